@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * io: system calls as the rest wants them: whole transfers, EINTR hidden, 0 or -errno.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+/* Read up to `len` bytes at `off`; stops early only at the end of the file.
+ * Returns the bytes read (0 … len) or -errno. */
+ssize_t io_pread(int fd, void *buf, size_t len, uint64_t off);
+/* Write all of it or fail; on failure part may be written. */
+int io_pwrite(int fd, const void *buf, size_t len, uint64_t off);
+/* The same from several buffers; `iov` is used up (its entries change). */
+int io_pwritev(int fd, struct iovec *iov, int count, uint64_t off);
+/* Write all at the current position. */
+int io_write(int fd, const void *buf, size_t len);
+
+/* Whole small file relative to `dirfd` into a fresh NUL-terminated buffer the caller frees.
+ * -EFBIG above `max` bytes. */
+int io_read_file(int dirfd, const char *name, size_t max, char **ret_buf, size_t *ret_len);
+/* Replace a file atomically and durably: temporary name, fsync, rename, fsync of the directory. */
+int io_write_file(int dirfd, const char *name, const void *buf, size_t len, mode_t mode);
+
+/* fsync the directory `name` below `dirfd` ("." for itself). */
+int io_sync_dir(int dirfd, const char *name);
+
+static inline void io_cleanup_free(void *p) { void *q = *(void **)p; __builtin_free(q); }
+void io_cleanup_close(const int *fd); /* keeps errno; ignores negative fds */
+#define CLEANUP_FREE __attribute__((cleanup(io_cleanup_free)))
+#define CLEANUP_CLOSE __attribute__((cleanup(io_cleanup_close)))

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * lock: mutexes, reader-writer locks and conditions that know their owner.
+ *
+ * Invariant: a function whose header says "needs L" calls `mutex_held(L)` or `rwlock_held_*(L)`
+ * first, which aborts with the lock's name when the rule is broken. The check is on in every build:
+ * one relaxed load. The order in which locks are taken stands in core/project/project.h.
+ *
+ * Critical sections are braces:
+ *
+ *     {
+ *         MUTEX_GUARD(&table->lock);
+ *         ...
+ *     }                               // unlocked here, on every way out
+ *
+ * Not recursive: taking a mutex or the write side twice aborts with the lock's name. All rwlocks
+ * prefer writers, so a thread must not take the read side twice either.
+ */
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct mutex {
+    pthread_mutex_t m;
+    _Atomic int owner; /* thread id, 0 when free */
+    const char *name;  /* for messages; static storage */
+};
+
+struct rwlock {
+    pthread_rwlock_t l;
+    _Atomic int writer;  /* thread id of the writer, 0 when none */
+    _Atomic int readers; /* how many hold the read side */
+    const char *name;
+};
+
+/* A condition on the monotonic clock; used with one mutex. */
+struct cond {
+    pthread_cond_t c;
+};
+
+void mutex_init(struct mutex *m, const char *name);
+void mutex_destroy(struct mutex *m);
+void mutex_lock(struct mutex *m);
+void mutex_unlock(struct mutex *m);
+/* Aborts unless the calling thread holds `m`. */
+void mutex_held(const struct mutex *m);
+
+void rwlock_init(struct rwlock *l, const char *name);
+void rwlock_destroy(struct rwlock *l);
+void rwlock_rdlock(struct rwlock *l);
+void rwlock_wrlock(struct rwlock *l);
+void rwlock_rdunlock(struct rwlock *l);
+void rwlock_wrunlock(struct rwlock *l);
+/* Abort unless the calling thread is the writer / somebody holds either side. */
+void rwlock_held_write(const struct rwlock *l);
+void rwlock_held(const struct rwlock *l);
+
+void cond_init(struct cond *c);
+void cond_destroy(struct cond *c);
+/* Both need `m` and give it up while they wait. The timed one: relative nanoseconds; returns 0 when
+ * woken (perhaps spuriously), -ETIMEDOUT when the time is over. */
+void cond_wait(struct cond *c, struct mutex *m);
+int cond_wait_for(struct cond *c, struct mutex *m, int64_t ns);
+void cond_signal(struct cond *c);
+void cond_broadcast(struct cond *c);
+
+static inline void lock_cleanup_mutex(struct mutex **m) { mutex_unlock(*m); }
+static inline void lock_cleanup_rd(struct rwlock **l) { rwlock_rdunlock(*l); }
+static inline void lock_cleanup_wr(struct rwlock **l) { rwlock_wrunlock(*l); }
+
+#define LOCK_CAT_(a, b) a##b
+#define LOCK_CAT(a, b) LOCK_CAT_(a, b)
+
+/* Hold for the rest of the enclosing block. */
+#define MUTEX_GUARD(lock)                                                                          \
+    struct mutex *LOCK_CAT(guard_, __LINE__) __attribute__((cleanup(lock_cleanup_mutex), unused)) =\
+        (lock);                                                                                    \
+    mutex_lock(LOCK_CAT(guard_, __LINE__))
+#define READ_GUARD(lock)                                                                           \
+    struct rwlock *LOCK_CAT(guard_, __LINE__) __attribute__((cleanup(lock_cleanup_rd), unused)) =  \
+        (lock);                                                                                    \
+    rwlock_rdlock(LOCK_CAT(guard_, __LINE__))
+#define WRITE_GUARD(lock)                                                                          \
+    struct rwlock *LOCK_CAT(guard_, __LINE__) __attribute__((cleanup(lock_cleanup_wr), unused)) =  \
+        (lock);                                                                                    \
+    rwlock_wrlock(LOCK_CAT(guard_, __LINE__))

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * id: the name of a content: XXH3-128 of its bytes, keyed by the store's secret.
+ *
+ * XXH3 is fast, not cryptographic: equal ids are a hint, never proof (DESIGN 4.1). Text form:
+ * exactly 32 lower-case hex digits, most significant first, which is also the byte order on disk,
+ * so ids sort alike everywhere.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define ID_LEN 16
+#define ID_HEX 32
+#define ID_SECRET_LEN 192 /* bytes; XXH3_SECRET_DEFAULT_SIZE of xxhash 0.8 */
+
+struct id {
+    uint8_t b[ID_LEN];
+};
+
+/* How ids are made in one store. */
+struct id_key {
+    uint8_t secret[ID_SECRET_LEN];
+    /* Tests only: changes each content id (to force collisions); NULL in programs. */
+    void (*fold)(struct id *id);
+};
+
+void id_of(const struct id_key *key, const void *data, size_t len, struct id *ret_id);
+/* The next id to try for a content whose id is taken by another: hash of the id. Not folded. */
+void id_derive(const struct id_key *key, const struct id *id, struct id *ret_id);
+
+/* The same for a content that comes in pieces. */
+struct id_stream;
+int id_stream_create(const struct id_key *key, struct id_stream **ret_s); /* -ENOMEM */
+int id_stream_add(struct id_stream *s, const void *data, size_t len);
+void id_stream_end(struct id_stream *s, struct id *ret_id);
+void id_stream_destroy(struct id_stream *s);
+
+/* 64-bit checksum of on-disk bytes (XXH3-64, unkeyed), seeded with where they belong, so that
+ * bytes in the wrong place do not pass. */
+uint64_t id_checksum(const void *data, size_t len, uint64_t seed);
+
+int id_compare(const struct id *a, const struct id *b); /* like memcmp */
+static inline bool id_equal(const struct id *a, const struct id *b)
+{
+    return id_compare(a, b) == 0;
+}
+/* `out` gets 32 digits and a NUL. */
+void id_to_hex(const struct id *id, char out[ID_HEX + 1]);
+/* -EINVAL unless `text` is exactly 32 hex digits of either case; *ret_id untouched then. */
+int id_from_hex(const char *text, struct id *ret_id);

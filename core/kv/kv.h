@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * kv: a transactional, ordered key-value store with named tables. Two implementations: LMDB (the
+ * only place that includes lmdb.h) and an in-memory twin for tests, which can lose power.
+ *
+ * Invariant: a committed transaction is durable and whole; an uncommitted one never happened.
+ *
+ *     static const char *const names[] = {"meta", "pages"};
+ *     kv_open_lmdb(dirfd, "kv", names, 2, 0, &kv);
+ *     kv_txn_begin(kv, &t); kv_put(t, 0, key, klen, val, vlen); kv_commit(t);
+ *     kv_get(kv, 0, key, klen, buf, sizeof buf, &len);
+ *
+ * Keys: 1–64 bytes, compared as unsigned bytes. Values: 0 bytes – 64 KiB.
+ * Errors: 0 or -errno: -ENOENT no such key or end, -ENOSPC map or disk full, -EROFS read-only,
+ * -EUCLEAN the file is damaged, -EIO, -ENOMEM, -ERANGE caller's buffer too small,
+ * -EINVAL a key or value out of the limits above.
+ * Threads: kv_get and snapshots from any thread; one write transaction at a time (kv_txn_begin
+ * waits for the other), used by the thread that began it.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct kv;
+struct kv_txn;
+struct kv_snap;
+
+#define KV_KEY_MAX 64
+#define KV_VALUE_MAX (64 * 1024)
+#define KV_TABLES_MAX 32
+
+enum kv_open_flags {
+    KV_CREATE = 1 << 0,
+    KV_READONLY = 1 << 1, /* never writes, not even a lock file; caller excludes writers */
+};
+
+/* `dir` below `dirfd` is made with KV_CREATE. `tables` (static storage) are opened or created; with
+ * KV_READONLY a missing one reads as empty. Table numbers are indices into it. */
+int kv_open_lmdb(int dirfd, const char *dir, const char *const *tables, unsigned count,
+                 unsigned flags, struct kv **ret_kv);
+void kv_close(struct kv *kv); /* NULL is fine; no transaction may be open */
+
+/* Copy the committed value of one key into `buf`. *ret_len is its length, also with -ERANGE. */
+int kv_get(struct kv *kv, unsigned table, const void *key, size_t klen, void *buf, size_t cap,
+           size_t *ret_len);
+
+/* Bytes of the file that live data and the free list occupy on disk (statistics). */
+uint64_t kv_disk_bytes(struct kv *kv);
+
+/* ---- snapshots: one consistent state for several reads ---- */
+
+int kv_snap_begin(struct kv *kv, struct kv_snap **ret_snap);
+void kv_snap_end(struct kv_snap *s); /* NULL is fine */
+/* *ret_val points into the snapshot: valid until kv_snap_end. */
+int kv_snap_get(struct kv_snap *s, unsigned table, const void *key, size_t klen,
+                const void **ret_val, size_t *ret_len);
+/* First key ≥ (or, with `after`, >) the given one; klen 0 means from the start. -ENOENT at the end.
+ * The pointers are valid until kv_snap_end. */
+int kv_snap_seek(struct kv_snap *s, unsigned table, const void *key, size_t klen, bool after,
+                 const void **ret_key, size_t *ret_klen, const void **ret_val, size_t *ret_len);
+/* Entries in a table. */
+int kv_snap_count(struct kv_snap *s, unsigned table, uint64_t *ret_count);
+
+/* ---- writing ---- */
+
+int kv_txn_begin(struct kv *kv, struct kv_txn **ret_txn);
+int kv_put(struct kv_txn *t, unsigned table, const void *key, size_t klen, const void *val,
+           size_t vlen);
+/* An absent key is not an error. */
+int kv_del(struct kv_txn *t, unsigned table, const void *key, size_t klen);
+/* Ends the transaction either way. After an error nothing of it is visible or durable, except
+ * -EIO: then the caller must assume neither and stop writing. */
+int kv_commit(struct kv_txn *t);
+void kv_abort(struct kv_txn *t); /* NULL is fine */

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * blob: one file of the store that holds one large content: a slot while it is written, an
+ * object's own file once it is sealed. The same bytes, first under "slots/<number>", then linked
+ * to "objects/<ab>/<id>.<number>"; each with its sums beside it.
+ *
+ *     blob_create_slot -> blob_write... -> blob_sync_slot -> commit   (unsealed, recoverable)
+ *                      -> blob_hash -> blob_link_object -> commit -> blob_unlink_slot   (sealed)
+ *
+ * `number` is the number of the slot, never reused, so no two files ever share a name.
+ * A slot has "slots/<number>.sums" exactly while nothing was written to it since its last
+ * blob_sync_slot: the first write removes it before it changes a byte. So a present sums file that
+ * disagrees is damage, an absent one means "written after the last commit".
+ *
+ * Errors: 0 or -errno; -EUCLEAN checksum mismatch. Threads: reads from any number; writes,
+ * truncate, sync one at a time and not beside reads of the same range (the content's lock).
+ */
+#pragma once
+
+#include "disk.h"
+#include "id.h"
+#include "sums.h"
+#include <sys/types.h>
+
+struct blob;
+
+/* "slots/<16 hex>"; "objects/<ab>/<id>.<16 hex>" */
+void blob_slot_name(uint64_t number, char out[DISK_NAME_MAX + 1]);
+void blob_object_name(const struct id *id, uint64_t number, char out[DISK_NAME_MAX + 1]);
+/* The reverse of blob_slot_name's last part; -EINVAL for any other file name (or a .sums). */
+int blob_parse_slot(const char *file_name, uint64_t *ret_number);
+
+/* Make the directories a store needs ("slots", "objects", "objects/00"–"ff"), durably. */
+int blob_init(struct disk *disk);
+
+int blob_create_slot(struct disk *disk, uint64_t number, struct blob **ret_blob);
+/* After a crash or restart: open a slot the commit names, cut it to `length` (bytes past it were
+ * never committed), load its sums where present and matching in length; else all are stale. */
+int blob_open_slot(struct disk *disk, uint64_t number, uint64_t length, struct blob **ret_blob);
+/* An object's file, for reading. Its size must be `length`, else -EUCLEAN. */
+int blob_open_object(struct disk *disk, const struct id *id, uint64_t number, uint64_t length,
+                     struct blob **ret_blob);
+struct blob *blob_ref(struct blob *b);
+void blob_unref(struct blob *b); /* the last one closes the file; NULL is fine */
+
+uint64_t blob_length(const struct blob *b);
+int blob_write(struct blob *b, const void *data, size_t len, uint64_t off);
+int blob_truncate(struct blob *b, uint64_t length);
+/* Bytes read (short at the end), every block they touch verified against a sum that is not stale;
+ * -EUCLEAN. */
+ssize_t blob_read(struct blob *b, void *buf, size_t len, uint64_t off);
+
+/* Refresh the sums, sync bytes, write and sync the sums file. The directory "slots" must then be
+ * synced by the caller, once for many. */
+int blob_sync_slot(struct blob *b);
+/* Read all bytes once: the id, fresh sums. Nothing may write meanwhile. */
+int blob_hash(struct blob *b, const struct id_key *key, struct id *ret_id);
+/* Are the bytes of two blobs the same? 1, 0 or -errno. Blocks are verified as they are read;
+ * *ret_bad is set to the one of a/b whose block failed when -EUCLEAN comes back. */
+int blob_compare(struct blob *a, struct blob *b, struct blob **ret_bad);
+/* Give the slot its object's name too and store its sums there; both synced, directories synced.
+ * The blob then reads as that object. */
+int blob_link_object(struct blob *b, const struct id *id);
+
+int blob_unlink_slot(struct disk *disk, uint64_t number);                        /* ENOENT is fine */
+int blob_unlink_object(struct disk *disk, const struct id *id, uint64_t number); /* ENOENT is fine */

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * packs: append-only files that hold many small objects, one checksummed record each.
+ *
+ * Files are "packs/<16 hex digits>"; the table `packs` (kv) says per pack how many records and
+ * payload bytes are alive. A pack that was open when the store was last opened is never appended
+ * to again: every packs_open starts a new one with its first record. A full pack (≥ pack_size) is
+ * closed. A closed pack without live records is unlinked; ranges of dead records of at least 64 KiB
+ * are hole-punched (a record's neighbours that died before count with it where that is known).
+ *
+ * Order (promises 2, 5): packs_append, ..., packs_sync, commit that names the place; commit that
+ * forgets the place, packs_release.
+ *
+ * Errors: 0 or -errno; -EUCLEAN a record is not what the place says (id, length or checksum).
+ * After a failed packs_sync the packs concerned are never appended to or trusted: its records'
+ * owners must not be committed. Threads: all calls from any thread; own lock inside, never held
+ * across reads, writes of payload, or syncs.
+ */
+#pragma once
+
+#include "disk.h"
+#include "id.h"
+#include "kv.h"
+
+#define PACK_RECORD_MAX (1024 * 1024) /* bytes of payload one record may hold */
+
+struct packs;
+
+struct pack_place {
+    uint64_t pack;   /* pack number, from 1, never reused */
+    uint32_t offset; /* of the record's head in the file, bytes; a multiple of 8 */
+};
+
+struct packs_stats {
+    uint64_t packs, live_records, live_bytes, dead_bytes, file_bytes;
+};
+
+/* `table` is the kv table of packs; `next_pack` the first number never used before (kept by the
+ * caller in the store's meta record; read it back with packs_next). `dead pack files` (present on
+ * disk, absent in the table) are removed here: they were never committed. */
+int packs_open(struct disk *disk, struct kv *kv, unsigned table, uint64_t next_pack,
+               struct packs **ret_packs);
+void packs_close(struct packs *p); /* NULL is fine */
+void packs_set_size(struct packs *p, uint64_t pack_size); /* bytes, from `pack_size` */
+uint64_t packs_next(struct packs *p);
+
+/* Append one record; its bytes are readable at once and durable after packs_sync. */
+int packs_append(struct packs *p, const struct id *id, const void *data, uint32_t len,
+                 struct pack_place *ret_place);
+/* Make all records appended before the call, and their files' names, durable. */
+int packs_sync(struct packs *p);
+/* Read and verify one record of exactly `len` payload bytes into `buf`. */
+int packs_read(struct packs *p, const struct pack_place *place, const struct id *id, void *buf,
+               uint32_t len);
+/* The record is dead and that is durable: count it out, give the space back where possible. */
+int packs_release(struct packs *p, const struct pack_place *place, uint32_t len);
+/* Close the open pack, so that it can go when its last record dies (drain, shutdown). */
+int packs_retire_current(struct packs *p);
+void packs_get_stats(struct packs *p, struct packs_stats *ret);
+
+/* The table's part in a commit; see layer.h. Call freeze with all appenders shut out. */
+int packs_freeze(struct packs *p);
+int packs_write(struct packs *p, struct kv_txn *t);
+void packs_thaw(struct packs *p);
+
+/* ---- format, for check: FORMAT.md, "Packs" ---- */
+
+/* Value of the packs table: live records (u32), live payload bytes (u64), file bytes (u64). */
+struct pack_entry {
+    uint32_t live_records;
+    uint64_t live_bytes;
+    uint64_t file_bytes;
+};
+#define PACK_ENTRY_LEN 20
+void pack_entry_encode(const struct pack_entry *e, uint8_t out[PACK_ENTRY_LEN]);
+int pack_entry_decode(const void *val, size_t len, struct pack_entry *ret); /* -EUCLEAN */
+/* "packs/<16 hex>" */
+void pack_name(uint64_t pack, char out[DISK_NAME_MAX + 1]);

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * sums: one checksum per SUMS_BLOCK bytes of a slot or of an object with a file of its own.
+ *
+ * In memory an array; on disk the file beside the bytes with ".sums" appended: magic, version,
+ * length of the data, the sums, and a checksum over all that (FORMAT.md, "Block checksums"). The
+ * seed of a block's sum is its index.
+ *
+ * Threads: none of its own; the owner serialises changes. Reads of a finished one are free.
+ */
+#pragma once
+
+#include "disk.h"
+
+#define SUMS_BLOCK (128 * 1024) /* bytes */
+
+struct sums {
+    uint64_t *block;   /* sum of each block; NULL while count is 0 */
+    uint8_t *stale;    /* 1: the block changed and its sum must be made again from the bytes */
+    size_t count;      /* blocks */
+    size_t room;       /* blocks allocated */
+    uint64_t length;   /* bytes covered: the last block may be short */
+};
+#define SUMS_INIT {0}
+
+void sums_release(struct sums *s);
+/* Bytes [off, off+len) were just written as `data`: whole blocks are summed from it, partly
+ * written ones become stale. Grows the length. -ENOMEM, -EFBIG. */
+int sums_note_write(struct sums *s, const void *data, size_t len, uint64_t off);
+/* The file was cut or grown (with zeros) to `length`. -ENOMEM */
+int sums_note_truncate(struct sums *s, uint64_t length);
+/* Make stale sums again by reading the blocks. */
+int sums_refresh(struct sums *s, struct disk_file *data);
+/* Check one whole block as read; `len` is SUMS_BLOCK except for the last. 0 or -EUCLEAN. Never
+ * call for a stale block. */
+int sums_verify(const struct sums *s, size_t index, const void *data, size_t len);
+
+/* Write beside `name` and sync the file (not the directory). No block may be stale. */
+int sums_store(const struct sums *s, struct disk *disk, const char *name);
+/* Read "<name>.sums". -ENOENT there is none, -EUCLEAN it is damaged. */
+int sums_load(struct disk *disk, const char *name, struct sums *ret);
