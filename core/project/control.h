@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * control: sessions on the control file: whole commands in, replies out. The grammar is in
+ * command.h, what the verbs do in control_verbs.c, the rules of a session in CONTROL.md's words:
+ *
+ * A write holds whole commands, parsed all before the first runs. The first to fail gives the
+ * write its errno; if a later one fails the write is short: the bytes before that line. A read on a
+ * session that wrote gives its unread replies, then end of file; on one that did not, the reply
+ * last completed on this mount.
+ *
+ * Threads: any; two writers on one session take turns.
+ */
+#pragma once
+
+#include "project.h"
+#include <sys/types.h>
+
+#define CONTROL_WRITE_MAX (64 * 1024)
+
+struct control_session;
+
+int control_open(struct project *p, struct control_session **ret_s);
+void control_close(struct control_session *s);
+/* Bytes taken (see above) or -errno. `interrupted` is looked at every 50 ms while a command waits:
+ * then -EINTR, and what the command started goes on. */
+ssize_t control_write(struct control_session *s, const char *buf, size_t len,
+                      const _Atomic bool *interrupted);
+ssize_t control_read(struct control_session *s, char *buf, size_t len);
+/* Might this write wait (for a job, a flush, a view)? Then give it a thread of its own. */
+bool control_may_wait(const char *buf, size_t len);

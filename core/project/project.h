@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * project: one store, opened: its namespaces, contents, refcounts and flush, over a disk and a kv.
+ *
+ *     project_format(disk, kv, ...)            once
+ *     project_open(&config, &p)
+ *     vfs_*(p, ...), control_*(p, ...)          any thread
+ *     project_close(p)                          flushes; afterwards everything is on disk
+ *
+ * store.h opens a directory of the machine; tests pass the in-memory disk and kv instead.
+ *
+ * THE LOCK TABLE. Outermost first; never take an earlier one while holding a later one.
+ *
+ *   gate          project.c   rwlock  read: every change, from its first look to its last write;
+ *                                     write: branch, drop, rotate - the instants (DESIGN 4.6)
+ *   inode.io      inodes.c    rwlock  read: reading bytes; write: changing bytes or size of one
+ *                                     inode; two inodes: lower nodeid first
+ *   ns.lock       namespaces.c rwlock one namespace's tree; two: lower namespace number first
+ *   orphans       inodes.c    rwlock  the tree of unlinked inodes that are still open
+ *   names         namespaces.c rwlock which namespaces exist, by name and number
+ *   inodes        inodes.c    mutex   the table of open inodes
+ *   contents      contents.c  mutex   the table of unsealed contents
+ *   pages         tree        mutex   page cache, page counts
+ *   refs          object      mutex   refcount table, ids, dying, pins
+ *   packs         object      mutex   pack bookkeeping
+ *   jobs, settings, views      mutex  leaves
+ *   flush         flush.c     mutex   tickets and their waiters; a leaf: never held while flushing
+ *
+ * Who waits for a flush (fsync, drain, throttled writers) holds none of them.
+ */
+#pragma once
+
+#include "clock.h"
+#include "disk.h"
+#include "id.h"
+#include "kv.h"
+#include <stdbool.h>
+
+struct project;
+
+/* What the mount must tell the kernel. Called with locks held: queue it and return at once. */
+struct project_events {
+    /* The name `name` in directory `parent` (a nodeid) means something else now. */
+    void (*entry)(void *ctx, uint64_t parent, const char *name);
+    /* Cached attributes and bytes of that nodeid are no longer true. */
+    void (*inode)(void *ctx, uint64_t nodeid);
+    void *ctx;
+};
+
+struct project_config {
+    struct disk *disk; /* borrowed */
+    struct kv *kv;     /* borrowed; opened with project_tables */
+    const struct clock *clock;
+    void (*fold)(struct id *id);  /* tests: see id.h; NULL */
+    bool background;              /* run the flusher and dropper threads; tests step by hand */
+    unsigned threads;             /* sealing workers, 0: one per CPU */
+};
+
+/* The kv tables every project has, in the order the rest refers to them. */
+extern const char *const project_tables[];
+extern const unsigned project_table_count;
+
+#define PROJECT_LABEL_MAX 200 /* bytes of "org/project" */
+
+/* Write the first records into an empty disk and kv: identity, secret, namespace "main" owned by
+ * uid/gid. -EEXIST there is a project already. */
+int project_format(struct disk *disk, struct kv *kv, const struct clock *clock, const char *label,
+                   uint32_t uid, uint32_t gid);
+/* -ENOENT no project here, -EUCLEAN damaged, -EPROTO written by a newer version. Finishes what a
+ * crash left half done (dying objects, orphans, slots) before it returns. */
+int project_open(const struct project_config *config, struct project **ret_p);
+/* Flush everything, stop the threads, free. The error says that the last flush failed (what was
+ * not flushed is lost with the process). NULL is fine. */
+int project_close(struct project *p);
+/* Free without flushing: the death of the process, for tests. */
+void project_abandon(struct project *p);
+
+void project_set_events(struct project *p, const struct project_events *events);
+const char *project_label(struct project *p);
+
+/* ---- flush: what makes changes durable (flush.c) ---- */
+
+/* Make everything that was acknowledged before the call durable. Many callers share one flush.
+ * -EROFS after a failed commit turned the store read-only; -ENOSPC, -EIO: nothing is lost, it stays
+ * in memory and is tried again. */
+int project_flush(struct project *p);
+/* project_flush, and wait until background drops are worked off and dead bytes are deleted.
+ * timeout in ns, -1: none. *interrupted may be NULL; looked at every 50 ms. `idle`: until nothing at
+ * all is pending, otherwise what was accepted before the call.
+ * -ETIMEDOUT, -EINTR. */
+int project_drain(struct project *p, bool idle, int64_t timeout, const _Atomic bool *interrupted);
+/* The number of the last change. */
+uint64_t project_seq(struct project *p);

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * settings: every knob of a store: name, kind, unit, range, default, kept in the kv table.
+ *
+ * Values are int64: nanoseconds for durations, bytes for sizes, plain numbers else. Per-namespace
+ * settings ("ns:NAME.KEY") belong to the namespace's record, not to this table; their descriptions
+ * are here too. Threads: get from any thread (one relaxed load); set under the settings' own lock.
+ */
+#pragma once
+
+#include "strbuf.h"
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+enum setting {
+    SET_FLUSH_INTERVAL,     /* duration, 100ms – 1h, 5s: a flush at least so often */
+    SET_MAX_IN_FLIGHT_JOBS, /* number, 1 – 256, 0 = CPUs: sealing workers; from the next mount */
+    SET_PAGE_CACHE,         /* size, 4M – 64G, 64M: tree pages in memory */
+    SET_BUFFERS,            /* size, 1M – 64G, 64M: unsealed bytes in memory */
+    SET_SEAL_DELAY,         /* duration, 0 – 1h, 1s: a large file is sealed so long after its close */
+    SET_VIEW_WAIT,          /* duration, 0 – 1m, 2s */
+    SET_PACK_LIMIT,         /* size, 4K – 128K, 128K: larger objects get a file of their own */
+    SET_PACK_SIZE,          /* size, 1M – 1G, 64M */
+    SETTING_COUNT
+};
+
+struct setting_info {
+    const char *key;
+    enum { SETTING_DURATION, SETTING_SIZE, SETTING_NUMBER } kind;
+    int64_t min, max, standard;
+    const char *what; /* one line for `get KEY` */
+};
+extern const struct setting_info setting_infos[SETTING_COUNT];
+
+struct settings {
+    _Atomic int64_t value[SETTING_COUNT];
+};
+
+void settings_init(struct settings *s); /* all defaults */
+static inline int64_t settings_get(struct settings *s, enum setting which)
+{
+    return atomic_load_explicit(&s->value[which], memory_order_relaxed);
+}
+/* Index of a key or -EINVAL. */
+int setting_find(const char *key);
+/* Parse and range-check; -EINVAL or -ERANGE with a sentence in `why`. Does not store. */
+int setting_parse(enum setting which, const char *text, int64_t *ret, struct strbuf *why);
+void setting_format(enum setting which, int64_t value, char out[32]);
+/* "key=value default=… min=… max=… what" */
+void setting_describe(enum setting which, int64_t value, struct strbuf *out);

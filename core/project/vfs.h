@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * vfs: a project as a filesystem, in POSIX terms and without FUSE.
+ *
+ * Everything is named by nodeid: namespace number (22 bit) ‖ inode number (42 bit), which is also
+ * st_ino. VFS_ROOT is the directory of namespaces; names below it are namespaces and symlinks.
+ * A nodeid whose namespace is gone, or whose inode is, answers -ESTALE.
+ *
+ * Calls that return an entry (marked E) count one kernel reference on its namespace, to be given
+ * back by vfs_forget; a namespace number is used again only when none is left.
+ *
+ * Permissions are the kernel's business (default_permissions). Errors: 0 or -errno as ext4 would
+ * give; damage is -EIO and a report. Threads: all calls from any thread.
+ */
+#pragma once
+
+#include "id.h"
+#include "project.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define VFS_NAME_MAX 255
+#define VFS_INO_BITS 42
+#define VFS_NS_MAX 0x3ffff0u /* namespace numbers are 1 … this; above: the mount's own nodes */
+#define VFS_ROOT UINT64_C(1)
+
+static inline uint64_t vfs_node(uint32_t ns, uint64_t ino) { return (uint64_t)ns << VFS_INO_BITS | ino; }
+static inline uint32_t vfs_node_ns(uint64_t node) { return (uint32_t)(node >> VFS_INO_BITS); }
+static inline uint64_t vfs_node_ino(uint64_t node)
+{
+    return node & ((UINT64_C(1) << VFS_INO_BITS) - 1);
+}
+
+struct vfs_attr {
+    uint64_t nodeid;
+    uint32_t generation;
+    uint32_t mode, nlink, uid, gid, rdev;
+    uint64_t size;   /* bytes */
+    uint64_t blocks; /* of 512 bytes */
+    int64_t atime, mtime, ctime, btime; /* ns since the epoch */
+};
+
+struct vfs_cred {
+    uint32_t uid, gid;
+};
+
+struct vfs_file; /* an open file */
+
+enum vfs_open_flags {
+    VFS_WRITE = 1 << 0, /* may write; else only read */
+    VFS_TRUNC = 1 << 1,
+    VFS_EXCL = 1 << 2, /* vfs_create: -EEXIST if the name is there */
+};
+
+enum vfs_set {
+    VFS_SET_MODE = 1 << 0,
+    VFS_SET_UID = 1 << 1,
+    VFS_SET_GID = 1 << 2,
+    VFS_SET_SIZE = 1 << 3,
+    VFS_SET_ATIME = 1 << 4, /* attr.atime; */
+    VFS_SET_MTIME = 1 << 5,
+    VFS_SET_ATIME_NOW = 1 << 6,
+    VFS_SET_MTIME_NOW = 1 << 7,
+    VFS_SET_CTIME = 1 << 8,
+    VFS_KILL_SUID = 1 << 9, /* drop set-uid, and set-gid where group-executable */
+};
+
+int vfs_lookup(struct project *p, uint64_t parent, const char *name, struct vfs_attr *ret); /* E */
+void vfs_forget(struct project *p, uint64_t nodeid, uint64_t count);
+int vfs_getattr(struct project *p, uint64_t nodeid, struct vfs_attr *ret);
+/* `set`: which of enum vfs_set; values from `in`. */
+int vfs_setattr(struct project *p, uint64_t nodeid, unsigned set, const struct vfs_attr *in,
+                struct vfs_attr *ret);
+
+/* Regular files, fifos, sockets, devices, directories, by the type in `mode`. The set-gid bit of
+ * the parent is honoured. At the root: S_IFDIR creates a namespace, all else is -EPERM. E */
+int vfs_mknod(struct project *p, uint64_t parent, const char *name, uint32_t mode, uint32_t rdev,
+              const struct vfs_cred *cred, struct vfs_attr *ret);
+int vfs_symlink(struct project *p, uint64_t parent, const char *name, const char *target,
+                const struct vfs_cred *cred, struct vfs_attr *ret); /* E */
+/* `buf` of PATH_MAX bytes gets a NUL-terminated target. */
+int vfs_readlink(struct project *p, uint64_t nodeid, char *buf, size_t cap);
+int vfs_unlink(struct project *p, uint64_t parent, const char *name);
+/* At the root: -ENOTEMPTY unless the namespace is empty; -EBUSY while files are open in it. */
+int vfs_rmdir(struct project *p, uint64_t parent, const char *name);
+/* `flags`: RENAME_NOREPLACE, RENAME_EXCHANGE (linux/fs.h values) or 0. -EXDEV between namespaces.
+ * At the root: namespaces and symlinks by name; replaces only an empty namespace. */
+int vfs_rename(struct project *p, uint64_t parent, const char *name, uint64_t newparent,
+               const char *newname, unsigned flags);
+/* Same namespace: a hard link (the same nodeid comes back). Other namespace: a new inode that
+ * references the same object; regular files only (-EXDEV otherwise). E */
+int vfs_link(struct project *p, uint64_t nodeid, uint64_t newparent, const char *newname,
+             struct vfs_attr *ret);
+/* A new file, mode 0644, owned by `cred`, that references the sealed object `id`. -ENOENT. E */
+int vfs_link_object(struct project *p, const struct id *id, uint64_t newparent,
+                    const char *newname, const struct vfs_cred *cred, struct vfs_attr *ret);
+
+struct vfs_dirent {
+    const char *name;     /* NUL-terminated; valid during the call */
+    uint64_t cookie;      /* pass to vfs_readdir to go on behind this entry; 1 … 2^63-1 */
+    struct vfs_attr attr; /* with `plus`: all of it (E); without: nodeid and type in mode */
+};
+/* Return false when there is no more room: this entry was not taken. */
+typedef bool vfs_dirent_fn(const struct vfs_dirent *d, void *ctx);
+/* Entries behind `cookie` (0: from the start), "." and ".." included. Called under the namespace's
+ * lock: do not call back into vfs. */
+int vfs_readdir(struct project *p, uint64_t nodeid, uint64_t cookie, bool plus, vfs_dirent_fn *fn,
+                void *ctx);
+
+int vfs_open(struct project *p, uint64_t nodeid, unsigned flags, struct vfs_file **ret_file);
+/* Create a regular file and open it; an existing one is opened (without VFS_EXCL). E */
+int vfs_create(struct project *p, uint64_t parent, const char *name, uint32_t mode,
+               const struct vfs_cred *cred, unsigned flags, struct vfs_attr *ret,
+               struct vfs_file **ret_file);
+/* Read the sealed object `id`; no inode. -ENOENT. */
+int vfs_open_object(struct project *p, const struct id *id, struct vfs_file **ret_file);
+/* Bytes read; 0 at the end. */
+ssize_t vfs_read(struct vfs_file *f, void *buf, size_t len, uint64_t off);
+ssize_t vfs_write(struct vfs_file *f, const void *buf, size_t len, uint64_t off);
+/* Share [off, off+len) of `in` with `out` at the same offset, without copying bytes. Returns how
+ * many bytes were shared; -EOPNOTSUPP where sharing is not possible (the caller copies). */
+ssize_t vfs_share_range(struct vfs_file *in, uint64_t off_in, struct vfs_file *out,
+                        uint64_t off_out, size_t len);
+/* Was the file written through this handle? (so that close may seal soon) */
+void vfs_release(struct vfs_file *f);
+
+/* user.tally.object (32 hex digits; -ENODATA for an empty or unsealable file), user.tally.refs.
+ * Any other name: -ENODATA. cap 0 asks for the length. */
+ssize_t vfs_getxattr(struct project *p, uint64_t nodeid, const char *name, char *buf, size_t cap);
+
+int vfs_statfs(struct project *p, struct disk_space *ret);

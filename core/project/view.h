@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * view: the facts behind `.tally`: texts rendered on demand, and listings of objects and names.
+ *
+ * All of them first seal the files closed before the call, waiting at most `view_wait`; texts then
+ * say `unsealed=n` (stats: "unsealed_files"). Errors: 0 or -errno. Threads: any.
+ */
+#pragma once
+
+#include "id.h"
+#include "project.h"
+#include "strbuf.h"
+
+/* Files of `.tally` that are plain texts. */
+enum view_text {
+    VIEW_STATUS,
+    VIEW_STATS_JSON,
+};
+int view_render(struct project *p, enum view_text which, struct strbuf *out);
+
+/* The refcount table as JSON (CONTRACTS section 1, "Dump"), one consistent sequence number, written
+ * to `fd` from its start. */
+int view_refcounts(struct project *p, int fd);
+
+/* One object's facts; -ENOENT also for a count of zero. */
+struct view_object {
+    struct id id;
+    uint64_t number, refs, size;
+};
+int view_object(struct project *p, const struct id *id, struct view_object *ret);
+/* Objects with a count above zero whose id starts with byte `prefix`, in id order, ids > `after`
+ * (NULL: all). Non-zero from `fn` stops (and is not an error). */
+typedef int view_object_fn(const struct view_object *o, void *ctx);
+int view_objects(struct project *p, uint8_t prefix, const struct id *after, view_object_fn *fn,
+                 void *ctx);
+
+/* Namespace names, sorted, after `after` (NULL: all). */
+typedef int view_name_fn(const char *name, void *ctx);
+int view_namespaces(struct project *p, const char *after, view_name_fn *fn, void *ctx);
+/* The files under namespaces/<name>/: "root", "seq", "durable", "options", one fact a line. */
+extern const char *const view_ns_files[];
+extern const unsigned view_ns_file_count;
+int view_namespace(struct project *p, const char *name, const char *file, struct strbuf *out);
+
+/* Job numbers, ascending, above `after`; and one job's key=value lines. */
+typedef int view_job_fn(uint64_t job, void *ctx);
+int view_jobs(struct project *p, uint64_t after, view_job_fn *fn, void *ctx);
+int view_job(struct project *p, uint64_t job, struct strbuf *out);
