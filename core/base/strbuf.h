@@ -25,7 +25,8 @@ void strbuf_clear(struct strbuf *b);   /* keeps the memory */
 void strbuf_add(struct strbuf *b, const void *data, size_t len);
 void strbuf_adds(struct strbuf *b, const char *text);
 void strbuf_addf(struct strbuf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-void strbuf_vaddf(struct strbuf *b, const char *fmt, va_list ap);
+void strbuf_vaddf(struct strbuf *b, const char *fmt, va_list ap)
+    __attribute__((format(printf, 2, 0)));
 /* 0, or -ENOMEM if any call before failed. */
 int strbuf_error(const struct strbuf *b);
 /* You now own the storage (free() it); the strbuf is empty again. NULL if it failed. */

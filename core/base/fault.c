@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * fault: the switchboard of injected faults. The only state is how many writes have been asked for;
+ * whether the power is off follows from that number, so there is nothing to forget to set.
+ */
+#include "fault.h"
+
+#include <errno.h>
+#include <stddef.h>
+
+static bool fails(const struct fault *f, uint64_t n)
+{
+    return f->fail_at != 0 && (n == f->fail_at || (f->cut && n > f->fail_at));
+}
+
+int fault_write(struct fault *f)
+{
+    if (f == NULL || !fails(f, atomic_fetch_add(&f->writes, 1) + 1))
+        return 0;
+    return f->error != 0 ? -f->error : -EIO;
+}
+
+bool fault_is_cut(const struct fault *f)
+{
+    return f != NULL && f->cut && fails(f, atomic_load(&f->writes));
+}
+
+void fault_reset(struct fault *f)
+{
+    atomic_store(&f->writes, 0);
+    f->fail_at = 0;
+    f->error = 0;
+    f->cut = false;
+}
+
+/* Vigna, "An experimental exploration of Marsaglia's xorshift generators, scrambled" (2016). */
+uint64_t fault_random(uint64_t *state)
+{
+    uint64_t x = *state;
+    x ^= x >> 12;
+    x ^= x << 25;
+    x ^= x >> 27;
+    *state = x;
+    return x * UINT64_C(0x2545F4914F6CDD1D);
+}

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * io: whole transfers over calls that may be short or interrupted. Each loop ends because every
+ * turn either moves bytes forward or returns.
+ */
+#include "io.h"
+
+#include "strbuf.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+ssize_t io_pread(int fd, void *buf, size_t len, uint64_t off)
+{
+    size_t done = 0;
+    while (done < len) {
+        ssize_t n = pread(fd, (char *)buf + done, len - done, (off_t)(off + done));
+        if (n == 0)
+            break;
+        if (n < 0 && errno != EINTR)
+            return -errno;
+        if (n > 0)
+            done += (size_t)n;
+    }
+    return (ssize_t)done;
+}
+
+/* Drops `n` written bytes (and empty buffers) from the front of the vector. */
+static void skip(struct iovec **iov, int *count, size_t n)
+{
+    while (*count > 0 && n >= (*iov)->iov_len) {
+        n -= (*iov)->iov_len;
+        (*iov)++;
+        (*count)--;
+    }
+    if (*count > 0) {
+        (*iov)->iov_base = (char *)(*iov)->iov_base + n;
+        (*iov)->iov_len -= n;
+    }
+}
+
+int io_pwritev(int fd, struct iovec *iov, int count, uint64_t off)
+{
+    const int most = 1024; /* IOV_MAX on Linux */
+    skip(&iov, &count, 0);
+    while (count > 0) {
+        ssize_t n = pwritev(fd, iov, count < most ? count : most, (off_t)off);
+        if (n == 0)
+            return -EIO;
+        if (n < 0 && errno != EINTR)
+            return -errno;
+        if (n > 0) {
+            off += (uint64_t)n;
+            skip(&iov, &count, (size_t)n);
+        }
+    }
+    return 0;
+}
+
+int io_pwrite(int fd, const void *buf, size_t len, uint64_t off)
+{
+    struct iovec iov = {.iov_base = (void *)(uintptr_t)buf, .iov_len = len};
+    return io_pwritev(fd, &iov, 1, off);
+}
+
+int io_write(int fd, const void *buf, size_t len)
+{
+    const char *p = buf;
+    while (len > 0) {
+        ssize_t n = write(fd, p, len);
+        if (n == 0)
+            return -EIO;
+        if (n < 0 && errno != EINTR)
+            return -errno;
+        if (n > 0) {
+            p += n;
+            len -= (size_t)n;
+        }
+    }
+    return 0;
+}
+
+static int read_all(int fd, size_t max, struct strbuf *b)
+{
+    char chunk[16384];
+    for (;;) {
+        ssize_t n = read(fd, chunk, sizeof chunk);
+        if (n == 0)
+            return strbuf_error(b);
+        if (n < 0 && errno != EINTR)
+            return -errno;
+        if (n < 0)
+            continue;
+        if ((size_t)n > max - b->len)
+            return -EFBIG;
+        strbuf_add(b, chunk, (size_t)n);
+        if (strbuf_error(b) < 0)
+            return strbuf_error(b);
+    }
+}
+
+int io_read_file(int dirfd, const char *name, size_t max, char **ret_buf, size_t *ret_len)
+{
+    CLEANUP_STRBUF struct strbuf b = STRBUF_INIT;
+    CLEANUP_CLOSE int fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    int r = read_all(fd, max, &b);
+    if (r < 0)
+        return r;
+    size_t len;
+    char *text = strbuf_detach(&b, &len);
+    if (text == NULL)
+        return -ENOMEM;
+    *ret_buf = text;
+    *ret_len = len;
+    return 0;
+}
+
+/* A new file of that name with these bytes, synced; on failure it is gone again. */
+static int write_new(int dirfd, const char *name, const void *buf, size_t len, mode_t mode)
+{
+    /* A crash may have left one behind; O_EXCL alone would then refuse for ever. */
+    if (unlinkat(dirfd, name, 0) < 0 && errno != ENOENT)
+        return -errno;
+    CLEANUP_CLOSE int fd = openat(dirfd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+    if (fd < 0)
+        return -errno;
+    int r = io_write(fd, buf, len);
+    if (r == 0 && fsync(fd) < 0)
+        r = -errno;
+    if (r < 0)
+        (void)unlinkat(dirfd, name, 0);
+    return r;
+}
+
+static int sync_parent(int dirfd, const char *name)
+{
+    const char *slash = strrchr(name, '/');
+    if (slash == NULL)
+        return io_sync_dir(dirfd, ".");
+    CLEANUP_FREE char *dir = strndup(name, (size_t)(slash - name) + 1);
+    return dir == NULL ? -ENOMEM : io_sync_dir(dirfd, dir);
+}
+
+int io_write_file(int dirfd, const char *name, const void *buf, size_t len, mode_t mode)
+{
+    CLEANUP_STRBUF struct strbuf tmp = STRBUF_INIT;
+    strbuf_addf(&tmp, "%s.tmp", name);
+    int r = strbuf_error(&tmp);
+    if (r < 0)
+        return r;
+    r = write_new(dirfd, tmp.s, buf, len, mode);
+    if (r < 0)
+        return r;
+    if (renameat(dirfd, tmp.s, dirfd, name) < 0) {
+        r = -errno;
+        (void)unlinkat(dirfd, tmp.s, 0);
+        return r;
+    }
+    return sync_parent(dirfd, name);
+}
+
+int io_sync_dir(int dirfd, const char *name)
+{
+    CLEANUP_CLOSE int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    return fsync(fd) < 0 ? -errno : 0;
+}
+
+void io_cleanup_close(const int *fd)
+{
+    int saved = errno;
+    if (*fd >= 0)
+        (void)close(*fd);
+    errno = saved;
+}

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * lock: pthread locks that know their owner.
+ *
+ * The owner is written only by the thread that holds the lock, so a thread that asks "is it me?"
+ * always gets a true answer from one relaxed load: nobody else can write this thread's id.
+ */
+#include "lock.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+static _Thread_local int cached_tid;
+
+/* A forked child has another id than the thread it was copied from. */
+static void forget_tid(void)
+{
+    cached_tid = 0;
+}
+
+__attribute__((constructor)) static void forget_tid_after_fork(void)
+{
+    (void)pthread_atfork(NULL, NULL, forget_tid);
+}
+
+static int self(void)
+{
+    if (cached_tid == 0)
+        cached_tid = gettid();
+    return cached_tid;
+}
+
+static _Noreturn void die(const char *name, const char *what)
+{
+    fprintf(stderr, "lock %s: %s\n", name, what);
+    abort();
+}
+
+static void must(int error, const char *name, const char *what)
+{
+    if (error != 0)
+        die(name, what);
+}
+
+static int load(const _Atomic int *p)
+{
+    return atomic_load_explicit(p, memory_order_relaxed);
+}
+
+static void store(_Atomic int *p, int value)
+{
+    atomic_store_explicit(p, value, memory_order_relaxed);
+}
+
+/* ---- mutex ---- */
+
+void mutex_init(struct mutex *m, const char *name)
+{
+    m->name = name;
+    atomic_init(&m->owner, 0);
+    must(pthread_mutex_init(&m->m, NULL), name, "cannot be made");
+}
+
+void mutex_destroy(struct mutex *m)
+{
+    if (load(&m->owner) != 0)
+        die(m->name, "destroyed while held");
+    must(pthread_mutex_destroy(&m->m), m->name, "destroyed while in use");
+}
+
+void mutex_lock(struct mutex *m)
+{
+    if (load(&m->owner) == self())
+        die(m->name, "taken twice");
+    must(pthread_mutex_lock(&m->m), m->name, "cannot be taken");
+    store(&m->owner, self());
+}
+
+void mutex_unlock(struct mutex *m)
+{
+    mutex_held(m);
+    store(&m->owner, 0);
+    must(pthread_mutex_unlock(&m->m), m->name, "cannot be released");
+}
+
+void mutex_held(const struct mutex *m)
+{
+    if (load(&m->owner) != self())
+        die(m->name, "not held by this thread");
+}
+
+/* ---- rwlock ---- */
+
+void rwlock_init(struct rwlock *l, const char *name)
+{
+    pthread_rwlockattr_t attr;
+    l->name = name;
+    atomic_init(&l->writer, 0);
+    atomic_init(&l->readers, 0);
+    must(pthread_rwlockattr_init(&attr), name, "cannot be made");
+    must(pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP), name,
+         "cannot prefer writers");
+    must(pthread_rwlock_init(&l->l, &attr), name, "cannot be made");
+    (void)pthread_rwlockattr_destroy(&attr);
+}
+
+void rwlock_destroy(struct rwlock *l)
+{
+    if (load(&l->writer) != 0 || load(&l->readers) != 0)
+        die(l->name, "destroyed while held");
+    must(pthread_rwlock_destroy(&l->l), l->name, "destroyed while in use");
+}
+
+void rwlock_rdlock(struct rwlock *l)
+{
+    if (load(&l->writer) == self())
+        die(l->name, "read side taken by its writer");
+    must(pthread_rwlock_rdlock(&l->l), l->name, "cannot be taken for reading");
+    atomic_fetch_add_explicit(&l->readers, 1, memory_order_relaxed);
+}
+
+void rwlock_wrlock(struct rwlock *l)
+{
+    if (load(&l->writer) == self())
+        die(l->name, "write side taken twice");
+    must(pthread_rwlock_wrlock(&l->l), l->name, "cannot be taken for writing");
+    store(&l->writer, self());
+}
+
+void rwlock_rdunlock(struct rwlock *l)
+{
+    if (atomic_fetch_sub_explicit(&l->readers, 1, memory_order_relaxed) <= 0)
+        die(l->name, "read side not held");
+    must(pthread_rwlock_unlock(&l->l), l->name, "cannot be released");
+}
+
+void rwlock_wrunlock(struct rwlock *l)
+{
+    rwlock_held_write(l);
+    store(&l->writer, 0);
+    must(pthread_rwlock_unlock(&l->l), l->name, "cannot be released");
+}
+
+void rwlock_held_write(const struct rwlock *l)
+{
+    if (load(&l->writer) != self())
+        die(l->name, "write side not held by this thread");
+}
+
+void rwlock_held(const struct rwlock *l)
+{
+    if (load(&l->writer) != self() && load(&l->readers) <= 0)
+        die(l->name, "held by nobody");
+}
+
+/* ---- condition ---- */
+
+void cond_init(struct cond *c)
+{
+    pthread_condattr_t attr;
+    must(pthread_condattr_init(&attr), "condition", "cannot be made");
+    must(pthread_condattr_setclock(&attr, CLOCK_MONOTONIC), "condition", "has no clock");
+    must(pthread_cond_init(&c->c, &attr), "condition", "cannot be made");
+    (void)pthread_condattr_destroy(&attr);
+}
+
+void cond_destroy(struct cond *c)
+{
+    must(pthread_cond_destroy(&c->c), "condition", "destroyed while in use");
+}
+
+void cond_wait(struct cond *c, struct mutex *m)
+{
+    mutex_held(m);
+    store(&m->owner, 0);
+    int error = pthread_cond_wait(&c->c, &m->m);
+    store(&m->owner, self());
+    must(error, m->name, "cannot wait");
+}
+
+static struct timespec deadline_in(int64_t ns)
+{
+    const int64_t second = 1000000000;
+    struct timespec ts;
+    if (ns < 0)
+        ns = 0;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    int64_t part = ts.tv_nsec + ns % second;
+    ts.tv_sec += ns / second + part / second;
+    ts.tv_nsec = part % second;
+    return ts;
+}
+
+int cond_wait_for(struct cond *c, struct mutex *m, int64_t ns)
+{
+    struct timespec until = deadline_in(ns);
+    mutex_held(m);
+    store(&m->owner, 0);
+    int error = pthread_cond_timedwait(&c->c, &m->m, &until);
+    store(&m->owner, self());
+    if (error != 0 && error != ETIMEDOUT)
+        die(m->name, "cannot wait");
+    return -error;
+}
+
+void cond_signal(struct cond *c)
+{
+    (void)pthread_cond_signal(&c->c);
+}
+
+void cond_broadcast(struct cond *c)
+{
+    (void)pthread_cond_broadcast(&c->c);
+}

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * strbuf: a growing text. An empty one points at one shared static NUL, so that `s` can be read
+ * always and a buffer that is never written to costs no allocation; `room` 0 marks that state.
+ */
+#include "strbuf.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+char strbuf_empty[1];
+
+void strbuf_release(struct strbuf *b)
+{
+    if (b->room > 0)
+        free(b->s);
+    *b = (struct strbuf)STRBUF_INIT;
+}
+
+void strbuf_clear(struct strbuf *b)
+{
+    b->len = 0;
+    if (b->room > 0)
+        b->s[0] = '\0';
+}
+
+/* Room for `more` bytes and the NUL; false, and `failed`, when there is none. */
+static bool grow(struct strbuf *b, size_t more)
+{
+    if (b->failed)
+        return false;
+    if (b->room > b->len && more < b->room - b->len)
+        return true;
+    size_t room = b->room < 32 ? 64 : b->room * 2;
+    if (more >= SIZE_MAX / 4 - b->len)
+        room = 0;
+    else if (room < b->len + more + 1)
+        room = b->len + more + 1;
+    char *s = room == 0 ? NULL : realloc(b->room > 0 ? b->s : NULL, room);
+    if (s == NULL) {
+        b->failed = true;
+        return false;
+    }
+    s[b->len] = '\0';
+    b->s = s;
+    b->room = room;
+    return true;
+}
+
+void strbuf_add(struct strbuf *b, const void *data, size_t len)
+{
+    if (len == 0 || !grow(b, len))
+        return;
+    memcpy(b->s + b->len, data, len);
+    b->len += len;
+    b->s[b->len] = '\0';
+}
+
+void strbuf_adds(struct strbuf *b, const char *text)
+{
+    strbuf_add(b, text, strlen(text));
+}
+
+void strbuf_addf(struct strbuf *b, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    strbuf_vaddf(b, fmt, ap);
+    va_end(ap);
+}
+
+void strbuf_vaddf(struct strbuf *b, const char *fmt, va_list ap)
+{
+    va_list measure;
+    va_copy(measure, ap);
+    int n = vsnprintf(NULL, 0, fmt, measure);
+    va_end(measure);
+    if (n < 0)
+        b->failed = true;
+    if (n <= 0 || !grow(b, (size_t)n))
+        return;
+    (void)vsnprintf(b->s + b->len, (size_t)n + 1, fmt, ap);
+    b->len += (size_t)n;
+}
+
+int strbuf_error(const struct strbuf *b)
+{
+    return b->failed ? -ENOMEM : 0;
+}
+
+char *strbuf_detach(struct strbuf *b, size_t *ret_len)
+{
+    if (!grow(b, 0)) {
+        strbuf_release(b);
+        return NULL;
+    }
+    char *s = b->s;
+    if (ret_len != NULL)
+        *ret_len = b->len;
+    *b = (struct strbuf)STRBUF_INIT;
+    return s;
+}
