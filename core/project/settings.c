@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * settings: the table of knobs, and their texts. Kinds, ranges and defaults are CONTROL.md's; the
+ * order is enum setting's.
+ */
+#include "settings.h"
+
+#include "command.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define MS INT64_C(1000000)
+#define SECOND (1000 * MS)
+#define HOUR (3600 * SECOND)
+#define KIB INT64_C(1024)
+#define MIB (1024 * KIB)
+#define GIB (1024 * MIB)
+
+const struct setting_info setting_infos[SETTING_COUNT] = {
+    [SET_FLUSH_INTERVAL] = {"flush_interval", SETTING_DURATION, 100 * MS, HOUR, 5 * SECOND,
+                            "changes are made durable at least so often"},
+    [SET_MAX_IN_FLIGHT_JOBS] = {"max_in_flight_jobs", SETTING_NUMBER, 0, 256, 0,
+                                "workers that seal files, 0: one per CPU; from the next mount"},
+    [SET_PAGE_CACHE] = {"page_cache", SETTING_SIZE, 4 * MIB, 64 * GIB, 64 * MIB,
+                        "memory for pages of the namespaces' trees"},
+    [SET_BUFFERS] = {"buffers", SETTING_SIZE, MIB, 64 * GIB, 64 * MIB,
+                     "memory for bytes that are not sealed yet; at the limit writers wait"},
+    [SET_SEAL_DELAY] = {"seal_delay", SETTING_DURATION, 0, HOUR, SECOND,
+                        "a large file is sealed so long after its last close"},
+    [SET_VIEW_WAIT] = {"view_wait", SETTING_DURATION, 0, 60 * SECOND, 2 * SECOND,
+                       "how long a view waits for closed files to be sealed"},
+    [SET_PACK_LIMIT] = {"pack_limit", SETTING_SIZE, 4 * KIB, 128 * KIB, 128 * KIB,
+                        "larger objects get a file of their own"},
+    [SET_PACK_SIZE] = {"pack_size", SETTING_SIZE, MIB, GIB, 64 * MIB,
+                       "a pack is closed at about this size"},
+};
+
+void settings_init(struct settings *s)
+{
+    for (int i = 0; i < SETTING_COUNT; i++) {
+        atomic_init(&s->value[i], setting_infos[i].standard);
+    }
+}
+
+int setting_find(const char *key)
+{
+    for (int i = 0; i < SETTING_COUNT; i++) {
+        if (strcmp(setting_infos[i].key, key) == 0) {
+            return i;
+        }
+    }
+    return -EINVAL;
+}
+
+/* -EINVAL unless `text` is a value of that kind. One too large for int64 is out of any range. */
+static int parse_kind(const struct setting_info *info, const char *text, int64_t *ret)
+{
+    uint64_t n;
+    int err;
+    if (info->kind == SETTING_DURATION) {
+        return command_duration(text, ret);
+    }
+    err = info->kind == SETTING_SIZE ? command_size(text, &n) : command_number(text, &n);
+    if (err < 0) {
+        return err;
+    }
+    *ret = n > INT64_MAX ? INT64_MAX : (int64_t)n;
+    return 0;
+}
+
+int setting_parse(enum setting which, const char *text, int64_t *ret, struct strbuf *why)
+{
+    static const char *const form[] = {
+        [SETTING_DURATION] = "a duration: a decimal number and ms, s, m, h or d",
+        [SETTING_SIZE] = "a size: a decimal number and perhaps K, M, G or T",
+        [SETTING_NUMBER] = "a decimal number",
+    };
+    const struct setting_info *info = &setting_infos[which];
+    int64_t value;
+    int err = parse_kind(info, text, &value);
+    if (err < 0) {
+        strbuf_addf(why, "%s is %s, not ", info->key, form[info->kind]);
+        command_add_word(why, text);
+        return err;
+    }
+    if (value < info->min || value > info->max) {
+        char min[32], max[32];
+        setting_format(which, info->min, min);
+        setting_format(which, info->max, max);
+        strbuf_addf(why, "%s is between %s and %s, not %s", info->key, min, max, text);
+        return -ERANGE;
+    }
+    *ret = value;
+    return 0;
+}
+
+void setting_format(enum setting which, int64_t value, char out[32])
+{
+    if (setting_infos[which].kind == SETTING_DURATION) {
+        command_format_duration(value, out);
+    } else if (setting_infos[which].kind == SETTING_SIZE) {
+        command_format_size((uint64_t)value, out);
+    } else {
+        snprintf(out, 32, "%lld", (long long)value);
+    }
+}
+
+void setting_describe(enum setting which, int64_t value, struct strbuf *out)
+{
+    const struct setting_info *info = &setting_infos[which];
+    char now[32], standard[32], min[32], max[32];
+    setting_format(which, value, now);
+    setting_format(which, info->standard, standard);
+    setting_format(which, info->min, min);
+    setting_format(which, info->max, max);
+    strbuf_addf(out, "%s=%s default=%s min=%s max=%s %s", info->key, now, standard, min, max,
+                info->what);
+}
