@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * id: content ids and checksums, all from XXH3.
+ *
+ * The one-shot and the streaming form share the secret and the canonical (big-endian) output, so
+ * a content has the same id whether it came at once or in pieces.
+ */
+#include "id.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+struct id_stream {
+    XXH3_state_t *state;
+    struct id_key key; /* a copy: the state points into its secret */
+};
+
+static void from_hash(XXH128_hash_t hash, struct id *ret_id)
+{
+    XXH128_canonical_t c;
+
+    XXH128_canonicalFromHash(&c, hash);
+    memcpy(ret_id->b, c.digest, ID_LEN);
+}
+
+static void fold(const struct id_key *key, struct id *id)
+{
+    if (key->fold)
+        key->fold(id);
+}
+
+void id_of(const struct id_key *key, const void *data, size_t len, struct id *ret_id)
+{
+    from_hash(XXH3_128bits_withSecret(data, len, key->secret, ID_SECRET_LEN), ret_id);
+    fold(key, ret_id);
+}
+
+void id_derive(const struct id_key *key, const struct id *id, struct id *ret_id)
+{
+    from_hash(XXH3_128bits_withSecret(id->b, ID_LEN, key->secret, ID_SECRET_LEN), ret_id);
+}
+
+int id_stream_create(const struct id_key *key, struct id_stream **ret_s)
+{
+    struct id_stream *s = malloc(sizeof *s);
+
+    if (!s)
+        return -ENOMEM;
+    s->key = *key;
+    s->state = XXH3_createState();
+    if (!s->state) {
+        free(s);
+        return -ENOMEM;
+    }
+    XXH3_128bits_reset_withSecret(s->state, s->key.secret, ID_SECRET_LEN);
+    *ret_s = s;
+    return 0;
+}
+
+int id_stream_add(struct id_stream *s, const void *data, size_t len)
+{
+    if (len == 0) /* xxhash calls a NULL an error even then */
+        return 0;
+    return XXH3_128bits_update(s->state, data, len) == XXH_OK ? 0 : -EINVAL;
+}
+
+void id_stream_end(struct id_stream *s, struct id *ret_id)
+{
+    from_hash(XXH3_128bits_digest(s->state), ret_id);
+    fold(&s->key, ret_id);
+}
+
+void id_stream_destroy(struct id_stream *s)
+{
+    if (!s)
+        return;
+    XXH3_freeState(s->state);
+    free(s);
+}
+
+uint64_t id_checksum(const void *data, size_t len, uint64_t seed)
+{
+    return XXH3_64bits_withSeed(data, len, seed);
+}
+
+int id_compare(const struct id *a, const struct id *b)
+{
+    return memcmp(a->b, b->b, ID_LEN);
+}
+
+void id_to_hex(const struct id *id, char out[ID_HEX + 1])
+{
+    static const char digits[] = "0123456789abcdef";
+
+    for (size_t i = 0; i < ID_LEN; i++) {
+        out[2 * i] = digits[id->b[i] >> 4];
+        out[2 * i + 1] = digits[id->b[i] & 15];
+    }
+    out[ID_HEX] = '\0';
+}
+
+/* The digit's value, or 16 when it is none. */
+static uint8_t digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return (uint8_t)(c - '0');
+    if (c >= 'a' && c <= 'f')
+        return (uint8_t)(c - 'a' + 10);
+    if (c >= 'A' && c <= 'F')
+        return (uint8_t)(c - 'A' + 10);
+    return 16;
+}
+
+int id_from_hex(const char *text, struct id *ret_id)
+{
+    struct id id;
+
+    if (strlen(text) != ID_HEX)
+        return -EINVAL;
+    for (size_t i = 0; i < ID_LEN; i++) {
+        uint8_t high = digit(text[2 * i]), low = digit(text[2 * i + 1]);
+
+        if (high > 15 || low > 15)
+            return -EINVAL;
+        id.b[i] = (uint8_t)(high << 4 | low);
+    }
+    *ret_id = id;
+    return 0;
+}

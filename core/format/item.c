@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * item: see the header. An inode is a presence map and the fields that differ from what is usual;
+ * the object number always stands at the same place, behind the map, so that the tree finds it
+ * without decoding.
+ */
+#include "item.h"
+#include <dirent.h>
+#include <errno.h>
+
+/* Inode item: map 2, mode 2, [object 8], then in this order the fields whose bit is set. */
+enum {
+    HAS_OBJECT = 1 << 0,
+    HAS_NLINK = 1 << 1, /* 4: nlink ≠ 1 */
+    HAS_UID = 1 << 2,   /* 4: ≠ 0 */
+    HAS_GID = 1 << 3,   /* 4: ≠ 0 */
+    HAS_SIZE4 = 1 << 4, /* 4: 0 < size < 2^32 */
+    HAS_SIZE8 = 1 << 5, /* 8: larger */
+    HAS_VALID = 1 << 6, /* 8: valid ≠ size */
+    HAS_PARENT = 1 << 7, /* 8 */
+    HAS_RDEV = 1 << 8,  /* 4 */
+    HAS_ATIME = 1 << 9, /* 8: ≠ mtime */
+    HAS_CTIME = 1 << 10, /* 8: ≠ mtime */
+    HAS_BTIME = 1 << 11, /* 8: ≠ ctime */
+    HAS_FLAGS = 1 << 12, /* 4 */
+    HAS_ALL = (1 << 13) - 1,
+};
+#define OBJECT_AT 4
+
+static uint8_t *put4(uint8_t *p, uint32_t v) { put_le32(p, v); return p + 4; }
+static uint8_t *put8(uint8_t *p, uint64_t v) { put_le64(p, v); return p + 8; }
+
+static unsigned inode_map(const struct inode *in)
+{
+    unsigned m = 0;
+    uint64_t valid = in->object ? in->size : 0;
+
+    m |= in->object ? HAS_OBJECT : 0u;
+    m |= in->nlink != 1 ? HAS_NLINK : 0u;
+    m |= in->uid ? HAS_UID : 0u;
+    m |= in->gid ? HAS_GID : 0u;
+    m |= in->size > UINT32_MAX ? HAS_SIZE8 : in->size ? HAS_SIZE4 : 0u;
+    m |= in->valid != valid ? HAS_VALID : 0u;
+    m |= in->parent ? HAS_PARENT : 0u;
+    m |= in->rdev ? HAS_RDEV : 0u;
+    m |= in->atime != in->mtime ? HAS_ATIME : 0u;
+    m |= in->ctime != in->mtime ? HAS_CTIME : 0u;
+    m |= in->btime != in->ctime ? HAS_BTIME : 0u;
+    m |= in->flags ? HAS_FLAGS : 0u;
+    return m;
+}
+
+size_t inode_encode(const struct inode *in, uint8_t out[INODE_ITEM_MAX])
+{
+    unsigned m = inode_map(in);
+    uint8_t *p = out + OBJECT_AT;
+
+    put_le16(out, (uint16_t)m);
+    put_le16(out + 2, (uint16_t)in->mode);
+    p = m & HAS_OBJECT ? put8(p, in->object) : p;
+    p = put8(p, (uint64_t)in->mtime);
+    p = m & HAS_NLINK ? put4(p, in->nlink) : p;
+    p = m & HAS_UID ? put4(p, in->uid) : p;
+    p = m & HAS_GID ? put4(p, in->gid) : p;
+    p = m & HAS_SIZE4 ? put4(p, (uint32_t)in->size) : p;
+    p = m & HAS_SIZE8 ? put8(p, in->size) : p;
+    p = m & HAS_VALID ? put8(p, in->valid) : p;
+    p = m & HAS_PARENT ? put8(p, in->parent) : p;
+    p = m & HAS_RDEV ? put4(p, in->rdev) : p;
+    p = m & HAS_ATIME ? put8(p, (uint64_t)in->atime) : p;
+    p = m & HAS_CTIME ? put8(p, (uint64_t)in->ctime) : p;
+    p = m & HAS_BTIME ? put8(p, (uint64_t)in->btime) : p;
+    p = m & HAS_FLAGS ? put4(p, in->flags) : p;
+    return (size_t)(p - out);
+}
+
+/* A reader that remembers running over the end. */
+struct reader {
+    const uint8_t *p, *end;
+    bool over;
+};
+
+static uint64_t take(struct reader *r, size_t n)
+{
+    uint64_t v;
+
+    if ((size_t)(r->end - r->p) < n) {
+        r->over = true;
+        return 0;
+    }
+    v = n == 2 ? get_le16(r->p) : n == 4 ? get_le32(r->p) : get_le64(r->p);
+    r->p += n;
+    return v;
+}
+
+int inode_decode(const void *val, size_t len, struct inode *ret)
+{
+    struct reader r = {val, (const uint8_t *)val + len, false};
+    struct inode in = {0};
+    unsigned m = (unsigned)take(&r, 2);
+
+    in.mode = (uint32_t)take(&r, 2);
+    in.object = m & HAS_OBJECT ? take(&r, 8) : 0;
+    in.mtime = (int64_t)take(&r, 8);
+    in.nlink = m & HAS_NLINK ? (uint32_t)take(&r, 4) : 1;
+    in.uid = m & HAS_UID ? (uint32_t)take(&r, 4) : 0;
+    in.gid = m & HAS_GID ? (uint32_t)take(&r, 4) : 0;
+    in.size = m & HAS_SIZE4 ? take(&r, 4) : 0;
+    in.size = m & HAS_SIZE8 ? take(&r, 8) : in.size;
+    in.valid = m & HAS_VALID ? take(&r, 8) : in.object ? in.size : 0;
+    in.parent = m & HAS_PARENT ? take(&r, 8) : 0;
+    in.rdev = m & HAS_RDEV ? (uint32_t)take(&r, 4) : 0;
+    in.atime = m & HAS_ATIME ? (int64_t)take(&r, 8) : in.mtime;
+    in.ctime = m & HAS_CTIME ? (int64_t)take(&r, 8) : in.mtime;
+    in.btime = m & HAS_BTIME ? (int64_t)take(&r, 8) : in.ctime;
+    in.flags = m & HAS_FLAGS ? (uint32_t)take(&r, 4) : 0;
+    if (r.over || r.p != r.end || m & ~(unsigned)HAS_ALL)
+        return -EUCLEAN;
+    if (in.object > OBJECT_NUMBER_MAX || in.parent > KEY_INO_MAX)
+        return -EUCLEAN;
+    *ret = in;
+    return 0;
+}
+
+size_t dirent_encode(uint64_t ino, unsigned type, const char *name, size_t name_len,
+                     uint8_t out[DIRENT_ITEM_MAX])
+{
+    uint8_t t[8];
+    put_le64(t, ino);
+    memcpy(out, t, 6);
+    out[6] = (uint8_t)type;
+    memcpy(out + 7, name, name_len);
+    return 7 + name_len;
+}
+
+int dirent_decode(const void *val, size_t len, struct dirent_item *ret)
+{
+    const uint8_t *v = val;
+    uint8_t t[8] = {0};
+
+    if (len < 8 || len > DIRENT_ITEM_MAX || v[6] > DT_WHT)
+        return -EUCLEAN;
+    if (memchr(v + 7, '/', len - 7) || memchr(v + 7, 0, len - 7))
+        return -EUCLEAN;
+    memcpy(t, v, 6);
+    if (get_le64(t) == 0 || get_le64(t) > KEY_INO_MAX)
+        return -EUCLEAN;
+    *ret = (struct dirent_item){get_le64(t), v[6], len - 7, (const char *)v + 7};
+    return 0;
+}
+
+void extent_encode(const struct extent *e, uint8_t out[EXTENT_ITEM_LEN])
+{
+    put_le64(out, e->object);
+    put_le32(out + 8, e->valid);
+}
+
+int extent_decode(const void *val, size_t len, struct extent *ret)
+{
+    const uint8_t *v = val;
+
+    if (len != EXTENT_ITEM_LEN || get_le32(v + 8) > EXTENT_GRAIN)
+        return -EUCLEAN;
+    if (get_le64(v) == 0 || get_le64(v) > OBJECT_NUMBER_MAX)
+        return -EUCLEAN;
+    *ret = (struct extent){get_le64(v), get_le32(v + 8)};
+    return 0;
+}
+
+/* Where the number stands, or NULL. */
+static const uint8_t *object_at(struct key k, const uint8_t *val, size_t len)
+{
+    if (key_type(k) == ITEM_INODE)
+        return len >= OBJECT_AT + 8 && get_le16(val) & HAS_OBJECT ? val + OBJECT_AT : NULL;
+    if (key_type(k) == ITEM_EXTENT)
+        return len == EXTENT_ITEM_LEN ? val : NULL;
+    return NULL;
+}
+
+uint64_t item_object(struct key k, const void *val, size_t len)
+{
+    const uint8_t *at = object_at(k, val, len);
+    return at ? get_le64(at) : 0;
+}
+
+void item_set_object(struct key k, void *val, size_t len, uint64_t object)
+{
+    uint8_t *v = val;
+    const uint8_t *at = object_at(k, v, len);
+    if (at)
+        put_le64(v + (at - v), object);
+}
+
+int item_check(struct key k, const void *val, size_t len)
+{
+    struct inode in;
+    struct dirent_item d;
+    struct extent e;
+
+    switch (key_type(k)) {
+    case ITEM_INODE:
+        return k.lo ? -EUCLEAN : inode_decode(val, len, &in);
+    case ITEM_SYMLINK:
+        return len == 0 || len > ITEM_SYMLINK_PIECE ? -EUCLEAN : 0;
+    case ITEM_DIRENT:
+        return k.lo >> 62 ? -EUCLEAN : dirent_decode(val, len, &d);
+    case ITEM_EXTENT:
+        return k.lo % EXTENT_GRAIN ? -EUCLEAN : extent_decode(val, len, &e);
+    default:
+        return -EUCLEAN;
+    }
+}

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * item: the values of tree items: inodes, directory entries, extents. Pure codecs, checked bounds.
+ *
+ * Decoders: 0 or -EUCLEAN, output untouched then. Every item names at most one object, and
+ * item_object() finds it for any type, so that the tree can count without knowing the rest.
+ */
+#pragma once
+
+#include "key.h"
+#include <stddef.h>
+
+#define EXTENT_GRAIN (128u * 1024) /* bytes of a file one extent item stands for */
+#define ITEM_NAME_MAX 255
+#define ITEM_SYMLINK_PIECE 2000 /* bytes of a target in one item */
+#define OBJECT_NUMBER_MAX ((UINT64_C(1) << 58) - 1)
+
+enum inode_flags {
+    INODE_EXTENTS = 1 << 0, /* extent items override parts of the object */
+};
+
+struct inode {
+    uint32_t mode, nlink, uid, gid, rdev, flags;
+    uint64_t size;   /* bytes; directories: number of entries */
+    uint64_t object; /* object number of the content; 0: none (empty, or not a file) */
+    uint64_t valid;  /* bytes of the object that belong to the file; beyond them: zeros */
+    uint64_t parent; /* directories: inode number of the parent */
+    int64_t atime, mtime, ctime, btime; /* ns since the epoch */
+};
+
+#define INODE_ITEM_MAX 96
+/* Fields with their usual value take no room: FORMAT.md, "Inode item". Returns the length. */
+size_t inode_encode(const struct inode *in, uint8_t out[INODE_ITEM_MAX]);
+int inode_decode(const void *val, size_t len, struct inode *ret);
+
+struct dirent_item {
+    uint64_t ino;
+    unsigned type; /* DT_REG, … of <dirent.h> */
+    size_t name_len;
+    const char *name; /* points into the value; not NUL-terminated */
+};
+#define DIRENT_ITEM_MAX (7 + ITEM_NAME_MAX)
+size_t dirent_encode(uint64_t ino, unsigned type, const char *name, size_t name_len,
+                     uint8_t out[DIRENT_ITEM_MAX]);
+int dirent_decode(const void *val, size_t len, struct dirent_item *ret);
+
+struct extent {
+    uint64_t object;
+    uint32_t valid; /* bytes of it that count, 0 … EXTENT_GRAIN; the rest of the grain is zeros */
+};
+#define EXTENT_ITEM_LEN 12
+void extent_encode(const struct extent *e, uint8_t out[EXTENT_ITEM_LEN]);
+int extent_decode(const void *val, size_t len, struct extent *ret);
+
+/* The object an item names, 0 if none. The item must decode. */
+uint64_t item_object(struct key k, const void *val, size_t len);
+/* Write another number (of the same content) in its place: item_set_object keeps the length. */
+void item_set_object(struct key k, void *val, size_t len, uint64_t object);
+/* Does it decode, and as what it says? For check. */
+int item_check(struct key k, const void *val, size_t len);

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * key: what tree items are found by: inode number (42 bit), item type (6 bit), 64-bit rest.
+ *
+ * On a page a key is 14 bytes, big-endian, so that bytes sort as keys do. `hi` is inode ‖ type.
+ */
+#pragma once
+
+#include "bytes.h"
+#include <stdbool.h>
+
+#define KEY_LEN 14
+#define KEY_INO_MAX ((UINT64_C(1) << 42) - 1)
+
+enum item_type {
+    ITEM_INODE = 1,   /* rest 0: attributes */
+    ITEM_SYMLINK = 2, /* rest n: the n-th piece of the target */
+    ITEM_DIRENT = 3,  /* rest: 55 bits of name hash ‖ 7 bits of collision index */
+    ITEM_EXTENT = 4,  /* rest: file offset, a multiple of EXTENT_GRAIN */
+};
+
+struct key {
+    uint64_t hi; /* 48 bits */
+    uint64_t lo;
+};
+
+static inline struct key key_make(uint64_t ino, enum item_type type, uint64_t rest)
+{
+    return (struct key){ino << 6 | type, rest};
+}
+static inline uint64_t key_ino(struct key k) { return k.hi >> 6; }
+static inline unsigned key_type(struct key k) { return (unsigned)(k.hi & 63); }
+static inline int key_compare(struct key a, struct key b)
+{
+    if (a.hi != b.hi)
+        return a.hi < b.hi ? -1 : 1;
+    return a.lo < b.lo ? -1 : a.lo > b.lo;
+}
+static inline void key_encode(struct key k, uint8_t *out)
+{
+    uint8_t t[8];
+    put_be64(t, k.hi << 16);
+    memcpy(out, t, 6);
+    put_be64(out + 6, k.lo);
+}
+static inline struct key key_decode(const uint8_t *in)
+{
+    uint8_t t[8] = {0};
+    memcpy(t, in, 6);
+    return (struct key){get_be64(t) >> 16, get_be64(in + 6)};
+}

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * page: one node of a tree as bytes: a sorted array of slots in front, values at the back.
+ *
+ *   0        24                                         heap             8176
+ *   | head   | slot 0 | slot 1 | …  →      free      ←  | value | value |
+ *
+ * Leaves (level 0) hold items; inner pages hold, per child, the smallest key that may be below it
+ * (the first slot's key is taken as minus infinity) and the child's page number, 8 bytes.
+ *
+ * Pure bytes: no I/O, no locks. Only page_check() may be given bytes that are not trusted; all
+ * else needs a page that passed it. Sizes in bytes.
+ */
+#pragma once
+
+#include "key.h"
+#include <stddef.h>
+
+#define PAGE_SIZE_BYTES 8176 /* with LMDB's header of 16 exactly two of its pages */
+#define PAGE_HEAD 24
+#define PAGE_SLOT 18
+#define PAGE_VALUE_MAX 2044 /* a quarter page */
+#define PAGE_LEVEL_MAX 12
+#define PAGE_CAPACITY (PAGE_SIZE_BYTES - PAGE_HEAD)
+
+/* An empty page with number `no`. */
+void page_init(uint8_t *p, uint64_t no, unsigned level);
+/* Renumber a copy. */
+void page_set_number(uint8_t *p, uint64_t no);
+/* Compute the checksum: last thing before it goes to disk. */
+void page_seal(uint8_t *p);
+/* Everything that can be checked of one page alone: checksum, number, bounds, order, value sizes,
+ * no overlap. 0, or -EUCLEAN with a reason in *ret_why (static text; may be NULL). */
+int page_check(const uint8_t *p, uint64_t no, const char **ret_why);
+
+static inline uint64_t page_number(const uint8_t *p) { return get_le64(p + 8); }
+static inline unsigned page_level(const uint8_t *p) { return p[16]; }
+static inline unsigned page_count(const uint8_t *p) { return get_le16(p + 18); }
+static inline struct key page_key(const uint8_t *p, unsigned i)
+{
+    return key_decode(p + PAGE_HEAD + i * PAGE_SLOT);
+}
+static inline const uint8_t *page_value(const uint8_t *p, unsigned i, size_t *ret_len)
+{
+    const uint8_t *s = p + PAGE_HEAD + i * PAGE_SLOT;
+    *ret_len = get_le16(s + 16);
+    return p + get_le16(s + 14);
+}
+static inline uint64_t page_child(const uint8_t *p, unsigned i)
+{
+    size_t len;
+    return get_le64(page_value(p, i, &len));
+}
+
+/* Index of the first slot with a key ≥ k (page_count if none). */
+unsigned page_search(const uint8_t *p, struct key k, bool *ret_found);
+/* Inner page: index of the child that covers k. */
+unsigned page_search_child(const uint8_t *p, struct key k);
+/* Bytes used by slots and live values. */
+size_t page_used(const uint8_t *p);
+static inline bool page_fits(const uint8_t *p, size_t vlen)
+{
+    return page_used(p) + PAGE_SLOT + vlen <= PAGE_CAPACITY;
+}
+
+/* Insert before slot i / replace the value of slot i. False: no room, nothing changed. */
+bool page_insert(uint8_t *p, unsigned i, struct key k, const void *val, size_t len);
+bool page_replace(uint8_t *p, unsigned i, const void *val, size_t len);
+void page_set_key(uint8_t *p, unsigned i, struct key k);
+void page_remove(uint8_t *p, unsigned i);
+/* Move slots [at, count) to the end of `right` (same level), which must have room. */
+void page_move_tail(uint8_t *p, unsigned at, uint8_t *right);
