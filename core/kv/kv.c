@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * kv: checks the arguments once, for every implementation, and calls through its table.
+ */
+#include "kv_impl.h"
+
+#include <errno.h>
+
+static bool key_ok(const struct kv *kv, unsigned table, size_t klen)
+{
+    return table < kv->tables && klen >= 1 && klen <= KV_KEY_MAX;
+}
+
+void kv_close(struct kv *kv)
+{
+    if (kv != NULL)
+        kv->ops->close(kv);
+}
+
+int kv_get(struct kv *kv, unsigned table, const void *key, size_t klen, void *buf, size_t cap,
+           size_t *ret_len)
+{
+    if (!key_ok(kv, table, klen))
+        return -EINVAL;
+    return kv->ops->get(kv, table, key, klen, buf, cap, ret_len);
+}
+
+uint64_t kv_disk_bytes(struct kv *kv)
+{
+    return kv->ops->disk_bytes(kv);
+}
+
+int kv_snap_begin(struct kv *kv, struct kv_snap **ret_snap)
+{
+    return kv->ops->snap_begin(kv, ret_snap);
+}
+
+void kv_snap_end(struct kv_snap *s)
+{
+    if (s != NULL)
+        s->kv->ops->snap_end(s);
+}
+
+int kv_snap_get(struct kv_snap *s, unsigned table, const void *key, size_t klen,
+                const void **ret_val, size_t *ret_len)
+{
+    if (!key_ok(s->kv, table, klen))
+        return -EINVAL;
+    return s->kv->ops->snap_get(s, table, key, klen, ret_val, ret_len);
+}
+
+int kv_snap_seek(struct kv_snap *s, unsigned table, const void *key, size_t klen, bool after,
+                 const void **ret_key, size_t *ret_klen, const void **ret_val, size_t *ret_len)
+{
+    if (table >= s->kv->tables || klen > KV_KEY_MAX)
+        return -EINVAL;
+    return s->kv->ops->snap_seek(s, table, key, klen, after, ret_key, ret_klen, ret_val, ret_len);
+}
+
+int kv_snap_count(struct kv_snap *s, unsigned table, uint64_t *ret_count)
+{
+    if (table >= s->kv->tables)
+        return -EINVAL;
+    return s->kv->ops->snap_count(s, table, ret_count);
+}
+
+int kv_txn_begin(struct kv *kv, struct kv_txn **ret_txn)
+{
+    return kv->readonly ? -EROFS : kv->ops->txn_begin(kv, ret_txn);
+}
+
+int kv_put(struct kv_txn *t, unsigned table, const void *key, size_t klen, const void *val,
+           size_t vlen)
+{
+    if (!key_ok(t->kv, table, klen) || vlen > KV_VALUE_MAX)
+        return -EINVAL;
+    return t->kv->ops->put(t, table, key, klen, val, vlen);
+}
+
+int kv_del(struct kv_txn *t, unsigned table, const void *key, size_t klen)
+{
+    if (!key_ok(t->kv, table, klen))
+        return -EINVAL;
+    return t->kv->ops->del(t, table, key, klen);
+}
+
+int kv_commit(struct kv_txn *t)
+{
+    return t->kv->ops->commit(t);
+}
+
+void kv_abort(struct kv_txn *t)
+{
+    if (t != NULL)
+        t->kv->ops->abort(t);
+}

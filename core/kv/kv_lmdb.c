@@ -1,0 +1,530 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * kv_lmdb: the store on LMDB, the only includer of lmdb.h and the only place that knows its codes.
+ *
+ * A read transaction costs a malloc and a slot in the reader table, so ended ones are reset and
+ * parked in a few atomic cells; the next read renews one. A thread starts at a cell of its own, so
+ * in the usual case two threads never touch the same cache line. A parked one holds no pages back.
+ *
+ * LMDB forbids two environments on one file in a process (closing one drops the fcntl locks of the
+ * other); `open_head` remembers what is open for writing so that the second gets -EBUSY.
+ */
+#include "io.h"
+#include "kv_impl.h"
+#include "lock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <lmdb.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define PARKED_MAX 64
+#define READERS_MAX 512
+#define MAP_MOST ((size_t)1 << 40)
+#define MAP_LEAST ((size_t)1 << 34)
+
+struct kv_lmdb {
+    struct kv base;
+    MDB_env *env;
+    struct mutex writer; /* held from txn_begin to its end */
+    bool has[KV_TABLES_MAX];
+    MDB_dbi dbi[KV_TABLES_MAX];
+    struct kv_lmdb *next_open; /* this and the next two: guarded by open_lock */
+    dev_t dev;
+    ino_t ino;
+    _Atomic(MDB_txn *) parked[PARKED_MAX]; /* reset read transactions, or NULL */
+};
+
+struct lmdb_snap {
+    struct kv_snap base;
+    MDB_txn *txn;
+    MDB_cursor *cursor; /* of the table last searched, or NULL */
+    unsigned cursor_table;
+};
+
+struct lmdb_txn {
+    struct kv_txn base;
+    MDB_txn *txn;
+    int error; /* first failure of a put or del; the commit returns it */
+};
+
+static struct mutex open_lock = {.m = PTHREAD_MUTEX_INITIALIZER, .name = "kv_lmdb_open"};
+static struct kv_lmdb *open_head;
+
+static int to_errno(int rc)
+{
+    switch (rc) {
+    case MDB_NOTFOUND:
+        return -ENOENT;
+    case MDB_MAP_FULL:
+        return -ENOSPC;
+    case MDB_CORRUPTED:
+    case MDB_PAGE_NOTFOUND:
+    case MDB_INVALID:
+    case MDB_VERSION_MISMATCH:
+        return -EUCLEAN;
+    default:
+        return rc >= 0 ? -rc : -EIO;
+    }
+}
+
+static struct kv_lmdb *of(struct kv *kv)
+{
+    return (struct kv_lmdb *)kv;
+}
+
+static MDB_val val_of(const void *data, size_t len)
+{
+    return (MDB_val){.mv_size = len, .mv_data = (void *)(uintptr_t)data};
+}
+
+/* ---- read transactions ---- */
+
+static unsigned first_cell(void)
+{
+    static _Atomic unsigned next;
+    static _Thread_local unsigned mine; /* 0: not given yet */
+    if (mine == 0)
+        mine = atomic_fetch_add(&next, 1) % PARKED_MAX + 1;
+    return mine - 1;
+}
+
+static MDB_txn *unpark(struct kv_lmdb *k)
+{
+    unsigned first = first_cell();
+    for (unsigned i = 0; i < PARKED_MAX; i++) {
+        _Atomic(MDB_txn *) *cell = &k->parked[(first + i) % PARKED_MAX];
+        if (atomic_load_explicit(cell, memory_order_relaxed) == NULL)
+            continue;
+        MDB_txn *txn = atomic_exchange(cell, NULL);
+        if (txn != NULL)
+            return txn;
+    }
+    return NULL;
+}
+
+static int read_begin(struct kv_lmdb *k, MDB_txn **ret_txn)
+{
+    MDB_txn *txn = unpark(k);
+    if (txn == NULL)
+        return to_errno(mdb_txn_begin(k->env, NULL, MDB_RDONLY, ret_txn));
+    int rc = mdb_txn_renew(txn);
+    if (rc != 0) {
+        mdb_txn_abort(txn);
+        return to_errno(rc);
+    }
+    *ret_txn = txn;
+    return 0;
+}
+
+static void read_end(struct kv_lmdb *k, MDB_txn *txn)
+{
+    unsigned first = first_cell();
+    mdb_txn_reset(txn);
+    for (unsigned i = 0; i < PARKED_MAX; i++) {
+        MDB_txn *none = NULL;
+        if (atomic_compare_exchange_strong(&k->parked[(first + i) % PARKED_MAX], &none, txn))
+            return;
+    }
+    mdb_txn_abort(txn);
+}
+
+static int copy_out(const MDB_val *val, void *buf, size_t cap, size_t *ret_len)
+{
+    *ret_len = val->mv_size;
+    if (val->mv_size > cap)
+        return -ERANGE;
+    if (val->mv_size > 0)
+        memcpy(buf, val->mv_data, val->mv_size);
+    return 0;
+}
+
+static int lmdb_get(struct kv *kv, unsigned table, const void *key, size_t klen, void *buf,
+                    size_t cap, size_t *ret_len)
+{
+    struct kv_lmdb *k = of(kv);
+    MDB_val mkey = val_of(key, klen), val;
+    MDB_txn *txn;
+    if (!k->has[table])
+        return -ENOENT;
+    int r = read_begin(k, &txn);
+    if (r < 0)
+        return r;
+    r = to_errno(mdb_get(txn, k->dbi[table], &mkey, &val));
+    if (r == 0)
+        r = copy_out(&val, buf, cap, ret_len);
+    read_end(k, txn);
+    return r;
+}
+
+static uint64_t lmdb_disk_bytes(struct kv *kv)
+{
+    MDB_envinfo info;
+    MDB_stat st;
+    if (mdb_env_info(of(kv)->env, &info) != 0 || mdb_env_stat(of(kv)->env, &st) != 0)
+        return 0;
+    return ((uint64_t)info.me_last_pgno + 1) * st.ms_psize;
+}
+
+/* ---- snapshots ---- */
+
+static int lmdb_snap_begin(struct kv *kv, struct kv_snap **ret_snap)
+{
+    struct lmdb_snap *s = calloc(1, sizeof *s);
+    if (s == NULL)
+        return -ENOMEM;
+    s->base.kv = kv;
+    int r = read_begin(of(kv), &s->txn);
+    if (r < 0) {
+        free(s);
+        return r;
+    }
+    *ret_snap = &s->base;
+    return 0;
+}
+
+static void drop_cursor(struct lmdb_snap *s)
+{
+    if (s->cursor != NULL)
+        mdb_cursor_close(s->cursor);
+    s->cursor = NULL;
+}
+
+static void lmdb_snap_end(struct kv_snap *snap)
+{
+    struct lmdb_snap *s = (struct lmdb_snap *)snap;
+    drop_cursor(s);
+    read_end(of(snap->kv), s->txn);
+    free(s);
+}
+
+static int lmdb_snap_get(struct kv_snap *snap, unsigned table, const void *key, size_t klen,
+                         const void **ret_val, size_t *ret_len)
+{
+    struct kv_lmdb *k = of(snap->kv);
+    MDB_val mkey = val_of(key, klen), val;
+    if (!k->has[table])
+        return -ENOENT;
+    int r = to_errno(mdb_get(((struct lmdb_snap *)snap)->txn, k->dbi[table], &mkey, &val));
+    if (r < 0)
+        return r;
+    *ret_val = val.mv_data;
+    *ret_len = val.mv_size;
+    return 0;
+}
+
+static int cursor_on(struct lmdb_snap *s, unsigned table)
+{
+    if (s->cursor != NULL && s->cursor_table == table)
+        return 0;
+    drop_cursor(s);
+    s->cursor_table = table;
+    return to_errno(mdb_cursor_open(s->txn, of(s->base.kv)->dbi[table], &s->cursor));
+}
+
+static int seek(MDB_cursor *c, const void *key, size_t klen, bool after, MDB_val *found,
+                MDB_val *val)
+{
+    if (klen == 0)
+        return to_errno(mdb_cursor_get(c, found, val, MDB_FIRST));
+    *found = val_of(key, klen);
+    int rc = mdb_cursor_get(c, found, val, MDB_SET_RANGE);
+    if (rc == 0 && after && found->mv_size == klen && memcmp(found->mv_data, key, klen) == 0)
+        rc = mdb_cursor_get(c, found, val, MDB_NEXT);
+    return to_errno(rc);
+}
+
+static int lmdb_snap_seek(struct kv_snap *snap, unsigned table, const void *key, size_t klen,
+                          bool after, const void **ret_key, size_t *ret_klen, const void **ret_val,
+                          size_t *ret_len)
+{
+    struct lmdb_snap *s = (struct lmdb_snap *)snap;
+    MDB_val found, val;
+    if (!of(snap->kv)->has[table])
+        return -ENOENT;
+    int r = cursor_on(s, table);
+    if (r < 0)
+        return r;
+    r = seek(s->cursor, key, klen, after, &found, &val);
+    if (r < 0)
+        return r;
+    *ret_key = found.mv_data;
+    *ret_klen = found.mv_size;
+    *ret_val = val.mv_data;
+    *ret_len = val.mv_size;
+    return 0;
+}
+
+static int lmdb_snap_count(struct kv_snap *snap, unsigned table, uint64_t *ret_count)
+{
+    struct kv_lmdb *k = of(snap->kv);
+    MDB_stat st = {0};
+    int r = 0;
+    if (k->has[table])
+        r = to_errno(mdb_stat(((struct lmdb_snap *)snap)->txn, k->dbi[table], &st));
+    if (r == 0)
+        *ret_count = st.ms_entries;
+    return r;
+}
+
+/* ---- writing ---- */
+
+static int lmdb_txn_begin(struct kv *kv, struct kv_txn **ret_txn)
+{
+    struct kv_lmdb *k = of(kv);
+    struct lmdb_txn *t = calloc(1, sizeof *t);
+    if (t == NULL)
+        return -ENOMEM;
+    t->base.kv = kv;
+    mutex_lock(&k->writer);
+    int r = to_errno(mdb_txn_begin(k->env, NULL, 0, &t->txn));
+    if (r < 0) {
+        mutex_unlock(&k->writer);
+        free(t);
+        return r;
+    }
+    *ret_txn = &t->base;
+    return 0;
+}
+
+/* A failed put leaves LMDB's transaction unusable; the first reason is the one worth telling. */
+static int noted(struct lmdb_txn *t, int r)
+{
+    if (t->error == 0)
+        t->error = r;
+    return r;
+}
+
+static int lmdb_put(struct kv_txn *txn, unsigned table, const void *key, size_t klen,
+                    const void *val, size_t vlen)
+{
+    struct lmdb_txn *t = (struct lmdb_txn *)txn;
+    struct kv_lmdb *k = of(txn->kv);
+    MDB_val mkey = val_of(key, klen), mval = val_of(val, vlen);
+    mutex_held(&k->writer);
+    return noted(t, to_errno(mdb_put(t->txn, k->dbi[table], &mkey, &mval, 0)));
+}
+
+static int lmdb_del(struct kv_txn *txn, unsigned table, const void *key, size_t klen)
+{
+    struct lmdb_txn *t = (struct lmdb_txn *)txn;
+    struct kv_lmdb *k = of(txn->kv);
+    MDB_val mkey = val_of(key, klen);
+    mutex_held(&k->writer);
+    int rc = mdb_del(t->txn, k->dbi[table], &mkey, NULL);
+    return rc == MDB_NOTFOUND ? 0 : noted(t, to_errno(rc));
+}
+
+static void end(struct lmdb_txn *t)
+{
+    mutex_unlock(&of(t->base.kv)->writer);
+    free(t);
+}
+
+static void lmdb_abort(struct kv_txn *txn)
+{
+    struct lmdb_txn *t = (struct lmdb_txn *)txn;
+    mdb_txn_abort(t->txn);
+    end(t);
+}
+
+/* If the meta page was what could not be written, LMDB refuses all further work: then nobody knows
+ * which state is on disk, whatever errno the write gave. */
+static int commit_error(struct kv_lmdb *k, int r)
+{
+    MDB_txn *probe;
+    if (mdb_txn_begin(k->env, NULL, MDB_RDONLY, &probe) == MDB_PANIC)
+        return -EIO;
+    mdb_txn_abort(probe);
+    return r;
+}
+
+static int lmdb_commit(struct kv_txn *txn)
+{
+    struct lmdb_txn *t = (struct lmdb_txn *)txn;
+    struct kv_lmdb *k = of(txn->kv);
+    int r = t->error;
+    mutex_held(&k->writer);
+    if (r < 0) {
+        lmdb_abort(txn);
+        return r;
+    }
+    r = to_errno(mdb_txn_commit(t->txn));
+    end(t);
+    return r < 0 ? commit_error(k, r) : 0;
+}
+
+/* ---- opening and closing ---- */
+
+/* Remembers that this directory is open for writing here; -EBUSY if it was already. */
+static int claim(struct kv_lmdb *k, int dirfd, const char *dir)
+{
+    struct stat st;
+    if (fstatat(dirfd, dir, &st, 0) < 0)
+        return -errno;
+    MUTEX_GUARD(&open_lock);
+    for (struct kv_lmdb *o = open_head; o != NULL; o = o->next_open)
+        if (o->dev == st.st_dev && o->ino == st.st_ino)
+            return -EBUSY;
+    k->dev = st.st_dev;
+    k->ino = st.st_ino;
+    k->next_open = open_head;
+    open_head = k;
+    return 0;
+}
+
+static void unclaim(struct kv_lmdb *k)
+{
+    MUTEX_GUARD(&open_lock);
+    for (struct kv_lmdb **o = &open_head; *o != NULL; o = &(*o)->next_open) {
+        if (*o != k)
+            continue;
+        *o = k->next_open;
+        return;
+    }
+}
+
+static void lmdb_close(struct kv *kv)
+{
+    struct kv_lmdb *k = of(kv);
+    for (unsigned i = 0; i < PARKED_MAX; i++)
+        if (k->parked[i] != NULL)
+            mdb_txn_abort(k->parked[i]);
+    if (k->env != NULL)
+        mdb_env_close(k->env);
+    unclaim(k);
+    mutex_destroy(&k->writer);
+    free(k);
+}
+
+static int try_open(struct kv_lmdb *k, const char *path, unsigned flags, size_t map)
+{
+    int rc = mdb_env_create(&k->env);
+    if (rc != 0)
+        return to_errno(rc);
+    rc = mdb_env_set_maxdbs(k->env, k->base.tables);
+    if (rc == 0)
+        rc = mdb_env_set_maxreaders(k->env, READERS_MAX);
+    if (rc == 0)
+        rc = mdb_env_set_mapsize(k->env, map);
+    if (rc == 0)
+        rc = mdb_env_open(k->env, path, flags, 0600);
+    if (rc != 0) {
+        mdb_env_close(k->env);
+        k->env = NULL;
+    }
+    return to_errno(rc);
+}
+
+/* Address space costs nothing, so as much as the machine gives: the map is never resized. */
+static int open_env(struct kv_lmdb *k, int dirfd, const char *dir)
+{
+    char path[4096];
+    int n = snprintf(path, sizeof path, "/proc/self/fd/%d/%s", dirfd, dir);
+    if (dirfd == AT_FDCWD || dir[0] == '/')
+        n = snprintf(path, sizeof path, "%s", dir);
+    if (n < 0 || (size_t)n >= sizeof path)
+        return -ENAMETOOLONG;
+    unsigned flags = MDB_NOTLS | MDB_NORDAHEAD;
+    if (k->base.readonly)
+        flags |= MDB_RDONLY | MDB_NOLOCK;
+    int r = -ENOMEM;
+    for (size_t map = MAP_MOST; map >= MAP_LEAST && r == -ENOMEM; map /= 2)
+        r = try_open(k, path, flags, map);
+    return r;
+}
+
+static int open_tables(struct kv_lmdb *k, const char *const *tables)
+{
+    MDB_txn *txn;
+    int rc = mdb_txn_begin(k->env, NULL, k->base.readonly ? MDB_RDONLY : 0, &txn);
+    if (rc != 0)
+        return to_errno(rc);
+    for (unsigned i = 0; i < k->base.tables; i++) {
+        rc = mdb_dbi_open(txn, tables[i], k->base.readonly ? 0 : MDB_CREATE, &k->dbi[i]);
+        k->has[i] = rc == 0;
+        if (rc != 0 && !(rc == MDB_NOTFOUND && k->base.readonly)) {
+            mdb_txn_abort(txn);
+            return to_errno(rc);
+        }
+    }
+    return to_errno(mdb_txn_commit(txn));
+}
+
+/* LMDB would quietly start anew where its file is missing or empty. */
+static int must_exist(int dirfd, const char *dir)
+{
+    struct stat st;
+    CLEANUP_CLOSE int fd = openat(dirfd, dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || fstatat(fd, "data.mdb", &st, 0) < 0)
+        return -errno;
+    return st.st_size > 0 ? 0 : -EUCLEAN;
+}
+
+/* LMDB syncs its file, but not the names that lead to it. */
+static int sync_names(int dirfd, const char *dir)
+{
+    int r = io_sync_dir(dirfd, dir);
+    return r < 0 ? r : io_sync_dir(dirfd, ".");
+}
+
+static int prepare(int dirfd, const char *dir, unsigned flags)
+{
+    if (!(flags & KV_CREATE))
+        return must_exist(dirfd, dir);
+    return mkdirat(dirfd, dir, 0700) < 0 && errno != EEXIST ? -errno : 0;
+}
+
+static int open_all(struct kv_lmdb *k, int dirfd, const char *dir, const char *const *tables,
+                    unsigned flags)
+{
+    int r = prepare(dirfd, dir, flags);
+    if (r == 0 && !k->base.readonly)
+        r = claim(k, dirfd, dir);
+    if (r == 0)
+        r = open_env(k, dirfd, dir);
+    if (r == 0)
+        r = open_tables(k, tables);
+    if (r == 0 && (flags & KV_CREATE))
+        r = sync_names(dirfd, dir);
+    return r;
+}
+
+static const struct kv_ops lmdb_ops = {
+    .close = lmdb_close,
+    .get = lmdb_get,
+    .disk_bytes = lmdb_disk_bytes,
+    .snap_begin = lmdb_snap_begin,
+    .snap_end = lmdb_snap_end,
+    .snap_get = lmdb_snap_get,
+    .snap_seek = lmdb_snap_seek,
+    .snap_count = lmdb_snap_count,
+    .txn_begin = lmdb_txn_begin,
+    .put = lmdb_put,
+    .del = lmdb_del,
+    .commit = lmdb_commit,
+    .abort = lmdb_abort,
+};
+
+int kv_open_lmdb(int dirfd, const char *dir, const char *const *tables, unsigned count,
+                 unsigned flags, struct kv **ret_kv)
+{
+    if (count < 1 || count > KV_TABLES_MAX || flags == (KV_CREATE | KV_READONLY))
+        return -EINVAL;
+    struct kv_lmdb *k = calloc(1, sizeof *k);
+    if (k == NULL)
+        return -ENOMEM;
+    k->base = (struct kv){&lmdb_ops, count, (flags & KV_READONLY) != 0};
+    mutex_init(&k->writer, "kv_writer");
+    int r = open_all(k, dirfd, dir, tables, flags);
+    if (r < 0) {
+        lmdb_close(&k->base);
+        return r;
+    }
+    *ret_kv = &k->base;
+    return 0;
+}
