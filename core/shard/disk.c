@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * disk: dispatch to the implementation, and the checks that both implementations share, so that
+ * they cannot differ in them.
+ */
+#include "disk_impl.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* Beyond off_t no file can reach. */
+#define OFFSET_MAX ((uint64_t)INT64_MAX)
+
+static int check_name(const char *name)
+{
+    if (!*name)
+        return -ENOENT;
+    return strlen(name) > DISK_NAME_MAX ? -ENAMETOOLONG : 0;
+}
+
+static int check_change(const struct disk *d, const char *name)
+{
+    int r = check_name(name);
+
+    if (r)
+        return r;
+    return d->readonly ? -EROFS : 0;
+}
+
+static int check_range(uint64_t off, uint64_t len)
+{
+    return off > OFFSET_MAX || len > OFFSET_MAX - off ? -EFBIG : 0;
+}
+
+static int check_write(const struct disk_file *f, uint64_t off, uint64_t len)
+{
+    if (!f->writable)
+        return -EBADF;
+    return check_range(off, len);
+}
+
+void disk_close(struct disk *d)
+{
+    if (d)
+        d->ops->close(d);
+}
+
+int disk_mkdir(struct disk *d, const char *name)
+{
+    int r = check_change(d, name);
+
+    return r ? r : d->ops->mkdir(d, name);
+}
+
+int disk_open(struct disk *d, const char *name, unsigned flags, struct disk_file **ret_file)
+{
+    bool writable = flags & (DISK_WRITE | DISK_CREATE);
+    int r = writable ? check_change(d, name) : check_name(name);
+
+    if (r)
+        return r;
+    r = d->ops->open(d, name, flags, ret_file);
+    if (r)
+        return r;
+    (*ret_file)->writable = writable;
+    return 0;
+}
+
+void disk_file_close(struct disk_file *f)
+{
+    if (f)
+        f->ops->file_close(f);
+}
+
+ssize_t disk_pread(struct disk_file *f, void *buf, size_t len, uint64_t off)
+{
+    int r = check_range(off, len);
+
+    return r || len == 0 ? r : f->ops->pread(f, buf, len, off);
+}
+
+int disk_pwritev(struct disk_file *f, const struct iovec *iov, int count, uint64_t off)
+{
+    uint64_t len = 0;
+
+    for (int i = 0; i < count; i++)
+        len += iov[i].iov_len;
+    int r = check_write(f, off, len);
+
+    return r || len == 0 ? r : f->ops->pwritev(f, iov, count, off);
+}
+
+int disk_pwrite(struct disk_file *f, const void *buf, size_t len, uint64_t off)
+{
+    struct iovec iov = {.iov_base = (void *)(uintptr_t)buf, .iov_len = len};
+
+    return disk_pwritev(f, &iov, 1, off);
+}
+
+int disk_truncate(struct disk_file *f, uint64_t size)
+{
+    int r = check_write(f, size, 0);
+
+    return r ? r : f->ops->truncate(f, size);
+}
+
+int disk_punch(struct disk_file *f, uint64_t off, uint64_t len)
+{
+    int r = check_write(f, off, len);
+
+    return r || len == 0 ? r : f->ops->punch(f, off, len);
+}
+
+int disk_sync(struct disk_file *f)
+{
+    return f->ops->sync(f);
+}
+
+int disk_fstat(struct disk_file *f, struct disk_stat *ret)
+{
+    return f->ops->fstat(f, ret);
+}
+
+void disk_flush_hint(struct disk_file *f, uint64_t off, uint64_t len)
+{
+    if (check_range(off, len) == 0)
+        f->ops->flush_hint(f, off, len);
+}
+
+int disk_fd(struct disk_file *f)
+{
+    return f->ops->fd(f);
+}
+
+int disk_link(struct disk *d, const char *from, const char *to)
+{
+    int r = check_name(from);
+
+    if (r)
+        return r;
+    r = check_change(d, to);
+    return r ? r : d->ops->link(d, from, to);
+}
+
+int disk_unlink(struct disk *d, const char *name)
+{
+    int r = check_change(d, name);
+
+    return r ? r : d->ops->unlink(d, name);
+}
+
+int disk_rename(struct disk *d, const char *from, const char *to)
+{
+    int r = check_name(from);
+
+    if (r)
+        return r;
+    r = check_change(d, to);
+    return r ? r : d->ops->rename(d, from, to);
+}
+
+int disk_sync_dir(struct disk *d, const char *name)
+{
+    return strlen(name) > DISK_NAME_MAX ? -ENAMETOOLONG : d->ops->sync_dir(d, name);
+}
+
+int disk_list(struct disk *d, const char *name, disk_list_fn *fn, void *ctx)
+{
+    return strlen(name) > DISK_NAME_MAX ? -ENAMETOOLONG : d->ops->list(d, name, fn, ctx);
+}
+
+int disk_space(struct disk *d, struct disk_space *ret)
+{
+    return d->ops->space(d, ret);
+}

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * disk_impl: what an implementation of disk.h provides. Private to core/shard.
+ *
+ * An implementation embeds `struct disk` and `struct disk_file` as its first members. disk.c has
+ * checked before each call: names fit DISK_NAME_MAX, a read-only disk is not changed, a file opened
+ * without DISK_WRITE is not changed (-EBADF), lengths are not 0 and off + len does not overflow.
+ */
+#pragma once
+
+#include "disk.h"
+
+struct disk_ops {
+    void (*close)(struct disk *d);
+    int (*mkdir)(struct disk *d, const char *name);
+    int (*open)(struct disk *d, const char *name, unsigned flags, struct disk_file **ret_file);
+    int (*link)(struct disk *d, const char *from, const char *to);
+    int (*unlink)(struct disk *d, const char *name);
+    int (*rename)(struct disk *d, const char *from, const char *to);
+    int (*sync_dir)(struct disk *d, const char *name);
+    int (*list)(struct disk *d, const char *name, disk_list_fn *fn, void *ctx);
+    int (*space)(struct disk *d, struct disk_space *ret);
+
+    void (*file_close)(struct disk_file *f);
+    ssize_t (*pread)(struct disk_file *f, void *buf, size_t len, uint64_t off);
+    int (*pwritev)(struct disk_file *f, const struct iovec *iov, int count, uint64_t off);
+    int (*truncate)(struct disk_file *f, uint64_t size);
+    int (*punch)(struct disk_file *f, uint64_t off, uint64_t len);
+    int (*sync)(struct disk_file *f);
+    int (*fstat)(struct disk_file *f, struct disk_stat *ret);
+    void (*flush_hint)(struct disk_file *f, uint64_t off, uint64_t len);
+    int (*fd)(struct disk_file *f);
+};
+
+struct disk {
+    const struct disk_ops *ops;
+    bool readonly;
+};
+
+struct disk_file {
+    const struct disk_ops *ops;
+    bool writable; /* set by disk.c */
+};
