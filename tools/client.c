@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * client: write and read on the same descriptor, so that the reply is ours whoever else commands.
+ * The reply of a failed write is read as well: it has the sentence.
+ */
+#include "client.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <limits.h>
+#include <string.h>
+#include <unistd.h>
+
+int client_open(const char *mnt, struct client *ret)
+{
+    char path[PATH_MAX + 16];
+    snprintf(path, sizeof(path), "%s/.tally/control", mnt);
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    if (fd < 0) {
+        return -errno;
+    }
+    ret->fd = fd;
+    return 0;
+}
+
+void client_close(struct client *c)
+{
+    if (c->fd >= 0) {
+        close(c->fd);
+    }
+    c->fd = -1;
+}
+
+static int read_all(int fd, struct strbuf *out)
+{
+    char buf[16384];
+    for (;;) {
+        ssize_t n = read(fd, buf, sizeof(buf));
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n <= 0) {
+            return n < 0 ? -errno : strbuf_error(out);
+        }
+        strbuf_add(out, buf, (size_t)n);
+    }
+}
+
+/* "ok …" gives what follows; "error NAME VERB: sentence" gives the sentence. */
+static void take_head(const char *line, size_t len, struct strbuf *head)
+{
+    const char *from = line;
+    if (len >= 2 && memcmp(line, "ok", 2) == 0) {
+        from += len > 2 ? 3 : 2;
+    } else {
+        const char *colon = memmem(line, len, ": ", 2);
+        from = colon ? colon + 2 : line;
+    }
+    strbuf_add(head, from, (size_t)(line + len - from));
+}
+
+static void split_reply(const struct strbuf *text, struct reply *ret)
+{
+    const char *end = text->s + text->len;
+    bool first = true;
+    for (const char *p = text->s; p < end;) {
+        const char *nl = memchr(p, '\n', (size_t)(end - p));
+        size_t len = (size_t)((nl ? nl : end) - p);
+        if (first) {
+            take_head(p, len, &ret->head);
+        } else {
+            size_t skip = len >= 2 && memcmp(p, "| ", 2) == 0 ? 2 : len >= 1 && *p == '|';
+            strbuf_add(&ret->body, p + skip, len - skip);
+            strbuf_adds(&ret->body, "\n");
+        }
+        first = false;
+        p += len + 1;
+    }
+}
+
+int client_run(struct client *c, const char *command, struct reply *ret)
+{
+    CLEANUP_STRBUF struct strbuf line = STRBUF_INIT, text = STRBUF_INIT;
+    strbuf_addf(&line, "%s\n", command);
+    if (strbuf_error(&line)) {
+        return -ENOMEM;
+    }
+    int err = write(c->fd, line.s, line.len) < 0 ? -errno : 0;
+    int err_read = read_all(c->fd, &text);
+    split_reply(&text, ret);
+    err = err ? err : err_read;
+    if (err < 0 && ret->head.len == 0) {
+        strbuf_adds(&ret->head, strerror(-err));
+    }
+    return err;
+}
+
+void reply_release(struct reply *r)
+{
+    strbuf_release(&r->head);
+    strbuf_release(&r->body);
+}

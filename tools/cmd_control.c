@@ -1,0 +1,373 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * cmd_control: the verbs that are one line to the control file. Options become its words
+ * ("--idle 30d" and "--idle=30d" → idle=30d, "--force" → force), arguments are quoted so that no
+ * name is taken for a keyword, and paths become what they are called in the mount.
+ */
+#include "tally.h"
+
+#include "client.h"
+#include "command.h"
+#include "mountinfo.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <getopt.h>
+#include <jansson.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/xattr.h>
+
+/* How arguments of a verb are to be understood. */
+enum arg_kind {
+    ARG_TEXT,
+    ARG_PATH, /* a path in the mount, or an id */
+    ARG_ID,   /* an id, or a path to the file whose object is meant */
+};
+
+enum option_bits {
+    OPT_FORCE = 1 << 0,
+    OPT_IDLE = 1 << 1,
+    OPT_WAIT = 1 << 2,
+};
+
+struct shape {
+    const char *verb;
+    int min, max; /* arguments */
+    enum arg_kind kind;
+    unsigned options;
+};
+
+static const struct shape shapes[] = {
+    {"help", 0, 1, ARG_TEXT, 0},
+    {"status", 0, 0, ARG_TEXT, 0},
+    {"get", 0, 1, ARG_TEXT, 0},
+    {"set", 2, 2, ARG_TEXT, 0},
+    {"branch", 2, 2, ARG_TEXT, 0},
+    {"drop", 1, 1, ARG_TEXT, OPT_FORCE},
+    {"drain", 0, 1, ARG_TEXT, OPT_IDLE},
+    {"refs", 1, 1, ARG_PATH, 0},
+    {"object", 1, 1, ARG_ID, 0},
+    {"why", 1, 1, ARG_ID, 0},
+    {"pin", 1, 1, ARG_ID, 0},
+    {"unpin", 1, 1, ARG_ID, 0},
+    {"rebuild", 0, 0, ARG_TEXT, OPT_WAIT},
+    {"wait", 1, 2, ARG_TEXT, 0},
+    {"cancel", 1, 1, ARG_TEXT, 0},
+};
+#define SHAPES (sizeof(shapes) / sizeof(*shapes))
+
+static const struct option long_options[] = {
+    {"json", no_argument, NULL, 'j'},
+    {"wait", no_argument, NULL, 'w'},
+    {"force", no_argument, NULL, 'f'},
+    {"idle", no_argument, NULL, 'i'},
+    {NULL, 0, NULL, 0},
+};
+
+struct call {
+    const struct shape *shape;
+    bool json;
+    unsigned options; /* enum option_bits */
+};
+
+static const struct shape *find_shape(const char *verb)
+{
+    for (size_t i = 0; i < SHAPES; i++) {
+        if (strcmp(shapes[i].verb, verb) == 0) {
+            return &shapes[i];
+        }
+    }
+    return NULL;
+}
+
+static const struct verb *find_control_verb(const char *name)
+{
+    for (const struct verb *v = control_verbs; v->name; v++) {
+        if (strcmp(v->name, name) == 0) {
+            return v;
+        }
+    }
+    return NULL;
+}
+
+static int take_options(int argc, char **argv, struct call *c)
+{
+    int o;
+    while ((o = getopt_long(argc, argv, "C:", long_options, NULL)) >= 0) {
+        unsigned bit = o == 'w' ? OPT_WAIT : o == 'f' ? OPT_FORCE : o == 'i' ? OPT_IDLE : 0;
+        if (o == 'C') {
+            tally_mount = optarg;
+        } else if (o == 'j') {
+            c->json = true;
+        } else if (bit & c->shape->options) {
+            c->options |= bit;
+        } else {
+            return o == '?' ? -EINVAL
+                            : (tally_warn("%s does not take %s", c->shape->verb, argv[optind - 1]),
+                               -EINVAL);
+        }
+    }
+    int n = argc - optind;
+    return n < c->shape->min || n > c->shape->max ? -EINVAL : 0;
+}
+
+/* ---- the line ---- */
+
+/* A word that the grammar could take for something else is quoted even if its bytes need not be. */
+static bool looks_special(const char *text)
+{
+    static const char *const keywords[] = {"wait", "force", "dry-run", "list", "idle"};
+    for (size_t i = 0; i < sizeof(keywords) / sizeof(*keywords); i++) {
+        if (strcmp(text, keywords[i]) == 0) {
+            return true;
+        }
+    }
+    return strchr(text, '=') != NULL;
+}
+
+static void add_argument(struct strbuf *line, const char *text)
+{
+    CLEANUP_STRBUF struct strbuf word = STRBUF_INIT;
+    command_add_word(&word, text);
+    bool quote = word.s[0] != '"' && looks_special(text);
+    strbuf_addf(line, quote ? " \"%s\"" : " %s", word.s);
+}
+
+static bool is_id(const char *text)
+{
+    return strlen(text) == 32 && strspn(text, "0123456789abcdefABCDEF") == 32;
+}
+
+/* What `path` is below the mount point, or NULL if it does not exist there. */
+static const char *below_mount(const char *mnt, const char *path, char absolute[PATH_MAX])
+{
+    struct tally_mountinfo m;
+    size_t len = strlen(mnt);
+    if (mountinfo_of(path, &m) < 0 || strcmp(m.point, mnt) != 0 ||
+        mountinfo_absolute(path, absolute) < 0) {
+        return NULL;
+    }
+    return strncmp(absolute, mnt, len) == 0 && absolute[len] == '/' ? absolute + len + 1 : NULL;
+}
+
+static void add_path(struct strbuf *line, const char *mnt, const char *arg, enum arg_kind kind)
+{
+    char absolute[PATH_MAX], id[33] = "";
+    const char *inside = is_id(arg) ? NULL : below_mount(mnt, arg, absolute);
+    if (!inside) {
+        add_argument(line, arg);
+        return;
+    }
+    if (strncmp(inside, ".tally/objects/", 15) == 0 && is_id(strrchr(inside, '/') + 1)) {
+        add_argument(line, strrchr(inside, '/') + 1);
+        return;
+    }
+    if (kind == ARG_ID && lgetxattr(absolute, "user.tally.object", id, 32) == 32 && is_id(id)) {
+        add_argument(line, id);
+        return;
+    }
+    CLEANUP_STRBUF struct strbuf path = STRBUF_INIT;
+    strbuf_addf(&path, strchr(inside, '/') ? "%s" : "%s/", inside);
+    add_argument(line, path.s);
+}
+
+static void build_line(struct strbuf *line, const char *mnt, const struct call *c, char **args,
+                       int nargs)
+{
+    strbuf_adds(line, c->shape->verb);
+    if (c->options & OPT_IDLE) {
+        strbuf_adds(line, " idle");
+    }
+    for (int i = 0; i < nargs; i++) {
+        if (c->shape->kind == ARG_TEXT) {
+            add_argument(line, args[i]);
+        } else {
+            add_path(line, mnt, args[i], c->shape->kind);
+        }
+    }
+    if (c->options & OPT_FORCE) {
+        strbuf_adds(line, " force");
+    }
+    if (c->options & OPT_WAIT) {
+        strbuf_adds(line, " wait");
+    }
+}
+
+/* ---- the reply ---- */
+
+static void print_text(const struct reply *r)
+{
+    if (r->head.len > 0) {
+        puts(r->head.s);
+    }
+    fwrite(r->body.s, 1, r->body.len, stdout);
+}
+
+/* Bytes that are no UTF-8 become '?': JSON has no place for them. */
+static json_t *json_text(const char *text, size_t len)
+{
+    json_t *ret = json_stringn(text, len);
+    if (ret) {
+        return ret;
+    }
+    CLEANUP_STRBUF struct strbuf plain = STRBUF_INIT;
+    for (size_t i = 0; i < len; i++) {
+        strbuf_add(&plain, (unsigned char)text[i] < 0x80 ? text + i : "?", 1);
+    }
+    return json_stringn(plain.s, plain.len);
+}
+
+/* A decimal number becomes one, unless the key holds names: a namespace may be called "7". */
+static json_t *json_value(const char *key, const char *value)
+{
+    static const char *const names[] = {"ns", "id", "snapshot", "label"};
+    uint64_t n;
+    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+        if (strcmp(key, names[i]) == 0) {
+            return json_text(value, strlen(value));
+        }
+    }
+    if (command_number(value, &n) == 0 && n <= INT64_MAX) {
+        return json_integer((json_int_t)n);
+    }
+    return json_text(value, strlen(value));
+}
+
+/* The reply's first line has the grammar of a command: "ok key=value …". */
+static void add_keys(json_t *root, const char *head)
+{
+    CLEANUP_STRBUF struct strbuf line = STRBUF_INIT, why = STRBUF_INIT;
+    struct command_list list;
+    strbuf_addf(&line, "ok %s", head);
+    if (command_parse(line.s, line.len, &list, &why) < 0) {
+        json_object_set_new(root, "text", json_text(head, strlen(head)));
+        return;
+    }
+    for (size_t i = 0; list.count > 0 && i < list.items[0].noptions; i++) {
+        const struct command_option *o = &list.items[0].options[i];
+        json_object_set_new(root, o->key, json_value(o->key, o->value));
+    }
+    command_list_release(&list);
+}
+
+static void print_json(const char *verb, int err, const struct reply *r)
+{
+    json_t *root = json_object(), *lines = json_array();
+    json_object_set_new(root, "verb", json_string(verb));
+    json_object_set_new(root, "ok", json_boolean(err == 0));
+    if (err < 0) {
+        json_object_set_new(root, "error", json_string(command_errno_name(-err)));
+        json_object_set_new(root, "sentence", json_text(r->head.s, r->head.len));
+    } else {
+        add_keys(root, r->head.s);
+    }
+    for (const char *p = r->body.s; *p;) {
+        size_t n = strcspn(p, "\n");
+        json_array_append_new(lines, json_text(p, n));
+        p += n + (p[n] == '\n');
+    }
+    json_object_set_new(root, "lines", lines);
+    json_dumpf(root, stdout, JSON_PRESERVE_ORDER | JSON_INDENT(2));
+    putchar('\n');
+    json_decref(root);
+}
+
+/* ---- the call ---- */
+
+/* The mount meant: -C, the current directory's, or the one that a path argument lies in. */
+static int find_mount(const struct call *c, char **args, int nargs, struct tally_mountinfo *ret)
+{
+    int err = mountinfo_of(tally_mount ? tally_mount : ".", ret);
+    for (int i = 0; err < 0 && !tally_mount && c->shape->kind != ARG_TEXT && i < nargs; i++) {
+        err = mountinfo_of(args[i], ret);
+    }
+    return err;
+}
+
+static int run_in_mount(const struct call *c, const char *mnt, char **args, int nargs)
+{
+    CLEANUP_STRBUF struct strbuf line = STRBUF_INIT;
+    struct reply reply = REPLY_INIT;
+    struct client client;
+    build_line(&line, mnt, c, args, nargs);
+    int err = strbuf_error(&line);
+    if (err == 0) {
+        err = client_open(mnt, &client);
+    }
+    if (err < 0) {
+        return tally_fail("%s/.tally/control: %s", mnt, strerror(-err));
+    }
+    err = client_run(&client, line.s, &reply);
+    client_close(&client);
+    if (c->json) {
+        print_json(c->shape->verb, err, &reply);
+    } else if (err == 0) {
+        print_text(&reply);
+    }
+    if (err < 0) {
+        tally_warn("%s", reply.head.s);
+    }
+    reply_release(&reply);
+    return err < 0;
+}
+
+/* `tally help` outside any mount describes the program. */
+static int help_outside(char **args, int nargs)
+{
+    const struct verb *v = nargs > 0 ? find_control_verb(args[0]) : NULL;
+    if (v) {
+        return tally_help(v);
+    }
+    tally_usage(stdout);
+    return 0;
+}
+
+static int run_control(int argc, char **argv)
+{
+    struct call c = {.shape = find_shape(argv[0])};
+    struct tally_mountinfo m;
+    if (take_options(argc, argv, &c) < 0) {
+        return tally_misuse(find_control_verb(argv[0]));
+    }
+    char **args = argv + optind;
+    int nargs = argc - optind;
+    int err = find_mount(&c, args, nargs, &m);
+    if (err == 0) {
+        return run_in_mount(&c, m.point, args, nargs);
+    }
+    if (strcmp(c.shape->verb, "help") == 0 && !tally_mount) {
+        return help_outside(args, nargs);
+    }
+    if (err != -ENOENT) {
+        return tally_fail("%s: %s", tally_mount ? tally_mount : ".", strerror(-err));
+    }
+    return tally_mount ? tally_fail("%s is not in a tally mount", tally_mount)
+                       : tally_fail("the current directory is not in a tally mount; go there or "
+                                    "say -C MNT");
+}
+
+const struct verb control_verbs[] = {
+    {"help", run_control, "[VERB]", "what the mount's verbs do", NULL},
+    {"status", run_control, "", "how the store is", NULL},
+    {"get", run_control, "[KEY]", "settings, with their ranges and defaults", NULL},
+    {"set", run_control, "KEY VALUE", "change a setting; it stays with the store",
+     "ns:NAME.KEY is the setting KEY of the namespace NAME.\n"},
+    {"branch", run_control, "NS NEW", "a new namespace with the content of another, at once", NULL},
+    {"drop", run_control, "[--force] NS", "remove a namespace with everything in it",
+     "  --force  also when files are open in it\n"},
+    {"drain", run_control, "[--idle] [DUR]", "wait until everything is on disk",
+     "  --idle   until nothing at all is pending, not only what came before\n"
+     "  DUR      wait at most so long, as 30s or 5m\n"},
+    {"refs", run_control, "ID|PATH", "how many references an object has", NULL},
+    {"object", run_control, "ID|PATH", "what is known of an object", NULL},
+    {"why", run_control, "ID|PATH", "why an object is still there", NULL},
+    {"pin", run_control, "ID|PATH", "keep an object, whoever else needs it", NULL},
+    {"unpin", run_control, "ID|PATH", "take the pin away again", NULL},
+    {"rebuild", run_control, "[--wait]", "count all references anew, as a job",
+     "  --wait   return when the job has ended\n"},
+    {"wait", run_control, "JOB [DUR]", "wait for a job", NULL},
+    {"cancel", run_control, "JOB", "end a job early", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * cmd_init: make a store.
+ */
+#include "tally.h"
+
+#include "store.h"
+
+#include <getopt.h>
+
+static int run_init(int argc, char **argv)
+{
+    static const struct option options[] = {{"label", required_argument, NULL, 'l'},
+                                            {NULL, 0, NULL, 0}};
+    const char *label = NULL;
+    char fallback[PROJECT_LABEL_MAX + 1], why[STORE_WHY] = "";
+    int o;
+    while ((o = getopt_long(argc, argv, "", options, NULL)) >= 0) {
+        if (o != 'l') {
+            return tally_misuse(&verb_init);
+        }
+        label = optarg;
+    }
+    if (argc - optind != 1) {
+        return tally_misuse(&verb_init);
+    }
+    if (!label) {
+        tally_default_label(argv[optind], fallback, sizeof(fallback));
+        label = fallback;
+    } else if (!tally_label_ok(label)) {
+        return tally_fail("a label is ORG/PROJECT, at most %d bytes; not '%s'", PROJECT_LABEL_MAX,
+                          label);
+    }
+    if (store_init(argv[optind], label, why) < 0) {
+        return tally_fail("%s", why);
+    }
+    return 0;
+}
+
+const struct verb verb_init = {
+    "init", run_init, "[--label ORG/PROJECT] STORE", "make a new store in an empty directory",
+    "  --label ORG/PROJECT  its name, for people; local/ and the directory's name if left out\n"};

@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * cmd_mount: serve a store at a mount point, in the background unless told -f.
+ *
+ * The fork comes before anything is opened and before any thread: locks and LMDB's maps belong to
+ * the process that made them. The parent waits on a pipe: one NUL byte says "mounted", anything
+ * else is the sentence to print. Until then the child keeps the terminal's standard error, for what
+ * libfuse says; afterwards reports go to syslog.
+ *
+ * mount(8) calls the same as `mount.fuse.tally STORE MNT [-sfnv] [-N ns] [-t type] [-o options]`;
+ * there -f means "do not really" and -s "leave out options you do not know".
+ */
+#include "tally.h"
+
+#include "fs.h"
+#include "mount_options.h"
+#include "mountinfo.h"
+#include "report.h"
+#include "store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <syslog.h>
+#include <unistd.h>
+
+struct mounting {
+    const char *store_arg, *mountpoint_arg;
+    char store[PATH_MAX], mountpoint[PATH_MAX];
+    struct mount_options options;
+    bool create, foreground, fake;
+    int ready_fd; /* the pipe to the waiting parent; -1: none, or told already */
+    char why[STORE_WHY];
+};
+
+static void sink_stderr(enum report_level level, const char *text, void *ctx)
+{
+    static const char *const name[] = {
+        [REPORT_NOTE] = "note", [REPORT_WARN] = "warning", [REPORT_ALARM] = "ALARM"};
+    (void)ctx;
+    fprintf(stderr, "tally: %s: %s\n", name[level], text);
+}
+
+static void sink_syslog(enum report_level level, const char *text, void *ctx)
+{
+    static const int priority[] = {
+        [REPORT_NOTE] = LOG_NOTICE, [REPORT_WARN] = LOG_WARNING, [REPORT_ALARM] = LOG_CRIT};
+    (void)ctx;
+    syslog(priority[level], "%s", text);
+}
+
+/* The mount answers: tell the parent, let go of the terminal. */
+static void on_ready(void *ctx)
+{
+    struct mounting *m = ctx;
+    if (m->ready_fd < 0) {
+        return;
+    }
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (null >= 0) {
+        dup2(null, STDOUT_FILENO);
+        dup2(null, STDERR_FILENO);
+        close(null);
+    }
+    report_set_sink(sink_syslog, NULL);
+    (void)!write(m->ready_fd, "", 1);
+    close(m->ready_fd);
+    m->ready_fd = -1;
+}
+
+/* The store is opened: serve it until it is unmounted. */
+static int serve_store(struct mounting *m, struct store *store)
+{
+    struct fs_options o = {
+        .project = {.disk = store->disk,
+                    .kv = store->kv,
+                    .clock = clock_real(),
+                    .background = true},
+        .store = m->store,
+        .mountpoint = m->mountpoint,
+        .ctl_mode = m->options.ctl_mode,
+        .ctl_gid = m->options.ctl_gid,
+        .has_ctl_gid = m->options.has_ctl_gid,
+        .showctl = m->options.showctl,
+        .nlink_refs = m->options.nlink_refs,
+        .allow_other = m->options.allow_other,
+        .extra = m->options.extra.len ? m->options.extra.s : NULL,
+        .ready = on_ready,
+        .ctx = m,
+    };
+    return fs_main(&o, m->why, sizeof(m->why));
+}
+
+/* 0 or -errno with m->why. */
+static int serve(struct mounting *m)
+{
+    struct store store;
+    char label[PROJECT_LABEL_MAX + 1];
+    int err = 0;
+    if (m->create && !store_exists(m->store)) {
+        tally_default_label(m->store, label, sizeof(label));
+        err = store_init(m->store, label, m->why);
+    }
+    if (err == 0) {
+        err = store_open(m->store, 0, "mount", m->mountpoint, &store, m->why);
+    }
+    if (err < 0) {
+        return err;
+    }
+    err = serve_store(m, &store);
+    store_close(&store);
+    if (err < 0 && !*m->why) {
+        snprintf(m->why, sizeof(m->why), "%s", strerror(-err));
+    }
+    return err;
+}
+
+/* The child: never returns. */
+static _Noreturn void serve_background(struct mounting *m)
+{
+    setsid();
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (null >= 0) {
+        dup2(null, STDIN_FILENO);
+        dup2(null, STDOUT_FILENO);
+        close(null);
+    }
+    openlog("tally", LOG_PID, LOG_DAEMON);
+    signal(SIGPIPE, SIG_IGN);
+    if (chdir("/") < 0) {
+        snprintf(m->why, sizeof(m->why), "cannot leave the current directory: %s", strerror(errno));
+    } else if (serve(m) == 0) {
+        exit(0);
+    }
+    if (m->ready_fd < 0) {
+        syslog(LOG_ERR, "%s at %s: %s", m->store, m->mountpoint, m->why);
+    } else {
+        (void)!write(m->ready_fd, m->why, strlen(m->why));
+    }
+    exit(1);
+}
+
+/* The parent: wait for the child's word. */
+static int await_ready(int fd, pid_t child)
+{
+    char word[STORE_WHY] = "";
+    size_t len = 0;
+    for (;;) {
+        ssize_t n = read(fd, word + len, sizeof(word) - 1 - len);
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n <= 0) {
+            break;
+        }
+        len += (size_t)n;
+        if (word[0] == '\0') {
+            return 0;
+        }
+    }
+    int status = 0;
+    waitpid(child, &status, 0);
+    if (len == 0 && WIFSIGNALED(status)) {
+        return tally_fail("the daemon was killed before it had mounted: %s",
+                          strsignal(WTERMSIG(status)));
+    }
+    return tally_fail("%s", len ? word : "the daemon ended before it had mounted");
+}
+
+static int mount_background(struct mounting *m)
+{
+    int fds[2];
+    if (pipe2(fds, O_CLOEXEC) < 0) {
+        return tally_fail("cannot make a pipe: %m");
+    }
+    fflush(NULL);
+    pid_t child = fork();
+    if (child < 0) {
+        return tally_fail("cannot start the daemon: %m");
+    }
+    if (child == 0) {
+        close(fds[0]);
+        m->ready_fd = fds[1];
+        serve_background(m);
+    }
+    close(fds[1]);
+    int rc = await_ready(fds[0], child);
+    close(fds[0]);
+    return rc;
+}
+
+/* Absolute paths, and what a person got wrong most likely. 0 or 1, told. */
+static int check_places(struct mounting *m)
+{
+    struct stat st;
+    struct tally_mountinfo at;
+    int err = mountinfo_absolute(m->store_arg, m->store);
+    if (err < 0) {
+        return tally_fail("%s: %s", m->store_arg, strerror(-err));
+    }
+    if (!m->create && !store_exists(m->store)) {
+        return tally_fail("%s is not a store; `tally init` makes one, or `tally mount --create`",
+                          m->store_arg);
+    }
+    if (mountinfo_at(m->mountpoint_arg, &at) == 0) {
+        return tally_fail("%s is a tally mount already, of %s", m->mountpoint_arg, at.source);
+    }
+    if (!realpath(m->mountpoint_arg, m->mountpoint) || stat(m->mountpoint, &st) < 0) {
+        return tally_fail("%s: %m", m->mountpoint_arg);
+    }
+    if (!S_ISDIR(st.st_mode)) {
+        return tally_fail("%s is not a directory", m->mountpoint_arg);
+    }
+    return 0;
+}
+
+/* 0, or 1 after saying what is wrong. */
+static int take_options(int argc, char **argv, struct mounting *m)
+{
+    static const struct option long_options[] = {{"create", no_argument, NULL, 'c'},
+                                                 {"foreground", no_argument, NULL, 'f'},
+                                                 {NULL, 0, NULL, 0}};
+    bool helper = strcmp(argv[0], "mount") != 0, sloppy = false;
+    CLEANUP_STRBUF struct strbuf list = STRBUF_INIT, why = STRBUF_INIT;
+    int o;
+    while ((o = getopt_long(argc, argv, helper ? "sfnvo:N:t:" : "fo:", long_options, NULL)) >= 0) {
+        if (o == '?') {
+            return tally_misuse(&verb_mount);
+        }
+        if (o == 'o') {
+            strbuf_addf(&list, "%s,", optarg);
+        }
+        m->create |= o == 'c';
+        m->foreground |= o == 'f' && !helper;
+        m->fake |= o == 'f' && helper;
+        sloppy |= o == 's';
+    }
+    if (argc - optind != 2) {
+        return tally_misuse(&verb_mount);
+    }
+    m->store_arg = argv[optind];
+    m->mountpoint_arg = argv[optind + 1];
+    if (mount_options_add(&m->options, list.s, sloppy, &why) < 0) {
+        return tally_fail("%s", why.len ? why.s : "out of memory");
+    }
+    return 0;
+}
+
+static int run_mount(int argc, char **argv)
+{
+    struct mounting m = {.options = MOUNT_OPTIONS_INIT, .ready_fd = -1};
+    m.options.allow_other = geteuid() == 0;
+    int rc = take_options(argc, argv, &m);
+    if (rc == 0 && !m.fake) {
+        rc = check_places(&m);
+    }
+    if (rc == 0 && !m.fake && m.foreground) {
+        report_set_sink(sink_stderr, NULL);
+        rc = serve(&m) < 0 ? tally_fail("%s", m.why) : 0;
+    } else if (rc == 0 && !m.fake) {
+        rc = mount_background(&m);
+    }
+    mount_options_release(&m.options);
+    return rc;
+}
+
+const struct verb verb_mount = {
+    "mount", run_mount, "[--create] [-f] [-o OPTIONS] STORE MNT", "serve a store at a directory",
+    "  --create        make the store if there is none\n"
+    "  -f              stay in the foreground; reports go to standard error\n"
+    "  -o OPTIONS      a list with commas:\n"
+    "    ctl_mode=OCTAL   mode of .tally/control (0600)\n"
+    "    ctl_group=NAME   its group\n"
+    "    showctl          list .tally in the mount's root\n"
+    "    nlink=refs       link counts show references to the content\n"
+    "    allow_other      other users may look in (always when root mounts)\n"
+    "    nosuid, nodev, noexec, noatime and the like, as for mount(8)\n"};

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * cmd_umount: drain, unmount, and wait until the daemon is gone: then all is on disk.
+ *
+ * The kernel does not wait for a FUSE daemon (umount(2) comes back while it still writes), hence
+ * the pidfd, opened before the unmount so that the number cannot mean somebody else.
+ * umount(8) calls the same as `umount.fuse.tally DIR [-nlfvr] [-t type] [-N ns]`.
+ */
+#include "tally.h"
+
+#include "client.h"
+#include "io.h"
+#include "mountinfo.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <jansson.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/pidfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+struct umounting {
+    struct tally_mountinfo m;
+    bool force, lazy;
+    int pidfd; /* of the daemon, -1: not known */
+};
+
+/* The reply's sentence says what is still pending; on a terminal it is shown every second. */
+static int drain(struct client *c, char why[256])
+{
+    const char *command = isatty(STDERR_FILENO) ? "drain 1s" : "drain";
+    for (;;) {
+        struct reply reply = REPLY_INIT;
+        int err = client_run(c, command, &reply);
+        snprintf(why, 256, "%s", reply.head.s);
+        reply_release(&reply);
+        if (err != -ETIMEDOUT) {
+            tally_progress("%s", "");
+            return err;
+        }
+        tally_progress("draining: %s", why);
+    }
+}
+
+static int open_daemon(const char *mnt)
+{
+    char path[PATH_MAX + 32];
+    snprintf(path, sizeof(path), "%s/.tally/stats.json", mnt);
+    json_t *stats = json_load_file(path, 0, NULL);
+    json_int_t pid = json_integer_value(json_object_get(stats, "pid"));
+    json_decref(stats);
+    return pid > 0 && pid <= INT32_MAX ? pidfd_open((pid_t)pid, 0) : -1;
+}
+
+/* 0: drained or nobody there to drain. 1: told why not. */
+static int prepare(struct umounting *u)
+{
+    struct client c;
+    char why[256];
+    int err = client_open(u->m.point, &c);
+    if (err == -ENOTCONN || err == -ECONNABORTED) {
+        tally_warn("the daemon of %s is gone; what it had not made durable is lost", u->m.point);
+        return 0;
+    }
+    if (err < 0) {
+        if (u->force) {
+            return 0;
+        }
+        return tally_fail("cannot drain: %s/.tally/control: %s", u->m.point, strerror(-err));
+    }
+    u->pidfd = open_daemon(u->m.point);
+    err = drain(&c, why);
+    client_close(&c);
+    if (err == 0) {
+        return 0;
+    }
+    if (u->force) {
+        tally_warn("not everything is on disk: %s", why);
+        return 0;
+    }
+    return tally_fail("%s is still mounted, since not everything is on disk: %s (--force unmounts "
+                      "it nevertheless)",
+                      u->m.point, why);
+}
+
+/* Who mounted without being root unmounts through fusermount3. -errno, or 1: it said why. */
+static int unmount_by_helper(const struct umounting *u)
+{
+    int status = 0;
+    pid_t child = fork();
+    if (child == 0) {
+        execlp("fusermount3", "fusermount3", u->lazy ? "-uz" : "-u", "--", u->m.point,
+               (char *)NULL);
+        _exit(127);
+    }
+    if (child < 0 || waitpid(child, &status, 0) < 0) {
+        return -errno;
+    }
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 127) {
+        return -EPERM;
+    }
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : 1;
+}
+
+static int unmount(const struct umounting *u)
+{
+    int flags = (u->lazy ? MNT_DETACH : 0) | (u->force ? MNT_FORCE : 0) | UMOUNT_NOFOLLOW;
+    int err = umount2(u->m.point, flags) < 0 ? -errno : 0;
+    if (err == -EPERM && geteuid() != 0) {
+        err = unmount_by_helper(u);
+    }
+    if (err == -EBUSY) {
+        return tally_fail("%s is busy: a process has something open there, or is in it (fuser -vm "
+                          "%s shows which); nothing is lost and it stays mounted",
+                          u->m.point, u->m.point);
+    }
+    if (err != 0) {
+        return tally_fail("cannot unmount %s: %s", u->m.point,
+                          err < 0 ? strerror(-err) : "fusermount3 refused");
+    }
+    return 0;
+}
+
+/* Only the process's end says that its last write is done. */
+static int await_daemon(const struct umounting *u)
+{
+    struct pollfd p = {.fd = u->pidfd, .events = POLLIN};
+    for (int seconds = 0;; seconds++) {
+        int n = poll(&p, 1, 1000);
+        if (n < 0 && errno != EINTR) {
+            return tally_fail("cannot wait for the daemon: %m");
+        }
+        if (n > 0) {
+            tally_progress("%s", "");
+            return 0;
+        }
+        tally_progress("unmounted; the daemon is writing the rest, %d s", seconds + 1);
+    }
+}
+
+static int run_umount_at(struct umounting *u)
+{
+    int rc = prepare(u);
+    if (rc == 0) {
+        rc = unmount(u);
+    }
+    if (rc == 0 && u->pidfd >= 0 && !u->lazy) {
+        rc = await_daemon(u);
+    }
+    io_cleanup_close(&u->pidfd);
+    return rc;
+}
+
+static int run_umount(int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"force", no_argument, NULL, 'f'}, {"lazy", no_argument, NULL, 'l'}, {NULL, 0, NULL, 0}};
+    bool helper = strcmp(argv[0], "umount") != 0;
+    struct umounting u = {.pidfd = -1};
+    int o;
+    while ((o = getopt_long(argc, argv, helper ? "nlfvrt:N:" : "lf", options, NULL)) >= 0) {
+        if (o == '?') {
+            return tally_misuse(&verb_umount);
+        }
+        u.force |= o == 'f';
+        u.lazy |= o == 'l';
+    }
+    if (argc - optind != 1) {
+        return tally_misuse(&verb_umount);
+    }
+    int err = mountinfo_at(argv[optind], &u.m);
+    if (err < 0) {
+        return err == -ENOENT ? tally_fail("%s is not a tally mount", argv[optind])
+                              : tally_fail("%s: %s", argv[optind], strerror(-err));
+    }
+    return run_umount_at(&u);
+}
+
+const struct verb verb_umount = {
+    "umount", run_umount, "[-f] [-l] MNT", "make everything durable, then unmount",
+    "  -f, --force  also when not everything could be made durable: that is lost\n"
+    "  -l, --lazy   also when busy: it disappears now and ends with its last user\n"};

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * mount_options: one option at a time, by table.
+ */
+#include "mount_options.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* mount(8)'s and fstab's own, and the kernel's defaults. */
+static const char *const ignored[] = {"rw",      "defaults", "auto",   "noauto", "nofail",
+                                      "_netdev", "user",     "nouser", "users",  "owner",
+                                      "group",   "relatime", "fuse",   NULL};
+static const char *const ignored_starts[] = {"x-", "X-", "comment=", "user=", NULL};
+static const char *const passed[] = {"suid",   "nosuid",  "dev",     "nodev",      "exec",
+                                     "noexec", "atime",   "noatime", "nodiratime", "sync",
+                                     "async",  "dirsync", NULL};
+
+static bool listed(const char *const *list, const char *word)
+{
+    for (; *list; list++) {
+        if (strcmp(*list, word) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool listed_start(const char *const *list, const char *word)
+{
+    for (; *list; list++) {
+        if (strncmp(*list, word, strlen(*list)) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int add_ctl_mode(struct mount_options *m, const char *value, struct strbuf *why)
+{
+    char *end;
+    unsigned long mode = strtoul(value, &end, 8);
+    if (!*value || *end || strspn(value, "01234567") != strlen(value) || mode > 0777) {
+        strbuf_addf(why, "ctl_mode is an octal mode up to 0777, not '%s'", value);
+        return -EINVAL;
+    }
+    m->ctl_mode = (unsigned)mode;
+    return 0;
+}
+
+static int add_ctl_group(struct mount_options *m, const char *value, struct strbuf *why)
+{
+    const struct group *g = getgrnam(value);
+    if (!g) {
+        strbuf_addf(why, "ctl_group: there is no group '%s'", value);
+        return -EINVAL;
+    }
+    m->ctl_gid = g->gr_gid;
+    m->has_ctl_gid = true;
+    return 0;
+}
+
+static int add_one(struct mount_options *m, const char *word, bool sloppy, struct strbuf *why)
+{
+    if (strncmp(word, "ctl_mode=", 9) == 0) {
+        return add_ctl_mode(m, word + 9, why);
+    }
+    if (strncmp(word, "ctl_group=", 10) == 0) {
+        return add_ctl_group(m, word + 10, why);
+    }
+    if (strcmp(word, "showctl") == 0) {
+        m->showctl = true;
+    } else if (strcmp(word, "allow_other") == 0) {
+        m->allow_other = true;
+    } else if (strcmp(word, "nlink=refs") == 0 || strcmp(word, "nlink=names") == 0) {
+        m->nlink_refs = strcmp(word, "nlink=refs") == 0;
+    } else if (listed(passed, word)) {
+        strbuf_addf(&m->extra, "%s%s", m->extra.len ? "," : "", word);
+    } else if (strcmp(word, "ro") == 0) {
+        strbuf_adds(why, "a store cannot be mounted read-only yet (option ro)");
+        return -EINVAL;
+    } else if (!sloppy && !listed(ignored, word) && !listed_start(ignored_starts, word)) {
+        strbuf_addf(why, "there is no mount option '%s'", word);
+        return -EINVAL;
+    }
+    return strbuf_error(&m->extra);
+}
+
+int mount_options_add(struct mount_options *m, const char *list, bool sloppy, struct strbuf *why)
+{
+    char *save, *copy = strdup(list);
+    int err = copy ? 0 : -ENOMEM;
+    for (char *w = copy ? strtok_r(copy, ",", &save) : NULL; w && err == 0;
+         w = strtok_r(NULL, ",", &save)) {
+        err = add_one(m, w, sloppy, why);
+    }
+    free(copy);
+    return err;
+}
+
+void mount_options_release(struct mount_options *m)
+{
+    strbuf_release(&m->extra);
+}

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * mount_options: what stands behind `-o`: ours, those of mount(8) that are for others, those of the
+ * kernel. Every -o adds to the ones before.
+ */
+#pragma once
+
+#include "strbuf.h"
+#include <stdint.h>
+
+struct mount_options {
+    unsigned ctl_mode; /* of .tally/control; 0600 */
+    uint32_t ctl_gid;
+    bool has_ctl_gid;
+    bool showctl, nlink_refs, allow_other;
+    struct strbuf extra; /* for libfuse: "a,b" */
+};
+#define MOUNT_OPTIONS_INIT                                                                         \
+    {                                                                                              \
+        .ctl_mode = 0600, .extra = STRBUF_INIT                                                     \
+    }
+
+/* -EINVAL with a sentence in `why`. `sloppy`: leave out what is not known. -ENOMEM */
+int mount_options_add(struct mount_options *m, const char *list, bool sloppy, struct strbuf *why);
+void mount_options_release(struct mount_options *m);

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * mountinfo: one pass over /proc/self/mountinfo per question. A line of it:
+ *
+ *     36 35 0:42 / /mnt/tally rw,nosuid shared:1 - fuse.tally /srv/store rw,user_id=0
+ *     id parent dev root point options tags… -  type       source     options
+ *
+ * Blanks, tabs, newlines and backslashes in names stand there as three octal digits.
+ */
+#include "mountinfo.h"
+
+#include "io.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct mount_line {
+    uint64_t id;
+    char *dev, *root, *point, *type, *source;
+};
+
+/* In place. */
+static void unescape(char *s)
+{
+    char *out = s;
+    while (*s) {
+        bool octal = s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] >= '0' && s[2] <= '7' &&
+                     s[3] >= '0' && s[3] <= '7';
+        if (octal) {
+            *out++ = (char)(unsigned char)((s[1] - '0') * 64 + (s[2] - '0') * 8 + (s[3] - '0'));
+            s += 4;
+        } else {
+            *out++ = *s++;
+        }
+    }
+    *out = '\0';
+}
+
+/* The line is cut up; -EINVAL for one that looks otherwise. */
+static int parse_line(char *line, struct mount_line *ret)
+{
+    char *field[5], *save, *word;
+    line[strcspn(line, "\n")] = '\0';
+    for (int i = 0; i < 5; i++) {
+        field[i] = strtok_r(i == 0 ? line : NULL, " ", &save);
+        if (!field[i]) {
+            return -EINVAL;
+        }
+    }
+    do {
+        word = strtok_r(NULL, " ", &save);
+    } while (word && strcmp(word, "-") != 0);
+    ret->type = strtok_r(NULL, " ", &save);
+    ret->source = strtok_r(NULL, " ", &save);
+    if (!word || !ret->type || !ret->source) {
+        return -EINVAL;
+    }
+    ret->id = strtoull(field[0], NULL, 10);
+    ret->dev = field[2];
+    ret->root = field[3];
+    ret->point = field[4];
+    unescape(ret->root);
+    unescape(ret->point);
+    unescape(ret->source);
+    return 0;
+}
+
+/* Type "fuse" alone does not say whose it is: look for the control file. */
+static bool is_tally(const struct mount_line *m)
+{
+    char control[PATH_MAX + 16];
+    struct stat st;
+    if (strcmp(m->root, "/") != 0) {
+        return false; /* a bind mount of a part: no .tally there */
+    }
+    if (strcmp(m->type, "fuse.tally") == 0) {
+        return true;
+    }
+    if (strcmp(m->type, "fuse") != 0) {
+        return false;
+    }
+    snprintf(control, sizeof(control), "%s/.tally/control", m->point);
+    return lstat(control, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+static void keep(const struct mount_line *m, struct tally_mountinfo *ret)
+{
+    snprintf(ret->point, sizeof(ret->point), "%s", m->point);
+    snprintf(ret->source, sizeof(ret->source), "%s", m->source);
+}
+
+typedef bool mount_line_fn(const struct mount_line *m, const void *ctx);
+
+/* The last line that `match` likes and that is ours. */
+static int find(mount_line_fn *match, const void *ctx, struct tally_mountinfo *ret)
+{
+    FILE *f = fopen("/proc/self/mountinfo", "re");
+    if (!f) {
+        return -errno;
+    }
+    CLEANUP_FREE char *line = NULL;
+    size_t room = 0;
+    int err = -ENOENT;
+    while (getline(&line, &room, f) >= 0) {
+        struct mount_line m;
+        if (parse_line(line, &m) == 0 && match(&m, ctx) && is_tally(&m)) {
+            keep(&m, ret);
+            err = 0;
+        }
+    }
+    fclose(f);
+    return err;
+}
+
+static bool same_dev(const struct mount_line *m, const void *ctx)
+{
+    return !strcmp(m->dev, ctx);
+}
+
+static bool same_point(const struct mount_line *m, const void *ctx)
+{
+    return !strcmp(m->point, ctx);
+}
+
+int mountinfo_of(const char *path, struct tally_mountinfo *ret)
+{
+    struct statx st;
+    char dev[32];
+    /* By device and not by mount: a bind mount of a directory inside leads to the whole. */
+    if (statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_TYPE, &st) < 0) {
+        return -errno;
+    }
+    snprintf(dev, sizeof(dev), "%u:%u", st.stx_dev_major, st.stx_dev_minor);
+    return find(same_dev, dev, ret);
+}
+
+int mountinfo_absolute(const char *path, char out[PATH_MAX])
+{
+    char copy[PATH_MAX], dir[PATH_MAX];
+    size_t len = strlen(path);
+    while (len > 1 && path[len - 1] == '/') {
+        len--;
+    }
+    if (len == 0 || len >= sizeof(copy)) {
+        return len ? -ENAMETOOLONG : -ENOENT;
+    }
+    memcpy(copy, path, len);
+    copy[len] = '\0';
+    char *slash = strrchr(copy, '/');
+    const char *base = slash ? slash + 1 : copy;
+    if (!*base || !strcmp(base, ".") || !strcmp(base, "..")) {
+        return realpath(copy, out) ? 0 : -errno;
+    }
+    if (slash) {
+        *slash = '\0';
+    }
+    if (!realpath(!slash ? "." : *copy ? copy : "/", dir)) {
+        return -errno;
+    }
+    int n = snprintf(out, PATH_MAX, "%s/%s", strcmp(dir, "/") ? dir : "", base);
+    return n < PATH_MAX ? 0 : -ENAMETOOLONG;
+}
+
+int mountinfo_at(const char *path, struct tally_mountinfo *ret)
+{
+    char absolute[PATH_MAX];
+    /* A symlink to the mount point first; a dead daemon makes that fail, then the text must do. */
+    if (realpath(path, absolute) && find(same_point, absolute, ret) == 0) {
+        return 0;
+    }
+    int err = mountinfo_absolute(path, absolute);
+    if (err < 0) {
+        return err;
+    }
+    return find(same_point, absolute, ret);
+}
