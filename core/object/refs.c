@@ -1,0 +1,560 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * refs: see the header. One mutex, four layered tables. Counts are absolute values, so a commit
+ * that is written twice is harmless. The only order that matters: an alias's target is counted up
+ * before and counted down after the alias itself, so that its count is never too low in between.
+ *
+ * refs_index.c has the id side: lookup, sealing, listing; this file the counts and the dying.
+ */
+#include "refs_impl.h"
+#include "report.h"
+#include <errno.h>
+#include <stdlib.h>
+
+int refs_load(struct refs *r, uint64_t number, struct entry *ret)
+{
+    uint8_t key[8], buf[ENTRY_MAX];
+    size_t len;
+    int err;
+
+    mutex_held(&r->lock);
+    put_be64(key, number);
+    err = layer_get(r->objects, key, buf, sizeof buf, &len);
+    if (err < 0)
+        return err == -ERANGE ? -EUCLEAN : err;
+    return entry_decode(buf, len, ret);
+}
+
+int refs_save(struct refs *r, uint64_t number, const struct entry *e)
+{
+    uint8_t key[8], buf[ENTRY_MAX];
+
+    mutex_held(&r->lock);
+    put_be64(key, number);
+    return layer_put(r->objects, key, buf, entry_encode(e, buf));
+}
+
+static int put_dying(struct refs *r, uint64_t number, const struct entry *e)
+{
+    uint8_t key[8], buf[ENTRY_MAX];
+
+    put_be64(key, number);
+    return layer_put(r->dying, key, buf, entry_encode(e, buf));
+}
+
+static int del_dying(struct refs *r, uint64_t number)
+{
+    uint8_t key[8];
+
+    put_be64(key, number);
+    return layer_del(r->dying, key);
+}
+
+int refs_queue_zero(struct refs *r, uint64_t number)
+{
+    return map64_put(&r->zero, number, 1);
+}
+
+/* The one place where a count changes: moves the number in and out of the dying in the same step. */
+int refs_change(struct refs *r, uint64_t number, struct entry *e, int64_t delta)
+{
+    int64_t count = (int64_t)e->count + delta;
+    struct entry next = *e;
+    int err;
+
+    if (count > UINT32_MAX)
+        return -EOVERFLOW;
+    if (count < 0)
+        return -ENOENT;
+    next.count = (uint32_t)count;
+    if (e->count > 0 && count == 0) {
+        err = refs_queue_zero(r, number);
+        if (err == 0)
+            err = put_dying(r, number, &next);
+        if (err < 0)
+            return err;
+    }
+    err = refs_save(r, number, &next);
+    if (err < 0)
+        return err;
+    if (e->count == 0 && count > 0) {
+        map64_del(&r->zero, number);
+        err = del_dying(r, number);
+    }
+    if (entry_is_sealed(&next))
+        r->live += (count > 0) - (uint64_t)(e->count > 0);
+    *e = next;
+    return err;
+}
+
+static int change_number(struct refs *r, uint64_t number, int64_t delta)
+{
+    struct entry e, target;
+    int err = refs_load(r, number, &e);
+
+    if (err < 0) {
+        if (err == -ENOENT) {
+            r->unknown_decrements++;
+            report(REPORT_WARN, "object number %llu is not in the refcount table; `rebuild` repairs",
+                   (unsigned long long)number);
+        }
+        return err;
+    }
+    if (e.kind != ENTRY_ALIAS)
+        return refs_change(r, number, &e, delta);
+    err = refs_load(r, e.where, &target);
+    if (err < 0)
+        return err;
+    if (delta > 0) {
+        err = refs_change(r, e.where, &target, delta);
+        return err < 0 ? err : refs_change(r, number, &e, delta);
+    }
+    err = refs_change(r, number, &e, delta);
+    return err < 0 ? err : refs_change(r, e.where, &target, delta);
+}
+
+int refs_ref(struct refs *r, uint64_t number)
+{
+    MUTEX_GUARD(&r->lock);
+    return change_number(r, number, +1);
+}
+
+int refs_unref(struct refs *r, uint64_t number)
+{
+    MUTEX_GUARD(&r->lock);
+    return change_number(r, number, -1);
+}
+
+int refs_correct(struct refs *r, uint64_t number, int64_t delta)
+{
+    struct entry e;
+    MUTEX_GUARD(&r->lock);
+    int err = refs_load(r, number, &e);
+
+    return err < 0 ? err : refs_change(r, number, &e, delta);
+}
+
+int refs_new(struct refs *r, uint64_t *ret_number)
+{
+    struct entry e = {.kind = ENTRY_NEW};
+    MUTEX_GUARD(&r->lock);
+    int err = refs_save(r, r->next, &e);
+
+    if (err < 0)
+        return err;
+    *ret_number = r->next++;
+    return 0;
+}
+
+void refs_cancel(struct refs *r, uint64_t number)
+{
+    uint8_t key[8];
+    MUTEX_GUARD(&r->lock);
+
+    put_be64(key, number);
+    (void)layer_del(r->objects, key);
+    (void)del_dying(r, number);
+    map64_del(&r->zero, number);
+}
+
+uint64_t refs_next(struct refs *r)
+{
+    MUTEX_GUARD(&r->lock);
+    return r->next;
+}
+
+int refs_entry(struct refs *r, uint64_t number, bool follow, uint64_t *ret_number,
+               struct entry *ret)
+{
+    struct entry e;
+    MUTEX_GUARD(&r->lock);
+    int err = refs_load(r, number, &e);
+
+    if (err == 0 && follow && e.kind == ENTRY_ALIAS) {
+        number = e.where;
+        err = refs_load(r, number, &e);
+    }
+    if (err < 0)
+        return err;
+    if (ret_number)
+        *ret_number = number;
+    *ret = e;
+    return 0;
+}
+
+uint64_t refs_resolve(struct refs *r, uint64_t number)
+{
+    struct entry e;
+    MUTEX_GUARD(&r->lock);
+
+    return refs_load(r, number, &e) == 0 && e.kind == ENTRY_ALIAS ? e.where : number;
+}
+
+/* ---- holds ---- */
+
+int refs_hold_locked(struct refs *r, uint64_t number, int64_t delta)
+{
+    struct entry e;
+    uint64_t left;
+    int err;
+
+    mutex_held(&r->lock);
+    err = map64_add(&r->holds, number, delta, &left);
+    if (err < 0)
+        return err;
+    if (left == 0)
+        map64_del(&r->holds, number);
+    if (refs_load(r, number, &e) == 0 && e.kind == ENTRY_ALIAS)
+        return refs_hold_locked(r, e.where, delta);
+    return 0;
+}
+
+int refs_hold(struct refs *r, uint64_t number)
+{
+    MUTEX_GUARD(&r->lock);
+    return refs_hold_locked(r, number, +1);
+}
+
+void refs_unhold(struct refs *r, uint64_t number)
+{
+    MUTEX_GUARD(&r->lock);
+    (void)refs_hold_locked(r, number, -1);
+}
+
+uint64_t refs_holds(struct refs *r, uint64_t number)
+{
+    uint64_t n = 0;
+    MUTEX_GUARD(&r->lock);
+
+    return map64_get(&r->holds, number, &n) ? n : 0;
+}
+
+/* ---- pins ---- */
+
+int refs_pin(struct refs *r, uint64_t number)
+{
+    uint8_t key[8], none;
+    size_t len;
+    struct entry e;
+    MUTEX_GUARD(&r->lock);
+    int err = refs_load(r, number, &e);
+
+    if (err < 0)
+        return err;
+    if (e.kind == ENTRY_ALIAS)
+        number = e.where;
+    put_be64(key, number);
+    if (layer_get(r->pins, key, &none, 1, &len) == 0)
+        return 0;
+    err = change_number(r, number, +1);
+    return err < 0 ? err : layer_put(r->pins, key, "", 0);
+}
+
+int refs_unpin(struct refs *r, uint64_t number)
+{
+    uint8_t key[8], none;
+    size_t len;
+    struct entry e;
+    MUTEX_GUARD(&r->lock);
+    int err = refs_load(r, number, &e);
+
+    if (err < 0)
+        return err;
+    if (e.kind == ENTRY_ALIAS)
+        number = e.where;
+    put_be64(key, number);
+    err = layer_get(r->pins, key, &none, 1, &len);
+    if (err < 0)
+        return err == -ENOENT ? 0 : err;
+    err = layer_del(r->pins, key);
+    return err < 0 ? err : change_number(r, number, -1);
+}
+
+bool refs_is_pinned(struct refs *r, uint64_t number)
+{
+    uint8_t key[8], none;
+    size_t len;
+    MUTEX_GUARD(&r->lock);
+
+    put_be64(key, number);
+    return layer_get(r->pins, key, &none, 1, &len) == 0;
+}
+
+/* ---- deletion ---- */
+
+#define COLLECT_BATCH 128 /* numbers taken out under one hold of the lock */
+
+static int dead_push(struct dead_list *l, const struct refs_dead *d)
+{
+    if (l->count == l->room) {
+        size_t room = l->room ? l->room * 2 : 64;
+        struct refs_dead *v = realloc(l->v, room * sizeof *v);
+        if (!v)
+            return -ENOMEM;
+        l->v = v;
+        l->room = room;
+    }
+    l->v[l->count++] = *d;
+    return 0;
+}
+
+static int dead_append(struct dead_list *to, struct dead_list *from)
+{
+    for (size_t i = 0; i < from->count; i++) {
+        int err = dead_push(to, &from->v[i]);
+        if (err < 0)
+            return err;
+    }
+    from->count = 0;
+    return 0;
+}
+
+/* Take one number out of the tables; its dying record stays until its bytes are gone. */
+static int collect_one(struct refs *r, uint64_t number, const struct entry *e)
+{
+    uint8_t key[8];
+    int err;
+
+    put_be64(key, number);
+    err = dead_push(&r->dead_active, &(struct refs_dead){number, *e});
+    if (err < 0)
+        return err;
+    if (entry_is_sealed(e) || e->kind == ENTRY_NONE)
+        err = refs_unindex(r, number, &e->id);
+    if (err == 0)
+        err = layer_del(r->objects, key);
+    if (err < 0) {
+        r->dead_active.count--;
+        return err;
+    }
+    map64_del(&r->zero, number);
+    return 0;
+}
+
+/* The zero-count numbers nobody holds, copied out because collecting changes the map. */
+static size_t pick_zero(struct refs *r, uint64_t *out, size_t max)
+{
+    size_t at = 0, n = 0;
+    uint64_t number, none;
+
+    while (n < max && map64_next(&r->zero, &at, &number, &none))
+        if (!map64_get(&r->holds, number, &none))
+            out[n++] = number;
+    return n;
+}
+
+/* One batch, under the lock; what was taken out goes to `out`. */
+static int collect_some(struct refs *r, size_t max, struct refs_dead *out, size_t *ret_count)
+{
+    uint64_t some[COLLECT_BATCH];
+    int err = 0;
+    MUTEX_GUARD(&r->lock);
+    size_t n = pick_zero(r, some, max);
+
+    *ret_count = 0;
+    for (size_t i = 0; i < n && err == 0; i++) {
+        struct refs_dead *d = &out[*ret_count];
+        d->number = some[i];
+        err = refs_load(r, some[i], &d->entry);
+        if (err == 0)
+            err = collect_one(r, some[i], &d->entry);
+        *ret_count += err == 0;
+    }
+    return err;
+}
+
+int refs_collect(struct refs *r, size_t max, refs_dead_fn *fn, void *ctx)
+{
+    struct refs_dead some[COLLECT_BATCH];
+    size_t done = 0, n;
+    int err = 0;
+
+    do {
+        size_t want = max - done < COLLECT_BATCH ? max - done : COLLECT_BATCH;
+        err = collect_some(r, want, some, &n);
+        for (size_t i = 0; i < n && fn; i++)
+            fn(some[i].number, &some[i].entry, ctx);
+        done += n;
+        if (n < want)
+            break;
+    } while (done < max && err == 0);
+    return done ? (int)done : err;
+}
+
+size_t refs_collected(struct refs *r, struct refs_dead *out, size_t max)
+{
+    MUTEX_GUARD(&r->lock);
+    size_t n = r->dead_ready.count < max ? r->dead_ready.count : max;
+
+    r->dead_ready.count -= n;
+    if (n)
+        memcpy(out, r->dead_ready.v + r->dead_ready.count, n * sizeof *out);
+    r->burying += n;
+    return n;
+}
+
+int refs_buried(struct refs *r, const struct refs_dead *d)
+{
+    MUTEX_GUARD(&r->lock);
+    int err = del_dying(r, d->number);
+
+    if (err == 0)
+        r->burying--;
+    return err;
+}
+
+int refs_bury_place(struct refs *r, const struct entry *place)
+{
+    struct entry e = *place;
+    MUTEX_GUARD(&r->lock);
+    uint64_t number = r->next++;
+    int err;
+
+    e.count = 0;
+    err = put_dying(r, number, &e);
+    return err < 0 ? err : dead_push(&r->dead_active, &(struct refs_dead){number, e});
+}
+
+uint64_t refs_dying(struct refs *r)
+{
+    MUTEX_GUARD(&r->lock);
+    return r->zero.count + r->dead_active.count + r->dead_frozen.count + r->dead_ready.count +
+           r->burying;
+}
+
+/* ---- opening, committing ---- */
+
+/* What a crash left: numbers with count 0 wait for refs_collect again; those whose entry is gone
+ * have had their removal committed, so their bytes may go at once. */
+static int recover_dying(struct refs *r, struct kv_snap *s)
+{
+    const void *key = NULL, *val;
+    size_t klen = 0, vlen;
+    int err;
+
+    while ((err = kv_snap_seek(s, r->tables.dying, key, klen, klen > 0, &key, &klen, &val,
+                               &vlen)) == 0) {
+        struct refs_dead d;
+        struct entry now;
+
+        if (klen != 8 || entry_decode(val, vlen, &d.entry) < 0)
+            return -EUCLEAN;
+        d.number = get_be64(key);
+        err = refs_load(r, d.number, &now);
+        if (err == 0 && now.count == 0)
+            err = refs_queue_zero(r, d.number);
+        else if (err == -ENOENT)
+            err = dead_push(&r->dead_ready, &d);
+        if (err < 0)
+            return err;
+    }
+    return err == -ENOENT ? 0 : err;
+}
+
+static int recover(struct refs *r)
+{
+    struct kv_snap *s;
+    uint64_t ids = 0;
+    int err = kv_snap_begin(r->kv, &s);
+
+    if (err < 0)
+        return err;
+    mutex_lock(&r->lock);
+    err = recover_dying(r, s);
+    mutex_unlock(&r->lock);
+    if (err == 0)
+        err = kv_snap_count(s, r->tables.ids, &ids);
+    r->live = ids > r->zero.count ? ids - r->zero.count : 0;
+    kv_snap_end(s);
+    return err;
+}
+
+int refs_open(struct kv *kv, const struct refs_tables *tables, const struct id_key *key,
+              uint64_t next, struct refs **ret_refs)
+{
+    struct refs *r = calloc(1, sizeof *r);
+    int err;
+
+    if (!r)
+        return -ENOMEM;
+    mutex_init(&r->lock, "refs");
+    r->kv = kv;
+    r->tables = *tables;
+    r->key = key;
+    r->next = next ? next : 1;
+    err = layer_create(kv, tables->objects, 8, &r->objects);
+    if (err == 0)
+        err = layer_create(kv, tables->ids, ID_LEN, &r->ids);
+    if (err == 0)
+        err = layer_create(kv, tables->dying, 8, &r->dying);
+    if (err == 0)
+        err = layer_create(kv, tables->pins, 8, &r->pins);
+    if (err == 0)
+        err = recover(r);
+    if (err < 0) {
+        refs_close(r);
+        return err;
+    }
+    *ret_refs = r;
+    return 0;
+}
+
+void refs_close(struct refs *r)
+{
+    if (!r)
+        return;
+    layer_destroy(r->objects);
+    layer_destroy(r->ids);
+    layer_destroy(r->dying);
+    layer_destroy(r->pins);
+    map64_release(&r->zero);
+    map64_release(&r->holds);
+    map64_release(&r->pending);
+    free(r->dead_active.v);
+    free(r->dead_frozen.v);
+    free(r->dead_ready.v);
+    mutex_destroy(&r->lock);
+    free(r);
+}
+
+void refs_get_stats(struct refs *r, struct refs_stats *ret)
+{
+    MUTEX_GUARD(&r->lock);
+    *ret = (struct refs_stats){
+        .objects = r->live,
+        .unknown_decrements = r->unknown_decrements,
+        .dying = r->zero.count + r->dead_active.count + r->dead_frozen.count + r->dead_ready.count,
+    };
+}
+
+int refs_freeze(struct refs *r)
+{
+    struct layer *all[] = {r->objects, r->ids, r->dying, r->pins};
+    MUTEX_GUARD(&r->lock);
+    int err = dead_append(&r->dead_frozen, &r->dead_active);
+
+    for (size_t i = 0; i < 4 && err == 0; i++)
+        err = layer_freeze(all[i]);
+    return err;
+}
+
+int refs_write(struct refs *r, struct kv_txn *t)
+{
+    struct layer *all[] = {r->objects, r->ids, r->dying, r->pins};
+    int err = 0;
+
+    for (size_t i = 0; i < 4 && err == 0; i++)
+        err = layer_write(all[i], t);
+    return err;
+}
+
+void refs_thaw(struct refs *r)
+{
+    MUTEX_GUARD(&r->lock);
+    layer_thaw(r->objects);
+    layer_thaw(r->ids);
+    layer_thaw(r->dying);
+    layer_thaw(r->pins);
+    /* Without memory they stay frozen one commit longer: late, never early. */
+    (void)dead_append(&r->dead_ready, &r->dead_frozen);
+}

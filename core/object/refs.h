@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * refs: the refcount table of one store (CONTRACTS section 1).
+ *
+ * What counts: items in live tree pages that name the object, and pins. Invariant: a count is never
+ * too low. Count 0 means safe to delete, unconditionally.
+ *
+ *   objects  number -> entry (count, size, id, place)      all four are kv tables
+ *   ids      id -> number (0: a chain marker, see below)   with layers in front (layer.h)
+ *   dying    number -> entry, for numbers whose count is 0 or whose entry is gone already
+ *   pins     number -> nothing
+ *
+ * The life of a number, with the call that makes each step:
+ *
+ *   refs_new ─> NEW ──refs_set_slot──> SLOT
+ *                │                       │
+ *                └────refs_seal_new──────┴──> PACK / FILE <──┐ counts of aliases count here too
+ *                └────refs_seal_alias────┴──> ALIAS ─────────┘
+ *
+ *   count 0 ──> dying (still found by id, revived by any increment)
+ *           ──refs_collect──> entry and id gone, dying record stays     not revivable any more
+ *           ──commit──> refs_collected: bytes are deleted ──refs_buried──> dying record gone
+ *
+ * An entry is *pending* from refs_seal_new until refs_settle: its bytes are not synced yet, so a
+ * dedup hit on it is put off. `holds` (open handles, seals in flight) delay refs_collect and are
+ * not in the count.
+ *
+ * Ids that collide form a chain id -> id_derive(id) -> …; removing an id whose successor is in use
+ * leaves a marker, so that the rest of the chain is still found.
+ *
+ * Errors: 0 or -errno. -ENOENT unknown, -EOVERFLOW a count would pass 2^32-1 (nothing changed),
+ * -EUCLEAN a stored entry is damaged, -EIO, -ENOMEM.
+ * Threads: any; one mutex inside ("refs"), a leaf but for kv reads.
+ */
+#pragma once
+
+#include "entry.h"
+#include "kv.h"
+#include <stdbool.h>
+#include <stddef.h>
+
+struct refs;
+
+struct refs_tables {
+    unsigned objects, ids, dying, pins;
+};
+
+/* `key` is borrowed. `next` is the first number never used (refs_next gives it back for the
+ * commit). Zero-count entries left by a crash are queued for refs_collect. */
+int refs_open(struct kv *kv, const struct refs_tables *tables, const struct id_key *key,
+              uint64_t next, struct refs **ret_refs);
+void refs_close(struct refs *r); /* NULL is fine */
+uint64_t refs_next(struct refs *r);
+
+/* ---- by id: the contract ---- */
+
+/* Add one to each id; absent ones start at 1; one named twice counts twice. All or nothing. */
+int refs_incr(struct refs *r, const struct id *ids, size_t count);
+/* Take one from each. `ret_zero` (room for `count`) gets those that reached zero, each once. An
+ * unknown id is left out with a warning that names the repair; the rest goes on. */
+int refs_decr(struct refs *r, const struct id *ids, size_t count, struct id *ret_zero,
+              size_t *ret_zeros);
+/* The count; 0 for an unknown id. */
+int refs_get(struct refs *r, const struct id *id, uint64_t *ret_count);
+
+/* ---- by number: what trees use ---- */
+
+/* A fresh number with an entry NEW and count 0. */
+int refs_new(struct refs *r, uint64_t *ret_number);
+/* Give back a number that no item ever named (count 0, never committed). */
+void refs_cancel(struct refs *r, uint64_t number);
+/* For an alias its target counts along. An unknown number is a fault: -ENOENT, reported. */
+int refs_ref(struct refs *r, uint64_t number);
+int refs_unref(struct refs *r, uint64_t number);
+/* The entry of a number; with `follow` an alias's target (and its number). */
+int refs_entry(struct refs *r, uint64_t number, bool follow, uint64_t *ret_number,
+               struct entry *ret);
+/* If `number` is an alias, its target; else itself. Never fails. */
+uint64_t refs_resolve(struct refs *r, uint64_t number);
+/* By id, with holds taken on what is returned: give back with refs_unhold. -ENOENT unknown;
+ * -EAGAIN it is a chain marker; *ret_pending: its bytes are not synced yet. */
+int refs_find(struct refs *r, const struct id *id, uint64_t *ret_number, struct entry *ret,
+              bool *ret_pending);
+int refs_hold(struct refs *r, uint64_t number);
+void refs_unhold(struct refs *r, uint64_t number);
+uint64_t refs_holds(struct refs *r, uint64_t number);
+
+/* ---- sealing ---- */
+
+/* Its bytes are in the slot of that number now, `size` of them as of this commit. */
+int refs_set_slot(struct refs *r, uint64_t number, uint64_t size);
+/* `number`'s bytes now are at `place` (kind, id, size, where, offset of *place). -EEXIST the id
+ * was taken meanwhile. The entry is pending. */
+int refs_seal_new(struct refs *r, uint64_t number, const struct entry *place);
+/* `number`'s bytes equal those of `target` (sealed, held by the caller). */
+int refs_seal_alias(struct refs *r, uint64_t number, uint64_t target);
+/* Healing: `number`'s bytes are damaged where they are and stand at `place` now. The old place is
+ * returned for deletion after the next commit (the caller queues it with refs_bury_place). */
+int refs_move(struct refs *r, uint64_t number, const struct entry *place, struct entry *ret_old);
+/* Queue bytes that no number stands for (an old place, a lost race) for deletion after the next
+ * commit. Uses a fresh number for the dying record. */
+int refs_bury_place(struct refs *r, const struct entry *place);
+/* Every pending entry of before the call is synced. */
+void refs_settle(struct refs *r);
+
+/* ---- pins ---- */
+
+int refs_pin(struct refs *r, uint64_t number);   /* repeats are fine */
+int refs_unpin(struct refs *r, uint64_t number); /* not pinned is fine */
+bool refs_is_pinned(struct refs *r, uint64_t number);
+
+/* ---- deletion ---- */
+
+struct refs_dead {
+    uint64_t number;
+    struct entry entry; /* where the bytes are */
+};
+
+/* Take out up to `max` numbers whose count is 0 and that nobody holds. `fn` is told each (to drop
+ * what memory holds of it). Returns how many, or -errno. */
+typedef void refs_dead_fn(uint64_t number, const struct entry *e, void *ctx);
+int refs_collect(struct refs *r, size_t max, refs_dead_fn *fn, void *ctx);
+/* After a commit: dead bytes whose removal it carried, to be deleted now; at most `max`. */
+size_t refs_collected(struct refs *r, struct refs_dead *out, size_t max);
+/* Their bytes are gone. */
+int refs_buried(struct refs *r, const struct refs_dead *d);
+/* Numbers with count 0 that still exist, plus dead ones not buried (0: nothing is dying). */
+uint64_t refs_dying(struct refs *r);
+
+/* ---- repair, listings ---- */
+
+/* Add `delta` to a count after a recount found it wrong. Absent and delta > 0: a NONE-kind entry
+ * cannot be made up by number: -ENOENT. */
+int refs_correct(struct refs *r, uint64_t number, int64_t delta);
+
+struct refs_stats {
+    uint64_t objects;  /* sealed, count > 0 */
+    uint64_t unknown_decrements;
+    uint64_t dying, pinned;
+};
+void refs_get_stats(struct refs *r, struct refs_stats *ret);
+
+/* Sealed or counted ids with count > 0, in id order, ids > after (NULL: all), while id byte 0
+ * is `prefix` (-1: all). One consistent moment, copied before `fn` is first called. */
+struct refs_item {
+    struct id id;
+    uint64_t number, count, size;
+};
+typedef int refs_list_fn(const struct refs_item *item, void *ctx);
+int refs_list(struct refs *r, int prefix, const struct id *after, refs_list_fn *fn, void *ctx);
+
+/* ---- its part in a commit: layer.h; freeze with all changes shut out ---- */
+int refs_freeze(struct refs *r);
+int refs_write(struct refs *r, struct kv_txn *t);
+void refs_thaw(struct refs *r);

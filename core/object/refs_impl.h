@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+/* refs_impl: what refs.c and refs_index.c share. Nobody else includes this. */
+#pragma once
+
+#include "bytes.h"
+#include "layer.h"
+#include "lock.h"
+#include "map64.h"
+#include "refs.h"
+
+struct dead_list {
+    struct refs_dead *v;
+    size_t count, room;
+};
+
+struct refs {
+    struct mutex lock; /* "refs": guards everything below */
+    struct kv *kv;
+    struct refs_tables tables;
+    const struct id_key *key;
+    struct layer *objects, *ids, *dying, *pins;
+    uint64_t next;         /* first number never used */
+    struct map64 zero;     /* numbers whose count is 0 and whose entry exists */
+    struct map64 holds;    /* number -> open handles and seals in flight */
+    struct map64 pending;  /* numbers whose bytes are not synced */
+    struct dead_list dead_active, dead_frozen, dead_ready;
+    uint64_t burying;      /* handed out by refs_collected, not yet buried */
+    uint64_t live;         /* sealed entries with count > 0 */
+    uint64_t unknown_decrements;
+};
+
+/* All need r->lock. */
+int refs_load(struct refs *r, uint64_t number, struct entry *ret);
+int refs_save(struct refs *r, uint64_t number, const struct entry *e);
+int refs_change(struct refs *r, uint64_t number, struct entry *e, int64_t delta);
+int refs_queue_zero(struct refs *r, uint64_t number);
+int refs_hold_locked(struct refs *r, uint64_t number, int64_t delta);
+/* Take the id out of the index, leaving a marker if its chain goes on. */
+int refs_unindex(struct refs *r, uint64_t number, const struct id *id);

@@ -1,0 +1,433 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * refs_index: the id side of the refcount table: finding, sealing, the by-id contract, listings.
+ *
+ * An index value is the number, 8 bytes; number 0 is a chain marker: some content whose hash was
+ * this id lives further down the chain (refs.h).
+ */
+#include "refs_impl.h"
+#include "report.h"
+#include <errno.h>
+#include <stdlib.h>
+
+static int index_get(struct refs *r, const struct id *id, uint64_t *ret_number)
+{
+    uint8_t buf[8];
+    size_t len;
+    int err = layer_get(r->ids, id->b, buf, sizeof buf, &len);
+
+    if (err < 0)
+        return err == -ERANGE ? -EUCLEAN : err;
+    if (len != 8)
+        return -EUCLEAN;
+    *ret_number = get_be64(buf);
+    return 0;
+}
+
+static int index_put(struct refs *r, const struct id *id, uint64_t number)
+{
+    uint8_t buf[8];
+
+    put_be64(buf, number);
+    return layer_put(r->ids, id->b, buf, sizeof buf);
+}
+
+int refs_unindex(struct refs *r, uint64_t number, const struct id *id)
+{
+    struct id successor;
+    uint64_t at;
+    int err = index_get(r, id, &at);
+
+    if (err == -ENOENT || (err == 0 && at != number))
+        return 0;
+    if (err < 0)
+        return err;
+    id_derive(r->key, id, &successor);
+    err = index_get(r, &successor, &at);
+    if (err == -ENOENT)
+        return layer_del(r->ids, id->b);
+    return err < 0 ? err : index_put(r, id, 0);
+}
+
+int refs_find(struct refs *r, const struct id *id, uint64_t *ret_number, struct entry *ret,
+              bool *ret_pending)
+{
+    uint64_t number, none;
+    MUTEX_GUARD(&r->lock);
+    int err = index_get(r, id, &number);
+
+    if (err == 0 && number == 0)
+        return -EAGAIN;
+    if (err == 0)
+        err = refs_load(r, number, ret);
+    if (err == 0)
+        err = refs_hold_locked(r, number, +1);
+    if (err < 0)
+        return err;
+    *ret_number = number;
+    *ret_pending = map64_get(&r->pending, number, &none);
+    return 0;
+}
+
+/* ---- sealing ---- */
+
+int refs_set_slot(struct refs *r, uint64_t number, uint64_t size)
+{
+    struct entry e;
+    MUTEX_GUARD(&r->lock);
+    int err = refs_load(r, number, &e);
+
+    if (err < 0)
+        return err;
+    if (e.kind != ENTRY_NEW && e.kind != ENTRY_SLOT)
+        return -EINVAL;
+    e.kind = ENTRY_SLOT;
+    e.size = size;
+    return refs_save(r, number, &e);
+}
+
+/* The entry `number` as it is, with the place of `place`. */
+static int put_place(struct refs *r, uint64_t number, const struct entry *place, uint32_t count)
+{
+    struct entry e = *place;
+    uint8_t key[8], buf[ENTRY_MAX];
+    int err;
+
+    e.count = count;
+    if (count == 0) { /* died before it was sealed: its dying record must name the new place */
+        put_be64(key, number);
+        err = layer_put(r->dying, key, buf, entry_encode(&e, buf));
+        if (err == 0)
+            err = refs_queue_zero(r, number);
+        if (err < 0)
+            return err;
+    }
+    return refs_save(r, number, &e);
+}
+
+int refs_seal_new(struct refs *r, uint64_t number, const struct entry *place)
+{
+    struct entry e;
+    uint64_t at;
+    MUTEX_GUARD(&r->lock);
+    int err = refs_load(r, number, &e);
+
+    if (err < 0)
+        return err;
+    err = index_get(r, &place->id, &at);
+    if (err == 0 && at != 0)
+        return -EEXIST;
+    if (err < 0 && err != -ENOENT)
+        return err;
+    err = map64_put(&r->pending, number, 1);
+    if (err == 0)
+        err = put_place(r, number, place, e.count);
+    if (err == 0)
+        err = index_put(r, &place->id, number);
+    if (err == 0)
+        r->live += e.count > 0;
+    return err;
+}
+
+int refs_seal_alias(struct refs *r, uint64_t number, uint64_t target)
+{
+    struct entry e, t;
+    uint64_t holds = 0;
+    MUTEX_GUARD(&r->lock);
+    int err = refs_load(r, number, &e);
+
+    if (err == 0)
+        err = refs_load(r, target, &t);
+    if (err < 0)
+        return err;
+    if (e.count > 0)
+        err = refs_change(r, target, &t, e.count);
+    if (err == 0 && map64_get(&r->holds, number, &holds))
+        err = map64_add(&r->holds, target, (int64_t)holds, NULL);
+    if (err < 0)
+        return err;
+    e = (struct entry){.kind = ENTRY_ALIAS, .where = target, .count = e.count};
+    if (e.count == 0)
+        return put_place(r, number, &e, 0);
+    return refs_save(r, number, &e);
+}
+
+int refs_move(struct refs *r, uint64_t number, const struct entry *place, struct entry *ret_old)
+{
+    struct entry e;
+    MUTEX_GUARD(&r->lock);
+    int err = refs_load(r, number, &e);
+
+    if (err < 0)
+        return err;
+    if (!entry_is_sealed(&e) || !id_equal(&e.id, &place->id))
+        return -EINVAL;
+    *ret_old = e;
+    err = map64_put(&r->pending, number, 1);
+    return err < 0 ? err : put_place(r, number, place, e.count);
+}
+
+void refs_settle(struct refs *r)
+{
+    MUTEX_GUARD(&r->lock);
+    map64_release(&r->pending);
+}
+
+/* ---- the contract, by id ---- */
+
+static int by_id(struct refs *r, const struct id *id, uint64_t *ret_number, struct entry *ret)
+{
+    int err = index_get(r, id, ret_number);
+
+    if (err == 0 && *ret_number == 0)
+        return -ENOENT;
+    return err < 0 ? err : refs_load(r, *ret_number, ret);
+}
+
+int refs_get(struct refs *r, const struct id *id, uint64_t *ret_count)
+{
+    uint64_t number;
+    struct entry e;
+    MUTEX_GUARD(&r->lock);
+    int err = by_id(r, id, &number, &e);
+
+    if (err < 0 && err != -ENOENT)
+        return err;
+    *ret_count = err == 0 ? e.count : 0;
+    return 0;
+}
+
+static int incr_one(struct refs *r, const struct id *id)
+{
+    uint64_t number;
+    struct entry e;
+    int err = by_id(r, id, &number, &e);
+
+    if (err == 0)
+        return refs_change(r, number, &e, +1);
+    if (err != -ENOENT)
+        return err;
+    e = (struct entry){.kind = ENTRY_NONE, .count = 1, .id = *id};
+    err = refs_save(r, r->next, &e);
+    return err < 0 ? err : index_put(r, id, r->next++);
+}
+
+static int decr_one(struct refs *r, const struct id *id, bool *ret_zero)
+{
+    uint64_t number;
+    struct entry e;
+    char hex[ID_HEX + 1];
+    int err = by_id(r, id, &number, &e);
+
+    *ret_zero = false;
+    if (err < 0 && err != -ENOENT)
+        return err;
+    if (err == 0 && e.count > 0) {
+        err = refs_change(r, number, &e, -1);
+        *ret_zero = err == 0 && e.count == 0;
+        return err;
+    }
+    id_to_hex(id, hex);
+    r->unknown_decrements++;
+    report(REPORT_WARN, "object %s is not counted but was released; leaking until `rebuild`", hex);
+    return 0;
+}
+
+/* A batch is all or nothing: what was done before a failure is undone, backwards. */
+int refs_incr(struct refs *r, const struct id *ids, size_t count)
+{
+    bool zero;
+    int err = 0;
+    MUTEX_GUARD(&r->lock);
+
+    for (size_t i = 0; i < count; i++) {
+        err = incr_one(r, &ids[i]);
+        if (err < 0) {
+            while (i-- > 0)
+                (void)decr_one(r, &ids[i], &zero);
+            return err;
+        }
+    }
+    return 0;
+}
+
+int refs_decr(struct refs *r, const struct id *ids, size_t count, struct id *ret_zero,
+              size_t *ret_zeros)
+{
+    size_t zeros = 0;
+    bool zero;
+    int err;
+    MUTEX_GUARD(&r->lock);
+
+    for (size_t i = 0; i < count; i++) {
+        err = decr_one(r, &ids[i], &zero);
+        if (err < 0) {
+            while (i-- > 0)
+                (void)incr_one(r, &ids[i]);
+            return err;
+        }
+        if (zero)
+            ret_zero[zeros++] = ids[i];
+    }
+    *ret_zeros = zeros;
+    return 0;
+}
+
+/* ---- listing: the uncommitted index changes, sorted, merged with a snapshot ---- */
+
+struct change {
+    struct id id;
+    uint64_t number; /* 0: deleted or a marker */
+};
+
+struct listing {
+    struct change *v; /* uncommitted index changes, sorted by id */
+    size_t count, room;
+    struct entry *entries; /* uncommitted entries, kind NONE and count 0 where deleted */
+    size_t entry_count, entry_room;
+    struct map64 entry_at; /* number -> index in entries */
+    struct kv_snap *snap;
+    int prefix;
+    const struct id *after;
+};
+
+static bool wanted(const struct listing *l, const struct id *id)
+{
+    return (l->prefix < 0 || id->b[0] == l->prefix) && (!l->after || id_compare(id, l->after) > 0);
+}
+
+static int add_change(const void *key, const void *val, size_t vlen, void *ctx)
+{
+    struct listing *l = ctx;
+    struct change c = {.number = val && vlen == 8 ? get_be64(val) : 0};
+
+    memcpy(c.id.b, key, ID_LEN);
+    if (!wanted(l, &c.id))
+        return 0;
+    if (l->count == l->room) {
+        size_t room = l->room ? l->room * 2 : 256;
+        struct change *v = realloc(l->v, room * sizeof *v);
+        if (!v)
+            return -ENOMEM;
+        l->v = v;
+        l->room = room;
+    }
+    l->v[l->count++] = c;
+    return 0;
+}
+
+static int add_entry(const void *key, const void *val, size_t vlen, void *ctx)
+{
+    struct listing *l = ctx;
+    struct entry e = {0};
+    int err = val ? entry_decode(val, vlen, &e) : 0;
+
+    if (err < 0)
+        return err;
+    if (l->entry_count == l->entry_room) {
+        size_t room = l->entry_room ? l->entry_room * 2 : 256;
+        struct entry *v = realloc(l->entries, room * sizeof *v);
+        if (!v)
+            return -ENOMEM;
+        l->entries = v;
+        l->entry_room = room;
+    }
+    l->entries[l->entry_count] = e;
+    return map64_put(&l->entry_at, get_be64(key), l->entry_count++);
+}
+
+static int compare_changes(const void *a, const void *b)
+{
+    const struct change *x = a, *y = b;
+    return id_compare(&x->id, &y->id);
+}
+
+/* The entry of a number as of the listing's moment. */
+static int entry_then(struct refs *r, struct listing *l, uint64_t number, struct entry *ret)
+{
+    uint8_t key[8];
+    uint64_t at;
+    const void *val;
+    size_t len;
+    int err;
+
+    if (map64_get(&l->entry_at, number, &at)) {
+        *ret = l->entries[at];
+        return 0;
+    }
+    put_be64(key, number);
+    err = kv_snap_get(l->snap, r->tables.objects, key, sizeof key, &val, &len);
+    return err < 0 ? err : entry_decode(val, len, ret);
+}
+
+static int tell(struct refs *r, struct listing *l, const struct id *id, uint64_t number,
+                refs_list_fn *fn, void *ctx)
+{
+    struct entry e;
+    int err;
+
+    if (number == 0)
+        return 0;
+    err = entry_then(r, l, number, &e);
+    if (err == -ENOENT || (err == 0 && (e.count == 0 || !id_equal(&e.id, id))))
+        return 0;
+    return err < 0 ? err : fn(&(struct refs_item){*id, number, e.count, e.size}, ctx);
+}
+
+static int merge(struct refs *r, struct listing *l, refs_list_fn *fn, void *ctx)
+{
+    uint8_t from[ID_LEN] = {0};
+    const void *key, *val;
+    size_t klen, vlen, i = 0;
+    struct id id;
+    int err, stop = 0;
+
+    if (l->after)
+        memcpy(from, l->after->b, ID_LEN);
+    else if (l->prefix >= 0)
+        from[0] = (uint8_t)l->prefix;
+    err = kv_snap_seek(l->snap, r->tables.ids, from, ID_LEN, l->after != NULL, &key, &klen, &val,
+                       &vlen);
+    while (err == 0 && stop == 0) {
+        if (klen != ID_LEN || vlen != 8)
+            return -EUCLEAN;
+        memcpy(id.b, key, ID_LEN);
+        if (!wanted(l, &id))
+            break;
+        for (; stop == 0 && i < l->count && id_compare(&l->v[i].id, &id) < 0; i++)
+            stop = tell(r, l, &l->v[i].id, l->v[i].number, fn, ctx);
+        if (stop == 0 && i < l->count && id_equal(&l->v[i].id, &id))
+            stop = tell(r, l, &id, l->v[i++].number, fn, ctx);
+        else if (stop == 0)
+            stop = tell(r, l, &id, get_be64(val), fn, ctx);
+        err = kv_snap_seek(l->snap, r->tables.ids, id.b, ID_LEN, true, &key, &klen, &val, &vlen);
+    }
+    for (; stop == 0 && i < l->count; i++)
+        stop = tell(r, l, &l->v[i].id, l->v[i].number, fn, ctx);
+    return stop ? stop : err == -ENOENT ? 0 : err;
+}
+
+int refs_list(struct refs *r, int prefix, const struct id *after, refs_list_fn *fn, void *ctx)
+{
+    struct listing l = {.prefix = prefix, .after = after};
+    int err;
+
+    {
+        MUTEX_GUARD(&r->lock);
+        err = layer_visit_changes(r->ids, add_change, &l);
+        if (err == 0)
+            err = layer_visit_changes(r->objects, add_entry, &l);
+        if (err == 0)
+            err = kv_snap_begin(r->kv, &l.snap);
+    }
+    if (err == 0) {
+        if (l.count)
+            qsort(l.v, l.count, sizeof *l.v, compare_changes);
+        err = merge(r, &l, fn, ctx);
+    }
+    kv_snap_end(l.snap);
+    map64_release(&l.entry_at);
+    free(l.entries);
+    free(l.v);
+    return err;
+}
