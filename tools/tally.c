@@ -84,7 +84,7 @@ static void print_verb(FILE *out, const struct verb *v)
 {
     char call[80];
     snprintf(call, sizeof(call), "%s %s", v->name, v->synopsis);
-    fprintf(out, "  %-38s %s\n", call, v->summary);
+    fprintf(out, "  %-45s %s\n", call, v->summary);
 }
 
 void tally_usage(FILE *out)
