@@ -1,0 +1,311 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Claims of layer.h on both implementations of kv. Keys are short texts, filled up with zeros. */
+#include "both.h"
+#include "layer.h"
+
+#define KLEN 8
+
+struct key8 {
+    char bytes[KLEN];
+};
+
+static struct key8 key_of(const char *text)
+{
+    struct key8 k = {0};
+    memcpy(k.bytes, text, strnlen(text, KLEN));
+    return k;
+}
+
+static struct layer *make(struct fixture *x)
+{
+    struct layer *l;
+    cr_assert_eq(layer_create(x->kv, 0, KLEN, &l), 0);
+    return l;
+}
+
+static void put(struct layer *l, const char *key, const char *val)
+{
+    struct key8 k = key_of(key);
+    cr_assert_eq(layer_put(l, &k, val, strlen(val)), 0);
+}
+
+static void del(struct layer *l, const char *key)
+{
+    struct key8 k = key_of(key);
+    cr_assert_eq(layer_del(l, &k), 0);
+}
+
+static void is(struct layer *l, const char *key, const char *val)
+{
+    struct key8 k = key_of(key);
+    char buf[64] = "";
+    size_t len;
+    int r = layer_get(l, &k, buf, sizeof buf - 1, &len);
+    cr_assert_eq(r, val == NULL ? -ENOENT : 0);
+    if (val != NULL)
+        cr_assert_str_eq(buf, val);
+}
+
+static int write_out(struct fixture *x, struct layer *l)
+{
+    struct kv_txn *t;
+    cr_assert_eq(kv_txn_begin(x->kv, &t), 0);
+    cr_assert_eq(layer_write(l, t), 0);
+    return kv_commit(t);
+}
+
+static void flush(struct fixture *x, struct layer *l)
+{
+    cr_assert_eq(layer_freeze(l), 0);
+    cr_assert_eq(write_out(x, l), 0);
+    layer_thaw(l);
+}
+
+/* All keys by layer_next, each followed by its value. */
+static void lists(struct layer *l, const char *want)
+{
+    char all[256] = "";
+    struct key8 k;
+    const void *from = NULL;
+    char val[32];
+    size_t len;
+    int r;
+    while ((r = layer_next(l, from, &k, val, sizeof val, &len)) == 0) {
+        strncat(all, k.bytes, KLEN);
+        strncat(all, val, len);
+        from = &k;
+    }
+    cr_assert_eq(r, -ENOENT);
+    cr_assert_str_eq(all, want);
+}
+
+struct seen {
+    char text[128];
+    int stop_after; /* 0: never */
+};
+
+static int note(const void *key, const void *val, size_t vlen, void *ctx)
+{
+    struct seen *s = ctx;
+    strncat(s->text, key, KLEN);
+    if (val == NULL)
+        strcat(s->text, "-");
+    else
+        strncat(s->text, val, vlen);
+    return s->stop_after != 0 && --s->stop_after == 0 ? -EINTR : 0;
+}
+
+/* In the table: a1 b1 c1. Frozen: b2, c deleted. Active: d3. */
+static struct layer *three_floors(struct fixture *x)
+{
+    struct layer *l = make(x);
+    put(l, "a", "1");
+    put(l, "b", "1");
+    put(l, "c", "1");
+    flush(x, l);
+    put(l, "b", "2");
+    del(l, "c");
+    cr_assert_eq(layer_freeze(l), 0);
+    put(l, "d", "3");
+    return l;
+}
+
+BOTH(layer, bad_key_lengths_and_values_are_refused)
+{
+    struct layer *l;
+    char big[LAYER_VALUE_MAX + 1] = "";
+    struct key8 k = key_of("k");
+    size_t len;
+    cr_assert_eq(layer_create(x->kv, 0, 0, &l), -EINVAL);
+    cr_assert_eq(layer_create(x->kv, 0, 17, &l), -EINVAL);
+    l = make(x);
+    cr_assert_eq(layer_put(l, &k, big, sizeof big), -ERANGE);
+    cr_assert_eq(layer_put(l, &k, big, LAYER_VALUE_MAX), 0);
+    cr_assert_eq(layer_get(l, &k, big, 1, &len), -ERANGE);
+    cr_assert_eq(len, LAYER_VALUE_MAX);
+    layer_destroy(l);
+    layer_destroy(NULL);
+}
+
+BOTH(layer, a_change_is_seen_at_once_and_is_not_in_the_table)
+{
+    struct layer *l = make(x);
+    struct layer *other = make(x);
+    put(l, "k", "v");
+    is(l, "k", "v");
+    is(other, "k", NULL);
+    layer_destroy(l);
+    layer_destroy(other);
+}
+
+BOTH(layer, a_value_is_the_same_on_every_floor)
+{
+    struct layer *l = make(x);
+    put(l, "k", "v");
+    cr_assert_eq(layer_freeze(l), 0);
+    is(l, "k", "v");
+    cr_assert_eq(write_out(x, l), 0);
+    is(l, "k", "v");
+    layer_thaw(l);
+    is(l, "k", "v");
+    cr_assert_eq(layer_pending(l), 0);
+    layer_destroy(l);
+}
+
+BOTH(layer, a_deleted_key_is_hidden_before_and_after_the_commit)
+{
+    struct layer *l = make(x);
+    put(l, "k", "v");
+    flush(x, l);
+    del(l, "k");
+    is(l, "k", NULL);
+    cr_assert_eq(layer_freeze(l), 0);
+    is(l, "k", NULL);
+    cr_assert_eq(write_out(x, l), 0);
+    layer_thaw(l);
+    is(l, "k", NULL);
+    layer_destroy(l);
+}
+
+BOTH(layer, the_upper_floor_wins)
+{
+    struct layer *l = three_floors(x);
+    is(l, "a", "1");
+    is(l, "b", "2");
+    is(l, "c", NULL);
+    is(l, "d", "3");
+    put(l, "c", "3");
+    is(l, "c", "3");
+    del(l, "b");
+    is(l, "b", NULL);
+    layer_destroy(l);
+}
+
+BOTH(layer, changes_after_the_freeze_are_not_in_its_commit)
+{
+    struct layer *l = three_floors(x);
+    cr_assert_eq(write_out(x, l), 0);
+    layer_thaw(l);
+    cr_assert_eq(layer_pending(l), 1);
+    layer_destroy(l);
+    l = make(x);
+    is(l, "d", NULL);
+    is(l, "b", "2");
+    is(l, "c", NULL);
+    layer_destroy(l);
+}
+
+BOTH(layer, a_second_freeze_waits_for_the_thaw)
+{
+    struct layer *l = make(x);
+    put(l, "k", "v");
+    cr_assert_eq(layer_freeze(l), 0);
+    cr_assert_eq(layer_freeze(l), -EBUSY);
+    layer_thaw(l);
+    cr_assert_eq(layer_freeze(l), 0);
+    cr_assert_eq(layer_freeze(l), -EBUSY);
+    layer_destroy(l);
+}
+
+BOTH(layer, a_key_counts_once_per_floor)
+{
+    struct layer *l = three_floors(x);
+    cr_assert_eq(layer_pending(l), 3);
+    put(l, "d", "4");
+    del(l, "d");
+    cr_assert_eq(layer_pending(l), 3);
+    put(l, "b", "4");
+    cr_assert_eq(layer_pending(l), 4);
+    layer_destroy(l);
+}
+
+BOTH(layer, next_lists_all_floors_in_order)
+{
+    struct layer *l = three_floors(x);
+    lists(l, "a1b2d3");
+    put(l, "a", "9");
+    del(l, "b");
+    put(l, "c", "9");
+    lists(l, "a9c9d3");
+    layer_destroy(l);
+}
+
+BOTH(layer, next_tells_the_length_to_a_small_buffer)
+{
+    struct layer *l = make(x);
+    struct key8 k;
+    char buf[1];
+    size_t len = 0;
+    put(l, "k", "long");
+    cr_assert_eq(layer_next(l, NULL, &k, buf, sizeof buf, &len), -ERANGE);
+    cr_assert_eq(len, 4);
+    layer_destroy(l);
+}
+
+BOTH(layer, visits_show_each_change_once_with_its_last_value)
+{
+    struct layer *l = three_floors(x);
+    struct seen frozen = {0}, changes = {0}, stopped = {.stop_after = 1};
+    put(l, "b", "9");
+    cr_assert_eq(layer_visit_frozen(l, note, &frozen), 0);
+    cr_assert_str_eq(frozen.text, "b2c-");
+    cr_assert_eq(layer_visit_changes(l, note, &changes), 0);
+    cr_assert_str_eq(changes.text, "d3b9c-");
+    cr_assert_eq(layer_visit_changes(l, note, &stopped), -EINTR);
+    cr_assert_str_eq(stopped.text, "d3");
+    layer_destroy(l);
+}
+
+BOTH(layer, keys_of_all_lengths_and_bytes_are_told_apart)
+{
+    for (size_t klen = 2; klen <= 16; klen++) {
+        struct layer *l;
+        uint8_t k[16] = {0}, v;
+        size_t len;
+        cr_assert_eq(layer_create(x->kv, 0, klen, &l), 0);
+        for (unsigned i = 0; i < 256; i++) {
+            k[klen - 1] = v = (uint8_t)i;
+            cr_assert_eq(layer_put(l, k, &v, 1), 0);
+        }
+        for (unsigned i = 0; i < 256; i++) {
+            k[klen - 1] = (uint8_t)i;
+            cr_assert_eq(layer_get(l, k, &v, 1, &len), 0);
+            cr_assert_eq(v, i);
+        }
+        layer_destroy(l);
+    }
+}
+
+BOTH(layer, many_changes_are_all_written)
+{
+    struct layer *l = make(x);
+    size_t len;
+    for (uint64_t i = 0; i < 100000; i++)
+        cr_assert_eq(layer_put(l, &i, &i, sizeof i), 0);
+    cr_assert_eq(layer_pending(l), 100000);
+    flush(x, l);
+    for (uint64_t i = 0; i < 100000; i++) {
+        uint64_t v = 0;
+        cr_assert_eq(layer_get(l, &i, &v, sizeof v, &len), 0);
+        cr_assert_eq(v, i);
+    }
+    layer_destroy(l);
+}
+
+Test(layer, a_failed_commit_is_written_again_by_the_next)
+{
+    struct fixture x;
+    both_setup(&x, false);
+    struct layer *l = make(&x);
+    put(l, "k", "v");
+    x.fault.fail_at = x.fault.writes + 1;
+    cr_assert_eq(layer_freeze(l), 0);
+    cr_assert_eq(write_out(&x, l), -EIO);
+    cr_assert_eq(layer_freeze(l), -EBUSY);
+    is(l, "k", "v");
+    cr_assert_eq(write_out(&x, l), 0);
+    layer_thaw(l);
+    is(l, "k", "v");
+    layer_destroy(l);
+    both_teardown(&x);
+}
