@@ -150,7 +150,8 @@ Test(io, a_replaced_file_is_the_new_one_whole)
 
 Test(io, a_temporary_file_from_a_crash_is_no_obstacle)
 {
-    (void)close(make("f.tmp"));
+    CLEANUP_CLOSE int fd = make("f.tmp");
+    cr_assert_eq(io_write(fd, "longer than new", 15), 0);
     cr_assert_eq(io_write_file(dir, "f", "new", 3, 0600), 0);
     holds("f", "new");
 }
