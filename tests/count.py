@@ -1,0 +1,52 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Count results in meson's testlog.json files and print "N passed, N failed, N skipped".
+
+A test that printed TAP (Criterion, with CRITERION_OUTPUTS) counts once per test in it, any other
+counts once. Exit code 1 if something failed, nothing ran, or a test of the suite "mount" was
+skipped although /dev/fuse opens (--fuse yes).
+"""
+import argparse
+import json
+import sys
+
+GOOD = {"OK", "EXPECTEDFAIL"}
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--fuse", choices=["yes", "no"], required=True)
+    parser.add_argument("--rc", type=int, default=0, help="worst exit code of `meson test`")
+    parser.add_argument("logs", nargs="+")
+    args = parser.parse_args()
+    passed = failed = skipped = 0
+    complaints = []
+    for log in args.logs:
+        try:
+            with open(log, encoding="utf-8") as lines:
+                tests = [json.loads(line) for line in lines if line.strip()]
+        except OSError as e:
+            complaints.append(f"no results: {e}")
+            continue
+        for t in tests:
+            if t["result"] == "SKIP":
+                skipped += 1
+                suites = {s.split(":")[-1] for s in t.get("suite", [])}
+                if "mount" in suites and args.fuse == "yes":
+                    complaints.append(f"{t['name']}: skipped although /dev/fuse opens")
+            elif t["result"] in GOOD:
+                passed += 1
+            else:
+                failed += 1
+                complaints.append(f"{t['name']}: {t['result']}")
+    if passed == 0:
+        complaints.append("no test passed")
+    if args.rc != 0 and not complaints:
+        complaints.append("meson test failed")
+    for c in complaints:
+        print(c)
+    print(f"{passed} passed, {failed} failed, {skipped} skipped", flush=True)
+    return 1 if complaints else 0
+
+
+sys.exit(main())
