@@ -37,7 +37,9 @@ enum kv_open_flags {
 };
 
 /* `dir` below `dirfd` is made with KV_CREATE. `tables` (static storage) are opened or created; with
- * KV_READONLY a missing one reads as empty. Table numbers are indices into it. */
+ * KV_READONLY a missing one reads as empty. Table numbers are indices into it.
+ * -ENOENT no store there and no KV_CREATE, -EBUSY open for writing in this process already,
+ * -EINVAL bad numbers or both flags. */
 int kv_open_lmdb(int dirfd, const char *dir, const char *const *tables, unsigned count,
                  unsigned flags, struct kv **ret_kv);
 void kv_close(struct kv *kv); /* NULL is fine; no transaction may be open */

@@ -9,7 +9,8 @@
  * just as it is retired finds the same value in the one below. A flush calls `layer_freeze` (the
  * active changes become the frozen ones; O(1)), `layer_write` into a transaction, and after the
  * commit `layer_thaw`. If the commit fails the frozen changes stay and are simply written again by
- * the next one; `layer_freeze` is then refused with -EBUSY until they are through.
+ * the next one; `layer_freeze` is then refused with -EBUSY until they are through. Every freeze
+ * needs its thaw, also when nothing was pending.
  *
  * Keys have one fixed length per layer (1–16 bytes), values 0–LAYER_VALUE_MAX bytes.
  * Errors: 0 or -errno: -ENOENT, -ENOMEM (nothing changed), -ERANGE, and what kv_get returns.
