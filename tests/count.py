@@ -8,9 +8,24 @@ skipped although /dev/fuse opens (--fuse yes).
 """
 import argparse
 import json
+import re
 import sys
 
 GOOD = {"OK", "EXPECTEDFAIL"}
+TAP_LINE = re.compile(r"^(ok|not ok)\b(.*# *skip)?", re.IGNORECASE | re.MULTILINE)
+
+
+def criterion_counts(test):
+    """(passed, failed, skipped) of a program that printed TAP, else None."""
+    out = test.get("stdout") or ""
+    if "# Criterion" not in out:
+        return None
+    counts = [0, 0, 0]
+    for m in TAP_LINE.finditer(out):
+        counts[2 if m[2] else 0 if m[1].lower() == "ok" else 1] += 1
+    if test["result"] not in GOOD and counts[1] == 0:
+        counts[1] = 1  # it crashed, leaked or ran too long
+    return counts
 
 
 def main():
@@ -29,7 +44,14 @@ def main():
             complaints.append(f"no results: {e}")
             continue
         for t in tests:
-            if t["result"] == "SKIP":
+            counts = criterion_counts(t)
+            if counts and t["result"] != "SKIP":
+                passed += counts[0]
+                failed += counts[1]
+                skipped += counts[2]
+                if counts[1]:
+                    complaints.append(f"{t['name']}: {t['result']}")
+            elif t["result"] == "SKIP":
                 skipped += 1
                 suites = {s.split(":")[-1] for s in t.get("suite", [])}
                 if "mount" in suites and args.fuse == "yes":
