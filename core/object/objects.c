@@ -1,0 +1,417 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * objects: see the header. Sealing is one loop over the chain of ids a content may have:
+ *
+ *     id free?            -> store the bytes there                       (seal_new)
+ *     taken, bytes equal? -> be an alias of it                           (seal_alias)
+ *     taken, it is bad?   -> store ours in its place, alarm, be an alias (heal)
+ *     taken, both sound?  -> derive the id, go on
+ *
+ * Files that were read lately stay open in a small cache.
+ */
+#include "objects.h"
+#include "lock.h"
+#include "report.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define OPEN_MAX 64    /* object files kept open */
+#define CHAIN_MAX 1000 /* ids derived before giving up: a fault, not chance */
+
+struct open_blob {
+    uint64_t number; /* in the file's name; 0: free */
+    struct blob *blob;
+    uint64_t used;
+};
+
+struct objects {
+    struct objects_config c;
+    struct mutex lock; /* "object files": guards the rest */
+    struct open_blob open[OPEN_MAX];
+    uint64_t tick;
+    uint64_t healed, collisions;
+};
+
+/* A content about to be sealed: bytes in memory or a blob. */
+struct source {
+    const void *data;
+    uint32_t len;
+    struct blob *blob;
+};
+
+/* ---- object files kept open ---- */
+
+static struct blob *cache_get(struct objects *o, uint64_t number)
+{
+    MUTEX_GUARD(&o->lock);
+
+    for (size_t i = 0; i < OPEN_MAX; i++)
+        if (o->open[i].number == number) {
+            o->open[i].used = ++o->tick;
+            return blob_ref(o->open[i].blob);
+        }
+    return NULL;
+}
+
+static void cache_put(struct objects *o, uint64_t number, struct blob *b)
+{
+    struct open_blob *oldest = &o->open[0];
+    MUTEX_GUARD(&o->lock);
+
+    for (size_t i = 0; i < OPEN_MAX; i++) {
+        if (o->open[i].number == number)
+            return;
+        if (o->open[i].used < oldest->used)
+            oldest = &o->open[i];
+    }
+    blob_unref(oldest->blob);
+    *oldest = (struct open_blob){number, blob_ref(b), ++o->tick};
+}
+
+static void cache_drop(struct objects *o, uint64_t number)
+{
+    MUTEX_GUARD(&o->lock);
+
+    for (size_t i = 0; i < OPEN_MAX; i++)
+        if (o->open[i].number == number) {
+            blob_unref(o->open[i].blob);
+            o->open[i] = (struct open_blob){0};
+        }
+}
+
+static int open_file(struct objects *o, const struct entry *e, struct blob **ret_blob)
+{
+    struct blob *b = cache_get(o, e->where);
+    int err;
+
+    if (!b) {
+        err = blob_open_object(o->c.disk, &e->id, e->where, e->size, &b);
+        if (err < 0)
+            return err == -ENOENT ? -EUCLEAN : err;
+        cache_put(o, e->where, b);
+    }
+    *ret_blob = b;
+    return 0;
+}
+
+/* ---- reading ---- */
+
+static int damaged(const struct entry *e, int err)
+{
+    char hex[ID_HEX + 1];
+
+    if (err != -EUCLEAN)
+        return err;
+    id_to_hex(&e->id, hex);
+    report(REPORT_ALARM, "object %s is damaged", hex);
+    return err;
+}
+
+static ssize_t read_record(struct objects *o, const struct entry *e, void *buf, size_t len,
+                           uint64_t off)
+{
+    struct pack_place at = {e->where, e->offset};
+    bool whole = off == 0 && len >= e->size;
+    uint8_t *record = whole ? buf : malloc(e->size);
+    int err;
+
+    if (!record)
+        return -ENOMEM;
+    err = packs_read(o->c.packs, &at, &e->id, record, (uint32_t)e->size);
+    if (len > e->size - off)
+        len = e->size - off;
+    if (err == 0 && !whole)
+        memcpy(buf, record + off, len);
+    if (!whole)
+        free(record);
+    return err < 0 ? err : (ssize_t)len;
+}
+
+ssize_t objects_read(struct objects *o, const struct entry *e, void *buf, size_t len, uint64_t off)
+{
+    struct blob *b;
+    ssize_t n;
+
+    if (!entry_is_sealed(e))
+        return -EINVAL;
+    if (off >= e->size || len == 0)
+        return 0;
+    if (e->kind == ENTRY_PACK) {
+        n = read_record(o, e, buf, len, off);
+    } else {
+        n = open_file(o, e, &b);
+        if (n == 0) {
+            n = blob_read(b, buf, len, off);
+            blob_unref(b);
+        }
+    }
+    return n == -EUCLEAN ? damaged(e, -EUCLEAN) : n;
+}
+
+int objects_verify(struct objects *o, const struct entry *e)
+{
+    struct blob *b;
+    struct id id;
+    uint8_t *buf;
+    int err;
+
+    if (e->kind == ENTRY_FILE) {
+        err = blob_open_object(o->c.disk, &e->id, e->where, e->size, &b);
+        if (err < 0)
+            return err == -ENOENT ? -EUCLEAN : err;
+        err = blob_compare(b, b, &(struct blob *){NULL});
+        blob_unref(b);
+        return err == 1 ? 0 : err < 0 ? err : -EUCLEAN;
+    }
+    buf = malloc(e->size ? e->size : 1);
+    if (!buf)
+        return -ENOMEM;
+    err = packs_read(o->c.packs, &(struct pack_place){e->where, e->offset}, &e->id, buf,
+                     (uint32_t)e->size);
+    if (err == 0)
+        id_of(o->c.key, buf, e->size, &id);
+    free(buf);
+    return err;
+}
+
+/* ---- comparing ---- */
+
+/* Are the stored bytes of `e` those of `s`? 1, 0, -EUCLEAN the stored ones are damaged, -errno. */
+static int compare_small(struct objects *o, const struct entry *e, const struct source *s)
+{
+    uint8_t *stored = malloc(s->len);
+    ssize_t n;
+
+    if (!stored)
+        return -ENOMEM;
+    n = objects_read(o, e, stored, s->len, 0);
+    if (n >= 0)
+        n = (size_t)n == s->len && memcmp(stored, s->data, s->len) == 0;
+    free(stored);
+    return (int)n;
+}
+
+static int compare_blob(struct objects *o, const struct entry *e, const struct source *s)
+{
+    struct blob *stored, *bad = NULL;
+    int err;
+
+    if (e->kind != ENTRY_FILE)
+        return 0;
+    err = open_file(o, e, &stored);
+    if (err < 0)
+        return err;
+    err = blob_compare(stored, s->blob, &bad);
+    if (err == -EUCLEAN && bad == s->blob)
+        err = -EIO; /* our own bytes: no verdict on the stored ones */
+    blob_unref(stored);
+    return err;
+}
+
+/* Sizes that differ prove nothing about the stored bytes: they are two contents. */
+static int compare(struct objects *o, const struct entry *e, const struct source *s)
+{
+    uint64_t size = s->blob ? blob_length(s->blob) : s->len;
+
+    if (e->size != size)
+        return 0;
+    return s->blob ? compare_blob(o, e, s) : compare_small(o, e, s);
+}
+
+/* ---- sealing ---- */
+
+static int store(struct objects *o, uint64_t number, const struct source *s, const struct id *id,
+                 struct entry *ret_place)
+{
+    struct pack_place at;
+    int err;
+
+    *ret_place = (struct entry){.id = *id};
+    if (s->blob) {
+        ret_place->kind = ENTRY_FILE;
+        ret_place->size = blob_length(s->blob);
+        ret_place->where = number;
+        return blob_link_object(s->blob, id);
+    }
+    err = packs_append(o->c.packs, id, s->data, s->len, &at);
+    ret_place->kind = ENTRY_PACK;
+    ret_place->size = s->len;
+    ret_place->where = at.pack;
+    ret_place->offset = at.offset;
+    return err;
+}
+
+static int place_new(struct objects *o, uint64_t number, const struct source *s,
+                     const struct id *id)
+{
+    struct entry place;
+    int err = store(o, number, s, id, &place);
+
+    if (err < 0)
+        return err;
+    err = refs_seal_new(o->c.refs, number, &place);
+    if (err < 0)
+        (void)refs_bury_place(o->c.refs, &place); /* else it leaks: late, never early */
+    return err;
+}
+
+/* The stored bytes of `target` are bad and ours are good: they take its place. */
+static int heal(struct objects *o, uint64_t target, uint64_t number, const struct source *s,
+                const struct id *id)
+{
+    char hex[ID_HEX + 1];
+    struct entry place, old;
+    int err = store(o, number, s, id, &place);
+
+    if (err < 0)
+        return err;
+    err = refs_move(o->c.refs, target, &place, &old);
+    if (err < 0) {
+        (void)refs_bury_place(o->c.refs, &place);
+        return err;
+    }
+    id_to_hex(id, hex);
+    report(REPORT_ALARM, "object %s was damaged and has been healed with equal-named good bytes",
+           hex);
+    if (old.kind == ENTRY_FILE)
+        cache_drop(o, old.where);
+    {
+        MUTEX_GUARD(&o->lock);
+        o->healed++;
+    }
+    return refs_bury_place(o->c.refs, &old);
+}
+
+/* One id of the chain. 0 done (*ret_number), 1 go on with the next id, or -errno. */
+static int try_id(struct objects *o, uint64_t number, const struct source *s, const struct id *id,
+                  uint64_t *ret_number)
+{
+    struct entry e;
+    uint64_t target;
+    bool pending;
+    int same, err = refs_find(o->c.refs, id, &target, &e, &pending);
+
+    if (err == -EAGAIN)
+        return 1;
+    if (err == -ENOENT) {
+        *ret_number = number;
+        err = place_new(o, number, s, id);
+        return err == -EEXIST ? -EAGAIN : err;
+    }
+    if (err < 0)
+        return err;
+    if (pending || !entry_is_sealed(&e)) {
+        refs_unhold(o->c.refs, target);
+        return pending ? -EAGAIN : 1;
+    }
+    same = compare(o, &e, s);
+    if (same == -EUCLEAN)
+        err = heal(o, target, number, s, id);
+    else if (same < 0)
+        err = same;
+    if (err == 0 && same != 0) {
+        err = refs_seal_alias(o->c.refs, number, target);
+        *ret_number = target;
+    }
+    refs_unhold(o->c.refs, target);
+    return err < 0 ? err : same == 0;
+}
+
+static int seal(struct objects *o, uint64_t number, const struct source *s, struct id id,
+                uint64_t *ret_number)
+{
+    for (unsigned i = 0; i < CHAIN_MAX; i++) {
+        struct id next;
+        int r = try_id(o, number, s, &id, ret_number);
+        if (r <= 0)
+            return r;
+        {
+            MUTEX_GUARD(&o->lock);
+            o->collisions++;
+        }
+        id_derive(o->c.key, &id, &next);
+        id = next;
+    }
+    return -EOVERFLOW;
+}
+
+int objects_seal_buffer(struct objects *o, uint64_t number, const void *data, uint32_t len,
+                        uint64_t *ret_number)
+{
+    struct id id;
+
+    if (len == 0 || len > PACK_RECORD_MAX)
+        return -EINVAL;
+    id_of(o->c.key, data, len, &id);
+    return seal(o, number, &(struct source){.data = data, .len = len}, id, ret_number);
+}
+
+int objects_hash_blob(struct objects *o, struct blob *b, struct id *ret_id)
+{
+    return blob_hash(b, o->c.key, ret_id);
+}
+
+int objects_seal_blob(struct objects *o, uint64_t number, struct blob *b, const struct id *id,
+                      uint64_t *ret_number)
+{
+    return seal(o, number, &(struct source){.blob = b}, *id, ret_number);
+}
+
+int objects_sync(struct objects *o)
+{
+    int err = packs_sync(o->c.packs);
+
+    if (err == 0)
+        refs_settle(o->c.refs);
+    return err;
+}
+
+int objects_delete(struct objects *o, const struct refs_dead *d)
+{
+    const struct entry *e = &d->entry;
+
+    switch (e->kind) {
+    case ENTRY_PACK:
+        return packs_release(o->c.packs, &(struct pack_place){e->where, e->offset},
+                             (uint32_t)e->size);
+    case ENTRY_FILE:
+        cache_drop(o, e->where);
+        return blob_unlink_object(o->c.disk, &e->id, e->where);
+    case ENTRY_SLOT:
+        return blob_unlink_slot(o->c.disk, d->number);
+    default:
+        return 0;
+    }
+}
+
+/* ---- opening ---- */
+
+int objects_open(const struct objects_config *config, struct objects **ret_objects)
+{
+    struct objects *o = calloc(1, sizeof *o);
+
+    if (!o)
+        return -ENOMEM;
+    o->c = *config;
+    mutex_init(&o->lock, "object files");
+    *ret_objects = o;
+    return 0;
+}
+
+void objects_close(struct objects *o)
+{
+    if (!o)
+        return;
+    for (size_t i = 0; i < OPEN_MAX; i++)
+        blob_unref(o->open[i].blob);
+    mutex_destroy(&o->lock);
+    free(o);
+}
+
+void objects_get_counts(struct objects *o, uint64_t *ret_healed, uint64_t *ret_collisions)
+{
+    MUTEX_GUARD(&o->lock);
+    *ret_healed = o->healed;
+    *ret_collisions = o->collisions;
+}

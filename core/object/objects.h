@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * objects: sealed contents: reading them wherever they are, making new ones without storing equal
+ * bytes twice, deleting the dead.
+ *
+ *     objects_seal_buffer / objects_seal_blob   number -> PACK, FILE or ALIAS
+ *     objects_sync                              their bytes and names are durable
+ *     (commit of the refs table)
+ *     objects_delete                            bytes of what a commit forgot
+ *
+ * Identity is always the bytes (DESIGN 4.1): an id that is taken is compared; if it is the stored
+ * one that is damaged, the good bytes replace it, with an alarm; two sound contents of one id are
+ * told apart by deriving the id again.
+ *
+ * Errors: 0 or -errno. -EUCLEAN damaged bytes (reported with the id). -EAGAIN from sealing: the
+ * same content is being sealed and not synced yet: try again after objects_sync.
+ * Threads: any; sealing of different numbers may run in parallel. Who seals holds the gate (read),
+ * so that no commit sees half of it; the long part of objects_seal_blob, objects_hash_blob, needs
+ * no gate.
+ */
+#pragma once
+
+#include "blob.h"
+#include "packs.h"
+#include "refs.h"
+
+struct objects;
+
+struct objects_config {
+    struct disk *disk;
+    struct packs *packs;
+    struct refs *refs;
+    const struct id_key *key;
+};
+
+int objects_open(const struct objects_config *config, struct objects **ret_objects);
+void objects_close(struct objects *o); /* NULL is fine */
+
+/* Up to `len` bytes at `off` of a sealed entry; short at its end. All verified. */
+ssize_t objects_read(struct objects *o, const struct entry *e, void *buf, size_t len, uint64_t off);
+
+/* Seal `len` (1 … PACK_RECORD_MAX) bytes in memory under `number`. *ret_number is what they are
+ * now: `number` itself or the object they equal. */
+int objects_seal_buffer(struct objects *o, uint64_t number, const void *data, uint32_t len,
+                        uint64_t *ret_number);
+/* Seal a slot, whose id objects_hash_blob gave. If it became a FILE of its own its slot's name must
+ * be removed after the commit (the caller keeps the list); so also if it became an alias. */
+int objects_hash_blob(struct objects *o, struct blob *b, struct id *ret_id);
+int objects_seal_blob(struct objects *o, uint64_t number, struct blob *b, const struct id *id,
+                      uint64_t *ret_number);
+/* Everything sealed before the call is durable (and dedup hits on it need not wait). No sealing
+ * may run beside it. */
+int objects_sync(struct objects *o);
+
+/* Delete the bytes of a dead entry. Bytes that are gone already are fine. */
+int objects_delete(struct objects *o, const struct refs_dead *d);
+/* Read all bytes of a sealed entry and compare them with sums and id. 0 or -EUCLEAN. */
+int objects_verify(struct objects *o, const struct entry *e);
+
+/* How many stored objects were healed, and collisions met, since open. */
+void objects_get_counts(struct objects *o, uint64_t *ret_healed, uint64_t *ret_collisions);

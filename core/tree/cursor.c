@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * cursor: the ordered walk, and the comparison of two trees built on it. A cursor is the path of
+ * pinned pages from the root to its item; stepping over the end of a page goes up until there is a
+ * next slot, and down its left edge again.
+ */
+#include "tree_impl.h"
+#include <errno.h>
+
+static struct tree_step *top(struct tree_cursor *c) { return &c->step[c->depth - 1]; }
+
+static int push(struct tree_cursor *c, uint64_t no)
+{
+    struct tree_page *p;
+    int err;
+
+    if (c->depth > PAGE_LEVEL_MAX)
+        return -EUCLEAN;
+    err = pages_get(c->tree->pages, no, &p);
+    if (err < 0)
+        return err;
+    if (c->depth && page_level(p->data) + 1 != page_level(top(c)->page->data)) {
+        pages_put(c->tree->pages, p);
+        return -EUCLEAN;
+    }
+    c->step[c->depth++] = (struct tree_step){p, 0};
+    return 0;
+}
+
+void tree_cursor_end(struct tree_cursor *c)
+{
+    if (c->depth)
+        tree_path_release(c->tree, c->step, c->depth);
+    c->depth = 0;
+}
+
+/* Up past exhausted pages; -ENOENT when nothing is left. The top is then a slot that exists. */
+static int settle(struct tree_cursor *c)
+{
+    while (top(c)->slot >= page_count(top(c)->page->data)) {
+        pages_put(c->tree->pages, top(c)->page);
+        if (--c->depth == 0)
+            return -ENOENT;
+        top(c)->slot++;
+    }
+    return 0;
+}
+
+static int descend(struct tree_cursor *c)
+{
+    return push(c, page_child(top(c)->page->data, top(c)->slot));
+}
+
+/* Settle on an item, down the left edge where a new page begins. */
+static int to_item(struct tree_cursor *c)
+{
+    int err = settle(c);
+
+    while (err == 0 && page_level(top(c)->page->data) > 0) {
+        err = descend(c);
+        if (err == 0)
+            err = settle(c);
+    }
+    if (err < 0)
+        tree_cursor_end(c);
+    return err;
+}
+
+int tree_seek(const struct tree *t, struct key k, struct tree_cursor *c)
+{
+    bool found;
+    int err;
+
+    *c = (struct tree_cursor){.tree = t};
+    if (t->root == 0)
+        return -ENOENT;
+    err = push(c, t->root);
+    while (err == 0 && page_level(top(c)->page->data) > 0) {
+        top(c)->slot = page_search_child(top(c)->page->data, k);
+        err = descend(c);
+    }
+    if (err < 0) {
+        tree_cursor_end(c);
+        return err;
+    }
+    top(c)->slot = page_search(top(c)->page->data, k, &found);
+    return to_item(c);
+}
+
+int tree_next(struct tree_cursor *c)
+{
+    if (c->depth == 0)
+        return -ENOENT;
+    top(c)->slot++;
+    return to_item(c);
+}
+
+struct key tree_cursor_key(const struct tree_cursor *c)
+{
+    const struct tree_step *s = &c->step[c->depth - 1];
+    return page_key(s->page->data, s->slot);
+}
+
+const void *tree_cursor_value(const struct tree_cursor *c, size_t *ret_len)
+{
+    const struct tree_step *s = &c->step[c->depth - 1];
+    return page_value(s->page->data, s->slot, ret_len);
+}
+
+/* ---- diff: two cursors whose top may also be an inner slot that was not descended into ---- */
+
+static bool at_item(const struct tree_cursor *c)
+{
+    return c->depth && page_level(c->step[c->depth - 1].page->data) == 0;
+}
+static bool at_child(const struct tree_cursor *c) { return c->depth && !at_item(c); }
+static unsigned level(const struct tree_cursor *c)
+{
+    return page_level(c->step[c->depth - 1].page->data);
+}
+
+static int skip(struct tree_cursor *c)
+{
+    int err;
+
+    top(c)->slot++;
+    err = settle(c);
+    return err == -ENOENT ? 0 : err;
+}
+
+/* Is the item of `c` surely before everything below the child `d` stands at? The first slot's key
+ * says nothing: it is minus infinity. */
+static bool before(const struct tree_cursor *c, const struct tree_cursor *d)
+{
+    const struct tree_step *s = &d->step[d->depth - 1];
+    return s->slot > 0 && key_compare(tree_cursor_key(c), page_key(s->page->data, s->slot)) < 0;
+}
+
+static int report_items(struct tree_cursor *a, struct tree_cursor *b, int order, tree_diff_fn *fn,
+                        void *ctx)
+{
+    size_t alen = 0, blen = 0;
+    const void *av = order <= 0 ? tree_cursor_value(a, &alen) : NULL;
+    const void *bv = order >= 0 ? tree_cursor_value(b, &blen) : NULL;
+    struct key k = tree_cursor_key(order <= 0 ? a : b);
+    int err = 0;
+
+    if (!av || !bv || alen != blen || memcmp(av, bv, alen))
+        err = fn(k, av, alen, bv, blen, ctx);
+    if (err == 0 && av)
+        err = skip(a);
+    if (err == 0 && bv)
+        err = skip(b);
+    return err;
+}
+
+static int diff_step(struct tree_cursor *a, struct tree_cursor *b, tree_diff_fn *fn, void *ctx)
+{
+    if (at_child(a) && at_child(b)) {
+        uint64_t x = page_child(top(a)->page->data, top(a)->slot);
+        uint64_t y = page_child(top(b)->page->data, top(b)->slot);
+        if (level(a) == level(b) && x == y) {
+            int err = skip(a);
+            return err < 0 ? err : skip(b);
+        }
+        return descend(level(a) >= level(b) ? a : b);
+    }
+    if (at_child(a))
+        return at_item(b) && before(b, a) ? report_items(a, b, 1, fn, ctx) : descend(a);
+    if (at_child(b))
+        return at_item(a) && before(a, b) ? report_items(a, b, -1, fn, ctx) : descend(b);
+    if (!a->depth || !b->depth)
+        return report_items(a, b, a->depth ? -1 : 1, fn, ctx);
+    return report_items(a, b, key_compare(tree_cursor_key(a), tree_cursor_key(b)), fn, ctx);
+}
+
+int tree_diff(const struct tree *a, const struct tree *b, tree_diff_fn *fn, void *ctx)
+{
+    struct tree_cursor x = {.tree = a}, y = {.tree = b};
+    int err = 0;
+
+    if (a->root == b->root)
+        return 0;
+    if (a->root)
+        err = push(&x, a->root);
+    if (err == 0 && b->root)
+        err = push(&y, b->root);
+    while (err == 0 && (x.depth || y.depth))
+        err = diff_step(&x, &y, fn, ctx);
+    tree_cursor_end(&x);
+    tree_cursor_end(&y);
+    return err;
+}

@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * drop: see the header. On disk the queue is a few chunks of page numbers, written whole whenever
+ * it changed: it is short by construction.
+ */
+#include "drop.h"
+#include "item.h"
+#include "lock.h"
+#include "report.h"
+#include <errno.h>
+#include <stdlib.h>
+
+#define CHUNK 4096 /* page numbers in one value */
+
+struct queue {
+    uint64_t *v;
+    size_t count, room;
+};
+
+struct drops {
+    struct mutex lock; /* "drops": guards the rest */
+    struct mutex work; /* one step at a time; taken before lock */
+    struct kv *kv;
+    unsigned table;
+    struct pages *pages;
+    struct refs *refs;
+    struct queue queue, frozen;
+    bool changed, frozen_changed;
+    size_t stored; /* chunks in the committed table */
+    uint64_t freed;
+};
+
+static int reserve(struct queue *q, size_t more)
+{
+    size_t room = q->room ? q->room : 256;
+
+    while (room < q->count + more)
+        room *= 2;
+    if (room > q->room) {
+        uint64_t *v = realloc(q->v, room * sizeof *v);
+        if (!v)
+            return -ENOMEM;
+        q->v = v;
+        q->room = room;
+    }
+    return 0;
+}
+
+int drops_push(struct drops *d, uint64_t root)
+{
+    int err;
+    MUTEX_GUARD(&d->lock);
+
+    if (root == 0)
+        return 0;
+    err = reserve(&d->queue, 1);
+    if (err < 0)
+        return err;
+    d->queue.v[d->queue.count++] = root;
+    d->changed = true;
+    return 0;
+}
+
+static bool pop(struct drops *d, uint64_t *ret_no)
+{
+    MUTEX_GUARD(&d->lock);
+
+    if (d->queue.count == 0)
+        return false;
+    *ret_no = d->queue.v[--d->queue.count];
+    d->changed = true;
+    return true;
+}
+
+/* The page is named by nobody: hand its references on. Room in the queue is made first, so that
+ * nothing can fail half-way. */
+static int dissolve(struct drops *d, struct tree_page *p)
+{
+    unsigned n = page_count(p->data);
+    int err = 0;
+
+    if (page_level(p->data) > 0) {
+        MUTEX_GUARD(&d->lock);
+        err = reserve(&d->queue, n);
+        for (unsigned i = 0; i < n && err == 0; i++)
+            d->queue.v[d->queue.count++] = page_child(p->data, i);
+        return err;
+    }
+    for (unsigned i = 0; i < n; i++) {
+        size_t len;
+        const uint8_t *v = page_value(p->data, i, &len);
+        uint64_t object = item_object(page_key(p->data, i), v, len);
+        if (object) {
+            int r = refs_unref(d->refs, object);
+            err = err < 0 ? err : r;
+        }
+    }
+    return err;
+}
+
+static int work_off(struct drops *d, uint64_t no)
+{
+    struct tree_page *p;
+    uint32_t count;
+    int err = pages_get_count(d->pages, no, &count);
+
+    if (err < 0)
+        return err;
+    if (count > 1)
+        return pages_add_count(d->pages, no, -1, &count);
+    err = pages_get(d->pages, no, &p);
+    if (err < 0)
+        return err;
+    err = dissolve(d, p);
+    pages_put(d->pages, p);
+    if (err == -ENOMEM)
+        return err;
+    d->freed++;
+    return pages_free(d->pages, no);
+}
+
+int drops_step(struct drops *d, unsigned budget, unsigned *ret_done)
+{
+    uint64_t no;
+    MUTEX_GUARD(&d->work);
+
+    *ret_done = 0;
+    while (*ret_done < budget && pop(d, &no)) {
+        int err = work_off(d, no);
+        if (err == -EUCLEAN || err == -ENOENT) {
+            report(REPORT_WARN,
+                   "dropping page %llu failed: what it held leaks until `rebuild`",
+                   (unsigned long long)no);
+        } else if (err < 0) {
+            (void)drops_push(d, no);
+            return err;
+        }
+        ++*ret_done;
+    }
+    return 0;
+}
+
+size_t drops_left(struct drops *d)
+{
+    MUTEX_GUARD(&d->lock);
+    return d->queue.count;
+}
+
+uint64_t drops_freed(struct drops *d)
+{
+    MUTEX_GUARD(&d->work);
+    return d->freed;
+}
+
+int drops_freeze(struct drops *d)
+{
+    MUTEX_GUARD(&d->lock);
+    int err;
+
+    d->frozen.count = 0;
+    err = reserve(&d->frozen, d->queue.count);
+    if (err < 0)
+        return err;
+    if (d->queue.count)
+        memcpy(d->frozen.v, d->queue.v, d->queue.count * sizeof(uint64_t));
+    d->frozen.count = d->queue.count;
+    d->frozen_changed = d->changed;
+    d->changed = false;
+    return 0;
+}
+
+int drops_write(struct drops *d, struct kv_txn *t)
+{
+    uint8_t key[8], *buf;
+    size_t chunks = (d->frozen.count + CHUNK - 1) / CHUNK;
+    int err = 0;
+
+    if (!d->frozen_changed)
+        return 0;
+    buf = malloc(CHUNK * 8);
+    if (!buf)
+        return -ENOMEM;
+    for (size_t c = 0; c < chunks && err == 0; c++) {
+        size_t n = d->frozen.count - c * CHUNK < CHUNK ? d->frozen.count - c * CHUNK : CHUNK;
+        for (size_t i = 0; i < n; i++)
+            put_le64(buf + i * 8, d->frozen.v[c * CHUNK + i]);
+        put_be64(key, c);
+        err = kv_put(t, d->table, key, sizeof key, buf, n * 8);
+    }
+    for (size_t c = chunks; c < d->stored && err == 0; c++) {
+        put_be64(key, c);
+        err = kv_del(t, d->table, key, sizeof key);
+    }
+    free(buf);
+    return err;
+}
+
+void drops_thaw(struct drops *d)
+{
+    MUTEX_GUARD(&d->lock);
+    if (d->frozen_changed)
+        d->stored = (d->frozen.count + CHUNK - 1) / CHUNK;
+}
+
+static int load(struct drops *d)
+{
+    struct kv_snap *s;
+    const void *key = NULL, *val;
+    size_t klen = 0, vlen;
+    int err = kv_snap_begin(d->kv, &s);
+
+    if (err < 0)
+        return err;
+    while ((err = kv_snap_seek(s, d->table, key, klen, klen > 0, &key, &klen, &val, &vlen)) == 0) {
+        if (vlen % 8 || vlen > CHUNK * 8) {
+            err = -EUCLEAN;
+            break;
+        }
+        err = reserve(&d->queue, vlen / 8);
+        if (err < 0)
+            break;
+        for (size_t i = 0; i < vlen / 8; i++)
+            d->queue.v[d->queue.count++] = get_le64((const uint8_t *)val + i * 8);
+        d->stored++;
+    }
+    kv_snap_end(s);
+    return err == -ENOENT ? 0 : err;
+}
+
+int drops_open(struct kv *kv, unsigned table, struct pages *pages, struct refs *refs,
+               struct drops **ret_drops)
+{
+    struct drops *d = calloc(1, sizeof *d);
+    int err;
+
+    if (!d)
+        return -ENOMEM;
+    mutex_init(&d->lock, "drops");
+    mutex_init(&d->work, "drop step");
+    d->kv = kv;
+    d->table = table;
+    d->pages = pages;
+    d->refs = refs;
+    err = load(d);
+    if (err < 0) {
+        drops_close(d);
+        return err;
+    }
+    *ret_drops = d;
+    return 0;
+}
+
+void drops_close(struct drops *d)
+{
+    if (!d)
+        return;
+    free(d->queue.v);
+    free(d->frozen.v);
+    mutex_destroy(&d->lock);
+    mutex_destroy(&d->work);
+    free(d);
+}

@@ -1,0 +1,565 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * pages: see the header. The cache is split in shards by page number, each with its own mutex, hash
+ * and clock hand, so that two readers rarely meet. Counts, dirty lists and the generation stand
+ * under one more mutex, taken only by changes. Order: that one before a shard's.
+ */
+#include "pages.h"
+#include "id.h"
+#include "layer.h"
+#include "lock.h"
+#include "report.h"
+#include <errno.h>
+#include <stdlib.h>
+
+#define SHARDS 16
+#define BUCKETS 4096 /* per shard; a power of two */
+
+struct shard {
+    struct mutex lock; /* "page cache": guards the rest */
+    struct tree_page *bucket[BUCKETS];
+    struct tree_page lru; /* ring of all pages of the shard; the hand is lru.lru_next */
+    size_t count;
+};
+
+struct page_list {
+    struct tree_page **v;
+    size_t count, room;
+};
+
+struct number_list {
+    uint64_t *v;
+    size_t count, room;
+};
+
+struct pages {
+    struct kv *kv;
+    unsigned table;
+    _Atomic size_t shard_max; /* pages a shard may keep */
+    struct shard shard[SHARDS];
+
+    struct mutex lock; /* "pages": guards the rest */
+    struct layer *counts;
+    uint64_t next;
+    _Atomic uint64_t gen;    /* current generation, from 1 */
+    bool committing;         /* generation gen-1 is frozen */
+    struct page_list dirty, frozen; /* each entry holds a pin */
+    struct number_list freed, frozen_freed;
+    _Atomic size_t unsaved;  /* pages in both lists */
+};
+
+static struct shard *shard_of(struct pages *ps, uint64_t no) { return &ps->shard[no % SHARDS]; }
+static struct tree_page **bucket_of(struct shard *s, uint64_t no)
+{
+    return &s->bucket[(no / SHARDS) & (BUCKETS - 1)];
+}
+
+/* ---- the cache ---- */
+
+static void page_destroy(struct tree_page *p)
+{
+    if (p->frozen != p->data)
+        free(p->frozen);
+    free(p->data);
+    free(p);
+}
+
+static int page_create(uint64_t no, struct tree_page **ret_page)
+{
+    struct tree_page *p = calloc(1, sizeof *p);
+
+    if (!p)
+        return -ENOMEM;
+    p->data = malloc(PAGE_SIZE_BYTES);
+    if (!p->data) {
+        free(p);
+        return -ENOMEM;
+    }
+    p->no = no;
+    atomic_init(&p->count, 1);
+    atomic_init(&p->pins, 1);
+    *ret_page = p;
+    return 0;
+}
+
+static struct tree_page *cache_find(struct shard *s, uint64_t no)
+{
+    struct tree_page *p = *bucket_of(s, no);
+
+    mutex_held(&s->lock);
+    while (p && p->no != no)
+        p = p->hash_next;
+    return p;
+}
+
+static void cache_insert(struct shard *s, struct tree_page *p)
+{
+    struct tree_page **b = bucket_of(s, p->no);
+
+    p->hash_next = *b;
+    *b = p;
+    p->lru_next = &s->lru;
+    p->lru_prev = s->lru.lru_prev;
+    p->lru_prev->lru_next = p;
+    s->lru.lru_prev = p;
+    s->count++;
+}
+
+static void cache_remove(struct shard *s, struct tree_page *p)
+{
+    struct tree_page **b = bucket_of(s, p->no);
+
+    while (*b != p)
+        b = &(*b)->hash_next;
+    *b = p->hash_next;
+    p->lru_prev->lru_next = p->lru_next;
+    p->lru_next->lru_prev = p->lru_prev;
+    s->count--;
+}
+
+/* The clock: pages in use or used since the hand's last visit get another round. Pinned covers
+ * dirty and frozen ones, because their lists pin them. */
+static void cache_trim(struct pages *ps, struct shard *s)
+{
+    size_t steps = 2 * s->count, max = atomic_load_explicit(&ps->shard_max, memory_order_relaxed);
+
+    while (s->count > max && steps-- > 0) {
+        struct tree_page *p = s->lru.lru_next;
+        if (!p->recent && atomic_load(&p->pins) == 0) {
+            cache_remove(s, p);
+            page_destroy(p);
+            continue;
+        }
+        p->recent = false;
+        s->lru.lru_next = p->lru_next; /* to the back of the ring */
+        p->lru_next->lru_prev = &s->lru;
+        p->lru_next = &s->lru;
+        p->lru_prev = s->lru.lru_prev;
+        p->lru_prev->lru_next = p;
+        s->lru.lru_prev = p;
+    }
+}
+
+static int damaged(uint64_t no, const char *why)
+{
+    report(REPORT_ALARM, "tree page %llu is damaged: %s", (unsigned long long)no, why);
+    return -EUCLEAN;
+}
+
+static int count_get(struct pages *ps, uint64_t no, uint32_t *ret_count)
+{
+    uint8_t key[8], buf[4];
+    size_t len;
+    int err;
+
+    mutex_held(&ps->lock);
+    put_be64(key, no);
+    err = layer_get(ps->counts, key, buf, sizeof buf, &len);
+    if (err == -ENOENT) {
+        *ret_count = 1;
+        return 0;
+    }
+    if (err < 0 && err != -ERANGE)
+        return err;
+    if (err == -ERANGE || len != 4 || get_le32(buf) < 2)
+        return damaged(no, "its count is not a count");
+    *ret_count = get_le32(buf);
+    return 0;
+}
+
+static int load(struct pages *ps, uint64_t no, struct tree_page **ret_page)
+{
+    uint8_t key[8];
+    size_t len;
+    const char *why;
+    struct tree_page *p;
+    int err = page_create(no, &p);
+
+    if (err < 0)
+        return err;
+    put_be64(key, no);
+    err = kv_get(ps->kv, ps->table, key, sizeof key, p->data, PAGE_SIZE_BYTES, &len);
+    if (err == -ENOENT)
+        err = damaged(no, "it does not exist");
+    else if (err == -ERANGE || (err == 0 && len != PAGE_SIZE_BYTES))
+        err = damaged(no, "wrong length");
+    else if (err == 0 && page_check(p->data, no, &why) < 0)
+        err = damaged(no, why);
+    if (err < 0) {
+        page_destroy(p);
+        return err;
+    }
+    *ret_page = p;
+    return 0;
+}
+
+static struct tree_page *cache_pin(struct shard *s, uint64_t no)
+{
+    MUTEX_GUARD(&s->lock);
+    struct tree_page *p = cache_find(s, no);
+
+    if (p) {
+        p->recent = true;
+        atomic_fetch_add(&p->pins, 1);
+    }
+    return p;
+}
+
+/* The count is read under the lock that guards counts, in the same step in which the page becomes
+ * visible to pages_add_count, so that neither misses the other. */
+static int cache_add(struct pages *ps, struct tree_page *fresh, struct tree_page **ret_page)
+{
+    struct shard *s = shard_of(ps, fresh->no);
+    uint32_t count;
+    MUTEX_GUARD(&ps->lock);
+    int err = count_get(ps, fresh->no, &count);
+    MUTEX_GUARD(&s->lock);
+    struct tree_page *p = cache_find(s, fresh->no);
+
+    if (err < 0 || p) {
+        page_destroy(fresh);
+        if (err < 0)
+            return err;
+        atomic_fetch_add(&p->pins, 1);
+        *ret_page = p;
+        return 0;
+    }
+    atomic_store(&fresh->count, count);
+    cache_insert(s, fresh);
+    cache_trim(ps, s);
+    *ret_page = fresh;
+    return 0;
+}
+
+int pages_get(struct pages *ps, uint64_t no, struct tree_page **ret_page)
+{
+    struct tree_page *p = cache_pin(shard_of(ps, no), no);
+    int err;
+
+    if (p) {
+        *ret_page = p;
+        return 0;
+    }
+    err = load(ps, no, &p);
+    return err < 0 ? err : cache_add(ps, p, ret_page);
+}
+
+void pages_put(struct pages *ps, struct tree_page *p)
+{
+    if (!p)
+        return;
+    MUTEX_GUARD(&shard_of(ps, p->no)->lock);
+    if (atomic_fetch_sub(&p->pins, 1) == 1 && p->freed)
+        page_destroy(p);
+}
+
+/* ---- changes ---- */
+
+static int list_room(struct page_list *l)
+{
+    if (l->count == l->room) {
+        size_t room = l->room ? l->room * 2 : 256;
+        struct tree_page **v = realloc(l->v, room * sizeof(struct tree_page *));
+        if (!v)
+            return -ENOMEM;
+        l->v = v;
+        l->room = room;
+    }
+    return 0;
+}
+
+static int number_push(struct number_list *l, uint64_t no)
+{
+    if (l->count == l->room) {
+        size_t room = l->room ? l->room * 2 : 64;
+        uint64_t *v = realloc(l->v, room * sizeof *v);
+        if (!v)
+            return -ENOMEM;
+        l->v = v;
+        l->room = room;
+    }
+    l->v[l->count++] = no;
+    return 0;
+}
+
+static void mark_dirty(struct pages *ps, struct tree_page *p)
+{
+    p->dirty_gen = atomic_load(&ps->gen);
+    atomic_fetch_add(&p->pins, 1);
+    ps->dirty.v[ps->dirty.count++] = p; /* list_room was called */
+    atomic_fetch_add(&ps->unsaved, 1);
+}
+
+int pages_new(struct pages *ps, unsigned level, struct tree_page **ret_page)
+{
+    struct tree_page *p;
+    int err = page_create(0, &p);
+
+    if (err < 0)
+        return err;
+    MUTEX_GUARD(&ps->lock);
+    err = list_room(&ps->dirty);
+    if (err < 0) {
+        page_destroy(p);
+        return err;
+    }
+    p->no = ps->next++;
+    page_init(p->data, p->no, level);
+    mark_dirty(ps, p);
+    struct shard *s = shard_of(ps, p->no);
+    MUTEX_GUARD(&s->lock);
+    cache_insert(s, p);
+    cache_trim(ps, s);
+    *ret_page = p;
+    return 0;
+}
+
+int pages_modify(struct pages *ps, struct tree_page *p)
+{
+    uint64_t gen = atomic_load(&ps->gen);
+    uint8_t *copy;
+    int err;
+
+    if (p->dirty_gen == gen)
+        return 0;
+    MUTEX_GUARD(&ps->lock);
+    err = list_room(&ps->dirty);
+    if (err < 0)
+        return err;
+    if (ps->committing && p->dirty_gen == gen - 1 && p->dirty_gen > 0 && !p->frozen) {
+        copy = malloc(PAGE_SIZE_BYTES);
+        if (!copy)
+            return -ENOMEM;
+        memcpy(copy, p->data, PAGE_SIZE_BYTES);
+        p->frozen = p->data;
+        p->data = copy;
+    }
+    mark_dirty(ps, p);
+    return 0;
+}
+
+int pages_get_count(struct pages *ps, uint64_t no, uint32_t *ret_count)
+{
+    MUTEX_GUARD(&ps->lock);
+    return count_get(ps, no, ret_count);
+}
+
+int pages_add_count(struct pages *ps, uint64_t no, int delta, uint32_t *ret_count)
+{
+    uint8_t key[8], buf[4];
+    uint32_t count;
+    int64_t next;
+    MUTEX_GUARD(&ps->lock);
+    int err = count_get(ps, no, &count);
+
+    if (err < 0)
+        return err;
+    next = (int64_t)count + delta;
+    if (next < 0 || next > UINT32_MAX)
+        return -EOVERFLOW;
+    put_be64(key, no);
+    put_le32(buf, (uint32_t)next);
+    err = next >= 2 ? layer_put(ps->counts, key, buf, 4)
+          : count >= 2 ? layer_del(ps->counts, key) : 0;
+    if (err < 0)
+        return err;
+    struct shard *s = shard_of(ps, no);
+    MUTEX_GUARD(&s->lock);
+    struct tree_page *p = cache_find(s, no);
+    if (p)
+        atomic_store(&p->count, (uint32_t)next);
+    if (ret_count)
+        *ret_count = (uint32_t)next;
+    return 0;
+}
+
+int pages_free(struct pages *ps, uint64_t no)
+{
+    MUTEX_GUARD(&ps->lock);
+    int err = number_push(&ps->freed, no);
+    if (err < 0)
+        return err;
+    struct shard *s = shard_of(ps, no);
+    MUTEX_GUARD(&s->lock);
+    struct tree_page *p = cache_find(s, no);
+    if (p) {
+        cache_remove(s, p);
+        p->freed = true;
+        if (atomic_load(&p->pins) == 0)
+            page_destroy(p);
+    }
+    return 0;
+}
+
+size_t pages_dirty_bytes(struct pages *ps)
+{
+    return atomic_load_explicit(&ps->unsaved, memory_order_relaxed) * PAGE_SIZE_BYTES;
+}
+
+uint64_t pages_next(struct pages *ps)
+{
+    MUTEX_GUARD(&ps->lock);
+    return ps->next;
+}
+
+/* ---- committing ---- */
+
+/* Give up the list's pins; `committed` pages have no frozen copy any more. */
+static void list_release(struct pages *ps, struct page_list *l, bool committed)
+{
+    for (size_t i = 0; i < l->count; i++) {
+        struct tree_page *p = l->v[i];
+        if (committed && p->frozen) {
+            free(p->frozen);
+            p->frozen = NULL;
+        }
+        pages_put(ps, p);
+    }
+    atomic_fetch_sub(&ps->unsaved, l->count);
+    l->count = 0;
+}
+
+/* Pages that were freed since they were dirtied need no writing: their numbers are in `freed`. */
+static void forget_freed(struct pages *ps)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < ps->dirty.count; i++) {
+        struct tree_page *p = ps->dirty.v[i];
+        if (!p->freed) {
+            ps->dirty.v[kept++] = p;
+            continue;
+        }
+        pages_put(ps, p);
+        atomic_fetch_sub(&ps->unsaved, 1);
+    }
+    ps->dirty.count = kept;
+}
+
+int pages_freeze(struct pages *ps)
+{
+    MUTEX_GUARD(&ps->lock);
+    struct page_list list = ps->frozen;
+    struct number_list numbers = ps->frozen_freed;
+    int err;
+
+    if (ps->committing)
+        return -EBUSY;
+    err = layer_freeze(ps->counts);
+    if (err < 0)
+        return err;
+    forget_freed(ps);
+    ps->frozen = ps->dirty;
+    ps->dirty = list;
+    ps->frozen_freed = ps->freed;
+    ps->freed = numbers;
+    ps->committing = true;
+    atomic_fetch_add(&ps->gen, 1);
+    return 0;
+}
+
+static int write_page(struct pages *ps, struct kv_txn *t, struct tree_page *p)
+{
+    uint8_t key[8], *bytes, sealed[PAGE_SIZE_BYTES];
+
+    {
+        MUTEX_GUARD(&ps->lock);
+        bytes = p->frozen ? p->frozen : p->data;
+    }
+    /* Whoever changes the page from here on leaves these bytes alone (pages_modify). Sealed in a
+     * copy: readers may be looking at them. */
+    memcpy(sealed, bytes, sizeof sealed);
+    page_seal(sealed);
+    put_be64(key, p->no);
+    return kv_put(t, ps->table, key, sizeof key, sealed, sizeof sealed);
+}
+
+static int compare_pages(const void *a, const void *b)
+{
+    uint64_t x = (*(struct tree_page *const *)a)->no, y = (*(struct tree_page *const *)b)->no;
+    return x < y ? -1 : x > y;
+}
+
+int pages_write(struct pages *ps, struct kv_txn *t)
+{
+    uint8_t key[8];
+    int err = 0;
+
+    if (ps->frozen.count)
+        qsort(ps->frozen.v, ps->frozen.count, sizeof(struct tree_page *), compare_pages);
+    for (size_t i = 0; i < ps->frozen.count && err == 0; i++)
+        err = write_page(ps, t, ps->frozen.v[i]);
+    for (size_t i = 0; i < ps->frozen_freed.count && err == 0; i++) {
+        put_be64(key, ps->frozen_freed.v[i]);
+        err = kv_del(t, ps->table, key, sizeof key);
+    }
+    return err < 0 ? err : layer_write(ps->counts, t);
+}
+
+void pages_thaw(struct pages *ps)
+{
+    MUTEX_GUARD(&ps->lock);
+    list_release(ps, &ps->frozen, true);
+    ps->frozen_freed.count = 0;
+    layer_thaw(ps->counts);
+    ps->committing = false;
+}
+
+/* ---- opening ---- */
+
+void pages_set_cache(struct pages *ps, size_t cache_bytes)
+{
+    size_t max = cache_bytes / (PAGE_SIZE_BYTES + sizeof(struct tree_page)) / SHARDS;
+    atomic_store(&ps->shard_max, max ? max : 1);
+}
+
+int pages_open(struct kv *kv, unsigned table, unsigned count_table, uint64_t next,
+               size_t cache_bytes, struct pages **ret_pages)
+{
+    struct pages *ps = calloc(1, sizeof *ps);
+    int err;
+
+    if (!ps)
+        return -ENOMEM;
+    ps->kv = kv;
+    ps->table = table;
+    ps->next = next ? next : 1;
+    atomic_init(&ps->gen, 1);
+    mutex_init(&ps->lock, "pages");
+    for (size_t i = 0; i < SHARDS; i++) {
+        mutex_init(&ps->shard[i].lock, "page cache");
+        ps->shard[i].lru.lru_next = ps->shard[i].lru.lru_prev = &ps->shard[i].lru;
+    }
+    pages_set_cache(ps, cache_bytes);
+    err = layer_create(kv, count_table, 8, &ps->counts);
+    if (err < 0) {
+        pages_close(ps);
+        return err;
+    }
+    *ret_pages = ps;
+    return 0;
+}
+
+void pages_close(struct pages *ps)
+{
+    if (!ps)
+        return;
+    list_release(ps, &ps->dirty, false);
+    list_release(ps, &ps->frozen, false);
+    for (size_t i = 0; i < SHARDS; i++) {
+        struct shard *s = &ps->shard[i];
+        while (s->count) {
+            struct tree_page *p = s->lru.lru_next;
+            cache_remove(s, p);
+            page_destroy(p);
+        }
+        mutex_destroy(&s->lock);
+    }
+    layer_destroy(ps->counts);
+    free(ps->dirty.v);
+    free(ps->frozen.v);
+    free(ps->freed.v);
+    free(ps->frozen_freed.v);
+    mutex_destroy(&ps->lock);
+    free(ps);
+}

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * tree: a copy-on-write B+tree over counted pages (DESIGN 4.3).
+ *
+ * Invariant: an object's count is the number of items in live pages that name it (plus pins), and
+ * the tree keeps it so: every call that adds, removes or copies an item counts.
+ *
+ *     struct tree t = {pages, refs, root};
+ *     tree_put(&t, key, val, len);                    // t.root may change
+ *     tree_branch(&t, &other.root);                   // O(1): one more count on the root page
+ *     drops_push(drops, root);                        // instead of freeing a tree: drop.h
+ *
+ * Changing walks down; a page with count > 1 on the way is copied, the copy taking one more
+ * reference on each child page or object it names (and naming an alias's target instead of the
+ * alias), the old one losing one.
+ *
+ * Values: 0 … PAGE_VALUE_MAX bytes. Errors: 0 or -errno: -ENOENT, -EUCLEAN a page is damaged,
+ * -ENOMEM, -EIO. A failed change leaves the items as they were; counts are then never too low, at
+ * worst too high (a leak that `rebuild` finds).
+ * Threads: reads of one tree may run in parallel; a change needs the tree alone. The caller's lock.
+ */
+#pragma once
+
+#include "item.h"
+#include "pages.h"
+#include "refs.h"
+
+struct tree {
+    struct pages *pages;
+    struct refs *refs;
+    uint64_t root; /* page number; 0: empty */
+};
+
+/* Copies the value; *ret_len is its length, also with -ERANGE (does not fit `cap`). */
+int tree_get(const struct tree *t, struct key k, void *buf, size_t cap, size_t *ret_len);
+/* Insert or replace. */
+int tree_put(struct tree *t, struct key k, const void *val, size_t len);
+/* Replace an existing item, but only if that copies no page: -EAGAIN otherwise. */
+int tree_put_owned(struct tree *t, struct key k, const void *val, size_t len);
+int tree_del(struct tree *t, struct key k);
+/* Make the item's page this tree's own, as a change would; then an object it names that has count
+ * 1 is named by nobody else. -ENOENT. */
+int tree_own(struct tree *t, struct key k);
+/* One more reference on the root: *ret_root is a second tree with the same items. An empty tree
+ * gives 0. The caller excludes changes to `t`. */
+int tree_branch(struct tree *t, uint64_t *ret_root);
+
+/* ---- ordered walk ---- */
+
+struct tree_step {
+    struct tree_page *page; /* pinned */
+    unsigned slot;
+};
+struct tree_cursor {
+    const struct tree *tree;
+    unsigned depth; /* steps in use; 0: not positioned */
+    struct tree_step step[PAGE_LEVEL_MAX + 1];
+};
+#define TREE_CURSOR_INIT {0}
+
+/* To the first item with a key ≥ k. -ENOENT: none (the cursor is then unpositioned). The tree must
+ * not change while a cursor stands in it. */
+int tree_seek(const struct tree *t, struct key k, struct tree_cursor *c);
+int tree_next(struct tree_cursor *c); /* -ENOENT at the end */
+/* The item; the value is valid until the cursor moves or ends. */
+struct key tree_cursor_key(const struct tree_cursor *c);
+const void *tree_cursor_value(const struct tree_cursor *c, size_t *ret_len);
+void tree_cursor_end(struct tree_cursor *c); /* always safe */
+
+/* ---- comparing two trees ---- */
+
+/* One differing item: `a` or `b` is NULL where the key is absent. Non-zero stops. */
+typedef int tree_diff_fn(struct key k, const void *a, size_t alen, const void *b, size_t blen,
+                         void *ctx);
+/* Visit every key that is in one tree only or has different values; pages both share are skipped,
+ * so the cost is the difference. Neither may change meanwhile. Returns what `fn` stopped with. */
+int tree_diff(const struct tree *a, const struct tree *b, tree_diff_fn *fn, void *ctx);
