@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * fs: the FUSE edge. It translates requests into calls of vfs.h, view.h and control.h and sends
+ * their answers; it decides nothing.
+ *
+ *     fill struct fs_options, open the disk and the kv, then fs_main()
+ *
+ * fs_main() starts threads, so a program that wants to live in the background forks before it and
+ * lets `ready` tell the parent. SIGTERM, SIGINT and SIGHUP end the mount; a second one cuts the
+ * wait for background work short (nothing acknowledged is lost by that: the last flush still runs).
+ */
+#pragma once
+
+#include "project.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct fs_options {
+    struct project_config project; /* disk and kv stay the caller's, open until fs_main returned */
+    const char *store;             /* directory of the store; shown as the mount's source */
+    const char *mountpoint;        /* absolute */
+    unsigned ctl_mode;             /* permission bits of .tally/control, such as 0600 */
+    uint32_t ctl_gid;              /* its group, if has_ctl_gid */
+    bool has_ctl_gid;
+    bool showctl;             /* list .tally in the root */
+    bool nlink_refs;          /* st_nlink counts the other references of a file's object, too */
+    bool allow_other;         /* other users than the mount's owner may enter */
+    const char *extra;        /* comma-separated options for libfuse, or NULL */
+    void (*ready)(void *ctx); /* called once, from any thread: mounted and answering; or NULL */
+    void *ctx;
+};
+
+/* Open the project, mount it, serve until it is unmounted, close the project with everything on
+ * disk. 0, or -errno with a sentence in `why`: what could not be opened or mounted, or that the
+ * last flush failed. */
+int fs_main(const struct fs_options *o, char *why, size_t why_len);

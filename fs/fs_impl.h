@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * fs_impl: what the files of fs/ share: the mount, open handles, answers.
+ *
+ * Who answers a request is told by its nodeid: taldir_owns() ones belong to `.tally` (tal_ops.c),
+ * all others to vfs. A handle is owned by fi->fh from the reply of open to release; the mount keeps
+ * a list of all of them only to release what clients still hold when it ends.
+ *
+ * No lock of any kind is held across fuse_reply_*: the reply may be the last use of what it names.
+ */
+#pragma once
+
+#define FUSE_USE_VERSION FUSE_MAKE_VERSION(3, 14)
+#include <fuse_lowlevel.h>
+
+#include "fs.h"
+#include "lock.h"
+#include "vfs.h"
+#include <stdatomic.h>
+#include <sys/stat.h>
+
+#define FS_FOREVER 1e9           /* seconds; the kernel may keep what only we can change */
+#define FS_IO_MAX (1024u * 1024) /* bytes in one read or write request */
+#define FS_TALLY_NAME ".tally"
+
+struct control_session;
+struct defer;
+struct notify;
+struct taldir;
+struct taldir_list;
+
+struct fs {
+    struct project *p;
+    const struct fs_options *o;
+    struct fuse_session *se;
+    struct taldir *tal;
+    struct defer *defer;
+    struct notify *notify;
+    _Atomic uint64_t init_unique;  /* the INIT request not answered yet, 0: none */
+    _Atomic uint32_t init_offered; /* its flags */
+    struct mutex handles_lock;
+    struct handle *handles; /* all open ones; guarded by handles_lock */
+};
+
+enum handle_kind {
+    HANDLE_FILE,    /* file: of a namespace, or an object */
+    HANDLE_CONTROL, /* control */
+    HANDLE_TEXT,    /* text: rendered when it was opened */
+    HANDLE_SPOOL,   /* fd: an unlinked file */
+    HANDLE_LIST,    /* list: a directory of .tally, as it was when opened */
+};
+
+struct handle {
+    enum handle_kind kind;
+    struct handle *prev, *next; /* in fs.handles */
+    union {
+        struct vfs_file *file;
+        struct control_session *control;
+        struct {
+            char *s; /* owned */
+            size_t len;
+        } text;
+        int fd;
+        struct taldir_list *list; /* owned */
+    };
+};
+
+static inline struct fs *fs_of(fuse_req_t req)
+{
+    return fuse_req_userdata(req);
+}
+static inline struct handle *fs_handle(const struct fuse_file_info *fi)
+{
+    return (struct handle *)(uintptr_t)fi->fh;
+}
+/* Is this the mount root's `.tally`? */
+bool fs_is_tally(uint64_t parent, const char *name);
+
+/* ---- handles (handle.c) ---- */
+
+/* A handle in the mount's list; its kind and member are the caller's to fill. NULL: no memory. */
+struct handle *handle_new(struct fs *fs, enum handle_kind kind);
+/* Close what it holds and free it. */
+void handle_free(struct fs *fs, struct handle *h);
+/* Free without closing anything: the open failed. */
+void handle_drop(struct fs *fs, struct handle *h);
+void handle_free_all(struct fs *fs);
+
+/* ---- answers (reply.c) ---- */
+
+/* The errno a client sees, positive, for a -errno of core. */
+int fs_errno(int64_t r);
+void fs_reply_err(fuse_req_t req, int64_t r); /* r: 0 or -errno */
+void fs_stat(const struct vfs_attr *a, struct stat *ret);
+/* Fills in everything of an entry of a namespace; `nlink_refs` of the mount is not looked at. */
+void fs_entry(const struct fs *fs, const struct vfs_attr *a, struct fuse_entry_param *ret);
+/* Answer with an entry that core counted (E in vfs.h); gives it back if nobody took the answer. */
+void fs_reply_entry(fuse_req_t req, const struct vfs_attr *a);
+void fs_reply_attr(fuse_req_t req, const struct vfs_attr *a);
+/* With nlink_refs: add the object's other references to st_nlink. */
+void fs_add_refs(struct fs *fs, uint64_t nodeid, struct stat *st);
+/* This thread's buffer of at least `len` bytes, valid until its next call; NULL: no memory. */
+void *fs_buffer(size_t len);
+
+/* ---- operations, one table entry each (ops.c, ops_file.c, ops_dir.c) ---- */
+
+extern const struct fuse_lowlevel_ops fs_ops;
+
+void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
+               struct fuse_file_info *fi);
+void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi);
+void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off,
+              struct fuse_file_info *fi);
+void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi);
+void op_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t off_in,
+                        struct fuse_file_info *fi_in, fuse_ino_t ino_out, off_t off_out,
+                        struct fuse_file_info *fi_out, size_t len, int flags);
+void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi);
+void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+                    struct fuse_file_info *fi);
+void op_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+
+/* The same for nodes of .tally (tal_ops.c). */
+void tal_op_lookup(fuse_req_t req, uint64_t parent, const char *name);
+void tal_op_getattr(fuse_req_t req, uint64_t ino);
+void tal_op_setattr(fuse_req_t req, uint64_t ino, int to_set);
+void tal_op_open(fuse_req_t req, uint64_t ino, const struct fuse_file_info *fi);
+void tal_op_read(fuse_req_t req, size_t size, off_t off, const struct fuse_file_info *fi);
+void tal_op_write(fuse_req_t req, const char *buf, size_t size, const struct fuse_file_info *fi);
+void tal_op_opendir(fuse_req_t req, uint64_t ino, const struct fuse_file_info *fi);
+void tal_op_readdir(fuse_req_t req, size_t size, off_t off, const struct fuse_file_info *fi,
+                    bool plus);
+
+/* ---- negotiation (init.c) ---- */
+
+void init_op(void *userdata, struct fuse_conn_info *conn);
+/* Put the hook that completes the INIT reply under a mounted session. 0 or -errno. */
+int init_hook(struct fs *fs);
