@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * defer: requests that may wait get a thread of their own, so that the threads that read from the
+ * kernel keep answering.
+ *
+ *     op:    struct call *c = call_new(req, fn, room); fill c->...; call_run(c);
+ *     fn:    work, looking at c->interrupted; call_settle(c); fuse_reply_*(c->req, ...)
+ *
+ * At most DEFER_MAX threads, made on demand; idle ones end. When all are busy the reading thread
+ * runs the call itself: nothing is refused, the mount gets slower. A client that is interrupted or
+ * killed sets c->interrupted, and so does the end of the mount.
+ */
+#pragma once
+
+#include "fs_impl.h"
+
+#define DEFER_MAX 64
+
+struct call;
+typedef void call_fn(struct call *c);
+
+struct call {
+    fuse_req_t req;
+    call_fn *fn;
+    _Atomic bool interrupted; /* true: answer soon, with EINTR if the work is not done */
+    struct call *prev, *next; /* in the list of all running or waiting calls */
+    struct call *queue_next;  /* in the queue */
+    /* For the callers; the FUSE arguments must be copied, they die with the op. */
+    uint64_t ino;
+    struct fuse_file_info fi;
+    size_t len;
+    char data[]; /* `room` bytes */
+};
+
+int defer_start(struct defer **ret_d);
+/* Interrupts all calls that run or wait; later ones begin interrupted. */
+void defer_interrupt_all(struct defer *d);
+/* defer_interrupt_all, wait until all calls have answered, end the threads. */
+void defer_stop(struct defer *d);
+void defer_free(struct defer *d); /* after defer_stop, or before the first call; NULL is fine */
+
+/* NULL: no memory, and the request is answered so. */
+struct call *call_new(fuse_req_t req, call_fn *fn, size_t room);
+/* Takes over `c`; it is freed after fn returned. */
+void call_run(struct call *c);
+/* From here on no interrupt touches `c`. Before every reply. */
+void call_settle(struct call *c);
