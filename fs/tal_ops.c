@@ -1,0 +1,364 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * tal_ops: requests on nodes of `.tally`. The kernel keeps nothing of it (timeouts 0) and texts are
+ * read with direct_io, so that their size need not be known; only the bytes of an object, which
+ * never change, stay in its page cache.
+ *
+ * Whatever may wait - views seal first, control commands wait for jobs - is a deferred call: the op
+ * copies its arguments into the call, do_…() works, settles and answers.
+ */
+#include "fs_impl.h"
+
+#include "control.h"
+#include "defer.h"
+#include "io.h"
+#include "taldir.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+/* A call for this request; `run` it at once where nothing can wait. */
+static struct call *call_for(fuse_req_t req, call_fn *fn, uint64_t ino,
+                             const struct fuse_file_info *fi, size_t room)
+{
+    struct call *c = call_new(req, fn, room);
+    if (c == NULL)
+        return NULL;
+    c->ino = ino;
+    if (fi != NULL)
+        c->fi = *fi;
+    return c;
+}
+
+/* ---- names and attributes ---- */
+
+static void lookup_and_reply(fuse_req_t req, uint64_t parent, const char *name, struct call *c)
+{
+    struct fs *fs = fs_of(req);
+    struct fuse_entry_param e = {0};
+    int r = taldir_lookup(fs->tal, parent, name, &e.attr);
+    e.ino = e.attr.st_ino;
+    if (c != NULL)
+        call_settle(c);
+    if (r < 0)
+        fs_reply_err(req, r);
+    else if (fuse_reply_entry(req, &e) != 0)
+        taldir_forget(fs->tal, e.ino, 1);
+}
+
+static void do_lookup(struct call *c)
+{
+    lookup_and_reply(c->req, c->ino, c->data, c);
+}
+
+void tal_op_lookup(fuse_req_t req, uint64_t parent, const char *name)
+{
+    if (!taldir_lookup_waits(parent)) {
+        lookup_and_reply(req, parent, name, NULL);
+        return;
+    }
+    const size_t len = strlen(name) + 1;
+    struct call *c = call_for(req, do_lookup, parent, NULL, len);
+    if (c == NULL)
+        return;
+    memcpy(c->data, name, len);
+    call_run(c);
+}
+
+static void do_getattr(struct call *c)
+{
+    struct stat st;
+    int r = taldir_getattr(fs_of(c->req)->tal, c->ino, &st);
+    call_settle(c);
+    if (r < 0)
+        fs_reply_err(c->req, r);
+    else
+        fuse_reply_attr(c->req, &st, 0);
+}
+
+void tal_op_getattr(fuse_req_t req, uint64_t ino)
+{
+    struct stat st;
+    if (taldir_kind(ino) == TALDIR_OBJECT) {
+        struct call *c = call_for(req, do_getattr, ino, NULL, 0);
+        if (c != NULL)
+            call_run(c);
+        return;
+    }
+    int r = taldir_getattr(fs_of(req)->tal, ino, &st);
+    if (r < 0)
+        fs_reply_err(req, r);
+    else
+        fuse_reply_attr(req, &st, 0);
+}
+
+/* `echo … > control` truncates: nothing to do. Owners and modes come from the mount's options. */
+void tal_op_setattr(fuse_req_t req, uint64_t ino, int to_set)
+{
+    const int refused = FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID;
+    if (taldir_kind(ino) != TALDIR_CONTROL || (to_set & refused) != 0)
+        fuse_reply_err(req, EPERM);
+    else
+        tal_op_getattr(req, ino);
+}
+
+/* ---- opening ---- */
+
+/* Answer an open: with the handle, or with the error and no handle. */
+static void reply_open(fuse_req_t req, struct fuse_file_info *fi, struct handle *h, int r)
+{
+    struct fs *fs = fs_of(req);
+    if (r < 0) {
+        if (h != NULL)
+            handle_drop(fs, h);
+        fs_reply_err(req, r);
+        return;
+    }
+    fi->fh = (uintptr_t)h;
+    if (fuse_reply_open(req, fi) != 0)
+        handle_free(fs, h);
+}
+
+static void open_control(fuse_req_t req, struct fuse_file_info *fi)
+{
+    struct fs *fs = fs_of(req);
+    struct handle *h = handle_new(fs, HANDLE_CONTROL);
+    fi->direct_io = 1;
+    reply_open(req, fi, h, h == NULL ? -ENOMEM : control_open(fs->p, &h->control));
+}
+
+static int object_open(struct fs *fs, uint64_t ino, struct handle *h)
+{
+    struct id id;
+    int r = h == NULL ? -ENOMEM : taldir_object(fs->tal, ino, &id);
+    if (r == 0)
+        r = vfs_open_object(fs->p, &id, &h->file);
+    return r == -ENOENT ? -ESTALE : r;
+}
+
+static void open_object(fuse_req_t req, uint64_t ino, struct fuse_file_info *fi)
+{
+    struct fs *fs = fs_of(req);
+    struct handle *h = handle_new(fs, HANDLE_FILE);
+    fi->keep_cache = 1;
+    reply_open(req, fi, h, object_open(fs, ino, h));
+}
+
+static int text_open(struct fs *fs, uint64_t ino, struct handle *h)
+{
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+    int r = h == NULL ? -ENOMEM : taldir_text(fs->tal, ino, &text);
+    if (r < 0)
+        return r;
+    h->text.s = strbuf_detach(&text, &h->text.len);
+    return h->text.s == NULL ? -ENOMEM : 0;
+}
+
+static void do_open_text(struct call *c)
+{
+    struct fs *fs = fs_of(c->req);
+    struct handle *h = handle_new(fs, HANDLE_TEXT);
+    int r = text_open(fs, c->ino, h);
+    c->fi.direct_io = 1;
+    call_settle(c);
+    reply_open(c->req, &c->fi, h, r);
+}
+
+static void do_open_spool(struct call *c)
+{
+    struct fs *fs = fs_of(c->req);
+    struct handle *h = handle_new(fs, HANDLE_SPOOL);
+    int r = h == NULL ? -ENOMEM : taldir_spool(fs->tal, c->ino, &h->fd);
+    c->fi.direct_io = 1;
+    call_settle(c);
+    reply_open(c->req, &c->fi, h, r);
+}
+
+void tal_op_open(fuse_req_t req, uint64_t ino, const struct fuse_file_info *fi)
+{
+    struct fuse_file_info own = *fi;
+    const enum taldir_kind kind = taldir_kind(ino);
+    if (kind == TALDIR_CONTROL) {
+        open_control(req, &own);
+    } else if ((fi->flags & O_ACCMODE) != O_RDONLY || (fi->flags & O_TRUNC) != 0) {
+        fuse_reply_err(req, EPERM);
+    } else if (kind == TALDIR_OBJECT) {
+        open_object(req, ino, &own);
+    } else {
+        call_fn *fn = kind == TALDIR_SPOOL ? do_open_spool : do_open_text;
+        struct call *c = call_for(req, fn, ino, fi, 0);
+        if (c != NULL)
+            call_run(c);
+    }
+}
+
+/* ---- reading and writing ---- */
+
+/* Waits where a write of the same session does. */
+static void do_read_control(struct call *c)
+{
+    const struct handle *h = fs_handle(&c->fi);
+    ssize_t n = control_read(h->control, c->data, c->len);
+    call_settle(c);
+    if (n < 0)
+        fs_reply_err(c->req, n);
+    else
+        fuse_reply_buf(c->req, c->data, (size_t)n);
+}
+
+static void read_text(fuse_req_t req, const struct handle *h, size_t size, off_t off)
+{
+    const size_t len = h->text.len;
+    const size_t from = (uint64_t)off < len ? (size_t)off : len;
+    const size_t n = len - from < size ? len - from : size;
+    fuse_reply_buf(req, h->text.s + from, n);
+}
+
+static void read_spool(fuse_req_t req, const struct handle *h, size_t size, off_t off)
+{
+    char *buf = fs_buffer(size);
+    ssize_t n = buf == NULL ? -ENOMEM : io_pread(h->fd, buf, size, (uint64_t)off);
+    if (n < 0)
+        fs_reply_err(req, n);
+    else
+        fuse_reply_buf(req, buf, (size_t)n);
+}
+
+void tal_op_read(fuse_req_t req, size_t size, off_t off, const struct fuse_file_info *fi)
+{
+    const struct handle *h = fs_handle(fi);
+    struct call *c;
+    switch (h->kind) {
+    case HANDLE_CONTROL: /* the offset means nothing here (CONTROL.md) */
+        c = call_for(req, do_read_control, 0, fi, size);
+        if (c == NULL)
+            return;
+        c->len = size;
+        call_run(c);
+        break;
+    case HANDLE_TEXT:
+        read_text(req, h, size, off);
+        break;
+    case HANDLE_SPOOL:
+        read_spool(req, h, size, off);
+        break;
+    default:
+        fuse_reply_err(req, EBADF);
+        break;
+    }
+}
+
+static void reply_written(fuse_req_t req, ssize_t n)
+{
+    if (n < 0)
+        fs_reply_err(req, n);
+    else
+        fuse_reply_write(req, (size_t)n);
+}
+
+static void do_write_control(struct call *c)
+{
+    ssize_t n = control_write(fs_handle(&c->fi)->control, c->data, c->len, &c->interrupted);
+    call_settle(c);
+    reply_written(c->req, n);
+}
+
+void tal_op_write(fuse_req_t req, const char *buf, size_t size, const struct fuse_file_info *fi)
+{
+    static const _Atomic bool never = false;
+    const struct handle *h = fs_handle(fi);
+    if (h->kind != HANDLE_CONTROL) {
+        fuse_reply_err(req, EBADF);
+    } else if (size > CONTROL_WRITE_MAX || !control_may_wait(buf, size)) {
+        reply_written(req, control_write(h->control, buf, size, &never));
+    } else {
+        struct call *c = call_for(req, do_write_control, 0, fi, size);
+        if (c == NULL)
+            return;
+        memcpy(c->data, buf, size);
+        c->len = size;
+        call_run(c);
+    }
+}
+
+/* ---- directories ---- */
+
+static void open_dir(fuse_req_t req, uint64_t ino, struct fuse_file_info *fi, struct call *c)
+{
+    struct fs *fs = fs_of(req);
+    struct handle *h = handle_new(fs, HANDLE_LIST);
+    int r = h == NULL ? -ENOMEM : taldir_list_new(fs->tal, ino, &h->list);
+    if (c != NULL)
+        call_settle(c);
+    reply_open(req, fi, h, r);
+}
+
+static void do_opendir(struct call *c)
+{
+    open_dir(c->req, c->ino, &c->fi, c);
+}
+
+void tal_op_opendir(fuse_req_t req, uint64_t ino, const struct fuse_file_info *fi)
+{
+    struct fuse_file_info own = *fi;
+    if (!taldir_list_waits(ino)) {
+        open_dir(req, ino, &own, NULL);
+        return;
+    }
+    struct call *c = call_for(req, do_opendir, ino, fi, 0);
+    if (c != NULL)
+        call_run(c);
+}
+
+/* One entry into `buf`. With `plus` objects come with their attributes and count as looked up; the
+ * others (ino 0) are looked up when they are used. Returns the bytes it takes, or more than `left`.
+ */
+static size_t add_entry(fuse_req_t req, const struct taldir_list *l, size_t index, char *buf,
+                        size_t left, bool plus)
+{
+    struct taldir *t = fs_of(req)->tal;
+    struct fuse_entry_param e = {0};
+    const char *name = taldir_list_at(t, l, index, &e.attr);
+    const off_t next = (off_t)index + 1;
+    if (!plus)
+        return fuse_add_direntry(req, buf, left, name, &e.attr, next);
+    if (taldir_list_take(t, l, index) == 0)
+        e.ino = e.attr.st_ino;
+    size_t need = fuse_add_direntry_plus(req, buf, left, name, &e, next);
+    if (need > left && e.ino != 0)
+        taldir_forget(t, e.ino, 1);
+    return need;
+}
+
+static void forget_objects(struct taldir *t, const struct taldir_list *l, size_t from, size_t to)
+{
+    struct stat st;
+    for (size_t i = from; i < to; i++)
+        if (taldir_list_at(t, l, i, &st) != NULL && taldir_kind(st.st_ino) == TALDIR_OBJECT)
+            taldir_forget(t, st.st_ino, 1);
+}
+
+void tal_op_readdir(fuse_req_t req, size_t size, off_t off, const struct fuse_file_info *fi,
+                    bool plus)
+{
+    struct taldir *t = fs_of(req)->tal;
+    const struct taldir_list *l = fs_handle(fi)->list;
+    struct stat st;
+    char *buf = fs_buffer(size);
+    size_t used = 0, index = (size_t)off;
+    if (buf == NULL) {
+        fuse_reply_err(req, ENOMEM);
+        return;
+    }
+    while (taldir_list_at(t, l, index, &st) != NULL) {
+        size_t need = add_entry(req, l, index, buf + used, size - used, plus);
+        if (need > size - used)
+            break;
+        used += need;
+        index++;
+    }
+    if (fuse_reply_buf(req, buf, used) != 0 && plus)
+        forget_objects(t, l, (size_t)off, index);
+}

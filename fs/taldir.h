@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * taldir: the tree of `.tally` (DESIGN 3), without FUSE: names to nodeids, attributes, listings and
+ * texts. What the files mean is view.h's and control.h's.
+ *
+ *     nodeid (namespace number ‖ number)      what
+ *     0        ‖ 2 …                          .tally and its fixed entries
+ *     0x3ffffb ‖ job                          jobs/<job>
+ *     0x3ffffc ‖ first byte                   objects/<ab>
+ *     0x3ffffd ‖ hash of name : 4 bit file    namespaces/<name> (file 0) and its files
+ *     0x3ffffe ‖ counter                      control: another one at each lookup, since a waiting
+ *                                             write holds the kernel's lock of its inode
+ *     0x3fffff ‖ object number                objects/<ab>/<id>
+ *
+ * Errors: 0 or -errno. Threads: any. Calls marked W may wait (they seal, at most view_wait).
+ */
+#pragma once
+
+#include "id.h"
+#include "strbuf.h"
+#include "vfs.h"
+#include <sys/stat.h>
+
+struct fs;
+struct taldir;
+
+#define TALDIR_ROOT UINT64_C(2)
+
+enum taldir_kind {
+    TALDIR_DIR,
+    TALDIR_CONTROL,
+    TALDIR_TEXT,  /* taldir_text */
+    TALDIR_SPOOL, /* taldir_spool */
+    TALDIR_OBJECT,
+};
+
+static inline bool taldir_owns(uint64_t nodeid)
+{
+    return vfs_node_ns(nodeid) > VFS_NS_MAX || (nodeid < UINT64_C(1) << VFS_INO_BITS && nodeid > 1);
+}
+enum taldir_kind taldir_kind(uint64_t nodeid);
+
+int taldir_create(const struct fs *fs, struct taldir **ret_t);
+void taldir_destroy(struct taldir *t); /* NULL is fine */
+
+/* st_ino is the nodeid; counted until taldir_forget. W if taldir_lookup_waits(). In VFS_ROOT it
+ * knows `.tally` alone. */
+int taldir_lookup(struct taldir *t, uint64_t parent, const char *name, struct stat *ret);
+bool taldir_lookup_waits(uint64_t parent);
+void taldir_forget(struct taldir *t, uint64_t nodeid, uint64_t count);
+/* W for objects. */
+int taldir_getattr(struct taldir *t, uint64_t nodeid, struct stat *ret);
+/* Which object is it? -EPERM: none. */
+int taldir_object(struct taldir *t, uint64_t nodeid, struct id *ret);
+
+/* What a text says now. W */
+int taldir_text(struct taldir *t, uint64_t nodeid, struct strbuf *out);
+/* A fresh unlinked file with what a big text says now; the caller closes it. W */
+int taldir_spool(struct taldir *t, uint64_t nodeid, int *ret_fd);
+
+/* A directory as it was at one time; "." and ".." included. */
+struct taldir_list;
+/* W if taldir_list_waits(). The caller frees *ret_l. */
+int taldir_list_new(struct taldir *t, uint64_t nodeid, struct taldir_list **ret_l);
+bool taldir_list_waits(uint64_t nodeid);
+void taldir_list_free(struct taldir_list *l); /* NULL is fine */
+/* The name at `index`, valid as long as the list, and what is known of it: st_ino and the type.
+ * NULL: the end. */
+const char *taldir_list_at(const struct taldir *t, const struct taldir_list *l, size_t index,
+                           struct stat *ret);
+/* For an object in a listing: count a lookup as taldir_lookup does. -EINVAL: not an object. */
+int taldir_list_take(struct taldir *t, const struct taldir_list *l, size_t index);
