@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * fs: one mount from its beginning to its end.
+ *
+ *     project_open -> mount -> notify, defer -> loop … -> interrupt waiters -> unmount
+ *                  -> release what clients still hold -> drain -> project_close
+ *
+ * Signals belong to one thread, all others block them. The first one ends the loop: libfuse's main
+ * thread sleeps on a semaphore that only an interrupted system call makes it leave, so it is poked
+ * until it has left. The second one ends the wait for background work.
+ */
+#include "fs.h"
+#include "fs_impl.h"
+
+#include "defer.h"
+#include "notify.h"
+#include "taldir.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define LOOP_THREADS 10
+#define WAKE_SIGNAL SIGUSR1
+
+struct signals {
+    struct fs *fs;
+    pthread_t thread, main;
+    _Atomic bool looping; /* main is in libfuse's loop */
+    _Atomic bool hurry;   /* a second signal came */
+    _Atomic bool over;    /* the thread may go */
+};
+
+__attribute__((format(printf, 4, 5))) static int fail(int r, char *why, size_t why_len,
+                                                      const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(why, why_len, fmt, ap);
+    va_end(ap);
+    return r;
+}
+
+/* ---- signals ---- */
+
+static void signal_set(sigset_t *set)
+{
+    sigemptyset(set);
+    sigaddset(set, SIGTERM);
+    sigaddset(set, SIGINT);
+    sigaddset(set, SIGHUP);
+}
+
+static void on_wake(int sig)
+{
+    (void)sig;
+}
+
+static void end_loop(struct signals *s)
+{
+    defer_interrupt_all(s->fs->defer);
+    fuse_session_exit(s->fs->se);
+    while (atomic_load(&s->looping)) {
+        pthread_kill(s->main, WAKE_SIGNAL);
+        nanosleep(&(struct timespec){.tv_nsec = 20 * 1000 * 1000}, NULL);
+    }
+}
+
+static void *signals_main(void *arg)
+{
+    struct signals *s = arg;
+    sigset_t set;
+    int sig;
+    signal_set(&set);
+    while (sigwait(&set, &sig) == 0 && !atomic_load(&s->over)) {
+        if (atomic_load(&s->looping))
+            end_loop(s);
+        else
+            atomic_store(&s->hurry, true);
+    }
+    return NULL;
+}
+
+static int signals_start(struct signals *s, struct fs *fs)
+{
+    struct sigaction wake = {.sa_handler = on_wake}; /* no SA_RESTART: it must interrupt */
+    s->fs = fs;
+    s->main = pthread_self();
+    atomic_store(&s->looping, true);
+    sigemptyset(&wake.sa_mask);
+    if (sigaction(WAKE_SIGNAL, &wake, NULL) < 0)
+        return -errno;
+    return -pthread_create(&s->thread, NULL, signals_main, s);
+}
+
+static void signals_stop(struct signals *s)
+{
+    atomic_store(&s->over, true);
+    pthread_kill(s->thread, SIGTERM);
+    pthread_join(s->thread, NULL);
+}
+
+/* ---- the session ---- */
+
+static int add_options(const struct fs_options *o, struct fuse_args *args)
+{
+    char *source = NULL, *opts = NULL;
+    int r = -ENOMEM;
+    if (asprintf(&source, "fsname=%s", o->store) < 0)
+        return -ENOMEM;
+    /* The source is any path: its commas must not end the option. */
+    if (fuse_opt_add_opt_escaped(&opts, source) == 0 &&
+        fuse_opt_add_opt(&opts, "subtype=tally") == 0 &&
+        fuse_opt_add_opt(&opts, "default_permissions") == 0 &&
+        (!o->allow_other || fuse_opt_add_opt(&opts, "allow_other") == 0) &&
+        (o->extra == NULL || o->extra[0] == '\0' || fuse_opt_add_opt(&opts, o->extra) == 0) &&
+        fuse_opt_add_arg(args, "tally") == 0 && fuse_opt_add_arg(args, "-o") == 0 &&
+        fuse_opt_add_arg(args, opts) == 0)
+        r = 0;
+    free(source);
+    free(opts);
+    return r;
+}
+
+static int session_new(struct fs *fs)
+{
+    struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
+    int r = add_options(fs->o, &args);
+    if (r == 0) {
+        fs->se = fuse_session_new(&args, &fs_ops, sizeof(fs_ops), fs);
+        r = fs->se == NULL ? -EINVAL : 0; /* libfuse said on stderr which option it is */
+    }
+    fuse_opt_free_args(&args);
+    return r;
+}
+
+static int loop(struct fs *fs)
+{
+    struct fuse_loop_config *config = fuse_loop_cfg_create();
+    if (config == NULL)
+        return -ENOMEM;
+    fuse_loop_cfg_set_max_threads(config, LOOP_THREADS);
+    fuse_loop_cfg_set_clone_fd(config, 1); /* where it fails libfuse goes on with one */
+    int r = fuse_session_loop_mt(fs->se, config);
+    fuse_loop_cfg_destroy(config);
+    /* Positive: ended by a signal. -ENODEV and the like: unmounted. Both are the normal end. */
+    return r < 0 && r != -ENODEV ? r : 0;
+}
+
+/* The mount is up. Serves, and takes it down again. */
+static int serve(struct fs *fs, struct signals *s)
+{
+    int r = init_hook(fs);
+    if (r == 0)
+        r = notify_start(fs, &fs->notify);
+    if (r == 0)
+        r = loop(fs);
+    atomic_store(&s->looping, false);
+    /* Nobody reads requests any more; those that wait must answer before the session goes. */
+    defer_stop(fs->defer);
+    project_set_events(fs->p, NULL);
+    fuse_session_unmount(fs->se);
+    notify_stop(fs->notify);
+    handle_free_all(fs);
+    return r;
+}
+
+static int drain(struct fs *fs, struct signals *s, char *why, size_t why_len)
+{
+    int r = project_drain(fs->p, false, -1, &s->hurry);
+    if (r < 0 && r != -EINTR)
+        return fail(r, why, why_len, "background work did not end: %s", strerror(fs_errno(r)));
+    return 0;
+}
+
+/* Session, signals and mount around serve(). */
+static int mount_and_serve(struct fs *fs, char *why, size_t why_len)
+{
+    struct signals s = {0};
+    int r = session_new(fs);
+    if (r < 0)
+        return fail(r, why, why_len, "the mount options were refused");
+    if (fuse_session_mount(fs->se, fs->o->mountpoint) != 0) {
+        r = fail(errno > 0 ? -errno : -EIO, why, why_len, "%s cannot be mounted there",
+                 fs->o->mountpoint);
+        goto destroy;
+    }
+    r = signals_start(&s, fs);
+    if (r < 0) {
+        fuse_session_unmount(fs->se);
+        r = fail(r, why, why_len, "no thread for signals: %s", strerror(-r));
+        goto destroy;
+    }
+    r = serve(fs, &s);
+    if (r < 0)
+        fail(r, why, why_len, "the connection to the kernel broke: %s", strerror(-r));
+    else
+        r = drain(fs, &s, why, why_len);
+    signals_stop(&s);
+destroy:
+    fuse_session_destroy(fs->se);
+    return r;
+}
+
+static int run(struct fs *fs, char *why, size_t why_len)
+{
+    int r = taldir_create(fs, &fs->tal);
+    if (r < 0)
+        return fail(r, why, why_len, "out of memory");
+    r = defer_start(&fs->defer);
+    if (r == 0)
+        r = mount_and_serve(fs, why, why_len);
+    else
+        fail(r, why, why_len, "out of memory");
+    defer_free(fs->defer);
+    taldir_destroy(fs->tal);
+    return r;
+}
+
+int fs_main(const struct fs_options *o, char *why, size_t why_len)
+{
+    sigset_t ours, before;
+    struct fs *fs = calloc(1, sizeof(*fs));
+    if (fs == NULL)
+        return fail(-ENOMEM, why, why_len, "out of memory");
+    fs->o = o;
+    mutex_init(&fs->handles_lock, "handles");
+    /* Threads inherit this, core's too: signals wait for their own thread. */
+    signal_set(&ours);
+    pthread_sigmask(SIG_BLOCK, &ours, &before);
+    signal(SIGPIPE, SIG_IGN);
+
+    int r = project_open(&o->project, &fs->p);
+    if (r < 0) {
+        fail(r, why, why_len, "%s cannot be opened: %s", o->store, strerror(-r));
+    } else {
+        r = run(fs, why, why_len);
+        int closed = project_close(fs->p);
+        if (closed < 0)
+            r = fail(closed, why, why_len, "the last flush failed, changes are lost: %s",
+                     strerror(fs_errno(closed)));
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    mutex_destroy(&fs->handles_lock);
+    free(fs);
+    return r;
+}

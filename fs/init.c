@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * init: what the kernel and we agree on at the start of a mount.
+ *
+ * libfuse 3.14 never tells the kernel of FUSE_PARALLEL_DIROPS, although it takes the wish. So a
+ * hook below it remembers which request was INIT and adds the flag to the reply, if the kernel
+ * offered it. The hook costs two compares a request; it takes splice away, which only writes of
+ * whole pages would use and we do not.
+ *
+ * HANDLE_KILLPRIV(_V2) is refused: with it the kernel leaves it to us to drop set-id bits on write,
+ * and hides in a flag that libfuse 3.14 does not show for which writes. Without it the kernel does
+ * it, at the price of a GETXATTR a write, which ops.c answers at once.
+ *
+ * No writeback cache: a branch must see every byte. The INIT reply is also the moment at which the
+ * mount answers, so readiness is told from here.
+ */
+#include "fs_impl.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/sysmacros.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+/* From the kernel's fuse.h: the heads of the messages, as far as they are looked at. */
+#define OPCODE_INIT 26
+#define INIT_PARALLEL_DIROPS (1u << 18)
+
+struct in_header {
+    uint32_t len, opcode;
+    uint64_t unique, nodeid;
+    uint32_t uid, gid, pid, padding;
+};
+
+struct init_in {
+    uint32_t major, minor, max_readahead, flags;
+};
+
+struct out_header {
+    uint32_t len;
+    int32_t error;
+    uint64_t unique;
+};
+
+struct init_out {
+    uint32_t major, minor, max_readahead, flags;
+};
+
+_Static_assert(sizeof(struct in_header) == 40, "fuse_in_header");
+_Static_assert(sizeof(struct out_header) == 16, "fuse_out_header");
+
+static void want(struct fuse_conn_info *conn, unsigned flag, bool yes)
+{
+    if (!yes)
+        conn->want &= ~flag;
+    else if ((conn->capable & flag) != 0)
+        conn->want |= flag;
+}
+
+void init_op(void *userdata, struct fuse_conn_info *conn)
+{
+    (void)userdata;
+    conn->max_write = FS_IO_MAX;
+    conn->max_readahead = FS_IO_MAX;
+    conn->max_background = 64; /* read-ahead in flight */
+    conn->congestion_threshold = 48;
+    conn->time_gran = 1;
+    want(conn, FUSE_CAP_WRITEBACK_CACHE, false);
+    want(conn, FUSE_CAP_AUTO_INVAL_DATA, false); /* sole writer: nothing changes behind our back */
+    want(conn, FUSE_CAP_HANDLE_KILLPRIV, false);
+#ifdef FUSE_CAP_HANDLE_KILLPRIV_V2
+    want(conn, FUSE_CAP_HANDLE_KILLPRIV_V2, false);
+#endif
+    want(conn, FUSE_CAP_NO_OPEN_SUPPORT, false);
+    want(conn, FUSE_CAP_NO_OPENDIR_SUPPORT, false);
+    want(conn, FUSE_CAP_ATOMIC_O_TRUNC, true);
+    want(conn, FUSE_CAP_ASYNC_READ, true);
+    want(conn, FUSE_CAP_PARALLEL_DIROPS, true);
+    want(conn, FUSE_CAP_CACHE_SYMLINKS, true);
+    want(conn, FUSE_CAP_READDIRPLUS, true);
+    want(conn, FUSE_CAP_READDIRPLUS_AUTO, true);
+}
+
+/* ---- when the reply is out ---- */
+
+/* INIT cannot raise read-ahead above the kernel's default; root can. Without it: slower reads. */
+static void raise_read_ahead(const char *mountpoint)
+{
+    struct statx st;
+    char path[64];
+    /* DONT_SYNC: this thread is the one that would have to answer. */
+    if (statx(AT_FDCWD, mountpoint, AT_STATX_DONT_SYNC, 0, &st) < 0)
+        return;
+    snprintf(path, sizeof(path), "/sys/class/bdi/%u:%u/read_ahead_kb", st.stx_dev_major,
+             st.stx_dev_minor);
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    if (write(fd, "1024\n", 5) < 0) { /* not root: fine */
+    }
+    close(fd);
+}
+
+static void answered(struct fs *fs)
+{
+    raise_read_ahead(fs->o->mountpoint);
+    if (fs->o->ready != NULL)
+        fs->o->ready(fs->o->ctx);
+}
+
+/* ---- the hook ---- */
+
+static ssize_t hook_read(int fd, void *buf, size_t len, void *userdata)
+{
+    struct fs *fs = userdata;
+    ssize_t n = read(fd, buf, len);
+    const struct in_header *in = buf;
+    if (n >= (ssize_t)(sizeof(*in) + sizeof(struct init_in)) && in->opcode == OPCODE_INIT) {
+        struct init_in init;
+        memcpy(&init, (const char *)buf + sizeof(*in), sizeof(init));
+        atomic_store(&fs->init_offered, init.flags);
+        atomic_store(&fs->init_unique, in->unique);
+    }
+    return n;
+}
+
+static ssize_t hook_writev(int fd, struct iovec *iov, int count, void *userdata)
+{
+    struct fs *fs = userdata;
+    const uint64_t unique = atomic_load_explicit(&fs->init_unique, memory_order_relaxed);
+    const struct out_header *out = iov[0].iov_base;
+    if (unique == 0 || out->unique != unique)
+        return writev(fd, iov, count);
+
+    const bool good = out->error == 0 && count == 2 && iov[1].iov_len >= sizeof(struct init_out);
+    if (good) {
+        struct init_out *init = iov[1].iov_base;
+        init->flags |= atomic_load(&fs->init_offered) & INIT_PARALLEL_DIROPS;
+    }
+    atomic_store(&fs->init_unique, 0);
+    ssize_t n = writev(fd, iov, count);
+    const int error = errno;
+    if (good && n >= 0)
+        answered(fs);
+    errno = error;
+    return n;
+}
+
+int init_hook(struct fs *fs)
+{
+    static const struct fuse_custom_io io = {.read = hook_read, .writev = hook_writev};
+    return fuse_session_custom_io(fs->se, &io, fuse_session_fd(fs->se));
+}

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * ops_file: opening, reading, writing and syncing files.
+ *
+ * Files of namespaces are opened with keep_cache: only we change bytes, and what changes without
+ * the kernel's doing is told by notify.c.
+ */
+#include "fs_impl.h"
+
+#include "defer.h"
+#include "taldir.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+static unsigned open_flags(int flags)
+{
+    unsigned v = (flags & O_ACCMODE) != O_RDONLY ? VFS_WRITE : 0;
+    if ((flags & O_TRUNC) != 0)
+        v |= VFS_TRUNC;
+    if ((flags & O_EXCL) != 0)
+        v |= VFS_EXCL;
+    return v;
+}
+
+void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+    struct fs *fs = fs_of(req);
+    if (taldir_owns(ino)) {
+        tal_op_open(req, ino, fi);
+        return;
+    }
+    struct handle *h = handle_new(fs, HANDLE_FILE);
+    if (h == NULL) {
+        fuse_reply_err(req, ENOMEM);
+        return;
+    }
+    int r = vfs_open(fs->p, ino, open_flags(fi->flags) & ~(unsigned)VFS_EXCL, &h->file);
+    if (r < 0) {
+        handle_drop(fs, h);
+        fs_reply_err(req, r);
+        return;
+    }
+    fi->fh = (uintptr_t)h;
+    fi->keep_cache = 1;
+    if (fuse_reply_open(req, fi) != 0) /* nobody took it: no release will come */
+        handle_free(fs, h);
+}
+
+void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
+               struct fuse_file_info *fi)
+{
+    struct fs *fs = fs_of(req);
+    struct vfs_attr a;
+    struct fuse_entry_param e;
+    if (taldir_owns(parent) || fs_is_tally(parent, name)) {
+        fuse_reply_err(req, EPERM);
+        return;
+    }
+    struct handle *h = handle_new(fs, HANDLE_FILE);
+    if (h == NULL) {
+        fuse_reply_err(req, ENOMEM);
+        return;
+    }
+    const struct fuse_ctx *ctx = fuse_req_ctx(req);
+    const struct vfs_cred cred = {.uid = ctx->uid, .gid = ctx->gid};
+    int r = vfs_create(fs->p, parent, name, mode, &cred, open_flags(fi->flags), &a, &h->file);
+    if (r < 0) {
+        handle_drop(fs, h);
+        fs_reply_err(req, r);
+        return;
+    }
+    fs_entry(fs, &a, &e);
+    fs_add_refs(fs, a.nodeid, &e.attr);
+    fi->fh = (uintptr_t)h;
+    fi->keep_cache = 1;
+    if (fuse_reply_create(req, &e, fi) != 0) {
+        handle_free(fs, h);
+        vfs_forget(fs->p, a.nodeid, 1);
+    }
+}
+
+void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+{
+    const struct handle *h = fs_handle(fi);
+    (void)ino;
+    if (h->kind != HANDLE_FILE) {
+        tal_op_read(req, size, off, fi);
+        return;
+    }
+    char *buf = fs_buffer(size);
+    ssize_t n = buf == NULL ? -ENOMEM : vfs_read(h->file, buf, size, (uint64_t)off);
+    if (n < 0)
+        fs_reply_err(req, n);
+    else
+        fuse_reply_buf(req, buf, (size_t)n);
+}
+
+void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off,
+              struct fuse_file_info *fi)
+{
+    const struct handle *h = fs_handle(fi);
+    (void)ino;
+    if (h->kind != HANDLE_FILE) {
+        tal_op_write(req, buf, size, fi);
+        return;
+    }
+    ssize_t n = vfs_write(h->file, buf, size, (uint64_t)off);
+    if (n < 0)
+        fs_reply_err(req, n);
+    else
+        fuse_reply_write(req, (size_t)n);
+}
+
+void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+    (void)ino;
+    handle_free(fs_of(req), fs_handle(fi));
+    fuse_reply_err(req, 0);
+}
+
+/* One flush serves files and directories alike: it makes everything durable that was acknowledged
+ * before. */
+static void do_fsync(struct call *c)
+{
+    int r = project_flush(fs_of(c->req)->p);
+    call_settle(c);
+    fs_reply_err(c->req, r);
+}
+
+void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
+{
+    (void)datasync;
+    (void)fi;
+    if (taldir_owns(ino)) {
+        fuse_reply_err(req, 0);
+        return;
+    }
+    struct call *c = call_new(req, do_fsync, 0);
+    if (c != NULL)
+        call_run(c);
+}
+
+void op_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t off_in,
+                        struct fuse_file_info *fi_in, fuse_ino_t ino_out, off_t off_out,
+                        struct fuse_file_info *fi_out, size_t len, int flags)
+{
+    const struct handle *in = fs_handle(fi_in), *out = fs_handle(fi_out);
+    (void)ino_in;
+    (void)ino_out;
+    (void)flags;
+    ssize_t n = -EOPNOTSUPP; /* the kernel copies */
+    if (in->kind == HANDLE_FILE && out->kind == HANDLE_FILE && off_in == off_out)
+        n = vfs_share_range(in->file, (uint64_t)off_in, out->file, (uint64_t)off_out, len);
+    if (n < 0)
+        fs_reply_err(req, n);
+    else
+        fuse_reply_write(req, (size_t)n);
+}
