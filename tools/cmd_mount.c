@@ -54,10 +54,24 @@ static void sink_syslog(enum report_level level, const char *text, void *ctx)
     syslog(priority[level], "%s", text);
 }
 
+/* umount(8) takes a short cut by statfs(2), which says "fuse" and not "fuse.tally", so that it
+ * would not call our helper and return before the daemon is done. An entry in mount(8)'s notes
+ * (utab) keeps it from that; -i -f adds one without mounting anything. */
+static void note_umount_helper(struct mounting *m)
+{
+    char *argv[] = {
+        "mount", "-i",     "-f",          "-t", "fuse.tally", "-o", "uhelper=fuse.tally",
+        "--",    m->store, m->mountpoint, NULL};
+    if (geteuid() == 0 && access(TALLY_UMOUNT_HELPER, X_OK) == 0) {
+        (void)tally_run(argv);
+    }
+}
+
 /* The mount answers: tell the parent, let go of the terminal. */
 static void on_ready(void *ctx)
 {
     struct mounting *m = ctx;
+    note_umount_helper(m);
     if (m->ready_fd < 0) {
         return;
     }

@@ -21,13 +21,13 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/pidfd.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 struct umounting {
     struct tally_mountinfo m;
     bool force, lazy;
-    int pidfd; /* of the daemon, -1: not known */
+    bool helper; /* umount(8) called us */
+    int pidfd;   /* of the daemon, -1: not known */
 };
 
 /* The reply's sentence says what is still pending; on a terminal it is shown every second. */
@@ -88,40 +88,30 @@ static int prepare(struct umounting *u)
                       u->m.point, why);
 }
 
-/* Who mounted without being root unmounts through fusermount3. -errno, or 1: it said why. */
-static int unmount_by_helper(const struct umounting *u)
+/* umount(8) also forgets what mount(8) noted (see cmd_mount.c); -i keeps it from calling us. Who
+ * mounted without being root unmounts through fusermount3. Exit code, or -errno. */
+static int unmount_by_program(struct umounting *u)
 {
-    int status = 0;
-    pid_t child = fork();
-    if (child == 0) {
-        execlp("fusermount3", "fusermount3", u->lazy ? "-uz" : "-u", "--", u->m.point,
-               (char *)NULL);
-        _exit(127);
-    }
-    if (child < 0 || waitpid(child, &status, 0) < 0) {
-        return -errno;
-    }
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 127) {
-        return -EPERM;
-    }
-    return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : 1;
+    char *root[] = {"umount", "-i", "--", u->m.point, NULL};
+    char *user[] = {"fusermount3", u->lazy ? "-uz" : "-u", "--", u->m.point, NULL};
+    return tally_run(geteuid() == 0 ? root : user);
 }
 
-static int unmount(const struct umounting *u)
+static int unmount(struct umounting *u)
 {
     int flags = (u->lazy ? MNT_DETACH : 0) | (u->force ? MNT_FORCE : 0) | UMOUNT_NOFOLLOW;
-    int err = umount2(u->m.point, flags) < 0 ? -errno : 0;
-    if (err == -EPERM && geteuid() != 0) {
-        err = unmount_by_helper(u);
+    bool direct = u->helper || u->lazy || u->force;
+    if ((!direct || geteuid() != 0) && unmount_by_program(u) == 0) {
+        return 0;
     }
+    int err = umount2(u->m.point, flags) < 0 ? -errno : 0;
     if (err == -EBUSY) {
         return tally_fail("%s is busy: a process has something open there, or is in it (fuser -vm "
                           "%s shows which); nothing is lost and it stays mounted",
                           u->m.point, u->m.point);
     }
-    if (err != 0) {
-        return tally_fail("cannot unmount %s: %s", u->m.point,
-                          err < 0 ? strerror(-err) : "fusermount3 refused");
+    if (err < 0) {
+        return tally_fail("cannot unmount %s: %s", u->m.point, strerror(-err));
     }
     return 0;
 }
@@ -160,10 +150,9 @@ static int run_umount(int argc, char **argv)
 {
     static const struct option options[] = {
         {"force", no_argument, NULL, 'f'}, {"lazy", no_argument, NULL, 'l'}, {NULL, 0, NULL, 0}};
-    bool helper = strcmp(argv[0], "umount") != 0;
-    struct umounting u = {.pidfd = -1};
+    struct umounting u = {.pidfd = -1, .helper = strcmp(argv[0], "umount") != 0};
     int o;
-    while ((o = getopt_long(argc, argv, helper ? "nlfvrt:N:" : "lf", options, NULL)) >= 0) {
+    while ((o = getopt_long(argc, argv, u.helper ? "nlfvrt:N:" : "lf", options, NULL)) >= 0) {
         if (o == '?') {
             return tally_misuse(&verb_umount);
         }

@@ -38,3 +38,8 @@ void tally_progress(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* label.c: is it ORG/PROJECT? And one made from the store's directory name. */
 bool tally_label_ok(const char *label);
 void tally_default_label(const char *store, char *out, size_t room);
+
+#define TALLY_UMOUNT_HELPER "/sbin/umount.fuse.tally"
+
+/* run.c: run a program to its end, silently, found along PATH. Its exit code, or -errno. */
+int tally_run(char *const argv[]);
