@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * defer: one queue, a set of detached threads, and a list of every call that has not answered,
+ * defer: two queues, a set of detached threads, and a list of every call that has not answered,
  * which is what the end of the mount walks to interrupt them.
  *
- *     call_run --idle thread or room for one--> queue --> worker --> fn --> free
- *              --set full or no thread to be had---------- here ---> fn --> free
+ *     call_run --> fast queue ------------------------------> worker --> fn --> free
+ *              --> slow queue --fewer than DEFER_SLOW_MAX run--^
+ *              |       `-----interrupted--> fast queue
+ *              --no thread idle or to be had, not slow: here ---> fn --> free
+ *
+ * Locks: libfuse calls on_interrupt under the request's lock and that takes ours; so nothing here
+ * calls libfuse while holding ours.
  */
 #include "defer.h"
 
@@ -17,14 +22,17 @@
 
 #define IDLE_NS (10 * NSEC_PER_SEC)
 
+TAILQ_HEAD(queue, call);
+
 struct defer {
     struct mutex lock;
     struct cond work;  /* a call came, or stopping */
     struct cond ended; /* a thread ended */
     /* guarded by lock: */
-    struct call *queue, **queue_end;
-    struct call *calls; /* all, queued or running */
-    unsigned threads, idle, queued;
+    struct queue fast, slow;
+    unsigned fast_count, slow_count, slow_running;
+    LIST_HEAD(, call) calls;
+    unsigned threads, idle;
     bool interrupting, stopping;
 };
 
@@ -36,7 +44,9 @@ int defer_start(struct defer **ret_d)
     mutex_init(&d->lock, "defer");
     cond_init(&d->work);
     cond_init(&d->ended);
-    d->queue_end = &d->queue;
+    TAILQ_INIT(&d->fast);
+    TAILQ_INIT(&d->slow);
+    LIST_INIT(&d->calls);
     *ret_d = d;
     return 0;
 }
@@ -52,13 +62,6 @@ struct call *call_new(fuse_req_t req, call_fn *fn, size_t room)
     return c;
 }
 
-static void on_interrupt(fuse_req_t req, void *data)
-{
-    struct call *c = data;
-    (void)req;
-    atomic_store(&c->interrupted, true);
-}
-
 /* libfuse calls on_interrupt under the request's own lock, which this takes, too: when it returns
  * no interrupt is running, and none will. */
 void call_settle(struct call *c)
@@ -68,48 +71,84 @@ void call_settle(struct call *c)
 
 /* ---- below: under lock ---- */
 
-static void calls_add(struct defer *d, struct call *c)
-{
-    mutex_held(&d->lock);
-    c->prev = NULL;
-    c->next = d->calls;
-    if (c->next != NULL)
-        c->next->prev = c;
-    d->calls = c;
-    if (d->interrupting)
-        atomic_store(&c->interrupted, true);
-}
-
-static void calls_del(struct defer *d, struct call *c)
-{
-    mutex_held(&d->lock);
-    if (c->next != NULL)
-        c->next->prev = c->prev;
-    if (c->prev != NULL)
-        c->prev->next = c->next;
-    else
-        d->calls = c->next;
-}
-
 static void queue_add(struct defer *d, struct call *c)
 {
     mutex_held(&d->lock);
-    c->queue_next = NULL;
-    *d->queue_end = c;
-    d->queue_end = &c->queue_next;
-    d->queued++;
-    cond_signal(&d->work);
+    TAILQ_INSERT_TAIL(c->slow ? &d->slow : &d->fast, c, queue);
+    *(c->slow ? &d->slow_count : &d->fast_count) += 1;
+    c->queued = true;
+}
+
+static void queue_del(struct defer *d, struct call *c)
+{
+    mutex_held(&d->lock);
+    TAILQ_REMOVE(c->slow ? &d->slow : &d->fast, c, queue);
+    *(c->slow ? &d->slow_count : &d->fast_count) -= 1;
+    c->queued = false;
+}
+
+/* How many queued calls a thread may begin now. */
+static unsigned runnable(const struct defer *d)
+{
+    const unsigned room = DEFER_SLOW_MAX - d->slow_running;
+    return d->fast_count + (d->slow_count < room ? d->slow_count : room);
 }
 
 static struct call *queue_take(struct defer *d)
 {
     mutex_held(&d->lock);
-    struct call *c = d->queue;
-    d->queue = c->queue_next;
-    if (d->queue == NULL)
-        d->queue_end = &d->queue;
-    d->queued--;
+    struct call *c = TAILQ_FIRST(&d->fast);
+    if (c == NULL && runnable(d) > 0)
+        c = TAILQ_FIRST(&d->slow);
+    if (c == NULL)
+        return NULL;
+    queue_del(d, c);
+    d->slow_running += c->slow;
     return c;
+}
+
+static void *worker(void *arg);
+
+/* All signals stay with the thread that waits for them. */
+static int start_worker(struct defer *d)
+{
+    pthread_t id;
+    pthread_attr_t attr;
+    sigset_t all, before;
+    mutex_held(&d->lock);
+    if (d->threads >= DEFER_MAX)
+        return -EAGAIN;
+    sigfillset(&all);
+    pthread_attr_init(&attr);
+    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int r = pthread_create(&id, &attr, worker, d);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&attr);
+    if (r == 0)
+        d->threads++;
+    return -r;
+}
+
+/* A call came: see that a thread takes it. False: none can now. */
+static bool wake_worker(struct defer *d)
+{
+    mutex_held(&d->lock);
+    cond_signal(&d->work);
+    return runnable(d) <= d->idle || start_worker(d) == 0;
+}
+
+/* Interrupted: it has no reason to wait for its turn any more. */
+static void interrupt(struct defer *d, struct call *c)
+{
+    mutex_held(&d->lock);
+    atomic_store(&c->interrupted, true);
+    if (!c->queued || !c->slow)
+        return;
+    queue_del(d, c);
+    c->slow = false;
+    queue_add(d, c);
+    wake_worker(d); /* else a thread that is busy comes to it */
 }
 
 /* ---- above: under lock ---- */
@@ -119,7 +158,8 @@ static void call_execute(struct defer *d, struct call *c)
     c->fn(c); /* answers; c->req is gone afterwards */
     {
         MUTEX_GUARD(&d->lock);
-        calls_del(d, c);
+        LIST_REMOVE(c, all);
+        d->slow_running -= c->slow;
     }
     free(c);
 }
@@ -127,17 +167,18 @@ static void call_execute(struct defer *d, struct call *c)
 /* The next call for this thread, or NULL: end it (it is counted out already). */
 static struct call *worker_next(struct defer *d)
 {
+    struct call *c;
     MUTEX_GUARD(&d->lock);
     d->idle++;
     int r = 0;
-    while (d->queue == NULL && !d->stopping && r != -ETIMEDOUT)
+    while ((c = queue_take(d)) == NULL && !d->stopping && r != -ETIMEDOUT)
         r = cond_wait_for(&d->work, &d->lock, IDLE_NS);
     d->idle--;
-    if (d->queue != NULL)
-        return queue_take(d);
-    d->threads--;
-    cond_broadcast(&d->ended);
-    return NULL;
+    if (c == NULL) {
+        d->threads--;
+        cond_broadcast(&d->ended);
+    }
+    return c;
 }
 
 static void *worker(void *arg)
@@ -149,34 +190,28 @@ static void *worker(void *arg)
     return NULL;
 }
 
-/* All signals stay with the thread that waits for them. */
-static int start_worker(struct defer *d)
-{
-    pthread_t id;
-    pthread_attr_t attr;
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_attr_init(&attr);
-    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int r = pthread_create(&id, &attr, worker, d);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    pthread_attr_destroy(&attr);
-    return -r;
-}
-
 /* Queue it for a thread that is or will be there. False: run it here. */
 static bool hand_over(struct defer *d, struct call *c)
 {
     MUTEX_GUARD(&d->lock);
-    calls_add(d, c);
-    if (d->idle <= d->queued) {
-        if (d->threads >= DEFER_MAX || start_worker(d) < 0)
-            return false;
-        d->threads++;
-    }
+    LIST_INSERT_HEAD(&d->calls, c, all);
+    if (d->interrupting)
+        atomic_store(&c->interrupted, true);
+    if (atomic_load(&c->interrupted))
+        c->slow = false;
     queue_add(d, c);
-    return true;
+    if (wake_worker(d) || (c->slow && d->threads > 0))
+        return true;
+    queue_del(d, c);
+    c->slow = false; /* not one of those that DEFER_SLOW_MAX counts */
+    return false;
+}
+
+static void on_interrupt(fuse_req_t req, void *data)
+{
+    struct defer *d = fs_of(req)->defer;
+    MUTEX_GUARD(&d->lock);
+    interrupt(d, data);
 }
 
 void call_run(struct call *c)
@@ -189,10 +224,11 @@ void call_run(struct call *c)
 
 void defer_interrupt_all(struct defer *d)
 {
+    struct call *c;
     MUTEX_GUARD(&d->lock);
     d->interrupting = true;
-    for (struct call *c = d->calls; c != NULL; c = c->next)
-        atomic_store(&c->interrupted, true);
+    LIST_FOREACH(c, &d->calls, all)
+    interrupt(d, c);
 }
 
 void defer_stop(struct defer *d)

@@ -7,14 +7,21 @@
  *     fn:    work, looking at c->interrupted; call_settle(c); fuse_reply_*(c->req, ...)
  *
  * At most DEFER_MAX threads, made on demand; idle ones end. When all are busy the reading thread
- * runs the call itself: nothing is refused, the mount gets slower. A client that is interrupted or
- * killed sets c->interrupted, and so does the end of the mount.
+ * runs the call itself: nothing is refused, the mount gets slower. Calls that may wait for as long
+ * as somebody else likes (`slow`: commands that wait for jobs) never do that and never get the last
+ * threads: they queue, so that any number of waiting clients leaves the mount usable.
+ *
+ * A client that is interrupted or killed sets c->interrupted, and so does the end of the mount; a
+ * slow call that still queues then runs at once.
  */
 #pragma once
 
 #include "fs_impl.h"
 
+#include <sys/queue.h>
+
 #define DEFER_MAX 64
+#define DEFER_SLOW_MAX 48
 
 struct call;
 typedef void call_fn(struct call *c);
@@ -23,8 +30,10 @@ struct call {
     fuse_req_t req;
     call_fn *fn;
     _Atomic bool interrupted; /* true: answer soon, with EINTR if the work is not done */
-    struct call *prev, *next; /* in the list of all running or waiting calls */
-    struct call *queue_next;  /* in the queue */
+    bool slow;                /* set before call_run; then guarded by defer's lock */
+    bool queued;              /* guarded by defer's lock */
+    TAILQ_ENTRY(call) queue;  /* while queued */
+    LIST_ENTRY(call) all;     /* every call that has not answered */
     /* For the callers; the FUSE arguments must be copied, they die with the op. */
     uint64_t ino;
     struct fuse_file_info fi;

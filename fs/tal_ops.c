@@ -213,7 +213,14 @@ static void read_text(fuse_req_t req, const struct handle *h, size_t size, off_t
     const size_t len = h->text.len;
     const size_t from = (uint64_t)off < len ? (size_t)off : len;
     const size_t n = len - from < size ? len - from : size;
-    fuse_reply_buf(req, h->text.s + from, n);
+    /* A copy: the handle may be released before this thread is back from the system call. */
+    char *buf = fs_buffer(size);
+    if (buf == NULL) {
+        fuse_reply_err(req, ENOMEM);
+        return;
+    }
+    memcpy(buf, h->text.s + from, n);
+    fuse_reply_buf(req, buf, n);
 }
 
 static void read_spool(fuse_req_t req, const struct handle *h, size_t size, off_t off)
@@ -260,7 +267,9 @@ static void reply_written(fuse_req_t req, ssize_t n)
 
 static void do_write_control(struct call *c)
 {
-    ssize_t n = control_write(fs_handle(&c->fi)->control, c->data, c->len, &c->interrupted);
+    ssize_t n = -EINTR; /* before it began: nothing ran */
+    if (!atomic_load(&c->interrupted))
+        n = control_write(fs_handle(&c->fi)->control, c->data, c->len, &c->interrupted);
     call_settle(c);
     reply_written(c->req, n);
 }
@@ -279,6 +288,7 @@ void tal_op_write(fuse_req_t req, const char *buf, size_t size, const struct fus
             return;
         memcpy(c->data, buf, size);
         c->len = size;
+        c->slow = true;
         call_run(c);
     }
 }
