@@ -92,7 +92,8 @@ void handle_free_all(struct fs *fs);
 int fs_errno(int64_t r);
 void fs_reply_err(fuse_req_t req, int64_t r); /* r: 0 or -errno */
 void fs_stat(const struct vfs_attr *a, struct stat *ret);
-/* Fills in everything of an entry of a namespace; `nlink_refs` of the mount is not looked at. */
+/* An entry of a namespace as the kernel gets it; st_nlink is POSIX (see fs_add_refs). No calls of
+ * core: may be used under its locks. */
 void fs_entry(const struct fs *fs, const struct vfs_attr *a, struct fuse_entry_param *ret);
 /* Answer with an entry that core counted (E in vfs.h); gives it back if nobody took the answer. */
 void fs_reply_entry(fuse_req_t req, const struct vfs_attr *a);
