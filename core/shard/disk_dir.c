@@ -209,8 +209,8 @@ static int dir_truncate(struct disk_file *f, uint64_t size)
 
 static int dir_punch(struct disk_file *f, uint64_t off, uint64_t len)
 {
-    return result(fallocate(fd_of(f), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)off,
-                            (off_t)len));
+    return result(
+        fallocate(fd_of(f), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)off, (off_t)len));
 }
 
 static int dir_sync(struct disk_file *f)

@@ -541,7 +541,8 @@ static int find(struct mem_disk *d, const char *name, struct inode **ret_inode)
 
 static const struct disk_ops mem_ops;
 
-static int mem_open(struct disk *base, const char *name, unsigned flags, struct disk_file **ret_file)
+static int mem_open(struct disk *base, const char *name, unsigned flags,
+                    struct disk_file **ret_file)
 {
     struct mem_disk *d = disk_of(base);
     struct inode *n;
@@ -867,7 +868,8 @@ static void settle_all(struct mem_disk *d)
 
     if (state == 0)
         state = 1;
-    LIST_FOREACH (n, &d->inodes, all) {
+    LIST_FOREACH(n, &d->inodes, all)
+    {
         if (n->opens)
             abort(); /* the contract: all files closed */
         changes_settle(n, loss, &state);
@@ -935,8 +937,8 @@ void disk_mem_usage(struct disk *base, uint64_t *ret_bytes, uint64_t *ret_names)
     struct inode *n;
 
     MUTEX_GUARD(&d->lock);
-    LIST_FOREACH (n, &d->inodes, all)
-        names += n->is_dir ? 0 : n->links;
+    LIST_FOREACH(n, &d->inodes, all)
+    names += n->is_dir ? 0 : n->links;
     *ret_bytes = d->used;
     *ret_names = names;
 }

@@ -1,0 +1,572 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * blob: a file of large content with its sums.
+ *
+ * What a write does, in this order: make sure that no sums file on disk claims the old bytes, mark
+ * the blocks stale, change the bytes, sum the blocks that were written whole. So whatever fails or
+ * is cut, a sum that is not stale is the sum of the bytes.
+ *
+ * `lock` guards the sums against reads of other ranges beside a write. Reads and writes of data go
+ * on outside it; only a sync, which is alone anyway, sums stale blocks under it.
+ */
+#include "blob.h"
+
+#include "io.h"
+#include "lock.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define READ_SIZE (1024 * 1024) /* bytes, of a sequential pass; whole blocks */
+
+struct blob {
+    struct disk *disk;
+    struct disk_file *file;
+    uint64_t number;
+    _Atomic unsigned refs;
+    _Atomic uint64_t length; /* bytes; follows sums.length, so that it reads without the lock */
+    struct rwlock lock;
+    struct sums sums;  /* guarded by lock */
+    bool sealed;       /* an object: bytes never change again */
+    bool sums_on_disk; /* a sums file of the slot exists, perhaps an outdated one */
+    bool sums_match;   /* ... and it has these sums, synced */
+    int sync_error;    /* a sync failed: what is on disk is unknown from then on */
+};
+
+/* ---- names ---- */
+
+void blob_slot_name(uint64_t number, char out[DISK_NAME_MAX + 1])
+{
+    snprintf(out, DISK_NAME_MAX + 1, "slots/%016" PRIx64, number);
+}
+
+void blob_object_name(const struct id *id, uint64_t number, char out[DISK_NAME_MAX + 1])
+{
+    char hex[ID_HEX + 1];
+
+    id_to_hex(id, hex);
+    snprintf(out, DISK_NAME_MAX + 1, "objects/%.2s/%s.%016" PRIx64, hex, hex, number);
+}
+
+int blob_parse_slot(const char *file_name, uint64_t *ret_number)
+{
+    if (strlen(file_name) != 16 || strspn(file_name, "0123456789abcdef") != 16)
+        return -EINVAL;
+    *ret_number = strtoull(file_name, NULL, 16);
+    return 0;
+}
+
+int blob_init(struct disk *disk)
+{
+    int r = disk_mkdir(disk, "slots");
+
+    if (r == 0)
+        r = disk_mkdir(disk, "objects");
+    for (unsigned i = 0; r == 0 && i < 256; i++) {
+        char name[DISK_NAME_MAX + 1];
+
+        snprintf(name, sizeof name, "objects/%02x", i);
+        r = disk_mkdir(disk, name);
+    }
+    if (r == 0)
+        r = disk_sync_dir(disk, "objects");
+    return r ? r : disk_sync_dir(disk, "");
+}
+
+static int unlink_if_there(struct disk *disk, const char *name)
+{
+    int r = disk_unlink(disk, name);
+
+    return r == -ENOENT ? 0 : r;
+}
+
+static int unlink_sums(struct disk *disk, const char *name)
+{
+    char sums[2 * DISK_NAME_MAX];
+
+    snprintf(sums, sizeof sums, "%s.sums", name);
+    return unlink_if_there(disk, sums);
+}
+
+/* The sums go first: a file left without them is found and removed, sums alone are not. */
+static int unlink_both(struct disk *disk, const char *name)
+{
+    int r = unlink_sums(disk, name);
+
+    return r ? r : unlink_if_there(disk, name);
+}
+
+int blob_unlink_slot(struct disk *disk, uint64_t number)
+{
+    char name[DISK_NAME_MAX + 1];
+
+    blob_slot_name(number, name);
+    return unlink_both(disk, name);
+}
+
+int blob_unlink_object(struct disk *disk, const struct id *id, uint64_t number)
+{
+    char name[DISK_NAME_MAX + 1];
+
+    blob_object_name(id, number, name);
+    return unlink_both(disk, name);
+}
+
+/* ---- opening ---- */
+
+static int open_file(struct disk *disk, const char *name, unsigned flags, uint64_t number,
+                     struct blob **ret_blob)
+{
+    struct blob *b = calloc(1, sizeof *b);
+
+    if (!b)
+        return -ENOMEM;
+    int r = disk_open(disk, name, flags, &b->file);
+
+    if (r) {
+        free(b);
+        return r;
+    }
+    b->disk = disk;
+    b->number = number;
+    atomic_init(&b->refs, 1);
+    rwlock_init(&b->lock, "blob");
+    *ret_blob = b;
+    return 0;
+}
+
+int blob_create_slot(struct disk *disk, uint64_t number, struct blob **ret_blob)
+{
+    char name[DISK_NAME_MAX + 1];
+
+    blob_slot_name(number, name);
+    return open_file(disk, name, DISK_WRITE | DISK_CREATE, number, ret_blob);
+}
+
+/* A damaged sums file is what a cut in the middle of blob_sync_slot leaves: as good as none. */
+static int load_slot_sums(struct blob *b, const char *name, uint64_t length)
+{
+    int r = sums_load(b->disk, name, &b->sums);
+
+    if (r && r != -ENOENT && r != -EUCLEAN)
+        return r;
+    b->sums_on_disk = r != -ENOENT;
+    b->sums_match = r == 0 && b->sums.length == length;
+    if (b->sums_match)
+        return 0;
+    sums_release(&b->sums);
+    return sums_note_truncate(&b->sums, length);
+}
+
+static int prepare_slot(struct blob *b, const char *name, uint64_t length)
+{
+    struct disk_stat st;
+    int r = disk_fstat(b->file, &st);
+
+    if (r)
+        return r;
+    if (st.size < length)
+        return -EUCLEAN;
+    if (st.size > length) {
+        r = disk_truncate(b->file, length);
+        if (r)
+            return r;
+    }
+    r = load_slot_sums(b, name, length);
+    b->length = length;
+    return r;
+}
+
+static int prepare_object(struct blob *b, const char *name, uint64_t length)
+{
+    struct disk_stat st;
+    int r = disk_fstat(b->file, &st);
+
+    if (r)
+        return r;
+    if (st.size != length)
+        return -EUCLEAN;
+    r = sums_load(b->disk, name, &b->sums);
+    if (r)
+        return r == -ENOENT ? -EUCLEAN : r;
+    b->sealed = true;
+    b->length = length;
+    return b->sums.length == length ? 0 : -EUCLEAN;
+}
+
+int blob_open_slot(struct disk *disk, uint64_t number, uint64_t length, struct blob **ret_blob)
+{
+    char name[DISK_NAME_MAX + 1];
+    struct blob *b;
+
+    blob_slot_name(number, name);
+    int r = open_file(disk, name, DISK_WRITE, number, &b);
+
+    if (r)
+        return r;
+    r = prepare_slot(b, name, length);
+    if (r) {
+        blob_unref(b);
+        return r;
+    }
+    *ret_blob = b;
+    return 0;
+}
+
+int blob_open_object(struct disk *disk, const struct id *id, uint64_t number, uint64_t length,
+                     struct blob **ret_blob)
+{
+    char name[DISK_NAME_MAX + 1];
+    struct blob *b;
+
+    blob_object_name(id, number, name);
+    int r = open_file(disk, name, DISK_READ, number, &b);
+
+    if (r)
+        return r;
+    r = prepare_object(b, name, length);
+    if (r) {
+        blob_unref(b);
+        return r;
+    }
+    *ret_blob = b;
+    return 0;
+}
+
+struct blob *blob_ref(struct blob *b)
+{
+    atomic_fetch_add(&b->refs, 1);
+    return b;
+}
+
+void blob_unref(struct blob *b)
+{
+    if (!b || atomic_fetch_sub(&b->refs, 1) != 1)
+        return;
+    disk_file_close(b->file);
+    sums_release(&b->sums);
+    rwlock_destroy(&b->lock);
+    free(b);
+}
+
+uint64_t blob_length(const struct blob *b)
+{
+    return b->length;
+}
+
+/* ---- writing ---- */
+
+/* The sums file must be gone for good before a byte changes: else a power loss could bring it back
+ * beside bytes it does not fit, which would look like damage. */
+static int drop_sums_file(struct blob *b)
+{
+    char name[DISK_NAME_MAX + 1];
+
+    if (b->sealed)
+        return -EROFS;
+    b->sums_match = false;
+    if (!b->sums_on_disk)
+        return 0;
+    blob_slot_name(b->number, name);
+    int r = unlink_sums(b->disk, name);
+
+    if (r)
+        return r;
+    r = disk_sync_dir(b->disk, "slots");
+    if (r)
+        return r;
+    b->sums_on_disk = false;
+    return 0;
+}
+
+static int set_length(struct blob *b, uint64_t length)
+{
+    WRITE_GUARD(&b->lock);
+    int r = sums_note_truncate(&b->sums, length);
+
+    if (r == 0)
+        b->length = b->sums.length;
+    return r;
+}
+
+static void mark_stale(struct blob *b, uint64_t off, uint64_t end)
+{
+    WRITE_GUARD(&b->lock);
+    for (uint64_t i = off / SUMS_BLOCK; i * SUMS_BLOCK < end; i++)
+        b->sums.stale[i] = 1;
+}
+
+static int note_write(struct blob *b, const void *data, size_t len, uint64_t off)
+{
+    WRITE_GUARD(&b->lock);
+    return sums_note_write(&b->sums, data, len, off);
+}
+
+/* The length grows only after the bytes are there; it shrinks nothing when they are not. */
+int blob_write(struct blob *b, const void *data, size_t len, uint64_t off)
+{
+    uint64_t old = b->length;
+
+    if (len == 0)
+        return 0;
+    if (off > UINT64_MAX - len)
+        return -EFBIG;
+    int r = drop_sums_file(b);
+
+    if (r)
+        return r;
+    uint64_t end = off + len;
+
+    if (end > old) {
+        r = set_length(b, end);
+        if (r)
+            return r;
+    }
+    mark_stale(b, off, end);
+    r = disk_pwrite(b->file, data, len, off);
+    if (r == 0)
+        return note_write(b, data, len, off);
+    if (end > old) {
+        (void)disk_truncate(b->file, old); /* what was written of it must not show up later */
+        (void)set_length(b, old);          /* shrinking allocates nothing */
+    }
+    return r;
+}
+
+int blob_truncate(struct blob *b, uint64_t length)
+{
+    uint64_t old = b->length;
+    int r = drop_sums_file(b);
+
+    if (r)
+        return r;
+    r = set_length(b, length);
+    if (r)
+        return r;
+    r = disk_truncate(b->file, length);
+    if (r)
+        (void)set_length(b, old); /* the room is still there; the end is stale */
+    return r;
+}
+
+/* ---- reading ---- */
+
+static int read_exactly(struct blob *b, void *buf, size_t len, uint64_t off)
+{
+    ssize_t n = disk_pread(b->file, buf, len, off);
+
+    if (n < 0)
+        return (int)n;
+    return (size_t)n == len ? 0 : -EUCLEAN;
+}
+
+static size_t block_len(uint64_t length, uint64_t start)
+{
+    return length - start < SUMS_BLOCK ? (size_t)(length - start) : SUMS_BLOCK;
+}
+
+/* Check whole blocks as read from `start`. */
+static int verify(struct blob *b, const char *data, size_t len, uint64_t start)
+{
+    READ_GUARD(&b->lock);
+    for (size_t pos = 0; pos < len; pos += SUMS_BLOCK) {
+        size_t i = (size_t)((start + pos) / SUMS_BLOCK);
+        size_t n = len - pos < SUMS_BLOCK ? len - pos : SUMS_BLOCK;
+
+        if (i < b->sums.count && b->sums.stale[i])
+            continue;
+        int r = sums_verify(&b->sums, i, data + pos, n);
+
+        if (r)
+            return r;
+    }
+    return 0;
+}
+
+/* A part of one block: all of the block is read, to be verified. */
+static int read_part(struct blob *b, uint64_t length, char *buf, size_t len, uint64_t off)
+{
+    uint64_t start = off - off % SUMS_BLOCK;
+    size_t whole = block_len(length, start);
+    CLEANUP_FREE char *scratch = malloc(whole);
+
+    if (!scratch)
+        return -ENOMEM;
+    int r = read_exactly(b, scratch, whole, start);
+
+    if (r == 0)
+        r = verify(b, scratch, whole, start);
+    if (r == 0)
+        memcpy(buf, scratch + (off - start), len);
+    return r;
+}
+
+static int read_whole(struct blob *b, char *buf, size_t len, uint64_t off)
+{
+    int r = read_exactly(b, buf, len, off);
+
+    return r ? r : verify(b, buf, len, off);
+}
+
+/* The bytes from `off` that one call takes: a part of a block, or as many whole ones as fit. */
+static size_t next_piece(uint64_t length, uint64_t off, size_t len, bool *ret_whole)
+{
+    size_t within = (size_t)(off % SUMS_BLOCK);
+    size_t block = block_len(length, off - within);
+
+    *ret_whole = within == 0 && len >= block;
+    if (!*ret_whole)
+        return len < block - within ? len : block - within;
+    return off + len == length ? len : len - len % SUMS_BLOCK;
+}
+
+ssize_t blob_read(struct blob *b, void *buf, size_t len, uint64_t off)
+{
+    uint64_t length = b->length;
+
+    if (off >= length)
+        return 0;
+    if (len > length - off)
+        len = (size_t)(length - off);
+    for (size_t done = 0, n; done < len; done += n) {
+        bool whole;
+
+        n = next_piece(length, off + done, len - done, &whole);
+        char *to = (char *)buf + done;
+        int r = whole ? read_whole(b, to, n, off + done) : read_part(b, length, to, n, off + done);
+
+        if (r)
+            return r;
+    }
+    return (ssize_t)len;
+}
+
+/* ---- sealing ---- */
+
+static int refresh_and_sync(struct blob *b)
+{
+    if (b->sync_error)
+        return b->sync_error;
+    {
+        WRITE_GUARD(&b->lock);
+        int r = sums_refresh(&b->sums, b->file);
+
+        if (r)
+            return r;
+    }
+    b->sync_error = disk_sync(b->file);
+    return b->sync_error;
+}
+
+int blob_sync_slot(struct blob *b)
+{
+    char name[DISK_NAME_MAX + 1];
+
+    if (b->sealed || b->sums_match)
+        return 0;
+    int r = refresh_and_sync(b);
+
+    if (r)
+        return r;
+    blob_slot_name(b->number, name);
+    b->sums_on_disk = true; /* even a failed store may leave one */
+    r = sums_store(&b->sums, b->disk, name);
+    b->sums_match = r == 0;
+    return r;
+}
+
+int blob_hash(struct blob *b, const struct id_key *key, struct id *ret_id)
+{
+    CLEANUP_FREE char *buf = malloc(READ_SIZE);
+    struct id_stream *s;
+
+    if (!buf)
+        return -ENOMEM;
+    int r = id_stream_create(key, &s);
+
+    if (r)
+        return r;
+    for (uint64_t off = 0; r == 0 && off < b->length; off += READ_SIZE) {
+        ssize_t n = blob_read(b, buf, READ_SIZE, off);
+
+        r = n < 0 ? (int)n : id_stream_add(s, buf, (size_t)n);
+        if (r == 0)
+            r = note_write(b, buf, (size_t)n, off);
+    }
+    if (r == 0)
+        id_stream_end(s, ret_id);
+    id_stream_destroy(s);
+    return r;
+}
+
+static int read_or_blame(struct blob *b, char *buf, uint64_t off, struct blob **ret_bad)
+{
+    ssize_t n = blob_read(b, buf, READ_SIZE, off);
+
+    if (n == -EUCLEAN)
+        *ret_bad = b;
+    return n < 0 ? (int)n : 0;
+}
+
+int blob_compare(struct blob *a, struct blob *b, struct blob **ret_bad)
+{
+    uint64_t length = a->length;
+    CLEANUP_FREE char *buf = NULL;
+
+    if (length != b->length)
+        return 0;
+    buf = malloc((size_t)2 * READ_SIZE);
+    if (!buf)
+        return -ENOMEM;
+    for (uint64_t off = 0; off < length; off += READ_SIZE) {
+        size_t n = length - off < READ_SIZE ? (size_t)(length - off) : READ_SIZE;
+        int r = read_or_blame(a, buf, off, ret_bad);
+
+        if (r == 0)
+            r = read_or_blame(b, buf + READ_SIZE, off, ret_bad);
+        if (r)
+            return r;
+        if (memcmp(buf, buf + READ_SIZE, n) != 0)
+            return 0;
+    }
+    return 1;
+}
+
+/* A name that is there already was linked before a crash and never committed. */
+static int link_anew(struct disk *disk, const char *from, const char *to)
+{
+    int r = disk_link(disk, from, to);
+
+    if (r != -EEXIST)
+        return r;
+    r = unlink_both(disk, to);
+    return r ? r : disk_link(disk, from, to);
+}
+
+int blob_link_object(struct blob *b, const struct id *id)
+{
+    char slot[DISK_NAME_MAX + 1], object[DISK_NAME_MAX + 1], dir[sizeof "objects/ab"];
+
+    if (b->sealed)
+        return -EINVAL;
+    int r = refresh_and_sync(b);
+
+    if (r)
+        return r;
+    blob_slot_name(b->number, slot);
+    blob_object_name(id, b->number, object);
+    r = link_anew(b->disk, slot, object);
+    if (r)
+        return r;
+    r = sums_store(&b->sums, b->disk, object);
+    if (r)
+        return r;
+    snprintf(dir, sizeof dir, "%.10s", object);
+    r = disk_sync_dir(b->disk, dir);
+    if (r == 0)
+        b->sealed = true;
+    return r;
+}

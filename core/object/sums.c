@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * sums: an array of block checksums that follows the writes.
+ *
+ * A block written whole is summed from the data at hand; one written in part only becomes stale,
+ * and is read and summed once, when the sums are wanted, however often it changed before.
+ *
+ *     file: magic u64 | version u32 | block size u32 | length u64 | count u64
+ *           | count × sum u64 | checksum u64 of all before                    (little-endian)
+ */
+#include "sums.h"
+
+#include "bytes.h"
+#include "id.h"
+#include "io.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SUMS_MAGIC UINT64_C(0x534d5553594c4154) /* "TALYSUMS" */
+#define SUMS_VERSION 1
+#define SUMS_HEAD 32
+#define SUMS_TAIL 8
+/* 16 TiB: bounds the array (1 GiB of sums) and what a damaged file can make us allocate. */
+#define SUMS_LENGTH_MAX (UINT64_C(1) << 44)
+
+static size_t blocks_of(uint64_t length)
+{
+    return (size_t)((length + SUMS_BLOCK - 1) / SUMS_BLOCK);
+}
+
+/* Bytes of block `index`: SUMS_BLOCK except for the last. */
+static size_t block_len(const struct sums *s, size_t index)
+{
+    uint64_t left = s->length - (uint64_t)index * SUMS_BLOCK;
+
+    return left < SUMS_BLOCK ? (size_t)left : SUMS_BLOCK;
+}
+
+void sums_release(struct sums *s)
+{
+    free(s->block);
+    free(s->stale);
+    *s = (struct sums)SUMS_INIT;
+}
+
+static int reserve(struct sums *s, size_t count)
+{
+    if (count <= s->room)
+        return 0;
+    size_t room = s->room * 2 > count ? s->room * 2 : count;
+    uint64_t *block = realloc(s->block, room * sizeof *block);
+
+    if (!block)
+        return -ENOMEM;
+    s->block = block;
+    uint8_t *stale = realloc(s->stale, room);
+
+    if (!stale)
+        return -ENOMEM;
+    s->stale = stale;
+    s->room = room;
+    return 0;
+}
+
+int sums_note_truncate(struct sums *s, uint64_t length)
+{
+    if (length > SUMS_LENGTH_MAX)
+        return -EFBIG;
+    if (length == s->length)
+        return 0;
+    size_t count = blocks_of(length);
+    int r = reserve(s, count);
+
+    if (r)
+        return r;
+    /* The block at the smaller end changed its length; all after it are new. */
+    uint64_t kept = length < s->length ? length : s->length;
+
+    for (size_t i = (size_t)(kept / SUMS_BLOCK); i < count; i++)
+        s->stale[i] = 1;
+    s->count = count;
+    s->length = length;
+    return 0;
+}
+
+int sums_note_write(struct sums *s, const void *data, size_t len, uint64_t off)
+{
+    if (off > SUMS_LENGTH_MAX || len > SUMS_LENGTH_MAX - off)
+        return -EFBIG;
+    if (len == 0)
+        return 0;
+    uint64_t end = off + len;
+
+    if (end > s->length) {
+        int r = sums_note_truncate(s, end);
+
+        if (r)
+            return r;
+    }
+    for (size_t i = (size_t)(off / SUMS_BLOCK); i < blocks_of(end); i++) {
+        uint64_t start = (uint64_t)i * SUMS_BLOCK;
+        size_t n = block_len(s, i);
+
+        s->stale[i] = start < off || start + n > end;
+        if (!s->stale[i])
+            s->block[i] = id_checksum((const char *)data + (start - off), n, i);
+    }
+    return 0;
+}
+
+int sums_refresh(struct sums *s, struct disk_file *data)
+{
+    CLEANUP_FREE void *buf = NULL;
+
+    for (size_t i = 0; i < s->count; i++) {
+        if (!s->stale[i])
+            continue;
+        if (!buf && !(buf = malloc(SUMS_BLOCK)))
+            return -ENOMEM;
+        size_t len = block_len(s, i);
+        ssize_t n = disk_pread(data, buf, len, (uint64_t)i * SUMS_BLOCK);
+
+        if (n < 0)
+            return (int)n;
+        if ((size_t)n != len)
+            return -EUCLEAN;
+        s->block[i] = id_checksum(buf, len, i);
+        s->stale[i] = 0;
+    }
+    return 0;
+}
+
+int sums_verify(const struct sums *s, size_t index, const void *data, size_t len)
+{
+    if (index >= s->count || len != block_len(s, index))
+        return -EUCLEAN;
+    return id_checksum(data, len, index) == s->block[index] ? 0 : -EUCLEAN;
+}
+
+static int sums_name(const char *name, char out[DISK_NAME_MAX + 1])
+{
+    int n = snprintf(out, DISK_NAME_MAX + 1, "%s.sums", name);
+
+    return n < 0 || n > DISK_NAME_MAX ? -ENAMETOOLONG : 0;
+}
+
+static uint8_t *encode(const struct sums *s, size_t *ret_len)
+{
+    size_t body = SUMS_HEAD + s->count * 8;
+    uint8_t *p = malloc(body + SUMS_TAIL);
+
+    if (!p)
+        return NULL;
+    put_le64(p, SUMS_MAGIC);
+    put_le32(p + 8, SUMS_VERSION);
+    put_le32(p + 12, SUMS_BLOCK);
+    put_le64(p + 16, s->length);
+    put_le64(p + 24, s->count);
+    for (size_t i = 0; i < s->count; i++)
+        put_le64(p + SUMS_HEAD + i * 8, s->block[i]);
+    put_le64(p + body, id_checksum(p, body, 0));
+    *ret_len = body + SUMS_TAIL;
+    return p;
+}
+
+static int write_file(struct disk *disk, const char *name, const void *bytes, size_t len)
+{
+    struct disk_file *f;
+    int r = disk_open(disk, name, DISK_WRITE | DISK_CREATE, &f);
+
+    if (r)
+        return r;
+    r = disk_pwrite(f, bytes, len, 0);
+    if (r == 0)
+        r = disk_sync(f);
+    disk_file_close(f);
+    if (r)
+        (void)disk_unlink(disk, name); /* half a file helps nobody */
+    return r;
+}
+
+int sums_store(const struct sums *s, struct disk *disk, const char *name)
+{
+    char file[DISK_NAME_MAX + 1];
+    size_t len;
+    int r = sums_name(name, file);
+
+    if (r)
+        return r;
+    for (size_t i = 0; i < s->count; i++)
+        if (s->stale[i])
+            return -EINVAL;
+    CLEANUP_FREE uint8_t *bytes = encode(s, &len);
+
+    if (!bytes)
+        return -ENOMEM;
+    r = disk_unlink(disk, file);
+    if (r && r != -ENOENT)
+        return r;
+    return write_file(disk, file, bytes, len);
+}
+
+/* Every field is checked before it is believed. */
+static int decode(const uint8_t *p, size_t len, struct sums *ret)
+{
+    struct sums s = SUMS_INIT;
+    size_t body = len - SUMS_TAIL;
+
+    if (get_le64(p + body) != id_checksum(p, body, 0))
+        return -EUCLEAN;
+    if (get_le64(p) != SUMS_MAGIC || get_le32(p + 8) != SUMS_VERSION ||
+        get_le32(p + 12) != SUMS_BLOCK)
+        return -EUCLEAN;
+    uint64_t length = get_le64(p + 16), count = get_le64(p + 24);
+
+    if (length > SUMS_LENGTH_MAX || count != blocks_of(length) || body != SUMS_HEAD + count * 8)
+        return -EUCLEAN;
+    int r = sums_note_truncate(&s, length);
+
+    if (r) {
+        sums_release(&s);
+        return r;
+    }
+    for (size_t i = 0; i < s.count; i++) {
+        s.block[i] = get_le64(p + SUMS_HEAD + i * 8);
+        s.stale[i] = 0;
+    }
+    *ret = s;
+    return 0;
+}
+
+static int read_file(struct disk_file *f, uint8_t **ret_bytes, size_t *ret_len)
+{
+    struct disk_stat st;
+    int r = disk_fstat(f, &st);
+
+    if (r)
+        return r;
+    if (st.size < SUMS_HEAD + SUMS_TAIL ||
+        st.size > SUMS_HEAD + SUMS_TAIL + SUMS_LENGTH_MAX / SUMS_BLOCK * 8)
+        return -EUCLEAN;
+    uint8_t *bytes = malloc(st.size);
+
+    if (!bytes)
+        return -ENOMEM;
+    ssize_t n = disk_pread(f, bytes, st.size, 0);
+
+    if (n < 0 || (uint64_t)n != st.size) {
+        free(bytes);
+        return n < 0 ? (int)n : -EUCLEAN;
+    }
+    *ret_bytes = bytes;
+    *ret_len = st.size;
+    return 0;
+}
+
+int sums_load(struct disk *disk, const char *name, struct sums *ret)
+{
+    char file[DISK_NAME_MAX + 1];
+    CLEANUP_FREE uint8_t *bytes = NULL;
+    struct disk_file *f;
+    size_t len = 0;
+    int r = sums_name(name, file);
+
+    if (r)
+        return r;
+    r = disk_open(disk, file, DISK_READ, &f);
+    if (r)
+        return r;
+    r = read_file(f, &bytes, &len);
+    disk_file_close(f);
+    return r ? r : decode(bytes, len, ret);
+}
