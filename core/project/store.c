@@ -1,0 +1,365 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * store: see the header. The lock is taken before anything is read or made and given up last. The
+ * identity file is written last, when all the rest is durable: a directory without it is no store,
+ * whatever an interrupted `init` left in it.
+ */
+#include "store.h"
+#include "io.h"
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define IDENTITY_FILE "tally-store"
+#define IDENTITY_START "tallyfs store "
+#define IDENTITY_TEXT IDENTITY_START "1\n"
+#define LOCK_FILE "lock"
+#define LOCK_TEXT_MAX 4500 /* a path and a few words */
+#define REMOVE_DEPTH 3     /* store / objects / ab */
+
+__attribute__((format(printf, 3, 4))) static int fail(int err, char why[STORE_WHY], const char *fmt,
+                                                      ...)
+{
+    va_list args;
+
+    va_start(args, fmt);
+    (void)vsnprintf(why, STORE_WHY, fmt, args);
+    va_end(args);
+    return err;
+}
+
+static int open_directory(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    return fd < 0 ? -errno : fd;
+}
+
+/* ---- what tells a store from any directory ---- */
+
+/* 0 it is a store we know, -EPROTO one of a newer version, -ENOENT none. */
+static int check_identity(int dirfd)
+{
+    CLEANUP_FREE char *text = NULL;
+    size_t len;
+    int err = io_read_file(dirfd, IDENTITY_FILE, 256, &text, &len);
+
+    if (err == -EFBIG)
+        return -ENOENT;
+    if (err < 0)
+        return err;
+    if (strncmp(text, IDENTITY_START, strlen(IDENTITY_START)) != 0)
+        return -ENOENT;
+    return strcmp(text, IDENTITY_TEXT) == 0 ? 0 : -EPROTO;
+}
+
+bool store_exists(const char *path)
+{
+    CLEANUP_CLOSE int fd = open_directory(path);
+    int err = fd < 0 ? fd : check_identity(fd);
+
+    return err == 0 || err == -EPROTO;
+}
+
+/* ---- the lock ---- */
+
+/* The owner's line "pid=… what=… at=…" in words. */
+static int explain_busy(int lockfd, const char *path, char why[STORE_WHY])
+{
+    char text[LOCK_TEXT_MAX + 1], what[32];
+    ssize_t n = io_pread(lockfd, text, LOCK_TEXT_MAX, 0);
+    int pid;
+
+    text[n > 0 ? n : 0] = 0;
+    text[strcspn(text, "\n")] = 0;
+    if (sscanf(text, "pid=%d what=%31s", &pid, what) != 2)
+        return fail(-EBUSY, why, "the store %s is in use by another process", path);
+    const char *at = strstr(text, " at=");
+    at = at ? at + 4 : "";
+    if (strcmp(what, "mount") == 0)
+        return fail(-EBUSY, why,
+                    "the store %s is in use: mounted at %s by process %d; unmount it first (tally "
+                    "umount %s)",
+                    path, at, pid, at);
+    return fail(-EBUSY, why,
+                "the store %s is in use: process %d runs `tally %s` on it; wait until it has ended",
+                path, pid, what);
+}
+
+/* Who cannot write here can still exclude others: flock needs no write access. */
+static int open_lock_file(int dirfd, unsigned flags)
+{
+    int fd = openat(dirfd, LOCK_FILE, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+    if (fd < 0 && flags & STORE_READONLY && (errno == EACCES || errno == EROFS || errno == EPERM))
+        fd = openat(dirfd, LOCK_FILE, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    return fd < 0 ? -errno : fd;
+}
+
+/* Only for others' messages: a failure to write it harms nobody. */
+static void sign_lock(int lockfd, const char *what, const char *at)
+{
+    char text[LOCK_TEXT_MAX];
+    int n = snprintf(text, sizeof text, "pid=%d what=%s at=%s", (int)getpid(), what, at);
+
+    n = n < 0 ? 0 : n < (int)sizeof text - 1 ? n : (int)sizeof text - 2;
+    for (int i = 0; i < n; i++)
+        text[i] = (unsigned char)text[i] < ' ' ? '?' : text[i];
+    text[n++] = '\n';
+    if (ftruncate(lockfd, 0) == 0)
+        (void)io_pwrite(lockfd, text, (size_t)n, 0);
+}
+
+static int take_lock(int dirfd, const char *path, unsigned flags, const char *what, const char *at,
+                     char why[STORE_WHY])
+{
+    int fd = open_lock_file(dirfd, flags);
+
+    if (fd < 0)
+        return fail(fd, why, "cannot open %s/" LOCK_FILE ": %s", path, strerror(-fd));
+    if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+        int err = errno == EWOULDBLOCK
+                      ? explain_busy(fd, path, why)
+                      : fail(-errno, why, "cannot lock %s: %s", path, strerror(errno));
+        close(fd);
+        return err;
+    }
+    sign_lock(fd, what, at);
+    return fd;
+}
+
+static void drop_lock(int lockfd)
+{
+    if (lockfd < 0)
+        return;
+    (void)!ftruncate(lockfd, 0); /* else the next owner overwrites it */
+    close(lockfd);
+}
+
+/* ---- opening ---- */
+
+static int open_parts(struct store *s, const char *path, unsigned flags, char why[STORE_WHY])
+{
+    char self[64];
+    bool readonly = flags & STORE_READONLY;
+    int err = kv_open_lmdb(s->dirfd, "kv", project_tables, project_table_count,
+                           readonly ? KV_READONLY : 0, &s->kv);
+
+    if (err < 0)
+        return fail(err, why, "cannot open %s/kv: %s", path,
+                    err == -ENOENT ? "it is missing" : strerror(-err));
+    /* The directory that was locked, whatever its path means by now. */
+    snprintf(self, sizeof self, "/proc/self/fd/%d", s->dirfd);
+    err = disk_open_dir(self, readonly, &s->disk);
+    return err < 0 ? fail(err, why, "cannot open %s: %s", path, strerror(-err)) : 0;
+}
+
+int store_open(const char *path, unsigned flags, const char *purpose, const char *at,
+               struct store *ret, char why[STORE_WHY])
+{
+    struct store s = {.dirfd = open_directory(path), .lockfd = -1};
+    int err;
+
+    if (s.dirfd < 0)
+        return fail(s.dirfd, why, "cannot open the store %s: %s", path, strerror(-s.dirfd));
+    err = check_identity(s.dirfd);
+    if (err == -ENOENT)
+        err = fail(err, why, "%s is not a store; `tally init %s` makes one", path, path);
+    else if (err == -EPROTO)
+        err = fail(err, why, "the store %s was written by a newer version of tally", path);
+    else if (err < 0)
+        err = fail(err, why, "cannot read %s/" IDENTITY_FILE ": %s", path, strerror(-err));
+    if (err == 0)
+        s.lockfd = take_lock(s.dirfd, path, flags, purpose, at, why);
+    if (err == 0)
+        err = s.lockfd < 0 ? s.lockfd : open_parts(&s, path, flags, why);
+    if (err < 0) {
+        store_close(&s);
+        return err;
+    }
+    *ret = s;
+    return 0;
+}
+
+void store_close(struct store *s)
+{
+    disk_close(s->disk);
+    kv_close(s->kv);
+    drop_lock(s->lockfd);
+    if (s->dirfd >= 0)
+        close(s->dirfd);
+    *s = (struct store){.dirfd = -1, .lockfd = -1};
+}
+
+/* ---- making ---- */
+
+/* The same rule as for `--label`; an empty one is no label. */
+static bool label_ok(const char *label)
+{
+    size_t len = strlen(label);
+    const char *slash = strchr(label, '/');
+
+    if (len == 0)
+        return true;
+    if (len > PROJECT_LABEL_MAX || !slash || slash == label || !slash[1] || strchr(slash + 1, '/'))
+        return false;
+    for (size_t i = 0; i < len; i++)
+        if ((unsigned char)label[i] <= ' ' || label[i] == 0x7f)
+            return false;
+    return true;
+}
+
+static bool is_dots(const char *name)
+{
+    return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
+}
+
+static DIR *open_names(int dirfd, const char *name)
+{
+    int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+
+    if (!dir && fd >= 0)
+        close(fd);
+    return dir;
+}
+
+/* Nothing but our lock file and what a fresh filesystem has? 1, 0 or -errno. */
+static int is_empty(int dirfd)
+{
+    DIR *dir = open_names(dirfd, ".");
+    struct dirent *e;
+    bool empty = true;
+
+    if (!dir)
+        return -errno;
+    while (empty && (e = readdir(dir)))
+        empty = is_dots(e->d_name) || strcmp(e->d_name, LOCK_FILE) == 0 ||
+                strcmp(e->d_name, "lost+found") == 0;
+    closedir(dir);
+    return empty;
+}
+
+/* Remove a file, or a directory of at most `depth` levels with all in it. Best effort. */
+static void remove_tree(int at, const char *name, unsigned depth)
+{
+    DIR *dir;
+    struct dirent *e;
+
+    if (unlinkat(at, name, 0) == 0 || errno == ENOENT || depth == 0)
+        return;
+    dir = open_names(at, name);
+    while (dir && (e = readdir(dir)))
+        if (!is_dots(e->d_name))
+            remove_tree(dirfd(dir), e->d_name, depth - 1);
+    if (dir)
+        closedir(dir);
+    (void)unlinkat(at, name, AT_REMOVEDIR);
+}
+
+static void remove_made(int fd)
+{
+    static const char *const made[] = {"kv", "packs", "slots", "objects"};
+
+    for (size_t i = 0; i < sizeof made / sizeof *made; i++)
+        remove_tree(fd, made[i], REMOVE_DEPTH);
+}
+
+/* Everything but the identity file. */
+static int fill(int dirfd, const char *label)
+{
+    char self[64];
+    struct disk *disk = NULL;
+    struct kv *kv = NULL;
+    int err = kv_open_lmdb(dirfd, "kv", project_tables, project_table_count, KV_CREATE, &kv);
+
+    snprintf(self, sizeof self, "/proc/self/fd/%d", dirfd);
+    if (err == 0)
+        err = disk_open_dir(self, false, &disk);
+    if (err == 0)
+        err = project_format(disk, kv, clock_real(), label, getuid(), getgid());
+    disk_close(disk);
+    kv_close(kv);
+    return err;
+}
+
+/* A parent that we may not read is synced by whoever may; the store itself is durable. */
+static int sync_parent(int dirfd)
+{
+    int err = io_sync_dir(dirfd, "..");
+
+    return err == -EACCES ? 0 : err;
+}
+
+/* In a directory that is there and locked. */
+static int init_locked(int dirfd, const char *path, const char *label, char why[STORE_WHY])
+{
+    int err = check_identity(dirfd), empty;
+
+    if (err == 0 || err == -EPROTO)
+        return fail(-EEXIST, why, "%s is a store already", path);
+    empty = is_empty(dirfd);
+    if (empty == 0)
+        return fail(-ENOTEMPTY, why, "%s is not empty and no store; give an empty directory", path);
+    err = empty < 0 ? empty : fill(dirfd, label);
+    if (err == 0)
+        err = io_write_file(dirfd, IDENTITY_FILE, IDENTITY_TEXT, strlen(IDENTITY_TEXT), 0644);
+    if (err == 0)
+        err = sync_parent(dirfd);
+    if (err == 0)
+        return 0;
+    (void)unlinkat(dirfd, IDENTITY_FILE, 0);
+    if (empty > 0)
+        remove_made(dirfd);
+    return fail(err, why, "cannot make the store %s: %s", path, strerror(-err));
+}
+
+static int init_in(int dirfd, const char *path, const char *label, char why[STORE_WHY])
+{
+    struct stat st;
+    bool had_lock = fstatat(dirfd, LOCK_FILE, &st, AT_SYMLINK_NOFOLLOW) == 0;
+    int err, lockfd;
+
+    /* Told before a lock file is put into a directory that is somebody else's. */
+    err = check_identity(dirfd);
+    if (err == -ENOENT && is_empty(dirfd) == 0)
+        return fail(-ENOTEMPTY, why, "%s is not empty and no store; give an empty directory", path);
+    if (err == 0 || err == -EPROTO)
+        return fail(-EEXIST, why, "%s is a store already", path);
+    lockfd = take_lock(dirfd, path, 0, "init", path, why);
+    if (lockfd < 0)
+        return lockfd;
+    err = init_locked(dirfd, path, label, why);
+    if (err < 0 && err != -EEXIST && !had_lock)
+        (void)unlinkat(dirfd, LOCK_FILE, 0);
+    drop_lock(lockfd);
+    return err;
+}
+
+int store_init(const char *path, const char *label, char why[STORE_WHY])
+{
+    bool made;
+    int err;
+
+    if (!label_ok(label))
+        return fail(-EINVAL, why, "a label is ORG/PROJECT, at most %d bytes; not '%.200s'",
+                    PROJECT_LABEL_MAX, label);
+    made = mkdir(path, 0700) == 0;
+    if (!made && errno != EEXIST)
+        return fail(-errno, why, "cannot make the directory %s: %s", path, strerror(errno));
+    {
+        CLEANUP_CLOSE int dirfd = open_directory(path);
+        err = dirfd < 0 ? fail(dirfd, why, "cannot open %s: %s", path, strerror(-dirfd))
+                        : init_in(dirfd, path, label, why);
+    }
+    if (err < 0 && made)
+        (void)rmdir(path);
+    return err;
+}
