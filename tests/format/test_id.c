@@ -190,8 +190,7 @@ Test(id, bad_hex_is_refused_and_changes_nothing)
         "0123456789abcdef00000000000000fg",
         " 123456789abcdef00000000000000fe",
         "0x23456789abcdef00000000000000fe",
-        "0123456789abcdef0000000000000\xc3\xa4"
-        "0",
+        "0123456789abcdef00000000000000\xc3\xa4",
     };
     struct id id = {{7}};
 
