@@ -81,9 +81,11 @@ void mutex_lock(struct mutex *m)
 
 void mutex_unlock(struct mutex *m)
 {
+    const char *name = m->name; /* the next holder may free the lock at once */
+
     mutex_held(m);
     store(&m->owner, 0);
-    must(pthread_mutex_unlock(&m->m), m->name, "cannot be released");
+    must(pthread_mutex_unlock(&m->m), name, "cannot be released");
 }
 
 void mutex_held(const struct mutex *m)
@@ -132,16 +134,20 @@ void rwlock_wrlock(struct rwlock *l)
 
 void rwlock_rdunlock(struct rwlock *l)
 {
+    const char *name = l->name;
+
     if (atomic_fetch_sub_explicit(&l->readers, 1, memory_order_relaxed) <= 0)
-        die(l->name, "read side not held");
-    must(pthread_rwlock_unlock(&l->l), l->name, "cannot be released");
+        die(name, "read side not held");
+    must(pthread_rwlock_unlock(&l->l), name, "cannot be released");
 }
 
 void rwlock_wrunlock(struct rwlock *l)
 {
+    const char *name = l->name;
+
     rwlock_held_write(l);
     store(&l->writer, 0);
-    must(pthread_rwlock_unlock(&l->l), l->name, "cannot be released");
+    must(pthread_rwlock_unlock(&l->l), name, "cannot be released");
 }
 
 void rwlock_held_write(const struct rwlock *l)

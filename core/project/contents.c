@@ -1,0 +1,366 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * contents: bytes that are not sealed yet, by object number: a buffer of up to `pack_limit` bytes,
+ * above that a slot.
+ *
+ *            content_write beyond pack_limit
+ *   buffer ──────────────────────────────────> slot
+ *      └────────────── sealed ───────────────────┘   (seal.c; then the content leaves the table)
+ *
+ * A content's bytes change only between content_begin and content_end, and content_begin refuses
+ * once sealing has started: then the writer makes a new content. Whoever holds a reference may go
+ * on reading a content that has left the table: its bytes do not change any more.
+ */
+#include "project_impl.h"
+#include <errno.h>
+#include <stdlib.h>
+
+static struct content **bucket(struct project *p, uint64_t number)
+{
+    return &p->contents.bucket[number % CONTENT_BUCKETS];
+}
+
+static struct content *find(struct project *p, uint64_t number)
+{
+    struct content *c = *bucket(p, number);
+
+    mutex_held(&p->contents.lock);
+    while (c && c->number != number)
+        c = c->next;
+    return c;
+}
+
+struct content *content_find(struct project *p, uint64_t number)
+{
+    MUTEX_GUARD(&p->contents.lock);
+    struct content *c = find(p, number);
+
+    if (c)
+        atomic_fetch_add(&c->refs, 1);
+    return c;
+}
+
+void content_unref(struct content *c)
+{
+    if (!c || atomic_fetch_sub(&c->refs, 1) > 1)
+        return;
+    blob_unref(c->blob);
+    free(c->data);
+    mutex_destroy(&c->io);
+    free(c);
+}
+
+static void enlist(struct project *p, struct content *c)
+{
+    MUTEX_GUARD(&p->contents.lock);
+    struct content **b = bucket(p, c->number);
+
+    c->next = *b;
+    *b = c;
+    c->listed = true;
+    atomic_fetch_add(&c->refs, 1); /* the table's */
+    p->contents.count++;
+}
+
+void content_unlist(struct project *p, struct content *c)
+{
+    {
+        MUTEX_GUARD(&p->contents.lock);
+        struct content **b = bucket(p, c->number);
+        if (!c->listed)
+            return;
+        while (*b != c)
+            b = &(*b)->next;
+        *b = c->next;
+        c->listed = false;
+        p->contents.count--;
+        atomic_fetch_sub(&p->contents.buffered, c->room);
+    }
+    content_unref(c);
+}
+
+static struct content *create(uint64_t number, uint64_t owner, uint64_t owner_off)
+{
+    struct content *c = calloc(1, sizeof *c);
+
+    if (!c)
+        return NULL;
+    c->number = number;
+    c->owner = owner;
+    c->owner_off = owner_off;
+    atomic_init(&c->refs, 1);
+    mutex_init(&c->io, "content");
+    return c;
+}
+
+int content_new(struct project *p, uint64_t owner, uint64_t owner_off, struct content **ret_c)
+{
+    uint64_t number;
+    struct content *c;
+    int err = refs_new(p->refs, &number);
+
+    if (err < 0)
+        return err;
+    c = create(number, owner, owner_off);
+    if (!c) {
+        refs_cancel(p->refs, number);
+        return -ENOMEM;
+    }
+    c->changed = ticks(p);
+    enlist(p, c);
+    *ret_c = c;
+    return 0;
+}
+
+void content_cancel(struct project *p, struct content *c)
+{
+    content_unlist(p, c);
+    if (c->blob)
+        (void)blob_unlink_slot(p->config.disk, c->number);
+    refs_cancel(p->refs, c->number);
+    content_unref(c);
+}
+
+void content_forget(struct project *p, uint64_t number)
+{
+    struct content *c = content_find(p, number);
+
+    if (!c)
+        return;
+    content_unlist(p, c);
+    content_unref(c);
+}
+
+bool content_begin(struct project *p, struct content *c)
+{
+    MUTEX_GUARD(&p->contents.lock);
+
+    if (c->sealing || !c->listed)
+        return false;
+    c->changing++;
+    return true;
+}
+
+void content_end(struct project *p, struct content *c)
+{
+    MUTEX_GUARD(&p->contents.lock);
+    c->changing--;
+    c->slot_dirty = c->blob != NULL;
+    c->changed = ticks(p);
+}
+
+/* ---- changing; between begin and end, c->io held ---- */
+
+/* Room for `need` bytes in the buffer. New room is zeros. */
+static int grow(struct project *p, struct content *c, size_t need)
+{
+    size_t room = c->room ? c->room : 256;
+    uint8_t *data;
+
+    while (room < need)
+        room *= 2;
+    if (room == c->room)
+        return 0;
+    data = realloc(c->data, room);
+    if (!data)
+        return -ENOMEM;
+    memset(data + c->room, 0, room - c->room);
+    atomic_fetch_add(&p->contents.buffered, room - c->room);
+    c->data = data;
+    c->room = room;
+    return 0;
+}
+
+/* From the buffer to a slot. The entry says SLOT from here on, so that the slot is deleted with
+ * the number, whenever that is. */
+static int spill(struct project *p, struct content *c)
+{
+    struct blob *b;
+    int err = blob_create_slot(p->config.disk, c->number, &b);
+
+    if (err < 0)
+        return err;
+    if (c->len)
+        err = blob_write(b, c->data, c->len, 0);
+    if (err == 0)
+        err = refs_set_slot(p->refs, c->number, c->len);
+    if (err < 0) {
+        blob_unref(b);
+        (void)blob_unlink_slot(p->config.disk, c->number);
+        return err;
+    }
+    c->blob = b;
+    atomic_fetch_sub(&p->contents.buffered, c->room);
+    free(c->data);
+    c->data = NULL;
+    c->len = c->room = 0;
+    return 0;
+}
+
+static size_t buffer_limit(struct project *p)
+{
+    int64_t limit = settings_get(&p->settings, SET_PACK_LIMIT);
+    return limit < CONTENT_BUFFER_MAX ? (size_t)limit : CONTENT_BUFFER_MAX;
+}
+
+int content_write(struct project *p, struct content *c, const void *buf, size_t len, uint64_t off)
+{
+    int err = 0;
+    MUTEX_GUARD(&c->io);
+
+    if (!c->blob && off + len > buffer_limit(p))
+        err = spill(p, c);
+    if (err < 0)
+        return err;
+    if (c->blob)
+        return blob_write(c->blob, buf, len, off);
+    err = grow(p, c, off + len);
+    if (err < 0)
+        return err;
+    if (off > c->len)
+        memset(c->data + c->len, 0, off - c->len);
+    memcpy(c->data + off, buf, len);
+    if (off + len > c->len)
+        c->len = off + len;
+    return 0;
+}
+
+int content_truncate(struct project *p, struct content *c, uint64_t len)
+{
+    int err = 0;
+    MUTEX_GUARD(&c->io);
+
+    if (!c->blob && len > buffer_limit(p))
+        err = spill(p, c);
+    if (err < 0)
+        return err;
+    if (c->blob)
+        return blob_truncate(c->blob, len);
+    err = grow(p, c, len);
+    if (err < 0)
+        return err;
+    if (len < c->len)
+        memset(c->data + len, 0, c->len - len);
+    c->len = len;
+    return 0;
+}
+
+uint64_t content_length(struct content *c)
+{
+    MUTEX_GUARD(&c->io);
+    return c->blob ? blob_length(c->blob) : c->len;
+}
+
+/* ---- reading ---- */
+
+static ssize_t read_unsealed(struct content *c, void *buf, size_t len, uint64_t off)
+{
+    struct blob *b;
+    ssize_t n;
+
+    {
+        MUTEX_GUARD(&c->io);
+        if (!c->blob) {
+            if (off >= c->len)
+                return 0;
+            if (len > c->len - off)
+                len = c->len - off;
+            memcpy(buf, c->data + off, len);
+            return (ssize_t)len;
+        }
+        b = blob_ref(c->blob);
+        n = blob_read(b, buf, len, off);
+    }
+    blob_unref(b);
+    return n;
+}
+
+ssize_t content_read(struct project *p, uint64_t number, void *buf, size_t len, uint64_t off)
+{
+    struct content *c = content_find(p, number);
+    struct entry e;
+    ssize_t n;
+    int err;
+
+    if (c) {
+        n = read_unsealed(c, buf, len, off);
+        content_unref(c);
+        return n;
+    }
+    err = refs_entry(p->refs, number, true, &number, &e);
+    if (err < 0)
+        return err;
+    if (!entry_is_sealed(&e)) { /* an alias of nothing, or it was just forgotten */
+        c = content_find(p, number);
+        n = c ? read_unsealed(c, buf, len, off) : e.kind == ENTRY_SLOT ? -EUCLEAN : -ENOENT;
+        content_unref(c);
+        return n;
+    }
+    return objects_read(p->objects, &e, buf, len, off);
+}
+
+/* ---- choosing, loading, releasing ---- */
+
+size_t contents_pick(struct project *p, bool (*want)(struct project *, struct content *, void *),
+                     void *ctx, struct content **out, size_t max)
+{
+    size_t n = 0;
+    MUTEX_GUARD(&p->contents.lock);
+
+    for (size_t i = 0; i < CONTENT_BUCKETS && n < max && p->contents.count; i++)
+        for (struct content *c = p->contents.bucket[i]; c && n < max; c = c->next)
+            if (want(p, c, ctx)) {
+                atomic_fetch_add(&c->refs, 1);
+                out[n++] = c;
+            }
+    return n;
+}
+
+static int load_slot(struct project *p, uint64_t number, uint64_t size)
+{
+    struct content *c = create(number, 0, CONTENT_WHOLE);
+    int err;
+
+    if (!c)
+        return -ENOMEM;
+    err = blob_open_slot(p->config.disk, number, size, &c->blob);
+    if (err == 0)
+        enlist(p, c);
+    content_unref(c);
+    return err;
+}
+
+/* A slot the commit names becomes a content again; any other was never committed, or its content
+ * was sealed: it goes. */
+static int load_or_reap(const char *name, void *ctx)
+{
+    struct project *p = ctx;
+    struct entry e;
+    uint64_t number;
+    int err;
+
+    if (blob_parse_slot(name, &number) < 0)
+        return 0;
+    err = refs_entry(p->refs, number, false, NULL, &e);
+    if (err == 0 && e.kind == ENTRY_SLOT && e.count > 0)
+        return load_slot(p, number, e.size);
+    if (err < 0 && err != -ENOENT)
+        return err;
+    if (err == 0 && e.kind == ENTRY_SLOT) /* a file was being made whole when the crash came */
+        refs_cancel(p->refs, number);
+    return blob_unlink_slot(p->config.disk, number);
+}
+
+int contents_load(struct project *p)
+{
+    return disk_list(p->config.disk, "slots", load_or_reap, p);
+}
+
+void contents_release(struct project *p)
+{
+    for (size_t i = 0; i < CONTENT_BUCKETS; i++)
+        while (p->contents.bucket[i])
+            content_unlist(p, p->contents.bucket[i]);
+    map64_release(&p->contents.sealed_slots);
+    map64_release(&p->contents.sealed_slots_frozen);
+}

@@ -1,0 +1,549 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * flush: makes what was acknowledged durable.
+ *
+ *     seal      buffers (and closed slots) become objects             writers go on
+ *     rotate    the last few buffers; every table is frozen           gate held for writing
+ *     stream    bytes of slots and packs, and their names, are synced  writers go on
+ *     finalize  one kv commit of pages, counts, entries, roots; then the dead are deleted
+ *
+ * If the commit fails, what was frozen stays so and is written again by the next flush: a frozen
+ * state is a whole one. After an error that leaves the disk's state unknown (a failed sync or
+ * commit) the store turns read-only rather than lie.
+ *
+ * Today fsync is a flush. The log will answer fsync earlier; it takes its place in front of
+ * `project_flush`, the steps here stay.
+ */
+#include "project_impl.h"
+#include "report.h"
+#include <errno.h>
+#include <stdlib.h>
+
+#define COLLECT_AT_ONCE 4096
+#define BURY_AT_ONCE 64
+#define DROP_AT_ONCE 64
+#define CHANGES_KICK 100000u /* uncommitted table changes that start a flush */
+#define CHANGES_WAIT 400000u /* at which writers wait for it */
+#define SYNC_AT_ONCE 256
+
+/* ---- the steps ---- */
+
+static bool slot_is_dirty(struct project *p, struct content *c, void *ctx)
+{
+    (void)p;
+    (void)ctx;
+    return c->blob && c->slot_dirty && !c->sealing;
+}
+
+static int sync_slot(struct project *p, struct content *c)
+{
+    int err;
+
+    {
+        MUTEX_GUARD(&p->contents.lock);
+        c->slot_dirty = false;
+    }
+    MUTEX_GUARD(&c->io);
+    err = blob_sync_slot(c->blob);
+    if (err < 0) {
+        MUTEX_GUARD(&p->contents.lock);
+        c->slot_dirty = true;
+    }
+    return err;
+}
+
+/* Each slot that is dirty now, once. */
+static int sync_slots(struct project *p)
+{
+    struct content *some[SYNC_AT_ONCE];
+    size_t n = contents_pick(p, slot_is_dirty, NULL, some, SYNC_AT_ONCE);
+    int err = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        if (err == 0)
+            err = sync_slot(p, some[i]);
+        content_unref(some[i]);
+    }
+    if (err == 0 && n)
+        err = disk_sync_dir(p->config.disk, "slots");
+    return err < 0 || n < SYNC_AT_ONCE ? err : sync_slots(p);
+}
+
+static bool is_slot(struct project *p, struct content *c, void *ctx)
+{
+    (void)p;
+    (void)ctx;
+    return c->blob != NULL;
+}
+
+/* The commit says how long each slot is. Gate held for writing. */
+static int record_slots(struct project *p)
+{
+    size_t max = p->contents.count, n;
+    struct content **all = calloc(max ? max : 1, sizeof(struct content *));
+    int err = all ? 0 : -ENOMEM;
+
+    if (err < 0)
+        return err;
+    n = contents_pick(p, is_slot, NULL, all, max);
+    for (size_t i = 0; i < n; i++) {
+        int r = refs_set_slot(p->refs, all[i]->number, content_length(all[i]));
+        if (r < 0 && r != -ENOENT && r != -EINVAL) /* collected or sealed just now */
+            err = r;
+        content_unref(all[i]);
+    }
+    free(all);
+    return err;
+}
+
+static void forget(uint64_t number, const struct entry *e, void *ctx)
+{
+    (void)e;
+    content_forget(ctx, number);
+}
+
+static int collect(struct project *p)
+{
+    int n;
+
+    do {
+        READ_GUARD(&p->gate);
+        n = refs_collect(p->refs, COLLECT_AT_ONCE, forget, p);
+    } while (n == COLLECT_AT_ONCE);
+    return n < 0 ? n : 0;
+}
+
+static void turn_readonly(struct project *p, const char *what, int err)
+{
+    atomic_store(&p->readonly, true);
+    report(REPORT_ALARM, "%s failed (%s): the store is read-only now", what, strerror(-err));
+}
+
+static int freeze(struct project *p)
+{
+    struct flusher *f = &p->flush;
+    int err = seal_rest(p);
+
+    if (err == 0)
+        err = record_slots(p);
+    if (err == 0)
+        err = state_freeze(p);
+    if (err == 0)
+        err = ns_table_freeze(p, &f->ns_records);
+    if (err < 0)
+        return err;
+    /* From here on only a lack of memory can fail, and half a freeze cannot be taken back. */
+    err = drops_freeze(p->drops);
+    if (err == 0)
+        err = refs_freeze(p->refs);
+    if (err == 0)
+        err = packs_freeze(p->packs);
+    if (err == 0)
+        err = pages_freeze(p->pages);
+    if (err < 0) {
+        turn_readonly(p, "preparing a commit", err);
+        return err;
+    }
+    f->frozen = true;
+    f->frozen_seq = atomic_load(&p->seq);
+    MUTEX_GUARD(&p->contents.lock);
+    struct map64 none = p->contents.sealed_slots_frozen;
+    p->contents.sealed_slots_frozen = p->contents.sealed_slots;
+    p->contents.sealed_slots = none;
+    return 0;
+}
+
+static int rotate(struct project *p)
+{
+    int err;
+    MUTEX_GUARD(&p->flush.seal);
+
+    {
+        WRITE_GUARD(&p->gate);
+        err = freeze(p);
+    }
+    return err;
+}
+
+/* Everything the frozen tables name becomes durable. */
+static int stream(struct project *p)
+{
+    int err;
+    MUTEX_GUARD(&p->flush.seal);
+
+    err = objects_sync(p->objects);
+    return err < 0 ? err : sync_slots(p);
+}
+
+static int commit(struct project *p)
+{
+    struct kv_txn *t;
+    int err = kv_txn_begin(p->config.kv, &t);
+
+    if (err < 0)
+        return err;
+    err = pages_write(p->pages, t);
+    if (err == 0)
+        err = refs_write(p->refs, t);
+    if (err == 0)
+        err = packs_write(p->packs, t);
+    if (err == 0)
+        err = drops_write(p->drops, t);
+    if (err == 0)
+        err = ns_records_write(&p->flush.ns_records, t);
+    if (err == 0)
+        err = settings_write(p, t);
+    if (err == 0)
+        err = kv_put(t, TABLE_META, "state", 5, p->flush.state, p->flush.state_len);
+    if (err < 0) {
+        kv_abort(t);
+        return err;
+    }
+    err = kv_commit(t);
+    if (err == -EIO)
+        turn_readonly(p, "a commit", err);
+    return err;
+}
+
+static void thaw(struct project *p)
+{
+    struct flusher *f = &p->flush;
+
+    {
+        /* Briefly, so that no listing sees one table thawed and another not. */
+        READ_GUARD(&p->gate);
+        refs_thaw(p->refs);
+        pages_thaw(p->pages);
+        packs_thaw(p->packs);
+        drops_thaw(p->drops);
+    }
+    ns_records_release(&f->ns_records);
+    f->frozen = false;
+    MUTEX_GUARD(&f->lock);
+    f->durable_seq = f->frozen_seq;
+    f->commits++;
+    f->last_commit = now(p);
+}
+
+/* Names of slots whose contents the commit knows as objects. */
+static void unlink_sealed_slots(struct project *p)
+{
+    struct map64 *m = &p->contents.sealed_slots_frozen;
+    uint64_t number, none;
+    size_t at = 0;
+
+    while (map64_next(m, &at, &number, &none))
+        (void)blob_unlink_slot(p->config.disk, number); /* else the next start does it */
+    map64_release(m);
+}
+
+/* Delete the bytes whose removal is durable now. */
+static void bury(struct project *p)
+{
+    struct refs_dead dead[BURY_AT_ONCE];
+    size_t n;
+
+    p->flush.buried = 0;
+    while ((n = refs_collected(p->refs, dead, BURY_AT_ONCE)) > 0) {
+        READ_GUARD(&p->gate);
+        for (size_t i = 0; i < n; i++) {
+            int err = objects_delete(p->objects, &dead[i]);
+            if (err == 0)
+                err = refs_buried(p->refs, &dead[i]);
+            if (err < 0)
+                report(REPORT_WARN, "deleting dead bytes failed (%s): kept until the next mount",
+                       strerror(-err));
+        }
+        p->flush.buried += n;
+    }
+}
+
+/* Needs run. */
+static int flush_once(struct project *p, enum seal_what what)
+{
+    size_t left;
+    int err = 0;
+
+    mutex_held(&p->flush.run);
+    if (atomic_load(&p->readonly))
+        return -EROFS;
+    if (!p->flush.frozen) {
+        err = seal_pass(p, what, -1, &left);
+        if (err == 0)
+            err = sync_slots(p);
+        if (err == 0)
+            err = collect(p);
+        if (err == 0)
+            err = rotate(p);
+    }
+    if (err < 0)
+        return err;
+    err = stream(p);
+    if (err < 0) { /* a failed sync may have dropped the dirty bytes: no second try can be trusted */
+        if (err != -ENOSPC)
+            turn_readonly(p, "writing objects to disk", err);
+        return err;
+    }
+    err = commit(p);
+    if (err < 0)
+        return err;
+    thaw(p);
+    unlink_sealed_slots(p);
+    bury(p);
+    return 0;
+}
+
+static int flush_run(struct project *p, enum seal_what what)
+{
+    struct flusher *f = &p->flush;
+    uint64_t number;
+    int err;
+    MUTEX_GUARD(&f->run);
+
+    {
+        MUTEX_GUARD(&f->lock);
+        number = ++f->started;
+    }
+    err = flush_once(p, what);
+    MUTEX_GUARD(&f->lock);
+    f->finished = number;
+    f->failed += err < 0;
+    f->result = err;
+    cond_broadcast(&f->done);
+    return err;
+}
+
+/* ---- asking for one ---- */
+
+void flush_kick(struct project *p)
+{
+    MUTEX_GUARD(&p->flush.lock);
+    p->flush.kicked = true;
+    cond_signal(&p->flush.wake);
+}
+
+void flush_kick_drops(struct project *p)
+{
+    MUTEX_GUARD(&p->flush.lock);
+    p->flush.kick_drops = true;
+    cond_broadcast(&p->flush.wake);
+}
+
+int project_flush(struct project *p)
+{
+    struct flusher *f = &p->flush;
+
+    if (!f->threads_running)
+        return flush_run(p, SEAL_READY);
+    MUTEX_GUARD(&f->lock);
+    /* One that has started may have frozen without us: the next one has us. */
+    uint64_t want = f->started + 1;
+    while (f->finished < want) {
+        if (f->stop)
+            return -ESHUTDOWN;
+        f->kicked = true;
+        cond_broadcast(&f->wake);
+        cond_wait(&f->done, &f->lock);
+    }
+    return f->result;
+}
+
+/* How full is it: 0 fine, 1 start a flush, 2 wait for one. */
+static int pressure(struct project *p)
+{
+    size_t buffers = (size_t)settings_get(&p->settings, SET_BUFFERS);
+    size_t cache = (size_t)settings_get(&p->settings, SET_PAGE_CACHE);
+    size_t buffered = atomic_load(&p->contents.buffered), dirty = pages_dirty_bytes(p->pages);
+    size_t changes = refs_changes(p->refs);
+
+    if (buffered > buffers || dirty > cache || changes > CHANGES_WAIT)
+        return 2;
+    return buffered > buffers / 2 || dirty > cache / 2 || changes > CHANGES_KICK;
+}
+
+int flush_throttle(struct project *p)
+{
+    struct flusher *f = &p->flush;
+    int full = pressure(p), err = 0;
+
+    if (full == 0)
+        return 0;
+    if (!f->threads_running)
+        return flush_run(p, SEAL_BUFFERS);
+    if (full == 1) {
+        flush_kick(p);
+        return 0;
+    }
+    while (err == 0 && pressure(p) == 2)
+        err = project_flush(p);
+    return err;
+}
+
+bool flush_is_idle(struct project *p)
+{
+    bool pending;
+
+    {
+        MUTEX_GUARD(&p->flush.lock);
+        pending = p->flush.durable_seq != atomic_load(&p->seq);
+    }
+    return !pending && drops_left(p->drops) == 0 && refs_dying(p->refs) == 0 &&
+           refs_changes(p->refs) == 0 && pages_dirty_bytes(p->pages) == 0 && seal_waiting(p) == 0;
+}
+
+/* ---- draining ---- */
+
+/* One try at getting everything down. *ret_more: something was left to do again. */
+static int drain_round(struct project *p, bool *ret_more)
+{
+    unsigned done = 0;
+    struct packs_stats packs;
+    int err;
+
+    do {
+        READ_GUARD(&p->gate);
+        err = drops_step(p->drops, DROP_AT_ONCE, &done);
+    } while (err == 0 && done && pages_dirty_bytes(p->pages) < 64u << 20);
+    if (err < 0)
+        return err;
+    if (done == 0)
+        jobs_drops_done(p);
+    packs_get_stats(p->packs, &packs);
+    if (packs.live_records == 0) {
+        READ_GUARD(&p->gate);
+        err = packs_retire_current(p->packs);
+    }
+    if (err == 0)
+        err = flush_run(p, SEAL_CLOSED);
+    {
+        MUTEX_GUARD(&p->flush.run);
+        *ret_more = p->flush.buried > 0;
+    }
+    *ret_more |= done > 0 || refs_dying(p->refs) > 0;
+    return err;
+}
+
+int project_drain(struct project *p, bool idle, int64_t timeout, const _Atomic bool *interrupted)
+{
+    int64_t start = ticks(p);
+    unsigned quiet = 0;
+
+    /* Two quiet rounds: the first may have made the last of the dead known to the disk only. */
+    for (unsigned rounds = 0; quiet < 2; rounds++) {
+        bool more;
+        int err = drain_round(p, &more);
+        if (err < 0)
+            return err;
+        if (interrupted && atomic_load(interrupted))
+            return -EINTR;
+        quiet = more ? 0 : quiet + 1;
+        if (idle && quiet >= 2 && !flush_is_idle(p))
+            quiet = 1;
+        if (quiet < 2 && timeout >= 0 && ticks(p) - start >= timeout)
+            return -ETIMEDOUT;
+    }
+    return 0;
+}
+
+/* ---- the threads ---- */
+
+static void *flush_main(void *arg)
+{
+    struct project *p = arg;
+    struct flusher *f = &p->flush;
+    bool stop = false;
+
+    while (!stop) {
+        int64_t interval = settings_get(&p->settings, SET_FLUSH_INTERVAL);
+        bool asked;
+        {
+            MUTEX_GUARD(&f->lock);
+            if (!f->kicked && !f->stop)
+                (void)cond_wait_for(&f->wake, &f->lock, interval);
+            stop = f->stop;
+            asked = f->kicked;
+            f->kicked = false;
+        }
+        if (!stop && (asked || !flush_is_idle(p)))
+            (void)flush_run(p, SEAL_READY); /* its error is in f->result and status */
+    }
+    return NULL;
+}
+
+static bool drops_wait(struct flusher *f)
+{
+    MUTEX_GUARD(&f->lock);
+
+    while (!f->kick_drops && !f->stop)
+        cond_wait(&f->wake, &f->lock);
+    f->kick_drops = false;
+    return !f->stop;
+}
+
+static bool stopping(struct flusher *f)
+{
+    MUTEX_GUARD(&f->lock);
+    return f->stop;
+}
+
+static void *drop_main(void *arg)
+{
+    struct project *p = arg;
+    unsigned done;
+
+    while (drops_wait(&p->flush)) {
+        do {
+            int err = flush_throttle(p);
+            if (err == 0) {
+                READ_GUARD(&p->gate);
+                err = drops_step(p->drops, DROP_AT_ONCE, &done);
+            }
+            if (err < 0)
+                break;
+        } while (done && !stopping(&p->flush));
+        if (drops_left(p->drops) == 0)
+            jobs_drops_done(p);
+    }
+    return NULL;
+}
+
+int flush_start_threads(struct project *p)
+{
+    struct flusher *f = &p->flush;
+    int err = pthread_create(&f->flush_thread, NULL, flush_main, p);
+
+    if (err)
+        return -err;
+    f->threads_running = true;
+    err = pthread_create(&f->drop_thread, NULL, drop_main, p);
+    if (err) {
+        {
+            MUTEX_GUARD(&f->lock);
+            f->stop = true;
+            cond_broadcast(&f->wake);
+        }
+        pthread_join(f->flush_thread, NULL);
+        f->threads_running = false;
+        return -err;
+    }
+    if (drops_left(p->drops))
+        flush_kick_drops(p);
+    return 0;
+}
+
+void flush_stop_threads(struct project *p)
+{
+    struct flusher *f = &p->flush;
+
+    if (!f->threads_running)
+        return;
+    {
+        MUTEX_GUARD(&f->lock);
+        f->stop = true;
+        cond_broadcast(&f->wake);
+        cond_broadcast(&f->done);
+    }
+    pthread_join(f->flush_thread, NULL);
+    pthread_join(f->drop_thread, NULL);
+    f->threads_running = false;
+}

@@ -1,0 +1,695 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * namespaces: which trees exist, by name and by number, and the instants that make, branch, rename
+ * and drop them. A namespace is a root page and a counter of inode numbers; a branch is one more
+ * count on the root page, taken with the gate held for writing, so that it is a point in time of
+ * the whole tree.
+ *
+ * A dropped one leaves the names at once; its struct stays while the kernel or an open file knows
+ * its number, and the number is used again only after that.
+ */
+#include "project_impl.h"
+#include "vfs.h"
+#include <errno.h>
+#include <linux/fs.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+static unsigned hash_name(const char *name)
+{
+    return (unsigned)(id_checksum(name, strlen(name), 0) & (NS_BUCKETS - 1));
+}
+
+/* ---- the table ---- */
+
+static struct ns *find_number(struct ns_table *t, uint32_t number)
+{
+    struct ns *ns = t->by_number[number % NS_BUCKETS];
+
+    while (ns && ns->number != number)
+        ns = ns->by_number_next;
+    return ns;
+}
+
+static struct ns *find_name(struct ns_table *t, const char *name)
+{
+    struct ns *ns = t->by_name[hash_name(name)];
+
+    while (ns && strcmp(ns->name, name))
+        ns = ns->by_name_next;
+    return ns;
+}
+
+struct ns *ns_ref(struct ns *ns)
+{
+    atomic_fetch_add(&ns->refs, 1);
+    return ns;
+}
+
+static void ns_free(struct ns *ns)
+{
+    rwlock_destroy(&ns->lock);
+    free(ns->name);
+    free(ns->target);
+    free(ns);
+}
+
+/* Take the struct out of the table and free it, once it is dropped and nobody knows it. */
+static void ns_reap(struct project *p, struct ns *ns)
+{
+    WRITE_GUARD(&p->names.lock);
+    struct ns **at = &p->names.by_number[ns->number % NS_BUCKETS];
+
+    if (ns->live || atomic_load(&ns->refs) > 0 || atomic_load(&ns->nlookup) > 0)
+        return;
+    while (*at && *at != ns)
+        at = &(*at)->by_number_next;
+    if (!*at)
+        return;
+    *at = ns->by_number_next;
+    ns_free(ns);
+}
+
+void ns_put(struct project *p, struct ns *ns)
+{
+    bool last;
+
+    if (!ns)
+        return;
+    {
+        /* The names lock keeps the struct from being reaped between the two lines. */
+        READ_GUARD(&p->names.lock);
+        last = atomic_fetch_sub(&ns->refs, 1) == 1 && !ns->live &&
+               atomic_load(&ns->nlookup) == 0;
+    }
+    if (last)
+        ns_reap(p, ns);
+}
+
+int ns_get(struct project *p, uint32_t number, struct ns **ret_ns)
+{
+    READ_GUARD(&p->names.lock);
+    struct ns *ns = find_number(&p->names, number);
+
+    if (!ns || !ns->live)
+        return -ESTALE;
+    *ret_ns = ns_ref(ns);
+    return 0;
+}
+
+struct ns *ns_get_any(struct project *p, uint32_t number)
+{
+    READ_GUARD(&p->names.lock);
+    struct ns *ns = find_number(&p->names, number);
+
+    return ns ? ns_ref(ns) : NULL;
+}
+
+int ns_get_by_name(struct project *p, const char *name, struct ns **ret_ns)
+{
+    READ_GUARD(&p->names.lock);
+    struct ns *ns = find_name(&p->names, name);
+
+    if (!ns)
+        return -ENOENT;
+    *ret_ns = ns_ref(ns);
+    return 0;
+}
+
+void vfs_forget(struct project *p, uint64_t nodeid, uint64_t count)
+{
+    struct ns *ns = ns_get_any(p, vfs_node_ns(nodeid));
+
+    if (!ns)
+        return;
+    atomic_fetch_sub(&ns->nlookup, count);
+    ns_put(p, ns);
+}
+
+/* Needs names (write). The table's part of a live namespace. */
+static void table_insert(struct ns_table *t, struct ns *ns)
+{
+    struct ns **n = &t->by_number[ns->number % NS_BUCKETS];
+    struct ns **b = &t->by_name[hash_name(ns->name)];
+
+    ns->by_number_next = *n;
+    *n = ns;
+    ns->by_name_next = *b;
+    *b = ns;
+    ns->live = true;
+    t->live++;
+}
+
+static void unlink_name(struct ns_table *t, struct ns *ns)
+{
+    struct ns **b = &t->by_name[hash_name(ns->name)];
+
+    while (*b != ns)
+        b = &(*b)->by_name_next;
+    *b = ns->by_name_next;
+}
+
+static void link_name(struct ns_table *t, struct ns *ns)
+{
+    struct ns **b = &t->by_name[hash_name(ns->name)];
+
+    ns->by_name_next = *b;
+    *b = ns;
+}
+
+/* A number no struct has: rising, wrapping around. */
+static int free_number(struct ns_table *t, uint32_t *ret_number)
+{
+    for (uint32_t tries = 0; tries <= VFS_NS_MAX; tries++) {
+        if (t->next == 0 || t->next > VFS_NS_MAX)
+            t->next = 1;
+        if (!find_number(t, t->next)) {
+            *ret_number = t->next++;
+            return 0;
+        }
+        t->next++;
+    }
+    return -EMFILE;
+}
+
+static int ns_alloc(struct project *p, const char *name, struct ns **ret_ns)
+{
+    struct ns *ns = calloc(1, sizeof *ns);
+
+    if (!ns)
+        return -ENOMEM;
+    ns->name = strdup(name);
+    if (!ns->name) {
+        free(ns);
+        return -ENOMEM;
+    }
+    rwlock_init(&ns->lock, "namespace");
+    ns->tree = (struct tree){p->pages, p->refs, 0};
+    ns->next_ino = NS_ROOT_INO + 1;
+    ns->time = now(p);
+    ns->dirty = true;
+    *ret_ns = ns;
+    return 0;
+}
+
+/* Give it a number and a place in the table. Takes ownership on success. */
+static int ns_publish(struct project *p, struct ns *ns)
+{
+    WRITE_GUARD(&p->names.lock);
+    int err;
+
+    if (find_name(&p->names, ns->name))
+        return -EEXIST;
+    err = free_number(&p->names, &ns->number);
+    if (err < 0)
+        return err;
+    /* A number that was used before gets another generation, from the ever-rising sequence. */
+    ns->generation = (uint32_t)atomic_load(&p->seq);
+    map64_del(&p->names.removed, ns->number);
+    table_insert(&p->names, ns);
+    p->names.mtime = now(p);
+    return 0;
+}
+
+static int check_name(const char *name)
+{
+    if (strlen(name) > VFS_NAME_MAX)
+        return -ENAMETOOLONG;
+    return !*name || strchr(name, '/') || !strcmp(name, ".") || !strcmp(name, "..") ||
+                   !strcmp(name, ".tally")
+               ? -EINVAL
+               : 0;
+}
+
+/* ---- making ---- */
+
+static int plant_root(struct project *p, struct ns *ns, uint32_t mode, const struct vfs_cred *cred)
+{
+    struct inode in = {.mode = S_IFDIR | (mode & 07777), .nlink = 2, .uid = cred->uid,
+                       .gid = cred->gid, .parent = NS_ROOT_INO};
+
+    in.atime = in.mtime = in.ctime = in.btime = now(p);
+    return inode_store(&ns->tree, NS_ROOT_INO, &in);
+}
+
+int ns_create(struct project *p, const char *name, uint32_t mode, const struct vfs_cred *cred)
+{
+    struct ns *ns;
+    int err = check_name(name);
+
+    if (err == 0)
+        err = ns_alloc(p, name, &ns);
+    if (err < 0)
+        return err;
+    err = plant_root(p, ns, mode, cred);
+    if (err == 0)
+        err = ns_publish(p, ns);
+    if (err < 0) {
+        (void)drops_push(p->drops, ns->tree.root);
+        ns_free(ns);
+        return err;
+    }
+    project_changed(p, NULL);
+    event_entry(p, VFS_ROOT, name);
+    return 0;
+}
+
+int ns_create_symlink(struct project *p, const char *name, const char *target,
+                      const struct vfs_cred *cred)
+{
+    struct ns *ns;
+    int err = check_name(name);
+
+    if (err == 0)
+        err = ns_alloc(p, name, &ns);
+    if (err < 0)
+        return err;
+    ns->target = strdup(target);
+    ns->uid = cred->uid;
+    ns->gid = cred->gid;
+    err = ns->target ? ns_publish(p, ns) : -ENOMEM;
+    if (err < 0) {
+        ns_free(ns);
+        return err;
+    }
+    project_changed(p, NULL);
+    event_entry(p, VFS_ROOT, name);
+    return 0;
+}
+
+int ns_branch(struct project *p, const char *from, const char *to, uint64_t *ret_seq,
+              uint32_t *ret_number)
+{
+    struct ns *src, *ns = NULL;
+    int err = check_name(to);
+
+    if (err == 0)
+        err = ns_get_by_name(p, from, &src);
+    if (err < 0)
+        return err;
+    err = src->target ? -EINVAL : ns_alloc(p, to, &ns);
+    if (err == 0) {
+        WRITE_GUARD(&p->gate);
+        err = src->live ? tree_branch(&src->tree, &ns->tree.root) : -ENOENT;
+        ns->next_ino = src->next_ino;
+        if (err == 0) {
+            err = ns_publish(p, ns);
+            if (err < 0)
+                (void)drops_push(p->drops, ns->tree.root);
+        }
+        if (err == 0) {
+            *ret_number = ns->number;
+            *ret_seq = ns->seq = project_changed(p, NULL);
+        }
+    }
+    ns_put(p, src);
+    if (err < 0) {
+        if (ns)
+            ns_free(ns);
+        return err;
+    }
+    event_entry(p, VFS_ROOT, to);
+    return 0;
+}
+
+/* ---- dropping, renaming ---- */
+
+static int is_empty(struct ns *ns)
+{
+    struct inode in;
+    int err = inode_load(&ns->tree, NS_ROOT_INO, &in);
+
+    return err < 0 ? err : in.size ? -ENOTEMPTY : 0;
+}
+
+/* Needs gate and ns->lock (write). */
+static int drop_locked(struct project *p, struct ns *ns)
+{
+    int err = orphan_adopt_all(p, ns);
+
+    if (err == 0)
+        err = drops_push(p->drops, ns->tree.root);
+    if (err < 0)
+        return err;
+    ns->tree.root = 0;
+    WRITE_GUARD(&p->names.lock);
+    err = map64_put(&p->names.removed, ns->number, 1);
+    unlink_name(&p->names, ns);
+    ns->live = false;
+    p->names.live--;
+    p->names.mtime = now(p);
+    project_changed(p, NULL);
+    return err;
+}
+
+int ns_drop(struct project *p, const char *name, bool force, bool only_empty, bool only_symlink,
+            uint32_t *ret_open)
+{
+    struct ns *ns;
+    int err = ns_get_by_name(p, name, &ns);
+
+    if (err < 0)
+        return err;
+    if (only_symlink != (ns->target != NULL))
+        err = only_symlink ? -EISDIR : -ENOTDIR;
+    if (err == 0) {
+        WRITE_GUARD(&p->gate);
+        WRITE_GUARD(&ns->lock);
+        *ret_open = atomic_load(&ns->nopen);
+        if (!ns->live)
+            err = -ENOENT;
+        else if (only_empty)
+            err = is_empty(ns);
+        if (err == 0 && *ret_open && !force)
+            err = -EBUSY;
+        if (err == 0)
+            err = drop_locked(p, ns);
+    }
+    if (err == 0) {
+        event_entry(p, VFS_ROOT, name);
+        flush_kick_drops(p);
+    }
+    ns_put(p, ns);
+    return err;
+}
+
+/* Needs names (write). */
+static int rename_locked(struct project *p, struct ns *ns, struct ns *other, char **newname)
+{
+    struct ns_table *t = &p->names;
+    char *old = ns->name;
+
+    unlink_name(t, ns);
+    if (other)
+        unlink_name(t, other);
+    ns->name = *newname;
+    link_name(t, ns);
+    *newname = old; /* freed by the caller, or the other's new name */
+    if (other) {
+        char *spare = other->name;
+        other->name = old;
+        link_name(t, other);
+        other->dirty = true;
+        *newname = spare;
+    }
+    ns->dirty = true;
+    t->mtime = now(p);
+    return 0;
+}
+
+static int rename_under_gate(struct project *p, struct ns *ns, const char *newname,
+                             unsigned flags, struct ns **ret_replaced)
+{
+    char *copy = strdup(newname);
+    struct ns *other;
+    int err = copy ? 0 : -ENOMEM;
+
+    if (ns_get_by_name(p, newname, &other) < 0)
+        other = NULL;
+    *ret_replaced = other;
+    if (err == 0 && !ns->live)
+        err = -ENOENT;
+    if (err == 0 && flags & RENAME_EXCHANGE && !other)
+        err = -ENOENT;
+    if (err == 0 && other && flags & RENAME_NOREPLACE)
+        err = -EEXIST;
+    if (err == 0 && other && other != ns && !(flags & RENAME_EXCHANGE)) {
+        WRITE_GUARD(&other->lock);
+        if (!other->target != !ns->target)
+            err = other->target ? -ENOTDIR : -EISDIR;
+        else if (!other->target)
+            err = atomic_load(&other->nopen) ? -EBUSY : is_empty(other);
+        if (err == 0)
+            err = drop_locked(p, other);
+    }
+    if (err == 0 && other != ns) {
+        WRITE_GUARD(&p->names.lock);
+        err = rename_locked(p, ns, flags & RENAME_EXCHANGE ? other : NULL, &copy);
+    }
+    free(copy);
+    return err;
+}
+
+int ns_rename(struct project *p, const char *name, const char *newname, unsigned flags)
+{
+    struct ns *ns, *other = NULL;
+    int err = check_name(newname);
+
+    if (err == 0)
+        err = ns_get_by_name(p, name, &ns);
+    if (err < 0)
+        return err;
+    {
+        WRITE_GUARD(&p->gate);
+        err = rename_under_gate(p, ns, newname, flags, &other);
+        if (err == 0)
+            project_changed(p, NULL);
+    }
+    ns_put(p, ns);
+    ns_put(p, other);
+    if (err == 0) {
+        event_entry(p, VFS_ROOT, name);
+        event_entry(p, VFS_ROOT, newname);
+        flush_kick_drops(p);
+    }
+    return err;
+}
+
+int ns_set_frozen(struct project *p, const char *name, bool frozen)
+{
+    struct ns *ns;
+    int err = ns_get_by_name(p, name, &ns);
+
+    if (err < 0)
+        return err;
+    {
+        READ_GUARD(&p->gate);
+        WRITE_GUARD(&ns->lock);
+        ns->frozen = frozen;
+        ns->dirty = true;
+        project_changed(p, NULL);
+    }
+    ns_put(p, ns);
+    return 0;
+}
+
+/* ---- listings ---- */
+
+int ns_next(struct project *p, const char *after, struct ns **ret_ns)
+{
+    READ_GUARD(&p->names.lock);
+    struct ns *best = NULL;
+
+    for (size_t i = 0; i < NS_BUCKETS; i++)
+        for (struct ns *ns = p->names.by_name[i]; ns; ns = ns->by_name_next)
+            if ((!after || strcmp(ns->name, after) > 0) &&
+                (!best || strcmp(ns->name, best->name) < 0))
+                best = ns;
+    if (!best)
+        return -ENOENT;
+    *ret_ns = ns_ref(best);
+    return 0;
+}
+
+int ns_next_number(struct project *p, uint32_t after, struct ns **ret_ns)
+{
+    READ_GUARD(&p->names.lock);
+    struct ns *best = NULL;
+
+    for (size_t i = 0; i < NS_BUCKETS; i++)
+        for (struct ns *ns = p->names.by_number[i]; ns; ns = ns->by_number_next)
+            if (ns->live && ns->number > after && (!best || ns->number < best->number))
+                best = ns;
+    if (!best)
+        return -ENOENT;
+    *ret_ns = ns_ref(best);
+    return 0;
+}
+
+/* ---- records: FORMAT.md, "Namespaces" ---- */
+
+#define RECORD_HEAD 56
+#define RECORD_VERSION 1
+
+static size_t record_encode(const struct ns *ns, uint8_t *out)
+{
+    size_t name = strlen(ns->name), target = ns->target ? strlen(ns->target) : 0;
+
+    memset(out, 0, RECORD_HEAD);
+    out[8] = RECORD_VERSION;
+    out[9] = (uint8_t)(ns->frozen | (ns->target ? 2 : 0));
+    put_le16(out + 10, (uint16_t)name);
+    put_le32(out + 12, ns->generation);
+    put_le64(out + 16, ns->tree.root);
+    put_le64(out + 24, ns->next_ino);
+    put_le64(out + 32, ns->seq);
+    put_le64(out + 40, (uint64_t)ns->time);
+    put_le32(out + 48, ns->uid);
+    put_le32(out + 52, ns->gid);
+    memcpy(out + RECORD_HEAD, ns->name, name);
+    if (target)
+        memcpy(out + RECORD_HEAD + name, ns->target, target);
+    put_le64(out, id_checksum(out + 8, RECORD_HEAD + name + target - 8, ns->number));
+    return RECORD_HEAD + name + target;
+}
+
+int ns_decode(const void *val, size_t len, struct ns_fields *ret)
+{
+    const uint8_t *v = val;
+    size_t name = len >= RECORD_HEAD ? get_le16(v + 10) : 0;
+
+    *ret = (struct ns_fields){.target = NULL};
+    if (len < RECORD_HEAD || v[8] != RECORD_VERSION || name == 0 || name > VFS_NAME_MAX ||
+        RECORD_HEAD + name > len || len > RECORD_HEAD + name + 4095)
+        return -EUCLEAN;
+    memcpy(ret->name, v + RECORD_HEAD, name);
+    ret->frozen = v[9] & 1;
+    ret->generation = get_le32(v + 12);
+    ret->root = get_le64(v + 16);
+    ret->next_ino = get_le64(v + 24);
+    ret->seq = get_le64(v + 32);
+    ret->time = (int64_t)get_le64(v + 40);
+    ret->uid = get_le32(v + 48);
+    ret->gid = get_le32(v + 52);
+    if (v[9] & 2) {
+        ret->target = strndup((const char *)v + RECORD_HEAD + name, len - RECORD_HEAD - name);
+        if (!ret->target)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+int ns_record_check(uint32_t number, const void *val, size_t len)
+{
+    const uint8_t *v = val;
+
+    return len < RECORD_HEAD || get_le64(v) != id_checksum(v + 8, len - 8, number) ? -EUCLEAN : 0;
+}
+
+static int record_push(struct ns_records *r, uint32_t number, size_t len, uint8_t *bytes)
+{
+    struct ns_record *v = realloc(r->v, (r->count + 1) * sizeof *v);
+
+    if (!v) {
+        free(bytes);
+        return -ENOMEM;
+    }
+    r->v = v;
+    r->v[r->count++] = (struct ns_record){number, len, bytes};
+    return 0;
+}
+
+static int freeze_one(struct ns *ns, struct ns_records *ret)
+{
+    uint8_t *bytes;
+
+    if (!ns->live || !ns->dirty)
+        return 0;
+    bytes = malloc(RECORD_HEAD + VFS_NAME_MAX + 4096);
+    if (!bytes)
+        return -ENOMEM;
+    return record_push(ret, ns->number, record_encode(ns, bytes), bytes);
+}
+
+int ns_table_freeze(struct project *p, struct ns_records *ret)
+{
+    uint64_t number, none;
+    size_t at = 0;
+    int err = 0;
+
+    rwlock_held_write(&p->gate);
+    for (size_t i = 0; i < NS_BUCKETS && err == 0; i++)
+        for (struct ns *ns = p->names.by_number[i]; ns && err == 0; ns = ns->by_number_next)
+            err = freeze_one(ns, ret);
+    while (err == 0 && map64_next(&p->names.removed, &at, &number, &none))
+        err = record_push(ret, (uint32_t)number, 0, NULL);
+    if (err < 0) {
+        ns_records_release(ret);
+        return err;
+    }
+    for (size_t i = 0; i < NS_BUCKETS; i++)
+        for (struct ns *ns = p->names.by_number[i]; ns; ns = ns->by_number_next)
+            ns->dirty = false;
+    map64_release(&p->names.removed);
+    return 0;
+}
+
+int ns_records_write(const struct ns_records *r, struct kv_txn *t)
+{
+    uint8_t key[8];
+    int err = 0;
+
+    for (size_t i = 0; i < r->count && err == 0; i++) {
+        put_be64(key, r->v[i].number);
+        err = r->v[i].len ? kv_put(t, TABLE_NAMESPACES, key, 8, r->v[i].bytes, r->v[i].len)
+                          : kv_del(t, TABLE_NAMESPACES, key, 8);
+    }
+    return err;
+}
+
+void ns_records_release(struct ns_records *r)
+{
+    for (size_t i = 0; i < r->count; i++)
+        free(r->v[i].bytes);
+    free(r->v);
+    *r = (struct ns_records){0};
+}
+
+static int load_one(struct project *p, uint32_t number, const void *val, size_t len)
+{
+    struct ns_fields f;
+    struct ns *ns;
+    int err = ns_record_check(number, val, len);
+
+    if (err == 0)
+        err = ns_decode(val, len, &f);
+    if (err == 0)
+        err = ns_alloc(p, f.name, &ns);
+    if (err < 0)
+        return err;
+    ns->number = number;
+    ns->generation = f.generation;
+    ns->target = f.target;
+    ns->tree.root = f.root;
+    ns->next_ino = f.next_ino;
+    ns->seq = f.seq;
+    ns->time = f.time;
+    ns->uid = f.uid;
+    ns->gid = f.gid;
+    ns->frozen = f.frozen;
+    ns->dirty = false;
+    WRITE_GUARD(&p->names.lock);
+    table_insert(&p->names, ns);
+    return 0;
+}
+
+int ns_table_load(struct project *p)
+{
+    struct kv_snap *s;
+    const void *key = NULL, *val;
+    size_t klen = 0, vlen;
+    int err = kv_snap_begin(p->config.kv, &s);
+
+    if (err < 0)
+        return err;
+    while ((err = kv_snap_seek(s, TABLE_NAMESPACES, key, klen, klen > 0, &key, &klen, &val,
+                               &vlen)) == 0) {
+        err = klen == 8 ? load_one(p, (uint32_t)get_be64(key), val, vlen) : -EUCLEAN;
+        if (err < 0)
+            break;
+    }
+    kv_snap_end(s);
+    p->names.mtime = p->created;
+    return err == -ENOENT ? 0 : err;
+}
+
+void ns_table_release(struct project *p)
+{
+    for (size_t i = 0; i < NS_BUCKETS; i++)
+        while (p->names.by_number[i]) {
+            struct ns *ns = p->names.by_number[i];
+            p->names.by_number[i] = ns->by_number_next;
+            ns_free(ns);
+        }
+    map64_release(&p->names.removed);
+}

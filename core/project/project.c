@@ -1,0 +1,426 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * project: making, opening and closing one; the meta records (FORMAT.md, "Meta"):
+ *
+ *   "identity"  version, label, time, secret      written once
+ *   "state"     next numbers, sequence, orphans   in every commit
+ */
+#include "project_impl.h"
+#include "report.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+const char *const project_tables[TABLE_COUNT] = {
+    [TABLE_META] = "meta",       [TABLE_PAGES] = "pages",
+    [TABLE_PAGE_COUNTS] = "page_counts", [TABLE_OBJECTS] = "objects",
+    [TABLE_IDS] = "ids",         [TABLE_DYING] = "dying",
+    [TABLE_PACKS] = "packs",     [TABLE_NAMESPACES] = "namespaces",
+    [TABLE_PINS] = "pins",       [TABLE_DROPS] = "drops",
+    [TABLE_SETTINGS] = "settings",
+};
+const unsigned project_table_count = TABLE_COUNT;
+
+uint64_t project_changed(struct project *p, struct ns *ns)
+{
+    uint64_t seq = atomic_fetch_add(&p->seq, 1) + 1;
+
+    if (ns) {
+        ns->seq = seq;
+        ns->dirty = true;
+    }
+    return seq;
+}
+
+int project_writable(struct project *p)
+{
+    if (atomic_load_explicit(&p->closing, memory_order_relaxed))
+        return -ESHUTDOWN;
+    return atomic_load_explicit(&p->readonly, memory_order_relaxed) ? -EROFS : 0;
+}
+
+uint64_t project_seq(struct project *p) { return atomic_load(&p->seq); }
+const char *project_label(struct project *p) { return p->label; }
+
+void project_set_events(struct project *p, const struct project_events *events)
+{
+    p->events = *events;
+    p->has_events = true;
+}
+
+void event_entry(struct project *p, uint64_t parent, const char *name)
+{
+    if (p->has_events && p->events.entry)
+        p->events.entry(p->events.ctx, parent, name);
+}
+
+void event_inode(struct project *p, uint64_t nodeid)
+{
+    if (p->has_events && p->events.inode)
+        p->events.inode(p->events.ctx, nodeid);
+}
+
+/* ---- the meta records ---- */
+
+int identity_encode(const struct identity *id, uint8_t out[IDENTITY_LEN])
+{
+    size_t n = strlen(id->label);
+
+    if (n > PROJECT_LABEL_MAX)
+        return -ENAMETOOLONG;
+    memset(out, 0, IDENTITY_LEN);
+    put_le32(out + 8, PROJECT_VERSION);
+    put_le64(out + 16, (uint64_t)id->created);
+    memcpy(out + 24, id->secret, ID_SECRET_LEN);
+    memcpy(out + 24 + ID_SECRET_LEN, id->label, n);
+    put_le64(out, id_checksum(out + 8, IDENTITY_LEN - 8, 0));
+    return 0;
+}
+
+int identity_decode(const void *val, size_t len, struct identity *ret)
+{
+    const uint8_t *v = val;
+
+    if (len != IDENTITY_LEN || get_le64(v) != id_checksum(v + 8, IDENTITY_LEN - 8, 0))
+        return -EUCLEAN;
+    if (get_le32(v + 8) != PROJECT_VERSION)
+        return -EPROTO;
+    ret->created = (int64_t)get_le64(v + 16);
+    memcpy(ret->secret, v + 24, ID_SECRET_LEN);
+    memcpy(ret->label, v + 24 + ID_SECRET_LEN, PROJECT_LABEL_MAX);
+    ret->label[PROJECT_LABEL_MAX] = 0;
+    return 0;
+}
+
+void state_encode(const struct state *s, uint8_t out[STATE_LEN])
+{
+    const uint64_t f[] = {s->seq,       s->next_page,   s->next_number, s->next_pack,
+                          s->next_ns,   s->orphan_root, s->orphan_next};
+
+    for (size_t i = 0; i < 7; i++)
+        put_le64(out + 8 + i * 8, f[i]);
+    put_le64(out, id_checksum(out + 8, STATE_LEN - 8, 1));
+}
+
+int state_decode(const void *val, size_t len, struct state *ret)
+{
+    const uint8_t *v = val;
+
+    if (len != STATE_LEN || get_le64(v) != id_checksum(v + 8, STATE_LEN - 8, 1))
+        return -EUCLEAN;
+    *ret = (struct state){get_le64(v + 8),  get_le64(v + 16), get_le64(v + 24), get_le64(v + 32),
+                          get_le64(v + 40), get_le64(v + 48), get_le64(v + 56)};
+    return 0;
+}
+
+int state_freeze(struct project *p)
+{
+    struct state s = {.seq = atomic_load(&p->seq),
+                      .next_page = pages_next(p->pages),
+                      .next_number = refs_next(p->refs),
+                      .next_pack = packs_next(p->packs),
+                      .next_ns = p->names.next,
+                      .orphan_root = p->orphans.tree.root,
+                      .orphan_next = p->orphans.next_ino};
+
+    rwlock_held_write(&p->gate);
+    if (!p->flush.state)
+        p->flush.state = malloc(STATE_LEN);
+    if (!p->flush.state)
+        return -ENOMEM;
+    state_encode(&s, p->flush.state);
+    p->flush.state_len = STATE_LEN;
+    return 0;
+}
+
+/* ---- settings ---- */
+
+int settings_set(struct project *p, enum setting which, int64_t value)
+{
+    int err;
+    READ_GUARD(&p->gate);
+    MUTEX_GUARD(&p->settings_lock);
+
+    err = map64_put(&p->settings_changed, (uint64_t)which + 1, (uint64_t)value);
+    if (err < 0)
+        return err;
+    atomic_store(&p->settings.value[which], value);
+    project_changed(p, NULL);
+    if (which == SET_PAGE_CACHE)
+        pages_set_cache(p->pages, (size_t)value);
+    if (which == SET_PACK_SIZE)
+        packs_set_size(p->packs, (uint64_t)value);
+    return 0;
+}
+
+/* All that was ever set in this life goes into each commit: a handful of records. */
+int settings_write(struct project *p, struct kv_txn *t)
+{
+    uint64_t which, value;
+    size_t at = 0;
+    int err = 0;
+    MUTEX_GUARD(&p->settings_lock);
+
+    while (err == 0 && map64_next(&p->settings_changed, &at, &which, &value)) {
+        const char *key = setting_infos[which - 1].key;
+        uint8_t buf[8];
+        put_le64(buf, value);
+        err = kv_put(t, TABLE_SETTINGS, key, strlen(key), buf, sizeof buf);
+    }
+    return err;
+}
+
+int settings_load(struct project *p)
+{
+    settings_init(&p->settings);
+    for (int i = 0; i < SETTING_COUNT; i++) {
+        const struct setting_info *info = &setting_infos[i];
+        uint8_t buf[8];
+        size_t len;
+        int64_t value;
+        int err = kv_get(p->config.kv, TABLE_SETTINGS, info->key, strlen(info->key), buf, 8, &len);
+        if (err == -ENOENT)
+            continue;
+        if (err < 0 && err != -ERANGE)
+            return err;
+        value = err == 0 && len == 8 ? (int64_t)get_le64(buf) : info->min - 1;
+        if (value < info->min || value > info->max) {
+            report(REPORT_WARN, "setting %s is stored damaged: using its default", info->key);
+            continue;
+        }
+        atomic_store(&p->settings.value[i], value);
+    }
+    return 0;
+}
+
+/* ---- making one ---- */
+
+static int put_identity(struct kv *kv, const struct identity *identity)
+{
+    struct state s = {.next_page = 1, .next_number = 1, .next_pack = 1, .next_ns = 1,
+                      .orphan_next = 1};
+    uint8_t id[IDENTITY_LEN], state[STATE_LEN];
+    struct kv_txn *t;
+    int err = identity_encode(identity, id);
+
+    if (err == 0)
+        err = kv_txn_begin(kv, &t);
+    if (err < 0)
+        return err;
+    state_encode(&s, state);
+    err = kv_put(t, TABLE_META, "identity", 8, id, sizeof id);
+    if (err == 0)
+        err = kv_put(t, TABLE_META, "state", 5, state, sizeof state);
+    if (err < 0) {
+        kv_abort(t);
+        return err;
+    }
+    return kv_commit(t);
+}
+
+int project_format(struct disk *disk, struct kv *kv, const struct clock *clock, const char *label,
+                   uint32_t uid, uint32_t gid)
+{
+    struct identity identity = {.created = clock_now(clock)};
+    struct project_config config = {.disk = disk, .kv = kv, .clock = clock, .threads = 1};
+    struct project *p;
+    uint8_t none[1];
+    size_t len;
+    int err = kv_get(kv, TABLE_META, "identity", 8, none, sizeof none, &len);
+
+    if (err != -ENOENT)
+        return err == 0 || err == -ERANGE ? -EEXIST : err;
+    if (strlen(label) > PROJECT_LABEL_MAX)
+        return -ENAMETOOLONG;
+    memcpy(identity.label, label, strlen(label) + 1);
+    if (getrandom(identity.secret, ID_SECRET_LEN, 0) != ID_SECRET_LEN)
+        return -EIO;
+    err = blob_init(disk);
+    if (err == 0)
+        err = disk_mkdir(disk, "packs");
+    if (err == 0)
+        err = disk_sync_dir(disk, "");
+    if (err == 0)
+        err = put_identity(kv, &identity);
+    if (err == 0)
+        err = project_open(&config, &p);
+    if (err < 0)
+        return err;
+    {
+        READ_GUARD(&p->gate);
+        err = ns_create(p, "main", 0755, &(struct vfs_cred){uid, gid});
+    }
+    if (err == 0)
+        return project_close(p);
+    project_abandon(p);
+    return err;
+}
+
+/* ---- opening ---- */
+
+static int read_meta(struct project *p, struct state *ret_state)
+{
+    uint8_t buf[IDENTITY_LEN];
+    struct identity id;
+    size_t len;
+    int err = kv_get(p->config.kv, TABLE_META, "identity", 8, buf, sizeof buf, &len);
+
+    if (err == 0)
+        err = identity_decode(buf, len, &id);
+    if (err < 0)
+        return err == -ERANGE ? -EUCLEAN : err;
+    p->created = id.created;
+    memcpy(p->label, id.label, sizeof p->label);
+    memcpy(p->id_key.secret, id.secret, ID_SECRET_LEN);
+    p->id_key.fold = p->config.fold;
+    p->name_seed = get_le64(id.secret);
+    err = kv_get(p->config.kv, TABLE_META, "state", 5, buf, sizeof buf, &len);
+    if (err == 0)
+        err = state_decode(buf, len, ret_state);
+    return err == -ENOENT || err == -ERANGE ? -EUCLEAN : err;
+}
+
+static int open_floors(struct project *p, const struct state *s)
+{
+    static const struct refs_tables tables = {TABLE_OBJECTS, TABLE_IDS, TABLE_DYING, TABLE_PINS};
+    struct kv *kv = p->config.kv;
+    size_t cache = (size_t)settings_get(&p->settings, SET_PAGE_CACHE);
+    struct objects_config oc;
+    int err = pages_open(kv, TABLE_PAGES, TABLE_PAGE_COUNTS, s->next_page, cache, &p->pages);
+
+    if (err == 0)
+        err = refs_open(kv, &tables, &p->id_key, s->next_number, &p->refs);
+    if (err == 0)
+        err = packs_open(p->config.disk, kv, TABLE_PACKS, s->next_pack, &p->packs);
+    if (err < 0)
+        return err;
+    packs_set_size(p->packs, (uint64_t)settings_get(&p->settings, SET_PACK_SIZE));
+    oc = (struct objects_config){p->config.disk, p->packs, p->refs, &p->id_key};
+    err = objects_open(&oc, &p->objects);
+    if (err == 0)
+        err = drops_open(kv, TABLE_DROPS, p->pages, p->refs, &p->drops);
+    return err;
+}
+
+static int open_pool(struct project *p)
+{
+    int64_t threads = p->config.threads;
+
+    if (threads == 0)
+        threads = settings_get(&p->settings, SET_MAX_IN_FLIGHT_JOBS);
+    if (threads == 0)
+        threads = sysconf(_SC_NPROCESSORS_ONLN);
+    return pool_create(threads > 0 ? (unsigned)threads : 1, 1024, &p->pool);
+}
+
+/* What a crash left half done: unlinked files that were open, bytes whose removal was committed. */
+static int finish_crash(struct project *p, const struct state *s)
+{
+    struct refs_dead d;
+    int err;
+
+    p->orphans.tree = (struct tree){p->pages, p->refs, 0};
+    p->orphans.next_ino = s->orphan_next ? s->orphan_next : 1;
+    err = drops_push(p->drops, s->orphan_root);
+    while (err == 0 && refs_collected(p->refs, &d, 1)) {
+        err = objects_delete(p->objects, &d);
+        if (err == 0)
+            err = refs_buried(p->refs, &d);
+    }
+    return err < 0 ? err : contents_load(p);
+}
+
+static void init_locks(struct project *p)
+{
+    rwlock_init(&p->gate, "gate");
+    rwlock_init(&p->names.lock, "names");
+    rwlock_init(&p->orphans.lock, "orphans");
+    mutex_init(&p->vnodes.lock, "inodes");
+    mutex_init(&p->contents.lock, "contents");
+    mutex_init(&p->settings_lock, "settings");
+    mutex_init(&p->last_reply_lock, "last reply");
+    mutex_init(&p->flush.lock, "flush");
+    mutex_init(&p->flush.run, "flush run");
+    mutex_init(&p->flush.seal, "seal");
+    cond_init(&p->flush.wake);
+    cond_init(&p->flush.done);
+    mutex_init(&p->jobs.lock, "jobs");
+    cond_init(&p->jobs.changed);
+    p->jobs.next = 1;
+}
+
+int project_open(const struct project_config *config, struct project **ret_p)
+{
+    struct project *p = calloc(1, sizeof *p);
+    struct state s;
+    int err;
+
+    if (!p)
+        return -ENOMEM;
+    p->config = *config;
+    p->clock = config->clock;
+    p->opened = ticks(p);
+    init_locks(p);
+    err = read_meta(p, &s);
+    if (err == 0)
+        err = settings_load(p);
+    if (err == 0)
+        err = open_floors(p, &s);
+    if (err == 0)
+        err = open_pool(p);
+    if (err == 0) {
+        atomic_store(&p->seq, s.seq);
+        p->flush.durable_seq = s.seq;
+        p->names.next = (uint32_t)s.next_ns;
+        err = ns_table_load(p);
+    }
+    if (err == 0)
+        err = finish_crash(p, &s);
+    if (err == 0 && config->background)
+        err = flush_start_threads(p);
+    if (err < 0) {
+        project_abandon(p);
+        return err;
+    }
+    *ret_p = p;
+    return 0;
+}
+
+/* ---- closing ---- */
+
+void project_abandon(struct project *p)
+{
+    if (!p)
+        return;
+    atomic_store(&p->closing, true);
+    flush_stop_threads(p);
+    jobs_release(p);
+    pool_destroy(p->pool);
+    contents_release(p);
+    ns_table_release(p);
+    ns_records_release(&p->flush.ns_records);
+    drops_close(p->drops);
+    objects_close(p->objects);
+    packs_close(p->packs);
+    refs_close(p->refs);
+    pages_close(p->pages);
+    map64_release(&p->settings_changed);
+    free(p->flush.state);
+    free(p->last_reply);
+    free(p);
+}
+
+int project_close(struct project *p)
+{
+    int err;
+
+    if (!p)
+        return 0;
+    atomic_store(&p->closing, true);
+    jobs_release(p);
+    flush_stop_threads(p);
+    err = project_drain(p, false, -1, NULL);
+    project_abandon(p);
+    return err;
+}

@@ -1,0 +1,415 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * project_impl: what the files of core/project share. Nobody else includes this. Locks and their
+ * order: project.h.
+ */
+#pragma once
+
+#include "drop.h"
+#include "lock.h"
+#include "map64.h"
+#include "objects.h"
+#include "pool.h"
+#include "project.h"
+#include "settings.h"
+#include "tree.h"
+#include "vfs.h"
+#include <pthread.h>
+#include <stdatomic.h>
+
+enum {
+    TABLE_META,
+    TABLE_PAGES,
+    TABLE_PAGE_COUNTS,
+    TABLE_OBJECTS,
+    TABLE_IDS,
+    TABLE_DYING,
+    TABLE_PACKS,
+    TABLE_NAMESPACES,
+    TABLE_PINS,
+    TABLE_DROPS,
+    TABLE_SETTINGS,
+    TABLE_COUNT,
+};
+
+/* ---- meta records (project.c); check reads them, too ---- */
+
+#define PROJECT_VERSION 1
+
+struct identity {
+    char label[PROJECT_LABEL_MAX + 1];
+    int64_t created; /* ns since the epoch */
+    uint8_t secret[ID_SECRET_LEN];
+};
+#define IDENTITY_LEN (24 + ID_SECRET_LEN + PROJECT_LABEL_MAX)
+int identity_encode(const struct identity *id, uint8_t out[IDENTITY_LEN]);
+int identity_decode(const void *val, size_t len, struct identity *ret); /* -EUCLEAN, -EPROTO */
+
+struct state {
+    uint64_t seq, next_page, next_number, next_pack, next_ns, orphan_root, orphan_next;
+};
+#define STATE_LEN 64
+void state_encode(const struct state *s, uint8_t out[STATE_LEN]);
+int state_decode(const void *val, size_t len, struct state *ret); /* -EUCLEAN */
+
+/* ---- namespaces (namespaces.c) ---- */
+
+struct ns {
+    uint32_t number, generation; /* fixed */
+    _Atomic uint32_t refs;       /* the tables hold one while it is live or the kernel knows it */
+    _Atomic uint64_t nlookup;    /* kernel references on its nodeids */
+    _Atomic uint32_t nopen;      /* open files in it */
+    bool live;                   /* names, write; false: dropped, everything is -ESTALE */
+    char *name;                  /* names; its name at the root */
+    char *target;                /* a symlink at the root: its target; NULL for a namespace */
+    uint32_t uid, gid;           /* of such a symlink */
+    int64_t time;                /* its creation, ns */
+    struct rwlock lock;          /* "namespace": guards the rest */
+    struct tree tree;
+    uint64_t next_ino;
+    uint64_t seq;                /* of its last change */
+    bool frozen;                 /* setting ns:NAME.frozen: no changes */
+    bool dirty;                  /* record differs from the committed one */
+    struct ns *by_number_next, *by_name_next;
+};
+
+#define NS_BUCKETS 1024
+#define NS_ROOT_INO 1
+
+struct ns_table {
+    struct rwlock lock; /* "names" */
+    struct ns *by_number[NS_BUCKETS];
+    struct ns *by_name[NS_BUCKETS];
+    uint32_t next;      /* number to try next */
+    size_t live;
+    struct map64 removed; /* numbers whose records the next commit deletes */
+    int64_t mtime;        /* of the mount root */
+};
+
+/* Find by number; counts a reference. -ESTALE not live (or unknown). */
+int ns_get(struct project *p, uint32_t number, struct ns **ret_ns);
+/* The same, also a dropped one that the kernel or an open file still knows. */
+struct ns *ns_get_any(struct project *p, uint32_t number);
+int ns_get_by_name(struct project *p, const char *name, struct ns **ret_ns); /* -ENOENT */
+struct ns *ns_ref(struct ns *ns);
+void ns_put(struct project *p, struct ns *ns); /* NULL is fine */
+/* Make an empty namespace with a root directory. Holds gate (read). */
+int ns_create(struct project *p, const char *name, uint32_t mode, const struct vfs_cred *cred);
+int ns_create_symlink(struct project *p, const char *name, const char *target,
+                      const struct vfs_cred *cred);
+/* Take gate (write) themselves. */
+int ns_branch(struct project *p, const char *from, const char *to, uint64_t *ret_seq,
+              uint32_t *ret_number);
+/* -EBUSY with *ret_open files open unless `force`; -ENOTEMPTY if `only_empty` and it is not. */
+int ns_drop(struct project *p, const char *name, bool force, bool only_empty, bool only_symlink,
+            uint32_t *ret_open);
+int ns_rename(struct project *p, const char *name, const char *newname, unsigned flags);
+/* The next namespace in name order after `after` (NULL: the first), referenced. -ENOENT. */
+int ns_next(struct project *p, const char *after, struct ns **ret_ns);
+/* By number, for readdir: live, number > after. */
+int ns_next_number(struct project *p, uint32_t after, struct ns **ret_ns);
+int ns_set_frozen(struct project *p, const char *name, bool frozen);
+
+int ns_table_load(struct project *p);
+void ns_table_release(struct project *p);
+
+struct ns_record {
+    uint32_t number;
+    size_t len; /* 0: delete */
+    uint8_t *bytes;
+};
+struct ns_records {
+    struct ns_record *v;
+    size_t count;
+};
+/* Encode what changed since the last freeze (gate held for writing). Kept until released. */
+int ns_table_freeze(struct project *p, struct ns_records *ret);
+int ns_records_write(const struct ns_records *r, struct kv_txn *t);
+void ns_records_release(struct ns_records *r);
+
+struct ns_fields {
+    char name[VFS_NAME_MAX + 1];
+    char *target; /* malloc'd or NULL */
+    uint32_t generation, uid, gid;
+    uint64_t root, next_ino, seq;
+    int64_t time;
+    bool frozen;
+};
+/* 0 or -EUCLEAN: is the record whole, and that of this number? check uses both, too. */
+int ns_record_check(uint32_t number, const void *val, size_t len);
+int ns_decode(const void *val, size_t len, struct ns_fields *ret);
+
+/* ---- open inodes (vnodes.c) ---- */
+
+struct vnode {
+    uint64_t nodeid;
+    struct ns *ns;     /* referenced */
+    unsigned refs;     /* inodes */
+    unsigned opens;    /* inodes; open files */
+    unsigned writers;  /* inodes; of these for writing */
+    struct rwlock io;  /* "inode": bytes and size */
+    uint64_t orphan;   /* ns->lock; inode number in the orphan tree, 0: has names */
+    uint64_t version;  /* io; changes of its bytes since this struct was made */
+    struct vnode *next;
+};
+
+#define VNODE_BUCKETS 4096
+struct vnode_table {
+    struct mutex lock; /* "inodes" */
+    struct vnode *bucket[VNODE_BUCKETS];
+    size_t count;
+};
+
+struct orphans {
+    struct rwlock lock; /* "orphans" */
+    struct tree tree;
+    uint64_t next_ino;
+};
+
+/* The open inode of a nodeid, made if there is none. The namespace may be dead (-ESTALE then,
+ * unless it is open already). */
+int vnode_get(struct project *p, uint64_t nodeid, struct vnode **ret_v);
+void vnode_put(struct project *p, struct vnode *v);
+void vnode_open(struct project *p, struct vnode *v, bool write);
+/* *ret_last: nobody has it open any more. */
+void vnode_close(struct project *p, struct vnode *v, bool write, bool *ret_last);
+bool vnode_is_open(struct project *p, uint64_t nodeid, bool for_writing);
+/* Where an inode's items are. Needs v->ns->lock; for an orphan also takes orphans.lock. */
+struct items {
+    struct tree *tree;
+    uint64_t ino;
+    struct ns *ns;      /* whose lock is held */
+    bool orphan, write;
+};
+int items_lock(struct project *p, struct vnode *v, bool write, struct items *ret);
+void items_unlock(struct project *p, struct items *it);
+/* The last name of an inode went while it is open: move its items to the orphan tree. Needs
+ * ns->lock (write). *ret_moved false: nobody has it open. */
+int orphan_adopt(struct project *p, struct ns *ns, uint64_t ino, bool *ret_moved);
+/* Delete all items of one inode (they lose their references). */
+int items_delete(struct tree *t, uint64_t ino);
+/* All open inodes of a namespace become orphans (forced drop). Needs ns->lock (write). */
+int orphan_adopt_all(struct project *p, struct ns *ns);
+int inode_load(const struct tree *t, uint64_t ino, struct inode *ret);
+int inode_store(struct tree *t, uint64_t ino, const struct inode *in);
+
+/* ---- unsealed contents (contents.c) ---- */
+
+struct content {
+    uint64_t number;
+    _Atomic uint32_t refs;
+    struct mutex io;      /* "content": one change of bytes or sync at a time */
+    uint8_t *data;        /* up to CONTENT_BUFFER_MAX bytes, or NULL */
+    size_t len, room;     /* of data */
+    struct blob *blob;    /* the slot, once it outgrew the buffer; io */
+    uint64_t owner;       /* nodeid that wrote it first: a hint for sealing */
+    uint64_t owner_off;   /* of the grain in that file; CONTENT_WHOLE: all of the file */
+    unsigned changing;    /* contents; changes in flight */
+    bool sealing;         /* contents; bytes must not change any more */
+    bool listed;          /* contents; in the table */
+    bool slot_dirty;      /* contents; written since its slot was last synced */
+    int64_t changed;      /* contents; monotonic ns of the last change */
+    struct content *next;
+};
+
+#define CONTENT_BUFFER_MAX EXTENT_GRAIN
+#define CONTENT_WHOLE UINT64_MAX
+#define CONTENT_BUCKETS 16384
+struct content_table {
+    struct mutex lock; /* "contents" */
+    struct content *bucket[CONTENT_BUCKETS];
+    size_t count;
+    _Atomic size_t buffered; /* bytes of all buffers */
+    struct map64 sealed_slots; /* numbers whose slot name goes after the next commit */
+    struct map64 sealed_slots_frozen;
+};
+
+/* A new unsealed content with an object number of count 0: name it in an item or cancel it. */
+int content_new(struct project *p, uint64_t owner, uint64_t owner_off, struct content **ret_c);
+void content_cancel(struct project *p, struct content *c);
+struct content *content_find(struct project *p, uint64_t number); /* referenced, or NULL */
+void content_unref(struct content *c);
+/* May this content's bytes be changed in place? Then it stays changeable until content_end. */
+bool content_begin(struct project *p, struct content *c);
+void content_end(struct project *p, struct content *c);
+/* Between begin and end. Grows; spills to a slot above `pack_limit`. */
+int content_write(struct project *p, struct content *c, const void *buf, size_t len, uint64_t off);
+int content_truncate(struct project *p, struct content *c, uint64_t len);
+uint64_t content_length(struct content *c);
+/* Bytes of any number, sealed or not; short at the end of the content. */
+ssize_t content_read(struct project *p, uint64_t number, void *buf, size_t len, uint64_t off);
+/* Its number was collected: forget the bytes. */
+void content_forget(struct project *p, uint64_t number);
+/* After a restart: the slots that the commit names are contents again. */
+int contents_load(struct project *p);
+void contents_release(struct project *p);
+/* Fill `out` with referenced contents matching; returns how many. */
+size_t contents_pick(struct project *p, bool (*want)(struct project *, struct content *, void *),
+                     void *ctx, struct content **out, size_t max);
+void content_unlist(struct project *p, struct content *c);
+
+/* ---- sealing (seal.c) ---- */
+
+enum seal_what {
+    SEAL_BUFFERS, /* what must be sealed before a commit */
+    SEAL_READY,   /* and slots closed since seal_delay */
+    SEAL_CLOSED,  /* and all closed slots */
+};
+/* One pass over what is unsealed, on the worker pool, until `deadline` (monotonic ns; -1: none).
+ * *ret_left: contents of that kind still unsealed. Takes the gate (read) per content. */
+int seal_pass(struct project *p, enum seal_what what, int64_t deadline, size_t *ret_left);
+/* The few buffers that are left, with the gate held for writing. */
+int seal_rest(struct project *p);
+/* How many contents wait that a view should show. */
+size_t seal_waiting(struct project *p);
+
+/* ---- flush (flush.c) ---- */
+
+struct flusher {
+    struct mutex lock; /* "flush": a leaf */
+    struct cond wake, done;
+    struct mutex seal;  /* "seal": one sealing pass or sync at a time; outermost of all */
+    struct mutex run;   /* "flush run": one flush at a time; before seal */
+    uint64_t started, finished; /* flushes; lock */
+    int result;         /* of the last one; lock */
+    bool kicked, stop;  /* lock */
+    bool kick_drops;    /* lock */
+    bool frozen;        /* run; a freeze waits for its commit */
+    struct ns_records ns_records;
+    uint8_t *state;     /* run; the frozen meta record */
+    size_t state_len;
+    uint64_t frozen_seq;
+    size_t buried;      /* run; bytes deleted after the last commit */
+    uint64_t durable_seq; /* lock */
+    uint64_t commits, failed; /* lock */
+    int64_t last_commit; /* lock; realtime ns */
+    pthread_t flush_thread, drop_thread;
+    bool threads_running;
+};
+
+/* Wait (holding nothing) while too much is unflushed. The last flush's error if it cannot go down. */
+int flush_throttle(struct project *p);
+void flush_kick(struct project *p);
+void flush_kick_drops(struct project *p);
+int flush_start_threads(struct project *p);
+void flush_stop_threads(struct project *p);
+/* Is nothing at all pending? */
+bool flush_is_idle(struct project *p);
+
+/* ---- jobs (jobs.c) ---- */
+
+enum job_state { JOB_RUNNING, JOB_DONE, JOB_FAILED, JOB_CANCELLED };
+#define JOB_KEEP 64 /* ended jobs that stay readable */
+
+struct job {
+    uint64_t number;
+    const char *verb;
+    char detail[300];
+    enum job_state state;
+    uint64_t done, total; /* items; total 0: not known */
+    int64_t started, ended; /* realtime ns */
+    int error;
+    char result[256]; /* key=value words of the reply */
+    _Atomic bool cancel;
+    unsigned waiters;
+    uint64_t drop_ticket; /* drops: order in which their pages were queued; 0: not yet */
+};
+
+struct jobs {
+    struct mutex lock; /* "jobs" */
+    struct cond changed;
+    struct job **v;
+    size_t count, room;
+    uint64_t next;
+    uint64_t drop_tickets; /* the last one given */
+    unsigned threads;      /* job threads running */
+};
+
+/* Register a running job. Its entry stays valid until job_end; keep the number, not the pointer.
+ * -ESHUTDOWN. */
+int job_start(struct project *p, const char *verb, const char *detail, struct job **ret_job);
+void job_progress(struct project *p, struct job *j, uint64_t done, uint64_t total);
+/* key=value words of the reply, set before the end. */
+void job_result(struct project *p, struct job *j, const char *result);
+/* `result` NULL keeps what job_result said. -ECANCELED makes it JOB_CANCELLED. */
+void job_end(struct project *p, struct job *j, int error, const char *result);
+/* Run `fn` as a job of its own thread, which ends the job with what `fn` returns. At most 64 at
+ * once: then it waits. On failure the job has ended with that error. */
+typedef int job_fn(struct project *p, struct job *j, void *arg);
+int job_run(struct project *p, struct job *j, job_fn *fn, void *arg);
+/* 0 with the job's own error in *ret_error; -ENOENT, -ETIMEDOUT, -EINTR. */
+int job_wait(struct project *p, uint64_t number, int64_t timeout, const _Atomic bool *interrupted,
+             int *ret_error, char result[256]);
+/* Asks it to stop; one that has ended is fine. -ENOENT, -EPERM: a drop always goes on. */
+int job_cancel(struct project *p, uint64_t number);
+int job_get(struct project *p, uint64_t number, struct job *ret); /* a copy; -ENOENT */
+int job_next(struct project *p, uint64_t after, uint64_t *ret_number); /* -ENOENT at the end */
+size_t jobs_running(struct project *p);
+/* Cancels all, waits for their threads and fails who waits for them. p->closing is set. May be
+ * called again. */
+void jobs_release(struct project *p);
+/* The pages of this drop job are in the queue now. */
+void job_drop_queued(struct project *p, struct job *j);
+/* Somebody saw the queue empty: ends the drop jobs queued before, if it still is. */
+void jobs_drops_done(struct project *p);
+
+const char *job_state_name(enum job_state state); /* view.c */
+/* Views first seal what was closed before, waiting at most view_wait (view.c). Returns how many
+ * contents are unsealed still. Hold no lock. */
+size_t view_settle(struct project *p);
+
+/* ---- the project ---- */
+
+struct project {
+    struct project_config config;
+    const struct clock *clock;
+    struct id_key id_key;
+    uint64_t name_seed;
+    char label[PROJECT_LABEL_MAX + 1];
+    int64_t created;
+    int64_t opened; /* monotonic ns */
+    struct project_events events;
+    bool has_events;
+
+    struct rwlock gate; /* "gate" */
+    _Atomic uint64_t seq;
+    _Atomic bool readonly; /* a commit failed in a way that cannot be trusted */
+    _Atomic bool closing;
+
+    struct pages *pages;
+    struct refs *refs;
+    struct packs *packs;
+    struct objects *objects;
+    struct drops *drops;
+    struct pool *pool;
+
+    struct ns_table names;
+    struct vnode_table vnodes;
+    struct orphans orphans;
+    struct content_table contents;
+    struct settings settings;
+    struct map64 settings_changed; /* settings_lock; setting + 1 -> value, to be committed */
+    struct mutex settings_lock;    /* "settings" */
+    struct flusher flush;
+    struct jobs jobs;
+
+    struct mutex last_reply_lock; /* "last reply" */
+    char *last_reply;             /* of the control file */
+};
+
+/* A change happened to `ns` (its lock held for writing; NULL: to the root). Returns its number. */
+uint64_t project_changed(struct project *p, struct ns *ns);
+/* May anything be changed? 0, -EROFS, -ESHUTDOWN. */
+int project_writable(struct project *p);
+int settings_load(struct project *p);
+int settings_set(struct project *p, enum setting which, int64_t value);
+int settings_write(struct project *p, struct kv_txn *t);
+
+/* Encode the meta record "state". */
+int state_freeze(struct project *p);
+
+void event_entry(struct project *p, uint64_t parent, const char *name);
+void event_inode(struct project *p, uint64_t nodeid);
+
+static inline int64_t now(struct project *p) { return clock_now(p->clock); }
+static inline int64_t ticks(struct project *p) { return clock_ticks(p->clock); }

@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * seal: unsealed contents become objects. A pass picks what may be sealed, marks it (from then on a
+ * writer makes a new content instead of changing it) and hands it to the worker pool. What equals
+ * something not synced yet is put off until the pass has synced it.
+ *
+ * A buffer is sealed with the gate held for reading, since it changes the tables that a flush
+ * freezes. A slot is hashed without the gate, which may take long, and only placed with it.
+ */
+#include "project_impl.h"
+#include "report.h"
+#include <errno.h>
+#include <stdlib.h>
+
+#define BATCH 1024 /* contents in one round on the pool */
+
+struct pass {
+    struct project *p;
+    enum seal_what what;
+    bool gate_held; /* for writing, by the caller */
+    _Atomic size_t put_off, failed, sealed;
+    _Atomic int error;
+};
+
+struct task {
+    struct pass *pass;
+    struct content *c;
+};
+
+/* May it be sealed in this kind of pass? Without looking at who has it open. Needs contents. */
+static bool wanted(struct project *p, struct content *c, void *ctx)
+{
+    const struct pass *pass = ctx;
+
+    if (c->sealing || c->changing)
+        return false;
+    if (!c->blob)
+        return true;
+    if (pass->what == SEAL_BUFFERS)
+        return false;
+    return pass->what == SEAL_CLOSED ||
+           ticks(p) - c->changed >= settings_get(&p->settings, SET_SEAL_DELAY);
+}
+
+static bool mark(struct project *p, struct content *c)
+{
+    if (c->blob && c->owner && vnode_is_open(p, c->owner, true))
+        return false;
+    MUTEX_GUARD(&p->contents.lock);
+    if (c->sealing || c->changing || !c->listed)
+        return false;
+    c->sealing = true;
+    return true;
+}
+
+static void unmark(struct project *p, struct content *c)
+{
+    MUTEX_GUARD(&p->contents.lock);
+    c->sealing = false;
+}
+
+/* The item that named the alias names the object itself now, if that copies no page. */
+static void rename_item(struct project *p, const struct content *c, uint64_t target)
+{
+    uint8_t buf[INODE_ITEM_MAX];
+    uint64_t ino = vfs_node_ino(c->owner);
+    struct key k = c->owner_off == CONTENT_WHOLE ? key_make(ino, ITEM_INODE, 0)
+                                                 : key_make(ino, ITEM_EXTENT, c->owner_off);
+    struct ns *ns;
+    size_t len;
+
+    if (!c->owner || ns_get(p, vfs_node_ns(c->owner), &ns) < 0)
+        return;
+    {
+        WRITE_GUARD(&ns->lock);
+        if (ns->live && tree_get(&ns->tree, k, buf, sizeof buf, &len) == 0 &&
+            item_object(k, buf, len) == c->number) {
+            item_set_object(k, buf, len, target);
+            /* Shared by a branch: the alias serves until the page is copied. */
+            if (tree_put_owned(&ns->tree, k, buf, len) == 0)
+                ns->dirty = true;
+        }
+    }
+    ns_put(p, ns);
+}
+
+static void sealed(struct project *p, struct content *c, uint64_t target)
+{
+    if (c->blob) {
+        MUTEX_GUARD(&p->contents.lock);
+        /* Without memory the slot's name stays until the next start. */
+        (void)map64_put(&p->contents.sealed_slots, c->number, 1);
+    }
+    if (target != c->number)
+        rename_item(p, c, target);
+    content_unlist(p, c);
+}
+
+static int place(struct pass *pass, struct content *c, const struct id *id)
+{
+    struct project *p = pass->p;
+    struct entry e;
+    uint64_t target;
+    int err = refs_entry(p->refs, c->number, false, NULL, &e);
+
+    if (err == -ENOENT) { /* collected while it waited */
+        content_unlist(p, c);
+        return 0;
+    }
+    if (err == 0)
+        err = c->blob ? objects_seal_blob(p->objects, c->number, c->blob, id, &target)
+                      : objects_seal_buffer(p->objects, c->number, c->data, (uint32_t)c->len,
+                                            &target);
+    if (err == 0)
+        sealed(p, c, target);
+    return err;
+}
+
+static int seal_content(struct pass *pass, struct content *c)
+{
+    struct project *p = pass->p;
+    struct id id = {0};
+    int err = c->blob ? objects_hash_blob(p->objects, c->blob, &id) : 0;
+
+    if (err < 0)
+        return err;
+    if (pass->gate_held)
+        return place(pass, c, &id);
+    READ_GUARD(&p->gate);
+    return place(pass, c, &id);
+}
+
+static int run_task(void *arg)
+{
+    struct task *t = arg;
+    int err = seal_content(t->pass, t->c);
+
+    if (err == 0) {
+        atomic_fetch_add(&t->pass->sealed, 1);
+    } else {
+        unmark(t->pass->p, t->c);
+        atomic_fetch_add(err == -EAGAIN ? &t->pass->put_off : &t->pass->failed, 1);
+        if (err != -EAGAIN)
+            atomic_store(&t->pass->error, err);
+    }
+    content_unref(t->c);
+    return 0;
+}
+
+/* One round. *ret_left: what was wanted and is still unsealed. */
+static int round_once(struct pass *pass, struct task *tasks, struct content **picked,
+                      size_t *ret_left)
+{
+    struct project *p = pass->p;
+    struct pool_group group;
+    size_t n = contents_pick(p, wanted, pass, picked, BATCH), todo = 0;
+
+    atomic_store(&pass->put_off, 0);
+    atomic_store(&pass->failed, 0);
+    atomic_store(&pass->sealed, 0);
+    for (size_t i = 0; i < n; i++) {
+        if (mark(p, picked[i]))
+            tasks[todo++] = (struct task){pass, picked[i]};
+        else
+            content_unref(picked[i]);
+    }
+    pool_group_init(&group);
+    for (size_t i = 0; i < todo; i++) {
+        if (pass->gate_held)
+            (void)run_task(&tasks[i]);
+        else
+            pool_submit(p->pool, &group, run_task, &tasks[i]);
+    }
+    (void)pool_group_wait(&group);
+    *ret_left = atomic_load(&pass->put_off) + atomic_load(&pass->failed);
+    return atomic_load(&pass->put_off) ? objects_sync(p->objects) : 0;
+}
+
+/* Rounds until nothing is left, nothing moves any more, or time is over. */
+static int rounds(struct pass *pass, int64_t deadline, size_t *ret_left)
+{
+    struct task *tasks = calloc(BATCH, sizeof *tasks);
+    struct content **picked = calloc(BATCH, sizeof(struct content *));
+    unsigned idle = 0;
+    int err = tasks && picked ? 0 : -ENOMEM;
+
+    *ret_left = 0;
+    while (err == 0) {
+        err = round_once(pass, tasks, picked, ret_left);
+        if (*ret_left == 0 && atomic_load(&pass->sealed) == 0)
+            break;
+        idle = atomic_load(&pass->sealed) ? 0 : idle + 1;
+        if (idle >= 2 || (atomic_load(&pass->error) && idle))
+            break;
+        if (deadline >= 0 && ticks(pass->p) >= deadline)
+            break;
+    }
+    free(tasks);
+    free(picked);
+    return err < 0 ? err : atomic_load(&pass->error);
+}
+
+int seal_pass(struct project *p, enum seal_what what, int64_t deadline, size_t *ret_left)
+{
+    struct pass pass = {.p = p, .what = what};
+    MUTEX_GUARD(&p->flush.seal);
+
+    return rounds(&pass, deadline, ret_left);
+}
+
+static bool is_buffer(struct project *p, struct content *c, void *ctx)
+{
+    (void)p;
+    (void)ctx;
+    return !c->blob;
+}
+
+int seal_rest(struct project *p)
+{
+    struct pass pass = {.p = p, .what = SEAL_BUFFERS, .gate_held = true};
+    struct content *any;
+    size_t left;
+    int err;
+
+    rwlock_held_write(&p->gate);
+    mutex_held(&p->flush.seal);
+    err = rounds(&pass, -1, &left);
+    if (err == 0 && contents_pick(p, is_buffer, NULL, &any, 1)) {
+        report(REPORT_WARN, "content %llu could not be sealed", (unsigned long long)any->number);
+        content_unref(any);
+        err = -EIO;
+    }
+    return err;
+}
+
+static bool counts_as_waiting(struct project *p, struct content *c, void *ctx)
+{
+    (void)p;
+    (void)c;
+    ++*(size_t *)ctx;
+    return false;
+}
+
+size_t seal_waiting(struct project *p)
+{
+    size_t n = 0;
+
+    (void)contents_pick(p, counts_as_waiting, &n, NULL, 1);
+    return n;
+}

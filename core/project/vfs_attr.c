@@ -1,0 +1,334 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * vfs_attr: attributes of inodes, the few extended ones, and the frame every change stands in.
+ */
+#include "report.h"
+#include "vfs_impl.h"
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#define DIR_SIZE 4096 /* what stat says of every directory, bytes */
+
+/* ---- the frame of a change ---- */
+
+int change_begin(struct project *p, uint64_t nodeid, struct change *ret)
+{
+    int err = project_writable(p);
+
+    if (err == 0)
+        err = flush_throttle(p);
+    if (err < 0)
+        return err;
+    rwlock_rdlock(&p->gate);
+    err = ns_get(p, vfs_node_ns(nodeid), &ret->ns);
+    if (err == 0 && ret->ns->target)
+        err = -ENOTDIR;
+    else if (err == 0 && ret->ns->frozen)
+        err = -EROFS;
+    else if (err == 0)
+        err = project_writable(p);
+    if (err < 0) {
+        rwlock_rdunlock(&p->gate);
+        if (err != -ESTALE)
+            ns_put(p, ret->ns);
+        return err;
+    }
+    ret->p = p;
+    return 0;
+}
+
+void change_end(struct change *c)
+{
+    rwlock_rdunlock(&c->p->gate);
+    ns_put(c->p, c->ns);
+}
+
+/* ---- attributes ---- */
+
+void attr_fill(const struct ns *ns, uint64_t ino, const struct inode *in, struct vfs_attr *ret)
+{
+    bool dir = S_ISDIR(in->mode);
+    uint64_t size = dir ? DIR_SIZE : in->size;
+
+    *ret = (struct vfs_attr){.nodeid = vfs_node(ns->number, ino),
+                             .generation = ns->generation,
+                             .mode = in->mode,
+                             .nlink = in->nlink,
+                             .uid = in->uid,
+                             .gid = in->gid,
+                             .rdev = in->rdev,
+                             .size = size,
+                             .blocks = S_ISLNK(in->mode) ? 0 : (size + 511) / 512,
+                             .atime = in->atime,
+                             .mtime = in->mtime,
+                             .ctime = in->ctime,
+                             .btime = in->btime};
+}
+
+void attr_fill_link(const struct ns *ns, struct vfs_attr *ret)
+{
+    *ret = (struct vfs_attr){.nodeid = vfs_node(ns->number, NS_ROOT_INO),
+                             .generation = ns->generation,
+                             .mode = S_IFLNK | 0777,
+                             .nlink = 1,
+                             .uid = ns->uid,
+                             .gid = ns->gid,
+                             .size = strlen(ns->target),
+                             .atime = ns->time,
+                             .mtime = ns->time,
+                             .ctime = ns->time,
+                             .btime = ns->time};
+}
+
+void attr_fill_root(struct project *p, struct vfs_attr *ret)
+{
+    READ_GUARD(&p->names.lock);
+    *ret = (struct vfs_attr){.nodeid = VFS_ROOT,
+                             .mode = S_IFDIR | 0755,
+                             .nlink = 2 + (uint32_t)p->names.live,
+                             .uid = (uint32_t)getuid(),
+                             .gid = (uint32_t)getgid(),
+                             .size = DIR_SIZE,
+                             .blocks = DIR_SIZE / 512,
+                             .atime = p->names.mtime,
+                             .mtime = p->names.mtime,
+                             .ctime = p->names.mtime,
+                             .btime = p->created};
+}
+
+/* An inode that may be an orphan, or not open at all: without making a vnode where none is. */
+static int load_any(struct project *p, uint64_t nodeid, struct inode *ret, struct vfs_attr *attr)
+{
+    struct vnode *v;
+    struct items it;
+    int err = vnode_get(p, nodeid, &v);
+
+    if (err < 0)
+        return err;
+    if (v->ns->target) {
+        attr_fill_link(v->ns, attr);
+        *ret = (struct inode){.mode = attr->mode, .size = attr->size};
+        vnode_put(p, v);
+        return 0;
+    }
+    err = items_lock(p, v, false, &it);
+    if (err == 0) {
+        err = inode_load(it.tree, it.ino, ret);
+        if (err == 0)
+            attr_fill(v->ns, vfs_node_ino(nodeid), ret, attr);
+        items_unlock(p, &it);
+    }
+    vnode_put(p, v);
+    return err;
+}
+
+int vfs_getattr(struct project *p, uint64_t nodeid, struct vfs_attr *ret)
+{
+    struct inode in;
+    struct ns *ns;
+    int err;
+
+    if (nodeid == VFS_ROOT) {
+        attr_fill_root(p, ret);
+        return 0;
+    }
+    err = ns_get(p, vfs_node_ns(nodeid), &ns);
+    if (err == 0 && !ns->target) { /* the usual case, without the table of open inodes */
+        {
+            READ_GUARD(&ns->lock);
+            err = ns->live ? inode_load(&ns->tree, vfs_node_ino(nodeid), &in) : -ESTALE;
+            if (err == 0)
+                attr_fill(ns, vfs_node_ino(nodeid), &in, ret);
+        }
+        ns_put(p, ns);
+        if (err != -ESTALE)
+            return err;
+    } else if (err == 0) {
+        attr_fill_link(ns, ret);
+        ns_put(p, ns);
+        return 0;
+    }
+    return load_any(p, nodeid, &in, ret);
+}
+
+bool inode_kill_suid(struct inode *in)
+{
+    uint32_t kill = in->mode & S_ISUID;
+
+    if ((in->mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP))
+        kill |= S_ISGID;
+    in->mode &= ~kill;
+    return kill != 0;
+}
+
+static void apply(struct project *p, unsigned set, const struct vfs_attr *want, struct inode *in)
+{
+    int64_t t = now(p);
+
+    if (set & VFS_SET_MODE)
+        in->mode = (in->mode & S_IFMT) | (want->mode & 07777);
+    if (set & VFS_SET_UID)
+        in->uid = want->uid;
+    if (set & VFS_SET_GID)
+        in->gid = want->gid;
+    if (set & VFS_KILL_SUID && S_ISREG(in->mode))
+        (void)inode_kill_suid(in);
+    if (set & VFS_SET_ATIME)
+        in->atime = want->atime;
+    if (set & VFS_SET_MTIME)
+        in->mtime = want->mtime;
+    if (set & VFS_SET_ATIME_NOW)
+        in->atime = t;
+    if (set & VFS_SET_MTIME_NOW)
+        in->mtime = t;
+    in->ctime = set & VFS_SET_CTIME ? want->ctime : t;
+}
+
+static int set_items(struct project *p, struct vnode *v, unsigned set, const struct vfs_attr *want,
+                     struct vfs_attr *ret)
+{
+    struct items it;
+    struct inode in;
+    int err = items_lock(p, v, true, &it);
+
+    if (err < 0)
+        return err;
+    err = inode_load(it.tree, it.ino, &in);
+    if (err == 0 && set & ~(unsigned)VFS_SET_SIZE) {
+        apply(p, set, want, &in);
+        err = inode_store(it.tree, it.ino, &in);
+        project_changed(p, it.ns);
+    }
+    if (err == 0)
+        attr_fill(v->ns, vfs_node_ino(v->nodeid), &in, ret);
+    items_unlock(p, &it);
+    return err;
+}
+
+int vfs_setattr(struct project *p, uint64_t nodeid, unsigned set, const struct vfs_attr *in,
+                struct vfs_attr *ret)
+{
+    struct vnode *v;
+    int err = nodeid == VFS_ROOT ? -EPERM : project_writable(p);
+
+    if (err == 0)
+        err = flush_throttle(p);
+    if (err == 0)
+        err = vnode_get(p, nodeid, &v);
+    if (err < 0)
+        return err;
+    if (v->ns->target) {
+        err = -EPERM;
+    } else if (v->ns->frozen) {
+        err = -EROFS;
+    } else {
+        READ_GUARD(&p->gate);
+        WRITE_GUARD(&v->io);
+        if (set & VFS_SET_SIZE)
+            err = file_truncate(p, v, in->size);
+        if (err == 0)
+            err = set_items(p, v, set, in, ret);
+    }
+    vnode_put(p, v);
+    return err;
+}
+
+/* ---- symlinks, extended attributes, the disk ---- */
+
+static int read_pieces(const struct tree *t, uint64_t ino, char *buf, size_t cap)
+{
+    size_t at = 0, len = 0;
+    int err;
+
+    for (uint64_t i = 0; at < cap; i++, at += len) {
+        err = tree_get(t, key_make(ino, ITEM_SYMLINK, i), buf + at, cap - 1 - at, &len);
+        if (err == -ENOENT && i > 0)
+            break;
+        if (err < 0)
+            return err == -ENOENT ? -EINVAL : err == -ERANGE ? -EUCLEAN : err;
+    }
+    buf[at < cap ? at : cap - 1] = 0;
+    return 0;
+}
+
+int vfs_readlink(struct project *p, uint64_t nodeid, char *buf, size_t cap)
+{
+    struct vnode *v;
+    struct items it;
+    int err = nodeid == VFS_ROOT ? -EINVAL : vnode_get(p, nodeid, &v);
+
+    if (err < 0)
+        return err;
+    if (v->ns->target) {
+        err = (size_t)snprintf(buf, cap, "%s", v->ns->target) < cap ? 0 : -ENAMETOOLONG;
+    } else {
+        err = items_lock(p, v, false, &it);
+        if (err == 0) {
+            err = read_pieces(it.tree, it.ino, buf, cap);
+            items_unlock(p, &it);
+        }
+    }
+    vnode_put(p, v);
+    return err;
+}
+
+/* The number of the one object a whole file is, sealed; -ENODATA otherwise. */
+static int sealed_object(struct project *p, uint64_t nodeid, uint64_t *ret_number,
+                         struct entry *ret)
+{
+    int64_t deadline = ticks(p) + settings_get(&p->settings, SET_VIEW_WAIT);
+    struct inode in;
+    struct vfs_attr attr;
+    size_t left;
+    int err = load_any(p, nodeid, &in, &attr);
+
+    if (err < 0)
+        return err;
+    if (!S_ISREG(in.mode) || !in.object || in.flags & INODE_EXTENTS)
+        return -ENODATA;
+    err = refs_entry(p->refs, in.object, true, ret_number, ret);
+    if (err == 0 && !entry_is_sealed(ret)) {
+        (void)seal_pass(p, SEAL_CLOSED, deadline, &left);
+        err = load_any(p, nodeid, &in, &attr);
+        if (err == 0)
+            err = in.object ? refs_entry(p->refs, in.object, true, ret_number, ret) : -ENODATA;
+    }
+    if (err < 0)
+        return err;
+    return entry_is_sealed(ret) && ret->size == in.size && in.valid == in.size ? 0 : -ENODATA;
+}
+
+ssize_t vfs_getxattr(struct project *p, uint64_t nodeid, const char *name, char *buf, size_t cap)
+{
+    bool object = !strcmp(name, "user.tally.object"), refs = !strcmp(name, "user.tally.refs");
+    char text[ID_HEX + 1];
+    struct entry e;
+    uint64_t number;
+    size_t len;
+    int err;
+
+    if ((!object && !refs) || nodeid == VFS_ROOT)
+        return -ENODATA;
+    err = sealed_object(p, nodeid, &number, &e);
+    if (err < 0)
+        return err;
+    if (object)
+        id_to_hex(&e.id, text);
+    else
+        snprintf(text, sizeof text, "%u", e.count);
+    len = strlen(text);
+    if (cap == 0)
+        return (ssize_t)len;
+    if (cap < len)
+        return -ERANGE;
+    memcpy(buf, text, len);
+    return (ssize_t)len;
+}
+
+int vfs_statfs(struct project *p, struct disk_space *ret)
+{
+    return disk_space(p->config.disk, ret);
+}

@@ -1,0 +1,388 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * vfs_file: open files: opening, reading, sharing ranges, closing.
+ *
+ * A file's bytes are its object's first `valid` bytes, overridden by the extents of an overlay
+ * (whole grains), zeros where neither says anything. A read first maps the range to pieces, with
+ * the namespace's lock, and then reads them without it. If an object is gone by then (sealing just
+ * renamed an alias), it maps once more.
+ */
+#include "vfs_file_impl.h"
+#include "report.h"
+#include <errno.h>
+#include <stdlib.h>
+
+#define READ_STEP (1024 * 1024) /* bytes mapped at once */
+#define PIECES_MAX (2 * (READ_STEP / EXTENT_GRAIN + 2))
+
+struct piece {
+    size_t len;
+    uint64_t object; /* 0: zeros */
+    uint64_t at;     /* offset in the object */
+};
+
+struct map {
+    struct piece piece[PIECES_MAX];
+    size_t count;
+};
+
+static void map_add(struct map *m, uint64_t object, uint64_t at, uint64_t len)
+{
+    struct piece *last = m->count ? &m->piece[m->count - 1] : NULL;
+
+    if (len == 0)
+        return;
+    if (last && last->object == object && (!object || last->at + last->len == at))
+        last->len += len;
+    else
+        m->piece[m->count++] = (struct piece){len, object, at};
+}
+
+/* `len` bytes from `pos`, of which the first `valid - start` of the object at `start` exist. */
+static void map_part(struct map *m, uint64_t object, uint64_t start, uint64_t valid, uint64_t pos,
+                     uint64_t len)
+{
+    uint64_t end = start + valid, have = object && end > pos ? end - pos : 0;
+
+    if (have > len)
+        have = len;
+    map_add(m, object, pos - start, have);
+    map_add(m, 0, 0, len - have);
+}
+
+int extent_load(const struct tree *t, uint64_t ino, uint64_t grain, struct extent *ret)
+{
+    uint8_t buf[EXTENT_ITEM_LEN];
+    size_t len;
+    int err = tree_get(t, key_make(ino, ITEM_EXTENT, grain), buf, sizeof buf, &len);
+
+    if (err < 0)
+        return err == -ERANGE ? -EUCLEAN : err;
+    return extent_decode(buf, len, ret);
+}
+
+static int map_range(const struct items *it, const struct inode *in, uint64_t off, uint64_t len,
+                     struct map *m)
+{
+    uint64_t pos = off, end = off + len;
+
+    m->count = 0;
+    if (!(in->flags & INODE_EXTENTS)) {
+        map_part(m, in->object, 0, in->valid, off, len);
+        return 0;
+    }
+    while (pos < end) {
+        uint64_t grain = pos - pos % EXTENT_GRAIN, next = grain + EXTENT_GRAIN;
+        uint64_t n = (next < end ? next : end) - pos;
+        struct extent e;
+        int err = extent_load(it->tree, it->ino, grain, &e);
+        if (err == 0)
+            map_part(m, e.object, grain, e.valid, pos, n);
+        else if (err == -ENOENT)
+            map_part(m, in->object, 0, in->valid, pos, n);
+        else
+            return err;
+        pos += n;
+    }
+    return 0;
+}
+
+static int read_piece(struct project *p, const struct piece *piece, uint8_t *buf)
+{
+    size_t done = 0;
+
+    while (piece->object && done < piece->len) {
+        ssize_t n = content_read(p, piece->object, buf + done, piece->len - done,
+                                 piece->at + done);
+        if (n < 0)
+            return (int)n;
+        if (n == 0)
+            break;
+        done += (size_t)n;
+    }
+    memset(buf + done, 0, piece->len - done);
+    return 0;
+}
+
+/* One try: 0 and *ret_len bytes, clipped at the end of the file. */
+static int read_step(struct project *p, struct vnode *v, uint8_t *buf, size_t len, uint64_t off,
+                     size_t *ret_len)
+{
+    struct items it;
+    struct inode in;
+    struct map m;
+    int err = items_lock(p, v, false, &it);
+
+    if (err < 0)
+        return err;
+    *ret_len = 0;
+    err = inode_load(it.tree, it.ino, &in);
+    if (err == 0 && off < in.size) {
+        *ret_len = in.size - off < len ? (size_t)(in.size - off) : len;
+        err = map_range(&it, &in, off, *ret_len, &m);
+    }
+    items_unlock(p, &it);
+    if (err < 0 || *ret_len == 0)
+        return err;
+    for (size_t i = 0; i < m.count && err == 0; buf += m.piece[i++].len)
+        err = read_piece(p, &m.piece[i], buf);
+    return err;
+}
+
+ssize_t file_read(struct project *p, struct vnode *v, void *buf, size_t len, uint64_t off)
+{
+    size_t done = 0, n;
+
+    while (done < len) {
+        size_t want = len - done < READ_STEP ? len - done : READ_STEP;
+        int err = read_step(p, v, (uint8_t *)buf + done, want, off + done, &n);
+        if (err == -ENOENT)
+            err = read_step(p, v, (uint8_t *)buf + done, want, off + done, &n);
+        if (err < 0)
+            return err;
+        done += n;
+        if (n < want)
+            break;
+    }
+    return (ssize_t)done;
+}
+
+ssize_t vfs_read(struct vfs_file *f, void *buf, size_t len, uint64_t off)
+{
+    if (!f->v)
+        return content_read(f->p, f->object, buf, len, off);
+    READ_GUARD(&f->v->io);
+    return file_read(f->p, f->v, buf, len, off);
+}
+
+/* ---- opening ---- */
+
+static int check_open(struct vnode *v, unsigned flags)
+{
+    struct inode in;
+    int err = v->ns->live ? inode_load(&v->ns->tree, vfs_node_ino(v->nodeid), &in) : -ESTALE;
+
+    if (v->orphan)
+        return 0; /* through /proc/self/fd: it is open already */
+    if (err < 0)
+        return err;
+    if (S_ISDIR(in.mode))
+        return -EISDIR;
+    if (!S_ISREG(in.mode))
+        return -ENXIO;
+    return flags & (VFS_WRITE | VFS_TRUNC) && v->ns->frozen ? -EROFS : 0;
+}
+
+int vfs_open(struct project *p, uint64_t nodeid, unsigned flags, struct vfs_file **ret_file)
+{
+    struct vfs_file *f = calloc(1, sizeof *f);
+    struct vfs_attr zero = {0}, attr;
+    struct vnode *v;
+    int err = f ? nodeid == VFS_ROOT ? -EISDIR : vnode_get(p, nodeid, &v) : -ENOMEM;
+
+    if (err < 0) {
+        free(f);
+        return err;
+    }
+    {
+        READ_GUARD(&v->ns->lock); /* so that no unlink slips in between */
+        err = v->ns->target ? -ELOOP : check_open(v, flags);
+        if (err == 0)
+            vnode_open(p, v, flags & VFS_WRITE);
+    }
+    *f = (struct vfs_file){.p = p, .v = v, .write = flags & VFS_WRITE};
+    vnode_put(p, v);
+    if (err < 0) {
+        free(f);
+        return err;
+    }
+    if (flags & VFS_TRUNC)
+        err = vfs_setattr(p, nodeid, VFS_SET_SIZE, &zero, &attr);
+    if (err < 0) {
+        vfs_release(f);
+        return err;
+    }
+    *ret_file = f;
+    return 0;
+}
+
+int vfs_create(struct project *p, uint64_t parent, const char *name, uint32_t mode,
+               const struct vfs_cred *cred, unsigned flags, struct vfs_attr *ret,
+               struct vfs_file **ret_file)
+{
+    int err = vfs_mknod(p, parent, name, S_IFREG | (mode & 07777), 0, cred, ret);
+
+    if (err == -EEXIST && !(flags & VFS_EXCL))
+        err = vfs_lookup(p, parent, name, ret);
+    if (err < 0)
+        return err;
+    err = vfs_open(p, ret->nodeid, flags, ret_file);
+    if (err < 0)
+        vfs_forget(p, ret->nodeid, 1);
+    return err;
+}
+
+int vfs_open_object(struct project *p, const struct id *id, struct vfs_file **ret_file)
+{
+    struct vfs_file *f;
+    struct entry e;
+    uint64_t number;
+    bool pending;
+    int err = refs_find(p->refs, id, &number, &e, &pending);
+
+    if (err < 0)
+        return err == -EAGAIN ? -ENOENT : err;
+    f = entry_is_sealed(&e) && e.count ? calloc(1, sizeof *f) : NULL;
+    if (!f) {
+        refs_unhold(p->refs, number);
+        return entry_is_sealed(&e) && e.count ? -ENOMEM : -ENOENT;
+    }
+    *f = (struct vfs_file){.p = p, .object = number};
+    *ret_file = f;
+    return 0;
+}
+
+/* ---- closing ---- */
+
+/* The last close of an unlinked inode: its items go, and with them what they name. */
+static void delete_orphan(struct project *p, struct vnode *v)
+{
+    struct items it;
+    int err;
+    READ_GUARD(&p->gate);
+
+    err = items_lock(p, v, true, &it);
+    if (err < 0)
+        return;
+    if (it.orphan && !vnode_is_open(p, v->nodeid, false)) {
+        err = items_delete(it.tree, it.ino);
+        project_changed(p, NULL);
+        if (err < 0)
+            report(REPORT_WARN, "an unlinked file could not be deleted (%s): kept until the next "
+                                "mount", strerror(-err));
+    }
+    items_unlock(p, &it);
+}
+
+void vfs_release(struct vfs_file *f)
+{
+    struct project *p = f->p;
+    struct vnode *v = f->v;
+    bool last;
+
+    if (!v) {
+        refs_unhold(p->refs, f->object);
+        free(f);
+        return;
+    }
+    if (f->write)
+        file_consolidate(p, v);
+    vnode_close(p, v, f->write, &last);
+    if (last) {
+        bool orphan;
+        {
+            READ_GUARD(&v->ns->lock);
+            orphan = v->orphan != 0;
+        }
+        if (orphan)
+            delete_orphan(p, v);
+    }
+    vnode_put(p, v);
+    free(f);
+}
+
+/* ---- sharing ---- */
+
+/* May [off, off+n) of `s` become that of `d` by naming the same object? */
+static bool can_share(struct project *p, const struct inode *s, const struct inode *d,
+                      uint64_t off, uint64_t n)
+{
+    if (!s->object || d->flags & INODE_EXTENTS)
+        return false;
+    if (s->flags & INODE_EXTENTS)
+        return off == 0 && n == s->size && !d->object;
+    if (!d->object)
+        return off == 0;
+    return d->valid == off && d->size == off &&
+           refs_resolve(p->refs, d->object) == refs_resolve(p->refs, s->object);
+}
+
+static ssize_t share(struct project *p, struct items *src, struct items *dst, uint64_t off,
+                     size_t len)
+{
+    struct inode s, d;
+    uint64_t n;
+    int err = inode_load(src->tree, src->ino, &s);
+
+    if (err == 0)
+        err = inode_load(dst->tree, dst->ino, &d);
+    if (err < 0)
+        return err;
+    if (off >= s.size)
+        return 0;
+    n = s.size - off < len ? s.size - off : len;
+    if (!can_share(p, &s, &d, off, n))
+        return -EOPNOTSUPP;
+    d.object = s.object;
+    d.size = off + n > d.size ? off + n : d.size;
+    d.valid = s.valid < off + n ? s.valid : off + n;
+    d.flags |= s.flags & INODE_EXTENTS;
+    d.mtime = d.ctime = now(p);
+    if (s.flags & INODE_EXTENTS)
+        err = extents_copy(src->tree, src->ino, dst->tree, dst->ino);
+    if (err == 0)
+        err = inode_store(dst->tree, dst->ino, &d);
+    if (err < 0)
+        return err;
+    project_changed(p, dst->ns);
+    return (ssize_t)n;
+}
+
+/* Both files' namespaces locked for writing, the lower number first, each once. Orphans copy. */
+static ssize_t share_locked(struct project *p, struct vnode *in, struct vnode *out, uint64_t off,
+                            size_t len)
+{
+    struct ns *a = in->ns, *b = out->ns;
+    struct items src = {&a->tree, vfs_node_ino(in->nodeid), a, false, true};
+    struct items dst = {&b->tree, vfs_node_ino(out->nodeid), b, false, true};
+    ssize_t n;
+
+    rwlock_wrlock(a->number <= b->number ? &a->lock : &b->lock);
+    if (a != b)
+        rwlock_wrlock(a->number <= b->number ? &b->lock : &a->lock);
+    n = in->orphan || out->orphan || !a->live || !b->live ? -EOPNOTSUPP
+                                                          : share(p, &src, &dst, off, len);
+    if (a != b)
+        rwlock_wrunlock(&a->lock);
+    rwlock_wrunlock(&b->lock);
+    return n;
+}
+
+ssize_t vfs_share_range(struct vfs_file *in, uint64_t off_in, struct vfs_file *out,
+                        uint64_t off_out, size_t len)
+{
+    struct project *p = in->p;
+    bool in_first;
+    ssize_t n;
+    int err = project_writable(p);
+
+    if (!in->v || !out->v || in->v == out->v || off_in != off_out)
+        return -EOPNOTSUPP;
+    if (!out->write)
+        return -EBADF;
+    if (err == 0)
+        err = out->v->ns->frozen ? -EROFS : flush_throttle(p);
+    if (err < 0)
+        return err;
+    in_first = in->v->nodeid < out->v->nodeid;
+    READ_GUARD(&p->gate);
+    if (in_first)
+        rwlock_rdlock(&in->v->io);
+    rwlock_wrlock(&out->v->io);
+    if (!in_first)
+        rwlock_rdlock(&in->v->io);
+    n = share_locked(p, in->v, out->v, off_in, len);
+    rwlock_wrunlock(&out->v->io);
+    rwlock_rdunlock(&in->v->io);
+    return n;
+}

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+/* vfs_impl: what the vfs_*.c files share. */
+#pragma once
+
+#include "project_impl.h"
+#include <sys/stat.h>
+
+struct vfs_file {
+    struct project *p;
+    struct vnode *v;   /* referenced and open; NULL for an object */
+    bool write;
+    uint64_t object;   /* held; of an object opened by id */
+};
+
+/* Fill the attributes of inode `ino` in `ns`. */
+void attr_fill(const struct ns *ns, uint64_t ino, const struct inode *in, struct vfs_attr *ret);
+/* Of a symlink at the root. */
+void attr_fill_link(const struct ns *ns, struct vfs_attr *ret);
+void attr_fill_root(struct project *p, struct vfs_attr *ret);
+/* The kernel knows one nodeid of `ns` more. */
+static inline void vfs_remember(struct ns *ns) { atomic_fetch_add(&ns->nlookup, 1); }
+
+/* Begin a change in the namespace of `nodeid`: throttle, gate (read), namespace found. On success
+ * everything is released by change_end; the namespace's lock is the caller's business. */
+struct change {
+    struct project *p;
+    struct ns *ns;
+};
+int change_begin(struct project *p, uint64_t nodeid, struct change *ret);
+void change_end(struct change *c);
+
+/* Directory entries (vfs_name.c). `ret_key` gets where the entry is. Needs the tree. */
+int dirent_find(struct project *p, const struct tree *t, uint64_t dir, const char *name,
+                struct key *ret_key, uint64_t *ret_ino, unsigned *ret_type);
+
+/* ---- changing what a file's inode names (vfs_write.c); v->io (write) and the gate held ---- */
+int file_truncate(struct project *p, struct vnode *v, uint64_t size);
+/* Drop set-uid, and set-gid where group-executable. */
+bool inode_kill_suid(struct inode *in);

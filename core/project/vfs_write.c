@@ -1,0 +1,485 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * vfs_write: changing the bytes of a file. What a write does depends on what the file is:
+ *
+ *   nothing yet, or small and sealed or shared   a new content with the old bytes    (fresh)
+ *   an unsealed content that only it names       in place                            (in place)
+ *   large and sealed or shared                   per 128 KiB grain, an extent that
+ *                                                names a content of its own          (overlay)
+ *
+ * "Only it names" is decided by the tree: tree_own makes the item's page this namespace's own,
+ * which counts what a branch shares; then the count tells. The gate (read) keeps any branch out
+ * from that look until the bytes are written, v->io keeps `ln`, sharing and other writers out.
+ *
+ * Three steps: plan with the namespace's lock, move bytes without it, record with it again.
+ */
+#include "vfs_file_impl.h"
+#include <errno.h>
+#include <stdlib.h>
+
+#define COPY_STEP (1024 * 1024) /* bytes moved at once when a file is made whole */
+#define FILE_SIZE_MAX ((uint64_t)INT64_MAX)
+#define SPARSE_HOLE (16u * 1024 * 1024) /* bytes of nothing that are worth an overlay */
+
+/* What one step of a write changes. */
+struct plan {
+    struct inode in;        /* as it was */
+    struct content *c;      /* referenced, begun */
+    bool fresh;             /* c is new: no item names it yet */
+    bool overlay;
+    uint64_t start;         /* offset of c's first byte in the file */
+    uint64_t old_valid;     /* fresh: bytes at `start` that c must have before the write */
+    size_t len;             /* bytes this step writes */
+};
+
+static uint64_t pack_limit(struct project *p)
+{
+    return (uint64_t)settings_get(&p->settings, SET_PACK_LIMIT);
+}
+
+/* The content of `number` if item `k`, which names it, is the only one to do so and it may change:
+ * referenced and begun. NULL otherwise; *ret_err tells errors apart. */
+static struct content *own_content(struct project *p, struct items *it, struct key k,
+                                   uint64_t number, int *ret_err)
+{
+    struct content *c;
+    struct entry e;
+
+    c = content_find(p, number);
+    if (!c)
+        return NULL;
+    *ret_err = tree_own(it->tree, k);
+    if (*ret_err == 0)
+        *ret_err = refs_entry(p->refs, number, false, NULL, &e);
+    if (*ret_err == 0 && e.count == 1 && e.kind != ENTRY_ALIAS && content_begin(p, c))
+        return c;
+    content_unref(c);
+    return NULL;
+}
+
+static int plan_fresh(struct project *p, struct vnode *v, uint64_t start, uint64_t old_valid,
+                      struct plan *plan)
+{
+    int err = content_new(p, v->nodeid, start || plan->overlay ? start : CONTENT_WHOLE, &plan->c);
+
+    if (err < 0)
+        return err;
+    (void)content_begin(p, plan->c); /* nobody else knows it */
+    plan->fresh = true;
+    plan->start = start;
+    plan->old_valid = old_valid;
+    return 0;
+}
+
+/* Bytes past what the item calls valid are not the file's: cut before they would show. */
+static int cut_stale(struct project *p, struct content *c, uint64_t valid)
+{
+    return content_length(c) > valid ? content_truncate(p, c, valid) : 0;
+}
+
+static int plan_overlay(struct project *p, struct vnode *v, struct items *it, uint64_t off,
+                        struct plan *plan)
+{
+    uint64_t grain = off - off % EXTENT_GRAIN, left = grain + EXTENT_GRAIN - off;
+    uint64_t in_grain = plan->in.size > grain ? plan->in.size - grain : 0;
+    struct extent e;
+    int err = extent_load(it->tree, it->ino, grain, &e);
+
+    plan->overlay = true;
+    plan->start = grain;
+    if (plan->len > left)
+        plan->len = (size_t)left;
+    if (err < 0 && err != -ENOENT)
+        return err;
+    if (err == 0) {
+        plan->c = own_content(p, it, key_make(it->ino, ITEM_EXTENT, grain), e.object, &err);
+        if (plan->c)
+            return cut_stale(p, plan->c, e.valid);
+        if (err < 0)
+            return err;
+    }
+    return plan_fresh(p, v, grain, in_grain < EXTENT_GRAIN ? in_grain : EXTENT_GRAIN, plan);
+}
+
+static int plan_write(struct project *p, struct vnode *v, struct items *it, uint64_t off,
+                      struct plan *plan)
+{
+    struct inode *in = &plan->in;
+    int err = inode_load(it->tree, it->ino, in);
+
+    if (err < 0)
+        return err;
+    if (in->flags & INODE_EXTENTS || (off > in->valid && off - in->valid > SPARSE_HOLE))
+        return plan_overlay(p, v, it, off, plan);
+    if (!in->object)
+        return plan_fresh(p, v, 0, 0, plan);
+    plan->c = own_content(p, it, key_make(it->ino, ITEM_INODE, 0), in->object, &err);
+    if (plan->c)
+        return cut_stale(p, plan->c, in->valid);
+    if (err < 0)
+        return err;
+    if (in->valid <= pack_limit(p))
+        return plan_fresh(p, v, 0, in->valid, plan);
+    return plan_overlay(p, v, it, off, plan);
+}
+
+/* The old bytes of a fresh content, unless the write covers them all. */
+static int fill_fresh(struct project *p, struct vnode *v, const struct plan *plan, uint64_t off)
+{
+    uint8_t *old;
+    ssize_t n;
+    int err = 0;
+
+    if (!plan->fresh || plan->old_valid == 0 ||
+        (off == plan->start && plan->len >= plan->old_valid))
+        return 0;
+    old = malloc(plan->old_valid);
+    if (!old)
+        return -ENOMEM;
+    n = file_read(p, v, old, plan->old_valid, plan->start);
+    if (n > 0)
+        err = content_write(p, plan->c, old, (size_t)n, 0);
+    free(old);
+    return n < 0 ? (int)n : err;
+}
+
+static int record_extent(struct items *it, const struct plan *plan, struct inode *in)
+{
+    struct extent e = {plan->c->number, (uint32_t)content_length(plan->c)};
+    uint8_t buf[EXTENT_ITEM_LEN];
+
+    extent_encode(&e, buf);
+    in->flags |= INODE_EXTENTS;
+    return tree_put(it->tree, key_make(it->ino, ITEM_EXTENT, plan->start), buf, sizeof buf);
+}
+
+/* The inode as it is now names what was written. */
+static int record(struct project *p, struct vnode *v, const struct plan *plan, uint64_t end)
+{
+    struct items it;
+    struct inode in;
+    int err = items_lock(p, v, true, &it);
+
+    if (err < 0)
+        return err;
+    err = inode_load(it.tree, it.ino, &in);
+    if (err == 0 && plan->overlay) {
+        err = record_extent(&it, plan, &in);
+    } else if (err == 0) {
+        if (plan->fresh)
+            in.object = plan->c->number;
+        in.valid = content_length(plan->c);
+    }
+    if (err == 0) {
+        in.size = end > in.size ? end : in.size;
+        in.mtime = in.ctime = now(p);
+        err = inode_store(it.tree, it.ino, &in);
+    }
+    project_changed(p, it.ns);
+    items_unlock(p, &it);
+    return err;
+}
+
+static void plan_end(struct project *p, struct plan *plan, int err)
+{
+    if (!plan->c)
+        return;
+    content_end(p, plan->c);
+    if (err < 0 && plan->fresh)
+        content_cancel(p, plan->c);
+    else
+        content_unref(plan->c);
+}
+
+/* One step; *ret_len bytes were written. Needs gate (read) and v->io (write). */
+static int write_step(struct project *p, struct vnode *v, const uint8_t *buf, size_t len,
+                      uint64_t off, size_t *ret_len)
+{
+    struct plan plan = {.len = len};
+    struct items it;
+    int err = items_lock(p, v, true, &it);
+
+    if (err < 0)
+        return err;
+    err = plan_write(p, v, &it, off, &plan);
+    items_unlock(p, &it);
+    if (err == 0)
+        err = fill_fresh(p, v, &plan, off);
+    if (err == 0)
+        err = content_write(p, plan.c, buf, plan.len, off - plan.start);
+    if (err == 0)
+        err = record(p, v, &plan, off + plan.len);
+    plan_end(p, &plan, err);
+    *ret_len = plan.len;
+    return err;
+}
+
+ssize_t vfs_write(struct vfs_file *f, const void *buf, size_t len, uint64_t off)
+{
+    struct project *p = f->p;
+    size_t done = 0, n;
+    int err = project_writable(p);
+
+    if (!f->write)
+        return -EBADF;
+    if (off > FILE_SIZE_MAX || len > FILE_SIZE_MAX - off)
+        return -EFBIG;
+    if (err == 0)
+        err = f->v->ns->frozen && !f->v->orphan ? -EROFS : flush_throttle(p);
+    if (err < 0)
+        return err;
+    READ_GUARD(&p->gate);
+    WRITE_GUARD(&f->v->io);
+    f->v->version++;
+    while (done < len && err == 0) {
+        err = write_step(p, f->v, (const uint8_t *)buf + done, len - done, off + done, &n);
+        if (err == 0)
+            done += n;
+    }
+    return done ? (ssize_t)done : err;
+}
+
+/* ---- truncating ---- */
+
+/* Extents wholly past `size` go; the one across it keeps what is before. */
+static int cut_extents(struct tree *t, uint64_t ino, uint64_t size)
+{
+    struct key from = key_make(ino, ITEM_EXTENT, size - size % EXTENT_GRAIN);
+
+    for (;;) {
+        struct tree_cursor c = TREE_CURSOR_INIT;
+        uint8_t buf[EXTENT_ITEM_LEN];
+        struct extent e;
+        struct key k;
+        size_t len;
+        const void *val;
+        int err = tree_seek(t, from, &c);
+        if (err < 0)
+            return err == -ENOENT ? 0 : err;
+        k = tree_cursor_key(&c);
+        val = tree_cursor_value(&c, &len);
+        err = k.hi == from.hi ? extent_decode(val, len, &e) : 0;
+        tree_cursor_end(&c);
+        if (err < 0 || k.hi != from.hi)
+            return err;
+        from.lo = k.lo + 1;
+        if (k.lo >= size) {
+            err = tree_del(t, k);
+        } else if (k.lo + e.valid > size) {
+            e.valid = (uint32_t)(size - k.lo);
+            extent_encode(&e, buf);
+            err = tree_put(t, k, buf, sizeof buf);
+        }
+        if (err < 0)
+            return err;
+    }
+}
+
+/* If the bytes are this file's own and unsealed, they are cut at once, so that nothing longer is
+ * ever sealed. Never fails the truncation: the item's `valid` is what counts. */
+static int cut_content(struct project *p, struct items *it, const struct inode *in)
+{
+    struct content *c;
+    int err = 0;
+
+    if (!in->object || in->flags & INODE_EXTENTS)
+        return 0;
+    c = own_content(p, it, key_make(it->ino, ITEM_INODE, 0), in->object, &err);
+    if (!c)
+        return err;
+    err = in->valid ? cut_stale(p, c, in->valid) : 0;
+    content_end(p, c);
+    content_unref(c);
+    return err;
+}
+
+static int truncate_items(struct project *p, struct items *it, uint64_t size)
+{
+    struct inode in;
+    int err = inode_load(it->tree, it->ino, &in);
+
+    if (err < 0)
+        return err;
+    if (!S_ISREG(in.mode))
+        return S_ISDIR(in.mode) ? -EISDIR : -EINVAL;
+    if (size < in.size && in.flags & INODE_EXTENTS)
+        err = cut_extents(it->tree, it->ino, size);
+    if (err < 0)
+        return err;
+    in.size = size;
+    if (in.valid > size)
+        in.valid = size;
+    if (in.valid == 0)
+        in.object = 0;
+    if (size == 0)
+        in.flags &= ~(uint32_t)INODE_EXTENTS;
+    in.mtime = in.ctime = now(p);
+    err = cut_content(p, it, &in);
+    if (err == 0)
+        err = inode_store(it->tree, it->ino, &in);
+    project_changed(p, it->ns);
+    return err;
+}
+
+int file_truncate(struct project *p, struct vnode *v, uint64_t size)
+{
+    struct items it;
+    int err;
+
+    if (size > FILE_SIZE_MAX)
+        return -EFBIG;
+    err = items_lock(p, v, true, &it);
+    if (err < 0)
+        return err;
+    err = truncate_items(p, &it, size);
+    v->version++;
+    items_unlock(p, &it);
+    return err;
+}
+
+/* ---- overlays that grew too large ---- */
+
+int extents_copy(const struct tree *from, uint64_t ino, struct tree *to, uint64_t new_ino)
+{
+    struct key next = key_make(ino, ITEM_EXTENT, 0);
+    uint8_t buf[EXTENT_ITEM_LEN];
+
+    for (;;) {
+        struct tree_cursor c = TREE_CURSOR_INIT;
+        size_t len;
+        const void *val;
+        struct key k;
+        int err = tree_seek(from, next, &c);
+        if (err < 0)
+            return err == -ENOENT ? 0 : err;
+        k = tree_cursor_key(&c);
+        val = tree_cursor_value(&c, &len);
+        if (k.hi == next.hi && len == sizeof buf)
+            memcpy(buf, val, len);
+        tree_cursor_end(&c);
+        if (k.hi != next.hi)
+            return 0;
+        if (len != sizeof buf)
+            return -EUCLEAN;
+        err = tree_put(to, key_make(new_ino, ITEM_EXTENT, k.lo), buf, sizeof buf);
+        if (err < 0)
+            return err;
+        next.lo = k.lo + 1;
+    }
+}
+
+/* Are at least half of the file's grains extents? Also of what lies beyond the base. */
+static int is_mostly_changed(struct project *p, struct vnode *v, struct inode *ret_in,
+                             bool *ret_mostly)
+{
+    struct items it;
+    uint64_t count = 0;
+    struct tree_cursor c = TREE_CURSOR_INIT;
+    struct key from;
+    int err = items_lock(p, v, false, &it);
+
+    *ret_mostly = false;
+    if (err < 0)
+        return err;
+    err = inode_load(it.tree, it.ino, ret_in);
+    if (err == 0 && ret_in->flags & INODE_EXTENTS) {
+        from = key_make(it.ino, ITEM_EXTENT, 0);
+        for (err = tree_seek(it.tree, from, &c); err == 0 && tree_cursor_key(&c).hi == from.hi;
+             err = tree_next(&c))
+            count++;
+        tree_cursor_end(&c);
+        err = err == -ENOENT ? 0 : err;
+        *ret_mostly = count * EXTENT_GRAIN >= ret_in->size / 2;
+    }
+    items_unlock(p, &it);
+    return err;
+}
+
+/* Copy the file's bytes, without any lock over the whole of it. */
+static int copy_whole(struct project *p, struct vnode *v, struct content *c, uint64_t size)
+{
+    uint8_t *buf = malloc(COPY_STEP);
+    int err = buf ? 0 : -ENOMEM;
+
+    for (uint64_t at = 0; at < size && err == 0; at += COPY_STEP) {
+        ssize_t n;
+        {
+            READ_GUARD(&v->io);
+            n = file_read(p, v, buf, COPY_STEP, at);
+        }
+        READ_GUARD(&p->gate);
+        err = n < 0 ? (int)n : n ? content_write(p, c, buf, (size_t)n, at) : 0;
+    }
+    free(buf);
+    return err;
+}
+
+/* Name the copy instead, if nobody wrote meanwhile. Needs gate (read) and v->io (write). */
+static int name_whole(struct project *p, struct vnode *v, struct content *c, uint64_t version)
+{
+    struct items it;
+    struct inode in;
+    int err = v->version == version ? items_lock(p, v, true, &it) : -EAGAIN;
+
+    if (err < 0)
+        return err;
+    err = inode_load(it.tree, it.ino, &in);
+    if (err == 0) {
+        in.object = c->number;
+        in.valid = content_length(c);
+        in.flags &= ~(uint32_t)INODE_EXTENTS;
+        err = inode_store(it.tree, it.ino, &in);
+    }
+    if (err == 0)
+        err = cut_extents(it.tree, it.ino, 0);
+    project_changed(p, it.ns);
+    items_unlock(p, &it);
+    return err;
+}
+
+/* A content for the copy: a slot at once, because a flush may come while it is filled. */
+static int new_whole(struct project *p, struct vnode *v, uint64_t size, struct content **ret_c)
+{
+    int err;
+    READ_GUARD(&p->gate);
+
+    err = content_new(p, v->nodeid, CONTENT_WHOLE, ret_c);
+    if (err < 0)
+        return err;
+    (void)content_begin(p, *ret_c);
+    err = content_truncate(p, *ret_c, size);
+    if (err < 0) {
+        content_end(p, *ret_c);
+        content_cancel(p, *ret_c);
+    }
+    return err;
+}
+
+void file_consolidate(struct project *p, struct vnode *v)
+{
+    struct content *c;
+    struct inode in;
+    uint64_t version;
+    bool mostly;
+    int err;
+
+    {
+        READ_GUARD(&v->io);
+        version = v->version;
+        err = version ? is_mostly_changed(p, v, &in, &mostly) : -ENODATA;
+    }
+    if (err < 0 || !mostly || in.size <= CONTENT_BUFFER_MAX)
+        return;
+    if (new_whole(p, v, in.size, &c) < 0)
+        return;
+    err = copy_whole(p, v, c, in.size);
+    READ_GUARD(&p->gate);
+    WRITE_GUARD(&v->io);
+    if (err == 0)
+        err = name_whole(p, v, c, version);
+    content_end(p, c);
+    if (err < 0)
+        content_cancel(p, c);
+    else
+        content_unref(c);
+}

@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * vnodes: inodes that somebody works on just now, and where their items are. Only these take
+ * memory; all else is found through the nodeid alone.
+ *
+ * An inode whose last name goes while it is open moves to the orphan tree, which no branch
+ * inherits; its last close deletes it there. After a crash the whole orphan tree is dropped.
+ */
+#include "project_impl.h"
+#include <errno.h>
+#include <stdlib.h>
+
+int inode_load(const struct tree *t, uint64_t ino, struct inode *ret)
+{
+    uint8_t buf[INODE_ITEM_MAX];
+    size_t len;
+    int err = tree_get(t, key_make(ino, ITEM_INODE, 0), buf, sizeof buf, &len);
+
+    if (err < 0)
+        return err == -ERANGE ? -EUCLEAN : err == -ENOENT ? -ESTALE : err;
+    return inode_decode(buf, len, ret);
+}
+
+int inode_store(struct tree *t, uint64_t ino, const struct inode *in)
+{
+    uint8_t buf[INODE_ITEM_MAX];
+
+    return tree_put(t, key_make(ino, ITEM_INODE, 0), buf, inode_encode(in, buf));
+}
+
+/* ---- the table ---- */
+
+static struct vnode **bucket(struct project *p, uint64_t nodeid)
+{
+    uint64_t h = nodeid * UINT64_C(0x9E3779B97F4A7C15);
+    return &p->vnodes.bucket[(h >> 40) % VNODE_BUCKETS];
+}
+
+static struct vnode *find(struct project *p, uint64_t nodeid)
+{
+    struct vnode *v = *bucket(p, nodeid);
+
+    mutex_held(&p->vnodes.lock);
+    while (v && v->nodeid != nodeid)
+        v = v->next;
+    return v;
+}
+
+static struct vnode *take(struct project *p, uint64_t nodeid)
+{
+    MUTEX_GUARD(&p->vnodes.lock);
+    struct vnode *v = find(p, nodeid);
+
+    if (v)
+        v->refs++;
+    return v;
+}
+
+/* Put `fresh` in the table, or take the one that came first and free `fresh`. */
+static struct vnode *insert(struct project *p, struct vnode *fresh)
+{
+    MUTEX_GUARD(&p->vnodes.lock);
+    struct vnode *v = find(p, fresh->nodeid), **b = bucket(p, fresh->nodeid);
+
+    if (v) {
+        v->refs++;
+        return v;
+    }
+    fresh->next = *b;
+    *b = fresh;
+    p->vnodes.count++;
+    return fresh;
+}
+
+int vnode_get(struct project *p, uint64_t nodeid, struct vnode **ret_v)
+{
+    struct vnode *v = take(p, nodeid), *fresh;
+    struct ns *ns;
+    int err;
+
+    if (v) {
+        *ret_v = v;
+        return 0;
+    }
+    err = ns_get(p, vfs_node_ns(nodeid), &ns);
+    if (err < 0)
+        return err;
+    fresh = calloc(1, sizeof *fresh);
+    if (!fresh) {
+        ns_put(p, ns);
+        return -ENOMEM;
+    }
+    fresh->nodeid = nodeid;
+    fresh->ns = ns;
+    fresh->refs = 1;
+    rwlock_init(&fresh->io, "inode");
+    v = insert(p, fresh);
+    if (v != fresh) {
+        ns_put(p, ns);
+        rwlock_destroy(&fresh->io);
+        free(fresh);
+    }
+    *ret_v = v;
+    return 0;
+}
+
+void vnode_put(struct project *p, struct vnode *v)
+{
+    struct vnode **b;
+
+    {
+        MUTEX_GUARD(&p->vnodes.lock);
+        if (--v->refs > 0)
+            return;
+        for (b = bucket(p, v->nodeid); *b != v; b = &(*b)->next)
+            ;
+        *b = v->next;
+        p->vnodes.count--;
+    }
+    ns_put(p, v->ns);
+    rwlock_destroy(&v->io);
+    free(v);
+}
+
+void vnode_open(struct project *p, struct vnode *v, bool write)
+{
+    MUTEX_GUARD(&p->vnodes.lock);
+    v->refs++;
+    v->opens++;
+    v->writers += write;
+    atomic_fetch_add(&v->ns->nopen, 1);
+}
+
+void vnode_close(struct project *p, struct vnode *v, bool write, bool *ret_last)
+{
+    {
+        MUTEX_GUARD(&p->vnodes.lock);
+        v->opens--;
+        v->writers -= write;
+        *ret_last = v->opens == 0;
+    }
+    atomic_fetch_sub(&v->ns->nopen, 1);
+}
+
+bool vnode_is_open(struct project *p, uint64_t nodeid, bool for_writing)
+{
+    MUTEX_GUARD(&p->vnodes.lock);
+    struct vnode *v = find(p, nodeid);
+
+    return v && (for_writing ? v->writers : v->opens) > 0;
+}
+
+/* ---- where its items are ---- */
+
+int items_lock(struct project *p, struct vnode *v, bool write, struct items *ret)
+{
+    *ret = (struct items){.ns = v->ns, .write = write};
+    if (write)
+        rwlock_wrlock(&v->ns->lock);
+    else
+        rwlock_rdlock(&v->ns->lock);
+    ret->orphan = v->orphan != 0;
+    if (ret->orphan && write)
+        rwlock_wrlock(&p->orphans.lock);
+    else if (ret->orphan)
+        rwlock_rdlock(&p->orphans.lock);
+    ret->tree = ret->orphan ? &p->orphans.tree : &v->ns->tree;
+    ret->ino = ret->orphan ? v->orphan : vfs_node_ino(v->nodeid);
+    if (ret->orphan || v->ns->live)
+        return 0;
+    items_unlock(p, ret);
+    return -ESTALE;
+}
+
+void items_unlock(struct project *p, struct items *it)
+{
+    if (it->orphan && it->write)
+        rwlock_wrunlock(&p->orphans.lock);
+    else if (it->orphan)
+        rwlock_rdunlock(&p->orphans.lock);
+    if (it->write)
+        rwlock_wrunlock(&it->ns->lock);
+    else
+        rwlock_rdunlock(&it->ns->lock);
+}
+
+/* ---- orphans ---- */
+
+/* The first item of `ino`, copied out. -ENOENT: none left. */
+static int first_item(const struct tree *t, uint64_t ino, struct key *ret_key, uint8_t *buf,
+                      size_t *ret_len)
+{
+    struct tree_cursor c = TREE_CURSOR_INIT;
+    const void *val;
+    int err = tree_seek(t, key_make(ino, 0, 0), &c);
+
+    if (err < 0)
+        return err;
+    *ret_key = tree_cursor_key(&c);
+    if (key_ino(*ret_key) != ino) {
+        err = -ENOENT;
+    } else {
+        val = tree_cursor_value(&c, ret_len);
+        memcpy(buf, val, *ret_len);
+    }
+    tree_cursor_end(&c);
+    return err;
+}
+
+int items_delete(struct tree *t, uint64_t ino)
+{
+    uint8_t buf[PAGE_VALUE_MAX];
+    struct key k;
+    size_t len;
+    int err;
+
+    while ((err = first_item(t, ino, &k, buf, &len)) == 0) {
+        err = tree_del(t, k);
+        if (err < 0)
+            return err;
+    }
+    return err == -ENOENT ? 0 : err;
+}
+
+static int move_items(struct tree *from, uint64_t ino, struct tree *to, uint64_t new_ino)
+{
+    uint8_t buf[PAGE_VALUE_MAX];
+    struct key k;
+    size_t len;
+    int err;
+
+    while ((err = first_item(from, ino, &k, buf, &len)) == 0) {
+        err = tree_put(to, key_make(new_ino, (enum item_type)key_type(k), k.lo), buf, len);
+        if (err == 0)
+            err = tree_del(from, k);
+        if (err < 0)
+            return err;
+    }
+    return err == -ENOENT ? 0 : err;
+}
+
+/* Needs ns->lock (write). */
+static int adopt(struct project *p, struct ns *ns, struct vnode *v)
+{
+    uint64_t serial;
+    int err;
+    WRITE_GUARD(&p->orphans.lock);
+
+    serial = p->orphans.next_ino++;
+    err = move_items(&ns->tree, vfs_node_ino(v->nodeid), &p->orphans.tree, serial);
+    if (err == 0)
+        v->orphan = serial;
+    return err;
+}
+
+int orphan_adopt(struct project *p, struct ns *ns, uint64_t ino, bool *ret_moved)
+{
+    struct vnode *v;
+    int err = 0;
+
+    rwlock_held_write(&ns->lock);
+    v = take(p, vfs_node(ns->number, ino));
+    *ret_moved = false;
+    if (!v)
+        return 0;
+    if (vnode_is_open(p, v->nodeid, false)) {
+        err = adopt(p, ns, v);
+        *ret_moved = err == 0;
+    }
+    vnode_put(p, v);
+    return err;
+}
+
+/* An open inode of `ns` that still has its items there, referenced. */
+static struct vnode *open_vnode_of(struct project *p, struct ns *ns)
+{
+    MUTEX_GUARD(&p->vnodes.lock);
+
+    for (size_t i = 0; i < VNODE_BUCKETS; i++)
+        for (struct vnode *v = p->vnodes.bucket[i]; v; v = v->next)
+            if (v->ns == ns && v->opens && !v->orphan) {
+                v->refs++;
+                return v;
+            }
+    return NULL;
+}
+
+int orphan_adopt_all(struct project *p, struct ns *ns)
+{
+    struct vnode *v;
+    int err = 0;
+
+    rwlock_held_write(&ns->lock);
+    while (err == 0 && (v = open_vnode_of(p, ns))) {
+        err = adopt(p, ns, v);
+        vnode_put(p, v);
+    }
+    return err;
+}
