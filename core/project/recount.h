@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * recount: what the pages and items of one committed state really name, counted from nothing but
+ * the roots; and `rebuild`, which mends the stored counts with it.
+ *
+ *   references on a page     slots of reachable inner pages, namespaces' roots, the orphans' root,
+ *                            entries of the drop queue
+ *   references on a number   items of reachable leaves (each page once, however often it is
+ *                            shared), pins, and for an alias's target the alias's own
+ *
+ * Damage is told and the walk goes on without what is below it; then `damaged` says that counts
+ * may be too low, and nothing may be concluded from a count that is missing.
+ *
+ * Memory: 24–48 bytes for each page and each number that is named. Errors: 0 or -errno: -ENOMEM,
+ * -EIO, -ECANCELED. Threads: none of its own; the snapshot's rules.
+ */
+#pragma once
+
+#include "kv.h"
+#include "map64.h"
+#include <stdbool.h>
+
+struct project;
+struct job;
+
+struct recount {
+    struct map64 pages;   /* page number -> references, of all that something names */
+    struct map64 objects; /* object number -> references, likewise */
+    uint64_t items;       /* of reachable leaves */
+    bool damaged;
+};
+
+struct recount_options {
+    /* `what`: "state", "namespace", "page", "pin", "drop", "object"; `number`: which of them. NULL:
+     * silence. */
+    void (*damage)(const char *what, uint64_t number, const char *why, void *ctx);
+    /* Each sound page once. NULL: nobody asks. */
+    void (*page)(uint64_t no, const uint8_t *bytes, void *ctx);
+    /* After each page; true: stop with -ECANCELED. NULL: nobody asks. */
+    bool (*step)(uint64_t pages, void *ctx);
+    void *ctx;
+};
+
+/* *ret is the caller's to release, also after an error. */
+int recount_run(struct kv_snap *snap, const struct recount_options *o, struct recount *ret);
+void recount_release(struct recount *r);
+
+/* Make the counts of a store in use what a recount gives (CONTRACTS section 1, `rebuild`): a
+ * recount of the last commit, compared with the counts of that commit; the differences are added to
+ * the live counts, so what changed since stays right. Surplus references go through the drop queue,
+ * pages nobody names are freed. *ret_changed: counts mended and pages freed.
+ * If damage hides a part of the trees, counts are only raised, never lowered, and -EUCLEAN returned
+ * (late, never early). -ECANCELED the job was cancelled: nothing was changed. -EROFS.
+ * `j` may be NULL. Takes the gate (write) in short turns: call without locks. */
+int project_rebuild(struct project *p, struct job *j, uint64_t *ret_changed);
