@@ -673,12 +673,34 @@ static int record_read(struct disk_file *f, const struct pack_place *place, cons
     return sum == get_le64(head + 24) ? 0 : -EUCLEAN;
 }
 
+static bool place_ok(const struct pack_place *place, uint32_t len)
+{
+    return len <= PACK_RECORD_MAX && place->offset % 8 == 0 && place->offset >= FILE_HEAD;
+}
+
+int packs_check_head(struct disk_file *file, uint64_t pack)
+{
+    uint8_t head[FILE_HEAD], good[FILE_HEAD];
+    int r = read_exactly(file, head, sizeof head, 0);
+
+    if (r)
+        return r;
+    file_head(good, pack);
+    return memcmp(head, good, sizeof head) == 0 ? 0 : -EUCLEAN;
+}
+
+int packs_check_record(struct disk_file *file, const struct pack_place *place, const struct id *id,
+                       void *buf, uint32_t len)
+{
+    return place_ok(place, len) ? record_read(file, place, id, buf, len) : -EUCLEAN;
+}
+
 int packs_read(struct packs *p, const struct pack_place *place, const struct id *id, void *buf,
                uint32_t len)
 {
     struct pack *k;
 
-    if (len > PACK_RECORD_MAX || place->offset % 8 || place->offset < FILE_HEAD)
+    if (!place_ok(place, len))
         return -EUCLEAN;
     {
         MUTEX_GUARD(&p->lock);

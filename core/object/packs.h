@@ -74,5 +74,10 @@ struct pack_entry {
 #define PACK_ENTRY_LEN 20
 void pack_entry_encode(const struct pack_entry *e, uint8_t out[PACK_ENTRY_LEN]);
 int pack_entry_decode(const void *val, size_t len, struct pack_entry *ret); /* -EUCLEAN */
+/* The head of a pack's file, and one record of exactly `len` payload bytes, read from an open file
+ * without a `struct packs` (which would delete files it does not know). -EUCLEAN, -EIO. */
+int packs_check_head(struct disk_file *file, uint64_t pack);
+int packs_check_record(struct disk_file *file, const struct pack_place *place, const struct id *id,
+                       void *buf, uint32_t len);
 /* "packs/<16 hex>" */
 void pack_name(uint64_t pack, char out[DISK_NAME_MAX + 1]);
