@@ -76,6 +76,8 @@ int entry_decode(const void *val, size_t len, struct entry *ret)
         e.where = get_le64(p + 8);
     if (e.kind == ENTRY_ALIAS)
         e.where = get_le64(p);
+    if ((entry_is_sealed(&e) || e.kind == ENTRY_ALIAS) && e.where == 0)
+        return -EUCLEAN;
     *ret = e;
     return 0;
 }

@@ -118,6 +118,8 @@ int inode_decode(const void *val, size_t len, struct inode *ret)
         return -EUCLEAN;
     if (in.object > OBJECT_NUMBER_MAX || in.parent > KEY_INO_MAX)
         return -EUCLEAN;
+    if (inode_map(&in) != m) /* one inode, one encoding */
+        return -EUCLEAN;
     *ret = in;
     return 0;
 }

@@ -130,6 +130,8 @@ static void compact(uint8_t *p)
     for (unsigned i = 0; i < page_count(p); i++) {
         size_t len;
         const uint8_t *v = page_value(old, i, &len);
+        if (len == 0)
+            continue;
         start -= (unsigned)len;
         memcpy(p + start, v, len);
         put_le16(slot(p, i) + 14, (uint16_t)start);
@@ -151,11 +153,13 @@ static bool make_room(uint8_t *p, unsigned slots, size_t len)
     return true;
 }
 
+/* An empty value stands at the end of the page, where no growing heap start passes it. */
 static unsigned push_value(uint8_t *p, const void *val, size_t len)
 {
     unsigned off = heap_start(p) - (unsigned)len;
-    if (len)
-        memcpy(p + off, val, len);
+    if (len == 0)
+        return PAGE_SIZE_BYTES;
+    memcpy(p + off, val, len);
     set_heap(p, off, heap_dead(p));
     return off;
 }
@@ -183,7 +187,7 @@ static void kill_value(uint8_t *p, unsigned i)
 
     if (off == heap_start(p))
         set_heap(p, off + (unsigned)len, heap_dead(p));
-    else
+    else if (len)
         set_heap(p, heap_start(p), heap_dead(p) + (unsigned)len);
     put_le16(slot(p, i) + 14, (uint16_t)PAGE_SIZE_BYTES);
     put_le16(slot(p, i) + 16, 0);
@@ -196,7 +200,8 @@ bool page_replace(uint8_t *p, unsigned i, const void *val, size_t len)
     unsigned off;
 
     if (old == len) {
-        memcpy(v, val, len);
+        if (len)
+            memcpy(v, val, len);
         return true;
     }
     if (page_used(p) - old + len > PAGE_CAPACITY)

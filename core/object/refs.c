@@ -87,19 +87,13 @@ int refs_change(struct refs *r, uint64_t number, struct entry *e, int64_t delta)
     return err;
 }
 
-static int change_number(struct refs *r, uint64_t number, int64_t delta)
+static int change_entries(struct refs *r, uint64_t number, int64_t delta)
 {
     struct entry e, target;
     int err = refs_load(r, number, &e);
 
-    if (err < 0) {
-        if (err == -ENOENT) {
-            r->unknown_decrements++;
-            report(REPORT_WARN, "object number %llu is not in the refcount table; `rebuild` repairs",
-                   (unsigned long long)number);
-        }
+    if (err < 0)
         return err;
-    }
     if (e.kind != ENTRY_ALIAS)
         return refs_change(r, number, &e, delta);
     err = refs_load(r, e.where, &target);
@@ -111,6 +105,18 @@ static int change_number(struct refs *r, uint64_t number, int64_t delta)
     }
     err = refs_change(r, number, &e, delta);
     return err < 0 ? err : refs_change(r, e.where, &target, delta);
+}
+
+static int change_number(struct refs *r, uint64_t number, int64_t delta)
+{
+    int err = change_entries(r, number, delta);
+
+    if (err == -ENOENT) {
+        r->unknown_decrements += delta < 0;
+        report(REPORT_WARN, "object number %llu is not counted in the refcount table; `rebuild` repairs",
+               (unsigned long long)number);
+    }
+    return err;
 }
 
 int refs_ref(struct refs *r, uint64_t number)
@@ -231,80 +237,113 @@ uint64_t refs_holds(struct refs *r, uint64_t number)
 
 /* ---- pins ---- */
 
-int refs_pin(struct refs *r, uint64_t number)
+/* The number the pin of `number` stands under: its own, if it was pinned before it became an alias,
+ * else its target's. 0 it is pinned, -ENOENT it is not (*ret_at is where a pin goes), -errno. */
+static int find_pin(struct refs *r, uint64_t number, uint64_t *ret_at)
 {
     uint8_t key[8], none;
     size_t len;
     struct entry e;
-    MUTEX_GUARD(&r->lock);
-    int err = refs_load(r, number, &e);
+    int err;
 
-    if (err < 0)
-        return err;
-    if (e.kind == ENTRY_ALIAS)
-        number = e.where;
     put_be64(key, number);
-    if (layer_get(r->pins, key, &none, 1, &len) == 0)
-        return 0;
-    err = change_number(r, number, +1);
-    return err < 0 ? err : layer_put(r->pins, key, "", 0);
+    *ret_at = number;
+    err = layer_get(r->pins, key, &none, 1, &len);
+    if (err != -ENOENT)
+        return err;
+    if (refs_load(r, number, &e) == 0 && e.kind == ENTRY_ALIAS) {
+        *ret_at = e.where;
+        put_be64(key, e.where);
+        err = layer_get(r->pins, key, &none, 1, &len);
+    }
+    return err;
+}
+
+int refs_pin(struct refs *r, uint64_t number)
+{
+    uint8_t key[8];
+    uint64_t at;
+    MUTEX_GUARD(&r->lock);
+    int err = find_pin(r, number, &at);
+
+    if (err != -ENOENT)
+        return err;
+    err = change_number(r, at, +1);
+    put_be64(key, at);
+    if (err == 0)
+        err = layer_put(r->pins, key, "", 0);
+    r->pinned += err == 0;
+    return err;
 }
 
 int refs_unpin(struct refs *r, uint64_t number)
 {
-    uint8_t key[8], none;
-    size_t len;
+    uint8_t key[8];
+    uint64_t at;
     struct entry e;
     MUTEX_GUARD(&r->lock);
     int err = refs_load(r, number, &e);
 
     if (err < 0)
         return err;
-    if (e.kind == ENTRY_ALIAS)
-        number = e.where;
-    put_be64(key, number);
-    err = layer_get(r->pins, key, &none, 1, &len);
+    err = find_pin(r, number, &at);
     if (err < 0)
         return err == -ENOENT ? 0 : err;
+    put_be64(key, at);
     err = layer_del(r->pins, key);
-    return err < 0 ? err : change_number(r, number, -1);
+    if (err < 0)
+        return err;
+    r->pinned--;
+    return change_number(r, at, -1);
 }
 
 bool refs_is_pinned(struct refs *r, uint64_t number)
 {
-    uint8_t key[8], none;
-    size_t len;
+    uint64_t at;
     MUTEX_GUARD(&r->lock);
 
-    put_be64(key, number);
-    return layer_get(r->pins, key, &none, 1, &len) == 0;
+    return find_pin(r, number, &at) == 0;
 }
 
 /* ---- deletion ---- */
 
 #define COLLECT_BATCH 128 /* numbers taken out under one hold of the lock */
 
-static int dead_push(struct dead_list *l, const struct refs_dead *d)
+static int dead_reserve(struct dead_list *l, size_t more)
 {
-    if (l->count == l->room) {
-        size_t room = l->room ? l->room * 2 : 64;
+    size_t room = l->room ? l->room : 64;
+
+    while (room < l->count + more)
+        room *= 2;
+    if (room > l->room) {
         struct refs_dead *v = realloc(l->v, room * sizeof *v);
         if (!v)
             return -ENOMEM;
         l->v = v;
         l->room = room;
     }
-    l->v[l->count++] = *d;
     return 0;
 }
 
+static int dead_push(struct dead_list *l, const struct refs_dead *d)
+{
+    int err = dead_reserve(l, 1);
+
+    if (err == 0)
+        l->v[l->count++] = *d;
+    return err;
+}
+
+/* All or nothing: a place that stood in two lists would be deleted twice. */
 static int dead_append(struct dead_list *to, struct dead_list *from)
 {
-    for (size_t i = 0; i < from->count; i++) {
-        int err = dead_push(to, &from->v[i]);
-        if (err < 0)
-            return err;
-    }
+    int err = dead_reserve(to, from->count);
+
+    if (err < 0)
+        return err;
+    if (from->count)
+        memcpy(to->v + to->count, from->v, from->count * sizeof *to->v);
+    to->count += from->count;
     from->count = 0;
     return 0;
 }
@@ -356,6 +395,10 @@ static int collect_some(struct refs *r, size_t max, struct refs_dead *out, size_
         struct refs_dead *d = &out[*ret_count];
         d->number = some[i];
         err = refs_load(r, some[i], &d->entry);
+        if (err == 0 && d->entry.count > 0) { /* a change that failed half-way left it queued */
+            map64_del(&r->zero, some[i]);
+            continue;
+        }
         if (err == 0)
             err = collect_one(r, some[i], &d->entry);
         *ret_count += err == 0;
@@ -417,9 +460,20 @@ int refs_bury_place(struct refs *r, const struct entry *place)
 
 uint64_t refs_dying(struct refs *r)
 {
+    uint64_t number, none, waiting = 0;
+    size_t at = 0;
     MUTEX_GUARD(&r->lock);
-    return r->zero.count + r->dead_active.count + r->dead_frozen.count + r->dead_ready.count +
-           r->burying;
+
+    while (map64_next(&r->zero, &at, &number, &none))
+        waiting += !map64_get(&r->holds, number, &none);
+    return waiting + r->dead_active.count + r->dead_frozen.count + r->dead_ready.count;
+}
+
+size_t refs_changes(struct refs *r)
+{
+    MUTEX_GUARD(&r->lock);
+    return layer_pending(r->objects) + layer_pending(r->ids) + layer_pending(r->dying) +
+           layer_pending(r->pins);
 }
 
 /* ---- opening, committing ---- */
@@ -464,6 +518,8 @@ static int recover(struct refs *r)
     mutex_unlock(&r->lock);
     if (err == 0)
         err = kv_snap_count(s, r->tables.ids, &ids);
+    if (err == 0)
+        err = kv_snap_count(s, r->tables.pins, &r->pinned);
     r->live = ids > r->zero.count ? ids - r->zero.count : 0;
     kv_snap_end(s);
     return err;
@@ -524,6 +580,7 @@ void refs_get_stats(struct refs *r, struct refs_stats *ret)
         .objects = r->live,
         .unknown_decrements = r->unknown_decrements,
         .dying = r->zero.count + r->dead_active.count + r->dead_frozen.count + r->dead_ready.count,
+        .pinned = r->pinned,
     };
 }
 
@@ -531,11 +588,12 @@ int refs_freeze(struct refs *r)
 {
     struct layer *all[] = {r->objects, r->ids, r->dying, r->pins};
     MUTEX_GUARD(&r->lock);
-    int err = dead_append(&r->dead_frozen, &r->dead_active);
+    int err = dead_reserve(&r->dead_frozen, r->dead_active.count);
 
     for (size_t i = 0; i < 4 && err == 0; i++)
         err = layer_freeze(all[i]);
-    return err;
+    /* Last: what is in dead_frozen is deleted after the commit that is under way. */
+    return err < 0 ? err : dead_append(&r->dead_frozen, &r->dead_active);
 }
 
 int refs_write(struct refs *r, struct kv_txn *t)

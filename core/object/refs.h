@@ -124,8 +124,10 @@ int refs_collect(struct refs *r, size_t max, refs_dead_fn *fn, void *ctx);
 size_t refs_collected(struct refs *r, struct refs_dead *out, size_t max);
 /* Their bytes are gone. */
 int refs_buried(struct refs *r, const struct refs_dead *d);
-/* Numbers with count 0 that still exist, plus dead ones not buried (0: nothing is dying). */
+/* Numbers with count 0 that nobody holds, plus dead ones whose bytes still have to be deleted. */
 uint64_t refs_dying(struct refs *r);
+/* Uncommitted changes in all its tables. */
+size_t refs_changes(struct refs *r);
 
 /* ---- repair, listings ---- */
 
@@ -148,6 +150,13 @@ struct refs_item {
 };
 typedef int refs_list_fn(const struct refs_item *item, void *ctx);
 int refs_list(struct refs *r, int prefix, const struct id *after, refs_list_fn *fn, void *ctx);
+/* The same in two steps, for who must tie the moment to something else: begin copies the uncommitted
+ * changes (short), run walks. `after` is borrowed until the end. */
+struct refs_listing;
+int refs_list_begin(struct refs *r, int prefix, const struct id *after,
+                    struct refs_listing **ret_l);
+int refs_list_run(struct refs *r, struct refs_listing *l, refs_list_fn *fn, void *ctx);
+void refs_list_end(struct refs_listing *l); /* NULL is fine */
 
 /* ---- its part in a commit: layer.h; freeze with all changes shut out ---- */
 int refs_freeze(struct refs *r);

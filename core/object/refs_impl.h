@@ -26,6 +26,7 @@ struct refs {
     struct dead_list dead_active, dead_frozen, dead_ready;
     uint64_t burying;      /* handed out by refs_collected, not yet buried */
     uint64_t live;         /* sealed entries with count > 0 */
+    uint64_t pinned;
     uint64_t unknown_decrements;
 };
 

@@ -114,6 +114,8 @@ int refs_seal_new(struct refs *r, uint64_t number, const struct entry *place)
 
     if (err < 0)
         return err;
+    if (e.kind != ENTRY_NEW && e.kind != ENTRY_SLOT)
+        return -EINVAL;
     err = index_get(r, &place->id, &at);
     if (err == 0 && at != 0)
         return -EEXIST;
@@ -140,6 +142,8 @@ int refs_seal_alias(struct refs *r, uint64_t number, uint64_t target)
         err = refs_load(r, target, &t);
     if (err < 0)
         return err;
+    if ((e.kind != ENTRY_NEW && e.kind != ENTRY_SLOT) || !entry_is_sealed(&t))
+        return -EINVAL;
     if (e.count > 0)
         err = refs_change(r, target, &t, e.count);
     if (err == 0 && map64_get(&r->holds, number, &holds))
@@ -197,6 +201,15 @@ int refs_get(struct refs *r, const struct id *id, uint64_t *ret_count)
     return 0;
 }
 
+/* As if the number had never been. */
+static int forget(struct refs *r, uint64_t number)
+{
+    uint8_t key[8];
+
+    put_be64(key, number);
+    return layer_del(r->objects, key);
+}
+
 static int incr_one(struct refs *r, const struct id *id)
 {
     uint64_t number;
@@ -209,42 +222,74 @@ static int incr_one(struct refs *r, const struct id *id)
         return err;
     e = (struct entry){.kind = ENTRY_NONE, .count = 1, .id = *id};
     err = refs_save(r, r->next, &e);
-    return err < 0 ? err : index_put(r, id, r->next++);
+    if (err < 0)
+        return err;
+    err = index_put(r, id, r->next);
+    if (err < 0)
+        (void)forget(r, r->next);
+    else
+        r->next++;
+    return err;
 }
 
-static int decr_one(struct refs *r, const struct id *id, bool *ret_zero)
+/* *ret_number: what was counted down; 0 where the id is unknown. */
+static int decr_one(struct refs *r, const struct id *id, uint64_t *ret_number, bool *ret_zero)
 {
-    uint64_t number;
     struct entry e;
     char hex[ID_HEX + 1];
-    int err = by_id(r, id, &number, &e);
+    int err = by_id(r, id, ret_number, &e);
 
     *ret_zero = false;
     if (err < 0 && err != -ENOENT)
         return err;
     if (err == 0 && e.count > 0) {
-        err = refs_change(r, number, &e, -1);
+        err = refs_change(r, *ret_number, &e, -1);
         *ret_zero = err == 0 && e.count == 0;
         return err;
     }
     id_to_hex(id, hex);
+    *ret_number = 0;
     r->unknown_decrements++;
     report(REPORT_WARN, "object %s is not counted but was released; leaking until `rebuild`", hex);
     return 0;
 }
 
+static void undo_decr(struct refs *r, uint64_t number)
+{
+    struct entry e;
+
+    if (number && refs_load(r, number, &e) == 0)
+        (void)refs_change(r, number, &e, +1);
+}
+
+/* Numbers from `first` on are this batch's own: they go without a trace. */
+static void undo_incr(struct refs *r, const struct id *id, uint64_t first)
+{
+    uint64_t number;
+    struct entry e;
+
+    if (by_id(r, id, &number, &e) < 0)
+        return;
+    if (number < first || e.count > 1) {
+        (void)refs_change(r, number, &e, -1);
+        return;
+    }
+    (void)refs_unindex(r, number, id);
+    (void)forget(r, number);
+}
+
 /* A batch is all or nothing: what was done before a failure is undone, backwards. */
 int refs_incr(struct refs *r, const struct id *ids, size_t count)
 {
-    bool zero;
     int err = 0;
     MUTEX_GUARD(&r->lock);
+    uint64_t first = r->next;
 
     for (size_t i = 0; i < count; i++) {
         err = incr_one(r, &ids[i]);
         if (err < 0) {
             while (i-- > 0)
-                (void)decr_one(r, &ids[i], &zero);
+                undo_incr(r, &ids[i], first);
             return err;
         }
     }
@@ -254,23 +299,26 @@ int refs_incr(struct refs *r, const struct id *ids, size_t count)
 int refs_decr(struct refs *r, const struct id *ids, size_t count, struct id *ret_zero,
               size_t *ret_zeros)
 {
+    uint64_t *done = calloc(count ? count : 1, sizeof *done);
     size_t zeros = 0;
     bool zero;
-    int err;
+    int err = done ? 0 : -ENOMEM;
     MUTEX_GUARD(&r->lock);
 
-    for (size_t i = 0; i < count; i++) {
-        err = decr_one(r, &ids[i], &zero);
+    for (size_t i = 0; i < count && err == 0; i++) {
+        err = decr_one(r, &ids[i], &done[i], &zero);
         if (err < 0) {
             while (i-- > 0)
-                (void)incr_one(r, &ids[i]);
-            return err;
+                undo_decr(r, done[i]);
+            break;
         }
         if (zero)
             ret_zero[zeros++] = ids[i];
     }
-    *ret_zeros = zeros;
-    return 0;
+    free(done);
+    if (err == 0)
+        *ret_zeros = zeros;
+    return err;
 }
 
 /* ---- listing: the uncommitted index changes, sorted, merged with a snapshot ---- */
@@ -280,7 +328,7 @@ struct change {
     uint64_t number; /* 0: deleted or a marker */
 };
 
-struct listing {
+struct refs_listing {
     struct change *v; /* uncommitted index changes, sorted by id */
     size_t count, room;
     struct entry *entries; /* uncommitted entries, kind NONE and count 0 where deleted */
@@ -291,14 +339,14 @@ struct listing {
     const struct id *after;
 };
 
-static bool wanted(const struct listing *l, const struct id *id)
+static bool wanted(const struct refs_listing *l, const struct id *id)
 {
     return (l->prefix < 0 || id->b[0] == l->prefix) && (!l->after || id_compare(id, l->after) > 0);
 }
 
 static int add_change(const void *key, const void *val, size_t vlen, void *ctx)
 {
-    struct listing *l = ctx;
+    struct refs_listing *l = ctx;
     struct change c = {.number = val && vlen == 8 ? get_be64(val) : 0};
 
     memcpy(c.id.b, key, ID_LEN);
@@ -318,7 +366,7 @@ static int add_change(const void *key, const void *val, size_t vlen, void *ctx)
 
 static int add_entry(const void *key, const void *val, size_t vlen, void *ctx)
 {
-    struct listing *l = ctx;
+    struct refs_listing *l = ctx;
     struct entry e = {0};
     int err = val ? entry_decode(val, vlen, &e) : 0;
 
@@ -343,7 +391,7 @@ static int compare_changes(const void *a, const void *b)
 }
 
 /* The entry of a number as of the listing's moment. */
-static int entry_then(struct refs *r, struct listing *l, uint64_t number, struct entry *ret)
+static int entry_then(struct refs *r, struct refs_listing *l, uint64_t number, struct entry *ret)
 {
     uint8_t key[8];
     uint64_t at;
@@ -360,7 +408,7 @@ static int entry_then(struct refs *r, struct listing *l, uint64_t number, struct
     return err < 0 ? err : entry_decode(val, len, ret);
 }
 
-static int tell(struct refs *r, struct listing *l, const struct id *id, uint64_t number,
+static int tell(struct refs *r, struct refs_listing *l, const struct id *id, uint64_t number,
                 refs_list_fn *fn, void *ctx)
 {
     struct entry e;
@@ -374,19 +422,20 @@ static int tell(struct refs *r, struct listing *l, const struct id *id, uint64_t
     return err < 0 ? err : fn(&(struct refs_item){*id, number, e.count, e.size}, ctx);
 }
 
-static int merge(struct refs *r, struct listing *l, refs_list_fn *fn, void *ctx)
+static int merge(struct refs *r, struct refs_listing *l, refs_list_fn *fn, void *ctx)
 {
     uint8_t from[ID_LEN] = {0};
     const void *key, *val;
     size_t klen, vlen, i = 0;
     struct id id;
     int err, stop = 0;
+    bool after = l->after && l->after->b[0] >= l->prefix;
 
-    if (l->after)
+    if (after)
         memcpy(from, l->after->b, ID_LEN);
     else if (l->prefix >= 0)
         from[0] = (uint8_t)l->prefix;
-    err = kv_snap_seek(l->snap, r->tables.ids, from, ID_LEN, l->after != NULL, &key, &klen, &val,
+    err = kv_snap_seek(l->snap, r->tables.ids, from, ID_LEN, after, &key, &klen, &val,
                        &vlen);
     while (err == 0 && stop == 0) {
         if (klen != ID_LEN || vlen != 8)
@@ -407,27 +456,58 @@ static int merge(struct refs *r, struct listing *l, refs_list_fn *fn, void *ctx)
     return stop ? stop : err == -ENOENT ? 0 : err;
 }
 
-int refs_list(struct refs *r, int prefix, const struct id *after, refs_list_fn *fn, void *ctx)
+void refs_list_end(struct refs_listing *l)
 {
-    struct listing l = {.prefix = prefix, .after = after};
+    if (!l)
+        return;
+    kv_snap_end(l->snap);
+    map64_release(&l->entry_at);
+    free(l->entries);
+    free(l->v);
+    free(l);
+}
+
+int refs_list_begin(struct refs *r, int prefix, const struct id *after,
+                    struct refs_listing **ret_l)
+{
+    struct refs_listing *l = calloc(1, sizeof *l);
     int err;
 
+    if (!l)
+        return -ENOMEM;
+    l->prefix = prefix;
+    l->after = after;
     {
         MUTEX_GUARD(&r->lock);
-        err = layer_visit_changes(r->ids, add_change, &l);
+        err = layer_visit_changes(r->ids, add_change, l);
         if (err == 0)
-            err = layer_visit_changes(r->objects, add_entry, &l);
+            err = layer_visit_changes(r->objects, add_entry, l);
         if (err == 0)
-            err = kv_snap_begin(r->kv, &l.snap);
+            err = kv_snap_begin(r->kv, &l->snap);
     }
-    if (err == 0) {
-        if (l.count)
-            qsort(l.v, l.count, sizeof *l.v, compare_changes);
-        err = merge(r, &l, fn, ctx);
+    if (err < 0) {
+        refs_list_end(l);
+        return err;
     }
-    kv_snap_end(l.snap);
-    map64_release(&l.entry_at);
-    free(l.entries);
-    free(l.v);
+    *ret_l = l;
+    return 0;
+}
+
+int refs_list_run(struct refs *r, struct refs_listing *l, refs_list_fn *fn, void *ctx)
+{
+    if (l->count)
+        qsort(l->v, l->count, sizeof *l->v, compare_changes);
+    return merge(r, l, fn, ctx);
+}
+
+int refs_list(struct refs *r, int prefix, const struct id *after, refs_list_fn *fn, void *ctx)
+{
+    struct refs_listing *l;
+    int err = refs_list_begin(r, prefix, after, &l);
+
+    if (err < 0)
+        return err;
+    err = refs_list_run(r, l, fn, ctx);
+    refs_list_end(l);
     return err;
 }

@@ -128,6 +128,16 @@ static int skip(struct tree_cursor *c)
     return err == -ENOENT ? 0 : err;
 }
 
+/* Into the child; out again where that is an empty page. */
+static int enter(struct tree_cursor *c)
+{
+    int err = descend(c);
+
+    if (err == 0)
+        err = settle(c);
+    return err == -ENOENT ? 0 : err;
+}
+
 /* Is the item of `c` surely before everything below the child `d` stands at? The first slot's key
  * says nothing: it is minus infinity. */
 static bool before(const struct tree_cursor *c, const struct tree_cursor *d)
@@ -163,28 +173,36 @@ static int diff_step(struct tree_cursor *a, struct tree_cursor *b, tree_diff_fn 
             int err = skip(a);
             return err < 0 ? err : skip(b);
         }
-        return descend(level(a) >= level(b) ? a : b);
+        return enter(level(a) >= level(b) ? a : b);
     }
     if (at_child(a))
-        return at_item(b) && before(b, a) ? report_items(a, b, 1, fn, ctx) : descend(a);
+        return at_item(b) && before(b, a) ? report_items(a, b, 1, fn, ctx) : enter(a);
     if (at_child(b))
-        return at_item(a) && before(a, b) ? report_items(a, b, -1, fn, ctx) : descend(b);
+        return at_item(a) && before(a, b) ? report_items(a, b, -1, fn, ctx) : enter(b);
     if (!a->depth || !b->depth)
         return report_items(a, b, a->depth ? -1 : 1, fn, ctx);
     return report_items(a, b, key_compare(tree_cursor_key(a), tree_cursor_key(b)), fn, ctx);
 }
 
+static int start(struct tree_cursor *c)
+{
+    int err = c->tree->root ? push(c, c->tree->root) : 0;
+
+    if (err == 0 && c->depth)
+        err = settle(c);
+    return err == -ENOENT ? 0 : err;
+}
+
 int tree_diff(const struct tree *a, const struct tree *b, tree_diff_fn *fn, void *ctx)
 {
     struct tree_cursor x = {.tree = a}, y = {.tree = b};
-    int err = 0;
+    int err;
 
     if (a->root == b->root)
         return 0;
-    if (a->root)
-        err = push(&x, a->root);
-    if (err == 0 && b->root)
-        err = push(&y, b->root);
+    err = start(&x);
+    if (err == 0)
+        err = start(&y);
     while (err == 0 && (x.depth || y.depth))
         err = diff_step(&x, &y, fn, ctx);
     tree_cursor_end(&x);

@@ -26,6 +26,7 @@ struct drops {
     struct refs *refs;
     struct queue queue, frozen;
     bool changed, frozen_changed;
+    bool committing; /* frozen, not thawed yet */
     size_t stored; /* chunks in the committed table */
     uint64_t freed;
 };
@@ -72,8 +73,14 @@ static bool pop(struct drops *d, uint64_t *ret_no)
     return true;
 }
 
-/* The page is named by nobody: hand its references on. Room in the queue is made first, so that
- * nothing can fail half-way. */
+static void leaks(uint64_t no)
+{
+    report(REPORT_WARN, "dropping page %llu failed: what it held leaks until `rebuild`",
+           (unsigned long long)no);
+}
+
+/* The page is named by nobody: hand its references on. Fails only where nothing has happened yet:
+ * a reference that cannot be given back leaks, because a second try would give others back twice. */
 static int dissolve(struct drops *d, struct tree_page *p)
 {
     unsigned n = page_count(p->data);
@@ -90,33 +97,37 @@ static int dissolve(struct drops *d, struct tree_page *p)
         size_t len;
         const uint8_t *v = page_value(p->data, i, &len);
         uint64_t object = item_object(page_key(p->data, i), v, len);
-        if (object) {
-            int r = refs_unref(d->refs, object);
-            err = err < 0 ? err : r;
-        }
+        if (object && refs_unref(d->refs, object) < 0)
+            err = -EUCLEAN;
     }
-    return err;
+    if (err < 0)
+        leaks(p->no);
+    return 0;
 }
 
 static int work_off(struct drops *d, uint64_t no)
 {
     struct tree_page *p;
     uint32_t count;
-    int err = pages_get_count(d->pages, no, &count);
+    /* Counted down first: an owner of the other reference may be letting go at the same time, and
+     * one of the two must see the zero. */
+    int err = pages_add_count(d->pages, no, -1, &count);
 
-    if (err < 0)
+    if (err < 0 || count > 0)
         return err;
-    if (count > 1)
-        return pages_add_count(d->pages, no, -1, &count);
     err = pages_get(d->pages, no, &p);
-    if (err < 0)
+    if (err == 0) {
+        err = dissolve(d, p);
+        pages_put(d->pages, p);
+    }
+    if (err < 0) {
+        (void)pages_add_count(d->pages, no, +1, NULL);
         return err;
-    err = dissolve(d, p);
-    pages_put(d->pages, p);
-    if (err == -ENOMEM)
-        return err;
+    }
     d->freed++;
-    return pages_free(d->pages, no);
+    if (pages_free(d->pages, no) < 0)
+        leaks(no);
+    return 0;
 }
 
 int drops_step(struct drops *d, unsigned budget, unsigned *ret_done)
@@ -127,10 +138,8 @@ int drops_step(struct drops *d, unsigned budget, unsigned *ret_done)
     *ret_done = 0;
     while (*ret_done < budget && pop(d, &no)) {
         int err = work_off(d, no);
-        if (err == -EUCLEAN || err == -ENOENT) {
-            report(REPORT_WARN,
-                   "dropping page %llu failed: what it held leaks until `rebuild`",
-                   (unsigned long long)no);
+        if (err == -EUCLEAN) {
+            leaks(no);
         } else if (err < 0) {
             (void)drops_push(d, no);
             return err;
@@ -157,6 +166,8 @@ int drops_freeze(struct drops *d)
     MUTEX_GUARD(&d->lock);
     int err;
 
+    if (d->committing)
+        return -EBUSY;
     d->frozen.count = 0;
     err = reserve(&d->frozen, d->queue.count);
     if (err < 0)
@@ -166,6 +177,7 @@ int drops_freeze(struct drops *d)
     d->frozen.count = d->queue.count;
     d->frozen_changed = d->changed;
     d->changed = false;
+    d->committing = true;
     return 0;
 }
 
@@ -200,6 +212,20 @@ void drops_thaw(struct drops *d)
     MUTEX_GUARD(&d->lock);
     if (d->frozen_changed)
         d->stored = (d->frozen.count + CHUNK - 1) / CHUNK;
+    d->frozen_changed = false;
+    d->committing = false;
+}
+
+static int load_chunk(struct queue *q, const uint8_t *val, size_t len)
+{
+    int err = len == 0 || len % 8 || len > CHUNK * 8 ? -EUCLEAN : reserve(q, len / 8);
+
+    for (size_t i = 0; i < len && err == 0; i += 8) {
+        q->v[q->count++] = get_le64(val + i);
+        if (q->v[q->count - 1] == 0)
+            err = -EUCLEAN;
+    }
+    return err;
 }
 
 static int load(struct drops *d)
@@ -212,15 +238,9 @@ static int load(struct drops *d)
     if (err < 0)
         return err;
     while ((err = kv_snap_seek(s, d->table, key, klen, klen > 0, &key, &klen, &val, &vlen)) == 0) {
-        if (vlen % 8 || vlen > CHUNK * 8) {
-            err = -EUCLEAN;
-            break;
-        }
-        err = reserve(&d->queue, vlen / 8);
+        err = load_chunk(&d->queue, val, vlen);
         if (err < 0)
             break;
-        for (size_t i = 0; i < vlen / 8; i++)
-            d->queue.v[d->queue.count++] = get_le64((const uint8_t *)val + i * 8);
         d->stored++;
     }
     kv_snap_end(s);

@@ -14,6 +14,7 @@
 
 #define SHARDS 16
 #define BUCKETS 4096 /* per shard; a power of two */
+#define TRIM_STEPS 64 /* pages looked at for each one that comes in */
 
 struct shard {
     struct mutex lock; /* "page cache": guards the rest */
@@ -118,10 +119,10 @@ static void cache_remove(struct shard *s, struct tree_page *p)
 }
 
 /* The clock: pages in use or used since the hand's last visit get another round. Pinned covers
- * dirty and frozen ones, because their lists pin them. */
-static void cache_trim(struct pages *ps, struct shard *s)
+ * dirty and frozen ones, because their lists pin them. `steps` bounds the walk past those. */
+static void cache_trim(struct pages *ps, struct shard *s, size_t steps)
 {
-    size_t steps = 2 * s->count, max = atomic_load_explicit(&ps->shard_max, memory_order_relaxed);
+    size_t max = atomic_load_explicit(&ps->shard_max, memory_order_relaxed);
 
     while (s->count > max && steps-- > 0) {
         struct tree_page *p = s->lru.lru_next;
@@ -137,6 +138,15 @@ static void cache_trim(struct pages *ps, struct shard *s)
         p->lru_prev = s->lru.lru_prev;
         p->lru_prev->lru_next = p;
         s->lru.lru_prev = p;
+    }
+}
+
+static void cache_trim_all(struct pages *ps)
+{
+    for (size_t i = 0; i < SHARDS; i++) {
+        struct shard *s = &ps->shard[i];
+        MUTEX_GUARD(&s->lock);
+        cache_trim(ps, s, 2 * s->count);
     }
 }
 
@@ -226,7 +236,7 @@ static int cache_add(struct pages *ps, struct tree_page *fresh, struct tree_page
     }
     atomic_store(&fresh->count, count);
     cache_insert(s, fresh);
-    cache_trim(ps, s);
+    cache_trim(ps, s, TRIM_STEPS);
     *ret_page = fresh;
     return 0;
 }
@@ -309,7 +319,7 @@ int pages_new(struct pages *ps, unsigned level, struct tree_page **ret_page)
     struct shard *s = shard_of(ps, p->no);
     MUTEX_GUARD(&s->lock);
     cache_insert(s, p);
-    cache_trim(ps, s);
+    cache_trim(ps, s, TRIM_STEPS);
     *ret_page = p;
     return 0;
 }
@@ -498,11 +508,14 @@ int pages_write(struct pages *ps, struct kv_txn *t)
 
 void pages_thaw(struct pages *ps)
 {
-    MUTEX_GUARD(&ps->lock);
-    list_release(ps, &ps->frozen, true);
-    ps->frozen_freed.count = 0;
-    layer_thaw(ps->counts);
-    ps->committing = false;
+    {
+        MUTEX_GUARD(&ps->lock);
+        list_release(ps, &ps->frozen, true);
+        ps->frozen_freed.count = 0;
+        layer_thaw(ps->counts);
+        ps->committing = false;
+    }
+    cache_trim_all(ps);
 }
 
 /* ---- opening ---- */
@@ -511,6 +524,7 @@ void pages_set_cache(struct pages *ps, size_t cache_bytes)
 {
     size_t max = cache_bytes / (PAGE_SIZE_BYTES + sizeof(struct tree_page)) / SHARDS;
     atomic_store(&ps->shard_max, max ? max : 1);
+    cache_trim_all(ps);
 }
 
 int pages_open(struct kv *kv, unsigned table, unsigned count_table, uint64_t next,

@@ -27,18 +27,19 @@ static int count_slot(struct tree *t, const uint8_t *p, unsigned i, int delta)
     return delta > 0 ? refs_ref(t->refs, object) : refs_unref(t->refs, object);
 }
 
-/* Take a reference on all a page names; undone if one fails. */
+/* Count all a page names up or down. Up: undone if one fails. Down: as far as it goes. */
 static int count_all(struct tree *t, const uint8_t *p, int delta)
 {
     int err = 0;
 
     for (unsigned i = 0; i < page_count(p); i++) {
-        err = count_slot(t, p, i, delta);
-        if (err < 0 && delta > 0) {
+        int r = count_slot(t, p, i, delta);
+        if (r < 0 && delta > 0) {
             while (i-- > 0)
                 (void)count_slot(t, p, i, -1);
-            return err;
+            return r;
         }
+        err = err < 0 ? err : r;
     }
     return err;
 }
@@ -173,15 +174,23 @@ int tree_get(const struct tree *t, struct key k, void *buf, size_t cap, size_t *
     struct tree_page *p;
     uint64_t no = t->root;
     bool found;
-    unsigned slot;
+    unsigned slot, level = PAGE_LEVEL_MAX + 1;
     const uint8_t *v;
     int err = no ? 0 : -ENOENT;
 
     while (err == 0) {
         err = pages_get(t->pages, no, &p);
-        if (err < 0 || page_level(p->data) == 0)
+        if (err < 0)
+            break;
+        if (page_level(p->data) >= level) { /* else damage could lead in a circle */
+            pages_put(t->pages, p);
+            err = -EUCLEAN;
+            break;
+        }
+        if (page_level(p->data) == 0)
             break;
         no = page_child(p->data, page_search_child(p->data, k));
+        level = page_level(p->data);
         pages_put(t->pages, p);
     }
     if (err < 0)
@@ -198,23 +207,35 @@ int tree_get(const struct tree *t, struct key k, void *buf, size_t cap, size_t *
 
 /* ---- inserting ---- */
 
-/* Where to part a full page for an item of `need` bytes that goes in at `idx`: at the end if it
- * goes there (rising keys), else near half of the bytes. */
-static unsigned split_point(const uint8_t *p, unsigned idx, size_t need)
+/* How a full page is parted for an item of `need` bytes that goes in before slot `idx`: slots from
+ * `at` on go right, the item to the side told. At the end if it goes there (rising keys), else near
+ * half of the bytes, the item among them: no item is larger than a quarter, so both sides fit. */
+static unsigned split_point(const uint8_t *p, unsigned idx, size_t need, bool *ret_right)
 {
-    unsigned n = page_count(p), i;
+    unsigned n = page_count(p), at = 0;
     size_t sum = 0, half = (page_used(p) + need) / 2;
+    bool left = false;
 
-    if (idx == n)
-        return n;
-    for (i = 0; i < n - 1; i++) {
+    while (idx < n && sum < half) {
         size_t len;
-        (void)page_value(p, i, &len);
+        if (at == idx && !left) {
+            sum += need;
+            left = true;
+            continue;
+        }
+        (void)page_value(p, at++, &len);
         sum += PAGE_SLOT + len;
-        if (sum >= half)
-            break;
     }
-    return i + 1 < n ? i + 1 : n - 1;
+    *ret_right = !left;
+    return idx < n ? at : n;
+}
+
+/* The first slot of an inner page stands for minus infinity, whatever led there: were an old key
+ * left in it, a later split of its child below that key would put the slots out of order. */
+static void reset_first_key(uint8_t *p)
+{
+    if (page_level(p) > 0 && page_count(p) > 0)
+        page_set_key(p, 0, (struct key){0, 0});
 }
 
 static int grow_root(struct tree *t, struct tree_page *left, struct key sep,
@@ -243,6 +264,7 @@ static int insert_at(struct tree *t, struct path *path, unsigned d, unsigned idx
     struct tree_page *p = path->step[d].page, *right;
     uint8_t number[8];
     unsigned at;
+    bool to_right;
     struct key sep;
     int err = pages_modify(t->pages, p);
 
@@ -253,18 +275,18 @@ static int insert_at(struct tree *t, struct path *path, unsigned d, unsigned idx
     err = pages_new(t->pages, page_level(p->data), &right);
     if (err < 0)
         return err;
-    at = split_point(p->data, idx, PAGE_SLOT + len);
-    sep = at == page_count(p->data) ? k : page_key(p->data, at);
+    at = split_point(p->data, idx, PAGE_SLOT + len, &to_right);
+    sep = to_right && at == idx ? k : page_key(p->data, at);
     put_le64(number, right->no);
     err = d == 0 ? grow_root(t, p, sep, right)
                  : insert_at(t, path, d - 1, path->step[d - 1].slot + 1, sep, number, 8);
     if (err < 0) {
         (void)pages_free(t->pages, right->no);
     } else {
-        bool to_right = at == page_count(p->data) || idx > at;
         page_move_tail(p->data, at, right->data);
         (void)page_insert(to_right ? right->data : p->data, to_right ? idx - at : idx, k, val,
                           len);
+        reset_first_key(right->data);
     }
     pages_put(t->pages, right);
     return err;
@@ -315,10 +337,11 @@ static int put_in_leaf(struct tree *t, struct path *path, struct key k, const vo
     return err;
 }
 
-/* Does any page on the way to `k` have to be copied? */
+/* -EAGAIN if a page on the way to `k` has to be copied; -ENOENT. */
 static int is_owned(struct tree *t, struct key k)
 {
     struct path path;
+    bool found;
     int err = t->root ? walk(t, k, false, &path) : -ENOENT;
 
     if (err < 0)
@@ -326,8 +349,9 @@ static int is_owned(struct tree *t, struct key k)
     for (unsigned i = 0; i < path.depth; i++)
         if (atomic_load(&path.step[i].page->count) > 1)
             err = -EAGAIN;
+    (void)page_search(path.step[path.depth - 1].page->data, k, &found);
     tree_path_release(t, path.step, path.depth);
-    return err;
+    return found ? err : -ENOENT;
 }
 
 int tree_put(struct tree *t, struct key k, const void *val, size_t len)
@@ -393,6 +417,7 @@ static int unhang(struct tree *t, struct path *path, unsigned d, unsigned slot, 
     if (err < 0)
         return err;
     page_remove(p->data, slot);
+    reset_first_key(p->data);
     return pages_free(t->pages, no);
 }
 

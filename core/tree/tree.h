@@ -35,7 +35,7 @@ struct tree {
 int tree_get(const struct tree *t, struct key k, void *buf, size_t cap, size_t *ret_len);
 /* Insert or replace. */
 int tree_put(struct tree *t, struct key k, const void *val, size_t len);
-/* Replace an existing item, but only if that copies no page: -EAGAIN otherwise. */
+/* Replace an existing item, but only if that copies no page: -EAGAIN otherwise. -ENOENT. */
 int tree_put_owned(struct tree *t, struct key k, const void *val, size_t len);
 int tree_del(struct tree *t, struct key k);
 /* Make the item's page this tree's own, as a change would; then an object it names that has count
