@@ -84,7 +84,7 @@ static const struct shape *find_shape(const char *verb)
 
 static const struct verb *find_control_verb(const char *name)
 {
-    for (const struct verb *v = control_verbs; v->name; v++) {
+    for (const struct verb *v = cmd_control_verbs; v->name; v++) {
         if (strcmp(v->name, name) == 0) {
             return v;
         }
@@ -348,7 +348,7 @@ static int run_control(int argc, char **argv)
                                     "say -C MNT");
 }
 
-const struct verb control_verbs[] = {
+const struct verb cmd_control_verbs[] = {
     {"help", run_control, "[VERB]", "what the mount's verbs do", NULL},
     {"status", run_control, "", "how the store is", NULL},
     {"get", run_control, "[KEY]", "settings, with their ranges and defaults", NULL},

@@ -94,7 +94,7 @@ void tally_usage(FILE *out)
         print_verb(out, store_verbs[i]);
     }
     fputs("\nIn a mount (of the current directory, or -C MNT); all take --json:\n", out);
-    for (const struct verb *v = control_verbs; v->name; v++) {
+    for (const struct verb *v = cmd_control_verbs; v->name; v++) {
         print_verb(out, v);
     }
     fputs("\n`tally VERB --help` and the man page tally-VERB(1) say more.\n", out);
@@ -107,7 +107,7 @@ static const struct verb *find_verb(const char *name)
             return store_verbs[i];
         }
     }
-    for (const struct verb *v = control_verbs; v->name; v++) {
+    for (const struct verb *v = cmd_control_verbs; v->name; v++) {
         if (strcmp(v->name, name) == 0) {
             return v;
         }

@@ -18,7 +18,7 @@ struct verb {
 };
 
 extern const struct verb verb_init, verb_mount, verb_umount, verb_check;
-extern const struct verb control_verbs[]; /* ends with a NULL name */
+extern const struct verb cmd_control_verbs[]; /* ends with a NULL name */
 
 /* The verb that runs, for sentences; and the mount of `tally -C MNT`, or NULL. */
 extern const char *tally_verb;
