@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * check: verify every byte of a store that nobody has open, and never write.
+ *
+ * What is looked at: identity, state, namespace records; every reachable page, key and item; every
+ * page count and object count against a recount from the roots; the id index both ways; the dying,
+ * the pins; the bytes of every sealed object against its checksums and its id; slots; what the
+ * packs table says; files on disk that nobody names.
+ *
+ * Each finding names the very thing:
+ *
+ *   what          where                                    damage?
+ *   identity      label                                    yes
+ *   state         what it contradicts                      yes
+ *   namespace     number                                   yes
+ *   page          "page N"                                 yes
+ *   count         "page N", object id, "object number N"   yes
+ *   object        object id or number: its table entry     yes
+ *   id            object id: the index                     yes
+ *   dying, pin, drop   number                              yes
+ *   pack          "pack N": its head, its table entry      yes
+ *   pack record   "<id> pack N offset O"                   yes
+ *   object block  "<id> block B"; "<id>" as a whole        yes
+ *   slot          "slot N", "slot N block B"               yes
+ *   leak          a file, a page: space, never data        no
+ *   note          as above: a crash leaves such, mounting mends it   no
+ *
+ * Where damage hides a part of the trees, counts that seem too high are not reported: what is
+ * hidden may hold the rest.
+ */
+#pragma once
+
+#include "disk.h"
+#include "kv.h"
+
+struct check_options {
+    /* One finding; the texts are valid during the call. */
+    void (*found)(const char *what, const char *where, const char *sentence, void *ctx);
+    /* Bytes done and to do, roughly. NULL: nobody asks. */
+    void (*progress)(uint64_t done, uint64_t total, void *ctx);
+    void *ctx;
+};
+
+struct check_result {
+    uint64_t problems;   /* findings that are damage */
+    uint64_t pages;      /* reachable and sound */
+    uint64_t objects;    /* sealed, with a count above zero */
+    uint64_t bytes;      /* of sealed objects, read and verified */
+    uint64_t namespaces; /* sound records, symlinks at the root left out */
+};
+
+/* 0 however much damage was found; -errno if the check could not be finished: -ENOENT there is no
+ * project, -EPROTO it was written by a newer version, -EIO, -ENOMEM. */
+int project_check(struct disk *disk, struct kv *kv, const struct check_options *o,
+                  struct check_result *ret);

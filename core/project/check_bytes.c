@@ -1,0 +1,423 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * check_bytes: the bytes behind the tables: pack records, object files, slots; and the files that
+ * nobody names. Everything is read through the disk, nothing is opened as the store would, because
+ * opening mends and deletes.
+ */
+#include "check_impl.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CHAIN_MAX 64 /* ids derived from the bytes before they count as another content's */
+
+/* Is `id` the hash of a content or one derived from it? True when there is no secret to tell. */
+static bool id_fits(const struct check *c, const struct id *id, struct id hash)
+{
+    for (unsigned i = 0; c->has_key && i < CHAIN_MAX; i++) {
+        struct id next;
+        if (id_equal(id, &hash))
+            return true;
+        id_derive(&c->key, &hash, &next);
+        hash = next;
+    }
+    return !c->has_key;
+}
+
+/* ---- packs ---- */
+
+/* Objects lie in packs in the order of their numbers, so the last pack is mostly the right one. */
+static int open_pack(struct check *c, uint64_t number)
+{
+    char name[DISK_NAME_MAX + 1];
+    int err;
+
+    if (c->pack_number == number)
+        return c->pack ? 0 : -ENOENT;
+    disk_file_close(c->pack);
+    c->pack = NULL;
+    c->pack_number = number;
+    pack_name(number, name);
+    err = disk_open(c->disk, name, DISK_READ, &c->pack);
+    if (err < 0)
+        c->pack = NULL;
+    return err;
+}
+
+static int check_record(struct check *c, const struct entry *e)
+{
+    struct pack_place place = {e->where, e->offset};
+    char hex[ID_HEX + 1], where[CHECK_WHERE];
+    struct id hash;
+    int err = e->size <= PACK_RECORD_MAX ? open_pack(c, e->where) : -EUCLEAN;
+
+    if (err == 0)
+        err = packs_check_record(c->pack, &place, &e->id, c->buf, (uint32_t)e->size);
+    if (err < 0 && err != -ENOENT && err != -EUCLEAN && err != -EIO)
+        return err;
+    id_to_hex(&e->id, hex);
+    (void)snprintf(where, sizeof where, "%s pack %" PRIu64 " offset %" PRIu32, hex, e->where,
+                   e->offset);
+    if (err == 0) {
+        id_of(&c->key, c->buf, e->size, &hash);
+        c->r.bytes += e->size;
+    }
+    if (err < 0)
+        check_found(c, true, "pack record", where, "%s",
+                    err == -ENOENT ? "its pack does not exist"
+                    : err == -EIO  ? "it cannot be read"
+                                   : "the record is damaged");
+    else if (!id_fits(c, &e->id, hash))
+        check_found(c, true, "pack record", where, "its bytes are not those of its id");
+    return 0;
+}
+
+static int check_pack(struct check *c, uint64_t number, const void *val, size_t len)
+{
+    struct pack_entry e;
+    uint64_t records = 0, bytes = 0;
+    char where[CHECK_WHERE];
+    int err;
+
+    (void)snprintf(where, sizeof where, "pack %" PRIu64, number);
+    if (pack_entry_decode(val, len, &e) < 0) {
+        check_found(c, true, "pack", where, "its table entry does not decode");
+        return 0;
+    }
+    (void)map64_get(&c->pack_records, number, &records);
+    (void)map64_get(&c->pack_bytes, number, &bytes);
+    if (records != e.live_records || bytes != e.live_bytes)
+        check_found(c, true, "pack", where,
+                    "its table entry says %" PRIu32 " live records of %" PRIu64
+                    " bytes, the objects say %" PRIu64 " of %" PRIu64,
+                    e.live_records, e.live_bytes, records, bytes);
+    err = open_pack(c, number);
+    if (err == 0)
+        err = packs_check_head(c->pack, number);
+    if (err == -EUCLEAN || err == -EIO)
+        check_found(c, true, "pack", where, "the head of its file is damaged");
+    /* One without a file: its last records died, or each record was reported already. */
+    return err == -ENOENT || err == -EUCLEAN || err == -EIO ? 0 : err;
+}
+
+/* Packs that objects name and the table does not. */
+static int check_named_packs(struct check *c)
+{
+    uint64_t number, records;
+    size_t at = 0, len;
+    const void *val;
+    uint8_t key[8];
+    char where[CHECK_WHERE];
+
+    while (map64_next(&c->pack_records, &at, &number, &records)) {
+        put_be64(key, number);
+        int err = kv_snap_get(c->snap, TABLE_PACKS, key, sizeof key, &val, &len);
+        if (err < 0 && err != -ENOENT)
+            return err;
+        (void)snprintf(where, sizeof where, "pack %" PRIu64, number);
+        if (err == -ENOENT)
+            check_found(c, true, "pack", where,
+                        "%" PRIu64 " records in it are named, but it is not in the table", records);
+    }
+    return 0;
+}
+
+/* ---- files with block checksums ---- */
+
+struct blocks {
+    struct check *c;
+    const char *what;
+    const char *where; /* of the whole */
+    struct disk_file *file;
+    struct sums sums;
+    struct id_stream *stream; /* NULL: no id to verify */
+    uint64_t bad;             /* blocks */
+};
+
+static void bad_block(struct blocks *b, size_t index, const char *why)
+{
+    char where[CHECK_WHERE + 32];
+
+    (void)snprintf(where, sizeof where, "%s block %zu", b->where, index);
+    check_found(b->c, true, b->what, where, "%s", why);
+    b->bad++;
+}
+
+static int check_block(struct blocks *b, size_t index)
+{
+    struct check *c = b->c;
+    uint64_t off = (uint64_t)index * SUMS_BLOCK, left = b->sums.length - off;
+    size_t len = left < SUMS_BLOCK ? (size_t)left : SUMS_BLOCK;
+    ssize_t n = disk_pread(b->file, c->buf, len, off);
+
+    if (n < 0 && n != -EIO)
+        return (int)n;
+    if (n < 0)
+        bad_block(b, index, "it cannot be read");
+    else if ((size_t)n < len)
+        bad_block(b, index, "the file ends before it");
+    else if (sums_verify(&b->sums, index, c->buf, len) < 0)
+        bad_block(b, index, "its bytes do not match their checksum");
+    check_advance(c, len);
+    return b->stream && !b->bad ? id_stream_add(b->stream, c->buf, len) : 0;
+}
+
+static int check_blocks(struct blocks *b)
+{
+    int err = 0;
+
+    for (size_t i = 0; i < b->sums.count && err == 0; i++)
+        err = check_block(b, i);
+    return err;
+}
+
+/* ---- object files ---- */
+
+static int check_file_id(struct blocks *b, const struct entry *e)
+{
+    struct id hash;
+    int err = id_stream_create(&b->c->key, &b->stream);
+
+    if (err == 0)
+        err = check_blocks(b);
+    if (err == 0 && !b->bad) {
+        id_stream_end(b->stream, &hash);
+        b->c->r.bytes += e->size;
+        if (!id_fits(b->c, &e->id, hash))
+            check_found(b->c, true, b->what, b->where, "its bytes are not those of its id");
+    }
+    id_stream_destroy(b->stream);
+    return err;
+}
+
+/* Its size and its sums, then its blocks. Errors that are findings come back as 0. */
+static int check_open_file(struct blocks *b, const struct entry *e, const char *name)
+{
+    struct disk_stat st;
+    int err = disk_fstat(b->file, &st);
+
+    if (err < 0)
+        return err;
+    if (st.size != e->size) {
+        check_found(b->c, true, b->what, b->where,
+                    "its file has %" PRIu64 " bytes instead of %" PRIu64, st.size, e->size);
+        return 0;
+    }
+    err = sums_load(b->c->disk, name, &b->sums);
+    if (err == 0 && b->sums.length != e->size)
+        err = -EUCLEAN;
+    if (err == -ENOENT || err == -EUCLEAN || err == -EIO) {
+        check_found(b->c, true, b->what, b->where, "its checksums are %s",
+                    err == -ENOENT ? "missing" : "damaged");
+        return 0;
+    }
+    return err < 0 ? err : check_file_id(b, e);
+}
+
+static int check_file(struct check *c, const struct entry *e)
+{
+    char hex[ID_HEX + 1], name[DISK_NAME_MAX + 1];
+    struct blocks b = {.c = c, .what = "object block", .where = hex, .sums = SUMS_INIT};
+    int err;
+
+    id_to_hex(&e->id, hex);
+    blob_object_name(&e->id, e->where, name);
+    err = disk_open(c->disk, name, DISK_READ, &b.file);
+    if (err == -ENOENT || err == -EIO) {
+        check_found(c, true, b.what, hex, "its file %s",
+                    err == -ENOENT ? "does not exist" : "cannot be opened");
+        return 0;
+    }
+    if (err < 0)
+        return err;
+    err = check_open_file(&b, e, name);
+    sums_release(&b.sums);
+    disk_file_close(b.file);
+    return err;
+}
+
+/* ---- slots ---- */
+
+/* Sums that are there and of this length hold; without them the slot was written after its last
+ * sync. Damaged ones are what a power loss leaves of a sync; the commit did not need them. */
+static int check_open_slot(struct blocks *b, const char *name, uint64_t size)
+{
+    struct disk_stat st;
+    int err = disk_fstat(b->file, &st);
+
+    if (err < 0)
+        return err;
+    if (st.size < size) {
+        check_found(b->c, true, b->what, b->where,
+                    "its file has %" PRIu64 " bytes instead of %" PRIu64, st.size, size);
+        return 0;
+    }
+    err = sums_load(b->c->disk, name, &b->sums);
+    if (err == -EUCLEAN) {
+        check_found(b->c, false, "note", b->where,
+                    "its checksums are damaged, so its bytes could not be verified");
+        return 0;
+    }
+    if (err < 0 || b->sums.length != size)
+        return err == -ENOENT ? 0 : err;
+    return check_blocks(b);
+}
+
+static int check_slot(struct check *c, uint64_t number, uint64_t size)
+{
+    char where[CHECK_WHERE], name[DISK_NAME_MAX + 1];
+    struct blocks b = {.c = c, .what = "slot", .where = where, .sums = SUMS_INIT};
+    int err;
+
+    (void)snprintf(where, sizeof where, "slot %" PRIu64, number);
+    blob_slot_name(number, name);
+    err = disk_open(c->disk, name, DISK_READ, &b.file);
+    if (err == -ENOENT) {
+        check_found(c, true, b.what, where, "its file does not exist");
+        return 0;
+    }
+    if (err < 0)
+        return err;
+    err = check_open_slot(&b, name, size);
+    sums_release(&b.sums);
+    disk_file_close(b.file);
+    return err;
+}
+
+static int check_object_bytes(struct check *c, uint64_t number, const void *val, size_t len)
+{
+    struct entry e;
+    int err;
+
+    if (entry_decode(val, len, &e) < 0)
+        return 0; /* reported */
+    if (e.kind == ENTRY_SLOT)
+        return check_slot(c, number, e.size);
+    if (e.kind == ENTRY_FILE)
+        return check_file(c, &e);
+    if (e.kind != ENTRY_PACK)
+        return 0;
+    err = check_record(c, &e);
+    check_advance(c, e.size);
+    return err;
+}
+
+/* ---- files that nobody names ---- */
+
+struct listing {
+    struct check *c;
+    const char *dir;
+};
+
+static void leak(const struct listing *l, const char *name, const char *why)
+{
+    char where[CHECK_WHERE];
+
+    (void)snprintf(where, sizeof where, "%s/%.100s", l->dir, name);
+    check_found(l->c, false, "leak", where, "%s", why);
+}
+
+/* The 16 hex digits a name ends in, ".sums" left out. */
+static bool parse_number(const char *name, size_t skip, uint64_t *ret)
+{
+    size_t len = strlen(name);
+    char digits[17];
+
+    if (len > 5 && strcmp(name + len - 5, ".sums") == 0)
+        len -= 5;
+    if (len != skip + 16)
+        return false;
+    memcpy(digits, name + skip, 16);
+    digits[16] = 0;
+    if (strspn(digits, "0123456789abcdef") != 16)
+        return false;
+    *ret = strtoull(digits, NULL, 16);
+    return true;
+}
+
+static int list_pack(const char *name, void *ctx)
+{
+    struct listing *l = ctx;
+    const void *val;
+    uint8_t key[8];
+    uint64_t number;
+    size_t len;
+    int err;
+
+    if (!parse_number(name, 0, &number)) {
+        leak(l, name, "it is no file of the store");
+        return 0;
+    }
+    put_be64(key, number);
+    err = kv_snap_get(l->c->snap, TABLE_PACKS, key, sizeof key, &val, &len);
+    if (err == -ENOENT)
+        leak(l, name, "the table does not know this pack; the next mount removes it");
+    return err == -ENOENT ? 0 : err;
+}
+
+static int list_slot(const char *name, void *ctx)
+{
+    struct listing *l = ctx;
+    uint64_t number, size;
+
+    if (!parse_number(name, 0, &number))
+        leak(l, name, "it is no file of the store");
+    else if (!map64_get(&l->c->slots, number, &size))
+        leak(l, name, "nothing names this slot; the next mount removes it");
+    return 0;
+}
+
+static int list_object(const char *name, void *ctx)
+{
+    struct listing *l = ctx;
+    uint64_t number, none;
+
+    if (!parse_number(name, ID_HEX + 1, &number))
+        leak(l, name, "it is no file of the store");
+    else if (!map64_get(&l->c->files, number, &none))
+        leak(l, name, "nothing names this object file");
+    return 0;
+}
+
+static int list(struct check *c, const char *dir, disk_list_fn *fn)
+{
+    struct listing l = {c, dir};
+    int err = disk_list(c->disk, dir, fn, &l);
+
+    if (err == -ENOENT) {
+        check_found(c, false, "note", dir, "the directory does not exist");
+        return 0;
+    }
+    return err;
+}
+
+static int check_leaks(struct check *c)
+{
+    char dir[16];
+    int err = list(c, "packs", list_pack);
+
+    if (err == 0)
+        err = list(c, "slots", list_slot);
+    for (unsigned i = 0; i < 256 && err == 0; i++) {
+        (void)snprintf(dir, sizeof dir, "objects/%02x", i);
+        err = list(c, dir, list_object);
+    }
+    return err;
+}
+
+int check_bytes(struct check *c)
+{
+    int err;
+
+    c->buf = malloc(PACK_RECORD_MAX);
+    if (!c->buf)
+        return -ENOMEM;
+    err = check_each(c, TABLE_OBJECTS, "object", check_object_bytes);
+    if (err == 0)
+        err = check_each(c, TABLE_PACKS, "pack", check_pack);
+    if (err == 0)
+        err = check_named_packs(c);
+    return err < 0 ? err : check_leaks(c);
+}
