@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * control_impl: what the files of the control verbs share. Nobody else includes this.
+ *
+ * A verb reads its command and writes " key=value" words into `head`, whole lines into `lines`; on
+ * failure a sentence into `why` (empty: a general one for the errno is used) and what it wrote into
+ * `head` is thrown away. It holds no lock when it is called, and may be called by many at once.
+ */
+#pragma once
+
+#include "command.h"
+#include "project_impl.h"
+
+struct verb;
+
+struct call {
+    struct project *p;
+    const struct verb *verb;
+    const struct command *c;
+    const _Atomic bool *interrupted; /* may be NULL */
+    struct strbuf head, lines, why;
+};
+
+struct verb {
+    const char *name, *usage, *help;
+    bool job;   /* takes the word "wait" */
+    bool waits; /* may wait for a flush, a job or a seal */
+    size_t min_args, max_args;
+    int (*run)(struct call *call);
+};
+
+extern const struct verb control_verbs[]; /* ends with a NULL name */
+
+/* NULL: there is none of that name. */
+const struct verb *control_verb(const char *name);
+/* Check the shape of a command and run its verb. */
+int control_run(struct call *call);
+
+/* Put "sentence" into why and return err. */
+int control_fail(struct call *call, int err, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+/* The same, about a word of the user's: `fmt` has one %s, which gets it quoted as needed. */
+int control_fail_word(struct call *call, int err, const char *fmt, const char *word)
+    __attribute__((format(printf, 3, 0)));
+void control_line(struct call *call, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static inline const char *control_arg(const struct call *call, size_t i)
+{
+    return call->c->args[i].text;
+}
+/* May changes be made now? Waits while too much is unflushed. */
+int control_may_change(struct call *call);
+
+/* control_object.c */
+int control_refs(struct call *call);
+int control_object(struct call *call);
+int control_why(struct call *call);
+int control_pin(struct call *call);
+int control_unpin(struct call *call);

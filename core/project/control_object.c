@@ -1,0 +1,363 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * control_object: the verbs about one object: refs, object, why, pin, unpin.
+ *
+ * An object is named by its id or by a path to a file that is it. While a verb looks at one it has a
+ * hold on it, so that a count of zero does not make it vanish in between. Who uses it is found by a
+ * walk of all trees, in bounded pieces, each under its namespace's lock: what changes meanwhile may
+ * be seen or not.
+ */
+#include "control_impl.h"
+#include <errno.h>
+#include <stdio.h>
+
+#define U(x) ((unsigned long long)(x))
+#define WALK_AT_ONCE 1000
+#define SHOWN_INODES 20
+#define SHOWN_NAMESPACES 1000
+
+struct object {
+    struct id id;
+    uint64_t number; /* held, unless `unknown` */
+    struct entry entry;
+    bool unknown;
+};
+
+static void object_release(struct call *call, struct object *o)
+{
+    if (!o->unknown)
+        refs_unhold(call->p->refs, o->number);
+}
+
+/* ---- naming one ---- */
+
+/* One step down, giving back what stood for the step before. */
+static int step(struct project *p, uint64_t *node, const char *name, size_t len)
+{
+    char component[VFS_NAME_MAX + 1];
+    struct vfs_attr attr;
+    int err;
+
+    if (len > VFS_NAME_MAX)
+        return -ENAMETOOLONG;
+    memcpy(component, name, len);
+    component[len] = 0;
+    err = vfs_lookup(p, *node, component, &attr);
+    if (err < 0)
+        return err;
+    if (*node != VFS_ROOT)
+        vfs_forget(p, *node, 1);
+    *node = attr.nodeid;
+    return 0;
+}
+
+/* *ret_node is to be forgotten once. */
+static int walk_path(struct project *p, const char *path, size_t ns_len, const char *rest,
+                     uint64_t *ret_node)
+{
+    uint64_t node = VFS_ROOT;
+    int err = step(p, &node, path, ns_len);
+
+    while (err == 0 && *rest) {
+        size_t n = strcspn(rest, "/");
+        if (n && !(n == 1 && *rest == '.'))
+            err = step(p, &node, rest, n);
+        rest += n + (rest[n] == '/');
+    }
+    if (err < 0 && node != VFS_ROOT)
+        vfs_forget(p, node, 1);
+    if (err == 0)
+        *ret_node = node;
+    return err;
+}
+
+static int id_of_path(struct call *call, const char *path, struct id *ret_id)
+{
+    char hex[ID_HEX + 1];
+    const char *rest;
+    size_t ns_len;
+    uint64_t node;
+    ssize_t n;
+    int err = command_path(path, &ns_len, &rest);
+
+    if (err < 0)
+        return control_fail_word(call, err, "%s is not a path: NAMESPACE/relative, without ..",
+                                 path);
+    err = walk_path(call->p, path, ns_len, rest, &node);
+    if (err < 0)
+        return control_fail_word(call, err,
+                                 err == -ENOENT ? "there is no %s" : "%s cannot be reached", path);
+    n = vfs_getxattr(call->p, node, "user.tally.object", hex, sizeof hex);
+    vfs_forget(call->p, node, 1);
+    if (n == -ENODATA)
+        return control_fail_word(call, -ENOENT,
+                                 "%s is not one object: not a regular file, empty, changed in "
+                                 "parts, or not sealed yet",
+                                 path);
+    if (n != ID_HEX)
+        return n < 0 ? (int)n : -EIO;
+    hex[ID_HEX] = 0;
+    return id_from_hex(hex, ret_id);
+}
+
+/* -ENOENT for a path; an id that nobody knows gives `unknown`. */
+static int object_find(struct call *call, struct object *ret)
+{
+    const char *word = control_arg(call, 0);
+    bool pending, path = strchr(word, '/') != NULL;
+    int err;
+
+    *ret = (struct object){.unknown = true};
+    if (!path && id_from_hex(word, &ret->id) < 0)
+        return control_fail_word(call, -EINVAL,
+                                 "%s is neither an id (32 hex digits) nor a path (NAMESPACE/…)",
+                                 word);
+    (void)view_settle(call->p);
+    err = path ? id_of_path(call, word, &ret->id) : 0;
+    if (err < 0)
+        return err;
+    err = refs_find(call->p->refs, &ret->id, &ret->number, &ret->entry, &pending);
+    if (err == -ENOENT || err == -EAGAIN)
+        return 0;
+    ret->unknown = err < 0;
+    return err;
+}
+
+static int no_object(struct call *call)
+{
+    return control_fail_word(call, -ENOENT, "there is no object %s", control_arg(call, 0));
+}
+
+/* ---- who uses it ---- */
+
+struct use {
+    struct call *call;
+    uint64_t number;
+    bool first_only; /* one hit is enough */
+    uint64_t hits;
+    uint64_t inodes[SHOWN_INODES];
+    size_t shown;
+};
+
+static bool names_it(const struct use *u, struct key k, const void *val, size_t len)
+{
+    uint64_t object = item_object(k, val, len);
+
+    return object && (object == u->number ||
+                      refs_resolve(u->call->p->refs, object) == u->number);
+}
+
+static void note(struct use *u, struct key k)
+{
+    uint64_t ino = key_ino(k);
+
+    u->hits++;
+    if (u->shown < SHOWN_INODES && (u->shown == 0 || u->inodes[u->shown - 1] != ino))
+        u->inodes[u->shown++] = ino;
+}
+
+/* Up to WALK_AT_ONCE items from *k on, which then is where to go on. -ENOENT at the end. The lock of
+ * the tree is held. */
+static int walk_piece(const struct tree *t, struct use *u, struct key *k)
+{
+    struct tree_cursor c = TREE_CURSOR_INIT;
+    int err = tree_seek(t, *k, &c);
+
+    for (unsigned n = 0; err == 0 && n < WALK_AT_ONCE; n++) {
+        size_t len;
+        const void *val = tree_cursor_value(&c, &len);
+        struct key at = tree_cursor_key(&c);
+        if (names_it(u, at, val, len))
+            note(u, at);
+        *k = (struct key){at.hi + (at.lo == UINT64_MAX), at.lo + 1};
+        if (u->hits && u->first_only)
+            break;
+        err = tree_next(&c);
+    }
+    tree_cursor_end(&c);
+    return err;
+}
+
+static int walk_tree(struct rwlock *lock, const struct tree *t, struct use *u)
+{
+    struct key k = {0, 0};
+    int err = 0;
+
+    u->hits = u->shown = 0;
+    while (err == 0 && !(u->hits && u->first_only)) {
+        const _Atomic bool *stop = u->call->interrupted;
+        if (stop && atomic_load(stop))
+            return -EINTR;
+        READ_GUARD(lock);
+        err = walk_piece(t, u, &k);
+    }
+    return err == -ENOENT ? 0 : err;
+}
+
+static void use_line(struct use *u, const char *what, const char *name)
+{
+    struct strbuf *out = &u->call->lines;
+
+    strbuf_adds(out, "| ");
+    strbuf_adds(out, what);
+    if (name) {
+        strbuf_adds(out, "=");
+        command_add_word(out, name);
+    }
+    strbuf_addf(out, " items=%llu inodes=", U(u->hits));
+    for (size_t i = 0; i < u->shown; i++)
+        strbuf_addf(out, "%s%llu", i ? "," : "", U(u->inodes[i]));
+    strbuf_adds(out, u->hits > u->shown ? ",…\n" : "\n");
+}
+
+/* All namespaces; with `lines` each that uses it is told. */
+static int walk_namespaces(struct use *u, bool lines, uint64_t *ret_count)
+{
+    struct project *p = u->call->p;
+    struct ns *ns;
+    uint32_t at = 0;
+    int err = 0;
+
+    *ret_count = 0;
+    while (err == 0 && ns_next_number(p, at, &ns) == 0) {
+        at = ns->number;
+        err = ns->target ? 0 : walk_tree(&ns->lock, &ns->tree, u);
+        if (err == 0 && !ns->target && u->hits && ++*ret_count <= SHOWN_NAMESPACES && lines) {
+            char name[VFS_NAME_MAX + 1];
+            {
+                READ_GUARD(&p->names.lock); /* a rename changes it */
+                snprintf(name, sizeof name, "%s", ns->name);
+            }
+            use_line(u, "namespace", name);
+        }
+        ns_put(p, ns);
+    }
+    return err;
+}
+
+/* ---- the verbs ---- */
+
+int control_refs(struct call *call)
+{
+    uint64_t namespaces = 0;
+    struct object o;
+    int err = object_find(call, &o);
+
+    if (err < 0)
+        return err;
+    if (!o.unknown && o.entry.count) {
+        struct use u = {.call = call, .number = o.number, .first_only = true};
+        err = walk_namespaces(&u, false, &namespaces);
+    }
+    if (err == 0)
+        strbuf_addf(&call->head, " refs=%u namespaces=%llu pins=%d",
+                    o.unknown ? 0u : o.entry.count, U(namespaces),
+                    !o.unknown && refs_is_pinned(call->p->refs, o.number));
+    object_release(call, &o);
+    return err;
+}
+
+int control_object(struct call *call)
+{
+    char hex[ID_HEX + 1];
+    struct object o;
+    int err = object_find(call, &o);
+
+    if (err < 0)
+        return err;
+    id_to_hex(&o.id, hex);
+    if (o.unknown) {
+        strbuf_addf(&call->head, " id=%s state=none nodes=0", hex);
+        return 0;
+    }
+    strbuf_addf(&call->head, " id=%s state=%s nodes=%d", hex,
+                refs_is_pinned(call->p->refs, o.number) ? "pinned"
+                : o.entry.count                         ? "active"
+                                                        : "unreferenced",
+                o.entry.count > 0);
+    if (entry_is_sealed(&o.entry))
+        strbuf_addf(&call->head, " size=%llu shard=0 stored=%s", U(o.entry.size),
+                    o.entry.kind == ENTRY_PACK ? "pack" : "file");
+    strbuf_addf(&call->head, " refs=%u", o.entry.count);
+    object_release(call, &o);
+    return 0;
+}
+
+/* Unlinked files that are open still count: their items are in the orphan tree. */
+static int why_orphans(struct call *call, struct use *u)
+{
+    int err = walk_tree(&call->p->orphans.lock, &call->p->orphans.tree, u);
+
+    if (err == 0 && u->hits)
+        control_line(call, "unlinked but open files: items=%llu", U(u->hits));
+    return err;
+}
+
+int control_why(struct call *call)
+{
+    struct project *p = call->p;
+    uint64_t namespaces = 0, holds;
+    size_t drops;
+    struct object o;
+    int err = object_find(call, &o);
+
+    if (err < 0)
+        return err;
+    if (o.unknown)
+        return no_object(call);
+    struct use u = {.call = call, .number = o.number};
+    if (refs_is_pinned(p->refs, o.number))
+        control_line(call, "pinned");
+    err = walk_namespaces(&u, true, &namespaces);
+    if (err == 0)
+        err = why_orphans(call, &u);
+    holds = refs_holds(p->refs, o.number) - 1; /* ours */
+    if (holds)
+        control_line(call, "open handles, not counted: %llu", U(holds));
+    drops = drops_left(p->drops);
+    if (drops)
+        control_line(call, "dropped trees not worked off yet may name it: pages=%zu", drops);
+    if (namespaces > SHOWN_NAMESPACES)
+        control_line(call, "and %llu more namespaces", U(namespaces - SHOWN_NAMESPACES));
+    if (err == 0)
+        strbuf_addf(&call->head, " refs=%u namespaces=%llu", o.entry.count, U(namespaces));
+    object_release(call, &o);
+    return err;
+}
+
+static int change_pin(struct call *call, int (*change)(struct refs *, uint64_t))
+{
+    struct project *p = call->p;
+    struct entry e;
+    struct object o;
+    int err = control_may_change(call);
+
+    if (err == 0)
+        err = object_find(call, &o);
+    if (err < 0)
+        return err;
+    if (o.unknown)
+        return no_object(call);
+    {
+        READ_GUARD(&p->gate);
+        err = change(p->refs, o.number);
+        if (err == 0)
+            project_changed(p, NULL);
+    }
+    if (err == 0)
+        err = refs_entry(p->refs, o.number, true, NULL, &e);
+    if (err == 0)
+        strbuf_addf(&call->head, " refs=%u seq=%llu", e.count, U(project_seq(p)));
+    object_release(call, &o);
+    return err;
+}
+
+int control_pin(struct call *call)
+{
+    return change_pin(call, refs_pin);
+}
+
+int control_unpin(struct call *call)
+{
+    return change_pin(call, refs_unpin);
+}

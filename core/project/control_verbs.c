@@ -1,0 +1,539 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * control_verbs: what can be commanded: one table, one function a verb. A verb that is not in the
+ * table does not exist, for `help` as for everyone. Verbs about objects: control_object.c.
+ */
+#include "control_impl.h"
+#include "recount.h"
+#include "view.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define U(x) ((unsigned long long)(x))
+
+/* ---- saying things ---- */
+
+int control_fail(struct call *call, int err, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    strbuf_clear(&call->why);
+    strbuf_vaddf(&call->why, fmt, ap);
+    va_end(ap);
+    return err;
+}
+
+int control_fail_word(struct call *call, int err, const char *fmt, const char *word)
+{
+    const char *at = strstr(fmt, "%s");
+
+    strbuf_clear(&call->why);
+    strbuf_add(&call->why, fmt, (size_t)(at - fmt));
+    command_add_word(&call->why, word);
+    strbuf_adds(&call->why, at + 2);
+    return err;
+}
+
+void control_line(struct call *call, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    strbuf_adds(&call->lines, "| ");
+    strbuf_vaddf(&call->lines, fmt, ap);
+    strbuf_adds(&call->lines, "\n");
+    va_end(ap);
+}
+
+int control_may_change(struct call *call)
+{
+    int err = project_writable(call->p);
+
+    return err < 0 ? err : flush_throttle(call->p);
+}
+
+/* Each line of `text` as a further line of the reply. */
+static void add_text(struct call *call, const char *text)
+{
+    while (*text) {
+        size_t n = strcspn(text, "\n");
+        control_line(call, "%.*s", (int)n, text);
+        text += n + (text[n] == '\n');
+    }
+}
+
+static int check_namespace(struct call *call, const char *name)
+{
+    int err = command_namespace(name);
+
+    if (err == -ENAMETOOLONG)
+        return control_fail(call, err, "the name of a namespace has at most 255 bytes");
+    return err < 0 ? control_fail_word(call, err, "%s cannot be the name of a namespace", name) : 0;
+}
+
+/* The bare word `word` as argument `i`, or nothing. */
+static bool is_keyword(const struct call *call, size_t i, const char *word)
+{
+    return i < call->c->nargs && !call->c->args[i].quoted && !strcmp(control_arg(call, i), word);
+}
+
+/* ---- help, status ---- */
+
+static int help(struct call *call)
+{
+    const struct verb *v;
+
+    if (call->c->nargs) {
+        v = control_verb(control_arg(call, 0));
+        if (!v)
+            return control_fail_word(call, -EINVAL, "there is no verb %s", control_arg(call, 0));
+        control_line(call, "%s", v->usage);
+        control_line(call, "%s", v->help);
+        return 0;
+    }
+    for (v = control_verbs; v->name; v++)
+        control_line(call, "%-30s %s", v->usage, v->help);
+    return 0;
+}
+
+static int status(struct call *call)
+{
+    struct project *p = call->p;
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+    uint64_t durable;
+    int err = view_render(p, VIEW_STATUS, &text);
+
+    if (err < 0)
+        return err;
+    {
+        MUTEX_GUARD(&p->flush.lock);
+        durable = p->flush.durable_seq;
+    }
+    strbuf_addf(&call->head, " state=%s seq=%llu durable=%llu unsealed=%zu",
+                atomic_load(&p->readonly) ? "read-only" : "ok", U(project_seq(p)), U(durable),
+                seal_waiting(p));
+    add_text(call, text.s);
+    return 0;
+}
+
+/* ---- get, set ---- */
+
+/* "ns:NAME.KEY": *ret_name is malloc'd. -ENOENT: it is not of that kind. */
+static int split_ns_key(struct call *call, const char *key, char **ret_name)
+{
+    const char *dot;
+
+    if (strncmp(key, "ns:", 3) != 0)
+        return -ENOENT;
+    dot = strrchr(key, '.');
+    if (!dot || dot == key + 3)
+        return control_fail_word(call, -EINVAL, "%s is not of the form ns:NAME.KEY", key);
+    if (strcmp(dot, ".frozen") != 0)
+        return control_fail_word(call, -EINVAL,
+                                 "a namespace has no setting %s; there is: frozen", dot + 1);
+    *ret_name = strndup(key + 3, (size_t)(dot - key - 3));
+    return *ret_name ? 0 : -ENOMEM;
+}
+
+static int find_ns(struct call *call, const char *name, struct ns **ret_ns)
+{
+    int err = ns_get_by_name(call->p, name, ret_ns);
+
+    if (err < 0)
+        return control_fail_word(call, err, "there is no namespace %s", name);
+    if (!(*ret_ns)->target)
+        return 0;
+    ns_put(call->p, *ret_ns);
+    return control_fail_word(call, -EINVAL, "%s is a symbolic link, not a namespace", name);
+}
+
+static int get_frozen(struct call *call, const char *key, const char *name)
+{
+    struct ns *ns;
+    bool frozen;
+    int err = find_ns(call, name, &ns);
+
+    if (err < 0)
+        return err;
+    {
+        READ_GUARD(&ns->lock);
+        frozen = ns->frozen;
+    }
+    ns_put(call->p, ns);
+    strbuf_adds(&call->head, " ");
+    command_add_word(&call->head, key);
+    strbuf_addf(&call->head, "=%s default=no", frozen ? "yes" : "no");
+    control_line(call, "frozen yes: nothing in the namespace can be changed");
+    return 0;
+}
+
+static void get_all(struct call *call)
+{
+    for (int i = 0; i < SETTING_COUNT; i++) {
+        CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+        setting_describe((enum setting)i,
+                         settings_get(&call->p->settings, (enum setting)i), &text);
+        control_line(call, "%s", text.s);
+    }
+}
+
+static void get_one(struct call *call, enum setting which)
+{
+    const struct setting_info *info = &setting_infos[which];
+    char value[32], standard[32], min[32], max[32];
+
+    setting_format(which, settings_get(&call->p->settings, which), value);
+    setting_format(which, info->standard, standard);
+    setting_format(which, info->min, min);
+    setting_format(which, info->max, max);
+    strbuf_addf(&call->head, " %s=%s default=%s min=%s max=%s", info->key, value, standard, min,
+                max);
+    control_line(call, "%s", info->what);
+}
+
+static int get(struct call *call)
+{
+    const char *key = call->c->nargs ? control_arg(call, 0) : NULL;
+    char *name;
+    int err;
+
+    if (!key) {
+        get_all(call);
+        return 0;
+    }
+    err = split_ns_key(call, key, &name);
+    if (err == 0) {
+        err = get_frozen(call, key, name);
+        free(name);
+        return err;
+    }
+    if (err != -ENOENT)
+        return err;
+    err = setting_find(key);
+    if (err < 0)
+        return control_fail_word(call, err, "there is no setting %s; `get` lists them", key);
+    get_one(call, (enum setting)err);
+    return 0;
+}
+
+static int set_frozen(struct call *call, const char *name, const char *value)
+{
+    bool yes = !strcmp(value, "yes");
+    struct ns *ns;
+    int err;
+
+    if (!yes && strcmp(value, "no") != 0)
+        return control_fail_word(call, -EINVAL, "frozen is yes or no, not %s", value);
+    err = find_ns(call, name, &ns);
+    if (err < 0)
+        return err;
+    ns_put(call->p, ns);
+    return ns_set_frozen(call->p, name, yes);
+}
+
+static int set(struct call *call)
+{
+    const char *key = control_arg(call, 0), *value = control_arg(call, 1);
+    char *name, text[32];
+    int64_t number;
+    int which, err = control_may_change(call);
+
+    if (err < 0)
+        return err;
+    err = split_ns_key(call, key, &name);
+    if (err == 0) {
+        err = set_frozen(call, name, value);
+        free(name);
+        if (err == 0)
+            strbuf_addf(&call->head, " seq=%llu", U(project_seq(call->p)));
+        return err;
+    }
+    if (err != -ENOENT)
+        return err;
+    which = setting_find(key);
+    if (which < 0)
+        return control_fail_word(call, which, "there is no setting %s; `get` lists them", key);
+    err = setting_parse((enum setting)which, value, &number, &call->why);
+    if (err < 0)
+        return -EINVAL;
+    err = settings_set(call->p, (enum setting)which, number);
+    if (err < 0)
+        return err;
+    setting_format((enum setting)which, number, text);
+    strbuf_addf(&call->head, " %s=%s", key, text);
+    return 0;
+}
+
+/* ---- branch, drop ---- */
+
+static int branch(struct call *call)
+{
+    const char *from = control_arg(call, 0), *to = control_arg(call, 1);
+    uint32_t number;
+    uint64_t seq;
+    int err = check_namespace(call, from);
+
+    if (err == 0)
+        err = check_namespace(call, to);
+    if (err == 0)
+        err = control_may_change(call);
+    if (err < 0)
+        return err;
+    err = ns_branch(call->p, from, to, &seq, &number);
+    if (err == -ENOENT)
+        return control_fail_word(call, err, "there is no namespace %s", from);
+    if (err == -EEXIST)
+        return control_fail_word(call, err, "%s exists already", to);
+    if (err == -EINVAL)
+        return control_fail_word(call, err, "%s is a symbolic link, not a namespace", from);
+    if (err == -EMFILE)
+        return control_fail(call, err, "there are as many namespaces as there can be");
+    if (err == 0)
+        strbuf_addf(&call->head, " ns=%u seq=%llu", number, U(seq));
+    return err;
+}
+
+static int drop_now(struct call *call, const char *name, bool force)
+{
+    uint32_t open = 0;
+    int err = ns_drop(call->p, name, force, false, false, &open);
+
+    if (err == -ENOENT)
+        return control_fail_word(call, err, "there is no namespace %s", name);
+    if (err == -ENOTDIR)
+        return control_fail_word(call, -EINVAL,
+                                 "%s is a symbolic link, not a namespace: use rm", name);
+    if (err == -EBUSY)
+        return control_fail(call, err, "%u file%s open in it; `drop NS force` drops it anyway",
+                            open, open == 1 ? " is" : "s are");
+    return err;
+}
+
+static int drop(struct call *call)
+{
+    const char *name = control_arg(call, 0);
+    bool force = is_keyword(call, 1, "force");
+    uint64_t number;
+    struct job *j;
+    int err = check_namespace(call, name);
+
+    if (err == 0 && call->c->nargs == 2 && !force)
+        err = control_fail_word(call, -EINVAL, "after the namespace comes force, not %s",
+                                control_arg(call, 1));
+    if (err == 0)
+        err = control_may_change(call);
+    if (err == 0)
+        err = job_start(call->p, "drop", name, &j);
+    if (err < 0)
+        return err;
+    number = j->number;
+    err = drop_now(call, name, force);
+    if (err < 0) {
+        job_end(call->p, j, err, NULL);
+        return err;
+    }
+    job_drop_queued(call->p, j);
+    strbuf_addf(&call->head, " queued_bytes=%zu job=%llu",
+                drops_left(call->p->drops) * PAGE_SIZE_BYTES, U(number));
+    jobs_drops_done(call->p); /* the dropper may have been faster */
+    return 0;
+}
+
+/* ---- drain ---- */
+
+static void say_pending(struct call *call)
+{
+    struct project *p = call->p;
+    uint64_t durable;
+
+    {
+        MUTEX_GUARD(&p->flush.lock);
+        durable = p->flush.durable_seq;
+    }
+    (void)control_fail(call, 0,
+                       "not all is durable yet: seq=%llu durable=%llu, unsealed=%zu, dropped pages "
+                       "to work off %zu, objects to delete %llu",
+                       U(project_seq(p)), U(durable), seal_waiting(p), drops_left(p->drops),
+                       U(refs_dying(p->refs)));
+}
+
+static int drain(struct call *call)
+{
+    bool idle = is_keyword(call, 0, "idle");
+    int64_t timeout = -1, start = ticks(call->p);
+    size_t next = idle;
+    uint64_t durable;
+    int err = 0;
+
+    if (call->c->nargs > next && command_duration(control_arg(call, next), &timeout) < 0)
+        return control_fail_word(call, -EINVAL,
+                                 "%s is not a duration: a decimal number and ms, s, m, h or d",
+                                 control_arg(call, next));
+    if (call->c->nargs > next + 1)
+        return control_fail_word(call, -EINVAL, "%s is too much: usage: drain [idle] [DUR]",
+                                 control_arg(call, next + 1));
+    err = project_drain(call->p, idle, timeout, call->interrupted);
+    if (err == -ETIMEDOUT)
+        say_pending(call);
+    if (err < 0)
+        return err;
+    {
+        MUTEX_GUARD(&call->p->flush.lock);
+        durable = call->p->flush.durable_seq;
+    }
+    strbuf_addf(&call->head, " seq=%llu waited_ms=%llu", U(durable),
+                U((ticks(call->p) - start) / NSEC_PER_MSEC));
+    return 0;
+}
+
+/* ---- jobs ---- */
+
+static int wait_number(struct call *call, uint64_t number, int64_t timeout)
+{
+    char result[256];
+    int error, err = job_wait(call->p, number, timeout, call->interrupted, &error, result);
+
+    if (err == -ENOENT)
+        return control_fail(call, err, "there is no job %llu", U(number));
+    if (err == -ETIMEDOUT)
+        return control_fail(call, err, "job %llu goes on", U(number));
+    if (err == -EINTR)
+        return control_fail(call, err, "interrupted; job %llu goes on", U(number));
+    if (err < 0)
+        return err;
+    if (error == -ECANCELED)
+        return control_fail(call, error, "job %llu was cancelled", U(number));
+    if (error < 0)
+        return control_fail(call, error, "job %llu failed: %s", U(number),
+                            strerrordesc_np(-error) ? strerrordesc_np(-error) : "unknown error");
+    if (*result)
+        strbuf_addf(&call->head, " %s", result);
+    return 0;
+}
+
+static int job_number(struct call *call, uint64_t *ret)
+{
+    if (command_number(control_arg(call, 0), ret) < 0)
+        return control_fail_word(call, -EINVAL, "%s is not the number of a job",
+                                 control_arg(call, 0));
+    return 0;
+}
+
+static int wait_job(struct call *call)
+{
+    int64_t timeout = -1;
+    uint64_t number;
+    int err = job_number(call, &number);
+
+    if (err < 0)
+        return err;
+    if (call->c->nargs > 1 && command_duration(control_arg(call, 1), &timeout) < 0)
+        return control_fail_word(call, -EINVAL,
+                                 "%s is not a duration: a decimal number and ms, s, m, h or d",
+                                 control_arg(call, 1));
+    return wait_number(call, number, timeout);
+}
+
+static int cancel(struct call *call)
+{
+    uint64_t number;
+    int err = job_number(call, &number);
+
+    if (err == 0)
+        err = job_cancel(call->p, number);
+    if (err == -ENOENT)
+        return control_fail(call, err, "there is no job %llu", U(number));
+    if (err == -EPERM)
+        return control_fail(call, err, "job %llu is a drop: what is dropped cannot come back",
+                            U(number));
+    return err;
+}
+
+static int rebuild_job(struct project *p, struct job *j, void *arg)
+{
+    char text[64];
+    uint64_t changed;
+    int err = project_rebuild(p, j, &changed);
+
+    (void)arg;
+    if (err == 0) {
+        snprintf(text, sizeof text, "changed=%llu", U(changed));
+        job_result(p, j, text);
+    }
+    return err;
+}
+
+static int rebuild(struct call *call)
+{
+    uint64_t number;
+    struct job *j;
+    int err = control_may_change(call);
+
+    if (err == 0)
+        err = job_start(call->p, "rebuild", "", &j);
+    if (err < 0)
+        return err;
+    number = j->number;
+    err = job_run(call->p, j, rebuild_job, NULL);
+    if (err == 0 && call->c->wait)
+        err = wait_number(call, number, -1);
+    if (err == 0)
+        strbuf_addf(&call->head, " job=%llu", U(number));
+    return err;
+}
+
+/* ---- the table ---- */
+
+const struct verb control_verbs[] = {
+    {"help", "help [VERB]", "say what can be commanded", false, false, 0, 1, help},
+    {"status", "status", "say how the store is", false, true, 0, 0, status},
+    {"get", "get [KEY]", "show settings: value, default, range", false, false, 0, 1, get},
+    {"set", "set KEY VALUE", "change a setting, also ns:NAME.frozen yes|no", false, false, 2, 2,
+     set},
+    {"branch", "branch NS NS2", "make NS2 as NS is at this instant", false, false, 2, 2, branch},
+    {"drop", "drop NS [force]", "remove a namespace and all in it", false, false, 1, 2, drop},
+    {"drain", "drain [idle] [DUR]", "wait until all is durable and the dead are deleted", false,
+     true, 0, 2, drain},
+    {"refs", "refs ID|PATH", "count who needs an object", false, true, 1, 1, control_refs},
+    {"object", "object ID|PATH", "say where an object is and how it stands", false, true, 1, 1,
+     control_object},
+    {"why", "why ID|PATH", "list what keeps an object", false, true, 1, 1, control_why},
+    {"pin", "pin ID|PATH", "keep an object, whoever else lets it go", false, true, 1, 1,
+     control_pin},
+    {"unpin", "unpin ID|PATH", "undo a pin", false, true, 1, 1, control_unpin},
+    {"rebuild", "rebuild [wait]", "recount all references and put counts right", true, false, 0, 0,
+     rebuild},
+    {"wait", "wait N [DUR]", "wait until job N has ended", false, true, 1, 2, wait_job},
+    {"cancel", "cancel N", "ask job N to stop", false, false, 1, 1, cancel},
+    {.name = NULL},
+};
+
+const struct verb *control_verb(const char *name)
+{
+    for (const struct verb *v = control_verbs; v->name; v++)
+        if (!strcmp(v->name, name))
+            return v;
+    return NULL;
+}
+
+int control_run(struct call *call)
+{
+    const struct command *c = call->c;
+    const struct verb *v = control_verb(c->verb);
+
+    call->verb = v;
+    if (!v)
+        return control_fail(call, -EINVAL, "there is no such verb; `help` lists them");
+    if (c->nargs < v->min_args || c->nargs > v->max_args)
+        return control_fail(call, -EINVAL, "it takes %s; usage: %s",
+                            c->nargs < v->min_args ? "more words" : "fewer words", v->usage);
+    if (c->noptions)
+        return control_fail(call, -EINVAL,
+                            "unknown option %s=; a word with '=' in it must be quoted",
+                            c->options[0].key);
+    if (c->wait && !v->job)
+        return control_fail(call, -EINVAL, "it is not a job, so it does not take `wait`");
+    return v->run(call);
+}

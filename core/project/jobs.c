@@ -1,0 +1,345 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * jobs: long work that has a number: who started it, how far it is, how it ended.
+ *
+ *     job_start ──> RUNNING ──job_end──> DONE | FAILED | CANCELLED ──> forgotten
+ *
+ * The last JOB_KEEP ended jobs stay readable; older ones are freed unless somebody still waits for
+ * them. Numbers rise and are never reused, so the table is sorted by itself.
+ *
+ * A drop has no thread of its own: the dropper works off one queue for all of them. A drop job is
+ * armed with a ticket once its pages are queued; whoever then finds the queue empty ends the jobs
+ * whose tickets were out before it looked, and no others.
+ */
+#include "project_impl.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define JOB_THREADS 64 /* at once; who wants one more waits */
+#define LOOK_EVERY (50 * NSEC_PER_MSEC)
+
+/* ---- the table: needs jobs->lock ---- */
+
+static struct job *find(struct jobs *jobs, uint64_t number)
+{
+    for (size_t i = 0; i < jobs->count; i++)
+        if (jobs->v[i]->number == number)
+            return jobs->v[i];
+    return NULL;
+}
+
+/* Forget the oldest ended ones above the limit. */
+static void prune(struct jobs *jobs)
+{
+    size_t ended = 0, kept = 0;
+
+    mutex_held(&jobs->lock);
+    for (size_t i = 0; i < jobs->count; i++)
+        ended += jobs->v[i]->state != JOB_RUNNING;
+    for (size_t i = 0; i < jobs->count; i++) {
+        struct job *j = jobs->v[i];
+        if (ended > JOB_KEEP && j->state != JOB_RUNNING && j->waiters == 0) {
+            free(j);
+            ended--;
+        } else {
+            jobs->v[kept++] = j;
+        }
+    }
+    jobs->count = kept;
+}
+
+static int insert(struct jobs *jobs, struct job *j)
+{
+    mutex_held(&jobs->lock);
+    if (jobs->count == jobs->room) {
+        size_t room = jobs->room ? jobs->room * 2 : 64;
+        struct job **v = realloc(jobs->v, room * sizeof(struct job *));
+        if (!v)
+            return -ENOMEM;
+        jobs->v = v;
+        jobs->room = room;
+    }
+    j->number = jobs->next++;
+    jobs->v[jobs->count++] = j;
+    return 0;
+}
+
+static void end(struct project *p, struct job *j, int error, const char *result)
+{
+    mutex_held(&p->jobs.lock);
+    j->state = error == 0            ? JOB_DONE
+               : error == -ECANCELED ? JOB_CANCELLED
+                                     : JOB_FAILED;
+    j->error = error;
+    j->ended = now(p);
+    if (result)
+        snprintf(j->result, sizeof j->result, "%s", result);
+    cond_broadcast(&p->jobs.changed);
+}
+
+/* ---- the life of one ---- */
+
+int job_start(struct project *p, const char *verb, const char *detail, struct job **ret_job)
+{
+    struct job *j = calloc(1, sizeof *j);
+    int err;
+
+    if (!j)
+        return -ENOMEM;
+    j->verb = verb;
+    snprintf(j->detail, sizeof j->detail, "%s", detail);
+    j->started = now(p);
+    {
+        MUTEX_GUARD(&p->jobs.lock);
+        err = atomic_load(&p->closing) ? -ESHUTDOWN : insert(&p->jobs, j);
+    }
+    if (err < 0) {
+        free(j);
+        return err;
+    }
+    *ret_job = j;
+    return 0;
+}
+
+void job_progress(struct project *p, struct job *j, uint64_t done, uint64_t total)
+{
+    MUTEX_GUARD(&p->jobs.lock);
+    j->done = done;
+    j->total = total;
+}
+
+void job_result(struct project *p, struct job *j, const char *result)
+{
+    MUTEX_GUARD(&p->jobs.lock);
+    snprintf(j->result, sizeof j->result, "%s", result);
+}
+
+void job_end(struct project *p, struct job *j, int error, const char *result)
+{
+    MUTEX_GUARD(&p->jobs.lock);
+    end(p, j, error, result);
+    prune(&p->jobs);
+}
+
+struct run {
+    struct project *p;
+    struct job *j;
+    job_fn *fn;
+    void *arg;
+};
+
+static void *run_main(void *arg)
+{
+    struct run run = *(struct run *)arg;
+    struct jobs *jobs = &run.p->jobs;
+    int err;
+
+    free(arg);
+    err = run.fn(run.p, run.j, run.arg);
+    MUTEX_GUARD(&jobs->lock);
+    end(run.p, run.j, err, NULL);
+    prune(jobs);
+    jobs->threads--;
+    cond_broadcast(&jobs->changed);
+    return NULL; /* the last touch of the project is the unlock: jobs_release waits for it */
+}
+
+/* A place among the job threads. */
+static int take_place(struct project *p)
+{
+    struct jobs *jobs = &p->jobs;
+    MUTEX_GUARD(&jobs->lock);
+
+    while (jobs->threads >= JOB_THREADS && !atomic_load(&p->closing))
+        (void)cond_wait_for(&jobs->changed, &jobs->lock, LOOK_EVERY);
+    if (atomic_load(&p->closing))
+        return -ESHUTDOWN;
+    jobs->threads++;
+    return 0;
+}
+
+static int start_thread(struct run *run)
+{
+    pthread_attr_t attr;
+    pthread_t thread;
+    int err = pthread_attr_init(&attr);
+
+    if (err == 0) {
+        (void)pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+        err = pthread_create(&thread, &attr, run_main, run);
+        (void)pthread_attr_destroy(&attr);
+    }
+    return -err;
+}
+
+int job_run(struct project *p, struct job *j, job_fn *fn, void *arg)
+{
+    struct run *run = malloc(sizeof *run);
+    int err = run ? take_place(p) : -ENOMEM;
+
+    if (err == 0) {
+        *run = (struct run){p, j, fn, arg};
+        err = start_thread(run);
+        if (err == 0)
+            return 0;
+        MUTEX_GUARD(&p->jobs.lock);
+        p->jobs.threads--;
+        cond_broadcast(&p->jobs.changed);
+    }
+    free(run);
+    job_end(p, j, err, NULL);
+    return err;
+}
+
+/* ---- looking on ---- */
+
+/* Needs jobs->lock; gives it up while it waits. `j` has a waiter, so it stays. */
+static int wait_for(struct project *p, struct job *j, int64_t timeout,
+                    const _Atomic bool *interrupted)
+{
+    int64_t start = ticks(p);
+
+    while (j->state == JOB_RUNNING) {
+        int64_t nap = LOOK_EVERY;
+        if (atomic_load(&p->closing))
+            return -ESHUTDOWN;
+        if (interrupted && atomic_load(interrupted))
+            return -EINTR;
+        if (timeout >= 0) {
+            int64_t left = timeout - (ticks(p) - start);
+            if (left <= 0)
+                return -ETIMEDOUT;
+            nap = left < nap ? left : nap;
+        }
+        (void)cond_wait_for(&p->jobs.changed, &p->jobs.lock, nap);
+    }
+    return 0;
+}
+
+int job_wait(struct project *p, uint64_t number, int64_t timeout, const _Atomic bool *interrupted,
+             int *ret_error, char result[256])
+{
+    struct job *j;
+    int err;
+    MUTEX_GUARD(&p->jobs.lock);
+
+    j = find(&p->jobs, number);
+    if (!j)
+        return -ENOENT;
+    j->waiters++;
+    err = wait_for(p, j, timeout, interrupted);
+    j->waiters--;
+    if (err == 0) {
+        *ret_error = j->error;
+        memcpy(result, j->result, sizeof j->result);
+    }
+    prune(&p->jobs);
+    cond_broadcast(&p->jobs.changed); /* jobs_release waits for the last waiter */
+    return err;
+}
+
+int job_cancel(struct project *p, uint64_t number)
+{
+    struct job *j;
+    MUTEX_GUARD(&p->jobs.lock);
+
+    j = find(&p->jobs, number);
+    if (!j)
+        return -ENOENT;
+    if (j->state != JOB_RUNNING)
+        return 0;
+    if (!strcmp(j->verb, "drop"))
+        return -EPERM;
+    atomic_store(&j->cancel, true);
+    cond_broadcast(&p->jobs.changed);
+    return 0;
+}
+
+int job_get(struct project *p, uint64_t number, struct job *ret)
+{
+    struct job *j;
+    MUTEX_GUARD(&p->jobs.lock);
+
+    j = find(&p->jobs, number);
+    if (!j)
+        return -ENOENT;
+    *ret = *j;
+    return 0;
+}
+
+int job_next(struct project *p, uint64_t after, uint64_t *ret_number)
+{
+    MUTEX_GUARD(&p->jobs.lock);
+
+    for (size_t i = 0; i < p->jobs.count; i++)
+        if (p->jobs.v[i]->number > after) {
+            *ret_number = p->jobs.v[i]->number;
+            return 0;
+        }
+    return -ENOENT;
+}
+
+size_t jobs_running(struct project *p)
+{
+    size_t n = 0;
+    MUTEX_GUARD(&p->jobs.lock);
+
+    for (size_t i = 0; i < p->jobs.count; i++)
+        n += p->jobs.v[i]->state == JOB_RUNNING;
+    return n;
+}
+
+static unsigned count_waiters(const struct jobs *jobs)
+{
+    unsigned n = 0;
+
+    for (size_t i = 0; i < jobs->count; i++)
+        n += jobs->v[i]->waiters;
+    return n;
+}
+
+void jobs_release(struct project *p)
+{
+    struct jobs *jobs = &p->jobs;
+    MUTEX_GUARD(&jobs->lock);
+
+    for (size_t i = 0; i < jobs->count; i++)
+        atomic_store(&jobs->v[i]->cancel, true);
+    cond_broadcast(&jobs->changed);
+    while (jobs->threads > 0 || count_waiters(jobs) > 0)
+        (void)cond_wait_for(&jobs->changed, &jobs->lock, LOOK_EVERY);
+    for (size_t i = 0; i < jobs->count; i++)
+        free(jobs->v[i]);
+    free(jobs->v);
+    jobs->v = NULL;
+    jobs->count = jobs->room = 0;
+}
+
+/* ---- drops ---- */
+
+void job_drop_queued(struct project *p, struct job *j)
+{
+    MUTEX_GUARD(&p->jobs.lock);
+    j->drop_ticket = ++p->jobs.drop_tickets;
+}
+
+void jobs_drops_done(struct project *p)
+{
+    uint64_t until;
+
+    {
+        MUTEX_GUARD(&p->jobs.lock);
+        until = p->jobs.drop_tickets;
+    }
+    (void)drops_freed(p->drops); /* waits for the step of another thread */
+    if (drops_left(p->drops))
+        return;
+    MUTEX_GUARD(&p->jobs.lock);
+    for (size_t i = 0; i < p->jobs.count; i++) {
+        struct job *j = p->jobs.v[i];
+        if (j->state == JOB_RUNNING && j->drop_ticket && j->drop_ticket <= until)
+            end(p, j, 0, NULL);
+    }
+    prune(&p->jobs);
+}

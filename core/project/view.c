@@ -1,0 +1,502 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * view: texts and listings of `.tally`, rendered when they are read.
+ *
+ * Nothing here is kept: each call gathers facts under the locks that guard them, one after the
+ * other, and writes them down with none held. Only the dump of the refcount table is tied to one
+ * instant: its sequence number is read, and its listing begun, with the gate held for writing.
+ */
+#include "view.h"
+#include "command.h"
+#include "io.h"
+#include "project_impl.h"
+#include "report.h"
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#define ALARMS_SHOWN 8
+#define SPOOL_PIECE (256 * 1024)
+
+size_t view_settle(struct project *p)
+{
+    size_t waiting;
+
+    {
+        MUTEX_GUARD(&p->contents.lock);
+        waiting = p->contents.count;
+    }
+    if (waiting == 0)
+        return 0;
+    if (project_writable(p) == 0) {
+        int64_t until = ticks(p) + settings_get(&p->settings, SET_VIEW_WAIT);
+        /* A failure is the flush's to report; here it only shows in what is left. */
+        (void)seal_pass(p, SEAL_CLOSED, until, &waiting);
+    }
+    return seal_waiting(p);
+}
+
+/* ---- the facts ---- */
+
+struct facts {
+    size_t unsealed, dirty, buffered, drops, jobs, refs_changes;
+    uint64_t seq, durable, commits, failed, namespaces, healed, collisions, kv_bytes;
+    int64_t last_commit;
+    int last_error;
+    bool readonly;
+    struct refs_stats refs;
+    struct packs_stats packs;
+};
+
+static uint64_t count_namespaces(struct project *p)
+{
+    uint64_t n = 0;
+    READ_GUARD(&p->names.lock);
+
+    for (size_t i = 0; i < NS_BUCKETS; i++)
+        for (const struct ns *ns = p->names.by_name[i]; ns; ns = ns->by_name_next)
+            n += !ns->target;
+    return n;
+}
+
+static void gather(struct project *p, struct facts *f)
+{
+    *f = (struct facts){.unsealed = view_settle(p),
+                        .dirty = pages_dirty_bytes(p->pages),
+                        .buffered = atomic_load(&p->contents.buffered),
+                        .drops = drops_left(p->drops),
+                        .jobs = jobs_running(p),
+                        .refs_changes = refs_changes(p->refs),
+                        .seq = atomic_load(&p->seq),
+                        .namespaces = count_namespaces(p),
+                        .kv_bytes = kv_disk_bytes(p->config.kv),
+                        .readonly = atomic_load(&p->readonly)};
+    refs_get_stats(p->refs, &f->refs);
+    packs_get_stats(p->packs, &f->packs);
+    objects_get_counts(p->objects, &f->healed, &f->collisions);
+    MUTEX_GUARD(&p->flush.lock);
+    f->durable = p->flush.durable_seq;
+    f->commits = p->flush.commits;
+    f->failed = p->flush.failed;
+    f->last_commit = p->flush.last_commit;
+    f->last_error = p->flush.result;
+}
+
+/* ---- status ---- */
+
+static void add_time(struct strbuf *out, int64_t ns)
+{
+    time_t seconds = (time_t)(ns / NSEC_PER_SEC);
+    char text[32];
+    struct tm tm;
+
+    if (ns <= 0 || !gmtime_r(&seconds, &tm) || !strftime(text, sizeof text, "%FT%TZ", &tm))
+        strbuf_adds(out, "never");
+    else
+        strbuf_adds(out, text);
+}
+
+static void add_alarms(struct strbuf *out)
+{
+    char recent[ALARMS_SHOWN][REPORT_TEXT];
+    size_t n = report_recent(REPORT_WARN, recent, ALARMS_SHOWN);
+
+    strbuf_addf(out, "alarms      alarms=%llu warnings=%llu\n",
+                (unsigned long long)report_count(REPORT_ALARM),
+                (unsigned long long)report_count(REPORT_WARN));
+    for (size_t i = 0; i < n; i++)
+        strbuf_addf(out, "            %s\n", recent[i]);
+}
+
+#define U(x) ((unsigned long long)(x))
+
+static void status(struct project *p, struct strbuf *out)
+{
+    struct facts f;
+
+    gather(p, &f);
+    strbuf_addf(out, "store       %s\n", *p->label ? p->label : "(no label)");
+    strbuf_addf(out, "state       %s\n",
+                f.readonly ? "read-only: a commit failed; what was changed since is only in memory"
+                           : "ok");
+    strbuf_addf(out, "changes     seq=%llu durable=%llu unsealed=%zu buffered_bytes=%zu "
+                     "dirty_pages_bytes=%zu\n",
+                U(f.seq), U(f.durable), f.unsealed, f.buffered, f.dirty);
+    strbuf_addf(out, "flush       commits=%llu failed=%llu last=", U(f.commits), U(f.failed));
+    add_time(out, f.last_commit);
+    strbuf_addf(out, " result=%s\n", f.last_error ? command_errno_name(-f.last_error) : "ok");
+    strbuf_addf(out, "namespaces  %llu\n", U(f.namespaces));
+    strbuf_addf(out, "objects     %llu pinned=%llu dying=%llu\n", U(f.refs.objects),
+                U(f.refs.pinned), U(f.refs.dying));
+    strbuf_addf(out, "packs       %llu live_bytes=%llu dead_bytes=%llu file_bytes=%llu\n",
+                U(f.packs.packs), U(f.packs.live_bytes), U(f.packs.dead_bytes),
+                U(f.packs.file_bytes));
+    strbuf_addf(out, "metadata    kv_bytes=%llu\n", U(f.kv_bytes));
+    strbuf_addf(out, "drops       pending_pages=%zu\n", f.drops);
+    strbuf_addf(out, "jobs        running=%zu\n", f.jobs);
+    add_alarms(out);
+}
+
+/* ---- stats.json ---- */
+
+static int add_numbers(json_t *o, struct project *p, const struct facts *f)
+{
+    const struct {
+        const char *key;
+        uint64_t value;
+    } numbers[] = {
+        {"pid", (uint64_t)getpid()},
+        {"uptime_seconds", (uint64_t)((ticks(p) - p->opened) / NSEC_PER_SEC)},
+        {"seq", f->seq},
+        {"durable_seq", f->durable},
+        {"namespaces", f->namespaces},
+        {"objects", f->refs.objects},
+        {"pinned_objects", f->refs.pinned},
+        {"dying_objects", f->refs.dying},
+        {"packs", f->packs.packs},
+        {"pack_live_records", f->packs.live_records},
+        {"pack_live_bytes", f->packs.live_bytes},
+        {"pack_dead_bytes", f->packs.dead_bytes},
+        {"pack_file_bytes", f->packs.file_bytes},
+        {"kv_bytes", f->kv_bytes},
+        {"dirty_pages_bytes", f->dirty},
+        {"buffered_bytes", f->buffered},
+        {"uncommitted_counts", f->refs_changes},
+        {"unsealed_files", f->unsealed},
+        {"drops_pending_pages", f->drops},
+        {"dropped_pages", drops_freed(p->drops)},
+        {"jobs_running", f->jobs},
+        {"healed_objects", f->healed},
+        {"collisions", f->collisions},
+        {"unknown_decrements", f->refs.unknown_decrements},
+        {"alarms", report_count(REPORT_ALARM)},
+        {"warnings", report_count(REPORT_WARN)},
+        {"commits", f->commits},
+        {"failed_commits", f->failed},
+        {"last_commit_seconds", (uint64_t)(f->last_commit / NSEC_PER_SEC)},
+    };
+    int failed = 0;
+
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        failed |= json_object_set_new(o, numbers[i].key, json_integer((json_int_t)numbers[i].value));
+    return failed;
+}
+
+static int stats(struct project *p, struct strbuf *out)
+{
+    json_t *o = json_object();
+    struct facts f;
+    char *text = NULL;
+
+    gather(p, &f);
+    if (o && add_numbers(o, p, &f) == 0 &&
+        json_object_set_new(o, "label", json_string(p->label)) == 0 &&
+        json_object_set_new(o, "read_only", json_boolean(f.readonly)) == 0 &&
+        json_object_set_new(o, "last_flush_errno", json_integer(-f.last_error)) == 0)
+        text = json_dumps(o, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
+    json_decref(o);
+    if (!text)
+        return -ENOMEM;
+    strbuf_adds(out, text);
+    strbuf_adds(out, "\n");
+    free(text);
+    return strbuf_error(out);
+}
+
+int view_render(struct project *p, enum view_text which, struct strbuf *out)
+{
+    if (which == VIEW_STATS_JSON)
+        return stats(p, out);
+    status(p, out);
+    return strbuf_error(out);
+}
+
+/* ---- the refcount table ---- */
+
+struct spool {
+    int fd;
+    uint64_t off;
+    bool any;
+    struct strbuf text;
+};
+
+static int spool_flush(struct spool *s)
+{
+    int err = strbuf_error(&s->text);
+
+    if (err == 0)
+        err = io_pwrite(s->fd, s->text.s, s->text.len, s->off);
+    s->off += s->text.len;
+    strbuf_clear(&s->text);
+    return err;
+}
+
+static int spool_count(const struct refs_item *item, void *ctx)
+{
+    struct spool *s = ctx;
+    char hex[ID_HEX + 1];
+
+    id_to_hex(&item->id, hex);
+    strbuf_addf(&s->text, "%s\"%s\": %llu", s->any ? ", " : "", hex, U(item->count));
+    s->any = true;
+    return s->text.len < SPOOL_PIECE ? 0 : spool_flush(s);
+}
+
+int view_refcounts(struct project *p, int fd)
+{
+    struct spool s = {.fd = fd, .text = STRBUF_INIT};
+    struct refs_listing *l;
+    uint64_t seq;
+    int err;
+
+    (void)view_settle(p);
+    {
+        WRITE_GUARD(&p->gate);
+        seq = atomic_load(&p->seq);
+        err = refs_list_begin(p->refs, -1, NULL, &l);
+    }
+    if (err < 0)
+        return err;
+    strbuf_addf(&s.text, "{\"seq\": %llu, \"counts\": {", U(seq));
+    err = refs_list_run(p->refs, l, spool_count, &s);
+    refs_list_end(l);
+    strbuf_adds(&s.text, "}}\n");
+    if (err == 0)
+        err = spool_flush(&s);
+    strbuf_release(&s.text);
+    return err;
+}
+
+/* ---- objects ---- */
+
+int view_object(struct project *p, const struct id *id, struct view_object *ret)
+{
+    struct entry e;
+    uint64_t number;
+    bool pending;
+    int err;
+
+    (void)view_settle(p);
+    err = refs_find(p->refs, id, &number, &e, &pending);
+    if (err < 0)
+        return err == -EAGAIN ? -ENOENT : err;
+    refs_unhold(p->refs, number);
+    if (e.count == 0)
+        return -ENOENT;
+    *ret = (struct view_object){.id = *id, .number = number, .refs = e.count, .size = e.size};
+    return 0;
+}
+
+struct listing {
+    view_object_fn *fn;
+    void *ctx;
+    bool stopped;
+};
+
+static int list_one(const struct refs_item *item, void *ctx)
+{
+    struct listing *l = ctx;
+    struct view_object o = {item->id, item->number, item->count, item->size};
+
+    l->stopped = l->fn(&o, l->ctx) != 0;
+    return l->stopped;
+}
+
+int view_objects(struct project *p, uint8_t prefix, const struct id *after, view_object_fn *fn,
+                 void *ctx)
+{
+    struct listing l = {.fn = fn, .ctx = ctx};
+    int err;
+
+    (void)view_settle(p);
+    err = refs_list(p->refs, prefix, after, list_one, &l);
+    return l.stopped ? 0 : err;
+}
+
+/* ---- namespaces ---- */
+
+struct names {
+    char **v;
+    size_t count;
+};
+
+static void names_release(struct names *n)
+{
+    for (size_t i = 0; i < n->count; i++)
+        free(n->v[i]);
+    free(n->v);
+}
+
+static int names_collect(struct project *p, const char *after, struct names *ret)
+{
+    READ_GUARD(&p->names.lock);
+
+    ret->v = calloc(p->names.live + 1, sizeof(char *));
+    if (!ret->v)
+        return -ENOMEM;
+    for (size_t i = 0; i < NS_BUCKETS; i++)
+        for (const struct ns *ns = p->names.by_name[i]; ns; ns = ns->by_name_next) {
+            if (ns->target || (after && strcmp(ns->name, after) <= 0))
+                continue;
+            ret->v[ret->count] = strdup(ns->name);
+            if (!ret->v[ret->count])
+                return -ENOMEM;
+            ret->count++;
+        }
+    return 0;
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+int view_namespaces(struct project *p, const char *after, view_name_fn *fn, void *ctx)
+{
+    struct names n = {0};
+    int err = names_collect(p, after, &n);
+
+    if (err == 0 && n.count)
+        qsort(n.v, n.count, sizeof(char *), compare_names);
+    for (size_t i = 0; err == 0 && i < n.count; i++)
+        if (fn(n.v[i], ctx))
+            break;
+    names_release(&n);
+    return err;
+}
+
+enum { NS_ROOT, NS_SEQ, NS_DURABLE, NS_OPTIONS };
+const char *const view_ns_files[] = {
+    [NS_ROOT] = "root", [NS_SEQ] = "seq", [NS_DURABLE] = "durable", [NS_OPTIONS] = "options"};
+const unsigned view_ns_file_count = sizeof view_ns_files / sizeof *view_ns_files;
+
+static int ns_file(const char *file)
+{
+    for (unsigned i = 0; i < view_ns_file_count; i++)
+        if (!strcmp(view_ns_files[i], file))
+            return (int)i;
+    return -ENOENT;
+}
+
+int view_namespace(struct project *p, const char *name, const char *file, struct strbuf *out)
+{
+    int which = ns_file(file), err;
+    uint64_t root, seq, durable;
+    bool frozen, gone;
+    struct ns *ns;
+
+    if (which < 0)
+        return which;
+    (void)view_settle(p);
+    err = ns_get_by_name(p, name, &ns);
+    if (err < 0)
+        return err;
+    {
+        READ_GUARD(&ns->lock);
+        gone = ns->target != NULL;
+        root = ns->tree.root;
+        seq = ns->seq;
+        frozen = ns->frozen;
+    }
+    ns_put(p, ns);
+    if (gone)
+        return -ENOENT;
+    {
+        MUTEX_GUARD(&p->flush.lock);
+        durable = p->flush.durable_seq;
+    }
+    if (which == NS_ROOT)
+        strbuf_addf(out, "%llu\n", U(root));
+    else if (which == NS_OPTIONS)
+        strbuf_addf(out, "frozen=%s\n", frozen ? "yes" : "no");
+    else /* never beyond the last change: equal numbers mean that all of it is durable */
+        strbuf_addf(out, "%llu\n", U(which == NS_SEQ || seq < durable ? seq : durable));
+    return strbuf_error(out);
+}
+
+/* ---- jobs ---- */
+
+int view_jobs(struct project *p, uint64_t after, view_job_fn *fn, void *ctx)
+{
+    while (job_next(p, after, &after) == 0)
+        if (fn(after, ctx))
+            break;
+    return 0;
+}
+
+static void add_line(struct strbuf *out, const char *key, const char *value)
+{
+    strbuf_addf(out, "%s=", key);
+    command_add_word(out, value);
+    strbuf_adds(out, "\n");
+}
+
+static void add_stamp(struct strbuf *out, const char *key, int64_t ns)
+{
+    strbuf_addf(out, "%s=", key);
+    add_time(out, ns);
+    strbuf_adds(out, "\n");
+}
+
+const char *job_state_name(enum job_state state)
+{
+    static const char *const names[] = {[JOB_RUNNING] = "running",
+                                        [JOB_DONE] = "done",
+                                        [JOB_FAILED] = "failed",
+                                        [JOB_CANCELLED] = "cancelled"};
+    return names[state];
+}
+
+/* The words of a result, a line each. */
+static void add_words(struct strbuf *out, const char *words)
+{
+    while (*words) {
+        size_t n = strcspn(words, " ");
+        if (n)
+            strbuf_add(out, words, n);
+        if (n)
+            strbuf_adds(out, "\n");
+        words += n + (words[n] == ' ');
+    }
+}
+
+static void add_progress(struct project *p, const struct job *j, struct strbuf *out)
+{
+    int64_t until = j->ended ? j->ended : now(p);
+    double seconds = (double)(until - j->started) / (double)NSEC_PER_SEC;
+
+    strbuf_addf(out, "done=%llu\n", U(j->done));
+    if (j->total)
+        strbuf_addf(out, "total=%llu\n", U(j->total));
+    if (j->done && seconds > 0)
+        strbuf_addf(out, "per_second=%.1f\n", (double)j->done / seconds);
+    if (j->done && j->total > j->done && seconds > 0 && j->state == JOB_RUNNING)
+        strbuf_addf(out, "left_seconds=%.0f\n",
+                    seconds * (double)(j->total - j->done) / (double)j->done);
+}
+
+int view_job(struct project *p, uint64_t job, struct strbuf *out)
+{
+    struct job j;
+    int err = job_get(p, job, &j);
+
+    if (err < 0)
+        return err;
+    strbuf_addf(out, "job=%llu\n", U(j.number));
+    add_line(out, "verb", j.verb);
+    add_line(out, "detail", j.detail);
+    add_line(out, "state", job_state_name(j.state));
+    add_progress(p, &j, out);
+    if (!strcmp(j.verb, "drop"))
+        strbuf_addf(out, "queue_pages=%zu\n", drops_left(p->drops));
+    add_stamp(out, "started", j.started);
+    if (j.state != JOB_RUNNING) {
+        add_stamp(out, "ended", j.ended);
+        strbuf_addf(out, "error=%s\n", j.error ? command_errno_name(-j.error) : "0");
+        add_words(out, j.result);
+    }
+    return strbuf_error(out);
+}
