@@ -4,8 +4,8 @@
  * control_verbs.c.
  *
  * A writer has the session's turn while its commands run, and no lock: replies go into `out` one by
- * one as commands end, so a reader never waits for a command. A writer that waits for its turn looks
- * at its interruption like any other waiter.
+ * one as commands end, so a reader never waits for a command. A writer that waits for its turn
+ * looks at its interruption like any other waiter.
  */
 #include "control.h"
 #include "control_impl.h"
@@ -63,8 +63,7 @@ static int take_turn(struct control_session *s, const _Atomic bool *interrupted)
         (void)cond_wait_for(&s->free, &s->lock, LOOK_EVERY);
     }
     s->busy = true;
-    if (!s->wrote || s->out.len - s->read > UNREAD_MAX || s->out.failed ||
-        s->read == s->out.len) {
+    if (!s->wrote || s->out.len - s->read > UNREAD_MAX || s->out.failed || s->read == s->out.len) {
         strbuf_release(&s->out);
         s->read = 0;
     }
@@ -124,8 +123,12 @@ static void deliver(struct control_session *s, struct strbuf *all, const struct 
 static int run_one(struct control_session *s, const struct command *c, struct strbuf *all,
                    const _Atomic bool *interrupted)
 {
-    struct call call = {.p = s->p, .c = c, .interrupted = interrupted, .head = STRBUF_INIT,
-                        .lines = STRBUF_INIT, .why = STRBUF_INIT};
+    struct call call = {.p = s->p,
+                        .c = c,
+                        .interrupted = interrupted,
+                        .head = STRBUF_INIT,
+                        .lines = STRBUF_INIT,
+                        .why = STRBUF_INIT};
     CLEANUP_STRBUF struct strbuf reply = STRBUF_INIT;
     int err = control_run(&call);
 
@@ -251,8 +254,7 @@ bool control_may_wait(const char *buf, size_t len)
     struct command_list list;
     bool waits = false;
 
-    if (len > CONTROL_WRITE_MAX || memchr(buf, 0, len) ||
-        command_parse(buf, len, &list, &why) < 0)
+    if (len > CONTROL_WRITE_MAX || memchr(buf, 0, len) || command_parse(buf, len, &list, &why) < 0)
         return false;
     for (size_t i = 0; i < list.count && !waits; i++) {
         const struct verb *v = control_verb(list.items[i].verb);

@@ -2,10 +2,10 @@
 /*
  * control_object: the verbs about one object: refs, object, why, pin, unpin.
  *
- * An object is named by its id or by a path to a file that is it. While a verb looks at one it has a
- * hold on it, so that a count of zero does not make it vanish in between. Who uses it is found by a
- * walk of all trees, in bounded pieces, each under its namespace's lock: what changes meanwhile may
- * be seen or not.
+ * An object is named by its id or by a path to a file that is it. While a verb looks at one it has
+ * a hold on it, so that a count of zero does not make it vanish in between. Who uses it is found by
+ * a walk of all trees, in bounded pieces, each under its namespace's lock: what changes meanwhile
+ * may be seen or not.
  */
 #include "control_impl.h"
 #include <errno.h>
@@ -109,9 +109,8 @@ static int object_find(struct call *call, struct object *ret)
 
     *ret = (struct object){.unknown = true};
     if (!path && id_from_hex(word, &ret->id) < 0)
-        return control_fail_word(call, -EINVAL,
-                                 "%s is neither an id (32 hex digits) nor a path (NAMESPACE/…)",
-                                 word);
+        return control_fail_word(
+            call, -EINVAL, "%s is neither an id (32 hex digits) nor a path (NAMESPACE/…)", word);
     (void)view_settle(call->p);
     err = path ? id_of_path(call, word, &ret->id) : 0;
     if (err < 0)
@@ -143,8 +142,7 @@ static bool names_it(const struct use *u, struct key k, const void *val, size_t 
 {
     uint64_t object = item_object(k, val, len);
 
-    return object && (object == u->number ||
-                      refs_resolve(u->call->p->refs, object) == u->number);
+    return object && (object == u->number || refs_resolve(u->call->p->refs, object) == u->number);
 }
 
 static void note(struct use *u, struct key k)
@@ -156,8 +154,8 @@ static void note(struct use *u, struct key k)
         u->inodes[u->shown++] = ino;
 }
 
-/* Up to WALK_AT_ONCE items from *k on, which then is where to go on. -ENOENT at the end. The lock of
- * the tree is held. */
+/* Up to WALK_AT_ONCE items from *k on, which then is where to go on. -ENOENT at the end. The lock
+ * of the tree is held. */
 static int walk_piece(const struct tree *t, struct use *u, struct key *k)
 {
     struct tree_cursor c = TREE_CURSOR_INIT;
@@ -250,9 +248,8 @@ int control_refs(struct call *call)
         err = walk_namespaces(&u, false, &namespaces);
     }
     if (err == 0)
-        strbuf_addf(&call->head, " refs=%u namespaces=%llu pins=%d",
-                    o.unknown ? 0u : o.entry.count, U(namespaces),
-                    !o.unknown && refs_is_pinned(call->p->refs, o.number));
+        strbuf_addf(&call->head, " refs=%u namespaces=%llu pins=%d", o.unknown ? 0u : o.entry.count,
+                    U(namespaces), !o.unknown && refs_is_pinned(call->p->refs, o.number));
     object_release(call, &o);
     return err;
 }

@@ -131,8 +131,8 @@ static int split_ns_key(struct call *call, const char *key, char **ret_name)
     if (!dot || dot == key + 3)
         return control_fail_word(call, -EINVAL, "%s is not of the form ns:NAME.KEY", key);
     if (strcmp(dot, ".frozen") != 0)
-        return control_fail_word(call, -EINVAL,
-                                 "a namespace has no setting %s; there is: frozen", dot + 1);
+        return control_fail_word(call, -EINVAL, "a namespace has no setting %s; there is: frozen",
+                                 dot + 1);
     *ret_name = strndup(key + 3, (size_t)(dot - key - 3));
     return *ret_name ? 0 : -ENOMEM;
 }
@@ -173,8 +173,7 @@ static void get_all(struct call *call)
 {
     for (int i = 0; i < SETTING_COUNT; i++) {
         CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
-        setting_describe((enum setting)i,
-                         settings_get(&call->p->settings, (enum setting)i), &text);
+        setting_describe((enum setting)i, settings_get(&call->p->settings, (enum setting)i), &text);
         control_line(call, "%s", text.s);
     }
 }
@@ -303,8 +302,8 @@ static int drop_now(struct call *call, const char *name, bool force)
     if (err == -ENOENT)
         return control_fail_word(call, err, "there is no namespace %s", name);
     if (err == -ENOTDIR)
-        return control_fail_word(call, -EINVAL,
-                                 "%s is a symbolic link, not a namespace: use rm", name);
+        return control_fail_word(call, -EINVAL, "%s is a symbolic link, not a namespace: use rm",
+                                 name);
     if (err == -EBUSY)
         return control_fail(call, err, "%u file%s open in it; `drop NS force` drops it anyway",
                             open, open == 1 ? " is" : "s are");

@@ -68,9 +68,7 @@ static int insert(struct jobs *jobs, struct job *j)
 static void end(struct project *p, struct job *j, int error, const char *result)
 {
     mutex_held(&p->jobs.lock);
-    j->state = error == 0            ? JOB_DONE
-               : error == -ECANCELED ? JOB_CANCELLED
-                                     : JOB_FAILED;
+    j->state = error == 0 ? JOB_DONE : error == -ECANCELED ? JOB_CANCELLED : JOB_FAILED;
     j->error = error;
     j->ended = now(p);
     if (result)

@@ -122,8 +122,9 @@ static void status(struct project *p, struct strbuf *out)
     strbuf_addf(out, "state       %s\n",
                 f.readonly ? "read-only: a commit failed; what was changed since is only in memory"
                            : "ok");
-    strbuf_addf(out, "changes     seq=%llu durable=%llu unsealed=%zu buffered_bytes=%zu "
-                     "dirty_pages_bytes=%zu\n",
+    strbuf_addf(out,
+                "changes     seq=%llu durable=%llu unsealed=%zu buffered_bytes=%zu "
+                "dirty_pages_bytes=%zu\n",
                 U(f.seq), U(f.durable), f.unsealed, f.buffered, f.dirty);
     strbuf_addf(out, "flush       commits=%llu failed=%llu last=", U(f.commits), U(f.failed));
     add_time(out, f.last_commit);
@@ -181,7 +182,8 @@ static int add_numbers(json_t *o, struct project *p, const struct facts *f)
     int failed = 0;
 
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
-        failed |= json_object_set_new(o, numbers[i].key, json_integer((json_int_t)numbers[i].value));
+        failed |=
+            json_object_set_new(o, numbers[i].key, json_integer((json_int_t)numbers[i].value));
     return failed;
 }
 

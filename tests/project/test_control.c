@@ -1,0 +1,420 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Tests of the control file: the rules of a session, and every verb with good and bad words.
+ */
+#include "fixture.h"
+
+#include "report.h"
+
+static struct fixture x;
+
+static void up(void)
+{
+    fixture_setup(&x);
+}
+static void down(void)
+{
+    fixture_teardown(&x);
+}
+
+TestSuite(control, .init = up, .fini = down);
+
+static ssize_t put(struct control_session *s, const char *text)
+{
+    return control_write(s, text, strlen(text), &never_interrupted);
+}
+
+static const char *get(struct control_session *s)
+{
+    static char text[65536];
+    ssize_t n = control_read(s, text, sizeof text - 1);
+
+    cr_assert_geq(n, 0);
+    text[n] = 0;
+    return text;
+}
+
+static struct control_session *session(void)
+{
+    struct control_session *s;
+
+    cr_assert_eq(control_open(x.p, &s), 0);
+    return s;
+}
+
+static void id_of_file(const char *path, char hex[33])
+{
+    char reply[4096], command[300];
+
+    snprintf(command, sizeof command, "object %s", path);
+    cr_assert_gt(say(&x, command, reply), 0, "%s", reply);
+    cr_assert_eq(sscanf(reply, "ok id=%32[0-9a-f]", hex), 1, "%s", reply);
+}
+
+/* ---- sessions ---- */
+
+Test(control, a_session_reads_its_own_replies_in_order_and_once)
+{
+    struct control_session *s = session();
+
+    cr_assert_eq(put(s, "branch main a\n"), 14);
+    cr_assert_eq(put(s, "branch main b\ncancel 77\n"), 14, "the second failed: a short write");
+    const char *text = get(s);
+    cr_assert_eq(strncmp(text, "ok ns=", 6), 0, "%s", text);
+    cr_assert(strstr(text, "\nok ns="), "%s", text);
+    cr_assert(strstr(text, "\nerror ENOENT cancel: there is no job 77\n"), "%s", text);
+    cr_assert_str_empty(get(s));
+    control_close(s);
+}
+
+Test(control, a_failed_write_leaves_its_sentence_to_be_read)
+{
+    struct control_session *s = session();
+
+    cr_assert_eq(put(s, "branch nobody a"), -ENOENT);
+    cr_assert_str_eq(get(s), "error ENOENT branch: there is no namespace nobody\n");
+    control_close(s);
+}
+
+Test(control, who_never_wrote_reads_the_reply_last_completed)
+{
+    struct control_session *a = session(), *b = session(), *c = session();
+
+    cr_assert_str_empty(get(c));
+    cr_assert_eq(put(a, "get view_wait"), 13);
+    cr_assert_eq(strncmp(get(b), "ok view_wait=2s", 15), 0);
+    cr_assert_str_empty(get(b), "then end of file");
+    control_close(a);
+    control_close(b);
+    control_close(c);
+}
+
+Test(control, a_syntax_error_anywhere_runs_nothing)
+{
+    char reply[4096];
+
+    cr_assert_eq(say(&x, "branch main a\nbranch \"main b\n", reply), -EINVAL);
+    cr_assert_eq(strncmp(reply, "error EINVAL control: ", 22), 0, "%s", reply);
+    cr_assert_eq(node_of(&x, "a"), 0);
+}
+
+Test(control, a_verb_that_fails_first_gives_its_errno_and_nothing_after_it_runs)
+{
+    char reply[4096];
+
+    cr_assert_eq(say(&x, "# a comment\n\nfrobnicate\nbranch main a\n", reply), -EINVAL);
+    cr_assert_eq(node_of(&x, "a"), 0);
+}
+
+Test(control, blanks_and_comments_have_no_reply)
+{
+    char reply[4096];
+
+    cr_assert_eq(say(&x, "\n# nothing\n  \n", reply), 14);
+    cr_assert_str_empty(reply);
+}
+
+Test(control, what_is_too_long_or_holds_a_nul_is_refused_with_a_sentence)
+{
+    struct control_session *s = session();
+    char *big = calloc(1, CONTROL_WRITE_MAX + 1);
+
+    memset(big, '\n', CONTROL_WRITE_MAX + 1);
+    cr_assert_eq(control_write(s, big, CONTROL_WRITE_MAX + 1, &never_interrupted), -E2BIG);
+    cr_assert(strstr(get(s), "error E2BIG control: "));
+    cr_assert_eq(control_write(s, big, CONTROL_WRITE_MAX, &never_interrupted), CONTROL_WRITE_MAX);
+    cr_assert_eq(control_write(s, "help\0", 5, &never_interrupted), -EINVAL);
+    cr_assert(strstr(get(s), "error EINVAL control: a command cannot hold a NUL byte"));
+    free(big);
+    control_close(s);
+}
+
+Test(control, only_verbs_that_may_wait_are_said_to)
+{
+    static const char *const slow[] = {"drain",       "wait 1",       "status",
+                                       "refs main/a", "rebuild wait", "branch a b\ndrain"};
+    static const char *const quick[] = {"branch a b", "rebuild", "get", "help", "drop x", "\"", ""};
+
+    for (size_t i = 0; i < sizeof slow / sizeof *slow; i++)
+        cr_assert(control_may_wait(slow[i], strlen(slow[i])), "%s", slow[i]);
+    for (size_t i = 0; i < sizeof quick / sizeof *quick; i++)
+        cr_assert_not(control_may_wait(quick[i], strlen(quick[i])), "%s", quick[i]);
+}
+
+/* ---- verbs ---- */
+
+Test(control, help_lists_every_verb_and_no_other)
+{
+    static const char *const built[] = {"help", "status", "get",     "set",    "branch",
+                                        "drop", "drain",  "refs",    "object", "why",
+                                        "pin",  "unpin",  "rebuild", "wait",   "cancel"};
+    char reply[4096], line[64];
+
+    cr_assert_eq(say(&x, "help", reply), 4);
+    for (size_t i = 0; i < sizeof built / sizeof *built; i++) {
+        snprintf(line, sizeof line, "\n| %s", built[i]);
+        cr_assert(strstr(reply, line), "%s", built[i]);
+    }
+    cr_assert_null(strstr(reply, "flush"));
+    agreed(&x, "help branch", "| branch NS NS2");
+    refused(&x, "help gc", -EINVAL, "there is no verb gc");
+    refused(&x, "gc", -EINVAL, "error EINVAL gc: there is no such verb");
+}
+
+Test(control, every_verb_refuses_bad_words_and_says_why)
+{
+    refused(&x, "branch main", -EINVAL, "usage: branch NS NS2");
+    refused(&x, "branch main a b", -EINVAL, "usage: branch NS NS2");
+    refused(&x, "branch main a wait", -EINVAL, "`wait`");
+    refused(&x, "branch main a x=1", -EINVAL, "unknown option x=");
+    refused(&x, "branch main .tally", -EINVAL, ".tally cannot be the name");
+    refused(&x, "branch main main", -EEXIST, "main exists already");
+    refused(&x, "drop nobody", -ENOENT, "nobody");
+    refused(&x, "drop main now", -EINVAL, "force, not now");
+    refused(&x, "drop main \"force\"", -EINVAL, "force");
+    refused(&x, "drain soon", -EINVAL, "soon is not a duration");
+    refused(&x, "drain idle 1s 2s", -EINVAL, "usage");
+    refused(&x, "wait x", -EINVAL, "not the number of a job");
+    refused(&x, "wait 7", -ENOENT, "no job 7");
+    refused(&x, "wait 7 5", -EINVAL, "not a duration");
+    refused(&x, "cancel -1", -EINVAL, "not the number of a job");
+    refused(&x, "refs 12", -EINVAL, "neither an id");
+    refused(&x, "refs main/nothing", -ENOENT, "there is no main/nothing");
+    refused(&x, "refs main/../x", -EINVAL, "is not a path");
+    refused(&x, "pin 00000000000000000000000000000000", -ENOENT, "there is no object");
+    refused(&x, "unpin 00000000000000000000000000000000", -ENOENT, "there is no object");
+    refused(&x, "why 00000000000000000000000000000000", -ENOENT, "there is no object");
+}
+
+Test(control, settings_are_got_set_checked_and_kept)
+{
+    agreed(&x, "get", "| flush_interval=5s default=5s");
+    agreed(&x, "set flush_interval 3s", "ok flush_interval=3s\n");
+    agreed(&x, "get flush_interval", "ok flush_interval=3s default=5s min=");
+    refused(&x, "set flush_interval 1ms", -EINVAL, "between");
+    refused(&x, "set flush_interval fast", -EINVAL, "a duration");
+    refused(&x, "set nothing 1", -EINVAL, "there is no setting nothing");
+    refused(&x, "get nothing", -EINVAL, "there is no setting nothing");
+    fixture_reopen(&x);
+    agreed(&x, "get flush_interval", "ok flush_interval=3s");
+}
+
+Test(control, a_namespace_can_be_frozen)
+{
+    agreed(&x, "get ns:main.frozen", "ok ns:main.frozen=no");
+    agreed(&x, "set ns:main.frozen yes", "ok seq=");
+    agreed(&x, "get ns:main.frozen", "ok ns:main.frozen=yes");
+    fixture_reopen(&x);
+    agreed(&x, "get ns:main.frozen", "ok ns:main.frozen=yes");
+    refused(&x, "set ns:main.frozen perhaps", -EINVAL, "yes or no");
+    refused(&x, "set ns:main.verify open", -EINVAL, "no setting verify");
+    refused(&x, "set ns:nobody.frozen yes", -ENOENT, "no namespace nobody");
+    refused(&x, "get ns:", -EINVAL, "ns:NAME.KEY");
+}
+
+Test(control, a_branch_has_a_number_and_a_place_in_the_sequence)
+{
+    unsigned ns;
+    unsigned long long seq;
+    char reply[4096];
+
+    put_file(&x, "main/a", "hello");
+    cr_assert_eq(say(&x, "branch main \"d e v\"", reply), 19);
+    cr_assert_eq(sscanf(reply, "ok ns=%u seq=%llu", &ns, &seq), 2, "%s", reply);
+    cr_assert_eq(seq, project_seq(x.p));
+    cr_assert_eq(vfs_node_ns(node_of(&x, "d e v")), ns);
+    cr_assert_neq(node_of(&x, "d e v/a"), 0);
+}
+
+Test(control, a_dropped_namespace_is_gone_and_its_job_ends_with_the_drain)
+{
+    char reply[4096];
+    unsigned long long bytes, job;
+
+    put_file(&x, "main/a", "hello");
+    cr_assert_eq(say(&x, "branch main dev", reply), 15);
+    put_file(&x, "dev/b", "world");
+    cr_assert_eq(say(&x, "drop dev", reply), 8, "%s", reply);
+    cr_assert_eq(sscanf(reply, "ok queued_bytes=%llu job=%llu", &bytes, &job), 2, "%s", reply);
+    cr_assert_eq(node_of(&x, "dev"), 0);
+    cr_assert_gt(bytes, 0);
+    refused(&x, "wait 1 0s", -ETIMEDOUT, "job 1 goes on");
+    refused(&x, "cancel 1", -EPERM, "cannot come back");
+    agreed(&x, "drain", "ok seq=");
+    agreed(&x, "wait 1", "ok\n");
+    agreed(&x, "cancel 1", "ok\n");
+    refused(&x, "drop dev", -ENOENT, "dev");
+}
+
+Test(control, a_namespace_with_open_files_is_dropped_by_force_only)
+{
+    struct vfs_file *f;
+
+    put_file(&x, "main/a", "hello");
+    cr_assert_eq(vfs_open(x.p, node_of(&x, "main/a"), 0, &f), 0);
+    refused(&x, "drop main", -EBUSY, "1 file is open in it");
+    agreed(&x, "drop main force", "ok queued_bytes=");
+    vfs_release(f);
+}
+
+Test(control, refs_count_references_namespaces_and_pins)
+{
+    char id[33], command[64], reply[4096];
+
+    put_file(&x, "main/a", "hello");
+    agreed(&x, "refs main/a", "ok refs=1 namespaces=1 pins=0\n");
+    put_file(&x, "main/b", "hello");
+    agreed(&x, "refs main/a", "ok refs=2 namespaces=1 pins=0\n");
+    cr_assert_eq(say(&x, "branch main dev", reply), 15);
+    agreed(&x, "refs main/a", "ok refs=2 namespaces=2 pins=0\n");
+    id_of_file("main/a", id);
+    snprintf(command, sizeof command, "pin %s", id);
+    agreed(&x, command, "ok refs=3");
+    agreed(&x, command, "ok refs=3");
+    agreed(&x, "refs main/b", "ok refs=3 namespaces=2 pins=1\n");
+    agreed(&x, "object main/b", " state=pinned nodes=1 size=5 shard=0 stored=pack refs=3\n");
+    snprintf(command, sizeof command, "unpin %s", id);
+    agreed(&x, command, "ok refs=2");
+    agreed(&x, command, "ok refs=2");
+    agreed(&x, "refs ffffffffffffffffffffffffffffffff", "ok refs=0 namespaces=0 pins=0\n");
+    agreed(&x, "object ffffffffffffffffffffffffffffffff", "state=none");
+}
+
+Test(control, why_lists_who_keeps_an_object)
+{
+    char reply[4096];
+    struct vfs_file *f;
+
+    put_file(&x, "main/a", "hello");
+    put_file(&x, "main/b", "other");
+    cr_assert_eq(say(&x, "branch main dev", reply), 15);
+    agreed(&x, "why main/a", "\n| namespace=main items=1 inodes=2\n| namespace=dev items=1");
+    agreed(&x, "pin main/a", "ok refs=2");
+    agreed(&x, "why main/a", "\n| pinned\n");
+    cr_assert_eq(vfs_open(x.p, node_of(&x, "main/b"), 0, &f), 0);
+    vfs_release(f);
+    put_file(&x, "main/empty", "");
+    refused(&x, "why main/empty", -ENOENT, "empty");
+}
+
+Test(control, an_object_leaves_with_its_last_reference)
+{
+    char id[33], command[64];
+
+    put_file(&x, "main/a", "hello");
+    id_of_file("main/a", id);
+    remove_file(&x, "main/a");
+    snprintf(command, sizeof command, "refs %s", id);
+    agreed(&x, command, "ok refs=0");
+    agreed(&x, "drain", "ok");
+    snprintf(command, sizeof command, "object %s", id);
+    agreed(&x, command, "state=none");
+}
+
+Test(control, rebuild_of_a_sound_store_changes_nothing)
+{
+    put_file(&x, "main/a", "hello");
+    agreed(&x, "rebuild wait", "ok changed=0 job=1\n");
+    agreed(&x, "rebuild", "ok job=2\n");
+    agreed(&x, "wait 2", "ok changed=0\n");
+}
+
+/* ---- views ---- */
+
+static const char *read_fd(int fd)
+{
+    static char text[65536];
+    ssize_t n = pread(fd, text, sizeof text - 1, 0);
+
+    cr_assert_geq(n, 0);
+    text[n] = 0;
+    return text;
+}
+
+Test(control, status_and_stats_say_how_the_store_is)
+{
+    CLEANUP_STRBUF struct strbuf a = STRBUF_INIT, b = STRBUF_INIT;
+
+    report_reset();
+    put_file(&x, "main/a", "hello");
+    cr_assert_eq(view_render(x.p, VIEW_STATUS, &a), 0);
+    cr_assert(strstr(a.s, "unsealed=0"), "%s", a.s);
+    cr_assert(strstr(a.s, "org/test"), "%s", a.s);
+    cr_assert_eq(view_render(x.p, VIEW_STATS_JSON, &b), 0);
+    cr_assert(strstr(b.s, "\"pid\": "), "%s", b.s);
+    cr_assert(strstr(b.s, "\"objects\": 1,"), "%s", b.s);
+    cr_assert(strstr(b.s, "\"read_only\": false"), "%s", b.s);
+    agreed(&x, "status", "ok state=ok seq=");
+}
+
+Test(control, the_dump_of_counts_is_sorted_json_with_its_sequence_number)
+{
+    char path[] = "/tmp/tally-view-XXXXXX", expect[256], a[33], b[33];
+    int fd = mkstemp(path);
+
+    cr_assert_geq(fd, 0);
+    (void)unlink(path);
+    put_file(&x, "main/a", "hello");
+    put_file(&x, "main/b", "world");
+    put_file(&x, "main/c", "world");
+    id_of_file("main/a", a);
+    id_of_file("main/b", b);
+    cr_assert_eq(view_refcounts(x.p, fd), 0);
+    bool first = strcmp(a, b) < 0;
+    snprintf(expect, sizeof expect, "{\"seq\": %llu, \"counts\": {\"%s\": %d, \"%s\": %d}}\n",
+             (unsigned long long)project_seq(x.p), first ? a : b, first ? 1 : 2, first ? b : a,
+             first ? 2 : 1);
+    cr_assert_str_eq(read_fd(fd), expect);
+    close(fd);
+}
+
+static int count_object(const struct view_object *o, void *ctx)
+{
+    (void)o;
+    ++*(int *)ctx;
+    return 0;
+}
+
+Test(control, objects_are_listed_by_the_first_byte_of_their_id)
+{
+    struct view_object o;
+    char hex[33];
+    struct id id;
+    int n = 0, all = 0;
+
+    put_file(&x, "main/a", "hello");
+    put_file(&x, "main/b", "world");
+    id_of_file("main/a", hex);
+    cr_assert_eq(id_from_hex(hex, &id), 0);
+    cr_assert_eq(view_object(x.p, &id, &o), 0);
+    cr_assert(o.refs == 1 && o.size == 5);
+    cr_assert_eq(view_objects(x.p, id.b[0], NULL, count_object, &n), 0);
+    cr_assert_geq(n, 1);
+    for (unsigned i = 0; i < 256; i++)
+        cr_assert_eq(view_objects(x.p, (uint8_t)i, NULL, count_object, &all), 0);
+    cr_assert_eq(all, 2);
+    remove_file(&x, "main/a");
+    cr_assert_eq(view_object(x.p, &id, &o), -ENOENT, "gone at once");
+}
+
+static int add_name(const char *name, void *ctx)
+{
+    strbuf_addf(ctx, "%s ", name);
+    return 0;
+}
+
+Test(control, namespaces_are_listed_by_name_with_their_facts)
+{
+    CLEANUP_STRBUF struct strbuf names = STRBUF_INIT, seq = STRBUF_INIT, durable = STRBUF_INIT;
+    char reply[4096];
+
+    cr_assert_eq(say(&x, "branch main z\nbranch main b\n", reply), 28);
+    cr_assert_eq(view_namespaces(x.p, NULL, add_name, &names), 0);
+    cr_assert_str_eq(names.s, "b main z ");
+    agreed(&x, "drain", "ok");
+    cr_assert_eq(view_namespace(x.p, "z", "seq", &seq), 0);
+    cr_assert_eq(view_namespace(x.p, "z", "durable", &durable), 0);
+    cr_assert_str_eq(seq.s, durable.s);
+    cr_assert_eq(view_namespace(x.p, "z", "nothing", &seq), -ENOENT);
+    cr_assert_eq(view_namespace(x.p, "nobody", "seq", &seq), -ENOENT);
+}
