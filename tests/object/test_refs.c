@@ -1,0 +1,734 @@
+// SPDX-License-Identifier: Apache-2.0
+/* CONTRACTS section 1, line by line, and the rest of refs.h. */
+#include "table.h"
+
+#include <pthread.h>
+
+static struct table t, u;
+
+static void setup(void) { table_create(&t); }
+static void teardown(void) { table_destroy(&t); }
+
+TestSuite(refs, .init = setup, .fini = teardown);
+
+/* ---- incr, decr, get ---- */
+
+Test(refs, incr_of_an_absent_id_starts_at_one)
+{
+    struct id a = named(&t, "a");
+    cr_assert_eq(refs_incr(t.refs, &a, 1), 0);
+    cr_assert_eq(get(&t, &a), 1);
+}
+
+Test(refs, an_id_named_twice_in_a_batch_counts_twice)
+{
+    struct id a = named(&t, "a"), b = named(&t, "b"), batch[] = {a, b, a};
+    cr_assert_eq(refs_incr(t.refs, batch, 3), 0);
+    cr_assert_eq(get(&t, &a), 2);
+    cr_assert_eq(get(&t, &b), 1);
+}
+
+Test(refs, the_empty_batch_does_nothing)
+{
+    size_t zeros = 9;
+    cr_assert_eq(refs_incr(t.refs, NULL, 0), 0);
+    cr_assert_eq(refs_decr(t.refs, NULL, 0, NULL, &zeros), 0);
+    cr_assert_eq(zeros, 0);
+    cr_assert_eq(refs_changes(t.refs), 0);
+}
+
+static struct id full(const char *content)
+{
+    struct id id = named(&t, content);
+    uint64_t number;
+    struct entry e;
+    bool pending;
+    cr_assert_eq(refs_incr(t.refs, &id, 1), 0);
+    cr_assert_eq(refs_find(t.refs, &id, &number, &e, &pending), 0);
+    refs_unhold(t.refs, number);
+    cr_assert_eq(refs_correct(t.refs, number, UINT32_MAX - 1), 0);
+    return id;
+}
+
+Test(refs, overflow_is_an_error_and_changes_nothing)
+{
+    struct id a = full("a"), b = named(&t, "b"), c = named(&t, "c"), batch[] = {b, c, c, a};
+    cr_assert_eq(refs_incr(t.refs, &c, 1), 0);
+    cr_assert_eq(refs_incr(t.refs, batch, 4), -EOVERFLOW);
+    cr_assert_eq(get(&t, &a), UINT32_MAX);
+    cr_assert_eq(get(&t, &b), 0);
+    cr_assert_eq(get(&t, &c), 1);
+    cr_assert_eq(refs_dying(t.refs), 0);
+    cr_assert_eq(collect(&t), 0);
+}
+
+Test(refs, an_overflowing_alias_changes_neither_it_nor_its_target)
+{
+    uint64_t target = object(&t, "x", 1), n = fresh(&t, 1);
+    cr_assert_eq(refs_seal_alias(t.refs, n, target), 0);
+    cr_assert_eq(refs_correct(t.refs, target, UINT32_MAX - 2), 0);
+    cr_assert_eq(refs_ref(t.refs, n), -EOVERFLOW);
+    cr_assert_eq(count_of(&t, n), 1);
+    cr_assert_eq(count_of(&t, target), UINT32_MAX);
+}
+
+Test(refs, decr_returns_those_that_reached_zero_each_once)
+{
+    struct id a = named(&t, "a"), b = named(&t, "b"), zero[5];
+    struct id up[] = {a, a, b, b}, down[] = {a, a, b};
+    size_t zeros;
+    cr_assert_eq(refs_incr(t.refs, up, 4), 0);
+    cr_assert_eq(refs_decr(t.refs, down, 3, zero, &zeros), 0);
+    cr_assert_eq(zeros, 1);
+    cr_assert(id_equal(&zero[0], &a));
+    cr_assert_eq(get(&t, &a), 0);
+    cr_assert_eq(get(&t, &b), 1);
+}
+
+Test(refs, an_unknown_id_is_never_deletable_warns_of_rebuild_and_the_rest_goes_on)
+{
+    struct id a = named(&t, "a"), x = named(&t, "x"), down[] = {x, a, x}, zero[3];
+    char said[1][REPORT_TEXT];
+    struct refs_stats s;
+    size_t zeros;
+    cr_assert_eq(refs_incr(t.refs, &a, 1), 0);
+    cr_assert_eq(refs_decr(t.refs, down, 3, zero, &zeros), 0);
+    cr_assert_eq(zeros, 1);
+    cr_assert(id_equal(&zero[0], &a));
+    cr_assert_eq(report_recent(REPORT_WARN, said, 1), 1);
+    cr_assert_not_null(strstr(said[0], "rebuild"));
+    refs_get_stats(t.refs, &s);
+    cr_assert_eq(s.unknown_decrements, 2);
+    cr_assert_eq(get(&t, &x), 0);
+}
+
+Test(refs, a_decr_below_zero_is_that_of_an_unknown_id)
+{
+    struct id a = named(&t, "a"), down[] = {a, a}, zero[2];
+    size_t zeros;
+    cr_assert_eq(refs_incr(t.refs, &a, 1), 0);
+    cr_assert_eq(refs_decr(t.refs, down, 2, zero, &zeros), 0);
+    cr_assert_eq(zeros, 1);
+    cr_assert_eq(report_count(REPORT_WARN), 1);
+    cr_assert_eq(get(&t, &a), 0);
+}
+
+Test(refs, get_of_an_unknown_id_is_zero)
+{
+    struct id a = named(&t, "never");
+    cr_assert_eq(get(&t, &a), 0);
+}
+
+Test(refs, a_number_nobody_counted_is_a_fault_and_reported)
+{
+    uint64_t n = fresh(&t, 0);
+    cr_assert_eq(refs_ref(t.refs, 12345), -ENOENT);
+    cr_assert_eq(refs_unref(t.refs, 12345), -ENOENT);
+    cr_assert_eq(refs_unref(t.refs, n), -ENOENT);
+    cr_assert_eq(report_count(REPORT_WARN), 3);
+}
+
+/* A damaged entry in the middle: the batch is taken back, what was unknown stays unknown. */
+Test(refs, a_decr_that_fails_half_way_changes_nothing)
+{
+    struct id a = named(&t, "a"), b = named(&t, "b"), x = named(&t, "x"), zero[4];
+    struct id down[] = {x, a, a, b}, up[] = {a, b};
+    uint8_t key[8] = {0};
+    size_t zeros = 77;
+    cr_assert_eq(refs_incr(t.refs, up, 2), 0);
+    commit(&t);
+    key[7] = 2; /* the number of b */
+    cr_assert_eq(kv_mem_flip(t.mem, 0, key, 8, 0, 7), 0);
+    cr_assert_eq(refs_decr(t.refs, down, 4, zero, &zeros), -EUCLEAN);
+    cr_assert_eq(zeros, 77);
+    cr_assert_eq(get(&t, &a), 1);
+    cr_assert_eq(get(&t, &x), 0);
+    cr_assert_eq(refs_dying(t.refs), 0);
+}
+
+/* ---- the dying ---- */
+
+Test(refs, at_zero_an_object_is_dying_and_found_and_revived_by_its_id)
+{
+    struct id id = named(&t, "a");
+    uint64_t n = object(&t, "a", 1), found;
+    struct entry e;
+    bool pending;
+    cr_assert_eq(refs_unref(t.refs, n), 0);
+    cr_assert_eq(refs_dying(t.refs), 1);
+    cr_assert_eq(refs_find(t.refs, &id, &found, &e, &pending), 0);
+    cr_assert_eq(found, n);
+    cr_assert_eq(refs_ref(t.refs, n), 0);
+    refs_unhold(t.refs, n);
+    cr_assert_eq(refs_dying(t.refs), 0);
+    cr_assert_eq(collect(&t), 0);
+    cr_assert_eq(get(&t, &id), 1);
+}
+
+Test(refs, the_dying_survive_a_crash_and_can_still_be_revived)
+{
+    uint64_t n = object(&t, "a", 1);
+    cr_assert_eq(refs_unref(t.refs, n), 0);
+    commit(&t);
+    crash(&t);
+    cr_assert_eq(refs_dying(t.refs), 1);
+    cr_assert_eq(refs_ref(t.refs, n), 0);
+    commit(&t);
+    cr_assert_eq(rows(&t, 2), 0);
+    crash(&t);
+    cr_assert_eq(refs_dying(t.refs), 0);
+    cr_assert_eq(count_of(&t, n), 1);
+}
+
+Test(refs, what_somebody_holds_is_not_collected_and_what_nobody_holds_is)
+{
+    uint64_t n = object(&t, "a", 1);
+    cr_assert_eq(refs_hold(t.refs, n), 0);
+    cr_assert_eq(refs_hold(t.refs, n), 0);
+    cr_assert_eq(refs_unref(t.refs, n), 0);
+    cr_assert_eq(collect(&t), 0);
+    refs_unhold(t.refs, n);
+    cr_assert_eq(refs_holds(t.refs, n), 1);
+    cr_assert_eq(collect(&t), 0);
+    refs_unhold(t.refs, n);
+    cr_assert_eq(collect(&t), 1);
+}
+
+Test(refs, bytes_are_told_dead_only_after_the_commit_that_forgot_them)
+{
+    uint64_t n = object(&t, "a", 1);
+    struct refs_dead d;
+    commit(&t);
+    cr_assert_eq(refs_unref(t.refs, n), 0);
+    cr_assert_eq(collect(&t), 1);
+    cr_assert_eq(refs_collected(t.refs, &d, 1), 0);
+    freeze(&t);
+    cr_assert_eq(write_out(&t), 0);
+    cr_assert_eq(refs_collected(t.refs, &d, 1), 0);
+    refs_thaw(t.refs);
+    cr_assert_eq(refs_collected(t.refs, &d, 1), 1);
+    cr_assert_eq(d.number, n);
+    cr_assert_eq(d.entry.kind, ENTRY_PACK);
+    cr_assert_eq(d.entry.offset, n * 64);
+    cr_assert_eq(refs_collected(t.refs, &d, 1), 0);
+}
+
+Test(refs, what_is_collected_while_a_commit_is_under_way_waits_for_the_next)
+{
+    uint64_t n = object(&t, "a", 1);
+    struct refs_dead d;
+    commit(&t);
+    freeze(&t);
+    cr_assert_eq(refs_unref(t.refs, n), 0);
+    cr_assert_eq(collect(&t), 1);
+    cr_assert_eq(refs_freeze(t.refs), -EBUSY);
+    cr_assert_eq(write_out(&t), 0);
+    refs_thaw(t.refs);
+    cr_assert_eq(refs_collected(t.refs, &d, 1), 0, "its removal is not durable");
+    commit(&t);
+    cr_assert_eq(refs_collected(t.refs, &d, 1), 1);
+}
+
+Test(refs, dead_bytes_not_buried_before_a_crash_are_told_again_and_buried_ones_not)
+{
+    uint64_t n = object(&t, "a", 1);
+    struct refs_dead d;
+    cr_assert_eq(refs_unref(t.refs, n), 0);
+    cr_assert_eq(collect(&t), 1);
+    commit(&t);
+    cr_assert_eq(refs_collected(t.refs, &d, 1), 1);
+    crash(&t);
+    cr_assert_eq(refs_collected(t.refs, &d, 1), 1);
+    cr_assert_eq(d.entry.offset, n * 64);
+    cr_assert_eq(refs_buried(t.refs, &d), 0);
+    commit(&t);
+    crash(&t);
+    cr_assert_eq(refs_collected(t.refs, &d, 1), 0);
+    cr_assert_eq(rows(&t, 0) + rows(&t, 1) + rows(&t, 2), 0, "nothing is left in any table");
+}
+
+Test(refs, a_crash_before_the_commit_of_a_removal_brings_the_object_back)
+{
+    uint64_t n = object(&t, "a", 1);
+    struct id id = named(&t, "a");
+    commit(&t);
+    cr_assert_eq(refs_unref(t.refs, n), 0);
+    cr_assert_eq(collect(&t), 1);
+    crash(&t);
+    cr_assert_eq(get(&t, &id), 1);
+    cr_assert_eq(refs_dying(t.refs), 0);
+}
+
+static void tell(uint64_t number, const struct entry *e, void *ctx)
+{
+    cr_assert_eq(e->count, 0);
+    *(uint64_t *)ctx += number;
+}
+
+Test(refs, collect_tells_each_and_takes_no_more_than_it_may)
+{
+    uint64_t sum = 0, a = object(&t, "a", 1), b = object(&t, "b", 1);
+    cr_assert_eq(refs_unref(t.refs, a), 0);
+    cr_assert_eq(refs_unref(t.refs, b), 0);
+    cr_assert_eq(refs_collect(t.refs, 0, tell, &sum), 0);
+    cr_assert_eq(refs_collect(t.refs, 1, tell, &sum), 1);
+    cr_assert_eq(refs_collect(t.refs, 9, tell, &sum), 1);
+    cr_assert_eq(sum, a + b);
+    cr_assert(!exists(&t, a) && !exists(&t, b));
+}
+
+Test(refs, a_thousand_dying_are_collected_in_one_call)
+{
+    for (unsigned i = 0; i < 1000; i++)
+        cr_assert_eq(refs_unref(t.refs, fresh(&t, 1)), 0);
+    cr_assert_eq(refs_collect(t.refs, 2000, NULL, NULL), 1000);
+    cr_assert_eq(refs_dying(t.refs), 1000);
+}
+
+Test(refs, a_buried_place_is_told_dead_after_the_next_commit)
+{
+    struct entry place = {.kind = ENTRY_FILE, .where = 44, .id = named(&t, "a"), .size = 5};
+    struct refs_dead d;
+    cr_assert_eq(refs_bury_place(t.refs, &place), 0);
+    cr_assert_eq(refs_collected(t.refs, &d, 1), 0);
+    commit(&t);
+    crash(&t);
+    cr_assert_eq(refs_collected(t.refs, &d, 1), 1);
+    cr_assert_eq(d.entry.where, 44);
+    cr_assert_eq(d.entry.kind, ENTRY_FILE);
+}
+
+/* ---- pending, sealing ---- */
+
+Test(refs, an_entry_is_pending_from_its_sealing_until_its_bytes_are_synced)
+{
+    struct id id = named(&t, "a");
+    uint64_t n = fresh(&t, 1), found;
+    struct entry e;
+    bool pending;
+    cr_assert_eq(seal_as(&t, n, &id), 0);
+    cr_assert_eq(refs_find(t.refs, &id, &found, &e, &pending), 0);
+    cr_assert(pending);
+    refs_settle(t.refs);
+    cr_assert_eq(refs_find(t.refs, &id, &found, &e, &pending), 0);
+    cr_assert(!pending);
+    cr_assert_eq(refs_holds(t.refs, n), 2);
+}
+
+Test(refs, an_id_that_is_taken_is_not_taken_again)
+{
+    struct id id = named(&t, "a");
+    object(&t, "a", 1);
+    cr_assert_eq(seal_as(&t, fresh(&t, 1), &id), -EEXIST);
+}
+
+Test(refs, what_is_sealed_is_not_sealed_again)
+{
+    struct id b = named(&t, "b");
+    uint64_t a = object(&t, "a", 1), c = object(&t, "c", 1), n = fresh(&t, 1);
+    cr_assert_eq(seal_as(&t, a, &b), -EINVAL);
+    cr_assert_eq(refs_seal_alias(t.refs, a, c), -EINVAL);
+    cr_assert_eq(refs_seal_alias(t.refs, n, fresh(&t, 1)), -EINVAL);
+}
+
+Test(refs, what_died_before_it_was_sealed_is_deleted_where_it_was_placed)
+{
+    struct id id = named(&t, "a");
+    uint64_t n = fresh(&t, 1);
+    struct refs_dead d;
+    cr_assert_eq(refs_unref(t.refs, n), 0);
+    cr_assert_eq(seal_as(&t, n, &id), 0);
+    cr_assert_eq(collect(&t), 1);
+    commit(&t);
+    cr_assert_eq(refs_collected(t.refs, &d, 1), 1);
+    cr_assert_eq(d.entry.offset, n * 64);
+}
+
+Test(refs, a_slot_keeps_its_size_and_its_count)
+{
+    uint64_t n = fresh(&t, 3);
+    struct entry e;
+    cr_assert_eq(refs_set_slot(t.refs, n, 4096), 0);
+    commit(&t);
+    crash(&t);
+    cr_assert_eq(refs_entry(t.refs, n, false, NULL, &e), 0);
+    cr_assert(e.kind == ENTRY_SLOT && e.size == 4096 && e.count == 3);
+}
+
+Test(refs, a_number_cancelled_leaves_nothing)
+{
+    uint64_t n = fresh(&t, 0);
+    refs_cancel(t.refs, n);
+    commit(&t);
+    cr_assert_eq(rows(&t, 0) + rows(&t, 2), 0);
+    cr_assert_neq(fresh(&t, 0), n, "a number is never used again");
+}
+
+Test(refs, numbers_are_not_used_again_after_a_restart)
+{
+    uint64_t n = fresh(&t, 1);
+    commit(&t);
+    crash(&t);
+    cr_assert_gt(fresh(&t, 1), n);
+}
+
+Test(refs, a_moved_object_keeps_id_and_count_and_gives_its_old_place)
+{
+    uint64_t n = object(&t, "a", 2);
+    struct entry old, e, place = {.kind = ENTRY_FILE, .id = named(&t, "a"), .where = 9, .size = 10};
+    cr_assert_eq(refs_move(t.refs, n, &place, &old), 0);
+    cr_assert_eq(old.offset, n * 64);
+    cr_assert_eq(refs_entry(t.refs, n, false, NULL, &e), 0);
+    cr_assert(e.kind == ENTRY_FILE && e.where == 9 && e.count == 2);
+    place.id = named(&t, "b");
+    cr_assert_eq(refs_move(t.refs, n, &place, &old), -EINVAL);
+}
+
+/* ---- aliases ---- */
+
+Test(refs, references_of_an_alias_count_for_its_target)
+{
+    uint64_t target = object(&t, "a", 1), n = fresh(&t, 2), at;
+    struct entry e;
+    cr_assert_eq(refs_seal_alias(t.refs, n, target), 0);
+    cr_assert_eq(count_of(&t, target), 3);
+    cr_assert_eq(refs_ref(t.refs, n), 0);
+    cr_assert_eq(count_of(&t, target), 4);
+    cr_assert_eq(count_of(&t, n), 3);
+    cr_assert_eq(refs_unref(t.refs, n), 0);
+    cr_assert_eq(count_of(&t, target), 3);
+    cr_assert_eq(refs_resolve(t.refs, n), target);
+    cr_assert_eq(refs_entry(t.refs, n, true, &at, &e), 0);
+    cr_assert(at == target && e.kind == ENTRY_PACK);
+}
+
+Test(refs, an_alias_revives_a_dying_target)
+{
+    uint64_t target = object(&t, "a", 1), n = fresh(&t, 1);
+    cr_assert_eq(refs_unref(t.refs, target), 0);
+    cr_assert_eq(refs_seal_alias(t.refs, n, target), 0);
+    cr_assert_eq(refs_dying(t.refs), 0);
+    cr_assert_eq(collect(&t), 0);
+}
+
+Test(refs, an_alias_dies_alone_and_both_die_together)
+{
+    uint64_t target = object(&t, "a", 1), n = fresh(&t, 1);
+    cr_assert_eq(refs_seal_alias(t.refs, n, target), 0);
+    cr_assert_eq(refs_unref(t.refs, n), 0);
+    cr_assert_eq(collect(&t), 1);
+    cr_assert_eq(count_of(&t, target), 1);
+    cr_assert_eq(refs_unref(t.refs, target), 0);
+    cr_assert_eq(collect(&t), 1);
+    commit(&t);
+    cr_assert_eq(rows(&t, 0) + rows(&t, 1), 0);
+}
+
+Test(refs, holds_taken_before_a_number_became_an_alias_hold_the_target)
+{
+    uint64_t target = object(&t, "a", 1), n = fresh(&t, 1);
+    cr_assert_eq(refs_hold(t.refs, n), 0);
+    cr_assert_eq(refs_seal_alias(t.refs, n, target), 0);
+    cr_assert_eq(refs_unref(t.refs, n), 0);
+    cr_assert_eq(refs_unref(t.refs, target), 0);
+    cr_assert_eq(collect(&t), 0);
+    refs_unhold(t.refs, n);
+    cr_assert_eq(refs_holds(t.refs, target), 0);
+    cr_assert_eq(collect(&t), 2);
+}
+
+/* ---- pins ---- */
+
+Test(refs, a_pin_counts_once_however_often_it_is_set)
+{
+    uint64_t n = object(&t, "a", 1);
+    struct refs_stats s;
+    cr_assert_eq(refs_pin(t.refs, n), 0);
+    cr_assert_eq(refs_pin(t.refs, n), 0);
+    cr_assert_eq(count_of(&t, n), 2);
+    cr_assert(refs_is_pinned(t.refs, n));
+    refs_get_stats(t.refs, &s);
+    cr_assert_eq(s.pinned, 1);
+}
+
+Test(refs, a_pinned_object_lives_on_over_a_crash_until_it_is_unpinned)
+{
+    uint64_t n = object(&t, "a", 1);
+    struct refs_stats s;
+    cr_assert_eq(refs_pin(t.refs, n), 0);
+    cr_assert_eq(refs_unref(t.refs, n), 0);
+    commit(&t);
+    crash(&t);
+    refs_get_stats(t.refs, &s);
+    cr_assert_eq(s.pinned, 1);
+    cr_assert_eq(collect(&t), 0);
+    cr_assert_eq(refs_unpin(t.refs, n), 0);
+    cr_assert_eq(refs_unpin(t.refs, n), 0, "not pinned is fine");
+    cr_assert_eq(collect(&t), 1);
+}
+
+Test(refs, a_pin_of_an_alias_is_its_targets)
+{
+    uint64_t target = object(&t, "a", 1), n = fresh(&t, 1);
+    cr_assert_eq(refs_seal_alias(t.refs, n, target), 0);
+    cr_assert_eq(refs_pin(t.refs, n), 0);
+    cr_assert(refs_is_pinned(t.refs, target) && refs_is_pinned(t.refs, n));
+    cr_assert_eq(count_of(&t, target), 3);
+    cr_assert_eq(count_of(&t, n), 1);
+    cr_assert_eq(refs_unpin(t.refs, n), 0);
+    cr_assert_eq(count_of(&t, target), 2);
+}
+
+Test(refs, a_pin_from_before_a_number_became_an_alias_can_be_taken_back)
+{
+    uint64_t target = object(&t, "a", 1), n = fresh(&t, 1);
+    cr_assert_eq(refs_pin(t.refs, n), 0);
+    cr_assert_eq(refs_seal_alias(t.refs, n, target), 0);
+    cr_assert(refs_is_pinned(t.refs, n));
+    cr_assert_eq(refs_pin(t.refs, n), 0);
+    cr_assert_eq(refs_unpin(t.refs, n), 0);
+    cr_assert(!refs_is_pinned(t.refs, n));
+    cr_assert_eq(count_of(&t, n), 1);
+    cr_assert_eq(count_of(&t, target), 2);
+}
+
+/* ---- chains ---- */
+
+/* Contents that collide: each has the id derived from the one before. */
+static void chain(struct id *ids, uint64_t *numbers, unsigned count)
+{
+    ids[0] = named(&t, "a");
+    for (unsigned i = 0; i < count; i++) {
+        numbers[i] = fresh(&t, 1);
+        cr_assert_eq(seal_as(&t, numbers[i], &ids[i]), 0);
+        id_derive(&t.key, &ids[i], &ids[i + 1]);
+    }
+    refs_settle(t.refs);
+}
+
+static int find(const struct id *id)
+{
+    struct entry e;
+    uint64_t n;
+    bool pending;
+    int err = refs_find(t.refs, id, &n, &e, &pending);
+    if (err == 0)
+        refs_unhold(t.refs, n);
+    return err;
+}
+
+Test(refs, removing_an_id_keeps_the_rest_of_its_chain_findable)
+{
+    struct id ids[4];
+    uint64_t n[3];
+    chain(ids, n, 3);
+    cr_assert_eq(refs_unref(t.refs, n[1]), 0);
+    cr_assert_eq(collect(&t), 1);
+    cr_assert_eq(find(&ids[0]), 0);
+    cr_assert_eq(find(&ids[1]), -EAGAIN);
+    cr_assert_eq(find(&ids[2]), 0);
+    cr_assert_eq(refs_unref(t.refs, n[0]), 0);
+    cr_assert_eq(collect(&t), 1);
+    commit(&t);
+    crash(&t);
+    cr_assert_eq(find(&ids[0]), -EAGAIN, "a marker before a marker");
+    cr_assert_eq(find(&ids[2]), 0);
+}
+
+Test(refs, the_last_of_a_chain_goes_without_a_marker_and_a_marker_counts_nothing)
+{
+    struct id ids[3];
+    uint64_t n[2];
+    chain(ids, n, 2);
+    cr_assert_eq(refs_unref(t.refs, n[1]), 0);
+    cr_assert_eq(collect(&t), 1);
+    cr_assert_eq(find(&ids[1]), -ENOENT);
+    cr_assert_eq(refs_unref(t.refs, n[0]), 0);
+    cr_assert_eq(collect(&t), 1);
+    cr_assert_eq(find(&ids[0]), -ENOENT);
+    cr_assert_eq(get(&t, &ids[0]), 0);
+}
+
+Test(refs, a_marker_gives_its_id_to_who_asks_for_it)
+{
+    struct id ids[3];
+    uint64_t n[2];
+    chain(ids, n, 2);
+    cr_assert_eq(refs_unref(t.refs, n[0]), 0);
+    cr_assert_eq(collect(&t), 1);
+    cr_assert_eq(get(&t, &ids[0]), 0);
+    cr_assert_eq(seal_as(&t, fresh(&t, 1), &ids[0]), 0);
+    cr_assert_eq(find(&ids[0]), 0);
+    cr_assert_eq(find(&ids[1]), 0);
+}
+
+/* ---- listing ---- */
+
+struct listed {
+    struct refs_item items[64];
+    size_t count;
+};
+
+static int add_item(const struct refs_item *item, void *ctx)
+{
+    struct listed *l = ctx;
+    l->items[l->count++] = *item;
+    return 0;
+}
+
+static struct listed list(int prefix, const struct id *after)
+{
+    struct listed l = {.count = 0};
+    cr_assert_eq(refs_list(t.refs, prefix, after, add_item, &l), 0);
+    for (size_t i = 1; i < l.count; i++)
+        cr_assert_lt(id_compare(&l.items[i - 1].id, &l.items[i].id), 0);
+    return l;
+}
+
+/* Ten committed; of them one gone, one raised; one new; nothing of this committed. */
+static void some_changes(uint64_t *ret_raised)
+{
+    uint64_t n[10];
+    char name[2] = "0";
+    for (unsigned i = 0; i < 10; i++, name[0]++)
+        n[i] = object(&t, name, 1);
+    commit(&t);
+    cr_assert_eq(refs_unref(t.refs, n[3]), 0);
+    cr_assert_eq(collect(&t), 1);
+    cr_assert_eq(refs_unref(t.refs, n[4]), 0);
+    cr_assert_eq(refs_ref(t.refs, n[5]), 0);
+    object(&t, "new", 7);
+    *ret_raised = n[5];
+}
+
+Test(refs, a_listing_merges_uncommitted_changes_with_what_is_stored)
+{
+    uint64_t raised, sum = 0, counts[2] = {0, 0};
+    some_changes(&raised);
+    struct listed l = list(-1, NULL);
+    cr_assert_eq(l.count, 9);
+    for (size_t i = 0; i < l.count; i++) {
+        sum += l.items[i].count;
+        counts[0] += l.items[i].number == raised ? l.items[i].count : 0;
+        counts[1] += l.items[i].count == 7;
+    }
+    cr_assert_eq(counts[0], 2);
+    cr_assert_eq(counts[1], 1);
+    cr_assert_eq(sum, 7 + 2 + 7);
+}
+
+Test(refs, a_listing_is_the_same_before_while_and_after_a_commit)
+{
+    uint64_t raised;
+    some_changes(&raised);
+    struct listed a = list(-1, NULL), b;
+    freeze(&t);
+    b = list(-1, NULL);
+    cr_assert_eq(memcmp(&a, &b, sizeof a), 0);
+    cr_assert_eq(write_out(&t), 0);
+    b = list(-1, NULL);
+    cr_assert_eq(memcmp(&a, &b, sizeof a), 0);
+    refs_thaw(t.refs);
+    b = list(-1, NULL);
+    cr_assert_eq(memcmp(&a, &b, sizeof a), 0);
+}
+
+Test(refs, a_listing_resumes_after_an_id_and_keeps_to_its_prefix)
+{
+    uint64_t raised;
+    some_changes(&raised);
+    struct listed all = list(-1, NULL);
+    for (size_t i = 0; i < all.count; i++) {
+        struct id id = all.items[i].id, low = {{0}};
+        cr_assert_eq(list(-1, &id).count, all.count - i - 1);
+        cr_assert_geq(list(id.b[0], NULL).count, 1);
+        cr_assert_eq(list(id.b[0], &low).count, list(id.b[0], NULL).count);
+    }
+}
+
+static int stop(const struct refs_item *item, void *ctx)
+{
+    (void)item;
+    return ++*(int *)ctx == 2 ? 42 : 0;
+}
+
+Test(refs, a_listing_stops_when_it_is_told_to)
+{
+    uint64_t raised;
+    int calls = 0;
+    some_changes(&raised);
+    cr_assert_eq(refs_list(t.refs, -1, NULL, stop, &calls), 42);
+    cr_assert_eq(calls, 2);
+}
+
+/* ---- committing ---- */
+
+Test(refs, what_was_not_committed_never_happened)
+{
+    struct id id = named(&t, "a");
+    uint64_t n = object(&t, "a", 1);
+    commit(&t);
+    cr_assert_eq(refs_ref(t.refs, n), 0);
+    object(&t, "b", 1);
+    crash(&t);
+    cr_assert_eq(get(&t, &id), 1);
+    cr_assert_eq(rows(&t, 0), 1);
+}
+
+Test(refs, a_commit_that_failed_is_tried_again_with_what_it_had)
+{
+    uint64_t n = object(&t, "a", 1);
+    freeze(&t);
+    t.fault.error = ENOSPC;
+    t.fault.fail_at = t.fault.writes + 1;
+    cr_assert_eq(write_out(&t), -ENOSPC);
+    cr_assert_eq(refs_ref(t.refs, n), 0);
+    cr_assert_eq(count_of(&t, n), 2);
+    cr_assert_eq(refs_freeze(t.refs), -EBUSY);
+    cr_assert_eq(write_out(&t), 0);
+    refs_thaw(t.refs);
+    crash(&t);
+    cr_assert_eq(count_of(&t, n), 1, "the reference came after the freeze");
+}
+
+Test(refs, a_damaged_entry_is_told_and_not_read)
+{
+    uint64_t n = object(&t, "a", 1);
+    struct entry e;
+    uint8_t key[8] = {0};
+    commit(&t);
+    crash(&t);
+    key[7] = (uint8_t)n;
+    cr_assert_eq(kv_mem_flip(t.mem, 0, key, 8, 0, 6), 0);
+    cr_assert_eq(refs_entry(t.refs, n, false, NULL, &e), -EUCLEAN);
+    cr_assert_eq(refs_ref(t.refs, n), -EUCLEAN);
+}
+
+/* ---- two tables ---- */
+
+static void *count_in_u(void *arg)
+{
+    struct id id = named(&u, "a");
+    (void)arg;
+    return refs_incr(u.refs, &id, 1) == 0 ? &u : NULL;
+}
+
+static int while_t_is_listed(const struct refs_item *item, void *ctx)
+{
+    pthread_t thread;
+    (void)item;
+    cr_assert_eq(pthread_create(&thread, NULL, count_in_u, NULL), 0);
+    return pthread_join(thread, ctx);
+}
+
+Test(refs, two_tables_never_wait_for_each_other, .timeout = 10)
+{
+    void *done = NULL;
+    table_create(&u);
+    object(&t, "a", 1);
+    freeze(&t); /* a commit of one is under way, and a listing */
+    cr_assert_eq(refs_list(t.refs, -1, NULL, while_t_is_listed, &done), 0);
+    cr_assert_not_null(done);
+    commit(&u);
+    table_destroy(&u);
+}

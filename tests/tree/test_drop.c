@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Claims of drop.h. */
+#include "plant.h"
+
+TREE_SUITE(drop);
+
+static uint64_t shared_object;
+
+/* A tree of some hundred pages whose items name one object. */
+static void grow(unsigned tree)
+{
+    shared_object = shared_object ? shared_object : forest_object(&f);
+    for (uint64_t n = 0; n < 300; n++) {
+        cr_assert_eq(put_len(tree, n, 'a', 2000), 0);
+        cr_assert_eq(put_object(tree, n, shared_object), 0);
+    }
+}
+
+static void drop(unsigned tree)
+{
+    cr_assert_eq(drops_push(f.drops, f.tree[tree].root), 0);
+    f.tree[tree].root = 0;
+}
+
+static unsigned work(unsigned budget)
+{
+    unsigned done;
+    cr_assert_eq(drops_step(f.drops, budget, &done), 0);
+    return done;
+}
+
+Test(drop, the_empty_tree_needs_no_dropping)
+{
+    cr_assert_eq(drops_push(f.drops, 0), 0);
+    cr_assert_eq(drops_left(f.drops), 0);
+    cr_assert_eq(work(10), 0);
+}
+
+Test(drop, a_dropped_tree_gives_back_all_its_pages_and_objects)
+{
+    grow(0);
+    size_t live = settle();
+    drop(0);
+    forest_drop_all(&f);
+    cr_assert_eq(drops_freed(f.drops), live);
+    cr_assert_eq(forest_count(&f, shared_object), 0);
+    cr_assert_eq(settle(), 0);
+}
+
+Test(drop, what_a_branch_still_has_stays)
+{
+    grow(0);
+    branch(0, 1);
+    put(1, 5, 'b');
+    drop(0);
+    forest_drop_all(&f);
+    cr_assert_eq(count_items(1), 600);
+    cr_assert_eq(what(1, 5), 'b');
+    cr_assert_eq(what(1, 6), 'a');
+    cr_assert_eq(forest_count(&f, shared_object), 300);
+    settle();
+    drop(1);
+    forest_drop_all(&f);
+    cr_assert_eq(settle(), 0);
+}
+
+Test(drop, dropping_one_of_many_branches_is_one_step)
+{
+    grow(0);
+    branch(0, 1);
+    branch(0, 2);
+    drop(1);
+    cr_assert_eq(work(100), 1);
+    cr_assert_eq(drops_freed(f.drops), 0);
+    settle();
+}
+
+Test(drop, a_step_does_no_more_than_its_budget)
+{
+    grow(0);
+    drop(0);
+    cr_assert_eq(work(7), 7);
+    cr_assert_gt(drops_left(f.drops), 0);
+    settle();
+}
+
+Test(drop, it_resumes_after_a_restart_between_any_two_steps)
+{
+    grow(0);
+    branch(0, 1);
+    put(1, 100, 'b');
+    forest_commit(&f);
+    drop(0);
+    while (work(1)) {
+        settle();
+        forest_crash(&f);
+    }
+    cr_assert_eq(drops_left(f.drops), 0);
+    cr_assert_eq(count_items(1), 600);
+    cr_assert_eq(forest_count(&f, shared_object), 300);
+}
+
+Test(drop, steps_that_were_not_committed_are_done_again_after_a_crash)
+{
+    grow(0);
+    forest_commit(&f);
+    drop(0);
+    forest_commit(&f);
+    while (work(3)) /* each three steps are lost once and then done */
+        if (drops_left(f.drops) % 2) {
+            forest_crash(&f);
+            work(3);
+            settle();
+        }
+    cr_assert_eq(settle(), 0);
+    cr_assert_eq(forest_count(&f, shared_object), 0);
+}
+
+Test(drop, steps_during_a_commit_are_not_in_it)
+{
+    grow(0);
+    forest_commit(&f);
+    drop(0);
+    forest_freeze(&f);
+    forest_drop_all(&f);
+    forest_fail_next_commit(&f);
+    cr_assert_eq(forest_write(&f), -ENOSPC);
+    cr_assert_eq(drops_freeze(f.drops), -EBUSY);
+    cr_assert_eq(forest_write(&f), 0);
+    forest_thaw(&f);
+    forest_crash(&f);
+    cr_assert_eq(drops_left(f.drops), 1);
+    recount(&f);
+    forest_drop_all(&f);
+    cr_assert_eq(settle(), 0);
+}
+
+Test(drop, a_damaged_page_leaks_with_a_report_and_the_rest_goes_on)
+{
+    grow(0);
+    size_t live = settle();
+    forest_crash(&f);
+    damage(child(0, 3));
+    drop(0);
+    forest_drop_all(&f);
+    cr_assert_eq(drops_left(f.drops), 0);
+    cr_assert_eq(drops_freed(f.drops), live - 1);
+    cr_assert_eq(report_count(REPORT_WARN), 1);
+    cr_assert_gt(forest_count(&f, shared_object), 0);
+}
+
+Test(drop, a_damaged_queue_is_an_error)
+{
+    struct drops *d;
+    struct kv_txn *t;
+    uint8_t key[8] = {0};
+    grow(0);
+    drop(0);
+    forest_commit(&f);
+    cr_assert_eq(kv_txn_begin(f.kv, &t), 0);
+    cr_assert_eq(kv_put(t, T_DROPS, key, 8, "1234567", 7), 0);
+    cr_assert_eq(kv_commit(t), 0);
+    cr_assert_eq(drops_open(f.kv, T_DROPS, f.pages, f.refs, &d), -EUCLEAN);
+}
