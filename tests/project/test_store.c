@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+/* test_store: making and owning a store in a directory of the machine. */
+#include "check.h"
+#include "store.h"
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct place {
+    char dir[64], path[128], why[STORE_WHY];
+};
+
+static void setup(struct place *x)
+{
+    strcpy(x->dir, "/tmp/tally-store-XXXXXX");
+    cr_assert_not_null(mkdtemp(x->dir));
+    snprintf(x->path, sizeof x->path, "%s/store", x->dir);
+    x->why[0] = 0;
+}
+
+static void teardown(struct place *x)
+{
+    char command[128];
+
+    snprintf(command, sizeof command, "rm -rf '%s'", x->dir);
+    cr_assert_eq(system(command), 0);
+}
+
+static void made(struct place *x)
+{
+    setup(x);
+    cr_assert_eq(store_init(x->path, "org/project", x->why), 0, "%s", x->why);
+}
+
+static void write_file(const char *dir, const char *name, const char *text)
+{
+    char path[256];
+
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    FILE *f = fopen(path, "w");
+    cr_assert_not_null(f);
+    cr_assert_geq(fputs(text, f), 0);
+    cr_assert_eq(fclose(f), 0);
+}
+
+static bool is_there(const char *dir, const char *name)
+{
+    char path[256];
+    struct stat st;
+
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    return lstat(path, &st) == 0;
+}
+
+static void says(const struct place *x, const char *part)
+{
+    cr_assert(strstr(x->why, part), "'%s' is not in '%s'", part, x->why);
+}
+
+static void count(const char *what, const char *where, const char *sentence, void *ctx)
+{
+    (void)what;
+    (void)where;
+    (void)sentence;
+    ++*(int *)ctx;
+}
+
+Test(store, a_new_one_opens_and_is_clean)
+{
+    struct place x;
+    struct store s;
+    struct check_result r;
+    int findings = 0;
+    struct check_options o = {.found = count, .ctx = &findings};
+
+    made(&x);
+    cr_assert(store_exists(x.path));
+    cr_assert_eq(store_open(x.path, STORE_READONLY, "check", x.path, &s, x.why), 0, "%s", x.why);
+    cr_assert_eq(project_check(s.disk, s.kv, &o, &r), 0);
+    cr_assert_eq(r.problems, 0);
+    cr_assert_eq(findings, 0);
+    cr_assert_eq(r.namespaces, 1);
+    store_close(&s);
+    teardown(&x);
+}
+
+Test(store, an_empty_directory_and_an_empty_label_will_do)
+{
+    struct place x;
+
+    setup(&x);
+    cr_assert_eq(mkdir(x.path, 0700), 0);
+    cr_assert_eq(store_init(x.path, "", x.why), 0, "%s", x.why);
+    teardown(&x);
+}
+
+Test(store, a_second_owner_is_told_the_first)
+{
+    struct place x;
+    struct store s, t;
+    char part[64];
+
+    made(&x);
+    cr_assert_eq(store_open(x.path, 0, "mount", "/mnt/some where", &s, x.why), 0, "%s", x.why);
+    cr_assert_eq(store_open(x.path, 0, "mount", "/else", &t, x.why), -EBUSY);
+    snprintf(part, sizeof part, "mounted at /mnt/some where by process %d;", (int)getpid());
+    says(&x, part);
+    says(&x, "tally umount /mnt/some where");
+    cr_assert_eq(store_open(x.path, STORE_READONLY, "check", x.path, &t, x.why), -EBUSY);
+    says(&x, part);
+    store_close(&s);
+    teardown(&x);
+}
+
+Test(store, a_check_excludes_a_mount)
+{
+    struct place x;
+    struct store s, t;
+
+    made(&x);
+    cr_assert_eq(store_open(x.path, STORE_READONLY, "check", x.path, &s, x.why), 0, "%s", x.why);
+    cr_assert_eq(store_open(x.path, 0, "mount", "/mnt", &t, x.why), -EBUSY);
+    says(&x, "tally check");
+    store_close(&s);
+    cr_assert_eq(store_open(x.path, 0, "mount", "/mnt", &t, x.why), 0, "%s", x.why);
+    store_close(&t);
+    teardown(&x);
+}
+
+Test(store, one_opened_for_reading_is_not_written)
+{
+    struct place x;
+    struct store s;
+    struct kv_txn *t;
+
+    made(&x);
+    cr_assert_eq(store_open(x.path, STORE_READONLY, "check", x.path, &s, x.why), 0, "%s", x.why);
+    cr_assert_eq(kv_txn_begin(s.kv, &t), -EROFS);
+    cr_assert_eq(disk_mkdir(s.disk, "new"), -EROFS);
+    store_close(&s);
+    teardown(&x);
+}
+
+Test(store, a_directory_with_something_in_it_is_left_alone)
+{
+    struct place x;
+
+    setup(&x);
+    cr_assert_eq(mkdir(x.path, 0700), 0);
+    write_file(x.path, "mine", "text");
+    cr_assert_eq(store_init(x.path, "org/project", x.why), -ENOTEMPTY);
+    says(&x, "not empty");
+    cr_assert(is_there(x.path, "mine"));
+    cr_assert_not(is_there(x.path, "lock"));
+    cr_assert_not(store_exists(x.path));
+    teardown(&x);
+}
+
+Test(store, a_store_is_not_made_twice)
+{
+    struct place x;
+
+    made(&x);
+    cr_assert_eq(store_init(x.path, "org/project", x.why), -EEXIST);
+    says(&x, "a store already");
+    cr_assert(store_exists(x.path));
+    teardown(&x);
+}
+
+Test(store, parents_are_not_made)
+{
+    struct place x;
+    char deep[256];
+
+    setup(&x);
+    snprintf(deep, sizeof deep, "%s/a/b", x.dir);
+    cr_assert_eq(store_init(deep, "org/project", x.why), -ENOENT);
+    says(&x, deep);
+    teardown(&x);
+}
+
+Test(store, a_failed_init_leaves_nothing)
+{
+    static const char *const bad[] = {"noslash", "/x", "x/", "a/b/c", "a b/c", "a/b\n"};
+    struct place x;
+
+    setup(&x);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        cr_assert_eq(store_init(x.path, bad[i], x.why), -EINVAL, "%s", bad[i]);
+        says(&x, "ORG/PROJECT");
+        cr_assert_not(is_there(x.dir, "store"));
+    }
+    teardown(&x);
+}
+
+Test(store, what_is_no_store_is_not_opened)
+{
+    struct place x;
+    struct store s;
+
+    setup(&x);
+    cr_assert_eq(store_open(x.path, 0, "mount", "/mnt", &s, x.why), -ENOENT);
+    cr_assert_eq(store_open(x.dir, 0, "mount", "/mnt", &s, x.why), -ENOENT);
+    says(&x, "is not a store");
+    cr_assert_not(is_there(x.dir, "lock"));
+    write_file(x.dir, "tally-store", "tallyfs store 2\n");
+    cr_assert_eq(store_open(x.dir, 0, "mount", "/mnt", &s, x.why), -EPROTO);
+    says(&x, "newer");
+    teardown(&x);
+}
