@@ -297,6 +297,18 @@ Test(control, why_lists_who_keeps_an_object)
     refused(&x, "why main/empty", -ENOENT, "empty");
 }
 
+Test(control, an_item_that_names_an_alias_counts_for_its_object)
+{
+    char reply[4096];
+
+    put_file(&x, "main/a", "hello");
+    cr_assert_gt(say(&x, "refs main/a", reply), 0, "it is sealed now");
+    put_file(&x, "main/b", "hello");
+    cr_assert_eq(say(&x, "branch main dev", reply), 15, "before b is sealed");
+    agreed(&x, "refs main/a", "ok refs=2 namespaces=2 pins=0");
+    agreed(&x, "why main/a", "| namespace=main items=2 inodes=2,3\n");
+}
+
 Test(control, an_object_leaves_with_its_last_reference)
 {
     char id[33], command[64];
