@@ -175,6 +175,16 @@ static bool a_leaf(const struct found *f)
 {
     return page_level(f->val) == 0;
 }
+static bool with_objects(const struct found *f)
+{
+    for (unsigned i = 0; a_leaf(f) && i < page_count(f->val); i++) {
+        size_t len;
+        const uint8_t *v = page_value(f->val, i, &len);
+        if (item_object(page_key(f->val, i), v, len))
+            return true;
+    }
+    return false;
+}
 static bool an_inner(const struct found *f)
 {
     return page_level(f->val) > 0;
@@ -535,6 +545,139 @@ Test(check, files_that_nobody_names_are_leaks_and_no_damage)
     fixture_teardown(&x);
 }
 
+/* ---- what checksums do not show ---- */
+
+static void put(struct fixture *x, unsigned table, const void *key, const void *val, size_t len)
+{
+    struct kv *kv;
+    struct kv_txn *t;
+
+    cr_assert_eq(kv_open_mem(x->mem, project_tables, project_table_count, 0, &kv), 0);
+    cr_assert_eq(kv_txn_begin(kv, &t), 0);
+    cr_assert_eq(kv_put(t, table, key, 8, val, len), 0);
+    cr_assert_eq(kv_commit(t), 0);
+    kv_close(kv);
+}
+
+Test(check, an_item_that_does_not_decode_names_its_page)
+{
+    struct fixture x;
+    struct findings f;
+    struct found at;
+    size_t len;
+    char line[64];
+
+    setup(&x);
+    pick(&x, TABLE_PAGES, with_objects, &at);
+    at.val[page_value(at.val, page_count(at.val) - 1, &len) - at.val + 1] |= 0x80;
+    page_seal(at.val);
+    put(&x, TABLE_PAGES, at.key, at.val, at.len);
+    examine(&x, &f);
+    snprintf(line, sizeof line, "page|page %llu|an item does not decode",
+             (unsigned long long)get_be64(at.key));
+    cr_assert_geq(f.r.problems, 1);
+    cr_assert(strstr(f.text, line), "%s", f.text);
+    fixture_teardown(&x);
+}
+
+Test(check, keys_outside_of_what_the_parent_says_name_their_page)
+{
+    struct fixture x;
+    struct findings f;
+    struct found at;
+    unsigned last;
+    char line[64];
+
+    setup(&x);
+    pick(&x, TABLE_PAGES, an_inner, &at);
+    last = page_count(at.val) - 1;
+    page_set_key(at.val, last, key_make(KEY_INO_MAX, ITEM_EXTENT, 0));
+    page_seal(at.val);
+    put(&x, TABLE_PAGES, at.key, at.val, at.len);
+    examine(&x, &f);
+    snprintf(line, sizeof line, "page|page %llu|a key lies outside",
+             (unsigned long long)page_child(at.val, last));
+    cr_assert_geq(f.r.problems, 1);
+    cr_assert(strstr(f.text, line), "%s", f.text);
+    fixture_teardown(&x);
+}
+
+static void another_id(struct id *id)
+{
+    id->b[3] ^= 1;
+}
+
+Test(check, sound_bytes_of_another_id_are_named)
+{
+    struct fixture x;
+    struct findings f;
+
+    fixture_setup(&x);
+    fixture_reopen(&x);
+    down_clean(&x);
+    x.fold = another_id;
+    fixture_open(&x);
+    put_file(&x, "main/small", "small");
+    put_big(&x, "main/big", 200000);
+    down_clean(&x);
+    examine(&x, &f);
+    cr_assert_eq(f.r.problems, 2, "%s", f.text);
+    cr_assert(strstr(f.text, "pack record|"), "%s", f.text);
+    cr_assert(strstr(f.text, "object block|"), "%s", f.text);
+    fixture_teardown(&x);
+}
+
+Test(check, an_unlinked_file_that_is_open_is_no_damage)
+{
+    struct fixture x;
+    struct findings f;
+    struct vfs_file *file;
+
+    fixture_setup(&x);
+    put_file(&x, "main/gone", "still read by somebody");
+    cr_assert_eq(vfs_open(x.p, node_of(&x, "main/gone"), 0, &file), 0);
+    remove_file(&x, "main/gone");
+    cr_assert_eq(project_flush(x.p), 0);
+    examine(&x, &f); /* as a crash now would leave it */
+    cr_assert_eq(f.r.problems, 0, "%s", f.text);
+    cr_assert_eq(f.r.objects, 1);
+    vfs_release(file);
+    down_clean(&x);
+    is_clean(&x, &f);
+    cr_assert_eq(f.r.objects, 0);
+    fixture_teardown(&x);
+}
+
+Test(check, a_live_object_among_the_dying_is_named)
+{
+    struct fixture x;
+    struct findings f;
+    struct found at;
+    char where[64];
+
+    setup(&x);
+    pick(&x, TABLE_OBJECTS, in_pack, &at);
+    snprintf(where, sizeof where, "object number %llu", (unsigned long long)get_be64(at.key));
+    put(&x, TABLE_DYING, at.key, at.val, at.len);
+    examine(&x, &f);
+    is_only(&f, "dying", where);
+    fixture_teardown(&x);
+}
+
+Test(check, a_pin_on_nothing_is_named)
+{
+    struct fixture x;
+    struct findings f;
+    uint8_t key[8];
+
+    setup(&x);
+    put_be64(key, 77777);
+    put(&x, TABLE_PINS, key, "", 0);
+    examine(&x, &f);
+    cr_assert(strstr(f.text, "pin|object number 77777|"), "%s", f.text);
+    fixture_teardown(&x);
+}
+
 /* ---- rebuild ---- */
 
 static void rebuild(struct fixture *x, uint64_t expected)
@@ -593,18 +736,13 @@ Test(rebuild, a_page_nobody_names_is_freed)
 {
     struct fixture x;
     struct findings f;
-    struct kv_txn *t;
     uint8_t key[8], page[PAGE_SIZE_BYTES];
 
     setup(&x);
     put_be64(key, UINT64_C(1) << 40);
     page_init(page, UINT64_C(1) << 40, 0);
     page_seal(page);
-    cr_assert_eq(kv_open_mem(x.mem, project_tables, project_table_count, 0, &x.kv), 0);
-    cr_assert_eq(kv_txn_begin(x.kv, &t), 0);
-    cr_assert_eq(kv_put(t, TABLE_PAGES, key, 8, page, sizeof page), 0);
-    cr_assert_eq(kv_commit(t), 0);
-    kv_close(x.kv);
+    put(&x, TABLE_PAGES, key, page, sizeof page);
     examine(&x, &f);
     cr_assert(strstr(f.text, "leak|page 1099511627776|"), "%s", f.text);
     rebuild(&x, 1);
@@ -616,13 +754,12 @@ Test(rebuild, damage_raises_counts_and_lowers_none)
 {
     struct fixture x;
     struct findings f;
-    struct found leaf, high;
+    struct found leaf;
     uint64_t changed = 0;
     char where[32];
 
     setup(&x);
-    pick(&x, TABLE_PAGES, a_leaf, &leaf);
-    pick(&x, TABLE_OBJECTS, in_file, &high);
+    pick(&x, TABLE_PAGES, with_objects, &leaf);
     flip(&x, TABLE_PAGES, &leaf, 4000, 3);
     fixture_open(&x);
     cr_assert_eq(project_rebuild(x.p, NULL, &changed), -EUCLEAN);
