@@ -107,6 +107,7 @@ int content_new(struct project *p, uint64_t owner, uint64_t owner_off, struct co
         return -ENOMEM;
     }
     c->changed = ticks(p);
+    c->changing = 1; /* before anybody can find it: no sealing until content_end */
     enlist(p, c);
     *ret_c = c;
     return 0;

@@ -598,6 +598,7 @@ int ns_table_freeze(struct project *p, struct ns_records *ret)
     int err = 0;
 
     rwlock_held_write(&p->gate);
+    WRITE_GUARD(&p->names.lock); /* a last ns_put frees without the gate */
     for (size_t i = 0; i < NS_BUCKETS && err == 0; i++)
         for (struct ns *ns = p->names.by_number[i]; ns && err == 0; ns = ns->by_number_next)
             err = freeze_one(ns, ret);

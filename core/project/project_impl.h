@@ -224,7 +224,8 @@ struct content_table {
     struct map64 sealed_slots_frozen;
 };
 
-/* A new unsealed content with an object number of count 0: name it in an item or cancel it. */
+/* A new unsealed content, begun, with an object number of count 0: name it in an item or cancel
+ * it, after content_end. */
 int content_new(struct project *p, uint64_t owner, uint64_t owner_off, struct content **ret_c);
 void content_cancel(struct project *p, struct content *c);
 struct content *content_find(struct project *p, uint64_t number); /* referenced, or NULL */

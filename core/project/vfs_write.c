@@ -64,7 +64,6 @@ static int plan_fresh(struct project *p, struct vnode *v, uint64_t start, uint64
 
     if (err < 0)
         return err;
-    (void)content_begin(p, plan->c); /* nobody else knows it */
     plan->fresh = true;
     plan->start = start;
     plan->old_valid = old_valid;
@@ -446,7 +445,6 @@ static int new_whole(struct project *p, struct vnode *v, uint64_t size, struct c
     err = content_new(p, v->nodeid, CONTENT_WHOLE, ret_c);
     if (err < 0)
         return err;
-    (void)content_begin(p, *ret_c);
     err = content_truncate(p, *ret_c, size);
     if (err < 0) {
         content_end(p, *ret_c);
