@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Claims of entry.h. */
+#include "entry.h"
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <string.h>
+
+/* One of each kind, every field at its largest. */
+static const struct entry kinds[] = {
+    {.kind = ENTRY_NONE, .count = UINT32_MAX, .id = {{1, 2, 3}}},
+    {.kind = ENTRY_NEW, .count = 3},
+    {.kind = ENTRY_SLOT, .count = 1, .size = UINT64_MAX},
+    {.kind = ENTRY_PACK, .count = 7, .size = UINT32_MAX, .id = {{9}},
+     .where = (UINT64_C(1) << 40) - 1, .offset = UINT32_MAX},
+    {.kind = ENTRY_FILE, .size = UINT64_MAX, .id = {{8}}, .where = UINT64_MAX},
+    {.kind = ENTRY_ALIAS, .count = 2, .where = (UINT64_C(1) << 58) - 1},
+};
+#define KINDS (sizeof kinds / sizeof kinds[0])
+
+static uint8_t buf[ENTRY_MAX + 1];
+
+Test(entry, every_kind_comes_back)
+{
+    for (size_t i = 0; i < KINDS; i++) {
+        const struct entry *in = &kinds[i];
+        struct entry e;
+        size_t len = entry_encode(in, buf);
+        cr_assert_leq(len, ENTRY_MAX);
+        cr_assert_eq(entry_decode(buf, len, &e), 0);
+        cr_assert(e.kind == in->kind && e.count == in->count && e.size == in->size);
+        cr_assert(e.where == in->where && e.offset == in->offset && id_equal(&e.id, &in->id));
+    }
+}
+
+Test(entry, a_wrong_length_is_refused_and_nothing_is_given)
+{
+    struct entry e = {.count = 77};
+    for (size_t i = 0; i < KINDS; i++) {
+        size_t len = entry_encode(&kinds[i], buf);
+        for (size_t n = 0; n <= ENTRY_MAX + 1; n++)
+            cr_assert(n == len || entry_decode(buf, n, &e) == -EUCLEAN);
+        cr_assert_eq(e.count, 77);
+    }
+}
+
+Test(entry, an_unknown_kind_is_refused)
+{
+    struct entry e;
+    memset(buf, 0, sizeof buf);
+    for (unsigned kind = ENTRY_ALIAS + 1; kind < 256; kind++) {
+        buf[0] = (uint8_t)kind;
+        for (size_t n = 0; n <= ENTRY_MAX; n++)
+            cr_assert_eq(entry_decode(buf, n, &e), -EUCLEAN);
+    }
+}
+
+Test(entry, a_place_or_target_of_number_zero_is_refused)
+{
+    struct entry e;
+    for (size_t i = 3; i < KINDS; i++) {
+        struct entry none = kinds[i];
+        none.where = 0;
+        cr_assert_eq(entry_decode(buf, entry_encode(&none, buf), &e), -EUCLEAN);
+    }
+}
+
+Test(entry, sealed_is_what_has_a_place_of_its_own)
+{
+    for (size_t i = 0; i < KINDS; i++)
+        cr_assert_eq(entry_is_sealed(&kinds[i]),
+                     kinds[i].kind == ENTRY_PACK || kinds[i].kind == ENTRY_FILE);
+}

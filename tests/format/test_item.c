@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Claims of item.h. */
+#include "fault.h"
+#include "item.h"
+
+#include <criterion/criterion.h>
+#include <dirent.h>
+#include <errno.h>
+
+static uint8_t buf[INODE_ITEM_MAX + 8];
+
+static size_t round_trip(const struct inode *in)
+{
+    struct inode out;
+    size_t len = inode_encode(in, buf);
+    cr_assert_leq(len, INODE_ITEM_MAX);
+    cr_assert_eq(inode_decode(buf, len, &out), 0);
+    cr_assert(in->mode == out.mode && in->nlink == out.nlink && in->uid == out.uid);
+    cr_assert(in->gid == out.gid && in->rdev == out.rdev && in->flags == out.flags);
+    cr_assert(in->size == out.size && in->object == out.object && in->valid == out.valid);
+    cr_assert(in->parent == out.parent && in->atime == out.atime && in->mtime == out.mtime);
+    cr_assert(in->ctime == out.ctime && in->btime == out.btime);
+    return len;
+}
+
+static struct inode usual(void)
+{
+    return (struct inode){.mode = 0100644, .nlink = 1, .size = 100, .valid = 100, .object = 5,
+                          .atime = 9, .mtime = 9, .ctime = 9, .btime = 9};
+}
+
+static struct inode random_inode(uint64_t *seed)
+{
+    struct inode in = usual();
+    uint64_t r = fault_random(seed);
+    in.mode = r & 1 ? (uint32_t)(r >> 40 & 0xffff) : in.mode;
+    in.nlink = r & 2 ? (uint32_t)(r >> 33) : 1;
+    in.uid = r & 4 ? (uint32_t)(r >> 31) : 0;
+    in.gid = r & 8 ? (uint32_t)(r >> 29) : 0;
+    in.rdev = r & 16 ? (uint32_t)(r >> 30) : 0;
+    in.flags = r & 32 ? (uint32_t)(r >> 32) : 0;
+    in.size = r & 64 ? r >> (r >> 58) : 0;
+    in.object = r & 128 ? r >> 6 : 0;
+    in.valid = r & 256 ? r >> 7 : in.object ? in.size : 0;
+    in.parent = r & 512 ? r >> 22 : 0;
+    in.atime = r & 1024 ? (int64_t)r : in.atime;
+    in.mtime = r & 2048 ? -(int64_t)(r >> 1) : in.mtime;
+    in.ctime = r & 4096 ? INT64_MIN : in.ctime;
+    in.btime = r & 8192 ? INT64_MAX : in.btime;
+    return in;
+}
+
+Test(item, a_usual_inode_comes_back_and_is_small)
+{
+    struct inode in = usual();
+    cr_assert_eq(round_trip(&in), 24);
+}
+
+Test(item, inodes_of_all_kinds_come_back)
+{
+    uint64_t seed = 3;
+    for (int i = 0; i < 200000; i++) {
+        struct inode in = random_inode(&seed);
+        round_trip(&in);
+    }
+}
+
+Test(item, sizes_at_the_edges_come_back)
+{
+    uint64_t sizes[] = {0, 1, UINT32_MAX, (uint64_t)UINT32_MAX + 1, UINT64_MAX};
+    for (size_t i = 0; i < 5; i++) {
+        struct inode in = usual();
+        in.size = sizes[i];
+        round_trip(&in);
+        in.valid = in.size;
+        round_trip(&in);
+        in.object = in.valid = 0;
+        round_trip(&in);
+    }
+}
+
+Test(item, an_inode_cut_off_or_with_more_behind_it_is_refused_and_nothing_is_given)
+{
+    uint64_t seed = 9;
+    struct inode out = {.mode = 1};
+    for (int i = 0; i < 2000; i++) {
+        struct inode in = random_inode(&seed);
+        size_t len = inode_encode(&in, buf);
+        for (size_t cut = 0; cut < len; cut++)
+            cr_assert_eq(inode_decode(buf, cut, &out), -EUCLEAN);
+        cr_assert_eq(inode_decode(buf, len + 1, &out), -EUCLEAN);
+        cr_assert_eq(out.mode, 1);
+    }
+}
+
+Test(item, an_inode_has_one_encoding_and_no_unknown_field)
+{
+    struct inode out;
+    struct inode in = usual();
+    size_t len = inode_encode(&in, buf);
+    put_le16(buf, (uint16_t)(get_le16(buf) | 1u << 13));
+    cr_assert_eq(inode_decode(buf, len, &out), -EUCLEAN);
+    in.object = 0;
+    in.valid = 3;
+    len = inode_encode(&in, buf);
+    put_le64(buf + len - 8, 0); /* `valid` written though it is the usual one */
+    cr_assert_eq(inode_decode(buf, len, &out), -EUCLEAN);
+}
+
+Test(item, numbers_out_of_range_are_refused)
+{
+    struct inode out, in = usual();
+    in.object = OBJECT_NUMBER_MAX + 1;
+    cr_assert_eq(inode_decode(buf, inode_encode(&in, buf), &out), -EUCLEAN);
+    in = usual();
+    in.parent = KEY_INO_MAX + 1;
+    cr_assert_eq(inode_decode(buf, inode_encode(&in, buf), &out), -EUCLEAN);
+}
+
+/* ---- entries, extents ---- */
+
+static uint8_t entry[DIRENT_ITEM_MAX + 1];
+
+Test(item, a_directory_entry_comes_back_with_names_of_every_length)
+{
+    char name[ITEM_NAME_MAX];
+    struct dirent_item d;
+    memset(name, 'n', sizeof name);
+    for (size_t n = 1; n <= ITEM_NAME_MAX; n++) {
+        size_t len = dirent_encode(KEY_INO_MAX, DT_LNK, name, n, entry);
+        cr_assert_eq(dirent_decode(entry, len, &d), 0);
+        cr_assert(d.ino == KEY_INO_MAX && d.type == DT_LNK && d.name_len == n);
+        cr_assert_arr_eq(d.name, name, n);
+    }
+}
+
+static int decode(uint64_t ino, unsigned type, const char *name, size_t len)
+{
+    struct dirent_item d;
+    return dirent_decode(entry, dirent_encode(ino, type, name, len, entry), &d);
+}
+
+Test(item, a_directory_entry_that_cannot_be_is_refused)
+{
+    struct dirent_item d;
+    cr_assert_eq(decode(1, DT_REG, "ok", 2), 0);
+    cr_assert_eq(decode(0, DT_REG, "ok", 2), -EUCLEAN);
+    cr_assert_eq(decode(KEY_INO_MAX + 1, DT_REG, "ok", 2), -EUCLEAN);
+    cr_assert_eq(decode(1, 15, "ok", 2), -EUCLEAN);
+    cr_assert_eq(decode(1, DT_REG, "", 0), -EUCLEAN);
+    cr_assert_eq(decode(1, DT_REG, "a/b", 3), -EUCLEAN);
+    cr_assert_eq(decode(1, DT_REG, "a\0b", 3), -EUCLEAN);
+    memset(entry + 7, 'n', sizeof entry - 7);
+    cr_assert_eq(dirent_decode(entry, DIRENT_ITEM_MAX + 1, &d), -EUCLEAN);
+}
+
+Test(item, an_extent_comes_back_and_one_that_cannot_be_is_refused)
+{
+    struct extent e, in = {OBJECT_NUMBER_MAX, EXTENT_GRAIN};
+    extent_encode(&in, buf);
+    cr_assert_eq(extent_decode(buf, EXTENT_ITEM_LEN, &e), 0);
+    cr_assert(e.object == in.object && e.valid == in.valid);
+    cr_assert_eq(extent_decode(buf, EXTENT_ITEM_LEN - 1, &e), -EUCLEAN);
+    cr_assert_eq(extent_decode(buf, EXTENT_ITEM_LEN + 1, &e), -EUCLEAN);
+    extent_encode(&(struct extent){OBJECT_NUMBER_MAX + 1, 1}, buf);
+    cr_assert_eq(extent_decode(buf, EXTENT_ITEM_LEN, &e), -EUCLEAN);
+    extent_encode(&(struct extent){0, 1}, buf);
+    cr_assert_eq(extent_decode(buf, EXTENT_ITEM_LEN, &e), -EUCLEAN);
+    extent_encode(&(struct extent){1, EXTENT_GRAIN + 1}, buf);
+    cr_assert_eq(extent_decode(buf, EXTENT_ITEM_LEN, &e), -EUCLEAN);
+}
+
+/* ---- any item ---- */
+
+Test(item, the_object_of_an_item_is_found_and_changed_in_place)
+{
+    struct key i = key_make(1, ITEM_INODE, 0), x = key_make(1, ITEM_EXTENT, 0);
+    struct inode in = usual();
+    size_t len = inode_encode(&in, buf);
+    cr_assert_eq(item_object(i, buf, len), 5);
+    item_set_object(i, buf, len, 6);
+    cr_assert_eq(inode_decode(buf, len, &in), 0);
+    cr_assert_eq(in.object, 6);
+    extent_encode(&(struct extent){7, 1}, buf);
+    item_set_object(x, buf, EXTENT_ITEM_LEN, 8);
+    cr_assert_eq(item_object(x, buf, EXTENT_ITEM_LEN), 8);
+    cr_assert_eq(item_object(key_make(1, ITEM_SYMLINK, 0), buf, EXTENT_ITEM_LEN), 0);
+    in.object = 0;
+    cr_assert_eq(item_object(i, buf, inode_encode(&in, buf)), 0);
+}
+
+Test(item, check_knows_what_may_stand_under_a_key)
+{
+    struct inode in = usual();
+    size_t len = inode_encode(&in, buf), elen = dirent_encode(1, DT_REG, "a", 1, entry);
+    cr_assert_eq(item_check(key_make(1, ITEM_INODE, 0), buf, len), 0);
+    cr_assert_eq(item_check(key_make(1, ITEM_INODE, 1), buf, len), -EUCLEAN);
+    cr_assert_eq(item_check(key_make(1, ITEM_DIRENT, 1), entry, elen), 0);
+    cr_assert_eq(item_check(key_make(1, ITEM_DIRENT, UINT64_C(1) << 62), entry, elen), -EUCLEAN);
+    cr_assert_eq(item_check(key_make(1, ITEM_SYMLINK, 0), "x", 1), 0);
+    cr_assert_eq(item_check(key_make(1, ITEM_SYMLINK, 0), "", 0), -EUCLEAN);
+    cr_assert_eq(item_check(key_make(1, (enum item_type)5, 0), "x", 1), -EUCLEAN);
+    extent_encode(&(struct extent){7, 1}, buf);
+    cr_assert_eq(item_check(key_make(1, ITEM_EXTENT, EXTENT_GRAIN), buf, EXTENT_ITEM_LEN), 0);
+    cr_assert_eq(item_check(key_make(1, ITEM_EXTENT, 1), buf, EXTENT_ITEM_LEN), -EUCLEAN);
+}
