@@ -45,8 +45,9 @@ const char *project_label(struct project *p) { return p->label; }
 
 void project_set_events(struct project *p, const struct project_events *events)
 {
-    p->events = *events;
-    p->has_events = true;
+    p->has_events = events != NULL;
+    if (events)
+        p->events = *events;
 }
 
 void event_entry(struct project *p, uint64_t parent, const char *name)

@@ -75,6 +75,7 @@ int project_close(struct project *p);
 /* Free without flushing: the death of the process, for tests. */
 void project_abandon(struct project *p);
 
+/* NULL: from now on nobody is told. While calls are running it must not change what is set. */
 void project_set_events(struct project *p, const struct project_events *events);
 const char *project_label(struct project *p);
 
