@@ -1,0 +1,390 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Claims of objects.h. */
+#include "warehouse.h"
+
+#include <stdlib.h>
+
+#define LARGE (300 * 1024)
+
+static struct warehouse w;
+
+static void setup(void) { warehouse_create(&w); }
+static void teardown(void) { warehouse_destroy(&w); }
+
+TestSuite(objects, .init = setup, .fini = teardown);
+
+static char *fill(char seed, size_t len)
+{
+    char *bytes = malloc(len);
+    cr_assert_not_null(bytes);
+    for (size_t i = 0; i < len; i++)
+        bytes[i] = (char)((size_t)seed * 31 + i * i / 7);
+    return bytes;
+}
+
+static int try_small(char seed, uint64_t number, uint64_t *ret_number)
+{
+    char *bytes = fill(seed, 500);
+    int err = objects_seal_buffer(w.objects, number, bytes, 500, ret_number);
+    free(bytes);
+    return err;
+}
+
+static uint64_t small(char seed)
+{
+    uint64_t n = numbered(&w), is;
+    cr_assert_eq(try_small(seed, n, &is), 0);
+    cr_assert_eq(objects_sync(w.objects), 0);
+    return is;
+}
+
+static int try_blob(char seed, size_t len, uint64_t number, uint64_t *ret_number)
+{
+    char *bytes = fill(seed, len);
+    struct blob *b;
+    struct id id;
+    int err;
+
+    cr_assert_eq(blob_create_slot(w.disk, number, &b), 0);
+    cr_assert_eq(blob_write(b, bytes, len, 0), 0);
+    free(bytes);
+    cr_assert_eq(objects_hash_blob(w.objects, b, &id), 0);
+    err = objects_seal_blob(w.objects, number, b, &id, ret_number);
+    blob_unref(b);
+    cr_assert_eq(blob_unlink_slot(w.disk, number), 0);
+    return err;
+}
+
+static uint64_t large(char seed)
+{
+    uint64_t n = numbered(&w), is;
+    cr_assert_eq(try_blob(seed, LARGE, n, &is), 0);
+    cr_assert_eq(objects_sync(w.objects), 0);
+    return is;
+}
+
+static int reads(uint64_t number, char seed, size_t len)
+{
+    struct entry e = entry_of(&w, number);
+    char *want = fill(seed, len), *got = malloc(len);
+    ssize_t n = objects_read(w.objects, &e, got, len, 0);
+    bool same = n == (ssize_t)len && e.size == len && memcmp(got, want, len) == 0;
+    free(want);
+    free(got);
+    return n < 0 ? (int)n : same;
+}
+
+static uint64_t count_of(uint64_t number)
+{
+    struct entry e;
+    return refs_entry(w.refs, number, false, NULL, &e) == 0 ? e.count : 0;
+}
+
+static void damage(uint64_t number)
+{
+    struct entry e = entry_of(&w, number);
+    char name[DISK_NAME_MAX + 1];
+    if (e.kind == ENTRY_FILE)
+        blob_object_name(&e.id, e.where, name);
+    else
+        pack_name(e.where, name);
+    cr_assert_eq(disk_mem_flip(w.disk, name, e.offset + 200, 1), 0);
+    objects_close(w.objects); /* no file kept open */
+    struct objects_config c = {w.disk, w.packs, w.refs, &w.key};
+    cr_assert_eq(objects_open(&c, &w.objects), 0);
+}
+
+static uint64_t healed(void)
+{
+    uint64_t h, c;
+    objects_get_counts(w.objects, &h, &c);
+    return h;
+}
+
+static void release(uint64_t number) { cr_assert_eq(refs_unref(w.refs, number), 0); }
+
+/* ---- reading ---- */
+
+Test(objects, sealed_bytes_are_read_whole_and_in_part)
+{
+    struct entry e = entry_of(&w, small('a'));
+    char *want = fill('a', 500), got[500];
+    cr_assert_eq(objects_read(w.objects, &e, got, 500, 0), 500);
+    cr_assert_arr_eq(got, want, 500);
+    cr_assert_eq(objects_read(w.objects, &e, got, 100, 450), 50);
+    cr_assert_arr_eq(got, want + 450, 50);
+    cr_assert_eq(objects_read(w.objects, &e, got, 100, 500), 0);
+    cr_assert_eq(objects_read(w.objects, &e, got, 100, 5000), 0);
+    cr_assert_eq(objects_read(w.objects, &e, got, 0, 0), 0);
+    free(want);
+}
+
+Test(objects, a_large_one_is_read_from_its_own_file)
+{
+    uint64_t n = large('a');
+    cr_assert_eq(entry_of(&w, n).kind, ENTRY_FILE);
+    cr_assert_eq(reads(n, 'a', LARGE), 1);
+}
+
+Test(objects, what_is_not_sealed_is_not_read_or_verified)
+{
+    struct entry e = entry_of(&w, numbered(&w));
+    char c;
+    cr_assert_eq(objects_read(w.objects, &e, &c, 1, 0), -EINVAL);
+    cr_assert_eq(objects_verify(w.objects, &e), -EINVAL);
+}
+
+Test(objects, sealed_and_committed_bytes_survive_the_loss_of_power)
+{
+    uint64_t a = small('a'), b = large('b');
+    warehouse_commit(&w);
+    warehouse_reopen(&w);
+    cr_assert_eq(reads(a, 'a', 500), 1);
+    cr_assert_eq(reads(b, 'b', LARGE), 1);
+}
+
+Test(objects, nothing_and_too_much_are_refused)
+{
+    uint64_t is;
+    cr_assert_eq(objects_seal_buffer(w.objects, numbered(&w), "", 0, &is), -EINVAL);
+    cr_assert_eq(objects_seal_buffer(w.objects, numbered(&w), "", PACK_RECORD_MAX + 1, &is),
+                 -EINVAL);
+}
+
+/* ---- equal bytes ---- */
+
+Test(objects, equal_small_bytes_become_an_alias_and_are_stored_once)
+{
+    struct packs_stats s;
+    uint64_t a = small('a'), n = numbered(&w), is;
+    cr_assert_eq(try_small('a', n, &is), 0);
+    cr_assert_eq(is, a);
+    cr_assert_eq(refs_resolve(w.refs, n), a);
+    cr_assert_eq(count_of(a), 2);
+    cr_assert_eq(refs_holds(w.refs, a), 0);
+    packs_get_stats(w.packs, &s);
+    cr_assert_eq(s.live_records, 1);
+}
+
+Test(objects, equal_large_bytes_become_an_alias_and_are_stored_once)
+{
+    uint64_t bytes[2], names[2], a = large('a'), b;
+    disk_mem_usage(w.disk, &bytes[0], &names[0]);
+    b = large('a');
+    disk_mem_usage(w.disk, &bytes[1], &names[1]);
+    cr_assert_eq(a, b);
+    cr_assert_eq(count_of(a), 2);
+    cr_assert(bytes[0] == bytes[1] && names[0] == names[1]);
+    cr_assert_eq(refs_holds(w.refs, a), 0);
+}
+
+/* A file that grew and shrank again is a slot though its bytes are few. */
+Test(objects, a_slot_with_the_bytes_of_a_record_becomes_its_alias)
+{
+    uint64_t a = small('a'), n = numbered(&w), is, h, collisions;
+    cr_assert_eq(try_blob('a', 500, n, &is), 0);
+    cr_assert_eq(is, a);
+    objects_get_counts(w.objects, &h, &collisions);
+    cr_assert_eq(collisions, 0);
+}
+
+Test(objects, a_buffer_with_the_bytes_of_a_file_becomes_its_alias)
+{
+    uint64_t n = numbered(&w), a, is;
+    cr_assert_eq(try_blob('a', 500, n, &a), 0);
+    cr_assert_eq(objects_sync(w.objects), 0);
+    cr_assert_eq(try_small('a', numbered(&w), &is), 0);
+    cr_assert_eq(is, a);
+}
+
+Test(objects, a_hit_on_bytes_not_synced_waits_for_objects_sync)
+{
+    uint64_t n = numbered(&w), first, is;
+    cr_assert_eq(try_small('a', numbered(&w), &first), 0);
+    cr_assert_eq(try_small('a', n, &is), -EAGAIN);
+    cr_assert_eq(refs_holds(w.refs, first), 0);
+    cr_assert_eq(objects_sync(w.objects), 0);
+    cr_assert_eq(try_small('a', n, &is), 0);
+    cr_assert_eq(is, first);
+}
+
+Test(objects, a_hit_on_a_dying_object_revives_it)
+{
+    uint64_t a = small('a');
+    release(a);
+    cr_assert_eq(refs_dying(w.refs), 1);
+    cr_assert_eq(small('a'), a);
+    cr_assert_eq(refs_dying(w.refs), 0);
+    cr_assert_eq(warehouse_bury(&w), 0);
+    cr_assert_eq(reads(a, 'a', 500), 1);
+}
+
+Test(objects, bytes_that_come_again_after_they_were_deleted_are_stored_anew)
+{
+    uint64_t a = small('a'), b = large('b'), c;
+    release(a);
+    release(b);
+    cr_assert_eq(warehouse_bury(&w), 2);
+    cr_assert_eq(reads(small('a'), 'a', 500), 1);
+    cr_assert_eq(reads(large('b'), 'b', LARGE), 1);
+    c = small('c');
+    cr_assert_eq(reads(c, 'c', 500), 1);
+}
+
+/* Collected, but its bytes are not deleted yet: the new ones must not share their fate. */
+Test(objects, bytes_that_come_again_between_their_removal_and_deletion_survive_it)
+{
+    uint64_t a = small('a'), b = large('b'), a2, b2;
+    struct refs_dead d;
+    release(a);
+    release(b);
+    cr_assert_eq(refs_collect(w.refs, 10, NULL, NULL), 2);
+    a2 = small('a');
+    b2 = large('b');
+    warehouse_commit(&w);
+    while (refs_collected(w.refs, &d, 1))
+        cr_assert_eq(objects_delete(w.objects, &d), 0);
+    cr_assert_eq(reads(a2, 'a', 500), 1);
+    cr_assert_eq(reads(b2, 'b', LARGE), 1);
+}
+
+/* ---- deletion ---- */
+
+Test(objects, deleting_everything_leaves_no_object_file_and_no_record)
+{
+    struct packs_stats s;
+    uint64_t bytes[2], names[2];
+    disk_mem_usage(w.disk, &bytes[0], &names[0]);
+    for (char c = 'a'; c < 'j'; c++) {
+        release(small(c));
+        release(large(c));
+    }
+    cr_assert_eq(warehouse_bury(&w), 18);
+    packs_get_stats(w.packs, &s);
+    cr_assert_eq(s.live_records, 0);
+    cr_assert_eq(packs_retire_current(w.packs), 0);
+    warehouse_commit(&w);
+    disk_mem_usage(w.disk, &bytes[1], &names[1]);
+    cr_assert_eq(names[1], names[0]);
+}
+
+Test(objects, deleting_what_is_gone_already_is_fine)
+{
+    uint64_t n = large('a');
+    struct refs_dead d = {n, entry_of(&w, n)}, slot = {99, {.kind = ENTRY_SLOT}};
+    cr_assert_eq(objects_delete(w.objects, &d), 0);
+    cr_assert_eq(objects_delete(w.objects, &d), 0);
+    cr_assert_eq(objects_delete(w.objects, &slot), 0);
+}
+
+/* ---- collisions ---- */
+
+static void all_alike(struct id *id) { memset(id, 5, sizeof *id); }
+
+Test(objects, contents_that_collide_are_kept_apart_readable_and_deletable)
+{
+    uint64_t n[4], h, collisions;
+    w.key.fold = all_alike;
+    for (unsigned i = 0; i < 4; i++)
+        n[i] = small((char)('a' + i));
+    for (unsigned i = 0; i < 4; i++) {
+        struct entry e = entry_of(&w, n[i]);
+        cr_assert_eq(reads(n[i], (char)('a' + i), 500), 1);
+        cr_assert_eq(objects_verify(w.objects, &e), 0);
+    }
+    objects_get_counts(w.objects, &h, &collisions);
+    cr_assert(h == 0 && collisions == 0 + 1 + 2 + 3);
+    release(n[1]);
+    cr_assert_eq(warehouse_bury(&w), 1);
+    cr_assert_eq(small('d'), n[3], "beyond the gap in the chain");
+    cr_assert_eq(reads(n[2], 'c', 500), 1);
+    cr_assert_eq(reads(n[0], 'a', 500), 1);
+    cr_assert_eq(report_count(REPORT_ALARM), 0);
+}
+
+Test(objects, large_contents_that_collide_are_kept_apart)
+{
+    uint64_t a, b, c;
+    w.key.fold = all_alike;
+    a = large('a');
+    b = large('b');
+    c = small('c'); /* another size, another kind, the same id */
+    cr_assert(a != b && b != c);
+    cr_assert_eq(reads(a, 'a', LARGE), 1);
+    cr_assert_eq(reads(b, 'b', LARGE), 1);
+    cr_assert_eq(reads(c, 'c', 500), 1);
+    cr_assert_eq(large('b'), b);
+    release(a);
+    cr_assert_eq(warehouse_bury(&w), 1);
+    cr_assert_eq(large('b'), b);
+}
+
+/* ---- damage ---- */
+
+Test(objects, a_damaged_object_is_an_error_with_an_alarm_that_names_it)
+{
+    uint64_t n[2] = {small('a'), large('b')};
+    for (unsigned i = 0; i < 2; i++) {
+        char said[1][REPORT_TEXT], hex[ID_HEX + 1];
+        struct entry e = entry_of(&w, n[i]);
+        damage(n[i]);
+        cr_assert_eq(reads(n[i], 'a', i ? LARGE : 500), -EUCLEAN);
+        cr_assert_eq(objects_verify(w.objects, &e), -EUCLEAN);
+        id_to_hex(&e.id, hex);
+        cr_assert_eq(report_recent(REPORT_ALARM, said, 1), 1);
+        cr_assert_not_null(strstr(said[0], hex));
+    }
+}
+
+Test(objects, a_sound_object_under_the_wrong_id_does_not_verify)
+{
+    uint64_t n = large('a');
+    struct entry e = entry_of(&w, n);
+    char was[DISK_NAME_MAX + 1], is[DISK_NAME_MAX + 1];
+    blob_object_name(&e.id, e.where, was);
+    cr_assert_eq(objects_verify(w.objects, &e), 0);
+    e.id.b[15] ^= 1;
+    blob_object_name(&e.id, e.where, is);
+    cr_assert_eq(disk_link(w.disk, was, is), 0);
+    cr_assert_neq(objects_verify(w.objects, &e), 0);
+}
+
+Test(objects, a_damaged_record_is_healed_by_good_bytes_of_its_name_with_an_alarm)
+{
+    uint64_t a = small('a');
+    warehouse_commit(&w);
+    damage(a);
+    cr_assert_eq(small('a'), a);
+    cr_assert_eq(healed(), 1);
+    cr_assert_gt(report_count(REPORT_ALARM), 0);
+    cr_assert_eq(reads(a, 'a', 500), 1);
+    cr_assert_eq(count_of(a), 2);
+    cr_assert_eq(warehouse_bury(&w), 1, "the damaged record goes");
+    warehouse_reopen(&w);
+    cr_assert_eq(reads(a, 'a', 500), 1);
+}
+
+Test(objects, a_damaged_file_is_healed_by_good_bytes_of_its_name_with_an_alarm)
+{
+    uint64_t a = large('a');
+    warehouse_commit(&w);
+    damage(a);
+    cr_assert_eq(reads(a, 'a', LARGE), -EUCLEAN);
+    cr_assert_eq(large('a'), a);
+    cr_assert_eq(healed(), 1);
+    cr_assert_eq(reads(a, 'a', LARGE), 1);
+    cr_assert_eq(warehouse_bury(&w), 1);
+    warehouse_reopen(&w);
+    cr_assert_eq(reads(a, 'a', LARGE), 1);
+}
+
+Test(objects, a_lost_file_is_healed_too)
+{
+    uint64_t a = large('a');
+    struct entry e = entry_of(&w, a);
+    damage(a);
+    cr_assert_eq(blob_unlink_object(w.disk, &e.id, e.where), 0);
+    cr_assert_eq(reads(a, 'a', LARGE), -EUCLEAN);
+    cr_assert_eq(large('a'), a);
+    cr_assert_eq(reads(a, 'a', LARGE), 1);
+}

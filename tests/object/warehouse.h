@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * warehouse: objects over packs, refs and a disk, all in memory, and their commits.
+ */
+#pragma once
+
+#include "disk_mem.h"
+#include "kv_mem.h"
+#include "objects.h"
+#include "report.h"
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <string.h>
+
+struct warehouse {
+    struct fault fault;
+    struct disk *disk;
+    struct kv_mem *mem;
+    struct kv *kv;
+    struct id_key key;
+    struct packs *packs;
+    struct refs *refs;
+    struct objects *objects;
+    uint64_t next[2]; /* object, pack: as of the last commit */
+};
+
+static inline void warehouse_open(struct warehouse *w)
+{
+    static const char *const names[] = {"objects", "ids", "dying", "pins", "packs"};
+
+    cr_assert_eq(kv_open_mem(w->mem, names, 5, KV_CREATE, &w->kv), 0);
+    cr_assert_eq(packs_open(w->disk, w->kv, 4, w->next[1], &w->packs), 0);
+    cr_assert_eq(refs_open(w->kv, &(struct refs_tables){0, 1, 2, 3}, &w->key, w->next[0], &w->refs),
+                 0);
+    struct objects_config c = {w->disk, w->packs, w->refs, &w->key};
+    cr_assert_eq(objects_open(&c, &w->objects), 0);
+}
+
+static inline void warehouse_close(struct warehouse *w)
+{
+    objects_close(w->objects);
+    refs_close(w->refs);
+    packs_close(w->packs);
+    kv_close(w->kv);
+}
+
+static inline void warehouse_create(struct warehouse *w)
+{
+    *w = (struct warehouse){.next = {1, 1}};
+    memset(w->key.secret, 7, sizeof w->key.secret);
+    cr_assert_eq(disk_mem_create(&w->fault, 0, &w->disk), 0);
+    cr_assert_eq(kv_mem_create(&w->fault, &w->mem), 0);
+    cr_assert_eq(blob_init(w->disk), 0);
+    warehouse_open(w);
+    report_reset();
+}
+
+static inline void warehouse_destroy(struct warehouse *w)
+{
+    warehouse_close(w);
+    kv_mem_destroy(w->mem);
+    disk_close(w->disk);
+}
+
+static inline void warehouse_reopen(struct warehouse *w)
+{
+    warehouse_close(w);
+    disk_mem_power_cycle(w->disk);
+    fault_reset(&w->fault);
+    warehouse_open(w);
+}
+
+static inline void warehouse_commit(struct warehouse *w)
+{
+    struct kv_txn *t;
+
+    cr_assert_eq(objects_sync(w->objects), 0);
+    cr_assert_eq(refs_freeze(w->refs), 0);
+    cr_assert_eq(packs_freeze(w->packs), 0);
+    cr_assert_eq(kv_txn_begin(w->kv, &t), 0);
+    cr_assert_eq(refs_write(w->refs, t), 0);
+    cr_assert_eq(packs_write(w->packs, t), 0);
+    w->next[0] = refs_next(w->refs);
+    w->next[1] = packs_next(w->packs);
+    cr_assert_eq(kv_commit(t), 0);
+    refs_thaw(w->refs);
+    packs_thaw(w->packs);
+}
+
+/* Collect the dead, commit, delete their bytes; how many. */
+static inline unsigned warehouse_bury(struct warehouse *w)
+{
+    struct refs_dead d;
+    unsigned n = 0;
+
+    cr_assert_geq(refs_collect(w->refs, 1000, NULL, NULL), 0);
+    warehouse_commit(w);
+    for (; refs_collected(w->refs, &d, 1); n++) {
+        cr_assert_eq(objects_delete(w->objects, &d), 0);
+        cr_assert_eq(refs_buried(w->refs, &d), 0);
+    }
+    warehouse_commit(w);
+    return n;
+}
+
+/* A number with one reference. */
+static inline uint64_t numbered(struct warehouse *w)
+{
+    uint64_t n;
+    cr_assert_eq(refs_new(w->refs, &n), 0);
+    cr_assert_eq(refs_ref(w->refs, n), 0);
+    return n;
+}
+
+static inline struct entry entry_of(struct warehouse *w, uint64_t number)
+{
+    struct entry e;
+    cr_assert_eq(refs_entry(w->refs, number, true, NULL, &e), 0);
+    return e;
+}
