@@ -340,7 +340,7 @@ Test(tree, a_damaged_page_is_an_error_with_a_report_never_data)
 }
 
 /* A page in good order that names itself: its checksum says nothing about that. */
-Test(tree, a_page_that_leads_in_a_circle_is_an_error)
+Test(tree, a_page_that_leads_in_a_circle_is_an_error, .timeout = 20)
 {
     struct tree_page *p;
     uint8_t number[8];
