@@ -76,7 +76,7 @@ static int id_of_path(struct call *call, const char *path, struct id *ret_id)
     char hex[ID_HEX + 1];
     const char *rest;
     size_t ns_len;
-    uint64_t node;
+    uint64_t node = 0;
     ssize_t n;
     int err = command_path(path, &ns_len, &rest);
 
