@@ -279,7 +279,8 @@ static int flush_once(struct project *p, enum seal_what what)
     if (err < 0)
         return err;
     err = stream(p);
-    if (err < 0) { /* a failed sync may have dropped the dirty bytes: no second try can be trusted */
+    if (err <
+        0) { /* a failed sync may have dropped the dirty bytes: no second try can be trusted */
         if (err != -ENOSPC)
             turn_readonly(p, "writing objects to disk", err);
         return err;

@@ -79,8 +79,7 @@ void ns_put(struct project *p, struct ns *ns)
     {
         /* The names lock keeps the struct from being reaped between the two lines. */
         READ_GUARD(&p->names.lock);
-        last = atomic_fetch_sub(&ns->refs, 1) == 1 && !ns->live &&
-               atomic_load(&ns->nlookup) == 0;
+        last = atomic_fetch_sub(&ns->refs, 1) == 1 && !ns->live && atomic_load(&ns->nlookup) == 0;
     }
     if (last)
         ns_reap(p, ns);
@@ -127,7 +126,7 @@ void vfs_forget(struct project *p, uint64_t nodeid, uint64_t count)
 }
 
 /* Needs names (write). The table's part of a live namespace. */
-static void table_insert(struct ns_table *t, struct ns *ns)
+void ns_table_insert(struct ns_table *t, struct ns *ns)
 {
     struct ns **n = &t->by_number[ns->number % NS_BUCKETS];
     struct ns **b = &t->by_name[hash_name(ns->name)];
@@ -172,7 +171,7 @@ static int free_number(struct ns_table *t, uint32_t *ret_number)
     return -EMFILE;
 }
 
-static int ns_alloc(struct project *p, const char *name, struct ns **ret_ns)
+int ns_alloc(struct project *p, const char *name, struct ns **ret_ns)
 {
     struct ns *ns = calloc(1, sizeof *ns);
 
@@ -206,7 +205,7 @@ static int ns_publish(struct project *p, struct ns *ns)
     /* A number that was used before gets another generation, from the ever-rising sequence. */
     ns->generation = (uint32_t)atomic_load(&p->seq);
     map64_del(&p->names.removed, ns->number);
-    table_insert(&p->names, ns);
+    ns_table_insert(&p->names, ns);
     p->names.mtime = now(p);
     return 0;
 }
@@ -225,8 +224,11 @@ static int check_name(const char *name)
 
 static int plant_root(struct project *p, struct ns *ns, uint32_t mode, const struct vfs_cred *cred)
 {
-    struct inode in = {.mode = S_IFDIR | (mode & 07777), .nlink = 2, .uid = cred->uid,
-                       .gid = cred->gid, .parent = NS_ROOT_INO};
+    struct inode in = {.mode = S_IFDIR | (mode & 07777),
+                       .nlink = 2,
+                       .uid = cred->uid,
+                       .gid = cred->gid,
+                       .parent = NS_ROOT_INO};
 
     in.atime = in.mtime = in.ctime = in.btime = now(p);
     return inode_store(&ns->tree, NS_ROOT_INO, &in);
@@ -397,8 +399,8 @@ static int rename_locked(struct project *p, struct ns *ns, struct ns *other, cha
     return 0;
 }
 
-static int rename_under_gate(struct project *p, struct ns *ns, const char *newname,
-                             unsigned flags, struct ns **ret_replaced)
+static int rename_under_gate(struct project *p, struct ns *ns, const char *newname, unsigned flags,
+                             struct ns **ret_replaced)
 {
     char *copy = strdup(newname);
     struct ns *other;
@@ -504,184 +506,6 @@ int ns_next_number(struct project *p, uint32_t after, struct ns **ret_ns)
         return -ENOENT;
     *ret_ns = ns_ref(best);
     return 0;
-}
-
-/* ---- records: FORMAT.md, "Namespaces" ---- */
-
-#define RECORD_HEAD 56
-#define RECORD_VERSION 1
-
-static size_t record_encode(const struct ns *ns, uint8_t *out)
-{
-    size_t name = strlen(ns->name), target = ns->target ? strlen(ns->target) : 0;
-
-    memset(out, 0, RECORD_HEAD);
-    out[8] = RECORD_VERSION;
-    out[9] = (uint8_t)(ns->frozen | (ns->target ? 2 : 0));
-    put_le16(out + 10, (uint16_t)name);
-    put_le32(out + 12, ns->generation);
-    put_le64(out + 16, ns->tree.root);
-    put_le64(out + 24, ns->next_ino);
-    put_le64(out + 32, ns->seq);
-    put_le64(out + 40, (uint64_t)ns->time);
-    put_le32(out + 48, ns->uid);
-    put_le32(out + 52, ns->gid);
-    memcpy(out + RECORD_HEAD, ns->name, name);
-    if (target)
-        memcpy(out + RECORD_HEAD + name, ns->target, target);
-    put_le64(out, id_checksum(out + 8, RECORD_HEAD + name + target - 8, ns->number));
-    return RECORD_HEAD + name + target;
-}
-
-int ns_decode(const void *val, size_t len, struct ns_fields *ret)
-{
-    const uint8_t *v = val;
-    size_t name = len >= RECORD_HEAD ? get_le16(v + 10) : 0;
-
-    *ret = (struct ns_fields){.target = NULL};
-    if (len < RECORD_HEAD || v[8] != RECORD_VERSION || name == 0 || name > VFS_NAME_MAX ||
-        RECORD_HEAD + name > len || len > RECORD_HEAD + name + 4095)
-        return -EUCLEAN;
-    memcpy(ret->name, v + RECORD_HEAD, name);
-    ret->frozen = v[9] & 1;
-    ret->generation = get_le32(v + 12);
-    ret->root = get_le64(v + 16);
-    ret->next_ino = get_le64(v + 24);
-    ret->seq = get_le64(v + 32);
-    ret->time = (int64_t)get_le64(v + 40);
-    ret->uid = get_le32(v + 48);
-    ret->gid = get_le32(v + 52);
-    if (v[9] & 2) {
-        ret->target = strndup((const char *)v + RECORD_HEAD + name, len - RECORD_HEAD - name);
-        if (!ret->target)
-            return -ENOMEM;
-    }
-    return 0;
-}
-
-int ns_record_check(uint32_t number, const void *val, size_t len)
-{
-    const uint8_t *v = val;
-
-    return len < RECORD_HEAD || get_le64(v) != id_checksum(v + 8, len - 8, number) ? -EUCLEAN : 0;
-}
-
-static int record_push(struct ns_records *r, uint32_t number, size_t len, uint8_t *bytes)
-{
-    struct ns_record *v = realloc(r->v, (r->count + 1) * sizeof *v);
-
-    if (!v) {
-        free(bytes);
-        return -ENOMEM;
-    }
-    r->v = v;
-    r->v[r->count++] = (struct ns_record){number, len, bytes};
-    return 0;
-}
-
-static int freeze_one(struct ns *ns, struct ns_records *ret)
-{
-    uint8_t *bytes;
-
-    if (!ns->live || !ns->dirty)
-        return 0;
-    bytes = malloc(RECORD_HEAD + VFS_NAME_MAX + 4096);
-    if (!bytes)
-        return -ENOMEM;
-    return record_push(ret, ns->number, record_encode(ns, bytes), bytes);
-}
-
-int ns_table_freeze(struct project *p, struct ns_records *ret)
-{
-    uint64_t number, none;
-    size_t at = 0;
-    int err = 0;
-
-    rwlock_held_write(&p->gate);
-    WRITE_GUARD(&p->names.lock); /* a last ns_put frees without the gate */
-    for (size_t i = 0; i < NS_BUCKETS && err == 0; i++)
-        for (struct ns *ns = p->names.by_number[i]; ns && err == 0; ns = ns->by_number_next)
-            err = freeze_one(ns, ret);
-    while (err == 0 && map64_next(&p->names.removed, &at, &number, &none))
-        err = record_push(ret, (uint32_t)number, 0, NULL);
-    if (err < 0) {
-        ns_records_release(ret);
-        return err;
-    }
-    for (size_t i = 0; i < NS_BUCKETS; i++)
-        for (struct ns *ns = p->names.by_number[i]; ns; ns = ns->by_number_next)
-            ns->dirty = false;
-    map64_release(&p->names.removed);
-    return 0;
-}
-
-int ns_records_write(const struct ns_records *r, struct kv_txn *t)
-{
-    uint8_t key[8];
-    int err = 0;
-
-    for (size_t i = 0; i < r->count && err == 0; i++) {
-        put_be64(key, r->v[i].number);
-        err = r->v[i].len ? kv_put(t, TABLE_NAMESPACES, key, 8, r->v[i].bytes, r->v[i].len)
-                          : kv_del(t, TABLE_NAMESPACES, key, 8);
-    }
-    return err;
-}
-
-void ns_records_release(struct ns_records *r)
-{
-    for (size_t i = 0; i < r->count; i++)
-        free(r->v[i].bytes);
-    free(r->v);
-    *r = (struct ns_records){0};
-}
-
-static int load_one(struct project *p, uint32_t number, const void *val, size_t len)
-{
-    struct ns_fields f;
-    struct ns *ns;
-    int err = ns_record_check(number, val, len);
-
-    if (err == 0)
-        err = ns_decode(val, len, &f);
-    if (err == 0)
-        err = ns_alloc(p, f.name, &ns);
-    if (err < 0)
-        return err;
-    ns->number = number;
-    ns->generation = f.generation;
-    ns->target = f.target;
-    ns->tree.root = f.root;
-    ns->next_ino = f.next_ino;
-    ns->seq = f.seq;
-    ns->time = f.time;
-    ns->uid = f.uid;
-    ns->gid = f.gid;
-    ns->frozen = f.frozen;
-    ns->dirty = false;
-    WRITE_GUARD(&p->names.lock);
-    table_insert(&p->names, ns);
-    return 0;
-}
-
-int ns_table_load(struct project *p)
-{
-    struct kv_snap *s;
-    const void *key = NULL, *val;
-    size_t klen = 0, vlen;
-    int err = kv_snap_begin(p->config.kv, &s);
-
-    if (err < 0)
-        return err;
-    while ((err = kv_snap_seek(s, TABLE_NAMESPACES, key, klen, klen > 0, &key, &klen, &val,
-                               &vlen)) == 0) {
-        err = klen == 8 ? load_one(p, (uint32_t)get_be64(key), val, vlen) : -EUCLEAN;
-        if (err < 0)
-            break;
-    }
-    kv_snap_end(s);
-    p->names.mtime = p->created;
-    return err == -ENOENT ? 0 : err;
 }
 
 void ns_table_release(struct project *p)

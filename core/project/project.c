@@ -13,11 +13,16 @@
 #include <unistd.h>
 
 const char *const project_tables[TABLE_COUNT] = {
-    [TABLE_META] = "meta",       [TABLE_PAGES] = "pages",
-    [TABLE_PAGE_COUNTS] = "page_counts", [TABLE_OBJECTS] = "objects",
-    [TABLE_IDS] = "ids",         [TABLE_DYING] = "dying",
-    [TABLE_PACKS] = "packs",     [TABLE_NAMESPACES] = "namespaces",
-    [TABLE_PINS] = "pins",       [TABLE_DROPS] = "drops",
+    [TABLE_META] = "meta",
+    [TABLE_PAGES] = "pages",
+    [TABLE_PAGE_COUNTS] = "page_counts",
+    [TABLE_OBJECTS] = "objects",
+    [TABLE_IDS] = "ids",
+    [TABLE_DYING] = "dying",
+    [TABLE_PACKS] = "packs",
+    [TABLE_NAMESPACES] = "namespaces",
+    [TABLE_PINS] = "pins",
+    [TABLE_DROPS] = "drops",
     [TABLE_SETTINGS] = "settings",
 };
 const unsigned project_table_count = TABLE_COUNT;
@@ -40,8 +45,14 @@ int project_writable(struct project *p)
     return atomic_load_explicit(&p->readonly, memory_order_relaxed) ? -EROFS : 0;
 }
 
-uint64_t project_seq(struct project *p) { return atomic_load(&p->seq); }
-const char *project_label(struct project *p) { return p->label; }
+uint64_t project_seq(struct project *p)
+{
+    return atomic_load(&p->seq);
+}
+const char *project_label(struct project *p)
+{
+    return p->label;
+}
 
 void project_set_events(struct project *p, const struct project_events *events)
 {
@@ -96,8 +107,8 @@ int identity_decode(const void *val, size_t len, struct identity *ret)
 
 void state_encode(const struct state *s, uint8_t out[STATE_LEN])
 {
-    const uint64_t f[] = {s->seq,       s->next_page,   s->next_number, s->next_pack,
-                          s->next_ns,   s->orphan_root, s->orphan_next};
+    const uint64_t f[] = {s->seq,     s->next_page,   s->next_number, s->next_pack,
+                          s->next_ns, s->orphan_root, s->orphan_next};
 
     for (size_t i = 0; i < 7; i++)
         put_le64(out + 8 + i * 8, f[i]);
@@ -199,8 +210,8 @@ int settings_load(struct project *p)
 
 static int put_identity(struct kv *kv, const struct identity *identity)
 {
-    struct state s = {.next_page = 1, .next_number = 1, .next_pack = 1, .next_ns = 1,
-                      .orphan_next = 1};
+    struct state s = {
+        .next_page = 1, .next_number = 1, .next_pack = 1, .next_ns = 1, .orphan_next = 1};
     uint8_t id[IDENTITY_LEN], state[STATE_LEN];
     struct kv_txn *t;
     int err = identity_encode(identity, id);

@@ -110,6 +110,10 @@ int ns_next(struct project *p, const char *after, struct ns **ret_ns);
 int ns_next_number(struct project *p, uint32_t after, struct ns **ret_ns);
 int ns_set_frozen(struct project *p, const char *name, bool frozen);
 
+/* Needs names (write); the struct is the table's afterwards. */
+void ns_table_insert(struct ns_table *t, struct ns *ns);
+/* A struct with a name and nothing else, the caller's. */
+int ns_alloc(struct project *p, const char *name, struct ns **ret_ns);
 int ns_table_load(struct project *p);
 void ns_table_release(struct project *p);
 

@@ -108,9 +108,9 @@ static int place(struct pass *pass, struct content *c, const struct id *id)
         return 0;
     }
     if (err == 0)
-        err = c->blob ? objects_seal_blob(p->objects, c->number, c->blob, id, &target)
-                      : objects_seal_buffer(p->objects, c->number, c->data, (uint32_t)c->len,
-                                            &target);
+        err = c->blob
+                  ? objects_seal_blob(p->objects, c->number, c->blob, id, &target)
+                  : objects_seal_buffer(p->objects, c->number, c->data, (uint32_t)c->len, &target);
     if (err == 0)
         sealed(p, c, target);
     return err;

@@ -92,8 +92,7 @@ static int read_piece(struct project *p, const struct piece *piece, uint8_t *buf
     size_t done = 0;
 
     while (piece->object && done < piece->len) {
-        ssize_t n = content_read(p, piece->object, buf + done, piece->len - done,
-                                 piece->at + done);
+        ssize_t n = content_read(p, piece->object, buf + done, piece->len - done, piece->at + done);
         if (n < 0)
             return (int)n;
         if (n == 0)
@@ -258,8 +257,10 @@ static void delete_orphan(struct project *p, struct vnode *v)
         err = items_delete(it.tree, it.ino);
         project_changed(p, NULL);
         if (err < 0)
-            report(REPORT_WARN, "an unlinked file could not be deleted (%s): kept until the next "
-                                "mount", strerror(-err));
+            report(REPORT_WARN,
+                   "an unlinked file could not be deleted (%s): kept until the next "
+                   "mount",
+                   strerror(-err));
     }
     items_unlock(p, &it);
 }
@@ -294,8 +295,8 @@ void vfs_release(struct vfs_file *f)
 /* ---- sharing ---- */
 
 /* May [off, off+n) of `s` become that of `d` by naming the same object? */
-static bool can_share(struct project *p, const struct inode *s, const struct inode *d,
-                      uint64_t off, uint64_t n)
+static bool can_share(struct project *p, const struct inode *s, const struct inode *d, uint64_t off,
+                      uint64_t n)
 {
     if (!s->object || d->flags & INODE_EXTENTS)
         return false;

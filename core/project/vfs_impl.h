@@ -29,7 +29,18 @@ struct change {
 int change_begin(struct project *p, uint64_t nodeid, struct change *ret);
 void change_end(struct change *c);
 
-/* Directory entries (vfs_name.c). `ret_key` gets where the entry is. Needs the tree. */
+static inline bool node_is_root(uint64_t nodeid) { return nodeid == VFS_ROOT; }
+
+/* ---- directories (vfs_name.c); all need the namespace's lock ---- */
+
+int name_check(const char *name); /* -ENAMETOOLONG */
+/* A directory's inode; -ENOTDIR, -ENOENT it was removed, -ESTALE. */
+int dir_load(const struct tree *t, uint64_t ino, struct inode *ret);
+/* `entries` entries more or less, `subdirs` directories among them; stamps and stores it. */
+int dir_touch(struct project *p, struct tree *t, uint64_t ino, struct inode *dir, int entries,
+              int subdirs);
+int dirent_put(struct tree *t, struct key k, uint64_t ino, uint32_t mode, const char *name);
+/* `ret_key` gets where the entry is, or, on -ENOENT, where it would go. */
 int dirent_find(struct project *p, const struct tree *t, uint64_t dir, const char *name,
                 struct key *ret_key, uint64_t *ret_ino, unsigned *ret_type);
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * vfs_name: names: finding, making, linking, renaming and removing them; listing directories.
+ * vfs_name: names: finding, making and linking them. Removing and renaming is in vfs_rename.c,
+ * listing in vfs_list.c.
  *
  * An entry's key is the keyed hash of its name (55 bits) and a collision index (7 bits), so each
  * has a readdir cookie of its own that outlives other entries. A directory's inode counts its
@@ -12,15 +13,10 @@
 #include <limits.h>
 #include <linux/fs.h>
 
-#define COLLISIONS 128 /* names of one hash a directory may hold */
-#define COOKIE_DOT 1
-#define COOKIE_DOTDOT 2
-#define COOKIE_BASE 3 /* + the key's rest */
+#define COLLISIONS 128  /* names of one hash a directory may hold */
 #define NLINK_MAX 65000 /* as ext4 */
 
-static bool is_root(uint64_t nodeid) { return nodeid == VFS_ROOT; }
-
-static int check_name(const char *name)
+int name_check(const char *name)
 {
     return strlen(name) > VFS_NAME_MAX ? -ENAMETOOLONG : 0;
 }
@@ -65,7 +61,7 @@ int dirent_find(struct project *p, const struct tree *t, uint64_t dir, const cha
     return err < 0 && err != -ENOENT ? err : -ENOENT;
 }
 
-static int put_dirent(struct tree *t, struct key k, uint64_t ino, uint32_t mode, const char *name)
+int dirent_put(struct tree *t, struct key k, uint64_t ino, uint32_t mode, const char *name)
 {
     uint8_t buf[DIRENT_ITEM_MAX];
 
@@ -75,7 +71,7 @@ static int put_dirent(struct tree *t, struct key k, uint64_t ino, uint32_t mode,
 }
 
 /* A directory that can be changed: not unlinked meanwhile. */
-static int load_dir(const struct tree *t, uint64_t ino, struct inode *ret)
+int dir_load(const struct tree *t, uint64_t ino, struct inode *ret)
 {
     int err = inode_load(t, ino, ret);
 
@@ -85,8 +81,8 @@ static int load_dir(const struct tree *t, uint64_t ino, struct inode *ret)
 }
 
 /* One entry more or less, and `subdirs` directories more or less. */
-static int touch_dir(struct project *p, struct tree *t, uint64_t ino, struct inode *dir,
-                     int entries, int subdirs)
+int dir_touch(struct project *p, struct tree *t, uint64_t ino, struct inode *dir, int entries,
+              int subdirs)
 {
     dir->size += (uint64_t)(int64_t)entries;
     dir->nlink += (uint32_t)subdirs;
@@ -130,7 +126,7 @@ static int find_in(struct project *p, struct ns *ns, uint64_t dir, const char *n
     if (err < 0)
         return err;
     if (!strcmp(name, ".") || !strcmp(name, "..")) {
-        err = load_dir(&ns->tree, dir, &in);
+        err = dir_load(&ns->tree, dir, &in);
         ino = name[1] ? in.parent : dir;
     } else {
         err = dirent_find(p, &ns->tree, dir, name, &k, &ino, &type);
@@ -145,11 +141,11 @@ static int find_in(struct project *p, struct ns *ns, uint64_t dir, const char *n
 int vfs_lookup(struct project *p, uint64_t parent, const char *name, struct vfs_attr *ret)
 {
     struct ns *ns;
-    int err = check_name(name);
+    int err = name_check(name);
 
     if (err < 0)
         return err;
-    if (is_root(parent))
+    if (node_is_root(parent))
         return lookup_root(p, name, ret);
     err = ns_get(p, vfs_node_ns(parent), &ns);
     if (err < 0)
@@ -191,14 +187,14 @@ static int add_inode(struct project *p, struct ns *ns, uint64_t dir_ino, struct 
         err = tree_put(t, key_make(ino, ITEM_SYMLINK, i), target + at, n);
     }
     if (err == 0)
-        err = put_dirent(t, k, ino, in->mode, name);
+        err = dirent_put(t, k, ino, in->mode, name);
     if (err < 0) {
         (void)items_delete(t, ino);
         return err;
     }
     ns->next_ino++;
     *ret_ino = ino;
-    return touch_dir(p, t, dir_ino, dir, 1, S_ISDIR(in->mode));
+    return dir_touch(p, t, dir_ino, dir, 1, S_ISDIR(in->mode));
 }
 
 /* Owner, group and times of something made in `dir`: set-gid directories hand their group on. */
@@ -221,7 +217,7 @@ static int make(struct project *p, uint64_t parent, const char *name, struct ino
     struct change c;
     struct inode dir;
     uint64_t ino;
-    int err = check_name(name);
+    int err = name_check(name);
 
     if (err == 0)
         err = change_begin(p, parent, &c);
@@ -229,7 +225,7 @@ static int make(struct project *p, uint64_t parent, const char *name, struct ino
         return err;
     {
         WRITE_GUARD(&c.ns->lock);
-        err = c.ns->live ? load_dir(&c.ns->tree, vfs_node_ino(parent), &dir) : -ESTALE;
+        err = c.ns->live ? dir_load(&c.ns->tree, vfs_node_ino(parent), &dir) : -ESTALE;
         if (err == 0) {
             inherit(p, &dir, cred, in);
             err = add_inode(p, c.ns, vfs_node_ino(parent), &dir, name, in, target, &ino);
@@ -263,7 +259,7 @@ int vfs_mknod(struct project *p, uint64_t parent, const char *name, uint32_t mod
 {
     struct inode in = {.mode = mode & (S_IFMT | 07777), .nlink = S_ISDIR(mode) ? 2 : 1};
 
-    if (is_root(parent))
+    if (node_is_root(parent))
         return S_ISDIR(mode) ? make_namespace(p, name, mode, cred, ret) : -EPERM;
     if (!(in.mode & S_IFMT))
         in.mode |= S_IFREG;
@@ -280,7 +276,7 @@ int vfs_symlink(struct project *p, uint64_t parent, const char *name, const char
 
     if (err < 0)
         return err;
-    if (!is_root(parent))
+    if (!node_is_root(parent))
         return make(p, parent, name, &in, target, cred, ret);
     err = project_writable(p);
     if (err == 0) {
@@ -299,7 +295,7 @@ static int link_here(struct project *p, struct ns *ns, uint64_t ino, uint64_t ne
     struct key k;
     uint64_t taken;
     unsigned type;
-    int err = ns->live ? load_dir(&ns->tree, newdir, &dir) : -ESTALE;
+    int err = ns->live ? dir_load(&ns->tree, newdir, &dir) : -ESTALE;
 
     if (err == 0)
         err = inode_load(&ns->tree, ino, &in);
@@ -316,9 +312,9 @@ static int link_here(struct project *p, struct ns *ns, uint64_t ino, uint64_t ne
     in.ctime = now(p);
     err = inode_store(&ns->tree, ino, &in);
     if (err == 0)
-        err = put_dirent(&ns->tree, k, ino, in.mode, name);
+        err = dirent_put(&ns->tree, k, ino, in.mode, name);
     if (err == 0)
-        err = touch_dir(p, &ns->tree, newdir, &dir, 1, 0);
+        err = dir_touch(p, &ns->tree, newdir, &dir, 1, 0);
     if (err == 0)
         attr_fill(ns, ino, &in, ret);
     return err;
@@ -330,7 +326,7 @@ static int link_across(struct project *p, const struct items *src, struct ns *ns
 {
     struct inode in, dir;
     uint64_t ino;
-    int err = ns->live ? load_dir(&ns->tree, newdir, &dir) : -ESTALE;
+    int err = ns->live ? dir_load(&ns->tree, newdir, &dir) : -ESTALE;
 
     if (err == 0)
         err = inode_load(src->tree, src->ino, &in);
@@ -386,7 +382,7 @@ int vfs_link(struct project *p, uint64_t nodeid, uint64_t newparent, const char 
 {
     struct change c;
     struct vnode *v;
-    int err = is_root(newparent) ? -EPERM : check_name(newname);
+    int err = node_is_root(newparent) ? -EPERM : name_check(newname);
 
     if (err == 0)
         err = vnode_get(p, nodeid, &v);
@@ -401,14 +397,14 @@ int vfs_link(struct project *p, uint64_t nodeid, uint64_t newparent, const char 
     return err;
 }
 
-int vfs_link_object(struct project *p, const struct id *id, uint64_t newparent,
-                    const char *newname, const struct vfs_cred *cred, struct vfs_attr *ret)
+int vfs_link_object(struct project *p, const struct id *id, uint64_t newparent, const char *newname,
+                    const struct vfs_cred *cred, struct vfs_attr *ret)
 {
     struct inode in = {.mode = S_IFREG | 0644, .nlink = 1};
     struct entry e;
     uint64_t number;
     bool pending;
-    int err = is_root(newparent) ? -EPERM : refs_find(p->refs, id, &number, &e, &pending);
+    int err = node_is_root(newparent) ? -EPERM : refs_find(p->refs, id, &number, &e, &pending);
 
     if (err < 0)
         return err == -EAGAIN ? -ENOENT : err;
@@ -417,406 +413,5 @@ int vfs_link_object(struct project *p, const struct id *id, uint64_t newparent,
     err = entry_is_sealed(&e) && e.count > 0 ? make(p, newparent, newname, &in, NULL, cred, ret)
                                              : -ENOENT;
     refs_unhold(p->refs, number);
-    return err;
-}
-
-/* ---- removing ---- */
-
-/* An inode lost a name: at the last one it goes, or waits for its last close. */
-static int drop_name(struct project *p, struct ns *ns, uint64_t ino, struct inode *in)
-{
-    bool moved;
-    int err;
-
-    in->nlink = S_ISDIR(in->mode) ? 0 : in->nlink - 1;
-    in->ctime = now(p);
-    if (in->nlink > 0)
-        return inode_store(&ns->tree, ino, in);
-    err = inode_store(&ns->tree, ino, in);
-    if (err == 0)
-        err = orphan_adopt(p, ns, ino, &moved);
-    if (err < 0 || moved)
-        return err;
-    return items_delete(&ns->tree, ino);
-}
-
-/* Needs ns->lock. `want_dir`: rmdir. */
-static int remove_entry(struct project *p, struct ns *ns, uint64_t dir_ino, const char *name,
-                        bool want_dir)
-{
-    struct inode dir, in;
-    struct key k;
-    uint64_t ino;
-    unsigned type;
-    int err = ns->live ? load_dir(&ns->tree, dir_ino, &dir) : -ESTALE;
-
-    if (err == 0)
-        err = dirent_find(p, &ns->tree, dir_ino, name, &k, &ino, &type);
-    if (err == 0)
-        err = inode_load(&ns->tree, ino, &in);
-    if (err < 0)
-        return err;
-    if (S_ISDIR(in.mode) != want_dir)
-        return want_dir ? -ENOTDIR : -EISDIR;
-    if (want_dir && in.size)
-        return -ENOTEMPTY;
-    err = tree_del(&ns->tree, k);
-    if (err == 0)
-        err = drop_name(p, ns, ino, &in);
-    if (err == 0)
-        err = touch_dir(p, &ns->tree, dir_ino, &dir, -1, want_dir ? -1 : 0);
-    return err;
-}
-
-static int remove_name(struct project *p, uint64_t parent, const char *name, bool want_dir)
-{
-    struct change c;
-    int err = check_name(name);
-
-    if (err == 0)
-        err = change_begin(p, parent, &c);
-    if (err < 0)
-        return err;
-    {
-        WRITE_GUARD(&c.ns->lock);
-        err = remove_entry(p, c.ns, vfs_node_ino(parent), name, want_dir);
-        if (err == 0)
-            project_changed(p, c.ns);
-    }
-    change_end(&c);
-    return err;
-}
-
-int vfs_unlink(struct project *p, uint64_t parent, const char *name)
-{
-    uint32_t open;
-
-    if (is_root(parent))
-        return ns_drop(p, name, false, false, true, &open);
-    return remove_name(p, parent, name, false);
-}
-
-int vfs_rmdir(struct project *p, uint64_t parent, const char *name)
-{
-    uint32_t open;
-
-    if (is_root(parent))
-        return ns_drop(p, name, false, true, false, &open);
-    return remove_name(p, parent, name, true);
-}
-
-/* ---- renaming ---- */
-
-struct spot {
-    uint64_t dir;
-    const char *name;
-    struct key key;
-    uint64_t ino;
-    bool exists;
-    struct inode in;
-};
-
-static int spot_find(struct project *p, struct ns *ns, uint64_t dir, const char *name,
-                     struct spot *ret)
-{
-    unsigned type;
-    int err;
-
-    *ret = (struct spot){.dir = dir, .name = name};
-    err = dirent_find(p, &ns->tree, dir, name, &ret->key, &ret->ino, &type);
-    if (err == -ENOENT)
-        return 0;
-    if (err == 0)
-        err = inode_load(&ns->tree, ret->ino, &ret->in);
-    ret->exists = err == 0;
-    return err;
-}
-
-/* Is directory `dir` below (or the same as) `top`? */
-static int is_below(const struct tree *t, uint64_t dir, uint64_t top)
-{
-    for (unsigned depth = 0; depth < 1000000; depth++) {
-        struct inode in;
-        int err;
-        if (dir == top)
-            return 1;
-        if (dir == NS_ROOT_INO)
-            return 0;
-        err = inode_load(t, dir, &in);
-        if (err < 0)
-            return err;
-        dir = in.parent;
-    }
-    return -ELOOP;
-}
-
-/* Hang spot's inode under another directory: its ".." and both directories' links follow. */
-static int reparent(struct project *p, struct ns *ns, struct spot *s, uint64_t newdir)
-{
-    s->in.ctime = now(p);
-    if (S_ISDIR(s->in.mode))
-        s->in.parent = newdir;
-    return inode_store(&ns->tree, s->ino, &s->in);
-}
-
-static int count_dirs(struct project *p, struct ns *ns, uint64_t dir, int entries, int subdirs)
-{
-    struct inode in;
-    int err = inode_load(&ns->tree, dir, &in);
-
-    return err < 0 ? err : touch_dir(p, &ns->tree, dir, &in, entries, subdirs);
-}
-
-static int exchange(struct project *p, struct ns *ns, struct spot *a, struct spot *b)
-{
-    int a_dir = S_ISDIR(a->in.mode), b_dir = S_ISDIR(b->in.mode);
-    int err = put_dirent(&ns->tree, a->key, b->ino, b->in.mode, a->name);
-
-    if (err == 0)
-        err = put_dirent(&ns->tree, b->key, a->ino, a->in.mode, b->name);
-    if (err == 0)
-        err = reparent(p, ns, a, b->dir);
-    if (err == 0)
-        err = reparent(p, ns, b, a->dir);
-    if (err == 0)
-        err = count_dirs(p, ns, a->dir, 0, a->dir == b->dir ? 0 : b_dir - a_dir);
-    if (err == 0 && a->dir != b->dir)
-        err = count_dirs(p, ns, b->dir, 0, a_dir - b_dir);
-    return err;
-}
-
-static int replace(struct project *p, struct ns *ns, struct spot *a, struct spot *b)
-{
-    int dir = S_ISDIR(a->in.mode), gone_dir = b->exists && S_ISDIR(b->in.mode);
-    int err;
-
-    if (b->exists && dir != gone_dir)
-        return dir ? -ENOTDIR : -EISDIR;
-    if (gone_dir && b->in.size)
-        return -ENOTEMPTY;
-    err = put_dirent(&ns->tree, b->key, a->ino, a->in.mode, b->name);
-    if (err == 0)
-        err = tree_del(&ns->tree, a->key);
-    if (err == 0 && b->exists)
-        err = drop_name(p, ns, b->ino, &b->in);
-    if (err == 0)
-        err = reparent(p, ns, a, b->dir);
-    if (err == 0 && a->dir == b->dir)
-        return count_dirs(p, ns, a->dir, -b->exists, -gone_dir);
-    if (err == 0)
-        err = count_dirs(p, ns, a->dir, -1, -dir);
-    if (err == 0)
-        err = count_dirs(p, ns, b->dir, !b->exists, dir - gone_dir);
-    return err;
-}
-
-static int rename_in(struct project *p, struct ns *ns, uint64_t dir, const char *name,
-                     uint64_t newdir, const char *newname, unsigned flags)
-{
-    struct inode d;
-    struct spot a, b;
-    int err = ns->live ? load_dir(&ns->tree, dir, &d) : -ESTALE;
-
-    if (err == 0)
-        err = load_dir(&ns->tree, newdir, &d);
-    if (err == 0)
-        err = spot_find(p, ns, dir, name, &a);
-    if (err == 0)
-        err = spot_find(p, ns, newdir, newname, &b);
-    if (err < 0)
-        return err;
-    if (!a.exists || (flags & RENAME_EXCHANGE && !b.exists))
-        return -ENOENT;
-    if (b.exists && flags & RENAME_NOREPLACE)
-        return -EEXIST;
-    if (b.exists && a.ino == b.ino)
-        return 0;
-    if (S_ISDIR(a.in.mode)) {
-        err = is_below(&ns->tree, newdir, a.ino);
-        if (err != 0)
-            return err < 0 ? err : -EINVAL;
-    }
-    if (flags & RENAME_EXCHANGE && S_ISDIR(b.in.mode)) {
-        err = is_below(&ns->tree, dir, b.ino);
-        if (err != 0)
-            return err < 0 ? err : -EINVAL;
-    }
-    return flags & RENAME_EXCHANGE ? exchange(p, ns, &a, &b) : replace(p, ns, &a, &b);
-}
-
-int vfs_rename(struct project *p, uint64_t parent, const char *name, uint64_t newparent,
-               const char *newname, unsigned flags)
-{
-    struct change c;
-    int err = check_name(newname);
-
-    if (flags & ~(unsigned)(RENAME_NOREPLACE | RENAME_EXCHANGE))
-        return -EINVAL;
-    if (err == 0 && is_root(parent) && is_root(newparent))
-        return ns_rename(p, name, newname, flags);
-    if (err == 0 && vfs_node_ns(parent) != vfs_node_ns(newparent))
-        return -EXDEV;
-    if (err == 0)
-        err = change_begin(p, parent, &c);
-    if (err < 0)
-        return err;
-    {
-        WRITE_GUARD(&c.ns->lock);
-        err = rename_in(p, c.ns, vfs_node_ino(parent), name, vfs_node_ino(newparent), newname,
-                        flags);
-        if (err == 0)
-            project_changed(p, c.ns);
-    }
-    change_end(&c);
-    return err;
-}
-
-/* ---- listing ---- */
-
-struct listing {
-    struct project *p;
-    struct ns *ns; /* NULL: the root */
-    bool plus;
-    vfs_dirent_fn *fn;
-    void *ctx;
-};
-
-/* Give one entry to the caller; false: no room. Counts the kernel's reference on `plus`. */
-static bool give(struct listing *l, struct ns *ns, struct vfs_dirent *d, const char *name)
-{
-    bool dots = !strcmp(name, ".") || !strcmp(name, "..");
-
-    d->name = name;
-    if (!l->fn(d, l->ctx))
-        return false;
-    if (l->plus && !dots && ns)
-        vfs_remember(ns);
-    return true;
-}
-
-static int list_dots(struct listing *l, const struct inode *dir, uint64_t ino, uint64_t *cookie,
-                     bool *ret_full)
-{
-    uint32_t number = l->ns->number;
-    uint64_t up = ino == NS_ROOT_INO ? VFS_ROOT : vfs_node(number, dir->parent);
-
-    for (uint64_t c = *cookie; c < COOKIE_DOTDOT && !*ret_full; c++) {
-        struct vfs_dirent d = {.cookie = c + 1};
-        d.attr.nodeid = c == 0 ? vfs_node(number, ino) : up;
-        d.attr.mode = S_IFDIR;
-        *ret_full = !give(l, l->ns, &d, c == 0 ? "." : "..");
-        *cookie = *ret_full ? c : c + 1;
-    }
-    return 0;
-}
-
-static int list_entry(struct listing *l, const struct tree_cursor *c, bool *ret_full)
-{
-    char name[VFS_NAME_MAX + 1];
-    struct vfs_dirent d = {.cookie = tree_cursor_key(c).lo + COOKIE_BASE};
-    struct dirent_item item;
-    struct inode in;
-    size_t len;
-    const void *val = tree_cursor_value(c, &len);
-    int err = dirent_decode(val, len, &item);
-
-    if (err < 0)
-        return err;
-    memcpy(name, item.name, item.name_len);
-    name[item.name_len] = 0;
-    d.attr.nodeid = vfs_node(l->ns->number, item.ino);
-    d.attr.mode = DTTOIF(item.type);
-    if (l->plus) {
-        err = inode_load(&l->ns->tree, item.ino, &in);
-        if (err < 0)
-            return err == -ESTALE ? -EUCLEAN : err;
-        attr_fill(l->ns, item.ino, &in, &d.attr);
-    }
-    *ret_full = !give(l, l->ns, &d, name);
-    return 0;
-}
-
-static int list_tree(struct listing *l, uint64_t ino, uint64_t cookie)
-{
-    struct tree_cursor c = TREE_CURSOR_INIT;
-    struct inode dir;
-    struct key from;
-    bool full = false;
-    int err = l->ns->live ? inode_load(&l->ns->tree, ino, &dir) : -ESTALE;
-
-    if (err == 0 && !S_ISDIR(dir.mode))
-        err = -ENOTDIR;
-    if (err == 0)
-        err = list_dots(l, &dir, ino, &cookie, &full);
-    if (err < 0 || full)
-        return err;
-    from = key_make(ino, ITEM_DIRENT, cookie < COOKIE_BASE ? 0 : cookie - COOKIE_BASE + 1);
-    err = tree_seek(&l->ns->tree, from, &c);
-    while (err == 0 && tree_cursor_key(&c).hi == from.hi) {
-        err = list_entry(l, &c, &full);
-        if (err < 0 || full)
-            break;
-        err = tree_next(&c);
-    }
-    tree_cursor_end(&c);
-    return err == -ENOENT ? 0 : err;
-}
-
-/* The root: cookies are namespace numbers, so they too outlive other entries. */
-static int list_root(struct listing *l, uint64_t cookie)
-{
-    struct ns *ns;
-    bool more = true;
-
-    for (uint64_t c = cookie; c < COOKIE_DOTDOT && more; c++) {
-        struct vfs_dirent d = {.cookie = c + 1, .attr = {.nodeid = VFS_ROOT, .mode = S_IFDIR}};
-        more = give(l, NULL, &d, c == 0 ? "." : "..");
-        cookie = c + 1;
-    }
-    if (cookie < COOKIE_BASE)
-        cookie = COOKIE_BASE;
-    while (more && ns_next_number(l->p, (uint32_t)(cookie - COOKIE_BASE), &ns) == 0) {
-        char name[VFS_NAME_MAX + 1];
-        struct vfs_dirent d = {.cookie = ns->number + COOKIE_BASE};
-        struct inode in;
-        int err = 0;
-        {
-            READ_GUARD(&l->p->names.lock); /* names move under a rename */
-            strcpy(name, ns->name);
-        }
-        if (ns->target) {
-            attr_fill_link(ns, &d.attr);
-        } else {
-            READ_GUARD(&ns->lock);
-            err = ns->live ? inode_load(&ns->tree, NS_ROOT_INO, &in) : -ENOENT;
-            if (err == 0)
-                attr_fill(ns, NS_ROOT_INO, &in, &d.attr);
-        }
-        if (err == 0)
-            more = give(l, ns, &d, name);
-        cookie = (uint64_t)ns->number + COOKIE_BASE;
-        ns_put(l->p, ns);
-        if (err < 0 && err != -ENOENT)
-            return err;
-    }
-    return 0;
-}
-
-int vfs_readdir(struct project *p, uint64_t nodeid, uint64_t cookie, bool plus, vfs_dirent_fn *fn,
-                void *ctx)
-{
-    struct listing l = {p, NULL, plus, fn, ctx};
-    int err;
-
-    if (is_root(nodeid))
-        return list_root(&l, cookie);
-    err = ns_get(p, vfs_node_ns(nodeid), &l.ns);
-    if (err < 0)
-        return err;
-    {
-        READ_GUARD(&l.ns->lock);
-        err = list_tree(&l, vfs_node_ino(nodeid), cookie);
-    }
-    ns_put(p, l.ns);
     return err;
 }

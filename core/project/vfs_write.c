@@ -23,13 +23,13 @@
 
 /* What one step of a write changes. */
 struct plan {
-    struct inode in;        /* as it was */
-    struct content *c;      /* referenced, begun */
-    bool fresh;             /* c is new: no item names it yet */
+    struct inode in;   /* as it was */
+    struct content *c; /* referenced, begun */
+    bool fresh;        /* c is new: no item names it yet */
     bool overlay;
-    uint64_t start;         /* offset of c's first byte in the file */
-    uint64_t old_valid;     /* fresh: bytes at `start` that c must have before the write */
-    size_t len;             /* bytes this step writes */
+    uint64_t start;     /* offset of c's first byte in the file */
+    uint64_t old_valid; /* fresh: bytes at `start` that c must have before the write */
+    size_t len;         /* bytes this step writes */
 };
 
 static uint64_t pack_limit(struct project *p)

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * ns_record: namespaces as records of the kv table (FORMAT.md, "Namespaces"): reading them when a
+ * project is opened, and collecting what changed for a commit.
+ */
+#include "project_impl.h"
+#include <errno.h>
+#include <stdlib.h>
+
+/* ---- records: FORMAT.md, "Namespaces" ---- */
+
+#define RECORD_HEAD 56
+#define RECORD_VERSION 1
+
+static size_t record_encode(const struct ns *ns, uint8_t *out)
+{
+    size_t name = strlen(ns->name), target = ns->target ? strlen(ns->target) : 0;
+
+    memset(out, 0, RECORD_HEAD);
+    out[8] = RECORD_VERSION;
+    out[9] = (uint8_t)(ns->frozen | (ns->target ? 2 : 0));
+    put_le16(out + 10, (uint16_t)name);
+    put_le32(out + 12, ns->generation);
+    put_le64(out + 16, ns->tree.root);
+    put_le64(out + 24, ns->next_ino);
+    put_le64(out + 32, ns->seq);
+    put_le64(out + 40, (uint64_t)ns->time);
+    put_le32(out + 48, ns->uid);
+    put_le32(out + 52, ns->gid);
+    memcpy(out + RECORD_HEAD, ns->name, name);
+    if (target)
+        memcpy(out + RECORD_HEAD + name, ns->target, target);
+    put_le64(out, id_checksum(out + 8, RECORD_HEAD + name + target - 8, ns->number));
+    return RECORD_HEAD + name + target;
+}
+
+int ns_decode(const void *val, size_t len, struct ns_fields *ret)
+{
+    const uint8_t *v = val;
+    size_t name = len >= RECORD_HEAD ? get_le16(v + 10) : 0;
+
+    *ret = (struct ns_fields){.target = NULL};
+    if (len < RECORD_HEAD || v[8] != RECORD_VERSION || name == 0 || name > VFS_NAME_MAX ||
+        RECORD_HEAD + name > len || len > RECORD_HEAD + name + 4095)
+        return -EUCLEAN;
+    memcpy(ret->name, v + RECORD_HEAD, name);
+    ret->frozen = v[9] & 1;
+    ret->generation = get_le32(v + 12);
+    ret->root = get_le64(v + 16);
+    ret->next_ino = get_le64(v + 24);
+    ret->seq = get_le64(v + 32);
+    ret->time = (int64_t)get_le64(v + 40);
+    ret->uid = get_le32(v + 48);
+    ret->gid = get_le32(v + 52);
+    if (v[9] & 2) {
+        ret->target = strndup((const char *)v + RECORD_HEAD + name, len - RECORD_HEAD - name);
+        if (!ret->target)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+int ns_record_check(uint32_t number, const void *val, size_t len)
+{
+    const uint8_t *v = val;
+
+    return len < RECORD_HEAD || get_le64(v) != id_checksum(v + 8, len - 8, number) ? -EUCLEAN : 0;
+}
+
+static int record_push(struct ns_records *r, uint32_t number, size_t len, uint8_t *bytes)
+{
+    struct ns_record *v = realloc(r->v, (r->count + 1) * sizeof *v);
+
+    if (!v) {
+        free(bytes);
+        return -ENOMEM;
+    }
+    r->v = v;
+    r->v[r->count++] = (struct ns_record){number, len, bytes};
+    return 0;
+}
+
+static int freeze_one(struct ns *ns, struct ns_records *ret)
+{
+    uint8_t *bytes;
+
+    if (!ns->live || !ns->dirty)
+        return 0;
+    bytes = malloc(RECORD_HEAD + VFS_NAME_MAX + 4096);
+    if (!bytes)
+        return -ENOMEM;
+    return record_push(ret, ns->number, record_encode(ns, bytes), bytes);
+}
+
+int ns_table_freeze(struct project *p, struct ns_records *ret)
+{
+    uint64_t number, none;
+    size_t at = 0;
+    int err = 0;
+
+    rwlock_held_write(&p->gate);
+    WRITE_GUARD(&p->names.lock); /* a last ns_put frees without the gate */
+    for (size_t i = 0; i < NS_BUCKETS && err == 0; i++)
+        for (struct ns *ns = p->names.by_number[i]; ns && err == 0; ns = ns->by_number_next)
+            err = freeze_one(ns, ret);
+    while (err == 0 && map64_next(&p->names.removed, &at, &number, &none))
+        err = record_push(ret, (uint32_t)number, 0, NULL);
+    if (err < 0) {
+        ns_records_release(ret);
+        return err;
+    }
+    for (size_t i = 0; i < NS_BUCKETS; i++)
+        for (struct ns *ns = p->names.by_number[i]; ns; ns = ns->by_number_next)
+            ns->dirty = false;
+    map64_release(&p->names.removed);
+    return 0;
+}
+
+int ns_records_write(const struct ns_records *r, struct kv_txn *t)
+{
+    uint8_t key[8];
+    int err = 0;
+
+    for (size_t i = 0; i < r->count && err == 0; i++) {
+        put_be64(key, r->v[i].number);
+        err = r->v[i].len ? kv_put(t, TABLE_NAMESPACES, key, 8, r->v[i].bytes, r->v[i].len)
+                          : kv_del(t, TABLE_NAMESPACES, key, 8);
+    }
+    return err;
+}
+
+void ns_records_release(struct ns_records *r)
+{
+    for (size_t i = 0; i < r->count; i++)
+        free(r->v[i].bytes);
+    free(r->v);
+    *r = (struct ns_records){0};
+}
+
+static int load_one(struct project *p, uint32_t number, const void *val, size_t len)
+{
+    struct ns_fields f;
+    struct ns *ns;
+    int err = ns_record_check(number, val, len);
+
+    if (err == 0)
+        err = ns_decode(val, len, &f);
+    if (err == 0)
+        err = ns_alloc(p, f.name, &ns);
+    if (err < 0)
+        return err;
+    ns->number = number;
+    ns->generation = f.generation;
+    ns->target = f.target;
+    ns->tree.root = f.root;
+    ns->next_ino = f.next_ino;
+    ns->seq = f.seq;
+    ns->time = f.time;
+    ns->uid = f.uid;
+    ns->gid = f.gid;
+    ns->frozen = f.frozen;
+    ns->dirty = false;
+    WRITE_GUARD(&p->names.lock);
+    ns_table_insert(&p->names, ns);
+    return 0;
+}
+
+int ns_table_load(struct project *p)
+{
+    struct kv_snap *s;
+    const void *key = NULL, *val;
+    size_t klen = 0, vlen;
+    int err = kv_snap_begin(p->config.kv, &s);
+
+    if (err < 0)
+        return err;
+    while ((err = kv_snap_seek(s, TABLE_NAMESPACES, key, klen, klen > 0, &key, &klen, &val,
+                               &vlen)) == 0) {
+        err = klen == 8 ? load_one(p, (uint32_t)get_be64(key), val, vlen) : -EUCLEAN;
+        if (err < 0)
+            break;
+    }
+    kv_snap_end(s);
+    p->names.mtime = p->created;
+    return err == -ENOENT ? 0 : err;
+}
