@@ -495,8 +495,10 @@ static int recover_dying(struct refs *r, struct kv_snap *s)
             return -EUCLEAN;
         d.number = get_be64(key);
         err = refs_load(r, d.number, &now);
-        if (err == 0 && now.count == 0)
+        if (err == 0 && now.count == 0) {
+            r->live -= entry_is_sealed(&now);
             err = refs_queue_zero(r, d.number);
+        }
         else if (err == -ENOENT)
             err = dead_push(&r->dead_ready, &d);
         if (err < 0)
@@ -513,14 +515,14 @@ static int recover(struct refs *r)
 
     if (err < 0)
         return err;
+    err = kv_snap_count(s, r->tables.ids, &ids);
+    r->live = ids;
     mutex_lock(&r->lock);
-    err = recover_dying(r, s);
+    if (err == 0)
+        err = recover_dying(r, s);
     mutex_unlock(&r->lock);
     if (err == 0)
-        err = kv_snap_count(s, r->tables.ids, &ids);
-    if (err == 0)
         err = kv_snap_count(s, r->tables.pins, &r->pinned);
-    r->live = ids > r->zero.count ? ids - r->zero.count : 0;
     kv_snap_end(s);
     return err;
 }

@@ -5,6 +5,7 @@
  * that grows at its end is not halved but followed by a new one, so that rising keys fill pages.
  */
 #include "tree_impl.h"
+#include "report.h"
 #include <errno.h>
 
 #define MERGE_BELOW (PAGE_CAPACITY / 4) /* a page used less looks for a neighbour to join */
@@ -25,6 +26,17 @@ static int count_slot(struct tree *t, const uint8_t *p, unsigned i, int delta)
     if (!object)
         return 0;
     return delta > 0 ? refs_ref(t->refs, object) : refs_unref(t->refs, object);
+}
+
+/* An item that named `object` is gone. Nobody can be told of a failure here: the change has been
+ * made, and a count too high only leaks. */
+static void let_go(struct tree *t, uint64_t object)
+{
+    int err = object ? refs_unref(t->refs, object) : 0;
+
+    if (err < 0)
+        report(REPORT_WARN, "object number %llu could not be released (%s): it leaks until `rebuild`",
+               (unsigned long long)object, strerror(-err));
 }
 
 /* Count all a page names up or down. Up: undone if one fails. Down: as far as it goes. */
@@ -482,9 +494,8 @@ int tree_put(struct tree *t, struct key k, const void *val, size_t len)
             err = put_in_leaf(t, &path, k, val, len, &old);
         tree_path_release(t, path.step, path.depth);
     }
-    if (err < 0 && object)
-        (void)refs_unref(t->refs, object);
-    return err < 0 || !old ? err : refs_unref(t->refs, old);
+    let_go(t, err < 0 ? object : old);
+    return err;
 }
 
 int tree_put_owned(struct tree *t, struct key k, const void *val, size_t len)
@@ -527,7 +538,9 @@ static int unhang(struct tree *t, struct path *path, unsigned d, unsigned slot, 
         return err;
     page_remove(p->data, slot);
     reset_first_key(p->data);
-    return pages_free(t->pages, no);
+    if (pages_free(t->pages, no) < 0)
+        report(REPORT_WARN, "tree page %llu leaks until `rebuild`", (unsigned long long)no);
+    return 0;
 }
 
 /* Join the page at depth d with the neighbour at `slot` of its parent, if that one is ours and
@@ -602,9 +615,28 @@ static int shrink_root(struct tree *t)
     }
 }
 
+/* Every page that will lose a child when the leaf goes may be changed. An empty leaf may stay where
+ * it is; an inner page without children may not, so nothing must fail half-way up. */
+static int ready_to_unhang(struct tree *t, struct path *path)
+{
+    int err = 0;
+
+    for (unsigned d = path->depth - 1; d-- > 0 && err == 0;) {
+        err = pages_modify(t->pages, path->step[d].page);
+        if (page_count(path->step[d].page->data) > 1)
+            break;
+    }
+    return err;
+}
+
 /* From the leaf up: empty pages go, sparse ones join a neighbour. */
 static int tidy(struct tree *t, struct path *path)
 {
+    if (page_count(path->step[path->depth - 1].page->data) == 0) {
+        int err = ready_to_unhang(t, path);
+        if (err < 0)
+            return err;
+    }
     for (unsigned d = path->depth - 1; d > 0; d--) {
         struct tree_page *p = path->step[d].page;
         bool joined = false;
@@ -654,9 +686,6 @@ int tree_del(struct tree *t, struct key k)
         (void)tidy(t, &path);
     }
     tree_path_release(t, path.step, path.depth);
-    if (object) {
-        int r = refs_unref(t->refs, object);
-        err = err < 0 ? err : r;
-    }
+    let_go(t, object);
     return err;
 }

@@ -704,6 +704,21 @@ Test(refs, a_damaged_entry_is_told_and_not_read)
     cr_assert_eq(refs_ref(t.refs, n), -EUCLEAN);
 }
 
+Test(refs, sealed_objects_in_use_are_counted_now_and_after_a_restart)
+{
+    struct refs_stats s;
+    object(&t, "a", 1);
+    object(&t, "b", 0);
+    cr_assert_eq(refs_unref(t.refs, object(&t, "c", 1)), 0);
+    cr_assert_eq(refs_unref(t.refs, fresh(&t, 1)), 0);
+    refs_get_stats(t.refs, &s);
+    cr_assert_eq(s.objects, 1);
+    commit(&t);
+    crash(&t);
+    refs_get_stats(t.refs, &s);
+    cr_assert_eq(s.objects, 1);
+}
+
 /* ---- two tables ---- */
 
 static void *count_in_u(void *arg)

@@ -2,11 +2,13 @@
 /*
  * property_tree: a forest of trees does what arrays would do, whatever happens to it.
  *
- *     property_tree [--seed S] [--ops N]
+ *     property_tree [--seed S] [--ops N] [--oom 1]
  *
  * Random puts, deletes, branches, drops, commits that fail and are tried again, crashes. Each tree
  * has a model, an array over all keys; a branch copies it, a crash takes the one of the last
- * commit. Now and then everything is compared, and all counts are recounted (recount.h).
+ * commit. Now and then everything is compared, and all counts are recounted (recount.h). With --oom
+ * allocations fail while trees are changed: a change that failed has changed no item, and no count
+ * may be too low. Linked with --wrap=malloc,calloc,realloc.
  */
 #include "recount.h"
 #include "report.h"
@@ -42,6 +44,39 @@ static uint64_t crashes, failures, commits, diffs, checks;
 
 static unsigned below(unsigned n) { return (unsigned)(fault_random(&state) >> 16) % n; }
 
+/* ---- memory that runs out ---- */
+
+static unsigned oom_left; /* the allocation so many from now fails; 0: none */
+static bool oom;
+static uint64_t ooms;
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__real_realloc(void *p, size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_realloc(void *p, size_t size);
+
+static bool fails(void) { return oom_left && --oom_left == 0; }
+
+void *__wrap_malloc(size_t size) { return fails() ? NULL : __real_malloc(size); }
+void *__wrap_calloc(size_t count, size_t size)
+{
+    return fails() ? NULL : __real_calloc(count, size);
+}
+void *__wrap_realloc(void *p, size_t size) { return fails() ? NULL : __real_realloc(p, size); }
+
+static void oom_arm(void) { oom_left = oom ? below(40) : 0; }
+
+/* Did the call fail for want of memory? Then it must be that, and have been asked for. */
+static bool oom_hit(int err)
+{
+    MUST(err != -ENOMEM || oom);
+    oom_left = 0;
+    ooms += err == -ENOMEM;
+    return err == -ENOMEM;
+}
+
 /* ---- items ---- */
 
 static struct key key_at(unsigned i)
@@ -57,7 +92,7 @@ static unsigned index_of(struct key k)
     for (unsigned i = first; i < first + 4; i++)
         if (key_compare(key_at(i), k) == 0)
             return i;
-    MUST(!"a key nobody put");
+    MUST(false); /* a key nobody put */
     return 0;
 }
 
@@ -169,8 +204,13 @@ static void do_put(unsigned t, unsigned i)
 {
     uint8_t val[PAGE_VALUE_MAX];
     struct item it = new_item(i);
+    int err;
 
-    MUST(tree_put(&f.tree[t], key_at(i), val, write_item(i, &it, val)) == 0);
+    oom_arm();
+    err = tree_put(&f.tree[t], key_at(i), val, write_item(i, &it, val));
+    if (oom_hit(err))
+        return;
+    MUST(err == 0);
     now.tree[t][i] = it;
 }
 
@@ -178,24 +218,36 @@ static void do_put_owned(unsigned t, unsigned i)
 {
     uint8_t val[PAGE_VALUE_MAX];
     struct item it = new_item(i);
-    uint64_t pages = pages_next(f.pages);
-    int err = tree_put_owned(&f.tree[t], key_at(i), val, write_item(i, &it, val));
+    int err;
 
+    oom_arm();
+    err = tree_put_owned(&f.tree[t], key_at(i), val, write_item(i, &it, val));
+    if (oom_hit(err))
+        return;
     MUST(now.tree[t][i].there ? err == 0 || err == -EAGAIN : err == -ENOENT);
-    MUST(err == 0 || pages == pages_next(f.pages));
     if (err == 0)
         now.tree[t][i] = it;
 }
 
 static void do_del(unsigned t, unsigned i)
 {
-    MUST(tree_del(&f.tree[t], key_at(i)) == (now.tree[t][i].there ? 0 : -ENOENT));
+    int err;
+
+    oom_arm();
+    err = tree_del(&f.tree[t], key_at(i));
+    if (oom_hit(err))
+        return;
+    MUST(err == (now.tree[t][i].there ? 0 : -ENOENT));
     now.tree[t][i] = (struct item){0};
 }
 
 static void do_own(unsigned t, unsigned i)
 {
-    MUST(tree_own(&f.tree[t], key_at(i)) == (now.tree[t][i].there ? 0 : -ENOENT));
+    int err;
+
+    oom_arm();
+    err = tree_own(&f.tree[t], key_at(i));
+    MUST(oom_hit(err) || err == (now.tree[t][i].there ? 0 : -ENOENT));
 }
 
 static void do_get(unsigned t, unsigned i)
@@ -245,7 +297,11 @@ static void do_drop(unsigned t)
 static void do_drops_step(void)
 {
     unsigned done;
-    MUST(drops_step(f.drops, below(60), &done) == 0);
+    int err;
+
+    oom_arm();
+    err = drops_step(f.drops, below(60), &done);
+    MUST(oom_hit(err) || err == 0);
 }
 
 /* ---- reading ---- */
@@ -348,7 +404,8 @@ static void check(bool all)
     (void)recount(&f);
     for (unsigned t = 0; t < FOREST_TREES; t++)
         walk(t, 0, UINT32_MAX);
-    MUST(report_count(REPORT_WARN) == 0 && report_count(REPORT_ALARM) == 0);
+    MUST(oom || report_count(REPORT_WARN) == 0);
+    MUST(report_count(REPORT_ALARM) == 0);
     checks++;
 }
 
@@ -416,12 +473,15 @@ int main(int argc, char **argv)
             seed = strtoull(argv[i + 1], NULL, 10);
         if (strcmp(argv[i], "--ops") == 0)
             ops = strtoull(argv[i + 1], NULL, 10);
+        if (strcmp(argv[i], "--oom") == 0)
+            oom = argv[i + 1][0] == '1';
     }
-    printf("property_tree --seed %llu --ops %llu\n", (unsigned long long)seed,
-           (unsigned long long)ops);
+    printf("property_tree --seed %llu --ops %llu --oom %d\n", (unsigned long long)seed,
+           (unsigned long long)ops, oom);
     fflush(stdout);
     state = seed ? seed : 1;
     forest_create(&f);
+    f.leaks = oom;
     for (unsigned t = 0; t < FOREST_TREES; t++)
         filling[t] = t % 2;
     while (done < ops) {
@@ -434,10 +494,11 @@ int main(int argc, char **argv)
     for (unsigned t = 0; t < FOREST_TREES; t++)
         do_drop(t);
     check(true);
-    MUST(recount(&f) == 0);
+    MUST(recount(&f) == 0 || oom);
     forest_destroy(&f);
-    printf("%llu commits, %llu failed, %llu crashes, %llu diffs, %llu checks\n",
+    printf("%llu commits, %llu failed, %llu crashes, %llu diffs, %llu checks, %llu out of memory\n",
            (unsigned long long)commits, (unsigned long long)failures, (unsigned long long)crashes,
-           (unsigned long long)diffs, (unsigned long long)checks);
+           (unsigned long long)diffs, (unsigned long long)checks,
+           (unsigned long long)ooms);
     return 0;
 }

@@ -41,6 +41,7 @@ struct forest {
     struct kv *kv;
     struct id_key key;
     size_t cache_bytes;
+    bool leaks; /* calls were made to fail: counts may be too high, and pages left over */
     struct pages *pages;
     struct refs *refs;
     struct drops *drops;

@@ -339,6 +339,23 @@ Test(tree, a_damaged_page_is_an_error_with_a_report_never_data)
     cr_assert_eq(what(0, 999), 'a');
 }
 
+/* Else nobody could ever remove a file whose object's entry is bad. */
+Test(tree, an_item_whose_object_cannot_be_released_goes_and_the_leak_is_reported)
+{
+    uint8_t key[8];
+    uint64_t a = forest_object(&f);
+    cr_assert_eq(put_object(0, 1, a), 0);
+    cr_assert_eq(put_object(0, 2, a), 0);
+    forest_commit(&f);
+    forest_crash(&f);
+    put_be64(key, a);
+    cr_assert_eq(kv_mem_flip(f.mem, T_OBJECTS, key, 8, 0, 7), 0);
+    cr_assert_eq(tree_del(&f.tree[0], object_at(1)), 0);
+    cr_assert_eq(tree_put(&f.tree[0], object_at(2), "", 0), 0);
+    cr_assert_eq(tree_own(&f.tree[0], object_at(1)), -ENOENT);
+    cr_assert_eq(report_count(REPORT_WARN), 2);
+}
+
 /* A page in good order that names itself: its checksum says nothing about that. */
 Test(tree, a_page_that_leads_in_a_circle_is_an_error, .timeout = 20)
 {
