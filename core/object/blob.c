@@ -59,6 +59,27 @@ int blob_parse_slot(const char *file_name, uint64_t *ret_number)
     return 0;
 }
 
+int blob_parse_object(const char *file_name, struct id *ret_id, uint64_t *ret_number)
+{
+    char hex[ID_HEX + 1];
+
+    if (strspn(file_name, "0123456789abcdef") != ID_HEX || file_name[ID_HEX] != '.' ||
+        blob_parse_slot(file_name + ID_HEX + 1, ret_number) < 0)
+        return -EINVAL;
+    memcpy(hex, file_name, ID_HEX);
+    hex[ID_HEX] = '\0';
+    return id_from_hex(hex, ret_id);
+}
+
+bool blob_strip_sums(const char *file_name, char out[DISK_NAME_MAX + 1])
+{
+    size_t n = strlen(file_name);
+    bool sums = n > 5 && !strcmp(file_name + n - 5, ".sums");
+
+    snprintf(out, DISK_NAME_MAX + 1, "%.*s", (int)(sums ? n - 5 : n), file_name);
+    return sums;
+}
+
 int blob_init(struct disk *disk)
 {
     int r = disk_mkdir(disk, "slots");

@@ -29,6 +29,10 @@ void blob_slot_name(uint64_t number, char out[DISK_NAME_MAX + 1]);
 void blob_object_name(const struct id *id, uint64_t number, char out[DISK_NAME_MAX + 1]);
 /* The reverse of blob_slot_name's last part; -EINVAL for any other file name (or a .sums). */
 int blob_parse_slot(const char *file_name, uint64_t *ret_number);
+/* The same of an object's: "<32 hex>.<16 hex>". */
+int blob_parse_object(const char *file_name, struct id *ret_id, uint64_t *ret_number);
+/* The name of the file whose sums these are; false: it is no name of sums, and is copied. */
+bool blob_strip_sums(const char *file_name, char out[DISK_NAME_MAX + 1]);
 
 /* Make the directories a store needs ("slots", "objects", "objects/00"–"ff"), durably. */
 int blob_init(struct disk *disk);

@@ -13,6 +13,7 @@
 #include "lock.h"
 #include "report.h"
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -435,6 +436,67 @@ int objects_delete(struct objects *o, const struct refs_dead *d)
     default:
         return 0;
     }
+}
+
+/* ---- after a crash ---- */
+
+static bool is_file_of(const struct entry *e, const struct id *id, uint64_t where)
+{
+    return e->kind == ENTRY_FILE && e->where == where && id_equal(&e->id, id);
+}
+
+/* Does an entry name this file? By its id, or by the number it had as a slot, in case the index is
+ * damaged. Yes when that cannot be told. */
+static bool is_named(struct objects *o, const struct id *id, uint64_t where)
+{
+    struct entry e;
+    uint64_t number;
+    bool pending;
+    int err = refs_find(o->c.refs, id, &number, &e, &pending);
+
+    if (err == 0) {
+        refs_unhold(o->c.refs, number);
+        if (is_file_of(&e, id, where) || !id_equal(&e.id, id))
+            return true;
+    } else if (err != -ENOENT && err != -EAGAIN) {
+        return true;
+    }
+    err = refs_entry(o->c.refs, where, false, NULL, &e);
+    return err == 0 ? is_file_of(&e, id, where) : err != -ENOENT;
+}
+
+struct reaping {
+    struct objects *o;
+    char dir[sizeof "objects/ab"];
+};
+
+static int reap_file(const char *name, void *ctx)
+{
+    struct reaping *r = ctx;
+    char file[DISK_NAME_MAX + 1], path[DISK_NAME_MAX + 1];
+    struct id id;
+    uint64_t where;
+    int err;
+
+    (void)blob_strip_sums(name, file);
+    if (blob_parse_object(file, &id, &where) < 0 || is_named(r->o, &id, where))
+        return 0;
+    snprintf(path, sizeof path, "%s/%.100s", r->dir, name);
+    err = disk_unlink(r->o->c.disk, path);
+    return err == -ENOENT || err == -EROFS ? 0 : err;
+}
+
+int objects_reap(struct objects *o)
+{
+    struct reaping r = {.o = o};
+    int err = 0;
+
+    for (unsigned i = 0; i < 256 && err == 0; i++) {
+        snprintf(r.dir, sizeof r.dir, "objects/%02x", i);
+        err = disk_list(o->c.disk, r.dir, reap_file, &r);
+        err = err == -ENOENT ? 0 : err;
+    }
+    return err;
 }
 
 /* ---- opening ---- */

@@ -332,19 +332,21 @@ static int load_slot(struct project *p, uint64_t number, uint64_t size)
 }
 
 /* A slot the commit names becomes a content again; any other was never committed, or its content
- * was sealed: it goes. */
+ * was sealed: it goes. So do sums that a power loss left alone. */
 static int load_or_reap(const char *name, void *ctx)
 {
     struct project *p = ctx;
+    char slot[DISK_NAME_MAX + 1];
     struct entry e;
     uint64_t number;
+    bool sums = blob_strip_sums(name, slot);
     int err;
 
-    if (blob_parse_slot(name, &number) < 0)
+    if (blob_parse_slot(slot, &number) < 0)
         return 0;
     err = refs_entry(p->refs, number, false, NULL, &e);
     if (err == 0 && e.kind == ENTRY_SLOT && e.count > 0)
-        return load_slot(p, number, e.size);
+        return sums ? 0 : load_slot(p, number, e.size);
     if (err < 0 && err != -ENOENT)
         return err;
     if (err == 0 && e.kind == ENTRY_SLOT) /* a file was being made whole when the crash came */

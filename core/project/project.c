@@ -340,7 +340,9 @@ static int finish_crash(struct project *p, const struct state *s)
         if (err == 0)
             err = refs_buried(p->refs, &d);
     }
-    return err < 0 ? err : contents_load(p);
+    if (err == 0)
+        err = contents_load(p);
+    return err < 0 ? err : objects_reap(p->objects);
 }
 
 static void init_locks(struct project *p)
