@@ -5,6 +5,7 @@
  */
 #include "tally.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <string.h>
 #include <unistd.h>
@@ -18,8 +19,10 @@ static const struct verb *const store_verbs[] = {&verb_init, &verb_mount, &verb_
 
 __attribute__((format(printf, 1, 0))) static void say(const char *fmt, va_list ap)
 {
+    int err = errno; /* for %m: isatty() and writing may set another */
     tally_progress("%s", "");
     fprintf(stderr, tally_verb ? "tally %s: " : "tally: ", tally_verb);
+    errno = err;
     vfprintf(stderr, fmt, ap);
     fputc('\n', stderr);
 }
