@@ -12,6 +12,7 @@
  * on reading a content that has left the table: its bytes do not change any more.
  */
 #include "project_impl.h"
+#include "report.h"
 #include <errno.h>
 #include <stdlib.h>
 
@@ -324,9 +325,15 @@ static int load_slot(struct project *p, uint64_t number, uint64_t size)
 
     if (!c)
         return -ENOMEM;
+    c->recorded = size;
     err = blob_open_slot(p->config.disk, number, size, &c->blob);
     if (err == 0)
         enlist(p, c);
+    if (err == -EUCLEAN) { /* one file's damage: reading it says so */
+        report(REPORT_ALARM, "slot %llu is damaged: shorter than the last commit says",
+               (unsigned long long)number);
+        err = 0;
+    }
     content_unref(c);
     return err;
 }

@@ -87,7 +87,10 @@ static int record_slots(struct project *p)
         return err;
     n = contents_pick(p, is_slot, NULL, all, max);
     for (size_t i = 0; i < n; i++) {
-        int r = refs_set_slot(p->refs, all[i]->number, content_length(all[i]));
+        uint64_t len = content_length(all[i]);
+        int r = refs_set_slot(p->refs, all[i]->number, len);
+        if (len > all[i]->recorded)
+            all[i]->recorded = len;
         if (r < 0 && r != -ENOENT && r != -EINVAL) /* collected or sealed just now */
             err = r;
         content_unref(all[i]);

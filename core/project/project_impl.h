@@ -206,6 +206,7 @@ struct content {
     uint8_t *data;        /* up to CONTENT_BUFFER_MAX bytes, or NULL */
     size_t len, room;     /* of data */
     struct blob *blob;    /* the slot, once it outgrew the buffer; io */
+    uint64_t recorded;    /* gate; of the slot: bytes that a commit shows, never to be cut off */
     uint64_t owner;       /* nodeid that wrote it first: a hint for sealing */
     uint64_t owner_off;   /* of the grain in that file; CONTENT_WHOLE: all of the file */
     unsigned changing;    /* contents; changes in flight */

@@ -38,9 +38,10 @@ static uint64_t pack_limit(struct project *p)
 }
 
 /* The content of `number` if item `k`, which names it, is the only one to do so and it may change:
- * referenced and begun. NULL otherwise; *ret_err tells errors apart. */
+ * referenced and begun. NULL otherwise; *ret_err tells errors apart. Bytes past `valid` would have
+ * to be cut off: not where the last commit still shows them. */
 static struct content *own_content(struct project *p, struct items *it, struct key k,
-                                   uint64_t number, int *ret_err)
+                                   uint64_t number, uint64_t valid, int *ret_err)
 {
     struct content *c;
     struct entry e;
@@ -51,7 +52,8 @@ static struct content *own_content(struct project *p, struct items *it, struct k
     *ret_err = tree_own(it->tree, k);
     if (*ret_err == 0)
         *ret_err = refs_entry(p->refs, number, false, NULL, &e);
-    if (*ret_err == 0 && e.count == 1 && e.kind != ENTRY_ALIAS && content_begin(p, c))
+    if (*ret_err == 0 && e.count == 1 && e.kind != ENTRY_ALIAS && valid >= c->recorded &&
+        content_begin(p, c))
         return c;
     content_unref(c);
     return NULL;
@@ -91,7 +93,8 @@ static int plan_overlay(struct project *p, struct vnode *v, struct items *it, ui
     if (err < 0 && err != -ENOENT)
         return err;
     if (err == 0) {
-        plan->c = own_content(p, it, key_make(it->ino, ITEM_EXTENT, grain), e.object, &err);
+        plan->c = own_content(p, it, key_make(it->ino, ITEM_EXTENT, grain), e.object, e.valid,
+                              &err);
         if (plan->c)
             return cut_stale(p, plan->c, e.valid);
         if (err < 0)
@@ -112,7 +115,7 @@ static int plan_write(struct project *p, struct vnode *v, struct items *it, uint
         return plan_overlay(p, v, it, off, plan);
     if (!in->object)
         return plan_fresh(p, v, 0, 0, plan);
-    plan->c = own_content(p, it, key_make(it->ino, ITEM_INODE, 0), in->object, &err);
+    plan->c = own_content(p, it, key_make(it->ino, ITEM_INODE, 0), in->object, in->valid, &err);
     if (plan->c)
         return cut_stale(p, plan->c, in->valid);
     if (err < 0)
@@ -274,8 +277,8 @@ static int cut_extents(struct tree *t, uint64_t ino, uint64_t size)
     }
 }
 
-/* If the bytes are this file's own and unsealed, they are cut at once, so that nothing longer is
- * ever sealed. Never fails the truncation: the item's `valid` is what counts. */
+/* If the bytes are this file's own, unsealed and not yet part of a commit, they are cut at once, so
+ * that nothing longer is sealed without need: the item's `valid` is what counts. */
 static int cut_content(struct project *p, struct items *it, const struct inode *in)
 {
     struct content *c;
@@ -283,7 +286,7 @@ static int cut_content(struct project *p, struct items *it, const struct inode *
 
     if (!in->object || in->flags & INODE_EXTENTS)
         return 0;
-    c = own_content(p, it, key_make(it->ino, ITEM_INODE, 0), in->object, &err);
+    c = own_content(p, it, key_make(it->ino, ITEM_INODE, 0), in->object, in->valid, &err);
     if (!c)
         return err;
     err = in->valid ? cut_stale(p, c, in->valid) : 0;
