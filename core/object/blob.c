@@ -499,6 +499,11 @@ int blob_sync_slot(struct blob *b)
     return r;
 }
 
+bool blob_is_suspect(const struct blob *b)
+{
+    return b->sync_error != 0;
+}
+
 int blob_hash(struct blob *b, const struct id_key *key, struct id *ret_id)
 {
     CLEANUP_FREE char *buf = malloc(READ_SIZE);

@@ -275,7 +275,10 @@ static int store(struct objects *o, uint64_t number, const struct source *s, con
         ret_place->kind = ENTRY_FILE;
         ret_place->size = blob_length(s->blob);
         ret_place->where = number;
-        return blob_link_object(s->blob, id);
+        err = blob_link_object(s->blob, id);
+        if (err < 0) /* the next try may well have other bytes, and so another name */
+            (void)blob_unlink_object(o->c.disk, id, number);
+        return err;
     }
     err = packs_append(o->c.packs, id, s->data, s->len, &at);
     ret_place->kind = ENTRY_PACK;

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * pack_format: the bytes of packs (layout: packs.c), made and checked. No locks.
+ */
+#include "packs_impl.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void pack_name(uint64_t pack, char out[DISK_NAME_MAX + 1])
+{
+    snprintf(out, DISK_NAME_MAX + 1, "packs/%016" PRIx64, pack);
+}
+
+void pack_entry_encode(const struct pack_entry *e, uint8_t out[PACK_ENTRY_LEN])
+{
+    put_le32(out, e->live_records);
+    put_le64(out + 4, e->live_bytes);
+    put_le64(out + 12, e->file_bytes);
+}
+
+int pack_entry_decode(const void *val, size_t len, struct pack_entry *ret)
+{
+    const uint8_t *p = val;
+
+    if (len != PACK_ENTRY_LEN)
+        return -EUCLEAN;
+    struct pack_entry e = {get_le32(p), get_le64(p + 4), get_le64(p + 12)};
+
+    if (e.live_bytes > e.file_bytes || e.file_bytes > UINT64_C(1) << 32)
+        return -EUCLEAN;
+    *ret = e;
+    return 0;
+}
+
+uint64_t record_size(uint32_t len)
+{
+    return (RECORD_HEAD + (uint64_t)len + 7) & ~UINT64_C(7);
+}
+
+/* Of the head's first fields, then of the payload: each seeds the next. */
+static uint64_t record_checksum(const uint8_t *head, const void *data, uint32_t len, uint64_t pack,
+                                uint32_t offset)
+{
+    uint64_t place = pack * UINT64_C(0x9e3779b97f4a7c15) + offset;
+
+    return id_checksum(data, len, id_checksum(head, RECORD_SUMMED, place));
+}
+
+void record_head(uint8_t head[RECORD_HEAD], const struct id *id, const void *data, uint32_t len,
+                 const struct pack_place *place)
+{
+    memset(head, 0, RECORD_HEAD);
+    put_le32(head, RECORD_MAGIC);
+    put_le32(head + 4, len);
+    memcpy(head + 8, id->b, ID_LEN);
+    put_le64(head + 24, record_checksum(head, data, len, place->pack, place->offset));
+}
+
+void file_head(uint8_t head[FILE_HEAD], uint64_t number)
+{
+    memset(head, 0, FILE_HEAD);
+    put_le32(head, FILE_MAGIC);
+    put_le32(head + 4, FILE_VERSION);
+    put_le64(head + 8, number);
+    put_le64(head + 24, id_checksum(head, 24, number));
+}
+
+static int read_exactly(struct disk_file *f, void *buf, size_t len, uint64_t off)
+{
+    ssize_t n = disk_pread(f, buf, len, off);
+
+    if (n < 0)
+        return (int)n;
+    return (size_t)n == len ? 0 : -EUCLEAN;
+}
+
+int record_read(struct disk_file *f, const struct pack_place *place, const struct id *id, void *buf,
+                uint32_t len)
+{
+    uint8_t head[RECORD_HEAD];
+    int r = read_exactly(f, head, sizeof head, place->offset);
+
+    if (r)
+        return r;
+    if (get_le32(head) != RECORD_MAGIC || get_le32(head + 4) != len ||
+        memcmp(head + 8, id->b, ID_LEN) != 0 || get_le64(head + 32) != 0)
+        return -EUCLEAN;
+    r = read_exactly(f, buf, len, place->offset + (uint64_t)RECORD_HEAD);
+    if (r)
+        return r;
+    uint64_t sum = record_checksum(head, buf, len, place->pack, place->offset);
+
+    return sum == get_le64(head + 24) ? 0 : -EUCLEAN;
+}
+
+bool place_ok(const struct pack_place *place, uint32_t len)
+{
+    return len <= PACK_RECORD_MAX && place->offset % 8 == 0 && place->offset >= FILE_HEAD;
+}
+
+int packs_check_head(struct disk_file *file, uint64_t pack)
+{
+    uint8_t head[FILE_HEAD], good[FILE_HEAD];
+    int r = read_exactly(file, head, sizeof head, 0);
+
+    if (r)
+        return r;
+    file_head(good, pack);
+    return memcmp(head, good, sizeof head) == 0 ? 0 : -EUCLEAN;
+}
+
+int packs_check_record(struct disk_file *file, const struct pack_place *place, const struct id *id,
+                       void *buf, uint32_t len)
+{
+    return place_ok(place, len) ? record_read(file, place, id, buf, len) : -EUCLEAN;
+}

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * packs_dead: the dead ranges of one pack, kept joined with their neighbours, so that what died
+ * piece by piece can be punched as one hole.
+ */
+#include "packs_impl.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Index of the first range that ends at or after `start`. */
+static size_t dead_find(const struct pack *k, uint64_t start)
+{
+    size_t low = 0, high = k->dead_count;
+
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+
+        if (k->dead[mid].end < start)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low;
+}
+
+static bool dead_insert(struct pack *k, size_t at, uint64_t start, uint64_t end)
+{
+    if (k->dead_count == k->dead_room) {
+        size_t room = k->dead_room ? k->dead_room * 2 : 16;
+        struct dead *list = realloc(k->dead, room * sizeof *list);
+
+        if (!list)
+            return false; /* no memory: this range is not given back before compaction */
+        k->dead = list;
+        k->dead_room = room;
+    }
+    memmove(&k->dead[at + 1], &k->dead[at], (k->dead_count - at) * sizeof *k->dead);
+    k->dead[at] = (struct dead){start, end, end - start};
+    k->dead_count++;
+    return true;
+}
+
+/* Remember [start, end) as dead, one with the neighbours it touches. */
+void dead_add(struct pack *k, uint64_t start, uint64_t end)
+{
+    size_t at = dead_find(k, start);
+
+    if (at == k->dead_count || k->dead[at].start > end) {
+        (void)dead_insert(k, at, start, end);
+        return;
+    }
+    struct dead *d = &k->dead[at];
+
+    d->unpunched += end - start;
+    if (d->end == start)
+        d->end = end;
+    else
+        d->start = start;
+    if (at + 1 < k->dead_count && d[1].start == d->end) {
+        d->end = d[1].end;
+        d->unpunched += d[1].unpunched;
+        k->dead_count--;
+        memmove(d + 1, d + 2, (k->dead_count - at - 1) * sizeof *d);
+    }
+}
+
+/* The pages wholly inside the dead range around `start`, when enough died there since the last
+ * time; `end` 0: nothing to do. */
+struct dead dead_take_hole(struct pack *k, uint64_t start)
+{
+    size_t at = dead_find(k, start + 1);
+
+    if (at == k->dead_count || k->dead[at].start > start)
+        return (struct dead){0};
+    struct dead *d = &k->dead[at];
+    uint64_t from = (d->start + PUNCH_ALIGN - 1) / PUNCH_ALIGN * PUNCH_ALIGN;
+    uint64_t to = d->end / PUNCH_ALIGN * PUNCH_ALIGN;
+
+    if (d->unpunched < PUNCH_MIN || to < from + PUNCH_MIN)
+        return (struct dead){0};
+    d->unpunched = 0;
+    return (struct dead){.start = from, .end = to};
+}
+
+/* A record that never became durable needs no sync any more. */
+void forget_unsynced(struct pack *k, uint32_t offset)
+{
+    for (size_t i = 0; i < k->unsynced_count; i++)
+        if (k->unsynced[i] == offset) {
+            k->unsynced[i] = k->unsynced[--k->unsynced_count];
+            return;
+        }
+}

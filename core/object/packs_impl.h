@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+/* packs_impl: what the files of packs share: the bytes of a pack, and the packs in memory. */
+#pragma once
+
+#include "bytes.h"
+#include "io.h"
+#include "layer.h"
+#include "lock.h"
+#include "packs.h"
+#include <sys/queue.h>
+
+#define FILE_MAGIC 0x4b504c54u /* "TLPK" */
+#define FILE_VERSION 1
+#define FILE_HEAD 32
+#define RECORD_MAGIC 0x43524c54u /* "TLRC" */
+#define RECORD_HEAD 40
+#define RECORD_SUMMED 24 /* bytes of the head before the checksum */
+#define PACK_SIZE_DEFAULT (UINT64_C(64) << 20)
+#define PACK_SIZE_MAX (UINT64_C(2) << 30) /* offsets are u32 */
+#define PUNCH_MIN (64 * 1024)             /* bytes worth a hole */
+#define PUNCH_ALIGN 4096
+#define HANDLES_MAX 32
+#define BUCKETS 1024
+
+/* Neighbouring dead records. */
+struct dead {
+    uint64_t start, end;
+    uint64_t unpunched; /* bytes that died since the last hole was made here */
+};
+
+struct pack {
+    uint64_t number;
+    LIST_ENTRY(pack) bucket;
+    TAILQ_ENTRY(pack) lru; /* in p->open while `file` is set */
+    struct disk_file *file;
+    unsigned refs;      /* users of `file` right now */
+    unsigned writing;   /* of these, appends */
+    uint64_t end;       /* of the last range given out, bytes; 0: not a pack of this run */
+    uint32_t *unsynced; /* offsets of the records appended since the last sync */
+    size_t unsynced_count, unsynced_room;
+    bool named;   /* the file's name is durable */
+    bool suspect; /* a sync failed: never appended to or synced again */
+    bool gone;    /* removed; the last user frees it */
+    struct dead *dead;
+    size_t dead_count, dead_room;
+};
+
+TAILQ_HEAD(pack_list, pack);
+LIST_HEAD(pack_bucket, pack);
+
+struct packs {
+    struct disk *disk;
+    struct mutex sync_lock; /* outside `lock`: one sync at a time, so that none misses an error */
+    struct mutex lock;      /* all below */
+    struct layer *entries;
+    struct pack_bucket buckets[BUCKETS];
+    struct pack_list open; /* most recently used first */
+    size_t handles;        /* in `open` */
+    struct pack *current;  /* appended to; NULL: the next append makes one */
+    uint64_t next, size;
+    struct packs_stats stats; /* without dead_bytes */
+};
+
+/* ---- pack_format.c: bytes ---- */
+
+uint64_t record_size(uint32_t len);
+void record_head(uint8_t head[RECORD_HEAD], const struct id *id, const void *data, uint32_t len,
+                 const struct pack_place *place);
+void file_head(uint8_t head[FILE_HEAD], uint64_t number);
+int record_read(struct disk_file *f, const struct pack_place *place, const struct id *id, void *buf,
+                uint32_t len);
+bool place_ok(const struct pack_place *place, uint32_t len);
+
+/* ---- packs_table.c: entries, packs in memory and their handles; all need p->lock ---- */
+
+int entry_get(struct packs *p, uint64_t number, struct pack_entry *ret);
+void stats_add(struct packs *p, const struct pack_entry *e);
+int count_in(struct packs *p, struct pack *k, uint32_t len);
+int count_out(struct packs *p, uint64_t number, uint32_t len);
+int entry_drop(struct packs *p, uint64_t number);
+struct pack *pack_get(struct packs *p, uint64_t number);
+void pack_free(struct packs *p, struct pack *k);
+void handle_add(struct packs *p, struct pack *k, struct disk_file *file);
+void pack_unref(struct packs *p, struct pack *k);
+int pack_acquire(struct packs *p, uint64_t number, struct pack **ret_pack);
+int pack_drop_if_empty(struct packs *p, uint64_t number);
+int unlink_dropped(struct packs *p, uint64_t number, int r);
+
+/* ---- packs_dead.c: dead ranges of one pack; needs p->lock ---- */
+
+void dead_add(struct pack *k, uint64_t start, uint64_t end);
+struct dead dead_take_hole(struct pack *k, uint64_t start);
+void forget_unsynced(struct pack *k, uint32_t offset);

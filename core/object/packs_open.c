@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * packs_open: opening: files no commit names are removed, packs without live records unlinked.
+ */
+#include "packs_impl.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct number_list {
+    uint64_t *number;
+    size_t count, room;
+};
+
+static int list_add(struct number_list *l, uint64_t number)
+{
+    if (l->count == l->room) {
+        size_t room = l->room ? l->room * 2 : 64;
+        uint64_t *list = realloc(l->number, room * sizeof *list);
+
+        if (!list)
+            return -ENOMEM;
+        l->number = list;
+        l->room = room;
+    }
+    l->number[l->count++] = number;
+    return 0;
+}
+
+static int list_file(const char *name, void *ctx)
+{
+    if (strlen(name) != 16 || strspn(name, "0123456789abcdef") != 16)
+        return 0; /* not ours */
+    return list_add(ctx, strtoull(name, NULL, 16));
+}
+
+static void seen(struct packs *p, uint64_t number)
+{
+    if (number >= p->next)
+        p->next = number + 1;
+}
+
+/* On a disk that cannot be changed the dead file stays; nobody sees it. */
+static int remove_file(struct packs *p, uint64_t number)
+{
+    int r = unlink_dropped(p, number, 1);
+
+    return r == -EROFS ? 0 : r;
+}
+
+/* Files the table does not know were never committed. */
+static int open_files(struct packs *p, const struct number_list *files)
+{
+    for (size_t i = 0; i < files->count; i++) {
+        struct pack_entry e;
+        int r = entry_get(p, files->number[i], &e);
+
+        seen(p, files->number[i]);
+        if (r == -ENOENT)
+            r = remove_file(p, files->number[i]);
+        if (r)
+            return r;
+    }
+    return 0;
+}
+
+static int open_entry(struct packs *p, uint64_t number, const struct pack_entry *e)
+{
+    seen(p, number);
+    p->stats.packs++;
+    stats_add(p, e);
+    if (e->live_records)
+        return 0;
+    int r = entry_drop(p, number);
+
+    return r ? r : remove_file(p, number);
+}
+
+static int open_entries(struct packs *p)
+{
+    uint8_t key[8], last[8], val[LAYER_VALUE_MAX];
+    size_t len;
+    int r = layer_next(p->entries, NULL, key, val, sizeof val, &len);
+
+    while (r == 0) {
+        struct pack_entry e;
+
+        r = pack_entry_decode(val, len, &e);
+        if (r == 0)
+            r = open_entry(p, get_be64(key), &e);
+        memcpy(last, key, sizeof last);
+        if (r == 0)
+            r = layer_next(p->entries, last, key, val, sizeof val, &len);
+    }
+    return r == -ENOENT ? 0 : r;
+}
+
+static int make_directory(struct packs *p)
+{
+    int r = disk_mkdir(p->disk, "packs");
+
+    if (r == 0)
+        r = disk_sync_dir(p->disk, "");
+    return r == -EROFS ? 0 : r;
+}
+
+static int packs_load(struct packs *p)
+{
+    struct number_list files = {0};
+    int r = disk_list(p->disk, "packs", list_file, &files);
+
+    if (r == -ENOENT)
+        r = make_directory(p);
+    if (r == 0)
+        r = open_files(p, &files);
+    free(files.number);
+    return r ? r : open_entries(p);
+}
+
+int packs_open(struct disk *disk, struct kv *kv, unsigned table, uint64_t next_pack,
+               struct packs **ret_packs)
+{
+    struct packs *p = calloc(1, sizeof *p);
+
+    if (!p)
+        return -ENOMEM;
+    p->disk = disk;
+    p->size = PACK_SIZE_DEFAULT;
+    p->next = next_pack ? next_pack : 1;
+    TAILQ_INIT(&p->open);
+    mutex_init(&p->lock, "packs");
+    mutex_init(&p->sync_lock, "packs sync");
+    int r = layer_create(kv, table, 8, &p->entries);
+
+    if (r == 0)
+        r = packs_load(p);
+    if (r) {
+        packs_close(p);
+        return r;
+    }
+    *ret_packs = p;
+    return 0;
+}
+
+void packs_close(struct packs *p)
+{
+    if (!p)
+        return;
+    for (size_t i = 0; i < BUCKETS; i++) {
+        struct pack *k;
+
+        while ((k = LIST_FIRST(&p->buckets[i]))) {
+            LIST_REMOVE(k, bucket);
+            pack_free(p, k);
+        }
+    }
+    layer_destroy(p->entries);
+    mutex_destroy(&p->sync_lock);
+    mutex_destroy(&p->lock);
+    free(p);
+}
+
+void packs_set_size(struct packs *p, uint64_t pack_size)
+{
+    MUTEX_GUARD(&p->lock);
+    p->size = pack_size < PACK_SIZE_MAX ? pack_size : PACK_SIZE_MAX;
+}
+
+uint64_t packs_next(struct packs *p)
+{
+    MUTEX_GUARD(&p->lock);
+    return p->next;
+}
+
+void packs_get_stats(struct packs *p, struct packs_stats *ret)
+{
+    MUTEX_GUARD(&p->lock);
+    uint64_t heads = p->stats.packs * FILE_HEAD + p->stats.live_records * RECORD_HEAD;
+    uint64_t used = p->stats.live_bytes + heads;
+
+    *ret = p->stats;
+    ret->dead_bytes = ret->file_bytes > used ? ret->file_bytes - used : 0;
+}

@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * packs_table: what the kv table says of each pack, and the packs touched so far with their file
+ * handles: at most HANDLES_MAX stay open, those in use excepted.
+ */
+#include "packs_impl.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- the table ---- */
+
+/* -ENOENT, -EUCLEAN; an absent entry reads as all zeros besides. */
+int entry_get(struct packs *p, uint64_t number, struct pack_entry *ret)
+{
+    uint8_t key[8], val[LAYER_VALUE_MAX];
+    size_t len;
+
+    *ret = (struct pack_entry){0};
+    put_be64(key, number);
+    int r = layer_get(p->entries, key, val, sizeof val, &len);
+
+    return r ? r : pack_entry_decode(val, len, ret);
+}
+
+void stats_add(struct packs *p, const struct pack_entry *e)
+{
+    p->stats.live_records += e->live_records;
+    p->stats.live_bytes += e->live_bytes;
+    p->stats.file_bytes += e->file_bytes;
+}
+
+static void stats_sub(struct packs *p, const struct pack_entry *e)
+{
+    p->stats.live_records -= e->live_records;
+    p->stats.live_bytes -= e->live_bytes;
+    p->stats.file_bytes -= e->file_bytes;
+}
+
+static int entry_put(struct packs *p, uint64_t number, const struct pack_entry *e)
+{
+    uint8_t key[8], val[PACK_ENTRY_LEN];
+
+    put_be64(key, number);
+    pack_entry_encode(e, val);
+    return layer_put(p->entries, key, val, sizeof val);
+}
+
+int count_in(struct packs *p, struct pack *k, uint32_t len)
+{
+    struct pack_entry old, e;
+    int r = entry_get(p, k->number, &old);
+
+    if (r && r != -ENOENT)
+        return r;
+    e = old;
+    e.live_records++;
+    e.live_bytes += len;
+    e.file_bytes = k->end;
+    int put = entry_put(p, k->number, &e);
+
+    if (put)
+        return put;
+    stats_sub(p, &old);
+    stats_add(p, &e);
+    p->stats.packs += r == -ENOENT;
+    return 0;
+}
+
+int count_out(struct packs *p, uint64_t number, uint32_t len)
+{
+    struct pack_entry old, e;
+    int r = entry_get(p, number, &old);
+
+    if (r)
+        return r;
+    if (old.live_records == 0 || old.live_bytes < len)
+        return -EUCLEAN;
+    e = old;
+    e.live_records--;
+    e.live_bytes -= len;
+    r = entry_put(p, number, &e);
+    if (r)
+        return r;
+    stats_sub(p, &old);
+    stats_add(p, &e);
+    return 0;
+}
+
+int entry_drop(struct packs *p, uint64_t number)
+{
+    struct pack_entry e;
+    uint8_t key[8];
+    int r = entry_get(p, number, &e);
+
+    if (r)
+        return r == -ENOENT ? 0 : r;
+    put_be64(key, number);
+    r = layer_del(p->entries, key);
+    if (r)
+        return r;
+    stats_sub(p, &e);
+    p->stats.packs--;
+    return 0;
+}
+
+/* ---- packs in memory and their handles; all need p->lock ---- */
+
+static struct pack_bucket *bucket_of(struct packs *p, uint64_t number)
+{
+    return &p->buckets[number % BUCKETS];
+}
+
+static struct pack *pack_find(struct packs *p, uint64_t number)
+{
+    struct pack *k;
+
+    LIST_FOREACH(k, bucket_of(p, number), bucket)
+    if (k->number == number)
+        return k;
+    return NULL;
+}
+
+struct pack *pack_get(struct packs *p, uint64_t number)
+{
+    struct pack *k = pack_find(p, number);
+
+    if (k)
+        return k;
+    k = calloc(1, sizeof *k);
+    if (!k)
+        return NULL;
+    k->number = number;
+    LIST_INSERT_HEAD(bucket_of(p, number), k, bucket);
+    return k;
+}
+
+static void handle_close(struct packs *p, struct pack *k)
+{
+    if (!k->file)
+        return;
+    disk_file_close(k->file);
+    k->file = NULL;
+    TAILQ_REMOVE(&p->open, k, lru);
+    p->handles--;
+}
+
+void pack_free(struct packs *p, struct pack *k)
+{
+    handle_close(p, k);
+    free(k->unsynced);
+    free(k->dead);
+    free(k);
+}
+
+/* Unsynced bytes keep their handle: a new one would not see the error of a failed write-back. */
+static bool handle_idle(const struct packs *p, const struct pack *k)
+{
+    return k->refs == 0 && k->unsynced_count == 0 && k != p->current;
+}
+
+static void handles_trim(struct packs *p)
+{
+    struct pack *k = TAILQ_LAST(&p->open, pack_list), *before;
+
+    for (; k && p->handles > HANDLES_MAX; k = before) {
+        before = TAILQ_PREV(k, pack_list, lru);
+        if (handle_idle(p, k))
+            handle_close(p, k);
+    }
+}
+
+void handle_add(struct packs *p, struct pack *k, struct disk_file *file)
+{
+    k->file = file;
+    TAILQ_INSERT_HEAD(&p->open, k, lru);
+    p->handles++;
+}
+
+static int handle_open(struct packs *p, struct pack *k)
+{
+    char name[DISK_NAME_MAX + 1];
+    struct disk_file *f;
+
+    pack_name(k->number, name);
+    int r = disk_open(p->disk, name, DISK_WRITE, &f);
+
+    if (r == -EROFS)
+        r = disk_open(p->disk, name, DISK_READ, &f);
+    if (r == 0)
+        handle_add(p, k, f);
+    return r;
+}
+
+void pack_unref(struct packs *p, struct pack *k)
+{
+    k->refs--;
+    if (k->gone && k->refs == 0)
+        pack_free(p, k);
+    handles_trim(p);
+}
+
+/* Find the pack, open its file and hold both until pack_unref. */
+int pack_acquire(struct packs *p, uint64_t number, struct pack **ret_pack)
+{
+    struct pack *k = pack_get(p, number);
+
+    if (!k)
+        return -ENOMEM;
+    int r = k->file ? 0 : handle_open(p, k);
+
+    if (r) {
+        if (k->dead_count == 0) { /* knows nothing worth keeping: perhaps no pack at all */
+            LIST_REMOVE(k, bucket);
+            pack_free(p, k);
+        }
+        return r;
+    }
+    k->refs++;
+    TAILQ_REMOVE(&p->open, k, lru);
+    TAILQ_INSERT_HEAD(&p->open, k, lru);
+    handles_trim(p);
+    *ret_pack = k;
+    return 0;
+}
+
+/* A closed pack without live records goes: 1 and the entry is deleted; the caller unlinks the file
+ * outside the lock. 0 when it stays. */
+int pack_drop_if_empty(struct packs *p, uint64_t number)
+{
+    struct pack *k = pack_find(p, number);
+    struct pack_entry e;
+    int r = entry_get(p, number, &e);
+
+    if (r && r != -ENOENT)
+        return r;
+    if (e.live_records || (k && (k == p->current || k->writing)))
+        return 0;
+    r = entry_drop(p, number);
+    if (r)
+        return r;
+    if (k) {
+        LIST_REMOVE(k, bucket);
+        k->gone = true;
+        k->refs++;
+        k->unsynced_count = 0; /* nobody's any more */
+        pack_unref(p, k);
+    }
+    return 1;
+}
+
+/* `r` as from pack_drop_if_empty; a file already missing was unlinked before a crash. A file that
+ * cannot be unlinked now has no entry and goes at the next packs_open. */
+int unlink_dropped(struct packs *p, uint64_t number, int r)
+{
+    char name[DISK_NAME_MAX + 1];
+
+    if (r <= 0)
+        return r;
+    pack_name(number, name);
+    r = disk_unlink(p->disk, name);
+    return r == -ENOENT ? 0 : r;
+}
