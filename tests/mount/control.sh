@@ -1,0 +1,133 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# The control file: sessions, replies, and the words of its grammar. Errnos: control_errors.sh.
+set -euo pipefail
+# shellcheck source=tests/mount/lib.sh
+. "$(dirname "$0")/lib.sh"
+begin
+cd "$M"
+
+claim "write and read on one descriptor, in a shell"
+exec 3<>.tally/control
+echo 'branch main dev' >&3
+read -r reply <&3
+matches "$reply" '^ok ns=[0-9]+ seq=[0-9]+$'
+echo 'drop dev' >&3
+read -r reply <&3
+matches "$reply" '^ok queued_bytes=[0-9]+ job=[0-9]+$'
+if read -r reply <&3; then fail "a reply too many: $reply"; fi
+exec 3>&-
+
+claim "who never wrote reads the reply last completed"
+echo 'branch main one' >.tally/control
+matches "$(cat .tally/control)" '^ok ns='
+echo 'drop one' >>.tally/control
+matches "$(cat .tally/control)" '^ok queued_bytes='
+matches "$(cat .tally/control)" '^ok queued_bytes='
+
+claim "two sessions do not see each other's replies"
+exec 3<>.tally/control 4<>.tally/control
+echo 'get page_cache' >&3
+echo 'get seal_delay' >&4
+matches "$(cat <&3)" '^ok page_cache='
+matches "$(cat <&4)" '^ok seal_delay='
+eq "$(cat <&3)$(cat <&4)" ""
+exec 3>&- 4>&-
+
+claim "several commands in one write: replies in order; blanks and comments have none"
+got=$(ctl '\n# a comment\nbranch main a\n   \n  branch main b  \ndrop a\ndrop b')
+eq "$(cut -d' ' -f1 <<<"$got" | tr '\n' ' ')" "OK ok ok ok ok "
+eq "$(ctl '# nothing\n\n')" OK
+
+claim "further lines of a reply start with a bar"
+got=$(ctl 'help\n')
+eq "$(sed -n 1,2p <<<"$got")" "$(printf 'OK\nok')"
+eq "$(sed 1,2d <<<"$got" | grep -vc '^| ' || true)" 0
+
+claim "quoted words: blanks, quotes, newlines, octal bytes; a quoted word is no keyword"
+ctl 'branch main "a b"\nbranch main "q\\"\\\\"\nbranch main "n\\nl"\nbranch main "\\101"\nbranch main "wait"\n' >/dev/null
+for name in 'a b' $'q"\\' $'n\nl' A wait; do
+    [[ -d $name ]] || fail "there is no namespace $name"
+    "$TALLY" drop "$name" >/dev/null
+done
+
+claim "wait: the write returns when the job has ended; without it there is a job to ask"
+matches "$(ctl 'rebuild wait\n')" '^OK.ok.* changed=0'
+got=$(ctl 'rebuild\n')
+matches "$got" '^OK.ok job=[0-9]+'
+job=${got##*job=}
+matches "$(ctl "wait $job 20s\n")" '^OK.ok'
+matches "$(cat ".tally/jobs/$job")" 'state=done'
+eq "$(errno_of 'os.stat(".tally/jobs/999999")')" ENOENT
+
+claim "settings: shown with range and default, changed, kept over a remount"
+matches "$("$TALLY" get page_cache)" 'page_cache=64M default=64M min=.* max='
+"$TALLY" set page_cache 128M >/dev/null
+"$TALLY" set ns:main.frozen yes >/dev/null
+eq "$(errno_of 'open("main/x", "w")')" EROFS
+drain
+cd /
+unmount_store
+mount_store
+cd "$M"
+matches "$("$TALLY" get page_cache)" '^page_cache=128M '
+eq "$(errno_of 'open("main/x", "w")')" EROFS
+"$TALLY" set ns:main.frozen no >/dev/null
+touch main/x
+
+claim "O_TRUNC and O_APPEND and offsets are ignored; unlink, rename and chmod are refused"
+python3 - <<'END'
+import os
+fd = os.open(".tally/control", os.O_RDWR | os.O_TRUNC | os.O_APPEND)
+os.pwrite(fd, b"get page_cache\n", 12345)
+assert os.read(fd, 100).startswith(b"ok page_cache=")
+with open(".tally/control", "r+") as f:
+    f.write("get seal_delay\n"); f.flush()
+    assert f.readline().startswith("ok seal_delay=")
+END
+eq "$(errno_of 'os.unlink(".tally/control")')" EPERM
+eq "$(errno_of 'os.rename(".tally/control", ".tally/x")')" EPERM
+eq "$(stat -c %a .tally/control)" 600
+
+claim "stats.json is JSON with the daemon's pid; status and the views are texts"
+eq "$(python3 -c 'import json; print(json.load(open(".tally/stats.json"))["pid"])')" "$daemon"
+matches "$(cat .tally/status)" '^store +test/control'
+eq "$(errno_of 'os.open(".tally/status", os.O_WRONLY)')" EPERM
+
+claim "a waiting write is interrupted within 100 ms of a signal (a session's turn waits alike)"
+python3 - <<'END'
+import os, signal, threading, time
+class Alarm(Exception): pass
+def on_alarm(*_): raise Alarm
+signal.signal(signal.SIGALRM, on_alarm)
+def dirty():
+    held = os.open("main/held", os.O_CREAT | os.O_RDWR)
+    while not done:
+        os.pwrite(held, os.urandom(9), 0)
+done = False
+writer = threading.Thread(target=dirty); writer.start()
+fd = os.open(".tally/control", os.O_RDWR)
+signal.setitimer(signal.ITIMER_REAL, 0.5)
+start = time.monotonic()
+try:
+    while time.monotonic() - start < 10:
+        os.write(fd, b"drain idle 10s\n")
+except Alarm:
+    took = time.monotonic() - start
+    assert took < 0.5 + 0.3, took
+done = True; writer.join()
+END
+"$TALLY" status >/dev/null
+
+claim "ctl_mode and ctl_group decide who else may command"
+cd /
+unmount_store
+mount_with -o ctl_mode=0660,ctl_group=daemon
+cd "$M"
+eq "$(stat -c '%a %G' .tally/control)" "660 daemon"
+as() { setpriv --reuid 65534 --regid "$1" --clear-groups "${@:2}"; }
+as daemon sh -c 'echo "branch main ours" >.tally/control'
+[[ -d ours ]]
+fails as nogroup sh -c 'echo "drop ours" >.tally/control'
+[[ -d ours ]]
+finish

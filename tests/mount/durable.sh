@@ -1,0 +1,144 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# What is on disk when: after fsync, after a drain, after umount, after SIGTERM; and who owns a store.
+set -euo pipefail
+# shellcheck source=tests/mount/lib.sh
+. "$(dirname "$0")/lib.sh"
+begin
+cd "$M"
+
+claim "what was fsynced is there after the daemon is killed: files small and large, names, branches"
+"$TALLY" set flush_interval 60s >/dev/null
+python3 - <<'END'
+import os
+def put(path, data):
+    fd = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
+    os.write(fd, data)
+    os.fsync(fd)
+    os.close(fd)
+put("main/small", b"small\n")
+put("main/large", os.urandom(5000000))
+os.mkdir("main/d")
+os.rename("main/small", "main/d/moved")
+os.symlink("d", "main/link")
+fd = os.open("main/d", os.O_RDONLY)
+os.fsync(fd)
+END
+want=$(tree_digest main)
+cd /
+kill_daemon
+mount_store
+eq "$(tree_digest "$M/main")" "$want"
+sync_and_kill() { sync "$1" && kill_daemon && mount_store; }
+echo more >"$M/main/d/more"
+sync_and_kill "$M/main/d/more"
+eq "$(cat "$M/main/d/more")" more
+
+claim "a file replaced by write, fsync, rename is the old or the new one, whole"
+for i in 1 2 3; do
+    head -c 300000 /dev/urandom >"$M/main/new"
+    new=$(digest "$M/main/new")
+    sync "$M/main/new"
+    old=$(digest "$M/main/kept" 2>/dev/null || true)
+    mv "$M/main/new" "$M/main/kept"
+    kill_daemon
+    mount_store
+    got=$([[ ! -e $M/main/kept ]] || digest "$M/main/kept")
+    [[ $got == "$old" || $got == "$new" ]] || fail "round $i: neither the old nor the new one"
+    rm -f "$M/main/new"
+done
+
+claim "after a drain everything is there, also unsealed and unsynced files, and check is clean"
+(cd "$M/main" && for i in {1..500}; do echo "$i" >"f$i"; done)
+head -c 20000000 /dev/urandom >"$M/main/big"
+"$TALLY" -C "$M" branch main copy >/dev/null
+printf over | dd of="$M/copy/big" bs=1 seek=9000000 conv=notrunc status=none
+rm "$M/main/f7"
+drain
+want=$(tree_digest "$M")
+kill_daemon
+check_clean
+mount_store
+eq "$(tree_digest "$M")" "$want"
+
+claim "killed in the middle of writing, the store is sound and what was drained is there"
+mkdir "$M/noise"
+for i in 1 2 3; do
+    python3 - "$M/noise" "$i" <<'END' &
+import os, random, sys
+os.chdir(sys.argv[1])
+rng = random.Random(int(sys.argv[2]))
+try:
+    for i in range(100000):
+        with open(f"n{rng.randrange(200)}", "wb") as f:
+            f.write(rng.randbytes(rng.choice((10, 5000, 400000))))
+        if i % 7 == 0:
+            os.unlink(f"n{rng.randrange(200)}") if rng.random() < 0.3 else None
+except OSError:
+    pass
+END
+    writer=$!
+    pids+=("$writer")
+    sleep 1
+    "$TALLY" -C "$M" drain >/dev/null
+    sleep 0.3
+    kill_daemon
+    wait "$writer" || true
+    check_clean
+    mount_store
+    eq "$(tree_digest "$M/main")" "$(tree_digest "$M/main")"
+done
+"$TALLY" -C "$M" drop noise >/dev/null
+eq "$(tree_digest "$M")" "$want"
+
+claim "umount returns when the daemon is gone and all is on disk"
+head -c 50000000 /dev/urandom >"$M/main/last"
+want=$(digest "$M/main/last")
+"$TALLY" umount "$M"
+ended "$daemon" || fail "the daemon is still there"
+wait "$daemon"
+check_clean
+mount_store
+eq "$(digest "$M/main/last")" "$want"
+
+claim "SIGTERM unmounts and writes everything"
+echo x >"$M/main/x"
+kill -TERM "$daemon"
+wait "$daemon"
+mountpoint -q "$M" && fail "still mounted"
+check_clean
+mount_store
+eq "$(cat "$M/main/x")" x
+
+claim "umount of a busy mount says so, and everything stays as it is"
+exec 4<"$M/main/x"
+fails "$TALLY" umount "$M"
+matches "$(cat "$W/said")" 'is busy'
+mountpoint -q "$M"
+eq "$(cat "$M/main/x")" x
+exec 4<&-
+
+claim "one owner: a second mount and a check are refused with a sentence that names the store"
+mkdir "$W/other"
+fails "$TALLY" mount "$S" "$W/other"
+matches "$(cat "$W/said")" "$S.*mount|mount.*$S"
+fails "$TALLY" mount "$S" "$M"
+matches "$(cat "$W/said")" 'is a tally mount already'
+fails "$TALLY" check "$S"
+matches "$(cat "$W/said")" "$S"
+fails "$TALLY" init "$S"
+echo still >"$M/main/y"
+eq "$(cat "$M/main/y")" still
+
+claim "a store is mounted in the background, too; umount waits for that daemon"
+unmount_store
+"$TALLY" mount "$S" "$M"
+pid=$(python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["pid"])' "$M/.tally/stats.json")
+pids+=("$pid")
+eq "$(cat "$M/main/y")" still
+"$TALLY" umount "$M"
+ended "$pid" || fail "the daemon is still there"
+pids=("${pids[@]::${#pids[@]}-1}")
+check_clean
+mount_store
+finish

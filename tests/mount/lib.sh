@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+# What the mount tests share. A test is
+#
+#     . "$(dirname "$0")/lib.sh"       # $W: a directory of its own, $S: the store, $M: the mount point
+#     begin                            # skip unless it can run; a new store, mounted
+#     claim "a removed file is gone"   # what the commands up to the next claim prove
+#     rm "$M/main/a"
+#     eq "$(errno_of 'os.stat(argv[0])' "$M/main/a")" ENOENT
+#     finish                           # unmounts; the daemon must have ended well and said nothing
+#
+# Any command that fails, fails the claim. The daemon runs in the foreground with its messages in
+# $W/log: what is in there (a sanitizer's words, too) fails the test unless `may_log` allows it.
+# Whatever happens, nothing is left: only processes that were started here are ended, by number.
+set -euo pipefail
+export LC_ALL=C.UTF-8
+
+test_file=$(realpath "$0")
+TALLY=$(realpath "${TALLY:?is the tally program to be tested}")
+W=$(mktemp -d "${TMPDIR:-/tmp}/tally-test-XXXXXX")
+chmod 755 "$W" # for the tests that look in as another user
+# shellcheck disable=SC2034  # S and M are for the tests
+S=$W/store M=$W/mnt
+daemon=
+pids=()
+current="the set-up"
+allowed='^$'
+
+claim() {
+    current=$1
+    printf 'claim: %s\n' "$current"
+}
+
+# The line of the test, also when it failed in a function from here.
+test_line() {
+    local i
+    for i in "${!BASH_SOURCE[@]}"; do
+        if [[ ${BASH_SOURCE[i]} == "$0" ]]; then
+            echo "${BASH_LINENO[i - 1]}"
+            return
+        fi
+    done
+}
+
+on_error() {
+    printf '%s:%s: FAILED: %s\n    %s\n' "${test_file##*/}" "$(test_line)" "$current" "$1"
+    [[ ! -s $W/log ]] || { echo '    the daemon said:' && tail -n 60 "$W/log"; }
+    printf '    again: TALLY=%q bash %q\n' "$TALLY" "$test_file"
+}
+set -E
+trap 'on_error "$BASH_COMMAND"' ERR
+
+cleanup() {
+    local mnt pid
+    trap - ERR
+    set +e
+    cd /
+    while read -r mnt; do
+        umount -l "$mnt"
+    done < <(awk -v w="$W/" 'index($2, w) == 1 { print $2 }' /proc/self/mounts | tac)
+    for pid in "${pids[@]}"; do
+        kill -KILL "$pid" 2>/dev/null
+    done
+    rm -rf --one-file-system "$W"
+}
+trap cleanup EXIT
+
+skip() {
+    echo "skipped: $*"
+    exit 77
+}
+
+# needs PROGRAM… - or skip; tools/check installs them all.
+needs() {
+    local p
+    for p in "$@"; do
+        command -v "$p" >/dev/null || skip "there is no $p"
+    done
+}
+
+fail() {
+    on_error "$1"
+    trap - ERR
+    exit 1
+}
+
+eq() {
+    [[ $1 == "$2" ]] || fail "got \"$1\", not \"$2\"${3:+ ($3)}"
+}
+
+# matches TEXT REGEX
+matches() {
+    [[ $1 =~ $2 ]] || fail "got \"$1\", which is not like /$2/"
+}
+
+# fails COMMAND… - it must exit with 1…127; what it says goes to $W/said.
+fails() {
+    local rc=0
+    "$@" >"$W/said" 2>&1 || rc=$?
+    [[ $rc -ge 1 && $rc -le 127 ]] || fail "exit code $rc of: $*"
+}
+
+# The errno that Python statements get ("OK": none); further arguments are argv[0], argv[1], …
+errno_of() {
+    python3 -c '
+import ctypes, errno, fcntl, mmap, os, stat, sys
+argv = sys.argv[2:]
+try:
+    exec(sys.argv[1])
+    print("OK")
+except OSError as e:
+    print(errno.errorcode[e.errno])' "$@"
+}
+
+# One write to the control file, as bytes with printf escapes: a first line OK, SHORT n or the
+# errno, then what is to be read.
+ctl() {
+    printf '%b' "$*" | python3 -c '
+import errno, os, sys
+text = sys.stdin.buffer.read()
+fd = os.open(sys.argv[1], os.O_RDWR)
+try:
+    n = os.write(fd, text)
+    print("OK" if n == len(text) else f"SHORT {n}", flush=True)
+except OSError as e:
+    print(errno.errorcode[e.errno], flush=True)
+while data := os.read(fd, 65536):
+    os.write(1, data)' "$M/.tally/control"
+}
+first_line() {
+    local line
+    read -r line <<<"$1"
+    printf '%s\n' "$line"
+}
+
+# What is in a directory, sorted, each name with a blank behind it.
+names() { find "${1:-.}" -mindepth 1 -maxdepth 1 -printf '%f\n' | sort | tr '\n' ' '; }
+
+digest() {
+    sha256sum <"$1" | cut -d' ' -f1
+}
+# One digest of a tree: names, types, modes, link targets and contents.
+tree_digest() (
+    cd "$1"
+    {
+        find . -printf '%P %y %m %l\n' | sort
+        find . -type f -print0 | sort -z | xargs -0r sha256sum
+    } | sha256sum | cut -d' ' -f1
+)
+
+# wait_until SECONDS COMMAND…
+wait_until() {
+    local end=$((SECONDS + $1))
+    shift
+    until "$@"; do
+        [[ $SECONDS -lt $end ]] || return 1
+        sleep 0.1
+    done
+}
+ended() { ! kill -0 "$1" 2>/dev/null || grep -q '^State:[[:space:]]*Z' "/proc/$1/status"; }
+# Is it mounted, or is there nobody left to mount it?
+mounted_or_ended() { mountpoint -q "$M" || ended "$daemon"; }
+
+# may_log REGEX - a line that the daemon may say here.
+may_log() { allowed="$allowed|$1"; }
+
+# mount_with OPTION… - $S at $M; $daemon is its process.
+mount_with() {
+    mkdir -p "$M"
+    "$TALLY" mount -f "$@" "$S" "$M" </dev/null >>"$W/log" 2>&1 &
+    daemon=$!
+    pids+=("$daemon")
+    wait_until 30 mounted_or_ended
+    mountpoint -q "$M"
+}
+
+mount_store() { mount_with -o rw; }
+
+quiet_log() {
+    ! grep -qvE "$allowed" "$W/log" || fail "the daemon said something"
+}
+
+# unmount_store - and the daemon must end well.
+unmount_store() {
+    "$TALLY" umount "$M"
+    wait "$daemon"
+    quiet_log
+}
+
+# kill_daemon - as a crash would; the dead mount is taken away, so that $M can be mounted again.
+kill_daemon() {
+    kill -KILL "$daemon"
+    wait "$daemon" 2>/dev/null || true
+    umount -l "$M"
+    quiet_log
+}
+
+drain() { "$TALLY" -C "$M" drain >/dev/null; }
+
+check_clean() {
+    "$TALLY" check "$S" >"$W/check" 2>&1 || {
+        cat "$W/check"
+        fail "tally check says no"
+    }
+}
+
+begin() {
+    [[ $(id -u) -eq 0 ]] || skip "not root"
+    (exec 3<>/dev/fuse) 2>/dev/null || skip "/dev/fuse does not open"
+    needs python3 mountpoint
+    "$TALLY" init --label test/"$(basename "$test_file" .sh)" "$S"
+    mount_store
+}
+
+finish() {
+    claim "the daemon ends well and leaves a sound store"
+    cd /
+    unmount_store
+    check_clean
+    claim "all of ${test_file##*/}"
+}

@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Every verb has a man page that renders without a warning; --help says the same synopsis.
+set -euo pipefail
+# shellcheck source=tests/mount/lib.sh
+. "$(dirname "$0")/lib.sh"
+needs man
+man_dir=${MAN_DIR:-$(dirname "$0")/../../tools/man}
+mapfile -t verbs < <("$TALLY" --help | awk '/^  / { print $1 }')
+
+claim "there are all the verbs"
+[[ ${#verbs[@]} -ge 19 ]]
+
+claim "each has its page, and no page is of nothing"
+for verb in "${verbs[@]}"; do
+    [[ -s $man_dir/tally-$verb.1 ]] || fail "no page for $verb"
+done
+for page in "$man_dir"/tally-*.1; do
+    verb=${page##*/tally-}
+    [[ " ${verbs[*]} " == *" ${verb%.1} "* ]] || fail "$page is of no verb"
+done
+
+claim "they render without warnings"
+for page in "$man_dir"/*.1; do
+    said=$(LC_ALL=C.UTF-8 MANWIDTH=80 man --warnings -l "$page" 2>&1 >/dev/null)
+    eq "$said" "" "$page"
+done
+
+claim "each has the options that --help has"
+for verb in "${verbs[@]}"; do
+    text=$(LC_ALL=C.UTF-8 MANWIDTH=120 man -l "$man_dir/tally-$verb.1" 2>/dev/null | col -b)
+    for option in $("$TALLY" "$verb" --help | { grep -oE -- '--[a-z]+' || true; } | sort -u); do
+        grep -q -- "$option" <<<"$text" || fail "tally-$verb(1) does not have $option"
+    done
+done

@@ -1,0 +1,121 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# The mount's root: namespaces are made, removed, renamed and exchanged there, and nothing else.
+set -euo pipefail
+# shellcheck source=tests/mount/lib.sh
+. "$(dirname "$0")/lib.sh"
+begin
+cd "$M"
+cat >"$W/exchange.py" <<'END'
+import ctypes, os, sys
+libc = ctypes.CDLL(None, use_errno=True)
+if libc.renameat2(-100, sys.argv[1].encode(), -100, sys.argv[2].encode(), 2) != 0:
+    sys.exit(os.strerror(ctypes.get_errno()))
+END
+
+claim "a new store has main; mkdir makes another one, empty"
+eq "$(ls -A)" main
+mkdir dev
+eq "$(names)" "dev main "
+eq "$(ls -A dev)" ""
+echo 1 >dev/f
+eq "$(errno_of 'os.mkdir("dev")')" EEXIST
+
+claim "rmdir removes an empty one only"
+eq "$(errno_of 'os.rmdir("dev")')" ENOTEMPTY
+mkdir empty
+rmdir empty
+eq "$(errno_of 'os.stat("empty")')" ENOENT
+eq "$(errno_of 'os.rmdir("nothing")')" ENOENT
+
+claim "mv renames it, with what is in it"
+mv dev test
+eq "$(cat test/f)" 1
+eq "$(errno_of 'os.stat("dev")')" ENOENT
+
+claim "a file that is open stays usable when its namespace is renamed"
+exec 4<>test/f
+mv test test2
+echo 2 >&4
+eq "$(cat test2/f)" 2
+exec 4>&-
+mv test2 test
+
+claim "onto an empty one replaces it, onto a full one is ENOTEMPTY"
+mkdir empty full
+touch full/x
+mv -T test empty
+eq "$(cat empty/f)" 2
+eq "$(names)" "empty full main "
+eq "$(errno_of 'os.rename("empty", "full")')" ENOTEMPTY
+eq "$(ls full)" x
+
+claim "exchange swaps two"
+python3 "$W/exchange.py" empty full
+eq "$(ls empty)" x
+eq "$(cat full/f)" 2
+fails python3 "$W/exchange.py" empty nothing
+
+claim "a namespace does not go into a directory, nor a directory to the root"
+mkdir main/d
+eq "$(errno_of 'os.rename("full", "main/d/full")')" EXDEV
+eq "$(errno_of 'os.rename("main/d", "d")')" EXDEV
+rmdir main/d
+
+claim "symlinks live in the root"
+ln -s main current
+echo 3 >current/g
+eq "$(cat main/g)" 3
+eq "$(readlink current)" main
+ln -sfn full current
+eq "$(cat current/f)" 2
+mv current latest
+eq "$(errno_of 'os.mkdir("latest")')" EEXIST
+rm latest
+
+claim "files, fifos and hard links do not"
+eq "$(errno_of 'os.open("file", os.O_CREAT | os.O_WRONLY)')" EPERM
+eq "$(errno_of 'os.mkfifo("fifo")')" EPERM
+eq "$(errno_of 'os.link("main/g", "g")')" EPERM
+case $(errno_of 'os.rename("main/g", "g")') in EPERM | EXDEV) ;; *) fail "a file moved to the root" ;; esac
+eq "$(errno_of 'os.unlink("main")')" EISDIR
+
+claim ".tally is reached by name, not listed, and cannot be made, removed or replaced"
+[[ -d .tally ]]
+eq "$(names)" "empty full main "
+eq "$(find . -name .tally | wc -l)" 0
+eq "$(errno_of 'os.mkdir(".tally")')" EEXIST
+for call in 'os.rmdir(".tally")' 'os.rename(".tally", "x")' 'os.rename("empty", ".tally")' \
+    'os.symlink("main", ".tally")' 'os.rename("main/g", ".tally/g")' 'os.mkdir(".tally/x")' \
+    'os.open(".tally/x", os.O_CREAT | os.O_WRONLY)' 'os.rmdir(".tally/jobs")'; do
+    got=$(errno_of "$call")
+    [[ $got != OK ]] || fail "$call worked"
+done
+eq "$(names .tally)" "control jobs namespaces objects refcounts stats.json status "
+
+claim "names: 255 bytes, anything but a slash"
+n=$(printf 'n%.0s' {1..255})
+mkdir "$n" ' ' $'a\nb' '"'
+eq "$(errno_of 'os.mkdir("n" * 256)')" ENAMETOOLONG
+rmdir "$n" ' ' $'a\nb' '"'
+
+claim "the namespaces' facts are below .tally/namespaces"
+eq "$(names .tally/namespaces)" "empty full main "
+eq "$(names .tally/namespaces/main)" "durable options root seq "
+drain
+eq "$(cat .tally/namespaces/main/durable)" "$(cat .tally/namespaces/main/seq)"
+eq "$(errno_of 'os.stat(".tally/namespaces/nothing")')" ENOENT
+
+claim "all of it is there after a remount; showctl lists .tally"
+want=$(tree_digest .)
+cd /
+unmount_store
+mount_with -o showctl
+cd "$M"
+eq "$(names)" ".tally empty full main "
+eq "$(cat full/f)" 2
+cd /
+unmount_store
+mount_store
+eq "$(tree_digest "$M")" "$want"
+finish

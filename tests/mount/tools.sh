@@ -1,0 +1,148 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# tally called wrongly: an exit code, a sentence on standard error, and nothing changed.
+set -euo pipefail
+# shellcheck source=tests/mount/lib.sh
+. "$(dirname "$0")/lib.sh"
+begin
+mkdir "$W/empty" "$W/full" && touch "$W/full/x" "$W/file"
+cd "$W"
+n=0
+
+# wrong WORDS… - fails with a sentence or the usage: no numbers of errors, nothing on stdout.
+wrong() {
+    local rc=0
+    n=$((n + 1))
+    "$TALLY" "$@" >"$W/out" 2>"$W/said" </dev/null || rc=$?
+    [[ $rc -ge 1 && $rc -le 2 ]] || fail "exit code $rc of: tally $*"
+    [[ -s $W/said ]] || fail "not a word about: tally $*"
+    [[ ! -s $W/out ]] || fail "standard output has something of: tally $*"
+    ! grep -qiE 'errno|error -?[0-9]|\(null\)|assert|0x' "$W/said" || fail "that is no sentence: $(cat "$W/said")"
+}
+wrong_says() {
+    local words=$1
+    shift
+    wrong "$@"
+    matches "$(cat "$W/said")" "$words"
+}
+
+claim "every verb: unknown options, missing and surplus arguments"
+mapfile -t verbs < <("$TALLY" --help | awk '/^  / { print $1 }')
+for verb in "${verbs[@]}"; do
+    wrong "$verb" --colour
+    wrong "$verb" -Z
+    wrong "$verb" a b c d e
+    case $verb in help | status | get | drain | rebuild) ;; *) wrong "$verb" ;; esac
+    "$TALLY" "$verb" --help >"$W/out"
+    matches "$(head -n 1 "$W/out")" "^usage: tally $verb"
+done
+
+claim "tally itself"
+wrong
+wrong_says "no verb 'frobnicate'" frobnicate
+wrong_says 'no option' --colour
+wrong_says 'needs a directory' -C
+wrong_says 'not in a tally mount' -C "$W/empty" status
+wrong_says 'not in a tally mount' -C "$W/nothing" status
+wrong_says 'not in a tally mount' status
+matches "$("$TALLY" --version)" '^tally [0-9]'
+"$TALLY" help >/dev/null
+"$TALLY" help branch >/dev/null
+
+claim "init: a full directory, a file, a bad label, no such parent, a store"
+wrong_says 'empty' init "$W/full"
+wrong init "$W/file"
+wrong init "$W/nothing/store"
+wrong_says 'ORG/PROJECT' init --label nothing "$W/empty"
+wrong_says 'ORG/PROJECT' init --label a/b/c "$W/empty"
+wrong init --label
+wrong init "$S"
+eq "$(ls -A "$W/empty")$(ls -A "$W/full")" x
+
+claim "mount: no store, no directory, wrong options"
+wrong_says 'is not a store' mount "$W/full" "$W/empty"
+wrong_says 'is not a store' mount "$W/nothing" "$W/empty"
+wrong mount --create "$W/full" "$W/empty"
+"$TALLY" init "$W/store2"
+wrong_says 'No such file' mount "$W/store2" "$W/nothing"
+wrong_says 'not a directory' mount "$W/store2" "$W/file"
+for options in colour ctl_mode=9 ctl_mode=7777 ctl_mode= ctl_group=nobody-has-this nlink=all ro; do
+    wrong mount -o "$options" "$W/store2" "$W/empty"
+done
+wrong mount -o
+eq "$(ls -A "$W/empty")$(ls -A "$W/full")" x
+"$TALLY" check "$W/store2" >/dev/null
+
+claim "a store that is damaged or not ours to know: mount and check say so"
+cp -r "$W/store2" "$W/bad"
+head -c 4096 /dev/urandom | dd of="$W/bad/kv/data.mdb" conv=notrunc status=none
+wrong mount "$W/bad" "$W/empty"
+"$TALLY" check "$W/bad" >"$W/out" 2>&1 && fail "check found nothing"
+cp -r "$W/store2" "$W/newer"
+echo "tallyfs store 999" >"$W/newer/tally-store"
+wrong mount "$W/newer" "$W/empty"
+wrong check "$W/newer"
+
+claim "umount: what is not a mount, or not one of ours"
+wrong_says 'is not a tally mount' umount "$W/empty"
+wrong_says 'is not a tally mount' umount /proc
+wrong_says 'No such file|not a tally mount' umount "$W/nothing"
+mountpoint -q "$M"
+
+claim "check: exit code 2 for what cannot be checked"
+for what in "$W/nothing" "$W/full" "$W/file" "$S"; do
+    wrong check "$what"
+    rc=0
+    "$TALLY" check "$what" 2>/dev/null || rc=$?
+    eq "$rc" 2 "$what"
+done
+
+claim "verbs in a mount: bad values are sentences"
+cd "$M"
+wrong_says 'no namespace nothing' branch nothing x
+wrong_says 'main exists' branch main main
+wrong_says 'cannot be the name' branch main a/b
+wrong_says 'no namespace' drop nothing
+wrong_says 'no setting' set nothing 5
+wrong set page_cache lots
+wrong set page_cache -- -5
+wrong_says 'no setting' get nothing
+wrong_says 'duration' drain soon
+wrong refs nothing
+wrong object zz
+wrong pin "$(printf '0%.0s' {1..32})"
+wrong_says 'no job' wait 12345
+wrong cancel 12345
+wrong why main
+wrong status --force
+wrong branch --wait main x
+eq "$(ls -A)" main
+eq "$("$TALLY" get page_cache | head -n 1)" "page_cache=64M default=64M min=$("$TALLY" get page_cache | grep -o 'min=.*' | cut -d= -f2-)"
+
+claim "--json is JSON, for what works and what does not; the sentence is on standard error"
+echo x >main/a
+json() { python3 -c "import json, sys; v = json.load(sys.stdin); assert $1, v"; }
+for words in status get 'get page_cache' help 'refs main/a' 'object main/a' 'why main/a' 'pin main/a' \
+    'unpin main/a' 'branch main b' 'drop b' drain 'rebuild --wait'; do
+    # shellcheck disable=SC2086  # several words
+    "$TALLY" $words --json | json "v['ok'] is True and v['verb'] == '${words%% *}'"
+done
+rc=0
+"$TALLY" drop --json nothing >"$W/out" 2>"$W/said" || rc=$?
+eq "$rc" 1
+json "v['ok'] is False and v['error'] == 'ENOENT' and 'nothing' in v['sentence']" <"$W/out"
+matches "$(cat "$W/said")" 'no namespace nothing'
+"$TALLY" check --json "$W/store2" | json "v['clean'] is True and v['problems'] == 0 and v['found'] == []"
+
+claim "full standard output is an error, not silence"
+fails sh -c "'$TALLY' status >/dev/full"
+
+claim "another user: permission denied, in words"
+cd "$W"
+chmod 700 "$W/store2"
+fails setpriv --reuid 65534 --regid 65534 --clear-groups "$TALLY" check "$W/store2"
+matches "$(cat "$W/said")" '[Pp]ermission denied'
+fails setpriv --reuid 65534 --regid 65534 --clear-groups "$TALLY" -C "$M" status
+matches "$(cat "$W/said")" '[Pp]ermission denied'
+echo "$n wrong calls"
+finish
