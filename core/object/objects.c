@@ -426,11 +426,13 @@ int objects_sync(struct objects *o)
 int objects_delete(struct objects *o, const struct refs_dead *d)
 {
     const struct entry *e = &d->entry;
+    int err;
 
     switch (e->kind) {
     case ENTRY_PACK:
-        return packs_release(o->c.packs, &(struct pack_place){e->where, e->offset},
-                             (uint32_t)e->size);
+        err = packs_release(o->c.packs, &(struct pack_place){e->where, e->offset},
+                            (uint32_t)e->size);
+        return err == -ENOENT ? 0 : err; /* the whole pack is gone already */
     case ENTRY_FILE:
         cache_drop(o, e->where);
         return blob_unlink_object(o->c.disk, &e->id, e->where);

@@ -36,31 +36,31 @@ int pack_entry_decode(const void *val, size_t len, struct pack_entry *ret)
     return 0;
 }
 
-uint64_t record_size(uint32_t len)
+uint64_t pack_record_size(uint32_t len)
 {
     return (RECORD_HEAD + (uint64_t)len + 7) & ~UINT64_C(7);
 }
 
 /* Of the head's first fields, then of the payload: each seeds the next. */
-static uint64_t record_checksum(const uint8_t *head, const void *data, uint32_t len, uint64_t pack,
-                                uint32_t offset)
+static uint64_t pack_record_checksum(const uint8_t *head, const void *data, uint32_t len,
+                                     uint64_t pack, uint32_t offset)
 {
     uint64_t place = pack * UINT64_C(0x9e3779b97f4a7c15) + offset;
 
     return id_checksum(data, len, id_checksum(head, RECORD_SUMMED, place));
 }
 
-void record_head(uint8_t head[RECORD_HEAD], const struct id *id, const void *data, uint32_t len,
-                 const struct pack_place *place)
+void pack_record_head(uint8_t head[RECORD_HEAD], const struct id *id, const void *data,
+                      uint32_t len, const struct pack_place *place)
 {
     memset(head, 0, RECORD_HEAD);
     put_le32(head, RECORD_MAGIC);
     put_le32(head + 4, len);
     memcpy(head + 8, id->b, ID_LEN);
-    put_le64(head + 24, record_checksum(head, data, len, place->pack, place->offset));
+    put_le64(head + 24, pack_record_checksum(head, data, len, place->pack, place->offset));
 }
 
-void file_head(uint8_t head[FILE_HEAD], uint64_t number)
+void pack_file_head(uint8_t head[FILE_HEAD], uint64_t number)
 {
     memset(head, 0, FILE_HEAD);
     put_le32(head, FILE_MAGIC);
@@ -78,8 +78,8 @@ static int read_exactly(struct disk_file *f, void *buf, size_t len, uint64_t off
     return (size_t)n == len ? 0 : -EUCLEAN;
 }
 
-int record_read(struct disk_file *f, const struct pack_place *place, const struct id *id, void *buf,
-                uint32_t len)
+int pack_record_read(struct disk_file *f, const struct pack_place *place, const struct id *id,
+                     void *buf, uint32_t len)
 {
     uint8_t head[RECORD_HEAD];
     int r = read_exactly(f, head, sizeof head, place->offset);
@@ -92,12 +92,12 @@ int record_read(struct disk_file *f, const struct pack_place *place, const struc
     r = read_exactly(f, buf, len, place->offset + (uint64_t)RECORD_HEAD);
     if (r)
         return r;
-    uint64_t sum = record_checksum(head, buf, len, place->pack, place->offset);
+    uint64_t sum = pack_record_checksum(head, buf, len, place->pack, place->offset);
 
     return sum == get_le64(head + 24) ? 0 : -EUCLEAN;
 }
 
-bool place_ok(const struct pack_place *place, uint32_t len)
+bool pack_place_ok(const struct pack_place *place, uint32_t len)
 {
     return len <= PACK_RECORD_MAX && place->offset % 8 == 0 && place->offset >= FILE_HEAD;
 }
@@ -109,12 +109,12 @@ int packs_check_head(struct disk_file *file, uint64_t pack)
 
     if (r)
         return r;
-    file_head(good, pack);
+    pack_file_head(good, pack);
     return memcmp(head, good, sizeof head) == 0 ? 0 : -EUCLEAN;
 }
 
 int packs_check_record(struct disk_file *file, const struct pack_place *place, const struct id *id,
                        void *buf, uint32_t len)
 {
-    return place_ok(place, len) ? record_read(file, place, id, buf, len) : -EUCLEAN;
+    return pack_place_ok(place, len) ? pack_record_read(file, place, id, buf, len) : -EUCLEAN;
 }

@@ -35,7 +35,7 @@ static int create_file(struct packs *p, uint64_t number, struct disk_file **ret_
 
     if (r)
         return r;
-    file_head(head, number);
+    pack_file_head(head, number);
     r = disk_pwrite(*ret_file, head, sizeof head, 0);
     if (r) {
         disk_file_close(*ret_file);
@@ -59,7 +59,7 @@ static int current_create(struct packs *p)
         pack_free(p, k);
         return r;
     }
-    handle_add(p, k, f);
+    pack_handle_add(p, k, f);
     k->end = FILE_HEAD;
     p->current = k;
     return 0;
@@ -75,7 +75,7 @@ static int range_take(struct packs *p, uint32_t len, struct pack **ret_pack, uin
     struct pack *k = p->current;
 
     *ret_offset = (uint32_t)k->end;
-    k->end += record_size(len);
+    k->end += pack_record_size(len);
     k->refs++;
     k->writing++;
     if (k->end >= p->size)
@@ -107,7 +107,7 @@ static int record_count_in(struct packs *p, struct pack *k, uint32_t offset, uin
 
     if (r)
         return r;
-    r = count_in(p, k, len);
+    r = pack_count_in(p, k, len);
     if (r)
         k->unsynced_count--;
     return r;
@@ -123,14 +123,14 @@ static int append_end(struct packs *p, struct pack *k, uint32_t offset, uint32_t
         if (r == 0)
             r = record_count_in(p, k, offset, len);
         if (r)
-            dead_add(k, offset, offset + record_size(len));
+            pack_dead_add(k, offset, offset + pack_record_size(len));
         k->writing--;
         if (r)
             drop = pack_drop_if_empty(p, number);
         pack_unref(p, k);
     }
     if (r)
-        (void)unlink_dropped(p, number, drop); /* the append's own error counts */
+        (void)pack_unlink_dropped(p, number, drop); /* the append's own error counts */
     return r;
 }
 
@@ -152,11 +152,12 @@ int packs_append(struct packs *p, const struct id *id, const void *data, uint32_
             return r;
         place.pack = k->number;
     }
-    record_head(head, id, data, len, &place);
+    pack_record_head(head, id, data, len, &place);
     struct iovec iov[] = {
         {.iov_base = head, .iov_len = RECORD_HEAD},
         {.iov_base = (void *)(uintptr_t)data, .iov_len = len},
-        {.iov_base = (void *)(uintptr_t)zeros, .iov_len = record_size(len) - RECORD_HEAD - len},
+        {.iov_base = (void *)(uintptr_t)zeros,
+         .iov_len = pack_record_size(len) - RECORD_HEAD - len},
     };
     int r = disk_pwritev(k->file, iov, 3, place.offset);
 
@@ -179,7 +180,7 @@ int packs_retire_current(struct packs *p)
         p->current = NULL;
         drop = pack_drop_if_empty(p, number);
     }
-    return unlink_dropped(p, number, drop);
+    return pack_unlink_dropped(p, number, drop);
 }
 
 /* ---- syncing ---- */
@@ -276,7 +277,7 @@ int packs_read(struct packs *p, const struct pack_place *place, const struct id 
 {
     struct pack *k;
 
-    if (!place_ok(place, len))
+    if (!pack_place_ok(place, len))
         return -EUCLEAN;
     {
         MUTEX_GUARD(&p->lock);
@@ -285,7 +286,7 @@ int packs_read(struct packs *p, const struct pack_place *place, const struct id 
         if (r)
             return r;
     }
-    int r = record_read(k->file, place, id, buf, len);
+    int r = pack_record_read(k->file, place, id, buf, len);
     MUTEX_GUARD(&p->lock);
 
     pack_unref(p, k);
@@ -299,7 +300,7 @@ static int release_locked(struct packs *p, const struct pack_place *place, uint3
                           struct pack **ret_pack, struct dead *ret_hole)
 {
     mutex_held(&p->lock);
-    int r = count_out(p, place->pack, len);
+    int r = pack_count_out(p, place->pack, len);
 
     if (r)
         return r;
@@ -311,9 +312,9 @@ static int release_locked(struct packs *p, const struct pack_place *place, uint3
     if (!k)
         return 0; /* no memory: only the hole is missed */
     if (k->suspect)
-        forget_unsynced(k, place->offset);
-    dead_add(k, place->offset, place->offset + record_size(len));
-    *ret_hole = dead_take_hole(k, place->offset);
+        pack_forget_unsynced(k, place->offset);
+    pack_dead_add(k, place->offset, place->offset + pack_record_size(len));
+    *ret_hole = pack_dead_take_hole(k, place->offset);
     if (ret_hole->end && pack_acquire(p, place->pack, ret_pack))
         *ret_pack = NULL;
     return 0;
@@ -331,7 +332,7 @@ int packs_release(struct packs *p, const struct pack_place *place, uint32_t len)
     }
     if (!k) {
         /* It is counted out; a file that stays for now is no reason to count it out again. */
-        (void)unlink_dropped(p, place->pack, r);
+        (void)pack_unlink_dropped(p, place->pack, r);
         return r < 0 ? r : 0;
     }
     /* A hole is a gift, not a promise: a disk that cannot leaves it to compaction. */

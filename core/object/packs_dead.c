@@ -45,7 +45,7 @@ static bool dead_insert(struct pack *k, size_t at, uint64_t start, uint64_t end)
 }
 
 /* Remember [start, end) as dead, one with the neighbours it touches. */
-void dead_add(struct pack *k, uint64_t start, uint64_t end)
+void pack_dead_add(struct pack *k, uint64_t start, uint64_t end)
 {
     size_t at = dead_find(k, start);
 
@@ -70,7 +70,7 @@ void dead_add(struct pack *k, uint64_t start, uint64_t end)
 
 /* The pages wholly inside the dead range around `start`, when enough died there since the last
  * time; `end` 0: nothing to do. */
-struct dead dead_take_hole(struct pack *k, uint64_t start)
+struct dead pack_dead_take_hole(struct pack *k, uint64_t start)
 {
     size_t at = dead_find(k, start + 1);
 
@@ -87,7 +87,7 @@ struct dead dead_take_hole(struct pack *k, uint64_t start)
 }
 
 /* A record that never became durable needs no sync any more. */
-void forget_unsynced(struct pack *k, uint32_t offset)
+void pack_forget_unsynced(struct pack *k, uint32_t offset)
 {
     for (size_t i = 0; i < k->unsynced_count; i++)
         if (k->unsynced[i] == offset) {

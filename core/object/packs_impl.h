@@ -63,31 +63,31 @@ struct packs {
 
 /* ---- pack_format.c: bytes ---- */
 
-uint64_t record_size(uint32_t len);
-void record_head(uint8_t head[RECORD_HEAD], const struct id *id, const void *data, uint32_t len,
-                 const struct pack_place *place);
-void file_head(uint8_t head[FILE_HEAD], uint64_t number);
-int record_read(struct disk_file *f, const struct pack_place *place, const struct id *id, void *buf,
-                uint32_t len);
-bool place_ok(const struct pack_place *place, uint32_t len);
+uint64_t pack_record_size(uint32_t len);
+void pack_record_head(uint8_t head[RECORD_HEAD], const struct id *id, const void *data,
+                      uint32_t len, const struct pack_place *place);
+void pack_file_head(uint8_t head[FILE_HEAD], uint64_t number);
+int pack_record_read(struct disk_file *f, const struct pack_place *place, const struct id *id,
+                     void *buf, uint32_t len);
+bool pack_place_ok(const struct pack_place *place, uint32_t len);
 
 /* ---- packs_table.c: entries, packs in memory and their handles; all need p->lock ---- */
 
-int entry_get(struct packs *p, uint64_t number, struct pack_entry *ret);
-void stats_add(struct packs *p, const struct pack_entry *e);
-int count_in(struct packs *p, struct pack *k, uint32_t len);
-int count_out(struct packs *p, uint64_t number, uint32_t len);
-int entry_drop(struct packs *p, uint64_t number);
+int pack_entry_get(struct packs *p, uint64_t number, struct pack_entry *ret);
+void pack_stats_add(struct packs *p, const struct pack_entry *e);
+int pack_count_in(struct packs *p, struct pack *k, uint32_t len);
+int pack_count_out(struct packs *p, uint64_t number, uint32_t len);
+int pack_entry_drop(struct packs *p, uint64_t number);
 struct pack *pack_get(struct packs *p, uint64_t number);
 void pack_free(struct packs *p, struct pack *k);
-void handle_add(struct packs *p, struct pack *k, struct disk_file *file);
+void pack_handle_add(struct packs *p, struct pack *k, struct disk_file *file);
 void pack_unref(struct packs *p, struct pack *k);
 int pack_acquire(struct packs *p, uint64_t number, struct pack **ret_pack);
 int pack_drop_if_empty(struct packs *p, uint64_t number);
-int unlink_dropped(struct packs *p, uint64_t number, int r);
+int pack_unlink_dropped(struct packs *p, uint64_t number, int r);
 
 /* ---- packs_dead.c: dead ranges of one pack; needs p->lock ---- */
 
-void dead_add(struct pack *k, uint64_t start, uint64_t end);
-struct dead dead_take_hole(struct pack *k, uint64_t start);
-void forget_unsynced(struct pack *k, uint32_t offset);
+void pack_dead_add(struct pack *k, uint64_t start, uint64_t end);
+struct dead pack_dead_take_hole(struct pack *k, uint64_t start);
+void pack_forget_unsynced(struct pack *k, uint32_t offset);

@@ -46,7 +46,7 @@ static void seen(struct packs *p, uint64_t number)
 /* On a disk that cannot be changed the dead file stays; nobody sees it. */
 static int remove_file(struct packs *p, uint64_t number)
 {
-    int r = unlink_dropped(p, number, 1);
+    int r = pack_unlink_dropped(p, number, 1);
 
     return r == -EROFS ? 0 : r;
 }
@@ -56,7 +56,7 @@ static int open_files(struct packs *p, const struct number_list *files)
 {
     for (size_t i = 0; i < files->count; i++) {
         struct pack_entry e;
-        int r = entry_get(p, files->number[i], &e);
+        int r = pack_entry_get(p, files->number[i], &e);
 
         seen(p, files->number[i]);
         if (r == -ENOENT)
@@ -71,10 +71,10 @@ static int open_entry(struct packs *p, uint64_t number, const struct pack_entry 
 {
     seen(p, number);
     p->stats.packs++;
-    stats_add(p, e);
+    pack_stats_add(p, e);
     if (e->live_records)
         return 0;
-    int r = entry_drop(p, number);
+    int r = pack_entry_drop(p, number);
 
     return r ? r : remove_file(p, number);
 }

@@ -14,7 +14,7 @@
 /* ---- the table ---- */
 
 /* -ENOENT, -EUCLEAN; an absent entry reads as all zeros besides. */
-int entry_get(struct packs *p, uint64_t number, struct pack_entry *ret)
+int pack_entry_get(struct packs *p, uint64_t number, struct pack_entry *ret)
 {
     uint8_t key[8], val[LAYER_VALUE_MAX];
     size_t len;
@@ -26,21 +26,21 @@ int entry_get(struct packs *p, uint64_t number, struct pack_entry *ret)
     return r ? r : pack_entry_decode(val, len, ret);
 }
 
-void stats_add(struct packs *p, const struct pack_entry *e)
+void pack_stats_add(struct packs *p, const struct pack_entry *e)
 {
     p->stats.live_records += e->live_records;
     p->stats.live_bytes += e->live_bytes;
     p->stats.file_bytes += e->file_bytes;
 }
 
-static void stats_sub(struct packs *p, const struct pack_entry *e)
+static void pack_stats_sub(struct packs *p, const struct pack_entry *e)
 {
     p->stats.live_records -= e->live_records;
     p->stats.live_bytes -= e->live_bytes;
     p->stats.file_bytes -= e->file_bytes;
 }
 
-static int entry_put(struct packs *p, uint64_t number, const struct pack_entry *e)
+static int pack_entry_put(struct packs *p, uint64_t number, const struct pack_entry *e)
 {
     uint8_t key[8], val[PACK_ENTRY_LEN];
 
@@ -49,10 +49,10 @@ static int entry_put(struct packs *p, uint64_t number, const struct pack_entry *
     return layer_put(p->entries, key, val, sizeof val);
 }
 
-int count_in(struct packs *p, struct pack *k, uint32_t len)
+int pack_count_in(struct packs *p, struct pack *k, uint32_t len)
 {
     struct pack_entry old, e;
-    int r = entry_get(p, k->number, &old);
+    int r = pack_entry_get(p, k->number, &old);
 
     if (r && r != -ENOENT)
         return r;
@@ -60,20 +60,20 @@ int count_in(struct packs *p, struct pack *k, uint32_t len)
     e.live_records++;
     e.live_bytes += len;
     e.file_bytes = k->end;
-    int put = entry_put(p, k->number, &e);
+    int put = pack_entry_put(p, k->number, &e);
 
     if (put)
         return put;
-    stats_sub(p, &old);
-    stats_add(p, &e);
+    pack_stats_sub(p, &old);
+    pack_stats_add(p, &e);
     p->stats.packs += r == -ENOENT;
     return 0;
 }
 
-int count_out(struct packs *p, uint64_t number, uint32_t len)
+int pack_count_out(struct packs *p, uint64_t number, uint32_t len)
 {
     struct pack_entry old, e;
-    int r = entry_get(p, number, &old);
+    int r = pack_entry_get(p, number, &old);
 
     if (r)
         return r;
@@ -82,19 +82,19 @@ int count_out(struct packs *p, uint64_t number, uint32_t len)
     e = old;
     e.live_records--;
     e.live_bytes -= len;
-    r = entry_put(p, number, &e);
+    r = pack_entry_put(p, number, &e);
     if (r)
         return r;
-    stats_sub(p, &old);
-    stats_add(p, &e);
+    pack_stats_sub(p, &old);
+    pack_stats_add(p, &e);
     return 0;
 }
 
-int entry_drop(struct packs *p, uint64_t number)
+int pack_entry_drop(struct packs *p, uint64_t number)
 {
     struct pack_entry e;
     uint8_t key[8];
-    int r = entry_get(p, number, &e);
+    int r = pack_entry_get(p, number, &e);
 
     if (r)
         return r == -ENOENT ? 0 : r;
@@ -102,7 +102,7 @@ int entry_drop(struct packs *p, uint64_t number)
     r = layer_del(p->entries, key);
     if (r)
         return r;
-    stats_sub(p, &e);
+    pack_stats_sub(p, &e);
     p->stats.packs--;
     return 0;
 }
@@ -173,7 +173,7 @@ static void handles_trim(struct packs *p)
     }
 }
 
-void handle_add(struct packs *p, struct pack *k, struct disk_file *file)
+void pack_handle_add(struct packs *p, struct pack *k, struct disk_file *file)
 {
     k->file = file;
     TAILQ_INSERT_HEAD(&p->open, k, lru);
@@ -191,7 +191,7 @@ static int handle_open(struct packs *p, struct pack *k)
     if (r == -EROFS)
         r = disk_open(p->disk, name, DISK_READ, &f);
     if (r == 0)
-        handle_add(p, k, f);
+        pack_handle_add(p, k, f);
     return r;
 }
 
@@ -233,13 +233,13 @@ int pack_drop_if_empty(struct packs *p, uint64_t number)
 {
     struct pack *k = pack_find(p, number);
     struct pack_entry e;
-    int r = entry_get(p, number, &e);
+    int r = pack_entry_get(p, number, &e);
 
     if (r && r != -ENOENT)
         return r;
     if (e.live_records || (k && (k == p->current || k->writing)))
         return 0;
-    r = entry_drop(p, number);
+    r = pack_entry_drop(p, number);
     if (r)
         return r;
     if (k) {
@@ -254,7 +254,7 @@ int pack_drop_if_empty(struct packs *p, uint64_t number)
 
 /* `r` as from pack_drop_if_empty; a file already missing was unlinked before a crash. A file that
  * cannot be unlinked now has no entry and goes at the next packs_open. */
-int unlink_dropped(struct packs *p, uint64_t number, int r)
+int pack_unlink_dropped(struct packs *p, uint64_t number, int r)
 {
     char name[DISK_NAME_MAX + 1];
 
