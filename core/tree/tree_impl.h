@@ -4,5 +4,19 @@
 
 #include "tree.h"
 
+/* From the root to a leaf, each page pinned. */
+struct tree_path {
+    struct tree_step step[PAGE_LEVEL_MAX + 1];
+    unsigned depth;
+};
+
+/* Down to the leaf of `k`. `own`: copying shared pages, so that all of the path may be changed. On
+ * failure nothing is pinned and the depth is 0. */
+int tree_walk(struct tree *t, struct key k, bool own, struct tree_path *path);
 /* Unpin the pages of a path. */
 void tree_path_release(const struct tree *t, struct tree_step *step, unsigned depth);
+/* An object lost the item that named it. */
+void tree_let_go(struct tree *t, uint64_t object);
+/* The first slot of an inner page stands for minus infinity, whatever led there: were an old key
+ * left in it, a later split of its child below that key would put the slots out of order. */
+void tree_reset_first_key(uint8_t *p);

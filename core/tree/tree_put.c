@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * tree_put: inserting and replacing. Splits go up from the leaf; the last page, when it grows at
+ * its end, is not halved but followed by a new one, so that rising keys fill pages; any other full
+ * leaf first evens out with a neighbour.
+ */
+#include "tree_impl.h"
+#include <errno.h>
+
+/* How a full page is parted for an item of `need` bytes that goes in before slot `idx`: slots from
+ * `at` on go right, the item to the side told. At the end if it goes there in the last page (rising
+ * keys), else near half of the bytes, the item among them: no item is larger than a quarter, so
+ * both sides fit. */
+static unsigned split_point(const uint8_t *p, unsigned idx, size_t need, bool last, bool *ret_right)
+{
+    unsigned n = page_count(p), at = 0;
+    size_t sum = 0, half = (page_used(p) + need) / 2;
+    bool left = false, rising = last && idx == n;
+
+    while (!rising && sum < half) {
+        size_t len;
+        if (at == idx && !left) {
+            sum += need;
+            left = true;
+            continue;
+        }
+        (void)page_value(p, at++, &len);
+        sum += PAGE_SLOT + len;
+    }
+    *ret_right = !left;
+    return rising ? n : at;
+}
+
+/* The first slot of an inner page stands for minus infinity, whatever led there: were an old key
+ * left in it, a later split of its child below that key would put the slots out of order. */
+void tree_reset_first_key(uint8_t *p)
+{
+    if (page_level(p) > 0 && page_count(p) > 0)
+        page_set_key(p, 0, (struct key){0, 0});
+}
+
+static int grow_root(struct tree *t, struct tree_page *left, struct key sep,
+                     struct tree_page *right)
+{
+    struct tree_page *root;
+    uint8_t number[8];
+    int err = pages_new(t->pages, page_level(left->data) + 1, &root);
+
+    if (err < 0)
+        return err;
+    put_le64(number, left->no);
+    (void)page_insert(root->data, 0, (struct key){0, 0}, number, sizeof number);
+    put_le64(number, right->no);
+    (void)page_insert(root->data, 1, sep, number, sizeof number);
+    t->root = root->no;
+    pages_put(t->pages, root);
+    return 0;
+}
+
+/* Insert before slot `idx` of the page at depth d of an owned path, splitting upwards as needed.
+ * The new sibling is hung into the parent before anything moves, so a failure moves nothing. */
+static int insert_at(struct tree *t, struct tree_path *path, unsigned d, unsigned idx, struct key k,
+                     const void *val, size_t len)
+{
+    struct tree_page *p = path->step[d].page, *right;
+    uint8_t number[8];
+    unsigned at;
+    bool to_right;
+    struct key sep;
+    int err = pages_modify(t->pages, p);
+
+    if (err < 0)
+        return err;
+    if (page_insert(p->data, idx, k, val, len))
+        return 0;
+    err = pages_new(t->pages, page_level(p->data), &right);
+    if (err < 0)
+        return err;
+    at = split_point(p->data, idx, PAGE_SLOT + len,
+                     d == 0 ||
+                         path->step[d - 1].slot + 1 == page_count(path->step[d - 1].page->data),
+                     &to_right);
+    sep = to_right && at == idx ? k : page_key(p->data, at);
+    put_le64(number, right->no);
+    err = d == 0 ? grow_root(t, p, sep, right)
+                 : insert_at(t, path, d - 1, path->step[d - 1].slot + 1, sep, number, 8);
+    if (err < 0) {
+        (void)pages_free(t->pages, right->no);
+    } else {
+        page_move_tail(p->data, at, right->data);
+        (void)page_insert(to_right ? right->data : p->data, to_right ? idx - at : idx, k, val, len);
+        tree_reset_first_key(right->data);
+    }
+    pages_put(t->pages, right);
+    return err;
+}
+
+/* ---- making room without splitting ---- */
+
+#define SHARE_MIN 512 /* bytes; less is not worth touching a neighbour */
+
+/* How many slots from one end of `p` weigh at most `bytes` together; one stays in any case. */
+static unsigned slots_of(const uint8_t *p, size_t bytes, bool from_front)
+{
+    unsigned n = page_count(p), i;
+    size_t sum = 0;
+
+    for (i = 0; i + 1 < n; i++) {
+        size_t len;
+        (void)page_value(p, from_front ? i : n - 1 - i, &len);
+        sum += PAGE_SLOT + len;
+        if (sum > bytes)
+            break;
+    }
+    return i;
+}
+
+/* Move `n` slots from one end of `p` to the facing end of `other`, which has room. */
+static void shift(uint8_t *p, uint8_t *other, unsigned n, bool left)
+{
+    for (; n > 0; n--) {
+        unsigned from = left ? 0 : page_count(p) - 1;
+        size_t len;
+        const uint8_t *v = page_value(p, from, &len);
+        (void)page_insert(other, left ? page_count(other) : 0, page_key(p, from), v, len);
+        page_remove(p, from);
+    }
+}
+
+static int modify_three(struct tree *t, struct tree_page *a, struct tree_page *b,
+                        struct tree_page *c)
+{
+    int err = pages_modify(t->pages, a);
+
+    if (err == 0)
+        err = pages_modify(t->pages, b);
+    return err < 0 ? err : pages_modify(t->pages, c);
+}
+
+/* Even out a full leaf with its neighbour at `slot` of the parent, if that one is ours and has
+ * room. The path and *idx then lead to where the item of `need` bytes goes. Without this, keys that
+ * arrive in the middle of pages filled by rising ones would leave most pages half empty. */
+static int share_with(struct tree *t, struct tree_path *path, unsigned slot, size_t need,
+                      unsigned *idx, bool *ret_shared)
+{
+    struct tree_step *up = &path->step[path->depth - 2], *here = up + 1;
+    bool left = slot < up->slot, moves;
+    struct tree_page *other;
+    size_t mine = page_used(here->page->data), theirs;
+    unsigned n, border;
+    int err = pages_get(t->pages, page_child(up->page->data, slot), &other);
+
+    if (err < 0)
+        return err;
+    theirs = page_used(other->data);
+    if (atomic_load(&other->count) == 1 && mine > theirs + 2 * (need + SHARE_MIN)) {
+        err = modify_three(t, other, here->page, up->page);
+        if (err == 0) {
+            n = slots_of(here->page->data, (mine - theirs) / 2 - need, left);
+            border = left ? n : page_count(here->page->data) - n;
+            moves = left ? *idx <= border : *idx > border;
+            if (left == moves)
+                *idx = left ? page_count(other->data) + *idx : *idx;
+            else
+                *idx -= border;
+            shift(here->page->data, other->data, n, left);
+            page_set_key(up->page->data, left ? up->slot : slot,
+                         page_key(left ? here->page->data : other->data, 0));
+            if (moves) { /* the item goes to the neighbour: so does the path */
+                struct tree_page *was = here->page;
+                here->page = other;
+                up->slot = slot;
+                other = was;
+            }
+            *ret_shared = true;
+        }
+    }
+    pages_put(t->pages, other);
+    return err;
+}
+
+static int share_room(struct tree *t, struct tree_path *path, size_t need, unsigned *idx)
+{
+    struct tree_step *up = path->depth > 1 ? &path->step[path->depth - 2] : NULL;
+    bool shared = false;
+    unsigned children;
+    int err = 0;
+
+    if (!up)
+        return 0;
+    children = page_count(up->page->data);
+    if (*idx == page_count(up[1].page->data) && up->slot + 1 == children)
+        return 0; /* rising keys: a new page will follow */
+    if (up->slot > 0)
+        err = share_with(t, path, up->slot - 1, need, idx, &shared);
+    if (err == 0 && !shared && up->slot + 1 < children)
+        err = share_with(t, path, up->slot + 1, need, idx, &shared);
+    return err;
+}
+
+static int plant(struct tree *t, struct key k, const void *val, size_t len)
+{
+    struct tree_page *root;
+    int err = pages_new(t->pages, 0, &root);
+
+    if (err < 0)
+        return err;
+    (void)page_insert(root->data, 0, k, val, len);
+    t->root = root->no;
+    pages_put(t->pages, root);
+    return 0;
+}
+
+/* Put into an owned leaf. *ret_old: the object the replaced item named. */
+static int put_in_leaf(struct tree *t, struct tree_path *path, struct key k, const void *val,
+                       size_t len, uint64_t *ret_old)
+{
+    struct tree_page *leaf = path->step[path->depth - 1].page;
+    bool found;
+    unsigned slot = page_search(leaf->data, k, &found);
+    const uint8_t *old;
+    uint8_t kept[PAGE_VALUE_MAX];
+    size_t old_len;
+    int err;
+
+    *ret_old = 0;
+    if (!found) {
+        err = page_fits(leaf->data, len) ? 0 : share_room(t, path, PAGE_SLOT + len, &slot);
+        return err < 0 ? err : insert_at(t, path, path->depth - 1, slot, k, val, len);
+    }
+    err = pages_modify(t->pages, leaf);
+    if (err < 0)
+        return err;
+    old = page_value(leaf->data, slot, &old_len);
+    *ret_old = item_object(k, old, old_len);
+    if (page_replace(leaf->data, slot, val, len))
+        return 0;
+    memcpy(kept, old, old_len);
+    page_remove(leaf->data, slot);
+    err = insert_at(t, path, path->depth - 1, slot, k, val, len);
+    if (err < 0) {
+        (void)page_insert(leaf->data, slot, k, kept, old_len);
+        *ret_old = 0;
+    }
+    return err;
+}
+
+int tree_put(struct tree *t, struct key k, const void *val, size_t len)
+{
+    struct tree_path path = {.depth = 0};
+    uint64_t object = item_object(k, val, len), old = 0;
+    int err;
+
+    if (len > PAGE_VALUE_MAX)
+        return -EINVAL;
+    err = object ? refs_ref(t->refs, object) : 0;
+    if (err < 0)
+        return err;
+    if (t->root == 0) {
+        err = plant(t, k, val, len);
+    } else {
+        err = tree_walk(t, k, true, &path);
+        if (err == 0)
+            err = put_in_leaf(t, &path, k, val, len, &old);
+        tree_path_release(t, path.step, path.depth);
+    }
+    tree_let_go(t, err < 0 ? object : old);
+    return err;
+}
