@@ -86,13 +86,25 @@ static int list_root(struct taldir_list *l)
     return r;
 }
 
-static int list_prefixes(struct taldir_list *l)
+static int note_any(const struct view_object *o, void *ctx)
+{
+    (void)o;
+    *(bool *)ctx = true;
+    return 1;
+}
+
+/* Only those that have objects, so that a person who lists them all sees objects and not 256 empty
+ * lists. A lookup finds every one. */
+static int list_prefixes(struct taldir *t, struct taldir_list *l)
 {
     int r = 0;
     for (unsigned i = 0; i < 256 && r == 0; i++) {
+        bool any = false;
         char name[3];
+        r = view_objects(t->p, (uint8_t)i, NULL, note_any, &any);
         snprintf(name, sizeof(name), "%02x", i & 0xff);
-        r = add_node(l, name, vfs_node(NS_PREFIX, i));
+        if (r == 0 && any)
+            r = add_node(l, name, vfs_node(NS_PREFIX, i));
     }
     return r;
 }
@@ -112,7 +124,7 @@ static int gather(struct taldir *t, uint64_t dir, struct taldir_list *l)
     if (dir == TALDIR_ROOT)
         return list_root(l);
     if (dir == INO_OBJECTS)
-        return list_prefixes(l);
+        return list_prefixes(t, l);
     if (vfs_node_ns(dir) == NS_NAMESPACE)
         return list_ns_files(l, dir);
     if (dir == INO_NAMESPACES)
@@ -126,7 +138,8 @@ static int gather(struct taldir *t, uint64_t dir, struct taldir_list *l)
 
 bool taldir_list_waits(uint64_t nodeid)
 {
-    return vfs_node_ns(nodeid) == NS_PREFIX || nodeid == INO_JOBS || nodeid == INO_NAMESPACES;
+    return vfs_node_ns(nodeid) == NS_PREFIX || nodeid == INO_OBJECTS || nodeid == INO_JOBS ||
+           nodeid == INO_NAMESPACES;
 }
 
 static uint64_t parent_of(uint64_t nodeid)

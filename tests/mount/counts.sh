@@ -19,6 +19,7 @@ empty_bytes=$(pack_bytes)
 claim "across namespaces: 1, 2, 1, gone, and the bytes with it"
 echo 'some bytes' >main/a
 eq "$(counts)" "1 "
+matches "$(ls -l .tally/objects/*)" '^total [0-9]+.-r--r--r-- 1 root root 11 [^/]* [0-9a-f]{32}$'
 ln main/a dev/b
 eq "$(counts)" "2 "
 eq "$(stat -c %h main/a dev/b | tr '\n' ' ')" "1 1 " "each is a file of its own"
@@ -32,6 +33,7 @@ eq "$(counts)" "1 "
 eq "$(cat dev/b)" "some bytes"
 rm dev/b
 eq "$(counts)" ""
+eq "$(names .tally/objects)" "" "only prefixes that have objects are listed"
 eq "$(errno_of "os.stat('.tally/objects/${id:0:2}/$id')")" ENOENT
 drain
 eq "$(pack_bytes)" "$empty_bytes"
