@@ -54,17 +54,16 @@ static void ns_free(struct ns *ns)
     free(ns);
 }
 
-/* Take the struct out of the table and free it, once it is dropped and nobody knows it. */
-static void ns_reap(struct project *p, struct ns *ns)
+/* Take the struct out of the table and free it, once it is dropped and nobody knows it. It may be
+ * gone already: somebody found it by number meanwhile and was the last once more. */
+static void ns_reap(struct project *p, struct ns *ns, uint32_t number)
 {
     WRITE_GUARD(&p->names.lock);
-    struct ns **at = &p->names.by_number[ns->number % NS_BUCKETS];
+    struct ns **at = &p->names.by_number[number % NS_BUCKETS];
 
-    if (ns->live || atomic_load(&ns->refs) > 0 || atomic_load(&ns->nlookup) > 0)
-        return;
     while (*at && *at != ns)
         at = &(*at)->by_number_next;
-    if (!*at)
+    if (!*at || ns->live || atomic_load(&ns->refs) > 0 || atomic_load(&ns->nlookup) > 0)
         return;
     *at = ns->by_number_next;
     ns_free(ns);
@@ -72,6 +71,7 @@ static void ns_reap(struct project *p, struct ns *ns)
 
 void ns_put(struct project *p, struct ns *ns)
 {
+    uint32_t number;
     bool last;
 
     if (!ns)
@@ -79,10 +79,11 @@ void ns_put(struct project *p, struct ns *ns)
     {
         /* The names lock keeps the struct from being reaped between the two lines. */
         READ_GUARD(&p->names.lock);
+        number = ns->number;
         last = atomic_fetch_sub(&ns->refs, 1) == 1 && !ns->live && atomic_load(&ns->nlookup) == 0;
     }
     if (last)
-        ns_reap(p, ns);
+        ns_reap(p, ns, number);
 }
 
 int ns_get(struct project *p, uint32_t number, struct ns **ret_ns)

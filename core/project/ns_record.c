@@ -84,7 +84,8 @@ static int freeze_one(struct ns *ns, struct ns_records *ret)
 {
     uint8_t *bytes;
 
-    if (!ns->live || !ns->dirty)
+    /* A change that failed half-way may have copied the root: the old one has lost its count. */
+    if (!ns->live || (!ns->dirty && ns->tree.root == ns->recorded_root))
         return 0;
     bytes = malloc(RECORD_HEAD + VFS_NAME_MAX + 4096);
     if (!bytes)
@@ -110,8 +111,10 @@ int ns_table_freeze(struct project *p, struct ns_records *ret)
         return err;
     }
     for (size_t i = 0; i < NS_BUCKETS; i++)
-        for (struct ns *ns = p->names.by_number[i]; ns; ns = ns->by_number_next)
+        for (struct ns *ns = p->names.by_number[i]; ns; ns = ns->by_number_next) {
             ns->dirty = false;
+            ns->recorded_root = ns->tree.root;
+        }
     map64_release(&p->names.removed);
     return 0;
 }
@@ -152,7 +155,7 @@ static int load_one(struct project *p, uint32_t number, const void *val, size_t 
     ns->number = number;
     ns->generation = f.generation;
     ns->target = f.target;
-    ns->tree.root = f.root;
+    ns->tree.root = ns->recorded_root = f.root;
     ns->next_ino = f.next_ino;
     ns->seq = f.seq;
     ns->time = f.time;

@@ -66,6 +66,7 @@ struct ns {
     int64_t time;                /* its creation, ns */
     struct rwlock lock;          /* "namespace": guards the rest */
     struct tree tree;
+    uint64_t recorded_root;      /* gate; what the last freeze recorded */
     uint64_t next_ino;
     uint64_t seq;                /* of its last change */
     bool frozen;                 /* setting ns:NAME.frozen: no changes */

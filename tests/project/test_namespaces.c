@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Claims about what a commit says of a namespace. */
+#include "blob.h"
+#include "fixture.h"
+#include "project_impl.h"
+
+#define SLOT_SIZE (200u * 1024) /* bytes; above pack_limit */
+
+static struct fixture x;
+
+static void up(void) { fixture_setup(&x); }
+static void down(void) { fixture_teardown(&x); }
+
+TestSuite(namespaces, .init = up, .fini = down);
+
+static ssize_t write_at(const char *path, uint64_t off, size_t len)
+{
+    struct vfs_file *f;
+    char *buf = calloc(1, len);
+    ssize_t n;
+
+    cr_assert_eq(vfs_open(x.p, node_of(&x, path), VFS_WRITE, &f), 0);
+    n = vfs_write(f, buf, len, off);
+    vfs_release(f);
+    free(buf);
+    return n;
+}
+
+static uint64_t root_of(const char *name)
+{
+    struct ns *ns;
+    uint64_t root;
+
+    cr_assert_eq(ns_get_by_name(x.p, name, &ns), 0);
+    root = ns->tree.root;
+    ns_put(x.p, ns);
+    return root;
+}
+
+Test(namespaces, a_write_that_fails_after_it_copied_the_root_does_not_lose_that_root)
+{
+    struct inode in;
+    struct ns *ns;
+    uint64_t before, after;
+    char slot[DISK_NAME_MAX + 1];
+
+    put_file(&x, "main/f", "");
+    cr_assert_eq(write_at("main/f", 0, SLOT_SIZE), SLOT_SIZE);
+    cr_assert_eq(project_flush(x.p), 0);
+    agreed(&x, "branch main dev\n", "ok");
+    cr_assert_eq(project_flush(x.p), 0);
+    before = root_of("main");
+    cr_assert_eq(ns_get_by_name(x.p, "main", &ns), 0);
+    cr_assert_eq(inode_load(&ns->tree, vfs_node_ino(node_of(&x, "main/f")), &in), 0);
+    ns_put(x.p, ns);
+    blob_slot_name(in.object, slot);
+    cr_assert_eq(disk_mem_flip(x.disk, slot, 100, 1), 0);
+    cr_assert_lt(write_at("main/f", 0, 10), 0); /* copies the root, then cannot read old bytes */
+    cr_assert_eq(disk_mem_flip(x.disk, slot, 100, 1), 0);
+    after = root_of("main");
+    cr_assert_neq(before, after);
+    fixture_reopen(&x);
+    cr_assert_eq(root_of("main"), after);
+}
