@@ -289,8 +289,11 @@ static int branch(struct call *call)
         return control_fail_word(call, err, "%s is a symbolic link, not a namespace", from);
     if (err == -EMFILE)
         return control_fail(call, err, "there are as many namespaces as there can be");
-    if (err == 0)
-        strbuf_addf(&call->head, " ns=%u seq=%llu", number, U(seq));
+    if (err == 0) {
+        strbuf_adds(&call->head, " ns=");
+        command_add_word(&call->head, to);
+        strbuf_addf(&call->head, " seq=%llu", U(seq));
+    }
     return err;
 }
 
