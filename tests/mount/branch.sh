@@ -15,7 +15,7 @@ ln -s d/2 main/soft
 
 claim "a branch has all of its source, whether sealed or not, and shares the bytes"
 want=$(tree_digest main)
-matches "$(t branch main early)" '^ns=[0-9]+ seq=[0-9]+$'
+matches "$(t branch main early)" '^ns=[a-z0-9]+ seq=[0-9]+$'
 eq "$(tree_digest early)" "$want"
 drain
 before=$(du -sk "$S" | cut -f1)

@@ -82,6 +82,12 @@ py '
 held = open("full/x")
 expect("drop full", "EBUSY", "1 file is open")
 held.close()
+held = open("full/x", "wb")
+held.write(os.urandom(5000000))
+held.flush()
+expect("drain idle 200ms", "ETIMEDOUT", "unsealed=1")
+held.truncate(0)
+held.close()
 '
 untouched
 
