@@ -261,27 +261,24 @@ static void bury(struct project *p)
     }
 }
 
-/* Needs run. */
-static int flush_once(struct project *p, enum seal_what what)
+/* Seal and freeze. */
+static int prepare(struct project *p, enum seal_what what)
 {
     size_t left;
-    int err = 0;
+    int err = seal_pass(p, what, -1, &left);
 
-    mutex_held(&p->flush.run);
-    if (atomic_load(&p->readonly))
-        return -EROFS;
-    if (!p->flush.frozen) {
-        err = seal_pass(p, what, -1, &left);
-        if (err == 0)
-            err = sync_slots(p);
-        if (err == 0)
-            err = collect(p);
-        if (err == 0)
-            err = rotate(p);
-    }
-    if (err < 0)
-        return err;
-    err = stream(p);
+    if (err == 0)
+        err = sync_slots(p);
+    if (err == 0)
+        err = collect(p);
+    return err < 0 ? err : rotate(p);
+}
+
+/* What is frozen becomes durable, and then the dead go. */
+static int finish(struct project *p)
+{
+    int err = stream(p);
+
     if (err <
         0) { /* a failed sync may have dropped the dirty bytes: no second try can be trusted */
         if (err != -ENOSPC)
@@ -295,6 +292,22 @@ static int flush_once(struct project *p, enum seal_what what)
     unlink_sealed_slots(p);
     bury(p);
     return 0;
+}
+
+/* Needs run. A state that an earlier flush froze and could not commit comes first; it does not have
+ * what was changed since. */
+static int flush_once(struct project *p, enum seal_what what)
+{
+    int err = 0;
+
+    mutex_held(&p->flush.run);
+    if (atomic_load(&p->readonly))
+        return -EROFS;
+    if (p->flush.frozen)
+        err = finish(p);
+    if (err == 0)
+        err = prepare(p, what);
+    return err < 0 ? err : finish(p);
 }
 
 static int flush_run(struct project *p, enum seal_what what)
