@@ -52,20 +52,34 @@ static int sync_slot(struct project *p, struct content *c)
     return err;
 }
 
+/* Bytes and names of some slots. While a name is not synced, its slot stays dirty. */
+static int sync_some(struct project *p, struct content *const *some, size_t n)
+{
+    int err = 0;
+
+    for (size_t i = 0; i < n && err == 0; i++) {
+        err = sync_slot(p, some[i]);
+        if (err < 0 && blob_is_suspect(some[i]->blob))
+            project_turn_readonly(p, "syncing a slot", err);
+    }
+    if (err < 0 || n == 0)
+        return err;
+    err = disk_sync_dir(p->config.disk, "slots");
+    MUTEX_GUARD(&p->contents.lock);
+    for (size_t i = 0; i < n && err < 0; i++)
+        some[i]->slot_dirty = true;
+    return err;
+}
+
 /* Each slot that is dirty now, once. */
 static int sync_slots(struct project *p)
 {
     struct content *some[SYNC_AT_ONCE];
     size_t n = contents_pick(p, slot_is_dirty, NULL, some, SYNC_AT_ONCE);
-    int err = 0;
+    int err = sync_some(p, some, n);
 
-    for (size_t i = 0; i < n; i++) {
-        if (err == 0)
-            err = sync_slot(p, some[i]);
+    for (size_t i = 0; i < n; i++)
         content_unref(some[i]);
-    }
-    if (err == 0 && n)
-        err = disk_sync_dir(p->config.disk, "slots");
     return err < 0 || n < SYNC_AT_ONCE ? err : sync_slots(p);
 }
 
@@ -116,9 +130,10 @@ static int collect(struct project *p)
     return n < 0 ? n : 0;
 }
 
-static void turn_readonly(struct project *p, const char *what, int err)
+void project_turn_readonly(struct project *p, const char *what, int err)
 {
-    atomic_store(&p->readonly, true);
+    if (atomic_exchange(&p->readonly, true))
+        return;
     report(REPORT_ALARM, "%s failed (%s): the store is read-only now", what, strerror(-err));
 }
 
@@ -144,7 +159,7 @@ static int freeze(struct project *p)
     if (err == 0)
         err = pages_freeze(p->pages);
     if (err < 0) {
-        turn_readonly(p, "preparing a commit", err);
+        project_turn_readonly(p, "preparing a commit", err);
         return err;
     }
     f->frozen = true;
@@ -204,7 +219,7 @@ static int commit(struct project *p)
     }
     err = kv_commit(t);
     if (err == -EIO)
-        turn_readonly(p, "a commit", err);
+        project_turn_readonly(p, "a commit", err);
     return err;
 }
 
@@ -282,7 +297,7 @@ static int finish(struct project *p)
     if (err <
         0) { /* a failed sync may have dropped the dirty bytes: no second try can be trusted */
         if (err != -ENOSPC)
-            turn_readonly(p, "writing objects to disk", err);
+            project_turn_readonly(p, "writing objects to disk", err);
         return err;
     }
     err = commit(p);
@@ -411,7 +426,7 @@ bool flush_is_idle(struct project *p)
 /* ---- draining ---- */
 
 /* One try at getting everything down. *ret_more: something was left to do again. */
-static int drain_round(struct project *p, bool *ret_more)
+static int drain_round(struct project *p, bool idle, bool *ret_more)
 {
     unsigned done = 0;
     struct packs_stats packs;
@@ -432,6 +447,10 @@ static int drain_round(struct project *p, bool *ret_more)
     }
     if (err == 0)
         err = flush_run(p, SEAL_CLOSED);
+    if (err == 0 && idle) { /* else it would wait for a slot that cannot be sealed */
+        MUTEX_GUARD(&p->flush.seal);
+        err = p->flush.slot_error;
+    }
     {
         MUTEX_GUARD(&p->flush.run);
         *ret_more = p->flush.buried > 0;
@@ -448,7 +467,7 @@ int project_drain(struct project *p, bool idle, int64_t timeout, const _Atomic b
     /* Two quiet rounds: the first may have made the last of the dead known to the disk only. */
     for (unsigned rounds = 0; quiet < 2; rounds++) {
         bool more;
-        int err = drain_round(p, &more);
+        int err = drain_round(p, idle, &more);
         if (err < 0)
             return err;
         if (interrupted && atomic_load(interrupted))

@@ -214,6 +214,7 @@ struct content {
     bool sealing;         /* contents; bytes must not change any more */
     bool listed;          /* contents; in the table */
     bool slot_dirty;      /* contents; written since its slot was last synced */
+    bool seal_failed;     /* one seal at a time; it was reported */
     int64_t changed;      /* contents; monotonic ns of the last change */
     struct content *next;
 };
@@ -263,7 +264,8 @@ enum seal_what {
     SEAL_CLOSED,  /* and all closed slots */
 };
 /* One pass over what is unsealed, on the worker pool, until `deadline` (monotonic ns; -1: none).
- * *ret_left: contents of that kind still unsealed. Takes the gate (read) per content. */
+ * *ret_left: contents of that kind still unsealed. Takes the gate (read) per content. What goes
+ * wrong with one slot does not fail the pass: it stays a slot, which a commit can name. */
 int seal_pass(struct project *p, enum seal_what what, int64_t deadline, size_t *ret_left);
 /* The few buffers that are left, with the gate held for writing. */
 int seal_rest(struct project *p);
@@ -287,6 +289,7 @@ struct flusher {
     size_t state_len;
     uint64_t frozen_seq;
     size_t buried;      /* run; bytes deleted after the last commit */
+    int slot_error;     /* seal; of the last pass: a slot that could not be sealed */
     uint64_t durable_seq; /* lock */
     uint64_t commits, failed; /* lock */
     int64_t last_commit; /* lock; realtime ns */
@@ -408,6 +411,8 @@ struct project {
 uint64_t project_changed(struct project *p, struct ns *ns);
 /* May anything be changed? 0, -EROFS, -ESHUTDOWN. */
 int project_writable(struct project *p);
+/* What is on disk can no longer be known: no change is taken from now on. */
+void project_turn_readonly(struct project *p, const char *what, int err);
 int settings_load(struct project *p);
 int settings_set(struct project *p, enum setting which, int64_t value);
 int settings_write(struct project *p, struct kv_txn *t);

@@ -19,7 +19,8 @@ struct pass {
     enum seal_what what;
     bool gate_held; /* for writing, by the caller */
     _Atomic size_t put_off, failed, sealed;
-    _Atomic int error;
+    _Atomic int error;      /* of a buffer: no commit without it */
+    _Atomic int slot_error; /* of a slot: it stays one, the rest goes on */
 };
 
 struct task {
@@ -130,6 +131,22 @@ static int seal_content(struct pass *pass, struct content *c)
     return place(pass, c, &id);
 }
 
+static void failed(struct pass *pass, struct content *c, int err)
+{
+    atomic_fetch_add(&pass->failed, 1);
+    if (!c->blob) {
+        atomic_store(&pass->error, err);
+        return;
+    }
+    atomic_store(&pass->slot_error, err);
+    if (blob_is_suspect(c->blob))
+        project_turn_readonly(pass->p, "syncing a slot", err);
+    else if (!c->seal_failed)
+        report(REPORT_WARN, "slot %llu cannot be sealed (%s): it stays as it is, and is tried again",
+               (unsigned long long)c->number, strerror(-err));
+    c->seal_failed = true;
+}
+
 static int run_task(void *arg)
 {
     struct task *t = arg;
@@ -139,9 +156,10 @@ static int run_task(void *arg)
         atomic_fetch_add(&t->pass->sealed, 1);
     } else {
         unmark(t->pass->p, t->c);
-        atomic_fetch_add(err == -EAGAIN ? &t->pass->put_off : &t->pass->failed, 1);
-        if (err != -EAGAIN)
-            atomic_store(&t->pass->error, err);
+        if (err == -EAGAIN)
+            atomic_fetch_add(&t->pass->put_off, 1);
+        else
+            failed(t->pass, t->c, err);
     }
     content_unref(t->c);
     return 0;
@@ -173,7 +191,12 @@ static int round_once(struct pass *pass, struct task *tasks, struct content **pi
     }
     (void)pool_group_wait(&group);
     *ret_left = atomic_load(&pass->put_off) + atomic_load(&pass->failed);
-    return atomic_load(&pass->put_off) ? objects_sync(p->objects) : 0;
+    if (atomic_load(&pass->put_off) == 0)
+        return 0;
+    int err = objects_sync(p->objects);
+    if (err < 0 && err != -ENOSPC)
+        project_turn_readonly(p, "writing objects to disk", err);
+    return err;
 }
 
 /* Rounds until nothing is left, nothing moves any more, or time is over. */
@@ -190,7 +213,7 @@ static int rounds(struct pass *pass, int64_t deadline, size_t *ret_left)
         if (*ret_left == 0 && atomic_load(&pass->sealed) == 0)
             break;
         idle = atomic_load(&pass->sealed) ? 0 : idle + 1;
-        if (idle >= 2 || (atomic_load(&pass->error) && idle))
+        if (idle >= 2 || (atomic_load(&pass->failed) && idle))
             break;
         if (deadline >= 0 && ticks(pass->p) >= deadline)
             break;
@@ -203,9 +226,12 @@ static int rounds(struct pass *pass, int64_t deadline, size_t *ret_left)
 int seal_pass(struct project *p, enum seal_what what, int64_t deadline, size_t *ret_left)
 {
     struct pass pass = {.p = p, .what = what};
+    int err;
     MUTEX_GUARD(&p->flush.seal);
 
-    return rounds(&pass, deadline, ret_left);
+    err = rounds(&pass, deadline, ret_left);
+    p->flush.slot_error = atomic_load(&pass.slot_error);
+    return err;
 }
 
 static bool is_buffer(struct project *p, struct content *c, void *ctx)
