@@ -452,8 +452,11 @@ static int new_whole(struct project *p, struct vnode *v, uint64_t size, struct c
     if (err < 0) {
         content_end(p, *ret_c);
         content_cancel(p, *ret_c);
+        return err;
     }
-    return err;
+    MUTEX_GUARD(&p->contents.lock);
+    (*ret_c)->slot_dirty = true; /* a commit may come before its content_end */
+    return 0;
 }
 
 void file_consolidate(struct project *p, struct vnode *v)
