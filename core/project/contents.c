@@ -116,6 +116,12 @@ int content_new(struct project *p, uint64_t owner, uint64_t owner_off, struct co
 
 void content_cancel(struct project *p, struct content *c)
 {
+    struct entry e;
+
+    if (refs_entry(p->refs, c->number, false, NULL, &e) < 0 || e.count > 0) {
+        content_unref(c); /* what failed had named it already */
+        return;
+    }
     content_unlist(p, c);
     if (c->blob)
         (void)blob_unlink_slot(p->config.disk, c->number);

@@ -304,7 +304,8 @@ static bool can_share(struct project *p, const struct inode *s, const struct ino
         return off == 0 && n == s->size && !d->object;
     if (!d->object)
         return off == 0;
-    return d->valid == off && d->size == off &&
+    /* Where the source shows zeros the destination shows the object: below `off` that must stay. */
+    return d->valid == off && d->size == off && s->valid >= off &&
            refs_resolve(p->refs, d->object) == refs_resolve(p->refs, s->object);
 }
 
@@ -331,8 +332,11 @@ static ssize_t share(struct project *p, struct items *src, struct items *dst, ui
     d.mtime = d.ctime = now(p);
     if (s.flags & INODE_EXTENTS)
         err = extents_copy(src->tree, src->ino, dst->tree, dst->ino);
-    if (err == 0)
+    if (err == 0) {
         err = inode_store(dst->tree, dst->ino, &d);
+        if (err < 0 && s.flags & INODE_EXTENTS)
+            (void)extents_drop(dst->tree, dst->ino);
+    }
     if (err < 0)
         return err;
     project_changed(p, dst->ns);

@@ -335,11 +335,17 @@ static int link_across(struct project *p, const struct items *src, struct ns *ns
     if (!S_ISREG(in.mode))
         return -EXDEV;
     in.nlink = 1;
-    err = add_inode(p, ns, newdir, &dir, name, &in, NULL, &ino);
-    if (err == 0 && in.flags & INODE_EXTENTS)
+    /* Before the name: a file that lacks some would show the base's old bytes. */
+    ino = ns->next_ino;
+    if (in.flags & INODE_EXTENTS)
         err = extents_copy(src->tree, src->ino, &ns->tree, ino);
+    if (err < 0)
+        return err;
+    err = add_inode(p, ns, newdir, &dir, name, &in, NULL, &ino);
     if (err == 0)
         attr_fill(ns, ino, &in, ret);
+    else if (ns->next_ino == ino)
+        (void)extents_drop(&ns->tree, ino);
     return err;
 }
 

@@ -145,13 +145,12 @@ static int fill_fresh(struct project *p, struct vnode *v, const struct plan *pla
     return n < 0 ? (int)n : err;
 }
 
-static int record_extent(struct items *it, const struct plan *plan, struct inode *in)
+static int record_extent(struct items *it, const struct plan *plan)
 {
     struct extent e = {plan->c->number, (uint32_t)content_length(plan->c)};
     uint8_t buf[EXTENT_ITEM_LEN];
 
     extent_encode(&e, buf);
-    in->flags |= INODE_EXTENTS;
     return tree_put(it->tree, key_make(it->ino, ITEM_EXTENT, plan->start), buf, sizeof buf);
 }
 
@@ -165,18 +164,20 @@ static int record(struct project *p, struct vnode *v, const struct plan *plan, u
     if (err < 0)
         return err;
     err = inode_load(it.tree, it.ino, &in);
-    if (err == 0 && plan->overlay) {
-        err = record_extent(&it, plan, &in);
-    } else if (err == 0) {
-        if (plan->fresh)
-            in.object = plan->c->number;
-        in.valid = content_length(plan->c);
-    }
     if (err == 0) {
+        if (plan->overlay)
+            in.flags |= INODE_EXTENTS;
+        else
+            in.valid = content_length(plan->c);
+        if (plan->fresh && !plan->overlay)
+            in.object = plan->c->number;
         in.size = end > in.size ? end : in.size;
         in.mtime = in.ctime = now(p);
         err = inode_store(it.tree, it.ino, &in);
     }
+    /* Last, so that no extent is there of a write that failed. */
+    if (err == 0 && plan->overlay)
+        err = record_extent(&it, plan);
     project_changed(p, it.ns);
     items_unlock(p, &it);
     return err;
@@ -341,7 +342,12 @@ int file_truncate(struct project *p, struct vnode *v, uint64_t size)
 
 /* ---- overlays that grew too large ---- */
 
-int extents_copy(const struct tree *from, uint64_t ino, struct tree *to, uint64_t new_ino)
+int extents_drop(struct tree *t, uint64_t ino)
+{
+    return cut_extents(t, ino, 0);
+}
+
+static int copy_extents(const struct tree *from, uint64_t ino, struct tree *to, uint64_t new_ino)
 {
     struct key next = key_make(ino, ITEM_EXTENT, 0);
     uint8_t buf[EXTENT_ITEM_LEN];
@@ -368,6 +374,15 @@ int extents_copy(const struct tree *from, uint64_t ino, struct tree *to, uint64_
             return err;
         next.lo = k.lo + 1;
     }
+}
+
+int extents_copy(const struct tree *from, uint64_t ino, struct tree *to, uint64_t new_ino)
+{
+    int err = copy_extents(from, ino, to, new_ino);
+
+    if (err < 0)
+        (void)extents_drop(to, new_ino); /* or they would show when the flag comes */
+    return err;
 }
 
 /* Are at least half of the file's grains extents? Also of what lies beyond the base. */
@@ -429,11 +444,15 @@ static int name_whole(struct project *p, struct vnode *v, struct content *c, uin
     if (err == 0) {
         in.object = c->number;
         in.valid = content_length(c);
+        err = inode_store(it.tree, it.ino, &in);
+    }
+    /* The extents hold the same bytes: whichever step fails, the file reads right. */
+    if (err == 0)
+        err = extents_drop(it.tree, it.ino);
+    if (err == 0) {
         in.flags &= ~(uint32_t)INODE_EXTENTS;
         err = inode_store(it.tree, it.ino, &in);
     }
-    if (err == 0)
-        err = cut_extents(it.tree, it.ino, 0);
     project_changed(p, it.ns);
     items_unlock(p, &it);
     return err;

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Claims of vfs_file.c and vfs_write.c about what a file's bytes are. */
+#include "fixture.h"
+
+static struct fixture x;
+
+static void up(void) { fixture_setup(&x); }
+static void down(void) { fixture_teardown(&x); }
+
+TestSuite(files, .init = up, .fini = down);
+
+static struct vfs_file *open_file(const char *path, unsigned flags)
+{
+    struct vfs_file *f;
+
+    cr_assert_eq(vfs_open(x.p, node_of(&x, path), flags, &f), 0, "%s", path);
+    return f;
+}
+
+static void set_size(const char *path, uint64_t size)
+{
+    struct vfs_attr in = {.size = size}, out;
+
+    cr_assert_eq(vfs_setattr(x.p, node_of(&x, path), VFS_SET_SIZE, &in, &out), 0);
+}
+
+Test(files, sharing_behind_a_cut_source_keeps_what_the_destination_had)
+{
+    struct vfs_file *in, *out;
+    char buf[16];
+
+    put_file(&x, "main/a", "0123456789");
+    put_file(&x, "main/b", "0123456789");
+    cr_assert_eq(project_drain(x.p, false, -1, NULL), 0);
+    set_size("main/a", 5); /* same object, but zeros from 5 on */
+    set_size("main/a", 16);
+    in = open_file("main/a", 0);
+    out = open_file("main/b", VFS_WRITE);
+    ssize_t n = vfs_share_range(in, 10, out, 10, 6);
+    cr_assert(n == -EOPNOTSUPP || n == 6);
+    cr_assert_geq(vfs_read(out, buf, 10, 0), 10);
+    cr_assert_eq(memcmp(buf, "0123456789", 10), 0);
+    vfs_release(in);
+    vfs_release(out);
+}
