@@ -509,8 +509,10 @@ Test(packs, dead_neighbours_of_64_kib_are_punched_and_the_living_stay)
     for (uint64_t i = 0; i < 100; i += 2) /* no two neighbours */
         release(at[i], 4056);
     cr_assert_eq(held(), before);
-    for (uint64_t i = 21; i < 60; i += 2)
+    for (uint64_t i = 21; i < 60; i += 2) {
         release(at[i], 4056);
+        check(at[i + 2], 4056, i + 3);
+    }
     cr_assert_leq(held(), before - 32 * 4096);
     for (uint64_t i = 1; i < 100; i += 2)
         if (i < 21 || i >= 60)

@@ -124,6 +124,19 @@ Test(tree, sparse_pages_are_joined)
     cr_assert_eq(count_items(0), 250);
 }
 
+Test(tree, what_is_left_in_sparse_inner_pages_is_found)
+{
+    for (uint64_t n = 0; n < 4000; n++)
+        cr_assert_eq(put_len(0, n, 'a', 2000), 0);
+    cr_assert_geq(depth(0), 3);
+    for (uint64_t n = 0; n < 4000; n++)
+        if (n % 16)
+            cr_assert_eq(del(0, n), 0);
+    for (uint64_t n = 0; n < 4000; n += 16)
+        cr_assert_eq(what(0, n), 'a');
+    settle();
+}
+
 Test(tree, a_seek_finds_the_first_key_not_below)
 {
     struct tree_cursor c;

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Claims of contents.c and seal.c about who may change bytes, and when. */
+#include "fixture.h"
+#include "project_impl.h"
+
+#define SLOT_SIZE (200u * 1024) /* bytes; above pack_limit */
+
+static struct fixture x;
+
+static void up(void) { fixture_setup(&x); }
+static void down(void) { fixture_teardown(&x); }
+
+TestSuite(contents, .init = up, .fini = down);
+
+/* A slot with one reference, between content_begin and content_end. */
+static struct content *begun_slot(void)
+{
+    struct content *c;
+    READ_GUARD(&x.p->gate);
+
+    cr_assert_eq(content_new(x.p, 0, CONTENT_WHOLE, &c), 0);
+    cr_assert_eq(content_truncate(x.p, c, SLOT_SIZE), 0);
+    cr_assert_eq(refs_ref(x.p->refs, c->number), 0);
+    return c;
+}
+
+static enum entry_kind kind_of(uint64_t number)
+{
+    struct entry e;
+
+    cr_assert_eq(refs_entry(x.p->refs, number, false, NULL, &e), 0);
+    return e.kind;
+}
+
+static void drain(void) { cr_assert_eq(project_drain(x.p, false, -1, NULL), 0); }
+
+Test(contents, what_is_being_written_is_not_sealed_and_what_was_written_is)
+{
+    struct content *c = begun_slot();
+
+    drain();
+    cr_assert_eq(kind_of(c->number), ENTRY_SLOT);
+    content_end(x.p, c);
+    drain();
+    cr_assert_eq(kind_of(c->number), ENTRY_FILE);
+    content_unref(c);
+}
+
+Test(contents, what_is_sealed_is_not_written_by_who_found_it_before)
+{
+    struct content *c = begun_slot();
+
+    content_end(x.p, c);
+    cr_assert(content_begin(x.p, c));
+    content_end(x.p, c);
+    drain();
+    cr_assert_not(content_begin(x.p, c));
+    content_unref(c);
+}
+
+Test(contents, a_file_cut_to_nothing_keeps_no_object)
+{
+    struct vfs_attr a, zero = {0};
+    uint64_t bytes, names;
+
+    put_file(&x, "main/f", "some words");
+    drain();
+    cr_assert_eq(vfs_setattr(x.p, node_of(&x, "main/f"), VFS_SET_SIZE, &zero, &a), 0);
+    drain();
+    disk_mem_usage(x.disk, &bytes, &names);
+    cr_assert_eq(bytes, 0);
+    cr_assert_eq(names, 0);
+}
