@@ -123,8 +123,12 @@ void content_cancel(struct project *p, struct content *c)
         return;
     }
     content_unlist(p, c);
-    if (c->blob)
-        (void)blob_unlink_slot(p->config.disk, c->number);
+    {
+        MUTEX_GUARD(&c->io); /* a flush that syncs it would leave sums behind */
+        c->cancelled = true;
+        if (c->blob)
+            (void)blob_unlink_slot(p->config.disk, c->number);
+    }
     refs_cancel(p->refs, c->number);
     content_unref(c);
 }
@@ -197,7 +201,10 @@ static int spill(struct project *p, struct content *c)
         (void)blob_unlink_slot(p->config.disk, c->number);
         return err;
     }
-    c->blob = b;
+    {
+        MUTEX_GUARD(&p->contents.lock); /* a flush looks through the table meanwhile */
+        c->blob = b;
+    }
     atomic_fetch_sub(&p->contents.buffered, c->room);
     free(c->data);
     c->data = NULL;

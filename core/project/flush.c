@@ -44,7 +44,7 @@ static int sync_slot(struct project *p, struct content *c)
         c->slot_dirty = false;
     }
     MUTEX_GUARD(&c->io);
-    err = blob_sync_slot(c->blob);
+    err = c->cancelled ? 0 : blob_sync_slot(c->blob);
     if (err < 0) {
         MUTEX_GUARD(&p->contents.lock);
         c->slot_dirty = true;
@@ -83,6 +83,36 @@ static int sync_slots(struct project *p)
     return err < 0 || n < SYNC_AT_ONCE ? err : sync_slots(p);
 }
 
+/* The slots that the frozen state names, also those that a view has sealed since: the commit will
+ * call them slots all the same. */
+static int sync_recorded(struct project *p)
+{
+    struct flusher *f = &p->flush;
+    size_t n = 0;
+
+    {
+        MUTEX_GUARD(&p->contents.lock);
+        for (size_t i = 0; i < f->slot_count; i++)
+            if (f->slots[i]->slot_dirty) {
+                struct content *c = f->slots[i];
+                f->slots[i] = f->slots[n];
+                f->slots[n++] = c;
+            }
+    }
+    return sync_some(p, f->slots, n);
+}
+
+void flush_release_slots(struct project *p)
+{
+    struct flusher *f = &p->flush;
+
+    for (size_t i = 0; i < f->slot_count; i++)
+        content_unref(f->slots[i]);
+    free(f->slots);
+    f->slots = NULL;
+    f->slot_count = 0;
+}
+
 static bool is_slot(struct project *p, struct content *c, void *ctx)
 {
     (void)p;
@@ -99,6 +129,7 @@ static int record_slots(struct project *p)
 
     if (err < 0)
         return err;
+    flush_release_slots(p);
     n = contents_pick(p, is_slot, NULL, all, max);
     for (size_t i = 0; i < n; i++) {
         uint64_t len = content_length(all[i]);
@@ -107,9 +138,9 @@ static int record_slots(struct project *p)
             all[i]->recorded = len;
         if (r < 0 && r != -ENOENT && r != -EINVAL) /* collected or sealed just now */
             err = r;
-        content_unref(all[i]);
     }
-    free(all);
+    p->flush.slots = all;
+    p->flush.slot_count = n;
     return err;
 }
 
@@ -190,7 +221,7 @@ static int stream(struct project *p)
     MUTEX_GUARD(&p->flush.seal);
 
     err = objects_sync(p->objects);
-    return err < 0 ? err : sync_slots(p);
+    return err < 0 ? err : sync_recorded(p);
 }
 
 static int commit(struct project *p)
@@ -236,6 +267,7 @@ static void thaw(struct project *p)
         drops_thaw(p->drops);
     }
     ns_records_release(&f->ns_records);
+    flush_release_slots(p);
     f->frozen = false;
     MUTEX_GUARD(&f->lock);
     f->durable_seq = f->frozen_seq;

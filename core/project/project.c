@@ -411,6 +411,7 @@ void project_abandon(struct project *p)
     flush_stop_threads(p);
     jobs_release(p);
     pool_destroy(p->pool);
+    flush_release_slots(p);
     contents_release(p);
     ns_table_release(p);
     ns_records_release(&p->flush.ns_records);

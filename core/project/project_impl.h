@@ -206,7 +206,8 @@ struct content {
     struct mutex io;      /* "content": one change of bytes or sync at a time */
     uint8_t *data;        /* up to CONTENT_BUFFER_MAX bytes, or NULL */
     size_t len, room;     /* of data */
-    struct blob *blob;    /* the slot, once it outgrew the buffer; io */
+    struct blob *blob;    /* the slot, once it outgrew the buffer; io, and set under contents */
+    bool cancelled;       /* io; its slot is deleted */
     uint64_t recorded;    /* gate; of the slot: bytes that a commit shows, never to be cut off */
     uint64_t owner;       /* nodeid that wrote it first: a hint for sealing */
     uint64_t owner_off;   /* of the grain in that file; CONTENT_WHOLE: all of the file */
@@ -285,6 +286,8 @@ struct flusher {
     bool kick_drops;    /* lock */
     bool frozen;        /* run; a freeze waits for its commit */
     struct ns_records ns_records;
+    struct content **slots; /* run; that the freeze recorded, referenced */
+    size_t slot_count;
     uint8_t *state;     /* run; the frozen meta record */
     size_t state_len;
     uint64_t frozen_seq;
@@ -303,6 +306,7 @@ void flush_kick(struct project *p);
 void flush_kick_drops(struct project *p);
 int flush_start_threads(struct project *p);
 void flush_stop_threads(struct project *p);
+void flush_release_slots(struct project *p);
 /* Is nothing at all pending? */
 bool flush_is_idle(struct project *p);
 
