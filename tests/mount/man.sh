@@ -4,7 +4,7 @@
 set -euo pipefail
 # shellcheck source=tests/mount/lib.sh
 . "$(dirname "$0")/lib.sh"
-needs man
+needs man col
 man_dir=${MAN_DIR:-$(dirname "$0")/../../tools/man}
 mapfile -t verbs < <("$TALLY" --help | awk '/^  / { print $1 }')
 

@@ -5,7 +5,7 @@ set -euo pipefail
 # shellcheck source=tests/mount/lib.sh
 . "$(dirname "$0")/lib.sh"
 begin
-needs setpriv
+needs setpriv getfattr
 as() { setpriv --reuid "$1" --regid "$1" --clear-groups "${@:2}"; }
 denied() {
     fails as 65534 sh -c "$1"
