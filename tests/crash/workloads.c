@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * workloads: what the store is doing when the power goes. Each is a list of operations without a
+ * branch, so that write number k is in the same place in every run. Spaces: 0 is "main".
+ */
+#include "crash.h"
+
+#define KIB ((size_t)1024)
+
+static void small(void)
+{
+    for (unsigned i = 0; i < 6; i++) {
+        char name[8];
+        snprintf(name, sizeof name, "f%u", i);
+        op_write(0, name, 0, 10 + 700 * i, i);
+    }
+    op_flush();
+    op_write(0, "f1", 100, 900, 20);
+    op_write(0, "f2", 0, 5000, 21);
+    op_unlink(0, "f3");
+    op_flush();
+    op_write(0, "tmp", 0, 3000, 22);
+    op_rename(0, "tmp", "f4");
+    op_truncate(0, "f5", 17);
+    op_flush();
+    op_write(0, "tmp", 0, 6000, 23);
+    op_rename(0, "tmp", "f4");
+    op_truncate(0, "f0", 0);
+    op_truncate(0, "f1", 40000);
+    op_drain(false);
+    op_unlink(0, "f4");
+    op_unlink(0, "f5");
+    op_drain(true);
+}
+
+static void dedup(void)
+{
+    op_write(0, "a1", 0, 4000, 1);
+    op_write(0, "a2", 0, 4000, 1);
+    op_write(0, "big1", 0, 300 * KIB, 2);
+    op_flush();
+    op_write(0, "a3", 0, 4000, 1);
+    op_write(0, "big2", 0, 300 * KIB, 2);
+    op_drain(false);
+    op_write(0, "big3", 0, 300 * KIB, 2);
+    op_unlink(0, "a1");
+    op_unlink(0, "big1");
+    op_drain(false);
+    op_unlink(0, "a2");
+    op_unlink(0, "big2");
+    op_unlink(0, "big3");
+    op_flush();
+    op_write(0, "a4", 0, 4000, 1);
+    op_write(0, "big4", 0, 300 * KIB, 2);
+    op_drain(false);
+    op_unlink(0, "a3");
+    op_unlink(0, "a4");
+    op_unlink(0, "big4");
+    op_drain(true);
+}
+
+static void large(void)
+{
+    op_write(0, "big", 0, 200 * KIB, 1);
+    op_flush();
+    op_write(0, "big", 200 * KIB, 150 * KIB, 2);
+    op_flush();
+    op_write(0, "big", 350 * KIB, 250 * KIB + 77, 3);
+    op_advance(60000);
+    op_flush();
+    op_write(0, "big", 130 * KIB, 4 * KIB, 4); /* an overlay from here on */
+    op_flush();
+    op_write(0, "big", 131 * KIB, 10, 5);
+    op_write(0, "big", 700 * KIB, 1000, 6);
+    op_drain(false);
+    op_truncate(0, "big", 260 * KIB + 5);
+    op_flush();
+    op_truncate(0, "big", 400 * KIB);
+    op_write(0, "big", 300 * KIB, 100, 7);
+    op_drain(false);
+    op_write(0, "big", 0, 1, 8);
+    op_truncate(0, "big", 100);
+    op_flush();
+    op_truncate(0, "big", 0);
+    op_write(0, "big", 0, 140 * KIB, 9);
+    op_drain(true);
+}
+
+/* Slots changed in place between commits: after a cut each byte is an old or a new one. */
+static void slot(void)
+{
+    w.loose = true;
+    op_write(0, "s", 0, 300 * KIB, 1);
+    op_flush();
+    op_write(0, "s", 140 * KIB, 20 * KIB, 2);
+    op_write(0, "s", 299 * KIB, 5 * KIB, 3);
+    op_flush();
+    op_write(0, "s", 10, 10, 4);
+    op_drain(false);
+    op_write(0, "t", 0, 200 * KIB, 5);
+    op_flush();
+    op_write(0, "t", 100, 100 * KIB, 6);
+    op_unlink(0, "s");
+    op_flush();
+    op_unlink(0, "t");
+    op_drain(true);
+}
+
+/* Cutting a slot short must not harm what the last commit says of it. */
+static void shrink(void)
+{
+    op_write(0, "s", 0, 300 * KIB, 1);
+    op_write(0, "t", 0, 200 * KIB, 2);
+    op_flush();
+    op_truncate(0, "s", 150 * KIB + 3);
+    op_truncate(0, "t", 1000);
+    op_write(0, "x", 0, 150 * KIB, 3);
+    op_write(0, "x", 150 * KIB, 150 * KIB, 4);
+    op_truncate(0, "x", 200 * KIB);
+    op_flush();
+    op_write(0, "s", 170 * KIB, 10, 5);
+    op_write(0, "t", 2000, 300 * KIB, 6);
+    op_flush();
+    op_truncate(0, "s", 0);
+    op_truncate(0, "t", 250 * KIB);
+    op_truncate(0, "t", 280 * KIB);
+    op_drain(true);
+}
+
+static void consolidate(void)
+{
+    op_write(0, "big", 0, 500 * KIB, 1);
+    op_drain(false);
+    op_write(0, "big", 0, 4 * KIB, 2);
+    op_flush();
+    op_write(0, "big", 128 * KIB, 300 * KIB, 3); /* mostly changed: made whole when closed */
+    op_flush();
+    op_write(0, "big", 10 * KIB, 3 * KIB, 4);
+    op_drain(true);
+}
+
+static void branch(void)
+{
+    op_write(0, "one", 0, 2000, 1);
+    op_write(0, "two", 0, 200 * KIB, 2);
+    op_branch(0, 1); /* with everything unsealed */
+    op_write(1, "one", 50, 500, 3);
+    op_write(1, "two", 190 * KIB, 30 * KIB, 4);
+    op_flush();
+    op_branch(1, 2);
+    op_unlink(1, "one");
+    op_write(2, "three", 0, 300, 5);
+    op_drain(false);
+    op_drop(1);
+    op_flush();
+    op_drop_steps(1);
+    op_flush();
+    op_drop_steps(1);
+    op_write(0, "two", 5, 5, 6);
+    op_rename_space(2, 3, false);
+    op_flush();
+    op_rename_space(3, 0, true);
+    op_create_space(1);
+    op_drain(false);
+    op_drop(3);
+    op_flush();
+    op_branch(0, 2);
+    op_drop(0);
+    op_drain(true);
+}
+
+static void links(void)
+{
+    op_create_space(1);
+    op_write(0, "small", 0, 3000, 1);
+    op_write(0, "big", 0, 260 * KIB, 2);
+    op_link(0, "small", 1, "small"); /* both not sealed */
+    op_link(0, "big", 1, "big");
+    op_flush();
+    op_write(1, "small", 10, 10, 3);
+    op_write(0, "big", 100 * KIB, 10, 4);
+    op_drain(false);
+    op_link_object(0, "small", 1, "object");
+    op_link_object(1, "big", 0, "object");
+    op_share(0, "big", 1, "shared");
+    op_unlink(0, "small");
+    op_unlink(1, "big");
+    op_flush();
+    op_write(0, "object", 5, 5, 5);
+    op_drain(false);
+    op_unlink(1, "object");
+    op_unlink(0, "big");
+    op_drop(1);
+    op_drain(true);
+}
+
+static void pins(void)
+{
+    op_write(0, "a", 0, 3000, 1);
+    op_write(0, "b", 0, 200 * KIB, 2);
+    op_drain(false);
+    op_pin(0, "a");
+    op_flush();
+    op_unlink(0, "a");
+    op_pin(0, "b");
+    op_flush();
+    op_write(0, "b", 0, 100, 3);
+    op_drain(false);
+    op_unlink(0, "b");
+    op_write(0, "c", 0, 3000, 1); /* equals what only the pin keeps */
+    op_flush();
+    op_unpin(0);
+    op_flush();
+    op_unlink(0, "c");
+    op_unpin(0);
+    op_drain(true);
+}
+
+static void orphans(void)
+{
+    op_write(0, "a", 0, 3000, 1);
+    op_write(0, "b", 0, 200 * KIB, 2);
+    op_write(0, "c", 0, 300 * KIB, 3);
+    op_flush();
+    op_open(0, 0, "a");
+    op_open(1, 0, "b");
+    op_unlink(0, "a");
+    op_unlink(0, "b");
+    op_flush();
+    op_write_open(0, 100, 5000, 4);
+    op_write_open(1, 100 * KIB, 150 * KIB, 5);
+    op_flush();
+    op_close(0);
+    op_flush();
+    op_drain(false);
+    op_close(1);
+    op_flush();
+    op_branch(0, 1);
+    op_open(2, 1, "c");
+    op_drop(1); /* by force: its file stays for who has it open */
+    op_flush();
+    op_write_open(2, 0, 100, 6);
+    op_drain(false);
+    op_close(2);
+    op_drain(true);
+}
+
+static void heal_record(void)
+{
+    op_write(0, "a", 0, 9000, 1);
+    op_write(0, "other", 0, 100, 3);
+    op_drain(false);
+    op_damage(0, "a");
+    op_write(0, "b", 0, 9000, 1);
+    op_flush();
+    op_drain(false);
+    op_unlink(0, "a");
+    op_drain(true);
+}
+
+static void heal_file(void)
+{
+    op_write(0, "a", 0, 300 * KIB, 2);
+    op_drain(false);
+    op_damage(0, "a");
+    op_write(0, "b", 0, 300 * KIB, 2);
+    op_flush();
+    op_drain(false);
+    op_unlink(0, "b");
+    op_drain(true);
+}
+
+/* Whatever comes: the seed decides. */
+static void chance(void)
+{
+    static const char *const names[] = {"a", "b", "c", "d"};
+    static const size_t sizes[] = {10, 3000, 60 * KIB, 140 * KIB, 300 * KIB};
+
+    for (unsigned i = 0; i < 70; i++) {
+        const char *name = names[fault_random(&w.rng) % 4];
+        bool there = false;
+        size_t size = sizes[fault_random(&w.rng) % 5];
+        uint64_t what = fault_random(&w.rng) % 12;
+        unsigned value = (unsigned)(fault_random(&w.rng) % 3);
+        for (size_t f = 0; f < w.live.files; f++)
+            there |= w.live.file[f].space == 0 && !strcmp(w.live.file[f].name, name);
+        if (!there || what < 3) {
+            op_write(0, "tmp", 0, size, value);
+            op_rename(0, "tmp", name);
+        } else if (what < 5) {
+            op_unlink(0, name);
+        } else if (what < 7) {
+            op_drain(false);
+            op_write(0, name, size, 100 + size / 4, value);
+        } else if (what == 7) {
+            op_truncate(0, name, size);
+        } else if (what == 8) {
+            w.live.space[1] ? op_drop(1) : op_branch(0, 1);
+        } else if (what == 9) {
+            op_drain(what & 1);
+        } else {
+            op_flush();
+        }
+    }
+    op_drain(true);
+}
+
+const struct workload workloads[] = {
+    {"format", NULL},
+    {"small", small},
+    {"dedup", dedup},
+    {"large", large},
+    {"slot", slot},
+    {"shrink", shrink},
+    {"consolidate", consolidate},
+    {"branch", branch},
+    {"links", links},
+    {"pins", pins},
+    {"orphans", orphans},
+    {"heal-record", heal_record},
+    {"heal-file", heal_file},
+    {"chance", chance},
+};
+const size_t workload_count = sizeof workloads / sizeof workloads[0];
