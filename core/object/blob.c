@@ -596,3 +596,8 @@ int blob_link_object(struct blob *b, const struct id *id)
         b->sealed = true;
     return r;
 }
+
+void blob_unseal(struct blob *b)
+{
+    b->sealed = false;
+}

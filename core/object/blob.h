@@ -67,6 +67,8 @@ int blob_compare(struct blob *a, struct blob *b, struct blob **ret_bad);
 /* Give the slot its object's name too and store its sums there; both synced, directories synced.
  * The blob then reads as that object. */
 int blob_link_object(struct blob *b, const struct id *id);
+/* The object's name was given up again: it is a slot as before. */
+void blob_unseal(struct blob *b);
 
 int blob_unlink_slot(struct disk *disk, uint64_t number);                        /* ENOENT is fine */
 int blob_unlink_object(struct disk *disk, const struct id *id, uint64_t number); /* ENOENT is fine */

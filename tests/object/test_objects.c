@@ -388,3 +388,37 @@ Test(objects, a_lost_file_is_healed_too)
     cr_assert_eq(large('a'), a);
     cr_assert_eq(reads(a, 'a', LARGE), 1);
 }
+
+Test(objects, a_lost_pack_is_healed_too)
+{
+    char name[DISK_NAME_MAX + 1];
+    uint64_t a = small('a');
+    struct entry e;
+
+    warehouse_commit(&w);
+    warehouse_reopen(&w); /* no pack kept open */
+    e = entry_of(&w, a);
+    pack_name(e.where, name);
+    cr_assert_eq(disk_unlink(w.disk, name), 0);
+    cr_assert_eq(reads(a, 'a', 500), -EUCLEAN);
+    cr_assert_eq(small('a'), a);
+    cr_assert_eq(reads(a, 'a', 500), 1);
+}
+
+Test(objects, a_slot_whose_sealing_failed_may_be_written_again)
+{
+    uint64_t n = numbered(&w), is;
+    char *bytes = fill('a', LARGE);
+    struct blob *b;
+    struct id id;
+
+    cr_assert_eq(blob_create_slot(w.disk, n, &b), 0);
+    cr_assert_eq(blob_write(b, bytes, LARGE, 0), 0);
+    cr_assert_eq(objects_hash_blob(w.objects, b, &id), 0);
+    refs_cancel(w.refs, n); /* so that the entry cannot be changed, at the very end */
+    cr_assert_eq(objects_seal_blob(w.objects, n, b, &id, &is), -ENOENT);
+    cr_assert_eq(blob_write(b, "x", 1, 0), 0);
+    blob_unref(b);
+    cr_assert_eq(blob_unlink_slot(w.disk, n), 0);
+    free(bytes);
+}
