@@ -119,9 +119,10 @@ static void deliver(struct control_session *s, struct strbuf *all, const struct 
     strbuf_add(&s->out, reply->s, reply->len);
 }
 
-/* One command from begin to end; its reply is out when this returns. */
-static int run_one(struct control_session *s, const struct command *c, struct strbuf *all,
-                   const _Atomic bool *interrupted)
+/* One command from begin to end; its reply is out when this returns. Only checked, it replies if it
+ * is wrong. */
+static int do_one(struct control_session *s, const struct command *c, bool only_check,
+                  struct strbuf *all, const _Atomic bool *interrupted)
 {
     struct call call = {.p = s->p,
                         .c = c,
@@ -130,13 +131,13 @@ static int run_one(struct control_session *s, const struct command *c, struct st
                         .lines = STRBUF_INIT,
                         .why = STRBUF_INIT};
     CLEANUP_STRBUF struct strbuf reply = STRBUF_INIT;
-    int err = control_run(&call);
+    int err = only_check ? control_check(&call) : control_run(&call);
 
     if (err == 0 && (strbuf_error(&call.head) < 0 || strbuf_error(&call.lines) < 0))
         err = -ENOMEM;
     if (err < 0)
         put_error(&reply, err, c->verb, &call.why);
-    else
+    else if (!only_check)
         strbuf_addf(&reply, "ok%s\n", call.head.s);
     strbuf_add(&reply, call.lines.s, call.lines.len);
     deliver(s, all, &reply);
@@ -173,11 +174,17 @@ static int refuse(struct control_session *s, struct strbuf *all, int err, const 
     return err;
 }
 
+/* All are checked before the first runs: a line that cannot be right means nothing ran. */
 static ssize_t run_list(struct control_session *s, const struct command_list *l, size_t len,
                         struct strbuf *all, const _Atomic bool *interrupted)
 {
     for (size_t i = 0; i < l->count; i++) {
-        int err = run_one(s, &l->items[i], all, interrupted);
+        int err = do_one(s, &l->items[i], true, all, interrupted);
+        if (err < 0)
+            return err;
+    }
+    for (size_t i = 0; i < l->count; i++) {
+        int err = do_one(s, &l->items[i], false, all, interrupted);
         /* A short write of 0 bytes would look like an error of its own; the first line, then. */
         if (err < 0)
             return i == 0 ? err : (ssize_t)l->items[i].offset;

@@ -35,6 +35,8 @@ extern const struct verb control_verbs[]; /* ends with a NULL name */
 const struct verb *control_verb(const char *name);
 /* Check the shape of a command and run its verb. */
 int control_run(struct call *call);
+/* What can be said of a command without running it: verb, number of words, options. */
+int control_check(struct call *call);
 
 /* Put "sentence" into why and return err. */
 int control_fail(struct call *call, int err, const char *fmt, ...)

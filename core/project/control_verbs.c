@@ -520,7 +520,7 @@ const struct verb *control_verb(const char *name)
     return NULL;
 }
 
-int control_run(struct call *call)
+int control_check(struct call *call)
 {
     const struct command *c = call->c;
     const struct verb *v = control_verb(c->verb);
@@ -537,5 +537,12 @@ int control_run(struct call *call)
                             c->options[0].key);
     if (c->wait && !v->job)
         return control_fail(call, -EINVAL, "it is not a job, so it does not take `wait`");
-    return v->run(call);
+    return 0;
+}
+
+int control_run(struct call *call)
+{
+    int err = control_check(call);
+
+    return err < 0 ? err : call->verb->run(call);
 }

@@ -212,6 +212,17 @@ Test(control, a_namespace_can_be_frozen)
     refused(&x, "get ns:", -EINVAL, "ns:NAME.KEY");
 }
 
+Test(control, an_unknown_verb_on_any_line_means_that_nothing_ran)
+{
+    struct control_session *s;
+
+    cr_assert_eq(control_open(x.p, &s), 0);
+    cr_assert_eq(put(s, "branch main b\nfrobnicate\n"), -EINVAL);
+    cr_assert_eq(put(s, "branch main b\nbranch main\n"), -EINVAL);
+    cr_assert_eq(put(s, "branch main b\n"), 14, "there is no b yet");
+    control_close(s);
+}
+
 Test(control, a_branch_answers_with_its_name_and_place_in_the_sequence)
 {
     unsigned long long seq;
