@@ -314,8 +314,10 @@ static int prepare(struct project *p, enum seal_what what)
     size_t left;
     int err = seal_pass(p, what, -1, &left);
 
-    if (err == 0)
+    if (err == 0) {
+        MUTEX_GUARD(&p->flush.seal); /* a view may be sealing the very slot */
         err = sync_slots(p);
+    }
     if (err == 0)
         err = collect(p);
     return err < 0 ? err : rotate(p);
