@@ -68,6 +68,7 @@ struct world {
     struct mfile history[HISTORY_MAX]; /* loose: every version of every file */
     size_t versions;
     bool loose;           /* slots are overwritten: after a cut each byte is that of some version */
+    bool pressure;        /* operations commit, too */
     struct bytes *rotten; /* files of these bytes may be unreadable: the disk damaged them */
 
     bool formatted; /* the store was made whole before the cut */
@@ -113,6 +114,7 @@ void op_close(size_t h);
 void op_flush(void);
 void op_drain(bool idle);
 void op_advance(int64_t ms);
+void op_short_of_memory(void);
 void op_drop_steps(unsigned budget); /* a part of the background drops */
 /* Flip a bit of the stored bytes of a sealed file. */
 void op_damage(size_t space, const char *name);

@@ -137,12 +137,28 @@ static bool done(int err, bool *again)
     return false;
 }
 
+static void note_attempt(void)
+{
+    CHECK(w.attempts < ATTEMPTS_MAX);
+    model_copy(&w.attempt[w.attempts++], &w.live);
+}
+
+/* Memory is short, so that any operation may commit first what was done before it. */
+void op_short_of_memory(void)
+{
+    atomic_store(&w.p->settings.value[SET_BUFFERS], 40 * 1024);
+    atomic_store(&w.p->settings.value[SET_PACK_LIMIT], 8 * 1024);
+    w.pressure = true;
+}
+
 /* Run `call` until it is done; a second failure in a row is one too many. */
 #define DO(call)                                                                                   \
     do {                                                                                           \
         bool again_;                                                                               \
         if (w.stopped)                                                                             \
             return;                                                                                \
+        if (w.pressure)                                                                            \
+            note_attempt();                                                                        \
         if (!done((int)(call), &again_)) {                                                         \
             if (!again_)                                                                           \
                 return;                                                                            \
@@ -491,12 +507,6 @@ void op_close(size_t h)
 void op_advance(int64_t ms)
 {
     clock_manual_advance(&w.clock, ms * NSEC_PER_MSEC);
-}
-
-static void note_attempt(void)
-{
-    CHECK(w.attempts < ATTEMPTS_MAX);
-    model_copy(&w.attempt[w.attempts++], &w.live);
 }
 
 /* Everything that was done so far is durable. */

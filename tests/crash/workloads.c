@@ -127,6 +127,34 @@ static void shrink(void)
     op_drain(true);
 }
 
+/* Few bytes of buffers and small packs: writers flush, and every grain has a slot of its own. */
+static void pressure(void)
+{
+    w.loose = true;
+    op_short_of_memory();
+    for (unsigned i = 0; i < 8; i++) {
+        char name[8];
+        snprintf(name, sizeof name, "p%u", i % 6);
+        op_write(0, name, 0, 0, 0);
+        op_write(0, name, 0, 7 * KIB, i);
+    }
+    op_write(0, "big", 0, 0, 0);
+    op_write(0, "big", 0, 300 * KIB, 20);
+    op_drain(false);
+    op_write(0, "big", 5 * KIB, 20 * KIB, 21);
+    op_write(0, "big", 150 * KIB, 20, 22);
+    op_write(0, "p1", 3 * KIB, 3 * KIB, 23);
+    op_flush();
+    op_branch(0, 1);
+    op_truncate(0, "big", 155 * KIB);
+    op_write(0, "big", 140 * KIB, 30 * KIB, 24);
+    op_flush();
+    op_truncate(0, "big", 10 * KIB);
+    op_write(0, "big", 9 * KIB, 4 * KIB, 25);
+    op_drop(1);
+    op_drain(true);
+}
+
 static void consolidate(void)
 {
     op_write(0, "big", 0, 500 * KIB, 1);
@@ -135,6 +163,7 @@ static void consolidate(void)
     op_flush();
     op_write(0, "big", 128 * KIB, 300 * KIB, 3); /* mostly changed: made whole when closed */
     op_flush();
+    w.loose = true; /* the copy is a slot, which is changed in place */
     op_write(0, "big", 10 * KIB, 3 * KIB, 4);
     op_drain(true);
 }
@@ -312,6 +341,7 @@ const struct workload workloads[] = {
     {"large", large},
     {"slot", slot},
     {"shrink", shrink},
+    {"pressure", pressure},
     {"consolidate", consolidate},
     {"branch", branch},
     {"links", links},
