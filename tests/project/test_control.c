@@ -104,6 +104,8 @@ Test(control, a_verb_that_fails_first_gives_its_errno_and_nothing_after_it_runs)
 
     cr_assert_eq(say(&x, "# a comment\n\nfrobnicate\nbranch main a\n", reply), -EINVAL);
     cr_assert_eq(node_of(&x, "a"), 0);
+    cr_assert_eq(say(&x, "branch nowhere b\nbranch main a\n", reply), -ENOENT);
+    cr_assert_eq(node_of(&x, "a"), 0);
 }
 
 Test(control, blanks_and_comments_have_no_reply)
