@@ -330,27 +330,35 @@ static int drop_locked(struct project *p, struct ns *ns)
 {
     int err = orphan_adopt_all(p, ns);
 
-    if (err == 0)
-        err = drops_push(p->drops, ns->tree.root);
     if (err < 0)
         return err;
-    ns->tree.root = 0;
     WRITE_GUARD(&p->names.lock);
+
+    /* First what can fail: a record that stayed would name pages that are gone. */
     err = map64_put(&p->names.removed, ns->number, 1);
+    if (err == 0)
+        err = drops_push(p->drops, ns->tree.root);
+    if (err < 0) {
+        map64_del(&p->names.removed, ns->number);
+        return err;
+    }
+    ns->tree.root = 0;
     unlink_name(&p->names, ns);
     ns->live = false;
     p->names.live--;
     p->names.mtime = now(p);
     project_changed(p, NULL);
-    return err;
+    return 0;
 }
 
 int ns_drop(struct project *p, const char *name, bool force, bool only_empty, bool only_symlink,
             uint32_t *ret_open)
 {
     struct ns *ns;
-    int err = ns_get_by_name(p, name, &ns);
+    int err = project_writable(p);
 
+    if (err == 0)
+        err = ns_get_by_name(p, name, &ns);
     if (err < 0)
         return err;
     if (only_symlink != (ns->target != NULL))
@@ -438,6 +446,8 @@ int ns_rename(struct project *p, const char *name, const char *newname, unsigned
     struct ns *ns, *other = NULL;
     int err = check_name(newname);
 
+    if (err == 0)
+        err = project_writable(p);
     if (err == 0)
         err = ns_get_by_name(p, name, &ns);
     if (err < 0)
