@@ -312,8 +312,10 @@ static void bury(struct project *p)
 static int prepare(struct project *p, enum seal_what what)
 {
     size_t left;
-    int err = seal_pass(p, what, -1, &left);
+    int err = collect(p); /* first, so that what nobody wants any more needs no place on the disk */
 
+    if (err == 0)
+        err = seal_pass(p, what, -1, &left);
     if (err == 0) {
         MUTEX_GUARD(&p->flush.seal); /* a view may be sealing the very slot */
         err = sync_slots(p);

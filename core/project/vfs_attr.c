@@ -14,13 +14,13 @@
 
 /* ---- the frame of a change ---- */
 
-int change_begin(struct project *p, uint64_t nodeid, struct change *ret)
+static int begin(struct project *p, uint64_t nodeid, struct change *ret, bool removal)
 {
     int err = project_writable(p);
 
     if (err == 0)
         err = flush_throttle(p);
-    if (err < 0)
+    if (err < 0 && !(removal && err == -ENOSPC))
         return err;
     rwlock_rdlock(&p->gate);
     err = ns_get(p, vfs_node_ns(nodeid), &ret->ns);
@@ -38,6 +38,16 @@ int change_begin(struct project *p, uint64_t nodeid, struct change *ret)
     }
     ret->p = p;
     return 0;
+}
+
+int change_begin(struct project *p, uint64_t nodeid, struct change *ret)
+{
+    return begin(p, nodeid, ret, false);
+}
+
+int change_begin_removal(struct project *p, uint64_t nodeid, struct change *ret)
+{
+    return begin(p, nodeid, ret, true);
 }
 
 void change_end(struct change *c)

@@ -27,6 +27,8 @@ struct change {
     struct ns *ns;
 };
 int change_begin(struct project *p, uint64_t nodeid, struct change *ret);
+/* The same for what gives space back: it goes on where a full disk lets nothing be flushed. */
+int change_begin_removal(struct project *p, uint64_t nodeid, struct change *ret);
 void change_end(struct change *c);
 
 static inline bool node_is_root(uint64_t nodeid) { return nodeid == VFS_ROOT; }

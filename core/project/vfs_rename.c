@@ -62,7 +62,7 @@ static int remove_name(struct project *p, uint64_t parent, const char *name, boo
     int err = name_check(name);
 
     if (err == 0)
-        err = change_begin(p, parent, &c);
+        err = change_begin_removal(p, parent, &c);
     if (err < 0)
         return err;
     {

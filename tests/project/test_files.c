@@ -43,3 +43,18 @@ Test(files, sharing_behind_a_cut_source_keeps_what_the_destination_had)
     vfs_release(in);
     vfs_release(out);
 }
+
+Test(files, a_full_disk_is_freed_by_removing_what_could_not_be_written)
+{
+    put_file(&x, "main/a", "some bytes");
+    fault_reset(&x.fault);
+    x.fault.error = ENOSPC;
+    x.fault.fail_at = 1; /* the record of main/a finds no place */
+    cr_assert_eq(project_flush(x.p), -ENOSPC);
+    remove_file(&x, "main/a");
+    fault_reset(&x.fault);
+    x.fault.error = ENOSPC;
+    x.fault.fail_at = 2; /* the commit, which is the first write, is the only one that is needed */
+    cr_assert_eq(project_flush(x.p), 0);
+    fault_reset(&x.fault);
+}
