@@ -17,6 +17,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
@@ -74,7 +75,7 @@ static void add(struct notify *n, bool is_entry, uint64_t node, const char *name
         struct event *e = &n->ring[(n->head + n->count) % NOTIFY_QUEUE];
         e->is_entry = is_entry;
         e->node = node;
-        strcpy(e->name, name);
+        snprintf(e->name, sizeof e->name, "%s", name);
         n->count++;
     }
     cond_signal(&n->work);

@@ -6,6 +6,7 @@
 #include "vfs_impl.h"
 #include <dirent.h>
 #include <errno.h>
+#include <stdio.h>
 
 #define COOKIE_DOT 1
 #define COOKIE_DOTDOT 2
@@ -120,7 +121,7 @@ static int list_root(struct listing *l, uint64_t cookie)
         int err = 0;
         {
             READ_GUARD(&l->p->names.lock); /* names move under a rename */
-            strcpy(name, ns->name);
+            snprintf(name, sizeof name, "%s", ns->name);
         }
         if (ns->target) {
             attr_fill_link(ns, &d.attr);

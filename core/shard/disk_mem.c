@@ -17,6 +17,7 @@
 #include "disk_impl.h"
 #include "lock.h"
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
@@ -335,7 +336,7 @@ static void names_set(struct names *t, const char *name, struct inode *n)
             t->entry = must(realloc(t->entry, t->room * sizeof *t->entry));
         }
         e = &t->entry[t->count++];
-        strcpy(e->name, name);
+        snprintf(e->name, sizeof e->name, "%s", name);
     }
     e->inode = n;
 }
@@ -459,8 +460,8 @@ static void change_names(struct mem_disk *d, struct inode *dir, const char *remo
     struct entry *old = *set ? names_find(&dir->visible_names, set) : NULL;
     struct inode *replaced = old ? old->inode : NULL;
 
-    strcpy(c->remove, remove);
-    strcpy(c->set, set);
+    snprintf(c->remove, sizeof c->remove, "%s", remove);
+    snprintf(c->set, sizeof c->set, "%s", set);
     c->inode = n;
     STAILQ_INSERT_TAIL(&dir->name_changes, c, next);
     name_change_apply(c, &dir->visible_names);
