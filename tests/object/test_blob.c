@@ -158,6 +158,24 @@ Test(blob, only_the_file_name_of_a_slot_parses)
     cr_assert_eq(n, 255);
 }
 
+Test(blob, the_file_name_of_an_object_parses_without_its_sums)
+{
+    static const char name[] = "00112233445566778899aabbccddeeff.000000000000000a.sums";
+    char file[DISK_NAME_MAX + 1], hex[ID_HEX + 1];
+    struct id id;
+    uint64_t n = 5;
+
+    cr_assert_eq(blob_parse_object(name, &id, &n), -EINVAL);
+    cr_assert(blob_strip_sums(name, file));
+    cr_assert_eq(blob_parse_object(file, &id, &n), 0);
+    cr_assert_eq(n, 10);
+    id_to_hex(&id, hex);
+    cr_assert_eq(strncmp(name, hex, ID_HEX), 0);
+    cr_assert_not(blob_strip_sums("00ff.000000000000000a", file));
+    cr_assert_eq(blob_parse_object("00112233.000000000000000a", &id, &n), -EINVAL);
+    cr_assert_eq(blob_parse_object("", &id, &n), -EINVAL);
+}
+
 Test(blob, init_is_durable_and_may_be_repeated)
 {
     power_cycle();
