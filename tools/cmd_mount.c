@@ -24,6 +24,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <syslog.h>
@@ -111,11 +112,24 @@ static int serve_store(struct mounting *m, struct store *store)
 }
 
 /* 0 or -errno with m->why. */
+/* Each large file that is not sealed yet is an open file of ours; many systems allow 1024 unless
+ * one asks for more. */
+static void raise_file_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
 static int serve(struct mounting *m)
 {
     struct store store;
     char label[PROJECT_LABEL_MAX + 1];
     int err = 0;
+    raise_file_limit();
     if (m->create && !store_exists(m->store)) {
         tally_default_label(m->store, label, sizeof(label));
         err = store_init(m->store, label, m->why);

@@ -65,6 +65,7 @@ static void enlist(struct project *p, struct content *c)
     c->listed = true;
     atomic_fetch_add(&c->refs, 1); /* the table's */
     p->contents.count++;
+    atomic_fetch_add(&p->contents.slots, c->blob != NULL);
 }
 
 void content_unlist(struct project *p, struct content *c)
@@ -80,6 +81,7 @@ void content_unlist(struct project *p, struct content *c)
         c->listed = false;
         p->contents.count--;
         atomic_fetch_sub(&p->contents.buffered, c->room);
+        atomic_fetch_sub(&p->contents.slots, c->blob != NULL);
     }
     content_unref(c);
 }
@@ -208,6 +210,7 @@ static int spill(struct project *p, struct content *c)
     {
         MUTEX_GUARD(&p->contents.lock); /* a flush looks through the table meanwhile */
         c->blob = b;
+        atomic_fetch_add(&p->contents.slots, 1);
     }
     atomic_fetch_sub(&p->contents.buffered, c->room);
     free(c->data);

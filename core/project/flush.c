@@ -25,6 +25,8 @@
 #define CHANGES_KICK 100000u /* uncommitted table changes that start a flush */
 #define CHANGES_WAIT 400000u /* at which writers wait for it */
 #define SYNC_AT_ONCE 256
+#define SLOTS_KICK 128u  /* slots, each an open file, that make a flush seal all it can */
+#define SLOTS_WAIT 512u  /* at which each change waits for one; those being written stay */
 
 /* ---- the steps ---- */
 
@@ -426,7 +428,8 @@ static int pressure(struct project *p)
 
     if (buffered > buffers || dirty > cache || changes > CHANGES_WAIT)
         return 2;
-    return buffered > buffers / 2 || dirty > cache / 2 || changes > CHANGES_KICK;
+    return buffered > buffers / 2 || dirty > cache / 2 || changes > CHANGES_KICK ||
+           atomic_load(&p->contents.slots) > SLOTS_KICK;
 }
 
 int flush_throttle(struct project *p)
@@ -438,6 +441,8 @@ int flush_throttle(struct project *p)
         return 0;
     if (!f->threads_running)
         return flush_run(p, SEAL_BUFFERS);
+    if (full == 1 && atomic_load(&p->contents.slots) > SLOTS_WAIT)
+        return project_flush(p);
     if (full == 1) {
         flush_kick(p);
         return 0;
@@ -536,8 +541,9 @@ static void *flush_main(void *arg)
             asked = f->kicked;
             f->kicked = false;
         }
-        if (!stop && (asked || !flush_is_idle(p)))
-            (void)flush_run(p, SEAL_READY); /* its error is in f->result and status */
+        if (!stop && (asked || !flush_is_idle(p))) /* its error is in f->result and status */
+            (void)flush_run(p, atomic_load(&p->contents.slots) > SLOTS_KICK ? SEAL_CLOSED
+                                                                            : SEAL_READY);
     }
     return NULL;
 }

@@ -228,6 +228,7 @@ struct content_table {
     struct content *bucket[CONTENT_BUCKETS];
     size_t count;
     _Atomic size_t buffered; /* bytes of all buffers */
+    _Atomic size_t slots;    /* contents that have one: an open file each */
     struct map64 sealed_slots; /* numbers whose slot name goes after the next commit */
     struct map64 sealed_slots_frozen;
 };
