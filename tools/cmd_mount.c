@@ -111,7 +111,6 @@ static int serve_store(struct mounting *m, struct store *store)
     return fs_main(&o, m->why, sizeof(m->why));
 }
 
-/* 0 or -errno with m->why. */
 /* Each large file that is not sealed yet is an open file of ours; many systems allow 1024 unless
  * one asks for more. */
 static void raise_file_limit(void)
@@ -124,6 +123,7 @@ static void raise_file_limit(void)
     }
 }
 
+/* 0 or -errno with m->why. */
 static int serve(struct mounting *m)
 {
     struct store store;
