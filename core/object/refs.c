@@ -71,20 +71,28 @@ int refs_change(struct refs *r, uint64_t number, struct entry *e, int64_t delta)
         err = refs_queue_zero(r, number);
         if (err == 0)
             err = put_dying(r, number, &next);
-        if (err < 0)
+        if (err < 0) {
+            map64_del(&r->zero, number);
             return err;
+        }
     }
     err = refs_save(r, number, &next);
+    if (err == 0 && e->count == 0 && count > 0) {
+        err = del_dying(r, number);
+        if (err < 0)
+            (void)refs_save(r, number, e); /* over what was just put: needs no memory */
+    } else if (err < 0 && e->count > 0 && count == 0) {
+        (void)del_dying(r, number); /* likewise */
+        map64_del(&r->zero, number);
+    }
     if (err < 0)
         return err;
-    if (e->count == 0 && count > 0) {
+    if (count > 0)
         map64_del(&r->zero, number);
-        err = del_dying(r, number);
-    }
     if (entry_is_sealed(&next))
         r->live += (count > 0) - (uint64_t)(e->count > 0);
     *e = next;
-    return err;
+    return 0;
 }
 
 static int change_entries(struct refs *r, uint64_t number, int64_t delta)
