@@ -102,7 +102,7 @@ static int list_prefixes(struct taldir *t, struct taldir_list *l)
         bool any = false;
         char name[3];
         r = view_objects(t->p, (uint8_t)i, NULL, note_any, &any);
-        snprintf(name, sizeof(name), "%02x", i & 0xff);
+        snprintf(name, sizeof(name), "%02hhx", (unsigned char)i);
         if (r == 0 && any)
             r = add_node(l, name, vfs_node(NS_PREFIX, i));
     }

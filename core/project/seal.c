@@ -123,6 +123,9 @@ static int seal_content(struct pass *pass, struct content *c)
     struct id id = {0};
     int err = c->blob ? objects_hash_blob(p->objects, c->blob, &id) : 0;
 
+    /* Placing it syncs it: the bulk of that is done here, while branches need not wait for it. */
+    if (err == 0 && c->blob)
+        err = blob_sync_slot(c->blob);
     if (err < 0)
         return err;
     if (pass->gate_held)

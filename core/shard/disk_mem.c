@@ -609,7 +609,7 @@ static int mem_unlink(struct disk *base, const char *name)
 static int mem_rename(struct disk *base, const char *from, const char *to)
 {
     struct mem_disk *d = disk_of(base);
-    const char *last_from, *last_to;
+    const char *last_from = "", *last_to;
     struct inode *n;
 
     MUTEX_GUARD(&d->lock);
