@@ -28,8 +28,14 @@ struct clock_manual {
 void clock_manual_init(struct clock_manual *m, int64_t start_ns);
 void clock_manual_advance(struct clock_manual *m, int64_t ns);
 
-static inline int64_t clock_now(const struct clock *c) { return c->realtime(c); }
-static inline int64_t clock_ticks(const struct clock *c) { return c->monotonic(c); }
+static inline int64_t clock_now(const struct clock *c)
+{
+    return c->realtime(c);
+}
+static inline int64_t clock_ticks(const struct clock *c)
+{
+    return c->monotonic(c);
+}
 
 #define NSEC_PER_SEC INT64_C(1000000000)
 #define NSEC_PER_MSEC INT64_C(1000000)

@@ -26,7 +26,7 @@ struct fault {
     int error;               /* errno of the failure, positive; 0 means EIO */
     bool cut;                /* power stays off after fail_at */
     enum fault_loss loss;
-    uint64_t seed;           /* for FAULT_LOSE_SOME */
+    uint64_t seed; /* for FAULT_LOSE_SOME */
 };
 
 /* Count one write. 0 to go on, or the -errno to fail with (nothing may be changed then). */

@@ -28,7 +28,11 @@ int io_write_file(int dirfd, const char *name, const void *buf, size_t len, mode
 /* fsync the directory `name` below `dirfd` ("." for itself). */
 int io_sync_dir(int dirfd, const char *name);
 
-static inline void io_cleanup_free(void *p) { void *q = *(void **)p; __builtin_free(q); }
+static inline void io_cleanup_free(void *p)
+{
+    void *q = *(void **)p;
+    __builtin_free(q);
+}
 void io_cleanup_close(const int *fd); /* keeps errno; ignores negative fds */
 #define CLEANUP_FREE __attribute__((cleanup(io_cleanup_free)))
 #define CLEANUP_CLOSE __attribute__((cleanup(io_cleanup_close)))

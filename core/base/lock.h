@@ -67,17 +67,26 @@ int cond_wait_for(struct cond *c, struct mutex *m, int64_t ns);
 void cond_signal(struct cond *c);
 void cond_broadcast(struct cond *c);
 
-static inline void lock_cleanup_mutex(struct mutex **m) { mutex_unlock(*m); }
-static inline void lock_cleanup_rd(struct rwlock **l) { rwlock_rdunlock(*l); }
-static inline void lock_cleanup_wr(struct rwlock **l) { rwlock_wrunlock(*l); }
+static inline void lock_cleanup_mutex(struct mutex **m)
+{
+    mutex_unlock(*m);
+}
+static inline void lock_cleanup_rd(struct rwlock **l)
+{
+    rwlock_rdunlock(*l);
+}
+static inline void lock_cleanup_wr(struct rwlock **l)
+{
+    rwlock_wrunlock(*l);
+}
 
 #define LOCK_CAT_(a, b) a##b
 #define LOCK_CAT(a, b) LOCK_CAT_(a, b)
 
 /* Hold for the rest of the enclosing block. */
 #define MUTEX_GUARD(lock)                                                                          \
-    struct mutex *LOCK_CAT(guard_, __LINE__) __attribute__((cleanup(lock_cleanup_mutex), unused)) =\
-        (lock);                                                                                    \
+    struct mutex *LOCK_CAT(guard_, __LINE__)                                                       \
+        __attribute__((cleanup(lock_cleanup_mutex), unused)) = (lock);                             \
     mutex_lock(LOCK_CAT(guard_, __LINE__))
 #define READ_GUARD(lock)                                                                           \
     struct rwlock *LOCK_CAT(guard_, __LINE__) __attribute__((cleanup(lock_cleanup_rd), unused)) =  \

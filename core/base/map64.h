@@ -17,7 +17,10 @@ struct map64 {
     size_t room;              /* a power of two, or 0 */
     size_t count;
 };
-#define MAP64_INIT {0}
+#define MAP64_INIT                                                                                 \
+    {                                                                                              \
+        0                                                                                          \
+    }
 
 void map64_release(struct map64 *m);
 bool map64_get(const struct map64 *m, uint64_t key, uint64_t *ret_value);

@@ -22,8 +22,8 @@ struct pool_group {
     struct mutex lock;
     struct cond done;
     const struct pool *pool; /* of the submits, for the assertion; guarded by lock */
-    size_t left;  /* jobs submitted and not ended; guarded by lock */
-    int error;    /* first non-zero result; guarded by lock */
+    size_t left;             /* jobs submitted and not ended; guarded by lock */
+    int error;               /* first non-zero result; guarded by lock */
 };
 
 /* A job: returns 0 or -errno. */

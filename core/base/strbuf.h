@@ -18,7 +18,10 @@ struct strbuf {
 };
 
 extern char strbuf_empty[1];
-#define STRBUF_INIT {.s = strbuf_empty}
+#define STRBUF_INIT                                                                                \
+    {                                                                                              \
+        .s = strbuf_empty                                                                          \
+    }
 
 void strbuf_release(struct strbuf *b); /* frees and initialises again */
 void strbuf_clear(struct strbuf *b);   /* keeps the memory */

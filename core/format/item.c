@@ -11,15 +11,15 @@
 /* Inode item: map 2, mode 2, [object 8], then in this order the fields whose bit is set. */
 enum {
     HAS_OBJECT = 1 << 0,
-    HAS_NLINK = 1 << 1, /* 4: nlink ≠ 1 */
-    HAS_UID = 1 << 2,   /* 4: ≠ 0 */
-    HAS_GID = 1 << 3,   /* 4: ≠ 0 */
-    HAS_SIZE4 = 1 << 4, /* 4: 0 < size < 2^32 */
-    HAS_SIZE8 = 1 << 5, /* 8: larger */
-    HAS_VALID = 1 << 6, /* 8: valid ≠ size */
+    HAS_NLINK = 1 << 1,  /* 4: nlink ≠ 1 */
+    HAS_UID = 1 << 2,    /* 4: ≠ 0 */
+    HAS_GID = 1 << 3,    /* 4: ≠ 0 */
+    HAS_SIZE4 = 1 << 4,  /* 4: 0 < size < 2^32 */
+    HAS_SIZE8 = 1 << 5,  /* 8: larger */
+    HAS_VALID = 1 << 6,  /* 8: valid ≠ size */
     HAS_PARENT = 1 << 7, /* 8 */
-    HAS_RDEV = 1 << 8,  /* 4 */
-    HAS_ATIME = 1 << 9, /* 8: ≠ mtime */
+    HAS_RDEV = 1 << 8,   /* 4 */
+    HAS_ATIME = 1 << 9,  /* 8: ≠ mtime */
     HAS_CTIME = 1 << 10, /* 8: ≠ mtime */
     HAS_BTIME = 1 << 11, /* 8: ≠ ctime */
     HAS_FLAGS = 1 << 12, /* 4 */
@@ -27,8 +27,16 @@ enum {
 };
 #define OBJECT_AT 4
 
-static uint8_t *put4(uint8_t *p, uint32_t v) { put_le32(p, v); return p + 4; }
-static uint8_t *put8(uint8_t *p, uint64_t v) { put_le64(p, v); return p + 8; }
+static uint8_t *put4(uint8_t *p, uint32_t v)
+{
+    put_le32(p, v);
+    return p + 4;
+}
+static uint8_t *put8(uint8_t *p, uint64_t v)
+{
+    put_le64(p, v);
+    return p + 8;
+}
 
 static unsigned inode_map(const struct inode *in)
 {

@@ -28,8 +28,14 @@ static inline struct key key_make(uint64_t ino, enum item_type type, uint64_t re
 {
     return (struct key){ino << 6 | type, rest};
 }
-static inline uint64_t key_ino(struct key k) { return k.hi >> 6; }
-static inline unsigned key_type(struct key k) { return (unsigned)(k.hi & 63); }
+static inline uint64_t key_ino(struct key k)
+{
+    return k.hi >> 6;
+}
+static inline unsigned key_type(struct key k)
+{
+    return (unsigned)(k.hi & 63);
+}
 static inline int key_compare(struct key a, struct key b)
 {
     if (a.hi != b.hi)

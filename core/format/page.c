@@ -10,15 +10,27 @@
 
 #define PAGE_VERSION 1
 
-static unsigned heap_start(const uint8_t *p) { return get_le16(p + 20); }
-static unsigned heap_dead(const uint8_t *p) { return get_le16(p + 22); }
-static void set_count(uint8_t *p, unsigned n) { put_le16(p + 18, (uint16_t)n); }
+static unsigned heap_start(const uint8_t *p)
+{
+    return get_le16(p + 20);
+}
+static unsigned heap_dead(const uint8_t *p)
+{
+    return get_le16(p + 22);
+}
+static void set_count(uint8_t *p, unsigned n)
+{
+    put_le16(p + 18, (uint16_t)n);
+}
 static void set_heap(uint8_t *p, unsigned start, unsigned dead)
 {
     put_le16(p + 20, (uint16_t)start);
     put_le16(p + 22, (uint16_t)dead);
 }
-static uint8_t *slot(uint8_t *p, unsigned i) { return p + PAGE_HEAD + i * PAGE_SLOT; }
+static uint8_t *slot(uint8_t *p, unsigned i)
+{
+    return p + PAGE_HEAD + i * PAGE_SLOT;
+}
 
 void page_init(uint8_t *p, uint64_t no, unsigned level)
 {
@@ -29,7 +41,10 @@ void page_init(uint8_t *p, uint64_t no, unsigned level)
     set_heap(p, PAGE_SIZE_BYTES, 0);
 }
 
-void page_set_number(uint8_t *p, uint64_t no) { put_le64(p + 8, no); }
+void page_set_number(uint8_t *p, uint64_t no)
+{
+    put_le64(p + 8, no);
+}
 
 void page_seal(uint8_t *p)
 {
@@ -85,8 +100,7 @@ int page_check(const uint8_t *p, uint64_t no, const char **ret_why)
         return bad(ret_why, "it is another page");
     if (p[17] != PAGE_VERSION || page_level(p) > PAGE_LEVEL_MAX)
         return bad(ret_why, "unknown version or level");
-    if (heap_start(p) > PAGE_SIZE_BYTES ||
-        PAGE_HEAD + page_count(p) * PAGE_SLOT > heap_start(p))
+    if (heap_start(p) > PAGE_SIZE_BYTES || PAGE_HEAD + page_count(p) * PAGE_SLOT > heap_start(p))
         return bad(ret_why, "slots run into the heap");
     if (page_level(p) > 0 && page_count(p) == 0)
         return bad(ret_why, "an inner page without children");
@@ -141,7 +155,8 @@ static void compact(uint8_t *p)
     set_heap(p, start, 0);
 }
 
-/* Room for `slots` more slots and `len` more heap bytes without a gap problem? Compacts if need be. */
+/* Room for `slots` more slots and `len` more heap bytes without a gap problem? Compacts if need be.
+ */
 static bool make_room(uint8_t *p, unsigned slots, size_t len)
 {
     size_t end = PAGE_HEAD + (page_count(p) + slots) * PAGE_SLOT;
@@ -214,7 +229,10 @@ bool page_replace(uint8_t *p, unsigned i, const void *val, size_t len)
     return true;
 }
 
-void page_set_key(uint8_t *p, unsigned i, struct key k) { key_encode(k, slot(p, i)); }
+void page_set_key(uint8_t *p, unsigned i, struct key k)
+{
+    key_encode(k, slot(p, i));
+}
 
 void page_remove(uint8_t *p, unsigned i)
 {

@@ -33,9 +33,18 @@ void page_seal(uint8_t *p);
  * no overlap. 0, or -EUCLEAN with a reason in *ret_why (static text; may be NULL). */
 int page_check(const uint8_t *p, uint64_t no, const char **ret_why);
 
-static inline uint64_t page_number(const uint8_t *p) { return get_le64(p + 8); }
-static inline unsigned page_level(const uint8_t *p) { return p[16]; }
-static inline unsigned page_count(const uint8_t *p) { return get_le16(p + 18); }
+static inline uint64_t page_number(const uint8_t *p)
+{
+    return get_le64(p + 8);
+}
+static inline unsigned page_level(const uint8_t *p)
+{
+    return p[16];
+}
+static inline unsigned page_count(const uint8_t *p)
+{
+    return get_le16(p + 18);
+}
 static inline struct key page_key(const uint8_t *p, unsigned i)
 {
     return key_decode(p + PAGE_HEAD + i * PAGE_SLOT);

@@ -70,5 +70,6 @@ int blob_link_object(struct blob *b, const struct id *id);
 /* The object's name was given up again: it is a slot as before. */
 void blob_unseal(struct blob *b);
 
-int blob_unlink_slot(struct disk *disk, uint64_t number);                        /* ENOENT is fine */
-int blob_unlink_object(struct disk *disk, const struct id *id, uint64_t number); /* ENOENT is fine */
+int blob_unlink_slot(struct disk *disk, uint64_t number); /* ENOENT is fine */
+int blob_unlink_object(struct disk *disk, const struct id *id,
+                       uint64_t number); /* ENOENT is fine */

@@ -436,8 +436,8 @@ int objects_delete(struct objects *o, const struct refs_dead *d)
 
     switch (e->kind) {
     case ENTRY_PACK:
-        err = packs_release(o->c.packs, &(struct pack_place){e->where, e->offset},
-                            (uint32_t)e->size);
+        err =
+            packs_release(o->c.packs, &(struct pack_place){e->where, e->offset}, (uint32_t)e->size);
         return err == -ENOENT ? 0 : err; /* the whole pack is gone already */
     case ENTRY_FILE:
         cache_drop(o, e->where);

@@ -36,8 +36,8 @@ struct objects_config {
 int objects_open(const struct objects_config *config, struct objects **ret_objects);
 void objects_close(struct objects *o); /* NULL is fine */
 
-/* After a crash: remove the object files that no entry names: linked and never committed, or removed
- * by a commit whose unlink was lost. Before anything is sealed. In doubt a file stays. */
+/* After a crash: remove the object files that no entry names: linked and never committed, or
+ * removed by a commit whose unlink was lost. Before anything is sealed. In doubt a file stays. */
 int objects_reap(struct objects *o);
 
 /* Up to `len` bytes at `off` of a sealed entry; short at its end. All verified. */

@@ -40,7 +40,7 @@ struct packs_stats {
  * disk, absent in the table) are removed here: they were never committed. */
 int packs_open(struct disk *disk, struct kv *kv, unsigned table, uint64_t next_pack,
                struct packs **ret_packs);
-void packs_close(struct packs *p); /* NULL is fine */
+void packs_close(struct packs *p);                        /* NULL is fine */
 void packs_set_size(struct packs *p, uint64_t pack_size); /* bytes, from `pack_size` */
 uint64_t packs_next(struct packs *p);
 

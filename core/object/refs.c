@@ -55,7 +55,8 @@ int refs_queue_zero(struct refs *r, uint64_t number)
     return map64_put(&r->zero, number, 1);
 }
 
-/* The one place where a count changes: moves the number in and out of the dying in the same step. */
+/* The one place where a count changes: moves the number in and out of the dying in the same step.
+ */
 int refs_change(struct refs *r, uint64_t number, struct entry *e, int64_t delta)
 {
     int64_t count = (int64_t)e->count + delta;
@@ -121,7 +122,8 @@ static int change_number(struct refs *r, uint64_t number, int64_t delta)
 
     if (err == -ENOENT) {
         r->unknown_decrements += delta < 0;
-        report(REPORT_WARN, "object number %llu is not counted in the refcount table; `rebuild` repairs",
+        report(REPORT_WARN,
+               "object number %llu is not counted in the refcount table; `rebuild` repairs",
                (unsigned long long)number);
     }
     return err;
@@ -506,8 +508,7 @@ static int recover_dying(struct refs *r, struct kv_snap *s)
         if (err == 0 && now.count == 0) {
             r->live -= entry_is_sealed(&now);
             err = refs_queue_zero(r, d.number);
-        }
-        else if (err == -ENOENT)
+        } else if (err == -ENOENT)
             err = dead_push(&r->dead_ready, &d);
         if (err < 0)
             return err;

@@ -136,7 +136,7 @@ size_t refs_changes(struct refs *r);
 int refs_correct(struct refs *r, uint64_t number, int64_t delta);
 
 struct refs_stats {
-    uint64_t objects;  /* sealed, count > 0 */
+    uint64_t objects; /* sealed, count > 0 */
     uint64_t unknown_decrements;
     uint64_t dying, pinned;
 };
@@ -150,8 +150,8 @@ struct refs_item {
 };
 typedef int refs_list_fn(const struct refs_item *item, void *ctx);
 int refs_list(struct refs *r, int prefix, const struct id *after, refs_list_fn *fn, void *ctx);
-/* The same in two steps, for who must tie the moment to something else: begin copies the uncommitted
- * changes (short), run walks. `after` is borrowed until the end. */
+/* The same in two steps, for who must tie the moment to something else: begin copies the
+ * uncommitted changes (short), run walks. `after` is borrowed until the end. */
 struct refs_listing;
 int refs_list_begin(struct refs *r, int prefix, const struct id *after,
                     struct refs_listing **ret_l);

@@ -19,13 +19,13 @@ struct refs {
     struct refs_tables tables;
     const struct id_key *key;
     struct layer *objects, *ids, *dying, *pins;
-    uint64_t next;         /* first number never used */
-    struct map64 zero;     /* numbers whose count is 0 and whose entry exists */
-    struct map64 holds;    /* number -> open handles and seals in flight */
-    struct map64 pending;  /* numbers whose bytes are not synced */
+    uint64_t next;        /* first number never used */
+    struct map64 zero;    /* numbers whose count is 0 and whose entry exists */
+    struct map64 holds;   /* number -> open handles and seals in flight */
+    struct map64 pending; /* numbers whose bytes are not synced */
     struct dead_list dead_active, dead_frozen, dead_ready;
-    uint64_t burying;      /* handed out by refs_collected, not yet buried */
-    uint64_t live;         /* sealed entries with count > 0 */
+    uint64_t burying; /* handed out by refs_collected, not yet buried */
+    uint64_t live;    /* sealed entries with count > 0 */
     uint64_t pinned;
     uint64_t unknown_decrements;
 };

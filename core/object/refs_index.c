@@ -435,8 +435,7 @@ static int merge(struct refs *r, struct refs_listing *l, refs_list_fn *fn, void 
         memcpy(from, l->after->b, ID_LEN);
     else if (l->prefix >= 0)
         from[0] = (uint8_t)l->prefix;
-    err = kv_snap_seek(l->snap, r->tables.ids, from, ID_LEN, after, &key, &klen, &val,
-                       &vlen);
+    err = kv_snap_seek(l->snap, r->tables.ids, from, ID_LEN, after, &key, &klen, &val, &vlen);
     while (err == 0 && stop == 0) {
         if (klen != ID_LEN || vlen != 8)
             return -EUCLEAN;
@@ -467,8 +466,7 @@ void refs_list_end(struct refs_listing *l)
     free(l);
 }
 
-int refs_list_begin(struct refs *r, int prefix, const struct id *after,
-                    struct refs_listing **ret_l)
+int refs_list_begin(struct refs *r, int prefix, const struct id *after, struct refs_listing **ret_l)
 {
     struct refs_listing *l = calloc(1, sizeof *l);
     int err;

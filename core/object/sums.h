@@ -15,13 +15,16 @@
 #define SUMS_BLOCK (128 * 1024) /* bytes */
 
 struct sums {
-    uint64_t *block;   /* sum of each block; NULL while count is 0 */
-    uint8_t *stale;    /* 1: the block changed and its sum must be made again from the bytes */
-    size_t count;      /* blocks */
-    size_t room;       /* blocks allocated */
-    uint64_t length;   /* bytes covered: the last block may be short */
+    uint64_t *block; /* sum of each block; NULL while count is 0 */
+    uint8_t *stale;  /* 1: the block changed and its sum must be made again from the bytes */
+    size_t count;    /* blocks */
+    size_t room;     /* blocks allocated */
+    uint64_t length; /* bytes covered: the last block may be short */
 };
-#define SUMS_INIT {0}
+#define SUMS_INIT                                                                                  \
+    {                                                                                              \
+        0                                                                                          \
+    }
 
 void sums_release(struct sums *s);
 /* Bytes [off, off+len) were just written as `data`: whole blocks are summed from it, partly

@@ -7,9 +7,9 @@
  *   buffer ──────────────────────────────────> slot
  *      └────────────── sealed ───────────────────┘   (seal.c; then the content leaves the table)
  *
- * A slot is written in place. So after a power loss, bytes that were overwritten since the last commit
- * are the old or the new ones, as on ext4; bytes past what the commit says never show, and none that
- * it shows are cut off.
+ * A slot is written in place. So after a power loss, bytes that were overwritten since the last
+ * commit are the old or the new ones, as on ext4; bytes past what the commit says never show, and
+ * none that it shows are cut off.
  *
  * A content's bytes change only between content_begin and content_end, and content_begin refuses
  * once sealing has started: then the writer makes a new content. Whoever holds a reference may go

@@ -25,8 +25,8 @@
 #define CHANGES_KICK 100000u /* uncommitted table changes that start a flush */
 #define CHANGES_WAIT 400000u /* at which writers wait for it */
 #define SYNC_AT_ONCE 256
-#define SLOTS_KICK 128u  /* slots, each an open file, that make a flush seal all it can */
-#define SLOTS_WAIT 512u  /* at which each change waits for one; those being written stay */
+#define SLOTS_KICK 128u /* slots, each an open file, that make a flush seal all it can */
+#define SLOTS_WAIT 512u /* at which each change waits for one; those being written stay */
 
 /* ---- the steps ---- */
 

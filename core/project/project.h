@@ -51,9 +51,9 @@ struct project_config {
     struct disk *disk; /* borrowed */
     struct kv *kv;     /* borrowed; opened with project_tables */
     const struct clock *clock;
-    void (*fold)(struct id *id);  /* tests: see id.h; NULL */
-    bool background;              /* run the flusher and dropper threads; tests step by hand */
-    unsigned threads;             /* sealing workers, 0: one per CPU */
+    void (*fold)(struct id *id); /* tests: see id.h; NULL */
+    bool background;             /* run the flusher and dropper threads; tests step by hand */
+    unsigned threads;            /* sealing workers, 0: one per CPU */
 };
 
 /* The kv tables every project has, in the order the rest refers to them. */
@@ -86,9 +86,8 @@ const char *project_label(struct project *p);
  * in memory and is tried again. */
 int project_flush(struct project *p);
 /* project_flush, and wait until background drops are worked off and dead bytes are deleted.
- * timeout in ns, -1: none. *interrupted may be NULL; looked at every 50 ms. `idle`: until nothing at
- * all is pending, otherwise what was accepted before the call.
- * -ETIMEDOUT, -EINTR. */
+ * timeout in ns, -1: none. *interrupted may be NULL; looked at every 50 ms. `idle`: until nothing
+ * at all is pending, otherwise what was accepted before the call. -ETIMEDOUT, -EINTR. */
 int project_drain(struct project *p, bool idle, int64_t timeout, const _Atomic bool *interrupted);
 /* The number of the last change. */
 uint64_t project_seq(struct project *p);

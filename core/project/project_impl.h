@@ -66,11 +66,11 @@ struct ns {
     int64_t time;                /* its creation, ns */
     struct rwlock lock;          /* "namespace": guards the rest */
     struct tree tree;
-    uint64_t recorded_root;      /* gate; what the last freeze recorded */
+    uint64_t recorded_root; /* gate; what the last freeze recorded */
     uint64_t next_ino;
-    uint64_t seq;                /* of its last change */
-    bool frozen;                 /* setting ns:NAME.frozen: no changes */
-    bool dirty;                  /* record differs from the committed one */
+    uint64_t seq; /* of its last change */
+    bool frozen;  /* setting ns:NAME.frozen: no changes */
+    bool dirty;   /* record differs from the committed one */
     struct ns *by_number_next, *by_name_next;
 };
 
@@ -81,7 +81,7 @@ struct ns_table {
     struct rwlock lock; /* "names" */
     struct ns *by_number[NS_BUCKETS];
     struct ns *by_name[NS_BUCKETS];
-    uint32_t next;      /* number to try next */
+    uint32_t next; /* number to try next */
     size_t live;
     struct map64 removed; /* numbers whose records the next commit deletes */
     int64_t mtime;        /* of the mount root */
@@ -148,13 +148,13 @@ int ns_decode(const void *val, size_t len, struct ns_fields *ret);
 
 struct vnode {
     uint64_t nodeid;
-    struct ns *ns;     /* referenced */
-    unsigned refs;     /* inodes */
-    unsigned opens;    /* inodes; open files */
-    unsigned writers;  /* inodes; of these for writing */
-    struct rwlock io;  /* "inode": bytes and size */
-    uint64_t orphan;   /* ns->lock; inode number in the orphan tree, 0: has names */
-    uint64_t version;  /* io; changes of its bytes since this struct was made */
+    struct ns *ns;    /* referenced */
+    unsigned refs;    /* inodes */
+    unsigned opens;   /* inodes; open files */
+    unsigned writers; /* inodes; of these for writing */
+    struct rwlock io; /* "inode": bytes and size */
+    uint64_t orphan;  /* ns->lock; inode number in the orphan tree, 0: has names */
+    uint64_t version; /* io; changes of its bytes since this struct was made */
     struct vnode *next;
 };
 
@@ -183,7 +183,7 @@ bool vnode_is_open(struct project *p, uint64_t nodeid, bool for_writing);
 struct items {
     struct tree *tree;
     uint64_t ino;
-    struct ns *ns;      /* whose lock is held */
+    struct ns *ns; /* whose lock is held */
     bool orphan, write;
 };
 int items_lock(struct project *p, struct vnode *v, bool write, struct items *ret);
@@ -203,20 +203,20 @@ int inode_store(struct tree *t, uint64_t ino, const struct inode *in);
 struct content {
     uint64_t number;
     _Atomic uint32_t refs;
-    struct mutex io;      /* "content": one change of bytes or sync at a time */
-    uint8_t *data;        /* up to CONTENT_BUFFER_MAX bytes, or NULL */
-    size_t len, room;     /* of data */
-    struct blob *blob;    /* the slot, once it outgrew the buffer; io, and set under contents */
-    bool cancelled;       /* io; its slot is deleted */
-    uint64_t recorded;    /* gate; of the slot: bytes that a commit shows, never to be cut off */
-    uint64_t owner;       /* nodeid that wrote it first: a hint for sealing */
-    uint64_t owner_off;   /* of the grain in that file; CONTENT_WHOLE: all of the file */
-    unsigned changing;    /* contents; changes in flight */
-    bool sealing;         /* contents; bytes must not change any more */
-    bool listed;          /* contents; in the table */
-    bool slot_dirty;      /* contents; written since its slot was last synced */
-    bool seal_failed;     /* one seal at a time; it was reported */
-    int64_t changed;      /* contents; monotonic ns of the last change */
+    struct mutex io;    /* "content": one change of bytes or sync at a time */
+    uint8_t *data;      /* up to CONTENT_BUFFER_MAX bytes, or NULL */
+    size_t len, room;   /* of data */
+    struct blob *blob;  /* the slot, once it outgrew the buffer; io, and set under contents */
+    bool cancelled;     /* io; its slot is deleted */
+    uint64_t recorded;  /* gate; of the slot: bytes that a commit shows, never to be cut off */
+    uint64_t owner;     /* nodeid that wrote it first: a hint for sealing */
+    uint64_t owner_off; /* of the grain in that file; CONTENT_WHOLE: all of the file */
+    unsigned changing;  /* contents; changes in flight */
+    bool sealing;       /* contents; bytes must not change any more */
+    bool listed;        /* contents; in the table */
+    bool slot_dirty;    /* contents; written since its slot was last synced */
+    bool seal_failed;   /* one seal at a time; it was reported */
+    int64_t changed;    /* contents; monotonic ns of the last change */
     struct content *next;
 };
 
@@ -227,8 +227,8 @@ struct content_table {
     struct mutex lock; /* "contents" */
     struct content *bucket[CONTENT_BUCKETS];
     size_t count;
-    _Atomic size_t buffered; /* bytes of all buffers */
-    _Atomic size_t slots;    /* contents that have one: an open file each */
+    _Atomic size_t buffered;   /* bytes of all buffers */
+    _Atomic size_t slots;      /* contents that have one: an open file each */
     struct map64 sealed_slots; /* numbers whose slot name goes after the next commit */
     struct map64 sealed_slots_frozen;
 };
@@ -279,29 +279,30 @@ size_t seal_waiting(struct project *p);
 struct flusher {
     struct mutex lock; /* "flush": a leaf */
     struct cond wake, done;
-    struct mutex seal;  /* "seal": one sealing pass or sync at a time; outermost of all */
-    struct mutex run;   /* "flush run": one flush at a time; before seal */
+    struct mutex seal;          /* "seal": one sealing pass or sync at a time; outermost of all */
+    struct mutex run;           /* "flush run": one flush at a time; before seal */
     uint64_t started, finished; /* flushes; lock */
-    int result;         /* of the last one; lock */
-    bool kicked, stop;  /* lock */
-    bool kick_drops;    /* lock */
-    bool frozen;        /* run; a freeze waits for its commit */
+    int result;                 /* of the last one; lock */
+    bool kicked, stop;          /* lock */
+    bool kick_drops;            /* lock */
+    bool frozen;                /* run; a freeze waits for its commit */
     struct ns_records ns_records;
     struct content **slots; /* run; that the freeze recorded, referenced */
     size_t slot_count;
-    uint8_t *state;     /* run; the frozen meta record */
+    uint8_t *state; /* run; the frozen meta record */
     size_t state_len;
     uint64_t frozen_seq;
-    size_t buried;      /* run; bytes deleted after the last commit */
-    int slot_error;     /* seal; of the last pass: a slot that could not be sealed */
-    uint64_t durable_seq; /* lock */
+    size_t buried;            /* run; bytes deleted after the last commit */
+    int slot_error;           /* seal; of the last pass: a slot that could not be sealed */
+    uint64_t durable_seq;     /* lock */
     uint64_t commits, failed; /* lock */
-    int64_t last_commit; /* lock; realtime ns */
+    int64_t last_commit;      /* lock; realtime ns */
     pthread_t flush_thread, drop_thread;
     bool threads_running;
 };
 
-/* Wait (holding nothing) while too much is unflushed. The last flush's error if it cannot go down. */
+/* Wait (holding nothing) while too much is unflushed. The last flush's error if it cannot go down.
+ */
 int flush_throttle(struct project *p);
 void flush_kick(struct project *p);
 void flush_kick_drops(struct project *p);
@@ -321,7 +322,7 @@ struct job {
     const char *verb;
     char detail[300];
     enum job_state state;
-    uint64_t done, total; /* items; total 0: not known */
+    uint64_t done, total;   /* items; total 0: not known */
     int64_t started, ended; /* realtime ns */
     int error;
     char result[256]; /* key=value words of the reply */
@@ -357,7 +358,7 @@ int job_wait(struct project *p, uint64_t number, int64_t timeout, const _Atomic 
              int *ret_error, char result[256]);
 /* Asks it to stop; one that has ended is fine. -ENOENT, -EPERM: a drop always goes on. */
 int job_cancel(struct project *p, uint64_t number);
-int job_get(struct project *p, uint64_t number, struct job *ret); /* a copy; -ENOENT */
+int job_get(struct project *p, uint64_t number, struct job *ret);      /* a copy; -ENOENT */
 int job_next(struct project *p, uint64_t after, uint64_t *ret_number); /* -ENOENT at the end */
 size_t jobs_running(struct project *p);
 /* Cancels all, waits for their threads and fails who waits for them. p->closing is set. May be
@@ -428,5 +429,11 @@ int state_freeze(struct project *p);
 void event_entry(struct project *p, uint64_t parent, const char *name);
 void event_inode(struct project *p, uint64_t nodeid);
 
-static inline int64_t now(struct project *p) { return clock_now(p->clock); }
-static inline int64_t ticks(struct project *p) { return clock_ticks(p->clock); }
+static inline int64_t now(struct project *p)
+{
+    return clock_now(p->clock);
+}
+static inline int64_t ticks(struct project *p)
+{
+    return clock_ticks(p->clock);
+}

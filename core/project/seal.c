@@ -145,7 +145,8 @@ static void failed(struct pass *pass, struct content *c, int err)
     if (blob_is_suspect(c->blob))
         project_turn_readonly(pass->p, "syncing a slot", err);
     else if (!c->seal_failed)
-        report(REPORT_WARN, "slot %llu cannot be sealed (%s): it stays as it is, and is tried again",
+        report(REPORT_WARN,
+               "slot %llu cannot be sealed (%s): it stays as it is, and is tried again",
                (unsigned long long)c->number, strerror(-err));
     c->seal_failed = true;
 }

@@ -18,10 +18,10 @@ enum setting {
     SET_MAX_IN_FLIGHT_JOBS, /* number, 1 – 256, 0 = CPUs: sealing workers; from the next mount */
     SET_PAGE_CACHE,         /* size, 4M – 64G, 64M: tree pages in memory */
     SET_BUFFERS,            /* size, 1M – 64G, 64M: unsealed bytes in memory */
-    SET_SEAL_DELAY,         /* duration, 0 – 1h, 1s: a large file is sealed so long after its close */
-    SET_VIEW_WAIT,          /* duration, 0 – 1m, 2s */
-    SET_PACK_LIMIT,         /* size, 4K – 128K, 128K: larger objects get a file of their own */
-    SET_PACK_SIZE,          /* size, 1M – 1G, 64M */
+    SET_SEAL_DELAY, /* duration, 0 – 1h, 1s: a large file is sealed so long after its close */
+    SET_VIEW_WAIT,  /* duration, 0 – 1m, 2s */
+    SET_PACK_LIMIT, /* size, 4K – 128K, 128K: larger objects get a file of their own */
+    SET_PACK_SIZE,  /* size, 1M – 1G, 64M */
     SETTING_COUNT
 };
 

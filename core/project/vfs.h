@@ -26,8 +26,14 @@
 #define VFS_NS_MAX 0x3ffff0u /* namespace numbers are 1 … this; above: the mount's own nodes */
 #define VFS_ROOT UINT64_C(1)
 
-static inline uint64_t vfs_node(uint32_t ns, uint64_t ino) { return (uint64_t)ns << VFS_INO_BITS | ino; }
-static inline uint32_t vfs_node_ns(uint64_t node) { return (uint32_t)(node >> VFS_INO_BITS); }
+static inline uint64_t vfs_node(uint32_t ns, uint64_t ino)
+{
+    return (uint64_t)ns << VFS_INO_BITS | ino;
+}
+static inline uint32_t vfs_node_ns(uint64_t node)
+{
+    return (uint32_t)(node >> VFS_INO_BITS);
+}
 static inline uint64_t vfs_node_ino(uint64_t node)
 {
     return node & ((UINT64_C(1) << VFS_INO_BITS) - 1);
@@ -37,8 +43,8 @@ struct vfs_attr {
     uint64_t nodeid;
     uint32_t generation;
     uint32_t mode, nlink, uid, gid, rdev;
-    uint64_t size;   /* bytes */
-    uint64_t blocks; /* of 512 bytes */
+    uint64_t size;                      /* bytes */
+    uint64_t blocks;                    /* of 512 bytes */
     int64_t atime, mtime, ctime, btime; /* ns since the epoch */
 };
 
@@ -94,8 +100,8 @@ int vfs_rename(struct project *p, uint64_t parent, const char *name, uint64_t ne
 int vfs_link(struct project *p, uint64_t nodeid, uint64_t newparent, const char *newname,
              struct vfs_attr *ret);
 /* A new file, mode 0644, owned by `cred`, that references the sealed object `id`. -ENOENT. E */
-int vfs_link_object(struct project *p, const struct id *id, uint64_t newparent,
-                    const char *newname, const struct vfs_cred *cred, struct vfs_attr *ret);
+int vfs_link_object(struct project *p, const struct id *id, uint64_t newparent, const char *newname,
+                    const struct vfs_cred *cred, struct vfs_attr *ret);
 
 struct vfs_dirent {
     const char *name;     /* NUL-terminated; valid during the call */

@@ -7,9 +7,9 @@
 
 struct vfs_file {
     struct project *p;
-    struct vnode *v;   /* referenced and open; NULL for an object */
+    struct vnode *v; /* referenced and open; NULL for an object */
     bool write;
-    uint64_t object;   /* held; of an object opened by id */
+    uint64_t object; /* held; of an object opened by id */
 };
 
 /* Fill the attributes of inode `ino` in `ns`. */
@@ -18,7 +18,10 @@ void attr_fill(const struct ns *ns, uint64_t ino, const struct inode *in, struct
 void attr_fill_link(const struct ns *ns, struct vfs_attr *ret);
 void attr_fill_root(struct project *p, struct vfs_attr *ret);
 /* The kernel knows one nodeid of `ns` more. */
-static inline void vfs_remember(struct ns *ns) { atomic_fetch_add(&ns->nlookup, 1); }
+static inline void vfs_remember(struct ns *ns)
+{
+    atomic_fetch_add(&ns->nlookup, 1);
+}
 
 /* Begin a change in the namespace of `nodeid`: throttle, gate (read), namespace found. On success
  * everything is released by change_end; the namespace's lock is the caller's business. */
@@ -31,7 +34,10 @@ int change_begin(struct project *p, uint64_t nodeid, struct change *ret);
 int change_begin_removal(struct project *p, uint64_t nodeid, struct change *ret);
 void change_end(struct change *c);
 
-static inline bool node_is_root(uint64_t nodeid) { return nodeid == VFS_ROOT; }
+static inline bool node_is_root(uint64_t nodeid)
+{
+    return nodeid == VFS_ROOT;
+}
 
 /* ---- directories (vfs_name.c); all need the namespace's lock ---- */
 

@@ -93,8 +93,8 @@ static int plan_overlay(struct project *p, struct vnode *v, struct items *it, ui
     if (err < 0 && err != -ENOENT)
         return err;
     if (err == 0) {
-        plan->c = own_content(p, it, key_make(it->ino, ITEM_EXTENT, grain), e.object, e.valid,
-                              &err);
+        plan->c =
+            own_content(p, it, key_make(it->ino, ITEM_EXTENT, grain), e.object, e.valid, &err);
         if (plan->c)
             return cut_stale(p, plan->c, e.valid);
         if (err < 0)

@@ -7,7 +7,10 @@
 #include "tree_impl.h"
 #include <errno.h>
 
-static struct tree_step *top(struct tree_cursor *c) { return &c->step[c->depth - 1]; }
+static struct tree_step *top(struct tree_cursor *c)
+{
+    return &c->step[c->depth - 1];
+}
 
 static int push(struct tree_cursor *c, uint64_t no)
 {
@@ -113,7 +116,10 @@ static bool at_item(const struct tree_cursor *c)
 {
     return c->depth && page_level(c->step[c->depth - 1].page->data) == 0;
 }
-static bool at_child(const struct tree_cursor *c) { return c->depth && !at_item(c); }
+static bool at_child(const struct tree_cursor *c)
+{
+    return c->depth && !at_item(c);
+}
 static unsigned level(const struct tree_cursor *c)
 {
     return page_level(c->step[c->depth - 1].page->data);

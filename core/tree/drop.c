@@ -27,7 +27,7 @@ struct drops {
     struct queue queue, frozen;
     bool changed, frozen_changed;
     bool committing; /* frozen, not thawed yet */
-    size_t stored; /* chunks in the committed table */
+    size_t stored;   /* chunks in the committed table */
     uint64_t freed;
 };
 
@@ -80,7 +80,8 @@ static void leaks(uint64_t no)
 }
 
 /* The page is named by nobody: hand its references on. Fails only where nothing has happened yet:
- * a reference that cannot be given back leaks, because a second try would give others back twice. */
+ * a reference that cannot be given back leaks, because a second try would give others back twice.
+ */
 static int dissolve(struct drops *d, struct tree_page *p)
 {
     unsigned n = page_count(p->data);

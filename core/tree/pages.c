@@ -13,7 +13,7 @@
 #include <stdlib.h>
 
 #define SHARDS 16
-#define BUCKETS 4096 /* per shard; a power of two */
+#define BUCKETS 4096  /* per shard; a power of two */
 #define TRIM_STEPS 64 /* pages looked at for each one that comes in */
 
 struct shard {
@@ -42,14 +42,17 @@ struct pages {
     struct mutex lock; /* "pages": guards the rest */
     struct layer *counts;
     uint64_t next;
-    _Atomic uint64_t gen;    /* current generation, from 1 */
-    bool committing;         /* generation gen-1 is frozen */
+    _Atomic uint64_t gen;           /* current generation, from 1 */
+    bool committing;                /* generation gen-1 is frozen */
     struct page_list dirty, frozen; /* each entry holds a pin */
     struct number_list freed, frozen_freed;
-    _Atomic size_t unsaved;  /* pages in both lists */
+    _Atomic size_t unsaved; /* pages in both lists */
 };
 
-static struct shard *shard_of(struct pages *ps, uint64_t no) { return &ps->shard[no % SHARDS]; }
+static struct shard *shard_of(struct pages *ps, uint64_t no)
+{
+    return &ps->shard[no % SHARDS];
+}
 static struct tree_page **bucket_of(struct shard *s, uint64_t no)
 {
     return &s->bucket[(no / SHARDS) & (BUCKETS - 1)];
@@ -369,8 +372,9 @@ int pages_add_count(struct pages *ps, uint64_t no, int delta, uint32_t *ret_coun
         return -EOVERFLOW;
     put_be64(key, no);
     put_le32(buf, (uint32_t)next);
-    err = next >= 2 ? layer_put(ps->counts, key, buf, 4)
-          : count >= 2 ? layer_del(ps->counts, key) : 0;
+    err = next >= 2    ? layer_put(ps->counts, key, buf, 4)
+          : count >= 2 ? layer_del(ps->counts, key)
+                       : 0;
     if (err < 0)
         return err;
     struct shard *s = shard_of(ps, no);

@@ -30,13 +30,13 @@
 struct pages;
 
 struct tree_page {
-    uint8_t *data;     /* PAGE_SIZE_BYTES; only its owner changes it, after pages_modify */
+    uint8_t *data; /* PAGE_SIZE_BYTES; only its owner changes it, after pages_modify */
     uint64_t no;
     _Atomic uint32_t count; /* references; see above */
     /* the rest is private to pages.c */
     _Atomic uint32_t pins;
-    uint64_t dirty_gen;  /* the generation it was last changed in; 0: clean since loaded */
-    uint8_t *frozen;     /* the bytes being committed, if `data` has been copied since */
+    uint64_t dirty_gen; /* the generation it was last changed in; 0: clean since loaded */
+    uint8_t *frozen;    /* the bytes being committed, if `data` has been copied since */
     bool freed;
     bool recent;
     struct tree_page *hash_next, *lru_next, *lru_prev;

@@ -56,7 +56,10 @@ struct tree_cursor {
     unsigned depth; /* steps in use; 0: not positioned */
     struct tree_step step[PAGE_LEVEL_MAX + 1];
 };
-#define TREE_CURSOR_INIT {0}
+#define TREE_CURSOR_INIT                                                                           \
+    {                                                                                              \
+        0                                                                                          \
+    }
 
 /* To the first item with a key ≥ k. -ENOENT: none (the cursor is then unpositioned). The tree must
  * not change while a cursor stands in it. */

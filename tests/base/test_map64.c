@@ -48,7 +48,10 @@ static uint64_t value[KEYS + 1];
 static bool there[KEYS + 1];
 
 /* Neighbours and far keys alike, so that runs of taken slots wrap and part. */
-static uint64_t key_of(unsigned i) { return i % 3 ? i : (uint64_t)i << 40; }
+static uint64_t key_of(unsigned i)
+{
+    return i % 3 ? i : (uint64_t)i << 40;
+}
 
 static void compare(const struct map64 *m)
 {

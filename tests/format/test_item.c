@@ -25,8 +25,15 @@ static size_t round_trip(const struct inode *in)
 
 static struct inode usual(void)
 {
-    return (struct inode){.mode = 0100644, .nlink = 1, .size = 100, .valid = 100, .object = 5,
-                          .atime = 9, .mtime = 9, .ctime = 9, .btime = 9};
+    return (struct inode){.mode = 0100644,
+                          .nlink = 1,
+                          .size = 100,
+                          .valid = 100,
+                          .object = 5,
+                          .atime = 9,
+                          .mtime = 9,
+                          .ctime = 9,
+                          .btime = 9};
 }
 
 static struct inode random_inode(uint64_t *seed)

@@ -9,7 +9,10 @@
 
 static uint8_t p[PAGE_SIZE_BYTES], q[PAGE_SIZE_BYTES];
 
-static struct key k(uint64_t n) { return key_make(n, ITEM_SYMLINK, n * 3); }
+static struct key k(uint64_t n)
+{
+    return key_make(n, ITEM_SYMLINK, n * 3);
+}
 
 static bool put(uint64_t n, size_t len)
 {
@@ -51,8 +54,12 @@ static int check(uint8_t *page)
 
 Test(key, bytes_sort_as_keys_do_and_come_back)
 {
-    struct key keys[] = {{0, 0}, {0, 1}, {0, UINT64_MAX}, key_make(1, ITEM_INODE, 0),
-                         key_make(1, ITEM_EXTENT, 1), key_make(2, ITEM_INODE, 0),
+    struct key keys[] = {{0, 0},
+                         {0, 1},
+                         {0, UINT64_MAX},
+                         key_make(1, ITEM_INODE, 0),
+                         key_make(1, ITEM_EXTENT, 1),
+                         key_make(2, ITEM_INODE, 0),
                          key_make(KEY_INO_MAX, ITEM_EXTENT, UINT64_MAX)};
     for (size_t i = 0; i < 7; i++) {
         uint8_t a[KEY_LEN], b[KEY_LEN];

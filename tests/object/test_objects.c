@@ -8,8 +8,14 @@
 
 static struct warehouse w;
 
-static void setup(void) { warehouse_create(&w); }
-static void teardown(void) { warehouse_destroy(&w); }
+static void setup(void)
+{
+    warehouse_create(&w);
+}
+static void teardown(void)
+{
+    warehouse_destroy(&w);
+}
 
 TestSuite(objects, .init = setup, .fini = teardown);
 
@@ -101,7 +107,10 @@ static uint64_t healed(void)
     return h;
 }
 
-static void release(uint64_t number) { cr_assert_eq(refs_unref(w.refs, number), 0); }
+static void release(uint64_t number)
+{
+    cr_assert_eq(refs_unref(w.refs, number), 0);
+}
 
 /* ---- reading ---- */
 
@@ -279,7 +288,10 @@ Test(objects, deleting_what_is_gone_already_is_fine)
 
 /* ---- collisions ---- */
 
-static void all_alike(struct id *id) { memset(id, 5, sizeof *id); }
+static void all_alike(struct id *id)
+{
+    memset(id, 5, sizeof *id);
+}
 
 Test(objects, contents_that_collide_are_kept_apart_readable_and_deletable)
 {

@@ -6,8 +6,14 @@
 
 static struct table t, u;
 
-static void setup(void) { table_create(&t); }
-static void teardown(void) { table_destroy(&t); }
+static void setup(void)
+{
+    table_create(&t);
+}
+static void teardown(void)
+{
+    table_destroy(&t);
+}
 
 TestSuite(refs, .init = setup, .fini = teardown);
 

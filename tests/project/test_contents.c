@@ -7,8 +7,14 @@
 
 static struct fixture x;
 
-static void up(void) { fixture_setup(&x); }
-static void down(void) { fixture_teardown(&x); }
+static void up(void)
+{
+    fixture_setup(&x);
+}
+static void down(void)
+{
+    fixture_teardown(&x);
+}
 
 TestSuite(contents, .init = up, .fini = down);
 
@@ -32,7 +38,10 @@ static enum entry_kind kind_of(uint64_t number)
     return e.kind;
 }
 
-static void drain(void) { cr_assert_eq(project_drain(x.p, false, -1, NULL), 0); }
+static void drain(void)
+{
+    cr_assert_eq(project_drain(x.p, false, -1, NULL), 0);
+}
 
 Test(contents, what_is_being_written_is_not_sealed_and_what_was_written_is)
 {

@@ -4,8 +4,14 @@
 
 static struct fixture x;
 
-static void up(void) { fixture_setup(&x); }
-static void down(void) { fixture_teardown(&x); }
+static void up(void)
+{
+    fixture_setup(&x);
+}
+static void down(void)
+{
+    fixture_teardown(&x);
+}
 
 TestSuite(files, .init = up, .fini = down);
 

@@ -8,8 +8,14 @@
 
 static struct fixture x;
 
-static void up(void) { fixture_setup(&x); }
-static void down(void) { fixture_teardown(&x); }
+static void up(void)
+{
+    fixture_setup(&x);
+}
+static void down(void)
+{
+    fixture_teardown(&x);
+}
 
 TestSuite(namespaces, .init = up, .fini = down);
 

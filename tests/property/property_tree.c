@@ -42,7 +42,10 @@ static size_t aliases, aliases_frozen, aliases_committed;
 static bool filling[FOREST_TREES];
 static uint64_t crashes, failures, commits, diffs, checks;
 
-static unsigned below(unsigned n) { return (unsigned)(fault_random(&state) >> 16) % n; }
+static unsigned below(unsigned n)
+{
+    return (unsigned)(fault_random(&state) >> 16) % n;
+}
 
 /* ---- memory that runs out ---- */
 
@@ -57,16 +60,28 @@ void *__wrap_malloc(size_t size);
 void *__wrap_calloc(size_t count, size_t size);
 void *__wrap_realloc(void *p, size_t size);
 
-static bool fails(void) { return oom_left && --oom_left == 0; }
+static bool fails(void)
+{
+    return oom_left && --oom_left == 0;
+}
 
-void *__wrap_malloc(size_t size) { return fails() ? NULL : __real_malloc(size); }
+void *__wrap_malloc(size_t size)
+{
+    return fails() ? NULL : __real_malloc(size);
+}
 void *__wrap_calloc(size_t count, size_t size)
 {
     return fails() ? NULL : __real_calloc(count, size);
 }
-void *__wrap_realloc(void *p, size_t size) { return fails() ? NULL : __real_realloc(p, size); }
+void *__wrap_realloc(void *p, size_t size)
+{
+    return fails() ? NULL : __real_realloc(p, size);
+}
 
-static void oom_arm(void) { oom_left = oom ? below(40) : 0; }
+static void oom_arm(void)
+{
+    oom_left = oom ? below(40) : 0;
+}
 
 /* Did the call fail for want of memory? Then it must be that, and have been asked for. */
 static bool oom_hit(int err)
@@ -101,8 +116,11 @@ static size_t write_item(unsigned i, const struct item *it, uint8_t out[PAGE_VAL
     uint64_t s = it->seed | (uint64_t)1 << 32;
 
     if (i % 4 == 0)
-        return inode_encode(&(struct inode){.mode = 0100644, .nlink = 1 + it->seed % 2,
-                                            .object = it->object, .mtime = it->seed}, out);
+        return inode_encode(&(struct inode){.mode = 0100644,
+                                            .nlink = 1 + it->seed % 2,
+                                            .object = it->object,
+                                            .mtime = it->seed},
+                            out);
     if (i % 4 == 3) {
         extent_encode(&(struct extent){it->object, it->seed % EXTENT_GRAIN}, out);
         return EXTENT_ITEM_LEN;
@@ -114,7 +132,10 @@ static size_t write_item(unsigned i, const struct item *it, uint8_t out[PAGE_VAL
     return it->len;
 }
 
-static uint64_t resolved(uint64_t n) { return n && alias[n] ? alias[n] : n; }
+static uint64_t resolved(uint64_t n)
+{
+    return n && alias[n] ? alias[n] : n;
+}
 
 static bool same(unsigned i, const struct item *it, const void *val, size_t len)
 {
@@ -498,7 +519,6 @@ int main(int argc, char **argv)
     forest_destroy(&f);
     printf("%llu commits, %llu failed, %llu crashes, %llu diffs, %llu checks, %llu out of memory\n",
            (unsigned long long)commits, (unsigned long long)failures, (unsigned long long)crashes,
-           (unsigned long long)diffs, (unsigned long long)checks,
-           (unsigned long long)ooms);
+           (unsigned long long)diffs, (unsigned long long)checks, (unsigned long long)ooms);
     return 0;
 }

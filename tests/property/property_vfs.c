@@ -5,9 +5,10 @@
  *     property_vfs [--seed S] [--ops N]
  *
  * Each namespace of the model is a set of byte arrays by name. Writes, truncations, sharing, links
- * across, branches, renames, removals, flushes, drains, clean restarts and restarts of a process that
- * died right after a flush are drawn at random; every read is compared, and at the end everything is
- * dropped and nothing may be left on the disk. Prints its seed; the same seed does the same.
+ * across, branches, renames, removals, flushes, drains, clean restarts and restarts of a process
+ * that died right after a flush are drawn at random; every read is compared, and at the end
+ * everything is dropped and nothing may be left on the disk. Prints its seed; the same seed does
+ * the same.
  */
 #include "disk_mem.h"
 #include "kv_mem.h"
@@ -47,13 +48,16 @@ static struct world w;
 #define CHECK(cond)                                                                                \
     do {                                                                                           \
         if (!(cond)) {                                                                             \
-            fprintf(stderr, "%s:%d: op %llu: %s\n", __FILE__, __LINE__,                            \
-                    (unsigned long long)w.op, #cond);                                              \
+            fprintf(stderr, "%s:%d: op %llu: %s\n", __FILE__, __LINE__, (unsigned long long)w.op,  \
+                    #cond);                                                                        \
             abort();                                                                               \
         }                                                                                          \
     } while (0)
 
-static uint64_t pick(uint64_t n) { return fault_random(&w.rng) % n; }
+static uint64_t pick(uint64_t n)
+{
+    return fault_random(&w.rng) % n;
+}
 static const struct vfs_cred root = {0, 0};
 
 static void open_project(void)
@@ -80,7 +84,10 @@ static uint64_t space_node(size_t s)
     return attr.nodeid;
 }
 
-static void file_name(size_t f, char out[16]) { snprintf(out, 16, "file%zu", f); }
+static void file_name(size_t f, char out[16])
+{
+    snprintf(out, 16, "file%zu", f);
+}
 
 static int find(size_t s, size_t f, struct vfs_attr *ret)
 {
@@ -139,11 +146,16 @@ static struct file *want_file(size_t s, size_t f, bool create, struct vfs_file *
 static size_t some_offset(const struct file *m)
 {
     switch (pick(5)) {
-    case 0: return m->size;
-    case 1: return 0;
-    case 2: return pick(24) * EXTENT_GRAIN % SIZE_MAX_MODEL;
-    case 3: return pick(SIZE_MAX_MODEL);
-    default: return pick(m->size + 1000);
+    case 0:
+        return m->size;
+    case 1:
+        return 0;
+    case 2:
+        return pick(24) * EXTENT_GRAIN % SIZE_MAX_MODEL;
+    case 3:
+        return pick(SIZE_MAX_MODEL);
+    default:
+        return pick(m->size + 1000);
     }
 }
 
@@ -317,18 +329,50 @@ static void step(void)
         s = 0;
     clock_manual_advance(&w.clock, (int64_t)pick(400) * NSEC_PER_MSEC);
     switch (pick(40)) {
-    case 0: op_branch(s); break;
-    case 1: op_link(s, f); break;
-    case 2: op_share(s, f); break;
-    case 3: op_rename(s, f); break;
-    case 4: op_unlink(s, f); break;
-    case 5: case 6: case 7: op_truncate(s, f); break;
-    case 8: CHECK(project_flush(w.p) == 0); break;
-    case 9: if (!pick(8)) CHECK(project_drain(w.p, false, -1, NULL) == 0); break;
-    case 10: if (!pick(40)) op_restart(pick(2)); break;
-    case 11: case 12: case 13: case 14: case 15: case 16: case 17: case 18:
-        op_write(s, f); break;
-    default: compare(s, f); break;
+    case 0:
+        op_branch(s);
+        break;
+    case 1:
+        op_link(s, f);
+        break;
+    case 2:
+        op_share(s, f);
+        break;
+    case 3:
+        op_rename(s, f);
+        break;
+    case 4:
+        op_unlink(s, f);
+        break;
+    case 5:
+    case 6:
+    case 7:
+        op_truncate(s, f);
+        break;
+    case 8:
+        CHECK(project_flush(w.p) == 0);
+        break;
+    case 9:
+        if (!pick(8))
+            CHECK(project_drain(w.p, false, -1, NULL) == 0);
+        break;
+    case 10:
+        if (!pick(40))
+            op_restart(pick(2));
+        break;
+    case 11:
+    case 12:
+    case 13:
+    case 14:
+    case 15:
+    case 16:
+    case 17:
+    case 18:
+        op_write(s, f);
+        break;
+    default:
+        compare(s, f);
+        break;
     }
 }
 

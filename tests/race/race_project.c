@@ -26,7 +26,7 @@
 #include <string.h>
 
 #define WORKERS 4
-#define FILES 3            /* of each worker */
+#define FILES 3                 /* of each worker */
 #define SIZE_MAX_ (600u * 1024) /* bytes of a file: slots and overlays among them */
 #define HOT_BLOCK 4096u
 #define HOT_BLOCKS 64u
@@ -166,8 +166,7 @@ static void do_unlink(struct worker *w, struct file *file)
         snprintf(other.name, sizeof other.name, "w%u-new", w->number);
         make(&other);
         MUST(vfs_rename(p, main_node, other.name, main_node, file->name, 0) == 0);
-    }
-    else {
+    } else {
         MUST(vfs_unlink(p, main_node, file->name) == 0);
     }
     same(w, f, file->bytes, file->size);

@@ -15,12 +15,21 @@ static inline void plant_setup(void)
     forest_create(&f);
     report_reset();
 }
-static inline void plant_teardown(void) { forest_destroy(&f); }
+static inline void plant_teardown(void)
+{
+    forest_destroy(&f);
+}
 
 #define TREE_SUITE(name) TestSuite(name, .init = plant_setup, .fini = plant_teardown)
 
-static inline struct key at(uint64_t n) { return key_make(1 + n, ITEM_SYMLINK, 0); }
-static inline struct key object_at(uint64_t n) { return key_make(1 + n, ITEM_EXTENT, 0); }
+static inline struct key at(uint64_t n)
+{
+    return key_make(1 + n, ITEM_SYMLINK, 0);
+}
+static inline struct key object_at(uint64_t n)
+{
+    return key_make(1 + n, ITEM_EXTENT, 0);
+}
 
 /* A value of `len` bytes that tells `n` and `what`. */
 static inline int put_len(unsigned tree, uint64_t n, uint8_t what, size_t len)
@@ -67,7 +76,10 @@ static inline uint64_t object_of(unsigned tree, uint64_t n)
     return item_object(object_at(n), val, len);
 }
 
-static inline int del(unsigned tree, uint64_t n) { return tree_del(&f.tree[tree], at(n)); }
+static inline int del(unsigned tree, uint64_t n)
+{
+    return tree_del(&f.tree[tree], at(n));
+}
 
 static inline void branch(unsigned from, unsigned to)
 {
