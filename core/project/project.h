@@ -9,22 +9,30 @@
  *
  * store.h opens a directory of the machine; tests pass the in-memory disk and kv instead.
  *
- * THE LOCK TABLE. Outermost first; never take an earlier one while holding a later one.
+ * THE LOCK TABLE. Outermost first; never take an earlier one while holding a later one. The name in
+ * quotes is what a broken rule prints.
  *
- *   gate          project.c   rwlock  read: every change, from its first look to its last write;
- *                                     write: branch, drop, rotate - the instants (DESIGN 4.6)
- *   inode.io      inodes.c    rwlock  read: reading bytes; write: changing bytes or size of one
- *                                     inode; two inodes: lower nodeid first
- *   ns.lock       namespaces.c rwlock one namespace's tree; two: lower namespace number first
- *   orphans       inodes.c    rwlock  the tree of unlinked inodes that are still open
- *   names         namespaces.c rwlock which namespaces exist, by name and number
- *   inodes        inodes.c    mutex   the table of open inodes
- *   contents      contents.c  mutex   the table of unsealed contents
- *   pages         tree        mutex   page cache, page counts
- *   refs          object      mutex   refcount table, ids, dying, pins
- *   packs         object      mutex   pack bookkeeping
- *   jobs, settings, views      mutex  leaves
- *   flush         flush.c     mutex   tickets and their waiters; a leaf: never held while flushing
+ *   "flush run"   flush.c       mutex   one flush at a time
+ *   "seal"        flush.c       mutex   one sealing pass, rotation or sync of objects at a time
+ *   "gate"        project.c     rwlock  read: every change, from its first look to its last write;
+ *                                       write: branch, drop, rotate - the instants (DESIGN 4.6)
+ *   "drop step"   tree/drop.c   mutex   one step of the dropper at a time
+ *   "inode"       vnodes.c      rwlock  read: reading bytes; write: changing bytes or size of one
+ *                                       inode; two inodes: lower nodeid first
+ *   "namespace"   namespaces.c  rwlock  one namespace's tree; two: lower namespace number first
+ *   "orphans"     vnodes.c      rwlock  the tree of unlinked inodes that are still open
+ *   "names"       namespaces.c  rwlock  which namespaces exist, by name and number
+ *   "inodes"      vnodes.c      mutex   the table of open inodes
+ *   "content"     contents.c    mutex   the bytes of one unsealed content
+ *   "contents"    contents.c    mutex   the table of unsealed contents
+ *   "drops"       tree/drop.c   mutex   the queue of dropped pages
+ *   "pages"       tree/pages.c  mutex   page counts, dirty pages
+ *   "page cache"  tree/pages.c  mutex   one shard of the page cache
+ *   "refs"        object/refs.c mutex   refcount table, ids, dying, pins, holds
+ *   "packs sync", "packs"       mutexes which packs there are, their counts and handles
+ *   "object files", "blob"      mutex, rwlock  object files kept open; the sums of one file
+ *   "jobs", "settings", "last reply", "control session", "pool"   mutexes, leaves
+ *   "flush"       flush.c       mutex   tickets and their waiters; a leaf: never held while flushing
  *
  * Who waits for a flush (fsync, drain, throttled writers) holds none of them.
  */
