@@ -274,7 +274,7 @@ int seal_rest(struct project *p);
 /* How many contents wait that a view should show. */
 size_t seal_waiting(struct project *p);
 
-/* ---- flush (flush.c) ---- */
+/* ---- flush (flush.c: the steps; flusher.c: when, and who waits) ---- */
 
 struct flusher {
     struct mutex lock; /* "flush": a leaf */
@@ -304,6 +304,8 @@ struct flusher {
 /* Wait (holding nothing) while too much is unflushed. The last flush's error if it cannot go down.
  */
 int flush_throttle(struct project *p);
+/* One flush, now, in this thread. */
+int flush_run(struct project *p, enum seal_what what);
 void flush_kick(struct project *p);
 void flush_kick_drops(struct project *p);
 int flush_start_threads(struct project *p);

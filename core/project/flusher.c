@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * flusher: when a flush happens, and who waits for it: fsync, drains, writers that are throttled,
+ * and the two background threads, one that flushes and one that works off what was dropped.
+ *
+ * Who asks for a flush waits for one that starts after it asked; many share one. Writers are slowed
+ * before any lock is taken: a flush needs the gate for writing, which they would hold.
+ */
+#include "project_impl.h"
+#include <errno.h>
+
+#define DROP_AT_ONCE 64
+#define CHANGES_KICK 100000u /* uncommitted table changes that start a flush */
+#define CHANGES_WAIT 400000u /* at which writers wait for it */
+#define SLOTS_KICK 128u      /* slots, each an open file, that make a flush seal all it can */
+#define SLOTS_WAIT 512u      /* at which each change waits for one; those being written stay */
+
+/* ---- asking for one ---- */
+
+void flush_kick(struct project *p)
+{
+    MUTEX_GUARD(&p->flush.lock);
+    p->flush.kicked = true;
+    cond_signal(&p->flush.wake);
+}
+
+void flush_kick_drops(struct project *p)
+{
+    MUTEX_GUARD(&p->flush.lock);
+    p->flush.kick_drops = true;
+    cond_broadcast(&p->flush.wake);
+}
+
+int project_flush(struct project *p)
+{
+    struct flusher *f = &p->flush;
+
+    if (!f->threads_running)
+        return flush_run(p, SEAL_READY);
+    MUTEX_GUARD(&f->lock);
+    /* One that has started may have frozen without us: the next one has us. */
+    uint64_t want = f->started + 1;
+    while (f->finished < want) {
+        if (f->stop)
+            return -ESHUTDOWN;
+        f->kicked = true;
+        cond_broadcast(&f->wake);
+        cond_wait(&f->done, &f->lock);
+    }
+    return f->result;
+}
+
+/* How full is it: 0 fine, 1 start a flush, 2 wait for one. */
+static int pressure(struct project *p)
+{
+    size_t buffers = (size_t)settings_get(&p->settings, SET_BUFFERS);
+    size_t cache = (size_t)settings_get(&p->settings, SET_PAGE_CACHE);
+    size_t buffered = atomic_load(&p->contents.buffered), dirty = pages_dirty_bytes(p->pages);
+    size_t changes = refs_changes(p->refs);
+
+    if (buffered > buffers || dirty > cache || changes > CHANGES_WAIT)
+        return 2;
+    return buffered > buffers / 2 || dirty > cache / 2 || changes > CHANGES_KICK ||
+           atomic_load(&p->contents.slots) > SLOTS_KICK;
+}
+
+int flush_throttle(struct project *p)
+{
+    struct flusher *f = &p->flush;
+    int full = pressure(p), err = 0;
+
+    if (full == 0)
+        return 0;
+    if (!f->threads_running)
+        return flush_run(p, SEAL_BUFFERS);
+    if (full == 1 && atomic_load(&p->contents.slots) > SLOTS_WAIT)
+        return project_flush(p);
+    if (full == 1) {
+        flush_kick(p);
+        return 0;
+    }
+    while (err == 0 && pressure(p) == 2)
+        err = project_flush(p);
+    return err;
+}
+
+bool flush_is_idle(struct project *p)
+{
+    bool pending;
+
+    {
+        MUTEX_GUARD(&p->flush.lock);
+        pending = p->flush.durable_seq != atomic_load(&p->seq);
+    }
+    return !pending && drops_left(p->drops) == 0 && refs_dying(p->refs) == 0 &&
+           refs_changes(p->refs) == 0 && pages_dirty_bytes(p->pages) == 0 && seal_waiting(p) == 0;
+}
+
+/* ---- draining ---- */
+
+/* One try at getting everything down. *ret_more: something was left to do again. */
+static int drain_round(struct project *p, bool idle, bool *ret_more)
+{
+    unsigned done = 0;
+    struct packs_stats packs;
+    int err;
+
+    do {
+        READ_GUARD(&p->gate);
+        err = drops_step(p->drops, DROP_AT_ONCE, &done);
+    } while (err == 0 && done && pages_dirty_bytes(p->pages) < 64u << 20);
+    if (err < 0)
+        return err;
+    if (done == 0)
+        jobs_drops_done(p);
+    packs_get_stats(p->packs, &packs);
+    if (packs.live_records == 0) {
+        READ_GUARD(&p->gate);
+        err = packs_retire_current(p->packs);
+    }
+    if (err == 0)
+        err = flush_run(p, SEAL_CLOSED);
+    if (err == 0 && idle) { /* else it would wait for a slot that cannot be sealed */
+        MUTEX_GUARD(&p->flush.seal);
+        err = p->flush.slot_error;
+    }
+    {
+        MUTEX_GUARD(&p->flush.run);
+        *ret_more = p->flush.buried > 0;
+    }
+    *ret_more |= done > 0 || refs_dying(p->refs) > 0;
+    return err;
+}
+
+int project_drain(struct project *p, bool idle, int64_t timeout, const _Atomic bool *interrupted)
+{
+    int64_t start = ticks(p);
+    unsigned quiet = 0;
+
+    /* Two quiet rounds: the first may have made the last of the dead known to the disk only. */
+    for (unsigned rounds = 0; quiet < 2; rounds++) {
+        bool more;
+        int err = drain_round(p, idle, &more);
+        if (err < 0)
+            return err;
+        if (interrupted && atomic_load(interrupted))
+            return -EINTR;
+        quiet = more ? 0 : quiet + 1;
+        if (idle && quiet >= 2 && !flush_is_idle(p))
+            quiet = 1;
+        if (quiet < 2 && timeout >= 0 && ticks(p) - start >= timeout)
+            return -ETIMEDOUT;
+    }
+    return 0;
+}
+
+/* ---- the threads ---- */
+
+static void *flush_main(void *arg)
+{
+    struct project *p = arg;
+    struct flusher *f = &p->flush;
+    bool stop = false;
+
+    while (!stop) {
+        int64_t interval = settings_get(&p->settings, SET_FLUSH_INTERVAL);
+        bool asked;
+        {
+            MUTEX_GUARD(&f->lock);
+            if (!f->kicked && !f->stop)
+                (void)cond_wait_for(&f->wake, &f->lock, interval);
+            stop = f->stop;
+            asked = f->kicked;
+            f->kicked = false;
+        }
+        if (!stop && (asked || !flush_is_idle(p))) /* its error is in f->result and status */
+            (void)flush_run(p, atomic_load(&p->contents.slots) > SLOTS_KICK ? SEAL_CLOSED
+                                                                            : SEAL_READY);
+    }
+    return NULL;
+}
+
+static bool drops_wait(struct flusher *f)
+{
+    MUTEX_GUARD(&f->lock);
+
+    while (!f->kick_drops && !f->stop)
+        cond_wait(&f->wake, &f->lock);
+    f->kick_drops = false;
+    return !f->stop;
+}
+
+static bool stopping(struct flusher *f)
+{
+    MUTEX_GUARD(&f->lock);
+    return f->stop;
+}
+
+static void *drop_main(void *arg)
+{
+    struct project *p = arg;
+    unsigned done;
+
+    while (drops_wait(&p->flush)) {
+        do {
+            int err = flush_throttle(p);
+            if (err == 0) {
+                READ_GUARD(&p->gate);
+                err = drops_step(p->drops, DROP_AT_ONCE, &done);
+            }
+            if (err < 0)
+                break;
+        } while (done && !stopping(&p->flush));
+        if (drops_left(p->drops) == 0)
+            jobs_drops_done(p);
+    }
+    return NULL;
+}
+
+int flush_start_threads(struct project *p)
+{
+    struct flusher *f = &p->flush;
+    int err = pthread_create(&f->flush_thread, NULL, flush_main, p);
+
+    if (err)
+        return -err;
+    f->threads_running = true;
+    err = pthread_create(&f->drop_thread, NULL, drop_main, p);
+    if (err) {
+        {
+            MUTEX_GUARD(&f->lock);
+            f->stop = true;
+            cond_broadcast(&f->wake);
+        }
+        pthread_join(f->flush_thread, NULL);
+        f->threads_running = false;
+        return -err;
+    }
+    if (drops_left(p->drops))
+        flush_kick_drops(p);
+    return 0;
+}
+
+void flush_stop_threads(struct project *p)
+{
+    struct flusher *f = &p->flush;
+
+    if (!f->threads_running)
+        return;
+    {
+        MUTEX_GUARD(&f->lock);
+        f->stop = true;
+        cond_broadcast(&f->wake);
+        cond_broadcast(&f->done);
+    }
+    pthread_join(f->flush_thread, NULL);
+    pthread_join(f->drop_thread, NULL);
+    f->threads_running = false;
+}
