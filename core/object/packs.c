@@ -323,7 +323,7 @@ static int release_locked(struct packs *p, const struct pack_place *place, uint3
 int packs_release(struct packs *p, const struct pack_place *place, uint32_t len)
 {
     struct pack *k = NULL;
-    struct dead hole;
+    struct dead hole = {0};
     int r;
 
     {
