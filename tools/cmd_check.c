@@ -9,7 +9,6 @@
 #include "clock.h"
 #include "store.h"
 
-#include <getopt.h>
 #include <jansson.h>
 #include <stdint.h>
 #include <string.h>
@@ -97,7 +96,7 @@ static int run_check(int argc, char **argv)
     struct checking c = {0};
     bool json = false;
     int o;
-    while ((o = getopt_long(argc, argv, "", options, NULL)) >= 0) {
+    while ((o = tally_getopt(argc, argv, "", options)) >= 0) {
         if (o != 'j') {
             tally_misuse(&verb_check);
             return 2;

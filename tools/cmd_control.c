@@ -12,16 +12,18 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <getopt.h>
 #include <jansson.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/xattr.h>
+#include <unistd.h>
 
 /* How arguments of a verb are to be understood. */
 enum arg_kind {
     ARG_TEXT,
+    ARG_NS,   /* a namespace, perhaps with the slash that a shell's completion adds */
     ARG_PATH, /* a path in the mount, or an id */
     ARG_ID,   /* an id, or a path to the file whose object is meant */
 };
@@ -44,8 +46,8 @@ static const struct shape shapes[] = {
     {"status", 0, 0, ARG_TEXT, 0},
     {"get", 0, 1, ARG_TEXT, 0},
     {"set", 2, 2, ARG_TEXT, 0},
-    {"branch", 2, 2, ARG_TEXT, 0},
-    {"drop", 1, 1, ARG_TEXT, OPT_FORCE},
+    {"branch", 2, 2, ARG_NS, 0},
+    {"drop", 1, 1, ARG_NS, OPT_FORCE},
     {"drain", 0, 1, ARG_TEXT, OPT_IDLE},
     {"refs", 1, 1, ARG_PATH, 0},
     {"object", 1, 1, ARG_ID, 0},
@@ -95,7 +97,7 @@ static const struct verb *find_control_verb(const char *name)
 static int take_options(int argc, char **argv, struct call *c)
 {
     int o;
-    while ((o = getopt_long(argc, argv, "C:", long_options, NULL)) >= 0) {
+    while ((o = tally_getopt(argc, argv, "C:", long_options)) >= 0) {
         unsigned bit = o == 'w' ? OPT_WAIT : o == 'f' ? OPT_FORCE : o == 'i' ? OPT_IDLE : 0;
         if (o == 'C') {
             tally_mount = optarg;
@@ -105,8 +107,7 @@ static int take_options(int argc, char **argv, struct call *c)
             c->options |= bit;
         } else {
             return o == '?' ? -EINVAL
-                            : (tally_warn("%s does not take %s", c->shape->verb, argv[optind - 1]),
-                               -EINVAL);
+                            : (tally_warn("it does not take %s", argv[optind - 1]), -EINVAL);
         }
     }
     int n = argc - optind;
@@ -152,6 +153,34 @@ static const char *below_mount(const char *mnt, const char *path, char absolute[
     return strncmp(absolute, mnt, len) == 0 && absolute[len] == '/' ? absolute + len + 1 : NULL;
 }
 
+static void add_namespace(struct strbuf *line, const char *arg)
+{
+    CLEANUP_STRBUF struct strbuf name = STRBUF_INIT;
+    size_t len = strlen(arg);
+    while (len > 1 && arg[len - 1] == '/') {
+        len--;
+    }
+    strbuf_add(&name, arg, len);
+    add_argument(line, name.s);
+}
+
+static bool takes_paths(const struct call *c)
+{
+    return c->shape->kind == ARG_PATH || c->shape->kind == ARG_ID;
+}
+
+/* The mount itself knows only ids and NAMESPACE/path. 0, or 1 told. */
+static int check_path(const char *mnt, const char *arg)
+{
+    char absolute[PATH_MAX];
+    struct stat st;
+    if (is_id(arg) || below_mount(mnt, arg, absolute) || (*arg != '/' && strchr(arg, '/'))) {
+        return 0;
+    }
+    return lstat(arg, &st) < 0 ? tally_fail("%s: %m", arg)
+                               : tally_fail("%s is not a file in %s", arg, mnt);
+}
+
 static void add_path(struct strbuf *line, const char *mnt, const char *arg, enum arg_kind kind)
 {
     char absolute[PATH_MAX], id[33] = "";
@@ -183,6 +212,8 @@ static void build_line(struct strbuf *line, const char *mnt, const struct call *
     for (int i = 0; i < nargs; i++) {
         if (c->shape->kind == ARG_TEXT) {
             add_argument(line, args[i]);
+        } else if (c->shape->kind == ARG_NS) {
+            add_namespace(line, args[i]);
         } else {
             add_path(line, mnt, args[i], c->shape->kind);
         }
@@ -280,7 +311,7 @@ static void print_json(const char *verb, int err, const struct reply *r)
 static int find_mount(const struct call *c, char **args, int nargs, struct tally_mountinfo *ret)
 {
     int err = mountinfo_of(tally_mount ? tally_mount : ".", ret);
-    for (int i = 0; err < 0 && !tally_mount && c->shape->kind != ARG_TEXT && i < nargs; i++) {
+    for (int i = 0; err < 0 && !tally_mount && takes_paths(c) && i < nargs; i++) {
         err = mountinfo_of(args[i], ret);
     }
     return err;
@@ -291,13 +322,25 @@ static int run_in_mount(const struct call *c, const char *mnt, char **args, int 
     CLEANUP_STRBUF struct strbuf line = STRBUF_INIT;
     struct reply reply = REPLY_INIT;
     struct client client;
+    for (int i = 0; takes_paths(c) && i < nargs; i++) {
+        if (check_path(mnt, args[i])) {
+            return 1;
+        }
+    }
     build_line(&line, mnt, c, args, nargs);
     int err = strbuf_error(&line);
     if (err == 0) {
         err = client_open(mnt, &client);
     }
+    if (err == -ENOTCONN || err == -ECONNABORTED) {
+        return tally_fail("the daemon of %s is gone; `tally umount %s`, then mount it again", mnt,
+                          mnt);
+    }
     if (err < 0) {
-        return tally_fail("%s/.tally/control: %s", mnt, strerror(-err));
+        return tally_fail("%s/.tally/control: %s%s", mnt, strerror(-err),
+                          err == -EACCES ? " (ctl_group and ctl_mode of tally-mount(1) let others "
+                                           "command)"
+                                         : "");
     }
     err = client_run(&client, line.s, &reply);
     client_close(&client);
@@ -316,9 +359,12 @@ static int run_in_mount(const struct call *c, const char *mnt, char **args, int 
 /* `tally help` outside any mount describes the program. */
 static int help_outside(char **args, int nargs)
 {
-    const struct verb *v = nargs > 0 ? find_control_verb(args[0]) : NULL;
+    const struct verb *v = nargs > 0 ? tally_find_verb(args[0]) : NULL;
     if (v) {
         return tally_help(v);
+    }
+    if (nargs > 0) {
+        return tally_fail("there is no verb '%s'; `tally --help` lists them", args[0]);
     }
     tally_usage(stdout);
     return 0;
@@ -333,15 +379,22 @@ static int run_control(int argc, char **argv)
     }
     char **args = argv + optind;
     int nargs = argc - optind;
+    bool help = strcmp(c.shape->verb, "help") == 0;
+    if (help && nargs > 0 && tally_find_verb(args[0]) && !find_control_verb(args[0])) {
+        return tally_help(tally_find_verb(args[0])); /* no mount knows `mount` */
+    }
     int err = find_mount(&c, args, nargs, &m);
     if (err == 0) {
         return run_in_mount(&c, m.point, args, nargs);
     }
-    if (strcmp(c.shape->verb, "help") == 0 && !tally_mount) {
+    if (help && !tally_mount) {
         return help_outside(args, nargs);
     }
     if (err != -ENOENT) {
         return tally_fail("%s: %s", tally_mount ? tally_mount : ".", strerror(-err));
+    }
+    if (tally_mount && access(tally_mount, F_OK) < 0) {
+        return tally_fail("%s: %m", tally_mount);
     }
     return tally_mount ? tally_fail("%s is not in a tally mount", tally_mount)
                        : tally_fail("the current directory is not in a tally mount; go there or "

@@ -6,8 +6,6 @@
 
 #include "store.h"
 
-#include <getopt.h>
-
 static int run_init(int argc, char **argv)
 {
     static const struct option options[] = {{"label", required_argument, NULL, 'l'},
@@ -15,7 +13,7 @@ static int run_init(int argc, char **argv)
     const char *label = NULL;
     char fallback[PROJECT_LABEL_MAX + 1], why[STORE_WHY] = "";
     int o;
-    while ((o = getopt_long(argc, argv, "", options, NULL)) >= 0) {
+    while ((o = tally_getopt(argc, argv, "", options)) >= 0) {
         if (o != 'l') {
             return tally_misuse(&verb_init);
         }

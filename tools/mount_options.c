@@ -81,6 +81,10 @@ static int add_one(struct mount_options *m, const char *word, bool sloppy, struc
     } else if (strcmp(word, "ro") == 0) {
         strbuf_adds(why, "a store cannot be mounted read-only yet (option ro)");
         return -EINVAL;
+    } else if (strcmp(word, "remount") == 0) {
+        strbuf_adds(why, "options cannot be changed while it is mounted: unmount it, then mount it "
+                         "with others (option remount)");
+        return -EINVAL;
     } else if (!sloppy && !listed(ignored, word) && !listed_start(ignored_starts, word)) {
         strbuf_addf(why, "there is no mount option '%s'", word);
         return -EINVAL;

@@ -62,9 +62,19 @@ void tally_progress(const char *fmt, ...)
     shown = *line;
 }
 
+static bool is_control_verb(const struct verb *v)
+{
+    const struct verb *at = cmd_control_verbs;
+    while (at->name && at != v) {
+        at++;
+    }
+    return at->name;
+}
+
 static void print_synopsis(FILE *out, const struct verb *v)
 {
-    fprintf(out, "usage: tally %s%s%s\n", v->name, *v->synopsis ? " " : "", v->synopsis);
+    fprintf(out, "usage: tally %s%s%s%s\n", v->name, is_control_verb(v) ? " [-C MNT] [--json]" : "",
+            *v->synopsis ? " " : "", v->synopsis);
 }
 
 int tally_misuse(const struct verb *v)
@@ -81,6 +91,16 @@ int tally_help(const struct verb *v)
         printf("\n%s", v->details);
     }
     return 0;
+}
+
+int tally_getopt(int argc, char **argv, const char *letters, const struct option *options)
+{
+    char name[40], *word = argv[0];
+    snprintf(name, sizeof(name), "tally %s", tally_verb);
+    argv[0] = name;
+    int o = getopt_long(argc, argv, letters, options, NULL);
+    argv[0] = word;
+    return o;
 }
 
 static void print_verb(FILE *out, const struct verb *v)
@@ -103,7 +123,7 @@ void tally_usage(FILE *out)
     fputs("\n`tally VERB --help` and the man page tally-VERB(1) say more.\n", out);
 }
 
-static const struct verb *find_verb(const char *name)
+const struct verb *tally_find_verb(const char *name)
 {
     for (size_t i = 0; i < STORE_VERBS; i++) {
         if (strcmp(store_verbs[i]->name, name) == 0) {
@@ -144,7 +164,7 @@ static int run(const struct verb *v, int argc, char **argv)
 
 static int run_word(int argc, char **argv)
 {
-    const struct verb *v = find_verb(argv[0]);
+    const struct verb *v = tally_find_verb(argv[0]);
     if (!v) {
         return tally_fail("there is no verb '%s'; `tally --help` lists them", argv[0]);
     }

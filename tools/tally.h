@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include <getopt.h>
 #include <stdbool.h>
 #include <stdio.h>
 
@@ -29,7 +30,10 @@ int tally_fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void tally_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* The verb was called wrongly: how to call it, on standard error; returns 1. */
 int tally_misuse(const struct verb *v);
-int tally_help(const struct verb *v); /* on standard output; returns 0 */
+int tally_help(const struct verb *v);                 /* on standard output; returns 0 */
+const struct verb *tally_find_verb(const char *name); /* or NULL */
+/* getopt_long(3) that complains as "tally VERB: …". */
+int tally_getopt(int argc, char **argv, const char *letters, const struct option *options);
 void tally_usage(FILE *out);
 
 /* A line on a terminal's standard error that replaces itself; nothing elsewhere. "" clears it. */

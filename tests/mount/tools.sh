@@ -43,11 +43,13 @@ wrong_says "no verb 'frobnicate'" frobnicate
 wrong_says 'no option' --colour
 wrong_says 'needs a directory' -C
 wrong_says 'not in a tally mount' -C "$W/empty" status
-wrong_says 'not in a tally mount' -C "$W/nothing" status
+wrong_says 'No such file' -C "$W/nothing" status
 wrong_says 'not in a tally mount' status
 matches "$("$TALLY" --version)" '^tally [0-9]'
 "$TALLY" help >/dev/null
 "$TALLY" help branch >/dev/null
+matches "$("$TALLY" help mount | head -n 1)" '^usage: tally mount'
+wrong_says "no verb 'frobnicate'" help frobnicate
 
 claim "init: a full directory, a file, a bad label, no such parent, a store"
 wrong_says 'empty' init "$W/full"
