@@ -13,7 +13,6 @@
 #include "mountinfo.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <jansson.h>
 #include <poll.h>
 #include <signal.h>
@@ -97,9 +96,10 @@ static int unmount_by_program(struct umounting *u)
     return tally_run(geteuid() == 0 ? root : user);
 }
 
+/* Never MNT_FORCE: for FUSE it cuts the daemon off even where the unmount then fails as busy. */
 static int unmount(struct umounting *u)
 {
-    int flags = (u->lazy ? MNT_DETACH : 0) | (u->force ? MNT_FORCE : 0) | UMOUNT_NOFOLLOW;
+    int flags = (u->lazy ? MNT_DETACH : 0) | UMOUNT_NOFOLLOW;
     bool direct = u->helper || u->lazy || u->force;
     if ((!direct || geteuid() != 0) && unmount_by_program(u) == 0) {
         return 0;
@@ -107,7 +107,8 @@ static int unmount(struct umounting *u)
     int err = umount2(u->m.point, flags) < 0 ? -errno : 0;
     if (err == -EBUSY) {
         return tally_fail("%s is busy: a process has something open there, or is in it (fuser -vm "
-                          "%s shows which); nothing is lost and it stays mounted",
+                          "%s shows which); nothing is lost and it stays mounted (--lazy takes it "
+                          "away now and ends it with its last user)",
                           u->m.point, u->m.point);
     }
     if (err < 0) {
@@ -139,7 +140,7 @@ static int run_umount_at(struct umounting *u)
     if (rc == 0) {
         rc = unmount(u);
     }
-    if (rc == 0 && u->pidfd >= 0 && !u->lazy) {
+    if (rc == 0 && u->pidfd >= 0 && !u->lazy && !mountinfo_dev_is_mounted(u->m.dev)) {
         rc = await_daemon(u);
     }
     io_cleanup_close(&u->pidfd);
@@ -152,7 +153,7 @@ static int run_umount(int argc, char **argv)
         {"force", no_argument, NULL, 'f'}, {"lazy", no_argument, NULL, 'l'}, {NULL, 0, NULL, 0}};
     struct umounting u = {.pidfd = -1, .helper = strcmp(argv[0], "umount") != 0};
     int o;
-    while ((o = getopt_long(argc, argv, u.helper ? "nlfvrt:N:" : "lf", options, NULL)) >= 0) {
+    while ((o = tally_getopt(argc, argv, u.helper ? "nlfvrt:N:" : "lf", options)) >= 0) {
         if (o == '?') {
             return tally_misuse(&verb_umount);
         }

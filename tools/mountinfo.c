@@ -93,11 +93,12 @@ static void keep(const struct mount_line *m, struct tally_mountinfo *ret)
 {
     snprintf(ret->point, sizeof(ret->point), "%s", m->point);
     snprintf(ret->source, sizeof(ret->source), "%s", m->source);
+    snprintf(ret->dev, sizeof(ret->dev), "%s", m->dev);
 }
 
 typedef bool mount_line_fn(const struct mount_line *m, const void *ctx);
 
-/* The last line that `match` likes and that is ours. */
+/* The last line that `match` likes and that is ours; with ret NULL one of any kind. */
 static int find(mount_line_fn *match, const void *ctx, struct tally_mountinfo *ret)
 {
     FILE *f = fopen("/proc/self/mountinfo", "re");
@@ -109,8 +110,10 @@ static int find(mount_line_fn *match, const void *ctx, struct tally_mountinfo *r
     int err = -ENOENT;
     while (getline(&line, &room, f) >= 0) {
         struct mount_line m;
-        if (parse_line(line, &m) == 0 && match(&m, ctx) && is_tally(&m)) {
-            keep(&m, ret);
+        if (parse_line(line, &m) == 0 && match(&m, ctx) && (!ret || is_tally(&m))) {
+            if (ret) {
+                keep(&m, ret);
+            }
             err = 0;
         }
     }
@@ -138,6 +141,11 @@ int mountinfo_of(const char *path, struct tally_mountinfo *ret)
     }
     snprintf(dev, sizeof(dev), "%u:%u", st.stx_dev_major, st.stx_dev_minor);
     return find(same_dev, dev, ret);
+}
+
+bool mountinfo_dev_is_mounted(const char *dev)
+{
+    return find(same_dev, dev, NULL) == 0;
 }
 
 int mountinfo_absolute(const char *path, char out[PATH_MAX])
