@@ -12,6 +12,7 @@
  */
 #include "tally.h"
 
+#include "client.h"
 #include "fs.h"
 #include "mount_options.h"
 #include "mountinfo.h"
@@ -20,7 +21,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -236,6 +236,16 @@ static int check_places(struct mounting *m)
                           m->store_arg);
     }
     if (mountinfo_at(m->mountpoint_arg, &at) == 0) {
+        struct client c; /* opening asks the daemon; what stat() says may be cached */
+        err = client_open(at.point, &c);
+        if (err == 0) {
+            client_close(&c);
+        }
+        if (err == -ENOTCONN || err == -ECONNABORTED) {
+            return tally_fail("the daemon that served %s at %s is gone; `tally umount %s`, then "
+                              "mount it again",
+                              at.source, m->mountpoint_arg, m->mountpoint_arg);
+        }
         return tally_fail("%s is a tally mount already, of %s", m->mountpoint_arg, at.source);
     }
     if (!realpath(m->mountpoint_arg, m->mountpoint) || stat(m->mountpoint, &st) < 0) {
@@ -256,7 +266,7 @@ static int take_options(int argc, char **argv, struct mounting *m)
     bool helper = strcmp(argv[0], "mount") != 0, sloppy = false;
     CLEANUP_STRBUF struct strbuf list = STRBUF_INIT, why = STRBUF_INIT;
     int o;
-    while ((o = getopt_long(argc, argv, helper ? "sfnvo:N:t:" : "fo:", long_options, NULL)) >= 0) {
+    while ((o = tally_getopt(argc, argv, helper ? "sfnvo:N:t:" : "fo:", long_options)) >= 0) {
         if (o == '?') {
             return tally_misuse(&verb_mount);
         }

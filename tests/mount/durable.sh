@@ -116,6 +116,9 @@ fails "$TALLY" umount "$M"
 matches "$(cat "$W/said")" 'is busy'
 mountpoint -q "$M"
 eq "$(cat "$M/main/x")" x
+fails "$TALLY" umount --force "$M"
+matches "$(cat "$W/said")" 'is busy'
+eq "$(cat "$M/main/x")" x "with --force, too"
 exec 4<&-
 
 claim "one owner: a second mount and a check are refused with a sentence that names the store"
@@ -138,6 +141,31 @@ pids+=("$pid")
 eq "$(cat "$M/main/y")" still
 "$TALLY" umount "$M"
 ended "$pid" || fail "the daemon is still there"
+pids=("${pids[@]::${#pids[@]}-1}")
+check_clean
+
+if [[ $(id -u) -eq 0 ]]; then
+    claim "umount of one of two mounts of a daemon waits only for what is written"
+    mount_store
+    mount --bind "$M" "$W/other"
+    timeout 20 "$TALLY" umount "$W/other"
+    mountpoint -q "$W/other" && fail "still mounted"
+    eq "$(cat "$M/main/y")" still
+    unmount_store
+    check_clean
+fi
+
+claim "mount says that a daemon has died and what to do, and umount clears its mount away"
+"$TALLY" mount "$S" "$M"
+pid=$(python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["pid"])' "$M/.tally/stats.json")
+pids+=("$pid")
+kill -KILL "$pid"
+ended "$pid" || fail "the daemon is still there"
+fails "$TALLY" mount "$S" "$M"
+matches "$(cat "$W/said")" 'is gone.*tally umount'
+fails "$TALLY" -C "$M" status
+matches "$(cat "$W/said")" 'is gone.*tally umount'
+"$TALLY" umount "$M" 2>"$W/said"
 pids=("${pids[@]::${#pids[@]}-1}")
 check_clean
 mount_store
