@@ -16,11 +16,13 @@
 struct checking {
     json_t *problems; /* with --json, else NULL */
     int64_t started;
+    uint64_t leaks; /* findings that are no damage: they only take space */
 };
 
 static void on_found(const char *what, const char *where, const char *sentence, void *ctx)
 {
     struct checking *c = ctx;
+    c->leaks += strcmp(what, "leak") == 0;
     if (!c->problems) {
         tally_progress("%s", "");
         printf("%s %s: %s\n", what, where, sentence);
@@ -43,8 +45,12 @@ static void on_progress(uint64_t done, uint64_t total, void *ctx)
     }
 }
 
-static void print_text(const struct check_result *r)
+static void print_text(const struct checking *c, const struct check_result *r)
 {
+    if (c->leaks > 0) {
+        printf("%llu leak%s: space taken for nothing, but no damage\n",
+               (unsigned long long)c->leaks, c->leaks == 1 ? "" : "s");
+    }
     printf("%llu problem%s in %llu namespace%s, %llu page%s, %llu object%s, %llu bytes\n",
            (unsigned long long)r->problems, r->problems == 1 ? "" : "s",
            (unsigned long long)r->namespaces, r->namespaces == 1 ? "" : "s",
@@ -85,7 +91,7 @@ static int check_store(const char *path, struct checking *c)
     if (c->problems) {
         print_json(c, &result);
     } else {
-        print_text(&result);
+        print_text(c, &result);
     }
     return result.problems > 0;
 }
