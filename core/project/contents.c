@@ -146,6 +146,9 @@ void content_forget(struct project *p, uint64_t number)
     if (!c)
         return;
     content_unlist(p, c);
+    /* A slot that no commit names need not wait for one: on a full disk there may be none. */
+    if (c->blob && !c->named)
+        (void)blob_unlink_slot(p->config.disk, number); /* else it goes with its dying record */
     content_unref(c);
 }
 
@@ -346,6 +349,7 @@ static int load_slot(struct project *p, uint64_t number, uint64_t size)
     if (!c)
         return -ENOMEM;
     c->recorded = size;
+    c->named = true;
     err = blob_open_slot(p->config.disk, number, size, &c->blob);
     if (err == 0)
         enlist(p, c);

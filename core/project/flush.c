@@ -131,6 +131,7 @@ static int record_slots(struct project *p)
         int r = refs_set_slot(p->refs, all[i]->number, len);
         if (len > all[i]->recorded)
             all[i]->recorded = len;
+        all[i]->named = true;
         if (r < 0 && r != -ENOENT && r != -EINVAL) /* collected or sealed just now */
             err = r;
     }

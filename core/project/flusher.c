@@ -10,10 +10,11 @@
 #include <errno.h>
 
 #define DROP_AT_ONCE 64
-#define CHANGES_KICK 100000u /* uncommitted table changes that start a flush */
-#define CHANGES_WAIT 400000u /* at which writers wait for it */
-#define SLOTS_KICK 128u      /* slots, each an open file, that make a flush seal all it can */
-#define SLOTS_WAIT 512u      /* at which each change waits for one; those being written stay */
+#define ROOM_RESERVE (UINT64_C(16) << 20) /* bytes */
+#define CHANGES_KICK 100000u              /* uncommitted table changes that start a flush */
+#define CHANGES_WAIT 400000u              /* at which writers wait for it */
+#define SLOTS_KICK 128u /* slots, each an open file, that make a flush seal all it can */
+#define SLOTS_WAIT 512u /* at which each change waits for one; those being written stay */
 
 /* ---- asking for one ---- */
 
@@ -82,6 +83,37 @@ int flush_throttle(struct project *p)
     while (err == 0 && pressure(p) == 2)
         err = project_flush(p);
     return err;
+}
+
+/* Bytes of the disk that new data may not take: removing, too, needs a commit, and so does what is
+ * in memory already. An eighth of a small disk. */
+uint64_t flush_reserve(const struct disk_space *s)
+{
+    uint64_t eighth = s->blocks / 8 * s->block_size;
+
+    return eighth < ROOM_RESERVE ? eighth : ROOM_RESERVE;
+}
+
+static bool has_room(struct project *p, bool with_memory)
+{
+    struct disk_space s;
+    uint64_t unsaved =
+        with_memory ? atomic_load(&p->contents.buffered) + 2 * (uint64_t)pages_dirty_bytes(p->pages)
+                    : 0;
+
+    if (disk_space(p->config.disk, &s) < 0)
+        return true; /* the write itself will tell */
+    return s.blocks_avail * s.block_size >= flush_reserve(&s) + unsaved;
+}
+
+int flush_room(struct project *p)
+{
+    int err;
+
+    if (has_room(p, true))
+        return 0;
+    err = project_flush(p); /* then memory holds nothing more that needs room */
+    return err < 0 ? err : has_room(p, false) ? 0 : -ENOSPC;
 }
 
 bool flush_is_idle(struct project *p)

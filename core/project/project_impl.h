@@ -208,6 +208,7 @@ struct content {
     size_t len, room;   /* of data */
     struct blob *blob;  /* the slot, once it outgrew the buffer; io, and set under contents */
     bool cancelled;     /* io; its slot is deleted */
+    bool named;         /* gate; a freeze recorded its slot: only a commit may let it go */
     uint64_t recorded;  /* gate; of the slot: bytes that a commit shows, never to be cut off */
     uint64_t owner;     /* nodeid that wrote it first: a hint for sealing */
     uint64_t owner_off; /* of the grain in that file; CONTENT_WHOLE: all of the file */
@@ -304,6 +305,11 @@ struct flusher {
 /* Wait (holding nothing) while too much is unflushed. The last flush's error if it cannot go down.
  */
 int flush_throttle(struct project *p);
+/* Is there room for new data? -ENOSPC keeps a reserve free, so that what was acknowledged can be
+ * committed and removing can give space back. Holding nothing. */
+int flush_room(struct project *p);
+/* Bytes of that reserve. */
+uint64_t flush_reserve(const struct disk_space *s);
 /* One flush, now, in this thread. */
 int flush_run(struct project *p, enum seal_what what);
 void flush_kick(struct project *p);

@@ -20,6 +20,8 @@ static int begin(struct project *p, uint64_t nodeid, struct change *ret, bool re
 
     if (err == 0)
         err = flush_throttle(p);
+    if (err == 0 && !removal)
+        err = flush_room(p);
     if (err < 0 && !(removal && err == -ENOSPC))
         return err;
     rwlock_rdlock(&p->gate);
@@ -340,5 +342,12 @@ ssize_t vfs_getxattr(struct project *p, uint64_t nodeid, const char *name, char 
 
 int vfs_statfs(struct project *p, struct disk_space *ret)
 {
-    return disk_space(p->config.disk, ret);
+    uint64_t kept;
+    int err = disk_space(p->config.disk, ret);
+
+    if (err < 0)
+        return err;
+    kept = flush_reserve(ret) / ret->block_size;
+    ret->blocks_avail = ret->blocks_avail > kept ? ret->blocks_avail - kept : 0;
+    return 0;
 }

@@ -247,6 +247,8 @@ static int make_namespace(struct project *p, const char *name, uint32_t mode,
 
     if (err == 0)
         err = flush_throttle(p);
+    if (err == 0)
+        err = flush_room(p);
     if (err == 0) {
         READ_GUARD(&p->gate);
         err = ns_create(p, name, mode, cred);

@@ -229,6 +229,8 @@ ssize_t vfs_write(struct vfs_file *f, const void *buf, size_t len, uint64_t off)
         return -EFBIG;
     if (err == 0)
         err = f->v->ns->frozen && !f->v->orphan ? -EROFS : flush_throttle(p);
+    if (err == 0)
+        err = flush_room(p);
     if (err < 0)
         return err;
     READ_GUARD(&p->gate);
