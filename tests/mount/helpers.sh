@@ -66,6 +66,12 @@ round mount -t fuse.tally "$store" "$mnt"
 round mount -T "$fstab" "$mnt"
 END
 rc=0
+if ! mountpoint -q /; then # in a chroot there is no root mount to make private
+    echo "not here: / is not a mount point"
+    mount_store
+    finish
+    exit 0
+fi
 unshare -m --propagation private bash "$W/inner" "$W/sbin" "$W/run" "$S" "$M" "$W/fstab" \
     "$(command -v python3)" >"$W/said" 2>&1 || rc=$?
 [[ ! -f $W/run/pids ]] || mapfile -t -O "${#pids[@]}" pids <"$W/run/pids"
