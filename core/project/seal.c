@@ -10,6 +10,7 @@
 #include "project_impl.h"
 #include "report.h"
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define BATCH 1024 /* contents in one round on the pool */
@@ -97,6 +98,20 @@ static void sealed(struct project *p, struct content *c, uint64_t target)
     content_unlist(p, c);
 }
 
+/* Sealing synced the slot, perhaps after it was deleted with its number: then its sums are left,
+ * and would stay until the next start. Without them a slot that a commit still names is sound, too.
+ */
+static void forget_sums(struct project *p, const struct content *c)
+{
+    char name[DISK_NAME_MAX + 1], sums[DISK_NAME_MAX + 6];
+
+    if (!c->blob)
+        return;
+    blob_slot_name(c->number, name);
+    snprintf(sums, sizeof sums, "%s.sums", name);
+    (void)disk_unlink(p->config.disk, sums);
+}
+
 static int place(struct pass *pass, struct content *c, const struct id *id)
 {
     struct project *p = pass->p;
@@ -105,6 +120,7 @@ static int place(struct pass *pass, struct content *c, const struct id *id)
     int err = refs_entry(p->refs, c->number, false, NULL, &e);
 
     if (err == -ENOENT) { /* collected while it waited */
+        forget_sums(p, c);
         content_unlist(p, c);
         return 0;
     }
