@@ -15,6 +15,7 @@
 
 #include "fs.h"
 #include "lock.h"
+#include "requests.h"
 #include "vfs.h"
 #include <stdatomic.h>
 #include <sys/stat.h>
@@ -38,6 +39,7 @@ struct fs {
     struct notify *notify;
     _Atomic uint64_t init_unique;  /* the INIT request not answered yet, 0: none */
     _Atomic uint32_t init_offered; /* its flags */
+    struct requests requests;      /* counted where they are read (init.c) */
     struct mutex handles_lock;
     struct handle *handles; /* all open ones; guarded by handles_lock */
 };

@@ -4,8 +4,9 @@
  *
  * libfuse 3.14 never tells the kernel of FUSE_PARALLEL_DIROPS, although it takes the wish. So a
  * hook below it remembers which request was INIT and adds the flag to the reply, if the kernel
- * offered it. The hook costs two compares a request; it takes splice away, which only writes of
- * whole pages would use and we do not.
+ * offered it. As every request passes it, it is also where they are counted. It costs two compares
+ * and one increment a request; it takes splice away, which only writes of whole pages would use and
+ * we do not.
  *
  * HANDLE_KILLPRIV(_V2) is refused: with it the kernel leaves it to us to drop set-id bits on write,
  * and hides in a flag that libfuse 3.14 does not show for which writes. Without it the kernel does
@@ -117,6 +118,8 @@ static ssize_t hook_read(int fd, void *buf, size_t len, void *userdata)
     struct fs *fs = userdata;
     ssize_t n = read(fd, buf, len);
     const struct in_header *in = buf;
+    if (n >= (ssize_t)sizeof(*in))
+        requests_count(&fs->requests, in->opcode);
     if (n >= (ssize_t)(sizeof(*in) + sizeof(struct init_in)) && in->opcode == OPCODE_INIT) {
         struct init_in init;
         memcpy(&init, (const char *)buf + sizeof(*in), sizeof(init));

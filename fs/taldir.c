@@ -19,10 +19,10 @@
 #include <unistd.h>
 
 const struct taldir_fixed taldir_fixed[] = {
-    {"control", INO_CONTROL, TALDIR_CONTROL}, {"status", INO_STATUS, TALDIR_TEXT},
-    {"stats.json", INO_STATS, TALDIR_TEXT},   {"refcounts", INO_REFCOUNTS, TALDIR_SPOOL},
-    {"objects", INO_OBJECTS, TALDIR_DIR},     {"namespaces", INO_NAMESPACES, TALDIR_DIR},
-    {"jobs", INO_JOBS, TALDIR_DIR},
+    {"control", INO_CONTROL, TALDIR_CONTROL},   {"status", INO_STATUS, TALDIR_TEXT},
+    {"stats.json", INO_STATS, TALDIR_TEXT},     {"metrics", INO_METRICS, TALDIR_TEXT},
+    {"refcounts", INO_REFCOUNTS, TALDIR_SPOOL}, {"objects", INO_OBJECTS, TALDIR_DIR},
+    {"namespaces", INO_NAMESPACES, TALDIR_DIR}, {"jobs", INO_JOBS, TALDIR_DIR},
 };
 const size_t taldir_fixed_count = sizeof(taldir_fixed) / sizeof(taldir_fixed[0]);
 
@@ -38,6 +38,7 @@ int taldir_create(const struct fs *fs, struct taldir **ret_t)
     }
     t->p = fs->p;
     t->o = fs->o;
+    t->requests = &fs->requests;
     t->uid = geteuid();
     t->gid = getegid();
     clock_gettime(CLOCK_REALTIME, &t->since);
@@ -324,6 +325,13 @@ static int ns_text(struct taldir *t, uint64_t nodeid, struct strbuf *out)
     return view_namespace(t->p, ns, view_ns_files[file], out);
 }
 
+static int store_text(struct taldir *t, enum view_text which, struct strbuf *out)
+{
+    struct view_count requests[REQUESTS_KINDS];
+    const struct view_edge edge = {requests, requests_list(t->requests, requests)};
+    return view_render(t->p, which, &edge, out);
+}
+
 int taldir_text(struct taldir *t, uint64_t nodeid, struct strbuf *out)
 {
     int r = -EINVAL;
@@ -332,9 +340,11 @@ int taldir_text(struct taldir *t, uint64_t nodeid, struct strbuf *out)
     else if (vfs_node_ns(nodeid) == NS_NAMESPACE)
         r = ns_text(t, nodeid, out);
     else if (nodeid == INO_STATUS)
-        r = view_render(t->p, VIEW_STATUS, out);
+        r = store_text(t, VIEW_STATUS, out);
     else if (nodeid == INO_STATS)
-        r = view_render(t->p, VIEW_STATS_JSON, out);
+        r = store_text(t, VIEW_STATS_JSON, out);
+    else if (nodeid == INO_METRICS)
+        r = store_text(t, VIEW_METRICS, out);
     return r < 0 ? r : strbuf_error(out);
 }
 

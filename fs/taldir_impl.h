@@ -25,6 +25,7 @@
 enum taldir_ino {
     INO_STATUS = 3,
     INO_STATS,
+    INO_METRICS,
     INO_REFCOUNTS,
     INO_OBJECTS,
     INO_NAMESPACES,
@@ -43,6 +44,7 @@ extern const size_t taldir_fixed_count;
 struct taldir {
     struct project *p;
     const struct fs_options *o;
+    const struct requests *requests; /* of the mount */
     struct nodes *nodes;
     uint32_t uid, gid;     /* of the mount's owner */
     struct timespec since; /* when it was mounted; the time of everything here */

@@ -103,7 +103,7 @@ static int status(struct call *call)
     struct project *p = call->p;
     CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
     uint64_t durable;
-    int err = view_render(p, VIEW_STATUS, &text);
+    int err = view_render(p, VIEW_STATUS, NULL, &text);
 
     if (err < 0)
         return err;

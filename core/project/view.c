@@ -15,6 +15,7 @@
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -113,91 +114,117 @@ static void add_alarms(struct strbuf *out)
 
 #define U(x) ((unsigned long long)(x))
 
-static void status(struct project *p, struct strbuf *out)
+static void status(struct project *p, const struct facts *f, struct strbuf *out)
 {
-    struct facts f;
-
-    gather(p, &f);
     strbuf_addf(out, "store       %s\n", *p->label ? p->label : "(no label)");
     strbuf_addf(out, "state       %s\n",
-                f.readonly ? "read-only: a commit failed; what was changed since is only in memory"
-                           : "ok");
+                f->readonly ? "read-only: a commit failed; what was changed since is only in memory"
+                            : "ok");
     strbuf_addf(out,
                 "changes     seq=%llu durable=%llu unsealed=%zu buffered_bytes=%zu "
                 "dirty_pages_bytes=%zu\n",
-                U(f.seq), U(f.durable), f.unsealed, f.buffered, f.dirty);
-    strbuf_addf(out, "flush       commits=%llu failed=%llu last=", U(f.commits), U(f.failed));
-    add_time(out, f.last_commit);
-    strbuf_addf(out, " result=%s\n", f.last_error ? command_errno_name(-f.last_error) : "ok");
-    strbuf_addf(out, "namespaces  %llu\n", U(f.namespaces));
-    strbuf_addf(out, "objects     %llu pinned=%llu dying=%llu\n", U(f.refs.objects),
-                U(f.refs.pinned), U(f.refs.dying));
+                U(f->seq), U(f->durable), f->unsealed, f->buffered, f->dirty);
+    strbuf_addf(out, "flush       commits=%llu failed=%llu last=", U(f->commits), U(f->failed));
+    add_time(out, f->last_commit);
+    strbuf_addf(out, " result=%s\n", f->last_error ? command_errno_name(-f->last_error) : "ok");
+    strbuf_addf(out, "namespaces  %llu\n", U(f->namespaces));
+    strbuf_addf(out, "objects     %llu pinned=%llu dying=%llu\n", U(f->refs.objects),
+                U(f->refs.pinned), U(f->refs.dying));
     strbuf_addf(out, "packs       %llu live_bytes=%llu dead_bytes=%llu file_bytes=%llu\n",
-                U(f.packs.packs), U(f.packs.live_bytes), U(f.packs.dead_bytes),
-                U(f.packs.file_bytes));
-    strbuf_addf(out, "metadata    kv_bytes=%llu\n", U(f.kv_bytes));
-    strbuf_addf(out, "drops       pending_pages=%zu\n", f.drops);
-    strbuf_addf(out, "jobs        running=%zu\n", f.jobs);
+                U(f->packs.packs), U(f->packs.live_bytes), U(f->packs.dead_bytes),
+                U(f->packs.file_bytes));
+    strbuf_addf(out, "metadata    kv_bytes=%llu\n", U(f->kv_bytes));
+    strbuf_addf(out, "drops       pending_pages=%zu\n", f->drops);
+    strbuf_addf(out, "jobs        running=%zu\n", f->jobs);
     add_alarms(out);
 }
 
-/* ---- stats.json ---- */
+/* ---- stats.json and metrics ---- */
 
-static int add_numbers(json_t *o, struct project *p, const struct facts *f)
+enum metric {
+    NO_METRIC,
+    GAUGE,
+    COUNTER, /* only grows, from 0 at the start of the daemon; its metric's name ends in _total */
+};
+
+struct number {
+    const char *key;
+    enum metric metric;
+    uint64_t value;
+};
+
+#define NUMBERS 29 /* in stats.json; metrics leave some out */
+
+static void list_numbers(struct project *p, const struct facts *f,
+                         struct number ret[static NUMBERS])
 {
-    const struct {
-        const char *key;
-        uint64_t value;
-    } numbers[] = {
-        {"pid", (uint64_t)getpid()},
-        {"uptime_seconds", (uint64_t)((ticks(p) - p->opened) / NSEC_PER_SEC)},
-        {"seq", f->seq},
-        {"durable_seq", f->durable},
-        {"namespaces", f->namespaces},
-        {"objects", f->refs.objects},
-        {"pinned_objects", f->refs.pinned},
-        {"dying_objects", f->refs.dying},
-        {"packs", f->packs.packs},
-        {"pack_live_records", f->packs.live_records},
-        {"pack_live_bytes", f->packs.live_bytes},
-        {"pack_dead_bytes", f->packs.dead_bytes},
-        {"pack_file_bytes", f->packs.file_bytes},
-        {"kv_bytes", f->kv_bytes},
-        {"dirty_pages_bytes", f->dirty},
-        {"buffered_bytes", f->buffered},
-        {"uncommitted_counts", f->refs_changes},
-        {"unsealed_files", f->unsealed},
-        {"drops_pending_pages", f->drops},
-        {"dropped_pages", drops_freed(p->drops)},
-        {"jobs_running", f->jobs},
-        {"healed_objects", f->healed},
-        {"collisions", f->collisions},
-        {"unknown_decrements", f->refs.unknown_decrements},
-        {"alarms", report_count(REPORT_ALARM)},
-        {"warnings", report_count(REPORT_WARN)},
-        {"commits", f->commits},
-        {"failed_commits", f->failed},
-        {"last_commit_seconds", (uint64_t)(f->last_commit / NSEC_PER_SEC)},
+    const struct number numbers[NUMBERS] = {
+        {"pid", NO_METRIC, (uint64_t)getpid()},
+        {"uptime_seconds", GAUGE, (uint64_t)((ticks(p) - p->opened) / NSEC_PER_SEC)},
+        {"seq", GAUGE, f->seq},
+        {"durable_seq", GAUGE, f->durable},
+        {"namespaces", GAUGE, f->namespaces},
+        {"objects", GAUGE, f->refs.objects},
+        {"pinned_objects", GAUGE, f->refs.pinned},
+        {"dying_objects", GAUGE, f->refs.dying},
+        {"packs", GAUGE, f->packs.packs},
+        {"pack_live_records", GAUGE, f->packs.live_records},
+        {"pack_live_bytes", GAUGE, f->packs.live_bytes},
+        {"pack_dead_bytes", GAUGE, f->packs.dead_bytes},
+        {"pack_file_bytes", GAUGE, f->packs.file_bytes},
+        {"kv_bytes", GAUGE, f->kv_bytes},
+        {"dirty_pages_bytes", GAUGE, f->dirty},
+        {"buffered_bytes", GAUGE, f->buffered},
+        {"uncommitted_counts", GAUGE, f->refs_changes},
+        {"unsealed_files", GAUGE, f->unsealed},
+        {"drops_pending_pages", GAUGE, f->drops},
+        {"dropped_pages", COUNTER, drops_freed(p->drops)},
+        {"jobs_running", GAUGE, f->jobs},
+        {"healed_objects", COUNTER, f->healed},
+        {"collisions", COUNTER, f->collisions},
+        {"unknown_decrements", COUNTER, f->refs.unknown_decrements},
+        {"alarms", COUNTER, report_count(REPORT_ALARM)},
+        {"warnings", COUNTER, report_count(REPORT_WARN)},
+        {"commits", COUNTER, f->commits},
+        {"failed_commits", COUNTER, f->failed},
+        {"last_commit_seconds", GAUGE, (uint64_t)(f->last_commit / NSEC_PER_SEC)},
     };
-    int failed = 0;
 
-    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
-        failed |=
-            json_object_set_new(o, numbers[i].key, json_integer((json_int_t)numbers[i].value));
-    return failed;
+    memcpy(ret, numbers, sizeof numbers);
 }
 
-static int stats(struct project *p, struct strbuf *out)
+static int add_number(json_t *o, const char *key, uint64_t value)
 {
-    json_t *o = json_object();
-    struct facts f;
-    char *text = NULL;
+    return json_object_set_new(o, key, json_integer((json_int_t)value));
+}
 
-    gather(p, &f);
-    if (o && add_numbers(o, p, &f) == 0 &&
-        json_object_set_new(o, "label", json_string(p->label)) == 0 &&
-        json_object_set_new(o, "read_only", json_boolean(f.readonly)) == 0 &&
-        json_object_set_new(o, "last_flush_errno", json_integer(-f.last_error)) == 0)
+static int add_requests(json_t *o, const struct view_edge *edge)
+{
+    json_t *requests = json_object();
+    int failed = 0;
+
+    for (size_t i = 0; i < edge->request_kinds; i++)
+        failed |= add_number(requests, edge->requests[i].name, edge->requests[i].count);
+    return failed | json_object_set_new(o, "requests", requests);
+}
+
+static int stats(struct project *p, const struct facts *f, const struct view_edge *edge,
+                 struct strbuf *out)
+{
+    struct number numbers[NUMBERS];
+    json_t *o = json_object();
+    char *text = NULL;
+    int failed = 0;
+
+    list_numbers(p, f, numbers);
+    for (size_t i = 0; i < NUMBERS; i++)
+        failed |= add_number(o, numbers[i].key, numbers[i].value);
+    failed |= json_object_set_new(o, "label", json_string(p->label));
+    failed |= json_object_set_new(o, "read_only", json_boolean(f->readonly));
+    failed |= json_object_set_new(o, "last_flush_errno", json_integer(-f->last_error));
+    if (edge)
+        failed |= add_requests(o, edge);
+    if (!failed)
         text = json_dumps(o, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
     json_decref(o);
     if (!text)
@@ -208,11 +235,43 @@ static int stats(struct project *p, struct strbuf *out)
     return strbuf_error(out);
 }
 
-int view_render(struct project *p, enum view_text which, struct strbuf *out)
+static int metrics(struct project *p, const struct facts *f, const struct view_edge *edge,
+                   struct strbuf *out)
 {
-    if (which == VIEW_STATS_JSON)
-        return stats(p, out);
-    status(p, out);
+    struct number numbers[NUMBERS];
+
+    list_numbers(p, f, numbers);
+    for (size_t i = 0; i < NUMBERS; i++) {
+        const struct number *n = &numbers[i];
+        const char *end = n->metric == COUNTER ? "_total" : "";
+        if (n->metric == NO_METRIC)
+            continue;
+        strbuf_addf(out, "# TYPE tallyfs_%s%s %s\n", n->key, end, *end ? "counter" : "gauge");
+        strbuf_addf(out, "tallyfs_%s%s %llu\n", n->key, end, U(n->value));
+    }
+    strbuf_addf(out, "# TYPE tallyfs_read_only gauge\ntallyfs_read_only %d\n", f->readonly);
+    strbuf_adds(out, "# TYPE tallyfs_requests_total counter\n");
+    for (size_t i = 0; edge && i < edge->request_kinds; i++)
+        strbuf_addf(out, "tallyfs_requests_total{op=\"%s\"} %llu\n", edge->requests[i].name,
+                    U(edge->requests[i].count));
+    return strbuf_error(out);
+}
+
+int view_render(struct project *p, enum view_text which, const struct view_edge *edge,
+                struct strbuf *out)
+{
+    struct facts f;
+
+    gather(p, &f);
+    switch (which) {
+    case VIEW_STATS_JSON:
+        return stats(p, &f, edge, out);
+    case VIEW_METRICS:
+        return metrics(p, &f, edge, out);
+    case VIEW_STATUS:
+        break;
+    }
+    status(p, &f, out);
     return strbuf_error(out);
 }
 

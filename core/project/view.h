@@ -11,12 +11,25 @@
 #include "project.h"
 #include "strbuf.h"
 
+/* What only the edge that serves the store can count; borrowed, shown as it is. */
+struct view_count {
+    const char *name; /* upper-case letters, digits, '_' */
+    uint64_t count;
+};
+struct view_edge {
+    const struct view_count *requests; /* by kind, since the edge began to serve */
+    size_t request_kinds;
+};
+
 /* Files of `.tally` that are plain texts. */
 enum view_text {
     VIEW_STATUS,
     VIEW_STATS_JSON,
+    VIEW_METRICS, /* the same numbers in Prometheus' text format, without pid */
 };
-int view_render(struct project *p, enum view_text which, struct strbuf *out);
+/* edge NULL: nobody serves it. */
+int view_render(struct project *p, enum view_text which, const struct view_edge *edge,
+                struct strbuf *out);
 
 /* The refcount table as JSON (CONTRACTS section 1, "Dump"), one consistent sequence number, written
  * to `fd` from its start. */

@@ -94,6 +94,19 @@ eq "$(python3 -c 'import json; print(json.load(open(".tally/stats.json"))["pid"]
 matches "$(cat .tally/status)" '^store +test/control'
 eq "$(errno_of 'os.open(".tally/status", os.O_WRONLY)')" EPERM
 
+claim "the requests of the mount are counted by kind; stats.json and metrics show them"
+requests() { python3 -c '
+import json, sys
+print(json.load(open(".tally/stats.json"))["requests"].get(sys.argv[1], 0))' "$1"; }
+before=$(requests MKDIR)
+mkdir main/r{1..5}
+eq "$(($(requests MKDIR) - before))" 5
+eq "$(requests INIT)" 1
+matches "$(cat .tally/metrics)" "tallyfs_requests_total\{op=\"MKDIR\"\} $((before + 5))"
+eq "$(grep -vcE '^(# TYPE tallyfs_[a-z_]+ (gauge|counter)|tallyfs_[a-z_]+(\{op="[A-Z0-9_]+"\})? [0-9]+)$' \
+    .tally/metrics || true)" 0
+eq "$(grep -c '^# TYPE' .tally/metrics)" "$(sed -n 's/^\(tallyfs_[a-z_]*\).*/\1/p' .tally/metrics | sort -u | wc -l)"
+
 claim "a waiting write ends with EINTR within 100 ms of a signal (here: 300), and the mount goes on"
 python3 - <<'END'
 import os, signal, time

@@ -360,14 +360,34 @@ Test(control, status_and_stats_say_how_the_store_is)
 
     report_reset();
     put_file(&x, "main/a", "hello");
-    cr_assert_eq(view_render(x.p, VIEW_STATUS, &a), 0);
+    cr_assert_eq(view_render(x.p, VIEW_STATUS, NULL, &a), 0);
     cr_assert(strstr(a.s, "unsealed=0"), "%s", a.s);
     cr_assert(strstr(a.s, "org/test"), "%s", a.s);
-    cr_assert_eq(view_render(x.p, VIEW_STATS_JSON, &b), 0);
+    cr_assert_eq(view_render(x.p, VIEW_STATS_JSON, NULL, &b), 0);
     cr_assert(strstr(b.s, "\"pid\": "), "%s", b.s);
     cr_assert(strstr(b.s, "\"objects\": 1,"), "%s", b.s);
     cr_assert(strstr(b.s, "\"read_only\": false"), "%s", b.s);
     agreed(&x, "status", "ok state=ok seq=");
+}
+
+Test(control, stats_and_metrics_show_the_requests_that_the_edge_counted)
+{
+    const struct view_count counted[] = {{"LOOKUP", 7}, {"READ", 1}};
+    const struct view_edge edge = {counted, 2};
+    CLEANUP_STRBUF struct strbuf json = STRBUF_INIT, text = STRBUF_INIT;
+
+    put_file(&x, "main/a", "hello");
+    cr_assert_eq(view_render(x.p, VIEW_STATS_JSON, &edge, &json), 0);
+    cr_assert(strstr(json.s, "\"requests\": {\n    \"LOOKUP\": 7,\n    \"READ\": 1\n"), "%s",
+              json.s);
+    cr_assert_eq(view_render(x.p, VIEW_METRICS, &edge, &text), 0);
+    cr_assert(strstr(text.s, "# TYPE tallyfs_requests_total counter\n"
+                             "tallyfs_requests_total{op=\"LOOKUP\"} 7\n"
+                             "tallyfs_requests_total{op=\"READ\"} 1\n"),
+              "%s", text.s);
+    cr_assert(strstr(text.s, "# TYPE tallyfs_objects gauge\ntallyfs_objects 1\n"), "%s", text.s);
+    cr_assert(strstr(text.s, "# TYPE tallyfs_commits_total counter\n"), "%s", text.s);
+    cr_assert(!strstr(text.s, "pid"), "%s", text.s);
 }
 
 Test(control, the_dump_of_counts_is_sorted_json_with_its_sequence_number)

@@ -397,7 +397,7 @@ static void look(void)
 
     MUST(f && view_refcounts(p, fileno(f)) == 0);
     fclose(f);
-    MUST(view_render(p, VIEW_STATS_JSON, &b) == 0);
+    MUST(view_render(p, VIEW_STATS_JSON, NULL, &b) == 0);
     strbuf_clear(&b);
     (void)view_namespace(p, "main", "durable", &b);
     strbuf_release(&b);
