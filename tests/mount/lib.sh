@@ -204,6 +204,45 @@ check_clean() {
     }
 }
 
+# ---- the same on ext4 ----
+#
+# begin_compare, then any number of
+#
+#     same "claim" <<'END'            # Python, with all of calls.py: what it prints must be equal
+#     do(os.mkdir, "d")
+#     END
+#     differs "claim" "why" "what ext4 prints" "what tallyfs prints" <<'END'
+#
+# and `compared` runs what has gathered, on both sides in new directories, and shows what differs.
+# grep '^differs' in the tests lists every known difference.
+
+# $E: an ext4 of its own, as mke2fs makes it, with the mount options that $M has.
+begin_compare() {
+    needs mkfs.ext4 losetup
+    E=$W/ext4
+    mkdir "$E"
+    truncate -s 300M "$W/ext4.img"
+    mkfs.ext4 -q -F -I 256 "$W/ext4.img"
+    mount -o loop "$W/ext4.img" "$E" 2>"$W/said" || skip "no loop device: $(<"$W/said")"
+    queue=$W/queue
+    : >"$queue"
+}
+
+# queue_snippet LINE CLAIM REASON EXT4 TALLY - the code from standard input.
+queue_snippet() {
+    printf '%s\0' "$@" "$(cat)" >>"$queue"
+}
+same() { queue_snippet "$(test_line)" "$1" "" "" ""; }
+differs() { queue_snippet "$(test_line)" "$1" "$2" "$3" "$4"; }
+
+compared() {
+    claim "the comparison with ext4"
+    mkdir -p "$E/w" "$M/main/w"
+    "${test_file%/*}/compare.py" "$queue" "${test_file##*/}" "$E/w" "$M/main/w" ||
+        fail "tallyfs is not as ext4"
+    : >"$queue"
+}
+
 begin() {
     [[ $(id -u) -eq 0 ]] || skip "not root"
     (exec 3<>/dev/fuse) 2>/dev/null || skip "/dev/fuse does not open"
