@@ -122,6 +122,7 @@ void vfs_forget(struct project *p, uint64_t nodeid, uint64_t count)
 
     if (!ns)
         return;
+    gone_forget(p, nodeid);
     atomic_fetch_sub(&ns->nlookup, count);
     ns_put(p, ns);
 }

@@ -351,6 +351,7 @@ static void init_locks(struct project *p)
     rwlock_init(&p->names.lock, "names");
     rwlock_init(&p->orphans.lock, "orphans");
     mutex_init(&p->vnodes.lock, "inodes");
+    mutex_init(&p->gone.lock, "gone");
     mutex_init(&p->contents.lock, "contents");
     mutex_init(&p->settings_lock, "settings");
     mutex_init(&p->last_reply_lock, "last reply");
@@ -413,6 +414,7 @@ void project_abandon(struct project *p)
     pool_destroy(p->pool);
     flush_release_slots(p);
     contents_release(p);
+    gone_release(p);
     ns_table_release(p);
     ns_records_release(&p->flush.ns_records);
     drops_close(p->drops);

@@ -31,6 +31,7 @@
  *   "refs"        object/refs.c mutex   refcount table, ids, dying, pins, holds
  *   "packs sync", "packs"       mutexes which packs there are, their counts and handles
  *   "object files", "blob"      mutex, rwlock  object files kept open; the sums of one file
+ *   "gone"        vfs_gone.c    mutex   attributes of inodes without a name; a leaf
  *   "jobs", "settings", "last reply", "control session", "pool"   mutexes, leaves
  *   "flush"       flush.c       mutex   tickets and their waiters; a leaf: never held while flushing
  *

@@ -198,6 +198,23 @@ int orphan_adopt_all(struct project *p, struct ns *ns);
 int inode_load(const struct tree *t, uint64_t ino, struct inode *ret);
 int inode_store(struct tree *t, uint64_t ino, const struct inode *in);
 
+/* ---- inodes without a name that the kernel still has (vfs_gone.c) ---- */
+
+#define GONE_BUCKETS 1024
+#define GONE_MAX 65536
+struct gone_table {
+    struct mutex lock; /* "gone" */
+    struct gone *bucket[GONE_BUCKETS];
+    _Atomic size_t count;
+};
+
+/* The items of that inode are deleted: keep its attributes (or keep others) until it is forgotten.
+ * Without memory, or with GONE_MAX of them, nothing is kept. */
+void gone_keep(struct project *p, uint64_t nodeid, const struct inode *in);
+int gone_load(struct project *p, uint64_t nodeid, struct inode *ret); /* -ESTALE: not kept */
+void gone_forget(struct project *p, uint64_t nodeid);
+void gone_release(struct project *p);
+
 /* ---- unsealed contents (contents.c) ---- */
 
 struct content {
@@ -410,6 +427,7 @@ struct project {
     struct ns_table names;
     struct vnode_table vnodes;
     struct orphans orphans;
+    struct gone_table gone;
     struct content_table contents;
     struct settings settings;
     struct map64 settings_changed; /* settings_lock; setting + 1 -> value, to be committed */

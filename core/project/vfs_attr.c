@@ -111,7 +111,8 @@ void attr_fill_root(struct project *p, struct vfs_attr *ret)
                              .btime = p->created};
 }
 
-/* An inode that may be an orphan, or not open at all: without making a vnode where none is. */
+/* An inode that may be an orphan, or gone, or not open at all: without making a vnode where none
+ * is. */
 static int load_any(struct project *p, uint64_t nodeid, struct inode *ret, struct vfs_attr *attr)
 {
     struct vnode *v;
@@ -129,6 +130,8 @@ static int load_any(struct project *p, uint64_t nodeid, struct inode *ret, struc
     err = items_lock(p, v, false, &it);
     if (err == 0) {
         err = inode_load(it.tree, it.ino, ret);
+        if (err == -ESTALE)
+            err = gone_load(p, nodeid, ret);
         if (err == 0)
             attr_fill(v->ns, vfs_node_ino(nodeid), ret, attr);
         items_unlock(p, &it);
@@ -204,15 +207,23 @@ static int set_items(struct project *p, struct vnode *v, unsigned set, const str
 {
     struct items it;
     struct inode in;
+    bool gone;
     int err = items_lock(p, v, true, &it);
 
     if (err < 0)
         return err;
     err = inode_load(it.tree, it.ino, &in);
+    gone = err == -ESTALE;
+    if (gone)
+        err = gone_load(p, v->nodeid, &in);
     if (err == 0 && set & ~(unsigned)VFS_SET_SIZE) {
         apply(p, set, want, &in);
-        err = inode_store(it.tree, it.ino, &in);
-        project_changed(p, it.ns);
+        if (gone) {
+            gone_keep(p, v->nodeid, &in);
+        } else {
+            err = inode_store(it.tree, it.ino, &in);
+            project_changed(p, it.ns);
+        }
     }
     if (err == 0)
         attr_fill(v->ns, vfs_node_ino(v->nodeid), &in, ret);

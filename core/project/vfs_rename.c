@@ -25,7 +25,10 @@ static int drop_name(struct project *p, struct ns *ns, uint64_t ino, struct inod
         err = orphan_adopt(p, ns, ino, &moved);
     if (err < 0 || moved)
         return err;
-    return items_delete(&ns->tree, ino);
+    err = items_delete(&ns->tree, ino);
+    if (err == 0)
+        gone_keep(p, vfs_node(ns->number, ino), in);
+    return err;
 }
 
 /* Needs ns->lock. `want_dir`: rmdir. */

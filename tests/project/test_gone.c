@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Claims of vfs_gone.c: an inode that lost its last name answers until the kernel forgets it. */
+#include "fixture.h"
+
+static struct fixture x;
+
+static void up(void)
+{
+    fixture_setup(&x);
+}
+static void down(void)
+{
+    fixture_teardown(&x);
+}
+
+TestSuite(gone, .init = up, .fini = down);
+
+static uint64_t put(const char *name, uint32_t mode)
+{
+    struct vfs_attr a;
+
+    cr_assert_eq(vfs_mknod(x.p, node_of(&x, "main"), name, mode, 0, &fixture_cred, &a), 0);
+    return a.nodeid; /* not forgotten: the kernel has it */
+}
+
+Test(gone, a_removed_directory_has_its_attributes_without_links)
+{
+    struct vfs_attr a, want = {.mode = 0700};
+    uint64_t node = put("d", S_IFDIR | 0755);
+
+    cr_assert_eq(vfs_rmdir(x.p, node_of(&x, "main"), "d"), 0);
+    cr_assert_eq(vfs_getattr(x.p, node, &a), 0);
+    cr_assert_eq(a.mode, S_IFDIR | 0755);
+    cr_assert_eq(a.nlink, 0);
+    cr_assert_eq(vfs_setattr(x.p, node, VFS_SET_MODE, &want, &a), 0);
+    cr_assert_eq(vfs_getattr(x.p, node, &a), 0);
+    cr_assert_eq(a.mode, S_IFDIR | 0700);
+}
+
+Test(gone, what_is_forgotten_is_stale)
+{
+    struct vfs_attr a;
+    uint64_t fifo = put("p", S_IFIFO | 0600), other = put("q", S_IFIFO | 0600);
+
+    cr_assert_eq(vfs_unlink(x.p, node_of(&x, "main"), "p"), 0);
+    cr_assert_eq(vfs_unlink(x.p, node_of(&x, "main"), "q"), 0);
+    vfs_forget(x.p, fifo, 1);
+    cr_assert_eq(vfs_getattr(x.p, fifo, &a), -ESTALE);
+    cr_assert_eq(vfs_getattr(x.p, other, &a), 0);
+    cr_assert_eq(vfs_setattr(x.p, fifo, VFS_SET_MODE, &a, &a), -ESTALE);
+}
+
+Test(gone, its_content_goes_with_its_name)
+{
+    struct vfs_attr a;
+    struct vfs_file *f;
+    uint64_t node;
+
+    put_file(&x, "main/f", "some bytes");
+    node = node_of(&x, "main/f");
+    cr_assert_eq(vfs_unlink(x.p, node_of(&x, "main"), "f"), 0);
+    cr_assert_eq(vfs_getattr(x.p, node, &a), 0);
+    cr_assert_eq(a.size, 10);
+    cr_assert_eq(vfs_open(x.p, node, 0, &f), -ESTALE);
+}
