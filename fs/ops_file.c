@@ -13,11 +13,12 @@
 #include <errno.h>
 #include <fcntl.h>
 
-static unsigned open_flags(int flags)
+/* Root alone keeps set-id bits over a truncation: whether others have CAP_FSETID is not told. */
+static unsigned open_flags(fuse_req_t req, int flags)
 {
     unsigned v = (flags & O_ACCMODE) != O_RDONLY ? VFS_WRITE : 0;
     if ((flags & O_TRUNC) != 0)
-        v |= VFS_TRUNC;
+        v |= VFS_TRUNC | (fuse_req_ctx(req)->uid != 0 ? VFS_OPEN_KILL_SUID : 0);
     if ((flags & O_EXCL) != 0)
         v |= VFS_EXCL;
     return v;
@@ -35,7 +36,7 @@ void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
         fuse_reply_err(req, ENOMEM);
         return;
     }
-    int r = vfs_open(fs->p, ino, open_flags(fi->flags) & ~(unsigned)VFS_EXCL, &h->file);
+    int r = vfs_open(fs->p, ino, open_flags(req, fi->flags) & ~(unsigned)VFS_EXCL, &h->file);
     if (r < 0) {
         handle_drop(fs, h);
         fs_reply_err(req, r);
@@ -64,7 +65,7 @@ void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
     }
     const struct fuse_ctx *ctx = fuse_req_ctx(req);
     const struct vfs_cred cred = {.uid = ctx->uid, .gid = ctx->gid};
-    int r = vfs_create(fs->p, parent, name, mode, &cred, open_flags(fi->flags), &a, &h->file);
+    int r = vfs_create(fs->p, parent, name, mode, &cred, open_flags(req, fi->flags), &a, &h->file);
     if (r < 0) {
         handle_drop(fs, h);
         fs_reply_err(req, r);

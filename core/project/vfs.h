@@ -58,6 +58,9 @@ enum vfs_open_flags {
     VFS_WRITE = 1 << 0, /* may write; else only read */
     VFS_TRUNC = 1 << 1,
     VFS_EXCL = 1 << 2, /* vfs_create: -EEXIST if the name is there */
+    /* With VFS_TRUNC: who opens may not keep set-id bits. The kernel leaves that to us here alone:
+     * the truncation is part of the open. */
+    VFS_OPEN_KILL_SUID = 1 << 3,
 };
 
 enum vfs_set {

@@ -196,7 +196,9 @@ int vfs_open(struct project *p, uint64_t nodeid, unsigned flags, struct vfs_file
         return err;
     }
     if (flags & VFS_TRUNC)
-        err = vfs_setattr(p, nodeid, VFS_SET_SIZE, &zero, &attr);
+        err =
+            vfs_setattr(p, nodeid, VFS_SET_SIZE | (flags & VFS_OPEN_KILL_SUID ? VFS_KILL_SUID : 0),
+                        &zero, &attr);
     if (err < 0) {
         vfs_release(f);
         return err;
