@@ -71,6 +71,8 @@ def word(x):
     """A value as it is printed: short, and the same on both sides."""
     if isinstance(x, (str, bytes)) and len(x) > 100:
         return f"<{len(x)} of {x[:8]!r}>"
+    if isinstance(x, os.stat_result):
+        return stat.filemode(x.st_mode)
     return getattr(x, "__name__", repr(x)) if callable(x) else repr(x)
 
 
@@ -86,7 +88,7 @@ def do(f, *args, **kw):
     """Call it, print what came of it, and give it back (None after an error)."""
     r, how = outcome(f, *args, **kw)
     words = [word(a) for a in args] + [f"{k}={word(v)}" for k, v in kw.items()]
-    got = "" if r is None or isinstance(r, os.terminal_size) else f" {word(r)}"
+    got = "" if r is None else f" {word(r)}"
     print(f"{getattr(f, '__name__', 'it')}({', '.join(words)}): {how}{got}")
     return r
 
