@@ -45,26 +45,27 @@ static void on_progress(uint64_t done, uint64_t total, void *ctx)
     }
 }
 
+#define PLURAL(n) (unsigned long long)(n), (n) == 1 ? "" : "s"
+
 static void print_text(const struct checking *c, const struct check_result *r)
 {
     if (c->leaks > 0) {
         printf("%llu leak%s: space taken for nothing, but no damage\n",
                (unsigned long long)c->leaks, c->leaks == 1 ? "" : "s");
     }
-    printf("%llu problem%s in %llu namespace%s, %llu page%s, %llu object%s, %llu bytes\n",
-           (unsigned long long)r->problems, r->problems == 1 ? "" : "s",
-           (unsigned long long)r->namespaces, r->namespaces == 1 ? "" : "s",
-           (unsigned long long)r->pages, r->pages == 1 ? "" : "s", (unsigned long long)r->objects,
-           r->objects == 1 ? "" : "s", (unsigned long long)r->bytes);
+    printf("%llu problem%s in %llu namespace%s, %llu inode%s, %llu page%s, %llu object%s, "
+           "%llu bytes\n",
+           PLURAL(r->problems), PLURAL(r->namespaces), PLURAL(r->inodes), PLURAL(r->pages),
+           PLURAL(r->objects), (unsigned long long)r->bytes);
 }
 
 static void print_json(const struct checking *c, const struct check_result *r)
 {
     json_t *root =
-        json_pack("{s:b, s:I, s:I, s:I, s:I, s:I, s:O}", "clean", r->problems == 0, "problems",
-                  (json_int_t)r->problems, "namespaces", (json_int_t)r->namespaces, "pages",
-                  (json_int_t)r->pages, "objects", (json_int_t)r->objects, "bytes",
-                  (json_int_t)r->bytes, "found", c->problems);
+        json_pack("{s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:O}", "clean", r->problems == 0, "problems",
+                  (json_int_t)r->problems, "namespaces", (json_int_t)r->namespaces, "inodes",
+                  (json_int_t)r->inodes, "pages", (json_int_t)r->pages, "objects",
+                  (json_int_t)r->objects, "bytes", (json_int_t)r->bytes, "found", c->problems);
     json_dumpf(root, stdout, JSON_PRESERVE_ORDER | JSON_INDENT(2));
     putchar('\n');
     json_decref(root);

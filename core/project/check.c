@@ -365,6 +365,10 @@ static int check_named_objects(struct check *c)
         if (err == -ENOENT)
             check_found(c, true, "count", where,
                         "%" PRIu64 " references exist, but it is not in the table", refs);
+        if (err < 0)
+            err = map64_put(&c->bad, number, number);
+        if (err < 0)
+            return err;
     }
     return 0;
 }
@@ -495,7 +499,13 @@ static int check_all(struct check *c)
         err = check_state(c);
     if (err == 0)
         err = check_tables(c);
-    return err < 0 ? err : check_bytes(c);
+    if (err == 0)
+        err = check_trees(c);
+    if (err == 0)
+        err = check_bytes(c);
+    if (err == 0)
+        err = check_files(c);
+    return err < 0 ? err : check_users(c);
 }
 
 int project_check(struct disk *disk, struct kv *kv, const struct check_options *o,
@@ -516,5 +526,7 @@ int project_check(struct disk *disk, struct kv *kv, const struct check_options *
     map64_release(&c.slots);
     map64_release(&c.pack_records);
     map64_release(&c.pack_bytes);
+    map64_release(&c.roots);
+    map64_release(&c.bad);
     return err;
 }

@@ -22,11 +22,24 @@
  *   pack record   "<id> pack N offset O"                   yes
  *   object block  "<id> block B"; "<id>" as a whole        yes
  *   slot          "slot N", "slot N block B"               yes
+ *   directory     a directory that is none of a tree       yes
+ *   entry         a name that leads nowhere, or wrongly    yes
+ *   link count    an inode                                 yes
+ *   nameless      an inode that no name leads to           yes
+ *   inode         one whose items contradict each other    yes
+ *   file          one that uses damaged bytes, told above  no
  *   leak          a file, a page: space, never data        no
  *   note          as above: a crash leaves such, mounting mends it   no
  *
+ * Inodes and names stand as "NS/dir/file", where no path is known (or too many are asked for) as
+ * "NS inode N"; bytes that are no printable text as \ooo. Namespaces that share a root are looked
+ * at once, under the name of the first. Of a damaged object some of the paths that use it are told.
+ *
  * Where damage hides a part of the trees, counts that seem too high are not reported: what is
- * hidden may hold the rest.
+ * hidden may hold the rest. So it is with names and link counts in that namespace.
+ *
+ * Memory: 24 to 36 bytes for each inode of the largest namespace, what the recount takes
+ * (recount.h), and a few words for each pack, large object and slot.
  */
 #pragma once
 
@@ -47,6 +60,7 @@ struct check_result {
     uint64_t objects;    /* sealed, with a count above zero */
     uint64_t bytes;      /* of sealed objects, read and verified */
     uint64_t namespaces; /* sound records, symlinks at the root left out */
+    uint64_t inodes;     /* of namespaces; of those that share a root once */
 };
 
 /* 0 however much damage was found; -errno if the check could not be finished: -ENOENT there is no

@@ -286,22 +286,31 @@ static int check_slot(struct check *c, uint64_t number, uint64_t size)
     return err;
 }
 
+static int check_place(struct check *c, uint64_t number, const struct entry *e)
+{
+    int err;
+
+    if (e->kind == ENTRY_SLOT)
+        return check_slot(c, number, e->size);
+    if (e->kind == ENTRY_FILE)
+        return check_file(c, e);
+    if (e->kind != ENTRY_PACK)
+        return 0;
+    err = check_record(c, e);
+    check_advance(c, e->size);
+    return err;
+}
+
 static int check_object_bytes(struct check *c, uint64_t number, const void *val, size_t len)
 {
+    uint64_t before = c->r.problems;
     struct entry e;
     int err;
 
     if (entry_decode(val, len, &e) < 0)
         return 0; /* reported */
-    if (e.kind == ENTRY_SLOT)
-        return check_slot(c, number, e.size);
-    if (e.kind == ENTRY_FILE)
-        return check_file(c, &e);
-    if (e.kind != ENTRY_PACK)
-        return 0;
-    err = check_record(c, &e);
-    check_advance(c, e.size);
-    return err;
+    err = check_place(c, number, &e);
+    return err < 0 || c->r.problems == before ? err : map64_put(&c->bad, number, number);
 }
 
 /* ---- files that nobody names ---- */
@@ -409,14 +418,14 @@ static int check_leaks(struct check *c)
 
 int check_bytes(struct check *c)
 {
-    int err;
-
     c->buf = malloc(PACK_RECORD_MAX);
-    if (!c->buf)
-        return -ENOMEM;
-    err = check_each(c, TABLE_OBJECTS, "object", check_object_bytes);
-    if (err == 0)
-        err = check_each(c, TABLE_PACKS, "pack", check_pack);
+    return c->buf ? check_each(c, TABLE_OBJECTS, "object", check_object_bytes) : -ENOMEM;
+}
+
+int check_files(struct check *c)
+{
+    int err = check_each(c, TABLE_PACKS, "pack", check_pack);
+
     if (err == 0)
         err = check_named_packs(c);
     return err < 0 ? err : check_leaks(c);

@@ -1,10 +1,58 @@
 // SPDX-License-Identifier: Apache-2.0
-/* check_impl: what check.c and check_bytes.c share. Nobody else includes this. */
+/* check_impl: what the check_*.c files and repair share. Nobody else includes this. */
 #pragma once
 
 #include "check.h"
 #include "project_impl.h"
 #include "recount.h"
+#include <stdarg.h>
+
+/* ---- what repair could do about a finding ---- */
+
+enum repair_flags {
+    REPAIR_REMOVE_DANGLING = 1 << 0,
+    REPAIR_FREE_LEAKS = 1 << 1,
+};
+
+enum fix_kind {
+    FIX_PUT,  /* table, k, val: the record that should stand there */
+    FIX_DEL,  /* table, k */
+    FIX_FILE, /* a file `text` of the disk goes */
+    /* In every namespace with this root. The first ones change names, and the others come only
+     * after them: attributes are told again once the names are right. */
+    FIX_ROOT,     /* ino gets a root directory */
+    FIX_ADOPT,    /* ino gets a name in lost+found */
+    FIX_LOST,     /* the entry at `key` moves to lost+found */
+    FIX_REHOME,   /* the entry at `key` moves to where its name belongs */
+    FIX_UNLINK,   /* the entry at `key` goes */
+    FIX_ITEMS,    /* all items of ino go */
+    FIX_TYPE,     /* the entry at `key` says the type `value` */
+    FIX_LINKS,    /* ino has the link count `value`, */
+    FIX_ENTRIES,  /* `value` entries, */
+    FIX_PARENT,   /* the parent `value` */
+    FIX_NEXT_INO, /* namespace `ns`: `value` is the next inode number */
+};
+
+struct fix {
+    enum fix_kind kind;
+    unsigned table;
+    uint8_t k[ID_LEN];
+    size_t klen, len;
+    uint8_t *val; /* owned */
+    uint64_t root, ino, value;
+    uint32_t ns;
+    struct key key;
+    char *text; /* owned: what, where and sentence, each with a NUL behind */
+};
+
+struct fixes {
+    struct fix *v;
+    size_t count, room;
+    int err; /* -ENOMEM: not all are here */
+};
+void fixes_release(struct fixes *f);
+
+/* ---- one check ---- */
 
 struct check {
     struct disk *disk;
@@ -19,17 +67,28 @@ struct check {
     struct map64 files;   /* numbers in the names of object files that something names */
     struct map64 slots;   /* numbers of slots that something names */
     struct map64 pack_records, pack_bytes; /* by pack, from the table of objects and the dying */
+    struct map64 roots;                    /* of namespaces -> highest inode number below */
+    struct map64 bad;    /* object numbers whose bytes are damaged or gone, and their aliases -> the
+                            object */
+    struct fixes *fixes; /* NULL: nobody wants to repair */
+    unsigned flags;      /* enum repair_flags */
     /* check_bytes.c */
     struct disk_file *pack;
     uint64_t pack_number; /* of `pack`, or of the one that could not be opened */
     uint8_t *buf;         /* PACK_RECORD_MAX bytes */
 };
 
-#define CHECK_WHERE 160 /* bytes of the longest "where" */
+#define CHECK_WHERE 160 /* bytes of the longest "where" but for paths */
+#define CHECK_PATH 1200 /* of a path, its front cut off where it is longer */
 
 /* A finding. Problem: it is damage. */
 void check_found(struct check *c, bool problem, const char *what, const char *where,
                  const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+/* Repair could make it so: `fmt` says how it is afterwards. Takes `val` of *f. */
+void check_fix(struct check *c, const struct fix *f, const char *what, const char *where,
+               const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+void check_vfix(struct check *c, const struct fix *f, const char *what, const char *where,
+                const char *fmt, va_list args) __attribute__((format(printf, 5, 0)));
 void check_advance(struct check *c, uint64_t bytes);
 /* Every entry of a table whose keys are 8 bytes, big-endian. Keys of other lengths are reported. */
 typedef int check_entry_fn(struct check *c, uint64_t number, const void *val, size_t len);
@@ -39,5 +98,35 @@ void check_where(const struct entry *e, uint64_t number, char out[CHECK_WHERE]);
 /* -ENOENT, -EUCLEAN. */
 int check_get_entry(struct check *c, unsigned table, uint64_t number, struct entry *ret);
 
-/* The bytes of all objects and slots, the packs table, and files that nobody names. */
+/* The bytes of all objects and slots. */
 int check_bytes(struct check *c);
+/* The packs table, and files that nobody names. */
+int check_files(struct check *c);
+
+/* ---- trees (check_scan.c, check_tree.c, check_users.c) ---- */
+
+/* Every namespace as a tree of directories. */
+int check_trees(struct check *c);
+/* Which files use the objects in `bad`: some paths of each. */
+int check_users(struct check *c);
+const char *check_type_name(unsigned type); /* of a DT_…: "a directory" */
+
+struct check_tree {
+    uint64_t root;
+    const char *name; /* of the namespace */
+};
+/* Each sound item from `from` on; non-zero stops and is returned. *ret_hidden (may be NULL): a part
+ * cannot be read. */
+typedef int scan_fn(struct key k, const uint8_t *val, size_t len, void *ctx);
+int check_scan(struct check *c, uint64_t root, struct key from, scan_fn *fn, void *ctx,
+               bool *ret_hidden);
+bool check_inode(struct check *c, uint64_t root, uint64_t ino, struct inode *ret);
+/* The entry of directory `dir` that names `ino`. */
+bool check_entry_key(struct check *c, uint64_t root, uint64_t dir, uint64_t ino,
+                     struct key *ret_key);
+/* "NS/dir/file"; "NS inode N" if no path leads there or none is to be looked for. */
+void check_where_inode(struct check *c, const struct check_tree *t, uint64_t ino, bool search,
+                       char out[CHECK_PATH]);
+/* The same of the entry `d` at `k`; without a path "NS inode N/file", N the directory. */
+void check_where_entry(struct check *c, const struct check_tree *t, struct key k,
+                       const struct dirent_item *d, bool search, char out[CHECK_PATH]);

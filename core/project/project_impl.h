@@ -195,6 +195,8 @@ int orphan_adopt(struct project *p, struct ns *ns, uint64_t ino, bool *ret_moved
 int items_delete(struct tree *t, uint64_t ino);
 /* All open inodes of a namespace become orphans (forced drop). Needs ns->lock (write). */
 int orphan_adopt_all(struct project *p, struct ns *ns);
+/* Where the entries of a name begin among those of its directory (FORMAT.md, "Items"). */
+uint64_t vfs_name_hash(const char *name, size_t len, uint64_t seed);
 int inode_load(const struct tree *t, uint64_t ino, struct inode *ret);
 int inode_store(struct tree *t, uint64_t ino, const struct inode *in);
 

@@ -23,17 +23,18 @@ int name_check(const char *name)
 
 /* ---- entries ---- */
 
-static uint64_t name_hash(struct project *p, const char *name)
+uint64_t vfs_name_hash(const char *name, size_t len, uint64_t seed)
 {
-    return id_checksum(name, strlen(name), p->name_seed) >> 9 << 7;
+    return id_checksum(name, len, seed) >> 9 << 7;
 }
 
 /* Walk the names of one hash. On -ENOENT *ret_key is the first free place. */
 int dirent_find(struct project *p, const struct tree *t, uint64_t dir, const char *name,
                 struct key *ret_key, uint64_t *ret_ino, unsigned *ret_type)
 {
-    struct key first = key_make(dir, ITEM_DIRENT, name_hash(p, name)), free_at = first;
     size_t len = strlen(name), vlen;
+    struct key first = key_make(dir, ITEM_DIRENT, vfs_name_hash(name, len, p->name_seed));
+    struct key free_at = first;
     struct tree_cursor c = TREE_CURSOR_INIT;
     struct dirent_item d;
     int err = tree_seek(t, first, &c);

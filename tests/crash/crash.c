@@ -118,7 +118,8 @@ struct findings {
 /* What the test itself damaged may be found. */
 static bool is_our_damage(const char *what)
 {
-    return w.rotten && (!strcmp(what, "pack record") || !strcmp(what, "object block"));
+    return w.rotten &&
+           (!strcmp(what, "pack record") || !strcmp(what, "object block") || !strcmp(what, "file"));
 }
 
 static void found(const char *what, const char *where, const char *sentence, void *ctx)

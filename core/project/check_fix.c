@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+/* check_fix: what repair could do, collected while check looks. */
+#include "check_impl.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define SENTENCE 300
+
+static char *join(const char *what, const char *where, const char *sentence)
+{
+    size_t a = strlen(what) + 1, b = strlen(where) + 1, c = strlen(sentence) + 1;
+    char *text = malloc(a + b + c);
+
+    if (!text)
+        return NULL;
+    memcpy(text, what, a);
+    memcpy(text + a, where, b);
+    memcpy(text + a + b, sentence, c);
+    return text;
+}
+
+static int push(struct fixes *l, const struct fix *f)
+{
+    if (l->count == l->room) {
+        size_t room = l->room ? l->room * 2 : 64;
+        struct fix *v = realloc(l->v, room * sizeof *v);
+        if (!v)
+            return -ENOMEM;
+        l->v = v;
+        l->room = room;
+    }
+    l->v[l->count++] = *f;
+    return 0;
+}
+
+void check_vfix(struct check *c, const struct fix *f, const char *what, const char *where,
+                const char *fmt, va_list args)
+{
+    char sentence[SENTENCE];
+    struct fix one = *f;
+
+    (void)vsnprintf(sentence, sizeof sentence, fmt, args);
+    one.text = c->fixes ? join(what, where, sentence) : NULL;
+    if (one.text && push(c->fixes, &one) == 0)
+        return;
+    free(one.text);
+    free(one.val);
+    if (c->fixes)
+        c->fixes->err = -ENOMEM;
+}
+
+void check_fix(struct check *c, const struct fix *f, const char *what, const char *where,
+               const char *fmt, ...)
+{
+    va_list args;
+
+    va_start(args, fmt);
+    check_vfix(c, f, what, where, fmt, args);
+    va_end(args);
+}
+
+void fixes_release(struct fixes *f)
+{
+    for (size_t i = 0; i < f->count; i++) {
+        free(f->v[i].val);
+        free(f->v[i].text);
+    }
+    free(f->v);
+    *f = (struct fixes){.v = NULL};
+}

@@ -1,0 +1,567 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * check_tree: is each namespace a tree of directories? Two scans of its items: the first collects
+ * what inodes there are (struct node, 24 bytes each), the second holds every entry and every
+ * attribute against them. Namespaces that share their root are looked at once.
+ *
+ * Where a page is damaged, what is missing proves nothing: then only what contradicts itself is
+ * told, and nothing is offered to repair.
+ */
+#include "check_impl.h"
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#define SAME_HASH 128      /* names of one hash a directory may hold */
+#define PATHS_SEARCHED 128 /* paths looked for in one tree: each costs a scan of a part of it */
+
+enum mark { MARK_NONE, MARK_PASSED, MARK_KNOWN };
+
+struct node {
+    uint64_t ino : VFS_INO_BITS, type : 4, mark : 2;
+    uint64_t parent; /* directories: what the inode says, then where it was found */
+    uint32_t nlink;  /* what the inode says */
+    uint32_t names;  /* found so far */
+};
+
+/* The items of one inode, as far as they have been seen. */
+struct group {
+    uint64_t ino;
+    bool has_inode;
+    struct inode in;
+    uint64_t items, entries, subdirs;
+    uint64_t pieces, target;  /* of a symlink: items and bytes */
+    bool gap;                 /* a piece is missing or too short */
+    uint64_t extents, beyond; /* extents; of these at or behind the end of the file */
+    /* Extended attributes, and what the inode says of them, are to be counted here. */
+};
+
+struct tree_check {
+    struct check *c;
+    struct check_tree t;
+    bool orphans; /* the tree of unlinked inodes: nothing has names */
+    bool hidden;  /* a part of it cannot be read */
+    bool broken;  /* no root directory: nothing else can be told */
+    struct node *node;
+    size_t count, room;
+    unsigned searched;
+    uint64_t max; /* the highest inode number */
+    struct group g;
+    struct { /* names of the hash that is being looked at; they point into the snapshot */
+        uint64_t dir, hash;
+        unsigned count;
+        const char *name[SAME_HASH];
+        size_t len[SAME_HASH];
+    } same;
+    int err;
+};
+
+/* ---- the first scan ---- */
+
+static int node_push(struct tree_check *t, uint64_t ino, const struct inode *in)
+{
+    if (t->count == t->room) {
+        size_t room = t->room ? t->room + t->room / 2 : 256;
+        struct node *v = realloc(t->node, room * sizeof *v);
+        if (!v)
+            return -ENOMEM;
+        t->node = v;
+        t->room = room;
+    }
+    t->node[t->count++] = (struct node){.ino = ino & KEY_INO_MAX,
+                                        .type = IFTODT(in->mode),
+                                        .parent = in->parent,
+                                        .nlink = in->nlink,
+                                        .names = ino == NS_ROOT_INO};
+    return 0;
+}
+
+static int collect(struct key k, const uint8_t *val, size_t len, void *ctx)
+{
+    struct tree_check *t = ctx;
+    struct inode in;
+
+    t->max = key_ino(k);
+    if (key_type(k) == ITEM_INODE && inode_decode(val, len, &in) == 0)
+        t->err = node_push(t, key_ino(k), &in);
+    return t->err < 0;
+}
+
+static struct node *node_find(struct tree_check *t, uint64_t ino)
+{
+    size_t low = 0, high = t->count;
+
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        if (t->node[mid].ino < ino)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low < t->count && t->node[low].ino == ino ? &t->node[low] : NULL;
+}
+
+/* ---- telling ---- */
+
+static void where_inode(struct tree_check *t, uint64_t ino, char out[CHECK_PATH])
+{
+    if (t->orphans)
+        (void)snprintf(out, CHECK_PATH, "unlinked inode %" PRIu64, ino);
+    else
+        check_where_inode(t->c, &t->t, ino, t->searched++ < PATHS_SEARCHED, out);
+}
+
+/* What of a tree with hidden parts should better stay as it is is not offered to repair. */
+__attribute__((format(printf, 5, 6))) static void offer(struct tree_check *t, struct fix fix,
+                                                        const char *what, const char *where,
+                                                        const char *fmt, ...)
+{
+    va_list args;
+
+    fix.root = t->t.root;
+    if (t->hidden || t->orphans)
+        return;
+    va_start(args, fmt);
+    check_vfix(t->c, &fix, what, where, fmt, args);
+    va_end(args);
+}
+
+/* ---- the second scan: entries ---- */
+
+/* Has this directory the same name under this hash already? */
+static bool is_repeated(struct tree_check *t, struct key k, const struct dirent_item *d)
+{
+    if (t->same.dir != key_ino(k) || t->same.hash != k.lo / SAME_HASH) {
+        t->same.dir = key_ino(k);
+        t->same.hash = k.lo / SAME_HASH;
+        t->same.count = 0;
+    }
+    for (unsigned i = 0; i < t->same.count; i++)
+        if (t->same.len[i] == d->name_len && !memcmp(t->same.name[i], d->name, d->name_len))
+            return true;
+    t->same.name[t->same.count] = d->name;
+    t->same.len[t->same.count++] = d->name_len;
+    return false;
+}
+
+static bool is_dots(const struct dirent_item *d)
+{
+    return d->name[0] == '.' && (d->name_len == 1 || (d->name_len == 2 && d->name[1] == '.'));
+}
+
+/* Would looking the name up find this very entry? */
+static void check_name(struct tree_check *t, struct key k, const struct dirent_item *d,
+                       const char *where)
+{
+    struct check *c = t->c;
+    uint64_t seed = get_le64(c->key.secret);
+
+    if (is_dots(d)) {
+        check_found(c, true, "entry", where, "no entry may have this name");
+        offer(t, (struct fix){.kind = FIX_LOST, .key = k, .ino = d->ino}, "entry", where,
+              "it is in lost+found of its namespace, as #%" PRIu64, d->ino);
+    } else if (is_repeated(t, k, d)) {
+        check_found(c, true, "entry", where, "the directory has the same name twice");
+        offer(t, (struct fix){.kind = FIX_LOST, .key = k, .ino = d->ino}, "entry", where,
+              "the second one is in lost+found of its namespace, as #%" PRIu64, d->ino);
+    } else if (c->has_key &&
+               k.lo / SAME_HASH != vfs_name_hash(d->name, d->name_len, seed) / SAME_HASH) {
+        check_found(c, true, "entry", where, "it stands where a lookup does not find it");
+        offer(t, (struct fix){.kind = FIX_REHOME, .key = k, .ino = d->ino}, "entry", where,
+              "it stands where a lookup finds it");
+    }
+}
+
+/* Is this not the name that the directory itself says? */
+static bool is_second_name(struct tree_check *t, struct key k, const struct node *n)
+{
+    struct key other;
+
+    return n->names > 0 || (n->parent != key_ino(k) && node_find(t, n->parent) &&
+                            check_entry_key(t->c, t->t.root, n->parent, n->ino, &other));
+}
+
+/* A directory has one name, and says in which directory. */
+static void check_dir_entry(struct tree_check *t, struct key k, struct node *n, const char *where)
+{
+    uint64_t dir = key_ino(k);
+
+    if (is_second_name(t, k, n)) {
+        check_found(t->c, true, "directory", where,
+                    "inode %" PRIu64 " is a directory that has another name already",
+                    (uint64_t)n->ino);
+        if (t->c->flags & REPAIR_REMOVE_DANGLING)
+            offer(t, (struct fix){.kind = FIX_UNLINK, .key = k, .ino = n->ino}, "directory", where,
+                  "this name is removed, the other stays");
+        return;
+    }
+    n->names = 1;
+    if (n->parent == dir)
+        return;
+    check_found(t->c, true, "directory", where,
+                "its parent is said to be inode %" PRIu64 ", but it is in inode %" PRIu64,
+                n->parent, dir);
+    offer(t, (struct fix){.kind = FIX_PARENT, .ino = n->ino, .value = dir}, "directory", where,
+          "its parent is inode %" PRIu64, dir);
+    n->parent = dir;
+}
+
+static void check_target(struct tree_check *t, struct key k, const struct dirent_item *d,
+                         const char *where)
+{
+    struct node *n = node_find(t, d->ino);
+
+    if (!n) {
+        if (t->hidden)
+            return;
+        check_found(t->c, true, "entry", where,
+                    "it leads to inode %" PRIu64 ", which does not exist", d->ino);
+        if (t->c->flags & REPAIR_REMOVE_DANGLING)
+            offer(t, (struct fix){.kind = FIX_UNLINK, .key = k, .ino = d->ino}, "entry", where,
+                  "it is removed");
+        return;
+    }
+    if (d->type != n->type) {
+        check_found(t->c, true, "entry", where,
+                    "it says that inode %" PRIu64 " is %s, but it is %s", d->ino,
+                    check_type_name(d->type), check_type_name(n->type));
+        offer(t, (struct fix){.kind = FIX_TYPE, .key = k, .ino = d->ino, .value = n->type}, "entry",
+              where, "it says %s", check_type_name(n->type));
+    }
+    t->g.subdirs += n->type == DT_DIR;
+    if (n->type == DT_DIR)
+        check_dir_entry(t, k, n, where);
+    else
+        n->names++;
+}
+
+static bool entry_is_sound(struct tree_check *t, struct key k, const struct dirent_item *d)
+{
+    const struct node *n = node_find(t, d->ino);
+    uint64_t hash = vfs_name_hash(d->name, d->name_len, get_le64(t->c->key.secret));
+
+    return !is_dots(d) && (!t->c->has_key || k.lo / SAME_HASH == hash / SAME_HASH) && n &&
+           n->type == d->type && (n->type != DT_DIR || (!n->names && n->parent == key_ino(k)));
+}
+
+static void check_entry(struct tree_check *t, struct key k, const uint8_t *val, size_t len)
+{
+    struct dirent_item d;
+    char where[CHECK_PATH];
+
+    if (dirent_decode(val, len, &d) < 0)
+        return;
+    t->g.entries++;
+    if (!t->g.has_inode || !S_ISDIR(t->g.in.mode))
+        return; /* told once for all of them; such names are none */
+    where[0] = 0;
+    /* A path costs: only for what will be told. */
+    if (!entry_is_sound(t, k, &d) ||
+        (t->same.dir == key_ino(k) && t->same.hash == k.lo / SAME_HASH))
+        check_where_entry(t->c, &t->t, k, &d, t->searched++ < PATHS_SEARCHED, where);
+    check_name(t, k, &d, where);
+    check_target(t, k, &d, where);
+}
+
+/* ---- the second scan: the other items ---- */
+
+static void count_piece(struct group *g, uint64_t index, size_t len)
+{
+    g->gap |= index != g->pieces || g->target % ITEM_SYMLINK_PIECE;
+    g->pieces++;
+    g->target += len;
+}
+
+static void check_dir(struct tree_check *t, const struct group *g)
+{
+    char where[CHECK_PATH];
+
+    if (t->hidden || (g->in.size == g->entries && g->in.nlink == 2 + g->subdirs))
+        return;
+    where_inode(t, g->ino, where);
+    if (g->in.size != g->entries) {
+        check_found(t->c, true, "directory", where,
+                    "it is said to have %" PRIu64 " entries, but has %" PRIu64, g->in.size,
+                    g->entries);
+        offer(t, (struct fix){.kind = FIX_ENTRIES, .ino = g->ino, .value = g->entries}, "directory",
+              where, "it is said to have %" PRIu64 " entries", g->entries);
+    }
+    if (g->in.nlink != 2 + g->subdirs) {
+        check_found(t->c, true, "link count", where,
+                    "it is %" PRIu32 ", but should be %" PRIu64
+                    ": 2 and one for each directory in it",
+                    g->in.nlink, 2 + g->subdirs);
+        offer(t, (struct fix){.kind = FIX_LINKS, .ino = g->ino, .value = 2 + g->subdirs},
+              "link count", where, "it is %" PRIu64, 2 + g->subdirs);
+    }
+}
+
+/* Items that only another type of file may have, or that contradict the size. */
+static void check_items(struct tree_check *t, const struct group *g)
+{
+    uint32_t type = g->in.mode & S_IFMT;
+    const char *why = NULL;
+    char where[CHECK_PATH];
+
+    if (g->entries && type != S_IFDIR)
+        why = "it is no directory, but has entries";
+    else if (g->pieces && type != S_IFLNK)
+        why = "it is no symbolic link, but has a target";
+    else if (g->extents && (type != S_IFREG || !(g->in.flags & INODE_EXTENTS)))
+        why = "it has extents, but is not marked as a file that has";
+    else if (g->beyond)
+        why = "it has extents behind its end";
+    else if (g->in.object && type != S_IFREG)
+        why = "it is no regular file, but has contents";
+    else if (type == S_IFLNK && !t->hidden && (g->gap || g->target != g->in.size))
+        why = "its target is not as long as its size says";
+    if (!why)
+        return;
+    where_inode(t, g->ino, where);
+    check_found(t->c, !t->orphans, "inode", where, "%s", why);
+}
+
+static void group_end(struct tree_check *t)
+{
+    const struct group *g = &t->g;
+    char where[CHECK_PATH];
+
+    if (g->items == 0)
+        return;
+    if (g->has_inode) {
+        if (S_ISDIR(g->in.mode) && !t->orphans)
+            check_dir(t, g);
+        check_items(t, g);
+    } else if (!t->hidden) {
+        where_inode(t, g->ino, where);
+        check_found(t->c, !t->orphans, "inode", where,
+                    "%" PRIu64 " items of it exist, but it does not", g->items);
+        if (t->c->flags & REPAIR_FREE_LEAKS)
+            offer(t, (struct fix){.kind = FIX_ITEMS, .ino = g->ino}, "inode", where,
+                  "its items are removed");
+    }
+}
+
+static int compare(struct key k, const uint8_t *val, size_t len, void *ctx)
+{
+    struct tree_check *t = ctx;
+    struct group *g = &t->g;
+
+    if (key_ino(k) != g->ino) {
+        group_end(t);
+        *g = (struct group){.ino = key_ino(k)};
+    }
+    g->items++;
+    switch (key_type(k)) {
+    case ITEM_INODE:
+        g->has_inode = inode_decode(val, len, &g->in) == 0;
+        break;
+    case ITEM_SYMLINK:
+        count_piece(g, k.lo, len);
+        break;
+    case ITEM_DIRENT:
+        check_entry(t, k, val, len);
+        break;
+    case ITEM_EXTENT:
+        g->extents++;
+        g->beyond += k.lo >= g->in.size;
+        break;
+    default:
+        break;
+    }
+    return t->err < 0;
+}
+
+/* ---- after both: what every inode must have ---- */
+
+static void check_links(struct tree_check *t, const struct node *n)
+{
+    char where[CHECK_PATH];
+
+    if (n->names == 0) {
+        (void)snprintf(where, sizeof where, "%s inode %" PRIu64, t->t.name, (uint64_t)n->ino);
+        check_found(t->c, true, "nameless", where, "it is %s that no entry leads to",
+                    check_type_name(n->type));
+        offer(t, (struct fix){.kind = FIX_ADOPT, .ino = n->ino, .value = n->type}, "nameless",
+              where, "it is %s/lost+found/#%" PRIu64, t->t.name, (uint64_t)n->ino);
+    } else if (n->type != DT_DIR && n->nlink != n->names) {
+        where_inode(t, n->ino, where);
+        check_found(t->c, true, "link count", where,
+                    "it is %" PRIu32 ", but %" PRIu32 " names exist", n->nlink, n->names);
+        offer(t, (struct fix){.kind = FIX_LINKS, .ino = n->ino, .value = n->names}, "link count",
+              where, "it is %" PRIu32, n->names);
+    }
+}
+
+/* The lowest inode of the circle that `n` is in. */
+static const struct node *circle_lowest(struct tree_check *t, const struct node *n)
+{
+    const struct node *lowest = n, *at = node_find(t, n->parent);
+
+    for (; at != n; at = node_find(t, at->parent))
+        if (at->ino < lowest->ino)
+            lowest = at;
+    return lowest;
+}
+
+static void tell_circle(struct tree_check *t, const struct node *n)
+{
+    char where[CHECK_PATH];
+    struct key k;
+
+    (void)snprintf(where, sizeof where, "%s inode %" PRIu64, t->t.name, (uint64_t)n->ino);
+    check_found(t->c, true, "directory", where,
+                "it is below itself, and no directory above leads to it");
+    if (check_entry_key(t->c, t->t.root, n->parent, n->ino, &k))
+        offer(t, (struct fix){.kind = FIX_LOST, .key = k, .ino = n->ino}, "directory", where,
+              "it is %s/lost+found/#%" PRIu64 " instead", t->t.name, (uint64_t)n->ino);
+}
+
+/* Go up from a directory to one that is known; what was passed is known afterwards. A directory
+ * without a name was told of already: what is below it hangs on nothing else. */
+static void climb(struct tree_check *t, struct node *from)
+{
+    struct node *n = from;
+
+    while (n && n->mark == MARK_NONE && n->ino != NS_ROOT_INO && n->names > 0) {
+        n->mark = MARK_PASSED;
+        n = node_find(t, n->parent);
+    }
+    if (n && n->mark == MARK_PASSED)
+        tell_circle(t, circle_lowest(t, n));
+    for (n = from; n && n->mark == MARK_PASSED; n = node_find(t, n->parent))
+        n->mark = MARK_KNOWN;
+}
+
+static void check_nodes(struct tree_check *t)
+{
+    for (size_t i = 0; i < t->count; i++)
+        check_links(t, &t->node[i]);
+    for (size_t i = 0; i < t->count; i++)
+        if (t->node[i].type == DT_DIR)
+            climb(t, &t->node[i]);
+}
+
+/* ---- one tree ---- */
+
+/* Nothing can be looked up in a namespace without: that comes first. */
+static bool has_root_directory(struct tree_check *t)
+{
+    const struct node *n = node_find(t, NS_ROOT_INO);
+
+    if (t->hidden || (n && n->type == DT_DIR))
+        return true;
+    check_found(t->c, true, "directory", t->t.name, "it has no root directory");
+    if (!n)
+        offer(t, (struct fix){.kind = FIX_ROOT, .ino = NS_ROOT_INO}, "directory", t->t.name,
+              "it has a root directory");
+    return false;
+}
+
+static int check_structure(struct tree_check *t)
+{
+    struct check *c = t->c;
+    bool hidden;
+
+    (void)check_scan(c, t->t.root, (struct key){0, 0}, collect, t, &t->hidden);
+    if (t->err < 0)
+        return t->err;
+    if (t->hidden && !t->orphans)
+        check_found(c, false, "note", t->t.name,
+                    "a part of it cannot be read, so names were not compared with inodes");
+    if (!t->orphans && !has_root_directory(t))
+        return 0;
+    (void)check_scan(c, t->t.root, (struct key){0, 0}, compare, t, &hidden);
+    group_end(t);
+    if (!t->hidden && !t->orphans)
+        check_nodes(t);
+    c->r.inodes += t->count;
+    return t->err;
+}
+
+/* ---- all namespaces ---- */
+
+static void check_next(struct check *c, const struct ns_fields *f, uint32_t number, uint64_t max)
+{
+    if (f->next_ino > max)
+        return;
+    check_found(c, true, "namespace", f->name,
+                "inode %" PRIu64 " is in use, but the next number to be given is %" PRIu64, max,
+                f->next_ino);
+    check_fix(c, &(struct fix){.kind = FIX_NEXT_INO, .ns = number, .value = max + 1}, "namespace",
+              f->name, "the next number to be given is %" PRIu64, max + 1);
+}
+
+static int check_root(struct check *c, const struct ns_fields *f, uint64_t *ret_max)
+{
+    struct tree_check t = {.c = c, .t = {f->root, f->name}, .max = 0};
+    int err;
+
+    if (map64_get(&c->roots, f->root, ret_max))
+        return 0;
+    err = check_structure(&t);
+    free(t.node);
+    *ret_max = t.max;
+    return err < 0 ? err : map64_put(&c->roots, f->root, t.max);
+}
+
+static int check_namespace(struct check *c, uint64_t number, const void *val, size_t len)
+{
+    struct ns_fields f;
+    uint64_t max;
+    int err =
+        number && number <= VFS_NS_MAX ? ns_record_check((uint32_t)number, val, len) : -EUCLEAN;
+
+    if (err == 0)
+        err = ns_decode(val, len, &f);
+    if (err < 0)
+        return err == -EUCLEAN ? 0 : err; /* the recount told */
+    if (!f.target && f.root) {
+        err = check_root(c, &f, &max);
+        if (err == 0)
+            check_next(c, &f, (uint32_t)number, max);
+    }
+    free(f.target);
+    return err;
+}
+
+static int check_orphans(struct check *c)
+{
+    struct tree_check t = {.c = c, .t = {c->state.orphan_root, "unlinked files"}, .orphans = true};
+    int err = c->has_state && c->state.orphan_root ? check_structure(&t) : 0;
+
+    free(t.node);
+    return err;
+}
+
+int check_trees(struct check *c)
+{
+    int err = check_each(c, TABLE_NAMESPACES, "namespace", check_namespace);
+
+    return err < 0 ? err : check_orphans(c);
+}
+
+const char *check_type_name(unsigned type)
+{
+    switch (type) {
+    case DT_REG:
+        return "a regular file";
+    case DT_DIR:
+        return "a directory";
+    case DT_LNK:
+        return "a symbolic link";
+    case DT_FIFO:
+        return "a fifo";
+    case DT_SOCK:
+        return "a socket";
+    case DT_CHR:
+    case DT_BLK:
+        return "a device";
+    default:
+        return "of no known type";
+    }
+}
