@@ -139,6 +139,9 @@ void tal_op_readdir(fuse_req_t req, size_t size, off_t off, const struct fuse_fi
 
 /* ---- negotiation (init.c) ---- */
 
+/* O_TMPFILE: a create of this name, which no file can have. */
+#define INIT_TMPFILE_NAME "/"
+
 void init_op(void *userdata, struct fuse_conn_info *conn);
 /* Put the hook that completes the INIT reply under a mounted session. 0 or -errno. */
 int init_hook(struct fs *fs);

@@ -12,6 +12,9 @@
  * and hides in a flag that libfuse 3.14 does not show for which writes. Without it the kernel does
  * it, at the price of a GETXATTR a write, which ops.c answers at once.
  *
+ * O_TMPFILE is a request libfuse 3.14 does not know. It looks like a create, of the name "/", and
+ * wants the same answer, so the hook makes it one.
+ *
  * No writeback cache: a branch must see every byte. The INIT reply is also the moment at which the
  * mount answers, so readiness is told from here.
  */
@@ -27,6 +30,8 @@
 
 /* From the kernel's fuse.h: the heads of the messages, as far as they are looked at. */
 #define OPCODE_INIT 26
+#define OPCODE_CREATE 35
+#define OPCODE_TMPFILE 51
 #define INIT_PARALLEL_DIROPS (1u << 18)
 
 struct in_header {
@@ -117,9 +122,12 @@ static ssize_t hook_read(int fd, void *buf, size_t len, void *userdata)
 {
     struct fs *fs = userdata;
     ssize_t n = read(fd, buf, len);
-    const struct in_header *in = buf;
-    if (n >= (ssize_t)sizeof(*in))
-        requests_count(&fs->requests, in->opcode);
+    struct in_header *in = buf;
+    if (n < (ssize_t)sizeof(*in))
+        return n;
+    requests_count(&fs->requests, in->opcode);
+    if (in->opcode == OPCODE_TMPFILE)
+        in->opcode = OPCODE_CREATE;
     if (n >= (ssize_t)(sizeof(*in) + sizeof(struct init_in)) && in->opcode == OPCODE_INIT) {
         struct init_in init;
         memcpy(&init, (const char *)buf + sizeof(*in), sizeof(init));

@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 
 /* Root alone keeps set-id bits over a truncation: whether others have CAP_FSETID is not told. */
 static unsigned open_flags(fuse_req_t req, int flags)
@@ -21,7 +22,16 @@ static unsigned open_flags(fuse_req_t req, int flags)
         v |= VFS_TRUNC | (fuse_req_ctx(req)->uid != 0 ? VFS_OPEN_KILL_SUID : 0);
     if ((flags & O_EXCL) != 0)
         v |= VFS_EXCL;
+    if ((flags & O_NOATIME) != 0)
+        v |= VFS_NOATIME;
     return v;
+}
+
+/* What is read from the kernel's cache we do not see: where the next read moves atime, it must come
+ * to us. */
+static bool may_keep_cache(const struct handle *h, int flags)
+{
+    return (flags & O_ACCMODE) == O_WRONLY || !vfs_atime_due(h->file);
 }
 
 void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -43,7 +53,7 @@ void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
         return;
     }
     fi->fh = (uintptr_t)h;
-    fi->keep_cache = 1;
+    fi->keep_cache = may_keep_cache(h, fi->flags);
     if (fuse_reply_open(req, fi) != 0) /* nobody took it: no release will come */
         handle_free(fs, h);
 }
@@ -65,7 +75,10 @@ void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
     }
     const struct fuse_ctx *ctx = fuse_req_ctx(req);
     const struct vfs_cred cred = {.uid = ctx->uid, .gid = ctx->gid};
-    int r = vfs_create(fs->p, parent, name, mode, &cred, open_flags(req, fi->flags), &a, &h->file);
+    const unsigned flags = open_flags(req, fi->flags);
+    int r = strcmp(name, INIT_TMPFILE_NAME) == 0
+                ? vfs_tmpfile(fs->p, parent, mode, &cred, flags, &a, &h->file)
+                : vfs_create(fs->p, parent, name, mode, &cred, flags, &a, &h->file);
     if (r < 0) {
         handle_drop(fs, h);
         fs_reply_err(req, r);
@@ -74,7 +87,7 @@ void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
     fs_entry(fs, &a, &e);
     fs_add_refs(fs, a.nodeid, &e.attr);
     fi->fh = (uintptr_t)h;
-    fi->keep_cache = 1;
+    fi->keep_cache = may_keep_cache(h, fi->flags);
     if (fuse_reply_create(req, &e, fi) != 0) {
         handle_free(fs, h);
         vfs_forget(fs->p, a.nodeid, 1);

@@ -95,6 +95,8 @@ static int serve_store(struct mounting *m, struct store *store)
         .project = {.disk = store->disk,
                     .kv = store->kv,
                     .clock = clock_real(),
+                    .noatime = m->options.noatime,
+                    .nodiratime = m->options.nodiratime,
                     .background = true},
         .store = m->store,
         .mountpoint = m->mountpoint,
@@ -293,6 +295,10 @@ static int run_mount(int argc, char **argv)
 {
     struct mounting m = {.options = MOUNT_OPTIONS_INIT, .ready_fd = -1};
     m.options.allow_other = geteuid() == 0;
+    /* libfuse forbids both unless told; root's mounts are like those of a disk. */
+    if (geteuid() == 0) {
+        strbuf_adds(&m.options.extra, "suid,dev");
+    }
     int rc = take_options(argc, argv, &m);
     if (rc == 0 && !m.fake) {
         rc = check_places(&m);
@@ -317,4 +323,6 @@ const struct verb verb_mount = {
     "    showctl          list .tally in the mount's root\n"
     "    nlink=refs       link counts show references to the content\n"
     "    allow_other      other users may look in (always when root mounts)\n"
-    "    nosuid, nodev, noexec, noatime and the like, as for mount(8)\n"};
+    "    noatime, nodiratime   reading moves no access times (else as relatime)\n"
+    "    ro               nothing can be changed through the mount\n"
+    "    nosuid, nodev, noexec and the like, as for mount(8)\n"};

@@ -16,7 +16,7 @@ static const char *const ignored[] = {"rw",      "defaults", "auto",   "noauto",
 static const char *const ignored_starts[] = {"x-", "X-", "comment=", "user=", NULL};
 static const char *const passed[] = {"suid",   "nosuid",  "dev",     "nodev",      "exec",
                                      "noexec", "atime",   "noatime", "nodiratime", "sync",
-                                     "async",  "dirsync", NULL};
+                                     "async",  "dirsync", "ro",      NULL};
 
 static bool listed(const char *const *list, const char *word)
 {
@@ -77,10 +77,9 @@ static int add_one(struct mount_options *m, const char *word, bool sloppy, struc
     } else if (strcmp(word, "nlink=refs") == 0 || strcmp(word, "nlink=names") == 0) {
         m->nlink_refs = strcmp(word, "nlink=refs") == 0;
     } else if (listed(passed, word)) {
+        m->noatime |= strcmp(word, "noatime") == 0 || strcmp(word, "ro") == 0;
+        m->nodiratime |= strcmp(word, "nodiratime") == 0;
         strbuf_addf(&m->extra, "%s%s", m->extra.len ? "," : "", word);
-    } else if (strcmp(word, "ro") == 0) {
-        strbuf_adds(why, "a store cannot be mounted read-only yet (option ro)");
-        return -EINVAL;
     } else if (strcmp(word, "remount") == 0) {
         strbuf_adds(why, "options cannot be changed while it is mounted: unmount it, then mount it "
                          "with others (option remount)");

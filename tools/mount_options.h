@@ -13,6 +13,7 @@ struct mount_options {
     uint32_t ctl_gid;
     bool has_ctl_gid;
     bool showctl, nlink_refs, allow_other;
+    bool noatime, nodiratime;
     struct strbuf extra; /* for libfuse: "a,b" */
 };
 #define MOUNT_OPTIONS_INIT                                                                         \

@@ -61,6 +61,7 @@ struct project_config {
     struct kv *kv;     /* borrowed; opened with project_tables */
     const struct clock *clock;
     void (*fold)(struct id *id); /* tests: see id.h; NULL */
+    bool noatime, nodiratime;    /* reading moves no access times; of directories */
     bool background;             /* run the flusher and dropper threads; tests step by hand */
     unsigned threads;            /* sealing workers, 0: one per CPU */
 };

@@ -154,6 +154,7 @@ struct vnode {
     unsigned writers; /* inodes; of these for writing */
     struct rwlock io; /* "inode": bytes and size */
     uint64_t orphan;  /* ns->lock; inode number in the orphan tree, 0: has names */
+    bool linkable;    /* ns->lock; an orphan that never had a name, and may get one */
     uint64_t version; /* io; changes of its bytes since this struct was made */
     struct vnode *next;
 };
@@ -191,6 +192,10 @@ void items_unlock(struct project *p, struct items *it);
 /* The last name of an inode went while it is open: move its items to the orphan tree. Needs
  * ns->lock (write). *ret_moved false: nobody has it open. */
 int orphan_adopt(struct project *p, struct ns *ns, uint64_t ino, bool *ret_moved);
+/* Make an inode that has no name: its items begin in the orphan tree. Needs ns->lock (write). */
+int orphan_create(struct project *p, struct vnode *v, const struct inode *in, bool linkable);
+/* It gets its first name: its items move to its namespace. Needs ns->lock (write). */
+int orphan_return(struct project *p, struct vnode *v);
 /* Delete all items of one inode (they lose their references). */
 int items_delete(struct tree *t, uint64_t ino);
 /* All open inodes of a namespace become orphans (forced drop). Needs ns->lock (write). */

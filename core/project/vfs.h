@@ -61,6 +61,7 @@ enum vfs_open_flags {
     /* With VFS_TRUNC: who opens may not keep set-id bits. The kernel leaves that to us here alone:
      * the truncation is part of the open. */
     VFS_OPEN_KILL_SUID = 1 << 3,
+    VFS_NOATIME = 1 << 4, /* reading through it leaves atime alone */
 };
 
 enum vfs_set {
@@ -94,8 +95,9 @@ int vfs_readlink(struct project *p, uint64_t nodeid, char *buf, size_t cap);
 int vfs_unlink(struct project *p, uint64_t parent, const char *name);
 /* At the root: -ENOTEMPTY unless the namespace is empty; -EBUSY while files are open in it. */
 int vfs_rmdir(struct project *p, uint64_t parent, const char *name);
-/* `flags`: RENAME_NOREPLACE, RENAME_EXCHANGE (linux/fs.h values) or 0. -EXDEV between namespaces.
- * At the root: namespaces and symlinks by name; replaces only an empty namespace. */
+/* `flags`: RENAME_NOREPLACE, RENAME_EXCHANGE, RENAME_WHITEOUT (linux/fs.h values) or 0. -EXDEV
+ * between namespaces. A whiteout is the character device 0:0 of root, mode 0. At the root:
+ * namespaces and symlinks by name; replaces only an empty namespace. */
 int vfs_rename(struct project *p, uint64_t parent, const char *name, uint64_t newparent,
                const char *newname, unsigned flags);
 /* Same namespace: a hard link (the same nodeid comes back). Other namespace: a new inode that
@@ -123,8 +125,14 @@ int vfs_open(struct project *p, uint64_t nodeid, unsigned flags, struct vfs_file
 int vfs_create(struct project *p, uint64_t parent, const char *name, uint32_t mode,
                const struct vfs_cred *cred, unsigned flags, struct vfs_attr *ret,
                struct vfs_file **ret_file);
+/* Create a regular file without a name in the namespace of directory `parent` and open it; its
+ * last close deletes it, unless vfs_link gave it a name before (never with VFS_EXCL). E */
+int vfs_tmpfile(struct project *p, uint64_t parent, uint32_t mode, const struct vfs_cred *cred,
+                unsigned flags, struct vfs_attr *ret, struct vfs_file **ret_file);
 /* Read the sealed object `id`; no inode. -ENOENT. */
 int vfs_open_object(struct project *p, const struct id *id, struct vfs_file **ret_file);
+/* Is the next read to move atime? Then it must reach us, not a cache. */
+bool vfs_atime_due(const struct vfs_file *f);
 /* Bytes read; 0 at the end. */
 ssize_t vfs_read(struct vfs_file *f, void *buf, size_t len, uint64_t off);
 ssize_t vfs_write(struct vfs_file *f, const void *buf, size_t len, uint64_t off);

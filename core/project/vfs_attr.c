@@ -293,6 +293,8 @@ int vfs_readlink(struct project *p, uint64_t nodeid, char *buf, size_t cap)
             err = read_pieces(it.tree, it.ino, buf, cap);
             items_unlock(p, &it);
         }
+        if (err == 0)
+            atime_touch(p, v);
     }
     vnode_put(p, v);
     return err;

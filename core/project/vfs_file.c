@@ -148,10 +148,17 @@ ssize_t file_read(struct project *p, struct vnode *v, void *buf, size_t len, uin
 
 ssize_t vfs_read(struct vfs_file *f, void *buf, size_t len, uint64_t off)
 {
+    ssize_t n;
+
     if (!f->v)
         return content_read(f->p, f->object, buf, len, off);
-    READ_GUARD(&f->v->io);
-    return file_read(f->p, f->v, buf, len, off);
+    {
+        READ_GUARD(&f->v->io);
+        n = file_read(f->p, f->v, buf, len, off);
+    }
+    if (n >= 0 && !f->noatime)
+        atime_touch(f->p, f->v);
+    return n;
 }
 
 /* ---- opening ---- */
@@ -189,7 +196,8 @@ int vfs_open(struct project *p, uint64_t nodeid, unsigned flags, struct vfs_file
         if (err == 0)
             vnode_open(p, v, flags & VFS_WRITE);
     }
-    *f = (struct vfs_file){.p = p, .v = v, .write = flags & VFS_WRITE};
+    *f = (struct vfs_file){
+        .p = p, .v = v, .write = flags & VFS_WRITE, .noatime = flags & VFS_NOATIME};
     vnode_put(p, v);
     if (err < 0) {
         free(f);
@@ -221,6 +229,26 @@ int vfs_create(struct project *p, uint64_t parent, const char *name, uint32_t mo
     if (err < 0)
         vfs_forget(p, ret->nodeid, 1);
     return err;
+}
+
+int vfs_tmpfile(struct project *p, uint64_t parent, uint32_t mode, const struct vfs_cred *cred,
+                unsigned flags, struct vfs_attr *ret, struct vfs_file **ret_file)
+{
+    struct vfs_file *f = node_is_root(parent) ? NULL : calloc(1, sizeof *f);
+    struct vnode *v;
+    int err = f ? make_nameless(p, parent, mode, cred, flags, ret, &v)
+                : node_is_root(parent) ? -EPERM
+                                       : -ENOMEM;
+
+    if (err < 0) {
+        free(f);
+        return err;
+    }
+    *f = (struct vfs_file){
+        .p = p, .v = v, .write = flags & VFS_WRITE, .noatime = flags & VFS_NOATIME};
+    vnode_put(p, v);
+    *ret_file = f;
+    return 0;
 }
 
 int vfs_open_object(struct project *p, const struct id *id, struct vfs_file **ret_file)

@@ -8,7 +8,7 @@
 struct vfs_file {
     struct project *p;
     struct vnode *v; /* referenced and open; NULL for an object */
-    bool write;
+    bool write, noatime;
     uint64_t object; /* held; of an object opened by id */
 };
 
@@ -39,6 +39,12 @@ static inline bool node_is_root(uint64_t nodeid)
     return nodeid == VFS_ROOT;
 }
 
+/* ---- access times (vfs_atime.c) ---- */
+
+/* The inode was read. Where nothing may be changed just now, nothing is. Holding nothing. */
+void atime_touch(struct project *p, struct vnode *v);
+void atime_touch_node(struct project *p, uint64_t nodeid);
+
 /* ---- directories (vfs_name.c); all need the namespace's lock ---- */
 
 int name_check(const char *name); /* -ENAMETOOLONG */
@@ -48,6 +54,9 @@ int dir_load(const struct tree *t, uint64_t ino, struct inode *ret);
 int dir_touch(struct project *p, struct tree *t, uint64_t ino, struct inode *dir, int entries,
               int subdirs);
 int dirent_put(struct tree *t, struct key k, uint64_t ino, uint32_t mode, const char *name);
+/* A regular file without a name, an orphan from the start; *ret_v is referenced and open. */
+int make_nameless(struct project *p, uint64_t parent, uint32_t mode, const struct vfs_cred *cred,
+                  unsigned flags, struct vfs_attr *ret, struct vnode **ret_v);
 /* `ret_key` gets where the entry is, or, on -ENOENT, where it would go. */
 int dirent_find(struct project *p, const struct tree *t, uint64_t dir, const char *name,
                 struct key *ret_key, uint64_t *ret_ino, unsigned *ret_type);

@@ -157,5 +157,7 @@ int vfs_readdir(struct project *p, uint64_t nodeid, uint64_t cookie, bool plus, 
         err = list_tree(&l, vfs_node_ino(nodeid), cookie);
     }
     ns_put(p, l.ns);
+    if (err == 0)
+        atime_touch_node(p, nodeid);
     return err;
 }

@@ -14,7 +14,7 @@
 #include <linux/fs.h>
 
 #define COLLISIONS 128  /* names of one hash a directory may hold */
-#define NLINK_MAX 65000 /* as ext4 */
+#define NLINK_MAX 65000 /* names of a file, as ext4; directories may hold any number of others */
 
 int name_check(const char *name)
 {
@@ -179,7 +179,7 @@ static int add_inode(struct project *p, struct ns *ns, uint64_t dir_ino, struct 
         return err;
     if (ino > KEY_INO_MAX)
         return -ENOSPC;
-    if (S_ISDIR(in->mode) && dir->nlink >= NLINK_MAX)
+    if (S_ISDIR(in->mode) && dir->nlink == UINT32_MAX)
         return -EMLINK;
     in->parent = S_ISDIR(in->mode) ? dir_ino : 0;
     err = inode_store(t, ino, in);
@@ -235,6 +235,54 @@ static int make(struct project *p, uint64_t parent, const char *name, struct ino
             project_changed(p, c.ns);
             attr_fill(c.ns, ino, in, ret);
             vfs_remember(c.ns);
+        }
+    }
+    change_end(&c);
+    return err;
+}
+
+/* Needs ns->lock. */
+static int add_nameless(struct project *p, struct ns *ns, uint64_t dir_ino, struct inode *in,
+                        const struct vfs_cred *cred, bool linkable, struct vnode **ret_v)
+{
+    struct inode dir;
+    struct vnode *v;
+    int err = ns->live ? dir_load(&ns->tree, dir_ino, &dir) : -ESTALE;
+
+    if (err == 0 && ns->next_ino > KEY_INO_MAX)
+        err = -ENOSPC;
+    if (err == 0)
+        err = vnode_get(p, vfs_node(ns->number, ns->next_ino), &v);
+    if (err < 0)
+        return err;
+    inherit(p, &dir, cred, in);
+    err = orphan_create(p, v, in, linkable);
+    if (err < 0) {
+        vnode_put(p, v);
+        return err;
+    }
+    ns->next_ino++;
+    *ret_v = v;
+    return 0;
+}
+
+int make_nameless(struct project *p, uint64_t parent, uint32_t mode, const struct vfs_cred *cred,
+                  unsigned flags, struct vfs_attr *ret, struct vnode **ret_v)
+{
+    struct inode in = {.mode = S_IFREG | (mode & 07777)};
+    struct change c;
+    int err = change_begin(p, parent, &c);
+
+    if (err < 0)
+        return err;
+    {
+        WRITE_GUARD(&c.ns->lock);
+        err = add_nameless(p, c.ns, vfs_node_ino(parent), &in, cred, !(flags & VFS_EXCL), ret_v);
+        if (err == 0) {
+            project_changed(p, c.ns);
+            attr_fill(c.ns, vfs_node_ino((*ret_v)->nodeid), &in, ret);
+            vfs_remember(c.ns);
+            vnode_open(p, *ret_v, flags & VFS_WRITE);
         }
     }
     change_end(&c);
@@ -352,6 +400,39 @@ static int link_across(struct project *p, const struct items *src, struct ns *ns
     return err;
 }
 
+/* The first name of a file made by vfs_tmpfile. */
+static int link_nameless(struct project *p, struct vnode *v, uint64_t newdir, const char *name,
+                         struct vfs_attr *ret)
+{
+    struct ns *ns = v->ns;
+    uint64_t ino = vfs_node_ino(v->nodeid), taken;
+    struct inode in, dir;
+    struct key k;
+    unsigned type;
+    int err = v->linkable ? dir_load(&ns->tree, newdir, &dir) : -ENOENT;
+
+    if (err == 0) {
+        err = dirent_find(p, &ns->tree, newdir, name, &k, &taken, &type);
+        err = err == -ENOENT ? 0 : err == 0 ? -EEXIST : err;
+    }
+    if (err == 0)
+        err = orphan_return(p, v);
+    if (err == 0)
+        err = inode_load(&ns->tree, ino, &in);
+    if (err < 0)
+        return err;
+    in.nlink = 1;
+    in.ctime = now(p);
+    err = inode_store(&ns->tree, ino, &in);
+    if (err == 0)
+        err = dirent_put(&ns->tree, k, ino, in.mode, name);
+    if (err == 0)
+        err = dir_touch(p, &ns->tree, newdir, &dir, 1, 0);
+    if (err == 0)
+        attr_fill(ns, ino, &in, ret);
+    return err;
+}
+
 /* The locks of two namespaces, the lower number first. */
 static void lock_two(struct ns *a, struct ns *b)
 {
@@ -368,7 +449,8 @@ static int link_vnode(struct project *p, struct vnode *v, struct ns *ns, uint64_
 
     if (v->ns == ns) {
         WRITE_GUARD(&ns->lock);
-        err = v->orphan ? -ENOENT : link_here(p, ns, src.ino, newdir, name, ret);
+        err = v->orphan ? link_nameless(p, v, newdir, name, ret)
+                        : link_here(p, ns, src.ino, newdir, name, ret);
         if (err == 0) {
             project_changed(p, ns);
             vfs_remember(ns);

@@ -176,7 +176,31 @@ static int exchange(struct project *p, struct ns *ns, struct spot *a, struct spo
     return err;
 }
 
-static int replace(struct project *p, struct ns *ns, struct spot *a, struct spot *b)
+/* What is left at the old name: nothing, or a whiteout, which hides that name of a lower layer. */
+static int vacate(struct project *p, struct ns *ns, const struct spot *s, bool whiteout)
+{
+    int64_t t = now(p);
+    struct inode in = {.mode = S_IFCHR,
+                       .nlink = 1,
+                       .atime = t,
+                       .mtime = t,
+                       .ctime = t,
+                       .btime = t};
+    int err;
+
+    if (!whiteout)
+        return tree_del(&ns->tree, s->key);
+    if (ns->next_ino > KEY_INO_MAX)
+        return -ENOSPC;
+    err = inode_store(&ns->tree, ns->next_ino, &in);
+    if (err == 0)
+        err = dirent_put(&ns->tree, s->key, ns->next_ino, in.mode, s->name);
+    if (err == 0)
+        ns->next_ino++;
+    return err;
+}
+
+static int replace(struct project *p, struct ns *ns, struct spot *a, struct spot *b, bool whiteout)
 {
     int dir = S_ISDIR(a->in.mode), gone_dir = b->exists && S_ISDIR(b->in.mode);
     int err;
@@ -187,15 +211,15 @@ static int replace(struct project *p, struct ns *ns, struct spot *a, struct spot
         return -ENOTEMPTY;
     err = dirent_put(&ns->tree, b->key, a->ino, a->in.mode, b->name);
     if (err == 0)
-        err = tree_del(&ns->tree, a->key);
+        err = vacate(p, ns, a, whiteout);
     if (err == 0 && b->exists)
         err = drop_name(p, ns, b->ino, &b->in);
     if (err == 0)
         err = reparent(p, ns, a, b->dir);
     if (err == 0 && a->dir == b->dir)
-        return count_dirs(p, ns, a->dir, -b->exists, -gone_dir);
+        return count_dirs(p, ns, a->dir, whiteout - b->exists, -gone_dir);
     if (err == 0)
-        err = count_dirs(p, ns, a->dir, -1, -dir);
+        err = count_dirs(p, ns, a->dir, whiteout - 1, -dir);
     if (err == 0)
         err = count_dirs(p, ns, b->dir, !b->exists, dir - gone_dir);
     return err;
@@ -232,7 +256,8 @@ static int rename_in(struct project *p, struct ns *ns, uint64_t dir, const char 
         if (err != 0)
             return err < 0 ? err : -EINVAL;
     }
-    return flags & RENAME_EXCHANGE ? exchange(p, ns, &a, &b) : replace(p, ns, &a, &b);
+    return flags & RENAME_EXCHANGE ? exchange(p, ns, &a, &b)
+                                   : replace(p, ns, &a, &b, flags & RENAME_WHITEOUT);
 }
 
 int vfs_rename(struct project *p, uint64_t parent, const char *name, uint64_t newparent,
@@ -241,14 +266,15 @@ int vfs_rename(struct project *p, uint64_t parent, const char *name, uint64_t ne
     struct change c;
     int err = name_check(newname);
 
-    if (flags & ~(unsigned)(RENAME_NOREPLACE | RENAME_EXCHANGE))
+    if (flags & ~(unsigned)(RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT) ||
+        (flags & RENAME_EXCHANGE && flags != RENAME_EXCHANGE))
         return -EINVAL;
     if (err == 0 && node_is_root(parent) && node_is_root(newparent))
         return ns_rename(p, name, newname, flags);
     if (err == 0 && vfs_node_ns(parent) != vfs_node_ns(newparent))
         return -EXDEV;
     if (err == 0)
-        err = change_begin(p, parent, &c);
+        err = change_begin_removal(p, parent, &c); /* a full disk must not break a save */
     if (err < 0)
         return err;
     {

@@ -253,6 +253,40 @@ static int adopt(struct project *p, struct ns *ns, struct vnode *v)
     return err;
 }
 
+int orphan_create(struct project *p, struct vnode *v, const struct inode *in, bool linkable)
+{
+    uint64_t serial;
+    int err;
+    WRITE_GUARD(&p->orphans.lock);
+
+    rwlock_held_write(&v->ns->lock);
+    serial = p->orphans.next_ino++;
+    err = inode_store(&p->orphans.tree, serial, in);
+    if (err == 0) {
+        v->orphan = serial;
+        v->linkable = linkable;
+    }
+    return err;
+}
+
+int orphan_return(struct project *p, struct vnode *v)
+{
+    struct tree *t = &v->ns->tree, *orphans = &p->orphans.tree;
+    uint64_t ino = vfs_node_ino(v->nodeid);
+    int err;
+    WRITE_GUARD(&p->orphans.lock);
+
+    rwlock_held_write(&v->ns->lock);
+    err = move_items(orphans, v->orphan, t, ino);
+    if (err < 0) {
+        (void)move_items(t, ino, orphans, v->orphan);
+        return err;
+    }
+    v->orphan = 0;
+    v->linkable = false;
+    return 0;
+}
+
 int orphan_adopt(struct project *p, struct ns *ns, uint64_t ino, bool *ret_moved)
 {
     struct vnode *v;

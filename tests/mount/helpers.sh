@@ -28,8 +28,8 @@ check_clean
 claim "unknown options are refused, with -s left out; -f does nothing"
 fails "$W/sbin/mount.fuse.tally" "$S" "$M" -o colour=blue
 matches "$(cat "$W/said")" "no mount option 'colour=blue'"
-fails "$W/sbin/mount.fuse.tally" "$S" "$M" -o ro
-matches "$(cat "$W/said")" 'read-only'
+fails "$W/sbin/mount.fuse.tally" "$S" "$M" -o remount
+matches "$(cat "$W/said")" 'unmount it'
 "$W/sbin/mount.fuse.tally" "$S" "$M" -f
 mountpoint -q "$M" && fail "mounted in spite of -f"
 "$W/sbin/mount.fuse.tally" "$S" "$M" -s -o colour=blue

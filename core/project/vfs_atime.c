@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * vfs_atime: access times, as relatime keeps them: the first read after a change moves atime, and
+ * one a day later. So a tree that is read again and again changes only once; in a fresh branch it
+ * does not change at all if the origin was read before.
+ *
+ * Moving it is a change like any other (it may copy a page that a branch shares), but never the
+ * reader's trouble: where the store takes no changes just now, the time stays.
+ */
+#include "vfs_impl.h"
+#include <errno.h>
+
+#define ATIME_DAY (24 * 3600 * NSEC_PER_SEC)
+
+static bool relatime_is_due(struct project *p, const struct inode *in)
+{
+    int64_t t;
+
+    if (p->config.noatime || (p->config.nodiratime && S_ISDIR(in->mode)))
+        return false;
+    t = now(p);
+    if (in->atime == t)
+        return false;
+    return in->atime <= in->mtime || in->atime <= in->ctime || t - ATIME_DAY >= in->atime;
+}
+
+static bool is_due(struct project *p, struct vnode *v)
+{
+    struct items it;
+    struct inode in;
+    bool due;
+
+    if (items_lock(p, v, false, &it) < 0)
+        return false;
+    due = !it.ns->frozen && inode_load(it.tree, it.ino, &in) == 0 && relatime_is_due(p, &in);
+    items_unlock(p, &it);
+    return due;
+}
+
+bool vfs_atime_due(const struct vfs_file *f)
+{
+    return f->v && !f->noatime && project_writable(f->p) == 0 && is_due(f->p, f->v);
+}
+
+/* Needs the gate. A failure leaves the time as it was. */
+static void move_atime(struct project *p, struct vnode *v)
+{
+    struct items it;
+    struct inode in;
+
+    if (items_lock(p, v, true, &it) < 0)
+        return;
+    if (!it.ns->frozen && inode_load(it.tree, it.ino, &in) == 0 && relatime_is_due(p, &in)) {
+        in.atime = now(p);
+        if (inode_store(it.tree, it.ino, &in) == 0)
+            project_changed(p, it.ns);
+    }
+    items_unlock(p, &it);
+}
+
+void atime_touch(struct project *p, struct vnode *v)
+{
+    if (v->ns->target || !is_due(p, v))
+        return;
+    if (project_writable(p) < 0 || flush_throttle(p) < 0)
+        return;
+    READ_GUARD(&p->gate);
+    move_atime(p, v);
+}
+
+void atime_touch_node(struct project *p, uint64_t nodeid)
+{
+    struct vnode *v;
+
+    if (vnode_get(p, nodeid, &v) < 0)
+        return;
+    atime_touch(p, v);
+    vnode_put(p, v);
+}
