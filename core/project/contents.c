@@ -125,10 +125,11 @@ void content_cancel(struct project *p, struct content *c)
     struct entry e;
 
     if (refs_entry(p->refs, c->number, false, NULL, &e) < 0 || e.count > 0) {
-        content_unref(c); /* what failed had named it already */
+        content_end(p, c); /* what failed had named it already */
+        content_unref(c);
         return;
     }
-    content_unlist(p, c);
+    content_unlist(p, c); /* before anybody could take it for finished, and seal it */
     {
         MUTEX_GUARD(&c->io); /* a flush that syncs it would leave sums behind */
         c->cancelled = true;

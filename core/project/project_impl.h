@@ -258,9 +258,10 @@ struct content_table {
     struct map64 sealed_slots_frozen;
 };
 
-/* A new unsealed content, begun, with an object number of count 0: name it in an item or cancel
- * it, after content_end. */
+/* A new unsealed content, begun, with an object number of count 0: name it in an item, or cancel
+ * it instead of content_end. */
 int content_new(struct project *p, uint64_t owner, uint64_t owner_off, struct content **ret_c);
+/* Also where an item names it already: then it stays. Gives back the caller's reference. */
 void content_cancel(struct project *p, struct content *c);
 struct content *content_find(struct project *p, uint64_t number); /* referenced, or NULL */
 void content_unref(struct content *c);

@@ -187,11 +187,12 @@ static void plan_end(struct project *p, struct plan *plan, int err)
 {
     if (!plan->c)
         return;
-    content_end(p, plan->c);
-    if (err < 0 && plan->fresh)
+    if (err < 0 && plan->fresh) {
         content_cancel(p, plan->c);
-    else
-        content_unref(plan->c);
+        return;
+    }
+    content_end(p, plan->c);
+    content_unref(plan->c);
 }
 
 /* One step; *ret_len bytes were written. Needs gate (read) and v->io (write). */
@@ -471,7 +472,6 @@ static int new_whole(struct project *p, struct vnode *v, uint64_t size, struct c
         return err;
     err = content_truncate(p, *ret_c, size);
     if (err < 0) {
-        content_end(p, *ret_c);
         content_cancel(p, *ret_c);
         return err;
     }
@@ -502,9 +502,10 @@ void file_consolidate(struct project *p, struct vnode *v)
     WRITE_GUARD(&v->io);
     if (err == 0)
         err = name_whole(p, v, c, version);
-    content_end(p, c);
-    if (err < 0)
+    if (err < 0) {
         content_cancel(p, c);
-    else
-        content_unref(c);
+        return;
+    }
+    content_end(p, c);
+    content_unref(c);
 }

@@ -2,6 +2,9 @@
 /* Claims of contents.c and seal.c about who may change bytes, and when. */
 #include "fixture.h"
 #include "project_impl.h"
+#include "report.h"
+
+#include <pthread.h>
 
 #define SLOT_SIZE (200u * 1024) /* bytes; above pack_limit */
 
@@ -79,4 +82,41 @@ Test(contents, a_file_cut_to_nothing_keeps_no_object)
     disk_mem_usage(x.disk, &bytes, &names);
     cr_assert_eq(bytes, 0);
     cr_assert_eq(names, 0);
+}
+
+/* ---- giving up, while somebody seals ---- */
+
+static _Atomic bool giving_up;
+
+static void *seal_all_the_time(void *arg)
+{
+    size_t left;
+
+    while (atomic_load(&giving_up))
+        (void)seal_pass(arg, SEAL_CLOSED, -1, &left);
+    return NULL;
+}
+
+Test(contents, what_is_given_up_is_not_sealed_meanwhile_and_leaves_nothing)
+{
+    static const uint8_t bytes[SLOT_SIZE] = {1};
+    uint64_t used, names;
+    pthread_t sealer;
+
+    report_reset();
+    atomic_store(&giving_up, true);
+    cr_assert_eq(pthread_create(&sealer, NULL, seal_all_the_time, x.p), 0);
+    for (int i = 0; i < 300; i++) {
+        struct content *c;
+        READ_GUARD(&x.p->gate);
+        cr_assert_eq(content_new(x.p, 0, CONTENT_WHOLE, &c), 0);
+        cr_assert_eq(content_write(x.p, c, bytes, sizeof bytes, 0), 0);
+        content_cancel(x.p, c);
+    }
+    atomic_store(&giving_up, false);
+    pthread_join(sealer, NULL);
+    drain();
+    disk_mem_usage(x.disk, &used, &names);
+    cr_assert_eq(used, 0);
+    cr_assert_eq(report_count(REPORT_WARN), 0);
 }
