@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: Apache-2.0
+"""rows: what is measured. Each row runs once a round on each side, in a fresh directory, and records
+values; README.md says in words what they mean and how fair they are.
+
+A row is a function of (bench, side, directory, name); VALUES lists what it records, in the order of
+the table. All values are seconds, of one operation where OPERATIONS are counted.
+"""
+import os
+import subprocess
+
+DIRS = 10        # of the small files
+BRANCHES = 20    # made of the same namespace
+OVERWRITES = 200  # files written to, plain and after a branch
+
+
+class Row:
+    def __init__(self, name, run, values, long=False, needs=None):
+        self.name, self.run, self.values, self.long, self.needs = name, run, values, long, needs
+
+
+# ---- one large file ----
+
+def sequential(b, side, top, _name):
+    path, mib = f"{top}/file", b.size >> 20
+    b.measure(side, ["write", "write-fsync"], lambda: b.ops("write", path, b.size, b.seed()),
+              operations=mib, durable="write-durable")
+    b.measure(side, ["read-cold"], lambda: b.ops("read", path), operations=mib, cold=True)
+    b.measure(side, ["read-warm"], lambda: b.ops("read", path), operations=mib)
+
+
+# ---- small files ----
+
+def small(b, side, top, _name):
+    files = b.files
+    where = (top, DIRS, files)
+    each = {"operations": files, "per_operation": True}
+    b.measure(side, ["create"], lambda: b.ops("create", *where, 4096, b.seed()),
+              durable="create-durable", **each)
+    b.measure(side, ["small-stat-cold"], lambda: b.ops("stat", *where), cold=True, **each)
+    b.measure(side, ["small-stat-warm"], lambda: b.ops("stat", *where), **each)
+    b.measure(side, ["small-read-cold"], lambda: b.ops("read-all", *where), cold=True, **each)
+    b.measure(side, ["small-read-warm"], lambda: b.ops("read-all", *where), **each)
+    b.measure(side, ["delete"], lambda: b.ops("delete", *where), durable="delete-durable", **each)
+
+
+# ---- the Linux source ----
+
+def linux(b, side, top, _name):
+    each = {"operations": b.entries}
+    find = ["find", top, "-newer", b.tar]
+    b.measure(side, ["untar"], lambda: b.command("tar", "-xf", b.tar, "-C", top),
+              durable="untar-durable", warm=b.tar, **each)
+    b.measure(side, ["walk-cold"], lambda: b.command(*find), cold=True, **each)
+    b.measure(side, ["walk-warm"], lambda: b.command(*find), **each)
+    cat = 'find "$1" -type f -print0 | xargs -0 cat'
+    b.measure(side, ["cat-cold"], lambda: b.command("sh", "-c", cat, "sh", top), cold=True, **each)
+    b.measure(side, ["cat-warm"], lambda: b.command("sh", "-c", cat, "sh", top), **each)
+    inside = [f"{top}/{n}" for n in os.listdir(top)]
+    b.measure(side, ["rm"], lambda: b.command("rm", "-rf", *inside), durable="rm-durable", **each)
+
+
+# ---- make ----
+
+MAKEFILE = """\
+CFLAGS = -std=c17 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -g -O0 -w -MMD {flags}
+OBJECTS = $(patsubst %.c,%.o,$(wildcard {wildcards}))
+all: {libraries} program
+program: program.o {libraries}
+\t$(CC) -o $@ $^
+program.c:
+\techo 'int main(void) {{ return 0; }}' >$@
+{rules}
+-include $(OBJECTS:.o=.d)
+"""
+
+
+def make_sources(b, top):
+    """tallyfs's own floors, each a static library, as a build writes them: objects, dependencies,
+    archives, a program."""
+    floors = ["core/base", "core/format"] if b.quick else sorted(
+        f"core/{n}" for n in os.listdir(f"{b.project}/core")) + ["fs"]
+    for floor in floors:
+        os.makedirs(os.path.dirname(f"{top}/{floor}"), exist_ok=True)
+        subprocess.run(["cp", "-r", f"{b.project}/{floor}", f"{top}/{floor}"], check=True)
+    libraries = {floor: f"{floor}/lib.a" for floor in floors}
+    rules = "".join(f"{lib}: $(patsubst %.c,%.o,$(wildcard {floor}/*.c))\n\trm -f $@\n\tar cr $@ $^\n"
+                    for floor, lib in libraries.items())
+    fuse = subprocess.run(["pkg-config", "--cflags", "fuse3"], capture_output=True, text=True).stdout
+    with open(f"{top}/Makefile", "w") as f:
+        f.write(MAKEFILE.format(
+            flags=" ".join(f"-I{floor}" for floor in floors) + " " + fuse.strip(), rules=rules,
+            wildcards=" ".join(f"{floor}/*.c" for floor in floors),
+            libraries=" ".join(libraries.values())))
+    return sum(n.endswith(".c") for floor in floors for n in os.listdir(f"{top}/{floor}"))
+
+
+def make(b, side, top, _name):
+    sources = make_sources(b, top)
+    b.command("cc", "-c", "-o", "/dev/null", b.ops_source)  # so that the compiler is in memory
+    run = ["make", "-s", "-j2", "-C", top]
+    b.measure(side, ["make"], lambda: b.command(*run), operations=sources, durable="make-durable")
+    b.measure(side, ["make-nothing"], lambda: b.command(*run), operations=sources)
+
+
+# ---- fsync ----
+
+def fsync(b, side, top, _name):
+    each = {"operations": b.syncs, "latencies": True}
+    b.measure(side, ["fsync-new"], lambda: b.ops("fsync-new", top, b.syncs, 4096, b.seed()), **each)
+    b.measure(side, ["fsync-append"],
+              lambda: b.ops("fsync-append", f"{top}/log", b.syncs, 4096, b.seed()), **each)
+
+
+# ---- branches ----
+
+def copy_or_branch(b, side, name):
+    """Where the copy is, and the function that makes it: the times of one, or of several."""
+    if side.name == "ext4":
+        source = f"{side.root}/{name}"
+        copy = f"{source}.0"
+        return copy, lambda: b.command("cp", "-a", "--reflink=auto", source, copy)
+
+    def branch():
+        fd = os.open(f"{side.mnt}/.tally/control", os.O_RDWR)
+        try:
+            return [b.timed(lambda: side.command_on(fd, f"branch {name} {name}.{i}"))
+                    for i in range(BRANCHES)]
+        finally:
+            os.close(fd)
+    return f"{side.mnt}/{name}.0", branch
+
+
+def drop(b, side, name):
+    if side.name == "ext4":
+        return b.command("rm", "-rf", f"{side.root}/{name}")
+    return [b.timed(lambda: side.command(f"drop {name}"))]
+
+
+def branches(b, side, top, name):
+    count = min(OVERWRITES, b.files)
+    large, middle = b.size // 4, b.size // 8
+    each = {"operations": count, "latencies": True}
+    b.ops("create", top, DIRS, b.files, 4096, b.seed())
+    b.ops("write", f"{top}/large", large, b.seed())
+    copy, branch = copy_or_branch(b, side, name)
+
+    def overwrite(where):
+        return b.ops("overwrite", where, DIRS, b.files, 4096, b.seed(), count)
+
+    b.measure(side, ["overwrite"], lambda: overwrite(top), **each)
+    b.measure(side, ["branch"], branch, operations=BRANCHES, latencies=True, costs=False)
+    b.measure(side, ["first-overwrite"], lambda: overwrite(copy), **each)
+    b.measure(side, ["first-poke"], lambda: b.ops("poke", f"{copy}/large", middle, 4096, b.seed()),
+              durable="first-poke-durable")
+    b.measure(side, ["drop-branch"], lambda: drop(b, side, f"{name}.0"),
+              durable="drop-branch-durable")
+    if side.name == "tallyfs":
+        for i in range(1, BRANCHES):
+            side.command(f"drop {name}.{i}")
+    b.measure(side, ["drop-all"], lambda: drop(b, side, name), durable="drop-all-durable")
+    side.fresh(name)  # for the one who takes it away
+
+
+def values_of(b):
+    """Every row with the labels and units of what it records. US: microseconds an operation."""
+    size, files = b.text_of(b.size), f"{b.files:,}"
+    return [
+        Row("seq", sequential, [
+            ("write", f"write {size}", "s"),
+            ("write-fsync", "  … until fsync returns", "s"),
+            ("write-durable", "  … until drain / syncfs returns", "s"),
+            ("read-cold", f"read {size}, cold", "s"),
+            ("read-warm", f"read {size}, warm", "s")]),
+        Row("small", small, [
+            ("create", f"create {files} files of 4 KiB, each", "us"),
+            ("create-durable", "  … until drain / syncfs returns", "us"),
+            ("small-stat-cold", "stat them, cold, each", "us"),
+            ("small-stat-warm", "stat them, warm, each", "us"),
+            ("small-read-cold", "open+read+close, cold, each", "us"),
+            ("small-read-warm", "open+read+close, warm, each", "us"),
+            ("delete", "unlink them, each", "us"),
+            ("delete-durable", "  … until drain / syncfs returns", "us")]),
+        Row("linux", linux, [
+            ("untar", f"{b.tree_name}: tar x", "s"),
+            ("untar-durable", "  … until drain / syncfs returns", "s"),
+            ("walk-cold", "find -newer, cold", "s"),
+            ("walk-warm", "find -newer, warm", "s"),
+            ("cat-cold", "cat of all files, cold", "s"),
+            ("cat-warm", "cat of all files, warm", "s"),
+            ("rm", "rm -rf", "s"),
+            ("rm-durable", "  … until drain / syncfs returns", "s")],
+            long=True, needs=lambda: b.no_tree),
+        Row("make", make, [
+            ("make", "make -j2 of the C sources here", "s"),
+            ("make-durable", "  … until drain / syncfs returns", "s"),
+            ("make-nothing", "make again, nothing to do", "s")], long=True),
+        Row("fsync", fsync, [
+            ("fsync-new-median", "create, write 4 KiB, fsync, close: median", "us"),
+            ("fsync-new-p99", "  … p99", "us"),
+            ("fsync-append-median", "append 4 KiB, fsync: median", "us"),
+            ("fsync-append-p99", "  … p99", "us")]),
+        Row("branch", branches, [
+            ("overwrite-median", "open, overwrite 4 KiB, close: median", "us"),
+            ("overwrite-p99", "  … p99", "us"),
+            ("branch-median", f"branch of {files} files / cp -a: median", "ms"),
+            ("branch-p99", "  … p99", "ms"),
+            ("first-overwrite-median", "the overwrite, in the branch / copy: median", "us"),
+            ("first-overwrite-p99", "  … p99", "us"),
+            ("first-poke", f"4 KiB amid its {b.text_of(b.size // 4)} file", "us"),
+            ("first-poke-durable", "  … until drain / syncfs returns", "us"),
+            ("drop-branch", "drop of the branch / rm -rf of the copy", "ms"),
+            ("drop-branch-durable", "  … until drain / syncfs returns", "ms"),
+            ("drop-all", "drop of the last one / rm -rf", "ms"),
+            ("drop-all-durable", "  … until drain / syncfs returns", "ms")]),
+    ]
