@@ -177,6 +177,94 @@ int extent_decode(const void *val, size_t len, struct extent *ret)
     return 0;
 }
 
+/* Extended attribute item: length of the name 1, form 1, then by form. */
+enum {
+    XATTR_INLINE = 0, /* name, value */
+    XATTR_OBJECT = 1, /* object 8, length of the value 4, name */
+};
+#define XATTR_HEAD 2
+#define XATTR_OBJECT_HEAD (XATTR_HEAD + 12)
+
+bool xattr_is_inline(size_t name_len, size_t len)
+{
+    return len <= XATTR_ITEM_MAX - XATTR_HEAD - name_len;
+}
+
+size_t xattr_encode(const struct xattr_item *x, uint8_t out[XATTR_ITEM_MAX])
+{
+    size_t head = x->object ? XATTR_OBJECT_HEAD : XATTR_HEAD;
+
+    out[0] = (uint8_t)x->name_len;
+    out[1] = x->object ? XATTR_OBJECT : XATTR_INLINE;
+    memcpy(out + head, x->name, x->name_len);
+    if (x->object) {
+        put_le64(out + XATTR_HEAD, x->object);
+        put_le32(out + XATTR_HEAD + 8, (uint32_t)x->len);
+        return head + x->name_len;
+    }
+    if (x->len)
+        memcpy(out + head + x->name_len, x->value, x->len);
+    return head + x->name_len + x->len;
+}
+
+static int xattr_decode_object(const uint8_t *v, size_t len, struct xattr_item *x)
+{
+    if (len != XATTR_OBJECT_HEAD + x->name_len)
+        return -EUCLEAN;
+    x->object = get_le64(v + XATTR_HEAD);
+    x->len = get_le32(v + XATTR_HEAD + 8);
+    x->name = (const char *)v + XATTR_OBJECT_HEAD;
+    if (x->object == 0 || x->object > OBJECT_NUMBER_MAX)
+        return -EUCLEAN;
+    return x->len > XATTR_VALUE_MAX || xattr_is_inline(x->name_len, x->len) ? -EUCLEAN : 0;
+}
+
+int xattr_decode(const void *val, size_t len, struct xattr_item *ret)
+{
+    const uint8_t *v = val;
+    struct xattr_item x = {0};
+    int err = 0;
+
+    if (len < XATTR_HEAD || len > XATTR_ITEM_MAX || v[0] == 0 || v[1] > XATTR_OBJECT)
+        return -EUCLEAN;
+    x.name_len = v[0];
+    if (v[1] == XATTR_OBJECT) {
+        err = xattr_decode_object(v, len, &x);
+    } else if (len < XATTR_HEAD + x.name_len) {
+        err = -EUCLEAN;
+    } else {
+        x.name = (const char *)v + XATTR_HEAD;
+        x.value = v + XATTR_HEAD + x.name_len;
+        x.len = len - XATTR_HEAD - x.name_len;
+    }
+    if (err < 0 || memchr(x.name, 0, x.name_len))
+        return -EUCLEAN;
+    *ret = x;
+    return 0;
+}
+
+int item_name(struct key k, const void *val, size_t len, const char **ret_name, size_t *ret_len)
+{
+    struct dirent_item d;
+    struct xattr_item x;
+    int err = -EUCLEAN;
+
+    if (key_type(k) == ITEM_DIRENT) {
+        err = dirent_decode(val, len, &d);
+        if (err < 0)
+            return err;
+        *ret_name = d.name;
+        *ret_len = d.name_len;
+    } else if (key_type(k) == ITEM_XATTR) {
+        err = xattr_decode(val, len, &x);
+        if (err < 0)
+            return err;
+        *ret_name = x.name;
+        *ret_len = x.name_len;
+    }
+    return err;
+}
+
 /* Where the number stands, or NULL. */
 static const uint8_t *object_at(struct key k, const uint8_t *val, size_t len)
 {
@@ -184,6 +272,8 @@ static const uint8_t *object_at(struct key k, const uint8_t *val, size_t len)
         return len >= OBJECT_AT + 8 && get_le16(val) & HAS_OBJECT ? val + OBJECT_AT : NULL;
     if (key_type(k) == ITEM_EXTENT)
         return len == EXTENT_ITEM_LEN ? val : NULL;
+    if (key_type(k) == ITEM_XATTR)
+        return len > XATTR_OBJECT_HEAD && val[1] == XATTR_OBJECT ? val + XATTR_HEAD : NULL;
     return NULL;
 }
 
@@ -206,6 +296,7 @@ int item_check(struct key k, const void *val, size_t len)
     struct inode in;
     struct dirent_item d;
     struct extent e;
+    struct xattr_item x;
 
     switch (key_type(k)) {
     case ITEM_INODE:
@@ -216,6 +307,8 @@ int item_check(struct key k, const void *val, size_t len)
         return k.lo >> 62 ? -EUCLEAN : dirent_decode(val, len, &d);
     case ITEM_EXTENT:
         return k.lo % EXTENT_GRAIN ? -EUCLEAN : extent_decode(val, len, &e);
+    case ITEM_XATTR:
+        return k.lo >> 62 ? -EUCLEAN : xattr_decode(val, len, &x);
     default:
         return -EUCLEAN;
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * item: the values of tree items: inodes, directory entries, extents. Pure codecs, checked bounds.
+ * item: the values of tree items: inodes, directory entries, extents, extended attributes. Pure
+ * codecs, checked bounds.
  *
  * Decoders: 0 or -EUCLEAN, output untouched then. Every item names at most one object, and
  * item_object() finds it for any type, so that the tree can count without knowing the rest.
@@ -8,6 +9,7 @@
 #pragma once
 
 #include "key.h"
+#include "page.h"
 #include <stddef.h>
 
 #define EXTENT_GRAIN (128u * 1024) /* bytes of a file one extent item stands for */
@@ -17,6 +19,7 @@
 
 enum inode_flags {
     INODE_EXTENTS = 1 << 0, /* extent items override parts of the object */
+    INODE_XATTRS = 1 << 1,  /* there may be extended attributes; without it there is none */
 };
 
 struct inode {
@@ -51,6 +54,28 @@ struct extent {
 #define EXTENT_ITEM_LEN 12
 void extent_encode(const struct extent *e, uint8_t out[EXTENT_ITEM_LEN]);
 int extent_decode(const void *val, size_t len, struct extent *ret);
+
+/* An extended attribute: its name, and its value where that fits into a page's quarter, else the
+ * object that holds it. */
+#define XATTR_NAME_MAX 255
+#define XATTR_VALUE_MAX 65536
+#define XATTR_ITEM_MAX PAGE_VALUE_MAX
+struct xattr_item {
+    size_t name_len;
+    const char *name;  /* points into the item; not NUL-terminated */
+    uint64_t object;   /* 0: inline */
+    size_t len;        /* bytes of the value */
+    const void *value; /* inline: points into the item */
+};
+/* Does a value of `len` bytes stand inline beside that name? */
+bool xattr_is_inline(size_t name_len, size_t len);
+/* Name 1 … XATTR_NAME_MAX bytes without NUL; `object` exactly if it is not inline. */
+size_t xattr_encode(const struct xattr_item *x, uint8_t out[XATTR_ITEM_MAX]);
+int xattr_decode(const void *val, size_t len, struct xattr_item *ret);
+
+/* The name an item is kept under: of a directory entry or an extended attribute, other types are
+ * -EUCLEAN. Points into the item. */
+int item_name(struct key k, const void *val, size_t len, const char **ret_name, size_t *ret_len);
 
 /* The object an item names, 0 if none. The item must decode. */
 uint64_t item_object(struct key k, const void *val, size_t len);

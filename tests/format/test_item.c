@@ -177,11 +177,87 @@ Test(item, an_extent_comes_back_and_one_that_cannot_be_is_refused)
     cr_assert_eq(extent_decode(buf, EXTENT_ITEM_LEN, &e), -EUCLEAN);
 }
 
+/* ---- extended attributes ---- */
+
+static uint8_t attr[XATTR_ITEM_MAX + 1];
+static char name[XATTR_NAME_MAX];
+static uint8_t value[XATTR_ITEM_MAX];
+
+static size_t make_attr(size_t name_len, size_t len, uint64_t object)
+{
+    struct xattr_item x = {name_len, name, object, len, value};
+
+    memset(name, 'n', sizeof name);
+    memset(value, 'v', sizeof value);
+    return xattr_encode(&x, attr);
+}
+
+Test(item, an_attribute_comes_back_inline_or_as_an_object_whichever_its_lengths_ask_for)
+{
+    for (size_t n = 1; n <= XATTR_NAME_MAX; n++) {
+        size_t most = XATTR_ITEM_MAX - 2 - n, lens[] = {0, 1, most, most + 1, XATTR_VALUE_MAX};
+        cr_assert(xattr_is_inline(n, most) && !xattr_is_inline(n, most + 1));
+        for (size_t i = 0; i < 5; i++) {
+            struct xattr_item x;
+            uint64_t object = xattr_is_inline(n, lens[i]) ? 0 : OBJECT_NUMBER_MAX;
+            size_t len = make_attr(n, lens[i], object);
+            cr_assert_eq(xattr_decode(attr, len, &x), 0);
+            cr_assert(x.name_len == n && x.len == lens[i] && x.object == object);
+            cr_assert_arr_eq(x.name, name, n);
+            cr_assert(object || !memcmp(x.value, value, x.len));
+        }
+    }
+}
+
+Test(item, an_attribute_that_cannot_be_is_refused)
+{
+    struct xattr_item x = {.len = 77};
+    size_t len = make_attr(3, 5000, 7);
+    cr_assert_eq(xattr_decode(attr, len - 1, &x), -EUCLEAN);
+    cr_assert_eq(xattr_decode(attr, len + 1, &x), -EUCLEAN);
+    attr[len - 1] = 0; /* in the name */
+    cr_assert_eq(xattr_decode(attr, len, &x), -EUCLEAN);
+    cr_assert_eq(xattr_decode(attr, make_attr(3, 5, 7), &x), -EUCLEAN); /* it would stand inline */
+    cr_assert_eq(xattr_decode(attr, make_attr(3, XATTR_VALUE_MAX + 1, 7), &x), -EUCLEAN);
+    cr_assert_eq(xattr_decode(attr, make_attr(3, 5000, OBJECT_NUMBER_MAX + 1), &x), -EUCLEAN);
+    len = make_attr(3, 5000, 7);
+    put_le64(attr + 2, 0);
+    cr_assert_eq(xattr_decode(attr, len, &x), -EUCLEAN);
+    len = make_attr(3, 5, 0);
+    attr[1] = 2; /* an unknown form */
+    cr_assert_eq(xattr_decode(attr, len, &x), -EUCLEAN);
+    make_attr(3, 0, 0);
+    cr_assert_eq(xattr_decode(attr, 5, &x), 0);
+    cr_assert_eq(xattr_decode(attr, 4, &x), -EUCLEAN);
+    cr_assert_eq(xattr_decode(attr, 1, &x), -EUCLEAN);
+    attr[0] = 0;
+    x.len = 77;
+    cr_assert_eq(xattr_decode(attr, 5, &x), -EUCLEAN);
+    make_attr(3, XATTR_ITEM_MAX - 5, 0);
+    cr_assert_eq(xattr_decode(attr, XATTR_ITEM_MAX + 1, &x), -EUCLEAN);
+    cr_assert_eq(x.len, 77); /* and nothing is given */
+}
+
+Test(item, entries_and_attributes_have_names_others_have_none)
+{
+    const char *n;
+    size_t len;
+    uint8_t dirent[DIRENT_ITEM_MAX];
+    struct key d = key_make(1, ITEM_DIRENT, 0), a = key_make(1, ITEM_XATTR, 0);
+    cr_assert_eq(item_name(d, dirent, dirent_encode(1, DT_REG, "ab", 2, dirent), &n, &len), 0);
+    cr_assert(len == 2 && !memcmp(n, "ab", 2));
+    cr_assert_eq(item_name(a, attr, make_attr(3, 5, 0), &n, &len), 0);
+    cr_assert(len == 3 && !memcmp(n, "nnn", 3));
+    cr_assert_eq(item_name(a, attr, 1, &n, &len), -EUCLEAN);
+    cr_assert_eq(item_name(key_make(1, ITEM_SYMLINK, 0), "x", 1, &n, &len), -EUCLEAN);
+}
+
 /* ---- any item ---- */
 
 Test(item, the_object_of_an_item_is_found_and_changed_in_place)
 {
     struct key i = key_make(1, ITEM_INODE, 0), x = key_make(1, ITEM_EXTENT, 0);
+    struct key a = key_make(1, ITEM_XATTR, 0);
     struct inode in = usual();
     size_t len = inode_encode(&in, buf);
     cr_assert_eq(item_object(i, buf, len), 5);
@@ -194,6 +270,11 @@ Test(item, the_object_of_an_item_is_found_and_changed_in_place)
     cr_assert_eq(item_object(key_make(1, ITEM_SYMLINK, 0), buf, EXTENT_ITEM_LEN), 0);
     in.object = 0;
     cr_assert_eq(item_object(i, buf, inode_encode(&in, buf)), 0);
+    len = make_attr(3, 5000, 7);
+    cr_assert_eq(item_object(a, attr, len), 7);
+    item_set_object(a, attr, len, 9);
+    cr_assert_eq(item_object(a, attr, len), 9);
+    cr_assert_eq(item_object(a, attr, make_attr(3, 50, 0)), 0);
 }
 
 Test(item, check_knows_what_may_stand_under_a_key)
@@ -206,7 +287,10 @@ Test(item, check_knows_what_may_stand_under_a_key)
     cr_assert_eq(item_check(key_make(1, ITEM_DIRENT, UINT64_C(1) << 62), entry, elen), -EUCLEAN);
     cr_assert_eq(item_check(key_make(1, ITEM_SYMLINK, 0), "x", 1), 0);
     cr_assert_eq(item_check(key_make(1, ITEM_SYMLINK, 0), "", 0), -EUCLEAN);
-    cr_assert_eq(item_check(key_make(1, (enum item_type)5, 0), "x", 1), -EUCLEAN);
+    cr_assert_eq(item_check(key_make(1, (enum item_type)6, 0), "x", 1), -EUCLEAN);
+    len = make_attr(3, 5, 0);
+    cr_assert_eq(item_check(key_make(1, ITEM_XATTR, 1), attr, len), 0);
+    cr_assert_eq(item_check(key_make(1, ITEM_XATTR, UINT64_C(1) << 62), attr, len), -EUCLEAN);
     extent_encode(&(struct extent){7, 1}, buf);
     cr_assert_eq(item_check(key_make(1, ITEM_EXTENT, EXTENT_GRAIN), buf, EXTENT_ITEM_LEN), 0);
     cr_assert_eq(item_check(key_make(1, ITEM_EXTENT, 1), buf, EXTENT_ITEM_LEN), -EUCLEAN);

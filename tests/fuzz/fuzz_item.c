@@ -54,6 +54,31 @@ static void check_extent(const uint8_t *val, size_t len)
     MUST(len == EXTENT_ITEM_LEN && memcmp(again, val, len) == 0);
 }
 
+static void check_xattr(const uint8_t *val, size_t len)
+{
+    uint8_t again[XATTR_ITEM_MAX];
+    struct xattr_item x;
+
+    if (xattr_decode(val, len, &x) < 0)
+        return;
+    MUST(x.name_len > 0 && x.name_len <= XATTR_NAME_MAX && !memchr(x.name, 0, x.name_len));
+    MUST(x.len <= XATTR_VALUE_MAX && x.object <= OBJECT_NUMBER_MAX);
+    MUST(xattr_is_inline(x.name_len, x.len) == (x.object == 0));
+    MUST(xattr_encode(&x, again) == len && memcmp(again, val, len) == 0);
+    MUST(item_object(key_make(1, ITEM_XATTR, 0), val, len) == x.object);
+}
+
+static void check_name(struct key k, const uint8_t *val, size_t len)
+{
+    const char *name;
+    size_t n;
+
+    if (item_name(k, val, len, &name, &n) < 0)
+        return;
+    MUST(n > 0 && n <= ITEM_NAME_MAX);
+    MUST((const uint8_t *)name >= val && (const uint8_t *)name + n <= val + len);
+}
+
 static void check_object(struct key k, const uint8_t *val, size_t len)
 {
     uint8_t *copy = malloc(len ? len : 1);
@@ -81,8 +106,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     check_inode(data, len);
     check_dirent(data, len);
     check_extent(data, len);
+    check_xattr(data, len);
+    check_name(k, data, len);
     check_object(k, data, len);
     if (item_check(k, data, len) == 0)
-        MUST(key_type(k) >= ITEM_INODE && key_type(k) <= ITEM_EXTENT && len > 0);
+        MUST(key_type(k) >= ITEM_INODE && key_type(k) <= ITEM_XATTR && len > 0);
     return 0;
 }
