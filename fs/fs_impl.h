@@ -75,6 +75,12 @@ static inline struct handle *fs_handle(const struct fuse_file_info *fi)
 {
     return (struct handle *)(uintptr_t)fi->fh;
 }
+/* Who asks, to own what is made. */
+static inline struct vfs_cred fs_cred(fuse_req_t req)
+{
+    const struct fuse_ctx *c = fuse_req_ctx(req);
+    return (struct vfs_cred){.uid = c->uid, .gid = c->gid, .umask = c->umask};
+}
 /* Is this the mount root's `.tally`? */
 bool fs_is_tally(uint64_t parent, const char *name);
 
@@ -105,7 +111,7 @@ void fs_add_refs(struct fs *fs, uint64_t nodeid, struct stat *st);
 /* This thread's buffer of at least `len` bytes, valid until its next call; NULL: no memory. */
 void *fs_buffer(size_t len);
 
-/* ---- operations, one table entry each (ops.c, ops_file.c, ops_dir.c) ---- */
+/* ---- operations, one table entry each (ops.c, ops_file.c, ops_dir.c, ops_xattr.c) ---- */
 
 extern const struct fuse_lowlevel_ops fs_ops;
 
@@ -125,6 +131,13 @@ void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct f
 void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
                     struct fuse_file_info *fi);
 void op_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size);
+void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size);
+/* In `flags` of setxattr, from init.c: an access ACL is set by who may not keep a set-gid bit. */
+#define FS_XATTR_KILL_SGID (1 << 30)
+void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size,
+                 int flags);
+void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name);
 
 /* The same for nodes of .tally (tal_ops.c). */
 void tal_op_lookup(fuse_req_t req, uint64_t parent, const char *name);

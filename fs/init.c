@@ -2,15 +2,19 @@
 /*
  * init: what the kernel and we agree on at the start of a mount.
  *
- * libfuse 3.14 never tells the kernel of FUSE_PARALLEL_DIROPS, although it takes the wish. So a
- * hook below it remembers which request was INIT and adds the flag to the reply, if the kernel
- * offered it. As every request passes it, it is also where they are counted. It costs two compares
- * and one increment a request; it takes splice away, which only writes of whole pages would use and
- * we do not.
+ * libfuse 3.14 never tells the kernel of FUSE_PARALLEL_DIROPS, although it takes the wish, and does
+ * not know FUSE_SETXATTR_EXT. So a hook below it remembers which request was INIT and adds the
+ * flags to the reply, if the kernel offered them; and a SETXATTR, which then is longer, it makes as
+ * short as libfuse expects. As every request passes it, it is also where they are counted. It costs
+ * three compares and one increment a request; it takes splice away, which only writes of whole
+ * pages would use and we do not.
  *
  * HANDLE_KILLPRIV(_V2) is refused: with it the kernel leaves it to us to drop set-id bits on write,
  * and hides in a flag that libfuse 3.14 does not show for which writes. Without it the kernel does
- * it, at the price of a GETXATTR a write, which ops.c answers at once.
+ * it, at the price of a GETXATTR a write, which a look at the inode answers.
+ *
+ * POSIX_ACL lets the kernel check ACLs, which are ours to keep, and DONT_MASK leaves the umask to
+ * us, because a default ACL takes its place.
  *
  * O_TMPFILE is a request libfuse 3.14 does not know. It looks like a create, of the name "/", and
  * wants the same answer, so the hook makes it one.
@@ -29,10 +33,13 @@
 #include <unistd.h>
 
 /* From the kernel's fuse.h: the heads of the messages, as far as they are looked at. */
+#define OPCODE_SETXATTR 21
 #define OPCODE_INIT 26
 #define OPCODE_CREATE 35
 #define OPCODE_TMPFILE 51
 #define INIT_PARALLEL_DIROPS (1u << 18)
+#define INIT_SETXATTR_EXT (1u << 29)
+#define INIT_ADDED (INIT_PARALLEL_DIROPS | INIT_SETXATTR_EXT)
 
 struct in_header {
     uint32_t len, opcode;
@@ -54,8 +61,17 @@ struct init_out {
     uint32_t major, minor, max_readahead, flags;
 };
 
+#define SETXATTR_ACL_KILL_SGID 1u
+struct setxattr_in {
+    uint32_t size, flags;             /* all that libfuse knows */
+    uint32_t setxattr_flags, padding; /* with SETXATTR_EXT */
+};
+#define SETXATTR_SHORT 8u
+#define SETXATTR_MORE 8u
+
 _Static_assert(sizeof(struct in_header) == 40, "fuse_in_header");
 _Static_assert(sizeof(struct out_header) == 16, "fuse_out_header");
+_Static_assert(sizeof(struct setxattr_in) == SETXATTR_SHORT + SETXATTR_MORE, "fuse_setxattr_in");
 
 static void want(struct fuse_conn_info *conn, unsigned flag, bool yes)
 {
@@ -84,6 +100,8 @@ void init_op(void *userdata, struct fuse_conn_info *conn)
     want(conn, FUSE_CAP_ATOMIC_O_TRUNC, true);
     want(conn, FUSE_CAP_ASYNC_READ, true);
     want(conn, FUSE_CAP_PARALLEL_DIROPS, true);
+    want(conn, FUSE_CAP_POSIX_ACL, true);
+    want(conn, FUSE_CAP_DONT_MASK, true);
     want(conn, FUSE_CAP_CACHE_SYMLINKS, true);
     want(conn, FUSE_CAP_READDIRPLUS, true);
     want(conn, FUSE_CAP_READDIRPLUS_AUTO, true);
@@ -118,6 +136,25 @@ static void answered(struct fs *fs)
 
 /* ---- the hook ---- */
 
+/* An extended SETXATTR of `n` bytes as the short one; its flag goes to the others. The new length.
+ */
+static ssize_t shorten_setxattr(void *buf, ssize_t n)
+{
+    struct in_header *in = buf;
+    char *body = (char *)buf + sizeof(*in);
+    struct setxattr_in x;
+    const ssize_t rest = n - (ssize_t)(sizeof(*in) + sizeof(x));
+    if (rest < 0)
+        return n;
+    memcpy(&x, body, sizeof(x));
+    if ((x.setxattr_flags & SETXATTR_ACL_KILL_SGID) != 0)
+        x.flags |= FS_XATTR_KILL_SGID;
+    memcpy(body, &x, SETXATTR_SHORT);
+    memmove(body + SETXATTR_SHORT, body + sizeof(x), (size_t)rest);
+    in->len -= SETXATTR_MORE;
+    return n - (ssize_t)SETXATTR_MORE;
+}
+
 static ssize_t hook_read(int fd, void *buf, size_t len, void *userdata)
 {
     struct fs *fs = userdata;
@@ -134,6 +171,8 @@ static ssize_t hook_read(int fd, void *buf, size_t len, void *userdata)
         atomic_store(&fs->init_offered, init.flags);
         atomic_store(&fs->init_unique, in->unique);
     }
+    if (in->opcode == OPCODE_SETXATTR && (atomic_load(&fs->init_offered) & INIT_SETXATTR_EXT) != 0)
+        n = shorten_setxattr(buf, n);
     return n;
 }
 
@@ -148,7 +187,7 @@ static ssize_t hook_writev(int fd, struct iovec *iov, int count, void *userdata)
     const bool good = out->error == 0 && count == 2 && iov[1].iov_len >= sizeof(struct init_out);
     if (good) {
         struct init_out *init = iov[1].iov_base;
-        init->flags |= atomic_load(&fs->init_offered) & INIT_PARALLEL_DIROPS;
+        init->flags |= atomic_load(&fs->init_offered) & INIT_ADDED;
     }
     atomic_store(&fs->init_unique, 0);
     ssize_t n = writev(fd, iov, count);

@@ -15,12 +15,6 @@
 #include <string.h>
 #include <sys/statvfs.h>
 
-static struct vfs_cred cred_of(fuse_req_t req)
-{
-    const struct fuse_ctx *c = fuse_req_ctx(req);
-    return (struct vfs_cred){.uid = c->uid, .gid = c->gid};
-}
-
 /* May names be changed there? 0, or the -errno. */
 static int check_change(uint64_t parent, const char *name, int taken)
 {
@@ -157,7 +151,7 @@ static void op_readlink(fuse_req_t req, fuse_ino_t ino)
 static void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
 {
     struct vfs_attr a;
-    const struct vfs_cred cred = cred_of(req);
+    const struct vfs_cred cred = fs_cred(req);
     int r = check_change(parent, name, -EEXIST);
     if (r == 0)
         r = vfs_mknod(fs_of(req)->p, parent, name, mode, (uint32_t)rdev, &cred, &a);
@@ -175,7 +169,7 @@ static void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t
 static void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name)
 {
     struct vfs_attr a;
-    const struct vfs_cred cred = cred_of(req);
+    const struct vfs_cred cred = fs_cred(req);
     int r = check_change(parent, name, -EEXIST);
     if (r == 0)
         r = vfs_symlink(fs_of(req)->p, parent, name, target, &cred, &a);
@@ -224,7 +218,7 @@ static int link_node(struct fs *fs, uint64_t ino, uint64_t newparent, const char
 static void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t newparent, const char *newname)
 {
     struct vfs_attr a;
-    const struct vfs_cred cred = cred_of(req);
+    const struct vfs_cred cred = fs_cred(req);
     int r = link_node(fs_of(req), ino, newparent, newname, &cred, &a);
     if (r < 0)
         fs_reply_err(req, r);
@@ -253,55 +247,6 @@ static void op_statfs(fuse_req_t req, fuse_ino_t ino)
         .f_namemax = VFS_NAME_MAX,
     };
     fuse_reply_statfs(req, &st);
-}
-
-static bool is_ours(const char *name)
-{
-    return strncmp(name, "user.tally.", 11) == 0;
-}
-
-/* The kernel asks for security.capability at every write(2); that must cost nothing. */
-static void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
-{
-    char value[256];
-    if (!is_ours(name) || taldir_owns(ino)) {
-        fuse_reply_err(req, ENODATA);
-        return;
-    }
-    size_t cap = size < sizeof(value) ? size : sizeof(value);
-    ssize_t n = vfs_getxattr(fs_of(req)->p, ino, name, value, cap);
-    if (n < 0)
-        fs_reply_err(req, n);
-    else if (size == 0)
-        fuse_reply_xattr(req, (size_t)n);
-    else if ((size_t)n > cap)
-        fuse_reply_err(req, ERANGE);
-    else
-        fuse_reply_buf(req, value, (size_t)n);
-}
-
-static void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
-{
-    (void)ino;
-    if (size == 0)
-        fuse_reply_xattr(req, 0);
-    else
-        fuse_reply_buf(req, NULL, 0);
-}
-
-static void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value,
-                        size_t size, int flags)
-{
-    (void)ino;
-    (void)value;
-    (void)size;
-    (void)flags;
-    fuse_reply_err(req, is_ours(name) ? EPERM : EOPNOTSUPP);
-}
-
-static void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
-{
-    op_setxattr(req, ino, name, NULL, 0, 0);
 }
 
 const struct fuse_lowlevel_ops fs_ops = {

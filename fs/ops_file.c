@@ -73,8 +73,7 @@ void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
         fuse_reply_err(req, ENOMEM);
         return;
     }
-    const struct fuse_ctx *ctx = fuse_req_ctx(req);
-    const struct vfs_cred cred = {.uid = ctx->uid, .gid = ctx->gid};
+    const struct vfs_cred cred = fs_cred(req);
     const unsigned flags = open_flags(req, fi->flags);
     int r = strcmp(name, INIT_TMPFILE_NAME) == 0
                 ? vfs_tmpfile(fs->p, parent, mode, &cred, flags, &a, &h->file)

@@ -261,7 +261,7 @@ int project_format(struct disk *disk, struct kv *kv, const struct clock *clock, 
         return err;
     {
         READ_GUARD(&p->gate);
-        err = ns_create(p, "main", 0755, &(struct vfs_cred){uid, gid});
+        err = ns_create(p, "main", 0755, &(struct vfs_cred){.uid = uid, .gid = gid});
     }
     if (err == 0)
         return project_close(p);

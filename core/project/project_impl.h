@@ -235,7 +235,7 @@ struct content {
     bool named;         /* gate; a freeze recorded its slot: only a commit may let it go */
     uint64_t recorded;  /* gate; of the slot: bytes that a commit shows, never to be cut off */
     uint64_t owner;     /* nodeid that wrote it first: a hint for sealing */
-    uint64_t owner_off; /* of the grain in that file; CONTENT_WHOLE: all of the file */
+    uint64_t owner_off; /* of the grain in that file, or one of the two below */
     unsigned changing;  /* contents; changes in flight */
     bool sealing;       /* contents; bytes must not change any more */
     bool listed;        /* contents; in the table */
@@ -246,7 +246,8 @@ struct content {
 };
 
 #define CONTENT_BUFFER_MAX EXTENT_GRAIN
-#define CONTENT_WHOLE UINT64_MAX
+#define CONTENT_WHOLE UINT64_MAX          /* all of the file */
+#define CONTENT_XATTR (UINT64_C(1) << 63) /* | rest of the key: an extended attribute */
 #define CONTENT_BUCKETS 16384
 struct content_table {
     struct mutex lock; /* "contents" */

@@ -61,13 +61,22 @@ static void unmark(struct project *p, struct content *c)
     c->sealing = false;
 }
 
+static struct key owner_key(const struct content *c)
+{
+    uint64_t ino = vfs_node_ino(c->owner);
+
+    if (c->owner_off == CONTENT_WHOLE)
+        return key_make(ino, ITEM_INODE, 0);
+    if (c->owner_off & CONTENT_XATTR)
+        return key_make(ino, ITEM_XATTR, c->owner_off & ~CONTENT_XATTR);
+    return key_make(ino, ITEM_EXTENT, c->owner_off);
+}
+
 /* The item that named the alias names the object itself now, if that copies no page. */
 static void rename_item(struct project *p, const struct content *c, uint64_t target)
 {
-    uint8_t buf[INODE_ITEM_MAX];
-    uint64_t ino = vfs_node_ino(c->owner);
-    struct key k = c->owner_off == CONTENT_WHOLE ? key_make(ino, ITEM_INODE, 0)
-                                                 : key_make(ino, ITEM_EXTENT, c->owner_off);
+    uint8_t buf[PAGE_VALUE_MAX];
+    struct key k = owner_key(c);
     struct ns *ns;
     size_t len;
 

@@ -50,6 +50,7 @@ struct vfs_attr {
 
 struct vfs_cred {
     uint32_t uid, gid;
+    uint32_t umask; /* taken off the mode of what is made, unless a default ACL says what it gets */
 };
 
 struct vfs_file; /* an open file */
@@ -84,8 +85,9 @@ int vfs_getattr(struct project *p, uint64_t nodeid, struct vfs_attr *ret);
 int vfs_setattr(struct project *p, uint64_t nodeid, unsigned set, const struct vfs_attr *in,
                 struct vfs_attr *ret);
 
-/* Regular files, fifos, sockets, devices, directories, by the type in `mode`. The set-gid bit of
- * the parent is honoured. At the root: S_IFDIR creates a namespace, all else is -EPERM. E */
+/* Regular files, fifos, sockets, devices, directories, by the type in `mode`. The set-gid bit and
+ * the default ACL of the parent are honoured. At the root: S_IFDIR creates a namespace, all else is
+ * -EPERM. E */
 int vfs_mknod(struct project *p, uint64_t parent, const char *name, uint32_t mode, uint32_t rdev,
               const struct vfs_cred *cred, struct vfs_attr *ret);
 int vfs_symlink(struct project *p, uint64_t parent, const char *name, const char *target,
@@ -101,7 +103,8 @@ int vfs_rmdir(struct project *p, uint64_t parent, const char *name);
 int vfs_rename(struct project *p, uint64_t parent, const char *name, uint64_t newparent,
                const char *newname, unsigned flags);
 /* Same namespace: a hard link (the same nodeid comes back). Other namespace: a new inode that
- * references the same object; regular files only (-EXDEV otherwise). E */
+ * references the same object, with the attributes and extended attributes of the first; regular
+ * files only (-EXDEV otherwise). E */
 int vfs_link(struct project *p, uint64_t nodeid, uint64_t newparent, const char *newname,
              struct vfs_attr *ret);
 /* A new file, mode 0644, owned by `cred`, that references the sealed object `id`. -ENOENT. E */
@@ -143,8 +146,29 @@ ssize_t vfs_share_range(struct vfs_file *in, uint64_t off_in, struct vfs_file *o
 /* Was the file written through this handle? (so that close may seal soon) */
 void vfs_release(struct vfs_file *f);
 
-/* user.tally.object (32 hex digits; -ENODATA for an empty or unsealable file), user.tally.refs.
- * Any other name: -ENODATA. cap 0 asks for the length. */
-ssize_t vfs_getxattr(struct project *p, uint64_t nodeid, const char *name, char *buf, size_t cap);
+/* Extended attributes. Names with the prefix user., trusted. or security., and the two of POSIX
+ * ACLs; others are -EOPNOTSUPP, a prefix alone is -EINVAL, more than 255 bytes or none are -ERANGE.
+ * `cap` 0 asks for the length; too small a one is -ERANGE. The mount root and symlinks in it have
+ * none.
+ *
+ * user.tally.object (32 hex digits; -ENODATA for an empty or unsealable file) and user.tally.refs
+ * are answers to who asks by name: never listed, and -EPERM to set or remove like all user.tally.*.
+ */
+ssize_t vfs_getxattr(struct project *p, uint64_t nodeid, const char *name, void *buf, size_t cap);
+/* The names, each with its NUL; those with trusted. only if `trusted`. */
+ssize_t vfs_listxattr(struct project *p, uint64_t nodeid, char *buf, size_t cap, bool trusted);
+enum vfs_xattr_flags {
+    VFS_XATTR_CREATE = 1 << 0,    /* -EEXIST if it is there */
+    VFS_XATTR_REPLACE = 1 << 1,   /* -ENODATA if it is not */
+    VFS_XATTR_KILL_SGID = 1 << 2, /* with an access ACL the set-gid bit goes */
+};
+/* At most 65,536 bytes (-E2BIG) and as many bytes of names (-ENOSPC). An ACL must be sound
+ * (-EINVAL); the access ACL sets the mode and stays only if it says more, a default one needs a
+ * directory
+ * (-EACCES); both ignore CREATE and REPLACE. */
+int vfs_setxattr(struct project *p, uint64_t nodeid, const char *name, const void *value,
+                 size_t len, unsigned flags);
+/* -ENODATA; an ACL that is not there is fine. */
+int vfs_removexattr(struct project *p, uint64_t nodeid, const char *name);
 
 int vfs_statfs(struct project *p, struct disk_space *ret);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * vfs_attr: attributes of inodes, the few extended ones, and the frame every change stands in.
+ * vfs_attr: attributes of inodes, and the frame every change stands in.
  */
 #include "report.h"
 #include "vfs_impl.h"
@@ -140,33 +140,39 @@ static int load_any(struct project *p, uint64_t nodeid, struct inode *ret, struc
     return err;
 }
 
-int vfs_getattr(struct project *p, uint64_t nodeid, struct vfs_attr *ret)
+int inode_get(struct project *p, uint64_t nodeid, struct inode *ret, struct vfs_attr *attr)
 {
-    struct inode in;
     struct ns *ns;
-    int err;
+    int err = ns_get(p, vfs_node_ns(nodeid), &ns);
 
-    if (nodeid == VFS_ROOT) {
-        attr_fill_root(p, ret);
-        return 0;
-    }
-    err = ns_get(p, vfs_node_ns(nodeid), &ns);
     if (err == 0 && !ns->target) { /* the usual case, without the table of open inodes */
         {
             READ_GUARD(&ns->lock);
-            err = ns->live ? inode_load(&ns->tree, vfs_node_ino(nodeid), &in) : -ESTALE;
+            err = ns->live ? inode_load(&ns->tree, vfs_node_ino(nodeid), ret) : -ESTALE;
             if (err == 0)
-                attr_fill(ns, vfs_node_ino(nodeid), &in, ret);
+                attr_fill(ns, vfs_node_ino(nodeid), ret, attr);
         }
         ns_put(p, ns);
         if (err != -ESTALE)
             return err;
     } else if (err == 0) {
-        attr_fill_link(ns, ret);
+        attr_fill_link(ns, attr);
+        *ret = (struct inode){.mode = attr->mode, .size = attr->size};
         ns_put(p, ns);
         return 0;
     }
-    return load_any(p, nodeid, &in, ret);
+    return load_any(p, nodeid, ret, attr);
+}
+
+int vfs_getattr(struct project *p, uint64_t nodeid, struct vfs_attr *ret)
+{
+    struct inode in;
+
+    if (nodeid == VFS_ROOT) {
+        attr_fill_root(p, ret);
+        return 0;
+    }
+    return inode_get(p, nodeid, &in, ret);
 }
 
 bool inode_kill_suid(struct inode *in)
@@ -202,11 +208,25 @@ static void apply(struct project *p, unsigned set, const struct vfs_attr *want, 
     in->ctime = set & VFS_SET_CTIME ? want->ctime : t;
 }
 
+/* The inode, and the access ACL that must say the same: both or none. */
+static int store_attrs(struct project *p, struct items *it, unsigned set, const struct inode *old,
+                       const struct inode *in)
+{
+    int err = inode_store(it->tree, it->ino, in);
+
+    if (err < 0 || !(set & VFS_SET_MODE) || !(in->flags & INODE_XATTRS))
+        return err;
+    err = acl_follow_mode(p, it, in->mode);
+    if (err < 0)
+        (void)inode_store(it->tree, it->ino, old); /* copies no page any more */
+    return err;
+}
+
 static int set_items(struct project *p, struct vnode *v, unsigned set, const struct vfs_attr *want,
                      struct vfs_attr *ret)
 {
     struct items it;
-    struct inode in;
+    struct inode in, old;
     bool gone;
     int err = items_lock(p, v, true, &it);
 
@@ -217,11 +237,12 @@ static int set_items(struct project *p, struct vnode *v, unsigned set, const str
     if (gone)
         err = gone_load(p, v->nodeid, &in);
     if (err == 0 && set & ~(unsigned)VFS_SET_SIZE) {
+        old = in;
         apply(p, set, want, &in);
         if (gone) {
             gone_keep(p, v->nodeid, &in);
         } else {
-            err = inode_store(it.tree, it.ino, &in);
+            err = store_attrs(p, &it, set, &old, &in);
             project_changed(p, it.ns);
         }
     }
@@ -259,7 +280,7 @@ int vfs_setattr(struct project *p, uint64_t nodeid, unsigned set, const struct v
     return err;
 }
 
-/* ---- symlinks, extended attributes, the disk ---- */
+/* ---- symlinks, objects, the disk ---- */
 
 static int read_pieces(const struct tree *t, uint64_t ino, char *buf, size_t cap)
 {
@@ -300,57 +321,28 @@ int vfs_readlink(struct project *p, uint64_t nodeid, char *buf, size_t cap)
     return err;
 }
 
-/* The number of the one object a whole file is, sealed; -ENODATA otherwise. */
-static int sealed_object(struct project *p, uint64_t nodeid, uint64_t *ret_number,
-                         struct entry *ret)
+int sealed_object(struct project *p, uint64_t nodeid, struct entry *ret)
 {
     int64_t deadline = ticks(p) + settings_get(&p->settings, SET_VIEW_WAIT);
     struct inode in;
     struct vfs_attr attr;
     size_t left;
-    int err = load_any(p, nodeid, &in, &attr);
+    int err = inode_get(p, nodeid, &in, &attr);
 
     if (err < 0)
         return err;
     if (!S_ISREG(in.mode) || !in.object || in.flags & INODE_EXTENTS)
         return -ENODATA;
-    err = refs_entry(p->refs, in.object, true, ret_number, ret);
+    err = refs_entry(p->refs, in.object, true, NULL, ret);
     if (err == 0 && !entry_is_sealed(ret)) {
         (void)seal_pass(p, SEAL_CLOSED, deadline, &left);
-        err = load_any(p, nodeid, &in, &attr);
+        err = inode_get(p, nodeid, &in, &attr);
         if (err == 0)
-            err = in.object ? refs_entry(p->refs, in.object, true, ret_number, ret) : -ENODATA;
+            err = in.object ? refs_entry(p->refs, in.object, true, NULL, ret) : -ENODATA;
     }
     if (err < 0)
         return err;
     return entry_is_sealed(ret) && ret->size == in.size && in.valid == in.size ? 0 : -ENODATA;
-}
-
-ssize_t vfs_getxattr(struct project *p, uint64_t nodeid, const char *name, char *buf, size_t cap)
-{
-    bool object = !strcmp(name, "user.tally.object"), refs = !strcmp(name, "user.tally.refs");
-    char text[ID_HEX + 1];
-    struct entry e;
-    uint64_t number;
-    size_t len;
-    int err;
-
-    if ((!object && !refs) || nodeid == VFS_ROOT)
-        return -ENODATA;
-    err = sealed_object(p, nodeid, &number, &e);
-    if (err < 0)
-        return err;
-    if (object)
-        id_to_hex(&e.id, text);
-    else
-        snprintf(text, sizeof text, "%u", e.count);
-    len = strlen(text);
-    if (cap == 0)
-        return (ssize_t)len;
-    if (cap < len)
-        return -ERANGE;
-    memcpy(buf, text, len);
-    return (ssize_t)len;
 }
 
 int vfs_statfs(struct project *p, struct disk_space *ret)

@@ -43,8 +43,9 @@ void gone_keep(struct project *p, uint64_t nodeid, const struct inode *in)
         return;
     (*g)->nodeid = nodeid;
     (*g)->in = *in;
-    /* Its content went with its items. */
+    /* Its content and its extended attributes went with its items. */
     (*g)->in.object = (*g)->in.valid = 0;
+    (*g)->in.flags = 0;
 }
 
 int gone_load(struct project *p, uint64_t nodeid, struct inode *ret)

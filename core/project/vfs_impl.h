@@ -12,6 +12,10 @@ struct vfs_file {
     uint64_t object; /* held; of an object opened by id */
 };
 
+/* An inode, also one that is an orphan or a symlink at the root, and what stat says of it. */
+int inode_get(struct project *p, uint64_t nodeid, struct inode *ret, struct vfs_attr *attr);
+/* The entry of the one object that a whole file is, sealed; -ENODATA otherwise. */
+int sealed_object(struct project *p, uint64_t nodeid, struct entry *ret);
 /* Fill the attributes of inode `ino` in `ns`. */
 void attr_fill(const struct ns *ns, uint64_t ino, const struct inode *in, struct vfs_attr *ret);
 /* Of a symlink at the root. */
@@ -57,9 +61,28 @@ int dirent_put(struct tree *t, struct key k, uint64_t ino, uint32_t mode, const 
 /* A regular file without a name, an orphan from the start; *ret_v is referenced and open. */
 int make_nameless(struct project *p, uint64_t parent, uint32_t mode, const struct vfs_cred *cred,
                   unsigned flags, struct vfs_attr *ret, struct vnode **ret_v);
-/* `ret_key` gets where the entry is, or, on -ENOENT, where it would go. */
+/* The item of that type kept under `name`: the cursor then stands on it and is the caller's to end;
+ * otherwise it has ended. `ret_key` gets where the item is, or, on -ENOENT, where it would go if
+ * name_has_place says so: too many names of one hash have none. */
+int name_find(struct project *p, const struct tree *t, uint64_t ino, enum item_type type,
+              const char *name, struct key *ret_key, struct tree_cursor *c);
+bool name_has_place(struct key k);
+/* The same for an entry. */
 int dirent_find(struct project *p, const struct tree *t, uint64_t dir, const char *name,
                 struct key *ret_key, uint64_t *ret_ino, unsigned *ret_type);
+
+/* ---- extended attributes (vfs_xattr.c, vfs_acl.c); all need the lock of the tree ---- */
+
+/* What is made in a directory of `ns` has what its default ACL hands on, or a mode less the umask:
+ * items of `to`, which has no attributes, and mode and flags of `in`, which the caller stores. What
+ * is there after a failure is deleted with the inode's items. */
+int acl_make(struct project *p, struct ns *ns, uint64_t dir_ino, const struct inode *dir,
+             uint32_t umask, struct items *to, struct inode *in);
+/* After chmod: the access ACL of an inode that may have one says `mode`, too. */
+int acl_follow_mode(struct project *p, struct items *it, uint32_t mode);
+/* Copy the attributes of one inode to another, which has none. What is there after a failure is
+ * deleted with the inode's items. */
+int xattrs_copy(const struct tree *from, uint64_t ino, struct tree *to, uint64_t new_ino);
 
 /* ---- changing what a file's inode names (vfs_write.c); v->io (write) and the gate held ---- */
 int file_truncate(struct project *p, struct vnode *v, uint64_t size);

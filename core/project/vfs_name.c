@@ -4,8 +4,9 @@
  * listing in vfs_list.c.
  *
  * An entry's key is the keyed hash of its name (55 bits) and a collision index (7 bits), so each
- * has a readdir cookie of its own that outlives other entries. A directory's inode counts its
- * entries in `size`. At the root the names are namespaces; those calls go to namespaces.c.
+ * has a readdir cookie of its own that outlives other entries. Extended attributes (vfs_xattr.c)
+ * are kept in the same way. A directory's inode counts its entries in `size`. At the root the names
+ * are namespaces; those calls go to namespaces.c.
  */
 #include "vfs_file_impl.h"
 #include <dirent.h>
@@ -13,7 +14,7 @@
 #include <limits.h>
 #include <linux/fs.h>
 
-#define COLLISIONS 128  /* names of one hash a directory may hold */
+#define COLLISIONS 128  /* names of one hash an inode may hold */
 #define NLINK_MAX 65000 /* names of a file, as ext4; directories may hold any number of others */
 
 int name_check(const char *name)
@@ -28,45 +29,67 @@ uint64_t vfs_name_hash(const char *name, size_t len, uint64_t seed)
     return id_checksum(name, len, seed) >> 9 << 7;
 }
 
-/* Walk the names of one hash. On -ENOENT *ret_key is the first free place. */
-int dirent_find(struct project *p, const struct tree *t, uint64_t dir, const char *name,
-                struct key *ret_key, uint64_t *ret_ino, unsigned *ret_type)
+/* Walk the names of one hash. */
+int name_find(struct project *p, const struct tree *t, uint64_t ino, enum item_type type,
+              const char *name, struct key *ret_key, struct tree_cursor *c)
 {
-    size_t len = strlen(name), vlen;
-    struct key first = key_make(dir, ITEM_DIRENT, vfs_name_hash(name, len, p->name_seed));
+    size_t len = strlen(name), vlen, n;
+    struct key first = key_make(ino, type, vfs_name_hash(name, len, p->name_seed));
     struct key free_at = first;
-    struct tree_cursor c = TREE_CURSOR_INIT;
-    struct dirent_item d;
-    int err = tree_seek(t, first, &c);
+    int err = tree_seek(t, first, c);
 
-    for (; err == 0; err = tree_next(&c)) {
-        struct key k = tree_cursor_key(&c);
-        const void *val = tree_cursor_value(&c, &vlen);
+    for (; err == 0; err = tree_next(c)) {
+        struct key k = tree_cursor_key(c);
+        const void *val = tree_cursor_value(c, &vlen);
+        const char *other;
         if (k.hi != first.hi || k.lo >= first.lo + COLLISIONS)
             break;
-        err = dirent_decode(val, vlen, &d);
+        err = item_name(k, val, vlen, &other, &n);
         if (err < 0)
             break;
-        if (d.name_len == len && !memcmp(d.name, name, len)) {
+        if (n == len && !memcmp(other, name, len)) {
             *ret_key = k;
-            *ret_ino = d.ino;
-            *ret_type = d.type;
-            tree_cursor_end(&c);
             return 0;
         }
         if (k.lo == free_at.lo)
             free_at.lo++;
     }
-    tree_cursor_end(&c);
+    tree_cursor_end(c);
     *ret_key = free_at;
     return err < 0 && err != -ENOENT ? err : -ENOENT;
+}
+
+bool name_has_place(struct key k)
+{
+    return (k.lo & (COLLISIONS - 1)) != COLLISIONS - 1;
+}
+
+int dirent_find(struct project *p, const struct tree *t, uint64_t dir, const char *name,
+                struct key *ret_key, uint64_t *ret_ino, unsigned *ret_type)
+{
+    struct tree_cursor c = TREE_CURSOR_INIT;
+    struct dirent_item d;
+    size_t len;
+    const void *val;
+    int err = name_find(p, t, dir, ITEM_DIRENT, name, ret_key, &c);
+
+    if (err < 0)
+        return err;
+    val = tree_cursor_value(&c, &len);
+    err = dirent_decode(val, len, &d);
+    if (err == 0) {
+        *ret_ino = d.ino;
+        *ret_type = d.type;
+    }
+    tree_cursor_end(&c);
+    return err;
 }
 
 int dirent_put(struct tree *t, struct key k, uint64_t ino, uint32_t mode, const char *name)
 {
     uint8_t buf[DIRENT_ITEM_MAX];
 
-    if ((k.lo & (COLLISIONS - 1)) == COLLISIONS - 1)
+    if (!name_has_place(k))
         return -ENOSPC;
     return tree_put(t, k, buf, dirent_encode(ino, IFTODT(mode), name, strlen(name), buf));
 }
@@ -217,6 +240,7 @@ static int make(struct project *p, uint64_t parent, const char *name, struct ino
 {
     struct change c;
     struct inode dir;
+    struct items fresh;
     uint64_t ino;
     int err = name_check(name);
 
@@ -224,20 +248,46 @@ static int make(struct project *p, uint64_t parent, const char *name, struct ino
         err = change_begin(p, parent, &c);
     if (err < 0)
         return err;
+    fresh = (struct items){.tree = &c.ns->tree, .ns = c.ns, .write = true};
     {
         WRITE_GUARD(&c.ns->lock);
         err = c.ns->live ? dir_load(&c.ns->tree, vfs_node_ino(parent), &dir) : -ESTALE;
         if (err == 0) {
             inherit(p, &dir, cred, in);
-            err = add_inode(p, c.ns, vfs_node_ino(parent), &dir, name, in, target, &ino);
+            fresh.ino = c.ns->next_ino;
+            err = acl_make(p, c.ns, vfs_node_ino(parent), &dir, cred->umask, &fresh, in);
         }
+        if (err == 0)
+            err = add_inode(p, c.ns, vfs_node_ino(parent), &dir, name, in, target, &ino);
         if (err == 0) {
             project_changed(p, c.ns);
             attr_fill(c.ns, ino, in, ret);
             vfs_remember(c.ns);
+        } else if (in->flags & INODE_XATTRS && c.ns->next_ino == fresh.ino) {
+            (void)items_delete(fresh.tree, fresh.ino); /* what its ACLs were to be */
         }
     }
     change_end(&c);
+    return err;
+}
+
+/* Its mode and ACLs, as of anything made in that directory. Needs ns->lock. */
+static int dress_nameless(struct project *p, struct vnode *v, uint64_t dir_ino,
+                          const struct inode *dir, const struct vfs_cred *cred, struct inode *in)
+{
+    struct items to = {.tree = &p->orphans.tree, .ns = v->ns, .orphan = true, .write = true};
+    int err;
+    WRITE_GUARD(&p->orphans.lock);
+
+    to.ino = v->orphan;
+    err = acl_make(p, v->ns, dir_ino, dir, cred->umask, &to, in);
+    if (err == 0)
+        err = inode_store(to.tree, to.ino, in);
+    if (err < 0) {
+        (void)items_delete(to.tree, to.ino);
+        v->orphan = 0;
+        v->linkable = false;
+    }
     return err;
 }
 
@@ -257,6 +307,8 @@ static int add_nameless(struct project *p, struct ns *ns, uint64_t dir_ino, stru
         return err;
     inherit(p, &dir, cred, in);
     err = orphan_create(p, v, in, linkable);
+    if (err == 0)
+        err = dress_nameless(p, v, dir_ino, &dir, cred, in);
     if (err < 0) {
         vnode_put(p, v);
         return err;
@@ -300,7 +352,7 @@ static int make_namespace(struct project *p, const char *name, uint32_t mode,
         err = flush_room(p);
     if (err == 0) {
         READ_GUARD(&p->gate);
-        err = ns_create(p, name, mode, cred);
+        err = ns_create(p, name, mode & ~cred->umask, cred);
     }
     return err < 0 ? err : lookup_root(p, name, ret);
 }
@@ -390,13 +442,14 @@ static int link_across(struct project *p, const struct items *src, struct ns *ns
     ino = ns->next_ino;
     if (in.flags & INODE_EXTENTS)
         err = extents_copy(src->tree, src->ino, &ns->tree, ino);
-    if (err < 0)
-        return err;
-    err = add_inode(p, ns, newdir, &dir, name, &in, NULL, &ino);
+    if (err == 0 && in.flags & INODE_XATTRS)
+        err = xattrs_copy(src->tree, src->ino, &ns->tree, ino);
+    if (err == 0)
+        err = add_inode(p, ns, newdir, &dir, name, &in, NULL, &ino);
     if (err == 0)
         attr_fill(ns, ino, &in, ret);
     else if (ns->next_ino == ino)
-        (void)extents_drop(&ns->tree, ino);
+        (void)items_delete(&ns->tree, ino);
     return err;
 }
 
@@ -491,6 +544,7 @@ int vfs_link(struct project *p, uint64_t nodeid, uint64_t newparent, const char 
 int vfs_link_object(struct project *p, const struct id *id, uint64_t newparent, const char *newname,
                     const struct vfs_cred *cred, struct vfs_attr *ret)
 {
+    const struct vfs_cred as_is = {.uid = cred->uid, .gid = cred->gid}; /* 0644 is what it gets */
     struct inode in = {.mode = S_IFREG | 0644, .nlink = 1};
     struct entry e;
     uint64_t number;
@@ -501,7 +555,7 @@ int vfs_link_object(struct project *p, const struct id *id, uint64_t newparent, 
         return err == -EAGAIN ? -ENOENT : err;
     in.object = number;
     in.size = in.valid = e.size;
-    err = entry_is_sealed(&e) && e.count > 0 ? make(p, newparent, newname, &in, NULL, cred, ret)
+    err = entry_is_sealed(&e) && e.count > 0 ? make(p, newparent, newname, &in, NULL, &as_is, ret)
                                              : -ENOENT;
     refs_unhold(p->refs, number);
     return err;

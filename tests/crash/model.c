@@ -11,7 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-static const struct vfs_cred cred = {0, 0};
+static const struct vfs_cred cred = {0};
 static const char *const space_names[SPACES] = {"main", "a", "b", "c"};
 
 /* ---- bytes and states ---- */

@@ -30,7 +30,7 @@ struct fixture {
     void (*fold)(struct id *id);
 };
 
-static const struct vfs_cred fixture_cred = {1000, 1000};
+static const struct vfs_cred fixture_cred = {.uid = 1000, .gid = 1000};
 
 static inline void fixture_open(struct fixture *x)
 {

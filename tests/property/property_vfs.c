@@ -58,7 +58,7 @@ static uint64_t pick(uint64_t n)
 {
     return fault_random(&w.rng) % n;
 }
-static const struct vfs_cred root = {0, 0};
+static const struct vfs_cred root = {0};
 
 static void open_project(void)
 {

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * ops_xattr: extended attributes, ACLs among them. Nodes of `.tally` have none and take none.
+ *
+ * The kernel asks for security.capability at every write(2), and for the ACLs of what others than
+ * the owner look at; where an inode has no attributes core knows that from the inode alone.
+ */
+#include "fs_impl.h"
+
+#include "taldir.h"
+
+#include <errno.h>
+#include <sys/xattr.h>
+
+/* `n` is core's answer to a question with `cap` bytes of room at `buf`, none: for the length. */
+static void reply(fuse_req_t req, ssize_t n, const char *buf, size_t cap)
+{
+    if (n < 0)
+        fs_reply_err(req, n);
+    else if (cap == 0)
+        fuse_reply_xattr(req, (size_t)n);
+    else
+        fuse_reply_buf(req, buf, (size_t)n);
+}
+
+void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
+{
+    if (taldir_owns(ino)) {
+        fuse_reply_err(req, ENODATA);
+        return;
+    }
+    char *buf = fs_buffer(size > 0 ? size : 1);
+    ssize_t n = buf == NULL ? -ENOMEM : vfs_getxattr(fs_of(req)->p, ino, name, buf, size);
+    reply(req, n, buf, size);
+}
+
+/* Names with trusted. are for who has CAP_SYS_ADMIN. A daemon is not told of capabilities: root
+ * stands for them here. That only lists; getting and setting them the kernel allows or not. */
+void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
+{
+    const bool trusted = fuse_req_ctx(req)->uid == 0;
+    char *buf = fs_buffer(size > 0 ? size : 1);
+    ssize_t n = 0;
+    if (buf == NULL)
+        n = -ENOMEM;
+    else if (!taldir_owns(ino))
+        n = vfs_listxattr(fs_of(req)->p, ino, buf, size, trusted);
+    reply(req, n, buf, size);
+}
+
+void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size,
+                 int flags)
+{
+    unsigned vflags = 0;
+    if ((flags & XATTR_CREATE) != 0)
+        vflags |= VFS_XATTR_CREATE;
+    if ((flags & XATTR_REPLACE) != 0)
+        vflags |= VFS_XATTR_REPLACE;
+    if ((flags & FS_XATTR_KILL_SGID) != 0)
+        vflags |= VFS_XATTR_KILL_SGID;
+    int r = taldir_owns(ino) ? -EPERM : vfs_setxattr(fs_of(req)->p, ino, name, value, size, vflags);
+    fs_reply_err(req, r);
+}
+
+void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
+{
+    fs_reply_err(req, taldir_owns(ino) ? -EPERM : vfs_removexattr(fs_of(req)->p, ino, name));
+}
