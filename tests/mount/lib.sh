@@ -222,7 +222,7 @@ begin_compare() {
     E=$W/ext4
     mkdir "$E"
     truncate -s 300M "$W/ext4.img"
-    mkfs.ext4 -q -F -b 4096 -I 256 "$W/ext4.img"
+    mkfs.ext4 -q -F -b 4096 -I 256 -O ea_inode "$W/ext4.img"
     mount -o loop "$W/ext4.img" "$E" 2>"$W/said" || skip "no loop device: $(<"$W/said")"
     queue=$W/queue
     : >"$queue"
