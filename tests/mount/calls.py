@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """calls: what the snippets of the comparison with ext4 (compare.py) can use without an import.
 
-They print results, never what differs by nature: inode numbers become ordinals (ino), times become
-"moved or not" (moved). Text goes to standard output in the order of the calls.
+They print results, never what differs by nature: inode numbers become ordinals (ino), times "moved
+or not" (moved). Text goes to standard output in the order of the calls.
 """
 # pylint: disable=unused-import
 import array
@@ -171,14 +171,14 @@ def times(path):
 
 
 def tick():
-    """Wait until a time stamp taken now differs from all before: kernels stamp by a coarse clock."""
+    """Wait until a time stamp taken now is later than all before: a kernel's clock is coarse."""
     start = time.clock_gettime_ns(time.CLOCK_REALTIME)
     while time.clock_gettime_ns(CLOCK_REALTIME_COARSE) <= start:
         time.sleep(0.001)
 
 
 def moved(change, *paths, of="mc"):
-    """Which times of the paths move by a change: "m" and "c" ("a": where atime is the subject)."""
+    """Print which times of the paths move by a change: "m", "c"; "a" where atime is the subject."""
     before = [times(p) for p in paths]
     tick()
     _, how = outcome(change)

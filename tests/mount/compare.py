@@ -105,9 +105,9 @@ def judge(snippet, test, ext4, tally):
     if not snippet.reason:
         wrong = [] if ext4 == tally else ["the two differ"]
     else:
+        sides = ("ext4", ext4, snippet.ext4), ("tallyfs", tally, snippet.tally)
         wrong = [f"{who} said something else than expected"
-                 for who, got, want in (("ext4", ext4, snippet.ext4), ("tallyfs", tally, snippet.tally))
-                 if got.strip() != want.strip()]
+                 for who, got, want in sides if got.strip() != want.strip()]
         if ext4 == tally:
             wrong.append("there is no difference any more")
     if not wrong and not ext4.strip():
