@@ -11,19 +11,20 @@
 /* Inode item: map 2, mode 2, [object 8], then in this order the fields whose bit is set. */
 enum {
     HAS_OBJECT = 1 << 0,
-    HAS_NLINK = 1 << 1,  /* 4: nlink ≠ 1 */
-    HAS_UID = 1 << 2,    /* 4: ≠ 0 */
-    HAS_GID = 1 << 3,    /* 4: ≠ 0 */
-    HAS_SIZE4 = 1 << 4,  /* 4: 0 < size < 2^32 */
-    HAS_SIZE8 = 1 << 5,  /* 8: larger */
-    HAS_VALID = 1 << 6,  /* 8: valid ≠ size */
-    HAS_PARENT = 1 << 7, /* 8 */
-    HAS_RDEV = 1 << 8,   /* 4 */
-    HAS_ATIME = 1 << 9,  /* 8: ≠ mtime */
-    HAS_CTIME = 1 << 10, /* 8: ≠ mtime */
-    HAS_BTIME = 1 << 11, /* 8: ≠ ctime */
-    HAS_FLAGS = 1 << 12, /* 4 */
-    HAS_ALL = (1 << 13) - 1,
+    HAS_NLINK = 1 << 1,   /* 4: nlink ≠ 1 */
+    HAS_UID = 1 << 2,     /* 4: ≠ 0 */
+    HAS_GID = 1 << 3,     /* 4: ≠ 0 */
+    HAS_SIZE4 = 1 << 4,   /* 4: 0 < size < 2^32 */
+    HAS_SIZE8 = 1 << 5,   /* 8: larger */
+    HAS_VALID = 1 << 6,   /* 8: valid ≠ size */
+    HAS_PARENT = 1 << 7,  /* 8 */
+    HAS_RDEV = 1 << 8,    /* 4 */
+    HAS_ATIME = 1 << 9,   /* 8: ≠ mtime */
+    HAS_CTIME = 1 << 10,  /* 8: ≠ mtime */
+    HAS_BTIME = 1 << 11,  /* 8: ≠ ctime */
+    HAS_FLAGS = 1 << 12,  /* 4 */
+    HAS_STORED = 1 << 13, /* 8: with INODE_EXTENTS, stored ≠ valid */
+    HAS_ALL = (1 << 14) - 1,
 };
 #define OBJECT_AT 4
 
@@ -55,6 +56,7 @@ static unsigned inode_map(const struct inode *in)
     m |= in->ctime != in->mtime ? HAS_CTIME : 0u;
     m |= in->btime != in->ctime ? HAS_BTIME : 0u;
     m |= in->flags ? HAS_FLAGS : 0u;
+    m |= inode_stored(in) != in->valid ? HAS_STORED : 0u;
     return m;
 }
 
@@ -79,6 +81,7 @@ size_t inode_encode(const struct inode *in, uint8_t out[INODE_ITEM_MAX])
     p = m & HAS_CTIME ? put8(p, (uint64_t)in->ctime) : p;
     p = m & HAS_BTIME ? put8(p, (uint64_t)in->btime) : p;
     p = m & HAS_FLAGS ? put4(p, in->flags) : p;
+    p = m & HAS_STORED ? put8(p, in->stored) : p;
     return (size_t)(p - out);
 }
 
@@ -122,6 +125,7 @@ int inode_decode(const void *val, size_t len, struct inode *ret)
     in.ctime = m & HAS_CTIME ? (int64_t)take(&r, 8) : in.mtime;
     in.btime = m & HAS_BTIME ? (int64_t)take(&r, 8) : in.ctime;
     in.flags = m & HAS_FLAGS ? (uint32_t)take(&r, 4) : 0;
+    in.stored = m & HAS_STORED ? take(&r, 8) : in.valid;
     if (r.over || r.p != r.end || m & ~(unsigned)HAS_ALL)
         return -EUCLEAN;
     if (in.object > OBJECT_NUMBER_MAX || in.parent > KEY_INO_MAX)
@@ -171,7 +175,7 @@ int extent_decode(const void *val, size_t len, struct extent *ret)
 
     if (len != EXTENT_ITEM_LEN || get_le32(v + 8) > EXTENT_GRAIN)
         return -EUCLEAN;
-    if (get_le64(v) == 0 || get_le64(v) > OBJECT_NUMBER_MAX)
+    if (get_le64(v) > OBJECT_NUMBER_MAX || (get_le64(v) == 0 && get_le32(v + 8) != 0))
         return -EUCLEAN;
     *ret = (struct extent){get_le64(v), get_le32(v + 8)};
     return 0;
@@ -287,7 +291,7 @@ void item_set_object(struct key k, void *val, size_t len, uint64_t object)
 {
     uint8_t *v = val;
     const uint8_t *at = object_at(k, v, len);
-    if (at)
+    if (at && get_le64(at)) /* a hole stays one */
         put_le64(v + (at - v), object);
 }
 

@@ -27,9 +27,16 @@ struct inode {
     uint64_t size;   /* bytes; directories: number of entries */
     uint64_t object; /* object number of the content; 0: none (empty, or not a file) */
     uint64_t valid;  /* bytes of the object that belong to the file; beyond them: zeros */
+    uint64_t stored; /* with INODE_EXTENTS: bytes that are not holes; else not looked at */
     uint64_t parent; /* directories: inode number of the parent */
     int64_t atime, mtime, ctime, btime; /* ns since the epoch */
 };
+
+/* Bytes of the file that its object and its extents have: the rest is holes. */
+static inline uint64_t inode_stored(const struct inode *in)
+{
+    return in->flags & INODE_EXTENTS ? in->stored : in->valid;
+}
 
 #define INODE_ITEM_MAX 96
 /* Fields with their usual value take no room: FORMAT.md, "Inode item". Returns the length. */
@@ -48,7 +55,7 @@ size_t dirent_encode(uint64_t ino, unsigned type, const char *name, size_t name_
 int dirent_decode(const void *val, size_t len, struct dirent_item *ret);
 
 struct extent {
-    uint64_t object;
+    uint64_t object; /* 0: a hole, whatever the base has there; `valid` is 0 then */
     uint32_t valid; /* bytes of it that count, 0 … EXTENT_GRAIN; the rest of the grain is zeros */
 };
 #define EXTENT_ITEM_LEN 12

@@ -20,6 +20,7 @@ static size_t round_trip(const struct inode *in)
     cr_assert(in->size == out.size && in->object == out.object && in->valid == out.valid);
     cr_assert(in->parent == out.parent && in->atime == out.atime && in->mtime == out.mtime);
     cr_assert(in->ctime == out.ctime && in->btime == out.btime);
+    cr_assert_eq(inode_stored(in), inode_stored(&out));
     return len;
 }
 
@@ -46,6 +47,7 @@ static struct inode random_inode(uint64_t *seed)
     in.gid = r & 8 ? (uint32_t)(r >> 29) : 0;
     in.rdev = r & 16 ? (uint32_t)(r >> 30) : 0;
     in.flags = r & 32 ? (uint32_t)(r >> 32) : 0;
+    in.stored = r >> 5;
     in.size = r & 64 ? r >> (r >> 58) : 0;
     in.object = r & 128 ? r >> 6 : 0;
     in.valid = r & 256 ? r >> 7 : in.object ? in.size : 0;
@@ -171,10 +173,38 @@ Test(item, an_extent_comes_back_and_one_that_cannot_be_is_refused)
     cr_assert_eq(extent_decode(buf, EXTENT_ITEM_LEN + 1, &e), -EUCLEAN);
     extent_encode(&(struct extent){OBJECT_NUMBER_MAX + 1, 1}, buf);
     cr_assert_eq(extent_decode(buf, EXTENT_ITEM_LEN, &e), -EUCLEAN);
-    extent_encode(&(struct extent){0, 1}, buf);
-    cr_assert_eq(extent_decode(buf, EXTENT_ITEM_LEN, &e), -EUCLEAN);
     extent_encode(&(struct extent){1, EXTENT_GRAIN + 1}, buf);
     cr_assert_eq(extent_decode(buf, EXTENT_ITEM_LEN, &e), -EUCLEAN);
+}
+
+Test(item, a_hole_is_an_extent_without_an_object_and_stays_one)
+{
+    struct key k = key_make(1, ITEM_EXTENT, 0);
+    struct extent e = {5, 5};
+    extent_encode(&(struct extent){0, 0}, buf);
+    cr_assert_eq(extent_decode(buf, EXTENT_ITEM_LEN, &e), 0);
+    cr_assert(e.object == 0 && e.valid == 0);
+    item_set_object(k, buf, EXTENT_ITEM_LEN, 7);
+    cr_assert_eq(item_object(k, buf, EXTENT_ITEM_LEN), 0);
+    extent_encode(&(struct extent){0, 1}, buf);
+    cr_assert_eq(extent_decode(buf, EXTENT_ITEM_LEN, &e), -EUCLEAN);
+}
+
+Test(item, bytes_stored_are_told_only_where_extents_are)
+{
+    struct inode in = usual(), out;
+    in.stored = 7;
+    cr_assert_eq(inode_decode(buf, inode_encode(&in, buf), &out), 0);
+    cr_assert_eq(inode_stored(&out), 100);
+    in.flags = INODE_EXTENTS;
+    size_t len = inode_encode(&in, buf);
+    cr_assert_eq(inode_decode(buf, len, &out), 0);
+    cr_assert_eq(inode_stored(&out), 7);
+    put_le32(buf + len - 12, 2); /* another flag: then nobody may tell them */
+    cr_assert_eq(inode_decode(buf, len, &out), -EUCLEAN);
+    put_le32(buf + len - 12, INODE_EXTENTS);
+    put_le64(buf + len - 8, in.valid); /* what goes without saying */
+    cr_assert_eq(inode_decode(buf, len, &out), -EUCLEAN);
 }
 
 /* ---- extended attributes ---- */

@@ -49,7 +49,8 @@ static void check_extent(const uint8_t *val, size_t len)
 
     if (extent_decode(val, len, &e) < 0)
         return;
-    MUST(e.object > 0 && e.object <= OBJECT_NUMBER_MAX && e.valid <= EXTENT_GRAIN);
+    MUST(e.object <= OBJECT_NUMBER_MAX && e.valid <= EXTENT_GRAIN && (e.object || !e.valid));
+    MUST(item_object(key_make(1, ITEM_EXTENT, 0), val, len) == e.object);
     extent_encode(&e, again);
     MUST(len == EXTENT_ITEM_LEN && memcmp(again, val, len) == 0);
 }
@@ -89,6 +90,7 @@ static void check_object(struct key k, const uint8_t *val, size_t len)
     memcpy(copy, val, len);
     item_set_object(k, copy, len, 12345);
     MUST(!named || item_object(k, copy, len) == 12345);
+    MUST(named || item_object(k, copy, len) == 0);
     item_set_object(k, copy, len, named);
     MUST(!named || memcmp(copy, val, len) == 0);
     free(copy);
