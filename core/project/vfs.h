@@ -143,6 +143,14 @@ ssize_t vfs_write(struct vfs_file *f, const void *buf, size_t len, uint64_t off)
  * many bytes were shared; -EOPNOTSUPP where sharing is not possible (the caller copies). */
 ssize_t vfs_share_range(struct vfs_file *in, uint64_t off_in, struct vfs_file *out,
                         uint64_t off_out, size_t len);
+/* fallocate(2): `mode` 0 or FALLOC_FL_KEEP_SIZE (nothing is reserved, but -ENOSPC where the disk
+ * would not take it), PUNCH_HOLE | KEEP_SIZE, ZERO_RANGE with or without KEEP_SIZE; any other is
+ * -EOPNOTSUPP. Whole grains of 128 KiB become holes, less is written as zeros. -EBADF, -EINVAL,
+ * -EFBIG, -EROFS. */
+int vfs_fallocate(struct vfs_file *f, int mode, uint64_t off, uint64_t len);
+/* lseek(2), SEEK_DATA or SEEK_HOLE: the offset of the next data or hole at or behind `off`. -ENXIO:
+ * `off` is not in the file, or no data follows. */
+int64_t vfs_seek(struct vfs_file *f, uint64_t off, bool data);
 /* Was the file written through this handle? (so that close may seal soon) */
 void vfs_release(struct vfs_file *f);
 

@@ -63,7 +63,7 @@ void change_end(struct change *c)
 void attr_fill(const struct ns *ns, uint64_t ino, const struct inode *in, struct vfs_attr *ret)
 {
     bool dir = S_ISDIR(in->mode);
-    uint64_t size = dir ? DIR_SIZE : in->size;
+    uint64_t size = dir ? DIR_SIZE : in->size, stored = dir ? DIR_SIZE : inode_stored(in);
 
     *ret = (struct vfs_attr){.nodeid = vfs_node(ns->number, ino),
                              .generation = ns->generation,
@@ -73,7 +73,7 @@ void attr_fill(const struct ns *ns, uint64_t ino, const struct inode *in, struct
                              .gid = in->gid,
                              .rdev = in->rdev,
                              .size = size,
-                             .blocks = S_ISLNK(in->mode) ? 0 : (size + 511) / 512,
+                             .blocks = (stored + 511) / 512,
                              .atime = in->atime,
                              .mtime = in->mtime,
                              .ctime = in->ctime,

@@ -50,17 +50,6 @@ static void map_part(struct map *m, uint64_t object, uint64_t start, uint64_t va
     map_add(m, 0, 0, len - have);
 }
 
-int extent_load(const struct tree *t, uint64_t ino, uint64_t grain, struct extent *ret)
-{
-    uint8_t buf[EXTENT_ITEM_LEN];
-    size_t len;
-    int err = tree_get(t, key_make(ino, ITEM_EXTENT, grain), buf, sizeof buf, &len);
-
-    if (err < 0)
-        return err == -ERANGE ? -EUCLEAN : err;
-    return extent_decode(buf, len, ret);
-}
-
 static int map_range(const struct items *it, const struct inode *in, uint64_t off, uint64_t len,
                      struct map *m)
 {
@@ -72,16 +61,15 @@ static int map_range(const struct items *it, const struct inode *in, uint64_t of
         return 0;
     }
     while (pos < end) {
-        uint64_t grain = pos - pos % EXTENT_GRAIN, next = grain + EXTENT_GRAIN;
-        uint64_t n = (next < end ? next : end) - pos;
-        struct extent e;
-        int err = extent_load(it->tree, it->ino, grain, &e);
-        if (err == 0)
-            map_part(m, e.object, grain, e.valid, pos, n);
-        else if (err == -ENOENT)
-            map_part(m, in->object, 0, in->valid, pos, n);
-        else
+        struct grain g;
+        int err = grain_load(it, in, pos, &g);
+        if (err < 0)
             return err;
+        uint64_t next = g.at + EXTENT_GRAIN, n = (next < end ? next : end) - pos;
+        if (g.own)
+            map_part(m, g.e.object, g.at, g.e.valid, pos, n);
+        else
+            map_part(m, in->object, 0, in->valid, pos, n);
         pos += n;
     }
     return 0;
@@ -359,6 +347,7 @@ static ssize_t share(struct project *p, struct items *src, struct items *dst, ui
     d.size = off + n > d.size ? off + n : d.size;
     d.valid = s.valid < off + n ? s.valid : off + n;
     d.flags |= s.flags & INODE_EXTENTS;
+    d.stored = s.stored;
     d.mtime = d.ctime = now(p);
     if (s.flags & INODE_EXTENTS)
         err = extents_copy(src->tree, src->ino, dst->tree, dst->ino);

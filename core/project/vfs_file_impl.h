@@ -6,13 +6,83 @@
 
 /* Bytes of a file; needs v->io (either side). Short only at its end. */
 ssize_t file_read(struct project *p, struct vnode *v, void *buf, size_t len, uint64_t off);
-/* The extent of a grain (its offset in the file). -ENOENT: the base shows through. */
-int extent_load(const struct tree *t, uint64_t ino, uint64_t grain, struct extent *ret);
+/* Write part of a step: *ret_len bytes, at least one. Needs the gate (read) and v->io (write), not
+ * the namespace's lock. */
+int file_write_step(struct project *p, struct vnode *v, const uint8_t *buf, size_t len,
+                    uint64_t off, size_t *ret_len);
+/* Is there a change to be made through `f` just now? The errno of it, after waiting for room. */
+int file_writable(struct vfs_file *f);
+/* A file mostly changed, or in too many pieces, becomes one content again (DESIGN 4.5), and what
+ * its base cannot show any more is let go. On close; a failure leaves it as it is. */
+void file_consolidate(struct project *p, struct vnode *v);
+/* Bytes past what the item calls valid are not the file's: cut before they would show. */
+int content_cut_stale(struct project *p, struct content *c, uint64_t valid);
+/* If the bytes are this file's own, unsealed and not yet part of a commit, they are cut at once, so
+ * that nothing longer is sealed without need: the item's `valid` is what counts. */
+int file_cut_content(struct project *p, struct items *it, const struct inode *in);
+
+#define FILE_SIZE_MAX ((uint64_t)INT64_MAX)
+
+/* ---- grains and extents (vfs_extents.c); all need the namespace's lock, as the tree does ----
+ *
+ * A grain is EXTENT_GRAIN bytes of a file. How many of them, from its start, are stored is what its
+ * extent says, or, without one, how many the base has there; behind them it is a hole. The inode's
+ * `stored` is the sum over all grains: whatever changes an extent or `valid` keeps it so. */
+
+struct grain {
+    uint64_t at;     /* offset in the file */
+    bool own;        /* it has the extent `e` */
+    struct extent e; /* object 0: a hole */
+    uint64_t bytes;  /* stored */
+};
+
+static inline uint64_t grain_start(uint64_t off)
+{
+    return off - off % EXTENT_GRAIN;
+}
+/* Bytes of the base that lie in the grain at `at`, seen or not. */
+static inline uint64_t base_bytes(const struct inode *in, uint64_t at)
+{
+    uint64_t n = in->valid > at ? in->valid - at : 0;
+    return n < EXTENT_GRAIN ? n : EXTENT_GRAIN;
+}
+/* From now on the inode may have extents. */
+static inline void inode_use_extents(struct inode *in)
+{
+    in->stored = inode_stored(in);
+    in->flags |= INODE_EXTENTS;
+}
+
+/* The grain that holds `off`. */
+int grain_load(const struct items *it, const struct inode *in, uint64_t off, struct grain *ret);
+/* The grain becomes what `e` says; NULL: the base shows through. Stores `in`, with its `stored`
+ * made right, instead of `was`, which is what the tree has: both or none. */
+int grain_set(const struct items *it, const struct inode *was, struct inode *in,
+              const struct grain *g, const struct extent *e);
+/* The first extent in or behind the grain that holds `off`. -ENOENT. */
+int extent_next(const struct items *it, const struct inode *in, uint64_t off, struct grain *ret);
+/* Where data, or a hole, is next, at or behind `off`; the hole behind all data has no end. -ENXIO:
+ * no data. -EAGAIN: not known yet, go on at *ret (so that no lock is held for long). */
+int extents_seek(const struct items *it, const struct inode *in, uint64_t off, bool data,
+                 uint64_t *ret);
+/* What of the base extents hide up to its end is its no more. In `in` only: the caller stores it,
+ * and then a hole behind `valid` is of no use. */
+int base_trim(const struct items *it, struct inode *in);
+
+/* Making [from, end) a hole, in turns. */
+struct punch {
+    uint64_t from, end;
+    uint64_t pos;            /* `from` at first; done up to here */
+    uint64_t zero, zero_len; /* before the next turn zeros are to be written there: the edge of a
+                                grain that stays */
+};
+/* One turn: at most `budget` grains. -EAGAIN: there is more. `in` is changed, and stored where the
+ * file has extents; where it has none the caller must. An `end` behind all data needs no zeros. */
+int extents_punch(const struct items *it, struct inode *in, struct punch *u, unsigned budget);
+/* After extents have gone: none left, no need to look for any. Does not store `in`. */
+int extents_settle(const struct items *it, struct inode *in);
 /* Delete all extent items of an inode. */
 int extents_drop(struct tree *t, uint64_t ino);
 /* Copy the extent items of one inode to another, which has none: their objects get one reference
  * more. All or none. */
 int extents_copy(const struct tree *from, uint64_t ino, struct tree *to, uint64_t new_ino);
-/* A file mostly changed, or in too many pieces, becomes one content again (DESIGN 4.5). On close;
- * a failure leaves it as it is. */
-void file_consolidate(struct project *p, struct vnode *v);

@@ -15,18 +15,20 @@
  */
 #include "vfs_file_impl.h"
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 
 #define COPY_STEP (1024 * 1024) /* bytes moved at once when a file is made whole */
-#define FILE_SIZE_MAX ((uint64_t)INT64_MAX)
-#define SPARSE_HOLE (16u * 1024 * 1024) /* bytes of nothing that are worth an overlay */
+/* Bytes of nothing, in front of what is written, that are not stored as zeros. */
+#define SPARSE_HOLE EXTENT_GRAIN
 
 /* What one step of a write changes. */
 struct plan {
-    struct inode in;   /* as it was */
-    struct content *c; /* referenced, begun */
-    bool fresh;        /* c is new: no item names it yet */
-    bool overlay;
+    struct inode in;    /* as it was */
+    struct content *c;  /* referenced, begun */
+    bool fresh;         /* c is new: no item names it yet */
+    bool overlay;       /* c is an extent's */
+    struct grain g;     /* that is written to, where the file has extents */
     uint64_t start;     /* offset of c's first byte in the file */
     uint64_t old_valid; /* fresh: bytes at `start` that c must have before the write */
     size_t len;         /* bytes this step writes */
@@ -72,35 +74,46 @@ static int plan_fresh(struct project *p, struct vnode *v, uint64_t start, uint64
     return 0;
 }
 
-/* Bytes past what the item calls valid are not the file's: cut before they would show. */
-static int cut_stale(struct project *p, struct content *c, uint64_t valid)
+int content_cut_stale(struct project *p, struct content *c, uint64_t valid)
 {
     return content_length(c) > valid ? content_truncate(p, c, valid) : 0;
 }
 
+/* The content that `k` names, if it may change in place: begun, and no longer than `valid`. */
+static int plan_in_place(struct project *p, struct items *it, struct key k, uint64_t object,
+                         uint64_t valid, struct plan *plan)
+{
+    int err = 0;
+
+    plan->c = own_content(p, it, k, object, valid, &err);
+    return plan->c ? content_cut_stale(p, plan->c, valid) : err;
+}
+
+/* Within one grain: into its extent; into the base, which may end there; else a new extent. */
 static int plan_overlay(struct project *p, struct vnode *v, struct items *it, uint64_t off,
                         struct plan *plan)
 {
-    uint64_t grain = off - off % EXTENT_GRAIN, left = grain + EXTENT_GRAIN - off;
-    uint64_t in_grain = plan->in.size > grain ? plan->in.size - grain : 0;
-    struct extent e;
-    int err = extent_load(it->tree, it->ino, grain, &e);
+    struct inode *in = &plan->in;
+    struct grain *g = &plan->g;
+    uint64_t left;
+    int err = grain_load(it, in, off, g);
 
-    plan->overlay = true;
-    plan->start = grain;
+    if (err < 0)
+        return err;
+    left = g->at + EXTENT_GRAIN - off;
     if (plan->len > left)
         plan->len = (size_t)left;
-    if (err < 0 && err != -ENOENT)
-        return err;
-    if (err == 0) {
-        plan->c =
-            own_content(p, it, key_make(it->ino, ITEM_EXTENT, grain), e.object, e.valid, &err);
-        if (plan->c)
-            return cut_stale(p, plan->c, e.valid);
-        if (err < 0)
+    if (!g->own && in->object && off <= in->valid) {
+        err = plan_in_place(p, it, key_make(it->ino, ITEM_INODE, 0), in->object, in->valid, plan);
+        if (plan->c || err < 0)
             return err;
     }
-    return plan_fresh(p, v, grain, in_grain < EXTENT_GRAIN ? in_grain : EXTENT_GRAIN, plan);
+    plan->overlay = true;
+    plan->start = g->at;
+    if (g->own && g->e.object)
+        err = plan_in_place(p, it, key_make(it->ino, ITEM_EXTENT, g->at), g->e.object, g->e.valid,
+                            plan);
+    return plan->c || err < 0 ? err : plan_fresh(p, v, g->at, g->bytes, plan);
 }
 
 static int plan_write(struct project *p, struct vnode *v, struct items *it, uint64_t off,
@@ -111,14 +124,12 @@ static int plan_write(struct project *p, struct vnode *v, struct items *it, uint
 
     if (err < 0)
         return err;
-    if (in->flags & INODE_EXTENTS || (off > in->valid && off - in->valid > SPARSE_HOLE))
+    if (in->flags & INODE_EXTENTS || (off > in->valid && off - in->valid >= SPARSE_HOLE))
         return plan_overlay(p, v, it, off, plan);
     if (!in->object)
         return plan_fresh(p, v, 0, 0, plan);
-    plan->c = own_content(p, it, key_make(it->ino, ITEM_INODE, 0), in->object, in->valid, &err);
-    if (plan->c)
-        return cut_stale(p, plan->c, in->valid);
-    if (err < 0)
+    err = plan_in_place(p, it, key_make(it->ino, ITEM_INODE, 0), in->object, in->valid, plan);
+    if (plan->c || err < 0)
         return err;
     if (in->valid <= pack_limit(p))
         return plan_fresh(p, v, 0, in->valid, plan);
@@ -145,39 +156,46 @@ static int fill_fresh(struct project *p, struct vnode *v, const struct plan *pla
     return n < 0 ? (int)n : err;
 }
 
-static int record_extent(struct items *it, const struct plan *plan)
+/* What was written to an extent. */
+static int record_extent(struct items *it, const struct plan *plan, const struct inode *was,
+                         struct inode *in)
 {
     struct extent e = {plan->c->number, (uint32_t)content_length(plan->c)};
-    uint8_t buf[EXTENT_ITEM_LEN];
 
-    extent_encode(&e, buf);
-    return tree_put(it->tree, key_make(it->ino, ITEM_EXTENT, plan->start), buf, sizeof buf);
+    if (!plan->fresh && e.valid == plan->g.e.valid)
+        return inode_store(it->tree, it->ino, in);
+    return grain_set(it, was, in, &plan->g, &e);
+}
+
+/* What was written to the base. */
+static int record_base(struct items *it, const struct plan *plan, struct inode *in)
+{
+    uint64_t valid = content_length(plan->c);
+
+    if (in->flags & INODE_EXTENTS)
+        in->stored += valid - in->valid;
+    in->valid = valid;
+    if (plan->fresh)
+        in->object = plan->c->number;
+    return inode_store(it->tree, it->ino, in);
 }
 
 /* The inode as it is now names what was written. */
 static int record(struct project *p, struct vnode *v, const struct plan *plan, uint64_t end)
 {
     struct items it;
-    struct inode in;
+    struct inode was, in;
     int err = items_lock(p, v, true, &it);
 
     if (err < 0)
         return err;
-    err = inode_load(it.tree, it.ino, &in);
+    err = inode_load(it.tree, it.ino, &was);
     if (err == 0) {
-        if (plan->overlay)
-            in.flags |= INODE_EXTENTS;
-        else
-            in.valid = content_length(plan->c);
-        if (plan->fresh && !plan->overlay)
-            in.object = plan->c->number;
+        in = was;
         in.size = end > in.size ? end : in.size;
         in.mtime = in.ctime = now(p);
-        err = inode_store(it.tree, it.ino, &in);
+        err = plan->overlay ? record_extent(&it, plan, &was, &in) : record_base(&it, plan, &in);
     }
-    /* Last, so that no extent is there of a write that failed. */
-    if (err == 0 && plan->overlay)
-        err = record_extent(&it, plan);
     project_changed(p, it.ns);
     items_unlock(p, &it);
     return err;
@@ -195,9 +213,8 @@ static void plan_end(struct project *p, struct plan *plan, int err)
     content_unref(plan->c);
 }
 
-/* One step; *ret_len bytes were written. Needs gate (read) and v->io (write). */
-static int write_step(struct project *p, struct vnode *v, const uint8_t *buf, size_t len,
-                      uint64_t off, size_t *ret_len)
+int file_write_step(struct project *p, struct vnode *v, const uint8_t *buf, size_t len,
+                    uint64_t off, size_t *ret_len)
 {
     struct plan plan = {.len = len};
     struct items it;
@@ -218,18 +235,26 @@ static int write_step(struct project *p, struct vnode *v, const uint8_t *buf, si
     return err;
 }
 
+int file_writable(struct vfs_file *f)
+{
+    int err = project_writable(f->p);
+
+    if (!f->write)
+        return -EBADF;
+    if (err < 0)
+        return err;
+    return f->v->ns->frozen && !f->v->orphan ? -EROFS : flush_throttle(f->p);
+}
+
 ssize_t vfs_write(struct vfs_file *f, const void *buf, size_t len, uint64_t off)
 {
     struct project *p = f->p;
     size_t done = 0, n;
-    int err = project_writable(p);
+    int err;
 
-    if (!f->write)
-        return -EBADF;
     if (off > FILE_SIZE_MAX || len > FILE_SIZE_MAX - off)
-        return -EFBIG;
-    if (err == 0)
-        err = f->v->ns->frozen && !f->v->orphan ? -EROFS : flush_throttle(p);
+        return f->write ? -EFBIG : -EBADF;
+    err = file_writable(f);
     if (err == 0)
         err = flush_room(p);
     if (err < 0)
@@ -238,7 +263,7 @@ ssize_t vfs_write(struct vfs_file *f, const void *buf, size_t len, uint64_t off)
     WRITE_GUARD(&f->v->io);
     f->v->version++;
     while (done < len && err == 0) {
-        err = write_step(p, f->v, (const uint8_t *)buf + done, len - done, off + done, &n);
+        err = file_write_step(p, f->v, (const uint8_t *)buf + done, len - done, off + done, &n);
         if (err == 0)
             done += n;
     }
@@ -247,43 +272,7 @@ ssize_t vfs_write(struct vfs_file *f, const void *buf, size_t len, uint64_t off)
 
 /* ---- truncating ---- */
 
-/* Extents wholly past `size` go; the one across it keeps what is before. */
-static int cut_extents(struct tree *t, uint64_t ino, uint64_t size)
-{
-    struct key from = key_make(ino, ITEM_EXTENT, size - size % EXTENT_GRAIN);
-
-    for (;;) {
-        struct tree_cursor c = TREE_CURSOR_INIT;
-        uint8_t buf[EXTENT_ITEM_LEN];
-        struct extent e;
-        struct key k;
-        size_t len;
-        const void *val;
-        int err = tree_seek(t, from, &c);
-        if (err < 0)
-            return err == -ENOENT ? 0 : err;
-        k = tree_cursor_key(&c);
-        val = tree_cursor_value(&c, &len);
-        err = k.hi == from.hi ? extent_decode(val, len, &e) : 0;
-        tree_cursor_end(&c);
-        if (err < 0 || k.hi != from.hi)
-            return err;
-        from.lo = k.lo + 1;
-        if (k.lo >= size) {
-            err = tree_del(t, k);
-        } else if (k.lo + e.valid > size) {
-            e.valid = (uint32_t)(size - k.lo);
-            extent_encode(&e, buf);
-            err = tree_put(t, k, buf, sizeof buf);
-        }
-        if (err < 0)
-            return err;
-    }
-}
-
-/* If the bytes are this file's own, unsealed and not yet part of a commit, they are cut at once, so
- * that nothing longer is sealed without need: the item's `valid` is what counts. */
-static int cut_content(struct project *p, struct items *it, const struct inode *in)
+int file_cut_content(struct project *p, struct items *it, const struct inode *in)
 {
     struct content *c;
     int err = 0;
@@ -293,10 +282,22 @@ static int cut_content(struct project *p, struct items *it, const struct inode *
     c = own_content(p, it, key_make(it->ino, ITEM_INODE, 0), in->object, in->valid, &err);
     if (!c)
         return err;
-    err = in->valid ? cut_stale(p, c, in->valid) : 0;
+    err = in->valid ? content_cut_stale(p, c, in->valid) : 0;
     content_end(p, c);
     content_unref(c);
     return err;
+}
+
+/* Before the size: what is behind it must not show when the file grows again. */
+static int truncate_data(struct items *it, struct inode *in, uint64_t size)
+{
+    struct punch u = {.from = size, .pos = size, .end = UINT64_MAX};
+    int err;
+
+    do
+        err = extents_punch(it, in, &u, UINT_MAX);
+    while (err == -EAGAIN);
+    return err < 0 ? err : extents_settle(it, in);
 }
 
 static int truncate_items(struct project *p, struct items *it, uint64_t size)
@@ -308,19 +309,13 @@ static int truncate_items(struct project *p, struct items *it, uint64_t size)
         return err;
     if (!S_ISREG(in.mode))
         return S_ISDIR(in.mode) ? -EISDIR : -EINVAL;
-    if (size < in.size && in.flags & INODE_EXTENTS)
-        err = cut_extents(it->tree, it->ino, size);
+    if (size < in.size)
+        err = truncate_data(it, &in, size);
     if (err < 0)
         return err;
     in.size = size;
-    if (in.valid > size)
-        in.valid = size;
-    if (in.valid == 0)
-        in.object = 0;
-    if (size == 0)
-        in.flags &= ~(uint32_t)INODE_EXTENTS;
     in.mtime = in.ctime = now(p);
-    err = cut_content(p, it, &in);
+    err = file_cut_content(p, it, &in);
     if (err == 0)
         err = inode_store(it->tree, it->ino, &in);
     project_changed(p, it->ns);
@@ -345,74 +340,63 @@ int file_truncate(struct project *p, struct vnode *v, uint64_t size)
 
 /* ---- overlays that grew too large ---- */
 
-int extents_drop(struct tree *t, uint64_t ino)
-{
-    return cut_extents(t, ino, 0);
-}
-
-static int copy_extents(const struct tree *from, uint64_t ino, struct tree *to, uint64_t new_ino)
-{
-    struct key next = key_make(ino, ITEM_EXTENT, 0);
-    uint8_t buf[EXTENT_ITEM_LEN];
-
-    for (;;) {
-        struct tree_cursor c = TREE_CURSOR_INIT;
-        size_t len;
-        const void *val;
-        struct key k;
-        int err = tree_seek(from, next, &c);
-        if (err < 0)
-            return err == -ENOENT ? 0 : err;
-        k = tree_cursor_key(&c);
-        val = tree_cursor_value(&c, &len);
-        if (k.hi == next.hi && len == sizeof buf)
-            memcpy(buf, val, len);
-        tree_cursor_end(&c);
-        if (k.hi != next.hi)
-            return 0;
-        if (len != sizeof buf)
-            return -EUCLEAN;
-        err = tree_put(to, key_make(new_ino, ITEM_EXTENT, k.lo), buf, sizeof buf);
-        if (err < 0)
-            return err;
-        next.lo = k.lo + 1;
-    }
-}
-
-int extents_copy(const struct tree *from, uint64_t ino, struct tree *to, uint64_t new_ino)
-{
-    int err = copy_extents(from, ino, to, new_ino);
-
-    if (err < 0)
-        (void)extents_drop(to, new_ino); /* or they would show when the flag comes */
-    return err;
-}
-
 /* Are at least half of the file's grains extents? Also of what lies beyond the base. */
+static int count_extents(const struct items *it, const struct inode *in, bool *ret_mostly)
+{
+    struct tree_cursor c = TREE_CURSOR_INIT;
+    struct key from = key_make(it->ino, ITEM_EXTENT, 0);
+    uint64_t count = 0;
+    int err;
+
+    for (err = tree_seek(it->tree, from, &c); err == 0 && tree_cursor_key(&c).hi == from.hi;
+         err = tree_next(&c))
+        count++;
+    tree_cursor_end(&c);
+    *ret_mostly = count * EXTENT_GRAIN >= in->size / 2;
+    return err == -ENOENT ? 0 : err;
+}
+
+/* Should the file be made whole? Not one with holes: they would be stored. */
 static int is_mostly_changed(struct project *p, struct vnode *v, struct inode *ret_in,
                              bool *ret_mostly)
 {
     struct items it;
-    uint64_t count = 0;
-    struct tree_cursor c = TREE_CURSOR_INIT;
-    struct key from;
     int err = items_lock(p, v, false, &it);
 
     *ret_mostly = false;
     if (err < 0)
         return err;
     err = inode_load(it.tree, it.ino, ret_in);
-    if (err == 0 && ret_in->flags & INODE_EXTENTS) {
-        from = key_make(it.ino, ITEM_EXTENT, 0);
-        for (err = tree_seek(it.tree, from, &c); err == 0 && tree_cursor_key(&c).hi == from.hi;
-             err = tree_next(&c))
-            count++;
-        tree_cursor_end(&c);
-        err = err == -ENOENT ? 0 : err;
-        *ret_mostly = count * EXTENT_GRAIN >= ret_in->size / 2;
-    }
+    if (err == 0 && ret_in->flags & INODE_EXTENTS && ret_in->stored == ret_in->size)
+        err = count_extents(&it, ret_in, ret_mostly);
     items_unlock(p, &it);
     return err;
+}
+
+/* What of the base nobody can see any more, up to its end, is let go. */
+static void trim_base(struct project *p, struct vnode *v)
+{
+    struct items it;
+    struct inode in;
+    struct punch u;
+    int err;
+    READ_GUARD(&p->gate);
+    WRITE_GUARD(&v->io);
+
+    if (items_lock(p, v, true, &it) < 0)
+        return;
+    err = inode_load(it.tree, it.ino, &in);
+    u = (struct punch){.from = in.valid, .end = in.valid};
+    if (err == 0)
+        err = base_trim(&it, &in);
+    u.pos = in.valid;
+    if (err == 0 && u.pos < u.end) {
+        err = inode_store(it.tree, it.ino, &in);
+        while (err == 0 && extents_punch(&it, &in, &u, UINT_MAX) == -EAGAIN)
+            ; /* the holes that hid it */
+        project_changed(p, it.ns);
+    }
+    items_unlock(p, &it);
 }
 
 /* Copy the file's bytes, without any lock over the whole of it. */
@@ -446,7 +430,7 @@ static int name_whole(struct project *p, struct vnode *v, struct content *c, uin
     err = inode_load(it.tree, it.ino, &in);
     if (err == 0) {
         in.object = c->number;
-        in.valid = content_length(c);
+        in.valid = content_length(c); /* `stored` was this, too */
         err = inode_store(it.tree, it.ino, &in);
     }
     /* The extents hold the same bytes: whichever step fails, the file reads right. */
@@ -493,8 +477,13 @@ void file_consolidate(struct project *p, struct vnode *v)
         version = v->version;
         err = version ? is_mostly_changed(p, v, &in, &mostly) : -ENODATA;
     }
-    if (err < 0 || !mostly || in.size <= CONTENT_BUFFER_MAX)
+    if (err < 0)
         return;
+    if (!mostly || in.size <= CONTENT_BUFFER_MAX) {
+        if (in.flags & INODE_EXTENTS && in.object)
+            trim_base(p, v);
+        return;
+    }
     if (new_whole(p, v, in.size, &c) < 0)
         return;
     err = copy_whole(p, v, c, in.size);

@@ -4,11 +4,12 @@
  *
  *     property_vfs [--seed S] [--ops N]
  *
- * Each namespace of the model is a set of byte arrays by name. Writes, truncations, sharing, links
- * across, branches, renames, removals, flushes, drains, clean restarts and restarts of a process
- * that died right after a flush are drawn at random; every read is compared, and at the end
- * everything is dropped and nothing may be left on the disk. Prints its seed; the same seed does
- * the same.
+ * Each namespace of the model is a set of byte arrays by name. Writes, truncations, fallocate,
+ * sharing, copies of ranges, links across, branches, renames, removals, flushes, drains, clean
+ * restarts and restarts of a process that died right after a flush are drawn at random. Every read
+ * is compared; data and holes, as lseek finds them, must be all of the file, hold all that is not
+ * zero, and add up to st_blocks, which only changes of the file change. At the end everything is
+ * dropped and nothing may be left on the disk. Prints its seed; the same seed does the same.
  */
 #include "disk_mem.h"
 #include "kv_mem.h"
@@ -16,6 +17,7 @@
 #include "vfs.h"
 #include <errno.h>
 #include <getopt.h>
+#include <linux/falloc.h>
 #include <linux/fs.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,6 +32,9 @@ struct file {
     uint8_t *data; /* SIZE_MAX_MODEL bytes, zeros past size */
     size_t size;
 };
+
+/* What a file is read into, and what is written from. */
+static uint8_t buf[SIZE_MAX_MODEL + 1];
 
 struct world {
     struct kv_mem *mem;
@@ -101,12 +106,42 @@ static int find(size_t s, size_t f, struct vfs_attr *ret)
     return err;
 }
 
+/* The next data or hole; the end of the file where there is none. */
+static uint64_t seek(struct vfs_file *file, const struct file *m, uint64_t off, bool data)
+{
+    int64_t n = off < m->size ? vfs_seek(file, off, data) : -ENXIO;
+
+    CHECK(n >= (int64_t)off || (n == -ENXIO && (data || off >= m->size)));
+    CHECK(n <= (int64_t)m->size);
+    return n < 0 ? m->size : (uint64_t)n;
+}
+
+static bool is_zero(const uint8_t *p, size_t len)
+{
+    return len == 0 || (p[0] == 0 && memcmp(p, p + 1, len - 1) == 0);
+}
+
+/* Data and holes take turns to the end; holes are zeros, and data is what st_blocks counts. */
+static void compare_map(struct vfs_file *file, const struct file *m, const struct vfs_attr *attr)
+{
+    uint64_t pos = 0, stored = 0;
+
+    CHECK(vfs_seek(file, m->size, true) == -ENXIO && vfs_seek(file, m->size, false) == -ENXIO);
+    while (pos < m->size) {
+        uint64_t data = seek(file, m, pos, true), hole = seek(file, m, data, false);
+        CHECK(is_zero(m->data + pos, data - pos));
+        CHECK(hole > data || data == m->size);
+        stored += hole - data;
+        pos = hole;
+    }
+    CHECK(attr->blocks == (stored + 511) / 512);
+}
+
 static void compare(size_t s, size_t f)
 {
     struct file *m = &w.file[s][f];
     struct vfs_attr attr;
     struct vfs_file *file;
-    uint8_t *buf;
     size_t off, len;
 
     if (!m->exists) {
@@ -117,14 +152,40 @@ static void compare(size_t s, size_t f)
     CHECK(attr.size == m->size);
     CHECK(vfs_open(w.p, attr.nodeid, 0, &file) == 0);
     off = m->size ? pick(m->size) : 0;
-    len = pick(8) ? pick(70000) + 1 : SIZE_MAX_MODEL;
+    len = pick(16) ? pick(70000) + 1 : SIZE_MAX_MODEL;
     if (off + len > m->size)
         len = m->size - off;
-    buf = malloc(len + 1);
     CHECK(vfs_read(file, buf, len + 1, off) == (ssize_t)(len < m->size - off ? len + 1 : len));
     CHECK(memcmp(buf, m->data + off, len) == 0);
-    free(buf);
+    compare_map(file, m, &attr);
     vfs_release(file);
+}
+
+/* Bytes of holes that st_blocks must leave out, too, are what fallocate and writes far out make. */
+static void must_be_hole(struct vfs_file *file, const struct file *m, uint64_t from, uint64_t end)
+{
+    from += EXTENT_GRAIN - 1;
+    from -= from % EXTENT_GRAIN;
+    end = end < m->size ? end - end % EXTENT_GRAIN : m->size;
+    if (from < end)
+        CHECK(seek(file, m, from, true) >= end);
+}
+
+static uint64_t blocks_of(size_t s, size_t f)
+{
+    struct vfs_attr attr;
+
+    CHECK(find(s, f, &attr) == 0);
+    return attr.blocks;
+}
+
+/* Closing may make a file whole: nobody sees that. */
+static void close_file(size_t s, size_t f, struct vfs_file *file)
+{
+    uint64_t blocks = blocks_of(s, f);
+
+    vfs_release(file);
+    CHECK(blocks_of(s, f) == blocks);
 }
 
 static struct file *want_file(size_t s, size_t f, bool create, struct vfs_file **ret_file)
@@ -163,14 +224,12 @@ static void op_write(size_t s, size_t f)
 {
     struct vfs_file *file;
     struct file *m = want_file(s, f, true, &file);
-    size_t off = some_offset(m), len = pick(10) ? pick(3000) + 1 : pick(400000) + 1;
-    uint8_t *buf;
+    size_t off = some_offset(m), len = pick(10) ? pick(3000) + 1 : pick(400000) + 1, was = m->size;
 
     if (off >= SIZE_MAX_MODEL)
         off = SIZE_MAX_MODEL - 1;
     if (off + len > SIZE_MAX_MODEL)
         len = SIZE_MAX_MODEL - off;
-    buf = malloc(len);
     memset(buf, (int)pick(4), len); /* few values: equal contents happen */
     if (pick(2))
         buf[pick(len)] = (uint8_t)pick(256);
@@ -178,8 +237,46 @@ static void op_write(size_t s, size_t f)
     memcpy(m->data + off, buf, len);
     if (off + len > m->size)
         m->size = off + len;
-    free(buf);
-    vfs_release(file);
+    if (off > was)
+        must_be_hole(file, m, was, off);
+    close_file(s, f, file);
+}
+
+static void op_allocate(size_t s, size_t f)
+{
+    static const int modes[] = {
+        0,
+        FALLOC_FL_KEEP_SIZE,
+        FALLOC_FL_ZERO_RANGE,
+        FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE,
+        FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+        FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+        FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+    };
+    int mode = modes[pick(7)];
+    struct vfs_file *file;
+    struct file *m = want_file(s, f, false, &file);
+    size_t off, end;
+
+    if (!m)
+        return;
+    off = some_offset(m);
+    end = pick(3) ? some_offset(m) : off + 1 + pick(pick(2) ? 5000 : 300000);
+    if (end < off) {
+        size_t t = off;
+        off = end;
+        end = t;
+    }
+    off = off < SIZE_MAX_MODEL ? off : SIZE_MAX_MODEL - 1;
+    end = end <= off ? off + 1 : end < SIZE_MAX_MODEL ? end : SIZE_MAX_MODEL;
+    CHECK(vfs_fallocate(file, mode, off, end - off) == 0);
+    if (!(mode & FALLOC_FL_KEEP_SIZE) && end > m->size)
+        m->size = end;
+    if (mode & ~FALLOC_FL_KEEP_SIZE && off < m->size) {
+        memset(m->data + off, 0, end - off);
+        must_be_hole(file, m, off, end);
+    }
+    close_file(s, f, file);
 }
 
 static void op_truncate(size_t s, size_t f)
@@ -199,20 +296,27 @@ static void op_truncate(size_t s, size_t f)
     m->size = in.size;
 }
 
+/* The model's file as if it had never been. */
+static void model_clear(struct file *m)
+{
+    memset(m->data, 0, m->size);
+    m->size = 0;
+    m->exists = false;
+}
+
 static void op_unlink(size_t s, size_t f)
 {
     char name[16];
 
     file_name(f, name);
     CHECK(vfs_unlink(w.p, space_node(s), name) == (w.file[s][f].exists ? 0 : -ENOENT));
-    w.file[s][f].exists = false;
-    memset(w.file[s][f].data, 0, w.file[s][f].size);
-    w.file[s][f].size = 0;
+    model_clear(&w.file[s][f]);
 }
 
 static void model_copy(struct file *to, const struct file *from)
 {
-    memcpy(to->data, from->data, SIZE_MAX_MODEL);
+    model_clear(to);
+    memcpy(to->data, from->data, from->size);
     to->size = from->size;
     to->exists = from->exists;
 }
@@ -253,8 +357,42 @@ static void op_share(size_t s, size_t f)
         memcpy(w.file[s2][f2].data, w.file[s][f].data, (size_t)n);
         w.file[s2][f2].size = (size_t)n;
     }
+    CHECK(n != (ssize_t)w.file[s][f].size || blocks_of(s, f) == blocks_of(s2, f2));
     vfs_release(in);
-    vfs_release(out);
+    close_file(s2, f2, out);
+}
+
+/* copy_file_range at equal offsets: shared, or by hand as the kernel would. */
+static void op_copy(size_t s, size_t f)
+{
+    size_t s2 = pick(SPACES), f2 = pick(FILES), off, len;
+    struct file *from = &w.file[s][f], *to;
+    struct vfs_file *in, *out;
+    struct vfs_attr attr;
+    ssize_t n;
+
+    if (!w.exists[s2] || !from->exists || (s2 == s && f2 == f))
+        return;
+    CHECK(find(s, f, &attr) == 0);
+    CHECK(vfs_open(w.p, attr.nodeid, 0, &in) == 0);
+    to = want_file(s2, f2, true, &out);
+    off = some_offset(from) % (from->size + 1);
+    off = pick(2) ? seek(in, from, off, true) : off;
+    len = (pick(2) ? seek(in, from, off, false) : off + some_offset(from)) - off;
+    n = vfs_share_range(in, off, out, off, len);
+    CHECK(n >= 0 || n == -EOPNOTSUPP);
+    CHECK(n <= (ssize_t)len);
+    if (n == -EOPNOTSUPP) {
+        len = len < 100000 ? len : 100000;
+        n = vfs_read(in, buf, len, off);
+        CHECK(vfs_write(out, buf, (size_t)n, off) == n);
+    }
+    if (n > 0) {
+        memcpy(to->data + off, from->data + off, (size_t)n);
+        to->size = off + (size_t)n > to->size ? off + (size_t)n : to->size;
+    }
+    vfs_release(in);
+    close_file(s2, f2, out);
 }
 
 static void op_rename(size_t s, size_t f)
@@ -278,11 +416,8 @@ static void op_rename(size_t s, size_t f)
     t = *x;
     *x = *y;
     *y = t;
-    if (!flags) {
-        x->exists = false;
-        memset(x->data, 0, x->size);
-        x->size = 0;
-    }
+    if (!flags)
+        model_clear(x);
 }
 
 static void op_branch(size_t s)
@@ -295,11 +430,8 @@ static void op_branch(size_t s)
         return;
     if (w.exists[to]) {
         CHECK(ns_drop(w.p, space_name(to), false, false, false, &open) == 0);
-        for (size_t f = 0; f < FILES; f++) {
-            memset(w.file[to][f].data, 0, SIZE_MAX_MODEL);
-            w.file[to][f].exists = false;
-            w.file[to][f].size = 0;
-        }
+        for (size_t f = 0; f < FILES; f++)
+            model_clear(&w.file[to][f]);
         w.exists[to] = false;
         return;
     }
@@ -321,59 +453,55 @@ static void op_restart(bool die)
     open_project();
 }
 
+/* What is done to the store shows in no file. */
+static void op_store(void)
+{
+    uint64_t blocks[SPACES][FILES];
+
+    for (size_t s = 0; s < SPACES; s++)
+        for (size_t f = 0; f < FILES; f++)
+            blocks[s][f] = w.file[s][f].exists ? blocks_of(s, f) : 0;
+    if (pick(8))
+        CHECK(project_flush(w.p) == 0);
+    else if (pick(2))
+        CHECK(project_drain(w.p, false, -1, NULL) == 0);
+    else
+        op_restart(pick(2));
+    for (size_t s = 0; s < SPACES; s++)
+        for (size_t f = 0; f < FILES; f++)
+            CHECK(blocks[s][f] == (w.file[s][f].exists ? blocks_of(s, f) : 0));
+}
+
 static void step(void)
 {
     size_t s = pick(SPACES), f = pick(FILES);
+    uint64_t what = pick(80);
 
     if (!w.exists[s])
         s = 0;
     clock_manual_advance(&w.clock, (int64_t)pick(400) * NSEC_PER_MSEC);
-    switch (pick(40)) {
-    case 0:
+    if (what < 2)
         op_branch(s);
-        break;
-    case 1:
+    else if (what < 4)
         op_link(s, f);
-        break;
-    case 2:
+    else if (what < 6)
         op_share(s, f);
-        break;
-    case 3:
+    else if (what < 8)
         op_rename(s, f);
-        break;
-    case 4:
+    else if (what < 10)
         op_unlink(s, f);
-        break;
-    case 5:
-    case 6:
-    case 7:
+    else if (what < 11)
+        op_store();
+    else if (what < 13)
+        op_copy(s, f);
+    else if (what < 19)
         op_truncate(s, f);
-        break;
-    case 8:
-        CHECK(project_flush(w.p) == 0);
-        break;
-    case 9:
-        if (!pick(8))
-            CHECK(project_drain(w.p, false, -1, NULL) == 0);
-        break;
-    case 10:
-        if (!pick(40))
-            op_restart(pick(2));
-        break;
-    case 11:
-    case 12:
-    case 13:
-    case 14:
-    case 15:
-    case 16:
-    case 17:
-    case 18:
+    else if (what < 29)
+        op_allocate(s, f);
+    else if (what < 45)
         op_write(s, f);
-        break;
-    default:
+    else
         compare(s, f);
-        break;
-    }
 }
 
 static void drop_everything(void)

@@ -1,0 +1,347 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * vfs_extents: grains, the extents that override them, and how many bytes of them are stored.
+ *
+ *     offset     0        128K      256K      384K      512K      640K
+ *     base       ########  ########  ########  ####|               | = valid
+ *     extents              [#####..] [hole]              [##......]
+ *     the file   ########  #####...  ........  ####....  ##......        # stored, . a hole
+ *
+ * Data is always at the start of a grain, so one number tells where it ends. A hole extent stands
+ * only where the base has bytes: elsewhere no extent says the same.
+ */
+#include "vfs_file_impl.h"
+#include <errno.h>
+
+#define SEEK_AT_ONCE 16384 /* extents looked at under one hold of the namespace's lock */
+
+static bool has_extents(const struct inode *in)
+{
+    return in->flags & INODE_EXTENTS;
+}
+
+int grain_load(const struct items *it, const struct inode *in, uint64_t off, struct grain *ret)
+{
+    struct key k = key_make(it->ino, ITEM_EXTENT, grain_start(off));
+    uint8_t buf[EXTENT_ITEM_LEN];
+    struct extent e;
+    size_t len;
+    int err = has_extents(in) ? tree_get(it->tree, k, buf, sizeof buf, &len) : -ENOENT;
+
+    if (err == -ENOENT) {
+        *ret = (struct grain){.at = k.lo, .bytes = base_bytes(in, k.lo)};
+        return 0;
+    }
+    if (err == 0)
+        err = extent_decode(buf, len, &e);
+    if (err < 0)
+        return err == -ERANGE ? -EUCLEAN : err;
+    *ret = (struct grain){.at = k.lo, .own = true, .e = e, .bytes = e.valid};
+    return 0;
+}
+
+int grain_set(const struct items *it, const struct inode *was, struct inode *in,
+              const struct grain *g, const struct extent *e)
+{
+    struct key k = key_make(it->ino, ITEM_EXTENT, g->at);
+    uint8_t buf[EXTENT_ITEM_LEN];
+    int err;
+
+    inode_use_extents(in);
+    in->stored += (e ? e->valid : base_bytes(in, g->at)) - g->bytes;
+    err = inode_store(it->tree, it->ino, in);
+    if (err < 0)
+        return err;
+    if (e)
+        extent_encode(e, buf);
+    err = e ? tree_put(it->tree, k, buf, sizeof buf) : tree_del(it->tree, k);
+    if (err < 0)
+        (void)inode_store(it->tree, it->ino,
+                          was); /* its page is our own by now: it takes no room */
+    return err;
+}
+
+/* The grain becomes a hole. */
+static int grain_clear(const struct items *it, struct inode *in, const struct grain *g)
+{
+    static const struct extent hole = {0};
+    const struct inode was = *in;
+
+    return grain_set(it, &was, in, g, base_bytes(in, g->at) ? &hole : NULL);
+}
+
+/* ---- looking for extents ---- */
+
+/* The extent the cursor stands at, after `err` of having moved it. -ENOENT: no more of `ino`. */
+static int cursor_extent(const struct tree_cursor *c, int err, uint64_t ino, struct grain *ret)
+{
+    struct key k;
+    const void *val;
+    size_t len;
+
+    if (err < 0)
+        return err;
+    k = tree_cursor_key(c);
+    if (k.hi != key_make(ino, ITEM_EXTENT, 0).hi)
+        return -ENOENT;
+    val = tree_cursor_value(c, &len);
+    *ret = (struct grain){.at = k.lo, .own = true};
+    err = extent_decode(val, len, &ret->e);
+    ret->bytes = err == 0 ? ret->e.valid : 0;
+    return err;
+}
+
+int extent_next(const struct items *it, const struct inode *in, uint64_t off, struct grain *ret)
+{
+    struct tree_cursor c = TREE_CURSOR_INIT;
+    struct key k = key_make(it->ino, ITEM_EXTENT, grain_start(off));
+    int err = has_extents(in) ? tree_seek(it->tree, k, &c) : -ENOENT;
+
+    err = cursor_extent(&c, err, it->ino, ret);
+    tree_cursor_end(&c);
+    return err;
+}
+
+/* Is what is sought for before the extent at `next`, where the base shows through? */
+static bool seek_in_base(const struct inode *in, uint64_t next, bool data, uint64_t *pos)
+{
+    if (data)
+        return *pos < in->valid && *pos < next;
+    if (in->valid >= next || *pos >= next)
+        return false;
+    if (*pos < in->valid)
+        *pos = in->valid;
+    return true;
+}
+
+/* Is it in the grain, at or behind *pos? */
+static bool seek_in_grain(const struct grain *g, bool data, uint64_t *pos)
+{
+    uint64_t end = g->at + g->bytes;
+
+    if (data)
+        return *pos < end;
+    if (*pos < end)
+        *pos = end;
+    return *pos < g->at + EXTENT_GRAIN;
+}
+
+static int seek_extents(const struct items *it, const struct inode *in, struct tree_cursor *c,
+                        bool data, uint64_t *pos)
+{
+    struct key k = key_make(it->ino, ITEM_EXTENT, grain_start(*pos));
+    int err = has_extents(in) ? tree_seek(it->tree, k, c) : -ENOENT;
+    struct grain g;
+
+    for (unsigned i = 0; i < SEEK_AT_ONCE; i++) {
+        err = cursor_extent(c, err, it->ino, &g);
+        if (err == -ENOENT)
+            return seek_in_base(in, UINT64_MAX, data, pos) ? 0 : -ENXIO;
+        if (err < 0)
+            return err;
+        if (seek_in_base(in, g.at, data, pos))
+            return 0;
+        if (*pos < g.at)
+            *pos = g.at;
+        if (seek_in_grain(&g, data, pos))
+            return 0;
+        *pos = g.at + EXTENT_GRAIN;
+        err = tree_next(c);
+    }
+    return -EAGAIN;
+}
+
+int extents_seek(const struct items *it, const struct inode *in, uint64_t off, bool data,
+                 uint64_t *ret)
+{
+    struct tree_cursor c = TREE_CURSOR_INIT;
+    uint64_t pos = off;
+    int err = seek_extents(it, in, &c, data, &pos);
+
+    tree_cursor_end(&c);
+    if (err == 0 || err == -EAGAIN)
+        *ret = pos;
+    return err;
+}
+
+/* ---- making holes ---- */
+
+/* Bytes of the base at `from` and behind that extents hide. */
+static int hidden_bytes(const struct items *it, const struct inode *in, uint64_t from,
+                        uint64_t *ret)
+{
+    struct tree_cursor c = TREE_CURSOR_INIT;
+    struct key k = key_make(it->ino, ITEM_EXTENT, grain_start(from));
+    struct grain g;
+    int err = has_extents(in) ? tree_seek(it->tree, k, &c) : -ENOENT;
+
+    *ret = 0;
+    while ((err = cursor_extent(&c, err, it->ino, &g)) == 0 && g.at < in->valid) {
+        *ret += base_bytes(in, g.at) - (from > g.at ? from - g.at : 0);
+        err = tree_next(&c);
+    }
+    tree_cursor_end(&c);
+    return err == -ENOENT ? 0 : err;
+}
+
+int base_trim(const struct items *it, struct inode *in)
+{
+    struct grain g = {.own = true};
+    int err = 0;
+
+    while (err == 0 && in->valid && has_extents(in)) {
+        err = grain_load(it, in, in->valid - 1, &g);
+        if (err < 0 || !g.own)
+            break;
+        in->valid = g.at;
+    }
+    if (in->valid == 0)
+        in->object = 0;
+    return err;
+}
+
+/* Nothing of the base is left at `from` and behind. */
+static int base_cut(const struct items *it, struct inode *in, uint64_t from)
+{
+    uint64_t hidden;
+    int err = hidden_bytes(it, in, from, &hidden);
+
+    if (err < 0)
+        return err;
+    in->stored = inode_stored(in) - (in->valid - from - hidden);
+    in->valid = from;
+    err = base_trim(it, in);
+    if (err == 0 && has_extents(in))
+        err = inode_store(it->tree, it->ino, in);
+    return err;
+}
+
+/* The part of a grain that is in the range, which is not all of what is stored of it. */
+static int punch_part(const struct items *it, struct inode *in, const struct grain *g,
+                      struct punch *u, uint64_t start, uint64_t stop)
+{
+    const struct inode was = *in;
+    struct extent e = {g->e.object, (uint32_t)(start - g->at)};
+    uint64_t end = g->at + g->bytes;
+
+    if (start >= end)
+        return 0;
+    if (g->own && stop >= end)
+        return grain_set(it, &was, in, g, &e);
+    u->zero = start;
+    u->zero_len = (stop < end ? stop : end) - start;
+    return -EAGAIN;
+}
+
+/* The next grain in which there is something to do. -ENOENT: there is none. */
+static int punch_find(const struct items *it, const struct inode *in, struct punch *u,
+                      struct grain *ret)
+{
+    int err;
+
+    if (u->pos >= in->valid)
+        return extent_next(it, in, u->pos, ret);
+    err = extents_seek(it, in, u->pos, true, &u->pos);
+    if (err < 0)
+        return err == -ENXIO ? -ENOENT : err;
+    return grain_load(it, in, u->pos, ret);
+}
+
+static int punch_grain(const struct items *it, struct inode *in, struct punch *u)
+{
+    uint64_t start, stop;
+    struct grain g;
+    int err = punch_find(it, in, u, &g);
+
+    if (err < 0)
+        return err;
+    if (g.at >= u->end)
+        return -ENOENT;
+    u->pos = g.at + EXTENT_GRAIN;
+    if (g.own && !g.e.object) /* it hides what is gone? */
+        return base_bytes(in, g.at) ? 0 : grain_clear(it, in, &g);
+    if (u->pos <= u->from)
+        return 0;
+    start = u->from > g.at ? u->from : g.at;
+    stop = u->end < u->pos ? u->end : u->pos;
+    if (start == g.at && stop >= g.at + g.bytes)
+        return grain_clear(it, in, &g);
+    return punch_part(it, in, &g, u, start, stop);
+}
+
+int extents_punch(const struct items *it, struct inode *in, struct punch *u, unsigned budget)
+{
+    int err = 0;
+
+    u->zero_len = 0;
+    /* The base first, and stored so: else it would show where an extent goes that hides it. */
+    if (u->from < in->valid && in->valid <= u->end) {
+        err = base_cut(it, in, u->from);
+        if (in->valid < u->pos)
+            u->pos = in->valid;
+    }
+    while (err == 0 && budget--)
+        err = u->pos < u->end ? punch_grain(it, in, u) : -ENOENT;
+    return err == 0 ? -EAGAIN : err == -ENOENT ? 0 : err;
+}
+
+int extents_settle(const struct items *it, struct inode *in)
+{
+    struct grain any;
+    int err = extent_next(it, in, 0, &any);
+
+    if (err == -ENOENT)
+        in->flags &= ~(uint32_t)INODE_EXTENTS;
+    return err == -ENOENT ? 0 : err;
+}
+
+/* ---- all of them ---- */
+
+/* The first extent item at `k` or behind of the same inode, copied out. -ENOENT. */
+static int first_item(const struct tree *t, struct key *k, uint8_t buf[EXTENT_ITEM_LEN])
+{
+    struct tree_cursor c = TREE_CURSOR_INIT;
+    int err = tree_seek(t, *k, &c);
+    struct grain g;
+
+    err = cursor_extent(&c, err, key_ino(*k), &g);
+    tree_cursor_end(&c);
+    if (err < 0)
+        return err;
+    extent_encode(&g.e, buf);
+    k->lo = g.at;
+    return 0;
+}
+
+int extents_drop(struct tree *t, uint64_t ino)
+{
+    struct key k = key_make(ino, ITEM_EXTENT, 0);
+    uint8_t buf[EXTENT_ITEM_LEN];
+    int err;
+
+    while ((err = first_item(t, &k, buf)) == 0) {
+        err = tree_del(t, k);
+        if (err < 0)
+            return err;
+    }
+    return err == -ENOENT ? 0 : err;
+}
+
+int extents_copy(const struct tree *from, uint64_t ino, struct tree *to, uint64_t new_ino)
+{
+    struct key k = key_make(ino, ITEM_EXTENT, 0);
+    uint8_t buf[EXTENT_ITEM_LEN];
+    int err;
+
+    while ((err = first_item(from, &k, buf)) == 0) {
+        err = tree_put(to, key_make(new_ino, ITEM_EXTENT, k.lo), buf, sizeof buf);
+        if (err < 0)
+            break;
+        k.lo++;
+    }
+    if (err != -ENOENT) {
+        (void)extents_drop(to, new_ino); /* or they would show when the flag comes */
+        return err;
+    }
+    return 0;
+}
