@@ -128,17 +128,18 @@ static int place(struct pass *pass, struct content *c, const struct id *id)
     uint64_t target;
     int err = refs_entry(p->refs, c->number, false, NULL, &e);
 
-    if (err == -ENOENT) { /* collected while it waited */
-        forget_sums(p, c);
-        content_unlist(p, c);
-        return 0;
-    }
     if (err == 0)
         err = c->blob
                   ? objects_seal_blob(p->objects, c->number, c->blob, id, &target)
                   : objects_seal_buffer(p->objects, c->number, c->data, (uint32_t)c->len, &target);
     if (err == 0)
         sealed(p, c, target);
+    /* Collected while it waited, or, when a view seals beside a flush, in the midst of it. */
+    if (err == -ENOENT && refs_entry(p->refs, c->number, false, NULL, &e) == -ENOENT) {
+        forget_sums(p, c);
+        content_unlist(p, c);
+        return 0;
+    }
     return err;
 }
 

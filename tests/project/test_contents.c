@@ -84,28 +84,48 @@ Test(contents, a_file_cut_to_nothing_keeps_no_object)
     cr_assert_eq(names, 0);
 }
 
-/* ---- giving up, while somebody seals ---- */
+/* ---- while somebody seals ---- */
 
-static _Atomic bool giving_up;
+static _Atomic bool busy;
 
 static void *seal_all_the_time(void *arg)
 {
     size_t left;
 
-    while (atomic_load(&giving_up))
+    while (atomic_load(&busy))
         (void)seal_pass(arg, SEAL_CLOSED, -1, &left);
     return NULL;
+}
+
+static void start_sealing(pthread_t *ret)
+{
+    report_reset();
+    atomic_store(&busy, true);
+    cr_assert_eq(pthread_create(ret, NULL, seal_all_the_time, x.p), 0);
+}
+
+static void stop_sealing(pthread_t thread)
+{
+    atomic_store(&busy, false);
+    pthread_join(thread, NULL);
+}
+
+static void nothing_is_left(void)
+{
+    uint64_t used, names;
+
+    drain();
+    disk_mem_usage(x.disk, &used, &names);
+    cr_assert_eq(used, 0);
+    cr_assert_eq(report_count(REPORT_WARN), 0);
 }
 
 Test(contents, what_is_given_up_is_not_sealed_meanwhile_and_leaves_nothing)
 {
     static const uint8_t bytes[SLOT_SIZE] = {1};
-    uint64_t used, names;
     pthread_t sealer;
 
-    report_reset();
-    atomic_store(&giving_up, true);
-    cr_assert_eq(pthread_create(&sealer, NULL, seal_all_the_time, x.p), 0);
+    start_sealing(&sealer);
     for (int i = 0; i < 300; i++) {
         struct content *c;
         READ_GUARD(&x.p->gate);
@@ -113,10 +133,31 @@ Test(contents, what_is_given_up_is_not_sealed_meanwhile_and_leaves_nothing)
         cr_assert_eq(content_write(x.p, c, bytes, sizeof bytes, 0), 0);
         content_cancel(x.p, c);
     }
-    atomic_store(&giving_up, false);
-    pthread_join(sealer, NULL);
+    stop_sealing(sealer);
+    nothing_is_left();
+}
+
+/* Comparing it with an equal one, which takes a while, is when it dies. */
+Test(contents, what_dies_while_a_view_seals_it_is_no_failure_and_leaves_nothing)
+{
+    struct content *twin = begun_slot();
+    pthread_t sealer;
+
+    cr_assert_eq(content_truncate(x.p, twin, 4 << 20), 0);
+    content_end(x.p, twin);
     drain();
-    disk_mem_usage(x.disk, &used, &names);
-    cr_assert_eq(used, 0);
-    cr_assert_eq(report_count(REPORT_WARN), 0);
+    start_sealing(&sealer);
+    for (int i = 0; i < 100; i++) {
+        struct content *c = begun_slot();
+        cr_assert_eq(content_truncate(x.p, c, 4 << 20), 0);
+        content_end(x.p, c);
+        usleep((unsigned)i * 100);
+        cr_assert_eq(refs_unref(x.p->refs, c->number), 0);
+        content_unref(c);
+        cr_assert_eq(project_flush(x.p), 0);
+    }
+    stop_sealing(sealer);
+    cr_assert_eq(refs_unref(x.p->refs, twin->number), 0);
+    content_unref(twin);
+    nothing_is_left();
 }
