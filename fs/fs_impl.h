@@ -99,7 +99,11 @@ void handle_free_all(struct fs *fs);
 /* The errno a client sees, positive, for a -errno of core. */
 int fs_errno(int64_t r);
 void fs_reply_err(fuse_req_t req, int64_t r); /* r: 0 or -errno */
+/* Times before 1970 round down, so that tv_nsec is never negative. */
+struct timespec fs_time(int64_t ns);
 void fs_stat(const struct vfs_attr *a, struct stat *ret);
+/* Seconds the kernel may keep the attributes of such a file. */
+double fs_attr_timeout(const struct fs *fs, uint32_t mode);
 /* An entry of a namespace as the kernel gets it; st_nlink is POSIX (see fs_add_refs). No calls of
  * core: may be used under its locks. */
 void fs_entry(const struct fs *fs, const struct vfs_attr *a, struct fuse_entry_param *ret);

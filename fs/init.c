@@ -17,12 +17,16 @@
  * us, because a default ACL takes its place.
  *
  * O_TMPFILE is a request libfuse 3.14 does not know. It looks like a create, of the name "/", and
- * wants the same answer, so the hook makes it one.
+ * wants the same answer, so the hook makes it one. Requests for a time of birth it answers itself
+ * (statx.h).
  *
  * No writeback cache: a branch must see every byte. The INIT reply is also the moment at which the
  * mount answers, so readiness is told from here.
  */
 #include "fs_impl.h"
+
+#include "message.h"
+#include "statx.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -32,29 +36,18 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-/* From the kernel's fuse.h: the heads of the messages, as far as they are looked at. */
+/* From the kernel's fuse.h, as far as it is looked at. */
 #define OPCODE_SETXATTR 21
 #define OPCODE_INIT 26
 #define OPCODE_CREATE 35
 #define OPCODE_TMPFILE 51
+#define OPCODE_STATX 52
 #define INIT_PARALLEL_DIROPS (1u << 18)
 #define INIT_SETXATTR_EXT (1u << 29)
 #define INIT_ADDED (INIT_PARALLEL_DIROPS | INIT_SETXATTR_EXT)
 
-struct in_header {
-    uint32_t len, opcode;
-    uint64_t unique, nodeid;
-    uint32_t uid, gid, pid, padding;
-};
-
 struct init_in {
     uint32_t major, minor, max_readahead, flags;
-};
-
-struct out_header {
-    uint32_t len;
-    int32_t error;
-    uint64_t unique;
 };
 
 struct init_out {
@@ -69,8 +62,6 @@ struct setxattr_in {
 #define SETXATTR_SHORT 8u
 #define SETXATTR_MORE 8u
 
-_Static_assert(sizeof(struct in_header) == 40, "fuse_in_header");
-_Static_assert(sizeof(struct out_header) == 16, "fuse_out_header");
 _Static_assert(sizeof(struct setxattr_in) == SETXATTR_SHORT + SETXATTR_MORE, "fuse_setxattr_in");
 
 static void want(struct fuse_conn_info *conn, unsigned flag, bool yes)
@@ -155,14 +146,22 @@ static ssize_t shorten_setxattr(void *buf, ssize_t n)
     return n - (ssize_t)SETXATTR_MORE;
 }
 
+/* The next message that libfuse is to see. */
 static ssize_t hook_read(int fd, void *buf, size_t len, void *userdata)
 {
     struct fs *fs = userdata;
-    ssize_t n = read(fd, buf, len);
     struct in_header *in = buf;
-    if (n < (ssize_t)sizeof(*in))
-        return n;
-    requests_count(&fs->requests, in->opcode);
+    ssize_t n;
+
+    for (;;) {
+        n = read(fd, buf, len);
+        if (n < (ssize_t)sizeof(*in))
+            return n;
+        requests_count(&fs->requests, in->opcode);
+        if (in->opcode != OPCODE_STATX)
+            break;
+        statx_answer(fs, fd, buf, (size_t)n);
+    }
     if (in->opcode == OPCODE_TMPFILE)
         in->opcode = OPCODE_CREATE;
     if (n >= (ssize_t)(sizeof(*in) + sizeof(struct init_in)) && in->opcode == OPCODE_INIT) {

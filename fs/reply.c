@@ -31,8 +31,7 @@ bool fs_is_tally(uint64_t parent, const char *name)
     return parent == VFS_ROOT && name[0] == '.' && strcmp(name, FS_TALLY_NAME) == 0;
 }
 
-/* Times before 1970 round down, so that tv_nsec is never negative. */
-static struct timespec fs_time(int64_t ns)
+struct timespec fs_time(int64_t ns)
 {
     struct timespec t = {.tv_sec = ns / NSEC_PER_SEC, .tv_nsec = ns % NSEC_PER_SEC};
     if (t.tv_nsec < 0) {
@@ -60,7 +59,7 @@ void fs_stat(const struct vfs_attr *a, struct stat *ret)
     };
 }
 
-static double attr_timeout(const struct fs *fs, uint32_t mode)
+double fs_attr_timeout(const struct fs *fs, uint32_t mode)
 {
     return fs->o->nlink_refs && S_ISREG(mode) ? 0 : FS_FOREVER;
 }
@@ -70,7 +69,7 @@ void fs_entry(const struct fs *fs, const struct vfs_attr *a, struct fuse_entry_p
     *ret = (struct fuse_entry_param){
         .ino = a->nodeid,
         .generation = a->generation,
-        .attr_timeout = attr_timeout(fs, a->mode),
+        .attr_timeout = fs_attr_timeout(fs, a->mode),
         .entry_timeout = FS_FOREVER,
     };
     fs_stat(a, &ret->attr);
@@ -106,7 +105,7 @@ void fs_reply_attr(fuse_req_t req, const struct vfs_attr *a)
     struct stat st;
     fs_stat(a, &st);
     fs_add_refs(fs, a->nodeid, &st);
-    fuse_reply_attr(req, &st, attr_timeout(fs, a->mode));
+    fuse_reply_attr(req, &st, fs_attr_timeout(fs, a->mode));
 }
 
 /* ---- a buffer for each thread ---- */

@@ -66,6 +66,15 @@ os.utime("t", ns=(7, 7)); os.close(fd); time.sleep(0.1)
 assert os.stat("t").st_mtime_ns == 7, "closing after utimens changed the time"
 END
 
+claim "a file's time of birth is told, and stays when everything else changes"
+echo 1 >born
+birth=$(stat -c %w born)
+matches "$birth" '^2'
+sleep 0.02
+echo 2 >>born && chmod 600 born && touch -d 2001-01-01 born && mv born born2
+eq "$(stat -c %w born2)" "$birth"
+matches "$(stat -c %w "$M/.tally/status" 2>&1)" '^-$'
+
 claim "hard links: one inode, st_nlink counts names, attributes are common"
 echo text >h1
 ln h1 h2

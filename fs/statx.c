@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+/* statx: see the header. The messages are those of the kernel's fuse.h, protocol 7.39. */
+#include "statx.h"
+
+#include "message.h"
+#include "taldir.h"
+
+#include <string.h>
+#include <sys/sysmacros.h>
+#include <sys/uio.h>
+
+struct sx_time {
+    int64_t sec;
+    uint32_t nsec;
+    int32_t reserved;
+};
+
+struct sx {
+    uint32_t mask, blksize;
+    uint64_t attributes;
+    uint32_t nlink, uid, gid;
+    uint16_t mode, spare0;
+    uint64_t ino, size, blocks, attributes_mask;
+    struct sx_time atime, btime, ctime, mtime;
+    uint32_t rdev_major, rdev_minor, dev_major, dev_minor;
+    uint64_t spare2[14];
+};
+
+struct statx_out {
+    uint64_t attr_valid; /* seconds the kernel may keep it */
+    uint32_t attr_valid_nsec, flags;
+    uint64_t spare[2];
+    struct sx stat;
+};
+
+_Static_assert(sizeof(struct sx) == 256, "fuse_statx");
+_Static_assert(sizeof(struct statx_out) == 288, "fuse_statx_out");
+
+static struct sx_time sx_time(const struct timespec *t)
+{
+    return (struct sx_time){.sec = t->tv_sec, .nsec = (uint32_t)t->tv_nsec};
+}
+
+static void fill(const struct stat *st, struct sx *ret)
+{
+    *ret = (struct sx){
+        .mask = STATX_BASIC_STATS,
+        .blksize = (uint32_t)st->st_blksize,
+        .nlink = (uint32_t)st->st_nlink,
+        .uid = st->st_uid,
+        .gid = st->st_gid,
+        .mode = (uint16_t)st->st_mode,
+        .ino = st->st_ino,
+        .size = (uint64_t)st->st_size,
+        .blocks = (uint64_t)st->st_blocks,
+        .atime = sx_time(&st->st_atim),
+        .ctime = sx_time(&st->st_ctim),
+        .mtime = sx_time(&st->st_mtim),
+        .rdev_major = major(st->st_rdev),
+        .rdev_minor = minor(st->st_rdev),
+    };
+}
+
+static int answer(struct fs *fs, uint64_t nodeid, struct statx_out *ret)
+{
+    struct vfs_attr a;
+    struct stat st;
+    int r;
+
+    if (taldir_owns(nodeid)) { /* nothing there is kept by the kernel, and nothing was born */
+        r = taldir_getattr(fs->tal, nodeid, &st);
+        if (r == 0)
+            fill(&st, &ret->stat);
+        return r;
+    }
+    r = vfs_getattr(fs->p, nodeid, &a);
+    if (r < 0)
+        return r;
+    fs_stat(&a, &st);
+    fs_add_refs(fs, nodeid, &st);
+    fill(&st, &ret->stat);
+    ret->stat.mask |= STATX_BTIME;
+    st.st_mtim = fs_time(a.btime);
+    ret->stat.btime = sx_time(&st.st_mtim);
+    ret->attr_valid = (uint64_t)fs_attr_timeout(fs, a.mode);
+    return 0;
+}
+
+void statx_answer(struct fs *fs, int fd, const void *msg, size_t len)
+{
+    struct in_header in;
+    struct statx_out body = {0};
+    struct out_header head = {.len = sizeof(head)};
+    struct iovec iov[2] = {{&head, sizeof(head)}, {&body, sizeof(body)}};
+
+    if (len < sizeof(in))
+        return;
+    memcpy(&in, msg, sizeof(in));
+    head.unique = in.unique;
+    head.error = -fs_errno(answer(fs, in.nodeid, &body));
+    if (head.error == 0)
+        head.len += (uint32_t)sizeof(body);
+    /* Fails when the caller was killed meanwhile or the mount is gone: nobody waits then. */
+    if (writev(fd, iov, head.error == 0 ? 2 : 1) < 0)
+        return;
+}

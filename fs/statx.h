@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * statx: the FUSE_STATX request, which the kernel sends when a caller wants a file's time of birth.
+ * libfuse up to 3.16 does not know it; answering it below libfuse shows birth times on all.
+ */
+#pragma once
+
+#include "fs_impl.h"
+#include <sys/types.h>
+
+/* Answer the whole request `msg` of `len` bytes, read from `fd`, there. In the thread that read it:
+ * for an object below .tally it may wait as long as a view does. Holding nothing. */
+void statx_answer(struct fs *fs, int fd, const void *msg, size_t len);
