@@ -1,35 +1,58 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * cmd_check: verify a store that nobody has mounted, reading only. Exit 0: sound; 1: damage found;
- * 2: could not look.
+ * cmd_check: verify a store that nobody has mounted, reading only; with --repair put right what can
+ * be. Exit 0: sound, or everything was repaired; 1: damage is left; 2: could not look.
  */
 #include "tally.h"
 
-#include "check.h"
 #include "clock.h"
+#include "repair.h"
 #include "store.h"
 
+#include <errno.h>
 #include <jansson.h>
 #include <stdint.h>
 #include <string.h>
 
 struct checking {
-    json_t *problems; /* with --json, else NULL */
+    bool json, repair;
+    unsigned flags;                  /* of enum repair_flags */
+    json_t *found, *repaired, *left; /* with --json, else NULL */
     int64_t started;
     uint64_t leaks; /* findings that are no damage: they only take space */
 };
+
+/* One line, or with --json one more in `list`. */
+static void note(json_t *list, const char *word, const char *what, const char *where,
+                 const char *sentence)
+{
+    if (list) {
+        json_array_append_new(
+            list, json_pack("{s:s, s:s, s:s}", "what", what, "where", where, "sentence", sentence));
+        return;
+    }
+    tally_progress("%s", "");
+    printf("%s%s %s: %s\n", word, what, where, sentence);
+}
 
 static void on_found(const char *what, const char *where, const char *sentence, void *ctx)
 {
     struct checking *c = ctx;
     c->leaks += strcmp(what, "leak") == 0;
-    if (!c->problems) {
-        tally_progress("%s", "");
-        printf("%s %s: %s\n", what, where, sentence);
-        return;
-    }
-    json_array_append_new(c->problems, json_pack("{s:s, s:s, s:s}", "what", what, "where", where,
-                                                 "sentence", sentence));
+    note(c->found, "", what, where, sentence);
+}
+
+static void on_repaired(const char *what, const char *where, const char *sentence, void *ctx)
+{
+    const struct checking *c = ctx;
+    note(c->repaired, c->flags & REPAIR_DRY_RUN ? "would repair " : "repaired ", what, where,
+         sentence);
+}
+
+static void on_left(const char *what, const char *where, const char *sentence, void *ctx)
+{
+    const struct checking *c = ctx;
+    note(c->left, "left ", what, where, sentence);
 }
 
 static void on_progress(uint64_t done, uint64_t total, void *ctx)
@@ -59,69 +82,159 @@ static void print_text(const struct checking *c, const struct check_result *r)
            PLURAL(r->objects), (unsigned long long)r->bytes);
 }
 
-static void print_json(const struct checking *c, const struct check_result *r)
+static void print_repair(const struct checking *c, const struct repair_result *r)
 {
+    printf("%llu %s, %llu problem%s left\n", (unsigned long long)r->repaired,
+           c->flags & REPAIR_DRY_RUN ? "would be repaired" : "repaired", PLURAL(r->left));
+}
+
+static void print_json(const struct checking *c, const struct repair_result *result)
+{
+    const struct check_result *r = &result->found;
     json_t *root =
-        json_pack("{s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:O}", "clean", r->problems == 0, "problems",
-                  (json_int_t)r->problems, "namespaces", (json_int_t)r->namespaces, "inodes",
-                  (json_int_t)r->inodes, "pages", (json_int_t)r->pages, "objects",
-                  (json_int_t)r->objects, "bytes", (json_int_t)r->bytes, "found", c->problems);
+        json_pack("{s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:O}", "clean", result->left == 0,
+                  "problems", (json_int_t)r->problems, "namespaces", (json_int_t)r->namespaces,
+                  "inodes", (json_int_t)r->inodes, "pages", (json_int_t)r->pages, "objects",
+                  (json_int_t)r->objects, "bytes", (json_int_t)r->bytes, "found", c->found);
+    if (c->repair) {
+        /* Where nothing was changed, what was found is left. */
+        bool changed = result->repaired > 0 && !(c->flags & REPAIR_DRY_RUN);
+        json_object_set_new(root, "dry_run", json_boolean(c->flags & REPAIR_DRY_RUN));
+        json_object_set(root, "repaired", c->repaired);
+        json_object_set(root, "left", changed ? c->left : c->found);
+    }
     json_dumpf(root, stdout, JSON_PRESERVE_ORDER | JSON_INDENT(2));
     putchar('\n');
     json_decref(root);
 }
 
+static int look(const struct store *store, struct checking *c, struct repair_result *ret)
+{
+    const struct check_options check = {.found = on_found, .progress = on_progress, .ctx = c};
+    const struct repair_options o = {.flags = c->flags,
+                                     .clock = clock_real(),
+                                     .check = check,
+                                     .repaired = on_repaired,
+                                     .left = on_left};
+    if (c->repair) {
+        return project_repair(store->disk, store->kv, &o, ret);
+    }
+    int err = project_check(store->disk, store->kv, &check, &ret->found);
+    ret->left = ret->found.problems;
+    return err;
+}
+
+static int explain(const char *path, const struct checking *c, const struct repair_result *r,
+                   int err)
+{
+    if (c->repair && err == -EUCLEAN && r->repaired == 0) {
+        tally_warn("%s: its identity or one of its tables cannot be read, so nothing was changed",
+                   path);
+    } else {
+        tally_warn("%s: the %s could not be finished: %s", path, c->repair ? "repair" : "check",
+                   strerror(-err));
+    }
+    return 2;
+}
+
 static int check_store(const char *path, struct checking *c)
 {
     struct store store;
-    struct check_result result = {0};
+    struct repair_result result = {0};
     char why[STORE_WHY] = "";
-    struct check_options o = {.found = on_found, .progress = on_progress, .ctx = c};
-    if (store_open(path, STORE_READONLY, "check", path, &store, why) < 0) {
+    bool writes = c->repair && !(c->flags & REPAIR_DRY_RUN);
+    if (store_open(path, writes ? 0 : STORE_READONLY, "check", path, &store, why) < 0) {
         tally_warn("%s", why);
         return 2;
     }
     c->started = clock_ticks(clock_real());
-    int err = project_check(store.disk, store.kv, &o, &result);
+    int err = look(&store, c, &result);
     store_close(&store);
     tally_progress("%s", "");
     if (err < 0) {
-        tally_warn("%s: the check could not be finished: %s", path, strerror(-err));
-        return 2;
+        return explain(path, c, &result, err);
     }
-    if (c->problems) {
+    if (c->json) {
         print_json(c, &result);
     } else {
-        print_text(c, &result);
+        print_text(c, &result.found);
+        if (c->repair) {
+            print_repair(c, &result);
+        }
     }
-    return result.problems > 0;
+    return result.left > 0;
+}
+
+/* What only means something beside --repair is refused without. */
+static bool take_option(struct checking *c, int o)
+{
+    switch (o) {
+    case 'j':
+        c->json = true;
+        return true;
+    case 'r':
+        c->repair = true;
+        return true;
+    case 'n':
+        c->flags |= REPAIR_DRY_RUN;
+        return true;
+    case 'd':
+        c->flags |= REPAIR_REMOVE_DANGLING;
+        return true;
+    case 'l':
+        c->flags |= REPAIR_FREE_LEAKS;
+        return true;
+    default:
+        return false;
+    }
 }
 
 static int run_check(int argc, char **argv)
 {
-    static const struct option options[] = {{"json", no_argument, NULL, 'j'}, {NULL, 0, NULL, 0}};
+    static const struct option options[] = {
+        {"json", no_argument, NULL, 'j'},       {"repair", no_argument, NULL, 'r'},
+        {"dry-run", no_argument, NULL, 'n'},    {"remove-dangling", no_argument, NULL, 'd'},
+        {"free-leaks", no_argument, NULL, 'l'}, {NULL, 0, NULL, 0}};
     struct checking c = {0};
-    bool json = false;
     int o;
     while ((o = tally_getopt(argc, argv, "", options)) >= 0) {
-        if (o != 'j') {
+        if (!take_option(&c, o)) {
             tally_misuse(&verb_check);
             return 2;
         }
-        json = true;
     }
     if (argc - optind != 1) {
         tally_misuse(&verb_check);
         return 2;
     }
-    c.problems = json ? json_array() : NULL;
+    if (c.flags && !c.repair) {
+        tally_warn("--dry-run, --remove-dangling and --free-leaks go with --repair");
+        return 2;
+    }
+    if (c.json) {
+        c.found = json_array();
+        c.repaired = json_array();
+        c.left = json_array();
+    }
     int rc = check_store(argv[optind], &c);
-    json_decref(c.problems);
+    json_decref(c.found);
+    json_decref(c.repaired);
+    json_decref(c.left);
     return rc;
 }
 
 const struct verb verb_check = {
-    "check", run_check, "[--json] STORE", "verify every byte of a store that is not mounted",
-    "One line for each thing that is damaged: what, where, and how. It repairs nothing.\n"
-    "  --json  one object with the findings and the counts\n"
-    "Exit code 0: sound, 1: damage found, 2: could not check.\n"};
+    "check", run_check, "[--json] [--repair [--dry-run] [--remove-dangling] [--free-leaks]] STORE",
+    "verify every byte of a store that is not mounted, and repair it",
+    "One line for each thing that is damaged: what, where, and how. Nothing is changed unless\n"
+    "asked to.\n"
+    "  --repair           put right what can be: counts, link counts, directories; files without "
+    "a\n"
+    "                     name appear in lost+found. Deletes nothing\n"
+    "  --dry-run          only say what --repair would do first\n"
+    "  --remove-dangling  with --repair: remove names that lead nowhere, or to a directory that "
+    "has\n"
+    "                     another\n"
+    "  --free-leaks       with --repair: delete what takes space and is needed by nothing\n"
+    "  --json             one object with the findings and the counts\n"
+    "Exit code 0: sound, or all is repaired, 1: damage is left, 2: could not check.\n"};

@@ -79,5 +79,10 @@ int pack_entry_decode(const void *val, size_t len, struct pack_entry *ret); /* -
 int packs_check_head(struct disk_file *file, uint64_t pack);
 int packs_check_record(struct disk_file *file, const struct pack_place *place, const struct id *id,
                        void *buf, uint32_t len);
+/* Every sound record of a pack's file, dead or alive, over all that is not sound: for finding lost
+ * ones. `buf`: PACK_RECORD_MAX bytes. Non-zero from `fn` stops and is returned; -EIO, -ENOMEM. */
+typedef int packs_scan_fn(const struct id *id, const struct pack_place *place, const void *data,
+                          uint32_t len, void *ctx);
+int packs_scan(struct disk_file *file, uint64_t pack, void *buf, packs_scan_fn *fn, void *ctx);
 /* "packs/<16 hex>" */
 void pack_name(uint64_t pack, char out[DISK_NAME_MAX + 1]);

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * check_bytes: the bytes behind the tables: pack records, object files, slots; and the files that
- * nobody names. Everything is read through the disk, nothing is opened as the store would, because
- * opening mends and deletes.
+ * check_bytes: the bytes behind the tables: pack records, object files, slots. Everything is read
+ * through the disk, nothing is opened as the store would, because opening mends and deletes.
  */
 #include "check_impl.h"
 #include <errno.h>
@@ -13,8 +12,7 @@
 
 #define CHAIN_MAX 64 /* ids derived from the bytes before they count as another content's */
 
-/* Is `id` the hash of a content or one derived from it? True when there is no secret to tell. */
-static bool id_fits(const struct check *c, const struct id *id, struct id hash)
+bool check_id_fits(const struct check *c, const struct id *id, struct id hash)
 {
     for (unsigned i = 0; c->has_key && i < CHAIN_MAX; i++) {
         struct id next;
@@ -29,7 +27,7 @@ static bool id_fits(const struct check *c, const struct id *id, struct id hash)
 /* ---- packs ---- */
 
 /* Objects lie in packs in the order of their numbers, so the last pack is mostly the right one. */
-static int open_pack(struct check *c, uint64_t number)
+int check_open_pack(struct check *c, uint64_t number)
 {
     char name[DISK_NAME_MAX + 1];
     int err;
@@ -51,7 +49,7 @@ static int check_record(struct check *c, const struct entry *e)
     struct pack_place place = {e->where, e->offset};
     char hex[ID_HEX + 1], where[CHECK_WHERE];
     struct id hash;
-    int err = e->size <= PACK_RECORD_MAX ? open_pack(c, e->where) : -EUCLEAN;
+    int err = e->size <= PACK_RECORD_MAX ? check_open_pack(c, e->where) : -EUCLEAN;
 
     if (err == 0)
         err = packs_check_record(c->pack, &place, &e->id, c->buf, (uint32_t)e->size);
@@ -69,58 +67,8 @@ static int check_record(struct check *c, const struct entry *e)
                     err == -ENOENT ? "its pack does not exist"
                     : err == -EIO  ? "it cannot be read"
                                    : "the record is damaged");
-    else if (!id_fits(c, &e->id, hash))
+    else if (!check_id_fits(c, &e->id, hash))
         check_found(c, true, "pack record", where, "its bytes are not those of its id");
-    return 0;
-}
-
-static int check_pack(struct check *c, uint64_t number, const void *val, size_t len)
-{
-    struct pack_entry e;
-    uint64_t records = 0, bytes = 0;
-    char where[CHECK_WHERE];
-    int err;
-
-    (void)snprintf(where, sizeof where, "pack %" PRIu64, number);
-    if (pack_entry_decode(val, len, &e) < 0) {
-        check_found(c, true, "pack", where, "its table entry does not decode");
-        return 0;
-    }
-    (void)map64_get(&c->pack_records, number, &records);
-    (void)map64_get(&c->pack_bytes, number, &bytes);
-    if (records != e.live_records || bytes != e.live_bytes)
-        check_found(c, true, "pack", where,
-                    "its table entry says %" PRIu32 " live records of %" PRIu64
-                    " bytes, the objects say %" PRIu64 " of %" PRIu64,
-                    e.live_records, e.live_bytes, records, bytes);
-    err = open_pack(c, number);
-    if (err == 0)
-        err = packs_check_head(c->pack, number);
-    if (err == -EUCLEAN || err == -EIO)
-        check_found(c, true, "pack", where, "the head of its file is damaged");
-    /* One without a file: its last records died, or each record was reported already. */
-    return err == -ENOENT || err == -EUCLEAN || err == -EIO ? 0 : err;
-}
-
-/* Packs that objects name and the table does not. */
-static int check_named_packs(struct check *c)
-{
-    uint64_t number, records;
-    size_t at = 0, len;
-    const void *val;
-    uint8_t key[8];
-    char where[CHECK_WHERE];
-
-    while (map64_next(&c->pack_records, &at, &number, &records)) {
-        put_be64(key, number);
-        int err = kv_snap_get(c->snap, TABLE_PACKS, key, sizeof key, &val, &len);
-        if (err < 0 && err != -ENOENT)
-            return err;
-        (void)snprintf(where, sizeof where, "pack %" PRIu64, number);
-        if (err == -ENOENT)
-            check_found(c, true, "pack", where,
-                        "%" PRIu64 " records in it are named, but it is not in the table", records);
-    }
     return 0;
 }
 
@@ -185,7 +133,7 @@ static int check_file_id(struct blocks *b, const struct entry *e)
     if (err == 0 && !b->bad) {
         id_stream_end(b->stream, &hash);
         b->c->r.bytes += e->size;
-        if (!id_fits(b->c, &e->id, hash))
+        if (!check_id_fits(b->c, &e->id, hash))
             check_found(b->c, true, b->what, b->where, "its bytes are not those of its id");
     }
     id_stream_destroy(b->stream);
@@ -301,132 +249,45 @@ static int check_place(struct check *c, uint64_t number, const struct entry *e)
     return err;
 }
 
+static void say_nothing(const char *what, const char *where, const char *sentence, void *ctx)
+{
+    (void)what;
+    (void)where;
+    (void)sentence;
+    (void)ctx;
+}
+
+bool check_quietly(struct check *c, uint64_t number, const struct entry *e)
+{
+    static const struct check_options silent = {.found = say_nothing};
+    const struct check_options *o = c->o;
+    struct check_result r = c->r;
+    bool sound;
+
+    c->o = &silent;
+    sound = check_place(c, number, e) == 0 && c->r.problems == r.problems;
+    c->o = o;
+    c->r = r;
+    return sound;
+}
+
 static int check_object_bytes(struct check *c, uint64_t number, const void *val, size_t len)
 {
-    uint64_t before = c->r.problems;
+    uint64_t before = c->r.problems, none;
     struct entry e;
     int err;
 
+    if (c->only && !map64_get(c->only, number, &none))
+        return 0;
     if (entry_decode(val, len, &e) < 0)
         return 0; /* reported */
     err = check_place(c, number, &e);
     return err < 0 || c->r.problems == before ? err : map64_put(&c->bad, number, number);
 }
 
-/* ---- files that nobody names ---- */
-
-struct listing {
-    struct check *c;
-    const char *dir;
-};
-
-static void leak(const struct listing *l, const char *name, const char *why)
-{
-    char where[CHECK_WHERE];
-
-    (void)snprintf(where, sizeof where, "%s/%.100s", l->dir, name);
-    check_found(l->c, false, "leak", where, "%s", why);
-}
-
-/* The 16 hex digits a name ends in, ".sums" left out. */
-static bool parse_number(const char *name, size_t skip, uint64_t *ret)
-{
-    size_t len = strlen(name);
-    char digits[17];
-
-    if (len > 5 && strcmp(name + len - 5, ".sums") == 0)
-        len -= 5;
-    if (len != skip + 16)
-        return false;
-    memcpy(digits, name + skip, 16);
-    digits[16] = 0;
-    if (strspn(digits, "0123456789abcdef") != 16)
-        return false;
-    *ret = strtoull(digits, NULL, 16);
-    return true;
-}
-
-static int list_pack(const char *name, void *ctx)
-{
-    struct listing *l = ctx;
-    const void *val;
-    uint8_t key[8];
-    uint64_t number;
-    size_t len;
-    int err;
-
-    if (!parse_number(name, 0, &number)) {
-        leak(l, name, "it is no file of the store");
-        return 0;
-    }
-    put_be64(key, number);
-    err = kv_snap_get(l->c->snap, TABLE_PACKS, key, sizeof key, &val, &len);
-    if (err == -ENOENT)
-        leak(l, name, "the table does not know this pack; the next mount removes it");
-    return err == -ENOENT ? 0 : err;
-}
-
-static int list_slot(const char *name, void *ctx)
-{
-    struct listing *l = ctx;
-    uint64_t number, size;
-
-    if (!parse_number(name, 0, &number))
-        leak(l, name, "it is no file of the store");
-    else if (!map64_get(&l->c->slots, number, &size))
-        leak(l, name, "nothing names this slot; the next mount removes it");
-    return 0;
-}
-
-static int list_object(const char *name, void *ctx)
-{
-    struct listing *l = ctx;
-    uint64_t number, none;
-
-    if (!parse_number(name, ID_HEX + 1, &number))
-        leak(l, name, "it is no file of the store");
-    else if (!map64_get(&l->c->files, number, &none))
-        leak(l, name, "nothing names this object file");
-    return 0;
-}
-
-static int list(struct check *c, const char *dir, disk_list_fn *fn)
-{
-    struct listing l = {c, dir};
-    int err = disk_list(c->disk, dir, fn, &l);
-
-    if (err == -ENOENT) {
-        check_found(c, false, "note", dir, "the directory does not exist");
-        return 0;
-    }
-    return err;
-}
-
-static int check_leaks(struct check *c)
-{
-    char dir[16];
-    int err = list(c, "packs", list_pack);
-
-    if (err == 0)
-        err = list(c, "slots", list_slot);
-    for (unsigned i = 0; i < 256 && err == 0; i++) {
-        (void)snprintf(dir, sizeof dir, "objects/%02x", i);
-        err = list(c, dir, list_object);
-    }
-    return err;
-}
-
 int check_bytes(struct check *c)
 {
-    c->buf = malloc(PACK_RECORD_MAX);
+    if (!c->buf)
+        c->buf = malloc(PACK_RECORD_MAX);
     return c->buf ? check_each(c, TABLE_OBJECTS, "object", check_object_bytes) : -ENOMEM;
-}
-
-int check_files(struct check *c)
-{
-    int err = check_each(c, TABLE_PACKS, "pack", check_pack);
-
-    if (err == 0)
-        err = check_named_packs(c);
-    return err < 0 ? err : check_leaks(c);
 }

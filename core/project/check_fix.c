@@ -34,6 +34,16 @@ static int push(struct fixes *l, const struct fix *f)
     return 0;
 }
 
+static void keep(struct check *c, struct fix *one, bool whole)
+{
+    if (c->fixes && whole && push(c->fixes, one) == 0)
+        return;
+    free(one->text);
+    free(one->val);
+    if (c->fixes)
+        c->fixes->err = -ENOMEM;
+}
+
 void check_vfix(struct check *c, const struct fix *f, const char *what, const char *where,
                 const char *fmt, va_list args)
 {
@@ -42,12 +52,7 @@ void check_vfix(struct check *c, const struct fix *f, const char *what, const ch
 
     (void)vsnprintf(sentence, sizeof sentence, fmt, args);
     one.text = c->fixes ? join(what, where, sentence) : NULL;
-    if (one.text && push(c->fixes, &one) == 0)
-        return;
-    free(one.text);
-    free(one.val);
-    if (c->fixes)
-        c->fixes->err = -ENOMEM;
+    keep(c, &one, one.text && (one.kind != FIX_PUT || one.val));
 }
 
 void check_fix(struct check *c, const struct fix *f, const char *what, const char *where,
@@ -58,6 +63,38 @@ void check_fix(struct check *c, const struct fix *f, const char *what, const cha
     va_start(args, fmt);
     check_vfix(c, f, what, where, fmt, args);
     va_end(args);
+}
+
+void check_fix_also(struct check *c, const struct fix *f)
+{
+    struct fix one = *f;
+
+    keep(c, &one, one.kind != FIX_PUT || one.val);
+}
+
+struct fix fix_put(struct check *c, unsigned table, const void *key, size_t klen, const void *val,
+                   size_t len)
+{
+    struct fix f = {.kind = FIX_PUT, .table = table, .klen = klen, .len = len};
+
+    memcpy(f.k, key, klen);
+    f.val = c->fixes ? malloc(len ? len : 1) : NULL;
+    if (f.val)
+        memcpy(f.val, val, len);
+    return f;
+}
+
+struct fix fix_del(unsigned table, const void *key, size_t klen)
+{
+    struct fix f = {.kind = FIX_DEL, .table = table, .klen = klen};
+
+    memcpy(f.k, key, klen);
+    return f;
+}
+
+bool check_may_free(const struct check *c)
+{
+    return c->flags & REPAIR_FREE_LEAKS && !c->count.damaged && !c->unknown && !c->unreadable;
 }
 
 void fixes_release(struct fixes *f)

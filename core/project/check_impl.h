@@ -5,14 +5,10 @@
 #include "check.h"
 #include "project_impl.h"
 #include "recount.h"
+#include "repair.h"
 #include <stdarg.h>
 
 /* ---- what repair could do about a finding ---- */
-
-enum repair_flags {
-    REPAIR_REMOVE_DANGLING = 1 << 0,
-    REPAIR_FREE_LEAKS = 1 << 1,
-};
 
 enum fix_kind {
     FIX_PUT,  /* table, k, val: the record that should stand there */
@@ -67,11 +63,16 @@ struct check {
     struct map64 files;   /* numbers in the names of object files that something names */
     struct map64 slots;   /* numbers of slots that something names */
     struct map64 pack_records, pack_bytes; /* by pack, from the table of objects and the dying */
-    struct map64 roots;                    /* of namespaces -> highest inode number below */
+    struct map64 missing; /* numbers that are named and have no entry that decodes -> references */
+    uint64_t unknown;     /* entries of objects that do not decode */
+    bool unreadable;      /* a table cannot be read to its end */
+    struct state raised;  /* `state`, with next numbers above all in use */
+    struct map64 roots;   /* of namespaces -> highest inode number below */
     struct map64 bad;    /* object numbers whose bytes are damaged or gone, and their aliases -> the
                             object */
     struct fixes *fixes; /* NULL: nobody wants to repair */
     unsigned flags;      /* enum repair_flags */
+    const struct map64 *only; /* bytes are read of these numbers only; NULL: of all */
     /* check_bytes.c */
     struct disk_file *pack;
     uint64_t pack_number; /* of `pack`, or of the one that could not be opened */
@@ -89,7 +90,25 @@ void check_fix(struct check *c, const struct fix *f, const char *what, const cha
                const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 void check_vfix(struct check *c, const struct fix *f, const char *what, const char *where,
                 const char *fmt, va_list args) __attribute__((format(printf, 5, 0)));
+/* One more part of the fix before. */
+void check_fix_also(struct check *c, const struct fix *f);
+/* Nothing is copied if nobody wants to repair. */
+struct fix fix_put(struct check *c, unsigned table, const void *key, size_t klen, const void *val,
+                   size_t len);
+struct fix fix_del(unsigned table, const void *key, size_t klen);
+/* Was it asked for, and is everything known that may need what seems to be free? */
+bool check_may_free(const struct check *c);
+
+/* One look at a store. The struct begins as zeros with disk, o and what else is wanted set. */
+int check_run(struct check *c, struct kv *kv);
+void check_release(struct check *c);
 void check_advance(struct check *c, uint64_t bytes);
+/* A number in use: `stored` is the next one that the store would give, *next rises above it. */
+void check_used(struct check *c, const char *kind, uint64_t number, uint64_t stored,
+                uint64_t *next);
+/* False: the stored count is wrong, and that was told. */
+bool check_count(struct check *c, const char *where, uint64_t stored, uint64_t refs);
+void check_where_number(const char *kind, uint64_t number, char out[CHECK_WHERE]);
 /* Every entry of a table whose keys are 8 bytes, big-endian. Keys of other lengths are reported. */
 typedef int check_entry_fn(struct check *c, uint64_t number, const void *val, size_t len);
 int check_each(struct check *c, unsigned table, const char *what, check_entry_fn *fn);
@@ -98,8 +117,18 @@ void check_where(const struct entry *e, uint64_t number, char out[CHECK_WHERE]);
 /* -ENOENT, -EUCLEAN. */
 int check_get_entry(struct check *c, unsigned table, uint64_t number, struct entry *ret);
 
+/* The refcount table, ids, the dying, pins. */
+int check_objects(struct check *c);
+/* Look for the bytes of what is missing, for repair to give them an entry again (check_adopt.c). */
+int check_adopt(struct check *c);
 /* The bytes of all objects and slots. */
 int check_bytes(struct check *c);
+/* Are the bytes of this entry there and sound? Nothing is told; c->buf must be there. */
+bool check_quietly(struct check *c, uint64_t number, const struct entry *e);
+/* That pack is c->pack now. -ENOENT, -EIO. */
+int check_open_pack(struct check *c, uint64_t number);
+/* Is `id` the hash of a content or one derived from it? True when there is no secret to tell. */
+bool check_id_fits(const struct check *c, const struct id *id, struct id hash);
 /* The packs table, and files that nobody names. */
 int check_files(struct check *c);
 

@@ -12,7 +12,7 @@
 #define RECORD_HEAD 56
 #define RECORD_VERSION 1
 
-static size_t record_encode(const struct ns *ns, uint8_t *out)
+size_t ns_record_encode(const struct ns *ns, uint8_t *out)
 {
     size_t name = strlen(ns->name), target = ns->target ? strlen(ns->target) : 0;
 
@@ -87,10 +87,10 @@ static int freeze_one(struct ns *ns, struct ns_records *ret)
     /* A change that failed half-way may have copied the root: the old one has lost its count. */
     if (!ns->live || (!ns->dirty && ns->tree.root == ns->recorded_root))
         return 0;
-    bytes = malloc(RECORD_HEAD + VFS_NAME_MAX + 4096);
+    bytes = malloc(NS_RECORD_MAX);
     if (!bytes)
         return -ENOMEM;
-    return record_push(ret, ns->number, record_encode(ns, bytes), bytes);
+    return record_push(ret, ns->number, ns_record_encode(ns, bytes), bytes);
 }
 
 int ns_table_freeze(struct project *p, struct ns_records *ret)

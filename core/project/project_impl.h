@@ -140,6 +140,9 @@ struct ns_fields {
     int64_t time;
     bool frozen;
 };
+/* Returns the length. */
+#define NS_RECORD_MAX (56 + VFS_NAME_MAX + 4096)
+size_t ns_record_encode(const struct ns *ns, uint8_t *out);
 /* 0 or -EUCLEAN: is the record whole, and that of this number? check uses both, too. */
 int ns_record_check(uint32_t number, const void *val, size_t len);
 int ns_decode(const void *val, size_t len, struct ns_fields *ret);

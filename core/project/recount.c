@@ -176,6 +176,7 @@ static int each(struct walk *w, unsigned table, const char *what, entry_fn *fn)
     }
     if (err == -EUCLEAN) {
         damage(w, what, 0, "the table cannot be read to its end");
+        w->r->unreadable = true;
         return 0;
     }
     return err == -ENOENT ? 0 : err;

@@ -28,6 +28,7 @@ struct recount {
     struct map64 objects; /* object number -> references, likewise */
     uint64_t items;       /* of reachable leaves */
     bool damaged;
+    bool unreadable; /* a whole table cannot be read to its end */
 };
 
 struct recount_options {

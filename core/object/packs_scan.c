@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * packs_scan: the records of a pack's file without any table: a head with the right magic at a
+ * multiple of 8 whose checksum holds is one. Between them there may be anything.
+ */
+#include "packs_impl.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define WINDOW (256 * 1024) /* bytes read at once while looking for a head */
+
+struct window {
+    struct disk_file *file;
+    uint8_t *bytes;
+    uint64_t off; /* in the file */
+    size_t len;
+};
+
+/* The head at `off`; NULL where the file ends before. */
+static const uint8_t *head_at(struct window *w, uint64_t off, int *ret_err)
+{
+    if (off < w->off || off + RECORD_HEAD > w->off + w->len) {
+        ssize_t n = disk_pread(w->file, w->bytes, WINDOW, off);
+
+        if (n < 0) {
+            *ret_err = (int)n;
+            return NULL;
+        }
+        w->off = off;
+        w->len = (size_t)n;
+    }
+    return off + RECORD_HEAD <= w->off + w->len ? w->bytes + (off - w->off) : NULL;
+}
+
+static int scan(struct window *w, uint64_t pack, void *buf, packs_scan_fn *fn, void *ctx)
+{
+    uint64_t off = FILE_HEAD;
+    const uint8_t *head;
+    int r = 0;
+
+    while (r == 0 && off < UINT32_MAX && (head = head_at(w, off, &r))) {
+        struct pack_place place = {pack, (uint32_t)off};
+        uint32_t len = get_le32(head + 4);
+        struct id id;
+
+        off += 8;
+        if (get_le32(head) != RECORD_MAGIC || len > PACK_RECORD_MAX)
+            continue;
+        memcpy(id.b, head + 8, ID_LEN);
+        r = pack_record_read(w->file, &place, &id, buf, len);
+        if (r == 0) {
+            r = fn(&id, &place, buf, len, ctx);
+            off = place.offset + pack_record_size(len);
+        } else if (r == -EUCLEAN) {
+            r = 0;
+        }
+    }
+    return r;
+}
+
+int packs_scan(struct disk_file *file, uint64_t pack, void *buf, packs_scan_fn *fn, void *ctx)
+{
+    struct window w = {.file = file, .bytes = malloc(WINDOW)};
+    int r = w.bytes ? scan(&w, pack, buf, fn, ctx) : -ENOMEM;
+
+    free(w.bytes);
+    return r;
+}

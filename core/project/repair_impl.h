@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+/* repair_impl: what repair.c and repair_tree.c share. Nobody else includes this. */
+#pragma once
+
+#include "check_impl.h"
+#include "repair.h"
+
+/* Does a fix change a tree or a namespace? */
+static inline bool fix_is_of_tree(const struct fix *f)
+{
+    return f->kind >= FIX_ROOT;
+}
+/* Names come before what is said of them. */
+static inline bool fix_is_of_names(const struct fix *f)
+{
+    return f->kind >= FIX_ROOT && f->kind <= FIX_TYPE;
+}
+
+/* All fixes of trees in one commit; of a tree whose names change, only those of names. `done` (as
+ * many as there are fixes) gets which. */
+int repair_trees(struct kv *kv, const struct clock *clock, const struct fixes *fixes, bool *done);

@@ -1,0 +1,624 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * test_repair: what is planted is found, put right, and then not found any more; nothing goes that
+ * nobody asked to go; what cannot be put right is left and said; and cut at any write, a second run
+ * brings it to the same end.
+ */
+#include "plant.h"
+#include "repair.h"
+
+struct said {
+    char found[16384], repaired[16384], left[16384];
+    struct repair_result r;
+};
+
+static void note_line(char *to, size_t room, const char *what, const char *where,
+                      const char *sentence)
+{
+    size_t n = strlen(to);
+
+    snprintf(to + n, room - n, "%s|%s|%s\n", what, where, sentence);
+}
+static void on_first(const char *what, const char *where, const char *sentence, void *ctx)
+{
+    struct said *s = ctx;
+    note_line(s->found, sizeof s->found, what, where, sentence);
+}
+static void on_repaired(const char *what, const char *where, const char *sentence, void *ctx)
+{
+    struct said *s = ctx;
+    note_line(s->repaired, sizeof s->repaired, what, where, sentence);
+}
+static void on_left(const char *what, const char *where, const char *sentence, void *ctx)
+{
+    struct said *s = ctx;
+    note_line(s->left, sizeof s->left, what, where, sentence);
+}
+
+static int try_repair(struct fixture *x, unsigned flags, struct said *s)
+{
+    struct repair_options o = {.flags = flags,
+                               .clock = &x->clock.base,
+                               .check = {.found = on_first, .ctx = s},
+                               .repaired = on_repaired,
+                               .left = on_left};
+    struct kv *kv;
+    int err;
+
+    *s = (struct said){.r = {.left = 0}};
+    cr_assert_eq(kv_open_mem(x->mem, project_tables, project_table_count, 0, &kv), 0);
+    err = project_repair(x->disk, kv, &o, &s->r);
+    kv_close(kv);
+    return err;
+}
+
+static void repair(struct fixture *x, unsigned flags, struct said *s)
+{
+    cr_assert_eq(try_repair(x, flags, s), 0);
+}
+
+/* The store with this damage; the project is closed. */
+static void damaged(struct fixture *x, void (*plant)(struct fixture *))
+{
+    plant_setup(x);
+    plant(x);
+    down_clean(x);
+}
+
+static void read_file(struct fixture *x, const char *path, const char *text)
+{
+    struct vfs_file *f;
+    char buf[256] = "";
+
+    cr_assert(node_of(x, path), "no %s", path);
+    cr_assert_eq(vfs_open(x->p, node_of(x, path), 0, &f), 0);
+    cr_assert_eq(vfs_read(f, buf, sizeof buf - 1, 0), (ssize_t)strlen(text), "%s", path);
+    cr_assert_str_eq(buf, text);
+    vfs_release(f);
+}
+
+/* What plant_setup made, `deep` and `other` under these paths. */
+static void is_whole(struct fixture *x, const char *deep, const char *other)
+{
+    char target[4096];
+
+    fixture_open(x);
+    read_file(x, "main/file", "some content");
+    read_file(x, deep, "further below");
+    read_file(x, other, "another content");
+    cr_assert_eq(vfs_readlink(x->p, node_of(x, "main/symlink"), target, sizeof target), 0);
+    cr_assert_str_eq(target, "dir/sub");
+    down_clean(x);
+}
+
+/* Repaired by default, as told, and then as sound as any store. */
+static void mends_to(void (*plant)(struct fixture *), const char *line, const char *deep,
+                     const char *other)
+{
+    struct fixture x;
+    struct findings f;
+    static struct said s;
+
+    damaged(&x, plant);
+    repair(&x, 0, &s);
+    cr_assert_eq(s.r.left, 0, "left:\n%s", s.left);
+    cr_assert(strstr(s.repaired, line), "no '%s' in:\n%s", line, s.repaired);
+    examine(&x, &f);
+    cr_assert_eq(f.r.problems, 0, "%s", f.text);
+    is_whole(&x, deep, other);
+    is_clean(&x, &f);
+    fixture_teardown(&x);
+}
+
+static void mends(void (*plant)(struct fixture *), const char *line)
+{
+    mends_to(plant, line, "main/dir/sub/deep", "main/dir/other");
+}
+
+/* ---- names and what is said of them ---- */
+
+Test(repair, link_counts)
+{
+    mends(plant_file_links, "link count|main/file|it is 2\n");
+    mends(plant_dir_links, "link count|main/dir|it is 3\n");
+}
+
+Test(repair, sizes_and_parents_of_directories)
+{
+    mends(plant_dir_size, "directory|main/dir|it is said to have 3 entries\n");
+    mends(plant_parent, "directory|main/dir/sub|its parent is inode 3\n");
+}
+
+Test(repair, types_of_entries)
+{
+    mends(plant_type, "entry|main/dir/other|it says a regular file\n");
+}
+
+Test(repair, the_next_inode_number)
+{
+    mends(plant_next_ino, "namespace|main|the next number to be given is 8\n");
+}
+
+Test(repair, an_entry_under_the_wrong_hash)
+{
+    mends(plant_hash, "entry|main/dir/other|it stands where a lookup finds it\n");
+}
+
+Test(repair, a_file_without_a_name_gets_one)
+{
+    mends_to(plant_nameless_file, "nameless|main inode 6|it is main/lost+found/#6\n",
+             "main/dir/sub/deep", "main/lost+found/#6");
+}
+
+Test(repair, a_directory_without_a_name_comes_back_with_all_in_it)
+{
+    mends_to(plant_nameless_dir, "nameless|main inode 4|it is main/lost+found/#4\n",
+             "main/lost+found/#4/deep", "main/dir/other");
+}
+
+Test(repair, a_circle_is_opened)
+{
+    mends_to(plant_circle, "directory|main inode 3|it is main/lost+found/#3 instead\n",
+             "main/lost+found/#3/sub/deep", "main/lost+found/#3/other");
+}
+
+Test(repair, names_that_no_lookup_finds_are_in_lost_found)
+{
+    mends(plant_twice, "the second one is in lost+found of its namespace, as #6\n");
+    mends(plant_dots, "it is in lost+found of its namespace, as #6\n");
+}
+
+Test(repair, lost_found_is_private_and_an_earlier_one_serves)
+{
+    struct fixture x;
+    static struct said s;
+    struct inode in;
+
+    plant_setup(&x);
+    plant_nameless_file(&x);
+    down_clean(&x);
+    repair(&x, 0, &s);
+    fixture_open(&x);
+    in = inode_of(&x, "main/lost+found");
+    cr_assert_eq(in.mode, S_IFDIR | 0700);
+    cr_assert_eq(in.uid, 0);
+    put_file(&x, "main/dir/other", "again");
+    put_file(&x, "main/second", "second");
+    del_entry(&x, "main/second");
+    adjust_dir(&x, "main", -1, 0);
+    down_clean(&x);
+    repair(&x, 0, &s);
+    cr_assert_eq(s.r.left, 0, "%s", s.left);
+    cr_assert(strstr(s.repaired, "it is main/lost+found/#10\n"), "%s", s.repaired);
+    fixture_open(&x);
+    read_file(&x, "main/lost+found/#6", "another content");
+    read_file(&x, "main/lost+found/#10", "second");
+    fixture_teardown(&x);
+}
+
+Test(repair, a_file_called_lost_found_is_left_alone)
+{
+    struct fixture x;
+    static struct said s;
+
+    plant_setup(&x);
+    put_file(&x, "main/lost+found", "a file");
+    plant_nameless_file(&x);
+    down_clean(&x);
+    repair(&x, 0, &s);
+    cr_assert_eq(s.r.left, 0, "%s", s.left);
+    fixture_open(&x);
+    read_file(&x, "main/lost+found", "a file");
+    read_file(&x, "main/lost+found.1/#6", "another content");
+    fixture_teardown(&x);
+}
+
+Test(repair, namespaces_that_share_a_root_still_share_it)
+{
+    struct fixture x;
+    struct findings f;
+    static struct said s;
+    struct found a, b;
+
+    plant_setup(&x);
+    plant_nameless_file(&x);
+    branch(&x, "main", "twin");
+    branch(&x, "main", "triplet");
+    down_clean(&x);
+    repair(&x, 0, &s);
+    cr_assert_eq(s.r.left, 0, "%s", s.left);
+    pick(&x, TABLE_NAMESPACES, NULL, &a);
+    fixture_open(&x);
+    read_file(&x, "triplet/lost+found/#6", "another content");
+    read_file(&x, "main/lost+found/#6", "another content");
+    put_file(&x, "twin/new", "no inode number twice");
+    cr_assert_eq(ino_of(&x, "twin/new"), 9);
+    down_clean(&x);
+    is_clean(&x, &f);
+    (void)b;
+    fixture_teardown(&x);
+}
+
+/* ---- tables ---- */
+
+static void flips(unsigned table, want_fn *want, size_t byte, unsigned bit, const char *what)
+{
+    struct fixture x;
+    struct findings f;
+    struct found at;
+    static struct said s;
+
+    setup(&x);
+    pick(&x, table, want, &at);
+    flip(&x, table, &at, byte, bit);
+    examine(&x, &f);
+    cr_assert_gt(f.r.problems, 0);
+    repair(&x, 0, &s);
+    cr_assert_eq(s.r.left, 0, "left:\n%s", s.left);
+    cr_assert(strstr(s.repaired, what), "%s", s.repaired);
+    is_clean(&x, &f);
+    fixture_open(&x);
+    read_file(&x, "main/file7", "content 3");
+    down_clean(&x);
+    is_clean(&x, &f);
+    fixture_teardown(&x);
+}
+
+Test(repair, counts_too_high_and_too_low)
+{
+    flips(TABLE_OBJECTS, in_pack, 1, 4, "count|");
+    flips(TABLE_OBJECTS, in_file, 1, 0, "count|");
+    flips(TABLE_PAGE_COUNTS, NULL, 0, 3, "count|page ");
+    flips(TABLE_PAGE_COUNTS, NULL, 3, 7, "count|page ");
+}
+
+Test(repair, the_index_of_ids)
+{
+    flips(TABLE_IDS, NULL, 7, 0, "id|");
+    flips(TABLE_IDS, NULL, 2, 1, "id|");
+}
+
+Test(repair, what_the_packs_table_says)
+{
+    flips(TABLE_PACKS, NULL, 0, 1, "pack|pack ");
+}
+
+Test(repair, a_lost_state_is_made_anew)
+{
+    struct fixture x;
+    struct findings f;
+    static struct said s;
+
+    setup(&x);
+    cr_assert_eq(kv_mem_flip(x.mem, TABLE_META, "state", 5, 20, 3), 0);
+    repair(&x, 0, &s);
+    cr_assert_eq(s.r.left, 0, "%s", s.left);
+    is_clean(&x, &f);
+    fixture_open(&x);
+    put_file(&x, "main/new", "no number twice");
+    put_big(&x, "main/new big", 200000);
+    read_file(&x, "main/file7", "content 3");
+    down_clean(&x);
+    is_clean(&x, &f);
+    fixture_teardown(&x);
+}
+
+Test(repair, a_live_object_among_the_dying_is_taken_out)
+{
+    struct fixture x;
+    struct findings f;
+    struct found at;
+    static struct said s;
+
+    setup(&x);
+    pick(&x, TABLE_OBJECTS, in_pack, &at);
+    put(&x, TABLE_DYING, at.key, at.val, at.len);
+    repair(&x, 0, &s);
+    cr_assert_eq(s.r.left, 0, "%s", s.left);
+    is_clean(&x, &f);
+    fixture_teardown(&x);
+}
+
+/* ---- objects whose entry is gone ---- */
+
+static void del(struct fixture *x, unsigned table, const void *key, size_t klen)
+{
+    struct kv *kv;
+    struct kv_txn *t;
+
+    cr_assert_eq(kv_open_mem(x->mem, project_tables, project_table_count, 0, &kv), 0);
+    cr_assert_eq(kv_txn_begin(kv, &t), 0);
+    cr_assert_eq(kv_del(t, table, key, klen), 0);
+    cr_assert_eq(kv_commit(t), 0);
+    kv_close(kv);
+}
+
+static void adopts(want_fn *want, bool sealed, const char *line)
+{
+    struct fixture x;
+    struct findings f;
+    struct found at;
+    static struct said s;
+
+    fixture_setup(&x);
+    put_file(&x, "main/small", "in a pack");
+    put_big(&x, "main/big", 300000);
+    if (sealed)
+        cr_assert_eq(project_drain(x.p, true, -1, NULL), 0);
+    else
+        cr_assert_eq(project_flush(x.p), 0);
+    down(&x);
+    pick(&x, TABLE_OBJECTS, want, &at);
+    del(&x, TABLE_OBJECTS, at.key, 8);
+    examine(&x, &f);
+    cr_assert_gt(f.r.problems, 0);
+    repair(&x, 0, &s);
+    cr_assert_eq(s.r.left, 0, "left:\n%s\nfound:\n%s", s.left, s.found);
+    cr_assert(strstr(s.repaired, line), "%s", s.repaired);
+    is_clean(&x, &f);
+    fixture_open(&x);
+    read_file(&x, "main/small", "in a pack");
+    down_clean(&x);
+    is_clean(&x, &f);
+    fixture_teardown(&x);
+}
+
+Test(repair, an_object_file_without_an_entry_is_adopted)
+{
+    adopts(in_file, true, "its bytes are in the object file of that number");
+}
+Test(repair, a_pack_record_without_an_entry_is_adopted)
+{
+    adopts(in_pack, true, "its bytes are in a pack");
+}
+Test(repair, a_slot_without_an_entry_is_adopted)
+{
+    adopts(in_slot, false, "its bytes are in the slot of that number");
+}
+
+Test(repair, damaged_bytes_are_not_adopted)
+{
+    struct fixture x;
+    struct found at;
+    struct entry e;
+    static struct said s;
+    char name[DISK_NAME_MAX + 1];
+
+    setup(&x);
+    pick(&x, TABLE_OBJECTS, in_file, &at);
+    e = entry_of(&at);
+    blob_object_name(&e.id, e.where, name);
+    del(&x, TABLE_OBJECTS, at.key, 8);
+    cr_assert_eq(disk_mem_flip(x.disk, name, 5000, 1), 0);
+    repair(&x, 0, &s);
+    cr_assert_gt(s.r.left, 0);
+    cr_assert(!strstr(s.repaired, "in the table again"), "%s", s.repaired);
+    cr_assert(strstr(s.found, "but it is not in the table"), "%s", s.found);
+    cr_assert(strstr(s.found, "file|main/big|"), "%s", s.found);
+    fixture_teardown(&x);
+}
+
+/* ---- never unasked ---- */
+
+struct amounts {
+    uint64_t table[TABLE_COUNT], bytes, names, items;
+};
+
+static struct amounts amounts(struct fixture *x)
+{
+    struct amounts a = {.items = 0};
+    struct recount_options o = {.ctx = NULL};
+    struct recount c;
+    struct kv *kv;
+    struct kv_snap *s;
+
+    cr_assert_eq(kv_open_mem(x->mem, project_tables, project_table_count, KV_READONLY, &kv), 0);
+    cr_assert_eq(kv_snap_begin(kv, &s), 0);
+    for (unsigned i = 0; i < TABLE_COUNT; i++)
+        cr_assert_eq(kv_snap_count(s, i, &a.table[i]), 0);
+    cr_assert_eq(recount_run(s, &o, &c), 0);
+    a.items = c.items;
+    recount_release(&c);
+    kv_snap_end(s);
+    kv_close(kv);
+    disk_mem_usage(x->disk, &a.bytes, &a.names);
+    return a;
+}
+
+/* Leaks of every kind, and an entry that leads nowhere. */
+static void leak_everything(struct fixture *x)
+{
+    static const char *const names[] = {
+        "packs/00000000000000ff", "slots/00000000000000ff", "slots/00000000000000fa",
+        "objects/00/00000000000000000000000000000000.00000000000000ff", "objects/00/stray"};
+    uint8_t key[8], page[PAGE_SIZE_BYTES];
+    struct found at;
+    struct entry e;
+    uint8_t val[ENTRY_MAX];
+
+    plant_setup(x);
+    put_file(x, "main/gone", "soon nobody needs this");
+    cr_assert_eq(project_drain(x->p, true, -1, NULL), 0);
+    plant_dangling(x);
+    plant_no_inode(x);
+    down_clean(x);
+    for (size_t i = 0; i < 5; i++) {
+        struct disk_file *file;
+        cr_assert_eq(disk_open(x->disk, names[i], DISK_WRITE | DISK_CREATE, &file), 0);
+        cr_assert_eq(disk_pwrite(file, "leaked", 6, 0), 0);
+        disk_file_close(file);
+    }
+    put_be64(key, UINT64_C(1) << 40);
+    page_init(page, UINT64_C(1) << 40, 0);
+    page_seal(page);
+    put(x, TABLE_PAGES, key, page, sizeof page);
+    pick(x, TABLE_OBJECTS, in_pack, &at); /* counted, but named by nobody: a copy of an entry */
+    e = entry_of(&at);
+    e.kind = ENTRY_SLOT;
+    e.count = 1;
+    e.size = 6;
+    put_be64(key, 0xfa);
+    put(x, TABLE_OBJECTS, key, val, entry_encode(&e, val));
+}
+
+Test(repair, nothing_is_deleted_unasked)
+{
+    struct fixture x;
+    struct amounts before, after;
+    static struct said s;
+
+    leak_everything(&x);
+    before = amounts(&x);
+    repair(&x, 0, &s);
+    after = amounts(&x);
+    cr_assert_eq(before.bytes, after.bytes);
+    cr_assert_eq(before.names, after.names);
+    cr_assert_eq(before.items, after.items);
+    for (unsigned i = 0; i < TABLE_COUNT; i++)
+        cr_assert_eq(before.table[i], after.table[i], "table %s", project_tables[i]);
+    cr_assert(strstr(s.left, "leak|packs/00000000000000ff|"), "%s", s.left);
+    cr_assert(strstr(s.left, "leak|page 1099511627776|"), "%s", s.left);
+    cr_assert(strstr(s.left, "leak|object number 250|"), "%s", s.left);
+    cr_assert(strstr(s.left, "entry|main/dir/nowhere|"), "%s", s.left);
+    cr_assert(strstr(s.left, "inode|main inode 99|"), "%s", s.left);
+    fixture_teardown(&x);
+}
+
+Test(repair, what_leads_nowhere_and_what_leaks_goes_when_asked)
+{
+    struct fixture x;
+    struct findings f;
+    static struct said s;
+
+    leak_everything(&x);
+    repair(&x, REPAIR_REMOVE_DANGLING | REPAIR_FREE_LEAKS, &s);
+    cr_assert_eq(s.r.left, 0, "%s", s.left);
+    is_whole(&x, "main/dir/sub/deep", "main/dir/other");
+    examine(&x, &f);
+    cr_assert_eq(f.r.problems, 0, "%s", f.text);
+    cr_assert_str_eq(f.text, "leak|objects/00/stray|it is no file of the store\n");
+    fixture_teardown(&x);
+}
+
+Test(repair, a_second_name_of_a_directory_goes_when_asked)
+{
+    struct fixture x;
+    struct findings f;
+    static struct said s;
+
+    damaged(&x, plant_second_dir_name);
+    repair(&x, 0, &s);
+    cr_assert_eq(s.r.left, 1);
+    cr_assert_eq(s.r.repaired, 0, "%s", s.repaired);
+    repair(&x, REPAIR_REMOVE_DANGLING, &s);
+    cr_assert_eq(s.r.left, 0, "%s", s.left);
+    is_whole(&x, "main/dir/sub/deep", "main/dir/other");
+    is_clean(&x, &f);
+    fixture_teardown(&x);
+}
+
+/* ---- where it must not touch ---- */
+
+Test(repair, a_sound_store_is_not_written)
+{
+    struct fixture x;
+    static struct said s;
+    uint64_t writes;
+
+    setup(&x);
+    writes = x.fault.writes;
+    repair(&x, REPAIR_REMOVE_DANGLING | REPAIR_FREE_LEAKS, &s);
+    cr_assert_eq(x.fault.writes, writes);
+    cr_assert_eq(s.r.repaired, 0);
+    fixture_teardown(&x);
+}
+
+Test(repair, a_dry_run_says_it_all_and_writes_nothing)
+{
+    struct fixture x;
+    struct findings f;
+    static struct said s;
+    uint64_t writes;
+
+    damaged(&x, plant_circle);
+    writes = x.fault.writes;
+    repair(&x, REPAIR_DRY_RUN, &s);
+    cr_assert_eq(x.fault.writes, writes);
+    cr_assert_eq(s.r.left, 1);
+    cr_assert(strstr(s.repaired, "it is main/lost+found/#3 instead"), "%s", s.repaired);
+    examine(&x, &f);
+    cr_assert_eq(f.r.problems, 1);
+    fixture_teardown(&x);
+}
+
+Test(repair, names_of_a_tree_that_cannot_be_read_are_left_alone)
+{
+    struct fixture x;
+    struct findings f;
+    struct found at;
+    static struct said s;
+
+    setup(&x);
+    pick(&x, TABLE_PAGES, with_objects, &at);
+    flip(&x, TABLE_PAGES, &at, 4000, 3);
+    repair(&x, REPAIR_REMOVE_DANGLING | REPAIR_FREE_LEAKS, &s);
+    cr_assert_eq(s.r.repaired, 0, "%s", s.repaired);
+    cr_assert_eq(s.r.left, 1);
+    flip(&x, TABLE_PAGES, &at, 4000, 3);
+    is_clean(&x, &f);
+    fixture_teardown(&x);
+}
+
+Test(repair, without_the_identity_nothing_is_changed)
+{
+    struct fixture x;
+    static struct said s;
+    uint64_t writes;
+
+    damaged(&x, plant_file_links);
+    cr_assert_eq(kv_mem_flip(x.mem, TABLE_META, "identity", 8, 100, 1), 0);
+    writes = x.fault.writes;
+    cr_assert_eq(try_repair(&x, 0, &s), -EUCLEAN);
+    cr_assert_eq(x.fault.writes, writes);
+    fixture_teardown(&x);
+}
+
+/* ---- cut anywhere ---- */
+
+static void plant_many(struct fixture *x)
+{
+    plant_nameless_dir(x);
+    plant_file_links(x);
+    plant_hash(x);
+    plant_dangling(x);
+    plant_next_ino(x);
+}
+
+Test(repair, cut_at_any_write_a_second_run_ends_the_same)
+{
+    static struct said s;
+    bool cut = true;
+
+    for (uint64_t k = 1; cut; k++) {
+        struct fixture x;
+        struct findings f;
+        struct found at;
+        damaged(&x, plant_many);
+        pick(&x, TABLE_OBJECTS, in_pack, &at);
+        flip(&x, TABLE_OBJECTS, &at, 2, 0);
+        fault_reset(&x.fault);
+        x.fault.fail_at = k;
+        x.fault.cut = true;
+        x.fault.error = -EIO;
+        cut = try_repair(&x, REPAIR_REMOVE_DANGLING, &s) < 0;
+        disk_mem_power_cycle(x.disk);
+        fault_reset(&x.fault);
+        if (!cut)
+            cr_assert_geq(k, 3, "only %llu writes", (unsigned long long)k);
+        repair(&x, REPAIR_REMOVE_DANGLING, &s);
+        cr_assert_eq(s.r.left, 0, "cut %llu left:\n%s", (unsigned long long)k, s.left);
+        is_whole(&x, "main/lost+found/#4/deep", "main/dir/other");
+        is_clean(&x, &f);
+        fixture_teardown(&x);
+    }
+}
