@@ -243,6 +243,17 @@ compared() {
     : >"$queue"
 }
 
+# small_disk SIZE - $D: an ext4 of its own, for a store on a disk that is soon full.
+small_disk() {
+    [[ $(id -u) -eq 0 ]] || skip "not root"
+    needs mkfs.ext4 losetup
+    D=$W/disk
+    mkdir -p "$D"
+    truncate -s "$1" "$W/disk.img"
+    mkfs.ext4 -q -F -m 0 "$W/disk.img"
+    mount -o loop "$W/disk.img" "$D" 2>"$W/said" || skip "no loop device: $(<"$W/said")"
+}
+
 begin() {
     [[ $(id -u) -eq 0 ]] || skip "not root"
     (exec 3<>/dev/fuse) 2>/dev/null || skip "/dev/fuse does not open"
