@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # rsync, cp, tar, cpio and zip onto a mount and off it again: hard links, symlinks, fifos, devices,
-# sparse files, owners, modes, nanoseconds; and a second rsync finds nothing to do.
+# sparse files, owners, modes, nanoseconds, extended attributes, ACLs; and a second rsync finds nothing to do.
 set -euo pipefail
 # shellcheck source=tests/mount/lib.sh
 . "$(dirname "$0")/lib.sh"
 begin
-needs rsync cpio zip unzip
+needs rsync cpio zip unzip setfattr setfacl
 mkdir "$W/plain" "$W/back"
 
 # A tree with one of everything.
@@ -31,6 +31,8 @@ plant() {
     chown 1000:2000 d/deep/f2 && chmod 4755 d/deep/f3 && chmod 0 d/deep/f4 && chmod 2775 d/empty
     chmod 1777 d/deep/er
     chown -h 5:6 link
+    setfattr -n user.note -v "a note" d/middle && setfattr -n trusted.note -v "another" d/empty
+    setfacl -m u:1000:rw,g:2000:r d/deep/f6 && setfacl -d -m u:1000:rwx d/deep/er
     touch -d '2001-02-03 04:05:06.123456789' d/deep/f5
     touch -h -d '1999-12-31 23:59:59.987654321' link
     touch -h -d "2002-02-02 02:02:02.000000002" ./- device fifo longlink dangling d/empty d/deep/er d/deep d
@@ -47,6 +49,13 @@ same() {
     diff "$W/one" "$W/two"
     eq "$(tree_digest "$1")" "$(tree_digest "$2")"
 }
+# Extended attributes and ACLs.
+more() {
+    cd "$1"
+    find . -print0 | sort -z | xargs -0 getfattr -h -d -m 'user|trusted' | sed '/^user\.tally/d'
+    find . ! -type l -print0 | sort -z | xargs -0 getfacl -n -p
+}
+same_more() { diff <(more "$1") <(more "$2"); }
 # Files that share an inode, as groups of names.
 links() { (cd "$1" && find . -type f -links +1 -printf '%i %P\n' | sort | awk '{g[$1] = g[$1] " " $2} END {for (i in g) print g[i]}' | sort); }
 
@@ -57,6 +66,7 @@ claim "rsync -aHAX --sparse onto the mount: the same tree; a second one transfer
 rsync -aHAX --sparse plain/t/ "$M/main/rsync/"
 same plain/t "$M/main/rsync"
 eq "$(links "$M/main/rsync")" "$(links plain/t)"
+same_more plain/t "$M/main/rsync"
 eq "$(rsync -aHAX --itemize-changes plain/t/ "$M/main/rsync/")" ""
 eq "$(rsync -aHAX --checksum --itemize-changes plain/t/ "$M/main/rsync/")" ""
 
@@ -83,16 +93,19 @@ cp -a "$M/main/cp" "$M/main/cp2"
 same plain/t "$M/main/cp2"
 cp -a "$M/main/cp2" back/cp
 same plain/t back/cp
+same_more plain/t back/cp
 cp -al "$M/main/cp" "$M/main/cpl"
 eq "$(stat -c %h "$M/main/cpl/nothing")" 2
 rm -r "$M/main/cpl" "$M/main/cp2"
 
 claim "tar: made on the mount of what is on the mount, and unpacked there"
-tar -C "$M/main/cp" --sparse --numeric-owner -cf "$M/main/t.tar" .
-[[ $(stat -c %s "$M/main/t.tar") -lt 5000000 ]] || echo "(no holes are told: the archive has zeros)"
+keep=(--xattrs --xattrs-include='*' --acls --numeric-owner)
+tar -C "$M/main/cp" --sparse "${keep[@]}" -cf "$M/main/t.tar" .
+[[ $(stat -c %s "$M/main/t.tar") -lt 5000000 ]]
 mkdir "$M/main/tar"
-tar -C "$M/main/tar" --numeric-owner -xpf "$M/main/t.tar"
+tar -C "$M/main/tar" "${keep[@]}" -xpf "$M/main/t.tar"
 same plain/t "$M/main/tar"
+same_more plain/t "$M/main/tar"
 eq "$(links "$M/main/tar")" "$(links plain/t)"
 tar -C "$M/main/cp" --numeric-owner -df "$M/main/t.tar" 2>"$W/said" || fail "tar -d found a difference: $(cat "$W/said")"
 tar -C plain -cz t | tar -C "$M/main/tar" -xz
@@ -122,8 +135,8 @@ eq "$(tree_digest "$M/main/zip")" "$(tree_digest plain/t/d)"
 claim "find -inum and du find what is shared; one copy of the bytes is in the store"
 ino=$(stat -c %i "$M/main/cp/large")
 eq "$(find "$M/main/cp" -inum "$ino" -printf '%P\n' | sort | tr '\n' ' ')" "d/hard large "
-object=$(getfattr --only-values -n user.tally.object "$M/main/cp/large")
-eq "$(getfattr --only-values -n user.tally.object "$M/main/rsync/d/hard")" "$object"
+object=$(getfattr --absolute-names --only-values -n user.tally.object "$M/main/cp/large")
+eq "$(getfattr --absolute-names --only-values -n user.tally.object "$M/main/rsync/d/hard")" "$object"
 
 claim "all of it is the same after a remount"
 cd /
