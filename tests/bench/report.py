@@ -77,7 +77,8 @@ def table(result):
            f"on {'images in ' if facts['on'] == 'image' else ''}{disk['source']} {disk['type']} "
            f"({disk['options']})",
            f"{result['tally']}, commit {result['commit']}; rounds: {result['rounds']}, "
-           f"of the long rows {result['rounds_long']}", "",
+           f"of the long rows {result['rounds_long']}; {result['seconds']} s; load average at the "
+           f"start {facts['load_at_start']:.1f}", "",
            "Times, lower is better: median (min–max) of the rounds. x: tallyfs / ext4. CPU seconds of "
            "the daemon,", "its RssAnon in MiB before, after and at the peak.", "",
            f"{'':<{LABEL}}    {'ext4':>7} {'':18} {'tallyfs':>7} {'':18} {'x':>6} {'':17}"
