@@ -3,8 +3,7 @@
  * ops: the operations on names and attributes, and the table of all operations.
  *
  * Not in the table, on purpose: flush (the kernel learns from the first ENOSYS to send no more; a
- * file is sealed after its release), access (default_permissions), locks (the kernel keeps them),
- * lseek and fallocate (the kernel's own or none).
+ * file is sealed after its release), access (default_permissions), locks (the kernel keeps them).
  */
 #include "fs_impl.h"
 
@@ -277,6 +276,8 @@ const struct fuse_lowlevel_ops fs_ops = {
     .fsync = op_fsync,
     .fsyncdir = op_fsync,
     .copy_file_range = op_copy_file_range,
+    .fallocate = op_fallocate,
+    .lseek = op_lseek,
     .opendir = op_opendir,
     .readdir = op_readdir,
     .readdirplus = op_readdirplus,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * ops_file: opening, reading, writing and syncing files.
+ * ops_file: opening, reading, writing, syncing and sharing files, and the holes in them.
  *
  * Files of namespaces are opened with keep_cache: only we change bytes, and what changes without
  * the kernel's doing is told by notify.c.
@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Root alone keeps set-id bits over a truncation: whether others have CAP_FSETID is not told. */
 static unsigned open_flags(fuse_req_t req, int flags)
@@ -169,4 +170,52 @@ void op_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t off_in,
         fs_reply_err(req, n);
     else
         fuse_reply_write(req, (size_t)n);
+}
+
+struct space {
+    int mode;
+    uint64_t off, len;
+};
+
+/* A hole may be as large as a disk: not on a thread that others wait for. */
+static void do_fallocate(struct call *c)
+{
+    struct space s;
+    memcpy(&s, c->data, sizeof(s));
+    int r = vfs_fallocate(fs_handle(&c->fi)->file, s.mode, s.off, s.len);
+    call_settle(c);
+    fs_reply_err(c->req, r);
+}
+
+void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t len,
+                  struct fuse_file_info *fi)
+{
+    const struct space s = {.mode = mode, .off = (uint64_t)off, .len = (uint64_t)len};
+    (void)ino;
+    if (fs_handle(fi)->kind != HANDLE_FILE) {
+        fuse_reply_err(req, EOPNOTSUPP);
+        return;
+    }
+    struct call *c = call_new(req, do_fallocate, sizeof(s));
+    if (c == NULL)
+        return;
+    c->fi = *fi;
+    memcpy(c->data, &s, sizeof(s));
+    call_run(c);
+}
+
+/* SEEK_DATA and SEEK_HOLE; the kernel knows the rest. What .tally renders has size 0 in stat. */
+void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct fuse_file_info *fi)
+{
+    const struct handle *h = fs_handle(fi);
+    int64_t r = -ENXIO;
+    (void)ino;
+    if (whence != SEEK_DATA && whence != SEEK_HOLE)
+        r = -EINVAL;
+    else if (off >= 0 && h->kind == HANDLE_FILE)
+        r = vfs_seek(h->file, (uint64_t)off, whence == SEEK_DATA);
+    if (r < 0)
+        fs_reply_err(req, r);
+    else
+        fuse_reply_lseek(req, r);
 }

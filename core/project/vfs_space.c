@@ -126,7 +126,7 @@ int vfs_fallocate(struct vfs_file *f, int mode, uint64_t off, uint64_t len)
     err = load_inode(f, &in);
     if (err == 0 && !(mode & FALLOC_FL_PUNCH_HOLE))
         err = check_room(f->p, &in, off, len);
-    if (err < 0 || (mode & FALLOC_FL_PUNCH_HOLE && off >= in.size))
+    if (err < 0)
         return err;
     if (!clear)
         u.end = u.pos;                   /* only size and times */
