@@ -359,6 +359,20 @@ struct change_of {
     unsigned flags; /* enum vfs_xattr_flags */
 };
 
+/* Is that its value already? Then nothing changes, not even ctime (as on ext4). */
+static bool is_same(struct project *p, const struct items *it, const struct change_of *c)
+{
+    uint8_t *value;
+    size_t len;
+    bool same;
+
+    if (!c->value || xattr_load_all(p, it, c->name, &value, &len) < 0)
+        return false;
+    same = len == c->len && !memcmp(value, c->value, len);
+    free(value);
+    return same;
+}
+
 static int set_plain(struct project *p, struct items *it, const struct change_of *c)
 {
     struct inode in;
@@ -374,6 +388,8 @@ static int set_plain(struct project *p, struct items *it, const struct change_of
         return -EEXIST;
     if (found < 0 && (!c->value || c->flags & VFS_XATTR_REPLACE))
         return -ENODATA;
+    if (found == 0 && is_same(p, it, c))
+        return 0;
     err = found < 0 ? check_list(it, c->name) : 0;
     return err < 0 ? err : xattr_change(p, it, &in, k, c->name, c->value, c->len);
 }
