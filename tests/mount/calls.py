@@ -21,6 +21,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 
 globals().update((k, v) for k, v in vars(os).items() if k.startswith("O_"))
 NOBODY = 65534
@@ -208,8 +209,8 @@ def child(f, *args):
         f(*args)
     except OSError as e:
         print("child:", errno.errorcode.get(e.errno, e))
-    except BaseException as e:  # pylint: disable=broad-exception-caught
-        print("child:", repr(e))
+    except BaseException:  # pylint: disable=broad-exception-caught
+        traceback.print_exc(limit=-2, file=sys.stdout)  # compare.py takes it for a mistake
     sys.stdout.flush()
     os._exit(0)
 

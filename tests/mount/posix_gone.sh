@@ -73,6 +73,18 @@ do(os.listdir, ".."); do(os.mkdir, "../d"); do(os.open, "f", O_CREAT | O_WRONLY)
 show("../d", "."); do(os.chdir, ".."); print(os.path.basename(os.getcwd()) != "")
 END
 
+same "another user in a removed directory" <<'END'
+os.mkdir("d"); os.chmod("d", 0o777); os.mkdir("e"); os.chmod("e", 0o700)
+d, e = os.open("d", O_RDONLY), os.open("e", O_RDONLY)
+os.rmdir("d"); os.rmdir("e")
+def f():
+    for fd in d, e:
+        do(os.fchdir, fd); show("."); do(os.open, "f", O_CREAT); do(os.open, ".", O_RDONLY)
+        do(os.open, "f", O_RDONLY); do(os.access, ".", 7); do(os.chmod, ".", 0o755); do(ls)
+        do(os.listxattr, fd); do(os.getxattr, fd, "user.a")
+as_user(NOBODY, f)
+END
+
 same "a directory that was read half when it went" <<'END'
 os.mkdir("d")
 [make(f"d/{i}") for i in range(2000)]
@@ -112,6 +124,11 @@ show(*fds)
 for n in "plsf": os.unlink(n)
 show(*fds); os.write(fds[0], b"on"); print(os.read(fds[0], 5))
 do(os.fchmod, fds[0], 0o604); show(fds[0]); do(os.open, f"/proc/self/fd/{fds[1]}", O_RDWR)
+END
+
+differs "new extended attributes for a directory without a name" "they go with its name" \
+    "setxattr(4, 'user.a', b'x'): OK" "setxattr(4, 'user.a', b'x'): ESTALE" <<'END'
+os.mkdir("d"); fd = os.open("d", O_RDONLY); os.rmdir("d"); do(os.setxattr, fd, "user.a", b"x")
 END
 
 differs "where a symlink without a name points to" "its target goes with its name" \

@@ -16,7 +16,9 @@ def thing(kind, name):
     elif kind == "symlink": os.symlink("nowhere", name)
     elif kind == "fifo": os.mkfifo(name)
 kinds = "file", "empty", "full", "symlink", "fifo", "none"
-for flags in 0, RENAME_NOREPLACE, RENAME_EXCHANGE, RENAME_NOREPLACE | RENAME_EXCHANGE, 8:
+for flags in (0, RENAME_NOREPLACE, RENAME_EXCHANGE, RENAME_NOREPLACE | RENAME_EXCHANGE,
+              RENAME_WHITEOUT, RENAME_WHITEOUT | RENAME_NOREPLACE,
+              RENAME_WHITEOUT | RENAME_EXCHANGE, 8):
     for old in kinds:
         for new in kinds:
             d = f"{flags}-{old}-{new}"
@@ -24,6 +26,16 @@ for flags in 0, RENAME_NOREPLACE, RENAME_EXCHANGE, RENAME_NOREPLACE | RENAME_EXC
             thing(old, "old")
             thing(new, "new")
             do(rename2, "old", "new", flags); tree(); show("."); os.chdir("..")
+END
+
+same "what a whiteout is, who may leave one, and which times it moves" <<'END'
+make("f"); os.mkdir("d"); os.chmod(".", 0o777)
+moved(lambda: rename2("f", "d/g", RENAME_WHITEOUT), ".", "d")
+show("f", "d", fields="mode nlink uid gid size rdev blocks"); do(os.unlink, "f"); tree()
+make("h"); os.chown("h", NOBODY, NOBODY); os.chmod("d", 0o777)
+as_user(NOBODY, lambda: do(rename2, "h", "d/h", RENAME_WHITEOUT))
+do(rename2, "h", "d/h", RENAME_WHITEOUT); do(rename2, "h", "h2", 0); do(os.open, "h2", O_RDONLY)
+show("h", "h2", fields="mode nlink rdev")
 END
 
 same "from one directory to another: links and .. follow" <<'END'

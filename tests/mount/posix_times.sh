@@ -80,6 +80,14 @@ moved(lambda: os.utime("l", (3, 4), follow_symlinks=False), "l", "f")
 moved(lambda: os.chmod("l", 0o640), "l", "f")
 END
 
+same "extended attributes" <<'END'
+make("f")
+for code in ("os.setxattr('f', 'user.a', b'1')", "os.setxattr('f', 'user.a', b'1')",
+             "os.setxattr('f', 'user.a', b'2')", "os.getxattr('f', 'user.a')",
+             "os.removexattr('f', 'user.a')", "os.removexattr('f', 'user.a')"):
+    print(code, end=" "); moved(lambda: eval(code), "f", ".")
+END
+
 same "what moves no time: opening, reading, locking, statting" <<'END'
 make("f", b"x"); os.mkdir("d"); os.symlink("f", "l"); os.mkfifo("p")
 fd = os.open("f", O_RDWR)
