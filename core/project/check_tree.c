@@ -37,7 +37,7 @@ struct group {
     uint64_t pieces, target;  /* of a symlink: items and bytes */
     bool gap;                 /* a piece is missing or too short */
     uint64_t extents, beyond; /* extents; of these at or behind the end of the file */
-    /* Extended attributes, and what the inode says of them, are to be counted here. */
+    uint64_t xattrs, lost;    /* extended attributes; of these where getting them finds nothing */
 };
 
 struct tree_check {
@@ -300,6 +300,18 @@ static void check_dir(struct tree_check *t, const struct group *g)
     }
 }
 
+static void count_xattr(struct tree_check *t, struct key k, const uint8_t *val, size_t len)
+{
+    struct xattr_item x;
+
+    if (xattr_decode(val, len, &x) < 0)
+        return;
+    t->g.xattrs++;
+    t->g.lost += t->c->has_key &&
+                 k.lo / SAME_HASH !=
+                     vfs_name_hash(x.name, x.name_len, get_le64(t->c->key.secret)) / SAME_HASH;
+}
+
 /* Items that only another type of file may have, or that contradict the size. */
 static void check_items(struct tree_check *t, const struct group *g)
 {
@@ -315,6 +327,10 @@ static void check_items(struct tree_check *t, const struct group *g)
         why = "it has extents, but is not marked as a file that has";
     else if (g->beyond)
         why = "it has extents behind its end";
+    else if (g->xattrs && !(g->in.flags & INODE_XATTRS))
+        why = "it has extended attributes, but is not marked as an inode that has";
+    else if (g->lost)
+        why = "it has an extended attribute where getting it by name does not find it";
     else if (g->in.object && type != S_IFREG)
         why = "it is no regular file, but has contents";
     else if (type == S_IFLNK && !t->hidden && (g->gap || g->target != g->in.size))
@@ -369,6 +385,9 @@ static int compare(struct key k, const uint8_t *val, size_t len, void *ctx)
     case ITEM_EXTENT:
         g->extents++;
         g->beyond += k.lo >= g->in.size;
+        break;
+    case ITEM_XATTR:
+        count_xattr(t, k, val, len);
         break;
     default:
         break;

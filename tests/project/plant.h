@@ -236,6 +236,27 @@ static inline void plant_no_root(struct fixture *x)
     cr_assert_eq(tree_del(&planted(x)->tree, key_make(NS_ROOT_INO, ITEM_INODE, 0)), 0);
 }
 
+static inline void plant_xattr_unmarked(struct fixture *x)
+{
+    struct inode in;
+
+    cr_assert_eq(vfs_setxattr(x->p, node_of(x, "main/file"), "user.a", "1", 1, 0), 0);
+    in = inode_of(x, "main/file");
+    in.flags = 0;
+    put_inode(x, ino_of(x, "main/file"), &in);
+}
+
+static inline void plant_xattr_hash(struct fixture *x)
+{
+    struct xattr_item attr = {.name = "user.b", .name_len = 6};
+    uint8_t val[XATTR_ITEM_MAX];
+    uint64_t hash = vfs_name_hash("user.a", 6, x->p->name_seed);
+    struct key k = key_make(ino_of(x, "main/dir"), ITEM_XATTR, hash);
+
+    cr_assert_eq(vfs_setxattr(x->p, node_of(x, "main/dir"), "user.a", "1", 1, 0), 0);
+    cr_assert_eq(tree_put(&planted(x)->tree, k, val, xattr_encode(&attr, val)), 0);
+}
+
 static inline void plant_extents(struct fixture *x)
 {
     struct inode in = inode_of(x, "main/file");

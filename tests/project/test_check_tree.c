@@ -115,6 +115,17 @@ Test(check_tree, a_namespace_without_a_root_directory)
 {
     tells(plant_no_root, "directory|main|it has no root directory");
 }
+Test(check_tree, attributes_of_an_inode_that_says_it_has_none)
+{
+    tells(plant_xattr_unmarked,
+          "inode|main/file|it has extended attributes, but is not marked as an "
+          "inode that has");
+}
+Test(check_tree, an_attribute_under_the_wrong_hash)
+{
+    tells(plant_xattr_hash, "inode|main/dir|it has an extended attribute where getting it by name "
+                            "does not find it");
+}
 Test(check_tree, extents_of_a_file_that_has_none)
 {
     tells(plant_extents, "inode|main/file|it has extents, but is not marked as a file that has");
