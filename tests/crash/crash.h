@@ -32,6 +32,7 @@ struct bytes {
     uint8_t data[];
 };
 
+/* A file, or, where the name ends with "@", the value of the attribute user.v of the file. */
 struct mfile {
     size_t space;
     char name[24];
@@ -97,6 +98,8 @@ void process_dies(void);
 /* `len` bytes that follow from `value`, at `off`. Creates the file. */
 void op_write(size_t space, const char *name, size_t off, size_t len, unsigned value);
 void op_truncate(size_t space, const char *name, size_t size);
+void op_xattr(size_t space, const char *name, size_t len, unsigned value);
+void op_unxattr(size_t space, const char *name);
 void op_unlink(size_t space, const char *name);
 void op_rename(size_t space, const char *name, const char *newname);
 void op_link(size_t space, const char *name, size_t space2, const char *name2); /* across */

@@ -279,10 +279,89 @@ void op_truncate(size_t s, const char *name, size_t size)
     model_set(s, name, b);
 }
 
+/* ---- attributes ---- */
+
+static const char *attr_of(const char *name)
+{
+    static char buf[2][24];
+    static unsigned turn;
+    char *text = buf[turn++ % 2];
+
+    snprintf(text, 24, "%.22s@", name);
+    return text;
+}
+
+static bool is_attr(const struct mfile *f)
+{
+    return f->name[strlen(f->name) - 1] == '@';
+}
+
+static int set_attr(size_t s, const char *name, const struct bytes *b)
+{
+    struct vfs_attr attr;
+
+    CHECK(find(s, name, &attr) == 0);
+    return b ? vfs_setxattr(w.p, attr.nodeid, "user.v", b->data, b->len, 0)
+             : vfs_removexattr(w.p, attr.nodeid, "user.v");
+}
+
+static void do_xattr(size_t s, const char *name, struct bytes *b)
+{
+    DO(set_attr(s, name, b));
+    model_set(s, attr_of(name), bytes_ref(b));
+}
+
+void op_xattr(size_t s, const char *name, size_t len, unsigned value)
+{
+    struct bytes *b = bytes_new(len);
+
+    fill(b->data, len, value);
+    do_xattr(s, name, b);
+    bytes_unref(b);
+}
+
+void op_unxattr(size_t s, const char *name)
+{
+    DO(set_attr(s, name, NULL));
+    model_set(s, attr_of(name), NULL);
+}
+
+static bool attr_matches(const struct mfile *f, char why[256])
+{
+    char name[24];
+    struct vfs_attr attr;
+    uint8_t *buf = malloc(f->bytes->len + 1);
+    ssize_t n = -ENOENT;
+    bool good;
+
+    snprintf(name, sizeof name, "%.*s", (int)strlen(f->name) - 1, f->name);
+    if (find(f->space, name, &attr) == 0)
+        n = vfs_getxattr(w.p, attr.nodeid, "user.v", buf, f->bytes->len + 1);
+    good = n == (ssize_t)f->bytes->len && memcmp(buf, f->bytes->data, f->bytes->len) == 0;
+    if (!good)
+        snprintf(why, 256, "%s/%s: getting it says %zd of %zu, or other bytes",
+                 space_names[f->space], f->name, n, f->bytes->len);
+    free(buf);
+    return good;
+}
+
+/* A file without one in the model must have none. */
+static bool has_no_attr(const struct model *s, const struct mfile *f, const struct vfs_attr *attr)
+{
+    for (size_t i = 0; i < s->files; i++)
+        if (s->file[i].space == f->space && !strcmp(s->file[i].name, attr_of(f->name)))
+            return true;
+    return vfs_getxattr(w.p, attr->nodeid, "user.v", NULL, 0) == -ENODATA &&
+           vfs_listxattr(w.p, attr->nodeid, NULL, 0, true) == 0;
+}
+
+/* ---- names of files ---- */
+
 void op_unlink(size_t s, const char *name)
 {
     DO(vfs_unlink(w.p, space_node(s), name));
     model_set(s, name, NULL);
+    model_set(s, attr_of(name), NULL);
 }
 
 void op_rename(size_t s, const char *name, const char *newname)
@@ -295,6 +374,10 @@ void op_rename(size_t s, const char *name, const char *newname)
     DO(vfs_rename(w.p, node, name, node, newname, 0));
     model_set(s, newname, bytes_ref(model_get(s, name)));
     model_set(s, name, NULL);
+    model_set(s, attr_of(newname),
+              model_find(&w.live, s, attr_of(name)) ? bytes_ref(model_get(s, attr_of(name)))
+                                                    : NULL);
+    model_set(s, attr_of(name), NULL);
 }
 
 static int link_file(size_t s, const char *name, size_t s2, const char *name2)
@@ -313,6 +396,8 @@ void op_link(size_t s, const char *name, size_t s2, const char *name2)
 {
     DO(link_file(s, name, s2, name2));
     model_set(s2, name2, bytes_ref(model_get(s, name)));
+    if (model_find(&w.live, s, attr_of(name)))
+        model_set(s2, attr_of(name2), bytes_ref(model_get(s, attr_of(name))));
 }
 
 static void id_of_file(size_t s, const char *name, struct id *ret)
@@ -650,7 +735,7 @@ static bool opened_matches(const struct mfile *f, struct vfs_file *file, char wh
     return good;
 }
 
-static bool file_matches(const struct mfile *f, char why[256])
+static bool file_matches(const struct model *s, const struct mfile *f, char why[256])
 {
     struct vfs_file *file;
     struct vfs_attr attr;
@@ -664,6 +749,10 @@ static bool file_matches(const struct mfile *f, char why[256])
     CHECK(vfs_open(w.p, attr.nodeid, 0, &file) == 0);
     good = opened_matches(f, file, why);
     vfs_release(file);
+    if (good && !has_no_attr(s, f, &attr)) {
+        snprintf(why, 256, "%s/%s has an attribute", space_names[f->space], f->name);
+        return false;
+    }
     return good;
 }
 
@@ -710,7 +799,7 @@ static bool spaces_match(const struct model *s, char why[256])
         if (there != s->space[i])
             return false;
         for (size_t f = 0; f < s->files; f++)
-            files += s->file[f].space == i;
+            files += s->file[f].space == i && !is_attr(&s->file[f]);
         if (there && count_entries(attr.nodeid) != files)
             return false;
         spaces += there;
@@ -725,7 +814,8 @@ bool model_matches(const struct model *s, char why[256])
     bool good = spaces_match(s, why);
 
     for (size_t i = 0; i < s->files && good; i++)
-        good = file_matches(&s->file[i], why);
+        good = is_attr(&s->file[i]) ? attr_matches(&s->file[i], why)
+                                    : file_matches(s, &s->file[i], why);
     for (size_t i = 0; i < s->pins && good; i++)
         good = pin_matches(&s->pin[i], why);
     refs_get_stats(w.p->refs, &stats);

@@ -274,6 +274,37 @@ static void orphans(void)
     op_drain(true);
 }
 
+/* Attributes: in the inode's page, as an object of a pack, and shared with a file and a branch. */
+static void xattr(void)
+{
+    op_write(0, "a", 0, 3000, 1);
+    op_write(0, "b", 0, 10, 2);
+    op_xattr(0, "a", 100, 3);
+    op_xattr(0, "b", 60000, 4);
+    op_flush();
+    op_xattr(0, "a", 60000, 4); /* equals that of b */
+    op_xattr(0, "b", 5000, 5);
+    op_flush();
+    op_branch(0, 1);
+    op_unxattr(0, "a");
+    op_xattr(1, "b", 3000, 1); /* equals the file a */
+    op_flush();
+    op_link(1, "a", 0, "c");
+    op_rename(0, "b", "a");
+    op_drain(false);
+    op_open(0, 0, "c");
+    op_unlink(0, "c"); /* an orphan with a large value */
+    op_flush();
+    op_close(0);
+    op_unlink(1, "a");
+    op_drain(false);
+    op_xattr(0, "a", 0, 0);
+    op_drop(1);
+    op_flush();
+    op_unlink(0, "a");
+    op_drain(true);
+}
+
 static void heal_record(void)
 {
     op_write(0, "a", 0, 9000, 1);
@@ -335,20 +366,13 @@ static void chance(void)
 }
 
 const struct workload workloads[] = {
-    {"format", NULL},
-    {"small", small},
-    {"dedup", dedup},
-    {"large", large},
-    {"slot", slot},
-    {"shrink", shrink},
-    {"pressure", pressure},
-    {"consolidate", consolidate},
-    {"branch", branch},
-    {"links", links},
-    {"pins", pins},
-    {"orphans", orphans},
-    {"heal-record", heal_record},
-    {"heal-file", heal_file},
-    {"chance", chance},
+    {"format", NULL},         {"small", small},
+    {"dedup", dedup},         {"large", large},
+    {"slot", slot},           {"shrink", shrink},
+    {"pressure", pressure},   {"consolidate", consolidate},
+    {"branch", branch},       {"links", links},
+    {"pins", pins},           {"orphans", orphans},
+    {"xattr", xattr},         {"heal-record", heal_record},
+    {"heal-file", heal_file}, {"chance", chance},
 };
 const size_t workload_count = sizeof workloads / sizeof workloads[0];
