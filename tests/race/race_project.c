@@ -297,6 +297,26 @@ static void do_hot(struct worker *w)
     vfs_release(f);
 }
 
+/* The same few bytes in all files: values that are equal, and equal to files, meet. */
+static void do_attr(struct worker *w, struct file *file)
+{
+    uint64_t node = find(main_node, file->name);
+    size_t len = below(w, 2) ? 60000 : below(w, 100);
+    int byte = (int)below(w, 3);
+    ssize_t n;
+
+    memset(w->scratch, byte, len);
+    MUST(vfs_setxattr(p, node, "user.w", w->scratch, len, 0) == 0);
+    memset(w->scratch, 9, len);
+    n = vfs_getxattr(p, node, "user.w", w->scratch, SIZE_MAX_);
+    MUST(n == (ssize_t)len);
+    for (size_t i = 0; i < len; i++)
+        MUST(w->scratch[i] == byte);
+    MUST(vfs_listxattr(p, node, NULL, 0, true) == 7);
+    if (below(w, 3) == 0)
+        MUST(vfs_removexattr(p, node, "user.w") == 0);
+}
+
 static void do_ask(struct worker *w, struct file *file)
 {
     static const char *const verbs[] = {"pin", "unpin", "refs", "why"};
@@ -314,7 +334,7 @@ static void step(struct worker *w)
 {
     struct file *file = &w->file[below(w, FILES)], *other = &w->file[below(w, FILES)];
 
-    switch (below(w, 16)) {
+    switch (below(w, 18)) {
     case 0:
     case 1:
     case 2:
@@ -349,6 +369,9 @@ static void step(struct worker *w)
         do_ask(w, file);
         break;
     case 13:
+        do_attr(w, file);
+        break;
+    case 14:
         same_node(w, find(main_node, file->name), file);
         break;
     default:
