@@ -280,7 +280,7 @@ void tal_op_write(fuse_req_t req, const char *buf, size_t size, const struct fus
     const struct handle *h = fs_handle(fi);
     if (h->kind != HANDLE_CONTROL) {
         fuse_reply_err(req, EBADF);
-    } else if (size > CONTROL_WRITE_MAX || !control_may_wait(buf, size)) {
+    } else if (size > CONTROL_WRITE_MAX || !control_may_wait(fs_of(req)->p, buf, size)) {
         reply_written(req, control_write(h->control, buf, size, &never));
     } else {
         struct call *c = call_for(req, do_write_control, 0, fi, size);

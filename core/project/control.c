@@ -255,7 +255,7 @@ ssize_t control_read(struct control_session *s, char *buf, size_t len)
     return (ssize_t)n;
 }
 
-bool control_may_wait(const char *buf, size_t len)
+bool control_may_wait(struct project *p, const char *buf, size_t len)
 {
     CLEANUP_STRBUF struct strbuf why = STRBUF_INIT;
     struct command_list list;
@@ -265,7 +265,8 @@ bool control_may_wait(const char *buf, size_t len)
         return false;
     for (size_t i = 0; i < list.count && !waits; i++) {
         const struct verb *v = control_verb(list.items[i].verb);
-        waits = v && (v->waits || (v->job && list.items[i].wait));
+        waits = v && (v->waits || (v->job && list.items[i].wait) ||
+                      (v->write_back && atomic_load(&p->nwriters) > 0));
     }
     command_list_release(&list);
     return waits;

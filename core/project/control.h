@@ -26,5 +26,6 @@ void control_close(struct control_session *s);
 ssize_t control_write(struct control_session *s, const char *buf, size_t len,
                       const _Atomic bool *interrupted);
 ssize_t control_read(struct control_session *s, char *buf, size_t len);
-/* Might this write wait (for a job, a flush, a view)? Then give it a thread of its own. */
-bool control_may_wait(const char *buf, size_t len);
+/* Might this write wait (for a job, a flush, a view, the kernel's write-back)? Then give it a thread
+ * of its own. */
+bool control_may_wait(struct project *p, const char *buf, size_t len);

@@ -23,8 +23,9 @@ struct call {
 
 struct verb {
     const char *name, *usage, *help;
-    bool job;   /* takes the word "wait" */
-    bool waits; /* may wait for a flush, a job or a seal */
+    bool job;        /* takes the word "wait" */
+    bool waits;      /* may wait for a flush, a job or a seal */
+    bool write_back; /* waits for the kernel, too, while files are open for writing */
     size_t min_args, max_args;
     int (*run)(struct call *call);
 };

@@ -292,6 +292,9 @@ int ns_branch(struct project *p, const char *from, const char *to, uint64_t *ret
     if (err < 0)
         return err;
     err = src->target ? -EINVAL : ns_alloc(p, to, &ns);
+    /* A shared mapping keeps its file open: without writers there is nothing to ask for. */
+    if (err == 0)
+        err = vnodes_write_back(p, src);
     if (err == 0) {
         WRITE_GUARD(&p->gate);
         err = src->live ? tree_branch(&src->tree, &ns->tree.root) : -ENOENT;

@@ -67,6 +67,12 @@ void event_entry(struct project *p, uint64_t parent, const char *name)
         p->events.entry(p->events.ctx, parent, name);
 }
 
+void event_write_back(struct project *p, uint64_t nodeid)
+{
+    if (p->has_events && p->events.write_back)
+        p->events.write_back(p->events.ctx, nodeid);
+}
+
 void event_inode(struct project *p, uint64_t nodeid)
 {
     if (p->has_events && p->events.inode)

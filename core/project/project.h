@@ -47,12 +47,16 @@
 
 struct project;
 
-/* What the mount must tell the kernel. Called with locks held: queue it and return at once. */
+/* What the mount must tell the kernel. entry and inode are called with locks held: queue it and
+ * return at once. */
 struct project_events {
     /* The name `name` in directory `parent` (a nodeid) means something else now. */
     void (*entry)(void *ctx, uint64_t parent, const char *name);
     /* Cached attributes and bytes of that nodeid are no longer true. */
     void (*inode)(void *ctx, uint64_t nodeid);
+    /* A branch is to have what was written to that nodeid through shared mappings: have the kernel
+     * write it, and return then. Called with no lock held. */
+    void (*write_back)(void *ctx, uint64_t nodeid);
     void *ctx;
 };
 

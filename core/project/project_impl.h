@@ -58,7 +58,8 @@ struct ns {
     uint32_t number, generation; /* fixed */
     _Atomic uint32_t refs;       /* the tables hold one while it is live or the kernel knows it */
     _Atomic uint64_t nlookup;    /* kernel references on its nodeids */
-    _Atomic uint32_t nopen;      /* open files in it */
+    _Atomic uint32_t nopen;      /* open files in it, */
+    _Atomic uint32_t nwriters;   /* of these for writing */
     bool live;                   /* names, write; false: dropped, everything is -ESTALE */
     char *name;                  /* names; its name at the root */
     char *target;                /* a symlink at the root: its target; NULL for a namespace */
@@ -182,6 +183,9 @@ void vnode_put(struct project *p, struct vnode *v);
 void vnode_open(struct project *p, struct vnode *v, bool write);
 /* *ret_last: nobody has it open any more. */
 void vnode_close(struct project *p, struct vnode *v, bool write, bool *ret_last);
+/* Have the kernel write back what is dirty in mappings of files open for writing in `ns`. Holding
+ * nothing. -ENOMEM. */
+int vnodes_write_back(struct project *p, const struct ns *ns);
 bool vnode_is_open(struct project *p, uint64_t nodeid, bool for_writing);
 /* Where an inode's items are. Needs v->ns->lock; for an orphan also takes orphans.lock. */
 struct items {
@@ -438,6 +442,7 @@ struct project {
 
     struct ns_table names;
     struct vnode_table vnodes;
+    _Atomic uint32_t nwriters; /* files open for writing */
     struct orphans orphans;
     struct gone_table gone;
     struct content_table contents;
@@ -466,6 +471,7 @@ int state_freeze(struct project *p);
 
 void event_entry(struct project *p, uint64_t parent, const char *name);
 void event_inode(struct project *p, uint64_t nodeid);
+void event_write_back(struct project *p, uint64_t nodeid);
 
 static inline int64_t now(struct project *p)
 {

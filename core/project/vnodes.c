@@ -129,6 +129,10 @@ void vnode_open(struct project *p, struct vnode *v, bool write)
     v->opens++;
     v->writers += write;
     atomic_fetch_add(&v->ns->nopen, 1);
+    if (write) {
+        atomic_fetch_add(&v->ns->nwriters, 1);
+        atomic_fetch_add(&p->nwriters, 1);
+    }
 }
 
 void vnode_close(struct project *p, struct vnode *v, bool write, bool *ret_last)
@@ -140,6 +144,10 @@ void vnode_close(struct project *p, struct vnode *v, bool write, bool *ret_last)
         *ret_last = v->opens == 0;
     }
     atomic_fetch_sub(&v->ns->nopen, 1);
+    if (write) {
+        atomic_fetch_sub(&v->ns->nwriters, 1);
+        atomic_fetch_sub(&p->nwriters, 1);
+    }
 }
 
 bool vnode_is_open(struct project *p, uint64_t nodeid, bool for_writing)
@@ -148,6 +156,36 @@ bool vnode_is_open(struct project *p, uint64_t nodeid, bool for_writing)
     struct vnode *v = find(p, nodeid);
 
     return v && (for_writing ? v->writers : v->opens) > 0;
+}
+
+/* Nodeids of files open for writing in `ns`; no more than `room`. */
+static size_t list_writers(struct project *p, const struct ns *ns, uint64_t *out, size_t room)
+{
+    size_t n = 0;
+    MUTEX_GUARD(&p->vnodes.lock);
+
+    for (size_t i = 0; i < VNODE_BUCKETS; i++)
+        for (struct vnode *v = p->vnodes.bucket[i]; v && n < room; v = v->next)
+            if (v->ns == ns && v->writers)
+                out[n++] = v->nodeid;
+    return n;
+}
+
+int vnodes_write_back(struct project *p, const struct ns *ns)
+{
+    size_t room = atomic_load(&ns->nwriters), n; /* who opens from now on comes after the branch */
+    uint64_t *nodeid;
+
+    if (room == 0)
+        return 0;
+    nodeid = calloc(room, sizeof *nodeid);
+    if (!nodeid)
+        return -ENOMEM;
+    n = list_writers(p, ns, nodeid, room);
+    for (size_t i = 0; i < n; i++)
+        event_write_back(p, nodeid[i]);
+    free(nodeid);
+    return 0;
 }
 
 /* ---- where its items are ---- */

@@ -137,4 +137,24 @@ drain
 eq "$(find .tally/objects -type f | wc -l)" 0
 eq "$(ls -A)" ""
 eq "$(find "$S/slots" "$S/objects" -type f | wc -l)" 0
+claim "what was written through a shared mapping is in the branch, and later changes are not"
+mkdir -p "$M/live"
+python3 - "$M" <<'END'
+import mmap, os, sys
+mnt = sys.argv[1]
+fd = os.open(mnt + "/live/mapped", os.O_RDWR | os.O_CREAT)
+os.write(fd, bytes(100000))
+m = mmap.mmap(fd, 100000)
+os.close(fd) # the mapping alone keeps it open
+for i in range(20):
+    m[i * 4096] = i + 1
+    with open(mnt + "/.tally/control", "r+b", buffering=0) as c:
+        c.write(b"branch live mapped%d\n" % i)
+    m[i * 4096 + 1] = 77
+for i in range(20):
+    got = open(f"{mnt}/mapped{i}/mapped", "rb").read()
+    assert got[i * 4096] == i + 1, i
+    assert got[i * 4096 + 1] == 0, i
+END
+
 finish

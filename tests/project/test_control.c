@@ -138,9 +138,9 @@ Test(control, only_verbs_that_may_wait_are_said_to)
     static const char *const quick[] = {"branch a b", "rebuild", "get", "help", "drop x", "\"", ""};
 
     for (size_t i = 0; i < sizeof slow / sizeof *slow; i++)
-        cr_assert(control_may_wait(slow[i], strlen(slow[i])), "%s", slow[i]);
+        cr_assert(control_may_wait(x.p, slow[i], strlen(slow[i])), "%s", slow[i]);
     for (size_t i = 0; i < sizeof quick / sizeof *quick; i++)
-        cr_assert_not(control_may_wait(quick[i], strlen(quick[i])), "%s", quick[i]);
+        cr_assert_not(control_may_wait(x.p, quick[i], strlen(quick[i])), "%s", quick[i]);
 }
 
 /* ---- verbs ---- */
