@@ -44,12 +44,21 @@ static bool wanted(struct project *p, struct content *c, void *ctx)
            ticks(p) - c->changed >= settings_get(&p->settings, SET_SEAL_DELAY);
 }
 
+static bool is_slot(struct project *p, const struct content *c)
+{
+    MUTEX_GUARD(&p->contents.lock);
+    return c->blob != NULL;
+}
+
+/* A buffer may spill while it is looked at: then it is left for the next pass. */
 static bool mark(struct project *p, struct content *c)
 {
-    if (c->blob && c->owner && vnode_is_open(p, c->owner, true))
+    bool slot = is_slot(p, c);
+
+    if (slot && c->owner && vnode_is_open(p, c->owner, true))
         return false;
     MUTEX_GUARD(&p->contents.lock);
-    if (c->sealing || c->changing || !c->listed)
+    if (c->sealing || c->changing || !c->listed || slot != (c->blob != NULL))
         return false;
     c->sealing = true;
     return true;
