@@ -8,7 +8,7 @@
  *
  * A race is the other kind of branch: all go on with operations that a branch must see whole or not
  * at all, each remembering its model after every one, while a thread of process 0 makes the branch.
- * Then each finds what the branch shows of its directory among those moments.
+ * Then each must find what the branch shows of its directory among those moments.
  */
 #include "fsx.h"
 
@@ -320,38 +320,35 @@ __attribute__((noreturn)) static void race_lost(struct space *moment, size_t cou
     fail(NULL, "branch %s is no moment of its source while that was changed", moment[0].name);
 }
 
-/* The first moment whose tree the branch shows. */
-static void race_settle(struct space *moment, size_t count, struct space *to)
+/* Some moment's tree is what the branch shows. */
+static void race_check(struct space *moment, size_t count)
 {
-    char dir[PATH_MAX], *got, *want;
-    size_t i = 0;
+    char dir[PATH_MAX], *got;
     bool same = false;
 
     dir_path(&moment[0], moment[0].root, dir);
     got = manifest_of_files(run.opt.top, dir, false);
-    for (; i < count && !same; i++) {
-        want = manifest_of_model(&moment[i], false);
+    for (size_t i = 0; i < count && !same; i++) {
+        char *want = manifest_of_model(&moment[i], false);
         same = strcmp(got, want) == 0;
         free(want);
     }
     if (!same)
         race_lost(moment, count, got);
     free(got);
-    for (size_t j = 0; j < count; j++)
-        if (j != i - 1)
-            space_release(&moment[j]);
-    *to = moment[i - 1];
+    for (size_t i = 0; i < count; i++)
+        space_release(&moment[i]);
 }
 
+/* The branch is dropped again: which moment it is depends on time, and what is drawn later must
+ * not. */
 static void do_race(void)
 {
-    struct space *from = draw_live(0), *to = free_slot(), moment[RACE_OPS + 1];
+    struct space *from = draw_live(0), moment[RACE_OPS + 1];
     unsigned start = (unsigned)draw(RACE_OPS);
     struct racer r;
     pthread_t thread;
 
-    if (!to)
-        return;
     new_name(r.to);
     memcpy(r.from, from->name, sizeof r.from);
     write_back_all(from);
@@ -369,7 +366,10 @@ static void do_race(void)
         pthread_join(thread, NULL);
     together();
     racing = false;
-    race_settle(moment, RACE_OPS + 1, to);
+    race_check(moment, RACE_OPS + 1);
+    together();
+    if (run.proc == 0)
+        drop(r.to);
 }
 
 /* ---- meeting ---- */
