@@ -45,7 +45,7 @@ struct op {
 };
 
 static const struct op ops[] = {
-    {"read", op_read, NULL, 160, 0, false},
+    {"read", op_read, NULL, 300, 0, false},
     {"read cold", op_read_cold, NULL, 60, 0, false},
     {"write", op_write, NULL, 110, 0, true},
     {"append", op_append, NULL, 30, 0, true},
@@ -55,8 +55,8 @@ static const struct op ops[] = {
     {"open", op_open, NULL, 30, 0, false},
     {"close", op_close, NULL, 50, 0, false},
     {"fsync", op_fsync, NULL, 1, F_FSYNC, false},
-    {"fstat", op_fstat, NULL, 150, 0, false},
-    {"map and read", op_map_read, NULL, 60, F_MMAP, false},
+    {"fstat", op_fstat, NULL, 400, 0, false},
+    {"map and read", op_map_read, NULL, 100, F_MMAP, false},
     {"map and write", op_map_write, NULL, 25, F_MMAP, false},
     {"map privately", op_map_private, NULL, 15, F_MMAP, false},
     {"copy a range", op_copy_range, NULL, 20, F_COPY, false},
@@ -75,7 +75,7 @@ static const struct op ops[] = {
     {"list", NULL, op_list, 25, F_NAMES, false},
     {"chmod", NULL, op_chmod, 12, 0, true},
     {"utimens", NULL, op_utimens, 15, 0, true},
-    {"stat", NULL, op_stat, 150, 0, false},
+    {"stat", NULL, op_stat, 400, 0, false},
 };
 #define OPS (sizeof ops / sizeof ops[0])
 

@@ -43,10 +43,12 @@ run_seed() {
 }
 
 small_settings
-for seed in ${SEEDS:-1}; do
-    run_seed "$seed" --ops "${OPS:-60000}" --procs "${PROCS:-2}" "$@"
-done
-for seed in ${SEEDS_LARGE:-2}; do
-    run_seed "$seed" --ops "${OPS:-30000}" --procs 1 --size 4000000 --files 10 "$@"
-done
+if [[ -n ${SEEDS:-} ]]; then
+    for seed in $SEEDS; do
+        run_seed "$seed" --ops "${OPS:-200000}" --procs "${PROCS:-4}" "$@"
+    done
+else
+    run_seed 1 --ops 215000 --procs 4
+    run_seed 2 --ops 30000 --procs 2 --size 4000000 --files 10
+fi
 finish
