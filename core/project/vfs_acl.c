@@ -16,7 +16,8 @@ bool xattr_is_acl(const char *name)
 
 /* ---- setting ---- */
 
-/* Both must be the only one to know of the change: what is not there is not removed. */
+/* What is not there is not removed, and what is the same stays: then nothing changes, not even
+ * ctime (as on ext4). */
 static int replace(struct project *p, struct items *it, struct inode *in, const char *name,
                    const void *value, size_t len)
 {
@@ -27,25 +28,33 @@ static int replace(struct project *p, struct items *it, struct inode *in, const 
         return 0;
     if (err < 0 && err != -ENOENT)
         return err;
+    if (value && xattr_is(p, it, name, value, len))
+        return 0;
     return xattr_change(p, it, in, k, name, value, len);
 }
 
 static int set_access(struct project *p, struct items *it, struct inode *in, const uint8_t *value,
                       size_t len, bool kill_sgid)
 {
+    uint32_t old_mode = in->mode;
     bool only_mode = acl_to_mode(value, len, &in->mode);
     struct key k;
     int err;
 
     if (kill_sgid)
         in->mode &= ~(uint32_t)S_ISGID;
-    if (!only_mode)
-        return replace(p, it, in, ACL_ACCESS, value, len);
     err = xattr_find(p, it, ACL_ACCESS, &k);
+    if (err < 0 && err != -ENOENT)
+        return err;
+    if (!only_mode) {
+        if (in->mode == old_mode && xattr_is(p, it, ACL_ACCESS, value, len))
+            return 0;
+        return xattr_change(p, it, in, k, ACL_ACCESS, value, len);
+    }
     if (err == 0)
         return xattr_change(p, it, in, k, ACL_ACCESS, NULL, 0);
-    if (err != -ENOENT)
-        return err;
+    if (in->mode == old_mode)
+        return 0;
     in->ctime = now(p);
     err = inode_store(it->tree, it->ino, in);
     project_changed(p, it->ns);

@@ -101,6 +101,20 @@ int xattr_load_all(struct project *p, const struct items *it, const char *name, 
     return 0;
 }
 
+bool xattr_is(struct project *p, const struct items *it, const char *name, const void *value,
+              size_t len)
+{
+    uint8_t *old;
+    size_t old_len;
+    bool same;
+
+    if (xattr_load_all(p, it, name, &old, &old_len) < 0)
+        return false;
+    same = old_len == len && !memcmp(old, value, len);
+    free(old);
+    return same;
+}
+
 int xattr_find(struct project *p, const struct items *it, const char *name, struct key *ret_key)
 {
     struct tree_cursor c = TREE_CURSOR_INIT;
@@ -359,20 +373,6 @@ struct change_of {
     unsigned flags; /* enum vfs_xattr_flags */
 };
 
-/* Is that its value already? Then nothing changes, not even ctime (as on ext4). */
-static bool is_same(struct project *p, const struct items *it, const struct change_of *c)
-{
-    uint8_t *value;
-    size_t len;
-    bool same;
-
-    if (!c->value || xattr_load_all(p, it, c->name, &value, &len) < 0)
-        return false;
-    same = len == c->len && !memcmp(value, c->value, len);
-    free(value);
-    return same;
-}
-
 static int set_plain(struct project *p, struct items *it, const struct change_of *c)
 {
     struct inode in;
@@ -388,8 +388,8 @@ static int set_plain(struct project *p, struct items *it, const struct change_of
         return -EEXIST;
     if (found < 0 && (!c->value || c->flags & VFS_XATTR_REPLACE))
         return -ENODATA;
-    if (found == 0 && is_same(p, it, c))
-        return 0;
+    if (found == 0 && c->value && xattr_is(p, it, c->name, c->value, c->len))
+        return 0; /* nothing changes, not even ctime (as on ext4) */
     err = found < 0 ? check_list(it, c->name) : 0;
     return err < 0 ? err : xattr_change(p, it, &in, k, c->name, c->value, c->len);
 }

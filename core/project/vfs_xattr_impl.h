@@ -15,6 +15,9 @@ int xattr_load(struct project *p, const struct items *it, const char *name, void
 /* The same; the value is the caller's to free, and has one byte more than its length says. */
 int xattr_load_all(struct project *p, const struct items *it, const char *name, uint8_t **ret_value,
                    size_t *ret_len);
+/* Is that its value already? In doubt it is not. */
+bool xattr_is(struct project *p, const struct items *it, const char *name, const void *value,
+              size_t len);
 /* Where it is, or, on -ENOENT, where it would go. */
 int xattr_find(struct project *p, const struct items *it, const char *name, struct key *ret_key);
 /* The item alone, at the key that xattr_find gave. */

@@ -96,11 +96,13 @@ END
 same "which times move" < <(with_helpers <<'END'
 make("f"); os.mkdir("d"); v = acl("u:rwx u7:r-x g:r-x m:rwx o:---")
 moved(lambda: os.setxattr("f", ACCESS, v), "f", ".")
+moved(lambda: os.setxattr("f", ACCESS, v), "f", ".")
+moved(lambda: os.setxattr("f", ACCESS, acl("u:rwx u8:r-x g:r-x m:rwx o:---")), "f", ".")
 moved(lambda: os.chmod("f", 0o600), "f", ".")
 moved(lambda: os.removexattr("f", ACCESS), "f", ".")
 moved(lambda: os.removexattr("f", ACCESS), "f", ".")
-moved(lambda: os.setxattr("f", ACCESS, acl("u:rwx g:r-x o:r--")), "f", ".")
-moved(lambda: os.setxattr("d", DEFAULT, v), "d", ".")
+for i in range(2): moved(lambda: os.setxattr("f", ACCESS, acl("u:rwx g:r-x o:r--")), "f", ".")
+for i in range(2): moved(lambda: os.setxattr("d", DEFAULT, v), "d", ".")
 moved(lambda: os.removexattr("d", DEFAULT), "d", ".")
 moved(lambda: os.getxattr("d", DEFAULT), "d", of="amc")
 END
