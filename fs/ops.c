@@ -193,11 +193,12 @@ static void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t newparent,
                       const char *newname, unsigned flags)
 {
+    const struct vfs_cred cred = fs_cred(req);
     int r = check_change(parent, name, -EPERM);
     if (r == 0)
         r = check_change(newparent, newname, -EPERM);
     if (r == 0)
-        r = vfs_rename(fs_of(req)->p, parent, name, newparent, newname, flags);
+        r = vfs_rename(fs_of(req)->p, parent, name, newparent, newname, flags, &cred);
     fs_reply_err(req, r);
 }
 

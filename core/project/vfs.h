@@ -98,10 +98,11 @@ int vfs_unlink(struct project *p, uint64_t parent, const char *name);
 /* At the root: -ENOTEMPTY unless the namespace is empty; -EBUSY while files are open in it. */
 int vfs_rmdir(struct project *p, uint64_t parent, const char *name);
 /* `flags`: RENAME_NOREPLACE, RENAME_EXCHANGE, RENAME_WHITEOUT (linux/fs.h values) or 0. -EXDEV
- * between namespaces. A whiteout is the character device 0:0 of root, mode 0. At the root:
- * namespaces and symlinks by name; replaces only an empty namespace. */
+ * between namespaces. A whiteout is a character device 0:0 of mode 0, owned by `cred` (NULL where
+ * none is asked for). At the root: namespaces and symlinks by name; replaces only an empty
+ * namespace. */
 int vfs_rename(struct project *p, uint64_t parent, const char *name, uint64_t newparent,
-               const char *newname, unsigned flags);
+               const char *newname, unsigned flags, const struct vfs_cred *cred);
 /* Same namespace: a hard link (the same nodeid comes back). Other namespace: a new inode that
  * references the same object, with the attributes and extended attributes of the first; regular
  * files only (-EXDEV otherwise). E */

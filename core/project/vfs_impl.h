@@ -54,6 +54,9 @@ void atime_touch_node(struct project *p, uint64_t nodeid);
 int name_check(const char *name); /* -ENAMETOOLONG */
 /* A directory's inode; -ENOTDIR, -ENOENT it was removed, -ESTALE. */
 int dir_load(const struct tree *t, uint64_t ino, struct inode *ret);
+/* Owner, group and times of something made in `dir`: set-gid directories hand their group on. */
+void inode_inherit(struct project *p, const struct inode *dir, const struct vfs_cred *cred,
+                   struct inode *in);
 /* `entries` entries more or less, `subdirs` directories among them; stamps and stores it. */
 int dir_touch(struct project *p, struct tree *t, uint64_t ino, struct inode *dir, int entries,
               int subdirs);

@@ -221,9 +221,8 @@ static int add_inode(struct project *p, struct ns *ns, uint64_t dir_ino, struct 
     return dir_touch(p, t, dir_ino, dir, 1, S_ISDIR(in->mode));
 }
 
-/* Owner, group and times of something made in `dir`: set-gid directories hand their group on. */
-static void inherit(struct project *p, const struct inode *dir, const struct vfs_cred *cred,
-                    struct inode *in)
+void inode_inherit(struct project *p, const struct inode *dir, const struct vfs_cred *cred,
+                   struct inode *in)
 {
     in->uid = cred->uid;
     in->gid = cred->gid;
@@ -253,7 +252,7 @@ static int make(struct project *p, uint64_t parent, const char *name, struct ino
         WRITE_GUARD(&c.ns->lock);
         err = c.ns->live ? dir_load(&c.ns->tree, vfs_node_ino(parent), &dir) : -ESTALE;
         if (err == 0) {
-            inherit(p, &dir, cred, in);
+            inode_inherit(p, &dir, cred, in);
             fresh.ino = c.ns->next_ino;
             err = acl_make(p, c.ns, vfs_node_ino(parent), &dir, cred->umask, &fresh, in);
         }
@@ -305,7 +304,7 @@ static int add_nameless(struct project *p, struct ns *ns, uint64_t dir_ino, stru
         err = vnode_get(p, vfs_node(ns->number, ns->next_ino), &v);
     if (err < 0)
         return err;
-    inherit(p, &dir, cred, in);
+    inode_inherit(p, &dir, cred, in);
     err = orphan_create(p, v, in, linkable);
     if (err == 0)
         err = dress_nameless(p, v, dir_ino, &dir, cred, in);

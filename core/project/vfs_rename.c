@@ -177,30 +177,24 @@ static int exchange(struct project *p, struct ns *ns, struct spot *a, struct spo
 }
 
 /* What is left at the old name: nothing, or a whiteout, which hides that name of a lower layer. */
-static int vacate(struct project *p, struct ns *ns, const struct spot *s, bool whiteout)
+static int vacate(struct ns *ns, const struct spot *s, const struct inode *whiteout)
 {
-    int64_t t = now(p);
-    struct inode in = {.mode = S_IFCHR,
-                       .nlink = 1,
-                       .atime = t,
-                       .mtime = t,
-                       .ctime = t,
-                       .btime = t};
     int err;
 
     if (!whiteout)
         return tree_del(&ns->tree, s->key);
     if (ns->next_ino > KEY_INO_MAX)
         return -ENOSPC;
-    err = inode_store(&ns->tree, ns->next_ino, &in);
+    err = inode_store(&ns->tree, ns->next_ino, whiteout);
     if (err == 0)
-        err = dirent_put(&ns->tree, s->key, ns->next_ino, in.mode, s->name);
+        err = dirent_put(&ns->tree, s->key, ns->next_ino, whiteout->mode, s->name);
     if (err == 0)
         ns->next_ino++;
     return err;
 }
 
-static int replace(struct project *p, struct ns *ns, struct spot *a, struct spot *b, bool whiteout)
+static int replace(struct project *p, struct ns *ns, struct spot *a, struct spot *b,
+                   const struct inode *whiteout)
 {
     int dir = S_ISDIR(a->in.mode), gone_dir = b->exists && S_ISDIR(b->in.mode);
     int err;
@@ -211,27 +205,30 @@ static int replace(struct project *p, struct ns *ns, struct spot *a, struct spot
         return -ENOTEMPTY;
     err = dirent_put(&ns->tree, b->key, a->ino, a->in.mode, b->name);
     if (err == 0)
-        err = vacate(p, ns, a, whiteout);
+        err = vacate(ns, a, whiteout);
     if (err == 0 && b->exists)
         err = drop_name(p, ns, b->ino, &b->in);
     if (err == 0)
         err = reparent(p, ns, a, b->dir);
     if (err == 0 && a->dir == b->dir)
-        return count_dirs(p, ns, a->dir, whiteout - b->exists, -gone_dir);
+        return count_dirs(p, ns, a->dir, !!whiteout - b->exists, -gone_dir);
     if (err == 0)
-        err = count_dirs(p, ns, a->dir, whiteout - 1, -dir);
+        err = count_dirs(p, ns, a->dir, whiteout ? 0 : -1, -dir);
     if (err == 0)
         err = count_dirs(p, ns, b->dir, !b->exists, dir - gone_dir);
     return err;
 }
 
 static int rename_in(struct project *p, struct ns *ns, uint64_t dir, const char *name,
-                     uint64_t newdir, const char *newname, unsigned flags)
+                     uint64_t newdir, const char *newname, unsigned flags,
+                     const struct vfs_cred *cred)
 {
-    struct inode d;
+    struct inode d, white = {.mode = S_IFCHR, .nlink = 1};
     struct spot a, b;
     int err = ns->live ? dir_load(&ns->tree, dir, &d) : -ESTALE;
 
+    if (err == 0 && flags & RENAME_WHITEOUT)
+        inode_inherit(p, &d, cred, &white);
     if (err == 0)
         err = dir_load(&ns->tree, newdir, &d);
     if (err == 0)
@@ -256,12 +253,13 @@ static int rename_in(struct project *p, struct ns *ns, uint64_t dir, const char 
         if (err != 0)
             return err < 0 ? err : -EINVAL;
     }
-    return flags & RENAME_EXCHANGE ? exchange(p, ns, &a, &b)
-                                   : replace(p, ns, &a, &b, flags & RENAME_WHITEOUT);
+    return flags & RENAME_EXCHANGE
+               ? exchange(p, ns, &a, &b)
+               : replace(p, ns, &a, &b, flags & RENAME_WHITEOUT ? &white : NULL);
 }
 
 int vfs_rename(struct project *p, uint64_t parent, const char *name, uint64_t newparent,
-               const char *newname, unsigned flags)
+               const char *newname, unsigned flags, const struct vfs_cred *cred)
 {
     struct change c;
     int err = name_check(newname);
@@ -279,8 +277,8 @@ int vfs_rename(struct project *p, uint64_t parent, const char *name, uint64_t ne
         return err;
     {
         WRITE_GUARD(&c.ns->lock);
-        err =
-            rename_in(p, c.ns, vfs_node_ino(parent), name, vfs_node_ino(newparent), newname, flags);
+        err = rename_in(p, c.ns, vfs_node_ino(parent), name, vfs_node_ino(newparent), newname,
+                        flags, cred);
         if (err == 0)
             project_changed(p, c.ns);
     }

@@ -371,7 +371,7 @@ void op_rename(size_t s, const char *name, const char *newname)
     if (w.stopped)
         return;
     node = space_node(s);
-    DO(vfs_rename(w.p, node, name, node, newname, 0));
+    DO(vfs_rename(w.p, node, name, node, newname, 0, NULL));
     model_set(s, newname, bytes_ref(model_get(s, name)));
     model_set(s, name, NULL);
     model_set(s, attr_of(newname),

@@ -35,7 +35,10 @@ show("f", "d", fields="mode nlink uid gid size rdev blocks"); do(os.unlink, "f")
 make("h"); os.chown("h", NOBODY, NOBODY); os.chmod("d", 0o777)
 as_user(NOBODY, lambda: do(rename2, "h", "d/h", RENAME_WHITEOUT))
 do(rename2, "h", "d/h", RENAME_WHITEOUT); do(rename2, "h", "h2", 0); do(os.open, "h2", O_RDONLY)
-show("h", "h2", fields="mode nlink rdev")
+show("h", "h2", fields="mode nlink rdev uid gid")
+os.chown("d", 5, 7); os.chmod("d", 0o2777)
+as_user(NOBODY, lambda: do(rename2, "d/h", "d/i", RENAME_WHITEOUT))
+show("d/h", fields="mode uid gid")
 END
 
 same "from one directory to another: links and .. follow" <<'END'

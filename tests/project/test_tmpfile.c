@@ -21,9 +21,8 @@ static struct vfs_file *nameless(unsigned flags, uint64_t *ret_node)
     struct vfs_attr a;
     struct vfs_file *f;
 
-    cr_assert_eq(vfs_tmpfile(x.p, node_of(&x, "main"), 0640, &fixture_cred, VFS_WRITE | flags, &a,
-                             &f),
-                 0);
+    cr_assert_eq(
+        vfs_tmpfile(x.p, node_of(&x, "main"), 0640, &fixture_cred, VFS_WRITE | flags, &a, &f), 0);
     cr_assert_eq(a.nlink, 0);
     *ret_node = a.nodeid;
     vfs_forget(x.p, a.nodeid, 1);
@@ -123,7 +122,8 @@ Test(tmpfile, no_branch_and_no_restart_sees_it)
 
 static int rename_whiteout(const char *from, const char *to)
 {
-    return vfs_rename(x.p, node_of(&x, "main"), from, node_of(&x, "main"), to, RENAME_WHITEOUT);
+    return vfs_rename(x.p, node_of(&x, "main"), from, node_of(&x, "main"), to, RENAME_WHITEOUT,
+                      &fixture_cred);
 }
 
 Test(tmpfile, a_whiteout_stays_at_the_old_name)

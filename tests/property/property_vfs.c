@@ -405,7 +405,7 @@ static void op_rename(size_t s, size_t f)
 
     file_name(f, a);
     file_name(f2, b);
-    err = vfs_rename(w.p, space_node(s), a, space_node(s), b, flags);
+    err = vfs_rename(w.p, space_node(s), a, space_node(s), b, flags, NULL);
     if (!x->exists || (flags && !y->exists)) {
         CHECK(err == -ENOENT);
         return;

@@ -152,7 +152,7 @@ static void do_rename(struct worker *w, struct file *file)
     char name[32];
 
     snprintf(name, sizeof name, "w%u-%u", w->number, below(w, 1u << 30));
-    MUST(vfs_rename(p, main_node, file->name, main_node, name, 0) == 0);
+    MUST(vfs_rename(p, main_node, file->name, main_node, name, 0, NULL) == 0);
     strcpy(file->name, name);
 }
 
@@ -165,7 +165,7 @@ static void do_unlink(struct worker *w, struct file *file)
     if (below(w, 2)) {
         snprintf(other.name, sizeof other.name, "w%u-new", w->number);
         make(&other);
-        MUST(vfs_rename(p, main_node, other.name, main_node, file->name, 0) == 0);
+        MUST(vfs_rename(p, main_node, other.name, main_node, file->name, 0, NULL) == 0);
     } else {
         MUST(vfs_unlink(p, main_node, file->name) == 0);
     }
