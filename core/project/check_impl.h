@@ -26,6 +26,8 @@ enum fix_kind {
     FIX_LINKS,    /* ino has the link count `value`, */
     FIX_ENTRIES,  /* `value` entries, */
     FIX_PARENT,   /* the parent `value` */
+    FIX_STORED,   /* `value` bytes stored, */
+    FIX_FLAGS,    /* the flags `value` besides its own */
     FIX_NEXT_INO, /* namespace `ns`: `value` is the next inode number */
 };
 

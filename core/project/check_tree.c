@@ -37,6 +37,7 @@ struct group {
     uint64_t pieces, target;  /* of a symlink: items and bytes */
     bool gap;                 /* a piece is missing or too short */
     uint64_t extents, beyond; /* extents; of these at or behind the end of the file */
+    uint64_t own, hides;      /* bytes that extents have; bytes of the base that they hide */
     uint64_t xattrs, lost;    /* extended attributes; of these where getting them finds nothing */
 };
 
@@ -269,6 +270,17 @@ static void check_entry(struct tree_check *t, struct key k, const uint8_t *val, 
 
 /* ---- the second scan: the other items ---- */
 
+static void count_extent(struct group *g, uint64_t off, const uint8_t *val, size_t len)
+{
+    struct extent e;
+    uint64_t base = g->in.valid > off ? g->in.valid - off : 0;
+
+    g->extents++;
+    g->beyond += off >= g->in.size;
+    g->hides += base < EXTENT_GRAIN ? base : EXTENT_GRAIN;
+    g->own += extent_decode(val, len, &e) == 0 ? e.valid : 0;
+}
+
 static void count_piece(struct group *g, uint64_t index, size_t len)
 {
     g->gap |= index != g->pieces || g->target % ITEM_SYMLINK_PIECE;
@@ -327,8 +339,6 @@ static void check_items(struct tree_check *t, const struct group *g)
         why = "it has extents, but is not marked as a file that has";
     else if (g->beyond)
         why = "it has extents behind its end";
-    else if (g->xattrs && !(g->in.flags & INODE_XATTRS))
-        why = "it has extended attributes, but is not marked as an inode that has";
     else if (g->lost)
         why = "it has an extended attribute where getting it by name does not find it";
     else if (g->in.object && type != S_IFREG)
@@ -339,6 +349,30 @@ static void check_items(struct tree_check *t, const struct group *g)
         return;
     where_inode(t, g->ino, where);
     check_found(t->c, !t->orphans, "inode", where, "%s", why);
+}
+
+/* What the inode says of its items, so that not all need be read. */
+static void check_said(struct tree_check *t, const struct group *g)
+{
+    uint64_t stored = g->in.valid - g->hides + g->own;
+    char where[CHECK_PATH];
+
+    if (g->in.flags & INODE_EXTENTS && S_ISREG(g->in.mode) && !t->hidden &&
+        g->in.stored != stored) {
+        where_inode(t, g->ino, where);
+        check_found(t->c, !t->orphans, "inode", where,
+                    "it is said to store %" PRIu64 " bytes, but stores %" PRIu64, g->in.stored,
+                    stored);
+        offer(t, (struct fix){.kind = FIX_STORED, .ino = g->ino, .value = stored}, "inode", where,
+              "it is said to store %" PRIu64 " bytes", stored);
+    }
+    if (g->xattrs && !(g->in.flags & INODE_XATTRS)) {
+        where_inode(t, g->ino, where);
+        check_found(t->c, !t->orphans, "inode", where,
+                    "it has extended attributes, but is not marked as an inode that has");
+        offer(t, (struct fix){.kind = FIX_FLAGS, .ino = g->ino, .value = INODE_XATTRS}, "inode",
+              where, "it is marked as one that has extended attributes");
+    }
 }
 
 static void group_end(struct tree_check *t)
@@ -352,6 +386,7 @@ static void group_end(struct tree_check *t)
         if (S_ISDIR(g->in.mode) && !t->orphans)
             check_dir(t, g);
         check_items(t, g);
+        check_said(t, g);
     } else if (!t->hidden) {
         where_inode(t, g->ino, where);
         check_found(t->c, !t->orphans, "inode", where,
@@ -383,8 +418,7 @@ static int compare(struct key k, const uint8_t *val, size_t len, void *ctx)
         check_entry(t, k, val, len);
         break;
     case ITEM_EXTENT:
-        g->extents++;
-        g->beyond += k.lo >= g->in.size;
+        count_extent(g, k.lo, val, len);
         break;
     case ITEM_XATTR:
         count_xattr(t, k, val, len);

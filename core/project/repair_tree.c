@@ -321,6 +321,10 @@ static int set_attribute(struct tree_work *w, const struct fix *f)
         in.nlink = (uint32_t)f->value;
     else if (f->kind == FIX_ENTRIES)
         in.size = f->value;
+    else if (f->kind == FIX_STORED)
+        in.stored = f->value;
+    else if (f->kind == FIX_FLAGS)
+        in.flags |= (uint32_t)f->value;
     else
         in.parent = f->value;
     return inode_store(&w->ns->tree, f->ino, &in);

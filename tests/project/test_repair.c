@@ -134,6 +134,13 @@ Test(repair, types_of_entries)
     mends(plant_type, "entry|main/dir/other|it says a regular file\n");
 }
 
+Test(repair, what_an_inode_says_of_its_items)
+{
+    mends(plant_stored, "inode|main/dir/other|it is said to store 15 bytes\n");
+    mends(plant_xattr_unmarked,
+          "inode|main/file|it is marked as one that has extended attributes\n");
+}
+
 Test(repair, the_next_inode_number)
 {
     mends(plant_next_ino, "namespace|main|the next number to be given is 8\n");
