@@ -277,18 +277,6 @@ static inline void plant_stored(struct fixture *x)
     put_inode(x, ino_of(x, "main/dir/other"), &in);
 }
 
-static inline void plant_xattr_unmarked(struct fixture *x)
-{
-    struct xattr_item item = {.name_len = 6, .name = "user.a", .len = 3, .value = "abc"};
-    uint8_t buf[XATTR_ITEM_MAX];
-    size_t len = xattr_encode(&item, buf);
-    uint64_t hash = vfs_name_hash(item.name, item.name_len, x->p->name_seed);
-
-    cr_assert_eq(
-        tree_put(&planted(x)->tree, key_make(ino_of(x, "main/file"), ITEM_XATTR, hash), buf, len),
-        0);
-}
-
 static inline void plant_symlink(struct fixture *x)
 {
     struct inode in = inode_of(x, "main/symlink");

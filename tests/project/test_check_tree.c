@@ -134,11 +134,6 @@ Test(check_tree, a_wrong_number_of_stored_bytes)
 {
     tells(plant_stored, "inode|main/dir/other|it is said to store 4 bytes, but stores 15");
 }
-Test(check_tree, extended_attributes_of_an_inode_that_has_none)
-{
-    tells(plant_xattr_unmarked,
-          "inode|main/file|it has extended attributes, but is not marked as an inode that has");
-}
 Test(check_tree, a_symlink_that_is_shorter_than_it_says)
 {
     tells(plant_symlink, "inode|main/symlink|its target is not as long as its size says");
