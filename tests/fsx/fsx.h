@@ -65,6 +65,11 @@ struct node {
     int64_t mtime; /* ns */
     bool mtime_known;
     bool mapped; /* pages may be dirty that the daemon has not got */
+    struct map {
+        uint8_t *at;  /* NULL: none */
+        uint64_t off; /* of whole pages */
+        size_t len;   /* bytes; the file may have become shorter */
+    } held;           /* a shared mapping that stays */
     struct bytes bytes;
     char *target;
     struct node *parent, *child[NAMES];
@@ -192,6 +197,8 @@ void op_rewrite(struct node *n);
 void op_map_read(struct node *n);
 void op_map_write(struct node *n);
 void op_map_private(struct node *n);
+void op_map_hold(struct node *n);
+void map_release(struct node *n);
 void op_copy_range(struct node *n);
 void op_copy_whole(struct node *n);
 void op_allocate(struct node *n);

@@ -72,6 +72,7 @@ struct node *node_new(enum kind kind, uint32_t mode)
 
 static void node_free(struct node *n)
 {
+    map_release(n);
     bytes_release(&n->bytes);
     free(n->target);
     free(n->log);
@@ -177,6 +178,7 @@ static struct node *clone_tree(struct node *from)
     n->names = from->parent || from->kind != KIND_DIR ? 0 : 1;
     n->handles = 0;
     n->mapped = false;
+    n->held.at = NULL;
     n->parent = NULL;
     bytes_clone(&from->bytes, &n->bytes);
     n->target = from->target ? must(strdup(from->target)) : NULL;

@@ -25,6 +25,7 @@ void handle_close(struct node *n, unsigned i)
 
 void handle_close_all(struct node *n)
 {
+    map_release(n);
     while (n->handles > 0)
         handle_close(n, 0);
 }

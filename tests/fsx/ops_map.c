@@ -15,12 +15,6 @@
 
 /* ---- mappings ---- */
 
-struct map {
-    uint8_t *at;
-    uint64_t off; /* of whole pages */
-    size_t len;   /* bytes of the file in it, 1 … */
-};
-
 static bool map_some(struct node *n, int fd, int prot, int flags, struct map *ret)
 {
     uint64_t size = n->bytes.size;
@@ -42,32 +36,60 @@ static size_t whole_pages(size_t len)
     return (len + BYTES_PAGE - 1) / BYTES_PAGE * BYTES_PAGE;
 }
 
+/* The part of the held mapping that is within the file: beyond is SIGBUS. */
+static bool map_held(const struct node *n, struct map *ret)
+{
+    *ret = n->held;
+    if (!ret->at || n->bytes.size <= ret->off)
+        return false;
+    if (ret->len > n->bytes.size - ret->off)
+        ret->len = (size_t)(n->bytes.size - ret->off);
+    return true;
+}
+
+void map_release(struct node *n)
+{
+    if (n->held.at)
+        munmap(n->held.at, n->held.len);
+    n->held.at = NULL;
+}
+
+/* From now on it stays mapped, whatever happens to the file. */
+void op_map_hold(struct node *n)
+{
+    map_release(n);
+    note(n, "map for long");
+    if (!map_some(n, handle_get(n, O_RDWR), PROT_READ | PROT_WRITE, MAP_SHARED, &n->held))
+        n->held.at = NULL;
+}
+
 void op_map_read(struct node *n)
 {
     struct map m;
-    int fd = handle_get(n, pick(2) ? O_RDONLY : O_RDWR);
+    bool held = pick(2) && map_held(n, &m);
 
-    if (!map_some(n, fd, PROT_READ, pick(2) ? MAP_SHARED : MAP_PRIVATE, &m))
+    if (!held && !map_some(n, handle_get(n, pick(2) ? O_RDONLY : O_RDWR), PROT_READ,
+                           pick(2) ? MAP_SHARED : MAP_PRIVATE, &m))
         return;
-    note(n, "map and read %zu at %llu", m.len, (unsigned long long)m.off);
+    note(n, "%s and read %zu at %llu", held ? "mapped" : "map", m.len, (unsigned long long)m.off);
     compare(n, m.at, whole_pages(m.len), m.off, "read through a mapping");
-    munmap(m.at, m.len);
+    if (!held)
+        munmap(m.at, m.len);
 }
 
 void op_map_write(struct node *n)
 {
     struct map m;
-    int fd = handle_get(n, O_RDWR);
     size_t from, len;
-    bool sync = pick(3);
+    bool sync = pick(3), held = pick(2) && map_held(n, &m);
 
-    if (!map_some(n, fd, PROT_READ | PROT_WRITE, MAP_SHARED, &m))
+    if (!held && !map_some(n, handle_get(n, O_RDWR), PROT_READ | PROT_WRITE, MAP_SHARED, &m))
         return;
     from = (size_t)pick(m.len);
     len = (size_t)pick(m.len - from) + 1;
     fill(run.buf, len);
-    note(n, "map and write %zu at %llu%s", len, (unsigned long long)(m.off + from),
-         sync ? ", msync" : "");
+    note(n, "%s and write %zu at %llu%s", held ? "mapped" : "map", len,
+         (unsigned long long)(m.off + from), sync ? ", msync" : "");
     node_touch_perhaps(n);
     memcpy(m.at + from, run.buf, len);
     bytes_write(&n->bytes, run.buf, len, m.off + from);
@@ -76,7 +98,8 @@ void op_map_write(struct node *n)
         fail(n, "msync: %s", strerror(errno));
     if (pick(2))
         compare(n, m.at, whole_pages(m.len), m.off, "read through a mapping just written");
-    munmap(m.at, m.len);
+    if (!held)
+        munmap(m.at, m.len);
 }
 
 void op_map_private(struct node *n)

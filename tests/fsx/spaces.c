@@ -157,7 +157,6 @@ static void space_path(const char *name, char out[PATH_MAX])
     snprintf(out, PATH_MAX, "%s/%s", run.opt.top, name);
 }
 
-/* What is only mapped yet is not in a branch: it is written first. */
 static void write_back_all(struct space *s)
 {
     struct entry all[ENTRIES_MAX];
@@ -178,7 +177,6 @@ static void do_branch(void)
     if (!to)
         return;
     new_name(name);
-    write_back_all(from);
     together();
     if (run.proc == 0)
         branch(from->name, name);
@@ -351,7 +349,6 @@ static void do_race(void)
 
     new_name(r.to);
     memcpy(r.from, from->name, sizeof r.from);
-    write_back_all(from);
     racing = true;
     together();
     space_clone(from, r.to, &moment[0]);
