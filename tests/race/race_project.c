@@ -19,6 +19,7 @@
 #include "vfs.h"
 
 #include <errno.h>
+#include <linux/falloc.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -297,6 +298,63 @@ static void do_hot(struct worker *w)
     vfs_release(f);
 }
 
+/* Holes, as long as grains and shorter; what is data is told. */
+static void do_space(struct worker *w, struct file *file)
+{
+    struct vfs_file *f = open_node(find(main_node, file->name), VFS_WRITE);
+    size_t off = below(w, SIZE_MAX_ / 2), len = 1 + below(w, SIZE_MAX_ / 2);
+    bool zero = below(w, 2);
+    int64_t at;
+
+    MUST(vfs_fallocate(f, zero ? FALLOC_FL_ZERO_RANGE
+                               : FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                       off, len) == 0);
+    memset(file->bytes + off, 0, len);
+    if (zero && off + len > file->size)
+        file->size = off + len;
+    at = vfs_seek(f, 0, true);
+    MUST(at >= 0 || at == -ENXIO);
+    for (size_t i = 0; i < (at < 0 ? file->size : (size_t)at); i++)
+        MUST(file->bytes[i] == 0);
+    same(w, f, file->bytes, file->size);
+    vfs_release(f);
+}
+
+/* The file is replaced by one that had no name before. */
+static void do_nameless(struct worker *w, struct file *file)
+{
+    struct vfs_attr a, b;
+    struct vfs_file *f;
+
+    MUST(vfs_tmpfile(p, main_node, 0600, &cred, VFS_WRITE, &a, &f) == 0);
+    MUST(vfs_write(f, file->bytes, file->size, 0) == (ssize_t)file->size);
+    MUST(vfs_unlink(p, main_node, file->name) == 0);
+    MUST(vfs_link(p, a.nodeid, main_node, file->name, &b) == 0);
+    MUST(a.nodeid == b.nodeid && b.nlink == 1);
+    same(w, f, file->bytes, file->size);
+    vfs_forget(p, a.nodeid, 2);
+    vfs_release(f);
+}
+
+static bool count_entry(const struct vfs_dirent *d, void *ctx)
+{
+    const struct worker *w = ctx;
+    char mine[16];
+
+    /* Each of one's own is there, under one name. */
+    snprintf(mine, sizeof mine, "w%u-", w->number);
+    if (!strncmp(d->name, mine, strlen(mine)))
+        ++*(unsigned *)w->scratch;
+    return true;
+}
+
+static void do_list(struct worker *w)
+{
+    *(unsigned *)w->scratch = 0;
+    MUST(vfs_readdir(p, main_node, 0, false, count_entry, w) == 0);
+    MUST(*(unsigned *)w->scratch == FILES);
+}
+
 /* The same few bytes in all files: values that are equal, and equal to files, meet. */
 static void do_attr(struct worker *w, struct file *file)
 {
@@ -334,7 +392,7 @@ static void step(struct worker *w)
 {
     struct file *file = &w->file[below(w, FILES)], *other = &w->file[below(w, FILES)];
 
-    switch (below(w, 18)) {
+    switch (below(w, 22)) {
     case 0:
     case 1:
     case 2:
@@ -373,6 +431,16 @@ static void step(struct worker *w)
         break;
     case 14:
         same_node(w, find(main_node, file->name), file);
+        break;
+    case 15:
+    case 16:
+        do_space(w, file);
+        break;
+    case 17:
+        do_nameless(w, file);
+        break;
+    case 18:
+        do_list(w);
         break;
     default:
         do_hot(w);
