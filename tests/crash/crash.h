@@ -98,6 +98,7 @@ void process_dies(void);
 /* `len` bytes that follow from `value`, at `off`. Creates the file. */
 void op_write(size_t space, const char *name, size_t off, size_t len, unsigned value);
 void op_truncate(size_t space, const char *name, size_t size);
+void op_punch(size_t space, const char *name, size_t off, size_t len);
 void op_xattr(size_t space, const char *name, size_t len, unsigned value);
 void op_unxattr(size_t space, const char *name);
 void op_unlink(size_t space, const char *name);

@@ -6,6 +6,7 @@
  */
 #include "crash.h"
 #include <errno.h>
+#include <linux/falloc.h>
 #include <linux/fs.h>
 #include <stdlib.h>
 #include <string.h>
@@ -276,6 +277,34 @@ void op_truncate(size_t s, const char *name, size_t size)
     old = model_get(s, name);
     b = bytes_new(size);
     memcpy(b->data, old->data, old->len < size ? old->len : size);
+    model_set(s, name, b);
+}
+
+static int punch_file(size_t s, const char *name, size_t off, size_t len)
+{
+    struct vfs_attr attr;
+    struct vfs_file *f;
+    int err;
+
+    CHECK(find(s, name, &attr) == 0);
+    err = vfs_open(w.p, attr.nodeid, VFS_WRITE, &f);
+    if (err < 0)
+        return err;
+    err = vfs_fallocate(f, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, off, len);
+    vfs_release(f);
+    return err;
+}
+
+void op_punch(size_t s, const char *name, size_t off, size_t len)
+{
+    struct bytes *old, *b;
+
+    DO(punch_file(s, name, off, len));
+    old = model_get(s, name);
+    b = bytes_new(old->len);
+    memcpy(b->data, old->data, old->len);
+    if (off < old->len)
+        memset(b->data + off, 0, old->len - off < len ? old->len - off : len);
     model_set(s, name, b);
 }
 

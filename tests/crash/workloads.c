@@ -168,6 +168,30 @@ static void consolidate(void)
     op_drain(true);
 }
 
+/* Holes in what is sealed, at its end, and in front of what is written. */
+static void holes(void)
+{
+    op_write(0, "big", 0, 900 * KIB, 1);
+    op_drain(false);
+    op_punch(0, "big", 100 * KIB, 300 * KIB);
+    op_flush();
+    op_write(0, "big", 260 * KIB, 1000, 2);
+    op_punch(0, "big", 700 * KIB, 300 * KIB);
+    op_flush();
+    op_branch(0, 1);
+    op_punch(1, "big", 0, 600 * KIB);
+    op_truncate(0, "big", 300 * KIB);
+    op_flush();
+    op_punch(0, "big", 0, 300 * KIB);
+    op_write(0, "far", 400 * KIB, 10, 3);
+    op_drain(false);
+    op_punch(1, "big", 500 * KIB, 400 * KIB);
+    op_truncate(0, "far", 1000 * KIB);
+    op_flush();
+    op_drop(1);
+    op_drain(true);
+}
+
 static void branch(void)
 {
     op_write(0, "one", 0, 2000, 1);
@@ -354,6 +378,8 @@ static void chance(void)
             op_write(0, name, size, 100 + size / 4, value);
         } else if (what == 7) {
             op_truncate(0, name, size);
+            op_drain(false);
+            op_punch(0, name, size / 3, size / 2);
         } else if (what == 8) {
             w.live.space[1] ? op_drop(1) : op_branch(0, 1);
         } else if (what == 9) {
@@ -366,13 +392,22 @@ static void chance(void)
 }
 
 const struct workload workloads[] = {
-    {"format", NULL},         {"small", small},
-    {"dedup", dedup},         {"large", large},
-    {"slot", slot},           {"shrink", shrink},
-    {"pressure", pressure},   {"consolidate", consolidate},
-    {"branch", branch},       {"links", links},
-    {"pins", pins},           {"orphans", orphans},
-    {"xattr", xattr},         {"heal-record", heal_record},
-    {"heal-file", heal_file}, {"chance", chance},
+    {"format", NULL},
+    {"small", small},
+    {"dedup", dedup},
+    {"large", large},
+    {"slot", slot},
+    {"shrink", shrink},
+    {"pressure", pressure},
+    {"consolidate", consolidate},
+    {"holes", holes},
+    {"branch", branch},
+    {"links", links},
+    {"pins", pins},
+    {"orphans", orphans},
+    {"xattr", xattr},
+    {"heal-record", heal_record},
+    {"heal-file", heal_file},
+    {"chance", chance},
 };
 const size_t workload_count = sizeof workloads / sizeof workloads[0];
