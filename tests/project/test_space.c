@@ -144,6 +144,16 @@ Test(space, what_is_written_into_a_hole_is_data_the_rest_stays_a_hole)
     is_zero(4 * GRAIN + 100, 2 * GRAIN - 100);
 }
 
+Test(space, a_changed_grain_that_is_punched_is_a_hole_and_not_the_old_bytes)
+{
+    fill(0, 8 * GRAIN);
+    seal();
+    fill(2 * GRAIN, 2 * GRAIN); /* extents over the base */
+    cr_assert_eq(vfs_fallocate(f, PUNCH, 2 * GRAIN, 2 * GRAIN), 0);
+    is_zero(2 * GRAIN, 2 * GRAIN);
+    cr_assert_str_eq(map(), "2d2h4d");
+}
+
 Test(space, a_file_punched_all_over_stores_nothing)
 {
     uint64_t disk_bytes, names;

@@ -440,6 +440,8 @@ static void op_branch(size_t s)
     for (size_t f = 0; f < FILES; f++)
         model_copy(&w.file[to][f], &w.file[s][f]);
     w.exists[to] = true;
+    if (pick(2)) /* while both have all in common */
+        op_write(pick(2) ? s : to, pick(FILES));
 }
 
 static void op_restart(bool die)
@@ -457,14 +459,15 @@ static void op_restart(bool die)
 /* What is done to the store shows in no file. */
 static void op_store(void)
 {
-    uint64_t blocks[SPACES][FILES];
+    uint64_t blocks[SPACES][FILES], what = pick(16);
 
     for (size_t s = 0; s < SPACES; s++)
         for (size_t f = 0; f < FILES; f++)
             blocks[s][f] = w.file[s][f].exists ? blocks_of(s, f) : 0;
-    if (pick(8))
+
+    if (what < 9)
         CHECK(project_flush(w.p) == 0);
-    else if (pick(2))
+    else if (what < 15)
         CHECK(project_drain(w.p, false, -1, NULL) == 0);
     else
         op_restart(pick(2));
