@@ -4,6 +4,8 @@
  */
 #pragma once
 
+#include <errno.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -27,6 +29,13 @@ int io_write_file(int dirfd, const char *name, const void *buf, size_t len, mode
 
 /* fsync the directory `name` below `dirfd` ("." for itself). */
 int io_sync_dir(int dirfd, const char *name);
+
+/* Does that -errno say that there is no room: of the disk, or of a user on it? Nothing was written,
+ * and it can be tried again when there is. */
+static inline bool io_is_full(int err)
+{
+    return err == -ENOSPC || err == -EDQUOT;
+}
 
 static inline void io_cleanup_free(void *p)
 {

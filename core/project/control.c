@@ -92,6 +92,8 @@ static const char *usual_sentence(int err)
         return "the store is being unmounted";
     case -ENOSPC:
         return "no space left on the store's disk";
+    case -EDQUOT:
+        return "the owner of the store has no disk quota left";
     case -ENOMEM:
         return "out of memory";
     case -EUCLEAN:

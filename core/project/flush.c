@@ -14,6 +14,7 @@
  * Today fsync is a flush. The log will answer fsync earlier; it takes its place in front of
  * `project_flush`, the steps here stay.
  */
+#include "io.h"
 #include "project_impl.h"
 #include "report.h"
 #include <errno.h>
@@ -328,7 +329,7 @@ static int finish(struct project *p)
 
     if (err <
         0) { /* a failed sync may have dropped the dirty bytes: no second try can be trusted */
-        if (err != -ENOSPC)
+        if (!io_is_full(err))
             project_turn_readonly(p, "writing objects to disk", err);
         return err;
     }

@@ -96,8 +96,8 @@ const char *project_label(struct project *p);
 /* ---- flush: what makes changes durable (flush.c) ---- */
 
 /* Make everything that was acknowledged before the call durable. Many callers share one flush.
- * -EROFS after a failed commit turned the store read-only; -ENOSPC, -EIO: nothing is lost, it stays
- * in memory and is tried again. */
+ * -EROFS after a failed commit turned the store read-only; -ENOSPC, -EDQUOT, -EIO: nothing is lost,
+ * it stays in memory and is tried again. */
 int project_flush(struct project *p);
 /* project_flush, and wait until background drops are worked off and dead bytes are deleted.
  * timeout in ns, -1: none. *interrupted may be NULL; looked at every 50 ms. `idle`: until nothing

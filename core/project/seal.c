@@ -7,6 +7,7 @@
  * A buffer is sealed with the gate held for reading, since it changes the tables that a flush
  * freezes. A slot is hashed without the gate, which may take long, and only placed with it.
  */
+#include "io.h"
 #include "project_impl.h"
 #include "report.h"
 #include <errno.h>
@@ -233,7 +234,7 @@ static int round_once(struct pass *pass, struct task *tasks, struct content **pi
     if (atomic_load(&pass->put_off) == 0)
         return 0;
     int err = objects_sync(p->objects);
-    if (err < 0 && err != -ENOSPC)
+    if (err < 0 && !io_is_full(err))
         project_turn_readonly(p, "writing objects to disk", err);
     return err;
 }

@@ -2,6 +2,7 @@
 /*
  * vfs_attr: attributes of inodes, and the frame every change stands in.
  */
+#include "io.h"
 #include "report.h"
 #include "vfs_impl.h"
 #include <dirent.h>
@@ -22,7 +23,7 @@ static int begin(struct project *p, uint64_t nodeid, struct change *ret, bool re
         err = flush_throttle(p);
     if (err == 0 && !removal)
         err = flush_room(p);
-    if (err < 0 && !(removal && err == -ENOSPC))
+    if (err < 0 && !(removal && io_is_full(err)))
         return err;
     rwlock_rdlock(&p->gate);
     err = ns_get(p, vfs_node_ns(nodeid), &ret->ns);

@@ -10,6 +10,7 @@
  * ACLs are attributes with a meaning (vfs_acl.c). user.tally.* are no attributes at all but
  * answers, so that nothing that copies attributes copies them.
  */
+#include "io.h"
 #include "vfs_xattr_impl.h"
 #include <errno.h>
 #include <stdio.h>
@@ -432,7 +433,7 @@ static int set(struct project *p, uint64_t nodeid, struct change_of *c)
         err = flush_throttle(p);
     if (err == 0 && c->value)
         err = flush_room(p);
-    if (err == -ENOSPC && !c->value)
+    if (io_is_full(err) && !c->value)
         err = 0; /* removing goes on where a full disk lets nothing be flushed */
     if (err == 0)
         err = vnode_get(p, nodeid, &v);
