@@ -6,6 +6,7 @@
 #include "tally.h"
 
 #include "clock.h"
+#include "kv.h"
 #include "repair.h"
 #include "store.h"
 
@@ -137,12 +138,20 @@ static int explain(const char *path, const struct checking *c, const struct repa
     return 2;
 }
 
+/* Where no finding can be made of it. */
+static int on_unreadable(uint64_t offset)
+{
+    tally_warn("the disk cannot read kv/data.mdb at byte %llu", (unsigned long long)offset);
+    return 2;
+}
+
 static int check_store(const char *path, struct checking *c)
 {
     struct store store;
     struct repair_result result = {0};
     char why[STORE_WHY] = "";
     bool writes = c->repair && !(c->flags & REPAIR_DRY_RUN);
+    (void)kv_catch_faults(on_unreadable); /* without it: no sentence */
     if (store_open(path, writes ? 0 : STORE_READONLY, "check", path, &store, why) < 0) {
         tally_warn("%s", why);
         return 2;

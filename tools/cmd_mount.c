@@ -14,6 +14,7 @@
 
 #include "client.h"
 #include "fs.h"
+#include "kv.h"
 #include "mount_options.h"
 #include "mountinfo.h"
 #include "report.h"
@@ -113,6 +114,26 @@ static int serve_store(struct mounting *m, struct store *store)
     return fs_main(&o, m->why, sizeof(m->why));
 }
 
+/* The one mounting of this process, for who is called without a context. */
+static struct mounting *mounted;
+
+/* The disk cannot read the metadata, in a place where no request can get the error: the process
+ * ends when this returns. Before it was mounted the waiting parent prints the sentence. */
+static int on_unreadable(uint64_t offset)
+{
+    struct mounting *m = mounted;
+    snprintf(m->why, sizeof(m->why),
+             "the disk cannot read %.400s/kv/data.mdb at byte %llu: the daemon ends; what was durable "
+             "stays so",
+             m->store, (unsigned long long)offset);
+    if (m->ready_fd >= 0) {
+        (void)!write(m->ready_fd, m->why, strlen(m->why));
+    } else {
+        report(REPORT_ALARM, "%s", m->why);
+    }
+    return 1;
+}
+
 /* Each large file that is not sealed yet is an open file of ours; many systems allow 1024 unless
  * one asks for more. */
 static void raise_file_limit(void)
@@ -130,9 +151,10 @@ static int serve(struct mounting *m)
 {
     struct store store;
     char label[PROJECT_LABEL_MAX + 1];
-    int err = 0;
+    mounted = m;
+    int err = kv_catch_faults(on_unreadable);
     raise_file_limit();
-    if (m->create && !store_exists(m->store)) {
+    if (err == 0 && m->create && !store_exists(m->store)) {
         tally_default_label(m->store, label, sizeof(label));
         err = store_init(m->store, label, m->why);
     }

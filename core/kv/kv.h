@@ -11,8 +11,8 @@
  *     kv_get(kv, 0, key, klen, buf, sizeof buf, &len);
  *
  * Keys: 1–64 bytes, compared as unsigned bytes. Values: 0 bytes – 64 KiB.
- * Errors: 0 or -errno: -ENOENT no such key or end, -ENOSPC map or disk full, -EROFS read-only,
- * -EUCLEAN the file is damaged, -EIO, -ENOMEM, -ERANGE caller's buffer too small,
+ * Errors: 0 or -errno: -ENOENT no such key or end, -ENOSPC map or disk full, -EDQUOT no quota left,
+ * -EROFS read-only, -EUCLEAN the file is damaged, -EIO, -ENOMEM, -ERANGE caller's buffer too small,
  * -EINVAL a key or value out of the limits above.
  * Threads: kv_get and snapshots from any thread; one write transaction at a time (kv_txn_begin
  * waits for the other), used by the thread that began it.
@@ -50,6 +50,14 @@ int kv_get(struct kv *kv, unsigned table, const void *key, size_t klen, void *bu
 
 /* Bytes of the file that live data and the free list occupy on disk (statistics). */
 uint64_t kv_disk_bytes(struct kv *kv);
+
+/* Told where in the file the disk cannot be read; what it returns is the process's exit code. */
+typedef int kv_fault_fn(uint64_t offset);
+/* LMDB's file is mapped, so that a disk that cannot read it is a SIGBUS. Once, before any store is
+ * opened: from then on kv_get and the reads of snapshots answer -EIO instead; where there is no
+ * way back (in a write, in a value that a snapshot handed out) `fn` is called and the process
+ * ends. What was committed stays so. -errno: the handler could not be set. */
+int kv_catch_faults(kv_fault_fn *fn);
 
 /* ---- snapshots: one consistent state for several reads ---- */
 

@@ -37,6 +37,7 @@ struct kv_lmdb {
     dev_t dev;
     ino_t ino;
     _Atomic(MDB_txn *) parked[PARKED_MAX]; /* reset read transactions, or NULL */
+    const void *map;                       /* as kv_fault.c knows it */
 };
 
 struct lmdb_snap {
@@ -143,21 +144,35 @@ static int copy_out(const MDB_val *val, void *buf, size_t cap, size_t *ret_len)
     return 0;
 }
 
+struct get {
+    MDB_txn *txn;
+    MDB_dbi dbi;
+    MDB_val key;
+    void *buf;
+    size_t cap, *ret_len;
+};
+
+static int get_guarded(void *arg)
+{
+    struct get *g = arg;
+    MDB_val val;
+    int r = to_errno(mdb_get(g->txn, g->dbi, &g->key, &val));
+    return r < 0 ? r : copy_out(&val, g->buf, g->cap, g->ret_len);
+}
+
 static int lmdb_get(struct kv *kv, unsigned table, const void *key, size_t klen, void *buf,
                     size_t cap, size_t *ret_len)
 {
     struct kv_lmdb *k = of(kv);
-    MDB_val mkey = val_of(key, klen), val;
-    MDB_txn *txn;
+    struct get g = {.key = val_of(key, klen), .buf = buf, .cap = cap, .ret_len = ret_len};
     if (!k->has[table])
         return -ENOENT;
-    int r = read_begin(k, &txn);
+    int r = read_begin(k, &g.txn);
     if (r < 0)
         return r;
-    r = to_errno(mdb_get(txn, k->dbi[table], &mkey, &val));
-    if (r == 0)
-        r = copy_out(&val, buf, cap, ret_len);
-    read_end(k, txn);
+    g.dbi = k->dbi[table];
+    r = kv_guard(get_guarded, &g);
+    read_end(k, g.txn);
     return r;
 }
 
@@ -202,18 +217,49 @@ static void lmdb_snap_end(struct kv_snap *snap)
     free(s);
 }
 
+/* Looks once at each page of a value that is handed out, while a fault still can be an error. */
+static void touch(const MDB_val *val)
+{
+    const volatile char *at = val->mv_data;
+    for (size_t i = 0; i < val->mv_size; i += 4096)
+        (void)at[i];
+    if (val->mv_size > 0)
+        (void)at[val->mv_size - 1];
+}
+
+/* A look-up in a snapshot; key and val are what was found. */
+struct look {
+    struct lmdb_snap *s;
+    MDB_dbi dbi;
+    unsigned table;
+    const void *from;
+    size_t from_len;
+    bool after;
+    MDB_val key, val;
+};
+
+static int snap_get_guarded(void *arg)
+{
+    struct look *l = arg;
+    int r = to_errno(mdb_get(l->s->txn, l->dbi, &l->key, &l->val));
+    if (r == 0)
+        touch(&l->val);
+    return r;
+}
+
 static int lmdb_snap_get(struct kv_snap *snap, unsigned table, const void *key, size_t klen,
                          const void **ret_val, size_t *ret_len)
 {
     struct kv_lmdb *k = of(snap->kv);
-    MDB_val mkey = val_of(key, klen), val;
+    struct look l = {.s = (struct lmdb_snap *)snap, .key = val_of(key, klen)};
     if (!k->has[table])
         return -ENOENT;
-    int r = to_errno(mdb_get(((struct lmdb_snap *)snap)->txn, k->dbi[table], &mkey, &val));
+    l.dbi = k->dbi[table];
+    int r = kv_guard(snap_get_guarded, &l);
     if (r < 0)
         return r;
-    *ret_val = val.mv_data;
-    *ret_len = val.mv_size;
+    *ret_val = l.val.mv_data;
+    *ret_len = l.val.mv_size;
     return 0;
 }
 
@@ -238,36 +284,67 @@ static int seek(MDB_cursor *c, const void *key, size_t klen, bool after, MDB_val
     return to_errno(rc);
 }
 
+static int seek_guarded(void *arg)
+{
+    struct look *l = arg;
+    MDB_stat st;
+    int r = to_errno(mdb_stat(l->s->txn, l->dbi, &st)); /* reads what opening a cursor would, */
+    if (r == 0)
+        r = cursor_on(l->s, l->table); /* which must not be left in the middle */
+    if (r == 0)
+        r = seek(l->s->cursor, l->from, l->from_len, l->after, &l->key, &l->val);
+    if (r == 0)
+        touch(&l->val);
+    return r;
+}
+
 static int lmdb_snap_seek(struct kv_snap *snap, unsigned table, const void *key, size_t klen,
                           bool after, const void **ret_key, size_t *ret_klen, const void **ret_val,
                           size_t *ret_len)
 {
-    struct lmdb_snap *s = (struct lmdb_snap *)snap;
-    MDB_val found, val;
+    struct look l = {.s = (struct lmdb_snap *)snap,
+                     .table = table,
+                     .from = key,
+                     .from_len = klen,
+                     .after = after};
     if (!of(snap->kv)->has[table])
         return -ENOENT;
-    int r = cursor_on(s, table);
+    l.dbi = of(snap->kv)->dbi[table];
+    int r = kv_guard(seek_guarded, &l);
+    if (r == -EIO)
+        drop_cursor(l.s); /* nobody knows where it stands */
     if (r < 0)
         return r;
-    r = seek(s->cursor, key, klen, after, &found, &val);
-    if (r < 0)
-        return r;
-    *ret_key = found.mv_data;
-    *ret_klen = found.mv_size;
-    *ret_val = val.mv_data;
-    *ret_len = val.mv_size;
+    *ret_key = l.key.mv_data;
+    *ret_klen = l.key.mv_size;
+    *ret_val = l.val.mv_data;
+    *ret_len = l.val.mv_size;
     return 0;
+}
+
+struct count {
+    MDB_txn *txn;
+    MDB_dbi dbi;
+    MDB_stat st;
+};
+
+static int count_guarded(void *arg)
+{
+    struct count *c = arg;
+    return to_errno(mdb_stat(c->txn, c->dbi, &c->st));
 }
 
 static int lmdb_snap_count(struct kv_snap *snap, unsigned table, uint64_t *ret_count)
 {
     struct kv_lmdb *k = of(snap->kv);
-    MDB_stat st = {0};
+    struct count c = {.txn = ((struct lmdb_snap *)snap)->txn};
     int r = 0;
-    if (k->has[table])
-        r = to_errno(mdb_stat(((struct lmdb_snap *)snap)->txn, k->dbi[table], &st));
+    if (k->has[table]) {
+        c.dbi = k->dbi[table];
+        r = kv_guard(count_guarded, &c);
+    }
     if (r == 0)
-        *ret_count = st.ms_entries;
+        *ret_count = c.st.ms_entries;
     return r;
 }
 
@@ -394,6 +471,8 @@ static void lmdb_close(struct kv *kv)
     for (unsigned i = 0; i < PARKED_MAX; i++)
         if (k->parked[i] != NULL)
             mdb_txn_abort(k->parked[i]);
+    if (k->map != NULL)
+        kv_map_remove(k->map);
     if (k->env != NULL)
         mdb_env_close(k->env);
     unclaim(k);
@@ -455,6 +534,28 @@ static int open_tables(struct kv_lmdb *k, const char *const *tables)
     return to_errno(mdb_txn_commit(txn));
 }
 
+/* LMDB does not tell where it has mapped its file; the kernel does. Not knowing it only means that
+ * a disk that fails ends the process without a sentence. */
+static void know_map(struct kv_lmdb *k, int dirfd, const char *dir)
+{
+    char line[4096 + 128];
+    struct stat st;
+    CLEANUP_CLOSE int fd = openat(dirfd, dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    FILE *f = fopen("/proc/self/maps", "re");
+    if (fd >= 0 && f != NULL && fstatat(fd, "data.mdb", &st, 0) == 0) {
+        while (k->map == NULL && fgets(line, sizeof line, f) != NULL) {
+            unsigned long from, to, ino;
+            if (sscanf(line, "%lx-%lx %*s %*s %*s %lu", &from, &to, &ino) != 3 ||
+                ino != st.st_ino || strstr(line, "data.mdb") == NULL)
+                continue;
+            k->map = (const void *)from;
+            kv_map_add(k->map, to - from);
+        }
+    }
+    if (f != NULL)
+        (void)fclose(f);
+}
+
 /* LMDB would quietly start anew where its file is missing or empty. */
 static int must_exist(int dirfd, const char *dir)
 {
@@ -487,6 +588,8 @@ static int open_all(struct kv_lmdb *k, int dirfd, const char *dir, const char *c
         r = claim(k, dirfd, dir);
     if (r == 0)
         r = open_env(k, dirfd, dir);
+    if (r == 0)
+        know_map(k, dirfd, dir);
     if (r == 0)
         r = open_tables(k, tables);
     if (r == 0 && (flags & KV_CREATE))

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * kv_fault: pages of LMDB's file that the disk cannot read.
+ *
+ * LMDB reads through a mapping, so that a disk that fails is no error of a system call but a
+ * SIGBUS, sent to the thread that looked. Inside kv_guard that thread is taken back to where it
+ * began, and the answer is -EIO: LMDB's look-ups in a read transaction change nothing that would
+ * have to be undone. Anywhere else (in the middle of a write, or in a value that a snapshot handed
+ * out) there is no way back: the program is told where, and ends; what was committed stays so.
+ *
+ * A fault that is not in one of the maps is none of ours and goes to whoever had the signal before.
+ */
+#include "kv_impl.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <unistd.h>
+
+#define MAPS_MAX 8
+
+struct map {
+    _Atomic uintptr_t base; /* 0: free */
+    _Atomic size_t len;
+};
+
+static struct map maps[MAPS_MAX];
+static kv_fault_fn *_Atomic on_fault;
+static struct sigaction before;
+static _Thread_local sigjmp_buf *way_back; /* NULL: none */
+
+void kv_map_add(const void *base, size_t len)
+{
+    for (unsigned i = 0; i < MAPS_MAX; i++) {
+        uintptr_t none = 0;
+        if (!atomic_compare_exchange_strong(&maps[i].base, &none, (uintptr_t)base))
+            continue;
+        atomic_store(&maps[i].len, len);
+        return;
+    }
+}
+
+void kv_map_remove(const void *base)
+{
+    for (unsigned i = 0; i < MAPS_MAX; i++)
+        if (atomic_load(&maps[i].base) == (uintptr_t)base) {
+            atomic_store(&maps[i].len, 0);
+            atomic_store(&maps[i].base, 0);
+        }
+}
+
+static bool in_map(uintptr_t at, uint64_t *ret_offset)
+{
+    for (unsigned i = 0; i < MAPS_MAX; i++) {
+        uintptr_t base = atomic_load(&maps[i].base);
+        if (base == 0 || at < base || at - base >= atomic_load(&maps[i].len))
+            continue;
+        *ret_offset = at - base;
+        return true;
+    }
+    return false;
+}
+
+/* A fault is synchronous: the thread is in LMDB, or copies from its map, and holds no lock of libc
+ * or of ours that what is called here would want. */
+static void on_sigbus(int sig, siginfo_t *info, void *context)
+{
+    uint64_t offset;
+
+    (void)sig;
+    (void)context;
+    if (!in_map((uintptr_t)info->si_addr, &offset)) {
+        (void)sigaction(SIGBUS, &before, NULL); /* it happens again at once */
+        return;
+    }
+    if (way_back != NULL)
+        siglongjmp(*way_back, 1);
+    _exit(atomic_load(&on_fault)(offset));
+}
+
+int kv_catch_faults(kv_fault_fn *fn)
+{
+    /* NODEFER: the way back leaves the handler without returning. */
+    struct sigaction action = {.sa_sigaction = on_sigbus, .sa_flags = SA_SIGINFO | SA_NODEFER};
+
+    if (atomic_exchange(&on_fault, fn) != NULL)
+        return 0;
+    sigemptyset(&action.sa_mask);
+    return sigaction(SIGBUS, &action, &before) < 0 ? -errno : 0;
+}
+
+int kv_guard(int (*fn)(void *arg), void *arg)
+{
+    sigjmp_buf here;
+
+    if (atomic_load_explicit(&on_fault, memory_order_relaxed) == NULL)
+        return fn(arg);
+    if (sigsetjmp(here, 0) != 0) {
+        way_back = NULL;
+        return -EIO;
+    }
+    way_back = &here;
+    int r = fn(arg);
+    way_back = NULL;
+    return r;
+}
