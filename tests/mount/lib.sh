@@ -254,6 +254,35 @@ small_disk() {
     mount -o loop "$W/disk.img" "$D" 2>"$W/said" || skip "no loop device: $(<"$W/said")"
 }
 
+# bad_disk - $D: a directory, seen through baddisk, which fails as `fault LINE…` says.
+# With a directory: that one.
+bad_disk() {
+    [[ $(id -u) -eq 0 ]] || skip "not root"
+    (exec 3<>/dev/fuse) 2>/dev/null || skip "/dev/fuse does not open"
+    : "${BADDISK:?is the program baddisk, of the same build}"
+    D=$W/baddisk
+    under=${1:-$W/under}
+    mkdir -p "$D" "$under"
+    fault ""
+    start_disk
+}
+start_disk() {
+    "$BADDISK" "$under" "$W/faults" "$D" &
+    disk=$!
+    pids+=("$disk")
+    wait_until 10 mountpoint -q "$D"
+}
+# The same disk, with nothing of it in the kernel's memory.
+replace_disk() {
+    umount "$D"
+    wait "$disk"
+    start_disk
+}
+fault() {
+    printf '%s\n' "$@" >"$W/faults.new"
+    mv "$W/faults.new" "$W/faults"
+}
+
 begin() {
     [[ $(id -u) -eq 0 ]] || skip "not root"
     (exec 3<>/dev/fuse) 2>/dev/null || skip "/dev/fuse does not open"
