@@ -24,7 +24,7 @@ enum fix_kind {
     FIX_ITEMS,    /* all items of ino go */
     FIX_TYPE,     /* the entry at `key` says the type `value` */
     FIX_LINKS,    /* ino has the link count `value`, */
-    FIX_ENTRIES,  /* `value` entries, */
+    FIX_ENTRIES,  /* `value` entries, or bytes of a target, */
     FIX_PARENT,   /* the parent `value` */
     FIX_STORED,   /* `value` bytes stored, */
     FIX_FLAGS,    /* the flags `value` besides its own */

@@ -39,6 +39,7 @@ struct group {
     uint64_t extents, beyond; /* extents; of these at or behind the end of the file */
     uint64_t own, hides;      /* bytes that extents have; bytes of the base that they hide */
     uint64_t xattrs, lost;    /* extended attributes; of these where getting them finds nothing */
+    struct key lost_at;       /* the last of those */
 };
 
 struct tree_check {
@@ -319,9 +320,12 @@ static void count_xattr(struct tree_check *t, struct key k, const uint8_t *val, 
     if (xattr_decode(val, len, &x) < 0)
         return;
     t->g.xattrs++;
-    t->g.lost += t->c->has_key &&
-                 k.lo / SAME_HASH !=
-                     vfs_name_hash(x.name, x.name_len, get_le64(t->c->key.secret)) / SAME_HASH;
+    if (!t->c->has_key ||
+        k.lo / SAME_HASH ==
+            vfs_name_hash(x.name, x.name_len, get_le64(t->c->key.secret)) / SAME_HASH)
+        return;
+    t->g.lost++;
+    t->g.lost_at = k;
 }
 
 /* Items that only another type of file may have, or that contradict the size. */
@@ -349,6 +353,12 @@ static void check_items(struct tree_check *t, const struct group *g)
         return;
     where_inode(t, g->ino, where);
     check_found(t->c, !t->orphans, "inode", where, "%s", why);
+    if (g->lost)
+        offer(t, (struct fix){.kind = FIX_REHOME, .key = g->lost_at}, "inode", where,
+              "an extended attribute stands where getting it by name finds it");
+    else if (type == S_IFLNK && !g->gap && g->target && !g->entries && !g->extents)
+        offer(t, (struct fix){.kind = FIX_ENTRIES, .ino = g->ino, .value = g->target}, "inode",
+              where, "its size is that of its target, %" PRIu64, g->target);
 }
 
 /* What the inode says of its items, so that not all need be read. */

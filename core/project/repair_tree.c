@@ -26,7 +26,34 @@ struct mender {
     size_t count;
     const struct fixes *fixes;
     bool *done;
+    struct map64
+        first; /* root -> the first fix of its tree, from 1; all of a tree stand together */
+    struct map64 raise; /* namespaces whose next inode number is raised -> to what */
 };
+
+/* ---- which fixes ---- */
+
+static bool is_of(const struct fix *f, uint64_t root)
+{
+    return fix_is_of_tree(f) && f->kind != FIX_NEXT_INO && f->root == root;
+}
+
+static int sort_out(struct mender *m)
+{
+    uint64_t none;
+    int err = 0;
+
+    for (size_t i = 0; i < m->fixes->count && err == 0; i++) {
+        const struct fix *f = &m->fixes->v[i];
+        if (f->kind == FIX_NEXT_INO)
+            err = map64_put(&m->raise, f->ns, f->value);
+        else if (fix_is_of_tree(f) && !map64_get(&m->first, f->root, &none))
+            err = map64_put(&m->first, f->root, i + 1);
+        if (err == 0 && f->kind == FIX_NEXT_INO)
+            m->done[i] = true;
+    }
+    return err;
+}
 
 /* ---- namespaces ---- */
 
@@ -37,18 +64,11 @@ static void ns_free(struct ns *ns)
     free(ns);
 }
 
-static struct ns *ns_known(struct mender *m, uint32_t number)
-{
-    for (size_t i = 0; i < m->count; i++)
-        if (m->ns[i]->number == number)
-            return m->ns[i];
-    return NULL;
-}
-
 /* From its record; kept until the end. */
 static int ns_add(struct mender *m, uint32_t number, struct ns_fields *f)
 {
     struct ns **v = realloc(m->ns, (m->count + 1) * sizeof(struct ns *));
+    uint64_t next;
     struct ns *ns = calloc(1, sizeof *ns);
 
     if (v)
@@ -63,6 +83,8 @@ static int ns_add(struct mender *m, uint32_t number, struct ns_fields *f)
     ns->generation = f->generation;
     ns->tree = (struct tree){m->p->pages, m->p->refs, f->root};
     ns->next_ino = f->next_ino;
+    if (map64_get(&m->raise, number, &next) && next > ns->next_ino)
+        ns->next_ino = next;
     ns->seq = m->state.seq;
     ns->time = f->time;
     ns->uid = f->uid;
@@ -72,19 +94,10 @@ static int ns_add(struct mender *m, uint32_t number, struct ns_fields *f)
     return 0;
 }
 
-static bool is_meant(const struct mender *m, uint32_t number, uint64_t root)
-{
-    for (size_t i = 0; i < m->fixes->count; i++) {
-        const struct fix *f = &m->fixes->v[i];
-        if (f->kind == FIX_NEXT_INO ? f->ns == number : fix_is_of_tree(f) && f->root == root)
-            return true;
-    }
-    return false;
-}
-
 static int ns_consider(struct mender *m, uint64_t number, const void *val, size_t len)
 {
     struct ns_fields f;
+    uint64_t none;
     int err =
         number && number <= VFS_NS_MAX ? ns_record_check((uint32_t)number, val, len) : -EUCLEAN;
 
@@ -92,7 +105,8 @@ static int ns_consider(struct mender *m, uint64_t number, const void *val, size_
         err = ns_decode(val, len, &f);
     if (err < 0)
         return err == -EUCLEAN ? 0 : err;
-    if (f.root && !f.target && is_meant(m, (uint32_t)number, f.root))
+    if (f.root && !f.target &&
+        (map64_get(&m->first, f.root, &none) || map64_get(&m->raise, number, &none)))
         err = ns_add(m, (uint32_t)number, &f);
     free(f.target);
     return err;
@@ -269,6 +283,32 @@ static int move_to_lost_found(struct tree_work *w, struct key k)
     return err < 0 ? err : put_in_lost_found(w, e.d.ino, false);
 }
 
+/* An extended attribute; one whose name is taken stays where it is. */
+static int rehome_xattr(struct tree_work *w, struct key k)
+{
+    struct tree *t = &w->ns->tree;
+    uint8_t buf[PAGE_VALUE_MAX];
+    char name[XATTR_NAME_MAX + 1];
+    struct tree_cursor c = TREE_CURSOR_INIT;
+    struct xattr_item x;
+    struct key right;
+    size_t len;
+    int err = tree_get(t, k, buf, sizeof buf, &len);
+
+    if (err == 0)
+        err = xattr_decode(buf, len, &x);
+    if (err < 0)
+        return err;
+    memcpy(name, x.name, x.name_len);
+    name[x.name_len] = 0;
+    err = name_find(w->m->p, t, key_ino(k), ITEM_XATTR, name, &right, &c);
+    tree_cursor_end(&c);
+    if (err != -ENOENT)
+        return err;
+    err = tree_put(t, right, buf, len);
+    return err < 0 ? err : tree_del(t, k);
+}
+
 static int rehome(struct tree_work *w, struct key k)
 {
     struct tree *t = &w->ns->tree;
@@ -340,7 +380,7 @@ static int mend(struct tree_work *w, const struct fix *f)
     case FIX_LOST:
         return move_to_lost_found(w, f->key);
     case FIX_REHOME:
-        return rehome(w, f->key);
+        return key_type(f->key) == ITEM_XATTR ? rehome_xattr(w, f->key) : rehome(w, f->key);
     case FIX_UNLINK:
         return take_out(w, f->key);
     case FIX_ITEMS:
@@ -357,17 +397,18 @@ static int mend(struct tree_work *w, const struct fix *f)
 static int mend_tree(struct tree_work *w, uint64_t root)
 {
     const struct fixes *l = w->m->fixes;
+    uint64_t first;
     bool names = false;
     int err = 0;
 
-    for (size_t i = 0; i < l->count; i++)
-        names |= fix_is_of_names(&l->v[i]) && l->v[i].root == root;
-    for (size_t i = 0; i < l->count && err == 0; i++) {
-        const struct fix *f = &l->v[i];
-        if (!fix_is_of_tree(f) || f->kind == FIX_NEXT_INO || f->root != root ||
-            (names && !fix_is_of_names(f)))
+    if (!map64_get(&w->m->first, root, &first))
+        return 0;
+    for (size_t i = first - 1; i < l->count && is_of(&l->v[i], root); i++)
+        names |= fix_is_of_names(&l->v[i]);
+    for (size_t i = first - 1; i < l->count && is_of(&l->v[i], root) && err == 0; i++) {
+        if (names && !fix_is_of_names(&l->v[i]))
             continue;
-        err = mend(w, f);
+        err = mend(w, &l->v[i]);
         w->m->done[i] = err == 0;
     }
     return err;
@@ -416,19 +457,6 @@ static int mend_trees(struct mender *m)
     return err;
 }
 
-static void raise_next(struct mender *m)
-{
-    for (size_t i = 0; i < m->fixes->count; i++) {
-        const struct fix *f = &m->fixes->v[i];
-        struct ns *ns = f->kind == FIX_NEXT_INO ? ns_known(m, f->ns) : NULL;
-        if (!ns)
-            continue;
-        if (ns->next_ino < f->value)
-            ns->next_ino = f->value;
-        m->done[i] = true;
-    }
-}
-
 /* ---- opening, committing ---- */
 
 static int mender_open(struct mender *m, const struct clock *clock, struct id_key *key)
@@ -465,6 +493,8 @@ static void mender_close(struct mender *m)
     for (size_t i = 0; i < m->count; i++)
         ns_free(m->ns[i]);
     free(m->ns);
+    map64_release(&m->first);
+    map64_release(&m->raise);
     if (!m->p)
         return;
     drops_close(m->p->drops);
@@ -529,9 +559,9 @@ int repair_trees(struct kv *kv, const struct clock *clock, const struct fixes *f
     int err = mender_open(&m, clock, &key);
 
     if (err == 0)
-        err = ns_load_all(&m);
+        err = sort_out(&m);
     if (err == 0)
-        raise_next(&m);
+        err = ns_load_all(&m);
     if (err == 0)
         err = mend_trees(&m);
     if (err == 0)

@@ -141,6 +141,21 @@ Test(repair, what_an_inode_says_of_its_items)
           "inode|main/file|it is marked as one that has extended attributes\n");
 }
 
+Test(repair, extended_attributes_that_no_lookup_finds)
+{
+    mends(plant_xattr_hash, "an extended attribute stands where getting it by name finds it\n");
+}
+
+Test(repair, the_size_of_a_symlink)
+{
+    mends(plant_symlink, "inode|main/symlink|its size is that of its target, 7\n");
+}
+
+Test(repair, a_root_directory)
+{
+    mends(plant_no_root, "directory|main|it has a root directory\n");
+}
+
 Test(repair, the_next_inode_number)
 {
     mends(plant_next_ino, "namespace|main|the next number to be given is 8\n");
@@ -326,6 +341,44 @@ Test(repair, a_live_object_among_the_dying_is_taken_out)
     fixture_teardown(&x);
 }
 
+Test(repair, a_queue_of_drops_that_is_no_queue)
+{
+    struct fixture x;
+    struct findings f;
+    static struct said s;
+    uint8_t key[8];
+
+    setup(&x);
+    put_be64(key, 0);
+    put(&x, TABLE_DROPS, key, "abc", 3);
+    put_be64(key, 1);
+    put(&x, TABLE_DROPS, key, "abcde", 5);
+    repair(&x, 0, &s);
+    cr_assert_eq(s.r.left, 0, "%s", s.left);
+    is_clean(&x, &f);
+    fixture_open(&x);
+    down_clean(&x);
+    fixture_teardown(&x);
+}
+
+Test(repair, a_dying_record_that_does_not_decode)
+{
+    struct fixture x;
+    struct findings f;
+    static struct said s;
+    uint8_t key[8];
+
+    setup(&x);
+    put_be64(key, 3);
+    put(&x, TABLE_DYING, key, "abc", 3);
+    repair(&x, 0, &s);
+    cr_assert_eq(s.r.left, 0, "%s", s.left);
+    is_clean(&x, &f);
+    fixture_open(&x);
+    down_clean(&x);
+    fixture_teardown(&x);
+}
+
 /* ---- objects whose entry is gone ---- */
 
 static void del(struct fixture *x, unsigned table, const void *key, size_t klen)
@@ -453,8 +506,12 @@ static void leak_everything(struct fixture *x)
         struct disk_file *file;
         cr_assert_eq(disk_open(x->disk, names[i], DISK_WRITE | DISK_CREATE, &file), 0);
         cr_assert_eq(disk_pwrite(file, "leaked", 6, 0), 0);
+        cr_assert_eq(disk_sync(file), 0);
         disk_file_close(file);
     }
+    cr_assert_eq(disk_sync_dir(x->disk, "packs"), 0);
+    cr_assert_eq(disk_sync_dir(x->disk, "slots"), 0);
+    cr_assert_eq(disk_sync_dir(x->disk, "objects/00"), 0);
     put_be64(key, UINT64_C(1) << 40);
     page_init(page, UINT64_C(1) << 40, 0);
     page_seal(page);
@@ -601,31 +658,51 @@ static void plant_many(struct fixture *x)
     plant_next_ino(x);
 }
 
-Test(repair, cut_at_any_write_a_second_run_ends_the_same)
+/* `plant` closes the project. What the uncut repair leaves is `end`. */
+static void survives_cuts(void (*plant)(struct fixture *), unsigned flags, uint64_t least,
+                          const char *deep, const char *end)
 {
     static struct said s;
     bool cut = true;
+    uint64_t k;
 
-    for (uint64_t k = 1; cut; k++) {
+    for (k = 1; cut; k++) {
         struct fixture x;
         struct findings f;
-        struct found at;
-        damaged(&x, plant_many);
-        pick(&x, TABLE_OBJECTS, in_pack, &at);
-        flip(&x, TABLE_OBJECTS, &at, 2, 0);
+        plant(&x);
         fault_reset(&x.fault);
         x.fault.fail_at = k;
         x.fault.cut = true;
         x.fault.error = -EIO;
-        cut = try_repair(&x, REPAIR_REMOVE_DANGLING, &s) < 0;
+        cut = try_repair(&x, flags, &s) < 0;
         disk_mem_power_cycle(x.disk);
         fault_reset(&x.fault);
-        if (!cut)
-            cr_assert_geq(k, 3, "only %llu writes", (unsigned long long)k);
-        repair(&x, REPAIR_REMOVE_DANGLING, &s);
+        repair(&x, flags, &s);
         cr_assert_eq(s.r.left, 0, "cut %llu left:\n%s", (unsigned long long)k, s.left);
-        is_whole(&x, "main/lost+found/#4/deep", "main/dir/other");
-        is_clean(&x, &f);
+        is_whole(&x, deep, "main/dir/other");
+        examine(&x, &f);
+        cr_assert_str_eq(f.text, end, "cut %llu", (unsigned long long)k);
         fixture_teardown(&x);
     }
+    cr_assert_gt(k, least, "only %llu writes", (unsigned long long)k);
+}
+
+static void damage_much(struct fixture *x)
+{
+    struct found at;
+
+    damaged(x, plant_many);
+    pick(x, TABLE_OBJECTS, in_pack, &at);
+    flip(x, TABLE_OBJECTS, &at, 2, 0);
+}
+
+Test(repair, cut_at_any_write_a_second_run_ends_the_same)
+{
+    survives_cuts(damage_much, REPAIR_REMOVE_DANGLING, 3, "main/lost+found/#4/deep", "");
+}
+
+Test(repair, cut_at_any_write_freeing_leaks_ends_the_same)
+{
+    survives_cuts(leak_everything, REPAIR_REMOVE_DANGLING | REPAIR_FREE_LEAKS, 6,
+                  "main/dir/sub/deep", "leak|objects/00/stray|it is no file of the store\n");
 }
