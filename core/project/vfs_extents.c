@@ -184,6 +184,34 @@ static int hidden_bytes(const struct items *it, const struct inode *in, uint64_t
     return err == -ENOENT ? 0 : err;
 }
 
+int base_seen(const struct items *it, const struct inode *in, uint64_t *ret)
+{
+    uint64_t hidden;
+    int err = hidden_bytes(it, in, 0, &hidden);
+
+    if (err == 0)
+        *ret = in->valid - hidden;
+    return err;
+}
+
+int base_next(const struct items *it, const struct inode *in, uint64_t off, struct grain *ret)
+{
+    struct tree_cursor c = TREE_CURSOR_INIT;
+    struct key k = key_make(it->ino, ITEM_EXTENT, grain_start(off));
+    int err = has_extents(in) ? tree_seek(it->tree, k, &c) : -ENOENT;
+    struct grain g;
+
+    while ((err = cursor_extent(&c, err, it->ino, &g)) == 0 && g.at == k.lo) {
+        k.lo += EXTENT_GRAIN;
+        err = tree_next(&c);
+    }
+    tree_cursor_end(&c);
+    if (err < 0 && err != -ENOENT)
+        return err;
+    *ret = (struct grain){.at = k.lo, .bytes = base_bytes(in, k.lo)};
+    return ret->bytes ? 0 : -ENOENT;
+}
+
 int base_trim(const struct items *it, struct inode *in)
 {
     struct grain g = {.own = true};

@@ -65,6 +65,10 @@ int extent_next(const struct items *it, const struct inode *in, uint64_t off, st
  * no data. -EAGAIN: not known yet, go on at *ret (so that no lock is held for long). */
 int extents_seek(const struct items *it, const struct inode *in, uint64_t off, bool data,
                  uint64_t *ret);
+/* Bytes of the base that no extent hides. */
+int base_seen(const struct items *it, const struct inode *in, uint64_t *ret);
+/* The first grain in or behind the one that holds `off` where the base is seen. -ENOENT. */
+int base_next(const struct items *it, const struct inode *in, uint64_t off, struct grain *ret);
 /* What of the base extents hide up to its end is its no more. In `in` only: the caller stores it,
  * and then a hole behind `valid` is of no use. */
 int base_trim(const struct items *it, struct inode *in);

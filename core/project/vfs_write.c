@@ -21,6 +21,7 @@
 #define COPY_STEP (1024 * 1024) /* bytes moved at once when a file is made whole */
 /* Bytes of nothing, in front of what is written, that are not stored as zeros. */
 #define SPARSE_HOLE EXTENT_GRAIN
+#define BASE_HIDDEN 4 /* a base of which less than this part is seen is copied and left */
 
 /* What one step of a write changes. */
 struct plan {
@@ -399,6 +400,110 @@ static void trim_base(struct project *p, struct vnode *v)
     items_unlock(p, &it);
 }
 
+/* Is so little of a sealed base seen that copying it is worth what then is freed? */
+static bool is_mostly_hidden(struct project *p, struct vnode *v)
+{
+    struct content *c = NULL;
+    struct items it;
+    struct inode in;
+    uint64_t seen = 0;
+    bool hidden = false;
+
+    if (items_lock(p, v, false, &it) < 0)
+        return false;
+    if (inode_load(it.tree, it.ino, &in) == 0 && in.flags & INODE_EXTENTS && in.object) {
+        c = content_find(p, in.object);
+        hidden = !c && base_seen(&it, &in, &seen) == 0 && seen < in.valid / BASE_HIDDEN;
+    }
+    content_unref(c);
+    items_unlock(p, &it);
+    return hidden;
+}
+
+/* The next grain from *pos on where the base is seen, and then *pos is behind it. */
+static int find_base(struct project *p, struct vnode *v, uint64_t *pos, struct grain *ret)
+{
+    struct items it;
+    struct inode in;
+    int err = items_lock(p, v, false, &it);
+
+    if (err < 0)
+        return err;
+    err = inode_load(it.tree, it.ino, &in);
+    if (err == 0)
+        err = base_next(&it, &in, *pos, ret);
+    items_unlock(p, &it);
+    *pos = err == 0 ? ret->at + EXTENT_GRAIN : *pos;
+    return err;
+}
+
+static int name_grain(struct project *p, struct vnode *v, const struct grain *g,
+                      const struct content *c)
+{
+    struct extent e = {c->number, (uint32_t)g->bytes};
+    struct inode was, in;
+    struct items it;
+    int err = items_lock(p, v, true, &it);
+
+    if (err < 0)
+        return err;
+    err = inode_load(it.tree, it.ino, &was);
+    in = was;
+    if (err == 0)
+        err = grain_set(&it, &was, &in, g, &e);
+    project_changed(p, it.ns);
+    items_unlock(p, &it);
+    return err;
+}
+
+/* The next grain of the base gets an extent with the same bytes. -ENOENT: there is none. */
+static int copy_grain(struct project *p, struct vnode *v, uint64_t version, uint64_t *pos,
+                      uint8_t *buf)
+{
+    struct content *c;
+    struct grain g;
+    ssize_t n;
+    int err;
+    READ_GUARD(&p->gate);
+    WRITE_GUARD(&v->io);
+
+    err = v->version == version ? find_base(p, v, pos, &g) : -EAGAIN;
+    if (err < 0)
+        return err;
+    n = file_read(p, v, buf, g.bytes, g.at);
+    if (n != (ssize_t)g.bytes)
+        return n < 0 ? (int)n : -EUCLEAN;
+    err = content_new(p, v->nodeid, g.at, &c);
+    if (err < 0)
+        return err;
+    err = content_write(p, c, buf, g.bytes, 0);
+    if (err == 0)
+        err = name_grain(p, v, &g, c);
+    content_end(p, c);
+    if (err < 0)
+        content_cancel(p, c);
+    else
+        content_unref(c);
+    return err;
+}
+
+/* The little that is seen of the base becomes extents: then the base can go. */
+static void leave_base(struct project *p, struct vnode *v, uint64_t version)
+{
+    uint8_t *buf = malloc(EXTENT_GRAIN);
+    uint64_t pos = 0;
+    int err = buf ? 0 : -ENOMEM;
+
+    while (err == 0) {
+        err = flush_throttle(p);
+        if (err == 0)
+            err = flush_room(p);
+        if (err == 0)
+            err = copy_grain(p, v, version, &pos, buf);
+    }
+    free(buf);
+}
+
 /* Copy the file's bytes, without any lock over the whole of it. */
 static int copy_whole(struct project *p, struct vnode *v, struct content *c, uint64_t size)
 {
@@ -480,6 +585,8 @@ void file_consolidate(struct project *p, struct vnode *v)
     if (err < 0)
         return;
     if (!mostly || in.size <= CONTENT_BUFFER_MAX) {
+        if (is_mostly_hidden(p, v))
+            leave_base(p, v, version);
         if (in.flags & INODE_EXTENTS && in.object)
             trim_base(p, v);
         return;

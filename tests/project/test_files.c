@@ -64,3 +64,19 @@ Test(files, a_full_disk_is_freed_by_removing_what_could_not_be_written)
     cr_assert_eq(project_flush(x.p), 0);
     fault_reset(&x.fault);
 }
+
+Test(files, what_a_branch_shares_is_copied_before_it_is_written)
+{
+    struct vfs_file *f;
+    char buf[8] = {0};
+
+    put_file(&x, "main/a", "shared"); /* and not sealed */
+    agreed(&x, "branch main b", "ok");
+    f = open_file("main/a", VFS_WRITE);
+    cr_assert_eq(vfs_write(f, "#", 1, 0), 1);
+    vfs_release(f);
+    f = open_file("b/a", 0);
+    cr_assert_eq(vfs_read(f, buf, 6, 0), 6);
+    cr_assert_str_eq(buf, "shared");
+    vfs_release(f);
+}

@@ -186,6 +186,24 @@ Test(space, the_base_goes_once_nothing_of_it_can_be_seen)
     cr_assert_lt(disk_bytes, 3 * GRAIN);
 }
 
+Test(space, a_base_of_which_little_is_seen_is_left_on_close)
+{
+    uint64_t disk_bytes, names;
+
+    fill(0, 8 * GRAIN);
+    seal();
+    cr_assert_eq(vfs_fallocate(f, PUNCH, 0, 6 * GRAIN), 0);
+    fill(6 * GRAIN + 5, 10);
+    struct vfs_attr before = attr();
+    seal();
+    cr_assert(attr().mtime == before.mtime && attr().ctime == before.ctime);
+    cr_assert_eq(attr().blocks, before.blocks);
+    cr_assert_str_eq(map(), "6h2d");
+    is_filled(6 * GRAIN, 2 * GRAIN);
+    disk_mem_usage(x.disk, &disk_bytes, &names);
+    cr_assert_lt(disk_bytes, 3 * GRAIN, "%llu bytes", (unsigned long long)disk_bytes);
+}
+
 Test(space, zeroing_may_extend_punching_never_does)
 {
     fill(0, 100);

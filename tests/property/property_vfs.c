@@ -137,7 +137,7 @@ static void compare_map(struct vfs_file *file, const struct file *m, const struc
     CHECK(attr->blocks == (stored + 511) / 512);
 }
 
-static void compare(size_t s, size_t f)
+static void compare(size_t s, size_t f, bool all)
 {
     struct file *m = &w.file[s][f];
     struct vfs_attr attr;
@@ -151,8 +151,8 @@ static void compare(size_t s, size_t f)
     CHECK(find(s, f, &attr) == 0);
     CHECK(attr.size == m->size);
     CHECK(vfs_open(w.p, attr.nodeid, 0, &file) == 0);
-    off = m->size ? pick(m->size) : 0;
-    len = pick(16) ? pick(70000) + 1 : SIZE_MAX_MODEL;
+    off = m->size && !all ? pick(m->size) : 0;
+    len = all ? SIZE_MAX_MODEL : pick(70000) + 1;
     if (off + len > m->size)
         len = m->size - off;
     CHECK(vfs_read(file, buf, len + 1, off) == (ssize_t)(len < m->size - off ? len + 1 : len));
@@ -440,8 +440,11 @@ static void op_branch(size_t s)
     for (size_t f = 0; f < FILES; f++)
         model_copy(&w.file[to][f], &w.file[s][f]);
     w.exists[to] = true;
-    if (pick(2)) /* while both have all in common */
-        op_write(pick(2) ? s : to, pick(FILES));
+    if (pick(2)) { /* while both have all in common */
+        size_t f = pick(FILES);
+        op_write(s, f);
+        compare(to, f, true);
+    }
 }
 
 static void op_restart(bool die)
@@ -505,7 +508,7 @@ static void step(void)
     else if (what < 45)
         op_write(s, f);
     else
-        compare(s, f);
+        compare(s, f, !pick(16));
 }
 
 static void drop_everything(void)
