@@ -122,10 +122,11 @@ static struct mounting *mounted;
 static int on_unreadable(uint64_t offset)
 {
     struct mounting *m = mounted;
-    snprintf(m->why, sizeof(m->why),
-             "the disk cannot read %.400s/kv/data.mdb at byte %llu: the daemon ends; what was durable "
-             "stays so",
-             m->store, (unsigned long long)offset);
+    snprintf(
+        m->why, sizeof(m->why),
+        "the disk cannot read %.400s/kv/data.mdb at byte %llu: the daemon ends; what was durable "
+        "stays so",
+        m->store, (unsigned long long)offset);
     if (m->ready_fd >= 0) {
         (void)!write(m->ready_fd, m->why, strlen(m->why));
     } else {
@@ -341,7 +342,7 @@ const struct verb verb_mount = {
     "  -f              stay in the foreground; reports go to standard error\n"
     "  -o OPTIONS      a list with commas:\n"
     "    ctl_mode=OCTAL   mode of .tally/control (0600)\n"
-    "    ctl_group=NAME   its group\n"
+    "    ctl_group=GROUP  its group, a name or a number\n"
     "    showctl          list .tally in the mount's root\n"
     "    nlink=refs       link counts show references to the content\n"
     "    allow_other      other users may look in (always when root mounts)\n"

@@ -20,6 +20,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/pidfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 struct umounting {
@@ -56,6 +57,30 @@ static int open_daemon(const char *mnt)
     return pid > 0 && pid <= INT32_MAX ? pidfd_open((pid_t)pid, 0) : -1;
 }
 
+/* Where the kernel lets not even root look into a user's mount, the store's lock file tells. It is
+ * that user's word, so only a process of that user is waited for. */
+static int open_daemon_of_store(const char *store)
+{
+    char path[PATH_MAX + 32], proc[32];
+    struct stat lock, process;
+    int pid = 0, fd = -1;
+    snprintf(path, sizeof(path), "%s/lock", store);
+    FILE *f = fopen(path, "re");
+    if (f && fscanf(f, "pid=%d what=mount", &pid) == 1 && pid > 0) {
+        fd = pidfd_open(pid, 0);
+        snprintf(proc, sizeof(proc), "/proc/%d", pid);
+        if (fstat(fileno(f), &lock) < 0 || stat(proc, &process) < 0 ||
+            lock.st_uid != process.st_uid) {
+            io_cleanup_close(&fd);
+            fd = -1;
+        }
+    }
+    if (f) {
+        fclose(f);
+    }
+    return fd;
+}
+
 /* 0: drained or nobody there to drain. 1: told why not. */
 static int prepare(struct umounting *u)
 {
@@ -64,6 +89,10 @@ static int prepare(struct umounting *u)
     int err = client_open(u->m.point, &c);
     if (err == -ENOTCONN || err == -ECONNABORTED) {
         tally_warn("the daemon of %s is gone; what it had not made durable is lost", u->m.point);
+        return 0;
+    }
+    if (err == -EACCES && geteuid() == 0) { /* the daemon drains when it is unmounted */
+        u->pidfd = open_daemon_of_store(u->m.source);
         return 0;
     }
     if (err < 0) {

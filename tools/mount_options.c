@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -50,14 +51,17 @@ static int add_ctl_mode(struct mount_options *m, const char *value, struct strbu
     return 0;
 }
 
+/* A name, or as for mount(8) a number: a container has numbers that nobody has named. */
 static int add_ctl_group(struct mount_options *m, const char *value, struct strbuf *why)
 {
     const struct group *g = getgrnam(value);
-    if (!g) {
+    unsigned long number = strtoul(value, NULL, 10);
+    bool is_number = *value && strspn(value, "0123456789") == strlen(value) && number < UINT32_MAX;
+    if (!g && !is_number) {
         strbuf_addf(why, "ctl_group: there is no group '%s'", value);
         return -EINVAL;
     }
-    m->ctl_gid = g->gr_gid;
+    m->ctl_gid = g ? g->gr_gid : (gid_t)number;
     m->has_ctl_gid = true;
     return 0;
 }
