@@ -5,7 +5,7 @@
 set -euo pipefail
 # shellcheck source=tests/mount/lib.sh
 . "$(dirname "$0")/lib.sh"
-bad_disk
+bad_disk "$W/under"
 S=$D/store
 begin
 # Files that are in packs, and large ones that are files of the store's own.

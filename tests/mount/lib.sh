@@ -254,14 +254,13 @@ small_disk() {
     mount -o loop "$W/disk.img" "$D" 2>"$W/said" || skip "no loop device: $(<"$W/said")"
 }
 
-# bad_disk - $D: a directory, seen through baddisk, which fails as `fault LINE…` says.
-# With a directory: that one.
+# bad_disk DIRECTORY - $D: that directory, seen through baddisk, which fails as `fault LINE…` says.
 bad_disk() {
     [[ $(id -u) -eq 0 ]] || skip "not root"
     (exec 3<>/dev/fuse) 2>/dev/null || skip "/dev/fuse does not open"
     : "${BADDISK:?is the program baddisk, of the same build}"
     D=$W/baddisk
-    under=${1:-$W/under}
+    under=$1
     mkdir -p "$D" "$under"
     fault ""
     start_disk
