@@ -398,6 +398,7 @@ void check_release(struct check *c)
     map64_release(&c->pack_records);
     map64_release(&c->pack_bytes);
     map64_release(&c->roots);
+    map64_release(&c->named);
     map64_release(&c->bad);
     map64_release(&c->missing);
 }

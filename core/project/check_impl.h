@@ -70,6 +70,7 @@ struct check {
     bool unreadable;      /* a table cannot be read to its end */
     struct state raised;  /* `state`, with next numbers above all in use */
     struct map64 roots;   /* of namespaces -> highest inode number below */
+    struct map64 named;   /* roots -> highest inode number that an entry leads to in vain */
     struct map64 bad;    /* object numbers whose bytes are damaged or gone, and their aliases -> the
                             object */
     struct fixes *fixes; /* NULL: nobody wants to repair */

@@ -51,7 +51,8 @@ struct tree_check {
     struct node *node;
     size_t count, room;
     unsigned searched;
-    uint64_t max; /* the highest inode number */
+    uint64_t max;   /* the highest inode number */
+    uint64_t named; /* the highest that an entry leads to, where it does not exist */
     struct group g;
     struct { /* names of the hash that is being looked at; they point into the snapshot */
         uint64_t dir, hash;
@@ -218,6 +219,8 @@ static void check_target(struct tree_check *t, struct key k, const struct dirent
     struct node *n = node_find(t, d->ino);
 
     if (!n) {
+        if (d->ino > t->named && d->ino <= KEY_INO_MAX / 2) /* beyond: there is nothing above */
+            t->named = d->ino;
         if (t->hidden)
             return;
         check_found(t->c, true, "entry", where,
@@ -548,34 +551,47 @@ static int check_structure(struct tree_check *t)
 
 /* ---- all namespaces ---- */
 
-static void check_next(struct check *c, const struct ns_fields *f, uint32_t number, uint64_t max)
+static void fix_next(struct check *c, const struct ns_fields *f, uint32_t number, uint64_t max)
 {
-    if (f->next_ino > max)
-        return;
-    check_found(c, true, "namespace", f->name,
-                "inode %" PRIu64 " is in use, but the next number to be given is %" PRIu64, max,
-                f->next_ino);
     check_fix(c, &(struct fix){.kind = FIX_NEXT_INO, .ns = number, .value = max + 1}, "namespace",
-              f->name, "the next number to be given is %" PRIu64, max + 1);
+              f->name, "the next inode number to be given is %" PRIu64, max + 1);
 }
 
-static int check_root(struct check *c, const struct ns_fields *f, uint64_t *ret_max)
+/* A new inode must not come to stand behind an entry that leads nowhere now. */
+static void check_next(struct check *c, const struct ns_fields *f, uint32_t number, uint64_t max,
+                       uint64_t named)
+{
+    if (f->next_ino <= max)
+        check_found(c, true, "namespace", f->name,
+                    "inode %" PRIu64 " is in use, but the next number to be given is %" PRIu64, max,
+                    f->next_ino);
+    if (f->next_ino <= max || f->next_ino <= named)
+        fix_next(c, f, number, max > named ? max : named);
+}
+
+static int check_root(struct check *c, const struct ns_fields *f, uint64_t *ret_max,
+                      uint64_t *ret_named)
 {
     struct tree_check t = {.c = c, .t = {f->root, f->name}, .max = 0};
     int err;
 
+    *ret_named = 0;
+    (void)map64_get(&c->named, f->root, ret_named);
     if (map64_get(&c->roots, f->root, ret_max))
         return 0;
     err = check_structure(&t);
     free(t.node);
     *ret_max = t.max;
+    *ret_named = t.named;
+    if (err == 0 && t.named)
+        err = map64_put(&c->named, f->root, t.named);
     return err < 0 ? err : map64_put(&c->roots, f->root, t.max);
 }
 
 static int check_namespace(struct check *c, uint64_t number, const void *val, size_t len)
 {
     struct ns_fields f;
-    uint64_t max;
+    uint64_t max, named;
     int err =
         number && number <= VFS_NS_MAX ? ns_record_check((uint32_t)number, val, len) : -EUCLEAN;
 
@@ -584,9 +600,9 @@ static int check_namespace(struct check *c, uint64_t number, const void *val, si
     if (err < 0)
         return err == -EUCLEAN ? 0 : err; /* the recount told */
     if (!f.target && f.root) {
-        err = check_root(c, &f, &max);
+        err = check_root(c, &f, &max, &named);
         if (err == 0)
-            check_next(c, &f, (uint32_t)number, max);
+            check_next(c, &f, (uint32_t)number, max, named);
     }
     free(f.target);
     return err;

@@ -146,9 +146,13 @@ static int change(struct repair *r)
 
 static int change_until_done(struct repair *r)
 {
+    uint64_t before = UINT64_MAX;
     int err = 0;
 
     for (unsigned i = 0; i < ROUNDS_MAX && r->fixes.count && err == 0; i++) {
+        if (r->r.repaired == before)
+            break; /* nothing of it could be done */
+        before = r->r.repaired;
         err = change(r);
         fixes_release(&r->fixes);
         if (err == 0)

@@ -8,6 +8,7 @@
  *   link counts, directories        sizes, link counts, parents, types of entries as the names say
  *   inodes without a name, circles  a name "#INO" in NS/lost+found, which is made if need be
  *   entries that no lookup finds    under the hash of their name, else in lost+found
+ *   next inode numbers              above all in use, and above what entries lead to in vain
  *   objects without an entry        adopted, if their bytes are found (check_adopt.c)
  *
  * Never deleted unless asked: entries that lead nowhere, second names of directories, pins on

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 
 #define CACHE_BYTES (64u << 20)
+#define LEFT_ALONE 1     /* beside 0 and -errno: nothing was changed */
 #define NAMES_TRIED 1000 /* "lost+found.1", "#17.1", … */
 
 struct mender {
@@ -217,6 +218,8 @@ static int put_in_lost_found(struct tree_work *w, uint64_t ino, bool nameless)
     struct key k;
     int err = find_lost_found(w);
 
+    if (err == 0 && ino == w->lost) /* it is in a circle itself */
+        err = make_lost_found(w);
     if (err == 0)
         err = inode_load(t, ino, &in);
     (void)snprintf(stem, sizeof stem, "#%" PRIu64, ino);
@@ -277,8 +280,10 @@ static int move_to_lost_found(struct tree_work *w, struct key k)
     struct inode in;
     int err = read_entry(w, k, &e);
 
-    if (err < 0 || inode_load(&w->ns->tree, e.d.ino, &in) < 0)
+    if (err < 0)
         return err;
+    if (inode_load(&w->ns->tree, e.d.ino, &in) < 0)
+        return LEFT_ALONE;
     err = take_out(w, k);
     return err < 0 ? err : put_in_lost_found(w, e.d.ino, false);
 }
@@ -304,7 +309,7 @@ static int rehome_xattr(struct tree_work *w, struct key k)
     err = name_find(w->m->p, t, key_ino(k), ITEM_XATTR, name, &right, &c);
     tree_cursor_end(&c);
     if (err != -ENOENT)
-        return err;
+        return err < 0 ? err : LEFT_ALONE;
     err = tree_put(t, right, buf, len);
     return err < 0 ? err : tree_del(t, k);
 }
@@ -370,6 +375,7 @@ static int set_attribute(struct tree_work *w, const struct fix *f)
     return inode_store(&w->ns->tree, f->ino, &in);
 }
 
+/* 0, LEFT_ALONE, -errno. */
 static int mend(struct tree_work *w, const struct fix *f)
 {
     switch (f->kind) {
@@ -394,6 +400,16 @@ static int mend(struct tree_work *w, const struct fix *f)
 
 /* ---- one root ---- */
 
+/* Has a fix before it moved the item already? The next round tells what is wrong with it still. */
+static bool is_gone(struct tree_work *w, const struct fix *f)
+{
+    uint8_t buf[PAGE_VALUE_MAX];
+    size_t len;
+
+    return (f->key.hi || f->key.lo) &&
+           tree_get(&w->ns->tree, f->key, buf, sizeof buf, &len) == -ENOENT;
+}
+
 static int mend_tree(struct tree_work *w, uint64_t root)
 {
     const struct fixes *l = w->m->fixes;
@@ -406,10 +422,11 @@ static int mend_tree(struct tree_work *w, uint64_t root)
     for (size_t i = first - 1; i < l->count && is_of(&l->v[i], root); i++)
         names |= fix_is_of_names(&l->v[i]);
     for (size_t i = first - 1; i < l->count && is_of(&l->v[i], root) && err == 0; i++) {
-        if (names && !fix_is_of_names(&l->v[i]))
+        if ((names && !fix_is_of_names(&l->v[i])) || is_gone(w, &l->v[i]))
             continue;
         err = mend(w, &l->v[i]);
         w->m->done[i] = err == 0;
+        err = err == LEFT_ALONE ? 0 : err;
     }
     return err;
 }

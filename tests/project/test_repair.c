@@ -54,7 +54,9 @@ static int try_repair(struct fixture *x, unsigned flags, struct said *s)
 
 static void repair(struct fixture *x, unsigned flags, struct said *s)
 {
-    cr_assert_eq(try_repair(x, flags, s), 0);
+    int err = try_repair(x, flags, s);
+
+    cr_assert_eq(err, 0, "%s\nfound:\n%srepaired:\n%s", strerror(-err), s->found, s->repaired);
 }
 
 /* The store with this damage; the project is closed. */
@@ -158,7 +160,7 @@ Test(repair, a_root_directory)
 
 Test(repair, the_next_inode_number)
 {
-    mends(plant_next_ino, "namespace|main|the next number to be given is 8\n");
+    mends(plant_next_ino, "namespace|main|the next inode number to be given is 8\n");
 }
 
 Test(repair, an_entry_under_the_wrong_hash)
@@ -564,6 +566,24 @@ Test(repair, what_leads_nowhere_and_what_leaks_goes_when_asked)
     fixture_teardown(&x);
 }
 
+Test(repair, no_new_inode_comes_to_stand_behind_an_entry_that_led_nowhere)
+{
+    struct fixture x;
+    static struct said s;
+
+    plant_setup(&x);
+    put_entry(&x, "main/dir/nowhere", planted(&x)->next_ino, DT_REG);
+    adjust_dir(&x, "main/dir", 1, 0);
+    plant_nameless_file(&x);
+    down_clean(&x);
+    repair(&x, 0, &s);
+    fixture_open(&x);
+    put_file(&x, "main/new", "of its own");
+    cr_assert_eq(node_of(&x, "main/dir/nowhere"), 0);
+    read_file(&x, "main/lost+found/#6", "another content");
+    fixture_teardown(&x);
+}
+
 Test(repair, a_second_name_of_a_directory_goes_when_asked)
 {
     struct fixture x;
@@ -705,4 +725,169 @@ Test(repair, cut_at_any_write_freeing_leaks_ends_the_same)
 {
     survives_cuts(leak_everything, REPAIR_REMOVE_DANGLING | REPAIR_FREE_LEAKS, 6,
                   "main/dir/sub/deep", "leak|objects/00/stray|it is no file of the store\n");
+}
+
+/* ---- chance ---- */
+
+static uint64_t rng;
+
+static uint64_t chance(uint64_t below)
+{
+    rng ^= rng << 13;
+    rng ^= rng >> 7;
+    rng ^= rng << 17;
+    return rng % below;
+}
+
+static uint64_t skip; /* entries to pass over */
+static bool the_next(const struct found *f)
+{
+    (void)f;
+    return skip-- == 0;
+}
+
+/* One bit of any value but the identity, which nothing can make up for. */
+static void flip_somewhere(struct fixture *x)
+{
+    static const unsigned tables[] = {TABLE_PAGES, TABLE_PAGE_COUNTS, TABLE_OBJECTS, TABLE_IDS,
+                                      TABLE_PACKS, TABLE_NAMESPACES,  TABLE_OBJECTS, TABLE_META};
+    unsigned table = tables[chance(sizeof tables / sizeof *tables)];
+    uint64_t count = amounts(x).table[table];
+    struct found at;
+
+    if (count == 0)
+        return;
+    skip = table == TABLE_META ? count - 1 : chance(count); /* "state" is the last */
+    pick(x, table, the_next, &at);
+    if (at.len)
+        flip(x, table, &at, chance(at.len), (unsigned)chance(8));
+}
+
+Test(repair, whatever_is_flipped_nothing_is_lost_and_once_is_enough, .timeout = 300)
+{
+    static struct said first, second;
+
+    for (uint64_t seed = 1; seed <= 60; seed++) {
+        struct fixture x;
+        struct amounts before, after;
+        int err;
+        rng = seed * 0x9e3779b97f4a7c15u;
+        setup(&x);
+        for (uint64_t n = 1 + chance(5); n > 0; n--)
+            flip_somewhere(&x);
+        before = amounts(&x);
+        err = try_repair(&x, 0, &first);
+        after = amounts(&x);
+        cr_assert(err == 0 || err == -EUCLEAN, "seed %llu: %d", (unsigned long long)seed, err);
+        cr_assert_eq(before.bytes, after.bytes, "seed %llu", (unsigned long long)seed);
+        cr_assert_eq(before.names, after.names, "seed %llu", (unsigned long long)seed);
+        cr_assert_geq(after.items, before.items, "seed %llu", (unsigned long long)seed);
+        cr_assert_geq(after.table[TABLE_PAGES], before.table[TABLE_PAGES]);
+        cr_assert_geq(after.table[TABLE_OBJECTS], before.table[TABLE_OBJECTS]);
+        cr_assert_eq(try_repair(&x, 0, &second), err);
+        cr_assert_eq(second.r.repaired, 0, "seed %llu again:\n%s", (unsigned long long)seed,
+                     second.repaired);
+        cr_assert_eq(second.r.left, first.r.left, "seed %llu", (unsigned long long)seed);
+        cr_assert_leq(first.r.left, first.r.found.problems, "seed %llu:\n%s",
+                      (unsigned long long)seed, first.left);
+        fixture_teardown(&x);
+    }
+}
+
+/* The n-th item of main. */
+static bool nth_item(struct fixture *x, uint64_t n, struct key *ret_key, uint8_t *buf, size_t *len)
+{
+    struct tree_cursor c = TREE_CURSOR_INIT;
+    int err = tree_seek(&planted(x)->tree, (struct key){0, 0}, &c);
+
+    for (; err == 0 && n > 0; n--)
+        err = tree_next(&c);
+    if (err == 0) {
+        const void *val = tree_cursor_value(&c, len);
+        memcpy(buf, val, *len);
+        *ret_key = tree_cursor_key(&c);
+    }
+    tree_cursor_end(&c);
+    return err == 0;
+}
+
+static void spoil_inode(struct fixture *x, struct key k, const uint8_t *val, size_t len)
+{
+    struct inode in;
+
+    cr_assert_eq(inode_decode(val, len, &in), 0);
+    if (chance(2))
+        in.nlink = (uint32_t)chance(5);
+    if (S_ISDIR(in.mode) && chance(2))
+        in.size = chance(9);
+    if (S_ISDIR(in.mode) && chance(2))
+        in.parent = 1 + chance(12);
+    put_inode(x, key_ino(k), &in);
+}
+
+static void spoil_entry(struct fixture *x, struct key k, const uint8_t *val, size_t len)
+{
+    struct dirent_item d;
+    char name[256] = "";
+
+    cr_assert_eq(dirent_decode(val, len, &d), 0);
+    memcpy(name, d.name, d.name_len);
+    if (chance(3) == 0)
+        k.lo ^= UINT64_C(1) << chance(60);
+    put_entry_at(x, k, chance(8) ? name : "..", chance(2) ? d.ino : 1 + chance(12),
+                 chance(4) ? d.type : (unsigned)chance(15));
+}
+
+/* One item goes, or says something else. */
+static void spoil_somewhere(struct fixture *x)
+{
+    uint8_t val[PAGE_VALUE_MAX];
+    struct key k;
+    size_t len;
+
+    if (!nth_item(x, chance(24), &k, val, &len))
+        return;
+    if (chance(3) == 0 && key_type(k) != ITEM_SYMLINK) /* a target cannot be made up */
+        cr_assert_eq(tree_del(&planted(x)->tree, k), 0);
+    else if (key_type(k) == ITEM_INODE)
+        spoil_inode(x, k, val, len);
+    else if (key_type(k) == ITEM_DIRENT)
+        spoil_entry(x, k, val, len);
+}
+
+static void nest(struct fixture *x)
+{
+    plant_setup(x);
+    make_dir(x, "main/dir/sub/sub");
+    make_dir(x, "main/dir/sub/sub/sub");
+    put_file(x, "main/dir/sub/sub/file", "at the bottom");
+}
+
+Test(repair, however_a_tree_is_spoiled_it_is_one_again, .timeout = 300)
+{
+    static struct said s;
+
+    for (uint64_t seed = 1; seed <= 100; seed++) {
+        struct fixture x;
+        struct amounts before, after;
+        struct findings f;
+        rng = seed * 0x9e3779b97f4a7c15u;
+        nest(&x);
+        for (uint64_t n = 1 + chance(6); n > 0; n--)
+            spoil_somewhere(&x);
+        down_clean(&x);
+        before = amounts(&x);
+        repair(&x, 0, &s);
+        after = amounts(&x);
+        cr_assert_geq(after.items, before.items, "seed %llu", (unsigned long long)seed);
+        repair(&x, 0, &s);
+        cr_assert_eq(s.r.repaired, 0, "seed %llu again:\n%s", (unsigned long long)seed, s.repaired);
+        repair(&x, REPAIR_REMOVE_DANGLING | REPAIR_FREE_LEAKS, &s);
+        cr_assert_eq(s.r.left, 0, "seed %llu left:\n%s", (unsigned long long)seed, s.left);
+        fixture_open(&x);
+        put_file(&x, "main/new", "it can be used");
+        down_clean(&x);
+        is_clean(&x, &f);
+        fixture_teardown(&x);
+    }
 }
