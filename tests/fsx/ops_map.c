@@ -122,8 +122,8 @@ void op_map_private(struct node *n)
 /* ---- copies ---- */
 
 /* Until all is copied, or the source ends. Returns how much. */
-static uint64_t copy_all(struct node *src, int in, uint64_t from, struct node *dst, int out,
-                         uint64_t to, uint64_t len)
+static uint64_t copy_all(int in, uint64_t from, struct node *dst, int out, uint64_t to,
+                         uint64_t len)
 {
     uint64_t done = 0;
 
@@ -136,7 +136,6 @@ static uint64_t copy_all(struct node *src, int in, uint64_t from, struct node *d
             break;
         done += (uint64_t)n;
     }
-    (void)src;
     return done;
 }
 
@@ -187,7 +186,7 @@ void op_copy_range(struct node *n)
     note(n, "copy %llu from %llu of inode %llu to %llu", (unsigned long long)len,
          (unsigned long long)from, (unsigned long long)src->ino, (unsigned long long)to);
     node_touch_perhaps(n);
-    copied = copy_all(src, in, from, n, out, to, len);
+    copied = copy_all(in, from, n, out, to, len);
     if (copied != len)
         fail(n, "copy_file_range stopped after %llu of %llu", (unsigned long long)copied,
              (unsigned long long)len);
@@ -211,7 +210,7 @@ void op_copy_whole(struct node *n)
     if (out < 0)
         fail(n, "open: %s", strerror(errno));
     bytes_truncate(&n->bytes, 0);
-    copied = copy_all(src, in, 0, n, out, 0, run.opt.size * 2);
+    copied = copy_all(in, 0, n, out, 0, run.opt.size * 2);
     if (copied != src->bytes.size)
         fail(n, "%llu bytes were copied, not %llu", (unsigned long long)copied,
              (unsigned long long)src->bytes.size);
