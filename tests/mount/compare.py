@@ -23,6 +23,7 @@ import calls
 
 PATIENCE = 100  # seconds for one snippet
 WIDTH = 60
+AROUND = 8  # lines shown before and behind a difference
 
 Snippet = namedtuple("Snippet", "line claim reason ext4 tally code")
 
@@ -92,12 +93,15 @@ def both(snippets, tops, work):
 
 
 def side_by_side(left, right):
+    """What differs, marked, and a little around it."""
     left, right = left.splitlines(), right.splitlines()
     print(f"      {'ext4':{WIDTH}} | tallyfs")
-    for op, a, b, c, d in difflib.SequenceMatcher(None, left, right, False).get_opcodes():
-        mark = " " if op == "equal" else ">"
-        for x, y in zip_longest(left[a:b], right[c:d], fillvalue=""):
-            print(f"    {mark} {x:{WIDTH}} | {y}")
+    for group in difflib.SequenceMatcher(None, left, right, False).get_grouped_opcodes(AROUND):
+        for op, a, b, c, d in group:
+            mark = " " if op == "equal" else ">"
+            for x, y in zip_longest(left[a:b], right[c:d], fillvalue=""):
+                print(f"    {mark} {x:{WIDTH}} | {y}")
+        print("      ...")
 
 
 def judge(snippet, test, ext4, tally):

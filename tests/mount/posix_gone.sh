@@ -131,6 +131,17 @@ differs "new extended attributes for a directory without a name" "they go with i
 os.mkdir("d"); fd = os.open("d", O_RDONLY); os.rmdir("d"); do(os.setxattr, fd, "user.a", b"x")
 END
 
+differs "what an O_PATH descriptor says of a file once it is unlinked and closed elsewhere" \
+    "what has no name goes with its last open descriptor, and the kernel opens none for O_PATH" \
+    "-rw-r--r--" "ESTALE" <<'END'
+make("f"); fd, path = os.open("f", O_RDWR), os.open("f", O_PATH); os.unlink("f"); os.close(fd)
+for _ in range(50):  # the kernel tells of the close some time later
+    s, how = outcome(os.fstat, path)
+    if s is None: break
+    time.sleep(0.01)
+print(stat.filemode(s.st_mode) if s else how)
+END
+
 differs "where a symlink without a name points to" "its target goes with its name" \
     "readlink('', dir_fd=4): OK 't'" "readlink('', dir_fd=4): EINVAL" <<'END'
 os.symlink("t", "l")

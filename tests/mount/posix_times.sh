@@ -80,6 +80,16 @@ moved(lambda: os.utime("l", (3, 4), follow_symlinks=False), "l", "f")
 moved(lambda: os.chmod("l", 0o640), "l", "f")
 END
 
+same "allocating and punching" <<'END'
+make("f", b"x" * 10000)
+fd = os.open("f", O_RDWR)
+KEEP, PUNCH, ZERO = 1, 2, 16
+for mode, at, n in ((0, 0, 5000), (0, 0, 20000), (KEEP, 0, 50000), (PUNCH | KEEP, 4096, 4096),
+                    (PUNCH | KEEP, 1 << 20, 4096), (ZERO, 0, 100), (ZERO | KEEP, 0, 1 << 17)):
+    print(mode, at, n, end=" "); moved(lambda: c.fallocate(fd, mode, at, n), "f")
+    show(fd)
+END
+
 same "extended attributes" <<'END'
 make("f")
 for code in ("os.setxattr('f', 'user.a', b'1')", "os.setxattr('f', 'user.a', b'1')",

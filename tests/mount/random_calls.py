@@ -15,7 +15,7 @@ from calls import (AT_EMPTY_PATH, NOBODY, O_APPEND, O_CREAT, O_DIRECTORY, O_EXCL
 NAMES = "a", "b", "c"
 FLAGS = (O_RDONLY, O_WRONLY, O_RDWR, O_RDWR | O_CREAT, O_WRONLY | O_CREAT | O_EXCL,
          O_RDWR | O_TRUNC, O_RDWR | O_CREAT | O_TRUNC, O_WRONLY | O_APPEND | O_CREAT,
-         O_RDONLY | O_DIRECTORY, O_RDONLY | O_NOFOLLOW, O_PATH, O_PATH | O_NOFOLLOW)
+         O_RDONLY | O_DIRECTORY, O_RDONLY | O_NOFOLLOW, O_PATH | O_DIRECTORY)
 MODES = 0o644, 0o600, 0o755, 0o777, 0o1777, 0o2775, 0o6777, 0o4711, 0o444, 0o000
 TARGETS = "a", "b/c", "../a", ".", "..", "none", "c/../b"
 
@@ -101,6 +101,10 @@ class Player:
     def truncate(self):
         do(os.truncate, self.any(), self.off())
 
+    def allocate(self):
+        mode = self.r.choice((0, 1, 3, 16, 17))
+        do(c.fallocate, self.fd(), mode, self.off(), self.r.choice((0, 1, 4096, 140000)))
+
     def utime(self):
         do(os.utime, self.any(), (self.r.randrange(10**9), self.r.randrange(10**9)))
 
@@ -136,7 +140,7 @@ def facts(s):
     return stat.filemode(s.st_mode), s.st_nlink, s.st_uid, s.st_gid, size
 
 
-def survey(top=".", inodes=None):
+def survey(top, inodes=None):
     """All that is below, printed."""
     inodes = {} if inodes is None else inodes
     for name in sorted(os.listdir(top)):
@@ -156,9 +160,13 @@ def survey(top=".", inodes=None):
 
 def play(seed, count):
     p = Player(seed)
+    deep = "/".join("12345678")  # so deep that ".." after ".." stays in here
+    os.makedirs(deep)
+    top = os.getcwd()
+    os.chdir(deep)
     os.chmod(".", 0o777)
     weights = {"open": 20, "mkdir": 12, "rmdir": 5, "unlink": 8, "rename": 14, "link": 8,
-               "symlink": 5, "mknod": 3, "chmod": 5, "chown": 5, "truncate": 5, "utime": 2,
+               "symlink": 5, "mknod": 3, "chmod": 5, "chown": 5, "truncate": 5, "allocate": 4, "utime": 2,
                "write": 15, "read": 8, "copy": 3, "setxattr": 3, "removexattr": 1, "stat": 10,
                "list": 3, "close": 3, "tmpfile": 3, "link_fd": 3}
     for i in range(count):
@@ -172,5 +180,5 @@ def play(seed, count):
         else:
             getattr(p, name)()
         if i % 200 == 199:
-            survey()
-    survey()
+            survey(top)
+    survey(top)

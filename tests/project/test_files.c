@@ -80,3 +80,25 @@ Test(files, what_a_branch_shares_is_copied_before_it_is_written)
     cr_assert_str_eq(buf, "shared");
     vfs_release(f);
 }
+
+/* ---- truncating by an open ---- */
+
+static uint32_t mode_after_open(uint32_t mode, unsigned flags)
+{
+    struct vfs_attr in = {.mode = mode}, out;
+
+    put_file(&x, "main/f", "some bytes");
+    cr_assert_eq(vfs_setattr(x.p, node_of(&x, "main/f"), VFS_SET_MODE, &in, &out), 0);
+    vfs_release(open_file("main/f", flags));
+    cr_assert_eq(vfs_getattr(x.p, node_of(&x, "main/f"), &out), 0);
+    cr_assert_eq(out.size, flags & VFS_TRUNC ? 0 : 10);
+    return out.mode & 07777;
+}
+
+Test(files, who_may_not_keep_set_id_bits_loses_them_by_truncating_with_an_open)
+{
+    cr_assert_eq(mode_after_open(06755, VFS_WRITE | VFS_TRUNC | VFS_OPEN_KILL_SUID), 0755);
+    cr_assert_eq(mode_after_open(06745, VFS_WRITE | VFS_TRUNC | VFS_OPEN_KILL_SUID), 02745);
+    cr_assert_eq(mode_after_open(06755, VFS_WRITE | VFS_TRUNC), 06755);
+    cr_assert_eq(mode_after_open(06755, VFS_WRITE | VFS_OPEN_KILL_SUID), 06755);
+}

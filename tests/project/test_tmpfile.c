@@ -142,3 +142,13 @@ Test(tmpfile, a_whiteout_stays_at_the_old_name)
     remove_file(&x, "main/c");
     cr_assert_eq(vfs_rmdir(x.p, VFS_ROOT, "main"), 0, "the directory counts its entries right");
 }
+
+Test(tmpfile, a_whiteout_is_its_makers)
+{
+    struct vfs_attr a;
+
+    put_file(&x, "main/a", "text");
+    cr_assert_eq(rename_whiteout("a", "b"), 0);
+    cr_assert_eq(vfs_getattr(x.p, node_of(&x, "main/a"), &a), 0);
+    cr_assert(a.uid == fixture_cred.uid && a.gid == fixture_cred.gid);
+}
