@@ -101,6 +101,14 @@ print(content("b/f"))
 c.umount(os.path.abspath("b"))
 END
 
+same "a filesystem in a file, mounted by a loop device" <<'END'
+def sh(command):
+    print(command, subprocess.run(command, shell=True, capture_output=True).returncode)
+make("i"); os.truncate("i", 8 << 20); os.mkdir("m")
+sh("mkfs.ext4 -q i"); sh("mount -o loop i m"); make("m/f", b"inside" * 10000); sh("umount m")
+sh("e2fsck -fn i"); sh("mount -o loop i m"); print(word(content("m/f"))); sh("umount m")
+END
+
 same "overlayfs with its upper directory here" <<'END'
 for d in "low", "up", "work", "m": os.mkdir(d)
 make("low/f", b"below"); make("low/gone"); os.mkdir("low/d"); make("low/d/x", b"x")

@@ -208,6 +208,17 @@ for t in 0, -1, 1 - (1 << 31), (1 << 31) - 1, 1 << 31, (1 << 32) - 1, 1 << 32, 1
     print(t, s.st_atime_ns, s.st_mtime_ns)
 END
 
+differs "times before 1901 and after 2446" "a time is kept in nanoseconds of 64 bits" \
+    "-3000000000 -2147483648
+9000000000 9000000000
+20000000000 15032385535" "-3000000000 -3000000000
+9000000000 9000000000
+20000000000 9223372036" <<'END'
+make("f")
+for t in -3000000000, 9000000000, 20000000000:
+    os.utime("f", (t, t)); print(t, os.stat("f").st_mtime_ns // 10**9)
+END
+
 same "set-gid directories hand their group down, and only directories their bit" <<'END'
 os.mkdir("g"); os.chown("g", 0, 7); os.chmod("g", 0o2777); os.mkdir("n")
 os.chown("n", 0, 7); os.chmod("n", 0o777)

@@ -119,11 +119,11 @@ class Player:
         do(os.copy_file_range, self.fd(), self.fd(), self.r.choice((1, 4096, 1 << 20)), 0, 0)
 
     def setxattr(self):
-        do(os.setxattr, self.any(), "user.x", b"v" * self.r.choice((0, 1, 300)),
+        do(os.setxattr, self.path(), "user.x", b"v" * self.r.choice((0, 1, 300)),
            self.r.choice((0, 0, os.XATTR_CREATE, os.XATTR_REPLACE)))
 
     def removexattr(self):
-        do(os.removexattr, self.any(), "user.x")
+        do(os.removexattr, self.path(), "user.x")
 
     def stat(self):
         s = do(os.stat, self.any())
