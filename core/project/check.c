@@ -126,8 +126,9 @@ static int check_state(struct check *c)
 void check_used(struct check *c, const char *kind, uint64_t number, uint64_t stored, uint64_t *next)
 {
     char where[CHECK_WHERE];
+    uint64_t max = next == &c->raised.next_number ? OBJECT_NUMBER_MAX : INT64_MAX;
 
-    if (number >= *next && number < UINT64_MAX)
+    if (number >= *next && number < max) /* beyond that none was ever given */
         *next = number + 1;
     if (!c->has_state || number < stored)
         return;
@@ -156,6 +157,8 @@ static int count_namespace(struct check *c, uint64_t number, const void *val, si
     struct ns_fields f;
     int err = number <= VFS_NS_MAX ? ns_record_check((uint32_t)number, val, len) : -EUCLEAN;
 
+    if (!c->has_state && number >= c->raised.next_ns && number <= VFS_NS_MAX)
+        c->raised.next_ns = number + 1; /* that of a damaged record is not given again either */
     if (err == 0)
         err = ns_decode(val, len, &f);
     if (err < 0)
@@ -168,8 +171,6 @@ static int count_namespace(struct check *c, uint64_t number, const void *val, si
     }
     if (f.seq > c->raised.seq)
         c->raised.seq = f.seq;
-    if (!c->has_state && number >= c->raised.next_ns)
-        c->raised.next_ns = number + 1;
     free(f.target);
     return 0;
 }
@@ -220,9 +221,9 @@ static void on_page(uint64_t no, const uint8_t *bytes, void *ctx)
 {
     struct check *c = ctx;
 
+    (void)no;
     (void)bytes;
     c->r.pages++;
-    check_used(c, "page", no, c->state.next_page, &c->raised.next_page);
     check_advance(c, PAGE_SIZE_BYTES);
 }
 
@@ -271,6 +272,8 @@ static int check_page_entry(struct check *c, uint64_t no, const void *val, size_
 
     (void)val;
     (void)len;
+    if (!c->has_state) /* the record that said which were given is lost: this one was */
+        check_used(c, "page", no, 0, &c->raised.next_page);
     if (map64_get(&c->count.pages, no, &refs) || c->count.damaged)
         return 0;
     check_where_number("page", no, where);
@@ -323,6 +326,7 @@ static int check_named_pages(struct check *c)
 
     while (map64_next(&c->count.pages, &at, &no, &refs)) {
         uint64_t stored = 1;
+        check_used(c, "page", no, c->state.next_page, &c->raised.next_page);
         put_be64(key, no);
         int err = kv_snap_get(c->snap, TABLE_PAGE_COUNTS, key, sizeof key, &val, &len);
         if (err < 0 && err != -ENOENT)

@@ -7,6 +7,9 @@
  *   a slot             its name is the number
  *   an object file     its name ends in the number, and begins with the id
  *   a pack record      the index leads from its id to the number
+ *
+ * None is adopted whose id the index gives to another object: of two with one id nobody could tell
+ * which is meant.
  */
 #include "check_impl.h"
 #include <errno.h>
@@ -37,6 +40,21 @@ static bool is_wanted(const struct adopting *a, uint64_t number, uint64_t *ret_r
            !map64_get(&a->done, number, &none);
 }
 
+static bool id_is_taken(const struct check *c, uint64_t number, const struct id *id)
+{
+    struct entry other;
+    const void *val;
+    size_t len;
+    uint64_t leads_to;
+
+    if (kv_snap_get(c->snap, TABLE_IDS, id->b, ID_LEN, &val, &len) < 0 || len != 8)
+        return false;
+    leads_to = get_be64(val);
+    return leads_to && leads_to != number &&
+           kv_snap_get(c->snap, TABLE_OBJECTS, val, 8, &val, &len) == 0 &&
+           (entry_decode(val, len, &other) < 0 || id_equal(&other.id, id));
+}
+
 /* The entry and, of a sealed one, its place in the index. */
 static void adopt(struct adopting *a, uint64_t number, const struct entry *e, const char *from)
 {
@@ -44,6 +62,8 @@ static void adopt(struct adopting *a, uint64_t number, const struct entry *e, co
     char where[CHECK_WHERE];
     struct fix f;
 
+    if (entry_is_sealed(e) && id_is_taken(a->c, number, &e->id))
+        return;
     a->err = map64_put(&a->done, number, 1);
     put_be64(key, number);
     check_where_number("object number", number, where);

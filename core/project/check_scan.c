@@ -3,8 +3,9 @@
  * check_scan: the items of one tree in the order of their keys, read from the snapshot over
  * whatever is damaged in it, and the paths that lead to an inode.
  *
- * A page is entered only where its first key lies between the keys that lead to it, so no page of a
- * damaged tree is gone through more often than its keys allow, and items come in rising order.
+ * A page is entered only where its first key lies between the keys that lead to it, and its
+ * children only where their keys do, so no page of a damaged tree is gone through more often than
+ * its keys allow, and items come in rising order.
  */
 #include "check_impl.h"
 #include <dirent.h>
@@ -89,6 +90,12 @@ static int scan_page(struct scan *s, uint64_t no, int level, const struct range 
         struct range child = {.low = i ? page_key(p, i) : r->low,
                               .high = last ? r->high : page_key(p, i + 1),
                               .bounded = !last || r->bounded};
+        if (r->bounded && key_compare(child.high, r->high) > 0)
+            child.high = r->high; /* what lies behind belongs to the next page */
+        if (i && !in_range(r, child.low)) {
+            s->hidden = true;
+            break;
+        }
         stop = scan_page(s, page_child(p, i), (int)page_level(p) - 1, &child);
     }
     return stop;

@@ -156,29 +156,6 @@ static bool is_dots(const struct dirent_item *d)
     return d->name[0] == '.' && (d->name_len == 1 || (d->name_len == 2 && d->name[1] == '.'));
 }
 
-/* Would looking the name up find this very entry? */
-static void check_name(struct tree_check *t, struct key k, const struct dirent_item *d,
-                       const char *where)
-{
-    struct check *c = t->c;
-    uint64_t seed = get_le64(c->key.secret);
-
-    if (is_dots(d)) {
-        check_found(c, true, "entry", where, "no entry may have this name");
-        offer(t, (struct fix){.kind = FIX_LOST, .key = k, .ino = d->ino}, "entry", where,
-              "it is in lost+found of its namespace, as #%" PRIu64, d->ino);
-    } else if (is_repeated(t, k, d)) {
-        check_found(c, true, "entry", where, "the directory has the same name twice");
-        offer(t, (struct fix){.kind = FIX_LOST, .key = k, .ino = d->ino}, "entry", where,
-              "the second one is in lost+found of its namespace, as #%" PRIu64, d->ino);
-    } else if (c->has_key &&
-               k.lo / SAME_HASH != vfs_name_hash(d->name, d->name_len, seed) / SAME_HASH) {
-        check_found(c, true, "entry", where, "it stands where a lookup does not find it");
-        offer(t, (struct fix){.kind = FIX_REHOME, .key = k, .ino = d->ino}, "entry", where,
-              "it stands where a lookup finds it");
-    }
-}
-
 /* Is this not the name that the directory itself says? */
 static bool is_second_name(struct tree_check *t, struct key k, const struct node *n)
 {
@@ -186,6 +163,42 @@ static bool is_second_name(struct tree_check *t, struct key k, const struct node
 
     return n->names > 0 || (n->parent != key_ino(k) && node_find(t, n->parent) &&
                             check_entry_key(t->c, t->t.root, n->parent, n->ino, &other));
+}
+
+/* Where it goes, it must lead to what has no better place: not nowhere, and a directory that has
+ * another name stays below that one. */
+static bool may_move(struct tree_check *t, struct key k, const struct dirent_item *d)
+{
+    const struct node *n = node_find(t, d->ino);
+
+    return n && (n->type != DT_DIR || !is_second_name(t, k, n));
+}
+
+/* Would looking the name up find this very entry? */
+static void check_name(struct tree_check *t, struct key k, const struct dirent_item *d,
+                       const char *where)
+{
+    struct check *c = t->c;
+    uint64_t seed = get_le64(c->key.secret);
+    struct fix lost = {.kind = FIX_LOST, .key = k, .ino = d->ino};
+
+    if (is_dots(d)) {
+        check_found(c, true, "entry", where, "no entry may have this name");
+        if (may_move(t, k, d))
+            offer(t, lost, "entry", where, "it is in lost+found of its namespace, as #%" PRIu64,
+                  d->ino);
+    } else if (is_repeated(t, k, d)) {
+        check_found(c, true, "entry", where, "the directory has the same name twice");
+        if (may_move(t, k, d))
+            offer(t, lost, "entry", where,
+                  "the second one is in lost+found of its namespace, as #%" PRIu64, d->ino);
+    } else if (c->has_key &&
+               k.lo / SAME_HASH != vfs_name_hash(d->name, d->name_len, seed) / SAME_HASH) {
+        check_found(c, true, "entry", where, "it stands where a lookup does not find it");
+        if (may_move(t, k, d))
+            offer(t, (struct fix){.kind = FIX_REHOME, .key = k, .ino = d->ino}, "entry", where,
+                  "it stands where a lookup finds it");
+    }
 }
 
 /* A directory has one name, and says in which directory. */

@@ -128,6 +128,8 @@ static int delete_files(struct repair *r)
 
     for (size_t i = 0; i < r->fixes.count && err == 0; i++) {
         const char *what = r->fixes.v[i].text;
+        if (r->fixes.v[i].kind != FIX_FILE)
+            continue;
         err = disk_unlink(r->disk, what + strlen(what) + 1);
         err = err == -ENOENT ? 0 : err;
         if (err == 0)
@@ -139,9 +141,13 @@ static int delete_files(struct repair *r)
 /* Trees are written by the counts of their pages: those come first. */
 static int change(struct repair *r)
 {
+    uint64_t before = r->r.repaired;
+    int err;
+
     if (any(&r->fixes, is_of_tables))
         return change_tables(r);
-    return any(&r->fixes, fix_is_of_tree) ? change_trees(r) : delete_files(r);
+    err = any(&r->fixes, fix_is_of_tree) ? change_trees(r) : 0;
+    return err < 0 || r->r.repaired != before ? err : delete_files(r);
 }
 
 static int change_until_done(struct repair *r)

@@ -326,8 +326,8 @@ static int rehome(struct tree_work *w, struct key k)
     if (err < 0)
         return err;
     err = dirent_find(w->m->p, t, key_ino(k), e.name, &right, &ino, &type);
-    if (err == 0)
-        return move_to_lost_found(w, k); /* the name is taken */
+    if (err == 0) /* the name is taken: by the same directory, then one of the two is too many */
+        return ino == e.d.ino && type == DT_DIR ? LEFT_ALONE : move_to_lost_found(w, k);
     if (err != -ENOENT)
         return err;
     err = tree_put(t, right, e.buf, e.len);
@@ -431,6 +431,14 @@ static int mend_tree(struct tree_work *w, uint64_t root)
     return err;
 }
 
+/* No inode number twice in any of them: what is made is given one that is new to all. */
+static void agree_on_next(struct mender *m, uint64_t root, struct ns *first, size_t from)
+{
+    for (size_t i = from; i < m->count; i++)
+        if (m->ns[i]->tree.root == root && first->next_ino < m->ns[i]->next_ino)
+            first->next_ino = m->ns[i]->next_ino;
+}
+
 /* The others of the same root leave it for the new one. */
 static int follow(struct mender *m, uint64_t root, struct ns *first, size_t from)
 {
@@ -463,6 +471,7 @@ static int mend_trees(struct mender *m)
         if (map64_get(&seen, root, &none))
             continue;
         err = map64_put(&seen, root, 1);
+        agree_on_next(m, root, w.ns, i + 1);
         if (err == 0)
             err = mend_tree(&w, root);
         if (err == 0)
