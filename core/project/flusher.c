@@ -94,7 +94,8 @@ uint64_t flush_reserve(const struct disk_space *s)
     return eighth < ROOM_RESERVE ? eighth : ROOM_RESERVE;
 }
 
-static bool has_room(struct project *p, bool with_memory)
+/* 0, or the error that a disk without room gives. */
+static int has_room(struct project *p, bool with_memory)
 {
     struct disk_space s;
     uint64_t unsaved =
@@ -102,18 +103,18 @@ static bool has_room(struct project *p, bool with_memory)
                     : 0;
 
     if (disk_space(p->config.disk, &s) < 0)
-        return true; /* the write itself will tell */
-    return s.blocks_avail * s.block_size >= flush_reserve(&s) + unsaved;
+        return 0; /* the write itself will tell */
+    return s.blocks_avail * s.block_size >= flush_reserve(&s) + unsaved ? 0 : s.full;
 }
 
 int flush_room(struct project *p)
 {
     int err;
 
-    if (has_room(p, true))
+    if (has_room(p, true) == 0)
         return 0;
     err = project_flush(p); /* then memory holds nothing more that needs room */
-    return err < 0 ? err : has_room(p, false) ? 0 : -ENOSPC;
+    return err < 0 ? err : has_room(p, false);
 }
 
 bool flush_is_idle(struct project *p)

@@ -40,7 +40,7 @@ static int check_room(struct project *p, const struct inode *in, uint64_t off, u
 
     if (err < 0)
         return err;
-    return need > s.blocks_avail * s.block_size ? -ENOSPC : 0;
+    return need > s.blocks_avail * s.block_size ? s.full : 0;
 }
 
 static int load_inode(struct vfs_file *f, struct inode *ret)

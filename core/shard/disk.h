@@ -34,6 +34,7 @@ struct disk_stat {
 
 struct disk_space {
     uint64_t block_size, blocks, blocks_free, blocks_avail, files, files_free;
+    int full; /* what a write says when there is none: -ENOSPC, or -EDQUOT when a quota is less */
 };
 
 enum disk_open_flags {

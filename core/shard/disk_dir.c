@@ -12,11 +12,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/quota.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define IOV_BATCH 16
+#define QUOTA_BLOCK 1024 /* bytes; the unit of limits, whatever the disk's blocks are */
 
 struct dir_disk {
     struct disk base;
@@ -150,6 +153,26 @@ static int dir_list(struct disk *d, const char *name, disk_list_fn *fn, void *ct
     return r;
 }
 
+/* Neither fstatvfs tells of a user's or a group's quota, nor does glibc know the call. Whatever
+ * fails says that there is none. */
+static void limit_by_quota(int fd, unsigned type, unsigned id, struct disk_space *s)
+{
+    struct dqblk q = {0};
+
+    if (syscall(SYS_quotactl_fd, fd, QCMD((unsigned)Q_GETQUOTA, type), id, &q) < 0 ||
+        q.dqb_bhardlimit == 0)
+        return;
+    uint64_t limit = q.dqb_bhardlimit * QUOTA_BLOCK;
+    uint64_t left = limit > q.dqb_curspace ? limit - q.dqb_curspace : 0;
+
+    if (left / s->block_size >= s->blocks_avail)
+        return;
+    s->full = -EDQUOT;
+    s->blocks_free = s->blocks_avail = left / s->block_size;
+    if (limit / s->block_size < s->blocks)
+        s->blocks = limit / s->block_size;
+}
+
 static int dir_space(struct disk *d, struct disk_space *ret)
 {
     struct statvfs s;
@@ -164,7 +187,12 @@ static int dir_space(struct disk *d, struct disk_space *ret)
         .blocks_avail = s.f_bavail,
         .files = s.f_files,
         .files_free = s.f_ffree,
+        .full = -ENOSPC,
     };
+    if (geteuid() != 0) { /* root has none */
+        limit_by_quota(root_of(d), USRQUOTA, geteuid(), ret);
+        limit_by_quota(root_of(d), GRPQUOTA, getegid(), ret);
+    }
     return 0;
 }
 

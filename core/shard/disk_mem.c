@@ -693,7 +693,7 @@ static int mem_space(struct disk *base, struct disk_space *ret)
     uint64_t used = d->used / PAGE;
     uint64_t left = used < blocks ? blocks - used : 0;
 
-    *ret = (struct disk_space){PAGE, blocks, left, left, UINT32_MAX, UINT32_MAX};
+    *ret = (struct disk_space){PAGE, blocks, left, left, UINT32_MAX, UINT32_MAX, -ENOSPC};
     return 0;
 }
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# A quota that the store's owner has used up: the disk says EDQUOT, although statfs tells of room.
+# A quota that nothing tells of (as those of btrfs): the disk says EDQUOT, although statfs shows room.
 set -euo pipefail
 # shellcheck source=tests/mount/lib.sh
 . "$(dirname "$0")/lib.sh"
