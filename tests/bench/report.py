@@ -21,6 +21,7 @@ def median_costs(costs):
     return {"cpu_seconds": statistics.median(c["cpu_seconds"] for c in costs),
             "rss_anon_before_bytes": statistics.median(c["anon_before"] for c in costs),
             "rss_anon_after_bytes": statistics.median(c["anon_after"] for c in costs),
+            "rss_anon_after_each_round_bytes": [c["anon_after"] for c in costs],
             "rss_anon_peak_bytes": max(c["anon_peak"] for c in costs),
             "operations": costs[0]["operations"], "requests_per_operation": requests}
 
