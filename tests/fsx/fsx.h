@@ -247,6 +247,8 @@ bool spaces_racing(void);
 /* ---- verify.c ---- */
 
 void verify_space(const struct space *s, bool cold);
+/* All bytes, read through `fd`. */
+void bytes_check(struct node *n, int fd, bool cold);
 /* One line each, sorted: kind, mode, size, digest, mtime (if known), path below the top. Both are
  * freed by the caller. `times`: with mtimes. */
 char *manifest_of_model(const struct space *s, bool times);

@@ -103,12 +103,12 @@ static void branch(const char *from, const char *to)
 }
 
 /* A close is told to the daemon after it returned: so for a while files are open there. */
-static void drop(const char *name)
+static void drop(const char *name, bool force)
 {
     char line[200];
     int tries = 0;
 
-    snprintf(line, sizeof line, "drop %s", name);
+    snprintf(line, sizeof line, "drop %s%s", name, force ? " force" : "");
     while (command(line) == EBUSY) {
         if (++tries == 1000)
             fail(NULL, "\"%s\": files are open there, although all were closed", line);
@@ -184,20 +184,47 @@ static void do_branch(void)
     space_clone(from, name, to);
 }
 
+static void node_read_on(struct node *n)
+{
+    for (unsigned i = 0; i < n->handles; i++)
+        if ((n->handle[i].flags & O_ACCMODE) != O_WRONLY)
+            bytes_check(n, n->handle[i].fd, true);
+}
+
+/* What is open of a namespace that was dropped by force reads on. */
+static void space_reads_on(struct space *s)
+{
+    struct entry all[ENTRIES_MAX];
+    size_t n = space_entries(s, 1u << KIND_FILE, all);
+
+    for (size_t i = 0; i < n; i++)
+        node_read_on(all[i].node);
+    for (unsigned i = 0; i < s->orphans; i++)
+        node_read_on(s->orphan[i]);
+}
+
 static void do_drop(void)
 {
     struct space *s = draw_live(1);
+    bool force = draw(4) == 0;
     char name[64];
 
     if (!s)
         return;
     run.in = s;
     memcpy(name, s->name, sizeof name);
-    space_release(s);
+    if (force)
+        write_back_all(s);
+    else
+        space_release(s);
     together();
     if (run.proc == 0)
-        drop(name);
+        drop(name, force);
     together();
+    if (force) {
+        space_reads_on(s);
+        space_release(s);
+    }
 }
 
 /* A new name, or names exchanged with another branch. */
@@ -366,7 +393,7 @@ static void do_race(void)
     race_check(moment, RACE_OPS + 1);
     together();
     if (run.proc == 0)
-        drop(r.to);
+        drop(r.to, false);
 }
 
 /* ---- meeting ---- */

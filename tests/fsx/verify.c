@@ -23,10 +23,9 @@ static void *must(void *p)
 
 /* ---- against the model ---- */
 
-static void file_check(struct node *n, int fd, bool cold)
+void bytes_check(struct node *n, int fd, bool cold)
 {
     uint64_t size = n->bytes.size;
-    struct stat st;
 
     if (cold)
         (void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
@@ -37,6 +36,13 @@ static void file_check(struct node *n, int fd, bool cold)
             fail(n, "verifying: read at %llu: %zd, not %zd", (unsigned long long)off, got, want);
         compare(n, run.buf, (size_t)want, off, cold ? "verifying cold" : "verifying");
     }
+}
+
+static void file_check(struct node *n, int fd, bool cold)
+{
+    struct stat st;
+
+    bytes_check(n, fd, cold);
     if (fstat(fd, &st) < 0)
         fail(n, "fstat: %s", strerror(errno));
     stat_check(n, &st);
