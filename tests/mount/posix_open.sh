@@ -167,6 +167,16 @@ do(os.pwritev, w, [b"v"], 0, 0x1000000); do(os.pwritev, w, [b"-1"], -1, 0)
 print(content("f"))
 END
 
+same "openat2 with what it may resolve" <<'END'
+os.makedirs("d/e"); make("d/f", b"x"); os.symlink("../d/f", "d/out")
+os.symlink("f", "d/in"); os.symlink("/etc", "d/abs")
+fd = os.open("d", O_PATH)
+for resolve in 0, 1, 2, 4, 8, 16, 32:
+    for p in "f", "e/../f", "../d/f", "out", "in", "abs", "none", "/etc/passwd", "..":
+        how = struct.pack("QQQ", O_RDONLY, 0, resolve)
+        print(resolve, p, outcome(c.syscall, 437, fd, p, how, ctypes.c_size_t(24))[1])
+END
+
 same "several writers append and nothing is lost or torn" <<'END'
 def writer(k):
     fd = os.open("f", O_WRONLY | O_APPEND | O_CREAT)
