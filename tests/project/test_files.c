@@ -65,6 +65,30 @@ Test(files, a_full_disk_is_freed_by_removing_what_could_not_be_written)
     fault_reset(&x.fault);
 }
 
+/* The writes of a flush: of a pack, of a record in it, and the commit. Each says it, and the same
+ * flush works when there is room. (A sync that says it is another thing: bytes may be gone.) */
+static void flush_without_room(int error, char name)
+{
+    static const unsigned at[] = {1, 1, 3};
+
+    for (size_t i = 0; i < sizeof at / sizeof *at; i++) {
+        char path[] = {'m', 'a', 'i', 'n', '/', name, (char)('0' + i), 0};
+        put_file(&x, path, path);
+        fault_reset(&x.fault);
+        x.fault.error = error;
+        x.fault.fail_at = at[i];
+        cr_assert_eq(project_flush(x.p), -error, "%s", path);
+        fault_reset(&x.fault);
+        cr_assert_eq(project_flush(x.p), 0, "after %s", path);
+    }
+}
+
+Test(files, a_used_up_quota_is_as_a_full_disk_and_does_not_end_writing)
+{
+    flush_without_room(ENOSPC, 's');
+    flush_without_room(EDQUOT, 'q');
+}
+
 Test(files, what_a_branch_shares_is_copied_before_it_is_written)
 {
     struct vfs_file *f;
