@@ -23,6 +23,7 @@ import calls
 
 PATIENCE = 100  # seconds for one snippet
 WIDTH = 60
+ENDED = "the snippet ended with"  # by a signal, of its own or because its time was up
 AROUND = 8  # lines shown before and behind a difference
 
 Snippet = namedtuple("Snippet", "line claim reason ext4 tally code")
@@ -68,7 +69,7 @@ def run_all(snippets, top, out):
         with open(out, encoding="utf-8", errors="backslashreplace") as f:
             text = f.read().replace(os.path.realpath(where), "~")
         if status:
-            text += f"ended with {status}\n"
+            text += f"{ENDED} {status}\n"
         said.append(text)
     return said
 
@@ -116,7 +117,7 @@ def judge(snippet, test, ext4, tally):
             wrong.append("there is no difference any more")
     if not wrong and not ext4.strip():
         wrong.append("nothing was printed, so nothing was compared")
-    if not wrong and "Traceback" in ext4:
+    if not wrong and ("Traceback" in ext4 or f"\n{ENDED}" in "\n" + ext4):
         wrong.append("the snippet itself is wrong")
     if wrong:
         print(f"{test}:{snippet.line}: FAILED: {snippet.claim}: {'; '.join(wrong)}")

@@ -76,6 +76,7 @@ for round in 1 2 3 4 5; do
 done
 
 claim "when another program takes the room, commits wait for it, and nothing is lost"
+"$TALLY" -C "$M" set flush_interval 1h >/dev/null # only who asks commits
 echo kept >"$M/main/kept" && sync "$M/main/kept"
 python3 - "$M/main/waiting" <<'END'
 import os, sys

@@ -102,10 +102,8 @@ def other():
     print("the other has both")
 pid = child(other)
 os.read(r, 1)
-while open(f"/proc/{pid}/wchan").read() in ("0",
-                                            "") or "S" != open(f"/proc/{pid}/stat").read(
-        ).split(")")[1].split()[0]:
-    time.sleep(0.001)
+while not any("->" in line and f" {pid} " in line for line in open("/proc/locks")):
+    time.sleep(0.001)  # until it waits for the lock
 do(fcntl.lockf, fd, fcntl.LOCK_EX, 1, 1)
 fcntl.lockf(fd, fcntl.LOCK_UN)
 ended(pid)

@@ -17,7 +17,7 @@ get_source() {
     local options=(-q -o Dir::Etc::sourcelist=/dev/null -o Dir::Etc::sourceparts="$apt/parts"
         -o Dir::State::lists="$apt/lists" -o Dir::Cache="$apt" -o APT::Sandbox::User=root
         -o Acquire::http::Timeout=20 -o Acquire::Retries=1)
-    timeout 120 apt-get "${options[@]}" update && timeout 60 apt-get "${options[@]}" source "$1"
+    timeout 60 apt-get "${options[@]}" update && timeout 30 apt-get "${options[@]}" source "$1"
 } >"$W/apt.log" 2>&1
 
 # A program of 60 files and a test, the same each time.
