@@ -15,6 +15,7 @@
  * A `struct pack` is made when a pack is first touched and lives until the pack is gone; only its
  * file handle comes and goes.
  */
+#include "array.h"
 #include "packs_impl.h"
 
 #include <errno.h>
@@ -86,15 +87,8 @@ static int range_take(struct packs *p, uint32_t len, struct pack **ret_pack, uin
 
 static int unsynced_add(struct pack *k, uint32_t offset)
 {
-    if (k->unsynced_count == k->unsynced_room) {
-        size_t room = k->unsynced_room ? k->unsynced_room * 2 : 64;
-        uint32_t *list = realloc(k->unsynced, room * sizeof *list);
-
-        if (!list)
-            return -ENOMEM;
-        k->unsynced = list;
-        k->unsynced_room = room;
-    }
+    if (ARRAY_RESERVE(k->unsynced, k->unsynced_room, k->unsynced_count + 1) < 0)
+        return -ENOMEM;
     k->unsynced[k->unsynced_count++] = offset;
     return 0;
 }

@@ -3,12 +3,12 @@
  * packs_dead: the dead ranges of one pack, kept joined with their neighbours, so that what died
  * piece by piece can be punched as one hole.
  */
+#include "array.h"
 #include "packs_impl.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* Index of the first range that ends at or after `start`. */
@@ -29,15 +29,8 @@ static size_t dead_find(const struct pack *k, uint64_t start)
 
 static bool dead_insert(struct pack *k, size_t at, uint64_t start, uint64_t end)
 {
-    if (k->dead_count == k->dead_room) {
-        size_t room = k->dead_room ? k->dead_room * 2 : 16;
-        struct dead *list = realloc(k->dead, room * sizeof *list);
-
-        if (!list)
-            return false; /* no memory: this range is not given back before compaction */
-        k->dead = list;
-        k->dead_room = room;
-    }
+    if (ARRAY_RESERVE(k->dead, k->dead_room, k->dead_count + 1) < 0)
+        return false; /* no memory: this range is not given back before compaction */
     memmove(&k->dead[at + 1], &k->dead[at], (k->dead_count - at) * sizeof *k->dead);
     k->dead[at] = (struct dead){start, end, end - start};
     k->dead_count++;

@@ -2,6 +2,7 @@
 /*
  * packs_open: opening: files no commit names are removed, packs without live records unlinked.
  */
+#include "array.h"
 #include "packs_impl.h"
 
 #include <errno.h>
@@ -17,15 +18,8 @@ struct number_list {
 
 static int list_add(struct number_list *l, uint64_t number)
 {
-    if (l->count == l->room) {
-        size_t room = l->room ? l->room * 2 : 64;
-        uint64_t *list = realloc(l->number, room * sizeof *list);
-
-        if (!list)
-            return -ENOMEM;
-        l->number = list;
-        l->room = room;
-    }
+    if (ARRAY_RESERVE(l->number, l->room, l->count + 1) < 0)
+        return -ENOMEM;
     l->number[l->count++] = number;
     return 0;
 }

@@ -6,6 +6,7 @@
  *
  * refs_index.c has the id side: lookup, sealing, listing; this file the counts and the dying.
  */
+#include "array.h"
 #include "refs_impl.h"
 #include "report.h"
 #include <errno.h>
@@ -321,18 +322,7 @@ bool refs_is_pinned(struct refs *r, uint64_t number)
 
 static int dead_reserve(struct dead_list *l, size_t more)
 {
-    size_t room = l->room ? l->room : 64;
-
-    while (room < l->count + more)
-        room *= 2;
-    if (room > l->room) {
-        struct refs_dead *v = realloc(l->v, room * sizeof *v);
-        if (!v)
-            return -ENOMEM;
-        l->v = v;
-        l->room = room;
-    }
-    return 0;
+    return ARRAY_RESERVE(l->v, l->room, l->count + more);
 }
 
 static int dead_push(struct dead_list *l, const struct refs_dead *d)

@@ -5,6 +5,7 @@
  * An index value is the number, 8 bytes; number 0 is a chain marker: some content whose hash was
  * this id lives further down the chain (refs.h).
  */
+#include "array.h"
 #include "refs_impl.h"
 #include "report.h"
 #include <errno.h>
@@ -352,14 +353,8 @@ static int add_change(const void *key, const void *val, size_t vlen, void *ctx)
     memcpy(c.id.b, key, ID_LEN);
     if (!wanted(l, &c.id))
         return 0;
-    if (l->count == l->room) {
-        size_t room = l->room ? l->room * 2 : 256;
-        struct change *v = realloc(l->v, room * sizeof *v);
-        if (!v)
-            return -ENOMEM;
-        l->v = v;
-        l->room = room;
-    }
+    if (ARRAY_RESERVE(l->v, l->room, l->count + 1) < 0)
+        return -ENOMEM;
     l->v[l->count++] = c;
     return 0;
 }
@@ -372,14 +367,8 @@ static int add_entry(const void *key, const void *val, size_t vlen, void *ctx)
 
     if (err < 0)
         return err;
-    if (l->entry_count == l->entry_room) {
-        size_t room = l->entry_room ? l->entry_room * 2 : 256;
-        struct entry *v = realloc(l->entries, room * sizeof *v);
-        if (!v)
-            return -ENOMEM;
-        l->entries = v;
-        l->entry_room = room;
-    }
+    if (ARRAY_RESERVE(l->entries, l->entry_room, l->entry_count + 1) < 0)
+        return -ENOMEM;
     l->entries[l->entry_count] = e;
     return map64_put(&l->entry_at, get_be64(key), l->entry_count++);
 }

@@ -11,6 +11,7 @@
  * None is adopted whose id the index gives to another object: of two with one id nobody could tell
  * which is meant.
  */
+#include "array.h"
 #include "check_impl.h"
 #include <errno.h>
 #include <inttypes.h>
@@ -140,14 +141,8 @@ static int want_id(struct adopting *a, const void *key, uint64_t number)
 
     if (!is_wanted(a, number, &refs))
         return 0;
-    if (a->count == a->room) {
-        size_t room = a->room ? a->room * 2 : 64;
-        struct wanted *v = realloc(a->wanted, room * sizeof *v);
-        if (!v)
-            return -ENOMEM;
-        a->wanted = v;
-        a->room = room;
-    }
+    if (ARRAY_RESERVE(a->wanted, a->room, a->count + 1) < 0)
+        return -ENOMEM;
     memcpy(a->wanted[a->count].id.b, key, ID_LEN);
     a->wanted[a->count++].number = number;
     return 0;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* check_fix: what repair could do, collected while check looks. */
+#include "array.h"
 #include "check_impl.h"
 #include <errno.h>
 #include <stdio.h>
@@ -22,14 +23,8 @@ static char *join(const char *what, const char *where, const char *sentence)
 
 static int push(struct fixes *l, const struct fix *f)
 {
-    if (l->count == l->room) {
-        size_t room = l->room ? l->room * 2 : 64;
-        struct fix *v = realloc(l->v, room * sizeof *v);
-        if (!v)
-            return -ENOMEM;
-        l->v = v;
-        l->room = room;
-    }
+    if (ARRAY_RESERVE(l->v, l->room, l->count + 1) < 0)
+        return -ENOMEM;
     l->v[l->count++] = *f;
     return 0;
 }

@@ -7,6 +7,7 @@
  * Where a page is damaged, what is missing proves nothing: then only what contradicts itself is
  * told, and nothing is offered to repair.
  */
+#include "array.h"
 #include "check_impl.h"
 #include <dirent.h>
 #include <errno.h>
@@ -67,14 +68,8 @@ struct tree_check {
 
 static int node_push(struct tree_check *t, uint64_t ino, const struct inode *in)
 {
-    if (t->count == t->room) {
-        size_t room = t->room ? t->room + t->room / 2 : 256;
-        struct node *v = realloc(t->node, room * sizeof *v);
-        if (!v)
-            return -ENOMEM;
-        t->node = v;
-        t->room = room;
-    }
+    if (ARRAY_RESERVE(t->node, t->room, t->count + 1) < 0)
+        return -ENOMEM;
     t->node[t->count++] = (struct node){.ino = ino & KEY_INO_MAX,
                                         .type = IFTODT(in->mode),
                                         .parent = in->parent,

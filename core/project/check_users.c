@@ -4,6 +4,7 @@
  * twice: for items that name one of them, and for names of these items' inodes. A few paths an
  * object are enough; once all have them, no further namespace is looked at.
  */
+#include "array.h"
 #include "check_impl.h"
 #include <errno.h>
 #include <inttypes.h>
@@ -28,14 +29,8 @@ struct users {
 
 static int use_push(struct users *u, const struct use *use)
 {
-    if (u->count == u->room) {
-        size_t room = u->room ? u->room * 2 : 64;
-        struct use *v = realloc(u->use, room * sizeof *v);
-        if (!v)
-            return -ENOMEM;
-        u->use = v;
-        u->room = room;
-    }
+    if (ARRAY_RESERVE(u->use, u->room, u->count + 1) < 0)
+        return -ENOMEM;
     u->use[u->count++] = *use;
     return 0;
 }

@@ -11,6 +11,7 @@
  * armed with a ticket once its pages are queued; whoever then finds the queue empty ends the jobs
  * whose tickets were out before it looked, and no others.
  */
+#include "array.h"
 #include "project_impl.h"
 #include <errno.h>
 #include <stdio.h>
@@ -52,14 +53,8 @@ static void prune(struct jobs *jobs)
 static int insert(struct jobs *jobs, struct job *j)
 {
     mutex_held(&jobs->lock);
-    if (jobs->count == jobs->room) {
-        size_t room = jobs->room ? jobs->room * 2 : 64;
-        struct job **v = realloc(jobs->v, room * sizeof(struct job *));
-        if (!v)
-            return -ENOMEM;
-        jobs->v = v;
-        jobs->room = room;
-    }
+    if (ARRAY_RESERVE(jobs->v, jobs->room, jobs->count + 1) < 0)
+        return -ENOMEM;
     j->number = jobs->next++;
     jobs->v[jobs->count++] = j;
     return 0;

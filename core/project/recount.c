@@ -3,6 +3,7 @@
  * recount: see the header. The walk keeps its own stack of pages to visit; a page is pushed when
  * the first reference on it is met, so each is read once and cycles in damaged trees end.
  */
+#include "array.h"
 #include "recount.h"
 #include "bytes.h"
 #include "item.h"
@@ -48,14 +49,8 @@ static int name_page(struct walk *w, const struct visit *v)
 
     if (err < 0 || refs > 1)
         return err;
-    if (w->count == w->room) {
-        size_t room = w->room ? w->room * 2 : 256;
-        struct visit *stack = realloc(w->stack, room * sizeof *stack);
-        if (!stack)
-            return -ENOMEM;
-        w->stack = stack;
-        w->room = room;
-    }
+    if (ARRAY_RESERVE(w->stack, w->room, w->count + 1) < 0)
+        return -ENOMEM;
     w->stack[w->count++] = *v;
     return 0;
 }
@@ -314,14 +309,8 @@ static int fix_push(struct rebuild *b, const struct fix *f)
         return 0;
     if (b->count.damaged && (f->delta < 0 || f->unnamed))
         return 0;
-    if (b->fixes == b->room) {
-        size_t room = b->room ? b->room * 2 : 64;
-        struct fix *v = realloc(b->fix, room * sizeof *v);
-        if (!v)
-            return -ENOMEM;
-        b->fix = v;
-        b->room = room;
-    }
+    if (ARRAY_RESERVE(b->fix, b->room, b->fixes + 1) < 0)
+        return -ENOMEM;
     b->fix[b->fixes++] = *f;
     return 0;
 }

@@ -3,6 +3,7 @@
  * drop: see the header. On disk the queue is a few chunks of page numbers, written whole whenever
  * it changed: it is short by construction.
  */
+#include "array.h"
 #include "drop.h"
 #include "item.h"
 #include "lock.h"
@@ -33,18 +34,7 @@ struct drops {
 
 static int reserve(struct queue *q, size_t more)
 {
-    size_t room = q->room ? q->room : 256;
-
-    while (room < q->count + more)
-        room *= 2;
-    if (room > q->room) {
-        uint64_t *v = realloc(q->v, room * sizeof *v);
-        if (!v)
-            return -ENOMEM;
-        q->v = v;
-        q->room = room;
-    }
-    return 0;
+    return ARRAY_RESERVE(q->v, q->room, q->count + more);
 }
 
 int drops_push(struct drops *d, uint64_t root)

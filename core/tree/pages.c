@@ -4,6 +4,7 @@
  * and clock hand, so that two readers rarely meet. Counts, dirty lists and the generation stand
  * under one more mutex, taken only by changes. Order: that one before a shard's.
  */
+#include "array.h"
 #include "pages.h"
 #include "id.h"
 #include "layer.h"
@@ -270,27 +271,15 @@ void pages_put(struct pages *ps, struct tree_page *p)
 
 static int list_room(struct page_list *l)
 {
-    if (l->count == l->room) {
-        size_t room = l->room ? l->room * 2 : 256;
-        struct tree_page **v = realloc(l->v, room * sizeof(struct tree_page *));
-        if (!v)
-            return -ENOMEM;
-        l->v = v;
-        l->room = room;
-    }
+    if (ARRAY_RESERVE(l->v, l->room, l->count + 1) < 0)
+        return -ENOMEM;
     return 0;
 }
 
 static int number_push(struct number_list *l, uint64_t no)
 {
-    if (l->count == l->room) {
-        size_t room = l->room ? l->room * 2 : 64;
-        uint64_t *v = realloc(l->v, room * sizeof *v);
-        if (!v)
-            return -ENOMEM;
-        l->v = v;
-        l->room = room;
-    }
+    if (ARRAY_RESERVE(l->v, l->room, l->count + 1) < 0)
+        return -ENOMEM;
     l->v[l->count++] = no;
     return 0;
 }
