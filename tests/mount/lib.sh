@@ -214,7 +214,7 @@ check_clean() {
 #     differs "claim" "why" "what ext4 prints" "what tallyfs prints" <<'END'
 #
 # and `compared` runs what has gathered, on both sides in new directories, and shows what differs.
-# grep '^differs' in the tests lists every known difference.
+# grep -h -A1 '^differs' tests/mount/*.sh lists every known difference.
 
 # $E: an ext4 of its own, as mke2fs makes it, with the mount options that $M has.
 begin_compare() {

@@ -80,7 +80,9 @@ for i in $(seq 200); do
 done
 ln "$M/main/t/1" "$M/main/t/one"
 # numbers DIR MODULUS - of all below.
-numbers() { (cd "$M/$1" && find . -printf '%i %P\n') | sort -k2 | awk -v m="$2" '{ print $1 % m, $2 }'; }
+numbers() {
+    (cd "$M/$1" && find . -printf '%i %P\n') | sort -k2 | awk -v m="$2" '{ print $1 % m, $2 }'
+}
 used() { find "$M/$1" -printf '%i\n' | sort -u; }
 whole=18446744073709551616 low=4294967296
 before=$(numbers main/t "$whole")

@@ -81,7 +81,8 @@ acts = {"write": "os.write(os.open(p, O_WRONLY), b'x')", "truncate": "os.truncat
         "copy": "os.copy_file_range(os.open('src', O_RDONLY), os.open(p, O_WRONLY), 3)",
         "mmap": "mmap.mmap(os.open(p, O_RDWR), 3).__setitem__(0, 65)", "utime": "os.utime(p)",
         "allocate": "c.fallocate(os.open(p, O_WRONLY), 0, 0, 9000)",
-        "punch": "c.fallocate(os.open(p, O_WRONLY), 3, 0, 4096)", "open": "os.open(p, O_RDWR)", "chmod": "os.chmod(p, 0o6777)", "link": "os.link(p, p + '.l')"}
+        "punch": "c.fallocate(os.open(p, O_WRONLY), 3, 0, 4096)", "open": "os.open(p, O_RDWR)",
+        "chmod": "os.chmod(p, 0o6777)", "link": "os.link(p, p + '.l')"}
 make("src", b"abc")
 for mode in 0o6777, 0o4777, 0o2777:
     for owner in 0, 1000, NOBODY:

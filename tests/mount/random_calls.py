@@ -166,7 +166,8 @@ def play(seed, count):
     os.chdir(deep)
     os.chmod(".", 0o777)
     weights = {"open": 20, "mkdir": 12, "rmdir": 5, "unlink": 8, "rename": 14, "link": 8,
-               "symlink": 5, "mknod": 3, "chmod": 5, "chown": 5, "truncate": 5, "allocate": 4, "utime": 2,
+               "symlink": 5, "mknod": 3, "chmod": 5, "chown": 5, "truncate": 5, "allocate": 4,
+               "utime": 2,
                "write": 15, "read": 8, "copy": 3, "setxattr": 3, "removexattr": 1, "stat": 10,
                "list": 3, "close": 3, "tmpfile": 3, "link_fd": 3}
     for i in range(count):
