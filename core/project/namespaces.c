@@ -120,9 +120,9 @@ void vfs_forget(struct project *p, uint64_t nodeid, uint64_t count)
 {
     struct ns *ns = ns_get_any(p, vfs_node_ns(nodeid));
 
+    gone_forget(p, nodeid);
     if (!ns)
         return;
-    gone_forget(p, nodeid);
     atomic_fetch_sub(&ns->nlookup, count);
     ns_put(p, ns);
 }

@@ -63,3 +63,22 @@ Test(gone, its_content_goes_with_its_name)
     cr_assert_eq(a.size, 10);
     cr_assert_eq(vfs_open(x.p, node, 0, &f), -ESTALE);
 }
+
+Test(gone, of_very_many_only_so_many_are_kept)
+{
+    struct vfs_attr a;
+    uint64_t dir = node_of(&x, "main"), first = 0, node = 0;
+
+    for (size_t i = 0; i <= 65536; i++) {
+        cr_assert_eq(vfs_mknod(x.p, dir, "p", S_IFIFO, 0, &fixture_cred, &a), 0);
+        cr_assert_eq(vfs_unlink(x.p, dir, "p"), 0);
+        node = a.nodeid;
+        first = first ? first : node;
+    }
+    cr_assert_eq(vfs_getattr(x.p, first, &a), 0);
+    cr_assert_eq(vfs_getattr(x.p, node, &a), -ESTALE);
+    vfs_forget(x.p, first, 1);
+    node = put("q", S_IFIFO | 0600);
+    cr_assert_eq(vfs_unlink(x.p, dir, "q"), 0);
+    cr_assert_eq(vfs_getattr(x.p, node, &a), 0);
+}
