@@ -11,6 +11,10 @@
 
 #define DROP_AT_ONCE 64
 #define ROOM_RESERVE (UINT64_C(16) << 20) /* bytes */
+/* With so much more there is room for longer than it takes to fill: the disk need not be asked by
+ * every write. */
+#define ROOM_PLENTY (UINT64_C(256) << 20) /* bytes */
+#define ROOM_KNOWN (20 * NSEC_PER_MSEC)
 #define CHANGES_KICK 100000u              /* uncommitted table changes that start a flush */
 #define CHANGES_WAIT 400000u              /* at which writers wait for it */
 #define SLOTS_KICK 128u /* slots, each an open file, that make a flush seal all it can */
@@ -98,20 +102,25 @@ uint64_t flush_reserve(const struct disk_space *s)
 static int has_room(struct project *p, bool with_memory)
 {
     struct disk_space s;
+    uint64_t avail, needed;
     uint64_t unsaved =
         with_memory ? atomic_load(&p->contents.buffered) + 2 * (uint64_t)pages_dirty_bytes(p->pages)
                     : 0;
 
     if (disk_space(p->config.disk, &s) < 0)
         return 0; /* the write itself will tell */
-    return s.blocks_avail * s.block_size >= flush_reserve(&s) + unsaved ? 0 : s.full;
+    avail = s.blocks_avail * s.block_size;
+    needed = flush_reserve(&s) + unsaved;
+    if (avail > needed && avail - needed > ROOM_PLENTY)
+        atomic_store(&p->flush.plenty_until, ticks(p) + ROOM_KNOWN);
+    return avail >= needed ? 0 : s.full;
 }
 
 int flush_room(struct project *p)
 {
     int err;
 
-    if (has_room(p, true) == 0)
+    if (ticks(p) < atomic_load(&p->flush.plenty_until) || has_room(p, true) == 0)
         return 0;
     err = project_flush(p); /* then memory holds nothing more that needs room */
     return err < 0 ? err : has_room(p, false);

@@ -331,6 +331,7 @@ struct flusher {
     uint64_t durable_seq;     /* lock */
     uint64_t commits, failed; /* lock */
     int64_t last_commit;      /* lock; realtime ns */
+    _Atomic int64_t plenty_until; /* monotonic ns; the disk need not be asked for room before */
     pthread_t flush_thread, drop_thread;
     bool threads_running;
 };
