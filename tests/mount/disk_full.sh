@@ -26,15 +26,22 @@ drop_branches() {
     done
 }
 
+echo old >"$M/main/old" && echo saved >"$M/main/saved" && echo x >"$M/main/gone"
+
 claim "filled: each operation succeeds or says ENOSPC, and all is there and right"
 model fill 1
 model check
 [[ $(free) -le 20000 ]]
 
-claim "full, everything can be read and removed; what is removed can be written again"
+claim "full, everything can be read, renamed over, cut and removed; what is removed can be written again"
 fails sh -c "head -c 2000000 /dev/urandom >$M/main/more"
 matches "$(cat "$W/said")" "[Nn]o space left on"
 rm -f "$M/main/more"
+chmod 600 "$M/main/old"
+mv "$M/main/saved" "$M/main/old"
+eq "$(cat "$M/main/old")" saved
+truncate -s 2 "$M/main/old"
+rm "$M/main/gone"
 model thin 1
 drop_branches
 drain
