@@ -114,7 +114,7 @@ check_all "afterwards"
 # mounted again; what was acknowledged is there, and can be read all the time.
 may_log 'tally: ALARM: .* failed \(Input/output error\): the store is read-only now'
 may_log 'tally mount: the last flush failed, changes are lost: .*'
-for what in "sync EIO packs" "sync EIO kv/data.mdb" "write EIO kv/data.mdb" "sync EIO slots/"; do
+for what in "sync EIO packs" "sync EIO packs/" "sync EIO kv/data.mdb" "write EIO kv/data.mdb" "sync EIO slots/"; do
     claim "$what: the store says aloud that it is read-only now, and keeps what it had acknowledged"
     : >"$W/log"
     fault "$what"
