@@ -55,7 +55,8 @@ struct call *call_new(fuse_req_t req, call_fn *fn, size_t room)
 {
     struct call *c = malloc(sizeof(*c) + room);
     if (c == NULL) {
-        fuse_reply_err(req, ENOMEM);
+        if (req != NULL)
+            fuse_reply_err(req, ENOMEM);
         return NULL;
     }
     *c = (struct call){.req = req, .fn = fn};
@@ -214,12 +215,16 @@ static void on_interrupt(fuse_req_t req, void *data)
     interrupt(d, data);
 }
 
-void call_run(struct call *c)
+void call_run_in(struct defer *d, struct call *c)
 {
-    struct defer *d = fs_of(c->req)->defer;
-    fuse_req_interrupt_func(c->req, on_interrupt, c);
     if (!hand_over(d, c))
         call_execute(d, c);
+}
+
+void call_run(struct call *c)
+{
+    fuse_req_interrupt_func(c->req, on_interrupt, c);
+    call_run_in(fs_of(c->req)->defer, c);
 }
 
 void defer_interrupt_all(struct defer *d)

@@ -48,9 +48,11 @@ void defer_interrupt_all(struct defer *d);
 void defer_stop(struct defer *d);
 void defer_free(struct defer *d); /* after defer_stop, or before the first call; NULL is fine */
 
-/* NULL: no memory, and the request is answered so. */
+/* NULL: no memory, and the request is answered so. req NULL: one that libfuse does not know; `fn`
+ * answers it without libfuse, and no client interrupts it. */
 struct call *call_new(fuse_req_t req, call_fn *fn, size_t room);
 /* Takes over `c`; it is freed after fn returned. */
 void call_run(struct call *c);
+void call_run_in(struct defer *d, struct call *c); /* the same without a req */
 /* From here on no interrupt touches `c`. Before every reply. */
 void call_settle(struct call *c);

@@ -1,13 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
-/* statx: see the header. The messages are those of the kernel's fuse.h, protocol 7.39. */
+/*
+ * statx: see the header. The messages are those of the kernel's fuse.h, protocol 7.39.
+ *
+ * libfuse counts a thread that is still reading as one that is free, and at the end of the mount
+ * cancels it wherever it is: so nothing here waits in that thread, nor lets it be cancelled.
+ */
 #include "statx.h"
 
+#include "defer.h"
 #include "message.h"
 #include "taldir.h"
 
+#include <fcntl.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/sysmacros.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 struct sx_time {
     int64_t sec;
@@ -86,21 +95,66 @@ static int answer(struct fs *fs, uint64_t nodeid, struct statx_out *ret)
     return 0;
 }
 
-void statx_answer(struct fs *fs, int fd, const void *msg, size_t len)
+static void reply(struct fs *fs, int fd, const struct in_header *in)
 {
-    struct in_header in;
     struct statx_out body = {0};
-    struct out_header head = {.len = sizeof(head)};
+    struct out_header head = {.len = sizeof(head), .unique = in->unique};
     struct iovec iov[2] = {{&head, sizeof(head)}, {&body, sizeof(body)}};
 
-    if (len < sizeof(in))
-        return;
-    memcpy(&in, msg, sizeof(in));
-    head.unique = in.unique;
-    head.error = -fs_errno(answer(fs, in.nodeid, &body));
+    head.error = -fs_errno(answer(fs, in->nodeid, &body));
     if (head.error == 0)
         head.len += (uint32_t)sizeof(body);
     /* Fails when the caller was killed meanwhile or the mount is gone: nobody waits then. */
     if (writev(fd, iov, head.error == 0 ? 2 : 1) < 0)
         return;
+}
+
+struct later {
+    struct fs *fs;
+    int fd; /* owned */
+    struct in_header in;
+};
+
+static void reply_later(struct call *c)
+{
+    struct later l;
+    memcpy(&l, c->data, sizeof(l));
+    reply(l.fs, l.fd, &l.in);
+    close(l.fd);
+}
+
+/* The thread that read from `fd` may end before the answer, and close it; a request is answered
+ * through what it came from, of which the copy is one more name. False: no memory, no number. */
+static bool defer_reply(struct fs *fs, int fd, const struct in_header *in)
+{
+    const struct later l = {fs, fcntl(fd, F_DUPFD_CLOEXEC, 0), *in};
+    struct call *c = l.fd < 0 ? NULL : call_new(NULL, reply_later, sizeof(l));
+    if (c == NULL) {
+        if (l.fd >= 0)
+            close(l.fd);
+        return false;
+    }
+    memcpy(c->data, &l, sizeof(l));
+    call_run_in(fs->defer, c);
+    return true;
+}
+
+/* Is it of what a view tells, which seals what was closed before? */
+static bool waits(const struct fs *fs, uint64_t nodeid)
+{
+    return taldir_owns(nodeid) ? taldir_kind(nodeid) == TALDIR_OBJECT : fs->o->nlink_refs;
+}
+
+void statx_answer(struct fs *fs, int fd, const void *msg, size_t len)
+{
+    struct in_header in;
+    int before;
+
+    if (len < sizeof(in))
+        return;
+    memcpy(&in, msg, sizeof(in));
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
+    if (!waits(fs, in.nodeid) || !defer_reply(fs, fd, &in))
+        reply(fs, fd, &in);
+    pthread_setcancelstate(before, NULL);
 }

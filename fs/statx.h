@@ -8,6 +8,7 @@
 #include "fs_impl.h"
 #include <sys/types.h>
 
-/* Answer the whole request `msg` of `len` bytes, read from `fd`, there. In the thread that read it:
- * for an object below .tally it may wait as long as a view does. Holding nothing. */
+/* Answer the whole request `msg` of `len` bytes, read from `fd`, there: at once, or, for what may
+ * wait (an object below .tally, a file whose references are to be counted), in a thread of defer's.
+ * Holding nothing. */
 void statx_answer(struct fs *fs, int fd, const void *msg, size_t len);

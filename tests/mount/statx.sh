@@ -1,0 +1,57 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Times of birth are answered below libfuse: of an object, where the answer waits for sealing, without
+# taking a thread from the others, and without being lost when the mount ends.
+set -euo pipefail
+# shellcheck source=tests/mount/lib.sh
+. "$(dirname "$0")/lib.sh"
+needs getfattr
+begin
+echo small >"$M/main/small"
+drain
+id=$(getfattr --absolute-names --only-values -n user.tally.object "$M/main/small")
+exec 3<"$M/.tally/objects/${id:0:2}/$id"
+
+# ask N - that many ask for its birth, in the background.
+waiting=()
+ask() {
+    local i
+    waiting=()
+    for ((i = 0; i < $1; i++)); do
+        stat -L -c %w /proc/self/fd/3 >>"$W/births" 2>/dev/null &
+        waiting+=($!)
+    done
+}
+still_waiting() {
+    local pid
+    for pid in "${waiting[@]}"; do
+        ! ended "$pid" || return 1
+    done
+}
+
+claim "the mount is there for others while an object's stat waits for a large file to be sealed"
+# A slow machine may be done with sealing before anybody looks: then once more.
+served=
+for ((try = 0; try < 5; try++)); do
+    head -c 300M /dev/urandom >"$M/main/large"
+    ask 20
+    sleep 0.2
+    eq "$(cat "$M/main/small")" small
+    ! still_waiting || served=1
+    wait "${waiting[@]}"
+    [[ -z $served ]] || break
+done
+eq "$served" 1 "it always waited for sealing"
+
+claim "a mount that ends while they wait ends well"
+head -c 300M /dev/urandom >"$M/main/large"
+ask 2
+exec 3<&-
+sleep 0.1
+kill -TERM "$daemon"
+wait "$daemon"
+wait "${waiting[@]}" || true
+quiet_log
+mount_store
+eq "$(stat -c %s "$M/main/large")" $((300 << 20))
+finish
