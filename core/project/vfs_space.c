@@ -142,7 +142,8 @@ int vfs_fallocate(struct vfs_file *f, int mode, uint64_t off, uint64_t len)
 
 /* ---- seeking ---- */
 
-static int seek(struct vfs_file *f, uint64_t *pos, bool data)
+/* From `off`, of which what is before *pos is known. */
+static int seek(struct vfs_file *f, uint64_t off, uint64_t *pos, bool data)
 {
     struct items it;
     struct inode in;
@@ -152,7 +153,7 @@ static int seek(struct vfs_file *f, uint64_t *pos, bool data)
         return err;
     err = inode_load(it.tree, it.ino, &in);
     if (err == 0)
-        err = *pos < in.size ? extents_seek(&it, &in, *pos, data, pos) : -ENXIO;
+        err = off < in.size ? extents_seek(&it, &in, *pos, data, pos) : -ENXIO;
     items_unlock(f->p, &it);
     if (err == 0 && *pos >= in.size) {
         *pos = in.size;
@@ -175,7 +176,7 @@ int64_t vfs_seek(struct vfs_file *f, uint64_t off, bool data)
     }
     READ_GUARD(&f->v->io);
     do
-        err = seek(f, &pos, data);
+        err = seek(f, off, &pos, data);
     while (err == -EAGAIN);
     return err < 0 ? err : (int64_t)pos;
 }

@@ -2,6 +2,7 @@
 /* Claims of vfs_space.c and vfs_extents.c: what of a file is stored, and what is a hole. */
 #include "fixture.h"
 #include "item.h"
+#include "vfs_impl.h"
 
 #include <linux/falloc.h>
 
@@ -268,6 +269,34 @@ Test(space, the_largest_file_is_quick)
     cr_assert_eq(vfs_seek(f, 0, false), 0);
     set_size(1);
     cr_assert_eq(vfs_write(f, "x", 1, max), -EFBIG);
+}
+
+/* As many changed grains as one look takes, and the file ends with them: made of one. */
+Test(space, a_file_changed_all_over_has_its_hole_at_its_end)
+{
+    const uint64_t count = 16384;
+    uint8_t item[EXTENT_ITEM_LEN];
+    struct inode in;
+    struct ns *ns;
+    uint64_t ino;
+    size_t len;
+
+    fill(4 * GRAIN, GRAIN);
+    set_size(count * GRAIN);
+    ino = vfs_node_ino(node_of(&x, "main/f"));
+    cr_assert_eq(ns_get_by_name(x.p, "main", &ns), 0);
+    cr_assert_eq(
+        tree_get(&ns->tree, key_make(ino, ITEM_EXTENT, 4 * GRAIN), item, sizeof item, &len), 0);
+    for (uint64_t i = 0; i < count; i++)
+        if (i != 4)
+            cr_assert_eq(
+                tree_put(&ns->tree, key_make(ino, ITEM_EXTENT, i * GRAIN), item, sizeof item), 0);
+    cr_assert_eq(inode_load(&ns->tree, ino, &in), 0);
+    in.stored = count * GRAIN;
+    cr_assert_eq(inode_store(&ns->tree, ino, &in), 0);
+    ns_put(x.p, ns);
+    cr_assert_eq(vfs_seek(f, 0, false), (int64_t)(count * GRAIN));
+    cr_assert_eq(vfs_seek(f, count * GRAIN, false), -ENXIO);
 }
 
 Test(space, an_object_has_no_holes)
