@@ -138,12 +138,13 @@ static int put_object(struct project *p, struct items *it, struct key k, struct 
     err = content_write(p, c, x->value, x->len, 0);
     if (err == 0)
         err = tree_put(it->tree, k, buf, xattr_encode(x, buf));
-    content_end(p, c);
-    if (err < 0)
+    if (err < 0) {
         content_cancel(p, c);
-    else
-        content_unref(c);
-    return err;
+        return err;
+    }
+    content_end(p, c);
+    content_unref(c);
+    return 0;
 }
 
 int xattr_put(struct project *p, struct items *it, struct key k, const char *name,
