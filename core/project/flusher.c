@@ -89,6 +89,15 @@ int flush_throttle(struct project *p)
     return err;
 }
 
+bool flush_takes_more(struct project *p)
+{
+    int full = pressure(p);
+
+    if (full)
+        flush_kick(p);
+    return full < 2;
+}
+
 /* Bytes of the disk that new data may not take: removing, too, needs a commit, and so does what is
  * in memory already. An eighth of a small disk. */
 uint64_t flush_reserve(const struct disk_space *s)

@@ -5,7 +5,8 @@
  * does not change at all if the origin was read before.
  *
  * Moving it is a change like any other (it may copy a page that a branch shares), but never the
- * reader's trouble: where the store takes no changes just now, the time stays.
+ * reader's trouble: where the store takes no changes just now, or only from who waits, the time
+ * stays.
  */
 #include "vfs_impl.h"
 #include <errno.h>
@@ -62,7 +63,7 @@ void atime_touch(struct project *p, struct vnode *v)
 {
     if (v->ns->target || !is_due(p, v))
         return;
-    if (project_writable(p) < 0 || flush_throttle(p) < 0)
+    if (project_writable(p) < 0 || !flush_takes_more(p))
         return;
     READ_GUARD(&p->gate);
     move_atime(p, v);

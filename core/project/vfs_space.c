@@ -7,6 +7,7 @@
  * each with the locks of one write: readers, flushes and branches get in between, as they do
  * between the pieces of a large write.
  */
+#include "io.h"
 #include "vfs_file_impl.h"
 #include <errno.h>
 #include <linux/falloc.h>
@@ -111,6 +112,12 @@ static int punch_turn(struct vfs_file *f, struct punch *u, uint64_t size, int ro
     return err < 0 ? err : -EAGAIN;
 }
 
+/* Punching goes on where a full disk lets nothing be flushed. */
+static int unless_full(int err, int mode)
+{
+    return mode & FALLOC_FL_PUNCH_HOLE && io_is_full(err) ? 0 : err;
+}
+
 int vfs_fallocate(struct vfs_file *f, int mode, uint64_t off, uint64_t len)
 {
     bool clear = mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE);
@@ -120,7 +127,7 @@ int vfs_fallocate(struct vfs_file *f, int mode, uint64_t off, uint64_t len)
     int room, err = check_range(f, mode, off, len);
 
     if (err == 0)
-        err = file_writable(f);
+        err = unless_full(file_writable(f), mode);
     if (err < 0)
         return err;
     err = load_inode(f, &in);
@@ -133,7 +140,7 @@ int vfs_fallocate(struct vfs_file *f, int mode, uint64_t off, uint64_t len)
     room = clear ? flush_room(f->p) : 0; /* punching needs it only for the zeros at the edges */
     err = punch_turn(f, &u, size, room);
     while (err == -EAGAIN) {
-        err = flush_throttle(f->p);
+        err = unless_full(flush_throttle(f->p), mode);
         if (err == 0)
             err = punch_turn(f, &u, 0, room);
     }

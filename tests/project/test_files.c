@@ -2,6 +2,9 @@
 /* Claims of vfs_file.c and vfs_write.c about what a file's bytes are. */
 #include "fixture.h"
 
+#include "project_impl.h"
+#include <linux/falloc.h>
+
 static struct fixture x;
 
 static void up(void)
@@ -125,4 +128,55 @@ Test(files, who_may_not_keep_set_id_bits_loses_them_by_truncating_with_an_open)
     cr_assert_eq(mode_after_open(06745, VFS_WRITE | VFS_TRUNC | VFS_OPEN_KILL_SUID), 02745);
     cr_assert_eq(mode_after_open(06755, VFS_WRITE | VFS_TRUNC), 06755);
     cr_assert_eq(mode_after_open(06755, VFS_WRITE | VFS_OPEN_KILL_SUID), 06755);
+}
+
+/* ---- full ---- */
+
+/* So much is unsealed that a change starts a flush, and the disk is full for its first write. */
+static void fill_memory(void)
+{
+    static char bytes[128 * 1024];
+    char path[32];
+
+    agreed(&x, "set buffers 1M", "");
+    memset(bytes, 'x', sizeof bytes - 1);
+    for (int i = 0; atomic_load(&x.p->contents.buffered) <= 512 * 1024; i++) {
+        snprintf(path, sizeof path, "main/%d", i);
+        put_file(&x, path, bytes);
+    }
+    fault_reset(&x.fault);
+    x.fault.error = ENOSPC;
+    x.fault.fail_at = 1;
+}
+
+Test(files, a_full_disk_is_freed_by_cutting_and_punching_what_could_not_be_written)
+{
+    struct vfs_file *f;
+
+    fill_memory();
+    set_size("main/0", 0);
+    cr_assert_geq(x.fault.writes, 1, "it was tried");
+    fill_memory();
+    f = open_file("main/1", VFS_WRITE);
+    cr_assert_eq(vfs_fallocate(f, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, UINT64_C(1) << 30),
+                 0);
+    cr_assert_geq(x.fault.writes, 1, "it was tried");
+    vfs_release(f);
+    fault_reset(&x.fault);
+}
+
+Test(files, who_reads_waits_for_no_flush_to_move_an_access_time)
+{
+    struct vfs_file *f;
+    char buf[8];
+
+    put_file(&x, "main/f", "text");
+    x.clock.now += NSEC_PER_SEC;
+    fill_memory();
+    f = open_file("main/f", 0);
+    cr_assert(vfs_atime_due(f));
+    cr_assert_eq(vfs_read(f, buf, sizeof buf, 0), 4);
+    cr_assert_eq(x.fault.writes, 0);
+    vfs_release(f);
+    fault_reset(&x.fault);
 }
