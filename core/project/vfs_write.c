@@ -357,7 +357,8 @@ static int count_extents(const struct items *it, const struct inode *in, bool *r
     return err == -ENOENT ? 0 : err;
 }
 
-/* Should the file be made whole? Not one with holes: they would be stored. */
+/* Should the file be made whole? Not one with holes: they would be stored. -ENODATA: one without a
+ * name is not worth any work, since it goes with its last close. */
 static int is_mostly_changed(struct project *p, struct vnode *v, struct inode *ret_in,
                              bool *ret_mostly)
 {
@@ -367,7 +368,7 @@ static int is_mostly_changed(struct project *p, struct vnode *v, struct inode *r
     *ret_mostly = false;
     if (err < 0)
         return err;
-    err = inode_load(it.tree, it.ino, ret_in);
+    err = it.orphan ? -ENODATA : inode_load(it.tree, it.ino, ret_in);
     if (err == 0 && ret_in->flags & INODE_EXTENTS && ret_in->stored == ret_in->size)
         err = count_extents(&it, ret_in, ret_mostly);
     items_unlock(p, &it);
@@ -479,12 +480,13 @@ static int copy_grain(struct project *p, struct vnode *v, uint64_t version, uint
     err = content_write(p, c, buf, g.bytes, 0);
     if (err == 0)
         err = name_grain(p, v, &g, c);
-    content_end(p, c);
-    if (err < 0)
+    if (err < 0) {
         content_cancel(p, c);
-    else
-        content_unref(c);
-    return err;
+        return err;
+    }
+    content_end(p, c);
+    content_unref(c);
+    return 0;
 }
 
 /* The little that is seen of the base becomes extents: then the base can go. */

@@ -271,6 +271,19 @@ Test(space, the_largest_file_is_quick)
     cr_assert_eq(vfs_write(f, "x", 1, max), -EFBIG);
 }
 
+Test(space, a_file_without_a_name_is_not_made_whole_to_be_deleted)
+{
+    fill(0, 8 * GRAIN);
+    seal();
+    fill(0, 6 * GRAIN);
+    cr_assert_eq(vfs_unlink(x.p, node_of(&x, "main"), "f"), 0);
+    fault_reset(&x.fault);
+    vfs_release(f);
+    cr_assert_eq(x.fault.writes, 0);
+    put_file(&x, "main/f", "");
+    cr_assert_eq(vfs_open(x.p, node_of(&x, "main/f"), VFS_WRITE, &f), 0);
+}
+
 /* As many changed grains as one look takes, and the file ends with them: made of one. */
 Test(space, a_file_changed_all_over_has_its_hole_at_its_end)
 {
