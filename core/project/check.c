@@ -18,14 +18,16 @@
 void check_found(struct check *c, bool problem, const char *what, const char *where,
                  const char *fmt, ...)
 {
-    char sentence[SENTENCE];
+    char sentence[SENTENCE], told_where[CHECK_TEXT], told[CHECK_TEXT];
     va_list args;
 
     va_start(args, fmt);
     (void)vsnprintf(sentence, sizeof sentence, fmt, args);
     va_end(args);
     c->r.problems += problem;
-    c->o->found(what, where, sentence, c->o->ctx);
+    check_text(where, told_where, sizeof told_where);
+    check_text(sentence, told, sizeof told);
+    c->o->found(what, told_where, told, c->o->ctx);
 }
 
 void check_advance(struct check *c, uint64_t bytes)

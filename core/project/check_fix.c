@@ -42,11 +42,13 @@ static void keep(struct check *c, struct fix *one, bool whole)
 void check_vfix(struct check *c, const struct fix *f, const char *what, const char *where,
                 const char *fmt, va_list args)
 {
-    char sentence[SENTENCE];
+    char sentence[SENTENCE], told_where[CHECK_TEXT], told[CHECK_TEXT];
     struct fix one = *f;
 
     (void)vsnprintf(sentence, sizeof sentence, fmt, args);
-    one.text = c->fixes ? join(what, where, sentence) : NULL;
+    check_text(where, told_where, sizeof told_where);
+    check_text(sentence, told, sizeof told);
+    one.text = c->fixes ? join(what, told_where, told) : NULL;
     keep(c, &one, one.text && (one.kind != FIX_PUT || one.val));
 }
 

@@ -82,8 +82,13 @@ struct check {
     uint8_t *buf;         /* PACK_RECORD_MAX bytes */
 };
 
+/* The text on one line, what is no printable character as \ooo, cut off to fit. Backslashes stay:
+ * in paths they stand for that already. */
+void check_text(const char *text, char *out, size_t room);
+
 #define CHECK_WHERE 160 /* bytes of the longest "where" but for paths */
 #define CHECK_PATH 1200 /* of a path, its front cut off where it is longer */
+#define CHECK_TEXT 1500 /* of either, or of a sentence, as it is told */
 
 /* A finding. Problem: it is damage. */
 void check_found(struct check *c, bool problem, const char *what, const char *where,

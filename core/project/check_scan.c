@@ -151,7 +151,7 @@ static size_t utf8_length(const uint8_t *s, size_t left)
 {
     size_t n = s[0] < 0x80 ? 1 : s[0] < 0xc2 ? 0 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;
 
-    if (n > left || s[0] > 0xf4)
+    if (n > left || s[0] > 0xf4 || (s[0] == 0xc2 && s[1] < 0xa0)) /* those are control characters */
         return 0;
     for (size_t i = 1; i < n; i++)
         if ((s[i] & 0xc0) != 0x80)
@@ -185,6 +185,24 @@ static size_t escape(const char *name, size_t len, char out[ESCAPED_MAX])
         i += one;
     }
     return n;
+}
+
+void check_text(const char *text, char *out, size_t room)
+{
+    const uint8_t *s = (const uint8_t *)text;
+    size_t len = strlen(text), n = 0, one;
+
+    for (size_t i = 0; i < len && n + 5 <= room; i += one) {
+        one = utf8_length(s + i, len - i);
+        if (one && s[i] >= ' ' && s[i] != 0x7f) {
+            memcpy(out + n, s + i, one);
+            n += one;
+            continue;
+        }
+        n += (size_t)snprintf(out + n, room - n, "\\%03o", s[i]);
+        one = 1;
+    }
+    out[n] = 0;
 }
 
 static void path_begin(struct path *p)

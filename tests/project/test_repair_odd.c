@@ -207,6 +207,29 @@ Test(repair_odd, an_id_that_is_another_objects_is_not_taken_from_it)
     fixture_teardown(&x);
 }
 
+/* ---- what is said ---- */
+
+Test(repair_odd, a_name_of_any_bytes_is_one_line_of_text)
+{
+    struct fixture x;
+    struct findings f;
+    struct ns *ns;
+    static struct said s;
+
+    plant_setup(&x);
+    branch(&x, "main", "o\nd\xff\xc2\x9b");
+    cr_assert_eq(ns_get_by_name(x.p, "o\nd\xff\xc2\x9b", &ns), 0);
+    project_changed(x.p, ns);
+    ns->next_ino = 3;
+    ns_put(x.p, ns);
+    down_clean(&x);
+    examine(&x, &f);
+    is_only(&f, "namespace", "o\\012d\\377\\302\\233");
+    repair(&x, 0, &s);
+    cr_assert(strstr(s.repaired, "namespace|o\\012d\\377\\302\\233|"), "%s", s.repaired);
+    fixture_teardown(&x);
+}
+
 /* ---- pages that contradict each other ---- */
 
 #define NAMES 128 /* of one hash */
