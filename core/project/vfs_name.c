@@ -390,13 +390,24 @@ int vfs_symlink(struct project *p, uint64_t parent, const char *name, const char
 
 /* ---- linking ---- */
 
+/* Where that entry will go: before anything is changed. -EEXIST, -ENOSPC. */
+static int name_free(struct project *p, const struct tree *t, uint64_t dir, const char *name,
+                     struct key *ret_key)
+{
+    uint64_t ino;
+    unsigned type;
+    int err = dirent_find(p, t, dir, name, ret_key, &ino, &type);
+
+    if (err != -ENOENT)
+        return err == 0 ? -EEXIST : err;
+    return name_has_place(*ret_key) ? 0 : -ENOSPC;
+}
+
 static int link_here(struct project *p, struct ns *ns, uint64_t ino, uint64_t newdir,
                      const char *name, struct vfs_attr *ret)
 {
     struct inode in, dir;
     struct key k;
-    uint64_t taken;
-    unsigned type;
     int err = ns->live ? dir_load(&ns->tree, newdir, &dir) : -ESTALE;
 
     if (err == 0)
@@ -407,9 +418,9 @@ static int link_here(struct project *p, struct ns *ns, uint64_t ino, uint64_t ne
         return -EPERM;
     if (in.nlink >= NLINK_MAX)
         return -EMLINK;
-    err = dirent_find(p, &ns->tree, newdir, name, &k, &taken, &type);
-    if (err != -ENOENT)
-        return err == 0 ? -EEXIST : err;
+    err = name_free(p, &ns->tree, newdir, name, &k);
+    if (err < 0)
+        return err;
     in.nlink++;
     in.ctime = now(p);
     err = inode_store(&ns->tree, ino, &in);
@@ -457,16 +468,13 @@ static int link_nameless(struct project *p, struct vnode *v, uint64_t newdir, co
                          struct vfs_attr *ret)
 {
     struct ns *ns = v->ns;
-    uint64_t ino = vfs_node_ino(v->nodeid), taken;
+    uint64_t ino = vfs_node_ino(v->nodeid);
     struct inode in, dir;
     struct key k;
-    unsigned type;
     int err = v->linkable ? dir_load(&ns->tree, newdir, &dir) : -ENOENT;
 
-    if (err == 0) {
-        err = dirent_find(p, &ns->tree, newdir, name, &k, &taken, &type);
-        err = err == -ENOENT ? 0 : err == 0 ? -EEXIST : err;
-    }
+    if (err == 0)
+        err = name_free(p, &ns->tree, newdir, name, &k);
     if (err == 0)
         err = orphan_return(p, v);
     if (err == 0)

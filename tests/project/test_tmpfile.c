@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Claims about files that begin without a name (O_TMPFILE), and about whiteouts. */
 #include "fixture.h"
+#include "vfs_impl.h"
 #include <linux/fs.h>
 
 static struct fixture x;
@@ -91,6 +92,37 @@ Test(tmpfile, a_name_that_is_taken_leaves_it_nameless)
     cr_assert_eq(name_it(node, "main/b"), 0);
     vfs_release(f);
     reads("main/b", "text");
+}
+
+/* Entries of other names take all places that the hash of `name` has in main. */
+static void take_all_places(const char *name)
+{
+    uint64_t dir = vfs_node_ino(node_of(&x, "main"));
+    struct key k = key_make(dir, ITEM_DIRENT, vfs_name_hash(name, strlen(name), x.p->name_seed));
+    struct ns *ns;
+
+    cr_assert_eq(ns_get_by_name(x.p, "main", &ns), 0);
+    for (; name_has_place(k); k.lo++) {
+        char other[32];
+        snprintf(other, sizeof other, "other %u", (unsigned)(k.lo & 127));
+        cr_assert_eq(dirent_put(&ns->tree, k, dir, S_IFREG, other), 0);
+    }
+    ns_put(x.p, ns);
+}
+
+Test(tmpfile, a_name_that_finds_no_place_leaves_it_nameless_and_others_with_the_links_they_have)
+{
+    uint64_t node;
+    struct vfs_attr a;
+    struct vfs_file *f = nameless(0, &node);
+
+    take_all_places("a");
+    cr_assert_eq(name_it(node, "main/a"), -ENOSPC);
+    cr_assert_eq(name_it(node, "main/b"), 0);
+    cr_assert_eq(name_it(node, "main/a"), -ENOSPC);
+    cr_assert_eq(vfs_getattr(x.p, node, &a), 0);
+    cr_assert_eq(a.nlink, 1);
+    vfs_release(f);
 }
 
 Test(tmpfile, exclusive_ones_and_unlinked_ones_get_no_name)
