@@ -180,12 +180,13 @@ static int count_namespace(struct check *c, uint64_t number, const void *val, si
 /* ---- the recount ---- */
 
 /* What it named leaks, and everything else that waits can be worked off. The queue's chunks are
- * numbered without a gap, so the last one takes the place. */
+ * numbered without a gap, so the last one takes the place: of one only at a time, for what stood in
+ * two places would be dropped twice. */
 static void fix_drop(struct check *c, uint64_t number, const char *where)
 {
     uint8_t key[8];
-    const void *at = NULL, *last, *val = NULL;
-    size_t klen = 0, len;
+    const void *at = NULL, *last, *val = NULL, *found;
+    size_t klen = 0, len, found_len;
     struct fix f;
 
     for (last = NULL;
@@ -194,6 +195,10 @@ static void fix_drop(struct check *c, uint64_t number, const char *where)
     if (!last || kv_snap_get(c->snap, TABLE_DROPS, last, 8, &val, &len) < 0)
         return;
     put_be64(key, number);
+    if (c->drop_fixed || kv_snap_get(c->snap, TABLE_DROPS, key, 8, &found, &found_len) < 0 ||
+        found_len % 8 == 0)
+        return;
+    c->drop_fixed = true;
     if (memcmp(last, key, 8) != 0) {
         f = fix_put(c, TABLE_DROPS, key, 8, val, len);
         check_fix_also(c, &f);

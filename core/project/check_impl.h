@@ -68,6 +68,7 @@ struct check {
     struct map64 missing; /* numbers that are named and have no entry that decodes -> references */
     uint64_t unknown;     /* entries of objects that do not decode */
     bool unreadable;      /* a table cannot be read to its end */
+    bool drop_fixed;      /* a chunk of the queue of drops is left out; of others the next look */
     struct state raised;  /* `state`, with next numbers above all in use */
     struct map64 roots;   /* of namespaces -> highest inode number below */
     struct map64 named;   /* roots -> highest inode number that an entry leads to in vain */

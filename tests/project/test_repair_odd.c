@@ -207,6 +207,40 @@ Test(repair_odd, an_id_that_is_another_objects_is_not_taken_from_it)
     fixture_teardown(&x);
 }
 
+/* Of a queue with two damaged chunks the last one must not take both places: cut then, what it
+ * names would be dropped twice. */
+Test(repair_odd, the_queue_of_drops_never_names_a_page_twice)
+{
+    struct fixture x;
+    struct findings f;
+    struct found at;
+    struct ns_fields fields;
+    static struct said s;
+    uint8_t key[8], root[8];
+
+    setup(&x);
+    pick(&x, TABLE_NAMESPACES, NULL, &at);
+    cr_assert_eq(ns_decode(at.val, at.len, &fields), 0);
+    put_le64(root, fields.root);
+    for (unsigned i = 0; i < 3; i++) {
+        put_be64(key, i);
+        put(&x, TABLE_DROPS, key, i < 2 ? (const void *)"abc" : root, i < 2 ? 3 : 8);
+    }
+    repair(&x, REPAIR_DRY_RUN, &s);
+    cr_assert(strstr(s.repaired, "drop|0|"), "%s", s.repaired);
+    cr_assert(!strstr(s.repaired, "drop|1|"), "%s", s.repaired);
+    repair(&x, 0, &s);
+    cr_assert_eq(s.r.left, 0, "%s", s.left);
+    is_clean(&x, &f);
+    fixture_open(&x); /* and drops it */
+    down_clean(&x);
+    fixture_open(&x);
+    read_file(&x, "main/file7", "content 3");
+    down_clean(&x);
+    is_clean(&x, &f);
+    fixture_teardown(&x);
+}
+
 /* ---- what is said ---- */
 
 Test(repair_odd, a_name_of_any_bytes_is_one_line_of_text)
