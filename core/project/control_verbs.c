@@ -492,7 +492,7 @@ const struct verb control_verbs[] = {
     {"help", "help [VERB]", "say what can be commanded", false, false, false, 0, 1, help},
     {"status", "status", "say how the store is", false, true, false, 0, 0, status},
     {"get", "get [KEY]", "show settings: value, default, range", false, false, false, 0, 1, get},
-    {"set", "set KEY VALUE", "change a setting, also ns:NAME.frozen yes|no", false, false, false, 2,
+    {"set", "set KEY VALUE", "change a setting, also ns:NAME.frozen yes|no", false, false, true, 2,
      2, set},
     {"branch", "branch NS NS2", "make NS2 as NS is at this instant", false, false, true, 2, 2,
      branch},

@@ -479,7 +479,9 @@ int ns_set_frozen(struct project *p, const char *name, bool frozen)
 
     if (err < 0)
         return err;
-    {
+    if (frozen) /* what is in mappings could not be written any more */
+        err = vnodes_write_back(p, ns);
+    if (err == 0) {
         READ_GUARD(&p->gate);
         WRITE_GUARD(&ns->lock);
         ns->frozen = frozen;
@@ -487,7 +489,7 @@ int ns_set_frozen(struct project *p, const char *name, bool frozen)
         project_changed(p, NULL);
     }
     ns_put(p, ns);
-    return 0;
+    return err;
 }
 
 /* ---- listings ---- */

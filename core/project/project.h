@@ -54,8 +54,8 @@ struct project_events {
     void (*entry)(void *ctx, uint64_t parent, const char *name);
     /* Cached attributes and bytes of that nodeid are no longer true. */
     void (*inode)(void *ctx, uint64_t nodeid);
-    /* A branch is to have what was written to that nodeid through shared mappings: have the kernel
-     * write it, and return then. Called with no lock held. */
+    /* A branch, or a namespace that is frozen, is to have what was written to that nodeid through
+     * shared mappings: have the kernel write it, and return then. Called with no lock held. */
     void (*write_back)(void *ctx, uint64_t nodeid);
     void *ctx;
 };

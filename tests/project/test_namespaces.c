@@ -68,3 +68,36 @@ Test(namespaces, a_write_that_fails_after_it_copied_the_root_does_not_lose_that_
     fixture_reopen(&x);
     cr_assert_eq(root_of("main"), after);
 }
+
+/* The kernel has a page of that file that it has not written yet. */
+static struct vfs_file *mapped;
+
+static void write_page(void *ctx, uint64_t nodeid)
+{
+    (void)ctx;
+    (void)nodeid;
+    cr_assert_eq(vfs_write(mapped, "PAGE", 4, 0), 4);
+}
+
+Test(namespaces, a_branch_and_a_frozen_one_have_what_was_written_through_mappings)
+{
+    const struct project_events events = {.write_back = write_page};
+    const char *paths[] = {"b/f", "main/f"};
+    const char *commands[] = {"branch main b", "set ns:main.frozen yes"};
+
+    put_file(&x, "main/f", "....");
+    for (int i = 0; i < 2; i++) {
+        struct vfs_file *f;
+        char buf[8] = "";
+        cr_assert_eq(vfs_open(x.p, node_of(&x, "main/f"), VFS_WRITE, &mapped), 0);
+        cr_assert_eq(vfs_write(mapped, "....", 4, 0), 4);
+        project_set_events(x.p, &events);
+        agreed(&x, commands[i], "");
+        project_set_events(x.p, NULL);
+        vfs_release(mapped);
+        cr_assert_eq(vfs_open(x.p, node_of(&x, paths[i]), 0, &f), 0);
+        cr_assert_eq(vfs_read(f, buf, 4, 0), 4);
+        cr_assert_str_eq(buf, "PAGE", "%s", paths[i]);
+        vfs_release(f);
+    }
+}
