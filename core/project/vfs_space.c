@@ -3,7 +3,7 @@
  * vfs_space: what of a file is stored and what is a hole: fallocate, and seeking data and holes.
  *
  * A hole is made of whole grains and of what is behind a grain's data. The edge of a grain whose
- * other bytes stay is written as zeros, if there is data. A large range is worked off in turns,
+ * other bytes stay is written as zeros, if there is data. A huge range is worked off in turns,
  * each with the locks of one write: readers, flushes and branches get in between, as they do
  * between the pieces of a large write.
  */
@@ -13,7 +13,8 @@
 #include <linux/falloc.h>
 #include <stdlib.h>
 
-#define PUNCH_AT_ONCE 1024 /* grains in one turn */
+#define PUNCH_AT_ONCE 1024 /* grains in one step */
+#define STEPS_AT_ONCE 4    /* in one turn; two edges and what is between need three */
 
 static int check_range(struct vfs_file *f, int mode, uint64_t off, uint64_t len)
 {
@@ -91,16 +92,14 @@ static int write_zeros(struct project *p, struct vnode *v, uint64_t off, uint64_
     return err;
 }
 
-/* One turn. -EAGAIN: there is more. */
-static int punch_turn(struct vfs_file *f, struct punch *u, uint64_t size, int room)
+/* Holes up to the next edge, and its zeros. -EAGAIN: there is more. Needs gate (read) and v->io
+ * (write). */
+static int punch_step(struct vfs_file *f, struct punch *u, uint64_t size, int room)
 {
     struct project *p = f->p;
     struct items it;
-    int err, more;
-    READ_GUARD(&p->gate);
-    WRITE_GUARD(&f->v->io);
+    int more, err = items_lock(p, f->v, true, &it);
 
-    err = items_lock(p, f->v, true, &it);
     if (err < 0)
         return err;
     f->v->version++;
@@ -110,6 +109,19 @@ static int punch_turn(struct vfs_file *f, struct punch *u, uint64_t size, int ro
         return more;
     err = room < 0 ? room : write_zeros(p, f->v, u->zero, u->zero_len);
     return err < 0 ? err : -EAGAIN;
+}
+
+/* One turn: all of a range that is not huge, both its edges included, so that a branch has all of
+ * the change or nothing. -EAGAIN: there is more. */
+static int punch_turn(struct vfs_file *f, struct punch *u, uint64_t size, int room)
+{
+    int err = -EAGAIN;
+    READ_GUARD(&f->p->gate);
+    WRITE_GUARD(&f->v->io);
+
+    for (unsigned steps = 0; err == -EAGAIN && steps < STEPS_AT_ONCE; steps++)
+        err = punch_step(f, u, steps ? 0 : size, room);
+    return err;
 }
 
 /* Punching goes on where a full disk lets nothing be flushed. */

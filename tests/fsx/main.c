@@ -62,7 +62,7 @@ static const struct op ops[] = {
     {"map privately", op_map_private, NULL, 15, F_MMAP, false},
     {"copy a range", op_copy_range, NULL, 20, F_COPY, false},
     {"copy a file", op_copy_whole, NULL, 12, F_COPY, false},
-    {"allocate", op_allocate, NULL, 25, F_FALLOCATE, false}, /* in turns: see vfs_space.c */
+    {"allocate", op_allocate, NULL, 25, F_FALLOCATE, true},
     {"seek", op_seek, NULL, 25, 0, false},
     {"create", NULL, op_create, 40, 0, true},
     {"mkdir", NULL, op_mkdir, 12, F_NAMES, true},
