@@ -146,6 +146,8 @@ static int unmount(struct umounting *u)
     return 0;
 }
 
+#define ASTONISHING 10 /* seconds after which waiting needs a reason */
+
 /* Only the process's end says that its last write is done. */
 static int await_daemon(const struct umounting *u)
 {
@@ -158,6 +160,12 @@ static int await_daemon(const struct umounting *u)
         if (n > 0) {
             tally_progress("%s", "");
             return 0;
+        }
+        if (seconds == ASTONISHING) {
+            tally_progress("%s", "");
+            tally_warn("%s is unmounted here, but its daemon goes on: it writes much, or a container "
+                       "or another mount namespace has it mounted, too; waiting for it to end",
+                       u->m.point);
         }
         tally_progress("unmounted; the daemon is writing the rest, %d s", seconds + 1);
     }
