@@ -336,6 +336,10 @@ static int run_in_mount(const struct call *c, const char *mnt, char **args, int 
         return tally_fail("the daemon of %s is gone; `tally umount %s`, then mount it again", mnt,
                           mnt);
     }
+    if (err == -EROFS) {
+        return tally_fail("%s is mounted ro and takes no commands; %s/.tally/status can be read",
+                          mnt, mnt);
+    }
     if (err < 0) {
         return tally_fail("%s/.tally/control: %s%s", mnt, strerror(-err),
                           err == -EACCES ? " (ctl_group and ctl_mode of tally-mount(1) let others "

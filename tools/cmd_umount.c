@@ -95,6 +95,10 @@ static int prepare(struct umounting *u)
         u->pidfd = open_daemon_of_store(u->m.source);
         return 0;
     }
+    if (err == -EROFS) { /* mounted ro: takes no command; the daemon drains when it is unmounted */
+        u->pidfd = open_daemon(u->m.point);
+        return 0;
+    }
     if (err < 0) {
         if (u->force) {
             return 0;

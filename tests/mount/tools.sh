@@ -91,6 +91,17 @@ wrong_says 'is not a tally mount' umount /proc
 wrong_says 'No such file|not a tally mount' umount "$W/nothing"
 mountpoint -q "$M"
 
+claim "a mount that is ro: verbs say so, what can be read is read, umount waits for the daemon"
+"$TALLY" mount -o ro "$W/store2" "$W/empty"
+pid=$(python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["pid"])' "$W/empty/.tally/stats.json")
+pids+=("$pid")
+wrong_says 'mounted ro' -C "$W/empty" branch main x
+fails touch "$W/empty/main/f"
+matches "$(cat "$W/empty/.tally/status")" 'state +ok'
+"$TALLY" umount "$W/empty"
+ended "$pid" || fail "the daemon is still there"
+"$TALLY" check "$W/store2" >/dev/null
+
 claim "check: exit code 2 for what cannot be checked"
 for what in "$W/nothing" "$W/full" "$W/file" "$S"; do
     wrong check "$what"
