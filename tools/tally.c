@@ -106,8 +106,10 @@ int tally_getopt(int argc, char **argv, const char *letters, const struct option
 static void print_verb(FILE *out, const struct verb *v)
 {
     char call[80];
-    snprintf(call, sizeof(call), "%s %s", v->name, v->synopsis);
-    fprintf(out, "  %-45s %s\n", call, v->summary);
+    int len = snprintf(call, sizeof(call), "%s %s", v->name, v->synopsis);
+    bool long_call = len > 45;
+    fprintf(out, "  %-45s%s%*s%s\n", call, long_call ? "\n" : " ", long_call ? 48 : 0, "",
+            v->summary);
 }
 
 void tally_usage(FILE *out)

@@ -6,7 +6,7 @@ set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 needs man col
 man_dir=${MAN_DIR:-$(dirname "$0")/../../tools/man}
-mapfile -t verbs < <("$TALLY" --help | awk '/^  / { print $1 }')
+mapfile -t verbs < <("$TALLY" --help | awk '/^  [a-z]/ { print $1 }')
 
 claim "there are all the verbs"
 [[ ${#verbs[@]} -ge 19 ]]

@@ -27,7 +27,7 @@ wrong_says() {
 }
 
 claim "every verb: unknown options, missing and surplus arguments"
-mapfile -t verbs < <("$TALLY" --help | awk '/^  / { print $1 }')
+mapfile -t verbs < <("$TALLY" --help | awk '/^  [a-z]/ { print $1 }')
 for verb in "${verbs[@]}"; do
     wrong "$verb" --colour
     wrong "$verb" -Z
