@@ -187,8 +187,7 @@ static int mount_and_serve(struct fs *fs, char *why, size_t why_len)
     if (r < 0)
         return fail(r, why, why_len, "the mount options were refused");
     if (fuse_session_mount(fs->se, fs->o->mountpoint) != 0) {
-        r = fail(errno > 0 ? -errno : -EIO, why, why_len, "%s cannot be mounted there",
-                 fs->o->mountpoint);
+        r = fail(errno > 0 ? -errno : -EIO, why, why_len, "cannot mount at %s", fs->o->mountpoint);
         goto destroy;
     }
     r = signals_start(&s, fs);

@@ -7,6 +7,7 @@
 
 #include "clock.h"
 #include "kv.h"
+#include "mountinfo.h"
 #include "repair.h"
 #include "store.h"
 
@@ -205,6 +206,7 @@ static int run_check(int argc, char **argv)
         {"dry-run", no_argument, NULL, 'n'},    {"remove-dangling", no_argument, NULL, 'd'},
         {"free-leaks", no_argument, NULL, 'l'}, {NULL, 0, NULL, 0}};
     struct checking c = {0};
+    struct tally_mountinfo at;
     int o;
     while ((o = tally_getopt(argc, argv, "", options)) >= 0) {
         if (!take_option(&c, o)) {
@@ -218,6 +220,12 @@ static int run_check(int argc, char **argv)
     }
     if (c.flags && !c.repair) {
         tally_warn("--dry-run, --remove-dangling and --free-leaks go with --repair");
+        return 2;
+    }
+    if (mountinfo_at(argv[optind], &at) == 0) {
+        tally_warn("%s is a mount, of the store %s; unmount it (tally umount %s), then check the "
+                   "store",
+                   argv[optind], at.source, argv[optind]);
         return 2;
     }
     if (c.json) {

@@ -256,6 +256,9 @@ static int check_places(struct mounting *m)
     if (err < 0) {
         return tally_fail("%s: %s", m->store_arg, strerror(-err));
     }
+    if (access(m->store, X_OK) < 0 && errno == EACCES) {
+        return tally_fail("cannot open the store %s: %m", m->store_arg);
+    }
     if (!m->create && !store_exists(m->store)) {
         return tally_fail("%s is not a store; `tally init` makes one, or `tally mount --create`",
                           m->store_arg);

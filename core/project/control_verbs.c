@@ -308,7 +308,9 @@ static int drop_now(struct call *call, const char *name, bool force)
         return control_fail_word(call, -EINVAL, "%s is a symbolic link, not a namespace: use rm",
                                  name);
     if (err == -EBUSY)
-        return control_fail(call, err, "%u file%s open in it; `drop NS force` drops it anyway",
+        return control_fail(call, err,
+                            "%u file%s open in it; `drop NS force` (tally drop --force) "
+                            "drops it anyway",
                             open, open == 1 ? " is" : "s are");
     return err;
 }

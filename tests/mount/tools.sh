@@ -103,7 +103,8 @@ ended "$pid" || fail "the daemon is still there"
 "$TALLY" check "$W/store2" >/dev/null
 
 claim "check: exit code 2 for what cannot be checked"
-for what in "$W/nothing" "$W/full" "$W/file" "$S"; do
+wrong_says "is a mount, of the store $S" check "$M"
+for what in "$W/nothing" "$W/full" "$W/file" "$S" "$M"; do
     wrong check "$what"
     rc=0
     "$TALLY" check "$what" 2>/dev/null || rc=$?
@@ -154,6 +155,8 @@ claim "another user: permission denied, in words"
 cd "$W"
 chmod 700 "$W/store2"
 fails setpriv --reuid 65534 --regid 65534 --clear-groups "$TALLY" check "$W/store2"
+matches "$(cat "$W/said")" '[Pp]ermission denied'
+fails setpriv --reuid 65534 --regid 65534 --clear-groups "$TALLY" mount "$W/store2" "$W/empty"
 matches "$(cat "$W/said")" '[Pp]ermission denied'
 fails setpriv --reuid 65534 --regid 65534 --clear-groups "$TALLY" -C "$M" status
 matches "$(cat "$W/said")" '[Pp]ermission denied'
