@@ -385,7 +385,7 @@ static int check_all(struct check *c)
     if (err == 0)
         err = check_users(c);
     fix_state(c);
-    return err;
+    return err < 0 ? err : c->scan_err;
 }
 
 int check_run(struct check *c, struct kv *kv)

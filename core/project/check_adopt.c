@@ -47,9 +47,10 @@ static bool id_is_taken(const struct check *c, uint64_t number, const struct id 
     const void *val;
     size_t len;
     uint64_t leads_to;
+    int err = kv_snap_get(c->snap, TABLE_IDS, id->b, ID_LEN, &val, &len);
 
-    if (kv_snap_get(c->snap, TABLE_IDS, id->b, ID_LEN, &val, &len) < 0 || len != 8)
-        return false;
+    if (err < 0 || len != 8)
+        return err < 0 && err != -ENOENT; /* when in doubt it is */
     leads_to = get_be64(val);
     return leads_to && leads_to != number &&
            kv_snap_get(c->snap, TABLE_OBJECTS, val, 8, &val, &len) == 0 &&

@@ -69,9 +69,10 @@ struct check {
     uint64_t unknown;     /* entries of objects that do not decode */
     bool unreadable;      /* a table cannot be read to its end */
     bool drop_fixed;      /* a chunk of the queue of drops is left out; of others the next look */
-    struct state raised;  /* `state`, with next numbers above all in use */
-    struct map64 roots;   /* of namespaces -> highest inode number below */
-    struct map64 named;   /* roots -> highest inode number that an entry leads to in vain */
+    int scan_err; /* a scan could not read a page that may be sound: nothing of this look holds */
+    struct state raised; /* `state`, with next numbers above all in use */
+    struct map64 roots;  /* of namespaces -> highest inode number below */
+    struct map64 named;  /* roots -> highest inode number that an entry leads to in vain */
     struct map64 bad;    /* object numbers whose bytes are damaged or gone, and their aliases -> the
                             object */
     struct fixes *fixes; /* NULL: nobody wants to repair */

@@ -44,10 +44,13 @@ static const uint8_t *scan_load(struct scan *s, uint64_t no, int level, const st
     uint8_t key[8];
     size_t len;
     unsigned first;
+    int err;
 
     put_be64(key, no);
-    if (kv_snap_get(s->c->snap, TABLE_PAGES, key, sizeof key, &p, &len) < 0 ||
-        len != PAGE_SIZE_BYTES || page_check(p, no, NULL) < 0)
+    err = kv_snap_get(s->c->snap, TABLE_PAGES, key, sizeof key, &p, &len);
+    if (err < 0 && err != -ENOENT && err != -EUCLEAN)
+        s->c->scan_err = err;
+    if (err < 0 || len != PAGE_SIZE_BYTES || page_check(p, no, NULL) < 0)
         return NULL;
     if (level >= 0 && page_level(p) != (unsigned)level)
         return NULL;
