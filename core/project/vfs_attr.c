@@ -4,7 +4,7 @@
  */
 #include "io.h"
 #include "report.h"
-#include "vfs_impl.h"
+#include "vfs_file_impl.h"
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>
@@ -279,6 +279,8 @@ int vfs_setattr(struct project *p, uint64_t nodeid, unsigned set, const struct v
         if (err == 0)
             err = set_items(p, v, set, in, ret);
     }
+    if (err == 0 && set & VFS_SET_SIZE && !vnode_is_open(p, nodeid, true))
+        file_consolidate(p, v); /* no close will come */
     vnode_put(p, v);
     return err;
 }

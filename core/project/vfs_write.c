@@ -401,22 +401,34 @@ static void trim_base(struct project *p, struct vnode *v)
     items_unlock(p, &it);
 }
 
-/* Is so little of a sealed base seen that copying it is worth what then is freed? */
+/* Is so little seen of a large sealed object that copying it is worth what then is freed? One that
+ * others name, too, would stay. */
+static int look_at_base(struct project *p, const struct items *it, bool *ret_hidden)
+{
+    struct inode in;
+    struct entry e;
+    uint64_t seen;
+    int err = inode_load(it->tree, it->ino, &in);
+
+    if (err == 0)
+        err = in.object ? refs_entry(p->refs, in.object, true, NULL, &e) : -ENODATA;
+    if (err == 0)
+        err = e.kind == ENTRY_FILE && e.count == 1 ? base_seen(it, &in, &seen) : -ENODATA;
+    if (err < 0)
+        return err;
+    *ret_hidden = seen < e.size / BASE_HIDDEN;
+    return 0;
+}
+
 static bool is_mostly_hidden(struct project *p, struct vnode *v)
 {
-    struct content *c = NULL;
     struct items it;
-    struct inode in;
-    uint64_t seen = 0;
     bool hidden = false;
 
     if (items_lock(p, v, false, &it) < 0)
         return false;
-    if (inode_load(it.tree, it.ino, &in) == 0 && in.flags & INODE_EXTENTS && in.object) {
-        c = content_find(p, in.object);
-        hidden = !c && base_seen(&it, &in, &seen) == 0 && seen < in.valid / BASE_HIDDEN;
-    }
-    content_unref(c);
+    if (look_at_base(p, &it, &hidden) < 0)
+        hidden = false;
     items_unlock(p, &it);
     return hidden;
 }
@@ -587,9 +599,10 @@ void file_consolidate(struct project *p, struct vnode *v)
     if (err < 0)
         return;
     if (!mostly || in.size <= CONTENT_BUFFER_MAX) {
-        if (is_mostly_hidden(p, v))
+        bool hidden = is_mostly_hidden(p, v);
+        if (hidden)
             leave_base(p, v, version);
-        if (in.flags & INODE_EXTENTS && in.object)
+        if (hidden || (in.flags & INODE_EXTENTS && in.object))
             trim_base(p, v);
         return;
     }

@@ -205,6 +205,48 @@ Test(space, a_base_of_which_little_is_seen_is_left_on_close)
     cr_assert_lt(disk_bytes, 3 * GRAIN, "%llu bytes", (unsigned long long)disk_bytes);
 }
 
+static uint64_t number_of_file(void)
+{
+    struct inode in;
+    struct ns *ns;
+
+    cr_assert_eq(ns_get_by_name(x.p, "main", &ns), 0);
+    cr_assert_eq(inode_load(&ns->tree, vfs_node_ino(node_of(&x, "main/f")), &in), 0);
+    ns_put(x.p, ns);
+    return refs_resolve(x.p->refs, in.object);
+}
+
+Test(space, a_file_cut_short_keeps_no_more_than_it_shows)
+{
+    static const uint64_t size[] = {50 * 1024, GRAIN + 5};
+    uint64_t disk_bytes, names;
+
+    for (size_t i = 0; i < 2; i++) {
+        fill(0, 8 * GRAIN);
+        seal();
+        vfs_release(f);
+        set_size(size[i]); /* by its path: no close comes after it */
+        cr_assert_eq(project_drain(x.p, true, -1, NULL), 0);
+        disk_mem_usage(x.disk, &disk_bytes, &names);
+        cr_assert_lt(disk_bytes, 3 * GRAIN, "%llu bytes", (unsigned long long)disk_bytes);
+        cr_assert_eq(attr().blocks, (size[i] + 511) / 512);
+        cr_assert_eq(vfs_open(x.p, node_of(&x, "main/f"), VFS_WRITE, &f), 0);
+        is_filled(0, size[i]);
+    }
+}
+
+Test(space, what_a_branch_shows_too_is_not_copied_when_it_is_cut_short)
+{
+    fill(0, 8 * GRAIN);
+    seal();
+    uint64_t number = number_of_file();
+    agreed(&x, "branch main b", "ok");
+    vfs_release(f);
+    set_size(GRAIN + 5);
+    cr_assert_eq(number_of_file(), number);
+    cr_assert_eq(vfs_open(x.p, node_of(&x, "main/f"), VFS_WRITE, &f), 0);
+}
+
 Test(space, zeroing_may_extend_punching_never_does)
 {
     fill(0, 100);
