@@ -335,7 +335,7 @@ static int drop(struct call *call)
     number = j->number;
     err = drop_now(call, name, force);
     if (err < 0) {
-        job_end(call->p, j, err, NULL);
+        job_withdraw(call->p, j, err);
         return err;
     }
     job_drop_queued(call->p, j);

@@ -115,6 +115,22 @@ void job_end(struct project *p, struct job *j, int error, const char *result)
     prune(&p->jobs);
 }
 
+void job_withdraw(struct project *p, struct job *j, int error)
+{
+    struct jobs *jobs = &p->jobs;
+    size_t kept = 0;
+    MUTEX_GUARD(&jobs->lock);
+
+    end(p, j, error, NULL);
+    if (j->waiters > 0) /* they guessed its number: told, and pruned later */
+        return;
+    for (size_t i = 0; i < jobs->count; i++)
+        if (jobs->v[i] != j)
+            jobs->v[kept++] = jobs->v[i];
+    jobs->count = kept;
+    free(j);
+}
+
 struct run {
     struct project *p;
     struct job *j;

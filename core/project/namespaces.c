@@ -482,7 +482,7 @@ int ns_set_frozen(struct project *p, const char *name, bool frozen)
     if (frozen) /* what is in mappings could not be written any more */
         err = vnodes_write_back(p, ns);
     if (err == 0) {
-        READ_GUARD(&p->gate);
+        WRITE_GUARD(&p->gate); /* no change is in flight */
         WRITE_GUARD(&ns->lock);
         ns->frozen = frozen;
         ns->dirty = true;

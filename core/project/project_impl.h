@@ -393,6 +393,8 @@ void job_progress(struct project *p, struct job *j, uint64_t done, uint64_t tota
 void job_result(struct project *p, struct job *j, const char *result);
 /* `result` NULL keeps what job_result said. -ECANCELED makes it JOB_CANCELLED. */
 void job_end(struct project *p, struct job *j, int error, const char *result);
+/* What it was to do was refused before it began: no job is left of it. */
+void job_withdraw(struct project *p, struct job *j, int error);
 /* Run `fn` as a job of its own thread, which ends the job with what `fn` returns. At most 64 at
  * once: then it waits. On failure the job has ended with that error. */
 typedef int job_fn(struct project *p, struct job *j, void *arg);

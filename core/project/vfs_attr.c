@@ -269,12 +269,11 @@ int vfs_setattr(struct project *p, uint64_t nodeid, unsigned set, const struct v
         return err;
     if (v->ns->target) {
         err = -EPERM;
-    } else if (v->ns->frozen) {
-        err = -EROFS;
     } else {
         READ_GUARD(&p->gate);
         WRITE_GUARD(&v->io);
-        if (set & VFS_SET_SIZE)
+        err = vnode_changeable(v);
+        if (err == 0 && set & VFS_SET_SIZE)
             err = file_truncate(p, v, in->size);
         if (err == 0)
             err = set_items(p, v, set, in, ret);

@@ -395,7 +395,7 @@ ssize_t vfs_share_range(struct vfs_file *in, uint64_t off_in, struct vfs_file *o
     if (!out->write)
         return -EBADF;
     if (err == 0)
-        err = out->v->ns->frozen ? -EROFS : flush_throttle(p);
+        err = flush_throttle(p);
     if (err < 0)
         return err;
     in_first = in->v->nodeid < out->v->nodeid;
@@ -405,7 +405,9 @@ ssize_t vfs_share_range(struct vfs_file *in, uint64_t off_in, struct vfs_file *o
     rwlock_wrlock(&out->v->io);
     if (!in_first)
         rwlock_rdlock(&in->v->io);
-    n = share_locked(p, in->v, out->v, off_in, len);
+    n = vnode_changeable(out->v);
+    if (n == 0)
+        n = share_locked(p, in->v, out->v, off_in, len);
     rwlock_wrunlock(&out->v->io);
     rwlock_rdunlock(&in->v->io);
     return n;

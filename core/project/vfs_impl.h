@@ -3,6 +3,7 @@
 #pragma once
 
 #include "project_impl.h"
+#include <errno.h>
 #include <sys/stat.h>
 
 struct vfs_file {
@@ -37,6 +38,13 @@ int change_begin(struct project *p, uint64_t nodeid, struct change *ret);
 /* The same for what gives space back: it goes on where a full disk lets nothing be flushed. */
 int change_begin_removal(struct project *p, uint64_t nodeid, struct change *ret);
 void change_end(struct change *c);
+
+/* May the inode be changed, as far as its namespace goes? What is unlinked belongs to none. Asked
+ * with the gate held the answer stays true until it is let go. */
+static inline int vnode_changeable(const struct vnode *v)
+{
+    return v->ns->frozen && !v->orphan ? -EROFS : 0;
+}
 
 static inline bool node_is_root(uint64_t nodeid)
 {

@@ -115,10 +115,14 @@ static int punch_step(struct vfs_file *f, struct punch *u, uint64_t size, int ro
  * the change or nothing. -EAGAIN: there is more. */
 static int punch_turn(struct vfs_file *f, struct punch *u, uint64_t size, int room)
 {
-    int err = -EAGAIN;
+    int err;
     READ_GUARD(&f->p->gate);
     WRITE_GUARD(&f->v->io);
 
+    err = vnode_changeable(f->v);
+    if (err < 0)
+        return err;
+    err = -EAGAIN;
     for (unsigned steps = 0; err == -EAGAIN && steps < STEPS_AT_ONCE; steps++)
         err = punch_step(f, u, steps ? 0 : size, room);
     return err;

@@ -244,7 +244,8 @@ int file_writable(struct vfs_file *f)
         return -EBADF;
     if (err < 0)
         return err;
-    return f->v->ns->frozen && !f->v->orphan ? -EROFS : flush_throttle(f->p);
+    err = vnode_changeable(f->v);
+    return err < 0 ? err : flush_throttle(f->p);
 }
 
 ssize_t vfs_write(struct vfs_file *f, const void *buf, size_t len, uint64_t off)
@@ -262,6 +263,7 @@ ssize_t vfs_write(struct vfs_file *f, const void *buf, size_t len, uint64_t off)
         return err;
     READ_GUARD(&p->gate);
     WRITE_GUARD(&f->v->io);
+    err = vnode_changeable(f->v);
     f->v->version++;
     while (done < len && err == 0) {
         err = file_write_step(p, f->v, (const uint8_t *)buf + done, len - done, off + done, &n);

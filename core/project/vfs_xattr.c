@@ -410,10 +410,10 @@ static int set_vnode(struct project *p, struct vnode *v, const struct change_of 
 
     if (v->ns->target)
         return -EPERM;
-    if (v->ns->frozen)
-        return -EROFS;
     READ_GUARD(&p->gate);
-    err = items_lock(p, v, true, &it);
+    err = vnode_changeable(v);
+    if (err == 0)
+        err = items_lock(p, v, true, &it);
     if (err < 0)
         return err;
     err = set_locked(p, &it, c);

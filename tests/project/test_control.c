@@ -214,6 +214,27 @@ Test(control, a_namespace_can_be_frozen)
     refused(&x, "get ns:", -EINVAL, "ns:NAME.KEY");
 }
 
+Test(control, a_frozen_namespace_takes_no_change_through_what_was_open_before)
+{
+    struct vfs_attr in = {.size = 1, .mode = 0600}, out;
+    struct vfs_file *named, *unlinked;
+
+    put_file(&x, "main/a", "hello");
+    put_file(&x, "main/b", "hello");
+    cr_assert_eq(vfs_open(x.p, node_of(&x, "main/a"), VFS_WRITE, &named), 0);
+    uint64_t b = node_of(&x, "main/b");
+    cr_assert_eq(vfs_open(x.p, b, VFS_WRITE, &unlinked), 0);
+    remove_file(&x, "main/b");
+    agreed(&x, "set ns:main.frozen yes", "ok seq=");
+    cr_assert_eq(vfs_write(named, "x", 1, 0), -EROFS);
+    cr_assert_eq(vfs_setattr(x.p, node_of(&x, "main/a"), VFS_SET_SIZE, &in, &out), -EROFS);
+    cr_assert_eq(vfs_setxattr(x.p, node_of(&x, "main/a"), "user.a", "v", 1, 0), -EROFS);
+    cr_assert_eq(vfs_write(unlinked, "x", 1, 0), 1, "it is in no namespace any more");
+    cr_assert_eq(vfs_setattr(x.p, b, VFS_SET_MODE, &in, &out), 0);
+    vfs_release(named);
+    vfs_release(unlinked);
+}
+
 Test(control, an_unknown_verb_on_any_line_means_that_nothing_ran)
 {
     struct control_session *s;

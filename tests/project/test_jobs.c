@@ -180,3 +180,14 @@ Test(jobs, closing_the_project_cancels_and_waits_for_them)
     fixture_reopen(&x);
     cr_assert_eq(jobs_running(x.p), 0);
 }
+
+Test(jobs, what_was_refused_was_never_a_job)
+{
+    uint64_t number;
+
+    refused(&x, "drop nobody", -ENOENT, "nobody");
+    cr_assert_eq(job_next(x.p, 0, &number), -ENOENT);
+    agreed(&x, "branch main b\ndrop b", "ok");
+    cr_assert_eq(job_next(x.p, 0, &number), 0);
+    cr_assert_eq(job_next(x.p, number, &number), -ENOENT);
+}
