@@ -160,7 +160,7 @@ claim "mount says that a daemon has died and what to do, and umount clears its m
 pid=$(python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["pid"])' "$M/.tally/stats.json")
 pids+=("$pid")
 kill -KILL "$pid"
-ended "$pid" || fail "the daemon is still there"
+wait_until 30 ended "$pid" || fail "the daemon is still there"
 fails "$TALLY" mount "$S" "$M"
 matches "$(cat "$W/said")" 'is gone.*tally umount'
 fails "$TALLY" -C "$M" status

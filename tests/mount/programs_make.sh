@@ -65,8 +65,8 @@ matches "$(make -C "$M/main/made")" "up to date"
 
 claim "ccache with hard links, its cache on the mount: hits give the same objects by links"
 cd "$M/main/made"
+unset "${!CCACHE_@}" # what is set outside is for others
 export CCACHE_DIR=$M/main/ccache CCACHE_HARDLINK=1 CCACHE_NOCOMPRESS=1
-unset CCACHE_BASEDIR CCACHE_NOHASHDIR
 for _ in 1 2; do
     make -s clean 2>/dev/null || rm -f ./*.o sum
     make -s -j2 CC="ccache cc" check
