@@ -327,8 +327,9 @@ static int finish(struct project *p)
 {
     int err = stream(p);
 
-    if (err <
-        0) { /* a failed sync may have dropped the dirty bytes: no second try can be trusted */
+    if (err < 0) {
+        /* A failed sync may have dropped the dirty bytes: no second try can be trusted. Packs and
+         * slots remember theirs, so that nothing is acknowledged on top of a lost one. */
         if (!io_is_full(err))
             project_turn_readonly(p, "writing objects to disk", err);
         return err;

@@ -15,10 +15,10 @@
  * every write. */
 #define ROOM_PLENTY (UINT64_C(256) << 20) /* bytes */
 #define ROOM_KNOWN (20 * NSEC_PER_MSEC)
-#define CHANGES_KICK 100000u              /* uncommitted table changes that start a flush */
-#define CHANGES_WAIT 400000u              /* at which writers wait for it */
-#define SLOTS_KICK 128u /* slots, each an open file, that make a flush seal all it can */
-#define SLOTS_WAIT 512u /* at which each change waits for one; those being written stay */
+#define CHANGES_KICK 100000u /* uncommitted table changes that start a flush */
+#define CHANGES_WAIT 400000u /* at which writers wait for it */
+#define SLOTS_KICK 128u      /* slots, each an open file, that make a flush seal all it can */
+#define SLOTS_WAIT 512u      /* at which each change waits for one; those being written stay */
 
 /* ---- asking for one ---- */
 

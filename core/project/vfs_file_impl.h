@@ -13,7 +13,8 @@ int file_write_step(struct project *p, struct vnode *v, const uint8_t *buf, size
 /* Is there a change to be made through `f` just now? The errno of it, after waiting for room. */
 int file_writable(struct vfs_file *f);
 /* A file mostly changed, or in too many pieces, becomes one content again (DESIGN 4.5), and what
- * its base cannot show any more is let go. On close; a failure leaves it as it is. */
+ * its base cannot show any more is let go. After a change that no other is to follow soon; a failure
+ * leaves it as it is. Holding nothing (vfs_whole.c). */
 void file_consolidate(struct project *p, struct vnode *v);
 /* Bytes past what the item calls valid are not the file's: cut before they would show. */
 int content_cut_stale(struct project *p, struct content *c, uint64_t valid);

@@ -16,9 +16,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define LIST_MAX                                                                                   \
-    65536 /* bytes the names of one inode may take in a list: Linux's XATTR_LIST_MAX               \
-           */
+/* Bytes the names of one inode may take in a list: Linux's XATTR_LIST_MAX. */
+#define LIST_MAX 65536
 
 enum name_kind { NAME_PLAIN, NAME_ACL, NAME_VIRTUAL };
 

@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * vfs_whole: files that a change has left in a worse shape than they need: on close, or after a
+ * truncation that no close follows.
+ *
+ *   mostly extents, and no holes          one content with all the bytes        (made whole)
+ *   little is seen of a large object      extents for that little, and the
+ *                                         object goes                           (left)
+ *   the end of the base is all hidden     the base ends earlier                 (trimmed)
+ *
+ * Nothing that stat shows changes, and every step leaves the file with the same bytes: who fails
+ * in the middle leaves it as good as it was. Bytes are moved without a lock over the whole; a
+ * write that comes in between ends it (v->version).
+ */
+#include "vfs_file_impl.h"
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+
+#define COPY_STEP (1024 * 1024) /* bytes moved at once when a file is made whole */
+#define BASE_HIDDEN 4           /* a base of which less than this part is seen is copied and left */
+
+/* ---- what of it is seen ---- */
+
+/* Are at least half of the file's grains extents? Also of what lies beyond the base. */
+static int count_extents(const struct items *it, const struct inode *in, bool *ret_mostly)
+{
+    struct tree_cursor c = TREE_CURSOR_INIT;
+    struct key from = key_make(it->ino, ITEM_EXTENT, 0);
+    uint64_t count = 0;
+    int err;
+
+    for (err = tree_seek(it->tree, from, &c); err == 0 && tree_cursor_key(&c).hi == from.hi;
+         err = tree_next(&c))
+        count++;
+    tree_cursor_end(&c);
+    *ret_mostly = count * EXTENT_GRAIN >= in->size / 2;
+    return err == -ENOENT ? 0 : err;
+}
+
+/* Should the file be made whole? Not one with holes: they would be stored. -ENODATA: one without a
+ * name is not worth any work, since it goes with its last close. */
+static int is_mostly_changed(struct project *p, struct vnode *v, struct inode *ret_in,
+                             bool *ret_mostly)
+{
+    struct items it;
+    int err = items_lock(p, v, false, &it);
+
+    *ret_mostly = false;
+    if (err < 0)
+        return err;
+    err = it.orphan ? -ENODATA : inode_load(it.tree, it.ino, ret_in);
+    if (err == 0 && ret_in->flags & INODE_EXTENTS && ret_in->stored == ret_in->size)
+        err = count_extents(&it, ret_in, ret_mostly);
+    items_unlock(p, &it);
+    return err;
+}
+
+/* What of the base nobody can see any more, up to its end, is let go. */
+static void trim_base(struct project *p, struct vnode *v)
+{
+    struct items it;
+    struct inode in;
+    struct punch u;
+    int err;
+    READ_GUARD(&p->gate);
+    WRITE_GUARD(&v->io);
+
+    if (items_lock(p, v, true, &it) < 0)
+        return;
+    err = inode_load(it.tree, it.ino, &in);
+    u = (struct punch){.from = in.valid, .end = in.valid};
+    if (err == 0)
+        err = base_trim(&it, &in);
+    u.pos = in.valid;
+    if (err == 0 && u.pos < u.end) {
+        err = inode_store(it.tree, it.ino, &in);
+        while (err == 0 && extents_punch(&it, &in, &u, UINT_MAX) == -EAGAIN)
+            ; /* the holes that hid it */
+        project_changed(p, it.ns);
+    }
+    items_unlock(p, &it);
+}
+
+/* Is so little seen of a large sealed object that copying it is worth what then is freed? One that
+ * others name, too, would stay. */
+static int look_at_base(struct project *p, const struct items *it, bool *ret_hidden)
+{
+    struct inode in;
+    struct entry e;
+    uint64_t seen;
+    int err = inode_load(it->tree, it->ino, &in);
+
+    if (err == 0)
+        err = in.object ? refs_entry(p->refs, in.object, true, NULL, &e) : -ENODATA;
+    if (err == 0)
+        err = e.kind == ENTRY_FILE && e.count == 1 ? base_seen(it, &in, &seen) : -ENODATA;
+    if (err < 0)
+        return err;
+    *ret_hidden = seen < e.size / BASE_HIDDEN;
+    return 0;
+}
+
+static bool is_mostly_hidden(struct project *p, struct vnode *v)
+{
+    struct items it;
+    bool hidden = false;
+
+    if (items_lock(p, v, false, &it) < 0)
+        return false;
+    if (look_at_base(p, &it, &hidden) < 0)
+        hidden = false;
+    items_unlock(p, &it);
+    return hidden;
+}
+
+/* The next grain from *pos on where the base is seen, and then *pos is behind it. */
+static int find_base(struct project *p, struct vnode *v, uint64_t *pos, struct grain *ret)
+{
+    struct items it;
+    struct inode in;
+    int err = items_lock(p, v, false, &it);
+
+    if (err < 0)
+        return err;
+    err = inode_load(it.tree, it.ino, &in);
+    if (err == 0)
+        err = base_next(&it, &in, *pos, ret);
+    items_unlock(p, &it);
+    *pos = err == 0 ? ret->at + EXTENT_GRAIN : *pos;
+    return err;
+}
+
+static int name_grain(struct project *p, struct vnode *v, const struct grain *g,
+                      const struct content *c)
+{
+    struct extent e = {c->number, (uint32_t)g->bytes};
+    struct inode was, in;
+    struct items it;
+    int err = items_lock(p, v, true, &it);
+
+    if (err < 0)
+        return err;
+    err = inode_load(it.tree, it.ino, &was);
+    in = was;
+    if (err == 0)
+        err = grain_set(&it, &was, &in, g, &e);
+    project_changed(p, it.ns);
+    items_unlock(p, &it);
+    return err;
+}
+
+/* The next grain of the base gets an extent with the same bytes. -ENOENT: there is none. */
+static int copy_grain(struct project *p, struct vnode *v, uint64_t version, uint64_t *pos,
+                      uint8_t *buf)
+{
+    struct content *c;
+    struct grain g;
+    ssize_t n;
+    int err;
+    READ_GUARD(&p->gate);
+    WRITE_GUARD(&v->io);
+
+    err = v->version == version ? find_base(p, v, pos, &g) : -EAGAIN;
+    if (err < 0)
+        return err;
+    n = file_read(p, v, buf, g.bytes, g.at);
+    if (n != (ssize_t)g.bytes)
+        return n < 0 ? (int)n : -EUCLEAN;
+    err = content_new(p, v->nodeid, g.at, &c);
+    if (err < 0)
+        return err;
+    err = content_write(p, c, buf, g.bytes, 0);
+    if (err == 0)
+        err = name_grain(p, v, &g, c);
+    if (err < 0) {
+        content_cancel(p, c);
+        return err;
+    }
+    content_end(p, c);
+    content_unref(c);
+    return 0;
+}
+
+/* The little that is seen of the base becomes extents: then the base can go. */
+static void leave_base(struct project *p, struct vnode *v, uint64_t version)
+{
+    uint8_t *buf = malloc(EXTENT_GRAIN);
+    uint64_t pos = 0;
+    int err = buf ? 0 : -ENOMEM;
+
+    while (err == 0) {
+        err = flush_throttle(p);
+        if (err == 0)
+            err = flush_room(p);
+        if (err == 0)
+            err = copy_grain(p, v, version, &pos, buf);
+    }
+    free(buf);
+}
+
+/* Copy the file's bytes, without any lock over the whole of it. */
+static int copy_whole(struct project *p, struct vnode *v, struct content *c, uint64_t size)
+{
+    uint8_t *buf = malloc(COPY_STEP);
+    int err = buf ? 0 : -ENOMEM;
+
+    for (uint64_t at = 0; at < size && err == 0; at += COPY_STEP) {
+        ssize_t n;
+        {
+            READ_GUARD(&v->io);
+            n = file_read(p, v, buf, COPY_STEP, at);
+        }
+        READ_GUARD(&p->gate);
+        err = n < 0 ? (int)n : n ? content_write(p, c, buf, (size_t)n, at) : 0;
+    }
+    free(buf);
+    return err;
+}
+
+/* Name the copy instead, if nobody wrote meanwhile. Needs gate (read) and v->io (write). */
+static int name_whole(struct project *p, struct vnode *v, struct content *c, uint64_t version)
+{
+    struct items it;
+    struct inode in;
+    int err = v->version == version ? items_lock(p, v, true, &it) : -EAGAIN;
+
+    if (err < 0)
+        return err;
+    err = inode_load(it.tree, it.ino, &in);
+    if (err == 0) {
+        in.object = c->number;
+        in.valid = content_length(c); /* `stored` was this, too */
+        err = inode_store(it.tree, it.ino, &in);
+    }
+    /* The extents hold the same bytes: whichever step fails, the file reads right. */
+    if (err == 0)
+        err = extents_drop(it.tree, it.ino);
+    if (err == 0) {
+        in.flags &= ~(uint32_t)INODE_EXTENTS;
+        err = inode_store(it.tree, it.ino, &in);
+    }
+    project_changed(p, it.ns);
+    items_unlock(p, &it);
+    return err;
+}
+
+/* A content for the copy: a slot at once, because a flush may come while it is filled. */
+static int new_whole(struct project *p, struct vnode *v, uint64_t size, struct content **ret_c)
+{
+    int err;
+    READ_GUARD(&p->gate);
+
+    err = content_new(p, v->nodeid, CONTENT_WHOLE, ret_c);
+    if (err < 0)
+        return err;
+    err = content_truncate(p, *ret_c, size);
+    if (err < 0) {
+        content_cancel(p, *ret_c);
+        return err;
+    }
+    MUTEX_GUARD(&p->contents.lock);
+    (*ret_c)->slot_dirty = true; /* a commit may come before its content_end */
+    return 0;
+}
+
+void file_consolidate(struct project *p, struct vnode *v)
+{
+    struct content *c;
+    struct inode in;
+    uint64_t version;
+    bool mostly;
+    int err;
+
+    {
+        READ_GUARD(&v->io);
+        version = v->version;
+        err = version ? is_mostly_changed(p, v, &in, &mostly) : -ENODATA;
+    }
+    if (err < 0)
+        return;
+    if (!mostly || in.size <= CONTENT_BUFFER_MAX) {
+        bool hidden = is_mostly_hidden(p, v);
+        if (hidden)
+            leave_base(p, v, version);
+        if (hidden || (in.flags & INODE_EXTENTS && in.object))
+            trim_base(p, v);
+        return;
+    }
+    if (flush_throttle(p) < 0 || flush_room(p) < 0) /* the room kept for commits is not for this */
+        return;
+    if (new_whole(p, v, in.size, &c) < 0)
+        return;
+    err = copy_whole(p, v, c, in.size);
+    READ_GUARD(&p->gate);
+    WRITE_GUARD(&v->io);
+    if (err == 0)
+        err = name_whole(p, v, c, version);
+    if (err < 0) {
+        content_cancel(p, c);
+        return;
+    }
+    content_end(p, c);
+    content_unref(c);
+}
