@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * log: the ordered record of every change since the last commit (DESIGN 4.6).
+ *
+ *     log_open(&config, &log)                    empty, in epoch config.epoch
+ *     log_room(log, bytes)                       before any lock: room for a frame, or why not
+ *     log_append(log, &ops, &seq)                under the locks of what it changes; no system call
+ *     log_sync(log, seq, before, ctx)            fsync: every frame up to seq is durable
+ *     log_position(log, &pos) ... log_trim(log, &pos)      what a commit covers, after it
+ *
+ * Segments are files "log/<16 hex>", preallocated and mapped; a frame is copied into the page cache
+ * of its segment before log_append returns. Frames have consecutive sequence numbers; a sync frame
+ * has that of the last frame before it.
+ *
+ * Errors: 0 or -errno. Threads: any. Locks inside: "log sync", "log make", "log" (a leaf).
+ */
+#pragma once
+
+#include "clock.h"
+#include "disk.h"
+#include "frame.h"
+#include <stdbool.h>
+#include <sys/uio.h>
+
+struct log;
+
+struct log_pos {
+    uint64_t segment; /* serial */
+    uint64_t offset;  /* of a frame in it */
+};
+
+struct log_config {
+    struct disk *disk; /* borrowed */
+    const struct clock *clock;
+    uint64_t epoch; /* of this recovery: frames of any other are not read */
+    uint64_t seq;   /* of the last frame before */
+    uint64_t next_segment;
+    uint64_t segment_size; /* bytes; less where the disk is small or full */
+    bool background;       /* a thread keeps the next segment ready; tests make it when needed */
+    /* The log can no longer be trusted (a sync failed): told once, with no lock held but those of
+     * the caller of log_sync. */
+    void (*fatal)(void *ctx, const char *what, int err);
+    void *ctx;
+};
+
+/* No file is made before the first frame is to come. */
+int log_open(const struct log_config *config, struct log **ret_log);
+/* Stops its thread, unmaps. Files stay. NULL is fine. */
+void log_close(struct log *l);
+
+/* Before a change takes its locks: is there room for frames of so many bytes, beside those of all
+ * others who asked? Waits for a new segment. -ENOSPC, -EDQUOT: none can be had before a commit has
+ * trimmed; -EIO. */
+int log_room(struct log *l, size_t bytes);
+/* One frame. `iov` is its payload: operations, encoded. Cannot fail for lack of room after log_room
+ * (-ENOSPC otherwise, and nothing is written). */
+int log_append(struct log *l, uint32_t ns, const struct iovec *iov, int count, uint64_t *ret_seq);
+uint64_t log_seq(struct log *l);        /* of the last frame */
+uint64_t log_synced_seq(struct log *l); /* every frame up to it is durable in the log */
+
+/* Makes every frame up to `seq` durable. Many callers share one sync: one of them does it for all
+ * that were waiting when it began. `before` is called first, without locks of the log, to sync what
+ * the frames up to now name (slots); its error is returned and nothing is synced. After a failed
+ * sync of the log itself every call fails with -EIO. */
+int log_sync(struct log *l, uint64_t seq, int (*before)(void *ctx), void *ctx);
+/* Told, after each sync, up to where everything is durable. Set once, before the first frame. */
+void log_on_synced(struct log *l, void (*fn)(void *ctx, uint64_t seq), void *ctx);
+
+/* Where the next frame goes. The caller shuts out appends. */
+void log_position(struct log *l, struct log_pos *ret);
+/* A commit has everything before `pos`: whole segments before it are deleted, or kept to be used
+ * again, never below what is needed to go on when the disk is full. */
+void log_trim(struct log *l, const struct log_pos *pos);
+/* Nothing in it is needed any more and no change will come: every file of it goes. */
+int log_remove(struct disk *d);
+
+struct log_stats {
+    uint64_t segments, bytes;      /* on disk */
+    uint64_t frames, frame_bytes;  /* appended since log_open */
+    uint64_t syncs, sync_callers;  /* log_sync calls that were answered by those syncs */
+    int64_t last_sync_ns, waited_ns; /* duration of the last one; callers' waits for room */
+};
+void log_get_stats(struct log *l, struct log_stats *ret);
+
+/* ---- recovery and listing ---- */
+
+struct log_frame {
+    struct log_pos pos;
+    uint64_t seq;
+    int64_t time; /* ns since the epoch */
+    uint32_t ns;  /* of whom it is a change; 0: of the root */
+    bool sync;    /* a sync frame: no payload */
+    const void *payload;
+    size_t len;
+};
+typedef int log_frame_fn(const struct log_frame *f, void *ctx); /* non-zero stops */
+
+struct log_scan {
+    uint64_t epoch, seq; /* as the last commit says: frames of this epoch behind this number */
+    struct log_pos pos;  /* where the first of them would be */
+    bool all; /* also what an untrusted tail has (for listing) */
+};
+struct log_report {
+    uint64_t segments, frames, last_seq; /* frames visited; the number of the last (or scan.seq) */
+    uint64_t next_segment;               /* above every serial seen */
+    bool same_boot;     /* the disk's page cache lived: every whole frame counted */
+    bool torn;          /* something behind the last frame that counts was cut off */
+    struct log_pos end; /* where that is, or the damage */
+};
+/* Checks all frames first, then visits those that count, in order: all whole ones when the disk is
+ * the same mount of the same boot as when they were written, else those up to the last sync frame
+ * below which every frame is whole. -EUCLEAN: damage (a hole that a completed sync vouched for),
+ * reported with segment and offset in ret->end; nothing is visited then. */
+int log_read(struct disk *d, const struct log_scan *scan, log_frame_fn *fn, void *ctx,
+             struct log_report *ret);
