@@ -21,6 +21,7 @@
 #include <sys/stat.h>
 
 #define FS_FOREVER 1e9           /* seconds; the kernel may keep what only we can change */
+#define FS_ROOT_NAMES 1.0        /* seconds; names at the root: notify.h */
 #define FS_IO_MAX (1024u * 1024) /* bytes in one read or write request */
 #define FS_TALLY_NAME ".tally"
 

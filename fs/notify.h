@@ -1,18 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * notify: what changed by itself (branch, drop, restore: whatever came in through the control file)
- * must leave the kernel's caches, which otherwise keep things for ever.
+ * notify: what the kernel keeps and what changed by itself: branch, drop, whatever came in through
+ * the control file.
  *
- * core reports with its locks held; sending may wait for a directory that a request of ours has
- * locked in the kernel. So events go into a bounded queue, and one thread without locks sends them.
- * An overflow is remembered as "everything": every cached name is looked up again.
+ * Only one kind of message is sent: "attributes of this inode are stale". It waits for nothing in
+ * the kernel, neither a directory's lock nor a page. A message that names an entry would wait for
+ * the directory; a daemon that is killed meanwhile would never end, since that thread keeps the
+ * connection open that would have to be broken for the directory's lock to be let go. So names of
+ * the root are kept for FS_ROOT_NAMES only, missing ones not at all, and who walks through a
+ * namespace that is gone asks for its attributes, hears ESTALE, and looks the name up again.
  */
 #pragma once
 
 #include "fs_impl.h"
 
-/* Starts the thread and subscribes to the project's events. The session must be mounted. */
+struct notify;
+
+/* Subscribes to the project's events. The session must be mounted. */
 int notify_start(struct fs *fs, struct notify **ret_n);
-/* No more events are taken. After the session was unmounted: ends the thread and frees; NULL is
- * fine. */
+/* Is this request one of our own (write_back.h), to be answered without work? */
+bool notify_is_own(const struct fs *fs, fuse_req_t req);
+/* After the session was unmounted and the events are unset; NULL is fine. */
 void notify_stop(struct notify *n);

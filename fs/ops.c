@@ -32,7 +32,7 @@ static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
     int r = vfs_lookup(fs_of(req)->p, parent, name, &a);
     if (r == 0) {
         fs_reply_entry(req, &a);
-    } else if (r == -ENOENT) {
+    } else if (r == -ENOENT && parent != VFS_ROOT) {
         struct fuse_entry_param none = {.entry_timeout = FS_FOREVER};
         fuse_reply_entry(req, &none);
     } else {

@@ -8,6 +8,7 @@
 #include "fs_impl.h"
 
 #include "defer.h"
+#include "notify.h"
 #include "taldir.h"
 
 #include <errno.h>
@@ -146,7 +147,7 @@ void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_inf
 {
     (void)datasync;
     (void)fi;
-    if (taldir_owns(ino)) {
+    if (taldir_owns(ino) || notify_is_own(fs_of(req), req)) {
         fuse_reply_err(req, 0);
         return;
     }

@@ -66,11 +66,12 @@ double fs_attr_timeout(const struct fs *fs, uint32_t mode)
 
 void fs_entry(const struct fs *fs, const struct vfs_attr *a, struct fuse_entry_param *ret)
 {
+    const bool at_root = vfs_node_ino(a->nodeid) == VFS_TOP_INO;
     *ret = (struct fuse_entry_param){
         .ino = a->nodeid,
         .generation = a->generation,
         .attr_timeout = fs_attr_timeout(fs, a->mode),
-        .entry_timeout = FS_FOREVER,
+        .entry_timeout = at_root ? FS_ROOT_NAMES : FS_FOREVER,
     };
     fs_stat(a, &ret->attr);
 }

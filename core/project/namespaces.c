@@ -254,7 +254,6 @@ int ns_create(struct project *p, const char *name, uint32_t mode, const struct v
         return err;
     }
     project_changed(p, NULL);
-    event_entry(p, VFS_ROOT, name);
     return 0;
 }
 
@@ -277,7 +276,6 @@ int ns_create_symlink(struct project *p, const char *name, const char *target,
         return err;
     }
     project_changed(p, NULL);
-    event_entry(p, VFS_ROOT, name);
     return 0;
 }
 
@@ -315,7 +313,7 @@ int ns_branch(struct project *p, const char *from, const char *to, uint64_t *ret
             ns_free(ns);
         return err;
     }
-    event_entry(p, VFS_ROOT, to);
+    event_stale(p, VFS_ROOT);
     return 0;
 }
 
@@ -381,7 +379,8 @@ int ns_drop(struct project *p, const char *name, bool force, bool only_empty, bo
             err = drop_locked(p, ns);
     }
     if (err == 0) {
-        event_entry(p, VFS_ROOT, name);
+        event_stale(p, vfs_node(ns->number, NS_ROOT_INO));
+        event_stale(p, VFS_ROOT);
         flush_kick_drops(p);
     }
     ns_put(p, ns);
@@ -465,8 +464,7 @@ int ns_rename(struct project *p, const char *name, const char *newname, unsigned
     ns_put(p, ns);
     ns_put(p, other);
     if (err == 0) {
-        event_entry(p, VFS_ROOT, name);
-        event_entry(p, VFS_ROOT, newname);
+        event_stale(p, VFS_ROOT);
         flush_kick_drops(p);
     }
     return err;

@@ -61,22 +61,16 @@ void project_set_events(struct project *p, const struct project_events *events)
         p->events = *events;
 }
 
-void event_entry(struct project *p, uint64_t parent, const char *name)
+void event_stale(struct project *p, uint64_t nodeid)
 {
-    if (p->has_events && p->events.entry)
-        p->events.entry(p->events.ctx, parent, name);
+    if (p->has_events && p->events.stale)
+        p->events.stale(p->events.ctx, nodeid);
 }
 
 void event_write_back(struct project *p, uint64_t nodeid)
 {
     if (p->has_events && p->events.write_back)
         p->events.write_back(p->events.ctx, nodeid);
-}
-
-void event_inode(struct project *p, uint64_t nodeid)
-{
-    if (p->has_events && p->events.inode)
-        p->events.inode(p->events.ctx, nodeid);
 }
 
 /* ---- the meta records ---- */

@@ -47,15 +47,15 @@
 
 struct project;
 
-/* What the mount must tell the kernel. entry and inode are called with locks held: queue it and
- * return at once. */
+/* What the mount must tell the kernel. Called with no lock held, before the call that caused it
+ * returns. */
 struct project_events {
-    /* The name `name` in directory `parent` (a nodeid) means something else now. */
-    void (*entry)(void *ctx, uint64_t parent, const char *name);
-    /* Cached attributes and bytes of that nodeid are no longer true. */
-    void (*inode)(void *ctx, uint64_t nodeid);
+    /* Attributes that are kept of that nodeid are no longer true: it is a directory that has other
+     * names now, or it is gone and answers -ESTALE. Names of the root are not kept for long, so
+     * there is no message for names. */
+    void (*stale)(void *ctx, uint64_t nodeid);
     /* A branch, or a namespace that is frozen, is to have what was written to that nodeid through
-     * shared mappings: have the kernel write it, and return then. Called with no lock held. */
+     * shared mappings: have the kernel write it, and return then. */
     void (*write_back)(void *ctx, uint64_t nodeid);
     void *ctx;
 };

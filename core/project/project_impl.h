@@ -76,7 +76,7 @@ struct ns {
 };
 
 #define NS_BUCKETS 1024
-#define NS_ROOT_INO 1
+#define NS_ROOT_INO VFS_TOP_INO
 
 struct ns_table {
     struct rwlock lock; /* "names" */
@@ -474,8 +474,7 @@ int settings_write(struct project *p, struct kv_txn *t);
 /* Encode the meta record "state". */
 int state_freeze(struct project *p);
 
-void event_entry(struct project *p, uint64_t parent, const char *name);
-void event_inode(struct project *p, uint64_t nodeid);
+void event_stale(struct project *p, uint64_t nodeid);
 void event_write_back(struct project *p, uint64_t nodeid);
 
 static inline int64_t now(struct project *p)

@@ -25,6 +25,7 @@
 #define VFS_INO_BITS 42
 #define VFS_NS_MAX 0x3ffff0u /* namespace numbers are 1 … this; above: the mount's own nodes */
 #define VFS_ROOT UINT64_C(1)
+#define VFS_TOP_INO 1 /* inode number of what stands at the root: a directory or a symlink */
 
 static inline uint64_t vfs_node(uint32_t ns, uint64_t ino)
 {
