@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * pool: worker threads over one ring of waiting jobs.
+ * pool: worker threads over three queues of jobs that are ready.
  *
- *     submit --room?--> [ head ... head+count ) --work?--> worker --> group.left--
+ *     submit --room?--> slot --no key, or first of its key--> ready[class] --> worker --> free
+ *                         \--else--> behind the last of its key --when that has ended--^
  *
- * One mutex guards the ring; a job's group has its own, taken only when the job has ended, so the
- * two are never held together.
+ * Slots are made once: nothing is allocated, so nothing can fail, later. The first job of each key
+ * that has not ended (it is ready or runs) is found through `lane`; the others hang behind it.
+ *
+ * One mutex guards it all; a job's group has its own, taken only when the job has ended, so the two
+ * are never held together.
  */
 #include "pool.h"
 
@@ -13,42 +17,211 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/queue.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #define POOL_THREADS_MAX 256
+#define LANES 256 /* buckets */
+
+enum place { FREE, BEHIND, READY, RUNNING };
 
 struct job {
-    pool_job_fn *fn;
-    void *arg;
-    struct pool_group *group; /* or NULL */
+    struct pool_work work;
+    uint64_t id;
+    enum place place;
+    TAILQ_ENTRY(job) list;   /* READY: of its class; FREE: of the free */
+    LIST_ENTRY(job) in_lane; /* first of its key */
+    struct job *next, *last; /* behind it with the same key; the first knows the last */
 };
+TAILQ_HEAD(job_list, job);
+LIST_HEAD(lane, job);
 
 struct pool {
+    struct pool_config config;
+    const struct clock *clock;
     struct mutex lock;
-    struct cond work; /* a job came, or stopping */
-    struct cond room; /* a job left the ring */
-    struct job *ring; /* this and the rest down to `stopping`: guarded by lock */
-    size_t size;
-    size_t head;
-    size_t count;
+    struct cond work;  /* a job is ready, or stopping */
+    struct cond room;  /* a job left a queue, or closed */
+    struct cond ended; /* a job ended while closed */
+    /* guarded by lock: */
+    struct job_list ready[POOL_CLASSES], free;
+    struct lane lane[LANES];
+    struct pool_class_stats of[POOL_CLASSES];
+    uint64_t serial;
+    bool closed; /* no new jobs */
     bool stopping;
-    unsigned threads; /* how many run; written only by create and destroy */
+    bool fatal;       /* it was called */
+    unsigned users;   /* submitters inside, whom destroy waits for */
+    unsigned telling; /* dropped jobs whose owners are being told */
+    struct job *slots;
+    size_t slot_count;
+    unsigned threads; /* how many run; written only by open and destroy */
     pthread_t thread[POOL_THREADS_MAX];
 };
 
+const char *const pool_class_names[POOL_CLASSES] = {"urgent", "normal", "idle"};
+
 static _Thread_local const struct pool *working_for;
 
-static bool take(struct pool *p, struct job *ret_job)
+/* ---- I/O priority: linux/ioprio.h, which not every system has ---- */
+
+#define IOPRIO_WHO_THREAD 1
+#define IOPRIO_NONE 0
+#define IOPRIO_IDLE (3 << 13)
+
+void pool_io_idle(bool idle)
 {
+    (void)syscall(SYS_ioprio_set, IOPRIO_WHO_THREAD, 0, idle ? IOPRIO_IDLE : IOPRIO_NONE);
+}
+
+/* ---- lanes and queues: need p->lock ---- */
+
+static struct lane *lane_of(struct pool *p, uint64_t key)
+{
+    return &p->lane[(key * UINT64_C(0x9e3779b97f4a7c15)) >> 56];
+}
+
+static struct job *first_of(struct pool *p, uint64_t key)
+{
+    struct job *j;
+
+    LIST_FOREACH(j, lane_of(p, key), in_lane)
+    {
+        if (j->work.key == key)
+            break;
+    }
+    return j;
+}
+
+static void make_ready(struct pool *p, struct job *j)
+{
+    j->place = READY;
+    TAILQ_INSERT_TAIL(&p->ready[j->work.class], j, list);
+    cond_signal(&p->work);
+}
+
+static void enqueue(struct pool *p, struct job *j)
+{
+    struct job *first = j->work.key ? first_of(p, j->work.key) : NULL;
+
+    mutex_held(&p->lock);
+    p->of[j->work.class].queued++;
+    j->next = NULL;
+    j->last = j;
+    if (first) {
+        j->place = BEHIND;
+        first->last->next = j;
+        first->last = j;
+        return;
+    }
+    if (j->work.key)
+        LIST_INSERT_HEAD(lane_of(p, j->work.key), j, in_lane);
+    make_ready(p, j);
+}
+
+/* The first of its key is gone: the next one takes its place. */
+static void pass_on(struct pool *p, struct job *j)
+{
+    struct job *next = j->next;
+
+    if (!j->work.key)
+        return;
+    LIST_REMOVE(j, in_lane);
+    if (!next)
+        return;
+    next->last = j->last;
+    LIST_INSERT_HEAD(lane_of(p, next->work.key), next, in_lane);
+    make_ready(p, next);
+}
+
+static void cut_out(struct pool *p, struct job *j)
+{
+    struct job *first = first_of(p, j->work.key), *before = first;
+
+    while (before->next != j)
+        before = before->next;
+    before->next = j->next;
+    if (first->last == j)
+        first->last = before;
+}
+
+static void give_back(struct pool *p, struct job *j)
+{
+    j->place = FREE;
+    j->id = 0;
+    TAILQ_INSERT_HEAD(&p->free, j, list);
+    cond_broadcast(&p->room); /* of several classes: each looks for itself */
+    if (p->closed)
+        cond_broadcast(&p->ended);
+}
+
+/* Take back one that has not begun; tell_dropped comes next. */
+static void withdraw(struct pool *p, struct job *j, struct pool_work *ret_w)
+{
+    struct pool_class_stats *of = &p->of[j->work.class];
+
+    mutex_held(&p->lock);
+    of->queued--;
+    of->dropped++;
+    p->telling++;
+    *ret_w = j->work;
+    if (j->place == READY) {
+        TAILQ_REMOVE(&p->ready[j->work.class], j, list);
+        pass_on(p, j);
+    } else {
+        cut_out(p, j);
+    }
+    give_back(p, j);
+}
+
+static size_t left(const struct pool *p)
+{
+    size_t n = p->telling;
+
+    for (unsigned c = 0; c < POOL_CLASSES; c++)
+        n += p->of[c].queued + p->of[c].running;
+    return n;
+}
+
+/* ---- the workers ---- */
+
+/* The class whose first job may begin now, or POOL_CLASSES. */
+static unsigned pick(const struct pool *p)
+{
+    size_t normal = p->of[POOL_NORMAL].running, idle = p->of[POOL_IDLE].running;
+    unsigned threads = p->config.threads;
+    size_t for_all = threads > 1 ? threads - 1 : 1, for_idle = for_all > 1 ? for_all - 1 : 1;
+
+    if (!TAILQ_EMPTY(&p->ready[POOL_URGENT]))
+        return POOL_URGENT;
+    if (!TAILQ_EMPTY(&p->ready[POOL_NORMAL]) && normal + idle < for_all)
+        return POOL_NORMAL;
+    if (!TAILQ_EMPTY(&p->ready[POOL_IDLE]) && normal + idle < for_all && idle < for_idle)
+        return POOL_IDLE;
+    return POOL_CLASSES;
+}
+
+static struct job *take(struct pool *p)
+{
+    struct job *j;
+    unsigned class;
     MUTEX_GUARD(&p->lock);
-    while (p->count == 0 && !p->stopping)
+
+    while ((class = pick(p)) == POOL_CLASSES) {
+        if (p->stopping)
+            return NULL;
         cond_wait(&p->work, &p->lock);
-    if (p->count == 0)
-        return false;
-    *ret_job = p->ring[p->head];
-    p->head = (p->head + 1) % p->size;
-    p->count--;
-    cond_signal(&p->room);
-    return true;
+    }
+    j = TAILQ_FIRST(&p->ready[class]);
+    TAILQ_REMOVE(&p->ready[class], j, list);
+    j->place = RUNNING;
+    p->of[class].queued--;
+    p->of[class].running++;
+    cond_broadcast(&p->room);
+    if (pick(p) != POOL_CLASSES)
+        cond_signal(&p->work);
+    return j;
 }
 
 static void group_end(struct pool_group *g, int result)
@@ -63,15 +236,55 @@ static void group_end(struct pool_group *g, int result)
         cond_broadcast(&g->done);
 }
 
+/* An error that nobody takes. */
+static void tell_fatal(struct pool *p, const struct pool_work *w, int err)
+{
+    {
+        MUTEX_GUARD(&p->lock);
+        if (p->fatal)
+            return;
+        p->fatal = true;
+    }
+    if (p->config.fatal)
+        p->config.fatal(p->config.ctx, w->name ? w->name : "a job", err);
+}
+
+static void run(struct pool *p, struct job *j)
+{
+    const struct pool_work w = j->work;
+    int err;
+
+    if (w.class == POOL_IDLE)
+        pool_io_idle(true);
+    err = w.fn(w.arg);
+    if (w.class == POOL_IDLE)
+        pool_io_idle(false);
+    if (err < 0 && (w.group == NULL || err == -ENOTRECOVERABLE))
+        tell_fatal(p, &w, err);
+    {
+        MUTEX_GUARD(&p->lock);
+        p->of[w.class].running--;
+        p->of[w.class].done++;
+        p->of[w.class].failed += err < 0;
+        pass_on(p, j);
+        give_back(p, j);
+    }
+    /* After the slot: who waited for the group may then submit without waiting for this one. */
+    group_end(w.group, err);
+}
+
 static void *work(void *arg)
 {
     struct pool *p = arg;
-    struct job job;
+    struct job *j;
+
     working_for = p;
-    while (take(p, &job))
-        group_end(job.group, job.fn(job.arg));
+    while ((j = take(p)) != NULL)
+        run(p, j);
     return NULL;
 }
+
+/* ---- making one ---- */
 
 /* Signals are for the threads of the program, except those a thread causes itself. */
 static void block_signals(sigset_t *ret_old)
@@ -98,19 +311,41 @@ static int start(struct pool *p, unsigned threads)
     return -error;
 }
 
-int pool_create(unsigned threads, size_t queue, struct pool **ret_pool)
+static void init(struct pool *p, const struct pool_config *config)
 {
-    if (threads < 1 || threads > POOL_THREADS_MAX || queue < 1)
-        return -EINVAL;
-    struct pool *p = calloc(1, sizeof *p);
-    if (p == NULL)
-        return -ENOMEM;
-    p->size = queue;
-    p->ring = calloc(queue, sizeof *p->ring);
+    p->config = *config;
+    p->clock = config->clock ? config->clock : clock_real();
     mutex_init(&p->lock, "pool");
     cond_init(&p->work);
     cond_init(&p->room);
-    int r = p->ring == NULL ? -ENOMEM : start(p, threads);
+    cond_init(&p->ended);
+    TAILQ_INIT(&p->free);
+    for (unsigned c = 0; c < POOL_CLASSES; c++)
+        TAILQ_INIT(&p->ready[c]);
+    for (unsigned i = 0; i < LANES; i++)
+        LIST_INIT(&p->lane[i]);
+}
+
+int pool_open(const struct pool_config *config, struct pool **ret_pool)
+{
+    size_t slots;
+    struct pool *p;
+    int r;
+
+    if (config->threads < 1 || config->threads > POOL_THREADS_MAX || config->queue < 1 ||
+        config->queue > SIZE_MAX / (sizeof(struct job) * 8))
+        return -EINVAL;
+    p = calloc(1, sizeof *p);
+    if (p == NULL)
+        return -ENOMEM;
+    init(p, config);
+    slots = config->queue * POOL_CLASSES + config->threads;
+    p->slots = calloc(slots, sizeof *p->slots);
+    if (p->slots != NULL)
+        p->slot_count = slots;
+    for (size_t i = 0; i < p->slot_count; i++)
+        TAILQ_INSERT_TAIL(&p->free, &p->slots[i], list);
+    r = p->slots == NULL ? -ENOMEM : start(p, config->threads);
     if (r < 0) {
         pool_destroy(p);
         return r;
@@ -119,11 +354,81 @@ int pool_create(unsigned threads, size_t queue, struct pool **ret_pool)
     return 0;
 }
 
+int pool_create(unsigned threads, size_t queue, struct pool **ret_pool)
+{
+    return pool_open(&(struct pool_config){.threads = threads, .queue = queue}, ret_pool);
+}
+
+/* ---- the end ---- */
+
+static void close_queues(struct pool *p)
+{
+    mutex_held(&p->lock);
+    p->closed = true;
+    cond_broadcast(&p->room);
+}
+
+void pool_shutdown(struct pool *p, void (*remaining)(void *ctx, size_t jobs), void *ctx)
+{
+    size_t told = SIZE_MAX, now;
+
+    assert(working_for != p);
+    do {
+        {
+            MUTEX_GUARD(&p->lock);
+            close_queues(p);
+            while ((now = left(p)) != 0 && now >= told)
+                cond_wait(&p->ended, &p->lock);
+        }
+        if (remaining && (now != 0 || told != SIZE_MAX))
+            remaining(ctx, now);
+        told = now;
+    } while (now != 0);
+}
+
+/* Any job that has not begun, taken back; false: there is none. */
+static bool withdraw_any(struct pool *p, struct pool_work *ret_w)
+{
+    MUTEX_GUARD(&p->lock);
+
+    close_queues(p);
+    for (size_t i = 0; i < p->slot_count; i++) {
+        struct job *j = &p->slots[i];
+        if (j->place != READY && j->place != BEHIND)
+            continue;
+        withdraw(p, j, ret_w);
+        return true;
+    }
+    return false;
+}
+
+static void tell_dropped(struct pool *p, const struct pool_work *w, int err)
+{
+    if (w->dropped)
+        w->dropped(w->arg, err);
+    group_end(w->group, err);
+    MUTEX_GUARD(&p->lock);
+    p->telling--;
+    cond_broadcast(&p->ended);
+}
+
+size_t pool_abort(struct pool *p)
+{
+    struct pool_work w;
+    size_t n = 0;
+
+    for (; withdraw_any(p, &w); n++)
+        tell_dropped(p, &w, -ESHUTDOWN);
+    return n;
+}
+
 static void stop(struct pool *p)
 {
     MUTEX_GUARD(&p->lock);
     p->stopping = true;
     cond_broadcast(&p->work);
+    while (p->users > 0)
+        cond_wait(&p->ended, &p->lock);
 }
 
 void pool_destroy(struct pool *p)
@@ -131,15 +436,20 @@ void pool_destroy(struct pool *p)
     if (p == NULL)
         return;
     assert(working_for != p);
+    if (p->threads > 0)
+        pool_shutdown(p, NULL, NULL);
     stop(p);
     for (unsigned i = 0; i < p->threads; i++)
         (void)pthread_join(p->thread[i], NULL);
     cond_destroy(&p->work);
     cond_destroy(&p->room);
+    cond_destroy(&p->ended);
     mutex_destroy(&p->lock);
-    free(p->ring);
+    free(p->slots);
     free(p);
 }
+
+/* ---- submitting ---- */
 
 static void group_begin(struct pool_group *g, const struct pool *p)
 {
@@ -150,17 +460,104 @@ static void group_begin(struct pool_group *g, const struct pool *p)
     g->left++;
 }
 
-void pool_submit(struct pool *p, struct pool_group *g, pool_job_fn *fn, void *arg)
+/* Needs p->lock; gives it up while it waits. */
+static int await_room(struct pool *p, struct pool_class_stats *of, bool wait)
+{
+    int64_t since = 0;
+
+    while (of->queued >= p->config.queue && !p->closed) {
+        if (!wait)
+            return -EAGAIN;
+        if (since == 0)
+            since = clock_ticks(p->clock);
+        of->waiting++;
+        cond_wait(&p->room, &p->lock);
+        of->waiting--;
+    }
+    if (since != 0)
+        of->waited_ns += clock_ticks(p->clock) - since;
+    return p->closed ? -ESHUTDOWN : 0;
+}
+
+static int submit(struct pool *p, const struct pool_work *w, bool wait, uint64_t *ret_id)
+{
+    int err;
+    MUTEX_GUARD(&p->lock);
+
+    p->users++;
+    err = await_room(p, &p->of[w->class], wait);
+    if (err == 0) {
+        struct job *j = TAILQ_FIRST(&p->free); /* as many as queues and workers hold together */
+        TAILQ_REMOVE(&p->free, j, list);
+        j->work = *w;
+        j->id = ++p->serial * p->slot_count + (uint64_t)(j - p->slots);
+        if (ret_id)
+            *ret_id = j->id;
+        enqueue(p, j);
+    }
+    if (--p->users == 0 && p->stopping)
+        cond_broadcast(&p->ended);
+    return err;
+}
+
+static int submit_of_group(struct pool *p, const struct pool_work *w, bool wait, uint64_t *ret_id)
+{
+    int err;
+
+    if (w->fn == NULL || (unsigned)w->class >= POOL_CLASSES)
+        return -EINVAL;
+    group_begin(w->group, p); /* before: the job may end before this returns */
+    err = submit(p, w, wait, ret_id);
+    if (err < 0)
+        group_end(w->group, 0);
+    return err;
+}
+
+int pool_submit_work(struct pool *p, const struct pool_work *w, uint64_t *ret_id)
 {
     assert(working_for != p);
-    group_begin(g, p);
-    MUTEX_GUARD(&p->lock);
-    while (p->count == p->size)
-        cond_wait(&p->room, &p->lock);
-    p->ring[(p->head + p->count) % p->size] = (struct job){fn, arg, g};
-    p->count++;
-    cond_signal(&p->work);
+    return submit_of_group(p, w, true, ret_id);
 }
+
+int pool_try_submit(struct pool *p, const struct pool_work *w, uint64_t *ret_id)
+{
+    return submit_of_group(p, w, false, ret_id);
+}
+
+int pool_submit(struct pool *p, struct pool_group *g, pool_job_fn *fn, void *arg)
+{
+    const struct pool_work w = {.fn = fn, .arg = arg, .group = g, .class = POOL_NORMAL};
+
+    return pool_submit_work(p, &w, NULL);
+}
+
+int pool_cancel(struct pool *p, uint64_t id)
+{
+    struct job *j = &p->slots[id % p->slot_count];
+    struct pool_work w;
+
+    {
+        MUTEX_GUARD(&p->lock);
+        if (id == 0 || j->id != id)
+            return -ENOENT;
+        if (j->place == RUNNING)
+            return -EBUSY;
+        withdraw(p, j, &w);
+    }
+    tell_dropped(p, &w, -ECANCELED);
+    return 0;
+}
+
+void pool_get_stats(struct pool *p, struct pool_stats *ret)
+{
+    MUTEX_GUARD(&p->lock);
+
+    for (unsigned c = 0; c < POOL_CLASSES; c++)
+        ret->of[c] = p->of[c];
+    ret->threads = p->threads;
+}
+
+/* ---- groups ---- */
 
 void pool_group_init(struct pool_group *g)
 {

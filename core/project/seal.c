@@ -224,10 +224,8 @@ static int round_once(struct pass *pass, struct task *tasks, struct content **pi
     }
     pool_group_init(&group);
     for (size_t i = 0; i < todo; i++) {
-        if (pass->gate_held)
+        if (pass->gate_held || pool_submit(p->pool, &group, run_task, &tasks[i]) < 0)
             (void)run_task(&tasks[i]);
-        else
-            pool_submit(p->pool, &group, run_task, &tasks[i]);
     }
     (void)pool_group_wait(&group);
     *ret_left = atomic_load(&pass->put_off) + atomic_load(&pass->failed);

@@ -5,6 +5,8 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 static struct pool *pool;
 static struct pool_group group;
@@ -140,5 +142,421 @@ Test(pool, a_job_that_waits_for_its_own_pool_aborts, .signal = SIGABRT)
 {
     start(1, 4);
     pool_submit(pool, &group, wait_again, &group);
+    pool_destroy(pool);
+}
+
+/* ---- classes ---- */
+
+static char order[64]; /* what ran, a letter each */
+static _Atomic int at;
+
+static int note(void *arg)
+{
+    order[atomic_fetch_add(&at, 1)] = (char)(intptr_t)arg;
+    return count(NULL);
+}
+
+static int note_at_gate(void *arg)
+{
+    MUTEX_GUARD(&gate);
+    return note(arg);
+}
+
+static uint64_t submit(enum pool_class class, uint64_t key, pool_job_fn *fn, int arg)
+{
+    const struct pool_work w = {
+        .fn = fn, .arg = (void *)(intptr_t)arg, .group = &group, .class = class, .key = key};
+    uint64_t id;
+
+    cr_assert_eq(pool_submit_work(pool, &w, &id), 0);
+    return id;
+}
+
+static struct pool_class_stats stats_of(enum pool_class class)
+{
+    struct pool_stats s;
+
+    pool_get_stats(pool, &s);
+    return s.of[class];
+}
+
+static void await_running(enum pool_class class, size_t n)
+{
+    while (stats_of(class).running != n)
+        sched_yield();
+}
+
+Test(pool, urgent_work_goes_first_and_idle_work_last)
+{
+    start(1, 8);
+    mutex_lock(&gate);
+    submit(POOL_NORMAL, 0, note_at_gate, '0');
+    await_running(POOL_NORMAL, 1);
+    submit(POOL_IDLE, 0, note, 'i');
+    submit(POOL_NORMAL, 0, note, 'n');
+    submit(POOL_URGENT, 0, note, 'u');
+    submit(POOL_NORMAL, 0, note, 'm');
+    mutex_unlock(&gate);
+    cr_assert_eq(pool_group_wait(&group), 0);
+    cr_assert_str_eq(order, "0unmi");
+    pool_destroy(pool);
+}
+
+Test(pool, one_worker_is_kept_for_urgent_work)
+{
+    start(2, 8);
+    mutex_lock(&gate);
+    for (int i = 0; i < 4; i++)
+        submit(POOL_NORMAL, 0, note_at_gate, 'n');
+    submit(POOL_URGENT, 0, note, 'u');
+    while (atomic_load(&ran) == 0)
+        sched_yield();
+    cr_assert_eq(order[0], 'u');
+    cr_assert_eq(stats_of(POOL_NORMAL).running, 1);
+    mutex_unlock(&gate);
+    cr_assert_eq(pool_group_wait(&group), 0);
+    pool_destroy(pool);
+}
+
+Test(pool, another_one_is_kept_from_idle_work)
+{
+    start(3, 8);
+    mutex_lock(&gate);
+    for (int i = 0; i < 4; i++)
+        submit(POOL_IDLE, 0, note_at_gate, 'i');
+    submit(POOL_NORMAL, 0, note, 'n');
+    while (atomic_load(&ran) == 0)
+        sched_yield();
+    cr_assert_eq(order[0], 'n');
+    cr_assert_eq(stats_of(POOL_IDLE).running, 1);
+    mutex_unlock(&gate);
+    cr_assert_eq(pool_group_wait(&group), 0);
+    cr_assert_eq(ran, 5);
+    pool_destroy(pool);
+}
+
+static int io_class(void *arg)
+{
+    *(long *)arg = syscall(SYS_ioprio_get, 1, 0) >> 13;
+    return 0;
+}
+
+Test(pool, idle_work_has_idle_io_priority_and_what_comes_after_it_has_not)
+{
+    long idle = -1, after = -1;
+    struct pool_work w = {.fn = io_class, .arg = &idle, .group = &group, .class = POOL_IDLE};
+
+    if (syscall(SYS_ioprio_set, 1, 0, 0) < 0)
+        cr_skip_test("no I/O priorities here");
+    start(1, 8);
+    cr_assert_eq(pool_submit_work(pool, &w, NULL), 0);
+    w.arg = &after;
+    w.class = POOL_NORMAL;
+    cr_assert_eq(pool_submit_work(pool, &w, NULL), 0);
+    cr_assert_eq(pool_group_wait(&group), 0);
+    cr_assert_eq(idle, 3);
+    cr_assert_neq(after, 3);
+    pool_destroy(pool);
+}
+
+Test(pool, each_class_has_a_queue_of_its_own)
+{
+    const struct pool_work more = {.fn = note, .class = POOL_NORMAL};
+
+    start(1, 2);
+    mutex_lock(&gate);
+    submit(POOL_NORMAL, 0, note_at_gate, '0');
+    await_running(POOL_NORMAL, 1);
+    submit(POOL_NORMAL, 0, note, 'n');
+    submit(POOL_NORMAL, 0, note, 'n');
+    cr_assert_eq(pool_try_submit(pool, &more, NULL), -EAGAIN);
+    submit(POOL_IDLE, 0, note, 'i');
+    submit(POOL_URGENT, 0, note, 'u');
+    mutex_unlock(&gate);
+    cr_assert_eq(pool_group_wait(&group), 0);
+    cr_assert_str_eq(order, "0unni");
+    pool_destroy(pool);
+}
+
+Test(pool, work_that_is_none_is_refused)
+{
+    start(1, 2);
+    cr_assert_eq(pool_submit_work(pool, &(struct pool_work){.class = POOL_NORMAL}, NULL), -EINVAL);
+    cr_assert_eq(
+        pool_submit_work(pool, &(struct pool_work){.fn = count, .class = POOL_CLASSES}, NULL),
+        -EINVAL);
+    pool_destroy(pool);
+}
+
+/* ---- keys ---- */
+
+static _Atomic int inside[4];
+static int last_of[4];
+
+/* 1000 * key + number: in order, and alone. */
+static int in_lane(void *arg)
+{
+    int key = (int)(intptr_t)arg / 1000, number = (int)(intptr_t)arg % 1000;
+    int others = atomic_fetch_add(&inside[key], 1);
+    int err = others == 0 && number == last_of[key] + 1 ? 0 : -EILSEQ;
+
+    last_of[key] = number;
+    sched_yield();
+    atomic_fetch_sub(&inside[key], 1);
+    (void)count(NULL);
+    return err;
+}
+
+Test(pool, jobs_of_one_key_run_in_order_and_one_at_a_time)
+{
+    start(4, 16);
+    for (int n = 1; n <= 300; n++)
+        for (int key = 1; key <= 3; key++)
+            submit((enum pool_class)((n + key) % POOL_CLASSES), (uint64_t)key, in_lane,
+                   key * 1000 + n);
+    cr_assert_eq(pool_group_wait(&group), 0);
+    cr_assert_eq(ran, 900);
+    pool_destroy(pool);
+}
+
+Test(pool, a_key_that_is_held_up_holds_up_no_other)
+{
+    start(3, 8);
+    mutex_lock(&gate);
+    submit(POOL_NORMAL, 7, note_at_gate, 'a');
+    submit(POOL_NORMAL, 7, note, 'b');
+    submit(POOL_NORMAL, 8, note, 'c');
+    while (atomic_load(&ran) == 0)
+        sched_yield();
+    cr_assert_eq(order[0], 'c');
+    mutex_unlock(&gate);
+    cr_assert_eq(pool_group_wait(&group), 0);
+    cr_assert_str_eq(order, "cab");
+    pool_destroy(pool);
+}
+
+/* ---- cancelling ---- */
+
+static int told;
+
+static void on_dropped(void *arg, int err)
+{
+    *(int *)arg = err;
+}
+
+Test(pool, what_is_cancelled_never_runs_and_its_owner_is_told)
+{
+    struct pool_work w = {.fn = count, .dropped = on_dropped, .arg = &told, .key = 3};
+    uint64_t first, behind, ready;
+
+    start(1, 8);
+    mutex_lock(&gate);
+    first = submit(POOL_NORMAL, 3, note_at_gate, 'a');
+    await_running(POOL_NORMAL, 1);
+    w.class = POOL_NORMAL;
+    cr_assert_eq(pool_submit_work(pool, &w, &behind), 0);
+    ready = submit(POOL_NORMAL, 0, note, 'x');
+    submit(POOL_NORMAL, 3, note, 'b');
+    cr_assert_eq(pool_cancel(pool, first), -EBUSY);
+    cr_assert_eq(pool_cancel(pool, behind), 0);
+    cr_assert_eq(told, -ECANCELED);
+    cr_assert_eq(pool_cancel(pool, ready), 0);
+    cr_assert_eq(pool_cancel(pool, ready), -ENOENT);
+    mutex_unlock(&gate);
+    cr_assert_eq(pool_group_wait(&group), -ECANCELED);
+    cr_assert_str_eq(order, "ab");
+    cr_assert_eq(pool_cancel(pool, first), -ENOENT);
+    cr_assert_eq(pool_cancel(pool, 0), -ENOENT);
+    cr_assert_eq(stats_of(POOL_NORMAL).dropped, 2);
+    pool_destroy(pool);
+}
+
+Test(pool, the_last_of_a_key_can_be_cancelled_and_others_follow)
+{
+    uint64_t last;
+
+    start(1, 8);
+    mutex_lock(&gate);
+    submit(POOL_NORMAL, 3, note_at_gate, 'a');
+    submit(POOL_NORMAL, 3, note, 'b');
+    last = submit(POOL_NORMAL, 3, note, 'c');
+    cr_assert_eq(pool_cancel(pool, last), 0);
+    submit(POOL_NORMAL, 3, note, 'd');
+    mutex_unlock(&gate);
+    cr_assert_eq(pool_group_wait(&group), -ECANCELED);
+    cr_assert_str_eq(order, "abd");
+    pool_destroy(pool);
+}
+
+/* ---- errors nobody takes ---- */
+
+static _Atomic int fatals;
+static int fatal_err;
+static const char *fatal_name;
+
+static void on_fatal(void *ctx, const char *name, int err)
+{
+    cr_assert_eq(ctx, &fatals);
+    fatal_err = err;
+    fatal_name = name;
+    atomic_fetch_add(&fatals, 1);
+}
+
+static void start_with_fatal(void)
+{
+    const struct pool_config c = {.threads = 1, .queue = 8, .fatal = on_fatal, .ctx = &fatals};
+
+    cr_assert_eq(pool_open(&c, &pool), 0);
+}
+
+Test(pool, an_error_that_nobody_takes_is_fatal_once)
+{
+    const struct pool_work w = {
+        .fn = fail_with, .arg = (void *)(intptr_t)EIO, .name = "trying", .class = POOL_NORMAL};
+
+    start_with_fatal();
+    submit(POOL_NORMAL, 0, fail_with, ENOSPC);
+    cr_assert_eq(pool_submit_work(pool, &w, NULL), 0);
+    cr_assert_eq(pool_submit(pool, NULL, fail_with, (void *)(intptr_t)ENOSPC), 0);
+    cr_assert_eq(pool_group_wait(&group), -ENOSPC);
+    pool_destroy(pool);
+    cr_assert_eq(fatals, 1);
+    cr_assert_eq(fatal_err, -EIO);
+    cr_assert_str_eq(fatal_name, "trying");
+    cr_assert_eq(ran, 3, "the rest still runs");
+}
+
+Test(pool, what_cannot_be_recovered_is_fatal_also_in_a_group)
+{
+    start_with_fatal();
+    submit(POOL_NORMAL, 0, fail_with, ENOTRECOVERABLE);
+    cr_assert_eq(pool_group_wait(&group), -ENOTRECOVERABLE);
+    pool_destroy(pool);
+    cr_assert_eq(fatals, 1);
+}
+
+/* ---- the end ---- */
+
+static size_t remained[64];
+static _Atomic size_t reports;
+
+static void on_remaining(void *ctx, size_t jobs)
+{
+    (void)ctx;
+    if (atomic_load(&reports) == 0)
+        mutex_unlock(&gate); /* by the thread that took it */
+    remained[atomic_fetch_add(&reports, 1)] = jobs;
+}
+
+Test(pool, shutdown_empties_a_full_queue_and_says_how_many_remain)
+{
+    start(1, 8);
+    mutex_lock(&gate);
+    for (int i = 0; i < 4; i++) {
+        submit(POOL_NORMAL, 0, note_at_gate, 'n');
+        submit(POOL_IDLE, 5, note, 'i');
+    }
+    pool_shutdown(pool, on_remaining, NULL);
+    cr_assert_eq(ran, 8);
+    cr_assert_eq(remained[0], 8);
+    cr_assert_eq(remained[reports - 1], 0);
+    for (size_t i = 1; i < reports; i++)
+        cr_assert_lt(remained[i], remained[i - 1]);
+    cr_assert_eq(pool_group_wait(&group), 0);
+    pool_destroy(pool);
+}
+
+Test(pool, after_shutdown_nothing_is_taken_and_twice_is_harmless)
+{
+    const struct pool_work w = {.fn = count, .class = POOL_URGENT};
+    size_t before;
+
+    start(2, 8);
+    pool_shutdown(pool, NULL, NULL);
+    pool_shutdown(pool, on_remaining, NULL);
+    before = reports;
+    cr_assert_eq(before, 0, "nothing remained");
+    cr_assert_eq(pool_submit(pool, &group, count, NULL), -ESHUTDOWN);
+    cr_assert_eq(pool_submit_work(pool, &w, NULL), -ESHUTDOWN);
+    cr_assert_eq(pool_try_submit(pool, &w, NULL), -ESHUTDOWN);
+    cr_assert_eq(pool_group_wait(&group), 0, "the group knows nothing of it");
+    cr_assert_eq(ran, 0);
+    pool_destroy(pool);
+}
+
+static void *submit_one(void *arg)
+{
+    return (void *)(intptr_t)pool_submit(arg, NULL, count, NULL);
+}
+
+static void *shut_down(void *arg)
+{
+    pool_shutdown(arg, NULL, NULL);
+    return NULL;
+}
+
+Test(pool, who_waits_for_room_is_told_of_the_shutdown)
+{
+    pthread_t waiter, ender;
+    void *result;
+
+    start(1, 1);
+    mutex_lock(&gate);
+    submit(POOL_NORMAL, 0, note_at_gate, 'a');
+    await_running(POOL_NORMAL, 1);
+    submit(POOL_NORMAL, 0, note, 'b');
+    cr_assert_eq(pthread_create(&waiter, NULL, submit_one, pool), 0);
+    while (stats_of(POOL_NORMAL).waiting == 0)
+        sched_yield();
+    cr_assert_eq(pthread_create(&ender, NULL, shut_down, pool), 0);
+    cr_assert_eq(pthread_join(waiter, &result), 0);
+    cr_assert_eq((int)(intptr_t)result, -ESHUTDOWN);
+    mutex_unlock(&gate);
+    cr_assert_eq(pthread_join(ender, NULL), 0);
+    cr_assert_str_eq(order, "ab");
+    pool_destroy(pool);
+}
+
+Test(pool, a_forced_end_drops_what_has_not_begun_and_tells_its_owners)
+{
+    struct pool_work w = {
+        .fn = count, .dropped = on_dropped, .arg = &told, .class = POOL_IDLE, .key = 9};
+
+    start(1, 8);
+    mutex_lock(&gate);
+    submit(POOL_NORMAL, 9, note_at_gate, 'a');
+    await_running(POOL_NORMAL, 1);
+    submit(POOL_NORMAL, 0, note, 'b');
+    submit(POOL_URGENT, 9, note, 'c');
+    cr_assert_eq(pool_submit_work(pool, &w, NULL), 0);
+    cr_assert_eq(pool_abort(pool), 3);
+    cr_assert_eq(told, -ESHUTDOWN);
+    cr_assert_eq(pool_abort(pool), 0);
+    mutex_unlock(&gate);
+    cr_assert_eq(pool_group_wait(&group), -ESHUTDOWN);
+    cr_assert_str_eq(order, "a");
+    pool_destroy(pool);
+}
+
+Test(pool, the_time_that_submitters_waited_is_that_of_the_clock)
+{
+    struct clock_manual clock;
+    struct pool_config c = {.threads = 1, .queue = 1, .clock = &clock.base};
+    pthread_t waiter;
+
+    clock_manual_init(&clock, 1000);
+    cr_assert_eq(pool_open(&c, &pool), 0);
+    mutex_lock(&gate);
+    submit(POOL_NORMAL, 0, note_at_gate, 'a');
+    await_running(POOL_NORMAL, 1);
+    submit(POOL_NORMAL, 0, note, 'b');
+    cr_assert_eq(pthread_create(&waiter, NULL, submit_one, pool), 0);
+    while (stats_of(POOL_NORMAL).waiting == 0)
+        sched_yield();
+    clock_manual_advance(&clock, 70);
+    mutex_unlock(&gate);
+    cr_assert_eq(pthread_join(waiter, NULL), 0);
+    cr_assert_eq(pool_group_wait(&group), 0);
+    cr_assert_eq(stats_of(POOL_NORMAL).waited_ns, 70);
     pool_destroy(pool);
 }
