@@ -34,6 +34,7 @@ plant() {
     setfattr -n user.note -v "a note" d/middle && setfattr -n trusted.note -v "another" d/empty
     setfacl -m u:1000:rw,g:2000:r d/deep/f6 && setfacl -d -m u:1000:rwx d/deep/er
     touch -d '2001-02-03 04:05:06.123456789' d/deep/f5
+    touch -d '2003-03-03 03:03:03.000000003' large # rsync looks at seconds for what has changed
     touch -h -d '1999-12-31 23:59:59.987654321' link
     touch -h -d "2002-02-02 02:02:02.000000002" ./- device fifo longlink dangling d/empty d/deep/er d/deep d
 }
