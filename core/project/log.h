@@ -5,12 +5,13 @@
  *     log_open(&config, &log)                    empty, in epoch config.epoch
  *     log_room(log, bytes)                       before any lock: room for a frame, or why not
  *     log_append(log, &ops, &seq)                under the locks of what it changes; no system call
+ *     log_room_done(log, bytes)                  after it, and where nothing was appended
  *     log_sync(log, seq, before, ctx)            fsync: every frame up to seq is durable
  *     log_position(log, &pos) ... log_trim(log, &pos)      what a commit covers, after it
  *
  * Segments are files "log/<16 hex>", preallocated and mapped; a frame is copied into the page cache
  * of its segment before log_append returns. Frames have consecutive sequence numbers; a sync frame
- * has that of the last frame before it.
+ * has that of the last frame it vouches for.
  *
  * Errors: 0 or -errno. Threads: any. Locks inside: "log sync", "log make", "log" (a leaf).
  */
@@ -48,12 +49,18 @@ int log_open(const struct log_config *config, struct log **ret_log);
 /* Stops its thread, unmaps. Files stay. NULL is fine. */
 void log_close(struct log *l);
 
-/* Before a change takes its locks: is there room for frames of so many bytes, beside those of all
- * others who asked? Waits for a new segment. -ENOSPC, -EDQUOT: none can be had before a commit has
- * trimmed; -EIO. */
+#define LOG_FRAME_MAX (64u << 20) /* bytes of a frame's payload */
+
+/* Before a change takes its locks: room for one frame with a payload of at most so many bytes,
+ * beside those of all others who asked; it is kept until log_room_done. Waits for a new segment, and
+ * for others to be done, so the caller holds nothing, no other room either. -ENOSPC, -EDQUOT: none
+ * can be had before a commit has trimmed; -EFBIG: more than LOG_FRAME_MAX; -EIO. */
 int log_room(struct log *l, size_t bytes);
-/* One frame. `iov` is its payload: operations, encoded. Cannot fail for lack of room after log_room
- * (-ENOSPC otherwise, and nothing is written). */
+/* Exactly once after each log_room that returned 0, with the same number, whether or not a frame
+ * was appended. Locks may be held. */
+void log_room_done(struct log *l, size_t bytes);
+/* One frame. `iov` is its payload: operations, encoded. Cannot fail for lack of room between
+ * log_room and log_room_done (-ENOSPC otherwise, and nothing is written). */
 int log_append(struct log *l, uint32_t ns, const struct iovec *iov, int count, uint64_t *ret_seq);
 uint64_t log_seq(struct log *l);        /* of the last frame */
 uint64_t log_synced_seq(struct log *l); /* every frame up to it is durable in the log */
