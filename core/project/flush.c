@@ -163,6 +163,8 @@ void project_turn_readonly(struct project *p, const char *what, int err)
     if (atomic_exchange(&p->readonly, true))
         return;
     report(REPORT_ALARM, "%s failed (%s): the store is read-only now", what, strerror(-err));
+    if (settings_get(&p->settings, SET_ON_FATAL) == ON_FATAL_EXIT)
+        event_stop(p);
 }
 
 static int freeze(struct project *p)

@@ -56,9 +56,9 @@ const char *project_label(struct project *p)
 
 void project_set_events(struct project *p, const struct project_events *events)
 {
-    p->has_events = events != NULL;
     if (events)
         p->events = *events;
+    p->has_events = events != NULL;
 }
 
 void event_stale(struct project *p, uint64_t nodeid)
@@ -71,6 +71,12 @@ void event_write_back(struct project *p, uint64_t nodeid)
 {
     if (p->has_events && p->events.write_back)
         p->events.write_back(p->events.ctx, nodeid);
+}
+
+void event_stop(struct project *p)
+{
+    if (p->has_events && p->events.stop)
+        p->events.stop(p->events.ctx);
 }
 
 /* ---- the meta records ---- */
@@ -315,15 +321,29 @@ static int open_floors(struct project *p, const struct state *s)
     return err;
 }
 
+/* A job failed and nobody could handle it. */
+static void on_fatal_job(void *ctx, const char *name, int err)
+{
+    project_turn_readonly(ctx, name, err);
+}
+
+/* One worker more than there may be jobs in flight: the pool keeps it for urgent ones. */
 static int open_pool(struct project *p)
 {
-    int64_t threads = p->config.threads;
+    int64_t jobs = p->config.threads;
+    struct pool_config config = {
+        .queue = (size_t)settings_get(&p->settings, SET_MAX_ENQUEUED_JOBS),
+        .fatal = on_fatal_job,
+        .ctx = p,
+        .clock = p->clock,
+    };
 
-    if (threads == 0)
-        threads = settings_get(&p->settings, SET_MAX_IN_FLIGHT_JOBS);
-    if (threads == 0)
-        threads = sysconf(_SC_NPROCESSORS_ONLN);
-    return pool_create(threads > 0 ? (unsigned)threads : 1, 1024, &p->pool);
+    if (jobs == 0)
+        jobs = settings_get(&p->settings, SET_MAX_IN_FLIGHT_JOBS);
+    if (jobs == 0)
+        jobs = sysconf(_SC_NPROCESSORS_ONLN);
+    config.threads = jobs < 1 ? 2 : jobs > 255 ? 256 : (unsigned)jobs + 1;
+    return pool_open(&config, &p->pool);
 }
 
 /* What a crash left half done: unlinked files that were open, bytes whose removal was committed. */

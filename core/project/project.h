@@ -57,6 +57,9 @@ struct project_events {
     /* A branch, or a namespace that is frozen, is to have what was written to that nodeid through
      * shared mappings: have the kernel write it, and return then. */
     void (*write_back)(void *ctx, uint64_t nodeid);
+    /* What is on disk can no longer be trusted, and the setting on_fatal says exit: end the mount,
+     * without waiting here. Locks may be held. May be NULL. */
+    void (*stop)(void *ctx);
     void *ctx;
 };
 

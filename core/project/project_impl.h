@@ -431,7 +431,7 @@ struct project {
     int64_t created;
     int64_t opened; /* monotonic ns */
     struct project_events events;
-    bool has_events;
+    _Atomic bool has_events;
 
     struct rwlock gate; /* "gate" */
     _Atomic uint64_t seq;
@@ -476,6 +476,7 @@ int state_freeze(struct project *p);
 
 void event_stale(struct project *p, uint64_t nodeid);
 void event_write_back(struct project *p, uint64_t nodeid);
+void event_stop(struct project *p);
 
 static inline int64_t now(struct project *p)
 {

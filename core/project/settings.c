@@ -18,11 +18,13 @@
 #define MIB (1024 * KIB)
 #define GIB (1024 * MIB)
 
+static const char *const on_fatal_words[] = {"readonly", "exit"};
+
 const struct setting_info setting_infos[SETTING_COUNT] = {
     [SET_FLUSH_INTERVAL] = {"flush_interval", SETTING_DURATION, 100 * MS, HOUR, 5 * SECOND,
                             "changes are made durable at least so often"},
     [SET_MAX_IN_FLIGHT_JOBS] = {"max_in_flight_jobs", SETTING_NUMBER, 0, 256, 0,
-                                "workers that seal files, 0: one per CPU; from the next mount"},
+                                "background workers, 0: one per CPU; from the next mount"},
     [SET_PAGE_CACHE] = {"page_cache", SETTING_SIZE, 4 * MIB, 64 * GIB, 64 * MIB,
                         "memory for pages of the namespaces' trees"},
     [SET_BUFFERS] = {"buffers", SETTING_SIZE, MIB, 64 * GIB, 64 * MIB,
@@ -35,6 +37,12 @@ const struct setting_info setting_infos[SETTING_COUNT] = {
                         "larger objects get a file of their own"},
     [SET_PACK_SIZE] = {"pack_size", SETTING_SIZE, MIB, GIB, 64 * MIB,
                        "a pack is closed at about this size"},
+    [SET_MAX_ENQUEUED_JOBS] = {"max_enqueued_jobs", SETTING_NUMBER, 1, 65536, 1024,
+                               "background work that waits for a worker; more waits to be taken; "
+                               "from the next mount"},
+    [SET_ON_FATAL] = {"on_fatal", SETTING_WORD, ON_FATAL_READONLY, ON_FATAL_EXIT, ON_FATAL_READONLY,
+                      "when what is on disk can no longer be trusted: go on readonly, or exit",
+                      on_fatal_words},
 };
 
 void settings_init(struct settings *s)
@@ -54,11 +62,29 @@ int setting_find(const char *key)
     return -EINVAL;
 }
 
+/* How many values have a word. */
+static int64_t word_count(const struct setting_info *info)
+{
+    if (!info->words) {
+        return 0;
+    }
+    return info->kind == SETTING_WORD ? info->max - info->min + 1 : 1;
+}
+
 /* -EINVAL unless `text` is a value of that kind. One too large for int64 is out of any range. */
 static int parse_kind(const struct setting_info *info, const char *text, int64_t *ret)
 {
     uint64_t n;
     int err;
+    for (int64_t i = 0; i < word_count(info); i++) {
+        if (strcmp(info->words[i], text) == 0) {
+            *ret = info->min + i;
+            return 0;
+        }
+    }
+    if (info->kind == SETTING_WORD) {
+        return -EINVAL;
+    }
     if (info->kind == SETTING_DURATION) {
         return command_duration(text, ret);
     }
@@ -68,6 +94,14 @@ static int parse_kind(const struct setting_info *info, const char *text, int64_t
     }
     *ret = n > INT64_MAX ? INT64_MAX : (int64_t)n;
     return 0;
+}
+
+/* "readonly or exit" */
+static void add_words(const struct setting_info *info, struct strbuf *out)
+{
+    for (int64_t i = 0; i < word_count(info); i++) {
+        strbuf_addf(out, "%s%s", i == 0 ? "" : " or ", info->words[i]);
+    }
 }
 
 int setting_parse(enum setting which, const char *text, int64_t *ret, struct strbuf *why)
@@ -81,7 +115,12 @@ int setting_parse(enum setting which, const char *text, int64_t *ret, struct str
     int64_t value;
     int err = parse_kind(info, text, &value);
     if (err < 0) {
-        strbuf_addf(why, "%s is %s, not ", info->key, form[info->kind]);
+        strbuf_addf(why, "%s is ", info->key);
+        add_words(info, why);
+        if (info->kind != SETTING_WORD) {
+            strbuf_addf(why, "%s%s", info->words ? " or " : "", form[info->kind]);
+        }
+        strbuf_adds(why, ", not ");
         command_add_word(why, text);
         return err;
     }
@@ -98,9 +137,12 @@ int setting_parse(enum setting which, const char *text, int64_t *ret, struct str
 
 void setting_format(enum setting which, int64_t value, char out[32])
 {
-    if (setting_infos[which].kind == SETTING_DURATION) {
+    const struct setting_info *info = &setting_infos[which];
+    if (value >= info->min && value - info->min < word_count(info)) {
+        snprintf(out, 32, "%s", info->words[value - info->min]);
+    } else if (info->kind == SETTING_DURATION) {
         command_format_duration(value, out);
-    } else if (setting_infos[which].kind == SETTING_SIZE) {
+    } else if (info->kind == SETTING_SIZE) {
         command_format_size((uint64_t)value, out);
     } else {
         snprintf(out, 32, "%lld", (long long)value);

@@ -15,21 +15,31 @@
 
 enum setting {
     SET_FLUSH_INTERVAL,     /* duration, 100ms – 1h, 5s: a flush at least so often */
-    SET_MAX_IN_FLIGHT_JOBS, /* number, 1 – 256, 0 = CPUs: sealing workers; from the next mount */
+    SET_MAX_IN_FLIGHT_JOBS, /* number, 1 – 256, 0 = CPUs: background workers; next mount */
     SET_PAGE_CACHE,         /* size, 4M – 64G, 64M: tree pages in memory */
     SET_BUFFERS,            /* size, 1M – 64G, 64M: unsealed bytes in memory */
     SET_SEAL_DELAY, /* duration, 0 – 1h, 1s: a large file is sealed so long after its close */
     SET_VIEW_WAIT,  /* duration, 0 – 1m, 2s */
     SET_PACK_LIMIT, /* size, 4K – 128K, 128K: larger objects get a file of their own */
     SET_PACK_SIZE,  /* size, 1M – 1G, 64M */
+    SET_MAX_ENQUEUED_JOBS, /* number, 1 – 65536, 1024: waiting jobs of a class; next mount */
+    SET_ON_FATAL,          /* enum on_fatal, readonly: what a failure nobody can handle does */
     SETTING_COUNT
+};
+
+enum on_fatal {
+    ON_FATAL_READONLY, /* go on, without changes */
+    ON_FATAL_EXIT,     /* unmount */
 };
 
 struct setting_info {
     const char *key;
-    enum { SETTING_DURATION, SETTING_SIZE, SETTING_NUMBER } kind;
+    enum { SETTING_DURATION, SETTING_SIZE, SETTING_NUMBER, SETTING_WORD } kind;
     int64_t min, max, standard;
     const char *what; /* one line for `get KEY` */
+    /* SETTING_WORD: the words that stand for min, min + 1, … max. Of other kinds: one that stands
+     * for min, beside what the kind has; or NULL. */
+    const char *const *words;
 };
 extern const struct setting_info setting_infos[SETTING_COUNT];
 

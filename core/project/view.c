@@ -50,6 +50,7 @@ struct facts {
     bool readonly;
     struct refs_stats refs;
     struct packs_stats packs;
+    struct pool_stats pool;
 };
 
 static uint64_t count_namespaces(struct project *p)
@@ -77,6 +78,7 @@ static void gather(struct project *p, struct facts *f)
                         .readonly = atomic_load(&p->readonly)};
     refs_get_stats(p->refs, &f->refs);
     packs_get_stats(p->packs, &f->packs);
+    pool_get_stats(p->pool, &f->pool);
     objects_get_counts(p->objects, &f->healed, &f->collisions);
     MUTEX_GUARD(&p->flush.lock);
     f->durable = p->flush.durable_seq;
@@ -114,6 +116,14 @@ static void add_alarms(struct strbuf *out)
 
 #define U(x) ((unsigned long long)(x))
 
+static void add_pool(const struct pool_stats *s, struct strbuf *out)
+{
+    for (unsigned c = 0; c < POOL_CLASSES; c++)
+        strbuf_addf(out, "%s%-6s  queued=%zu running=%zu waiting=%zu\n",
+                    c == 0 ? "workers     " : "            ", pool_class_names[c], s->of[c].queued,
+                    s->of[c].running, s->of[c].waiting);
+}
+
 static void status(struct project *p, const struct facts *f, struct strbuf *out)
 {
     strbuf_addf(out, "store       %s\n", *p->label ? p->label : "(no label)");
@@ -136,6 +146,7 @@ static void status(struct project *p, const struct facts *f, struct strbuf *out)
     strbuf_addf(out, "metadata    kv_bytes=%llu\n", U(f->kv_bytes));
     strbuf_addf(out, "drops       pending_pages=%zu\n", f->drops);
     strbuf_addf(out, "jobs        running=%zu\n", f->jobs);
+    add_pool(&f->pool, out);
     add_alarms(out);
 }
 
@@ -198,6 +209,71 @@ static int add_number(json_t *o, const char *key, uint64_t value)
     return json_object_set_new(o, key, json_integer((json_int_t)value));
 }
 
+/* What the workers of each class do: key, kind, and where in struct pool_class_stats. */
+struct worker_number {
+    const char *key;
+    enum metric metric;
+    uint64_t (*value)(const struct pool_class_stats *s);
+};
+
+static uint64_t workers_queued(const struct pool_class_stats *s)
+{
+    return s->queued;
+}
+static uint64_t workers_running(const struct pool_class_stats *s)
+{
+    return s->running;
+}
+static uint64_t workers_waiting(const struct pool_class_stats *s)
+{
+    return s->waiting;
+}
+static uint64_t workers_done(const struct pool_class_stats *s)
+{
+    return s->done;
+}
+static uint64_t workers_waited(const struct pool_class_stats *s)
+{
+    return (uint64_t)(s->waited_ns / NSEC_PER_MSEC);
+}
+
+static const struct worker_number worker_numbers[] = {
+    {"queued", GAUGE, workers_queued},
+    {"running", GAUGE, workers_running},
+    {"waiting", GAUGE, workers_waiting},
+    {"done", COUNTER, workers_done},
+    {"waited_milliseconds", COUNTER, workers_waited},
+};
+#define WORKER_NUMBERS (sizeof worker_numbers / sizeof *worker_numbers)
+
+static int add_workers(json_t *o, const struct pool_stats *s)
+{
+    json_t *workers = json_object();
+    int failed = 0;
+
+    for (unsigned c = 0; c < POOL_CLASSES; c++) {
+        json_t *class = json_object();
+        for (size_t i = 0; i < WORKER_NUMBERS; i++)
+            failed |= add_number(class, worker_numbers[i].key, worker_numbers[i].value(&s->of[c]));
+        failed |= json_object_set_new(workers, pool_class_names[c], class);
+    }
+    failed |= add_number(workers, "threads", s->threads);
+    return failed | json_object_set_new(o, "workers", workers);
+}
+
+static void add_worker_metrics(struct strbuf *out, const struct pool_stats *s)
+{
+    for (size_t i = 0; i < WORKER_NUMBERS; i++) {
+        const struct worker_number *n = &worker_numbers[i];
+        const char *end = n->metric == COUNTER ? "_total" : "";
+        strbuf_addf(out, "# TYPE tallyfs_workers_%s%s %s\n", n->key, end,
+                    *end ? "counter" : "gauge");
+        for (unsigned c = 0; c < POOL_CLASSES; c++)
+            strbuf_addf(out, "tallyfs_workers_%s%s{class=\"%s\"} %llu\n", n->key, end,
+                        pool_class_names[c], U(n->value(&s->of[c])));
+    }
+}
+
 static int add_requests(json_t *o, const struct view_edge *edge)
 {
     json_t *requests = json_object();
@@ -222,6 +298,7 @@ static int stats(struct project *p, const struct facts *f, const struct view_edg
     failed |= json_object_set_new(o, "label", json_string(p->label));
     failed |= json_object_set_new(o, "read_only", json_boolean(f->readonly));
     failed |= json_object_set_new(o, "last_flush_errno", json_integer(-f->last_error));
+    failed |= add_workers(o, &f->pool);
     if (edge)
         failed |= add_requests(o, edge);
     if (!failed)
@@ -250,6 +327,7 @@ static int metrics(struct project *p, const struct facts *f, const struct view_e
         strbuf_addf(out, "tallyfs_%s%s %llu\n", n->key, end, U(n->value));
     }
     strbuf_addf(out, "# TYPE tallyfs_read_only gauge\ntallyfs_read_only %d\n", f->readonly);
+    add_worker_metrics(out, &f->pool);
     strbuf_adds(out, "# TYPE tallyfs_requests_total counter\n");
     for (size_t i = 0; edge && i < edge->request_kinds; i++)
         strbuf_addf(out, "tallyfs_requests_total{op=\"%s\"} %llu\n", edge->requests[i].name,

@@ -58,6 +58,18 @@ Test(settings, values_are_of_their_kind)
     refused(SET_SEAL_DELAY, "", -EINVAL, "not \"\"");
 }
 
+Test(settings, some_values_are_words)
+{
+    char text[32];
+
+    cr_assert_eq(parsed(SET_ON_FATAL, "readonly"), ON_FATAL_READONLY);
+    cr_assert_eq(parsed(SET_ON_FATAL, "exit"), ON_FATAL_EXIT);
+    refused(SET_ON_FATAL, "abort", -EINVAL, "on_fatal is readonly or exit, not abort");
+    refused(SET_ON_FATAL, "0", -EINVAL, "on_fatal is readonly or exit, not 0");
+    setting_format(SET_ON_FATAL, ON_FATAL_EXIT, text);
+    cr_assert_str_eq(text, "exit");
+}
+
 Test(settings, the_ends_of_a_range_are_in_it_and_what_is_beyond_is_not)
 {
     cr_assert_eq(parsed(SET_PACK_LIMIT, "4K"), 4096);
