@@ -166,3 +166,7 @@ void tal_op_readdir(fuse_req_t req, size_t size, off_t off, const struct fuse_fi
 void init_op(void *userdata, struct fuse_conn_info *conn);
 /* Put the hook that completes the INIT reply under a mounted session. 0 or -errno. */
 int init_hook(struct fs *fs);
+/* Does the kernel say when set-id bits are to go; and does the request that this thread serves say
+ * that they are? */
+bool init_tells_kill(struct fs *fs);
+bool init_asks_kill(void);

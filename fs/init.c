@@ -9,9 +9,9 @@
  * three compares and one increment a request; it takes splice away, which only writes of whole
  * pages would use and we do not.
  *
- * HANDLE_KILLPRIV(_V2) is refused: with it the kernel leaves it to us to drop set-id bits on write,
- * and hides in a flag that libfuse 3.14 does not show for which writes. Without it the kernel does
- * it, at the price of a GETXATTR a write, which a look at the inode answers.
+ * HANDLE_KILLPRIV_V2 spares a GETXATTR with each write: the kernel leaves it to us to drop set-id
+ * bits, and says when in flags of WRITE and OPEN that libfuse 3.14 does not show. The hook notes
+ * them for the thread that reads the request, which is the one that serves it.
  *
  * POSIX_ACL lets the kernel check ACLs, which are ours to keep, and DONT_MASK leaves the umask to
  * us, because a default ACL takes its place.
@@ -37,14 +37,17 @@
 #include <unistd.h>
 
 /* From the kernel's fuse.h, as far as it is looked at. */
+#define OPCODE_OPEN 14
+#define OPCODE_WRITE 16
 #define OPCODE_SETXATTR 21
 #define OPCODE_INIT 26
 #define OPCODE_CREATE 35
 #define OPCODE_TMPFILE 51
 #define OPCODE_STATX 52
 #define INIT_PARALLEL_DIROPS (1u << 18)
+#define INIT_KILLPRIV_V2 (1u << 28)
 #define INIT_SETXATTR_EXT (1u << 29)
-#define INIT_ADDED (INIT_PARALLEL_DIROPS | INIT_SETXATTR_EXT)
+#define INIT_ADDED (INIT_PARALLEL_DIROPS | INIT_KILLPRIV_V2 | INIT_SETXATTR_EXT)
 
 struct init_in {
     uint32_t major, minor, max_readahead, flags;
@@ -52,6 +55,17 @@ struct init_in {
 
 struct init_out {
     uint32_t major, minor, max_readahead, flags;
+};
+
+#define OPEN_KILL_SUIDGID (1u << 0)
+struct open_in {
+    uint32_t flags, open_flags;
+};
+
+#define WRITE_KILL_SUIDGID (1u << 2)
+struct write_in {
+    uint64_t fh, offset;
+    uint32_t size, write_flags;
 };
 
 #define SETXATTR_ACL_KILL_SGID 1u
@@ -82,10 +96,7 @@ void init_op(void *userdata, struct fuse_conn_info *conn)
     conn->time_gran = 1;
     want(conn, FUSE_CAP_WRITEBACK_CACHE, false);
     want(conn, FUSE_CAP_AUTO_INVAL_DATA, false); /* sole writer: nothing changes behind our back */
-    want(conn, FUSE_CAP_HANDLE_KILLPRIV, false);
-#ifdef FUSE_CAP_HANDLE_KILLPRIV_V2
-    want(conn, FUSE_CAP_HANDLE_KILLPRIV_V2, false);
-#endif
+    want(conn, FUSE_CAP_HANDLE_KILLPRIV, false); /* its second version is added below */
     want(conn, FUSE_CAP_NO_OPEN_SUPPORT, false);
     want(conn, FUSE_CAP_NO_OPENDIR_SUPPORT, false);
     want(conn, FUSE_CAP_ATOMIC_O_TRUNC, true);
@@ -146,6 +157,28 @@ static ssize_t shorten_setxattr(void *buf, ssize_t n)
     return n - (ssize_t)SETXATTR_MORE;
 }
 
+static _Thread_local bool asks_kill;
+
+bool init_tells_kill(struct fs *fs)
+{
+    return (atomic_load_explicit(&fs->init_offered, memory_order_relaxed) & INIT_KILLPRIV_V2) != 0;
+}
+
+bool init_asks_kill(void)
+{
+    return asks_kill;
+}
+
+/* Is the request one that takes set-id bits away? `body` is aligned as the header is. */
+static bool is_kill(uint32_t opcode, const void *body, size_t len)
+{
+    if (opcode == OPCODE_WRITE && len >= sizeof(struct write_in))
+        return (((const struct write_in *)body)->write_flags & WRITE_KILL_SUIDGID) != 0;
+    if (opcode == OPCODE_OPEN && len >= sizeof(struct open_in))
+        return (((const struct open_in *)body)->open_flags & OPEN_KILL_SUIDGID) != 0;
+    return false;
+}
+
 /* The next message that libfuse is to see. */
 static ssize_t hook_read(int fd, void *buf, size_t len, void *userdata)
 {
@@ -162,6 +195,7 @@ static ssize_t hook_read(int fd, void *buf, size_t len, void *userdata)
             break;
         statx_answer(fs, fd, buf, (size_t)n);
     }
+    asks_kill = is_kill(in->opcode, in + 1, (size_t)n - sizeof(*in));
     if (in->opcode == OPCODE_TMPFILE)
         in->opcode = OPCODE_CREATE;
     if (n >= (ssize_t)(sizeof(*in) + sizeof(struct init_in)) && in->opcode == OPCODE_INIT) {

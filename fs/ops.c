@@ -99,7 +99,7 @@ static unsigned set_of(int to_set)
         set |= VFS_SET_MTIME_NOW;
     else if ((to_set & FUSE_SET_ATTR_MTIME) != 0)
         set |= VFS_SET_MTIME;
-    return to_set == 0 ? VFS_KILL_SUID : set;
+    return set;
 }
 
 /* Seconds that do not fit into 64 bits of nanoseconds (years 1677 … 2262) become the nearest. */
@@ -112,6 +112,30 @@ static int64_t ns_of(const struct timespec *t)
     return ns;
 }
 
+/* The kernel asks for set-id bits to go before a write, whoever writes, and also when a chown changes
+ * nothing else, without having looked who it is: so only the owner and root are obeyed. To others the
+ * answer shows the file without the bits, which is kept for no time; a write then says itself that
+ * they go (ops_file.c). */
+static void drop_set_ids(fuse_req_t req, fuse_ino_t ino)
+{
+    struct fs *fs = fs_of(req);
+    const uint32_t uid = fuse_req_ctx(req)->uid;
+    struct vfs_attr a;
+    struct stat st;
+    int r = vfs_getattr(fs->p, ino, &a);
+    if (r == 0 && (uid == 0 || uid == a.uid))
+        r = vfs_setattr(fs->p, ino, VFS_KILL_SUID, &a, &a);
+    if (r < 0) {
+        fs_reply_err(req, r);
+        return;
+    }
+    fs_stat(&a, &st);
+    fs_add_refs(fs, ino, &st);
+    if (S_ISREG(st.st_mode))
+        st.st_mode &= ~(mode_t)(S_ISUID | ((st.st_mode & S_IXGRP) != 0 ? S_ISGID : 0));
+    fuse_reply_attr(req, &st, 0);
+}
+
 static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_set,
                        struct fuse_file_info *fi)
 {
@@ -119,6 +143,10 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_s
     (void)fi;
     if (taldir_owns(ino)) {
         tal_op_setattr(req, ino, to_set);
+        return;
+    }
+    if (to_set == 0) {
+        drop_set_ids(req, ino);
         return;
     }
     const struct vfs_attr in = {

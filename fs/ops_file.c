@@ -14,14 +14,21 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-/* Root alone keeps set-id bits over a truncation: whether others have CAP_FSETID is not told. */
+/* Does who opens or writes lose set-id bits by it? Kernels before 5.11 do not tell of opens: there
+ * root keeps them. */
+static bool kill_suid(fuse_req_t req)
+{
+    return init_tells_kill(fs_of(req)) ? init_asks_kill() : fuse_req_ctx(req)->uid != 0;
+}
+
 static unsigned open_flags(fuse_req_t req, int flags)
 {
     unsigned v = (flags & O_ACCMODE) != O_RDONLY ? VFS_WRITE : 0;
     if ((flags & O_TRUNC) != 0)
-        v |= VFS_TRUNC | (fuse_req_ctx(req)->uid != 0 ? VFS_OPEN_KILL_SUID : 0);
+        v |= VFS_TRUNC | (kill_suid(req) ? VFS_OPEN_KILL_SUID : 0);
     if ((flags & O_EXCL) != 0)
         v |= VFS_EXCL;
     if ((flags & O_NOATIME) != 0)
@@ -111,6 +118,23 @@ void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse
         fuse_reply_buf(req, buf, (size_t)n);
 }
 
+/* The kernel asks for it by SETATTR first, which is only heard from the owner and root (ops.c). */
+static void drop_set_ids(fuse_req_t req, fuse_ino_t ino)
+{
+    struct fs *fs = fs_of(req);
+    struct vfs_attr a;
+    if (vfs_getattr(fs->p, ino, &a) < 0 || (a.mode & (S_ISUID | S_ISGID)) == 0)
+        return;
+    (void)vfs_setattr(fs->p, ino, VFS_KILL_SUID, &a, &a); /* what it cannot change, a write cannot */
+    (void)fuse_lowlevel_notify_inval_inode(fs->se, ino, -1, 0);
+}
+
+/* The same for changes that do not say it. */
+static bool changes_as_stranger(fuse_req_t req)
+{
+    return init_tells_kill(fs_of(req)) && fuse_req_ctx(req)->uid != 0;
+}
+
 void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off,
               struct fuse_file_info *fi)
 {
@@ -120,6 +144,8 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_
         tal_op_write(req, buf, size, fi);
         return;
     }
+    if (init_asks_kill())
+        drop_set_ids(req, ino);
     ssize_t n = vfs_write(h->file, buf, size, (uint64_t)off);
     if (n < 0)
         fs_reply_err(req, n);
@@ -162,9 +188,10 @@ void op_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t off_in,
 {
     const struct handle *in = fs_handle(fi_in), *out = fs_handle(fi_out);
     (void)ino_in;
-    (void)ino_out;
     (void)flags;
     ssize_t n = -EOPNOTSUPP; /* the kernel copies */
+    if (changes_as_stranger(req))
+        drop_set_ids(req, ino_out);
     if (in->kind == HANDLE_FILE && out->kind == HANDLE_FILE && off_in == off_out)
         n = vfs_share_range(in->file, (uint64_t)off_in, out->file, (uint64_t)off_out, len);
     if (n < 0)
@@ -192,11 +219,12 @@ void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t len
                   struct fuse_file_info *fi)
 {
     const struct space s = {.mode = mode, .off = (uint64_t)off, .len = (uint64_t)len};
-    (void)ino;
     if (fs_handle(fi)->kind != HANDLE_FILE) {
         fuse_reply_err(req, EOPNOTSUPP);
         return;
     }
+    if (changes_as_stranger(req))
+        drop_set_ids(req, ino);
     struct call *c = call_new(req, do_fallocate, sizeof(s));
     if (c == NULL)
         return;

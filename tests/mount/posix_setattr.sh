@@ -52,9 +52,19 @@ for uid in 0, NOBODY:
             make(p, mode=0o6755) if kind == "f" else os.mkdir(p,
                     0o755) if kind == "d" else os.symlink("none", p)
             os.lchown(p, uid, uid)
-            if kind == "f": os.chmod(p, 0o6755)
+            if kind == "f": os.chmod(p, 0o6755 if to != (-1, -1) or uid == NOBODY else 0o755)
             as_user(NOBODY, lambda: (do(os.lchown, p, *to), show(p)), groups=[7])
             do(os.lchown, p, *to); show(p)
+END
+
+differs "chown to -1, -1 of another's file with set-id bits" \
+    "FUSE asks in the same words as before a write, which may; it is allowed, and nothing goes" \
+    "lchown('f', -1, -1): EPERM
+'f' OK mode=-rwsr-sr-x nlink=1 uid=0 gid=0 size=0" "lchown('f', -1, -1): OK
+'f' OK mode=-rwsr-sr-x nlink=1 uid=0 gid=0 size=0" <<'END'
+os.chmod(".", 0o777)
+make("f", mode=0o6755); os.chown("f", 0, 0); os.chmod("f", 0o6755)
+as_user(NOBODY, lambda: (do(os.lchown, "f", -1, -1), show("f")), groups=[7])
 END
 
 same "chown clears set-id bits: by whom, of what" <<'END'
