@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * layer: uncommitted changes in front of a kv table, as two maps.
+ * layer: uncommitted changes in front of a kv table, as maps, the newest first.
  *
  *     index: [ ][tag,at][ ][tag,at] ...      at -> slots: [change][change][change] ...
  *
@@ -43,9 +43,9 @@ struct layer {
     struct kv *kv;
     unsigned table;
     size_t klen;
-    bool frozen_now; /* between freeze and thaw, even when nothing was pending */
     struct map active;
-    struct map frozen;
+    struct map batch[LAYER_BATCHES_MAX]; /* the oldest first */
+    size_t batches;
 };
 
 struct key {
@@ -158,7 +158,8 @@ void layer_destroy(struct layer *l)
     if (l == NULL)
         return;
     map_release(&l->active);
-    map_release(&l->frozen);
+    for (size_t i = 0; i < l->batches; i++)
+        map_release(&l->batch[i]);
     free(l);
 }
 
@@ -172,16 +173,19 @@ static int copy_out(const void *val, size_t len, void *buf, size_t cap, size_t *
     return 0;
 }
 
-static const struct slot *change_of(const struct layer *l, const struct key *k)
+/* The last change of that key among the active ones and the batches from `first` on. */
+static const struct slot *change_since(const struct layer *l, const struct key *k, size_t first)
 {
     const struct slot *s = map_find(&l->active, k);
-    return s != NULL ? s : map_find(&l->frozen, k);
+    for (size_t i = l->batches; s == NULL && i > first; i--)
+        s = map_find(&l->batch[i - 1], k);
+    return s;
 }
 
 int layer_get(struct layer *l, const void *key, void *buf, size_t cap, size_t *ret_len)
 {
     struct key k = key_of(l, key);
-    const struct slot *s = change_of(l, &k);
+    const struct slot *s = change_since(l, &k, 0);
     if (s == NULL)
         return kv_get(l->kv, l->table, key, l->klen, buf, cap, ret_len);
     return s->deleted ? -ENOENT : copy_out(s->val, s->vlen, buf, cap, ret_len);
@@ -219,11 +223,10 @@ int layer_del(struct layer *l, const void *key)
 
 int layer_freeze(struct layer *l)
 {
-    if (l->frozen_now)
+    if (l->batches == LAYER_BATCHES_MAX)
         return -EBUSY;
-    l->frozen = l->active;
+    l->batch[l->batches++] = l->active;
     l->active = (struct map){0};
-    l->frozen_now = true;
     return 0;
 }
 
@@ -241,16 +244,16 @@ static int write_one(struct layer *l, struct kv_txn *t, const struct slot *s)
 }
 
 /* In key order: neighbours land on the same LMDB page, and appending splits no page in half. */
-int layer_write(struct layer *l, struct kv_txn *t)
+static int write_batch(struct layer *l, const struct map *m, struct kv_txn *t)
 {
-    size_t count = l->frozen.count;
+    size_t count = m->count;
     if (count == 0)
         return 0;
     const struct slot **sorted = calloc(count, sizeof *sorted);
     if (sorted == NULL)
         return -ENOMEM;
     for (size_t i = 0; i < count; i++)
-        sorted[i] = &l->frozen.slots[i];
+        sorted[i] = &m->slots[i];
     qsort(sorted, count, sizeof *sorted, by_key);
     int r = 0;
     for (size_t i = 0; i < count && r == 0; i++)
@@ -259,38 +262,61 @@ int layer_write(struct layer *l, struct kv_txn *t)
     return r;
 }
 
-void layer_thaw(struct layer *l)
+int layer_write(struct layer *l, size_t n, struct kv_txn *t)
 {
-    map_release(&l->frozen);
-    l->frozen_now = false;
+    int r = 0;
+    for (size_t i = 0; i < n && r == 0; i++)
+        r = write_batch(l, &l->batch[i], t);
+    return r;
+}
+
+void layer_thaw(struct layer *l, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        map_release(&l->batch[i]);
+    l->batches -= n;
+    memmove(l->batch, l->batch + n, l->batches * sizeof *l->batch);
 }
 
 size_t layer_pending(const struct layer *l)
 {
-    return l->active.count + l->frozen.count;
+    size_t n = l->active.count;
+    for (size_t i = 0; i < l->batches; i++)
+        n += l->batch[i].count;
+    return n;
 }
 
 /* ---- listing ---- */
 
-static bool overridden(const struct layer *l, const struct slot *s)
+/* Does a later map have that key, too? The map of `s` is batch `at`, or, as `l->batches`, the
+ * active one. */
+static bool overridden(const struct layer *l, size_t at, const struct slot *s)
 {
     struct key k;
+    if (at == l->batches)
+        return false;
     memcpy(k.bytes, s->key, KEY_MAX);
     k.hash = s->hash;
-    return map_find(&l->active, &k) != NULL;
+    return change_since(l, &k, at + 1) != NULL;
 }
 
-/* The smaller of `best` (or NULL) and the smallest live change of `m` beyond `key`. */
-static const struct slot *smallest(const struct layer *l, const struct map *m, const void *key,
+static const struct map *map_number(const struct layer *l, size_t at)
+{
+    return at == l->batches ? &l->active : &l->batch[at];
+}
+
+/* The smaller of `best` (or NULL) and the smallest live change of map `at` beyond `key`. */
+static const struct slot *smallest(const struct layer *l, size_t at, const void *key,
                                    const struct slot *best)
 {
+    const struct map *m = map_number(l, at);
     for (size_t i = 0; i < m->count; i++) {
         const struct slot *s = &m->slots[i];
         if (s->deleted || (key != NULL && memcmp(s->key, key, l->klen) <= 0))
             continue;
         if (best != NULL && memcmp(s->key, best->key, l->klen) >= 0)
             continue;
-        if (m == &l->active || !overridden(l, s))
+        if (!overridden(l, at, s))
             best = s;
     }
     return best;
@@ -310,7 +336,7 @@ static int next_committed(struct layer *l, struct kv_snap *snap, const void *key
             return -EUCLEAN;
         klen = found;
         struct key k = key_of(l, key);
-        if (change_of(l, &k) == NULL)
+        if (change_since(l, &k, 0) == NULL)
             break;
     }
     *ret_key = key;
@@ -322,8 +348,9 @@ static int next_in(struct layer *l, struct kv_snap *snap, const void *key, void 
 {
     const void *next, *val;
     size_t len;
-    const struct slot *s = smallest(l, &l->active, key, NULL);
-    s = smallest(l, &l->frozen, key, s);
+    const struct slot *s = NULL;
+    for (size_t at = 0; at <= l->batches; at++)
+        s = smallest(l, at, key, s);
     int r = next_committed(l, snap, key, &next, &val, &len);
     if (r < 0 && (r != -ENOENT || s == NULL))
         return r;
@@ -350,26 +377,22 @@ int layer_next(struct layer *l, const void *key, void *ret_key, void *buf, size_
     return r;
 }
 
-static int visit(const struct slot *s, layer_visit_fn *fn, void *ctx)
+static int visit_map(struct layer *l, size_t at, layer_visit_fn *fn, void *ctx)
 {
-    return fn(s->key, s->deleted ? NULL : s->val, s->vlen, ctx);
-}
-
-int layer_visit_frozen(struct layer *l, layer_visit_fn *fn, void *ctx)
-{
+    const struct map *m = map_number(l, at);
     int r = 0;
-    for (size_t i = 0; i < l->frozen.count && r == 0; i++)
-        r = visit(&l->frozen.slots[i], fn, ctx);
+    for (size_t i = 0; i < m->count && r == 0; i++) {
+        const struct slot *s = &m->slots[i];
+        if (!overridden(l, at, s))
+            r = fn(s->key, s->deleted ? NULL : s->val, s->vlen, ctx);
+    }
     return r;
 }
 
 int layer_visit_changes(struct layer *l, layer_visit_fn *fn, void *ctx)
 {
     int r = 0;
-    for (size_t i = 0; i < l->active.count && r == 0; i++)
-        r = visit(&l->active.slots[i], fn, ctx);
-    for (size_t i = 0; i < l->frozen.count && r == 0; i++)
-        if (!overridden(l, &l->frozen.slots[i]))
-            r = visit(&l->frozen.slots[i], fn, ctx);
+    for (size_t at = l->batches + 1; at > 0 && r == 0; at--)
+        r = visit_map(l, at - 1, fn, ctx);
     return r;
 }

@@ -2,26 +2,27 @@
 /*
  * layer: one kv table with the changes that are not committed yet in front of it.
  *
- *     get ->  [ active changes ] -> [ frozen changes ] -> kv table
- *               put, del write here     being committed
+ *     get ->  [ active changes ] -> [ batch ] -> ... -> [ batch ] -> kv table
+ *               put, del write here   newest   frozen    oldest
  *
- * Changes are absolute values or deletions, never differences, so a reader that misses a layer
- * just as it is retired finds the same value in the one below. A flush calls `layer_freeze` (the
- * active changes become the frozen ones; O(1)), `layer_write` into a transaction, and after the
- * commit `layer_thaw`. If the commit fails the frozen changes stay and are simply written again by
- * the next one; `layer_freeze` is then refused with -EBUSY until they are through. Every freeze
- * needs its thaw, also when nothing was pending.
+ * Changes are absolute values or deletions, never differences, so a reader that misses a batch
+ * just as it is retired finds the same value in the one below, and what is written twice does no
+ * harm. A flush calls `layer_freeze` (the active changes become the newest batch; O(1)),
+ * `layer_write` of the oldest batches into a transaction, and after the commit `layer_thaw` of as
+ * many. If the commit fails they stay, and are written again: alone, or with the next ones in one
+ * transaction. Every freeze needs its thaw, also when nothing was pending.
  *
  * Keys have one fixed length per layer (1–16 bytes), values 0–LAYER_VALUE_MAX bytes.
  * Errors: 0 or -errno: -ENOENT, -ENOMEM (nothing changed), -ERANGE, and what kv_get returns.
  * Threads: NOT locked here. The owner guards all calls on one layer with one lock of its own,
- * except layer_write, which only reads the frozen layer and may run beside the others.
+ * except layer_write, which only reads batches and may run beside all others but layer_thaw.
  */
 #pragma once
 
 #include "kv.h"
 
 #define LAYER_VALUE_MAX 88
+#define LAYER_BATCHES_MAX 64
 
 struct layer;
 
@@ -32,19 +33,20 @@ int layer_get(struct layer *l, const void *key, void *buf, size_t cap, size_t *r
 int layer_put(struct layer *l, const void *key, const void *val, size_t vlen);
 int layer_del(struct layer *l, const void *key); /* absent is fine */
 
+/* -EBUSY: there are LAYER_BATCHES_MAX of them. */
 int layer_freeze(struct layer *l);
-int layer_write(struct layer *l, struct kv_txn *t);
-void layer_thaw(struct layer *l);
+/* The `n` oldest batches (as many there are), the oldest first. */
+int layer_write(struct layer *l, size_t n, struct kv_txn *t);
+void layer_thaw(struct layer *l, size_t n);
 
-/* Uncommitted changes: active plus frozen. */
+/* Uncommitted changes: active plus frozen; one that stands in several batches counts in each. */
 size_t layer_pending(const struct layer *l);
 
-/* Smallest key > `key` (klen bytes; NULL: from the start) over all three layers, deletions left
- * out. Costs a scan of the changes: for listings and tests, not for hot paths. */
+/* Smallest key > `key` (klen bytes; NULL: from the start) over all changes and the table, deletions
+ * left out. Costs a scan of the changes: for listings and tests, not for hot paths. */
 int layer_next(struct layer *l, const void *key, void *ret_key, void *buf, size_t cap,
                size_t *ret_len);
-/* Visit the frozen changes (deletions have val NULL). Non-zero from `fn` stops and is returned. */
+/* Visit the uncommitted changes, each key once with its last value (deletions have val NULL), the
+ * newest batch first. Non-zero from `fn` stops and is returned. */
 typedef int layer_visit_fn(const void *key, const void *val, size_t vlen, void *ctx);
-int layer_visit_frozen(struct layer *l, layer_visit_fn *fn, void *ctx);
-/* Visit the active changes and then the frozen ones not overridden by an active one. */
 int layer_visit_changes(struct layer *l, layer_visit_fn *fn, void *ctx);

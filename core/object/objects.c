@@ -422,10 +422,12 @@ int objects_seal_blob(struct objects *o, uint64_t number, struct blob *b, const 
 
 int objects_sync(struct objects *o)
 {
+    uint64_t mark =
+        refs_pending_mark(o->c.refs); /* what is sealed beside the sync may not be in it */
     int err = packs_sync(o->c.packs);
 
     if (err == 0)
-        refs_settle(o->c.refs);
+        refs_settle(o->c.refs, mark);
     return err;
 }
 

@@ -52,8 +52,7 @@ int objects_seal_buffer(struct objects *o, uint64_t number, const void *data, ui
 int objects_hash_blob(struct objects *o, struct blob *b, struct id *ret_id);
 int objects_seal_blob(struct objects *o, uint64_t number, struct blob *b, const struct id *id,
                       uint64_t *ret_number);
-/* Everything sealed before the call is durable (and dedup hits on it need not wait). No sealing
- * may run beside it. */
+/* Everything sealed before the call is durable (and dedup hits on it need not wait). */
 int objects_sync(struct objects *o);
 
 /* Delete the bytes of a dead entry. Bytes that are gone already are fine. */

@@ -345,13 +345,13 @@ int packs_freeze(struct packs *p)
     return layer_freeze(p->entries);
 }
 
-int packs_write(struct packs *p, struct kv_txn *t)
+int packs_write(struct packs *p, size_t n, struct kv_txn *t)
 {
-    return layer_write(p->entries, t);
+    return layer_write(p->entries, n, t);
 }
 
-void packs_thaw(struct packs *p)
+void packs_thaw(struct packs *p, size_t n)
 {
     MUTEX_GUARD(&p->lock);
-    layer_thaw(p->entries);
+    layer_thaw(p->entries, n);
 }

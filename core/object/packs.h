@@ -60,8 +60,8 @@ void packs_get_stats(struct packs *p, struct packs_stats *ret);
 
 /* The table's part in a commit; see layer.h. Call freeze with all appenders shut out. */
 int packs_freeze(struct packs *p);
-int packs_write(struct packs *p, struct kv_txn *t);
-void packs_thaw(struct packs *p);
+int packs_write(struct packs *p, size_t n, struct kv_txn *t);
+void packs_thaw(struct packs *p, size_t n);
 
 /* ---- format, for check: FORMAT.md, "Packs" ---- */
 

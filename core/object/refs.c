@@ -334,18 +334,21 @@ static int dead_push(struct dead_list *l, const struct refs_dead *d)
     return err;
 }
 
-/* All or nothing: a place that stood in two lists would be deleted twice. */
-static int dead_append(struct dead_list *to, struct dead_list *from)
+/* There must be room (refs_freeze). */
+static void dead_append(struct dead_list *to, const struct dead_list *from)
 {
-    int err = dead_reserve(to, from->count);
-
-    if (err < 0)
-        return err;
     if (from->count)
         memcpy(to->v + to->count, from->v, from->count * sizeof *to->v);
     to->count += from->count;
-    from->count = 0;
-    return 0;
+}
+
+static size_t dead_in_batches(const struct refs *r)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < r->batches; i++)
+        n += r->dead_frozen[i].count;
+    return n;
 }
 
 /* Take one number out of the tables; its dying record stays until its bytes are gone. */
@@ -466,7 +469,7 @@ uint64_t refs_dying(struct refs *r)
 
     while (map64_next(&r->zero, &at, &number, &none))
         waiting += !map64_get(&r->holds, number, &none);
-    return waiting + r->dead_active.count + r->dead_frozen.count + r->dead_ready.count;
+    return waiting + r->dead_active.count + dead_in_batches(r) + r->dead_ready.count;
 }
 
 size_t refs_changes(struct refs *r)
@@ -568,7 +571,8 @@ void refs_close(struct refs *r)
     map64_release(&r->holds);
     map64_release(&r->pending);
     free(r->dead_active.v);
-    free(r->dead_frozen.v);
+    for (size_t i = 0; i < r->batches; i++)
+        free(r->dead_frozen[i].v);
     free(r->dead_ready.v);
     mutex_destroy(&r->lock);
     free(r);
@@ -580,7 +584,7 @@ void refs_get_stats(struct refs *r, struct refs_stats *ret)
     *ret = (struct refs_stats){
         .objects = r->live,
         .unknown_decrements = r->unknown_decrements,
-        .dying = r->zero.count + r->dead_active.count + r->dead_frozen.count + r->dead_ready.count,
+        .dying = r->zero.count + r->dead_active.count + dead_in_batches(r) + r->dead_ready.count,
         .pinned = r->pinned,
     };
 }
@@ -589,31 +593,43 @@ int refs_freeze(struct refs *r)
 {
     struct layer *all[] = {r->objects, r->ids, r->dying, r->pins};
     MUTEX_GUARD(&r->lock);
-    int err = dead_reserve(&r->dead_frozen, r->dead_active.count);
+    int err = r->batches == LAYER_BATCHES_MAX ? -EBUSY : 0;
 
+    if (err == 0) /* now, so that refs_thaw cannot fail */
+        err = dead_reserve(&r->dead_ready,
+                           r->dead_ready.count + dead_in_batches(r) + r->dead_active.count);
     for (size_t i = 0; i < 4 && err == 0; i++)
         err = layer_freeze(all[i]);
-    /* Last: what is in dead_frozen is deleted after the commit that is under way. */
-    return err < 0 ? err : dead_append(&r->dead_frozen, &r->dead_active);
+    if (err < 0)
+        return err;
+    /* What is in there is deleted after the commit of this batch. */
+    r->dead_frozen[r->batches++] = r->dead_active;
+    r->dead_active = (struct dead_list){0};
+    return 0;
 }
 
-int refs_write(struct refs *r, struct kv_txn *t)
+int refs_write(struct refs *r, size_t n, struct kv_txn *t)
 {
     struct layer *all[] = {r->objects, r->ids, r->dying, r->pins};
     int err = 0;
 
     for (size_t i = 0; i < 4 && err == 0; i++)
-        err = layer_write(all[i], t);
+        err = layer_write(all[i], n, t);
     return err;
 }
 
-void refs_thaw(struct refs *r)
+void refs_thaw(struct refs *r, size_t n)
 {
     MUTEX_GUARD(&r->lock);
-    layer_thaw(r->objects);
-    layer_thaw(r->ids);
-    layer_thaw(r->dying);
-    layer_thaw(r->pins);
-    /* Without memory they stay frozen one commit longer: late, never early. */
-    (void)dead_append(&r->dead_ready, &r->dead_frozen);
+
+    layer_thaw(r->objects, n);
+    layer_thaw(r->ids, n);
+    layer_thaw(r->dying, n);
+    layer_thaw(r->pins, n);
+    for (size_t i = 0; i < n; i++) {
+        dead_append(&r->dead_ready, &r->dead_frozen[i]);
+        free(r->dead_frozen[i].v);
+    }
+    r->batches -= n;
+    memmove(r->dead_frozen, r->dead_frozen + n, r->batches * sizeof *r->dead_frozen);
 }

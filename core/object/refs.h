@@ -21,9 +21,9 @@
  *           ──refs_collect──> entry and id gone, dying record stays     not revivable any more
  *           ──commit──> refs_collected: bytes are deleted ──refs_buried──> dying record gone
  *
- * An entry is *pending* from refs_seal_new until refs_settle: its bytes are not synced yet, so a
- * dedup hit on it is put off. `holds` (open handles, seals in flight) delay refs_collect and are
- * not in the count.
+ * An entry is *pending* from refs_seal_new until the refs_settle of a sync that began after it: its
+ * bytes are not durable yet, so a dedup hit on it is put off. `holds` (open handles, seals in
+ * flight) delay refs_collect and are not in the count.
  *
  * Ids that collide form a chain id -> id_derive(id) -> …; removing an id whose successor is in use
  * leaves a marker, so that the rest of the chain is still found.
@@ -100,8 +100,10 @@ int refs_move(struct refs *r, uint64_t number, const struct entry *place, struct
 /* Queue bytes that no number stands for (an old place, a lost race) for deletion after the next
  * commit. Uses a fresh number for the dying record. */
 int refs_bury_place(struct refs *r, const struct entry *place);
-/* Every pending entry of before the call is synced. */
-void refs_settle(struct refs *r);
+/* Before a sync: what is pending now. */
+uint64_t refs_pending_mark(struct refs *r);
+/* After it: what was pending when the mark was taken is durable. */
+void refs_settle(struct refs *r, uint64_t mark);
 
 /* ---- pins ---- */
 
@@ -160,5 +162,5 @@ void refs_list_end(struct refs_listing *l); /* NULL is fine */
 
 /* ---- its part in a commit: layer.h; freeze with all changes shut out ---- */
 int refs_freeze(struct refs *r);
-int refs_write(struct refs *r, struct kv_txn *t);
-void refs_thaw(struct refs *r);
+int refs_write(struct refs *r, size_t n, struct kv_txn *t);
+void refs_thaw(struct refs *r, size_t n);

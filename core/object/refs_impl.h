@@ -22,8 +22,11 @@ struct refs {
     uint64_t next;        /* first number never used */
     struct map64 zero;    /* numbers whose count is 0 and whose entry exists */
     struct map64 holds;   /* number -> open handles and seals in flight */
-    struct map64 pending; /* numbers whose bytes are not synced */
-    struct dead_list dead_active, dead_frozen, dead_ready;
+    struct map64 pending; /* numbers whose bytes are not synced -> when they were added */
+    uint64_t pending_serial;
+    struct dead_list dead_active, dead_ready;
+    struct dead_list dead_frozen[LAYER_BATCHES_MAX]; /* by batch, the oldest first */
+    size_t batches;
     uint64_t burying; /* handed out by refs_collected, not yet buried */
     uint64_t live;    /* sealed entries with count > 0 */
     uint64_t pinned;
@@ -35,6 +38,7 @@ int refs_load(struct refs *r, uint64_t number, struct entry *ret);
 int refs_save(struct refs *r, uint64_t number, const struct entry *e);
 int refs_change(struct refs *r, uint64_t number, struct entry *e, int64_t delta);
 int refs_queue_zero(struct refs *r, uint64_t number);
+int refs_set_pending(struct refs *r, uint64_t number);
 int refs_hold_locked(struct refs *r, uint64_t number, int64_t delta);
 /* Take the id out of the index, leaving a marker if its chain goes on. */
 int refs_unindex(struct refs *r, uint64_t number, const struct id *id);

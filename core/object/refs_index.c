@@ -122,7 +122,7 @@ int refs_seal_new(struct refs *r, uint64_t number, const struct entry *place)
         return -EEXIST;
     if (err < 0 && err != -ENOENT)
         return err;
-    err = map64_put(&r->pending, number, 1);
+    err = refs_set_pending(r, number);
     if (err == 0)
         err = put_place(r, number, place, e.count);
     if (err == 0)
@@ -168,14 +168,39 @@ int refs_move(struct refs *r, uint64_t number, const struct entry *place, struct
     if (!entry_is_sealed(&e) || !id_equal(&e.id, &place->id))
         return -EINVAL;
     *ret_old = e;
-    err = map64_put(&r->pending, number, 1);
+    err = refs_set_pending(r, number);
     return err < 0 ? err : put_place(r, number, place, e.count);
 }
 
-void refs_settle(struct refs *r)
+int refs_set_pending(struct refs *r, uint64_t number)
+{
+    return map64_put(&r->pending, number, ++r->pending_serial);
+}
+
+uint64_t refs_pending_mark(struct refs *r)
 {
     MUTEX_GUARD(&r->lock);
+    return r->pending_serial;
+}
+
+/* Without memory all stay pending until the next time. */
+void refs_settle(struct refs *r, uint64_t mark)
+{
+    struct map64 left = MAP64_INIT;
+    uint64_t number, serial;
+    size_t at = 0;
+    int err = 0;
+    MUTEX_GUARD(&r->lock);
+
+    while (err == 0 && map64_next(&r->pending, &at, &number, &serial))
+        if (serial > mark)
+            err = map64_put(&left, number, serial);
+    if (err < 0) {
+        map64_release(&left);
+        return;
+    }
     map64_release(&r->pending);
+    r->pending = left;
 }
 
 /* ---- the contract, by id ---- */

@@ -230,13 +230,13 @@ static int commit(struct project *p)
 
     if (err < 0)
         return err;
-    err = pages_write(p->pages, t);
+    err = pages_write(p->pages, 1, t);
     if (err == 0)
-        err = refs_write(p->refs, t);
+        err = refs_write(p->refs, 1, t);
     if (err == 0)
-        err = packs_write(p->packs, t);
+        err = packs_write(p->packs, 1, t);
     if (err == 0)
-        err = drops_write(p->drops, t);
+        err = drops_write(p->drops, 1, t);
     if (err == 0)
         err = ns_records_write(&p->flush.ns_records, t);
     if (err == 0)
@@ -260,10 +260,10 @@ static void thaw(struct project *p)
     {
         /* Briefly, so that no listing sees one table thawed and another not. */
         READ_GUARD(&p->gate);
-        refs_thaw(p->refs);
-        pages_thaw(p->pages);
-        packs_thaw(p->packs);
-        drops_thaw(p->drops);
+        refs_thaw(p->refs, 1);
+        pages_thaw(p->pages, 1);
+        packs_thaw(p->packs, 1);
+        drops_thaw(p->drops, 1);
     }
     ns_records_release(&f->ns_records);
     flush_release_slots(p);

@@ -564,11 +564,11 @@ static int commit(struct mender *m)
         err = kv_txn_begin(m->kv, &t);
     if (err < 0)
         return err;
-    err = pages_write(m->p->pages, t);
+    err = pages_write(m->p->pages, 1, t);
     if (err == 0)
-        err = refs_write(m->p->refs, t);
+        err = refs_write(m->p->refs, 1, t);
     if (err == 0)
-        err = drops_write(m->p->drops, t);
+        err = drops_write(m->p->drops, 1, t);
     if (err == 0)
         err = write_records(m, t);
     if (err < 0) {

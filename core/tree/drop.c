@@ -18,6 +18,12 @@ struct queue {
     size_t count, room;
 };
 
+/* The queue as a freeze found it; empty and unused where it was as the freeze before found it. */
+struct batch {
+    struct queue queue;
+    bool changed;
+};
+
 struct drops {
     struct mutex lock; /* "drops": guards the rest */
     struct mutex work; /* one step at a time; taken before lock */
@@ -25,10 +31,11 @@ struct drops {
     unsigned table;
     struct pages *pages;
     struct refs *refs;
-    struct queue queue, frozen;
-    bool changed, frozen_changed;
-    bool committing; /* frozen, not thawed yet */
-    size_t stored;   /* chunks in the committed table */
+    struct queue queue;
+    bool changed;
+    struct batch batch[LAYER_BATCHES_MAX]; /* frozen ones, the oldest first */
+    size_t batches;
+    size_t stored; /* chunks in the committed table */
     uint64_t freed;
 };
 
@@ -153,42 +160,60 @@ uint64_t drops_freed(struct drops *d)
 int drops_freeze(struct drops *d)
 {
     MUTEX_GUARD(&d->lock);
-    int err;
+    struct batch b = {.changed = d->changed};
+    int err = d->batches == LAYER_BATCHES_MAX ? -EBUSY : 0;
 
-    if (d->committing)
-        return -EBUSY;
-    d->frozen.count = 0;
-    err = reserve(&d->frozen, d->queue.count);
+    if (err == 0 && d->changed)
+        err = reserve(&b.queue, d->queue.count);
     if (err < 0)
         return err;
-    if (d->queue.count)
-        memcpy(d->frozen.v, d->queue.v, d->queue.count * sizeof(uint64_t));
-    d->frozen.count = d->queue.count;
-    d->frozen_changed = d->changed;
+    if (d->changed && d->queue.count)
+        memcpy(b.queue.v, d->queue.v, d->queue.count * sizeof(uint64_t));
+    b.queue.count = d->changed ? d->queue.count : 0;
+    d->batch[d->batches++] = b;
     d->changed = false;
-    d->committing = true;
     return 0;
 }
 
-int drops_write(struct drops *d, struct kv_txn *t)
+static size_t chunks_of(const struct queue *q)
 {
+    return (q->count + CHUNK - 1) / CHUNK;
+}
+
+/* The last of the `n` oldest batches that says how the queue is; NULL: none. */
+static const struct batch *last_changed(const struct drops *d, size_t n)
+{
+    while (n > 0 && !d->batch[n - 1].changed)
+        n--;
+    return n > 0 ? &d->batch[n - 1] : NULL;
+}
+
+static int write_chunk(struct drops *d, const struct queue *q, size_t c, uint8_t *buf,
+                       struct kv_txn *t)
+{
+    uint8_t key[8];
+    size_t n = q->count - c * CHUNK < CHUNK ? q->count - c * CHUNK : CHUNK;
+
+    for (size_t i = 0; i < n; i++)
+        put_le64(buf + i * 8, q->v[c * CHUNK + i]);
+    put_be64(key, c);
+    return kv_put(t, d->table, key, sizeof key, buf, n * 8);
+}
+
+int drops_write(struct drops *d, size_t n, struct kv_txn *t)
+{
+    const struct batch *b = last_changed(d, n);
     uint8_t key[8], *buf;
-    size_t chunks = (d->frozen.count + CHUNK - 1) / CHUNK;
     int err = 0;
 
-    if (!d->frozen_changed)
+    if (!b)
         return 0;
     buf = malloc(CHUNK * 8);
     if (!buf)
         return -ENOMEM;
-    for (size_t c = 0; c < chunks && err == 0; c++) {
-        size_t n = d->frozen.count - c * CHUNK < CHUNK ? d->frozen.count - c * CHUNK : CHUNK;
-        for (size_t i = 0; i < n; i++)
-            put_le64(buf + i * 8, d->frozen.v[c * CHUNK + i]);
-        put_be64(key, c);
-        err = kv_put(t, d->table, key, sizeof key, buf, n * 8);
-    }
-    for (size_t c = chunks; c < d->stored && err == 0; c++) {
+    for (size_t c = 0; c < chunks_of(&b->queue) && err == 0; c++)
+        err = write_chunk(d, &b->queue, c, buf, t);
+    for (size_t c = chunks_of(&b->queue); c < d->stored && err == 0; c++) {
         put_be64(key, c);
         err = kv_del(t, d->table, key, sizeof key);
     }
@@ -196,13 +221,17 @@ int drops_write(struct drops *d, struct kv_txn *t)
     return err;
 }
 
-void drops_thaw(struct drops *d)
+void drops_thaw(struct drops *d, size_t n)
 {
     MUTEX_GUARD(&d->lock);
-    if (d->frozen_changed)
-        d->stored = (d->frozen.count + CHUNK - 1) / CHUNK;
-    d->frozen_changed = false;
-    d->committing = false;
+    const struct batch *b = last_changed(d, n);
+
+    if (b)
+        d->stored = chunks_of(&b->queue);
+    for (size_t i = 0; i < n; i++)
+        free(d->batch[i].queue.v);
+    d->batches -= n;
+    memmove(d->batch, d->batch + n, d->batches * sizeof *d->batch);
 }
 
 static int load_chunk(struct queue *q, const uint8_t *val, size_t len)
@@ -263,8 +292,8 @@ void drops_close(struct drops *d)
 {
     if (!d)
         return;
+    drops_thaw(d, d->batches);
     free(d->queue.v);
-    free(d->frozen.v);
     mutex_destroy(&d->lock);
     mutex_destroy(&d->work);
     free(d);

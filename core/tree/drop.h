@@ -33,6 +33,7 @@ size_t drops_left(struct drops *d);
 /* Pages given back since open. */
 uint64_t drops_freed(struct drops *d);
 
+/* Its part in a commit: as of pages. */
 int drops_freeze(struct drops *d);
-int drops_write(struct drops *d, struct kv_txn *t);
-void drops_thaw(struct drops *d);
+int drops_write(struct drops *d, size_t n, struct kv_txn *t);
+void drops_thaw(struct drops *d, size_t n);

@@ -7,7 +7,6 @@
 #include "array.h"
 #include "pages.h"
 #include "id.h"
-#include "layer.h"
 #include "lock.h"
 #include "report.h"
 #include <errno.h>
@@ -34,6 +33,20 @@ struct number_list {
     size_t count, room;
 };
 
+/* The bytes of a page in a frozen generation, when it was changed again afterwards. */
+struct page_copy {
+    uint64_t gen;
+    uint8_t *data;
+    struct page_copy *next; /* an earlier generation */
+};
+
+/* What one generation changed. */
+struct batch {
+    uint64_t gen;
+    struct page_list dirty; /* each entry holds a pin */
+    struct number_list freed;
+};
+
 struct pages {
     struct kv *kv;
     unsigned table;
@@ -43,11 +56,11 @@ struct pages {
     struct mutex lock; /* "pages": guards the rest */
     struct layer *counts;
     uint64_t next;
-    _Atomic uint64_t gen;           /* current generation, from 1 */
-    bool committing;                /* generation gen-1 is frozen */
-    struct page_list dirty, frozen; /* each entry holds a pin */
-    struct number_list freed, frozen_freed;
-    _Atomic size_t unsaved; /* pages in both lists */
+    _Atomic uint64_t gen;                  /* current generation, from 1 */
+    struct batch now;                      /* of the current generation */
+    struct batch batch[LAYER_BATCHES_MAX]; /* frozen ones, the oldest first */
+    size_t batches;
+    _Atomic size_t unsaved; /* pages in all lists of dirty ones */
 };
 
 static struct shard *shard_of(struct pages *ps, uint64_t no)
@@ -63,8 +76,12 @@ static struct tree_page **bucket_of(struct shard *s, uint64_t no)
 
 static void page_destroy(struct tree_page *p)
 {
-    if (p->frozen != p->data)
-        free(p->frozen);
+    while (p->copies) {
+        struct page_copy *c = p->copies;
+        p->copies = c->next;
+        free(c->data);
+        free(c);
+    }
     free(p->data);
     free(p);
 }
@@ -288,7 +305,7 @@ static void mark_dirty(struct pages *ps, struct tree_page *p)
 {
     p->dirty_gen = atomic_load(&ps->gen);
     atomic_fetch_add(&p->pins, 1);
-    ps->dirty.v[ps->dirty.count++] = p; /* list_room was called */
+    ps->now.dirty.v[ps->now.dirty.count++] = p; /* list_room was called */
     atomic_fetch_add(&ps->unsaved, 1);
 }
 
@@ -300,7 +317,7 @@ int pages_new(struct pages *ps, unsigned level, struct tree_page **ret_page)
     if (err < 0)
         return err;
     MUTEX_GUARD(&ps->lock);
-    err = list_room(&ps->dirty);
+    err = list_room(&ps->now.dirty);
     if (err < 0) {
         page_destroy(p);
         return err;
@@ -316,26 +333,36 @@ int pages_new(struct pages *ps, unsigned level, struct tree_page **ret_page)
     return 0;
 }
 
+/* The bytes stay those of the generation they were changed in; the page gets new ones. */
+static int keep_copy(struct tree_page *p)
+{
+    struct page_copy *c = malloc(sizeof *c);
+    uint8_t *data = malloc(PAGE_SIZE_BYTES);
+
+    if (!c || !data) {
+        free(c);
+        free(data);
+        return -ENOMEM;
+    }
+    memcpy(data, p->data, PAGE_SIZE_BYTES);
+    *c = (struct page_copy){p->dirty_gen, p->data, p->copies};
+    p->copies = c;
+    p->data = data;
+    return 0;
+}
+
 int pages_modify(struct pages *ps, struct tree_page *p)
 {
-    uint64_t gen = atomic_load(&ps->gen);
-    uint8_t *copy;
     int err;
 
-    if (p->dirty_gen == gen)
+    if (p->dirty_gen == atomic_load(&ps->gen))
         return 0;
     MUTEX_GUARD(&ps->lock);
-    err = list_room(&ps->dirty);
+    err = list_room(&ps->now.dirty);
+    if (err == 0 && ps->batches && p->dirty_gen >= ps->batch[0].gen)
+        err = keep_copy(p);
     if (err < 0)
         return err;
-    if (ps->committing && p->dirty_gen == gen - 1 && p->dirty_gen > 0 && !p->frozen) {
-        copy = malloc(PAGE_SIZE_BYTES);
-        if (!copy)
-            return -ENOMEM;
-        memcpy(copy, p->data, PAGE_SIZE_BYTES);
-        p->frozen = p->data;
-        p->data = copy;
-    }
     mark_dirty(ps, p);
     return 0;
 }
@@ -379,7 +406,7 @@ int pages_add_count(struct pages *ps, uint64_t no, int delta, uint32_t *ret_coun
 int pages_free(struct pages *ps, uint64_t no)
 {
     MUTEX_GUARD(&ps->lock);
-    int err = number_push(&ps->freed, no);
+    int err = number_push(&ps->now.freed, no);
     if (err < 0)
         return err;
     struct shard *s = shard_of(ps, no);
@@ -387,6 +414,7 @@ int pages_free(struct pages *ps, uint64_t no)
     struct tree_page *p = cache_find(s, no);
     if (p) {
         cache_remove(s, p);
+        p->freed_gen = atomic_load(&ps->gen);
         p->freed = true;
         if (atomic_load(&p->pins) == 0)
             page_destroy(p);
@@ -407,68 +435,70 @@ uint64_t pages_next(struct pages *ps)
 
 /* ---- committing ---- */
 
-/* Give up the list's pins; `committed` pages have no frozen copy any more. */
-static void list_release(struct pages *ps, struct page_list *l, bool committed)
+/* Where the bytes of a page in generation `gen`, frozen, are. */
+static struct page_copy **copy_of(struct tree_page *p, uint64_t gen)
 {
-    for (size_t i = 0; i < l->count; i++) {
-        struct tree_page *p = l->v[i];
-        if (committed && p->frozen) {
-            free(p->frozen);
-            p->frozen = NULL;
-        }
-        pages_put(ps, p);
-    }
-    atomic_fetch_sub(&ps->unsaved, l->count);
-    l->count = 0;
+    struct page_copy **c = &p->copies;
+
+    while (*c && (*c)->gen != gen)
+        c = &(*c)->next;
+    return c;
 }
 
-/* Pages that were freed since they were dirtied need no writing: their numbers are in `freed`. */
-static void forget_freed(struct pages *ps)
+static void copy_drop(struct tree_page *p, uint64_t gen)
 {
-    size_t kept = 0;
+    struct page_copy **at = copy_of(p, gen), *c = *at;
 
-    for (size_t i = 0; i < ps->dirty.count; i++) {
-        struct tree_page *p = ps->dirty.v[i];
-        if (!p->freed) {
-            ps->dirty.v[kept++] = p;
-            continue;
-        }
-        pages_put(ps, p);
-        atomic_fetch_sub(&ps->unsaved, 1);
+    if (!c)
+        return;
+    *at = c->next;
+    free(c->data);
+    free(c);
+}
+
+/* Gives up its pins and its bytes. */
+static void batch_release(struct pages *ps, struct batch *b)
+{
+    for (size_t i = 0; i < b->dirty.count; i++) {
+        copy_drop(b->dirty.v[i], b->gen);
+        pages_put(ps, b->dirty.v[i]);
     }
-    ps->dirty.count = kept;
+    atomic_fetch_sub(&ps->unsaved, b->dirty.count);
+    free(b->dirty.v);
+    free(b->freed.v);
+    *b = (struct batch){0};
 }
 
 int pages_freeze(struct pages *ps)
 {
     MUTEX_GUARD(&ps->lock);
-    struct page_list list = ps->frozen;
-    struct number_list numbers = ps->frozen_freed;
-    int err;
+    int err = layer_freeze(ps->counts); /* -EBUSY for all of us */
 
-    if (ps->committing)
-        return -EBUSY;
-    err = layer_freeze(ps->counts);
     if (err < 0)
         return err;
-    forget_freed(ps);
-    ps->frozen = ps->dirty;
-    ps->dirty = list;
-    ps->frozen_freed = ps->freed;
-    ps->freed = numbers;
-    ps->committing = true;
-    atomic_fetch_add(&ps->gen, 1);
+    ps->now.gen = atomic_fetch_add(&ps->gen, 1);
+    ps->batch[ps->batches++] = ps->now;
+    ps->now = (struct batch){0};
     return 0;
 }
 
-static int write_page(struct pages *ps, struct kv_txn *t, struct tree_page *p)
+/* NULL: it was freed in the generation it was changed in; its number is among the freed ones. */
+static const uint8_t *bytes_in(struct pages *ps, struct tree_page *p, uint64_t gen)
 {
-    uint8_t key[8], *bytes, sealed[PAGE_SIZE_BYTES];
+    MUTEX_GUARD(&ps->lock);
 
-    {
-        MUTEX_GUARD(&ps->lock);
-        bytes = p->frozen ? p->frozen : p->data;
-    }
+    if (p->freed && p->freed_gen <= gen)
+        return NULL;
+    return p->dirty_gen == gen ? p->data : (*copy_of(p, gen))->data;
+}
+
+static int write_page(struct pages *ps, struct kv_txn *t, struct tree_page *p, uint64_t gen)
+{
+    uint8_t key[8], sealed[PAGE_SIZE_BYTES];
+    const uint8_t *bytes = bytes_in(ps, p, gen);
+
+    if (!bytes)
+        return 0;
     /* Whoever changes the page from here on leaves these bytes alone (pages_modify). Sealed in a
      * copy: readers may be looking at them. */
     memcpy(sealed, bytes, sizeof sealed);
@@ -483,30 +513,40 @@ static int compare_pages(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-int pages_write(struct pages *ps, struct kv_txn *t)
+static int batch_write(struct pages *ps, const struct batch *b, struct kv_txn *t)
 {
     uint8_t key[8];
     int err = 0;
 
-    if (ps->frozen.count)
-        qsort(ps->frozen.v, ps->frozen.count, sizeof(struct tree_page *), compare_pages);
-    for (size_t i = 0; i < ps->frozen.count && err == 0; i++)
-        err = write_page(ps, t, ps->frozen.v[i]);
-    for (size_t i = 0; i < ps->frozen_freed.count && err == 0; i++) {
-        put_be64(key, ps->frozen_freed.v[i]);
+    if (b->dirty.count)
+        qsort(b->dirty.v, b->dirty.count, sizeof(struct tree_page *), compare_pages);
+    for (size_t i = 0; i < b->dirty.count && err == 0; i++)
+        err = write_page(ps, t, b->dirty.v[i], b->gen);
+    for (size_t i = 0; i < b->freed.count && err == 0; i++) {
+        put_be64(key, b->freed.v[i]);
         err = kv_del(t, ps->table, key, sizeof key);
     }
-    return err < 0 ? err : layer_write(ps->counts, t);
+    return err;
 }
 
-void pages_thaw(struct pages *ps)
+int pages_write(struct pages *ps, size_t n, struct kv_txn *t)
+{
+    int err = 0;
+
+    for (size_t i = 0; i < n && err == 0; i++)
+        err = batch_write(ps, &ps->batch[i], t);
+    return err < 0 ? err : layer_write(ps->counts, n, t);
+}
+
+void pages_thaw(struct pages *ps, size_t n)
 {
     {
         MUTEX_GUARD(&ps->lock);
-        list_release(ps, &ps->frozen, true);
-        ps->frozen_freed.count = 0;
-        layer_thaw(ps->counts);
-        ps->committing = false;
+        for (size_t i = 0; i < n; i++)
+            batch_release(ps, &ps->batch[i]);
+        ps->batches -= n;
+        memmove(ps->batch, ps->batch + n, ps->batches * sizeof *ps->batch);
+        layer_thaw(ps->counts, n);
     }
     cache_trim_all(ps);
 }
@@ -551,8 +591,9 @@ void pages_close(struct pages *ps)
 {
     if (!ps)
         return;
-    list_release(ps, &ps->dirty, false);
-    list_release(ps, &ps->frozen, false);
+    batch_release(ps, &ps->now);
+    for (size_t i = 0; i < ps->batches; i++)
+        batch_release(ps, &ps->batch[i]);
     for (size_t i = 0; i < SHARDS; i++) {
         struct shard *s = &ps->shard[i];
         while (s->count) {
@@ -563,10 +604,6 @@ void pages_close(struct pages *ps)
         mutex_destroy(&s->lock);
     }
     layer_destroy(ps->counts);
-    free(ps->dirty.v);
-    free(ps->frozen.v);
-    free(ps->freed.v);
-    free(ps->frozen_freed.v);
     mutex_destroy(&ps->lock);
     free(ps);
 }

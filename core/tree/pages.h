@@ -10,6 +10,8 @@
  *                               ^                        │
  *                               └──pages_modify (copies)─┘
  *
+ * Each freeze ends a generation; several may be frozen, and a page then stands in one or more.
+ *
  * The count of a page is the number of references on it: parents' slots, roots, entries of the
  * drop queue. 1 is not stored.
  *
@@ -22,7 +24,7 @@
  */
 #pragma once
 
-#include "kv.h"
+#include "layer.h"
 #include "page.h"
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -35,8 +37,9 @@ struct tree_page {
     _Atomic uint32_t count; /* references; see above */
     /* the rest is private to pages.c */
     _Atomic uint32_t pins;
-    uint64_t dirty_gen; /* the generation it was last changed in; 0: clean since loaded */
-    uint8_t *frozen;    /* the bytes being committed, if `data` has been copied since */
+    uint64_t dirty_gen;       /* the generation it was last changed in; 0: clean since loaded */
+    struct page_copy *copies; /* its bytes as earlier, frozen generations have them */
+    uint64_t freed_gen;       /* the generation nobody named it any more in */
     bool freed;
     bool recent;
     struct tree_page *hash_next, *lru_next, *lru_prev;
@@ -62,9 +65,10 @@ int pages_get_count(struct pages *ps, uint64_t no, uint32_t *ret_count);
 /* Nothing names the page any more. The caller may still hold a pin and read it. */
 int pages_free(struct pages *ps, uint64_t no);
 
-size_t pages_dirty_bytes(struct pages *ps); /* dirty and frozen */
+size_t pages_dirty_bytes(struct pages *ps); /* dirty and frozen; in each generation it stands in */
 
-/* Its part in a commit: layer.h. Freeze with all changes shut out. */
+/* Its part in a commit: layer.h. Freeze with all changes shut out; write and thaw from one thread
+ * at a time. */
 int pages_freeze(struct pages *ps);
-int pages_write(struct pages *ps, struct kv_txn *t);
-void pages_thaw(struct pages *ps);
+int pages_write(struct pages *ps, size_t n, struct kv_txn *t);
+void pages_thaw(struct pages *ps, size_t n);

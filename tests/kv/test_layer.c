@@ -46,19 +46,24 @@ static void is(struct layer *l, const char *key, const char *val)
         cr_assert_str_eq(buf, val);
 }
 
-static int write_out(struct fixture *x, struct layer *l)
+static int write_some(struct fixture *x, struct layer *l, size_t n)
 {
     struct kv_txn *t;
     cr_assert_eq(kv_txn_begin(x->kv, &t), 0);
-    cr_assert_eq(layer_write(l, t), 0);
+    cr_assert_eq(layer_write(l, n, t), 0);
     return kv_commit(t);
+}
+
+static int write_out(struct fixture *x, struct layer *l)
+{
+    return write_some(x, l, 1);
 }
 
 static void flush(struct fixture *x, struct layer *l)
 {
     cr_assert_eq(layer_freeze(l), 0);
     cr_assert_eq(write_out(x, l), 0);
-    layer_thaw(l);
+    layer_thaw(l, 1);
 }
 
 /* All keys by layer_next, each followed by its value. */
@@ -146,7 +151,7 @@ BOTH(layer, a_value_is_the_same_on_every_floor)
     is(l, "k", "v");
     cr_assert_eq(write_out(x, l), 0);
     is(l, "k", "v");
-    layer_thaw(l);
+    layer_thaw(l, 1);
     is(l, "k", "v");
     cr_assert_eq(layer_pending(l), 0);
     layer_destroy(l);
@@ -162,7 +167,7 @@ BOTH(layer, a_deleted_key_is_hidden_before_and_after_the_commit)
     cr_assert_eq(layer_freeze(l), 0);
     is(l, "k", NULL);
     cr_assert_eq(write_out(x, l), 0);
-    layer_thaw(l);
+    layer_thaw(l, 1);
     is(l, "k", NULL);
     layer_destroy(l);
 }
@@ -185,7 +190,7 @@ BOTH(layer, changes_after_the_freeze_are_not_in_its_commit)
 {
     struct layer *l = three_floors(x);
     cr_assert_eq(write_out(x, l), 0);
-    layer_thaw(l);
+    layer_thaw(l, 1);
     cr_assert_eq(layer_pending(l), 1);
     layer_destroy(l);
     l = make(x);
@@ -195,15 +200,89 @@ BOTH(layer, changes_after_the_freeze_are_not_in_its_commit)
     layer_destroy(l);
 }
 
-BOTH(layer, a_second_freeze_waits_for_the_thaw)
+/* In the table: a1 b1. Then one batch each: a2; b deleted, c2; b3. */
+static struct layer *three_batches(struct fixture *x)
 {
     struct layer *l = make(x);
+    put(l, "a", "1");
+    put(l, "b", "1");
+    flush(x, l);
+    put(l, "a", "2");
+    cr_assert_eq(layer_freeze(l), 0);
+    del(l, "b");
+    put(l, "c", "2");
+    cr_assert_eq(layer_freeze(l), 0);
+    put(l, "b", "3");
+    cr_assert_eq(layer_freeze(l), 0);
+    return l;
+}
+
+/* What the table itself has. */
+static void stored(struct fixture *x, const char *want)
+{
+    struct layer *l = make(x);
+    lists(l, want);
+    layer_destroy(l);
+}
+
+BOTH(layer, of_several_batches_the_newest_wins)
+{
+    struct layer *l = three_batches(x);
+    is(l, "a", "2");
+    is(l, "b", "3");
+    is(l, "c", "2");
+    lists(l, "a2b3c2");
+    cr_assert_eq(layer_pending(l), 4);
+    del(l, "c");
+    lists(l, "a2b3");
+    layer_destroy(l);
+}
+
+BOTH(layer, each_commit_has_its_batch_and_none_after_it)
+{
+    struct layer *l = three_batches(x);
+    cr_assert_eq(write_some(x, l, 1), 0);
+    layer_thaw(l, 1);
+    stored(x, "a2b1");
+    lists(l, "a2b3c2");
+    cr_assert_eq(write_some(x, l, 1), 0);
+    layer_thaw(l, 1);
+    stored(x, "a2c2");
+    is(l, "b", "3");
+    cr_assert_eq(write_some(x, l, 1), 0);
+    layer_thaw(l, 1);
+    stored(x, "a2b3c2");
+    cr_assert_eq(layer_pending(l), 0);
+    layer_destroy(l);
+}
+
+BOTH(layer, several_batches_in_one_commit_are_as_if_each_had_had_its_own)
+{
+    struct layer *l = three_batches(x);
+    put(l, "d", "4");
+    cr_assert_eq(write_some(x, l, 3), 0);
+    stored(x, "a2b3c2");
+    layer_thaw(l, 3);
+    cr_assert_eq(layer_pending(l), 1);
+    lists(l, "a2b3c2d4");
+    flush(x, l);
+    stored(x, "a2b3c2d4");
+    layer_destroy(l);
+}
+
+BOTH(layer, a_batch_of_nothing_needs_its_thaw_too)
+{
+    struct layer *l = make(x);
+    for (unsigned i = 0; i < LAYER_BATCHES_MAX; i++)
+        cr_assert_eq(layer_freeze(l), 0);
     put(l, "k", "v");
-    cr_assert_eq(layer_freeze(l), 0);
     cr_assert_eq(layer_freeze(l), -EBUSY);
-    layer_thaw(l);
+    is(l, "k", "v");
+    layer_thaw(l, 1);
     cr_assert_eq(layer_freeze(l), 0);
-    cr_assert_eq(layer_freeze(l), -EBUSY);
+    cr_assert_eq(write_some(x, l, LAYER_BATCHES_MAX), 0);
+    layer_thaw(l, LAYER_BATCHES_MAX);
+    stored(x, "kv");
     layer_destroy(l);
 }
 
@@ -245,14 +324,16 @@ BOTH(layer, next_tells_the_length_to_a_small_buffer)
 BOTH(layer, visits_show_each_change_once_with_its_last_value)
 {
     struct layer *l = three_floors(x);
-    struct seen frozen = {0}, changes = {0}, stopped = {.stop_after = 1};
+    struct seen changes = {0}, stopped = {.stop_after = 1}, batches = {0};
     put(l, "b", "9");
-    cr_assert_eq(layer_visit_frozen(l, note, &frozen), 0);
-    cr_assert_str_eq(frozen.text, "b2c-");
     cr_assert_eq(layer_visit_changes(l, note, &changes), 0);
     cr_assert_str_eq(changes.text, "d3b9c-");
     cr_assert_eq(layer_visit_changes(l, note, &stopped), -EINTR);
     cr_assert_str_eq(stopped.text, "d3");
+    layer_destroy(l);
+    l = three_batches(x);
+    cr_assert_eq(layer_visit_changes(l, note, &batches), 0);
+    cr_assert_str_eq(batches.text, "b3c2a2");
     layer_destroy(l);
 }
 
@@ -301,11 +382,12 @@ Test(layer, a_failed_commit_is_written_again_by_the_next)
     x.fault.fail_at = x.fault.writes + 1;
     cr_assert_eq(layer_freeze(l), 0);
     cr_assert_eq(write_out(&x, l), -EIO);
-    cr_assert_eq(layer_freeze(l), -EBUSY);
     is(l, "k", "v");
-    cr_assert_eq(write_out(&x, l), 0);
-    layer_thaw(l);
-    is(l, "k", "v");
+    put(l, "l", "w");
+    cr_assert_eq(layer_freeze(l), 0);
+    cr_assert_eq(write_some(&x, l, 2), 0);
+    layer_thaw(l, 2);
+    stored(&x, "kvlw");
     layer_destroy(l);
     both_teardown(&x);
 }

@@ -66,20 +66,26 @@ static inline void freeze(struct table *t)
     t->frozen_next = refs_next(t->refs);
 }
 
-static inline int write_out(struct table *t)
+/* The `n` oldest batches. */
+static inline int write_some(struct table *t, size_t n)
 {
     struct kv_txn *x;
     cr_assert_eq(kv_txn_begin(t->kv, &x), 0);
-    cr_assert_eq(refs_write(t->refs, x), 0);
+    cr_assert_eq(refs_write(t->refs, n, x), 0);
     cr_assert_eq(kv_put(x, 4, "next", 4, &t->frozen_next, sizeof t->frozen_next), 0);
     return kv_commit(x);
+}
+
+static inline int write_out(struct table *t)
+{
+    return write_some(t, 1);
 }
 
 static inline void commit(struct table *t)
 {
     freeze(t);
     cr_assert_eq(write_out(t), 0);
-    refs_thaw(t->refs);
+    refs_thaw(t->refs, 1);
 }
 
 /* How many entries a table has on disk: 0 objects, 1 ids, 2 dying, 3 pins. */
@@ -144,7 +150,7 @@ static inline uint64_t object(struct table *t, const char *content, unsigned ref
     struct id id = named(t, content);
     uint64_t n = fresh(t, references);
     cr_assert_eq(seal_as(t, n, &id), 0);
-    refs_settle(t->refs);
+    refs_settle(t->refs, refs_pending_mark(t->refs));
     return n;
 }
 

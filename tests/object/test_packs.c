@@ -72,9 +72,9 @@ static void commit(void)
     cr_assert_eq(packs_sync(packs), 0);
     cr_assert_eq(packs_freeze(packs), 0);
     cr_assert_eq(kv_txn_begin(kv, &t), 0);
-    cr_assert_eq(packs_write(packs, t), 0);
+    cr_assert_eq(packs_write(packs, 1, t), 0);
     cr_assert_eq(kv_commit(t), 0);
-    packs_thaw(packs);
+    packs_thaw(packs, 1);
 }
 
 /* ---- helpers: records, each filled by its seed ---- */
@@ -320,9 +320,9 @@ Test(packs, what_was_appended_after_the_freeze_is_in_the_next_commit)
     cr_assert_eq(packs_freeze(packs), 0);
     b = append(RECORD, 2);
     cr_assert_eq(kv_txn_begin(kv, &t), 0);
-    cr_assert_eq(packs_write(packs, t), 0);
+    cr_assert_eq(packs_write(packs, 1, t), 0);
     cr_assert_eq(kv_commit(t), 0);
-    packs_thaw(packs);
+    packs_thaw(packs, 1);
     power_cycle();
     check(a, RECORD, 1);
     cr_assert_eq(try_read(b, RECORD, 2), -EUCLEAN, "it was not synced");
@@ -422,7 +422,7 @@ Test(packs, a_commit_cut_anywhere_names_only_durable_records)
         done =
             done && packs_sync(packs) == 0 && packs_freeze(packs) == 0 && kv_txn_begin(kv, &t) == 0;
         if (done)
-            done = packs_write(packs, t) == 0 && kv_commit(t) == 0;
+            done = packs_write(packs, 1, t) == 0 && kv_commit(t) == 0;
         power_cycle();
         cr_assert_eq(stats().live_records, before + (done ? 3 : 0));
         for (uint64_t i = 0; done && i < 3; i++)

@@ -211,7 +211,7 @@ Test(refs, bytes_are_told_dead_only_after_the_commit_that_forgot_them)
     freeze(&t);
     cr_assert_eq(write_out(&t), 0);
     cr_assert_eq(refs_collected(t.refs, &d, 1), 0);
-    refs_thaw(t.refs);
+    refs_thaw(t.refs, 1);
     cr_assert_eq(refs_collected(t.refs, &d, 1), 1);
     cr_assert_eq(d.number, n);
     cr_assert_eq(d.entry.kind, ENTRY_PACK);
@@ -227,12 +227,34 @@ Test(refs, what_is_collected_while_a_commit_is_under_way_waits_for_the_next)
     freeze(&t);
     cr_assert_eq(refs_unref(t.refs, n), 0);
     cr_assert_eq(collect(&t), 1);
-    cr_assert_eq(refs_freeze(t.refs), -EBUSY);
     cr_assert_eq(write_out(&t), 0);
-    refs_thaw(t.refs);
+    refs_thaw(t.refs, 1);
     cr_assert_eq(refs_collected(t.refs, &d, 1), 0, "its removal is not durable");
     commit(&t);
     cr_assert_eq(refs_collected(t.refs, &d, 1), 1);
+}
+
+Test(refs, bytes_of_several_batches_are_told_dead_after_the_commit_of_their_own)
+{
+    uint64_t n[3];
+    struct refs_dead d[3];
+    for (unsigned i = 0; i < 3; i++)
+        n[i] = object(&t, (const char *[]){"a", "b", "c"}[i], 1);
+    commit(&t);
+    for (unsigned i = 0; i < 3; i++) {
+        cr_assert_eq(refs_unref(t.refs, n[i]), 0);
+        cr_assert_eq(collect(&t), 1);
+        freeze(&t);
+    }
+    cr_assert_eq(write_some(&t, 1), 0);
+    refs_thaw(t.refs, 1);
+    cr_assert_eq(refs_collected(t.refs, d, 3), 1);
+    cr_assert_eq(d[0].number, n[0]);
+    cr_assert_eq(write_some(&t, 2), 0);
+    cr_assert_eq(refs_collected(t.refs, d, 3), 0, "thawed is what a commit has");
+    refs_thaw(t.refs, 2);
+    cr_assert_eq(refs_collected(t.refs, d, 3), 2);
+    cr_assert_eq(refs_dying(t.refs), 0);
 }
 
 Test(refs, dead_bytes_not_buried_before_a_crash_are_told_again_and_buried_ones_not)
@@ -315,10 +337,29 @@ Test(refs, an_entry_is_pending_from_its_sealing_until_its_bytes_are_synced)
     cr_assert_eq(seal_as(&t, n, &id), 0);
     cr_assert_eq(refs_find(t.refs, &id, &found, &e, &pending), 0);
     cr_assert(pending);
-    refs_settle(t.refs);
+    refs_settle(t.refs, refs_pending_mark(t.refs));
     cr_assert_eq(refs_find(t.refs, &id, &found, &e, &pending), 0);
     cr_assert(!pending);
     cr_assert_eq(refs_holds(t.refs, n), 2);
+}
+
+Test(refs, what_is_sealed_beside_a_sync_stays_pending)
+{
+    struct id a = named(&t, "a"), b = named(&t, "b");
+    uint64_t n = fresh(&t, 1), m = fresh(&t, 1), found;
+    struct entry e;
+    bool pending;
+    cr_assert_eq(seal_as(&t, n, &a), 0);
+    uint64_t mark = refs_pending_mark(t.refs);
+    cr_assert_eq(seal_as(&t, m, &b), 0);
+    refs_settle(t.refs, mark);
+    cr_assert_eq(refs_find(t.refs, &a, &found, &e, &pending), 0);
+    cr_assert(!pending);
+    cr_assert_eq(refs_find(t.refs, &b, &found, &e, &pending), 0);
+    cr_assert(pending, "nobody synced it");
+    refs_settle(t.refs, refs_pending_mark(t.refs));
+    cr_assert_eq(refs_find(t.refs, &b, &found, &e, &pending), 0);
+    cr_assert(!pending);
 }
 
 Test(refs, an_id_that_is_taken_is_not_taken_again)
@@ -509,7 +550,7 @@ static void chain(struct id *ids, uint64_t *numbers, unsigned count)
         cr_assert_eq(seal_as(&t, numbers[i], &ids[i]), 0);
         id_derive(&t.key, &ids[i], &ids[i + 1]);
     }
-    refs_settle(t.refs);
+    refs_settle(t.refs, refs_pending_mark(t.refs));
 }
 
 static int find(const struct id *id)
@@ -634,7 +675,7 @@ Test(refs, a_listing_is_the_same_before_while_and_after_a_commit)
     cr_assert_eq(write_out(&t), 0);
     b = list(-1, NULL);
     cr_assert_eq(memcmp(&a, &b, sizeof a), 0);
-    refs_thaw(t.refs);
+    refs_thaw(t.refs, 1);
     b = list(-1, NULL);
     cr_assert_eq(memcmp(&a, &b, sizeof a), 0);
 }
@@ -690,9 +731,8 @@ Test(refs, a_commit_that_failed_is_tried_again_with_what_it_had)
     cr_assert_eq(write_out(&t), -ENOSPC);
     cr_assert_eq(refs_ref(t.refs, n), 0);
     cr_assert_eq(count_of(&t, n), 2);
-    cr_assert_eq(refs_freeze(t.refs), -EBUSY);
     cr_assert_eq(write_out(&t), 0);
-    refs_thaw(t.refs);
+    refs_thaw(t.refs, 1);
     crash(&t);
     cr_assert_eq(count_of(&t, n), 1, "the reference came after the freeze");
 }

@@ -79,13 +79,13 @@ static inline void warehouse_commit(struct warehouse *w)
     cr_assert_eq(refs_freeze(w->refs), 0);
     cr_assert_eq(packs_freeze(w->packs), 0);
     cr_assert_eq(kv_txn_begin(w->kv, &t), 0);
-    cr_assert_eq(refs_write(w->refs, t), 0);
-    cr_assert_eq(packs_write(w->packs, t), 0);
+    cr_assert_eq(refs_write(w->refs, 1, t), 0);
+    cr_assert_eq(packs_write(w->packs, 1, t), 0);
     w->next[0] = refs_next(w->refs);
     w->next[1] = packs_next(w->packs);
     cr_assert_eq(kv_commit(t), 0);
-    refs_thaw(w->refs);
-    packs_thaw(w->packs);
+    refs_thaw(w->refs, 1);
+    packs_thaw(w->packs, 1);
 }
 
 /* Collect the dead, commit, delete their bytes; how many. */

@@ -105,16 +105,22 @@ static void *dropper(void *arg)
     return NULL;
 }
 
+/* One, two or three batches with each commit. */
 static void *committer(void *arg)
 {
+    unsigned turn = 0;
     (void)arg;
     while (!atomic_load(&stop)) {
-        {
-            WRITE_GUARD(&gate);
-            forest_freeze(&f);
+        size_t batches = 1 + turn++ % 3;
+        for (size_t i = 0; i < batches; i++) {
+            {
+                WRITE_GUARD(&gate);
+                forest_freeze(&f);
+            }
+            nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
         }
-        MUST(forest_write(&f) == 0);
-        forest_thaw(&f);
+        MUST(forest_write_some(&f, batches) == 0);
+        forest_thaw_some(&f, batches);
         nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
     }
     return NULL;

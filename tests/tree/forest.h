@@ -105,17 +105,22 @@ static inline void forest_freeze(struct forest *f)
         f->frozen.root[i] = f->tree[i].root;
 }
 
-/* One try; may be repeated after a failure. */
-static inline int forest_write(struct forest *f)
+/* One try with the `n` oldest batches; may be repeated after a failure. */
+static inline int forest_write_some(struct forest *f, size_t n)
 {
     struct kv_txn *t;
 
     MUST(kv_txn_begin(f->kv, &t) == 0);
-    MUST(pages_write(f->pages, t) == 0);
-    MUST(refs_write(f->refs, t) == 0);
-    MUST(drops_write(f->drops, t) == 0);
+    MUST(pages_write(f->pages, n, t) == 0);
+    MUST(refs_write(f->refs, n, t) == 0);
+    MUST(drops_write(f->drops, n, t) == 0);
     MUST(kv_put(t, T_META, "s", 1, &f->frozen, sizeof f->frozen) == 0);
     return kv_commit(t);
+}
+
+static inline int forest_write(struct forest *f)
+{
+    return forest_write_some(f, 1);
 }
 
 /* The next commit fails with ENOSPC: nothing of it happens, and it may be tried again. */
@@ -125,11 +130,16 @@ static inline void forest_fail_next_commit(struct forest *f)
     f->fault.fail_at = f->fault.writes + 1;
 }
 
+static inline void forest_thaw_some(struct forest *f, size_t n)
+{
+    refs_thaw(f->refs, n);
+    pages_thaw(f->pages, n);
+    drops_thaw(f->drops, n);
+}
+
 static inline void forest_thaw(struct forest *f)
 {
-    refs_thaw(f->refs);
-    pages_thaw(f->pages);
-    drops_thaw(f->drops);
+    forest_thaw_some(f, 1);
 }
 
 static inline void forest_commit(struct forest *f)
@@ -149,7 +159,7 @@ static inline uint64_t forest_object(struct forest *f)
     id_of(&f->key, &number, sizeof number, &place.id);
     place.offset = (uint32_t)number * 8;
     MUST(refs_seal_new(f->refs, number, &place) == 0);
-    refs_settle(f->refs);
+    refs_settle(f->refs, refs_pending_mark(f->refs));
     return number;
 }
 

@@ -27,6 +27,17 @@ static int byte_of(uint64_t no)
     return err;
 }
 
+/* The byte that the committed table has. */
+static int stored_byte(uint64_t no)
+{
+    uint8_t key[8], data[PAGE_SIZE_BYTES];
+    size_t len;
+    int err;
+    put_be64(key, no);
+    err = kv_get(f.kv, T_PAGES, key, sizeof key, data, sizeof data, &len);
+    return err < 0 ? err : *page_value(data, 0, &len);
+}
+
 static void change(uint64_t no, uint8_t byte)
 {
     struct tree_page *p;
@@ -158,17 +169,76 @@ Test(pages, a_frozen_page_that_changes_keeps_its_old_bytes_in_the_commit)
     cr_assert_eq(byte_of(a), 'a');
 }
 
-Test(pages, a_second_freeze_before_the_thaw_is_refused)
+Test(pages, a_page_in_several_batches_has_in_each_the_bytes_it_had_then)
 {
     uint64_t a = new_page('a');
     forest_freeze(&f);
     change(a, 'b');
-    cr_assert_eq(pages_freeze(f.pages), -EBUSY);
+    forest_freeze(&f);
+    change(a, 'c');
+    forest_freeze(&f);
+    cr_assert_eq(pages_dirty_bytes(f.pages), (size_t)3 * PAGE_SIZE_BYTES);
+    cr_assert_eq(byte_of(a), 'c');
     cr_assert_eq(forest_write(&f), 0);
     forest_thaw(&f);
-    forest_commit(&f);
+    cr_assert_eq(pages_dirty_bytes(f.pages), (size_t)2 * PAGE_SIZE_BYTES);
+    cr_assert_eq(stored_byte(a), 'a');
+    cr_assert_eq(forest_write_some(&f, 2), 0);
+    cr_assert_eq(stored_byte(a), 'c');
+    forest_thaw_some(&f, 2);
+    cr_assert_eq(pages_dirty_bytes(f.pages), 0);
     forest_crash(&f);
-    cr_assert_eq(byte_of(a), 'b');
+    cr_assert_eq(byte_of(a), 'c');
+}
+
+Test(pages, a_page_untouched_since_two_freezes_is_in_the_first_only)
+{
+    uint64_t a = new_page('a'), b = new_page('x');
+    forest_freeze(&f);
+    change(b, 'y');
+    forest_freeze(&f);
+    change(a, 'b');
+    cr_assert_eq(pages_dirty_bytes(f.pages), (size_t)4 * PAGE_SIZE_BYTES);
+    cr_assert_eq(forest_write(&f), 0);
+    forest_thaw(&f);
+    cr_assert_eq(stored_byte(a), 'a');
+    cr_assert_eq(stored_byte(b), 'x');
+    cr_assert_eq(forest_write(&f), 0);
+    forest_thaw(&f);
+    cr_assert_eq(stored_byte(a), 'a');
+    cr_assert_eq(stored_byte(b), 'y');
+    forest_commit(&f);
+    cr_assert_eq(stored_byte(a), 'b');
+}
+
+Test(pages, a_page_freed_between_two_batches_is_in_the_first_and_gone_with_the_second)
+{
+    uint64_t a = new_page('a');
+    forest_freeze(&f);
+    change(a, 'b');
+    cr_assert_eq(pages_free(f.pages, a), 0);
+    forest_freeze(&f);
+    cr_assert_eq(forest_write(&f), 0);
+    forest_thaw(&f);
+    cr_assert_eq(stored_byte(a), 'a');
+    cr_assert_eq(forest_write(&f), 0);
+    forest_thaw(&f);
+    cr_assert_eq(stored_byte(a), -ENOENT);
+    cr_assert_eq(pages_dirty_bytes(f.pages), 0);
+}
+
+Test(pages, there_are_as_many_batches_as_there_may_be_and_no_more)
+{
+    uint64_t a = new_page('a');
+    for (unsigned i = 0; i < LAYER_BATCHES_MAX; i++) {
+        change(a, (uint8_t)('a' + i % 26));
+        forest_freeze(&f);
+    }
+    cr_assert_eq(pages_freeze(f.pages), -EBUSY);
+    cr_assert_eq(forest_write_some(&f, LAYER_BATCHES_MAX), 0);
+    forest_thaw_some(&f, LAYER_BATCHES_MAX);
+    cr_assert_eq(stored_byte(a), 'a' + (LAYER_BATCHES_MAX - 1) % 26);
+    forest_commit(&f);
 }
 
 Test(pages, a_freed_page_can_be_read_while_it_is_pinned_and_is_gone_after_the_commit)
