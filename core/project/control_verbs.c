@@ -363,13 +363,61 @@ static void say_pending(struct call *call)
                        U(refs_dying(p->refs)));
 }
 
+struct draining {
+    bool idle;
+    int64_t timeout;
+};
+
+/* Takes over `arg`. */
+static int drain_job(struct project *p, struct job *j, void *arg)
+{
+    const struct draining d = *(struct draining *)arg;
+    int64_t start = ticks(p);
+    uint64_t durable;
+    char text[64];
+    int err;
+
+    free(arg);
+    err = project_drain(p, d.idle, d.timeout, &j->cancel);
+    if (err < 0)
+        return err == -EINTR ? -ECANCELED : err;
+    {
+        MUTEX_GUARD(&p->flush.lock);
+        durable = p->flush.durable_seq;
+    }
+    snprintf(text, sizeof text, "seq=%llu waited_ms=%llu", U(durable),
+             U((ticks(p) - start) / NSEC_PER_MSEC));
+    job_result(p, j, text);
+    return 0;
+}
+
+/* A job of its own, so that it can be seen and cancelled; the write waits for it. */
+static int start_drain(struct call *call, bool idle, int64_t timeout, uint64_t *ret_number)
+{
+    struct draining *d = malloc(sizeof *d);
+    struct job *j;
+    int err = d ? job_start(call->p, "drain", idle ? "idle" : "", &j) : -ENOMEM;
+
+    if (err < 0) {
+        free(d);
+        return err;
+    }
+    *d = (struct draining){idle, timeout};
+    *ret_number = j->number;
+    err = job_run(call->p, j, drain_job, d);
+    if (err < 0)
+        free(d);
+    return err;
+}
+
 static int drain(struct call *call)
 {
     bool idle = is_keyword(call, 0, "idle");
-    int64_t timeout = -1, start = ticks(call->p);
+    int64_t timeout = -1;
     size_t next = idle;
-    uint64_t durable;
-    int err = 0;
+    uint64_t number;
+    char result[256];
+    int error, err;
 
     if (call->c->nargs > next && command_duration(control_arg(call, next), &timeout) < 0)
         return control_fail_word(call, -EINVAL,
@@ -378,18 +426,19 @@ static int drain(struct call *call)
     if (call->c->nargs > next + 1)
         return control_fail_word(call, -EINVAL, "%s is too much: usage: drain [idle] [DUR]",
                                  control_arg(call, next + 1));
-    err = project_drain(call->p, idle, timeout, call->interrupted);
-    if (err == -ETIMEDOUT)
-        say_pending(call);
+    err = start_drain(call, idle, timeout, &number);
     if (err < 0)
         return err;
-    {
-        MUTEX_GUARD(&call->p->flush.lock);
-        durable = call->p->flush.durable_seq;
-    }
-    strbuf_addf(&call->head, " seq=%llu waited_ms=%llu", U(durable),
-                U((ticks(call->p) - start) / NSEC_PER_MSEC));
-    return 0;
+    err = job_wait(call->p, number, -1, call->interrupted, &error, result);
+    if (err == 0)
+        err = error;
+    if (err == -ETIMEDOUT)
+        say_pending(call);
+    if (err == -ECANCELED)
+        return control_fail(call, err, "the drain was cancelled (job %llu)", U(number));
+    if (err == 0)
+        strbuf_addf(&call->head, " %s", result);
+    return err;
 }
 
 /* ---- jobs ---- */

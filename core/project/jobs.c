@@ -7,12 +7,17 @@
  * The last JOB_KEEP ended jobs stay readable; older ones are freed unless somebody still waits for
  * them. Numbers rise and are never reused, so the table is sorted by itself.
  *
+ * Progress only grows: done, total, and what is shown of them, which is 100 % at a good end and
+ * never before it. Who works reports it; of drops and drains it is seen from outside, by whoever
+ * looks.
+ *
  * A drop has no thread of its own: the dropper works off one queue for all of them. A drop job is
  * armed with a ticket once its pages are queued; whoever then finds the queue empty ends the jobs
  * whose tickets were out before it looked, and no others.
  */
 #include "array.h"
 #include "project_impl.h"
+#include "view.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,24 +35,64 @@ static struct job *find(struct jobs *jobs, uint64_t number)
     return NULL;
 }
 
-/* Forget the oldest ended ones above the limit. */
+static bool is_drain(const struct job *j)
+{
+    return !strcmp(j->verb, "drain");
+}
+
+static bool is_drop(const struct job *j)
+{
+    return !strcmp(j->verb, "drop");
+}
+
+/* Forget the oldest ended ones above the limit: drains are many and say little. */
 static void prune(struct jobs *jobs)
 {
-    size_t ended = 0, kept = 0;
+    const size_t limit[2] = {JOB_KEEP, JOB_KEEP_DRAINS};
+    size_t ended[2] = {0}, kept = 0;
 
     mutex_held(&jobs->lock);
     for (size_t i = 0; i < jobs->count; i++)
-        ended += jobs->v[i]->state != JOB_RUNNING;
+        ended[is_drain(jobs->v[i])] += jobs->v[i]->state != JOB_RUNNING;
     for (size_t i = 0; i < jobs->count; i++) {
         struct job *j = jobs->v[i];
-        if (ended > JOB_KEEP && j->state != JOB_RUNNING && j->waiters == 0) {
+        bool drain = is_drain(j);
+        if (ended[drain] > limit[drain] && j->state != JOB_RUNNING && j->waiters == 0) {
             free(j);
-            ended--;
+            ended[drain]--;
         } else {
             jobs->v[kept++] = j;
         }
     }
     jobs->count = kept;
+}
+
+static void grow(uint64_t *done, uint64_t *total, uint64_t new_done, uint64_t new_total)
+{
+    if (*done < new_done)
+        *done = new_done;
+    if (*total < new_total)
+        *total = new_total;
+    if (*total && *total < *done)
+        *total = *done;
+}
+
+/* What is shown of it: never less than before, and not all before the end. */
+static void show(struct job *j)
+{
+    double part = j->total ? (double)j->done / (double)j->total * 1000 : 0;
+    unsigned permille = part >= 999 ? 999 : (unsigned)part;
+
+    if (j->permille < permille)
+        j->permille = permille;
+}
+
+static void complete(struct job *j)
+{
+    j->done = j->total = j->total > j->done ? j->total : j->done;
+    j->bytes_done = j->bytes_total =
+        j->bytes_total > j->bytes_done ? j->bytes_total : j->bytes_done;
+    j->permille = 1000;
 }
 
 static int insert(struct jobs *jobs, struct job *j)
@@ -66,6 +111,9 @@ static void end(struct project *p, struct job *j, int error, const char *result)
     j->state = error == 0 ? JOB_DONE : error == -ECANCELED ? JOB_CANCELLED : JOB_FAILED;
     j->error = error;
     j->ended = now(p);
+    j->lasted = ticks(p) - j->began;
+    if (error == 0)
+        complete(j);
     if (result)
         snprintf(j->result, sizeof j->result, "%s", result);
     cond_broadcast(&p->jobs.changed);
@@ -83,6 +131,7 @@ int job_start(struct project *p, const char *verb, const char *detail, struct jo
     j->verb = verb;
     snprintf(j->detail, sizeof j->detail, "%s", detail);
     j->started = now(p);
+    j->began = ticks(p);
     {
         MUTEX_GUARD(&p->jobs.lock);
         err = atomic_load(&p->closing) ? -ESHUTDOWN : insert(&p->jobs, j);
@@ -98,8 +147,14 @@ int job_start(struct project *p, const char *verb, const char *detail, struct jo
 void job_progress(struct project *p, struct job *j, uint64_t done, uint64_t total)
 {
     MUTEX_GUARD(&p->jobs.lock);
-    j->done = done;
-    j->total = total;
+    grow(&j->done, &j->total, done, total);
+    show(j);
+}
+
+void job_progress_bytes(struct project *p, struct job *j, uint64_t done, uint64_t total)
+{
+    MUTEX_GUARD(&p->jobs.lock);
+    grow(&j->bytes_done, &j->bytes_total, done, total);
 }
 
 void job_result(struct project *p, struct job *j, const char *result)
@@ -258,21 +313,44 @@ int job_cancel(struct project *p, uint64_t number)
         return -ENOENT;
     if (j->state != JOB_RUNNING)
         return 0;
-    if (!strcmp(j->verb, "drop"))
+    if (is_drop(j))
         return -EPERM;
     atomic_store(&j->cancel, true);
     cond_broadcast(&p->jobs.changed);
     return 0;
 }
 
+/* What is seen of a drop or a drain from outside. */
+static void look(struct job *j, const struct view_rest *rest, uint64_t worked)
+{
+    uint64_t pending = rest->unsealed + rest->dropped_pages + rest->flushes, done;
+
+    if (is_drop(j) && j->drop_ticket) {
+        done = worked > j->first ? worked - j->first : 0;
+        grow(&j->done, &j->total, done, done + rest->dropped_pages);
+        grow(&j->bytes_done, &j->bytes_total, done * PAGE_SIZE_BYTES,
+             (done + rest->dropped_pages) * PAGE_SIZE_BYTES);
+    } else if (is_drain(j)) {
+        if (j->first < pending)
+            j->first = pending;
+        grow(&j->done, &j->total, j->first - pending, j->first);
+    }
+    show(j);
+}
+
 int job_get(struct project *p, uint64_t number, struct job *ret)
 {
+    struct view_rest rest;
+    uint64_t worked = drops_worked(p->drops);
     struct job *j;
-    MUTEX_GUARD(&p->jobs.lock);
 
+    view_get_rest(p, &rest); /* before the lock, which is a leaf */
+    MUTEX_GUARD(&p->jobs.lock);
     j = find(&p->jobs, number);
     if (!j)
         return -ENOENT;
+    if (j->state == JOB_RUNNING)
+        look(j, &rest, worked);
     *ret = *j;
     return 0;
 }
@@ -329,13 +407,25 @@ void jobs_release(struct project *p)
 
 void job_drop_queued(struct project *p, struct job *j)
 {
+    uint64_t worked = drops_worked(p->drops);
     MUTEX_GUARD(&p->jobs.lock);
+
+    j->first = worked;
     j->drop_ticket = ++p->jobs.drop_tickets;
+}
+
+void jobs_resume(struct project *p)
+{
+    struct job *j;
+
+    if (drops_left(p->drops) && job_start(p, "drop", "resumed", &j) == 0)
+        job_drop_queued(p, j);
 }
 
 void jobs_drops_done(struct project *p)
 {
-    uint64_t until;
+    const struct view_rest none = {0};
+    uint64_t until, worked;
 
     {
         MUTEX_GUARD(&p->jobs.lock);
@@ -344,11 +434,14 @@ void jobs_drops_done(struct project *p)
     (void)drops_freed(p->drops); /* waits for the step of another thread */
     if (drops_left(p->drops))
         return;
+    worked = drops_worked(p->drops);
     MUTEX_GUARD(&p->jobs.lock);
     for (size_t i = 0; i < p->jobs.count; i++) {
         struct job *j = p->jobs.v[i];
-        if (j->state == JOB_RUNNING && j->drop_ticket && j->drop_ticket <= until)
-            end(p, j, 0, NULL);
+        if (j->state != JOB_RUNNING || !j->drop_ticket || j->drop_ticket > until)
+            continue;
+        look(j, &none, worked);
+        end(p, j, 0, NULL);
     }
     prune(&p->jobs);
 }

@@ -412,6 +412,8 @@ int project_open(const struct project_config *config, struct project **ret_p)
     }
     if (err == 0)
         err = finish_crash(p, &s);
+    if (err == 0)
+        jobs_resume(p);
     if (err == 0 && config->background)
         err = flush_start_threads(p);
     if (err < 0) {

@@ -359,15 +359,20 @@ bool flush_is_idle(struct project *p);
 /* ---- jobs (jobs.c) ---- */
 
 enum job_state { JOB_RUNNING, JOB_DONE, JOB_FAILED, JOB_CANCELLED };
-#define JOB_KEEP 64 /* ended jobs that stay readable */
+#define JOB_KEEP 64       /* ended jobs that stay readable, */
+#define JOB_KEEP_DRAINS 8 /* and drains beside them */
 
 struct job {
     uint64_t number;
     const char *verb;
     char detail[300];
     enum job_state state;
-    uint64_t done, total;   /* items; total 0: not known */
-    int64_t started, ended; /* realtime ns */
+    uint64_t done, total;             /* items; total 0: not known; neither ever gets less */
+    uint64_t bytes_done, bytes_total; /* likewise; 0 where bytes mean nothing */
+    unsigned permille;                /* shown last: 0–999, 1000 when it ended well */
+    int64_t started, ended;           /* realtime ns */
+    int64_t began, lasted;            /* monotonic ns; lasted: when it has ended */
+    uint64_t first;                   /* drops: entries worked off before; drains: pending then */
     int error;
     char result[256]; /* key=value words of the reply */
     _Atomic bool cancel;
@@ -385,10 +390,13 @@ struct jobs {
     unsigned threads;      /* job threads running */
 };
 
+/* Drops that a former life of the store left behind are a job again. */
+void jobs_resume(struct project *p);
 /* Register a running job. Its entry stays valid until job_end; keep the number, not the pointer.
  * -ESHUTDOWN. */
 int job_start(struct project *p, const char *verb, const char *detail, struct job **ret_job);
 void job_progress(struct project *p, struct job *j, uint64_t done, uint64_t total);
+void job_progress_bytes(struct project *p, struct job *j, uint64_t done, uint64_t total);
 /* key=value words of the reply, set before the end. */
 void job_result(struct project *p, struct job *j, const char *result);
 /* `result` NULL keeps what job_result said. -ECANCELED makes it JOB_CANCELLED. */
@@ -396,7 +404,8 @@ void job_end(struct project *p, struct job *j, int error, const char *result);
 /* What it was to do was refused before it began: no job is left of it. */
 void job_withdraw(struct project *p, struct job *j, int error);
 /* Run `fn` as a job of its own thread, which ends the job with what `fn` returns. At most 64 at
- * once: then it waits. On failure the job has ended with that error. */
+ * once: then it waits. On failure the job has ended with that error. Not on a worker of the pool: a
+ * rebuild or a drain waits for a flush, whose pieces need the workers. */
 typedef int job_fn(struct project *p, struct job *j, void *arg);
 int job_run(struct project *p, struct job *j, job_fn *fn, void *arg);
 /* 0 with the job's own error in *ret_error; -ENOENT, -ETIMEDOUT, -EINTR. */
@@ -404,7 +413,8 @@ int job_wait(struct project *p, uint64_t number, int64_t timeout, const _Atomic 
              int *ret_error, char result[256]);
 /* Asks it to stop; one that has ended is fine. -ENOENT, -EPERM: a drop always goes on. */
 int job_cancel(struct project *p, uint64_t number);
-int job_get(struct project *p, uint64_t number, struct job *ret);      /* a copy; -ENOENT */
+/* A copy, with its progress brought up to date; -ENOENT. */
+int job_get(struct project *p, uint64_t number, struct job *ret);
 int job_next(struct project *p, uint64_t after, uint64_t *ret_number); /* -ENOENT at the end */
 size_t jobs_running(struct project *p);
 /* Cancels all, waits for their threads and fails who waits for them. p->closing is set. May be
@@ -415,7 +425,7 @@ void job_drop_queued(struct project *p, struct job *j);
 /* Somebody saw the queue empty: ends the drop jobs queued before, if it still is. */
 void jobs_drops_done(struct project *p);
 
-const char *job_state_name(enum job_state state); /* view.c */
+const char *job_state_name(enum job_state state); /* view_jobs.c */
 /* Views first seal what was closed before, waiting at most view_wait (view.c). Returns how many
  * contents are unsealed still. Hold no lock. */
 size_t view_settle(struct project *p);

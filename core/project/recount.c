@@ -321,8 +321,10 @@ static bool rebuild_step(uint64_t pages, void *ctx)
 
     if (!b->job)
         return false;
-    if (pages % 256 == 0)
+    if (pages % 256 == 0) {
         job_progress(b->p, b->job, pages, b->total);
+        job_progress_bytes(b->p, b->job, pages * PAGE_SIZE_BYTES, b->total * PAGE_SIZE_BYTES);
+    }
     return atomic_load(&b->job->cancel);
 }
 

@@ -90,7 +90,7 @@ static void gather(struct project *p, struct facts *f)
 
 /* ---- status ---- */
 
-static void add_time(struct strbuf *out, int64_t ns)
+void view_add_time(struct strbuf *out, int64_t ns)
 {
     time_t seconds = (time_t)(ns / NSEC_PER_SEC);
     char text[32];
@@ -135,7 +135,7 @@ static void status(struct project *p, const struct facts *f, struct strbuf *out)
                 "dirty_pages_bytes=%zu\n",
                 U(f->seq), U(f->durable), f->unsealed, f->buffered, f->dirty);
     strbuf_addf(out, "flush       commits=%llu failed=%llu last=", U(f->commits), U(f->failed));
-    add_time(out, f->last_commit);
+    view_add_time(out, f->last_commit);
     strbuf_addf(out, " result=%s\n", f->last_error ? command_errno_name(-f->last_error) : "ok");
     strbuf_addf(out, "namespaces  %llu\n", U(f->namespaces));
     strbuf_addf(out, "objects     %llu pinned=%llu dying=%llu\n", U(f->refs.objects),
@@ -553,89 +553,5 @@ int view_namespace(struct project *p, const char *name, const char *file, struct
         strbuf_addf(out, "frozen=%s\n", frozen ? "yes" : "no");
     else /* never beyond the last change: equal numbers mean that all of it is durable */
         strbuf_addf(out, "%llu\n", U(which == NS_SEQ || seq < durable ? seq : durable));
-    return strbuf_error(out);
-}
-
-/* ---- jobs ---- */
-
-int view_jobs(struct project *p, uint64_t after, view_job_fn *fn, void *ctx)
-{
-    while (job_next(p, after, &after) == 0)
-        if (fn(after, ctx))
-            break;
-    return 0;
-}
-
-static void add_line(struct strbuf *out, const char *key, const char *value)
-{
-    strbuf_addf(out, "%s=", key);
-    command_add_word(out, value);
-    strbuf_adds(out, "\n");
-}
-
-static void add_stamp(struct strbuf *out, const char *key, int64_t ns)
-{
-    strbuf_addf(out, "%s=", key);
-    add_time(out, ns);
-    strbuf_adds(out, "\n");
-}
-
-const char *job_state_name(enum job_state state)
-{
-    static const char *const names[] = {[JOB_RUNNING] = "running",
-                                        [JOB_DONE] = "done",
-                                        [JOB_FAILED] = "failed",
-                                        [JOB_CANCELLED] = "cancelled"};
-    return names[state];
-}
-
-/* The words of a result, a line each. */
-static void add_words(struct strbuf *out, const char *words)
-{
-    while (*words) {
-        size_t n = strcspn(words, " ");
-        if (n)
-            strbuf_add(out, words, n);
-        if (n)
-            strbuf_adds(out, "\n");
-        words += n + (words[n] == ' ');
-    }
-}
-
-static void add_progress(struct project *p, const struct job *j, struct strbuf *out)
-{
-    int64_t until = j->ended ? j->ended : now(p);
-    double seconds = (double)(until - j->started) / (double)NSEC_PER_SEC;
-
-    strbuf_addf(out, "done=%llu\n", U(j->done));
-    if (j->total)
-        strbuf_addf(out, "total=%llu\n", U(j->total));
-    if (j->done && seconds > 0)
-        strbuf_addf(out, "per_second=%.1f\n", (double)j->done / seconds);
-    if (j->done && j->total > j->done && seconds > 0 && j->state == JOB_RUNNING)
-        strbuf_addf(out, "left_seconds=%.0f\n",
-                    seconds * (double)(j->total - j->done) / (double)j->done);
-}
-
-int view_job(struct project *p, uint64_t job, struct strbuf *out)
-{
-    struct job j;
-    int err = job_get(p, job, &j);
-
-    if (err < 0)
-        return err;
-    strbuf_addf(out, "job=%llu\n", U(j.number));
-    add_line(out, "verb", j.verb);
-    add_line(out, "detail", j.detail);
-    add_line(out, "state", job_state_name(j.state));
-    add_progress(p, &j, out);
-    if (!strcmp(j.verb, "drop"))
-        strbuf_addf(out, "queue_pages=%zu\n", drops_left(p->drops));
-    add_stamp(out, "started", j.started);
-    if (j.state != JOB_RUNNING) {
-        add_stamp(out, "ended", j.ended);
-        strbuf_addf(out, "error=%s\n", j.error ? command_errno_name(-j.error) : "0");
-        add_words(out, j.result);
-    }
     return strbuf_error(out);
 }

@@ -59,3 +59,17 @@ int view_namespace(struct project *p, const char *name, const char *file, struct
 typedef int view_job_fn(uint64_t job, void *ctx);
 int view_jobs(struct project *p, uint64_t after, view_job_fn *fn, void *ctx);
 int view_job(struct project *p, uint64_t job, struct strbuf *out);
+
+/* What is left to be done before all is at rest, for who waits for it. Seals nothing; takes leaf
+ * locks, one after the other. */
+struct view_rest {
+    uint64_t jobs;          /* that run */
+    uint64_t pieces;        /* of work, with the workers or waiting for one */
+    uint64_t flushes;       /* that have to come */
+    uint64_t unsealed;      /* contents */
+    uint64_t dropped_pages; /* to be worked off */
+};
+void view_get_rest(struct project *p, struct view_rest *ret);
+
+/* "2026-01-02T03:04:05Z", or "never" for 0. */
+void view_add_time(struct strbuf *out, int64_t ns);

@@ -37,6 +37,7 @@ struct drops {
     size_t batches;
     size_t stored; /* chunks in the committed table */
     uint64_t freed;
+    _Atomic uint64_t worked;
 };
 
 static int reserve(struct queue *q, size_t more)
@@ -141,8 +142,14 @@ int drops_step(struct drops *d, unsigned budget, unsigned *ret_done)
             return err;
         }
         ++*ret_done;
+        atomic_fetch_add(&d->worked, 1);
     }
     return 0;
+}
+
+uint64_t drops_worked(const struct drops *d)
+{
+    return atomic_load(&d->worked);
 }
 
 size_t drops_left(struct drops *d)

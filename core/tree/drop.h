@@ -30,6 +30,8 @@ int drops_push(struct drops *d, uint64_t root);
 int drops_step(struct drops *d, unsigned budget, unsigned *ret_done);
 /* Entries waiting. */
 size_t drops_left(struct drops *d);
+/* Entries worked off since open. Any thread, no lock. */
+uint64_t drops_worked(const struct drops *d);
 /* Pages given back since open. */
 uint64_t drops_freed(struct drops *d);
 

@@ -61,7 +61,7 @@ Test(jobs, one_that_ends_well_leaves_its_result)
     cr_assert_str_eq(result, "changed=7 more=1");
     cr_assert_eq(view_job(x.p, n, &text), 0);
     cr_assert(strstr(text.s, "verb=rebuild\n"), "%s", text.s);
-    cr_assert(strstr(text.s, "state=done\ndone=3\ntotal=4\n"), "%s", text.s);
+    cr_assert(strstr(text.s, "state=done\npercent=100.0\ndone=4\ntotal=4\n"), "%s", text.s);
     cr_assert(strstr(text.s, "error=0\nchanged=7\nmore=1\n"), "%s", text.s);
 }
 
@@ -190,4 +190,171 @@ Test(jobs, what_was_refused_was_never_a_job)
     agreed(&x, "branch main b\ndrop b", "ok");
     cr_assert_eq(job_next(x.p, 0, &number), 0);
     cr_assert_eq(job_next(x.p, number, &number), -ENOENT);
+}
+
+/* ---- progress ---- */
+
+static struct job seen(uint64_t n)
+{
+    struct job j;
+
+    cr_assert_eq(job_get(x.p, n, &j), 0);
+    return j;
+}
+
+Test(jobs, progress_only_grows_and_is_all_at_the_end_only)
+{
+    struct job *j;
+    uint64_t n = started("rebuild", &j);
+
+    job_progress(x.p, j, 50, 100);
+    job_progress_bytes(x.p, j, 5000, 9000);
+    cr_assert_eq(seen(n).permille, 500);
+    job_progress(x.p, j, 40, 90);
+    cr_assert_eq(seen(n).done, 50);
+    cr_assert_eq(seen(n).total, 100);
+    job_progress(x.p, j, 60, 400);
+    cr_assert_eq(seen(n).permille, 500, "more work was found: not less is done");
+    job_progress(x.p, j, 500, 400);
+    cr_assert_eq(seen(n).permille, 999, "it has not ended");
+    cr_assert_eq(seen(n).total, 500);
+    job_end(x.p, j, 0, NULL);
+    cr_assert_eq(seen(n).permille, 1000);
+    cr_assert_eq(seen(n).bytes_done, 9000);
+}
+
+Test(jobs, one_that_fails_does_not_end_at_all_of_it)
+{
+    struct job *j;
+    uint64_t n = started("rebuild", &j);
+
+    job_progress(x.p, j, 1, 4);
+    job_end(x.p, j, -EIO, NULL);
+    cr_assert_eq(seen(n).permille, 250);
+    cr_assert_eq(seen(n).done, 1);
+}
+
+Test(jobs, rate_and_time_left_follow_the_clock)
+{
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+    struct job *j;
+    uint64_t n = started("rebuild", &j);
+
+    clock_manual_advance(&x.clock, 10 * NSEC_PER_SEC);
+    job_progress(x.p, j, 50, 200);
+    job_progress_bytes(x.p, j, 1000, 4000);
+    cr_assert_eq(view_job(x.p, n, &text), 0);
+    cr_assert(strstr(text.s, "percent=25.0\ndone=50\ntotal=200\nbytes_done=1000\nbytes_total=4000\n"
+                             "seconds=10.0\nper_second=5.0\nbytes_per_second=100\n"
+                             "left_seconds=30\n"),
+              "%s", text.s);
+    job_end(x.p, j, 0, NULL);
+    clock_manual_advance(&x.clock, 1000 * NSEC_PER_SEC);
+    strbuf_clear(&text);
+    cr_assert_eq(view_job(x.p, n, &text), 0);
+    cr_assert(strstr(text.s, "seconds=10.0\nper_second=20.0\n"), "%s", text.s);
+    cr_assert_null(strstr(text.s, "left_seconds"));
+}
+
+static void fill_namespace(const char *ns, int files)
+{
+    char path[64];
+
+    for (int i = 0; i < files; i++) {
+        snprintf(path, sizeof path, "%s/a-name-that-takes-some-room-in-its-page-%d", ns, i);
+        put_file(&x, path, path);
+    }
+}
+
+Test(jobs, a_drop_tells_how_far_it_is)
+{
+    unsigned done;
+    struct job before, after;
+
+    agreed(&x, "branch main b", "ok");
+    fill_namespace("b", 400);
+    cr_assert_eq(project_flush(x.p), 0);
+    agreed(&x, "drop b", "job=1");
+    before = seen(1);
+    cr_assert_eq(before.state, JOB_RUNNING);
+    cr_assert_eq(before.done, 0);
+    cr_assert_gt(before.total, 0);
+    cr_assert_eq(drops_step(x.p->drops, 2, &done), 0);
+    after = seen(1);
+    cr_assert_eq(after.done, 2);
+    cr_assert_eq(after.bytes_done, 2 * PAGE_SIZE_BYTES);
+    cr_assert_geq(after.total, before.total);
+    cr_assert_geq(after.permille, before.permille);
+    agreed(&x, "drain", "ok");
+    cr_assert_eq(seen(1).state, JOB_DONE);
+    cr_assert_eq(seen(1).permille, 1000);
+    cr_assert_eq(seen(1).done, seen(1).total);
+    cr_assert_gt(seen(1).done, 2);
+}
+
+Test(jobs, a_drop_that_was_cut_off_goes_on_as_a_job_of_the_next_mount)
+{
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+
+    agreed(&x, "branch main b", "ok");
+    fill_namespace("b", 400);
+    cr_assert_eq(project_flush(x.p), 0);
+    agreed(&x, "drop b", "job=1");
+    cr_assert_eq(project_flush(x.p), 0);
+    project_abandon(x.p);
+    kv_close(x.kv);
+    fixture_open(&x);
+    cr_assert_eq(view_job(x.p, 1, &text), 0);
+    cr_assert(strstr(text.s, "verb=drop\ndetail=resumed\nstate=running\n"), "%s", text.s);
+    refused(&x, "cancel 1", -EPERM, "is a drop");
+    agreed(&x, "drain", "ok");
+    cr_assert_eq(seen(1).state, JOB_DONE);
+    fixture_reopen(&x);
+    cr_assert_eq(job_next(x.p, 0, &(uint64_t){0}), -ENOENT, "nothing was left");
+}
+
+static void *drain_idle(void *arg)
+{
+    refused(&x, "drain idle", -ECANCELED, "the drain was cancelled (job 1)");
+    return arg;
+}
+
+Test(jobs, a_drain_is_one_and_can_be_cancelled)
+{
+    const char *name = "held";
+    struct vfs_file *f;
+    struct vfs_attr a;
+    pthread_t t;
+    char *bytes = calloc(1, 1 << 20);
+
+    cr_assert_eq(vfs_create(x.p, node_of(&x, "main"), name, 0644, &fixture_cred,
+                            VFS_WRITE | VFS_TRUNC, &a, &f),
+                 0);
+    cr_assert_eq(vfs_write(f, bytes, 1 << 20, 0), 1 << 20);
+    cr_assert_eq(pthread_create(&t, NULL, drain_idle, NULL), 0);
+    while (job_next(x.p, 0, &(uint64_t){0}) < 0)
+        usleep(1000);
+    cr_assert_eq(seen(1).state, JOB_RUNNING, "such a file keeps `drain idle` waiting");
+    cr_assert_str_eq(seen(1).detail, "idle");
+    agreed(&x, "cancel 1", "ok");
+    cr_assert_eq(pthread_join(t, NULL), 0);
+    cr_assert_eq(seen(1).state, JOB_CANCELLED);
+    vfs_release(f);
+    vfs_forget(x.p, a.nodeid, 1);
+    free(bytes);
+}
+
+Test(jobs, drains_do_not_push_out_the_results_of_other_jobs)
+{
+    char result[256];
+    struct job *j;
+    uint64_t n = started("rebuild", &j);
+
+    job_end(x.p, j, 0, "changed=5");
+    for (int i = 0; i < JOB_KEEP + 10; i++)
+        agreed(&x, "drain", "ok");
+    cr_assert_eq(waited(n, 0, result), 0);
+    cr_assert_str_eq(result, "changed=5");
+    cr_assert_eq(waited(n + 1, 0, result), -ENOENT);
+    cr_assert_eq(waited(n + JOB_KEEP + 10, 0, result), 0);
 }
