@@ -10,6 +10,7 @@
 
 /* Beyond off_t no file can reach. */
 #define OFFSET_MAX ((uint64_t)INT64_MAX)
+#define MAP_ALIGN 4096
 
 static int check_name(const char *name)
 {
@@ -127,6 +128,32 @@ void disk_flush_hint(struct disk_file *f, uint64_t off, uint64_t len)
         f->ops->flush_hint(f, off, len);
 }
 
+int disk_allocate(struct disk_file *f, uint64_t size)
+{
+    int r = check_write(f, size, 0);
+
+    return r || size == 0 ? r : f->ops->allocate(f, size);
+}
+
+int disk_map(struct disk_file *f, uint64_t off, size_t len, void **ret_map)
+{
+    int r = off % MAP_ALIGN || len == 0 ? -EINVAL : check_range(off, len);
+
+    return r ? r : f->ops->map(f, off, len, ret_map);
+}
+
+void disk_unmap(struct disk_file *f, void *map, size_t len)
+{
+    if (map)
+        f->ops->unmap(f, map, len);
+}
+
+void disk_map_wrote(struct disk_file *f, void *map, size_t at, size_t len)
+{
+    if (len)
+        f->ops->map_wrote(f, map, at, len);
+}
+
 int disk_fd(struct disk_file *f)
 {
     return f->ops->fd(f);
@@ -172,4 +199,9 @@ int disk_list(struct disk *d, const char *name, disk_list_fn *fn, void *ctx)
 int disk_space(struct disk *d, struct disk_space *ret)
 {
     return d->ops->space(d, ret);
+}
+
+int disk_incarnation(struct disk *d, uint8_t out[32])
+{
+    return d->ops->incarnation(d, out);
 }

@@ -65,6 +65,16 @@ int disk_sync(struct disk_file *f); /* data and size (fdatasync) */
 int disk_fstat(struct disk_file *f, struct disk_stat *ret);
 /* Start writing back without waiting (sync_file_range); a hint, never fails. */
 void disk_flush_hint(struct disk_file *f, uint64_t off, uint64_t len);
+/* Make room for the whole file: it has `size` bytes, new ones are zeros, and writing within it
+ * needs none. The file is empty or smaller. -ENOSPC and the like: what there was is still there. */
+int disk_allocate(struct disk_file *f, uint64_t size);
+/* The bytes [off, off+len) as memory, off a multiple of 4096; of a file opened with DISK_WRITE to
+ * be changed there, else only to be read. Programs see a change at once; it is durable after
+ * disk_sync. The file must stay open, and as long. */
+int disk_map(struct disk_file *f, uint64_t off, size_t len, void **ret_map);
+void disk_unmap(struct disk_file *f, void *map, size_t len); /* NULL map is fine */
+/* Those bytes were changed in the mapping; said after every change, and before it counts. */
+void disk_map_wrote(struct disk_file *f, void *map, size_t at, size_t len);
 /* The descriptor behind it, for splice and the like; -1 where there is none. Borrowed. */
 int disk_fd(struct disk_file *f);
 
@@ -75,3 +85,6 @@ int disk_sync_dir(struct disk *d, const char *name);               /* "" is the 
 /* Names in a directory, without order, "." and "..". -ENOENT. */
 int disk_list(struct disk *d, const char *name, disk_list_fn *fn, void *ctx);
 int disk_space(struct disk *d, struct disk_space *ret);
+/* A number of this life of the disk's page cache: as long as it is the same, what was written is
+ * there, synced or not. */
+int disk_incarnation(struct disk *d, uint8_t out[32]);

@@ -12,7 +12,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/quota.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
@@ -196,6 +198,51 @@ static int dir_space(struct disk *d, struct disk_space *ret)
     return 0;
 }
 
+#define BOOT_ID "/proc/sys/kernel/random/boot_id"
+#ifndef STATX_MNT_ID_UNIQUE
+#define STATX_MNT_ID_UNIQUE 0x4000u /* Linux 6.8: never used again in one boot */
+#endif
+
+/* Of the boot, as bytes. Where it cannot be told this one is like no other. */
+static int boot_number(uint8_t out[16])
+{
+    static const char hex[] = "0123456789abcdef";
+    char *text = NULL;
+    size_t len;
+    unsigned digits = 0;
+
+    memset(out, 0, 16);
+    if (io_read_file(AT_FDCWD, BOOT_ID, 64, &text, &len) == 0)
+        for (const char *c = text; *c && digits < 32; c++) {
+            const char *found = strchr(hex, *c); /* the rest are dashes */
+            unsigned value = found ? (unsigned)(found - hex) : 0;
+
+            if (found)
+                out[digits / 2] |= (uint8_t)(value << (digits % 2 ? 0 : 4));
+            digits += found != NULL;
+        }
+    free(text);
+    return digits == 32 || getrandom(out, 16, 0) == 16 ? 0 : -EIO;
+}
+
+static int dir_incarnation(struct disk *d, uint8_t out[32])
+{
+    struct statx s;
+    struct stat st;
+    int r = boot_number(out);
+
+    if (r == 0)
+        r = result(fstat(root_of(d), &st));
+    if (r == 0)
+        r = result(statx(root_of(d), "", AT_EMPTY_PATH, STATX_MNT_ID | STATX_MNT_ID_UNIQUE, &s));
+    if (r)
+        return r;
+    uint64_t numbers[2] = {st.st_dev, s.stx_mnt_id};
+
+    memcpy(out + 16, numbers, 16);
+    return 0;
+}
+
 static void dir_file_close(struct disk_file *f)
 {
     close(fd_of(f));
@@ -241,6 +288,59 @@ static int dir_punch(struct disk_file *f, uint64_t off, uint64_t len)
         fallocate(fd_of(f), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)off, (off_t)len));
 }
 
+static int write_zeros(int fd, uint64_t from, uint64_t size)
+{
+    static const uint8_t zeros[256 * 1024];
+
+    while (from < size) {
+        size_t n = size - from < sizeof zeros ? (size_t)(size - from) : sizeof zeros;
+        int r = io_pwrite(fd, zeros, n, from);
+
+        if (r)
+            return r;
+        from += n;
+    }
+    return 0;
+}
+
+/* A disk that fills up on the way keeps the part: give it back. */
+static int dir_allocate(struct disk_file *f, uint64_t size)
+{
+    struct stat s;
+    int r = result(fstat(fd_of(f), &s));
+
+    if (r)
+        return r;
+    r = result(fallocate(fd_of(f), 0, 0, (off_t)size));
+    if (r == -EOPNOTSUPP)
+        r = write_zeros(fd_of(f), (uint64_t)s.st_size, size);
+    if (r)
+        (void)ftruncate(fd_of(f), s.st_size);
+    return r;
+}
+
+static int dir_map(struct disk_file *f, uint64_t off, size_t len, void **ret_map)
+{
+    int prot = f->writable ? PROT_READ | PROT_WRITE : PROT_READ;
+    void *map = mmap(NULL, len, prot, MAP_SHARED, fd_of(f), (off_t)off);
+
+    if (map == MAP_FAILED)
+        return -errno;
+    *ret_map = map;
+    return 0;
+}
+
+static void dir_unmap(struct disk_file *f, void *map, size_t len)
+{
+    (void)f;
+    munmap(map, len);
+}
+
+static void dir_map_wrote(struct disk_file *f, void *map, size_t at, size_t len)
+{
+    (void)f, (void)map, (void)at, (void)len; /* the mapping is the page cache */
+}
+
 static int dir_sync(struct disk_file *f)
 {
     return result(fdatasync(fd_of(f)));
@@ -273,6 +373,7 @@ static const struct disk_ops dir_ops = {
     .sync_dir = dir_sync_dir,
     .list = dir_list,
     .space = dir_space,
+    .incarnation = dir_incarnation,
     .file_close = dir_file_close,
     .pread = dir_pread,
     .pwritev = dir_pwritev,
@@ -281,6 +382,10 @@ static const struct disk_ops dir_ops = {
     .sync = dir_sync,
     .fstat = dir_fstat,
     .flush_hint = dir_flush_hint,
+    .allocate = dir_allocate,
+    .map = dir_map,
+    .unmap = dir_unmap,
+    .map_wrote = dir_map_wrote,
     .fd = fd_of,
 };
 

@@ -20,6 +20,7 @@ struct disk_ops {
     int (*sync_dir)(struct disk *d, const char *name);
     int (*list)(struct disk *d, const char *name, disk_list_fn *fn, void *ctx);
     int (*space)(struct disk *d, struct disk_space *ret);
+    int (*incarnation)(struct disk *d, uint8_t out[32]);
 
     void (*file_close)(struct disk_file *f);
     ssize_t (*pread)(struct disk_file *f, void *buf, size_t len, uint64_t off);
@@ -29,6 +30,10 @@ struct disk_ops {
     int (*sync)(struct disk_file *f);
     int (*fstat)(struct disk_file *f, struct disk_stat *ret);
     void (*flush_hint)(struct disk_file *f, uint64_t off, uint64_t len);
+    int (*allocate)(struct disk_file *f, uint64_t size);
+    int (*map)(struct disk_file *f, uint64_t off, size_t len, void **ret_map);
+    void (*unmap)(struct disk_file *f, void *map, size_t len);
+    void (*map_wrote)(struct disk_file *f, void *map, size_t at, size_t len);
     int (*fd)(struct disk_file *f);
 };
 

@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/queue.h>
 
 #define PAGE 4096
@@ -27,20 +28,22 @@
 #define SIZE_LIMIT (UINT64_C(1) << 36) /* bytes of one file: bounds its page array */
 
 struct bytes {
-    uint8_t **page; /* NULL: a hole */
+    uint8_t **page; /* NULL: a hole; `reserved`: zeros that have their room */
     size_t pages;
     uint64_t size; /* bytes beyond it in the last page are zeros */
 };
 
-enum change_kind { CHANGE_WRITE, CHANGE_TRUNCATE, CHANGE_PUNCH };
+enum change_kind { CHANGE_WRITE, CHANGE_MAPPED, CHANGE_TRUNCATE, CHANGE_PUNCH, CHANGE_ALLOCATE };
 
 struct change {
     STAILQ_ENTRY(change) next;
     enum change_kind kind;
-    uint64_t off; /* CHANGE_TRUNCATE: the size */
+    uint64_t off; /* CHANGE_TRUNCATE, CHANGE_ALLOCATE: the size */
     uint64_t len;
-    uint8_t data[]; /* CHANGE_WRITE */
+    uint8_t data[]; /* CHANGE_WRITE, CHANGE_MAPPED */
 };
+
+static uint8_t reserved[1]; /* the address counts */
 
 struct inode;
 
@@ -70,7 +73,8 @@ struct inode {
     STAILQ_HEAD(change_list, change) changes;
     struct names visible_names, durable_names;
     STAILQ_HEAD(name_change_list, name_change) name_changes;
-    bool reachable; /* during a power cycle */
+    bool write_failed; /* of bytes in a mapping */
+    bool reachable;    /* during a power cycle */
 };
 
 struct mem_disk {
@@ -80,6 +84,7 @@ struct mem_disk {
     uint64_t capacity;
     uint64_t used; /* bytes in pages of visible files */
     uint64_t cycles;
+    uint64_t lives; /* of these, how many lost something */
     LIST_HEAD(, inode) inodes;
     struct inode *root;
 };
@@ -125,8 +130,14 @@ static int may_change(struct mem_disk *d)
 
 static void page_drop(struct bytes *b, size_t i)
 {
-    free(b->page[i]);
+    if (b->page[i] != reserved)
+        free(b->page[i]);
     b->page[i] = NULL;
+}
+
+static bool page_has_bytes(const struct bytes *b, size_t i)
+{
+    return i < b->pages && b->page[i] && b->page[i] != reserved;
 }
 
 static uint64_t bytes_held(const struct bytes *b)
@@ -160,7 +171,7 @@ static void bytes_write(struct bytes *b, const uint8_t *data, uint64_t len, uint
         size_t i = (size_t)(off / PAGE), within = (size_t)(off % PAGE);
         size_t n = len < PAGE - within ? (size_t)len : PAGE - within;
 
-        if (!b->page[i])
+        if (!page_has_bytes(b, i))
             b->page[i] = must(calloc(1, PAGE));
         memcpy(b->page[i] + within, data, n);
         data += n;
@@ -183,7 +194,7 @@ static void bytes_punch(struct bytes *b, uint64_t off, uint64_t len)
 
         if (n == PAGE)
             page_drop(b, i);
-        else if (b->page[i])
+        else if (page_has_bytes(b, i))
             memset(b->page[i] + within, 0, n);
         off += n;
         len -= n;
@@ -212,7 +223,7 @@ static size_t bytes_read(const struct bytes *b, uint8_t *out, size_t len, uint64
         size_t i = (size_t)((off + done) / PAGE), within = (size_t)((off + done) % PAGE);
 
         n = len - done < PAGE - within ? len - done : PAGE - within;
-        if (i < b->pages && b->page[i])
+        if (page_has_bytes(b, i))
             memcpy(out + done, b->page[i] + within, n);
         else
             memset(out + done, 0, n);
@@ -223,17 +234,31 @@ static size_t bytes_read(const struct bytes *b, uint8_t *out, size_t len, uint64
 static void bytes_release(struct bytes *b)
 {
     for (size_t i = 0; i < b->pages; i++)
-        free(b->page[i]);
+        page_drop(b, i);
     free(b->page);
     *b = (struct bytes){0};
+}
+
+/* Holes get room. */
+static void bytes_allocate(struct bytes *b, uint64_t size)
+{
+    bytes_reserve(b, size);
+    for (size_t i = 0; i * PAGE < size; i++)
+        if (!b->page[i])
+            b->page[i] = reserved;
+    if (size > b->size)
+        b->size = size;
 }
 
 static void bytes_copy(struct bytes *to, const struct bytes *from)
 {
     bytes_release(to);
+    bytes_reserve(to, (uint64_t)from->pages * PAGE);
     for (size_t i = 0; i < from->pages; i++)
-        if (from->page[i])
+        if (page_has_bytes(from, i))
             bytes_write(to, from->page[i], PAGE, (uint64_t)i * PAGE);
+        else
+            to->page[i] = from->page[i];
     to->size = from->size;
 }
 
@@ -251,7 +276,7 @@ static uint64_t bytes_growth(const struct bytes *b, uint64_t len, uint64_t off)
 
 static struct change *change_add(struct inode *n, enum change_kind kind, uint64_t off, uint64_t len)
 {
-    size_t room = kind == CHANGE_WRITE ? (size_t)len : 0;
+    size_t room = kind == CHANGE_WRITE || kind == CHANGE_MAPPED ? (size_t)len : 0;
     struct change *c = must(malloc(sizeof *c + room));
 
     c->kind = kind;
@@ -265,7 +290,11 @@ static void change_apply(const struct change *c, struct bytes *b)
 {
     switch (c->kind) {
     case CHANGE_WRITE:
+    case CHANGE_MAPPED:
         bytes_write(b, c->data, c->len, c->off);
+        break;
+    case CHANGE_ALLOCATE:
+        bytes_allocate(b, c->off);
         break;
     case CHANGE_TRUNCATE:
         bytes_truncate(b, c->off);
@@ -289,13 +318,26 @@ static void change_apply_torn(const struct change *c, struct bytes *b, uint64_t 
         bytes_write(b, c->data + before, c->len - before, c->off + before);
 }
 
+/* The kernel writes a mapping back when it likes, page by page: any sectors arrive. */
+static void change_apply_sectors(const struct change *c, struct bytes *b, uint64_t *state)
+{
+    for (uint64_t done = 0, n; done < c->len; done += n) {
+        n = SECTOR - (c->off + done) % SECTOR;
+        n = n < c->len - done ? n : c->len - done;
+        if (fault_random(state) & 1)
+            bytes_write(b, c->data + done, n, c->off + done);
+    }
+}
+
 static void change_survive_some(const struct change *c, struct bytes *b, uint64_t *state)
 {
     uint64_t luck = fault_random(state) % 3;
 
-    if (luck == 0)
+    if (luck == 1 && c->kind == CHANGE_MAPPED)
+        change_apply_sectors(c, b, state);
+    else if (luck == 0)
         return;
-    if (luck == 1 && c->kind == CHANGE_WRITE)
+    else if (luck == 1 && c->kind == CHANGE_WRITE)
         change_apply_torn(c, b, state);
     else
         change_apply(c, b);
@@ -697,6 +739,17 @@ static int mem_space(struct disk *base, struct disk_space *ret)
     return 0;
 }
 
+static int mem_incarnation(struct disk *base, uint8_t out[32])
+{
+    struct mem_disk *d = disk_of(base);
+
+    MUTEX_GUARD(&d->lock);
+    memset(out, 0, 32);
+    memcpy(out, &d->lives, sizeof d->lives);
+    memcpy(out + 8, &d, sizeof d);
+    return power(d);
+}
+
 static void mem_file_close(struct disk_file *base)
 {
     struct mem_file *f = file_of(base);
@@ -784,6 +837,79 @@ static int mem_punch(struct disk_file *f, uint64_t off, uint64_t len)
     return shrink(file_of(f), CHANGE_PUNCH, off, len);
 }
 
+static int mem_allocate(struct disk_file *base, uint64_t size)
+{
+    struct mem_file *f = file_of(base);
+    struct mem_disk *d = f->disk;
+
+    if (size > SIZE_LIMIT)
+        return -EFBIG;
+    MUTEX_GUARD(&d->lock);
+    int r = may_change(d);
+
+    if (r)
+        return r;
+    uint64_t growth = bytes_growth(&f->inode->visible, size, 0);
+
+    if (d->capacity && (growth > d->capacity || d->used > d->capacity - growth))
+        return -ENOSPC;
+    d->used += growth;
+    change_apply(change_add(f->inode, CHANGE_ALLOCATE, size, 0), &f->inode->visible);
+    return 0;
+}
+
+/* A mapping is a copy; map_wrote takes over what changed in it. Where it starts in the file stands
+ * in a page in front of it. */
+static int mem_map(struct disk_file *base, uint64_t off, size_t len, void **ret_map)
+{
+    struct mem_file *f = file_of(base);
+
+    MUTEX_GUARD(&f->disk->lock);
+    int r = power(f->disk);
+
+    if (r)
+        return r;
+    uint8_t *map =
+        mmap(NULL, PAGE + len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (map == MAP_FAILED)
+        return -errno;
+    memcpy(map, &off, sizeof off);
+    map += PAGE;
+    for (size_t done = 0; done < len; done += PAGE)
+        if (page_has_bytes(&f->inode->visible, (size_t)((off + done) / PAGE)))
+            bytes_read(&f->inode->visible, map + done, len - done < PAGE ? len - done : PAGE,
+                       off + done);
+    *ret_map = map;
+    return 0;
+}
+
+static void mem_unmap(struct disk_file *f, void *map, size_t len)
+{
+    (void)f;
+    munmap((uint8_t *)map - PAGE, PAGE + len);
+}
+
+/* No instruction that stores to memory fails: a fault that hits one shows in the next sync. */
+static void mem_map_wrote(struct disk_file *base, void *map, size_t at, size_t len)
+{
+    struct mem_file *f = file_of(base);
+    uint64_t off;
+
+    memcpy(&off, (uint8_t *)map - PAGE, sizeof off);
+    MUTEX_GUARD(&f->disk->lock);
+    if (may_change(f->disk)) {
+        f->inode->write_failed = true;
+        if (power(f->disk))
+            return;
+    }
+    struct change *c = change_add(f->inode, CHANGE_MAPPED, off + at, len);
+
+    memcpy(c->data, (const uint8_t *)map + at, len);
+    f->disk->used += bytes_growth(&f->inode->visible, len, off + at);
+    change_apply(c, &f->inode->visible);
+}
+
 static int mem_sync(struct disk_file *base)
 {
     struct mem_file *f = file_of(base);
@@ -793,6 +919,10 @@ static int mem_sync(struct disk_file *base)
 
     if (r)
         return r;
+    if (f->inode->write_failed) { /* told once, as the kernel does it */
+        f->inode->write_failed = false;
+        return -EIO;
+    }
     changes_settle(f->inode, FAULT_KEEP_ALL, NULL);
     return 0;
 }
@@ -832,6 +962,7 @@ static const struct disk_ops mem_ops = {
     .sync_dir = mem_sync_dir,
     .list = mem_list,
     .space = mem_space,
+    .incarnation = mem_incarnation,
     .file_close = mem_file_close,
     .pread = mem_pread,
     .pwritev = mem_pwritev,
@@ -840,6 +971,10 @@ static const struct disk_ops mem_ops = {
     .sync = mem_sync,
     .fstat = mem_fstat,
     .flush_hint = mem_flush_hint,
+    .allocate = mem_allocate,
+    .map = mem_map,
+    .unmap = mem_unmap,
+    .map_wrote = mem_map_wrote,
     .fd = mem_fd,
 };
 
@@ -869,6 +1004,8 @@ static void settle_all(struct mem_disk *d)
 
     if (state == 0)
         state = 1;
+    if (loss != FAULT_KEEP_ALL)
+        d->lives++;
     LIST_FOREACH(n, &d->inodes, all)
     {
         if (n->opens)
@@ -886,6 +1023,7 @@ static void restore(struct mem_disk *d, struct inode *n)
     if (n->reachable)
         return;
     n->reachable = true;
+    n->write_failed = false;
     bytes_copy(&n->visible, &n->durable);
     d->used += bytes_held(&n->visible);
     names_copy(&n->visible_names, &n->durable_names);
