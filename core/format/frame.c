@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * frame: see the header. What an operation has is a matter of its kind, so no byte says it.
+ */
+#include "frame.h"
+#include "id.h"
+#include <errno.h>
+#include <stdatomic.h>
+
+/* ---- operations: kind 1, then the fields of that kind in this order, then the data ---- */
+
+enum {
+    HAS_NS = 1 << 0,     /* 4 */
+    HAS_KEY = 1 << 1,    /* 14 */
+    HAS_NUMBER = 1 << 2, /* 8 */
+    HAS_OTHER = 1 << 3,  /* 8 */
+    HAS_A = 1 << 4,      /* 8 */
+    HAS_B = 1 << 5,      /* 8 */
+    HAS_C = 1 << 6,      /* 8 */
+    HAS_DATA = 1 << 7,   /* 4: its length */
+};
+
+static const struct {
+    const char *name;
+    unsigned fields;
+} kinds[OP_KIND_END] = {
+    [OP_PUT] = {"put", HAS_NS | HAS_KEY | HAS_DATA},
+    [OP_DEL] = {"del", HAS_NS | HAS_KEY},
+    [OP_CONTENT_NEW] = {"content-new", HAS_NUMBER | HAS_A | HAS_B},
+    [OP_CONTENT_WRITE] = {"content-write", HAS_NUMBER | HAS_A | HAS_DATA},
+    [OP_CONTENT_COPY] = {"content-copy", HAS_NUMBER | HAS_OTHER | HAS_A | HAS_B | HAS_C},
+    [OP_CONTENT_TRUNCATE] = {"content-truncate", HAS_NUMBER | HAS_A},
+    [OP_CONTENT_SLOT] = {"content-slot", HAS_NUMBER | HAS_A},
+    [OP_CONTENT_CANCEL] = {"content-cancel", HAS_NUMBER},
+    [OP_NS_PUT] = {"ns-put", HAS_NS | HAS_DATA},
+    [OP_NS_BRANCH] = {"ns-branch", HAS_NS | HAS_NUMBER | HAS_DATA},
+    [OP_NS_DROP] = {"ns-drop", HAS_NS},
+    [OP_PIN] = {"pin", HAS_NUMBER},
+    [OP_UNPIN] = {"unpin", HAS_NUMBER},
+    [OP_SETTING] = {"setting", HAS_NUMBER | HAS_A},
+};
+
+const char *op_kind_name(enum op_kind kind)
+{
+    return (unsigned)kind < OP_KIND_END ? kinds[kind].name : NULL;
+}
+
+static uint8_t *put4(uint8_t *p, uint32_t v)
+{
+    put_le32(p, v);
+    return p + 4;
+}
+static uint8_t *put8(uint8_t *p, uint64_t v)
+{
+    put_le64(p, v);
+    return p + 8;
+}
+
+size_t op_encode(const struct op *op, uint8_t out[OP_HEAD_MAX])
+{
+    unsigned f = kinds[op->kind].fields;
+    uint8_t *p = out;
+
+    *p++ = (uint8_t)op->kind;
+    p = f & HAS_NS ? put4(p, op->ns) : p;
+    if (f & HAS_KEY) {
+        key_encode(op->key, p);
+        p += KEY_LEN;
+    }
+    p = f & HAS_NUMBER ? put8(p, op->number) : p;
+    p = f & HAS_OTHER ? put8(p, op->other) : p;
+    p = f & HAS_A ? put8(p, op->a) : p;
+    p = f & HAS_B ? put8(p, op->b) : p;
+    p = f & HAS_C ? put8(p, op->c) : p;
+    p = f & HAS_DATA ? put4(p, (uint32_t)op->len) : p;
+    return (size_t)(p - out);
+}
+
+/* A reader that remembers running over the end. */
+struct reader {
+    const uint8_t *p, *end;
+    bool over;
+};
+
+/* The next `n` bytes; NULL where there are fewer. */
+static const uint8_t *take(struct reader *r, size_t n)
+{
+    const uint8_t *p = r->p;
+
+    if (r->over || (size_t)(r->end - p) < n) {
+        r->over = true;
+        return NULL;
+    }
+    r->p += n;
+    return p;
+}
+static uint32_t take4(struct reader *r)
+{
+    const uint8_t *p = take(r, 4);
+
+    return p ? get_le32(p) : 0;
+}
+static uint64_t take8(struct reader *r)
+{
+    const uint8_t *p = take(r, 8);
+
+    return p ? get_le64(p) : 0;
+}
+static struct key take_key(struct reader *r)
+{
+    const uint8_t *p = take(r, KEY_LEN);
+
+    return p ? key_decode(p) : (struct key){0};
+}
+
+int op_next(const void *payload, size_t len, size_t *at, struct op *ret)
+{
+    struct reader r = {(const uint8_t *)payload + *at, (const uint8_t *)payload + len, false};
+
+    if (*at >= len)
+        return *at == len ? -ENOENT : -EUCLEAN;
+    struct op op = {.kind = (enum op_kind) * take(&r, 1)};
+
+    if (!op_kind_name(op.kind))
+        return -EUCLEAN;
+    unsigned f = kinds[op.kind].fields;
+
+    op.ns = f & HAS_NS ? take4(&r) : 0;
+    op.key = f & HAS_KEY ? take_key(&r) : op.key;
+    op.number = f & HAS_NUMBER ? take8(&r) : 0;
+    op.other = f & HAS_OTHER ? take8(&r) : 0;
+    op.a = f & HAS_A ? take8(&r) : 0;
+    op.b = f & HAS_B ? take8(&r) : 0;
+    op.c = f & HAS_C ? take8(&r) : 0;
+    op.len = f & HAS_DATA ? take4(&r) : 0;
+    op.data = f & HAS_DATA ? take(&r, op.len) : NULL;
+    if (r.over || op.number > OBJECT_NUMBER_MAX || op.other > OBJECT_NUMBER_MAX)
+        return -EUCLEAN;
+    *at = (size_t)(r.p - (const uint8_t *)payload);
+    *ret = op;
+    return 0;
+}
+
+/* ---- segments: the head at 0 and at HEAD_COPY, zeros elsewhere ---- */
+
+#define SEGMENT_MAGIC 0x674c7954u /* "TyLg" */
+#define HEAD_LEN 96
+#define HEAD_SUMMED 88 /* the checksum follows */
+#define HEAD_COPY 2048
+
+void segment_head_encode(const struct segment_head *h, uint8_t out[SEGMENT_HEAD])
+{
+    memset(out, 0, SEGMENT_HEAD);
+    put_le32(out, SEGMENT_MAGIC);
+    put_le32(out + 4, SEGMENT_VERSION);
+    put_le64(out + 8, h->serial);
+    put_le64(out + 16, h->epoch);
+    put_le64(out + 24, h->seq);
+    put_le64(out + 32, h->size);
+    put_le64(out + 40, h->salt);
+    memcpy(out + 48, h->incarnation, sizeof h->incarnation);
+    put_le64(out + HEAD_SUMMED, id_checksum(out, HEAD_SUMMED, 0));
+    memcpy(out + HEAD_COPY, out, HEAD_LEN);
+}
+
+static int head_decode(const uint8_t *in, struct segment_head *ret)
+{
+    struct segment_head h = {
+        .serial = get_le64(in + 8),
+        .epoch = get_le64(in + 16),
+        .seq = get_le64(in + 24),
+        .size = get_le64(in + 32),
+        .salt = get_le64(in + 40),
+    };
+
+    if (get_le32(in) != SEGMENT_MAGIC ||
+        get_le64(in + HEAD_SUMMED) != id_checksum(in, HEAD_SUMMED, 0))
+        return -EUCLEAN;
+    if (get_le32(in + 4) != SEGMENT_VERSION)
+        return -EPROTO;
+    if (h.size < SEGMENT_HEAD || h.size % 8)
+        return -EUCLEAN;
+    memcpy(h.incarnation, in + 48, sizeof h.incarnation);
+    *ret = h;
+    return 0;
+}
+
+static bool is_zero(const uint8_t *p, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        if (p[i])
+            return false;
+    return true;
+}
+
+int segment_head_decode(const uint8_t in[SEGMENT_HEAD], struct segment_head *ret)
+{
+    int r = head_decode(in, ret);
+
+    if (r == -EUCLEAN)
+        r = head_decode(in + HEAD_COPY, ret);
+    return r == -EUCLEAN && is_zero(in, SEGMENT_HEAD) ? -ENOENT : r;
+}
+
+#define MIX UINT64_C(0x9e3779b97f4a7c15)
+
+uint64_t segment_seed(const struct segment_head *h)
+{
+    return ((h->salt + h->epoch) * MIX ^ h->serial) * MIX;
+}
+
+/* ---- frames: checksum 8, then what it is of ---- */
+
+#define FRAME_MAGIC 0x7246u /* "Fr" */
+#define FRAME_AT_LEN 8      /* 4 */
+#define FRAME_AT_KIND 12    /* 2, then the magic 2 */
+#define FRAME_AT_SEQ 16
+#define FRAME_AT_TIME 24
+#define FRAME_AT_NS 32 /* 4, then zeros */
+
+static uint64_t frame_checksum(const uint8_t *frame, uint32_t len, uint64_t seed, uint64_t offset)
+{
+    uint64_t head = id_checksum(frame + 8, FRAME_HEAD - 8, seed + offset * MIX);
+
+    return len ? id_checksum(frame + FRAME_HEAD, len, head) : head;
+}
+
+void frame_seal(uint8_t *frame, const struct frame_head *h, uint64_t seed, uint64_t offset)
+{
+    put_le32(frame + FRAME_AT_LEN, h->len);
+    put_le16(frame + FRAME_AT_KIND, (uint16_t)h->kind);
+    put_le16(frame + FRAME_AT_KIND + 2, FRAME_MAGIC);
+    put_le64(frame + FRAME_AT_SEQ, h->seq);
+    put_le64(frame + FRAME_AT_TIME, (uint64_t)h->time);
+    put_le32(frame + FRAME_AT_NS, h->ns);
+    put_le32(frame + FRAME_AT_NS + 4, 0);
+    memset(frame + FRAME_HEAD + h->len, 0, frame_size(h->len) - FRAME_HEAD - h->len);
+    uint64_t sum = frame_checksum(frame, h->len, seed, offset);
+
+    atomic_signal_fence(memory_order_release);
+    put_le64(frame, sum);
+}
+
+int frame_peek(const uint8_t head[FRAME_HEAD], struct frame_head *ret)
+{
+    struct frame_head h = {
+        .kind = (enum frame_kind)get_le16(head + FRAME_AT_KIND),
+        .len = get_le32(head + FRAME_AT_LEN),
+        .ns = get_le32(head + FRAME_AT_NS),
+        .seq = get_le64(head + FRAME_AT_SEQ),
+        .time = (int64_t)get_le64(head + FRAME_AT_TIME),
+    };
+
+    if (get_le16(head + FRAME_AT_KIND + 2) != FRAME_MAGIC || get_le32(head + FRAME_AT_NS + 4) ||
+        h.kind < FRAME_CHANGE || h.kind >= FRAME_KIND_END)
+        return -EUCLEAN;
+    if ((h.kind == FRAME_SYNC && h.len != FRAME_SYNC_LEN) || (h.kind == FRAME_END && h.len))
+        return -EUCLEAN;
+    *ret = h;
+    return 0;
+}
+
+int frame_decode(const uint8_t *frame, size_t room, uint64_t seed, uint64_t offset,
+                 struct frame_head *ret)
+{
+    struct frame_head h;
+
+    if (room < FRAME_HEAD || frame_peek(frame, &h) || frame_size(h.len) > room)
+        return -EUCLEAN;
+    if (get_le64(frame) != frame_checksum(frame, h.len, seed, offset))
+        return -EUCLEAN;
+    *ret = h;
+    return 0;
+}
