@@ -52,9 +52,9 @@ void log_close(struct log *l);
 #define LOG_FRAME_MAX (64u << 20) /* bytes of a frame's payload */
 
 /* Before a change takes its locks: room for one frame with a payload of at most so many bytes,
- * beside those of all others who asked; it is kept until log_room_done. Waits for a new segment, and
- * for others to be done, so the caller holds nothing, no other room either. -ENOSPC, -EDQUOT: none
- * can be had before a commit has trimmed; -EFBIG: more than LOG_FRAME_MAX; -EIO. */
+ * beside those of all others who asked; it is kept until log_room_done. Waits for a new segment,
+ * and for others to be done, so the caller holds nothing, no other room either. -ENOSPC, -EDQUOT:
+ * none can be had before a commit has trimmed; -EFBIG: more than LOG_FRAME_MAX; -EIO. */
 int log_room(struct log *l, size_t bytes);
 /* Exactly once after each log_room that returned 0, with the same number, whether or not a frame
  * was appended. Locks may be held. */
@@ -82,9 +82,9 @@ void log_trim(struct log *l, const struct log_pos *pos);
 int log_remove(struct disk *d);
 
 struct log_stats {
-    uint64_t segments, bytes;      /* on disk */
-    uint64_t frames, frame_bytes;  /* appended since log_open */
-    uint64_t syncs, sync_callers;  /* log_sync calls that were answered by those syncs */
+    uint64_t segments, bytes;        /* on disk */
+    uint64_t frames, frame_bytes;    /* appended since log_open */
+    uint64_t syncs, sync_callers;    /* log_sync calls that were answered by those syncs */
     int64_t last_sync_ns, waited_ns; /* duration of the last one; callers' waits for room */
 };
 void log_get_stats(struct log *l, struct log_stats *ret);
@@ -105,7 +105,7 @@ typedef int log_frame_fn(const struct log_frame *f, void *ctx); /* non-zero stop
 struct log_scan {
     uint64_t epoch, seq; /* as the last commit says: frames of this epoch behind this number */
     struct log_pos pos;  /* where the first of them would be */
-    bool all; /* also what an untrusted tail has (for listing) */
+    bool all;            /* also what an untrusted tail has (for listing) */
 };
 struct log_report {
     uint64_t segments, frames, last_seq; /* frames visited; the number of the last (or scan.seq) */

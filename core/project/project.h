@@ -32,6 +32,9 @@
  *   "packs sync", "packs"       mutexes which packs there are, their counts and handles
  *   "object files", "blob"      mutex, rwlock  object files kept open; the sums of one file
  *   "gone"        vfs_gone.c    mutex   attributes of inodes without a name; a leaf
+ *   "log sync"    log_sync.c    mutex   who leads the log's sync, and who waits for it
+ *   "log make"    log_make.c    mutex   one segment of the log made or trimmed at a time
+ *   "log"         log.c         mutex   the frames of the log, and the room for them; a leaf
  *   "jobs", "settings", "last reply", "control session", "pool"   mutexes, leaves
  *   "flush"       flush.c       mutex   tickets and their waiters; a leaf: never held while flushing
  *

@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * log: frames. A frame is copied to where it belongs, its checksum last; whatever happens to the
+ * process then, what is in the page cache is either whole or no frame.
+ */
+#include "log_impl.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- room ---- */
+
+uint64_t segment_room(const struct segment *s)
+{
+    uint64_t kept = s->used + LOG_SYNC_SIZE + LOG_END_SIZE;
+
+    return s->size > kept ? s->size - kept : 0;
+}
+
+uint64_t log_room_left(const struct log *l)
+{
+    uint64_t most = l->current ? segment_room(l->current) : 0;
+    const struct segment *s;
+
+    TAILQ_FOREACH(s, &l->ready, next)
+    if (segment_room(s) > most)
+        most = segment_room(s);
+    return most;
+}
+
+static uint64_t cost_of(size_t bytes)
+{
+    return frame_size(bytes) + LOG_SYNC_SIZE;
+}
+
+/* Needs "log". */
+static bool take_room(struct log *l, uint64_t cost)
+{
+    mutex_held(&l->lock);
+    if (l->reserved + cost > log_room_left(l))
+        return false;
+    l->reserved += cost;
+    if (l->has_thread && TAILQ_EMPTY(&l->ready) && l->current && !l->want &&
+        l->current->used >= l->prepare_at) {
+        l->want = true;
+        cond_signal(&l->wanted);
+    }
+    return true;
+}
+
+/* A segment could not be made, because of `err`: wait, if there is room once others are done. */
+static int wait_for_others(struct log *l, uint64_t cost, int err)
+{
+    MUTEX_GUARD(&l->lock);
+    if (err != -EAGAIN && cost > log_room_left(l))
+        return err;
+    l->room_waiters++;
+    while (l->reserved && l->reserved + cost > log_room_left(l) && !l->broken)
+        cond_wait(&l->room_freed, &l->lock);
+    l->room_waiters--;
+    return 0;
+}
+
+static int wait_for_room(struct log *l, uint64_t cost)
+{
+    int64_t started = clock_ticks(l->config.clock);
+
+    for (;;) {
+        int r = log_make(l, cost);
+
+        if (r)
+            r = wait_for_others(l, cost, r);
+        MUTEX_GUARD(&l->lock);
+        if (r == 0 && l->broken)
+            r = -EIO;
+        if (r == 0 && !take_room(l, cost))
+            continue;
+        l->stats.waited_ns += clock_ticks(l->config.clock) - started;
+        return r;
+    }
+}
+
+int log_room(struct log *l, size_t bytes)
+{
+    uint64_t cost = cost_of(bytes);
+
+    if (bytes > LOG_FRAME_MAX)
+        return -EFBIG;
+    if (l->broken)
+        return -EIO;
+    {
+        MUTEX_GUARD(&l->lock);
+        if (take_room(l, cost))
+            return 0;
+    }
+    return wait_for_room(l, cost);
+}
+
+void log_room_done(struct log *l, size_t bytes)
+{
+    MUTEX_GUARD(&l->lock);
+    if (l->reserved < cost_of(bytes))
+        abort(); /* the contract: as often as log_room */
+    l->reserved -= cost_of(bytes);
+    if (l->room_waiters)
+        cond_broadcast(&l->room_freed);
+}
+
+/* ---- frames ---- */
+
+void log_put(struct segment *s, struct frame_head *h, const struct iovec *iov, int count)
+{
+    uint64_t size = frame_size(h->len), tail = s->recycled ? 16 : 0;
+    uint8_t *frame = s->map + s->used, *to = frame + FRAME_HEAD;
+
+    for (int i = 0; i < count; i++) {
+        if (iov[i].iov_len)
+            memcpy(to, iov[i].iov_base, iov[i].iov_len);
+        to += iov[i].iov_len;
+    }
+    if (h->kind == FRAME_END)
+        tail = 0;
+    memset(frame + size, 0, tail); /* so that the end of the log looks like one */
+    frame_seal(frame, h, s->seed, s->used);
+    disk_map_wrote(s->file, s->map, s->used, size + tail);
+    s->used += size;
+    s->dirty = true;
+}
+
+/* The first ready segment becomes the current one. */
+static void move_on(struct log *l)
+{
+    struct segment *s = TAILQ_FIRST(&l->ready);
+    struct frame_head end = {.kind = FRAME_END, .seq = l->seq};
+
+    if (l->current)
+        log_put(l->current, &end, NULL, 0);
+    TAILQ_REMOVE(&l->ready, s, next);
+    TAILQ_INSERT_TAIL(&l->held, s, next);
+    l->current = s;
+    l->prepare_at = s->size / 2;
+}
+
+static bool fits(const struct segment *s, uint64_t size)
+{
+    return s && size <= segment_room(s);
+}
+
+/* A segment with room for `size` bytes becomes current. False: there is none, nothing changed. */
+static bool find_place(struct log *l, uint64_t size)
+{
+    const struct segment *s;
+    bool found = fits(l->current, size);
+
+    TAILQ_FOREACH(s, &l->ready, next)
+    found = found || fits(s, size);
+    while (found && !fits(l->current, size))
+        move_on(l);
+    return found;
+}
+
+int log_append(struct log *l, uint32_t ns, const struct iovec *iov, int count, uint64_t *ret_seq)
+{
+    struct frame_head h = {.kind = FRAME_CHANGE, .ns = ns};
+    size_t len = 0;
+
+    for (int i = 0; i < count; i++)
+        len += iov[i].iov_len;
+    if (len > LOG_FRAME_MAX)
+        return -EFBIG;
+    h.len = (uint32_t)len;
+    MUTEX_GUARD(&l->lock);
+    if (!find_place(l, frame_size(len)))
+        return -ENOSPC;
+    h.seq = ++l->seq;
+    h.time = clock_now(l->config.clock);
+    log_put(l->current, &h, iov, count);
+    l->stats.frames++;
+    l->stats.frame_bytes += frame_size(len);
+    *ret_seq = h.seq;
+    return 0;
+}
+
+uint64_t log_seq(struct log *l)
+{
+    MUTEX_GUARD(&l->lock);
+    return l->seq;
+}
+
+uint64_t log_synced_seq(struct log *l)
+{
+    MUTEX_GUARD(&l->lock);
+    return l->synced;
+}
+
+void log_position(struct log *l, struct log_pos *ret)
+{
+    MUTEX_GUARD(&l->lock);
+    const struct segment *s = l->current ? l->current : TAILQ_FIRST(&l->ready);
+
+    *ret = (struct log_pos){s ? s->serial : l->next_serial, s ? s->used : SEGMENT_HEAD};
+}
+
+/* ---- life ---- */
+
+int log_open(const struct log_config *config, struct log **ret_log)
+{
+    struct log *l = calloc(1, sizeof *l);
+    int r = l ? disk_incarnation(config->disk, l->incarnation) : -ENOMEM;
+
+    if (r) {
+        free(l);
+        return r;
+    }
+    l->config = *config;
+    l->seq = l->synced = config->seq;
+    l->next_serial = config->next_segment ? config->next_segment : 1;
+    mutex_init(&l->sync, "log sync");
+    mutex_init(&l->make, "log make");
+    mutex_init(&l->lock, "log");
+    cond_init(&l->room_freed);
+    cond_init(&l->wanted);
+    TAILQ_INIT(&l->held);
+    TAILQ_INIT(&l->ready);
+    TAILQ_INIT(&l->waiters);
+    r = config->background ? log_thread_start(l) : 0;
+    if (r) {
+        log_close(l);
+        return r;
+    }
+    *ret_log = l;
+    return 0;
+}
+
+static void close_all(struct segment_list *list)
+{
+    struct segment *s;
+
+    while ((s = TAILQ_FIRST(list))) {
+        TAILQ_REMOVE(list, s, next);
+        segment_close(s);
+    }
+}
+
+void log_close(struct log *l)
+{
+    if (!l)
+        return;
+    log_thread_stop(l);
+    close_all(&l->held);
+    close_all(&l->ready);
+    cond_destroy(&l->wanted);
+    cond_destroy(&l->room_freed);
+    mutex_destroy(&l->lock);
+    mutex_destroy(&l->make);
+    mutex_destroy(&l->sync);
+    free(l);
+}
+
+void log_on_synced(struct log *l, void (*fn)(void *ctx, uint64_t seq), void *ctx)
+{
+    l->on_synced = fn;
+    l->on_synced_ctx = ctx;
+}
+
+void log_get_stats(struct log *l, struct log_stats *ret)
+{
+    MUTEX_GUARD(&l->lock);
+    *ret = l->stats;
+}

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * log_impl: what log.c (frames), log_make.c (segments on the disk) and log_sync.c share.
+ *
+ *     held:  [ 4 ][ 5 ][ 6 ]     6 is the current one; the others wait for a commit
+ *     ready: [ 7 ]               made, durable, empty; appending only ever moves on to these
+ *     spare: log/…03             a file no longer needed, to become 8
+ *
+ * THE ROOM. What callers of log_room may still append, with the heads and one sync frame for each,
+ * is `reserved`. It always fits into the current segment, or into one ready segment: whatever part
+ * of it goes into the current one and those before, the rest is not more. So appending needs to
+ * make nothing, and cannot fail.
+ */
+#pragma once
+
+#include "lock.h"
+#include "log.h"
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/queue.h>
+
+#define LOG_DIRECTORY "log"
+#define LOG_SEGMENT_MIN (UINT64_C(1) << 20)
+#define LOG_SEGMENT_TINY (UINT64_C(16) << 10) /* what tests may ask for */
+#define LOG_SYNC_SIZE (FRAME_HEAD + FRAME_SYNC_LEN)
+#define LOG_END_SIZE FRAME_HEAD
+
+struct segment {
+    TAILQ_ENTRY(segment) next;
+    uint64_t serial, size, seed; /* fixed */
+    bool recycled;               /* fixed; behind its frames there are old bytes, not zeros */
+    uint64_t used;               /* log; where the next frame goes */
+    bool dirty;                  /* log; has frames that no sync began after */
+    unsigned refs;               /* log; held or ready is one, a running sync another */
+    struct disk_file *file;      /* NULL: shut, nothing is written to it any more */
+    uint8_t *map;
+};
+TAILQ_HEAD(segment_list, segment);
+
+struct waiter {
+    TAILQ_ENTRY(waiter) next;
+    uint64_t seq;
+    bool woken, leads;
+    struct cond cond;
+};
+TAILQ_HEAD(waiter_list, waiter);
+
+struct log {
+    struct log_config config;
+    uint8_t incarnation[32];
+    void (*on_synced)(void *ctx, uint64_t seq);
+    void *on_synced_ctx;
+    _Atomic bool broken; /* a sync failed */
+
+    struct mutex sync; /* "log sync": the next two */
+    bool syncing;
+    struct waiter_list waiters;
+
+    struct mutex make; /* "log make": one segment made or trimmed at a time; the next two */
+    bool have_directory;
+    uint64_t spare, spare_size; /* serial in its name; size 0: there is none */
+
+    struct mutex lock; /* "log": the rest; a leaf */
+    struct cond room_freed, wanted;
+    struct segment_list held, ready;
+    struct segment *current; /* the last of held, or NULL */
+    uint64_t seq, synced, reserved;
+    uint64_t next_serial;
+    uint64_t prepare_at; /* once so much of the current segment is used the next one is made */
+    unsigned room_waiters;
+    bool want, stop; /* of the thread */
+    struct log_stats stats;
+    pthread_t thread;
+    bool has_thread;
+};
+
+/* ---- log.c; need "log" ---- */
+
+/* Bytes of frames, their sync frames included, that it takes. */
+uint64_t segment_room(const struct segment *s);
+/* The most that one change can count on. */
+uint64_t log_room_left(const struct log *l);
+/* A frame into a segment that has room for it. */
+void log_put(struct segment *s, struct frame_head *h, const struct iovec *iov, int count);
+
+/* ---- log_make.c ---- */
+
+void log_name(uint64_t serial, char out[DISK_NAME_MAX + 1]);
+/* Unless there is room by now for `cost` beside what is reserved: one more ready segment. -EAGAIN:
+ * only when others are done. Cost 0: unless there is a ready one. Holding nothing. */
+int log_make(struct log *l, uint64_t cost);
+/* Give up a reference. Needs "log"; what it returns is to be closed without it. */
+struct segment *segment_unref(struct segment *s);
+void segment_close(struct segment *s); /* NULL is fine */
+/* Unmap and close the file, the rest stays. */
+void segment_shut(struct segment *s);
+int log_thread_start(struct log *l);
+void log_thread_stop(struct log *l);

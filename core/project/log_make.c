@@ -1,0 +1,330 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * log_make: segments as files: made before they are needed, and used again when a commit has what
+ * is in them. A segment's head and name are durable before the first frame is put into it, and
+ * serials have no gaps: recovery can tell a segment that was lost from one that never was.
+ */
+#include "log_impl.h"
+
+#include "io.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#define SEGMENT_UNIT UINT64_C(4096)
+#define SHARE_OF_DISK 16                           /* a segment has at most this part of the disk */
+#define SHARE_OF_FREE 4                            /* and of what is free */
+#define TOGETHER_MAX (UINT64_C(2) * LOG_FRAME_MAX) /* bytes one segment is made for */
+
+void log_name(uint64_t serial, char out[DISK_NAME_MAX + 1])
+{
+    snprintf(out, DISK_NAME_MAX + 1, LOG_DIRECTORY "/%016" PRIx64, serial);
+}
+
+/* ---- one segment ---- */
+
+void segment_shut(struct segment *s)
+{
+    if (s->file)
+        disk_unmap(s->file, s->map, s->size);
+    disk_file_close(s->file);
+    s->file = NULL;
+    s->map = NULL;
+}
+
+void segment_close(struct segment *s)
+{
+    if (!s)
+        return;
+    segment_shut(s);
+    free(s);
+}
+
+struct segment *segment_unref(struct segment *s)
+{
+    return --s->refs ? NULL : s;
+}
+
+/* ---- making ---- */
+
+static uint64_t round_up(uint64_t n)
+{
+    return (n + SEGMENT_UNIT - 1) / SEGMENT_UNIT * SEGMENT_UNIT;
+}
+
+static uint64_t smallest(const struct log *l)
+{
+    return l->config.segment_size < LOG_SEGMENT_MIN ? LOG_SEGMENT_TINY : LOG_SEGMENT_MIN;
+}
+
+/* What a new one should have, if `least` bytes are less. */
+static uint64_t usual_size(const struct log *l, uint64_t least)
+{
+    uint64_t size = l->config.segment_size;
+    struct disk_space space;
+
+    if (disk_space(l->config.disk, &space) == 0) {
+        uint64_t all = space.blocks * space.block_size / SHARE_OF_DISK;
+        uint64_t left = space.blocks_avail * space.block_size / SHARE_OF_FREE;
+
+        size = size < all ? size : all;
+        size = size < left ? size : left;
+    }
+    size = size / SEGMENT_UNIT * SEGMENT_UNIT;
+    size = size > smallest(l) ? size : smallest(l);
+    return size > least ? size : least;
+}
+
+static int create_file(struct log *l, struct segment *s, uint64_t least)
+{
+    char name[DISK_NAME_MAX + 1];
+    int r;
+
+    log_name(s->serial, name);
+    r = disk_open(l->config.disk, name, DISK_WRITE | DISK_CREATE, &s->file);
+    if (r == -EEXIST && (r = disk_unlink(l->config.disk, name)) == 0) /* of a failed attempt */
+        r = disk_open(l->config.disk, name, DISK_WRITE | DISK_CREATE, &s->file);
+    if (r)
+        return r;
+    s->size = usual_size(l, least);
+    for (;;) {
+        uint64_t half = round_up(s->size / 2);
+
+        r = disk_allocate(s->file, s->size);
+        if (!io_is_full(r) || half < least || half < smallest(l) || half == s->size)
+            return r;
+        s->size = half;
+    }
+}
+
+/* The spare file gets the new name. It may be lost on the way, its old frames are not needed. */
+static int take_spare(struct log *l, struct segment *s)
+{
+    char from[DISK_NAME_MAX + 1], to[DISK_NAME_MAX + 1];
+    int r;
+
+    log_name(l->spare, from);
+    log_name(s->serial, to);
+    s->size = l->spare_size;
+    s->recycled = true;
+    l->spare_size = 0;
+    r = disk_rename(l->config.disk, from, to);
+    return r ? r : disk_open(l->config.disk, to, DISK_WRITE, &s->file);
+}
+
+/* The head, with what looks like the end of the log behind it; then all of it is durable. */
+static int write_head(struct log *l, struct segment *s)
+{
+    struct segment_head h = {
+        .serial = s->serial, .epoch = l->config.epoch, .seq = log_seq(l), .size = s->size};
+    uint8_t bytes[SEGMENT_HEAD + FRAME_HEAD] = {0};
+
+    if (getrandom(&h.salt, sizeof h.salt, 0) != sizeof h.salt)
+        return -EIO;
+    memcpy(h.incarnation, l->incarnation, sizeof h.incarnation);
+    segment_head_encode(&h, bytes);
+    s->seed = segment_seed(&h);
+    s->used = SEGMENT_HEAD;
+    int r = disk_pwrite(s->file, bytes, sizeof bytes, 0);
+
+    if (r == 0)
+        r = disk_sync(s->file);
+    return r ? r : disk_sync_dir(l->config.disk, LOG_DIRECTORY);
+}
+
+static int make_directory(struct log *l)
+{
+    int r = l->have_directory ? 0 : disk_mkdir(l->config.disk, LOG_DIRECTORY);
+
+    if (r == 0 && !l->have_directory)
+        r = disk_sync_dir(l->config.disk, "");
+    l->have_directory = r == 0;
+    return r;
+}
+
+static int fill_segment(struct log *l, struct segment *s, uint64_t least)
+{
+    int r = make_directory(l);
+    void *map;
+
+    if (r == 0)
+        r = l->spare_size >= least ? take_spare(l, s) : create_file(l, s, least);
+    if (r == 0)
+        r = write_head(l, s);
+    if (r == 0)
+        r = disk_map(s->file, 0, s->size, &map);
+    if (r)
+        return r;
+    s->map = map;
+    return 0;
+}
+
+/* Needs "log make". */
+static int make_segment(struct log *l, uint64_t least)
+{
+    struct segment *s = calloc(1, sizeof *s);
+    char name[DISK_NAME_MAX + 1];
+
+    if (!s)
+        return -ENOMEM;
+    s->serial = l->next_serial;
+    s->refs = 1;
+    int r = fill_segment(l, s, least);
+
+    if (r) {
+        log_name(s->serial, name);
+        segment_close(s);
+        disk_unlink(l->config.disk, name);
+        return r;
+    }
+    MUTEX_GUARD(&l->lock);
+    TAILQ_INSERT_TAIL(&l->ready, s, next);
+    l->next_serial++;
+    l->stats.segments++;
+    l->stats.bytes += s->size;
+    return 0;
+}
+
+int log_make(struct log *l, uint64_t cost)
+{
+    uint64_t need;
+
+    MUTEX_GUARD(&l->make);
+    {
+        MUTEX_GUARD(&l->lock);
+        need = l->reserved + cost;
+        if (cost ? need <= log_room_left(l) : !TAILQ_EMPTY(&l->ready))
+            return 0;
+        if (need > TOGETHER_MAX && need > cost)
+            return -EAGAIN;
+    }
+    return make_segment(l, round_up(SEGMENT_HEAD + need + LOG_SYNC_SIZE + LOG_END_SIZE));
+}
+
+/* ---- trimming ---- */
+
+/* Needs "log make". */
+static void keep_or_unlink(struct log *l, uint64_t serial, uint64_t size)
+{
+    char name[DISK_NAME_MAX + 1];
+    uint64_t gone = serial, gone_size = size;
+
+    if (size > l->spare_size) {
+        gone = l->spare;
+        gone_size = l->spare_size;
+        l->spare = serial;
+        l->spare_size = size;
+    }
+    if (gone_size == 0)
+        return;
+    log_name(gone, name);
+    disk_unlink(l->config.disk, name);
+    MUTEX_GUARD(&l->lock);
+    l->stats.segments--;
+    l->stats.bytes -= gone_size;
+}
+
+/* Everything in the log is committed, and it has no other segment: this one can be used again. */
+static bool can_give_up_current(const struct log *l, const struct log_pos *pos)
+{
+    const struct segment *s = l->current;
+
+    return s && pos->segment == s->serial && pos->offset == s->used && s->used > s->size / 2 &&
+           l->reserved == 0 && TAILQ_EMPTY(&l->ready);
+}
+
+/* The oldest held segment that is before `pos`, taken out. NULL: no more. */
+static struct segment *take_trimmed(struct log *l, const struct log_pos *pos)
+{
+    MUTEX_GUARD(&l->lock);
+    struct segment *s = TAILQ_FIRST(&l->held);
+
+    if (!s || (s == l->current ? !can_give_up_current(l, pos) : s->serial >= pos->segment))
+        return NULL;
+    TAILQ_REMOVE(&l->held, s, next);
+    if (s == l->current)
+        l->current = NULL;
+    return s;
+}
+
+void log_trim(struct log *l, const struct log_pos *pos)
+{
+    struct segment *s;
+
+    MUTEX_GUARD(&l->make);
+    while ((s = take_trimmed(l, pos))) {
+        uint64_t serial = s->serial, size = s->size;
+
+        mutex_lock(&l->lock);
+        s = segment_unref(s);
+        mutex_unlock(&l->lock);
+        segment_close(s);
+        keep_or_unlink(l, serial, size);
+    }
+}
+
+static int unlink_one(const char *name, void *ctx)
+{
+    char path[DISK_NAME_MAX + 1];
+
+    if (snprintf(path, sizeof path, LOG_DIRECTORY "/%s", name) >= (int)sizeof path)
+        return -ENAMETOOLONG;
+    return disk_unlink(ctx, path);
+}
+
+int log_remove(struct disk *d)
+{
+    int r = disk_list(d, LOG_DIRECTORY, unlink_one, d);
+
+    if (r == -ENOENT)
+        return 0;
+    return r ? r : disk_sync_dir(d, LOG_DIRECTORY);
+}
+
+/* ---- the thread: makes the next segment while there is time ---- */
+
+static void *thread_main(void *arg)
+{
+    struct log *l = arg;
+
+    mutex_lock(&l->lock);
+    while (!l->stop) {
+        if (!l->want) {
+            cond_wait(&l->wanted, &l->lock);
+            continue;
+        }
+        mutex_unlock(&l->lock);
+        int r = log_make(l, 0);
+
+        mutex_lock(&l->lock);
+        l->want = false;
+        if (r && l->current) /* no room, most likely: not again at once */
+            l->prepare_at = l->current->used + l->current->size / 16;
+    }
+    mutex_unlock(&l->lock);
+    return NULL;
+}
+
+int log_thread_start(struct log *l)
+{
+    int r = -pthread_create(&l->thread, NULL, thread_main, l);
+
+    l->has_thread = r == 0;
+    return r;
+}
+
+void log_thread_stop(struct log *l)
+{
+    if (!l->has_thread)
+        return;
+    {
+        MUTEX_GUARD(&l->lock);
+        l->stop = true;
+        cond_signal(&l->wanted);
+    }
+    pthread_join(l->thread, NULL);
+    l->has_thread = false;
+}

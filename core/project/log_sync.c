@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * log_sync: one sync for all who wait. Who finds none running leads one, for everybody whose frames
+ * were there when it began; the others sleep. At its end those it was for are woken, and the first
+ * of those who came too late, to lead the next: nobody is woken for nothing.
+ */
+#include "log_impl.h"
+
+#include <errno.h>
+
+/* ---- who leads ---- */
+
+static void wait_to_be_woken(struct log *l, uint64_t seq, struct waiter *w)
+{
+    *w = (struct waiter){.seq = seq};
+    cond_init(&w->cond);
+    TAILQ_INSERT_TAIL(&l->waiters, w, next);
+    while (!w->woken)
+        cond_wait(&w->cond, &l->sync);
+    cond_destroy(&w->cond);
+}
+
+/* 1: the caller leads a sync. 0: synced, by another. */
+static int lead_or_wait(struct log *l, uint64_t seq)
+{
+    struct waiter w = {0};
+
+    MUTEX_GUARD(&l->sync);
+    if (l->broken)
+        return -EIO;
+    if (log_synced_seq(l) >= seq)
+        return 0;
+    if (l->syncing)
+        wait_to_be_woken(l, seq, &w);
+    else
+        w.leads = l->syncing = true;
+    if (w.leads)
+        return 1;
+    return log_synced_seq(l) >= seq ? 0 : -EIO;
+}
+
+static void wake(struct log *l, struct waiter *w)
+{
+    TAILQ_REMOVE(&l->waiters, w, next);
+    w->woken = true;
+    cond_signal(&w->cond);
+}
+
+static void end_lead(struct log *l)
+{
+    struct waiter *w, *later;
+    uint64_t answered = 1;
+
+    MUTEX_GUARD(&l->sync);
+    uint64_t synced = log_synced_seq(l);
+
+    for (w = TAILQ_FIRST(&l->waiters); w; w = later) {
+        later = TAILQ_NEXT(w, next);
+        if (w->seq > synced && !l->broken)
+            continue;
+        answered++;
+        wake(l, w);
+    }
+    w = TAILQ_FIRST(&l->waiters);
+    l->syncing = w != NULL; /* handed on */
+    if (w) {
+        w->leads = true;
+        wake(l, w);
+    }
+    MUTEX_GUARD(&l->lock);
+    l->stats.sync_callers += answered;
+}
+
+/* ---- one sync ---- */
+
+/* Where it is, the serial; 0: no segment is there that could have one. */
+static uint64_t put_sync_frame(struct log *l, uint64_t target)
+{
+    uint8_t done[FRAME_SYNC_LEN];
+    struct iovec iov = {done, sizeof done};
+    struct frame_head h = {.kind = FRAME_SYNC, .len = sizeof done, .seq = target};
+
+    MUTEX_GUARD(&l->lock);
+    if (!l->current)
+        return 0;
+    put_le64(done, l->synced);
+    h.time = clock_now(l->config.clock);
+    log_put(l->current, &h, &iov, 1);
+    return l->current->serial;
+}
+
+/* The first dirty segment behind `after`, referenced and taken to be clean. */
+static struct segment *next_dirty(struct log *l, uint64_t after, uint64_t last)
+{
+    struct segment *s;
+
+    MUTEX_GUARD(&l->lock);
+    TAILQ_FOREACH(s, &l->held, next)
+    if (s->serial > after && s->serial <= last && s->dirty) {
+        s->dirty = false;
+        s->refs++;
+        return s;
+    }
+    return NULL;
+}
+
+/* Synced, and nothing more will come: it needs no mapping. */
+static void release(struct log *l, struct segment *s)
+{
+    bool shut;
+
+    {
+        MUTEX_GUARD(&l->lock);
+        shut = s != l->current && !s->dirty;
+    }
+    if (shut)
+        segment_shut(s);
+    mutex_lock(&l->lock);
+    s = segment_unref(s);
+    mutex_unlock(&l->lock);
+    segment_close(s);
+}
+
+/* Older ones first: what is durable has no holes but at its end. */
+static int sync_segments(struct log *l, uint64_t last)
+{
+    uint64_t after = 0;
+    struct segment *s;
+    int r = 0;
+
+    while (r == 0 && (s = next_dirty(l, after, last))) {
+        after = s->serial;
+        r = disk_sync(s->file);
+        release(l, s);
+    }
+    return r;
+}
+
+static void break_log(struct log *l, int err)
+{
+    l->broken = true;
+    {
+        MUTEX_GUARD(&l->lock);
+        cond_broadcast(&l->room_freed);
+    }
+    if (l->config.fatal)
+        l->config.fatal(l->config.ctx, "the log cannot be synced", err);
+}
+
+static int sync_now(struct log *l, int (*before)(void *ctx), void *ctx)
+{
+    uint64_t target = log_seq(l);
+    int r = before ? before(ctx) : 0;
+
+    if (r)
+        return r;
+    int64_t started = clock_ticks(l->config.clock);
+
+    r = sync_segments(l, put_sync_frame(l, target));
+    if (r) {
+        break_log(l, r);
+        return -EIO;
+    }
+    {
+        MUTEX_GUARD(&l->lock);
+        l->synced = target;
+        l->stats.syncs++;
+        l->stats.last_sync_ns = clock_ticks(l->config.clock) - started;
+    }
+    if (l->on_synced)
+        l->on_synced(l->on_synced_ctx, target);
+    return 0;
+}
+
+int log_sync(struct log *l, uint64_t seq, int (*before)(void *ctx), void *ctx)
+{
+    uint64_t last = log_seq(l);
+    int r = lead_or_wait(l, seq < last ? seq : last);
+
+    if (r <= 0)
+        return r;
+    r = sync_now(l, before, ctx);
+    end_lead(l);
+    return r;
+}
