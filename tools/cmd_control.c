@@ -8,6 +8,7 @@
 
 #include "client.h"
 #include "command.h"
+#include "jobs.h"
 #include "mountinfo.h"
 
 #include <ctype.h>
@@ -317,6 +318,71 @@ static int find_mount(const struct call *c, char **args, int nargs, struct tally
     return err;
 }
 
+/* ---- waiting on a terminal ---- */
+
+static bool is_wait(const struct call *c)
+{
+    return strcmp(c->shape->verb, "wait") == 0;
+}
+
+/* Is somebody looking while it waits for a job? */
+static bool is_watched(const struct call *c)
+{
+    return !c->json && ((c->options & OPT_WAIT) || is_wait(c)) && isatty(STDERR_FILENO);
+}
+
+/* "… job=7" */
+static bool job_of(const char *head, uint64_t *ret)
+{
+    const char *at = strstr(head, "job=");
+    char text[32];
+    if (!at) {
+        return false;
+    }
+    snprintf(text, sizeof(text), "%.*s", (int)strspn(at + 4, "0123456789"), at + 4);
+    return command_number(text, ret) == 0;
+}
+
+static int wait_watched(struct client *client, const char *mnt, const char *line, uint64_t number,
+                        struct reply *ret)
+{
+    struct bar *bar = bar_start(mnt, number);
+    int err = client_run(client, line, ret);
+    bar_stop(bar);
+    return err;
+}
+
+/* What the mount does by itself with `wait` in two steps, since the number of the job is needed:
+ * the job is started, then waited for. */
+static int run_watched(struct client *client, const char *mnt, const struct call *c,
+                       const char *line, char **args, int nargs, struct reply *ret)
+{
+    CLEANUP_STRBUF struct strbuf words = STRBUF_INIT;
+    struct reply started = REPLY_INIT;
+    struct call start = *c;
+    uint64_t number;
+    if (is_wait(c)) {
+        return nargs > 0 && command_number(args[0], &number) == 0
+                   ? wait_watched(client, mnt, line, number, ret)
+                   : client_run(client, line, ret);
+    }
+    start.options &= ~(unsigned)OPT_WAIT;
+    build_line(&words, mnt, &start, args, nargs);
+    int err = strbuf_error(&words) ? -ENOMEM : client_run(client, words.s, &started);
+    if (err < 0 || !job_of(started.head.s, &number)) {
+        *ret = started;
+        return err;
+    }
+    strbuf_clear(&words);
+    strbuf_addf(&words, "wait %llu", (unsigned long long)number);
+    err = wait_watched(client, mnt, words.s, number, ret);
+    if (err == 0) {
+        strbuf_addf(&ret->head, "%s%s", ret->head.len ? " " : "", started.head.s);
+    }
+    reply_release(&started);
+    return err;
+}
+
 static int run_in_mount(const struct call *c, const char *mnt, char **args, int nargs)
 {
     CLEANUP_STRBUF struct strbuf line = STRBUF_INIT;
@@ -346,7 +412,8 @@ static int run_in_mount(const struct call *c, const char *mnt, char **args, int 
                                            "command)"
                                          : "");
     }
-    err = client_run(&client, line.s, &reply);
+    err = is_watched(c) ? run_watched(&client, mnt, c, line.s, args, nargs, &reply)
+                        : client_run(&client, line.s, &reply);
     client_close(&client);
     if (c->json) {
         print_json(c->shape->verb, err, &reply);
@@ -384,8 +451,9 @@ static int run_control(int argc, char **argv)
     char **args = argv + optind;
     int nargs = argc - optind;
     bool help = strcmp(c.shape->verb, "help") == 0;
-    if (help && nargs > 0 && tally_find_verb(args[0]) && !find_control_verb(args[0])) {
-        return tally_help(tally_find_verb(args[0])); /* no mount knows `mount` */
+    const struct verb *asked = help && nargs > 0 ? tally_find_verb(args[0]) : NULL;
+    if (asked && asked->run != run_control) {
+        return tally_help(asked); /* no mount knows `mount` */
     }
     int err = find_mount(&c, args, nargs, &m);
     if (err == 0) {
@@ -424,6 +492,7 @@ const struct verb cmd_control_verbs[] = {
     {"unpin", run_control, "ID|PATH", "take the pin away again", NULL},
     {"rebuild", run_control, "[--wait]", "count all references anew, as a job",
      "  --wait   return when the job has ended\n"},
+    {"jobs", cmd_jobs_run, "[JOB]", "what runs, how far it is, and what has ended", NULL},
     {"wait", run_control, "JOB [DUR]", "wait for a job", NULL},
     {"cancel", run_control, "JOB", "end a job early", NULL},
     {NULL, NULL, NULL, NULL, NULL},

@@ -1,0 +1,101 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Long work as people see it: .tally/jobs, tally jobs, wait, cancel, and the bar on a terminal.
+set -euo pipefail
+# shellcheck source=tests/mount/lib.sh
+. "$(dirname "$0")/lib.sh"
+begin
+cd "$M"
+job() { sed -n "s/^$2=//p" "$M/.tally/jobs/$1"; }
+newest() { names "$M/.tally/jobs" | tr ' ' '\n' | sort -n | tail -n 1; }
+# A large file that is open keeps `drain idle` waiting: a job that lasts as long as we like.
+hold() { exec 8>"$M/main/held" && head -c 3000000 /dev/urandom >&8; }
+let_go() { exec 8>&-; }
+begin_drain() {
+    local before
+    before=$(newest)
+    hold
+    "$TALLY" -C "$M" drain --idle >"$W/drained" 2>&1 8>&- &
+    drain=$!
+    pids+=("$drain")
+    wait_until 30 newer_than "${before:-0}"
+    number=$(newest)
+}
+newer_than() { [[ $(newest) -gt $1 ]]; }
+
+claim "a rebuild tells how far it is, its rate, its ends and its result"
+for i in {1..50}; do echo "$i" >"main/f$i"; done
+matches "$("$TALLY" rebuild --wait)" '^changed=0 job=[0-9]+$'
+number=$(newest)
+eq "$(job "$number" state) $(job "$number" percent) $(job "$number" changed)" "done 100.0 0"
+[[ $(job "$number" done) -ge 1 && $(job "$number" done) == "$(job "$number" total)" ]]
+[[ $(job "$number" bytes_done) == "$(job "$number" bytes_total)" ]]
+matches "$(job "$number" started) $(job "$number" ended)" '^20[0-9T:-]+Z 20[0-9T:-]+Z$'
+eq "$(job "$number" error)" 0
+
+claim "tally jobs lists them; one alone; as JSON"
+matches "$("$TALLY" jobs)" "$number +done +rebuild 100.0%, [0-9]+ of [0-9]+"
+matches "$("$TALLY" jobs "$number")" "state +done"
+eq "$("$TALLY" jobs --json | python3 -c 'import json, sys; j = json.load(sys.stdin)[-1]; print(j["verb"], j["percent"], j["changed"])')" "rebuild 100.0 0"
+eq "$("$TALLY" jobs --json "$number" | python3 -c 'import json, sys; print(json.load(sys.stdin)["state"])')" "done"
+fails "$TALLY" jobs 99999
+matches "$(cat "$W/said")" 'there is no job 99999'
+fails "$TALLY" jobs some
+matches "$(cat "$W/said")" 'some is not the number of a job'
+eq "$(cd / && "$TALLY" -C "$M" jobs)" "$("$TALLY" jobs)"
+matches "$("$TALLY" help jobs)" 'usage: tally jobs'
+
+claim "a drain is a job that can be seen and cancelled; who waits for it hears so"
+begin_drain
+matches "$("$TALLY" jobs)" "$number +running +drain .*\(idle\)"
+"$TALLY" cancel "$number"
+rc=0
+wait "$drain" || rc=$?
+eq "$rc" 1
+matches "$(cat "$W/drained")" "the drain was cancelled \(job $number\)"
+eq "$(job "$number" state) $(job "$number" error)" "cancelled ECANCELED"
+let_go
+
+claim "a drop is a job; it cannot be cancelled, and ends at all of it"
+mkdir "$M/gone" && (cd "$M/gone" && for i in {1..300}; do echo "$i" >"f$i"; done)
+drain
+number=$("$TALLY" drop gone | sed -n 's/.*job=//p')
+"$TALLY" wait "$number" 30s
+eq "$(job "$number" verb) $(job "$number" state) $(job "$number" percent)" "drop done 100.0"
+eq "$(job "$number" done)" "$(job "$number" total)"
+
+claim "on a terminal a bar is drawn again and again, and wiped; elsewhere there is none"
+begin_drain
+timeout 60 python3 - "$TALLY" "$M" "$number" "$W/drawn" <<'END' 8>&- &
+import os, pty, select, sys
+tally, mnt, number, drawn = sys.argv[1:]
+pid, fd = pty.fork()
+if pid == 0:
+    os.execv(tally, [tally, "-C", mnt, "wait", number])
+said = b""
+def read():
+    global said
+    try:
+        part = os.read(fd, 4096)
+    except OSError: # EIO: the other side is closed
+        return False
+    said += part
+    return bool(part)
+while said.count(b"\r[") < 3: # redrawn; the test's own limit of time ends a hang
+    assert read(), said
+assert b"] drain " in said and b"%" in said, said
+os.close(os.open(drawn, os.O_CREAT | os.O_WRONLY)) # now the job may end
+while read():
+    pass
+assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0, said
+assert said.rstrip().split(b"\x1b[K")[-1].strip().startswith(b"seq="), said
+END
+terminal=$!
+pids+=("$terminal")
+wait_until 60 test -e "$W/drawn"
+let_go
+wait "$terminal"
+wait "$drain"
+matches "$(cat "$W/drained")" '^seq='
+eq "$("$TALLY" wait "$number" 2>&1)" "$(cat "$W/drained")"
+finish
