@@ -5,37 +5,24 @@
  *     project_open -> mount -> notify, defer -> loop … -> interrupt waiters -> unmount
  *                  -> release what clients still hold -> drain -> project_close
  *
- * Signals belong to one thread, all others block them. The first one ends the loop: libfuse's main
- * thread sleeps on a semaphore that only an interrupted system call makes it leave, so it is poked
- * until it has left. The second one ends the wait for background work.
+ * Signals, and what is told while it ends: ending.h.
  */
 #include "fs.h"
 #include "fs_impl.h"
 
 #include "defer.h"
+#include "ending.h"
 #include "notify.h"
 #include "taldir.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
 #define LOOP_THREADS 10
-#define WAKE_SIGNAL SIGUSR1
-
-struct signals {
-    struct fs *fs;
-    pthread_t thread, main;
-    _Atomic bool looping; /* main is in libfuse's loop */
-    _Atomic bool hurry;   /* a second signal came */
-    _Atomic bool over;    /* the thread may go */
-};
 
 __attribute__((format(printf, 4, 5))) static int fail(int r, char *why, size_t why_len,
                                                       const char *fmt, ...)
@@ -45,65 +32,6 @@ __attribute__((format(printf, 4, 5))) static int fail(int r, char *why, size_t w
     vsnprintf(why, why_len, fmt, ap);
     va_end(ap);
     return r;
-}
-
-/* ---- signals ---- */
-
-static void signal_set(sigset_t *set)
-{
-    sigemptyset(set);
-    sigaddset(set, SIGTERM);
-    sigaddset(set, SIGINT);
-    sigaddset(set, SIGHUP);
-}
-
-static void on_wake(int sig)
-{
-    (void)sig;
-}
-
-static void end_loop(struct signals *s)
-{
-    defer_interrupt_all(s->fs->defer);
-    fuse_session_exit(s->fs->se);
-    while (atomic_load(&s->looping)) {
-        pthread_kill(s->main, WAKE_SIGNAL);
-        nanosleep(&(struct timespec){.tv_nsec = 20 * 1000 * 1000}, NULL);
-    }
-}
-
-static void *signals_main(void *arg)
-{
-    struct signals *s = arg;
-    sigset_t set;
-    int sig;
-    signal_set(&set);
-    while (sigwait(&set, &sig) == 0 && !atomic_load(&s->over)) {
-        if (atomic_load(&s->looping))
-            end_loop(s);
-        else
-            atomic_store(&s->hurry, true);
-    }
-    return NULL;
-}
-
-static int signals_start(struct signals *s, struct fs *fs)
-{
-    struct sigaction wake = {.sa_handler = on_wake}; /* no SA_RESTART: it must interrupt */
-    s->fs = fs;
-    s->main = pthread_self();
-    atomic_store(&s->looping, true);
-    sigemptyset(&wake.sa_mask);
-    if (sigaction(WAKE_SIGNAL, &wake, NULL) < 0)
-        return -errno;
-    return -pthread_create(&s->thread, NULL, signals_main, s);
-}
-
-static void signals_stop(struct signals *s)
-{
-    atomic_store(&s->over, true);
-    pthread_kill(s->thread, SIGTERM);
-    pthread_join(s->thread, NULL);
 }
 
 /* ---- the session ---- */
@@ -154,26 +82,27 @@ static int loop(struct fs *fs)
 }
 
 /* The mount is up. Serves, and takes it down again. */
-static int serve(struct fs *fs, struct signals *s)
+static int serve(struct fs *fs)
 {
     int r = init_hook(fs);
     if (r == 0)
         r = notify_start(fs, &fs->notify);
     if (r == 0)
         r = loop(fs);
-    atomic_store(&s->looping, false);
+    ending_left_loop(fs->ending);
     /* Nobody reads requests any more; those that wait must answer before the session goes. */
     defer_stop(fs->defer);
     project_set_events(fs->p, NULL);
     fuse_session_unmount(fs->se);
+    ending_unmounted(fs->ending);
     notify_stop(fs->notify);
     handle_free_all(fs);
     return r;
 }
 
-static int drain(struct fs *fs, struct signals *s, char *why, size_t why_len)
+static int drain(struct fs *fs, char *why, size_t why_len)
 {
-    int r = project_drain(fs->p, false, -1, &s->hurry);
+    int r = project_drain(fs->p, false, -1, ending_hurry(fs->ending));
     if (r < 0 && r != -EINTR)
         return fail(r, why, why_len, "background work did not end: %s", strerror(fs_errno(r)));
     return 0;
@@ -182,7 +111,6 @@ static int drain(struct fs *fs, struct signals *s, char *why, size_t why_len)
 /* Session, signals and mount around serve(). */
 static int mount_and_serve(struct fs *fs, char *why, size_t why_len)
 {
-    struct signals s = {0};
     int r = session_new(fs);
     if (r < 0)
         return fail(r, why, why_len, "the mount options were refused");
@@ -190,18 +118,18 @@ static int mount_and_serve(struct fs *fs, char *why, size_t why_len)
         r = fail(errno > 0 ? -errno : -EIO, why, why_len, "cannot mount at %s", fs->o->mountpoint);
         goto destroy;
     }
-    r = signals_start(&s, fs);
+    r = ending_start(fs, &fs->ending);
     if (r < 0) {
         fuse_session_unmount(fs->se);
         r = fail(r, why, why_len, "no thread for signals: %s", strerror(-r));
         goto destroy;
     }
-    r = serve(fs, &s);
+    r = serve(fs);
     if (r < 0)
         fail(r, why, why_len, "the connection to the kernel broke: %s", strerror(-r));
     else
-        r = drain(fs, &s, why, why_len);
-    signals_stop(&s);
+        r = drain(fs, why, why_len);
+    ending_let_go(fs->ending);
 destroy:
     fuse_session_destroy(fs->se);
     return r;
@@ -231,7 +159,7 @@ int fs_main(const struct fs_options *o, char *why, size_t why_len)
     fs->o = o;
     mutex_init(&fs->handles_lock, "handles");
     /* Threads inherit this, core's too: signals wait for their own thread. */
-    signal_set(&ours);
+    ending_signals(&ours);
     pthread_sigmask(SIG_BLOCK, &ours, &before);
     signal(SIGPIPE, SIG_IGN);
 
@@ -245,6 +173,7 @@ int fs_main(const struct fs_options *o, char *why, size_t why_len)
             r = fail(closed, why, why_len, "the last flush failed, changes are lost: %s",
                      strerror(fs_errno(closed)));
     }
+    ending_stop(fs->ending);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     mutex_destroy(&fs->handles_lock);
     free(fs);

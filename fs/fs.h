@@ -6,8 +6,7 @@
  *     fill struct fs_options, open the disk and the kv, then fs_main()
  *
  * fs_main() starts threads, so a program that wants to live in the background forks before it and
- * lets `ready` tell the parent. SIGTERM, SIGINT and SIGHUP end the mount; a second one cuts the
- * wait for background work short (nothing acknowledged is lost by that: the last flush still runs).
+ * lets `ready` tell the parent. How a mount ends, by signals or without: ending.h.
  */
 #pragma once
 

@@ -27,6 +27,7 @@
 
 struct control_session;
 struct defer;
+struct ending;
 struct notify;
 struct taldir;
 struct taldir_list;
@@ -38,6 +39,7 @@ struct fs {
     struct taldir *tal;
     struct defer *defer;
     struct notify *notify;
+    struct ending *ending;         /* from the mount to the end */
     _Atomic uint64_t init_unique;  /* the INIT request not answered yet, 0: none */
     _Atomic uint32_t init_offered; /* its flags */
     struct requests requests;      /* counted where they are read (init.c) */

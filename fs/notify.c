@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "notify.h"
 
+#include "ending.h"
 #include "write_back.h"
 
 #include <errno.h>
@@ -25,6 +26,12 @@ static void on_write_back(void *ctx, uint64_t nodeid)
     write_back_file(n->write_back, nodeid);
 }
 
+static void on_stop(void *ctx)
+{
+    const struct notify *n = ctx;
+    ending_ask(n->fs->ending);
+}
+
 int notify_start(struct fs *fs, struct notify **ret_n)
 {
     struct notify *n = calloc(1, sizeof(*n));
@@ -37,8 +44,8 @@ int notify_start(struct fs *fs, struct notify **ret_n)
         return r;
     }
     *ret_n = n;
-    n->events =
-        (struct project_events){.stale = on_stale, .write_back = on_write_back, .ctx = n};
+    n->events = (struct project_events){
+        .stale = on_stale, .write_back = on_write_back, .stop = on_stop, .ctx = n};
     project_set_events(fs->p, &n->events);
     return 0;
 }

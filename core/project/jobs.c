@@ -132,6 +132,8 @@ int job_start(struct project *p, const char *verb, const char *detail, struct jo
     snprintf(j->detail, sizeof j->detail, "%s", detail);
     j->started = now(p);
     j->began = ticks(p);
+    if (is_drop(j)) /* before its pages are queued: the dropper may be faster than the verb */
+        j->first = drops_worked(p->drops);
     {
         MUTEX_GUARD(&p->jobs.lock);
         err = atomic_load(&p->closing) ? -ESHUTDOWN : insert(&p->jobs, j);
@@ -407,10 +409,7 @@ void jobs_release(struct project *p)
 
 void job_drop_queued(struct project *p, struct job *j)
 {
-    uint64_t worked = drops_worked(p->drops);
     MUTEX_GUARD(&p->jobs.lock);
-
-    j->first = worked;
     j->drop_ticket = ++p->jobs.drop_tickets;
 }
 

@@ -24,7 +24,8 @@ S=$W/store M=$W/mnt
 daemon=
 pids=()
 current="the set-up"
-allowed='^$'
+# How much is left when a mount takes long to end.
+allowed='^$|^tally: note: ending; remaining: [0-9]'
 
 claim() {
     current=$1

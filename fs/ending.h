@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * ending: how a mount ends: by a signal, by umount, or because the store asked for it.
+ *
+ *     ending_start(fs, &e)       mounted; the signals of ending_signals() are blocked everywhere
+ *     … libfuse's loop …
+ *     ending_left_loop(e)        whatever made it end
+ *     … unmount …
+ *     ending_unmounted(e)
+ *     project_drain(…, ending_hurry(e))
+ *     ending_let_go(e)
+ *     project_close
+ *     ending_stop(e)
+ *
+ * SIGTERM, SIGINT and SIGHUP belong to one thread. The first one ends the loop; from then on, or
+ * from umount on, it tells about once a second how much work is left, if that has changed. One more
+ * signal ends the wait for background work, and the next one forces the end: the process is gone at
+ * once, as if killed, but takes its mount along. So does work that has not moved for
+ * ENDING_PATIENCE seconds: nothing keeps the daemon for ever.
+ */
+#pragma once
+
+#include "fs_impl.h"
+
+#include <signal.h>
+
+#define ENDING_PATIENCE 600
+
+struct ending;
+
+/* The signals to be blocked in all threads before the first of them starts. */
+void ending_signals(sigset_t *ret);
+int ending_start(struct fs *fs, struct ending **ret_e);
+void ending_left_loop(struct ending *e);
+void ending_unmounted(struct ending *e);
+/* Set when the wait for background work is to end. */
+const _Atomic bool *ending_hurry(const struct ending *e);
+/* From now on neither the project nor the session is touched. */
+void ending_let_go(struct ending *e);
+/* Ends the thread and frees. NULL is fine. */
+void ending_stop(struct ending *e);
+
+/* End the mount as a signal would. Any thread, whatever it holds. */
+void ending_ask(struct ending *e);
