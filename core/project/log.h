@@ -13,6 +13,9 @@
  * of its segment before log_append returns. Frames have consecutive sequence numbers; a sync frame
  * has that of the last frame it vouches for.
  *
+ * A commit notes log_position with its number and epoch; the next start reads from there
+ * (log_read), commits, and begins a new epoch.
+ *
  * Errors: 0 or -errno. Threads: any. Locks inside: "log sync", "log make", "log" (a leaf).
  */
 #pragma once
@@ -89,14 +92,15 @@ struct log_stats {
 };
 void log_get_stats(struct log *l, struct log_stats *ret);
 
-/* ---- recovery and listing ---- */
+/* ---- recovery and listing (log_read.c, log_files.c) ---- */
 
 struct log_frame {
     struct log_pos pos;
     uint64_t seq;
     int64_t time; /* ns since the epoch */
     uint32_t ns;  /* of whom it is a change; 0: of the root */
-    bool sync;    /* a sync frame: no payload */
+    bool sync;    /* a sync frame: no payload; visited only with log_scan.all */
+    bool tail;    /* recovery would not take it; only with log_scan.all */
     const void *payload;
     size_t len;
 };
@@ -105,7 +109,8 @@ typedef int log_frame_fn(const struct log_frame *f, void *ctx); /* non-zero stop
 struct log_scan {
     uint64_t epoch, seq; /* as the last commit says: frames of this epoch behind this number */
     struct log_pos pos;  /* where the first of them would be */
-    bool all;            /* also what an untrusted tail has (for listing) */
+    struct log_pos end;  /* segment 0: none; else nothing from there on is looked at */
+    bool all; /* for listing: whatever number comes first, sync frames and the tail, too */
 };
 struct log_report {
     uint64_t segments, frames, last_seq; /* frames visited; the number of the last (or scan.seq) */
@@ -115,8 +120,21 @@ struct log_report {
     struct log_pos end; /* where that is, or the damage */
 };
 /* Checks all frames first, then visits those that count, in order: all whole ones when the disk is
- * the same mount of the same boot as when they were written, else those up to the last sync frame
- * below which every frame is whole. -EUCLEAN: damage (a hole that a completed sync vouched for),
- * reported with segment and offset in ret->end; nothing is visited then. */
+ * the same mount of the same boot as when they were written, else those that the last sync frame
+ * below which every frame is whole vouches for. -EUCLEAN: damage (a hole that a completed sync
+ * vouched for), reported with segment and offset in ret->end; nothing is visited then. */
 int log_read(struct disk *d, const struct log_scan *scan, log_frame_fn *fn, void *ctx,
              struct log_report *ret);
+/* What to read to list the frames that an open log still has. -ENOENT: none. */
+int log_scan_now(struct log *l, struct log_scan *ret);
+
+struct log_file {
+    uint64_t serial; /* as its name says */
+    uint64_t bytes;  /* its size */
+    int error;       /* 0: `head` is good; -ENOENT: has none yet; -EUCLEAN, -EPROTO, -EIO */
+    struct segment_head head;
+};
+/* Every segment there is, by serial. *ret_files is to be freed. */
+int log_files(struct disk *d, struct log_file **ret_files, size_t *ret_count);
+/* The last recovery is committed, and the log in `epoch` is not open: all other files go. */
+int log_reap(struct disk *d, uint64_t epoch);

@@ -96,3 +96,7 @@ void segment_close(struct segment *s); /* NULL is fine */
 void segment_shut(struct segment *s);
 int log_thread_start(struct log *l);
 void log_thread_stop(struct log *l);
+
+/* ---- log_files.c ---- */
+
+int segment_read_head(struct disk_file *f, struct segment_head *ret);

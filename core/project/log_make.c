@@ -266,24 +266,6 @@ void log_trim(struct log *l, const struct log_pos *pos)
     }
 }
 
-static int unlink_one(const char *name, void *ctx)
-{
-    char path[DISK_NAME_MAX + 1];
-
-    if (snprintf(path, sizeof path, LOG_DIRECTORY "/%s", name) >= (int)sizeof path)
-        return -ENAMETOOLONG;
-    return disk_unlink(ctx, path);
-}
-
-int log_remove(struct disk *d)
-{
-    int r = disk_list(d, LOG_DIRECTORY, unlink_one, d);
-
-    if (r == -ENOENT)
-        return 0;
-    return r ? r : disk_sync_dir(d, LOG_DIRECTORY);
-}
-
 /* ---- the thread: makes the next segment while there is time ---- */
 
 static void *thread_main(void *arg)

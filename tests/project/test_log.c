@@ -1,59 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Claims of log.h. */
-#include "disk_mem.h"
-#include "log.h"
-
-#include <criterion/criterion.h>
-#include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-/* ---- helpers ---- */
-
-#define EPOCH 5
-#define SIZE (64 << 10)
-
-static struct fault fault;
-
-static struct disk *disk(uint64_t capacity)
-{
-    struct disk *d;
-
-    fault = (struct fault){0};
-    cr_assert_eq(disk_mem_create(&fault, capacity, &d), 0);
-    return d;
-}
-
-static struct log_config config(struct disk *d)
-{
-    return (struct log_config){
-        .disk = d, .clock = clock_real(), .epoch = EPOCH, .next_segment = 1, .segment_size = SIZE};
-}
-
-static struct log *open_log(struct disk *d)
-{
-    struct log_config c = config(d);
-    struct log *l;
-
-    cr_assert_eq(log_open(&c, &l), 0);
-    return l;
-}
-
-static uint64_t append(struct log *l, const void *bytes, size_t len)
-{
-    struct iovec iov = {(void *)(uintptr_t)bytes, len};
-    uint64_t seq = 0;
-
-    cr_assert_eq(log_room(l, len), 0);
-    cr_assert_eq(log_append(l, 1, &iov, 1, &seq), 0);
-    log_room_done(l, len);
-    return seq;
-}
+#include "log_fixture.h"
 
 Test(log, frames_have_consecutive_numbers)
 {
-    struct disk *d = disk(0);
+    struct disk *d = make_disk(0);
     struct log *l = open_log(d);
 
     for (uint64_t i = 1; i < 1000; i++)
@@ -68,7 +19,7 @@ Test(log, frames_have_consecutive_numbers)
 
 Test(log, no_file_is_made_before_the_first_frame_is_to_come)
 {
-    struct disk *d = disk(0);
+    struct disk *d = make_disk(0);
     struct log *l = open_log(d);
     uint64_t bytes, names;
     struct log_pos pos;
@@ -83,7 +34,7 @@ Test(log, no_file_is_made_before_the_first_frame_is_to_come)
 
 Test(log, segments_before_a_position_go_with_a_trim)
 {
-    struct disk *d = disk(0);
+    struct disk *d = make_disk(0);
     struct log *l = open_log(d);
     struct log_stats stats;
     struct log_pos pos;

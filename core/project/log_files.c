@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+/* log_files: which segments lie on a disk. */
+#include "log_impl.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NAME_DIGITS 16
+
+static bool parse_name(const char *name, uint64_t *ret)
+{
+    uint64_t v = 0;
+
+    if (strlen(name) != NAME_DIGITS || strspn(name, "0123456789abcdef") != NAME_DIGITS)
+        return false;
+    for (const char *c = name; *c; c++)
+        v = v << 4 | (uint64_t)(*c <= '9' ? *c - '0' : *c - 'a' + 10);
+    *ret = v;
+    return true;
+}
+
+struct found {
+    struct log_file *v;
+    size_t count, room;
+};
+
+static int add_name(const char *name, void *ctx)
+{
+    struct found *f = ctx;
+    struct log_file file = {0};
+
+    if (!parse_name(name, &file.serial))
+        return 0; /* not ours */
+    if (f->count == f->room) {
+        size_t room = f->room ? f->room * 2 : 16;
+        struct log_file *v = realloc(f->v, room * sizeof *v);
+
+        if (!v)
+            return -ENOMEM;
+        f->v = v;
+        f->room = room;
+    }
+    f->v[f->count++] = file;
+    return 0;
+}
+
+static int by_serial(const void *a, const void *b)
+{
+    uint64_t x = ((const struct log_file *)a)->serial, y = ((const struct log_file *)b)->serial;
+
+    return x < y ? -1 : x > y;
+}
+
+int segment_read_head(struct disk_file *f, struct segment_head *ret)
+{
+    uint8_t bytes[SEGMENT_HEAD] = {0};
+    ssize_t n = disk_pread(f, bytes, sizeof bytes, 0);
+
+    return n < 0 ? (int)n : segment_head_decode(bytes, ret);
+}
+
+static void look_at(struct disk *d, struct log_file *file)
+{
+    char name[DISK_NAME_MAX + 1];
+    struct disk_stat stat = {0};
+    struct disk_file *f;
+
+    log_name(file->serial, name);
+    file->error = disk_open(d, name, DISK_READ, &f);
+    if (file->error)
+        return;
+    file->error = segment_read_head(f, &file->head);
+    if (disk_fstat(f, &stat) == 0)
+        file->bytes = stat.size;
+    disk_file_close(f);
+}
+
+int log_files(struct disk *d, struct log_file **ret_files, size_t *ret_count)
+{
+    struct found f = {0};
+    int r = disk_list(d, LOG_DIRECTORY, add_name, &f);
+
+    if (r && r != -ENOENT) {
+        free(f.v);
+        return r;
+    }
+    if (f.count)
+        qsort(f.v, f.count, sizeof *f.v, by_serial);
+    for (size_t i = 0; i < f.count; i++)
+        look_at(d, &f.v[i]);
+    *ret_files = f.v;
+    *ret_count = f.count;
+    return 0;
+}
+
+int log_reap(struct disk *d, uint64_t epoch)
+{
+    struct log_file *v;
+    size_t count;
+    int r = log_files(d, &v, &count);
+
+    if (r)
+        return r;
+    for (size_t i = 0; i < count && r == 0; i++) {
+        char name[DISK_NAME_MAX + 1];
+
+        if (v[i].error == 0 && v[i].head.epoch == epoch && v[i].head.serial == v[i].serial)
+            continue;
+        log_name(v[i].serial, name);
+        r = disk_unlink(d, name);
+    }
+    free(v);
+    return r;
+}
+
+static int unlink_one(const char *name, void *ctx)
+{
+    char path[DISK_NAME_MAX + 1];
+    uint64_t serial;
+
+    if (!parse_name(name, &serial))
+        return 0;
+    log_name(serial, path);
+    return disk_unlink(ctx, path);
+}
+
+int log_remove(struct disk *d)
+{
+    int r = disk_list(d, LOG_DIRECTORY, unlink_one, d);
+
+    if (r == -ENOENT)
+        return 0;
+    return r ? r : disk_sync_dir(d, LOG_DIRECTORY);
+}

@@ -1,0 +1,474 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Claims of log.h: what is read of a log after its end, whatever that was. */
+#include "log_fixture.h"
+
+#include "frame.h"
+
+/* ---- whole logs ---- */
+
+Test(log_read, frames_come_back_as_they_were)
+{
+    struct disk *d = make_disk(0);
+    struct log *l = open_log(d);
+    struct iovec iov[3] = {
+        {(void *)(uintptr_t) "two", 3}, {NULL, 0}, {(void *)(uintptr_t) "parts", 5}};
+    uint64_t seq;
+
+    append_text(l, "one");
+    cr_assert_eq(log_room(l, 8), 0);
+    cr_assert_eq(log_append(l, 7, iov, 3, &seq), 0);
+    log_room_done(l, 8);
+    append_text(l, "");
+    crash(d, l, FAULT_KEEP_ALL);
+    cr_assert_eq(read_log(d), 0);
+    cr_assert_str_eq(seen, "1=one 2=twoparts 3=");
+    cr_assert(report_of.same_boot && !report_of.torn && report_of.frames == 3);
+    cr_assert(report_of.last_seq == 3 && report_of.segments == 1 && report_of.next_segment == 2);
+    disk_close(d);
+}
+
+static uint32_t ns_seen;
+static int64_t time_seen;
+static int note_head(const struct log_frame *f, void *ctx)
+{
+    (void)ctx;
+    ns_seen = f->ns;
+    time_seen = f->time;
+    return -ECANCELED;
+}
+
+Test(log_read, a_frame_has_its_namespace_and_its_time_and_a_visitor_can_stop)
+{
+    struct disk *d = make_disk(0);
+    struct log_config c = config_of(d);
+    struct log_scan scan = {.epoch = EPOCH, .pos = {1, SEGMENT_HEAD}};
+    struct clock_manual clock;
+    struct log *l;
+    uint64_t seq;
+
+    clock_manual_init(&clock, 12345);
+    c.clock = &clock.base;
+    cr_assert_eq(log_open(&c, &l), 0);
+    cr_assert_eq(log_room(l, 0), 0);
+    cr_assert_eq(log_append(l, 77, NULL, 0, &seq), 0);
+    log_room_done(l, 0);
+    append_text(l, "more");
+    crash(d, l, FAULT_KEEP_ALL);
+    cr_assert_eq(log_read(d, &scan, note_head, NULL, &report_of), -ECANCELED);
+    cr_assert(ns_seen == 77 && time_seen == 12345);
+    disk_close(d);
+}
+
+Test(log_read, there_may_be_no_log)
+{
+    struct disk *d = make_disk(0);
+
+    cr_assert_eq(read_from(d, 9, (struct log_pos){4, SEGMENT_HEAD}), 0);
+    cr_assert_str_eq(seen, "");
+    cr_assert(report_of.last_seq == 9 && report_of.next_segment == 5 && !report_of.torn);
+    disk_close(d);
+}
+
+Test(log_read, frames_go_on_from_segment_to_segment)
+{
+    struct disk *d = make_disk(0);
+    struct log *l = open_log(d);
+    char expected[4096] = "", block[7000];
+
+    for (int i = 1; i <= 50; i++) {
+        memset(block, 'a' + i % 26, sizeof block);
+        append(l, block, sizeof block);
+        snprintf(expected + strlen(expected), sizeof expected - strlen(expected), "%s%d",
+                 i > 1 ? " " : "", i);
+    }
+    crash(d, l, FAULT_KEEP_ALL);
+    cr_assert_eq(read_log(d), 0);
+    cr_assert_eq(report_of.frames, 50);
+    cr_assert_geq(report_of.segments, 6);
+    disk_close(d);
+}
+
+Test(log_read, what_a_commit_has_is_not_visited)
+{
+    struct disk *d = make_disk(0);
+    struct log *l = open_log(d);
+
+    append_text(l, "one");
+    struct log_pos pos = here(l);
+
+    append_text(l, "two");
+    append_text(l, "three");
+    crash(d, l, FAULT_KEEP_ALL);
+    cr_assert_eq(read_from(d, 1, pos), 0);
+    cr_assert_str_eq(seen, "2=two 3=three");
+    cr_assert_eq(read_from(d, 2, pos), 0);
+    cr_assert_str_eq(seen, "3=three");
+    cr_assert_eq(read_from(d, 3, pos), 0);
+    cr_assert_str_eq(seen, "");
+    cr_assert_eq(report_of.last_seq, 3);
+    disk_close(d);
+}
+
+Test(log_read, frames_of_another_epoch_are_not_read)
+{
+    struct disk *d = make_disk(0);
+    struct log_config c = config_of(d);
+    struct log *l = open_log(d);
+
+    append_text(l, "one");
+    crash(d, l, FAULT_KEEP_ALL);
+    c.epoch = EPOCH + 1;
+    c.seq = 1;
+    c.next_segment = 2;
+    cr_assert_eq(log_open(&c, &l), 0);
+    append_text(l, "other");
+    crash(d, l, FAULT_KEEP_ALL);
+    cr_assert_eq(read_log(d), 0);
+    cr_assert_str_eq(seen, "1=one");
+    cr_assert_eq(report_of.next_segment, 3);
+    cr_assert_eq(log_reap(d, EPOCH + 1), 0);
+    cr_assert_eq(read_log(d), 0);
+    cr_assert_str_eq(seen, "");
+    struct log_scan scan = {.epoch = EPOCH + 1, .seq = 1, .pos = {2, SEGMENT_HEAD}};
+
+    cr_assert_eq(log_read(d, &scan, note, NULL, &report_of), 0);
+    cr_assert_str_eq(seen, "2=other");
+    disk_close(d);
+}
+
+/* ---- loss of power ---- */
+
+Test(log_read, after_a_loss_of_power_only_what_was_synced_counts)
+{
+    struct disk *d = make_disk(0);
+    struct log *l = open_log(d);
+
+    append_text(l, "one");
+    sync_all(l);
+    append_text(l, "two");
+    crash(d, l, FAULT_LOSE_ALL);
+    cr_assert_eq(read_log(d), 0);
+    cr_assert_str_eq(seen, "1=one");
+    cr_assert_not(report_of.same_boot);
+    disk_close(d);
+}
+
+Test(log_read, frames_that_arrived_without_their_sync_frame_do_not_count)
+{
+    struct disk *d = make_disk(0);
+    struct log *l = open_log(d);
+
+    append_text(l, "one");
+    sync_all(l);
+    append_text(l, "two");
+    overwrite(d, 1, 64000, "", 1); /* syncs the file, and with it what nobody was told of */
+    crash(d, l, FAULT_LOSE_ALL);
+    cr_assert_eq(read_log(d), 0);
+    cr_assert_str_eq(seen, "1=one");
+    cr_assert(report_of.torn);
+    disk_close(d);
+}
+
+static int append_one(void *ctx)
+{
+    append_text(ctx, "late");
+    return 0;
+}
+
+Test(log_read, a_sync_vouches_for_what_was_there_before_it_began)
+{
+    struct disk *d = make_disk(0);
+    struct log *l = open_log(d);
+
+    append_text(l, "one");
+    cr_assert_eq(log_sync(l, 1, append_one, l), 0);
+    cr_assert_eq(log_synced_seq(l), 1);
+    crash(d, l, FAULT_LOSE_ALL);
+    cr_assert_eq(read_log(d), 0);
+    cr_assert_str_eq(seen, "1=one");
+    disk_close(d);
+}
+
+/* The log "1=one 2=two [2] 3=three 4=four [4] 5=five", all of it on the disk. */
+struct story {
+    struct disk *d;
+    struct log_pos frame[6], sync[2], end; /* frames by number */
+};
+
+static struct story tell(void)
+{
+    static const char *const words[] = {"", "one", "two", "three", "four", "five"};
+    struct story s = {.d = make_disk(0)};
+    struct log *l = open_log(s.d);
+
+    for (int i = 1; i <= 5; i++) {
+        s.frame[i] = i > 1 ? here(l) : (struct log_pos){1, SEGMENT_HEAD};
+        append_text(l, words[i]);
+        if (i % 2 == 0) {
+            s.sync[i / 2 - 1] = here(l);
+            sync_all(l);
+        }
+    }
+    s.end = here(l);
+    overwrite(s.d, 1, SIZE - 8, "", 1);
+    log_close(l);
+    return s;
+}
+
+static void lose_power(struct story *s)
+{
+    fault.loss = FAULT_LOSE_ALL;
+    disk_mem_power_cycle(s->d);
+}
+
+Test(log_read, the_story_ends_where_it_should)
+{
+    struct story s = tell();
+
+    cr_assert_eq(read_log(s.d), 0);
+    cr_assert_str_eq(seen, "1=one 2=two 3=three 4=four 5=five");
+    cr_assert(report_of.end.segment == 1 && report_of.end.offset == s.end.offset);
+    lose_power(&s);
+    cr_assert_eq(read_log(s.d), 0);
+    cr_assert_str_eq(seen, "1=one 2=two 3=three 4=four");
+    cr_assert(report_of.torn && report_of.end.offset == s.sync[1].offset);
+    disk_close(s.d);
+}
+
+Test(log_read, a_hole_behind_the_last_sync_frame_is_the_end)
+{
+    struct story s = tell();
+
+    spoil(s.d, s.frame[5]);
+    for (int boot = 0; boot < 2; boot++) {
+        cr_assert_eq(read_log(s.d), 0);
+        cr_assert_str_eq(seen, "1=one 2=two 3=three 4=four");
+        cr_assert(report_of.torn && report_of.same_boot == !boot);
+        lose_power(&s);
+    }
+    disk_close(s.d);
+}
+
+Test(log_read, a_hole_below_the_last_sync_frame_alone_is_its_torn_tail)
+{
+    struct story s = tell();
+
+    spoil(s.d, s.frame[4]);
+    cr_assert_eq(read_log(s.d), 0);
+    cr_assert_str_eq(seen, "1=one 2=two 3=three"); /* the page cache lived */
+    lose_power(&s);
+    cr_assert_eq(read_log(s.d), 0);
+    cr_assert_str_eq(seen, "1=one 2=two");
+    cr_assert(report_of.torn);
+    disk_close(s.d);
+}
+
+Test(log_read, a_hole_that_a_sync_frame_vouches_for_and_another_follows_is_damage)
+{
+    for (int frame = 1; frame <= 2; frame++) {
+        struct story s = tell();
+
+        spoil(s.d, s.frame[frame]);
+        for (int boot = 0; boot < 2; boot++) {
+            cr_assert_eq(read_log(s.d), -EUCLEAN);
+            cr_assert_str_eq(seen, "");
+            cr_assert_eq(report_of.end.segment, 1);
+            cr_assert_eq(report_of.end.offset, s.frame[frame].offset);
+            lose_power(&s);
+        }
+        disk_close(s.d);
+    }
+}
+
+Test(log_read, a_damaged_sync_frame_takes_nothing_with_it_that_the_next_one_has_seen_synced)
+{
+    struct story s = tell();
+
+    spoil(s.d, s.sync[0]);
+    lose_power(&s);
+    cr_assert_eq(read_log(s.d), 0);
+    cr_assert_str_eq(seen, "1=one 2=two");
+    disk_close(s.d);
+}
+
+Test(log_read, without_any_sync_frame_nothing_counts)
+{
+    struct disk *d = make_disk(0);
+    struct log *l = open_log(d);
+
+    append_text(l, "one");
+    overwrite(d, 1, SIZE - 8, "", 1);
+    crash(d, l, FAULT_LOSE_ALL);
+    cr_assert_eq(read_log(d), 0);
+    cr_assert_str_eq(seen, "");
+    cr_assert_eq(report_of.last_seq, 0);
+    disk_close(d);
+}
+
+Test(log_read, for_listing_the_tail_is_shown_as_what_it_is)
+{
+    struct story s = tell();
+    struct log_scan scan = {.epoch = EPOCH, .pos = s.frame[2], .all = true};
+
+    lose_power(&s);
+    *seen = '\0';
+    cr_assert_eq(log_read(s.d, &scan, note, NULL, &report_of), 0);
+    cr_assert_str_eq(seen, "2=two [2] 3=three 4=four [4] ?5=five");
+    scan.pos = s.frame[1];
+    spoil(s.d, s.frame[2]);
+    *seen = '\0';
+    cr_assert_eq(log_read(s.d, &scan, note, NULL, &report_of), -EUCLEAN);
+    cr_assert_str_eq(seen, "?1=one");
+    scan.pos = s.frame[3];
+    scan.end = s.frame[4];
+    *seen = '\0';
+    cr_assert_eq(log_read(s.d, &scan, note, NULL, &report_of), 0);
+    cr_assert_str_eq(seen, "?3=three");
+    disk_close(s.d);
+}
+
+/* Zeros from `cut` on: which frames are whole, and which of them does a sync frame vouch for? */
+static void expect(const struct story *s, uint64_t cut, uint64_t *ret_whole, uint64_t *ret_trusted)
+{
+    static const uint64_t len[] = {0, 3, 3, 5, 4, 4};
+
+    *ret_whole = *ret_trusted = 0;
+    for (uint64_t i = 1; i <= 5; i++)
+        if (cut >= s->frame[i].offset + FRAME_HEAD + len[i])
+            *ret_whole = i;
+    if (cut >= s->sync[0].offset + 32) /* the rest of it is zeros */
+        *ret_trusted = 2;
+    if (cut >= s->sync[1].offset + FRAME_HEAD + 1)
+        *ret_trusted = 4;
+}
+
+Test(log_read, cut_at_any_byte_the_log_ends_before_it)
+{
+    for (int boot = 0; boot < 2; boot++) {
+        struct story s = tell();
+        static uint8_t zeros[SIZE];
+
+        if (boot == 1)
+            lose_power(&s);
+        for (uint64_t cut = s.end.offset - 1; cut >= SEGMENT_HEAD; cut--) {
+            uint64_t whole, trusted;
+
+            expect(&s, cut, &whole, &trusted);
+            overwrite(s.d, 1, cut, zeros, (size_t)(s.end.offset - cut));
+            cr_assert_eq(read_log(s.d), 0, "cut at %d", (int)cut);
+            cr_assert_eq(report_of.last_seq, boot ? trusted : whole, "cut at %d: %s", (int)cut,
+                         seen);
+        }
+        disk_close(s.d);
+    }
+}
+
+/* ---- segments ---- */
+
+/* Three segments and a bit, synced at the end of each append; the head of each. */
+static struct disk *three_segments(bool sync)
+{
+    struct disk *d = make_disk(0);
+    struct log *l = open_log(d);
+    char block[20000];
+
+    memset(block, 'x', sizeof block);
+    for (int i = 0; i < 8; i++) {
+        append(l, block, sizeof block);
+        if (sync)
+            sync_all(l);
+    }
+    log_close(l);
+    return d;
+}
+
+static void unlink_segment(struct disk *d, int serial)
+{
+    char name[64];
+
+    snprintf(name, sizeof name, "log/%016x", serial);
+    cr_assert_eq(disk_unlink(d, name), 0);
+}
+
+Test(log_read, a_segment_that_is_missing_is_damage)
+{
+    for (int missing = 2; missing <= 3; missing++) {
+        struct disk *d = three_segments(true);
+
+        unlink_segment(d, missing);
+        cr_assert_eq(read_log(d), -EUCLEAN);
+        cr_assert(report_of.end.segment == (uint64_t)missing && report_of.end.offset == 0);
+        cr_assert_str_eq(seen, "");
+        disk_close(d);
+    }
+}
+
+Test(log_read, a_segment_without_a_head_is_damage)
+{
+    static const uint8_t bad[SEGMENT_HEAD] = {1, 2, 3};
+
+    for (unsigned serial = 1; serial <= 3; serial++) {
+        struct disk *d = three_segments(true);
+
+        overwrite(d, serial, 0, bad, sizeof bad);
+        cr_assert_eq(read_log(d), -EUCLEAN, "%u", serial);
+        cr_assert_eq(report_of.end.segment, serial);
+        disk_close(d);
+    }
+}
+
+Test(log_read, a_hole_is_seen_to_be_vouched_for_from_a_later_segment)
+{
+    struct disk *d = three_segments(true);
+
+    spoil(d, (struct log_pos){1, SEGMENT_HEAD});
+    cr_assert_eq(read_log(d), -EUCLEAN);
+    cr_assert(report_of.end.segment == 1 && report_of.end.offset == SEGMENT_HEAD);
+    disk_close(d);
+}
+
+Test(log_read, unsynced_segments_are_torn_where_the_first_hole_is)
+{
+    struct disk *d = three_segments(false);
+
+    spoil(d, (struct log_pos){2, SEGMENT_HEAD});
+    cr_assert_eq(read_log(d), 0);
+    cr_assert(report_of.frames == 3 - 0 && report_of.torn && report_of.end.segment == 1);
+    disk_close(d);
+}
+
+Test(log_read, lengths_beyond_anything_are_not_believed)
+{
+    struct story s = tell();
+    uint8_t len[4] = {0xff, 0xff, 0xff, 0xff};
+
+    overwrite(s.d, 1, s.frame[5].offset + 8, len, sizeof len);
+    cr_assert_eq(read_log(s.d), 0);
+    cr_assert_eq(report_of.last_seq, 4);
+    disk_close(s.d);
+}
+
+Test(log_read, a_file_shorter_than_its_head_says_ends_there)
+{
+    struct story s = tell();
+    struct disk_file *f;
+
+    cr_assert_eq(disk_open(s.d, "log/0000000000000001", DISK_WRITE, &f), 0);
+    cr_assert_eq(disk_truncate(f, s.frame[5].offset + 10), 0);
+    disk_file_close(f);
+    cr_assert_eq(read_log(s.d), 0);
+    cr_assert_eq(report_of.last_seq, 4);
+    disk_close(s.d);
+}
+
+Test(log_read, an_error_of_the_disk_is_told)
+{
+    struct story s = tell();
+
+    fault.fail_at = fault.writes + 1;
+    fault.cut = true;
+    (void)fault_write(&fault);
+    cr_assert_eq(read_log(s.d), -EIO);
+    fault_reset(&fault);
+    disk_close(s.d);
+}
