@@ -8,6 +8,11 @@
  *     ops stat|read-all|delete DIR DIRS FILES  the same files in the same order: one time
  *     ops fsync-new DIR N BYTES SEED     create, write, fsync, close: a time for each
  *     ops fsync-append FILE N BYTES SEED append, fsync: a time for each
+ *     ops fsync-new-by|fsync-append-by PATH N BYTES SEED THREADS  the same by several threads, N
+ *                                        each, in PATH.<thread>: first the time of all, then each
+ *     ops fill FILE BYTES SEED           write, without fsync: one time
+ *     ops create-on DIR BYTES SEED       create, write, close, until standard input ends: a time
+ *                                        for each, of which the first means that it has begun
  *     ops overwrite DIR DIRS FILES BYTES SEED N  open, write the first BYTES, close, of N of those
  *                                        files: a time for each
  *     ops poke FILE OFFSET BYTES SEED    open, write there, close: one time
@@ -19,6 +24,9 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -325,6 +333,141 @@ static void fsync_append(char **a)
     close_or_die(fd, a[0]);
 }
 
+/* ---- by several threads ---- */
+
+struct worker {
+    pthread_t thread;
+    const char *path;
+    unsigned long number, n;
+    size_t len;
+    bool append;
+    unsigned char *bytes;
+    int64_t *times;
+};
+
+static void one_synced(struct worker *w, unsigned long i, int *fd)
+{
+    char path[4096];
+
+    if (!w->append) {
+        snprintf(path, sizeof path, "%s/t%lu.%lu", w->path, w->number, i);
+        *fd = open_or_die(path, O_CREAT | O_EXCL | O_WRONLY);
+    }
+    for (size_t done = 0; done < w->len;) {
+        ssize_t n = write(*fd, w->bytes + done, w->len - done);
+        if (n < 0)
+            die(w->path);
+        done += (size_t)n;
+    }
+    if (fsync(*fd) < 0)
+        die(w->path);
+    if (!w->append)
+        close_or_die(*fd, path);
+}
+
+static void *work(void *arg)
+{
+    struct worker *w = arg;
+    char path[4096];
+    int fd = -1;
+
+    snprintf(path, sizeof path, "%s.%lu", w->path, w->number);
+    if (w->append)
+        fd = open_or_die(path, O_CREAT | O_WRONLY | O_APPEND);
+    for (unsigned long i = 0; i < w->n; i++) {
+        uint64_t words[2] = {seed, w->number << 32 | i};
+        memcpy(w->bytes, words, w->len < sizeof words ? w->len : sizeof words);
+        int64_t start = now();
+        one_synced(w, i, &fd);
+        w->times[i] = now() - start;
+    }
+    if (w->append)
+        close_or_die(fd, path);
+    return NULL;
+}
+
+static void by_threads(char **a, bool append)
+{
+    unsigned long n = number(a[1]), threads = number(a[4]);
+    size_t len = small(a[2]);
+    struct worker *w = calloc(threads, sizeof *w);
+
+    fill(a[3]);
+    if (!w)
+        die("threads");
+    int64_t start = now();
+    for (unsigned long i = 0; i < threads; i++) {
+        w[i] = (struct worker){.path = a[0], .number = i, .n = n, .len = len, .append = append};
+        w[i].bytes = malloc(len);
+        w[i].times = calloc(n, sizeof(int64_t));
+        if (!w[i].bytes || !w[i].times)
+            die("threads");
+        memcpy(w[i].bytes, piece, len);
+        errno = pthread_create(&w[i].thread, NULL, work, &w[i]);
+        if (errno)
+            die("threads");
+    }
+    for (unsigned long i = 0; i < threads; i++)
+        (void)pthread_join(w[i].thread, NULL);
+    print_time(now() - start);
+    for (unsigned long i = 0; i < threads; i++)
+        for (unsigned long k = 0; k < n; k++)
+            print_time(w[i].times[k]);
+}
+
+static void fsync_new_by(char **a)
+{
+    by_threads(a, false);
+}
+
+static void fsync_append_by(char **a)
+{
+    by_threads(a, true);
+}
+
+/* ---- beside others ---- */
+
+static void fill_file(char **a)
+{
+    size_t len = number(a[1]);
+
+    fill(a[2]);
+    int64_t start = now();
+    int fd = open_or_die(a[0], O_CREAT | O_EXCL | O_WRONLY);
+    for (size_t off = 0; off < len; off += PIECE) {
+        stamp(off, PIECE);
+        write_all(fd, PIECE, a[0]);
+    }
+    close_or_die(fd, a[0]);
+    print_time(now() - start);
+}
+
+static bool input_ended(void)
+{
+    struct pollfd p = {.fd = STDIN_FILENO, .events = POLLIN};
+
+    return poll(&p, 1, 0) != 0;
+}
+
+static void create_on(char **a)
+{
+    size_t len = small(a[1]);
+    char path[4096];
+
+    fill(a[2]);
+    for (unsigned long i = 0; i == 0 || !input_ended(); i++) {
+        snprintf(path, sizeof path, "%s/c%lu", a[0], i);
+        stamp(i * PIECE, len);
+        int64_t start = now();
+        int fd = open_or_die(path, O_CREAT | O_EXCL | O_WRONLY);
+        write_all(fd, len, path);
+        close_or_die(fd, path);
+        print_time(now() - start);
+        if (i == 0 && fflush(stdout) != 0)
+            die("standard output");
+    }
+}
+
 int main(int argc, char **argv)
 {
     static const struct {
@@ -332,11 +475,20 @@ int main(int argc, char **argv)
         int args;
         void (*run)(char **args);
     } verbs[] = {
-        {"write", 3, write_file},    {"read", 1, read_file},
-        {"poke", 4, poke},           {"create", 5, create_files},
-        {"stat", 3, stat_files},     {"read-all", 3, read_files},
-        {"delete", 3, delete_files}, {"overwrite", 6, overwrite_files},
-        {"fsync-new", 4, fsync_new}, {"fsync-append", 4, fsync_append},
+        {"write", 3, write_file},
+        {"read", 1, read_file},
+        {"poke", 4, poke},
+        {"create", 5, create_files},
+        {"stat", 3, stat_files},
+        {"read-all", 3, read_files},
+        {"delete", 3, delete_files},
+        {"overwrite", 6, overwrite_files},
+        {"fsync-new", 4, fsync_new},
+        {"fsync-append", 4, fsync_append},
+        {"fsync-new-by", 5, fsync_new_by},
+        {"fsync-append-by", 5, fsync_append_by},
+        {"fill", 3, fill_file},
+        {"create-on", 3, create_on},
     };
 
     for (size_t i = 0; argc > 1 && i < sizeof verbs / sizeof *verbs; i++)

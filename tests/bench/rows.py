@@ -7,9 +7,13 @@ the table. All values are seconds, of one operation where OPERATIONS are counted
 """
 import os
 import subprocess
+import threading
 
 DIRS = 10        # of the small files
+THREADS = 16     # that fsync beside each other
+DRAIN_EVERY = 1  # seconds
 BRANCHES = 20    # made of the same namespace
+SUSTAIN = 4      # times as many small files as elsewhere
 OVERWRITES = 200  # files written to, plain and after a branch
 
 
@@ -109,6 +113,85 @@ def fsync(b, side, top, _name):
     b.measure(side, ["fsync-new"], lambda: b.ops("fsync-new", top, b.syncs, 4096, b.seed()), **each)
     b.measure(side, ["fsync-append"],
               lambda: b.ops("fsync-append", f"{top}/log", b.syncs, 4096, b.seed()), **each)
+    each = {"operations": THREADS * max(1, b.syncs // 4)}
+    b.measure(side, ["fsync-new-by", "fsync-new-by-p99"],
+              lambda: by_threads(b, "fsync-new-by", top), **each)
+    b.measure(side, ["fsync-append-by", "fsync-append-by-p99"],
+              lambda: by_threads(b, "fsync-append-by", f"{top}/log"), **each)
+
+
+def by_threads(b, verb, path):
+    """The time of all divided by their number, and the 99th percentile of each."""
+    elapsed, *times = b.ops(verb, path, max(1, b.syncs // 4), 4096, b.seed(), THREADS)
+    times.sort()
+    return [elapsed / len(times), times[len(times) * 99 // 100]]
+
+
+# ---- writers beside a flush ----
+
+def pauses(b, side, top, _name):
+    """A large file is in memory; while it becomes durable small ones are created."""
+    def run():
+        b.ops("fill", f"{top}/large", b.size, b.seed())
+        writer = subprocess.Popen([b.ops_program, "create-on", top, "4096", str(b.seed())],
+                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        rest = []
+        try:
+            first = writer.stdout.readline()  # it is at work
+            reader = threading.Thread(target=lambda: rest.append(writer.stdout.read()))
+            reader.start()
+            side.durable()
+        finally:
+            writer.stdin.close()
+        reader.join()
+        if writer.wait() != 0:
+            raise RuntimeError("the writer failed")
+        times = sorted(int(n) / 1e9 for n in (first + rest[0]).split())
+        return [times[-1], times[len(times) * 999 // 1000], times[len(times) // 2]]
+
+    b.measure(side, ["pause-longest", "pause-p999", "pause-median"], run)
+
+
+# ---- creation that goes on ----
+
+class Draining:
+    """Everything is made durable again and again while it lasts."""
+
+    def __init__(self, side):
+        self.side, self.over, self.error = side, threading.Event(), None
+        self.thread = threading.Thread(target=self.run, daemon=True)
+
+    def run(self):
+        try:
+            while not self.over.wait(DRAIN_EVERY):
+                self.side.durable()
+        except (OSError, RuntimeError) as e:
+            self.error = e
+
+    def __enter__(self):
+        self.thread.start()
+
+    def __exit__(self, *_):
+        self.over.set()
+        self.thread.join()
+        if self.error:
+            raise self.error
+
+
+def sustain(b, side, top, _name):
+    each = {"operations": SUSTAIN * b.files, "per_operation": True}
+    for key in "sustain", "sustain-drained":
+        os.mkdir(f"{top}/{key}")
+
+    def create(key):
+        return b.ops("create", f"{top}/{key}", DIRS, SUSTAIN * b.files, 4096, b.seed())
+
+    def create_drained():
+        with Draining(side):
+            return create("sustain-drained")
+
+    b.measure(side, ["sustain"], lambda: create("sustain"), **each)
+    b.measure(side, ["sustain-drained"], create_drained, **each)
 
 
 # ---- branches ----
@@ -198,7 +281,18 @@ def values_of(b):
             ("fsync-new-median", "create, write 4 KiB, fsync, close: median", "us"),
             ("fsync-new-p99", "  … p99", "us"),
             ("fsync-append-median", "append 4 KiB, fsync: median", "us"),
-            ("fsync-append-p99", "  … p99", "us")]),
+            ("fsync-append-p99", "  … p99", "us"),
+            ("fsync-new-by", f"the first by {THREADS} threads: time / number", "us"),
+            ("fsync-new-by-p99", "  … p99 of one", "us"),
+            ("fsync-append-by", f"the second by {THREADS} threads: time / number", "us"),
+            ("fsync-append-by-p99", "  … p99 of one", "us")]),
+        Row("pauses", pauses, [
+            ("pause-longest", f"create beside a flush of {size}: longest", "ms"),
+            ("pause-p999", "  … p99.9", "ms"),
+            ("pause-median", "  … median", "us")]),
+        Row("sustain", sustain, [
+            ("sustain", f"create {SUSTAIN * b.files:,} files of 4 KiB, each", "us"),
+            ("sustain-drained", "  … with a drain / syncfs every second", "us")]),
         Row("branch", branches, [
             ("overwrite-median", "open, overwrite 4 KiB, close: median", "us"),
             ("overwrite-p99", "  … p99", "us"),

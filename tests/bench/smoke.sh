@@ -25,7 +25,7 @@ cmp "$W/out" "$W/table"
 python3 - "$W/json" "$W/out" <<'END'
 import json, sys
 result, table = json.load(open(sys.argv[1])), open(sys.argv[2]).read()
-assert [r["name"] for r in result["rows"]] == ["seq", "small", "linux", "make", "fsync", "branch"]
+assert [r["name"] for r in result["rows"]] == ["seq", "small", "linux", "make", "fsync", "pauses", "sustain", "branch"]
 assert result["skipped"] == [] and result["machine"]["on"] == "disk"
 values = {v["key"]: v for r in result["rows"] for v in r["values"]}
 for r in result["rows"]:
