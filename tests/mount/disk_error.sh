@@ -140,6 +140,31 @@ for what in "sync EIO packs" "sync EIO packs/" "sync EIO kv/data.mdb" "write EIO
     eq "$(fsyncs new8)" OK
     drain
 done
+
+claim "with on_fatal exit that ends the mount, too"
+is_unmounted() { ! mountpoint -q "$M"; }
+"$TALLY" -C "$M" set on_fatal exit >/dev/null
+drain
+: >"$W/log"
+may_log 'tally mount: background work did not end: .*'
+fault "sync EIO kv/data.mdb"
+echo x >"$M/main/new9"
+drain 2>/dev/null || true
+wait_until 60 ended "$daemon" || fail "the daemon goes on"
+rc=0
+wait "$daemon" || rc=$?
+eq "$rc" 1
+wait_until 60 is_unmounted || fail "it is still mounted"
+matches "$(cat "$W/log")" 'ALARM: .* failed \(Input/output error\): the store is read-only now'
+fault ""
+replace_disk
+check_clean
+mount_store
+eq "$("$TALLY" -C "$M" get on_fatal | grep -o '^on_fatal=[a-z]*')" on_fatal=exit
+"$TALLY" -C "$M" set on_fatal readonly >/dev/null
+check_all "after a mount"
+drain
+
 claim "when the metadata cannot be read while it is written, the daemon says so and ends"
 unmount_store
 cp -a "$under/store" "$W/copy"

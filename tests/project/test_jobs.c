@@ -358,3 +358,48 @@ Test(jobs, drains_do_not_push_out_the_results_of_other_jobs)
     cr_assert_eq(waited(n + 1, 0, result), -ENOENT);
     cr_assert_eq(waited(n + JOB_KEEP + 10, 0, result), 0);
 }
+
+/* ---- what nobody can handle ---- */
+
+static int fail_badly(void *arg)
+{
+    (void)arg;
+    return -EIO;
+}
+
+static void on_stop(void *ctx)
+{
+    ++*(_Atomic int *)ctx;
+}
+
+static void fail_on_a_worker(void)
+{
+    const struct pool_work w = {.fn = fail_badly, .name = "sweeping", .class = POOL_IDLE};
+
+    cr_assert_eq(pool_submit_work(x.p->pool, &w, NULL), 0);
+    while (!atomic_load(&x.p->readonly))
+        sched_yield();
+    pool_shutdown(x.p->pool, NULL, NULL);
+}
+
+Test(jobs, work_that_fails_with_nobody_to_take_it_makes_the_store_read_only)
+{
+    static _Atomic int stops;
+    const struct project_events events = {.stop = on_stop, .ctx = &stops};
+
+    project_set_events(x.p, &events);
+    fail_on_a_worker();
+    refused(&x, "branch main b", -EROFS, "read-only");
+    cr_assert_eq(stops, 0);
+}
+
+Test(jobs, with_on_fatal_exit_the_mount_is_asked_to_end)
+{
+    static _Atomic int stops;
+    const struct project_events events = {.stop = on_stop, .ctx = &stops};
+
+    project_set_events(x.p, &events);
+    agreed(&x, "set on_fatal exit", "on_fatal=exit");
+    fail_on_a_worker();
+    cr_assert_eq(stops, 1);
+}
