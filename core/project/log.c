@@ -11,21 +11,27 @@
 
 /* ---- room ---- */
 
-uint64_t segment_room(const struct segment *s)
+/* What is left of it if `syncs` sync frames and its end are kept free. */
+static uint64_t room_beside(const struct segment *s, unsigned syncs)
 {
-    uint64_t kept = s->used + LOG_SYNC_SIZE + LOG_END_SIZE;
+    uint64_t kept = s->used + syncs * LOG_SYNC_SIZE + LOG_END_SIZE;
 
     return s->size > kept ? s->size - kept : 0;
 }
 
+uint64_t segment_room(const struct log *l, const struct segment *s)
+{
+    return room_beside(s, (unsigned)l->sync_runs + l->sync_due);
+}
+
 uint64_t log_room_left(const struct log *l)
 {
-    uint64_t most = l->current ? segment_room(l->current) : 0;
+    uint64_t most = l->current ? segment_room(l, l->current) : 0;
     const struct segment *s;
 
     TAILQ_FOREACH(s, &l->ready, next)
-    if (segment_room(s) > most)
-        most = segment_room(s);
+    if (segment_room(l, s) > most)
+        most = segment_room(l, s);
     return most;
 }
 
@@ -142,20 +148,21 @@ static void move_on(struct log *l)
     l->prepare_at = s->size / 2;
 }
 
-static bool fits(const struct segment *s, uint64_t size)
+/* The frame makes a sync due. */
+static bool fits(const struct log *l, const struct segment *s, uint64_t size)
 {
-    return s && size <= segment_room(s);
+    return s && size <= room_beside(s, (unsigned)l->sync_runs + 1);
 }
 
 /* A segment with room for `size` bytes becomes current. False: there is none, nothing changed. */
 static bool find_place(struct log *l, uint64_t size)
 {
     const struct segment *s;
-    bool found = fits(l->current, size);
+    bool found = fits(l, l->current, size);
 
     TAILQ_FOREACH(s, &l->ready, next)
-    found = found || fits(s, size);
-    while (found && !fits(l->current, size))
+    found = found || fits(l, s, size);
+    while (found && !fits(l, l->current, size))
         move_on(l);
     return found;
 }
@@ -176,6 +183,7 @@ int log_append(struct log *l, uint32_t ns, const struct iovec *iov, int count, u
     h.seq = ++l->seq;
     h.time = clock_now(l->config.clock);
     log_put(l->current, &h, iov, count);
+    l->sync_due = true;
     l->stats.frames++;
     l->stats.frame_bytes += frame_size(len);
     *ret_seq = h.seq;

@@ -65,6 +65,8 @@ struct log {
     struct segment_list held, ready;
     struct segment *current; /* the last of held, or NULL */
     uint64_t seq, synced, reserved;
+    bool sync_runs; /* and has not put its frame yet */
+    bool sync_due;  /* there are frames that no sync is for */
     uint64_t next_serial;
     uint64_t prepare_at; /* once so much of the current segment is used the next one is made */
     unsigned room_waiters;
@@ -77,7 +79,7 @@ struct log {
 /* ---- log.c; need "log" ---- */
 
 /* Bytes of frames, their sync frames included, that it takes. */
-uint64_t segment_room(const struct segment *s);
+uint64_t segment_room(const struct log *l, const struct segment *s);
 /* The most that one change can count on. */
 uint64_t log_room_left(const struct log *l);
 /* A frame into a segment that has room for it. */

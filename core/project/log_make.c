@@ -100,6 +100,13 @@ static int create_file(struct log *l, struct segment *s, uint64_t least)
     }
 }
 
+static void count_segment(struct log *l, int64_t n, uint64_t size)
+{
+    MUTEX_GUARD(&l->lock);
+    l->stats.segments += (uint64_t)n;
+    l->stats.bytes += (uint64_t)n * size;
+}
+
 /* The spare file gets the new name. It may be lost on the way, its old frames are not needed. */
 static int take_spare(struct log *l, struct segment *s)
 {
@@ -111,6 +118,7 @@ static int take_spare(struct log *l, struct segment *s)
     s->size = l->spare_size;
     s->recycled = true;
     l->spare_size = 0;
+    count_segment(l, -1, s->size);
     r = disk_rename(l->config.disk, from, to);
     return r ? r : disk_open(l->config.disk, to, DISK_WRITE, &s->file);
 }
@@ -180,11 +188,10 @@ static int make_segment(struct log *l, uint64_t least)
         disk_unlink(l->config.disk, name);
         return r;
     }
+    count_segment(l, 1, s->size);
     MUTEX_GUARD(&l->lock);
     TAILQ_INSERT_TAIL(&l->ready, s, next);
     l->next_serial++;
-    l->stats.segments++;
-    l->stats.bytes += s->size;
     return 0;
 }
 
@@ -201,7 +208,7 @@ int log_make(struct log *l, uint64_t cost)
         if (need > TOGETHER_MAX && need > cost)
             return -EAGAIN;
     }
-    return make_segment(l, round_up(SEGMENT_HEAD + need + LOG_SYNC_SIZE + LOG_END_SIZE));
+    return make_segment(l, round_up(SEGMENT_HEAD + need + 2 * LOG_SYNC_SIZE + LOG_END_SIZE));
 }
 
 /* ---- trimming ---- */
@@ -222,9 +229,7 @@ static void keep_or_unlink(struct log *l, uint64_t serial, uint64_t size)
         return;
     log_name(gone, name);
     disk_unlink(l->config.disk, name);
-    MUTEX_GUARD(&l->lock);
-    l->stats.segments--;
-    l->stats.bytes -= gone_size;
+    count_segment(l, -1, gone_size);
 }
 
 /* Everything in the log is committed, and it has no other segment: this one can be used again. */

@@ -73,6 +73,22 @@ static void end_lead(struct log *l)
 
 /* ---- one sync ---- */
 
+/* What the sync is for: every frame that there is. */
+static uint64_t begin_sync(struct log *l)
+{
+    MUTEX_GUARD(&l->lock);
+    l->sync_runs = true;
+    l->sync_due = false;
+    return l->seq;
+}
+
+static void give_up_sync(struct log *l)
+{
+    MUTEX_GUARD(&l->lock);
+    l->sync_runs = false;
+    l->sync_due = true;
+}
+
 /* Where it is, the serial; 0: no segment is there that could have one. */
 static uint64_t put_sync_frame(struct log *l, uint64_t target)
 {
@@ -81,6 +97,7 @@ static uint64_t put_sync_frame(struct log *l, uint64_t target)
     struct frame_head h = {.kind = FRAME_SYNC, .len = sizeof done, .seq = target};
 
     MUTEX_GUARD(&l->lock);
+    l->sync_runs = false;
     if (!l->current)
         return 0;
     put_le64(done, l->synced);
@@ -149,11 +166,13 @@ static void break_log(struct log *l, int err)
 
 static int sync_now(struct log *l, int (*before)(void *ctx), void *ctx)
 {
-    uint64_t target = log_seq(l);
+    uint64_t target = begin_sync(l);
     int r = before ? before(ctx) : 0;
 
-    if (r)
+    if (r) {
+        give_up_sync(l);
         return r;
+    }
     int64_t started = clock_ticks(l->config.clock);
 
     r = sync_segments(l, put_sync_frame(l, target));
