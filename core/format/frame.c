@@ -178,7 +178,7 @@ static int head_decode(const uint8_t *in, struct segment_head *ret)
         return -EUCLEAN;
     if (get_le32(in + 4) != SEGMENT_VERSION)
         return -EPROTO;
-    if (h.size < SEGMENT_HEAD || h.size % 8)
+    if (h.size < SEGMENT_HEAD || h.size % 8 || get_le64(in + HEAD_SUMMED - 8))
         return -EUCLEAN;
     memcpy(h.incarnation, in + 48, sizeof h.incarnation);
     *ret = h;

@@ -165,7 +165,7 @@ static int fill(struct log *l, size_t len)
 
 Test(log, on_a_full_disk_there_is_no_room_until_a_commit_has_trimmed)
 {
-    for (uint64_t capacity = 100 << 10; capacity < 600 << 10; capacity += 20 << 10) {
+    for (uint64_t capacity = 20 << 10; capacity < 300 << 10; capacity += 12 << 10) {
         struct disk *d = make_disk(capacity);
         struct log *l = open_log(d);
 
@@ -261,8 +261,11 @@ Test(log, what_is_behind_a_position_stays)
 
     for (int i = 0; i < 100; i++) {
         append(l, block, sizeof block);
-        if (i % 10 == 3)
-            log_trim(l, &pos); /* of the commit before the last */
+        if (i % 10 == 3) {
+            log_trim(l, &pos); /* of a commit some segments ago */
+            cr_assert_eq(read_from(d, committed, pos), 0);
+            cr_assert_eq(report_of.last_seq, i + 1);
+        }
         if (i % 10 == 5) {
             pos = here(l);
             committed = log_seq(l);
