@@ -23,6 +23,7 @@
 #include "clock.h"
 #include "disk.h"
 #include "frame.h"
+#include "strbuf.h"
 #include <stdbool.h>
 #include <sys/uio.h>
 
@@ -92,7 +93,7 @@ struct log_stats {
 };
 void log_get_stats(struct log *l, struct log_stats *ret);
 
-/* ---- recovery and listing (log_read.c, log_files.c) ---- */
+/* ---- recovery and listing (log_read.c, log_files.c, log_text.c) ---- */
 
 struct log_frame {
     struct log_pos pos;
@@ -138,3 +139,9 @@ struct log_file {
 int log_files(struct disk *d, struct log_file **ret_files, size_t *ret_count);
 /* The last recovery is committed, and the log in `epoch` is not open: all other files go. */
 int log_reap(struct disk *d, uint64_t epoch);
+/* What an operation of a frame of namespace `ns` does, in words: "write 4096 bytes of content 77".
+ */
+void log_describe_op(const struct op *op, uint32_t ns, struct strbuf *out);
+/* All of a frame's, at most `max` of them. -EUCLEAN: an operation is none; those before are there.
+ */
+int log_describe(const struct log_frame *f, size_t max, struct strbuf *out);

@@ -472,3 +472,54 @@ Test(log_read, an_error_of_the_disk_is_told)
     fault_reset(&fault);
     disk_close(s.d);
 }
+
+/* ---- in words ---- */
+
+static const char *words_of(const struct op *op, uint32_t ns)
+{
+    static struct strbuf text = STRBUF_INIT;
+    static char words[200];
+
+    strbuf_clear(&text);
+    log_describe_op(op, ns, &text);
+    snprintf(words, sizeof words, "%s", text.s);
+    strbuf_release(&text);
+    return words;
+}
+
+Test(log_read, operations_can_be_said_in_words)
+{
+    uint8_t name[DIRENT_ITEM_MAX];
+    struct op op = {.kind = OP_PUT, .ns = 3, .key = key_make(12, ITEM_INODE, 0)};
+
+    cr_assert_str_eq(words_of(&op, 3), "put inode 12");
+    cr_assert_str_eq(words_of(&op, 4), "put inode 12 of namespace 3");
+    op.ns = OP_NS_ORPHANS;
+    cr_assert_str_eq(words_of(&op, 4), "put inode 12 among the orphans");
+    op = (struct op){.kind = OP_DEL, .ns = 3, .key = key_make(12, ITEM_EXTENT, 131072)};
+    cr_assert_str_eq(words_of(&op, 3), "delete extent at 131072 of inode 12");
+    op = (struct op){.kind = OP_PUT, .ns = 3, .key = key_make(1, ITEM_DIRENT, 5), .data = name};
+    op.len = dirent_encode(12, 8, "a name", 6, name);
+    cr_assert_str_eq(words_of(&op, 3), "put entry \"a name\" of inode 1");
+    op = (struct op){.kind = OP_CONTENT_WRITE, .number = 77, .a = 10, .len = 4096};
+    cr_assert_str_eq(words_of(&op, 3), "write 4096 bytes at 10 of content 77");
+    op = (struct op){.kind = OP_SETTING, .number = 2, .a = (uint64_t)-1};
+    cr_assert_str_eq(words_of(&op, 3), "set setting 2 to -1");
+}
+
+Test(log_read, a_frame_is_said_up_to_what_is_wrong)
+{
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+    struct op op = {.kind = OP_PIN, .number = 5};
+    uint8_t payload[3 * OP_HEAD_MAX];
+    struct log_frame f = {.payload = payload};
+
+    for (int i = 0; i < 3; i++)
+        f.len += op_encode(&op, payload + f.len);
+    cr_assert_eq(log_describe(&f, 2, &text), 0);
+    cr_assert_str_eq(text.s, "pin object 5, pin object 5 and 1 more");
+    strbuf_clear(&text);
+    f.len--;
+    cr_assert_eq(log_describe(&f, 9, &text), -EUCLEAN);
+    cr_assert_str_eq(text.s, "pin object 5, pin object 5");
+}

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+/* log_text: frames in words. */
+#include "log.h"
+
+#include "command.h"
+#include <errno.h>
+
+#define U(x) ((unsigned long long)(x))
+
+static const char *item_word(unsigned type)
+{
+    static const char *const words[] = {
+        [ITEM_INODE] = "inode",     [ITEM_SYMLINK] = "link target of inode",
+        [ITEM_DIRENT] = "entry",    [ITEM_EXTENT] = "extent",
+        [ITEM_XATTR] = "attribute",
+    };
+
+    return type < sizeof words / sizeof *words && words[type] ? words[type] : "unknown item";
+}
+
+/* A name may have any byte but NUL and '/'. */
+static void add_name(const struct op *op, struct strbuf *out)
+{
+    char text[ITEM_NAME_MAX + 1];
+    const char *name;
+    size_t len;
+
+    if (op->len == 0 || item_name(op->key, op->data, op->len, &name, &len))
+        return;
+    memcpy(text, name, len);
+    text[len] = '\0';
+    strbuf_adds(out, " ");
+    command_add_word(out, text);
+}
+
+static void describe_item(const struct op *op, uint32_t ns, struct strbuf *out)
+{
+    unsigned type = key_type(op->key);
+    bool owns = type == ITEM_INODE || type == ITEM_SYMLINK;
+
+    strbuf_addf(out, "%s %s", op->kind == OP_PUT ? "put" : "delete", item_word(type));
+    if (type == ITEM_DIRENT || type == ITEM_XATTR)
+        add_name(op, out);
+    if (type == ITEM_EXTENT)
+        strbuf_addf(out, " at %llu", U(op->key.lo));
+    strbuf_addf(out, owns ? " %llu" : " of inode %llu", U(key_ino(op->key)));
+    if (op->ns == OP_NS_ORPHANS)
+        strbuf_adds(out, " among the orphans");
+    else if (op->ns != ns)
+        strbuf_addf(out, " of namespace %u", op->ns);
+}
+
+static void describe_content(const struct op *op, struct strbuf *out)
+{
+    unsigned long long n = U(op->number), a = U(op->a);
+
+    if (op->kind == OP_CONTENT_NEW)
+        strbuf_addf(out, "begin content %llu", n);
+    else if (op->kind == OP_CONTENT_WRITE)
+        strbuf_addf(out, "write %zu bytes at %llu of content %llu", op->len, a, n);
+    else if (op->kind == OP_CONTENT_COPY)
+        strbuf_addf(out, "copy %llu bytes at %llu of content %llu to %llu of content %llu", a,
+                    U(op->c), U(op->other), U(op->b), n);
+    else if (op->kind == OP_CONTENT_TRUNCATE)
+        strbuf_addf(out, "cut or extend content %llu to %llu bytes", n, a);
+    else if (op->kind == OP_CONTENT_SLOT)
+        strbuf_addf(out, "%llu bytes of content %llu are in its slot", a, n);
+    else
+        strbuf_addf(out, "give up content %llu", n);
+}
+
+void log_describe_op(const struct op *op, uint32_t ns, struct strbuf *out)
+{
+    switch (op->kind) {
+    case OP_PUT:
+    case OP_DEL:
+        describe_item(op, ns, out);
+        break;
+    case OP_NS_PUT:
+        strbuf_addf(out, "put namespace %u", op->ns);
+        break;
+    case OP_NS_BRANCH:
+        strbuf_addf(out, "branch namespace %llu to namespace %u", U(op->number), op->ns);
+        break;
+    case OP_NS_DROP:
+        strbuf_addf(out, "drop namespace %u", op->ns);
+        break;
+    case OP_PIN:
+    case OP_UNPIN:
+        strbuf_addf(out, "%s object %llu", op_kind_name(op->kind), U(op->number));
+        break;
+    case OP_SETTING:
+        strbuf_addf(out, "set setting %llu to %lld", U(op->number), (long long)op->a);
+        break;
+    default:
+        describe_content(op, out);
+    }
+}
+
+int log_describe(const struct log_frame *f, size_t max, struct strbuf *out)
+{
+    size_t at = 0, count = 0, more = 0;
+    struct op op;
+    int r;
+
+    while ((r = op_next(f->payload, f->len, &at, &op)) == 0) {
+        if (count == max) {
+            more++;
+            continue;
+        }
+        strbuf_adds(out, count++ ? ", " : "");
+        log_describe_op(&op, f->ns, out);
+    }
+    if (more)
+        strbuf_addf(out, " and %zu more", more);
+    return r == -ENOENT ? 0 : r;
+}
