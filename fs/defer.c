@@ -14,6 +14,7 @@
 #include "defer.h"
 
 #include "clock.h"
+#include "loop.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -221,8 +222,29 @@ void call_run_in(struct defer *d, struct call *c)
         call_execute(d, c);
 }
 
+/* Too many wait already for a ring to take more: what waits for others is refused, the rest is done
+ * here. */
+static void run_here(struct defer *d, struct call *c)
+{
+    if (c->slow) {
+        call_settle(c);
+        fuse_reply_err(c->req, ENOSPC);
+        free(c);
+        return;
+    }
+    {
+        MUTEX_GUARD(&d->lock);
+        LIST_INSERT_HEAD(&d->calls, c, all);
+    }
+    call_execute(d, c);
+}
+
 void call_run(struct call *c)
 {
+    if (!loop_may_park()) {
+        run_here(fs_of(c->req)->defer, c);
+        return;
+    }
     fuse_req_interrupt_func(c->req, on_interrupt, c);
     call_run_in(fs_of(c->req)->defer, c);
 }

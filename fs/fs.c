@@ -12,7 +12,10 @@
 
 #include "defer.h"
 #include "ending.h"
+#include "init.h"
+#include "loop.h"
 #include "notify.h"
+#include "ring.h"
 #include "taldir.h"
 
 #include <errno.h>
@@ -21,8 +24,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define LOOP_THREADS 10
 
 __attribute__((format(printf, 4, 5))) static int fail(int r, char *why, size_t why_len,
                                                       const char *fmt, ...)
@@ -68,19 +69,6 @@ static int session_new(struct fs *fs)
     return r;
 }
 
-static int loop(struct fs *fs)
-{
-    struct fuse_loop_config *config = fuse_loop_cfg_create();
-    if (config == NULL)
-        return -ENOMEM;
-    fuse_loop_cfg_set_max_threads(config, LOOP_THREADS);
-    fuse_loop_cfg_set_clone_fd(config, 1); /* where it fails libfuse goes on with one */
-    int r = fuse_session_loop_mt(fs->se, config);
-    fuse_loop_cfg_destroy(config);
-    /* Positive: ended by a signal. -ENODEV and the like: unmounted. Both are the normal end. */
-    return r < 0 && r != -ENODEV ? r : 0;
-}
-
 /* The mount is up. Serves, and takes it down again. */
 static int serve(struct fs *fs)
 {
@@ -88,10 +76,12 @@ static int serve(struct fs *fs)
     if (r == 0)
         r = notify_start(fs, &fs->notify);
     if (r == 0)
-        r = loop(fs);
+        r = loop_run(fs);
     ending_left_loop(fs->ending);
     /* Nobody reads requests any more; those that wait must answer before the session goes. */
+    loop_hold(fs);
     defer_stop(fs->defer);
+    loop_end(fs);
     project_set_events(fs->p, NULL);
     fuse_session_unmount(fs->se);
     ending_unmounted(fs->ending);
@@ -118,6 +108,11 @@ static int mount_and_serve(struct fs *fs, char *why, size_t why_len)
         r = fail(errno > 0 ? -errno : -EIO, why, why_len, "cannot mount at %s", fs->o->mountpoint);
         goto destroy;
     }
+    r = loop_prepare(fs, why, why_len);
+    if (r < 0) {
+        fuse_session_unmount(fs->se);
+        goto destroy;
+    }
     r = ending_start(fs, &fs->ending);
     if (r < 0) {
         fuse_session_unmount(fs->se);
@@ -131,6 +126,7 @@ static int mount_and_serve(struct fs *fs, char *why, size_t why_len)
         r = drain(fs, why, why_len);
     ending_let_go(fs->ending);
 destroy:
+    ring_free(fs->ring);
     fuse_session_destroy(fs->se);
     return r;
 }

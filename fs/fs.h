@@ -15,6 +15,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* How requests come: io_uring where it can be had, else by threads that read the device; only
+ * io_uring; only threads. */
+enum fs_transport { FS_TRANSPORT_AUTO, FS_TRANSPORT_URING, FS_TRANSPORT_THREADS };
+
 struct fs_options {
     struct project_config project; /* disk and kv stay the caller's, open until fs_main returned */
     const char *store;             /* directory of the store; shown as the mount's source */
@@ -24,6 +28,7 @@ struct fs_options {
     bool has_ctl_gid;
     bool showctl;             /* list .tally in the root */
     bool nlink_refs;          /* st_nlink counts the other references of a file's object, too */
+    enum fs_transport transport;
     bool allow_other;         /* other users than the mount's owner may enter */
     const char *extra;        /* comma-separated options for libfuse, or NULL */
     void (*ready)(void *ctx); /* called once, from any thread: mounted and answering; or NULL */

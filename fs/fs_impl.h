@@ -29,6 +29,7 @@ struct control_session;
 struct defer;
 struct ending;
 struct notify;
+struct ring;
 struct taldir;
 struct taldir_list;
 
@@ -41,7 +42,9 @@ struct fs {
     struct notify *notify;
     struct ending *ending;         /* from the mount to the end */
     _Atomic uint64_t init_unique;  /* the INIT request not answered yet, 0: none */
-    _Atomic uint32_t init_offered; /* its flags */
+    _Atomic uint32_t init_offered, init_offered2; /* its flags */
+    struct ring *ring;             /* NULL: requests come from the device */
+    _Atomic bool ring_agreed;      /* with the kernel */
     struct requests requests;      /* counted where they are read (init.c) */
     struct mutex handles_lock;
     struct handle *handles; /* all open ones; guarded by handles_lock */
@@ -165,10 +168,3 @@ void tal_op_readdir(fuse_req_t req, size_t size, off_t off, const struct fuse_fi
 /* O_TMPFILE: a create of this name, which no file can have. */
 #define INIT_TMPFILE_NAME "/"
 
-void init_op(void *userdata, struct fuse_conn_info *conn);
-/* Put the hook that completes the INIT reply under a mounted session. 0 or -errno. */
-int init_hook(struct fs *fs);
-/* Does the kernel say when set-id bits are to go; and does the request that this thread serves say
- * that they are? */
-bool init_tells_kill(struct fs *fs);
-bool init_asks_kill(void);

@@ -7,6 +7,7 @@
  */
 #include "fs_impl.h"
 
+#include "init.h"
 #include "taldir.h"
 
 #include <errno.h>

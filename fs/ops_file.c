@@ -9,7 +9,9 @@
 
 #include "defer.h"
 #include "notify.h"
+#include "ring.h"
 #include "taldir.h"
+#include "translate.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,7 +23,7 @@
  * root keeps them. */
 static bool kill_suid(fuse_req_t req)
 {
-    return init_tells_kill(fs_of(req)) ? init_asks_kill() : fuse_req_ctx(req)->uid != 0;
+    return translate_tells_kill(fs_of(req)) ? translate_asks_kill() : fuse_req_ctx(req)->uid != 0;
 }
 
 static unsigned open_flags(fuse_req_t req, int flags)
@@ -110,7 +112,9 @@ void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse
         tal_op_read(req, size, off, fi);
         return;
     }
-    char *buf = fs_buffer(size);
+    char *buf = size <= FS_IO_MAX ? ring_answer_room() : NULL;
+    if (buf == NULL)
+        buf = fs_buffer(size);
     ssize_t n = buf == NULL ? -ENOMEM : vfs_read(h->file, buf, size, (uint64_t)off);
     if (n < 0)
         fs_reply_err(req, n);
@@ -132,7 +136,7 @@ static void drop_set_ids(fuse_req_t req, fuse_ino_t ino)
 /* The same for changes that do not say it. */
 static bool changes_as_stranger(fuse_req_t req)
 {
-    return init_tells_kill(fs_of(req)) && fuse_req_ctx(req)->uid != 0;
+    return translate_tells_kill(fs_of(req)) && fuse_req_ctx(req)->uid != 0;
 }
 
 void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off,
@@ -144,7 +148,7 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_
         tal_op_write(req, buf, size, fi);
         return;
     }
-    if (init_asks_kill())
+    if (translate_asks_kill())
         drop_set_ids(req, ino);
     ssize_t n = vfs_write(h->file, buf, size, (uint64_t)off);
     if (n < 0)

@@ -8,6 +8,7 @@
 #include "statx.h"
 
 #include "defer.h"
+#include "loop.h"
 #include "message.h"
 #include "taldir.h"
 
@@ -105,13 +106,13 @@ static void reply(struct fs *fs, int fd, const struct in_header *in)
     if (head.error == 0)
         head.len += (uint32_t)sizeof(body);
     /* Fails when the caller was killed meanwhile or the mount is gone: nobody waits then. */
-    if (writev(fd, iov, head.error == 0 ? 2 : 1) < 0)
+    if (loop_writev(fs, fd, iov, head.error == 0 ? 2 : 1) < 0)
         return;
 }
 
 struct later {
     struct fs *fs;
-    int fd; /* owned */
+    int fd; /* owned; -1: a ring */
     struct in_header in;
 };
 
@@ -120,15 +121,16 @@ static void reply_later(struct call *c)
     struct later l;
     memcpy(&l, c->data, sizeof(l));
     reply(l.fs, l.fd, &l.in);
-    close(l.fd);
+    if (l.fd >= 0)
+        close(l.fd);
 }
 
 /* The thread that read from `fd` may end before the answer, and close it; a request is answered
  * through what it came from, of which the copy is one more name. False: no memory, no number. */
 static bool defer_reply(struct fs *fs, int fd, const struct in_header *in)
 {
-    const struct later l = {fs, fcntl(fd, F_DUPFD_CLOEXEC, 0), *in};
-    struct call *c = l.fd < 0 ? NULL : call_new(NULL, reply_later, sizeof(l));
+    const struct later l = {fs, fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0), *in};
+    struct call *c = fd >= 0 && l.fd < 0 ? NULL : call_new(NULL, reply_later, sizeof(l));
     if (c == NULL) {
         if (l.fd >= 0)
             close(l.fd);

@@ -11,6 +11,8 @@
 #include "io.h"
 #include "view.h"
 
+#include "loop.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -38,6 +40,7 @@ int taldir_create(const struct fs *fs, struct taldir **ret_t)
     }
     t->p = fs->p;
     t->o = fs->o;
+    t->fs = fs;
     t->requests = &fs->requests;
     t->uid = geteuid();
     t->gid = getegid();
@@ -328,7 +331,8 @@ static int ns_text(struct taldir *t, uint64_t nodeid, struct strbuf *out)
 static int store_text(struct taldir *t, enum view_text which, struct strbuf *out)
 {
     struct view_count requests[REQUESTS_KINDS];
-    const struct view_edge edge = {requests, requests_list(t->requests, requests)};
+    const struct view_edge edge = {requests, requests_list(t->requests, requests),
+                                   loop_transport(t->fs)};
     return view_render(t->p, which, &edge, out);
 }
 

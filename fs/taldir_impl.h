@@ -44,6 +44,7 @@ extern const size_t taldir_fixed_count;
 struct taldir {
     struct project *p;
     const struct fs_options *o;
+    const struct fs *fs;
     const struct requests *requests; /* of the mount */
     struct nodes *nodes;
     uint32_t uid, gid;     /* of the mount's owner */

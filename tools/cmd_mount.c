@@ -105,6 +105,7 @@ static int serve_store(struct mounting *m, struct store *store)
         .ctl_gid = m->options.ctl_gid,
         .has_ctl_gid = m->options.has_ctl_gid,
         .showctl = m->options.showctl,
+        .transport = m->options.transport,
         .nlink_refs = m->options.nlink_refs,
         .allow_other = m->options.allow_other,
         .extra = m->options.extra.len ? m->options.extra.s : NULL,
@@ -347,6 +348,8 @@ const struct verb verb_mount = {
     "    ctl_mode=OCTAL   mode of .tally/control (0600)\n"
     "    ctl_group=GROUP  its group, a name or a number\n"
     "    showctl          list .tally in the mount's root\n"
+    "    transport=auto|uring|threads\n"
+    "                     how requests come from the kernel\n"
     "    nlink=refs       link counts show references to the content\n"
     "    allow_other      other users may look in (always when root mounts)\n"
     "    noatime, nodiratime   reading moves no access times (else as relatime)\n"

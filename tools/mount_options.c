@@ -66,6 +66,23 @@ static int add_ctl_group(struct mount_options *m, const char *value, struct strb
     return 0;
 }
 
+static int add_transport(struct mount_options *m, const char *value, struct strbuf *why)
+{
+    static const char *const names[] = {
+        [FS_TRANSPORT_AUTO] = "auto",
+        [FS_TRANSPORT_URING] = "uring",
+        [FS_TRANSPORT_THREADS] = "threads",
+    };
+    for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (strcmp(value, names[i]) == 0) {
+            m->transport = (enum fs_transport)i;
+            return 0;
+        }
+    }
+    strbuf_addf(why, "transport: auto, uring or threads, not '%s'", value);
+    return -EINVAL;
+}
+
 static int add_one(struct mount_options *m, const char *word, bool sloppy, struct strbuf *why)
 {
     if (strncmp(word, "ctl_mode=", 9) == 0) {
@@ -73,6 +90,9 @@ static int add_one(struct mount_options *m, const char *word, bool sloppy, struc
     }
     if (strncmp(word, "ctl_group=", 10) == 0) {
         return add_ctl_group(m, word + 10, why);
+    }
+    if (strncmp(word, "transport=", 10) == 0) {
+        return add_transport(m, word + 10, why);
     }
     if (strcmp(word, "showctl") == 0) {
         m->showctl = true;

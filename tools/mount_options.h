@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "fs.h"
 #include "strbuf.h"
 #include <stdint.h>
 
@@ -13,6 +14,7 @@ struct mount_options {
     uint32_t ctl_gid;
     bool has_ctl_gid;
     bool showctl, nlink_refs, allow_other;
+    enum fs_transport transport;
     bool noatime, nodiratime;
     struct strbuf extra; /* for libfuse: "a,b" */
 };

@@ -281,6 +281,7 @@ static int add_requests(json_t *o, const struct view_edge *edge)
 
     for (size_t i = 0; i < edge->request_kinds; i++)
         failed |= add_number(requests, edge->requests[i].name, edge->requests[i].count);
+    failed |= json_object_set_new(o, "transport", json_string(edge->transport));
     return failed | json_object_set_new(o, "requests", requests);
 }
 
@@ -350,6 +351,8 @@ int view_render(struct project *p, enum view_text which, const struct view_edge 
         break;
     }
     status(p, &f, out);
+    if (edge)
+        strbuf_addf(out, "requests    by %s\n", edge->transport);
     return strbuf_error(out);
 }
 

@@ -19,6 +19,7 @@ struct view_count {
 struct view_edge {
     const struct view_count *requests; /* by kind, since the edge began to serve */
     size_t request_kinds;
+    const char *transport; /* how requests come */
 };
 
 /* Files of `.tally` that are plain texts. */

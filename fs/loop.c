@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loop.h"
+
+#include "init.h"
+#include "report.h"
+#include "ring.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define LOOP_THREADS 10
+#define RING_SWITCH "/sys/module/fuse/parameters/enable_uring"
+
+/* Does the kernel's module take rings? */
+static bool switched_on(void)
+{
+    char c = 'N';
+    int fd = open(RING_SWITCH, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    if (read(fd, &c, 1) != 1)
+        c = 'N';
+    close(fd);
+    return c == 'Y';
+}
+
+int loop_prepare(struct fs *fs, char *why, size_t why_len)
+{
+    if (fs->o->transport == FS_TRANSPORT_THREADS)
+        return 0;
+    int r = switched_on() ? ring_create(fs, &fs->ring) : -EOPNOTSUPP;
+    if (r == 0 || fs->o->transport == FS_TRANSPORT_AUTO)
+        return 0;
+    snprintf(why, why_len, "no requests by io_uring: %s",
+             r == -EOPNOTSUPP ? "the kernel's switch is off or missing: echo Y >" RING_SWITCH
+                              : strerror(-r));
+    return r;
+}
+
+bool loop_takes_ring(struct fs *fs)
+{
+    if (fs->ring == NULL || (atomic_load(&fs->init_offered2) & INIT2_OVER_IO_URING) == 0)
+        return false;
+    atomic_store(&fs->ring_agreed, true);
+    return true;
+}
+
+void loop_begin(struct fs *fs)
+{
+    if (!atomic_load(&fs->ring_agreed))
+        return;
+    int r = ring_start(fs->ring);
+    if (r == 0)
+        return;
+    report(REPORT_ALARM, "no threads for io_uring (%s): the mount ends", strerror(-r));
+    kill(getpid(), SIGTERM);
+}
+
+int loop_run(struct fs *fs)
+{
+    struct fuse_loop_config *config = fuse_loop_cfg_create();
+    if (config == NULL)
+        return -ENOMEM;
+    fuse_loop_cfg_set_max_threads(config, LOOP_THREADS);
+    fuse_loop_cfg_set_clone_fd(config, 1); /* where it fails libfuse goes on with one */
+    int r = fuse_session_loop_mt(fs->se, config);
+    fuse_loop_cfg_destroy(config);
+    /* Positive: ended by a signal. -ENODEV and the like: unmounted. Both are the normal end. */
+    return r < 0 && r != -ENODEV ? r : 0;
+}
+
+void loop_hold(struct fs *fs)
+{
+    if (fs->ring != NULL)
+        ring_hold(fs->ring);
+}
+
+void loop_end(struct fs *fs)
+{
+    if (fs->ring != NULL)
+        ring_stop(fs->ring);
+}
+
+ssize_t loop_writev(struct fs *fs, int fd, struct iovec *iov, int count)
+{
+    ssize_t n = 0;
+    if (!atomic_load_explicit(&fs->ring_agreed, memory_order_relaxed) ||
+        !ring_reply(fs->ring, iov, count))
+        return writev(fd, iov, count);
+    for (int i = 0; i < count; i++)
+        n += (ssize_t)iov[i].iov_len;
+    return n;
+}
+
+bool loop_may_park(void)
+{
+    return !ring_is_full();
+}
+
+const char *loop_transport(const struct fs *fs)
+{
+    return atomic_load(&fs->ring_agreed) ? "io_uring" : "threads";
+}

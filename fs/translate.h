@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * translate: the kernel's requests, in the words of libfuse 3.14.
+ *
+ * It does not know FUSE_SETXATTR_EXT: such a request, which is longer, is made as short as it
+ * expects. O_TMPFILE looks like a create, of the name "/", and wants the same answer, so it is made
+ * one. Requests for a time of birth are answered here (statx.h). As every request passes by, however
+ * it came, this is also where they are counted. It costs a few compares and one increment a
+ * request.
+ */
+#pragma once
+
+#include "fs_impl.h"
+
+/* The request `msg` of *len bytes, aligned as its header is, is changed in place. False: it is
+ * answered, or will be. `fd`: the device it was read from, or -1 (a ring). */
+bool translate_request(struct fs *fs, int fd, void *msg, size_t *len);
+
+/* Does the kernel say when set-id bits are to go (init.c); and does the request that this thread
+ * serves say that they are? */
+bool translate_tells_kill(struct fs *fs);
+bool translate_asks_kill(void);
