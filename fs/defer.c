@@ -15,10 +15,10 @@
 
 #include "clock.h"
 #include "loop.h"
+#include "thread.h"
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 
 #define IDLE_NS (10 * NSEC_PER_SEC)
@@ -111,25 +111,14 @@ static struct call *queue_take(struct defer *d)
 
 static void *worker(void *arg);
 
-/* All signals stay with the thread that waits for them. */
 static int start_worker(struct defer *d)
 {
-    pthread_t id;
-    pthread_attr_t attr;
-    sigset_t all, before;
     mutex_held(&d->lock);
     if (d->threads >= DEFER_MAX)
         return -EAGAIN;
-    sigfillset(&all);
-    pthread_attr_init(&attr);
-    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int r = pthread_create(&id, &attr, worker, d);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    pthread_attr_destroy(&attr);
-    if (r == 0)
-        d->threads++;
-    return -r;
+    int r = thread_start(NULL, worker, d);
+    d->threads += r == 0;
+    return r;
 }
 
 /* A call came: see that a thread takes it. False: none can now. */

@@ -16,17 +16,17 @@
 
 #include "report.h"
 #include "ring_entry.h"
+#include "thread.h"
 #include "translate.h"
+#include "uring.h"
 
 #include <errno.h>
-#include <liburing.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/syscall.h>
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
@@ -34,6 +34,7 @@
 #define SHARDS 64
 
 /* From the kernel's fuse.h: fuse_uring_cmd, fuse_uring_cmd_req. */
+#define COMMAND_OFFSET 48 /* of a command in its submission */
 #define CMD_REGISTER 1
 #define CMD_COMMIT_AND_FETCH 2
 struct ring_command {
@@ -45,8 +46,7 @@ struct ring_command {
 struct queue {
     struct ring *ring;
     unsigned number; /* of its CPU */
-    struct io_uring uring;
-    bool made;
+    struct uring uring;
     pthread_t thread;
     struct entry entry[QUEUE_ENTRIES];
     unsigned live;   /* entries the kernel has or will have; its thread's */
@@ -105,23 +105,25 @@ static struct entry *waiting_take(struct ring *r, uint64_t unique)
 
 static void submit(struct queue *q, struct entry *e, unsigned op)
 {
-    struct io_uring_sqe *sqe = io_uring_get_sqe(&q->uring); /* there is one for each entry */
     const struct ring_command c = {.commit_id = e->commit, .queue = (uint16_t)q->number};
-    io_uring_prep_rw(IORING_OP_URING_CMD, sqe, 0, op == CMD_REGISTER ? e->iov : NULL,
-                     op == CMD_REGISTER ? 2 : 0, 0);
+    struct io_uring_sqe *sqe = uring_sqe(&q->uring); /* there are more than entries */
+    sqe->opcode = IORING_OP_URING_CMD;
     sqe->flags = IOSQE_FIXED_FILE;
-    sqe->cmd_op = op;
-    memset(sqe->cmd, 0, 80);
-    memcpy(sqe->cmd, &c, sizeof(c));
-    io_uring_sqe_set_data(sqe, e);
+    sqe->off = op; /* cmd_op */
+    sqe->addr = op == CMD_REGISTER ? (uintptr_t)e->iov : 0;
+    sqe->len = op == CMD_REGISTER ? 2 : 0;
+    sqe->user_data = (uintptr_t)e;
+    memcpy((char *)sqe + COMMAND_OFFSET, &c, sizeof(c));
 }
 
 /* Told when another thread has answered. */
 static void listen_for_done(struct queue *q)
 {
-    struct io_uring_sqe *sqe = io_uring_get_sqe(&q->uring);
-    io_uring_prep_read(sqe, q->wake, &q->wakes, sizeof(q->wakes), 0);
-    io_uring_sqe_set_data(sqe, NULL);
+    struct io_uring_sqe *sqe = uring_sqe(&q->uring);
+    sqe->opcode = IORING_OP_READ;
+    sqe->fd = q->wake;
+    sqe->addr = (uintptr_t)&q->wakes;
+    sqe->len = sizeof(q->wakes);
 }
 
 static void send_done(struct queue *q)
@@ -175,7 +177,7 @@ static void ended(struct queue *q, int error)
 
 static void handle(struct queue *q, const struct io_uring_cqe *cqe)
 {
-    struct entry *e = io_uring_cqe_get_data(cqe);
+    struct entry *e = (struct entry *)(uintptr_t)cqe->user_data;
     if (e == NULL) {
         send_done(q);
         listen_for_done(q);
@@ -198,44 +200,26 @@ static void pin(const struct queue *q)
     CPU_FREE(set);
 }
 
-/* liburing 2.3 declares its call for this, and does not export it. */
-static int enable(struct queue *q)
-{
-    return syscall(SYS_io_uring_register, q->uring.ring_fd, IORING_REGISTER_ENABLE_RINGS, NULL, 0) < 0
-               ? -errno
-               : 0;
-}
-
 static void *queue_main(void *arg)
 {
     struct queue *q = arg;
-    const int device = fuse_session_fd(q->ring->fs->se);
-    struct io_uring_cqe *cqe;
+    const struct io_uring_cqe *cqe;
     own = q;
     pin(q);
-    int r = enable(q);
-    if (r == 0)
-        r = io_uring_register_files(&q->uring, &device, 1);
+    int r = uring_enable(&q->uring, fuse_session_fd(q->ring->fs->se));
     q->live = QUEUE_ENTRIES;
     for (unsigned i = 0; r == 0 && i < QUEUE_ENTRIES; i++)
         submit(q, &q->entry[i], CMD_REGISTER);
     listen_for_done(q);
-    while (r >= 0 && q->live > 0 && !atomic_load(&q->ring->stopping)) {
-        unsigned head, n = 0;
-        r = io_uring_submit_and_wait(&q->uring, 1);
-        if (r == -EINTR)
-            r = 0;
-        io_uring_for_each_cqe(&q->uring, head, cqe)
-        {
+    while (r == 0 && q->live > 0 && !atomic_load(&q->ring->stopping)) {
+        r = uring_wait(&q->uring, 1);
+        for (; (cqe = uring_cqe(&q->uring)) != NULL; uring_seen(&q->uring))
             handle(q, cqe);
-            n++;
-        }
-        io_uring_cq_advance(&q->uring, n);
     }
     if (r < 0)
         ended(q, r);
     send_done(q);
-    (void)io_uring_submit(&q->uring); /* the last answers; nobody waits for what comes of it */
+    (void)uring_wait(&q->uring, 0); /* the last answers */
     return NULL;
 }
 
@@ -282,21 +266,16 @@ bool ring_is_full(void)
 static int queue_init(struct ring *r, unsigned number)
 {
     struct queue *q = &r->queue[number];
-    struct io_uring_params p = {
-        .flags = IORING_SETUP_SQE128 | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CQSIZE |
-                 IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_R_DISABLED,
-        .cq_entries = 4 * QUEUE_ENTRIES,
-    };
     q->ring = r;
     q->number = number;
+    q->uring.fd = -1;
     mutex_init(&q->lock, "ring done");
     q->wake = eventfd(0, EFD_CLOEXEC);
     int err = q->wake < 0 ? -errno : 0;
     for (unsigned i = 0; err == 0 && i < QUEUE_ENTRIES; i++)
         err = entry_init(&q->entry[i], q);
     if (err == 0)
-        err = io_uring_queue_init_params(2 * QUEUE_ENTRIES, &q->uring, &p);
-    q->made = err == 0;
+        err = uring_create(2 * QUEUE_ENTRIES, 4 * QUEUE_ENTRIES, &q->uring);
     return err;
 }
 
@@ -323,17 +302,13 @@ int ring_create(struct fs *fs, struct ring **ret_ring)
 
 int ring_start(struct ring *r)
 {
-    sigset_t all, before;
     int err = 0;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
     while (err == 0 && r->threads < r->queues) {
         struct queue *q = &r->queue[r->threads];
-        err = pthread_create(&q->thread, NULL, queue_main, q);
+        err = thread_start(&q->thread, queue_main, q);
         r->threads += err == 0;
     }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return -err;
+    return err;
 }
 
 void ring_hold(struct ring *r)
@@ -349,11 +324,8 @@ void ring_stop(struct ring *r)
     for (unsigned i = 0; i < r->threads; i++)
         pthread_join(r->queue[i].thread, NULL);
     r->threads = 0;
-    for (unsigned i = 0; i < r->queues; i++) {
-        if (r->queue[i].made)
-            io_uring_queue_exit(&r->queue[i].uring);
-        r->queue[i].made = false;
-    }
+    for (unsigned i = 0; i < r->queues; i++)
+        uring_destroy(&r->queue[i].uring);
 }
 
 void ring_free(struct ring *r)

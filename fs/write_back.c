@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "write_back.h"
 
+#include "thread.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -95,7 +96,6 @@ static void *write_back_main(void *arg)
 
 int write_back_start(struct fs *fs, struct write_back **ret_w)
 {
-    sigset_t all, before;
     struct write_back *w = calloc(1, sizeof(*w));
     if (w == NULL)
         return -ENOMEM;
@@ -104,14 +104,11 @@ int write_back_start(struct fs *fs, struct write_back **ret_w)
     mutex_init(&w->lock, "write back");
     cond_init(&w->work);
     cond_init(&w->done);
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int r = w->mountpoint == NULL ? errno : pthread_create(&w->thread, NULL, write_back_main, w);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (r != 0) {
+    int r = w->mountpoint == NULL ? -errno : thread_start(&w->thread, write_back_main, w);
+    if (r < 0) {
         free(w->mountpoint);
         free(w);
-        return -r;
+        return r;
     }
     *ret_w = w;
     return 0;

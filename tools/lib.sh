@@ -5,7 +5,7 @@
 # What every build needs.
 # shellcheck disable=SC2034  # used by those who source this
 build_packages=(build-essential meson ninja-build pkg-config libfuse3-dev fuse3 liblmdb-dev
-    libxxhash-dev libjansson-dev liburing-dev)
+    libxxhash-dev libjansson-dev)
 
 say() {
     printf '%s\n' "$*"

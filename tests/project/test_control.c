@@ -394,7 +394,7 @@ Test(control, status_and_stats_say_how_the_store_is)
 Test(control, stats_and_metrics_show_the_requests_that_the_edge_counted)
 {
     const struct view_count counted[] = {{"LOOKUP", 7}, {"READ", 1}};
-    const struct view_edge edge = {counted, 2};
+    const struct view_edge edge = {counted, 2, "threads"};
     CLEANUP_STRBUF struct strbuf json = STRBUF_INIT, text = STRBUF_INIT;
 
     put_file(&x, "main/a", "hello");
