@@ -481,6 +481,24 @@ static bool on_entry(const struct vfs_dirent *d, void *ctx)
     return true;
 }
 
+/* Each job; every drain but every third is cancelled. */
+static int on_job(uint64_t job, void *ctx)
+{
+    struct strbuf b = STRBUF_INIT;
+    struct control_session *s;
+    char line[40];
+
+    (void)ctx;
+    if (view_job(p, job, &b) == 0 && strstr(b.s, "verb=drain\n") && job % 3) {
+        snprintf(line, sizeof line, "cancel %llu\n", (unsigned long long)job);
+        MUST(control_open(p, &s) == 0);
+        (void)control_write(s, line, strlen(line), &never); /* it may have ended */
+        control_close(s);
+    }
+    strbuf_release(&b);
+    return 0;
+}
+
 static void look(void)
 {
     struct strbuf b = STRBUF_INIT;
@@ -493,6 +511,7 @@ static void look(void)
     (void)view_namespace(p, "main", "durable", &b);
     strbuf_release(&b);
     MUST(view_namespaces(p, NULL, on_name, NULL) == 0);
+    MUST(view_jobs(p, 0, on_job, NULL) == 0);
     for (unsigned i = 0; i < 256; i += 16)
         MUST(view_objects(p, (uint8_t)i, NULL, on_object, NULL) == 0);
     MUST(vfs_readdir(p, VFS_ROOT, 0, false, on_entry, NULL) == 0);
@@ -508,7 +527,8 @@ static void *viewer(void *arg)
     for (unsigned i = 0; !atomic_load(&stop); i++) {
         const char *text = i % 4 ? "status\n" : i % 8 ? "drain\n" : "rebuild wait\n";
         look();
-        MUST(control_write(s, text, strlen(text), &never) == (ssize_t)strlen(text));
+        ssize_t n = control_write(s, text, strlen(text), &never);
+        MUST(n == (ssize_t)strlen(text) || (*text == 'd' && n == -ECANCELED));
         for (char buf[4096]; control_read(s, buf, sizeof buf) > 0;)
             ;
     }
