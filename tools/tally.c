@@ -14,7 +14,7 @@ const char *tally_verb;
 const char *tally_mount;
 
 static const struct verb *const store_verbs[] = {&verb_init, &verb_mount, &verb_umount,
-                                                 &verb_check};
+                                                 &verb_check, &verb_log};
 #define STORE_VERBS (sizeof(store_verbs) / sizeof(*store_verbs))
 
 __attribute__((format(printf, 1, 0))) static void say(const char *fmt, va_list ap)

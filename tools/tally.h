@@ -18,7 +18,7 @@ struct verb {
     const char *details;               /* options and a word more, or NULL */
 };
 
-extern const struct verb verb_init, verb_mount, verb_umount, verb_check;
+extern const struct verb verb_init, verb_mount, verb_umount, verb_check, verb_log;
 extern const struct verb cmd_control_verbs[]; /* ends with a NULL name */
 int cmd_jobs_run(int argc, char **argv);      /* one of them that is no command */
 
