@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+/* ticket: see the header. */
+#include "ticket.h"
+#include "lock.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct ticket {
+    _Atomic unsigned refs;
+    uint64_t number, snapshot; /* fixed before others see it */
+    const struct clock *clock;
+    struct mutex lock; /* "ticket": guards the rest */
+    struct cond changed;
+    bool done, dropped;
+    int error;       /* done; of how it ended */
+    int attempt;     /* error of the last failed attempt */
+    uint64_t failed; /* attempts */
+};
+
+struct ticket *ticket_create(const struct clock *clock)
+{
+    struct ticket *t = calloc(1, sizeof *t);
+
+    if (!t)
+        return NULL;
+    atomic_init(&t->refs, 1);
+    t->clock = clock;
+    mutex_init(&t->lock, "ticket");
+    cond_init(&t->changed);
+    return t;
+}
+
+struct ticket *ticket_ref(struct ticket *t)
+{
+    atomic_fetch_add(&t->refs, 1);
+    return t;
+}
+
+void ticket_unref(struct ticket *t)
+{
+    if (!t || atomic_fetch_sub(&t->refs, 1) > 1)
+        return;
+    mutex_destroy(&t->lock);
+    cond_destroy(&t->changed);
+    free(t);
+}
+
+void ticket_set(struct ticket *t, uint64_t number, uint64_t snapshot)
+{
+    t->number = number;
+    t->snapshot = snapshot;
+}
+
+uint64_t ticket_number(const struct ticket *t)
+{
+    return t->number;
+}
+
+uint64_t ticket_snapshot(const struct ticket *t)
+{
+    return t->snapshot;
+}
+
+void ticket_resolve(struct ticket *t, int error, bool dropped)
+{
+    MUTEX_GUARD(&t->lock);
+
+    if (t->done)
+        return;
+    t->done = true;
+    t->dropped = dropped;
+    t->error = error;
+    cond_broadcast(&t->changed);
+}
+
+void ticket_tell(struct ticket *t, int error)
+{
+    MUTEX_GUARD(&t->lock);
+
+    t->attempt = error;
+    t->failed++;
+    cond_broadcast(&t->changed);
+}
+
+const char *ticket_describe(int err)
+{
+    const char *text = strerrordesc_np(-err);
+
+    return text ? text : "unknown error";
+}
+
+static int explain(const struct ticket *t, int err, struct strbuf *why)
+{
+    if (!why || err == 0)
+        return err;
+    if (err == -ETIMEDOUT || err == -EINTR)
+        strbuf_addf(why, "flush %llu is not through yet", (unsigned long long)t->number);
+    else if (t->dropped)
+        strbuf_addf(why, "dropped before completion: %s", ticket_describe(err));
+    else
+        strbuf_addf(why, "flush stream failed: %s", ticket_describe(err));
+    if ((err == -ETIMEDOUT || err == -EINTR) && t->failed)
+        strbuf_addf(why, "; %llu tries failed, the last with: %s", (unsigned long long)t->failed,
+                    ticket_describe(t->attempt));
+    return err;
+}
+
+/* Needs the lock. *ret_nap: how long to wait. 1: go on waiting. */
+static int look(struct ticket *t, bool patient, int64_t until, const _Atomic bool *interrupted,
+                int64_t *ret_nap)
+{
+    int64_t left = until < 0 ? TICKET_LOOK_EVERY : until - clock_ticks(t->clock);
+
+    if (t->done)
+        return t->error;
+    if (!patient && t->failed)
+        return t->attempt;
+    if (interrupted && atomic_load(interrupted))
+        return -EINTR;
+    if (left <= 0)
+        return -ETIMEDOUT;
+    *ret_nap = left < TICKET_LOOK_EVERY ? left : TICKET_LOOK_EVERY;
+    return 1;
+}
+
+int ticket_wait(struct ticket *t, bool patient, int64_t timeout, const _Atomic bool *interrupted,
+                struct strbuf *why)
+{
+    int64_t until = timeout < 0 ? -1 : clock_ticks(t->clock) + timeout, nap;
+    MUTEX_GUARD(&t->lock);
+    int err;
+
+    while ((err = look(t, patient, until, interrupted, &nap)) > 0)
+        (void)cond_wait_for(&t->changed, &t->lock, nap);
+    return explain(t, err, why);
+}
