@@ -33,7 +33,7 @@ struct blob {
     bool sealed;       /* an object: bytes never change again */
     bool sums_on_disk; /* a sums file of the slot exists, perhaps an outdated one */
     bool sums_match;   /* ... and it has these sums, synced */
-    int sync_error;    /* a sync failed: what is on disk is unknown from then on */
+    _Atomic int sync_error; /* a sync failed: what is on disk is unknown from then on */
 };
 
 /* ---- names ---- */
@@ -479,6 +479,13 @@ static int refresh_and_sync(struct blob *b)
             return r;
     }
     b->sync_error = disk_sync(b->file);
+    return b->sync_error;
+}
+
+int blob_sync_bytes(struct blob *b)
+{
+    if (b->sync_error == 0 && !b->sealed)
+        b->sync_error = disk_sync(b->file);
     return b->sync_error;
 }
 

@@ -57,6 +57,9 @@ ssize_t blob_read(struct blob *b, void *buf, size_t len, uint64_t off);
 /* Refresh the sums, sync bytes, write and sync the sums file. The directory "slots" must then be
  * synced by the caller, once for many. */
 int blob_sync_slot(struct blob *b);
+/* Only the bytes, so that blob_sync_slot has less to do. Beside it and other syncs not, but beside
+ * writes and reads. */
+int blob_sync_bytes(struct blob *b);
 /* A sync of it failed: what is on disk is unknown, and every later sync fails, too. */
 bool blob_is_suspect(const struct blob *b);
 /* Read all bytes once: the id, fresh sums. Nothing may write meanwhile. */

@@ -51,6 +51,7 @@ void content_unref(struct content *c)
         return;
     blob_unref(c->blob);
     free(c->data);
+    mutex_destroy(&c->sync);
     mutex_destroy(&c->io);
     free(c);
 }
@@ -96,6 +97,7 @@ static struct content *create(uint64_t number, uint64_t owner, uint64_t owner_of
     c->owner = owner;
     c->owner_off = owner_off;
     atomic_init(&c->refs, 1);
+    mutex_init(&c->sync, "content sync");
     mutex_init(&c->io, "content");
     return c;
 }
@@ -167,7 +169,7 @@ void content_end(struct project *p, struct content *c)
 {
     MUTEX_GUARD(&p->contents.lock);
     c->changing--;
-    c->slot_dirty = c->blob != NULL;
+    content_slot_changed(p, c);
     c->changed = ticks(p);
 }
 
@@ -220,6 +222,21 @@ static int spill(struct project *p, struct content *c)
     free(c->data);
     c->data = NULL;
     c->len = c->room = 0;
+    return 0;
+}
+
+int content_spill(struct project *p, struct content *c)
+{
+    int err;
+
+    {
+        MUTEX_GUARD(&c->io);
+        err = c->blob || c->cancelled ? 0 : spill(p, c);
+    }
+    if (err < 0)
+        return err;
+    MUTEX_GUARD(&p->contents.lock);
+    content_slot_changed(p, c);
     return 0;
 }
 
@@ -397,5 +414,4 @@ void contents_release(struct project *p)
         while (p->contents.bucket[i])
             content_unlist(p, p->contents.bucket[i]);
     map64_release(&p->contents.sealed_slots);
-    map64_release(&p->contents.sealed_slots_frozen);
 }

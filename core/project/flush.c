@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * flush: makes what was acknowledged durable.
+ * flush: makes what was acknowledged durable: the steps. When they happen is the coordinator's.
  *
- *     seal      buffers (and closed slots) become objects             writers go on
- *     rotate    the last few buffers; every table is frozen           gate held for writing
+ *     rotate    what nobody wants is collected; buffers (and closed slots) become objects
+ *                                                                    writers go on
+ *               the last few buffers; every table is frozen          gate held for writing
  *     stream    bytes of slots and packs, and their names, are synced  writers go on
- *     finalize  one kv commit of pages, counts, entries, roots; then the dead are deleted
+ *     finalize  one kv commit of pages, counts, entries, roots
+ *     bury      the dead are deleted, when there is nothing more urgent
  *
- * If the commit fails, what was frozen stays so and is written again by the next flush: a frozen
- * state is a whole one. After an error that leaves the disk's state unknown (a failed sync or
- * commit) the store turns read-only rather than lie.
+ * Several batches may be between rotate and finalize: their streams run beside each other and
+ * beside the sealing of the next. If a commit fails, what was frozen stays so and is written again,
+ * alone or with the batches after it: a frozen state is a whole one. After an error that leaves the
+ * disk's state unknown (a failed sync or commit) the store turns read-only rather than lie.
  *
  * Today fsync is a flush. The log will answer fsync earlier; it takes its place in front of
  * `project_flush`, the steps here stay.
@@ -22,124 +25,8 @@
 
 #define COLLECT_AT_ONCE 4096
 #define BURY_AT_ONCE 64
-#define SYNC_AT_ONCE 256
-
-static bool slot_is_dirty(struct project *p, struct content *c, void *ctx)
-{
-    (void)p;
-    (void)ctx;
-    return c->blob && c->slot_dirty && !c->sealing;
-}
-
-static int sync_slot(struct project *p, struct content *c)
-{
-    int err;
-
-    {
-        MUTEX_GUARD(&p->contents.lock);
-        c->slot_dirty = false;
-    }
-    MUTEX_GUARD(&c->io);
-    err = c->cancelled ? 0 : blob_sync_slot(c->blob);
-    if (err < 0) {
-        MUTEX_GUARD(&p->contents.lock);
-        c->slot_dirty = true;
-    }
-    return err;
-}
-
-/* Bytes and names of some slots. While a name is not synced, its slot stays dirty. */
-static int sync_some(struct project *p, struct content *const *some, size_t n)
-{
-    int err = 0;
-
-    for (size_t i = 0; i < n && err == 0; i++) {
-        err = sync_slot(p, some[i]);
-        if (err < 0 && blob_is_suspect(some[i]->blob))
-            project_turn_readonly(p, "syncing a slot", err);
-    }
-    if (err < 0 || n == 0)
-        return err;
-    err = disk_sync_dir(p->config.disk, "slots");
-    MUTEX_GUARD(&p->contents.lock);
-    for (size_t i = 0; i < n && err < 0; i++)
-        some[i]->slot_dirty = true;
-    return err;
-}
-
-/* Each slot that is dirty now, once. */
-static int sync_slots(struct project *p)
-{
-    struct content *some[SYNC_AT_ONCE];
-    size_t n = contents_pick(p, slot_is_dirty, NULL, some, SYNC_AT_ONCE);
-    int err = sync_some(p, some, n);
-
-    for (size_t i = 0; i < n; i++)
-        content_unref(some[i]);
-    return err < 0 || n < SYNC_AT_ONCE ? err : sync_slots(p);
-}
-
-/* The slots that the frozen state names, also those that a view has sealed since: the commit will
- * call them slots all the same. */
-static int sync_recorded(struct project *p)
-{
-    struct flusher *f = &p->flush;
-    size_t n = 0;
-
-    {
-        MUTEX_GUARD(&p->contents.lock);
-        for (size_t i = 0; i < f->slot_count; i++)
-            if (f->slots[i]->slot_dirty) {
-                struct content *c = f->slots[i];
-                f->slots[i] = f->slots[n];
-                f->slots[n++] = c;
-            }
-    }
-    return sync_some(p, f->slots, n);
-}
-
-void flush_release_slots(struct project *p)
-{
-    struct flusher *f = &p->flush;
-
-    for (size_t i = 0; i < f->slot_count; i++)
-        content_unref(f->slots[i]);
-    free(f->slots);
-    f->slots = NULL;
-    f->slot_count = 0;
-}
-
-static bool is_slot(struct project *p, struct content *c, void *ctx)
-{
-    (void)p;
-    (void)ctx;
-    return c->blob != NULL;
-}
-
-/* The commit says how long each slot is. Gate held for writing. */
-static int record_slots(struct project *p)
-{
-    size_t max = p->contents.count, n;
-    struct content **all = calloc(max ? max : 1, sizeof(struct content *));
-    int err = all ? 0 : -ENOMEM;
-
-    if (err < 0)
-        return err;
-    flush_release_slots(p);
-    n = contents_pick(p, is_slot, NULL, all, max);
-    for (size_t i = 0; i < n; i++) {
-        uint64_t len = content_length(all[i]);
-        int r = refs_set_slot(p->refs, all[i]->number, len);
-        if (len > all[i]->recorded)
-            all[i]->recorded = len;
-        all[i]->named = true;
-        if (r < 0 && r != -ENOENT && r != -EINVAL) /* collected or sealed just now */
-            err = r;
-    }
-    p->flush.slots = all;
-    p->flush.slot_count = n;
-    return err;
-}
+#define SEAL_PASSES 4
+#define SEAL_REST 64u /* buffers that may be left to be sealed while nobody may write */
 
 static void forget(uint64_t number, const struct entry *e, void *ctx)
 {
@@ -167,19 +54,53 @@ void project_turn_readonly(struct project *p, const char *what, int err)
         event_stop(p);
 }
 
-static int freeze(struct project *p)
+void flush_note(struct project *p, int err)
 {
     struct flusher *f = &p->flush;
+
+    mutex_held(&f->lock);
+    f->error = err;
+    f->failed += err < 0;
+    f->commits += err == 0;
+    cond_broadcast(&f->wake);
+    cond_broadcast(&f->done);
+}
+
+static int note_failure(struct project *p, int err)
+{
+    MUTEX_GUARD(&p->flush.lock);
+    flush_note(p, err);
+    return err;
+}
+
+/* ---- rotate ---- */
+
+static void batch_free(struct batch *b)
+{
+    if (!b)
+        return;
+    ns_records_release(&b->ns_records);
+    slot_list_release(&b->slots);
+    map64_release(&b->sealed_slots);
+    free(b);
+}
+
+static struct batch **batch_at(struct project *p, uint64_t number)
+{
+    return &p->flush.batch[number % COORDINATOR_MAX];
+}
+
+static int freeze(struct project *p, struct batch *b)
+{
     int err = seal_rest(p);
 
     if (err == 0)
-        err = record_slots(p);
+        err = slots_record(p, &b->slots);
     if (err == 0)
-        err = state_freeze(p);
-    if (err == 0)
-        err = ns_table_freeze(p, &f->ns_records);
+        err = ns_table_freeze(p, &b->ns_records);
     if (err < 0)
         return err;
+    state_freeze(p, b->state);
     /* From here on only a lack of memory can fail, and half a freeze cannot be taken back. */
     err = drops_freeze(p->drops);
     if (err == 0)
@@ -192,57 +113,122 @@ static int freeze(struct project *p)
         project_turn_readonly(p, "preparing a commit", err);
         return err;
     }
-    f->frozen = true;
-    f->frozen_seq = atomic_load(&p->seq);
+    b->seq = atomic_load(&p->seq);
     MUTEX_GUARD(&p->contents.lock);
-    struct map64 none = p->contents.sealed_slots_frozen;
-    p->contents.sealed_slots_frozen = p->contents.sealed_slots;
-    p->contents.sealed_slots = none;
+    b->sealed_slots = p->contents.sealed_slots;
+    p->contents.sealed_slots = (struct map64)MAP64_INIT;
     return 0;
 }
 
-static int rotate(struct project *p)
+static bool few_buffers(struct project *p)
 {
-    int err;
-    MUTEX_GUARD(&p->flush.seal);
+    MUTEX_GUARD(&p->contents.lock);
+    return p->contents.count <= atomic_load(&p->contents.slots) + SEAL_REST;
+}
 
-    {
-        WRITE_GUARD(&p->gate);
-        err = freeze(p);
+/* What came while a pass ran is sealed by one more, so that little is left for when nobody may
+ * write. */
+static int seal(struct project *p, enum seal_what what)
+{
+    size_t left;
+    int err = 0;
+
+    for (unsigned i = 0; i < SEAL_PASSES && err == 0; i++) {
+        err = seal_pass(p, i == 0 ? what : SEAL_BUFFERS, -1, &left);
+        if (few_buffers(p))
+            break;
     }
     return err;
 }
 
-/* Everything the frozen tables name becomes durable. */
-static int stream(struct project *p)
+static int prepare(struct project *p, enum seal_what what, struct batch *b)
 {
-    int err;
-    MUTEX_GUARD(&p->flush.seal);
+    int err = collect(p); /* first, so that what nobody wants any more needs no place on the disk */
 
-    err = objects_sync(p->objects);
-    return err < 0 ? err : sync_recorded(p);
+    if (err == 0)
+        err = seal(p, what);
+    if (err == 0)
+        err = collect(p);
+    if (err < 0)
+        return err;
+    MUTEX_GUARD(&p->flush.seal);
+    WRITE_GUARD(&p->gate);
+    return freeze(p, b);
 }
 
-static int commit(struct project *p)
+/* `arg`: enum seal_what. */
+static int rotate(void *ctx, void *arg, uint64_t number, uint64_t *ret_snapshot)
 {
+    struct project *p = ctx;
+    struct batch *b;
+    int err;
+
+    if (atomic_load(&p->readonly))
+        return -EROFS;
+    b = calloc(1, sizeof *b);
+    err = b ? prepare(p, *(const enum seal_what *)arg, b) : -ENOMEM;
+    if (err < 0) {
+        batch_free(b);
+        return note_failure(p, err);
+    }
+    *batch_at(p, number) = b;
+    *ret_snapshot = b->seq;
+    MUTEX_GUARD(&p->flush.lock);
+    p->flush.in_flight++;
+    return 0;
+}
+
+/* ---- stream ---- */
+
+/* Everything the frozen tables name becomes durable. */
+static int stream(void *ctx, uint64_t number)
+{
+    struct project *p = ctx;
+    int err = atomic_load(&p->readonly) ? -EROFS : objects_sync(p->objects);
+
+    if (err == 0)
+        err = slots_sync_recorded(p, &(*batch_at(p, number))->slots);
+    if (err == 0)
+        return 0;
+    /* A failed sync may have dropped the dirty bytes: no second try can be trusted. Packs and
+     * slots remember theirs, so that nothing is acknowledged on top of a lost one. */
+    if (!io_is_full(err))
+        project_turn_readonly(p, "writing objects to disk", err);
+    return note_failure(p, err);
+}
+
+/* ---- finalize ---- */
+
+static int write_records(struct project *p, uint64_t first, uint64_t last, struct kv_txn *t)
+{
+    int err = 0;
+
+    for (uint64_t n = first; n <= last && err == 0; n++)
+        err = ns_records_write(&(*batch_at(p, n))->ns_records, t);
+    if (err == 0)
+        err = settings_write(p, t);
+    if (err == 0)
+        err = kv_put(t, TABLE_META, "state", 5, (*batch_at(p, last))->state, STATE_LEN);
+    return err;
+}
+
+static int commit(struct project *p, uint64_t first, uint64_t last)
+{
+    size_t batches = (size_t)(last - first + 1);
     struct kv_txn *t;
     int err = kv_txn_begin(p->config.kv, &t);
 
     if (err < 0)
         return err;
-    err = pages_write(p->pages, 1, t);
+    err = pages_write(p->pages, batches, t);
     if (err == 0)
-        err = refs_write(p->refs, 1, t);
+        err = refs_write(p->refs, batches, t);
     if (err == 0)
-        err = packs_write(p->packs, 1, t);
+        err = packs_write(p->packs, batches, t);
     if (err == 0)
-        err = drops_write(p->drops, 1, t);
+        err = drops_write(p->drops, batches, t);
     if (err == 0)
-        err = ns_records_write(&p->flush.ns_records, t);
-    if (err == 0)
-        err = settings_write(p, t);
-    if (err == 0)
-        err = kv_put(t, TABLE_META, "state", 5, p->flush.state, p->flush.state_len);
+        err = write_records(p, first, last, t);
     if (err < 0) {
         kv_abort(t);
         return err;
@@ -253,130 +239,177 @@ static int commit(struct project *p)
     return err;
 }
 
-static void thaw(struct project *p)
+static void thaw(struct project *p, size_t batches)
 {
-    struct flusher *f = &p->flush;
+    /* Briefly, so that no listing sees one table thawed and another not. */
+    READ_GUARD(&p->gate);
 
-    {
-        /* Briefly, so that no listing sees one table thawed and another not. */
-        READ_GUARD(&p->gate);
-        refs_thaw(p->refs, 1);
-        pages_thaw(p->pages, 1);
-        packs_thaw(p->packs, 1);
-        drops_thaw(p->drops, 1);
-    }
-    ns_records_release(&f->ns_records);
-    flush_release_slots(p);
-    f->frozen = false;
-    MUTEX_GUARD(&f->lock);
-    f->durable_seq = f->frozen_seq;
-    f->commits++;
-    f->last_commit = now(p);
+    refs_thaw(p->refs, batches);
+    pages_thaw(p->pages, batches);
+    packs_thaw(p->packs, batches);
+    drops_thaw(p->drops, batches);
 }
 
 /* Names of slots whose contents the commit knows as objects. */
-static void unlink_sealed_slots(struct project *p)
+static void unlink_sealed_slots(struct project *p, const struct batch *b)
 {
-    struct map64 *m = &p->contents.sealed_slots_frozen;
     uint64_t number, none;
     size_t at = 0;
 
-    while (map64_next(m, &at, &number, &none))
+    while (map64_next(&b->sealed_slots, &at, &number, &none))
         (void)blob_unlink_slot(p->config.disk, number); /* else the next start does it */
-    map64_release(m);
 }
 
-/* Delete the bytes whose removal is durable now. */
-static void bury(struct project *p)
+static void committed(struct project *p, uint64_t seq, unsigned batches)
+{
+    struct flusher *f = &p->flush;
+    MUTEX_GUARD(&f->lock);
+
+    f->durable_seq = seq;
+    f->in_flight -= batches;
+    f->last_commit = now(p);
+    flush_note(p, 0);
+}
+
+static int finalize(void *ctx, uint64_t first, uint64_t last)
+{
+    struct project *p = ctx;
+    int err = atomic_load(&p->readonly) ? -EROFS : commit(p, first, last);
+
+    if (err < 0)
+        return note_failure(p, err);
+    thaw(p, (size_t)(last - first + 1));
+    committed(p, (*batch_at(p, last))->seq, (unsigned)(last - first + 1));
+    for (uint64_t n = first; n <= last; n++) {
+        unlink_sealed_slots(p, *batch_at(p, n));
+        batch_free(*batch_at(p, n));
+        *batch_at(p, n) = NULL;
+    }
+    return 0;
+}
+
+/* ---- bury ---- */
+
+/* The bytes of a file need no gate; what changes a table does, with the record that says so. */
+static int bury_one(struct project *p, const struct refs_dead *d)
+{
+    bool file = d->entry.kind == ENTRY_FILE || d->entry.kind == ENTRY_SLOT;
+    int err = file ? objects_delete(p->objects, d) : 0;
+    READ_GUARD(&p->gate);
+
+    if (!file)
+        err = objects_delete(p->objects, d);
+    return err < 0 ? err : refs_buried(p->refs, d);
+}
+
+size_t flush_bury(struct project *p, size_t max)
 {
     struct refs_dead dead[BURY_AT_ONCE];
-    size_t n;
+    size_t n, done = 0;
+    MUTEX_GUARD(&p->flush.bury);
 
-    p->flush.buried = 0;
-    while ((n = refs_collected(p->refs, dead, BURY_AT_ONCE)) > 0) {
-        READ_GUARD(&p->gate);
+    while (done < max && (n = refs_collected(p->refs, dead, BURY_AT_ONCE)) > 0) {
         for (size_t i = 0; i < n; i++) {
-            int err = objects_delete(p->objects, &dead[i]);
-            if (err == 0)
-                err = refs_buried(p->refs, &dead[i]);
+            int err = bury_one(p, &dead[i]);
             if (err < 0)
                 report(REPORT_WARN, "deleting dead bytes failed (%s): kept until the next mount",
                        strerror(-err));
         }
-        p->flush.buried += n;
+        done += n;
     }
+    atomic_fetch_add(&p->flush.buried, done);
+    return done;
 }
 
-/* Seal and freeze. */
-static int prepare(struct project *p, enum seal_what what)
-{
-    size_t left;
-    int err = collect(p); /* first, so that what nobody wants any more needs no place on the disk */
+/* ---- the coordinator's ---- */
 
-    if (err == 0)
-        err = seal_pass(p, what, -1, &left);
-    if (err == 0) {
-        MUTEX_GUARD(&p->flush.seal); /* a view may be sealing the very slot */
-        err = sync_slots(p);
-    }
-    if (err == 0)
-        err = collect(p);
-    return err < 0 ? err : rotate(p);
+static bool idle(void *ctx)
+{
+    return flush_bury(ctx, BURY_AT_ONCE) > 0;
 }
 
-/* What is frozen becomes durable, and then the dead go. */
-static int finish(struct project *p)
+static int fatal(void *ctx)
 {
-    int err = stream(p);
+    struct project *p = ctx;
 
-    if (err < 0) {
-        /* A failed sync may have dropped the dirty bytes: no second try can be trusted. Packs and
-         * slots remember theirs, so that nothing is acknowledged on top of a lost one. */
-        if (!io_is_full(err))
-            project_turn_readonly(p, "writing objects to disk", err);
-        return err;
-    }
-    err = commit(p);
+    return atomic_load(&p->readonly) ? -EROFS : 0;
+}
+
+static int submit(void *ctx, int (*fn)(void *arg), void (*dropped)(void *arg, int err), void *arg)
+{
+    struct project *p = ctx;
+    struct pool_work w = {
+        .fn = fn, .dropped = dropped, .arg = arg, .name = "a flush", .class = POOL_URGENT};
+
+    return pool_submit_work(p->pool, &w, NULL);
+}
+
+int flush_open(struct project *p)
+{
+    struct coordinator_config config = {
+        .clock = p->clock,
+        .permits = (unsigned)settings_get(&p->settings, SET_MAX_PENDING_FLUSHES),
+        .retry = settings_get(&p->settings, SET_FLUSH_RETRY),
+        .rotate = rotate,
+        .stream = stream,
+        .finalize = finalize,
+        .fatal = fatal,
+        .idle = idle,
+        .submit = p->config.background ? submit : NULL,
+        .ctx = p,
+        .background = p->config.background,
+    };
+
+    return coordinator_create(&config, &p->flush.coordinator);
+}
+
+void flush_release(struct project *p)
+{
+    coordinator_destroy(p->flush.coordinator);
+    for (size_t i = 0; i < COORDINATOR_MAX; i++)
+        batch_free(p->flush.batch[i]);
+    ticket_unref(p->flush.ticket);
+}
+
+/* ---- one flush ---- */
+
+/* A state that an earlier flush froze and could not commit comes first; it does not have what was
+ * changed since. */
+static int begin_here(struct project *p, enum seal_what what, struct ticket **ret_ticket)
+{
+    struct coordinator *c = p->flush.coordinator;
+    int err;
+    MUTEX_GUARD(&p->flush.run);
+
+    err = coordinator_run(c);
+    if (err == 0)
+        err = coordinator_flush(c, &what, false, ret_ticket);
     if (err < 0)
         return err;
-    thaw(p);
-    unlink_sealed_slots(p);
-    bury(p);
-    return 0;
+    err = coordinator_run(c);
+    if (err < 0)
+        ticket_unref(*ret_ticket);
+    else
+        (void)flush_bury(p, SIZE_MAX);
+    return err;
 }
 
-/* Needs run. A state that an earlier flush froze and could not commit comes first; it does not have
- * what was changed since. */
-static int flush_once(struct project *p, enum seal_what what)
+int flush_begin(struct project *p, enum seal_what what, struct ticket **ret_ticket)
 {
-    int err = 0;
-
-    mutex_held(&p->flush.run);
-    if (atomic_load(&p->readonly))
-        return -EROFS;
-    if (p->flush.frozen)
-        err = finish(p);
-    if (err == 0)
-        err = prepare(p, what);
-    return err < 0 ? err : finish(p);
+    if (!p->flush.threads_running)
+        return begin_here(p, what, ret_ticket);
+    coordinator_retry(p->flush.coordinator);
+    return coordinator_flush(p->flush.coordinator, &what, false, ret_ticket);
 }
 
 int flush_run(struct project *p, enum seal_what what)
 {
-    struct flusher *f = &p->flush;
-    uint64_t number;
-    int err;
-    MUTEX_GUARD(&f->run);
+    struct ticket *t;
+    int err = flush_begin(p, what, &t);
 
-    {
-        MUTEX_GUARD(&f->lock);
-        number = ++f->started;
-    }
-    err = flush_once(p, what);
-    MUTEX_GUARD(&f->lock);
-    f->finished = number;
-    f->failed += err < 0;
-    f->result = err;
-    cond_broadcast(&f->done);
+    if (err < 0)
+        return err;
+    err = ticket_wait(t, false, -1, NULL, NULL);
+    ticket_unref(t);
     return err;
 }

@@ -22,11 +22,18 @@
 
 /* ---- asking for one ---- */
 
+/* Needs the lock. */
+static void kick(struct flusher *f, bool urgent)
+{
+    f->kicked = true;
+    f->urgent |= urgent;
+    cond_broadcast(&f->wake);
+}
+
 void flush_kick(struct project *p)
 {
     MUTEX_GUARD(&p->flush.lock);
-    p->flush.kicked = true;
-    cond_signal(&p->flush.wake);
+    kick(&p->flush, false);
 }
 
 void flush_kick_drops(struct project *p)
@@ -36,23 +43,40 @@ void flush_kick_drops(struct project *p)
     cond_broadcast(&p->flush.wake);
 }
 
-int project_flush(struct project *p)
+/* The ticket of a flush that began after the call. */
+static int shared_flush(struct project *p, struct ticket **ret_ticket)
 {
     struct flusher *f = &p->flush;
-
-    if (!f->threads_running)
-        return flush_run(p, SEAL_READY);
     MUTEX_GUARD(&f->lock);
     /* One that has started may have frozen without us: the next one has us. */
     uint64_t want = f->started + 1;
+
     while (f->finished < want) {
         if (f->stop)
             return -ESHUTDOWN;
-        f->kicked = true;
-        cond_broadcast(&f->wake);
+        kick(f, false);
         cond_wait(&f->done, &f->lock);
     }
-    return f->result;
+    if (f->result < 0)
+        return f->result;
+    *ret_ticket = ticket_ref(f->ticket);
+    return 0;
+}
+
+int project_flush(struct project *p)
+{
+    struct ticket *t;
+    int err;
+
+    if (!p->flush.threads_running)
+        return flush_run(p, SEAL_READY);
+    coordinator_retry(p->flush.coordinator);
+    err = shared_flush(p, &t);
+    if (err < 0)
+        return err;
+    err = ticket_wait(t, false, -1, NULL, NULL);
+    ticket_unref(t);
+    return err;
 }
 
 /* How full is it: 0 fine, 1 start a flush, 2 wait for one. */
@@ -69,24 +93,57 @@ static int pressure(struct project *p)
            atomic_load(&p->contents.slots) > SLOTS_KICK;
 }
 
+/* Until a commit has come, or an attempt has failed: then its error. */
+static int wait_for_commit(struct flusher *f)
+{
+    MUTEX_GUARD(&f->lock);
+    uint64_t commits = f->commits, failures = f->failed;
+
+    while (f->commits == commits && f->failed == failures) {
+        if (f->stop)
+            return -ESHUTDOWN;
+        kick(f, true);
+        cond_wait(&f->done, &f->lock);
+    }
+    return f->failed != failures ? f->error : 0;
+}
+
+static void waiting(struct project *p, bool begins, int64_t ns)
+{
+    MUTEX_GUARD(&p->flush.lock);
+    p->flush.waiting += begins ? 1 : (size_t)-1;
+    p->flush.waited_ns += ns;
+}
+
+static int wait_for_memory(struct project *p)
+{
+    int64_t start = ticks(p);
+    int err = 0;
+
+    waiting(p, true, 0);
+    while (err == 0 && pressure(p) == 2) {
+        coordinator_retry(p->flush.coordinator);
+        err = wait_for_commit(&p->flush);
+    }
+    waiting(p, false, ticks(p) - start);
+    return err;
+}
+
 int flush_throttle(struct project *p)
 {
     struct flusher *f = &p->flush;
-    int full = pressure(p), err = 0;
+    int full = pressure(p);
 
     if (full == 0)
         return 0;
     if (!f->threads_running)
         return flush_run(p, SEAL_BUFFERS);
-    if (full == 1 && atomic_load(&p->contents.slots) > SLOTS_WAIT)
+    if (full == 2)
+        return wait_for_memory(p);
+    if (atomic_load(&p->contents.slots) > SLOTS_WAIT)
         return project_flush(p);
-    if (full == 1) {
-        flush_kick(p);
-        return 0;
-    }
-    while (err == 0 && pressure(p) == 2)
-        err = project_flush(p);
-    return err;
+    flush_kick(p);
+    return 0;
 }
 
 bool flush_takes_more(struct project *p)
@@ -152,6 +209,7 @@ bool flush_is_idle(struct project *p)
 /* One try at getting everything down. *ret_more: something was left to do again. */
 static int drain_round(struct project *p, bool idle, bool *ret_more)
 {
+    uint64_t buried = atomic_load(&p->flush.buried);
     unsigned done = 0;
     struct packs_stats packs;
     int err;
@@ -175,11 +233,8 @@ static int drain_round(struct project *p, bool idle, bool *ret_more)
         MUTEX_GUARD(&p->flush.seal);
         err = p->flush.slot_error;
     }
-    {
-        MUTEX_GUARD(&p->flush.run);
-        *ret_more = p->flush.buried > 0;
-    }
-    *ret_more |= done > 0 || refs_dying(p->refs) > 0;
+    (void)flush_bury(p, SIZE_MAX); /* and waits for who does it now */
+    *ret_more = atomic_load(&p->flush.buried) != buried || done > 0 || refs_dying(p->refs) > 0;
     return err;
 }
 
@@ -207,26 +262,55 @@ int project_drain(struct project *p, bool idle, int64_t timeout, const _Atomic b
 
 /* ---- the threads ---- */
 
+/* Where nothing presses, one flush is in flight and one on its way there: the more ask for the next
+ * meanwhile, the more share it. After a failure whoever asks is to be told, soon. */
+static bool may_begin(const struct flusher *f)
+{
+    return f->in_flight < 2 || f->urgent || f->error < 0;
+}
+
+/* Until a flush is asked for and may begin, or it is time for one. False: the end. */
+static bool wait_to_begin(struct project *p, bool *ret_asked)
+{
+    struct flusher *f = &p->flush;
+    int64_t until = ticks(p) + settings_get(&p->settings, SET_FLUSH_INTERVAL), left;
+    MUTEX_GUARD(&f->lock);
+
+    while (!f->stop && !(f->kicked && may_begin(f)) && (left = until - ticks(p)) > 0)
+        (void)cond_wait_for(&f->wake, &f->lock, left);
+    *ret_asked = f->kicked;
+    f->kicked = f->urgent = false;
+    f->started++;
+    return !f->stop;
+}
+
+static void begin_one(struct project *p)
+{
+    struct flusher *f = &p->flush;
+    bool many = atomic_load(&p->contents.slots) > SLOTS_KICK;
+    struct ticket *t = NULL;
+    int err = flush_begin(p, many ? SEAL_CLOSED : SEAL_READY, &t); /* status has its error */
+    MUTEX_GUARD(&f->lock);
+
+    f->result = err;
+    if (err < 0)
+        return;
+    ticket_unref(f->ticket);
+    f->ticket = t;
+}
+
 static void *flush_main(void *arg)
 {
     struct project *p = arg;
     struct flusher *f = &p->flush;
-    bool stop = false;
+    bool asked;
 
-    while (!stop) {
-        int64_t interval = settings_get(&p->settings, SET_FLUSH_INTERVAL);
-        bool asked;
-        {
-            MUTEX_GUARD(&f->lock);
-            if (!f->kicked && !f->stop)
-                (void)cond_wait_for(&f->wake, &f->lock, interval);
-            stop = f->stop;
-            asked = f->kicked;
-            f->kicked = false;
-        }
-        if (!stop && (asked || !flush_is_idle(p))) /* its error is in f->result and status */
-            (void)flush_run(p, atomic_load(&p->contents.slots) > SLOTS_KICK ? SEAL_CLOSED
-                                                                            : SEAL_READY);
+    while (wait_to_begin(p, &asked)) {
+        if (asked || !flush_is_idle(p))
+            begin_one(p);
+        MUTEX_GUARD(&f->lock);
+        f->finished = f->started;
+        cond_broadcast(&f->done);
     }
     return NULL;
 }
@@ -304,7 +388,9 @@ void flush_stop_threads(struct project *p)
         cond_broadcast(&f->wake);
         cond_broadcast(&f->done);
     }
+    coordinator_retry(f->coordinator); /* the flush thread may wait for a flush that fails */
     pthread_join(f->flush_thread, NULL);
     pthread_join(f->drop_thread, NULL);
+    coordinator_stop(f->coordinator);
     f->threads_running = false;
 }

@@ -132,7 +132,7 @@ int state_decode(const void *val, size_t len, struct state *ret)
     return 0;
 }
 
-int state_freeze(struct project *p)
+void state_freeze(struct project *p, uint8_t out[STATE_LEN])
 {
     struct state s = {.seq = atomic_load(&p->seq),
                       .next_page = pages_next(p->pages),
@@ -143,13 +143,7 @@ int state_freeze(struct project *p)
                       .orphan_next = p->orphans.next_ino};
 
     rwlock_held_write(&p->gate);
-    if (!p->flush.state)
-        p->flush.state = malloc(STATE_LEN);
-    if (!p->flush.state)
-        return -ENOMEM;
-    state_encode(&s, p->flush.state);
-    p->flush.state_len = STATE_LEN;
-    return 0;
+    state_encode(&s, out);
 }
 
 /* ---- settings ---- */
@@ -169,6 +163,10 @@ int settings_set(struct project *p, enum setting which, int64_t value)
         pages_set_cache(p->pages, (size_t)value);
     if (which == SET_PACK_SIZE)
         packs_set_size(p->packs, (uint64_t)value);
+    if (which == SET_MAX_PENDING_FLUSHES)
+        coordinator_set_permits(p->flush.coordinator, (unsigned)value);
+    if (which == SET_FLUSH_RETRY)
+        coordinator_set_retry(p->flush.coordinator, value);
     return 0;
 }
 
@@ -377,6 +375,7 @@ static void init_locks(struct project *p)
     mutex_init(&p->last_reply_lock, "last reply");
     mutex_init(&p->flush.lock, "flush");
     mutex_init(&p->flush.run, "flush run");
+    mutex_init(&p->flush.bury, "bury");
     mutex_init(&p->flush.seal, "seal");
     cond_init(&p->flush.wake);
     cond_init(&p->flush.done);
@@ -404,6 +403,8 @@ int project_open(const struct project_config *config, struct project **ret_p)
         err = open_floors(p, &s);
     if (err == 0)
         err = open_pool(p);
+    if (err == 0)
+        err = flush_open(p);
     if (err == 0) {
         atomic_store(&p->seq, s.seq);
         p->flush.durable_seq = s.seq;
@@ -434,18 +435,16 @@ void project_abandon(struct project *p)
     flush_stop_threads(p);
     jobs_release(p);
     pool_destroy(p->pool);
-    flush_release_slots(p);
+    flush_release(p);
     contents_release(p);
     gone_release(p);
     ns_table_release(p);
-    ns_records_release(&p->flush.ns_records);
     drops_close(p->drops);
     objects_close(p->objects);
     packs_close(p->packs);
     refs_close(p->refs);
     pages_close(p->pages);
     map64_release(&p->settings_changed);
-    free(p->flush.state);
     free(p->last_reply);
     free(p);
 }

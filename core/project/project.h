@@ -12,8 +12,11 @@
  * THE LOCK TABLE. Outermost first; never take an earlier one while holding a later one. The name in
  * quotes is what a broken rule prints.
  *
- *   "flush run"   flush.c       mutex   one flush at a time
- *   "seal"        flush.c       mutex   one sealing pass, rotation or sync of objects at a time
+ *   "flush run"   flush.c       mutex   without threads: one flush at a time
+ *   "rotation"    coordinator.c mutex   one rotation at a time
+ *   "bury"        flush.c       mutex   one who deletes dead bytes at a time
+ *   "seal"        flush.c       mutex   one sealing pass or freeze at a time
+ *   "content sync" seal.c, slots.c  mutex  who hashes, syncs or seals the slot of one content
  *   "gate"        project.c     rwlock  read: every change, from its first look to its last write;
  *                                       write: branch, drop, rotate - the instants (DESIGN 4.6)
  *   "drop step"   tree/drop.c   mutex   one step of the dropper at a time
@@ -36,7 +39,8 @@
  *   "log make"    log_make.c    mutex   one segment of the log made or trimmed at a time
  *   "log"         log.c         mutex   the frames of the log, and the room for them; a leaf
  *   "jobs", "settings", "last reply", "control session", "pool"   mutexes, leaves
- *   "flush"       flush.c       mutex   tickets and their waiters; a leaf: never held while flushing
+ *   "coordinator", "ticket"     mutexes the flushes in flight; leaves, never held while flushing
+ *   "flush"       flusher.c     mutex   who waits for a flush or for memory; a leaf likewise
  *
  * Who waits for a flush (fsync, drain, throttled writers) holds none of them.
  */

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "coordinator.h"
 #include "drop.h"
 #include "lock.h"
 #include "map64.h"
@@ -234,6 +235,7 @@ void gone_release(struct project *p);
 struct content {
     uint64_t number;
     _Atomic uint32_t refs;
+    struct mutex sync;  /* "content sync": one who hashes, syncs or seals its slot at a time */
     struct mutex io;    /* "content": one change of bytes or sync at a time */
     uint8_t *data;      /* up to CONTENT_BUFFER_MAX bytes, or NULL */
     size_t len, room;   /* of data */
@@ -246,9 +248,9 @@ struct content {
     unsigned changing;  /* contents; changes in flight */
     bool sealing;       /* contents; bytes must not change any more */
     bool listed;        /* contents; in the table */
-    bool slot_dirty;    /* contents; written since its slot was last synced */
-    bool seal_failed;   /* one seal at a time; it was reported */
-    int64_t changed;    /* contents; monotonic ns of the last change */
+    uint64_t slot_changes, slot_synced; /* contents; unequal: dirty (slots.c) */
+    bool seal_failed;                   /* one seal at a time; it was reported */
+    int64_t changed;                    /* contents; monotonic ns of the last change */
     struct content *next;
 };
 
@@ -263,7 +265,6 @@ struct content_table {
     _Atomic size_t buffered;   /* bytes of all buffers */
     _Atomic size_t slots;      /* contents that have one: an open file each */
     struct map64 sealed_slots; /* numbers whose slot name goes after the next commit */
-    struct map64 sealed_slots_frozen;
 };
 
 /* A new unsealed content, begun, with an object number of count 0: name it in an item, or cancel
@@ -279,6 +280,8 @@ void content_end(struct project *p, struct content *c);
 /* Between begin and end. Grows; spills to a slot above `pack_limit`. */
 int content_write(struct project *p, struct content *c, const void *buf, size_t len, uint64_t off);
 int content_truncate(struct project *p, struct content *c, uint64_t len);
+/* What nobody may change any more (sealing) goes from its buffer to a slot. Holds gate. */
+int content_spill(struct project *p, struct content *c);
 uint64_t content_length(struct content *c);
 /* Bytes of any number, sealed or not; short at the end of the content. */
 ssize_t content_read(struct project *p, uint64_t number, void *buf, size_t len, uint64_t off);
@@ -291,6 +294,25 @@ void contents_release(struct project *p);
 size_t contents_pick(struct project *p, bool (*want)(struct project *, struct content *, void *),
                      void *ctx, struct content **out, size_t max);
 void content_unlist(struct project *p, struct content *c);
+
+/* ---- slots (slots.c) ---- */
+
+/* Slots that a frozen state names, referenced. */
+struct slot_list {
+    struct content **v;
+    size_t count;
+};
+/* The bytes of its slot changed. Needs contents. */
+void content_slot_changed(struct project *p, struct content *c);
+/* Each slot that is dirty now is durable afterwards: its bytes and its name. A failure that leaves
+ * unknown what is on disk turns the store read-only. */
+int slots_sync(struct project *p);
+/* The commit says how long each slot is. Gate held for writing. */
+int slots_record(struct project *p, struct slot_list *ret);
+/* Those that it names, also those that were sealed since: the commit calls them slots all the
+ * same. */
+int slots_sync_recorded(struct project *p, const struct slot_list *l);
+void slot_list_release(struct slot_list *l);
 
 /* ---- sealing (seal.c) ---- */
 
@@ -310,27 +332,37 @@ size_t seal_waiting(struct project *p);
 
 /* ---- flush (flush.c: the steps; flusher.c: when, and who waits) ---- */
 
+/* A frozen state, from its rotation to its commit; whoever the coordinator lets work on it. */
+struct batch {
+    uint64_t seq; /* of the last change in it */
+    struct ns_records ns_records;
+    struct slot_list slots;
+    struct map64 sealed_slots; /* numbers whose slot name goes after its commit */
+    uint8_t state[STATE_LEN];  /* the meta record */
+};
+
 struct flusher {
     struct mutex lock; /* "flush": a leaf */
     struct cond wake, done;
-    struct mutex seal;          /* "seal": one sealing pass or sync at a time; outermost of all */
-    struct mutex run;           /* "flush run": one flush at a time; before seal */
-    uint64_t started, finished; /* flushes; lock */
-    int result;                 /* of the last one; lock */
-    bool kicked, stop;          /* lock */
-    bool kick_drops;            /* lock */
-    bool frozen;                /* run; a freeze waits for its commit */
-    struct ns_records ns_records;
-    struct content **slots; /* run; that the freeze recorded, referenced */
-    size_t slot_count;
-    uint8_t *state; /* run; the frozen meta record */
-    size_t state_len;
-    uint64_t frozen_seq;
-    size_t buried;            /* run; bytes deleted after the last commit */
-    int slot_error;           /* seal; of the last pass: a slot that could not be sealed */
-    uint64_t durable_seq;     /* lock */
-    uint64_t commits, failed; /* lock */
-    int64_t last_commit;      /* lock; realtime ns */
+    struct mutex run;  /* "flush run": without threads, one flush at a time */
+    struct mutex bury; /* "bury": one who deletes dead bytes at a time */
+    struct mutex seal; /* "seal": one sealing pass or freeze at a time */
+    struct coordinator *coordinator;
+    struct batch *batch[COORDINATOR_MAX]; /* by number modulo; as the struct */
+    uint64_t started, finished;           /* runs of the flush thread; lock */
+    int result;                           /* of the last one: of its rotation; lock */
+    struct ticket *ticket;                /* of the last one that rotated; lock */
+    bool kicked, urgent, stop;            /* lock */
+    bool kick_drops;                      /* lock */
+    unsigned in_flight;                   /* lock; batches */
+    size_t waiting;                       /* lock; writers that wait for memory, */
+    int64_t waited_ns;                    /* lock; and all that was ever waited so */
+    _Atomic uint64_t buried;              /* dead ones deleted */
+    int slot_error;               /* seal; of the last pass: a slot that could not be sealed */
+    uint64_t durable_seq;         /* lock */
+    uint64_t commits, failed;     /* lock */
+    int error;                    /* lock; of the last failure; 0: a commit came after it */
+    int64_t last_commit;          /* lock; realtime ns */
     _Atomic int64_t plenty_until; /* monotonic ns; the disk need not be asked for room before */
     pthread_t flush_thread, drop_thread;
     bool threads_running;
@@ -346,13 +378,21 @@ bool flush_takes_more(struct project *p);
 int flush_room(struct project *p);
 /* Bytes of that reserve. */
 uint64_t flush_reserve(const struct disk_space *s);
-/* One flush, now, in this thread. */
+/* One flush, now, and its end; the error of an attempt that fails meanwhile. */
 int flush_run(struct project *p, enum seal_what what);
+/* The same without waiting for its end (where there are no threads it is done). */
+int flush_begin(struct project *p, enum seal_what what, struct ticket **ret_ticket);
+/* Delete up to `max` dead whose removal is durable; how many. */
+size_t flush_bury(struct project *p, size_t max);
+int flush_open(struct project *p);
+/* What is frozen and not committed is dropped. */
+void flush_release(struct project *p);
+/* Needs flush.lock: something failed, or a commit came. */
+void flush_note(struct project *p, int err);
 void flush_kick(struct project *p);
 void flush_kick_drops(struct project *p);
 int flush_start_threads(struct project *p);
 void flush_stop_threads(struct project *p);
-void flush_release_slots(struct project *p);
 /* Is nothing at all pending? */
 bool flush_is_idle(struct project *p);
 
@@ -482,7 +522,7 @@ int settings_set(struct project *p, enum setting which, int64_t value);
 int settings_write(struct project *p, struct kv_txn *t);
 
 /* Encode the meta record "state". */
-int state_freeze(struct project *p);
+void state_freeze(struct project *p, uint8_t out[STATE_LEN]);
 
 void event_stale(struct project *p, uint64_t nodeid);
 void event_write_back(struct project *p, uint64_t nodeid);

@@ -14,7 +14,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define BATCH 1024 /* contents in one round on the pool */
+#define BATCH 1024      /* contents in one round on the pool */
+#define SLOTS_MOST 512u /* at which no buffer becomes one that need not */
 
 struct pass {
     struct project *p;
@@ -153,27 +154,60 @@ static int place(struct pass *pass, struct content *c, const struct id *id)
     return err;
 }
 
-static int seal_content(struct pass *pass, struct content *c)
+static int seal_slot(struct pass *pass, struct content *c)
 {
     struct project *p = pass->p;
-    struct id id = {0};
-    int err = c->blob ? objects_hash_blob(p->objects, c->blob, &id) : 0;
+    struct id id;
+    MUTEX_GUARD(&c->sync); /* a flush may be syncing it */
+    int err = objects_hash_blob(p->objects, c->blob, &id);
 
     /* Placing it syncs it: the bulk of that is done here, while branches need not wait for it. */
-    if (err == 0 && c->blob)
+    if (err == 0)
         err = blob_sync_slot(c->blob);
     if (err < 0)
         return err;
-    if (pass->gate_held)
-        return place(pass, c, &id);
     READ_GUARD(&p->gate);
     return place(pass, c, &id);
+}
+
+static int seal_content(struct pass *pass, struct content *c)
+{
+    static const struct id none;
+
+    if (c->blob)
+        return seal_slot(pass, c);
+    if (pass->gate_held)
+        return place(pass, c, &none);
+    READ_GUARD(&pass->p->gate);
+    return place(pass, c, &none);
+}
+
+/* A buffer that finds no place as an object, for a reason of its own, becomes a slot, so that the
+ * commit can name it and all else. On a full disk there is no room for that either, and many slots
+ * are many open files. */
+static int make_slot(struct pass *pass, struct content *c, int err)
+{
+    struct project *p = pass->p;
+
+    if (io_is_full(err) || err == -ENOMEM || atomic_load(&p->contents.slots) >= SLOTS_MOST)
+        return err;
+    if (pass->gate_held)
+        return content_spill(p, c);
+    READ_GUARD(&p->gate);
+    return content_spill(p, c);
 }
 
 static void failed(struct pass *pass, struct content *c, int err)
 {
     atomic_fetch_add(&pass->failed, 1);
-    if (!c->blob) {
+    if (!c->blob && make_slot(pass, c, err) < 0) {
+        if (!c->seal_failed && !io_is_full(err))
+            report(REPORT_WARN,
+                   "content %llu of inode %llu cannot be sealed (%s): no commit without it, it is "
+                   "tried again",
+                   (unsigned long long)c->number, (unsigned long long)vfs_node_ino(c->owner),
+                   strerror(-err));
+        c->seal_failed = !io_is_full(err);
         atomic_store(&pass->error, err);
         return;
     }
@@ -195,11 +229,11 @@ static int run_task(void *arg)
     if (err == 0) {
         atomic_fetch_add(&t->pass->sealed, 1);
     } else {
-        unmark(t->pass->p, t->c);
         if (err == -EAGAIN)
             atomic_fetch_add(&t->pass->put_off, 1);
         else
             failed(t->pass, t->c, err);
+        unmark(t->pass->p, t->c);
     }
     content_unref(t->c);
     return 0;

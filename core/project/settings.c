@@ -19,6 +19,7 @@
 #define GIB (1024 * MIB)
 
 static const char *const on_fatal_words[] = {"readonly", "exit"};
+static const char *const flush_retry_words[] = {"forever"};
 
 const struct setting_info setting_infos[SETTING_COUNT] = {
     [SET_FLUSH_INTERVAL] = {"flush_interval", SETTING_DURATION, 100 * MS, HOUR, 5 * SECOND,
@@ -43,6 +44,13 @@ const struct setting_info setting_infos[SETTING_COUNT] = {
     [SET_ON_FATAL] = {"on_fatal", SETTING_WORD, ON_FATAL_READONLY, ON_FATAL_EXIT, ON_FATAL_READONLY,
                       "when what is on disk can no longer be trusted: go on readonly, or exit",
                       on_fatal_words},
+    [SET_MAX_PENDING_FLUSHES] = {"max_pending_flushes", SETTING_NUMBER, 1, 60, 4,
+                                 "flushes on their way at once; at the limit writers wait"},
+    [SET_FLUSH_RETRY] = {"flush_retry", SETTING_NUMBER, FLUSH_RETRY_FOREVER, 1000000,
+                         FLUSH_RETRY_FOREVER,
+                         "tries after a flush has failed, before its ticket fails; what it has is "
+                         "made durable by the next one",
+                         flush_retry_words},
 };
 
 void settings_init(struct settings *s)

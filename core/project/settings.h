@@ -22,10 +22,14 @@ enum setting {
     SET_VIEW_WAIT,  /* duration, 0 – 1m, 2s */
     SET_PACK_LIMIT, /* size, 4K – 128K, 128K: larger objects get a file of their own */
     SET_PACK_SIZE,  /* size, 1M – 1G, 64M */
-    SET_MAX_ENQUEUED_JOBS, /* number, 1 – 65536, 1024: waiting jobs of a class; next mount */
-    SET_ON_FATAL,          /* enum on_fatal, readonly: what a failure nobody can handle does */
+    SET_MAX_ENQUEUED_JOBS,   /* number, 1 – 65536, 1024: waiting jobs of a class; next mount */
+    SET_ON_FATAL,            /* enum on_fatal, readonly: what a failure nobody can handle does */
+    SET_MAX_PENDING_FLUSHES, /* number, 1 – 60, 4: flushes in flight */
+    SET_FLUSH_RETRY,         /* number, 0 – 1000000, or forever: of a flush that failed */
     SETTING_COUNT
 };
+
+#define FLUSH_RETRY_FOREVER (-1)
 
 enum on_fatal {
     ON_FATAL_READONLY, /* go on, without changes */

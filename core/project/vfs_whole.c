@@ -260,7 +260,7 @@ static int new_whole(struct project *p, struct vnode *v, uint64_t size, struct c
         return err;
     }
     MUTEX_GUARD(&p->contents.lock);
-    (*ret_c)->slot_dirty = true; /* a commit may come before its content_end */
+    content_slot_changed(p, *ret_c); /* a commit may come before its content_end */
     return 0;
 }
 

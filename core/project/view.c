@@ -85,7 +85,7 @@ static void gather(struct project *p, struct facts *f)
     f->commits = p->flush.commits;
     f->failed = p->flush.failed;
     f->last_commit = p->flush.last_commit;
-    f->last_error = p->flush.result;
+    f->last_error = p->flush.error;
 }
 
 /* ---- status ---- */

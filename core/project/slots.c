@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * slots: making the bytes of slots durable, and what a frozen state says of them.
+ *
+ * A slot is dirty while it has changes that no finished sync has. Two who find it dirty both sync
+ * it, the second at little cost: so nobody takes for durable what another is still about to sync.
+ */
+#include "project_impl.h"
+#include <errno.h>
+#include <stdlib.h>
+
+#define SYNC_AT_ONCE 256
+/* So much is synced without keeping its writers and readers waiting; then the rest of it with. */
+#define SYNC_ALONE (UINT64_C(1) << 20) /* bytes */
+
+void content_slot_changed(struct project *p, struct content *c)
+{
+    mutex_held(&p->contents.lock);
+    if (c->blob)
+        c->slot_changes++;
+}
+
+static bool is_dirty(struct project *p, struct content *c, void *ctx)
+{
+    (void)ctx;
+    mutex_held(&p->contents.lock);
+    return c->blob && c->slot_changes != c->slot_synced;
+}
+
+static bool to_be_synced(struct project *p, struct content *c, void *ctx)
+{
+    return is_dirty(p, c, ctx) && !c->sealing;
+}
+
+static int sync_slot(struct content *c)
+{
+    int err = 0;
+    MUTEX_GUARD(&c->sync);
+
+    if (blob_length(c->blob) > SYNC_ALONE)
+        err = blob_sync_bytes(c->blob);
+    if (err < 0)
+        return err;
+    MUTEX_GUARD(&c->io);
+    return c->cancelled ? 0 : blob_sync_slot(c->blob);
+}
+
+/* Bytes and names of some slots, which stay dirty until both are synced. */
+static int sync_some(struct project *p, struct content *const *some, size_t n)
+{
+    uint64_t changes[SYNC_AT_ONCE];
+    int err = 0;
+
+    {
+        MUTEX_GUARD(&p->contents.lock);
+        for (size_t i = 0; i < n; i++)
+            changes[i] = some[i]->slot_changes;
+    }
+    for (size_t i = 0; i < n && err == 0; i++) {
+        err = sync_slot(some[i]);
+        if (err < 0 && blob_is_suspect(some[i]->blob))
+            project_turn_readonly(p, "syncing a slot", err);
+    }
+    if (err == 0 && n > 0)
+        err = disk_sync_dir(p->config.disk, "slots");
+    if (err < 0)
+        return err;
+    MUTEX_GUARD(&p->contents.lock);
+    for (size_t i = 0; i < n; i++)
+        if (some[i]->slot_synced < changes[i])
+            some[i]->slot_synced = changes[i];
+    return 0;
+}
+
+int slots_sync(struct project *p)
+{
+    struct content *some[SYNC_AT_ONCE];
+    size_t n = contents_pick(p, to_be_synced, NULL, some, SYNC_AT_ONCE);
+    int err = sync_some(p, some, n);
+
+    for (size_t i = 0; i < n; i++)
+        content_unref(some[i]);
+    return err < 0 || n < SYNC_AT_ONCE ? err : slots_sync(p);
+}
+
+int slots_sync_recorded(struct project *p, const struct slot_list *l)
+{
+    struct content *some[SYNC_AT_ONCE];
+    int err = 0;
+
+    for (size_t i = 0; i < l->count && err == 0;) {
+        size_t n = 0;
+        {
+            MUTEX_GUARD(&p->contents.lock);
+            for (; i < l->count && n < SYNC_AT_ONCE; i++)
+                if (is_dirty(p, l->v[i], NULL))
+                    some[n++] = l->v[i];
+        }
+        err = sync_some(p, some, n);
+    }
+    return err;
+}
+
+void slot_list_release(struct slot_list *l)
+{
+    for (size_t i = 0; i < l->count; i++)
+        content_unref(l->v[i]);
+    free(l->v);
+    *l = (struct slot_list){0};
+}
+
+static bool is_slot(struct project *p, struct content *c, void *ctx)
+{
+    (void)p;
+    (void)ctx;
+    return c->blob != NULL;
+}
+
+int slots_record(struct project *p, struct slot_list *ret)
+{
+    size_t max = p->contents.count;
+    int err = 0;
+
+    rwlock_held_write(&p->gate);
+    ret->v = calloc(max ? max : 1, sizeof(struct content *));
+    if (!ret->v)
+        return -ENOMEM;
+    ret->count = contents_pick(p, is_slot, NULL, ret->v, max);
+    for (size_t i = 0; i < ret->count; i++) {
+        struct content *c = ret->v[i];
+        uint64_t len = content_length(c);
+        int r = refs_set_slot(p->refs, c->number, len);
+        if (len > c->recorded)
+            c->recorded = len;
+        c->named = true;
+        if (r < 0 && r != -ENOENT && r != -EINVAL) /* collected or sealed just now */
+            err = r;
+    }
+    return err;
+}
