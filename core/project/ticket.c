@@ -112,10 +112,12 @@ static int look(struct ticket *t, bool patient, int64_t until, const _Atomic boo
 {
     int64_t left = until < 0 ? TICKET_LOOK_EVERY : until - clock_ticks(t->clock);
 
+    if (t->done && t->error == 0)
+        return 0;
+    if (!patient && t->failed) /* what it failed with says more than that it was given up */
+        return t->attempt;
     if (t->done)
         return t->error;
-    if (!patient && t->failed)
-        return t->attempt;
     if (interrupted && atomic_load(interrupted))
         return -EINTR;
     if (left <= 0)

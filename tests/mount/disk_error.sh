@@ -78,18 +78,17 @@ check_all() {
     eq "$(cd "$M/main" && rm -f new* && tree_digest .)" "$want" "$1"
 }
 
-claim "a write that the disk refuses is EIO at fsync; the bytes wait, and are written when it can"
-for where in packs slots/; do
-    fault "write EIO $where"
-    if [[ $where == packs ]]; then
-        eq "$(fsyncs "new-$where")" EIO
-        eq "$(stat -c %s "$M/main/new-$where")" 5000
-    else # large ones go to the disk at once
-        eq "$(errno_of 'open(argv[0], "wb").write(os.urandom(1000000))' "$M/main/new2")" EIO
-    fi
-    fault ""
-    eq "$(fsyncs new3)" OK
-done
+claim "what finds no place in a pack is kept as a slot; a write that the disk refuses there is EIO"
+may_log 'tally: warning: slot [0-9]* cannot be sealed \(Input/output error\): it stays as it is, .*'
+fault "write EIO packs"
+eq "$(fsyncs new-packs)" OK "one that cannot be sealed harms no commit"
+eq "$(stat -c %s "$M/main/new-packs")" 5000
+fault ""
+eq "$(fsyncs new3)" OK
+fault "write EIO slots/" # large ones go to the disk at once
+eq "$(errno_of 'open(argv[0], "wb").write(os.urandom(1000000))' "$M/main/new2")" EIO
+fault ""
+eq "$(fsyncs new3)" OK
 [[ $(stat -c %s "$M/main/new-packs") -eq 5000 ]]
 digest=$(digest "$M/main/new-packs")
 kill_daemon

@@ -582,6 +582,7 @@ Test(coordinator, after_a_fatal_failure_nothing_is_tried_again_and_everybody_is_
     cr_assert_eq(ticket_wait(a, true, -1, NULL, NULL), -EROFS);
     cr_assert_eq(ticket_wait(b, true, -1, NULL, &why), -EROFS);
     cr_assert_str_eq(why.s, "dropped before completion: Read-only file system");
+    cr_assert_eq(ticket_wait(b, false, -1, NULL, NULL), -ENOSPC, "the impatient: with what");
     let_go(1);
     pass(COORDINATOR_BACKOFF_MAX);
     cr_assert_eq(coordinator_flush(r.c, NULL, true, NULL), -EROFS);
