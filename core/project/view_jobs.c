@@ -101,6 +101,7 @@ int view_job(struct project *p, uint64_t job, struct strbuf *out)
 
 void view_get_rest(struct project *p, struct view_rest *ret)
 {
+    struct coordinator_stats flushes;
     struct pool_stats pool;
 
     *ret = (struct view_rest){.jobs = jobs_running(p),
@@ -109,6 +110,9 @@ void view_get_rest(struct project *p, struct view_rest *ret)
     pool_get_stats(p->pool, &pool);
     for (unsigned c = 0; c < POOL_CLASSES; c++)
         ret->pieces += pool.of[c].queued + pool.of[c].running;
+    coordinator_get_stats(p->flush.coordinator, &flushes);
     MUTEX_GUARD(&p->flush.lock);
-    ret->flushes = p->flush.durable_seq != atomic_load(&p->seq);
+    ret->flushes = flushes.pending;
+    if (ret->flushes == 0 && p->flush.durable_seq != atomic_load(&p->seq))
+        ret->flushes = 1; /* one is still to come */
 }
