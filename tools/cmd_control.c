@@ -27,12 +27,14 @@ enum arg_kind {
     ARG_NS,   /* a namespace, perhaps with the slash that a shell's completion adds */
     ARG_PATH, /* a path in the mount, or an id */
     ARG_ID,   /* an id, or a path to the file whose object is meant */
+    ARG_LOG,  /* a keyword, then a namespace, then a text */
 };
 
 enum option_bits {
     OPT_FORCE = 1 << 0,
     OPT_IDLE = 1 << 1,
     OPT_WAIT = 1 << 2,
+    OPT_UNTIL = 1 << 3,
 };
 
 struct shape {
@@ -58,21 +60,21 @@ static const struct shape shapes[] = {
     {"rebuild", 0, 0, ARG_TEXT, OPT_WAIT},
     {"wait", 1, 2, ARG_TEXT, 0},
     {"cancel", 1, 1, ARG_TEXT, 0},
+    {"log", 2, 3, ARG_LOG, OPT_UNTIL},
 };
 #define SHAPES (sizeof(shapes) / sizeof(*shapes))
 
 static const struct option long_options[] = {
-    {"json", no_argument, NULL, 'j'},
-    {"wait", no_argument, NULL, 'w'},
-    {"force", no_argument, NULL, 'f'},
-    {"idle", no_argument, NULL, 'i'},
-    {NULL, 0, NULL, 0},
+    {"json", no_argument, NULL, 'j'},        {"wait", no_argument, NULL, 'w'},
+    {"force", no_argument, NULL, 'f'},       {"idle", no_argument, NULL, 'i'},
+    {"until", required_argument, NULL, 'u'}, {NULL, 0, NULL, 0},
 };
 
 struct call {
     const struct shape *shape;
     bool json;
-    unsigned options; /* enum option_bits */
+    unsigned options;  /* enum option_bits */
+    const char *until; /* with OPT_UNTIL */
 };
 
 static const struct shape *find_shape(const char *verb)
@@ -85,27 +87,22 @@ static const struct shape *find_shape(const char *verb)
     return NULL;
 }
 
-static const struct verb *find_control_verb(const char *name)
-{
-    for (const struct verb *v = cmd_control_verbs; v->name; v++) {
-        if (strcmp(v->name, name) == 0) {
-            return v;
-        }
-    }
-    return NULL;
-}
-
 static int take_options(int argc, char **argv, struct call *c)
 {
     int o;
     while ((o = tally_getopt(argc, argv, "C:", long_options)) >= 0) {
-        unsigned bit = o == 'w' ? OPT_WAIT : o == 'f' ? OPT_FORCE : o == 'i' ? OPT_IDLE : 0;
+        unsigned bit = o == 'w'   ? OPT_WAIT
+                       : o == 'f' ? OPT_FORCE
+                       : o == 'i' ? OPT_IDLE
+                       : o == 'u' ? OPT_UNTIL
+                                  : 0;
         if (o == 'C') {
             tally_mount = optarg;
         } else if (o == 'j') {
             c->json = true;
         } else if (bit & c->shape->options) {
             c->options |= bit;
+            c->until = bit == OPT_UNTIL ? optarg : c->until;
         } else {
             return o == '?' ? -EINVAL
                             : (tally_warn("it does not take %s", argv[optind - 1]), -EINVAL);
@@ -211,9 +208,11 @@ static void build_line(struct strbuf *line, const char *mnt, const struct call *
         strbuf_adds(line, " idle");
     }
     for (int i = 0; i < nargs; i++) {
-        if (c->shape->kind == ARG_TEXT) {
+        if (c->shape->kind == ARG_LOG && i == 0) {
+            strbuf_addf(line, " %s", args[i]);
+        } else if (c->shape->kind == ARG_TEXT || (c->shape->kind == ARG_LOG && i == 2)) {
             add_argument(line, args[i]);
-        } else if (c->shape->kind == ARG_NS) {
+        } else if (c->shape->kind == ARG_NS || c->shape->kind == ARG_LOG) {
             add_namespace(line, args[i]);
         } else {
             add_path(line, mnt, args[i], c->shape->kind);
@@ -221,6 +220,10 @@ static void build_line(struct strbuf *line, const char *mnt, const struct call *
     }
     if (c->options & OPT_FORCE) {
         strbuf_adds(line, " force");
+    }
+    if (c->options & OPT_UNTIL) {
+        strbuf_adds(line, " until=");
+        command_add_word(line, c->until);
     }
     if (c->options & OPT_WAIT) {
         strbuf_adds(line, " wait");
@@ -441,18 +444,18 @@ static int help_outside(char **args, int nargs)
     return 0;
 }
 
-static int run_control(int argc, char **argv)
+int cmd_control_run(int argc, char **argv)
 {
     struct call c = {.shape = find_shape(argv[0])};
     struct tally_mountinfo m;
     if (take_options(argc, argv, &c) < 0) {
-        return tally_misuse(find_control_verb(argv[0]));
+        return tally_misuse(tally_find_verb(argv[0]));
     }
     char **args = argv + optind;
     int nargs = argc - optind;
     bool help = strcmp(c.shape->verb, "help") == 0;
     const struct verb *asked = help && nargs > 0 ? tally_find_verb(args[0]) : NULL;
-    if (asked && asked->run != run_control) {
+    if (asked && asked->run != cmd_control_run) {
         return tally_help(asked); /* no mount knows `mount` */
     }
     int err = find_mount(&c, args, nargs, &m);
@@ -474,26 +477,27 @@ static int run_control(int argc, char **argv)
 }
 
 const struct verb cmd_control_verbs[] = {
-    {"help", run_control, "[VERB]", "what the mount's verbs do", NULL},
-    {"status", run_control, "", "how the store is", NULL},
-    {"get", run_control, "[KEY]", "settings, with their ranges and defaults", NULL},
-    {"set", run_control, "KEY VALUE", "change a setting; it stays with the store",
+    {"help", cmd_control_run, "[VERB]", "what the mount's verbs do", NULL},
+    {"status", cmd_control_run, "", "how the store is", NULL},
+    {"get", cmd_control_run, "[KEY]", "settings, with their ranges and defaults", NULL},
+    {"set", cmd_control_run, "KEY VALUE", "change a setting; it stays with the store",
      "ns:NAME.KEY is the setting KEY of the namespace NAME.\n"},
-    {"branch", run_control, "NS NEW", "a new namespace with the content of another, at once", NULL},
-    {"drop", run_control, "[--force] NS", "remove a namespace with everything in it",
+    {"branch", cmd_control_run, "NS NEW", "a new namespace with the content of another, at once",
+     NULL},
+    {"drop", cmd_control_run, "[--force] NS", "remove a namespace with everything in it",
      "  --force  also when files are open in it\n"},
-    {"drain", run_control, "[--idle] [DUR]", "wait until everything is on disk",
+    {"drain", cmd_control_run, "[--idle] [DUR]", "wait until everything is on disk",
      "  --idle   until nothing at all is pending, not only what came before\n"
      "  DUR      wait at most so long, as 30s or 5m\n"},
-    {"refs", run_control, "ID|PATH", "how many references an object has", NULL},
-    {"object", run_control, "ID|PATH", "what is known of an object", NULL},
-    {"why", run_control, "ID|PATH", "why an object is still there", NULL},
-    {"pin", run_control, "ID|PATH", "keep an object, whoever else needs it", NULL},
-    {"unpin", run_control, "ID|PATH", "take the pin away again", NULL},
-    {"rebuild", run_control, "[--wait]", "count all references anew, as a job",
+    {"refs", cmd_control_run, "ID|PATH", "how many references an object has", NULL},
+    {"object", cmd_control_run, "ID|PATH", "what is known of an object", NULL},
+    {"why", cmd_control_run, "ID|PATH", "why an object is still there", NULL},
+    {"pin", cmd_control_run, "ID|PATH", "keep an object, whoever else needs it", NULL},
+    {"unpin", cmd_control_run, "ID|PATH", "take the pin away again", NULL},
+    {"rebuild", cmd_control_run, "[--wait]", "count all references anew, as a job",
      "  --wait   return when the job has ended\n"},
     {"jobs", cmd_jobs_run, "[JOB]", "what runs, how far it is, and what has ended", NULL},
-    {"wait", run_control, "JOB [DUR]", "wait for a job", NULL},
-    {"cancel", run_control, "JOB", "end a job early", NULL},
+    {"wait", cmd_control_run, "JOB [DUR]", "wait for a job", NULL},
+    {"cancel", cmd_control_run, "JOB", "end a job early", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };

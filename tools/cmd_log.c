@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * cmd_log: what lies in the log of a store that nobody has mounted, frame by frame. Exit 0; 1: the
- * log is damaged, or could not be read.
+ * cmd_log: what lies in the log of a store that nobody has mounted, frame by frame; `log list` and
+ * `log find` ask a mount. Exit 0; 1: the log is damaged, or could not be read.
  */
 #include "tally.h"
 
@@ -223,6 +223,19 @@ static int show(const char *path, const struct store *store, struct showing *s)
                                  (unsigned long long)report.end.offset);
 }
 
+/* The first word that is no option says so; a store of that name is ./list. */
+static bool is_for_mount(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "-C") == 0) {
+            i++;
+        } else if (argv[i][0] != '-') {
+            return strcmp(argv[i], "list") == 0 || strcmp(argv[i], "find") == 0;
+        }
+    }
+    return false;
+}
+
 static int run_log(int argc, char **argv)
 {
     static const struct option options[] = {{"json", no_argument, NULL, 'j'}, {NULL, 0, NULL, 0}};
@@ -231,6 +244,9 @@ static int run_log(int argc, char **argv)
     struct tally_mountinfo at;
     struct store store;
     int o;
+    if (is_for_mount(argc, argv)) {
+        return cmd_control_run(argc, argv);
+    }
     while ((o = tally_getopt(argc, argv, "", options)) >= 0) {
         if (o != 'j') {
             return tally_misuse(&verb_log);
@@ -254,9 +270,13 @@ static int run_log(int argc, char **argv)
 }
 
 const struct verb verb_log = {
-    "log", run_log, "[--json] STORE", "list what lies in the log of a store that is not mounted",
+    "log", run_log, "[--json] STORE | list [--until SEQ] NS | find NS SEQ|TIME",
+    "list what lies in the log of a store that is not mounted, or of a mount",
     "One line for each frame: offset, sequence number, time, state, and what it changes. A frame\n"
     "is committed when the store has it without the log, pending when the next mount will replay\n"
     "it, torn when it will not. A store that was unmounted has no log.\n"
-    "  --json  one object a line\n"
+    "  list         of a mount: the changes of the namespace NS that its log still has\n"
+    "  find         the last one up to a sequence number or a time as 2026-01-31T23:59:59Z\n"
+    "  --until SEQ  only changes up to that number\n"
+    "  --json       of a store: one object a line\n"
     "Exit code 0, or 1 with a sentence: the log is damaged, or could not be read.\n"};

@@ -21,6 +21,7 @@ struct verb {
 extern const struct verb verb_init, verb_mount, verb_umount, verb_check, verb_log;
 extern const struct verb cmd_control_verbs[]; /* ends with a NULL name */
 int cmd_jobs_run(int argc, char **argv);      /* one of them that is no command */
+int cmd_control_run(int argc, char **argv);   /* argv[0] as a line to the control file */
 
 /* The verb that runs, for sentences; and the mount of `tally -C MNT`, or NULL. */
 extern const char *tally_verb;

@@ -22,7 +22,7 @@ struct call {
 };
 
 struct verb {
-    const char *name, *usage, *help;
+    const char *name, *usage, *help; /* an option it takes stands in its usage: "[until=SEQ]" */
     bool job;        /* takes the word "wait" */
     bool waits;      /* may wait for a flush, a job or a seal */
     bool write_back; /* waits for the kernel, too, while files are open for writing */
@@ -59,3 +59,6 @@ int control_object(struct call *call);
 int control_why(struct call *call);
 int control_pin(struct call *call);
 int control_unpin(struct call *call);
+
+/* control_log.c */
+int control_log(struct call *call);

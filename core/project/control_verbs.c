@@ -562,6 +562,9 @@ const struct verb control_verbs[] = {
      0, 0, rebuild},
     {"wait", "wait N [DUR]", "wait until job N has ended", false, true, false, 1, 2, wait_job},
     {"cancel", "cancel N", "ask job N to stop", false, false, false, 1, 1, cancel},
+    {"log", "log list NS [until=SEQ] | log find NS SEQ|TIME",
+     "list the changes of a namespace that the log still has, or find one", false, false, false, 2,
+     3, control_log},
     {.name = NULL},
 };
 
@@ -571,6 +574,14 @@ const struct verb *control_verb(const char *name)
         if (!strcmp(v->name, name))
             return v;
     return NULL;
+}
+
+static bool takes_option(const struct verb *v, const char *key)
+{
+    char form[64];
+
+    snprintf(form, sizeof form, "[%s=", key);
+    return strstr(v->usage, form) != NULL;
 }
 
 int control_check(struct call *call)
@@ -584,10 +595,11 @@ int control_check(struct call *call)
     if (c->nargs < v->min_args || c->nargs > v->max_args)
         return control_fail(call, -EINVAL, "it takes %s; usage: %s",
                             c->nargs < v->min_args ? "more words" : "fewer words", v->usage);
-    if (c->noptions)
-        return control_fail(call, -EINVAL,
-                            "unknown option %s=; a word with '=' in it must be quoted",
-                            c->options[0].key);
+    for (size_t i = 0; i < c->noptions; i++)
+        if (!takes_option(v, c->options[i].key))
+            return control_fail(call, -EINVAL,
+                                "unknown option %s=; a word with '=' in it must be quoted",
+                                c->options[i].key);
     if (c->wait && !v->job)
         return control_fail(call, -EINVAL, "it is not a job, so it does not take `wait`");
     return 0;

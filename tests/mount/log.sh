@@ -48,3 +48,22 @@ rm "$S"/log/*
 truncate -s 1M "$S/log/0000000000000001"
 touch "$S/log/other"
 eq "$("$TALLY" log "$S" | head -n 1)" "segment 1: not used yet, 1048576 bytes"
+
+claim "list and find ask a mount"
+rm -r "$S"
+begin
+T=("$TALLY" -C "$M")
+mkdir "$M/main/dir"
+matches "$("${T[@]}" log list main)" '^frames=[0-9]+ shown=[0-9]+'
+matches "$("${T[@]}" log list --json --until 5 main/)" '"verb": "log"'
+matches "$("$TALLY" log list -C "$M" main)" '^frames='
+! "${T[@]}" log find main 0 2>"$W/said" || fail "there is no such change"
+matches "$(cat "$W/said")" 'the log has no change of that namespace up to 0'
+! "${T[@]}" log list nobody 2>"$W/said" || fail "there is no such namespace"
+matches "$(cat "$W/said")" 'there is no namespace nobody'
+! "${T[@]}" log list --until x main 2>"$W/said" || fail "that is no number"
+matches "$(cat "$W/said")" 'x is not a sequence number'
+! "$TALLY" log "$M" 2>"$W/said" || fail "that is a mount"
+matches "$(cat "$W/said")" 'is a mount, of the store'
+! "$TALLY" log "$S" 2>"$W/said" || fail "somebody has it mounted"
+finish
