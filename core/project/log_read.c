@@ -205,11 +205,45 @@ static void pass_frame(struct reader *r, const struct frame_head *h, const uint8
     }
 }
 
-/* -ENOENT: there is no more to look at. -EUCLEAN: at r->pos there is no frame that goes on. */
-static int next_frame(struct reader *r, struct log_frame *ret)
+/* Is the first frame of the segment that is open the one due, or its end? */
+static int starts_with_due(struct reader *r)
 {
     struct frame_head h;
     const uint8_t *frame;
+    int e = frame_at(r, SEGMENT_HEAD, &h, &frame);
+
+    if (e)
+        return e;
+    return h.kind == FRAME_END || (h.kind == FRAME_CHANGE && h.seq == r->last + 1) ? 0 : -EUCLEAN;
+}
+
+/* A hole at the end of a segment, where the next one goes on with the number due, is of its end
+ * alone; one that was given up, everything in it being committed, has none. */
+static int go_on_behind_hole(struct reader *r)
+{
+    struct log_pos hole = r->pos;
+    uint64_t segments = r->segments;
+
+    if (r->scan->end.segment && hole.segment >= r->scan->end.segment)
+        return -EUCLEAN;
+    int e = open_segment(r, hole.segment + 1);
+
+    if (e == 0)
+        e = starts_with_due(r);
+    if (e == 0) {
+        r->pos = (struct log_pos){hole.segment + 1, SEGMENT_HEAD};
+        return 0;
+    }
+    if (e != -EUCLEAN && e != -ENOENT)
+        return e;
+    e = open_segment(r, hole.segment);
+    r->segments = segments;
+    return e ? e : -EUCLEAN;
+}
+
+/* The frame at r->pos, or, where its segment has ended, the first one behind that. */
+static int whole_frame(struct reader *r, struct frame_head *h, const uint8_t **ret)
+{
     int e = 0;
 
     for (;;) {
@@ -217,16 +251,31 @@ static int next_frame(struct reader *r, struct log_frame *ret)
             return -ENOENT;
         if (!r->file)
             e = open_first(r);
-        if (e == 0)
-            e = frame_at(r, r->pos.offset, &h, &frame);
         if (e)
             return e;
-        if (h.kind == FRAME_END) {
+        e = frame_at(r, r->pos.offset, h, ret);
+        if (e == 0 && h->kind != FRAME_END)
+            return 0;
+        if (e == 0)
             e = open_next(r);
-            if (e)
-                return e;
-            continue;
-        }
+        else if (e == -EUCLEAN)
+            e = go_on_behind_hole(r);
+        if (e)
+            return e;
+    }
+}
+
+/* -ENOENT: there is no more to look at. -EUCLEAN: at r->pos there is no frame that goes on. */
+static int next_frame(struct reader *r, struct log_frame *ret)
+{
+    struct frame_head h;
+    const uint8_t *frame;
+
+    for (;;) {
+        int e = whole_frame(r, &h, &frame);
+
+        if (e)
+            return e;
         if (!in_order(r, &h))
             return -EUCLEAN;
         pass_frame(r, &h, frame, ret);

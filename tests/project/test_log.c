@@ -187,6 +187,25 @@ Test(log, on_a_full_disk_there_is_no_room_until_a_commit_has_trimmed)
     }
 }
 
+Test(log, a_segment_that_was_given_up_is_no_hole_where_it_is_not_used_again)
+{
+    struct disk *d = make_disk(0);
+    struct log *l = open_log(d);
+    static char block[SIZE * 2];
+
+    append(l, block, SIZE / 2);
+    append_text(l, "committed");
+    struct log_pos pos = here(l);
+
+    log_trim(l, &pos);
+    append(l, block, sizeof block); /* too much for what it was given up for */
+    sync_all(l);
+    crash(d, l, FAULT_LOSE_ALL);
+    cr_assert_eq(read_from(d, 2, pos), 0);
+    cr_assert_eq(report_of.last_seq, 3);
+    disk_close(d);
+}
+
 Test(log, where_a_segment_has_no_room_a_smaller_one_is_made)
 {
     struct disk *d = make_disk(100 << 10);

@@ -427,6 +427,29 @@ Test(log_read, a_hole_is_seen_to_be_vouched_for_from_a_later_segment)
     disk_close(d);
 }
 
+Test(log_read, the_end_of_a_segment_may_be_missing_if_the_next_one_goes_on)
+{
+    struct disk *d = make_disk(0);
+    struct log *l = open_log(d);
+    struct log_pos end;
+    char block[20000] = "";
+
+    append(l, block, sizeof block);
+    append(l, block, sizeof block);
+    append(l, block, 10000);
+    end = here(l);
+    append(l, block, sizeof block);
+    sync_all(l);
+    cr_assert_eq(here(l).segment, 2);
+    spoil(d, end);
+    crash(d, l, FAULT_LOSE_ALL);
+    cr_assert_eq(read_log(d), 0);
+    cr_assert_eq(report_of.last_seq, 4);
+    cr_assert_eq(read_from(d, 3, end), 0);
+    cr_assert_eq(report_of.last_seq, 4);
+    disk_close(d);
+}
+
 Test(log_read, unsynced_segments_are_torn_where_the_first_hole_is)
 {
     struct disk *d = three_segments(false);

@@ -2,7 +2,7 @@
 /*
  * property_log: a log that is cut at any write, against a plain list of its frames.
  *
- *     property_log [--seed S] [--rounds N]
+ *     property_log [--seed S] [--rounds N] [--capacity KIB]      0: the disk never fills up
  *
  * Each round: frames, syncs, commits with a trim, in a random order, until a random write does not
  * happen any more; then the machine has lost power, with all, some or nothing of what was not
@@ -192,8 +192,9 @@ static void one_round(void)
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {{"seed", 1, NULL, 's'}, {"rounds", 1, NULL, 'n'}, {0}};
-    uint64_t rounds = 1000;
+    static const struct option options[] = {
+        {"seed", 1, NULL, 's'}, {"rounds", 1, NULL, 'n'}, {"capacity", 1, NULL, 'c'}, {0}};
+    uint64_t rounds = 1000, capacity = 0;
     int o;
 
     w.rng = 1;
@@ -202,15 +203,18 @@ int main(int argc, char **argv)
             w.rng = strtoull(optarg, NULL, 0);
         else if (o == 'n')
             rounds = strtoull(optarg, NULL, 0);
+        else if (o == 'c')
+            capacity = strtoull(optarg, NULL, 0);
         else
             return 2;
     }
     w.rng = w.rng ? w.rng : 1;
-    printf("property_log --seed %" PRIu64 " --rounds %" PRIu64 "\n", w.rng, rounds);
+    printf("property_log --seed %" PRIu64 " --rounds %" PRIu64 " --capacity %" PRIu64 "\n", w.rng,
+           rounds, capacity);
     fflush(stdout);
     for (size_t i = 0; i < sizeof bytes; i++)
         bytes[i] = (uint8_t)below(256);
-    CHECK(disk_mem_create(&w.fault, 0, &w.disk) == 0);
+    CHECK(disk_mem_create(&w.fault, capacity << 10, &w.disk) == 0);
     w.epoch = 1;
     w.pos = (struct log_pos){1, SEGMENT_HEAD};
     for (w.round = 0; w.round < rounds; w.round++)
