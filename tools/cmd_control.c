@@ -58,7 +58,8 @@ static const struct shape shapes[] = {
     {"pin", 1, 1, ARG_ID, 0},
     {"unpin", 1, 1, ARG_ID, 0},
     {"rebuild", 0, 0, ARG_TEXT, OPT_WAIT},
-    {"wait", 1, 2, ARG_TEXT, 0},
+    {"flush", 0, 1, ARG_TEXT, 0},
+    {"wait", 1, 3, ARG_TEXT, 0},
     {"cancel", 1, 1, ARG_TEXT, 0},
     {"log", 2, 3, ARG_LOG, OPT_UNTIL},
 };
@@ -489,6 +490,8 @@ const struct verb cmd_control_verbs[] = {
     {"drain", cmd_control_run, "[--idle] [DUR]", "wait until everything is on disk",
      "  --idle   until nothing at all is pending, not only what came before\n"
      "  DUR      wait at most so long, as 30s or 5m\n"},
+    {"flush", cmd_control_run, "[NAME]", "begin to make durable what is there",
+     "  NAME     is told again by tally wait ticket T\n"},
     {"refs", cmd_control_run, "ID|PATH", "how many references an object has", NULL},
     {"object", cmd_control_run, "ID|PATH", "what is known of an object", NULL},
     {"why", cmd_control_run, "ID|PATH", "why an object is still there", NULL},
@@ -497,7 +500,8 @@ const struct verb cmd_control_verbs[] = {
     {"rebuild", cmd_control_run, "[--wait]", "count all references anew, as a job",
      "  --wait   return when the job has ended\n"},
     {"jobs", cmd_jobs_run, "[JOB]", "what runs, how far it is, and what has ended", NULL},
-    {"wait", cmd_control_run, "JOB [DUR]", "wait for a job", NULL},
+    {"wait", cmd_control_run, "JOB [DUR] | ticket T [DUR]", "wait for a job, or a flush",
+     "  ticket T  until the flush of that ticket is durable (tally flush)\n"},
     {"cancel", cmd_control_run, "JOB", "end a job early", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };

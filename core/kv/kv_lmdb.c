@@ -21,11 +21,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #define PARKED_MAX 64
 #define READERS_MAX 512
 #define MAP_MOST ((size_t)1 << 40)
 #define MAP_LEAST ((size_t)1 << 34)
+#define PROBE_ROOM ((off_t)256 * 1024) /* bytes */
 
 struct kv_lmdb {
     struct kv base;
@@ -409,15 +411,33 @@ static void lmdb_abort(struct kv_txn *txn)
     end(t);
 }
 
+/* LMDB calls it EIO when the disk took only a part of what it was to write: is the disk full? Asked
+ * by room behind the end of the file, which a next try would need. 0, -ENOSPC or -EDQUOT. */
+static int is_full(struct kv_lmdb *k)
+{
+    struct statvfs s;
+    struct stat st;
+    int fd;
+    if (mdb_env_get_fd(k->env, &fd) != 0 || fstat(fd, &st) < 0)
+        return 0;
+    if (fallocate(fd, FALLOC_FL_KEEP_SIZE, st.st_size, PROBE_ROOM) == 0)
+        return 0; /* what it took is the file's when it grows */
+    if (errno == ENOSPC || errno == EDQUOT)
+        return -errno;
+    return fstatvfs(fd, &s) == 0 && s.f_bavail == 0 ? -ENOSPC : 0;
+}
+
 /* If the meta page was what could not be written, LMDB refuses all further work: then nobody knows
- * which state is on disk, whatever errno the write gave. */
+ * which state is on disk, whatever errno the write gave. Otherwise it was not written, and the old
+ * state is whole. */
 static int commit_error(struct kv_lmdb *k, int r)
 {
     MDB_txn *probe;
     if (mdb_txn_begin(k->env, NULL, MDB_RDONLY, &probe) == MDB_PANIC)
         return -EIO;
     mdb_txn_abort(probe);
-    return r;
+    int full = r == -EIO ? is_full(k) : 0;
+    return full < 0 ? full : r;
 }
 
 static int lmdb_commit(struct kv_txn *txn)
@@ -428,7 +448,7 @@ static int lmdb_commit(struct kv_txn *txn)
     mutex_held(&k->writer);
     if (r < 0) {
         lmdb_abort(txn);
-        return r;
+        return commit_error(k, r); /* a large transaction is written in part before its end */
     }
     r = to_errno(mdb_txn_commit(t->txn));
     end(t);

@@ -578,6 +578,13 @@ void refs_close(struct refs *r)
     free(r);
 }
 
+static void add_retained(const struct dead_list *l, struct refs_stats *s)
+{
+    s->retained += l->count;
+    for (size_t i = 0; i < l->count; i++)
+        s->retained_bytes += l->v[i].entry.size;
+}
+
 void refs_get_stats(struct refs *r, struct refs_stats *ret)
 {
     MUTEX_GUARD(&r->lock);
@@ -587,6 +594,9 @@ void refs_get_stats(struct refs *r, struct refs_stats *ret)
         .dying = r->zero.count + r->dead_active.count + dead_in_batches(r) + r->dead_ready.count,
         .pinned = r->pinned,
     };
+    add_retained(&r->dead_active, ret);
+    for (size_t i = 0; i < r->batches; i++)
+        add_retained(&r->dead_frozen[i], ret);
 }
 
 int refs_freeze(struct refs *r)

@@ -141,6 +141,7 @@ struct refs_stats {
     uint64_t objects; /* sealed, count > 0 */
     uint64_t unknown_decrements;
     uint64_t dying, pinned;
+    uint64_t retained, retained_bytes; /* dead, and not deletable before a commit */
 };
 void refs_get_stats(struct refs *r, struct refs_stats *ret);
 

@@ -53,6 +53,10 @@ static inline const char *control_arg(const struct call *call, size_t i)
 /* May changes be made now? Waits while too much is unflushed. */
 int control_may_change(struct call *call);
 
+/* control_flush.c */
+int control_flush(struct call *call);
+int control_wait_ticket(struct call *call); /* `wait ticket T [DUR]` */
+
 /* control_object.c */
 int control_refs(struct call *call);
 int control_object(struct call *call);

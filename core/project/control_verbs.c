@@ -350,17 +350,19 @@ static int drop(struct call *call)
 static void say_pending(struct call *call)
 {
     struct project *p = call->p;
+    struct coordinator_stats flushes;
     uint64_t durable;
 
+    coordinator_get_stats(p->flush.coordinator, &flushes);
     {
         MUTEX_GUARD(&p->flush.lock);
         durable = p->flush.durable_seq;
     }
     (void)control_fail(call, 0,
-                       "not all is durable yet: seq=%llu durable=%llu, unsealed=%zu, dropped pages "
-                       "to work off %zu, objects to delete %llu",
-                       U(project_seq(p)), U(durable), seal_waiting(p), drops_left(p->drops),
-                       U(refs_dying(p->refs)));
+                       "not all is durable yet: seq=%llu durable=%llu, flushes on their way %zu, "
+                       "unsealed=%zu, dropped pages to work off %zu, objects to delete %llu",
+                       U(project_seq(p)), U(durable), flushes.pending, seal_waiting(p),
+                       drops_left(p->drops), U(refs_dying(p->refs)));
 }
 
 struct draining {
@@ -478,8 +480,13 @@ static int wait_job(struct call *call)
 {
     int64_t timeout = -1;
     uint64_t number;
-    int err = job_number(call, &number);
+    int err;
 
+    if (is_keyword(call, 0, "ticket"))
+        return control_wait_ticket(call);
+    if (call->c->nargs > 2)
+        return control_fail(call, -EINVAL, "it takes fewer words; usage: wait N [DUR]");
+    err = job_number(call, &number);
     if (err < 0)
         return err;
     if (call->c->nargs > 1 && command_duration(control_arg(call, 1), &timeout) < 0)
@@ -551,6 +558,8 @@ const struct verb control_verbs[] = {
      drop},
     {"drain", "drain [idle] [DUR]", "wait until all is durable and the dead are deleted", false,
      true, false, 0, 2, drain},
+    {"flush", "flush [NAME]", "begin to make durable what is there, under a name", false, true,
+     false, 0, 1, control_flush},
     {"refs", "refs ID|PATH", "count who needs an object", false, true, false, 1, 1, control_refs},
     {"object", "object ID|PATH", "say where an object is and how it stands", false, true, false, 1,
      1, control_object},
@@ -560,7 +569,8 @@ const struct verb control_verbs[] = {
     {"unpin", "unpin ID|PATH", "undo a pin", false, true, false, 1, 1, control_unpin},
     {"rebuild", "rebuild [wait]", "recount all references and put counts right", true, false, false,
      0, 0, rebuild},
-    {"wait", "wait N [DUR]", "wait until job N has ended", false, true, false, 1, 2, wait_job},
+    {"wait", "wait N|ticket T [DUR]", "wait until job N has ended, or flush T is durable", false,
+     true, false, 1, 3, wait_job},
     {"cancel", "cancel N", "ask job N to stop", false, false, false, 1, 1, cancel},
     {"log", "log list NS [until=SEQ] | log find NS SEQ|TIME",
      "list the changes of a namespace that the log still has, or find one", false, false, false, 2,

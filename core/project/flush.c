@@ -21,7 +21,9 @@
 #include "project_impl.h"
 #include "report.h"
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define COLLECT_AT_ONCE 4096
 #define BURY_AT_ONCE 64
@@ -64,6 +66,18 @@ void flush_note(struct project *p, int err)
     f->commits += err == 0;
     cond_broadcast(&f->wake);
     cond_broadcast(&f->done);
+}
+
+double flush_rate(struct project *p)
+{
+    struct flusher *f = &p->flush;
+    uint64_t n = f->commits < FLUSH_RATE_OF ? f->commits : FLUSH_RATE_OF;
+
+    mutex_held(&f->lock);
+    if (n == 0)
+        return 0;
+    double ns = (double)(ticks(p) - f->commit_at[(f->commits - n) % FLUSH_RATE_OF]);
+    return ns > 0 ? (double)n * (double)NSEC_PER_SEC / ns : 0;
 }
 
 static int note_failure(struct project *p, int err)
@@ -268,6 +282,7 @@ static void committed(struct project *p, uint64_t seq, unsigned batches)
     f->durable_seq = seq;
     f->in_flight -= batches;
     f->last_commit = now(p);
+    f->commit_at[f->commits % FLUSH_RATE_OF] = ticks(p);
     flush_note(p, 0);
 }
 
@@ -369,6 +384,34 @@ void flush_release(struct project *p)
     for (size_t i = 0; i < COORDINATOR_MAX; i++)
         batch_free(p->flush.batch[i]);
     ticket_unref(p->flush.ticket);
+    for (size_t i = 0; i < TICKETS_KEPT; i++)
+        free(p->flush.label[i].name);
+}
+
+/* ---- names ---- */
+
+int flush_set_label(struct project *p, uint64_t number, const char *name)
+{
+    struct flush_label *l = &p->flush.label[number % TICKETS_KEPT];
+    char *copy = strndup(name, FLUSH_LABEL_MAX);
+
+    if (!copy)
+        return -ENOMEM;
+    MUTEX_GUARD(&p->flush.lock);
+    free(l->name);
+    *l = (struct flush_label){number, copy};
+    return 0;
+}
+
+bool flush_get_label(struct project *p, uint64_t number, char out[FLUSH_LABEL_MAX + 1])
+{
+    const struct flush_label *l = &p->flush.label[number % TICKETS_KEPT];
+    MUTEX_GUARD(&p->flush.lock);
+
+    if (!l->name || l->number != number)
+        return false;
+    snprintf(out, FLUSH_LABEL_MAX + 1, "%s", l->name);
+    return true;
 }
 
 /* ---- one flush ---- */

@@ -341,6 +341,8 @@ struct batch {
     uint8_t state[STATE_LEN];  /* the meta record */
 };
 
+#define FLUSH_RATE_OF 16
+
 struct flusher {
     struct mutex lock; /* "flush": a leaf */
     struct cond wake, done;
@@ -349,21 +351,26 @@ struct flusher {
     struct mutex seal; /* "seal": one sealing pass or freeze at a time */
     struct coordinator *coordinator;
     struct batch *batch[COORDINATOR_MAX]; /* by number modulo; as the struct */
-    uint64_t started, finished;           /* runs of the flush thread; lock */
-    int result;                           /* of the last one: of its rotation; lock */
-    struct ticket *ticket;                /* of the last one that rotated; lock */
-    bool kicked, urgent, stop;            /* lock */
-    bool kick_drops;                      /* lock */
-    unsigned in_flight;                   /* lock; batches */
-    size_t waiting;                       /* lock; writers that wait for memory, */
-    int64_t waited_ns;                    /* lock; and all that was ever waited so */
-    _Atomic uint64_t buried;              /* dead ones deleted */
-    int slot_error;               /* seal; of the last pass: a slot that could not be sealed */
-    uint64_t durable_seq;         /* lock */
-    uint64_t commits, failed;     /* lock */
-    int error;                    /* lock; of the last failure; 0: a commit came after it */
-    int64_t last_commit;          /* lock; realtime ns */
-    _Atomic int64_t plenty_until; /* monotonic ns; the disk need not be asked for room before */
+    struct flush_label {
+        uint64_t number;
+        char *name;
+    } label[TICKETS_KEPT];            /* lock; by number modulo */
+    uint64_t started, finished;       /* runs of the flush thread; lock */
+    int result;                       /* of the last one: of its rotation; lock */
+    struct ticket *ticket;            /* of the last one that rotated; lock */
+    bool kicked, urgent, stop;        /* lock */
+    bool kick_drops;                  /* lock */
+    unsigned in_flight;               /* lock; batches */
+    size_t waiting;                   /* lock; writers that wait for memory, */
+    int64_t waited_ns;                /* lock; and all that was ever waited so */
+    _Atomic uint64_t buried;          /* dead ones deleted */
+    int slot_error;                   /* seal; of the last pass: a slot that could not be sealed */
+    uint64_t durable_seq;             /* lock */
+    uint64_t commits, failed;         /* lock */
+    int error;                        /* lock; of the last failure; 0: a commit came after it */
+    int64_t commit_at[FLUSH_RATE_OF]; /* lock; monotonic ns; of the last commits, a ring */
+    int64_t last_commit;              /* lock; realtime ns */
+    _Atomic int64_t plenty_until;     /* monotonic ns; the disk need not be asked for room before */
     pthread_t flush_thread, drop_thread;
     bool threads_running;
 };
@@ -382,11 +389,17 @@ uint64_t flush_reserve(const struct disk_space *s);
 int flush_run(struct project *p, enum seal_what what);
 /* The same without waiting for its end (where there are no threads it is done). */
 int flush_begin(struct project *p, enum seal_what what, struct ticket **ret_ticket);
+/* The name of flush `number`; kept as long as its ticket. */
+#define FLUSH_LABEL_MAX 255
+int flush_set_label(struct project *p, uint64_t number, const char *name); /* -ENOMEM */
+bool flush_get_label(struct project *p, uint64_t number, char out[FLUSH_LABEL_MAX + 1]);
 /* Delete up to `max` dead whose removal is durable; how many. */
 size_t flush_bury(struct project *p, size_t max);
 int flush_open(struct project *p);
 /* What is frozen and not committed is dropped. */
 void flush_release(struct project *p);
+/* Commits a second, over the last ones. Needs flush.lock. */
+double flush_rate(struct project *p);
 /* Needs flush.lock: something failed, or a commit came. */
 void flush_note(struct project *p, int err);
 void flush_kick(struct project *p);

@@ -48,6 +48,10 @@ struct facts {
     int64_t last_commit;
     int last_error;
     bool readonly;
+    struct coordinator_stats flushes;
+    size_t writers_waiting;
+    int64_t writers_waited_ns;
+    double commits_per_second;
     struct refs_stats refs;
     struct packs_stats packs;
     struct pool_stats pool;
@@ -80,7 +84,11 @@ static void gather(struct project *p, struct facts *f)
     packs_get_stats(p->packs, &f->packs);
     pool_get_stats(p->pool, &f->pool);
     objects_get_counts(p->objects, &f->healed, &f->collisions);
+    coordinator_get_stats(p->flush.coordinator, &f->flushes);
     MUTEX_GUARD(&p->flush.lock);
+    f->writers_waiting = p->flush.waiting;
+    f->writers_waited_ns = p->flush.waited_ns;
+    f->commits_per_second = flush_rate(p);
     f->durable = p->flush.durable_seq;
     f->commits = p->flush.commits;
     f->failed = p->flush.failed;
@@ -136,10 +144,18 @@ static void status(struct project *p, const struct facts *f, struct strbuf *out)
                 U(f->seq), U(f->durable), f->unsealed, f->buffered, f->dirty);
     strbuf_addf(out, "flush       commits=%llu failed=%llu last=", U(f->commits), U(f->failed));
     view_add_time(out, f->last_commit);
-    strbuf_addf(out, " result=%s\n", f->last_error ? command_errno_name(-f->last_error) : "ok");
+    strbuf_addf(out, " result=%s per_second=%.2f\n",
+                f->last_error ? command_errno_name(-f->last_error) : "ok", f->commits_per_second);
+    strbuf_addf(out,
+                "            pending=%zu permits_used=%u permits=%u oldest_ms=%llu given_up=%llu\n",
+                f->flushes.pending, f->flushes.used, f->flushes.permits,
+                U(f->flushes.oldest_ns / NSEC_PER_MSEC), U(f->flushes.given_up));
+    strbuf_addf(out, "            writers_waiting=%zu waited_ms=%llu\n", f->writers_waiting,
+                U(f->writers_waited_ns / NSEC_PER_MSEC));
     strbuf_addf(out, "namespaces  %llu\n", U(f->namespaces));
-    strbuf_addf(out, "objects     %llu pinned=%llu dying=%llu\n", U(f->refs.objects),
-                U(f->refs.pinned), U(f->refs.dying));
+    strbuf_addf(out, "objects     %llu pinned=%llu dying=%llu retained=%llu retained_bytes=%llu\n",
+                U(f->refs.objects), U(f->refs.pinned), U(f->refs.dying), U(f->refs.retained),
+                U(f->refs.retained_bytes));
     strbuf_addf(out, "packs       %llu live_bytes=%llu dead_bytes=%llu file_bytes=%llu\n",
                 U(f->packs.packs), U(f->packs.live_bytes), U(f->packs.dead_bytes),
                 U(f->packs.file_bytes));
@@ -164,7 +180,7 @@ struct number {
     uint64_t value;
 };
 
-#define NUMBERS 29 /* in stats.json; metrics leave some out */
+#define NUMBERS 39 /* in stats.json; metrics leave some out */
 
 static void list_numbers(struct project *p, const struct facts *f,
                          struct number ret[static NUMBERS])
@@ -178,6 +194,8 @@ static void list_numbers(struct project *p, const struct facts *f,
         {"objects", GAUGE, f->refs.objects},
         {"pinned_objects", GAUGE, f->refs.pinned},
         {"dying_objects", GAUGE, f->refs.dying},
+        {"retained_objects", GAUGE, f->refs.retained},
+        {"retained_bytes", GAUGE, f->refs.retained_bytes},
         {"packs", GAUGE, f->packs.packs},
         {"pack_live_records", GAUGE, f->packs.live_records},
         {"pack_live_bytes", GAUGE, f->packs.live_bytes},
@@ -199,6 +217,14 @@ static void list_numbers(struct project *p, const struct facts *f,
         {"commits", COUNTER, f->commits},
         {"failed_commits", COUNTER, f->failed},
         {"last_commit_seconds", GAUGE, (uint64_t)(f->last_commit / NSEC_PER_SEC)},
+        {"pending_flushes", GAUGE, f->flushes.pending},
+        {"flush_permits", GAUGE, f->flushes.permits},
+        {"flush_permits_used", GAUGE, f->flushes.used},
+        {"flush_permit_waiters", GAUGE, f->flushes.waiting},
+        {"oldest_flush_ms", GAUGE, (uint64_t)(f->flushes.oldest_ns / NSEC_PER_MSEC)},
+        {"given_up_flushes", COUNTER, f->flushes.given_up},
+        {"writers_waiting", GAUGE, f->writers_waiting},
+        {"writers_waited_ms", COUNTER, (uint64_t)(f->writers_waited_ns / NSEC_PER_MSEC)},
     };
 
     memcpy(ret, numbers, sizeof numbers);

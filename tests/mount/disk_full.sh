@@ -105,4 +105,25 @@ kill_daemon
 mount_store
 rm -f "$M/main/more"
 eq "$(tree_digest "$M/main")" "$want"
+
+claim "names alone need room for their commit, too: it waits, and the store does not turn read-only"
+"$TALLY" -C "$M" set flush_interval 1h >/dev/null
+mkdir "$M/main/names"
+python3 - "$M/main/names" <<'END'
+import os, sys
+for i in range(3000):
+    os.symlink("x" * 300, f"{sys.argv[1]}/a-name-of-some-length-{i}")
+END
+want=$(tree_digest "$M/main")
+dd if=/dev/zero of="$D/hog" bs=1k status=none 2>/dev/null || true
+fails "$TALLY" -C "$M" drain
+matches "$(cat "$W/said")" "[Nn]o space left on"
+matches "$("$TALLY" -C "$M" status)" "state  *ok"
+eq "$(tree_digest "$M/main")" "$want"
+rm "$D/hog"
+drain
+matches "$("$TALLY" -C "$M" status)" "result=ok"
+kill_daemon
+mount_store
+eq "$(tree_digest "$M/main")" "$want"
 finish

@@ -147,9 +147,9 @@ Test(control, only_verbs_that_may_wait_are_said_to)
 
 Test(control, help_lists_every_verb_and_no_other)
 {
-    static const char *const built[] = {"help", "status", "get",     "set",    "branch",
-                                        "drop", "drain",  "refs",    "object", "why",
-                                        "pin",  "unpin",  "rebuild", "wait",   "cancel"};
+    static const char *const built[] = {"help",    "status", "get",    "set",  "branch", "drop",
+                                        "drain",   "refs",   "object", "why",  "pin",    "unpin",
+                                        "rebuild", "wait",   "cancel", "flush"};
     char reply[4096], line[64];
 
     cr_assert_eq(say(&x, "help", reply), 4);
@@ -157,7 +157,7 @@ Test(control, help_lists_every_verb_and_no_other)
         snprintf(line, sizeof line, "\n| %s", built[i]);
         cr_assert(strstr(reply, line), "%s", built[i]);
     }
-    cr_assert_null(strstr(reply, "flush"));
+    cr_assert_null(strstr(reply, "sweep"));
     agreed(&x, "help branch", "| branch NS NS2");
     refused(&x, "help gc", -EINVAL, "there is no verb gc");
     refused(&x, "gc", -EINVAL, "error EINVAL gc: there is no such verb");
@@ -256,6 +256,34 @@ Test(control, a_branch_answers_with_its_name_and_place_in_the_sequence)
     cr_assert_eq(sscanf(reply, "ok ns=\"d e v\" seq=%llu", &seq), 1, "%s", reply);
     cr_assert_eq(seq, project_seq(x.p));
     cr_assert_neq(node_of(&x, "d e v/a"), 0);
+}
+
+Test(control, a_flush_gives_a_ticket_which_says_what_became_durable_and_its_name)
+{
+    char reply[4096], want[64], line[64];
+    unsigned long long ticket = 99, seq = 0;
+
+    put_file(&x, "main/a", "text");
+    cr_assert_gt(say(&x, "flush \"my name\"", reply), 0);
+    cr_assert_eq(sscanf(reply, "ok ticket=%llu seq=%llu", &ticket, &seq), 2, "%s", reply);
+    cr_assert_eq(seq, project_seq(x.p));
+    snprintf(want, sizeof want, "ok snapshot=%llu name=\"my name\"\n", seq);
+    snprintf(line, sizeof line, "wait ticket %llu", ticket);
+    agreed(&x, line, want);
+    put_file(&x, "main/b", "text");
+    snprintf(want, sizeof want, "ok ticket=%llu seq=", ticket + 1);
+    agreed(&x, "flush", want);
+    agreed(&x, line, " name=\"my name\"");
+    snprintf(line, sizeof line, "wait ticket %llu 1s", ticket + 1);
+    cr_assert_gt(say(&x, line, reply), 0);
+    cr_assert_null(strstr(reply, "name="));
+    snprintf(line, sizeof line, "wait ticket %llu", ticket + 2);
+    refused(&x, line, -ENOENT, "there is no ticket");
+    refused(&x, "wait ticket", -EINVAL, "usage: wait ticket T [DUR]");
+    refused(&x, "wait ticket soon", -EINVAL, "soon is not the number of a ticket");
+    refused(&x, "wait ticket 1 soon", -EINVAL, "soon is not a duration");
+    refused(&x, "wait 1 2s 3s", -EINVAL, "usage: wait N [DUR]");
+    refused(&x, "flush \"\"", -EINVAL, "1 to 255 bytes");
 }
 
 Test(control, a_dropped_namespace_is_gone_and_its_job_ends_with_the_drain)

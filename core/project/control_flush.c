@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+/* control_flush: the verbs that begin a flush and wait for one by its ticket. */
+#include "control_impl.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define U(x) ((unsigned long long)(x))
+
+int control_flush(struct call *call)
+{
+    const char *name = call->c->nargs ? control_arg(call, 0) : NULL;
+    struct ticket *t;
+    int err;
+
+    if (name && (!*name || strlen(name) > FLUSH_LABEL_MAX))
+        return control_fail(call, -EINVAL, "the name of a flush has 1 to %d bytes",
+                            FLUSH_LABEL_MAX);
+    err = project_writable(call->p);
+    if (err == 0)
+        err = flush_begin(call->p, SEAL_READY, &t);
+    if (err < 0)
+        return err;
+    if (name)
+        err = flush_set_label(call->p, ticket_number(t), name);
+    if (err == 0)
+        strbuf_addf(&call->head, " ticket=%llu seq=%llu", U(ticket_number(t)),
+                    U(ticket_snapshot(t)));
+    ticket_unref(t);
+    return err;
+}
+
+static int wait_for(struct call *call, struct ticket *t, int64_t timeout)
+{
+    char label[FLUSH_LABEL_MAX + 1];
+    int err = ticket_wait(t, true, timeout, call->interrupted, &call->why);
+
+    if (err < 0)
+        return err;
+    strbuf_addf(&call->head, " snapshot=%llu", U(ticket_snapshot(t)));
+    if (flush_get_label(call->p, ticket_number(t), label)) {
+        strbuf_adds(&call->head, " name=");
+        command_add_word(&call->head, label);
+    }
+    return 0;
+}
+
+int control_wait_ticket(struct call *call)
+{
+    int64_t timeout = -1;
+    uint64_t number;
+    struct ticket *t;
+    int err;
+
+    if (call->c->nargs < 2)
+        return control_fail(call, -EINVAL, "it takes more words; usage: wait ticket T [DUR]");
+    if (command_number(control_arg(call, 1), &number) < 0)
+        return control_fail_word(call, -EINVAL, "%s is not the number of a ticket",
+                                 control_arg(call, 1));
+    if (call->c->nargs > 2 && command_duration(control_arg(call, 2), &timeout) < 0)
+        return control_fail_word(call, -EINVAL,
+                                 "%s is not a duration: a decimal number and ms, s, m, h or d",
+                                 control_arg(call, 2));
+    err = coordinator_ticket(call->p->flush.coordinator, number, &t);
+    if (err < 0)
+        return control_fail(call, err, "there is no ticket %llu, or its flush ended long ago",
+                            U(number));
+    err = wait_for(call, t, timeout);
+    ticket_unref(t);
+    return err;
+}
