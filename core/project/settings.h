@@ -26,6 +26,7 @@ enum setting {
     SET_ON_FATAL,            /* enum on_fatal, readonly: what a failure nobody can handle does */
     SET_MAX_PENDING_FLUSHES, /* number, 1 – 60, 4: flushes in flight */
     SET_FLUSH_RETRY,         /* number, 0 – 1000000, or forever: of a flush that failed */
+    SET_LOG_SEGMENT,         /* size, 1M – 1G, 64M: of the log's segments; from the next mount */
     SETTING_COUNT
 };
 
