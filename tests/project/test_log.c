@@ -283,7 +283,7 @@ Test(log, what_is_behind_a_position_stays)
         if (i % 10 == 3) {
             log_trim(l, &pos); /* of a commit some segments ago */
             cr_assert_eq(read_from(d, committed, pos), 0);
-            cr_assert_eq(report_of.last_seq, i + 1);
+            cr_assert_eq(report_of.last_seq, (uint64_t)i + 1);
         }
         if (i % 10 == 5) {
             pos = here(l);
