@@ -129,7 +129,8 @@ static void drop_set_ids(fuse_req_t req, fuse_ino_t ino)
     struct vfs_attr a;
     if (vfs_getattr(fs->p, ino, &a) < 0 || (a.mode & (S_ISUID | S_ISGID)) == 0)
         return;
-    (void)vfs_setattr(fs->p, ino, VFS_KILL_SUID, &a, &a); /* what it cannot change, a write cannot */
+    (void)vfs_setattr(fs->p, ino, VFS_KILL_SUID, &a,
+                      &a); /* what it cannot change, a write cannot */
     (void)fuse_lowlevel_notify_inval_inode(fs->se, ino, -1, 0);
 }
 
@@ -168,7 +169,7 @@ void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
  * before. */
 static void do_fsync(struct call *c)
 {
-    int r = project_flush(fs_of(c->req)->p);
+    int r = project_sync(fs_of(c->req)->p);
     call_settle(c);
     fs_reply_err(c->req, r);
 }

@@ -163,6 +163,20 @@ int refs_new(struct refs *r, uint64_t *ret_number)
     return 0;
 }
 
+int refs_new_at(struct refs *r, uint64_t number)
+{
+    struct entry e = {.kind = ENTRY_NEW}, old;
+    MUTEX_GUARD(&r->lock);
+    int err = refs_load(r, number, &old);
+
+    if (err != -ENOENT)
+        return err < 0 ? err : -EEXIST;
+    err = refs_save(r, number, &e);
+    if (err == 0 && number >= r->next)
+        r->next = number + 1;
+    return err;
+}
+
 void refs_cancel(struct refs *r, uint64_t number)
 {
     uint8_t key[8];
@@ -306,6 +320,15 @@ int refs_unpin(struct refs *r, uint64_t number)
         return err;
     r->pinned--;
     return change_number(r, at, -1);
+}
+
+uint64_t refs_pin_place(struct refs *r, uint64_t number)
+{
+    uint64_t at;
+    MUTEX_GUARD(&r->lock);
+
+    (void)find_pin(r, number, &at);
+    return at;
 }
 
 bool refs_is_pinned(struct refs *r, uint64_t number)

@@ -67,6 +67,8 @@ int refs_get(struct refs *r, const struct id *id, uint64_t *ret_count);
 
 /* A fresh number with an entry NEW and count 0. */
 int refs_new(struct refs *r, uint64_t *ret_number);
+/* That very number, as a frame of the log has it. -EEXIST it is in use. */
+int refs_new_at(struct refs *r, uint64_t number);
 /* Give back a number that no item ever named (count 0, never committed). */
 void refs_cancel(struct refs *r, uint64_t number);
 /* For an alias its target counts along. An unknown number is a fault: -ENOENT, reported. */
@@ -109,6 +111,8 @@ void refs_settle(struct refs *r, uint64_t mark);
 
 int refs_pin(struct refs *r, uint64_t number);   /* repeats are fine */
 int refs_unpin(struct refs *r, uint64_t number); /* not pinned is fine */
+/* The number under which the pin of `number` stands, or would. */
+uint64_t refs_pin_place(struct refs *r, uint64_t number);
 bool refs_is_pinned(struct refs *r, uint64_t number);
 
 /* ---- deletion ---- */

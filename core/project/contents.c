@@ -87,6 +87,27 @@ void content_unlist(struct project *p, struct content *c)
     content_unref(c);
 }
 
+/* Its bytes in the buffer, or the fact that its slot has them, for the log. */
+static void capture_bytes(struct project *p, struct content *c, const void *buf, size_t len,
+                          uint64_t off)
+{
+    struct op op = {.kind = OP_CONTENT_WRITE, .number = c->number, .a = off, .data = buf};
+
+    op.len = len;
+    if (!c->blob) {
+        capture_op(p, &op);
+        return;
+    }
+    /* From here on frames name what it has now: nothing of it may be cut off, and before any of
+     * them is called durable it must be synced. */
+    op = (struct op){.kind = OP_CONTENT_SLOT, .number = c->number, .a = blob_length(c->blob)};
+    capture_op(p, &op);
+    c->named = true;
+    c->recorded = op.a > c->recorded ? op.a : c->recorded;
+    MUTEX_GUARD(&p->contents.lock);
+    content_slot_changed(p, c);
+}
+
 static struct content *create(uint64_t number, uint64_t owner, uint64_t owner_off)
 {
     struct content *c = calloc(1, sizeof *c);
@@ -118,6 +139,8 @@ int content_new(struct project *p, uint64_t owner, uint64_t owner_off, struct co
     c->changed = ticks(p);
     c->changing = 1; /* before anybody can find it: no sealing until content_end */
     enlist(p, c);
+    capture_op(p,
+               &(struct op){.kind = OP_CONTENT_NEW, .number = number, .a = owner, .b = owner_off});
     *ret_c = c;
     return 0;
 }
@@ -139,6 +162,8 @@ void content_cancel(struct project *p, struct content *c)
             (void)blob_unlink_slot(p->config.disk, c->number);
     }
     refs_cancel(p->refs, c->number);
+    if (capture_pending()) /* else no frame is needed: what nothing names is forgotten anyway */
+        capture_op(p, &(struct op){.kind = OP_CONTENT_CANCEL, .number = c->number});
     content_unref(c);
 }
 
@@ -167,6 +192,8 @@ bool content_begin(struct project *p, struct content *c)
 
 void content_end(struct project *p, struct content *c)
 {
+    if (capture_defer_end(c))
+        return;
     MUTEX_GUARD(&p->contents.lock);
     c->changing--;
     content_slot_changed(p, c);
@@ -222,6 +249,7 @@ static int spill(struct project *p, struct content *c)
     free(c->data);
     c->data = NULL;
     c->len = c->room = 0;
+    atomic_store(&p->contents.slot_names, true);
     return 0;
 }
 
@@ -246,18 +274,11 @@ static size_t buffer_limit(struct project *p)
     return limit < CONTENT_BUFFER_MAX ? (size_t)limit : CONTENT_BUFFER_MAX;
 }
 
-int content_write(struct project *p, struct content *c, const void *buf, size_t len, uint64_t off)
+static int write_buffer(struct project *p, struct content *c, const void *buf, size_t len,
+                        uint64_t off)
 {
-    int err = 0;
-    MUTEX_GUARD(&c->io);
+    int err = grow(p, c, off + len);
 
-    if (!c->blob && off + len > buffer_limit(p))
-        err = spill(p, c);
-    if (err < 0)
-        return err;
-    if (c->blob)
-        return blob_write(c->blob, buf, len, off);
-    err = grow(p, c, off + len);
     if (err < 0)
         return err;
     if (off > c->len)
@@ -268,6 +289,32 @@ int content_write(struct project *p, struct content *c, const void *buf, size_t 
     return 0;
 }
 
+int content_write(struct project *p, struct content *c, const void *buf, size_t len, uint64_t off)
+{
+    int err = 0;
+    MUTEX_GUARD(&c->io);
+
+    if (!c->blob && off + len > buffer_limit(p))
+        err = spill(p, c);
+    if (err == 0)
+        err = c->blob ? blob_write(c->blob, buf, len, off) : write_buffer(p, c, buf, len, off);
+    if (err == 0 || c->blob) /* also a part of it */
+        capture_bytes(p, c, buf, len, off);
+    return err;
+}
+
+static int cut_buffer(struct project *p, struct content *c, uint64_t len)
+{
+    int err = grow(p, c, len);
+
+    if (err < 0)
+        return err;
+    if (len < c->len)
+        memset(c->data + len, 0, c->len - len);
+    c->len = len;
+    return 0;
+}
+
 int content_truncate(struct project *p, struct content *c, uint64_t len)
 {
     int err = 0;
@@ -275,17 +322,13 @@ int content_truncate(struct project *p, struct content *c, uint64_t len)
 
     if (!c->blob && len > buffer_limit(p))
         err = spill(p, c);
-    if (err < 0)
-        return err;
+    if (err == 0)
+        err = c->blob ? blob_truncate(c->blob, len) : cut_buffer(p, c, len);
     if (c->blob)
-        return blob_truncate(c->blob, len);
-    err = grow(p, c, len);
-    if (err < 0)
-        return err;
-    if (len < c->len)
-        memset(c->data + len, 0, c->len - len);
-    c->len = len;
-    return 0;
+        capture_bytes(p, c, NULL, 0, 0);
+    else if (err == 0)
+        capture_op(p, &(struct op){.kind = OP_CONTENT_TRUNCATE, .number = c->number, .a = len});
+    return err;
 }
 
 uint64_t content_length(struct content *c)
@@ -340,6 +383,60 @@ ssize_t content_read(struct project *p, uint64_t number, void *buf, size_t len, 
         return n;
     }
     return objects_read(p->objects, &e, buf, len, off);
+}
+
+/* ---- from the log ---- */
+
+int content_restore(struct project *p, uint64_t number, uint64_t owner, uint64_t owner_off)
+{
+    struct content *c = create(number, owner, owner_off);
+
+    if (!c)
+        return -ENOMEM;
+    enlist(p, c);
+    content_unref(c);
+    return 0;
+}
+
+/* The buffer of `number`, if it may have so many bytes. */
+static int find_buffer(struct project *p, uint64_t number, uint64_t off, uint64_t len,
+                       struct content **ret_c)
+{
+    if (off > CONTENT_BUFFER_MAX || len > CONTENT_BUFFER_MAX - off)
+        return -EUCLEAN;
+    *ret_c = content_find(p, number);
+    return *ret_c ? 0 : -ENOENT;
+}
+
+int content_restore_bytes(struct project *p, uint64_t number, const void *buf, size_t len,
+                          uint64_t off)
+{
+    struct content *c;
+    int err = find_buffer(p, number, off, len, &c);
+
+    if (err < 0)
+        return err;
+    {
+        MUTEX_GUARD(&c->io);
+        err = write_buffer(p, c, buf, len, off);
+    }
+    content_unref(c);
+    return err;
+}
+
+int content_restore_length(struct project *p, uint64_t number, uint64_t len)
+{
+    struct content *c;
+    int err = find_buffer(p, number, len, 0, &c);
+
+    if (err < 0)
+        return err;
+    {
+        MUTEX_GUARD(&c->io);
+        err = cut_buffer(p, c, len);
+    }
+    content_unref(c);
+    return err;
 }
 
 /* ---- choosing, loading, releasing ---- */
@@ -403,8 +500,29 @@ static int load_or_reap(const char *name, void *ctx)
     return blob_unlink_slot(p->config.disk, number);
 }
 
+static bool is_unnamed(struct project *p, struct content *c, void *ctx)
+{
+    struct entry e;
+
+    (void)ctx;
+    return refs_entry(p->refs, c->number, false, NULL, &e) == 0 && e.count == 0;
+}
+
+/* What the log began and no item names. */
+static void cancel_unnamed(struct project *p)
+{
+    struct content *c;
+
+    while (contents_pick(p, is_unnamed, NULL, &c, 1)) {
+        refs_cancel(p->refs, c->number);
+        content_unlist(p, c);
+        content_unref(c);
+    }
+}
+
 int contents_load(struct project *p)
 {
+    cancel_unnamed(p);
     return disk_list(p->config.disk, "slots", load_or_reap, p);
 }
 

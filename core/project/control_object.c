@@ -322,7 +322,7 @@ int control_why(struct call *call)
     return err;
 }
 
-static int change_pin(struct call *call, int (*change)(struct refs *, uint64_t))
+static int change_pin(struct call *call, bool pin)
 {
     struct project *p = call->p;
     struct entry e;
@@ -335,12 +335,7 @@ static int change_pin(struct call *call, int (*change)(struct refs *, uint64_t))
         return err;
     if (o.unknown)
         return no_object(call);
-    {
-        READ_GUARD(&p->gate);
-        err = change(p->refs, o.number);
-        if (err == 0)
-            project_changed(p, NULL);
-    }
+    err = project_pin(p, o.number, pin);
     if (err == 0)
         err = refs_entry(p->refs, o.number, true, NULL, &e);
     if (err == 0)
@@ -351,10 +346,10 @@ static int change_pin(struct call *call, int (*change)(struct refs *, uint64_t))
 
 int control_pin(struct call *call)
 {
-    return change_pin(call, refs_pin);
+    return change_pin(call, true);
 }
 
 int control_unpin(struct call *call)
 {
-    return change_pin(call, refs_unpin);
+    return change_pin(call, false);
 }

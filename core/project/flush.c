@@ -14,8 +14,8 @@
  * alone or with the batches after it: a frozen state is a whole one. After an error that leaves the
  * disk's state unknown (a failed sync or commit) the store turns read-only rather than lie.
  *
- * Today fsync is a flush. The log will answer fsync earlier; it takes its place in front of
- * `project_flush`, the steps here stay.
+ * Who only wants to know that a change is durable waits for the log (project_sync). A flush trims
+ * it: what a commit has needs no frames.
  */
 #include "io.h"
 #include "project_impl.h"
@@ -114,7 +114,8 @@ static int freeze(struct project *p, struct batch *b)
         err = ns_table_freeze(p, &b->ns_records);
     if (err < 0)
         return err;
-    state_freeze(p, b->state);
+    log_position(p->log, &b->log_pos);
+    state_freeze(p, &b->log_pos, b->state);
     /* From here on only a lack of memory can fail, and half a freeze cannot be taken back. */
     err = drops_freeze(p->drops);
     if (err == 0)
@@ -295,6 +296,7 @@ static int finalize(void *ctx, uint64_t first, uint64_t last)
         return note_failure(p, err);
     thaw(p, (size_t)(last - first + 1));
     committed(p, (*batch_at(p, last))->seq, (unsigned)(last - first + 1));
+    log_trim(p->log, &(*batch_at(p, last))->log_pos);
     for (uint64_t n = first; n <= last; n++) {
         unlink_sealed_slots(p, *batch_at(p, n));
         batch_free(*batch_at(p, n));

@@ -90,14 +90,12 @@ static int create_file(struct log *l, struct segment *s, uint64_t least)
     if (r)
         return r;
     s->size = usual_size(l, least);
-    for (;;) {
-        uint64_t half = round_up(s->size / 2);
-
+    r = disk_allocate(s->file, s->size);
+    if (io_is_full(r)) { /* a quota, of which the disk does not tell: leave others what is left */
+        s->size = least > smallest(l) ? least : smallest(l);
         r = disk_allocate(s->file, s->size);
-        if (!io_is_full(r) || half < least || half < smallest(l) || half == s->size)
-            return r;
-        s->size = half;
     }
+    return r;
 }
 
 static void count_segment(struct log *l, int64_t n, uint64_t size)

@@ -46,7 +46,7 @@ struct ns *ns_ref(struct ns *ns)
     return ns;
 }
 
-static void ns_free(struct ns *ns)
+void ns_discard(struct ns *ns)
 {
     rwlock_destroy(&ns->lock);
     free(ns->name);
@@ -66,7 +66,7 @@ static void ns_reap(struct project *p, struct ns *ns, uint32_t number)
     if (!*at || ns->live || atomic_load(&ns->refs) > 0 || atomic_load(&ns->nlookup) > 0)
         return;
     *at = ns->by_number_next;
-    ns_free(ns);
+    ns_discard(ns);
 }
 
 void ns_put(struct project *p, struct ns *ns)
@@ -158,6 +158,17 @@ static void link_name(struct ns_table *t, struct ns *ns)
     *b = ns;
 }
 
+char *ns_table_rename(struct ns_table *t, struct ns *ns, char *name)
+{
+    char *old = ns->name;
+
+    unlink_name(t, ns);
+    ns->name = name;
+    link_name(t, ns);
+    ns->dirty = true;
+    return old;
+}
+
 /* A number no struct has: rising, wrapping around. */
 static int free_number(struct ns_table *t, uint32_t *ret_number)
 {
@@ -185,7 +196,7 @@ int ns_alloc(struct project *p, const char *name, struct ns **ret_ns)
         return -ENOMEM;
     }
     rwlock_init(&ns->lock, "namespace");
-    ns->tree = (struct tree){p->pages, p->refs, 0};
+    ns->tree = (struct tree){.pages = p->pages, .refs = p->refs};
     ns->next_ino = NS_ROOT_INO + 1;
     ns->time = now(p);
     ns->dirty = true;
@@ -193,8 +204,34 @@ int ns_alloc(struct project *p, const char *name, struct ns **ret_ns)
     return 0;
 }
 
-/* Give it a number and a place in the table. Takes ownership on success. */
-static int ns_publish(struct project *p, struct ns *ns)
+/* The root directory was made before its namespace had a number. */
+static int capture_root(struct project *p, const struct ns *ns)
+{
+    uint8_t buf[INODE_ITEM_MAX];
+    struct key k = key_make(NS_ROOT_INO, ITEM_INODE, 0);
+    size_t len;
+    int err = tree_get(&ns->tree, k, buf, sizeof buf, &len);
+
+    if (err == 0)
+        capture_op(
+            p, &(struct op){.kind = OP_PUT, .ns = ns->number, .key = k, .data = buf, .len = len});
+    return err;
+}
+
+/* What the log needs to make it again. */
+static int capture_birth(struct project *p, const struct ns *ns, const struct ns *from)
+{
+    if (from) {
+        capture_ns_branch(p, ns, from);
+        return 0;
+    }
+    capture_ns_put(p, ns);
+    return ns->target ? 0 : capture_root(p, ns);
+}
+
+/* Give it a number and a place in the table: nobody finds it before the log has it. `from`: whose
+ * branch it is. Takes ownership on success. */
+static int ns_publish(struct project *p, struct ns *ns, const struct ns *from)
 {
     WRITE_GUARD(&p->names.lock);
     int err;
@@ -206,9 +243,15 @@ static int ns_publish(struct project *p, struct ns *ns)
         return err;
     /* A number that was used before gets another generation, from the ever-rising sequence. */
     ns->generation = (uint32_t)atomic_load(&p->seq);
+    err = capture_birth(p, ns, from);
+    if (err < 0)
+        return err;
     map64_del(&p->names.removed, ns->number);
+    capture_tap_init(&ns->tap, ns->number);
+    ns->tree.tap = p->log ? &ns->tap.tap : NULL;
     ns_table_insert(&p->names, ns);
     p->names.mtime = now(p);
+    (void)project_changed(p, ns);
     return 0;
 }
 
@@ -247,13 +290,12 @@ int ns_create(struct project *p, const char *name, uint32_t mode, const struct v
         return err;
     err = plant_root(p, ns, mode, cred);
     if (err == 0)
-        err = ns_publish(p, ns);
+        err = ns_publish(p, ns, NULL);
     if (err < 0) {
         (void)drops_push(p->drops, ns->tree.root);
-        ns_free(ns);
+        ns_discard(ns);
         return err;
     }
-    project_changed(p, NULL);
     return 0;
 }
 
@@ -270,18 +312,18 @@ int ns_create_symlink(struct project *p, const char *name, const char *target,
     ns->target = strdup(target);
     ns->uid = cred->uid;
     ns->gid = cred->gid;
-    err = ns->target ? ns_publish(p, ns) : -ENOMEM;
+    err = ns->target ? ns_publish(p, ns, NULL) : -ENOMEM;
     if (err < 0) {
-        ns_free(ns);
+        ns_discard(ns);
         return err;
     }
-    project_changed(p, NULL);
     return 0;
 }
 
 int ns_branch(struct project *p, const char *from, const char *to, uint64_t *ret_seq,
               uint32_t *ret_number)
 {
+    CHANGE_ROOM(room);
     struct ns *src, *ns = NULL;
     int err = check_name(to);
 
@@ -293,24 +335,26 @@ int ns_branch(struct project *p, const char *from, const char *to, uint64_t *ret
     /* A shared mapping keeps its file open: without writers there is nothing to ask for. */
     if (err == 0)
         err = vnodes_write_back(p, src);
+    if (err == 0)
+        err = change_room(p, 0, &room);
     if (err == 0) {
-        WRITE_GUARD(&p->gate);
+        INSTANT_GUARD(p);
         err = src->live ? tree_branch(&src->tree, &ns->tree.root) : -ENOENT;
         ns->next_ino = src->next_ino;
         if (err == 0) {
-            err = ns_publish(p, ns);
+            err = ns_publish(p, ns, src);
             if (err < 0)
                 (void)drops_push(p->drops, ns->tree.root);
         }
         if (err == 0) {
             *ret_number = ns->number;
-            *ret_seq = ns->seq = project_changed(p, NULL);
+            *ret_seq = ns->seq;
         }
     }
     ns_put(p, src);
     if (err < 0) {
         if (ns)
-            ns_free(ns);
+            ns_discard(ns);
         return err;
     }
     event_stale(p, VFS_ROOT);
@@ -327,15 +371,11 @@ static int is_empty(struct ns *ns)
     return err < 0 ? err : in.size ? -ENOTEMPTY : 0;
 }
 
-/* Needs gate and ns->lock (write). */
-static int drop_locked(struct project *p, struct ns *ns)
+int ns_table_remove(struct project *p, struct ns *ns)
 {
-    int err = orphan_adopt_all(p, ns);
+    int err;
 
-    if (err < 0)
-        return err;
-    WRITE_GUARD(&p->names.lock);
-
+    rwlock_held_write(&p->names.lock);
     /* First what can fail: a record that stayed would name pages that are gone. */
     err = map64_put(&p->names.removed, ns->number, 1);
     if (err == 0)
@@ -349,13 +389,27 @@ static int drop_locked(struct project *p, struct ns *ns)
     ns->live = false;
     p->names.live--;
     p->names.mtime = now(p);
-    project_changed(p, NULL);
     return 0;
+}
+
+/* Needs gate and ns->lock (write). */
+static int drop_locked(struct project *p, struct ns *ns)
+{
+    int err = orphan_adopt_all(p, ns);
+
+    if (err < 0)
+        return err;
+    WRITE_GUARD(&p->names.lock);
+    err = ns_table_remove(p, ns);
+    if (err == 0)
+        capture_op(p, &(struct op){.kind = OP_NS_DROP, .ns = ns->number});
+    return err;
 }
 
 int ns_drop(struct project *p, const char *name, bool force, bool only_empty, bool only_symlink,
             uint32_t *ret_open)
 {
+    CHANGE_ROOM(room);
     struct ns *ns;
     int err = project_writable(p);
 
@@ -365,9 +419,11 @@ int ns_drop(struct project *p, const char *name, bool force, bool only_empty, bo
         return err;
     if (only_symlink != (ns->target != NULL))
         err = only_symlink ? -EISDIR : -ENOTDIR;
+    if (err == 0) /* with the items of the files that are open in it */
+        err = change_room(p, (size_t)atomic_load(&ns->nopen) * 4 * PAGE_VALUE_MAX, &room);
     if (err == 0) {
-        WRITE_GUARD(&p->gate);
-        WRITE_GUARD(&ns->lock);
+        INSTANT_GUARD(p);
+        NS_GUARD(ns);
         *ret_open = atomic_load(&ns->nopen);
         if (!ns->live)
             err = -ENOENT;
@@ -377,6 +433,8 @@ int ns_drop(struct project *p, const char *name, bool force, bool only_empty, bo
             err = -EBUSY;
         if (err == 0)
             err = drop_locked(p, ns);
+        if (err == 0)
+            project_changed(p, NULL);
     }
     if (err == 0) {
         event_stale(p, vfs_node(ns->number, NS_ROOT_INO));
@@ -391,22 +449,13 @@ int ns_drop(struct project *p, const char *name, bool force, bool only_empty, bo
 static int rename_locked(struct project *p, struct ns *ns, struct ns *other, char **newname)
 {
     struct ns_table *t = &p->names;
-    char *old = ns->name;
 
-    unlink_name(t, ns);
-    if (other)
-        unlink_name(t, other);
-    ns->name = *newname;
-    link_name(t, ns);
-    *newname = old; /* freed by the caller, or the other's new name */
+    *newname = ns_table_rename(t, ns, *newname); /* freed by the caller, or the other's new name */
+    capture_ns_put(p, ns);
     if (other) {
-        char *spare = other->name;
-        other->name = old;
-        link_name(t, other);
-        other->dirty = true;
-        *newname = spare;
+        *newname = ns_table_rename(t, other, *newname);
+        capture_ns_put(p, other);
     }
-    ns->dirty = true;
     t->mtime = now(p);
     return 0;
 }
@@ -446,17 +495,20 @@ static int rename_under_gate(struct project *p, struct ns *ns, const char *newna
 
 int ns_rename(struct project *p, const char *name, const char *newname, unsigned flags)
 {
+    CHANGE_ROOM(room);
     struct ns *ns, *other = NULL;
     int err = check_name(newname);
 
     if (err == 0)
         err = project_writable(p);
     if (err == 0)
+        err = change_room(p, 0, &room);
+    if (err == 0)
         err = ns_get_by_name(p, name, &ns);
     if (err < 0)
         return err;
     {
-        WRITE_GUARD(&p->gate);
+        INSTANT_GUARD(p);
         err = rename_under_gate(p, ns, newname, flags, &other);
         if (err == 0)
             project_changed(p, NULL);
@@ -472,6 +524,7 @@ int ns_rename(struct project *p, const char *name, const char *newname, unsigned
 
 int ns_set_frozen(struct project *p, const char *name, bool frozen)
 {
+    CHANGE_ROOM(room);
     struct ns *ns;
     int err = ns_get_by_name(p, name, &ns);
 
@@ -479,11 +532,14 @@ int ns_set_frozen(struct project *p, const char *name, bool frozen)
         return err;
     if (frozen) /* what is in mappings could not be written any more */
         err = vnodes_write_back(p, ns);
+    if (err == 0)
+        err = change_room(p, 0, &room);
     if (err == 0) {
-        WRITE_GUARD(&p->gate); /* no change is in flight */
-        WRITE_GUARD(&ns->lock);
+        INSTANT_GUARD(p); /* no change is in flight */
+        NS_GUARD(ns);
         ns->frozen = frozen;
         ns->dirty = true;
+        capture_ns_put(p, ns);
         project_changed(p, NULL);
     }
     ns_put(p, ns);
@@ -529,7 +585,20 @@ void ns_table_release(struct project *p)
         while (p->names.by_number[i]) {
             struct ns *ns = p->names.by_number[i];
             p->names.by_number[i] = ns->by_number_next;
-            ns_free(ns);
+            ns_discard(ns);
         }
     map64_release(&p->names.removed);
+}
+
+void ns_table_tap(struct project *p)
+{
+    WRITE_GUARD(&p->names.lock);
+
+    capture_tap_init(&p->orphans.tap, OP_NS_ORPHANS);
+    p->orphans.tree.tap = &p->orphans.tap.tap;
+    for (size_t i = 0; i < NS_BUCKETS; i++)
+        for (struct ns *ns = p->names.by_number[i]; ns; ns = ns->by_number_next) {
+            capture_tap_init(&ns->tap, ns->number);
+            ns->tree.tap = &ns->tap.tap;
+        }
 }

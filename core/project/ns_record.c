@@ -12,7 +12,7 @@
 #define RECORD_HEAD 56
 #define RECORD_VERSION 1
 
-size_t ns_record_encode(const struct ns *ns, uint8_t *out)
+size_t ns_record_encode(const struct ns *ns, uint64_t root, uint8_t *out)
 {
     size_t name = strlen(ns->name), target = ns->target ? strlen(ns->target) : 0;
 
@@ -21,7 +21,7 @@ size_t ns_record_encode(const struct ns *ns, uint8_t *out)
     out[9] = (uint8_t)(ns->frozen | (ns->target ? 2 : 0));
     put_le16(out + 10, (uint16_t)name);
     put_le32(out + 12, ns->generation);
-    put_le64(out + 16, ns->tree.root);
+    put_le64(out + 16, root);
     put_le64(out + 24, ns->next_ino);
     put_le64(out + 32, ns->seq);
     put_le64(out + 40, (uint64_t)ns->time);
@@ -90,7 +90,7 @@ static int freeze_one(struct ns *ns, struct ns_records *ret)
     bytes = malloc(NS_RECORD_MAX);
     if (!bytes)
         return -ENOMEM;
-    return record_push(ret, ns->number, ns_record_encode(ns, bytes), bytes);
+    return record_push(ret, ns->number, ns_record_encode(ns, ns->tree.root, bytes), bytes);
 }
 
 int ns_table_freeze(struct project *p, struct ns_records *ret)
@@ -140,6 +140,21 @@ void ns_records_release(struct ns_records *r)
     *r = (struct ns_records){0};
 }
 
+void ns_set_fields(struct ns *ns, uint32_t number, struct ns_fields *f)
+{
+    ns->number = number;
+    ns->generation = f->generation;
+    ns->target = f->target;
+    f->target = NULL;
+    ns->tree.root = ns->recorded_root = f->root;
+    ns->next_ino = f->next_ino;
+    ns->seq = f->seq;
+    ns->time = f->time;
+    ns->uid = f->uid;
+    ns->gid = f->gid;
+    ns->frozen = f->frozen;
+}
+
 static int load_one(struct project *p, uint32_t number, const void *val, size_t len)
 {
     struct ns_fields f;
@@ -152,16 +167,7 @@ static int load_one(struct project *p, uint32_t number, const void *val, size_t 
         err = ns_alloc(p, f.name, &ns);
     if (err < 0)
         return err;
-    ns->number = number;
-    ns->generation = f.generation;
-    ns->target = f.target;
-    ns->tree.root = ns->recorded_root = f.root;
-    ns->next_ino = f.next_ino;
-    ns->seq = f.seq;
-    ns->time = f.time;
-    ns->uid = f.uid;
-    ns->gid = f.gid;
-    ns->frozen = f.frozen;
+    ns_set_fields(ns, number, &f);
     ns->dirty = false;
     WRITE_GUARD(&p->names.lock);
     ns_table_insert(&p->names, ns);

@@ -29,7 +29,7 @@ const unsigned project_table_count = TABLE_COUNT;
 
 uint64_t project_changed(struct project *p, struct ns *ns)
 {
-    uint64_t seq = atomic_fetch_add(&p->seq, 1) + 1;
+    uint64_t seq = capture_emit(p, ns ? ns->number : 0);
 
     if (ns) {
         ns->seq = seq;
@@ -113,10 +113,11 @@ int identity_decode(const void *val, size_t len, struct identity *ret)
 
 void state_encode(const struct state *s, uint8_t out[STATE_LEN])
 {
-    const uint64_t f[] = {s->seq,     s->next_page,   s->next_number, s->next_pack,
-                          s->next_ns, s->orphan_root, s->orphan_next};
+    const uint64_t f[] = {s->seq,         s->next_page,   s->next_number, s->next_pack,
+                          s->next_ns,     s->orphan_root, s->orphan_next, s->epoch,
+                          s->log_segment, s->log_offset};
 
-    for (size_t i = 0; i < 7; i++)
+    for (size_t i = 0; i < sizeof f / sizeof *f; i++)
         put_le64(out + 8 + i * 8, f[i]);
     put_le64(out, id_checksum(out + 8, STATE_LEN - 8, 1));
 }
@@ -128,13 +129,17 @@ int state_decode(const void *val, size_t len, struct state *ret)
     if (len != STATE_LEN || get_le64(v) != id_checksum(v + 8, STATE_LEN - 8, 1))
         return -EUCLEAN;
     *ret = (struct state){get_le64(v + 8),  get_le64(v + 16), get_le64(v + 24), get_le64(v + 32),
-                          get_le64(v + 40), get_le64(v + 48), get_le64(v + 56)};
+                          get_le64(v + 40), get_le64(v + 48), get_le64(v + 56), get_le64(v + 64),
+                          get_le64(v + 72), get_le64(v + 80)};
     return 0;
 }
 
-void state_freeze(struct project *p, uint8_t out[STATE_LEN])
+void state_freeze(struct project *p, const struct log_pos *pos, uint8_t out[STATE_LEN])
 {
     struct state s = {.seq = atomic_load(&p->seq),
+                      .epoch = p->epoch,
+                      .log_segment = pos->segment,
+                      .log_offset = pos->offset,
                       .next_page = pages_next(p->pages),
                       .next_number = refs_next(p->refs),
                       .next_pack = packs_next(p->packs),
@@ -150,14 +155,18 @@ void state_freeze(struct project *p, uint8_t out[STATE_LEN])
 
 int settings_set(struct project *p, enum setting which, int64_t value)
 {
-    int err;
-    READ_GUARD(&p->gate);
-    MUTEX_GUARD(&p->settings_lock);
+    CHANGE_ROOM(room);
+    int err = change_room(p, 0, &room);
 
+    if (err < 0)
+        return err;
+    CHANGE_GUARD(p);
+    MUTEX_GUARD(&p->settings_lock);
     err = map64_put(&p->settings_changed, (uint64_t)which + 1, (uint64_t)value);
     if (err < 0)
         return err;
     atomic_store(&p->settings.value[which], value);
+    capture_op(p, &(struct op){.kind = OP_SETTING, .number = which, .a = (uint64_t)value});
     project_changed(p, NULL);
     if (which == SET_PAGE_CACHE)
         pages_set_cache(p->pages, (size_t)value);
@@ -167,6 +176,27 @@ int settings_set(struct project *p, enum setting which, int64_t value)
         coordinator_set_permits(p->flush.coordinator, (unsigned)value);
     if (which == SET_FLUSH_RETRY)
         coordinator_set_retry(p->flush.coordinator, value);
+    return 0;
+}
+
+/* What the log names is where the pin stands, so that replaying it does not depend on what was an
+ * alias then. The names lock keeps the frames of two of these in order. */
+int project_pin(struct project *p, uint64_t number, bool pin)
+{
+    CHANGE_ROOM(room);
+    struct op op = {.kind = pin ? OP_PIN : OP_UNPIN};
+    int err = change_room(p, 0, &room);
+
+    if (err < 0)
+        return err;
+    CHANGE_GUARD(p);
+    WRITE_GUARD(&p->names.lock);
+    op.number = refs_pin_place(p->refs, number);
+    err = pin ? refs_pin(p->refs, number) : refs_unpin(p->refs, number);
+    if (err < 0)
+        return err;
+    capture_op(p, &op);
+    project_changed(p, NULL);
     return 0;
 }
 
@@ -184,6 +214,21 @@ int settings_write(struct project *p, struct kv_txn *t)
         put_le64(buf, value);
         err = kv_put(t, TABLE_SETTINGS, key, strlen(key), buf, sizeof buf);
     }
+    return err;
+}
+
+int settings_restore(struct project *p, uint64_t which, int64_t value)
+{
+    int err = which < SETTING_COUNT && value >= setting_infos[which].min &&
+                      value <= setting_infos[which].max
+                  ? 0
+                  : -EUCLEAN;
+    MUTEX_GUARD(&p->settings_lock);
+
+    if (err == 0)
+        err = map64_put(&p->settings_changed, which + 1, (uint64_t)value);
+    if (err == 0)
+        atomic_store(&p->settings.value[which], value);
     return err;
 }
 
@@ -212,10 +257,16 @@ int settings_load(struct project *p)
 
 /* ---- making one ---- */
 
+#define FORMAT_LOG (1u << 20) /* bytes of the log's segment while a project is made */
+
 static int put_identity(struct kv *kv, const struct identity *identity)
 {
-    struct state s = {
-        .next_page = 1, .next_number = 1, .next_pack = 1, .next_ns = 1, .orphan_next = 1};
+    struct state s = {.epoch = 1,
+                      .next_page = 1,
+                      .next_number = 1,
+                      .next_pack = 1,
+                      .next_ns = 1,
+                      .orphan_next = 1};
     uint8_t id[IDENTITY_LEN], state[STATE_LEN];
     struct kv_txn *t;
     int err = identity_encode(identity, id);
@@ -235,11 +286,23 @@ static int put_identity(struct kv *kv, const struct identity *identity)
     return kv_commit(t);
 }
 
+static int make_main(struct project *p, const struct vfs_cred *cred)
+{
+    CHANGE_ROOM(room);
+    int err = change_room(p, 0, &room);
+
+    if (err < 0)
+        return err;
+    CHANGE_GUARD(p);
+    return ns_create(p, "main", 0755, cred);
+}
+
 int project_format(struct disk *disk, struct kv *kv, const struct clock *clock, const char *label,
                    uint32_t uid, uint32_t gid)
 {
     struct identity identity = {.created = clock_now(clock)};
-    struct project_config config = {.disk = disk, .kv = kv, .clock = clock, .threads = 1};
+    struct project_config config = {
+        .disk = disk, .kv = kv, .clock = clock, .threads = 1, .log_segment = FORMAT_LOG};
     struct project *p;
     uint8_t none[1];
     size_t len;
@@ -263,10 +326,7 @@ int project_format(struct disk *disk, struct kv *kv, const struct clock *clock, 
         err = project_open(&config, &p);
     if (err < 0)
         return err;
-    {
-        READ_GUARD(&p->gate);
-        err = ns_create(p, "main", 0755, &(struct vfs_cred){.uid = uid, .gid = gid});
-    }
+    err = make_main(p, &(struct vfs_cred){.uid = uid, .gid = gid});
     if (err == 0)
         return project_close(p);
     project_abandon(p);
@@ -344,25 +404,6 @@ static int open_pool(struct project *p)
     return pool_open(&config, &p->pool);
 }
 
-/* What a crash left half done: unlinked files that were open, bytes whose removal was committed. */
-static int finish_crash(struct project *p, const struct state *s)
-{
-    struct refs_dead d;
-    int err;
-
-    p->orphans.tree = (struct tree){p->pages, p->refs, 0};
-    p->orphans.next_ino = s->orphan_next ? s->orphan_next : 1;
-    err = drops_push(p->drops, s->orphan_root);
-    while (err == 0 && refs_collected(p->refs, &d, 1)) {
-        err = objects_delete(p->objects, &d);
-        if (err == 0)
-            err = refs_buried(p->refs, &d);
-    }
-    if (err == 0)
-        err = contents_load(p);
-    return err < 0 ? err : objects_reap(p->objects);
-}
-
 static void init_locks(struct project *p)
 {
     rwlock_init(&p->gate, "gate");
@@ -412,11 +453,13 @@ int project_open(const struct project_config *config, struct project **ret_p)
         err = ns_table_load(p);
     }
     if (err == 0)
-        err = finish_crash(p, &s);
+        err = project_recover(p, &s);
     if (err == 0)
         jobs_resume(p);
     if (err == 0 && config->background)
         err = flush_start_threads(p);
+    if (err == 0)
+        err = project_settle(p);
     if (err < 0) {
         project_abandon(p);
         return err;
@@ -440,6 +483,7 @@ void project_abandon(struct project *p)
     gone_release(p);
     ns_table_release(p);
     drops_close(p->drops);
+    log_close(p->log);
     objects_close(p->objects);
     packs_close(p->packs);
     refs_close(p->refs);
@@ -459,6 +503,11 @@ int project_close(struct project *p)
     jobs_release(p);
     flush_stop_threads(p);
     err = project_drain(p, false, -1, NULL);
+    if (err == 0) { /* the commit has all of it */
+        log_close(p->log);
+        p->log = NULL;
+        err = log_remove(p->config.disk);
+    }
     project_abandon(p);
     return err;
 }

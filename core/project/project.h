@@ -37,8 +37,9 @@
  *   "gone"        vfs_gone.c    mutex   attributes of inodes without a name; a leaf
  *   "log sync"    log_sync.c    mutex   who leads the log's sync, and who waits for it
  *   "log make"    log_make.c    mutex   one segment of the log made or trimmed at a time
+ *   "settings"    project.c     mutex   settings that were changed
  *   "log"         log.c         mutex   the frames of the log, and the room for them; a leaf
- *   "jobs", "settings", "last reply", "control session", "pool"   mutexes, leaves
+ *   "jobs", "last reply", "control session", "pool"   mutexes, leaves
  *   "coordinator", "ticket"     mutexes the flushes in flight; leaves, never held while flushing
  *   "flush"       flusher.c     mutex   who waits for a flush or for memory; a leaf likewise
  *
@@ -78,6 +79,7 @@ struct project_config {
     bool noatime, nodiratime;    /* reading moves no access times; of directories */
     bool background;             /* run the flusher and dropper threads; tests step by hand */
     unsigned threads;            /* sealing workers, 0: one per CPU */
+    uint64_t log_segment;        /* bytes of a segment of the log, 0: as the setting says */
 };
 
 /* The kv tables every project has, in the order the rest refers to them. */
@@ -109,6 +111,10 @@ const char *project_label(struct project *p);
  * -EROFS after a failed commit turned the store read-only; -ENOSPC, -EDQUOT, -EIO: nothing is lost,
  * it stays in memory and is tried again. */
 int project_flush(struct project *p);
+/* Make everything that was acknowledged before the call durable, in the log: what fsync needs, and
+ * cheaper than a flush. Many callers share one sync. -EROFS, -EIO: it cannot be trusted any more;
+ * -ENOSPC, -EDQUOT: a slot found no room, and it may be tried again. */
+int project_sync(struct project *p);
 /* project_flush, and wait until background drops are worked off and dead bytes are deleted.
  * timeout in ns, -1: none. *interrupted may be NULL; looked at every 50 ms. `idle`: until nothing
  * at all is pending, otherwise what was accepted before the call. -ETIMEDOUT, -EINTR. */

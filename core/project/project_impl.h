@@ -5,9 +5,11 @@
  */
 #pragma once
 
+#include "capture.h"
 #include "coordinator.h"
 #include "drop.h"
 #include "lock.h"
+#include "log.h"
 #include "map64.h"
 #include "objects.h"
 #include "pool.h"
@@ -48,8 +50,9 @@ int identity_decode(const void *val, size_t len, struct identity *ret); /* -EUCL
 
 struct state {
     uint64_t seq, next_page, next_number, next_pack, next_ns, orphan_root, orphan_next;
+    uint64_t epoch, log_segment, log_offset; /* where the log goes on behind this commit */
 };
-#define STATE_LEN 64
+#define STATE_LEN 88
 void state_encode(const struct state *s, uint8_t out[STATE_LEN]);
 int state_decode(const void *val, size_t len, struct state *ret); /* -EUCLEAN */
 
@@ -68,6 +71,7 @@ struct ns {
     int64_t time;                /* its creation, ns */
     struct rwlock lock;          /* "namespace": guards the rest */
     struct tree tree;
+    struct capture_tap tap; /* of the tree, since the log is open */
     uint64_t recorded_root; /* gate; what the last freeze recorded */
     uint64_t next_ino;
     uint64_t seq; /* of its last change */
@@ -96,7 +100,7 @@ struct ns *ns_get_any(struct project *p, uint32_t number);
 int ns_get_by_name(struct project *p, const char *name, struct ns **ret_ns); /* -ENOENT */
 struct ns *ns_ref(struct ns *ns);
 void ns_put(struct project *p, struct ns *ns); /* NULL is fine */
-/* Make an empty namespace with a root directory. Holds gate (read). */
+/* Make an empty namespace with a root directory. Within a CHANGE_GUARD. */
 int ns_create(struct project *p, const char *name, uint32_t mode, const struct vfs_cred *cred);
 int ns_create_symlink(struct project *p, const char *name, const char *target,
                       const struct vfs_cred *cred);
@@ -113,10 +117,19 @@ int ns_next(struct project *p, const char *after, struct ns **ret_ns);
 int ns_next_number(struct project *p, uint32_t after, struct ns **ret_ns);
 int ns_set_frozen(struct project *p, const char *name, bool frozen);
 
+/* Needs names (write). The name of a live namespace becomes `name`, which is its own then; returns
+ * the old one. Nobody is asked whether the new one is taken. */
+char *ns_table_rename(struct ns_table *t, struct ns *ns, char *name);
+/* It is dropped, and its tree is to be worked off. The caller may be its last reference. -ENOMEM:
+ * nothing happened. Needs names (write). */
+int ns_table_remove(struct project *p, struct ns *ns);
 /* Needs names (write); the struct is the table's afterwards. */
 void ns_table_insert(struct ns_table *t, struct ns *ns);
 /* A struct with a name and nothing else, the caller's. */
 int ns_alloc(struct project *p, const char *name, struct ns **ret_ns);
+void ns_discard(struct ns *ns); /* one that is in no table */
+/* Changes of every namespace, and of the tree of orphans, are captured from now on. */
+void ns_table_tap(struct project *p);
 int ns_table_load(struct project *p);
 void ns_table_release(struct project *p);
 
@@ -144,10 +157,12 @@ struct ns_fields {
 };
 /* Returns the length. */
 #define NS_RECORD_MAX (56 + VFS_NAME_MAX + 4096)
-size_t ns_record_encode(const struct ns *ns, uint8_t *out);
+size_t ns_record_encode(const struct ns *ns, uint64_t root, uint8_t *out);
 /* 0 or -EUCLEAN: is the record whole, and that of this number? check uses both, too. */
 int ns_record_check(uint32_t number, const void *val, size_t len);
 int ns_decode(const void *val, size_t len, struct ns_fields *ret);
+/* What the record says; takes the target over. */
+void ns_set_fields(struct ns *ns, uint32_t number, struct ns_fields *f);
 
 /* ---- open inodes (vnodes.c) ---- */
 
@@ -174,6 +189,7 @@ struct vnode_table {
 struct orphans {
     struct rwlock lock; /* "orphans" */
     struct tree tree;
+    struct capture_tap tap;
     uint64_t next_ino;
 };
 
@@ -241,8 +257,8 @@ struct content {
     size_t len, room;   /* of data */
     struct blob *blob;  /* the slot, once it outgrew the buffer; io, and set under contents */
     bool cancelled;     /* io; its slot is deleted */
-    bool named;         /* gate; a freeze recorded its slot: only a commit may let it go */
-    uint64_t recorded;  /* gate; of the slot: bytes that a commit shows, never to be cut off */
+    bool named;         /* gate; a frame or a freeze names its slot: only a commit may let it go */
+    uint64_t recorded;  /* gate; of the slot: bytes that they speak of, never to be cut off */
     uint64_t owner;     /* nodeid that wrote it first: a hint for sealing */
     uint64_t owner_off; /* of the grain in that file, or one of the two below */
     unsigned changing;  /* contents; changes in flight */
@@ -264,6 +280,7 @@ struct content_table {
     size_t count;
     _Atomic size_t buffered;   /* bytes of all buffers */
     _Atomic size_t slots;      /* contents that have one: an open file each */
+    _Atomic bool slot_names;   /* slots were made since their directory was last synced */
     struct map64 sealed_slots; /* numbers whose slot name goes after the next commit */
 };
 
@@ -287,7 +304,13 @@ uint64_t content_length(struct content *c);
 ssize_t content_read(struct project *p, uint64_t number, void *buf, size_t len, uint64_t off);
 /* Its number was collected: forget the bytes. */
 void content_forget(struct project *p, uint64_t number);
-/* After a restart: the slots that the commit names are contents again. */
+/* As the log has it (replay.c): a content that may be sealed any time; its bytes, however many
+ * there may be in a buffer by now. -ENOENT, -EUCLEAN. */
+int content_restore(struct project *p, uint64_t number, uint64_t owner, uint64_t owner_off);
+int content_restore_bytes(struct project *p, uint64_t number, const void *buf, size_t len,
+                          uint64_t off);
+int content_restore_length(struct project *p, uint64_t number, uint64_t len);
+/* After a restart: the slots that entries name are contents again; what no item names goes. */
 int contents_load(struct project *p);
 void contents_release(struct project *p);
 /* Fill `out` with referenced contents matching; returns how many. */
@@ -307,6 +330,9 @@ void content_slot_changed(struct project *p, struct content *c);
 /* Each slot that is dirty now is durable afterwards: its bytes and its name. A failure that leaves
  * unknown what is on disk turns the store read-only. */
 int slots_sync(struct project *p);
+/* Everything that a frame of before the call says of slots is durable afterwards. Holding nothing.
+ */
+int slots_sync_logged(struct project *p);
 /* The commit says how long each slot is. Gate held for writing. */
 int slots_record(struct project *p, struct slot_list *ret);
 /* Those that it names, also those that were sealed since: the commit calls them slots all the
@@ -334,7 +360,8 @@ size_t seal_waiting(struct project *p);
 
 /* A frozen state, from its rotation to its commit; whoever the coordinator lets work on it. */
 struct batch {
-    uint64_t seq; /* of the last change in it */
+    uint64_t seq;           /* of the last change in it */
+    struct log_pos log_pos; /* where the log goes on behind it */
     struct ns_records ns_records;
     struct slot_list slots;
     struct map64 sealed_slots; /* numbers whose slot name goes after its commit */
@@ -496,8 +523,8 @@ struct project {
     struct project_events events;
     _Atomic bool has_events;
 
-    struct rwlock gate; /* "gate" */
-    _Atomic uint64_t seq;
+    struct rwlock gate;    /* "gate" */
+    _Atomic uint64_t seq;  /* of the last change */
     _Atomic bool readonly; /* a commit failed in a way that cannot be trusted */
     _Atomic bool closing;
 
@@ -507,6 +534,9 @@ struct project {
     struct objects *objects;
     struct drops *drops;
     struct pool *pool;
+    struct log *log; /* NULL until what it has is replayed */
+    uint64_t epoch;  /* of the log */
+    bool recovered;  /* there was one; until project_settle what it said is not committed */
 
     struct ns_table names;
     struct vnode_table vnodes;
@@ -524,7 +554,8 @@ struct project {
     char *last_reply;             /* of the control file */
 };
 
-/* A change happened to `ns` (its lock held for writing; NULL: to the root). Returns its number. */
+/* A change happened to `ns` (its lock held for writing; NULL: to the root): all that was captured
+ * becomes one frame of the log. Returns its number. */
 uint64_t project_changed(struct project *p, struct ns *ns);
 /* May anything be changed? 0, -EROFS, -ESHUTDOWN. */
 int project_writable(struct project *p);
@@ -533,9 +564,16 @@ void project_turn_readonly(struct project *p, const char *what, int err);
 int settings_load(struct project *p);
 int settings_set(struct project *p, enum setting which, int64_t value);
 int settings_write(struct project *p, struct kv_txn *t);
+int settings_restore(struct project *p, uint64_t which, int64_t value); /* -EUCLEAN */
+int project_pin(struct project *p, uint64_t number, bool pin);          /* or unpin; refs.h */
+/* The order in which a start puts together what the last commit, the log and the disk have
+ * (recover.c). Afterwards the log is open. */
+int project_recover(struct project *p, const struct state *s);
+/* Commit what that found, if there was anything: before anybody may change something. */
+int project_settle(struct project *p);
 
 /* Encode the meta record "state". */
-void state_freeze(struct project *p, uint8_t out[STATE_LEN]);
+void state_freeze(struct project *p, const struct log_pos *pos, uint8_t out[STATE_LEN]);
 
 void event_stale(struct project *p, uint64_t nodeid);
 void event_write_back(struct project *p, uint64_t nodeid);

@@ -432,7 +432,7 @@ static int fix_object(struct project *p, const struct fix *f)
 static int apply_some(struct rebuild *b, size_t from, size_t upto)
 {
     struct project *p = b->p;
-    WRITE_GUARD(&p->gate);
+    INSTANT_GUARD(p);
     int err = project_writable(p);
 
     for (size_t i = from; i < upto && err == 0; i++) {

@@ -82,7 +82,7 @@ static int ns_add(struct mender *m, uint32_t number, struct ns_fields *f)
     }
     ns->number = number;
     ns->generation = f->generation;
-    ns->tree = (struct tree){m->p->pages, m->p->refs, f->root};
+    ns->tree = (struct tree){.pages = m->p->pages, .refs = m->p->refs, .root = f->root};
     ns->next_ino = f->next_ino;
     if (map64_get(&m->raise, number, &next) && next > ns->next_ino)
         ns->next_ino = next;
@@ -546,7 +546,7 @@ static int write_records(struct mender *m, struct kv_txn *t)
     for (size_t i = 0; i < m->count && err == 0; i++) {
         put_be64(key, m->ns[i]->number);
         err = kv_put(t, TABLE_NAMESPACES, key, sizeof key, record,
-                     ns_record_encode(m->ns[i], record));
+                     ns_record_encode(m->ns[i], m->ns[i]->tree.root, record));
     }
     free(record);
     m->state.next_page = pages_next(m->p->pages);

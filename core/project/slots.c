@@ -32,6 +32,7 @@ static bool to_be_synced(struct project *p, struct content *c, void *ctx)
     return is_dirty(p, c, ctx) && !c->sealing;
 }
 
+/* One that was sealed meanwhile is synced. */
 static int sync_slot(struct content *c)
 {
     int err = 0;
@@ -81,6 +82,30 @@ int slots_sync(struct project *p)
     for (size_t i = 0; i < n; i++)
         content_unref(some[i]);
     return err < 0 || n < SYNC_AT_ONCE ? err : slots_sync(p);
+}
+
+/* Each that is dirty: of what is being sealed, too, the frames speak as of slots. */
+static int sync_dirty(struct project *p)
+{
+    struct content *some[SYNC_AT_ONCE];
+    size_t n = contents_pick(p, is_dirty, NULL, some, SYNC_AT_ONCE);
+    int err = sync_some(p, some, n);
+
+    for (size_t i = 0; i < n; i++)
+        content_unref(some[i]);
+    return err < 0 || n < SYNC_AT_ONCE ? err : sync_dirty(p);
+}
+
+int slots_sync_logged(struct project *p)
+{
+    bool names = atomic_exchange(&p->contents.slot_names, false);
+    int err = sync_dirty(p);
+
+    if (err == 0 && names) /* also of those that are objects by now */
+        err = disk_sync_dir(p->config.disk, "slots");
+    if (err < 0 && names)
+        atomic_store(&p->contents.slot_names, true);
+    return err;
 }
 
 int slots_sync_recorded(struct project *p, const struct slot_list *l)

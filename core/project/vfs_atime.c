@@ -61,11 +61,15 @@ static void move_atime(struct project *p, struct vnode *v)
 
 void atime_touch(struct project *p, struct vnode *v)
 {
+    CHANGE_ROOM(room);
+
     if (v->ns->target || !is_due(p, v))
         return;
     if (project_writable(p) < 0 || !flush_takes_more(p))
         return;
-    READ_GUARD(&p->gate);
+    if (change_room(p, 0, &room) < 0)
+        return;
+    CHANGE_GUARD(p);
     move_atime(p, v);
 }
 

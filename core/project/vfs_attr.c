@@ -19,13 +19,16 @@ static int begin(struct project *p, uint64_t nodeid, struct change *ret, bool re
 {
     int err = project_writable(p);
 
+    ret->room = (struct change_room){.p = NULL};
     if (err == 0)
         err = flush_throttle(p);
     if (err == 0 && !removal)
         err = flush_room(p);
-    if (err < 0 && !(removal && io_is_full(err)))
+    if (err == 0 || (removal && io_is_full(err)))
+        err = change_room(p, 0, &ret->room);
+    if (err < 0)
         return err;
-    rwlock_rdlock(&p->gate);
+    change_enter(&ret->capture, p, false);
     err = ns_get(p, vfs_node_ns(nodeid), &ret->ns);
     if (err == 0 && ret->ns->target)
         err = -ENOTDIR;
@@ -34,7 +37,8 @@ static int begin(struct project *p, uint64_t nodeid, struct change *ret, bool re
     else if (err == 0)
         err = project_writable(p);
     if (err < 0) {
-        rwlock_rdunlock(&p->gate);
+        change_leave(&ret->capture);
+        change_room_done(&ret->room);
         if (err != -ESTALE)
             ns_put(p, ret->ns);
         return err;
@@ -55,7 +59,8 @@ int change_begin_removal(struct project *p, uint64_t nodeid, struct change *ret)
 
 void change_end(struct change *c)
 {
-    rwlock_rdunlock(&c->p->gate);
+    change_leave(&c->capture);
+    change_room_done(&c->room);
     ns_put(c->p, c->ns);
 }
 
@@ -253,6 +258,22 @@ static int set_items(struct project *p, struct vnode *v, unsigned set, const str
     return err;
 }
 
+static int set_vnode(struct project *p, struct vnode *v, unsigned set, const struct vfs_attr *in,
+                     struct vfs_attr *ret)
+{
+    CHANGE_ROOM(room);
+    int err = change_room(p, EXTENT_GRAIN, &room);
+
+    if (err < 0)
+        return err;
+    CHANGE_GUARD(p);
+    WRITE_GUARD(&v->io);
+    err = vnode_changeable(v);
+    if (err == 0 && set & VFS_SET_SIZE)
+        err = file_truncate(p, v, in->size);
+    return err < 0 ? err : set_items(p, v, set, in, ret);
+}
+
 int vfs_setattr(struct project *p, uint64_t nodeid, unsigned set, const struct vfs_attr *in,
                 struct vfs_attr *ret)
 {
@@ -267,17 +288,7 @@ int vfs_setattr(struct project *p, uint64_t nodeid, unsigned set, const struct v
         err = vnode_get(p, nodeid, &v);
     if (err < 0)
         return err;
-    if (v->ns->target) {
-        err = -EPERM;
-    } else {
-        READ_GUARD(&p->gate);
-        WRITE_GUARD(&v->io);
-        err = vnode_changeable(v);
-        if (err == 0 && set & VFS_SET_SIZE)
-            err = file_truncate(p, v, in->size);
-        if (err == 0)
-            err = set_items(p, v, set, in, ret);
-    }
+    err = v->ns->target ? -EPERM : set_vnode(p, v, set, in, ret);
     if (err == 0 && set & VFS_SET_SIZE && !vnode_is_open(p, nodeid, true))
         file_consolidate(p, v); /* no close will come */
     vnode_put(p, v);

@@ -224,9 +224,9 @@ int vfs_tmpfile(struct project *p, uint64_t parent, uint32_t mode, const struct 
 {
     struct vfs_file *f = node_is_root(parent) ? NULL : calloc(1, sizeof *f);
     struct vnode *v;
-    int err = f ? make_nameless(p, parent, mode, cred, flags, ret, &v)
-                : node_is_root(parent) ? -EPERM
-                                       : -ENOMEM;
+    int err = f                      ? make_nameless(p, parent, mode, cred, flags, ret, &v)
+              : node_is_root(parent) ? -EPERM
+                                     : -ENOMEM;
 
     if (err < 0) {
         free(f);
@@ -261,13 +261,24 @@ int vfs_open_object(struct project *p, const struct id *id, struct vfs_file **re
 
 /* ---- closing ---- */
 
+static void tell_kept(int err)
+{
+    report(REPORT_WARN, "an unlinked file could not be deleted (%s): kept until the next mount",
+           strerror(-err));
+}
+
 /* The last close of an unlinked inode: its items go, and with them what they name. */
 static void delete_orphan(struct project *p, struct vnode *v)
 {
+    CHANGE_ROOM(room);
     struct items it;
-    int err;
-    READ_GUARD(&p->gate);
+    int err = change_room(p, 0, &room);
 
+    if (err < 0) {
+        tell_kept(err);
+        return;
+    }
+    CHANGE_GUARD(p);
     err = items_lock(p, v, true, &it);
     if (err < 0)
         return;
@@ -275,10 +286,7 @@ static void delete_orphan(struct project *p, struct vnode *v)
         err = items_delete(it.tree, it.ino);
         project_changed(p, NULL);
         if (err < 0)
-            report(REPORT_WARN,
-                   "an unlinked file could not be deleted (%s): kept until the next "
-                   "mount",
-                   strerror(-err));
+            tell_kept(err);
     }
     items_unlock(p, &it);
 }
@@ -376,6 +384,7 @@ static ssize_t share_locked(struct project *p, struct vnode *in, struct vnode *o
         rwlock_wrlock(a->number <= b->number ? &b->lock : &a->lock);
     n = in->orphan || out->orphan || !a->live || !b->live ? -EOPNOTSUPP
                                                           : share(p, &src, &dst, off, len);
+    capture_rest(b);
     if (a != b)
         rwlock_wrunlock(&a->lock);
     rwlock_wrunlock(&b->lock);
@@ -385,6 +394,7 @@ static ssize_t share_locked(struct project *p, struct vnode *in, struct vnode *o
 ssize_t vfs_share_range(struct vfs_file *in, uint64_t off_in, struct vfs_file *out,
                         uint64_t off_out, size_t len)
 {
+    CHANGE_ROOM(room);
     struct project *p = in->p;
     bool in_first;
     ssize_t n;
@@ -396,10 +406,12 @@ ssize_t vfs_share_range(struct vfs_file *in, uint64_t off_in, struct vfs_file *o
         return -EBADF;
     if (err == 0)
         err = flush_throttle(p);
+    if (err == 0)
+        err = change_room(p, 0, &room);
     if (err < 0)
         return err;
     in_first = in->v->nodeid < out->v->nodeid;
-    READ_GUARD(&p->gate);
+    CHANGE_GUARD(p);
     if (in_first)
         rwlock_rdlock(&in->v->io);
     rwlock_wrlock(&out->v->io);

@@ -13,8 +13,8 @@ int file_write_step(struct project *p, struct vnode *v, const uint8_t *buf, size
 /* Is there a change to be made through `f` just now? The errno of it, after waiting for room. */
 int file_writable(struct vfs_file *f);
 /* A file mostly changed, or in too many pieces, becomes one content again (DESIGN 4.5), and what
- * its base cannot show any more is let go. After a change that no other is to follow soon; a failure
- * leaves it as it is. Holding nothing (vfs_whole.c). */
+ * its base cannot show any more is let go. After a change that no other is to follow soon; a
+ * failure leaves it as it is. Holding nothing (vfs_whole.c). */
 void file_consolidate(struct project *p, struct vnode *v);
 /* Bytes past what the item calls valid are not the file's: cut before they would show. */
 int content_cut_stale(struct project *p, struct content *c, uint64_t valid);
@@ -22,6 +22,7 @@ int content_cut_stale(struct project *p, struct content *c, uint64_t valid);
  * that nothing longer is sealed without need: the item's `valid` is what counts. */
 int file_cut_content(struct project *p, struct items *it, const struct inode *in);
 
+#define PUNCH_ROOM (512 * (size_t)1024) /* bytes that one turn of making holes logs at most */
 #define FILE_SIZE_MAX ((uint64_t)INT64_MAX)
 
 /* ---- grains and extents (vfs_extents.c); all need the namespace's lock, as the tree does ----

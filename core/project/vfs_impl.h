@@ -28,11 +28,14 @@ static inline void vfs_remember(struct ns *ns)
     atomic_fetch_add(&ns->nlookup, 1);
 }
 
-/* Begin a change in the namespace of `nodeid`: throttle, gate (read), namespace found. On success
- * everything is released by change_end; the namespace's lock is the caller's business. */
+/* Begin a change in the namespace of `nodeid`: throttle, room in the log, gate (read), namespace
+ * found; it is captured from here on. On success everything is released by change_end; the
+ * namespace's lock is the caller's business. */
 struct change {
     struct project *p;
     struct ns *ns;
+    struct change_room room;
+    struct capture capture;
 };
 int change_begin(struct project *p, uint64_t nodeid, struct change *ret);
 /* The same for what gives space back: it goes on where a full disk lets nothing be flushed. */

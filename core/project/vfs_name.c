@@ -249,7 +249,7 @@ static int make(struct project *p, uint64_t parent, const char *name, struct ino
         return err;
     fresh = (struct items){.tree = &c.ns->tree, .ns = c.ns, .write = true};
     {
-        WRITE_GUARD(&c.ns->lock);
+        NS_GUARD(c.ns);
         err = c.ns->live ? dir_load(&c.ns->tree, vfs_node_ino(parent), &dir) : -ESTALE;
         if (err == 0) {
             inode_inherit(p, &dir, cred, in);
@@ -327,7 +327,7 @@ int make_nameless(struct project *p, uint64_t parent, uint32_t mode, const struc
     if (err < 0)
         return err;
     {
-        WRITE_GUARD(&c.ns->lock);
+        NS_GUARD(c.ns);
         err = add_nameless(p, c.ns, vfs_node_ino(parent), &in, cred, !(flags & VFS_EXCL), ret_v);
         if (err == 0) {
             project_changed(p, c.ns);
@@ -343,14 +343,17 @@ int make_nameless(struct project *p, uint64_t parent, uint32_t mode, const struc
 static int make_namespace(struct project *p, const char *name, uint32_t mode,
                           const struct vfs_cred *cred, struct vfs_attr *ret)
 {
+    CHANGE_ROOM(room);
     int err = project_writable(p);
 
     if (err == 0)
         err = flush_throttle(p);
     if (err == 0)
         err = flush_room(p);
+    if (err == 0)
+        err = change_room(p, 0, &room);
     if (err == 0) {
-        READ_GUARD(&p->gate);
+        CHANGE_GUARD(p);
         err = ns_create(p, name, mode & ~cred->umask, cred);
     }
     return err < 0 ? err : lookup_root(p, name, ret);
@@ -380,9 +383,12 @@ int vfs_symlink(struct project *p, uint64_t parent, const char *name, const char
         return err;
     if (!node_is_root(parent))
         return make(p, parent, name, &in, target, cred, ret);
+    CHANGE_ROOM(room);
     err = project_writable(p);
+    if (err == 0)
+        err = change_room(p, 0, &room);
     if (err == 0) {
-        READ_GUARD(&p->gate);
+        CHANGE_GUARD(p);
         err = ns_create_symlink(p, name, target, cred);
     }
     return err < 0 ? err : lookup_root(p, name, ret);
@@ -508,7 +514,7 @@ static int link_vnode(struct project *p, struct vnode *v, struct ns *ns, uint64_
     READ_GUARD(&v->io); /* shared as it is now: no write is half done */
 
     if (v->ns == ns) {
-        WRITE_GUARD(&ns->lock);
+        NS_GUARD(ns);
         err = v->orphan ? link_nameless(p, v, newdir, name, ret)
                         : link_here(p, ns, src.ino, newdir, name, ret);
         if (err == 0) {
@@ -523,6 +529,7 @@ static int link_vnode(struct project *p, struct vnode *v, struct ns *ns, uint64_
         project_changed(p, ns);
         vfs_remember(ns);
     }
+    capture_rest(ns);
     rwlock_wrunlock(&v->ns->lock);
     rwlock_wrunlock(&ns->lock);
     return err;

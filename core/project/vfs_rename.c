@@ -69,7 +69,7 @@ static int remove_name(struct project *p, uint64_t parent, const char *name, boo
     if (err < 0)
         return err;
     {
-        WRITE_GUARD(&c.ns->lock);
+        NS_GUARD(c.ns);
         err = remove_entry(p, c.ns, vfs_node_ino(parent), name, want_dir);
         if (err == 0)
             project_changed(p, c.ns);
@@ -276,7 +276,7 @@ int vfs_rename(struct project *p, uint64_t parent, const char *name, uint64_t ne
     if (err < 0)
         return err;
     {
-        WRITE_GUARD(&c.ns->lock);
+        NS_GUARD(c.ns);
         err = rename_in(p, c.ns, vfs_node_ino(parent), name, vfs_node_ino(newparent), newname,
                         flags, cred);
         if (err == 0)

@@ -115,10 +115,13 @@ static int punch_step(struct vfs_file *f, struct punch *u, uint64_t size, int ro
  * the change or nothing. -EAGAIN: there is more. */
 static int punch_turn(struct vfs_file *f, struct punch *u, uint64_t size, int room)
 {
-    int err;
-    READ_GUARD(&f->p->gate);
-    WRITE_GUARD(&f->v->io);
+    CHANGE_ROOM(log_room);
+    int err = change_room(f->p, PUNCH_ROOM, &log_room);
 
+    if (err < 0)
+        return err;
+    CHANGE_GUARD(f->p);
+    WRITE_GUARD(&f->v->io);
     err = vnode_changeable(f->v);
     if (err < 0)
         return err;

@@ -62,10 +62,13 @@ static void trim_base(struct project *p, struct vnode *v)
     struct items it;
     struct inode in;
     struct punch u;
-    int err;
-    READ_GUARD(&p->gate);
-    WRITE_GUARD(&v->io);
+    CHANGE_ROOM(room);
+    int err = change_room(p, PUNCH_ROOM, &room);
 
+    if (err < 0)
+        return;
+    CHANGE_GUARD(p);
+    WRITE_GUARD(&v->io);
     if (items_lock(p, v, true, &it) < 0)
         return;
     err = inode_load(it.tree, it.ino, &in);
@@ -157,10 +160,13 @@ static int copy_grain(struct project *p, struct vnode *v, uint64_t version, uint
     struct content *c;
     struct grain g;
     ssize_t n;
-    int err;
-    READ_GUARD(&p->gate);
-    WRITE_GUARD(&v->io);
+    CHANGE_ROOM(room);
+    int err = change_room(p, EXTENT_GRAIN, &room);
 
+    if (err < 0)
+        return err;
+    CHANGE_GUARD(p);
+    WRITE_GUARD(&v->io);
     err = v->version == version ? find_base(p, v, pos, &g) : -EAGAIN;
     if (err < 0)
         return err;
@@ -199,6 +205,18 @@ static void leave_base(struct project *p, struct vnode *v, uint64_t version)
     free(buf);
 }
 
+static int write_piece(struct project *p, struct content *c, const void *buf, size_t len,
+                       uint64_t at)
+{
+    CHANGE_ROOM(room);
+    int err = change_room(p, 0, &room);
+
+    if (err < 0)
+        return err;
+    CHANGE_GUARD(p);
+    return content_write(p, c, buf, len, at);
+}
+
 /* Copy the file's bytes, without any lock over the whole of it. */
 static int copy_whole(struct project *p, struct vnode *v, struct content *c, uint64_t size)
 {
@@ -211,8 +229,7 @@ static int copy_whole(struct project *p, struct vnode *v, struct content *c, uin
             READ_GUARD(&v->io);
             n = file_read(p, v, buf, COPY_STEP, at);
         }
-        READ_GUARD(&p->gate);
-        err = n < 0 ? (int)n : n ? content_write(p, c, buf, (size_t)n, at) : 0;
+        err = n < 0 ? (int)n : n ? write_piece(p, c, buf, (size_t)n, at) : 0;
     }
     free(buf);
     return err;
@@ -245,12 +262,35 @@ static int name_whole(struct project *p, struct vnode *v, struct content *c, uin
     return err;
 }
 
+/* Name the copy, or forget it after a failure, which needs no frame. */
+static void end_whole(struct project *p, struct vnode *v, struct content *c, uint64_t version,
+                      int err)
+{
+    CHANGE_ROOM(room);
+    int full = change_room(p, PUNCH_ROOM, &room);
+    CHANGE_GUARD(p);
+    WRITE_GUARD(&v->io);
+
+    err = err < 0 ? err : full;
+    if (err == 0)
+        err = name_whole(p, v, c, version);
+    if (err < 0) {
+        content_cancel(p, c);
+        return;
+    }
+    content_end(p, c);
+    content_unref(c);
+}
+
 /* A content for the copy: a slot at once, because a flush may come while it is filled. */
 static int new_whole(struct project *p, struct vnode *v, uint64_t size, struct content **ret_c)
 {
-    int err;
-    READ_GUARD(&p->gate);
+    CHANGE_ROOM(room);
+    int err = change_room(p, 0, &room);
 
+    if (err < 0)
+        return err;
+    CHANGE_GUARD(p);
     err = content_new(p, v->nodeid, CONTENT_WHOLE, ret_c);
     if (err < 0)
         return err;
@@ -292,14 +332,5 @@ void file_consolidate(struct project *p, struct vnode *v)
     if (new_whole(p, v, in.size, &c) < 0)
         return;
     err = copy_whole(p, v, c, in.size);
-    READ_GUARD(&p->gate);
-    WRITE_GUARD(&v->io);
-    if (err == 0)
-        err = name_whole(p, v, c, version);
-    if (err < 0) {
-        content_cancel(p, c);
-        return;
-    }
-    content_end(p, c);
-    content_unref(c);
+    end_whole(p, v, c, version, err);
 }

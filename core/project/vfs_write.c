@@ -248,6 +248,7 @@ int file_writable(struct vfs_file *f)
 
 ssize_t vfs_write(struct vfs_file *f, const void *buf, size_t len, uint64_t off)
 {
+    CHANGE_ROOM(room);
     struct project *p = f->p;
     size_t done = 0, n;
     int err;
@@ -257,9 +258,11 @@ ssize_t vfs_write(struct vfs_file *f, const void *buf, size_t len, uint64_t off)
     err = file_writable(f);
     if (err == 0)
         err = flush_room(p);
+    if (err == 0)
+        err = change_room(p, len + 2 * EXTENT_GRAIN, &room);
     if (err < 0)
         return err;
-    READ_GUARD(&p->gate);
+    CHANGE_GUARD(p);
     WRITE_GUARD(&f->v->io);
     err = vnode_changeable(f->v);
     f->v->version++;

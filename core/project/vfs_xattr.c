@@ -404,12 +404,13 @@ static int set_locked(struct project *p, struct items *it, const struct change_o
 
 static int set_vnode(struct project *p, struct vnode *v, const struct change_of *c)
 {
+    CHANGE_ROOM(room);
     struct items it;
-    int err;
+    int err = v->ns->target ? -EPERM : change_room(p, c->len, &room);
 
-    if (v->ns->target)
-        return -EPERM;
-    READ_GUARD(&p->gate);
+    if (err < 0)
+        return err;
+    CHANGE_GUARD(p);
     err = vnode_changeable(v);
     if (err == 0)
         err = items_lock(p, v, true, &it);

@@ -212,6 +212,8 @@ int items_lock(struct project *p, struct vnode *v, bool write, struct items *ret
 
 void items_unlock(struct project *p, struct items *it)
 {
+    if (it->write)
+        capture_rest(it->ns);
     if (it->orphan && it->write)
         rwlock_wrunlock(&p->orphans.lock);
     else if (it->orphan)

@@ -232,7 +232,7 @@ static int is_owned(struct tree *t, struct key k)
 int tree_put_owned(struct tree *t, struct key k, const void *val, size_t len)
 {
     int err = is_owned(t, k);
-    return err < 0 ? err : tree_put(t, k, val, len);
+    return err < 0 ? err : tree_put_untold(t, k, val, len);
 }
 
 int tree_own(struct tree *t, struct key k)

@@ -25,17 +25,26 @@
 #include "pages.h"
 #include "refs.h"
 
+/* Told of each item after it was put or deleted in a tree that has the tap, by the caller's thread.
+ */
+struct tree_tap {
+    void (*put)(const struct tree_tap *tap, struct key k, const void *val, size_t len);
+    void (*del)(const struct tree_tap *tap, struct key k);
+};
+
 struct tree {
     struct pages *pages;
     struct refs *refs;
-    uint64_t root; /* page number; 0: empty */
+    uint64_t root;              /* page number; 0: empty */
+    const struct tree_tap *tap; /* borrowed; NULL: nobody is told */
 };
 
 /* Copies the value; *ret_len is its length, also with -ERANGE (does not fit `cap`). */
 int tree_get(const struct tree *t, struct key k, void *buf, size_t cap, size_t *ret_len);
 /* Insert or replace. */
 int tree_put(struct tree *t, struct key k, const void *val, size_t len);
-/* Replace an existing item, but only if that copies no page: -EAGAIN otherwise. -ENOENT. */
+/* Replace an existing item, but only if that copies no page: -EAGAIN otherwise. -ENOENT. No tap is
+ * told: it is for what changes nothing that an item means. */
 int tree_put_owned(struct tree *t, struct key k, const void *val, size_t len);
 int tree_del(struct tree *t, struct key k);
 /* Make the item's page this tree's own, as a change would; then an object it names that has count

@@ -169,5 +169,7 @@ int tree_del(struct tree *t, struct key k)
     }
     tree_path_release(t, path.step, path.depth);
     tree_let_go(t, object);
+    if (err == 0 && t->tap)
+        t->tap->del(t->tap, k);
     return err;
 }

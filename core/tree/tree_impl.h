@@ -13,6 +13,8 @@ struct tree_path {
 /* Down to the leaf of `k`. `own`: copying shared pages, so that all of the path may be changed. On
  * failure nothing is pinned and the depth is 0. */
 int tree_walk(struct tree *t, struct key k, bool own, struct tree_path *path);
+/* tree_put, and no tap is told. */
+int tree_put_untold(struct tree *t, struct key k, const void *val, size_t len);
 /* Unpin the pages of a path. */
 void tree_path_release(const struct tree *t, struct tree_step *step, unsigned depth);
 /* An object lost the item that named it. */

@@ -245,7 +245,7 @@ static int put_in_leaf(struct tree *t, struct tree_path *path, struct key k, con
     return err;
 }
 
-int tree_put(struct tree *t, struct key k, const void *val, size_t len)
+int tree_put_untold(struct tree *t, struct key k, const void *val, size_t len)
 {
     struct tree_path path = {.depth = 0};
     uint64_t object = item_object(k, val, len), old = 0;
@@ -265,5 +265,14 @@ int tree_put(struct tree *t, struct key k, const void *val, size_t len)
         tree_path_release(t, path.step, path.depth);
     }
     tree_let_go(t, err < 0 ? object : old);
+    return err;
+}
+
+int tree_put(struct tree *t, struct key k, const void *val, size_t len)
+{
+    int err = tree_put_untold(t, k, val, len);
+
+    if (err == 0 && t->tap)
+        t->tap->put(t->tap, k, val, len);
     return err;
 }

@@ -10,7 +10,7 @@
  * says. Then the store is opened, and the power cut once more on the way. What must hold:
  *
  *   1. it opens, and check finds no damage
- *   2. it is in the state of the last acknowledged flush, or of one tried after it
+ *   2. it is in the state of the last acknowledged flush or sync, or that of a change after it
  *   3. every byte of every file is right
  *   4. after a drain nothing leaks; when all is dropped, nothing is left
  *
@@ -101,6 +101,7 @@ static void arm(uint64_t k, bool cut, int error)
 
 static void power_cycle(void)
 {
+    model_note();
     process_dies();
     w.fault.loss = now_at.loss;
     w.fault.seed = now_at.seed + now_at.k * 1000003;
@@ -225,8 +226,8 @@ static void drop_everything(void)
         op_unpin(0);
     op_drain(true);
     CHECK(!w.stopped);
-    nothing_is_left();
     CHECK(project_close(w.p) == 0);
+    nothing_is_left();
     kv_close(w.kv);
 }
 
@@ -249,7 +250,8 @@ static void cut_again(void)
 {
     uint64_t state = now_at.seed * 7919 + now_at.k * 31 + 1;
     uint64_t n = fault_random(&state) % 14 + 1;
-    struct project_config c = {.disk = w.disk, .clock = &w.clock.base, .threads = 1};
+    struct project_config c = {
+        .disk = w.disk, .clock = &w.clock.base, .threads = 1, .log_segment = LOG_SEGMENT};
 
     now_at.phase = "during recovery, cut again";
     process_dies();

@@ -7,9 +7,10 @@
  *     model.c       the model, the operations, the comparison
  *     crash.c       cuts and faults, reopening, what must hold then
  *
- * The model keeps the states a crash may leave: the one of the last acknowledged flush and those of
- * every flush tried since. An operation that fails because of the injected fault ends the workload
- * when the power is off, and is tried once more when it was a plain fault.
+ * The model keeps the states a crash may leave: the one of the last acknowledged flush or sync, and
+ * those of every change since, in which one that is more than one frame may be half done. An
+ * operation that fails because of the injected fault ends the workload when the power is off, and
+ * is tried once more when it was a plain fault.
  */
 #pragma once
 
@@ -22,7 +23,8 @@
 #define FILES_MAX 48
 #define PINS_MAX 4
 #define HANDLES 3
-#define ATTEMPTS_MAX 64
+#define ATTEMPTS_MAX 1024
+#define LOG_SEGMENT (128 * 1024)
 #define HISTORY_MAX 512
 
 /* Immutable, counted. */
@@ -63,13 +65,12 @@ struct world {
     uint64_t rng;
 
     struct model live;                  /* what the operations made */
-    struct model acked;                 /* at the last flush that succeeded */
-    struct model attempt[ATTEMPTS_MAX]; /* at each flush since then */
+    struct model acked;                 /* at the last flush or sync that succeeded */
+    struct model attempt[ATTEMPTS_MAX]; /* after each change since then, and within it */
     size_t attempts;
     struct mfile history[HISTORY_MAX]; /* loose: every version of every file */
     size_t versions;
     bool loose;           /* slots are overwritten: after a cut each byte is that of some version */
-    bool pressure;        /* operations commit, too */
     struct bytes *rotten; /* files of these bytes may be unreadable: the disk damaged them */
 
     bool formatted; /* the store was made whole before the cut */
@@ -116,6 +117,7 @@ void op_open(size_t h, size_t space, const char *name);
 void op_write_open(size_t h, size_t off, size_t len, unsigned value); /* of an unlinked file */
 void op_close(size_t h);
 void op_flush(void);
+void op_sync(void); /* fsync */
 void op_drain(bool idle);
 void op_advance(int64_t ms);
 void op_short_of_memory(void);
@@ -130,6 +132,7 @@ bool model_matches(const struct model *s, char why[256]);
 void model_copy(struct model *to, const struct model *from); /* `to` holds nothing */
 void model_drop(struct model *s);
 void model_release(void);
+void model_note(void); /* the state now is one that a crash may leave */
 
 /* ---- workloads.c ---- */
 

@@ -119,6 +119,13 @@ static struct bytes *model_get(size_t space, const char *name)
 
 /* ---- how an operation ends ---- */
 
+/* No more operations, also when the power went without one having noticed. */
+static bool is_off(void)
+{
+    w.stopped = w.stopped || fault_is_cut(&w.fault);
+    return w.stopped;
+}
+
 /* Was it done? On an error: is it the injected one? Then *again says whether to try once more. */
 static bool done(int err, bool *again)
 {
@@ -144,22 +151,26 @@ static void note_attempt(void)
     model_copy(&w.attempt[w.attempts++], &w.live);
 }
 
+/* The power goes: what was done last may be there, too. */
+void model_note(void)
+{
+    note_attempt();
+}
+
 /* Memory is short, so that any operation may commit first what was done before it. */
 void op_short_of_memory(void)
 {
     atomic_store(&w.p->settings.value[SET_BUFFERS], 40 * 1024);
     atomic_store(&w.p->settings.value[SET_PACK_LIMIT], 8 * 1024);
-    w.pressure = true;
 }
 
 /* Run `call` until it is done; a second failure in a row is one too many. */
 #define DO(call)                                                                                   \
     do {                                                                                           \
         bool again_;                                                                               \
-        if (w.stopped)                                                                             \
+        if (is_off())                                                                              \
             return;                                                                                \
-        if (w.pressure)                                                                            \
-            note_attempt();                                                                        \
+        note_attempt();                                                                            \
         if (!done((int)(call), &again_)) {                                                         \
             if (!again_)                                                                           \
                 return;                                                                            \
@@ -235,6 +246,31 @@ static struct bytes *patched(const struct bytes *old, const uint8_t *buf, size_t
     return b;
 }
 
+/* What a write of more than a grain has done half-way: a frame for each. */
+static void note_parts(size_t s, const char *name, size_t off, const uint8_t *buf, size_t len)
+{
+    struct mfile *f = model_find(&w.live, s, name);
+    struct bytes *whole = bytes_ref(f->bytes);
+
+    for (size_t n = EXTENT_GRAIN - off % EXTENT_GRAIN; n < len; n += EXTENT_GRAIN) {
+        f->bytes = patched(whole, buf, n, off);
+        note_attempt();
+        bytes_unref(f->bytes);
+        f->bytes = whole;
+    }
+    bytes_unref(whole);
+}
+
+static int create_file(size_t s, const char *name)
+{
+    struct vfs_attr attr;
+    int err = vfs_mknod(w.p, space_node(s), name, S_IFREG | 0644, 0, &cred, &attr);
+
+    if (err == 0)
+        vfs_forget(w.p, attr.nodeid, 1);
+    return err == -EEXIST ? 0 : err;
+}
+
 static void do_write(size_t s, const char *name, size_t off, const uint8_t *buf, size_t len)
 {
     struct mfile *f = model_find(&w.live, s, name);
@@ -246,8 +282,14 @@ static void do_write(size_t s, const char *name, size_t off, const uint8_t *buf,
         strcpy(w.history[w.versions++].name, name);
     }
     bytes_unref(b);
+    if (!f) {
+        DO(create_file(s, name));
+        model_set(s, name, bytes_new(0));
+        f = model_find(&w.live, s, name);
+    }
+    note_parts(s, name, off, buf, len);
     DO(write_file(s, name, buf, len, off));
-    model_set(s, name, patched(f ? f->bytes : NULL, buf, len, off));
+    model_set(s, name, patched(f->bytes, buf, len, off));
 }
 
 void op_write(size_t s, const char *name, size_t off, size_t len, unsigned value)
@@ -256,7 +298,7 @@ void op_write(size_t s, const char *name, size_t off, size_t len, unsigned value
 
     CHECK(buf);
     fill(buf, len, value);
-    if (!w.stopped)
+    if (!is_off())
         do_write(s, name, off, buf, len);
     free(buf);
 }
@@ -295,10 +337,33 @@ static int punch_file(size_t s, const char *name, size_t off, size_t len)
     return err;
 }
 
+/* Punched in part: of its edges, and of what is between them. */
+static void note_punched(size_t s, const char *name, size_t off, size_t len)
+{
+    struct mfile *f = model_find(&w.live, s, name);
+    struct bytes *whole = f->bytes;
+    size_t end = off + len < whole->len ? off + len : whole->len;
+    size_t first = (off + EXTENT_GRAIN - 1) / EXTENT_GRAIN * EXTENT_GRAIN;
+    size_t last = end / EXTENT_GRAIN * EXTENT_GRAIN;
+
+    for (unsigned parts = 1; parts < 8; parts++) {
+        f->bytes = bytes_new(whole->len);
+        memcpy(f->bytes->data, whole->data, whole->len);
+        for (size_t i = off; i < end; i++)
+            if (parts & (i < first ? 1 : i < last ? 2 : 4))
+                f->bytes->data[i] = 0;
+        note_attempt();
+        bytes_unref(f->bytes);
+    }
+    f->bytes = whole;
+}
+
 void op_punch(size_t s, const char *name, size_t off, size_t len)
 {
     struct bytes *old, *b;
 
+    if (!is_off())
+        note_punched(s, name, off, len);
     DO(punch_file(s, name, off, len));
     old = model_get(s, name);
     b = bytes_new(old->len);
@@ -397,7 +462,7 @@ void op_rename(size_t s, const char *name, const char *newname)
 {
     uint64_t node;
 
-    if (w.stopped)
+    if (is_off())
         return;
     node = space_node(s);
     DO(vfs_rename(w.p, node, name, node, newname, 0, NULL));
@@ -429,14 +494,20 @@ void op_link(size_t s, const char *name, size_t s2, const char *name2)
         model_set(s2, attr_of(name2), bytes_ref(model_get(s, attr_of(name))));
 }
 
-static void id_of_file(size_t s, const char *name, struct id *ret)
+/* The power may be off without an operation having noticed. */
+static bool id_of_file(size_t s, const char *name, struct id *ret)
 {
     char hex[ID_HEX + 1] = "";
     struct vfs_attr attr;
 
     CHECK(find(s, name, &attr) == 0);
-    CHECK(vfs_getxattr(w.p, attr.nodeid, "user.tally.object", hex, ID_HEX) == ID_HEX);
+    if (vfs_getxattr(w.p, attr.nodeid, "user.tally.object", hex, ID_HEX) != ID_HEX) {
+        CHECK(fault_is_cut(&w.fault));
+        w.stopped = true;
+        return false;
+    }
     CHECK(id_from_hex(hex, ret) == 0);
+    return true;
 }
 
 static int link_object(size_t s, const char *name, size_t s2, const char *name2)
@@ -445,7 +516,8 @@ static int link_object(size_t s, const char *name, size_t s2, const char *name2)
     struct id id;
     int err;
 
-    id_of_file(s, name, &id);
+    if (!id_of_file(s, name, &id))
+        return -EIO;
     err = vfs_link_object(w.p, &id, space_node(s2), name2, &cred, &attr);
     if (err == 0)
         vfs_forget(w.p, attr.nodeid, 1);
@@ -477,6 +549,10 @@ static int share_file(size_t s, const char *name, size_t s2, const char *name2)
 
 void op_share(size_t s, const char *name, size_t s2, const char *name2)
 {
+    if (!model_find(&w.live, s2, name2)) {
+        DO(create_file(s2, name2));
+        model_set(s2, name2, bytes_new(0));
+    }
     DO(share_file(s, name, s2, name2));
     model_set(s2, name2, bytes_ref(model_get(s, name)));
 }
@@ -488,15 +564,12 @@ static int pin(const struct id *id, bool on)
     struct entry e;
     uint64_t number;
     bool pending;
-    int err;
-    READ_GUARD(&w.p->gate);
+    int err = refs_find(w.p->refs, id, &number, &e, &pending);
 
-    err = refs_find(w.p->refs, id, &number, &e, &pending);
     if (err < 0)
         return err;
-    err = on ? refs_pin(w.p->refs, number) : refs_unpin(w.p->refs, number);
+    err = project_pin(w.p, number, on);
     refs_unhold(w.p->refs, number);
-    project_changed(w.p, NULL);
     return err;
 }
 
@@ -504,9 +577,10 @@ void op_pin(size_t s, const char *name)
 {
     struct id id;
 
-    if (w.stopped)
+    if (is_off())
         return;
-    id_of_file(s, name, &id);
+    if (!id_of_file(s, name, &id))
+        return;
     DO(pin(&id, true));
     CHECK(w.live.pins < PINS_MAX);
     w.live.pin[w.live.pins++] = (struct mpin){id, bytes_ref(model_get(s, name))};
@@ -514,7 +588,7 @@ void op_pin(size_t s, const char *name)
 
 void op_unpin(size_t which)
 {
-    if (w.stopped)
+    if (is_off())
         return;
     CHECK(which < w.live.pins);
     DO(pin(&w.live.pin[which].id, false));
@@ -573,7 +647,7 @@ void op_open(size_t h, size_t s, const char *name)
 {
     struct vfs_attr attr;
 
-    if (w.stopped)
+    if (is_off())
         return;
     CHECK(!w.handle[h] && find(s, name, &attr) == 0);
     CHECK(vfs_open(w.p, attr.nodeid, VFS_WRITE, &w.handle[h]) == 0);
@@ -584,7 +658,7 @@ static void do_write_open(size_t h, const uint8_t *buf, size_t len, size_t off)
     uint8_t *back = malloc(len);
 
     CHECK(back);
-    if (w.stopped) {
+    if (is_off()) {
         free(back);
         return;
     }
@@ -592,7 +666,7 @@ static void do_write_open(size_t h, const uint8_t *buf, size_t len, size_t off)
     bool again;
     if (!done(err, &again) && again)
         err = write_all(w.handle[h], buf, len, off);
-    if (!w.stopped) {
+    if (!is_off()) {
         CHECK(err == 0 && vfs_read(w.handle[h], back, len, off) == (ssize_t)len);
         CHECK(memcmp(back, buf, len) == 0);
     }
@@ -649,15 +723,23 @@ static void flushed(int err)
 
 void op_flush(void)
 {
-    if (w.stopped)
+    if (is_off())
         return;
     note_attempt();
     flushed(project_flush(w.p));
 }
 
+void op_sync(void)
+{
+    if (is_off())
+        return;
+    note_attempt();
+    flushed(project_sync(w.p));
+}
+
 void op_drain(bool idle)
 {
-    if (w.stopped)
+    if (is_off())
         return;
     note_attempt();
     flushed(project_drain(w.p, idle, -1, NULL));
@@ -702,9 +784,10 @@ void op_damage(size_t s, const char *name)
     struct id id;
     struct looking l = {.dir = dir, .start = hex};
 
-    if (w.stopped)
+    if (is_off())
         return;
-    id_of_file(s, name, &id);
+    if (!id_of_file(s, name, &id))
+        return;
     CHECK(refs_find(w.p->refs, &id, &number, &e, &pending) == 0);
     refs_unhold(w.p->refs, number);
     id_to_hex(&id, hex);
@@ -859,7 +942,8 @@ bool model_matches(const struct model *s, char why[256])
 
 void project_reopen(void)
 {
-    struct project_config c = {.disk = w.disk, .clock = &w.clock.base, .threads = 1};
+    struct project_config c = {
+        .disk = w.disk, .clock = &w.clock.base, .threads = 1, .log_segment = LOG_SEGMENT};
     int err = kv_open_mem(w.mem, project_tables, project_table_count, KV_CREATE, &w.kv);
 
     CHECK(err == 0);

@@ -63,7 +63,8 @@ static struct place find(const char *path)
 
     snprintf(part, sizeof part, "%.*s", (int)n, path);
     must(part, ns_get_by_name(project, part, &p.ns));
-    project_changed(project, p.ns);
+    p.ns->tree.tap = NULL; /* the log is not told */
+    p.ns->dirty = true;
     for (path += n; *path++ == '/' && *path; path += n) {
         n = strcspn(path, "/");
         snprintf(part, sizeof part, "%.*s", (int)n, path);

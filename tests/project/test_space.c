@@ -166,7 +166,7 @@ Test(space, a_file_punched_all_over_stores_nothing)
     cr_assert_eq(attr().blocks, 0);
     cr_assert_eq(attr().size, 4 * GRAIN);
     seal();
-    disk_mem_usage(x.disk, &disk_bytes, &names);
+    disk_use(&x, &disk_bytes, &names);
     cr_assert_eq(names, 0, "its object is gone");
     is_zero(0, 4 * GRAIN);
 }
@@ -183,7 +183,7 @@ Test(space, the_base_goes_once_nothing_of_it_can_be_seen)
     seal();
     cr_assert_str_eq(map(), "3h1d");
     is_filled(3 * GRAIN, GRAIN);
-    disk_mem_usage(x.disk, &disk_bytes, &names);
+    disk_use(&x, &disk_bytes, &names);
     cr_assert_lt(disk_bytes, 3 * GRAIN);
 }
 
@@ -201,7 +201,7 @@ Test(space, a_base_of_which_little_is_seen_is_left_on_close)
     cr_assert_eq(attr().blocks, before.blocks);
     cr_assert_str_eq(map(), "6h2d");
     is_filled(6 * GRAIN, 2 * GRAIN);
-    disk_mem_usage(x.disk, &disk_bytes, &names);
+    disk_use(&x, &disk_bytes, &names);
     cr_assert_lt(disk_bytes, 3 * GRAIN, "%llu bytes", (unsigned long long)disk_bytes);
 }
 
@@ -227,7 +227,7 @@ Test(space, a_file_cut_short_keeps_no_more_than_it_shows)
         vfs_release(f);
         set_size(size[i]); /* by its path: no close comes after it */
         cr_assert_eq(project_drain(x.p, true, -1, NULL), 0);
-        disk_mem_usage(x.disk, &disk_bytes, &names);
+        disk_use(&x, &disk_bytes, &names);
         cr_assert_lt(disk_bytes, 3 * GRAIN, "%llu bytes", (unsigned long long)disk_bytes);
         cr_assert_eq(attr().blocks, (size[i] + 511) / 512);
         cr_assert_eq(vfs_open(x.p, node_of(&x, "main/f"), VFS_WRITE, &f), 0);
@@ -321,7 +321,7 @@ Test(space, a_file_without_a_name_is_not_made_whole_to_be_deleted)
     cr_assert_eq(vfs_unlink(x.p, node_of(&x, "main"), "f"), 0);
     fault_reset(&x.fault);
     vfs_release(f);
-    cr_assert_eq(x.fault.writes, 0);
+    cr_assert_leq(x.fault.writes, 1, "one frame");
     put_file(&x, "main/f", "");
     cr_assert_eq(vfs_open(x.p, node_of(&x, "main/f"), VFS_WRITE, &f), 0);
 }
@@ -340,6 +340,7 @@ Test(space, a_file_changed_all_over_has_its_hole_at_its_end)
     set_size(count * GRAIN);
     ino = vfs_node_ino(node_of(&x, "main/f"));
     cr_assert_eq(ns_get_by_name(x.p, "main", &ns), 0);
+    ns->tree.tap = NULL; /* behind the log's back */
     cr_assert_eq(
         tree_get(&ns->tree, key_make(ino, ITEM_EXTENT, 4 * GRAIN), item, sizeof item, &len), 0);
     for (uint64_t i = 0; i < count; i++)

@@ -5,8 +5,8 @@
  *     property_vfs [--seed S] [--ops N]
  *
  * Each namespace of the model is a set of byte arrays by name. Writes, truncations, fallocate,
- * sharing, copies of ranges, links across, branches, renames, removals, flushes, drains, clean
- * restarts and restarts of a process that died right after a flush are drawn at random. Every read
+ * sharing, copies of ranges, links across, branches, renames, removals, flushes, syncs, drains,
+ * clean restarts and deaths of the process at any time are drawn at random. Every read
  * is compared; data and holes, as lseek finds them, must be all of the file, hold all that is not
  * zero, and add up to st_blocks, which only changes of the file change. At the end everything is
  * dropped and nothing may be left on the disk. Prints its seed; the same seed does the same.
@@ -67,7 +67,8 @@ static const struct vfs_cred root = {0};
 
 static void open_project(void)
 {
-    struct project_config c = {.disk = w.disk, .kv = w.kv, .clock = &w.clock.base, .threads = 2};
+    struct project_config c = {
+        .disk = w.disk, .kv = w.kv, .clock = &w.clock.base, .threads = 2, .log_segment = 1 << 20};
 
     CHECK(kv_open_mem(w.mem, project_tables, project_table_count, 0, &w.kv) == 0);
     c.kv = w.kv;
@@ -449,14 +450,17 @@ static void op_branch(size_t s)
 
 static void op_restart(bool die)
 {
-    if (die) {
-        CHECK(project_flush(w.p) == 0);
+    if (die) { /* whatever returned is in the log */
         project_abandon(w.p);
     } else {
         CHECK(project_close(w.p) == 0);
     }
     kv_close(w.kv);
     open_project();
+    for (size_t s = 0; s < SPACES; s++)
+        for (size_t f = 0; f < FILES; f++)
+            if (w.exists[s])
+                compare(s, f, true);
 }
 
 /* What is done to the store shows in no file. */
@@ -468,12 +472,14 @@ static void op_store(void)
         for (size_t f = 0; f < FILES; f++)
             blocks[s][f] = w.file[s][f].exists ? blocks_of(s, f) : 0;
 
-    if (what < 9)
+    if (what < 7)
         CHECK(project_flush(w.p) == 0);
-    else if (what < 15)
+    else if (what < 11)
         CHECK(project_drain(w.p, false, -1, NULL) == 0);
+    else if (what < 13)
+        CHECK(project_sync(w.p) == 0);
     else
-        op_restart(pick(2));
+        op_restart(pick(4));
     for (size_t s = 0; s < SPACES; s++)
         for (size_t f = 0; f < FILES; f++)
             CHECK(blocks[s][f] == (w.file[s][f].exists ? blocks_of(s, f) : 0));

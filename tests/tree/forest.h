@@ -61,7 +61,7 @@ static inline void forest_open(struct forest *f)
     MUST(refs_open(f->kv, &tables, &f->key, s.next_object, &f->refs) == 0);
     MUST(drops_open(f->kv, T_DROPS, f->pages, f->refs, &f->drops) == 0);
     for (unsigned i = 0; i < FOREST_TREES; i++)
-        f->tree[i] = (struct tree){f->pages, f->refs, s.root[i]};
+        f->tree[i] = (struct tree){.pages = f->pages, .refs = f->refs, .root = s.root[i]};
 }
 
 static inline void forest_close(struct forest *f)

@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * capture: the change a thread is making, reached through a thread-local pointer, so that trees and
+ * contents can note what happens to them without knowing whose change it is.
+ */
+#include "io.h"
+#include "project_impl.h"
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#define ROOM_SLACK ((size_t)64 * 1024) /* bytes of operations beside the data of a change */
+#define ROOM_MAX ((size_t)16 * 1024 * 1024)
+
+static _Thread_local struct capture *current;
+
+/* ---- noting ---- */
+
+static int reserve(struct capture *c, size_t more)
+{
+    size_t need = c->len + more, room = c->data ? c->room : CAPTURE_INLINE;
+    uint8_t *data;
+
+    if (need <= room)
+        return 0;
+    while (room < need)
+        room *= 2;
+    data = realloc(c->data, room);
+    if (!data)
+        return -ENOMEM;
+    if (!c->data)
+        memcpy(data, c->small, c->len);
+    c->data = data;
+    c->room = room;
+    return 0;
+}
+
+static void add(struct capture *c, const void *bytes, size_t len)
+{
+    memcpy((c->data ? c->data : c->small) + c->len, bytes, len);
+    c->len += len;
+}
+
+static void note(const struct op *op)
+{
+    struct capture *c = current;
+    uint8_t head[OP_HEAD_MAX];
+    size_t n = op_encode(op, head);
+
+    assert(c); /* a change outside of a guard */
+    if (!c)
+        return;
+    if (reserve(c, n + op->len) < 0) {
+        c->error = -ENOMEM;
+        return;
+    }
+    add(c, head, n);
+    if (op->len)
+        add(c, op->data, op->len);
+}
+
+void capture_op(struct project *p, const struct op *op)
+{
+    if (p->log)
+        note(op);
+}
+
+bool capture_pending(void)
+{
+    return current && current->len > 0;
+}
+
+/* ---- trees ---- */
+
+static void tap_put(const struct tree_tap *tap, struct key k, const void *val, size_t len)
+{
+    const struct capture_tap *t = (const struct capture_tap *)tap;
+
+    note(&(struct op){.kind = OP_PUT, .ns = t->ns, .key = k, .data = val, .len = len});
+}
+
+static void tap_del(const struct tree_tap *tap, struct key k)
+{
+    const struct capture_tap *t = (const struct capture_tap *)tap;
+
+    note(&(struct op){.kind = OP_DEL, .ns = t->ns, .key = k});
+}
+
+void capture_tap_init(struct capture_tap *t, uint32_t ns)
+{
+    *t = (struct capture_tap){.tap = {.put = tap_put, .del = tap_del}, .ns = ns};
+}
+
+/* ---- namespaces ---- */
+
+static void ns_op(struct project *p, const struct ns *ns, enum op_kind kind, uint32_t from)
+{
+    uint8_t record[NS_RECORD_MAX];
+    size_t len = ns_record_encode(ns, 0, record);
+
+    capture_op(p, &(struct op){
+                      .kind = kind, .ns = ns->number, .number = from, .data = record, .len = len});
+}
+
+void capture_ns_put(struct project *p, const struct ns *ns)
+{
+    ns_op(p, ns, OP_NS_PUT, 0);
+}
+
+void capture_ns_branch(struct project *p, const struct ns *ns, const struct ns *from)
+{
+    ns_op(p, ns, OP_NS_BRANCH, from->number);
+}
+
+/* ---- frames ---- */
+
+static void note_seq(struct project *p, uint64_t seq)
+{
+    uint64_t last = atomic_load(&p->seq);
+
+    while (last < seq && !atomic_compare_exchange_weak(&p->seq, &last, seq))
+        ;
+}
+
+/* Contents that waited for their frame may be sealed now. */
+static void end_held(struct capture *c)
+{
+    for (unsigned i = 0; i < c->held_count; i++) {
+        content_end(c->p, c->held[i]);
+        content_unref(c->held[i]);
+    }
+    c->held_count = 0;
+}
+
+uint64_t capture_emit(struct project *p, uint32_t ns)
+{
+    struct capture *c = current;
+    uint64_t seq;
+    struct iovec iov;
+    int err;
+
+    if (!p->log)
+        return atomic_fetch_add(&p->seq, 1) + 1;
+    if (!c || (c->len == 0 && c->error == 0))
+        return atomic_load(&p->seq);
+    rwlock_held(&p->gate);
+    iov = (struct iovec){c->data ? c->data : c->small, c->len};
+    err = c->error ? c->error : log_append(p->log, ns, &iov, 1, &seq);
+    c->len = 0;
+    c->error = 0;
+    end_held(c);
+    if (err < 0) { /* memory has a change that no recovery would know */
+        project_turn_readonly(p, "logging a change", err);
+        return atomic_load(&p->seq);
+    }
+    note_seq(p, seq);
+    return seq;
+}
+
+bool capture_defer_end(struct content *c)
+{
+    struct capture *now = current;
+
+    if (!now || now->len == 0)
+        return false;
+    if (now->held_count == CAPTURE_HELD) {
+        (void)capture_emit(now->p, 0);
+        return false;
+    }
+    atomic_fetch_add(&c->refs, 1);
+    now->held[now->held_count++] = c;
+    return true;
+}
+
+void capture_rest(struct ns *ns)
+{
+    if (current && (current->len || current->error))
+        (void)project_changed(current->p, ns);
+}
+
+/* ---- guards ---- */
+
+void change_enter(struct capture *c, struct project *p, bool instant)
+{
+    assert(!current);
+    if (instant)
+        rwlock_wrlock(&p->gate);
+    else
+        rwlock_rdlock(&p->gate);
+    c->p = p;
+    c->instant = instant;
+    c->data = NULL;
+    c->len = c->room = 0;
+    c->error = 0;
+    c->held_count = 0;
+    current = c;
+}
+
+void change_leave(struct capture *c)
+{
+    struct project *p = c->p;
+
+    assert(current == c);
+    if (c->len || c->error) /* what a failed change left */
+        (void)capture_emit(p, 0);
+    assert(c->len == 0 && c->held_count == 0);
+    current = NULL;
+    free(c->data);
+    if (c->instant)
+        rwlock_wrunlock(&p->gate);
+    else
+        rwlock_rdunlock(&p->gate);
+}
+
+void ns_guard_enter(struct ns *ns)
+{
+    rwlock_wrlock(&ns->lock);
+}
+
+void ns_guard_leave(struct ns **ns)
+{
+    capture_rest(*ns);
+    rwlock_wrunlock(&(*ns)->lock);
+}
+
+/* ---- room ---- */
+
+int change_room(struct project *p, size_t bytes, struct change_room *ret)
+{
+    size_t want = bytes < ROOM_MAX ? bytes + ROOM_SLACK : ROOM_MAX + ROOM_SLACK;
+    int err;
+
+    assert(!current && !ret->p);
+    if (!p->log)
+        return 0;
+    err = log_room(p->log, want);
+    if (io_is_full(err)) {
+        err = project_flush(p); /* the commit trims the log */
+        if (err == 0)
+            err = log_room(p->log, want);
+    }
+    if (err == 0)
+        *ret = (struct change_room){p, want};
+    return err;
+}
+
+void change_room_done(struct change_room *r)
+{
+    if (r->p)
+        log_room_done(r->p->log, r->bytes);
+    r->p = NULL;
+}

@@ -1,0 +1,342 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * replay: each operation is checked against what is there, then done with the calls that did it the
+ * first time, so that it counts references as they do.
+ */
+#include "replay.h"
+#include "project_impl.h"
+#include "report.h"
+#include <errno.h>
+#include <stdlib.h>
+
+struct replay {
+    struct project *p;
+    struct ns *ns; /* of the operation before, referenced */
+};
+
+/* Damage: what the operation needs is not there, or has another shape. */
+static int unless_absent(int err)
+{
+    return err == -ENOENT || err == -ESTALE || err == -EEXIST || err == -EINVAL ||
+                   err == -EOVERFLOW || err == -ERANGE
+               ? -EUCLEAN
+               : err;
+}
+
+/* ---- items ---- */
+
+static int find_ns(struct replay *r, uint32_t number, struct ns **ret_ns)
+{
+    if (!r->ns || r->ns->number != number || !r->ns->live) {
+        ns_put(r->p, r->ns);
+        r->ns = NULL;
+        int err = ns_get(r->p, number, &r->ns);
+        if (err < 0)
+            return err;
+    }
+    *ret_ns = r->ns;
+    return 0;
+}
+
+/* The tree of an operation; numbers of inodes in it are given out above `ino` from now on. */
+static int find_tree(struct replay *r, const struct op *op, struct tree **ret_tree)
+{
+    uint64_t ino = key_ino(op->key), *next = &r->p->orphans.next_ino;
+    struct ns *ns;
+    int err = 0;
+
+    *ret_tree = &r->p->orphans.tree;
+    if (op->ns != OP_NS_ORPHANS) {
+        err = find_ns(r, op->ns, &ns);
+        if (err < 0)
+            return err;
+        *ret_tree = &ns->tree;
+        next = &ns->next_ino;
+        ns->dirty = true;
+    }
+    if (*next <= ino)
+        *next = ino + 1;
+    return 0;
+}
+
+static int do_put(struct replay *r, const struct op *op)
+{
+    struct tree *t;
+    int err = item_check(op->key, op->data, op->len);
+
+    if (err == 0)
+        err = find_tree(r, op, &t);
+    return err < 0 ? err : tree_put(t, op->key, op->data, op->len);
+}
+
+static int do_del(struct replay *r, const struct op *op)
+{
+    struct tree *t;
+    int err = find_tree(r, op, &t);
+
+    return err < 0 ? err : tree_del(t, op->key);
+}
+
+/* ---- contents ---- */
+
+static int do_content_new(struct replay *r, const struct op *op)
+{
+    int err = op->number ? refs_new_at(r->p->refs, op->number) : -EUCLEAN;
+
+    return err < 0 ? err : content_restore(r->p, op->number, op->a, op->b);
+}
+
+static int do_content_write(struct replay *r, const struct op *op)
+{
+    return content_restore_bytes(r->p, op->number, op->data, op->len, op->a);
+}
+
+static int do_content_truncate(struct replay *r, const struct op *op)
+{
+    return content_restore_length(r->p, op->number, op->a);
+}
+
+/* The bytes of another one, as they are at this point. */
+static int do_content_copy(struct replay *r, const struct op *op)
+{
+    uint8_t *buf = op->a <= CONTENT_BUFFER_MAX ? malloc(op->a ? op->a : 1) : NULL;
+    uint64_t done = 0;
+    ssize_t n = 1;
+    int err;
+
+    if (!buf)
+        return op->a <= CONTENT_BUFFER_MAX ? -ENOMEM : -EUCLEAN;
+    while (done < op->a && n > 0) {
+        n = content_read(r->p, op->other, buf + done, op->a - done, op->c + done);
+        done += n > 0 ? (uint64_t)n : 0;
+    }
+    err = n < 0 ? (int)n : done < op->a ? -EUCLEAN : 0;
+    if (err == 0)
+        err = content_restore_bytes(r->p, op->number, buf, op->a, op->b);
+    free(buf);
+    return err;
+}
+
+static int do_content_slot(struct replay *r, const struct op *op)
+{
+    struct content *c = content_find(r->p, op->number);
+    int err = refs_set_slot(r->p->refs, op->number, op->a);
+
+    if (c && err == 0)
+        content_unlist(r->p, c); /* the slot has its bytes; contents_load opens it */
+    content_unref(c);
+    return err;
+}
+
+static int do_content_cancel(struct replay *r, const struct op *op)
+{
+    struct content *c = content_find(r->p, op->number);
+    struct entry e;
+    int err = refs_entry(r->p->refs, op->number, false, NULL, &e);
+
+    if (err == 0 && (e.count > 0 || entry_is_sealed(&e)))
+        err = -EUCLEAN;
+    if (c && err == 0)
+        content_unlist(r->p, c);
+    content_unref(c);
+    if (err == 0)
+        refs_cancel(r->p->refs, op->number);
+    return err;
+}
+
+/* ---- namespaces ---- */
+
+static int new_ns(struct project *p, uint32_t number, struct ns_fields *f, struct ns **ret)
+{
+    int err = ns_alloc(p, f->name, ret);
+
+    if (err == 0)
+        ns_set_fields(*ret, number, f);
+    return err;
+}
+
+static void insert_ns(struct project *p, struct ns *ns)
+{
+    WRITE_GUARD(&p->names.lock);
+
+    map64_del(&p->names.removed, ns->number);
+    ns_table_insert(&p->names, ns);
+    if (p->names.next <= ns->number)
+        p->names.next = ns->number + 1;
+}
+
+/* What may change of one that is there: its name and its setting. */
+static int change_ns(struct project *p, struct ns *ns, const struct ns_fields *f)
+{
+    char *name = strdup(f->name);
+    WRITE_GUARD(&p->names.lock);
+
+    if (!name)
+        return -ENOMEM;
+    free(ns_table_rename(&p->names, ns, name));
+    ns->frozen = f->frozen;
+    return 0;
+}
+
+static int decode_ns(const struct op *op, struct ns_fields *ret)
+{
+    int err =
+        op->ns && op->ns <= VFS_NS_MAX ? ns_record_check(op->ns, op->data, op->len) : -EUCLEAN;
+
+    return err < 0 ? err : ns_decode(op->data, op->len, ret);
+}
+
+static int do_ns_put(struct replay *r, const struct op *op)
+{
+    struct ns_fields f;
+    struct ns *ns;
+    int err = decode_ns(op, &f);
+
+    if (err < 0)
+        return err;
+    if (find_ns(r, op->ns, &ns) == 0) {
+        err = change_ns(r->p, ns, &f);
+    } else {
+        err = new_ns(r->p, op->ns, &f, &ns);
+        if (err == 0)
+            insert_ns(r->p, ns);
+    }
+    free(f.target);
+    return err;
+}
+
+static int do_ns_branch(struct replay *r, const struct op *op)
+{
+    struct ns_fields f;
+    struct ns *ns, *from;
+    int err = decode_ns(op, &f);
+
+    if (err < 0)
+        return err;
+    err = find_ns(r, op->ns, &ns) == 0 || op->number > VFS_NS_MAX ? -EUCLEAN : 0;
+    if (err == 0)
+        err = find_ns(r, (uint32_t)op->number, &from);
+    if (err == 0)
+        err = new_ns(r->p, op->ns, &f, &ns);
+    free(f.target);
+    if (err < 0)
+        return err;
+    err = tree_branch(&from->tree, &ns->tree.root);
+    if (err < 0) {
+        ns_discard(ns);
+        return err;
+    }
+    ns->next_ino = from->next_ino > ns->next_ino ? from->next_ino : ns->next_ino;
+    insert_ns(r->p, ns);
+    return 0;
+}
+
+static int do_ns_drop(struct replay *r, const struct op *op)
+{
+    struct ns *ns;
+    int err = find_ns(r, op->ns, &ns);
+
+    if (err < 0)
+        return err;
+    {
+        WRITE_GUARD(&r->p->names.lock);
+        err = ns_table_remove(r->p, ns);
+    }
+    r->ns = NULL;
+    ns_put(r->p, ns);
+    return err;
+}
+
+/* ---- the rest ---- */
+
+static int do_pin(struct replay *r, const struct op *op)
+{
+    return refs_pin(r->p->refs, op->number);
+}
+
+static int do_unpin(struct replay *r, const struct op *op)
+{
+    return refs_unpin(r->p->refs, op->number);
+}
+
+static int do_setting(struct replay *r, const struct op *op)
+{
+    return settings_restore(r->p, op->number, (int64_t)op->a);
+}
+
+static int (*const doers[OP_KIND_END])(struct replay *, const struct op *) = {
+    [OP_PUT] = do_put,
+    [OP_DEL] = do_del,
+    [OP_CONTENT_NEW] = do_content_new,
+    [OP_CONTENT_WRITE] = do_content_write,
+    [OP_CONTENT_COPY] = do_content_copy,
+    [OP_CONTENT_TRUNCATE] = do_content_truncate,
+    [OP_CONTENT_SLOT] = do_content_slot,
+    [OP_CONTENT_CANCEL] = do_content_cancel,
+    [OP_NS_PUT] = do_ns_put,
+    [OP_NS_BRANCH] = do_ns_branch,
+    [OP_NS_DROP] = do_ns_drop,
+    [OP_PIN] = do_pin,
+    [OP_UNPIN] = do_unpin,
+    [OP_SETTING] = do_setting,
+};
+
+/* ---- frames ---- */
+
+static int do_ops(struct replay *r, const struct log_frame *f, struct op *last)
+{
+    size_t at = 0;
+    int err;
+
+    while ((err = op_next(f->payload, f->len, &at, last)) == 0) {
+        err = unless_absent(doers[last->kind](r, last));
+        if (err < 0)
+            return err;
+    }
+    return err == -ENOENT ? 0 : err;
+}
+
+int replay_frame(struct project *p, const struct log_frame *f)
+{
+    struct replay r = {.p = p};
+    struct op op = {.kind = OP_KIND_END};
+    struct ns *ns;
+    int err = do_ops(&r, f, &op);
+
+    if (err == 0) {
+        atomic_store(&p->seq, f->seq);
+        if (f->ns && find_ns(&r, f->ns, &ns) == 0) {
+            ns->seq = f->seq;
+            ns->dirty = true;
+        }
+    } else {
+        const char *kind = op_kind_name(op.kind);
+        report(REPORT_ALARM,
+               "log: frame %llu (segment %llu, offset %llu) cannot be replayed: %s: %s",
+               (unsigned long long)f->seq, (unsigned long long)f->pos.segment,
+               (unsigned long long)f->pos.offset, kind ? kind : "no operation", strerror(-err));
+    }
+    ns_put(p, r.ns);
+    return err;
+}
+
+static int visit(const struct log_frame *f, void *ctx)
+{
+    return f->sync ? 0 : replay_frame(ctx, f);
+}
+
+int replay_log(struct project *p, const struct state *s, struct log_report *ret)
+{
+    struct log_scan scan = {
+        .epoch = s->epoch, .seq = s->seq, .pos = {s->log_segment, s->log_offset}};
+    int64_t start = ticks(p);
+    int err = log_read(p->config.disk, &scan, visit, p, ret);
+
+    if (err == -EUCLEAN && ret->end.segment)
+        report(REPORT_ALARM, "log: damaged in segment %llu at offset %llu",
+               (unsigned long long)ret->end.segment, (unsigned long long)ret->end.offset);
+    if (err == 0 && ret->frames)
+        report(REPORT_NOTE, "recovered %llu changes from the log in %lld ms",
+               (unsigned long long)ret->frames, (long long)((ticks(p) - start) / NSEC_PER_MSEC));
+    return err;
+}
