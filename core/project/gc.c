@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * gc: states, pins and history; a cycle is gc_cycle.c. What was registered or unpinned since the
+ * last cycle stands in small sets in front of the table, which only a cycle changes.
+ */
+#include "gc_impl.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *const gc_keep_names[GC_KEEP_REASONS] = {
+    [GC_KEEP_GRACE] = "grace",       [GC_KEEP_STALE] = "stale_node",
+    [GC_KEEP_NEW_MARK] = "new_mark", [GC_KEEP_UNACKNOWLEDGED] = "unacknowledged",
+    [GC_KEEP_IN_USE] = "in_use",     [GC_KEEP_FAILED] = "failed",
+};
+
+int gc_create(const struct clock *clock, uint64_t serial, struct gc **ret_gc)
+{
+    struct gc *gc = calloc(1, sizeof *gc);
+
+    if (!gc)
+        return -ENOMEM;
+    gc->clock = clock;
+    gc->serial = serial;
+    mutex_init(&gc->lock, "gc");
+    *ret_gc = gc;
+    return 0;
+}
+
+void gc_destroy(struct gc *gc)
+{
+    if (!gc)
+        return;
+    free(gc->objects.v);
+    gc_ids_release(&gc->pins);
+    gc_ids_release(&gc->fresh);
+    gc_ids_release(&gc->judged);
+    gc_nodes_release(&gc->nodes);
+    for (size_t i = 0; i < GC_HISTORY_MAX; i++)
+        free(gc->history[i].ids);
+    mutex_destroy(&gc->lock);
+    free(gc);
+}
+
+/* ---- objects ---- */
+
+int gc_register(struct gc *gc, const struct id *id)
+{
+    MUTEX_GUARD(&gc->lock);
+
+    if (gc_ids_has(&gc->pins, id) || gc_is_fresh(gc, id))
+        return 0;
+    return gc_table_find(&gc->objects, id) ? 0 : gc_ids_add(&gc->fresh, id);
+}
+
+void gc_get(struct gc *gc, const struct id *id, struct gc_object_info *ret)
+{
+    int64_t ago;
+    MUTEX_GUARD(&gc->lock);
+    const struct gc_object *o = gc_table_find(&gc->objects, id);
+
+    *ret = (struct gc_object_info){.state = o ? o->state : GC_NONE, .nodes = o ? o->nodes : 0};
+    if (gc_ids_has(&gc->pins, id))
+        ret->state = GC_PINNED;
+    else if (gc_is_fresh(gc, id))
+        ret->state = GC_ACTIVE;
+    if (ret->state != GC_UNREFERENCED && ret->state != GC_MARKED)
+        return;
+    ago = clock_ticks(gc->clock) - o->since;
+    ret->since = clock_now(gc->clock) - ago;
+}
+
+int gc_pin(struct gc *gc, const struct id *id)
+{
+    MUTEX_GUARD(&gc->lock);
+    return gc_ids_add(&gc->pins, id);
+}
+
+int gc_unpin(struct gc *gc, const struct id *id)
+{
+    MUTEX_GUARD(&gc->lock);
+    int err = gc_ids_has(&gc->pins, id) ? gc_ids_add(&gc->fresh, id) : 0;
+
+    if (err == 0)
+        (void)gc_ids_del(&gc->pins, id);
+    return err;
+}
+
+/* ---- history ---- */
+
+/* `ids` is its own from now on: room for the first GC_HISTORY_IDS of the eligible. */
+void gc_record_cycle(struct gc *gc, const struct gc_result *r, struct id *ids)
+{
+    struct gc_record *h = &gc->history[gc->records++ % GC_HISTORY_MAX];
+
+    mutex_held(&gc->lock);
+    free(h->ids);
+    *h = (struct gc_record){.cycle = r->cycle,
+                            .time = clock_now(gc->clock),
+                            .eligible = r->eligible_count,
+                            .collected = r->collected,
+                            .preserved = r->active + r->pinned,
+                            .nodes = r->reporting,
+                            .ids = ids};
+    h->id_count = r->eligible_count < GC_HISTORY_IDS ? r->eligible_count : GC_HISTORY_IDS;
+    memcpy(ids, r->eligible, h->id_count * sizeof *ids);
+}
+
+uint64_t gc_history_count(struct gc *gc)
+{
+    MUTEX_GUARD(&gc->lock);
+    return gc->records;
+}
+
+int gc_history_get(struct gc *gc, size_t i, struct gc_record *ret)
+{
+    struct gc_record *h;
+    struct id *ids;
+    MUTEX_GUARD(&gc->lock);
+
+    if (i >= gc->records || i >= GC_HISTORY_MAX)
+        return -ENOENT;
+    h = &gc->history[(gc->records - 1 - i) % GC_HISTORY_MAX];
+    ids = calloc(h->id_count, sizeof *ids);
+    if (!ids)
+        return -ENOMEM;
+    memcpy(ids, h->ids, h->id_count * sizeof *ids);
+    *ret = *h;
+    ret->ids = ids;
+    return 0;
+}

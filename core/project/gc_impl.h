@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+/* gc_impl: what the files of the coordinator share. Nobody else includes this. */
+#pragma once
+
+#include "gc.h"
+#include "lock.h"
+
+/* ---- a small set of ids (gc_ids.c): open addressing, keyed by the id itself ---- */
+
+struct gc_ids {
+    struct id *slots; /* room of them; `used` says which are taken */
+    uint8_t *used;
+    size_t room; /* a power of two, or 0 */
+    size_t count;
+};
+void gc_ids_release(struct gc_ids *s); /* empty again */
+bool gc_ids_has(const struct gc_ids *s, const struct id *id);
+int gc_ids_add(struct gc_ids *s, const struct id *id);  /* again is fine; -ENOMEM: as it was */
+bool gc_ids_del(struct gc_ids *s, const struct id *id); /* was it there? */
+int gc_ids_add_all(struct gc_ids *s, const struct gc_ids *from);
+
+/* ---- the table of objects (gc_table.c): one sorted array ---- */
+
+struct gc_object {
+    struct id id;
+    int64_t since;  /* ticks; UNREFERENCED, MARKED */
+    uint32_t mark;  /* MARKED: serial of the list it first was in */
+    uint16_t nodes; /* that name it */
+    uint8_t state;  /* enum gc_state; GC_NONE: to be squeezed out */
+};
+struct gc_table {
+    struct gc_object *v;
+    size_t count, room;
+};
+/* NULL: it is not there. */
+struct gc_object *gc_table_find(const struct gc_table *t, const struct id *id);
+/* Room for `more`, so that gc_table_merge cannot fail. -ENOMEM. */
+int gc_table_reserve(struct gc_table *t, size_t more);
+/* Take out those that are GC_NONE. */
+void gc_table_squeeze(struct gc_table *t);
+/* Put in what is in `found`, whose ids are in order and not in the table. */
+void gc_table_merge(struct gc_table *t, const struct gc_table *found);
+
+/* ---- known nodes (gc_nodes.c) ---- */
+
+struct gc_node {
+    uint64_t id, serial, ack;
+    uint64_t covers;   /* marks up to this serial it has acknowledged, as far as we can tell */
+    int64_t timestamp; /* its own clock */
+    int64_t seen;      /* ticks: its serial advanced, or was first seen */
+    bool proven, own, retired;
+    bool present, behind; /* in this cycle: it has a report; an older one than before */
+};
+struct gc_nodes {
+    struct gc_node *v; /* ascending by id */
+    size_t count, room;
+};
+int gc_nodes_copy(const struct gc_nodes *from, struct gc_nodes *ret);
+void gc_nodes_release(struct gc_nodes *ns);
+struct gc_node *gc_nodes_find(const struct gc_nodes *ns, uint64_t id);
+/* A cycle looks at its reports: `marks` is the serial published last. -EUCLEAN a node is there
+ * twice, or has number 0; -E2BIG. */
+int gc_nodes_observe(struct gc_nodes *ns, const struct gc_report *r, size_t count, uint64_t marks,
+                     int64_t now);
+bool gc_node_is_stale(const struct gc_node *n, const struct gc_config *c, int64_t now);
+/* Does what it says, or could say, keep anything? */
+bool gc_node_counts(const struct gc_node *n, const struct gc_config *c, int64_t now);
+/* Has it a report that shows that it lives? */
+bool gc_node_reports(const struct gc_node *n, const struct gc_config *c, int64_t now);
+/* The serial up to which marks are acknowledged by all that count. */
+uint64_t gc_nodes_covers(const struct gc_nodes *ns, const struct gc_config *c, int64_t now);
+
+/* ---- the coordinator ---- */
+
+struct gc {
+    const struct clock *clock;
+    struct mutex lock;       /* "gc": guards the rest */
+    struct gc_table objects; /* array and order change only at the end of a cycle */
+    struct gc_ids pins;
+    struct gc_ids fresh;  /* registered or unpinned, and met by no cycle: active */
+    struct gc_ids judged; /* the same, up to when the running (or last failed) cycle began */
+    struct gc_nodes nodes;
+    bool running;
+    bool unpublished; /* the list in force has what is not marked any more */
+    uint64_t cycles;
+    uint64_t serial; /* of the last list of marks; up to UINT32_MAX */
+    struct gc_record history[GC_HISTORY_MAX];
+    uint64_t records;
+};
+
+/* Both need gc->lock. */
+static inline bool gc_is_fresh(const struct gc *gc, const struct id *id)
+{
+    return gc_ids_has(&gc->fresh, id) || gc_ids_has(&gc->judged, id);
+}
+void gc_record_cycle(struct gc *gc, const struct gc_result *r, struct id *ids);

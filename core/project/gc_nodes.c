@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * gc_nodes: who uses the pool, and what each of them is known to have seen. What a report says of
+ * its own age is not believed: `seen` is when its serial moved before our eyes, and `covers` grows
+ * only then, for a report that was there before may be of a former life of anything.
+ */
+#include "array.h"
+#include "gc_impl.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+int gc_nodes_copy(const struct gc_nodes *from, struct gc_nodes *ret)
+{
+    struct gc_nodes ns = {.count = from->count};
+
+    if (ARRAY_RESERVE(ns.v, ns.room, from->count) < 0)
+        return -ENOMEM;
+    if (from->count)
+        memcpy(ns.v, from->v, from->count * sizeof *ns.v);
+    *ret = ns;
+    return 0;
+}
+
+void gc_nodes_release(struct gc_nodes *ns)
+{
+    free(ns->v);
+    *ns = (struct gc_nodes){0};
+}
+
+/* Where the node is, or would go. */
+static size_t place(const struct gc_nodes *ns, uint64_t id)
+{
+    size_t i = 0;
+
+    while (i < ns->count && ns->v[i].id < id)
+        i++;
+    return i;
+}
+
+struct gc_node *gc_nodes_find(const struct gc_nodes *ns, uint64_t id)
+{
+    size_t i = place(ns, id);
+
+    return i < ns->count && ns->v[i].id == id ? &ns->v[i] : NULL;
+}
+
+static int insert(struct gc_nodes *ns, const struct gc_node *n)
+{
+    size_t i = place(ns, n->id);
+
+    if (ns->count == GC_NODES_MAX)
+        return -E2BIG;
+    if (ARRAY_RESERVE(ns->v, ns->room, ns->count + 1) < 0)
+        return -ENOMEM;
+    memmove(ns->v + i + 1, ns->v + i, (ns->count - i) * sizeof *ns->v);
+    ns->v[i] = *n;
+    ns->count++;
+    return 0;
+}
+
+/* Its serial moved while we looked on, or it is our own: it lives, and has read what it says. An
+ * acknowledgement of what was never published is none. */
+static void advance(struct gc_node *n, const struct gc_report *r, uint64_t marks, int64_t now)
+{
+    n->serial = r->serial;
+    n->ack = r->ack;
+    n->covers = r->ack <= marks ? r->ack : 0;
+    n->timestamp = r->timestamp;
+    n->seen = now;
+    n->proven = true;
+    n->retired = false;
+}
+
+static int observe_one(struct gc_nodes *ns, const struct gc_report *r, uint64_t marks, int64_t now)
+{
+    struct gc_node *n = gc_nodes_find(ns, r->node);
+    int err = r->node == 0 || (n && n->present) ? -EUCLEAN : 0;
+
+    if (err == 0 && !n) {
+        err = insert(ns, &(struct gc_node){.id = r->node,
+                                           .serial = r->serial,
+                                           .ack = r->ack,
+                                           .timestamp = r->timestamp,
+                                           .seen = now});
+        n = gc_nodes_find(ns, r->node);
+    }
+    if (err < 0)
+        return err;
+    n->present = true;
+    n->own = r->own;
+    n->behind = r->serial < n->serial;
+    if (r->serial > n->serial || (r->own && !n->behind))
+        advance(n, r, marks, now);
+    return 0;
+}
+
+/* What was retired is forgotten with its report. */
+static void forget_retired(struct gc_nodes *ns)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < ns->count; i++)
+        if (ns->v[i].present || !ns->v[i].retired)
+            ns->v[kept++] = ns->v[i];
+    ns->count = kept;
+}
+
+int gc_nodes_observe(struct gc_nodes *ns, const struct gc_report *r, size_t count, uint64_t marks,
+                     int64_t now)
+{
+    int err = 0;
+
+    for (size_t i = 0; i < ns->count; i++)
+        ns->v[i].present = ns->v[i].behind = false;
+    for (size_t i = 0; i < count && err == 0; i++)
+        err = observe_one(ns, &r[i], marks, now);
+    if (err == 0)
+        forget_retired(ns);
+    return err;
+}
+
+bool gc_node_is_stale(const struct gc_node *n, const struct gc_config *c, int64_t now)
+{
+    return !n->own && now - n->seen >= c->stale_report_threshold;
+}
+
+bool gc_node_counts(const struct gc_node *n, const struct gc_config *c, int64_t now)
+{
+    return !n->retired && (c->stale_policy == GC_STALE_RETAIN || !gc_node_is_stale(n, c, now));
+}
+
+bool gc_node_reports(const struct gc_node *n, const struct gc_config *c, int64_t now)
+{
+    return !n->retired && n->present && !n->behind && n->proven && !gc_node_is_stale(n, c, now);
+}
+
+uint64_t gc_nodes_covers(const struct gc_nodes *ns, const struct gc_config *c, int64_t now)
+{
+    uint64_t covers = UINT64_MAX;
+
+    for (size_t i = 0; i < ns->count; i++) {
+        const struct gc_node *n = &ns->v[i];
+        /* What a report that is not there, or was there before, would say of an id is not known. */
+        uint64_t own = n->present && !n->behind ? n->covers : 0;
+        if (gc_node_counts(n, c, now) && own < covers)
+            covers = own;
+    }
+    return covers;
+}
+
+/* ---- for people ---- */
+
+int gc_node_list(struct gc *gc, const struct gc_config *config, struct gc_node_info **ret_v,
+                 size_t *ret_count)
+{
+    int64_t now = clock_ticks(gc->clock);
+    size_t count = 0;
+    MUTEX_GUARD(&gc->lock);
+    struct gc_node_info *v = calloc(gc->nodes.count + 1, sizeof *v);
+
+    if (!v)
+        return -ENOMEM;
+    for (size_t i = 0; i < gc->nodes.count; i++) {
+        const struct gc_node *n = &gc->nodes.v[i];
+        if (n->retired)
+            continue;
+        v[count++] = (struct gc_node_info){.node = n->id,
+                                           .serial = n->serial,
+                                           .ack = n->ack,
+                                           .timestamp = n->timestamp,
+                                           .age = now - n->seen,
+                                           .stale = gc_node_is_stale(n, config, now),
+                                           .proven = n->proven,
+                                           .own = n->own};
+    }
+    *ret_v = v;
+    *ret_count = count;
+    return 0;
+}
+
+int gc_node_retire(struct gc *gc, const struct gc_config *config, uint64_t node)
+{
+    int64_t now = clock_ticks(gc->clock);
+    MUTEX_GUARD(&gc->lock);
+    struct gc_node *n = gc_nodes_find(&gc->nodes, node);
+
+    if (!n || n->retired)
+        return -ENOENT;
+    if (gc->running || !gc_node_is_stale(n, config, now))
+        return -EBUSY;
+    n->retired = true;
+    return 0;
+}
+
+int gc_node_prune(struct gc *gc, const struct gc_config *config, size_t *ret_retired)
+{
+    int64_t now = clock_ticks(gc->clock);
+    MUTEX_GUARD(&gc->lock);
+
+    if (gc->running)
+        return -EBUSY;
+    *ret_retired = 0;
+    for (size_t i = 0; i < gc->nodes.count; i++) {
+        struct gc_node *n = &gc->nodes.v[i];
+        if (n->retired || !gc_node_is_stale(n, config, now))
+            continue;
+        n->retired = true;
+        ++*ret_retired;
+    }
+    return 0;
+}
