@@ -117,6 +117,7 @@ void op_open(size_t h, size_t space, const char *name);
 void op_write_open(size_t h, size_t off, size_t len, unsigned value); /* of an unlinked file */
 void op_close(size_t h);
 void op_flush(void);
+void op_begin_flush(void); /* it is frozen, and committed with the next flush or drain */
 void op_sync(void); /* fsync */
 void op_drain(bool idle);
 void op_advance(int64_t ms);

@@ -737,6 +737,23 @@ void op_sync(void)
     flushed(project_sync(w.p));
 }
 
+void op_begin_flush(void)
+{
+    enum seal_what what = SEAL_READY;
+    struct ticket *t = NULL;
+    bool again;
+    int err;
+
+    if (is_off())
+        return;
+    note_attempt();
+    err = coordinator_try_flush(w.p->flush.coordinator, &what, &t);
+    if (err == 0)
+        ticket_unref(t);
+    else if (err != -EAGAIN && !done(err, &again) && again) /* -EAGAIN: as many as there may be */
+        w.flush_failures++;
+}
+
 void op_drain(bool idle)
 {
     if (is_off())

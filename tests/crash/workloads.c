@@ -329,6 +329,42 @@ static void xattr(void)
     op_drain(true);
 }
 
+/* Several flushes are in flight, and what they have goes on changing. */
+static void several(void)
+{
+    op_write(0, "a", 0, 3000, 1);
+    op_write(0, "big", 0, 300 * KIB, 2);
+    op_begin_flush();
+    op_write(0, "a", 10, 10, 3);
+    op_write(0, "b", 0, 3000, 1); /* equals what is on its way */
+    op_advance(60000);
+    op_begin_flush(); /* the slot is sealed, which the first calls a slot */
+    op_write(0, "big", 100 * KIB, 10, 4);
+    op_branch(0, 1);
+    op_begin_flush();
+    op_unlink(1, "a");
+    op_flush();
+    op_unlink(0, "big");
+    op_begin_flush();
+    op_write(0, "big", 0, 300 * KIB, 2);
+    op_begin_flush();
+    op_unlink(0, "b");
+    op_begin_flush();
+    op_write(0, "c", 0, 3000, 1);
+    op_drain(false);
+    op_drop(1);
+    op_begin_flush();
+    op_drop_steps(1);
+    op_begin_flush();
+    op_drop_steps(1);
+    op_unlink(0, "c");
+    op_begin_flush();
+    op_flush();
+    op_rename(0, "big", "a");
+    op_begin_flush();
+    op_drain(true);
+}
+
 static void heal_record(void)
 {
     op_write(0, "a", 0, 9000, 1);
@@ -406,6 +442,7 @@ const struct workload workloads[] = {
     {"pins", pins},
     {"orphans", orphans},
     {"xattr", xattr},
+    {"several", several},
     {"heal-record", heal_record},
     {"heal-file", heal_file},
     {"chance", chance},
