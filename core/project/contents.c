@@ -158,10 +158,15 @@ void content_cancel(struct project *p, struct content *c)
     {
         MUTEX_GUARD(&c->io); /* a flush that syncs it would leave sums behind */
         c->cancelled = true;
-        if (c->blob)
+        if (c->blob && !c->named)
             (void)blob_unlink_slot(p->config.disk, c->number);
     }
     refs_cancel(p->refs, c->number);
+    if (c->blob && c->named) { /* its name goes after the commit that names it no more */
+        const uint64_t slot = c->number;
+        MUTEX_GUARD(&p->contents.lock);
+        (void)map64_put(&p->contents.sealed_slots, slot, 1);
+    }
     if (capture_pending()) /* else no frame is needed: what nothing names is forgotten anyway */
         capture_op(p, &(struct op){.kind = OP_CONTENT_CANCEL, .number = c->number});
     content_unref(c);
@@ -520,9 +525,21 @@ static void cancel_unnamed(struct project *p)
     }
 }
 
-int contents_load(struct project *p)
+/* Of the numbers that the log began those that no item names, also where the slot is gone: the
+ * daemon died while it took one back. */
+static void cancel_begun(struct project *p, uint64_t first)
+{
+    struct entry e;
+
+    for (uint64_t n = first; n < refs_next(p->refs); n++)
+        if (refs_entry(p->refs, n, false, NULL, &e) == 0 && e.count == 0 && e.kind == ENTRY_SLOT)
+            refs_cancel(p->refs, n);
+}
+
+int contents_load(struct project *p, uint64_t first)
 {
     cancel_unnamed(p);
+    cancel_begun(p, first);
     return disk_list(p->config.disk, "slots", load_or_reap, p);
 }
 

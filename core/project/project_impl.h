@@ -310,8 +310,9 @@ int content_restore(struct project *p, uint64_t number, uint64_t owner, uint64_t
 int content_restore_bytes(struct project *p, uint64_t number, const void *buf, size_t len,
                           uint64_t off);
 int content_restore_length(struct project *p, uint64_t number, uint64_t len);
-/* After a restart: the slots that entries name are contents again; what no item names goes. */
-int contents_load(struct project *p);
+/* After a restart: the slots that entries name are contents again; what no item names goes. The
+ * log began numbers from `first` on. */
+int contents_load(struct project *p, uint64_t first);
 void contents_release(struct project *p);
 /* Fill `out` with referenced contents matching; returns how many. */
 size_t contents_pick(struct project *p, bool (*want)(struct project *, struct content *, void *),

@@ -86,7 +86,7 @@ int project_recover(struct project *p, const struct state *s)
     p->orphans.tree.root = 0;
     err = delete_dead(p);
     if (err == 0)
-        err = contents_load(p);
+        err = contents_load(p, s->next_number);
     if (err == 0)
         err = objects_reap(p->objects);
     if (err == 0)
