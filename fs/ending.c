@@ -12,6 +12,7 @@
 #include "view.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <spawn.h>
 #include <stdlib.h>
@@ -28,7 +29,6 @@ struct ending {
     _Atomic bool looping;   /* main is in libfuse's loop */
     _Atomic bool asked;     /* the store wants the end */
     _Atomic bool unmounted; /* nothing is left of the mount */
-    _Atomic bool hurry;     /* do not wait for background work */
     _Atomic bool over;      /* the thread may go */
     struct mutex lock;      /* "ending": held while the project or the session is used */
     bool watch;             /* guarded by lock */
@@ -63,16 +63,18 @@ static void spawn_unmount(const char *mountpoint)
     char *root[] = {"umount", "-i", "-l", "--", (char *)(uintptr_t)mountpoint, NULL};
     char *user[] = {"fusermount3", "-uz", "--", (char *)(uintptr_t)mountpoint, NULL};
     char **argv = geteuid() == 0 ? root : user;
+    posix_spawn_file_actions_t files;
     posix_spawnattr_t attr;
     sigset_t none;
     pid_t pid;
     sigemptyset(&none);
-    if (posix_spawnattr_init(&attr) != 0)
+    if (posix_spawnattr_init(&attr) != 0 || posix_spawn_file_actions_init(&files) != 0)
         return;
     (void)posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK);
     (void)posix_spawnattr_setsigmask(&attr, &none);
-    (void)posix_spawnp(&pid, argv[0], NULL, &attr, argv, environ);
-    (void)posix_spawnattr_destroy(&attr);
+    /* It may come too late, and say so. */
+    (void)posix_spawn_file_actions_addopen(&files, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
+    (void)posix_spawnp(&pid, argv[0], &files, &attr, argv, environ); /* the process ends now */
 }
 
 __attribute__((noreturn)) static void force(const struct ending *e, const char *why)
@@ -105,14 +107,14 @@ static void tell(const struct view_rest *r)
         report(REPORT_NOTE, "ending; remaining: %s", text.s);
 }
 
-/* Once a second while it ends. */
+/* Once a second while it ends, more often while the loop is being left. */
 static void look(struct ending *e)
 {
     struct view_rest rest = e->rest;
     bool watched;
     {
         MUTEX_GUARD(&e->lock);
-        watched = e->watch;
+        watched = e->watch && !atomic_load(&e->looping);
         if (watched)
             view_get_rest(e->fs->p, &rest);
     }
@@ -145,8 +147,6 @@ static void on_signal(struct ending *e)
     e->signals++;
     if (e->signals == 1)
         begin(e);
-    else if (e->signals == 2)
-        atomic_store(&e->hurry, true);
     else
         force(e, "told to end at once");
 }
@@ -174,7 +174,7 @@ static void *ending_main(void *arg)
             on_signal(e);
         if (e->ending && atomic_load(&e->looping))
             pthread_kill(e->main, WAKE_SIGNAL);
-        if (sig < 0 && errno == EAGAIN && !atomic_load(&e->looping))
+        if (sig < 0 && errno == EAGAIN)
             look(e);
     }
 }
@@ -209,11 +209,6 @@ void ending_left_loop(struct ending *e)
 void ending_unmounted(struct ending *e)
 {
     atomic_store(&e->unmounted, true);
-}
-
-const _Atomic bool *ending_hurry(const struct ending *e)
-{
-    return &e->hurry;
 }
 
 void ending_let_go(struct ending *e)

@@ -7,16 +7,17 @@
  *     ending_left_loop(e)        whatever made it end
  *     … unmount …
  *     ending_unmounted(e)
- *     project_drain(…, ending_hurry(e))
+ *     project_drain
  *     ending_let_go(e)
  *     project_close
  *     ending_stop(e)
  *
  * SIGTERM, SIGINT and SIGHUP belong to one thread. The first one ends the loop; from then on, or
- * from umount on, it tells about once a second how much work is left, if that has changed. One more
- * signal ends the wait for background work, and the next one forces the end: the process is gone at
- * once, as if killed, but takes its mount along. So does work that has not moved for
- * ENDING_PATIENCE seconds: nothing keeps the daemon for ever.
+ * from umount on, it tells about once a second how much work is left, if that has changed. The
+ * second one forces the end: everything is dropped in place and the process gone at once, as if
+ * killed, but takes its mount along; the next mount replays the log, so that nothing is lost which
+ * a call had returned for. Work that has not moved for ENDING_PATIENCE seconds forces it, too:
+ * nothing keeps the daemon for ever.
  */
 #pragma once
 
@@ -33,8 +34,6 @@ void ending_signals(sigset_t *ret);
 int ending_start(struct fs *fs, struct ending **ret_e);
 void ending_left_loop(struct ending *e);
 void ending_unmounted(struct ending *e);
-/* Set when the wait for background work is to end. */
-const _Atomic bool *ending_hurry(const struct ending *e);
 /* From now on neither the project nor the session is touched. */
 void ending_let_go(struct ending *e);
 /* Ends the thread and frees. NULL is fine. */

@@ -92,8 +92,8 @@ static int serve(struct fs *fs)
 
 static int drain(struct fs *fs, char *why, size_t why_len)
 {
-    int r = project_drain(fs->p, false, -1, ending_hurry(fs->ending));
-    if (r < 0 && r != -EINTR)
+    int r = project_drain(fs->p, false, -1, NULL);
+    if (r < 0)
         return fail(r, why, why_len, "background work did not end: %s", strerror(fs_errno(r)));
     return 0;
 }

@@ -88,7 +88,8 @@ static int prepare(struct umounting *u)
     char why[256];
     int err = client_open(u->m.point, &c);
     if (err == -ENOTCONN || err == -ECONNABORTED) {
-        tally_warn("the daemon of %s is gone; what it had not made durable is lost", u->m.point);
+        tally_warn("the daemon of %s is gone; the next mount of %s goes on from its log", u->m.point,
+                   u->m.source);
         return 0;
     }
     if (err == -EACCES && geteuid() == 0) { /* the daemon drains when it is unmounted */
