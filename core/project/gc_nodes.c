@@ -92,6 +92,8 @@ static int observe_one(struct gc_nodes *ns, const struct gc_report *r, uint64_t 
     n->behind = r->serial < n->serial;
     if (r->serial > n->serial || (r->own && !n->behind))
         advance(n, r, marks, now);
+    else if (r->ack < n->covers) /* under an old serial it says less than it did: believe that */
+        n->covers = r->ack;
     return 0;
 }
 

@@ -463,6 +463,21 @@ Test(gc, an_acknowledgement_of_what_was_never_published_is_none)
     cr_assert(x.held[0]);
 }
 
+Test(gc, an_acknowledgement_taken_back_under_the_same_serial_counts_no_longer)
+{
+    pool_holds(&x, 1);
+    x.config.grace_period = 0;
+    pool_own(&x, 1);
+    pool_report(&x, 2);
+    pool_run(&x);
+    pool_report(&x, 2);
+    cr_assert_eq(pool_run(&x).kept[GC_KEEP_UNACKNOWLEDGED], 1, "node 1 has not said so");
+    x.node[1].report.ack = 0; /* its store was restored from before */
+    pool_report(&x, 1);
+    cr_assert_eq(pool_run(&x).collected, 0);
+    cr_assert(x.held[0]);
+}
+
 Test(gc, a_registered_node_that_never_reported_blocks_all_removal)
 {
     pool_holds(&x, 1);

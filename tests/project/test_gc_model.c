@@ -96,6 +96,8 @@ static void model_nodes(struct model *k)
             k->node[n].covers = r->ack <= k->serial ? r->ack : 0;
             k->node[n].proven = true;
             k->node[n].retired = false;
+        } else if (r->ack < k->node[n].covers) {
+            k->node[n].covers = r->ack;
         }
     }
 }
