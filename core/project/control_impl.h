@@ -53,6 +53,12 @@ static inline const char *control_arg(const struct call *call, size_t i)
 /* May changes be made now? Waits while too much is unflushed. */
 int control_may_change(struct call *call);
 
+/* A namespace, referenced; -ENOENT, -EINVAL it is a symlink, with a sentence. */
+int control_find_ns(struct call *call, const char *name, struct ns **ret_ns);
+
+/* control_du.c */
+int control_du(struct call *call);
+
 /* control_flush.c */
 int control_flush(struct call *call);
 int control_wait_ticket(struct call *call); /* `wait ticket T [DUR]` */

@@ -137,7 +137,7 @@ static int split_ns_key(struct call *call, const char *key, char **ret_name)
     return *ret_name ? 0 : -ENOMEM;
 }
 
-static int find_ns(struct call *call, const char *name, struct ns **ret_ns)
+int control_find_ns(struct call *call, const char *name, struct ns **ret_ns)
 {
     int err = ns_get_by_name(call->p, name, ret_ns);
 
@@ -153,7 +153,7 @@ static int get_frozen(struct call *call, const char *key, const char *name)
 {
     struct ns *ns;
     bool frozen;
-    int err = find_ns(call, name, &ns);
+    int err = control_find_ns(call, name, &ns);
 
     if (err < 0)
         return err;
@@ -225,7 +225,7 @@ static int set_frozen(struct call *call, const char *name, const char *value)
 
     if (!yes && strcmp(value, "no") != 0)
         return control_fail_word(call, -EINVAL, "frozen is yes or no, not %s", value);
-    err = find_ns(call, name, &ns);
+    err = control_find_ns(call, name, &ns);
     if (err < 0)
         return err;
     ns_put(call->p, ns);
@@ -560,6 +560,8 @@ const struct verb control_verbs[] = {
      true, false, 0, 2, drain},
     {"flush", "flush [NAME]", "begin to make durable what is there, under a name", false, true,
      false, 0, 1, control_flush},
+    {"du", "du [NS…]", "count what namespaces take, and what dropping one would give back", false,
+     true, false, 0, COMMAND_WORDS_MAX, control_du},
     {"refs", "refs ID|PATH", "count who needs an object", false, true, false, 1, 1, control_refs},
     {"object", "object ID|PATH", "say where an object is and how it stands", false, true, false, 1,
      1, control_object},

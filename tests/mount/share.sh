@@ -8,6 +8,7 @@ begin
 needs du
 cd "$M"
 kib() { du -sk "$S" | cut -f1; }
+t() { "$TALLY" -C "$M" "$@"; }
 written() { awk '/^write_bytes/ { print $2 }' "/proc/$daemon/io"; }
 
 claim "cp of 200 MB adds less than 1 MiB to the store, and writes as little"
@@ -84,4 +85,25 @@ drain
 [[ $(($(kib) - kib)) -lt 512 ]] || fail "$(($(kib) - kib)) KiB more"
 eq "$(tree_digest main/tree)" "$(tree_digest tree)"
 eq "$(find .tally/objects -type f -size +150M -printf '%n ')" "4 " "a, c, d, and what b changed is laid over"
+
+claim "tally du tells what a branch shares and what comes back with it, and that comes back"
+object_bytes() { find .tally/objects -type f -printf '%s\n' | awk '{n += $1} END {print n + 0}'; }
+mkdir base
+head -c 3000000 /dev/urandom >base/large
+echo small >base/small
+t branch base twin >/dev/null
+drain
+eq "$(t du twin)" "ns=twin logical=3000006 shared=3000006 frees=0 tree=0"
+head -c 1000000 /dev/urandom >twin/own
+rm twin/large
+drain
+matches "$(t du twin/)" '^ns=twin logical=1000006 shared=6 frees=1000000 tree=[1-9][0-9]*$'
+eq "$(t du | wc -l)" 6 "a line for each of five, after their number"
+matches "$(t du --json base twin)" '"namespaces": 2'
+matches "$(t du --json twin)" '"frees": 1000000'
+bytes=$(object_bytes)
+t drop twin >/dev/null
+drain
+eq "$(object_bytes)" "$((bytes - 1000000))"
+eq "$(t du base)" "$(t du base | sed 's/shared=.* tree/shared=0 frees=3000006 tree/')" "all of it is its own again"
 finish
