@@ -213,6 +213,9 @@ struct items {
 };
 int items_lock(struct project *p, struct vnode *v, bool write, struct items *ret);
 void items_unlock(struct project *p, struct items *it);
+/* The same in the middle of a change, which has touched nothing yet that others see: what was
+ * captured waits for the frame. */
+void items_leave(struct project *p, struct items *it);
 /* The last name of an inode went while it is open: move its items to the orphan tree. Needs
  * ns->lock (write). *ret_moved false: nobody has it open. */
 int orphan_adopt(struct project *p, struct ns *ns, uint64_t ino, bool *ret_moved);

@@ -222,7 +222,7 @@ int file_write_step(struct project *p, struct vnode *v, const uint8_t *buf, size
     if (err < 0)
         return err;
     err = plan_write(p, v, &it, off, &plan);
-    items_unlock(p, &it);
+    items_leave(p, &it);
     if (err == 0)
         err = fill_fresh(p, v, &plan, off);
     if (err == 0)

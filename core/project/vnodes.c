@@ -214,6 +214,11 @@ void items_unlock(struct project *p, struct items *it)
 {
     if (it->write)
         capture_rest(it->ns);
+    items_leave(p, it);
+}
+
+void items_leave(struct project *p, struct items *it)
+{
     if (it->orphan && it->write)
         rwlock_wrunlock(&p->orphans.lock);
     else if (it->orphan)
