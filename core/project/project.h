@@ -17,6 +17,7 @@
  *   "bury"        flush.c       mutex   one who deletes dead bytes at a time
  *   "seal"        flush.c       mutex   one sealing pass or freeze at a time
  *   "content sync" seal.c, slots.c  mutex  who hashes, syncs or seals the slot of one content
+ *   "gc"          gc.c          mutex   what the coordinator of GC cycles knows; held over a removal
  *   "gate"        project.c     rwlock  read: every change, from its first look to its last write;
  *                                       write: branch, drop, rotate - the instants (DESIGN 4.6)
  *   "drop step"   tree/drop.c   mutex   one step of the dropper at a time
