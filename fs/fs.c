@@ -16,6 +16,7 @@
 #include "loop.h"
 #include "notify.h"
 #include "ring.h"
+#include "sync.h"
 #include "taldir.h"
 
 #include <errno.h>
@@ -76,11 +77,14 @@ static int serve(struct fs *fs)
     if (r == 0)
         r = notify_start(fs, &fs->notify);
     if (r == 0)
+        r = sync_start(fs, &fs->sync);
+    if (r == 0)
         r = loop_run(fs);
     ending_left_loop(fs->ending);
     /* Nobody reads requests any more; those that wait must answer before the session goes. */
     loop_hold(fs);
     defer_stop(fs->defer);
+    sync_stop(fs->sync);
     loop_end(fs);
     project_set_events(fs->p, NULL);
     fuse_session_unmount(fs->se);

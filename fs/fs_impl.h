@@ -30,6 +30,7 @@ struct defer;
 struct ending;
 struct notify;
 struct ring;
+struct sync;
 struct taldir;
 struct taldir_list;
 
@@ -40,6 +41,7 @@ struct fs {
     struct taldir *tal;
     struct defer *defer;
     struct notify *notify;
+    struct sync *sync;
     struct ending *ending;         /* from the mount to the end */
     _Atomic uint64_t init_unique;  /* the INIT request not answered yet, 0: none */
     _Atomic uint32_t init_offered, init_offered2; /* its flags */

@@ -10,6 +10,7 @@
 #include "defer.h"
 #include "notify.h"
 #include "ring.h"
+#include "sync.h"
 #include "taldir.h"
 #include "translate.h"
 
@@ -165,15 +166,8 @@ void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     fuse_reply_err(req, 0);
 }
 
-/* One flush serves files and directories alike: it makes everything durable that was acknowledged
+/* One sync serves files and directories alike: it makes everything durable that was acknowledged
  * before. */
-static void do_fsync(struct call *c)
-{
-    int r = project_sync(fs_of(c->req)->p);
-    call_settle(c);
-    fs_reply_err(c->req, r);
-}
-
 void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
 {
     (void)datasync;
@@ -182,9 +176,7 @@ void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_inf
         fuse_reply_err(req, 0);
         return;
     }
-    struct call *c = call_new(req, do_fsync, 0);
-    if (c != NULL)
-        call_run(c);
+    sync_request(fs_of(req)->sync, req);
 }
 
 void op_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t off_in,

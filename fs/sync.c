@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sync.h"
+
+#include "array.h"
+#include "clock.h"
+#include "thread.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+struct requests_list {
+    fuse_req_t *v;
+    size_t count, room;
+};
+
+struct sync {
+    struct fs *fs;
+    const struct clock *clock;
+    pthread_t thread;
+    struct mutex lock;
+    struct cond work;
+    /* guarded by lock: */
+    struct requests_list waiting;
+    bool stopping;
+    /* its thread's: */
+    size_t last_count; /* answered by the last sync */
+    int64_t last_took; /* ns */
+};
+
+/* Waits for as many as came the last time. Needs the lock, and gives it up meanwhile. */
+static void gather(struct sync *s)
+{
+    const int64_t until = clock_ticks(s->clock) + s->last_took / 2;
+    while (s->waiting.count < s->last_count && !s->stopping) {
+        const int64_t left = until - clock_ticks(s->clock);
+        if (left <= 0 || cond_wait_for(&s->work, &s->lock, left) == -ETIMEDOUT)
+            return;
+    }
+}
+
+/* Takes all who wait, leaving `spare`'s memory for the next. False: the end. */
+static bool take(struct sync *s, struct requests_list *spare)
+{
+    MUTEX_GUARD(&s->lock);
+    while (s->waiting.count == 0 && !s->stopping)
+        cond_wait(&s->work, &s->lock);
+    if (s->waiting.count == 0)
+        return false;
+    gather(s);
+    const struct requests_list taken = s->waiting;
+    spare->count = 0;
+    s->waiting = *spare;
+    *spare = taken;
+    return true;
+}
+
+static void *sync_main(void *arg)
+{
+    struct sync *s = arg;
+    struct requests_list mine = {0};
+    while (take(s, &mine)) {
+        const int64_t start = clock_ticks(s->clock);
+        const int r = project_sync(s->fs->p);
+        s->last_took = clock_ticks(s->clock) - start;
+        s->last_count = mine.count;
+        for (size_t i = 0; i < mine.count; i++)
+            fs_reply_err(mine.v[i], r);
+    }
+    free(mine.v);
+    return NULL;
+}
+
+int sync_start(struct fs *fs, struct sync **ret_s)
+{
+    struct sync *s = calloc(1, sizeof(*s));
+    if (s == NULL)
+        return -ENOMEM;
+    s->fs = fs;
+    s->clock = fs->o->project.clock;
+    mutex_init(&s->lock, "sync");
+    cond_init(&s->work);
+    int r = thread_start(&s->thread, sync_main, s);
+    if (r < 0) {
+        free(s);
+        return r;
+    }
+    *ret_s = s;
+    return 0;
+}
+
+static int add(struct sync *s, fuse_req_t req)
+{
+    MUTEX_GUARD(&s->lock);
+    if (ARRAY_RESERVE(s->waiting.v, s->waiting.room, s->waiting.count + 1) < 0)
+        return -ENOMEM;
+    s->waiting.v[s->waiting.count++] = req;
+    if (s->waiting.count == 1 || s->waiting.count >= s->last_count)
+        cond_signal(&s->work);
+    return 0;
+}
+
+void sync_request(struct sync *s, fuse_req_t req)
+{
+    if (add(s, req) < 0)
+        fs_reply_err(req, project_sync(s->fs->p));
+}
+
+void sync_stop(struct sync *s)
+{
+    if (s == NULL)
+        return;
+    {
+        MUTEX_GUARD(&s->lock);
+        s->stopping = true;
+        cond_signal(&s->work);
+    }
+    pthread_join(s->thread, NULL);
+    free(s->waiting.v);
+    cond_destroy(&s->work);
+    mutex_destroy(&s->lock);
+    free(s);
+}
