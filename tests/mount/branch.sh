@@ -18,11 +18,11 @@ want=$(tree_digest main)
 matches "$(t branch main early)" '^ns=[a-z0-9]+ seq=[0-9]+$'
 eq "$(tree_digest early)" "$want"
 drain
-before=$(du -sk "$S" | cut -f1)
+before=$(store_kib)
 t branch main late >/dev/null
 eq "$(tree_digest late)" "$want"
 drain
-[[ $(($(du -sk "$S" | cut -f1) - before)) -lt 256 ]]
+[[ $(($(store_kib) - before)) -lt 256 ]]
 
 claim "inode numbers within the namespace (the low 42 bits) are the source's; hard links stay"
 inodes() { python3 -c '

@@ -37,13 +37,13 @@ cmp big "$W/plain"
 claim "a branch of it keeps the old bytes, and the store grows by what changed"
 "$TALLY" branch main old >/dev/null
 drain
-before=$(du -sk "$S" | cut -f1)
+before=$(store_kib)
 want=$(digest big)
 printf changed | dd of=big bs=1 seek=150000000 conv=notrunc status=none
 printf changed | dd of="$W/plain" bs=1 seek=150000000 conv=notrunc status=none
 eq "$(digest "$M/old/big")" "$want"
 cmp big "$W/plain"
-grown=$(($(du -sk "$S" | cut -f1) - before))
+grown=$(($(store_kib) - before))
 [[ $grown -lt 1024 ]] || fail "$grown KiB more for 7 bytes"
 drain
 eq "$(digest "$M/old/big")" "$want"
@@ -68,5 +68,5 @@ eq "$(digest "$M/old/big")" "$want"
 claim "when both are removed, their bytes are off the disk after a drain"
 rm "$M/main/big" "$M/old/big"
 drain
-[[ $(du -sk "$S" | cut -f1) -lt 20480 ]]
+[[ $(store_kib) -lt 20480 ]]
 finish

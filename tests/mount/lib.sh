@@ -198,6 +198,9 @@ kill_daemon() {
 
 drain() { "$TALLY" -C "$M" drain >/dev/null; }
 
+# What the store takes of its disk, without its log, which takes its room beforehand.
+store_kib() { du -sk --exclude=log "$S" | cut -f1; }
+
 check_clean() {
     "$TALLY" check "$S" >"$W/check" 2>&1 || {
         cat "$W/check"

@@ -7,7 +7,7 @@ set -euo pipefail
 begin
 needs du
 cd "$M"
-kib() { du -sk "$S" | cut -f1; }
+kib() { store_kib; }
 t() { "$TALLY" -C "$M" "$@"; }
 written() { awk '/^write_bytes/ { print $2 }' "/proc/$daemon/io"; }
 

@@ -144,7 +144,7 @@ scatter disk 200000000 1
 scatter "$W/disk" 200000000 1
 cmp disk "$W/disk"
 less "$(stored disk)" $((($(stored "$W/disk") + 150 * 256) * 2))
-less "$(du -sk "$S" | cut -f1)" 60000
+less "$(store_kib)" 60000
 
 claim "sealing, mounting again and branching change no block count"
 blocks=$(stored disk)
