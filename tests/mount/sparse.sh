@@ -140,11 +140,13 @@ stored() { stat -c %b "$1"; }
 less() { [[ $1 -lt $2 ]] || fail "$1 is not less than $2"; }
 
 claim "a disk image written at random places is mostly hole, and reads as it should"
+drain # of what the comparisons left
+before=$(store_kib)
 scatter disk 200000000 1
 scatter "$W/disk" 200000000 1
 cmp disk "$W/disk"
 less "$(stored disk)" $((($(stored "$W/disk") + 150 * 256) * 2))
-less "$(store_kib)" 60000
+less $(($(store_kib) - before)) 60000
 
 claim "sealing, mounting again and branching change no block count"
 blocks=$(stored disk)
