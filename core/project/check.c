@@ -375,6 +375,8 @@ static int check_all(struct check *c)
     if (err == 0)
         err = check_state(c);
     if (err == 0)
+        err = check_log(c);
+    if (err == 0)
         err = check_tables(c);
     if (err == 0)
         err = check_trees(c);
@@ -406,6 +408,7 @@ void check_release(struct check *c)
     recount_release(&c->count);
     map64_release(&c->files);
     map64_release(&c->slots);
+    map64_release(&c->logged);
     map64_release(&c->pack_records);
     map64_release(&c->pack_bytes);
     map64_release(&c->roots);

@@ -22,6 +22,7 @@
  *   pack record   "<id> pack N offset O"                   yes
  *   object block  "<id> block B"; "<id>" as a whole        yes
  *   slot          "slot N", "slot N block B"               yes
+ *   log           "segment N offset O"                     yes
  *   directory     a directory that is none of a tree       yes
  *   entry         a name that leads nowhere, or wrongly    yes
  *   link count    an inode                                 yes
@@ -30,6 +31,9 @@
  *   file          one that uses damaged bytes, told above  no
  *   leak          a file, a page: space, never data        no
  *   note          as above: a crash leaves such, mounting mends it   no
+ *
+ * Of a store that was not closed the last commit is looked at, and how many changes the log has
+ * behind it for the next mount.
  *
  * Inodes and names stand as "NS/dir/file", where no path is known (or too many are asked for) as
  * "NS inode N"; bytes that are no printable text as \ooo. Namespaces that share a root are looked

@@ -171,7 +171,7 @@ static int list_slot(const char *name, void *ctx)
     note_number(l->c, number);
     if (map64_get(&l->c->missing, number, &size))
         leak(l, name, "it may be what an object that is not in the table needs", false);
-    else if (!map64_get(&l->c->slots, number, &size))
+    else if (!map64_get(&l->c->slots, number, &size) && !map64_get(&l->c->logged, number, &size))
         leak(l, name, "nothing names this slot; the next mount removes it", true);
     return 0;
 }

@@ -64,6 +64,7 @@ struct check {
     uint64_t done, total; /* bytes, for progress */
     struct map64 files;   /* numbers in the names of object files that something names */
     struct map64 slots;   /* numbers of slots that something names */
+    struct map64 logged;  /* numbers of slots that frames of the log name */
     struct map64 pack_records, pack_bytes; /* by pack, from the table of objects and the dying */
     struct map64 missing; /* numbers that are named and have no entry that decodes -> references */
     uint64_t unknown;     /* entries of objects that do not decode */
@@ -139,6 +140,8 @@ bool check_quietly(struct check *c, uint64_t number, const struct entry *e);
 int check_open_pack(struct check *c, uint64_t number);
 /* Is `id` the hash of a content or one derived from it? True when there is no secret to tell. */
 bool check_id_fits(const struct check *c, const struct id *id, struct id hash);
+/* The log behind the commit (check_log.c). */
+int check_log(struct check *c);
 /* The packs table, and files that nobody names. */
 int check_files(struct check *c);
 

@@ -107,10 +107,7 @@ static int status(struct call *call)
 
     if (err < 0)
         return err;
-    {
-        MUTEX_GUARD(&p->flush.lock);
-        durable = p->flush.durable_seq;
-    }
+    durable = project_durable(p);
     strbuf_addf(&call->head, " state=%s seq=%llu durable=%llu unsealed=%zu",
                 atomic_load(&p->readonly) ? "read-only" : "ok", U(project_seq(p)), U(durable),
                 seal_waiting(p));

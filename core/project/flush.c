@@ -296,6 +296,7 @@ static int finalize(void *ctx, uint64_t first, uint64_t last)
         return note_failure(p, err);
     thaw(p, (size_t)(last - first + 1));
     committed(p, (*batch_at(p, last))->seq, (unsigned)(last - first + 1));
+    durable_advanced(p, (*batch_at(p, last))->seq);
     log_trim(p->log, &(*batch_at(p, last))->log_pos);
     for (uint64_t n = first; n <= last; n++) {
         unlink_sealed_slots(p, *batch_at(p, n));

@@ -540,7 +540,10 @@ struct project {
     struct pool *pool;
     struct log *log; /* NULL until what it has is replayed */
     uint64_t epoch;  /* of the log */
-    bool recovered;  /* there was one; until project_settle what it said is not committed */
+    void (*on_durable)(void *ctx, uint64_t seq);
+    void *on_durable_ctx;
+    _Atomic uint64_t durable_told;
+    bool recovered; /* there was one; until project_settle what it said is not committed */
 
     struct ns_table names;
     struct vnode_table vnodes;
@@ -573,6 +576,8 @@ int project_pin(struct project *p, uint64_t number, bool pin);          /* or un
 /* The order in which a start puts together what the last commit, the log and the disk have
  * (recover.c). Afterwards the log is open. */
 int project_recover(struct project *p, const struct state *s);
+/* Everything up to `seq` is durable. `ctx`: the project. Holding nothing. */
+void durable_advanced(void *ctx, uint64_t seq);
 /* Commit what that found, if there was anything: before anybody may change something. */
 int project_settle(struct project *p);
 

@@ -45,9 +45,14 @@ static int open_log(struct project *p, const struct state *s, const struct log_r
         .ctx = p,
     };
 
+    int err;
+
     p->epoch = s->epoch + !was_closed(s, r);
     config.epoch = p->epoch;
-    return log_open(&config, &p->log);
+    err = log_open(&config, &p->log);
+    if (err == 0)
+        log_on_synced(p->log, durable_advanced, p);
+    return err;
 }
 
 /* What the log speaks of is committed; then its old segments are not needed. */
@@ -99,6 +104,33 @@ int project_recover(struct project *p, const struct state *s)
 }
 
 /* ---- durable ---- */
+
+uint64_t project_durable(struct project *p)
+{
+    uint64_t committed, synced = p->log ? log_synced_seq(p->log) : 0;
+    MUTEX_GUARD(&p->flush.lock);
+
+    committed = p->flush.durable_seq;
+    return synced > committed ? synced : committed;
+}
+
+void project_on_durable(struct project *p, void (*fn)(void *ctx, uint64_t seq), void *ctx)
+{
+    p->on_durable = fn;
+    p->on_durable_ctx = ctx;
+    atomic_store(&p->durable_told, project_durable(p));
+}
+
+void durable_advanced(void *ctx, uint64_t seq)
+{
+    struct project *p = ctx;
+    uint64_t told = atomic_load(&p->durable_told);
+
+    while (told < seq && !atomic_compare_exchange_weak(&p->durable_told, &told, seq))
+        ;
+    if (told < seq && p->on_durable)
+        p->on_durable(p->on_durable_ctx, seq);
+}
 
 static int sync_slots(void *ctx)
 {

@@ -11,6 +11,8 @@
  *   next inode numbers              above all in use, and above what entries lead to in vain
  *   objects without an entry        adopted, if their bytes are found (check_adopt.c)
  *
+ *   the log of a store not closed   is replayed first; a damaged one is put aside (log/damaged.*)
+ *
  * Never deleted unless asked: entries that lead nowhere, second names of directories, pins on
  * nothing (REPAIR_REMOVE_DANGLING); pages, objects, files and items that nothing needs
  * (REPAIR_FREE_LEAKS; not while damage hides who may need them). Never touched: damaged pages and
@@ -20,8 +22,8 @@
  * are written by their counts, then of names, then of what directories say of themselves. Cut
  * anywhere, it can simply be run again.
  *
- * Errors: what project_check returns, and -EUCLEAN: the identity or a whole table cannot be read,
- * so that nothing may be changed. Nothing of the round that failed is changed; what earlier ones
+ * Errors: what project_check returns, and -EUCLEAN: the identity or a whole table cannot be read, or
+ * the changes in the log cannot be replayed, so that nothing may be changed. Nothing of the round that failed is changed; what earlier ones
  * did stays.
  * Memory: check's, and some 200 bytes for each thing to be repaired.
  */

@@ -5,6 +5,10 @@
 #include "check_impl.h"
 #include "repair.h"
 
+/* Before anything: frames that wait are replayed, those of a damaged log put aside. */
+int repair_log(struct disk *disk, struct kv *kv, const struct repair_options *o,
+               uint64_t *ret_done);
+
 /* Does a fix change a tree or a namespace? */
 static inline bool fix_is_of_tree(const struct fix *f)
 {

@@ -85,11 +85,11 @@ static void gather(struct project *p, struct facts *f)
     pool_get_stats(p->pool, &f->pool);
     objects_get_counts(p->objects, &f->healed, &f->collisions);
     coordinator_get_stats(p->flush.coordinator, &f->flushes);
+    f->durable = project_durable(p);
     MUTEX_GUARD(&p->flush.lock);
     f->writers_waiting = p->flush.waiting;
     f->writers_waited_ns = p->flush.waited_ns;
     f->commits_per_second = flush_rate(p);
-    f->durable = p->flush.durable_seq;
     f->commits = p->flush.commits;
     f->failed = p->flush.failed;
     f->last_commit = p->flush.last_commit;
@@ -572,10 +572,7 @@ int view_namespace(struct project *p, const char *name, const char *file, struct
     ns_put(p, ns);
     if (gone)
         return -ENOENT;
-    {
-        MUTEX_GUARD(&p->flush.lock);
-        durable = p->flush.durable_seq;
-    }
+    durable = project_durable(p);
     if (which == NS_ROOT)
         strbuf_addf(out, "%llu\n", U(root));
     else if (which == NS_OPTIONS)

@@ -6,6 +6,7 @@
  * fit what they are to change are refused.
  */
 #include "check_fixture.h"
+#include "repair.h"
 #include "replay.h"
 #include "strbuf.h"
 #include "vfs_impl.h"
@@ -468,6 +469,28 @@ Test(replay, a_change_is_one_frame_and_what_failed_before_it_changed_anything_no
     cr_assert_eq(frames(), before + 1, "also the first ones");
 }
 
+static void note_durable(void *ctx, uint64_t seq)
+{
+    *(uint64_t *)ctx = seq;
+}
+
+Test(replay, what_is_durable_is_told_of_the_log_and_of_commits)
+{
+    uint64_t told = 0;
+
+    project_on_durable(x.p, note_durable, &told);
+    put_file(&x, "main/f", "text");
+    cr_assert_lt(project_durable(x.p), project_seq(x.p));
+    cr_assert_eq(project_sync(x.p), 0);
+    cr_assert_eq(told, project_seq(x.p));
+    cr_assert_eq(project_durable(x.p), told);
+    put_file(&x, "main/g", "text");
+    cr_assert_eq(project_durable(x.p), told);
+    cr_assert_eq(project_flush(x.p), 0);
+    cr_assert_eq(told, project_seq(x.p));
+    cr_assert_eq(project_durable(x.p), told);
+}
+
 Test(replay, a_closed_store_has_no_log_and_a_sync_needs_no_commit)
 {
     struct log_file *files;
@@ -481,6 +504,96 @@ Test(replay, a_closed_store_has_no_log_and_a_sync_needs_no_commit)
     cr_assert_eq(log_files(x.disk, &files, &count), 0);
     cr_assert_eq(count, 0);
     free(files);
+}
+
+/* ---- check and repair of a store that was not closed ---- */
+
+static void repaired(const char *what, const char *where, const char *sentence, void *ctx)
+{
+    snprintf(ctx, 256, "%s|%s|%s", what, where, sentence);
+}
+
+static void unheard(const char *what, const char *where, const char *sentence, void *ctx)
+{
+    (void)what;
+    (void)where;
+    (void)sentence;
+    (void)ctx;
+}
+
+static void repair(char told[256])
+{
+    struct repair_options o = {.clock = &x.clock.base,
+                               .flags = REPAIR_FREE_LEAKS,
+                               .check = {.found = unheard, .ctx = told},
+                               .repaired = repaired,
+                               .left = unheard};
+    struct findings f = {0};
+    struct repair_result r;
+
+    cr_assert_eq(kv_open_mem(x.mem, project_tables, project_table_count, 0, &x.kv), 0);
+    cr_assert_eq(project_repair(x.disk, x.kv, &o, &r), 0);
+    cr_assert_eq(r.left, 0);
+    kv_close(x.kv);
+    is_clean(&x, &f);
+    fixture_open(&x);
+}
+
+Test(replay, check_tells_what_waits_in_the_log_and_repair_replays_it_first)
+{
+    struct strbuf was = STRBUF_INIT, is = STRBUF_INIT;
+    struct findings f;
+    char told[256];
+
+    seal();
+    put_file(&x, "main/f", "text");
+    fill("main/slot", 0, LARGE, 1);
+    see_all(&was);
+    down(&x);
+    examine(&x, &f);
+    cr_assert_eq(f.r.problems, 0, "%s", f.text);
+    cr_assert(strstr(f.text, "note|log|") && strstr(f.text, "wait for the next mount"), "%s",
+              f.text);
+    cr_assert_not(strstr(f.text, "leak|slots"), "%s", f.text);
+    repair(told);
+    cr_assert(strstr(told, "are replayed"), "%s", told);
+    see_all(&is);
+    cr_assert_str_eq(is.s, was.s);
+    strbuf_release(&was);
+    strbuf_release(&is);
+}
+
+Test(replay, a_damaged_log_is_named_refused_and_put_aside_when_asked)
+{
+    struct project_config config = {
+        .disk = x.disk, .clock = &x.clock.base, .threads = 1, .log_segment = 1 << 20};
+    struct log_file *files;
+    struct findings f;
+    char told[256], name[DISK_NAME_MAX + 1];
+    struct project *p;
+    size_t count;
+
+    seal();
+    for (int i = 0; i < 3; i++) {
+        fill("main/f", 0, 1000, 1);
+        cr_assert_eq(project_sync(x.p), 0);
+    }
+    cr_assert_eq(log_files(x.disk, &files, &count), 0);
+    snprintf(name, sizeof name, "log/%016llx", (unsigned long long)files[count - 1].serial);
+    free(files);
+    down(&x);
+    examine(&x, &f);
+    cr_assert_eq(disk_mem_flip(x.disk, name, 4096 + 500, 3), 0);
+    examine(&x, &f);
+    cr_assert_eq(f.r.problems, 1, "%s", f.text);
+    cr_assert(strstr(f.text, "log|segment "), "%s", f.text);
+    cr_assert_eq(kv_open_mem(x.mem, project_tables, project_table_count, 0, &x.kv), 0);
+    config.kv = x.kv;
+    cr_assert_eq(project_open(&config, &p), -EUCLEAN);
+    kv_close(x.kv);
+    repair(told);
+    cr_assert(strstr(told, "put aside"), "%s", told);
+    cr_assert_eq(node_of(&x, "main/f"), 0, "the last commit");
 }
 
 /* ---- frames that do not fit ---- */
