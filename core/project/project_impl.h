@@ -267,7 +267,9 @@ struct content {
     unsigned changing;  /* contents; changes in flight */
     bool sealing;       /* contents; bytes must not change any more */
     bool listed;        /* contents; in the table */
-    uint64_t slot_changes, slot_synced; /* contents; unequal: dirty (slots.c) */
+    /* contents; changes of its slot, those whose bytes a sync has, those that it has with their sums
+     * (slots.c) */
+    uint64_t slot_changes, slot_durable, slot_synced;
     bool seal_failed;                   /* one seal at a time; it was reported */
     int64_t changed;                    /* contents; monotonic ns of the last change */
     struct content *next;

@@ -4,6 +4,9 @@
  *
  * A slot is dirty while it has changes that no finished sync has. Two who find it dirty both sync
  * it, the second at little cost: so nobody takes for durable what another is still about to sync.
+ *
+ * What fsync waits for is the bytes: one sync of the file. The sums beside it, a file of their own
+ * that the next write has to take away again, are made when a commit records the slot.
  */
 #include "project_impl.h"
 #include <errno.h>
@@ -67,9 +70,11 @@ static int sync_some(struct project *p, struct content *const *some, size_t n)
     if (err < 0)
         return err;
     MUTEX_GUARD(&p->contents.lock);
-    for (size_t i = 0; i < n; i++)
-        if (some[i]->slot_synced < changes[i])
-            some[i]->slot_synced = changes[i];
+    for (size_t i = 0; i < n; i++) {
+        struct content *c = some[i];
+        c->slot_synced = changes[i] > c->slot_synced ? changes[i] : c->slot_synced;
+        c->slot_durable = changes[i] > c->slot_durable ? changes[i] : c->slot_durable;
+    }
     return 0;
 }
 
@@ -84,22 +89,55 @@ int slots_sync(struct project *p)
     return err < 0 || n < SYNC_AT_ONCE ? err : slots_sync(p);
 }
 
-/* Each that is dirty: of what is being sealed, too, the frames speak as of slots. */
-static int sync_dirty(struct project *p)
+static bool has_new_bytes(struct project *p, struct content *c, void *ctx)
+{
+    (void)ctx;
+    mutex_held(&p->contents.lock);
+    return c->blob && c->slot_changes != c->slot_durable;
+}
+
+static int sync_bytes(struct project *p, struct content *c)
+{
+    uint64_t changes;
+    int err;
+
+    {
+        MUTEX_GUARD(&p->contents.lock);
+        changes = c->slot_changes;
+    }
+    {
+        MUTEX_GUARD(&c->sync);
+        err = c->cancelled ? 0 : blob_sync_bytes(c->blob);
+    }
+    if (err < 0) {
+        project_turn_readonly(p, "syncing a slot", err);
+        return err;
+    }
+    MUTEX_GUARD(&p->contents.lock);
+    if (c->slot_durable < changes)
+        c->slot_durable = changes;
+    return 0;
+}
+
+/* Of each that has new ones: of what is being sealed, too, the frames speak as of slots. */
+static int sync_all_bytes(struct project *p)
 {
     struct content *some[SYNC_AT_ONCE];
-    size_t n = contents_pick(p, is_dirty, NULL, some, SYNC_AT_ONCE);
-    int err = sync_some(p, some, n);
+    size_t n = contents_pick(p, has_new_bytes, NULL, some, SYNC_AT_ONCE);
+    int err = 0;
 
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
+        if (err == 0)
+            err = sync_bytes(p, some[i]);
         content_unref(some[i]);
-    return err < 0 || n < SYNC_AT_ONCE ? err : sync_dirty(p);
+    }
+    return err < 0 || n < SYNC_AT_ONCE ? err : sync_all_bytes(p);
 }
 
 int slots_sync_logged(struct project *p)
 {
     bool names = atomic_exchange(&p->contents.slot_names, false);
-    int err = sync_dirty(p);
+    int err = sync_all_bytes(p);
 
     if (err == 0 && names) /* also of those that are objects by now */
         err = disk_sync_dir(p->config.disk, "slots");
