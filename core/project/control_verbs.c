@@ -557,7 +557,7 @@ const struct verb control_verbs[] = {
      true, false, 0, 2, drain},
     {"flush", "flush [NAME]", "begin to make durable what is there, under a name", false, true,
      false, 0, 1, control_flush},
-    {"du", "du [NS…]", "count what namespaces take, and what dropping one would give back", false,
+    {"du", "du [NS...]", "count what namespaces take, and what dropping one would give back", false,
      true, false, 0, COMMAND_WORDS_MAX, control_du},
     {"refs", "refs ID|PATH", "count who needs an object", false, true, false, 1, 1, control_refs},
     {"object", "object ID|PATH", "say where an object is and how it stands", false, true, false, 1,

@@ -86,7 +86,7 @@ static int explain_busy(int lockfd, const char *path, char why[STORE_WHY])
     if (strcmp(what, "mount") == 0)
         return fail(-EBUSY, why,
                     "the store %s is in use: mounted at %s by process %d; unmount it first (tally "
-                    "umount %s)",
+                    "umount %s), or, if it is unmounted already, wait until it has ended",
                     path, at, pid, at);
     return fail(-EBUSY, why,
                 "the store %s is in use: process %d runs `tally %s` on it; wait until it has ended",
