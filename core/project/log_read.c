@@ -350,6 +350,7 @@ struct verdict {
     uint64_t last;    /* frame that is whole */
     uint64_t trusted; /* frame that a sync vouches for */
     bool torn;
+    bool synced_behind; /* a sync frame is behind the hole */
     struct log_pos hole;
 };
 
@@ -370,6 +371,7 @@ static int judge_hole(struct reader *r, struct verdict *v)
     if (b.done > v->trusted)
         v->trusted = b.done;
     v->torn = !blank || b.syncs;
+    v->synced_behind = b.syncs;
     return 0;
 }
 
@@ -431,7 +433,8 @@ static int examine(struct disk *d, const struct log_scan *scan, struct verdict *
     if (e2)
         return e2;
     ret->same_boot = r.segments && memcmp(now, r.incarnation, sizeof now) == 0;
-    return e;
+    /* Frames are copied one after the other, and nothing of them was lost: only the last can be torn. */
+    return e == 0 && ret->same_boot && v->synced_behind ? -EUCLEAN : e;
 }
 
 static int count_segments(struct disk *d, uint64_t *ret_next)
