@@ -433,9 +433,11 @@ static int is_full(struct kv_lmdb *k)
 static int commit_error(struct kv_lmdb *k, int r)
 {
     MDB_txn *probe;
-    if (mdb_txn_begin(k->env, NULL, MDB_RDONLY, &probe) == MDB_PANIC)
+    int rc = mdb_txn_begin(k->env, NULL, MDB_RDONLY, &probe);
+    if (rc == MDB_PANIC)
         return -EIO;
-    mdb_txn_abort(probe);
+    if (rc == 0) /* else no reader's place or no memory was to be had: nothing is told by that */
+        mdb_txn_abort(probe);
     int full = r == -EIO ? is_full(k) : 0;
     return full < 0 ? full : r;
 }

@@ -482,6 +482,21 @@ static int load_slot(struct project *p, uint64_t number, uint64_t size)
     return err;
 }
 
+/* What was replayed may be more than a sync vouches for: if power goes before it is committed, the
+ * next start replays less of it, and may find the slot named. */
+static int leave_for_commit(struct project *p, uint64_t number)
+{
+    MUTEX_GUARD(&p->contents.lock);
+    return map64_put(&p->contents.sealed_slots, number, 1);
+}
+
+static bool is_left(struct project *p, uint64_t number)
+{
+    uint64_t none;
+    MUTEX_GUARD(&p->contents.lock);
+    return map64_get(&p->contents.sealed_slots, number, &none);
+}
+
 /* A slot the commit names becomes a content again; any other was never committed, or its content
  * was sealed: it goes. So do sums that a power loss left alone. */
 static int load_or_reap(const char *name, void *ctx)
@@ -500,9 +515,11 @@ static int load_or_reap(const char *name, void *ctx)
         return sums ? 0 : load_slot(p, number, e.size);
     if (err < 0 && err != -ENOENT)
         return err;
-    if (err == 0 && e.kind == ENTRY_SLOT) /* a file was being made whole when the crash came */
+    if (err == 0 && e.kind == ENTRY_SLOT) { /* of a file that is deleted, or was being made whole */
         refs_cancel(p->refs, number);
-    return blob_unlink_slot(p->config.disk, number);
+        return leave_for_commit(p, number);
+    }
+    return is_left(p, number) ? 0 : blob_unlink_slot(p->config.disk, number);
 }
 
 static bool is_unnamed(struct project *p, struct content *c, void *ctx)
@@ -527,20 +544,24 @@ static void cancel_unnamed(struct project *p)
 
 /* Of the numbers that the log began those that no item names, also where the slot is gone: the
  * daemon died while it took one back. */
-static void cancel_begun(struct project *p, uint64_t first)
+static int cancel_begun(struct project *p, uint64_t first)
 {
     struct entry e;
+    int err = 0;
 
-    for (uint64_t n = first; n < refs_next(p->refs); n++)
-        if (refs_entry(p->refs, n, false, NULL, &e) == 0 && e.count == 0 && e.kind == ENTRY_SLOT)
+    for (uint64_t n = first; n < refs_next(p->refs) && err == 0; n++)
+        if (refs_entry(p->refs, n, false, NULL, &e) == 0 && e.count == 0 && e.kind == ENTRY_SLOT) {
             refs_cancel(p->refs, n);
+            err = leave_for_commit(p, n);
+        }
+    return err;
 }
 
 int contents_load(struct project *p, uint64_t first)
 {
     cancel_unnamed(p);
-    cancel_begun(p, first);
-    return disk_list(p->config.disk, "slots", load_or_reap, p);
+    int err = cancel_begun(p, first);
+    return err < 0 ? err : disk_list(p->config.disk, "slots", load_or_reap, p);
 }
 
 void contents_release(struct project *p)

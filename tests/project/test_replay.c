@@ -596,6 +596,56 @@ Test(replay, a_damaged_log_is_named_refused_and_put_aside_when_asked)
     cr_assert_eq(node_of(&x, "main/f"), 0, "the last commit");
 }
 
+/* ---- a recovery that is cut off ---- */
+
+/* A large file is durable, its removal is not. The daemon dies, the next start is cut off by a loss
+ * of power at its write number `at`; what comes then replays less. True: it was not cut off. */
+static bool removal_survives_cut(uint64_t at, bool committed)
+{
+    struct project_config config = {
+        .disk = x.disk, .clock = &x.clock.base, .threads = 1, .log_segment = 1 << 20};
+    uint64_t node;
+    int err;
+
+    put_big(&x, "main/f", LARGE);
+    if (committed)
+        cr_assert_eq(flush_run(x.p, SEAL_BUFFERS), 0);
+    cr_assert_eq(project_sync(x.p), 0);
+    remove_file(&x, "main/f");
+    down(&x);
+    fault_reset(&x.fault);
+    x.fault.fail_at = at;
+    x.fault.cut = true;
+    x.fault.loss = FAULT_LOSE_SOME;
+    x.fault.seed = at;
+    cr_assert_eq(kv_open_mem(x.mem, project_tables, project_table_count, 0, &config.kv), 0);
+    err = project_open(&config, &x.p);
+    if (err == 0)
+        project_abandon(x.p);
+    kv_close(config.kv);
+    disk_mem_power_cycle(x.disk);
+    fault_reset(&x.fault);
+    fixture_open(&x);
+    node = node_of(&x, "main/f");
+    if (node) {
+        CLEANUP_STRBUF struct strbuf seen = STRBUF_INIT;
+        see_bytes(&seen, &(struct vfs_attr){.nodeid = node, .size = LARGE});
+    }
+    return err == 0;
+}
+
+Test(replay, a_slot_stays_until_a_commit_has_what_removed_it)
+{
+    for (int committed = 0; committed < 2; committed++) {
+        bool through = false;
+        for (uint64_t at = 1; !through; at++) {
+            gone();
+            up();
+            through = removal_survives_cut(at, committed);
+        }
+    }
+}
+
 /* ---- frames that do not fit ---- */
 
 static int replayed(const struct op *op)
