@@ -190,6 +190,10 @@ static bool hand_over(struct defer *d, struct call *c)
         atomic_store(&c->interrupted, true);
     if (atomic_load(&c->interrupted))
         c->slow = false;
+    if (d->stopping) { /* nobody would wait for a thread of ours */
+        c->slow = false;
+        return false;
+    }
     queue_add(d, c);
     if (wake_worker(d) || (c->slow && d->threads > 0))
         return true;

@@ -86,6 +86,7 @@ static int serve(struct fs *fs)
     defer_stop(fs->defer);
     sync_stop(fs->sync);
     loop_end(fs);
+    sync_free(fs->sync);
     project_set_events(fs->p, NULL);
     fuse_session_unmount(fs->se);
     ending_unmounted(fs->ending);

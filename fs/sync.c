@@ -91,6 +91,8 @@ int sync_start(struct fs *fs, struct sync **ret_s)
 static int add(struct sync *s, fuse_req_t req)
 {
     MUTEX_GUARD(&s->lock);
+    if (s->stopping) /* a ring's thread that was in the midst of it */
+        return -ESHUTDOWN;
     if (ARRAY_RESERVE(s->waiting.v, s->waiting.room, s->waiting.count + 1) < 0)
         return -ENOMEM;
     s->waiting.v[s->waiting.count++] = req;
@@ -115,6 +117,12 @@ void sync_stop(struct sync *s)
         cond_signal(&s->work);
     }
     pthread_join(s->thread, NULL);
+}
+
+void sync_free(struct sync *s)
+{
+    if (s == NULL)
+        return;
     free(s->waiting.v);
     cond_destroy(&s->work);
     mutex_destroy(&s->lock);

@@ -15,3 +15,5 @@ int sync_start(struct fs *fs, struct sync **ret_s);
 void sync_request(struct sync *s, fuse_req_t req);
 /* No request comes any more: answers those that wait, ends the thread. NULL is fine. */
 void sync_stop(struct sync *s);
+/* Once no thread serves requests any more. NULL is fine. */
+void sync_free(struct sync *s);
