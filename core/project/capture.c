@@ -244,6 +244,18 @@ int change_room(struct project *p, size_t bytes, struct change_room *ret)
     return err;
 }
 
+int change_room_large(struct project *p, size_t bytes, struct change_room *ret)
+{
+    bool small = p->config.log_segment && p->config.log_segment / 4 < bytes;
+
+    assert(!current && !ret->p);
+    if (p->log && !small && log_room(p->log, bytes) == 0) {
+        *ret = (struct change_room){p, bytes};
+        return 0;
+    }
+    return change_room(p, 0, ret);
+}
+
 void change_room_done(struct change_room *r)
 {
     if (r->p)

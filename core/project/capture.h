@@ -78,6 +78,9 @@ struct change_room {
     size_t bytes;
 };
 int change_room(struct project *p, size_t bytes, struct change_room *ret);
+/* For what may delete any number of items: `bytes` of operations if there is room for so many, else
+ * what every change gets, which is the most that a full disk allows. */
+int change_room_large(struct project *p, size_t bytes, struct change_room *ret);
 void change_room_done(struct change_room *r);
 #define CHANGE_ROOM(name)                                                                          \
     struct change_room name __attribute__((cleanup(change_room_done))) = {.p = NULL}

@@ -15,7 +15,7 @@
 
 /* ---- the frame of a change ---- */
 
-static int begin(struct project *p, uint64_t nodeid, struct change *ret, bool removal)
+static int begin(struct project *p, uint64_t nodeid, struct change *ret, bool removal, bool large)
 {
     int err = project_writable(p);
 
@@ -25,7 +25,8 @@ static int begin(struct project *p, uint64_t nodeid, struct change *ret, bool re
     if (err == 0 && !removal)
         err = flush_room(p);
     if (err == 0 || (removal && io_is_full(err)))
-        err = change_room(p, 0, &ret->room);
+        err =
+            large ? change_room_large(p, REMOVAL_ROOM, &ret->room) : change_room(p, 0, &ret->room);
     if (err < 0)
         return err;
     change_enter(&ret->capture, p, false);
@@ -49,12 +50,17 @@ static int begin(struct project *p, uint64_t nodeid, struct change *ret, bool re
 
 int change_begin(struct project *p, uint64_t nodeid, struct change *ret)
 {
-    return begin(p, nodeid, ret, false);
+    return begin(p, nodeid, ret, false, false);
+}
+
+int change_begin_copy(struct project *p, uint64_t nodeid, struct change *ret)
+{
+    return begin(p, nodeid, ret, false, true);
 }
 
 int change_begin_removal(struct project *p, uint64_t nodeid, struct change *ret)
 {
-    return begin(p, nodeid, ret, true);
+    return begin(p, nodeid, ret, true, true);
 }
 
 void change_end(struct change *c)
@@ -262,7 +268,8 @@ static int set_vnode(struct project *p, struct vnode *v, unsigned set, const str
                      struct vfs_attr *ret)
 {
     CHANGE_ROOM(room);
-    int err = change_room(p, EXTENT_GRAIN, &room);
+    int err =
+        set & VFS_SET_SIZE ? change_room_large(p, REMOVAL_ROOM, &room) : change_room(p, 0, &room);
 
     if (err < 0)
         return err;

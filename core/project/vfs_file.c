@@ -272,7 +272,7 @@ static void delete_orphan(struct project *p, struct vnode *v)
 {
     CHANGE_ROOM(room);
     struct items it;
-    int err = change_room(p, 0, &room);
+    int err = change_room_large(p, REMOVAL_ROOM, &room);
 
     if (err < 0) {
         tell_kept(err);
@@ -407,7 +407,7 @@ ssize_t vfs_share_range(struct vfs_file *in, uint64_t off_in, struct vfs_file *o
     if (err == 0)
         err = flush_throttle(p);
     if (err == 0)
-        err = change_room(p, 0, &room);
+        err = change_room_large(p, REMOVAL_ROOM, &room);
     if (err < 0)
         return err;
     in_first = in->v->nodeid < out->v->nodeid;

@@ -28,6 +28,9 @@ static inline void vfs_remember(struct ns *ns)
     atomic_fetch_add(&ns->nlookup, 1);
 }
 
+/* Bytes of operations that deleting or cutting a file of many extents may take. */
+#define REMOVAL_ROOM ((size_t)1 << 20)
+
 /* Begin a change in the namespace of `nodeid`: throttle, room in the log, gate (read), namespace
  * found; it is captured from here on. On success everything is released by change_end; the
  * namespace's lock is the caller's business. */
@@ -38,6 +41,8 @@ struct change {
     struct capture capture;
 };
 int change_begin(struct project *p, uint64_t nodeid, struct change *ret);
+/* The same for what copies the items of an inode. */
+int change_begin_copy(struct project *p, uint64_t nodeid, struct change *ret);
 /* The same for what gives space back: it goes on where a full disk lets nothing be flushed. */
 int change_begin_removal(struct project *p, uint64_t nodeid, struct change *ret);
 void change_end(struct change *c);

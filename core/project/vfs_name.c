@@ -546,7 +546,7 @@ int vfs_link(struct project *p, uint64_t nodeid, uint64_t newparent, const char 
         err = vnode_get(p, nodeid, &v);
     if (err < 0)
         return err;
-    err = v->ns->target ? -EPERM : change_begin(p, newparent, &c);
+    err = v->ns->target ? -EPERM : change_begin_copy(p, newparent, &c);
     if (err == 0) {
         err = link_vnode(p, v, c.ns, vfs_node_ino(newparent), newname, ret);
         change_end(&c);
