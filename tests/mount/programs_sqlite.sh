@@ -55,6 +55,7 @@ for mode in wal delete truncate persist; do
 
     claim "journal mode $mode: a process that is killed leaves what it had committed, and no more"
     create a.db "$mode"
+    : >"$W/progress" # of the mode before
     writer a.db one 100000 >"$W/progress" 2>/dev/null &
     victim=$!
     pids+=("$victim")
@@ -80,6 +81,7 @@ eq "$(sqlite3 m.db 'select sum(length(b)), sum(i) from t')" "$(sqlite3 copy.db '
 
 claim "a branch of a database in use is a whole database of one instant"
 create a.db wal
+: >"$W/progress"
 writer a.db one 100000 >"$W/progress" 2>/dev/null &
 victim=$!
 pids+=("$victim")
