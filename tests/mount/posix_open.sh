@@ -173,6 +173,8 @@ os.symlink("f", "d/in"); os.symlink("/etc", "d/abs")
 fd = os.open("d", O_PATH)
 for resolve in 0, 1, 2, 4, 8, 16, 32:
     for p in "f", "e/../f", "../d/f", "out", "in", "abs", "none", "/etc/passwd", "..":
+        if resolve == 32 and os.path.islink(os.path.join("d", p)):
+            continue # EAGAIN as long as reading a link would move its access time
         how = struct.pack("QQQ", O_RDONLY, 0, resolve)
         print(resolve, p, outcome(c.syscall, 437, fd, p, how, ctypes.c_size_t(24))[1])
 END
