@@ -12,32 +12,42 @@
  * THE LOCK TABLE. Outermost first; never take an earlier one while holding a later one. The name in
  * quotes is what a broken rule prints.
  *
- *   "flush run"   flush.c       mutex   without threads: one flush at a time
- *   "rotation"    coordinator.c mutex   one rotation at a time
- *   "bury"        flush.c       mutex   one who deletes dead bytes at a time
- *   "seal"        flush.c       mutex   one sealing pass or freeze at a time
+ *   "flush run"    flush.c        mutex   without threads: one flush at a time
+ *   "rotation"     coordinator.c  mutex   one rotation at a time
+ *   "bury"         flush.c        mutex   one who deletes dead bytes at a time
+ *   "seal"         flush.c        mutex   one sealing pass or freeze at a time
  *   "content sync" seal.c, slots.c  mutex  who hashes, syncs or seals the slot of one content
- *   "gc"          gc.c          mutex   what the coordinator of GC cycles knows; held over a
- * removal "gate"        project.c     rwlock  read: every change, from its first look to its last
- * write; write: branch, drop, rotate - the instants (DESIGN 4.6) "drop step"   tree/drop.c   mutex
- * one step of the dropper at a time "inode"       vnodes.c      rwlock  read: reading bytes; write:
- * changing bytes or size of one inode; two inodes: lower nodeid first "namespace"   namespaces.c
- * rwlock  one namespace's tree; two: lower namespace number first "orphans"     vnodes.c rwlock the
- * tree of unlinked inodes that are still open "names"       namespaces.c  rwlock  which namespaces
- * exist, by name and number "inodes"      vnodes.c      mutex   the table of open inodes "content"
- * contents.c    mutex   the bytes of one unsealed content "contents"    contents.c    mutex   the
- * table of unsealed contents "drops"       tree/drop.c   mutex   the queue of dropped pages "pages"
- * tree/pages.c  mutex   page counts, dirty pages "page cache"  tree/pages.c  mutex   one shard of
- * the page cache "refs"        object/refs.c mutex   refcount table, ids, dying, pins, holds "packs
- * sync", "packs"       mutexes which packs there are, their counts and handles "object files",
- * "blob"      mutex, rwlock  object files kept open; the sums of one file "gone"        vfs_gone.c
- * mutex   attributes of inodes without a name; a leaf "log sync"    log_sync.c    mutex   who leads
- * the log's sync, and who waits for it "log make"    log_make.c    mutex   one segment of the log
- * made or trimmed at a time "settings"    project.c     mutex   settings that were changed "log"
- * log.c         mutex   the frames of the log, and the room for them; a leaf "jobs", "last reply",
- * "control session", "pool"   mutexes, leaves "coordinator", "ticket"     mutexes the flushes in
- * flight; leaves, never held while flushing "flush"       flusher.c     mutex   who waits for a
- * flush or for memory; a leaf likewise
+ *   "gc"           gc.c           mutex   what a GC cycle knows; held over a removal, too
+ *   "gate"         project.c      rwlock  read: every change, from its first look to its last
+ *                                         write; write: branch, drop, rotate - the instants
+ *   "drop step"    tree/drop.c    mutex   one step of the dropper at a time
+ *   "inode"        vnodes.c       rwlock  read: reading bytes; write: changing bytes or size of one
+ *                                         inode; two inodes: lower nodeid first
+ *   "namespace"    namespaces.c   rwlock  one namespace's tree; two: lower namespace number first
+ *   "orphans"      vnodes.c       rwlock  the tree of unlinked inodes that are still open
+ *   "names"        namespaces.c   rwlock  which namespaces exist, by name and number
+ *   "inodes"       vnodes.c       mutex   the table of open inodes
+ *   "content"      contents.c     mutex   the bytes of one unsealed content
+ *   "contents"     contents.c     mutex   the table of unsealed contents
+ *   "kv_writer"    kv/kv_lmdb.c   mutex   the one transaction, from its beginning to its end
+ *   "drops"        tree/drop.c    mutex   the queue of dropped pages
+ *   "pages"        tree/pages.c   mutex   page counts, dirty pages
+ *   "page cache"   tree/pages.c   mutex   one shard of the page cache
+ *   "refs"         object/refs.c  mutex   refcount table, ids, dying, pins, holds
+ *   "packs"        object/packs.c mutex   which packs there are, their counts and handles; two of
+ *                                         them: the one for syncs first
+ *   "object files", "blob"        mutex, rwlock  object files kept open; the sums of one file
+ *   "gone"         vfs_gone.c     mutex   attributes of inodes without a name; a leaf
+ *   "log sync"     log_sync.c     mutex   who leads the log's sync, and who waits for it
+ *   "log make"     log_make.c     mutex   one segment of the log made or trimmed at a time
+ *   "settings"     project.c      mutex   settings that were changed
+ *   "log"          log.c          mutex   the frames of the log, and the room for them; a leaf
+ *   "jobs", "last reply", "control session", "pool"   mutexes, leaves
+ *   "coordinator", "ticket"       mutexes the flushes in flight; leaves, never held while flushing
+ *   "flush"        flusher.c      mutex   who waits for a flush or for memory; a leaf likewise
+ *
+ * The mount has its own, in fs/: "ending" comes before all of these, the others ("defer", "sync",
+ * "ring waiting", "ring done", "write back", "handles", "nodes") are leaves.
  *
  * Who waits for a flush (fsync, drain, throttled writers) holds none of them.
  */
