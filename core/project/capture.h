@@ -4,8 +4,9 @@
  * frame before its locks go. Nobody else includes this but the files of core/project.
  *
  *     {
- *         CHANGE_GUARD(p);                 gate (read); this thread's operations are noted from
- * here NS_GUARD(ns); tree_put, content_write ...      each tells capture_op what it did
+ *         CHANGE_GUARD(p);                 gate (read); operations are noted from here
+ *         NS_GUARD(ns);
+ *         tree_put, content_write ...      each tells capture_op what it did
  *         project_changed(p, ns);          one frame of all that was noted
  *     }                                    what a failed change left is a frame, too: memory is the
  *                                          truth, and the log must tell the same
