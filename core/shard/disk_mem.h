@@ -4,8 +4,9 @@
  * power. `disk_mem_power_cycle()` throws away what was not durable, as the fault's `loss` says:
  *
  *   file bytes    since the last disk_sync: each pwrite/truncate/punch lost or kept on its own
- *   mapped bytes  likewise, each disk_map_wrote of its own; FAULT_LOSE_SOME keeps any 512-byte
- * sectors names         since the last disk_sync_dir: each create/link/unlink/rename lost or kept
+ *   mapped bytes  likewise, each disk_map_wrote on its own, of which FAULT_LOSE_SOME keeps any of
+ *                 the 512-byte sectors
+ *   names         since the last disk_sync_dir: each create/link/unlink/rename lost or kept
  *   FAULT_LOSE_SOME also tears a write at a 512-byte boundary
  *
  * A file whose last name is lost is gone; a durable name whose file was never synced exists, with
