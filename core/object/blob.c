@@ -128,6 +128,14 @@ int blob_unlink_slot(struct disk *disk, uint64_t number)
     return unlink_both(disk, name);
 }
 
+int blob_unlink_slot_sums(struct disk *disk, uint64_t number)
+{
+    char name[DISK_NAME_MAX + 1];
+
+    blob_slot_name(number, name);
+    return unlink_sums(disk, name);
+}
+
 int blob_unlink_object(struct disk *disk, const struct id *id, uint64_t number)
 {
     char name[DISK_NAME_MAX + 1];

@@ -74,5 +74,7 @@ int blob_link_object(struct blob *b, const struct id *id);
 void blob_unseal(struct blob *b);
 
 int blob_unlink_slot(struct disk *disk, uint64_t number); /* ENOENT is fine */
+/* Its sums alone, before bytes of it change without blob_write; "slots" must then be synced. */
+int blob_unlink_slot_sums(struct disk *disk, uint64_t number); /* ENOENT is fine */
 int blob_unlink_object(struct disk *disk, const struct id *id,
                        uint64_t number); /* ENOENT is fine */

@@ -80,6 +80,7 @@ void content_unlist(struct project *p, struct content *c)
             b = &(*b)->next;
         *b = c->next;
         c->listed = false;
+        c->gone_at = p->contents.freezes;
         p->contents.count--;
         atomic_fetch_sub(&p->contents.buffered, c->room);
         atomic_fetch_sub(&p->contents.slots, c->blob != NULL);
@@ -87,25 +88,30 @@ void content_unlist(struct project *p, struct content *c)
     content_unref(c);
 }
 
-/* Its bytes in the buffer, or the fact that its slot has them, for the log. */
-static void capture_bytes(struct project *p, struct content *c, const void *buf, size_t len,
+/* Its new bytes for the log. */
+static void capture_bytes(struct project *p, const struct content *c, const void *buf, size_t len,
                           uint64_t off)
 {
-    struct op op = {.kind = OP_CONTENT_WRITE, .number = c->number, .a = off, .data = buf};
+    capture_op(p, &(struct op){.kind = OP_CONTENT_WRITE,
+                               .number = c->number,
+                               .a = off,
+                               .data = buf,
+                               .len = len});
+}
 
-    op.len = len;
-    if (!c->blob) {
+/* Its slot has new bytes, which their frame has, too, or says to be there. From here on frames name
+ * what it has now: nothing of it may be cut off, and where no frame has the bytes it must be synced
+ * before the one that names them is called durable. */
+static void slot_changed(struct project *p, struct content *c, bool logged)
+{
+    struct op op = {.kind = OP_CONTENT_SLOT, .number = c->number, .a = blob_length(c->blob)};
+
+    if (!logged)
         capture_op(p, &op);
-        return;
-    }
-    /* From here on frames name what it has now: nothing of it may be cut off, and before any of
-     * them is called durable it must be synced. */
-    op = (struct op){.kind = OP_CONTENT_SLOT, .number = c->number, .a = blob_length(c->blob)};
-    capture_op(p, &op);
     c->named = true;
     c->recorded = op.a > c->recorded ? op.a : c->recorded;
     MUTEX_GUARD(&p->contents.lock);
-    content_slot_changed(p, c);
+    content_slot_changed(p, c, logged);
 }
 
 static struct content *create(uint64_t number, uint64_t owner, uint64_t owner_off)
@@ -161,6 +167,10 @@ void content_cancel(struct project *p, struct content *c)
         if (c->blob && !c->named)
             (void)blob_unlink_slot(p->config.disk, c->number);
     }
+    {
+        MUTEX_GUARD(&p->contents.lock);
+        content_slot_clean(p, c);
+    }
     refs_cancel(p->refs, c->number);
     if (c->blob && c->named) { /* its name goes after the commit that names it no more */
         const uint64_t slot = c->number;
@@ -180,8 +190,11 @@ void content_forget(struct project *p, uint64_t number)
         return;
     content_unlist(p, c);
     /* A slot that no commit names need not wait for one: on a full disk there may be none. */
-    if (c->blob && !c->named)
-        (void)blob_unlink_slot(p->config.disk, number); /* else it goes with its dying record */
+    if (c->blob && !c->named) { /* else it goes with its dying record */
+        (void)blob_unlink_slot(p->config.disk, number);
+        MUTEX_GUARD(&p->contents.lock);
+        content_slot_clean(p, c);
+    }
     content_unref(c);
 }
 
@@ -201,7 +214,6 @@ void content_end(struct project *p, struct content *c)
         return;
     MUTEX_GUARD(&p->contents.lock);
     c->changing--;
-    content_slot_changed(p, c);
     c->changed = ticks(p);
 }
 
@@ -269,7 +281,7 @@ int content_spill(struct project *p, struct content *c)
     if (err < 0)
         return err;
     MUTEX_GUARD(&p->contents.lock);
-    content_slot_changed(p, c);
+    content_slot_changed(p, c, false);
     return 0;
 }
 
@@ -294,6 +306,30 @@ static int write_buffer(struct project *p, struct content *c, const void *buf, s
     return 0;
 }
 
+/* May the frame have these bytes of a slot, so that only the log need be synced? Not where they
+ * leave a gap, which a replay could not fill. */
+static bool takes_credit(struct content *c, size_t len, uint64_t off)
+{
+    uint32_t left = atomic_load(&c->log_left);
+
+    if (len > SLOT_LOGGED_WRITE || len > left || off > blob_length(c->blob))
+        return false;
+    atomic_store(&c->log_left, left - (uint32_t)len);
+    return true;
+}
+
+static int write_slot(struct project *p, struct content *c, const void *buf, size_t len,
+                      uint64_t off)
+{
+    bool logged = takes_credit(c, len, off);
+    int err = blob_write(c->blob, buf, len, off);
+
+    if (err == 0 && logged)
+        capture_bytes(p, c, buf, len, off);
+    slot_changed(p, c, err == 0 && logged); /* also a part of it */
+    return err;
+}
+
 int content_write(struct project *p, struct content *c, const void *buf, size_t len, uint64_t off)
 {
     int err = 0;
@@ -301,9 +337,12 @@ int content_write(struct project *p, struct content *c, const void *buf, size_t 
 
     if (!c->blob && off + len > buffer_limit(p))
         err = spill(p, c);
+    if (err < 0)
+        return err;
+    if (c->blob)
+        return write_slot(p, c, buf, len, off);
+    err = write_buffer(p, c, buf, len, off);
     if (err == 0)
-        err = c->blob ? blob_write(c->blob, buf, len, off) : write_buffer(p, c, buf, len, off);
-    if (err == 0 || c->blob) /* also a part of it */
         capture_bytes(p, c, buf, len, off);
     return err;
 }
@@ -330,7 +369,7 @@ int content_truncate(struct project *p, struct content *c, uint64_t len)
     if (err == 0)
         err = c->blob ? blob_truncate(c->blob, len) : cut_buffer(p, c, len);
     if (c->blob)
-        capture_bytes(p, c, NULL, 0, 0);
+        slot_changed(p, c, false);
     else if (err == 0)
         capture_op(p, &(struct op){.kind = OP_CONTENT_TRUNCATE, .number = c->number, .a = len});
     return err;
@@ -471,8 +510,12 @@ static int load_slot(struct project *p, uint64_t number, uint64_t size)
     c->recorded = size;
     c->named = true;
     err = blob_open_slot(p->config.disk, number, size, &c->blob);
-    if (err == 0)
+    if (err == 0) {
         enlist(p, c);
+        /* Where the daemon alone died, only the page cache may have what frames say of it. */
+        MUTEX_GUARD(&p->contents.lock);
+        content_slot_changed(p, c, false);
+    }
     if (err == -EUCLEAN) { /* one file's damage: reading it says so */
         report(REPORT_ALARM, "slot %llu is damaged: shorter than the last commit says",
                (unsigned long long)number);
@@ -564,8 +607,19 @@ int contents_load(struct project *p, uint64_t first)
     return err < 0 ? err : disk_list(p->config.disk, "slots", load_or_reap, p);
 }
 
+static void clean_all(struct project *p)
+{
+    struct content *c;
+
+    while ((c = TAILQ_FIRST(&p->contents.dirty))) {
+        TAILQ_REMOVE(&p->contents.dirty, c, dirty_next);
+        content_unref(c);
+    }
+}
+
 void contents_release(struct project *p)
 {
+    clean_all(p); /* nobody else is there any more */
     for (size_t i = 0; i < CONTENT_BUCKETS; i++)
         while (p->contents.bucket[i])
             content_unlist(p, p->contents.bucket[i]);

@@ -300,6 +300,7 @@ static int finalize(void *ctx, uint64_t first, uint64_t last)
     log_trim(p->log, &(*batch_at(p, last))->log_pos);
     for (uint64_t n = first; n <= last; n++) {
         unlink_sealed_slots(p, *batch_at(p, n));
+        slots_committed(p, &(*batch_at(p, n))->slots);
         batch_free(*batch_at(p, n));
         *batch_at(p, n) = NULL;
     }

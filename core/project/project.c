@@ -412,6 +412,7 @@ static void init_locks(struct project *p)
     mutex_init(&p->vnodes.lock, "inodes");
     mutex_init(&p->gone.lock, "gone");
     mutex_init(&p->contents.lock, "contents");
+    TAILQ_INIT(&p->contents.dirty);
     mutex_init(&p->settings_lock, "settings");
     mutex_init(&p->last_reply_lock, "last reply");
     mutex_init(&p->flush.lock, "flush");

@@ -19,6 +19,7 @@
 #include "vfs.h"
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/queue.h>
 
 enum {
     TABLE_META,
@@ -267,9 +268,13 @@ struct content {
     unsigned changing;  /* contents; changes in flight */
     bool sealing;       /* contents; bytes must not change any more */
     bool listed;        /* contents; in the table */
-    /* contents; changes of its slot, those whose bytes a sync has, those that it has with their sums
-     * (slots.c) */
-    uint64_t slot_changes, slot_durable, slot_synced;
+    /* contents; changes of its slot: all; up to the last whose bytes no frame has; those whose
+     * bytes a sync has; those that it has with their sums (slots.c) */
+    uint64_t slot_changes, slot_unlogged, slot_durable, slot_synced;
+    TAILQ_ENTRY(content) dirty_next;
+    bool dirty;                /* contents; in the list of those, which has a reference */
+    uint64_t gone_at;          /* contents; freezes before it left the table */
+    _Atomic uint32_t log_left; /* bytes of small writes that frames may carry for its slot */
     bool seal_failed;                   /* one seal at a time; it was reported */
     int64_t changed;                    /* contents; monotonic ns of the last change */
     struct content *next;
@@ -279,6 +284,7 @@ struct content {
 #define CONTENT_WHOLE UINT64_MAX          /* all of the file */
 #define CONTENT_XATTR (UINT64_C(1) << 63) /* | rest of the key: an extended attribute */
 #define CONTENT_BUCKETS 16384
+TAILQ_HEAD(content_list, content);
 struct content_table {
     struct mutex lock; /* "contents" */
     struct content *bucket[CONTENT_BUCKETS];
@@ -286,6 +292,8 @@ struct content_table {
     _Atomic size_t buffered;   /* bytes of all buffers */
     _Atomic size_t slots;      /* contents that have one: an open file each */
     _Atomic bool slot_names;   /* slots were made since their directory was last synced */
+    struct content_list dirty; /* slots with bytes that no sync has, nor a frame; also deleted ones */
+    uint64_t freezes;
     struct map64 sealed_slots; /* numbers whose slot name goes after the next commit */
 };
 
@@ -299,7 +307,8 @@ void content_unref(struct content *c);
 /* May this content's bytes be changed in place? Then it stays changeable until content_end. */
 bool content_begin(struct project *p, struct content *c);
 void content_end(struct project *p, struct content *c);
-/* Between begin and end. Grows; spills to a slot above `pack_limit`. */
+/* Between begin and end. Grows; spills to a slot above `pack_limit`. Small writes to a slot that is
+ * synced again and again are in their frame, too: then the sync of the log is enough. */
 int content_write(struct project *p, struct content *c, const void *buf, size_t len, uint64_t off);
 int content_truncate(struct project *p, struct content *c, uint64_t len);
 /* What nobody may change any more (sealing) goes from its buffer to a slot. Holds gate. */
@@ -330,20 +339,25 @@ void content_unlist(struct project *p, struct content *c);
 struct slot_list {
     struct content **v;
     size_t count;
+    uint64_t freeze; /* counted from 1 */
 };
-/* The bytes of its slot changed. Needs contents. */
-void content_slot_changed(struct project *p, struct content *c);
-/* Each slot that is dirty now is durable afterwards: its bytes and its name. A failure that leaves
- * unknown what is on disk turns the store read-only. */
-int slots_sync(struct project *p);
+#define SLOT_LOGGED_WRITE (64u * 1024) /* bytes; larger writes to a slot are not in their frame, */
+#define SLOT_LOGGED_MAX (1024u * 1024) /* and no more than this since the slot was last synced */
+/* The bytes of its slot changed. `logged`: the frame of that change has them. Needs contents. */
+void content_slot_changed(struct project *p, struct content *c, bool logged);
+/* Its bytes are durable, or nobody will ever ask for them. Needs contents; the caller has a
+ * reference. */
+void content_slot_clean(struct project *p, struct content *c);
 /* Everything that a frame of before the call says of slots is durable afterwards. Holding nothing.
- */
+ * A failure that leaves unknown what is on disk turns the store read-only. */
 int slots_sync_logged(struct project *p);
 /* The commit says how long each slot is. Gate held for writing. */
 int slots_record(struct project *p, struct slot_list *ret);
 /* Those that it names, also those that were sealed since: the commit calls them slots all the
  * same. */
 int slots_sync_recorded(struct project *p, const struct slot_list *l);
+/* The commit is there: what was deleted before it need not be synced for any frame. */
+void slots_committed(struct project *p, const struct slot_list *l);
 void slot_list_release(struct slot_list *l);
 
 /* ---- sealing (seal.c) ---- */

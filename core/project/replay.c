@@ -5,6 +5,7 @@
  */
 #include "replay.h"
 #include "project_impl.h"
+#include "replay_slots.h"
 #include "report.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -12,6 +13,7 @@
 struct replay {
     struct project *p;
     struct ns *ns; /* of the operation before, referenced */
+    struct replay_slots *slots;
 };
 
 /* Damage: what the operation needs is not there, or has another shape. */
@@ -61,7 +63,7 @@ static int find_tree(struct replay *r, const struct op *op, struct tree **ret_tr
 
 static int do_put(struct replay *r, const struct op *op)
 {
-    struct tree *t;
+    struct tree *t = NULL;
     int err = item_check(op->key, op->data, op->len);
 
     if (err == 0)
@@ -88,7 +90,12 @@ static int do_content_new(struct replay *r, const struct op *op)
 
 static int do_content_write(struct replay *r, const struct op *op)
 {
-    return content_restore_bytes(r->p, op->number, op->data, op->len, op->a);
+    struct content *c = content_find(r->p, op->number);
+    int err = c ? content_restore_bytes(r->p, op->number, op->data, op->len, op->a)
+                : replay_slots_write(r->slots, r->p, op);
+
+    content_unref(c);
+    return err;
 }
 
 static int do_content_truncate(struct replay *r, const struct op *op)
@@ -125,7 +132,7 @@ static int do_content_slot(struct replay *r, const struct op *op)
     if (c && err == 0)
         content_unlist(r->p, c); /* the slot has its bytes; contents_load opens it */
     content_unref(c);
-    return err;
+    return err < 0 ? err : replay_slots_synced(r->slots, op->number);
 }
 
 static int do_content_cancel(struct replay *r, const struct op *op)
@@ -289,6 +296,7 @@ static int do_ops(struct replay *r, const struct log_frame *f, struct op *last)
     int err;
 
     while ((err = op_next(f->payload, f->len, &at, last)) == 0) {
+        r->slots->op++;
         err = unless_absent(doers[last->kind](r, last));
         if (err < 0)
             return err;
@@ -296,9 +304,9 @@ static int do_ops(struct replay *r, const struct log_frame *f, struct op *last)
     return err == -ENOENT ? 0 : err;
 }
 
-int replay_frame(struct project *p, const struct log_frame *f)
+static int replay_one(struct project *p, struct replay_slots *slots, const struct log_frame *f)
 {
-    struct replay r = {.p = p};
+    struct replay r = {.p = p, .slots = slots};
     struct op op = {.kind = OP_KIND_END};
     struct ns *ns;
     int err = do_ops(&r, f, &op);
@@ -320,23 +328,49 @@ int replay_frame(struct project *p, const struct log_frame *f)
     return err;
 }
 
+int replay_frame(struct project *p, const struct log_frame *f)
+{
+    struct replay_slots slots = {0};
+    int err = replay_one(p, &slots, f);
+
+    replay_slots_release(&slots);
+    return err;
+}
+
+struct visitor {
+    struct project *p;
+    struct replay_slots slots;
+};
+
 static int visit(const struct log_frame *f, void *ctx)
 {
-    return f->sync ? 0 : replay_frame(ctx, f);
+    struct visitor *v = ctx;
+
+    return f->sync ? 0 : replay_one(v->p, &v->slots, f);
+}
+
+static void tell(struct project *p, const struct log_report *r, int64_t start)
+{
+    if (r->frames)
+        report(REPORT_NOTE, "recovered %llu changes from the log in %lld ms",
+               (unsigned long long)r->frames, (long long)((ticks(p) - start) / NSEC_PER_MSEC));
 }
 
 int replay_log(struct project *p, const struct state *s, struct log_report *ret)
 {
     struct log_scan scan = {
         .epoch = s->epoch, .seq = s->seq, .pos = {s->log_segment, s->log_offset}};
+    struct visitor v = {.p = p};
     int64_t start = ticks(p);
-    int err = log_read(p->config.disk, &scan, visit, p, ret);
+    int err = log_read(p->config.disk, &scan, visit, &v, ret);
 
     if (err == -EUCLEAN && ret->end.segment)
         report(REPORT_ALARM, "log: damaged in segment %llu at offset %llu",
                (unsigned long long)ret->end.segment, (unsigned long long)ret->end.offset);
-    if (err == 0 && ret->frames)
-        report(REPORT_NOTE, "recovered %llu changes from the log in %lld ms",
-               (unsigned long long)ret->frames, (long long)((ticks(p) - start) / NSEC_PER_MSEC));
+    if (err == 0)
+        err = replay_slots_apply(&v.slots, p, &scan);
+    if (err == 0)
+        tell(p, ret, start);
+    replay_slots_release(&v.slots);
     return err;
 }

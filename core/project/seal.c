@@ -112,6 +112,7 @@ static void sealed(struct project *p, struct content *c, uint64_t target)
         MUTEX_GUARD(&p->contents.lock);
         /* Without memory the slot's name stays until the next start. */
         (void)map64_put(&p->contents.sealed_slots, c->number, 1);
+        content_slot_clean(p, c); /* placing it synced it */
     }
     if (target != c->number)
         rename_item(p, c, target);

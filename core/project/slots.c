@@ -7,6 +7,10 @@
  *
  * What fsync waits for is the bytes: one sync of the file. The sums beside it, a file of their own
  * that the next write has to take away again, are made when a commit records the slot.
+ *
+ * A slot that was synced so gets a credit: small writes up to that many bytes go into their frames
+ * as well, and leave it clean, so that the next fsync is one sync of the log, however many slots
+ * were written to. Who never syncs pays for no copy.
  */
 #include "project_impl.h"
 #include <errno.h>
@@ -16,11 +20,31 @@
 /* So much is synced without keeping its writers and readers waiting; then the rest of it with. */
 #define SYNC_ALONE (UINT64_C(1) << 20) /* bytes */
 
-void content_slot_changed(struct project *p, struct content *c)
+void content_slot_changed(struct project *p, struct content *c, bool logged)
 {
     mutex_held(&p->contents.lock);
-    if (c->blob)
-        c->slot_changes++;
+    if (!c->blob)
+        return;
+    c->slot_changes++;
+    if (logged)
+        return;
+    c->slot_unlogged = c->slot_changes;
+    atomic_store(&c->log_left, 0);
+    if (c->dirty)
+        return;
+    c->dirty = true;
+    TAILQ_INSERT_TAIL(&p->contents.dirty, c, dirty_next);
+    atomic_fetch_add(&c->refs, 1);
+}
+
+void content_slot_clean(struct project *p, struct content *c)
+{
+    mutex_held(&p->contents.lock);
+    if (!c->dirty)
+        return;
+    c->dirty = false;
+    TAILQ_REMOVE(&p->contents.dirty, c, dirty_next);
+    content_unref(c);
 }
 
 static bool is_dirty(struct project *p, struct content *c, void *ctx)
@@ -28,11 +52,6 @@ static bool is_dirty(struct project *p, struct content *c, void *ctx)
     (void)ctx;
     mutex_held(&p->contents.lock);
     return c->blob && c->slot_changes != c->slot_synced;
-}
-
-static bool to_be_synced(struct project *p, struct content *c, void *ctx)
-{
-    return is_dirty(p, c, ctx) && !c->sealing;
 }
 
 /* One that was sealed meanwhile is synced. */
@@ -78,24 +97,6 @@ static int sync_some(struct project *p, struct content *const *some, size_t n)
     return 0;
 }
 
-int slots_sync(struct project *p)
-{
-    struct content *some[SYNC_AT_ONCE];
-    size_t n = contents_pick(p, to_be_synced, NULL, some, SYNC_AT_ONCE);
-    int err = sync_some(p, some, n);
-
-    for (size_t i = 0; i < n; i++)
-        content_unref(some[i]);
-    return err < 0 || n < SYNC_AT_ONCE ? err : slots_sync(p);
-}
-
-static bool has_new_bytes(struct project *p, struct content *c, void *ctx)
-{
-    (void)ctx;
-    mutex_held(&p->contents.lock);
-    return c->blob && c->slot_changes != c->slot_durable;
-}
-
 static int sync_bytes(struct project *p, struct content *c)
 {
     uint64_t changes;
@@ -116,22 +117,36 @@ static int sync_bytes(struct project *p, struct content *c)
     MUTEX_GUARD(&p->contents.lock);
     if (c->slot_durable < changes)
         c->slot_durable = changes;
+    if (c->slot_unlogged <= c->slot_durable)
+        atomic_store(&c->log_left, SLOT_LOGGED_MAX);
     return 0;
 }
 
-/* Of each that has new ones: of what is being sealed, too, the frames speak as of slots. */
+/* The first that is dirty, taken out of the list with its reference. NULL: none is. */
+static struct content *take_dirty(struct project *p)
+{
+    MUTEX_GUARD(&p->contents.lock);
+    struct content *c = TAILQ_FIRST(&p->contents.dirty);
+
+    if (!c)
+        return NULL;
+    c->dirty = false;
+    TAILQ_REMOVE(&p->contents.dirty, c, dirty_next);
+    return c;
+}
+
+/* Of each that has new ones: of what is being sealed, too, the frames speak as of slots; and of
+ * what was deleted, since the frame that says so may come after the sync. */
 static int sync_all_bytes(struct project *p)
 {
-    struct content *some[SYNC_AT_ONCE];
-    size_t n = contents_pick(p, has_new_bytes, NULL, some, SYNC_AT_ONCE);
+    struct content *c;
     int err = 0;
 
-    for (size_t i = 0; i < n; i++) {
-        if (err == 0)
-            err = sync_bytes(p, some[i]);
-        content_unref(some[i]);
+    while (err == 0 && (c = take_dirty(p))) {
+        err = sync_bytes(p, c);
+        content_unref(c);
     }
-    return err < 0 || n < SYNC_AT_ONCE ? err : sync_all_bytes(p);
+    return err;
 }
 
 int slots_sync_logged(struct project *p)
@@ -185,6 +200,7 @@ int slots_record(struct project *p, struct slot_list *ret)
     int err = 0;
 
     rwlock_held_write(&p->gate);
+    ret->freeze = ++p->contents.freezes;
     ret->v = calloc(max ? max : 1, sizeof(struct content *));
     if (!ret->v)
         return -ENOMEM;
@@ -200,4 +216,26 @@ int slots_record(struct project *p, struct slot_list *ret)
             err = r;
     }
     return err;
+}
+
+void slots_committed(struct project *p, const struct slot_list *l)
+{
+    struct content_list gone = TAILQ_HEAD_INITIALIZER(gone);
+    struct content *c, *next;
+
+    {
+        MUTEX_GUARD(&p->contents.lock);
+        for (c = TAILQ_FIRST(&p->contents.dirty); c; c = next) {
+            next = TAILQ_NEXT(c, dirty_next);
+            if (c->listed || c->gone_at >= l->freeze)
+                continue;
+            c->dirty = false;
+            TAILQ_REMOVE(&p->contents.dirty, c, dirty_next);
+            TAILQ_INSERT_TAIL(&gone, c, dirty_next);
+        }
+    }
+    while ((c = TAILQ_FIRST(&gone))) { /* closing a file that is deleted may take long */
+        TAILQ_REMOVE(&gone, c, dirty_next);
+        content_unref(c);
+    }
 }

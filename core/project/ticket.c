@@ -129,7 +129,7 @@ static int look(struct ticket *t, bool patient, int64_t until, const _Atomic boo
 int ticket_wait(struct ticket *t, bool patient, int64_t timeout, const _Atomic bool *interrupted,
                 struct strbuf *why)
 {
-    int64_t until = timeout < 0 ? -1 : clock_ticks(t->clock) + timeout, nap;
+    int64_t until = timeout < 0 ? -1 : clock_ticks(t->clock) + timeout, nap = 0;
     MUTEX_GUARD(&t->lock);
     int err;
 

@@ -299,8 +299,6 @@ static int new_whole(struct project *p, struct vnode *v, uint64_t size, struct c
         content_cancel(p, *ret_c);
         return err;
     }
-    MUTEX_GUARD(&p->contents.lock);
-    content_slot_changed(p, *ret_c); /* a commit may come before its content_end */
     return 0;
 }
 
