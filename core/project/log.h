@@ -40,7 +40,7 @@ struct log_config {
     uint64_t epoch; /* of this recovery: frames of any other are not read */
     uint64_t seq;   /* of the last frame before */
     uint64_t next_segment;
-    uint64_t segment_size; /* bytes; less where the disk is small or full */
+    uint64_t segment_size; /* bytes; less where the disk is small or full, and at first */
     bool background;       /* a thread keeps the next segment ready; tests make it when needed */
     /* The log can no longer be trusted (a sync failed): told once, with no lock held but those of
      * the caller of log_sync. */

@@ -56,9 +56,12 @@ struct log {
     bool syncing;
     struct waiter_list waiters;
 
-    struct mutex make; /* "log make": one segment made or trimmed at a time; the next two */
+    struct mutex make; /* "log make": one segment made or trimmed at a time; the next five */
     bool have_directory;
     uint64_t spare, spare_size; /* serial in its name; size 0: there is none */
+    uint64_t last_size;         /* of the last file made */
+    uint64_t syncs_before;      /* stats.syncs then */
+    _Atomic unsigned hurry;     /* who waits for "make" */
 
     struct mutex lock; /* "log": the rest; a leaf */
     struct cond room_freed, wanted;

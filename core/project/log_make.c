@@ -18,6 +18,11 @@
 #define SHARE_OF_DISK 16                           /* a segment has at most this part of the disk */
 #define SHARE_OF_FREE 4                            /* and of what is free */
 #define TOGETHER_MAX (UINT64_C(2) * LOG_FRAME_MAX) /* bytes one segment is made for */
+#define FIRST_SIZE (UINT64_C(4) << 20)             /* of a segment that is waited for; then */
+#define GROWTH 4                                   /* times as much as the one before */
+#define ZEROS ((size_t)1 << 20)                    /* bytes written at once, */
+#define ZEROS_SYNCED (4 * ZEROS)                   /* and synced */
+#define SYNCS_WORTH_IT 16                          /* in one segment: the next is written before */
 
 void log_name(uint64_t serial, char out[DISK_NAME_MAX + 1])
 {
@@ -73,6 +78,8 @@ static uint64_t usual_size(const struct log *l, uint64_t least)
         size = size < all ? size : all;
         size = size < left ? size : left;
     }
+    if (l->has_thread && size > l->last_size * GROWTH)
+        size = l->last_size ? l->last_size * GROWTH : size < FIRST_SIZE ? size : FIRST_SIZE;
     size = size / SEGMENT_UNIT * SEGMENT_UNIT;
     size = size > smallest(l) ? size : smallest(l);
     return size > least ? size : least;
@@ -96,6 +103,51 @@ static int create_file(struct log *l, struct segment *s, uint64_t least)
         r = disk_allocate(s->file, s->size);
     }
     return r;
+}
+
+/* Zeros over all of it, or as far as there is time. A block that was allocated and never written
+ * makes the disk's own journal part of the sync that first writes it, which then takes twice as
+ * long. Whoever waits to fsync does not wait for this. */
+static int write_zeros(struct log *l, struct segment *s)
+{
+    static const uint8_t zeros[ZEROS];
+    int r = 0;
+
+    for (uint64_t off = 0; off < s->size && r == 0; off += ZEROS) {
+        size_t n = s->size - off < ZEROS ? (size_t)(s->size - off) : ZEROS;
+
+        if (off > 0 && atomic_load(&l->hurry))
+            break;
+        r = disk_pwrite(s->file, zeros, n, off);
+        if (r == 0 && off % ZEROS_SYNCED == ZEROS_SYNCED - ZEROS)
+            r = disk_sync(s->file);
+    }
+    return r;
+}
+
+/* Only for those who sync often: others would have each byte of the log written twice. */
+static bool zeros_are_worth_it(struct log *l)
+{
+    uint64_t syncs;
+
+    if (!l->has_thread)
+        return false;
+    {
+        MUTEX_GUARD(&l->lock);
+        syncs = l->stats.syncs - l->syncs_before;
+        l->syncs_before = l->stats.syncs;
+    }
+    return l->last_size == 0 || syncs >= SYNCS_WORTH_IT;
+}
+
+static int create_segment(struct log *l, struct segment *s, uint64_t least)
+{
+    bool zeros = zeros_are_worth_it(l);
+    int r = create_file(l, s, least);
+
+    if (r == 0)
+        l->last_size = s->size;
+    return r == 0 && zeros ? write_zeros(l, s) : r;
 }
 
 static void count_segment(struct log *l, int64_t n, uint64_t size)
@@ -157,7 +209,7 @@ static int fill_segment(struct log *l, struct segment *s, uint64_t least)
     void *map;
 
     if (r == 0)
-        r = l->spare_size >= least ? take_spare(l, s) : create_file(l, s, least);
+        r = l->spare_size >= least ? take_spare(l, s) : create_segment(l, s, least);
     if (r == 0)
         r = write_head(l, s);
     if (r == 0)
@@ -193,11 +245,19 @@ static int make_segment(struct log *l, uint64_t least)
     return 0;
 }
 
-int log_make(struct log *l, uint64_t cost)
+/* The thread may be writing zeros: it need not come to their end. */
+static void lock_in_a_hurry(struct log *l)
+{
+    atomic_fetch_add(&l->hurry, 1);
+    mutex_lock(&l->make);
+    atomic_fetch_sub(&l->hurry, 1);
+}
+
+/* Needs "log make". */
+static int make_if_due(struct log *l, uint64_t cost)
 {
     uint64_t need;
 
-    MUTEX_GUARD(&l->make);
     {
         MUTEX_GUARD(&l->lock);
         need = l->reserved + cost;
@@ -207,6 +267,18 @@ int log_make(struct log *l, uint64_t cost)
             return -EAGAIN;
     }
     return make_segment(l, round_up(SEGMENT_HEAD + need + 2 * LOG_SYNC_SIZE + LOG_END_SIZE));
+}
+
+int log_make(struct log *l, uint64_t cost)
+{
+    if (cost)
+        lock_in_a_hurry(l);
+    else
+        mutex_lock(&l->make);
+    int r = make_if_due(l, cost);
+
+    mutex_unlock(&l->make);
+    return r;
 }
 
 /* ---- trimming ---- */
@@ -257,7 +329,7 @@ void log_trim(struct log *l, const struct log_pos *pos)
 {
     struct segment *s;
 
-    MUTEX_GUARD(&l->make);
+    lock_in_a_hurry(l);
     while ((s = take_trimmed(l, pos))) {
         uint64_t serial = s->serial, size = s->size;
 
@@ -267,6 +339,7 @@ void log_trim(struct log *l, const struct log_pos *pos)
         segment_close(s);
         keep_or_unlink(l, serial, size);
     }
+    mutex_unlock(&l->make);
 }
 
 /* ---- the thread: makes the next segment while there is time ---- */
@@ -305,6 +378,7 @@ void log_thread_stop(struct log *l)
 {
     if (!l->has_thread)
         return;
+    atomic_fetch_add(&l->hurry, 1);
     {
         MUTEX_GUARD(&l->lock);
         l->stop = true;
