@@ -460,7 +460,7 @@ static bool is_file_of(const struct entry *e, const struct id *id, uint64_t wher
 
 /* Does an entry name this file? By its id, or by the number it had as a slot, in case the index is
  * damaged. Yes when that cannot be told. */
-static bool is_named(struct objects *o, const struct id *id, uint64_t where)
+bool objects_is_named(struct objects *o, const struct id *id, uint64_t where)
 {
     struct entry e;
     uint64_t number;
@@ -492,7 +492,7 @@ static int reap_file(const char *name, void *ctx)
     int err;
 
     (void)blob_strip_sums(name, file);
-    if (blob_parse_object(file, &id, &where) < 0 || is_named(r->o, &id, where))
+    if (blob_parse_object(file, &id, &where) < 0 || objects_is_named(r->o, &id, where))
         return 0;
     snprintf(path, sizeof path, "%s/%.100s", r->dir, name);
     err = disk_unlink(r->o->c.disk, path);

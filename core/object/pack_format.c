@@ -15,6 +15,19 @@ void pack_name(uint64_t pack, char out[DISK_NAME_MAX + 1])
     snprintf(out, DISK_NAME_MAX + 1, "packs/%016" PRIx64, pack);
 }
 
+int pack_parse_name(const char *file_name, uint64_t *ret_pack)
+{
+    uint64_t pack;
+
+    if (strlen(file_name) != 16 || strspn(file_name, "0123456789abcdef") != 16)
+        return -EINVAL;
+    pack = strtoull(file_name, NULL, 16);
+    if (pack == 0)
+        return -EINVAL;
+    *ret_pack = pack;
+    return 0;
+}
+
 void pack_entry_encode(const struct pack_entry *e, uint8_t out[PACK_ENTRY_LEN])
 {
     put_le32(out, e->live_records);

@@ -294,7 +294,7 @@ static int release_locked(struct packs *p, const struct pack_place *place, uint3
                           struct pack **ret_pack, struct dead *ret_hole)
 {
     mutex_held(&p->lock);
-    int r = pack_count_out(p, place->pack, len);
+    int r = pack_count_out(p, place->pack, 1, len);
 
     if (r)
         return r;
@@ -335,6 +335,44 @@ int packs_release(struct packs *p, const struct pack_place *place, uint32_t len)
 
     pack_unref(p, k);
     return 0;
+}
+
+/* ---- what was lost ---- */
+
+static int is_known(struct packs *p, uint64_t number)
+{
+    struct pack_entry e;
+    int r = pack_is_written(p, number) ? 0 : pack_entry_get(p, number, &e);
+
+    mutex_held(&p->lock);
+    return r == -ENOENT ? 0 : r < 0 ? r : 1;
+}
+
+int packs_is_known(struct packs *p, uint64_t number)
+{
+    MUTEX_GUARD(&p->lock);
+    return is_known(p, number);
+}
+
+int packs_remove_unknown(struct packs *p, uint64_t number)
+{
+    int r = packs_is_known(p, number);
+
+    /* Numbers are given once: it cannot become known. */
+    return r ? (r < 0 ? r : -EBUSY) : pack_unlink_dropped(p, number, 1);
+}
+
+int packs_count_out(struct packs *p, uint64_t number, uint32_t records, uint64_t bytes)
+{
+    int r;
+
+    {
+        MUTEX_GUARD(&p->lock);
+        r = pack_count_out(p, number, records, bytes);
+        if (r == 0)
+            r = pack_drop_if_empty(p, number);
+    }
+    return pack_unlink_dropped(p, number, r);
 }
 
 /* ---- commit ---- */

@@ -56,6 +56,13 @@ int packs_read(struct packs *p, const struct pack_place *place, const struct id 
 int packs_release(struct packs *p, const struct pack_place *place, uint32_t len);
 /* Close the open pack, so that it can go when its last record dies (drain, shutdown). */
 int packs_retire_current(struct packs *p);
+/* Is there, or may there be soon, a record in this pack that is counted? 1, 0 or -errno. */
+int packs_is_known(struct packs *p, uint64_t number);
+/* A pack that is not known: its file goes. -EBUSY it is. A file that is not there is fine. */
+int packs_remove_unknown(struct packs *p, uint64_t number);
+/* So many records, and bytes of payload, were counted as alive without being so: nobody knows which
+ * they are. -EUCLEAN there are not as many. */
+int packs_count_out(struct packs *p, uint64_t number, uint32_t records, uint64_t bytes);
 void packs_get_stats(struct packs *p, struct packs_stats *ret);
 
 /* The table's part in a commit; see layer.h. Call freeze with all appenders shut out. */
@@ -86,3 +93,5 @@ typedef int packs_scan_fn(const struct id *id, const struct pack_place *place, c
 int packs_scan(struct disk_file *file, uint64_t pack, void *buf, packs_scan_fn *fn, void *ctx);
 /* "packs/<16 hex>" */
 void pack_name(uint64_t pack, char out[DISK_NAME_MAX + 1]);
+/* The reverse of its last part; -EINVAL for any other file name, and for number 0. */
+int pack_parse_name(const char *file_name, uint64_t *ret_pack);

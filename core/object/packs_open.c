@@ -26,9 +26,9 @@ static int list_add(struct number_list *l, uint64_t number)
 
 static int list_file(const char *name, void *ctx)
 {
-    if (strlen(name) != 16 || strspn(name, "0123456789abcdef") != 16)
-        return 0; /* not ours */
-    return list_add(ctx, strtoull(name, NULL, 16));
+    uint64_t number;
+
+    return pack_parse_name(name, &number) < 0 ? 0 /* not ours */ : list_add(ctx, number);
 }
 
 static void seen(struct packs *p, uint64_t number)

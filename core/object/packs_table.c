@@ -70,18 +70,18 @@ int pack_count_in(struct packs *p, struct pack *k, uint32_t len)
     return 0;
 }
 
-int pack_count_out(struct packs *p, uint64_t number, uint32_t len)
+int pack_count_out(struct packs *p, uint64_t number, uint32_t records, uint64_t bytes)
 {
     struct pack_entry old, e;
     int r = pack_entry_get(p, number, &old);
 
     if (r)
         return r;
-    if (old.live_records == 0 || old.live_bytes < len)
+    if (old.live_records < records || old.live_bytes < bytes)
         return -EUCLEAN;
     e = old;
-    e.live_records--;
-    e.live_bytes -= len;
+    e.live_records -= records;
+    e.live_bytes -= bytes;
     r = pack_entry_put(p, number, &e);
     if (r)
         return r;
@@ -122,6 +122,14 @@ static struct pack *pack_find(struct packs *p, uint64_t number)
     if (k->number == number)
         return k;
     return NULL;
+}
+
+/* Is it appended to, or may it be? */
+bool pack_is_written(struct packs *p, uint64_t number)
+{
+    const struct pack *k = pack_find(p, number);
+
+    return number >= p->next || (k && (k == p->current || k->writing));
 }
 
 struct pack *pack_get(struct packs *p, uint64_t number)

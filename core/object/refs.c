@@ -502,6 +502,66 @@ size_t refs_changes(struct refs *r)
            layer_pending(r->pins);
 }
 
+/* ---- what was lost ---- */
+
+static int is_dying(struct refs *r, uint64_t number)
+{
+    uint8_t key[8], buf[ENTRY_MAX];
+    size_t len;
+    int err;
+
+    mutex_held(&r->lock);
+    put_be64(key, number);
+    err = layer_get(r->dying, key, buf, sizeof buf, &len);
+    return err == -ENOENT ? 0 : err < 0 && err != -ERANGE ? err : 1;
+}
+
+int refs_is_dying(struct refs *r, uint64_t number)
+{
+    MUTEX_GUARD(&r->lock);
+    return is_dying(r, number);
+}
+
+int refs_let_go(struct refs *r, uint64_t number)
+{
+    struct entry e;
+    uint64_t none;
+    MUTEX_GUARD(&r->lock);
+    int err = refs_load(r, number, &e);
+
+    if (err == 0)
+        err = is_dying(r, number);
+    if (err < 0)
+        return err;
+    if (err || e.count || map64_get(&r->zero, number, &none) || map64_get(&r->holds, number, &none))
+        return -EBUSY;
+    err = put_dying(r, number, &e);
+    return err < 0 ? err : refs_queue_zero(r, number); /* else the next start does it */
+}
+
+struct visiting {
+    refs_dying_fn *fn;
+    void *ctx;
+};
+
+static int visit_dying(const void *key, const void *val, size_t vlen, void *ctx)
+{
+    const struct visiting *v = ctx;
+    struct entry e;
+
+    if (!val)
+        return 0;
+    return entry_decode(val, vlen, &e) < 0 ? -EUCLEAN : v->fn(get_be64(key), &e, v->ctx);
+}
+
+int refs_new_dying(struct refs *r, refs_dying_fn *fn, void *ctx)
+{
+    struct visiting v = {fn, ctx};
+    MUTEX_GUARD(&r->lock);
+
+    return layer_visit_changes(r->dying, visit_dying, &v);
+}
+
 /* ---- opening, committing ---- */
 
 /* What a crash left: numbers with count 0 wait for refs_collect again; those whose entry is gone

@@ -132,6 +132,16 @@ size_t refs_collected(struct refs *r, struct refs_dead *out, size_t max);
 int refs_buried(struct refs *r, const struct refs_dead *d);
 /* Numbers with count 0 that nobody holds, plus dead ones whose bytes still have to be deleted. */
 uint64_t refs_dying(struct refs *r);
+/* Is there a record of `number` among the dying? Also of one whose entry is gone, until it is
+ * buried. 1, 0 or -errno. */
+int refs_is_dying(struct refs *r, uint64_t number);
+/* A number with count 0 that, by some failure, is not among the dying: it is from now on. -EBUSY
+ * somebody needs it, or it is dying. -ENOENT. */
+int refs_let_go(struct refs *r, uint64_t number);
+/* The records of the dying that no commit has yet. Non-zero from `fn` stops and is returned; it
+ * must not call back. -EUCLEAN. */
+typedef int refs_dying_fn(uint64_t number, const struct entry *e, void *ctx);
+int refs_new_dying(struct refs *r, refs_dying_fn *fn, void *ctx);
 /* Uncommitted changes in all its tables. */
 size_t refs_changes(struct refs *r);
 

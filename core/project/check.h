@@ -23,6 +23,7 @@
  *   object block  "<id> block B"; "<id>" as a whole        yes
  *   slot          "slot N", "slot N block B"               yes
  *   log           "segment N offset O"                     yes
+ *   gc            "the table": what GC cycles remembered   yes
  *   directory     a directory that is none of a tree       yes
  *   entry         a name that leads nowhere, or wrongly    yes
  *   link count    an inode                                 yes

@@ -144,6 +144,8 @@ bool check_id_fits(const struct check *c, const struct id *id, struct id hash);
 int check_log(struct check *c);
 /* The packs table, and files that nobody names. */
 int check_files(struct check *c);
+/* What GC cycles remembered (check_gc.c). */
+int check_gc(struct check *c);
 
 /* ---- trees (check_scan.c, check_tree.c, check_users.c) ---- */
 

@@ -53,6 +53,9 @@ static inline const char *control_arg(const struct call *call, size_t i)
 /* May changes be made now? Waits while too much is unflushed. */
 int control_may_change(struct call *call);
 
+/* The end of a verb that started job `number`: waits if it was told to, and says the number. */
+int control_started(struct call *call, uint64_t number);
+
 /* A namespace, referenced; -ENOENT, -EINVAL it is a symlink, with a sentence. */
 int control_find_ns(struct call *call, const char *name, struct ns **ret_ns);
 
@@ -62,6 +65,10 @@ int control_du(struct call *call);
 /* control_flush.c */
 int control_flush(struct call *call);
 int control_wait_ticket(struct call *call); /* `wait ticket T [DUR]` */
+
+/* control_gc.c */
+int control_gc(struct call *call);
+int control_node(struct call *call);
 
 /* control_object.c */
 int control_refs(struct call *call);

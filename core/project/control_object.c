@@ -8,6 +8,8 @@
  * may be seen or not.
  */
 #include "control_impl.h"
+#include "leaks.h"
+#include "view.h"
 #include <errno.h>
 #include <stdio.h>
 
@@ -254,6 +256,23 @@ int control_refs(struct call *call)
     return err;
 }
 
+/* The table knows nothing of it; its bytes may have been left behind. */
+static void unknown_object(struct call *call, const struct id *id)
+{
+    struct gc_object_info info = {.state = GC_NONE};
+    struct id key, first;
+
+    leak_first_file(id, &first);
+    if (gc_next(call->p->gc.gc, &first, &key, &info) < 0 || !leak_is_file_of(&key, id))
+        info = (struct gc_object_info){.state = GC_NONE};
+    strbuf_addf(&call->head, " state=%s since=",
+                info.state == GC_MARKED         ? "marked"
+                : info.state == GC_UNREFERENCED ? "unreferenced"
+                                                : "none");
+    view_add_time(&call->head, info.since);
+    strbuf_adds(&call->head, " nodes=0");
+}
+
 int control_object(struct call *call)
 {
     char hex[ID_HEX + 1];
@@ -264,10 +283,11 @@ int control_object(struct call *call)
         return err;
     id_to_hex(&o.id, hex);
     if (o.unknown) {
-        strbuf_addf(&call->head, " id=%s state=none nodes=0", hex);
+        strbuf_addf(&call->head, " id=%s", hex);
+        unknown_object(call, &o.id);
         return 0;
     }
-    strbuf_addf(&call->head, " id=%s state=%s nodes=%d", hex,
+    strbuf_addf(&call->head, " id=%s state=%s since=never nodes=%d", hex,
                 refs_is_pinned(call->p->refs, o.number) ? "pinned"
                 : o.entry.count                         ? "active"
                                                         : "unreferenced",

@@ -508,6 +508,15 @@ static int cancel(struct call *call)
     return err;
 }
 
+int control_started(struct call *call, uint64_t number)
+{
+    int err = call->c->wait ? wait_number(call, number, -1) : 0;
+
+    if (err == 0)
+        strbuf_addf(&call->head, " job=%llu", U(number));
+    return err;
+}
+
 static int rebuild_job(struct project *p, struct job *j, void *arg)
 {
     char text[64];
@@ -534,11 +543,7 @@ static int rebuild(struct call *call)
         return err;
     number = j->number;
     err = job_run(call->p, j, rebuild_job, NULL);
-    if (err == 0 && call->c->wait)
-        err = wait_number(call, number, -1);
-    if (err == 0)
-        strbuf_addf(&call->head, " job=%llu", U(number));
-    return err;
+    return err < 0 ? err : control_started(call, number);
 }
 
 /* ---- the table ---- */
@@ -568,6 +573,12 @@ const struct verb control_verbs[] = {
     {"unpin", "unpin ID|PATH", "undo a pin", false, true, false, 1, 1, control_unpin},
     {"rebuild", "rebuild [wait]", "recount all references and put counts right", true, false, false,
      0, 0, rebuild},
+    {"gc", "gc [dry-run] [grace=DUR] [wait]",
+     "find what nothing needs, and delete what an earlier cycle found", true, false, false, 0, 1,
+     control_gc},
+    {"node", "node list | node retire N | node prune",
+     "list who uses the store's shard, or give up one that is stale, or all", false, false, false,
+     1, 2, control_node},
     {"wait", "wait N|ticket T [DUR]", "wait until job N has ended, or flush T is durable", false,
      true, false, 1, 3, wait_job},
     {"cancel", "cancel N", "ask job N to stop", false, false, false, 1, 1, cancel},

@@ -156,6 +156,28 @@ static int seal(struct project *p, enum seal_what what)
     return err;
 }
 
+/* From before its freeze until the slots it has done with are gone. */
+static void batch_show(struct project *p, uint64_t number, struct batch *b)
+{
+    MUTEX_GUARD(&p->flush.lock);
+    *batch_at(p, number) = b;
+}
+
+bool flush_has_slot(struct project *p, uint64_t number)
+{
+    uint64_t none;
+    bool has;
+
+    {
+        MUTEX_GUARD(&p->contents.lock);
+        has = map64_get(&p->contents.sealed_slots, number, &none);
+    }
+    MUTEX_GUARD(&p->flush.lock);
+    for (size_t i = 0; i < COORDINATOR_MAX && !has; i++)
+        has = p->flush.batch[i] && map64_get(&p->flush.batch[i]->sealed_slots, number, &none);
+    return has;
+}
+
 static int prepare(struct project *p, enum seal_what what, struct batch *b)
 {
     int err = collect(p); /* first, so that what nobody wants any more needs no place on the disk */
@@ -181,12 +203,13 @@ static int rotate(void *ctx, void *arg, uint64_t number, uint64_t *ret_snapshot)
     if (atomic_load(&p->readonly))
         return -EROFS;
     b = calloc(1, sizeof *b);
+    batch_show(p, number, b);
     err = b ? prepare(p, *(const enum seal_what *)arg, b) : -ENOMEM;
     if (err < 0) {
+        batch_show(p, number, NULL);
         batch_free(b);
         return note_failure(p, err);
     }
-    *batch_at(p, number) = b;
     *ret_snapshot = b->seq;
     MUTEX_GUARD(&p->flush.lock);
     p->flush.in_flight++;
@@ -299,10 +322,11 @@ static int finalize(void *ctx, uint64_t first, uint64_t last)
     durable_advanced(p, (*batch_at(p, last))->seq);
     log_trim(p->log, &(*batch_at(p, last))->log_pos);
     for (uint64_t n = first; n <= last; n++) {
-        unlink_sealed_slots(p, *batch_at(p, n));
-        slots_committed(p, &(*batch_at(p, n))->slots);
-        batch_free(*batch_at(p, n));
-        *batch_at(p, n) = NULL;
+        struct batch *b = *batch_at(p, n);
+        unlink_sealed_slots(p, b);
+        slots_committed(p, &b->slots);
+        batch_show(p, n, NULL);
+        batch_free(b);
     }
     return 0;
 }

@@ -70,6 +70,28 @@ void gc_get(struct gc *gc, const struct id *id, struct gc_object_info *ret)
     ret->since = clock_now(gc->clock) - ago;
 }
 
+int gc_next(struct gc *gc, const struct id *from, struct id *ret_id, struct gc_object_info *ret)
+{
+    {
+        MUTEX_GUARD(&gc->lock);
+        const struct gc_table *t = &gc->objects;
+        size_t low = 0, high = t->count;
+
+        while (low < high) {
+            size_t mid = low + (high - low) / 2;
+            if (id_compare(&t->v[mid].id, from) < 0)
+                low = mid + 1;
+            else
+                high = mid;
+        }
+        if (low == t->count)
+            return -ENOENT;
+        *ret_id = t->v[low].id;
+    }
+    gc_get(gc, ret_id, ret);
+    return 0;
+}
+
 int gc_pin(struct gc *gc, const struct id *id)
 {
     MUTEX_GUARD(&gc->lock);
@@ -127,5 +149,89 @@ int gc_history_get(struct gc *gc, size_t i, struct gc_record *ret)
     memcpy(ids, h->ids, h->id_count * sizeof *ids);
     *ret = *h;
     ret->ids = ids;
+    return 0;
+}
+
+/* ---- what outlives the process ---- */
+
+static bool is_saved(const struct gc_object *o)
+{
+    return o->state == GC_UNREFERENCED || o->state == GC_MARKED;
+}
+
+int gc_save(struct gc *gc, struct gc_saved **ret_v, size_t *ret_count)
+{
+    int64_t epoch = clock_now(gc->clock) - clock_ticks(gc->clock); /* of the ticks */
+    MUTEX_GUARD(&gc->lock);
+    const struct gc_table *t = &gc->objects;
+    struct gc_saved *v = calloc(t->count + 1, sizeof *v);
+    size_t n = 0;
+
+    if (!v || gc->running) {
+        free(v);
+        return v ? -EBUSY : -ENOMEM;
+    }
+    for (size_t i = 0; i < t->count; i++) {
+        const struct gc_object *o = &t->v[i];
+        if (is_saved(o) && !gc_ids_has(&gc->pins, &o->id) && !gc_is_fresh(gc, &o->id))
+            v[n++] = (struct gc_saved){.id = o->id,
+                                       .since = o->since + epoch,
+                                       .mark = o->state == GC_MARKED ? o->mark : 0};
+    }
+    *ret_v = v;
+    *ret_count = n;
+    return 0;
+}
+
+uint64_t gc_serial(struct gc *gc)
+{
+    MUTEX_GUARD(&gc->lock);
+    return gc->serial;
+}
+
+uint64_t gc_cycles(struct gc *gc)
+{
+    MUTEX_GUARD(&gc->lock);
+    return gc->cycles;
+}
+
+int gc_restore(struct gc *gc, uint64_t cycles, const struct gc_saved *v, size_t count)
+{
+    int64_t now = clock_ticks(gc->clock), epoch = clock_now(gc->clock) - now;
+    MUTEX_GUARD(&gc->lock);
+    int err = gc_table_reserve(&gc->objects, count);
+
+    for (size_t i = 0; i < count && err == 0; i++) {
+        int64_t since = v[i].since - epoch;
+        if (v[i].mark > gc->serial || (i && id_compare(&v[i - 1].id, &v[i].id) >= 0))
+            err = -EUCLEAN;
+        else
+            gc->objects.v[i] =
+                (struct gc_object){.id = v[i].id,
+                                   .since = since < now ? since : now,
+                                   .mark = v[i].mark,
+                                   .state = v[i].mark ? GC_MARKED : GC_UNREFERENCED};
+    }
+    if (err < 0)
+        return err;
+    gc->objects.count = count;
+    gc->cycles = cycles;
+    return 0;
+}
+
+int gc_restore_record(struct gc *gc, const struct gc_record *r)
+{
+    struct id *ids = calloc(r->id_count + 1, sizeof *ids);
+    MUTEX_GUARD(&gc->lock);
+    struct gc_record *h = &gc->history[gc->records % GC_HISTORY_MAX];
+
+    if (!ids)
+        return -ENOMEM;
+    if (r->id_count)
+        memcpy(ids, r->ids, r->id_count * sizeof *ids);
+    free(h->ids);
+    *h = *r;
+    h->ids = ids;
+    gc->records++;
     return 0;
 }

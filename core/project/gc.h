@@ -86,6 +86,8 @@ void gc_destroy(struct gc *gc); /* NULL is fine; no call may be running */
 int gc_register(struct gc *gc, const struct id *id);
 /* Its state; of an unknown id GC_NONE. */
 void gc_get(struct gc *gc, const struct id *id, struct gc_object_info *ret);
+/* The first id from `from` on that a cycle has left in the table; -ENOENT. */
+int gc_next(struct gc *gc, const struct id *from, struct id *ret_id, struct gc_object_info *ret);
 /* The store's own pin: beats everything, stays until unpinned; repeats are fine. */
 int gc_pin(struct gc *gc, const struct id *id);
 /* It is active until the next cycle. Not pinned is fine, and changes nothing. */
@@ -100,6 +102,9 @@ struct gc_report {
     uint64_t ack;      /* serial of the last list of marks that the node has read before it wrote */
     int64_t timestamp; /* ns since the epoch by the node's own clock: shown, never trusted */
     bool own;          /* made for this cycle by this process: fresh without proof */
+    /* What it names beside the listing, because a listing may leave out what is certainly needed:
+     * objects that are only counted, as active and as pinned. */
+    uint64_t active, pinned;
 };
 enum gc_named { GC_NAMED_NOT, GC_NAMED_ACTIVE, GC_NAMED_PINNED };
 
@@ -148,7 +153,8 @@ struct gc_result {
     uint64_t serial; /* of the list of marks that is in force now */
     bool below_minimum;
     uint64_t reporting;            /* nodes with a report that is neither stale nor unproven */
-    uint64_t held, active, pinned; /* objects: held = active + pinned + collected + all of kept */
+    /* Objects: held = active + pinned + collected + all of kept. */
+    uint64_t held, active, pinned;
     uint64_t marked;               /* anew */
     uint64_t collected;            /* a dry run: what would be */
     uint64_t kept[GC_KEEP_REASONS];
@@ -186,6 +192,24 @@ struct gc_record {
 uint64_t gc_history_count(struct gc *gc);
 /* The i-th last, from 0, copied: free ret->ids. -ENOENT, -ENOMEM. */
 int gc_history_get(struct gc *gc, size_t i, struct gc_record *ret);
+
+/* ---- what outlives the process ---- */
+
+struct gc_saved {
+    struct id id;
+    int64_t since; /* ns since the epoch */
+    uint32_t mark; /* serial of its mark; 0: not marked */
+};
+/* What is unreferenced or marked, ascending: *ret_v is the caller's to free. -EBUSY a cycle runs.
+ */
+int gc_save(struct gc *gc, struct gc_saved **ret_v, size_t *ret_count);
+uint64_t gc_serial(struct gc *gc);
+uint64_t gc_cycles(struct gc *gc);
+/* Before anything else is asked of it: as it was after `cycles` cycles. A time that is still to come
+ * is now. -EUCLEAN not ascending, or a mark above the serial. */
+int gc_restore(struct gc *gc, uint64_t cycles, const struct gc_saved *v, size_t count);
+/* One record more, the oldest first; copied. */
+int gc_restore_record(struct gc *gc, const struct gc_record *r);
 
 /* ---- nodes ---- */
 

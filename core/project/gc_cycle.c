@@ -106,6 +106,20 @@ static int observe(struct cycle *w)
     return err;
 }
 
+/* What reports that count name beside the listing. */
+static void count_beside(struct cycle *w)
+{
+    for (size_t i = 0; i < w->report_count; i++) {
+        const struct gc_report *r = &w->reports[i];
+        const struct gc_node *node = gc_nodes_find(&w->nodes, r->node);
+        if (!node || !gc_node_counts(node, w->config, w->now))
+            continue;
+        w->r->active += r->active;
+        w->r->pinned += r->pinned;
+        w->r->held += r->active + r->pinned;
+    }
+}
+
 /* ---- walk ---- */
 
 /* One report's word on the `n` ids of this batch. */
@@ -436,6 +450,7 @@ static int run(struct cycle *w)
     w->verdicts = calloc(w->gc->objects.count + 1, sizeof *w->verdicts);
     if (!w->verdicts)
         return -ENOMEM;
+    count_beside(w);
     err = walk(w);
     if (err < 0)
         return err;

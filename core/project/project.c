@@ -24,6 +24,7 @@ const char *const project_tables[TABLE_COUNT] = {
     [TABLE_PINS] = "pins",
     [TABLE_DROPS] = "drops",
     [TABLE_SETTINGS] = "settings",
+    [TABLE_GC] = "gc",
 };
 const unsigned project_table_count = TABLE_COUNT;
 
@@ -456,6 +457,8 @@ int project_open(const struct project_config *config, struct project **ret_p)
     if (err == 0)
         err = project_recover(p, &s);
     if (err == 0)
+        err = project_gc_open(p);
+    if (err == 0)
         jobs_resume(p);
     if (err == 0 && config->background)
         err = flush_start_threads(p);
@@ -478,6 +481,7 @@ void project_abandon(struct project *p)
     atomic_store(&p->closing, true);
     flush_stop_threads(p);
     jobs_release(p);
+    gc_destroy(p->gc.gc);
     pool_destroy(p->pool);
     flush_release(p);
     contents_release(p);

@@ -8,6 +8,7 @@
 #include "capture.h"
 #include "coordinator.h"
 #include "drop.h"
+#include "gc.h"
 #include "lock.h"
 #include "log.h"
 #include "map64.h"
@@ -33,6 +34,7 @@ enum {
     TABLE_PINS,
     TABLE_DROPS,
     TABLE_SETTINGS,
+    TABLE_GC,
     TABLE_COUNT,
 };
 
@@ -397,7 +399,8 @@ struct flusher {
     struct mutex bury; /* "bury": one who deletes dead bytes at a time */
     struct mutex seal; /* "seal": one sealing pass or freeze at a time */
     struct coordinator *coordinator;
-    struct batch *batch[COORDINATOR_MAX]; /* by number modulo; as the struct */
+    /* By number modulo; changed under lock, looked into by who works on it, or under lock. */
+    struct batch *batch[COORDINATOR_MAX];
     struct flush_label {
         uint64_t number;
         char *name;
@@ -440,6 +443,9 @@ int flush_begin(struct project *p, enum seal_what what, struct ticket **ret_tick
 #define FLUSH_LABEL_MAX 255
 int flush_set_label(struct project *p, uint64_t number, const char *name); /* -ENOMEM */
 bool flush_get_label(struct project *p, uint64_t number, char out[FLUSH_LABEL_MAX + 1]);
+/* Does the slot of `number` have a name only until a commit that has its bytes elsewhere? The gate
+ * is held. */
+bool flush_has_slot(struct project *p, uint64_t number);
 /* Delete up to `max` dead whose removal is durable; how many. */
 size_t flush_bury(struct project *p, size_t max);
 int flush_open(struct project *p);
@@ -530,6 +536,30 @@ const char *job_state_name(enum job_state state); /* view_jobs.c */
  * contents are unsealed still. Hold no lock. */
 size_t view_settle(struct project *p);
 
+/* ---- GC cycles (gc_store.c) ---- */
+
+struct gc_of_store {
+    struct gc *gc;
+    uint64_t node;           /* this store's number among nodes */
+    bool recount_due;        /* by the one cycle that runs; pages went, what they held did not */
+    _Atomic uint64_t report; /* serial of its last report, of this process */
+    /* What earlier cycles found cannot be read: no cycle may delete by it. 0: all is well. */
+    int damage;
+    _Atomic uint64_t leaks, leaked_bytes; /* as the last cycle left them */
+    _Atomic uint64_t collected;           /* by all cycles since the start */
+};
+
+/* What earlier cycles knew is read. Damage there is reported, and only keeps cycles from running. */
+int project_gc_open(struct project *p);
+void project_gc_config(struct project *p, struct gc_config *ret);
+/* One cycle; `j` may be NULL. `grace` < 0: as the setting says. *ret is the caller's to release.
+ * Holding nothing. -EUCLEAN what earlier ones knew is damaged, or a table of the store is;
+ * -EBUSY another one runs; -EROFS; -ECANCELED. */
+int project_gc(struct project *p, struct job *j, bool dry_run, int64_t grace,
+               struct gc_result *ret);
+/* The nodes, this store's own among them, also before the first cycle; free *ret_v. */
+int project_gc_nodes(struct project *p, struct gc_node_info **ret_v, size_t *ret_count);
+
 /* ---- the project ---- */
 
 struct project {
@@ -572,6 +602,7 @@ struct project {
     struct mutex settings_lock;    /* "settings" */
     struct flusher flush;
     struct jobs jobs;
+    struct gc_of_store gc;
 
     struct mutex last_reply_lock; /* "last reply" */
     char *last_reply;             /* of the control file */

@@ -47,7 +47,7 @@ static int name_page(struct walk *w, const struct visit *v)
     uint64_t refs;
     int err = map64_add(&w->r->pages, v->no, 1, &refs);
 
-    if (err < 0 || refs > 1)
+    if (err < 0 || refs > 1 || (w->o->pages_only && v->level == 0))
         return err;
     if (ARRAY_RESERVE(w->stack, w->room, w->count + 1) < 0)
         return -ENOMEM;
@@ -266,9 +266,9 @@ int recount_run(struct kv_snap *snap, const struct recount_options *o, struct re
         err = count_orphans(&w);
     if (err == 0)
         err = each(&w, TABLE_DROPS, "drop", count_drops);
-    if (err == 0)
+    if (err == 0 && !o->pages_only)
         err = each(&w, TABLE_PINS, "pin", count_pin);
-    if (err == 0)
+    if (err == 0 && !o->pages_only)
         err = each(&w, TABLE_OBJECTS, "object", count_alias);
     free(w.stack);
     return err;

@@ -37,6 +37,8 @@ struct recount_options {
     void (*damage)(const char *what, uint64_t number, const char *why, void *ctx);
     /* Each sound page once. NULL: nobody asks. */
     void (*page)(uint64_t no, const uint8_t *bytes, void *ctx);
+    /* Only which pages are named: leaves are not read, and `objects` stays empty. */
+    bool pages_only;
     /* After each page; true: stop with -ECANCELED. NULL: nobody asks. */
     bool (*step)(uint64_t pages, void *ctx);
     void *ctx;

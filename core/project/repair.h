@@ -10,6 +10,7 @@
  *   entries that no lookup finds    under the hash of their name, else in lost+found
  *   next inode numbers              above all in use, and above what entries lead to in vain
  *   objects without an entry        adopted, if their bytes are found (check_adopt.c)
+ *   what GC cycles remembered       where it is damaged, all of it is forgotten: graces begin anew
  *
  *   the log of a store not closed   is replayed first; a damaged one is put aside (log/damaged.*)
  *

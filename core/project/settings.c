@@ -6,6 +6,7 @@
 #include "settings.h"
 
 #include "command.h"
+#include "gc.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -14,11 +15,13 @@
 #define MS INT64_C(1000000)
 #define SECOND (1000 * MS)
 #define HOUR (3600 * SECOND)
+#define DAY (24 * HOUR)
 #define KIB INT64_C(1024)
 #define MIB (1024 * KIB)
 #define GIB (1024 * MIB)
 
 static const char *const on_fatal_words[] = {"readonly", "exit"};
+static const char *const stale_policy_words[] = {"retain", "drop"};
 static const char *const flush_retry_words[] = {"forever"};
 
 const struct setting_info setting_infos[SETTING_COUNT] = {
@@ -56,6 +59,21 @@ const struct setting_info setting_infos[SETTING_COUNT] = {
                          "a segment of the log has this size, less on a small or full disk; from "
                          "the next mount",
                          NULL},
+    [SET_GRACE_PERIOD] = {"grace_period", SETTING_DURATION, 0, 100 * DAY, 300 * SECOND,
+                          "what nothing needs is kept so long after a GC cycle has found it", NULL},
+    [SET_STALE_REPORT_THRESHOLD] = {"stale_report_threshold", SETTING_DURATION, SECOND, 100 * DAY,
+                                    600 * SECOND,
+                                    "a node of which nothing new was heard for so long is stale",
+                                    NULL},
+    [SET_MIN_NODES_REPORTING] = {"min_nodes_reporting", SETTING_NUMBER, 1, 1024, 1,
+                                 "with fewer nodes reporting a GC cycle judges nothing", NULL},
+    [SET_REPORT_INTERVAL] = {"report_interval", SETTING_DURATION, SECOND, HOUR, 60 * SECOND,
+                             "a node of a pool reports so often; a store alone in each GC cycle",
+                             NULL},
+    [SET_STALE_POLICY] = {"stale_policy", SETTING_WORD, GC_STALE_RETAIN, GC_STALE_DROP,
+                          GC_STALE_RETAIN,
+                          "what a stale node could need: retain it, or drop its word",
+                          stale_policy_words},
 };
 
 void settings_init(struct settings *s)

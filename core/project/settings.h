@@ -27,6 +27,11 @@ enum setting {
     SET_MAX_PENDING_FLUSHES, /* number, 1 – 60, 4: flushes in flight */
     SET_FLUSH_RETRY,         /* number, 0 – 1000000, or forever: of a flush that failed */
     SET_LOG_SEGMENT,         /* size, 1M – 1G, 64M: of the log's segments; from the next mount */
+    SET_GRACE_PERIOD,           /* duration, 0 – 100d, 300s: unreferenced so long, then marked */
+    SET_STALE_REPORT_THRESHOLD, /* duration, 1s – 100d, 600s: a node's report of that age is stale */
+    SET_MIN_NODES_REPORTING,    /* number, 1 – 1024, 1: with fewer a GC cycle does nothing */
+    SET_REPORT_INTERVAL,        /* duration, 1s – 1h, 60s: of a pool's nodes */
+    SET_STALE_POLICY,           /* enum gc_stale_policy, retain */
     SETTING_COUNT
 };
 

@@ -161,6 +161,10 @@ static void status(struct project *p, const struct facts *f, struct strbuf *out)
                 U(f->packs.file_bytes));
     strbuf_addf(out, "metadata    kv_bytes=%llu\n", U(f->kv_bytes));
     strbuf_addf(out, "drops       pending_pages=%zu\n", f->drops);
+    strbuf_addf(out, "gc          cycles=%llu leaks=%llu leaked_bytes=%llu collected=%llu%s\n",
+                U(gc_cycles(p->gc.gc)), U(atomic_load(&p->gc.leaks)),
+                U(atomic_load(&p->gc.leaked_bytes)), U(atomic_load(&p->gc.collected)),
+                p->gc.damage ? " damaged=1" : "");
     strbuf_addf(out, "jobs        running=%zu\n", f->jobs);
     add_pool(&f->pool, out);
     add_alarms(out);
@@ -180,7 +184,7 @@ struct number {
     uint64_t value;
 };
 
-#define NUMBERS 39 /* in stats.json; metrics leave some out */
+#define NUMBERS 43 /* in stats.json; metrics leave some out */
 
 static void list_numbers(struct project *p, const struct facts *f,
                          struct number ret[static NUMBERS])
@@ -209,6 +213,10 @@ static void list_numbers(struct project *p, const struct facts *f,
         {"drops_pending_pages", GAUGE, f->drops},
         {"dropped_pages", COUNTER, drops_freed(p->drops)},
         {"jobs_running", GAUGE, f->jobs},
+        {"gc_cycles", GAUGE, gc_cycles(p->gc.gc)},
+        {"gc_collected", COUNTER, atomic_load(&p->gc.collected)},
+        {"leaks", GAUGE, atomic_load(&p->gc.leaks)},
+        {"leaked_bytes", GAUGE, atomic_load(&p->gc.leaked_bytes)},
         {"healed_objects", COUNTER, f->healed},
         {"collisions", COUNTER, f->collisions},
         {"unknown_decrements", COUNTER, f->refs.unknown_decrements},

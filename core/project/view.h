@@ -48,6 +48,11 @@ typedef int view_object_fn(const struct view_object *o, void *ctx);
 int view_objects(struct project *p, uint8_t prefix, const struct id *after, view_object_fn *fn,
                  void *ctx);
 
+/* Who uses the shard, one a line; and the GC cycles that had something, the last one first, with
+ * some of what they would collect. */
+int view_nodes(struct project *p, struct strbuf *out, size_t *ret_count); /* ret_count may be NULL */
+int view_gc_history(struct project *p, struct strbuf *out);
+
 /* Namespace names, sorted, after `after` (NULL: all). */
 typedef int view_name_fn(const char *name, void *ctx);
 int view_namespaces(struct project *p, const char *after, view_name_fn *fn, void *ctx);

@@ -422,6 +422,16 @@ int pages_free(struct pages *ps, uint64_t no)
     return 0;
 }
 
+/* Dirty and frozen pages are pinned by the lists they stand in. */
+bool pages_is_idle(struct pages *ps, uint64_t no)
+{
+    struct shard *s = shard_of(ps, no);
+    MUTEX_GUARD(&s->lock);
+    const struct tree_page *p = cache_find(s, no);
+
+    return !p || atomic_load(&p->pins) == 0;
+}
+
 size_t pages_dirty_bytes(struct pages *ps)
 {
     return atomic_load_explicit(&ps->unsaved, memory_order_relaxed) * PAGE_SIZE_BYTES;

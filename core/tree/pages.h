@@ -65,6 +65,9 @@ int pages_get_count(struct pages *ps, uint64_t no, uint32_t *ret_count);
 /* Nothing names the page any more. The caller may still hold a pin and read it. */
 int pages_free(struct pages *ps, uint64_t no);
 
+/* Does nobody in this process use it, or has changed it since the last commit? */
+bool pages_is_idle(struct pages *ps, uint64_t no);
+
 size_t pages_dirty_bytes(struct pages *ps); /* dirty and frozen; in each generation it stands in */
 
 /* Its part in a commit: layer.h. Freeze with all changes shut out; write and thaw from one thread

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+/* check_gc: what GC cycles remembered. It is no data: where it is damaged it can all be forgotten. */
+#include "check_impl.h"
+#include "gc_record.h"
+#include <errno.h>
+
+static int fix_all(struct check *c)
+{
+    const void *key = NULL, *val;
+    size_t klen = 0, len;
+    bool first = true;
+    int err;
+
+    while ((err = kv_snap_seek(c->snap, TABLE_GC, key, klen, klen > 0, &key, &klen, &val, &len)) ==
+           0) {
+        struct fix f;
+        if (klen > ID_LEN)
+            continue; /* none of ours */
+        f = fix_del(TABLE_GC, key, klen);
+        if (first)
+            check_fix(c, &f, "gc", "the table", "it is empty: the next cycle begins anew");
+        else
+            check_fix_also(c, &f);
+        first = false;
+    }
+    return err == -ENOENT || err == -EUCLEAN ? 0 : err;
+}
+
+int check_gc(struct check *c)
+{
+    struct gc_memory m;
+    char why[GC_RECORD_WHY];
+    int err = gc_record_load(c->snap, &m, why);
+
+    gc_memory_release(&m);
+    if (err != -EUCLEAN)
+        return err;
+    check_found(c, true, "gc", "the table", "what GC cycles remembered is damaged: %s", why);
+    return fix_all(c);
+}

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+/* control_gc: the verbs of GC cycles: gc, node list, node retire, node prune. */
+#include "control_impl.h"
+#include "view.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define U(x) ((unsigned long long)(x))
+
+/* ---- gc ---- */
+
+struct asked {
+    bool dry_run;
+    int64_t grace; /* -1: as the setting says */
+};
+
+static void say_result(struct project *p, struct job *j, const struct gc_result *r)
+{
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+
+    strbuf_addf(&text, "cycle=%llu marked=%llu collected=%llu active=%llu pinned=%llu", U(r->cycle),
+                U(r->marked), U(r->collected), U(r->active), U(r->pinned));
+    for (unsigned i = 0; i < GC_KEEP_REASONS; i++)
+        strbuf_addf(&text, " kept_%s=%llu", gc_keep_names[i], U(r->kept[i]));
+    strbuf_addf(&text, " stale_nodes=%zu", r->stale_count);
+    if (r->below_minimum)
+        strbuf_adds(&text, " below_minimum=1");
+    if (strbuf_error(&text) == 0)
+        job_result(p, j, text.s);
+}
+
+/* Takes over `arg`. */
+static int gc_job(struct project *p, struct job *j, void *arg)
+{
+    const struct asked a = *(struct asked *)arg;
+    struct gc_result r;
+    int err;
+
+    free(arg);
+    pool_io_idle(true);
+    err = project_gc(p, j, a.dry_run, a.grace, &r);
+    if (err == 0 || r.cycle)
+        say_result(p, j, &r);
+    gc_result_release(&r);
+    return err;
+}
+
+static int parse(struct call *call, struct asked *ret)
+{
+    const char *grace = command_option(call->c, "grace");
+
+    *ret = (struct asked){.dry_run = call->c->nargs > 0, .grace = -1};
+    if (ret->dry_run && (call->c->args[0].quoted || strcmp(control_arg(call, 0), "dry-run") != 0))
+        return control_fail_word(call, -EINVAL, "after gc comes dry-run, not %s",
+                                 control_arg(call, 0));
+    if (grace && command_duration(grace, &ret->grace) < 0)
+        return control_fail_word(call, -EINVAL,
+                                 "%s is not a duration: a decimal number and ms, s, m, h or d",
+                                 grace);
+    return 0;
+}
+
+int control_gc(struct call *call)
+{
+    struct asked *a = malloc(sizeof *a);
+    struct job *j;
+    uint64_t number;
+    int err = a ? parse(call, a) : -ENOMEM;
+
+    if (err == 0)
+        err = control_may_change(call);
+    if (err == 0 && call->p->gc.damage)
+        err = control_fail(call, call->p->gc.damage,
+                           "what GC cycles remembered is damaged: nothing is collected; `tally check "
+                           "--repair` puts it right");
+    if (err == 0)
+        err = job_start(call->p, "gc", a->dry_run ? "dry-run" : "", &j);
+    if (err < 0) {
+        free(a);
+        return err;
+    }
+    number = j->number;
+    err = job_run(call->p, j, gc_job, a);
+    if (err < 0)
+        free(a);
+    return err < 0 ? err : control_started(call, number);
+}
+
+/* ---- node ---- */
+
+static int node_list(struct call *call)
+{
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+    size_t count;
+    int err = view_nodes(call->p, &text, &count);
+
+    if (err < 0)
+        return err;
+    for (const char *at = text.s; *at;) {
+        size_t n = strcspn(at, "\n");
+        control_line(call, "%.*s", (int)n, at);
+        at += n + (at[n] == '\n');
+    }
+    strbuf_addf(&call->head, " nodes=%zu", count);
+    return 0;
+}
+
+static int node_retire(struct call *call)
+{
+    struct gc_config config;
+    uint64_t node;
+    int err;
+
+    if (command_number(control_arg(call, 1), &node) < 0)
+        return control_fail_word(call, -EINVAL, "%s is not the number of a node",
+                                 control_arg(call, 1));
+    project_gc_config(call->p, &config);
+    err = node == call->p->gc.node ? -EBUSY : gc_node_retire(call->p->gc.gc, &config, node);
+    if (err == -ENOENT)
+        return control_fail(call, err, "there is no node %llu; `node list` lists them", U(node));
+    if (err == -EBUSY)
+        return control_fail(call, err, "node %llu is not stale, or a GC cycle is running", U(node));
+    return err;
+}
+
+static int node_prune(struct call *call)
+{
+    struct gc_config config;
+    size_t retired;
+    int err;
+
+    project_gc_config(call->p, &config);
+    err = gc_node_prune(call->p->gc.gc, &config, &retired);
+    if (err == -EBUSY)
+        return control_fail(call, err, "a GC cycle is running");
+    if (err == 0)
+        strbuf_addf(&call->head, " retired=%zu", retired);
+    return err;
+}
+
+int control_node(struct call *call)
+{
+    const char *what = call->c->args[0].quoted ? "" : control_arg(call, 0);
+    size_t nargs = call->c->nargs;
+
+    if (!strcmp(what, "list") && nargs == 1)
+        return node_list(call);
+    if (!strcmp(what, "retire") && nargs == 2)
+        return node_retire(call);
+    if (!strcmp(what, "prune") && nargs == 1)
+        return node_prune(call);
+    return control_fail(call, -EINVAL, "usage: %s", call->verb->usage);
+}

@@ -1,0 +1,338 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * gc_store: GC cycles of a store alone: one node, whose home shard is its own.
+ *
+ *     reports   one, made for this cycle: what the store needs, so the search for what it does not
+ *               (leaks.h). Objects it needs are counted, not listed.
+ *     list      what that search found
+ *     names     is it needed after all: by a change since the last commit, by something in between
+ *     publish   nobody else is to be told: the serial is remembered, durably
+ *     look      as names, with all changes shut out
+ *     remove    look, then delete
+ *
+ * Afterwards what is unreferenced and marked is remembered (gc_record.h). A cycle comes on command
+ * alone. Pages that go take their references along only in a recount, so one follows them.
+ */
+#include "gc_record.h"
+#include "leaks.h"
+#include "project_impl.h"
+#include "recount.h"
+#include "report.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct cycle {
+    struct project *p;
+    struct job *job;
+    struct gc_report report;
+    struct leaks leaks;
+    uint64_t removed_bytes;
+    bool changed; /* a commit is due */
+};
+
+/* ---- what the coordinator asks ---- */
+
+static bool cancelled(struct cycle *c)
+{
+    return atomic_load(&c->p->closing) || (c->job && atomic_load(&c->job->cancel));
+}
+
+static bool search_step(void *ctx, uint64_t done, uint64_t total)
+{
+    struct cycle *c = ctx;
+
+    if (c->job)
+        job_progress(c->p, c->job, done, total);
+    return cancelled(c);
+}
+
+static int get_reports(void *ctx, const struct gc_report **ret_v, size_t *ret_count)
+{
+    struct cycle *c = ctx;
+    struct project *p = c->p;
+    struct refs_stats refs;
+    int err = flush_is_idle(p) ? 0 : project_flush(p);
+
+    if (err == 0)
+        err = leaks_find(p, search_step, c, &c->leaks);
+    if (err < 0)
+        return err;
+    refs_get_stats(p->refs, &refs);
+    c->report = (struct gc_report){.node = p->gc.node,
+                                   .serial = atomic_fetch_add(&p->gc.report, 1) + 1,
+                                   .ack = gc_serial(p->gc.gc),
+                                   .timestamp = now(p),
+                                   .own = true,
+                                   .active = refs.objects > refs.pinned ? refs.objects - refs.pinned
+                                                                        : 0,
+                                   .pinned = refs.pinned};
+    *ret_v = &c->report;
+    *ret_count = 1;
+    return 0;
+}
+
+static int get_names(void *ctx, const struct gc_report *r, const struct id *ids, size_t count,
+                     uint8_t *ret)
+{
+    struct cycle *c = ctx;
+
+    (void)r;
+    for (size_t i = 0; i < count; i++) {
+        READ_GUARD(&c->p->gate);
+        int needed = leak_is_needed(c->p, leaks_get(&c->leaks, &ids[i]));
+        if (needed < 0)
+            return needed;
+        ret[i] = needed ? GC_NAMED_ACTIVE : GC_NAMED_NOT;
+    }
+    return 0;
+}
+
+static int get_list(void *ctx, const struct id *after, struct id *out, size_t max,
+                    size_t *ret_count)
+{
+    const struct cycle *c = ctx;
+    const struct leaks *l = &c->leaks;
+    size_t at = after ? (size_t)(leaks_get(l, after) - l->v) + 1 : 0, n = 0;
+
+    for (; at < l->count && n < max; at++)
+        out[n++] = l->v[at].key;
+    *ret_count = n;
+    return 0;
+}
+
+/* After a failed sync nobody knows what the disk has. */
+static int remembered(struct project *p, int err)
+{
+    if (err == -EIO)
+        project_turn_readonly(p, "a commit of a GC cycle", err);
+    return err;
+}
+
+static int publish(void *ctx, uint64_t serial, const struct id *ids, size_t count)
+{
+    struct cycle *c = ctx;
+
+    (void)ids;
+    (void)count;
+    return remembered(c->p, gc_record_serial(c->p->config.kv, serial));
+}
+
+static int look(void *ctx, const struct id *id)
+{
+    struct cycle *c = ctx;
+    WRITE_GUARD(&c->p->gate);
+    int needed = leak_is_needed(c->p, leaks_get(&c->leaks, id));
+
+    return needed > 0 ? -EBUSY : needed;
+}
+
+/* It must outlive us, or what the page held would stay counted when we die in between. */
+static int want_recount(struct project *p)
+{
+    int err = p->gc.recount_due ? 0 : remembered(p, gc_record_due(p->config.kv, true));
+
+    p->gc.recount_due |= err == 0;
+    return err;
+}
+
+static int remove_one(void *ctx, const struct id *id)
+{
+    struct cycle *c = ctx;
+    const struct leak *l = leaks_get(&c->leaks, id);
+    int err = leak_kind(id) == LEAK_PAGE ? want_recount(c->p) : 0;
+
+    if (err == 0)
+        err = leak_remove(c->p, l);
+    if (err < 0)
+        return err;
+    c->removed_bytes += l->bytes;
+    c->changed = true;
+    return 0;
+}
+
+static bool step(void *ctx, uint64_t listed)
+{
+    (void)listed;
+    return cancelled(ctx);
+}
+
+/* ---- a cycle ---- */
+
+static void note(struct cycle *c, const struct gc_result *r)
+{
+    struct gc_of_store *g = &c->p->gc;
+
+    atomic_store(&g->leaks, c->leaks.count - r->collected);
+    atomic_store(&g->leaked_bytes, c->leaks.bytes - c->removed_bytes);
+    atomic_fetch_add(&g->collected, r->collected);
+}
+
+static int save(struct cycle *c, const struct gc_result *r)
+{
+    struct project *p = c->p;
+    struct gc_record record = {.cycle = 0};
+    struct gc_saved *v = NULL;
+    size_t count = 0;
+    bool recorded;
+    int err = gc_save(p->gc.gc, &v, &count);
+
+    if (err < 0)
+        return err;
+    recorded = gc_history_get(p->gc.gc, 0, &record) == 0 && record.cycle == r->cycle;
+    err = gc_record_save(p->config.kv, gc_serial(p->gc.gc), gc_cycles(p->gc.gc), v, count,
+                         recorded ? &record : NULL);
+    free(record.ids);
+    free(v);
+    return remembered(p, err);
+}
+
+/* Where damage hides a part of the trees only `rebuild` after a repair can say what they held. */
+static int recount(struct project *p)
+{
+    uint64_t changed = 0;
+    int err = project_rebuild(p, NULL, &changed);
+
+    if (err < 0) /* it stays due */
+        return err == -EUCLEAN ? 0 : err;
+    if (changed)
+        report(REPORT_NOTE, "gc: %llu counts were of pages that nothing led to",
+               (unsigned long long)changed);
+    err = project_flush(p);
+    if (err == 0)
+        err = remembered(p, gc_record_due(p->config.kv, false));
+    p->gc.recount_due &= err < 0;
+    return err;
+}
+
+/* What was taken out of tables is on the disk, and what it held is given back. */
+static int settle(struct cycle *c)
+{
+    int err = c->changed ? project_flush(c->p) : 0;
+
+    return err == 0 && c->p->gc.recount_due ? recount(c->p) : err;
+}
+
+static int finish(struct cycle *c, const struct gc_result *r)
+{
+    int err, saved;
+
+    note(c, r);
+    if (r->below_minimum)
+        return 0;
+    saved = save(c, r);
+    err = settle(c);
+    return saved < 0 ? saved : err;
+}
+
+void project_gc_config(struct project *p, struct gc_config *ret)
+{
+    *ret = (struct gc_config){
+        .grace_period = settings_get(&p->settings, SET_GRACE_PERIOD),
+        .stale_report_threshold = settings_get(&p->settings, SET_STALE_REPORT_THRESHOLD),
+        .min_nodes_reporting = (unsigned)settings_get(&p->settings, SET_MIN_NODES_REPORTING),
+        .stale_policy = (enum gc_stale_policy)settings_get(&p->settings, SET_STALE_POLICY)};
+}
+
+int project_gc(struct project *p, struct job *j, bool dry_run, int64_t grace,
+               struct gc_result *ret)
+{
+    struct cycle c = {.p = p, .job = j};
+    const struct gc_sources sources = {.reports = get_reports,
+                                       .names = get_names,
+                                       .list = get_list,
+                                       .publish = publish,
+                                       .look = look,
+                                       .remove = remove_one,
+                                       .step = step,
+                                       .ctx = &c};
+    struct gc_config config;
+    int err = p->gc.damage ? p->gc.damage : project_writable(p);
+
+    *ret = (struct gc_result){0};
+    if (err < 0)
+        return err;
+    project_gc_config(p, &config);
+    if (grace >= 0)
+        config.grace_period = grace;
+    err = gc_cycle(p->gc.gc, &config, &sources, &(struct gc_options){.dry_run = dry_run}, ret);
+    if (dry_run && err == 0) {
+        atomic_store(&p->gc.leaks, c.leaks.count);
+        atomic_store(&p->gc.leaked_bytes, c.leaks.bytes);
+    }
+    if (!dry_run && ret->cycle) { /* also one that was cancelled half-way */
+        int end = finish(&c, ret);
+        err = err < 0 ? err : end;
+    }
+    leaks_release(&c.leaks);
+    return err;
+}
+
+/* ---- the beginning ---- */
+
+static int restore(struct project *p, const struct gc_memory *m)
+{
+    int err = gc_restore(p->gc.gc, m->cycles, m->saved, m->saved_count);
+
+    p->gc.recount_due = m->recount_due;
+    for (size_t i = 0; i < m->history_count && err == 0; i++)
+        err = gc_restore_record(p->gc.gc, &m->history[i]);
+    return err;
+}
+
+static int load(struct project *p, struct gc_memory *m)
+{
+    char why[GC_RECORD_WHY];
+    struct kv_snap *s;
+    int err = kv_snap_begin(p->config.kv, &s);
+
+    if (err < 0)
+        return err;
+    err = gc_record_load(s, m, why);
+    kv_snap_end(s);
+    if (err == -EUCLEAN)
+        report(REPORT_ALARM,
+               "what GC cycles remembered is damaged: %s; no cycle runs until `tally check "
+               "--repair` has put it right",
+               why);
+    return err;
+}
+
+int project_gc_open(struct project *p)
+{
+    struct gc_memory m;
+    int err = load(p, &m);
+
+    p->gc.damage = err == -EUCLEAN ? err : 0;
+    if (p->gc.damage) {
+        gc_memory_release(&m);
+        err = 0;
+    }
+    p->gc.node = id_checksum(p->id_key.secret, ID_SECRET_LEN, (uint64_t)p->created) | 1;
+    if (err == 0)
+        err = gc_create(p->clock, m.serial, &p->gc.gc);
+    if (err == 0)
+        err = restore(p, &m);
+    gc_memory_release(&m);
+    return err;
+}
+
+/* ---- nodes ---- */
+
+int project_gc_nodes(struct project *p, struct gc_node_info **ret_v, size_t *ret_count)
+{
+    struct gc_config config;
+    int err;
+
+    project_gc_config(p, &config);
+    err = gc_node_list(p->gc.gc, &config, ret_v, ret_count);
+    if (err < 0)
+        return err;
+    for (size_t i = 0; i < *ret_count; i++)
+        if ((*ret_v)[i].node == p->gc.node)
+            return 0;
+    /* There is room for one: no cycle has run, so there is none. */
+    (*ret_v)[(*ret_count)++] = (struct gc_node_info){.node = p->gc.node, .own = true};
+    return 0;
+}

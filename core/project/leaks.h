@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * leaks: what the disk and the tables of a store hold and nothing needs, found while the store is
+ * in use. It is what cycles of a store alone list (gc_store.c); what is needed they only count.
+ *
+ *     leaks_find(p, step, ctx, &l)          the gate is not held
+ *     leak_is_needed(p, &l.v[i])            the gate is held, for reading or writing
+ *     leak_remove(p, &l.v[i])               takes the gate for writing, looks, and then acts
+ *
+ *   kind      what                                             nothing needs it because
+ *   FILE      objects/ab/ID.N, or its .sums alone              no entry and no dying record says so
+ *   SLOT      slots/N, or its .sums alone                      N has no entry, and no batch on its
+ *                                                              way still frees itself of the name
+ *   PACK      packs/N                                          the packs table does not know it
+ *   RECORDS   live records of pack N that no entry names       counted in, and never out
+ *   PAGE      page N                                           no root leads to it
+ *   ENTRY     object number N with count 0                     it is not among the dying either
+ *
+ * A start removes the first three by itself; the others stay until a cycle (or a repair) comes.
+ *
+ * Why deleting one meets nobody who revives it: numbers of objects, packs and pages are given once.
+ * Whatever could name such a thing again would have to be told of it by something that names it
+ * already, and none does: neither the last commit nor what changed since (leak_is_needed). Numbers
+ * that were given after the search began are not looked at. What is on its way between two names
+ * (a seal, a heal, a deletion) holds the gate for reading, or stands in the table of contents,
+ * among the dying or in a batch; so the look before a removal holds the gate for writing.
+ *
+ * Keys of the coordinator are ids of 16 bytes. Here they are: the kind 1; 7 bytes that tell things
+ * of one number apart (FILE: the first of the id; RECORDS: of a checksum of how many there are, so
+ * that another number of them is another leak); the number 8, big-endian.
+ *
+ * Errors: 0 or -errno. Any error while searching, and any damage that could hide who needs
+ * something, is the search's: -EUCLEAN is reported with its place. Memory: 48 bytes for each leak,
+ * 24 to 48 for each page, object file and pack. Threads: one search at a time; it keeps one snapshot
+ * of the kv while it runs.
+ */
+#pragma once
+
+#include "id.h"
+#include "strbuf.h"
+#include <stddef.h>
+
+struct project;
+
+enum leak_kind {
+    LEAK_FILE = 1,
+    LEAK_SLOT,
+    LEAK_PACK,
+    LEAK_RECORDS,
+    LEAK_PAGE,
+    LEAK_ENTRY,
+    LEAK_KINDS
+};
+
+struct leak {
+    struct id key;
+    struct id id;     /* FILE: in its name */
+    uint64_t bytes;   /* it takes, as far as that is known; RECORDS: payload */
+    uint32_t records; /* RECORDS */
+};
+struct leaks {
+    struct leak *v; /* ascending by key */
+    size_t count, room;
+    uint64_t bytes; /* of all */
+};
+
+/* Told how much of how much was looked at, now and then; true: end with -ECANCELED. */
+typedef bool leaks_step_fn(void *ctx, uint64_t done, uint64_t total);
+
+/* *ret is the caller's to release, also after an error. What was changed before the call should be
+ * committed, or it may seem to leak until leak_is_needed is asked. */
+int leaks_find(struct project *p, leaks_step_fn *step, void *ctx, struct leaks *ret);
+void leaks_release(struct leaks *l);
+const struct leak *leaks_get(const struct leaks *l, const struct id *key); /* NULL: not there */
+
+/* 1, 0, or why that cannot be said. What others are deleting is needed, too. */
+int leak_is_needed(struct project *p, const struct leak *l);
+/* -EBUSY it is needed. -ENOENT it is gone already. */
+int leak_remove(struct project *p, const struct leak *l);
+
+/* Where keys of files with that id begin, and is this one of them? */
+void leak_first_file(const struct id *id, struct id *ret_key);
+bool leak_is_file_of(const struct id *key, const struct id *id);
+enum leak_kind leak_kind(const struct id *key);
+uint64_t leak_number(const struct id *key);
+/* "objects/ab/ab01234567….000000000000002a", "page 7": for people. */
+void leak_describe(const struct id *key, struct strbuf *out);
