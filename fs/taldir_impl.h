@@ -30,6 +30,8 @@ enum taldir_ino {
     INO_OBJECTS,
     INO_NAMESPACES,
     INO_JOBS,
+    INO_NODES,
+    INO_GC_HISTORY,
     INO_CONTROL, /* in listings only: a looked-up one has NS_CONTROL */
 };
 

@@ -27,6 +27,7 @@ enum arg_kind {
     ARG_NS,   /* a namespace, perhaps with the slash that a shell's completion adds */
     ARG_PATH, /* a path in the mount, or an id */
     ARG_ID,   /* an id, or a path to the file whose object is meant */
+    ARG_WORD, /* a keyword, then texts */
     ARG_LOG,  /* a keyword, then a namespace, then a text */
 };
 
@@ -35,6 +36,8 @@ enum option_bits {
     OPT_IDLE = 1 << 1,
     OPT_WAIT = 1 << 2,
     OPT_UNTIL = 1 << 3,
+    OPT_DRY_RUN = 1 << 4,
+    OPT_GRACE = 1 << 5,
 };
 
 struct shape {
@@ -59,6 +62,8 @@ static const struct shape shapes[] = {
     {"pin", 1, 1, ARG_ID, 0},
     {"unpin", 1, 1, ARG_ID, 0},
     {"rebuild", 0, 0, ARG_TEXT, OPT_WAIT},
+    {"gc", 0, 0, ARG_TEXT, OPT_WAIT | OPT_DRY_RUN | OPT_GRACE},
+    {"node", 1, 2, ARG_WORD, 0},
     {"flush", 0, 1, ARG_TEXT, 0},
     {"wait", 1, 3, ARG_TEXT, 0},
     {"cancel", 1, 1, ARG_TEXT, 0},
@@ -69,7 +74,8 @@ static const struct shape shapes[] = {
 static const struct option long_options[] = {
     {"json", no_argument, NULL, 'j'},        {"wait", no_argument, NULL, 'w'},
     {"force", no_argument, NULL, 'f'},       {"idle", no_argument, NULL, 'i'},
-    {"until", required_argument, NULL, 'u'}, {NULL, 0, NULL, 0},
+    {"until", required_argument, NULL, 'u'}, {"dry-run", no_argument, NULL, 'n'},
+    {"grace", required_argument, NULL, 'g'}, {NULL, 0, NULL, 0},
 };
 
 struct call {
@@ -77,6 +83,7 @@ struct call {
     bool json;
     unsigned options;  /* enum option_bits */
     const char *until; /* with OPT_UNTIL */
+    const char *grace; /* with OPT_GRACE */
 };
 
 static const struct shape *find_shape(const char *verb)
@@ -97,6 +104,8 @@ static int take_options(int argc, char **argv, struct call *c)
                        : o == 'f' ? OPT_FORCE
                        : o == 'i' ? OPT_IDLE
                        : o == 'u' ? OPT_UNTIL
+                       : o == 'n' ? OPT_DRY_RUN
+                       : o == 'g' ? OPT_GRACE
                                   : 0;
         if (o == 'C') {
             tally_mount = optarg;
@@ -105,6 +114,7 @@ static int take_options(int argc, char **argv, struct call *c)
         } else if (bit & c->shape->options) {
             c->options |= bit;
             c->until = bit == OPT_UNTIL ? optarg : c->until;
+            c->grace = bit == OPT_GRACE ? optarg : c->grace;
         } else {
             return o == '?' ? -EINVAL
                             : (tally_warn("it does not take %s", argv[optind - 1]), -EINVAL);
@@ -134,6 +144,16 @@ static void add_argument(struct strbuf *line, const char *text)
     command_add_word(&word, text);
     bool quote = word.s[0] != '"' && looks_special(text);
     strbuf_addf(line, quote ? " \"%s\"" : " %s", word.s);
+}
+
+/* As it is, where it can be a keyword. */
+static void add_keyword(struct strbuf *line, const char *text)
+{
+    if (*text && text[strspn(text, "abcdefghijklmnopqrstuvwxyz")] == '\0') {
+        strbuf_addf(line, " %s", text);
+    } else {
+        add_argument(line, text);
+    }
 }
 
 static bool is_id(const char *text)
@@ -212,6 +232,10 @@ static void build_line(struct strbuf *line, const char *mnt, const struct call *
     for (int i = 0; i < nargs; i++) {
         if (c->shape->kind == ARG_LOG && i == 0) {
             strbuf_addf(line, " %s", args[i]);
+        } else if (c->shape->kind == ARG_WORD && i == 0) {
+            add_keyword(line, args[i]);
+        } else if (c->shape->kind == ARG_WORD) {
+            add_argument(line, args[i]);
         } else if (c->shape->kind == ARG_TEXT || (c->shape->kind == ARG_LOG && i == 2)) {
             add_argument(line, args[i]);
         } else if (c->shape->kind == ARG_NS || c->shape->kind == ARG_LOG) {
@@ -222,6 +246,13 @@ static void build_line(struct strbuf *line, const char *mnt, const struct call *
     }
     if (c->options & OPT_FORCE) {
         strbuf_adds(line, " force");
+    }
+    if (c->options & OPT_DRY_RUN) {
+        strbuf_adds(line, " dry-run");
+    }
+    if (c->options & OPT_GRACE) {
+        strbuf_adds(line, " grace=");
+        command_add_word(line, c->grace);
     }
     if (c->options & OPT_UNTIL) {
         strbuf_adds(line, " until=");
@@ -502,6 +533,13 @@ const struct verb cmd_control_verbs[] = {
     {"unpin", cmd_control_run, "ID|PATH", "take the pin away again", NULL},
     {"rebuild", cmd_control_run, "[--wait]", "count all references anew, as a job",
      "  --wait   return when the job has ended\n"},
+    {"gc", cmd_control_run, "[--dry-run] [--grace DUR] [--wait]",
+     "delete what nothing needs, found by an earlier run, as a job",
+     "  --dry-run    only say what would happen\n"
+     "  --grace DUR  how long something must have been found so before; else grace_period\n"
+     "  --wait       return when the job has ended\n"},
+    {"node", cmd_control_run, "list | retire N | prune", "who uses the store's shard",
+     "  retire N  that stale node is gone for good; prune: all stale ones\n"},
     {"jobs", cmd_jobs_run, "[JOB]", "what runs, how far it is, and what has ended", NULL},
     {"wait", cmd_control_run, "JOB [DUR] | ticket T [DUR]", "wait for a job, or a flush",
      "  ticket T  until the flush of that ticket is durable (tally flush)\n"},

@@ -46,7 +46,7 @@ untouched
 
 claim "unknown verbs and keys, missing and surplus words, bad values: EINVAL"
 py '
-for line in ("frobnicate", "gc", "flush a b", "wait ticket", "shard list", "node list", "sweep", "branch", "branch main",
+for line in ("frobnicate", "gc a", "gc dry-run 1", "node", "node list 1", "flush a b", "wait ticket", "shard list", "sweep", "branch", "branch main",
              "branch main a b", "branch main a key=1", "branch main a wait", "drop", "drop full a=b",
              "drop full now", "status now", "help nothing", "help a b", "get nothing", "get a b",
              "get ns:main.colour", "set", "set page_cache", "set nothing 5", "set page_cache lots",

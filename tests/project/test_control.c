@@ -159,8 +159,8 @@ Test(control, help_lists_every_verb_and_no_other)
     }
     cr_assert_null(strstr(reply, "sweep"));
     agreed(&x, "help branch", "| branch NS NS2");
-    refused(&x, "help gc", -EINVAL, "there is no verb gc");
-    refused(&x, "gc", -EINVAL, "error EINVAL gc: there is no such verb");
+    refused(&x, "help sweep", -EINVAL, "there is no verb sweep");
+    refused(&x, "sweep", -EINVAL, "error EINVAL sweep: there is no such verb");
 }
 
 Test(control, every_verb_refuses_bad_words_and_says_why)
@@ -332,7 +332,7 @@ Test(control, refs_count_references_namespaces_and_pins)
     agreed(&x, command, "ok refs=3");
     agreed(&x, command, "ok refs=3");
     agreed(&x, "refs main/b", "ok refs=3 namespaces=2 pins=1\n");
-    agreed(&x, "object main/b", " state=pinned nodes=1 size=5 shard=0 stored=pack refs=3\n");
+    agreed(&x, "object main/b", " state=pinned since=never nodes=1 size=5 shard=0 stored=pack refs=3\n");
     snprintf(command, sizeof command, "unpin %s", id);
     agreed(&x, command, "ok refs=2");
     agreed(&x, command, "ok refs=2");

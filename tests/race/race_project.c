@@ -7,7 +7,7 @@
  *
  * Each worker has files of its own in main, with an array beside each that says what is in it;
  * everything that shares them (branches, links across, shared ranges, forced drops under an open
- * handle, files without a name) is compared at once. All workers write one file together, a block
+ * handle, files without a name) is compared at once, and a GC cycle finds nothing to mark in it. All workers write one file together, a block
  * at a time: a block is never torn. At the end all is compared, flushed, compared after a restart,
  * and the store checked: no damage, and no leak either.
  */
@@ -25,6 +25,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define WORKERS 4
 #define FILES 3                 /* of each worker */
@@ -536,6 +537,31 @@ static void *viewer(void *arg)
     return NULL;
 }
 
+/* Nothing leaks here, so nothing may ever be marked, whatever is on its way. */
+static void *collector(void *arg)
+{
+    struct control_session *s;
+    char reply[4096];
+
+    (void)arg;
+    MUST(control_open(p, &s) == 0);
+    while (!atomic_load(&stop)) {
+        ssize_t r = control_write(s, "gc grace=0s wait\n", 17, &never);
+        ssize_t n = control_read(s, reply, sizeof reply - 1);
+        MUST(n > 0);
+        reply[n] = 0;
+        if (r != 17)
+            fprintf(stderr, "gc: %zd %s", r, reply);
+        MUST(r == 17);
+        if (!strstr(reply, " marked=0 collected=0 "))
+            fprintf(stderr, "gc: %s", reply);
+        MUST(strstr(reply, " marked=0 collected=0 "));
+        usleep(10000);
+    }
+    control_close(s);
+    return NULL;
+}
+
 /* ---- the whole ---- */
 
 static void worker_init(struct worker *w, unsigned number, unsigned long ops)
@@ -589,7 +615,7 @@ int main(int argc, char **argv)
     struct fault fault = {0};
     struct worker w[WORKERS];
     struct check_result result;
-    pthread_t thread[WORKERS + 1];
+    pthread_t thread[WORKERS + 2];
     unsigned findings = 0;
     struct check_options check = {.found = found, .ctx = &findings};
     struct file hot = {.name = "hot"};
@@ -609,10 +635,12 @@ int main(int argc, char **argv)
     for (unsigned i = 0; i < WORKERS; i++)
         MUST(!pthread_create(&thread[i], NULL, work, &w[i]));
     MUST(!pthread_create(&thread[WORKERS], NULL, viewer, NULL));
+    MUST(!pthread_create(&thread[WORKERS + 1], NULL, collector, NULL));
     for (unsigned i = 0; i < WORKERS; i++)
         MUST(!pthread_join(thread[i], NULL));
     atomic_store(&stop, true);
     MUST(!pthread_join(thread[WORKERS], NULL));
+    MUST(!pthread_join(thread[WORKERS + 1], NULL));
 
     for (unsigned i = 0; i < WORKERS; i++)
         worker_compare(&w[i]);
