@@ -76,7 +76,7 @@ def table(result):
     disk = facts["workdir"]
     out = [f"{facts['cpu']} x{facts['cpus']}, {facts['memory_mib']} MiB, Linux {facts['kernel']}",
            f"on {'images in ' if facts['on'] == 'image' else ''}{disk['source']} {disk['type']} "
-           f"({disk['options']})",
+           f"({disk['options']}); requests by {facts['transport']}",
            f"{result['tally']}, commit {result['commit']}; rounds: {result['rounds']}, "
            f"of the long rows {result['rounds_long']}; {result['seconds']} s; load average at the "
            f"start {facts['load_at_start']:.1f}", "",

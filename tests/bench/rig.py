@@ -146,8 +146,9 @@ class Tally:
     """A store with a daemon of its own. A fresh directory is a namespace."""
     name = "tallyfs"
 
-    def __init__(self, program, root):
+    def __init__(self, program, root, transport):
         self.program, self.store, self.mnt = program, f"{root}/disk/store", f"{root}/mnt"
+        self.transport = transport
         self.log = open(f"{root}/daemon.log", "w+")
         self.daemon = None
 
@@ -155,10 +156,13 @@ class Tally:
         os.mkdir(self.mnt)
         subprocess.run([self.program, "init", "--label", "tests/bench", self.store], check=True)
         # Not in the group that a terminal sends ^C to: close() ends it, in order.
-        self.daemon = subprocess.Popen([self.program, "mount", "-f", self.store, self.mnt],
+        options = ["-o", f"transport={self.transport}"] if self.transport else []
+        self.daemon = subprocess.Popen([self.program, "mount", "-f", *options, self.store, self.mnt],
                                        stdin=subprocess.DEVNULL, stdout=self.log,
                                        stderr=subprocess.STDOUT, start_new_session=True)
         self.wait_until_mounted()
+        with open(f"{self.mnt}/.tally/stats.json") as f:
+            self.transport = json.load(f)["transport"]
         self.measuring = self.cost_of_measuring()
 
     def wait_until_mounted(self):
@@ -286,11 +290,36 @@ class Facts:
                 "requests": {k: n / operations for k, n in requests.items() if n > 0}}
 
 
+class RingSwitch:
+    """The kernel's switch for requests by io_uring, on until it is put back."""
+    path = "/sys/module/fuse/parameters/enable_uring"
+
+    def __init__(self):
+        self.was = None
+
+    def turn_on(self):
+        if not os.path.exists(self.path):
+            raise Refused("this kernel has no requests by io_uring")
+        with open(self.path) as f:
+            self.was = f.read().strip()
+        self.write("Y")
+
+    def put_back(self):
+        if self.was:
+            self.write(self.was)
+
+    def write(self, value):
+        with open(self.path, "w") as f:
+            f.write(value)
+
+
 class Rig:
-    def __init__(self, workdir, program, on, need, written):
-        """on: "disk", "image", or None: whichever makes the usual ext4. need: bytes of one side."""
+    def __init__(self, workdir, program, on, need, written, transport=None):
+        """on: "disk", "image", or None: whichever makes the usual ext4. need: bytes of one side.
+        transport: "threads", "uring", or None: as the machine is set."""
         self.workdir, self.program, self.on = workdir, program, on
-        self.need, self.written = need, written
+        self.need, self.written, self.transport = need, written, transport
+        self.switch = RingSwitch()
         self.root = self.tally = None
         self.images = []
 
@@ -307,7 +336,9 @@ class Rig:
             os.mkdir(f"{self.root}/disk")
         self.ext4 = Ext4(f"{self.root}/ext4", self.images[0] if self.images else None)
         self.disk = filesystem_of(self.ext4.root)
-        self.tally = Tally(self.program, self.root)
+        self.tally = Tally(self.program, self.root, self.transport)
+        if self.transport == "uring":
+            self.switch.turn_on()
         self.tally.start()
         self.sides = [self.ext4, self.tally]
 
@@ -334,6 +365,7 @@ class Rig:
     def close(self):
         """Returns what the daemon said, which should be nothing."""
         said = self.tally.close() if self.tally else ""
+        self.switch.put_back()
         for image in self.images:
             image.close()
         mounts = [f"{self.root}/{name}" for name in ("mnt", "ext4", "disk")]
