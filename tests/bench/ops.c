@@ -10,6 +10,7 @@
  *     ops fsync-append FILE N BYTES SEED append, fsync: a time for each
  *     ops fsync-new-by|fsync-append-by PATH N BYTES SEED THREADS  the same by several threads, N
  *                                        each, in PATH.<thread>: first the time of all, then each
+ *     ops fsync-new-apart DIR N BYTES SEED THREADS  likewise, each thread in a directory of its own
  *     ops fill FILE BYTES SEED           write, without fsync: one time
  *     ops create-on DIR BYTES SEED       create, write, close, until standard input ends: a time
  *                                        for each, of which the first means that it has begun
@@ -340,7 +341,7 @@ struct worker {
     const char *path;
     unsigned long number, n;
     size_t len;
-    bool append;
+    bool append, apart;
     unsigned char *bytes;
     int64_t *times;
 };
@@ -350,7 +351,8 @@ static void one_synced(struct worker *w, unsigned long i, int *fd)
     char path[4096];
 
     if (!w->append) {
-        snprintf(path, sizeof path, "%s/t%lu.%lu", w->path, w->number, i);
+        snprintf(path, sizeof path, w->apart ? "%s/t%lu/%lu" : "%s/t%lu.%lu", w->path, w->number,
+                 i);
         *fd = open_or_die(path, O_CREAT | O_EXCL | O_WRONLY);
     }
     for (size_t done = 0; done < w->len;) {
@@ -386,7 +388,16 @@ static void *work(void *arg)
     return NULL;
 }
 
-static void by_threads(char **a, bool append)
+static void make_directory(const struct worker *w)
+{
+    char path[4096];
+
+    snprintf(path, sizeof path, "%s/t%lu", w->path, w->number);
+    if (mkdir(path, 0755) < 0)
+        die(path);
+}
+
+static void by_threads(char **a, bool append, bool apart)
 {
     unsigned long n = number(a[1]), threads = number(a[4]);
     size_t len = small(a[2]);
@@ -395,14 +406,20 @@ static void by_threads(char **a, bool append)
     fill(a[3]);
     if (!w)
         die("threads");
-    int64_t start = now();
     for (unsigned long i = 0; i < threads; i++) {
-        w[i] = (struct worker){.path = a[0], .number = i, .n = n, .len = len, .append = append};
+        w[i] = (struct worker){.path = a[0], .number = i, .n = n, .len = len};
+        w[i].append = append;
+        w[i].apart = apart;
         w[i].bytes = malloc(len);
         w[i].times = calloc(n, sizeof(int64_t));
         if (!w[i].bytes || !w[i].times)
             die("threads");
         memcpy(w[i].bytes, piece, len);
+        if (apart)
+            make_directory(&w[i]);
+    }
+    int64_t start = now();
+    for (unsigned long i = 0; i < threads; i++) {
         errno = pthread_create(&w[i].thread, NULL, work, &w[i]);
         if (errno)
             die("threads");
@@ -417,12 +434,17 @@ static void by_threads(char **a, bool append)
 
 static void fsync_new_by(char **a)
 {
-    by_threads(a, false);
+    by_threads(a, false, false);
+}
+
+static void fsync_new_apart(char **a)
+{
+    by_threads(a, false, true);
 }
 
 static void fsync_append_by(char **a)
 {
-    by_threads(a, true);
+    by_threads(a, true, false);
 }
 
 /* ---- beside others ---- */
@@ -486,6 +508,7 @@ int main(int argc, char **argv)
         {"fsync-new", 4, fsync_new},
         {"fsync-append", 4, fsync_append},
         {"fsync-new-by", 5, fsync_new_by},
+        {"fsync-new-apart", 5, fsync_new_apart},
         {"fsync-append-by", 5, fsync_append_by},
         {"fill", 3, fill_file},
         {"create-on", 3, create_on},

@@ -113,16 +113,20 @@ def fsync(b, side, top, _name):
     b.measure(side, ["fsync-new"], lambda: b.ops("fsync-new", top, b.syncs, 4096, b.seed()), **each)
     b.measure(side, ["fsync-append"],
               lambda: b.ops("fsync-append", f"{top}/log", b.syncs, 4096, b.seed()), **each)
-    each = {"operations": THREADS * max(1, b.syncs // 4)}
+    each = {"operations": THREADS * b.syncs}
+    os.mkdir(f"{top}/one")
+    os.mkdir(f"{top}/apart")
     b.measure(side, ["fsync-new-by", "fsync-new-by-p99"],
-              lambda: by_threads(b, "fsync-new-by", top), **each)
+              lambda: by_threads(b, "fsync-new-by", f"{top}/one"), **each)
+    b.measure(side, ["fsync-new-apart", "fsync-new-apart-p99"],
+              lambda: by_threads(b, "fsync-new-apart", f"{top}/apart"), **each)
     b.measure(side, ["fsync-append-by", "fsync-append-by-p99"],
               lambda: by_threads(b, "fsync-append-by", f"{top}/log"), **each)
 
 
 def by_threads(b, verb, path):
     """The time of all divided by their number, and the 99th percentile of each."""
-    elapsed, *times = b.ops(verb, path, max(1, b.syncs // 4), 4096, b.seed(), THREADS)
+    elapsed, *times = b.ops(verb, path, b.syncs, 4096, b.seed(), THREADS)
     times.sort()
     return [elapsed / len(times), times[len(times) * 99 // 100]]
 
@@ -284,6 +288,8 @@ def values_of(b):
             ("fsync-append-p99", "  … p99", "us"),
             ("fsync-new-by", f"the first by {THREADS} threads: time / number", "us"),
             ("fsync-new-by-p99", "  … p99 of one", "us"),
+            ("fsync-new-apart", "  in a directory each: time / number", "us"),
+            ("fsync-new-apart-p99", "  … p99 of one", "us"),
             ("fsync-append-by", f"the second by {THREADS} threads: time / number", "us"),
             ("fsync-append-by-p99", "  … p99 of one", "us")]),
         Row("pauses", pauses, [
