@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """kill: writers at work on a mount whose daemon is killed at random moments, and what is there then.
 
-    kill.py TALLY STORE MNT DIR KILLS SEED [gentle]
+    kill.py TALLY STORE MNT DIR KILLS SEED [gentle] [threads|uring|both]
 
 Each writer has a directory of its own in the namespace main and writes down in DIR, outside of the
 mount, what it is about to do and, when the call has returned, that it has. So for each there is a
@@ -10,12 +10,17 @@ history whose every call but the last is known to have returned. One more proces
 renames and drops namespaces, through mkdir and the control file. After each SIGKILL (or, gentle,
 SIGTERM) the store is mounted again, and all must be there with exactly those bytes: names, contents,
 link counts, modes, extended attributes. The call that was in flight may have happened or not, not by
-half (of a write see halfway()). A branch must be its source at one instant between the call and its
+half (of a write see halfway()). Some writes go through a shared mapping: they have returned when
+msync or close has. A branch must be its source at one instant between the call and its
 return: some prefix of each writer's history. Every now and then the store
-is unmounted and checked. Prints what it did; the first thing that is wrong ends it with exit code 1.
+is unmounted and checked. Requests come as `auto` has it, or as the last argument says; for uring and
+both the kernel's switch is on while a mount begins. Prints what it did; the first thing that is
+wrong ends it with exit code 1.
 """
 import errno
+import fcntl
 import json
+import mmap
 import os
 import random
 import shutil
@@ -27,13 +32,27 @@ import time
 
 TALLY, STORE, MNT, DIR = sys.argv[1:5]
 KILLS, SEED = int(sys.argv[5]), int(sys.argv[6])
-GENTLE = len(sys.argv) > 7
+GENTLE = "gentle" in sys.argv[7:]
+TRANSPORT = next((a for a in sys.argv[7:] if a in ("threads", "uring", "both")), "auto")
+SWITCH = "/sys/module/fuse/parameters/enable_uring"
 WRITERS = 4
 FILES_MAX, BYTES_MAX = 40, 6 << 20
 LARGE = 128 << 10  # above, bytes are in a slot, which is written in place
 PAGE = 4096
 # What a call says when the daemon is gone.
-GONE = (errno.ENOTCONN, errno.ECONNABORTED, errno.EIO, errno.ENODEV, errno.ESHUTDOWN, errno.EINTR)
+GONE = (errno.ENOTCONN, errno.ECONNABORTED, errno.EIO, errno.ENODEV, errno.ESHUTDOWN, errno.EINTR,
+        errno.ECANCELED)  # by io_uring
+
+
+def gone(error):
+    """The daemon is. While it ends, requests in its rings may end with any errno."""
+    if error.errno in GONE:
+        return True
+    try:
+        os.statvfs(".")
+    except OSError as e:
+        return e.errno in GONE
+    return False
 
 
 class Wrong(Exception):
@@ -98,6 +117,9 @@ class Tree:
             off = len(data) if a["off"] < 0 else a["off"]
             data = data.ljust(off, b"\0")
             self.change(a["path"], data=data[:off] + new + data[off + len(new):])
+        elif verb == "map":
+            data, new = self.files[self.names[a["path"]]].data, pattern(SEED, a["key"], a["len"])
+            self.change(a["path"], data=data[:a["off"]] + new + data[a["off"] + a["len"]:])
         elif verb == "truncate":
             data = self.files[self.names[a["path"]]].data
             self.change(a["path"], data=data[:a["len"]].ljust(a["len"], b"\0"))
@@ -197,7 +219,7 @@ class History:
         try:
             fn()
         except OSError as e:
-            if e.errno not in GONE:
+            if not gone(e):
                 self.add({"wrong": f"{op}: {e}"})
                 raise
             return False
@@ -239,9 +261,16 @@ def choose(rng, tree, number):
         length = rng.choice((1, 100, 3000, 4096, 20000, 70000) + ((300000,) if dice < 0.2 else ()))
         off = -1 if rng.random() < 0.5 else rng.randrange(size + 5000)
         return {"op": "write", "path": path, "off": off, "len": length, "key": number}
-    if dice < 0.56:
+    if dice < 0.53:
         size = len(tree.files[tree.names[path]].data)
         return {"op": "truncate", "path": path, "len": rng.randrange(size + 100)}
+    if dice < 0.57:
+        size = len(tree.files[tree.names[path]].data)
+        if size > 0:
+            off = rng.randrange(size)
+            return {"op": "map", "path": path, "off": off, "key": number,
+                    "len": min(size - off, rng.choice((1, 5000, 40000))),
+                    "sync": rng.random() < 0.5}
     if dice < 0.68:
         to = rng.choice(files) if rng.random() < 0.6 else fresh()
         return {"op": "rename", "path": path, "to": to}
@@ -264,6 +293,19 @@ def choose(rng, tree, number):
     return {"op": "fsync", "path": path}
 
 
+def write_mapped(fd, op):
+    """Closes fd: what a mapping has made dirty the kernel writes at msync, or at a close. That close
+    is the first: a mapping of Python's has a descriptor of its own, and says nothing of its errors."""
+    try:
+        m = mmap.mmap(fd, 0)
+        m[op["off"]:op["off"] + op["len"]] = pattern(SEED, op["key"], op["len"])
+        if op["sync"]:
+            m.flush()
+    finally:
+        os.close(fd)
+    m.close()
+
+
 def perform(op, fds):
     """Opened before the intent is written down (fds), so that it is one call."""
     verb, path = op["op"], op["path"]
@@ -274,6 +316,8 @@ def perform(op, fds):
         n = os.write(fds[0], data) if op["off"] < 0 else os.pwrite(fds[0], data, op["off"])
         if n != len(data):
             raise OSError(errno.EIO, "short write")
+    elif verb == "map":
+        write_mapped(fds.pop(), op)
     elif verb == "truncate":
         os.truncate(path, op["len"])
     elif verb == "rename":
@@ -298,7 +342,7 @@ def perform(op, fds):
 
 def open_for(op):
     flags = {"write": os.O_WRONLY | (os.O_APPEND if op.get("off", 0) < 0 else 0),
-             "fsync": os.O_RDONLY}.get(op["op"])
+             "map": os.O_RDWR, "fsync": os.O_RDONLY}.get(op["op"])
     return [] if flags is None else [os.open(op["path"], flags)]
 
 
@@ -312,7 +356,7 @@ def write_for_ever(w, tree, base, history):
         try:
             fds = open_for(op)
         except OSError as e:
-            if e.errno in GONE:
+            if gone(e):
                 return
             raise
         alive = history.call(op, lambda: perform(op, fds))
@@ -382,21 +426,53 @@ def rule_for_ever(names, base, history, histories):
 
 # ---- the store ----
 
-class Mount:
+class Switch:
+    """The kernel's switch for io_uring: on while a mount begins, then again as it was. Others that
+    care lock the file, too (ring.sh)."""
+
     def __init__(self):
-        self.daemon = None
+        self.fd, self.before = -1, ""
+
+    def on(self):
+        self.fd = os.open(SWITCH, os.O_RDWR)
+        fcntl.flock(self.fd, fcntl.LOCK_EX)
+        self.before = os.pread(self.fd, 1, 0)
+        os.pwrite(self.fd, b"Y", 0)
+
+    def back(self):
+        if self.fd >= 0:
+            os.pwrite(self.fd, self.before, 0)
+            os.close(self.fd)
+            self.fd = -1
+
+
+class Mount:
+    def __init__(self, rng):
+        self.daemon, self.rng, self.switch = None, rng, Switch()
+        self.began = {"auto": 0, "threads": 0, "uring": 0}
 
     def start(self):
         """True, or False: it ended before it had mounted."""
+        how = self.rng.choice(("threads", "uring")) if TRANSPORT == "both" else TRANSPORT
+        self.began[how] += 1
+        if how == "uring":
+            self.switch.on()
         with open(f"{DIR}/log", "ab") as log:
-            self.daemon = subprocess.Popen([TALLY, "mount", "-f", STORE, MNT], stdin=subprocess.DEVNULL,
-                                           stdout=log, stderr=log)
+            self.daemon = subprocess.Popen(
+                [TALLY, "mount", "-f", "-o", f"transport={how}", STORE, MNT],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    @staticmethod
+    def answers():
+        """Mounted, and what it begins with agreed with the kernel."""
+        return os.path.ismount(MNT) and os.path.isdir(f"{MNT}/main")
 
     def wait_mounted(self):
         for _ in range(6000):
             if self.daemon.poll() is not None:
                 raise Wrong(f"the daemon ended instead of mounting: {self.daemon.returncode}")
-            if os.path.ismount(MNT):
+            if self.answers():
+                self.switch.back()
                 return
             time.sleep(0.01)
         raise Wrong("it does not mount")
@@ -404,6 +480,7 @@ class Mount:
     def kill(self):
         if self.daemon is None:
             return
+        self.switch.back()
         self.daemon.send_signal(signal.SIGTERM if GENTLE else signal.SIGKILL)
         try:
             self.daemon.wait(60)
@@ -437,8 +514,9 @@ class Mount:
 def halfway(op, before, found):
     """The tree amid a write in flight, if that is what is found; or None. The kernel sends a write
     that begins within a page it does not have as two, cut at the end of that page; and the bytes of
-    a large file go to their place one page after the other."""
-    if op["op"] not in ("write", "truncate") or op["path"] not in found:
+    a large file go to their place one page after the other. A mapping's pages go one by one, and any
+    of them while it is being written to."""
+    if op["op"] not in ("write", "truncate", "map") or op["path"] not in found:
         return None
     after = before.copy()
     after.apply(op)
@@ -446,7 +524,7 @@ def halfway(op, before, found):
     new = after.files[after.names[op["path"]]].data
     data = found[op["path"]][0]
     size = len(data)
-    if max(len(old), len(new)) > LARGE:
+    if max(len(old), len(new)) > LARGE or op["op"] == "map":
         a, b = old.ljust(size, b"\0"), new.ljust(size, b"\0")
         right = min(len(old), len(new)) <= size <= max(len(old), len(new)) and \
             all(data[i] in (a[i], b[i]) for i in range(size))
@@ -587,7 +665,8 @@ def reap(pids):
             if time.monotonic() > deadline:
                 raise Wrong("a writer hangs although the daemon is gone")
             time.sleep(0.005)
-        if status != 0:
+        # The page that a mapping wants comes no more: that is a SIGBUS.
+        if status != 0 and os.waitstatus_to_exitcode(status) != -signal.SIGBUS:
             raise Wrong(f"a writer ended with {os.waitstatus_to_exitcode(status)}")
 
 
@@ -602,6 +681,9 @@ def one_round(mount, world, base, rng):
         os.close(h.fd)
     try:
         time.sleep(rng.choice((0.05, 0.2, 0.6, 1.2)) * (0.5 + rng.random()))
+        for pid in pids:
+            if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
+                raise Wrong("a writer ended before the daemon did")
         mount.kill()
     finally:
         if mount.daemon is not None:
@@ -624,7 +706,7 @@ def remount(mount, rng):
 
 def main():
     rng = random.Random(SEED)
-    mount, world, kills, base = Mount(), World(), 0, 0
+    mount, world, kills, base = Mount(random.Random(f"{SEED}.mount")), World(), 0, 0
     start = time.monotonic()
     try:
         mount.start()
@@ -653,9 +735,12 @@ def main():
         if mount.daemon is not None:
             mount.daemon.kill()
             mount.daemon.wait()
+        mount.switch.back()
         mount.clear()
-    print(f"{kills} kills, {world.calls} calls verified, {world.in_flight} in flight, "
-          f"{world.branches} branches, seed {SEED}, {time.monotonic() - start:.0f} s")
+    began = ", ".join(f"{n} by {how}" for how, n in mount.began.items() if n > 0)
+    print(f"{kills} kills, {began}, {world.calls} calls verified, {world.in_flight} in flight, "
+          f"{world.branches} branches, seed {SEED}, "
+          f"{time.monotonic() - start:.0f} s")
     return 0
 
 

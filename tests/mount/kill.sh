@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Killed at random moments under load, the daemon loses nothing that a call had returned for:
-# kill.py says how. By hand, longer:  TALLY=… bash kill.sh 1000 SEED
+# kill.py says how. By hand, longer:  TALLY=… bash kill.sh 1000 SEED [gentle] [threads|uring|both]
 set -euo pipefail
 # shellcheck source=tests/mount/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -15,12 +15,12 @@ claim "${kills} kills, seed $seed: all that had returned is there, nothing is ha
 "$TALLY" init --label test/kill "$S"
 mkdir "$M" "$W/histories"
 rc=0
-"${test_file%/*}/kill.py" "$TALLY" "$S" "$M" "$W/histories" "$kills" "$seed" ${3+"$3"} || rc=$?
+"${test_file%/*}/kill.py" "$TALLY" "$S" "$M" "$W/histories" "$kills" "$seed" "${@:3}" || rc=$?
 may_log '^tally: note: '
 if [[ $rc -ne 0 ]]; then
     cp "$W/histories/log" "$W/log"
     [[ -z ${KEEP:-} ]] || cp -r "$W/histories" "$KEEP"
-    printf '    again: bash %q %q %q\n' "$test_file" "$kills" "$seed"
+    printf '    again: bash %q %s\n' "$test_file" "$kills $seed ${*:3}"
     fail "see above"
 fi
 cp "$W/histories/log" "$W/log"
