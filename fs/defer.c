@@ -33,7 +33,7 @@ struct defer {
     struct queue fast, slow;
     unsigned fast_count, slow_count, slow_running;
     LIST_HEAD(, call) calls;
-    unsigned threads, idle;
+    unsigned threads, idle, left;
     bool interrupting, stopping;
 };
 
@@ -151,6 +151,7 @@ static void call_execute(struct defer *d, struct call *c)
         MUTEX_GUARD(&d->lock);
         LIST_REMOVE(c, all);
         d->slow_running -= c->slow;
+        d->left -= c->left;
     }
     free(c);
 }
@@ -248,7 +249,17 @@ void defer_interrupt_all(struct defer *d)
     MUTEX_GUARD(&d->lock);
     d->interrupting = true;
     LIST_FOREACH(c, &d->calls, all)
-    interrupt(d, c);
+    {
+        d->left += !c->left;
+        c->left = true;
+        interrupt(d, c);
+    }
+}
+
+unsigned defer_left(struct defer *d)
+{
+    MUTEX_GUARD(&d->lock);
+    return d->left;
 }
 
 void defer_stop(struct defer *d)

@@ -32,6 +32,7 @@ struct call {
     _Atomic bool interrupted; /* true: answer soon, with EINTR if the work is not done */
     bool slow;                /* set before call_run; then guarded by defer's lock */
     bool queued;              /* guarded by defer's lock */
+    bool left;                /* guarded by defer's lock: begun before defer_interrupt_all */
     TAILQ_ENTRY(call) queue;  /* while queued */
     LIST_ENTRY(call) all;     /* every call that has not answered */
     /* For the callers; the FUSE arguments must be copied, they die with the op. */
@@ -44,6 +45,8 @@ struct call {
 int defer_start(struct defer **ret_d);
 /* Interrupts all calls that run or wait; later ones begin interrupted. */
 void defer_interrupt_all(struct defer *d);
+/* How many of those that it interrupted have not answered yet. */
+unsigned defer_left(struct defer *d);
 /* defer_interrupt_all, wait until all calls have answered, end the threads. */
 void defer_stop(struct defer *d);
 void defer_free(struct defer *d); /* after defer_stop, or before the first call; NULL is fine */

@@ -33,7 +33,8 @@ struct ending {
     struct mutex lock;      /* "ending": held while the project or the session is used */
     bool watch;             /* guarded by lock */
     /* of the thread: */
-    bool ending;
+    bool ending;  /* begun, at `moved` */
+    bool exiting; /* the loop was told */
     unsigned signals;
     struct view_rest rest; /* told last */
     int64_t moved;         /* monotonic ns: when there was progress */
@@ -139,6 +140,18 @@ static void begin(struct ending *e)
     if (!atomic_load(&e->looping))
         return;
     defer_interrupt_all(e->fs->defer);
+}
+
+/* The loop ends once the calls that waited have answered, or had their time. */
+static void end_loop(struct ending *e)
+{
+    MUTEX_GUARD(&e->lock);
+    if (e->exiting || !atomic_load(&e->looping))
+        return;
+    if (defer_left(e->fs->defer) > 0 &&
+        clock_ticks(clock_real()) - e->moved < ENDING_CALLS * NSEC_PER_SEC)
+        return;
+    e->exiting = true;
     fuse_session_exit(e->fs->se);
 }
 
@@ -172,7 +185,9 @@ static void *ending_main(void *arg)
             begin(e);
         else if (sig > 0 && sig != LOOK_SIGNAL)
             on_signal(e);
-        if (e->ending && atomic_load(&e->looping))
+        if (e->ending)
+            end_loop(e);
+        if (e->exiting && atomic_load(&e->looping))
             pthread_kill(e->main, WAKE_SIGNAL);
         if (sig < 0 && errno == EAGAIN)
             look(e);

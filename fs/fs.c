@@ -83,6 +83,7 @@ static int serve(struct fs *fs)
     ending_left_loop(fs->ending);
     /* Nobody reads requests any more; those that wait must answer before the session goes. */
     loop_hold(fs);
+    notify_give_up(fs->notify);
     defer_stop(fs->defer);
     sync_stop(fs->sync);
     loop_end(fs);

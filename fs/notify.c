@@ -55,6 +55,12 @@ bool notify_is_own(const struct fs *fs, fuse_req_t req)
     return fs->notify != NULL && write_back_asks(fs->notify->write_back, req);
 }
 
+void notify_give_up(struct notify *n)
+{
+    if (n != NULL)
+        write_back_give_up(n->write_back);
+}
+
 void notify_stop(struct notify *n)
 {
     if (n == NULL || !write_back_stop(n->write_back))

@@ -20,5 +20,7 @@ struct notify;
 int notify_start(struct fs *fs, struct notify **ret_n);
 /* Is this request one of our own (write_back.h), to be answered without work? */
 bool notify_is_own(const struct fs *fs, fuse_req_t req);
+/* Nobody serves requests any more: who waits for the kernel goes on. NULL is fine. */
+void notify_give_up(struct notify *n);
 /* After the session was unmounted and the events are unset; NULL is fine. */
 void notify_stop(struct notify *n);

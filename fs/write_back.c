@@ -142,15 +142,18 @@ bool write_back_asks(const struct write_back *w, fuse_req_t req)
     return fuse_req_ctx(req)->pid == atomic_load(&w->tid);
 }
 
+void write_back_give_up(struct write_back *w)
+{
+    MUTEX_GUARD(&w->lock);
+    w->stopping = true;
+    cond_signal(&w->work);
+    cond_broadcast(&w->done);
+}
+
 bool write_back_stop(struct write_back *w)
 {
     struct timespec until;
-    {
-        MUTEX_GUARD(&w->lock);
-        w->stopping = true;
-        cond_signal(&w->work);
-        cond_broadcast(&w->done);
-    }
+    write_back_give_up(w);
     clock_gettime(CLOCK_REALTIME, &until);
     until.tv_sec += 2;
     if (pthread_timedjoin_np(w->thread, NULL, &until) != 0)

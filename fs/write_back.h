@@ -23,5 +23,7 @@ int write_back_start(struct fs *fs, struct write_back **ret_w);
 void write_back_file(struct write_back *w, uint64_t nodeid);
 /* Does this request come from its thread? */
 bool write_back_asks(const struct write_back *w, fuse_req_t req);
+/* Nobody serves requests any more: who waits goes on without, and later ones do not wait. */
+void write_back_give_up(struct write_back *w);
 /* After the unmount. Frees; false: its thread hangs in the kernel and keeps it. */
 bool write_back_stop(struct write_back *w);

@@ -75,6 +75,44 @@ for sig in TERM INT; do
     eq "$(tree_digest "$M")" "$want"
 done
 
+claim "SIGTERM, while a branch waits for the kernel to write what a mapping made dirty"
+# Prints OK or the errno of the branch. The signal comes as soon as the command is with the daemon.
+rc=$(timeout 100 python3 - "$M/main/mapped" "$M/.tally/control" "$daemon" <<'END'
+import errno, mmap, os, signal, sys, threading, time
+fd = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT)
+os.ftruncate(fd, 48 << 20)
+m = mmap.mmap(fd, 0)
+for at in range(0, len(m), 4096):
+    m[at:at + 8] = at.to_bytes(8, "little")
+control = os.open(sys.argv[2], os.O_RDWR)
+said = []
+def branch():
+    try:
+        os.write(control, b"branch main mapped")
+        said.append("OK")
+    except OSError as e:
+        said.append(errno.errorcode[e.errno])
+t = threading.Thread(target=branch)
+t.start()
+def waits():
+    with open(f"/proc/self/task/{t.native_id}/wchan") as f:
+        return "wait_answer" in f.read()
+end = time.monotonic() + 2
+while not waits() and not said and time.monotonic() < end:
+    pass
+os.kill(int(sys.argv[3]), signal.SIGTERM)
+t.join()
+print(said[0])
+END
+)
+wait_until 60 ended "$daemon" || fail "the daemon does not end"
+wait "$daemon"
+wait_until 60 is_unmounted
+mount_store
+[[ $rc != OK || -d $M/mapped ]] || fail "the branch that was told of is not there"
+rm "$M/main/mapped"
+[[ ! -e $M/mapped ]] || "$TALLY" -C "$M" drop mapped >/dev/null
+
 claim "SIGTERM twice: forced, and the next mount goes on from the log"
 for i in 1 2; do
     work "twice$i"
