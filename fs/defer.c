@@ -6,7 +6,7 @@
  *     call_run --> fast queue ------------------------------> worker --> fn --> free
  *              --> slow queue --fewer than DEFER_SLOW_MAX run--^
  *              |       `-----interrupted--> fast queue
- *              --no thread idle or to be had, not slow: here ---> fn --> free
+ *              --no thread idle or to be had, not slow, may wait: here ---> fn --> free
  *
  * Locks: libfuse calls on_interrupt under the request's lock and that takes ours; so nothing here
  * calls libfuse while holding ours.
@@ -196,7 +196,7 @@ static bool hand_over(struct defer *d, struct call *c)
         return false;
     }
     queue_add(d, c);
-    if (wake_worker(d) || (c->slow && d->threads > 0))
+    if (wake_worker(d) || ((c->slow || !loop_may_wait()) && d->threads > 0))
         return true;
     queue_del(d, c);
     c->slow = false; /* not one of those that DEFER_SLOW_MAX counts */
@@ -216,27 +216,11 @@ void call_run_in(struct defer *d, struct call *c)
         call_execute(d, c);
 }
 
-/* Too many wait already for a ring to take more: what waits for others is refused, the rest is done
- * here. */
-static void run_here(struct defer *d, struct call *c)
-{
-    if (c->slow) {
-        call_settle(c);
-        fuse_reply_err(c->req, ENOSPC);
-        free(c);
-        return;
-    }
-    {
-        MUTEX_GUARD(&d->lock);
-        LIST_INSERT_HEAD(&d->calls, c, all);
-    }
-    call_execute(d, c);
-}
-
 void call_run(struct call *c)
 {
-    if (!loop_may_park()) {
-        run_here(fs_of(c->req)->defer, c);
+    if (c->slow && !loop_may_park()) { /* too many wait already for a ring to take more */
+        fuse_reply_err(c->req, ENOSPC);
+        free(c);
         return;
     }
     fuse_req_interrupt_func(c->req, on_interrupt, c);

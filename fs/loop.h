@@ -24,7 +24,8 @@ void loop_hold(struct fs *fs);
 void loop_end(struct fs *fs);
 /* An answer, or a message of ours to the kernel: writev(2). */
 ssize_t loop_writev(struct fs *fs, int fd, struct iovec *iov, int count);
-/* For the thread that serves a request: may it be handed to another one? */
+/* For the thread that serves a request: may it be left to wait for others? May the thread? */
 bool loop_may_park(void);
+bool loop_may_wait(void);
 /* "io_uring" or "threads" */
 const char *loop_transport(const struct fs *fs);

@@ -3,8 +3,9 @@
  * ring: queues, their threads, and where an answer goes.
  *
  *     kernel -> CQE -> serve -> libfuse -> op -> ring_reply in that thread --------> SQE
- *                                             `-> parked -> ring_reply elsewhere --> done list,
- *                                                             eventfd -> CQE -> that thread -> SQE
+ *                        |                    `-> parked -> ring_reply elsewhere --> done list,
+ *                        |                                    eventfd -> CQE -> that thread -> SQE
+ *                        `-might wait-> a thread of defer.h -> libfuse -> op -> ring_reply there
  *
  * Every entry that is being served is in the table of those that wait, found by its request's
  * unique; who answers takes it out. Locks: "ring waiting" and "ring done", leaves.
@@ -14,6 +15,8 @@
  */
 #include "ring.h"
 
+#include "ahead.h"
+#include "defer.h"
 #include "report.h"
 #include "ring_entry.h"
 #include "thread.h"
@@ -30,7 +33,8 @@
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
-#define QUEUE_ENTRIES 64 /* requests at once, a CPU */
+#define QUEUE_ENTRIES 64 /* requests at once, a CPU; and how many more when they are needed */
+#define QUEUE_MAX 255    /* so that they and one read are submissions for a ring of 256 */
 #define SHARDS 64
 
 /* From the kernel's fuse.h: fuse_uring_cmd, fuse_uring_cmd_req. */
@@ -48,7 +52,8 @@ struct queue {
     unsigned number; /* of its CPU */
     struct uring uring;
     pthread_t thread;
-    struct entry entry[QUEUE_ENTRIES];
+    struct entry entry[QUEUE_MAX];
+    unsigned made;   /* the first so many entries; its thread's */
     unsigned live;   /* entries the kernel has or will have; its thread's */
     unsigned parked; /* its thread's: entries served and not answered, those done included */
     int wake;        /* eventfd */
@@ -137,8 +142,52 @@ static void send_done(struct queue *q)
     for (; e != NULL; e = next) {
         next = e->next;
         q->parked--;
+        if (e - q->entry >= QUEUE_ENTRIES)
+            entry_trim(e);
         submit(q, e, CMD_COMMIT_AND_FETCH);
     }
+}
+
+/* Half of them wait: more. Where there is no memory it stays as it is. */
+static void grow(struct queue *q)
+{
+    const unsigned want =
+        q->made + QUEUE_ENTRIES < QUEUE_MAX ? q->made + QUEUE_ENTRIES : QUEUE_MAX;
+    while (q->made < want && entry_init(&q->entry[q->made], q) == 0) {
+        q->live++;
+        submit(q, &q->entry[q->made++], CMD_REGISTER);
+    }
+}
+
+static void process(struct fs *fs, char *m, size_t len)
+{
+    if (translate_request(fs, -1, m, &len))
+        fuse_session_process_buf(fs->se, &(struct fuse_buf){.size = len, .mem = m});
+}
+
+struct handed {
+    struct fs *fs;
+    char *message; /* the entry's, until it is answered */
+    size_t len;
+};
+
+static void serve_elsewhere(struct call *c)
+{
+    struct handed h;
+    memcpy(&h, c->data, sizeof(h));
+    process(h.fs, h.message, h.len);
+}
+
+/* False: no memory. */
+static bool hand_over(struct fs *fs, char *m, size_t len)
+{
+    const struct handed h = {fs, m, len};
+    struct call *c = call_new(NULL, serve_elsewhere, sizeof(h));
+    if (c == NULL)
+        return false;
+    memcpy(c->data, &h, sizeof(h));
+    call_run_in(fs->defer, c);
+    return true;
 }
 
 static void serve(struct queue *q, struct entry *e)
@@ -153,12 +202,17 @@ static void serve(struct queue *q, struct entry *e)
         return;
     }
     e->answered = false;
-    q->parked++;
+    if (++q->parked > q->made / 2)
+        grow(q);
     waiting_add(q->ring, e);
+    const bool now = ahead_begin(fs, m, len);
+    if (!now && hand_over(fs, m, len))
+        return;
     current = e;
-    if (translate_request(fs, -1, m, &len))
-        fuse_session_process_buf(fs->se, &(struct fuse_buf){.size = len, .mem = m});
+    process(fs, m, len);
     current = NULL;
+    if (now)
+        ahead_end();
     if (e->answered) {
         q->parked--;
         submit(q, e, CMD_COMMIT_AND_FETCH);
@@ -207,8 +261,8 @@ static void *queue_main(void *arg)
     own = q;
     pin(q);
     int r = uring_enable(&q->uring, fuse_session_fd(q->ring->fs->se));
-    q->live = QUEUE_ENTRIES;
-    for (unsigned i = 0; r == 0 && i < QUEUE_ENTRIES; i++)
+    q->live = q->made;
+    for (unsigned i = 0; r == 0 && i < q->made; i++)
         submit(q, &q->entry[i], CMD_REGISTER);
     listen_for_done(q);
     while (r == 0 && q->live > 0 && !atomic_load(&q->ring->stopping)) {
@@ -258,7 +312,12 @@ char *ring_answer_room(void)
 
 bool ring_is_full(void)
 {
-    return own != NULL && own->parked > QUEUE_ENTRIES / 2;
+    return own != NULL && own->parked > own->made / 2;
+}
+
+bool ring_is_own(void)
+{
+    return own != NULL;
 }
 
 /* ---- its life ---- */
@@ -272,10 +331,10 @@ static int queue_init(struct ring *r, unsigned number)
     mutex_init(&q->lock, "ring done");
     q->wake = eventfd(0, EFD_CLOEXEC);
     int err = q->wake < 0 ? -errno : 0;
-    for (unsigned i = 0; err == 0 && i < QUEUE_ENTRIES; i++)
-        err = entry_init(&q->entry[i], q);
+    while (err == 0 && q->made < QUEUE_ENTRIES)
+        err = entry_init(&q->entry[q->made++], q);
     if (err == 0)
-        err = uring_create(2 * QUEUE_ENTRIES, 4 * QUEUE_ENTRIES, &q->uring);
+        err = uring_create(QUEUE_MAX + 1, 2 * (QUEUE_MAX + 1), &q->uring);
     return err;
 }
 
@@ -335,7 +394,7 @@ void ring_free(struct ring *r)
     ring_stop(r);
     for (unsigned i = 0; i < r->queues; i++) {
         struct queue *q = &r->queue[i];
-        for (unsigned j = 0; j < QUEUE_ENTRIES; j++)
+        for (unsigned j = 0; j < q->made; j++)
             entry_release(&q->entry[j]);
         if (q->wake >= 0)
             close(q->wake);

@@ -9,9 +9,10 @@
  *     ring_reply                       instead of writev(2) to the device
  *     ring_hold, ... ring_stop         no new requests; then, when all have answered, the end
  *
- * FORGET, INTERRUPT and what we tell the kernel still go through the device. A request that a ring
- * thread hands to another (defer.h) is parked: its entry is busy until it is answered. Once half of
- * a queue is, ring_is_full says so to the thread of that queue.
+ * FORGET, INTERRUPT and what we tell the kernel still go through the device. A request that waits
+ * (defer.h, sync.h), or that another thread serves since it might (ahead.h), is parked: its entry is
+ * busy until it is answered. Once half of a queue is, it gets more entries, up to a limit; once half
+ * of the most is, ring_is_full says so to the thread of that queue.
  */
 #pragma once
 
@@ -30,8 +31,10 @@ bool ring_reply(struct ring *r, const struct iovec *iov, int count);
 /* In a ring thread, for a request that carries no data itself: where data of its answer need not be
  * copied from. Room for FS_IO_MAX bytes. Elsewhere NULL. */
 char *ring_answer_room(void);
-/* In a ring thread: no more requests of its queue may be parked. */
+/* In a ring thread: no more requests of its queue should be parked. */
 bool ring_is_full(void);
+/* Is this a ring thread? It must not wait: all that its CPU asks for would, too. */
+bool ring_is_own(void);
 /* From now on new requests are left unanswered. */
 void ring_hold(struct ring *r);
 /* Everything is answered: ends the threads. After ring_hold, before the unmount. */

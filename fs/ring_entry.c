@@ -28,6 +28,12 @@ void entry_release(struct entry *e)
         munmap(e->head, ENTRY_BYTES);
 }
 
+void entry_trim(struct entry *e)
+{
+    if (e->head->entry.payload_len <= 4096)
+        (void)madvise(e->payload + 4096, FS_IO_MAX - 4096, MADV_DONTNEED);
+}
+
 char *entry_message(struct entry *e, size_t *ret_len)
 {
     struct in_header in;

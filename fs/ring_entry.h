@@ -41,6 +41,8 @@ struct entry {
 /* Maps the memory. -ENOMEM. */
 int entry_init(struct entry *e, struct queue *q);
 void entry_release(struct entry *e);
+/* Answered, and not sent: gives back the memory that the answer does not need. */
+void entry_trim(struct entry *e);
 /* The request as one message, in front of the payload; NULL: the kernel's words make no sense.
  * Notes `unique` and `commit`. */
 char *entry_message(struct entry *e, size_t *ret_len);

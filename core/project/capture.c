@@ -225,13 +225,32 @@ void ns_guard_leave(struct ns **ns)
 
 /* ---- room ---- */
 
+/* Of a thread that is ahead: `room` is what its next change gets. */
+static _Thread_local bool is_ahead;
+static _Thread_local struct change_room ahead_room;
+
+static size_t room_for(size_t bytes)
+{
+    return bytes < ROOM_MAX ? bytes + ROOM_SLACK : ROOM_MAX + ROOM_SLACK;
+}
+
+/* The room that was taken ahead, if it is as much. */
+static bool take_ahead(size_t want, struct change_room *ret)
+{
+    if (!ahead_room.p || ahead_room.bytes < want)
+        return false;
+    *ret = ahead_room;
+    ahead_room.p = NULL;
+    return true;
+}
+
 int change_room(struct project *p, size_t bytes, struct change_room *ret)
 {
-    size_t want = bytes < ROOM_MAX ? bytes + ROOM_SLACK : ROOM_MAX + ROOM_SLACK;
+    size_t want = room_for(bytes);
     int err;
 
     assert(!current && !ret->p);
-    if (!p->log)
+    if (!p->log || take_ahead(want, ret))
         return 0;
     err = log_room(p->log, want);
     if (io_is_full(err)) {
@@ -249,6 +268,8 @@ int change_room_large(struct project *p, size_t bytes, struct change_room *ret)
     bool small = p->config.log_segment && p->config.log_segment / 4 < bytes;
 
     assert(!current && !ret->p);
+    if (p->log && take_ahead(room_for(0), ret))
+        return 0;
     if (p->log && !small && log_room(p->log, bytes) == 0) {
         *ret = (struct change_room){p, bytes};
         return 0;
@@ -261,4 +282,40 @@ void change_room_done(struct change_room *r)
     if (r->p)
         log_room_done(r->p->log, r->bytes);
     r->p = NULL;
+}
+
+bool change_room_now(struct project *p, struct change_room *ret)
+{
+    size_t want = room_for(0);
+
+    assert(!current && !ret->p);
+    if (!p->log || take_ahead(want, ret))
+        return true;
+    if (!log_room_now(p->log, want))
+        return false;
+    *ret = (struct change_room){p, want};
+    return true;
+}
+
+bool change_ahead(struct project *p, size_t bytes)
+{
+    size_t want = room_for(bytes);
+
+    assert(!current && !is_ahead);
+    if (!flush_lets_go_on(p) || (p->log && !log_room_now(p->log, want)))
+        return false;
+    is_ahead = true;
+    ahead_room = (struct change_room){p->log ? p : NULL, want};
+    return true;
+}
+
+void change_ahead_end(void)
+{
+    is_ahead = false;
+    change_room_done(&ahead_room);
+}
+
+bool change_is_ahead(void)
+{
+    return is_ahead;
 }

@@ -83,6 +83,14 @@ int change_room(struct project *p, size_t bytes, struct change_room *ret);
  * what every change gets, which is the most that a full disk allows. */
 int change_room_large(struct project *p, size_t bytes, struct change_room *ret);
 void change_room_done(struct change_room *r);
+/* The least room, if it is there at once. */
+bool change_room_now(struct project *p, struct change_room *ret);
+
+/* For a thread that must not wait: see vfs_ahead. While it is ahead, flush_throttle and flush_room
+ * let it go on, and its first change has the room that was taken here. */
+bool change_ahead(struct project *p, size_t bytes);
+void change_ahead_end(void);
+bool change_is_ahead(void);
 #define CHANGE_ROOM(name)                                                                          \
     struct change_room name __attribute__((cleanup(change_room_done))) = {.p = NULL}
 

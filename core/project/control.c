@@ -261,10 +261,11 @@ bool control_may_wait(struct project *p, const char *buf, size_t len)
 {
     CLEANUP_STRBUF struct strbuf why = STRBUF_INIT;
     struct command_list list;
-    bool waits = false;
+    bool waits;
 
     if (len > CONTROL_WRITE_MAX || memchr(buf, 0, len) || command_parse(buf, len, &list, &why) < 0)
         return false;
+    waits = list.count > 1; /* the second may find no room in the log */
     for (size_t i = 0; i < list.count && !waits; i++) {
         const struct verb *v = control_verb(list.items[i].verb);
         waits = v && (v->waits || (v->job && list.items[i].wait) ||

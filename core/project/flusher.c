@@ -136,6 +136,10 @@ int flush_throttle(struct project *p)
 
     if (full == 0)
         return 0;
+    if (change_is_ahead()) {
+        flush_kick(p);
+        return 0;
+    }
     if (!f->threads_running)
         return flush_run(p, SEAL_BUFFERS);
     if (full == 2)
@@ -182,14 +186,29 @@ static int has_room(struct project *p, bool with_memory)
     return avail >= needed ? 0 : s.full;
 }
 
+static bool knows_of_room(struct project *p)
+{
+    return ticks(p) < atomic_load(&p->flush.plenty_until);
+}
+
 int flush_room(struct project *p)
 {
     int err;
 
-    if (ticks(p) < atomic_load(&p->flush.plenty_until) || has_room(p, true) == 0)
+    if (change_is_ahead() || knows_of_room(p) || has_room(p, true) == 0)
         return 0;
     err = project_flush(p); /* then memory holds nothing more that needs room */
     return err < 0 ? err : has_room(p, false);
+}
+
+bool flush_lets_go_on(struct project *p)
+{
+    int full = pressure(p);
+
+    if (full == 2 || (full && !p->flush.threads_running) ||
+        atomic_load(&p->contents.slots) > SLOTS_WAIT)
+        return false;
+    return knows_of_room(p) || has_room(p, true) == 0;
 }
 
 bool flush_is_idle(struct project *p)

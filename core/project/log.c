@@ -103,6 +103,14 @@ int log_room(struct log *l, size_t bytes)
     return wait_for_room(l, cost);
 }
 
+bool log_room_now(struct log *l, size_t bytes)
+{
+    if (bytes > LOG_FRAME_MAX || l->broken)
+        return false;
+    MUTEX_GUARD(&l->lock);
+    return take_room(l, cost_of(bytes));
+}
+
 void log_room_done(struct log *l, size_t bytes)
 {
     MUTEX_GUARD(&l->lock);

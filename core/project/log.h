@@ -60,6 +60,8 @@ void log_close(struct log *l);
  * and for others to be done, so the caller holds nothing, no other room either. -ENOSPC, -EDQUOT:
  * none can be had before a commit has trimmed; -EFBIG: more than LOG_FRAME_MAX; -EIO. */
 int log_room(struct log *l, size_t bytes);
+/* The same without waiting. False: there is none at once. */
+bool log_room_now(struct log *l, size_t bytes);
 /* Exactly once after each log_room that returned 0, with the same number, whether or not a frame
  * was appended. Locks may be held. */
 void log_room_done(struct log *l, size_t bytes);

@@ -428,6 +428,8 @@ struct flusher {
 /* Wait (holding nothing) while too much is unflushed. The last flush's error if it cannot go down.
  */
 int flush_throttle(struct project *p);
+/* Would neither flush_throttle nor flush_room wait? */
+bool flush_lets_go_on(struct project *p);
 /* For what can be left undone instead of waiting: is there memory for a change? */
 bool flush_takes_more(struct project *p);
 /* Is there room for new data? -ENOSPC keeps a reserve free, so that what was acknowledged can be

@@ -182,3 +182,18 @@ int vfs_setxattr(struct project *p, uint64_t nodeid, const char *name, const voi
 int vfs_removexattr(struct project *p, uint64_t nodeid, const char *name);
 
 int vfs_statfs(struct project *p, struct disk_space *ret);
+
+/* ---- threads that must not wait (vfs_ahead.c) ----
+ *
+ * Changes wait where too much is in memory, and where disk or log are full; closing or cutting a
+ * large file may copy some of it. A thread that others rely on asks before it begins; for an answer
+ * of no, another thread makes the change. Between vfs_ahead and vfs_ahead_end the calls of this
+ * thread wait for no flush, and one change, with at most `bytes` of data, has its room in the log;
+ * with a second one it may wait. What a limit is exceeded by so is one request of each such thread.
+ */
+bool vfs_ahead(struct project *p, size_t bytes);
+void vfs_ahead_end(void);
+/* Might closing this file, or cutting that one, move many bytes? */
+bool vfs_release_is_work(const struct vfs_file *f);
+bool vfs_cut_is_work(struct project *p, uint64_t nodeid);
+

@@ -67,7 +67,7 @@ void atime_touch(struct project *p, struct vnode *v)
         return;
     if (project_writable(p) < 0 || !flush_takes_more(p))
         return;
-    if (change_room(p, 0, &room) < 0)
+    if (!change_room_now(p, &room))
         return;
     CHANGE_GUARD(p);
     move_atime(p, v);

@@ -310,6 +310,8 @@ void file_consolidate(struct project *p, struct vnode *v)
     bool mostly;
     int err;
 
+    if (change_is_ahead()) /* it was asked whether there is anything to do: vfs_is_work */
+        return;
     {
         READ_GUARD(&v->io);
         version = v->version;

@@ -176,7 +176,8 @@ int vnodes_write_back(struct project *p, const struct ns *ns)
     size_t room = atomic_load(&ns->nwriters), n; /* who opens from now on comes after the branch */
     uint64_t *nodeid;
 
-    if (room == 0)
+    /* Who must not wait saw no writers when it began (control_may_wait). */
+    if (room == 0 || change_is_ahead())
         return 0;
     nodeid = calloc(room, sizeof *nodeid);
     if (!nodeid)

@@ -2,12 +2,13 @@
 /*
  * baddisk: a directory seen through FUSE as a disk that goes bad on command.
  *
- *     baddisk DIR FAULTS MNT        in the foreground, with one thread
+ *     baddisk DIR FAULTS MNT [threads]      in the foreground; with one thread, or with several
  *
  * FAULTS is a file, read again whenever it changes, with lines
  *
  *     OP ERRNO [NAME [FROM LENGTH]]     OP: read, write, sync, name (create, link, rename, mkdir,
- *                                       unlink); files whose path has NAME in it; bytes of the file
+ *                                       unlink); files whose path has NAME in it; bytes of the file.
+ *                                       ERRNO STALL: it waits until FAULTS says otherwise
  *     quota                             what DIR's disk calls ENOSPC is EDQUOT, and statfs tells of
  *                                       a disk that is nearly empty: a user's quota
  *
@@ -19,6 +20,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <fuse.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +31,7 @@
 
 #define FAULTS_MAX 32
 #define NAME_ROOM 256
+#define STALL -1 /* as an error */
 
 struct fault {
     char op[16], name[NAME_ROOM];
@@ -44,6 +47,7 @@ struct file {
 
 static const char *faults_path;
 static int root;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* the rest: */
 static struct timespec faults_time;
 static struct fault faults[FAULTS_MAX];
 static unsigned fault_count;
@@ -54,7 +58,7 @@ static int error_number(const char *name)
     static const struct {
         const char *name;
         int error;
-    } known[] = {{"EIO", EIO}, {"ENOSPC", ENOSPC}, {"EDQUOT", EDQUOT}, {"EROFS", EROFS}};
+    } known[] = {{"EIO", EIO}, {"ENOSPC", ENOSPC}, {"EDQUOT", EDQUOT}, {"EROFS", EROFS}, {"STALL", STALL}};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (strcmp(known[i].name, name) == 0)
             return known[i].error;
@@ -90,8 +94,8 @@ static void read_faults(void)
         fclose(f);
 }
 
-/* 0, or the -errno that is due. */
-static int due(const char *op, const char *name, uint64_t from, uint64_t len)
+/* 0, or the -errno that is due; -STALL. Needs the lock. */
+static int due_now(const char *op, const char *name, uint64_t from, uint64_t len)
 {
     int err = 0;
 
@@ -103,6 +107,19 @@ static int due(const char *op, const char *name, uint64_t from, uint64_t len)
             err = -f->error;
     }
     return err;
+}
+
+/* 0, or the -errno that is due. */
+static int due(const char *op, const char *name, uint64_t from, uint64_t len)
+{
+    for (;;) {
+        pthread_mutex_lock(&lock);
+        int err = due_now(op, name, from, len);
+        pthread_mutex_unlock(&lock);
+        if (err != -STALL)
+            return err;
+        usleep(10000);
+    }
 }
 
 static int result(int64_t r)
@@ -298,7 +315,9 @@ static int bad_statfs(const char *path, struct statvfs *st)
     int err = result(fstatvfs(root, st));
 
     (void)path;
+    pthread_mutex_lock(&lock);
     read_faults();
+    pthread_mutex_unlock(&lock);
     if (quota && err == 0) {
         st->f_blocks *= 100;
         st->f_bfree = st->f_bavail = st->f_blocks - st->f_blocks / 100;
@@ -334,8 +353,9 @@ static const struct fuse_operations operations = {
 
 int main(int argc, char **argv)
 {
-    if (argc != 4) {
-        fprintf(stderr, "usage: baddisk DIR FAULTS MNT\n");
+    const bool threads = argc == 5 && strcmp(argv[4], "threads") == 0;
+    if (argc != 4 && !threads) {
+        fprintf(stderr, "usage: baddisk DIR FAULTS MNT [threads]\n");
         return 2;
     }
     faults_path = argv[2];
@@ -346,5 +366,5 @@ int main(int argc, char **argv)
     }
     char *args[] = {argv[0], "-f", "-o", "allow_other,default_permissions,fsname=baddisk",
                     argv[3], "-s", NULL};
-    return fuse_main(6, args, &operations, NULL);
+    return fuse_main(threads ? 5 : 6, args, &operations, NULL);
 }

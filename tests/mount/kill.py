@@ -347,10 +347,9 @@ def open_for(op):
 
 
 def write_for_ever(w, tree, base, history):
-    """A writer's life: until the daemon is gone."""
+    """A writer's life, in its directory: until the daemon is gone."""
     rng = random.Random(f"{SEED}.{base}.{w}")
     os.umask(0)
-    os.chdir(f"{MNT}/main/w{w}")
     for number in range(base, base + 10**6):
         op = choose(rng, tree, number * WRITERS + w)
         try:
@@ -393,9 +392,8 @@ def counts(histories):
 
 
 def rule_for_ever(names, base, history, histories):
-    """The life of the one who makes namespaces."""
+    """The life of the one who makes namespaces, in the mount's root."""
     rng = random.Random(f"{SEED}.{base}.ns")
-    os.chdir(MNT)
     for number in range(base, base + 10**6):
         time.sleep(rng.random() * 0.05)
         dice, name = rng.random(), f"x{number}"
@@ -642,9 +640,11 @@ class World:
                 raise Wrong(f"the new namespace {name} is not empty")
 
 
-def in_child(fn, *args):
+def in_child(where, fn, *args):
+    os.chdir(where)  # here: a child that comes late would find another directory there
     pid = os.fork()
     if pid:
+        os.chdir("/")
         return pid
     code = 1
     try:
@@ -674,9 +674,9 @@ def one_round(mount, world, base, rng):
     histories = [f"{DIR}/h{w}" for w in range(WRITERS)]
     open_histories = [History(h) for h in histories]
     ns_history = History(f"{DIR}/hns")
-    pids = [in_child(write_for_ever, w, world.trees[w].copy(), base, open_histories[w])
-            for w in range(WRITERS)]
-    pids.append(in_child(rule_for_ever, list(world.spaces), base, ns_history, histories))
+    pids = [in_child(f"{MNT}/main/w{w}", write_for_ever, w, world.trees[w].copy(), base,
+                     open_histories[w]) for w in range(WRITERS)]
+    pids.append(in_child(MNT, rule_for_ever, list(world.spaces), base, ns_history, histories))
     for h in open_histories + [ns_history]:
         os.close(h.fd)
     try:

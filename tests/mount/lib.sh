@@ -258,19 +258,20 @@ small_disk() {
     mount -o loop "$W/disk.img" "$D" 2>"$W/said" || skip "no loop device: $(<"$W/said")"
 }
 
-# bad_disk DIRECTORY - $D: that directory, seen through baddisk, which fails as `fault LINE…` says.
+# bad_disk DIRECTORY [threads] - $D: that directory, seen through baddisk, which fails as `fault
+# LINE…` says.
 bad_disk() {
     [[ $(id -u) -eq 0 ]] || skip "not root"
     (exec 3<>/dev/fuse) 2>/dev/null || skip "/dev/fuse does not open"
     : "${BADDISK:?is the program baddisk, of the same build}"
     D=$W/baddisk
-    under=$1
+    under=$1 disk_threads=${2:-}
     mkdir -p "$D" "$under"
     fault ""
     start_disk
 }
 start_disk() {
-    "$BADDISK" "$under" "$W/faults" "$D" &
+    "$BADDISK" "$under" "$W/faults" "$D" ${disk_threads:+threads} &
     disk=$!
     pids+=("$disk")
     wait_until 10 mountpoint -q "$D"

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * ahead: may this request be served by a thread that must not wait? Asked by a ring's thread before
+ * a request begins: other requests of its CPU come to nobody else.
+ *
+ *     if (ahead_begin(fs, msg, len))  serve it, ahead_end()
+ *     else                            have another thread serve it
+ *
+ * Only changes wait (vfs_ahead says for what), so all else is always served. `msg` is as the kernel
+ * sent it, before translate.h.
+ */
+#pragma once
+
+#include "fs_impl.h"
+
+bool ahead_begin(struct fs *fs, const void *msg, size_t len);
+void ahead_end(void);
