@@ -80,8 +80,14 @@ static int get_names(void *ctx, const struct gc_report *r, const struct id *ids,
 
     (void)r;
     for (size_t i = 0; i < count; i++) {
-        READ_GUARD(&c->p->gate);
-        int needed = leak_is_needed(c->p, leaks_get(&c->leaks, &ids[i]));
+        const struct leak *l = leaks_get(&c->leaks, &ids[i]);
+        int needed;
+        {
+            READ_GUARD(&c->p->gate);
+            needed = leak_is_needed(c->p, l);
+        }
+        if (needed == 0) /* few come so far, and few have to wait for them */
+            needed = leak_look(c->p, l);
         if (needed < 0)
             return needed;
         ret[i] = needed ? GC_NAMED_ACTIVE : GC_NAMED_NOT;
@@ -122,8 +128,7 @@ static int publish(void *ctx, uint64_t serial, const struct id *ids, size_t coun
 static int look(void *ctx, const struct id *id)
 {
     struct cycle *c = ctx;
-    WRITE_GUARD(&c->p->gate);
-    int needed = leak_is_needed(c->p, leaks_get(&c->leaks, id));
+    int needed = leak_look(c->p, leaks_get(&c->leaks, id));
 
     return needed > 0 ? -EBUSY : needed;
 }

@@ -5,7 +5,8 @@
  *
  *     leaks_find(p, step, ctx, &l)          the gate is not held
  *     leak_is_needed(p, &l.v[i])            the gate is held, for reading or writing
- *     leak_remove(p, &l.v[i])               takes the gate for writing, looks, and then acts
+ *     leak_look(p, &l.v[i])                 the same with all changes shut out: takes the gate
+ *     leak_remove(p, &l.v[i])               looks once more, and then acts
  *
  *   kind      what                                             nothing needs it because
  *   FILE      objects/ab/ID.N, or its .sums alone              no entry and no dying record says so
@@ -75,6 +76,9 @@ const struct leak *leaks_get(const struct leaks *l, const struct id *key); /* NU
 
 /* 1, 0, or why that cannot be said. What others are deleting is needed, too. */
 int leak_is_needed(struct project *p, const struct leak *l);
+/* The same, and it is there: what was on its way out when it was listed is gone by now. Holding
+ * nothing. */
+int leak_look(struct project *p, const struct leak *l);
 /* -EBUSY it is needed. -ENOENT it is gone already. */
 int leak_remove(struct project *p, const struct leak *l);
 

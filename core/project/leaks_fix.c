@@ -7,6 +7,7 @@
 #include "project_impl.h"
 #include <errno.h>
 #include <limits.h>
+#include <stdio.h>
 
 /* ---- asking ---- */
 
@@ -141,6 +142,56 @@ int leak_is_needed(struct project *p, const struct leak *l)
     default:
         return -EINVAL;
     }
+}
+
+/* Has it no name on the disk any more? */
+static int is_gone(struct project *p, const char *name)
+{
+    struct disk_file *f;
+    int err = disk_open(p->config.disk, name, DISK_READ, &f);
+
+    if (err == 0)
+        disk_file_close(f);
+    return err == -ENOENT ? 1 : err;
+}
+
+static int both_are_gone(struct project *p, const char *name)
+{
+    char sums[DISK_NAME_MAX + 1 + 5];
+    int r = is_gone(p, name);
+
+    snprintf(sums, sizeof sums, "%s.sums", name);
+    return r <= 0 ? r : is_gone(p, sums);
+}
+
+static int file_is_gone(struct project *p, const struct leak *l)
+{
+    char name[DISK_NAME_MAX + 1];
+
+    switch (leak_kind(&l->key)) {
+    case LEAK_FILE:
+        blob_object_name(&l->id, leak_number(&l->key), name);
+        return both_are_gone(p, name);
+    case LEAK_SLOT:
+        blob_slot_name(leak_number(&l->key), name);
+        return both_are_gone(p, name);
+    case LEAK_PACK:
+        pack_name(leak_number(&l->key), name);
+        return is_gone(p, name);
+    default:
+        return 0;
+    }
+}
+
+int leak_look(struct project *p, const struct leak *l)
+{
+    int r;
+
+    {
+        WRITE_GUARD(&p->gate);
+        r = leak_is_needed(p, l);
+    }
+    return r ? r : file_is_gone(p, l);
 }
 
 /* ---- removing ---- */

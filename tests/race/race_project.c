@@ -537,6 +537,14 @@ static void *viewer(void *arg)
     return NULL;
 }
 
+static void show_history(const char *reply)
+{
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+
+    (void)view_gc_history(p, &text);
+    fprintf(stderr, "gc: %s%s", reply, text.s);
+}
+
 /* Nothing leaks here, so nothing may ever be marked, whatever is on its way. */
 static void *collector(void *arg)
 {
@@ -554,7 +562,7 @@ static void *collector(void *arg)
             fprintf(stderr, "gc: %zd %s", r, reply);
         MUST(r == 17);
         if (!strstr(reply, " marked=0 collected=0 "))
-            fprintf(stderr, "gc: %s", reply);
+            show_history(reply);
         MUST(strstr(reply, " marked=0 collected=0 "));
         usleep(10000);
     }
