@@ -12,12 +12,11 @@
 enum {
     HAS_NS = 1 << 0,     /* 4 */
     HAS_KEY = 1 << 1,    /* 14 */
-    HAS_NUMBER = 1 << 2, /* 8 */
-    HAS_OTHER = 1 << 3,  /* 8 */
+    HAS_END = 1 << 2,    /* 14 */
+    HAS_NUMBER = 1 << 3, /* 8 */
     HAS_A = 1 << 4,      /* 8 */
     HAS_B = 1 << 5,      /* 8 */
-    HAS_C = 1 << 6,      /* 8 */
-    HAS_DATA = 1 << 7,   /* 4: its length */
+    HAS_DATA = 1 << 6,   /* 4: its length */
 };
 
 static const struct {
@@ -28,7 +27,7 @@ static const struct {
     [OP_DEL] = {"del", HAS_NS | HAS_KEY},
     [OP_CONTENT_NEW] = {"content-new", HAS_NUMBER | HAS_A | HAS_B},
     [OP_CONTENT_WRITE] = {"content-write", HAS_NUMBER | HAS_A | HAS_DATA},
-    [OP_CONTENT_COPY] = {"content-copy", HAS_NUMBER | HAS_OTHER | HAS_A | HAS_B | HAS_C},
+    [OP_RANGE_COPY] = {"range-copy", HAS_NS | HAS_KEY | HAS_END | HAS_A | HAS_B},
     [OP_CONTENT_TRUNCATE] = {"content-truncate", HAS_NUMBER | HAS_A},
     [OP_CONTENT_SLOT] = {"content-slot", HAS_NUMBER | HAS_A},
     [OP_CONTENT_CANCEL] = {"content-cancel", HAS_NUMBER},
@@ -37,7 +36,8 @@ static const struct {
     [OP_NS_DROP] = {"ns-drop", HAS_NS},
     [OP_PIN] = {"pin", HAS_NUMBER},
     [OP_UNPIN] = {"unpin", HAS_NUMBER},
-    [OP_SETTING] = {"setting", HAS_NUMBER | HAS_A},
+    [OP_SETTING] = {"setting", HAS_A | HAS_DATA},
+    [OP_RANGE_DEL] = {"range-del", HAS_NS | HAS_KEY | HAS_END},
 };
 
 const char *op_kind_name(enum op_kind kind)
@@ -55,6 +55,11 @@ static uint8_t *put8(uint8_t *p, uint64_t v)
     put_le64(p, v);
     return p + 8;
 }
+static uint8_t *put_key(uint8_t *p, struct key k)
+{
+    key_encode(k, p);
+    return p + KEY_LEN;
+}
 
 size_t op_encode(const struct op *op, uint8_t out[OP_HEAD_MAX])
 {
@@ -63,15 +68,11 @@ size_t op_encode(const struct op *op, uint8_t out[OP_HEAD_MAX])
 
     *p++ = (uint8_t)op->kind;
     p = f & HAS_NS ? put4(p, op->ns) : p;
-    if (f & HAS_KEY) {
-        key_encode(op->key, p);
-        p += KEY_LEN;
-    }
+    p = f & HAS_KEY ? put_key(p, op->key) : p;
+    p = f & HAS_END ? put_key(p, op->end) : p;
     p = f & HAS_NUMBER ? put8(p, op->number) : p;
-    p = f & HAS_OTHER ? put8(p, op->other) : p;
     p = f & HAS_A ? put8(p, op->a) : p;
     p = f & HAS_B ? put8(p, op->b) : p;
-    p = f & HAS_C ? put8(p, op->c) : p;
     p = f & HAS_DATA ? put4(p, (uint32_t)op->len) : p;
     return (size_t)(p - out);
 }
@@ -113,6 +114,12 @@ static struct key take_key(struct reader *r)
     return p ? key_decode(p) : (struct key){0};
 }
 
+/* Not empty, and of one inode. */
+static bool is_range(struct key from, struct key to)
+{
+    return key_ino(from) == key_ino(to) && key_compare(from, to) < 0;
+}
+
 int op_next(const void *payload, size_t len, size_t *at, struct op *ret)
 {
     struct reader r = {(const uint8_t *)payload + *at, (const uint8_t *)payload + len, false};
@@ -127,14 +134,13 @@ int op_next(const void *payload, size_t len, size_t *at, struct op *ret)
 
     op.ns = f & HAS_NS ? take4(&r) : 0;
     op.key = f & HAS_KEY ? take_key(&r) : op.key;
+    op.end = f & HAS_END ? take_key(&r) : op.end;
     op.number = f & HAS_NUMBER ? take8(&r) : 0;
-    op.other = f & HAS_OTHER ? take8(&r) : 0;
     op.a = f & HAS_A ? take8(&r) : 0;
     op.b = f & HAS_B ? take8(&r) : 0;
-    op.c = f & HAS_C ? take8(&r) : 0;
     op.len = f & HAS_DATA ? take4(&r) : 0;
     op.data = f & HAS_DATA ? take(&r, op.len) : NULL;
-    if (r.over || op.number > OBJECT_NUMBER_MAX || op.other > OBJECT_NUMBER_MAX)
+    if (r.over || op.number > OBJECT_NUMBER_MAX || (f & HAS_END && !is_range(op.key, op.end)))
         return -EUCLEAN;
     *at = (size_t)(r.p - (const uint8_t *)payload);
     *ret = op;

@@ -3,7 +3,8 @@
  * frame: what the log is made of (FORMAT.md, "Log"): segment headers, frames, and the operations a
  * frame carries. Pure codecs, checked bounds.
  *
- * A frame is one user-visible change: a list of operations that are applied all or not at all.
+ * A frame is one user-visible change: a list of operations that are applied all or not at all. It
+ * is small, whatever it changes: what is done to any number of items is one operation on a range.
  * Operations are physical where trees are concerned (an item put or deleted) and name contents by
  * object number, so applying a frame needs no name looked up and no permission asked.
  *
@@ -21,7 +22,8 @@ enum op_kind {
     OP_DEL,              /* it goes */
     OP_CONTENT_NEW,      /* number `number` begins, empty; `a` owner nodeid, `b` owner offset */
     OP_CONTENT_WRITE,    /* its bytes at `a` become `data` */
-    OP_CONTENT_COPY,     /* its bytes at `b` become those of number `other` at `c`, `a` of them */
+    OP_RANGE_COPY,       /* the items of `ns` from `key` to before `end`, all of one inode, are put
+                            into namespace `a` as items of inode `b`, too */
     OP_CONTENT_TRUNCATE, /* it has `a` bytes now, new ones are zeros */
     OP_CONTENT_SLOT,     /* its bytes are in its slot, `a` of them */
     OP_CONTENT_CANCEL,   /* no item ever named it */
@@ -31,7 +33,8 @@ enum op_kind {
     OP_NS_DROP,          /* `ns` goes */
     OP_PIN,              /* `number` */
     OP_UNPIN,
-    OP_SETTING, /* setting number `number` becomes (int64_t)`a` */
+    OP_SETTING,   /* the setting named by `data` becomes (int64_t)`a` */
+    OP_RANGE_DEL, /* the items of `ns` from `key` to before `end`, all of one inode, go */
     OP_KIND_END,
 };
 
@@ -40,8 +43,8 @@ enum op_kind {
 struct op {
     enum op_kind kind;
     uint32_t ns;
-    struct key key;
-    uint64_t number, other, a, b, c;
+    struct key key, end;
+    uint64_t number, a, b;
     const void *data; /* borrowed; points into the frame when decoded */
     size_t len;       /* of data */
 };

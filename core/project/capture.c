@@ -3,6 +3,7 @@
  * capture: the change a thread is making, reached through a thread-local pointer, so that trees and
  * contents can note what happens to them without knowing whose change it is.
  */
+#include "array.h"
 #include "io.h"
 #include "project_impl.h"
 #include <assert.h>
@@ -10,9 +11,10 @@
 #include <stdlib.h>
 
 #define ROOM_SLACK ((size_t)64 * 1024) /* bytes of operations beside the data of a change */
-#define ROOM_MAX ((size_t)16 * 1024 * 1024)
 
 static _Thread_local struct capture *current;
+static _Thread_local size_t room_left; /* of what change_room got; frames that it was not enough for
+                                          are a mistake of this program */
 
 /* ---- noting ---- */
 
@@ -125,36 +127,48 @@ static void note_seq(struct project *p, uint64_t seq)
 /* Contents that waited for their frame may be sealed now. */
 static void end_held(struct capture *c)
 {
-    for (unsigned i = 0; i < c->held_count; i++) {
+    for (size_t i = 0; i < c->held_count; i++) {
         content_end(c->p, c->held[i]);
         content_unref(c->held[i]);
     }
     c->held_count = 0;
 }
 
-uint64_t capture_emit(struct project *p, uint32_t ns)
+/* The log ends where a change is missing: no frame comes after it. */
+static int append(struct project *p, struct capture *c, uint32_t ns, uint64_t *ret_seq)
+{
+    struct iovec iov = {c->data ? c->data : c->small, c->len};
+    size_t size = frame_size(c->len);
+
+    if (c->error)
+        return c->error;
+    if (atomic_load(&p->readonly))
+        return -EROFS;
+    assert(size <= room_left);
+    room_left -= size < room_left ? size : room_left;
+    return log_append(p->log, ns, &iov, 1, ret_seq);
+}
+
+int capture_emit(struct project *p, uint32_t ns, uint64_t *ret_seq)
 {
     struct capture *c = current;
-    uint64_t seq;
-    struct iovec iov;
     int err;
 
+    *ret_seq = atomic_load(&p->seq);
     if (!p->log)
-        return atomic_fetch_add(&p->seq, 1) + 1;
-    if (!c || (c->len == 0 && c->error == 0))
-        return atomic_load(&p->seq);
+        *ret_seq = atomic_fetch_add(&p->seq, 1) + 1;
+    if (!p->log || !c || (c->len == 0 && c->error == 0))
+        return 0;
     rwlock_held(&p->gate);
-    iov = (struct iovec){c->data ? c->data : c->small, c->len};
-    err = c->error ? c->error : log_append(p->log, ns, &iov, 1, &seq);
+    err = append(p, c, ns, ret_seq);
+    if (err < 0) /* memory has a change that no recovery would know */
+        project_turn_readonly(p, "logging a change", err);
+    else
+        note_seq(p, *ret_seq);
     c->len = 0;
     c->error = 0;
     end_held(c);
-    if (err < 0) { /* memory has a change that no recovery would know */
-        project_turn_readonly(p, "logging a change", err);
-        return atomic_load(&p->seq);
-    }
-    note_seq(p, seq);
-    return seq;
+    return err;
 }
 
 bool capture_defer_end(struct content *c)
@@ -163,8 +177,8 @@ bool capture_defer_end(struct content *c)
 
     if (!now || now->len == 0)
         return false;
-    if (now->held_count == CAPTURE_HELD) {
-        (void)capture_emit(now->p, 0);
+    if (ARRAY_RESERVE(now->held, now->held_room, now->held_count + 1) < 0) {
+        now->error = -ENOMEM; /* there will be no frame that it had to wait for */
         return false;
     }
     atomic_fetch_add(&c->refs, 1);
@@ -192,20 +206,23 @@ void change_enter(struct capture *c, struct project *p, bool instant)
     c->data = NULL;
     c->len = c->room = 0;
     c->error = 0;
-    c->held_count = 0;
+    c->held = NULL;
+    c->held_count = c->held_room = 0;
     current = c;
 }
 
 void change_leave(struct capture *c)
 {
     struct project *p = c->p;
+    uint64_t seq;
 
     assert(current == c);
     if (c->len || c->error) /* what a failed change left */
-        (void)capture_emit(p, 0);
+        (void)capture_emit(p, 0, &seq);
     assert(c->len == 0 && c->held_count == 0);
     current = NULL;
     free(c->data);
+    free(c->held);
     if (c->instant)
         rwlock_wrunlock(&p->gate);
     else
@@ -231,7 +248,13 @@ static _Thread_local struct change_room ahead_room;
 
 static size_t room_for(size_t bytes)
 {
-    return bytes < ROOM_MAX ? bytes + ROOM_SLACK : ROOM_MAX + ROOM_SLACK;
+    return bytes + ROOM_SLACK;
+}
+
+static void have_room(struct project *p, size_t bytes, struct change_room *ret)
+{
+    *ret = (struct change_room){p, bytes};
+    room_left = bytes;
 }
 
 /* The room that was taken ahead, if it is as much. */
@@ -239,7 +262,7 @@ static bool take_ahead(size_t want, struct change_room *ret)
 {
     if (!ahead_room.p || ahead_room.bytes < want)
         return false;
-    *ret = ahead_room;
+    have_room(ahead_room.p, ahead_room.bytes, ret);
     ahead_room.p = NULL;
     return true;
 }
@@ -259,28 +282,15 @@ int change_room(struct project *p, size_t bytes, struct change_room *ret)
             err = log_room(p->log, want);
     }
     if (err == 0)
-        *ret = (struct change_room){p, want};
+        have_room(p, want, ret);
     return err;
-}
-
-int change_room_large(struct project *p, size_t bytes, struct change_room *ret)
-{
-    bool small = p->config.log_segment && p->config.log_segment / 4 < bytes;
-
-    assert(!current && !ret->p);
-    if (p->log && take_ahead(room_for(0), ret))
-        return 0;
-    if (p->log && !small && log_room(p->log, bytes) == 0) {
-        *ret = (struct change_room){p, bytes};
-        return 0;
-    }
-    return change_room(p, 0, ret);
 }
 
 void change_room_done(struct change_room *r)
 {
     if (r->p)
         log_room_done(r->p->log, r->bytes);
+    room_left = r->p ? 0 : room_left;
     r->p = NULL;
 }
 
@@ -293,7 +303,7 @@ bool change_room_now(struct project *p, struct change_room *ret)
         return true;
     if (!log_room_now(p->log, want))
         return false;
-    *ret = (struct change_room){p, want};
+    have_room(p, want, ret);
     return true;
 }
 

@@ -31,7 +31,6 @@ struct ns;
 struct project;
 
 #define CAPTURE_INLINE 1024 /* bytes of operations that need no memory */
-#define CAPTURE_HELD 4      /* contents that wait for their frame */
 
 struct capture {
     struct project *p;
@@ -39,8 +38,8 @@ struct capture {
     uint8_t *data; /* of `room` bytes; NULL: in `small` */
     size_t len, room;
     int error; /* an operation could not be noted */
-    struct content *held[CAPTURE_HELD];
-    unsigned held_count;
+    struct content **held; /* that wait for their frame */
+    size_t held_count, held_room;
     uint8_t small[CAPTURE_INLINE];
 };
 
@@ -57,9 +56,10 @@ void change_leave(struct capture *c);
 
 /* Note one operation; its data is copied. Without a log nothing is noted. */
 void capture_op(struct project *p, const struct op *op);
-/* Append what was noted as one frame of `ns` (0: of the root). Returns the number of the last
- * change. The locks of the change are held. */
-uint64_t capture_emit(struct project *p, uint32_t ns);
+/* Append what was noted as one frame of `ns` (0: of the root). *ret_seq: the number of the last
+ * change. The locks of the change are held. After a failure, which turns the store read-only, no
+ * other frame is appended: the log is what was, up to some change. -ENOMEM, -EROFS, -EIO. */
+int capture_emit(struct project *p, uint32_t ns, uint64_t *ret_seq);
 /* Is anything noted that no frame has yet? */
 bool capture_pending(void);
 /* content_end has to wait for the frame: then it is called again. */
@@ -73,15 +73,13 @@ void capture_ns_branch(struct project *p, const struct ns *ns, const struct ns *
 
 /* Room in the log for a change with so many bytes of data, kept until the end of the block that has
  * declared it with CHANGE_ROOM, or until change_room_done. Before any lock, and one at a time. If
- * there is none a flush makes some. -ENOSPC, -EDQUOT, -EIO, -EROFS. */
+ * there is none a flush makes some. What is done to any number of items takes no more (items.c).
+ * -ENOSPC, -EDQUOT, -EIO, -EROFS, -EFBIG. */
 struct change_room {
     struct project *p; /* NULL: none */
     size_t bytes;
 };
 int change_room(struct project *p, size_t bytes, struct change_room *ret);
-/* For what may delete any number of items: `bytes` of operations if there is room for so many, else
- * what every change gets, which is the most that a full disk allows. */
-int change_room_large(struct project *p, size_t bytes, struct change_room *ret);
 void change_room_done(struct change_room *r);
 /* The least room, if it is there at once. */
 bool change_room_now(struct project *p, struct change_room *ret);

@@ -4,6 +4,7 @@
 
 #include "command.h"
 #include <errno.h>
+#include <stdio.h>
 
 #define U(x) ((unsigned long long)(x))
 
@@ -33,6 +34,15 @@ static void add_name(const struct op *op, struct strbuf *out)
     command_add_word(out, text);
 }
 
+/* Where an inode is, unless it is in the frame's own namespace. */
+static void add_place(uint32_t at, uint32_t ns, struct strbuf *out)
+{
+    if (at == OP_NS_ORPHANS)
+        strbuf_adds(out, " among the orphans");
+    else if (at != ns)
+        strbuf_addf(out, " of namespace %u", at);
+}
+
 static void describe_item(const struct op *op, uint32_t ns, struct strbuf *out)
 {
     unsigned type = key_type(op->key);
@@ -44,10 +54,23 @@ static void describe_item(const struct op *op, uint32_t ns, struct strbuf *out)
     if (type == ITEM_EXTENT)
         strbuf_addf(out, " at %llu", U(op->key.lo));
     strbuf_addf(out, owns ? " %llu" : " of inode %llu", U(key_ino(op->key)));
-    if (op->ns == OP_NS_ORPHANS)
-        strbuf_adds(out, " among the orphans");
-    else if (op->ns != ns)
-        strbuf_addf(out, " of namespace %u", op->ns);
+    add_place(op->ns, ns, out);
+}
+
+/* What a range has, as far as its keys tell. */
+static void describe_range(const struct op *op, uint32_t ns, struct strbuf *out)
+{
+    bool extents = op->key.hi == op->end.hi && key_type(op->key) == ITEM_EXTENT;
+
+    strbuf_addf(out, "%s %s of inode %llu", op->kind == OP_RANGE_COPY ? "copy" : "delete",
+                extents ? "extents" : "items", U(key_ino(op->key)));
+    if (extents)
+        strbuf_addf(out, " from %llu on", U(op->key.lo));
+    add_place(op->ns, ns, out);
+    if (op->kind == OP_RANGE_COPY) {
+        strbuf_addf(out, " to inode %llu", U(op->b));
+        add_place((uint32_t)op->a, ns, out);
+    }
 }
 
 static void describe_content(const struct op *op, struct strbuf *out)
@@ -58,9 +81,6 @@ static void describe_content(const struct op *op, struct strbuf *out)
         strbuf_addf(out, "begin content %llu", n);
     else if (op->kind == OP_CONTENT_WRITE)
         strbuf_addf(out, "write %zu bytes at %llu of content %llu", op->len, a, n);
-    else if (op->kind == OP_CONTENT_COPY)
-        strbuf_addf(out, "copy %llu bytes at %llu of content %llu to %llu of content %llu", a,
-                    U(op->c), U(op->other), U(op->b), n);
     else if (op->kind == OP_CONTENT_TRUNCATE)
         strbuf_addf(out, "cut or extend content %llu to %llu bytes", n, a);
     else if (op->kind == OP_CONTENT_SLOT)
@@ -71,10 +91,16 @@ static void describe_content(const struct op *op, struct strbuf *out)
 
 void log_describe_op(const struct op *op, uint32_t ns, struct strbuf *out)
 {
+    char text[64]; /* longer than any setting's name */
+
     switch (op->kind) {
     case OP_PUT:
     case OP_DEL:
         describe_item(op, ns, out);
+        break;
+    case OP_RANGE_COPY:
+    case OP_RANGE_DEL:
+        describe_range(op, ns, out);
         break;
     case OP_NS_PUT:
         strbuf_addf(out, "put namespace %u", op->ns);
@@ -90,7 +116,11 @@ void log_describe_op(const struct op *op, uint32_t ns, struct strbuf *out)
         strbuf_addf(out, "%s object %llu", op_kind_name(op->kind), U(op->number));
         break;
     case OP_SETTING:
-        strbuf_addf(out, "set setting %llu to %lld", U(op->number), (long long)op->a);
+        snprintf(text, sizeof text, "%.*s", (int)(op->len < sizeof text ? op->len : 0),
+                 op->data ? (const char *)op->data : "");
+        strbuf_adds(out, "set ");
+        command_add_word(out, text);
+        strbuf_addf(out, " to %lld", (long long)op->a);
         break;
     default:
         describe_content(op, out);

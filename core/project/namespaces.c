@@ -244,6 +244,8 @@ static int ns_publish(struct project *p, struct ns *ns, const struct ns *from)
     /* A number that was used before gets another generation, from the ever-rising sequence. */
     ns->generation = (uint32_t)atomic_load(&p->seq);
     err = capture_birth(p, ns, from);
+    if (err == 0)
+        err = project_changed(p, ns);
     if (err < 0)
         return err;
     map64_del(&p->names.removed, ns->number);
@@ -251,7 +253,6 @@ static int ns_publish(struct project *p, struct ns *ns, const struct ns *from)
     ns->tree.tap = p->log ? &ns->tap.tap : NULL;
     ns_table_insert(&p->names, ns);
     p->names.mtime = now(p);
-    (void)project_changed(p, ns);
     return 0;
 }
 
@@ -420,7 +421,7 @@ int ns_drop(struct project *p, const char *name, bool force, bool only_empty, bo
     if (only_symlink != (ns->target != NULL))
         err = only_symlink ? -EISDIR : -ENOTDIR;
     if (err == 0) /* with the items of the files that are open in it */
-        err = change_room(p, (size_t)atomic_load(&ns->nopen) * 4 * PAGE_VALUE_MAX, &room);
+        err = change_room(p, (size_t)atomic_load(&ns->nopen) * ADOPT_ROOM, &room);
     if (err == 0) {
         INSTANT_GUARD(p);
         NS_GUARD(ns);
@@ -434,7 +435,7 @@ int ns_drop(struct project *p, const char *name, bool force, bool only_empty, bo
         if (err == 0)
             err = drop_locked(p, ns);
         if (err == 0)
-            project_changed(p, NULL);
+            err = project_changed(p, NULL);
     }
     if (err == 0) {
         event_stale(p, vfs_node(ns->number, NS_ROOT_INO));
@@ -511,7 +512,7 @@ int ns_rename(struct project *p, const char *name, const char *newname, unsigned
         INSTANT_GUARD(p);
         err = rename_under_gate(p, ns, newname, flags, &other);
         if (err == 0)
-            project_changed(p, NULL);
+            err = project_changed(p, NULL);
     }
     ns_put(p, ns);
     ns_put(p, other);
@@ -540,7 +541,7 @@ int ns_set_frozen(struct project *p, const char *name, bool frozen)
         ns->frozen = frozen;
         ns->dirty = true;
         capture_ns_put(p, ns);
-        project_changed(p, NULL);
+        err = project_changed(p, NULL);
     }
     ns_put(p, ns);
     return err;

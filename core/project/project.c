@@ -28,15 +28,16 @@ const char *const project_tables[TABLE_COUNT] = {
 };
 const unsigned project_table_count = TABLE_COUNT;
 
-uint64_t project_changed(struct project *p, struct ns *ns)
+int project_changed(struct project *p, struct ns *ns)
 {
-    uint64_t seq = capture_emit(p, ns ? ns->number : 0);
+    uint64_t seq;
+    int err = capture_emit(p, ns ? ns->number : 0, &seq);
 
-    if (ns) {
+    if (err == 0 && ns) {
         ns->seq = seq;
         ns->dirty = true;
     }
-    return seq;
+    return err;
 }
 
 int project_writable(struct project *p)
@@ -167,8 +168,11 @@ int settings_set(struct project *p, enum setting which, int64_t value)
     if (err < 0)
         return err;
     atomic_store(&p->settings.value[which], value);
-    capture_op(p, &(struct op){.kind = OP_SETTING, .number = which, .a = (uint64_t)value});
-    project_changed(p, NULL);
+    capture_op(p, &(struct op){.kind = OP_SETTING,
+                               .a = (uint64_t)value,
+                               .data = setting_infos[which].key,
+                               .len = strlen(setting_infos[which].key)});
+    err = project_changed(p, NULL);
     if (which == SET_PAGE_CACHE)
         pages_set_cache(p->pages, (size_t)value);
     if (which == SET_PACK_SIZE)
@@ -177,7 +181,7 @@ int settings_set(struct project *p, enum setting which, int64_t value)
         coordinator_set_permits(p->flush.coordinator, (unsigned)value);
     if (which == SET_FLUSH_RETRY)
         coordinator_set_retry(p->flush.coordinator, value);
-    return 0;
+    return err;
 }
 
 /* What the log names is where the pin stands, so that replaying it does not depend on what was an
@@ -197,8 +201,7 @@ int project_pin(struct project *p, uint64_t number, bool pin)
     if (err < 0)
         return err;
     capture_op(p, &op);
-    project_changed(p, NULL);
-    return 0;
+    return project_changed(p, NULL);
 }
 
 /* All that was ever set in this life goes into each commit: a handful of records. */
@@ -218,16 +221,24 @@ int settings_write(struct project *p, struct kv_txn *t)
     return err;
 }
 
-int settings_restore(struct project *p, uint64_t which, int64_t value)
+static int setting_of(const char *key, size_t len)
 {
-    int err = which < SETTING_COUNT && value >= setting_infos[which].min &&
-                      value <= setting_infos[which].max
-                  ? 0
-                  : -EUCLEAN;
+    for (int i = 0; i < SETTING_COUNT; i++)
+        if (strlen(setting_infos[i].key) == len && memcmp(setting_infos[i].key, key, len) == 0)
+            return i;
+    return -EUCLEAN;
+}
+
+int settings_restore(struct project *p, const char *key, size_t len, int64_t value)
+{
+    int which = setting_of(key, len);
+    int err = which < 0 ? which
+              : value >= setting_infos[which].min && value <= setting_infos[which].max ? 0
+                                                                                       : -EUCLEAN;
     MUTEX_GUARD(&p->settings_lock);
 
     if (err == 0)
-        err = map64_put(&p->settings_changed, which + 1, (uint64_t)value);
+        err = map64_put(&p->settings_changed, (uint64_t)which + 1, (uint64_t)value);
     if (err == 0)
         atomic_store(&p->settings.value[which], value);
     return err;

@@ -226,14 +226,41 @@ int orphan_adopt(struct project *p, struct ns *ns, uint64_t ino, bool *ret_moved
 int orphan_create(struct project *p, struct vnode *v, const struct inode *in, bool linkable);
 /* It gets its first name: its items move to its namespace. Needs ns->lock (write). */
 int orphan_return(struct project *p, struct vnode *v);
-/* Delete all items of one inode (they lose their references). */
-int items_delete(struct tree *t, uint64_t ino);
-/* All open inodes of a namespace become orphans (forced drop). Needs ns->lock (write). */
+/* All open inodes of a namespace become orphans (forced drop), each with so many bytes of
+ * operations at most. Needs ns->lock (write). */
+#define ADOPT_ROOM ((size_t)2048)
 int orphan_adopt_all(struct project *p, struct ns *ns);
 /* Where the entries of a name begin among those of its directory (FORMAT.md, "Items"). */
 uint64_t vfs_name_hash(const char *name, size_t len, uint64_t seed);
 int inode_load(const struct tree *t, uint64_t ino, struct inode *ret);
 int inode_store(struct tree *t, uint64_t ino, const struct inode *in);
+
+/* ---- any number of items of one inode (items.c); the tree's lock is held for writing ----
+ *
+ * One operation for the log. `p` replays if the trees have no taps. */
+
+struct key_range {
+    struct key from, to; /* from ≤ k < to; of the same inode */
+};
+static inline struct key_range range_of_inode(uint64_t ino)
+{
+    return (struct key_range){{ino << 6, 0}, {ino << 6 | 63, UINT64_MAX}};
+}
+/* Its items of one type from `rest` on. */
+static inline struct key_range range_of_items(uint64_t ino, enum item_type type, uint64_t rest)
+{
+    return (struct key_range){key_make(ino, type, rest), key_make(ino, type, UINT64_MAX)};
+}
+/* Delete them. What the first thousand name loses its references at once, the rest once the drop
+ * queue is worked off. After a failure those that are left are the last ones. */
+int items_cut(struct project *p, struct tree *t, struct key_range r);
+/* Copy them to inode `ino`, which has none of the kind, of the same tree or another: what they name
+ * gets one reference more. All or none. */
+int items_copy(struct project *p, const struct tree *from, struct key_range r, struct tree *to,
+               uint64_t ino);
+bool items_any(const struct tree *t, struct key_range r);
+/* Delete the few items of an inode that is not complete. */
+int items_delete(struct tree *t, uint64_t ino);
 
 /* ---- inodes without a name that the kernel still has (vfs_gone.c) ---- */
 
@@ -611,8 +638,16 @@ struct project {
 };
 
 /* A change happened to `ns` (its lock held for writing; NULL: to the root): all that was captured
- * becomes one frame of the log. Returns its number. */
-uint64_t project_changed(struct project *p, struct ns *ns);
+ * becomes one frame of the log. On failure memory has a change that the log has not, and the store
+ * is read-only: the caller's answer is the error. */
+int project_changed(struct project *p, struct ns *ns);
+/* The same after a change that ended with `err`: also a failed one may have done something. */
+static inline int change_done(struct project *p, struct ns *ns, int err)
+{
+    int r = project_changed(p, ns);
+
+    return err < 0 ? err : r;
+}
 /* May anything be changed? 0, -EROFS, -ESHUTDOWN. */
 int project_writable(struct project *p);
 /* What is on disk can no longer be known: no change is taken from now on. */
@@ -620,7 +655,7 @@ void project_turn_readonly(struct project *p, const char *what, int err);
 int settings_load(struct project *p);
 int settings_set(struct project *p, enum setting which, int64_t value);
 int settings_write(struct project *p, struct kv_txn *t);
-int settings_restore(struct project *p, uint64_t which, int64_t value); /* -EUCLEAN */
+int settings_restore(struct project *p, const char *key, size_t len, int64_t value); /* -EUCLEAN */
 int project_pin(struct project *p, uint64_t number, bool pin);          /* or unpin; refs.h */
 /* The order in which a start puts together what the last commit, the log and the disk have
  * (recover.c). Afterwards the log is open. */

@@ -446,9 +446,7 @@ static int apply_some(struct rebuild *b, size_t from, size_t upto)
         }
         b->changed += err == 0;
     }
-    if (b->changed)
-        project_changed(p, NULL);
-    return err;
+    return b->changed ? change_done(p, NULL, err) : err;
 }
 
 static int apply(struct rebuild *b)

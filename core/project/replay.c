@@ -40,16 +40,16 @@ static int find_ns(struct replay *r, uint32_t number, struct ns **ret_ns)
     return 0;
 }
 
-/* The tree of an operation; numbers of inodes in it are given out above `ino` from now on. */
-static int find_tree(struct replay *r, const struct op *op, struct tree **ret_tree)
+/* The tree of a namespace; numbers of inodes in it are given out above `ino` from now on. */
+static int find_tree(struct replay *r, uint32_t number, uint64_t ino, struct tree **ret_tree)
 {
-    uint64_t ino = key_ino(op->key), *next = &r->p->orphans.next_ino;
+    uint64_t *next = &r->p->orphans.next_ino;
     struct ns *ns;
     int err = 0;
 
     *ret_tree = &r->p->orphans.tree;
-    if (op->ns != OP_NS_ORPHANS) {
-        err = find_ns(r, op->ns, &ns);
+    if (number != OP_NS_ORPHANS) {
+        err = find_ns(r, number, &ns);
         if (err < 0)
             return err;
         *ret_tree = &ns->tree;
@@ -67,16 +67,50 @@ static int do_put(struct replay *r, const struct op *op)
     int err = item_check(op->key, op->data, op->len);
 
     if (err == 0)
-        err = find_tree(r, op, &t);
+        err = find_tree(r, op->ns, key_ino(op->key), &t);
     return err < 0 ? err : tree_put(t, op->key, op->data, op->len);
 }
 
 static int do_del(struct replay *r, const struct op *op)
 {
     struct tree *t;
-    int err = find_tree(r, op, &t);
+    int err = find_tree(r, op->ns, key_ino(op->key), &t);
 
     return err < 0 ? err : tree_del(t, op->key);
+}
+
+/* A range, which has something. */
+static int find_range(struct replay *r, const struct op *op, struct tree **ret_tree,
+                      struct key_range *ret)
+{
+    int err = find_tree(r, op->ns, key_ino(op->key), ret_tree);
+
+    *ret = (struct key_range){op->key, op->end};
+    return err < 0 ? err : items_any(*ret_tree, *ret) ? 0 : -ENOENT;
+}
+
+static int do_range_del(struct replay *r, const struct op *op)
+{
+    struct key_range range;
+    struct tree *t;
+    int err = find_range(r, op, &t, &range);
+
+    return err < 0 ? err : items_cut(r->p, t, range);
+}
+
+static int do_range_copy(struct replay *r, const struct op *op)
+{
+    struct key_range range;
+    struct tree *from, *to;
+    int err = op->a > VFS_NS_MAX || !op->b || op->b > KEY_INO_MAX ? -EUCLEAN : 0;
+
+    if (err == 0)
+        err = find_range(r, op, &from, &range);
+    if (err == 0)
+        err = find_tree(r, (uint32_t)op->a, op->b, &to);
+    if (err == 0 && from == to && op->b == key_ino(op->key))
+        err = -EUCLEAN;
+    return err < 0 ? err : items_copy(r->p, from, range, to, op->b);
 }
 
 /* ---- contents ---- */
@@ -101,27 +135,6 @@ static int do_content_write(struct replay *r, const struct op *op)
 static int do_content_truncate(struct replay *r, const struct op *op)
 {
     return content_restore_length(r->p, op->number, op->a);
-}
-
-/* The bytes of another one, as they are at this point. */
-static int do_content_copy(struct replay *r, const struct op *op)
-{
-    uint8_t *buf = op->a <= CONTENT_BUFFER_MAX ? malloc(op->a ? op->a : 1) : NULL;
-    uint64_t done = 0;
-    ssize_t n = 1;
-    int err;
-
-    if (!buf)
-        return op->a <= CONTENT_BUFFER_MAX ? -ENOMEM : -EUCLEAN;
-    while (done < op->a && n > 0) {
-        n = content_read(r->p, op->other, buf + done, op->a - done, op->c + done);
-        done += n > 0 ? (uint64_t)n : 0;
-    }
-    err = n < 0 ? (int)n : done < op->a ? -EUCLEAN : 0;
-    if (err == 0)
-        err = content_restore_bytes(r->p, op->number, buf, op->a, op->b);
-    free(buf);
-    return err;
 }
 
 static int do_content_slot(struct replay *r, const struct op *op)
@@ -268,7 +281,7 @@ static int do_unpin(struct replay *r, const struct op *op)
 
 static int do_setting(struct replay *r, const struct op *op)
 {
-    return settings_restore(r->p, op->number, (int64_t)op->a);
+    return settings_restore(r->p, op->data, op->len, (int64_t)op->a);
 }
 
 static int (*const doers[OP_KIND_END])(struct replay *, const struct op *) = {
@@ -276,7 +289,7 @@ static int (*const doers[OP_KIND_END])(struct replay *, const struct op *) = {
     [OP_DEL] = do_del,
     [OP_CONTENT_NEW] = do_content_new,
     [OP_CONTENT_WRITE] = do_content_write,
-    [OP_CONTENT_COPY] = do_content_copy,
+    [OP_RANGE_COPY] = do_range_copy,
     [OP_CONTENT_TRUNCATE] = do_content_truncate,
     [OP_CONTENT_SLOT] = do_content_slot,
     [OP_CONTENT_CANCEL] = do_content_cancel,
@@ -286,6 +299,7 @@ static int (*const doers[OP_KIND_END])(struct replay *, const struct op *) = {
     [OP_PIN] = do_pin,
     [OP_UNPIN] = do_unpin,
     [OP_SETTING] = do_setting,
+    [OP_RANGE_DEL] = do_range_del,
 };
 
 /* ---- frames ---- */

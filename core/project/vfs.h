@@ -142,7 +142,8 @@ bool vfs_atime_due(const struct vfs_file *f);
 ssize_t vfs_read(struct vfs_file *f, void *buf, size_t len, uint64_t off);
 ssize_t vfs_write(struct vfs_file *f, const void *buf, size_t len, uint64_t off);
 /* Share [off, off+len) of `in` with `out` at the same offset, without copying bytes. Returns how
- * many bytes were shared; -EOPNOTSUPP where sharing is not possible (the caller copies). */
+ * many bytes were shared: with very many extents fewer than asked for, and the next call goes on;
+ * -EOPNOTSUPP where sharing is not possible (the caller copies). */
 ssize_t vfs_share_range(struct vfs_file *in, uint64_t off_in, struct vfs_file *out,
                         uint64_t off_out, size_t len);
 /* fallocate(2): `mode` 0 or FALLOC_FL_KEEP_SIZE (nothing is reserved, but -ENOSPC where the disk

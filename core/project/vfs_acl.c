@@ -57,8 +57,7 @@ static int set_access(struct project *p, struct items *it, struct inode *in, con
         return 0;
     in->ctime = now(p);
     err = inode_store(it->tree, it->ino, in);
-    project_changed(p, it->ns);
-    return err;
+    return change_done(p, it->ns, err);
 }
 
 static int set_list(struct project *p, struct items *it, struct inode *in, const char *name,

@@ -8,13 +8,7 @@
 
 bool vfs_ahead(struct project *p, size_t bytes)
 {
-    const uint64_t segment = p->config.log_segment;
-    size_t room = bytes + 2 * EXTENT_GRAIN;
-
-    /* As much as a removal likes to have, unless the log is small (change_room_large). */
-    if (room < REMOVAL_ROOM && (segment == 0 || segment / 4 >= REMOVAL_ROOM))
-        room = REMOVAL_ROOM;
-    return change_ahead(p, room);
+    return change_ahead(p, bytes + WRITE_ROOM);
 }
 
 void vfs_ahead_end(void)

@@ -54,7 +54,7 @@ static void move_atime(struct project *p, struct vnode *v)
     if (!it.ns->frozen && inode_load(it.tree, it.ino, &in) == 0 && relatime_is_due(p, &in)) {
         in.atime = now(p);
         if (inode_store(it.tree, it.ino, &in) == 0)
-            project_changed(p, it.ns);
+            (void)project_changed(p, it.ns);
     }
     items_unlock(p, &it);
 }

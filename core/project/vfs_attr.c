@@ -15,7 +15,7 @@
 
 /* ---- the frame of a change ---- */
 
-static int begin(struct project *p, uint64_t nodeid, struct change *ret, bool removal, bool large)
+static int begin(struct project *p, uint64_t nodeid, struct change *ret, bool removal)
 {
     int err = project_writable(p);
 
@@ -25,8 +25,7 @@ static int begin(struct project *p, uint64_t nodeid, struct change *ret, bool re
     if (err == 0 && !removal)
         err = flush_room(p);
     if (err == 0 || (removal && io_is_full(err)))
-        err =
-            large ? change_room_large(p, REMOVAL_ROOM, &ret->room) : change_room(p, 0, &ret->room);
+        err = change_room(p, removal ? 0 : 2 * XATTR_VALUE_MAX, &ret->room); /* inherited lists */
     if (err < 0)
         return err;
     change_enter(&ret->capture, p, false);
@@ -50,17 +49,12 @@ static int begin(struct project *p, uint64_t nodeid, struct change *ret, bool re
 
 int change_begin(struct project *p, uint64_t nodeid, struct change *ret)
 {
-    return begin(p, nodeid, ret, false, false);
-}
-
-int change_begin_copy(struct project *p, uint64_t nodeid, struct change *ret)
-{
-    return begin(p, nodeid, ret, false, true);
+    return begin(p, nodeid, ret, false);
 }
 
 int change_begin_removal(struct project *p, uint64_t nodeid, struct change *ret)
 {
-    return begin(p, nodeid, ret, true, true);
+    return begin(p, nodeid, ret, true);
 }
 
 void change_end(struct change *c)
@@ -254,8 +248,7 @@ static int set_items(struct project *p, struct vnode *v, unsigned set, const str
         if (gone) {
             gone_keep(p, v->nodeid, &in);
         } else {
-            err = store_attrs(p, &it, set, &old, &in);
-            project_changed(p, it.ns);
+            err = change_done(p, it.ns, store_attrs(p, &it, set, &old, &in));
         }
     }
     if (err == 0)
@@ -268,8 +261,7 @@ static int set_vnode(struct project *p, struct vnode *v, unsigned set, const str
                      struct vfs_attr *ret)
 {
     CHANGE_ROOM(room);
-    int err =
-        set & VFS_SET_SIZE ? change_room_large(p, REMOVAL_ROOM, &room) : change_room(p, 0, &room);
+    int err = change_room(p, set & VFS_SET_MODE ? XATTR_VALUE_MAX : 0, &room); /* the ACL */
 
     if (err < 0)
         return err;

@@ -212,12 +212,12 @@ int base_next(const struct items *it, const struct inode *in, uint64_t off, stru
     return ret->bytes ? 0 : -ENOENT;
 }
 
-int base_trim(const struct items *it, struct inode *in)
+int base_trim(const struct items *it, struct inode *in, unsigned most)
 {
     struct grain g = {.own = true};
     int err = 0;
 
-    while (err == 0 && in->valid && has_extents(in)) {
+    while (err == 0 && in->valid && has_extents(in) && most--) {
         err = grain_load(it, in, in->valid - 1, &g);
         if (err < 0 || !g.own)
             break;
@@ -229,7 +229,7 @@ int base_trim(const struct items *it, struct inode *in)
 }
 
 /* Nothing of the base is left at `from` and behind. */
-static int base_cut(const struct items *it, struct inode *in, uint64_t from)
+static int base_cut(const struct items *it, struct inode *in, uint64_t from, unsigned budget)
 {
     uint64_t hidden;
     int err = hidden_bytes(it, in, from, &hidden);
@@ -238,7 +238,7 @@ static int base_cut(const struct items *it, struct inode *in, uint64_t from)
         return err;
     in->stored = inode_stored(in) - (in->valid - from - hidden);
     in->valid = from;
-    err = base_trim(it, in);
+    err = base_trim(it, in, budget);
     if (err == 0 && has_extents(in))
         err = inode_store(it->tree, it->ino, in);
     return err;
@@ -304,7 +304,7 @@ int extents_punch(const struct items *it, struct inode *in, struct punch *u, uns
     u->zero_len = 0;
     /* The base first, and stored so: else it would show where an extent goes that hides it. */
     if (u->from < in->valid && in->valid <= u->end) {
-        err = base_cut(it, in, u->from);
+        err = base_cut(it, in, u->from, budget);
         if (in->valid < u->pos)
             u->pos = in->valid;
     }
@@ -323,53 +323,51 @@ int extents_settle(const struct items *it, struct inode *in)
     return err == -ENOENT ? 0 : err;
 }
 
-/* ---- all of them ---- */
+/* ---- any number of them ---- */
 
-/* The first extent item at `k` or behind of the same inode, copied out. -ENOENT. */
-static int first_item(const struct tree *t, struct key *k, uint8_t buf[EXTENT_ITEM_LEN])
+int bytes_of_extents(const struct items *it, const struct inode *in, uint64_t from, uint64_t end,
+                     uint64_t *ret)
 {
     struct tree_cursor c = TREE_CURSOR_INIT;
-    int err = tree_seek(t, *k, &c);
     struct grain g;
+    int err = tree_seek(it->tree, key_make(it->ino, ITEM_EXTENT, from), &c);
 
-    err = cursor_extent(&c, err, key_ino(*k), &g);
-    tree_cursor_end(&c);
-    if (err < 0)
-        return err;
-    extent_encode(&g.e, buf);
-    k->lo = g.at;
-    return 0;
-}
-
-int extents_drop(struct tree *t, uint64_t ino)
-{
-    struct key k = key_make(ino, ITEM_EXTENT, 0);
-    uint8_t buf[EXTENT_ITEM_LEN];
-    int err;
-
-    while ((err = first_item(t, &k, buf)) == 0) {
-        err = tree_del(t, k);
-        if (err < 0)
-            return err;
+    *ret = 0;
+    while ((err = cursor_extent(&c, err, it->ino, &g)) == 0 && g.at < end) {
+        *ret += g.bytes - base_bytes(in, g.at);
+        err = tree_next(&c);
     }
+    tree_cursor_end(&c);
     return err == -ENOENT ? 0 : err;
 }
 
-int extents_copy(const struct tree *from, uint64_t ino, struct tree *to, uint64_t new_ino)
+int extent_after(const struct items *it, const struct inode *in, uint64_t off, unsigned count,
+                 uint64_t *ret)
 {
-    struct key k = key_make(ino, ITEM_EXTENT, 0);
-    uint8_t buf[EXTENT_ITEM_LEN];
-    int err;
+    struct tree_cursor c = TREE_CURSOR_INIT;
+    struct grain g;
+    int err = has_extents(in) ? tree_seek(it->tree, key_make(it->ino, ITEM_EXTENT, off), &c)
+                              : -ENOENT;
 
-    while ((err = first_item(from, &k, buf)) == 0) {
-        err = tree_put(to, key_make(new_ino, ITEM_EXTENT, k.lo), buf, sizeof buf);
-        if (err < 0)
-            break;
-        k.lo++;
+    while ((err = cursor_extent(&c, err, it->ino, &g)) == 0 && count-- > 0)
+        err = tree_next(&c);
+    tree_cursor_end(&c);
+    *ret = err == 0 ? g.at : UINT64_MAX;
+    return err == -ENOENT ? 0 : err;
+}
+
+int extents_cut(struct project *p, const struct items *it, struct inode *in, uint64_t from)
+{
+    uint64_t bytes, left = 0;
+    int r, err = has_extents(in) ? bytes_of_extents(it, in, from, UINT64_MAX, &bytes) : -ENOENT;
+
+    if (err < 0)
+        return err == -ENOENT ? 0 : err;
+    err = items_cut(p, it->tree, range_of_items(it->ino, ITEM_EXTENT, from));
+    r = err < 0 ? bytes_of_extents(it, in, from, UINT64_MAX, &left) : 0;
+    if (r == 0) {
+        in->stored -= bytes - left;
+        r = inode_store(it->tree, it->ino, in);
     }
-    if (err != -ENOENT) {
-        (void)extents_drop(to, new_ino); /* or they would show when the flag comes */
-        return err;
-    }
-    return 0;
+    return err < 0 ? err : r;
 }

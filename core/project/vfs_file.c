@@ -272,7 +272,7 @@ static void delete_orphan(struct project *p, struct vnode *v)
 {
     CHANGE_ROOM(room);
     struct items it;
-    int err = change_room_large(p, REMOVAL_ROOM, &room);
+    int err = change_room(p, 0, &room);
 
     if (err < 0) {
         tell_kept(err);
@@ -283,8 +283,7 @@ static void delete_orphan(struct project *p, struct vnode *v)
     if (err < 0)
         return;
     if (it.orphan && !vnode_is_open(p, v->nodeid, false)) {
-        err = items_delete(it.tree, it.ino);
-        project_changed(p, NULL);
+        err = change_done(p, NULL, items_cut(p, it.tree, range_of_inode(it.ino)));
         if (err < 0)
             tell_kept(err);
     }
@@ -320,14 +319,13 @@ void vfs_release(struct vfs_file *f)
 
 /* ---- sharing ---- */
 
+#define SHARE_AT_ONCE 16384 /* extents, under one hold of the locks */
+
 /* May [off, off+n) of `s` become that of `d` by naming the same object? */
-static bool can_share(struct project *p, const struct inode *s, const struct inode *d, uint64_t off,
-                      uint64_t n)
+static bool can_share(struct project *p, const struct inode *s, const struct inode *d, uint64_t off)
 {
     if (!s->object || d->flags & INODE_EXTENTS)
         return false;
-    if (s->flags & INODE_EXTENTS)
-        return off == 0 && n == s->size && !d->object;
     if (!d->object)
         return off == 0;
     /* Where the source shows zeros the destination shows the object: below `off` that must stay. */
@@ -335,11 +333,58 @@ static bool can_share(struct project *p, const struct inode *s, const struct ino
            refs_resolve(p->refs, d->object) == refs_resolve(p->refs, s->object);
 }
 
+/* The same of a source with extents: from its start, or where an earlier call ended. */
+static bool can_share_extents(struct project *p, const struct inode *s, const struct inode *d,
+                              uint64_t off)
+{
+    if (off == 0)
+        return !d->object && !(d->flags & INODE_EXTENTS);
+    if (off % EXTENT_GRAIN || d->size != off || d->valid != (s->valid < off ? s->valid : off))
+        return false;
+    return d->valid == 0 ||
+           refs_resolve(p->refs, d->object) == refs_resolve(p->refs, s->object);
+}
+
+/* Where one call that begins at `off` ends: before an extent too many, and before a part of a
+ * grain, unless the file ends there. Up to `end` at most. */
+static int share_end(const struct items *src, const struct inode *s, uint64_t off, uint64_t *end)
+{
+    uint64_t stop;
+    int err = extent_after(src, s, off, SHARE_AT_ONCE, &stop);
+
+    if (err == 0 && stop < *end)
+        *end = stop;
+    if (*end < s->size)
+        *end = grain_start(*end);
+    return err;
+}
+
+/* Extents and base from `off` up to `end`: then `d` shows there what `s` does. */
+static int share_extents(struct project *p, struct items *src, const struct inode *s,
+                         struct items *dst, struct inode *d, uint64_t off, uint64_t end)
+{
+    struct key_range r = {key_make(src->ino, ITEM_EXTENT, off), key_make(src->ino, ITEM_EXTENT, end)};
+    struct inode was = *d;
+    uint64_t own;
+    int err = bytes_of_extents(src, s, off, end, &own);
+
+    if (err == 0)
+        err = items_copy(p, src->tree, r, dst->tree, dst->ino);
+    if (err < 0)
+        return err;
+    inode_use_extents(d);
+    d->object = s->object;
+    d->valid = s->valid < end ? s->valid : end;
+    d->stored += own + d->valid - was.valid;
+    return 0;
+}
+
 static ssize_t share(struct project *p, struct items *src, struct items *dst, uint64_t off,
                      size_t len)
 {
     struct inode s, d;
-    uint64_t n;
+    uint64_t end;
+    bool extents;
     int err = inode_load(src->tree, src->ino, &s);
 
     if (err == 0)
@@ -348,26 +393,29 @@ static ssize_t share(struct project *p, struct items *src, struct items *dst, ui
         return err;
     if (off >= s.size)
         return 0;
-    n = s.size - off < len ? s.size - off : len;
-    if (!can_share(p, &s, &d, off, n))
+    end = s.size - off < len ? s.size : off + len;
+    extents = s.flags & INODE_EXTENTS;
+    if (!(extents ? can_share_extents(p, &s, &d, off) : can_share(p, &s, &d, off)))
         return -EOPNOTSUPP;
-    d.object = s.object;
-    d.size = off + n > d.size ? off + n : d.size;
-    d.valid = s.valid < off + n ? s.valid : off + n;
-    d.flags |= s.flags & INODE_EXTENTS;
-    d.stored = s.stored;
-    d.mtime = d.ctime = now(p);
-    if (s.flags & INODE_EXTENTS)
-        err = extents_copy(src->tree, src->ino, dst->tree, dst->ino);
-    if (err == 0) {
-        err = inode_store(dst->tree, dst->ino, &d);
-        if (err < 0 && s.flags & INODE_EXTENTS)
-            (void)extents_drop(dst->tree, dst->ino);
-    }
+    err = extents ? share_end(src, &s, off, &end) : 0;
+    if (err == 0 && end <= off)
+        err = -EOPNOTSUPP;
+    if (err == 0 && extents)
+        err = share_extents(p, src, &s, dst, &d, off, end);
     if (err < 0)
         return err;
-    project_changed(p, dst->ns);
-    return (ssize_t)n;
+    if (!extents) {
+        d.object = s.object;
+        d.valid = s.valid < end ? s.valid : end;
+    }
+    d.size = end > d.size ? end : d.size;
+    d.mtime = d.ctime = now(p);
+    err = inode_store(dst->tree, dst->ino, &d);
+    if (err < 0 && extents) /* or they would show when the flag comes, or the file grows */
+        (void)items_cut(p, dst->tree, range_of_items(dst->ino, ITEM_EXTENT, off));
+    if (err == 0)
+        err = project_changed(p, dst->ns);
+    return err < 0 ? err : (ssize_t)(end - off);
 }
 
 /* Both files' namespaces locked for writing, the lower number first, each once. Orphans copy. */
@@ -407,7 +455,7 @@ ssize_t vfs_share_range(struct vfs_file *in, uint64_t off_in, struct vfs_file *o
     if (err == 0)
         err = flush_throttle(p);
     if (err == 0)
-        err = change_room_large(p, REMOVAL_ROOM, &room);
+        err = change_room(p, 0, &room);
     if (err < 0)
         return err;
     in_first = in->v->nodeid < out->v->nodeid;

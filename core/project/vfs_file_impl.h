@@ -22,6 +22,9 @@ int content_cut_stale(struct project *p, struct content *c, uint64_t valid);
  * that nothing longer is sealed without need: the item's `valid` is what counts. */
 int file_cut_content(struct project *p, struct items *it, const struct inode *in);
 
+/* Bytes that a write logs beside its own: what the grains at its ends had. The most that a change
+ * takes that no thread must wait for. */
+#define WRITE_ROOM (2 * (size_t)EXTENT_GRAIN)
 #define PUNCH_ROOM (512 * (size_t)1024) /* bytes that one turn of making holes logs at most */
 #define FILE_SIZE_MAX ((uint64_t)INT64_MAX)
 
@@ -71,9 +74,9 @@ int extents_seek(const struct items *it, const struct inode *in, uint64_t off, b
 int base_seen(const struct items *it, const struct inode *in, uint64_t *ret);
 /* The first grain in or behind the one that holds `off` where the base is seen. -ENOENT. */
 int base_next(const struct items *it, const struct inode *in, uint64_t off, struct grain *ret);
-/* What of the base extents hide up to its end is its no more. In `in` only: the caller stores it,
- * and then a hole behind `valid` is of no use. */
-int base_trim(const struct items *it, struct inode *in);
+/* What of the base extents hide up to its end, at most so many grains, is its no more. In `in`
+ * only: the caller stores it, and then a hole behind `valid` is of no use. */
+int base_trim(const struct items *it, struct inode *in, unsigned most);
 
 /* Making [from, end) a hole, in turns. */
 struct punch {
@@ -87,8 +90,13 @@ struct punch {
 int extents_punch(const struct items *it, struct inode *in, struct punch *u, unsigned budget);
 /* After extents have gone: none left, no need to look for any. Does not store `in`. */
 int extents_settle(const struct items *it, struct inode *in);
-/* Delete all extent items of an inode. */
-int extents_drop(struct tree *t, uint64_t ino);
-/* Copy the extent items of one inode to another, which has none: their objects get one reference
- * more. All or none. */
-int extents_copy(const struct tree *from, uint64_t ino, struct tree *to, uint64_t new_ino);
+/* By how much more (or, wrapping around, less) is stored in the grains at `from` up to `end` because
+ * of their extents. */
+int bytes_of_extents(const struct items *it, const struct inode *in, uint64_t from, uint64_t end,
+                     uint64_t *ret);
+/* Where the extent is that has `count` others between it and `off`; UINT64_MAX: nowhere. */
+int extent_after(const struct items *it, const struct inode *in, uint64_t off, unsigned count,
+                 uint64_t *ret);
+/* All extents of the grain at `from` and behind go, however many there are; the base has nothing
+ * there. Stores `in`. */
+int extents_cut(struct project *p, const struct items *it, struct inode *in, uint64_t from);

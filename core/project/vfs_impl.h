@@ -28,9 +28,6 @@ static inline void vfs_remember(struct ns *ns)
     atomic_fetch_add(&ns->nlookup, 1);
 }
 
-/* Bytes of operations that deleting or cutting a file of many extents may take. */
-#define REMOVAL_ROOM ((size_t)1 << 20)
-
 /* Begin a change in the namespace of `nodeid`: throttle, room in the log, gate (read), namespace
  * found; it is captured from here on. On success everything is released by change_end; the
  * namespace's lock is the caller's business. */
@@ -41,8 +38,6 @@ struct change {
     struct capture capture;
 };
 int change_begin(struct project *p, uint64_t nodeid, struct change *ret);
-/* The same for what copies the items of an inode. */
-int change_begin_copy(struct project *p, uint64_t nodeid, struct change *ret);
 /* The same for what gives space back: it goes on where a full disk lets nothing be flushed. */
 int change_begin_removal(struct project *p, uint64_t nodeid, struct change *ret);
 void change_end(struct change *c);
@@ -99,9 +94,6 @@ int acl_make(struct project *p, struct ns *ns, uint64_t dir_ino, const struct in
              uint32_t umask, struct items *to, struct inode *in);
 /* After chmod: the access ACL of an inode that may have one says `mode`, too. */
 int acl_follow_mode(struct project *p, struct items *it, uint32_t mode);
-/* Copy the attributes of one inode to another, which has none. What is there after a failure is
- * deleted with the inode's items. */
-int xattrs_copy(const struct tree *from, uint64_t ino, struct tree *to, uint64_t new_ino);
 
 /* ---- changing what a file's inode names (vfs_write.c); v->io (write) and the gate held ---- */
 int file_truncate(struct project *p, struct vnode *v, uint64_t size);

@@ -258,8 +258,9 @@ static int make(struct project *p, uint64_t parent, const char *name, struct ino
         }
         if (err == 0)
             err = add_inode(p, c.ns, vfs_node_ino(parent), &dir, name, in, target, &ino);
+        if (err == 0)
+            err = project_changed(p, c.ns);
         if (err == 0) {
-            project_changed(p, c.ns);
             attr_fill(c.ns, ino, in, ret);
             vfs_remember(c.ns);
         } else if (in->flags & INODE_XATTRS && c.ns->next_ino == fresh.ino) {
@@ -330,7 +331,11 @@ int make_nameless(struct project *p, uint64_t parent, uint32_t mode, const struc
         NS_GUARD(c.ns);
         err = add_nameless(p, c.ns, vfs_node_ino(parent), &in, cred, !(flags & VFS_EXCL), ret_v);
         if (err == 0) {
-            project_changed(p, c.ns);
+            err = project_changed(p, c.ns);
+            if (err < 0)
+                vnode_put(p, *ret_v);
+        }
+        if (err == 0) {
             attr_fill(c.ns, vfs_node_ino((*ret_v)->nodeid), &in, ret);
             vfs_remember(c.ns);
             vnode_open(p, *ret_v, flags & VFS_WRITE);
@@ -457,15 +462,15 @@ static int link_across(struct project *p, const struct items *src, struct ns *ns
     /* Before the name: a file that lacks some would show the base's old bytes. */
     ino = ns->next_ino;
     if (in.flags & INODE_EXTENTS)
-        err = extents_copy(src->tree, src->ino, &ns->tree, ino);
+        err = items_copy(p, src->tree, range_of_items(src->ino, ITEM_EXTENT, 0), &ns->tree, ino);
     if (err == 0 && in.flags & INODE_XATTRS)
-        err = xattrs_copy(src->tree, src->ino, &ns->tree, ino);
+        err = items_copy(p, src->tree, range_of_items(src->ino, ITEM_XATTR, 0), &ns->tree, ino);
     if (err == 0)
         err = add_inode(p, ns, newdir, &dir, name, &in, NULL, &ino);
     if (err == 0)
         attr_fill(ns, ino, &in, ret);
     else if (ns->next_ino == ino)
-        (void)items_delete(&ns->tree, ino);
+        (void)items_cut(p, &ns->tree, range_of_inode(ino));
     return err;
 }
 
@@ -517,18 +522,18 @@ static int link_vnode(struct project *p, struct vnode *v, struct ns *ns, uint64_
         NS_GUARD(ns);
         err = v->orphan ? link_nameless(p, v, newdir, name, ret)
                         : link_here(p, ns, src.ino, newdir, name, ret);
-        if (err == 0) {
-            project_changed(p, ns);
+        if (err == 0)
+            err = project_changed(p, ns);
+        if (err == 0)
             vfs_remember(ns);
-        }
         return err;
     }
     lock_two(v->ns, ns);
     err = v->orphan || !v->ns->live ? -ENOENT : link_across(p, &src, ns, newdir, name, ret);
-    if (err == 0) {
-        project_changed(p, ns);
+    if (err == 0)
+        err = project_changed(p, ns);
+    if (err == 0)
         vfs_remember(ns);
-    }
     capture_rest(ns);
     rwlock_wrunlock(&v->ns->lock);
     rwlock_wrunlock(&ns->lock);
@@ -546,7 +551,7 @@ int vfs_link(struct project *p, uint64_t nodeid, uint64_t newparent, const char 
         err = vnode_get(p, nodeid, &v);
     if (err < 0)
         return err;
-    err = v->ns->target ? -EPERM : change_begin_copy(p, newparent, &c);
+    err = v->ns->target ? -EPERM : change_begin(p, newparent, &c);
     if (err == 0) {
         err = link_vnode(p, v, c.ns, vfs_node_ino(newparent), newname, ret);
         change_end(&c);

@@ -25,7 +25,7 @@ static int drop_name(struct project *p, struct ns *ns, uint64_t ino, struct inod
         err = orphan_adopt(p, ns, ino, &moved);
     if (err < 0 || moved)
         return err;
-    err = items_delete(&ns->tree, ino);
+    err = items_cut(p, &ns->tree, range_of_inode(ino));
     if (err == 0)
         gone_keep(p, vfs_node(ns->number, ino), in);
     return err;
@@ -72,7 +72,7 @@ static int remove_name(struct project *p, uint64_t parent, const char *name, boo
         NS_GUARD(c.ns);
         err = remove_entry(p, c.ns, vfs_node_ino(parent), name, want_dir);
         if (err == 0)
-            project_changed(p, c.ns);
+            err = project_changed(p, c.ns);
     }
     change_end(&c);
     return err;
@@ -280,7 +280,7 @@ int vfs_rename(struct project *p, uint64_t parent, const char *name, uint64_t ne
         err = rename_in(p, c.ns, vfs_node_ino(parent), name, vfs_node_ino(newparent), newname,
                         flags, cred);
         if (err == 0)
-            project_changed(p, c.ns);
+            err = project_changed(p, c.ns);
     }
     change_end(&c);
     return err;

@@ -13,7 +13,7 @@
 #include <linux/falloc.h>
 #include <stdlib.h>
 
-#define PUNCH_AT_ONCE 1024 /* grains in one step */
+#define PUNCH_AT_ONCE 512 /* grains in one step */
 #define STEPS_AT_ONCE 4    /* in one turn; two edges and what is between need three */
 
 static int check_range(struct vfs_file *f, int mode, uint64_t off, uint64_t len)
@@ -76,7 +76,7 @@ static int punch_items(struct project *p, struct items *it, struct punch *u, uin
         err = file_cut_content(p, it, &in);
     if (err == 0)
         err = inode_store(it->tree, it->ino, &in);
-    project_changed(p, it->ns);
+    err = change_done(p, it->ns, err);
     return err < 0 ? err : more;
 }
 

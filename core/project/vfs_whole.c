@@ -18,6 +18,7 @@
 #include <stdlib.h>
 
 #define COPY_STEP (1024 * 1024) /* bytes moved at once when a file is made whole */
+#define TRIM_AT_ONCE 256        /* grains that the base is shortened by under one hold of the locks */
 #define BASE_HIDDEN 4           /* a base of which less than this part is seen is copied and left */
 
 /* ---- what of it is seen ---- */
@@ -56,33 +57,53 @@ static int is_mostly_changed(struct project *p, struct vnode *v, struct inode *r
     return err;
 }
 
-/* What of the base nobody can see any more, up to its end, is let go. */
-static void trim_base(struct project *p, struct vnode *v)
+/* One turn of letting go what of the base nobody can see any more. -ENOENT: nothing was left. */
+static int trim_some(struct project *p, struct items *it)
 {
-    struct items it;
     struct inode in;
     struct punch u;
-    CHANGE_ROOM(room);
-    int err = change_room(p, PUNCH_ROOM, &room);
+    int err = inode_load(it->tree, it->ino, &in);
 
-    if (err < 0)
-        return;
-    CHANGE_GUARD(p);
-    WRITE_GUARD(&v->io);
-    if (items_lock(p, v, true, &it) < 0)
-        return;
-    err = inode_load(it.tree, it.ino, &in);
     u = (struct punch){.from = in.valid, .end = in.valid};
     if (err == 0)
-        err = base_trim(&it, &in);
+        err = base_trim(it, &in, TRIM_AT_ONCE);
     u.pos = in.valid;
-    if (err == 0 && u.pos < u.end) {
-        err = inode_store(it.tree, it.ino, &in);
-        while (err == 0 && extents_punch(&it, &in, &u, UINT_MAX) == -EAGAIN)
-            ; /* the holes that hid it */
-        project_changed(p, it.ns);
-    }
+    if (err < 0 || u.pos >= u.end)
+        return err < 0 ? err : -ENOENT;
+    err = inode_store(it->tree, it->ino, &in);
+    while (err == 0 && (err = extents_punch(it, &in, &u, TRIM_AT_ONCE)) == -EAGAIN)
+        err = 0; /* the holes that hid it */
+    return change_done(p, it->ns, err);
+}
+
+static int trim_turn(struct project *p, struct vnode *v)
+{
+    struct items it;
+    CHANGE_ROOM(room);
+    int err = change_room(p, 0, &room);
+
+    if (err < 0)
+        return err;
+    CHANGE_GUARD(p);
+    WRITE_GUARD(&v->io);
+    err = items_lock(p, v, true, &it);
+    if (err < 0)
+        return err;
+    err = trim_some(p, &it);
     items_unlock(p, &it);
+    return err;
+}
+
+/* What of the base nobody can see any more, up to its end, is let go, in turns. */
+static void trim_base(struct project *p, struct vnode *v)
+{
+    int err;
+
+    do {
+        err = flush_throttle(p);
+        if (err == 0)
+            err = trim_turn(p, v);
+    } while (err == 0);
 }
 
 /* Is so little seen of a large sealed object that copying it is worth what then is freed? One that
@@ -148,7 +169,7 @@ static int name_grain(struct project *p, struct vnode *v, const struct grain *g,
     in = was;
     if (err == 0)
         err = grain_set(&it, &was, &in, g, &e);
-    project_changed(p, it.ns);
+    err = change_done(p, it.ns, err);
     items_unlock(p, &it);
     return err;
 }
@@ -209,12 +230,12 @@ static int write_piece(struct project *p, struct content *c, const void *buf, si
                        uint64_t at)
 {
     CHANGE_ROOM(room);
-    int err = change_room(p, 0, &room);
+    int err = change_room(p, len, &room);
 
     if (err < 0)
         return err;
     CHANGE_GUARD(p);
-    return content_write(p, c, buf, len, at);
+    return change_done(p, NULL, content_write(p, c, buf, len, at));
 }
 
 /* Copy the file's bytes, without any lock over the whole of it. */
@@ -252,12 +273,12 @@ static int name_whole(struct project *p, struct vnode *v, struct content *c, uin
     }
     /* The extents hold the same bytes: whichever step fails, the file reads right. */
     if (err == 0)
-        err = extents_drop(it.tree, it.ino);
+        err = items_cut(p, it.tree, range_of_items(it.ino, ITEM_EXTENT, 0));
     if (err == 0) {
         in.flags &= ~(uint32_t)INODE_EXTENTS;
         err = inode_store(it.tree, it.ino, &in);
     }
-    project_changed(p, it.ns);
+    err = change_done(p, it.ns, err);
     items_unlock(p, &it);
     return err;
 }
@@ -267,7 +288,7 @@ static void end_whole(struct project *p, struct vnode *v, struct content *c, uin
                       int err)
 {
     CHANGE_ROOM(room);
-    int full = change_room(p, PUNCH_ROOM, &room);
+    int full = change_room(p, 0, &room);
     CHANGE_GUARD(p);
     WRITE_GUARD(&v->io);
 
@@ -299,7 +320,10 @@ static int new_whole(struct project *p, struct vnode *v, uint64_t size, struct c
         content_cancel(p, *ret_c);
         return err;
     }
-    return 0;
+    err = project_changed(p, NULL);
+    if (err < 0)
+        content_cancel(p, *ret_c);
+    return err;
 }
 
 void file_consolidate(struct project *p, struct vnode *v)

@@ -20,6 +20,8 @@
 
 /* Bytes of nothing, in front of what is written, that are not stored as zeros. */
 #define SPARSE_HOLE EXTENT_GRAIN
+/* Bytes written with one room in the log, and to one lock of the file. */
+#define WRITE_AT_ONCE ((size_t)8 << 20)
 
 /* What one step of a write changes. */
 struct plan {
@@ -195,7 +197,7 @@ static int record(struct project *p, struct vnode *v, const struct plan *plan, u
         in.mtime = in.ctime = now(p);
         err = plan->overlay ? record_extent(&it, plan, &was, &in) : record_base(&it, plan, &in);
     }
-    project_changed(p, it.ns);
+    err = change_done(p, it.ns, err);
     items_unlock(p, &it);
     return err;
 }
@@ -246,20 +248,17 @@ int file_writable(struct vfs_file *f)
     return err < 0 ? err : flush_throttle(f->p);
 }
 
-ssize_t vfs_write(struct vfs_file *f, const void *buf, size_t len, uint64_t off)
+static ssize_t write_some(struct vfs_file *f, const void *buf, size_t len, uint64_t off)
 {
     CHANGE_ROOM(room);
     struct project *p = f->p;
     size_t done = 0, n;
-    int err;
+    int err = file_writable(f);
 
-    if (off > FILE_SIZE_MAX || len > FILE_SIZE_MAX - off)
-        return f->write ? -EFBIG : -EBADF;
-    err = file_writable(f);
     if (err == 0)
         err = flush_room(p);
     if (err == 0)
-        err = change_room(p, len + 2 * EXTENT_GRAIN, &room);
+        err = change_room(p, len + WRITE_ROOM, &room);
     if (err < 0)
         return err;
     CHANGE_GUARD(p);
@@ -274,7 +273,28 @@ ssize_t vfs_write(struct vfs_file *f, const void *buf, size_t len, uint64_t off)
     return done ? (ssize_t)done : err;
 }
 
+ssize_t vfs_write(struct vfs_file *f, const void *buf, size_t len, uint64_t off)
+{
+    size_t done = 0;
+
+    if (off > FILE_SIZE_MAX || len > FILE_SIZE_MAX - off)
+        return f->write ? -EFBIG : -EBADF;
+    do {
+        size_t want = len - done < WRITE_AT_ONCE ? len - done : WRITE_AT_ONCE;
+        ssize_t n = write_some(f, (const uint8_t *)buf + done, want, off + done);
+
+        if (n < 0)
+            return done ? (ssize_t)done : n;
+        done += (size_t)n;
+        if ((size_t)n < want)
+            break;
+    } while (done < len);
+    return (ssize_t)done;
+}
+
 /* ---- truncating ---- */
+
+#define TRUNCATE_GRAINS 128 /* hidden grains of the base that are trimmed with it */
 
 int file_cut_content(struct project *p, struct items *it, const struct inode *in)
 {
@@ -292,15 +312,17 @@ int file_cut_content(struct project *p, struct items *it, const struct inode *in
     return err;
 }
 
-/* Before the size: what is behind it must not show when the file grows again. */
-static int truncate_data(struct items *it, struct inode *in, uint64_t size)
+/* Before the size: what is behind it must not show when the file grows again. The base goes, what
+ * hid its end, and the edge; then all extents behind. */
+static int truncate_data(struct project *p, struct items *it, struct inode *in, uint64_t size)
 {
     struct punch u = {.from = size, .pos = size, .end = UINT64_MAX};
-    int err;
+    int err = extents_punch(it, in, &u, TRUNCATE_GRAINS);
 
-    do
-        err = extents_punch(it, in, &u, UINT_MAX);
-    while (err == -EAGAIN);
+    while (err == -EAGAIN && u.pos < size)
+        err = extents_punch(it, in, &u, 1);
+    if (err == -EAGAIN)
+        err = extents_cut(p, it, in, u.pos);
     return err < 0 ? err : extents_settle(it, in);
 }
 
@@ -314,7 +336,7 @@ static int truncate_items(struct project *p, struct items *it, uint64_t size)
     if (!S_ISREG(in.mode))
         return S_ISDIR(in.mode) ? -EISDIR : -EINVAL;
     if (size < in.size)
-        err = truncate_data(it, &in, size);
+        err = truncate_data(p, it, &in, size);
     if (err < 0)
         return err;
     in.size = size;
@@ -322,8 +344,7 @@ static int truncate_items(struct project *p, struct items *it, uint64_t size)
     err = file_cut_content(p, it, &in);
     if (err == 0)
         err = inode_store(it->tree, it->ino, &in);
-    project_changed(p, it->ns);
-    return err;
+    return change_done(p, it->ns, err);
 }
 
 int file_truncate(struct project *p, struct vnode *v, uint64_t size)

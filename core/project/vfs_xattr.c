@@ -193,34 +193,7 @@ int xattr_change(struct project *p, struct items *it, struct inode *in, struct k
     err = value ? xattr_put(p, it, k, name, value, len) : tree_del(it->tree, k);
     if (err < 0)
         (void)inode_store(it->tree, it->ino, &old); /* copies no page any more */
-    project_changed(p, it->ns);
-    return err;
-}
-
-int xattrs_copy(const struct tree *from, uint64_t ino, struct tree *to, uint64_t new_ino)
-{
-    struct key next = key_make(ino, ITEM_XATTR, 0);
-    uint8_t buf[XATTR_ITEM_MAX];
-
-    for (;;) {
-        struct tree_cursor c = TREE_CURSOR_INIT;
-        size_t len;
-        const void *val;
-        struct key k;
-        int err = tree_seek(from, next, &c);
-        if (err < 0)
-            return err == -ENOENT ? 0 : err;
-        k = tree_cursor_key(&c);
-        val = tree_cursor_value(&c, &len);
-        memcpy(buf, val, len);
-        tree_cursor_end(&c); /* it may be the same tree */
-        if (k.hi != next.hi)
-            return 0;
-        err = tree_put(to, key_make(new_ino, ITEM_XATTR, k.lo), buf, len);
-        if (err < 0)
-            return err;
-        next.lo = k.lo + 1;
-    }
+    return change_done(p, it->ns, err);
 }
 
 /* ---- the names ---- */

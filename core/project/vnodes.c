@@ -232,71 +232,20 @@ void items_leave(struct project *p, struct items *it)
 
 /* ---- orphans ---- */
 
-/* The first item of `ino`, copied out. -ENOENT: none left. */
-static int first_item(const struct tree *t, uint64_t ino, struct key *ret_key, uint8_t *buf,
-                      size_t *ret_len)
-{
-    struct tree_cursor c = TREE_CURSOR_INIT;
-    const void *val;
-    int err = tree_seek(t, key_make(ino, 0, 0), &c);
-
-    if (err < 0)
-        return err;
-    *ret_key = tree_cursor_key(&c);
-    if (key_ino(*ret_key) != ino) {
-        err = -ENOENT;
-    } else {
-        val = tree_cursor_value(&c, ret_len);
-        memcpy(buf, val, *ret_len);
-    }
-    tree_cursor_end(&c);
-    return err;
-}
-
-int items_delete(struct tree *t, uint64_t ino)
-{
-    uint8_t buf[PAGE_VALUE_MAX];
-    struct key k;
-    size_t len;
-    int err;
-
-    while ((err = first_item(t, ino, &k, buf, &len)) == 0) {
-        err = tree_del(t, k);
-        if (err < 0)
-            return err;
-    }
-    return err == -ENOENT ? 0 : err;
-}
-
-static int move_items(struct tree *from, uint64_t ino, struct tree *to, uint64_t new_ino)
-{
-    uint8_t buf[PAGE_VALUE_MAX];
-    struct key k;
-    size_t len;
-    int err;
-
-    while ((err = first_item(from, ino, &k, buf, &len)) == 0) {
-        err = tree_put(to, key_make(new_ino, (enum item_type)key_type(k), k.lo), buf, len);
-        if (err == 0)
-            err = tree_del(from, k);
-        if (err < 0)
-            return err;
-    }
-    return err == -ENOENT ? 0 : err;
-}
-
 /* Needs ns->lock (write). */
 static int adopt(struct project *p, struct ns *ns, struct vnode *v)
 {
+    struct key_range all = range_of_inode(vfs_node_ino(v->nodeid));
     uint64_t serial;
     int err;
     WRITE_GUARD(&p->orphans.lock);
 
     serial = p->orphans.next_ino++;
-    err = move_items(&ns->tree, vfs_node_ino(v->nodeid), &p->orphans.tree, serial);
-    if (err == 0)
-        v->orphan = serial;
-    return err;
+    err = items_copy(p, &ns->tree, all, &p->orphans.tree, serial);
+    if (err < 0)
+        return err;
+    v->orphan = serial;
+    return items_cut(p, &ns->tree, all);
 }
 
 int orphan_create(struct project *p, struct vnode *v, const struct inode *in, bool linkable)
@@ -318,19 +267,18 @@ int orphan_create(struct project *p, struct vnode *v, const struct inode *in, bo
 int orphan_return(struct project *p, struct vnode *v)
 {
     struct tree *t = &v->ns->tree, *orphans = &p->orphans.tree;
-    uint64_t ino = vfs_node_ino(v->nodeid);
+    uint64_t ino = vfs_node_ino(v->nodeid), serial;
     int err;
     WRITE_GUARD(&p->orphans.lock);
 
     rwlock_held_write(&v->ns->lock);
-    err = move_items(orphans, v->orphan, t, ino);
-    if (err < 0) {
-        (void)move_items(t, ino, orphans, v->orphan);
+    serial = v->orphan;
+    err = items_copy(p, orphans, range_of_inode(serial), t, ino);
+    if (err < 0)
         return err;
-    }
     v->orphan = 0;
     v->linkable = false;
-    return 0;
+    return items_cut(p, orphans, range_of_inode(serial));
 }
 
 int orphan_adopt(struct project *p, struct ns *ns, uint64_t ino, bool *ret_moved)

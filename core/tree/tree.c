@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * tree: walking down, reading, and making pages one's own. A change walks down and copies every
- * shared page on the way (own_page, copy_page); what tree_put.c and tree_del.c then do, they do to
+ * shared page on the way (tree_own_page, copy_page); what tree_put.c and tree_del.c then do, they do to
  * pages nobody else can see.
  */
 #include "tree_impl.h"
@@ -99,8 +99,8 @@ static int copy_page(struct tree *t, struct tree_page *old, struct tree_page **r
 }
 
 /* Replace *page, found in slot `slot` of `parent` (NULL: the root), by a copy if it is shared. */
-static int own_page(struct tree *t, struct tree_page *parent, unsigned slot,
-                    struct tree_page **page)
+int tree_own_page(struct tree *t, struct tree_page *parent, unsigned slot,
+                  struct tree_page **page)
 {
     struct tree_page *copy, *old = *page;
     uint8_t number[8];
@@ -135,7 +135,7 @@ void tree_path_release(const struct tree *t, struct tree_step *step, unsigned de
         pages_put(t->pages, step[i].page);
 }
 
-static int check_level(const struct tree_page *p, unsigned depth, const struct tree_page *parent)
+int tree_check_level(const struct tree_page *p, unsigned depth, const struct tree_page *parent)
 {
     if (depth > PAGE_LEVEL_MAX)
         return -EUCLEAN;
@@ -157,10 +157,10 @@ int tree_walk(struct tree *t, struct key k, bool own, struct tree_path *path)
         int err = pages_get(t->pages, no, &s->page);
         if (err == 0) {
             path->depth++;
-            err = check_level(s->page, path->depth, parent);
+            err = tree_check_level(s->page, path->depth, parent);
         }
         if (err == 0 && own)
-            err = own_page(t, parent, slot, &s->page);
+            err = tree_own_page(t, parent, slot, &s->page);
         if (err < 0) {
             tree_path_release(t, path->step, path->depth);
             path->depth = 0;

@@ -25,6 +25,8 @@
 #include "pages.h"
 #include "refs.h"
 
+struct drops; /* drop.h */
+
 /* Told of each item after it was put or deleted in a tree that has the tap, by the caller's thread.
  */
 struct tree_tap {
@@ -47,6 +49,11 @@ int tree_put(struct tree *t, struct key k, const void *val, size_t len);
  * told: it is for what changes nothing that an item means. */
 int tree_put_owned(struct tree *t, struct key k, const void *val, size_t len);
 int tree_del(struct tree *t, struct key k);
+/* Every item with from ≤ key < to goes; pages that hold nothing else go to the drop queue as they
+ * are, with all that they name, so that the cost is the tree's height and not the items. No tap is
+ * told. *ret_done, also after a failure: nothing is left below it. */
+int tree_cut(struct tree *t, struct key from, struct key to, struct drops *drops,
+             struct key *ret_done);
 /* Make the item's page this tree's own, as a change would; then an object it names that has count
  * 1 is named by nobody else. -ENOENT. */
 int tree_own(struct tree *t, struct key k);

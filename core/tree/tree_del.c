@@ -99,7 +99,7 @@ static int shrink_root(struct tree *t)
 
 /* Every page that will lose a child when the leaf goes may be changed. An empty leaf may stay where
  * it is; an inner page without children may not, so nothing must fail half-way up. */
-static int ready_to_unhang(struct tree *t, struct tree_path *path)
+int tree_ready_to_unhang(struct tree *t, struct tree_path *path)
 {
     int err = 0;
 
@@ -112,10 +112,10 @@ static int ready_to_unhang(struct tree *t, struct tree_path *path)
 }
 
 /* From the leaf up: empty pages go, sparse ones join a neighbour. */
-static int tidy(struct tree *t, struct tree_path *path)
+int tree_tidy(struct tree *t, struct tree_path *path)
 {
     if (page_count(path->step[path->depth - 1].page->data) == 0) {
-        int err = ready_to_unhang(t, path);
+        int err = tree_ready_to_unhang(t, path);
         if (err < 0)
             return err;
     }
@@ -135,7 +135,7 @@ static int tidy(struct tree *t, struct tree_path *path)
         if (page_count(p->data) > 0 && !joined)
             break;
     }
-    if (path->depth > 1 && page_count(path->step[0].page->data) == 1)
+    if (page_level(path->step[0].page->data) > 0 && page_count(path->step[0].page->data) == 1)
         return shrink_root(t);
     if (page_count(path->step[0].page->data) == 0) {
         t->root = 0;
@@ -144,7 +144,7 @@ static int tidy(struct tree *t, struct tree_path *path)
     return 0;
 }
 
-int tree_del(struct tree *t, struct key k)
+int tree_del_untold(struct tree *t, struct key k)
 {
     struct tree_path path;
     struct tree_page *leaf;
@@ -165,10 +165,17 @@ int tree_del(struct tree *t, struct key k)
         object = item_object(k, v, len);
         page_remove(leaf->data, slot);
         /* The item is gone; a page that could not be joined or freed is merely sparse or leaked. */
-        (void)tidy(t, &path);
+        (void)tree_tidy(t, &path);
     }
     tree_path_release(t, path.step, path.depth);
     tree_let_go(t, object);
+    return err;
+}
+
+int tree_del(struct tree *t, struct key k)
+{
+    int err = tree_del_untold(t, k);
+
     if (err == 0 && t->tap)
         t->tap->del(t->tap, k);
     return err;

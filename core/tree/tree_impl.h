@@ -13,8 +13,18 @@ struct tree_path {
 /* Down to the leaf of `k`. `own`: copying shared pages, so that all of the path may be changed. On
  * failure nothing is pinned and the depth is 0. */
 int tree_walk(struct tree *t, struct key k, bool own, struct tree_path *path);
+/* Replace *page, found in slot `slot` of `parent` (NULL: the root), by a copy if it is shared. */
+int tree_own_page(struct tree *t, struct tree_page *parent, unsigned slot, struct tree_page **page);
+/* A page found below `parent` has the level it must have, or damage could lead in a circle. */
+int tree_check_level(const struct tree_page *p, unsigned depth, const struct tree_page *parent);
 /* tree_put, and no tap is told. */
 int tree_put_untold(struct tree *t, struct key k, const void *val, size_t len);
+/* tree_del, and no tap is told. */
+int tree_del_untold(struct tree *t, struct key k);
+/* Before the last slot of the path's last page goes: every page above that will lose a child. */
+int tree_ready_to_unhang(struct tree *t, struct tree_path *path);
+/* After slots of it went: from it up empty pages go, sparse ones join a neighbour. */
+int tree_tidy(struct tree *t, struct tree_path *path);
 /* Unpin the pages of a path. */
 void tree_path_release(const struct tree *t, struct tree_step *step, unsigned depth);
 /* An object lost the item that named it. */

@@ -15,7 +15,7 @@ static const struct op samples[] = {
     {.kind = OP_DEL, .ns = UINT32_MAX, .key = {64, 0}},
     {.kind = OP_CONTENT_NEW, .number = OBJECT_NUMBER_MAX, .a = 1, .b = UINT64_MAX},
     {.kind = OP_CONTENT_WRITE, .number = 3, .a = 4096, .data = data, .len = 1},
-    {.kind = OP_CONTENT_COPY, .number = 1, .other = 2, .a = 3, .b = 4, .c = 5},
+    {.kind = OP_RANGE_COPY, .ns = 1, .key = {64, 0}, .end = {64, 9}, .a = 3, .b = 4},
     {.kind = OP_CONTENT_TRUNCATE, .number = 9, .a = 10},
     {.kind = OP_CONTENT_SLOT, .number = 9, .a = 1},
     {.kind = OP_CONTENT_CANCEL, .number = 9},
@@ -24,7 +24,8 @@ static const struct op samples[] = {
     {.kind = OP_NS_DROP, .ns = 3},
     {.kind = OP_PIN, .number = 77},
     {.kind = OP_UNPIN, .number = 77},
-    {.kind = OP_SETTING, .number = 4, .a = (uint64_t)-1},
+    {.kind = OP_SETTING, .a = (uint64_t)-1, .data = data, .len = 9},
+    {.kind = OP_RANGE_DEL, .ns = 7, .key = {64, 5}, .end = {127, UINT64_MAX}},
 };
 #define SAMPLES (sizeof samples / sizeof *samples)
 
@@ -45,8 +46,8 @@ static size_t encode_all(uint8_t *out)
 static bool same(const struct op *a, const struct op *b)
 {
     return a->kind == b->kind && a->ns == b->ns && a->key.hi == b->key.hi &&
-           a->key.lo == b->key.lo && a->number == b->number && a->other == b->other &&
-           a->a == b->a && a->b == b->b && a->c == b->c && a->len == b->len &&
+           a->key.lo == b->key.lo && a->end.hi == b->end.hi && a->end.lo == b->end.lo &&
+           a->number == b->number && a->a == b->a && a->b == b->b && a->len == b->len &&
            (!a->len || memcmp(a->data, b->data, a->len) == 0);
 }
 
@@ -109,6 +110,19 @@ Test(frame, unknown_kinds_and_numbers_beyond_the_last_are_damage)
     cr_assert_eq(op_next(buf, len, &at, &op), -EUCLEAN);
     at = len + 1;
     cr_assert_eq(op_next(buf, len, &at, &op), -EUCLEAN);
+}
+
+Test(frame, a_range_of_nothing_or_of_two_inodes_is_damage)
+{
+    static const struct key ends[] = {{64, 5}, {64, 4}, {0, 9}, {128, 0}};
+
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+        struct op op = {.kind = OP_RANGE_DEL, .ns = 1, .key = {64, 5}, .end = ends[i]};
+        uint8_t buf[OP_HEAD_MAX];
+        size_t at = 0, len = op_encode(&op, buf);
+
+        cr_assert_eq(op_next(buf, len, &at, &op), -EUCLEAN, "%zu", i);
+    }
 }
 
 /* ---- segments ---- */

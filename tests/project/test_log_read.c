@@ -527,8 +527,16 @@ Test(log_read, operations_can_be_said_in_words)
     cr_assert_str_eq(words_of(&op, 3), "put entry \"a name\" of inode 1");
     op = (struct op){.kind = OP_CONTENT_WRITE, .number = 77, .a = 10, .len = 4096};
     cr_assert_str_eq(words_of(&op, 3), "write 4096 bytes at 10 of content 77");
-    op = (struct op){.kind = OP_SETTING, .number = 2, .a = (uint64_t)-1};
-    cr_assert_str_eq(words_of(&op, 3), "set setting 2 to -1");
+    op = (struct op){.kind = OP_SETTING, .a = (uint64_t)-1, .data = "flush_retry", .len = 11};
+    cr_assert_str_eq(words_of(&op, 3), "set flush_retry to -1");
+    op = (struct op){.kind = OP_RANGE_DEL, .ns = 3, .key = {12 << 6, 0}, .end = {12 << 6 | 63, 0}};
+    cr_assert_str_eq(words_of(&op, 3), "delete items of inode 12");
+    op = (struct op){.kind = OP_RANGE_COPY, .ns = 3, .key = key_make(12, ITEM_EXTENT, 131072)};
+    op.end = key_make(12, ITEM_EXTENT, UINT64_MAX);
+    op.a = 4;
+    op.b = 77;
+    cr_assert_str_eq(words_of(&op, 3),
+                     "copy extents of inode 12 from 131072 on to inode 77 of namespace 4");
 }
 
 Test(log_read, a_frame_is_said_up_to_what_is_wrong)

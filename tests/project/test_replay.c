@@ -666,6 +666,7 @@ static int replayed(const struct op *op)
 
 Test(replay, a_frame_that_does_not_fit_is_damage)
 {
+    const struct key_range none = range_of_inode(500), top = range_of_inode(1);
     struct ns *ns;
     const struct op bad[] = {
         {.kind = OP_PUT, .ns = 77, .key = key_make(5, ITEM_INODE, 0)},
@@ -674,16 +675,24 @@ Test(replay, a_frame_that_does_not_fit_is_damage)
         {.kind = OP_CONTENT_NEW, .number = 0},
         {.kind = OP_CONTENT_WRITE, .number = 999, .data = "x", .len = 1},
         {.kind = OP_CONTENT_TRUNCATE, .number = 999, .a = 1},
-        {.kind = OP_CONTENT_COPY, .number = 999, .other = 998, .a = 10},
-        {.kind = OP_CONTENT_COPY, .number = 999, .other = 998, .a = UINT64_MAX},
+        {.kind = OP_RANGE_DEL, .ns = 1, .key = none.from, .end = none.to},
+        {.kind = OP_RANGE_DEL, .ns = 77, .key = top.from, .end = top.to},
+        {.kind = OP_RANGE_COPY, .ns = 1, .key = none.from, .end = none.to, .a = 1, .b = 5},
+        {.kind = OP_RANGE_COPY, .ns = 1, .key = top.from, .end = top.to, .a = 77, .b = 5},
+        {.kind = OP_RANGE_COPY, .ns = 1, .key = top.from, .end = top.to, .a = 1, .b = 0},
+        {.kind = OP_RANGE_COPY, .ns = 1, .key = top.from, .end = top.to, .a = 1, .b = 1},
+        {.kind = OP_RANGE_COPY, .ns = 1, .key = top.from, .end = top.to, .a = 1, .b = 1ull << 42},
+        {.kind = OP_RANGE_COPY, .ns = 1, .key = top.from, .end = top.to, .a = 1ull << 32, .b = 5},
         {.kind = OP_CONTENT_SLOT, .number = 999, .a = 1},
         {.kind = OP_CONTENT_CANCEL, .number = 999},
         {.kind = OP_NS_PUT, .ns = 5, .data = "x", .len = 1},
         {.kind = OP_NS_BRANCH, .ns = 5, .number = 1, .data = "x", .len = 1},
         {.kind = OP_NS_DROP, .ns = 77},
         {.kind = OP_PIN, .number = 999},
-        {.kind = OP_SETTING, .number = 999, .a = 1},
-        {.kind = OP_SETTING, .number = SET_SEAL_DELAY, .a = UINT64_MAX},
+        {.kind = OP_SETTING, .a = 1},
+        {.kind = OP_SETTING, .a = 1, .data = "seal_delays", .len = 11},
+        {.kind = OP_SETTING, .a = 1, .data = "seal_dela", .len = 9},
+        {.kind = OP_SETTING, .a = UINT64_MAX, .data = "seal_delay", .len = 10},
     };
 
     cr_assert_eq(ns_get_by_name(x.p, "main", &ns), 0);

@@ -297,6 +297,20 @@ static unsigned do_run(unsigned t, unsigned i)
     return n;
 }
 
+/* A range of any length, with the pages in it. */
+static void do_cut(unsigned t, unsigned i)
+{
+    unsigned upto = i + (below(2) ? below(20) : below(KEYS));
+    struct key to = upto < KEYS ? key_at(upto) : (struct key){UINT64_MAX >> 16, 0}, done;
+    int err;
+
+    oom_arm();
+    err = tree_cut(&f.tree[t], key_at(i), to, f.drops, &done);
+    MUST(oom_hit(err) || (err == 0 && key_compare(done, to) == 0));
+    for (; i < KEYS && key_compare(key_at(i), done) < 0; i++)
+        now.tree[t][i] = (struct item){0};
+}
+
 static void do_branch(unsigned t)
 {
     unsigned to = below(FOREST_TREES);
@@ -440,6 +454,8 @@ static void do_rare(unsigned t)
         do_branch(t);
     else if (what < 14)
         do_drop(t);
+    else if (what < 16)
+        do_cut(t, below(KEYS));
     else if (what < 18)
         do_diff(t, below(FOREST_TREES));
     else if (what < 28)
