@@ -165,6 +165,7 @@ int capture_emit(struct project *p, uint32_t ns, uint64_t *ret_seq)
         project_turn_readonly(p, "logging a change", err);
     else
         note_seq(p, *ret_seq);
+    atomic_fetch_add(&p->flush.logged, c->len);
     c->len = 0;
     c->error = 0;
     end_held(c);

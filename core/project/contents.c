@@ -106,8 +106,10 @@ static void slot_changed(struct project *p, struct content *c, bool logged)
 {
     struct op op = {.kind = OP_CONTENT_SLOT, .number = c->number, .a = blob_length(c->blob)};
 
-    if (!logged)
+    if (!logged) {
         capture_op(p, &op);
+        c->slot_told = true;
+    }
     c->named = true;
     c->recorded = op.a > c->recorded ? op.a : c->recorded;
     MUTEX_GUARD(&p->contents.lock);
@@ -307,12 +309,12 @@ static int write_buffer(struct project *p, struct content *c, const void *buf, s
 }
 
 /* May the frame have these bytes of a slot, so that only the log need be synced? Not where they
- * leave a gap, which a replay could not fill. */
+ * leave a gap, which a replay could not fill; nor where a replay would take it for a buffer. */
 static bool takes_credit(struct content *c, size_t len, uint64_t off)
 {
     uint32_t left = atomic_load(&c->log_left);
 
-    if (len > SLOT_LOGGED_WRITE || len > left || off > blob_length(c->blob))
+    if (!c->slot_told || len > SLOT_LOGGED_WRITE || len > left || off > blob_length(c->blob))
         return false;
     atomic_store(&c->log_left, left - (uint32_t)len);
     return true;
@@ -508,7 +510,7 @@ static int load_slot(struct project *p, uint64_t number, uint64_t size)
     if (!c)
         return -ENOMEM;
     c->recorded = size;
-    c->named = true;
+    c->named = c->slot_told = true;
     err = blob_open_slot(p->config.disk, number, size, &c->blob);
     if (err == 0) {
         enlist(p, c);

@@ -129,6 +129,7 @@ static int freeze(struct project *p, struct batch *b)
         return err;
     }
     b->seq = atomic_load(&p->seq);
+    atomic_store(&p->flush.logged, 0);
     MUTEX_GUARD(&p->contents.lock);
     b->sealed_slots = p->contents.sealed_slots;
     p->contents.sealed_slots = (struct map64)MAP64_INIT;

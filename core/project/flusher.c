@@ -18,6 +18,7 @@
 #define CHANGES_KICK 100000u /* uncommitted table changes that start a flush */
 #define CHANGES_WAIT 400000u /* at which writers wait for it */
 #define SLOTS_KICK 128u      /* slots, each an open file, that make a flush seal all it can */
+#define LOG_KICK (UINT64_C(64) << 20) /* bytes of the log that only a commit gives back */
 #define SLOTS_WAIT 512u      /* at which each change waits for one; those being written stay */
 
 /* ---- asking for one ---- */
@@ -90,7 +91,8 @@ static int pressure(struct project *p)
     if (buffered > buffers || dirty > cache || changes > CHANGES_WAIT)
         return 2;
     return buffered > buffers / 2 || dirty > cache / 2 || changes > CHANGES_KICK ||
-           atomic_load(&p->contents.slots) > SLOTS_KICK;
+           atomic_load(&p->contents.slots) > SLOTS_KICK ||
+           atomic_load(&p->flush.logged) > LOG_KICK;
 }
 
 /* Until a commit has come, or an attempt has failed: then its error. */

@@ -122,7 +122,7 @@ static int write_zeros(struct log *l, struct segment *s)
         if (r == 0 && off % ZEROS_SYNCED == ZEROS_SYNCED - ZEROS)
             r = disk_sync(s->file);
     }
-    return r;
+    return io_is_full(r) ? 0 : r; /* a disk that does not write in place */
 }
 
 /* Only for those who sync often: others would have each byte of the log written twice. */

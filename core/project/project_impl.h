@@ -301,7 +301,9 @@ struct content {
      * bytes a sync has; those that it has with their sums (slots.c) */
     uint64_t slot_changes, slot_unlogged, slot_durable, slot_synced;
     TAILQ_ENTRY(content) dirty_next;
-    bool dirty;                /* contents; in the list of those, which has a reference */
+    bool dirty;                /* contents; in the list of those, which has a reference, */
+    uint64_t dirty_at;         /* contents; number of that insertion */
+    bool slot_told;            /* io; a frame or a commit calls it a slot */
     uint64_t gone_at;          /* contents; freezes before it left the table */
     _Atomic uint32_t log_left; /* bytes of small writes that frames may carry for its slot */
     bool seal_failed;                   /* one seal at a time; it was reported */
@@ -322,6 +324,7 @@ struct content_table {
     _Atomic size_t slots;      /* contents that have one: an open file each */
     _Atomic bool slot_names;   /* slots were made since their directory was last synced */
     struct content_list dirty; /* slots with bytes that no sync has, nor a frame; also deleted ones */
+    uint64_t dirtied; /* insertions into it */
     uint64_t freezes;
     struct map64 sealed_slots; /* numbers whose slot name goes after the next commit */
 };
@@ -441,6 +444,7 @@ struct flusher {
     size_t waiting;                   /* lock; writers that wait for memory, */
     int64_t waited_ns;                /* lock; and all that was ever waited so */
     _Atomic uint64_t buried;          /* dead ones deleted */
+    _Atomic uint64_t logged;          /* bytes of frames since the last freeze */
     int slot_error;                   /* seal; of the last pass: a slot that could not be sealed */
     uint64_t durable_seq;             /* lock */
     uint64_t commits, failed;         /* lock */

@@ -3,6 +3,7 @@
 #include "project_impl.h"
 #include "report.h"
 #include <errno.h>
+#include <string.h>
 
 int replay_slots_write(struct replay_slots *s, struct project *p, const struct op *op)
 {
@@ -101,7 +102,12 @@ static int write_op(struct writer *w, const struct op *op)
         !is_wanted(w->slots, w->p, op->number))
         return 0;
     err = open_slot(w, op->number);
-    return err < 0 || !w->file ? err : disk_pwrite(w->file, op->data, op->len, op->a);
+    if (err == 0 && w->file)
+        err = disk_pwrite(w->file, op->data, op->len, op->a);
+    if (err < 0)
+        report(REPORT_ALARM, "what the log has of slot %llu cannot be written to it: %s",
+               (unsigned long long)op->number, strerror(-err));
+    return err;
 }
 
 static int visit(const struct log_frame *f, void *ctx)

@@ -33,6 +33,7 @@ void content_slot_changed(struct project *p, struct content *c, bool logged)
     if (c->dirty)
         return;
     c->dirty = true;
+    c->dirty_at = ++p->contents.dirtied;
     TAILQ_INSERT_TAIL(&p->contents.dirty, c, dirty_next);
     atomic_fetch_add(&c->refs, 1);
 }
@@ -122,13 +123,19 @@ static int sync_bytes(struct project *p, struct content *c)
     return 0;
 }
 
-/* The first that is dirty, taken out of the list with its reference. NULL: none is. */
-static struct content *take_dirty(struct project *p)
+static uint64_t count_dirtied(struct project *p)
+{
+    MUTEX_GUARD(&p->contents.lock);
+    return p->contents.dirtied;
+}
+
+/* The first that is dirty since then, taken out of the list with its reference. NULL: none is. */
+static struct content *take_dirty(struct project *p, uint64_t since)
 {
     MUTEX_GUARD(&p->contents.lock);
     struct content *c = TAILQ_FIRST(&p->contents.dirty);
 
-    if (!c)
+    if (!c || c->dirty_at > since)
         return NULL;
     c->dirty = false;
     TAILQ_REMOVE(&p->contents.dirty, c, dirty_next);
@@ -139,10 +146,11 @@ static struct content *take_dirty(struct project *p)
  * what was deleted, since the frame that says so may come after the sync. */
 static int sync_all_bytes(struct project *p)
 {
+    const uint64_t since = count_dirtied(p); /* else who goes on writing would keep us here */
     struct content *c;
     int err = 0;
 
-    while (err == 0 && (c = take_dirty(p))) {
+    while (err == 0 && (c = take_dirty(p, since))) {
         err = sync_bytes(p, c);
         content_unref(c);
     }

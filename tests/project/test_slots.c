@@ -3,6 +3,7 @@
  * test_slots: what is synced of a slot, and when. Small writes to one that is synced again and
  * again are in the log; whatever is lost with the power, what fsync acknowledged is there.
  */
+#include "disk_impl.h"
 #include "fixture.h"
 #include "io.h"
 #include "project_impl.h"
@@ -232,4 +233,70 @@ Test(slots, a_deleted_slot_is_let_go_by_the_next_commit)
     cr_assert(!is_clean(), "a frame still speaks of it");
     cr_assert_eq(flush_run(x.p, SEAL_BUFFERS), 0);
     cr_assert(is_clean());
+}
+
+/* ---- a disk that does what a test says ---- */
+
+static const struct disk_ops *whole;
+static struct disk_ops changed;
+static unsigned syncs; /* of slots */
+
+static void change_disk(void)
+{
+    whole = x.disk->ops;
+    changed = *whole;
+    x.disk->ops = &changed;
+}
+
+static int open_no_pack(struct disk *d, const char *name, unsigned flags, struct disk_file **ret)
+{
+    return strncmp(name, "packs/", 6) == 0 ? -EMFILE : whole->open(d, name, flags, ret);
+}
+
+/* A replay knows it as a buffer, which cannot have so many bytes. */
+Test(slots, what_no_frame_calls_a_slot_is_not_written_in_the_log)
+{
+    change_disk();
+    changed.open = open_no_pack;
+    write_at("main/f", 0, 100 * KIB, 'a');
+    (void)view_settle(x.p); /* it cannot be sealed, and becomes a slot */
+    x.disk->ops = whole;
+    sync_all();
+    write_at("main/f", 100 * KIB, 40 * KIB, 'b');
+    sync_all();
+    dies(FAULT_LOSE_ALL);
+    cr_assert(has("main/f", 0, 100 * KIB, 'a'));
+    cr_assert(has("main/f", 100 * KIB, 140 * KIB, 'b'));
+}
+
+/* Another write comes while the disk syncs the one before. */
+static int sync_and_write(struct disk_file *f)
+{
+    int err;
+
+    f->ops = whole;
+    err = whole->sync(f);
+    f->ops = &changed;
+    if (syncs++ < 20)
+        write_at("main/f", 0, 100 * KIB, 'c');
+    return err;
+}
+
+static int open_busy_slot(struct disk *d, const char *name, unsigned flags, struct disk_file **ret)
+{
+    int err = whole->open(d, name, flags, ret);
+
+    if (err == 0 && strncmp(name, "slots/", 6) == 0)
+        (*ret)->ops = &changed;
+    return err;
+}
+
+Test(slots, a_sync_ends_while_somebody_goes_on_writing)
+{
+    change_disk();
+    changed.open = open_busy_slot;
+    changed.sync = sync_and_write;
+    write_at("main/f", 0, LARGE, 'a');
+    sync_all();
+    cr_assert_eq(syncs, 1);
 }
