@@ -98,6 +98,12 @@ static int sync_some(struct project *p, struct content *const *some, size_t n)
     return 0;
 }
 
+/* No failure is tried again, a disk that is full no more than one that is broken: the kernel has
+ * told it once, its pages count as clean now, and a second sync would say that all is well. So
+ * nobody knows what the slot has, while frames that name its bytes stand in the log, below those of
+ * all others. Room kept for it beforehand would help nothing: a filesystem that allocates late has
+ * reserved the room when the write returned (that ENOSPC was the writer's), and where it still comes
+ * up here, from a device that promises more than is behind it, fallocate is promised nothing. */
 static int sync_bytes(struct project *p, struct content *c)
 {
     uint64_t changes;
