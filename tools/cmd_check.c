@@ -7,6 +7,7 @@
 
 #include "clock.h"
 #include "kv.h"
+#include "mapped.h"
 #include "mountinfo.h"
 #include "repair.h"
 #include "store.h"
@@ -140,9 +141,9 @@ static int explain(const char *path, const struct checking *c, const struct repa
 }
 
 /* Where no finding can be made of it. */
-static int on_unreadable(uint64_t offset)
+static int on_unreadable(const char *file, uint64_t offset)
 {
-    tally_warn("the disk cannot read kv/data.mdb at byte %llu", (unsigned long long)offset);
+    tally_warn("the disk cannot read %s at byte %llu", file, (unsigned long long)offset);
     return 2;
 }
 
@@ -152,7 +153,7 @@ static int check_store(const char *path, struct checking *c)
     struct repair_result result = {0};
     char why[STORE_WHY] = "";
     bool writes = c->repair && !(c->flags & REPAIR_DRY_RUN);
-    (void)kv_catch_faults(on_unreadable); /* without it: no sentence */
+    (void)mapped_catch_faults(on_unreadable); /* without it: no sentence */
     if (store_open(path, writes ? 0 : STORE_READONLY, "check", path, &store, why) < 0) {
         tally_warn("%s", why);
         return 2;

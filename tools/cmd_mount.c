@@ -15,6 +15,7 @@
 #include "client.h"
 #include "fs.h"
 #include "kv.h"
+#include "mapped.h"
 #include "mount_options.h"
 #include "mountinfo.h"
 #include "report.h"
@@ -120,14 +121,13 @@ static struct mounting *mounted;
 
 /* The disk cannot read the metadata, in a place where no request can get the error: the process
  * ends when this returns. Before it was mounted the waiting parent prints the sentence. */
-static int on_unreadable(uint64_t offset)
+static int on_unreadable(const char *file, uint64_t offset)
 {
     struct mounting *m = mounted;
     snprintf(
         m->why, sizeof(m->why),
-        "the disk cannot read %.400s/kv/data.mdb at byte %llu: the daemon ends; what was durable "
-        "stays so",
-        m->store, (unsigned long long)offset);
+        "the disk cannot read %.400s/%s at byte %llu: the daemon ends; what was durable stays so",
+        m->store, file, (unsigned long long)offset);
     if (m->ready_fd >= 0) {
         (void)!write(m->ready_fd, m->why, strlen(m->why));
     } else {
@@ -154,7 +154,7 @@ static int serve(struct mounting *m)
     struct store store;
     char label[PROJECT_LABEL_MAX + 1];
     mounted = m;
-    int err = kv_catch_faults(on_unreadable);
+    int err = mapped_catch_faults(on_unreadable);
     raise_file_limit();
     if (err == 0 && m->create && !store_exists(m->store)) {
         tally_default_label(m->store, label, sizeof(label));

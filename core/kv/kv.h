@@ -51,13 +51,9 @@ int kv_get(struct kv *kv, unsigned table, const void *key, size_t klen, void *bu
 /* Bytes of the file that live data and the free list occupy on disk (statistics). */
 uint64_t kv_disk_bytes(struct kv *kv);
 
-/* Told where in the file the disk cannot be read; what it returns is the process's exit code. */
-typedef int kv_fault_fn(uint64_t offset);
-/* LMDB's file is mapped, so that a disk that cannot read it is a SIGBUS. Once, before any store is
- * opened: from then on kv_get and the reads of snapshots answer -EIO instead; where there is no
- * way back (in a write, in a value that a snapshot handed out) `fn` is called and the process
- * ends. What was committed stays so. -errno: the handler could not be set. */
-int kv_catch_faults(kv_fault_fn *fn);
+/* LMDB's file is mapped, so that a disk that cannot read it is a fault (mapped.h). Where those are
+ * caught, kv_get and the reads of snapshots answer -EIO instead; in a write, or in a value that a
+ * snapshot handed out, there is no way back: the process ends. What was committed stays so. */
 
 /* ---- snapshots: one consistent state for several reads ---- */
 

@@ -45,12 +45,3 @@ struct kv_snap {
 struct kv_txn {
     struct kv *kv;
 };
-
-/* ---- kv_fault.c ---- */
-
-/* That range is a mapping of a file of ours, until kv_map_remove. */
-void kv_map_add(const void *base, size_t len);
-void kv_map_remove(const void *base);
-/* fn(arg), or -EIO if what it looked at in a map cannot be read: then fn was left in the middle. It
- * takes no lock, owns nothing and calls nothing but reading. */
-int kv_guard(int (*fn)(void *arg), void *arg);

@@ -11,6 +11,7 @@
  */
 #include "io.h"
 #include "kv_impl.h"
+#include "mapped.h"
 #include "lock.h"
 
 #include <errno.h>
@@ -39,7 +40,7 @@ struct kv_lmdb {
     dev_t dev;
     ino_t ino;
     _Atomic(MDB_txn *) parked[PARKED_MAX]; /* reset read transactions, or NULL */
-    const void *map;                       /* as kv_fault.c knows it */
+    const void *map;                       /* as mapped.h knows it */
 };
 
 struct lmdb_snap {
@@ -173,7 +174,7 @@ static int lmdb_get(struct kv *kv, unsigned table, const void *key, size_t klen,
     if (r < 0)
         return r;
     g.dbi = k->dbi[table];
-    r = kv_guard(get_guarded, &g);
+    r = mapped_guard(get_guarded, &g);
     read_end(k, g.txn);
     return r;
 }
@@ -257,7 +258,7 @@ static int lmdb_snap_get(struct kv_snap *snap, unsigned table, const void *key, 
     if (!k->has[table])
         return -ENOENT;
     l.dbi = k->dbi[table];
-    int r = kv_guard(snap_get_guarded, &l);
+    int r = mapped_guard(snap_get_guarded, &l);
     if (r < 0)
         return r;
     *ret_val = l.val.mv_data;
@@ -312,7 +313,7 @@ static int lmdb_snap_seek(struct kv_snap *snap, unsigned table, const void *key,
     if (!of(snap->kv)->has[table])
         return -ENOENT;
     l.dbi = of(snap->kv)->dbi[table];
-    int r = kv_guard(seek_guarded, &l);
+    int r = mapped_guard(seek_guarded, &l);
     if (r == -EIO)
         drop_cursor(l.s); /* nobody knows where it stands */
     if (r < 0)
@@ -343,7 +344,7 @@ static int lmdb_snap_count(struct kv_snap *snap, unsigned table, uint64_t *ret_c
     int r = 0;
     if (k->has[table]) {
         c.dbi = k->dbi[table];
-        r = kv_guard(count_guarded, &c);
+        r = mapped_guard(count_guarded, &c);
     }
     if (r == 0)
         *ret_count = c.st.ms_entries;
@@ -494,7 +495,7 @@ static void lmdb_close(struct kv *kv)
         if (k->parked[i] != NULL)
             mdb_txn_abort(k->parked[i]);
     if (k->map != NULL)
-        kv_map_remove(k->map);
+        mapped_remove(k->map);
     if (k->env != NULL)
         mdb_env_close(k->env);
     unclaim(k);
@@ -571,7 +572,7 @@ static void know_map(struct kv_lmdb *k, int dirfd, const char *dir)
                 ino != st.st_ino || strstr(line, "data.mdb") == NULL)
                 continue;
             k->map = (const void *)from;
-            kv_map_add(k->map, to - from);
+            mapped_add(k->map, to - from, "kv/data.mdb");
         }
     }
     if (f != NULL)

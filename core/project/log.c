@@ -4,6 +4,8 @@
  * process then, what is in the page cache is either whole or no frame.
  */
 #include "log_impl.h"
+#include "mapped.h"
+#include "report.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -123,37 +125,68 @@ void log_room_done(struct log *l, size_t bytes)
 
 /* ---- frames ---- */
 
-void log_put(struct segment *s, struct frame_head *h, const struct iovec *iov, int count)
-{
-    uint64_t size = frame_size(h->len), tail = s->recycled ? 16 : 0;
-    uint8_t *frame = s->map + s->used, *to = frame + FRAME_HEAD;
+struct putting {
+    const struct segment *s;
+    struct frame_head *h;
+    const struct iovec *iov;
+    int count;
+    uint64_t size, tail;
+};
 
-    for (int i = 0; i < count; i++) {
-        if (iov[i].iov_len)
-            memcpy(to, iov[i].iov_base, iov[i].iov_len);
-        to += iov[i].iov_len;
+static int put_bytes(void *arg)
+{
+    const struct putting *p = arg;
+    uint8_t *frame = p->s->map + p->s->used, *to = frame + FRAME_HEAD;
+
+    for (int i = 0; i < p->count; i++) {
+        if (p->iov[i].iov_len)
+            memcpy(to, p->iov[i].iov_base, p->iov[i].iov_len);
+        to += p->iov[i].iov_len;
     }
-    if (h->kind == FRAME_END)
-        tail = 0;
-    memset(frame + size, 0, tail); /* so that the end of the log looks like one */
-    frame_seal(frame, h, s->seed, s->used);
-    disk_map_wrote(s->file, s->map, s->used, size + tail);
-    s->used += size;
+    memset(frame + p->size, 0, p->tail); /* so that the end of the log looks like one */
+    frame_seal(frame, p->h, p->s->seed, p->s->used);
+    return 0;
+}
+
+/* The segment is mapped: what the disk does not take is a fault. The checksum, which comes last, is
+ * not there then. */
+int log_put(struct log *l, struct segment *s, struct frame_head *h, const struct iovec *iov,
+            int count)
+{
+    struct putting p = {s, h, iov, count, frame_size(h->len),
+                        s->recycled && h->kind != FRAME_END ? 16 : 0};
+    int r = l->broken ? -EIO : mapped_guard(put_bytes, &p);
+
+    if (r) {
+        if (!atomic_exchange(&l->broken, true))
+            report(REPORT_ALARM,
+                   "the disk does not take log/%016llx at byte %llu (it fails, or is full): free "
+                   "space or mend it, then mount the store again",
+                   (unsigned long long)s->serial, (unsigned long long)s->used);
+        cond_broadcast(&l->room_freed);
+        return r;
+    }
+    disk_map_wrote(s->file, s->map, s->used, p.size + p.tail);
+    s->used += p.size;
     s->dirty = true;
+    return 0;
 }
 
 /* The first ready segment becomes the current one. */
-static void move_on(struct log *l)
+static int move_on(struct log *l)
 {
     struct segment *s = TAILQ_FIRST(&l->ready);
     struct frame_head end = {.kind = FRAME_END, .seq = l->seq};
 
-    if (l->current)
-        log_put(l->current, &end, NULL, 0);
+    int r = l->current ? log_put(l, l->current, &end, NULL, 0) : 0;
+
+    if (r)
+        return r;
     TAILQ_REMOVE(&l->ready, s, next);
     TAILQ_INSERT_TAIL(&l->held, s, next);
     l->current = s;
     l->prepare_at = s->size / 2;
+    return 0;
 }
 
 /* The frame makes a sync due. */
@@ -162,17 +195,18 @@ static bool fits(const struct log *l, const struct segment *s, uint64_t size)
     return s && size <= room_beside(s, (unsigned)l->sync_runs + 1);
 }
 
-/* A segment with room for `size` bytes becomes current. False: there is none, nothing changed. */
-static bool find_place(struct log *l, uint64_t size)
+/* A segment with room for `size` bytes becomes current. -ENOSPC: there is none, nothing changed. */
+static int find_place(struct log *l, uint64_t size)
 {
     const struct segment *s;
+    int r = 0;
     bool found = fits(l, l->current, size);
 
     TAILQ_FOREACH(s, &l->ready, next)
     found = found || fits(l, s, size);
-    while (found && !fits(l, l->current, size))
-        move_on(l);
-    return found;
+    while (found && r == 0 && !fits(l, l->current, size))
+        r = move_on(l);
+    return found ? r : -ENOSPC;
 }
 
 int log_append(struct log *l, uint32_t ns, const struct iovec *iov, int count, uint64_t *ret_seq)
@@ -186,11 +220,16 @@ int log_append(struct log *l, uint32_t ns, const struct iovec *iov, int count, u
         return -EFBIG;
     h.len = (uint32_t)len;
     MUTEX_GUARD(&l->lock);
-    if (!find_place(l, frame_size(len)))
-        return -ENOSPC;
-    h.seq = ++l->seq;
+    int r = find_place(l, frame_size(len));
+
+    if (r)
+        return r;
+    h.seq = l->seq + 1;
     h.time = clock_now(l->config.clock);
-    log_put(l->current, &h, iov, count);
+    r = log_put(l, l->current, &h, iov, count);
+    if (r)
+        return r;
+    l->seq++;
     l->sync_due = true;
     l->stats.frames++;
     l->stats.frame_bytes += frame_size(len);

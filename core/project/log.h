@@ -66,7 +66,8 @@ bool log_room_now(struct log *l, size_t bytes);
  * was appended. Locks may be held. */
 void log_room_done(struct log *l, size_t bytes);
 /* One frame. `iov` is its payload: operations, encoded. Cannot fail for lack of room between
- * log_room and log_room_done (-ENOSPC otherwise, and nothing is written). */
+ * log_room and log_room_done (-ENOSPC otherwise, and nothing is written). -EIO: the disk does not
+ * take it; no other frame will come, and no sync. */
 int log_append(struct log *l, uint32_t ns, const struct iovec *iov, int count, uint64_t *ret_seq);
 uint64_t log_seq(struct log *l);        /* of the last frame */
 uint64_t log_synced_seq(struct log *l); /* every frame up to it is durable in the log */

@@ -50,7 +50,7 @@ struct log {
     uint8_t incarnation[32];
     void (*on_synced)(void *ctx, uint64_t seq);
     void *on_synced_ctx;
-    _Atomic bool broken; /* a sync failed */
+    _Atomic bool broken; /* a sync failed, or a page of a segment cannot be written */
 
     struct mutex sync; /* "log sync": the next two */
     bool syncing;
@@ -85,8 +85,10 @@ struct log {
 uint64_t segment_room(const struct log *l, const struct segment *s);
 /* The most that one change can count on. */
 uint64_t log_room_left(const struct log *l);
-/* A frame into a segment that has room for it. */
-void log_put(struct segment *s, struct frame_head *h, const struct iovec *iov, int count);
+/* A frame into a segment that has room for it. -EIO: the disk does not take it, and the log is
+ * broken: nothing but a frame that is none lies there. */
+int log_put(struct log *l, struct segment *s, struct frame_head *h, const struct iovec *iov,
+            int count);
 
 /* ---- log_make.c ---- */
 

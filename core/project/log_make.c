@@ -5,6 +5,7 @@
  * serials have no gaps: recovery can tell a segment that was lost from one that never was.
  */
 #include "log_impl.h"
+#include "mapped.h"
 
 #include "io.h"
 #include <errno.h>
@@ -33,6 +34,8 @@ void log_name(uint64_t serial, char out[DISK_NAME_MAX + 1])
 
 void segment_shut(struct segment *s)
 {
+    if (s->map)
+        mapped_remove(s->map);
     if (s->file)
         disk_unmap(s->file, s->map, s->size);
     disk_file_close(s->file);
@@ -217,6 +220,7 @@ static int fill_segment(struct log *l, struct segment *s, uint64_t least)
     if (r)
         return r;
     s->map = map;
+    mapped_add(map, s->size, LOG_DIRECTORY);
     return 0;
 }
 

@@ -89,8 +89,8 @@ static void give_up_sync(struct log *l)
     l->sync_due = true;
 }
 
-/* Where it is, the serial; 0: no segment is there that could have one. */
-static uint64_t put_sync_frame(struct log *l, uint64_t target)
+/* *ret_serial: where it is; 0: no segment is there that could have one. */
+static int put_sync_frame(struct log *l, uint64_t target, uint64_t *ret_serial)
 {
     uint8_t done[FRAME_SYNC_LEN];
     struct iovec iov = {done, sizeof done};
@@ -98,12 +98,12 @@ static uint64_t put_sync_frame(struct log *l, uint64_t target)
 
     MUTEX_GUARD(&l->lock);
     l->sync_runs = false;
+    *ret_serial = l->current ? l->current->serial : 0;
     if (!l->current)
         return 0;
     put_le64(done, l->synced);
     h.time = clock_now(l->config.clock);
-    log_put(l->current, &h, &iov, 1);
-    return l->current->serial;
+    return log_put(l, l->current, &h, &iov, 1);
 }
 
 /* The first dirty segment behind `after`, referenced and taken to be clean. */
@@ -174,8 +174,11 @@ static int sync_now(struct log *l, int (*before)(void *ctx), void *ctx)
         return r;
     }
     int64_t started = clock_ticks(l->config.clock);
+    uint64_t last;
 
-    r = sync_segments(l, put_sync_frame(l, target));
+    r = put_sync_frame(l, target, &last);
+    if (r == 0)
+        r = sync_segments(l, last);
     if (r) {
         break_log(l, r);
         return -EIO;

@@ -16,7 +16,7 @@
 
 static struct fault fault;
 
-static struct disk *make_disk(uint64_t capacity)
+__attribute__((unused)) static struct disk *make_disk(uint64_t capacity)
 {
     struct disk *d;
 

@@ -1,47 +1,44 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * kv_fault: pages of LMDB's file that the disk cannot read.
- *
- * LMDB reads through a mapping, so that a disk that fails is no error of a system call but a
- * SIGBUS, sent to the thread that looked. Inside kv_guard that thread is taken back to where it
- * began, and the answer is -EIO: LMDB's look-ups in a read transaction change nothing that would
- * have to be undone. Anywhere else (in the middle of a write, or in a value that a snapshot handed
- * out) there is no way back: the program is told where, and ends; what was committed stays so.
- *
- * A fault that is not in one of the maps is none of ours and goes to whoever had the signal before.
+ * mapped: one handler of SIGBUS and a table of the maps, which it may look at whatever was
+ * interrupted. A fault that is not in one of them is none of ours and goes to whoever had the signal
+ * before.
  */
-#include "kv_impl.h"
+#include "mapped.h"
 
 #include <errno.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <unistd.h>
 
-#define MAPS_MAX 8
+#define MAPS_MAX 64 /* one of metadata, the others of the log */
 
 struct map {
     _Atomic uintptr_t base; /* 0: free */
     _Atomic size_t len;
+    const char *_Atomic file;
 };
 
 static struct map maps[MAPS_MAX];
-static kv_fault_fn *_Atomic on_fault;
+static mapped_fault_fn *_Atomic on_fault;
 static struct sigaction before;
 static _Thread_local sigjmp_buf *way_back; /* NULL: none */
 
-void kv_map_add(const void *base, size_t len)
+void mapped_add(const void *base, size_t len, const char *file)
 {
     for (unsigned i = 0; i < MAPS_MAX; i++) {
         uintptr_t none = 0;
         if (!atomic_compare_exchange_strong(&maps[i].base, &none, (uintptr_t)base))
             continue;
+        atomic_store(&maps[i].file, file);
         atomic_store(&maps[i].len, len);
         return;
     }
 }
 
-void kv_map_remove(const void *base)
+void mapped_remove(const void *base)
 {
     for (unsigned i = 0; i < MAPS_MAX; i++)
         if (atomic_load(&maps[i].base) == (uintptr_t)base) {
@@ -50,36 +47,38 @@ void kv_map_remove(const void *base)
         }
 }
 
-static bool in_map(uintptr_t at, uint64_t *ret_offset)
+static bool in_map(uintptr_t at, const char **ret_file, uint64_t *ret_offset)
 {
     for (unsigned i = 0; i < MAPS_MAX; i++) {
         uintptr_t base = atomic_load(&maps[i].base);
         if (base == 0 || at < base || at - base >= atomic_load(&maps[i].len))
             continue;
+        *ret_file = atomic_load(&maps[i].file);
         *ret_offset = at - base;
         return true;
     }
     return false;
 }
 
-/* A fault is synchronous: the thread is in LMDB, or copies from its map, and holds no lock of libc
- * or of ours that what is called here would want. */
+/* A fault is synchronous: the thread is in LMDB, or copies from or to a map, and holds no lock of
+ * libc or of ours that what is called here would want. */
 static void on_sigbus(int sig, siginfo_t *info, void *context)
 {
+    const char *file;
     uint64_t offset;
 
     (void)sig;
     (void)context;
-    if (!in_map((uintptr_t)info->si_addr, &offset)) {
+    if (!in_map((uintptr_t)info->si_addr, &file, &offset)) {
         (void)sigaction(SIGBUS, &before, NULL); /* it happens again at once */
         return;
     }
     if (way_back != NULL)
         siglongjmp(*way_back, 1);
-    _exit(atomic_load(&on_fault)(offset));
+    _exit(atomic_load(&on_fault)(file, offset));
 }
 
-int kv_catch_faults(kv_fault_fn *fn)
+int mapped_catch_faults(mapped_fault_fn *fn)
 {
     /* NODEFER: the way back leaves the handler without returning. */
     struct sigaction action = {.sa_sigaction = on_sigbus, .sa_flags = SA_SIGINFO | SA_NODEFER};
@@ -90,7 +89,7 @@ int kv_catch_faults(kv_fault_fn *fn)
     return sigaction(SIGBUS, &action, &before) < 0 ? -errno : 0;
 }
 
-int kv_guard(int (*fn)(void *arg), void *arg)
+int mapped_guard(int (*fn)(void *arg), void *arg)
 {
     sigjmp_buf here;
 
