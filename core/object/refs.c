@@ -51,9 +51,9 @@ static int del_dying(struct refs *r, uint64_t number)
     return layer_del(r->dying, key);
 }
 
-int refs_queue_zero(struct refs *r, uint64_t number)
+int refs_queue_zero(struct refs *r, uint64_t number, uint64_t size)
 {
-    return map64_put(&r->zero, number, 1);
+    return map64_put(&r->zero, number, size);
 }
 
 /* The one place where a count changes: moves the number in and out of the dying in the same step.
@@ -70,7 +70,7 @@ int refs_change(struct refs *r, uint64_t number, struct entry *e, int64_t delta)
         return -ENOENT;
     next.count = (uint32_t)count;
     if (e->count > 0 && count == 0) {
-        err = refs_queue_zero(r, number);
+        err = refs_queue_zero(r, number, next.size);
         if (err == 0)
             err = put_dying(r, number, &next);
         if (err < 0) {
@@ -536,7 +536,7 @@ int refs_let_go(struct refs *r, uint64_t number)
     if (err || e.count || map64_get(&r->zero, number, &none) || map64_get(&r->holds, number, &none))
         return -EBUSY;
     err = put_dying(r, number, &e);
-    return err < 0 ? err : refs_queue_zero(r, number); /* else the next start does it */
+    return err < 0 ? err : refs_queue_zero(r, number, e.size); /* else the next start does it */
 }
 
 struct visiting {
@@ -583,7 +583,7 @@ static int recover_dying(struct refs *r, struct kv_snap *s)
         err = refs_load(r, d.number, &now);
         if (err == 0 && now.count == 0) {
             r->live -= entry_is_sealed(&now);
-            err = refs_queue_zero(r, d.number);
+            err = refs_queue_zero(r, d.number, d.entry.size);
         } else if (err == -ENOENT)
             err = dead_push(&r->dead_ready, &d);
         if (err < 0)
@@ -668,6 +668,20 @@ static void add_retained(const struct dead_list *l, struct refs_stats *s)
         s->retained_bytes += l->v[i].entry.size;
 }
 
+/* Those that the next flush collects. Who holds one, not the log, keeps it. */
+static void add_zero(const struct refs *r, struct refs_stats *s)
+{
+    uint64_t number, size, none;
+    size_t at = 0;
+
+    while (map64_next(&r->zero, &at, &number, &size)) {
+        if (map64_get(&r->holds, number, &none))
+            continue;
+        s->retained++;
+        s->retained_bytes += size;
+    }
+}
+
 void refs_get_stats(struct refs *r, struct refs_stats *ret)
 {
     MUTEX_GUARD(&r->lock);
@@ -677,6 +691,7 @@ void refs_get_stats(struct refs *r, struct refs_stats *ret)
         .dying = r->zero.count + r->dead_active.count + dead_in_batches(r) + r->dead_ready.count,
         .pinned = r->pinned,
     };
+    add_zero(r, ret);
     add_retained(&r->dead_active, ret);
     for (size_t i = 0; i < r->batches; i++)
         add_retained(&r->dead_frozen[i], ret);

@@ -155,7 +155,9 @@ struct refs_stats {
     uint64_t objects; /* sealed, count > 0 */
     uint64_t unknown_decrements;
     uint64_t dying, pinned;
-    uint64_t retained, retained_bytes; /* dead, and not deletable before a commit */
+    /* Wanted by nobody, and yet there: until a commit says so the log's segments may be replayed,
+     * whose changes name them. */
+    uint64_t retained, retained_bytes;
 };
 void refs_get_stats(struct refs *r, struct refs_stats *ret);
 

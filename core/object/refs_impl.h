@@ -20,7 +20,7 @@ struct refs {
     const struct id_key *key;
     struct layer *objects, *ids, *dying, *pins;
     uint64_t next;        /* first number never used */
-    struct map64 zero;    /* numbers whose count is 0 and whose entry exists */
+    struct map64 zero;    /* numbers whose count is 0 and whose entry exists -> bytes */
     struct map64 holds;   /* number -> open handles and seals in flight */
     struct map64 pending; /* numbers whose bytes are not synced -> when they were added */
     uint64_t pending_serial;
@@ -37,7 +37,7 @@ struct refs {
 int refs_load(struct refs *r, uint64_t number, struct entry *ret);
 int refs_save(struct refs *r, uint64_t number, const struct entry *e);
 int refs_change(struct refs *r, uint64_t number, struct entry *e, int64_t delta);
-int refs_queue_zero(struct refs *r, uint64_t number);
+int refs_queue_zero(struct refs *r, uint64_t number, uint64_t size);
 int refs_set_pending(struct refs *r, uint64_t number);
 int refs_hold_locked(struct refs *r, uint64_t number, int64_t delta);
 /* Take the id out of the index, leaving a marker if its chain goes on. */

@@ -99,7 +99,7 @@ static int put_place(struct refs *r, uint64_t number, const struct entry *place,
         put_be64(key, number);
         err = layer_put(r->dying, key, buf, entry_encode(&e, buf));
         if (err == 0)
-            err = refs_queue_zero(r, number);
+            err = refs_queue_zero(r, number, e.size);
         if (err < 0)
             return err;
     }

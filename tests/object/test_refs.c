@@ -171,6 +171,53 @@ Test(refs, at_zero_an_object_is_dying_and_found_and_revived_by_its_id)
     cr_assert_eq(get(&t, &id), 1);
 }
 
+Test(refs, what_dies_is_retained_until_a_commit_has_its_death)
+{
+    uint64_t n = object(&t, "a", 1);
+    struct refs_dead dead;
+    struct refs_stats s;
+    struct entry e;
+    commit(&t);
+    refs_get_stats(t.refs, &s);
+    cr_assert_eq(s.retained, 0);
+    cr_assert_eq(refs_unref(t.refs, n), 0);
+    cr_assert_eq(refs_entry(t.refs, n, false, NULL, &e), 0);
+    refs_get_stats(t.refs, &s); /* the log's changes are all that knows of it */
+    cr_assert_eq(s.retained, 1);
+    cr_assert_eq(s.retained_bytes, e.size);
+    commit(&t); /* which does not have what is not collected */
+    refs_get_stats(t.refs, &s);
+    cr_assert_eq(s.retained, 1);
+    cr_assert_eq(collect(&t), 1);
+    refs_get_stats(t.refs, &s);
+    cr_assert_eq(s.retained, 1);
+    cr_assert_eq(s.retained_bytes, e.size);
+    cr_assert_eq(refs_collected(t.refs, &dead, 1), 0);
+    commit(&t);
+    refs_get_stats(t.refs, &s);
+    cr_assert_eq(s.retained, 0);
+    cr_assert_eq(s.retained_bytes, 0);
+    cr_assert_eq(s.dying, 1, "its bytes are still there");
+    cr_assert_eq(refs_collected(t.refs, &dead, 1), 1);
+    cr_assert_eq(refs_buried(t.refs, &dead), 0);
+}
+
+Test(refs, what_a_handle_holds_is_not_retained_by_the_log)
+{
+    uint64_t n = object(&t, "a", 1), found;
+    struct id id = named(&t, "a");
+    struct refs_stats s;
+    struct entry e;
+    bool pending;
+    cr_assert_eq(refs_find(t.refs, &id, &found, &e, &pending), 0);
+    cr_assert_eq(refs_unref(t.refs, n), 0);
+    refs_get_stats(t.refs, &s);
+    cr_assert_eq(s.retained, 0);
+    refs_unhold(t.refs, n);
+    refs_get_stats(t.refs, &s);
+    cr_assert_eq(s.retained, 1);
+}
+
 Test(refs, the_dying_survive_a_crash_and_can_still_be_revived)
 {
     uint64_t n = object(&t, "a", 1);
