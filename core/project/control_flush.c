@@ -45,6 +45,22 @@ static int wait_for(struct call *call, struct ticket *t, int64_t timeout)
     return 0;
 }
 
+/* A ticket that is not kept: of a flush that ended more than TICKETS_KEPT ago, or of none. */
+static int wait_for_old(struct call *call, uint64_t number)
+{
+    uint64_t done, next, durable = project_durable(call->p);
+
+    coordinator_numbers(call->p->flush.coordinator, &done, &next);
+    if (number < done) { /* flushes end in order */
+        strbuf_addf(&call->head, " durable=%llu", U(durable));
+        return 0;
+    }
+    return control_fail(call, -ENOENT,
+                        "this mount has not given out a ticket %llu, its next is %llu; those of "
+                        "earlier mounts ended with them: everything up to %llu is durable",
+                        U(number), U(next), U(durable));
+}
+
 int control_wait_ticket(struct call *call)
 {
     int64_t timeout = -1;
@@ -63,8 +79,7 @@ int control_wait_ticket(struct call *call)
                                  control_arg(call, 2));
     err = coordinator_ticket(call->p->flush.coordinator, number, &t);
     if (err < 0)
-        return control_fail(call, err, "there is no ticket %llu, or its flush ended long ago",
-                            U(number));
+        return wait_for_old(call, number);
     err = wait_for(call, t, timeout);
     ticket_unref(t);
     return err;

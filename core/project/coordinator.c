@@ -478,6 +478,13 @@ int coordinator_ticket(struct coordinator *c, uint64_t number, struct ticket **r
     return 0;
 }
 
+void coordinator_numbers(struct coordinator *c, uint64_t *ret_done, uint64_t *ret_next)
+{
+    MUTEX_GUARD(&c->lock);
+    *ret_done = c->done;
+    *ret_next = c->next;
+}
+
 void coordinator_retry(struct coordinator *c)
 {
     struct flight *f;

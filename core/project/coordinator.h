@@ -119,3 +119,5 @@ void coordinator_get_stats(struct coordinator *c, struct coordinator_stats *ret)
 #define TICKETS_KEPT 256
 /* That of flush `number`, referenced. -ENOENT: not yet, or more than TICKETS_KEPT ago. */
 int coordinator_ticket(struct coordinator *c, uint64_t number, struct ticket **ret_ticket);
+/* Of the next flush, and up to where all are finalized. */
+void coordinator_numbers(struct coordinator *c, uint64_t *ret_done, uint64_t *ret_next);

@@ -278,12 +278,30 @@ Test(control, a_flush_gives_a_ticket_which_says_what_became_durable_and_its_name
     cr_assert_gt(say(&x, line, reply), 0);
     cr_assert_null(strstr(reply, "name="));
     snprintf(line, sizeof line, "wait ticket %llu", ticket + 2);
-    refused(&x, line, -ENOENT, "there is no ticket");
+    refused(&x, line, -ENOENT, "those of earlier mounts ended with them: everything up to ");
     refused(&x, "wait ticket", -EINVAL, "usage: wait ticket T [DUR]");
     refused(&x, "wait ticket soon", -EINVAL, "soon is not the number of a ticket");
     refused(&x, "wait ticket 1 soon", -EINVAL, "soon is not a duration");
     refused(&x, "wait 1 2s 3s", -EINVAL, "usage: wait N [DUR]");
     refused(&x, "flush \"\"", -EINVAL, "1 to 255 bytes");
+}
+
+Test(control, a_ticket_of_long_ago_is_known_to_have_ended)
+{
+    char reply[4096], line[64], want[64];
+    unsigned long long ticket, seq;
+
+    cr_assert_gt(say(&x, "flush", reply), 0);
+    cr_assert_eq(sscanf(reply, "ok ticket=%llu seq=%llu", &ticket, &seq), 2, "%s", reply);
+    for (unsigned i = 0; i < 260; i++)
+        agreed(&x, "flush", "ok ticket=");
+    snprintf(line, sizeof line, "wait ticket %llu", ticket);
+    snprintf(want, sizeof want, "ok durable=%llu\n", (unsigned long long)project_durable(x.p));
+    agreed(&x, line, want);
+    cr_assert_geq(project_durable(x.p), seq);
+    fixture_reopen(&x);
+    snprintf(line, sizeof line, "wait ticket %llu", ticket + 200);
+    refused(&x, line, -ENOENT, "this mount has not given out a ticket");
 }
 
 Test(control, a_dropped_namespace_is_gone_and_its_job_ends_with_the_drain)
