@@ -83,6 +83,11 @@ static void print_text(const struct checking *c, const struct check_result *r)
            "%llu bytes\n",
            PLURAL(r->problems), PLURAL(r->namespaces), PLURAL(r->inodes), PLURAL(r->pages),
            PLURAL(r->objects), (unsigned long long)r->bytes);
+    if (r->waiting > 0) {
+        printf("this is what commit number %llu has; %llu change%s in the log wait%s for the next "
+               "mount\n",
+               (unsigned long long)r->seq, PLURAL(r->waiting), r->waiting == 1 ? "s" : "");
+    }
 }
 
 static void print_repair(const struct checking *c, const struct repair_result *r)
@@ -95,10 +100,11 @@ static void print_json(const struct checking *c, const struct repair_result *res
 {
     const struct check_result *r = &result->found;
     json_t *root =
-        json_pack("{s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:O}", "clean", result->left == 0,
+        json_pack("{s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:O}", "clean", result->left == 0,
                   "problems", (json_int_t)r->problems, "namespaces", (json_int_t)r->namespaces,
                   "inodes", (json_int_t)r->inodes, "pages", (json_int_t)r->pages, "objects",
-                  (json_int_t)r->objects, "bytes", (json_int_t)r->bytes, "found", c->found);
+                  (json_int_t)r->objects, "bytes", (json_int_t)r->bytes, "waiting",
+                  (json_int_t)r->waiting, "found", c->found);
     if (c->repair) {
         /* Where nothing was changed, what was found is left. */
         bool changed = result->repaired > 0 && !(c->flags & REPAIR_DRY_RUN);
@@ -244,15 +250,16 @@ static int run_check(int argc, char **argv)
 const struct verb verb_check = {
     "check", run_check, "[--json] [--repair [--dry-run] [--remove-dangling] [--free-leaks]] STORE",
     "verify every byte of a store that is not mounted, and repair it",
-    "One line for each thing that is damaged: what, where, and how. Nothing is changed unless\n"
-    "asked to.\n"
-    "  --repair           put right what can be: counts, link counts, directories; files without "
-    "a\n"
-    "                     name appear in lost+found. Deletes nothing\n"
+    "One line for each thing that is damaged: what, where, and how. Nothing is\n"
+    "changed unless asked to. Of a store that was not unmounted the last commit is\n"
+    "looked at, and it is told how many changes the log has for the next mount.\n"
+    "  --repair           put right what can be: counts, link counts, directories;\n"
+    "                     files without a name appear in lost+found. Deletes nothing;\n"
+    "                     first makes the changes that the log has\n"
     "  --dry-run          only say what --repair would do first\n"
-    "  --remove-dangling  with --repair: remove names that lead nowhere, or to a directory that "
-    "has\n"
-    "                     another\n"
-    "  --free-leaks       with --repair: delete what takes space and is needed by nothing\n"
+    "  --remove-dangling  with --repair: remove names that lead nowhere, or to a\n"
+    "                     directory that has another\n"
+    "  --free-leaks       with --repair: delete what takes space and is needed by\n"
+    "                     nothing\n"
     "  --json             one object with the findings and the counts\n"
     "Exit code 0: sound, or all is repaired, 1: damage is left, 2: could not check.\n"};

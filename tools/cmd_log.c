@@ -272,11 +272,13 @@ static int run_log(int argc, char **argv)
 const struct verb verb_log = {
     "log", run_log, "[--json] STORE | list [--until SEQ] NS | find NS SEQ|TIME",
     "list what lies in the log of a store that is not mounted, or of a mount",
-    "One line for each frame: offset, sequence number, time, state, and what it changes. A frame\n"
-    "is committed when the store has it without the log, pending when the next mount will replay\n"
-    "it, torn when it will not. A store that was unmounted has no log.\n"
-    "  list         of a mount: the changes of the namespace NS that its log still has\n"
-    "  find         the last one up to a sequence number or a time as 2026-01-31T23:59:59Z\n"
+    "One line for each frame: offset, sequence number, time, state, and what it\n"
+    "changes. A frame is committed when the store has it without the log, pending\n"
+    "when the next mount will replay it, torn when it will not. A store that was\n"
+    "unmounted has no log.\n"
+    "  list         of a mount: the changes of the namespace NS that its log has\n"
+    "  find         the last one up to a sequence number or a time such as\n"
+    "               2026-01-31T23:59:59Z\n"
     "  --until SEQ  only changes up to that number\n"
     "  --json       of a store: one object a line\n"
     "Exit code 0, or 1 with a sentence: the log is damaged, or could not be read.\n"};

@@ -5,7 +5,8 @@
  * The fork comes before anything is opened and before any thread: locks and LMDB's maps belong to
  * the process that made them. The parent waits on a pipe: one NUL byte says "mounted", anything
  * else is the sentence to print. Until then the child keeps the terminal's standard error, for what
- * libfuse says; afterwards reports go to syslog.
+ * libfuse says and for reports (what was recovered from the log); those go to syslog, too, and
+ * afterwards only there.
  *
  * mount(8) calls the same as `mount.fuse.tally STORE MNT [-sfnv] [-N ns] [-t type] [-o options]`;
  * there -f means "do not really" and -s "leave out options you do not know".
@@ -55,6 +56,13 @@ static void sink_syslog(enum report_level level, const char *text, void *ctx)
         [REPORT_NOTE] = LOG_NOTICE, [REPORT_WARN] = LOG_WARNING, [REPORT_ALARM] = LOG_CRIT};
     (void)ctx;
     syslog(priority[level], "%s", text);
+}
+
+/* While it begins in the background: who called mount still reads what is said. */
+static void sink_both(enum report_level level, const char *text, void *ctx)
+{
+    sink_stderr(level, text, ctx);
+    sink_syslog(level, text, ctx);
 }
 
 /* umount(8) takes a short cut by statfs(2), which says "fuse" and not "fuse.tally", so that it
@@ -185,6 +193,7 @@ static _Noreturn void serve_background(struct mounting *m)
         close(null);
     }
     openlog("tally", LOG_PID, LOG_DAEMON);
+    report_set_sink(sink_both, NULL);
     signal(SIGPIPE, SIG_IGN);
     if (chdir("/") < 0) {
         snprintf(m->why, sizeof(m->why), "cannot leave the current directory: %s", strerror(errno));
@@ -248,6 +257,33 @@ static int mount_background(struct mounting *m)
     return rc;
 }
 
+/* Is `path` that directory, or in it? Both are absolute and without symlinks. */
+static bool is_within(const char *path, const char *dir)
+{
+    size_t n = strlen(dir);
+    return strncmp(path, dir, n) == 0 &&
+           (path[n] == '\0' || path[n] == '/' || (n > 0 && dir[n - 1] == '/'));
+}
+
+/* A mount over its own store would hide it, and one in it would be taken for a part of it. */
+static int check_overlap(const struct mounting *m)
+{
+    char store[PATH_MAX];
+    if (!realpath(m->store, store)) {
+        return 0; /* it is made where nothing is */
+    }
+    if (is_within(m->mountpoint, store)) {
+        return tally_fail("%s is the store itself or lies in it: mount it at a directory outside",
+                          m->mountpoint_arg);
+    }
+    if (is_within(store, m->mountpoint)) {
+        return tally_fail("the store %s lies in %s and would be hidden by the mount: mount it at "
+                          "another directory",
+                          m->store_arg, m->mountpoint_arg);
+    }
+    return 0;
+}
+
 /* Absolute paths, and what a person got wrong most likely. 0 or 1, told. */
 static int check_places(struct mounting *m)
 {
@@ -283,7 +319,7 @@ static int check_places(struct mounting *m)
     if (!S_ISDIR(st.st_mode)) {
         return tally_fail("%s is not a directory", m->mountpoint_arg);
     }
-    return 0;
+    return check_overlap(m);
 }
 
 /* 0, or 1 after saying what is wrong. */

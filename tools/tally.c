@@ -190,6 +190,9 @@ int main(int argc, char **argv)
             printf("tally %s\n", TALLY_VERSION);
             return 0;
         }
+        if (strcmp(argv[i], "--json") == 0) {
+            return tally_fail("--json goes behind the verb: tally VERB --json");
+        }
         if (strncmp(argv[i], "-C", 2) != 0) {
             return tally_fail("there is no option %s; `tally --help` lists them", argv[i]);
         }

@@ -34,7 +34,7 @@
  *   note          as above: a crash leaves such, mounting mends it   no
  *
  * Of a store that was not closed the last commit is looked at, and how many changes the log has
- * behind it for the next mount.
+ * behind it for the next mount; files that this commit does not name are no leaks then.
  *
  * Inodes and names stand as "NS/dir/file", where no path is known (or too many are asked for) as
  * "NS inode N"; bytes that are no printable text as \ooo. Namespaces that share a root are looked
@@ -66,6 +66,8 @@ struct check_result {
     uint64_t bytes;      /* of sealed objects, read and verified */
     uint64_t namespaces; /* sound records, symlinks at the root left out */
     uint64_t inodes;     /* of namespaces; of those that share a root once */
+    uint64_t waiting;    /* changes in the log, behind the commit that was looked at */
+    uint64_t seq;        /* number of that commit */
 };
 
 /* 0 however much damage was found; -errno if the check could not be finished: -ENOENT there is no

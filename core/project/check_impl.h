@@ -65,6 +65,7 @@ struct check {
     struct map64 files;   /* numbers in the names of object files that something names */
     struct map64 slots;   /* numbers of slots that something names */
     struct map64 logged;  /* numbers of slots that frames of the log name */
+    uint64_t undecided;   /* files that no table names, while changes wait in the log */
     struct map64 pack_records, pack_bytes; /* by pack, from the table of objects and the dying */
     struct map64 missing; /* numbers that are named and have no entry that decodes -> references */
     uint64_t unknown;     /* entries of objects that do not decode */

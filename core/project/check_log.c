@@ -65,6 +65,7 @@ int check_log(struct check *c)
 
     if (!c->has_state)
         return log_without_state(c);
+    c->r.seq = c->state.seq;
     err = log_read(c->disk, &scan, look_at_frame, c, &r);
     (void)snprintf(where, sizeof where, "segment %" PRIu64 " offset %" PRIu64, r.end.segment,
                    r.end.offset);
@@ -73,7 +74,9 @@ int check_log(struct check *c)
                     "it is damaged: the changes behind the last commit, number %" PRIu64
                     ", cannot be replayed",
                     c->state.seq);
-    else if (err == 0 && r.frames)
+    if (err == 0)
+        c->r.waiting = r.frames;
+    if (err == 0 && r.frames)
         check_found(c, false, "note", "log",
                     "%" PRIu64 " changes behind the last commit wait for the next mount", r.frames);
     return err == -EUCLEAN ? 0 : err;
@@ -127,6 +130,14 @@ static int replay(struct disk *disk, struct kv *kv, const struct clock *clock)
     return err < 0 ? err : project_close(p);
 }
 
+/* Put aside, or replayed. */
+static int settle_log(struct disk *disk, struct kv *kv, const struct repair_options *o, bool damaged)
+{
+    if (o->flags & REPAIR_DRY_RUN)
+        return 0;
+    return damaged ? put_aside(disk) : replay(disk, kv, o->clock);
+}
+
 int repair_log(struct disk *disk, struct kv *kv, const struct repair_options *o, uint64_t *ret_done)
 {
     char where[CHECK_WHERE], sentence[CHECK_TEXT];
@@ -141,8 +152,9 @@ int repair_log(struct disk *disk, struct kv *kv, const struct repair_options *o,
     err = log_read(disk, &scan, nothing, NULL, &r);
     if ((err < 0 && err != -EUCLEAN) || (err == 0 && r.frames == 0))
         return err;
-    if (err == -EUCLEAN) {
-        err = put_aside(disk);
+    bool damaged = err == -EUCLEAN;
+    err = settle_log(disk, kv, o, damaged);
+    if (damaged) {
         (void)snprintf(where, sizeof where, "segment %" PRIu64 " offset %" PRIu64, r.end.segment,
                        r.end.offset);
         (void)snprintf(sentence, sizeof sentence,
@@ -150,7 +162,6 @@ int repair_log(struct disk *disk, struct kv *kv, const struct repair_options *o,
                        " are lost",
                        s.seq);
     } else {
-        err = replay(disk, kv, o->clock);
         (void)snprintf(where, sizeof where, "behind number %" PRIu64, s.seq);
         (void)snprintf(sentence, sizeof sentence, "%" PRIu64 " changes are replayed", r.frames);
     }

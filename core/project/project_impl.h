@@ -595,6 +595,12 @@ int project_gc_nodes(struct project *p, struct gc_node_info **ret_v, size_t *ret
 
 /* ---- the project ---- */
 
+/* What this start took from the log. */
+struct replayed {
+    uint64_t changes, first, last; /* numbers of the first and the last of them */
+    uint64_t bytes;                /* of operations */
+};
+
 struct project {
     struct project_config config;
     const struct clock *clock;
@@ -623,6 +629,7 @@ struct project {
     void *on_durable_ctx;
     _Atomic uint64_t durable_told;
     bool recovered; /* there was one; until project_settle what it said is not committed */
+    struct replayed replayed; /* by this mount; fixed once it is open */
 
     struct ns_table names;
     struct vnode_table vnodes;

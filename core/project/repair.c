@@ -173,7 +173,7 @@ int project_repair(struct disk *disk, struct kv *kv, const struct repair_options
                    struct repair_result *ret)
 {
     struct repair r = {.disk = disk, .kv = kv, .o = o};
-    int err = o->flags & REPAIR_DRY_RUN ? 0 : repair_log(disk, kv, o, &r.r.repaired);
+    int err = repair_log(disk, kv, o, &r.r.repaired);
 
     if (err == 0)
         err = first_look(&r);

@@ -360,14 +360,25 @@ static int visit(const struct log_frame *f, void *ctx)
 {
     struct visitor *v = ctx;
 
-    return f->sync ? 0 : replay_one(v->p, &v->slots, f);
+    if (f->sync)
+        return 0;
+    if (v->p->replayed.changes++ == 0)
+        v->p->replayed.first = f->seq;
+    v->p->replayed.last = f->seq;
+    v->p->replayed.bytes += f->len;
+    return replay_one(v->p, &v->slots, f);
 }
 
-static void tell(struct project *p, const struct log_report *r, int64_t start)
+static void tell(struct project *p, int64_t start)
 {
-    if (r->frames)
-        report(REPORT_NOTE, "recovered %llu changes from the log in %lld ms",
-               (unsigned long long)r->frames, (long long)((ticks(p) - start) / NSEC_PER_MSEC));
+    const struct replayed *r = &p->replayed;
+
+    if (r->changes)
+        report(REPORT_NOTE,
+               "recovered %llu changes from the log: numbers %llu to %llu, %llu bytes, in %lld ms",
+               (unsigned long long)r->changes, (unsigned long long)r->first,
+               (unsigned long long)r->last, (unsigned long long)r->bytes,
+               (long long)((ticks(p) - start) / NSEC_PER_MSEC));
 }
 
 int replay_log(struct project *p, const struct state *s, struct log_report *ret)
@@ -384,7 +395,7 @@ int replay_log(struct project *p, const struct state *s, struct log_report *ret)
     if (err == 0)
         err = replay_slots_apply(&v.slots, p, &scan);
     if (err == 0)
-        tell(p, ret, start);
+        tell(p, start);
     replay_slots_release(&v.slots);
     return err;
 }

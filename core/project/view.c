@@ -152,6 +152,10 @@ static void status(struct project *p, const struct facts *f, struct strbuf *out)
                 U(f->flushes.oldest_ns / NSEC_PER_MSEC), U(f->flushes.given_up));
     strbuf_addf(out, "            writers_waiting=%zu waited_ms=%llu\n", f->writers_waiting,
                 U(f->writers_waited_ns / NSEC_PER_MSEC));
+    if (p->replayed.changes)
+        strbuf_addf(out, "recovered   changes=%llu first=%llu last=%llu bytes=%llu\n",
+                    U(p->replayed.changes), U(p->replayed.first), U(p->replayed.last),
+                    U(p->replayed.bytes));
     strbuf_addf(out, "namespaces  %llu\n", U(f->namespaces));
     strbuf_addf(out, "objects     %llu pinned=%llu dying=%llu retained=%llu retained_bytes=%llu\n",
                 U(f->refs.objects), U(f->refs.pinned), U(f->refs.dying), U(f->refs.retained),
