@@ -29,7 +29,6 @@ struct cycle {
     struct gc_report report;
     struct leaks leaks;
     uint64_t removed_bytes;
-    bool changed; /* a commit is due */
 };
 
 /* ---- what the coordinator asks ---- */
@@ -53,7 +52,7 @@ static int get_reports(void *ctx, const struct gc_report **ret_v, size_t *ret_co
     struct cycle *c = ctx;
     struct project *p = c->p;
     struct refs_stats refs;
-    int err = flush_is_idle(p) ? 0 : project_flush(p);
+    int err = p->gc.unsettled || !flush_is_idle(p) ? project_flush(p) : 0;
 
     if (err == 0)
         err = leaks_find(p, search_step, c, &c->leaks);
@@ -153,7 +152,7 @@ static int remove_one(void *ctx, const struct id *id)
     if (err < 0)
         return err;
     c->removed_bytes += l->bytes;
-    c->changed = true;
+    c->p->gc.unsettled = true;
     return 0;
 }
 
@@ -200,7 +199,7 @@ static int recount(struct project *p)
     int err = project_rebuild(p, NULL, &changed);
 
     if (err < 0) /* it stays due */
-        return err == -EUCLEAN ? 0 : err;
+        return err == -EUCLEAN || err == -EBUSY ? 0 : err;
     if (changed)
         report(REPORT_NOTE, "gc: %llu counts were of pages that nothing led to",
                (unsigned long long)changed);
@@ -214,8 +213,9 @@ static int recount(struct project *p)
 /* What was taken out of tables is on the disk, and what it held is given back. */
 static int settle(struct cycle *c)
 {
-    int err = c->changed ? project_flush(c->p) : 0;
+    int err = c->p->gc.unsettled ? project_flush(c->p) : 0;
 
+    c->p->gc.unsettled &= err < 0; /* else the next one would find it once more */
     return err == 0 && c->p->gc.recount_due ? recount(c->p) : err;
 }
 
@@ -240,8 +240,8 @@ void project_gc_config(struct project *p, struct gc_config *ret)
         .stale_policy = (enum gc_stale_policy)settings_get(&p->settings, SET_STALE_POLICY)};
 }
 
-int project_gc(struct project *p, struct job *j, bool dry_run, int64_t grace,
-               struct gc_result *ret)
+static int run_cycle(struct project *p, struct job *j, bool dry_run, int64_t grace,
+                     struct gc_result *ret)
 {
     struct cycle c = {.p = p, .job = j};
     const struct gc_sources sources = {.reports = get_reports,
@@ -253,11 +253,8 @@ int project_gc(struct project *p, struct job *j, bool dry_run, int64_t grace,
                                        .step = step,
                                        .ctx = &c};
     struct gc_config config;
-    int err = p->gc.damage ? p->gc.damage : project_writable(p);
+    int err;
 
-    *ret = (struct gc_result){0};
-    if (err < 0)
-        return err;
     project_gc_config(p, &config);
     if (grace >= 0)
         config.grace_period = grace;
@@ -271,6 +268,21 @@ int project_gc(struct project *p, struct job *j, bool dry_run, int64_t grace,
         err = err < 0 ? err : end;
     }
     leaks_release(&c.leaks);
+    return err;
+}
+
+int project_gc(struct project *p, struct job *j, bool dry_run, int64_t grace,
+               struct gc_result *ret)
+{
+    int err = p->gc.damage ? p->gc.damage : project_writable(p);
+
+    *ret = (struct gc_result){0};
+    if (err < 0)
+        return err;
+    if (atomic_exchange(&p->gc.running, true))
+        return -EBUSY;
+    err = run_cycle(p, j, dry_run, grace, ret);
+    atomic_store(&p->gc.running, false);
     return err;
 }
 

@@ -573,7 +573,9 @@ size_t view_settle(struct project *p);
 
 struct gc_of_store {
     struct gc *gc;
+    _Atomic bool running;    /* a cycle, to the end of what follows it */
     uint64_t node;           /* this store's number among nodes */
+    bool unsettled;          /* likewise; what one took out of tables is not committed */
     bool recount_due;        /* by the one cycle that runs; pages went, what they held did not */
     _Atomic uint64_t report; /* serial of its last report, of this process */
     /* What earlier cycles found cannot be read: no cycle may delete by it. 0: all is well. */
@@ -643,6 +645,7 @@ struct project {
     struct flusher flush;
     struct jobs jobs;
     struct gc_of_store gc;
+    _Atomic bool recounting; /* a rebuild, from its snapshot until its corrections are made */
 
     struct mutex last_reply_lock; /* "last reply" */
     char *last_reply;             /* of the control file */

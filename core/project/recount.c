@@ -320,7 +320,7 @@ static bool rebuild_step(uint64_t pages, void *ctx)
     struct rebuild *b = ctx;
 
     if (!b->job)
-        return false;
+        return atomic_load(&b->p->closing);
     if (pages % 256 == 0) {
         job_progress(b->p, b->job, pages, b->total);
         job_progress_bytes(b->p, b->job, pages * PAGE_SIZE_BYTES, b->total * PAGE_SIZE_BYTES);
@@ -474,10 +474,10 @@ static int find_fixes(struct rebuild *b)
     return err;
 }
 
-int project_rebuild(struct project *p, struct job *j, uint64_t *ret_changed)
+static int rebuild_alone(struct project *p, struct job *j, uint64_t *ret_changed)
 {
     struct rebuild b = {.p = p, .job = j};
-    int err = project_flush(p);
+    int err = project_flush(p); /* the corrections of the one before are in the snapshot */
 
     if (err < 0)
         return err;
@@ -496,5 +496,16 @@ int project_rebuild(struct project *p, struct job *j, uint64_t *ret_changed)
         *ret_changed = b.changed;
     recount_release(&b.count);
     free(b.fix);
+    return err;
+}
+
+/* Two at once would both see a count that is too high, and both lower it. */
+int project_rebuild(struct project *p, struct job *j, uint64_t *ret_changed)
+{
+    if (atomic_exchange(&p->recounting, true))
+        return -EBUSY;
+    int err = rebuild_alone(p, j, ret_changed);
+
+    atomic_store(&p->recounting, false);
     return err;
 }

@@ -739,3 +739,77 @@ Test(gc_store, the_history_names_what_was_eligible)
     cr_assert(strstr(text.s, "\n  objects/ab/ab010203040506"), "%s", text.s);
     cr_assert(strstr(text.s, "\n  page "), "%s", text.s);
 }
+
+/* ---- two of them ---- */
+
+/* Three records that no entry names, in a pack with three that files have. The cycle that gives
+ * them up finds the disk full at its write number `at`. False: it came to its end. */
+static bool give_up_fails_at(uint64_t at)
+{
+    struct pack_place place;
+    bool failed;
+
+    for (int i = 0; i < 3; i++)
+        cr_assert_eq(packs_append(x.p->packs, &stray, "0123456789", 10, &place), 0);
+    put_file(&x, "main/r1", "abcdefghi1");
+    put_file(&x, "main/r2", "abcdefghi2");
+    put_file(&x, "main/r3", "abcdefghi3");
+    cr_assert_eq(project_flush(x.p), 0);
+    cycle(0);
+    cr_assert_eq(result.marked, 1);
+    x.fault.error = ENOSPC;
+    x.fault.fail_at = x.fault.writes + at;
+    failed = run(false, 0) < 0 || result.collected == 0;
+    x.fault.fail_at = 0;
+    for (int i = 0; i < 3; i++)
+        cr_assert_eq(run(false, 0), 0);
+    cr_assert_eq(project_drain(x.p, true, -1, NULL), 0);
+    fixture_reopen(&x);
+    read_file(&x, "main/r1", "abcdefghi1");
+    read_file(&x, "main/r3", "abcdefghi3");
+    return failed;
+}
+
+Test(gc_store, records_are_given_up_once_however_often_the_disk_is_full)
+{
+    for (uint64_t at = 1; give_up_fails_at(at); at++) {
+        gc_result_release(&result);
+        fixture_teardown(&x);
+        fixture_setup(&x);
+        cr_assert_eq(project_drain(x.p, true, -1, NULL), 0);
+    }
+}
+
+static void *run_beside(void *arg)
+{
+    struct gc_result r;
+    int err = project_gc(x.p, NULL, false, 0, &r);
+
+    gc_result_release(&r);
+    cr_assert(err == 0 || err == -EBUSY, "%d", err);
+    return arg;
+}
+
+Test(gc_store, two_at_once_are_one)
+{
+    for (unsigned i = 0; i < 20; i++) {
+        pthread_t other;
+        plant_page();
+        cr_assert_eq(project_flush(x.p), 0);
+        cycle(0);
+        cr_assert_eq(pthread_create(&other, NULL, run_beside, NULL), 0);
+        (void)run_beside(NULL);
+        cr_assert_eq(pthread_join(other, NULL), 0);
+        cr_assert_eq(project_drain(x.p, true, -1, NULL), 0);
+        read_file(&x, "main/file1", "content 0");
+        cycle(0);
+    }
+}
+
+Test(gc_store, a_second_one_is_refused_until_the_first_has_settled)
+{
+    atomic_store(&x.p->gc.running, true);
+    cr_assert_eq(run(false, 0), -EBUSY);
+    atomic_store(&x.p->gc.running, false);
+    cr_assert_eq(run(false, 0), 0);
+}

@@ -116,3 +116,17 @@ Test(rebuild, pins_are_kept)
     cr_assert_eq(kv_get(x.kv, TABLE_PINS, at.key, 8, &none, 1, &len), 0);
     fixture_teardown(&x);
 }
+
+Test(rebuild, a_second_one_beside_it_is_refused)
+{
+    struct fixture x;
+    uint64_t changed;
+
+    setup(&x);
+    fixture_open(&x);
+    atomic_store(&x.p->recounting, true);
+    cr_assert_eq(project_rebuild(x.p, NULL, &changed), -EBUSY);
+    atomic_store(&x.p->recounting, false);
+    cr_assert_eq(project_rebuild(x.p, NULL, &changed), 0);
+    fixture_teardown(&x);
+}
