@@ -42,12 +42,14 @@ struct coordinator {
     size_t waiting;
     int64_t waited_ns;
     size_t running; /* streams and finalizes */
-    bool shutdown, aborted, stop, thread_runs;
+    bool shutdown, aborted, stop;
     int fatal;
     uint64_t failed, given_up;
     int error;
     struct ticket *recent[TICKETS_KEPT];
+    /* not guarded: */
     pthread_t thread;
+    bool thread_runs; /* known to who makes and ends it; far from what the thread reads */
 };
 
 /* ---- failures; all need the lock ---- */
