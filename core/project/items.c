@@ -12,8 +12,8 @@
 #include <limits.h>
 #include <stdlib.h>
 
-#define TOLD_MAX 8      /* items that are an operation each */
-#define DELETE_MAX 1024 /* items whose objects lose their references at once */
+#define TOLD_MAX 8                /* items that are an operation each */
+#define DELETE_MAX 1024           /* items whose objects lose their references at once */
 #define TOLD_BYTES ((size_t)1024) /* of those that are copied */
 #define COPY_ITEMS 256            /* read at once; */
 #define COPY_BYTES (8 * (size_t)PAGE_VALUE_MAX)
@@ -38,8 +38,8 @@ static void tell_delete(struct project *p, const struct tree_tap *tap, struct ke
                         struct key to)
 {
     if (tap && key_compare(from, to) < 0)
-        capture_op(
-            p, &(struct op){.kind = OP_RANGE_DEL, .ns = tapped(tap), .key = from, .end = to});
+        capture_op(p,
+                   &(struct op){.kind = OP_RANGE_DEL, .ns = tapped(tap), .key = from, .end = to});
 }
 
 static void tell_copy(struct project *p, const struct tree_tap *from, const struct tree_tap *to,

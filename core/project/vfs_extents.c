@@ -346,8 +346,8 @@ int extent_after(const struct items *it, const struct inode *in, uint64_t off, u
 {
     struct tree_cursor c = TREE_CURSOR_INIT;
     struct grain g;
-    int err = has_extents(in) ? tree_seek(it->tree, key_make(it->ino, ITEM_EXTENT, off), &c)
-                              : -ENOENT;
+    int err =
+        has_extents(in) ? tree_seek(it->tree, key_make(it->ino, ITEM_EXTENT, off), &c) : -ENOENT;
 
     while ((err = cursor_extent(&c, err, it->ino, &g)) == 0 && count-- > 0)
         err = tree_next(&c);

@@ -341,8 +341,7 @@ static bool can_share_extents(struct project *p, const struct inode *s, const st
         return !d->object && !(d->flags & INODE_EXTENTS);
     if (off % EXTENT_GRAIN || d->size != off || d->valid != (s->valid < off ? s->valid : off))
         return false;
-    return d->valid == 0 ||
-           refs_resolve(p->refs, d->object) == refs_resolve(p->refs, s->object);
+    return d->valid == 0 || refs_resolve(p->refs, d->object) == refs_resolve(p->refs, s->object);
 }
 
 /* Where one call that begins at `off` ends: before an extent too many, and before a part of a
@@ -363,7 +362,8 @@ static int share_end(const struct items *src, const struct inode *s, uint64_t of
 static int share_extents(struct project *p, struct items *src, const struct inode *s,
                          struct items *dst, struct inode *d, uint64_t off, uint64_t end)
 {
-    struct key_range r = {key_make(src->ino, ITEM_EXTENT, off), key_make(src->ino, ITEM_EXTENT, end)};
+    struct key_range r = {key_make(src->ino, ITEM_EXTENT, off),
+                          key_make(src->ino, ITEM_EXTENT, end)};
     struct inode was = *d;
     uint64_t own;
     int err = bytes_of_extents(src, s, off, end, &own);

@@ -18,8 +18,8 @@
 #include <stdlib.h>
 
 #define COPY_STEP (1024 * 1024) /* bytes moved at once when a file is made whole */
-#define TRIM_AT_ONCE 256        /* grains that the base is shortened by under one hold of the locks */
-#define BASE_HIDDEN 4           /* a base of which less than this part is seen is copied and left */
+#define TRIM_AT_ONCE 256 /* grains of the base that go under one hold of the locks */
+#define BASE_HIDDEN 4    /* a base of which less than this part is seen is copied and left */
 
 /* ---- what of it is seen ---- */
 

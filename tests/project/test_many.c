@@ -55,7 +55,8 @@ static void plant_some(struct ns *ns, uint64_t ino, uint64_t object, unsigned fr
         uint8_t buf[EXTENT_ITEM_LEN];
 
         extent_encode(&(struct extent){object, sizeof TEXT - 1}, buf);
-        cr_assert_eq(tree_put(&ns->tree, key_make(ino, ITEM_EXTENT, i * GRAIN), buf, sizeof buf), 0);
+        cr_assert_eq(tree_put(&ns->tree, key_make(ino, ITEM_EXTENT, i * GRAIN), buf, sizeof buf),
+                     0);
     }
     in.flags |= INODE_EXTENTS;
     in.stored = (sizeof TEXT - 1) * upto;
