@@ -131,25 +131,53 @@ static ssize_t read_record(struct objects *o, const struct entry *e, void *buf, 
     return err < 0 ? err : (ssize_t)len;
 }
 
-ssize_t objects_read(struct objects *o, const struct entry *e, void *buf, size_t len, uint64_t off)
+static ssize_t read_at(struct objects *o, const struct entry *e, void *buf, size_t len,
+                       uint64_t off)
 {
     struct blob *b;
     ssize_t n;
 
-    if (!entry_is_sealed(e))
-        return -EINVAL;
-    if (off >= e->size || len == 0)
-        return 0;
-    if (e->kind == ENTRY_PACK) {
-        n = read_record(o, e, buf, len, off);
-    } else {
-        n = open_file(o, e, &b);
-        if (n == 0) {
-            n = blob_read(b, buf, len, off);
-            blob_unref(b);
-        }
+    if (e->kind == ENTRY_PACK)
+        return read_record(o, e, buf, len, off);
+    n = open_file(o, e, &b);
+    if (n == 0) {
+        n = blob_read(b, buf, len, off);
+        blob_unref(b);
     }
-    return n == -EUCLEAN ? damaged(e, -EUCLEAN) : n;
+    return n;
+}
+
+/* Have the bytes been moved since the entry was read? Its old place may be gone, or hold others. */
+static bool has_moved(struct objects *o, struct entry *e)
+{
+    struct entry now;
+    uint64_t number;
+    bool pending;
+
+    if (refs_find(o->c.refs, &e->id, &number, &now, &pending) < 0)
+        return false;
+    refs_unhold(o->c.refs, number);
+    if (!entry_is_sealed(&now) || now.size != e->size ||
+        (now.kind == e->kind && now.where == e->where && now.offset == e->offset))
+        return false;
+    *e = now;
+    return true;
+}
+
+ssize_t objects_read(struct objects *o, const struct entry *entry, void *buf, size_t len,
+                     uint64_t off)
+{
+    struct entry e = *entry;
+    ssize_t n;
+
+    if (!entry_is_sealed(&e))
+        return -EINVAL;
+    if (off >= e.size || len == 0)
+        return 0;
+    do
+        n = read_at(o, &e, buf, len, off);
+    while (n == -EUCLEAN && has_moved(o, &e)); /* it moves once a compaction, or a repair */
+    return n == -EUCLEAN ? damaged(&e, -EUCLEAN) : n;
 }
 
 /* Is `id` the hash of the content or further down its chain? */
@@ -192,15 +220,20 @@ static int hash_record(struct objects *o, const struct entry *e, struct id *ret_
     return err;
 }
 
-int objects_verify(struct objects *o, const struct entry *e)
+int objects_verify(struct objects *o, const struct entry *entry)
 {
+    struct entry e = *entry;
     struct id hash;
     int err;
 
-    if (!entry_is_sealed(e))
+    if (!entry_is_sealed(&e))
         return -EINVAL;
-    err = e->kind == ENTRY_FILE ? hash_file(o, e, &hash) : hash_record(o, e, &hash);
-    return err < 0 ? err : names(o, &e->id, hash) ? 0 : -EUCLEAN;
+    do {
+        err = e.kind == ENTRY_FILE ? hash_file(o, &e, &hash) : hash_record(o, &e, &hash);
+        if (err == -ENOENT)
+            err = -EUCLEAN; /* the pack is gone */
+    } while (err == -EUCLEAN && has_moved(o, &e));
+    return err < 0 ? err : names(o, &e.id, hash) ? 0 : -EUCLEAN;
 }
 
 /* ---- comparing ---- */

@@ -40,7 +40,8 @@ void objects_close(struct objects *o); /* NULL is fine */
  * removed by a commit whose unlink was lost. Before anything is sealed. In doubt a file stays. */
 int objects_reap(struct objects *o);
 
-/* Up to `len` bytes at `off` of a sealed entry; short at its end. All verified. */
+/* Up to `len` bytes at `off` of a sealed entry; short at its end. All verified. Where the bytes
+ * were moved since the entry was read, they are read where they are now. */
 ssize_t objects_read(struct objects *o, const struct entry *e, void *buf, size_t len, uint64_t off);
 
 /* Seal `len` (1 … PACK_RECORD_MAX) bytes in memory under `number`. *ret_number is what they are

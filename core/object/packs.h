@@ -31,6 +31,13 @@ struct pack_place {
     uint32_t offset; /* of the record's head in the file, bytes; a multiple of 8 */
 };
 
+/* Value of the packs table: live records (u32), live payload bytes (u64), file bytes (u64). */
+struct pack_entry {
+    uint32_t live_records;
+    uint64_t live_bytes;
+    uint64_t file_bytes;
+};
+
 struct packs_stats {
     uint64_t packs, live_records, live_bytes, dead_bytes, file_bytes;
 };
@@ -56,6 +63,13 @@ int packs_read(struct packs *p, const struct pack_place *place, const struct id 
 int packs_release(struct packs *p, const struct pack_place *place, uint32_t len);
 /* Close the open pack, so that it can go when its last record dies (drain, shutdown). */
 int packs_retire_current(struct packs *p);
+/* The first pack above `after` that is never appended to again. -ENOENT: there is none. */
+struct pack_info {
+    uint64_t number;
+    struct pack_entry entry;
+    uint64_t dead; /* bytes of its file that are dead for certain, holes among them */
+};
+int packs_next_closed(struct packs *p, uint64_t after, struct pack_info *ret);
 /* Is there, or may there be soon, a record in this pack that is counted? 1, 0 or -errno. */
 int packs_is_known(struct packs *p, uint64_t number);
 /* A pack that is not known: its file goes. -EBUSY it is. A file that is not there is fine. */
@@ -72,12 +86,6 @@ void packs_thaw(struct packs *p, size_t n);
 
 /* ---- format, for check: FORMAT.md, "Packs" ---- */
 
-/* Value of the packs table: live records (u32), live payload bytes (u64), file bytes (u64). */
-struct pack_entry {
-    uint32_t live_records;
-    uint64_t live_bytes;
-    uint64_t file_bytes;
-};
 #define PACK_ENTRY_LEN 20
 void pack_entry_encode(const struct pack_entry *e, uint8_t out[PACK_ENTRY_LEN]);
 int pack_entry_decode(const void *val, size_t len, struct pack_entry *ret); /* -EUCLEAN */

@@ -169,6 +169,34 @@ uint64_t packs_next(struct packs *p)
     return p->next;
 }
 
+/* Padding is at most 7 bytes a record: what is called dead is. */
+static uint64_t dead_for_certain(const struct pack_entry *e)
+{
+    uint64_t used = FILE_HEAD + e->live_bytes + (uint64_t)e->live_records * (RECORD_HEAD + 7);
+
+    return e->file_bytes > used ? e->file_bytes - used : 0;
+}
+
+int packs_next_closed(struct packs *p, uint64_t after, struct pack_info *ret)
+{
+    uint8_t key[8], val[LAYER_VALUE_MAX];
+    size_t len;
+    int r;
+    MUTEX_GUARD(&p->lock);
+
+    put_be64(key, after);
+    do {
+        r = layer_next(p->entries, key, key, val, sizeof val, &len);
+        if (r == 0)
+            r = pack_entry_decode(val, len, &ret->entry);
+    } while (r == 0 && pack_is_written(p, get_be64(key)));
+    if (r)
+        return r;
+    ret->number = get_be64(key);
+    ret->dead = dead_for_certain(&ret->entry);
+    return 0;
+}
+
 void packs_get_stats(struct packs *p, struct packs_stats *ret)
 {
     MUTEX_GUARD(&p->lock);

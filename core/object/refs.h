@@ -99,6 +99,10 @@ int refs_seal_alias(struct refs *r, uint64_t number, uint64_t target);
 /* Healing: `number`'s bytes are damaged where they are and stand at `place` now. The old place is
  * returned for deletion after the next commit (the caller queues it with refs_bury_place). */
 int refs_move(struct refs *r, uint64_t number, const struct entry *place, struct entry *ret_old);
+/* Compaction: the same, for sound bytes that were copied, and only if they still are where `from`
+ * says. -ESTALE they are not. */
+int refs_relocate(struct refs *r, uint64_t number, const struct entry *from,
+                  const struct entry *place);
 /* Queue bytes that no number stands for (an old place, a lost race) for deletion after the next
  * commit. Uses a fresh number for the dying record. */
 int refs_bury_place(struct refs *r, const struct entry *place);

@@ -172,6 +172,22 @@ int refs_move(struct refs *r, uint64_t number, const struct entry *place, struct
     return err < 0 ? err : put_place(r, number, place, e.count);
 }
 
+int refs_relocate(struct refs *r, uint64_t number, const struct entry *from,
+                  const struct entry *place)
+{
+    struct entry e;
+    MUTEX_GUARD(&r->lock);
+    int err = refs_load(r, number, &e);
+
+    if (err < 0)
+        return err;
+    if (e.kind != from->kind || e.where != from->where || e.offset != from->offset ||
+        !id_equal(&e.id, &place->id))
+        return -ESTALE;
+    err = refs_set_pending(r, number);
+    return err < 0 ? err : put_place(r, number, place, e.count);
+}
+
 int refs_set_pending(struct refs *r, uint64_t number)
 {
     return map64_put(&r->pending, number, ++r->pending_serial);

@@ -69,6 +69,7 @@ int control_wait_ticket(struct call *call); /* `wait ticket T [DUR]` */
 /* control_gc.c */
 int control_gc(struct call *call);
 int control_node(struct call *call);
+int control_compact(struct call *call);
 
 /* control_object.c */
 int control_refs(struct call *call);

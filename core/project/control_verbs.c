@@ -576,6 +576,8 @@ const struct verb control_verbs[] = {
     {"gc", "gc [dry-run] [grace=DUR] [wait]",
      "find what nothing needs, and delete what an earlier cycle found", true, false, false, 0, 1,
      control_gc},
+    {"compact", "compact [wait]", "rewrite packs until little in them is dead", true, false, false,
+     0, 0, control_compact},
     {"node", "node list | node retire N | node prune",
      "list who uses the store's shard, or give up one that is stale, or all", false, false, false,
      1, 2, control_node},

@@ -329,9 +329,12 @@ static void *flush_main(void *arg)
     while (wait_to_begin(p, &asked)) {
         if (asked || !flush_is_idle(p))
             begin_one(p);
-        MUTEX_GUARD(&f->lock);
-        f->finished = f->started;
-        cond_broadcast(&f->done);
+        {
+            MUTEX_GUARD(&f->lock);
+            f->finished = f->started;
+            cond_broadcast(&f->done);
+        }
+        compact_if_due(p);
     }
     return NULL;
 }

@@ -212,11 +212,13 @@ static void *run_main(void *arg)
 }
 
 /* A place among the job threads. */
-static int take_place(struct project *p)
+static int take_place(struct project *p, bool wait)
 {
     struct jobs *jobs = &p->jobs;
     MUTEX_GUARD(&jobs->lock);
 
+    if (!wait && jobs->threads >= JOB_THREADS)
+        return -EAGAIN;
     while (jobs->threads >= JOB_THREADS && !atomic_load(&p->closing))
         (void)cond_wait_for(&jobs->changed, &jobs->lock, LOOK_EVERY);
     if (atomic_load(&p->closing))
@@ -239,10 +241,10 @@ static int start_thread(struct run *run)
     return -err;
 }
 
-int job_run(struct project *p, struct job *j, job_fn *fn, void *arg)
+static int run_job(struct project *p, struct job *j, job_fn *fn, void *arg, bool wait)
 {
     struct run *run = malloc(sizeof *run);
-    int err = run ? take_place(p) : -ENOMEM;
+    int err = run ? take_place(p, wait) : -ENOMEM;
 
     if (err == 0) {
         *run = (struct run){p, j, fn, arg};
@@ -256,6 +258,16 @@ int job_run(struct project *p, struct job *j, job_fn *fn, void *arg)
     free(run);
     job_end(p, j, err, NULL);
     return err;
+}
+
+int job_run(struct project *p, struct job *j, job_fn *fn, void *arg)
+{
+    return run_job(p, j, fn, arg, true);
+}
+
+int job_try_run(struct project *p, struct job *j, job_fn *fn, void *arg)
+{
+    return run_job(p, j, fn, arg, false);
 }
 
 /* ---- looking on ---- */

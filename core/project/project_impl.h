@@ -547,6 +547,8 @@ void job_withdraw(struct project *p, struct job *j, int error);
  * rebuild or a drain waits for a flush, whose pieces need the workers. */
 typedef int job_fn(struct project *p, struct job *j, void *arg);
 int job_run(struct project *p, struct job *j, job_fn *fn, void *arg);
+/* The same without waiting: -EAGAIN there are as many. */
+int job_try_run(struct project *p, struct job *j, job_fn *fn, void *arg);
 /* 0 with the job's own error in *ret_error; -ENOENT, -ETIMEDOUT, -EINTR. */
 int job_wait(struct project *p, uint64_t number, int64_t timeout, const _Atomic bool *interrupted,
              int *ret_error, char result[256]);
@@ -594,6 +596,31 @@ int project_gc(struct project *p, struct job *j, bool dry_run, int64_t grace,
                struct gc_result *ret);
 /* The nodes, this store's own among them, also before the first cycle; free *ret_v. */
 int project_gc_nodes(struct project *p, struct gc_node_info **ret_v, size_t *ret_count);
+
+/* ---- compaction (compact.c) ---- */
+
+struct compacting {
+    _Atomic bool running;
+    _Atomic int64_t looked;       /* monotonic ns: when it was last asked whether one is due */
+    _Atomic uint64_t packs, bytes; /* rewritten, and moved, since the start */
+};
+
+struct compact_result {
+    uint64_t packs;   /* that are gone */
+    uint64_t records; /* moved, */
+    uint64_t bytes;   /* of payload */
+    uint64_t freed;   /* bytes of files that went, less what was written for them */
+};
+/* Rewrite the packs of which less than `below` percent is alive, and with `thorough` as many more
+ * as it takes until less than 5 % of all is dead. One after the other: its records are copied, the
+ * new places are committed, then it goes. Holding nothing; `j` may be NULL. -EBUSY another one
+ * runs; -ENOSPC, -EIO: what was done stays; -ECANCELED, -EROFS. */
+int project_compact(struct project *p, struct job *j, unsigned below, bool thorough,
+                    struct compact_result *ret);
+/* Begin one as a job, if there is a pack below `compact_below`, and enough is dead at all. Asked
+ * again and again; looks at most every COMPACT_EVERY. */
+#define COMPACT_EVERY (60 * NSEC_PER_SEC)
+void compact_if_due(struct project *p);
 
 /* ---- the project ---- */
 
@@ -646,6 +673,7 @@ struct project {
     struct jobs jobs;
     struct gc_of_store gc;
     _Atomic bool recounting; /* a rebuild, from its snapshot until its corrections are made */
+    struct compacting compacting;
 
     struct mutex last_reply_lock; /* "last reply" */
     char *last_reply;             /* of the control file */

@@ -74,6 +74,9 @@ const struct setting_info setting_infos[SETTING_COUNT] = {
                           GC_STALE_RETAIN,
                           "what a stale node could need: retain it, or drop its word",
                           stale_policy_words},
+    [SET_COMPACT_BELOW] = {"compact_below", SETTING_PERCENT, 0, 95, 50,
+                           "packs of which less is alive are rewritten by themselves; 0%: none",
+                           NULL},
 };
 
 void settings_init(struct settings *s)
@@ -102,6 +105,25 @@ static int64_t word_count(const struct setting_info *info)
     return info->kind == SETTING_WORD ? info->max - info->min + 1 : 1;
 }
 
+/* A decimal number, and the sign if one likes. */
+static int parse_percent(const char *text, int64_t *ret)
+{
+    size_t digits = strspn(text, "0123456789");
+    char number[16];
+    uint64_t n;
+    int err;
+    if (digits >= sizeof number || strcmp(text + digits + (text[digits] == '%'), "") != 0) {
+        return -EINVAL;
+    }
+    memcpy(number, text, digits);
+    number[digits] = '\0';
+    err = command_number(number, &n);
+    if (err == 0) {
+        *ret = (int64_t)n;
+    }
+    return err;
+}
+
 /* -EINVAL unless `text` is a value of that kind. One too large for int64 is out of any range. */
 static int parse_kind(const struct setting_info *info, const char *text, int64_t *ret)
 {
@@ -119,6 +141,8 @@ static int parse_kind(const struct setting_info *info, const char *text, int64_t
     if (info->kind == SETTING_DURATION) {
         return command_duration(text, ret);
     }
+    if (info->kind == SETTING_PERCENT)
+        return parse_percent(text, ret);
     err = info->kind == SETTING_SIZE ? command_size(text, &n) : command_number(text, &n);
     if (err < 0) {
         return err;
@@ -141,6 +165,7 @@ int setting_parse(enum setting which, const char *text, int64_t *ret, struct str
         [SETTING_DURATION] = "a duration: a decimal number and ms, s, m, h or d",
         [SETTING_SIZE] = "a size: a decimal number and perhaps K, M, G or T",
         [SETTING_NUMBER] = "a decimal number",
+        [SETTING_PERCENT] = "a decimal number of percent",
     };
     const struct setting_info *info = &setting_infos[which];
     int64_t value;
@@ -175,6 +200,8 @@ void setting_format(enum setting which, int64_t value, char out[32])
         command_format_duration(value, out);
     } else if (info->kind == SETTING_SIZE) {
         command_format_size((uint64_t)value, out);
+    } else if (info->kind == SETTING_PERCENT) {
+        snprintf(out, 32, "%lld%%", (long long)value);
     } else {
         snprintf(out, 32, "%lld", (long long)value);
     }

@@ -32,6 +32,7 @@ enum setting {
     SET_MIN_NODES_REPORTING,    /* number, 1 – 1024, 1: with fewer a GC cycle does nothing */
     SET_REPORT_INTERVAL,        /* duration, 1s – 1h, 60s: of a pool's nodes */
     SET_STALE_POLICY,           /* enum gc_stale_policy, retain */
+    SET_COMPACT_BELOW,          /* percent, 0 – 95, 50%: packs with less alive are rewritten */
     SETTING_COUNT
 };
 
@@ -44,7 +45,7 @@ enum on_fatal {
 
 struct setting_info {
     const char *key;
-    enum { SETTING_DURATION, SETTING_SIZE, SETTING_NUMBER, SETTING_WORD } kind;
+    enum { SETTING_DURATION, SETTING_SIZE, SETTING_NUMBER, SETTING_PERCENT, SETTING_WORD } kind;
     int64_t min, max, standard;
     const char *what; /* one line for `get KEY` */
     /* SETTING_WORD: the words that stand for min, min + 1, … max. Of other kinds: one that stands

@@ -169,6 +169,14 @@ static void status(struct project *p, const struct facts *f, struct strbuf *out)
                 U(gc_cycles(p->gc.gc)), U(atomic_load(&p->gc.leaks)),
                 U(atomic_load(&p->gc.leaked_bytes)), U(atomic_load(&p->gc.collected)),
                 p->gc.damage ? " damaged=1" : "");
+    strbuf_addf(out, "compaction  packs=%llu moved_bytes=%llu%s\n",
+                U(atomic_load(&p->compacting.packs)), U(atomic_load(&p->compacting.bytes)),
+                atomic_load(&p->compacting.running) ? " running=1" : "");
+    strbuf_addf(out,
+                "garbage     dead_records_bytes=%llu until_a_commit_bytes=%llu leaked_bytes=%llu "
+                "dropped_pages=%zu\n",
+                U(f->packs.dead_bytes), U(f->refs.retained_bytes),
+                U(atomic_load(&p->gc.leaked_bytes)), f->drops);
     strbuf_addf(out, "jobs        running=%zu\n", f->jobs);
     add_pool(&f->pool, out);
     add_alarms(out);
@@ -188,7 +196,7 @@ struct number {
     uint64_t value;
 };
 
-#define NUMBERS 43 /* in stats.json; metrics leave some out */
+#define NUMBERS 45 /* in stats.json; metrics leave some out */
 
 static void list_numbers(struct project *p, const struct facts *f,
                          struct number ret[static NUMBERS])
@@ -219,6 +227,8 @@ static void list_numbers(struct project *p, const struct facts *f,
         {"jobs_running", GAUGE, f->jobs},
         {"gc_cycles", GAUGE, gc_cycles(p->gc.gc)},
         {"gc_collected", COUNTER, atomic_load(&p->gc.collected)},
+        {"compacted_packs", COUNTER, atomic_load(&p->compacting.packs)},
+        {"compacted_bytes", COUNTER, atomic_load(&p->compacting.bytes)},
         {"leaks", GAUGE, atomic_load(&p->gc.leaks)},
         {"leaked_bytes", GAUGE, atomic_load(&p->gc.leaked_bytes)},
         {"healed_objects", COUNTER, f->healed},

@@ -106,6 +106,25 @@ for round in {1..8}; do
 done
 eq "$(cat b8/w3)" "round 8, 3"
 
+claim "half of a tree goes: compaction gives its space back, and less than 5 % is dead"
+mkdir main/tree
+for i in {1..600}; do head -c $((3000 + i)) /dev/urandom >"main/tree/f$i"; done
+"$TALLY" drop b7 >/dev/null
+"$TALLY" drop b8 >/dev/null
+(cd main/tree && sha256sum f*[02468]) >"$W/sums"
+"$TALLY" drain >/dev/null
+before=$(du -sk "$S/packs" | cut -f1)
+rm main/tree/f*[13579]
+"$TALLY" drain >/dev/null
+matches "$("$TALLY" compact --wait)" '^packs=[1-9][0-9]* moved=[1-9][0-9]* moved_bytes=[0-9]+ freed_bytes=[1-9][0-9]* job='
+after=$(du -sk "$S/packs" | cut -f1)
+[[ $after -lt $((before * 60 / 100)) ]] || fail "$before KiB before, $after after"
+matches "$("$TALLY" status)" 'garbage +dead_records_bytes='
+python3 -c 'import json; s = json.load(open(".tally/stats.json")); assert s["pack_dead_bytes"] * 20 < s["pack_file_bytes"], s'
+(cd main/tree && sha256sum --quiet -c "$W/sums")
+matches "$("$TALLY" compact --wait)" '^packs=0 moved=0 '
+matches "$("$TALLY" get compact_below)" '^compact_below=50% default=50%'
+
 claim "after the end the store is sound, and nothing is left"
 cd /
 finish

@@ -526,7 +526,10 @@ static void *viewer(void *arg)
     (void)arg;
     MUST(control_open(p, &s) == 0);
     for (unsigned i = 0; !atomic_load(&stop); i++) {
-        const char *text = i % 4 ? "status\n" : i % 8 ? "drain\n" : "rebuild wait\n";
+        const char *text = i % 4   ? "status\n"
+                           : i % 8 ? "drain\n"
+                           : i % 3 ? "compact wait\n"
+                                   : "rebuild wait\n";
         look();
         ssize_t n = control_write(s, text, strlen(text), &never);
         MUST(n == (ssize_t)strlen(text) || (*text == 'd' && n == -ECANCELED));

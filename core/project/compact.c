@@ -1,0 +1,330 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * compact: packs of which little is alive are rewritten, one after the other:
+ *
+ *     scan      each sound record of the pack: does the entry of its id name this very place?
+ *     move      append it to the open pack, name the new place, put the old one among the dying
+ *     commit    the new places; the bytes were synced before, as of all that is sealed
+ *     bury      the old places are counted out, and the pack goes with the last of them
+ *
+ * A move is what healing does: cut anywhere, either commit names bytes that are there. A record is
+ * read once, checked, and what was checked is what is written; a damaged one stays where it is, and
+ * so does its pack. Readers who have an old place find the new one (objects_read). Nothing of it is
+ * in the log: until the commit all is where the last one says.
+ *
+ * Bounded: one record in memory, one pack on its way; memory and disk are waited for as by any
+ * writer. A thread of its own with idle I/O priority.
+ */
+#include "array.h"
+#include "control_impl.h"
+#include "project_impl.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define U(x) ((unsigned long long)(x))
+#define DEAD_PART 20        /* a 20th of all may be dead */
+#define DUE_PART 4          /* a 4th of a pack's size is dead at least, for one that nobody asks for */
+#define THROTTLE_EVERY 256u /* records */
+
+struct compaction {
+    struct project *p;
+    struct job *job;
+    struct compact_result *r;
+    uint64_t done, total; /* bytes of files */
+    uint64_t at;          /* `done` when this pack began */
+    unsigned records;     /* since writers were last waited for */
+    uint8_t *buf;         /* PACK_RECORD_MAX bytes */
+};
+
+/* ---- one record ---- */
+
+static int move(struct compaction *c, uint64_t number, const struct entry *from, const void *data)
+{
+    struct project *p = c->p;
+    struct pack_place to;
+    struct entry place = {.kind = ENTRY_PACK, .id = from->id, .size = from->size};
+    READ_GUARD(&p->gate);
+    int err = packs_append(p->packs, &from->id, data, (uint32_t)from->size, &to);
+
+    if (err < 0)
+        return err;
+    place.where = to.pack;
+    place.offset = to.offset;
+    err = refs_relocate(p->refs, number, from, &place);
+    if (err < 0) {
+        (void)refs_bury_place(p->refs, &place);
+        return err == -ESTALE || err == -ENOENT ? 0 : err; /* healed or collected meanwhile */
+    }
+    c->r->records++;
+    c->r->bytes += from->size;
+    return refs_bury_place(p->refs, from); /* else it stays counted until a GC cycle */
+}
+
+static bool cancelled(const struct compaction *c)
+{
+    return atomic_load(&c->p->closing) || (c->job && atomic_load(&c->job->cancel));
+}
+
+static int breathe(struct compaction *c)
+{
+    if (cancelled(c))
+        return -ECANCELED;
+    if (++c->records % THROTTLE_EVERY)
+        return 0;
+    if (c->job) {
+        job_progress(c->p, c->job, c->done, c->total);
+        job_progress_bytes(c->p, c->job, c->done, c->total);
+    }
+    return flush_throttle(c->p);
+}
+
+static int visit(const struct id *id, const struct pack_place *at, const void *data, uint32_t len,
+                 void *ctx)
+{
+    struct compaction *c = ctx;
+    struct entry e;
+    uint64_t number;
+    bool pending;
+    int err = breathe(c);
+
+    c->done = c->at + at->offset;
+    if (err == 0)
+        err = refs_find(c->p->refs, id, &number, &e, &pending);
+    if (err < 0) /* nobody has it, or it has one further down the chain */
+        return err == -ENOENT || err == -EAGAIN ? 0 : err;
+    if (e.kind == ENTRY_PACK && e.where == at->pack && e.offset == at->offset && e.size == len)
+        err = move(c, number, &e, data);
+    refs_unhold(c->p->refs, number);
+    return err;
+}
+
+/* ---- one pack ---- */
+
+static int scan(struct compaction *c, uint64_t pack)
+{
+    char name[DISK_NAME_MAX + 1];
+    struct disk_file *f;
+    int err;
+
+    pack_name(pack, name);
+    err = disk_open(c->p->config.disk, name, DISK_READ, &f);
+    if (err < 0)
+        return err == -ENOENT ? 0 : err; /* its last records died */
+    err = packs_scan(f, pack, c->buf, visit, c);
+    disk_file_close(f);
+    return err;
+}
+
+/* The old places are gone when this returns, but for those that readers of the dying still hold. */
+static int commit(struct compaction *c)
+{
+    int err = project_flush(c->p);
+
+    (void)flush_bury(c->p, SIZE_MAX);
+    return err;
+}
+
+static int rewrite(struct compaction *c, const struct pack_info *k)
+{
+    uint64_t bytes = c->r->bytes;
+    int err = flush_room(c->p);
+
+    c->at = c->done;
+    if (err == 0)
+        err = scan(c, k->number);
+    if (err == 0)
+        err = commit(c);
+    c->done = c->at + k->entry.file_bytes;
+    if (err < 0)
+        return err;
+    if (packs_is_known(c->p->packs, k->number) == 0) {
+        uint64_t written = c->r->bytes - bytes;
+        c->r->packs++;
+        c->r->freed += k->entry.file_bytes > written ? k->entry.file_bytes - written : 0;
+    }
+    return 0;
+}
+
+/* ---- which ---- */
+
+struct choice {
+    struct pack_info *v;
+    size_t count, room;
+    uint64_t file_bytes, dead; /* of all packs */
+};
+
+static int by_dead_part(const void *a, const void *b)
+{
+    const struct pack_info *x = a, *y = b;
+    double p = (double)x->dead / (double)x->entry.file_bytes;
+    double q = (double)y->dead / (double)y->entry.file_bytes;
+
+    return p > q ? -1 : p < q;
+}
+
+static bool is_below(const struct pack_info *k, unsigned below)
+{
+    return k->dead && (k->entry.file_bytes - k->dead) * 100 < k->entry.file_bytes * below;
+}
+
+static int gather(struct project *p, struct choice *c)
+{
+    struct pack_info k = {.number = 0};
+    int err;
+
+    while ((err = packs_next_closed(p->packs, k.number, &k)) == 0) {
+        c->file_bytes += k.entry.file_bytes;
+        c->dead += k.dead;
+        if (k.dead == 0)
+            continue;
+        if (ARRAY_RESERVE(c->v, c->room, c->count + 1) < 0)
+            return -ENOMEM;
+        c->v[c->count++] = k;
+    }
+    return err == -ENOENT ? 0 : err;
+}
+
+/* The worst first, and not more than needed. */
+static void choose(struct choice *c, unsigned below, bool thorough)
+{
+    uint64_t dead = c->dead, file_bytes = c->file_bytes;
+    size_t n = 0;
+
+    if (c->count)
+        qsort(c->v, c->count, sizeof *c->v, by_dead_part);
+    for (; n < c->count; n++) {
+        if (!is_below(&c->v[n], below) && !(thorough && dead * DEAD_PART > file_bytes))
+            break;
+        dead -= c->v[n].dead;
+        file_bytes -= c->v[n].dead;
+    }
+    c->count = n;
+}
+
+/* ---- all ---- */
+
+static int rewrite_all(struct compaction *c, const struct choice *l)
+{
+    int err = 0;
+
+    for (size_t i = 0; i < l->count; i++)
+        c->total += l->v[i].entry.file_bytes;
+    for (size_t i = 0; i < l->count && err == 0; i++)
+        err = cancelled(c) ? -ECANCELED : rewrite(c, &l->v[i]);
+    return err;
+}
+
+static int run(struct compaction *c, unsigned below, bool thorough)
+{
+    struct choice l = {.v = NULL};
+    int err = project_writable(c->p);
+
+    /* What died and was not buried yet is counted as alive. */
+    if (err == 0 && !flush_is_idle(c->p))
+        err = commit(c);
+    if (err == 0 && thorough) { /* also of the pack that is open */
+        READ_GUARD(&c->p->gate);
+        err = packs_retire_current(c->p->packs);
+    }
+    if (err == 0)
+        err = gather(c->p, &l);
+    if (err == 0) {
+        choose(&l, below, thorough);
+        err = rewrite_all(c, &l);
+    }
+    free(l.v);
+    return err;
+}
+
+int project_compact(struct project *p, struct job *j, unsigned below, bool thorough,
+                    struct compact_result *ret)
+{
+    struct compaction c = {.p = p, .job = j, .r = ret};
+    int err;
+
+    *ret = (struct compact_result){0};
+    if (atomic_exchange(&p->compacting.running, true))
+        return -EBUSY;
+    c.buf = malloc(PACK_RECORD_MAX);
+    err = c.buf ? run(&c, below, thorough) : -ENOMEM;
+    free(c.buf);
+    atomic_fetch_add(&p->compacting.packs, ret->packs);
+    atomic_fetch_add(&p->compacting.bytes, ret->bytes);
+    atomic_store(&p->compacting.running, false);
+    return err;
+}
+
+static void say(struct project *p, struct job *j, const struct compact_result *r)
+{
+    char text[256];
+
+    snprintf(text, sizeof text, "packs=%llu moved=%llu moved_bytes=%llu freed_bytes=%llu",
+             U(r->packs), U(r->records), U(r->bytes), U(r->freed));
+    job_result(p, j, text);
+}
+
+static int compact_job(struct project *p, struct job *j, void *arg)
+{
+    struct compact_result r;
+    unsigned below = (unsigned)settings_get(&p->settings, SET_COMPACT_BELOW);
+    int err;
+
+    pool_io_idle(true);
+    err = project_compact(p, j, below, arg != NULL, &r);
+    say(p, j, &r);
+    return err;
+}
+
+static int start(struct project *p, bool asked, uint64_t *ret_number)
+{
+    static char yes;
+    struct job *j;
+    int err = job_start(p, "compact", asked ? "" : "due", &j);
+
+    if (err < 0)
+        return err;
+    *ret_number = j->number;
+    /* Who asks without being told to is who makes the commits that other jobs wait for. */
+    return asked ? job_run(p, j, compact_job, &yes) : job_try_run(p, j, compact_job, NULL);
+}
+
+int control_compact(struct call *call)
+{
+    uint64_t number;
+    int err = control_may_change(call);
+
+    if (err == 0)
+        err = start(call->p, true, &number);
+    return err < 0 ? err : control_started(call, number);
+}
+
+/* ---- by itself ---- */
+
+static bool is_due(struct project *p)
+{
+    unsigned below = (unsigned)settings_get(&p->settings, SET_COMPACT_BELOW);
+    uint64_t worth = (uint64_t)settings_get(&p->settings, SET_PACK_SIZE) / DUE_PART, dead = 0;
+    struct pack_info k = {.number = 0};
+    struct packs_stats s;
+
+    packs_get_stats(p->packs, &s);
+    if (below == 0 || s.dead_bytes < worth)
+        return false;
+    while (dead < worth && packs_next_closed(p->packs, k.number, &k) == 0)
+        dead += is_below(&k, below) ? k.dead : 0;
+    return dead >= worth;
+}
+
+void compact_if_due(struct project *p)
+{
+    int64_t at = ticks(p), looked = atomic_load(&p->compacting.looked);
+    uint64_t number;
+
+    if (at - (looked ? looked : p->opened) < COMPACT_EVERY || atomic_load(&p->closing) ||
+        atomic_load(&p->readonly) || atomic_load(&p->compacting.running))
+        return;
+    atomic_store(&p->compacting.looked, at);
+    if (is_due(p))
+        (void)start(p, false, &number); /* its job has the error */
+}
