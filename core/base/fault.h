@@ -18,6 +18,8 @@ enum fault_loss {
     FAULT_LOSE_ALL,  /* nothing unsynced survives */
     FAULT_KEEP_ALL,  /* everything survives (the daemon died, the machine did not) */
     FAULT_LOSE_SOME, /* each unsynced write, name and removal on its own, by `seed` */
+    FAULT_LOSE_ONE,  /* one of them alone does not survive, or not whole, by `seed` */
+    FAULT_KEEP_ONE,  /* one of them alone survives, perhaps not whole */
 };
 
 struct fault {
@@ -26,7 +28,7 @@ struct fault {
     int error;               /* errno of the failure, positive; 0 means EIO */
     bool cut;                /* power stays off after fail_at */
     enum fault_loss loss;
-    uint64_t seed; /* for FAULT_LOSE_SOME */
+    uint64_t seed; /* for the last three of them */
 };
 
 /* Count one write. 0 to go on, or the -errno to fail with (nothing may be changed then). */

@@ -45,6 +45,9 @@ struct change {
 
 static uint8_t reserved[1]; /* the address counts */
 
+/* What became of a change; torn ones have numbers of their own above. */
+enum { FATE_LOST = 1, FATE_KEPT, FATE_TORN };
+
 struct inode;
 
 struct entry {
@@ -67,6 +70,7 @@ struct name_change {
 
 struct inode {
     LIST_ENTRY(inode) all;
+    uint64_t number; /* never used again */
     bool is_dir;
     unsigned links, opens; /* visible names; open handles */
     struct bytes visible, durable;
@@ -75,6 +79,15 @@ struct inode {
     STAILQ_HEAD(name_change_list, name_change) name_changes;
     bool write_failed; /* of bytes in a mapping */
     bool reachable;    /* during a power cycle */
+    uint64_t lost;     /* what the last one did to the changes */
+};
+
+/* What a power cycle does to the changes, one after the other. */
+struct fates {
+    enum fault_loss loss;
+    uint64_t state;  /* of fault_random */
+    uint64_t chosen; /* FAULT_LOSE_ONE, FAULT_KEEP_ONE: that one, counted down */
+    uint64_t told;   /* of the changes of this inode so far */
 };
 
 struct mem_disk {
@@ -85,6 +98,8 @@ struct mem_disk {
     uint64_t used; /* bytes in pages of visible files */
     uint64_t cycles;
     uint64_t lives; /* of these, how many lost something */
+    uint64_t made;  /* inodes */
+    uint64_t lost;  /* by the last cycle */
     LIST_HEAD(, inode) inodes;
     struct inode *root;
 };
@@ -305,55 +320,94 @@ static void change_apply(const struct change *c, struct bytes *b)
     }
 }
 
-/* Only the sectors before or after a random one arrive. */
-static void change_apply_torn(const struct change *c, struct bytes *b, uint64_t *state)
+/* Only the sectors before or after a random one arrive. What arrived is told. */
+static uint64_t change_apply_torn(const struct change *c, struct bytes *b, uint64_t *state)
 {
     uint64_t sectors = (c->off % SECTOR + c->len) / SECTOR;
     uint64_t cut = (fault_random(state) % (sectors + 1)) * SECTOR;
     uint64_t before = cut > c->off % SECTOR ? cut - c->off % SECTOR : 0;
+    bool first = fault_random(state) & 1;
 
-    if (fault_random(state) & 1)
+    before = before < c->len ? before : c->len;
+    if (first)
         bytes_write(b, c->data, before, c->off);
     else if (before < c->len)
         bytes_write(b, c->data + before, c->len - before, c->off + before);
+    if (before == 0 || before == c->len)
+        return first == (before != 0) ? FATE_KEPT : FATE_LOST;
+    return FATE_TORN + before * 2 + first;
+}
+
+static uint64_t tell(uint64_t told, uint64_t what)
+{
+    told = (told ^ what) * UINT64_C(0x9e3779b97f4a7c15);
+    return told ^ told >> 29;
 }
 
 /* The kernel writes a mapping back when it likes, page by page: any sectors arrive. */
-static void change_apply_sectors(const struct change *c, struct bytes *b, uint64_t *state)
+static uint64_t change_apply_sectors(const struct change *c, struct bytes *b, uint64_t *state)
 {
-    for (uint64_t done = 0, n; done < c->len; done += n) {
+    uint64_t told = 0, kept = 0, sectors = 0;
+
+    for (uint64_t done = 0, n; done < c->len; done += n, sectors++) {
+        bool arrives = fault_random(state) & 1;
         n = SECTOR - (c->off + done) % SECTOR;
         n = n < c->len - done ? n : c->len - done;
-        if (fault_random(state) & 1)
+        if (arrives)
             bytes_write(b, c->data + done, n, c->off + done);
+        kept += arrives;
+        told = tell(told, arrives);
     }
+    return kept == 0 ? FATE_LOST : kept == sectors ? FATE_KEPT : FATE_TORN + (told >> 1);
 }
 
-static void change_survive_some(const struct change *c, struct bytes *b, uint64_t *state)
+static uint64_t change_survive_some(const struct change *c, struct bytes *b, uint64_t *state)
 {
     uint64_t luck = fault_random(state) % 3;
 
     if (luck == 1 && c->kind == CHANGE_MAPPED)
-        change_apply_sectors(c, b, state);
-    else if (luck == 0)
-        return;
-    else if (luck == 1 && c->kind == CHANGE_WRITE)
-        change_apply_torn(c, b, state);
-    else
-        change_apply(c, b);
+        return change_apply_sectors(c, b, state);
+    if (luck == 0)
+        return FATE_LOST;
+    if (luck == 1 && c->kind == CHANGE_WRITE)
+        return change_apply_torn(c, b, state);
+    change_apply(c, b);
+    return FATE_KEPT;
 }
 
-/* Carry the changes over to the durable bytes, as `loss` says, and forget them. */
-static void changes_settle(struct inode *n, enum fault_loss loss, uint64_t *state)
+/* How the next change fares: FAULT_KEEP_ALL, FAULT_LOSE_ALL, or FAULT_LOSE_SOME by itself. */
+static enum fault_loss next_fate(struct fates *f)
+{
+    bool one = f->loss == FAULT_LOSE_ONE || f->loss == FAULT_KEEP_ONE;
+    bool chosen = one && f->chosen-- == 0;
+
+    if (!one)
+        return f->loss;
+    if (chosen && (fault_random(&f->state) & 1))
+        return FAULT_LOSE_SOME;
+    return chosen == (f->loss == FAULT_LOSE_ONE) ? FAULT_LOSE_ALL : FAULT_KEEP_ALL;
+}
+
+static void change_settle(const struct change *c, struct bytes *b, struct fates *f)
+{
+    enum fault_loss loss = next_fate(f);
+    uint64_t fate = loss == FAULT_LOSE_ALL ? FATE_LOST : FATE_KEPT;
+
+    if (loss == FAULT_LOSE_SOME)
+        fate = change_survive_some(c, b, &f->state);
+    else if (loss == FAULT_KEEP_ALL)
+        change_apply(c, b);
+    f->told = tell(f->told, fate);
+}
+
+/* Carry the changes over to the durable bytes, as the fates say, and forget them. */
+static void changes_settle(struct inode *n, struct fates *f)
 {
     struct change *c;
 
     while ((c = STAILQ_FIRST(&n->changes))) {
         STAILQ_REMOVE_HEAD(&n->changes, next);
-        if (loss == FAULT_KEEP_ALL)
-            change_apply(c, &n->durable);
-        else if (loss == FAULT_LOSE_SOME)
-            change_survive_some(c, &n->durable, state);
+        change_settle(c, &n->durable, f);
         free(c);
     }
 }
@@ -363,7 +417,7 @@ static void changes_settle(struct inode *n, enum fault_loss loss, uint64_t *stat
 static struct entry *names_find(const struct names *t, const char *name)
 {
     for (size_t i = 0; i < t->count; i++)
-        if (strcmp(t->entry[i].name, name) == 0)
+        if (t->entry[i].name[0] == *name && strcmp(t->entry[i].name, name) == 0)
             return &t->entry[i];
     return NULL;
 }
@@ -406,14 +460,19 @@ static void name_change_apply(const struct name_change *c, struct names *t)
         names_set(t, c->set, c->inode);
 }
 
-static void name_changes_settle(struct inode *dir, enum fault_loss loss, uint64_t *state)
+static void name_changes_settle(struct inode *dir, struct fates *f)
 {
     struct name_change *c;
 
     while ((c = STAILQ_FIRST(&dir->name_changes))) {
         STAILQ_REMOVE_HEAD(&dir->name_changes, next);
-        if (loss == FAULT_KEEP_ALL || (loss == FAULT_LOSE_SOME && (fault_random(state) & 1)))
+        enum fault_loss loss = next_fate(f);
+        bool kept =
+            loss == FAULT_KEEP_ALL || (loss == FAULT_LOSE_SOME && (fault_random(&f->state) & 1));
+
+        if (kept)
             name_change_apply(c, &dir->durable_names);
+        f->told = tell(f->told, kept ? FATE_KEPT : FATE_LOST);
         free(c);
     }
 }
@@ -425,6 +484,7 @@ static struct inode *inode_create(struct mem_disk *d, bool is_dir)
     struct inode *n = must(calloc(1, sizeof *n));
 
     n->is_dir = is_dir;
+    n->number = ++d->made;
     STAILQ_INIT(&n->changes);
     STAILQ_INIT(&n->name_changes);
     LIST_INSERT_HEAD(&d->inodes, n, all);
@@ -433,8 +493,8 @@ static struct inode *inode_create(struct mem_disk *d, bool is_dir)
 
 static void inode_destroy(struct inode *n)
 {
-    changes_settle(n, FAULT_LOSE_ALL, NULL);
-    name_changes_settle(n, FAULT_LOSE_ALL, NULL);
+    changes_settle(n, &(struct fates){.loss = FAULT_LOSE_ALL});
+    name_changes_settle(n, &(struct fates){.loss = FAULT_LOSE_ALL});
     bytes_release(&n->visible);
     bytes_release(&n->durable);
     free(n->visible_names.entry);
@@ -694,7 +754,7 @@ static int mem_sync_dir(struct disk *base, const char *name)
 
     if (!dir)
         return -ENOENT;
-    name_changes_settle(dir, FAULT_KEEP_ALL, NULL);
+    name_changes_settle(dir, &(struct fates){.loss = FAULT_KEEP_ALL});
     return 0;
 }
 
@@ -923,7 +983,7 @@ static int mem_sync(struct disk_file *base)
         f->inode->write_failed = false;
         return -EIO;
     }
-    changes_settle(f->inode, FAULT_KEEP_ALL, NULL);
+    changes_settle(f->inode, &(struct fates){.loss = FAULT_KEEP_ALL});
     return 0;
 }
 
@@ -996,22 +1056,48 @@ int disk_mem_create(struct fault *f, uint64_t capacity, struct disk **ret_disk)
 
 /* ---- loss of power ---- */
 
+/* Changes that a power cycle may lose. */
+static uint64_t count_changes(const struct mem_disk *d)
+{
+    const struct name_change *name;
+    const struct change *c;
+    const struct inode *n;
+    uint64_t count = 0;
+
+    LIST_FOREACH(n, &d->inodes, all)
+    {
+        STAILQ_FOREACH(c, &n->changes, next)
+        count++;
+        STAILQ_FOREACH(name, &n->name_changes, next)
+        count++;
+    }
+    return count;
+}
+
 static void settle_all(struct mem_disk *d)
 {
-    enum fault_loss loss = d->fault ? d->fault->loss : FAULT_LOSE_ALL;
-    uint64_t state = (d->fault ? d->fault->seed : 0) ^ ++d->cycles * UINT64_C(0x9e3779b97f4a7c15);
+    struct fates f = {
+        .loss = d->fault ? d->fault->loss : FAULT_LOSE_ALL,
+        .state = (d->fault ? d->fault->seed : 0) ^ ++d->cycles * UINT64_C(0x9e3779b97f4a7c15),
+    };
+    uint64_t count = count_changes(d);
     struct inode *n;
 
-    if (state == 0)
-        state = 1;
-    if (loss != FAULT_KEEP_ALL)
+    if (f.state == 0)
+        f.state = 1;
+    if (f.loss != FAULT_KEEP_ALL)
         d->lives++;
+    f.chosen = UINT64_MAX;
+    if (count && (f.loss == FAULT_LOSE_ONE || f.loss == FAULT_KEEP_ONE))
+        f.chosen = fault_random(&f.state) % count;
     LIST_FOREACH(n, &d->inodes, all)
     {
         if (n->opens)
             abort(); /* the contract: all files closed */
-        changes_settle(n, loss, &state);
-        name_changes_settle(n, loss, &state);
+        f.told = n->number;
+        changes_settle(n, &f);
+        name_changes_settle(n, &f);
+        n->lost = f.told;
         n->reachable = false;
         n->links = 0;
     }
@@ -1041,15 +1127,39 @@ void disk_mem_power_cycle(struct disk *base)
     MUTEX_GUARD(&d->lock);
     settle_all(d);
     d->used = 0;
+    d->lost = 0;
     restore(d, d->root);
     for (n = LIST_FIRST(&d->inodes); n; n = next) {
         next = LIST_NEXT(n, all);
-        if (!n->reachable)
+        if (n->reachable)
+            d->lost = tell(d->lost, n->lost);
+        else
             inode_destroy(n);
     }
 }
 
 /* ---- for tests ---- */
+
+uint64_t disk_mem_lost(struct disk *base)
+{
+    struct mem_disk *d = disk_of(base);
+
+    MUTEX_GUARD(&d->lock);
+    return d->lost;
+}
+
+int disk_mem_number(struct disk *base, const char *name, uint64_t *ret_number)
+{
+    struct mem_disk *d = disk_of(base);
+
+    MUTEX_GUARD(&d->lock);
+    struct inode *n = *name ? lookup(d, name) : d->root;
+
+    if (!n)
+        return -ENOENT;
+    *ret_number = n->number;
+    return 0;
+}
 
 int disk_mem_flip(struct disk *base, const char *name, uint64_t byte, unsigned bit)
 {
