@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * crash_project: every write of a workload cut once, and what must hold afterwards.
+ * crash_project: every write of a workload cut, and what must hold afterwards.
  *
  *     crash_project [--workload W] [--from K] [--to K] [--every N] [--loss all|keep|some]
- *                   [--seed S] [--fault cut|eio|enospc]
+ *                   [--seed S | --seeds A..B] [--fault cut|eio|enospc] [--chances N]
+ *                   [--pattern P] [--real DIR] [--jobs N] [--tried FILE]
  *
  * A workload runs once without faults, to count its writes (of disk and kv, in one sequence), and
- * then again and again. `cut`: the power goes at write k and what was not synced is lost as --loss
- * says. Then the store is opened, and the power cut once more on the way. What must hold:
+ * then again and again. `cut`: the power goes at write k and what was not synced is lost: all of
+ * it, nothing (the process died alone), or as chance has it, --chances times. Then the store is
+ * opened, and the power cut once more on the way. What must hold:
  *
  *   1. it opens, and check finds no damage
  *   2. it is in the state of the last acknowledged flush or sync, or that of a change after it
@@ -17,33 +19,47 @@
  * `eio`, `enospc`: write k fails once. What failed can be repeated, or the store turned read-only
  * with an alarm and is the last good commit when opened again.
  *
- * A red run prints the options that repeat it.
+ * For hours of it: --seeds, other operations for the workload `chance`, which are the seed's;
+ * --jobs, so many processes; --real, the shard is a directory of the machine, made below DIR
+ * (power.c; `format` and faults are not done there); --tried, what was tried is read from the
+ * file, not tried again, and added to it. At the end it says how many different triples of
+ * workload, write and loss pattern there were.
+ *
+ * The same options do the same cuts. A red run prints those that repeat it.
  */
-#include "check.h"
 #include "crash.h"
 #include "report.h"
+#include "tried.h"
 #include <errno.h>
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define JOBS_MAX 64
+#define KNOWN_MAX 6 /* patterns in a row that were tried before: then no more of this write */
 
 enum mode { MODE_CUT, MODE_EIO, MODE_ENOSPC };
 static const char *const mode_names[] = {"cut", "eio", "enospc"};
 static const char *const loss_names[] = {"all", "keep", "some"};
 
-struct world w;
+struct cut now_at;
+static enum mode mode;
+static const char *real_option = ""; /* its argument */
+static char real_dir[4096];          /* of this process; empty: in memory */
 
-static struct {
-    const struct workload *workload;
-    uint64_t k, seed;
-    enum mode mode;
-    enum fault_loss loss;
-    const char *phase;
-} now_at;
+static const char *dir(void)
+{
+    return *real_dir ? real_dir : NULL;
+}
 
-static struct {
-    uint64_t writes, runs, second_cuts, readonly, retried;
-} count;
+struct count {
+    uint64_t writes, runs, second_cuts, readonly, retried, cut;
+};
+static struct count count, *total; /* of the workload; of the process, where its parent sees it */
 
 _Noreturn void fail(const char *file, int line, const char *what)
 {
@@ -54,248 +70,48 @@ _Noreturn void fail(const char *file, int line, const char *what)
     for (size_t i = 0; i < n && i < 8; i++)
         fprintf(stderr, "  reported: %s\n", text[i]);
     fprintf(stderr,
-            "repeat: crash_project --workload %s --from %llu --to %llu --fault %s --loss %s "
-            "--seed %llu\n",
+            "repeat: crash_project --workload %s --from %llu --to %llu --fault %s --pattern %llu "
+            "--seed %llu%s%s\n",
             now_at.workload->name, (unsigned long long)now_at.k, (unsigned long long)now_at.k,
-            mode_names[now_at.mode], loss_names[now_at.loss], (unsigned long long)now_at.seed);
+            mode_names[mode], (unsigned long long)now_at.pattern, (unsigned long long)now_at.seed,
+            *real_dir ? " --real " : "", real_option);
     abort();
-}
-
-/* ---- a world ---- */
-
-static void world_create_empty(uint64_t seed)
-{
-    w = (struct world){.rng = seed * 2 + 1};
-    report_reset();
-    clock_manual_init(&w.clock, 1000 * NSEC_PER_SEC);
-    CHECK(kv_mem_create(&w.fault, &w.mem) == 0);
-    CHECK(disk_mem_create(&w.fault, 0, &w.disk) == 0);
-}
-
-static void world_create(uint64_t seed)
-{
-    world_create_empty(seed);
-    CHECK(kv_open_mem(w.mem, project_tables, project_table_count, KV_CREATE, &w.kv) == 0);
-    CHECK(project_format(w.disk, w.kv, &w.clock.base, "org/crash", 0, 0) == 0);
-    kv_close(w.kv);
-    project_reopen();
-    w.live.space[0] = true;
-    model_copy(&w.acked, &w.live);
-    fault_reset(&w.fault);
-}
-
-static void world_destroy(void)
-{
-    model_release();
-    disk_close(w.disk);
-    kv_mem_destroy(w.mem);
-}
-
-static void arm(uint64_t k, bool cut, int error)
-{
-    fault_reset(&w.fault);
-    w.fault.fail_at = k;
-    w.fault.cut = cut;
-    w.fault.error = error;
-}
-
-static void power_cycle(void)
-{
-    model_note();
-    process_dies();
-    w.fault.loss = now_at.loss;
-    w.fault.seed = now_at.seed + now_at.k * 1000003;
-    disk_mem_power_cycle(w.disk);
-    fault_reset(&w.fault);
-}
-
-/* ---- what must hold ---- */
-
-struct findings {
-    bool leaks_too;
-    uint64_t bad;
-};
-
-/* What the test itself damaged may be found. */
-static bool is_our_damage(const char *what)
-{
-    return w.rotten &&
-           (!strcmp(what, "pack record") || !strcmp(what, "object block") || !strcmp(what, "file"));
-}
-
-static void found(const char *what, const char *where, const char *sentence, void *ctx)
-{
-    struct findings *f = ctx;
-    bool counts = strcmp(what, "note") && (f->leaks_too || strcmp(what, "leak"));
-
-    if (!counts || is_our_damage(what))
-        return;
-    f->bad++;
-    fprintf(stderr, "check: %s %s: %s\n", what, where, sentence);
-}
-
-static void check_store(bool leaks_too)
-{
-    struct findings f = {.leaks_too = leaks_too};
-    struct check_options o = {.found = found, .ctx = &f};
-    struct check_result result;
-
-    CHECK(kv_open_mem(w.mem, project_tables, project_table_count, 0, &w.kv) == 0);
-    CHECK(project_check(w.disk, w.kv, &o, &result) == 0);
-    kv_close(w.kv);
-    CHECK(f.bad == 0);
-}
-
-/* Which of the states a crash may leave is it? Everything after goes by that one. */
-static void match_some_state(void)
-{
-    char why[256];
-    struct model found_state;
-
-    for (size_t i = w.attempts; i-- > 0;)
-        if (model_matches(&w.attempt[i], why)) {
-            model_copy(&found_state, &w.attempt[i]);
-            goto found;
-        }
-    if (!model_matches(&w.acked, why)) {
-        fprintf(stderr, "not the state of the last flush: %s\n", why);
-        for (size_t i = 0; i < w.attempts; i++)
-            if (!model_matches(&w.attempt[i], why))
-                fprintf(stderr, "nor that of one tried since: %s\n", why);
-        const bool is_a_state_a_flush_left = false;
-        CHECK(is_a_state_a_flush_left);
-    }
-    model_copy(&found_state, &w.acked);
-found:
-    model_drop(&w.acked);
-    while (w.attempts)
-        model_drop(&w.attempt[--w.attempts]);
-    w.acked = found_state;
-    model_drop(&w.live);
-    model_copy(&w.live, &w.acked);
-}
-
-static void must_match(const struct model *s)
-{
-    char why[256];
-
-    if (!model_matches(s, why)) {
-        fprintf(stderr, "%s\n", why);
-        const bool are_what_they_must_be = false;
-        CHECK(are_what_they_must_be);
-    }
-}
-
-static uint64_t table_entries(struct kv_snap *s, unsigned table)
-{
-    uint64_t n;
-
-    CHECK(kv_snap_count(s, table, &n) == 0);
-    return n;
-}
-
-static void nothing_is_left(void)
-{
-    static const unsigned tables[] = {TABLE_PAGES,      TABLE_PAGE_COUNTS, TABLE_OBJECTS,
-                                      TABLE_IDS,        TABLE_DYING,       TABLE_PACKS,
-                                      TABLE_NAMESPACES, TABLE_PINS,        TABLE_DROPS};
-    struct kv_snap *s;
-    uint64_t bytes, names;
-
-    disk_mem_usage(w.disk, &bytes, &names);
-    if (bytes || names)
-        fprintf(stderr, "left on the disk: %llu bytes, %llu names\n", (unsigned long long)bytes,
-                (unsigned long long)names);
-    CHECK(bytes == 0 && names == 0);
-    CHECK(kv_snap_begin(w.kv, &s) == 0);
-    for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++) {
-        if (table_entries(s, tables[i]))
-            fprintf(stderr, "left in table %s\n", project_tables[tables[i]]);
-        CHECK(table_entries(s, tables[i]) == 0);
-    }
-    kv_snap_end(s);
-}
-
-static void drop_everything(void)
-{
-    now_at.phase = "dropping everything";
-    for (size_t s = 0; s < SPACES; s++)
-        if (w.live.space[s])
-            op_drop(s);
-    while (w.live.pins)
-        op_unpin(0);
-    op_drain(true);
-    CHECK(!w.stopped);
-    CHECK(project_close(w.p) == 0);
-    nothing_is_left();
-    kv_close(w.kv);
-}
-
-/* After a drain no file, page or entry is without a purpose; and all is as it was. */
-static void settle(void)
-{
-    now_at.phase = "after recovery and a drain";
-    op_drain(true);
-    CHECK(!w.stopped);
-    must_match(&w.live);
-    CHECK(project_close(w.p) == 0);
-    kv_close(w.kv);
-    check_store(true);
-    project_reopen();
-    must_match(&w.live);
-}
-
-/* The power goes again while the store recovers, drains or drops. */
-static void cut_again(void)
-{
-    uint64_t state = now_at.seed * 7919 + now_at.k * 31 + 1;
-    uint64_t n = fault_random(&state) % 14 + 1;
-    struct project_config c = {
-        .disk = w.disk, .clock = &w.clock.base, .threads = 1, .log_segment = LOG_SEGMENT};
-
-    now_at.phase = "during recovery, cut again";
-    process_dies();
-    arm(n, true, 0);
-    if (kv_open_mem(w.mem, project_tables, project_table_count, 0, &w.kv) == 0) {
-        c.kv = w.kv;
-        if (project_open(&c, &w.p) == 0) {
-            w.stopped = false;
-            op_drain(false);
-        }
-    }
-    power_cycle();
-    count.second_cuts++;
-    now_at.phase = "after the second cut";
-    check_store(false);
-    project_reopen();
-    w.stopped = false;
-    match_some_state();
-}
-
-/* The store is closed or dead; the power was cut. */
-static void verify_recovery(void)
-{
-    w.stopped = false;
-    now_at.phase = "after the power came back";
-    check_store(false);
-    project_reopen();
-    match_some_state();
-    cut_again();
-    settle();
-    drop_everything();
 }
 
 /* ---- runs ---- */
 
-static void run_cut(void)
+/* The power goes, or the process dies, at write k. */
+static void die(void)
 {
-    world_create(now_at.seed);
+    model_note();
+    process_dies();
+    if (now_at.dies) {
+        page_cache_lives();
+        now_at.lost = 0;
+    } else {
+        power_cycle(now_at.loss, now_at.loss_seed);
+        now_at.lost = world_lost();
+    }
+}
+
+/* Not when it was tried before, unless it is one of the first patterns. */
+static bool run_cut(void)
+{
+    bool news;
+
+    world_create(now_at.seed, dir());
     now_at.phase = "workload";
     arm(now_at.k, true, 0);
     now_at.workload->run();
-    power_cycle();
-    verify_recovery();
+    die();
+    news = now_at.dies || tried_cut(now_at.lost);
+    if (now_at.dies)
+        verify_cut_recovery();
+    else if (news || now_at.pattern < 3)
+        verify_recovery();
     world_destroy();
+    count.runs++;
+    return news;
 }
 
 /* The store said that it cannot be trusted: reads work, nothing else does. */
@@ -306,15 +122,15 @@ static void verify_readonly(void)
     CHECK(report_count(REPORT_ALARM) > 0);
     must_match(&w.live);
     CHECK(project_flush(w.p) == -EROFS);
-    power_cycle();
+    die();
     verify_recovery();
 }
 
 static void run_fault(void)
 {
-    world_create(now_at.seed);
+    world_create(now_at.seed, dir());
     now_at.phase = "workload";
-    arm(now_at.k, false, now_at.mode == MODE_EIO ? EIO : ENOSPC);
+    arm(now_at.k, false, mode == MODE_EIO ? EIO : ENOSPC);
     now_at.workload->run();
     now_at.phase = "after the fault went away";
     do
@@ -326,17 +142,18 @@ static void run_fault(void)
         verify_readonly();
     } else {
         must_match(&w.live);
-        power_cycle();
+        die();
         verify_recovery();
     }
     world_destroy();
+    count.runs++;
 }
 
 /* ---- making a store, cut at every write ---- */
 
 static int try_format(void)
 {
-    int err = kv_open_mem(w.mem, project_tables, project_table_count, KV_CREATE, &w.kv);
+    int err = world_open_kv(KV_CREATE);
 
     if (err < 0)
         return err;
@@ -346,21 +163,20 @@ static int try_format(void)
 }
 
 /* Cut while it is made it is either no store yet, or one; then it can be made or used. */
-static void run_format(void)
+static bool run_format(void)
 {
     struct vfs_attr attr;
+    bool news;
     int err;
 
-    world_create_empty(now_at.seed);
+    world_create_empty(now_at.seed, dir());
     now_at.phase = "making the store";
-    arm(now_at.k, now_at.mode == MODE_CUT, now_at.mode == MODE_ENOSPC ? ENOSPC : EIO);
+    arm(now_at.k, mode == MODE_CUT, mode == MODE_ENOSPC ? ENOSPC : EIO);
     err = try_format();
     CHECK(err == 0 || now_at.k);
     count.writes = atomic_load(&w.fault.writes);
-    w.fault.loss = now_at.loss;
-    w.fault.seed = now_at.seed + now_at.k * 1000003;
-    disk_mem_power_cycle(w.disk);
-    fault_reset(&w.fault);
+    power_cycle(now_at.loss, now_at.loss_seed);
+    news = now_at.k && mode == MODE_CUT && tried_cut(world_lost());
     now_at.phase = "making it again";
     err = try_format();
     CHECK(err == 0 || err == -EEXIST);
@@ -373,6 +189,8 @@ static void run_format(void)
     must_match(&w.live);
     drop_everything();
     world_destroy();
+    count.runs++;
+    return news;
 }
 
 /* How many writes it makes; also that it is right without a fault. */
@@ -381,69 +199,235 @@ static uint64_t run_whole(void)
     uint64_t writes;
 
     if (!now_at.workload->run) {
-        run_format();
+        (void)run_format();
         return count.writes;
     }
-    world_create(now_at.seed);
+    world_create(now_at.seed, dir());
     now_at.phase = "without a fault";
     now_at.workload->run();
     CHECK(!w.stopped);
     writes = atomic_load(&w.fault.writes);
     must_match(&w.live);
+    if (dir())
+        power_compare();
     settle();
     drop_everything();
     world_destroy();
     return writes;
 }
 
+/* ---- all of them ---- */
+
 struct options {
-    const char *workload;
-    uint64_t from, to, every, seed;
+    const char *workload, *real, *tried;
+    uint64_t from, to, every, seed, last_seed, chances;
     int loss; /* -1: all of them */
     int mode;
+    int64_t pattern; /* -1: all of them */
+    unsigned jobs, job;
 };
 
-static void run_losses(const struct options *o)
+/* What pattern p loses. The first three and --loss name each other. */
+static void choose_loss(uint64_t p)
 {
-    void (*cut)(void) = now_at.workload->run ? run_cut : run_format;
+    static const enum fault_loss losses[] = {FAULT_LOSE_SOME, FAULT_LOSE_ONE, FAULT_KEEP_ONE};
 
-    if (now_at.mode != MODE_CUT) {
-        now_at.workload->run ? run_fault() : run_format();
-        count.runs++;
-        return;
-    }
-    for (int loss = 0; loss < 3; loss++) {
-        if (o->loss >= 0 && o->loss != loss)
+    now_at.pattern = p;
+    now_at.loss_seed = now_at.seed + now_at.k * 1000003 + (p < 3 ? 0 : p * 7777777);
+    now_at.dies = mode == MODE_CUT && ((p == 1 && now_at.k % 2 == 0) || (p > 2 && p % 4 == 2));
+    if (p == 0)
+        now_at.loss = FAULT_LOSE_ALL;
+    else if (p == 1 && !now_at.dies)
+        now_at.loss = FAULT_KEEP_ALL;
+    else if (p < 3)
+        now_at.loss = FAULT_LOSE_SOME;
+    else if (now_at.dies)
+        now_at.loss = p / 4 % 2 ? FAULT_LOSE_ALL : losses[p / 8 % 3];
+    else
+        now_at.loss = losses[p % 4 == 3 ? 0 : p % 4 + 1];
+}
+
+static void run_patterns(const struct options *o)
+{
+    bool (*cut)(void) = now_at.workload->run ? run_cut : run_format;
+    unsigned known = 0;
+
+    for (uint64_t p = 0; p < 2 + o->chances && known < KNOWN_MAX; p++) {
+        if ((o->loss >= 0 && (uint64_t)o->loss != p) ||
+            (o->pattern >= 0 && (uint64_t)o->pattern != p))
             continue;
-        now_at.loss = (enum fault_loss)loss;
-        cut();
-        count.runs++;
+        choose_loss(p);
+        bool news = cut();
+        if (!now_at.dies)
+            known = news || p < 3 ? 0 : known + 1;
     }
 }
 
-static void run_workload(const struct options *o, const struct workload *workload)
+static void run_write(const struct options *o)
+{
+    if (mode == MODE_CUT) {
+        run_patterns(o);
+        count.cut++;
+        return;
+    }
+    now_at.pattern = 0;
+    now_at.dies = false;
+    now_at.loss = FAULT_LOSE_ALL;
+    if (now_at.workload->run)
+        run_fault();
+    else
+        (void)run_format();
+}
+
+static void run_workload(const struct options *o, const struct workload *workload, uint64_t seed)
 {
     uint64_t writes, to;
 
-    now_at.workload = workload;
-    now_at.seed = o->seed;
-    now_at.mode = MODE_CUT;
-    now_at.k = 0;
+    now_at = (struct cut){.workload = workload, .seed = seed};
+    mode = MODE_CUT;
+    choose_loss(0);
     writes = run_whole();
     to = o->to && o->to < writes ? o->to : writes;
     memset(&count, 0, sizeof count);
-    for (int mode = 0; mode < 3; mode++)
+    for (int m = 0; m < (o->real ? 1 : 3); m++)
         for (now_at.k = o->from; now_at.k <= to; now_at.k += o->every)
-            if (o->mode < 0 || o->mode == mode) {
-                now_at.mode = (enum mode)mode;
-                run_losses(o);
+            if ((o->mode < 0 || o->mode == m) && now_at.k % o->jobs == o->job) {
+                mode = (enum mode)m;
+                run_write(o);
             }
+    total->writes += writes;
+    total->cut += count.cut;
+    total->runs += count.runs;
+    total->second_cuts += now_at.second_cuts;
+    if (o->jobs > 1)
+        return;
     printf("%-12s %4llu writes: %llu runs, %llu second cuts, %llu operations repeated, "
            "%llu times read-only\n",
            workload->name, (unsigned long long)writes, (unsigned long long)count.runs,
-           (unsigned long long)count.second_cuts, (unsigned long long)count.retried,
+           (unsigned long long)now_at.second_cuts, (unsigned long long)count.retried,
            (unsigned long long)count.readonly);
     fflush(stdout);
+}
+
+/* How many workloads there were. */
+static unsigned run_all(const struct options *o)
+{
+    unsigned ran = 0;
+
+    for (size_t i = 0; i < workload_count; i++) {
+        if ((o->workload && strcmp(o->workload, workloads[i].name)) ||
+            (o->real && !workloads[i].run))
+            continue;
+        for (uint64_t s = o->seed; s <= (workloads[i].random ? o->last_seed : o->seed); s++)
+            run_workload(o, &workloads[i], s);
+        ran++;
+    }
+    return ran;
+}
+
+/* ---- several processes ---- */
+
+static void use_real_dir(const struct options *o)
+{
+    if (!o->real)
+        return;
+    real_option = o->real;
+    snprintf(real_dir, sizeof real_dir, "%.3000s/crash-%u", o->real, o->job);
+    (void)mkdir(o->real, 0700);
+    if (mkdir(real_dir, 0700) < 0 && errno != EEXIST) {
+        fprintf(stderr, "crash_project: cannot make %s: %s\n", real_dir, strerror(errno));
+        exit(2);
+    }
+}
+
+static _Noreturn void be_job(struct options *o, unsigned job, FILE *news)
+{
+    o->job = job;
+    total += job;
+    tried_tell(news);
+    use_real_dir(o);
+    (void)run_all(o);
+    _exit(fflush(news) == 0 ? 0 : 1);
+}
+
+/* How many of them failed. What they tried is tried, then. */
+static unsigned run_jobs(struct options *o)
+{
+    FILE *news[JOBS_MAX];
+    pid_t pid[JOBS_MAX];
+    unsigned failed = 0;
+
+    fflush(stdout);
+    for (unsigned j = 0; j < o->jobs; j++) {
+        news[j] = o->tried ? fopen(o->tried, "ab") : tmpfile();
+        pid[j] = news[j] ? fork() : -1;
+        if (pid[j] == 0)
+            be_job(o, j, news[j]);
+    }
+    for (unsigned j = 0; j < o->jobs; j++) {
+        int status;
+        failed += pid[j] < 0 || waitpid(pid[j], &status, 0) < 0 || status != 0;
+    }
+    for (unsigned j = 0; j < o->jobs; j++) {
+        FILE *f = o->tried ? fopen(o->tried, "rb") : news[j];
+        if (!f || !news[j])
+            continue;
+        rewind(f);
+        tried_read(f);
+        fclose(news[j]);
+        if (o->tried)
+            fclose(f);
+    }
+    return failed;
+}
+
+static void print_summary(const struct options *o, unsigned failed)
+{
+    struct tried_counts t = tried_counts();
+    struct count sum = {0};
+
+    for (unsigned j = 0; j < o->jobs; j++) {
+        sum.runs += total[j].runs;
+        sum.cut += total[j].cut;
+        sum.second_cuts += total[j].second_cuts;
+    }
+    printf("%llu distinct triples (workload, write, loss pattern), %.1f %% of them in a real "
+           "directory; beside them %llu distinct cuts of a recovery; here %llu runs, %llu of %llu "
+           "writes cut, seeds %llu..%llu, %u of %u jobs failed\n",
+           (unsigned long long)t.cuts, t.cuts ? 100.0 * (double)t.real / (double)t.cuts : 0,
+           (unsigned long long)t.recoveries, (unsigned long long)sum.runs,
+           (unsigned long long)sum.cut, (unsigned long long)total[0].writes,
+           (unsigned long long)o->seed, (unsigned long long)o->last_seed, failed, o->jobs);
+}
+
+static unsigned run(struct options *o)
+{
+    FILE *tried = o->tried ? fopen(o->tried, "a+b") : NULL;
+    unsigned failed = 0;
+
+    total = mmap(NULL, JOBS_MAX * sizeof *total, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+                 -1, 0);
+    if ((o->tried && !tried) || total == MAP_FAILED) {
+        perror("crash_project");
+        exit(2);
+    }
+    if (tried) {
+        rewind(tried);
+        tried_read(tried);
+    }
+    if (o->jobs > 1) {
+        failed = run_jobs(o);
+    } else {
+        tried_tell(tried);
+        use_real_dir(o);
+        (void)run_all(o);
+    }
+    print_summary(o, failed);
+    if (tried && fclose(tried) != 0)
+        perror(o->tried);
+    tried_release();
+    munmap(total, JOBS_MAX * sizeof *total);
+    return failed;
 }
 
 /* ---- options ---- */
@@ -457,49 +441,90 @@ static int name_index(const char *name, const char *const *names, size_t n)
     exit(2);
 }
 
+static void set_seeds(struct options *o, const char *text)
+{
+    const char *dots = strstr(text, "..");
+
+    o->seed = strtoull(text, NULL, 0);
+    o->last_seed = dots ? strtoull(dots + 2, NULL, 0) : o->seed;
+}
+
+static void set(struct options *o, int which, const char *text)
+{
+    uint64_t n = strtoull(text, NULL, 0);
+
+    if (which == 'w')
+        o->workload = text;
+    else if (which == 'f')
+        o->from = n ? n : 1;
+    else if (which == 't')
+        o->to = n;
+    else if (which == 'e')
+        o->every = n ? n : 1;
+    else if (which == 'l')
+        o->loss = name_index(text, loss_names, 3);
+    else if (which == 's')
+        set_seeds(o, text);
+    else if (which == 'm')
+        o->mode = name_index(text, mode_names, 3);
+    else if (which == 'c')
+        o->chances = n;
+    else if (which == 'p')
+        o->pattern = (int64_t)n;
+    else if (which == 'r')
+        o->real = text;
+    else if (which == 'j')
+        o->jobs = n < 1 ? 1 : n < JOBS_MAX ? (unsigned)n : JOBS_MAX;
+    else
+        o->tried = text;
+}
+
 static void parse(int argc, char **argv, struct options *o)
 {
     static const struct option options[] = {{"workload", 1, NULL, 'w'}, {"from", 1, NULL, 'f'},
                                             {"to", 1, NULL, 't'},       {"every", 1, NULL, 'e'},
                                             {"loss", 1, NULL, 'l'},     {"seed", 1, NULL, 's'},
-                                            {"fault", 1, NULL, 'm'},    {0}};
+                                            {"seeds", 1, NULL, 's'},    {"fault", 1, NULL, 'm'},
+                                            {"chances", 1, NULL, 'c'},  {"pattern", 1, NULL, 'p'},
+                                            {"real", 1, NULL, 'r'},     {"jobs", 1, NULL, 'j'},
+                                            {"tried", 1, NULL, 'T'},    {0}};
     int c;
 
     while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        uint64_t n = optarg ? strtoull(optarg, NULL, 0) : 0;
-        if (c == 'w')
-            o->workload = optarg;
-        else if (c == 'f')
-            o->from = n ? n : 1;
-        else if (c == 't')
-            o->to = n;
-        else if (c == 'e')
-            o->every = n ? n : 1;
-        else if (c == 'l')
-            o->loss = name_index(optarg, loss_names, 3);
-        else if (c == 's')
-            o->seed = n;
-        else if (c == 'm')
-            o->mode = name_index(optarg, mode_names, 3);
-        else
+        if (c == '?')
             exit(2);
+        set(o, c, optarg);
     }
+    if (o->pattern >= 0)
+        o->chances = (uint64_t)o->pattern;
+}
+
+static bool is_workload(const char *name)
+{
+    for (size_t i = 0; i < workload_count; i++)
+        if (!strcmp(name, workloads[i].name))
+            return true;
+    return false;
 }
 
 int main(int argc, char **argv)
 {
-    struct options o = {.from = 1, .every = 1, .seed = 1, .loss = -1, .mode = -1};
-    unsigned ran = 0;
+    struct options o = {.from = 1,
+                        .every = 1,
+                        .seed = 1,
+                        .last_seed = 1,
+                        .loss = -1,
+                        .mode = -1,
+                        .chances = 1,
+                        .pattern = -1,
+                        .jobs = 1};
 
     parse(argc, argv, &o);
     for (int i = 0; i < argc; i++)
         printf("%s%s", argv[i], i + 1 < argc ? " " : "\n");
-    for (size_t i = 0; i < workload_count; i++)
-        if (!o.workload || !strcmp(o.workload, workloads[i].name)) {
-            run_workload(&o, &workloads[i]);
-            ran++;
-        }
-    if (!ran)
+    if (o.workload && !is_workload(o.workload)) {
         fprintf(stderr, "crash_project: no workload is called %s\n", o.workload);
-    return ran ? 0 : 2;
+        return 2;
+    }
+    return run(&o) ? 1 : 0;
 }

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * crash: what the crash tests share: a store in memory whose writes are counted, a plain model of
- * its files, and operations that do the same to both.
+ * crash: what the crash tests share: a store whose writes are counted, a plain model of its files,
+ * and operations that do the same to both.
  *
- *     workloads.c   lists of operations                         (workload_fn)
- *     model.c       the model, the operations, the comparison
- *     crash.c       cuts and faults, reopening, what must hold then
+ *     workloads*.c  lists of operations
+ *     model.c       the model;  ops.c, ops_store.c  the operations;  compare.c  the comparison
+ *     world.c       the store, in memory or, with power*.c, in a directory of the machine
+ *     verify.c      what must hold after a cut
+ *     tried.c       which (workload, write, loss pattern) triples there were
+ *     crash.c       cuts and faults; options
  *
  * The model keeps the states a crash may leave: the one of the last acknowledged flush or sync, and
  * those of every change since, in which one that is more than one frame may be half done. An
@@ -25,7 +28,8 @@
 #define HANDLES 3
 #define ATTEMPTS_MAX 1024
 #define LOG_SEGMENT (128 * 1024)
-#define HISTORY_MAX 512
+#define HISTORY_MAX 2048
+#define FAMILIES_MAX 256
 
 /* Immutable, counted. */
 struct bytes {
@@ -54,26 +58,43 @@ struct model {
     size_t pins;
 };
 
+/* Files that may be one slot, under names of before and after a rename, say, are one family. */
+struct family {
+    size_t space;
+    char name[24];
+    size_t number;
+};
+
+struct version {
+    size_t family; /* its number */
+    struct bytes *bytes;
+};
+
 struct world {
     struct fault fault;
-    struct kv_mem *mem;
+    struct kv_mem *mem; /* NULL: kv is LMDB's */
     struct kv *kv;
     struct disk *disk;
+    const char *dir; /* where the disk is a real one: its directory */
+    int dirfd;
     struct clock_manual clock;
     struct project *p;
     struct vfs_file *handle[HANDLES];
-    uint64_t rng;
+    uint64_t rng, secrets;
 
     struct model live;                  /* what the operations made */
     struct model acked;                 /* at the last flush or sync that succeeded */
     struct model attempt[ATTEMPTS_MAX]; /* after each change since then, and within it */
     size_t attempts;
-    struct mfile history[HISTORY_MAX]; /* loose: every version of every file */
+    struct version history[HISTORY_MAX]; /* loose: of every file since then */
     size_t versions;
-    bool loose;           /* slots are overwritten: after a cut each byte is that of some version */
+    struct family family[FAMILIES_MAX];
+    size_t families;
+    bool loose; /* slots are overwritten: after a cut each byte is that of one of the versions */
+    bool lenient;         /* it is after a cut */
     struct bytes *rotten; /* files of these bytes may be unreadable: the disk damaged them */
 
-    bool formatted; /* the store was made whole before the cut */
+    bool full, was_full; /* the next commit is to find the disk full; it did, and nobody was told */
     bool stopped;   /* no more operations: the power is off, or the store read-only */
     unsigned retried, flush_failures;
 };
@@ -88,13 +109,77 @@ _Noreturn void fail(const char *file, int line, const char *what);
             fail(__FILE__, __LINE__, #cond);                                                       \
     } while (0)
 
-/* ---- the store (model.c) ---- */
+/* ---- the store (world.c) ---- */
 
-void project_reopen(void); /* kv and project; must succeed */
+/* An empty disk and kv; `dir`: in that directory of the machine, NULL: in memory. */
+void world_create_empty(uint64_t seed, const char *dir);
+void world_create(uint64_t seed, const char *dir); /* with a store */
+void world_destroy(void);
+int world_open_kv(unsigned flags);
+int project_try_open(void); /* of the open kv */
+void project_reopen(void);  /* kv and project; must succeed */
 /* The death of the process: handles, project and kv are gone. */
 void process_dies(void);
+/* Write `k` from now on fails with `error`; `cut`: the power is off from there on. 0: none. */
+void arm(uint64_t k, bool cut, int error);
+/* The process is dead; what was not synced is lost so. FAULT_KEEP_ALL: it is durable. */
+void power_cycle(enum fault_loss loss, uint64_t seed);
+/* The process is dead, and that is all: what was not synced may still be lost later. */
+void page_cache_lives(void);
+/* What the last power cycle lost, as a number (disk_mem_lost). */
+uint64_t world_lost(void);
+/* Flip a bit of a file of the disk. */
+void world_flip(const char *name, uint64_t byte, unsigned bit);
+/* Bytes and names of files that are left on the disk. */
+void world_usage(uint64_t *ret_bytes, uint64_t *ret_names);
 
-/* ---- operations (model.c): to the project and to the model ---- */
+/* ---- the power of a directory of the machine (power.c) ---- */
+
+/* From now on what this process does to files below `dir` is counted by `f`, and lost by a
+ * power_disk_cycle. The directory is empty. */
+void power_begin(struct fault *f, const char *dir);
+void power_end(void);
+/* All files are closed, LMDB's too. Lose what `f` says, and make the directory what is left. */
+void power_disk_cycle(void);
+/* Nothing is lost, but what was stored to mappings while the power was off. */
+void power_disk_keep(void);
+/* Has everything that was written to the directory gone past the counter? Aborts if not. */
+void power_compare(void);
+struct disk *power_shadow(void); /* the disk in memory that knows what is durable */
+void power_flip(const char *name, uint64_t byte, unsigned bit); /* of the directory alone */
+/* Of the directory, without LMDB's files. */
+void power_usage(uint64_t *ret_bytes, uint64_t *ret_names);
+
+/* ---- what must hold (verify.c) ---- */
+
+void check_store(bool leaks_too); /* the store is closed */
+/* Which of the states a crash may leave is it? Everything after goes by that one. */
+void match_some_state(void);
+void must_match(const struct model *s);
+void drop_everything(void);
+/* After a drain no file, page or entry is without a purpose; and all is as it was. */
+void settle(void);
+/* The store is closed or dead; the power was cut. */
+void verify_recovery(void);
+/* The store is dead, its files are all there; the power goes while it recovers. */
+void verify_cut_recovery(void);
+
+/* ---- which cut it is (crash.c) ---- */
+
+struct cut {
+    const struct workload *workload;
+    uint64_t k, seed; /* of the workload */
+    uint64_t pattern; /* 0: all is lost, 1: nothing, the rest by chance */
+    bool dies;        /* the process dies, and the power goes while the store recovers */
+    enum fault_loss loss;
+    uint64_t loss_seed;
+    const char *phase; /* what the test is doing */
+    uint64_t lost;     /* world_lost() of the first cut */
+    uint64_t second_cuts;
+};
+extern struct cut now_at;
+
+/* ---- operations (ops.c, ops_store.c): to the project and to the model ---- */
 
 /* `len` bytes that follow from `value`, at `off`. Creates the file. */
 void op_write(size_t space, const char *name, size_t off, size_t len, unsigned value);
@@ -122,24 +207,41 @@ void op_sync(void); /* fsync */
 void op_drain(bool idle);
 void op_advance(int64_t ms);
 void op_short_of_memory(void);
+void op_flush_retry(unsigned n); /* tries after a flush has failed; then it is merged */
+void op_commit_full(void);       /* the next commit fails with -ENOSPC */
+void op_given_up(uint64_t n);    /* so many flushes must have been, unless one met a fault */
 void op_drop_steps(unsigned budget); /* a part of the background drops */
 /* Flip a bit of the stored bytes of a sealed file. */
 void op_damage(size_t space, const char *name);
 
-/* ---- comparing (model.c) ---- */
+/* ---- the model (model.c, compare.c) ---- */
 
 /* Does the project hold exactly `s`? Else `why` says where not. */
 bool model_matches(const struct model *s, char why[256]);
 void model_copy(struct model *to, const struct model *from); /* `to` holds nothing */
 void model_drop(struct model *s);
 void model_release(void);
+/* Loose: the bytes that the files have, of those that they may have. */
+void model_adopt(struct model *s);
 void model_note(void); /* the state now is one that a crash may leave */
 
-/* ---- workloads.c ---- */
+/* ---- workloads.c, workloads_log.c ---- */
+
+void workload_synced(void);
+void workload_rolled(void);
+void workload_spilled(void);
+void workload_revived(void);
+void workload_logged(void);
+void workload_chance(void);
+void workload_packed(void);
+void workload_merged(void);
+void workload_appends(void);
+void workload_slots(void);
 
 struct workload {
     const char *name;
     void (*run)(void); /* NULL: making the store is the work */
+    bool random;       /* the seed decides what it does */
 };
 extern const struct workload workloads[];
 extern const size_t workload_count;

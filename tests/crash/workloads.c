@@ -390,195 +390,33 @@ static void heal_file(void)
     op_drain(true);
 }
 
-/* What fsync acknowledged, and names that change beside it. */
-static void synced(void)
-{
-    op_write(0, "f0", 0, 900, 1);
-    op_write(0, "f1", 0, 5000, 2);
-    op_sync();
-    op_write(0, "tmp", 0, 3000, 3);
-    op_sync();
-    op_rename(0, "tmp", "f1");
-    op_xattr(0, "f1", 3000, 4);
-    op_sync();
-    op_unlink(0, "f0");
-    op_truncate(0, "f1", 700);
-    op_sync();
-    op_flush();
-    op_write(0, "f1", 600, 500, 5); /* sealed: a new content with the old bytes */
-    op_write(0, "tmp", 0, 4000, 6); /* not synced before it replaces */
-    op_rename(0, "tmp", "f1");
-    op_sync();
-    op_write(0, "f1", 4000, 100, 7);
-    op_drain(false);
-    op_write(0, "f1", 4100, 100, 8);
-    op_sync();
-    op_unlink(0, "f1");
-    op_sync();
-}
-
-/* A segment each for most of the frames; the commit comes late. */
-static void rolled(void)
-{
-    for (unsigned i = 0; i < 6; i++) {
-        char name[8];
-        snprintf(name, sizeof name, "f%u", i % 4);
-        op_write(0, name, 0, (90 + i) * KIB, i);
-        if (i % 2)
-            op_sync();
-    }
-    op_flush();
-    for (unsigned i = 0; i < 3; i++) {
-        op_write(0, "f0", 0, 100 * KIB, 10 + i);
-        op_sync();
-    }
-    op_truncate(0, "f1", 10);
-    op_sync();
-}
-
-/* From the log to a slot, and what fsync said of a slot. */
-static void spilled(void)
-{
-    w.loose = true;
-    op_write(0, "s", 0, 100 * KIB, 1);
-    op_sync();
-    op_write(0, "s", 100 * KIB, 60 * KIB, 2);
-    op_sync();
-    op_write(0, "s", 160 * KIB, 50 * KIB, 3);
-    op_write(0, "s", 10 * KIB, 10 * KIB, 4);
-    op_sync();
-    op_truncate(0, "s", 140 * KIB);
-    op_sync();
-    op_write(0, "s", 140 * KIB, 5 * KIB, 5);
-    op_write(0, "t", 0, 150 * KIB, 6);
-    op_unlink(0, "s");
-    op_sync();
-    op_advance(60000);
-    op_flush();
-    op_write(0, "t", 20 * KIB, 100, 7);
-    op_sync();
-    op_unlink(0, "t");
-    op_sync();
-    op_drain(false);
-}
-
-/* A dying object is found again by its bytes, and frames name it by its own number. */
-static void revived(void)
-{
-    op_write(0, "a", 0, 4000, 1);
-    op_write(0, "big", 0, 150 * KIB, 2);
-    op_drain(false);
-    op_unlink(0, "a");
-    op_unlink(0, "big");
-    op_sync();
-    op_write(0, "b", 0, 4000, 1);
-    op_write(0, "big2", 0, 150 * KIB, 2);
-    op_short_of_memory(); /* seals: aliases of the dying */
-    op_write(0, "x", 0, 30 * KIB, 3);
-    op_write(0, "y", 0, 30 * KIB, 4);
-    op_rename(0, "b", "c");
-    op_sync();
-    op_link(0, "c", 0, "d");
-    op_truncate(0, "big2", 149 * KIB);
-    op_sync();
-    op_unlink(0, "c");
-    op_sync();
-    op_drain(false);
-}
-
-/* Namespaces and files without a name, with nothing but the log. */
-static void logged(void)
-{
-    op_write(0, "f", 0, 3000, 1);
-    op_branch(0, 1);
-    op_sync();
-    op_write(1, "f", 1000, 3000, 2);
-    op_write(0, "g", 0, 100, 3);
-    op_rename_space(1, 2, false);
-    op_create_space(1);
-    op_sync();
-    op_link(2, "f", 1, "l");
-    op_share(2, "f", 1, "s");
-    op_rename_space(1, 2, true);
-    op_sync();
-    op_open(0, 0, "f");
-    op_unlink(0, "f");
-    op_sync();
-    op_write_open(0, 0, 5000, 4);
-    op_sync();
-    op_close(0);
-    op_drop(2);
-    op_sync();
-    op_branch(1, 2);
-    op_drop(1);
-    op_drop(0);
-    op_create_space(0);
-    op_write(0, "f", 0, 10, 5);
-    op_sync();
-}
-
-/* Whatever comes: the seed decides. */
-static void chance(void)
-{
-    static const char *const names[] = {"a", "b", "c", "d"};
-    static const size_t sizes[] = {10, 3000, 60 * KIB, 140 * KIB, 300 * KIB};
-
-    for (unsigned i = 0; i < 70; i++) {
-        const char *name = names[fault_random(&w.rng) % 4];
-        bool there = false;
-        size_t size = sizes[fault_random(&w.rng) % 5];
-        uint64_t what = fault_random(&w.rng) % 12;
-        unsigned value = (unsigned)(fault_random(&w.rng) % 3);
-        for (size_t f = 0; f < w.live.files; f++)
-            there |= w.live.file[f].space == 0 && !strcmp(w.live.file[f].name, name);
-        if (!there || what < 3) {
-            op_write(0, "tmp", 0, size, value);
-            op_rename(0, "tmp", name);
-        } else if (what < 5) {
-            op_unlink(0, name);
-        } else if (what < 7) {
-            op_drain(false);
-            op_write(0, name, size, 100 + size / 4, value);
-        } else if (what == 7) {
-            op_truncate(0, name, size);
-            op_drain(false);
-            op_punch(0, name, size / 3, size / 2);
-        } else if (what == 8) {
-            w.live.space[1] ? op_drop(1) : op_branch(0, 1);
-        } else if (what == 9) {
-            op_drain(what & 1);
-        } else if (what == 10) {
-            op_flush();
-        } else {
-            op_sync();
-        }
-    }
-    op_drain(true);
-}
-
 const struct workload workloads[] = {
-    {"format", NULL},
-    {"small", small},
-    {"dedup", dedup},
-    {"large", large},
-    {"slot", slot},
-    {"shrink", shrink},
-    {"pressure", pressure},
-    {"consolidate", consolidate},
-    {"holes", holes},
-    {"branch", branch},
-    {"links", links},
-    {"pins", pins},
-    {"orphans", orphans},
-    {"xattr", xattr},
-    {"several", several},
-    {"heal-record", heal_record},
-    {"heal-file", heal_file},
-    {"synced", synced},
-    {"rolled", rolled},
-    {"spilled", spilled},
-    {"revived", revived},
-    {"logged", logged},
-    {"chance", chance},
+    {"format", NULL, false},
+    {"small", small, false},
+    {"dedup", dedup, false},
+    {"large", large, false},
+    {"slot", slot, false},
+    {"shrink", shrink, false},
+    {"pressure", pressure, false},
+    {"consolidate", consolidate, false},
+    {"holes", holes, false},
+    {"branch", branch, false},
+    {"links", links, false},
+    {"pins", pins, false},
+    {"orphans", orphans, false},
+    {"xattr", xattr, false},
+    {"several", several, false},
+    {"heal-record", heal_record, false},
+    {"heal-file", heal_file, false},
+    {"synced", workload_synced, false},
+    {"rolled", workload_rolled, false},
+    {"spilled", workload_spilled, false},
+    {"revived", workload_revived, false},
+    {"logged", workload_logged, false},
+    {"packed", workload_packed, false},
+    {"merged", workload_merged, false},
+    {"appends", workload_appends, false},
+    {"chance", workload_chance, true},
+    {"slots", workload_slots, true},
 };
 const size_t workload_count = sizeof workloads / sizeof workloads[0];

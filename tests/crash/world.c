@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * world: the store that is cut: in memory, where a commit of the kv is one write, or in a directory
+ * of the machine, with disk_dir and LMDB, where power.c counts what they do.
+ */
+#include "crash.h"
+#include "report.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+/* Secrets follow from the seed, so that the same cut is the same again. */
+ssize_t getrandom(void *buf, size_t len, unsigned flags)
+{
+    uint8_t *p = buf;
+
+    (void)flags;
+    for (size_t i = 0; i < len; i++)
+        p[i] = (uint8_t)(fault_random(&w.secrets) >> 32);
+    return (ssize_t)len;
+}
+
+int __real_kv_commit(struct kv_txn *t);
+int __wrap_kv_commit(struct kv_txn *t); /* the linker's --wrap */
+
+int __wrap_kv_commit(struct kv_txn *t)
+{
+    if (!w.full)
+        return __real_kv_commit(t);
+    w.full = false;
+    w.was_full = true;
+    kv_abort(t);
+    return -ENOSPC;
+}
+
+void world_create_empty(uint64_t seed, const char *dir)
+{
+    w = (struct world){.rng = seed * 2 + 1, .secrets = seed * 2 + 1, .dir = dir, .dirfd = -1};
+    report_reset();
+    clock_manual_init(&w.clock, 1000 * NSEC_PER_SEC);
+    if (dir) {
+        w.dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        CHECK(w.dirfd >= 0);
+        power_begin(&w.fault, dir);
+        CHECK(disk_open_dir(dir, false, &w.disk) == 0);
+    } else {
+        CHECK(kv_mem_create(&w.fault, &w.mem) == 0);
+        CHECK(disk_mem_create(&w.fault, 0, &w.disk) == 0);
+    }
+}
+
+int world_open_kv(unsigned flags)
+{
+    return w.dir ? kv_open_lmdb(w.dirfd, "kv", project_tables, project_table_count, flags, &w.kv)
+                 : kv_open_mem(w.mem, project_tables, project_table_count, flags, &w.kv);
+}
+
+void world_create(uint64_t seed, const char *dir)
+{
+    world_create_empty(seed, dir);
+    CHECK(world_open_kv(KV_CREATE) == 0);
+    CHECK(project_format(w.disk, w.kv, &w.clock.base, "org/crash", 0, 0) == 0);
+    kv_close(w.kv);
+    project_reopen();
+    w.live.space[0] = true;
+    model_copy(&w.acked, &w.live);
+    fault_reset(&w.fault);
+}
+
+void world_destroy(void)
+{
+    model_release();
+    disk_close(w.disk);
+    if (w.dir) {
+        power_end();
+        close(w.dirfd);
+    }
+    kv_mem_destroy(w.mem);
+}
+
+int project_try_open(void)
+{
+    struct project_config c = {.disk = w.disk,
+                               .kv = w.kv,
+                               .clock = &w.clock.base,
+                               .threads = 1,
+                               .log_segment = LOG_SEGMENT};
+
+    return project_open(&c, &w.p);
+}
+
+void project_reopen(void)
+{
+    int err;
+
+    CHECK(world_open_kv(KV_CREATE) == 0);
+    err = project_try_open();
+    if (err < 0)
+        fprintf(stderr, "project_open: %s\n", strerror(-err));
+    CHECK(err == 0);
+    packs_set_size(w.p->packs, 200 * 1024);
+    w.stopped = false;
+}
+
+void process_dies(void)
+{
+    for (size_t h = 0; h < HANDLES; h++)
+        op_close(h);
+    if (w.p)
+        project_abandon(w.p);
+    kv_close(w.kv);
+    w.p = NULL;
+    w.kv = NULL;
+}
+
+void arm(uint64_t k, bool cut, int error)
+{
+    fault_reset(&w.fault);
+    w.fault.fail_at = k;
+    w.fault.cut = cut;
+    w.fault.error = error;
+}
+
+void power_cycle(enum fault_loss loss, uint64_t seed)
+{
+    w.fault.loss = loss;
+    w.fault.seed = seed;
+    w.full = w.was_full = false;
+    if (w.dir)
+        power_disk_cycle();
+    else
+        disk_mem_power_cycle(w.disk);
+    fault_reset(&w.fault);
+}
+
+void page_cache_lives(void)
+{
+    w.full = w.was_full = false;
+    fault_reset(&w.fault);
+    if (w.dir)
+        power_disk_keep();
+}
+
+uint64_t world_lost(void)
+{
+    return disk_mem_lost(w.dir ? power_shadow() : w.disk);
+}
+
+void world_flip(const char *name, uint64_t byte, unsigned bit)
+{
+    CHECK(disk_mem_flip(w.dir ? power_shadow() : w.disk, name, byte, bit) == 0);
+    if (w.dir)
+        power_flip(name, byte, bit);
+}
+
+void world_usage(uint64_t *ret_bytes, uint64_t *ret_names)
+{
+    if (w.dir)
+        power_usage(ret_bytes, ret_names);
+    else
+        disk_mem_usage(w.disk, ret_bytes, ret_names);
+}
