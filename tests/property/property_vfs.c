@@ -2,18 +2,23 @@
 /*
  * property_vfs: random operations on the files of a few namespaces, against plain arrays.
  *
- *     property_vfs [--seed S] [--ops N]
+ *     property_vfs [--seed S] [--ops N] [--size BYTES]
  *
  * Each namespace of the model is a set of byte arrays by name. Writes, truncations, fallocate,
  * sharing, copies of ranges, links across, branches, renames, removals, flushes, syncs, drains,
- * clean restarts and deaths of the process at any time are drawn at random. Every read
+ * clean restarts, deaths of the process and losses of power are drawn at random. Every read
  * is compared; data and holes, as lseek finds them, must be all of the file, hold all that is not
- * zero, and add up to st_blocks, which only changes of the file change. At the end everything is
+ * zero, and add up to st_blocks, which only changes of the file change. After a loss of power the
+ * store is what it was after the last change that was durable, and no other state; of a file that
+ * may have been a slot then and was changed since, only the length is certain (history.h): none is
+ * with a small --size, which is the most that a file has. At the end everything is
  * dropped and nothing may be left on the disk. Prints its seed; the same seed does the same.
  */
 #include "disk_mem.h"
+#include "history.h"
 #include "kv_mem.h"
 #include "project_impl.h"
+#include "report.h"
 #include "vfs.h"
 #include <errno.h>
 #include <getopt.h>
@@ -31,18 +36,27 @@ struct file {
     bool exists;
     uint8_t *data; /* SIZE_MAX_MODEL bytes, zeros past size */
     size_t size;
+    bool changed;  /* by this operation */
+    bool unhashed; /* its history does not have the hash of what it is */
+    bool large;    /* it was, so it may be a slot */
+    struct history history;
 };
 
 /* What a file is read into, and what is written from. */
 static uint8_t buf[SIZE_MAX_MODEL + 1];
 
 struct world {
+    struct fault fault;
     struct kv_mem *mem;
     struct kv *kv;
     struct disk *disk;
     struct clock_manual clock;
     struct project *p;
     bool exists[SPACES];
+    bool made[SPACES]; /* or dropped, by this operation */
+    struct history history[SPACES];
+    uint64_t power_cuts;
+    size_t limit; /* bytes of a file */
     struct file file[SPACES][FILES];
     uint64_t rng;
     uint64_t op;
@@ -50,12 +64,21 @@ struct world {
 
 static struct world w;
 
+static _Noreturn void fail(int line, const char *what)
+{
+    char text[REPORT_KEEP][REPORT_TEXT];
+    size_t n = report_recent(REPORT_NOTE, text, REPORT_KEEP);
+
+    fprintf(stderr, "%s:%d: op %llu: %s\n", __FILE__, line, (unsigned long long)w.op, what);
+    for (size_t i = 0; i < n && i < 8; i++)
+        fprintf(stderr, "  reported: %s\n", text[i]);
+    abort();
+}
+
 #define CHECK(cond)                                                                                \
     do {                                                                                           \
         if (!(cond)) {                                                                             \
-            fprintf(stderr, "%s:%d: op %llu: %s\n", __FILE__, __LINE__, (unsigned long long)w.op,  \
-                    #cond);                                                                        \
-            abort();                                                                               \
+            fail(__LINE__, #cond);                                                                 \
         }                                                                                          \
     } while (0)
 
@@ -201,7 +224,7 @@ static struct file *want_file(size_t s, size_t f, bool create, struct vfs_file *
         return NULL;
     CHECK(vfs_create(w.p, space_node(s), name, 0644, &root, VFS_WRITE, &attr, ret_file) == 0);
     vfs_forget(w.p, attr.nodeid, 1);
-    m->exists = true;
+    m->exists = m->changed = true;
     return m;
 }
 
@@ -216,7 +239,7 @@ static size_t some_offset(const struct file *m)
     case 2:
         return pick(16) * EXTENT_GRAIN;
     case 3:
-        return pick(SIZE_MAX_MODEL);
+        return pick(w.limit);
     default:
         return pick(m->size + 1000);
     }
@@ -228,10 +251,10 @@ static void op_write(size_t s, size_t f)
     struct file *m = want_file(s, f, true, &file);
     size_t off = some_offset(m), len = pick(10) ? pick(3000) + 1 : pick(400000) + 1, was = m->size;
 
-    if (off >= SIZE_MAX_MODEL)
-        off = SIZE_MAX_MODEL - 1;
-    if (off + len > SIZE_MAX_MODEL)
-        len = SIZE_MAX_MODEL - off;
+    if (off >= w.limit)
+        off = w.limit - 1;
+    if (off + len > w.limit)
+        len = w.limit - off;
     memset(buf, (int)pick(4), len); /* few values: equal contents happen */
     if (pick(2))
         buf[pick(len)] = (uint8_t)pick(256);
@@ -269,8 +292,8 @@ static void op_allocate(size_t s, size_t f)
         off = end;
         end = t;
     }
-    off = off < SIZE_MAX_MODEL ? off : SIZE_MAX_MODEL - 1;
-    end = end <= off ? off + 1 : end < SIZE_MAX_MODEL ? end : SIZE_MAX_MODEL;
+    off = off < w.limit ? off : w.limit - 1;
+    end = end <= off ? off + 1 : end < w.limit ? end : w.limit;
     CHECK(vfs_fallocate(file, mode, off, end - off) == 0);
     if (!(mode & FALLOC_FL_KEEP_SIZE) && end > m->size)
         m->size = end;
@@ -288,11 +311,12 @@ static void op_truncate(size_t s, size_t f)
 
     if (!m->exists)
         return;
-    if (in.size > SIZE_MAX_MODEL)
-        in.size = SIZE_MAX_MODEL;
+    if (in.size > w.limit)
+        in.size = w.limit;
     CHECK(find(s, f, &attr) == 0);
     CHECK(vfs_setattr(w.p, attr.nodeid, VFS_SET_SIZE, &in, &attr) == 0);
     CHECK(attr.size == in.size);
+    m->changed = true;
     if (in.size < m->size)
         memset(m->data + in.size, 0, m->size - in.size);
     m->size = in.size;
@@ -304,6 +328,7 @@ static void model_clear(struct file *m)
     memset(m->data, 0, m->size);
     m->size = 0;
     m->exists = false;
+    m->changed = true;
 }
 
 static void op_unlink(size_t s, size_t f)
@@ -321,6 +346,7 @@ static void model_copy(struct file *to, const struct file *from)
     memcpy(to->data, from->data, from->size);
     to->size = from->size;
     to->exists = from->exists;
+    to->large |= from->large;
 }
 
 /* Within one namespace a hard link would share the model's array: only across. */
@@ -397,12 +423,27 @@ static void op_copy(size_t s, size_t f)
     close_file(s2, f2, out);
 }
 
+/* What they are; their histories stay. */
+static void swap(struct file *x, struct file *y)
+{
+    struct file t = *x;
+
+    x->exists = y->exists;
+    x->data = y->data;
+    x->size = y->size;
+    y->exists = t.exists;
+    y->data = t.data;
+    y->size = t.size;
+    x->changed = y->changed = true;
+    x->large = y->large = x->large || y->large;
+}
+
 static void op_rename(size_t s, size_t f)
 {
     size_t f2 = pick(FILES);
     unsigned flags = pick(3) ? 0 : RENAME_EXCHANGE;
     char a[16], b[16];
-    struct file *x = &w.file[s][f], *y = &w.file[s][f2], t;
+    struct file *x = &w.file[s][f], *y = &w.file[s][f2];
     int err;
 
     file_name(f, a);
@@ -415,9 +456,7 @@ static void op_rename(size_t s, size_t f)
     CHECK(err == 0);
     if (f == f2)
         return;
-    t = *x;
-    *x = *y;
-    *y = t;
+    swap(x, y);
     if (!flags)
         model_clear(x);
 }
@@ -435,12 +474,13 @@ static void op_branch(size_t s)
         for (size_t f = 0; f < FILES; f++)
             model_clear(&w.file[to][f]);
         w.exists[to] = false;
+        w.made[to] = true;
         return;
     }
     CHECK(ns_branch(w.p, space_name(s), space_name(to), &seq, &number) == 0);
     for (size_t f = 0; f < FILES; f++)
         model_copy(&w.file[to][f], &w.file[s][f]);
-    w.exists[to] = true;
+    w.exists[to] = w.made[to] = true;
     if (pick(2)) { /* while both have all in common */
         size_t f = pick(FILES);
         op_write(s, f);
@@ -463,10 +503,138 @@ static void op_restart(bool die)
                 compare(s, f, true);
 }
 
+/* ---- the power goes ---- */
+
+static struct history_state state_of(const struct file *m)
+{
+    static const struct id_key key;
+    struct history_state s = {.exists = m->exists, .size = m->size};
+    struct id id;
+
+    id_of(&key, m->data, m->size, &id);
+    memcpy(&s.hash, id.b, sizeof s.hash);
+    return s;
+}
+
+/* All is durable: that is what files must be after a loss of power from now on. */
+static void hash_changed(void)
+{
+    for (size_t s = 0; s < SPACES; s++)
+        for (size_t f = 0; f < FILES; f++) {
+            struct file *m = &w.file[s][f];
+            if (m->unhashed)
+                history_restart(&m->history, state_of(m));
+            m->unhashed = false;
+        }
+}
+
+/* After each operation, which began when the store's last change was `before`. */
+static void note_changes(uint64_t before)
+{
+    uint64_t after = project_seq(w.p), durable = project_durable(w.p);
+
+    for (size_t s = 0; s < SPACES; s++) {
+        if (w.made[s])
+            history_note(&w.history[s], before, after,
+                         (struct history_state){.exists = w.exists[s]});
+        w.made[s] = false;
+        history_trim(&w.history[s], durable);
+        for (size_t f = 0; f < FILES; f++) {
+            struct file *m = &w.file[s][f];
+            struct history_state unknown = {.exists = m->exists, .size = m->size};
+            if (m->changed)
+                history_note(&m->history, before, after, unknown);
+            m->unhashed |= m->changed;
+            m->large |= m->size > CONTENT_BUFFER_MAX / 2;
+            m->changed = false;
+            history_trim(&m->history, durable);
+        }
+    }
+    if (durable >= after)
+        hash_changed();
+}
+
+static void restart_history(void)
+{
+    for (size_t s = 0; s < SPACES; s++) {
+        history_restart(&w.history[s], (struct history_state){.exists = w.exists[s]});
+        for (size_t f = 0; f < FILES; f++)
+            w.file[s][f].unhashed = true;
+    }
+    hash_changed();
+}
+
+/* The model's file becomes what the store has. */
+static void adopt(size_t s, size_t f)
+{
+    struct file *m = &w.file[s][f];
+    struct vfs_file *file;
+    struct vfs_attr attr;
+
+    memset(m->data, 0, m->size);
+    m->size = 0;
+    m->exists = w.exists[s] && find(s, f, &attr) == 0;
+    if (!m->exists)
+        return;
+    CHECK(attr.size <= SIZE_MAX_MODEL && vfs_open(w.p, attr.nodeid, 0, &file) == 0);
+    m->size = attr.size;
+    CHECK(vfs_read(file, m->data, SIZE_MAX_MODEL, 0) == (ssize_t)m->size);
+    vfs_release(file);
+}
+
+/* Bytes of a slot are changed in place, and those that were not synced arrive in any order. */
+static void must_be_as_at(size_t s, size_t f, uint64_t seq)
+{
+    struct file *m = &w.file[s][f];
+    bool slot = m->large && history_changed(&m->history, seq);
+    struct history_state want, have;
+
+    adopt(s, f);
+    have = state_of(m);
+    if (!history_at(&m->history, seq, &want))
+        return;
+    CHECK(have.exists == want.exists && have.size == want.size);
+    CHECK(have.hash == want.hash || want.hash == 0 || slot);
+}
+
+static void op_power(void)
+{
+    static const enum fault_loss losses[] = {FAULT_LOSE_ALL, FAULT_LOSE_SOME, FAULT_LOSE_ONE,
+                                             FAULT_KEEP_ONE};
+    uint64_t durable = project_durable(w.p);
+    struct history_state there;
+    struct vfs_attr attr;
+
+    project_abandon(w.p);
+    kv_close(w.kv);
+    w.fault.loss = losses[pick(4)];
+    w.fault.seed = pick(UINT64_MAX);
+    disk_mem_power_cycle(w.disk);
+    open_project();
+    w.power_cuts++;
+    CHECK(project_seq(w.p) == durable);
+    for (size_t s = 0; s < SPACES; s++) {
+        w.exists[s] = vfs_lookup(w.p, VFS_ROOT, space_name(s), &attr) == 0;
+        if (w.exists[s])
+            vfs_forget(w.p, attr.nodeid, 1);
+        CHECK(!history_at(&w.history[s], durable, &there) || there.exists == w.exists[s]);
+        for (size_t f = 0; f < FILES; f++)
+            must_be_as_at(s, f, durable);
+    }
+    restart_history();
+}
+
+/* ---- the store itself ---- */
+
 /* What is done to the store shows in no file. */
 static void op_store(void)
 {
-    uint64_t blocks[SPACES][FILES], what = pick(16);
+    uint64_t blocks[SPACES][FILES], what = pick(18);
+
+    if (what >= 16) {
+        op_power();
+        return;
+    }
 
     for (size_t s = 0; s < SPACES; s++)
         for (size_t f = 0; f < FILES; f++)
@@ -489,6 +657,8 @@ static void step(void)
 {
     size_t s = pick(SPACES), f = pick(FILES);
     uint64_t what = pick(80);
+
+    uint64_t before = project_seq(w.p);
 
     if (!w.exists[s])
         s = 0;
@@ -515,6 +685,13 @@ static void step(void)
         op_write(s, f);
     else
         compare(s, f, !pick(16));
+    note_changes(before);
+}
+
+static void release(struct file *m)
+{
+    free(m->data);
+    history_release(&m->history);
 }
 
 static void drop_everything(void)
@@ -534,7 +711,8 @@ static void drop_everything(void)
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {{"seed", 1, NULL, 's'}, {"ops", 1, NULL, 'n'}, {0}};
+    static const struct option options[] = {
+        {"seed", 1, NULL, 's'}, {"ops", 1, NULL, 'n'}, {"size", 1, NULL, 'z'}, {0}};
     uint64_t ops = 60000;
     int o;
 
@@ -544,15 +722,18 @@ int main(int argc, char **argv)
             w.rng = strtoull(optarg, NULL, 0);
         else if (o == 'n')
             ops = strtoull(optarg, NULL, 0);
+        else if (o == 'z')
+            w.limit = strtoull(optarg, NULL, 0);
         else
             return 2;
     }
     w.rng = w.rng ? w.rng : 1;
-    printf("property_vfs --seed %llu --ops %llu\n", (unsigned long long)w.rng,
-           (unsigned long long)ops);
+    w.limit = w.limit && w.limit < SIZE_MAX_MODEL ? w.limit : SIZE_MAX_MODEL;
+    printf("property_vfs --seed %llu --ops %llu --size %zu\n", (unsigned long long)w.rng,
+           (unsigned long long)ops, w.limit);
     fflush(stdout);
     clock_manual_init(&w.clock, 1000 * NSEC_PER_SEC);
-    CHECK(kv_mem_create(NULL, &w.mem) == 0 && disk_mem_create(NULL, 0, &w.disk) == 0);
+    CHECK(kv_mem_create(&w.fault, &w.mem) == 0 && disk_mem_create(&w.fault, 0, &w.disk) == 0);
     CHECK(kv_open_mem(w.mem, project_tables, project_table_count, KV_CREATE, &w.kv) == 0);
     CHECK(project_format(w.disk, w.kv, &w.clock.base, "o/p", 0, 0) == 0);
     kv_close(w.kv);
@@ -561,12 +742,16 @@ int main(int argc, char **argv)
             w.file[s][f].data = calloc(1, SIZE_MAX_MODEL);
     w.exists[0] = true;
     open_project();
+    restart_history();
     for (w.op = 0; w.op < ops; w.op++)
         step();
     drop_everything();
     for (size_t s = 0; s < SPACES; s++)
         for (size_t f = 0; f < FILES; f++)
-            free(w.file[s][f].data);
+            release(&w.file[s][f]);
+    for (size_t s = 0; s < SPACES; s++)
+        history_release(&w.history[s]);
+    printf("%llu losses of power\n", (unsigned long long)w.power_cuts);
     disk_close(w.disk);
     kv_mem_destroy(w.mem);
     return 0;
