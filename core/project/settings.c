@@ -77,6 +77,8 @@ const struct setting_info setting_infos[SETTING_COUNT] = {
     [SET_COMPACT_BELOW] = {"compact_below", SETTING_PERCENT, 0, 95, 50,
                            "packs of which less is alive are rewritten by themselves; 0%: none",
                            NULL},
+    [SET_SCRUB_RATE] = {"scrub_rate", SETTING_RATE, MIB, 64 * GIB, 64 * MIB,
+                        "a scrub reads so much and no more", NULL},
 };
 
 void settings_init(struct settings *s)
@@ -124,6 +126,22 @@ static int parse_percent(const char *text, int64_t *ret)
     return err;
 }
 
+/* A size and "/s", which may be left out. */
+static int parse_rate(const char *text, uint64_t *ret)
+{
+    size_t n = strlen(text);
+    char size[32];
+    if (n > 2 && strcmp(text + n - 2, "/s") == 0) {
+        n -= 2;
+    }
+    if (n >= sizeof size) {
+        return -EINVAL;
+    }
+    memcpy(size, text, n);
+    size[n] = '\0';
+    return command_size(size, ret);
+}
+
 /* -EINVAL unless `text` is a value of that kind. One too large for int64 is out of any range. */
 static int parse_kind(const struct setting_info *info, const char *text, int64_t *ret)
 {
@@ -143,7 +161,9 @@ static int parse_kind(const struct setting_info *info, const char *text, int64_t
     }
     if (info->kind == SETTING_PERCENT)
         return parse_percent(text, ret);
-    err = info->kind == SETTING_SIZE ? command_size(text, &n) : command_number(text, &n);
+    err = info->kind == SETTING_SIZE   ? command_size(text, &n)
+          : info->kind == SETTING_RATE ? parse_rate(text, &n)
+                                       : command_number(text, &n);
     if (err < 0) {
         return err;
     }
@@ -164,6 +184,7 @@ int setting_parse(enum setting which, const char *text, int64_t *ret, struct str
     static const char *const form[] = {
         [SETTING_DURATION] = "a duration: a decimal number and ms, s, m, h or d",
         [SETTING_SIZE] = "a size: a decimal number and perhaps K, M, G or T",
+        [SETTING_RATE] = "a rate: a decimal number and perhaps K, M, G or T, and /s",
         [SETTING_NUMBER] = "a decimal number",
         [SETTING_PERCENT] = "a decimal number of percent",
     };
@@ -194,6 +215,7 @@ int setting_parse(enum setting which, const char *text, int64_t *ret, struct str
 void setting_format(enum setting which, int64_t value, char out[32])
 {
     const struct setting_info *info = &setting_infos[which];
+    char size[32];
     if (value >= info->min && value - info->min < word_count(info)) {
         snprintf(out, 32, "%s", info->words[value - info->min]);
     } else if (info->kind == SETTING_DURATION) {
@@ -202,6 +224,9 @@ void setting_format(enum setting which, int64_t value, char out[32])
         command_format_size((uint64_t)value, out);
     } else if (info->kind == SETTING_PERCENT) {
         snprintf(out, 32, "%lld%%", (long long)value);
+    } else if (info->kind == SETTING_RATE) {
+        command_format_size((uint64_t)value, size);
+        snprintf(out, 32, "%.29s/s", size);
     } else {
         snprintf(out, 32, "%lld", (long long)value);
     }

@@ -2,7 +2,8 @@
 /*
  * settings: every knob of a store: name, kind, unit, range, default, kept in the kv table.
  *
- * Values are int64: nanoseconds for durations, bytes for sizes, plain numbers else. Per-namespace
+ * Values are int64: nanoseconds for durations, bytes for sizes, bytes a second for rates, plain
+ * numbers else. Per-namespace
  * settings ("ns:NAME.KEY") belong to the namespace's record, not to this table; their descriptions
  * are here too. Threads: get from any thread (one relaxed load); set under the settings' own lock.
  */
@@ -33,6 +34,7 @@ enum setting {
     SET_REPORT_INTERVAL,        /* duration, 1s – 1h, 60s: of a pool's nodes */
     SET_STALE_POLICY,           /* enum gc_stale_policy, retain */
     SET_COMPACT_BELOW,          /* percent, 0 – 95, 50%: packs with less alive are rewritten */
+    SET_SCRUB_RATE,             /* rate, 1M/s – 64G/s, 64M/s: a scrub reads so much */
     SETTING_COUNT
 };
 
@@ -45,7 +47,14 @@ enum on_fatal {
 
 struct setting_info {
     const char *key;
-    enum { SETTING_DURATION, SETTING_SIZE, SETTING_NUMBER, SETTING_PERCENT, SETTING_WORD } kind;
+    enum {
+        SETTING_DURATION,
+        SETTING_SIZE,
+        SETTING_RATE,
+        SETTING_NUMBER,
+        SETTING_PERCENT,
+        SETTING_WORD,
+    } kind;
     int64_t min, max, standard;
     const char *what; /* one line for `get KEY` */
     /* SETTING_WORD: the words that stand for min, min + 1, … max. Of other kinds: one that stands

@@ -56,6 +56,12 @@ Test(settings, values_are_of_their_kind)
     refused(SET_PAGE_CACHE, "64m", -EINVAL, "page_cache is a size");
     refused(SET_MAX_IN_FLIGHT_JOBS, "3K", -EINVAL, "max_in_flight_jobs is a decimal number");
     refused(SET_SEAL_DELAY, "", -EINVAL, "not \"\"");
+    cr_assert_eq(parsed(SET_SCRUB_RATE, "8M/s"), INT64_C(8) << 20);
+    cr_assert_eq(parsed(SET_SCRUB_RATE, "8M"), INT64_C(8) << 20);
+    refused(SET_SCRUB_RATE, "8M/h", -EINVAL, "scrub_rate is a rate");
+    refused(SET_SCRUB_RATE, "/s", -EINVAL, "scrub_rate is a rate");
+    refused(SET_SCRUB_RATE, "M/s", -EINVAL, "scrub_rate is a rate");
+    refused(SET_SCRUB_RATE, "100K/s", -ERANGE, "scrub_rate is between 1M/s and 64G/s, not 100K/s");
 }
 
 Test(settings, some_values_are_words)
