@@ -64,6 +64,7 @@ static const struct shape shapes[] = {
     {"rebuild", 0, 0, ARG_TEXT, OPT_WAIT},
     {"compact", 0, 0, ARG_TEXT, OPT_WAIT},
     {"gc", 0, 0, ARG_TEXT, OPT_WAIT | OPT_DRY_RUN | OPT_GRACE},
+    {"scrub", 0, 0, ARG_TEXT, OPT_WAIT},
     {"node", 1, 2, ARG_WORD, 0},
     {"flush", 0, 1, ARG_TEXT, 0},
     {"wait", 1, 3, ARG_TEXT, 0},
@@ -541,6 +542,9 @@ const struct verb cmd_control_verbs[] = {
      "  --dry-run    only say what would happen\n"
      "  --grace DUR  how long something must have been found so before; else grace_period\n"
      "  --wait       return when the job has ended\n"},
+    {"scrub", cmd_control_run, "[--wait]",
+     "read everything again, and name the files of what is damaged, as a job",
+     "  --wait   return when the job has ended\n"},
     {"node", cmd_control_run, "list | retire N | prune", "who uses the store's shard",
      "  retire N  that stale node is gone for good; prune: all stale ones\n"},
     {"jobs", cmd_jobs_run, "[JOB]", "what runs, how far it is, and what has ended", NULL},

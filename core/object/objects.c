@@ -18,6 +18,7 @@
 #include <string.h>
 
 #define OPEN_MAX 64    /* object files kept open */
+#define VERIFY_PIECE (1024 * 1024) /* bytes read at once; whole blocks of sums */
 #define CHAIN_MAX 1000 /* ids derived before giving up: a fault, not chance */
 
 struct open_blob {
@@ -193,19 +194,53 @@ static bool names(const struct objects *o, const struct id *id, struct id hash)
     return false;
 }
 
-static int hash_file(struct objects *o, const struct entry *e, struct id *ret_hash)
+struct verifying {
+    int (*pace)(uint64_t bytes, void *ctx); /* or NULL */
+    void *ctx;
+};
+
+static int paced(const struct verifying *v, uint64_t bytes)
 {
+    return v->pace ? v->pace(bytes, v->ctx) : 0;
+}
+
+static int hash_pieces(struct blob *b, struct id_stream *s, const struct verifying *v)
+{
+    uint8_t *buf = malloc(VERIFY_PIECE);
+    int err = buf ? 0 : -ENOMEM;
+
+    for (uint64_t off = 0; err == 0 && off < blob_length(b); off += VERIFY_PIECE) {
+        ssize_t n = blob_read(b, buf, VERIFY_PIECE, off);
+        err = n < 0 ? (int)n : id_stream_add(s, buf, (size_t)n);
+        if (err == 0)
+            err = paced(v, (uint64_t)n);
+    }
+    free(buf);
+    return err;
+}
+
+static int hash_file(struct objects *o, const struct entry *e, const struct verifying *v,
+                     struct id *ret_hash)
+{
+    struct id_stream *s;
     struct blob *b;
     int err = blob_open_object(o->c.disk, &e->id, e->where, e->size, &b);
 
     if (err < 0)
         return err == -ENOENT ? -EUCLEAN : err;
-    err = blob_hash(b, o->c.key, ret_hash);
+    err = id_stream_create(o->c.key, &s);
+    if (err == 0) {
+        err = hash_pieces(b, s, v);
+        if (err == 0)
+            id_stream_end(s, ret_hash);
+        id_stream_destroy(s);
+    }
     blob_unref(b);
     return err;
 }
 
-static int hash_record(struct objects *o, const struct entry *e, struct id *ret_hash)
+static int hash_record(struct objects *o, const struct entry *e, const struct verifying *v,
+                       struct id *ret_hash)
 {
     uint8_t *buf = malloc(e->size ? e->size : 1);
     int err;
@@ -214,14 +249,18 @@ static int hash_record(struct objects *o, const struct entry *e, struct id *ret_
         return -ENOMEM;
     err = packs_read(o->c.packs, &(struct pack_place){e->where, e->offset}, &e->id, buf,
                      (uint32_t)e->size);
+    if (err == -ENOENT) /* the pack is gone */
+        err = -EUCLEAN;
     if (err == 0)
         id_of(o->c.key, buf, e->size, ret_hash);
     free(buf);
-    return err;
+    return err < 0 ? err : paced(v, e->size);
 }
 
-int objects_verify(struct objects *o, const struct entry *entry)
+int objects_verify_slowly(struct objects *o, const struct entry *entry,
+                          int (*pace)(uint64_t bytes, void *ctx), void *ctx)
 {
+    const struct verifying v = {pace, ctx};
     struct entry e = *entry;
     struct id hash;
     int err;
@@ -229,11 +268,16 @@ int objects_verify(struct objects *o, const struct entry *entry)
     if (!entry_is_sealed(&e))
         return -EINVAL;
     do {
-        err = e.kind == ENTRY_FILE ? hash_file(o, &e, &hash) : hash_record(o, &e, &hash);
+        err = e.kind == ENTRY_FILE ? hash_file(o, &e, &v, &hash) : hash_record(o, &e, &v, &hash);
         if (err == -ENOENT)
             err = -EUCLEAN; /* the pack is gone */
     } while (err == -EUCLEAN && has_moved(o, &e));
     return err < 0 ? err : names(o, &e.id, hash) ? 0 : -EUCLEAN;
+}
+
+int objects_verify(struct objects *o, const struct entry *e)
+{
+    return objects_verify_slowly(o, e, NULL, NULL);
 }
 
 /* ---- comparing ---- */

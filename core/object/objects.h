@@ -63,6 +63,10 @@ bool objects_is_named(struct objects *o, const struct id *id, uint64_t where);
 int objects_delete(struct objects *o, const struct refs_dead *d);
 /* Read all bytes of a sealed entry and compare them with sums and id. 0 or -EUCLEAN. */
 int objects_verify(struct objects *o, const struct entry *e);
+/* The same for who has time: `pace` is told after each piece how many bytes it had; what it returns
+ * but 0 ends it, and is returned. Piece by piece, holding nothing. */
+int objects_verify_slowly(struct objects *o, const struct entry *e,
+                          int (*pace)(uint64_t bytes, void *ctx), void *ctx);
 
 /* How many stored objects were healed, and collisions met, since open. */
 void objects_get_counts(struct objects *o, uint64_t *ret_healed, uint64_t *ret_collisions);

@@ -78,5 +78,8 @@ int control_why(struct call *call);
 int control_pin(struct call *call);
 int control_unpin(struct call *call);
 
+/* control_scrub.c */
+int control_scrub(struct call *call);
+
 /* control_log.c */
 int control_log(struct call *call);

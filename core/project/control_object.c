@@ -10,11 +10,11 @@
 #include "control_impl.h"
 #include "leaks.h"
 #include "view.h"
+#include "walk.h"
 #include <errno.h>
 #include <stdio.h>
 
 #define U(x) ((unsigned long long)(x))
-#define WALK_AT_ONCE 1000
 #define SHOWN_INODES 20
 #define SHOWN_NAMESPACES 1000
 
@@ -140,58 +140,40 @@ struct use {
     size_t shown;
 };
 
-static bool names_it(const struct use *u, struct key k, const void *val, size_t len)
+static int note(struct key k, const void *val, size_t len, void *ctx)
 {
-    uint64_t object = item_object(k, val, len);
+    struct use *u = ctx;
+    uint64_t object = item_object(k, val, len), ino = key_ino(k);
 
-    return object && (object == u->number || refs_resolve(u->call->p->refs, object) == u->number);
-}
-
-static void note(struct use *u, struct key k)
-{
-    uint64_t ino = key_ino(k);
-
+    if (!object ||
+        (object != u->number && refs_resolve(u->call->p->refs, object) != u->number))
+        return 0;
     u->hits++;
     if (u->shown < SHOWN_INODES && (u->shown == 0 || u->inodes[u->shown - 1] != ino))
         u->inodes[u->shown++] = ino;
+    return u->first_only;
 }
 
-/* Up to WALK_AT_ONCE items from *k on, which then is where to go on. -ENOENT at the end. The lock
- * of the tree is held. */
-static int walk_piece(const struct tree *t, struct use *u, struct key *k)
+static int is_interrupted(void *ctx)
 {
-    struct tree_cursor c = TREE_CURSOR_INIT;
-    int err = tree_seek(t, *k, &c);
+    const struct use *u = ctx;
+    const _Atomic bool *stop = u->call->interrupted;
 
-    for (unsigned n = 0; err == 0 && n < WALK_AT_ONCE; n++) {
-        size_t len;
-        const void *val = tree_cursor_value(&c, &len);
-        struct key at = tree_cursor_key(&c);
-        if (names_it(u, at, val, len))
-            note(u, at);
-        *k = (struct key){at.hi + (at.lo == UINT64_MAX), at.lo + 1};
-        if (u->hits && u->first_only)
-            break;
-        err = tree_next(&c);
-    }
-    tree_cursor_end(&c);
-    return err;
+    return stop && atomic_load(stop) ? -EINTR : 0;
 }
 
 static int walk_tree(struct rwlock *lock, const struct tree *t, struct use *u)
 {
-    struct key k = {0, 0};
-    int err = 0;
+    struct walk w = {
+        .lock = lock, .tree = t, WALK_ALL, .fn = note, .pause = is_interrupted, .ctx = u};
+    int err = is_interrupted(u);
 
     u->hits = u->shown = 0;
-    while (err == 0 && !(u->hits && u->first_only)) {
-        const _Atomic bool *stop = u->call->interrupted;
-        if (stop && atomic_load(stop))
-            return -EINTR;
-        READ_GUARD(lock);
-        err = walk_piece(t, u, &k);
-    }
-    return err == -ENOENT ? 0 : err;
+    if (err == 0)
+        err = walk_items(&w);
+    if (err == 0 && w.hidden)
+        return -EUCLEAN;
+    return err < 0 ? err : 0;
 }
 
 static void use_line(struct use *u, const char *what, const char *name)

@@ -578,6 +578,8 @@ const struct verb control_verbs[] = {
      control_gc},
     {"compact", "compact [wait]", "rewrite packs until little in them is dead", true, false, false,
      0, 0, control_compact},
+    {"scrub", "scrub [wait]", "read all objects and pages again, and name what is damaged", true,
+     false, false, 0, 0, control_scrub},
     {"node", "node list | node retire N | node prune",
      "list who uses the store's shard, or give up one that is stale, or all", false, false, false,
      1, 2, control_node},

@@ -159,6 +159,23 @@ void job_progress_bytes(struct project *p, struct job *j, uint64_t done, uint64_
     grow(&j->bytes_done, &j->bytes_total, done, total);
 }
 
+int job_pause(struct project *p, struct job *j, int64_t ns)
+{
+    int64_t until = ticks(p) + ns;
+    MUTEX_GUARD(&p->jobs.lock);
+
+    for (;;) {
+        int64_t left = until - ticks(p);
+        if (atomic_load(&p->closing))
+            return -ESHUTDOWN;
+        if (atomic_load(&j->cancel))
+            return -ECANCELED;
+        if (left <= 0)
+            return 0;
+        (void)cond_wait_for(&p->jobs.changed, &p->jobs.lock, left < LOOK_EVERY ? left : LOOK_EVERY);
+    }
+}
+
 void job_result(struct project *p, struct job *j, const char *result)
 {
     MUTEX_GUARD(&p->jobs.lock);

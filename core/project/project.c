@@ -7,6 +7,7 @@
  */
 #include "project_impl.h"
 #include "report.h"
+#include "scrub.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/random.h>
@@ -434,8 +435,10 @@ static void init_locks(struct project *p)
     cond_init(&p->flush.wake);
     cond_init(&p->flush.done);
     mutex_init(&p->jobs.lock, "jobs");
+    mutex_init(&p->scrub.lock, "scrub");
     cond_init(&p->jobs.changed);
     p->jobs.next = 1;
+    p->scrub.lines = (struct strbuf)STRBUF_INIT;
 }
 
 int project_open(const struct project_config *config, struct project **ret_p)
@@ -479,6 +482,7 @@ int project_open(const struct project_config *config, struct project **ret_p)
         project_abandon(p);
         return err;
     }
+    scrub_open(p);
     *ret_p = p;
     return 0;
 }
@@ -505,6 +509,7 @@ void project_abandon(struct project *p)
     refs_close(p->refs);
     pages_close(p->pages);
     map64_release(&p->settings_changed);
+    strbuf_release(&p->scrub.lines);
     free(p->last_reply);
     free(p);
 }

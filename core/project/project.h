@@ -42,7 +42,7 @@
  *   "log make"     log_make.c     mutex   one segment of the log made or trimmed at a time
  *   "settings"     project.c      mutex   settings that were changed
  *   "log"          log.c          mutex   the frames of the log, and the room for them; a leaf
- *   "jobs", "last reply", "control session", "pool"   mutexes, leaves
+ *   "jobs", "scrub", "last reply", "control session", "pool"   mutexes, leaves
  *   "coordinator", "ticket"       mutexes the flushes in flight; leaves, never held while flushing
  *   "flush"        flusher.c      mutex   who waits for a flush or for memory; a leaf likewise
  *

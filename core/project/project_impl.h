@@ -15,6 +15,7 @@
 #include "objects.h"
 #include "pool.h"
 #include "project.h"
+#include "scrub_record.h"
 #include "settings.h"
 #include "tree.h"
 #include "vfs.h"
@@ -536,6 +537,9 @@ void jobs_resume(struct project *p);
 int job_start(struct project *p, const char *verb, const char *detail, struct job **ret_job);
 void job_progress(struct project *p, struct job *j, uint64_t done, uint64_t total);
 void job_progress_bytes(struct project *p, struct job *j, uint64_t done, uint64_t total);
+/* Rest for that long, or until it is to end: -ECANCELED, -ESHUTDOWN. By its own thread; with 0 ns it
+ * only asks. */
+int job_pause(struct project *p, struct job *j, int64_t ns);
 /* key=value words of the reply, set before the end. */
 void job_result(struct project *p, struct job *j, const char *result);
 /* `result` NULL keeps what job_result said. -ECANCELED makes it JOB_CANCELLED. */
@@ -622,6 +626,15 @@ int project_compact(struct project *p, struct job *j, unsigned below, bool thoro
 #define COMPACT_EVERY (60 * NSEC_PER_SEC)
 void compact_if_due(struct project *p);
 
+/* ---- scrubs (scrub.h) ---- */
+
+struct scrub_of_store {
+    struct mutex lock; /* "scrub": a leaf; guards the rest */
+    uint64_t job;      /* that runs one; 0: none does */
+    struct scrub_record record;
+    struct strbuf lines; /* what the last one said of damage, as much as SCRUB_LINES */
+};
+
 /* ---- the project ---- */
 
 /* What this start took from the log. */
@@ -674,6 +687,7 @@ struct project {
     struct gc_of_store gc;
     _Atomic bool recounting; /* a rebuild, from its snapshot until its corrections are made */
     struct compacting compacting;
+    struct scrub_of_store scrub;
 
     struct mutex last_reply_lock; /* "last reply" */
     char *last_reply;             /* of the control file */

@@ -11,6 +11,7 @@
 #include "io.h"
 #include "project_impl.h"
 #include "report.h"
+#include "scrub.h"
 #include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -55,6 +56,8 @@ struct facts {
     struct refs_stats refs;
     struct packs_stats packs;
     struct pool_stats pool;
+    struct scrub_record scrub;
+    bool scrub_running;
 };
 
 static uint64_t count_namespaces(struct project *p)
@@ -85,6 +88,7 @@ static void gather(struct project *p, struct facts *f)
     pool_get_stats(p->pool, &f->pool);
     objects_get_counts(p->objects, &f->healed, &f->collisions);
     coordinator_get_stats(p->flush.coordinator, &f->flushes);
+    scrub_get(p, &f->scrub, &f->scrub_running, NULL);
     f->durable = project_durable(p);
     MUTEX_GUARD(&p->flush.lock);
     f->writers_waiting = p->flush.waiting;
@@ -132,6 +136,34 @@ static void add_pool(const struct pool_stats *s, struct strbuf *out)
                     s->of[c].running, s->of[c].waiting);
 }
 
+static void add_counts(const struct scrub_counts *c, struct strbuf *out)
+{
+    strbuf_addf(out, " objects=%llu pages=%llu bytes=%llu damaged=%llu\n", U(c->objects), U(c->pages),
+                U(c->bytes), U(c->damaged));
+}
+
+static void add_scrub(const struct facts *f, struct strbuf *out)
+{
+    const struct scrub_record *r = &f->scrub;
+
+    strbuf_adds(out, "scrub       last=");
+    view_add_time(out, r->ended);
+    add_counts(&r->last, out);
+    if (r->phase == SCRUB_NONE)
+        return;
+    strbuf_addf(out, "            %s=", f->scrub_running ? "running" : "stopped");
+    view_add_time(out, r->started);
+    add_counts(&r->now, out);
+}
+
+/* It stays until a scrub finds nothing, whatever was said since. */
+static void add_scrub_alarm(const struct facts *f, struct strbuf *out)
+{
+    if (f->scrub.last.damaged)
+        strbuf_addf(out, "            the last scrub found %llu damaged objects or pages\n",
+                    U(f->scrub.last.damaged));
+}
+
 static void status(struct project *p, const struct facts *f, struct strbuf *out)
 {
     strbuf_addf(out, "store       %s\n", *p->label ? p->label : "(no label)");
@@ -177,9 +209,11 @@ static void status(struct project *p, const struct facts *f, struct strbuf *out)
                 "dropped_pages=%zu\n",
                 U(f->packs.dead_bytes), U(f->refs.retained_bytes),
                 U(atomic_load(&p->gc.leaked_bytes)), f->drops);
+    add_scrub(f, out);
     strbuf_addf(out, "jobs        running=%zu\n", f->jobs);
     add_pool(&f->pool, out);
     add_alarms(out);
+    add_scrub_alarm(f, out);
 }
 
 /* ---- stats.json and metrics ---- */
@@ -196,7 +230,7 @@ struct number {
     uint64_t value;
 };
 
-#define NUMBERS 45 /* in stats.json; metrics leave some out */
+#define NUMBERS 47 /* in stats.json; metrics leave some out */
 
 static void list_numbers(struct project *p, const struct facts *f,
                          struct number ret[static NUMBERS])
@@ -231,6 +265,8 @@ static void list_numbers(struct project *p, const struct facts *f,
         {"compacted_bytes", COUNTER, atomic_load(&p->compacting.bytes)},
         {"leaks", GAUGE, atomic_load(&p->gc.leaks)},
         {"leaked_bytes", GAUGE, atomic_load(&p->gc.leaked_bytes)},
+        {"last_scrub_seconds", GAUGE, (uint64_t)(f->scrub.ended / NSEC_PER_SEC)},
+        {"scrub_damaged", GAUGE, f->scrub.last.damaged},
         {"healed_objects", COUNTER, f->healed},
         {"collisions", COUNTER, f->collisions},
         {"unknown_decrements", COUNTER, f->refs.unknown_decrements},

@@ -7,7 +7,8 @@
  *
  * Each worker has files of its own in main, with an array beside each that says what is in it;
  * everything that shares them (branches, links across, shared ranges, forced drops under an open
- * handle, files without a name) is compared at once, and a GC cycle finds nothing to mark in it. All workers write one file together, a block
+ * handle, files without a name) is compared at once, and a GC cycle finds nothing to mark in it, nor
+ * a scrub any damage. All workers write one file together, a block
  * at a time: a block is never torn. At the end all is compared, flushed, compared after a restart,
  * and the store checked: no damage, and no leak either.
  */
@@ -548,25 +549,34 @@ static void show_history(const char *reply)
     fprintf(stderr, "gc: %s%s", reply, text.s);
 }
 
-/* Nothing leaks here, so nothing may ever be marked, whatever is on its way. */
+/* It must succeed, and say so. */
+static void command(struct control_session *s, const char *text, const char *part)
+{
+    char reply[4096];
+    ssize_t r = control_write(s, text, strlen(text), &never);
+    ssize_t n = control_read(s, reply, sizeof reply - 1);
+
+    MUST(n > 0);
+    reply[n] = 0;
+    if (r != (ssize_t)strlen(text))
+        fprintf(stderr, "%s: %zd %s", text, r, reply);
+    MUST(r == (ssize_t)strlen(text));
+    if (!strstr(reply, part))
+        show_history(reply);
+    MUST(strstr(reply, part));
+}
+
+/* Nothing leaks here, so nothing may ever be marked, whatever is on its way; nor is anything
+ * damaged, whatever is moved or deleted while it is read. */
 static void *collector(void *arg)
 {
     struct control_session *s;
-    char reply[4096];
 
     (void)arg;
     MUST(control_open(p, &s) == 0);
     while (!atomic_load(&stop)) {
-        ssize_t r = control_write(s, "gc grace=0s wait\n", 17, &never);
-        ssize_t n = control_read(s, reply, sizeof reply - 1);
-        MUST(n > 0);
-        reply[n] = 0;
-        if (r != 17)
-            fprintf(stderr, "gc: %zd %s", r, reply);
-        MUST(r == 17);
-        if (!strstr(reply, " marked=0 collected=0 "))
-            show_history(reply);
-        MUST(strstr(reply, " marked=0 collected=0 "));
+        command(s, "gc grace=0s wait\n", " marked=0 collected=0 ");
+        command(s, "scrub wait\n", " damaged=0 ");
         usleep(10000);
     }
     control_close(s);

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * scrub_record: how far a scrub is and what the last whole one found, in the store's table `meta`
+ * (FORMAT.md, "Meta"). It does not travel with the flush: each is a transaction of its own.
+ */
+#pragma once
+
+#include "kv.h"
+
+enum scrub_phase { SCRUB_NONE, SCRUB_PAGES, SCRUB_OBJECTS, SCRUB_PHASES };
+
+struct scrub_counts {
+    uint64_t objects, pages, bytes, damaged;
+};
+
+struct scrub_record {
+    enum scrub_phase phase; /* SCRUB_NONE: none is under way */
+    bool running;           /* it goes on by itself after a restart */
+    uint64_t next;          /* the page, or object, where it goes on */
+    uint64_t seen;          /* entries of tables that it is done with */
+    int64_t started;        /* ns since the epoch */
+    struct scrub_counts now;
+    int64_t ended; /* of the last whole one; 0: there was none */
+    struct scrub_counts last;
+};
+
+#define SCRUB_RECORD_LEN 112
+void scrub_record_encode(const struct scrub_record *r, uint8_t out[SCRUB_RECORD_LEN]);
+int scrub_record_decode(const void *val, size_t len, struct scrub_record *ret); /* -EUCLEAN */
+/* All zeros if there is none. -EUCLEAN: it is damaged. */
+int scrub_record_load(struct kv *kv, struct scrub_record *ret);
+int scrub_record_save(struct kv *kv, const struct scrub_record *r);
