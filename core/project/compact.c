@@ -291,7 +291,7 @@ static int start(struct project *p, bool asked, uint64_t *ret_number)
 
 int control_compact(struct call *call)
 {
-    uint64_t number;
+    uint64_t number = 0;
     int err = control_may_change(call);
 
     if (err == 0)

@@ -116,7 +116,7 @@ static int tell(struct scrub *s)
 static int found(struct scrub *s, enum damage_kind kind, uint64_t number, const char *name,
                  const char *why)
 {
-    char line[200];
+    char line[320];
     int err = damage_add(&s->damage, kind, number, name);
 
     if (err < 0)
