@@ -21,8 +21,8 @@
 #define TOGETHER_MAX (UINT64_C(2) * LOG_FRAME_MAX) /* bytes one segment is made for */
 #define FIRST_SIZE (UINT64_C(4) << 20)             /* of a segment that is waited for; then */
 #define GROWTH 4                                   /* times as much as the one before */
-#define ZEROS ((size_t)1 << 20)                    /* bytes written at once, */
-#define ZEROS_SYNCED (4 * ZEROS)                   /* and synced */
+#define ZEROS ((size_t)32 << 10)                   /* bytes written at once, */
+#define ZEROS_SYNCED (128 * ZEROS)                 /* and synced */
 #define SYNCS_WORTH_IT 16                          /* in one segment: the next is written before */
 
 void log_name(uint64_t serial, char out[DISK_NAME_MAX + 1])
@@ -110,7 +110,9 @@ static int create_file(struct log *l, struct segment *s, uint64_t least)
 
 /* Zeros over all of it, or as far as there is time. A block that was allocated and never written
  * makes the disk's own journal part of the sync that first writes it, which then takes twice as
- * long. Whoever waits to fsync does not wait for this. */
+ * long. In small pieces, because the page cache keeps what is written at once in one folio, and a
+ * store through the mapping makes all of its folio dirty: with pieces of 1 MiB every sync of the log
+ * wrote as much, and took four times as long. Whoever waits for a segment does not wait for this. */
 static int write_zeros(struct log *l, struct segment *s)
 {
     static const uint8_t zeros[ZEROS];
