@@ -23,9 +23,10 @@
 #include <stdlib.h>
 
 #define U(x) ((unsigned long long)(x))
-#define DEAD_PART 20        /* a 20th of all may be dead */
-#define DUE_PART 4          /* a 4th of a pack's size is dead at least, for one that nobody asks for */
+#define DEAD_PART 20 /* a 20th of all may be dead */
+#define DUE_PART 4   /* a 4th of a pack's size is dead at least, for one that nobody asks for */
 #define THROTTLE_EVERY 256u /* records */
+#define VAIN_MAX 10         /* runs in vain that double the time to the next one */
 
 struct compaction {
     struct project *p;
@@ -76,7 +77,8 @@ static int breathe(struct compaction *c)
         job_progress(c->p, c->job, c->done, c->total);
         job_progress_bytes(c->p, c->job, c->done, c->total);
     }
-    return flush_throttle(c->p);
+    int err = flush_throttle(c->p);
+    return err < 0 ? err : flush_room(c->p);
 }
 
 static int visit(const struct id *id, const struct pack_place *at, const void *data, uint32_t len,
@@ -128,13 +130,14 @@ static int commit(struct compaction *c)
 static int rewrite(struct compaction *c, const struct pack_info *k)
 {
     uint64_t bytes = c->r->bytes;
-    int err = flush_room(c->p);
+    int end, err = flush_room_for(c->p, k->entry.file_bytes - k->dead); /* until the old ones go */
 
     c->at = c->done;
-    if (err == 0)
+    if (err == 0) {
         err = scan(c, k->number);
-    if (err == 0)
-        err = commit(c);
+        end = commit(c); /* also of a part: else both copies would stay */
+        err = err < 0 ? err : end;
+    }
     c->done = c->at + k->entry.file_bytes;
     if (err < 0)
         return err;
@@ -204,14 +207,22 @@ static void choose(struct choice *c, unsigned below, bool thorough)
 
 /* ---- all ---- */
 
+/* A bad sector, or damage, is of one pack; the others can be rewritten all the same. */
+static bool is_of_one(int err)
+{
+    return err == -EIO || err == -EUCLEAN;
+}
+
 static int rewrite_all(struct compaction *c, const struct choice *l)
 {
     int err = 0;
 
     for (size_t i = 0; i < l->count; i++)
         c->total += l->v[i].entry.file_bytes;
-    for (size_t i = 0; i < l->count && err == 0; i++)
-        err = cancelled(c) ? -ECANCELED : rewrite(c, &l->v[i]);
+    for (size_t i = 0; i < l->count && (err == 0 || is_of_one(err)); i++) {
+        int r = cancelled(c) ? -ECANCELED : rewrite(c, &l->v[i]);
+        err = r < 0 && (err == 0 || !is_of_one(r)) ? r : err;
+    }
     return err;
 }
 
@@ -251,6 +262,10 @@ int project_compact(struct project *p, struct job *j, unsigned below, bool thoro
     free(c.buf);
     atomic_fetch_add(&p->compacting.packs, ret->packs);
     atomic_fetch_add(&p->compacting.bytes, ret->bytes);
+    if (ret->packs)
+        atomic_store(&p->compacting.vain, 0);
+    else if (atomic_load(&p->compacting.vain) < VAIN_MAX)
+        atomic_fetch_add(&p->compacting.vain, 1);
     atomic_store(&p->compacting.running, false);
     return err;
 }
@@ -276,17 +291,16 @@ static int compact_job(struct project *p, struct job *j, void *arg)
     return err;
 }
 
-static int start(struct project *p, bool asked, uint64_t *ret_number)
+static int start(struct project *p, uint64_t *ret_number)
 {
     static char yes;
     struct job *j;
-    int err = job_start(p, "compact", asked ? "" : "due", &j);
+    int err = job_start(p, "compact", "", &j);
 
     if (err < 0)
         return err;
     *ret_number = j->number;
-    /* Who asks without being told to is who makes the commits that other jobs wait for. */
-    return asked ? job_run(p, j, compact_job, &yes) : job_try_run(p, j, compact_job, NULL);
+    return job_run(p, j, compact_job, &yes);
 }
 
 int control_compact(struct call *call)
@@ -295,7 +309,7 @@ int control_compact(struct call *call)
     int err = control_may_change(call);
 
     if (err == 0)
-        err = start(call->p, true, &number);
+        err = start(call->p, &number);
     return err < 0 ? err : control_started(call, number);
 }
 
@@ -319,12 +333,12 @@ static bool is_due(struct project *p)
 void compact_if_due(struct project *p)
 {
     int64_t at = ticks(p), looked = atomic_load(&p->compacting.looked);
-    uint64_t number;
+    int64_t every = (int64_t)COMPACT_EVERY << atomic_load(&p->compacting.vain);
 
-    if (at - (looked ? looked : p->opened) < COMPACT_EVERY || atomic_load(&p->closing) ||
+    if (at - (looked ? looked : p->opened) < every || atomic_load(&p->closing) ||
         atomic_load(&p->readonly) || atomic_load(&p->compacting.running))
         return;
     atomic_store(&p->compacting.looked, at);
     if (is_due(p))
-        (void)start(p, false, &number); /* its job has the error */
+        (void)job_try(p, "compact", "due", compact_job, NULL); /* the job has the error */
 }

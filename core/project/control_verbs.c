@@ -556,7 +556,7 @@ const struct verb control_verbs[] = {
      2, set},
     {"branch", "branch NS NS2", "make NS2 as NS is at this instant", false, false, true, 2, 2,
      branch},
-    {"drop", "drop NS [force]", "remove a namespace and all in it", false, false, false, 1, 2,
+    {"drop", "drop NS [force]", "remove a namespace and all in it", false, true, false, 1, 2,
      drop},
     {"drain", "drain [idle] [DUR]", "wait until all is durable and the dead are deleted", false,
      true, false, 0, 2, drain},

@@ -171,7 +171,7 @@ uint64_t flush_reserve(const struct disk_space *s)
 }
 
 /* 0, or the error that a disk without room gives. */
-static int has_room(struct project *p, bool with_memory)
+static int has_room(struct project *p, bool with_memory, uint64_t more)
 {
     struct disk_space s;
     uint64_t avail, needed;
@@ -182,7 +182,7 @@ static int has_room(struct project *p, bool with_memory)
     if (disk_space(p->config.disk, &s) < 0)
         return 0; /* the write itself will tell */
     avail = s.blocks_avail * s.block_size;
-    needed = flush_reserve(&s) + unsaved;
+    needed = flush_reserve(&s) + unsaved + more;
     if (avail > needed && avail - needed > ROOM_PLENTY)
         atomic_store(&p->flush.plenty_until, ticks(p) + ROOM_KNOWN);
     return avail >= needed ? 0 : s.full;
@@ -197,10 +197,20 @@ int flush_room(struct project *p)
 {
     int err;
 
-    if (change_is_ahead() || knows_of_room(p) || has_room(p, true) == 0)
+    if (change_is_ahead() || knows_of_room(p) || has_room(p, true, 0) == 0)
         return 0;
     err = project_flush(p); /* then memory holds nothing more that needs room */
-    return err < 0 ? err : has_room(p, false);
+    return err < 0 ? err : has_room(p, false, 0);
+}
+
+int flush_room_for(struct project *p, uint64_t bytes)
+{
+    int err;
+
+    if (has_room(p, true, bytes) == 0)
+        return 0;
+    err = project_flush(p);
+    return err < 0 ? err : has_room(p, false, bytes);
 }
 
 bool flush_lets_go_on(struct project *p)
@@ -210,7 +220,7 @@ bool flush_lets_go_on(struct project *p)
     if (full == 2 || (full && !p->flush.threads_running) ||
         atomic_load(&p->contents.slots) > SLOTS_WAIT)
         return false;
-    return knows_of_room(p) || has_room(p, true) == 0;
+    return knows_of_room(p) || has_room(p, true, 0) == 0;
 }
 
 bool flush_is_idle(struct project *p)

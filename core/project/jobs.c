@@ -121,17 +121,26 @@ static void end(struct project *p, struct job *j, int error, const char *result)
 
 /* ---- the life of one ---- */
 
-int job_start(struct project *p, const char *verb, const char *detail, struct job **ret_job)
+static struct job *make_job(struct project *p, const char *verb, const char *detail)
 {
     struct job *j = calloc(1, sizeof *j);
-    int err;
 
     if (!j)
-        return -ENOMEM;
+        return NULL;
     j->verb = verb;
     snprintf(j->detail, sizeof j->detail, "%s", detail);
     j->started = now(p);
     j->began = ticks(p);
+    return j;
+}
+
+int job_start(struct project *p, const char *verb, const char *detail, struct job **ret_job)
+{
+    struct job *j = make_job(p, verb, detail);
+    int err;
+
+    if (!j)
+        return -ENOMEM;
     if (is_drop(j)) /* before its pages are queued: the dropper may be faster than the verb */
         j->first = drops_worked(p->drops);
     {
@@ -229,13 +238,11 @@ static void *run_main(void *arg)
 }
 
 /* A place among the job threads. */
-static int take_place(struct project *p, bool wait)
+static int take_place(struct project *p)
 {
     struct jobs *jobs = &p->jobs;
     MUTEX_GUARD(&jobs->lock);
 
-    if (!wait && jobs->threads >= JOB_THREADS)
-        return -EAGAIN;
     while (jobs->threads >= JOB_THREADS && !atomic_load(&p->closing))
         (void)cond_wait_for(&jobs->changed, &jobs->lock, LOOK_EVERY);
     if (atomic_load(&p->closing))
@@ -258,10 +265,10 @@ static int start_thread(struct run *run)
     return -err;
 }
 
-static int run_job(struct project *p, struct job *j, job_fn *fn, void *arg, bool wait)
+int job_run(struct project *p, struct job *j, job_fn *fn, void *arg)
 {
     struct run *run = malloc(sizeof *run);
-    int err = run ? take_place(p, wait) : -ENOMEM;
+    int err = run ? take_place(p) : -ENOMEM;
 
     if (err == 0) {
         *run = (struct run){p, j, fn, arg};
@@ -277,14 +284,40 @@ static int run_job(struct project *p, struct job *j, job_fn *fn, void *arg, bool
     return err;
 }
 
-int job_run(struct project *p, struct job *j, job_fn *fn, void *arg)
+/* From the look at `closing` on there is a thread, for which jobs_release waits. */
+static int start_held(struct project *p, struct job *j)
 {
-    return run_job(p, j, fn, arg, true);
+    struct jobs *jobs = &p->jobs;
+    MUTEX_GUARD(&jobs->lock);
+    int err = atomic_load(&p->closing)       ? -ESHUTDOWN
+              : jobs->threads >= JOB_THREADS ? -EAGAIN
+                                             : insert(jobs, j);
+
+    jobs->threads += err == 0;
+    return err;
 }
 
-int job_try_run(struct project *p, struct job *j, job_fn *fn, void *arg)
+int job_try(struct project *p, const char *verb, const char *detail, job_fn *fn, void *arg)
 {
-    return run_job(p, j, fn, arg, false);
+    struct run *run = malloc(sizeof *run);
+    struct job *j = run ? make_job(p, verb, detail) : NULL;
+    int err = j ? start_held(p, j) : -ENOMEM;
+
+    if (err < 0) {
+        free(run);
+        free(j);
+        return err;
+    }
+    *run = (struct run){p, j, fn, arg};
+    err = start_thread(run);
+    if (err == 0)
+        return 0;
+    free(run);
+    job_end(p, j, err, NULL);
+    MUTEX_GUARD(&p->jobs.lock);
+    p->jobs.threads--;
+    cond_broadcast(&p->jobs.changed);
+    return err;
 }
 
 /* ---- looking on ---- */

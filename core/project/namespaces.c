@@ -407,10 +407,56 @@ static int drop_locked(struct project *p, struct ns *ns)
     return err;
 }
 
+struct drop {
+    bool force, only_empty;
+    uint32_t room_for; /* open files */
+    uint32_t open;
+};
+
+/* -EAGAIN: more files were opened meanwhile than there is room for. */
+static int try_drop(struct project *p, struct ns *ns, struct drop *d)
+{
+    int err = 0;
+    INSTANT_GUARD(p);
+    NS_GUARD(ns);
+
+    d->open = atomic_load(&ns->nopen);
+    if (!ns->live)
+        return -ENOENT;
+    if (d->only_empty)
+        err = is_empty(ns);
+    if (err < 0)
+        return err;
+    if (d->open && !d->force)
+        return -EBUSY;
+    if (d->open > d->room_for)
+        return -EAGAIN;
+    err = drop_locked(p, ns);
+    return err < 0 ? err : project_changed(p, NULL);
+}
+
+/* With room for the items of the files that are open in it. */
+static int drop_with_room(struct project *p, struct ns *ns, struct drop *d)
+{
+    int err = -EAGAIN;
+
+    while (err == -EAGAIN) {
+        CHANGE_ROOM(room);
+
+        d->open = d->room_for = d->force ? atomic_load(&ns->nopen) : 0;
+        err = change_room(p, (size_t)d->room_for * ADOPT_ROOM, &room);
+        if (err == -EFBIG) /* no frame has so many */
+            err = -EBUSY;
+        if (err == 0)
+            err = try_drop(p, ns, d);
+    }
+    return err;
+}
+
 int ns_drop(struct project *p, const char *name, bool force, bool only_empty, bool only_symlink,
             uint32_t *ret_open)
 {
-    CHANGE_ROOM(room);
+    struct drop d = {.force = force, .only_empty = only_empty};
     struct ns *ns;
     int err = project_writable(p);
 
@@ -420,22 +466,9 @@ int ns_drop(struct project *p, const char *name, bool force, bool only_empty, bo
         return err;
     if (only_symlink != (ns->target != NULL))
         err = only_symlink ? -EISDIR : -ENOTDIR;
-    if (err == 0) /* with the items of the files that are open in it */
-        err = change_room(p, (size_t)atomic_load(&ns->nopen) * ADOPT_ROOM, &room);
     if (err == 0) {
-        INSTANT_GUARD(p);
-        NS_GUARD(ns);
-        *ret_open = atomic_load(&ns->nopen);
-        if (!ns->live)
-            err = -ENOENT;
-        else if (only_empty)
-            err = is_empty(ns);
-        if (err == 0 && *ret_open && !force)
-            err = -EBUSY;
-        if (err == 0)
-            err = drop_locked(p, ns);
-        if (err == 0)
-            err = project_changed(p, NULL);
+        err = drop_with_room(p, ns, &d);
+        *ret_open = d.open;
     }
     if (err == 0) {
         event_stale(p, vfs_node(ns->number, NS_ROOT_INO));

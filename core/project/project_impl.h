@@ -467,6 +467,8 @@ bool flush_takes_more(struct project *p);
 /* Is there room for new data? -ENOSPC keeps a reserve free, so that what was acknowledged can be
  * committed and removing can give space back. Holding nothing. */
 int flush_room(struct project *p);
+/* And for so many bytes beside. */
+int flush_room_for(struct project *p, uint64_t bytes);
 /* Bytes of that reserve. */
 uint64_t flush_reserve(const struct disk_space *s);
 /* One flush, now, and its end; the error of an attempt that fails meanwhile. */
@@ -551,8 +553,9 @@ void job_withdraw(struct project *p, struct job *j, int error);
  * rebuild or a drain waits for a flush, whose pieces need the workers. */
 typedef int job_fn(struct project *p, struct job *j, void *arg);
 int job_run(struct project *p, struct job *j, job_fn *fn, void *arg);
-/* The same without waiting: -EAGAIN there are as many. */
-int job_try_run(struct project *p, struct job *j, job_fn *fn, void *arg);
+/* Begin one and run it so, if a thread is free: -EAGAIN, -ESHUTDOWN and the like otherwise, and
+ * there is no such job. For who may be at work while the store is being closed. */
+int job_try(struct project *p, const char *verb, const char *detail, job_fn *fn, void *arg);
 /* 0 with the job's own error in *ret_error; -ENOENT, -ETIMEDOUT, -EINTR. */
 int job_wait(struct project *p, uint64_t number, int64_t timeout, const _Atomic bool *interrupted,
              int *ret_error, char result[256]);
@@ -606,6 +609,7 @@ int project_gc_nodes(struct project *p, struct gc_node_info **ret_v, size_t *ret
 struct compacting {
     _Atomic bool running;
     _Atomic int64_t looked;       /* monotonic ns: when it was last asked whether one is due */
+    _Atomic unsigned vain;        /* runs on end that got rid of no pack: the next is asked later */
     _Atomic uint64_t packs, bytes; /* rewritten, and moved, since the start */
 };
 

@@ -466,6 +466,7 @@ ssize_t vfs_share_range(struct vfs_file *in, uint64_t off_in, struct vfs_file *o
     if (!in_first)
         rwlock_rdlock(&in->v->io);
     n = vnode_changeable(out->v);
+    out->v->version++; /* who copies the file in pieces looks again */
     if (n == 0)
         n = share_locked(p, in->v, out->v, off_in, len);
     rwlock_wrunlock(&out->v->io);

@@ -25,7 +25,11 @@ int file_cut_content(struct project *p, struct items *it, const struct inode *in
 /* Bytes that a write logs beside its own: what the grains at its ends had. The most that a change
  * takes that no thread must wait for. */
 #define WRITE_ROOM (2 * (size_t)EXTENT_GRAIN)
-#define PUNCH_ROOM (512 * (size_t)1024) /* bytes that one turn of making holes logs at most */
+#define PUNCH_AT_ONCE 512 /* grains in one step of making holes */
+#define PUNCH_STEPS 4     /* in one turn; two edges and what is between need three */
+#define PUNCH_ITEM 160    /* bytes that a grain between them logs at most, with its inode */
+/* What a turn logs at most: each edge has old bytes and zeros of its grain. */
+#define PUNCH_ROOM ((size_t)4 * EXTENT_GRAIN + (size_t)PUNCH_STEPS * PUNCH_AT_ONCE * PUNCH_ITEM)
 #define FILE_SIZE_MAX ((uint64_t)INT64_MAX)
 
 /* ---- grains and extents (vfs_extents.c); all need the namespace's lock, as the tree does ----

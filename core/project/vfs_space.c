@@ -13,9 +13,6 @@
 #include <linux/falloc.h>
 #include <stdlib.h>
 
-#define PUNCH_AT_ONCE 512 /* grains in one step */
-#define STEPS_AT_ONCE 4    /* in one turn; two edges and what is between need three */
-
 static int check_range(struct vfs_file *f, int mode, uint64_t off, uint64_t len)
 {
     const int punch = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
@@ -126,7 +123,7 @@ static int punch_turn(struct vfs_file *f, struct punch *u, uint64_t size, int ro
     if (err < 0)
         return err;
     err = -EAGAIN;
-    for (unsigned steps = 0; err == -EAGAIN && steps < STEPS_AT_ONCE; steps++)
+    for (unsigned steps = 0; err == -EAGAIN && steps < PUNCH_STEPS; steps++)
         err = punch_step(f, u, steps ? 0 : size, room);
     return err;
 }

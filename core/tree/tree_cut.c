@@ -92,6 +92,7 @@ static int delete_up_to(struct tree *t, struct range *r, struct key end)
         tree_cursor_end(&c);
         if (key_compare(k, end) >= 0)
             break;
+        r->at = k; /* what is before it is gone, also if this fails */
         err = tree_del_untold(t, k);
         if (err < 0)
             return err;

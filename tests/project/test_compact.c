@@ -385,8 +385,102 @@ Test(compact, one_is_due_only_when_enough_is_dead)
     cr_assert_eq(x.p->jobs.count, 1);
     cr_assert_eq(job_wait(x.p, 1, -1, NULL, &error, result_text), 0);
     cr_assert_eq(error, 0);
-    cr_assert(strstr(result_text, "moved=") && !strstr(result_text, "moved=0 "), "%s",
-              result_text);
+    cr_assert(strstr(result_text, "moved=") && !strstr(result_text, "moved=0 "), "%s", result_text);
     files_are();
     said_clean();
+}
+
+/* ---- room, and what cannot go ---- */
+
+static uint64_t available(uint64_t *ret_reserve)
+{
+    struct disk_space s;
+
+    cr_assert_eq(disk_space(x.disk, &s), 0);
+    *ret_reserve = flush_reserve(&s);
+    return s.blocks_avail * s.block_size;
+}
+
+static void small_disk(void)
+{
+    x = (struct fixture){0};
+    clock_manual_init(&x.clock, 1000 * NSEC_PER_SEC);
+    cr_assert_eq(disk_mem_create(&x.fault, 24 << 20, &x.disk), 0);
+    cr_assert_eq(kv_mem_create(&x.fault, &x.mem), 0);
+    cr_assert_eq(kv_open_mem(x.mem, project_tables, project_table_count, KV_CREATE, &x.kv), 0);
+    cr_assert_eq(project_format(x.disk, x.kv, &x.clock.base, "org/test", 1000, 1000), 0);
+    kv_close(x.kv);
+    fixture_open(&x);
+    packs_set_size(x.p->packs, 16 << 20);
+}
+
+static void small_disk_down(void)
+{
+    fixture_teardown(&x);
+}
+
+/* Files of 64 KiB until 3 MiB above the reserve are left; how many. */
+static int fill(void)
+{
+    static char text[65536];
+    uint64_t random = 7, reserve;
+    char path[32];
+    int n = 0;
+
+    while (available(&reserve) > reserve + (3 << 20)) {
+        for (size_t k = 0; k < sizeof text - 1; k++)
+            text[k] = (char)('a' + fault_random(&random) % 26);
+        name(n++, path);
+        put_file(&x, path, text);
+        if (n % 8 == 0)
+            cr_assert_eq(project_drain(x.p, true, -1, NULL), 0);
+    }
+    return n;
+}
+
+Test(compact_full, what_is_kept_for_commits_is_not_taken, .init = small_disk,
+     .fini = small_disk_down)
+{
+    struct compact_result r;
+    uint64_t reserve;
+    char path[32];
+    int n = fill();
+
+    for (int i = 0; i < n; i += 10) {
+        name(i, path);
+        remove_file(&x, path);
+    }
+    cr_assert_eq(project_drain(x.p, true, -1, NULL), 0);
+    cr_assert_eq(project_compact(x.p, NULL, 50, true, &r), -ENOSPC);
+    cr_assert_geq(available(&reserve), reserve);
+}
+
+Test(compact, a_pack_that_cannot_go_is_tried_ever_less_often)
+{
+    char path[32], pack[DISK_NAME_MAX + 1], hex[ID_HEX + 1] = "", text[256];
+    struct entry e;
+    struct id id;
+    uint64_t number;
+    bool pending;
+    int error;
+
+    remove_half();
+    name(8, path);
+    cr_assert_eq(vfs_getxattr(x.p, node_of(&x, path), "user.tally.object", hex, sizeof hex),
+                 ID_HEX);
+    cr_assert_eq(id_from_hex(hex, &id), 0);
+    cr_assert_eq(refs_find(x.p->refs, &id, &number, &e, &pending), 0);
+    refs_unhold(x.p->refs, number);
+    pack_name(e.where, pack);
+    cr_assert_eq(disk_mem_flip(x.disk, pack, e.offset + RECORD_HEAD + 100, 2), 0);
+    cr_assert_eq(settings_set(x.p, SET_COMPACT_BELOW, 60), 0);
+    compact();
+    cr_assert_eq(settings_set(x.p, SET_PACK_SIZE, 128 << 10), 0);
+    for (int i = 0; i < 16; i++) {
+        clock_manual_advance(&x.clock, COMPACT_EVERY);
+        compact_if_due(x.p);
+        if (x.p->jobs.count)
+            (void)job_wait(x.p, x.p->jobs.next - 1, -1, NULL, &error, text);
+    }
+    cr_assert_leq(x.p->jobs.count, 5);
 }

@@ -5,8 +5,11 @@
  * wrong then.
  */
 #include "check_fixture.h"
+#include "disk_impl.h"
+#include "io.h"
 #include "vfs_impl.h"
 
+#include <pthread.h>
 #include <linux/falloc.h>
 #include <linux/fs.h>
 
@@ -485,4 +488,120 @@ Test(many, extents_of_a_file_without_a_name_get_one)
     done_to_many(name_it, &s);
     cr_assert_eq(s.of[2].count, MANY);
     done_whole_or_not(name_it, NULL);
+}
+
+/* ---- a copy that goes on while the file is made whole ---- */
+
+#define GRAINS 8u
+
+static struct vfs_file *source, *copy;
+static const struct disk_ops *whole;
+static struct disk_ops meddling;
+static bool meddled;
+
+static void fill_backwards(struct vfs_file *f)
+{
+    CLEANUP_FREE char *buf = malloc(GRAIN);
+
+    for (unsigned i = GRAINS; i-- > 0;) { /* each beyond the end of what is there: extents */
+        memset(buf, 'a' + (int)i, GRAIN);
+        cr_assert_eq(vfs_write(f, buf, GRAIN, i * GRAIN), (ssize_t)GRAIN);
+    }
+}
+
+static void share_half(uint64_t from)
+{
+    const uint64_t half = GRAINS / 2 * GRAIN;
+
+    cr_assert_eq(vfs_share_range(source, from, copy, from, half), (ssize_t)half);
+}
+
+static void *share_the_rest(void *arg)
+{
+    share_half(GRAINS / 2 * GRAIN);
+    return arg;
+}
+
+/* The first bytes of the copy in one piece are on their way: the rest is shared meanwhile. */
+static int write_and_share(struct disk_file *f, const struct iovec *iov, int count, uint64_t off)
+{
+    pthread_t other;
+
+    if (!meddled) {
+        meddled = true;
+        cr_assert_eq(pthread_create(&other, NULL, share_the_rest, NULL), 0);
+        cr_assert_eq(pthread_join(other, NULL), 0);
+    }
+    return whole->pwritev(f, iov, count, off);
+}
+
+static int open_meddling(struct disk *d, const char *name, unsigned flags, struct disk_file **ret)
+{
+    int err = whole->open(d, name, flags, ret);
+
+    if (err == 0 && strncmp(name, "slots/", 6) == 0)
+        (*ret)->ops = &meddling;
+    return err;
+}
+
+static struct vfs_file *opened(const char *path)
+{
+    struct vfs_file *f;
+
+    if (!node_of(&x, path))
+        put_file(&x, path, "old");
+    cr_assert_eq(vfs_open(x.p, node_of(&x, path), VFS_WRITE, &f), 0);
+    return f;
+}
+
+Test(many, a_copy_in_two_calls_is_whole_though_the_file_was_made_one_object_between)
+{
+    CLEANUP_FREE char *buf = malloc(GRAIN);
+    struct vfs_file *other;
+
+    source = opened("main/source");
+    fill_backwards(source);
+    copy = opened("main/copy");
+    other = opened("main/copy");
+    cr_assert_eq(vfs_setattr(x.p, node_of(&x, "main/copy"), VFS_SET_SIZE, &(struct vfs_attr){0},
+                             &(struct vfs_attr){0}),
+                 0);
+    share_half(0);
+    whole = x.disk->ops;
+    meddling = *whole;
+    meddling.open = open_meddling;
+    meddling.pwritev = write_and_share;
+    x.disk->ops = &meddling;
+    vfs_release(other);
+    cr_assert(meddled);
+    x.disk->ops = whole;
+    for (unsigned i = 0; i < GRAINS; i++) {
+        cr_assert_eq(vfs_read(copy, buf, GRAIN, i * GRAIN), (ssize_t)GRAIN);
+        cr_assert_eq(buf[0], 'a' + (int)i);
+        cr_assert_eq(buf[GRAIN - 1], 'a' + (int)i);
+    }
+    vfs_release(copy);
+    vfs_release(source);
+}
+
+/* ---- holes with both edges inside a grain ---- */
+
+Test(many, a_hole_between_two_parts_of_grains_fits_into_its_room)
+{
+    const uint64_t grains = 1003, size = grains * GRAIN;
+    CLEANUP_FREE char *buf = calloc(1, 1 << 20);
+    struct vfs_file *f = opened("main/f");
+
+    for (uint64_t at = 0; at < size; at += 1 << 20) {
+        size_t n = size - at < 1 << 20 ? (size_t)(size - at) : 1 << 20;
+        buf[0] = (char)(at >> 20);
+        cr_assert_eq(vfs_write(f, buf, n, at), (ssize_t)n);
+    }
+    vfs_release(f);
+    x.clock.now += 10 * NSEC_PER_SEC;
+    cr_assert_eq(project_drain(x.p, true, -1, NULL), 0);
+    f = opened("main/f");
+    cr_assert_eq(vfs_fallocate(f, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 1, size - GRAIN - 2),
+                 0);
+    vfs_release(f);
 }
