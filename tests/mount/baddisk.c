@@ -8,7 +8,8 @@
  *
  *     OP ERRNO [NAME [FROM LENGTH]]     OP: read, write, sync, name (create, link, rename, mkdir,
  *                                       unlink); files whose path has NAME in it; bytes of the file.
- *                                       ERRNO STALL: it waits until FAULTS says otherwise
+ *                                       ERRNO STALL: it waits until FAULTS says otherwise (a sync of
+ *                                       a directory does not)
  *     quota                             what DIR's disk calls ENOSPC is EDQUOT, and statfs tells of
  *                                       a disk that is nearly empty: a user's quota
  *
@@ -310,6 +311,21 @@ static int bad_fsync(const char *path, int datasync, struct fuse_file_info *fi)
     return err ? err : result(datasync ? fdatasync(f->fd) : fsync(f->fd));
 }
 
+/* While it waited the kernel would keep the directory locked, against looking up, too, which a disk's
+ * own sync does not do: it fails, but never stalls. */
+static int bad_fsyncdir(const char *path, int datasync, struct fuse_file_info *fi)
+{
+    const struct file *f = file_of(fi);
+
+    (void)path;
+    pthread_mutex_lock(&lock);
+    int err = due_now("sync", f->name, 0, 0);
+    pthread_mutex_unlock(&lock);
+    if (err && err != -STALL)
+        return err;
+    return result(datasync ? fdatasync(f->fd) : fsync(f->fd));
+}
+
 static int bad_statfs(const char *path, struct statvfs *st)
 {
     int err = result(fstatvfs(root, st));
@@ -347,7 +363,7 @@ static const struct fuse_operations operations = {
     .write = bad_write,
     .fallocate = bad_fallocate,
     .fsync = bad_fsync,
-    .fsyncdir = bad_fsync,
+    .fsyncdir = bad_fsyncdir,
     .statfs = bad_statfs,
 };
 

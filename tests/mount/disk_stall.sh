@@ -13,7 +13,8 @@ begin
 may_log '^tally: warning: .*(slow|waits)'
 "$TALLY" -C "$M" set flush_interval 1h >/dev/null # only who asks meets the disk
 "$TALLY" -C "$M" set buffers 1M >/dev/null
-mkdir "$M/main/d" # the kernel lets nobody look into a directory while somebody makes a file there
+# The kernel lets nobody look for a name that it has forgotten while somebody makes a file beside it.
+mkdir "$M/main/d" "$M/main/w"
 echo other >"$M/main/d/other"
 drain
 by() { sed -n 's/^requests *by //p' "$M/.tally/status"; }
@@ -22,7 +23,7 @@ by() { sed -n 's/^requests *by //p' "$M/.tally/status"; }
 # have not ended wait in the kernel and none gets any further.
 in_threads() {
     rm -f "$W/go"
-    taskset -c 0 python3 - "$1" "$M/main" "$2" "$W/go" <<'END' &
+    taskset -c 0 python3 - "$1" "$M/main/w" "$2" "$W/go" <<'END' &
 import os, sys, threading, time
 count, top, code, go = int(sys.argv[1]), sys.argv[2], compile(sys.argv[3], "x", "exec"), sys.argv[4]
 steps = [0] * count
@@ -97,7 +98,7 @@ for k in range(20):
     others_go_on
     fault ""
     wait "$threads"
-    eq "$(cat "$M"/main/write* | wc -c)" $((n * 400000))
-    rm "$M"/main/write*
+    eq "$(cat "$M"/main/w/write* | wc -c)" $((n * 400000))
+    rm "$M"/main/w/write*
 done
 finish
