@@ -269,8 +269,6 @@ int objects_verify_slowly(struct objects *o, const struct entry *entry,
         return -EINVAL;
     do {
         err = e.kind == ENTRY_FILE ? hash_file(o, &e, &v, &hash) : hash_record(o, &e, &v, &hash);
-        if (err == -ENOENT)
-            err = -EUCLEAN; /* the pack is gone */
     } while (err == -EUCLEAN && has_moved(o, &e));
     return err < 0 ? err : names(o, &e.id, hash) ? 0 : -EUCLEAN;
 }

@@ -264,7 +264,7 @@ int project_compact(struct project *p, struct job *j, unsigned below, bool thoro
     atomic_fetch_add(&p->compacting.bytes, ret->bytes);
     if (ret->packs)
         atomic_store(&p->compacting.vain, 0);
-    else if (atomic_load(&p->compacting.vain) < VAIN_MAX)
+    else if (c.total && err != -ECANCELED && atomic_load(&p->compacting.vain) < VAIN_MAX)
         atomic_fetch_add(&p->compacting.vain, 1);
     atomic_store(&p->compacting.running, false);
     return err;

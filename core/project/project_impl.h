@@ -6,9 +6,11 @@
 #pragma once
 
 #include "capture.h"
+#include "content.h"
 #include "coordinator.h"
 #include "drop.h"
 #include "gc.h"
+#include "job.h"
 #include "lock.h"
 #include "log.h"
 #include "map64.h"
@@ -280,135 +282,6 @@ int gone_load(struct project *p, uint64_t nodeid, struct inode *ret); /* -ESTALE
 void gone_forget(struct project *p, uint64_t nodeid);
 void gone_release(struct project *p);
 
-/* ---- unsealed contents (contents.c) ---- */
-
-struct content {
-    uint64_t number;
-    _Atomic uint32_t refs;
-    struct mutex sync;  /* "content sync": one who hashes, syncs or seals its slot at a time */
-    struct mutex io;    /* "content": one change of bytes or sync at a time */
-    uint8_t *data;      /* up to CONTENT_BUFFER_MAX bytes, or NULL */
-    size_t len, room;   /* of data */
-    struct blob *blob;  /* the slot, once it outgrew the buffer; io, and set under contents */
-    bool cancelled;     /* io; its slot is deleted */
-    bool named;         /* gate; a frame or a freeze names its slot: only a commit may let it go */
-    uint64_t recorded;  /* gate; of the slot: bytes that they speak of, never to be cut off */
-    uint64_t owner;     /* nodeid that wrote it first: a hint for sealing */
-    uint64_t owner_off; /* of the grain in that file, or one of the two below */
-    unsigned changing;  /* contents; changes in flight */
-    bool sealing;       /* contents; bytes must not change any more */
-    bool listed;        /* contents; in the table */
-    /* contents; changes of its slot: all; up to the last whose bytes no frame has; those whose
-     * bytes a sync has; those that it has with their sums (slots.c) */
-    uint64_t slot_changes, slot_unlogged, slot_durable, slot_synced;
-    TAILQ_ENTRY(content) dirty_next;
-    bool dirty;                /* contents; in the list of those, which has a reference, */
-    uint64_t dirty_at;         /* contents; number of that insertion */
-    bool slot_told;            /* io; a frame or a commit calls it a slot */
-    uint64_t gone_at;          /* contents; freezes before it left the table */
-    _Atomic uint32_t log_left; /* bytes of small writes that frames may carry for its slot */
-    bool seal_failed;                   /* one seal at a time; it was reported */
-    int64_t changed;                    /* contents; monotonic ns of the last change */
-    struct content *next;
-};
-
-#define CONTENT_BUFFER_MAX EXTENT_GRAIN
-#define CONTENT_WHOLE UINT64_MAX          /* all of the file */
-#define CONTENT_XATTR (UINT64_C(1) << 63) /* | rest of the key: an extended attribute */
-#define CONTENT_BUCKETS 16384
-TAILQ_HEAD(content_list, content);
-struct content_table {
-    struct mutex lock; /* "contents" */
-    struct content *bucket[CONTENT_BUCKETS];
-    size_t count;
-    _Atomic size_t buffered;   /* bytes of all buffers */
-    _Atomic size_t slots;      /* contents that have one: an open file each */
-    _Atomic bool slot_names;   /* slots were made since their directory was last synced */
-    struct content_list dirty; /* slots with bytes that no sync has, nor a frame; also deleted ones */
-    uint64_t dirtied; /* insertions into it */
-    uint64_t freezes;
-    struct map64 sealed_slots; /* numbers whose slot name goes after the next commit */
-};
-
-/* A new unsealed content, begun, with an object number of count 0: name it in an item, or cancel
- * it instead of content_end. */
-int content_new(struct project *p, uint64_t owner, uint64_t owner_off, struct content **ret_c);
-/* Also where an item names it already: then it stays. Gives back the caller's reference. */
-void content_cancel(struct project *p, struct content *c);
-struct content *content_find(struct project *p, uint64_t number); /* referenced, or NULL */
-void content_unref(struct content *c);
-/* May this content's bytes be changed in place? Then it stays changeable until content_end. */
-bool content_begin(struct project *p, struct content *c);
-void content_end(struct project *p, struct content *c);
-/* Between begin and end. Grows; spills to a slot above `pack_limit`. Small writes to a slot that is
- * synced again and again are in their frame, too: then the sync of the log is enough. */
-int content_write(struct project *p, struct content *c, const void *buf, size_t len, uint64_t off);
-int content_truncate(struct project *p, struct content *c, uint64_t len);
-/* What nobody may change any more (sealing) goes from its buffer to a slot. Holds gate. */
-int content_spill(struct project *p, struct content *c);
-uint64_t content_length(struct content *c);
-/* Bytes of any number, sealed or not; short at the end of the content. */
-ssize_t content_read(struct project *p, uint64_t number, void *buf, size_t len, uint64_t off);
-/* Its number was collected: forget the bytes. */
-void content_forget(struct project *p, uint64_t number);
-/* As the log has it (replay.c): a content that may be sealed any time; its bytes, however many
- * there may be in a buffer by now. -ENOENT, -EUCLEAN. */
-int content_restore(struct project *p, uint64_t number, uint64_t owner, uint64_t owner_off);
-int content_restore_bytes(struct project *p, uint64_t number, const void *buf, size_t len,
-                          uint64_t off);
-int content_restore_length(struct project *p, uint64_t number, uint64_t len);
-/* After a restart: the slots that entries name are contents again; what no item names goes. The
- * log began numbers from `first` on. */
-int contents_load(struct project *p, uint64_t first);
-void contents_release(struct project *p);
-/* Fill `out` with referenced contents matching; returns how many. */
-size_t contents_pick(struct project *p, bool (*want)(struct project *, struct content *, void *),
-                     void *ctx, struct content **out, size_t max);
-void content_unlist(struct project *p, struct content *c);
-
-/* ---- slots (slots.c) ---- */
-
-/* Slots that a frozen state names, referenced. */
-struct slot_list {
-    struct content **v;
-    size_t count;
-    uint64_t freeze; /* counted from 1 */
-};
-#define SLOT_LOGGED_WRITE (64u * 1024) /* bytes; larger writes to a slot are not in their frame, */
-#define SLOT_LOGGED_MAX (1024u * 1024) /* and no more than this since the slot was last synced */
-/* The bytes of its slot changed. `logged`: the frame of that change has them. Needs contents. */
-void content_slot_changed(struct project *p, struct content *c, bool logged);
-/* Its bytes are durable, or nobody will ever ask for them. Needs contents; the caller has a
- * reference. */
-void content_slot_clean(struct project *p, struct content *c);
-/* Everything that a frame of before the call says of slots is durable afterwards. Holding nothing.
- * A failure that leaves unknown what is on disk turns the store read-only. */
-int slots_sync_logged(struct project *p);
-/* The commit says how long each slot is. Gate held for writing. */
-int slots_record(struct project *p, struct slot_list *ret);
-/* Those that it names, also those that were sealed since: the commit calls them slots all the
- * same. */
-int slots_sync_recorded(struct project *p, const struct slot_list *l);
-/* The commit is there: what was deleted before it need not be synced for any frame. */
-void slots_committed(struct project *p, const struct slot_list *l);
-void slot_list_release(struct slot_list *l);
-
-/* ---- sealing (seal.c) ---- */
-
-enum seal_what {
-    SEAL_BUFFERS, /* what must be sealed before a commit */
-    SEAL_READY,   /* and slots closed since seal_delay */
-    SEAL_CLOSED,  /* and all closed slots */
-};
-/* One pass over what is unsealed, on the worker pool, until `deadline` (monotonic ns; -1: none).
- * *ret_left: contents of that kind still unsealed. Takes the gate (read) per content. What goes
- * wrong with one slot does not fail the pass: it stays a slot, which a commit can name. */
-int seal_pass(struct project *p, enum seal_what what, int64_t deadline, size_t *ret_left);
-/* The few buffers that are left, with the gate held for writing. */
-int seal_rest(struct project *p);
-/* How many contents wait that a view should show. */
-size_t seal_waiting(struct project *p);
-
 /* ---- flush (flush.c: the steps; flusher.c: when, and who waits) ---- */
 
 /* A frozen state, from its rotation to its commit; whoever the coordinator lets work on it. */
@@ -497,86 +370,6 @@ int flush_start_threads(struct project *p);
 void flush_stop_threads(struct project *p);
 /* Is nothing at all pending? */
 bool flush_is_idle(struct project *p);
-
-/* ---- jobs (jobs.c) ---- */
-
-enum job_state { JOB_RUNNING, JOB_DONE, JOB_FAILED, JOB_CANCELLED };
-#define JOB_KEEP 64       /* ended jobs that stay readable, */
-#define JOB_KEEP_DRAINS 8 /* and drains beside them */
-
-struct job {
-    uint64_t number;
-    const char *verb;
-    char detail[300];
-    enum job_state state;
-    uint64_t done, total;             /* items; total 0: not known; neither ever gets less */
-    uint64_t bytes_done, bytes_total; /* likewise; 0 where bytes mean nothing */
-    unsigned permille;                /* shown last: 0–999, 1000 when it ended well */
-    int64_t started, ended;           /* realtime ns */
-    int64_t began, lasted;            /* monotonic ns; lasted: when it has ended */
-    uint64_t first;                   /* drops: entries worked off before; drains: pending then */
-    int error;
-    char result[256]; /* key=value words of the reply */
-    _Atomic bool cancel;
-    unsigned waiters;
-    uint64_t drop_ticket; /* drops: order in which their pages were queued; 0: not yet */
-};
-
-struct jobs {
-    struct mutex lock; /* "jobs" */
-    struct cond changed;
-    struct job **v;
-    size_t count, room;
-    uint64_t next;
-    uint64_t drop_tickets; /* the last one given */
-    unsigned threads;      /* job threads running */
-};
-
-/* Drops that a former life of the store left behind are a job again. */
-void jobs_resume(struct project *p);
-/* Register a running job. Its entry stays valid until job_end; keep the number, not the pointer.
- * -ESHUTDOWN. */
-int job_start(struct project *p, const char *verb, const char *detail, struct job **ret_job);
-void job_progress(struct project *p, struct job *j, uint64_t done, uint64_t total);
-void job_progress_bytes(struct project *p, struct job *j, uint64_t done, uint64_t total);
-/* Rest for that long, or until it is to end: -ECANCELED, -ESHUTDOWN. By its own thread; with 0 ns it
- * only asks. */
-int job_pause(struct project *p, struct job *j, int64_t ns);
-/* key=value words of the reply, set before the end. */
-void job_result(struct project *p, struct job *j, const char *result);
-/* `result` NULL keeps what job_result said. -ECANCELED makes it JOB_CANCELLED. */
-void job_end(struct project *p, struct job *j, int error, const char *result);
-/* What it was to do was refused before it began: no job is left of it. */
-void job_withdraw(struct project *p, struct job *j, int error);
-/* Run `fn` as a job of its own thread, which ends the job with what `fn` returns. At most 64 at
- * once: then it waits. On failure the job has ended with that error. Not on a worker of the pool: a
- * rebuild or a drain waits for a flush, whose pieces need the workers. */
-typedef int job_fn(struct project *p, struct job *j, void *arg);
-int job_run(struct project *p, struct job *j, job_fn *fn, void *arg);
-/* Begin one and run it so, if a thread is free: -EAGAIN, -ESHUTDOWN and the like otherwise, and
- * there is no such job. For who may be at work while the store is being closed. */
-int job_try(struct project *p, const char *verb, const char *detail, job_fn *fn, void *arg);
-/* 0 with the job's own error in *ret_error; -ENOENT, -ETIMEDOUT, -EINTR. */
-int job_wait(struct project *p, uint64_t number, int64_t timeout, const _Atomic bool *interrupted,
-             int *ret_error, char result[256]);
-/* Asks it to stop; one that has ended is fine. -ENOENT, -EPERM: a drop always goes on. */
-int job_cancel(struct project *p, uint64_t number);
-/* A copy, with its progress brought up to date; -ENOENT. */
-int job_get(struct project *p, uint64_t number, struct job *ret);
-int job_next(struct project *p, uint64_t after, uint64_t *ret_number); /* -ENOENT at the end */
-size_t jobs_running(struct project *p);
-/* Cancels all, waits for their threads and fails who waits for them. p->closing is set. May be
- * called again. */
-void jobs_release(struct project *p);
-/* The pages of this drop job are in the queue now. */
-void job_drop_queued(struct project *p, struct job *j);
-/* Somebody saw the queue empty: ends the drop jobs queued before, if it still is. */
-void jobs_drops_done(struct project *p);
-
-const char *job_state_name(enum job_state state); /* view_jobs.c */
-/* Views first seal what was closed before, waiting at most view_wait (view.c). Returns how many
- * contents are unsealed still. Hold no lock. */
-size_t view_settle(struct project *p);
 
 /* ---- GC cycles (gc_store.c) ---- */
 

@@ -56,8 +56,8 @@ const struct setting_info setting_infos[SETTING_COUNT] = {
                          "made durable by the next one",
                          flush_retry_words},
     [SET_LOG_SEGMENT] = {"log_segment", SETTING_SIZE, MIB, GIB, 64 * MIB,
-                         "a segment of the log has this size, less on a small or full disk; from "
-                         "the next mount",
+                         "a segment of the log has this size, less at first and on a small or full "
+                         "disk; from the next mount",
                          NULL},
     [SET_GRACE_PERIOD] = {"grace_period", SETTING_DURATION, 0, 100 * DAY, 300 * SECOND,
                           "what nothing needs is kept so long after a GC cycle has found it", NULL},

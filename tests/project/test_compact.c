@@ -244,17 +244,15 @@ Test(compact, a_reader_with_an_old_place_finds_the_new_one)
     cr_assert_eq(objects_read(x.p->objects, &old[1], got, sizeof got, 0), -EUCLEAN, "deleted");
 }
 
-Test(compact, a_damaged_record_is_not_copied_and_stays_damaged)
+/* One bit of the record that the file is, in its pack. */
+static void flip_record_of(const char *path)
 {
-    char path[32], pack[DISK_NAME_MAX + 1], hex[ID_HEX + 1] = "", got[16];
+    char pack[DISK_NAME_MAX + 1], hex[ID_HEX + 1] = "";
     struct entry e;
     struct id id;
     uint64_t number;
     bool pending;
-    struct vfs_file *f;
 
-    remove_half();
-    name(8, path);
     cr_assert_eq(vfs_getxattr(x.p, node_of(&x, path), "user.tally.object", hex, sizeof hex),
                  ID_HEX);
     cr_assert_eq(id_from_hex(hex, &id), 0);
@@ -262,12 +260,22 @@ Test(compact, a_damaged_record_is_not_copied_and_stays_damaged)
     refs_unhold(x.p->refs, number);
     pack_name(e.where, pack);
     cr_assert_eq(disk_mem_flip(x.disk, pack, e.offset + RECORD_HEAD + 100, 2), 0);
+}
+
+Test(compact, a_damaged_record_is_not_copied_and_stays_damaged)
+{
+    char path[32], got[16];
+    struct vfs_file *f;
+
+    remove_half();
+    name(8, path);
+    flip_record_of(path);
     compact();
     cr_assert_eq(result.records, FILES / 2 - 1);
     cr_assert_eq(vfs_open(x.p, node_of(&x, path), 0, &f), 0);
     cr_assert_eq(vfs_read(f, got, sizeof got, 0), -EUCLEAN);
     vfs_release(f);
-    cr_assert_eq(disk_mem_flip(x.disk, pack, e.offset + RECORD_HEAD + 100, 2), 0);
+    flip_record_of(path); /* it is whole again */
     files_are();
     compact();
     cr_assert_eq(result.records, 1);
@@ -457,22 +465,12 @@ Test(compact_full, what_is_kept_for_commits_is_not_taken, .init = small_disk,
 
 Test(compact, a_pack_that_cannot_go_is_tried_ever_less_often)
 {
-    char path[32], pack[DISK_NAME_MAX + 1], hex[ID_HEX + 1] = "", text[256];
-    struct entry e;
-    struct id id;
-    uint64_t number;
-    bool pending;
+    char path[32], text[256];
     int error;
 
     remove_half();
     name(8, path);
-    cr_assert_eq(vfs_getxattr(x.p, node_of(&x, path), "user.tally.object", hex, sizeof hex),
-                 ID_HEX);
-    cr_assert_eq(id_from_hex(hex, &id), 0);
-    cr_assert_eq(refs_find(x.p->refs, &id, &number, &e, &pending), 0);
-    refs_unhold(x.p->refs, number);
-    pack_name(e.where, pack);
-    cr_assert_eq(disk_mem_flip(x.disk, pack, e.offset + RECORD_HEAD + 100, 2), 0);
+    flip_record_of(path);
     cr_assert_eq(settings_set(x.p, SET_COMPACT_BELOW, 60), 0);
     compact();
     cr_assert_eq(settings_set(x.p, SET_PACK_SIZE, 128 << 10), 0);
@@ -482,5 +480,13 @@ Test(compact, a_pack_that_cannot_go_is_tried_ever_less_often)
         if (x.p->jobs.count)
             (void)job_wait(x.p, x.p->jobs.next - 1, -1, NULL, &error, text);
     }
+    cr_assert_geq(x.p->jobs.count, 2);
     cr_assert_leq(x.p->jobs.count, 5);
+}
+
+Test(compact, asking_where_nothing_is_dead_puts_nothing_off)
+{
+    for (int i = 0; i < 3; i++)
+        compact();
+    cr_assert_eq(atomic_load(&x.p->compacting.vain), 0);
 }

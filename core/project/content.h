@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * content: bytes that are not sealed yet (contents.c), the slots of those that outgrew memory
+ * (slots.c), and how they become objects (seal.c). Part of project_impl.h.
+ */
+#pragma once
+
+#include "blob.h"
+#include "lock.h"
+#include "map64.h"
+#include <stdatomic.h>
+#include <sys/queue.h>
+
+struct project;
+
+struct content {
+    uint64_t number;
+    _Atomic uint32_t refs;
+    struct mutex sync;  /* "content sync": one who hashes, syncs or seals its slot at a time */
+    struct mutex io;    /* "content": one change of bytes or sync at a time */
+    uint8_t *data;      /* up to CONTENT_BUFFER_MAX bytes, or NULL */
+    size_t len, room;   /* of data */
+    struct blob *blob;  /* the slot, once it outgrew the buffer; io, and set under contents */
+    bool cancelled;     /* io; its slot is deleted */
+    bool named;         /* gate; a frame or a freeze names its slot: only a commit may let it go */
+    uint64_t recorded;  /* gate; of the slot: bytes that they speak of, never to be cut off */
+    uint64_t owner;     /* nodeid that wrote it first: a hint for sealing */
+    uint64_t owner_off; /* of the grain in that file, or one of the two below */
+    unsigned changing;  /* contents; changes in flight */
+    bool sealing;       /* contents; bytes must not change any more */
+    bool listed;        /* contents; in the table */
+    /* contents; changes of its slot: all; up to the last whose bytes no frame has; those whose
+     * bytes a sync has; those that it has with their sums (slots.c) */
+    uint64_t slot_changes, slot_unlogged, slot_durable, slot_synced;
+    TAILQ_ENTRY(content) dirty_next;
+    bool dirty;                /* contents; in the list of those, which has a reference, */
+    uint64_t dirty_at;         /* contents; number of that insertion */
+    bool slot_told;            /* io; a frame or a commit calls it a slot */
+    uint64_t gone_at;          /* contents; freezes before it left the table */
+    _Atomic uint32_t log_left; /* bytes of small writes that frames may carry for its slot */
+    bool seal_failed;                   /* one seal at a time; it was reported */
+    int64_t changed;                    /* contents; monotonic ns of the last change */
+    struct content *next;
+};
+
+#define CONTENT_BUFFER_MAX EXTENT_GRAIN
+#define CONTENT_WHOLE UINT64_MAX          /* all of the file */
+#define CONTENT_XATTR (UINT64_C(1) << 63) /* | rest of the key: an extended attribute */
+#define CONTENT_BUCKETS 16384
+TAILQ_HEAD(content_list, content);
+struct content_table {
+    struct mutex lock; /* "contents" */
+    struct content *bucket[CONTENT_BUCKETS];
+    size_t count;
+    _Atomic size_t buffered;   /* bytes of all buffers */
+    _Atomic size_t slots;      /* contents that have one: an open file each */
+    _Atomic bool slot_names;   /* slots were made since their directory was last synced */
+    struct content_list dirty; /* slots with bytes that no sync has, nor a frame; also deleted ones */
+    uint64_t dirtied; /* insertions into it */
+    uint64_t freezes;
+    struct map64 sealed_slots; /* numbers whose slot name goes after the next commit */
+};
+
+/* A new unsealed content, begun, with an object number of count 0: name it in an item, or cancel
+ * it instead of content_end. */
+int content_new(struct project *p, uint64_t owner, uint64_t owner_off, struct content **ret_c);
+/* Also where an item names it already: then it stays. Gives back the caller's reference. */
+void content_cancel(struct project *p, struct content *c);
+struct content *content_find(struct project *p, uint64_t number); /* referenced, or NULL */
+void content_unref(struct content *c);
+/* May this content's bytes be changed in place? Then it stays changeable until content_end. */
+bool content_begin(struct project *p, struct content *c);
+void content_end(struct project *p, struct content *c);
+/* Between begin and end. Grows; spills to a slot above `pack_limit`. Small writes to a slot that is
+ * synced again and again are in their frame, too: then the sync of the log is enough. */
+int content_write(struct project *p, struct content *c, const void *buf, size_t len, uint64_t off);
+int content_truncate(struct project *p, struct content *c, uint64_t len);
+/* What nobody may change any more (sealing) goes from its buffer to a slot. Holds gate. */
+int content_spill(struct project *p, struct content *c);
+uint64_t content_length(struct content *c);
+/* Bytes of any number, sealed or not; short at the end of the content. */
+ssize_t content_read(struct project *p, uint64_t number, void *buf, size_t len, uint64_t off);
+/* Its number was collected: forget the bytes. */
+void content_forget(struct project *p, uint64_t number);
+/* As the log has it (replay.c): a content that may be sealed any time; its bytes, however many
+ * there may be in a buffer by now. -ENOENT, -EUCLEAN. */
+int content_restore(struct project *p, uint64_t number, uint64_t owner, uint64_t owner_off);
+int content_restore_bytes(struct project *p, uint64_t number, const void *buf, size_t len,
+                          uint64_t off);
+int content_restore_length(struct project *p, uint64_t number, uint64_t len);
+/* After a restart: the slots that entries name are contents again; what no item names goes. The
+ * log began numbers from `first` on. */
+int contents_load(struct project *p, uint64_t first);
+void contents_release(struct project *p);
+/* Fill `out` with referenced contents matching; returns how many. */
+size_t contents_pick(struct project *p, bool (*want)(struct project *, struct content *, void *),
+                     void *ctx, struct content **out, size_t max);
+void content_unlist(struct project *p, struct content *c);
+
+/* ---- slots (slots.c) ---- */
+
+/* Slots that a frozen state names, referenced. */
+struct slot_list {
+    struct content **v;
+    size_t count;
+    uint64_t freeze; /* counted from 1 */
+};
+#define SLOT_LOGGED_WRITE (64u * 1024) /* bytes; larger writes to a slot are not in their frame, */
+#define SLOT_LOGGED_MAX (1024u * 1024) /* and no more than this since the slot was last synced */
+/* The bytes of its slot changed. `logged`: the frame of that change has them. Needs contents. */
+void content_slot_changed(struct project *p, struct content *c, bool logged);
+/* Its bytes are durable, or nobody will ever ask for them. Needs contents; the caller has a
+ * reference. */
+void content_slot_clean(struct project *p, struct content *c);
+/* Everything that a frame of before the call says of slots is durable afterwards. Holding nothing.
+ * A failure that leaves unknown what is on disk turns the store read-only. */
+int slots_sync_logged(struct project *p);
+/* The commit says how long each slot is. Gate held for writing. */
+int slots_record(struct project *p, struct slot_list *ret);
+/* Those that it names, also those that were sealed since: the commit calls them slots all the
+ * same. */
+int slots_sync_recorded(struct project *p, const struct slot_list *l);
+/* The commit is there: what was deleted before it need not be synced for any frame. */
+void slots_committed(struct project *p, const struct slot_list *l);
+void slot_list_release(struct slot_list *l);
+
+/* ---- sealing (seal.c) ---- */
+
+enum seal_what {
+    SEAL_BUFFERS, /* what must be sealed before a commit */
+    SEAL_READY,   /* and slots closed since seal_delay */
+    SEAL_CLOSED,  /* and all closed slots */
+};
+/* One pass over what is unsealed, on the worker pool, until `deadline` (monotonic ns; -1: none).
+ * *ret_left: contents of that kind still unsealed. Takes the gate (read) per content. What goes
+ * wrong with one slot does not fail the pass: it stays a slot, which a commit can name. */
+int seal_pass(struct project *p, enum seal_what what, int64_t deadline, size_t *ret_left);
+/* The few buffers that are left, with the gate held for writing. */
+int seal_rest(struct project *p);
+/* How many contents wait that a view should show. */
+size_t seal_waiting(struct project *p);
