@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * pool_held: which keys a pool holds bytes of, and their removal by a collector.
+ *
+ * Held are: the files of objects/ (a listing; their sums belong to them), and those records of packs
+ * that an index lists, less those that were removed. An index is made when a pack is closed for ever,
+ * by the node whose pack it is, or for it when it is retired. Nothing else is held: what is not
+ * listed (a pack without an index, a file of another name, what a short listing left out) is not
+ * collected, so it stays.
+ *
+ *     packs/<n>          the records
+ *     packs/<n>.index    all sound ones there were when it was closed; immutable
+ *     packs/<n>.dead     offsets of those that were removed. Lost or damaged it is as good as none:
+ *                        the keys are held again, nobody can name them, they are removed again
+ *
+ * Removal, in this order: object files, sums first; then of each pack: the new dead list, durably;
+ * holes of at least 64 KiB; a pack all of whose records are dead and that has nothing else in it goes,
+ * durably, then its dead list, then its index. A cut in between leaves nothing that is not held or
+ * found again; index and dead list of a pack that is gone go with the next removal.
+ *
+ * The caller vouches that the keys are nobody's: marked by an earlier list, acknowledged by every
+ * node, not named. Removing a key that is gone already does nothing, and a key never comes back.
+ *
+ * Errors: 0 or -errno; -EUCLEAN a damaged index, or two places with one key. Threads: any; two
+ * removals at once harm nothing, but may leave a key for the next cycle.
+ */
+#pragma once
+
+#include "disk.h"
+#include "id.h"
+#include "pool_dir.h"
+
+struct pool_held {
+    struct id *keys; /* ascending */
+    size_t count, room;
+    uint64_t unindexed; /* packs that are not listed because they have no index (yet) */
+};
+
+/* Return true to end with -ECANCELED; `n` keys, or packs, were seen so far. NULL: never. */
+typedef bool pool_step_fn(void *ctx, uint64_t n);
+
+/* All keys: 16 bytes each. *ret is the caller's to release, also on failure, when it is empty. `why`
+ * names what is damaged, or could not be read. */
+int pool_held_list(struct disk *disk, pool_step_fn *step, void *ctx, struct pool_held *ret,
+                   char why[POOL_WHY]);
+void pool_held_release(struct pool_held *h);
+
+struct pool_removed {
+    uint64_t files, records; /* keys of each kind that went */
+    uint64_t packs;          /* files that went */
+    uint64_t bytes;          /* of files, of packs, and of holes made */
+};
+
+/* Remove these keys (ascending), from the directory of `node`, whose process this is. done[i] (may be
+ * NULL) becomes 1 where nothing of keys[i] is held any more, durably so or not. Goes on after an
+ * error with what does not depend on it, and returns the first one. */
+int pool_held_remove(struct disk *disk, unsigned node, const struct id *keys, size_t count,
+                     uint8_t *done, struct pool_removed *ret);
+
+/* Is that pack still appended to, or not yet durable? */
+typedef bool pool_is_open_fn(void *ctx, uint64_t pack);
+
+/* Make the index of each pack of node `owner` that has none, or a damaged one, and is not open.
+ * `node`: whose process this is; another than the owner only when that one is retired. Durable with
+ * 0. *ret_made (may be NULL): how many. */
+int pool_index_packs(struct disk *disk, unsigned node, unsigned owner, pool_is_open_fn *is_open,
+                     void *ctx, unsigned *ret_made);
