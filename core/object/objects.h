@@ -26,11 +26,22 @@
 
 struct objects;
 
+/* A pool that other stores put bytes into, too. */
+struct objects_pool {
+    /* The nth place (from 0) where somebody else says to have `size` bytes of that id: kind, id,
+     * size, where and offset of *ret. The gate is held from here until the entry that names the
+     * place is made. -ENOENT: there are no more. */
+    int (*find)(void *ctx, const struct id *id, uint64_t size, unsigned nth, struct entry *ret);
+    void *ctx;
+    uint64_t prefix; /* the numbers of files are this and 1, 2, 3 … in the low 32 bits */
+};
+
 struct objects_config {
     struct disk *disk;
     struct packs *packs;
     struct refs *refs;
     const struct id_key *key;
+    const struct objects_pool *pool; /* copied; NULL: the store's files are its own */
 };
 
 int objects_open(const struct objects_config *config, struct objects **ret_objects);

@@ -310,10 +310,9 @@ static int make_main(struct project *p, const struct vfs_cred *cred)
     return ns_create(p, "main", 0755, cred);
 }
 
-int project_format(struct disk *disk, struct kv *kv, const struct clock *clock, const char *label,
-                   uint32_t uid, uint32_t gid)
+static int format(struct disk *disk, struct kv *kv, const struct clock *clock,
+                  struct identity *identity, const struct vfs_cred *cred)
 {
-    struct identity identity = {.created = clock_now(clock)};
     struct project_config config = {
         .disk = disk, .kv = kv, .clock = clock, .threads = 1, .log_segment = FORMAT_LOG};
     struct project *p;
@@ -323,27 +322,45 @@ int project_format(struct disk *disk, struct kv *kv, const struct clock *clock, 
 
     if (err != -ENOENT)
         return err == 0 || err == -ERANGE ? -EEXIST : err;
-    if (strlen(label) > PROJECT_LABEL_MAX)
-        return -ENAMETOOLONG;
-    memcpy(identity.label, label, strlen(label) + 1);
-    if (getrandom(identity.secret, ID_SECRET_LEN, 0) != ID_SECRET_LEN)
-        return -EIO;
     err = blob_init(disk);
     if (err == 0)
         err = disk_mkdir(disk, "packs");
     if (err == 0)
         err = disk_sync_dir(disk, "");
     if (err == 0)
-        err = put_identity(kv, &identity);
+        err = put_identity(kv, identity);
     if (err == 0)
         err = project_open(&config, &p);
     if (err < 0)
         return err;
-    err = make_main(p, &(struct vfs_cred){.uid = uid, .gid = gid});
+    err = make_main(p, cred);
     if (err == 0)
         return project_close(p);
     project_abandon(p);
     return err;
+}
+
+int project_format_node(struct disk *disk, struct kv *kv, const struct clock *clock,
+                        const char *label, uint32_t uid, uint32_t gid,
+                        const uint8_t secret[ID_SECRET_LEN])
+{
+    struct identity identity = {.created = clock_now(clock)};
+
+    if (strlen(label) > PROJECT_LABEL_MAX)
+        return -ENAMETOOLONG;
+    memcpy(identity.label, label, strlen(label) + 1);
+    memcpy(identity.secret, secret, ID_SECRET_LEN);
+    return format(disk, kv, clock, &identity, &(struct vfs_cred){.uid = uid, .gid = gid});
+}
+
+int project_format(struct disk *disk, struct kv *kv, const struct clock *clock, const char *label,
+                   uint32_t uid, uint32_t gid)
+{
+    uint8_t secret[ID_SECRET_LEN];
+
+    if (getrandom(secret, sizeof secret, 0) != sizeof secret)
+        return -EIO;
+    return project_format_node(disk, kv, clock, label, uid, gid, secret);
 }
 
 /* ---- opening ---- */
@@ -364,10 +381,43 @@ static int read_meta(struct project *p, struct state *ret_state)
     memcpy(p->id_key.secret, id.secret, ID_SECRET_LEN);
     p->id_key.fold = p->config.fold;
     p->name_seed = get_le64(id.secret);
+    if (p->shared && memcmp(id.secret, p->shared->secret, ID_SECRET_LEN) != 0)
+        return -EXDEV;
     err = kv_get(p->config.kv, TABLE_META, "state", 5, buf, sizeof buf, &len);
     if (err == 0)
         err = state_decode(buf, len, ret_state);
     return err == -ENOENT || err == -ERANGE ? -EUCLEAN : err;
+}
+
+/* Until the other nodes' reports are read. */
+static int find_nothing(void *ctx, const struct id *id, uint64_t size, unsigned nth,
+                        struct entry *ret)
+{
+    (void)ctx;
+    (void)id;
+    (void)size;
+    (void)nth;
+    (void)ret;
+    return -ENOENT;
+}
+
+/* Numbers of packs, too, are given in a life of the store's own. */
+static uint64_t next_pack(const struct project *p, const struct state *s)
+{
+    return p->shared ? pool_prefix(p->shared->node, p->shared->life) | 1 : s->next_pack;
+}
+
+static int open_objects(struct project *p)
+{
+    struct objects_config config = {
+        .disk = p->config.disk, .packs = p->packs, .refs = p->refs, .key = &p->id_key};
+    struct objects_pool pool = {.find = find_nothing, .ctx = p};
+
+    if (p->shared) {
+        pool.prefix = pool_prefix(p->shared->node, p->shared->life);
+        config.pool = &pool;
+    }
+    return objects_open(&config, &p->objects);
 }
 
 static int open_floors(struct project *p, const struct state *s)
@@ -375,18 +425,16 @@ static int open_floors(struct project *p, const struct state *s)
     static const struct refs_tables tables = {TABLE_OBJECTS, TABLE_IDS, TABLE_DYING, TABLE_PINS};
     struct kv *kv = p->config.kv;
     size_t cache = (size_t)settings_get(&p->settings, SET_PAGE_CACHE);
-    struct objects_config oc;
     int err = pages_open(kv, TABLE_PAGES, TABLE_PAGE_COUNTS, s->next_page, cache, &p->pages);
 
     if (err == 0)
         err = refs_open(kv, &tables, &p->id_key, s->next_number, &p->refs);
     if (err == 0)
-        err = packs_open(p->config.disk, kv, TABLE_PACKS, s->next_pack, &p->packs);
+        err = packs_open(p->config.disk, kv, TABLE_PACKS, next_pack(p, s), &p->packs);
     if (err < 0)
         return err;
     packs_set_size(p->packs, (uint64_t)settings_get(&p->settings, SET_PACK_SIZE));
-    oc = (struct objects_config){p->config.disk, p->packs, p->refs, &p->id_key};
-    err = objects_open(&oc, &p->objects);
+    err = open_objects(p);
     if (err == 0)
         err = drops_open(kv, TABLE_DROPS, p->pages, p->refs, &p->drops);
     return err;
@@ -450,6 +498,10 @@ int project_open(const struct project_config *config, struct project **ret_p)
     if (!p)
         return -ENOMEM;
     p->config = *config;
+    if (config->pool) {
+        p->shared_pool = *config->pool;
+        p->config.pool = p->shared = &p->shared_pool;
+    }
     p->clock = config->clock;
     p->opened = ticks(p);
     init_locks(p);

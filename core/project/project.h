@@ -77,6 +77,24 @@ struct project_events {
     void *ctx;
 };
 
+/* The pool that several stores share, as one of them is given it (FORMAT.md, "Pool"). A place that a
+ * store puts bytes at has the number pool_prefix(...) | 1, | 2, ...: never used twice, by nobody. */
+struct project_pool {
+    struct disk *disk;  /* borrowed: all of the pool; config.disk is a route over it (disk_route.h) */
+    uint32_t node;      /* this store's number among the nodes, 1 to 4095 */
+    uint32_t life;      /* of the store, a new one at each open: 1 to 2^20 - 1 */
+    uint8_t token[16];  /* what nodes/N/node says as long as this opening of it is the node */
+    uint8_t secret[ID_SECRET_LEN]; /* what the pool's members share: equal bytes have equal ids */
+};
+static inline uint64_t pool_prefix(uint32_t node, uint32_t life)
+{
+    return (uint64_t)node << 52 | (uint64_t)life << 32;
+}
+static inline uint32_t pool_prefix_node(uint64_t place)
+{
+    return (uint32_t)(place >> 52);
+}
+
 struct project_config {
     struct disk *disk; /* borrowed */
     struct kv *kv;     /* borrowed; opened with project_tables */
@@ -86,6 +104,7 @@ struct project_config {
     bool background;             /* run the flusher and dropper threads; tests step by hand */
     unsigned threads;            /* sealing workers, 0: one per CPU */
     uint64_t log_segment;        /* bytes of a segment of the log, 0: as the setting says */
+    const struct project_pool *pool; /* copied, but for the disk; NULL: all is the store's own */
 };
 
 /* The kv tables every project has, in the order the rest refers to them. */
@@ -98,8 +117,13 @@ extern const unsigned project_table_count;
  * uid/gid. -EEXIST there is a project already. */
 int project_format(struct disk *disk, struct kv *kv, const struct clock *clock, const char *label,
                    uint32_t uid, uint32_t gid);
-/* -ENOENT no project here, -EUCLEAN damaged, -EPROTO written by a newer version. Finishes what a
- * crash left half done (dying objects, orphans, slots) before it returns. */
+/* The same for a node of a pool, whose secret it takes. `disk` is the route. */
+int project_format_node(struct disk *disk, struct kv *kv, const struct clock *clock,
+                        const char *label, uint32_t uid, uint32_t gid,
+                        const uint8_t secret[ID_SECRET_LEN]);
+/* -ENOENT no project here, -EUCLEAN damaged, -EPROTO written by a newer version, -EXDEV the pool is
+ * not the one it was made with. Finishes what a crash left half done (dying objects, orphans, slots)
+ * before it returns. */
 int project_open(const struct project_config *config, struct project **ret_p);
 /* Flush everything, stop the threads, free. The error says that the last flush failed (what was
  * not flushed is lost with the process). NULL is fine. */

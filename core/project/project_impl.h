@@ -461,7 +461,10 @@ struct project {
     struct packs *packs;
     struct objects *objects;
     struct drops *drops;
-    struct pool *pool;
+    struct pool *pool; /* of workers */
+    const struct project_pool *shared; /* the pool of bytes: &shared_pool; NULL: a store alone */
+    struct project_pool shared_pool;
+    struct pool_node *node; /* its part in that pool (pool_node.h); NULL likewise */
     struct log *log; /* NULL until what it has is replayed */
     uint64_t epoch;  /* of the log */
     void (*on_durable)(void *ctx, uint64_t seq);

@@ -17,6 +17,8 @@ static const struct entry kinds[] = {
      .id = {{9}},
      .where = (UINT64_C(1) << 40) - 1,
      .offset = UINT32_MAX},
+    {.kind = ENTRY_PACK, .size = 1, .id = {{9}}, .where = UINT64_C(1) << 40, .offset = 8},
+    {.kind = ENTRY_PACK, .id = {{9}}, .where = UINT64_MAX, .offset = UINT32_MAX},
     {.kind = ENTRY_FILE, .size = UINT64_MAX, .id = {{8}}, .where = UINT64_MAX},
     {.kind = ENTRY_ALIAS, .count = 2, .where = (UINT64_C(1) << 58) - 1},
 };
@@ -43,9 +45,23 @@ Test(entry, a_wrong_length_is_refused_and_nothing_is_given)
     for (size_t i = 0; i < KINDS; i++) {
         size_t len = entry_encode(&kinds[i], buf);
         for (size_t n = 0; n <= ENTRY_MAX + 1; n++)
-            cr_assert(n == len || entry_decode(buf, n, &e) == -EUCLEAN);
+            cr_assert(n == len || (kinds[i].kind == ENTRY_PACK && (n == 34 || n == 37)) ||
+                      entry_decode(buf, n, &e) == -EUCLEAN);
         cr_assert_eq(e.count, 77);
     }
+}
+
+Test(entry, a_pack_number_takes_five_bytes_and_eight_only_where_it_must)
+{
+    struct entry e = {.kind = ENTRY_PACK, .count = 1, .size = 9, .offset = 16};
+
+    e.where = (UINT64_C(1) << 40) - 1;
+    cr_assert_eq(entry_encode(&e, buf), 34);
+    e.where++;
+    cr_assert_eq(entry_encode(&e, buf), 37);
+    memset(buf + 25, 0, 8); /* the number: one that has five */
+    buf[25] = 7;
+    cr_assert_eq(entry_decode(buf, 37, &e), -EUCLEAN);
 }
 
 Test(entry, an_unknown_kind_is_refused)

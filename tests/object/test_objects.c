@@ -96,7 +96,7 @@ static void damage(uint64_t number)
         pack_name(e.where, name);
     cr_assert_eq(disk_mem_flip(w.disk, name, e.offset + 200, 1), 0);
     objects_close(w.objects); /* no file kept open */
-    struct objects_config c = {w.disk, w.packs, w.refs, &w.key};
+    struct objects_config c = {.disk = w.disk, .packs = w.packs, .refs = w.refs, .key = &w.key};
     cr_assert_eq(objects_open(&c, &w.objects), 0);
 }
 

@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * disk_route: see the header. Files are handed out as they are, but for those made in the pool:
+ * their writer could punch them, and so they are wrapped.
+ */
+#include "disk_route.h"
+
+#include "disk_impl.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SLOTS "slots"
+
+struct route {
+    struct disk base;
+    struct disk *own, *pool;
+    uint32_t node;
+};
+
+/* One that was made in objects/ or packs/. */
+struct route_file {
+    struct disk_file base;
+    struct disk_file *file;
+};
+
+static struct route *route_of(struct disk *d)
+{
+    return (struct route *)d;
+}
+
+static bool is_below(const char *name, const char *dir)
+{
+    size_t n = strlen(dir);
+
+    return strncmp(name, dir, n) == 0 && (name[n] == '\0' || name[n] == '/');
+}
+
+static bool is_shared(const char *name)
+{
+    return is_below(name, "objects") || is_below(name, "packs");
+}
+
+/* The disk that has `name`, and what it is called there. */
+static struct disk *find(struct disk *d, const char *name, char ret_name[DISK_NAME_MAX + 1])
+{
+    const struct route *r = route_of(d);
+    bool slot = is_below(name, SLOTS);
+
+    if (slot)
+        snprintf(ret_name, DISK_NAME_MAX + 1, "nodes/%04x/%s", r->node, name);
+    else
+        snprintf(ret_name, DISK_NAME_MAX + 1, "%s", name);
+    return slot || is_shared(name) ? r->pool : r->own;
+}
+
+/* ---- files made in the pool ---- */
+
+static struct disk_file *inner(struct disk_file *f)
+{
+    return ((struct route_file *)f)->file;
+}
+
+static void file_close(struct disk_file *f)
+{
+    disk_file_close(inner(f));
+    free(f);
+}
+
+static ssize_t file_pread(struct disk_file *f, void *buf, size_t len, uint64_t off)
+{
+    return disk_pread(inner(f), buf, len, off);
+}
+
+static int file_pwritev(struct disk_file *f, const struct iovec *iov, int count, uint64_t off)
+{
+    return disk_pwritev(inner(f), iov, count, off);
+}
+
+static int file_truncate(struct disk_file *f, uint64_t size)
+{
+    return disk_truncate(inner(f), size);
+}
+
+/* What is dead here may live elsewhere. */
+static int file_punch(struct disk_file *f, uint64_t off, uint64_t len)
+{
+    (void)f;
+    (void)off;
+    (void)len;
+    return 0;
+}
+
+static int file_sync(struct disk_file *f)
+{
+    return disk_sync(inner(f));
+}
+
+static int file_fstat(struct disk_file *f, struct disk_stat *ret)
+{
+    return disk_fstat(inner(f), ret);
+}
+
+static void file_flush_hint(struct disk_file *f, uint64_t off, uint64_t len)
+{
+    disk_flush_hint(inner(f), off, len);
+}
+
+static int file_allocate(struct disk_file *f, uint64_t size)
+{
+    return disk_allocate(inner(f), size);
+}
+
+static int file_map(struct disk_file *f, uint64_t off, size_t len, void **ret_map)
+{
+    return disk_map(inner(f), off, len, ret_map);
+}
+
+static void file_unmap(struct disk_file *f, void *map, size_t len)
+{
+    disk_unmap(inner(f), map, len);
+}
+
+static void file_map_wrote(struct disk_file *f, void *map, size_t at, size_t len)
+{
+    disk_map_wrote(inner(f), map, at, len);
+}
+
+static int file_fd(struct disk_file *f)
+{
+    return disk_fd(inner(f));
+}
+
+static int wrap(const struct disk_ops *ops, struct disk_file *file, struct disk_file **ret_file)
+{
+    struct route_file *f = calloc(1, sizeof *f);
+
+    if (!f) {
+        disk_file_close(file);
+        return -ENOMEM;
+    }
+    f->base.ops = ops;
+    f->file = file;
+    *ret_file = &f->base;
+    return 0;
+}
+
+/* ---- names ---- */
+
+static void route_close(struct disk *d)
+{
+    free(d);
+}
+
+static int route_mkdir(struct disk *d, const char *name)
+{
+    char there[DISK_NAME_MAX + 1];
+
+    return disk_mkdir(find(d, name, there), there);
+}
+
+static int route_open(struct disk *d, const char *name, unsigned flags, struct disk_file **ret_file)
+{
+    char there[DISK_NAME_MAX + 1];
+    struct disk_file *file;
+    int r;
+
+    if (is_shared(name) && flags & DISK_WRITE && !(flags & DISK_CREATE))
+        return -EROFS;
+    r = disk_open(find(d, name, there), there, flags, &file);
+    if (r)
+        return r;
+    if (is_shared(name) && flags & DISK_CREATE)
+        return wrap(d->ops, file, ret_file);
+    *ret_file = file;
+    return 0;
+}
+
+static int route_link(struct disk *d, const char *from, const char *to)
+{
+    char here[DISK_NAME_MAX + 1], there[DISK_NAME_MAX + 1];
+    struct disk *disk = find(d, from, here);
+
+    return find(d, to, there) == disk ? disk_link(disk, here, there) : -EXDEV;
+}
+
+static int route_unlink(struct disk *d, const char *name)
+{
+    char there[DISK_NAME_MAX + 1];
+
+    return is_shared(name) ? 0 : disk_unlink(find(d, name, there), there);
+}
+
+static int route_rename(struct disk *d, const char *from, const char *to)
+{
+    char here[DISK_NAME_MAX + 1], there[DISK_NAME_MAX + 1];
+    struct disk *disk = find(d, from, here);
+
+    if (is_shared(from) || is_shared(to))
+        return -EROFS;
+    return find(d, to, there) == disk ? disk_rename(disk, here, there) : -EXDEV;
+}
+
+static int sync_roots(const struct route *r)
+{
+    char node[DISK_NAME_MAX + 1];
+    int err = disk_sync_dir(r->own, "");
+
+    snprintf(node, sizeof node, "nodes/%04x", r->node);
+    if (err == 0)
+        err = disk_sync_dir(r->pool, "");
+    return err ? err : disk_sync_dir(r->pool, node);
+}
+
+static int route_sync_dir(struct disk *d, const char *name)
+{
+    char there[DISK_NAME_MAX + 1];
+
+    return *name ? disk_sync_dir(find(d, name, there), there) : sync_roots(route_of(d));
+}
+
+static int route_list(struct disk *d, const char *name, disk_list_fn *fn, void *ctx)
+{
+    char there[DISK_NAME_MAX + 1];
+
+    return is_shared(name) ? 0 : disk_list(find(d, name, there), there, fn, ctx);
+}
+
+/* ---- both ---- */
+
+static int route_space(struct disk *d, struct disk_space *ret)
+{
+    const struct route *r = route_of(d);
+    struct disk_space pool;
+    int err = disk_space(r->own, ret);
+
+    if (err == 0)
+        err = disk_space(r->pool, &pool);
+    if (err == 0 && pool.blocks_avail * pool.block_size < ret->blocks_avail * ret->block_size)
+        *ret = pool;
+    return err;
+}
+
+/* FNV-1a, one word of the answer by each start. */
+static uint64_t mix(const uint8_t *bytes, size_t len, uint64_t start)
+{
+    uint64_t h = UINT64_C(0xcbf29ce484222325) + start;
+
+    for (size_t i = 0; i < len; i++)
+        h = (h ^ bytes[i]) * UINT64_C(0x100000001b3);
+    return h;
+}
+
+static int route_incarnation(struct disk *d, uint8_t out[32])
+{
+    uint8_t both[64];
+    int err = disk_incarnation(route_of(d)->own, both);
+
+    if (err == 0)
+        err = disk_incarnation(route_of(d)->pool, both + 32);
+    for (uint64_t i = 0; err == 0 && i < 4; i++) {
+        uint64_t word = mix(both, sizeof both, i);
+        memcpy(out + 8 * i, &word, sizeof word);
+    }
+    return err;
+}
+
+static const struct disk_ops route_ops = {
+    .close = route_close,
+    .mkdir = route_mkdir,
+    .open = route_open,
+    .link = route_link,
+    .unlink = route_unlink,
+    .rename = route_rename,
+    .sync_dir = route_sync_dir,
+    .list = route_list,
+    .space = route_space,
+    .incarnation = route_incarnation,
+    .file_close = file_close,
+    .pread = file_pread,
+    .pwritev = file_pwritev,
+    .truncate = file_truncate,
+    .punch = file_punch,
+    .sync = file_sync,
+    .fstat = file_fstat,
+    .flush_hint = file_flush_hint,
+    .allocate = file_allocate,
+    .map = file_map,
+    .unmap = file_unmap,
+    .map_wrote = file_map_wrote,
+    .fd = file_fd,
+};
+
+int disk_route_open(struct disk *own, struct disk *pool, uint32_t node, struct disk **ret_disk)
+{
+    struct route *r = calloc(1, sizeof *r);
+
+    if (!r)
+        return -ENOMEM;
+    r->base.ops = &route_ops;
+    r->base.readonly = own->readonly || pool->readonly;
+    r->own = own;
+    r->pool = pool;
+    r->node = node;
+    *ret_disk = &r->base;
+    return 0;
+}
