@@ -195,27 +195,61 @@ uint64_t gc_cycles(struct gc *gc)
     return gc->cycles;
 }
 
-int gc_restore(struct gc *gc, uint64_t cycles, const struct gc_saved *v, size_t count)
+/* A table of what was saved under that serial; the caller's, also after an error. */
+static int table_of(const struct gc *gc, uint64_t serial, const struct gc_saved *v, size_t count,
+                    struct gc_table *ret)
 {
     int64_t now = clock_ticks(gc->clock), epoch = clock_now(gc->clock) - now;
-    MUTEX_GUARD(&gc->lock);
-    int err = gc_table_reserve(&gc->objects, count);
+    int err = gc_table_reserve(ret, count);
 
     for (size_t i = 0; i < count && err == 0; i++) {
         int64_t since = v[i].since - epoch;
-        if (v[i].mark > gc->serial || (i && id_compare(&v[i - 1].id, &v[i].id) >= 0))
+        if (v[i].mark > serial || (i && id_compare(&v[i - 1].id, &v[i].id) >= 0))
             err = -EUCLEAN;
         else
-            gc->objects.v[i] =
-                (struct gc_object){.id = v[i].id,
-                                   .since = since < now ? since : now,
-                                   .mark = v[i].mark,
-                                   .state = v[i].mark ? GC_MARKED : GC_UNREFERENCED};
+            ret->v[i] = (struct gc_object){.id = v[i].id,
+                                           .since = since < now ? since : now,
+                                           .mark = v[i].mark,
+                                           .state = v[i].mark ? GC_MARKED : GC_UNREFERENCED};
     }
+    ret->count = count;
+    return err;
+}
+
+static int replace_table(struct gc *gc, uint64_t serial, const struct gc_saved *v, size_t count)
+{
+    struct gc_table t = {.count = 0};
+    int err = table_of(gc, serial, v, count, &t);
+
+    mutex_held(&gc->lock);
+    if (err < 0) {
+        free(t.v);
+        return err;
+    }
+    free(gc->objects.v);
+    gc->objects = t;
+    return 0;
+}
+
+int gc_restore(struct gc *gc, uint64_t cycles, const struct gc_saved *v, size_t count)
+{
+    MUTEX_GUARD(&gc->lock);
+    int err = replace_table(gc, gc->serial, v, count);
+
+    if (err == 0)
+        gc->cycles = cycles;
+    return err;
+}
+
+int gc_take_over(struct gc *gc, uint64_t serial, const struct gc_saved *v, size_t count)
+{
+    MUTEX_GUARD(&gc->lock);
+    int err = gc->running ? -EBUSY : replace_table(gc, serial, v, count);
+
     if (err < 0)
         return err;
-    gc->objects.count = count;
-    gc->cycles = cycles;
+    gc->serial = serial;
+    gc->unpublished = false;
     return 0;
 }
 

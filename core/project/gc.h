@@ -32,7 +32,7 @@
  *  - serials of marks are never used twice, not even that of a publication that failed.
  *
  * Bounded: 32 bytes an object that is held; during a cycle 4 more, 32 more for each that is new, 16
- * more for each that is eligible; 26 to 52 for each that is pinned here, or was registered or
+ * more for each that is eligible, 32 for each in the list while that is published; 26 to 52 for each that is pinned here, or was registered or
  * unpinned since the last cycle; GC_NODES_MAX nodes; GC_HISTORY_MAX cycles of up to GC_HISTORY_IDS
  * ids.
  *
@@ -68,6 +68,13 @@ struct gc_config {
     }
 
 /* ---- objects ---- */
+
+/* What outlives a cycle, and perhaps the process, of one that is unreferenced or marked. */
+struct gc_saved {
+    struct id id;
+    int64_t since; /* ns since the epoch */
+    uint32_t mark; /* serial of the list it first was in; 0: not marked */
+};
 
 enum gc_state { GC_NONE, GC_ACTIVE, GC_PINNED, GC_UNREFERENCED, GC_MARKED };
 
@@ -118,8 +125,13 @@ struct gc_sources {
     /* Up to `max` ids that are held, those after `after` (NULL: from the first), in order. Only a
      * count of 0 says that there are no more. */
     int (*list)(void *ctx, const struct id *after, struct id *out, size_t max, size_t *ret_count);
-    /* Make the whole list of marks known to all nodes under this serial, durably. */
-    int (*publish)(void *ctx, uint64_t serial, const struct id *ids, size_t count);
+    /* Make the whole list of marks known to all nodes under this serial, durably: all that is
+     * marked, ascending, each with the serial of the list it first was in. With `with_since` also
+     * what is unreferenced (mark 0), and whenever that changed: then the list is all that a
+     * successor needs (gc_take_over). -EEXIST, or any other error, ends the cycle; nothing was
+     * removed. */
+    int (*publish)(void *ctx, uint64_t serial, const struct gc_saved *v, size_t count);
+    bool with_since;
     /* The last look: 0 still unreferenced, -EBUSY somebody needs it, other: cannot be said. */
     int (*look)(void *ctx, const struct id *id);
     /* Delete its bytes, excluding whoever would revive it: -EBUSY somebody has done so. Called with
@@ -195,11 +207,6 @@ int gc_history_get(struct gc *gc, size_t i, struct gc_record *ret);
 
 /* ---- what outlives the process ---- */
 
-struct gc_saved {
-    struct id id;
-    int64_t since; /* ns since the epoch */
-    uint32_t mark; /* serial of its mark; 0: not marked */
-};
 /* What is unreferenced or marked, ascending: *ret_v is the caller's to free. -EBUSY a cycle runs.
  */
 int gc_save(struct gc *gc, struct gc_saved **ret_v, size_t *ret_count);
@@ -208,6 +215,11 @@ uint64_t gc_cycles(struct gc *gc);
 /* Before anything else is asked of it: as it was after `cycles` cycles. A time that is still to come
  * is now. -EUCLEAN not ascending, or a mark above the serial. */
 int gc_restore(struct gc *gc, uint64_t cycles, const struct gc_saved *v, size_t count);
+/* The list in force is another's, or was read again after a publication of which nobody knows what
+ * became: from now on that serial and what stands in that list count, as after gc_restore; what is
+ * known of nodes, pins, history and the number of cycles stay. So a coordinator that did not run
+ * for a while goes on where the last one stood. -EBUSY a cycle runs. -EUCLEAN as gc_restore. */
+int gc_take_over(struct gc *gc, uint64_t serial, const struct gc_saved *v, size_t count);
 /* One record more, the oldest first; copied. */
 int gc_restore_record(struct gc *gc, const struct gc_record *r);
 

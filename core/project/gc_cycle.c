@@ -50,6 +50,7 @@ struct cycle {
     struct gc_table found;    /* held, and not in the table */
     size_t eligible_room;
     bool unmarked;     /* something is no longer marked */
+    bool changed;      /* something else is unreferenced or marked than before */
     bool applied;      /* there is no way back */
     struct id *record; /* ids for the history */
     struct id ids[BATCH];
@@ -211,13 +212,20 @@ static int find_new(struct cycle *w, const struct id *id, const struct verdict *
     return 0;
 }
 
+static bool is_missed(uint8_t state)
+{
+    return state == GC_UNREFERENCED || state == GC_MARKED;
+}
+
 /* Those of the table that come before `id` (NULL: all that are left) were not listed. */
 static void pass_unheld(struct cycle *w, const struct id *id)
 {
     const struct gc_table *t = &w->gc->objects;
 
-    for (; w->at < t->count && (!id || id_compare(&t->v[w->at].id, id) < 0); w->at++)
+    for (; w->at < t->count && (!id || id_compare(&t->v[w->at].id, id) < 0); w->at++) {
         w->unmarked |= t->v[w->at].state == GC_MARKED;
+        w->changed |= is_missed(t->v[w->at].state);
+    }
 }
 
 static int judge_one(struct cycle *w, const struct id *id, const struct opinion *op)
@@ -230,6 +238,7 @@ static int judge_one(struct cycle *w, const struct id *id, const struct opinion 
     pass_unheld(w, id);
     o = w->at < t->count && id_equal(&t->v[w->at].id, id) ? &t->v[w->at] : NULL;
     v = judge(w, id, o, op);
+    w->changed |= v.since_now || v.anew || (o && is_missed(o->state) != is_missed(v.state));
     err = count(w, id, &v, op->stale);
     if (err == 0 && !o)
         err = find_new(w, id, &v);
@@ -308,13 +317,56 @@ static int reserve(struct cycle *w)
     return gc_table_reserve(&w->gc->objects, w->found.count);
 }
 
+static bool is_listed(const struct cycle *w, uint8_t state)
+{
+    return state == GC_MARKED || (w->src->with_since && state == GC_UNREFERENCED);
+}
+
+/* The list of marks, as it is from now on: what is new stands between what was known. */
+static size_t list_marks(const struct cycle *w, uint64_t serial, struct gc_saved *v)
+{
+    int64_t epoch = clock_now(w->gc->clock) - clock_ticks(w->gc->clock); /* of the ticks */
+    const struct gc_table *t = &w->gc->objects, *f = &w->found;
+    size_t a = 0, b = 0, n = 0;
+
+    while (a < t->count || b < f->count) {
+        bool old = b == f->count || (a < t->count && id_compare(&t->v[a].id, &f->v[b].id) < 0);
+        const struct gc_object *o = old ? &t->v[a] : &f->v[b];
+        uint8_t state = old ? w->verdicts[a].state : o->state;
+        bool anew = !old || w->verdicts[a].anew, now = !old || w->verdicts[a].since_now;
+        if (is_listed(w, state))
+            v[n++] = (struct gc_saved){.id = o->id,
+                                       .since = (now ? w->now : o->since) + epoch,
+                                       .mark = state != GC_MARKED ? 0
+                                               : anew             ? (uint32_t)serial
+                                                                  : o->mark};
+        a += old;
+        b += !old;
+    }
+    return n;
+}
+
+static int tell(struct cycle *w, uint64_t serial)
+{
+    const uint64_t *kept = w->r->kept;
+    struct gc_saved *v =
+        calloc(w->r->eligible_count + kept[GC_KEEP_GRACE] + kept[GC_KEEP_STALE] + 1, sizeof *v);
+    int err = -ENOMEM;
+
+    if (v)
+        err = w->src->publish(w->src->ctx, serial, v, list_marks(w, serial, v));
+    free(v);
+    return err;
+}
+
 static int publish(struct cycle *w)
 {
     struct gc *gc = w->gc;
     uint64_t serial;
     int err;
 
-    if (!w->r->marked && !w->unmarked && !gc->unpublished)
+    if (!w->r->marked && !w->unmarked && !gc->unpublished &&
+        !(w->src->with_since && w->changed))
         return 0;
     {
         /* The number is used up whatever becomes of it: a list that failed may have arrived. */
@@ -324,7 +376,7 @@ static int publish(struct cycle *w)
         serial = ++gc->serial;
         gc->unpublished = true;
     }
-    err = w->src->publish(w->src->ctx, serial, w->r->eligible, w->r->eligible_count);
+    err = tell(w, serial);
     if (err < 0)
         return err;
     MUTEX_GUARD(&gc->lock);

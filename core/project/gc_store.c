@@ -115,11 +115,11 @@ static int remembered(struct project *p, int err)
     return err;
 }
 
-static int publish(void *ctx, uint64_t serial, const struct id *ids, size_t count)
+static int publish(void *ctx, uint64_t serial, const struct gc_saved *v, size_t count)
 {
     struct cycle *c = ctx;
 
-    (void)ids;
+    (void)v;
     (void)count;
     return remembered(c->p, gc_record_serial(c->p->config.kv, serial));
 }

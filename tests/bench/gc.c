@@ -94,10 +94,10 @@ static int list(void *ctx, const struct id *after, struct id *out, size_t max, s
     return 0;
 }
 
-static int publish(void *ctx, uint64_t serial, const struct id *ids, size_t count)
+static int publish(void *ctx, uint64_t serial, const struct gc_saved *v, size_t count)
 {
     (void)ctx;
-    (void)ids;
+    (void)v;
     (void)count;
     published = serial;
     return 0;

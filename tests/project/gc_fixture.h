@@ -37,7 +37,10 @@ struct pool_of {
     unsigned cancel_after; /* 0: never; steps */
     unsigned removed[POOL_OBJECTS];
     uint64_t published;
-    bool listed[POOL_OBJECTS]; /* in the last list published */
+    bool listed[POOL_OBJECTS]; /* marked in the last list published, */
+    struct gc_saved list[POOL_OBJECTS];
+    size_t list_count; /* which is this */
+    bool with_since;
     unsigned publications, looks;
     void (*at_look)(struct pool_of *x, unsigned object);
     void (*at_list)(struct pool_of *x);
@@ -103,7 +106,7 @@ static inline int pool_list(void *ctx, const struct id *after, struct id *out, s
     return 0;
 }
 
-static inline int pool_publish(void *ctx, uint64_t serial, const struct id *ids, size_t count)
+static inline int pool_publish(void *ctx, uint64_t serial, const struct gc_saved *v, size_t count)
 {
     struct pool_of *x = ctx;
 
@@ -113,8 +116,10 @@ static inline int pool_publish(void *ctx, uint64_t serial, const struct id *ids,
     if (x->publish_error)
         return x->publish_error;
     memset(x->listed, 0, sizeof x->listed);
+    memcpy(x->list, v, count * sizeof *v);
+    x->list_count = count;
     for (size_t i = 0; i < count; i++)
-        x->listed[nr_of(&ids[i])] = true;
+        x->listed[nr_of(&v[i].id)] = v[i].mark != 0;
     return 0;
 }
 
@@ -200,6 +205,7 @@ static inline int pool_cycle(struct pool_of *x, bool dry, struct gc_result *ret)
                                        .names = pool_names,
                                        .list = pool_list,
                                        .publish = pool_publish,
+                                       .with_since = x->with_since,
                                        .look = pool_look,
                                        .remove = pool_remove,
                                        .step = pool_step,

@@ -938,6 +938,138 @@ Test(gc, marks_that_cannot_be_published_change_nothing_but_use_up_their_serial)
     cr_assert_eq(x.published, 3);
 }
 
+/* ---- taking over from another coordinator ---- */
+
+/* A second one over the same pool, which knows the nodes but no object. */
+static struct gc *first;
+
+static void take_over(uint64_t serial)
+{
+    struct gc_saved list[POOL_OBJECTS];
+
+    memcpy(list, x.list, sizeof list);
+    cr_assert_eq(gc_take_over(x.gc, serial, list, x.list_count), 0);
+}
+
+static void change_places(void)
+{
+    struct gc *gc = x.gc;
+
+    x.gc = first;
+    first = gc;
+}
+
+/* Both know node 1; what is said next is said to the second. */
+static void two_coordinators(void)
+{
+    x.with_since = true;
+    pool_own(&x, 1);
+    pool_run(&x);
+    cr_assert_eq(gc_create(&x.clock.base, 0, &first), 0);
+    change_places();
+    pool_own(&x, 1);
+    pool_run(&x);
+}
+
+Test(gc, who_takes_over_goes_on_with_the_grace_of_the_list_in_force)
+{
+    two_coordinators();
+    pool_holds(&x, 1);
+    pool_run(&x);
+    cr_assert_eq(x.published, 1, "what is unreferenced is listed, too");
+    cr_assert_eq(x.list_count, 1);
+    cr_assert_eq(x.list[0].mark, 0);
+    pool_wait(&x, 299);
+    change_places();
+    take_over(1);
+    cr_assert_eq(pool_run(&x).kept[GC_KEEP_GRACE], 1);
+    pool_wait(&x, 1);
+    cr_assert_eq(pool_run(&x).marked, 1);
+    cr_assert_eq(x.published, 2);
+    cr_assert_eq(x.list[0].mark, 2);
+    gc_destroy(first);
+}
+
+Test(gc, who_takes_over_keeps_the_serial_under_which_each_was_marked)
+{
+    x.config.grace_period = 0;
+    two_coordinators();
+    pool_holds(&x, 1);
+    pool_run(&x);
+    pool_holds(&x, 2);
+    pool_own(&x, 1);
+    pool_run(&x);
+    cr_assert(!x.held[0], "acknowledged with 1");
+    pool_holds(&x, 1); /* its bytes came back in the pool: the second's list still has its mark */
+    change_places();
+    take_over(2);
+    pool_own(&x, 1)->report.ack = 1;
+    cr_assert_eq(pool_run(&x).collected, 1);
+    cr_assert(x.held[1], "marked with 2");
+    gc_destroy(first);
+}
+
+Test(gc, who_takes_over_still_knows_which_nodes_there_are)
+{
+    x.config.grace_period = 0;
+    pool_own(&x, 1);
+    pool_report(&x, 2);
+    pool_holds(&x, 1);
+    pool_run(&x);
+    pool_report(&x, 2);
+    pool_run(&x);
+    x.node[1].there = false;
+    take_over(x.published);
+    pool_own(&x, 1);
+    cr_assert_eq(pool_run(&x).kept[GC_KEEP_UNACKNOWLEDGED], 1, "node 2 is known, and silent");
+}
+
+Test(gc, a_list_that_is_damaged_is_not_taken_over)
+{
+    struct gc_saved bad[] = {{.id = id_nr(2), .mark = 1}, {.id = id_nr(1), .mark = 1}};
+    struct gc_saved late[] = {{.id = id_nr(1), .mark = 8}};
+
+    pool_own(&x, 1);
+    pool_holds(&x, 1);
+    pool_run(&x);
+    cr_assert_eq(gc_take_over(x.gc, 7, bad, 2), -EUCLEAN);
+    cr_assert_eq(gc_take_over(x.gc, 7, late, 1), -EUCLEAN);
+    cr_assert_eq(gc_serial(x.gc), 0);
+    cr_assert_eq(state_of(&x, 0), GC_UNREFERENCED);
+}
+
+Test(gc, a_list_that_another_published_first_removes_nothing)
+{
+    x.config.grace_period = 0;
+    pool_own(&x, 1);
+    pool_holds(&x, 1);
+    pool_run(&x);
+    pool_holds(&x, 2); /* so that there is something to publish */
+    pool_own(&x, 1);
+    x.publish_error = -EEXIST;
+    cr_assert_eq(pool_cycle(&x, false, &(struct gc_result){0}), -EEXIST);
+    cr_assert(x.held[0]);
+    x.publish_error = 0;
+    take_over(1);
+    x.published = 1;
+    cr_assert_eq(pool_run(&x).serial, 2, "the number after the list that was taken over");
+}
+
+static int tried_to_take_over;
+
+static void try_to_take_over(struct pool_of *pool)
+{
+    tried_to_take_over = gc_take_over(pool->gc, 1, NULL, 0);
+}
+
+Test(gc, nobody_takes_over_while_a_cycle_runs)
+{
+    x.at_list = try_to_take_over;
+    pool_own(&x, 1);
+    pool_run(&x);
+    cr_assert_eq(tried_to_take_over, -EBUSY);
+}
+
 Test(gc, a_dry_run_says_what_would_be_and_changes_nothing)
 {
     struct gc_result dry, r;

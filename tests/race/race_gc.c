@@ -79,10 +79,10 @@ static int list(void *ctx, const struct id *after, struct id *out, size_t max, s
     return 0;
 }
 
-static int publish(void *ctx, uint64_t number, const struct id *ids, size_t count)
+static int publish(void *ctx, uint64_t number, const struct gc_saved *v, size_t count)
 {
     (void)ctx;
-    (void)ids;
+    (void)v;
     (void)count;
     serial = number;
     return 0;
