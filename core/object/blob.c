@@ -587,7 +587,7 @@ static int link_anew(struct disk *disk, const char *from, const char *to)
     return r ? r : disk_link(disk, from, to);
 }
 
-int blob_link_object(struct blob *b, const struct id *id)
+int blob_link_object(struct blob *b, const struct id *id, uint64_t number)
 {
     char slot[DISK_NAME_MAX + 1], object[DISK_NAME_MAX + 1], dir[sizeof "objects/ab"];
 
@@ -598,7 +598,7 @@ int blob_link_object(struct blob *b, const struct id *id)
     if (r)
         return r;
     blob_slot_name(b->number, slot);
-    blob_object_name(id, b->number, object);
+    blob_object_name(id, number, object);
     r = link_anew(b->disk, slot, object);
     if (r)
         return r;

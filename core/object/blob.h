@@ -7,7 +7,8 @@
  *     blob_create_slot -> blob_write... -> blob_sync_slot -> commit   (unsealed, recoverable)
  *                      -> blob_hash -> blob_link_object -> commit -> blob_unlink_slot   (sealed)
  *
- * `number` is the number of the slot, never reused, so no two files ever share a name.
+ * `number` is the number of the slot, never reused, so no two files ever share a name. In a pool,
+ * which several stores share, an object's file has another one, of which the same is true.
  * A slot has "slots/<number>.sums" exactly while nothing was written to it since its last
  * blob_sync_slot: the first write removes it before it changes a byte. So a present sums file that
  * disagrees is damage, an absent one means "written after the last commit".
@@ -67,9 +68,9 @@ int blob_hash(struct blob *b, const struct id_key *key, struct id *ret_id);
 /* Are the bytes of two blobs the same? 1, 0 or -errno. Blocks are verified as they are read;
  * *ret_bad is set to the one of a/b whose block failed when -EUCLEAN comes back. */
 int blob_compare(struct blob *a, struct blob *b, struct blob **ret_bad);
-/* Give the slot its object's name too and store its sums there; both synced, directories synced.
- * The blob then reads as that object. */
-int blob_link_object(struct blob *b, const struct id *id);
+/* Give the slot its object's name too, with `number` in it, and store its sums there; both synced,
+ * directories synced. The blob then reads as that object. */
+int blob_link_object(struct blob *b, const struct id *id, uint64_t number);
 /* The object's name was given up again: it is a slot as before. */
 void blob_unseal(struct blob *b);
 

@@ -1,46 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * objects: see the header. Sealing is one loop over the chain of ids a content may have:
- *
- *     id free?            -> store the bytes there                       (seal_new)
- *     taken, bytes equal? -> be an alias of it                           (seal_alias)
- *     taken, it is bad?   -> store ours in its place, alarm, be an alias (heal)
- *     taken, both sound?  -> derive the id, go on
+ * objects: see the header. Here: reading, verifying and deleting; objects_seal.c: sealing.
  *
  * Files that were read lately stay open in a small cache.
  */
-#include "objects.h"
-#include "lock.h"
+#include "objects_impl.h"
 #include "report.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define OPEN_MAX 64    /* object files kept open */
 #define VERIFY_PIECE (1024 * 1024) /* bytes read at once; whole blocks of sums */
-#define CHAIN_MAX 1000 /* ids derived before giving up: a fault, not chance */
-
-struct open_blob {
-    uint64_t number; /* in the file's name; 0: free */
-    struct blob *blob;
-    uint64_t used;
-};
-
-struct objects {
-    struct objects_config c;
-    struct mutex lock; /* "object files": guards the rest */
-    struct open_blob open[OPEN_MAX];
-    uint64_t tick;
-    uint64_t healed, collisions;
-};
-
-/* A content about to be sealed: bytes in memory or a blob. */
-struct source {
-    const void *data;
-    uint32_t len;
-    struct blob *blob;
-};
 
 /* ---- object files kept open ---- */
 
@@ -71,7 +42,7 @@ static void cache_put(struct objects *o, uint64_t number, struct blob *b)
     *oldest = (struct open_blob){number, blob_ref(b), ++o->tick};
 }
 
-static void cache_drop(struct objects *o, uint64_t number)
+void object_forget_file(struct objects *o, uint64_t number)
 {
     MUTEX_GUARD(&o->lock);
 
@@ -82,7 +53,7 @@ static void cache_drop(struct objects *o, uint64_t number)
         }
 }
 
-static int open_file(struct objects *o, const struct entry *e, struct blob **ret_blob)
+int object_open_file(struct objects *o, const struct entry *e, struct blob **ret_blob)
 {
     struct blob *b = cache_get(o, e->where);
     int err;
@@ -99,7 +70,7 @@ static int open_file(struct objects *o, const struct entry *e, struct blob **ret
 
 /* ---- reading ---- */
 
-static int damaged(const struct entry *e, int err)
+int object_damaged(const struct entry *e, int err)
 {
     char hex[ID_HEX + 1];
 
@@ -140,7 +111,7 @@ static ssize_t read_at(struct objects *o, const struct entry *e, void *buf, size
 
     if (e->kind == ENTRY_PACK)
         return read_record(o, e, buf, len, off);
-    n = open_file(o, e, &b);
+    n = object_open_file(o, e, &b);
     if (n == 0) {
         n = blob_read(b, buf, len, off);
         blob_unref(b);
@@ -165,20 +136,28 @@ static bool has_moved(struct objects *o, struct entry *e)
     return true;
 }
 
-ssize_t objects_read(struct objects *o, const struct entry *entry, void *buf, size_t len,
-                     uint64_t off)
+ssize_t object_read_quietly(struct objects *o, const struct entry *entry, void *buf, size_t len,
+                            uint64_t off)
 {
     struct entry e = *entry;
     ssize_t n;
 
-    if (!entry_is_sealed(&e))
-        return -EINVAL;
-    if (off >= e.size || len == 0)
-        return 0;
     do
         n = read_at(o, &e, buf, len, off);
     while (n == -EUCLEAN && has_moved(o, &e)); /* it moves once a compaction, or a repair */
-    return n == -EUCLEAN ? damaged(&e, -EUCLEAN) : n;
+    return n;
+}
+
+ssize_t objects_read(struct objects *o, const struct entry *e, void *buf, size_t len, uint64_t off)
+{
+    ssize_t n;
+
+    if (!entry_is_sealed(e))
+        return -EINVAL;
+    if (off >= e->size || len == 0)
+        return 0;
+    n = object_read_quietly(o, e, buf, len, off);
+    return n == -EUCLEAN ? object_damaged(e, -EUCLEAN) : n;
 }
 
 /* Is `id` the hash of the content or further down its chain? */
@@ -278,222 +257,7 @@ int objects_verify(struct objects *o, const struct entry *e)
     return objects_verify_slowly(o, e, NULL, NULL);
 }
 
-/* ---- comparing ---- */
-
-/* Are the stored bytes of `e` those of `s`? 1, 0, -EUCLEAN the stored ones are damaged, -errno. */
-static int compare_small(struct objects *o, const struct entry *e, const struct source *s)
-{
-    uint8_t *stored = malloc(s->len);
-    ssize_t n;
-
-    if (!stored)
-        return -ENOMEM;
-    n = objects_read(o, e, stored, s->len, 0);
-    if (n >= 0)
-        n = (size_t)n == s->len && memcmp(stored, s->data, s->len) == 0;
-    free(stored);
-    /* The disk does not give them: no verdict. Ours get an id of their own, or a bad sector would
-     * stop every commit from the moment somebody writes the same bytes again. */
-    return n < 0 && n != -EUCLEAN && n != -ENOMEM ? 0 : (int)n;
-}
-
-/* A file that once was large and a record that was always small. */
-static int compare_with_record(struct objects *o, const struct entry *e, const struct source *s)
-{
-    uint8_t *ours = malloc(e->size ? e->size : 1);
-    ssize_t n;
-
-    if (!ours)
-        return -ENOMEM;
-    n = blob_read(s->blob, ours, e->size, 0);
-    if (n == -EUCLEAN)
-        n = -EIO; /* our own bytes: no verdict on the stored ones */
-    if (n >= 0)
-        n = compare_small(o, e, &(struct source){.data = ours, .len = (uint32_t)n});
-    free(ours);
-    return (int)n;
-}
-
-static int compare_blob(struct objects *o, const struct entry *e, const struct source *s)
-{
-    struct blob *stored, *bad = NULL;
-    int err;
-
-    if (e->kind != ENTRY_FILE)
-        return compare_with_record(o, e, s);
-    err = open_file(o, e, &stored);
-    if (err < 0)
-        return err;
-    err = blob_compare(stored, s->blob, &bad);
-    if (err == -EUCLEAN && bad == s->blob)
-        err = -EIO; /* our own bytes: no verdict on the stored ones */
-    blob_unref(stored);
-    return err;
-}
-
-/* Sizes that differ prove nothing about the stored bytes: they are two contents. */
-static int compare(struct objects *o, const struct entry *e, const struct source *s)
-{
-    uint64_t size = s->blob ? blob_length(s->blob) : s->len;
-
-    if (e->size != size)
-        return 0;
-    return s->blob ? compare_blob(o, e, s) : compare_small(o, e, s);
-}
-
-/* ---- sealing ---- */
-
-static int store(struct objects *o, uint64_t number, const struct source *s, const struct id *id,
-                 struct entry *ret_place)
-{
-    struct pack_place at;
-    int err;
-
-    *ret_place = (struct entry){.id = *id};
-    if (s->blob) {
-        ret_place->kind = ENTRY_FILE;
-        ret_place->size = blob_length(s->blob);
-        ret_place->where = number;
-        err = blob_link_object(s->blob, id);
-        if (err < 0) /* the next try may well have other bytes, and so another name */
-            (void)blob_unlink_object(o->c.disk, id, number);
-        return err;
-    }
-    err = packs_append(o->c.packs, id, s->data, s->len, &at);
-    ret_place->kind = ENTRY_PACK;
-    ret_place->size = s->len;
-    ret_place->where = at.pack;
-    ret_place->offset = at.offset;
-    return err;
-}
-
-/* Nothing names the place. A file's name would be used again by a second try, so it must not wait
- * among the dying; a crash before this leaves an orphan, late, never early. */
-static void abandon(struct objects *o, const struct source *s, const struct entry *place)
-{
-    if (place->kind == ENTRY_FILE) {
-        (void)blob_unlink_object(o->c.disk, &place->id, place->where);
-        blob_unseal(s->blob);
-    } else {
-        (void)refs_bury_place(o->c.refs, place);
-    }
-}
-
-static int place_new(struct objects *o, uint64_t number, const struct source *s,
-                     const struct id *id)
-{
-    struct entry place;
-    int err = store(o, number, s, id, &place);
-
-    if (err < 0)
-        return err;
-    err = refs_seal_new(o->c.refs, number, &place);
-    if (err < 0)
-        abandon(o, s, &place);
-    return err;
-}
-
-/* The stored bytes of `target` are bad and ours are good: they take its place. */
-static int heal(struct objects *o, uint64_t target, uint64_t number, const struct source *s,
-                const struct id *id)
-{
-    char hex[ID_HEX + 1];
-    struct entry place, old;
-    int err = store(o, number, s, id, &place);
-
-    if (err < 0)
-        return err;
-    err = refs_move(o->c.refs, target, &place, &old);
-    if (err < 0) {
-        abandon(o, s, &place);
-        return err;
-    }
-    id_to_hex(id, hex);
-    report(REPORT_ALARM, "object %s was damaged and has been healed with equal-named good bytes",
-           hex);
-    if (old.kind == ENTRY_FILE)
-        cache_drop(o, old.where);
-    {
-        MUTEX_GUARD(&o->lock);
-        o->healed++;
-    }
-    return refs_bury_place(o->c.refs, &old);
-}
-
-/* One id of the chain. 0 done (*ret_number), 1 go on with the next id, or -errno. */
-static int try_id(struct objects *o, uint64_t number, const struct source *s, const struct id *id,
-                  uint64_t *ret_number)
-{
-    struct entry e;
-    uint64_t target;
-    bool pending;
-    int same, err = refs_find(o->c.refs, id, &target, &e, &pending);
-
-    if (err == -EAGAIN)
-        return 1;
-    if (err == -ENOENT) {
-        *ret_number = number;
-        err = place_new(o, number, s, id);
-        return err == -EEXIST ? -EAGAIN : err;
-    }
-    if (err < 0)
-        return err;
-    if (pending || !entry_is_sealed(&e)) {
-        refs_unhold(o->c.refs, target);
-        return pending ? -EAGAIN : 1;
-    }
-    same = compare(o, &e, s);
-    if (same == -EUCLEAN)
-        err = heal(o, target, number, s, id);
-    else if (same < 0)
-        err = same;
-    if (err == 0 && same != 0) {
-        err = refs_seal_alias(o->c.refs, number, target);
-        *ret_number = target;
-    }
-    refs_unhold(o->c.refs, target);
-    return err < 0 ? err : same == 0;
-}
-
-static int seal(struct objects *o, uint64_t number, const struct source *s, struct id id,
-                uint64_t *ret_number)
-{
-    for (unsigned i = 0; i < CHAIN_MAX; i++) {
-        struct id next;
-        int r = try_id(o, number, s, &id, ret_number);
-        if (r <= 0)
-            return r;
-        {
-            MUTEX_GUARD(&o->lock);
-            o->collisions++;
-        }
-        id_derive(o->c.key, &id, &next);
-        id = next;
-    }
-    return -EOVERFLOW;
-}
-
-int objects_seal_buffer(struct objects *o, uint64_t number, const void *data, uint32_t len,
-                        uint64_t *ret_number)
-{
-    struct id id;
-
-    if (len == 0 || len > PACK_RECORD_MAX)
-        return -EINVAL;
-    id_of(o->c.key, data, len, &id);
-    return seal(o, number, &(struct source){.data = data, .len = len}, id, ret_number);
-}
-
-int objects_hash_blob(struct objects *o, struct blob *b, struct id *ret_id)
-{
-    return blob_hash(b, o->c.key, ret_id);
-}
-
-int objects_seal_blob(struct objects *o, uint64_t number, struct blob *b, const struct id *id,
-                      uint64_t *ret_number)
-{
-    return seal(o, number, &(struct source){.blob = b}, *id, ret_number);
-}
+/* ---- durable, and dead ---- */
 
 int objects_sync(struct objects *o)
 {
@@ -517,7 +281,7 @@ int objects_delete(struct objects *o, const struct refs_dead *d)
             packs_release(o->c.packs, &(struct pack_place){e->where, e->offset}, (uint32_t)e->size);
         return err == -ENOENT ? 0 : err; /* the whole pack is gone already */
     case ENTRY_FILE:
-        cache_drop(o, e->where);
+        object_forget_file(o, e->where);
         return blob_unlink_object(o->c.disk, &e->id, e->where);
     case ENTRY_SLOT:
         return blob_unlink_slot(o->c.disk, d->number);
@@ -596,6 +360,8 @@ int objects_open(const struct objects_config *config, struct objects **ret_objec
     if (!o)
         return -ENOMEM;
     o->c = *config;
+    if (config->pool)
+        o->pool = *config->pool;
     mutex_init(&o->lock, "object files");
     *ret_objects = o;
     return 0;

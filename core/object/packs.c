@@ -287,7 +287,15 @@ int packs_read(struct packs *p, const struct pack_place *place, const struct id 
     return r;
 }
 
-/* ---- releasing ---- */
+/* ---- adopting, releasing ---- */
+
+int packs_adopt(struct packs *p, const struct pack_place *place, uint32_t len)
+{
+    MUTEX_GUARD(&p->lock);
+    int r = pack_count_back(p, place->pack, len);
+
+    return r == -ENOENT ? 0 : r;
+}
 
 /* Count the record out. When a hole is due, *ret_pack is held. 1: the file is to be unlinked. */
 static int release_locked(struct packs *p, const struct pack_place *place, uint32_t len,

@@ -59,6 +59,10 @@ int packs_sync(struct packs *p);
 /* Read and verify one record of exactly `len` payload bytes into `buf`. */
 int packs_read(struct packs *p, const struct pack_place *place, const struct id *id, void *buf,
                uint32_t len);
+/* A record that somebody else has put into a pool, or this store itself once, is named by an entry
+ * from now on: counted in if the table has its pack; else it is nothing that is counted here, and
+ * releasing it is -ENOENT. */
+int packs_adopt(struct packs *p, const struct pack_place *place, uint32_t len);
 /* The record is dead and that is durable: count it out, give the space back where possible. */
 int packs_release(struct packs *p, const struct pack_place *place, uint32_t len);
 /* Close the open pack, so that it can go when its last record dies (drain, shutdown). */

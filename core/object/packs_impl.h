@@ -76,6 +76,7 @@ bool pack_place_ok(const struct pack_place *place, uint32_t len);
 int pack_entry_get(struct packs *p, uint64_t number, struct pack_entry *ret);
 void pack_stats_add(struct packs *p, const struct pack_entry *e);
 int pack_count_in(struct packs *p, struct pack *k, uint32_t len);
+int pack_count_back(struct packs *p, uint64_t number, uint32_t len);
 int pack_count_out(struct packs *p, uint64_t number, uint32_t records, uint64_t bytes);
 bool pack_is_written(struct packs *p, uint64_t number);
 int pack_entry_drop(struct packs *p, uint64_t number);

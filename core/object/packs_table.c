@@ -49,6 +49,18 @@ static int pack_entry_put(struct packs *p, uint64_t number, const struct pack_en
     return layer_put(p->entries, key, val, sizeof val);
 }
 
+static int pack_entry_replace(struct packs *p, uint64_t number, const struct pack_entry *old,
+                              const struct pack_entry *e)
+{
+    int r = pack_entry_put(p, number, e);
+
+    if (r)
+        return r;
+    pack_stats_sub(p, old);
+    pack_stats_add(p, e);
+    return 0;
+}
+
 int pack_count_in(struct packs *p, struct pack *k, uint32_t len)
 {
     struct pack_entry old, e;
@@ -60,14 +72,26 @@ int pack_count_in(struct packs *p, struct pack *k, uint32_t len)
     e.live_records++;
     e.live_bytes += len;
     e.file_bytes = k->end;
-    int put = pack_entry_put(p, k->number, &e);
+    int put = pack_entry_replace(p, k->number, &old, &e);
 
     if (put)
         return put;
-    pack_stats_sub(p, &old);
-    pack_stats_add(p, &e);
     p->stats.packs += r == -ENOENT;
     return 0;
+}
+
+/* One that was counted out, or never in, of a pack that has an entry. -ENOENT. */
+int pack_count_back(struct packs *p, uint64_t number, uint32_t len)
+{
+    struct pack_entry old, e;
+    int r = pack_entry_get(p, number, &old);
+
+    if (r)
+        return r;
+    e = old;
+    e.live_records++;
+    e.live_bytes += len;
+    return e.live_bytes > e.file_bytes ? -EUCLEAN : pack_entry_replace(p, number, &old, &e);
 }
 
 int pack_count_out(struct packs *p, uint64_t number, uint32_t records, uint64_t bytes)
@@ -82,12 +106,7 @@ int pack_count_out(struct packs *p, uint64_t number, uint32_t records, uint64_t 
     e = old;
     e.live_records -= records;
     e.live_bytes -= bytes;
-    r = pack_entry_put(p, number, &e);
-    if (r)
-        return r;
-    pack_stats_sub(p, &old);
-    pack_stats_add(p, &e);
-    return 0;
+    return pack_entry_replace(p, number, &old, &e);
 }
 
 int pack_entry_drop(struct packs *p, uint64_t number)

@@ -404,7 +404,7 @@ static int find_nothing(void *ctx, const struct id *id, uint64_t size, unsigned 
 /* Numbers of packs, too, are given in a life of the store's own. */
 static uint64_t next_pack(const struct project *p, const struct state *s)
 {
-    return p->shared ? pool_prefix(p->shared->node, p->shared->life) | 1 : s->next_pack;
+    return p->shared ? pool_number(p->shared->node, p->shared->life, 1) : s->next_pack;
 }
 
 static int open_objects(struct project *p)
@@ -414,7 +414,7 @@ static int open_objects(struct project *p)
     struct objects_pool pool = {.find = find_nothing, .ctx = p};
 
     if (p->shared) {
-        pool.prefix = pool_prefix(p->shared->node, p->shared->life);
+        pool.prefix = pool_number(p->shared->node, p->shared->life, 0);
         config.pool = &pool;
     }
     return objects_open(&config, &p->objects);

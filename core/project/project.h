@@ -57,6 +57,7 @@
 #include "disk.h"
 #include "id.h"
 #include "kv.h"
+#include "pool_format.h"
 #include <stdbool.h>
 
 struct project;
@@ -77,23 +78,16 @@ struct project_events {
     void *ctx;
 };
 
-/* The pool that several stores share, as one of them is given it (FORMAT.md, "Pool"). A place that a
- * store puts bytes at has the number pool_prefix(...) | 1, | 2, ...: never used twice, by nobody. */
+/* The pool that several stores share, as one of them is given it (FORMAT.md, "Pool"). Packs and files
+ * that it puts there have the numbers pool_number(node, life, 1, 2, ...): never used twice, by nobody.
+ */
 struct project_pool {
-    struct disk *disk;  /* borrowed: all of the pool; config.disk is a route over it (disk_route.h) */
-    uint32_t node;      /* this store's number among the nodes, 1 to 4095 */
-    uint32_t life;      /* of the store, a new one at each open: 1 to 2^20 - 1 */
-    uint8_t token[16];  /* what nodes/N/node says as long as this opening of it is the node */
-    uint8_t secret[ID_SECRET_LEN]; /* what the pool's members share: equal bytes have equal ids */
+    struct disk *disk; /* borrowed: all of the pool; config.disk is a route over it (disk_route.h) */
+    unsigned node;     /* this store's number among the nodes: 1 ... POOL_NODE_MAX */
+    uint32_t life;     /* of the store, a new one at each open: 1 ... POOL_LIFE_MAX */
+    uint8_t token[POOL_TOKEN_LEN]; /* what nodes/N/node says as long as this life is the node's */
+    uint8_t secret[ID_SECRET_LEN]; /* of all members: equal bytes have equal ids */
 };
-static inline uint64_t pool_prefix(uint32_t node, uint32_t life)
-{
-    return (uint64_t)node << 52 | (uint64_t)life << 32;
-}
-static inline uint32_t pool_prefix_node(uint64_t place)
-{
-    return (uint32_t)(place >> 52);
-}
 
 struct project_config {
     struct disk *disk; /* borrowed */

@@ -122,7 +122,7 @@ static struct id seal(struct blob *b)
     struct id id;
 
     cr_assert_eq(blob_hash(b, &key, &id), 0);
-    cr_assert_eq(blob_link_object(b, &id), 0);
+    cr_assert_eq(blob_link_object(b, &id, SLOT), 0);
     return id;
 }
 
@@ -476,7 +476,7 @@ Test(blob, linking_again_after_a_crash_starts_over)
 
     blob_unref(b);
     cr_assert_eq(blob_open_slot(disk, SLOT, 10, &b), 0);
-    cr_assert_eq(blob_link_object(b, &id), 0);
+    cr_assert_eq(blob_link_object(b, &id, SLOT), 0);
     blob_unref(b);
     cr_assert_eq(blob_open_object(disk, &id, SLOT, 10, &b), 0);
     check_bytes(b, 10, 1);
@@ -511,11 +511,11 @@ Test(blob, a_seal_cut_anywhere_can_be_done_again)
         fault.seed = at;
         fault.fail_at = fault.writes + at;
         fault.cut = true;
-        (void)blob_link_object(b, &id);
+        (void)blob_link_object(b, &id, at);
         blob_unref(b);
         power_cycle();
         cr_assert_eq(blob_open_slot(disk, at, BLOCK + 10, &b), 0);
-        cr_assert_eq(blob_link_object(b, &id), 0);
+        cr_assert_eq(blob_link_object(b, &id, at), 0);
         blob_unref(b);
         power_cycle();
         cr_assert_eq(blob_open_object(disk, &id, at, BLOCK + 10, &b), 0);

@@ -1,0 +1,309 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * objects_seal: see objects.h. Sealing is one loop over the chain of ids a content may have:
+ *
+ *     id free?            -> in a pool others may have them: name their place     (adopt)
+ *                            else store the bytes there                  (seal_new)
+ *     taken, bytes equal? -> be an alias of it                           (seal_alias)
+ *     taken, it is bad?   -> store ours in its place, alarm, be an alias (heal)
+ *     taken, both sound?  -> derive the id, go on
+ */
+#include "objects_impl.h"
+#include "report.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A content about to be sealed: bytes in memory or a blob. */
+struct source {
+    const void *data;
+    uint32_t len;
+    struct blob *blob;
+};
+
+/* ---- comparing ---- */
+
+/* Are the stored bytes of `e` those of `s`? 1, 0, -EUCLEAN the stored ones are damaged, -errno. */
+static int compare_small(struct objects *o, const struct entry *e, const struct source *s)
+{
+    uint8_t *stored = malloc(s->len);
+    ssize_t n;
+
+    if (!stored)
+        return -ENOMEM;
+    n = object_read_quietly(o, e, stored, s->len, 0);
+    if (n >= 0)
+        n = (size_t)n == s->len && memcmp(stored, s->data, s->len) == 0;
+    free(stored);
+    /* The disk does not give them: no verdict. Ours get an id of their own, or a bad sector would
+     * stop every commit from the moment somebody writes the same bytes again. */
+    return n < 0 && n != -EUCLEAN && n != -ENOMEM ? 0 : (int)n;
+}
+
+/* A file that once was large and a record that was always small. */
+static int compare_with_record(struct objects *o, const struct entry *e, const struct source *s)
+{
+    uint8_t *ours = malloc(e->size ? e->size : 1);
+    ssize_t n;
+
+    if (!ours)
+        return -ENOMEM;
+    n = blob_read(s->blob, ours, e->size, 0);
+    if (n == -EUCLEAN)
+        n = -EIO; /* our own bytes: no verdict on the stored ones */
+    if (n >= 0)
+        n = compare_small(o, e, &(struct source){.data = ours, .len = (uint32_t)n});
+    free(ours);
+    return (int)n;
+}
+
+static int compare_blob(struct objects *o, const struct entry *e, const struct source *s)
+{
+    struct blob *stored, *bad = NULL;
+    int err;
+
+    if (e->kind != ENTRY_FILE)
+        return compare_with_record(o, e, s);
+    err = object_open_file(o, e, &stored);
+    if (err < 0)
+        return err;
+    err = blob_compare(stored, s->blob, &bad);
+    if (err == -EUCLEAN && bad == s->blob)
+        err = -EIO; /* our own bytes: no verdict on the stored ones */
+    blob_unref(stored);
+    return err;
+}
+
+/* Sizes that differ prove nothing about the stored bytes: they are two contents. */
+static int compare(struct objects *o, const struct entry *e, const struct source *s)
+{
+    uint64_t size = s->blob ? blob_length(s->blob) : s->len;
+
+    if (e->size != size)
+        return 0;
+    return s->blob ? compare_blob(o, e, s) : compare_small(o, e, s);
+}
+
+/* ---- sealing ---- */
+
+/* The number in the name of a file: in a pool one that nobody ever used, else that of its slot. */
+static int file_number(struct objects *o, uint64_t number, uint64_t *ret_where)
+{
+    MUTEX_GUARD(&o->lock);
+
+    *ret_where = number;
+    if (!o->c.pool)
+        return 0;
+    if (o->files >= UINT32_MAX)
+        return -EOVERFLOW; /* until the store is opened again */
+    *ret_where = o->pool.prefix | ++o->files;
+    return 0;
+}
+
+static int store_file(struct objects *o, uint64_t number, const struct source *s,
+                      const struct id *id, struct entry *place)
+{
+    int err = file_number(o, number, &place->where);
+
+    if (err < 0)
+        return err;
+    place->kind = ENTRY_FILE;
+    place->size = blob_length(s->blob);
+    err = blob_link_object(s->blob, id, place->where);
+    if (err < 0) /* the next try may well have other bytes, and so another name */
+        (void)blob_unlink_object(o->c.disk, id, place->where);
+    return err;
+}
+
+static int store(struct objects *o, uint64_t number, const struct source *s, const struct id *id,
+                 struct entry *ret_place)
+{
+    struct pack_place at;
+    int err;
+
+    *ret_place = (struct entry){.id = *id};
+    if (s->blob)
+        return store_file(o, number, s, id, ret_place);
+    err = packs_append(o->c.packs, id, s->data, s->len, &at);
+    ret_place->kind = ENTRY_PACK;
+    ret_place->size = s->len;
+    ret_place->where = at.pack;
+    ret_place->offset = at.offset;
+    return err;
+}
+
+/* Nothing names the place. A file's name would be used again by a second try, so it must not wait
+ * among the dying; a crash before this leaves an orphan, late, never early. */
+static void abandon(struct objects *o, const struct source *s, const struct entry *place)
+{
+    if (place->kind == ENTRY_FILE) {
+        (void)blob_unlink_object(o->c.disk, &place->id, place->where);
+        blob_unseal(s->blob);
+    } else {
+        (void)refs_bury_place(o->c.refs, place);
+    }
+}
+
+static int place_new(struct objects *o, uint64_t number, const struct source *s,
+                     const struct id *id)
+{
+    struct entry place;
+    int err = store(o, number, s, id, &place);
+
+    if (err < 0)
+        return err;
+    err = refs_seal_new(o->c.refs, number, &place);
+    if (err < 0)
+        abandon(o, s, &place);
+    return err;
+}
+
+/* `number` stands for what somebody else has put at `place`. */
+static int name_place(struct objects *o, uint64_t number, const struct entry *place)
+{
+    const struct pack_place at = {place->where, place->offset};
+    bool record = place->kind == ENTRY_PACK;
+    int err = record ? packs_adopt(o->c.packs, &at, (uint32_t)place->size) : 0;
+
+    if (err < 0)
+        return err;
+    err = refs_seal_new(o->c.refs, number, place);
+    if (err < 0 && record)
+        (void)packs_release(o->c.packs, &at, (uint32_t)place->size);
+    return err;
+}
+
+/* Does somebody else have these bytes in the pool? A place that cannot be read, or has others, is
+ * passed over: it is theirs, and ours can be put beside it. 1 it is so and ours by now, 0 or -errno.
+ */
+static int adopt(struct objects *o, uint64_t number, const struct source *s, const struct id *id)
+{
+    uint64_t size = s->blob ? blob_length(s->blob) : s->len;
+    struct entry e;
+
+    if (!o->c.pool)
+        return 0;
+    for (unsigned nth = 0; o->pool.find(o->pool.ctx, id, size, nth, &e) == 0; nth++) {
+        int same = compare(o, &e, s);
+        if (same == -ENOMEM)
+            return same;
+        if (same == 1) {
+            int err = name_place(o, number, &e);
+            return err < 0 ? err : 1;
+        }
+    }
+    return 0;
+}
+
+static int seal_free_id(struct objects *o, uint64_t number, const struct source *s,
+                        const struct id *id)
+{
+    int err = adopt(o, number, s, id);
+
+    if (err == 0)
+        err = place_new(o, number, s, id);
+    return err == -EEXIST ? -EAGAIN : err < 0 ? err : 0;
+}
+
+/* The stored bytes of `target` are bad and ours are good: they take its place. */
+static int heal(struct objects *o, uint64_t target, uint64_t number, const struct source *s,
+                const struct id *id)
+{
+    char hex[ID_HEX + 1];
+    struct entry place, old;
+    int err = store(o, number, s, id, &place);
+
+    if (err < 0)
+        return err;
+    err = refs_move(o->c.refs, target, &place, &old);
+    if (err < 0) {
+        abandon(o, s, &place);
+        return err;
+    }
+    id_to_hex(id, hex);
+    report(REPORT_ALARM, "object %s was damaged and has been healed with equal-named good bytes",
+           hex);
+    if (old.kind == ENTRY_FILE)
+        object_forget_file(o, old.where);
+    {
+        MUTEX_GUARD(&o->lock);
+        o->healed++;
+    }
+    return refs_bury_place(o->c.refs, &old);
+}
+
+/* One id of the chain. 0 done (*ret_number), 1 go on with the next id, or -errno. */
+static int try_id(struct objects *o, uint64_t number, const struct source *s, const struct id *id,
+                  uint64_t *ret_number)
+{
+    struct entry e;
+    uint64_t target;
+    bool pending;
+    int same, err = refs_find(o->c.refs, id, &target, &e, &pending);
+
+    if (err == -EAGAIN)
+        return 1;
+    if (err == -ENOENT) {
+        *ret_number = number;
+        return seal_free_id(o, number, s, id);
+    }
+    if (err < 0)
+        return err;
+    if (pending || !entry_is_sealed(&e)) {
+        refs_unhold(o->c.refs, target);
+        return pending ? -EAGAIN : 1;
+    }
+    same = compare(o, &e, s);
+    if (same == -EUCLEAN) {
+        (void)object_damaged(&e, same);
+        err = heal(o, target, number, s, id);
+    }
+    else if (same < 0)
+        err = same;
+    if (err == 0 && same != 0) {
+        err = refs_seal_alias(o->c.refs, number, target);
+        *ret_number = target;
+    }
+    refs_unhold(o->c.refs, target);
+    return err < 0 ? err : same == 0;
+}
+
+static int seal(struct objects *o, uint64_t number, const struct source *s, struct id id,
+                uint64_t *ret_number)
+{
+    for (unsigned i = 0; i < CHAIN_MAX; i++) {
+        struct id next;
+        int r = try_id(o, number, s, &id, ret_number);
+        if (r <= 0)
+            return r;
+        {
+            MUTEX_GUARD(&o->lock);
+            o->collisions++;
+        }
+        id_derive(o->c.key, &id, &next);
+        id = next;
+    }
+    return -EOVERFLOW;
+}
+
+int objects_seal_buffer(struct objects *o, uint64_t number, const void *data, uint32_t len,
+                        uint64_t *ret_number)
+{
+    struct id id;
+
+    if (len == 0 || len > PACK_RECORD_MAX)
+        return -EINVAL;
+    id_of(o->c.key, data, len, &id);
+    return seal(o, number, &(struct source){.data = data, .len = len}, id, ret_number);
+}
+
+int objects_hash_blob(struct objects *o, struct blob *b, struct id *ret_id)
+{
+    return blob_hash(b, o->c.key, ret_id);
+}
+
+int objects_seal_blob(struct objects *o, uint64_t number, struct blob *b, const struct id *id,
+                      uint64_t *ret_number)
+{
+    return seal(o, number, &(struct source){.blob = b}, *id, ret_number);
+}

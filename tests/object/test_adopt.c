@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Claims of objects.h and packs.h about stores that share a pool: `here` and `there` put bytes on
+ * one disk; what there has, here is told by a list that a test makes. */
+#include "disk_route.h"
+#include "pool_format.h"
+#include "warehouse.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define LARGE (300 * 1024)
+#define TOLD 4
+
+static struct fault fault;
+static struct disk *pool, *own[2];
+static struct warehouse here, there;
+static struct entry told[TOLD];
+static unsigned tellings;
+
+static int find(void *ctx, const struct id *id, uint64_t size, unsigned nth, struct entry *ret)
+{
+    (void)ctx;
+    for (unsigned i = 0; i < tellings; i++)
+        if (id_equal(&told[i].id, id) && told[i].size == size && nth-- == 0) {
+            *ret = told[i];
+            return 0;
+        }
+    return -ENOENT;
+}
+
+static void join(struct warehouse *w, unsigned node)
+{
+    static const char *const names[] = {"objects", "ids", "dying", "pins", "packs"};
+    struct objects_pool p = {.find = find, .prefix = pool_number(node, 1, 0)};
+    struct objects_config c;
+    char dir[DISK_NAME_MAX + 1];
+
+    *w = (struct warehouse){.next = {1, pool_number(node, 1, 1)}};
+    memset(w->key.secret, 7, sizeof w->key.secret);
+    snprintf(dir, sizeof dir, "nodes/%04x", node);
+    cr_assert_eq(disk_mkdir(pool, dir), 0);
+    cr_assert_eq(disk_mem_create(NULL, 0, &own[node - 1]), 0);
+    cr_assert_eq(disk_route_open(own[node - 1], pool, node, &w->disk), 0);
+    cr_assert_eq(blob_init(w->disk), 0);
+    cr_assert_eq(kv_mem_create(NULL, &w->mem), 0);
+    cr_assert_eq(kv_open_mem(w->mem, names, 5, KV_CREATE, &w->kv), 0);
+    cr_assert_eq(packs_open(w->disk, w->kv, 4, w->next[1], &w->packs), 0);
+    cr_assert_eq(refs_open(w->kv, &(struct refs_tables){0, 1, 2, 3}, &w->key, 1, &w->refs), 0);
+    c = (struct objects_config){
+        .disk = w->disk, .packs = w->packs, .refs = w->refs, .key = &w->key, .pool = &p};
+    cr_assert_eq(objects_open(&c, &w->objects), 0);
+}
+
+static void setup(void)
+{
+    tellings = 0;
+    cr_assert_eq(disk_mem_create(&fault, 0, &pool), 0);
+    cr_assert_eq(disk_mkdir(pool, "nodes"), 0);
+    cr_assert_eq(disk_mkdir(pool, "packs"), 0);
+    join(&here, 1);
+    join(&there, 2);
+    report_reset();
+}
+static void teardown(void)
+{
+    warehouse_destroy(&here);
+    warehouse_destroy(&there);
+    disk_close(own[0]);
+    disk_close(own[1]);
+    disk_close(pool);
+}
+
+TestSuite(adopt, .init = setup, .fini = teardown);
+
+static void fill(char seed, char *bytes, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        bytes[i] = (char)((size_t)seed * 31 + i * i / 7);
+}
+
+static uint64_t small(struct warehouse *w, char seed)
+{
+    uint64_t n = numbered(w), is;
+    char bytes[500];
+
+    fill(seed, bytes, sizeof bytes);
+    cr_assert_eq(objects_seal_buffer(w->objects, n, bytes, sizeof bytes, &is), 0);
+    warehouse_commit(w);
+    return is;
+}
+
+static uint64_t large(struct warehouse *w, char seed)
+{
+    uint64_t n = numbered(w), is;
+    char *bytes = malloc(LARGE);
+    struct blob *b;
+    struct id id;
+
+    cr_assert_not_null(bytes);
+    fill(seed, bytes, LARGE);
+    cr_assert_eq(blob_create_slot(w->disk, n, &b), 0);
+    cr_assert_eq(blob_write(b, bytes, LARGE, 0), 0);
+    free(bytes);
+    cr_assert_eq(objects_hash_blob(w->objects, b, &id), 0);
+    cr_assert_eq(objects_seal_blob(w->objects, n, b, &id, &is), 0);
+    blob_unref(b);
+    warehouse_commit(w);
+    cr_assert_eq(blob_unlink_slot(w->disk, n), 0);
+    return is;
+}
+
+static struct entry tell(struct warehouse *w, uint64_t number)
+{
+    told[tellings] = entry_of(w, number);
+    return told[tellings++];
+}
+
+static bool at(struct warehouse *w, uint64_t number, const struct entry *place)
+{
+    struct entry e = entry_of(w, number);
+
+    return e.kind == place->kind && e.where == place->where && e.offset == place->offset;
+}
+
+static bool sound(struct warehouse *w, uint64_t number)
+{
+    struct entry e = entry_of(w, number);
+
+    return objects_verify(w->objects, &e) == 0;
+}
+
+static void let_go(struct warehouse *w, uint64_t number)
+{
+    cr_assert_eq(refs_unref(w->refs, number), 0);
+    cr_assert_eq(warehouse_bury(w), 1);
+}
+
+static struct packs_stats packs_of(struct warehouse *w)
+{
+    struct packs_stats s;
+
+    packs_get_stats(w->packs, &s);
+    return s;
+}
+
+static uint64_t names(void)
+{
+    uint64_t bytes, n;
+
+    disk_mem_usage(pool, &bytes, &n);
+    return n;
+}
+
+/* ---- naming what others put ---- */
+
+Test(adopt, bytes_that_another_store_has_are_not_stored_again)
+{
+    struct entry s = tell(&there, small(&there, 'a')), l = tell(&there, large(&there, 'b'));
+    uint64_t before = names();
+
+    cr_assert(at(&here, small(&here, 'a'), &s));
+    cr_assert(at(&here, large(&here, 'b'), &l));
+    cr_assert_eq(names(), before);
+}
+
+Test(adopt, numbers_of_packs_and_files_say_who_put_them)
+{
+    struct entry s = entry_of(&there, small(&there, 'a')), l = entry_of(&here, large(&here, 'b'));
+
+    cr_assert_eq(s.where, pool_number(2, 1, 1));
+    cr_assert_eq(l.where, pool_number(1, 1, 1));
+    cr_assert_eq(entry_of(&here, large(&here, 'c')).where, pool_number(1, 1, 2));
+}
+
+Test(adopt, what_one_store_lets_go_of_the_other_reads)
+{
+    uint64_t s = small(&there, 'a'), l = large(&there, 'b'), mine[2];
+
+    tell(&there, s);
+    tell(&there, l);
+    mine[0] = small(&here, 'a');
+    mine[1] = large(&here, 'b');
+    let_go(&there, s);
+    let_go(&there, l);
+    cr_assert(sound(&here, mine[0]) && sound(&here, mine[1]));
+    cr_assert_eq(report_count(REPORT_ALARM), 0);
+}
+
+Test(adopt, what_is_wanted_again_is_named_where_it_still_is)
+{
+    uint64_t keeps = small(&here, 'z'), n = small(&here, 'a');
+    struct entry e = tell(&here, n);
+
+    let_go(&here, n);
+    n = small(&here, 'a');
+    cr_assert(at(&here, n, &e) && sound(&here, n));
+    cr_assert_eq(packs_of(&here).live_records, 2);
+    let_go(&here, n);
+    cr_assert_eq(packs_of(&here).live_records, 1);
+    cr_assert(sound(&here, keeps));
+}
+
+/* ---- passing over ---- */
+
+Test(adopt, a_place_that_is_damaged_is_passed_over_without_an_alarm)
+{
+    struct entry s = tell(&there, small(&there, 'a')), l = tell(&there, large(&there, 'b'));
+    char name[DISK_NAME_MAX + 1];
+
+    pack_name(s.where, name);
+    cr_assert_eq(disk_mem_flip(pool, name, s.offset + 200, 1), 0);
+    blob_object_name(&l.id, l.where, name);
+    cr_assert_eq(disk_mem_flip(pool, name, 200, 1), 0);
+    uint64_t ns = small(&here, 'a'), nl = large(&here, 'b');
+    cr_assert(!at(&here, ns, &s) && sound(&here, ns));
+    cr_assert(!at(&here, nl, &l) && sound(&here, nl));
+    cr_assert_eq(report_count(REPORT_ALARM), 0);
+}
+
+Test(adopt, a_place_that_is_gone_is_passed_over_and_the_next_one_taken)
+{
+    uint64_t first = large(&there, 'b');
+    struct entry gone = entry_of(&there, first), next;
+    char name[DISK_NAME_MAX + 1];
+
+    let_go(&there, first);
+    blob_object_name(&gone.id, gone.where, name);
+    cr_assert_eq(disk_unlink(pool, name), 0);
+    next = entry_of(&there, large(&there, 'b'));
+    told[tellings++] = gone;
+    told[tellings++] = next;
+    cr_assert(next.where != gone.where && at(&here, large(&here, 'b'), &next));
+}
+
+Test(adopt, other_bytes_of_that_id_are_passed_over)
+{
+    struct entry lie = entry_of(&there, small(&there, 'b'));
+    uint64_t n = small(&here, 'a');
+
+    told[0] = lie;
+    told[0].id = entry_of(&here, n).id;
+    tellings = 1;
+    let_go(&here, n);
+    n = small(&here, 'a');
+    cr_assert(!at(&here, n, &lie) && sound(&here, n));
+}
