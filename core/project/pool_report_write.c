@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * pool_report_write: what a node names is compared with the base that is there, and what differs is
+ * the delta: cumulative, so that a report is never more than two files. Serials are (life, number
+ * within it), so that they rise even when the head before is lost.
+ */
+#include "pool_report_impl.h"
+
+#include "array.h"
+#include "pool_dir.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DELTA_SHARE 4 /* a delta has fewer records than this part of its base */
+
+struct writing {
+    struct disk *disk;
+    struct pool_head head; /* the new one */
+    const struct pool_record *records;
+    size_t count;
+    struct pool_report *old; /* NULL: none that can be built on */
+    size_t next; /* of `records`: the first that the base has not been compared with */
+    struct pool_record *delta;
+    size_t delta_count, delta_room, delta_max;
+};
+
+/* ---- what differs ---- */
+
+/* 1: it becomes too much, and a base is to be written. */
+static int differs(struct writing *w, const struct pool_record *r, uint32_t flags)
+{
+    if (w->delta_count == w->delta_max)
+        return 1;
+    int err = ARRAY_RESERVE(w->delta, w->delta_room, w->delta_count + 1);
+
+    if (err < 0)
+        return err;
+    w->delta[w->delta_count] = *r;
+    w->delta[w->delta_count++].flags |= flags;
+    return 0;
+}
+
+/* All records below `key` (NULL: all) are new. */
+static int add_below(struct writing *w, const struct id *key)
+{
+    int r = 0;
+
+    while (r == 0 && w->next < w->count &&
+           (!key || id_compare(&w->records[w->next].key, key) < 0))
+        r = differs(w, &w->records[w->next++], 0);
+    return r;
+}
+
+static int compare_block(void *ctx, const uint8_t *records, size_t count, uint64_t first)
+{
+    struct writing *w = ctx;
+    int r = 0;
+
+    (void)first;
+    for (size_t i = 0; i < count && r == 0; i++) {
+        struct pool_record old;
+        const struct pool_record *now;
+
+        r = pool_record_decode(records + i * POOL_RECORD_LEN, &old);
+        if (r == 0)
+            r = add_below(w, &old.key);
+        if (r)
+            return r;
+        now = w->next < w->count ? &w->records[w->next] : NULL;
+        if (!now || !id_equal(&now->key, &old.key)) {
+            r = differs(w, &old, POOL_GONE);
+        } else {
+            w->next++;
+            if (now->flags != old.flags || now->size != old.size)
+                r = differs(w, now, 0);
+        }
+    }
+    return r;
+}
+
+/* 0: w->delta is it; 1: a base is due. */
+static int find_delta(struct writing *w)
+{
+    const struct report_part *base = w->old ? w->old->base : NULL;
+
+    if (!base)
+        return 1;
+    w->delta_max = (size_t)((base->body.count - 1) / DELTA_SHARE);
+    int r = pool_body_each(base->file, &base->body, compare_block, w);
+
+    if (r == 0)
+        r = add_below(w, NULL);
+    return r == -EUCLEAN || r == -EIO ? 1 : r;
+}
+
+struct compared {
+    const struct pool_record *records;
+};
+
+static int compare_delta(void *ctx, const uint8_t *records, size_t count, uint64_t first)
+{
+    const struct pool_record *now = ((struct compared *)ctx)->records + first;
+    uint8_t bytes[POOL_RECORD_LEN];
+
+    for (size_t i = 0; i < count; i++) {
+        pool_record_encode(&now[i], bytes);
+        if (memcmp(bytes, records + i * POOL_RECORD_LEN, POOL_RECORD_LEN) != 0)
+            return 1;
+    }
+    return 0;
+}
+
+/* Is the delta what the old one is? Where that cannot be read it is not. */
+static bool delta_is_old(const struct writing *w)
+{
+    const struct report_part *d = w->old->delta;
+    struct compared c = {w->delta};
+
+    if (!d || w->delta_count != d->body.count)
+        return !d && w->delta_count == 0;
+    return pool_body_each(d->file, &d->body, compare_delta, &c) == 0;
+}
+
+/* ---- writing ---- */
+
+static int write_part(struct writing *w, enum pool_body_kind kind,
+                      const struct pool_record *records, size_t count, struct pool_part *ret)
+{
+    struct pool_body body = {.kind = kind, .owner = w->head.node, .serial = w->head.serial};
+    char name[DISK_NAME_MAX + 1];
+    uint8_t bytes[POOL_RECORD_LEN];
+    struct pool_writer *out;
+
+    *ret = (struct pool_part){0};
+    if (count == 0)
+        return 0;
+    if (kind == POOL_BODY_DELTA)
+        body.extra = w->head.base.serial;
+    int err = pool_writer_open(w->disk, w->head.node, &body, &out);
+
+    if (err < 0)
+        return err;
+    for (size_t i = 0; i < count; i++) {
+        pool_record_encode(&records[i], bytes);
+        pool_writer_add(out, bytes);
+    }
+    report_part_name(w->head.node, kind, w->head.serial, name);
+    err = pool_writer_end(out, name, POOL_REPLACE, &body);
+    if (err == 0)
+        *ret = (struct pool_part){body.serial, body.count, body.sum};
+    return err;
+}
+
+static int write_parts(struct writing *w)
+{
+    int r = find_delta(w);
+
+    if (r < 0)
+        return r;
+    if (r == 1) {
+        w->head.delta = (struct pool_part){0};
+        return write_part(w, POOL_BODY_BASE, w->records, w->count, &w->head.base);
+    }
+    w->head.base = w->old->head.base;
+    w->head.delta = w->old->head.delta;
+    if (delta_is_old(w))
+        return 0;
+    return write_part(w, POOL_BODY_DELTA, w->delta, w->delta_count, &w->head.delta);
+}
+
+static int write_head(struct writing *w)
+{
+    char name[DISK_NAME_MAX + 1];
+    uint8_t bytes[POOL_HEAD_LEN];
+
+    pool_head_encode(&w->head, bytes);
+    pool_node_path(w->head.node, "head", name);
+    return pool_file_put(w->disk, w->head.node, name, bytes, sizeof bytes, POOL_REPLACE);
+}
+
+static bool is_part(const char *name, const char *prefix, uint64_t *ret_serial)
+{
+    size_t n = strlen(prefix);
+
+    return strncmp(name, prefix, n) == 0 && pool_file_number(name + n, 16, ret_serial) == 0;
+}
+
+static int remove_old(const char *name, void *ctx)
+{
+    const struct writing *w = ctx;
+    char path[2 * DISK_NAME_MAX], dir[DISK_NAME_MAX + 1];
+    uint64_t serial;
+
+    if (!(is_part(name, "base.", &serial) && serial != w->head.base.serial) &&
+        !(is_part(name, "delta.", &serial) && serial != w->head.delta.serial))
+        return 0;
+    pool_node_path(w->head.node, "", dir);
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    (void)disk_unlink(w->disk, path); /* else another time */
+    return 0;
+}
+
+/* ---- the whole ---- */
+
+static int check_records(struct writing *w)
+{
+    uint8_t bytes[POOL_RECORD_LEN];
+    struct pool_record again;
+
+    for (size_t i = 0; i < w->count; i++) {
+        const struct pool_record *r = &w->records[i];
+        int order = i ? id_compare(&r[-1].key, &r->key) : -1;
+
+        if (order == 0)
+            return -EUCLEAN;
+        pool_record_encode(r, bytes);
+        if (order > 0 || r->flags & POOL_GONE || pool_record_decode(bytes, &again) < 0)
+            return -EINVAL;
+        if (r->flags & POOL_PINNED)
+            w->head.pinned++;
+        else
+            w->head.active++;
+    }
+    return 0;
+}
+
+/* Another life of the node has begun, or its life is over: it is not ours to report for. */
+static int check_life(struct disk *disk, const struct pool_head *head)
+{
+    struct pool_who who;
+    int r = pool_node_is_retired(disk, head->node);
+
+    if (r < 0)
+        return r;
+    if (r == 1)
+        return -ESTALE;
+    r = pool_node_read(disk, head->node, &who);
+    return r < 0 ? r : who.life == head->life ? 0 : -ESTALE;
+}
+
+static int open_old(struct writing *w)
+{
+    int err = pool_report_open(w->disk, w->head.node, NULL, &w->old);
+
+    return err == -ENOENT || err == -EUCLEAN || err == -EIO || err == -ESTALE ? 0 : err;
+}
+
+/* Above all before it: the last in this life, what the head says, and all of earlier lives. */
+static uint64_t next_serial(const struct pool_head *head, const struct pool_head *old)
+{
+    uint64_t n = (uint64_t)head->life << 32;
+
+    if (n < head->serial)
+        n = head->serial;
+    if (old && n < old->serial)
+        n = old->serial;
+    return n + 1;
+}
+
+static int write_report(struct writing *w, uint64_t *serial)
+{
+    struct pool_head before;
+    char dir[DISK_NAME_MAX + 1];
+    int err = open_old(w);
+
+    if (err < 0)
+        return err;
+    err = pool_head_read(w->disk, w->head.node, &before);
+    *serial = w->head.serial = next_serial(&w->head, err == 0 ? &before : NULL);
+    err = write_parts(w);
+    if (err == 0)
+        err = check_life(w->disk, &w->head);
+    if (err == 0)
+        err = write_head(w);
+    pool_node_path(w->head.node, "", dir);
+    if (err == 0)
+        (void)disk_list(w->disk, dir, remove_old, w);
+    return err;
+}
+
+int pool_report_write(struct disk *disk, struct pool_head *head, const struct pool_record *records,
+                      size_t count)
+{
+    struct writing w = {.disk = disk, .head = *head, .records = records, .count = count};
+
+    w.head.active = w.head.pinned = 0;
+    int err = check_records(&w);
+
+    if (err == 0)
+        err = check_life(disk, head);
+    if (err == 0)
+        err = write_report(&w, &head->serial);
+    if (err == 0)
+        *head = w.head;
+    pool_report_close(w.old);
+    free(w.delta);
+    return err;
+}
