@@ -18,6 +18,7 @@
  * it: what a commit has needs no frames.
  */
 #include "io.h"
+#include "pool_node.h"
 #include "project_impl.h"
 #include "report.h"
 #include <errno.h>
@@ -183,6 +184,7 @@ static int prepare(struct project *p, enum seal_what what, struct batch *b)
 {
     int err = collect(p); /* first, so that what nobody wants any more needs no place on the disk */
 
+    pool_node_refresh(p);
     if (err == 0)
         err = seal(p, what);
     if (err == 0)

@@ -6,6 +6,7 @@
  * Who asks for a flush waits for one that starts after it asked; many share one. Writers are slowed
  * before any lock is taken: a flush needs the gate for writing, which they would hold.
  */
+#include "pool_node.h"
 #include "project_impl.h"
 #include <errno.h>
 
@@ -288,6 +289,7 @@ int project_drain(struct project *p, bool idle, int64_t timeout, const _Atomic b
         if (quiet < 2 && timeout >= 0 && ticks(p) - start >= timeout)
             return -ETIMEDOUT;
     }
+    pool_node_drained(p);
     return 0;
 }
 

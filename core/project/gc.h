@@ -109,6 +109,7 @@ struct gc_report {
     uint64_t ack;      /* serial of the last list of marks that the node has read before it wrote */
     int64_t timestamp; /* ns since the epoch by the node's own clock: shown, never trusted */
     bool own;          /* made for this cycle by this process: fresh without proof */
+    bool gone;         /* retired for good, whoever did it: nothing waits for it, it is forgotten */
     /* What it names beside the listing, because a listing may leave out what is certainly needed:
      * objects that are only counted, as active and as pinned. */
     uint64_t active, pinned;
@@ -184,6 +185,9 @@ struct gc_result {
 int gc_cycle(struct gc *gc, const struct gc_config *config, const struct gc_sources *sources,
              const struct gc_options *options, struct gc_result *ret);
 void gc_result_release(struct gc_result *r);
+/* Only look which reports there are (`reports` is all that is called), so that ages run, and serials
+ * are seen to advance, between cycles, too. Errors as gc_cycle. */
+int gc_observe(struct gc *gc, const struct gc_config *config, const struct gc_sources *sources);
 
 /* ---- history: cycles with something eligible ---- */
 

@@ -471,7 +471,6 @@ static void keep_nodes(struct cycle *w)
 
     w->gc->nodes = w->nodes;
     w->nodes = old;
-    w->gc->cycles++;
 }
 
 static void finish(struct cycle *w)
@@ -489,6 +488,7 @@ static void finish(struct cycle *w)
     }
     gc_ids_release(&gc->judged);
     keep_nodes(w);
+    gc->cycles++;
     if (w->r->eligible_count == 0)
         return;
     gc_record_cycle(gc, w->r, w->record);
@@ -558,12 +558,39 @@ int gc_cycle(struct gc *gc, const struct gc_config *config, const struct gc_sour
     } else if (err == 0 && !w->dry) {
         MUTEX_GUARD(&gc->lock);
         keep_nodes(w);
+        gc->cycles++;
     }
     applied = w->applied;
     cycle_end(w);
     free(w);
     if (err < 0 && !applied)
         gc_result_release(ret);
+    return err;
+}
+
+int gc_observe(struct gc *gc, const struct gc_config *config, const struct gc_sources *sources)
+{
+    struct cycle *w = calloc(1, sizeof *w);
+    struct gc_result r = {.cycle = 0};
+    int err;
+
+    if (!w)
+        return -ENOMEM;
+    w->gc = gc;
+    w->config = config;
+    w->src = sources;
+    w->r = &r;
+    err = begin(w);
+    if (err == 0) {
+        err = observe(w);
+        if (err == 0) {
+            MUTEX_GUARD(&gc->lock);
+            keep_nodes(w);
+        }
+        cycle_end(w);
+    }
+    free(w);
+    gc_result_release(&r);
     return err;
 }
 

@@ -77,6 +77,11 @@ static int observe_one(struct gc_nodes *ns, const struct gc_report *r, uint64_t 
     struct gc_node *n = gc_nodes_find(ns, r->node);
     int err = r->node == 0 || (n && n->present) ? -EUCLEAN : 0;
 
+    if (err == 0 && r->gone) {
+        if (n)
+            n->retired = true;
+        return 0;
+    }
     if (err == 0 && !n) {
         err = insert(ns, &(struct gc_node){.id = r->node,
                                            .serial = r->serial,

@@ -5,6 +5,7 @@
  *   "identity"  version, label, time, secret      written once
  *   "state"     next numbers, sequence, orphans   in every commit
  */
+#include "pool_node.h"
 #include "project_impl.h"
 #include "report.h"
 #include "scrub.h"
@@ -389,18 +390,6 @@ static int read_meta(struct project *p, struct state *ret_state)
     return err == -ENOENT || err == -ERANGE ? -EUCLEAN : err;
 }
 
-/* Until the other nodes' reports are read. */
-static int find_nothing(void *ctx, const struct id *id, uint64_t size, unsigned nth,
-                        struct entry *ret)
-{
-    (void)ctx;
-    (void)id;
-    (void)size;
-    (void)nth;
-    (void)ret;
-    return -ENOENT;
-}
-
 /* Numbers of packs, too, are given in a life of the store's own. */
 static uint64_t next_pack(const struct project *p, const struct state *s)
 {
@@ -411,7 +400,7 @@ static int open_objects(struct project *p)
 {
     struct objects_config config = {
         .disk = p->config.disk, .packs = p->packs, .refs = p->refs, .key = &p->id_key};
-    struct objects_pool pool = {.find = find_nothing, .ctx = p};
+    struct objects_pool pool = {.find = pool_node_find, .ctx = p};
 
     if (p->shared) {
         pool.prefix = pool_number(p->shared->node, p->shared->life, 0);
@@ -509,6 +498,8 @@ int project_open(const struct project_config *config, struct project **ret_p)
     if (err == 0)
         err = settings_load(p);
     if (err == 0)
+        err = pool_node_open(p);
+    if (err == 0)
         err = open_floors(p, &s);
     if (err == 0)
         err = open_pool(p);
@@ -530,6 +521,8 @@ int project_open(const struct project_config *config, struct project **ret_p)
         err = flush_start_threads(p);
     if (err == 0)
         err = project_settle(p);
+    if (err == 0 && config->background)
+        err = pool_node_start(p);
     if (err < 0) {
         project_abandon(p);
         return err;
@@ -546,8 +539,10 @@ void project_abandon(struct project *p)
     if (!p)
         return;
     atomic_store(&p->closing, true);
+    pool_node_stop(p);
     flush_stop_threads(p);
     jobs_release(p);
+    pool_node_close(p);
     gc_destroy(p->gc.gc);
     pool_destroy(p->pool);
     flush_release(p);
@@ -573,6 +568,7 @@ int project_close(struct project *p)
     if (!p)
         return 0;
     atomic_store(&p->closing, true);
+    pool_node_stop(p);
     jobs_release(p);
     flush_stop_threads(p);
     err = project_drain(p, false, -1, NULL);

@@ -938,6 +938,67 @@ Test(gc, marks_that_cannot_be_published_change_nothing_but_use_up_their_serial)
     cr_assert_eq(x.published, 3);
 }
 
+/* ---- looking on between cycles ---- */
+
+static void observe(void)
+{
+    const struct gc_sources sources = {.reports = pool_reports, .ctx = &x};
+
+    cr_assert_eq(gc_observe(x.gc, &x.config, &sources), 0);
+}
+
+Test(gc, a_report_that_was_seen_to_advance_between_cycles_counts_in_the_next)
+{
+    x.config.grace_period = 0;
+    pool_own(&x, 1);
+    pool_report(&x, 2);
+    pool_holds(&x, 1);
+    observe();
+    pool_report(&x, 2);
+    observe();
+    cr_assert_eq(gc_cycles(x.gc), 0, "it is no cycle");
+    cr_assert_eq(pool_run(&x).reporting, 2);
+    pool_own(&x, 1);
+    pool_report(&x, 2);
+    cr_assert_eq(pool_run(&x).collected, 1);
+}
+
+Test(gc, ages_run_from_when_a_node_was_observed)
+{
+    pool_own(&x, 1);
+    pool_report(&x, 2);
+    observe();
+    pool_wait(&x, 600);
+    cr_assert_eq(pool_run(&x).reporting, 1);
+    cr_assert_eq(gc_node_retire(x.gc, &x.config, 2), 0);
+}
+
+Test(gc, what_somebody_else_retired_is_forgotten_although_it_is_not_stale)
+{
+    x.config.grace_period = 0;
+    pool_own(&x, 1);
+    pool_report(&x, 2)->names[0] = GC_NAMED_ACTIVE;
+    pool_holds(&x, 1);
+    pool_run(&x);
+    x.node[1].report.gone = true;
+    cr_assert_eq(pool_run(&x).marked, 1, "its report keeps nothing any more");
+    pool_own(&x, 1);
+    cr_assert_eq(pool_run(&x).collected, 1, "and nothing waits for it");
+}
+
+Test(gc, what_was_retired_before_it_was_known_is_never_known)
+{
+    struct gc_node_info *v;
+    size_t count;
+
+    pool_own(&x, 1);
+    pool_report(&x, 2)->report.gone = true;
+    observe();
+    cr_assert_eq(gc_node_list(x.gc, &x.config, &v, &count), 0);
+    cr_assert_eq(count, 1);
+    free(v);
+}
+
 /* ---- taking over from another coordinator ---- */
 
 /* A second one over the same pool, which knows the nodes but no object. */

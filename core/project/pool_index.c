@@ -1,0 +1,315 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * pool_index: a view is counted, never changed once it is installed, and replaced as a whole; so who
+ * looks something up needs the lock only to take it.
+ */
+#include "pool_index.h"
+#include "lock.h"
+#include "pool_marks.h"
+#include "pool_report.h"
+#include <errno.h>
+#include <stdlib.h>
+
+struct pool_view {
+    _Atomic unsigned refs;
+    struct pool_marks *marks;     /* shared by views with the same list */
+    struct pool_report **reports; /* by node - 1; NULL: it has none, or is ours */
+    unsigned nodes;
+};
+
+struct pool_index {
+    struct disk *disk;
+    unsigned node;
+    struct mutex lock;      /* "pool index": guards `view` */
+    struct pool_view *view; /* NULL until one is installed */
+};
+
+/* ---- views ---- */
+
+static struct pool_view *view_ref(struct pool_view *v)
+{
+    if (v)
+        atomic_fetch_add(&v->refs, 1);
+    return v;
+}
+
+/* The marks are a list that views may share; the count is that of its views. */
+struct shared_marks {
+    struct pool_marks list; /* first, so that &list is it */
+    _Atomic unsigned refs;
+};
+
+static void marks_unref(struct pool_marks *m)
+{
+    struct shared_marks *s = (struct shared_marks *)m;
+
+    if (!s || atomic_fetch_sub(&s->refs, 1) > 1)
+        return;
+    pool_marks_release(&s->list);
+    free(s);
+}
+
+static struct pool_marks *marks_ref(struct pool_marks *m)
+{
+    atomic_fetch_add(&((struct shared_marks *)m)->refs, 1);
+    return m;
+}
+
+static int marks_load(struct disk *disk, uint64_t serial, struct pool_marks **ret_marks)
+{
+    struct shared_marks *s = calloc(1, sizeof *s);
+    int err = 0;
+
+    if (!s)
+        return -ENOMEM;
+    if (serial)
+        err = pool_marks_read(disk, serial, &s->list);
+    if (err < 0) {
+        free(s);
+        return err;
+    }
+    s->list.serial = serial;
+    atomic_store(&s->refs, 1);
+    *ret_marks = &s->list;
+    return 0;
+}
+
+void pool_view_release(struct pool_view *v)
+{
+    if (!v || atomic_fetch_sub(&v->refs, 1) > 1)
+        return;
+    for (unsigned i = 0; i < v->nodes; i++)
+        pool_report_close(v->reports[i]);
+    free(v->reports);
+    marks_unref(v->marks);
+    free(v);
+}
+
+uint64_t pool_view_serial(const struct pool_view *v)
+{
+    return v->marks->serial;
+}
+
+static struct pool_view *current(struct pool_index *ix)
+{
+    MUTEX_GUARD(&ix->lock);
+    return view_ref(ix->view);
+}
+
+/* Which node has no report, or one that is damaged, is looked into no more. */
+static int open_reports(struct pool_index *ix, const struct pool_view *old, struct pool_view *v)
+{
+    unsigned count;
+    int err = pool_dir_nodes(ix->disk, &count);
+
+    if (err < 0)
+        return err;
+    v->reports = calloc(count + 1, sizeof *v->reports);
+    if (!v->reports)
+        return -ENOMEM;
+    v->nodes = count;
+    for (unsigned i = 0; i < count; i++) {
+        const struct pool_report *like = old && i < old->nodes ? old->reports[i] : NULL;
+        if (i + 1 == ix->node)
+            continue;
+        err = pool_report_open(ix->disk, i + 1, like, &v->reports[i]);
+        if (err == -ENOMEM)
+            return err;
+        if (err < 0)
+            v->reports[i] = NULL;
+    }
+    return 0;
+}
+
+/* Takes the marks over; reads the reports now. */
+static int make_view(struct pool_index *ix, struct pool_marks *marks, const struct pool_view *old,
+                     struct pool_view **ret_view)
+{
+    struct pool_view *v = calloc(1, sizeof *v);
+    int err;
+
+    if (!v) {
+        marks_unref(marks);
+        return -ENOMEM;
+    }
+    atomic_store(&v->refs, 1);
+    v->marks = marks;
+    err = open_reports(ix, old, v);
+    if (err < 0)
+        pool_view_release(v);
+    else
+        *ret_view = v;
+    return err;
+}
+
+int pool_index_load(struct pool_index *ix, uint64_t from, struct pool_view **ret_view)
+{
+    struct pool_view *old = current(ix);
+    struct pool_marks *marks = NULL;
+    uint64_t serial;
+    int err;
+
+    if (old && pool_view_serial(old) > from)
+        from = pool_view_serial(old);
+    err = pool_marks_newest(ix->disk, from, &serial);
+    if (err == 0 && old && pool_view_serial(old) == serial)
+        marks = marks_ref(old->marks);
+    else if (err == 0)
+        err = marks_load(ix->disk, serial, &marks);
+    if (err == 0)
+        err = make_view(ix, marks, old, ret_view);
+    pool_view_release(old);
+    return err;
+}
+
+void pool_index_install(struct pool_index *ix, struct pool_view *v)
+{
+    struct pool_view *old;
+
+    {
+        MUTEX_GUARD(&ix->lock);
+        old = ix->view;
+        if (old && pool_view_serial(old) > pool_view_serial(v)) {
+            old = v;
+        } else {
+            ix->view = v;
+        }
+    }
+    pool_view_release(old);
+}
+
+/* Has any other node reported since? Also when that cannot be told. */
+static bool has_changed(struct pool_index *ix, const struct pool_view *v)
+{
+    unsigned count;
+
+    if (pool_dir_nodes(ix->disk, &count) < 0 || count != v->nodes)
+        return true;
+    for (unsigned i = 0; i < count; i++) {
+        struct pool_head head;
+        int err = i + 1 == ix->node ? -ENOENT : pool_head_read(ix->disk, i + 1, &head);
+        bool has = v->reports[i] != NULL;
+        if (i + 1 == ix->node || (err == -ENOENT && !has))
+            continue;
+        if (err < 0 || !has || pool_report_head(v->reports[i])->serial != head.serial)
+            return true;
+    }
+    return false;
+}
+
+int pool_index_update(struct pool_index *ix)
+{
+    struct pool_view *old = current(ix), *v;
+    int err = 0;
+
+    if (old && has_changed(ix, old)) {
+        err = make_view(ix, marks_ref(old->marks), old, &v);
+        if (err == 0)
+            pool_index_install(ix, v);
+    }
+    pool_view_release(old);
+    return err;
+}
+
+/* ---- asking ---- */
+
+static bool is_absent(const struct pool_view *v, const struct entry *e)
+{
+    struct id key = pool_key(e);
+    size_t low = 0, high = v->marks->count;
+
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        int order = id_compare(&v->marks->v[mid].id, &key);
+        if (order == 0)
+            return v->marks->v[mid].mark != 0;
+        if (order < 0)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return false;
+}
+
+static int find_in(const struct pool_view *v, const struct id *id, uint64_t size, unsigned nth,
+                   struct entry *ret)
+{
+    unsigned seen = 0;
+
+    for (unsigned i = 0; i < v->nodes; i++) {
+        struct entry e;
+        if (!v->reports[i])
+            continue;
+        for (unsigned n = 0; pool_report_find(v->reports[i], id, size, n, &e) == 0; n++)
+            if (!is_absent(v, &e) && seen++ == nth) {
+                *ret = e;
+                return 0;
+            }
+    }
+    return -ENOENT;
+}
+
+int pool_index_find(void *ctx, const struct id *id, uint64_t size, unsigned nth, struct entry *ret)
+{
+    struct pool_view *v = current(ctx);
+    int err = v ? find_in(v, id, size, nth, ret) : -ENOENT;
+
+    pool_view_release(v);
+    return err;
+}
+
+size_t pool_index_who(struct pool_index *ix, const struct id *id, uint64_t size, unsigned *ret_nodes,
+                      size_t max)
+{
+    struct pool_view *v = current(ix);
+    size_t found = 0;
+
+    for (unsigned i = 0; v && i < v->nodes; i++) {
+        struct entry e;
+        if (!v->reports[i] || pool_report_find(v->reports[i], id, size, 0, &e) < 0)
+            continue;
+        if (found++ < max)
+            ret_nodes[found - 1] = i + 1;
+    }
+    pool_view_release(v);
+    return found;
+}
+
+void pool_index_get_stats(struct pool_index *ix, struct pool_index_stats *ret)
+{
+    struct pool_view *v = current(ix);
+
+    *ret = (struct pool_index_stats){.serial = v ? pool_view_serial(v) : 0};
+    for (size_t i = 0; v && i < v->marks->count; i++)
+        ret->absent += v->marks->v[i].mark != 0;
+    for (unsigned i = 0; v && i < v->nodes; i++) {
+        const struct pool_head *h = v->reports[i] ? pool_report_head(v->reports[i]) : NULL;
+        ret->reports += h != NULL;
+        ret->keys += h ? h->active + h->pinned : 0;
+    }
+    pool_view_release(v);
+}
+
+/* ---- the beginning and the end ---- */
+
+int pool_index_create(struct disk *disk, unsigned node, struct pool_index **ret_index)
+{
+    struct pool_index *ix = calloc(1, sizeof *ix);
+
+    if (!ix)
+        return -ENOMEM;
+    ix->disk = disk;
+    ix->node = node;
+    mutex_init(&ix->lock, "pool index");
+    *ret_index = ix;
+    return 0;
+}
+
+void pool_index_destroy(struct pool_index *ix)
+{
+    if (!ix)
+        return;
+    pool_view_release(ix->view);
+    mutex_destroy(&ix->lock);
+    free(ix);
+}

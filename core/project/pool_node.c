@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: Apache-2.0
+/* pool_node: see the header. */
+#include "pool_names.h"
+#include "pool_node_impl.h"
+#include "pool_report.h"
+#include "report.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- 1: are we the node? ---- */
+
+static int lost(struct project *p, const char *why)
+{
+    if (!atomic_load(&p->readonly))
+        report(REPORT_ALARM, "node %u of the pool: %s", p->shared->node, why);
+    project_turn_readonly(p, "being a node of the pool", -ESTALE);
+    return -ESTALE;
+}
+
+static int still_ours(struct project *p)
+{
+    const struct project_pool *s = p->shared;
+    struct pool_who who;
+    int err = pool_node_is_retired(s->disk, s->node);
+
+    if (err > 0)
+        return lost(p, "it was retired while it was mounted; what it alone needed may be gone");
+    if (err == 0)
+        err = pool_node_read(s->disk, s->node, &who);
+    if (err == 0 && (who.life != s->life || memcmp(who.token, s->token, sizeof s->token) != 0))
+        return lost(p, "a copy of this store was opened after it, and is the node now");
+    return err;
+}
+
+/* ---- 2, 3: what is marked ---- */
+
+/* A list that there has been for certain: what we said so of, in this life or the last one. */
+static int known_list(struct project *p, uint64_t *ret_serial)
+{
+    struct pool_head head;
+    int err = pool_head_read(p->shared->disk, p->shared->node, &head);
+
+    if (err < 0 && err != -ENOENT)
+        return err;
+    *ret_serial = err == 0 ? head.ack : 0;
+    return 0;
+}
+
+static int acknowledge(struct project *p, uint64_t *ret_serial)
+{
+    struct pool_node *n = p->node;
+    struct pool_view *v;
+    uint64_t from;
+    int err = known_list(p, &from);
+
+    if (err == 0)
+        err = pool_index_load(n->index, from, &v);
+    if (err < 0)
+        return err;
+    *ret_serial = pool_view_serial(v);
+    WRITE_GUARD(&p->gate);
+    pool_index_install(n->index, v);
+    return 0;
+}
+
+/* ---- 4 to 6 ---- */
+
+static int write_report(struct project *p, uint64_t ack)
+{
+    struct pool_node *n = p->node;
+    struct pool_names names;
+    struct pool_head head = n->head;
+    int err = pool_names_read(p->config.kv, &names);
+
+    head.ack = ack;
+    head.time = now(p);
+    if (err == 0)
+        err = pool_report_write(p->shared->disk, &head, names.v, names.count);
+    pool_names_release(&names);
+    if (err < 0)
+        n->head.serial = head.serial; /* it is not used again */
+    else
+        n->head = head;
+    return err;
+}
+
+static int report_once(struct project *p)
+{
+    struct pool_node *n = p->node;
+    uint64_t ack, seq, buried;
+    int err = atomic_load(&p->readonly) ? -EROFS : still_ours(p);
+
+    mutex_held(&n->report);
+    if (err == 0)
+        err = acknowledge(p, &ack);
+    if (err < 0)
+        return err;
+    seq = project_seq(p);
+    buried = atomic_load(&p->flush.buried);
+    if (!flush_is_idle(p))
+        err = project_flush(p);
+    if (err == 0)
+        err = write_report(p, ack);
+    if (err == 0) {
+        n->told_seq = seq;
+        n->told_buried = buried;
+    }
+    return err;
+}
+
+/* ---- what status says of it ---- */
+
+static void note_success(struct project *p)
+{
+    struct pool_node *n = p->node;
+    struct pool_node_status *s = &n->status;
+    MUTEX_GUARD(&n->lock);
+
+    s->reports++;
+    s->serial = n->head.serial;
+    s->ack = n->head.ack;
+    s->named = n->head.active + n->head.pinned;
+    s->reported = now(p);
+    s->error = 0;
+    n->reported_at = ticks(p);
+    n->failing_at = 0;
+}
+
+/* True: the first in a row. */
+static bool note_failure(struct project *p, int err)
+{
+    struct pool_node *n = p->node;
+    bool first;
+    MUTEX_GUARD(&n->lock);
+
+    first = n->status.error == 0;
+    n->status.failed++;
+    n->status.error = err;
+    if (first)
+        n->failing_at = ticks(p);
+    return first;
+}
+
+int pool_node_report(struct project *p)
+{
+    struct pool_node *n = p->node;
+    int err;
+
+    if (!n)
+        return 0;
+    MUTEX_GUARD(&n->report);
+    err = report_once(p);
+    if (err == 0)
+        note_success(p);
+    else if (note_failure(p, err) && err != -ESTALE && err != -EROFS && err != -ESHUTDOWN)
+        report(REPORT_WARN, "reporting to the pool failed (%s): it is tried again, and nothing that "
+                            "this store could need is collected meanwhile",
+               strerror(-err));
+    return err;
+}
+
+void pool_node_drained(struct project *p)
+{
+    struct pool_node *n = p->node;
+    bool news;
+
+    if (!n || atomic_load(&p->readonly))
+        return;
+    {
+        MUTEX_GUARD(&n->report);
+        news = n->head.serial == 0 || n->told_seq != project_seq(p) ||
+               n->told_buried != atomic_load(&p->flush.buried);
+    }
+    if (news)
+        (void)pool_node_report(p);
+}
+
+void pool_node_get_status(struct project *p, struct pool_node_status *ret)
+{
+    struct pool_node *n = p->node;
+
+    {
+        MUTEX_GUARD(&n->lock);
+        *ret = n->status;
+        ret->age = n->status.reported ? ticks(p) - n->reported_at : 0;
+        ret->failing = n->status.error ? ticks(p) - n->failing_at : 0;
+    }
+    pool_index_get_stats(n->index, &ret->index);
+}
+
+/* ---- finding ---- */
+
+/* The first view needs no gate: before it nothing was found. */
+static int first_view(struct project *p)
+{
+    struct pool_view *v;
+    uint64_t from;
+    int err = known_list(p, &from);
+
+    if (err == 0)
+        err = pool_index_load(p->node->index, from, &v);
+    if (err == 0)
+        pool_index_install(p->node->index, v);
+    return err;
+}
+
+/* An error leaves the view as it was: what is not found is put once more. */
+void pool_node_refresh(struct project *p)
+{
+    struct pool_node *n = p->node;
+    int64_t at = ticks(p), last;
+
+    if (!n)
+        return;
+    last = atomic_load(&n->refreshed);
+    if (last && at - last < POOL_REFRESH_NS)
+        return;
+    if (!atomic_compare_exchange_strong(&n->refreshed, &last, at ? at : 1))
+        return;
+    if (last)
+        (void)pool_index_update(n->index);
+    else if (first_view(p) < 0)
+        atomic_store(&n->refreshed, 0);
+}
+
+int pool_node_find(void *ctx, const struct id *id, uint64_t size, unsigned nth, struct entry *ret)
+{
+    struct project *p = ctx;
+
+    return p->node ? pool_index_find(p->node->index, id, size, nth, ret) : -ENOENT;
+}
+
+/* ---- the thread ---- */
+
+static bool wait_for_next(struct project *p)
+{
+    struct pool_node *n = p->node;
+    int64_t until = ticks(p) + settings_get(&p->settings, SET_REPORT_INTERVAL), left;
+    MUTEX_GUARD(&n->lock);
+
+    while (!n->stop && (left = until - ticks(p)) > 0)
+        (void)cond_wait_for(&n->wake, &n->lock, left);
+    return !n->stop;
+}
+
+static void *node_main(void *arg)
+{
+    struct project *p = arg;
+
+    do {
+        if (!atomic_load(&p->readonly) && pool_node_report(p) == 0)
+            (void)gc_pool_observe(p); /* so that ages of reports run also between cycles */
+    } while (wait_for_next(p));
+    return NULL;
+}
+
+int pool_node_start(struct project *p)
+{
+    struct pool_node *n = p->node;
+    int err;
+
+    if (!n)
+        return 0;
+    err = pthread_create(&n->thread, NULL, node_main, p);
+    n->started = err == 0;
+    return -err;
+}
+
+void pool_node_stop(struct project *p)
+{
+    struct pool_node *n = p->node;
+
+    if (!n || !n->started)
+        return;
+    {
+        MUTEX_GUARD(&n->lock);
+        n->stop = true;
+        cond_broadcast(&n->wake);
+    }
+    pthread_join(n->thread, NULL);
+    n->started = false;
+}
+
+/* ---- the beginning and the end ---- */
+
+int pool_node_open(struct project *p)
+{
+    struct pool_node *n;
+    int err;
+
+    if (!p->shared)
+        return 0;
+    n = calloc(1, sizeof *n);
+    if (!n)
+        return -ENOMEM;
+    n->head = (struct pool_head){.node = p->shared->node, .life = p->shared->life};
+    n->lease = (struct lease)LEASE_INIT;
+    n->reload = true;
+    mutex_init(&n->report, "pool report");
+    mutex_init(&n->lock, "pool node");
+    cond_init(&n->wake);
+    p->node = n;
+    err = pool_index_create(p->shared->disk, p->shared->node, &n->index);
+    if (err == 0)
+        err = gc_create(p->clock, 0, &n->gc);
+    return err;
+}
+
+void pool_node_close(struct project *p)
+{
+    struct pool_node *n = p->node;
+
+    if (!n)
+        return;
+    pool_node_stop(p);
+    gc_destroy(n->gc);
+    pool_index_destroy(n->index);
+    cond_destroy(&n->wake);
+    mutex_destroy(&n->lock);
+    mutex_destroy(&n->report);
+    p->node = NULL;
+    free(n);
+}

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * pool_node: a store's part in the pool it shares with others (DESIGN 4.8): it reports what it
+ * needs, learns what is marked, and looks for bytes where others say to have them. A store alone has
+ * none (p->node is NULL), and every call here is nothing to it.
+ *
+ * A report, in this order; each step is what makes the next one true:
+ *
+ *   1. nodes/N says that this opening of the store is the node still, and it is not retired
+ *   2. the newest list of marks s is read, and reports of others after it
+ *   3. with the gate held for writing that becomes the view: no seal is half done on an older one,
+ *      and from now on none takes a place that s has marked
+ *   4. a flush: what was taken before is committed
+ *   5. all that the committed tables name is read (pool_names.h)
+ *   6. that is written as the report, with s as its acknowledgement
+ *
+ * So a report that acknowledges s and does not name K says that this store does not name K, and
+ * cannot come to while a list with K in it is in force. It comes every `report_interval`, at the end
+ * of a drain that brought something new, before a GC cycle, and on command.
+ *
+ * When the pool cannot be read or written the store goes on: what it has cached it serves, what is
+ * new waits in the flush; status says since when, and it is tried again. When step 1 fails somebody
+ * else is the node, or it is nobody's any more: the store turns read-only, with an alarm.
+ *
+ * Threads: any; one report at a time ("pool report", see the lock table), and one cycle.
+ */
+#pragma once
+
+#include "gc.h"
+#include "pool_index.h"
+#include "pool_lease.h"
+
+struct project;
+
+#define POOL_REFRESH_NS (1 * NSEC_PER_SEC) /* heads of others are looked at so often at most */
+
+struct pool_node_status {
+    uint64_t reports, failed; /* written in this life, and not */
+    uint64_t serial, ack;     /* of the last one; 0: none yet */
+    uint64_t named;           /* keys in it */
+    int64_t reported;         /* realtime ns; 0: none yet */
+    int64_t age;              /* ns since then */
+    int error;                /* of the last attempt */
+    int64_t failing;          /* ns since the first of the failures in a row; 0 */
+    struct pool_index_stats index;
+    /* Pool cycles of this store, in this life; counts of the last one. */
+    uint64_t cycles, collected, collected_bytes;
+    uint64_t kept[GC_KEEP_REASONS], unindexed;
+};
+
+/* p->shared is set: makes p->node. Reads nothing of the pool yet. */
+int pool_node_open(struct project *p);
+/* Ends the thread and frees all of it. */
+void pool_node_close(struct project *p);
+/* Reports by itself from now on, and watches the others'. */
+int pool_node_start(struct project *p);
+void pool_node_stop(struct project *p);
+
+/* One report, now. Holding nothing. -ESTALE it is not this store's place any more: read-only from
+ * now on; -EROFS likewise before; any other error: nothing was said, the old report stands. */
+int pool_node_report(struct project *p);
+/* The same at the end of a drain, if there is something to say. Errors are for status alone. */
+void pool_node_drained(struct project *p);
+/* Before a flush seals: are there newer reports of others? At most every POOL_REFRESH_NS. */
+void pool_node_refresh(struct project *p);
+/* objects_pool.find; `ctx` is the project. */
+int pool_node_find(void *ctx, const struct id *id, uint64_t size, unsigned nth, struct entry *ret);
+
+void pool_node_get_status(struct project *p, struct pool_node_status *ret);
