@@ -5,6 +5,7 @@
 #include "bytes.h"
 #include "io.h"
 #include "pool_dir.h"
+#include <inttypes.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -118,6 +119,67 @@ int pool_file_unlink(struct disk *disk, const char *name)
     int err = disk_unlink(disk, name);
 
     return err == -ENOENT ? 0 : err;
+}
+
+/* ---- numbered files ---- */
+
+void pool_file_numbered(const char *dir, uint64_t number, char out[DISK_NAME_MAX + 1])
+{
+    snprintf(out, DISK_NAME_MAX + 1, "%s/%016" PRIx64, dir, number);
+}
+
+static int keep_highest(const char *name, void *ctx)
+{
+    uint64_t *highest = ctx, n;
+
+    if (pool_file_number(name, 16, &n) == 0 && n > *highest)
+        *highest = n;
+    return 0;
+}
+
+int pool_file_newest(struct disk *disk, const char *dir, uint64_t from, uint64_t *ret_number)
+{
+    char name[DISK_NAME_MAX + 1];
+    uint64_t n = from;
+    int r = disk_list(disk, dir, keep_highest, &n);
+
+    if (r == 0)
+        r = 1;
+    while (r == 1 && n < UINT64_MAX) {
+        pool_file_numbered(dir, n + 1, name);
+        r = pool_file_exists(disk, name);
+        n += r == 1;
+    }
+    if (r < 0)
+        return r;
+    *ret_number = n;
+    return 0;
+}
+
+struct pruning {
+    struct disk *disk;
+    const char *dir;
+    uint64_t below;
+};
+
+static int prune(const char *name, void *ctx)
+{
+    const struct pruning *p = ctx;
+    char path[DISK_NAME_MAX + 1];
+    uint64_t n;
+
+    if (pool_file_number(name, 16, &n) == 0 && n < p->below) {
+        pool_file_numbered(p->dir, n, path);
+        (void)disk_unlink(p->disk, path);
+    }
+    return 0;
+}
+
+void pool_file_prune(struct disk *disk, const char *dir, uint64_t below)
+{
+    struct pruning p = {disk, dir, below};
+
+    (void)disk_list(disk, dir, prune, &p);
 }
 
 /* ---- writing bodies ---- */

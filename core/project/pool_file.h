@@ -28,6 +28,12 @@ int pool_file_exists(struct disk *disk, const char *name);
 int pool_file_unlink(struct disk *disk, const char *name);
 /* Exactly `digits` hex digits, and nothing else: the number. -EINVAL. */
 int pool_file_number(const char *text, unsigned digits, uint64_t *ret_number);
+/* Of the files "DIR/<16 hex>", which are numbered upward and removed from below: the highest number,
+ * but none below `from`; 0: there is none. What a listing leaves out is found by asking for the next. */
+int pool_file_newest(struct disk *disk, const char *dir, uint64_t from, uint64_t *ret_number);
+void pool_file_numbered(const char *dir, uint64_t number, char out[DISK_NAME_MAX + 1]);
+/* Remove those below `below`, as far as that works. */
+void pool_file_prune(struct disk *disk, const char *dir, uint64_t below);
 
 /* ---- bodies ---- */
 

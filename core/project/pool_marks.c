@@ -1,40 +1,148 @@
 // SPDX-License-Identifier: Apache-2.0
-/* pool_marks: see the header. */
+/*
+ * pool_marks: see the header. The directory is synced by whoever has seen a list, before it is told:
+ * a list that somebody acknowledged and a loss of power took away could come again with other keys.
+ */
 #include "pool_marks.h"
+
+#include "pool_file.h"
 #include <errno.h>
+#include <stdlib.h>
+
+#define DIR_NAME "marks"
 
 int pool_marks_newest(struct disk *disk, uint64_t from, uint64_t *ret_serial)
 {
-    (void)disk;
-    (void)from;
-    (void)ret_serial;
-    return -ENOSYS;
+    char name[DISK_NAME_MAX + 1];
+    uint64_t n;
+    int r = pool_file_newest(disk, DIR_NAME, from, &n);
+
+    if (r == 0 && n > 0) {
+        pool_file_numbered(DIR_NAME, n, name);
+        r = pool_file_exists(disk, name);
+        r = r == 0 ? -EUCLEAN : r == 1 ? 0 : r;
+    }
+    if (r == 0)
+        r = disk_sync_dir(disk, DIR_NAME);
+    if (r == 0)
+        *ret_serial = n;
+    return r;
+}
+
+/* ---- reading ---- */
+
+static bool mark_ok(const struct pool_marks *m, uint64_t mark, const struct id *key)
+{
+    return mark <= m->serial && (m->count == 0 || id_compare(&m->v[m->count - 1].id, key) < 0);
+}
+
+static int add_marks(void *ctx, const uint8_t *records, size_t count, uint64_t first)
+{
+    struct pool_marks *m = ctx;
+
+    (void)first;
+    for (size_t i = 0; i < count; i++) {
+        struct pool_mark mark;
+        int err = pool_mark_decode(records + i * POOL_MARK_LEN, &mark);
+
+        if (err < 0)
+            return err;
+        if (!mark_ok(m, mark.mark, &mark.key))
+            return -EUCLEAN;
+        m->v[m->count++] = (struct gc_saved){mark.key, mark.since, mark.mark};
+    }
+    return 0;
+}
+
+static int read_marks(struct disk_file *file, const struct pool_body *body, struct pool_marks *m)
+{
+    if (body->serial != m->serial)
+        return -EUCLEAN;
+    m->v = calloc(body->count ? body->count : 1, sizeof *m->v);
+    return m->v ? pool_body_each(file, body, add_marks, m) : -ENOMEM;
 }
 
 int pool_marks_read(struct disk *disk, uint64_t serial, struct pool_marks *ret)
 {
-    (void)disk;
-    (void)serial;
-    (void)ret;
-    return -ENOSYS;
+    struct pool_marks m = {.serial = serial};
+    char name[DISK_NAME_MAX + 1];
+    struct disk_file *file;
+    struct pool_body body;
+
+    pool_file_numbered(DIR_NAME, serial, name);
+    int err = pool_body_open(disk, name, POOL_BODY_MARKS, 0, &file, &body);
+
+    if (err < 0)
+        return err;
+    err = read_marks(file, &body, &m);
+    disk_file_close(file);
+    if (err < 0)
+        pool_marks_release(&m);
+    else
+        *ret = m;
+    return err;
 }
 
 void pool_marks_release(struct pool_marks *m)
 {
-    (void)m;
+    free(m->v);
+    *m = (struct pool_marks){0};
+}
+
+/* ---- publishing ---- */
+
+static bool is_list(const struct pool_marks *list)
+{
+    if (list->serial == 0 || list->serial > UINT32_MAX)
+        return false;
+    for (size_t i = 0; i < list->count; i++)
+        if (list->v[i].mark > list->serial ||
+            (i > 0 && id_compare(&list->v[i - 1].id, &list->v[i].id) >= 0))
+            return false;
+    return true;
+}
+
+/* The list before it is there, and durably so: no chain has a gap. */
+static int check_before(struct disk *disk, uint64_t serial)
+{
+    char name[DISK_NAME_MAX + 1];
+
+    if (serial == 1)
+        return 0;
+    pool_file_numbered(DIR_NAME, serial - 1, name);
+    int r = pool_file_exists(disk, name);
+
+    return r < 0 ? r : r == 0 ? -ESTALE : disk_sync_dir(disk, DIR_NAME);
 }
 
 int pool_marks_publish(struct disk *disk, unsigned node, const struct pool_marks *list)
 {
-    (void)disk;
-    (void)node;
-    (void)list;
-    return -ENOSYS;
+    struct pool_body body = {.kind = POOL_BODY_MARKS, .serial = list->serial};
+    char name[DISK_NAME_MAX + 1];
+    uint8_t bytes[POOL_MARK_LEN];
+    struct pool_writer *w;
+    int err = is_list(list) ? check_before(disk, list->serial) : -EINVAL;
+
+    if (err == 0)
+        err = pool_writer_open(disk, node, &body, &w);
+    if (err < 0)
+        return err;
+    for (size_t i = 0; i < list->count; i++) {
+        const struct gc_saved *s = &list->v[i];
+
+        pool_mark_encode(&(struct pool_mark){s->id, s->since, s->mark}, bytes);
+        pool_writer_add(w, bytes);
+    }
+    pool_file_numbered(DIR_NAME, list->serial, name);
+    return pool_writer_end(w, name, POOL_PUT, NULL);
 }
 
 int pool_marks_prune(struct disk *disk, uint64_t below)
 {
-    (void)disk;
-    (void)below;
-    return -ENOSYS;
+    uint64_t newest;
+    int err = pool_marks_newest(disk, 0, &newest);
+
+    if (err == 0)
+        pool_file_prune(disk, DIR_NAME, below < newest ? below : newest);
+    return err;
 }

@@ -34,7 +34,7 @@ void pool_marks_release(struct pool_marks *m);
  * -EEXIST there is one of that serial already: somebody else's cycle was faster. -ESTALE the one
  * before it is not there: this collector slept while others went on. -EINVAL not ascending, a mark
  * above the serial, or a serial that is 0 or above UINT32_MAX. After any other error it may or may
- * not be in force: its serial is never tried again. */
+ * not be in force: ask pool_marks_newest before anything is concluded. */
 int pool_marks_publish(struct disk *disk, unsigned node, const struct pool_marks *list);
 /* Remove lists with a serial below `below` (the least acknowledgement of all that count), never the
  * newest. Best effort: what stays goes another time. */
