@@ -77,7 +77,7 @@ static bool is_dead(struct lease *l, const struct pool_term *t, int64_t now)
     if (!same)
         l->seen_at = now;
     l->seen = *t;
-    return same && now - l->seen_at >= LEASE_PATIENCE;
+    return now - l->seen_at >= LEASE_PATIENCE;
 }
 
 static int take_next(struct disk *disk, uint64_t term, unsigned node, uint32_t life,
