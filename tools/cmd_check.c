@@ -119,7 +119,10 @@ static void print_json(const struct checking *c, const struct repair_result *res
 
 static int look(const struct store *store, struct checking *c, struct repair_result *ret)
 {
-    const struct check_options check = {.found = on_found, .progress = on_progress, .ctx = c};
+    const struct check_options check = {.found = on_found,
+                                        .progress = on_progress,
+                                        .ctx = c,
+                                        .pooled = store_get_pool(store) != NULL};
     const struct repair_options o = {.flags = c->flags,
                                      .clock = clock_real(),
                                      .check = check,

@@ -9,15 +9,19 @@
 static int run_init(int argc, char **argv)
 {
     static const struct option options[] = {{"label", required_argument, NULL, 'l'},
+                                            {"pool", required_argument, NULL, 'p'},
                                             {NULL, 0, NULL, 0}};
-    const char *label = NULL;
+    const char *label = NULL, *pool = NULL;
     char fallback[PROJECT_LABEL_MAX + 1], why[STORE_WHY] = "";
     int o;
     while ((o = tally_getopt(argc, argv, "", options)) >= 0) {
-        if (o != 'l') {
+        if (o == 'l') {
+            label = optarg;
+        } else if (o == 'p') {
+            pool = optarg;
+        } else {
             return tally_misuse(&verb_init);
         }
-        label = optarg;
     }
     if (argc - optind != 1) {
         return tally_misuse(&verb_init);
@@ -29,12 +33,15 @@ static int run_init(int argc, char **argv)
         return tally_fail("a label is ORG/PROJECT, at most %d bytes; not '%s'", PROJECT_LABEL_MAX,
                           label);
     }
-    if (store_init(argv[optind], label, why) < 0) {
+    if (store_init(argv[optind], label, pool, why) < 0) {
         return tally_fail("%s", why);
     }
     return 0;
 }
 
 const struct verb verb_init = {
-    "init", run_init, "[--label ORG/PROJECT] STORE", "make a new store in an empty directory",
-    "  --label ORG/PROJECT  its name, for people; local/ and the directory's name if left out\n"};
+    "init", run_init, "[--label ORG/PROJECT] [--pool dir:PATH] STORE",
+    "make a new store in an empty directory",
+    "  --label ORG/PROJECT  its name, for people; local/ and the directory's name if left out\n"
+    "  --pool dir:PATH      keep its objects in that directory, which several stores share;\n"
+    "                       it is made a pool if it is missing or empty\n"};

@@ -107,7 +107,8 @@ static int serve_store(struct mounting *m, struct store *store)
                     .clock = clock_real(),
                     .noatime = m->options.noatime,
                     .nodiratime = m->options.nodiratime,
-                    .background = true},
+                    .background = true,
+                    .pool = store_get_pool(store)},
         .store = m->store,
         .mountpoint = m->mountpoint,
         .ctl_mode = m->options.ctl_mode,
@@ -166,7 +167,7 @@ static int serve(struct mounting *m)
     raise_file_limit();
     if (err == 0 && m->create && !store_exists(m->store)) {
         tally_default_label(m->store, label, sizeof(label));
-        err = store_init(m->store, label, m->why);
+        err = store_init(m->store, label, NULL, m->why);
     }
     if (err == 0) {
         err = store_open(m->store, 0, "mount", m->mountpoint, &store, m->why);

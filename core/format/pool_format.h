@@ -184,6 +184,17 @@ struct pool_term {
     bool released;
 };
 
+/* Which node of which pool a store is: STORE/pool. */
+#define POOL_PATH_MAX 700
+struct pool_home {
+    uint8_t id[16]; /* of the pool */
+    unsigned node;
+    uint32_t life;                  /* its last, or the one it was about to begin */
+    uint8_t token[POOL_TOKEN_LEN];  /* of that life, */
+    uint8_t before[POOL_TOKEN_LEN]; /* and the one that the pool had until then */
+    char path[POOL_PATH_MAX + 1];   /* of the pool's directory: absolute, printable */
+};
+
 /* Each encoder returns the length of `out`, which has a NUL behind it. */
 size_t pool_identity_encode(const struct pool_identity *i, char out[POOL_TEXT_MAX]);
 int pool_identity_decode(const char *text, size_t len, struct pool_identity *ret);
@@ -191,3 +202,7 @@ size_t pool_who_encode(const struct pool_who *w, char out[POOL_TEXT_MAX]);
 int pool_who_decode(const char *text, size_t len, unsigned node, struct pool_who *ret);
 size_t pool_term_encode(const struct pool_term *t, char out[POOL_TEXT_MAX]);
 int pool_term_decode(const char *text, size_t len, uint64_t term, struct pool_term *ret);
+size_t pool_home_encode(const struct pool_home *h, char out[POOL_TEXT_MAX]);
+int pool_home_decode(const char *text, size_t len, struct pool_home *ret);
+/* No control characters: it can stand in a line of such a text. */
+bool pool_text_ok(const char *text);

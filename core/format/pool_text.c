@@ -77,6 +77,19 @@ size_t pool_term_encode(const struct pool_term *t, char out[POOL_TEXT_MAX])
     return end(&w, t->term);
 }
 
+size_t pool_home_encode(const struct pool_home *h, char out[POOL_TEXT_MAX])
+{
+    struct writer w = {out, 0};
+
+    add(&w, "tallyfs pool home " VERSION_TEXT "\n");
+    add_hex(&w, "id", h->id, sizeof h->id);
+    add(&w, "node=%u\nlife=%" PRIu32 "\n", h->node, h->life);
+    add_hex(&w, "token", h->token, sizeof h->token);
+    add_hex(&w, "before", h->before, sizeof h->before);
+    add(&w, "path=%s\n", h->path);
+    return end(&w, 0);
+}
+
 /* ---- reading ---- */
 
 /* A copy with a NUL, whose checksum holds, of the right kind and version; *ret_at is behind that. */
@@ -150,10 +163,10 @@ int pool_identity_decode(const char *text, size_t len, struct pool_identity *ret
     return 0;
 }
 
-static bool label_ok(const char *label)
+bool pool_text_ok(const char *text)
 {
-    for (; *label; label++)
-        if ((unsigned char)*label < ' ' || *label == 0x7f)
+    for (; *text; text++)
+        if ((unsigned char)*text < ' ' || *text == 0x7f)
             return false;
     return true;
 }
@@ -173,7 +186,7 @@ int pool_who_decode(const char *text, size_t len, unsigned node, struct pool_who
     const char *label = value(&at, "label");
 
     snprintf(w.label, sizeof w.label, "%.*s", (int)strcspn(label, "\n"), label);
-    if (!label_ok(w.label) || w.life == 0 || w.life > POOL_LIFE_MAX ||
+    if (!pool_text_ok(w.label) || w.life == 0 || w.life > POOL_LIFE_MAX ||
         !is_same(again, pool_who_encode(&w, again), text, len))
         return -EUCLEAN;
     *ret = w;
@@ -196,5 +209,30 @@ int pool_term_decode(const char *text, size_t len, uint64_t term, struct pool_te
     if (!is_same(again, pool_term_encode(&t, again), text, len))
         return -EUCLEAN;
     *ret = t;
+    return 0;
+}
+
+int pool_home_decode(const char *text, size_t len, struct pool_home *ret)
+{
+    char copy[POOL_TEXT_MAX], again[POOL_TEXT_MAX];
+    struct pool_home h = {0};
+    const char *at;
+    int err = begin(text, len, "tallyfs pool home ", 0, copy, &at);
+
+    if (err < 0)
+        return err;
+    bytes(&at, "id", h.id, sizeof h.id);
+    h.node = (unsigned)number(&at, "node");
+    h.life = (uint32_t)number(&at, "life");
+    bytes(&at, "token", h.token, sizeof h.token);
+    bytes(&at, "before", h.before, sizeof h.before);
+    const char *path = value(&at, "path");
+
+    snprintf(h.path, sizeof h.path, "%.*s", (int)strcspn(path, "\n"), path);
+    if (!pool_text_ok(h.path) || h.path[0] != '/' || h.node == 0 || h.node > POOL_NODE_MAX ||
+        h.life == 0 || h.life > POOL_LIFE_MAX ||
+        !is_same(again, pool_home_encode(&h, again), text, len))
+        return -EUCLEAN;
+    *ret = h;
     return 0;
 }

@@ -50,6 +50,7 @@
 
 #include "disk.h"
 #include "kv.h"
+#include <stdbool.h>
 
 struct check_options {
     /* One finding; the texts are valid during the call. */
@@ -57,6 +58,9 @@ struct check_options {
     /* Bytes done and to do, roughly. NULL: nobody asks. */
     void (*progress)(uint64_t done, uint64_t total, void *ctx);
     void *ctx;
+    /* The store is in a pool: packs that it names need not be in its table, and what else is there
+     * is not its business. */
+    bool pooled;
 };
 
 struct check_result {

@@ -5,6 +5,7 @@
  *   "identity"  version, label, time, secret      written once
  *   "state"     next numbers, sequence, orphans   in every commit
  */
+#include "pool_format.h"
 #include "pool_node.h"
 #include "project_impl.h"
 #include "report.h"

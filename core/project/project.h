@@ -57,7 +57,6 @@
 #include "disk.h"
 #include "id.h"
 #include "kv.h"
-#include "pool_format.h"
 #include <stdbool.h>
 
 struct project;
@@ -85,7 +84,7 @@ struct project_pool {
     struct disk *disk; /* borrowed: all of the pool; config.disk is a route over it (disk_route.h) */
     unsigned node;     /* this store's number among the nodes: 1 ... POOL_NODE_MAX */
     uint32_t life;     /* of the store, a new one at each open: 1 ... POOL_LIFE_MAX */
-    uint8_t token[POOL_TOKEN_LEN]; /* what nodes/N/node says as long as this life is the node's */
+    uint8_t token[16]; /* POOL_TOKEN_LEN; what nodes/N/node says as long as this life is its own */
     uint8_t secret[ID_SECRET_LEN]; /* of all members: equal bytes have equal ids */
 };
 

@@ -45,7 +45,9 @@ static int first_look(struct repair *r)
 /* Tables and trees again; of bytes only those that were damaged. */
 static int look_again(struct repair *r, bool last)
 {
-    struct check_options o = {.found = last ? r->o->left : say_nothing, .ctx = r->o->check.ctx};
+    struct check_options o = {.found = last ? r->o->left : say_nothing,
+                              .ctx = r->o->check.ctx,
+                              .pooled = r->o->check.pooled};
     struct check c = {.disk = r->disk,
                       .o = &o,
                       .fixes = last ? NULL : &r->fixes,

@@ -4,7 +4,8 @@
  * identity file is written last, when all the rest is durable: a directory without it is no store,
  * whatever an interrupted `init` left in it.
  */
-#include "store.h"
+#include "store_pool.h"
+#include "disk_route.h"
 #include "io.h"
 #include <dirent.h>
 #include <errno.h>
@@ -20,6 +21,7 @@
 #define IDENTITY_FILE "tally-store"
 #define IDENTITY_START "tallyfs store "
 #define IDENTITY_TEXT IDENTITY_START "1\n"
+#define IDENTITY_POOLED IDENTITY_START "1 in a pool\n"
 #define LOCK_FILE "lock"
 #define LOCK_TEXT_MAX 4500 /* a path and a few words */
 #define REMOVE_DEPTH 3     /* store / objects / ab */
@@ -45,7 +47,7 @@ static int open_directory(const char *path)
 /* ---- what tells a store from any directory ---- */
 
 /* 0 it is a store we know, -EPROTO one of a newer version, -ENOENT none. */
-static int check_identity(int dirfd)
+static int check_identity(int dirfd, bool *ret_pooled)
 {
     CLEANUP_FREE char *text = NULL;
     size_t len;
@@ -57,13 +59,15 @@ static int check_identity(int dirfd)
         return err;
     if (strncmp(text, IDENTITY_START, strlen(IDENTITY_START)) != 0)
         return -ENOENT;
-    return strcmp(text, IDENTITY_TEXT) == 0 ? 0 : -EPROTO;
+    *ret_pooled = strcmp(text, IDENTITY_POOLED) == 0;
+    return *ret_pooled || strcmp(text, IDENTITY_TEXT) == 0 ? 0 : -EPROTO;
 }
 
 bool store_exists(const char *path)
 {
     CLEANUP_CLOSE int fd = open_directory(path);
-    int err = fd < 0 ? fd : check_identity(fd);
+    bool pooled;
+    int err = fd < 0 ? fd : check_identity(fd, &pooled);
 
     return err == 0 || err == -EPROTO;
 }
@@ -145,7 +149,8 @@ static void drop_lock(int lockfd)
 
 /* ---- opening ---- */
 
-static int open_parts(struct store *s, const char *path, unsigned flags, char why[STORE_WHY])
+static int open_parts(struct store *s, const char *path, unsigned flags, bool pooled,
+                      char why[STORE_WHY])
 {
     char self[64];
     bool readonly = flags & STORE_READONLY;
@@ -157,19 +162,25 @@ static int open_parts(struct store *s, const char *path, unsigned flags, char wh
                     err == -ENOENT ? "it is missing" : strerror(-err));
     /* The directory that was locked, whatever its path means by now. */
     snprintf(self, sizeof self, "/proc/self/fd/%d", s->dirfd);
-    err = disk_open_dir(self, readonly, &s->disk);
-    return err < 0 ? fail(err, why, "cannot open %s: %s", path, strerror(-err)) : 0;
+    err = disk_open_dir(self, readonly, &s->own);
+    if (err < 0)
+        return fail(err, why, "cannot open %s: %s", path, strerror(-err));
+    if (pooled)
+        return store_pool_open(s, path, readonly, why);
+    s->disk = s->own;
+    return 0;
 }
 
 int store_open(const char *path, unsigned flags, const char *purpose, const char *at,
                struct store *ret, char why[STORE_WHY])
 {
-    struct store s = {.dirfd = open_directory(path), .lockfd = -1};
+    struct store s = {.dirfd = open_directory(path), .lockfd = -1, .nodefd = -1};
+    bool pooled = false;
     int err;
 
     if (s.dirfd < 0)
         return fail(s.dirfd, why, "cannot open the store %s: %s", path, strerror(-s.dirfd));
-    err = check_identity(s.dirfd);
+    err = check_identity(s.dirfd, &pooled);
     if (err == -ENOENT)
         err = fail(err, why, "%s is not a store; `tally init %s` makes one", path, path);
     else if (err == -EPROTO)
@@ -179,7 +190,7 @@ int store_open(const char *path, unsigned flags, const char *purpose, const char
     if (err == 0)
         s.lockfd = take_lock(s.dirfd, path, flags, purpose, at, why);
     if (err == 0)
-        err = s.lockfd < 0 ? s.lockfd : open_parts(&s, path, flags, why);
+        err = s.lockfd < 0 ? s.lockfd : open_parts(&s, path, flags, pooled, why);
     if (err < 0) {
         store_close(&s);
         return err;
@@ -188,14 +199,23 @@ int store_open(const char *path, unsigned flags, const char *purpose, const char
     return 0;
 }
 
+const struct project_pool *store_get_pool(const struct store *s)
+{
+    return s->pool.disk ? &s->pool : NULL;
+}
+
 void store_close(struct store *s)
 {
-    disk_close(s->disk);
+    if (s->disk != s->own)
+        disk_close(s->disk);
+    s->disk = NULL;
+    store_pool_close(s);
+    disk_close(s->own);
     kv_close(s->kv);
     drop_lock(s->lockfd);
     if (s->dirfd >= 0)
         close(s->dirfd);
-    *s = (struct store){.dirfd = -1, .lockfd = -1};
+    *s = (struct store){.dirfd = -1, .lockfd = -1, .nodefd = -1};
 }
 
 /* ---- making ---- */
@@ -266,27 +286,65 @@ static void remove_tree(int at, const char *name, unsigned depth)
 
 static void remove_made(int fd)
 {
-    static const char *const made[] = {"kv", "packs", "slots", "objects"};
+    static const char *const made[] = {"kv", "packs", "slots", "objects", STORE_POOL_FILE};
 
     for (size_t i = 0; i < sizeof made / sizeof *made; i++)
         remove_tree(fd, made[i], REMOVE_DEPTH);
 }
 
-/* Everything but the identity file. */
-static int fill(int dirfd, const char *label)
+struct making {
+    int dirfd;
+    const char *label, *pool; /* as store_init has them */
+    char *why;
+};
+
+/* Everything but the identity file: tables, and the namespace main. */
+static int fill(int dirfd, struct disk *disk, const char *label, const uint8_t *secret)
 {
-    char self[64];
-    struct disk *disk = NULL;
+    const struct clock *clock = clock_real();
     struct kv *kv = NULL;
     int err = kv_open_lmdb(dirfd, "kv", project_tables, project_table_count, KV_CREATE, &kv);
 
-    snprintf(self, sizeof self, "/proc/self/fd/%d", dirfd);
     if (err == 0)
-        err = disk_open_dir(self, false, &disk);
-    if (err == 0)
-        err = project_format(disk, kv, clock_real(), label, getuid(), getgid());
-    disk_close(disk);
+        err = secret ? project_format_node(disk, kv, clock, label, getuid(), getgid(), secret)
+                     : project_format(disk, kv, clock, label, getuid(), getgid());
     kv_close(kv);
+    return err;
+}
+
+/* The same as a new node of the pool. */
+static int fill_pooled(const struct making *m, struct disk *own)
+{
+    uint8_t secret[ID_SECRET_LEN];
+    struct disk *pool, *route;
+    struct pool_home home;
+    int err = store_pool_join(m->dirfd, m->pool, m->label, m->why, &pool, &home, secret);
+
+    if (err < 0)
+        return err;
+    err = disk_route_open(own, pool, home.node, &route);
+    if (err == 0) {
+        err = fill(m->dirfd, route, m->label, secret);
+        disk_close(route);
+    }
+    if (err < 0)
+        store_pool_leave(pool, &home);
+    disk_close(pool);
+    return err;
+}
+
+static int fill_any(const struct making *m)
+{
+    char self[64];
+    struct disk *own;
+    int err;
+
+    snprintf(self, sizeof self, "/proc/self/fd/%d", m->dirfd);
+    err = disk_open_dir(self, false, &own);
+    if (err < 0)
+        return err;
+    err = m->pool ? fill_pooled(m, own) : fill(m->dirfd, own, m->label, NULL);
+    disk_close(own);
     return err;
 }
 
@@ -299,18 +357,22 @@ static int sync_parent(int dirfd)
 }
 
 /* In a directory that is there and locked. */
-static int init_locked(int dirfd, const char *path, const char *label, char why[STORE_WHY])
+static int init_locked(const struct making *m, const char *path, char why[STORE_WHY])
 {
-    int err = check_identity(dirfd), empty;
+    const char *identity = m->pool ? IDENTITY_POOLED : IDENTITY_TEXT;
+    int dirfd = m->dirfd, empty;
+    bool pooled;
+    int err = check_identity(dirfd, &pooled);
 
     if (err == 0 || err == -EPROTO)
         return fail(-EEXIST, why, "%s is a store already", path);
     empty = is_empty(dirfd);
     if (empty == 0)
         return fail(-ENOTEMPTY, why, "%s is not empty and no store; give an empty directory", path);
-    err = empty < 0 ? empty : fill(dirfd, label);
+    *why = '\0';
+    err = empty < 0 ? empty : fill_any(m);
     if (err == 0)
-        err = io_write_file(dirfd, IDENTITY_FILE, IDENTITY_TEXT, strlen(IDENTITY_TEXT), 0644);
+        err = io_write_file(dirfd, IDENTITY_FILE, identity, strlen(identity), 0644);
     if (err == 0)
         err = sync_parent(dirfd);
     if (err == 0)
@@ -318,17 +380,18 @@ static int init_locked(int dirfd, const char *path, const char *label, char why[
     (void)unlinkat(dirfd, IDENTITY_FILE, 0);
     if (empty > 0)
         remove_made(dirfd);
-    return fail(err, why, "cannot make the store %s: %s", path, strerror(-err));
+    return *why ? err : fail(err, why, "cannot make the store %s: %s", path, strerror(-err));
 }
 
-static int init_in(int dirfd, const char *path, const char *label, char why[STORE_WHY])
+static int init_in(const struct making *m, const char *path, char why[STORE_WHY])
 {
     struct stat st;
-    bool had_lock = fstatat(dirfd, LOCK_FILE, &st, AT_SYMLINK_NOFOLLOW) == 0;
+    int dirfd = m->dirfd;
+    bool pooled, had_lock = fstatat(dirfd, LOCK_FILE, &st, AT_SYMLINK_NOFOLLOW) == 0;
     int err, lockfd;
 
     /* Told before a lock file is put into a directory that is somebody else's. */
-    err = check_identity(dirfd);
+    err = check_identity(dirfd, &pooled);
     if (err == -ENOENT && is_empty(dirfd) == 0)
         return fail(-ENOTEMPTY, why, "%s is not empty and no store; give an empty directory", path);
     if (err == 0 || err == -EPROTO)
@@ -336,14 +399,14 @@ static int init_in(int dirfd, const char *path, const char *label, char why[STOR
     lockfd = take_lock(dirfd, path, 0, "init", path, why);
     if (lockfd < 0)
         return lockfd;
-    err = init_locked(dirfd, path, label, why);
+    err = init_locked(m, path, why);
     if (err < 0 && err != -EEXIST && !had_lock)
         (void)unlinkat(dirfd, LOCK_FILE, 0);
     drop_lock(lockfd);
     return err;
 }
 
-int store_init(const char *path, const char *label, char why[STORE_WHY])
+int store_init(const char *path, const char *label, const char *pool, char why[STORE_WHY])
 {
     bool made;
     int err;
@@ -357,7 +420,7 @@ int store_init(const char *path, const char *label, char why[STORE_WHY])
     {
         CLEANUP_CLOSE int dirfd = open_directory(path);
         err = dirfd < 0 ? fail(dirfd, why, "cannot open %s: %s", path, strerror(-dirfd))
-                        : init_in(dirfd, path, label, why);
+                        : init_in(&(struct making){dirfd, label, pool, why}, path, why);
     }
     if (err < 0 && made)
         (void)rmdir(path);

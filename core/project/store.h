@@ -7,6 +7,8 @@
  *     STORE/kv/           LMDB
  *     STORE/packs slots objects
  *
+ * Of a store in a pool the last three are in the pool, and STORE/pool says in which (store_pool.h).
+ *
  * Errors: 0 or -errno, and a sentence in `why` (STORE_WHY bytes) fit for a person.
  */
 #pragma once
@@ -18,20 +20,28 @@
 struct store {
     int dirfd;
     int lockfd;
-    struct disk *disk;
+    struct disk *disk; /* a project's: `own`, or a route over it and the pool */
+    struct disk *own;
     struct kv *kv;
+    struct project_pool pool; /* disk NULL: the store is in none */
+    int nodefd;               /* the lock of its node */
 };
 
 enum store_flags {
     STORE_READONLY = 1 << 0, /* check: never writes, still excludes a mount */
 };
 
-/* Make a new store; the directory may exist if it is empty. -EEXIST, -ENOTEMPTY. */
-int store_init(const char *path, const char *label, char why[STORE_WHY]);
+/* Make a new store; the directory may exist if it is empty. `pool`, "dir:PATH" or NULL: as a new node
+ * of that pool, which is made where there is nothing yet. -EEXIST, -ENOTEMPTY. */
+int store_init(const char *path, const char *label, const char *pool, char why[STORE_WHY]);
 /* Is this directory a store? */
 bool store_exists(const char *path);
 /* `purpose`: what the owner is ("mount", "check") and `at` where, for others' messages.
- * -EBUSY another process owns it (why names it), -ENOENT not a store. */
+ * -EBUSY another process owns it (why names it), -ENOENT not a store, or its pool is missing. -ESTALE
+ * it is not, or no longer, a node of the pool that is there: a copy of the store is, or it was
+ * retired; nothing was changed. Each opening of a node that may write begins a new life of it. */
 int store_open(const char *path, unsigned flags, const char *purpose, const char *at,
                struct store *ret, char why[STORE_WHY]);
+/* For project_config; NULL: it is in none. */
+const struct project_pool *store_get_pool(const struct store *s);
 void store_close(struct store *s);

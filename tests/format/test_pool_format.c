@@ -5,6 +5,7 @@
 #include "bytes.h"
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #define NODE 7
@@ -315,6 +316,29 @@ Test(pool_format, a_term_comes_back)
     cr_assert_eq(pool_term_decode(text, pool_term_encode(&t, text), UINT64_MAX, &r), 0);
     cr_assert(r.term == t.term && r.node == 3 && r.life == 4 && r.beat == 5 && r.released);
     cr_assert_eq(pool_term_decode(text, strlen(text), 1, &r), -EUCLEAN, "another term's");
+}
+
+Test(pool_format, the_home_of_a_store_comes_back_and_is_a_place_that_can_be)
+{
+    static const char *const bad[] = {"", "relative", "/with\na line"};
+    char text[POOL_TEXT_MAX];
+    struct pool_home h = {.id = {1, 2}, .node = 7, .life = 9, .token = {3}, .before = {4}}, r;
+
+    memset(h.path, 'x', POOL_PATH_MAX);
+    h.path[0] = '/';
+    cr_assert_eq(pool_home_decode(text, pool_home_encode(&h, text), &r), 0);
+    cr_assert_eq(memcmp(&h, &r, sizeof r), 0);
+    cr_assert_eq(pool_home_decode(text, strlen(text) - 1, &r), -EUCLEAN);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        snprintf(h.path, sizeof h.path, "%s", bad[i]);
+        cr_assert_eq(pool_home_decode(text, pool_home_encode(&h, text), &r), -EUCLEAN);
+    }
+    snprintf(h.path, sizeof h.path, "/pool");
+    h.node = 0;
+    cr_assert_eq(pool_home_decode(text, pool_home_encode(&h, text), &r), -EUCLEAN);
+    h.node = POOL_NODE_MAX;
+    h.life = POOL_LIFE_MAX + 1;
+    cr_assert_eq(pool_home_decode(text, pool_home_encode(&h, text), &r), -EUCLEAN);
 }
 
 Test(pool_format, a_text_with_any_byte_changed_or_missing_is_refused)

@@ -135,6 +135,7 @@ static void check_texts(const uint8_t *data, size_t len)
     struct pool_identity i;
     struct pool_who w;
     struct pool_term t;
+    struct pool_home h;
     size_t n;
     char *text = summed(data, len, 0, &n);
 
@@ -146,6 +147,8 @@ static void check_texts(const uint8_t *data, size_t len)
         MUST(pool_who_encode(&w, again) == n && memcmp(again, text, n) == 0);
     if (pool_term_decode(text, n, NODE, &t) == 0)
         MUST(pool_term_encode(&t, again) == n && memcmp(again, text, n) == 0);
+    if (pool_home_decode(text, n, &h) == 0)
+        MUST(pool_home_encode(&h, again) == n && memcmp(again, text, n) == 0);
     MUST(pool_who_decode((const char *)data, len, NODE, &w) < 0 || len > SUM_LINE);
     free(text);
 }

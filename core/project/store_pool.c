@@ -1,0 +1,362 @@
+// SPDX-License-Identifier: Apache-2.0
+/* store_pool: see the header; what is in a pool: pool_dir.h. */
+#include "store_pool.h"
+#include "disk_route.h"
+#include "io.h"
+#include "pool_dir.h"
+#include "pool_file.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define URL_START "dir:"
+#define CLAIM "life."
+
+_Static_assert(sizeof(((struct project_pool *)0)->token) == POOL_TOKEN_LEN, "a token");
+
+__attribute__((format(printf, 3, 4))) static int fail(int err, char why[STORE_WHY], const char *fmt,
+                                                      ...)
+{
+    va_list args;
+
+    va_start(args, fmt);
+    (void)vsnprintf(why, STORE_WHY, fmt, args);
+    va_end(args);
+    return err;
+}
+
+static int make_token(uint8_t token[POOL_TOKEN_LEN])
+{
+    return getrandom(token, POOL_TOKEN_LEN, 0) == POOL_TOKEN_LEN ? 0 : -EIO;
+}
+
+static int write_home(int dirfd, const struct pool_home *h)
+{
+    char text[POOL_TEXT_MAX];
+    size_t len = pool_home_encode(h, text);
+
+    return io_write_file(dirfd, STORE_POOL_FILE, text, len, 0600);
+}
+
+/* ---- joining ---- */
+
+/* The directory that `url` means, made if it is not there. */
+static int find_directory(const char *url, char why[STORE_WHY], char ret_path[POOL_PATH_MAX + 1])
+{
+    const char *name = url + strlen(URL_START);
+    char *path;
+    int err;
+
+    if (strncmp(url, URL_START, strlen(URL_START)) != 0 || !*name)
+        return fail(-EINVAL, why, "a pool is dir:PATH, not '%.200s'", url);
+    if (mkdir(name, 0700) < 0 && errno != EEXIST)
+        return fail(-errno, why, "cannot make the pool %s: %s", name, strerror(errno));
+    path = realpath(name, NULL);
+    if (!path)
+        return fail(-errno, why, "cannot find the pool %s: %s", name, strerror(errno));
+    err = strlen(path) > POOL_PATH_MAX || !pool_text_ok(path) ? -EINVAL : 0;
+    if (err == 0)
+        strcpy(ret_path, path);
+    free(path);
+    return err ? fail(err, why,
+                      "the path of a pool has at most %d bytes and no control characters; %.200s",
+                      POOL_PATH_MAX, name)
+               : 0;
+}
+
+/* Two may make it at the same time: one of them joins. */
+static int identify_or_create(struct disk *disk, const char *path, struct pool_identity *ret,
+                              char why[STORE_WHY])
+{
+    char reason[POOL_WHY] = "";
+    int err = pool_dir_identity(disk, ret, reason);
+
+    if (err == -ENOENT) {
+        err = pool_identity_make(ret);
+        if (err == 0)
+            err = pool_dir_create(disk, ret, reason);
+        if (err == -EEXIST)
+            err = pool_dir_identity(disk, ret, reason);
+    }
+    return err < 0 ? fail(err, why, "cannot use %s as a pool: %s", path,
+                          *reason ? reason : strerror(-err))
+                   : 0;
+}
+
+static int join(struct disk *disk, const char *label, struct pool_home *home, char why[STORE_WHY])
+{
+    struct pool_who who = {.life = 1, .when = clock_now(clock_real())};
+    char reason[POOL_WHY] = "";
+    int err = make_token(who.token);
+
+    snprintf(who.label, sizeof who.label, "%s", label);
+    if (err == 0)
+        err = pool_dir_join(disk, &who, reason);
+    if (err < 0)
+        return fail(err, why, "cannot join the pool %s: %s", home->path,
+                    *reason ? reason : strerror(-err));
+    home->node = who.node;
+    home->life = who.life;
+    memcpy(home->token, who.token, sizeof home->token);
+    memcpy(home->before, who.token, sizeof home->before);
+    return 0;
+}
+
+int store_pool_join(int dirfd, const char *url, const char *label, char why[STORE_WHY],
+                    struct disk **ret_disk, struct pool_home *ret_home,
+                    uint8_t ret_secret[ID_SECRET_LEN])
+{
+    struct pool_identity identity;
+    struct pool_home home = {.life = 1};
+    struct disk *disk = NULL;
+    int err = find_directory(url, why, home.path);
+
+    if (err < 0)
+        return err;
+    err = disk_open_dir(home.path, false, &disk);
+    if (err < 0)
+        return fail(err, why, "cannot open the pool %s: %s", home.path, strerror(-err));
+    err = identify_or_create(disk, home.path, &identity, why);
+    if (err == 0)
+        err = join(disk, label, &home, why);
+    if (err == 0) {
+        memcpy(home.id, identity.id, sizeof home.id);
+        err = write_home(dirfd, &home);
+        if (err < 0) {
+            store_pool_leave(disk, &home);
+            (void)fail(err, why, "cannot write the store's file " STORE_POOL_FILE ": %s",
+                       strerror(-err));
+        }
+    }
+    if (err < 0) {
+        disk_close(disk);
+        return err;
+    }
+    *ret_disk = disk;
+    *ret_home = home;
+    memcpy(ret_secret, identity.secret, ID_SECRET_LEN);
+    return 0;
+}
+
+void store_pool_leave(struct disk *disk, const struct pool_home *home)
+{
+    (void)pool_node_retire(disk, home->node);
+}
+
+/* ---- is it our pool, and are we its node? ---- */
+
+static int read_home(struct store *s, const char *path, struct pool_home *ret, char why[STORE_WHY])
+{
+    CLEANUP_FREE char *text = NULL;
+    size_t len;
+    int err = io_read_file(s->dirfd, STORE_POOL_FILE, POOL_TEXT_MAX, &text, &len);
+
+    if (err == 0)
+        err = pool_home_decode(text, len, ret);
+    if (err == -EPROTO)
+        return fail(err, why, "the store %s was written by a newer version of tally", path);
+    if (err == -EUCLEAN || err == -EFBIG)
+        return fail(-EUCLEAN, why, "the file %s/" STORE_POOL_FILE " is damaged", path);
+    return err < 0 ? fail(err, why, "cannot read %s/" STORE_POOL_FILE ": %s", path, strerror(-err))
+                   : 0;
+}
+
+static int check_pool(struct store *s, const char *path, const struct pool_home *home,
+                      char why[STORE_WHY])
+{
+    struct pool_identity identity;
+    char reason[POOL_WHY] = "";
+    int err = pool_dir_identity(s->pool.disk, &identity, reason);
+
+    if (err < 0)
+        return fail(err, why, "the pool of the store %s is not at %s: %s", path, home->path,
+                    reason);
+    if (memcmp(identity.id, home->id, sizeof home->id) != 0)
+        return fail(-ESTALE, why,
+                    "the pool at %s is another one than that of the store %s; put back the right "
+                    "one",
+                    home->path, path);
+    memcpy(s->pool.secret, identity.secret, sizeof s->pool.secret);
+    return 0;
+}
+
+static int stale(const char *path, const struct pool_home *home, char why[STORE_WHY])
+{
+    return fail(-ESTALE, why,
+                "the store %s is a copy, or was restored from a backup: in the pool %s another one "
+                "goes on as node %u; make a new store, and copy the files from there",
+                path, home->path, home->node);
+}
+
+/* *ret_who is the node as the pool has it. */
+static int check_node(struct store *s, const char *path, const struct pool_home *home,
+                      struct pool_who *ret_who, char why[STORE_WHY])
+{
+    int r = pool_node_is_retired(s->pool.disk, home->node);
+
+    if (r == 1)
+        return fail(-ESTALE, why,
+                    "the store %s was retired as node %u of the pool %s: what it needs there may "
+                    "be gone; make a new store",
+                    path, home->node, home->path);
+    r = r < 0 ? r : pool_node_read(s->pool.disk, home->node, ret_who);
+    if (r < 0)
+        return fail(r, why, "the pool %s does not know node %u, the store %s: %s", home->path,
+                    home->node, path, r == -EUCLEAN ? "its file is damaged" : strerror(-r));
+    if (memcmp(ret_who->token, home->token, POOL_TOKEN_LEN) != 0 &&
+        memcmp(ret_who->token, home->before, POOL_TOKEN_LEN) != 0)
+        return stale(path, home, why);
+    return 0;
+}
+
+/* ---- a new life ---- */
+
+/* Where the pool's disk knows no locks the tokens must do. */
+static int lock_node(struct store *s, const char *path, const struct pool_home *home,
+                     char why[STORE_WHY])
+{
+    char name[POOL_PATH_MAX + 32];
+
+    snprintf(name, sizeof name, "%s/nodes/%04x/lock", home->path, home->node);
+    s->nodefd = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (s->nodefd < 0)
+        return fail(-errno, why, "the pool %s cannot be written: %s", home->path, strerror(errno));
+    if (flock(s->nodefd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK)
+        return 0;
+    return fail(-EBUSY, why,
+                "a copy of the store %s is in use as node %u of the pool %s; only one of them can "
+                "be it",
+                path, home->node, home->path);
+}
+
+static int claim_life(struct disk *pool, const struct pool_home *home)
+{
+    char claim[16], name[DISK_NAME_MAX + 1];
+
+    snprintf(claim, sizeof claim, CLAIM "%05x", (unsigned)home->life);
+    pool_node_path(home->node, claim, name);
+    return pool_file_put(pool, home->node, name, "", 0, POOL_PUT);
+}
+
+struct claims {
+    struct disk *pool;
+    const struct pool_home *home;
+};
+
+static int remove_claim(const char *name, void *ctx)
+{
+    const struct claims *c = ctx;
+    char path[DISK_NAME_MAX + 1];
+    uint64_t life;
+
+    if (strncmp(name, CLAIM, strlen(CLAIM)) != 0 ||
+        pool_file_number(name + strlen(CLAIM), 5, &life) < 0 || life >= c->home->life)
+        return 0;
+    pool_node_path(c->home->node, name, path);
+    return pool_file_unlink(c->pool, path);
+}
+
+/* Of lives that are over; what stays for now goes at the next opening. */
+static void remove_claims(struct disk *pool, const struct pool_home *home)
+{
+    struct claims c = {pool, home};
+    char dir[DISK_NAME_MAX + 1];
+
+    pool_node_path(home->node, "", dir);
+    (void)disk_list(pool, dir, remove_claim, &c);
+}
+
+/* Steps 3 to 6. 1: somebody else is the node. */
+static int begin_life(struct store *s, struct pool_home *home, const struct pool_who *was)
+{
+    struct pool_who who = *was, now;
+    int err = make_token(home->token);
+
+    home->life = (home->life > was->life ? home->life : was->life) + 1;
+    memcpy(home->before, was->token, sizeof home->before);
+    if (err == 0)
+        err = write_home(s->dirfd, home);
+    if (err == 0)
+        err = claim_life(s->pool.disk, home);
+    if (err == 0)
+        err = pool_node_read(s->pool.disk, home->node, &now);
+    if (err < 0)
+        return err == -EEXIST ? 1 : err;
+    if (memcmp(now.token, was->token, sizeof now.token) != 0)
+        return 1;
+    who.life = home->life;
+    who.when = clock_now(clock_real());
+    memcpy(who.token, home->token, sizeof who.token);
+    err = pool_node_write(s->pool.disk, &who);
+    if (err == 0)
+        err = pool_node_tidy(s->pool.disk, home->node);
+    return err;
+}
+
+static int become_node(struct store *s, const char *path, struct pool_home *home,
+                       struct pool_who *who, char why[STORE_WHY])
+{
+    int r = lock_node(s, path, home, why);
+
+    if (r == 0)
+        r = check_node(s, path, home, who, why); /* again: nobody else comes in between */
+    if (r < 0)
+        return r;
+    if (home->life >= POOL_LIFE_MAX || who->life >= POOL_LIFE_MAX)
+        return fail(-EOVERFLOW, why, "the store %s was opened %u times, which is as often as a "
+                                     "node of a pool can be; make a new one",
+                    path, POOL_LIFE_MAX);
+    r = begin_life(s, home, who);
+    if (r == 1)
+        return stale(path, home, why);
+    if (r < 0)
+        return fail(r, why, "the store %s cannot begin to use its pool %s: %s", path, home->path,
+                    strerror(-r));
+    remove_claims(s->pool.disk, home);
+    return 0;
+}
+
+/* ---- opening, closing ---- */
+
+int store_pool_open(struct store *s, const char *path, bool readonly, char why[STORE_WHY])
+{
+    struct pool_home home;
+    struct pool_who who;
+    int err = read_home(s, path, &home, why);
+
+    if (err < 0)
+        return err;
+    err = disk_open_dir(home.path, readonly, &s->pool.disk);
+    if (err < 0)
+        return fail(err, why, "the pool %s of the store %s %s", home.path, path,
+                    err == -ENOENT ? "is missing; is its disk mounted?" : strerror(-err));
+    err = check_pool(s, path, &home, why);
+    if (err == 0)
+        err = check_node(s, path, &home, &who, why);
+    if (err == 0 && !readonly)
+        err = become_node(s, path, &home, &who, why);
+    if (err < 0)
+        return err;
+    s->pool.node = home.node;
+    s->pool.life = home.life;
+    memcpy(s->pool.token, home.token, sizeof s->pool.token);
+    err = disk_route_open(s->own, s->pool.disk, home.node, &s->disk);
+    return err < 0 ? fail(err, why, "cannot open %s: %s", path, strerror(-err)) : 0;
+}
+
+void store_pool_close(struct store *s)
+{
+    disk_close(s->disk);
+    disk_close(s->pool.disk);
+    s->disk = s->pool.disk = NULL;
+    if (s->nodefd >= 0)
+        close(s->nodefd);
+    s->nodefd = -1;
+}

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * store_pool: a store's way into its pool, and who may go it. Private to store.c.
+ *
+ * STORE/pool (pool_home) says which node of which pool the store is. A copy of a store, or one that
+ * was restored from a backup, says so too, and must not act as the node: it would name places again
+ * that were given away, and report that nothing needs what the other one has. So each opening is a
+ * life of its own, with a random token:
+ *
+ *     1  nodes/N/lock is locked           one process at a time, where the pool's disk can say so
+ *     2  nodes/N/node has our token, or the one before it       else -ESTALE, and nothing is changed
+ *     3  STORE/pool: the next life, a new token, before it that of 2
+ *     4  nodes/N/life.<5 hex> is put      -EEXIST somebody else began this life: -ESTALE
+ *     5  nodes/N/node is still as in 2    else -ESTALE; the old claims of 4 may be gone already
+ *     6  nodes/N/node: that life and token
+ *
+ * Cut anywhere, the next opening goes on with one more life. Of two that are the same store one gets
+ * through, and from then on only that one.
+ */
+#pragma once
+
+#include "pool_format.h"
+#include "store.h"
+
+#define STORE_POOL_FILE "pool"
+
+/* `url`, "dir:PATH": make that pool, or join it, as a new node, and write STORE/pool. *ret_disk is
+ * its disk, the caller's; *ret_secret its secret. */
+int store_pool_join(int dirfd, const char *url, const char *label, char why[STORE_WHY],
+                    struct disk **ret_disk, struct pool_home *ret_home,
+                    uint8_t ret_secret[ID_SECRET_LEN]);
+/* The store was not made after all: its number is nobody's for ever. Best effort. */
+void store_pool_leave(struct disk *disk, const struct pool_home *home);
+
+/* s->own is open. s->pool and s->disk are set; what is open when it fails store_pool_close closes. */
+int store_pool_open(struct store *s, const char *path, bool readonly, char why[STORE_WHY]);
+void store_pool_close(struct store *s);

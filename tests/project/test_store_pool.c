@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: Apache-2.0
+/* test_store_pool: stores that share a pool, and who may be which of its nodes. */
+#include "io.h"
+#include "pool_dir.h"
+#include "store.h"
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static char top[64], why[STORE_WHY];
+
+static const char *at(const char *name)
+{
+    static char paths[4][512];
+    static unsigned next;
+    char *path = paths[next++ % 4];
+
+    snprintf(path, sizeof paths[0], "%s/%s", top, name);
+    return path;
+}
+
+__attribute__((format(printf, 1, 2))) static void run(const char *fmt, ...)
+{
+    char command[1024], line[1200];
+    va_list args;
+
+    va_start(args, fmt);
+    (void)vsnprintf(command, sizeof command, fmt, args);
+    va_end(args);
+    snprintf(line, sizeof line, "cd '%s' && %s", top, command);
+    cr_assert_eq(system(line), 0, "%s", line);
+}
+
+static int init(const char *name, const char *pool)
+{
+    char url[512];
+
+    snprintf(url, sizeof url, "dir:%s/%s", top, pool);
+    why[0] = '\0';
+    return store_init(at(name), "org/project", url, why);
+}
+
+static int open_store(const char *name, unsigned flags, struct store *s)
+{
+    why[0] = '\0';
+    return store_open(at(name), flags, "mount", "/mnt", s, why);
+}
+
+/* Open and close; 0 or the error. */
+static int try(const char *name, unsigned flags)
+{
+    struct store s;
+    int err = open_store(name, flags, &s);
+
+    if (err == 0)
+        store_close(&s);
+    return err;
+}
+
+static void says(const char *part)
+{
+    cr_assert(strstr(why, part), "'%s' is not in '%s'", part, why);
+}
+
+static void setup(void)
+{
+    strcpy(top, "/tmp/tally-pool-XXXXXX");
+    cr_assert_not_null(mkdtemp(top));
+    cr_assert_eq(init("one", "pool"), 0, "%s", why);
+}
+static void teardown(void)
+{
+    run("rm -rf '%s'", top);
+}
+
+TestSuite(store_pool, .init = setup, .fini = teardown);
+
+/* What everything in the pool and in that store looks like. */
+static void note(const char *name)
+{
+    run("find pool %s -type f ! -name 'lock*' -exec md5sum {} + | sort > %s", "one", name);
+}
+
+static void is_unchanged(const char *name)
+{
+    note("now");
+    run("cmp now %s", name);
+}
+
+static unsigned node_of(const char *name, uint32_t *ret_life)
+{
+    struct store s;
+    unsigned node;
+
+    cr_assert_eq(open_store(name, 0, &s), 0, "%s", why);
+    cr_assert_not_null(store_get_pool(&s));
+    node = store_get_pool(&s)->node;
+    *ret_life = store_get_pool(&s)->life;
+    store_close(&s);
+    return node;
+}
+
+/* ---- joining ---- */
+
+Test(store_pool, each_store_is_a_node_of_its_own_with_the_same_secret)
+{
+    struct store one, two;
+
+    cr_assert_eq(init("two", "pool"), 0, "%s", why);
+    cr_assert_eq(open_store("one", 0, &one), 0, "%s", why);
+    cr_assert_eq(open_store("two", 0, &two), 0, "%s", why);
+    cr_assert_eq(store_get_pool(&one)->node, 1);
+    cr_assert_eq(store_get_pool(&two)->node, 2);
+    cr_assert_arr_eq(store_get_pool(&one)->secret, store_get_pool(&two)->secret, ID_SECRET_LEN);
+    store_close(&one);
+    store_close(&two);
+}
+
+Test(store_pool, a_store_alone_has_none)
+{
+    struct store s;
+
+    cr_assert_eq(store_init(at("alone"), "org/project", NULL, why), 0, "%s", why);
+    cr_assert_eq(open_store("alone", 0, &s), 0, "%s", why);
+    cr_assert_null(store_get_pool(&s));
+    store_close(&s);
+}
+
+Test(store_pool, what_is_no_pool_and_not_empty_is_refused_and_no_store_is_made)
+{
+    run("mkdir full && touch full/something");
+    cr_assert_eq(init("two", "full"), -ENOTEMPTY);
+    says("full");
+    cr_assert_eq(access(at("two"), F_OK), -1);
+    run("test \"$(ls full)\" = something");
+    cr_assert_eq(store_init(at("two"), "org/project", "somewhere", why), -EINVAL);
+    says("dir:PATH");
+    cr_assert_eq(access(at("two"), F_OK), -1);
+}
+
+Test(store_pool, one_whose_project_does_not_fit_it_is_refused)
+{
+    struct store s;
+    struct project *p;
+    struct project_pool other;
+    struct project_config c = {.clock = clock_real(), .threads = 1};
+
+    cr_assert_eq(open_store("one", 0, &s), 0, "%s", why);
+    other = *store_get_pool(&s);
+    other.secret[3] ^= 1;
+    c.disk = s.disk;
+    c.kv = s.kv;
+    c.pool = &other;
+    cr_assert_eq(project_open(&c, &p), -EXDEV);
+    c.pool = store_get_pool(&s);
+    cr_assert_eq(project_open(&c, &p), 0);
+    cr_assert_eq(project_close(p), 0);
+    store_close(&s);
+}
+
+/* ---- lives ---- */
+
+Test(store_pool, each_opening_is_a_new_life_and_one_that_only_reads_is_none)
+{
+    uint32_t first, next;
+
+    cr_assert_eq(node_of("one", &first), 1);
+    note("before");
+    cr_assert_eq(try("one", STORE_READONLY), 0, "%s", why);
+    is_unchanged("before");
+    cr_assert_eq(node_of("one", &next), 1);
+    cr_assert_eq(next, first + 1);
+}
+
+Test(store_pool, claims_of_lives_that_are_over_are_removed)
+{
+    for (int i = 0; i < 5; i++)
+        cr_assert_eq(try("one", 0), 0, "%s", why);
+    run("test $(ls pool/nodes/0001 | grep -c '^life[.]') = 1");
+}
+
+/* Cut behind the store's own record of it: the pool still has the token before. */
+Test(store_pool, an_opening_that_was_cut_is_followed_by_one_more_life)
+{
+    uint32_t first, next;
+
+    (void)node_of("one", &first);
+    run("cp pool/nodes/0001/node node.before");
+    (void)node_of("one", &next);
+    run("cp node.before pool/nodes/0001/node");
+    cr_assert_eq(try("one", STORE_READONLY), 0, "%s", why);
+    (void)node_of("one", &next);
+    cr_assert_eq(next, first + 2);
+}
+
+Test(store_pool, a_life_that_another_one_began_is_not_begun_again)
+{
+    uint32_t life;
+    char claim[64];
+
+    (void)node_of("one", &life);
+    snprintf(claim, sizeof claim, "pool/nodes/0001/life.%05x", life + 1);
+    run("cp pool/nodes/0001/node before && touch %s", claim);
+    cr_assert_eq(try("one", 0), -ESTALE);
+    run("cmp before pool/nodes/0001/node");
+}
+
+/* ---- copies ---- */
+
+Test(store_pool, of_a_store_and_its_copy_only_the_one_that_was_opened_first_goes_on)
+{
+    run("cp -a one copy");
+    cr_assert_eq(try("one", 0), 0, "%s", why);
+    note("before");
+    cr_assert_eq(try("copy", 0), -ESTALE);
+    says("is a copy, or was restored from a backup");
+    cr_assert_eq(try("copy", STORE_READONLY), -ESTALE);
+    is_unchanged("before");
+    cr_assert_eq(try("one", 0), 0, "%s", why);
+}
+
+Test(store_pool, a_copy_of_a_store_in_use_is_told_so)
+{
+    struct store s;
+
+    cr_assert_eq(open_store("one", 0, &s), 0, "%s", why);
+    run("cp -a one copy");
+    note("before");
+    cr_assert_eq(try("copy", 0), -EBUSY);
+    says("copy");
+    is_unchanged("before");
+    store_close(&s);
+    cr_assert_eq(try("one", 0), 0, "%s", why);
+    cr_assert_eq(try("copy", 0), -ESTALE);
+}
+
+Test(store_pool, a_retired_node_is_refused)
+{
+    struct disk *pool;
+
+    cr_assert_eq(disk_open_dir(at("pool"), false, &pool), 0);
+    cr_assert_eq(pool_node_retire(pool, 1), 0);
+    disk_close(pool);
+    note("before");
+    cr_assert_eq(try("one", 0), -ESTALE);
+    says("was retired as node 1");
+    is_unchanged("before");
+}
+
+/* ---- the wrong pool ---- */
+
+Test(store_pool, a_missing_pool_is_named_and_nothing_is_made_in_its_place)
+{
+    run("mv pool away");
+    cr_assert_eq(try("one", 0), -ENOENT);
+    says("is missing");
+    says(at("pool"));
+    cr_assert_eq(access(at("pool"), F_OK), -1);
+    run("mkdir pool"); /* where its disk is mounted */
+    cr_assert_eq(try("one", 0), -ENOENT);
+    says("it is no pool");
+    run("test -z \"$(ls -A pool)\" && rmdir pool && mv away pool");
+    cr_assert_eq(try("one", 0), 0, "%s", why);
+}
+
+Test(store_pool, another_pool_in_its_place_is_named_and_left_alone)
+{
+    cr_assert_eq(init("two", "other"), 0, "%s", why);
+    run("mv pool away && mv other pool");
+    note("before");
+    cr_assert_eq(try("one", 0), -ESTALE);
+    says("is another one than that of the store");
+    is_unchanged("before");
+}
+
+Test(store_pool, what_says_which_pool_it_is_is_checked)
+{
+    run("printf x >> one/pool");
+    cr_assert_eq(try("one", 0), -EUCLEAN);
+    says("one/pool is damaged");
+    run("rm one/pool");
+    cr_assert_eq(try("one", 0), -ENOENT);
+    says("one/pool");
+}
+
+Test(store_pool, a_damaged_identity_of_the_pool_is_named)
+{
+    run("printf x >> pool/tally-pool");
+    cr_assert_eq(try("one", 0), -EUCLEAN);
+    says("its file tally-pool is damaged");
+}
