@@ -287,11 +287,12 @@ fault() {
     mv "$W/faults.new" "$W/faults"
 }
 
+# begin [OPTION…] - the options are those of `tally init`.
 begin() {
     [[ $(id -u) -eq 0 ]] || skip "not root"
     (exec 3<>/dev/fuse) 2>/dev/null || skip "/dev/fuse does not open"
     needs python3 mountpoint
-    "$TALLY" init --label test/"$(basename "$test_file" .sh)" "$S"
+    "$TALLY" init --label test/"$(basename "$test_file" .sh)" "$@" "$S"
     mount_store
 }
 

@@ -1,0 +1,175 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Two stores in one pool, a daemon each: what both have is there once, what one lets go of the other
+# keeps, and who is not a node of the pool that is there is told so and changes nothing.
+set -euo pipefail
+# shellcheck source=tests/mount/lib.sh
+. "$(dirname "$0")/lib.sh"
+needs cmp setfattr
+P=$W/pool
+declare -A daemons
+# use one|two - $S, $M and $daemon are that one's from now on.
+use() {
+    node=$1 S=$W/store.$1 M=$W/mnt.$1 daemon=${daemons[$1]:-}
+}
+start() {
+    use "$1"
+    mount_store
+    daemons[$1]=$daemon
+}
+stop() {
+    use "$1"
+    unmount_store
+}
+# What the other stores know of this one when they seal next: they look once a second.
+told() {
+    "$TALLY" -C "$W/mnt.$1" drain >/dev/null
+    sleep 1.1
+}
+object() { getfattr --absolute-names --only-values -n user.tally.object "$1"; }
+objects() { find "$P/objects" -type f ! -name '*.sums' | wc -l; }
+pack_bytes() { find "$P/packs" -type f -regex '.*/[0-9a-f]+' -printf '%s\n' | awk '{ n += $1 } END { print n + 0 }'; }
+# All that is there, but for locks.
+pool_digest() { (cd "$P" && find . -type f ! -name lock -print0 | sort -z | xargs -0 sha256sum | sha256sum); }
+# refused REGEX STORE - it cannot be mounted, and says so; the pool stays as it is.
+refused() {
+    local before
+    before=$(pool_digest)
+    mkdir -p "$W/nowhere"
+    fails "$TALLY" mount -f "$2" "$W/nowhere"
+    matches "$(<"$W/said")" "$1"
+    fails "$TALLY" check "$2"
+    matches "$(<"$W/said")" "$1"
+    eq "$(pool_digest)" "$before"
+}
+
+use one
+begin --pool "dir:$P"
+daemons[one]=$daemon
+use two
+"$TALLY" init --pool "dir:$P" "$S"
+start two
+head -c 3000000 /dev/urandom >"$W/large"
+head -c 40000 /dev/urandom >"$W/small"
+head -c 2000000 /dev/urandom >"$W/other"
+
+claim "a store alone makes no pool of what it finds, and a full directory is none"
+mkdir "$W/full"
+echo mine >"$W/full/file"
+fails "$TALLY" init --pool "dir:$W/full" "$W/store.three"
+matches "$(<"$W/said")" 'it is not empty and no pool'
+eq "$(names "$W/full")" "file "
+fails "$TALLY" init --pool "$P" "$W/store.three"
+matches "$(<"$W/said")" 'a pool is dir:PATH'
+[[ ! -e $W/store.three ]]
+
+claim "what both write is stored once"
+cp "$W/large" "$W/small" "$W/mnt.one/main"
+told one
+eq "$(objects)" 1
+bytes=$(pack_bytes)
+cp "$W/large" "$W/small" "$W/mnt.two/main"
+told two
+eq "$(objects)" 1
+eq "$(pack_bytes)" "$bytes"
+for m in one two; do
+    cmp "$W/large" "$W/mnt.$m/main/large"
+    cmp "$W/small" "$W/mnt.$m/main/small"
+done
+[[ -z $(names "$P/nodes/0001/slots") && -z $(names "$P/nodes/0002/slots") ]]
+
+claim "and in the other direction"
+cp "$W/other" "$W/mnt.two/main"
+told two
+cp "$W/other" "$W/mnt.one/main"
+"$TALLY" -C "$W/mnt.one" drain >/dev/null
+eq "$(objects)" 2
+eq "$(object "$W/mnt.one/main/other")" "$(object "$W/mnt.two/main/other")"
+
+claim "what one lets go of the other reads, also when both were mounted anew"
+rm "$W/mnt.one/main/large" "$W/mnt.one/main/small"
+"$TALLY" -C "$W/mnt.one" drain >/dev/null
+cmp "$W/large" "$W/mnt.two/main/large"
+stop one
+stop two
+check_clean
+use one
+check_clean
+start one
+start two
+cmp "$W/large" "$W/mnt.two/main/large"
+cmp "$W/small" "$W/mnt.two/main/small"
+cmp "$W/other" "$W/mnt.one/main/other"
+eq "$(names "$W/mnt.one/main")" "other "
+
+claim "what is wanted again is taken from the other one"
+told two
+cp "$W/large" "$W/small" "$W/mnt.one/main"
+"$TALLY" -C "$W/mnt.one" drain >/dev/null
+eq "$(objects)" 2
+eq "$(pack_bytes)" "$bytes"
+cmp "$W/small" "$W/mnt.one/main/small"
+
+claim "the death of one daemon is no concern of the other, and loses nothing"
+head -c 700000 /dev/urandom >"$W/unsynced"
+cp "$W/unsynced" "$W/mnt.one/main/unsynced"
+echo tiny >"$W/mnt.one/main/tiny"
+use one
+kill_daemon
+cp "$W/unsynced" "$W/mnt.two/main/alike"
+told two
+cmp "$W/unsynced" "$W/mnt.two/main/alike"
+start one
+cmp "$W/unsynced" "$W/mnt.one/main/unsynced"
+eq "$(cat "$W/mnt.one/main/tiny")" tiny
+cmp "$W/large" "$W/mnt.one/main/large"
+
+claim "scrub finds all of it sound"
+matches "$("$TALLY" -C "$W/mnt.one" scrub --wait)" 'damaged=0'
+matches "$("$TALLY" -C "$W/mnt.two" scrub --wait)" 'damaged=0'
+
+claim "a copy of a store in use is told so"
+cp -a "$W/store.two" "$W/copy.now"
+refused_busy=$(pool_digest)
+mkdir -p "$W/nowhere"
+fails "$TALLY" mount -f "$W/copy.now" "$W/nowhere"
+matches "$(<"$W/said")" 'a copy of the store .* is in use as node 2 of the pool'
+eq "$(pool_digest)" "$refused_busy"
+
+claim "a copy is refused once the store went on"
+stop two
+cp -a "$W/store.two" "$W/copy"
+start two
+refused 'copy is a copy, or was restored from a backup: .* goes on as node 2' "$W/copy"
+stop two
+refused 'is a copy, or was restored from a backup' "$W/copy"
+start two
+cmp "$W/large" "$W/mnt.two/main/large"
+
+claim "a pool that is missing, empty, or another one is named and left alone"
+stop one
+stop two
+mv "$P" "$W/away"
+use one
+fails "$TALLY" mount -f "$S" "$M"
+matches "$(<"$W/said")" "the pool $P of the store $S is missing; is its disk mounted\\?"
+[[ ! -e $P ]]
+mkdir "$P"
+fails "$TALLY" mount -f "$S" "$M"
+matches "$(<"$W/said")" "is not at $P: it is no pool: it has no file tally-pool"
+eq "$(names "$P")" ""
+rmdir "$P"
+"$TALLY" init --pool "dir:$P" "$W/stranger"
+refused 'is another one than that of the store' "$S"
+rm -r "$P"
+mv "$W/away" "$P"
+start one
+start two
+cmp "$W/large" "$W/mnt.one/main/large"
+
+claim "both daemons end well and leave sound stores"
+cd /
+for node in one two; do
+    stop "$node"
+    check_clean
+done
