@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* control_gc: the verbs of GC cycles: gc, node list, node retire, node prune. */
 #include "control_impl.h"
+#include "gc_pool.h"
+#include "pool_format.h"
 #include "view.h"
 #include <errno.h>
 #include <stdio.h>
@@ -106,32 +108,51 @@ static int node_list(struct call *call)
     return 0;
 }
 
-static int node_retire(struct call *call)
+static int retire(struct project *p, uint64_t node)
 {
     struct gc_config config;
+
+    if (p->node)
+        return node > POOL_NODE_MAX ? -ENOENT : gc_pool_retire(p, (unsigned)node);
+    project_gc_config(p, &config);
+    return node == p->gc.node ? -EBUSY : gc_node_retire(p->gc.gc, &config, node);
+}
+
+static int prune(struct project *p, size_t *ret_retired)
+{
+    struct gc_config config;
+
+    if (p->node)
+        return gc_pool_prune(p, ret_retired);
+    project_gc_config(p, &config);
+    return gc_node_prune(p->gc.gc, &config, ret_retired);
+}
+
+static int node_retire(struct call *call)
+{
     uint64_t node;
     int err;
 
     if (command_number(control_arg(call, 1), &node) < 0)
         return control_fail_word(call, -EINVAL, "%s is not the number of a node",
                                  control_arg(call, 1));
-    project_gc_config(call->p, &config);
-    err = node == call->p->gc.node ? -EBUSY : gc_node_retire(call->p->gc.gc, &config, node);
+    err = retire(call->p, node);
     if (err == -ENOENT)
         return control_fail(call, err, "there is no node %llu; `node list` lists them", U(node));
     if (err == -EBUSY)
         return control_fail(call, err, "node %llu is not stale, or a GC cycle is running", U(node));
-    return err;
+    if (err < 0)
+        return control_fail(call, err, "node %llu could not be retired: nothing of it is collected; "
+                                       "try again",
+                            U(node));
+    return 0;
 }
 
 static int node_prune(struct call *call)
 {
-    struct gc_config config;
     size_t retired;
-    int err;
+    int err = prune(call->p, &retired);
 
-    project_gc_config(call->p, &config);
-    err = gc_node_prune(call->p->gc.gc, &config, &retired);
     if (err == -EBUSY)
         return control_fail(call, err, "a GC cycle is running");
     if (err == 0)

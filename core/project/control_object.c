@@ -9,6 +9,7 @@
  */
 #include "control_impl.h"
 #include "leaks.h"
+#include "pool_node_impl.h"
 #include "view.h"
 #include "walk.h"
 #include <errno.h>
@@ -238,26 +239,60 @@ int control_refs(struct call *call)
     return err;
 }
 
-/* The table knows nothing of it; its bytes may have been left behind. */
-static void unknown_object(struct call *call, const struct id *id)
+static void state_left_behind(struct project *p, const struct id *id, struct gc_object_info *ret)
 {
-    struct gc_object_info info = {.state = GC_NONE};
     struct id key, first;
 
+    if (p->node) {
+        gc_pool_get(p, id, ret);
+        return;
+    }
     leak_first_file(id, &first);
-    if (gc_next(call->p->gc.gc, &first, &key, &info) < 0 || !leak_is_file_of(&key, id))
-        info = (struct gc_object_info){.state = GC_NONE};
-    strbuf_addf(&call->head, " state=%s since=",
-                info.state == GC_MARKED         ? "marked"
-                : info.state == GC_UNREFERENCED ? "unreferenced"
-                                                : "none");
+    if (gc_next(p->gc.gc, &first, &key, ret) < 0 || !leak_is_file_of(&key, id))
+        *ret = (struct gc_object_info){.state = GC_NONE};
+}
+
+/* The table knows nothing of it; its bytes may have been left behind, or be what other nodes of the
+ * pool need. */
+static void unknown_object(struct call *call, const struct id *id)
+{
+    static const char *const states[] = {[GC_NONE] = "none",
+                                         [GC_ACTIVE] = "active",
+                                         [GC_PINNED] = "pinned",
+                                         [GC_UNREFERENCED] = "unreferenced",
+                                         [GC_MARKED] = "marked"};
+    struct gc_object_info info;
+
+    state_left_behind(call->p, id, &info);
+    strbuf_addf(&call->head, " state=%s since=", states[info.state]);
     view_add_time(&call->head, info.since);
-    strbuf_adds(&call->head, " nodes=0");
+    strbuf_addf(&call->head, " nodes=%u", info.nodes);
+}
+
+/* How many other nodes say that they have it, and which. */
+#define SHOWN_NODES 16
+static size_t other_nodes(struct project *p, const struct entry *e, unsigned nodes[SHOWN_NODES])
+{
+    if (!p->node || !entry_is_sealed(e))
+        return 0;
+    return pool_index_who(p->node->index, &e->id, e->size, nodes, SHOWN_NODES);
+}
+
+static void why_nodes(struct call *call, const struct entry *e)
+{
+    unsigned nodes[SHOWN_NODES];
+    size_t count = other_nodes(call->p, e, nodes);
+
+    for (size_t i = 0; i < count && i < SHOWN_NODES; i++)
+        control_line(call, "node %u of the pool says that it needs it, too", nodes[i]);
+    if (count > SHOWN_NODES)
+        control_line(call, "and %zu more nodes", count - SHOWN_NODES);
 }
 
 int control_object(struct call *call)
 {
     char hex[ID_HEX + 1];
+    unsigned nodes[SHOWN_NODES];
     struct object o;
     int err = object_find(call, &o);
 
@@ -269,11 +304,11 @@ int control_object(struct call *call)
         unknown_object(call, &o.id);
         return 0;
     }
-    strbuf_addf(&call->head, " id=%s state=%s since=never nodes=%d", hex,
+    strbuf_addf(&call->head, " id=%s state=%s since=never nodes=%zu", hex,
                 refs_is_pinned(call->p->refs, o.number) ? "pinned"
                 : o.entry.count                         ? "active"
                                                         : "unreferenced",
-                o.entry.count > 0);
+                (o.entry.count > 0) + other_nodes(call->p, &o.entry, nodes));
     if (entry_is_sealed(&o.entry))
         strbuf_addf(&call->head, " size=%llu shard=0 stored=%s", U(o.entry.size),
                     o.entry.kind == ENTRY_PACK ? "pack" : "file");
@@ -313,6 +348,7 @@ int control_why(struct call *call)
     holds = refs_holds(p->refs, o.number) - 1; /* ours */
     if (holds)
         control_line(call, "open handles, not counted: %llu", U(holds));
+    why_nodes(call, &o.entry);
     drops = drops_left(p->drops);
     if (drops)
         control_line(call, "dropped trees not worked off yet may name it: pages=%zu", drops);

@@ -12,7 +12,10 @@
  *
  * Afterwards what is unreferenced and marked is remembered (gc_record.h). A cycle comes on command
  * alone. Pages that go take their references along only in a recount, so one follows them.
+ *
+ * A store on a pool looks for its own leaks like this, too, and then for the pool's (gc_pool.h).
  */
+#include "gc_pool.h"
 #include "gc_record.h"
 #include "leaks.h"
 #include "project_impl.h"
@@ -271,6 +274,38 @@ static int run_cycle(struct project *p, struct job *j, bool dry_run, int64_t gra
     return err;
 }
 
+/* What was done for the store alone is counted along. What it needs stands in its report, so it is
+ * not counted twice. */
+static void add_own(const struct gc_result *own, struct gc_result *ret)
+{
+    ret->marked += own->marked;
+    ret->collected += own->collected;
+    ret->held += own->held - own->active - own->pinned;
+    for (unsigned i = 0; i < GC_KEEP_REASONS; i++)
+        ret->kept[i] += own->kept[i];
+}
+
+/* *ret has the result of the store's own cycle. */
+static int run_pool_cycle(struct project *p, struct job *j, bool dry_run, int64_t grace,
+                          struct gc_result *ret)
+{
+    char why[GC_POOL_WHY];
+    struct gc_result pool;
+    int err = gc_pool_cycle(p, j, dry_run, grace, &pool, why);
+
+    if (err < 0 && *why)
+        report(err == -EBUSY || err == -EEXIST || err == -ESTALE ? REPORT_NOTE : REPORT_WARN,
+               "gc: %s", why);
+    if (!pool.cycle) {
+        gc_result_release(&pool);
+        return err;
+    }
+    add_own(ret, &pool);
+    gc_result_release(ret);
+    *ret = pool;
+    return err;
+}
+
 int project_gc(struct project *p, struct job *j, bool dry_run, int64_t grace,
                struct gc_result *ret)
 {
@@ -282,6 +317,8 @@ int project_gc(struct project *p, struct job *j, bool dry_run, int64_t grace,
     if (atomic_exchange(&p->gc.running, true))
         return -EBUSY;
     err = run_cycle(p, j, dry_run, grace, ret);
+    if (err == 0 && p->node)
+        err = run_pool_cycle(p, j, dry_run, grace, ret);
     atomic_store(&p->gc.running, false);
     return err;
 }
@@ -342,6 +379,8 @@ int project_gc_nodes(struct project *p, struct gc_node_info **ret_v, size_t *ret
     struct gc_config config;
     int err;
 
+    if (p->node)
+        return gc_pool_nodes(p, ret_v, ret_count);
     project_gc_config(p, &config);
     err = gc_node_list(p->gc.gc, &config, ret_v, ret_count);
     if (err < 0)

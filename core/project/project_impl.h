@@ -389,7 +389,9 @@ struct gc_of_store {
 /* What earlier cycles knew is read. Damage there is reported, and only keeps cycles from running. */
 int project_gc_open(struct project *p);
 void project_gc_config(struct project *p, struct gc_config *ret);
-/* One cycle; `j` may be NULL. `grace` < 0: as the setting says. *ret is the caller's to release.
+/* One cycle, in a pool one of the store's own leaks and then one of the pool's; `j` may be NULL.
+ * `grace` < 0: as the setting says. *ret is the caller's to release: in a pool the sums of both, with
+ * the number, the nodes and the eligible ones of the pool's, unless that failed before it began.
  * Holding nothing. -EUCLEAN what earlier ones knew is damaged, or a table of the store is;
  * -EBUSY another one runs; -EROFS; -ECANCELED. */
 int project_gc(struct project *p, struct job *j, bool dry_run, int64_t grace,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* view_gc: the views of GC cycles: nodes and gc-history. */
 #include "leaks.h"
+#include "pool_node_impl.h"
 #include "project_impl.h"
 #include "view.h"
 #include <errno.h>
@@ -36,7 +37,18 @@ int view_nodes(struct project *p, struct strbuf *out, size_t *ret_count)
     return strbuf_error(out);
 }
 
-static void add_record(const struct gc_record *r, struct strbuf *out)
+/* A key of a pool: its first half is that of the object's id. */
+static void describe_key(const struct id *key, struct strbuf *out)
+{
+    char hex[ID_HEX + 1];
+
+    id_to_hex(key, hex);
+    strbuf_addf(out, "key %s of object %.16s…", hex, hex);
+}
+
+typedef void describe_fn(const struct id *key, struct strbuf *out);
+
+static void add_record(const struct gc_record *r, describe_fn *describe, struct strbuf *out)
 {
     strbuf_addf(out, "cycle=%llu time=", U(r->cycle));
     view_add_time(out, r->time);
@@ -44,21 +56,33 @@ static void add_record(const struct gc_record *r, struct strbuf *out)
                 U(r->collected), U(r->preserved), U(r->nodes));
     for (size_t i = 0; i < r->id_count && i < SHOWN_IDS; i++) {
         strbuf_adds(out, "  ");
-        leak_describe(&r->ids[i], out);
+        describe(&r->ids[i], out);
         strbuf_adds(out, "\n");
     }
     if (r->eligible > SHOWN_IDS)
         strbuf_addf(out, "  and %llu more\n", U(r->eligible - SHOWN_IDS));
 }
 
-int view_gc_history(struct project *p, struct strbuf *out)
+static int add_history(struct gc *gc, describe_fn *describe, struct strbuf *out)
 {
     struct gc_record r;
     int err = 0;
 
-    for (size_t i = 0; (err = gc_history_get(p->gc.gc, i, &r)) == 0; i++) {
-        add_record(&r, out);
+    for (size_t i = 0; (err = gc_history_get(gc, i, &r)) == 0; i++) {
+        add_record(&r, describe, out);
         free(r.ids);
     }
     return err == -ENOENT ? strbuf_error(out) : err;
+}
+
+int view_gc_history(struct project *p, struct strbuf *out)
+{
+    int err = 0;
+
+    if (p->node) {
+        strbuf_adds(out, "cycles of the pool, run here since the mount\n");
+        err = add_history(p->node->gc, describe_key, out);
+        strbuf_adds(out, "cycles of this store\n");
+    }
+    return err < 0 ? err : add_history(p->gc.gc, leak_describe, out);
 }

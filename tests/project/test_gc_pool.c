@@ -1,0 +1,646 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Tests of GC cycles of a pool: two or three stores that share one, each with its own tables. What
+ * one of them needs stays whatever the others do, and what nobody needs goes.
+ */
+#include "nodes_fixture.h"
+
+static void two(void)
+{
+    pool_of_nodes(2);
+}
+TestSuite(gc_pool, .init = two, .fini = pool_is_gone);
+
+/* ---- sharing ---- */
+
+Test(gc_pool, what_another_node_has_is_not_put_again)
+{
+    put_large(A, "main/a", 'x');
+    cr_assert_eq(object_files(), 1);
+    put_large(B, "main/b", 'x');
+    cr_assert_eq(object_files(), 1);
+    has_large(B, "main/b", 'x');
+    put_large(B, "main/other", 'y');
+    cr_assert_eq(object_files(), 2);
+}
+
+Test(gc_pool, what_only_another_node_names_is_never_collected)
+{
+    put_large(A, "main/a", 'x');
+    put_large(B, "main/b", 'x');
+    drop_file(A, "main/a");
+    cr_assert_eq(collect(A), 0);
+    cr_assert_eq(collect(B), 0);
+    has_large(B, "main/b", 'x');
+    put_file(A, "main/small", "in a pack");
+    drained(A);
+    put_file(B, "main/small", "in a pack");
+    drained(B);
+    node_close(&nodes[0]); /* so that its pack is closed */
+    node_open(&nodes[0]);
+    drop_file(A, "main/small");
+    cr_assert_eq(collect(A), 0);
+    has_large(B, "main/b", 'x');
+}
+
+/* ---- collecting ---- */
+
+Test(gc_pool, garbage_goes_after_grace_marks_and_acknowledgements_of_all)
+{
+    struct gc_result r;
+
+    put_large(A, "main/a", 'x');
+    drop_file(A, "main/a");
+    cr_assert_eq(object_files(), 1, "a node deletes nothing of the pool itself");
+    knows_all(A);
+    r = cycle(A, -1);
+    cr_assert_eq(r.kept[GC_KEEP_GRACE], 1);
+    wait_seconds(299);
+    all_report();
+    cr_assert_eq(cycle(A, -1).kept[GC_KEEP_GRACE], 1);
+    wait_seconds(1);
+    all_report();
+    cr_assert_eq(cycle(A, -1).marked, 1);
+    cr_assert_eq(cycle(A, -1).kept[GC_KEEP_UNACKNOWLEDGED], 1, "B has not seen it");
+    reports(B);
+    r = cycle(A, -1);
+    cr_assert_eq(r.collected, 1);
+    cr_assert_eq(object_files(), 0);
+}
+
+Test(gc_pool, records_of_closed_packs_go_too)
+{
+    put_file(A, "main/one", "one small content");
+    put_file(A, "main/two", "another small content");
+    drained(A);
+    node_close(&nodes[0]);
+    node_open(&nodes[0]);
+    drop_file(A, "main/one");
+    cr_assert_eq(collect(A), 1);
+    drop_file(A, "main/two");
+    cr_assert_eq(collect(A), 1);
+}
+
+Test(gc_pool, a_node_that_acknowledged_a_mark_puts_the_bytes_anew)
+{
+    put_large(A, "main/a", 'x');
+    reports(B); /* it has a view in which A has them */
+    drop_file(A, "main/a");
+    knows_all(A);
+    cr_assert_eq(cycle(A, 0).marked, 1);
+    reports(B);
+    put_large(B, "main/b", 'x');
+    cr_assert_eq(object_files(), 2);
+    cr_assert_eq(cycle(A, 0).collected, 1);
+    cr_assert_eq(object_files(), 1);
+    has_large(B, "main/b", 'x');
+    cr_assert_eq(collect(A), 0);
+    has_large(B, "main/b", 'x');
+}
+
+/* B knows where A had the bytes, and nothing newer; they are marked. */
+static void marked_behind_the_back_of_b(void)
+{
+    put_large(A, "main/a", 'x');
+    knows_all(A);
+    drop_file(A, "main/a");
+    cr_assert_eq(cycle(A, 0).marked, 1);
+}
+
+Test(gc_pool, what_is_taken_up_between_the_mark_and_the_removal_lives)
+{
+    marked_behind_the_back_of_b();
+    write_large(B, "main/b", 'x');
+    cr_assert_eq(project_flush(B->p), 0);
+    wait_seconds(2); /* its seal_delay */
+    cr_assert_eq(project_flush(B->p), 0);
+    cr_assert_eq(object_files(), 1, "it was taken up where it is");
+    cr_assert_eq(cycle(A, 0).kept[GC_KEEP_UNACKNOWLEDGED], 1);
+    reports(B);
+    cr_assert_eq(cycle(A, 0).active, 1);
+    cr_assert_eq(collect(A), 0);
+    has_large(B, "main/b", 'x');
+}
+
+Test(gc_pool, a_seal_that_looked_before_the_mark_was_read_is_in_the_report_that_acknowledges_it)
+{
+    marked_behind_the_back_of_b();
+    write_large(B, "main/b", 'x');
+    wait_seconds(2);
+    reports(B); /* puts its view in place, and then flushes */
+    cr_assert_eq(object_files(), 2, "the view came first");
+    cr_assert_eq(cycle(A, 0).collected, 1);
+    has_large(B, "main/b", 'x');
+}
+
+/* ---- nodes that say nothing ---- */
+
+Test(gc_pool, a_silent_node_keeps_everything_until_it_is_retired)
+{
+    put_large(A, "main/a", 'x');
+    knows_all(A);
+    node_die(&nodes[1]);
+    drop_file(A, "main/a");
+    for (unsigned i = 0; i < 5; i++) {
+        cr_assert_eq(cycle(A, 0).collected, 0);
+        wait_seconds(300);
+    }
+    cr_assert_eq(object_files(), 1);
+    cr_assert_eq(gc_pool_retire(A->p, 2), 0);
+    cr_assert_eq(cycle(A, 0).collected, 1);
+    cr_assert_eq(object_files(), 0);
+}
+
+Test(gc_pool, a_node_that_lives_is_not_retired)
+{
+    knows_all(A);
+    cr_assert_eq(gc_pool_retire(A->p, 2), -EBUSY);
+    cr_assert_eq(gc_pool_retire(A->p, 1), -EBUSY, "nor is oneself");
+    cr_assert_eq(gc_pool_retire(A->p, 3), -ENOENT);
+}
+
+Test(gc_pool, what_a_retired_node_alone_needed_goes)
+{
+    size_t retired;
+
+    put_large(B, "main/b", 'x');
+    put_file(B, "main/small", "in a pack of B");
+    drained(B);
+    knows_all(A);
+    node_die(&nodes[1]);
+    wait_seconds(601);
+    cr_assert_eq(gc_pool_prune(A->p, &retired), 0);
+    cr_assert_eq(retired, 1);
+    cr_assert_eq(collect(A), 2);
+    cr_assert_eq(object_files(), 0);
+}
+
+Test(gc_pool, a_node_that_was_retired_by_another_holds_nothing_back_here)
+{
+    put_large(A, "main/a", 'x');
+    knows_all(A);
+    node_die(&nodes[1]);
+    drop_file(A, "main/a");
+    cr_assert_eq(cycle(A, 0).marked, 1);
+    cr_assert_eq(pool_node_retire(shared, 2), 0);
+    cr_assert_eq(cycle(A, 0).collected, 1);
+}
+
+Test(gc_pool, with_the_policy_drop_a_stale_node_is_retired_by_the_next_cycle)
+{
+    put_large(B, "main/b", 'x');
+    knows_all(A);
+    node_die(&nodes[1]);
+    agreed(A, "set stale_policy drop", "ok");
+    cr_assert_eq(cycle(A, 0).collected, 0);
+    cr_assert_eq(pool_node_is_retired(shared, 2), 0);
+    wait_seconds(601);
+    (void)cycle(A, 0);
+    cr_assert_eq(pool_node_is_retired(shared, 2), 1);
+    cr_assert_eq(cycle(A, 0).collected, 1);
+}
+
+Test(gc_pool, a_store_that_was_retired_while_it_was_mounted_turns_read_only)
+{
+    report_reset();
+    cr_assert_eq(pool_node_retire(shared, 2), 0);
+    cr_assert_eq(pool_node_report(B->p), -ESTALE);
+    cr_assert_eq(project_writable(B->p), -EROFS);
+    cr_assert_eq(pool_node_report(B->p), -EROFS);
+    cr_assert_geq(report_count(REPORT_ALARM), 1);
+}
+
+Test(gc_pool, a_store_whose_copy_was_opened_turns_read_only)
+{
+    struct pool_who copy = nodes[1].who;
+
+    copy.life++;
+    copy.token[0]++;
+    cr_assert_eq(pool_node_write(shared, &copy), 0);
+    cr_assert_eq(pool_node_report(B->p), -ESTALE);
+    cr_assert_eq(project_writable(B->p), -EROFS);
+}
+
+Test(gc_pool, the_report_of_an_earlier_life_vouches_for_nothing)
+{
+    put_large(A, "main/a", 'x');
+    drop_file(A, "main/a");
+    knows_all(A);
+    cr_assert_eq(cycle(A, 0).marked, 1);
+    reports(B);
+    nodes[1].who.life++;
+    cr_assert_eq(pool_node_write(shared, &nodes[1].who), 0);
+    cr_assert_eq(cycle(A, 0).collected, 0);
+}
+
+/* ---- listings and reports that cannot be trusted ---- */
+
+static char hidden[DISK_NAME_MAX + 1];
+
+static int unless_hidden(const char *name, void *ctx)
+{
+    disk_list_fn *fn = ((void **)ctx)[0];
+
+    return strncmp(name, hidden, strlen(hidden)) == 0 ? 0 : fn(name, ((void **)ctx)[1]);
+}
+
+/* Leaves out what `hidden` names. */
+static int short_list(struct disk *d, const char *name, disk_list_fn *fn, void *ctx)
+{
+    return untapped->list(d, name, unless_hidden, (void *[]){(void *)fn, ctx});
+}
+
+static int find_object(const char *name, void *ctx)
+{
+    struct id id;
+    uint64_t number;
+
+    (void)ctx;
+    if (blob_parse_object(name, &id, &number) == 0)
+        snprintf(hidden, sizeof hidden, "%s", name);
+    return 0;
+}
+
+static void hide_the_object(void)
+{
+    char dir[16];
+
+    for (unsigned i = 0; i < 256; i++) {
+        snprintf(dir, sizeof dir, "objects/%02x", i);
+        (void)disk_list(shared, dir, find_object, NULL);
+    }
+    tapped(true);
+    tap.list = short_list;
+}
+
+Test(gc_pool, a_short_listing_deletes_nothing)
+{
+    put_large(A, "main/a", 'x');
+    knows_all(A);
+    hide_the_object();
+    for (unsigned i = 0; i < 4; i++) {
+        cr_assert_eq(cycle(A, 0).collected, 0);
+        all_report();
+    }
+    tapped(false);
+    has_large(A, "main/a", 'x');
+    drop_file(A, "main/a");
+    cr_assert_eq(collect(A), 1, "and what was not seen is found when it is");
+}
+
+/* K is marked and acknowledged; a collector that does not see it takes it out of the list; another
+ * one had seen enough to remove it, and does so now. */
+Test(gc_pool, what_a_short_listing_took_out_of_the_list_is_taken_up_by_nobody)
+{
+    struct gc_result r;
+
+    marked_behind_the_back_of_b();
+    reports(B);
+    hide_the_object();
+    r = cycle(A, 0);
+    cr_assert_eq(r.collected, 0);
+    cr_assert_eq(r.serial, 2, "a list without it");
+    tapped(false);
+    reports(B);
+    put_large(B, "main/b", 'x');
+    cr_assert_eq(object_files(), 2, "no report that B looks into names it");
+}
+
+static int failing_list(struct disk *d, const char *name, disk_list_fn *fn, void *ctx)
+{
+    return strcmp(name, "objects/80") == 0 ? -EIO : untapped->list(d, name, fn, ctx);
+}
+
+Test(gc_pool, a_listing_that_fails_ends_the_cycle_with_nothing_removed)
+{
+    struct gc_result r;
+
+    marked_behind_the_back_of_b();
+    reports(B);
+    tapped(true);
+    tap.list = failing_list;
+    cr_assert_eq(try_cycle(A, 0, &r), -EIO);
+    tapped(false);
+    cr_assert_eq(object_files(), 1);
+    cr_assert_eq(cycle(A, 0).collected, 1);
+}
+
+static void damage_the_head_of(unsigned node)
+{
+    char path[DISK_NAME_MAX + 1];
+
+    pool_node_path(node, "head", path);
+    cr_assert_eq(disk_mem_flip(shared, path, 40, 1), 0);
+}
+
+Test(gc_pool, a_damaged_report_ends_the_cycle_with_nothing_removed)
+{
+    struct gc_result r;
+
+    marked_behind_the_back_of_b();
+    reports(B);
+    damage_the_head_of(2);
+    cr_assert_eq(try_cycle(A, 0, &r), -EUCLEAN);
+    cr_assert_eq(object_files(), 1);
+    reports(B); /* makes it good */
+    cr_assert_eq(cycle(A, 0).collected, 1);
+}
+
+/* ---- two coordinators ---- */
+
+Test(gc_pool, while_one_node_has_the_lease_no_other_runs_a_cycle)
+{
+    struct lease l = LEASE_INIT;
+    struct gc_result r;
+
+    cr_assert_eq(lease_take(shared, &A->clock.base, 1, nodes[0].who.life, &l), 0);
+    cr_assert_eq(try_cycle(B, 0, &r), -EBUSY);
+    wait_seconds(LEASE_PATIENCE / NSEC_PER_SEC + 1);
+    cr_assert_eq(try_cycle(B, 0, &r), 0, "its beat did not advance");
+    cr_assert_eq(lease_beat(shared, &l), -ESTALE);
+}
+
+/* What another node does while one of A's cycles lists what there is. */
+static void (*meanwhile)(void);
+
+static int list_slowly(struct disk *d, const char *name, disk_list_fn *fn, void *ctx)
+{
+    void (*event)(void) = strncmp(name, "objects", 7) == 0 ? meanwhile : NULL;
+
+    if (event) {
+        meanwhile = NULL;
+        tapped(false);
+        event();
+        tapped(true);
+        tap.list = list_slowly;
+    }
+    return untapped->list(d, name, fn, ctx);
+}
+
+static int slow_cycle(void (*event)(void), struct gc_result *ret)
+{
+    int err;
+
+    meanwhile = event;
+    tapped(true);
+    tap.list = list_slowly;
+    err = try_cycle(A, 0, ret);
+    tapped(false);
+    cr_assert_null(meanwhile);
+    return err;
+}
+
+/* A seems dead to B. */
+static void b_takes_over(void)
+{
+    struct gc_result r;
+
+    cr_assert_eq(try_cycle(B, 0, &r), -EBUSY);
+    clock_manual_advance(&B->clock, LEASE_PATIENCE);
+    cr_assert_eq(try_cycle(B, 0, &r), 0);
+    cr_assert_eq(r.marked, 1);
+}
+
+Test(gc_pool, a_cycle_whose_list_comes_second_removes_nothing)
+{
+    struct gc_result r;
+
+    put_large(A, "main/other", 'y');
+    marked_behind_the_back_of_b();
+    reports(B);
+    drop_file(A, "main/other"); /* so that there is a list to be published */
+    cr_assert_eq(slow_cycle(b_takes_over, &r), -EEXIST);
+    cr_assert_eq(object_files(), 2);
+    cr_assert_eq(collect(A), 2, "it goes on from the other's list");
+    cr_assert_eq(object_files(), 0);
+}
+
+static void a_list_without_it(void)
+{
+    struct pool_marks empty = {.serial = 2};
+
+    cr_assert_eq(pool_marks_publish(shared, 2, &empty), 0);
+}
+
+Test(gc_pool, a_cycle_that_publishes_nothing_removes_nothing_when_another_list_came)
+{
+    struct gc_result r;
+
+    marked_behind_the_back_of_b();
+    reports(B);
+    cr_assert_eq(slow_cycle(a_list_without_it, &r), 0);
+    cr_assert_eq(r.collected, 0);
+    cr_assert_eq(r.kept[GC_KEEP_FAILED], 1);
+    cr_assert_eq(object_files(), 1);
+}
+
+static void b_takes_it_up_and_reports(void)
+{
+    put_large(B, "main/b", 'x');
+}
+
+Test(gc_pool, a_report_that_comes_while_a_cycle_runs_is_looked_at_before_the_removal)
+{
+    struct gc_result r;
+
+    marked_behind_the_back_of_b();
+    cr_assert_eq(slow_cycle(b_takes_it_up_and_reports, &r), 0);
+    cr_assert_eq(r.collected, 0);
+    has_large(B, "main/b", 'x');
+}
+
+Test(gc_pool, cycles_of_two_nodes_in_turn_remove_all_once_and_nothing_alive)
+{
+    uint64_t collected = 0;
+
+    put_large(A, "main/kept", 'k');
+    put_large(B, "main/also", 'k');
+    for (char c = 'a'; c < 'e'; c++) {
+        put_large(A, "main/a", c);
+        put_large(B, "main/b", c);
+        drop_file(A, "main/a");
+        drop_file(B, "main/b");
+    }
+    knows_all(A);
+    knows_all(B);
+    for (unsigned i = 0; i < 6; i++) {
+        collected += cycle(i % 2 ? A : B, 0).collected;
+        all_report();
+    }
+    cr_assert_eq(collected, 4);
+    cr_assert_eq(object_files(), 1);
+    has_large(A, "main/kept", 'k');
+    has_large(B, "main/also", 'k');
+}
+
+/* ---- starting again ---- */
+
+Test(gc_pool, a_coordinator_that_starts_again_keeps_marks_and_since)
+{
+    put_large(A, "main/a", 'x');
+    drop_file(A, "main/a");
+    knows_all(A);
+    cr_assert_eq(cycle(A, -1).kept[GC_KEEP_GRACE], 1);
+    wait_seconds(200);
+    node_close(&nodes[0]);
+    node_open(&nodes[0]);
+    wait_seconds(100);
+    knows_all(A);
+    cr_assert_eq(cycle(A, -1).marked, 1, "since 300 s");
+    node_die(&nodes[0]);
+    node_open(&nodes[0]);
+    knows_all(A);
+    cr_assert_eq(cycle(A, -1).collected, 1, "the mark counts from the list that had it first");
+}
+
+Test(gc_pool, another_node_goes_on_where_a_coordinator_stopped)
+{
+    put_large(A, "main/a", 'x');
+    drop_file(A, "main/a");
+    knows_all(A);
+    (void)cycle(A, -1);
+    wait_seconds(300);
+    knows_all(B);
+    cr_assert_eq(cycle(B, -1).marked, 1);
+    reports(A);
+    cr_assert_eq(cycle(B, -1).collected, 1);
+}
+
+Test(gc_pool, a_store_that_is_mounted_again_still_takes_nothing_that_is_marked)
+{
+    put_large(A, "main/a", 'x');
+    knows_all(A);
+    cr_assert_eq(project_flush(A->p), 0);
+    marked_behind_the_back_of_b();
+    reports(B);
+    node_close(&nodes[1]);
+    node_open(&nodes[1]);
+    put_large(B, "main/b", 'x');
+    cr_assert_eq(cycle(A, 0).collected, 0, "its new life has said nothing yet");
+    has_large(B, "main/b", 'x');
+    (void)collect(A);
+    has_large(B, "main/b", 'x');
+}
+
+/* ---- a pool that cannot be reached ---- */
+
+static int not_reached(struct disk *d, const char *name, unsigned flags, struct disk_file **ret)
+{
+    return strncmp(name, "nodes", 5) == 0 || strncmp(name, "marks", 5) == 0
+               ? -EIO
+               : untapped->open(d, name, flags, ret);
+}
+
+Test(gc_pool, while_the_pool_cannot_be_read_a_store_goes_on_and_says_so)
+{
+    struct pool_node_status s;
+    struct gc_result r;
+
+    report_reset();
+    put_large(A, "main/a", 'x');
+    tapped(true);
+    tap.open = not_reached;
+    cr_assert_eq(pool_node_report(A->p), -EIO);
+    cr_assert_eq(pool_node_report(A->p), -EIO);
+    cr_assert_eq(try_cycle(A, 0, &r), -EIO);
+    wait_seconds(7);
+    put_file(A, "main/small", "content");
+    drained(A);
+    has_large(A, "main/a", 'x');
+    pool_node_get_status(A->p, &s);
+    cr_assert_eq(s.error, -EIO);
+    cr_assert_eq(s.failing, 7 * NSEC_PER_SEC);
+    cr_assert_eq(report_count(REPORT_WARN), 2, "said once of reports, once of the cycle");
+    tapped(false);
+    reports(A);
+    pool_node_get_status(A->p, &s);
+    cr_assert_eq(s.error, 0);
+    cr_assert_eq(s.failing, 0);
+}
+
+/* ---- verbs and views ---- */
+
+Test(gc_pool, the_verb_counts_what_is_the_pools_and_what_is_the_stores)
+{
+    put_large(A, "main/a", 'x');
+    put_large(A, "main/b", 'y');
+    drop_file(A, "main/b");
+    knows_all(A);
+    agreed(A, "gc dry-run grace=0s wait", "ok cycle=1 marked=1 collected=0 active=1 pinned=0 ");
+    agreed(A, "gc grace=0s wait", "ok cycle=1 marked=1 collected=0 active=1 pinned=0 ");
+    agreed(A, "status", " kept_new_mark=1 ");
+    reports(B);
+    agreed(A, "gc wait", "ok cycle=2 marked=0 collected=1 active=1 ");
+    agreed(A, "status", "pool        node=1 life=1\n");
+}
+
+Test(gc_pool, nodes_are_listed_by_their_numbers)
+{
+    agreed(A, "node list", "node=1 state=silent");
+    knows_all(A);
+    agreed(A, "node list", "node=2 state=reporting");
+    agreed(A, "node list", "nodes=2");
+    refused(A, "node retire 2", -EBUSY, "not stale");
+    refused(A, "node retire 9", -ENOENT, "no node 9");
+    wait_seconds(601);
+    agreed(A, "node list", "node=2 state=stale");
+    agreed(A, "node retire 2", "ok");
+    agreed(A, "node list", "nodes=1");
+    agreed(A, "node prune", "ok retired=0");
+}
+
+static void object_line(struct fixture *x, const struct id *id, const char *part)
+{
+    char hex[ID_HEX + 1], line[80];
+
+    id_to_hex(id, hex);
+    snprintf(line, sizeof line, "object %s", hex);
+    agreed(x, line, part);
+}
+
+Test(gc_pool, an_object_says_how_many_nodes_name_it)
+{
+    struct id id;
+    static char block[LARGE];
+
+    memset(block, 'x', sizeof block);
+    id_of(&A->p->id_key, block, sizeof block, &id);
+    put_large(A, "main/a", 'x');
+    reports(B);
+    object_line(A, &id, "state=active since=never nodes=1 ");
+    put_large(B, "main/b", 'x');
+    reports(A);
+    object_line(A, &id, "state=active since=never nodes=2 ");
+    agreed(A, "why main/a", "node 2 of the pool says that it needs it, too");
+    drop_file(A, "main/a");
+    (void)collect(A);
+    object_line(A, &id, "state=active since=never nodes=1");
+    drop_file(B, "main/b");
+    (void)cycle(A, 0);
+    object_line(A, &id, "state=marked since=1970-");
+}
+
+Test(gc_pool, the_history_names_keys)
+{
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+
+    put_large(A, "main/a", 'x');
+    drop_file(A, "main/a");
+    cr_assert_eq(collect(A), 1);
+    cr_assert_eq(view_gc_history(A->p, &text), 0);
+    cr_assert(strstr(text.s, "cycle=1 "), "%s", text.s);
+    cr_assert(strstr(text.s, "\n  key "), "%s", text.s);
+}
+
+Test(gc_pool, numbers_are_told_to_programs)
+{
+    CLEANUP_STRBUF struct strbuf json = STRBUF_INIT, metrics = STRBUF_INIT;
+
+    put_large(A, "main/a", 'x');
+    cr_assert_eq(view_render(A->p, VIEW_STATS_JSON, NULL, &json), 0);
+    cr_assert(strstr(json.s, "\"pool\": {"), "%s", json.s);
+    cr_assert(strstr(json.s, "\"report_keys\": 1"), "%s", json.s);
+    cr_assert_eq(view_render(A->p, VIEW_METRICS, NULL, &metrics), 0);
+    cr_assert(strstr(metrics.s, "tallyfs_pool_report_keys 1\n"), "%s", metrics.s);
+    cr_assert(strstr(metrics.s, "tallyfs_pool_kept{reason=\"grace\"} 0\n"), "%s", metrics.s);
+}
