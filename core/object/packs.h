@@ -88,7 +88,11 @@ int packs_freeze(struct packs *p);
 int packs_write(struct packs *p, size_t n, struct kv_txn *t);
 void packs_thaw(struct packs *p, size_t n);
 
-/* ---- format, for check: FORMAT.md, "Packs" ---- */
+/* ---- format, for check and pools: FORMAT.md, "Packs" ---- */
+
+#define PACK_FILE_HEAD 32 /* bytes before the first record */
+/* Bytes a record of so much payload takes in its file. */
+uint64_t pack_record_size(uint32_t len);
 
 #define PACK_ENTRY_LEN 20
 void pack_entry_encode(const struct pack_entry *e, uint8_t out[PACK_ENTRY_LEN]);

@@ -11,7 +11,7 @@
 
 #define FILE_MAGIC 0x4b504c54u /* "TLPK" */
 #define FILE_VERSION 1
-#define FILE_HEAD 32
+#define FILE_HEAD PACK_FILE_HEAD
 #define RECORD_MAGIC 0x43524c54u /* "TLRC" */
 #define RECORD_HEAD 40
 #define RECORD_SUMMED 24 /* bytes of the head before the checksum */
@@ -63,7 +63,6 @@ struct packs {
 
 /* ---- pack_format.c: bytes ---- */
 
-uint64_t pack_record_size(uint32_t len);
 void pack_record_head(uint8_t head[RECORD_HEAD], const struct id *id, const void *data,
                       uint32_t len, const struct pack_place *place);
 void pack_file_head(uint8_t head[FILE_HEAD], uint64_t number);

@@ -1,44 +1,154 @@
 // SPDX-License-Identifier: Apache-2.0
-/* pool_held: see the header. */
-#include "pool_held.h"
+/*
+ * pool_held: what a pool holds; see the header. Removal is in pool_held_remove.c, indexes are made in
+ * pool_held_index.c.
+ */
+#include "pool_held_impl.h"
+
+#include "array.h"
+#include "blob.h"
+#include "pool_file.h"
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct listing {
+    struct disk *disk;
+    struct pool_held *held;
+    pool_step_fn *step;
+    void *ctx;
+    char *why; /* POOL_WHY */
+};
+
+static int fail(struct listing *l, int err, const char *name)
+{
+    snprintf(l->why, POOL_WHY, err == -EUCLEAN ? "its file %s is damaged" : "%s cannot be read: %s",
+             name, strerror(-err));
+    return err;
+}
+
+static int add_key(struct listing *l, const struct id *key)
+{
+    struct pool_held *h = l->held;
+
+    if (ARRAY_RESERVE(h->keys, h->room, h->count + 1) < 0)
+        return -ENOMEM;
+    h->keys[h->count++] = *key;
+    return 0;
+}
+
+static int cancelled(struct listing *l)
+{
+    return l->step && l->step(l->ctx, l->held->count) ? -ECANCELED : 0;
+}
+
+static int add_file(const char *name, void *ctx)
+{
+    struct entry e = {.kind = ENTRY_FILE};
+
+    if (blob_parse_object(name, &e.id, &e.where) < 0)
+        return 0; /* its sums, or no object */
+    struct id key = pool_key(&e);
+
+    return add_key(ctx, &key);
+}
+
+static int list_files(struct listing *l)
+{
+    char dir[sizeof "objects/00"];
+    int err = 0;
+
+    for (unsigned i = 0; i < 256 && err == 0; i++) {
+        snprintf(dir, sizeof dir, "objects/%02x", i & 0xff);
+        err = disk_list(l->disk, dir, add_file, l);
+        if (err < 0)
+            return fail(l, err, dir);
+        err = cancelled(l);
+    }
+    return err;
+}
+
+static int list_pack(struct listing *l, uint64_t number)
+{
+    char name[DISK_NAME_MAX + 1];
+    struct held_pack k;
+    int r;
+
+    held_pack_name(number, "", name);
+    r = pool_file_exists(l->disk, name);
+    if (r <= 0)
+        return r < 0 ? fail(l, r, name) : 0; /* gone, but for its index */
+    held_pack_name(number, ".index", name);
+    r = held_pack_load(l->disk, number, &k);
+    if (r < 0)
+        return r == -ENOENT ? 0 : fail(l, r, name);
+    for (size_t i = 0; i < k.count && r == 0; i++) {
+        struct id key = held_pack_key(&k, i);
+
+        if (!k.dead[i])
+            r = add_key(l, &key);
+    }
+    held_pack_release(&k);
+    return r < 0 ? r : cancelled(l);
+}
+
+static int list_packs(struct listing *l)
+{
+    struct held_numbers packs = {0}, indexes = {0};
+    int err = held_packs_list(l->disk, "", &packs);
+
+    if (err == 0)
+        err = held_packs_list(l->disk, ".index", &indexes);
+    if (err < 0)
+        err = fail(l, err, "packs");
+    for (size_t i = 0; i < packs.count && err == 0; i++)
+        l->held->unindexed += !held_numbers_have(&indexes, packs.v[i]);
+    for (size_t i = 0; i < indexes.count && err == 0; i++)
+        err = list_pack(l, indexes.v[i]);
+    held_numbers_release(&packs);
+    held_numbers_release(&indexes);
+    return err;
+}
+
+static int by_key(const void *a, const void *b)
+{
+    return id_compare(a, b);
+}
+
+static void sort_keys(struct pool_held *h)
+{
+    size_t kept = 0;
+
+    if (h->count == 0)
+        return;
+    qsort(h->keys, h->count, sizeof *h->keys, by_key);
+    for (size_t i = 0; i < h->count; i++)
+        if (i == 0 || !id_equal(&h->keys[i], &h->keys[kept - 1]))
+            h->keys[kept++] = h->keys[i];
+    h->count = kept;
+}
 
 int pool_held_list(struct disk *disk, pool_step_fn *step, void *ctx, struct pool_held *ret,
                    char why[POOL_WHY])
 {
-    (void)disk;
-    (void)step;
-    (void)ctx;
-    (void)ret;
-    (void)why;
-    return -ENOSYS;
+    struct listing l = {disk, ret, step, ctx, why};
+
+    *ret = (struct pool_held){0};
+    snprintf(why, POOL_WHY, "out of memory, or cancelled");
+    int err = list_files(&l);
+
+    if (err == 0)
+        err = list_packs(&l);
+    if (err < 0)
+        pool_held_release(ret);
+    else
+        sort_keys(ret);
+    return err;
 }
 
 void pool_held_release(struct pool_held *h)
 {
-    (void)h;
-}
-
-int pool_held_remove(struct disk *disk, unsigned node, const struct id *keys, size_t count,
-                     uint8_t *done, struct pool_removed *ret)
-{
-    (void)disk;
-    (void)node;
-    (void)keys;
-    (void)count;
-    (void)done;
-    (void)ret;
-    return -ENOSYS;
-}
-
-int pool_index_packs(struct disk *disk, unsigned node, unsigned owner, pool_is_open_fn *is_open,
-                     void *ctx, unsigned *ret_made)
-{
-    (void)disk;
-    (void)node;
-    (void)owner;
-    (void)is_open;
-    (void)ctx;
-    (void)ret_made;
-    return -ENOSYS;
+    free(h->keys);
+    *h = (struct pool_held){0};
 }

@@ -14,15 +14,17 @@
  *                        the keys are held again, nobody can name them, they are removed again
  *
  * Removal, in this order: object files, sums first; then of each pack: the new dead list, durably;
- * holes of at least 64 KiB; a pack all of whose records are dead and that has nothing else in it goes,
- * durably, then its dead list, then its index. A cut in between leaves nothing that is not held or
+ * holes of at least 64 KiB; a pack all of whose records are dead and that has nothing else in it
+ * (something between records that is no record, and not zeros: perhaps a damaged one that is needed)
+ * goes, durably, then its dead list, then its index. A cut in between leaves nothing that is not held or
  * found again; index and dead list of a pack that is gone go with the next removal.
  *
  * The caller vouches that the keys are nobody's: marked by an earlier list, acknowledged by every
  * node, not named. Removing a key that is gone already does nothing, and a key never comes back.
  *
- * Errors: 0 or -errno; -EUCLEAN a damaged index, or two places with one key. Threads: any; two
- * removals at once harm nothing, but may leave a key for the next cycle.
+ * Errors: 0 or -errno; -EUCLEAN a damaged index. Two places that share a key (one in 2^64 of equal
+ * contents) are held as one: either needed keeps both. Threads: any; two removals at once harm
+ * nothing, but may leave a key for the next cycle.
  */
 #pragma once
 
@@ -39,7 +41,7 @@ struct pool_held {
 /* Return true to end with -ECANCELED; `n` keys, or packs, were seen so far. NULL: never. */
 typedef bool pool_step_fn(void *ctx, uint64_t n);
 
-/* All keys: 16 bytes each. *ret is the caller's to release, also on failure, when it is empty. `why`
+/* All keys, each once: 16 bytes each. *ret is the caller's to release, also on failure, when it is empty. `why`
  * names what is damaged, or could not be read. */
 int pool_held_list(struct disk *disk, pool_step_fn *step, void *ctx, struct pool_held *ret,
                    char why[POOL_WHY]);
@@ -51,9 +53,9 @@ struct pool_removed {
     uint64_t bytes;          /* of files, of packs, and of holes made */
 };
 
-/* Remove these keys (ascending), from the directory of `node`, whose process this is. done[i] (may be
- * NULL) becomes 1 where nothing of keys[i] is held any more, durably so or not. Goes on after an
- * error with what does not depend on it, and returns the first one. */
+/* Remove these keys (ascending, all different), from the directory of `node`, whose process this is.
+ * done[i] (may be NULL) becomes 1 where keys[i] was held and is not any more; after a loss of power it
+ * may be again. Goes on after an error with what does not depend on it, and returns the first one. */
 int pool_held_remove(struct disk *disk, unsigned node, const struct id *keys, size_t count,
                      uint8_t *done, struct pool_removed *ret);
 
@@ -61,7 +63,8 @@ int pool_held_remove(struct disk *disk, unsigned node, const struct id *keys, si
 typedef bool pool_is_open_fn(void *ctx, uint64_t pack);
 
 /* Make the index of each pack of node `owner` that has none, or a damaged one, and is not open.
- * `node`: whose process this is; another than the owner only when that one is retired. Durable with
- * 0. *ret_made (may be NULL): how many. */
+ * `node`: whose process this is; another than the owner only when that one is retired. is_open NULL:
+ * none is. Durable with 0. *ret_made (may be NULL): how many. Goes on after an error with the next
+ * pack, and returns the first one. */
 int pool_index_packs(struct disk *disk, unsigned node, unsigned owner, pool_is_open_fn *is_open,
                      void *ctx, unsigned *ret_made);

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+/* pool_held_impl: what listing, removing and indexing share: names in packs/, and one pack's index. */
+#pragma once
+
+#include "pool_held.h"
+
+/* "packs/<16 hex>" and `suffix`: "", ".index", ".dead". */
+void held_pack_name(uint64_t pack, const char *suffix, char out[DISK_NAME_MAX + 1]);
+
+struct held_numbers {
+    uint64_t *v; /* ascending, each once */
+    size_t count, room;
+};
+/* The packs that have a file of that suffix. *ret is the caller's to release, also after an error. */
+int held_packs_list(struct disk *disk, const char *suffix, struct held_numbers *ret);
+bool held_numbers_have(const struct held_numbers *n, uint64_t number);
+void held_numbers_release(struct held_numbers *n);
+
+/* The index of one pack, and which of its records were removed. */
+struct held_pack {
+    uint64_t number;
+    bool whole;             /* nothing else is in the pack */
+    struct pool_indexed *v; /* ascending by offset, without overlap */
+    uint8_t *dead;          /* of each: 1 removed */
+    size_t count, live;
+};
+/* -ENOENT, -EUCLEAN: of its index. */
+int held_pack_load(struct disk *disk, uint64_t number, struct held_pack *ret);
+void held_pack_release(struct held_pack *k);
+/* The key of its record i. */
+struct id held_pack_key(const struct held_pack *k, size_t i);

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * pool_held_index: the indexes of packs that are closed for ever. Made by scanning the file, so that
+ * nobody's table has to be trusted. What the scan passes over is looked at, too: zeros are what was
+ * never written, or removed; anything else may be a record that somebody needs and that is damaged,
+ * and keeps the file.
+ */
+#include "pool_held_impl.h"
+
+#include "array.h"
+#include "io.h"
+#include "packs.h"
+#include "pool_file.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CHUNK (64 * 1024) /* bytes looked at at once */
+
+struct indexing {
+    struct disk_file *file;
+    uint64_t pack;
+    uint64_t end; /* of what was looked at */
+    bool whole;   /* nothing but records and zeros so far */
+    struct pool_indexed *v;
+    size_t count, room;
+    uint8_t *chunk;
+};
+
+static bool is_zero(const uint8_t *b, size_t len)
+{
+    return len == 0 || (b[0] == 0 && memcmp(b, b + 1, len - 1) == 0);
+}
+
+/* Is there anything but zeros from x->end to `to`? */
+static int look_between(struct indexing *x, uint64_t to)
+{
+    for (uint64_t at = x->end; at < to && x->whole; at += CHUNK) {
+        size_t len = to - at < CHUNK ? (size_t)(to - at) : CHUNK;
+        ssize_t n = disk_pread(x->file, x->chunk, len, at);
+
+        if (n < 0)
+            return (int)n;
+        x->whole = is_zero(x->chunk, (size_t)n);
+    }
+    return 0;
+}
+
+static int add(const struct id *id, const struct pack_place *place, const void *data, uint32_t len,
+               void *ctx)
+{
+    struct indexing *x = ctx;
+    int err = look_between(x, place->offset);
+
+    (void)data;
+    if (err == 0)
+        err = ARRAY_RESERVE(x->v, x->room, x->count + 1);
+    if (err < 0)
+        return err;
+    x->v[x->count++] = (struct pool_indexed){*id, place->offset, len};
+    x->end = place->offset + pack_record_size(len);
+    return 0;
+}
+
+/* A pack without a sound head is one whose first write was cut, or a damaged one. */
+static int scan(struct indexing *x)
+{
+    CLEANUP_FREE void *record = malloc(PACK_RECORD_MAX);
+    struct disk_stat st;
+    int err = record && x->chunk ? packs_check_head(x->file, x->pack) : -ENOMEM;
+
+    if (err == -EUCLEAN)
+        err = look_between(x, PACK_FILE_HEAD);
+    x->end = PACK_FILE_HEAD;
+    if (err == 0)
+        err = packs_scan(x->file, x->pack, record, add, x);
+    if (err == 0)
+        err = disk_fstat(x->file, &st);
+    return err < 0 ? err : look_between(x, st.size);
+}
+
+static int write_index(struct disk *disk, unsigned node, const struct indexing *x)
+{
+    struct pool_body body = {.kind = POOL_BODY_INDEX, .owner = x->pack, .extra = x->whole};
+    char name[DISK_NAME_MAX + 1];
+    uint8_t bytes[POOL_INDEXED_LEN];
+    struct pool_writer *w;
+    int err = pool_writer_open(disk, node, &body, &w);
+
+    if (err < 0)
+        return err;
+    for (size_t i = 0; i < x->count; i++) {
+        pool_indexed_encode(&x->v[i], bytes);
+        pool_writer_add(w, bytes);
+    }
+    held_pack_name(x->pack, ".index", name);
+    return pool_writer_end(w, name, POOL_REPLACE, NULL);
+}
+
+static int make_index(struct disk *disk, unsigned node, uint64_t pack)
+{
+    struct indexing x = {.pack = pack, .whole = true, .chunk = malloc(CHUNK)};
+    char name[DISK_NAME_MAX + 1];
+
+    held_pack_name(pack, "", name);
+    int err = disk_open(disk, name, DISK_READ, &x.file);
+
+    if (err == 0) {
+        err = scan(&x);
+        disk_file_close(x.file);
+    }
+    if (err == 0)
+        err = write_index(disk, node, &x);
+    free(x.v);
+    free(x.chunk);
+    return err;
+}
+
+/* 1, 0 or -errno: a damaged one is as good as none. */
+static int has_index(struct disk *disk, uint64_t pack)
+{
+    struct held_pack k;
+    int err = held_pack_load(disk, pack, &k);
+
+    if (err == 0)
+        held_pack_release(&k);
+    return err == 0 ? 1 : err == -ENOENT || err == -EUCLEAN ? 0 : err;
+}
+
+/* 1 made, 0 nothing to do, -errno. */
+static int index_pack(struct disk *disk, unsigned node, uint64_t pack)
+{
+    int r = has_index(disk, pack);
+
+    if (r != 0)
+        return r < 0 ? r : 0;
+    r = make_index(disk, node, pack);
+    return r == 0 ? 1 : r == -ENOENT ? 0 : r; /* it went meanwhile */
+}
+
+int pool_index_packs(struct disk *disk, unsigned node, unsigned owner, pool_is_open_fn *is_open,
+                     void *ctx, unsigned *ret_made)
+{
+    struct held_numbers packs = {0};
+    unsigned made = 0;
+    int err = held_packs_list(disk, "", &packs);
+
+    for (size_t i = 0; i < packs.count; i++) {
+        uint64_t pack = packs.v[i];
+
+        if (pool_number_node(pack) != owner || (is_open && is_open(ctx, pack)))
+            continue;
+        int r = index_pack(disk, node, pack);
+
+        made += r == 1;
+        if (r < 0 && err == 0)
+            err = r;
+    }
+    held_numbers_release(&packs);
+    if (ret_made)
+        *ret_made = made;
+    return err;
+}

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+/* pool_held_pack: one pack's index and dead list, read; and what there is of packs. */
+#include "pool_held_impl.h"
+
+#include "array.h"
+#include "bytes.h"
+#include "packs.h"
+#include "pool_file.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void held_pack_name(uint64_t pack, const char *suffix, char out[DISK_NAME_MAX + 1])
+{
+    snprintf(out, DISK_NAME_MAX + 1, "packs/%016" PRIx64 "%s", pack, suffix);
+}
+
+/* ---- which packs ---- */
+
+struct listing {
+    const char *suffix;
+    struct held_numbers *n;
+};
+
+static int add_number(const char *name, void *ctx)
+{
+    struct listing *l = ctx;
+    char digits[17];
+    uint64_t number;
+
+    if (strlen(name) != 16 + strlen(l->suffix) || strcmp(name + 16, l->suffix) != 0)
+        return 0;
+    snprintf(digits, sizeof digits, "%.16s", name);
+    if (pack_parse_name(digits, &number) < 0)
+        return 0;
+    if (ARRAY_RESERVE(l->n->v, l->n->room, l->n->count + 1) < 0)
+        return -ENOMEM;
+    l->n->v[l->n->count++] = number;
+    return 0;
+}
+
+static int by_number(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+    return (x > y) - (x < y);
+}
+
+int held_packs_list(struct disk *disk, const char *suffix, struct held_numbers *ret)
+{
+    struct listing l = {suffix, ret};
+    size_t kept = 0;
+    int err = disk_list(disk, "packs", add_number, &l);
+
+    if (err < 0 || ret->count == 0)
+        return err;
+    qsort(ret->v, ret->count, sizeof *ret->v, by_number);
+    for (size_t i = 0; i < ret->count; i++)
+        if (i == 0 || ret->v[i] != ret->v[kept - 1])
+            ret->v[kept++] = ret->v[i];
+    ret->count = kept;
+    return 0;
+}
+
+bool held_numbers_have(const struct held_numbers *n, uint64_t number)
+{
+    return n->count && bsearch(&number, n->v, n->count, sizeof *n->v, by_number);
+}
+
+void held_numbers_release(struct held_numbers *n)
+{
+    free(n->v);
+    *n = (struct held_numbers){0};
+}
+
+/* ---- one pack ---- */
+
+static bool follows(const struct held_pack *k, const struct pool_indexed *x)
+{
+    const struct pool_indexed *last = k->count ? &k->v[k->count - 1] : NULL;
+    uint64_t end = last ? last->offset + pack_record_size(last->len) : PACK_FILE_HEAD;
+
+    return x->offset >= end && x->len <= PACK_RECORD_MAX;
+}
+
+static int add_indexed(void *ctx, const uint8_t *records, size_t count, uint64_t first)
+{
+    struct held_pack *k = ctx;
+
+    (void)first;
+    for (size_t i = 0; i < count; i++) {
+        struct pool_indexed x;
+        int err = pool_indexed_decode(records + i * POOL_INDEXED_LEN, &x);
+
+        if (err < 0)
+            return err;
+        if (!follows(k, &x))
+            return -EUCLEAN;
+        k->v[k->count++] = x;
+    }
+    return 0;
+}
+
+static int load_index(struct disk *disk, struct held_pack *k)
+{
+    char name[DISK_NAME_MAX + 1];
+    struct disk_file *file;
+    struct pool_body body;
+
+    held_pack_name(k->number, ".index", name);
+    int err = pool_body_open(disk, name, POOL_BODY_INDEX, k->number, &file, &body);
+
+    if (err < 0)
+        return err;
+    k->whole = body.extra == 1;
+    k->v = calloc(body.count + 1, sizeof *k->v);
+    k->dead = calloc(body.count + 1, 1);
+    err = k->v && k->dead ? pool_body_each(file, &body, add_indexed, k) : -ENOMEM;
+    disk_file_close(file);
+    return err;
+}
+
+struct burial {
+    struct held_pack *pack;
+    size_t at; /* the first record that no dead offset was compared with */
+};
+
+/* Offsets rise, as those of records do; what is not of a record says nothing. */
+static int add_dead(void *ctx, const uint8_t *records, size_t count, uint64_t first)
+{
+    struct burial *b = ctx;
+
+    (void)first;
+    for (size_t i = 0; i < count; i++) {
+        uint32_t offset = get_le32(records + i * POOL_DEAD_LEN);
+
+        while (b->at < b->pack->count && b->pack->v[b->at].offset < offset)
+            b->at++;
+        if (b->at < b->pack->count && b->pack->v[b->at].offset == offset)
+            b->pack->dead[b->at] = 1;
+    }
+    return 0;
+}
+
+static int load_dead(struct disk *disk, struct held_pack *k)
+{
+    struct burial b = {.pack = k};
+    char name[DISK_NAME_MAX + 1];
+    struct disk_file *file;
+    struct pool_body body;
+
+    held_pack_name(k->number, ".dead", name);
+    int err = pool_body_open(disk, name, POOL_BODY_DEAD, k->number, &file, &body);
+
+    if (err == 0) {
+        err = pool_body_each(file, &body, add_dead, &b);
+        disk_file_close(file);
+    }
+    if (err == -EUCLEAN)
+        memset(k->dead, 0, k->count);
+    return err == -ENOENT || err == -EUCLEAN ? 0 : err;
+}
+
+int held_pack_load(struct disk *disk, uint64_t number, struct held_pack *ret)
+{
+    struct held_pack k = {.number = number};
+    int err = load_index(disk, &k);
+
+    if (err == 0)
+        err = load_dead(disk, &k);
+    if (err < 0) {
+        held_pack_release(&k);
+        return err;
+    }
+    for (size_t i = 0; i < k.count; i++)
+        k.live += !k.dead[i];
+    *ret = k;
+    return 0;
+}
+
+void held_pack_release(struct held_pack *k)
+{
+    free(k->v);
+    free(k->dead);
+    *k = (struct held_pack){0};
+}
+
+struct id held_pack_key(const struct held_pack *k, size_t i)
+{
+    return pool_key(&(struct entry){
+        .kind = ENTRY_PACK, .id = k->v[i].id, .where = k->number, .offset = k->v[i].offset});
+}

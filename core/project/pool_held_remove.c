@@ -1,0 +1,353 @@
+// SPDX-License-Identifier: Apache-2.0
+/* pool_held_remove: see pool_held.h, which has the order in which things go. */
+#include "pool_held_impl.h"
+
+#include "array.h"
+#include "blob.h"
+#include "bytes.h"
+#include "packs.h"
+#include "pool_file.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define HOLE_MIN (64 * 1024) /* bytes worth one */
+#define HOLE_ALIGN 4096
+
+struct removal {
+    struct disk *disk;
+    unsigned node;
+    const struct id *keys;
+    size_t count;
+    uint8_t *done; /* may be NULL */
+    struct pool_removed *ret;
+    int err; /* the first */
+};
+
+static void note(struct removal *r, int err)
+{
+    if (r->err == 0 && err < 0)
+        r->err = err;
+}
+
+static int by_key(const void *a, const void *b)
+{
+    return id_compare(a, b);
+}
+
+/* Is that key to be removed? Its index, or -1. */
+static int64_t find(const struct removal *r, const struct id *key)
+{
+    const struct id *k =
+        r->count ? bsearch(key, r->keys, r->count, sizeof *r->keys, by_key) : NULL;
+
+    return k ? k - r->keys : -1;
+}
+
+static void set_done(struct removal *r, int64_t i)
+{
+    if (r->done)
+        r->done[i] = 1;
+}
+
+static uint64_t bytes_of(struct disk *disk, const char *name)
+{
+    struct disk_file *f;
+    struct disk_stat st = {0};
+
+    if (disk_open(disk, name, DISK_READ, &f) < 0)
+        return 0;
+    if (disk_fstat(f, &st) < 0)
+        st.blocks = 0;
+    disk_file_close(f);
+    return st.blocks;
+}
+
+/* ---- files ---- */
+
+struct found {
+    struct id id;
+    uint64_t number;
+    int64_t at; /* in keys */
+};
+
+struct found_list {
+    const struct removal *r;
+    struct found *v;
+    size_t count, room;
+};
+
+/* Found first, removed after the listing, which need not stand removals. */
+static int find_file(const char *name, void *ctx)
+{
+    struct found_list *l = ctx;
+    struct entry e = {.kind = ENTRY_FILE};
+
+    if (blob_parse_object(name, &e.id, &e.where) < 0)
+        return 0;
+    struct id key = pool_key(&e);
+    int64_t at = find(l->r, &key);
+
+    if (at < 0)
+        return 0;
+    if (ARRAY_RESERVE(l->v, l->room, l->count + 1) < 0)
+        return -ENOMEM;
+    l->v[l->count++] = (struct found){e.id, e.where, at};
+    return 0;
+}
+
+static void remove_file(struct removal *r, const struct found *f)
+{
+    char name[DISK_NAME_MAX + 1];
+
+    blob_object_name(&f->id, f->number, name);
+    uint64_t bytes = bytes_of(r->disk, name);
+    int err = blob_unlink_object(r->disk, &f->id, f->number);
+
+    note(r, err);
+    if (err < 0)
+        return;
+    set_done(r, f->at);
+    r->ret->files++;
+    r->ret->bytes += bytes;
+}
+
+/* Keys begin with the first byte of the id, as directories do: look only where there are any. */
+static void remove_files(struct removal *r)
+{
+    for (size_t i = 0; i < r->count;) {
+        struct found_list l = {.r = r};
+        uint8_t first = r->keys[i].b[0];
+        char dir[sizeof "objects/00"];
+
+        snprintf(dir, sizeof dir, "objects/%02x", first);
+        note(r, disk_list(r->disk, dir, find_file, &l));
+        for (size_t n = 0; n < l.count; n++)
+            remove_file(r, &l.v[n]);
+        free(l.v);
+        while (i < r->count && r->keys[i].b[0] == first)
+            i++;
+    }
+}
+
+/* ---- records ---- */
+
+/* Marks of k->dead: 1 dead before, 2 just now. */
+#define JUST_NOW 2
+
+static size_t bury(struct removal *r, struct held_pack *k)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < k->count; i++) {
+        if (k->dead[i])
+            continue;
+        struct id key = held_pack_key(k, i);
+
+        if (find(r, &key) >= 0) {
+            k->dead[i] = JUST_NOW;
+            n++;
+        }
+    }
+    k->live -= n;
+    return n;
+}
+
+static void set_buried_done(struct removal *r, const struct held_pack *k)
+{
+    for (size_t i = 0; i < k->count; i++)
+        if (k->dead[i] == JUST_NOW) {
+            struct id key = held_pack_key(k, i);
+
+            set_done(r, find(r, &key));
+            r->ret->records++;
+        }
+}
+
+static int write_dead(struct removal *r, const struct held_pack *k)
+{
+    struct pool_body body = {.kind = POOL_BODY_DEAD, .owner = k->number};
+    char name[DISK_NAME_MAX + 1];
+    uint8_t bytes[POOL_DEAD_LEN];
+    struct pool_writer *w;
+    int err = pool_writer_open(r->disk, r->node, &body, &w);
+
+    if (err < 0)
+        return err;
+    for (size_t i = 0; i < k->count; i++) {
+        put_le32(bytes, k->v[i].offset);
+        if (k->dead[i])
+            pool_writer_add(w, bytes);
+    }
+    held_pack_name(k->number, ".dead", name);
+    return pool_writer_end(w, name, POOL_REPLACE, NULL);
+}
+
+/* ---- holes ---- */
+
+/* Neighbouring dead records; `fresh`: one of them died just now. */
+struct run {
+    uint64_t start, end;
+    bool fresh;
+};
+
+static void punch(struct removal *r, struct disk_file *f, const struct run *run)
+{
+    uint64_t from = (run->start + HOLE_ALIGN - 1) / HOLE_ALIGN * HOLE_ALIGN;
+    uint64_t to = run->end / HOLE_ALIGN * HOLE_ALIGN;
+
+    if (!run->fresh || to < from + HOLE_MIN)
+        return;
+    int err = disk_punch(f, from, to - from);
+
+    if (err != -EOPNOTSUPP) /* then the space comes back with the file */
+        note(r, err);
+}
+
+/* What is between two records is nothing where the pack is whole, else perhaps something. */
+static bool continues(const struct held_pack *k, const struct run *run, size_t i)
+{
+    return run->end != 0 && k->dead[i] && (k->whole || run->end == k->v[i].offset);
+}
+
+static void punch_runs(struct removal *r, struct disk_file *f, const struct held_pack *k)
+{
+    struct run run = {0};
+
+    for (size_t i = 0; i < k->count; i++) {
+        if (!continues(k, &run, i)) {
+            punch(r, f, &run);
+            run = (struct run){.start = k->v[i].offset};
+        }
+        if (k->dead[i]) {
+            run.end = k->v[i].offset + pack_record_size(k->v[i].len);
+            run.fresh = run.fresh || k->dead[i] == JUST_NOW;
+        }
+    }
+    punch(r, f, &run);
+}
+
+static void make_holes(struct removal *r, const struct held_pack *k)
+{
+    char name[DISK_NAME_MAX + 1];
+    struct disk_file *f;
+
+    held_pack_name(k->number, "", name);
+    uint64_t before = bytes_of(r->disk, name);
+    int err = disk_open(r->disk, name, DISK_WRITE, &f);
+
+    note(r, err);
+    if (err < 0)
+        return;
+    punch_runs(r, f, k);
+    disk_file_close(f);
+    uint64_t after = bytes_of(r->disk, name);
+
+    r->ret->bytes += before > after ? before - after : 0;
+}
+
+/* ---- packs ---- */
+
+static void remove_pack_file(struct removal *r, uint64_t number)
+{
+    char name[DISK_NAME_MAX + 1];
+
+    held_pack_name(number, "", name);
+    uint64_t bytes = bytes_of(r->disk, name);
+    int err = disk_unlink(r->disk, name);
+
+    if (err == -ENOENT)
+        return;
+    note(r, err);
+    if (err == 0) {
+        r->ret->packs++;
+        r->ret->bytes += bytes;
+    }
+}
+
+/* Records of one pack. Without the dead list they would only be held again, but not without end. */
+static void remove_records(struct removal *r, struct held_pack *k)
+{
+    if (bury(r, k) > 0) {
+        int err = write_dead(r, k);
+
+        note(r, err);
+        if (err < 0)
+            return;
+        set_buried_done(r, k);
+        if (k->live > 0 || !k->whole)
+            make_holes(r, k);
+    }
+    if (k->live == 0 && k->whole)
+        remove_pack_file(r, k->number);
+}
+
+static void visit_pack(struct removal *r, uint64_t number)
+{
+    struct held_pack k;
+    int err = held_pack_load(r->disk, number, &k);
+
+    if (err == -ENOENT)
+        return;
+    note(r, err);
+    if (err < 0)
+        return;
+    remove_records(r, &k);
+    held_pack_release(&k);
+}
+
+/* A pack that is gone, durably, needs neither. */
+static int remove_beside(struct removal *r, uint64_t number)
+{
+    char name[DISK_NAME_MAX + 1];
+
+    held_pack_name(number, "", name);
+    int err = pool_file_exists(r->disk, name);
+
+    if (err != 0)
+        return err < 0 ? err : 0;
+    held_pack_name(number, ".dead", name);
+    err = pool_file_unlink(r->disk, name);
+    held_pack_name(number, ".index", name);
+    return err < 0 ? err : pool_file_unlink(r->disk, name);
+}
+
+static void remove_leftovers(struct removal *r, const char *suffix)
+{
+    struct held_numbers n = {0};
+
+    note(r, held_packs_list(r->disk, suffix, &n));
+    for (size_t i = 0; i < n.count; i++)
+        note(r, remove_beside(r, n.v[i]));
+    held_numbers_release(&n);
+}
+
+static void remove_from_packs(struct removal *r)
+{
+    struct held_numbers indexes = {0};
+    int err = held_packs_list(r->disk, ".index", &indexes);
+
+    note(r, err);
+    for (size_t i = 0; i < indexes.count && err == 0; i++)
+        visit_pack(r, indexes.v[i]);
+    held_numbers_release(&indexes);
+    err = disk_sync_dir(r->disk, "packs");
+    note(r, err);
+    if (err < 0)
+        return;
+    remove_leftovers(r, ".index");
+    remove_leftovers(r, ".dead");
+}
+
+int pool_held_remove(struct disk *disk, unsigned node, const struct id *keys, size_t count,
+                     uint8_t *done, struct pool_removed *ret)
+{
+    struct removal r = {disk, node, keys, count, done, ret, 0};
+
+    *ret = (struct pool_removed){0};
+    for (size_t i = 0; i < count && done; i++)
+        done[i] = 0;
+    remove_files(&r);
+    remove_from_packs(&r);
+    return r.err;
+}
