@@ -314,7 +314,10 @@ static int take_lease(struct gc_pool_run *c)
 
     if (err == -EBUSY && l->seen.node)
         return gc_pool_say(c, err, "node %u runs a GC cycle of the pool, or did so until a moment ago",
-                   l->seen.node);
+                           l->seen.node);
+    if (err < 0 && err != -EBUSY)
+        return gc_pool_say(c, err, "the lease of the pool cannot be taken (%s): nothing is collected",
+                           strerror(-err));
     c->beaten = ticks(c->p);
     return err;
 }

@@ -35,13 +35,14 @@ static int still_ours(struct project *p)
 
 /* ---- 2, 3: what is marked ---- */
 
-/* A list that there has been for certain: what we said so of, in this life or the last one. */
+/* A list that there has been for certain: what we said so of, in this life or the last one. A head
+ * that is damaged is replaced by the next report. */
 static int known_list(struct project *p, uint64_t *ret_serial)
 {
     struct pool_head head;
     int err = pool_head_read(p->shared->disk, p->shared->node, &head);
 
-    if (err < 0 && err != -ENOENT)
+    if (err < 0 && err != -ENOENT && err != -EUCLEAN)
         return err;
     *ret_serial = err == 0 ? head.ack : 0;
     return 0;
@@ -59,6 +60,7 @@ static int acknowledge(struct project *p, uint64_t *ret_serial)
     if (err < 0)
         return err;
     *ret_serial = pool_view_serial(v);
+    atomic_store(&n->refreshed, ticks(p) ? ticks(p) : 1);
     WRITE_GUARD(&p->gate);
     pool_index_install(n->index, v);
     return 0;
