@@ -4,7 +4,7 @@
  *
  *     crash_project [--workload W] [--from K] [--to K] [--every N] [--loss all|keep|some]
  *                   [--seed S | --seeds A..B] [--fault cut|eio|enospc] [--chances N]
- *                   [--pattern P] [--real DIR] [--jobs N] [--tried FILE]
+ *                   [--pattern P] [--real DIR] [--pool] [--jobs N] [--tried FILE]
  *
  * A workload runs once without faults, to count its writes (of disk and kv, in one sequence), and
  * then again and again. `cut`: the power goes at write k and what was not synced is lost: all of
@@ -21,7 +21,8 @@
  *
  * For hours of it: --seeds, other operations for the workload `chance`, which are the seed's;
  * --jobs, so many processes; --real, the shard is a directory of the machine, made below DIR
- * (power.c; `format` and faults are not done there); --tried, what was tried is read from the
+ * (power.c; `format` and faults are not done there); --pool, the store is in a pool in memory, where
+ * another one has done the same before it (without `format`); --tried, what was tried is read from the
  * file, not tried again, and added to it. At the end it says how many different triples of
  * workload, write and loss pattern there were.
  *
@@ -50,6 +51,7 @@ struct cut now_at;
 static enum mode mode;
 static const char *real_option = ""; /* its argument */
 static char real_dir[4096];          /* of this process; empty: in memory */
+static bool pooled;                  /* option --pool */
 
 static const char *dir(void)
 {
@@ -71,14 +73,22 @@ _Noreturn void fail(const char *file, int line, const char *what)
         fprintf(stderr, "  reported: %s\n", text[i]);
     fprintf(stderr,
             "repeat: crash_project --workload %s --from %llu --to %llu --fault %s --pattern %llu "
-            "--seed %llu%s%s\n",
+            "--seed %llu%s%s%s\n",
             now_at.workload->name, (unsigned long long)now_at.k, (unsigned long long)now_at.k,
             mode_names[mode], (unsigned long long)now_at.pattern, (unsigned long long)now_at.seed,
-            *real_dir ? " --real " : "", real_option);
+            pooled ? " --pool" : "", *real_dir ? " --real " : "", real_option);
     abort();
 }
 
 /* ---- runs ---- */
+
+static void create(void)
+{
+    if (pooled)
+        world_create_pooled(now_at.seed);
+    else
+        world_create(now_at.seed, dir());
+}
 
 /* The power goes, or the process dies, at write k. */
 static void die(void)
@@ -99,7 +109,7 @@ static bool run_cut(void)
 {
     bool news;
 
-    world_create(now_at.seed, dir());
+    create();
     now_at.phase = "workload";
     arm(now_at.k, true, 0);
     now_at.workload->run();
@@ -128,7 +138,7 @@ static void verify_readonly(void)
 
 static void run_fault(void)
 {
-    world_create(now_at.seed, dir());
+    create();
     now_at.phase = "workload";
     arm(now_at.k, false, mode == MODE_EIO ? EIO : ENOSPC);
     now_at.workload->run();
@@ -202,7 +212,7 @@ static uint64_t run_whole(void)
         (void)run_format();
         return count.writes;
     }
-    world_create(now_at.seed, dir());
+    create();
     now_at.phase = "without a fault";
     now_at.workload->run();
     CHECK(!w.stopped);
@@ -316,7 +326,7 @@ static unsigned run_all(const struct options *o)
 
     for (size_t i = 0; i < workload_count; i++) {
         if ((o->workload && strcmp(o->workload, workloads[i].name)) ||
-            (o->real && !workloads[i].run))
+            ((o->real || pooled) && !workloads[i].run))
             continue;
         for (uint64_t s = o->seed; s <= (workloads[i].random ? o->last_seed : o->seed); s++)
             run_workload(o, &workloads[i], s);
@@ -451,7 +461,7 @@ static void set_seeds(struct options *o, const char *text)
 
 static void set(struct options *o, int which, const char *text)
 {
-    uint64_t n = strtoull(text, NULL, 0);
+    uint64_t n = text ? strtoull(text, NULL, 0) : 0;
 
     if (which == 'w')
         o->workload = text;
@@ -473,6 +483,8 @@ static void set(struct options *o, int which, const char *text)
         o->pattern = (int64_t)n;
     else if (which == 'r')
         o->real = text;
+    else if (which == 'P')
+        pooled = true;
     else if (which == 'j')
         o->jobs = n < 1 ? 1 : n < JOBS_MAX ? (unsigned)n : JOBS_MAX;
     else
@@ -487,7 +499,8 @@ static void parse(int argc, char **argv, struct options *o)
                                             {"seeds", 1, NULL, 's'},    {"fault", 1, NULL, 'm'},
                                             {"chances", 1, NULL, 'c'},  {"pattern", 1, NULL, 'p'},
                                             {"real", 1, NULL, 'r'},     {"jobs", 1, NULL, 'j'},
-                                            {"tried", 1, NULL, 'T'},    {0}};
+                                            {"tried", 1, NULL, 'T'},    {"pool", 0, NULL, 'P'},
+                                            {0}};
     int c;
 
     while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {

@@ -75,6 +75,8 @@ struct world {
     struct kv_mem *mem; /* NULL: kv is LMDB's */
     struct kv *kv;
     struct disk *disk;
+    struct disk *own;           /* in a pool: what `disk` is a route over, beside the pool */
+    struct project_pool shared; /* likewise; life 0: the store is alone */
     const char *dir; /* where the disk is a real one: its directory */
     int dirfd;
     struct clock_manual clock;
@@ -114,6 +116,9 @@ _Noreturn void fail(const char *file, int line, const char *what);
 /* An empty disk and kv; `dir`: in that directory of the machine, NULL: in memory. */
 void world_create_empty(uint64_t seed, const char *dir);
 void world_create(uint64_t seed, const char *dir); /* with a store */
+/* The same, in memory, with a store in a pool, in which another one has done the same work and
+ * reported it: so what is sealed is adopted, and what is made anew beside it is put. */
+void world_create_pooled(uint64_t seed);
 void world_destroy(void);
 int world_open_kv(unsigned flags);
 int project_try_open(void); /* of the open kv */

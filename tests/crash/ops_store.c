@@ -253,29 +253,13 @@ void op_drop_steps(unsigned budget)
 
 /* ---- damage ---- */
 
-struct looking {
-    char name[DISK_NAME_MAX + 1];
-    const char *dir, *start;
-};
-
-static int look(const char *name, void *ctx)
-{
-    struct looking *l = ctx;
-
-    if (strncmp(name, l->start, strlen(l->start)) || strstr(name, ".sums"))
-        return 0;
-    snprintf(l->name, sizeof l->name, "%.20s/%.100s", l->dir, name);
-    return 1;
-}
-
 void op_damage(size_t s, const char *name)
 {
-    char hex[ID_HEX + 1], dir[32];
+    char file[DISK_NAME_MAX + 1];
     struct entry e;
     uint64_t number;
     bool pending;
     struct id id;
-    struct looking l = {.dir = dir, .start = hex};
 
     if (is_off())
         return;
@@ -283,14 +267,12 @@ void op_damage(size_t s, const char *name)
         return;
     CHECK(refs_find(w.p->refs, &id, &number, &e, &pending) == 0);
     refs_unhold(w.p->refs, number);
-    id_to_hex(&id, hex);
     w.rotten = bytes_ref(model_get(s, name));
     if (e.kind == ENTRY_PACK) {
-        pack_name(e.where, l.name);
-        world_flip(l.name, e.offset + 40 + e.size / 2, 3);
+        pack_name(e.where, file);
+        world_flip(file, e.offset + 40 + e.size / 2, 3);
     } else {
-        snprintf(dir, sizeof dir, "objects/%.2s", hex);
-        CHECK(disk_list(w.disk, dir, look, &l) == 1);
-        world_flip(l.name, e.size / 2, 3);
+        blob_object_name(&e.id, e.where, file);
+        world_flip(file, e.size / 2, 3);
     }
 }

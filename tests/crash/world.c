@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * world: the store that is cut: in memory, where a commit of the kv is one write, or in a directory
- * of the machine, with disk_dir and LMDB, where power.c counts what they do.
+ * of the machine, with disk_dir and LMDB, where power.c counts what they do. Or in memory over two
+ * disks, one of which is a pool: the cut is one of both.
  */
 #include "crash.h"
+#include "disk_route.h"
+#include "pool_dir.h"
 #include "report.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -70,10 +73,88 @@ void world_create(uint64_t seed, const char *dir)
     fault_reset(&w.fault);
 }
 
+/* ---- in a pool ---- */
+
+static struct disk *pool; /* while there is one; of all its nodes */
+
+static void make_pool(void)
+{
+    struct pool_identity identity;
+    char why[POOL_WHY];
+
+    CHECK(disk_mem_create(&w.fault, 0, &pool) == 0);
+    CHECK(pool_identity_make(&identity) == 0);
+    CHECK(pool_dir_create(pool, &identity, why) == 0);
+}
+
+static void join_pool(void)
+{
+    struct pool_who who = {.life = 1};
+    struct pool_identity identity;
+    char why[POOL_WHY];
+
+    CHECK(pool_dir_identity(pool, &identity, why) == 0);
+    CHECK(getrandom(who.token, sizeof who.token, 0) == sizeof who.token);
+    CHECK(pool_dir_join(pool, &who, why) == 0);
+    w.shared = (struct project_pool){.disk = pool, .node = who.node, .life = who.life};
+    memcpy(w.shared.token, who.token, sizeof who.token);
+    memcpy(w.shared.secret, identity.secret, sizeof identity.secret);
+}
+
+/* As store_pool.h has it, but for what the store itself keeps of it. */
+static int begin_life(void)
+{
+    struct pool_who who = {.node = w.shared.node, .life = ++w.shared.life};
+    int err;
+
+    memcpy(who.token, w.shared.token, sizeof who.token);
+    err = pool_node_write(pool, &who);
+    return err < 0 ? err : pool_node_tidy(pool, who.node);
+}
+
+static void be_node(uint64_t seed)
+{
+    world_create_empty(seed, NULL);
+    if (!pool)
+        make_pool();
+    join_pool();
+    w.own = w.disk;
+    CHECK(disk_route_open(w.own, pool, w.shared.node, &w.disk) == 0);
+    CHECK(world_open_kv(KV_CREATE) == 0);
+    CHECK(project_format_node(w.disk, w.kv, &w.clock.base, "org/crash", 0, 0, w.shared.secret) ==
+          0);
+    kv_close(w.kv);
+    project_reopen();
+    w.live.space[0] = true;
+    model_copy(&w.acked, &w.live);
+    fault_reset(&w.fault);
+}
+
+void world_create_pooled(uint64_t seed)
+{
+    struct disk *other;
+
+    be_node(seed);
+    now_at.phase = "the work of another node";
+    now_at.workload->run();
+    for (size_t h = 0; h < HANDLES; h++)
+        op_close(h);
+    CHECK(!w.stopped && project_close(w.p) == 0);
+    kv_close(w.kv);
+    other = pool;
+    pool = NULL; /* stays */
+    world_destroy();
+    pool = other;
+    be_node(seed);
+}
+
 void world_destroy(void)
 {
     model_release();
     disk_close(w.disk);
+    disk_close(w.own);
+    disk_close(pool);
+    pool = NULL;
     if (w.dir) {
         power_end();
         close(w.dirfd);
@@ -87,9 +168,11 @@ int project_try_open(void)
                                .kv = w.kv,
                                .clock = &w.clock.base,
                                .threads = 1,
-                               .log_segment = LOG_SEGMENT};
+                               .log_segment = LOG_SEGMENT,
+                               .pool = w.shared.life ? &w.shared : NULL};
+    int err = w.shared.life ? begin_life() : 0;
 
-    return project_open(&c, &w.p);
+    return err < 0 ? err : project_open(&c, &w.p);
 }
 
 void project_reopen(void)
@@ -103,6 +186,12 @@ void project_reopen(void)
     CHECK(err == 0);
     packs_set_size(w.p->packs, 200 * 1024);
     w.stopped = false;
+}
+
+/* The disk in memory that is the store's own. */
+static struct disk *memory(void)
+{
+    return w.own ? w.own : w.disk;
 }
 
 void process_dies(void)
@@ -132,7 +221,9 @@ void power_cycle(enum fault_loss loss, uint64_t seed)
     if (w.dir)
         power_disk_cycle();
     else
-        disk_mem_power_cycle(w.disk);
+        disk_mem_power_cycle(memory());
+    if (pool)
+        disk_mem_power_cycle(pool);
     fault_reset(&w.fault);
 }
 
@@ -146,12 +237,14 @@ void page_cache_lives(void)
 
 uint64_t world_lost(void)
 {
-    return disk_mem_lost(w.dir ? power_shadow() : w.disk);
+    uint64_t lost = disk_mem_lost(w.dir ? power_shadow() : memory());
+
+    return pool ? lost * 31 + disk_mem_lost(pool) : lost;
 }
 
 void world_flip(const char *name, uint64_t byte, unsigned bit)
 {
-    CHECK(disk_mem_flip(w.dir ? power_shadow() : w.disk, name, byte, bit) == 0);
+    CHECK(disk_mem_flip(w.dir ? power_shadow() : pool ? pool : w.disk, name, byte, bit) == 0);
     if (w.dir)
         power_flip(name, byte, bit);
 }
@@ -161,5 +254,5 @@ void world_usage(uint64_t *ret_bytes, uint64_t *ret_names)
     if (w.dir)
         power_usage(ret_bytes, ret_names);
     else
-        disk_mem_usage(w.disk, ret_bytes, ret_names);
+        disk_mem_usage(memory(), ret_bytes, ret_names);
 }
