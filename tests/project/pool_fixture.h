@@ -139,17 +139,13 @@ static inline bool each_next(struct each *e)
     if (e->ran) {
         disk_close(disk);
         disk = NULL;
-        bool chance = e->loss > FAULT_KEEP_ALL;
-
-        if (!e->hit) {
-            e->write = 0;
-            e->seed = 0;
-            e->loss++;
-        }
-        if (e->hit && chance && ++e->seed <= SEEDS)
+        if (e->loss > FAULT_KEEP_ALL && ++e->seed <= SEEDS) {
             e->write--; /* again, with another seed */
-        else
+        } else {
             e->seed = 1;
+            e->loss += !e->hit;
+            e->write = e->hit ? e->write : 0;
+        }
     }
     e->write++;
     e->ran = e->hit = false;

@@ -391,6 +391,24 @@ Test(pool_held, a_pack_with_something_that_is_no_record_is_not_removed)
     disk_close(disk);
 }
 
+Test(pool_held, nor_is_one_with_something_behind_its_last_record)
+{
+    struct disk_file *f;
+    struct disk_stat st;
+
+    a_pool_without_indexes();
+    cr_assert_eq(disk_open(disk, pack(2, ""), DISK_WRITE, &f), 0);
+    cr_assert_eq(disk_fstat(f, &st), 0);
+    cr_assert_eq(disk_pwrite(f, "?", 1, st.size + 100000), 0);
+    disk_file_close(f);
+    cr_assert_eq(make_indexes(NULL), 0);
+    choose(FILES, ALL - OPEN_RECORDS);
+    cr_assert_eq(remove_chosen(), 0);
+    cr_assert(is_there(pack(2, "")) && !is_there(pack(1, "")));
+    cr_assert_eq(list(), FILES);
+    disk_close(disk);
+}
+
 static void cut_pack(unsigned n, uint64_t size)
 {
     struct disk_file *f;
