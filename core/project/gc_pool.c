@@ -210,11 +210,13 @@ static int end_cycle(struct gc_pool_run *c, struct gc_result *r)
     struct pool_removed removed;
     int err = remove_gone(c, r, &removed);
 
+    if (err == 0 && c->held.unindexed)
+        err = gc_pool_index_retired(c);
     note(c, r, &removed);
     (void)pool_marks_prune(disk_of(c), gc_pool_least_ack(c));
     if (err < 0 && !*c->why)
         gc_pool_say(c, err, "removing failed (%s): %llu objects are tried again", strerror(-err),
-            (unsigned long long)r->kept[GC_KEEP_FAILED]);
+                    (unsigned long long)r->kept[GC_KEEP_FAILED]);
     return err;
 }
 
@@ -238,9 +240,10 @@ static int index_own(struct gc_pool_run *c)
     unsigned node = c->p->shared->node;
     int err = pool_index_packs(disk_of(c), node, node, is_open, c->p, NULL);
 
-    return err < 0 ? gc_pool_say(c, err, "the packs of this store cannot be indexed (%s): nothing is collected",
-                         strerror(-err))
-                   : 0;
+    if (err == 0)
+        return 0;
+    return gc_pool_say(c, err, "the packs of this store cannot be indexed (%s): nothing is collected",
+                       strerror(-err));
 }
 
 /* ---- a cycle ---- */

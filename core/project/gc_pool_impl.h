@@ -64,5 +64,8 @@ uint64_t gc_pool_least_ack(const struct gc_pool_run *c);
 
 /* The coordinator looks at the heads of all nodes. */
 int gc_pool_look(struct gc_pool_run *c);
+/* Packs of nodes that are retired get the index that was not made then: what such a node wrote
+ * until it learned of it. */
+int gc_pool_index_retired(struct gc_pool_run *c);
 /* Retire all that are stale, as it knows them. */
 int gc_pool_retire_stale(struct gc_pool_run *c, size_t *ret_retired);

@@ -41,6 +41,16 @@ static bool never_open(void *ctx, uint64_t pack)
     return false;
 }
 
+int gc_pool_index_retired(struct gc_pool_run *c)
+{
+    int err = 0;
+
+    for (unsigned i = 0; i < c->nodes && err == 0; i++)
+        if (c->reports[i].gone)
+            err = pool_index_packs(disk_of(c), c->p->shared->node, i + 1, never_open, NULL, NULL);
+    return err;
+}
+
 /* Packs first, so that what is in them can be found, and then there is no way back. */
 static int retire(struct gc_pool_run *c, unsigned node)
 {

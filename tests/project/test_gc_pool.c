@@ -133,6 +133,36 @@ Test(gc_pool, a_seal_that_looked_before_the_mark_was_read_is_in_the_report_that_
     has_large(B, "main/b", 'x');
 }
 
+Test(gc_pool, what_was_taken_up_and_is_not_committed_is_committed_by_the_report)
+{
+    size_t left;
+
+    marked_behind_the_back_of_b();
+    write_large(B, "main/b", 'x');
+    cr_assert_eq(seal_pass(B->p, SEAL_CLOSED, -1, &left), 0);
+    cr_assert_eq(object_files(), 1, "taken up where it is");
+    reports(B);
+    cr_assert_eq(cycle(A, 0).active, 1);
+    cr_assert_eq(collect(A), 0);
+    has_large(B, "main/b", 'x');
+}
+
+/* C took it up before it had read the mark, and B reads of that after it has: then C lets it go. */
+Test(gc_pool, a_store_takes_no_place_that_is_marked_although_a_report_names_it)
+{
+    node_join(&nodes[2], "org/c");
+    node_count = 3;
+    marked_behind_the_back_of_b();
+    put_large(C, "main/c", 'x');
+    cr_assert_eq(object_files(), 1);
+    reports(B);
+    put_large(B, "main/b", 'x');
+    cr_assert_eq(object_files(), 2);
+    drop_file(C, "main/c");
+    cr_assert_eq(cycle(A, 0).collected, 1);
+    has_large(B, "main/b", 'x');
+}
+
 /* ---- nodes that say nothing ---- */
 
 Test(gc_pool, a_silent_node_keeps_everything_until_it_is_retired)
@@ -173,6 +203,20 @@ Test(gc_pool, what_a_retired_node_alone_needed_goes)
     cr_assert_eq(retired, 1);
     cr_assert_eq(collect(A), 2);
     cr_assert_eq(object_files(), 0);
+}
+
+Test(gc_pool, packs_that_a_retired_node_left_without_an_index_get_one)
+{
+    uint64_t collected = 0;
+
+    put_file(B, "main/small", "in a pack of B");
+    drained(B);
+    knows_all(A);
+    node_die(&nodes[1]);
+    cr_assert_eq(pool_node_retire(shared, 2), 0);
+    for (unsigned i = 0; i < 4; i++)
+        collected += cycle(A, 0).collected;
+    cr_assert_eq(collected, 1);
 }
 
 Test(gc_pool, a_node_that_was_retired_by_another_holds_nothing_back_here)
