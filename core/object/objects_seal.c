@@ -191,6 +191,8 @@ static int adopt(struct objects *o, uint64_t number, const struct source *s, con
             int err = name_place(o, number, &e);
             return err < 0 ? err : 1;
         }
+        if (e.kind == ENTRY_FILE)
+            object_forget_file(o, e.where); /* whose it is may want it gone */
     }
     return 0;
 }

@@ -331,6 +331,8 @@ int packs_release(struct packs *p, const struct pack_place *place, uint32_t len)
     {
         MUTEX_GUARD(&p->lock);
         r = release_locked(p, place, len, &k, &hole);
+        if (r == -ENOENT)
+            pack_handle_drop(p, place->pack);
     }
     if (!k) {
         /* It is counted out; a file that stays for now is no reason to count it out again. */

@@ -63,7 +63,8 @@ int packs_read(struct packs *p, const struct pack_place *place, const struct id 
  * from now on: counted in if the table has its pack; else it is nothing that is counted here, and
  * releasing it is -ENOENT. */
 int packs_adopt(struct packs *p, const struct pack_place *place, uint32_t len);
-/* The record is dead and that is durable: count it out, give the space back where possible. */
+/* The record is dead and that is durable: count it out, give the space back where possible. -ENOENT
+ * the table does not have its pack: its file is kept open no longer. */
 int packs_release(struct packs *p, const struct pack_place *place, uint32_t len);
 /* Close the open pack, so that it can go when its last record dies (drain, shutdown). */
 int packs_retire_current(struct packs *p);

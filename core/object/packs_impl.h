@@ -83,6 +83,7 @@ struct pack *pack_get(struct packs *p, uint64_t number);
 void pack_free(struct packs *p, struct pack *k);
 void pack_handle_add(struct packs *p, struct pack *k, struct disk_file *file);
 void pack_unref(struct packs *p, struct pack *k);
+void pack_handle_drop(struct packs *p, uint64_t number);
 int pack_acquire(struct packs *p, uint64_t number, struct pack **ret_pack);
 int pack_drop_if_empty(struct packs *p, uint64_t number);
 int pack_unlink_dropped(struct packs *p, uint64_t number, int r);

@@ -230,6 +230,17 @@ void pack_unref(struct packs *p, struct pack *k)
     handles_trim(p);
 }
 
+/* Somebody else may be about to remove that file: it should not be kept for our sake. */
+void pack_handle_drop(struct packs *p, uint64_t number)
+{
+    struct pack *k = pack_find(p, number);
+
+    if (!k || !handle_idle(p, k) || k->dead_count)
+        return;
+    LIST_REMOVE(k, bucket);
+    pack_free(p, k);
+}
+
 /* Find the pack, open its file and hold both until pack_unref. */
 int pack_acquire(struct packs *p, uint64_t number, struct pack **ret_pack)
 {

@@ -43,6 +43,23 @@ refused() {
     eq "$(pool_digest)" "$before"
 }
 
+# A cycle without grace, as it was.
+gc() { "$TALLY" -C "$W/mnt.$1" gc --grace 0s --wait; }
+# collected FILE [one] - cycles of both, or of that one, until it is gone.
+collected() {
+    local i
+    for i in ${2:-one two}; do gc "$i" >/dev/null; done
+    [[ ! -e $1 ]]
+}
+retired() {
+    gc one >/dev/null
+    "$TALLY" -C "$W/mnt.one" node retire "$1" >/dev/null 2>&1
+}
+empty() {
+    gc one >/dev/null
+    [[ -z $(find "$P/objects" "$P/packs" -type f) ]]
+}
+
 use one
 begin --pool "dir:$P"
 daemons[one]=$daemon
@@ -84,7 +101,6 @@ told two
 cp "$W/other" "$W/mnt.one/main"
 "$TALLY" -C "$W/mnt.one" drain >/dev/null
 eq "$(objects)" 2
-eq "$(object "$W/mnt.one/main/other")" "$(object "$W/mnt.two/main/other")"
 
 claim "what one lets go of the other reads, also when both were mounted anew"
 rm "$W/mnt.one/main/large" "$W/mnt.one/main/small"
@@ -167,9 +183,44 @@ start one
 start two
 cmp "$W/large" "$W/mnt.one/main/large"
 
-claim "both daemons end well and leave sound stores"
+claim "what nobody needs goes in the second cycle at the earliest, what the other one needs never"
+head -c 900000 /dev/urandom >"$W/mnt.one/main/lone"
+told one
+lone=$(find "$P/objects" -name "$(object "$W/mnt.one/main/lone").*" ! -name '*.sums')
+[[ -s $lone ]]
+rm "$W/mnt.one/main/lone" "$W/mnt.one/main/large" "$W/mnt.one/main/small"
+"$TALLY" -C "$W/mnt.one" drain --idle >/dev/null
+matches "$(gc one)" 'marked=[1-9][0-9]* collected=0 '
+[[ -s $lone && -s $lone.sums ]]
+wait_until 60 collected "$lone"
+[[ ! -e $lone.sums ]]
+cmp "$W/large" "$W/mnt.two/main/large"
+cmp "$W/small" "$W/mnt.two/main/small"
+cmp "$W/other" "$W/mnt.one/main/other"
+kept=$(objects)
+cp "$W/large" "$W/mnt.one/main/again"
+told one
+eq "$(objects)" "$kept"
+
+claim "a node that comes back no more is retired: what it alone needed goes, and it is refused"
+head -c 600000 /dev/urandom >"$W/mnt.two/main/last"
+told two
+last=$(find "$P/objects" -name "$(object "$W/mnt.two/main/last").*" ! -name '*.sums')
+stop two
+"$TALLY" -C "$W/mnt.one" set stale_report_threshold 1s >/dev/null
+wait_until 60 retired 2
+refused 'was retired as node 2 of the pool' "$W/store.two"
+wait_until 60 collected "$last" one
+cmp "$W/large" "$W/mnt.one/main/again"
+cmp "$W/other" "$W/mnt.one/main/other"
+
+claim "when nothing is left nothing is left of the bytes"
+rm "$W"/mnt.one/main/*
+"$TALLY" -C "$W/mnt.one" drain --idle >/dev/null
+wait_until 60 empty
+eq "$(find "$P/objects" "$P/packs" -type f)" ""
+
+claim "the daemon ends well and leaves a sound store"
 cd /
-for node in one two; do
-    stop "$node"
-    check_clean
-done
+stop one
+check_clean

@@ -200,6 +200,39 @@ Test(adopt, what_is_wanted_again_is_named_where_it_still_is)
     cr_assert(sound(&here, keeps));
 }
 
+static uint64_t bytes_held(void)
+{
+    uint64_t bytes, n;
+
+    disk_mem_usage(pool, &bytes, &n);
+    return bytes;
+}
+
+Test(adopt, what_is_let_go_of_is_not_kept_open)
+{
+    uint64_t n[2] = {small(&there, 'a'), large(&there, 'b')}, mine[2], before;
+    struct entry s = tell(&there, n[0]), l = tell(&there, n[1]);
+    char name[DISK_NAME_MAX + 1];
+
+    mine[0] = small(&here, 'a');
+    mine[1] = large(&here, 'b');
+    cr_assert(sound(&here, mine[0]) && sound(&here, mine[1]));
+    for (int i = 0; i < 2; i++)
+        let_go(&here, mine[i]);
+    objects_close(there.objects); /* so that only here could have them open */
+    packs_close(there.packs);
+    there.objects = NULL;
+    there.packs = NULL;
+    before = bytes_held();
+    pack_name(s.where, name);
+    cr_assert_eq(disk_unlink(pool, name), 0);
+    cr_assert_leq(bytes_held(), before - 500);
+    before = bytes_held();
+    blob_object_name(&l.id, l.where, name);
+    cr_assert_eq(disk_unlink(pool, name), 0);
+    cr_assert_leq(bytes_held(), before - LARGE);
+}
+
 /* ---- passing over ---- */
 
 Test(adopt, a_place_that_is_damaged_is_passed_over_without_an_alarm)
