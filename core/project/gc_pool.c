@@ -124,7 +124,7 @@ int gc_pool_follow(struct gc_pool_run *c)
     pool_marks_release(&list);
     if (err < 0)
         return gc_pool_say(c, err, "the lists of marks cannot be read (%s): nothing is collected",
-                   strerror(-err));
+                           strerror(-err));
     n->reload = false;
     c->in_force = serial;
     return 0;
@@ -141,7 +141,8 @@ static int look_around(struct gc_pool_run *c)
     if (err < 0)
         return err;
     if (serial != c->in_force)
-        return gc_pool_say(c, -ESTALE, "another node published a list meanwhile: nothing more is removed");
+        return gc_pool_say(c, -ESTALE,
+                           "another node published a list meanwhile: nothing more is removed");
     err = gc_pool_read_newer(c);
     c->alone = err == 0;
     return err;
@@ -193,7 +194,8 @@ static int remove_gone(struct gc_pool_run *c, struct gc_result *r, struct pool_r
     return err;
 }
 
-static void note(struct gc_pool_run *c, const struct gc_result *r, const struct pool_removed *removed)
+static void note(struct gc_pool_run *c, const struct gc_result *r,
+                 const struct pool_removed *removed)
 {
     struct pool_node *n = c->p->node;
     MUTEX_GUARD(&n->lock);
@@ -242,7 +244,8 @@ static int index_own(struct gc_pool_run *c)
 
     if (err == 0)
         return 0;
-    return gc_pool_say(c, err, "the packs of this store cannot be indexed (%s): nothing is collected",
+    return gc_pool_say(c, err,
+                       "the packs of this store cannot be indexed (%s): nothing is collected",
                        strerror(-err));
 }
 
@@ -265,7 +268,8 @@ static int drop_stale(struct gc_pool_run *c)
     if (err == 0)
         err = gc_pool_retire_stale(c, &retired);
     if (err == 0 && retired)
-        report(REPORT_WARN, "stale_policy is drop: %zu stale nodes of the pool are retired", retired);
+        report(REPORT_WARN, "stale_policy is drop: %zu stale nodes of the pool are retired",
+               retired);
     return err;
 }
 
@@ -274,8 +278,9 @@ static int prepare(struct gc_pool_run *c, bool dry_run, enum gc_stale_policy pol
     int err = pool_node_report(c->p);
 
     if (err < 0)
-        return gc_pool_say(c, err, "this store's own report cannot be written (%s): nothing is collected",
-                   strerror(-err));
+        return gc_pool_say(c, err,
+                           "this store's own report cannot be written (%s): nothing is collected",
+                           strerror(-err));
     err = dry_run ? 0 : index_own(c);
     if (err == 0)
         err = gc_pool_follow(c);
@@ -316,13 +321,24 @@ static int take_lease(struct gc_pool_run *c)
     int err = lease_take(s->disk, c->p->clock, s->node, s->life, l);
 
     if (err == -EBUSY && l->seen.node)
-        return gc_pool_say(c, err, "node %u runs a GC cycle of the pool, or did so until a moment ago",
+        return gc_pool_say(c, err,
+                           "node %u runs a GC cycle of the pool, or did so until a moment ago",
                            l->seen.node);
     if (err < 0 && err != -EBUSY)
-        return gc_pool_say(c, err, "the lease of the pool cannot be taken (%s): nothing is collected",
+        return gc_pool_say(c, err,
+                           "the lease of the pool cannot be taken (%s): nothing is collected",
                            strerror(-err));
     c->beaten = ticks(c->p);
     return err;
+}
+
+static void note_end(struct project *p, int err, const char *why)
+{
+    struct pool_node_status *s = &p->node->status;
+    MUTEX_GUARD(&p->node->lock);
+
+    s->cycle_error = err;
+    snprintf(s->why, sizeof s->why, "%s", err < 0 ? why : "");
 }
 
 int gc_pool_cycle(struct project *p, struct job *j, bool dry_run, int64_t grace,
@@ -342,6 +358,7 @@ int gc_pool_cycle(struct project *p, struct job *j, bool dry_run, int64_t grace,
         err = run(&c, dry_run, grace, ret);
     if (!dry_run)
         (void)lease_release(p->shared->disk, &p->node->lease);
+    note_end(p, err, why);
     gc_pool_forget(&c);
     pool_held_release(&c.held);
     free(c.gone);

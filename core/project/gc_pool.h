@@ -36,7 +36,7 @@
 struct job;
 struct project;
 
-#define GC_POOL_WHY 256
+#define GC_POOL_WHY 256 /* POOL_NODE_WHY */
 
 /* One cycle of the pool. `j` may be NULL; `grace` < 0: as the setting says. *ret is the caller's to
  * release. `why` gets a sentence where an errno would not do; else it is "". */

@@ -133,9 +133,7 @@ static int retire_one(struct gc_pool_run *c, void *arg)
         return err;
     while (at < count && v[at].node != node)
         at++;
-    err = at == count                                            ? -ENOENT
-          : node == c->p->shared->node || !v[at].stale ? -EBUSY
-                                                                 : 0;
+    err = at == count ? -ENOENT : node == c->p->shared->node || !v[at].stale ? -EBUSY : 0;
     free(v);
     return err < 0 ? err : retire(c, node);
 }

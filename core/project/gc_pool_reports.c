@@ -41,13 +41,13 @@ static int read_node(struct gc_pool_run *c, unsigned node, struct gc_report *r)
 {
     int err = pool_node_is_retired(disk_of(c), node);
 
-    *r = (struct gc_report){
-        .node = node, .own = node == c->p->shared->node, .gone = err > 0};
+    *r = (struct gc_report){.node = node, .own = node == c->p->shared->node, .gone = err > 0};
     if (err == 0)
         err = read_report(c, node, r);
     if (err < 0)
-        return gc_pool_say(c, err, "the report of node %u cannot be read (%s): nothing is collected", node,
-                   strerror(-err));
+        return gc_pool_say(c, err,
+                           "the report of node %u cannot be read (%s): nothing is collected", node,
+                           strerror(-err));
     return 0;
 }
 
@@ -70,8 +70,9 @@ int gc_pool_read(struct gc_pool_run *c)
     int err = pool_dir_nodes(disk_of(c), &count);
 
     if (err < 0)
-        return gc_pool_say(c, err, "the nodes of the pool cannot be read (%s): nothing is collected",
-                   strerror(-err));
+        return gc_pool_say(c, err,
+                           "the nodes of the pool cannot be read (%s): nothing is collected",
+                           strerror(-err));
     c->members = calloc(count + 1, sizeof *c->members);
     c->reports = calloc(count + 1, sizeof *c->reports);
     if (!c->members || !c->reports)

@@ -258,8 +258,8 @@ int pool_index_find(void *ctx, const struct id *id, uint64_t size, unsigned nth,
     return err;
 }
 
-size_t pool_index_who(struct pool_index *ix, const struct id *id, uint64_t size, unsigned *ret_nodes,
-                      size_t max)
+size_t pool_index_who(struct pool_index *ix, const struct id *id, uint64_t size,
+                      unsigned *ret_nodes, size_t max)
 {
     struct pool_view *v = current(ix);
     size_t found = 0;

@@ -63,5 +63,5 @@ void pool_index_get_stats(struct pool_index *ix, struct pool_index_stats *ret);
 
 /* Numbers of the other nodes whose report has an object of that id, and how many there are;
  * `max` of them. For people. */
-size_t pool_index_who(struct pool_index *ix, const struct id *id, uint64_t size, unsigned *ret_nodes,
-                      size_t max);
+size_t pool_index_who(struct pool_index *ix, const struct id *id, uint64_t size,
+                      unsigned *ret_nodes, size_t max);

@@ -104,6 +104,8 @@ static int report_once(struct project *p)
         err = project_flush(p);
     if (err == 0)
         err = write_report(p, ack);
+    if (err == -ESTALE && still_ours(p) == 0) /* it was not, a moment ago */
+        err = lost(p, "somebody else reported for it");
     if (err == 0) {
         n->told_seq = seq;
         n->told_buried = buried;
@@ -156,8 +158,9 @@ int pool_node_report(struct project *p)
     if (err == 0)
         note_success(p);
     else if (note_failure(p, err) && err != -ESTALE && err != -EROFS && err != -ESHUTDOWN)
-        report(REPORT_WARN, "reporting to the pool failed (%s): it is tried again, and nothing that "
-                            "this store could need is collected meanwhile",
+        report(REPORT_WARN,
+               "reporting to the pool failed (%s): it is tried again, and nothing that "
+               "this store could need is collected meanwhile",
                strerror(-err));
     return err;
 }

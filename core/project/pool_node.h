@@ -32,6 +32,7 @@
 
 struct project;
 
+#define POOL_NODE_WHY 256
 #define POOL_REFRESH_NS (1 * NSEC_PER_SEC) /* heads of others are looked at so often at most */
 
 struct pool_node_status {
@@ -46,6 +47,8 @@ struct pool_node_status {
     /* Pool cycles of this store, in this life; counts of the last one. */
     uint64_t cycles, collected, collected_bytes;
     uint64_t kept[GC_KEEP_REASONS], unindexed;
+    int cycle_error;         /* of the last attempt */
+    char why[POOL_NODE_WHY]; /* a sentence about it; "" where there is none */
 };
 
 /* p->shared is set: makes p->node. Reads nothing of the pool yet. */

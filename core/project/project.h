@@ -12,6 +12,7 @@
  * THE LOCK TABLE. Outermost first; never take an earlier one while holding a later one. The name in
  * quotes is what a broken rule prints.
  *
+ *   "pool report"  pool_node.c    mutex   one report of a pool's node at a time, with its flush
  *   "flush run"    flush.c        mutex   without threads: one flush at a time
  *   "rotation"     coordinator.c  mutex   one rotation at a time
  *   "bury"         flush.c        mutex   one who deletes dead bytes at a time
@@ -42,6 +43,8 @@
  *   "log make"     log_make.c     mutex   one segment of the log made or trimmed at a time
  *   "settings"     project.c      mutex   settings that were changed
  *   "log"          log.c          mutex   the frames of the log, and the room for them; a leaf
+ *   "pool index"   pool_index.c   mutex   which view of the pool is asked; a leaf
+ *   "pool node"    pool_node.c    mutex   what status says of reports and cycles; a leaf
  *   "jobs", "scrub", "last reply", "control session", "pool"   mutexes, leaves
  *   "coordinator", "ticket"       mutexes the flushes in flight; leaves, never held while flushing
  *   "flush"        flusher.c      mutex   who waits for a flush or for memory; a leaf likewise

@@ -72,7 +72,7 @@ const struct setting_info setting_infos[SETTING_COUNT] = {
                              NULL},
     [SET_STALE_POLICY] = {"stale_policy", SETTING_WORD, GC_STALE_RETAIN, GC_STALE_DROP,
                           GC_STALE_RETAIN,
-                          "what a stale node could need: retain it, or drop its word",
+                          "what a stale node could need: retain it, or drop its word; in a pool that retires it",
                           stale_policy_words},
     [SET_COMPACT_BELOW] = {"compact_below", SETTING_PERCENT, 0, 95, 50,
                            "packs of which less is alive are rewritten by themselves; 0%: none",

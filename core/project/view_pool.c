@@ -17,8 +17,8 @@ static const char *error_of(const struct pool_node_status *s)
 
 static void add_reports(const struct pool_node_status *s, struct strbuf *out)
 {
-    strbuf_addf(out, "            report=%llu ack=%llu keys=%llu reported=", U(s->serial), U(s->ack),
-                U(s->named));
+    strbuf_addf(out, "            report=%llu ack=%llu keys=%llu reported=", U(s->serial),
+                U(s->ack), U(s->named));
     view_add_time(out, s->reported);
     strbuf_addf(out, " age_seconds=%llu result=%s failing_seconds=%llu\n", U(s->age / NSEC_PER_SEC),
                 error_of(s), U(s->failing / NSEC_PER_SEC));
@@ -29,11 +29,15 @@ static void add_reports(const struct pool_node_status *s, struct strbuf *out)
 /* What the last cycle that ran here left, by the reason why. */
 static void add_garbage(const struct pool_node_status *s, struct strbuf *out)
 {
-    strbuf_addf(out, "            cycles=%llu collected=%llu collected_bytes=%llu unindexed_packs=%llu",
+    strbuf_addf(out,
+                "            cycles=%llu collected=%llu collected_bytes=%llu unindexed_packs=%llu",
                 U(s->cycles), U(s->collected), U(s->collected_bytes), U(s->unindexed));
     for (unsigned i = 0; i < GC_KEEP_REASONS; i++)
         strbuf_addf(out, " kept_%s=%llu", gc_keep_names[i], U(s->kept[i]));
     strbuf_adds(out, "\n");
+    if (s->cycle_error)
+        strbuf_addf(out, "            the last cycle ended with %s%s%s\n",
+                    command_errno_name(-s->cycle_error), *s->why ? ": " : "", s->why);
 }
 
 void view_pool_status(struct project *p, struct strbuf *out)
@@ -47,7 +51,8 @@ void view_pool_status(struct project *p, struct strbuf *out)
     add_reports(&s, out);
     add_garbage(&s, out);
     if (settings_get(&p->settings, SET_STALE_POLICY) == GC_STALE_DROP)
-        strbuf_adds(out, "            stale_policy=drop: a GC cycle retires nodes that are stale\n");
+        strbuf_adds(out,
+                    "            stale_policy=drop: a GC cycle retires nodes that are stale\n");
 }
 
 /* ---- stats.json and metrics ---- */

@@ -98,9 +98,9 @@ static inline void node_join(struct node *n, const char *label)
     cr_assert_eq(kv_open_mem(n->x.mem, project_tables, project_table_count, KV_CREATE, &n->x.kv),
                  0);
     cr_assert_eq(disk_route_open(n->own, shared, n->who.node, &route), 0);
-    cr_assert_eq(project_format_node(route, n->x.kv, &n->x.clock.base, label, 1000, 1000,
-                                     n->pool.secret),
-                 0);
+    cr_assert_eq(
+        project_format_node(route, n->x.kv, &n->x.clock.base, label, 1000, 1000, n->pool.secret),
+        0);
     kv_close(n->x.kv);
     disk_close(route);
     node_open(n);

@@ -615,6 +615,38 @@ Test(gc_pool, the_verb_counts_what_is_the_pools_and_what_is_the_stores)
     agreed(A, "status", "pool        node=1 life=1\n");
 }
 
+Test(gc_pool, why_a_cycle_ended_stands_in_status)
+{
+    struct lease l = LEASE_INIT;
+    struct gc_result r;
+
+    cr_assert_eq(lease_take(shared, &A->clock.base, 1, nodes[0].who.life, &l), 0);
+    cr_assert_eq(try_cycle(B, 0, &r), -EBUSY);
+    agreed(B, "status", "the last cycle ended with EBUSY: node 1 runs a GC cycle of the pool");
+    cr_assert_eq(lease_release(shared, &l), 0);
+    (void)cycle(B, 0);
+    char reply[4096];
+    (void)say(B, "status", reply);
+    cr_assert_null(strstr(reply, "the last cycle ended"));
+}
+
+/* ---- by itself ---- */
+
+Test(gc_pool, a_mounted_store_reports_by_itself)
+{
+    struct pool_node_status s = {.reports = 0};
+
+    cr_assert_eq(pool_node_start(A->p), 0);
+    for (unsigned i = 0; i < 20000 && s.reports == 0; i++) {
+        usleep(1000);
+        pool_node_get_status(A->p, &s);
+    }
+    cr_assert_eq(s.error, 0);
+    cr_assert_geq(s.reports, 1);
+    node_close(&nodes[0]); /* ends the thread, long before its next report */
+    node_open(&nodes[0]);
+}
+
 Test(gc_pool, nodes_are_listed_by_their_numbers)
 {
     agreed(A, "node list", "node=1 state=silent");
