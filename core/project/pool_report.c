@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * pool_report: a report, opened: which block a key would be in is known in memory, so what is asked
- * of it costs one block, or one pass in windows over the blocks that keys can be in.
+ * of it costs one block, or one pass in windows over the blocks that keys can be in. Most ids that are
+ * looked for are not there, and for those no block is read.
  *
  *     delta   has a record of a key (perhaps that it is gone): that counts
  *     base    else what this says
@@ -26,6 +27,11 @@ static const uint8_t *record_at(const uint8_t *block, size_t i)
     return block + POOL_BLOCK_HEAD + i * POOL_RECORD_LEN;
 }
 
+static uint16_t print_of(const struct id *key)
+{
+    return get_le16(key->b + PREFIX - 2);
+}
+
 /* ---- parts ---- */
 
 void report_part_name(unsigned node, enum pool_body_kind kind, uint64_t serial,
@@ -44,6 +50,7 @@ static void part_unref(struct report_part *p)
         return;
     disk_file_close(p->file);
     free(p->first);
+    free(p->prints);
     free(p);
 }
 
@@ -70,6 +77,7 @@ static int check_block(void *ctx, const uint8_t *records, size_t count, uint64_t
             return -EUCLEAN;
         if (i == 0)
             c->part->first[c->block++] = r.key;
+        c->part->prints[first + i] = print_of(&r.key);
         c->last = r.key;
     }
     return 0;
@@ -81,7 +89,8 @@ static int check_part(struct report_part *p)
 
     p->blocks = pool_body_blocks(&p->body);
     p->first = malloc((p->blocks ? p->blocks : 1) * sizeof *p->first);
-    return p->first ? pool_body_each(p->file, &p->body, check_block, &c) : -ENOMEM;
+    p->prints = malloc((p->body.count ? p->body.count : 1) * sizeof *p->prints);
+    return p->first && p->prints ? pool_body_each(p->file, &p->body, check_block, &c) : -ENOMEM;
 }
 
 static int part_open(struct disk *disk, const struct pool_head *h, enum pool_body_kind kind,
@@ -330,6 +339,22 @@ static int next_match(const struct pool_report *r, struct cursor *c, const struc
     return err;
 }
 
+/* May there be a record whose key begins as `low`, the lowest of these, does? */
+static bool may_have(const struct report_part *p, const struct id *low)
+{
+    if (!p || p->blocks == 0)
+        return false;
+    uint64_t block = block_of(p, low, 0);
+    size_t count = pool_block_count(&p->body, block);
+    const uint16_t *prints = p->prints + block * pool_body_per_block(p->body.kind);
+    uint16_t print = print_of(low);
+    bool found = block + 1 < p->blocks && memcmp(p->first[block + 1].b, low->b, PREFIX) == 0;
+
+    for (size_t i = 0; i < count; i++)
+        found |= prints[i] == print;
+    return found;
+}
+
 int pool_report_find(const struct pool_report *r, const struct id *id, uint64_t size, unsigned nth,
                      struct entry *ret)
 {
@@ -340,7 +365,7 @@ int pool_report_find(const struct pool_report *r, const struct id *id, uint64_t 
 
     memcpy(low.b, id->b, PREFIX);
     for (int i = 0; i < 2; i++) {
-        int err = cursor_seek(&c, parts[i], &low);
+        int err = may_have(parts[i], &low) ? cursor_seek(&c, parts[i], &low) : -ENOENT;
 
         while (err == 0) {
             err = next_match(r, &c, id, size, &e);

@@ -12,8 +12,8 @@
  *
  * An opened report is what the node said at that time, for as long as it is open, whatever the node
  * writes meanwhile: files stay open. All blocks are read and checked once when it is opened, and each
- * again whenever it is read: damage is -EUCLEAN, never data. Memory: 16 bytes for each 85 records;
- * reads come from the page cache. -ESTALE and -EIO of a disk that lost the file mean: open it anew.
+ * again whenever it is read: damage is -EUCLEAN, never data. Memory: 2 bytes a record, and 16 for each
+ * 85 of them; reads come from the page cache, and an id that is not there costs none. -ESTALE and -EIO of a disk that lost the file mean: open it anew.
  *
  * Threads: an opened report may be asked by any number of threads at once; pool_report_write is one
  * thread's at a time.

@@ -13,6 +13,7 @@ struct report_part {
     struct pool_body body;
     struct id *first; /* key of the first record of each block, from which on keys are in it */
     uint64_t blocks;
+    uint16_t *prints; /* of each record: two bytes that those of one id have in common */
 };
 
 struct pool_report {
