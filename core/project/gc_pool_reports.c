@@ -5,6 +5,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* What bytes are removed on must not be taken back by a loss of power, although whoever wrote it may
+ * have been stopped before it made sure of that. */
+static int make_durable(struct gc_pool_run *c, unsigned node)
+{
+    char dir[DISK_NAME_MAX + 1];
+
+    if (c->heads_only || node == c->p->shared->node)
+        return 0;
+    pool_node_path(node, "", dir);
+    return disk_sync_dir(disk_of(c), dir);
+}
+
 static int read_head(struct gc_pool_run *c, unsigned node, struct pool_head *ret)
 {
     struct member *m = &c->members[node - 1];
@@ -44,6 +56,8 @@ static int read_node(struct gc_pool_run *c, unsigned node, struct gc_report *r)
     *r = (struct gc_report){.node = node, .own = node == c->p->shared->node, .gone = err > 0};
     if (err == 0)
         err = read_report(c, node, r);
+    if (err >= 0)
+        err = make_durable(c, node);
     if (err < 0)
         return gc_pool_say(c, err,
                            "the report of node %u cannot be read (%s): nothing is collected", node,

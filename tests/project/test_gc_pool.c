@@ -390,6 +390,30 @@ Test(gc_pool, a_damaged_report_ends_the_cycle_with_nothing_removed)
     cr_assert_eq(cycle(A, 0).collected, 1);
 }
 
+/* Names of B's directory that were changed are not made durable: it was stopped before. */
+static int sync_all_but_b(struct disk *d, const char *name)
+{
+    return strcmp(name, "nodes/0002") == 0 ? 0 : untapped->sync_dir(d, name);
+}
+
+Test(gc_pool, an_acknowledgement_that_something_was_removed_on_outlives_a_loss_of_power)
+{
+    struct pool_head head;
+
+    marked_behind_the_back_of_b();
+    tapped(true);
+    tap.sync_dir = sync_all_but_b;
+    reports(B);
+    tapped(false);
+    cr_assert_eq(cycle(A, 0).collected, 1);
+    node_die(&nodes[0]);
+    node_die(&nodes[1]);
+    shared_fault.loss = FAULT_LOSE_ALL;
+    disk_mem_power_cycle(shared);
+    cr_assert_eq(pool_head_read(shared, 2, &head), 0);
+    cr_assert_eq(head.ack, 1);
+}
+
 /* ---- two coordinators ---- */
 
 Test(gc_pool, while_one_node_has_the_lease_no_other_runs_a_cycle)
