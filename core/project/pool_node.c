@@ -90,7 +90,7 @@ static int write_report(struct project *p, uint64_t ack)
 static int report_once(struct project *p)
 {
     struct pool_node *n = p->node;
-    uint64_t ack, seq, buried;
+    uint64_t ack = 0, seq, buried;
     int err = atomic_load(&p->readonly) ? -EROFS : still_ours(p);
 
     mutex_held(&n->report);
