@@ -101,7 +101,8 @@ enum pool_body_kind {
     POOL_BODY_BASE = 1, /* records; owner: node, serial: of the report it was made for */
     POOL_BODY_DELTA,    /* records; likewise; extra: serial of its base */
     POOL_BODY_MARKS,    /* marks; owner: 0, serial: of the list */
-    POOL_BODY_INDEX,    /* indexed; owner: pack number; extra: 1 nothing else is in the pack */
+    POOL_BODY_INDEX,    /* indexed; owner: pack number; extra: 1 + bytes of the pack's file
+                            where all else in it is zeros, else 0 */
     POOL_BODY_DEAD,     /* dead; owner: pack number */
     POOL_BODY_KINDS
 };

@@ -51,13 +51,13 @@ int gc_pool_index_retired(struct gc_pool_run *c)
     return err;
 }
 
-/* Packs first, so that what is in them can be found, and then there is no way back. */
+/* Its packs last: should it wake up just now, what it can still tell others of is in them by then. */
 static int retire(struct gc_pool_run *c, unsigned node)
 {
-    int err = pool_index_packs(disk_of(c), c->p->shared->node, node, never_open, NULL, NULL);
+    int err = pool_node_retire(disk_of(c), node);
 
     if (err == 0)
-        err = pool_node_retire(disk_of(c), node);
+        err = pool_index_packs(disk_of(c), c->p->shared->node, node, never_open, NULL, NULL);
     return err;
 }
 

@@ -58,7 +58,9 @@ int pool_node_write(struct disk *disk, const struct pool_who *who);
 /* 1, 0 or -errno. */
 int pool_node_is_retired(struct disk *disk, unsigned node);
 /* It is gone for good: the marker, durably, and only then its head, its report's records and its
- * slots go. Done again it finishes what was interrupted. Index its packs before (pool_held.h). */
+ * slots go. Done again it finishes what was interrupted. Index its packs (pool_held.h) only after:
+ * a node that does not know yet reports no more once the marker is there, so an index made after it
+ * has every record that a report of it, however late it is seen, can name. */
 int pool_node_retire(struct disk *disk, unsigned node);
 /* Remove what a life before left half written in nodes/N. Call at open, when no other thread works
  * for this node yet. */

@@ -19,7 +19,8 @@ void held_numbers_release(struct held_numbers *n);
 /* The index of one pack, and which of its records were removed. */
 struct held_pack {
     uint64_t number;
-    bool whole;             /* nothing else is in the pack */
+    bool whole;             /* nothing else is in the pack, */
+    uint64_t size;          /* which then had so many bytes */
     struct pool_indexed *v; /* ascending by offset, without overlap */
     uint8_t *dead;          /* of each: 1 removed */
     size_t count, live;

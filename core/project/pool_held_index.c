@@ -20,8 +20,9 @@
 struct indexing {
     struct disk_file *file;
     uint64_t pack;
-    uint64_t end; /* of what was looked at */
-    bool whole;   /* nothing but records and zeros so far */
+    uint64_t size; /* bytes of the file */
+    uint64_t end;  /* of what was looked at */
+    bool whole;    /* nothing but records and zeros so far */
     struct pool_indexed *v;
     size_t count, room;
     uint8_t *chunk;
@@ -76,17 +77,22 @@ static int scan(struct indexing *x)
         err = packs_scan(x->file, x->pack, record, add, x);
     if (err == 0)
         err = disk_fstat(x->file, &st);
-    return err < 0 ? err : look_between(x, st.size);
+    if (err < 0)
+        return err;
+    x->size = st.size;
+    return look_between(x, st.size);
 }
 
 static int write_index(struct disk *disk, unsigned node, const struct indexing *x)
 {
-    struct pool_body body = {.kind = POOL_BODY_INDEX, .owner = x->pack, .extra = x->whole};
+    struct pool_body body = {.kind = POOL_BODY_INDEX, .owner = x->pack};
     char name[DISK_NAME_MAX + 1];
     uint8_t bytes[POOL_INDEXED_LEN];
     struct pool_writer *w;
-    int err = pool_writer_open(disk, node, &body, &w);
+    int err;
 
+    body.extra = x->whole ? 1 + x->size : 0;
+    err = pool_writer_open(disk, node, &body, &w);
     if (err < 0)
         return err;
     for (size_t i = 0; i < x->count; i++) {

@@ -114,7 +114,8 @@ static int load_index(struct disk *disk, struct held_pack *k)
 
     if (err < 0)
         return err;
-    k->whole = body.extra == 1;
+    k->whole = body.extra > 0;
+    k->size = k->whole ? body.extra - 1 : 0;
     k->v = calloc(body.count + 1, sizeof *k->v);
     k->dead = calloc(body.count + 1, 1);
     err = k->v && k->dead ? pool_body_each(file, &body, add_indexed, k) : -ENOMEM;

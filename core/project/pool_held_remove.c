@@ -50,17 +50,23 @@ static void set_done(struct removal *r, int64_t i)
         r->done[i] = 1;
 }
 
-static uint64_t bytes_of(struct disk *disk, const char *name)
+/* Zeros where it cannot be told. */
+static struct disk_stat stat_of(struct disk *disk, const char *name)
 {
+    struct disk_stat st, none = {0};
     struct disk_file *f;
-    struct disk_stat st = {0};
 
     if (disk_open(disk, name, DISK_READ, &f) < 0)
-        return 0;
-    if (disk_fstat(f, &st) < 0)
-        st.blocks = 0;
+        return none;
+    int err = disk_fstat(f, &st);
+
     disk_file_close(f);
-    return st.blocks;
+    return err < 0 ? none : st;
+}
+
+static uint64_t bytes_of(struct disk *disk, const char *name)
+{
+    return stat_of(disk, name).blocks;
 }
 
 /* ---- files ---- */
@@ -248,20 +254,21 @@ static void make_holes(struct removal *r, const struct held_pack *k)
 
 /* ---- packs ---- */
 
-static void remove_pack_file(struct removal *r, uint64_t number)
+/* Unless it has grown since it was indexed: then it was not closed, and has what no index lists. */
+static void remove_pack_file(struct removal *r, const struct held_pack *k)
 {
     char name[DISK_NAME_MAX + 1];
 
-    held_pack_name(number, "", name);
-    uint64_t bytes = bytes_of(r->disk, name);
-    int err = disk_unlink(r->disk, name);
+    held_pack_name(k->number, "", name);
+    struct disk_stat st = stat_of(r->disk, name);
+    int err = st.size == k->size ? disk_unlink(r->disk, name) : -ENOENT;
 
     if (err == -ENOENT)
         return;
     note(r, err);
     if (err == 0) {
         r->ret->packs++;
-        r->ret->bytes += bytes;
+        r->ret->bytes += st.blocks;
     }
 }
 
@@ -279,7 +286,7 @@ static void remove_records(struct removal *r, struct held_pack *k)
             make_holes(r, k);
     }
     if (k->live == 0 && k->whole)
-        remove_pack_file(r, k->number);
+        remove_pack_file(r, k);
 }
 
 static void visit_pack(struct removal *r, uint64_t number)

@@ -63,7 +63,7 @@ static int find_directory(const char *url, char why[STORE_WHY], char ret_path[PO
         return fail(-errno, why, "cannot find the pool %s: %s", name, strerror(errno));
     err = strlen(path) > POOL_PATH_MAX || !pool_text_ok(path) ? -EINVAL : 0;
     if (err == 0)
-        strcpy(ret_path, path);
+        snprintf(ret_path, POOL_PATH_MAX + 1, "%s", path);
     free(path);
     return err ? fail(err, why,
                       "the path of a pool has at most %d bytes and no control characters; %.200s",

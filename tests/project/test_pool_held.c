@@ -409,6 +409,22 @@ Test(pool_held, nor_is_one_with_something_behind_its_last_record)
     disk_close(disk);
 }
 
+Test(pool_held, nor_is_one_that_has_grown_since_it_was_indexed)
+{
+    struct disk_file *f;
+    struct disk_stat st;
+
+    a_full_pool();
+    cr_assert_eq(disk_open(disk, pack(2, ""), DISK_WRITE, &f), 0);
+    cr_assert_eq(disk_fstat(f, &st), 0);
+    cr_assert_eq(disk_pwrite(f, "one more record", 15, st.size), 0);
+    disk_file_close(f);
+    choose(FILES, ALL - OPEN_RECORDS);
+    cr_assert_eq(remove_chosen(), 0);
+    cr_assert(is_there(pack(2, "")) && !is_there(pack(1, "")));
+    disk_close(disk);
+}
+
 static void cut_pack(unsigned n, uint64_t size)
 {
     struct disk_file *f;
