@@ -158,20 +158,30 @@ static int open_parts(struct disk *disk, const struct pool_report *like, struct 
     return err;
 }
 
+/* The marker is looked for afterwards: a node that does not know yet that it is retired may put a head
+ * back, which is then above what removals have looked at. */
+static int read_head(struct disk *disk, unsigned node, struct pool_head *ret)
+{
+    int err = pool_head_read(disk, node, ret);
+    int r = err < 0 ? err : pool_node_is_retired(disk, node);
+
+    return r == 1 ? -ENOENT : r;
+}
+
 /* What a head names may be gone, or half there, because a newer head has been written since. */
 static int open_newest(struct disk *disk, unsigned node, const struct pool_report *like,
                        struct pool_report *r)
 {
     for (int i = 0; i < TRIES; i++) {
         struct pool_head now;
-        int err = pool_head_read(disk, node, &r->head);
+        int err = read_head(disk, node, &r->head);
 
         if (err < 0)
             return err;
         err = open_parts(disk, like, r);
         if (err == 0 || err == -ENOMEM)
             return err;
-        int again = pool_head_read(disk, node, &now);
+        int again = read_head(disk, node, &now);
 
         if (again < 0)
             return again;

@@ -28,7 +28,8 @@ struct pool_report;
 
 /* The node's newest report. `like` (may be NULL): one that was opened before; what has not changed
  * since is shared with it, not read again; either may be closed first. -ENOENT the node has not
- * reported (or is retired); -EUCLEAN damaged; -EAGAIN it was replaced each of three times. */
+ * reported, or is retired, whatever of it is there; -EUCLEAN damaged; -EAGAIN it was replaced each
+ * of three times. */
 int pool_report_open(struct disk *disk, unsigned node, const struct pool_report *like,
                      struct pool_report **ret_report);
 void pool_report_close(struct pool_report *r); /* NULL is fine */

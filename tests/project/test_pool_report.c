@@ -532,6 +532,22 @@ Test(pool_report, a_node_that_is_retired_or_replaced_does_not_report)
     disk_close(disk);
 }
 
+Test(pool_report, a_report_that_comes_back_after_the_retirement_is_none)
+{
+    struct pool_report *r;
+    char name[DISK_NAME_MAX + 1];
+
+    a_node_with(0, 300);
+    body_name(POOL_BODY_BASE, name);
+    cr_assert_eq(disk_link(disk, name, "base"), 0);
+    cr_assert_eq(disk_link(disk, "nodes/0001/head", "head"), 0);
+    cr_assert_eq(pool_node_retire(disk, NODE), 0);
+    cr_assert_eq(disk_link(disk, "base", name), 0);
+    cr_assert_eq(disk_link(disk, "head", "nodes/0001/head"), 0);
+    cr_assert_eq(pool_report_open(disk, NODE, NULL, &r), -ENOENT);
+    disk_close(disk);
+}
+
 Test(pool_report, serials_rise_over_lives_and_lost_heads)
 {
     uint64_t last = 0;
