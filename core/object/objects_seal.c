@@ -173,8 +173,8 @@ static int name_place(struct objects *o, uint64_t number, const struct entry *pl
     return err;
 }
 
-/* Does somebody else have these bytes in the pool? A place that cannot be read, or has others, is
- * passed over: it is theirs, and ours can be put beside it. 1 it is so and ours by now, 0 or -errno.
+/* Does somebody else have these bytes in the pool? A place that cannot be read, has others, or cannot
+ * be counted is passed over: it is theirs, and ours can be put beside it. 1 it is so and ours by now, 0 or -errno.
  */
 static int adopt(struct objects *o, uint64_t number, const struct source *s, const struct id *id)
 {
@@ -187,10 +187,9 @@ static int adopt(struct objects *o, uint64_t number, const struct source *s, con
         int same = compare(o, &e, s);
         if (same == -ENOMEM)
             return same;
-        if (same == 1) {
-            int err = name_place(o, number, &e);
+        int err = same == 1 ? name_place(o, number, &e) : -EBUSY;
+        if (err != -EBUSY)
             return err < 0 ? err : 1;
-        }
         if (e.kind == ENTRY_FILE)
             object_forget_file(o, e.where); /* whose it is may want it gone */
     }

@@ -61,7 +61,8 @@ int packs_read(struct packs *p, const struct pack_place *place, const struct id 
                uint32_t len);
 /* A record that somebody else has put into a pool, or this store itself once, is named by an entry
  * from now on: counted in if the table has its pack; else it is nothing that is counted here, and
- * releasing it is -ENOENT. */
+ * releasing it is -ENOENT. One whose entry is dying is counted once more until that is buried;
+ * -EBUSY the pack cannot have so many. */
 int packs_adopt(struct packs *p, const struct pack_place *place, uint32_t len);
 /* The record is dead and that is durable: count it out, give the space back where possible. -ENOENT
  * the table does not have its pack: its file is kept open no longer. */

@@ -80,7 +80,8 @@ int pack_count_in(struct packs *p, struct pack *k, uint32_t len)
     return 0;
 }
 
-/* One that was counted out, or never in, of a pack that has an entry. -ENOENT. */
+/* One more that names a record, in a pack that has an entry. -ENOENT; -EBUSY such an entry could not
+ * be. */
 int pack_count_back(struct packs *p, uint64_t number, uint32_t len)
 {
     struct pack_entry old, e;
@@ -91,7 +92,7 @@ int pack_count_back(struct packs *p, uint64_t number, uint32_t len)
     e = old;
     e.live_records++;
     e.live_bytes += len;
-    return e.live_bytes > e.file_bytes ? -EUCLEAN : pack_entry_replace(p, number, &old, &e);
+    return e.live_bytes > e.file_bytes ? -EBUSY : pack_entry_replace(p, number, &old, &e);
 }
 
 int pack_count_out(struct packs *p, uint64_t number, uint32_t records, uint64_t bytes)

@@ -215,7 +215,9 @@ static inline void write_large(struct fixture *x, const char *path, char what)
 
 static inline void drained(struct fixture *x)
 {
-    cr_assert_eq(project_drain(x->p, true, -1, NULL), 0);
+    int err = project_drain(x->p, true, -1, NULL);
+
+    cr_assert_eq(err, 0, "%s", strerror(-err));
 }
 
 /* The file is there, sealed and reported. */
