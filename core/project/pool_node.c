@@ -8,6 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define AGAIN_MOST 10  /* reports in a row that only repeat the one before */
+#define DRAINS_REST 10 /* times a report's own duration, between two that drains cause */
+
 /* ---- 1: are we the node? ---- */
 
 static int lost(struct project *p, const char *why)
@@ -68,18 +71,56 @@ static int acknowledge(struct project *p, uint64_t *ret_serial)
 
 /* ---- 4 to 6 ---- */
 
+static uint64_t commits(struct project *p)
+{
+    MUTEX_GUARD(&p->flush.lock);
+    return p->flush.commits;
+}
+
+static int write_names(struct project *p, struct pool_head *head)
+{
+    struct pool_node *n = p->node;
+    int64_t start = ticks(p);
+    struct pool_names names;
+    uint64_t before = commits(p);
+    int err = pool_names_read(p->config.kv, &names);
+
+    if (err == 0)
+        err = pool_report_write(p->shared->disk, head, names.v, names.count);
+    pool_names_release(&names);
+    if (err < 0)
+        return err;
+    n->told_commits = before;
+    n->again = 0;
+    MUTEX_GUARD(&n->lock);
+    n->took = ticks(p) - start;
+    return 0;
+}
+
+/* The tables are as they were when the last report was read from them: no commit has come since. Now
+ * and then it is written all the same, should its records have been damaged on the disk. */
+static bool says_the_same(struct project *p)
+{
+    struct pool_node *n = p->node;
+
+    return n->head.serial && n->status.error == 0 && n->told_commits == commits(p) &&
+           n->again < AGAIN_MOST;
+}
+
 static int write_report(struct project *p, uint64_t ack)
 {
     struct pool_node *n = p->node;
-    struct pool_names names;
     struct pool_head head = n->head;
-    int err = pool_names_read(p->config.kv, &names);
+    int err = -ESTALE;
 
     head.ack = ack;
     head.time = now(p);
-    if (err == 0)
-        err = pool_report_write(p->shared->disk, &head, names.v, names.count);
-    pool_names_release(&names);
+    if (says_the_same(p)) {
+        err = pool_report_again(p->shared->disk, &head);
+        n->again++;
+    }
+    if (err == -ESTALE)
+        err = write_names(p, &head);
     if (err < 0)
         n->head.serial = head.serial; /* it is not used again */
     else
@@ -165,12 +206,27 @@ int pool_node_report(struct project *p)
     return err;
 }
 
+/* Who drains every second should not wait for a report each time: the thread does it soon. The last
+ * one of a life is written in any case. */
+static bool leave_to_the_thread(struct project *p)
+{
+    struct pool_node *n = p->node;
+    MUTEX_GUARD(&n->lock);
+
+    if (!n->started || atomic_load(&p->closing) ||
+        ticks(p) - n->reported_at >= DRAINS_REST * n->took)
+        return false;
+    n->due = true;
+    cond_broadcast(&n->wake);
+    return true;
+}
+
 void pool_node_drained(struct project *p)
 {
     struct pool_node *n = p->node;
     bool news;
 
-    if (!n || atomic_load(&p->readonly))
+    if (!n || atomic_load(&p->readonly) || leave_to_the_thread(p))
         return;
     {
         MUTEX_GUARD(&n->report);
@@ -241,11 +297,17 @@ int pool_node_find(void *ctx, const struct id *id, uint64_t size, unsigned nth, 
 static bool wait_for_next(struct project *p)
 {
     struct pool_node *n = p->node;
-    int64_t until = ticks(p) + settings_get(&p->settings, SET_REPORT_INTERVAL), left;
+    int64_t until = ticks(p) + settings_get(&p->settings, SET_REPORT_INTERVAL);
     MUTEX_GUARD(&n->lock);
 
-    while (!n->stop && (left = until - ticks(p)) > 0)
+    while (!n->stop) {
+        int64_t soon = n->reported_at + DRAINS_REST * n->took;
+        int64_t left = (n->due && soon < until ? soon : until) - ticks(p);
+        if (left <= 0)
+            break;
         (void)cond_wait_for(&n->wake, &n->lock, left);
+    }
+    n->due = false;
     return !n->stop;
 }
 

@@ -13,6 +13,8 @@ struct pool_node {
     struct pool_head head;
     /* What the last report has: changes up to here, and so many dead that had been let go of. */
     uint64_t told_seq, told_buried;
+    uint64_t told_commits; /* commits there had been before it was read from the tables */
+    unsigned again;        /* reports since then that only repeated it */
 
     _Atomic int64_t refreshed; /* ticks; 0: never */
 
@@ -27,6 +29,8 @@ struct pool_node {
     bool stop, started;
     pthread_t thread;
     int64_t reported_at; /* ticks */
+    int64_t took;        /* ns, the last report that was read from the tables */
+    bool due;            /* a drain left one to the thread */
     int64_t failing_at;  /* ticks; of the first failure in a row */
     struct pool_node_status status;
 };

@@ -58,3 +58,7 @@ int pool_report_names(const struct pool_report *r, const struct id *keys, size_t
  * when either may be. Bytes of memory: 12 for each record of the base at most. */
 int pool_report_write(struct disk *disk, struct pool_head *head, const struct pool_record *records,
                       size_t count);
+/* The same, where what is named has not changed since this very *head was written: only a head, with
+ * the new ack and time. -ESTALE it is not in force any more: write all. What has become of the
+ * records on disk meanwhile is not looked at. */
+int pool_report_again(struct disk *disk, struct pool_head *head);

@@ -298,3 +298,22 @@ int pool_report_write(struct disk *disk, struct pool_head *head, const struct po
     free(w.delta);
     return err;
 }
+
+int pool_report_again(struct disk *disk, struct pool_head *head)
+{
+    struct writing w = {.disk = disk, .head = *head};
+    struct pool_head before;
+    int err = check_life(disk, head);
+
+    if (err == 0)
+        err = pool_head_read(disk, head->node, &before);
+    if (err == -ENOENT || err == -EUCLEAN || (err == 0 && before.serial != head->serial))
+        err = -ESTALE;
+    if (err < 0)
+        return err;
+    head->serial = w.head.serial = next_serial(head, &before);
+    err = write_head(&w);
+    if (err == 0)
+        *head = w.head;
+    return err;
+}

@@ -654,20 +654,83 @@ Test(gc_pool, why_a_cycle_ended_stands_in_status)
     cr_assert_null(strstr(reply, "the last cycle ended"));
 }
 
+/* ---- repeating ---- */
+
+Test(gc_pool, a_report_with_nothing_new_repeats_the_last_and_acknowledges_what_is_new)
+{
+    struct pool_head first, then;
+
+    put_large(B, "main/b", 'y');
+    marked_behind_the_back_of_b();
+    cr_assert_eq(pool_head_read(shared, 2, &first), 0);
+    reports(B);
+    cr_assert_eq(pool_head_read(shared, 2, &then), 0);
+    cr_assert_gt(then.serial, first.serial);
+    cr_assert_eq(then.ack, 1);
+    cr_assert_eq(then.active, first.active);
+    cr_assert_eq(then.base.serial, first.base.serial);
+    cr_assert_eq(cycle(A, 0).collected, 1);
+    has_large(B, "main/b", 'y');
+}
+
+Test(gc_pool, a_report_whose_records_were_damaged_is_written_anew_sooner_or_later)
+{
+    char path[DISK_NAME_MAX + 1], name[32];
+    struct pool_head head;
+    struct gc_result r;
+    unsigned i = 0;
+
+    put_large(A, "main/a", 'x');
+    put_large(B, "main/b", 'y');
+    cr_assert_eq(pool_head_read(shared, 2, &head), 0);
+    snprintf(name, sizeof name, "base.%016llx", (unsigned long long)head.base.serial);
+    pool_node_path(2, name, path);
+    cr_assert_eq(disk_mem_flip(shared, path, 4100, 1), 0);
+    cr_assert_eq(try_cycle(A, 0, &r), -EUCLEAN);
+    for (; try_cycle(A, 0, &r) < 0; i++) {
+        cr_assert_lt(i, 12);
+        reports(B);
+    }
+}
+
 /* ---- by itself ---- */
 
-Test(gc_pool, a_mounted_store_reports_by_itself)
+/* Its thread has made the first report. */
+static void reporting_by_itself(struct fixture *x)
 {
     struct pool_node_status s = {.reports = 0};
 
-    cr_assert_eq(pool_node_start(A->p), 0);
+    cr_assert_eq(pool_node_start(x->p), 0);
     for (unsigned i = 0; i < 20000 && s.reports == 0; i++) {
         usleep(1000);
-        pool_node_get_status(A->p, &s);
+        pool_node_get_status(x->p, &s);
     }
     cr_assert_eq(s.error, 0);
     cr_assert_geq(s.reports, 1);
+}
+
+Test(gc_pool, a_mounted_store_reports_by_itself)
+{
+    reporting_by_itself(A);
     node_close(&nodes[0]); /* ends the thread, long before its next report */
+    node_open(&nodes[0]);
+}
+
+Test(gc_pool, drains_that_follow_each_other_closely_leave_the_report_to_the_thread)
+{
+    struct pool_head head;
+
+    reporting_by_itself(A);
+    {
+        MUTEX_GUARD(&A->p->node->lock);
+        A->p->node->took = 100 * NSEC_PER_SEC;
+    }
+    put_large(A, "main/a", 'x');
+    cr_assert_eq(pool_head_read(shared, 1, &head), 0);
+    cr_assert_eq(head.active, 0);
+    node_close(&nodes[0]);
+    cr_assert_eq(pool_head_read(shared, 1, &head), 0);
+    cr_assert_eq(head.active, 1, "the last report of a life is written in any case");
     node_open(&nodes[0]);
 }
 
