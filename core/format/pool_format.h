@@ -196,6 +196,11 @@ struct pool_home {
     char path[POOL_PATH_MAX + 1];   /* of the pool's directory: absolute, printable */
 };
 
+/* Which lists of marks there may be. */
+struct pool_floor {
+    uint64_t serial; /* of the lowest one that was kept; at least 1 */
+};
+
 /* Each encoder returns the length of `out`, which has a NUL behind it. */
 size_t pool_identity_encode(const struct pool_identity *i, char out[POOL_TEXT_MAX]);
 int pool_identity_decode(const char *text, size_t len, struct pool_identity *ret);
@@ -203,6 +208,8 @@ size_t pool_who_encode(const struct pool_who *w, char out[POOL_TEXT_MAX]);
 int pool_who_decode(const char *text, size_t len, unsigned node, struct pool_who *ret);
 size_t pool_term_encode(const struct pool_term *t, char out[POOL_TEXT_MAX]);
 int pool_term_decode(const char *text, size_t len, uint64_t term, struct pool_term *ret);
+size_t pool_floor_encode(const struct pool_floor *f, char out[POOL_TEXT_MAX]);
+int pool_floor_decode(const char *text, size_t len, struct pool_floor *ret);
 size_t pool_home_encode(const struct pool_home *h, char out[POOL_TEXT_MAX]);
 int pool_home_decode(const char *text, size_t len, struct pool_home *ret);
 /* No control characters: it can stand in a line of such a text. */

@@ -90,6 +90,14 @@ size_t pool_home_encode(const struct pool_home *h, char out[POOL_TEXT_MAX])
     return end(&w, 0);
 }
 
+size_t pool_floor_encode(const struct pool_floor *f, char out[POOL_TEXT_MAX])
+{
+    struct writer w = {out, 0};
+
+    add(&w, "tallyfs pool floor " VERSION_TEXT "\nserial=%" PRIu64 "\n", f->serial);
+    return end(&w, 0);
+}
+
 /* ---- reading ---- */
 
 /* A copy with a NUL, whose checksum holds, of the right kind and version; *ret_at is behind that. */
@@ -234,5 +242,21 @@ int pool_home_decode(const char *text, size_t len, struct pool_home *ret)
         !is_same(again, pool_home_encode(&h, again), text, len))
         return -EUCLEAN;
     *ret = h;
+    return 0;
+}
+
+int pool_floor_decode(const char *text, size_t len, struct pool_floor *ret)
+{
+    char copy[POOL_TEXT_MAX], again[POOL_TEXT_MAX];
+    struct pool_floor f;
+    const char *at;
+    int err = begin(text, len, "tallyfs pool floor ", 0, copy, &at);
+
+    if (err < 0)
+        return err;
+    f.serial = number(&at, "serial");
+    if (f.serial == 0 || !is_same(again, pool_floor_encode(&f, again), text, len))
+        return -EUCLEAN;
+    *ret = f;
     return 0;
 }

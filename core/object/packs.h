@@ -92,7 +92,8 @@ void packs_thaw(struct packs *p, size_t n);
 
 /* ---- format, for check and pools: FORMAT.md, "Packs" ---- */
 
-#define PACK_FILE_HEAD 32 /* bytes before the first record */
+#define PACK_FILE_HEAD 32   /* bytes before the first record */
+#define PACK_RECORD_HEAD 40 /* bytes of a record before its payload */
 /* Bytes a record of so much payload takes in its file. */
 uint64_t pack_record_size(uint32_t len);
 

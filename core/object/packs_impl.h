@@ -13,7 +13,7 @@
 #define FILE_VERSION 1
 #define FILE_HEAD PACK_FILE_HEAD
 #define RECORD_MAGIC 0x43524c54u /* "TLRC" */
-#define RECORD_HEAD 40
+#define RECORD_HEAD PACK_RECORD_HEAD
 #define RECORD_SUMMED 24 /* bytes of the head before the checksum */
 #define PACK_SIZE_DEFAULT (UINT64_C(64) << 20)
 #define PACK_SIZE_MAX (UINT64_C(2) << 30) /* offsets are u32 */

@@ -215,7 +215,7 @@ static int end_cycle(struct gc_pool_run *c, struct gc_result *r)
     if (err == 0 && c->held.unindexed)
         err = gc_pool_index_retired(c);
     note(c, r, &removed);
-    (void)pool_marks_prune(disk_of(c), gc_pool_least_ack(c));
+    (void)pool_marks_prune(disk_of(c), c->p->shared->node, gc_pool_least_ack(c));
     if (err < 0 && !*c->why)
         gc_pool_say(c, err, "removing failed (%s): %llu objects are tried again", strerror(-err),
                     (unsigned long long)r->kept[GC_KEEP_FAILED]);

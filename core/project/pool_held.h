@@ -13,10 +13,11 @@
  *     packs/<n>.dead     offsets of those that were removed. Lost or damaged it is as good as none:
  *                        the keys are held again, nobody can name them, they are removed again
  *
- * Removal, in this order: object files, sums first; then of each pack: the new dead list, durably;
- * holes of at least 64 KiB; a pack all of whose records are dead and that has nothing else in it
- * (something between records that is no record, and not zeros: perhaps a damaged one that is needed)
- * goes, durably, then its dead list, then its index. A cut in between leaves nothing that is not held or
+ * Removal, in this order: object files, sums first; then of each pack: the heads of its records that
+ * go become zeros and runs of at least 64 KiB holes, durably; then the new dead list, durably. So what
+ * is not held any more is nothing that anybody could still take for an object. A pack all of whose
+ * records are dead and that has nothing else in it (something between records that is no record, and
+ * not zeros: perhaps a damaged one that is needed) goes at once, durably, then its dead list, then its index. A cut in between leaves nothing that is not held or
  * found again; index and dead list of a pack that is gone go with the next removal.
  *
  * The caller vouches that the keys are nobody's: marked by an earlier list, acknowledged by every

@@ -233,7 +233,19 @@ static void punch_runs(struct removal *r, struct disk_file *f, const struct held
     punch(r, f, &run);
 }
 
-static void make_holes(struct removal *r, const struct held_pack *k)
+static int clear_heads(struct disk_file *f, const struct held_pack *k)
+{
+    static const uint8_t zeros[PACK_RECORD_HEAD];
+    int err = 0;
+
+    for (size_t i = 0; i < k->count && err == 0; i++)
+        if (k->dead[i] == JUST_NOW)
+            err = disk_pwrite(f, zeros, sizeof zeros, k->v[i].offset);
+    return err;
+}
+
+/* No record that dies now is one after this. */
+static int destroy(struct removal *r, const struct held_pack *k)
 {
     char name[DISK_NAME_MAX + 1];
     struct disk_file *f;
@@ -242,65 +254,74 @@ static void make_holes(struct removal *r, const struct held_pack *k)
     uint64_t before = bytes_of(r->disk, name);
     int err = disk_open(r->disk, name, DISK_WRITE, &f);
 
-    note(r, err);
     if (err < 0)
-        return;
-    punch_runs(r, f, k);
+        return err;
+    err = clear_heads(f, k);
+    if (err == 0)
+        punch_runs(r, f, k);
+    if (err == 0)
+        err = disk_sync(f);
     disk_file_close(f);
     uint64_t after = bytes_of(r->disk, name);
 
     r->ret->bytes += before > after ? before - after : 0;
+    return err;
 }
 
 /* ---- packs ---- */
 
-/* Unless it has grown since it was indexed: then it was not closed, and has what no index lists. */
-static void remove_pack_file(struct removal *r, const struct held_pack *k)
+/* Can all of it go? Not if it has grown since it was indexed: then it was not closed, and has what no
+ * index lists. */
+static bool is_spent(const struct held_pack *k, const struct disk_stat *st)
 {
-    char name[DISK_NAME_MAX + 1];
+    return k->live == 0 && k->whole && k->size == st->size;
+}
 
-    held_pack_name(k->number, "", name);
-    struct disk_stat st = stat_of(r->disk, name);
-    int err = st.size == k->size ? disk_unlink(r->disk, name) : -ENOENT;
+static int remove_pack_file(struct removal *r, const char *name, const struct disk_stat *st)
+{
+    int err = disk_unlink(r->disk, name);
 
-    if (err == -ENOENT)
-        return;
-    note(r, err);
     if (err == 0) {
         r->ret->packs++;
-        r->ret->bytes += st.blocks;
+        r->ret->bytes += st->blocks;
     }
+    return err == -ENOENT ? 0 : err;
 }
 
-/* Records of one pack. Without the dead list they would only be held again, but not without end. */
-static void remove_records(struct removal *r, struct held_pack *k)
+static int remove_records(struct removal *r, struct held_pack *k, const char *name)
 {
-    if (bury(r, k) > 0) {
-        int err = write_dead(r, k);
+    struct disk_stat st = stat_of(r->disk, name);
+    size_t buried = bury(r, k);
+    int err = 0;
 
-        note(r, err);
-        if (err < 0)
-            return;
+    if (is_spent(k, &st)) {
+        err = remove_pack_file(r, name, &st);
+    } else if (buried > 0) {
+        err = destroy(r, k);
+        if (err == 0)
+            err = write_dead(r, k);
+    }
+    if (err == 0)
         set_buried_done(r, k);
-        if (k->live > 0 || !k->whole)
-            make_holes(r, k);
-    }
-    if (k->live == 0 && k->whole)
-        remove_pack_file(r, k);
+    return err;
 }
 
-static void visit_pack(struct removal *r, uint64_t number)
+static int visit_pack(struct removal *r, uint64_t number)
 {
+    char name[DISK_NAME_MAX + 1];
     struct held_pack k;
-    int err = held_pack_load(r->disk, number, &k);
+    int err;
 
-    if (err == -ENOENT)
-        return;
-    note(r, err);
+    held_pack_name(number, "", name);
+    err = pool_file_exists(r->disk, name);
+    if (err <= 0)
+        return err; /* gone, but for its index */
+    err = held_pack_load(r->disk, number, &k);
     if (err < 0)
-        return;
-    remove_records(r, &k);
+        return err == -ENOENT ? 0 : err;
+    err = remove_records(r, &k, name);
     held_pack_release(&k);
+    return err;
 }
 
 /* A pack that is gone, durably, needs neither. */
@@ -336,7 +357,7 @@ static void remove_from_packs(struct removal *r)
 
     note(r, err);
     for (size_t i = 0; i < indexes.count && err == 0; i++)
-        visit_pack(r, indexes.v[i]);
+        note(r, visit_pack(r, indexes.v[i]));
     held_numbers_release(&indexes);
     err = disk_sync_dir(r->disk, "packs");
     note(r, err);

@@ -10,13 +10,32 @@
 #include <stdlib.h>
 
 #define DIR_NAME "marks"
+#define FLOOR_NAME "marks/floor"
+
+/* 0: none is known. A damaged one is made anew by the next removal. */
+static int read_floor(struct disk *disk, uint64_t *ret_serial)
+{
+    char text[POOL_TEXT_MAX];
+    struct pool_floor floor = {0};
+    size_t len;
+    int err = pool_file_get(disk, FLOOR_NAME, text, sizeof text, &len);
+
+    if (err == 0)
+        err = pool_floor_decode(text, len, &floor);
+    if (err < 0 && err != -ENOENT && err != -EUCLEAN)
+        return err;
+    *ret_serial = floor.serial;
+    return 0;
+}
 
 int pool_marks_newest(struct disk *disk, uint64_t from, uint64_t *ret_serial)
 {
     char name[DISK_NAME_MAX + 1];
     uint64_t n;
-    int r = pool_file_newest(disk, DIR_NAME, from, &n);
+    int r = read_floor(disk, &n);
 
+    if (r == 0)
+        r = pool_file_newest(disk, DIR_NAME, from > n ? from : n, &n);
     if (r == 0 && n > 0) {
         pool_file_numbered(DIR_NAME, n, name);
         r = pool_file_exists(disk, name);
@@ -137,12 +156,29 @@ int pool_marks_publish(struct disk *disk, unsigned node, const struct pool_marks
     return pool_writer_end(w, name, POOL_PUT, NULL);
 }
 
-int pool_marks_prune(struct disk *disk, uint64_t below)
+static int raise_floor(struct disk *disk, unsigned node, uint64_t serial)
+{
+    char text[POOL_TEXT_MAX];
+    uint64_t floor;
+    int err = read_floor(disk, &floor);
+
+    if (err < 0 || floor >= serial)
+        return err;
+    return pool_file_put(disk, node, FLOOR_NAME, text,
+                         pool_floor_encode(&(struct pool_floor){serial}, text), POOL_REPLACE);
+}
+
+int pool_marks_prune(struct disk *disk, unsigned node, uint64_t below)
 {
     uint64_t newest;
     int err = pool_marks_newest(disk, 0, &newest);
 
+    if (below > newest)
+        below = newest;
+    if (err < 0 || below < 2)
+        return err;
+    err = raise_floor(disk, node, below);
     if (err == 0)
-        pool_file_prune(disk, DIR_NAME, below < newest ? below : newest);
+        pool_file_prune(disk, DIR_NAME, below);
     return err;
 }

@@ -37,5 +37,6 @@ void pool_marks_release(struct pool_marks *m);
  * not be in force: ask pool_marks_newest before anything is concluded. */
 int pool_marks_publish(struct disk *disk, unsigned node, const struct pool_marks *list);
 /* Remove lists with a serial below `below` (the least acknowledgement of all that count), never the
- * newest. Best effort: what stays goes another time. */
-int pool_marks_prune(struct disk *disk, uint64_t below);
+ * newest; before that marks/floor says so, durably, so that nobody begins to count from 1 again whose
+ * listing is short and who knows of no list. What cannot be removed goes another time. */
+int pool_marks_prune(struct disk *disk, unsigned node, uint64_t below);

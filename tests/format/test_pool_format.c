@@ -341,6 +341,17 @@ Test(pool_format, the_home_of_a_store_comes_back_and_is_a_place_that_can_be)
     cr_assert_eq(pool_home_decode(text, pool_home_encode(&h, text), &r), -EUCLEAN);
 }
 
+Test(pool_format, a_floor_comes_back_and_none_is_refused)
+{
+    char text[POOL_TEXT_MAX];
+    struct pool_floor f = {UINT64_MAX}, r = {7};
+
+    cr_assert_eq(pool_floor_decode(text, pool_floor_encode(&f, text), &r), 0);
+    cr_assert_eq(r.serial, UINT64_MAX);
+    f.serial = 0;
+    cr_assert_eq(pool_floor_decode(text, pool_floor_encode(&f, text), &r), -EUCLEAN);
+}
+
 Test(pool_format, a_text_with_any_byte_changed_or_missing_is_refused)
 {
     char text[POOL_TEXT_MAX];

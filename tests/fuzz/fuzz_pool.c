@@ -136,19 +136,22 @@ static void check_texts(const uint8_t *data, size_t len)
     struct pool_who w;
     struct pool_term t;
     struct pool_home h;
+    struct pool_floor f;
     size_t n;
     char *text = summed(data, len, 0, &n);
 
     if (pool_identity_decode(text, n, &i) == 0)
         MUST(pool_identity_encode(&i, again) == n && memcmp(again, text, n) == 0);
+    if (pool_home_decode(text, n, &h) == 0)
+        MUST(pool_home_encode(&h, again) == n && memcmp(again, text, n) == 0);
+    if (pool_floor_decode(text, n, &f) == 0)
+        MUST(pool_floor_encode(&f, again) == n && memcmp(again, text, n) == 0);
     free(text);
     text = summed(data, len, NODE, &n);
     if (pool_who_decode(text, n, NODE, &w) == 0)
         MUST(pool_who_encode(&w, again) == n && memcmp(again, text, n) == 0);
     if (pool_term_decode(text, n, NODE, &t) == 0)
         MUST(pool_term_encode(&t, again) == n && memcmp(again, text, n) == 0);
-    if (pool_home_decode(text, n, &h) == 0)
-        MUST(pool_home_encode(&h, again) == n && memcmp(again, text, n) == 0);
     MUST(pool_who_decode((const char *)data, len, NODE, &w) < 0 || len > SUM_LINE);
     free(text);
 }

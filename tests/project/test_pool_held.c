@@ -522,6 +522,35 @@ Test(pool_held, long_runs_of_dead_records_become_holes_however_they_came_about)
     disk_close(disk);
 }
 
+static void choose_and_fill(unsigned from, unsigned to)
+{
+    choose(from, to);
+    a_full_pool();
+}
+
+/* So that who looks at it late does not take it for an object that is there. */
+Test(pool_held, a_record_that_is_not_held_any_more_is_no_record)
+{
+    uint8_t buf[100];
+    struct disk_file *f;
+    int r = 0;
+
+    AT_EACH_WRITE(choose_and_fill(FILES + LONG_RECORDS, FILES + LONG_RECORDS + 1),
+                  r = remove_chosen())
+    {
+        const struct entry *e = &put[FILES + LONG_RECORDS];
+        struct pack_place place = {e->where, e->offset};
+
+        list();
+        cr_assert(r < 0 || !held[FILES + LONG_RECORDS], "what was said to be removed is back");
+        cr_assert_eq(disk_open(disk, pack(2, ""), DISK_READ, &f), 0);
+        cr_assert(held[FILES + LONG_RECORDS] ||
+                  packs_check_record(f, &place, &e->id, buf, (uint32_t)e->size) == -EUCLEAN);
+        disk_file_close(f);
+        others_must_stay();
+    }
+}
+
 Test(pool_held, a_pack_without_live_records_goes_with_all_that_is_beside_it)
 {
     a_full_pool();
@@ -546,12 +575,6 @@ Test(pool_held, an_index_without_a_pack_goes_with_the_next_removal)
 }
 
 /* ---- faults ---- */
-
-static void choose_and_fill(unsigned from, unsigned to)
-{
-    choose(from, to);
-    a_full_pool();
-}
 
 /* Whatever was left, a second removal ends it. */
 static void must_end(void)

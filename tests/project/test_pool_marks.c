@@ -214,6 +214,49 @@ Test(pool_marks, a_listing_that_leaves_out_the_newest_does_not_hide_it)
     disk_close(disk);
 }
 
+Test(pool_marks, who_knows_of_no_list_finds_the_newest_although_the_first_are_gone)
+{
+    static const struct disk_ops ops = {
+        .open = open_all, .list = list_nothing, .sync_dir = sync_nothing};
+    struct disk shy = {.ops = &ops};
+    uint64_t s = 777;
+
+    a_pool_with(5);
+    cr_assert_eq(pool_marks_prune(disk, 1, 4), 0);
+    cr_assert_eq(pool_marks_newest(&shy, 0, &s), 0);
+    cr_assert_eq(s, 5);
+    cr_assert_eq(disk_mem_flip(disk, "marks/floor", 22, 0), 0);
+    cr_assert_eq(newest(0), 5, "damaged it is as good as none");
+    cr_assert_eq(pool_marks_prune(disk, 1, 4), 0);
+    cr_assert_eq(pool_marks_newest(&shy, 0, &s), 0, "and made anew");
+    cr_assert_eq(s, 5);
+    disk_close(disk);
+}
+
+static int prune(uint64_t below)
+{
+    return pool_marks_prune(disk, 1, below);
+}
+
+Test(pool_marks, no_list_goes_before_the_floor_is_above_it)
+{
+    static const struct disk_ops ops = {
+        .open = open_all, .list = list_nothing, .sync_dir = sync_nothing};
+    struct disk shy = {.ops = &ops};
+    int r = 0;
+
+    AT_EACH_WRITE(a_pool_with(4), r = prune(3))
+    {
+        uint64_t s = 777;
+
+        (void)r;
+        cr_assert_eq(pool_marks_newest(&shy, 0, &s), 0);
+        cr_assert_eq(s, 4);
+        cr_assert_eq(prune(4), 0);
+        cr_assert_eq(newest(0), 4);
+    }
+}
+
 Test(pool_marks, lists_that_are_lost_are_not_none)
 {
     uint64_t s = 777;
@@ -228,13 +271,13 @@ Test(pool_marks, lists_that_are_lost_are_not_none)
 Test(pool_marks, old_lists_go_and_the_newest_never)
 {
     a_pool_with(5);
-    cr_assert_eq(pool_marks_prune(disk, 3), 0);
-    cr_assert_eq(names_in("marks"), 3);
+    cr_assert_eq(pool_marks_prune(disk, 1, 3), 0);
+    cr_assert_eq(names_in("marks"), 4, "and the floor");
     must_read(3);
     cr_assert_eq(newest(0), 5);
     cr_assert_eq(newest(1), 5, "a node that was away finds it all the same");
-    cr_assert_eq(pool_marks_prune(disk, UINT64_MAX), 0);
-    cr_assert_eq(names_in("marks"), 1);
+    cr_assert_eq(pool_marks_prune(disk, 1, UINT64_MAX), 0);
+    cr_assert_eq(names_in("marks"), 2);
     cr_assert_eq(newest(0), 5);
     cr_assert_eq(publish(6, 0), 0);
     disk_close(disk);
