@@ -147,7 +147,25 @@ int __wrap_pool_marks_read(struct disk *disk, uint64_t serial, struct pool_marks
 int __real_project_flush(struct project *p);
 int __wrap_project_flush(struct project *p);
 
+int __real_pool_node_find(void *ctx, const struct id *id, uint64_t size, unsigned nth,
+                          struct entry *ret);
+int __wrap_pool_node_find(void *ctx, const struct id *id, uint64_t size, unsigned nth,
+                          struct entry *ret);
+
 static bool loading; /* the index, not a cycle */
+
+/* No rule: for the trace. */
+int __wrap_pool_node_find(void *ctx, const struct id *id, uint64_t size, unsigned nth,
+                          struct entry *ret)
+{
+    const struct project *p = ctx;
+    int err = __real_pool_node_find(ctx, id, size, nth, ret);
+
+    if (err == 0)
+        say("  node %u: another has such bytes at %016llx %u", p->shared->node,
+            (unsigned long long)ret->where, ret->offset);
+    return err;
+}
 
 int __wrap_pool_index_load(struct pool_index *ix, uint64_t from, struct pool_view **ret_view)
 {

@@ -103,6 +103,7 @@ static void kept_head(unsigned node, uint64_t version, char out[DISK_NAME_MAX + 
     kept_name(node, file, out);
 }
 
+/* What the name is now; nothing, when it was removed. */
 static void keep_head(const char *name)
 {
     char kept[DISK_NAME_MAX + 1];
@@ -119,7 +120,7 @@ static void keep_head(const char *name)
     }
     h->time[h->count++] = sim.time;
     kept_head(node, h->count, kept);
-    CHECK_OK(disk_link(sim.pool, name, kept));
+    (void)disk_link(sim.pool, name, kept);
 }
 
 /* Bodies of reports, and lists of marks. */
@@ -264,16 +265,23 @@ static int eye_link(struct disk *d, const char *from, const char *to)
     CHANGE(eye_of(d), is_own_record(to), link_real(eye_of(d), from, to));
 }
 
-static int unlink_real(const char *name)
+static int unlink_real(const struct eye *e, const char *name)
 {
+    int err;
+
+    if (starts(name, "objects/") || starts(name, "packs/"))
+        say("  node %u: %s goes", e->node, name);
     keep_part(name);
     note_removal(name);
-    return disk_unlink(sim.pool, name);
+    err = disk_unlink(sim.pool, name);
+    if (err == 0)
+        keep_head(name);
+    return err;
 }
 
 static int eye_unlink(struct disk *d, const char *name)
 {
-    CHANGE(eye_of(d), is_own_record(name), unlink_real(name));
+    CHANGE(eye_of(d), is_own_record(name), unlink_real(eye_of(d), name));
 }
 
 static int rename_real(const char *from, const char *to)
