@@ -14,8 +14,7 @@
 const char *sim_break;
 const char *const break_names[] = {
     "no-ack",          /* a cycle takes everybody to have read the newest list of marks */
-    "unproven",        /* a report counts though its serial was never seen to advance, */
-    "node-overlooked", /* or a node is not found: nobody waits for it */
+    "node-overlooked", /* a node is not found: nobody waits for it */
     "partial-report",  /* what cannot be read of a report is taken for not named */
     "drop-marks",      /* lists of marks leave some out */
     "no-absent",       /* a node takes what is marked, though it acknowledged the mark */
@@ -51,12 +50,8 @@ static int told_reports(void *ctx, const struct gc_report **ret_v, size_t *ret_c
     CHECK(*ret_count <= NODES_MAX);
     if (*ret_count > 0)
         memcpy(t->reports, v, *ret_count * sizeof *v);
-    for (size_t i = 0; i < *ret_count; i++) {
-        if (broken("no-ack"))
-            t->reports[i].ack = gc_serial(t->gc);
-        if (broken("unproven"))
-            t->reports[i].own = true;
-    }
+    for (size_t i = 0; i < *ret_count && broken("no-ack"); i++)
+        t->reports[i].ack = gc_serial(t->gc);
     *ret_count -= broken("node-overlooked") && *ret_count > 1 && !t->reports[*ret_count - 1].own;
     *ret_v = t->reports;
     return 0;

@@ -36,11 +36,24 @@ static void content_fill(unsigned content, uint8_t *buf)
     }
 }
 
+static bool is_anywhere(unsigned content)
+{
+    for (unsigned i = 0; i < sim.nodes; i++)
+        for (size_t f = 0; f < SPACES * FILES; f++)
+            if (sim.node[i].p && sim.node[i].file[f / FILES][f % FILES].content == content)
+                return true;
+    return false;
+}
+
+/* Half of the time one that nobody has any more: it is on its way out. */
 static unsigned some_content(void)
 {
-    unsigned lately = sim.lately[pick(LATELY)];
+    unsigned first = (unsigned)pick(CONTENTS);
 
-    return lately && chance(2) ? lately : 1 + (unsigned)pick(CONTENTS);
+    for (unsigned i = 0; i < CONTENTS && sim.step % 2; i++)
+        if (!is_anywhere(1 + (first + i) % CONTENTS))
+            return 1 + (first + i) % CONTENTS;
+    return 1 + first;
 }
 
 /* ---- names ---- */
@@ -80,8 +93,6 @@ static size_t some_space(struct node *n)
 
 static struct file *model_set(struct node *n, size_t s, size_t f, unsigned content)
 {
-    if (n->file[s][f].content)
-        sim.lately[sim.lets_go++ % LATELY] = n->file[s][f].content;
     n->file[s][f].content = content;
     n->file[s][f].changed = true;
     return &n->file[s][f];

@@ -68,7 +68,7 @@ void member_end(struct node *n)
 
 /* ---- reports and cycles ---- */
 
-const char *const work_names[] = {"cycle", "report", "flush"};
+const char *const work_names[WORKS] = {"cycle", "report", "flush", "drain"};
 
 static void cycle(void *ctx)
 {
@@ -101,13 +101,22 @@ static void flush(void *ctx)
 {
     struct node *n = ctx;
 
+    n->result = project_flush(n->p);
+    sim.count.flushes += n->result == 0;
+}
+
+/* And a report at its end. */
+static void drain(void *ctx)
+{
+    struct node *n = ctx;
+
     n->result = project_drain(n->p, false, -1, NULL);
     sim.count.flushes += n->result == 0;
 }
 
 void member_work(struct node *n, enum work work, unsigned stop_after)
 {
-    static void (*const works[])(void *ctx) = {cycle, report_of, flush};
+    static void (*const works[WORKS])(void *ctx) = {cycle, report_of, flush, drain};
 
     baton_begin(&n->still, works[work], n, stop_after);
 }

@@ -70,8 +70,8 @@ void node_destroy(struct node *n)
 static void configure(struct node *n)
 {
     CHECK_OK(settings_set(n->p, SET_PACK_LIMIT, PACK_LIMIT));
-    CHECK_OK(settings_set(n->p, SET_GRACE_PERIOD, 2 * NSEC_PER_SEC));
-    CHECK_OK(settings_set(n->p, SET_STALE_REPORT_THRESHOLD, 60 * NSEC_PER_SEC));
+    CHECK_OK(settings_set(n->p, SET_GRACE_PERIOD, GRACE));
+    CHECK_OK(settings_set(n->p, SET_STALE_REPORT_THRESHOLD, 3 * GRACE));
     packs_set_size(n->p->packs, 100 * 1024);
 }
 

@@ -28,7 +28,7 @@ static bool is_excused(int err)
 
 static void work(struct node *n, enum work what)
 {
-    unsigned stop_after = chance(3) ? 1 + (unsigned)pick(chance(2) ? 12 : 200) : 0;
+    unsigned stop_after = chance(5) ? 1 + (unsigned)pick(chance(2) ? 12 : 200) : 0;
 
     say("node %u: %s%s", n->number, work_names[what], stop_after ? ", to stand still" : "");
     member_work(n, what, stop_after);
@@ -61,12 +61,25 @@ static struct node *some_collector(struct node *n)
     return node_may_act(usual) && !chance(4) ? usual : n;
 }
 
+/* All that it takes for what nobody names to go. */
+static void collect_at_once(struct node *n)
+{
+    n = some_collector(n);
+    for (unsigned i = 0; i < 3 && node_may_act(n); i++) {
+        work(n, WORK_CYCLE);
+        all_report();
+    }
+}
+
 static void go_on(void)
 {
-    struct node *n = &sim.node[pick(sim.nodes)];
-    unsigned operations = chance(2) ? 0 : 1 + (unsigned)pick(60);
+    unsigned first = (unsigned)pick(sim.nodes), operations = chance(2) ? 0 : 1 + (unsigned)pick(60);
+    struct node *n = NULL;
 
-    if (!n->still)
+    for (unsigned i = 0; i < sim.nodes && !n; i++)
+        if (sim.node[(first + i) % sim.nodes].still)
+            n = &sim.node[(first + i) % sim.nodes];
+    if (!n)
         return;
     say("node %u: its work goes on", n->number);
     member_go_on(n, operations);
@@ -136,7 +149,7 @@ static void turn_calendar(struct node *n)
 /* In the middle of some work, its power goes off with a write of its own, or a call to the pool. */
 static void die_at_work(struct node *n)
 {
-    enum work what = (enum work)pick(3);
+    enum work what = (enum work)pick(WORKS);
     uint64_t durable = project_durable(n->p);
 
     say("node %u: %s, in which its daemon dies", n->number, work_names[what]);
@@ -221,9 +234,9 @@ static void go_wrong(struct node *n)
         break_a_call(n);
     else if (what < 6)
         cut_listings(n);
-    else if (what < 10)
+    else if (what < 9)
         look_late(n);
-    else if (what < 11)
+    else if (what < 12)
         turn_calendar(n);
     else if (what < 15)
         die();
@@ -243,11 +256,13 @@ static void step(void)
     else if (what < 47)
         sync_log(n);
     else if (what < 57)
-        work(n, WORK_FLUSH);
+        work(n, chance(4) ? WORK_DRAIN : WORK_FLUSH);
     else if (what < 67)
         work(n, WORK_REPORT);
-    else if (what < 71)
+    else if (what < 70)
         all_report();
+    else if (what < 72)
+        collect_at_once(n);
     else if (what < 85)
         work(some_collector(n), WORK_CYCLE);
     else if (what < 94)

@@ -30,7 +30,6 @@
 #define SPACES 2
 #define FILES 4
 #define CONTENTS 24
-#define LATELY 8 /* contents that were let go last: wanted again more often than others */
 #define PACK_LIMIT (12 * 1024) /* bytes, as the setting */
 #define CONTENT_MAX (20 * 1024)
 #define LOG_SEGMENT (256 * 1024)
@@ -104,7 +103,6 @@ struct sim {
     uint64_t removals; /* changes of the pool that can take bytes away */
     struct node node[NODES_MAX];
     unsigned nodes;
-    unsigned lately[LATELY], lets_go; /* contents, a ring */
     struct strbuf trace;
     bool tell; /* the trace goes to stderr at once */
     struct {
@@ -151,7 +149,8 @@ void eye_clear(struct eye *e);
 /* FROZEN: heads and lists of marks are those of this moment. BEHIND: heads are those of EYE_DELAY
  * ago. */
 void eye_freeze(struct eye *e);
-#define EYE_DELAY (NSEC_PER_SEC)
+#define EYE_DELAY (50 * NSEC_PER_SEC)
+#define GRACE (60 * NSEC_PER_SEC) /* a pool whose files are seen later than that is no pool */
 
 /* ---- baton.c ---- */
 
@@ -191,8 +190,8 @@ void member_format(struct node *n);
 void member_begin(struct node *n, struct project_config *config);
 void member_end(struct node *n); /* it is not mounted any more */
 /* What it does in a context of its own, which may stand still. */
-enum work { WORK_CYCLE, WORK_REPORT, WORK_FLUSH };
-extern const char *const work_names[];
+enum work { WORK_CYCLE, WORK_REPORT, WORK_FLUSH, WORK_DRAIN, WORKS };
+extern const char *const work_names[WORKS];
 /* Before the `stop_after`-th operation on the pool; 0: it does not. Ended, n->result is what it
  * said. */
 void member_work(struct node *n, enum work work, unsigned stop_after);

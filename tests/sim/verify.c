@@ -192,7 +192,7 @@ void verify_all_goes(void)
         if (sim.node[i].p)
             model_compare(&sim.node[i]);
     for (unsigned round = 0; round < ROUNDS_MAX && garbage; round++) {
-        sim.time += 61 * NSEC_PER_SEC;
+        sim.time += GRACE + NSEC_PER_SEC;
         round_of_all(round / 4, round > 0);
         verify_named();
         garbage = count_garbage(&unindexed);
