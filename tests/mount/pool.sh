@@ -21,9 +21,11 @@ stop() {
     use "$1"
     unmount_store
 }
-# What the other stores know of this one when they seal next: they look once a second.
+# What there is is sealed, and the others know of it when they seal next: a cycle begins with a report,
+# and they look at those once a second.
 told() {
     "$TALLY" -C "$W/mnt.$1" drain >/dev/null
+    "$TALLY" -C "$W/mnt.$1" gc --dry-run --wait >/dev/null
     sleep 1.1
 }
 object() { getfattr --absolute-names --only-values -n user.tally.object "$1"; }
