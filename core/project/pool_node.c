@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define AGAIN_MOST 10  /* reports in a row that only repeat the one before */
+#define AGAIN_MOST 10                     /* reports in a row that only repeat the one before */
+#define DRAINS_WAIT (200 * NSEC_PER_MSEC) /* for reports that take no longer, each time; else: */
 #define DRAINS_REST 10 /* times a report's own duration, between two that drains cause */
 
 /* ---- 1: are we the node? ---- */
@@ -213,7 +214,7 @@ static bool leave_to_the_thread(struct project *p)
     struct pool_node *n = p->node;
     MUTEX_GUARD(&n->lock);
 
-    if (!n->started || atomic_load(&p->closing) ||
+    if (!n->started || atomic_load(&p->closing) || n->took < DRAINS_WAIT ||
         ticks(p) - n->reported_at >= DRAINS_REST * n->took)
         return false;
     n->due = true;

@@ -16,8 +16,8 @@
  *
  * So a report that acknowledges s and does not name K says that this store does not name K, and
  * cannot come to while a list with K in it is in force. It comes every `report_interval`, at the end
- * of a drain that brought something new (or, where drains follow each other too closely for that,
- * soon after), before a GC cycle, and on command. Where no commit has come since the last one only
+ * of a drain that brought something new (or soon after, where a report takes long and drains follow
+ * each other closely), before a GC cycle, and on command. Where no commit has come since the last one only
  * its head is written anew.
  *
  * When the pool cannot be read or written the store goes on: what it has cached it serves, what is
