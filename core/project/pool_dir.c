@@ -283,6 +283,14 @@ int pool_node_read(struct disk *disk, unsigned node, struct pool_who *ret)
     return err < 0 ? err : pool_who_decode(text, len, node, ret);
 }
 
+int pool_node_settle(struct disk *disk, unsigned node)
+{
+    char name[DISK_NAME_MAX + 1];
+
+    pool_node_path(node, "", name);
+    return disk_sync_dir(disk, name);
+}
+
 int pool_node_write(struct disk *disk, const struct pool_who *who)
 {
     char name[DISK_NAME_MAX + 1], text[POOL_TEXT_MAX];

@@ -53,6 +53,8 @@ int pool_dir_join(struct disk *disk, struct pool_who *who, char why[POOL_WHY]);
 int pool_dir_nodes(struct disk *disk, unsigned *ret_count);
 /* -ENOENT there is none. */
 int pool_node_read(struct disk *disk, unsigned node, struct pool_who *ret);
+/* What pool_node_read says is durable from now on: whoever wrote it may have died before it was. */
+int pool_node_settle(struct disk *disk, unsigned node);
 /* who->node begins its life who->life: durable when this returns 0. */
 int pool_node_write(struct disk *disk, const struct pool_who *who);
 /* 1, 0 or -errno. */

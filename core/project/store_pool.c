@@ -47,6 +47,18 @@ static int write_home(int dirfd, const struct pool_home *h)
 
 /* ---- joining ---- */
 
+/* A parent that we may not read is synced by whoever may. Also of a pool that was there: who made it
+ * may have been cut. */
+static int sync_parent(const char *path, char why[STORE_WHY])
+{
+    CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int err = fd < 0 ? -errno : io_sync_dir(fd, "..");
+
+    return err == 0 || err == -EACCES
+               ? 0
+               : fail(err, why, "cannot make the pool %s: %s", path, strerror(-err));
+}
+
 /* The directory that `url` means, made if it is not there. */
 static int find_directory(const char *url, char why[STORE_WHY], char ret_path[POOL_PATH_MAX + 1])
 {
@@ -68,7 +80,7 @@ static int find_directory(const char *url, char why[STORE_WHY], char ret_path[PO
     return err ? fail(err, why,
                       "the path of a pool has at most %d bytes and no control characters; %.200s",
                       POOL_PATH_MAX, name)
-               : 0;
+               : sync_parent(ret_path, why);
 }
 
 /* Two may make it at the same time: one of them joins. */
@@ -281,6 +293,8 @@ static int begin_life(struct store *s, struct pool_home *home, const struct pool
 
     home->life = (home->life > was->life ? home->life : was->life) + 1;
     memcpy(home->before, was->token, sizeof home->before);
+    if (err == 0)
+        err = pool_node_settle(s->pool.disk, home->node);
     if (err == 0)
         err = write_home(s->dirfd, home);
     if (err == 0)

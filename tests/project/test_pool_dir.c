@@ -269,6 +269,24 @@ Test(pool_dir, a_life_begins_wholly_or_not)
     }
 }
 
+/* Its daemon died before it had synced the directory; then the power goes. */
+Test(pool_dir, a_life_that_is_built_upon_is_settled_first)
+{
+    struct pool_who who = {.node = 1, .life = 2, .token = {2}, .label = "org/one"};
+    char text[POOL_TEXT_MAX];
+
+    a_pool_with_one();
+    pool_who_encode(&who, text);
+    write_text("nodes/0001/tmp.0", text);
+    cr_assert_eq(disk_rename(disk, "nodes/0001/tmp.0", "nodes/0001/node"), 0);
+    cr_assert_eq(pool_node_settle(disk, 1), 0);
+    fault.loss = FAULT_LOSE_ALL;
+    disk_mem_power_cycle(disk);
+    cr_assert_eq(pool_node_read(disk, 1, &who), 0);
+    cr_assert_eq(who.life, 2);
+    disk_close(disk);
+}
+
 /* ---- heads ---- */
 
 Test(pool_dir, a_head_is_there_once_it_is_written_and_damage_is_told)
