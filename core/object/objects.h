@@ -70,7 +70,8 @@ int objects_sync(struct objects *o);
 /* Does an entry, with whatever count, name the object file "<id>.<where>"? Yes when that cannot be
  * told. */
 bool objects_is_named(struct objects *o, const struct id *id, uint64_t where);
-/* Delete the bytes of a dead entry. Bytes that are gone already are fine. */
+/* Delete the bytes of a dead entry; in a pool, let go of them. Bytes that are gone already are fine.
+ */
 int objects_delete(struct objects *o, const struct refs_dead *d);
 /* Read all bytes of a sealed entry and compare them with sums and id. 0 or -EUCLEAN. */
 int objects_verify(struct objects *o, const struct entry *e);

@@ -8,6 +8,8 @@
  * closed. A closed pack without live records is unlinked; ranges of dead records of at least 64 KiB
  * are hole-punched (a record's neighbours that died before count with it where that is known).
  *
+ * In a pool (disk_route.h) to unlink and to punch is to let go: the bytes stay for who else names them.
+ *
  * Order (promises 2, 5): packs_append, ..., packs_sync, commit that names the place; commit that
  * forgets the place, packs_release.
  *

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #define SLOTS "slots"
+#define NAME_ROOM (DISK_NAME_MAX + 16) /* of a name with the node's directory: checked by the disk */
 
 struct route {
     struct disk base;
@@ -43,15 +44,15 @@ static bool is_shared(const char *name)
 }
 
 /* The disk that has `name`, and what it is called there. */
-static struct disk *find(struct disk *d, const char *name, char ret_name[DISK_NAME_MAX + 1])
+static struct disk *find(struct disk *d, const char *name, char ret_name[NAME_ROOM])
 {
     const struct route *r = route_of(d);
     bool slot = is_below(name, SLOTS);
 
     if (slot)
-        snprintf(ret_name, DISK_NAME_MAX + 1, "nodes/%04x/%s", r->node, name);
+        snprintf(ret_name, NAME_ROOM, "nodes/%04x/%s", r->node, name);
     else
-        snprintf(ret_name, DISK_NAME_MAX + 1, "%s", name);
+        snprintf(ret_name, NAME_ROOM, "%s", name);
     return slot || is_shared(name) ? r->pool : r->own;
 }
 
@@ -155,14 +156,14 @@ static void route_close(struct disk *d)
 
 static int route_mkdir(struct disk *d, const char *name)
 {
-    char there[DISK_NAME_MAX + 1];
+    char there[NAME_ROOM];
 
     return disk_mkdir(find(d, name, there), there);
 }
 
 static int route_open(struct disk *d, const char *name, unsigned flags, struct disk_file **ret_file)
 {
-    char there[DISK_NAME_MAX + 1];
+    char there[NAME_ROOM];
     struct disk_file *file;
     int r;
 
@@ -179,7 +180,7 @@ static int route_open(struct disk *d, const char *name, unsigned flags, struct d
 
 static int route_link(struct disk *d, const char *from, const char *to)
 {
-    char here[DISK_NAME_MAX + 1], there[DISK_NAME_MAX + 1];
+    char here[NAME_ROOM], there[NAME_ROOM];
     struct disk *disk = find(d, from, here);
 
     return find(d, to, there) == disk ? disk_link(disk, here, there) : -EXDEV;
@@ -187,14 +188,14 @@ static int route_link(struct disk *d, const char *from, const char *to)
 
 static int route_unlink(struct disk *d, const char *name)
 {
-    char there[DISK_NAME_MAX + 1];
+    char there[NAME_ROOM];
 
     return is_shared(name) ? 0 : disk_unlink(find(d, name, there), there);
 }
 
 static int route_rename(struct disk *d, const char *from, const char *to)
 {
-    char here[DISK_NAME_MAX + 1], there[DISK_NAME_MAX + 1];
+    char here[NAME_ROOM], there[NAME_ROOM];
     struct disk *disk = find(d, from, here);
 
     if (is_shared(from) || is_shared(to))
@@ -215,14 +216,14 @@ static int sync_roots(const struct route *r)
 
 static int route_sync_dir(struct disk *d, const char *name)
 {
-    char there[DISK_NAME_MAX + 1];
+    char there[NAME_ROOM];
 
     return *name ? disk_sync_dir(find(d, name, there), there) : sync_roots(route_of(d));
 }
 
 static int route_list(struct disk *d, const char *name, disk_list_fn *fn, void *ctx)
 {
-    char there[DISK_NAME_MAX + 1];
+    char there[NAME_ROOM];
 
     return is_shared(name) ? 0 : disk_list(find(d, name, there), there, fn, ctx);
 }

@@ -5,7 +5,7 @@
 set -euo pipefail
 # shellcheck source=tests/mount/lib.sh
 . "$(dirname "$0")/lib.sh"
-needs cmp setfattr
+needs cmp getfattr sha256sum
 P=$W/pool
 declare -A daemons
 # use one|two - $S, $M and $daemon are that one's from now on.

@@ -211,6 +211,25 @@ Test(store_pool, a_life_that_another_one_began_is_not_begun_again)
     run("cmp before pool/nodes/0001/node");
 }
 
+Test(store_pool, a_store_has_only_so_many_lives)
+{
+    CLEANUP_CLOSE int dir = open(at("one"), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    char text[POOL_TEXT_MAX], *was;
+    struct pool_home home;
+    size_t len;
+
+    cr_assert_eq(io_read_file(dir, "pool", POOL_TEXT_MAX, &was, &len), 0);
+    cr_assert_eq(pool_home_decode(was, len, &home), 0);
+    free(was);
+    home.life = POOL_LIFE_MAX;
+    len = pool_home_encode(&home, text);
+    cr_assert_eq(io_write_file(dir, "pool", text, len, 0600), 0);
+    note("before");
+    cr_assert_eq(try("one", 0), -EOVERFLOW);
+    says("make a new one");
+    is_unchanged("before");
+}
+
 /* ---- copies ---- */
 
 Test(store_pool, of_a_store_and_its_copy_only_the_one_that_was_opened_first_goes_on)

@@ -138,6 +138,17 @@ Test(route, what_others_put_there_is_not_listed)
     cr_assert(listed("slots") == 1 && listed("") == 1);
 }
 
+Test(route, a_name_that_is_too_long_in_the_pool_is_an_error)
+{
+    char name[DISK_NAME_MAX + 1];
+    struct disk_file *f;
+
+    memset(name, 'x', DISK_NAME_MAX);
+    memcpy(name, "slots/", 6);
+    name[DISK_NAME_MAX] = '\0';
+    cr_assert_eq(disk_open(d, name, DISK_WRITE | DISK_CREATE, &f), -ENAMETOOLONG);
+}
+
 Test(route, a_sync_of_the_root_makes_the_slots_directory_durable)
 {
     cr_assert_eq(disk_sync_dir(d, ""), 0);
