@@ -271,10 +271,11 @@ static int first_view(struct project *p)
 void pool_node_refresh(struct project *p)
 {
     struct pool_node *n = p->node;
-    int64_t at = ticks(p), last;
+    int64_t at, last;
 
     if (!n)
         return;
+    at = ticks(p);
     last = atomic_load(&n->refreshed);
     if (last && at - last < POOL_REFRESH_NS)
         return;
