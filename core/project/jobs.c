@@ -492,8 +492,7 @@ void jobs_drops_done(struct project *p)
         MUTEX_GUARD(&p->jobs.lock);
         until = p->jobs.drop_tickets;
     }
-    (void)drops_freed(p->drops); /* waits for the step of another thread */
-    if (drops_left(p->drops))
+    if (drops_left(p->drops)) /* also in the step of another thread */
         return;
     worked = drops_worked(p->drops);
     MUTEX_GUARD(&p->jobs.lock);
