@@ -30,6 +30,17 @@ static void say_result(struct project *p, struct job *j, const struct gc_result 
         job_result(p, j, text.s);
 }
 
+/* What is marked, or would be. Without memory nobody is told. */
+static void list_eligible(struct project *p, struct job *j, const struct gc_result *r)
+{
+    struct strbuf text = STRBUF_INIT;
+
+    view_gc_ids("", r->eligible, r->eligible_count, r->eligible_count, &text);
+    if (strbuf_error(&text) == 0 && text.len)
+        job_lines(p, j, strbuf_detach(&text, NULL));
+    strbuf_release(&text);
+}
+
 /* Takes over `arg`. */
 static int gc_job(struct project *p, struct job *j, void *arg)
 {
@@ -42,6 +53,8 @@ static int gc_job(struct project *p, struct job *j, void *arg)
     err = project_gc(p, j, a.dry_run, a.grace, &r);
     if (err == 0 || r.cycle)
         say_result(p, j, &r);
+    if (err == 0 && a.dry_run)
+        list_eligible(p, j, &r);
     gc_result_release(&r);
     return err;
 }
@@ -59,6 +72,16 @@ static int parse(struct call *call, struct asked *ret)
                                  "%s is not a duration: a decimal number and ms, s, m, h or d",
                                  grace);
     return 0;
+}
+
+/* Those of a job that has ended. */
+static int say_lines(struct call *call, uint64_t number)
+{
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+
+    if (call->c->wait && job_get_lines(call->p, number, &text) == 0)
+        control_text(call, text.s);
+    return strbuf_error(&text);
 }
 
 int control_gc(struct call *call)
@@ -84,7 +107,9 @@ int control_gc(struct call *call)
     err = job_run(call->p, j, gc_job, a);
     if (err < 0)
         free(a);
-    return err < 0 ? err : control_started(call, number);
+    if (err == 0)
+        err = control_started(call, number);
+    return err < 0 ? err : say_lines(call, number);
 }
 
 /* ---- node ---- */
@@ -97,11 +122,7 @@ static int node_list(struct call *call)
 
     if (err < 0)
         return err;
-    for (const char *at = text.s; *at;) {
-        size_t n = strcspn(at, "\n");
-        control_line(call, "%.*s", (int)n, at);
-        at += n + (at[n] == '\n');
-    }
+    control_text(call, text.s);
     strbuf_addf(&call->head, " nodes=%zu", count);
     return 0;
 }

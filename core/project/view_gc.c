@@ -36,19 +36,25 @@ int view_nodes(struct project *p, struct strbuf *out, size_t *ret_count)
     return strbuf_error(out);
 }
 
+void view_gc_ids(const char *indent, const struct id *ids, size_t count, uint64_t all,
+                 struct strbuf *out)
+{
+    for (size_t i = 0; i < count && i < SHOWN_IDS; i++) {
+        strbuf_adds(out, indent);
+        leak_describe(&ids[i], out);
+        strbuf_adds(out, "\n");
+    }
+    if (all > SHOWN_IDS)
+        strbuf_addf(out, "%sand %llu more\n", indent, U(all - SHOWN_IDS));
+}
+
 static void add_record(const struct gc_record *r, struct strbuf *out)
 {
     strbuf_addf(out, "cycle=%llu time=", U(r->cycle));
     view_add_time(out, r->time);
     strbuf_addf(out, " eligible=%llu collected=%llu preserved=%llu nodes=%llu\n", U(r->eligible),
                 U(r->collected), U(r->preserved), U(r->nodes));
-    for (size_t i = 0; i < r->id_count && i < SHOWN_IDS; i++) {
-        strbuf_adds(out, "  ");
-        leak_describe(&r->ids[i], out);
-        strbuf_adds(out, "\n");
-    }
-    if (r->eligible > SHOWN_IDS)
-        strbuf_addf(out, "  and %llu more\n", U(r->eligible - SHOWN_IDS));
+    view_gc_ids("  ", r->ids, r->id_count, r->eligible, out);
 }
 
 int view_gc_history(struct project *p, struct strbuf *out)
