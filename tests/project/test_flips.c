@@ -403,7 +403,7 @@ static void release(void)
 
 Test(flips, one_is_found_by_a_scrub_and_never_read_as_data)
 {
-    uint64_t rounds = option("FLIPS", 50);
+    uint64_t rounds = option("FLIPS", 30);
 
     rng = option("FLIP_SEED", 1);
     report_set_sink(on_report, NULL);
@@ -555,7 +555,7 @@ static bool flip_log_once(bool power, bool *ret_refused)
 
 Test(flips, one_in_the_log_is_refused_or_cuts_off_what_nobody_was_told_of)
 {
-    uint64_t rounds = option("FLIPS", 50), refused_ones = 0, cut_ones = 0;
+    uint64_t rounds = option("FLIPS", 30), refused_ones = 0, cut_ones = 0;
     bool refused_one;
 
     rng = option("FLIP_SEED", 1);
@@ -567,6 +567,6 @@ Test(flips, one_in_the_log_is_refused_or_cuts_off_what_nobody_was_told_of)
         release();
     }
     report_set_sink(NULL, NULL);
-    cr_assert(rounds < 50 || (refused_ones > 0 && cut_ones > 0), "%llu refused, %llu cut",
+    cr_assert(rounds < 30 || (refused_ones > 0 && cut_ones > 0), "%llu refused, %llu cut",
               (unsigned long long)refused_ones, (unsigned long long)cut_ones);
 }
