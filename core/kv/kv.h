@@ -3,7 +3,8 @@
  * kv: a transactional, ordered key-value store with named tables. Two implementations: LMDB (the
  * only place that includes lmdb.h) and an in-memory twin for tests, which can lose power.
  *
- * Invariant: a committed transaction is durable and whole; an uncommitted one never happened.
+ * Invariant: a committed transaction is durable and whole; an uncommitted one never happened. What
+ * is found at opening is durable as well, whoever died in the midst of committing it.
  *
  *     static const char *const names[] = {"meta", "pages"};
  *     kv_open_lmdb(dirfd, "kv", names, 2, 0, &kv);

@@ -596,6 +596,14 @@ static int sync_names(int dirfd, const char *dir)
     return r < 0 ? r : io_sync_dir(dirfd, ".");
 }
 
+/* A process that died in the midst of a commit may have left a root that only the page cache has.
+ * Who acts on what it says, deletes a file for one, must not find the root before it when the power
+ * fails soon after. */
+static int sync_found(struct kv_lmdb *k)
+{
+    return k->base.readonly ? 0 : to_errno(mdb_env_sync(k->env, 1));
+}
+
 static int prepare(int dirfd, const char *dir, unsigned flags)
 {
     if (!(flags & KV_CREATE))
@@ -613,6 +621,8 @@ static int open_all(struct kv_lmdb *k, int dirfd, const char *dir, const char *c
         r = open_env(k, dirfd, dir);
     if (r == 0)
         know_map(k, dirfd, dir);
+    if (r == 0)
+        r = sync_found(k);
     if (r == 0)
         r = open_tables(k, tables);
     if (r == 0 && (flags & KV_CREATE))

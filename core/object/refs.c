@@ -396,16 +396,20 @@ static int collect_one(struct refs *r, uint64_t number, const struct entry *e)
     return 0;
 }
 
-/* The zero-count numbers nobody holds, copied out because collecting changes the map. */
+/* The zero-count numbers nobody holds, copied out because collecting changes the map. Each goes on
+ * where the last one ended, for else many would pass by the places of all before. */
 static size_t pick_zero(struct refs *r, uint64_t *out, size_t max)
 {
-    size_t at = 0, n = 0;
+    size_t start = r->zero_at, n = 0;
     uint64_t number, none;
 
-    while (n < max && map64_next(&r->zero, &at, &number, &none))
+    while (n < max && map64_next(&r->zero, &r->zero_at, &number, &none))
         if (!map64_get(&r->holds, number, &none))
             out[n++] = number;
-    return n;
+    if (n == max || start == 0)
+        return n;
+    r->zero_at = 0;
+    return pick_zero(r, out, max);
 }
 
 /* One batch, under the lock; what was taken out goes to `out`. */

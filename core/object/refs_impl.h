@@ -21,6 +21,7 @@ struct refs {
     struct layer *objects, *ids, *dying, *pins;
     uint64_t next;        /* first number never used */
     struct map64 zero;    /* numbers whose count is 0 and whose entry exists -> bytes */
+    size_t zero_at;       /* where in it refs_collect goes on */
     struct map64 holds;   /* number -> open handles and seals in flight */
     struct map64 pending; /* numbers whose bytes are not synced -> when they were added */
     uint64_t pending_serial;

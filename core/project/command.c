@@ -404,7 +404,12 @@ int command_number(const char *text, uint64_t *ret)
 int command_duration(const char *text, int64_t *ret_ns)
 {
     uint64_t ns;
-    int err = take_with_unit(text, duration_units, &ns);
+    int err = 0;
+    if (strcmp(text, "0") == 0) { /* of whatever unit */
+        ns = 0;
+    } else {
+        err = take_with_unit(text, duration_units, &ns);
+    }
     if (err < 0 || ns > (uint64_t)DURATION_MAX_NS) {
         return -EINVAL;
     }

@@ -58,7 +58,7 @@ const char *command_option(const struct command *c, const char *key);
 
 /* ---- small values: -EINVAL unless the whole text is one ---- */
 int command_number(const char *text, uint64_t *ret);     /* decimal */
-int command_duration(const char *text, int64_t *ret_ns); /* decimal + ms|s|m|h|d; ≤ 100 years */
+int command_duration(const char *text, int64_t *ret_ns); /* decimal + ms|s|m|h|d, or 0; ≤ 100 years */
 int command_size(const char *text, uint64_t *ret_bytes); /* decimal [K|M|G|T] */
 /* 1–255 bytes, no '/', no NUL, not ".", "..", ".tally": -EINVAL or -ENAMETOOLONG */
 int command_namespace(const char *text);

@@ -63,6 +63,16 @@ static int parse(struct call *call, struct asked *ret)
     return 0;
 }
 
+/* Those of a job that has ended. */
+static int say_lines(struct call *call, uint64_t number)
+{
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+
+    if (call->c->wait && job_get_lines(call->p, number, &text) == 0)
+        control_text(call, text.s);
+    return strbuf_error(&text);
+}
+
 int control_gc(struct call *call)
 {
     struct asked *a = malloc(sizeof *a);
@@ -86,7 +96,9 @@ int control_gc(struct call *call)
     err = job_run(call->p, j, gc_job, a);
     if (err < 0)
         free(a);
-    return err < 0 ? err : control_started(call, number);
+    if (err == 0)
+        err = control_started(call, number);
+    return err < 0 ? err : say_lines(call, number);
 }
 
 /* ---- node ---- */
@@ -99,11 +111,7 @@ static int node_list(struct call *call)
 
     if (err < 0)
         return err;
-    for (const char *at = text.s; *at;) {
-        size_t n = strcspn(at, "\n");
-        control_line(call, "%.*s", (int)n, at);
-        at += n + (at[n] == '\n');
-    }
+    control_text(call, text.s);
     strbuf_addf(&call->head, " nodes=%zu", count);
     return 0;
 }

@@ -46,6 +46,8 @@ int control_fail(struct call *call, int err, const char *fmt, ...)
 int control_fail_word(struct call *call, int err, const char *fmt, const char *word)
     __attribute__((format(printf, 3, 0)));
 void control_line(struct call *call, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Each line of `text` as one. */
+void control_text(struct call *call, const char *text);
 static inline const char *control_arg(const struct call *call, size_t i)
 {
     return call->c->args[i].text;

@@ -54,8 +54,7 @@ int control_may_change(struct call *call)
     return err < 0 ? err : flush_throttle(call->p);
 }
 
-/* Each line of `text` as a further line of the reply. */
-static void add_text(struct call *call, const char *text)
+void control_text(struct call *call, const char *text)
 {
     while (*text) {
         size_t n = strcspn(text, "\n");
@@ -109,9 +108,9 @@ static int status(struct call *call)
         return err;
     durable = project_durable(p);
     strbuf_addf(&call->head, " state=%s seq=%llu durable=%llu unsealed=%zu",
-                atomic_load(&p->readonly) ? "read-only" : "ok", U(project_seq(p)), U(durable),
+                view_state(p, NULL), U(project_seq(p)), U(durable),
                 seal_waiting(p));
-    add_text(call, text.s);
+    control_text(call, text.s);
     return 0;
 }
 

@@ -26,7 +26,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define COLLECT_AT_ONCE 4096
+#define COLLECT_AT_ONCE 256 /* under one hold of the gate */
 #define BURY_AT_ONCE 64
 #define SEAL_PASSES 4
 #define SEAL_REST 64u /* buffers that may be left to be sealed while nobody may write */

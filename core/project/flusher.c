@@ -10,7 +10,10 @@
 #include "project_impl.h"
 #include <errno.h>
 
-#define DROP_AT_ONCE 64
+/* Pages of one step of a drop: whoever wants the gate for writing waits for it, and everybody else
+ * for that one. */
+#define DROP_AT_ONCE 4
+#define DROP_STEPS 16 /* at least for each commit that is waited for */
 #define ROOM_RESERVE (UINT64_C(16) << 20) /* bytes */
 /* With so much more there is room for longer than it takes to fill: the disk need not be asked by
  * every write. */
@@ -97,7 +100,7 @@ static int pressure(struct project *p)
 }
 
 /* Until a commit has come, or an attempt has failed: then its error. */
-static int wait_for_commit(struct flusher *f)
+static int wait_for_commit(struct flusher *f, bool urgent)
 {
     MUTEX_GUARD(&f->lock);
     uint64_t commits = f->commits, failures = f->failed;
@@ -105,7 +108,7 @@ static int wait_for_commit(struct flusher *f)
     while (f->commits == commits && f->failed == failures) {
         if (f->stop)
             return -ESHUTDOWN;
-        kick(f, true);
+        kick(f, urgent);
         cond_wait(&f->done, &f->lock);
     }
     return f->failed != failures ? f->error : 0;
@@ -126,7 +129,7 @@ static int wait_for_memory(struct project *p)
     waiting(p, true, 0);
     while (err == 0 && pressure(p) == 2) {
         coordinator_retry(p->flush.coordinator);
-        err = wait_for_commit(&p->flush);
+        err = wait_for_commit(&p->flush, true);
     }
     waiting(p, false, ticks(p) - start);
     return err;
@@ -367,13 +370,24 @@ static bool stopping(struct flusher *f)
     return f->stop;
 }
 
+/* What a drop changes waits for the same commit as what writers do, and from half of the limits on
+ * it is theirs. One commit, whatever became of it: where writers never pause a drop goes on, too. */
+static void give_way(struct project *p)
+{
+    if (pages_dirty_bytes(p->pages) > (size_t)settings_get(&p->settings, SET_PAGE_CACHE) / 2 ||
+        refs_changes(p->refs) > CHANGES_KICK)
+        (void)wait_for_commit(&p->flush, false);
+}
+
 static void *drop_main(void *arg)
 {
     struct project *p = arg;
-    unsigned done;
+    unsigned done, steps = 0;
 
     while (drops_wait(&p->flush)) {
         do {
+            if (steps++ % DROP_STEPS == 0)
+                give_way(p);
             int err = flush_throttle(p);
             if (err == 0) {
                 READ_GUARD(&p->gate);

@@ -21,6 +21,7 @@
 #include "project_impl.h"
 #include "recount.h"
 #include "report.h"
+#include "view.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -306,6 +307,26 @@ static int run_pool_cycle(struct project *p, struct job *j, bool dry_run, int64_
     return err;
 }
 
+/* Both, and what is marked of each, or would be: lines of the job. Without memory nobody is told. */
+static int run_cycles(struct project *p, struct job *j, bool dry_run, int64_t grace,
+                      struct gc_result *ret)
+{
+    struct strbuf lines = STRBUF_INIT;
+    int err = run_cycle(p, j, dry_run, grace, ret);
+
+    view_gc_ids("", ret->eligible, ret->eligible_count, ret->eligible_count, leak_describe, &lines);
+    if (err == 0 && p->node) {
+        err = run_pool_cycle(p, j, dry_run, grace, ret);
+        if (err == 0)
+            view_gc_ids("", ret->eligible, ret->eligible_count, ret->eligible_count, view_gc_key,
+                        &lines);
+    }
+    if (err == 0 && j && dry_run && strbuf_error(&lines) == 0 && lines.len)
+        job_lines(p, j, strbuf_detach(&lines, NULL));
+    strbuf_release(&lines);
+    return err;
+}
+
 int project_gc(struct project *p, struct job *j, bool dry_run, int64_t grace,
                struct gc_result *ret)
 {
@@ -316,9 +337,7 @@ int project_gc(struct project *p, struct job *j, bool dry_run, int64_t grace,
         return err;
     if (atomic_exchange(&p->gc.running, true))
         return -EBUSY;
-    err = run_cycle(p, j, dry_run, grace, ret);
-    if (err == 0 && p->node)
-        err = run_pool_cycle(p, j, dry_run, grace, ret);
+    err = run_cycles(p, j, dry_run, grace, ret);
     atomic_store(&p->gc.running, false);
     return err;
 }

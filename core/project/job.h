@@ -6,6 +6,7 @@
 #pragma once
 
 #include "lock.h"
+#include "strbuf.h"
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -43,6 +44,8 @@ struct jobs {
     uint64_t next;
     uint64_t drop_tickets; /* the last one given */
     unsigned threads;      /* job threads running */
+    char *lines;           /* of the reply of one job, the last that had any; or NULL */
+    uint64_t lines_of;     /* its number */
 };
 
 /* Drops that a former life of the store left behind are a job again. */
@@ -57,6 +60,9 @@ void job_progress_bytes(struct project *p, struct job *j, uint64_t done, uint64_
 int job_pause(struct project *p, struct job *j, int64_t ns);
 /* key=value words of the reply, set before the end. */
 void job_result(struct project *p, struct job *j, const char *result);
+/* Lines that follow them; takes over `lines`, malloc'd. Those of the job before are forgotten. */
+void job_lines(struct project *p, struct job *j, char *lines);
+int job_get_lines(struct project *p, uint64_t number, struct strbuf *out); /* -ENOENT */
 /* `result` NULL keeps what job_result said. -ECANCELED makes it JOB_CANCELLED. */
 void job_end(struct project *p, struct job *j, int error, const char *result);
 /* What it was to do was refused before it began: no job is left of it. */

@@ -191,6 +191,24 @@ void job_result(struct project *p, struct job *j, const char *result)
     snprintf(j->result, sizeof j->result, "%s", result);
 }
 
+void job_lines(struct project *p, struct job *j, char *lines)
+{
+    MUTEX_GUARD(&p->jobs.lock);
+    free(p->jobs.lines);
+    p->jobs.lines = lines;
+    p->jobs.lines_of = j->number;
+}
+
+int job_get_lines(struct project *p, uint64_t number, struct strbuf *out)
+{
+    MUTEX_GUARD(&p->jobs.lock);
+
+    if (!p->jobs.lines || p->jobs.lines_of != number)
+        return -ENOENT;
+    strbuf_adds(out, p->jobs.lines);
+    return 0;
+}
+
 void job_end(struct project *p, struct job *j, int error, const char *result)
 {
     MUTEX_GUARD(&p->jobs.lock);
@@ -463,6 +481,8 @@ void jobs_release(struct project *p)
     for (size_t i = 0; i < jobs->count; i++)
         free(jobs->v[i]);
     free(jobs->v);
+    free(jobs->lines);
+    jobs->lines = NULL;
     jobs->v = NULL;
     jobs->count = jobs->room = 0;
 }
@@ -492,8 +512,7 @@ void jobs_drops_done(struct project *p)
         MUTEX_GUARD(&p->jobs.lock);
         until = p->jobs.drop_tickets;
     }
-    (void)drops_freed(p->drops); /* waits for the step of another thread */
-    if (drops_left(p->drops))
+    if (drops_left(p->drops)) /* also in the step of another thread */
         return;
     worked = drops_worked(p->drops);
     MUTEX_GUARD(&p->jobs.lock);

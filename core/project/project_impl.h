@@ -393,7 +393,8 @@ void project_gc_config(struct project *p, struct gc_config *ret);
  * `grace` < 0: as the setting says. *ret is the caller's to release: in a pool the sums of both, with
  * the number, the nodes and the eligible ones of the pool's, unless that failed before it began.
  * Holding nothing. -EUCLEAN what earlier ones knew is damaged, or a table of the store is;
- * -EBUSY another one runs; -EROFS; -ECANCELED. */
+ * -EBUSY another one runs; -EROFS; -ECANCELED. The lines of the job say what a dry run would
+ * collect. */
 int project_gc(struct project *p, struct job *j, bool dry_run, int64_t grace,
                struct gc_result *ret);
 /* The nodes, this store's own among them, also before the first cycle; free *ret_v. */

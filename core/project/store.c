@@ -171,6 +171,45 @@ static int open_parts(struct store *s, const char *path, unsigned flags, bool po
     return 0;
 }
 
+static bool is_dots(const char *name)
+{
+    return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
+}
+
+static DIR *open_names(int dirfd, const char *name)
+{
+    int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+
+    if (!dir && fd >= 0)
+        close(fd);
+    return dir;
+}
+
+/* Nothing but our lock file and what a fresh filesystem has? 1, 0 or -errno. */
+static int is_empty(int dirfd)
+{
+    DIR *dir = open_names(dirfd, ".");
+    struct dirent *e;
+    bool empty = true;
+
+    if (!dir)
+        return -errno;
+    while (empty && (e = readdir(dir)))
+        empty = is_dots(e->d_name) || strcmp(e->d_name, LOCK_FILE) == 0 ||
+                strcmp(e->d_name, "lost+found") == 0;
+    closedir(dir);
+    return empty;
+}
+
+/* What is somebody else's must not be made one. */
+static int no_store(int dirfd, const char *path, char why[STORE_WHY])
+{
+    if (is_empty(dirfd) == 0)
+        return fail(-ENOENT, why, "%s is not a store: there is something else in it", path);
+    return fail(-ENOENT, why, "%s is not a store; `tally init %s` makes one", path, path);
+}
+
 int store_open(const char *path, unsigned flags, const char *purpose, const char *at,
                struct store *ret, char why[STORE_WHY])
 {
@@ -182,7 +221,7 @@ int store_open(const char *path, unsigned flags, const char *purpose, const char
         return fail(s.dirfd, why, "cannot open the store %s: %s", path, strerror(-s.dirfd));
     err = check_identity(s.dirfd, &pooled);
     if (err == -ENOENT)
-        err = fail(err, why, "%s is not a store; `tally init %s` makes one", path, path);
+        err = no_store(s.dirfd, path, why);
     else if (err == -EPROTO)
         err = fail(err, why, "the store %s was written by a newer version of tally", path);
     else if (err < 0)
@@ -234,37 +273,6 @@ static bool label_ok(const char *label)
         if ((unsigned char)label[i] <= ' ' || label[i] == 0x7f)
             return false;
     return true;
-}
-
-static bool is_dots(const char *name)
-{
-    return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
-}
-
-static DIR *open_names(int dirfd, const char *name)
-{
-    int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-
-    if (!dir && fd >= 0)
-        close(fd);
-    return dir;
-}
-
-/* Nothing but our lock file and what a fresh filesystem has? 1, 0 or -errno. */
-static int is_empty(int dirfd)
-{
-    DIR *dir = open_names(dirfd, ".");
-    struct dirent *e;
-    bool empty = true;
-
-    if (!dir)
-        return -errno;
-    while (empty && (e = readdir(dir)))
-        empty = is_dots(e->d_name) || strcmp(e->d_name, LOCK_FILE) == 0 ||
-                strcmp(e->d_name, "lost+found") == 0;
-    closedir(dir);
-    return empty;
 }
 
 /* Remove a file, or a directory of at most `depth` levels with all in it. Best effort. */

@@ -165,12 +165,54 @@ static void add_scrub_alarm(const struct facts *f, struct strbuf *out)
                     U(f->scrub.last.damaged));
 }
 
+static bool scrub_found_damage(struct project *p)
+{
+    struct scrub_record r;
+    bool running;
+
+    scrub_get(p, &r, &running, NULL);
+    return r.last.damaged || (r.phase != SCRUB_NONE && r.now.damaged);
+}
+
+static int last_flush_error(struct project *p)
+{
+    MUTEX_GUARD(&p->flush.lock);
+    return p->flush.error;
+}
+
+const char *view_state(struct project *p, struct strbuf *why)
+{
+    const char *sentence = NULL, *detail = "";
+    bool readonly = atomic_load(&p->readonly);
+    int err = last_flush_error(p);
+
+    if (readonly) {
+        sentence = "a commit failed; what was changed since is only in memory";
+    } else if (err < 0) {
+        sentence = "the last commit failed and is tried again: ";
+        detail = strerror(-err);
+    } else if (scrub_found_damage(p)) {
+        sentence = "the last scrub found damage";
+    } else if (p->gc.damage) {
+        sentence = "what GC cycles remembered is damaged";
+    }
+    if (why && sentence)
+        strbuf_addf(why, ": %s%s", sentence, detail);
+    return readonly ? "read-only" : sentence ? "degraded" : "ok";
+}
+
+static void add_state(struct project *p, struct strbuf *out)
+{
+    CLEANUP_STRBUF struct strbuf why = STRBUF_INIT;
+    const char *state = view_state(p, &why);
+
+    strbuf_addf(out, "state       %s%s\n", state, why.len ? why.s : "");
+}
+
 static void status(struct project *p, const struct facts *f, struct strbuf *out)
 {
     strbuf_addf(out, "store       %s\n", *p->label ? p->label : "(no label)");
-    strbuf_addf(out, "state       %s\n",
-                f->readonly ? "read-only: a commit failed; what was changed since is only in memory"
-                            : "ok");
+    add_state(p, out);
     strbuf_addf(out,
                 "changes     seq=%llu durable=%llu unsealed=%zu buffered_bytes=%zu "
                 "dirty_pages_bytes=%zu\n",
@@ -383,6 +425,7 @@ static int stats(struct project *p, const struct facts *f, const struct view_edg
     for (size_t i = 0; i < NUMBERS; i++)
         failed |= add_number(o, numbers[i].key, numbers[i].value);
     failed |= json_object_set_new(o, "label", json_string(p->label));
+    failed |= json_object_set_new(o, "state", json_string(view_state(p, NULL)));
     failed |= json_object_set_new(o, "read_only", json_boolean(f->readonly));
     failed |= json_object_set_new(o, "last_flush_errno", json_integer(-f->last_error));
     failed |= add_workers(o, &f->pool);

@@ -28,6 +28,9 @@ enum view_text {
     VIEW_STATS_JSON,
     VIEW_METRICS, /* the same numbers in Prometheus' text format, without pid */
 };
+/* "ok"; "degraded": what is damaged is known, or the last commit failed and is tried again;
+ * "read-only". `why` (may be NULL) gets ": " and a sentence, or nothing. */
+const char *view_state(struct project *p, struct strbuf *why);
 /* edge NULL: nobody serves it. */
 int view_render(struct project *p, enum view_text which, const struct view_edge *edge,
                 struct strbuf *out);
@@ -52,6 +55,12 @@ int view_objects(struct project *p, uint8_t prefix, const struct id *after, view
  * some of what they would collect. */
 int view_nodes(struct project *p, struct strbuf *out, size_t *ret_count); /* ret_count may be NULL */
 int view_gc_history(struct project *p, struct strbuf *out);
+/* The first of them, a line each, and how many of `all` there are more. `describe`: leak_describe for
+ * what a store alone found, view_gc_key for keys of a pool. */
+typedef void view_gc_describe(const struct id *key, struct strbuf *out);
+void view_gc_key(const struct id *key, struct strbuf *out);
+void view_gc_ids(const char *indent, const struct id *ids, size_t count, uint64_t all,
+                 view_gc_describe *describe, struct strbuf *out);
 
 /* Namespace names, sorted, after `after` (NULL: all). */
 typedef int view_name_fn(const char *name, void *ctx);

@@ -38,7 +38,7 @@ int view_nodes(struct project *p, struct strbuf *out, size_t *ret_count)
 }
 
 /* A key of a pool: its first half is that of the object's id. */
-static void describe_key(const struct id *key, struct strbuf *out)
+void view_gc_key(const struct id *key, struct strbuf *out)
 {
     char hex[ID_HEX + 1];
 
@@ -46,24 +46,28 @@ static void describe_key(const struct id *key, struct strbuf *out)
     strbuf_addf(out, "key %s of object %.16s…", hex, hex);
 }
 
-typedef void describe_fn(const struct id *key, struct strbuf *out);
+void view_gc_ids(const char *indent, const struct id *ids, size_t count, uint64_t all,
+                 view_gc_describe *describe, struct strbuf *out)
+{
+    for (size_t i = 0; i < count && i < SHOWN_IDS; i++) {
+        strbuf_adds(out, indent);
+        describe(&ids[i], out);
+        strbuf_adds(out, "\n");
+    }
+    if (all > SHOWN_IDS)
+        strbuf_addf(out, "%sand %llu more\n", indent, U(all - SHOWN_IDS));
+}
 
-static void add_record(const struct gc_record *r, describe_fn *describe, struct strbuf *out)
+static void add_record(const struct gc_record *r, view_gc_describe *describe, struct strbuf *out)
 {
     strbuf_addf(out, "cycle=%llu time=", U(r->cycle));
     view_add_time(out, r->time);
     strbuf_addf(out, " eligible=%llu collected=%llu preserved=%llu nodes=%llu\n", U(r->eligible),
                 U(r->collected), U(r->preserved), U(r->nodes));
-    for (size_t i = 0; i < r->id_count && i < SHOWN_IDS; i++) {
-        strbuf_adds(out, "  ");
-        describe(&r->ids[i], out);
-        strbuf_adds(out, "\n");
-    }
-    if (r->eligible > SHOWN_IDS)
-        strbuf_addf(out, "  and %llu more\n", U(r->eligible - SHOWN_IDS));
+    view_gc_ids("  ", r->ids, r->id_count, r->eligible, describe, out);
 }
 
-static int add_history(struct gc *gc, describe_fn *describe, struct strbuf *out)
+static int add_history(struct gc *gc, view_gc_describe *describe, struct strbuf *out)
 {
     struct gc_record r;
     int err = 0;
@@ -81,7 +85,7 @@ int view_gc_history(struct project *p, struct strbuf *out)
 
     if (p->node) {
         strbuf_adds(out, "cycles of the pool, run here since the mount\n");
-        err = add_history(p->node->gc, describe_key, out);
+        err = add_history(p->node->gc, view_gc_key, out);
         strbuf_adds(out, "cycles of this store\n");
     }
     return err < 0 ? err : add_history(p->gc.gc, leak_describe, out);

@@ -76,6 +76,18 @@ static void add_progress(struct project *p, const struct job *j, struct strbuf *
                     seconds * (double)(j->total - j->done) / (double)j->done);
 }
 
+/* What a trial run of GC would collect. */
+static void add_lines(struct project *p, uint64_t job, struct strbuf *out)
+{
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+    char *rest;
+
+    if (job_get_lines(p, job, &text) < 0 || strbuf_error(&text) < 0)
+        return;
+    for (char *line = strtok_r(text.s, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
+        add_line(out, "would_collect", line);
+}
+
 int view_job(struct project *p, uint64_t job, struct strbuf *out)
 {
     struct job j;
@@ -95,6 +107,7 @@ int view_job(struct project *p, uint64_t job, struct strbuf *out)
         add_stamp(out, "ended", j.ended);
         strbuf_addf(out, "error=%s\n", j.error ? command_errno_name(-j.error) : "0");
         add_words(out, j.result);
+        add_lines(p, job, out);
     }
     return strbuf_error(out);
 }

@@ -32,12 +32,12 @@ struct drops {
     struct pages *pages;
     struct refs *refs;
     struct queue queue;
+    bool in_hand; /* a page that is in the queue no more is worked on */
     bool changed;
     struct batch batch[LAYER_BATCHES_MAX]; /* frozen ones, the oldest first */
     size_t batches;
     size_t stored; /* chunks in the committed table */
-    uint64_t freed;
-    _Atomic uint64_t worked;
+    _Atomic uint64_t worked, freed; /* not guarded */
 };
 
 static int reserve(struct queue *q, size_t more)
@@ -68,7 +68,14 @@ static bool pop(struct drops *d, uint64_t *ret_no)
         return false;
     *ret_no = d->queue.v[--d->queue.count];
     d->changed = true;
+    d->in_hand = true;
     return true;
+}
+
+static void put_down(struct drops *d)
+{
+    MUTEX_GUARD(&d->lock);
+    d->in_hand = false;
 }
 
 static void leaks(uint64_t no)
@@ -121,7 +128,7 @@ static int work_off(struct drops *d, uint64_t no)
     }
     if (err < 0)
         return err; /* a count of 0 is not stored: a second try finds 1 again */
-    d->freed++;
+    atomic_fetch_add(&d->freed, 1);
     if (pages_free(d->pages, no) < 0)
         leaks(no);
     return 0;
@@ -139,8 +146,10 @@ int drops_step(struct drops *d, unsigned budget, unsigned *ret_done)
             leaks(no);
         } else if (err < 0) {
             (void)drops_push(d, no);
+            put_down(d);
             return err;
         }
+        put_down(d);
         ++*ret_done;
         atomic_fetch_add(&d->worked, 1);
     }
@@ -155,13 +164,12 @@ uint64_t drops_worked(const struct drops *d)
 size_t drops_left(struct drops *d)
 {
     MUTEX_GUARD(&d->lock);
-    return d->queue.count;
+    return d->queue.count + d->in_hand;
 }
 
-uint64_t drops_freed(struct drops *d)
+uint64_t drops_freed(const struct drops *d)
 {
-    MUTEX_GUARD(&d->work);
-    return d->freed;
+    return atomic_load(&d->freed);
 }
 
 int drops_freeze(struct drops *d)

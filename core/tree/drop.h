@@ -28,12 +28,12 @@ int drops_push(struct drops *d, uint64_t root);
 /* Work off up to `budget` entries. *ret_done: how many; 0 when the queue is empty. The caller holds
  * the gate so that no commit happens within. */
 int drops_step(struct drops *d, unsigned budget, unsigned *ret_done);
-/* Entries waiting. */
+/* Entries waiting, and the one that is being worked off: with 0 all is done. Waits for no step. */
 size_t drops_left(struct drops *d);
 /* Entries worked off since open. Any thread, no lock. */
 uint64_t drops_worked(const struct drops *d);
-/* Pages given back since open. */
-uint64_t drops_freed(struct drops *d);
+/* Pages given back since open. Likewise. */
+uint64_t drops_freed(const struct drops *d);
 
 /* Its part in a commit: as of pages. */
 int drops_freeze(struct drops *d);

@@ -14,6 +14,9 @@
  *     ops fill FILE BYTES SEED           write, without fsync: one time
  *     ops create-on DIR BYTES SEED       create, write, close, until standard input ends: a time
  *                                        for each, of which the first means that it has begun
+ *     ops look-on DIR DIRS FILES SEED    lstat of those files all over the place, likewise, at most
+ *                                        once each
+ *     ops both-on DIR DIRS FILES BYTES SEED  likewise, and after each a create-on in DIR: two times
  *     ops overwrite DIR DIRS FILES BYTES SEED N  open, write the first BYTES, close, of N of those
  *                                        files: a time for each
  *     ops poke FILE OFFSET BYTES SEED    open, write there, close: one time
@@ -490,6 +493,63 @@ static void create_on(char **a)
     }
 }
 
+/* At the end of the input; or when all were asked for, for then the kernel knows them. */
+static bool goes_on(char **a, unsigned long i)
+{
+    if (i == 1 && fflush(stdout) != 0)
+        die("standard output");
+    return i == 0 || (i < number(a[2]) && !input_ended());
+}
+
+/* Steps of this prime go over all of a number of files below it. */
+#define FAR_STEP 15485863
+
+static const char *far_path(char **a, unsigned long i)
+{
+    unsigned long files = number(a[2]);
+
+    return file_path(a[0], number(a[1]), (seed + i) % files * FAR_STEP % files);
+}
+
+static int64_t timed_stat(const char *path)
+{
+    int64_t start = now();
+
+    stat_one(path);
+    return now() - start;
+}
+
+static int64_t timed_create(const char *dir, unsigned long i, size_t len)
+{
+    char path[4096];
+
+    snprintf(path, sizeof path, "%s/b%lu.%lu", dir, seed, i);
+    stamp(i * PIECE, len);
+    int64_t start = now();
+    int fd = open_or_die(path, O_CREAT | O_EXCL | O_WRONLY);
+    write_all(fd, len, path);
+    close_or_die(fd, path);
+    return now() - start;
+}
+
+static void look_on(char **a)
+{
+    seed = number(a[3]);
+    for (unsigned long i = 0; goes_on(a, i); i++)
+        print_time(timed_stat(far_path(a, i)));
+}
+
+static void both_on(char **a)
+{
+    size_t len = small(a[3]);
+
+    fill(a[4]);
+    for (unsigned long i = 0; goes_on(a, i); i++) {
+        print_time(timed_stat(far_path(a, i)));
+        print_time(timed_create(a[0], i, len));
+    }
+}
+
 int main(int argc, char **argv)
 {
     static const struct {
@@ -512,6 +572,8 @@ int main(int argc, char **argv)
         {"fsync-append-by", 5, fsync_append_by},
         {"fill", 3, fill_file},
         {"create-on", 3, create_on},
+        {"look-on", 4, look_on},
+        {"both-on", 5, both_on},
     };
 
     for (size_t i = 0; argc > 1 && i < sizeof verbs / sizeof *verbs; i++)

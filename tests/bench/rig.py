@@ -152,9 +152,12 @@ class Tally:
         self.log = open(f"{root}/daemon.log", "w+")
         self.daemon = None
 
-    def start(self):
-        os.mkdir(self.mnt)
+    def init(self):
         subprocess.run([self.program, "init", "--label", "tests/bench", self.store], check=True)
+
+    def start(self):
+        """Mounts the store that init made."""
+        os.mkdir(self.mnt)
         # Not in the group that a terminal sends ^C to: close() ends it, in order.
         options = ["-o", f"transport={self.transport}"] if self.transport else []
         self.daemon = subprocess.Popen([self.program, "mount", "-f", *options, self.store, self.mnt],
@@ -339,6 +342,7 @@ class Rig:
         self.tally = Tally(self.program, self.root, self.transport)
         if self.transport == "uring":
             self.switch.turn_on()
+        self.tally.init()
         self.tally.start()
         self.sides = [self.ext4, self.tally]
 

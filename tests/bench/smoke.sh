@@ -62,6 +62,25 @@ matches "$(cat "$W/said")" 'MiB free, [0-9]+ are needed'
 fails run --on disk "$W/tiny"
 eq "$(names "$W/tiny")" ""
 
+claim "what getting space back costs: each row has its figures"
+TALLY=$TALLY FILL=$FILL "${bench%/*}/space" --objects 1000 --rounds 1 --seconds 0.2 "$W/ext4" \
+    --json "$W/json" >"$W/out" 2>"$W/err" || { cat "$W/err"; false; }
+cmp "$W/json" "$W/out"
+python3 - "$W/json" <<'END'
+import json, sys
+v = json.load(open(sys.argv[1]))
+packs = v["packs"]
+assert v["objects"] == 1000 and v["gc_cycle_s"]["n"] > 0
+assert packs["whole"]["live"] - packs["half_deleted"]["live"] == 500 * 2000, packs
+assert packs["half_deleted"]["live"] == packs["compacted"]["live"] < packs["compacted"]["disk"], packs
+assert packs["compacted"]["disk"] < packs["whole"]["disk"], packs
+for key in "lookup", "drop_lookup", "drop_create":
+    assert 0 < v[f"{key}_median_beside_s"]["median"] <= v[f"{key}_p99_beside_s"]["median"], key
+    assert v[f"{key}_p99_ratio"] > 0
+assert 0 < v["drop_returned_s"] < v["drop_worked_off_s"]
+END
+is_empty "$W/ext4"
+
 claim "ended in the middle, it unmounts and removes what it made"
 TALLY=$TALLY "$bench" --quick --linux "$source" --on image "$W/ext4" >"$W/out" 2>"$W/err" &
 pid=$! # not that of a shell between

@@ -215,6 +215,7 @@ void op_short_of_memory(void);
 void op_flush_retry(unsigned n); /* tries after a flush has failed; then it is merged */
 void op_commit_full(void);       /* the next commit fails with -ENOSPC */
 void op_given_up(uint64_t n);    /* so many flushes must have been, unless one met a fault */
+void op_compact(uint64_t packs); /* that many are rewritten, at least */
 void op_drop_steps(unsigned budget); /* a part of the background drops */
 /* Flip a bit of the stored bytes of a sealed file. */
 void op_damage(size_t space, const char *name);
@@ -242,6 +243,8 @@ void workload_packed(void);
 void workload_merged(void);
 void workload_appends(void);
 void workload_slots(void);
+void workload_compacted(void); /* workloads_space.c */
+void workload_dropped(void);
 
 struct workload {
     const char *name;

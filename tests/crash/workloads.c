@@ -416,6 +416,8 @@ const struct workload workloads[] = {
     {"packed", workload_packed, false},
     {"merged", workload_merged, false},
     {"appends", workload_appends, false},
+    {"compacted", workload_compacted, false},
+    {"dropped", workload_dropped, false},
     {"chance", workload_chance, true},
     {"slots", workload_slots, true},
 };

@@ -46,7 +46,7 @@ model fill 1
 model check
 fails "$TALLY" -C "$M" drain
 matches "$(cat "$W/said")" 'no disk quota left'
-matches "$("$TALLY" -C "$M" status)" 'state +ok'
+matches "$("$TALLY" -C "$M" status)" 'state +degraded: the last commit failed .*[Qq]uota'
 
 claim "with more quota all goes on, and what waited is on disk"
 rm "$plain/others"

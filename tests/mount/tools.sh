@@ -103,6 +103,8 @@ ended "$pid" || fail "the daemon is still there"
 "$TALLY" check "$W/store2" >/dev/null
 
 claim "check: exit code 2 for what cannot be checked"
+mkdir "$W/others" && touch "$W/others/thing"
+wrong_says 'others is not a store: there is something else in it' check "$W/others"
 wrong_says "is a mount, of the store $S" check "$M"
 for what in "$W/nothing" "$W/full" "$W/file" "$S" "$M"; do
     wrong check "$what"

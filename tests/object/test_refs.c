@@ -3,6 +3,7 @@
 #include "table.h"
 
 #include <pthread.h>
+#include <stdio.h>
 
 static struct table t, u;
 
@@ -245,6 +246,35 @@ Test(refs, what_somebody_holds_is_not_collected_and_what_nobody_holds_is)
     cr_assert_eq(collect(&t), 0);
     refs_unhold(t.refs, n);
     cr_assert_eq(collect(&t), 1);
+}
+
+/* Each call goes on where the one before ended, while others come and move. */
+Test(refs, many_are_collected_by_and_by_and_none_is_passed_by)
+{
+    enum { MANY = 900, AT_ONCE = 7, HELD = 50 };
+    uint64_t number[MANY];
+    size_t collected = 0, let_go = 0;
+    int n;
+
+    for (size_t i = 0; i < MANY; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "n%zu", i);
+        number[i] = object(&t, name, 1);
+    }
+    for (size_t i = 0; i < MANY; i += HELD)
+        cr_assert_eq(refs_hold(t.refs, number[i]), 0);
+    do {
+        for (size_t i = 0; i < 2 * AT_ONCE && let_go < MANY; i++)
+            cr_assert_eq(refs_unref(t.refs, number[let_go++]), 0);
+        n = refs_collect(t.refs, AT_ONCE, NULL, NULL);
+        cr_assert_geq(n, 0);
+        cr_assert(n == AT_ONCE || let_go == MANY, "%d", n);
+        collected += (size_t)n;
+    } while (n == AT_ONCE);
+    cr_assert_eq(collected, MANY - MANY / HELD);
+    for (size_t i = 0; i < MANY; i += HELD)
+        refs_unhold(t.refs, number[i]);
+    cr_assert_eq(refs_collect(t.refs, MANY, NULL, NULL), MANY / HELD);
 }
 
 Test(refs, bytes_are_told_dead_only_after_the_commit_that_forgot_them)

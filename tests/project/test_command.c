@@ -185,7 +185,7 @@ Test(command, numbers_are_decimal_and_fit)
     cr_assert_eq(n, UINT64_MAX, "a failure leaves the answer alone");
 }
 
-Test(command, durations_need_a_unit_and_end_at_a_hundred_years)
+Test(command, durations_but_0_need_a_unit_and_end_at_a_hundred_years)
 {
     int64_t ns = 7;
     cr_assert_eq(command_duration("250ms", &ns), 0);
@@ -194,8 +194,12 @@ Test(command, durations_need_a_unit_and_end_at_a_hundred_years)
     cr_assert_eq(ns, INT64_C(120000000000));
     cr_assert_eq(command_duration("36525d", &ns), 0);
     cr_assert_eq(ns, INT64_C(3155760000000000000));
+    cr_assert_eq(command_duration("0", &ns), 0, "nothing is nothing in any unit");
+    cr_assert_eq(ns, 0);
     const char *bad[] = {"",
                          "5",
+                         "00",
+                         "0x",
                          "s",
                          "5x",
                          "-5s",

@@ -437,6 +437,22 @@ Test(control, status_and_stats_say_how_the_store_is)
     agreed(&x, "status", "ok state=ok seq=");
 }
 
+Test(control, after_a_commit_that_failed_the_state_is_degraded_until_one_does_not)
+{
+    CLEANUP_STRBUF struct strbuf json = STRBUF_INIT;
+
+    put_file(&x, "main/a", "hello");
+    x.fault.error = ENOSPC;
+    x.fault.fail_at = x.fault.writes + 1;
+    cr_assert_eq(project_flush(x.p), -ENOSPC);
+    agreed(&x, "status", "ok state=degraded ");
+    agreed(&x, "status", "| state       degraded: the last commit failed and is tried again: No space");
+    cr_assert_eq(view_render(x.p, VIEW_STATS_JSON, NULL, &json), 0);
+    cr_assert(strstr(json.s, "\"state\": \"degraded\""), "%s", json.s);
+    cr_assert_eq(project_flush(x.p), 0);
+    agreed(&x, "status", "ok state=ok ");
+}
+
 Test(control, stats_and_metrics_show_the_requests_that_the_edge_counted)
 {
     const struct view_count counted[] = {{"LOOKUP", 7}, {"READ", 1}};

@@ -693,6 +693,27 @@ Test(gc_store, the_verb_says_what_a_cycle_did)
     agreed(&x, "gc wait", "cycle=3 marked=0 collected=0 active=0 pinned=0 ");
 }
 
+Test(gc_store, a_trial_run_names_the_first_of_what_it_would_collect)
+{
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+    char reply[4096];
+
+    plant_entry();
+    cr_assert_gt(say(&x, "gc dry-run grace=0 wait", reply), 0);
+    cr_assert(strstr(reply, "marked=1 ") && strstr(reply, "\n| object number "), "%s", reply);
+    cr_assert_not(strstr(reply, " more\n"), "%s", reply);
+    for (unsigned i = 0; i < 25; i++)
+        plant_slot();
+    cr_assert_gt(say(&x, "gc dry-run grace=0 wait", reply), 0);
+    cr_assert(strstr(reply, "\n| slots/0000"), "%s", reply);
+    cr_assert(strstr(reply, "\n| and 6 more\n"), "%s", reply);
+    cr_assert_eq(view_job(x.p, 2, &text), 0);
+    cr_assert(strstr(text.s, "\nwould_collect=slots/0000"), "%s", text.s);
+    agreed(&x, "gc wait", " kept_grace=26 ");
+    cr_assert_gt(say(&x, "gc dry-run wait", reply), 0);
+    cr_assert_not(strstr(reply, "\n| "), "nothing is due: %s", reply);
+}
+
 Test(gc_store, an_object_left_behind_says_since_when)
 {
     char hex[ID_HEX + 1], line[80];

@@ -180,6 +180,19 @@ Test(scrub, a_damaged_record_is_named_with_all_paths_and_is_never_read)
     agreed(&x, "status", "the last scrub found 1 damaged");
 }
 
+Test(scrub, while_damage_is_known_the_state_is_degraded)
+{
+    agreed(&x, "scrub wait", " damaged=0 job=");
+    agreed(&x, "status", "ok state=ok ");
+    spoil("main/file10");
+    agreed(&x, "scrub wait", " damaged=1 job=");
+    agreed(&x, "status", "ok state=degraded ");
+    agreed(&x, "status", "| state       degraded: the last scrub found damage\n");
+    spoil("main/file10"); /* back again */
+    agreed(&x, "scrub wait", " damaged=0 job=");
+    agreed(&x, "status", "ok state=ok ");
+}
+
 Test(scrub, of_many_users_some_are_named_and_the_rest_counted)
 {
     char path[64];

@@ -207,6 +207,10 @@ Test(store, what_is_no_store_is_not_opened)
     cr_assert_eq(store_open(x.path, 0, "mount", "/mnt", &s, x.why), -ENOENT);
     cr_assert_eq(store_open(x.dir, 0, "mount", "/mnt", &s, x.why), -ENOENT);
     says(&x, "is not a store");
+    says(&x, "`tally init ");
+    write_file(x.dir, "somebodys", "");
+    cr_assert_eq(store_open(x.dir, 0, "mount", "/mnt", &s, x.why), -ENOENT);
+    says(&x, "is not a store: there is something else in it");
     cr_assert_not(is_there(x.dir, "lock"));
     write_file(x.dir, "tally-store", "tallyfs store 2\n");
     cr_assert_eq(store_open(x.dir, 0, "mount", "/mnt", &s, x.why), -EPROTO);

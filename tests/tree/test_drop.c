@@ -185,6 +185,32 @@ Test(drop, a_damaged_page_leaks_with_a_report_and_the_rest_goes_on)
     cr_assert_gt(forest_count(&f, shared_object), 0);
 }
 
+/* Within a step. */
+static void ask(enum report_level level, const char *text, void *ctx)
+{
+    (void)level;
+    (void)text;
+    ((uint64_t *)ctx)[0] = drops_left(f.drops);
+    ((uint64_t *)ctx)[1] = drops_freed(f.drops);
+}
+
+Test(drop, what_is_worked_on_is_still_left_and_who_asks_does_not_wait)
+{
+    uint64_t said[2] = {0, 1};
+
+    grow(0);
+    (void)settle();
+    forest_crash(&f);
+    damage(f.tree[0].root);
+    drop(0);
+    report_set_sink(ask, said);
+    cr_assert_eq(work(1), 1);
+    report_set_sink(NULL, NULL);
+    cr_assert_eq(said[0], 1);
+    cr_assert_eq(said[1], 0);
+    cr_assert_eq(drops_left(f.drops), 0);
+}
+
 Test(drop, a_damaged_queue_is_an_error)
 {
     struct drops *d;

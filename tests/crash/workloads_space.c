@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+/* workloads_space: space comes back: packs are rewritten, and dropped trees worked off in steps. */
+#include "crash.h"
+
+#define KIB ((size_t)1024)
+
+static const char *name_of(char what, unsigned i)
+{
+    static char name[8];
+
+    snprintf(name, sizeof name, "%c%u", what, i % 100);
+    return name;
+}
+
+/* Packs of 200 KiB lose every other record and are rewritten, beside objects with a file of their
+ * own, a slot, what is only in the log, and a branch. */
+void workload_compacted(void)
+{
+    w.loose = true; /* the slot is changed in place */
+    for (unsigned i = 0; i < 12; i++)
+        op_write(0, name_of('p', i), 0, 40 * KIB, i);
+    op_write(0, "big", 0, 150 * KIB, 20);
+    op_drain(false);
+    op_branch(0, 1);
+    op_write(0, "slot", 0, 140 * KIB, 21);
+    op_flush();
+    for (unsigned i = 0; i < 12; i += 2) {
+        op_unlink(0, name_of('p', i));
+        op_unlink(1, name_of('p', i));
+    }
+    op_write(0, "slot", 130 * KIB, 2 * KIB, 22);
+    op_compact(2);
+    op_write(1, "p1", 100, 1000, 23);
+    op_sync();
+    op_unlink(0, "p3");
+    op_unlink(1, "p3");
+    op_unlink(0, "big");
+    op_unlink(0, "p1");
+    op_write(0, "p5", 0, 40 * KIB, 7); /* equals p7, which is being moved */
+    op_begin_flush();
+    op_drop(1);
+    op_compact(1);
+    op_write(0, "new", 0, 40 * KIB, 9); /* equals p9 at its new place */
+    op_drain(false);
+    op_unlink(0, "slot");
+    op_compact(0);
+    op_drain(true);
+}
+
+/* Trees of several pages, which three namespaces share in turn; whoever shares one goes on writing
+ * while another's is worked off. */
+void workload_dropped(void)
+{
+    for (unsigned i = 0; i < 7; i++) {
+        op_write(0, name_of('d', i), 0, i % 3 == 2 ? 140 * KIB : 700, i);
+        op_xattr(0, name_of('d', i), 1700, 10 + i);
+    }
+    op_drain(false);
+    op_branch(0, 1);
+    op_branch(0, 2);
+    op_write(1, "d1", 0, 300, 30);
+    op_xattr(2, "d6", 1500, 31);
+    op_flush();
+    op_drop(0);
+    op_flush();
+    op_drop_steps(1); /* the others have the root's pages now */
+    op_begin_flush();
+    op_drop_steps(1);
+    op_write(1, "d3", 0, 100, 32);
+    op_branch(1, 3);
+    op_sync();
+    op_drop(2);
+    op_drop_steps(1);
+    op_flush();
+    op_drop_steps(2);
+    op_xattr(3, "d0", 1600, 33);
+    op_unlink(1, "d2");
+    op_flush();
+    op_drop(1);
+    op_drop_steps(2);
+    op_begin_flush();
+    op_drop_steps(1);
+    op_branch(3, 0);
+    op_drop(3); /* nothing of it goes */
+    op_drop_steps(1);
+    op_flush();
+    op_write(0, "d5", 0, 50, 34);
+    op_drop(0);
+    op_drop_steps(2);
+    op_flush();
+    op_drain(true);
+}
