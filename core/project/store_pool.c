@@ -337,8 +337,9 @@ static int become_node(struct store *s, const char *path, struct pool_home *home
     if (r < 0)
         return r;
     if (home->life >= POOL_LIFE_MAX || who->life >= POOL_LIFE_MAX)
-        return fail(-EOVERFLOW, why, "the store %s was opened %u times, which is as often as a "
-                                     "node of a pool can be; make a new one",
+        return fail(-EOVERFLOW, why,
+                    "the store %s was opened %u times, which is as often as a "
+                    "node of a pool can be; make a new one",
                     path, POOL_LIFE_MAX);
     r = begin_life(s, home, who);
     if (r == 1)
