@@ -265,6 +265,16 @@ Test(gc_pool, a_store_whose_copy_was_opened_turns_read_only)
     cr_assert_eq(project_writable(B->p), -EROFS);
 }
 
+Test(gc_pool, a_copy_is_told_by_its_token_alone)
+{
+    struct pool_who copy = nodes[1].who;
+
+    copy.token[0]++;
+    cr_assert_eq(pool_node_write(shared, &copy), 0);
+    cr_assert_eq(pool_node_report(B->p), -ESTALE);
+    cr_assert_eq(project_writable(B->p), -EROFS);
+}
+
 Test(gc_pool, the_report_of_an_earlier_life_vouches_for_nothing)
 {
     put_large(A, "main/a", 'x');
