@@ -42,6 +42,9 @@ struct project;
  * release. `why` gets a sentence where an errno would not do; else it is "". */
 int gc_pool_cycle(struct project *p, struct job *j, bool dry_run, int64_t grace,
                   struct gc_result *ret, char why[GC_POOL_WHY]);
+/* Index the packs of this store that are closed and have no index, so that cycles of others can
+ * collect what is in them. */
+int gc_pool_index_closed(struct project *p);
 /* Look at the heads of all nodes. */
 int gc_pool_observe(struct project *p);
 
