@@ -122,7 +122,7 @@ static int look(const struct store *store, struct checking *c, struct repair_res
     const struct check_options check = {.found = on_found,
                                         .progress = on_progress,
                                         .ctx = c,
-                                        .pooled = store_get_pool(store) != NULL};
+                                        .pool = store_get_pool(store)};
     const struct repair_options o = {.flags = c->flags,
                                      .clock = clock_real(),
                                      .check = check,

@@ -5,7 +5,7 @@
 #include "lock.h"
 #include "objects.h"
 
-#define OPEN_MAX 64 /* object files kept open */
+#define OPEN_MAX 64    /* object files kept open */
 #define CHAIN_MAX 1000 /* ids derived before giving up: a fault, not chance */
 
 struct open_blob {
@@ -17,7 +17,7 @@ struct open_blob {
 struct objects {
     struct objects_config c;
     struct objects_pool pool; /* *c.pool, if there is one */
-    struct mutex lock; /* "object files": guards the rest */
+    struct mutex lock;        /* "object files": guards the rest */
     struct open_blob open[OPEN_MAX];
     uint64_t tick;
     uint64_t healed, collisions;

@@ -258,8 +258,7 @@ static int try_id(struct objects *o, uint64_t number, const struct source *s, co
     if (same == -EUCLEAN) {
         (void)object_damaged(&e, same);
         err = heal(o, target, number, s, id);
-    }
-    else if (same < 0)
+    } else if (same < 0)
         err = same;
     if (err == 0 && same != 0) {
         err = refs_seal_alias(o->c.refs, number, target);

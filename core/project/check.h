@@ -50,7 +50,8 @@
 
 #include "disk.h"
 #include "kv.h"
-#include <stdbool.h>
+
+struct project_pool;
 
 struct check_options {
     /* One finding; the texts are valid during the call. */
@@ -59,8 +60,8 @@ struct check_options {
     void (*progress)(uint64_t done, uint64_t total, void *ctx);
     void *ctx;
     /* The store is in a pool: packs that it names need not be in its table, and what else is there
-     * is not its business. */
-    bool pooled;
+     * is not its business. A repair puts there what is in the log, in this life. NULL: in none. */
+    const struct project_pool *pool;
 };
 
 struct check_result {

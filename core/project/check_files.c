@@ -232,7 +232,7 @@ int check_files(struct check *c)
 {
     int err = check_each(c, TABLE_PACKS, "pack", check_pack);
 
-    if (err == 0 && !c->o->pooled)
+    if (err == 0 && !c->o->pool)
         err = check_named_packs(c);
     return err < 0 ? err : check_leaks(c);
 }

@@ -121,9 +121,10 @@ static int put_aside(struct disk *d)
     return err < 0 ? err : disk_sync_dir(d, "log");
 }
 
-static int replay(struct disk *disk, struct kv *kv, const struct clock *clock)
+static int replay(struct disk *disk, struct kv *kv, const struct repair_options *o)
 {
-    struct project_config config = {.disk = disk, .kv = kv, .clock = clock, .threads = 1};
+    struct project_config config = {
+        .disk = disk, .kv = kv, .clock = o->clock, .threads = 1, .pool = o->check.pool};
     struct project *p;
     int err = project_open(&config, &p);
 
@@ -135,7 +136,7 @@ static int settle_log(struct disk *disk, struct kv *kv, const struct repair_opti
 {
     if (o->flags & REPAIR_DRY_RUN)
         return 0;
-    return damaged ? put_aside(disk) : replay(disk, kv, o->clock);
+    return damaged ? put_aside(disk) : replay(disk, kv, o);
 }
 
 int repair_log(struct disk *disk, struct kv *kv, const struct repair_options *o, uint64_t *ret_done)

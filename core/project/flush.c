@@ -320,6 +320,7 @@ static int finalize(void *ctx, uint64_t first, uint64_t last)
 
     if (err < 0)
         return note_failure(p, err);
+    atomic_fetch_add(&p->flush.committed, 1);
     thaw(p, (size_t)(last - first + 1));
     committed(p, (*batch_at(p, last))->seq, (unsigned)(last - first + 1));
     durable_advanced(p, (*batch_at(p, last))->seq);

@@ -3,6 +3,7 @@
 #include "gc_pool.h"
 #include "array.h"
 #include "gc_pool_impl.h"
+#include "pool_file.h"
 #include "pool_marks.h"
 #include "report.h"
 #include <errno.h>
@@ -235,6 +236,22 @@ static bool is_open(void *ctx, uint64_t pack)
     if (packs_is_known(p->packs, pack) == 0)
         return false;
     return packs_next_closed(p->packs, pack - 1, &info) < 0 || info.number != pack;
+}
+
+static bool is_open_or_indexed(void *ctx, uint64_t pack)
+{
+    struct project *p = ctx;
+    char name[DISK_NAME_MAX + 1];
+
+    snprintf(name, sizeof name, "packs/%016llx.index", (unsigned long long)pack);
+    return is_open(p, pack) || pool_file_exists(p->shared->disk, name) != 0;
+}
+
+int gc_pool_index_closed(struct project *p)
+{
+    unsigned node = p->shared->node;
+
+    return pool_index_packs(p->shared->disk, node, node, is_open_or_indexed, p, NULL);
 }
 
 static int index_own(struct gc_pool_run *c)

@@ -42,13 +42,16 @@ struct project;
  * release. `why` gets a sentence where an errno would not do; else it is "". */
 int gc_pool_cycle(struct project *p, struct job *j, bool dry_run, int64_t grace,
                   struct gc_result *ret, char why[GC_POOL_WHY]);
+/* Index the packs of this store that are closed and have no index, so that cycles of others can
+ * collect what is in them. */
+int gc_pool_index_closed(struct project *p);
 /* Look at the heads of all nodes. */
 int gc_pool_observe(struct project *p);
 
 /* The nodes, as they are now; free *ret_v. */
 int gc_pool_nodes(struct project *p, struct gc_node_info **ret_v, size_t *ret_count);
-/* That stale node is gone for good: its packs are indexed, so that they can be collected, and the
- * marker is written. -ENOENT; -EBUSY it is not stale, is this very store, or a cycle runs. */
+/* That stale node is gone for good: the marker is written, and then its packs are indexed, so that
+ * they can be collected (what is missed then, a later cycle does). -ENOENT; -EBUSY it is not stale, is this very store, or a cycle runs. */
 int gc_pool_retire(struct project *p, unsigned node);
 int gc_pool_prune(struct project *p, size_t *ret_retired);
 

@@ -144,6 +144,8 @@ int pool_held_list(struct disk *disk, pool_step_fn *step, void *ctx, struct pool
         pool_held_release(ret);
     else
         sort_keys(ret);
+    if (err == 0)
+        *why = 0;
     return err;
 }
 

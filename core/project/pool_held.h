@@ -43,7 +43,7 @@ struct pool_held {
 typedef bool pool_step_fn(void *ctx, uint64_t n);
 
 /* All keys, each once: 16 bytes each. *ret is the caller's to release, also on failure, when it is empty. `why`
- * names what is damaged, or could not be read. */
+ * names what is damaged, or could not be read; "" after success. */
 int pool_held_list(struct disk *disk, pool_step_fn *step, void *ctx, struct pool_held *ret,
                    char why[POOL_WHY]);
 void pool_held_release(struct pool_held *h);

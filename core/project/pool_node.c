@@ -72,18 +72,12 @@ static int acknowledge(struct project *p, uint64_t *ret_serial)
 
 /* ---- 4 to 6 ---- */
 
-static uint64_t commits(struct project *p)
-{
-    MUTEX_GUARD(&p->flush.lock);
-    return p->flush.commits;
-}
-
 static int write_names(struct project *p, struct pool_head *head)
 {
     struct pool_node *n = p->node;
     int64_t start = ticks(p);
     struct pool_names names;
-    uint64_t before = commits(p);
+    uint64_t before = atomic_load(&p->flush.committed);
     int err = pool_names_read(p->config.kv, &names);
 
     if (err == 0)
@@ -91,6 +85,7 @@ static int write_names(struct project *p, struct pool_head *head)
     pool_names_release(&names);
     if (err < 0)
         return err;
+    (void)gc_pool_index_closed(p); /* else with the next report, or by a cycle, which has the error */
     n->told_commits = before;
     n->again = 0;
     MUTEX_GUARD(&n->lock);
@@ -98,14 +93,15 @@ static int write_names(struct project *p, struct pool_head *head)
     return 0;
 }
 
-/* The tables are as they were when the last report was read from them: no commit has come since. Now
- * and then it is written all the same, should its records have been damaged on the disk. */
+/* The tables are as they were when the last report was read from them: no commit has come since, for
+ * one that makes the store look idle has been counted before. Now and then it is written all the
+ * same, should its records have been damaged on the disk. */
 static bool says_the_same(struct project *p)
 {
     struct pool_node *n = p->node;
 
-    return n->head.serial && n->status.error == 0 && n->told_commits == commits(p) &&
-           n->again < AGAIN_MOST;
+    return n->head.serial && n->status.error == 0 &&
+           n->told_commits == atomic_load(&p->flush.committed) && n->again < AGAIN_MOST;
 }
 
 static int write_report(struct project *p, uint64_t ack)

@@ -17,8 +17,9 @@
  * So a report that acknowledges s and does not name K says that this store does not name K, and
  * cannot come to while a list with K in it is in force. It comes every `report_interval`, at the end
  * of a drain that brought something new (or soon after, where a report takes long and drains follow
- * each other closely), before a GC cycle, and on command. Where no commit has come since the last one only
- * its head is written anew.
+ * each other closely), before a GC cycle, and on command. Where no commit has come since the last
+ * one only its head is written anew. With one that says something new, packs that are closed get
+ * their indexes, so that what a store put that never runs a cycle itself can be collected, too.
  *
  * When the pool cannot be read or written the store goes on: what it has cached it serves, what is
  * new waits in the flush; status says since when, and it is tried again. When step 1 fails somebody

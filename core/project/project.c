@@ -370,7 +370,7 @@ int project_format(struct disk *disk, struct kv *kv, const struct clock *clock, 
 static int read_meta(struct project *p, struct state *ret_state)
 {
     uint8_t buf[IDENTITY_LEN];
-    struct identity id;
+    struct identity id = {0};
     size_t len;
     int err = kv_get(p->config.kv, TABLE_META, "identity", 8, buf, sizeof buf, &len);
 

@@ -84,7 +84,7 @@ struct project_events {
  * that it puts there have the numbers pool_number(node, life, 1, 2, ...): never used twice, by nobody.
  */
 struct project_pool {
-    struct disk *disk; /* borrowed: all of the pool; config.disk is a route over it (disk_route.h) */
+    struct disk *disk; /* borrowed: the whole pool; config.disk is a route over it */
     unsigned node;     /* this store's number among the nodes: 1 ... POOL_NODE_MAX */
     uint32_t life;     /* of the store, a new one at each open: 1 ... POOL_LIFE_MAX */
     uint8_t token[16]; /* POOL_TOKEN_LEN; what nodes/N/node says as long as this life is its own */

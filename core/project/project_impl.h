@@ -322,6 +322,7 @@ struct flusher {
     int slot_error;                   /* seal; of the last pass: a slot that could not be sealed */
     uint64_t durable_seq;             /* lock */
     uint64_t commits, failed;         /* lock */
+    _Atomic uint64_t committed;       /* commits, told before anything of them looks clean */
     int error;                        /* lock; of the last failure; 0: a commit came after it */
     int64_t commit_at[FLUSH_RATE_OF]; /* lock; monotonic ns; of the last commits, a ring */
     int64_t last_commit;              /* lock; realtime ns */

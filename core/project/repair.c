@@ -47,7 +47,7 @@ static int look_again(struct repair *r, bool last)
 {
     struct check_options o = {.found = last ? r->o->left : say_nothing,
                               .ctx = r->o->check.ctx,
-                              .pooled = r->o->check.pooled};
+                              .pool = r->o->check.pool};
     struct check c = {.disk = r->disk,
                       .o = &o,
                       .fixes = last ? NULL : &r->fixes,

@@ -83,17 +83,6 @@ static int find_directory(const char *url, char why[STORE_WHY], char ret_path[PO
                : sync_parent(ret_path, why);
 }
 
-/* The name of its directory, whoever made it. A parent that we may not read is synced by who may. */
-static int sync_name(const char *path, char why[STORE_WHY])
-{
-    CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int err = fd < 0 ? -errno : io_sync_dir(fd, "..");
-
-    return err < 0 && err != -EACCES
-               ? fail(err, why, "cannot make the pool %s durable: %s", path, strerror(-err))
-               : 0;
-}
-
 /* Two may make it at the same time: one of them joins. */
 static int identify_or_create(struct disk *disk, const char *path, struct pool_identity *ret,
                               char why[STORE_WHY])
@@ -147,8 +136,6 @@ int store_pool_join(int dirfd, const char *url, const char *label, char why[STOR
     if (err < 0)
         return fail(err, why, "cannot open the pool %s: %s", home.path, strerror(-err));
     err = identify_or_create(disk, home.path, &identity, why);
-    if (err == 0)
-        err = sync_name(home.path, why);
     if (err == 0)
         err = join(disk, label, &home, why);
     if (err == 0) {
@@ -337,8 +324,9 @@ static int become_node(struct store *s, const char *path, struct pool_home *home
     if (r < 0)
         return r;
     if (home->life >= POOL_LIFE_MAX || who->life >= POOL_LIFE_MAX)
-        return fail(-EOVERFLOW, why, "the store %s was opened %u times, which is as often as a "
-                                     "node of a pool can be; make a new one",
+        return fail(-EOVERFLOW, why,
+                    "the store %s was opened %u times, which is as often as a "
+                    "node of a pool can be; make a new one",
                     path, POOL_LIFE_MAX);
     r = begin_life(s, home, who);
     if (r == 1)

@@ -12,7 +12,8 @@
 #include <string.h>
 
 #define SLOTS "slots"
-#define NAME_ROOM (DISK_NAME_MAX + 16) /* of a name with the node's directory: checked by the disk */
+#define NAME_ROOM                                                                                  \
+    (DISK_NAME_MAX + 16) /* of a name with the node's directory: checked by the disk */
 
 struct route {
     struct disk base;

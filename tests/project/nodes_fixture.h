@@ -38,14 +38,8 @@ static unsigned node_count;
 
 /* ---- opening and closing ---- */
 
-static inline void node_open(struct node *n)
+static inline void node_begin_life(struct node *n)
 {
-    struct project_config config = {.kv = NULL,
-                                    .clock = &n->x.clock.base,
-                                    .threads = 1,
-                                    .log_segment = 1 << 20,
-                                    .pool = &n->pool};
-
     n->who.life++;
     n->who.token[0]++;
     cr_assert_eq(pool_node_write(shared, &n->who), 0);
@@ -55,6 +49,16 @@ static inline void node_open(struct node *n)
     cr_assert_eq(disk_route_open(n->own, shared, n->who.node, &n->x.disk), 0);
     cr_assert_eq(kv_open_mem(n->x.mem, project_tables, project_table_count, KV_CREATE, &n->x.kv),
                  0);
+}
+
+static inline void node_open(struct node *n)
+{
+    struct project_config config = {.clock = &n->x.clock.base,
+                                    .threads = 1,
+                                    .log_segment = 1 << 20,
+                                    .pool = &n->pool};
+
+    node_begin_life(n);
     config.disk = n->x.disk;
     config.kv = n->x.kv;
     cr_assert_eq(project_open(&config, &n->x.p), 0);

@@ -101,7 +101,7 @@ static inline bool has_temporaries(const char *dir)
  * are looked at with the power on again.
  */
 enum { FAIL_ALONE = -1, CUTS = 5 };
-#define SEEDS 6 /* of each kind of loss that has chance in it */
+#define SEEDS 3 /* of each kind of loss that has chance in it */
 
 struct each {
     int loss; /* FAIL_ALONE, or an enum fault_loss */

@@ -83,6 +83,17 @@ Test(gc_pool, records_of_closed_packs_go_too)
     cr_assert_eq(collect(A), 1);
 }
 
+/* Only A runs cycles; what is in packs of others goes all the same. */
+Test(gc_pool, records_of_a_node_that_never_runs_a_cycle_go_too)
+{
+    put_file(B, "main/one", "one small content");
+    drained(B);
+    node_close(&nodes[1]); /* so that its pack is closed */
+    node_open(&nodes[1]);
+    drop_file(B, "main/one");
+    cr_assert_eq(collect(A), 1);
+}
+
 Test(gc_pool, a_node_that_acknowledged_a_mark_puts_the_bytes_anew)
 {
     put_large(A, "main/a", 'x');
@@ -144,6 +155,26 @@ Test(gc_pool, what_was_taken_up_and_is_not_committed_is_committed_by_the_report)
     reports(B);
     cr_assert_eq(cycle(A, 0).active, 1);
     cr_assert_eq(collect(A), 0);
+    has_large(B, "main/b", 'x');
+}
+
+/* Between a commit and its being told to all who wait, its tables look clean already. */
+Test(gc_pool, a_report_beside_a_commit_that_is_not_told_yet_has_what_that_took_up)
+{
+    put_large(A, "main/a", 'x');
+    write_large(B, "main/b", 'x');
+    cr_assert_eq(flush_run(B->p, SEAL_BUFFERS), 0);
+    reports(B);
+    cr_assert_eq(object_files(), 1);
+    knows_all(A);
+    drop_file(A, "main/a");
+    cr_assert_eq(cycle(A, 0).marked, 1);
+    cr_assert_eq(flush_run(B->p, SEAL_CLOSED), 0);
+    cr_assert_eq(object_files(), 1, "taken up where it is");
+    B->p->flush.commits--;
+    reports(B);
+    B->p->flush.commits++;
+    cr_assert_eq(cycle(A, 0).collected, 0);
     has_large(B, "main/b", 'x');
 }
 
@@ -265,6 +296,16 @@ Test(gc_pool, a_store_whose_copy_was_opened_turns_read_only)
     cr_assert_eq(project_writable(B->p), -EROFS);
 }
 
+Test(gc_pool, a_copy_is_told_by_its_token_alone)
+{
+    struct pool_who copy = nodes[1].who;
+
+    copy.token[0]++;
+    cr_assert_eq(pool_node_write(shared, &copy), 0);
+    cr_assert_eq(pool_node_report(B->p), -ESTALE);
+    cr_assert_eq(project_writable(B->p), -EROFS);
+}
+
 Test(gc_pool, the_report_of_an_earlier_life_vouches_for_nothing)
 {
     put_large(A, "main/a", 'x');
@@ -367,6 +408,25 @@ Test(gc_pool, a_listing_that_fails_ends_the_cycle_with_nothing_removed)
     tapped(false);
     cr_assert_eq(object_files(), 1);
     cr_assert_eq(cycle(A, 0).collected, 1);
+}
+
+static int failing_unlink(struct disk *d, const char *name)
+{
+    return strncmp(name, "objects/", 8) == 0 ? -EIO : untapped->unlink(d, name);
+}
+
+Test(gc_pool, why_something_could_not_be_removed_is_said)
+{
+    struct gc_result r;
+
+    marked_behind_the_back_of_b();
+    reports(B);
+    tapped(true);
+    tap.unlink = failing_unlink;
+    cr_assert_eq(try_cycle(A, 0, &r), -EIO);
+    tapped(false);
+    cr_assert(strstr(A->p->node->status.why, "removing failed"), "%s", A->p->node->status.why);
+    cr_assert_eq(cycle(A, 0).collected, 1, "and it is tried again");
 }
 
 static void damage_the_head_of(unsigned node)
