@@ -51,11 +51,26 @@ int gc_pool_index_retired(struct gc_pool_run *c)
     return err;
 }
 
-/* Its packs last: should it wake up just now, what it can still tell others of is in them by then. */
-static int retire(struct gc_pool_run *c, unsigned node)
+/* Retiring takes a while, and so does whatever stops this process: has it reported since it was
+ * found stale? -EBUSY. */
+static int still_silent(struct gc_pool_run *c, const struct gc_node_info *info)
 {
-    int err = pool_node_retire(disk_of(c), node);
+    struct pool_head head;
+    int err = pool_head_read(disk_of(c), (unsigned)info->node, &head);
 
+    if (err == -ENOENT)
+        return 0;
+    return err < 0 ? err : head.serial > info->serial ? -EBUSY : 0;
+}
+
+/* Its packs last: should it wake up just now, what it can still tell others of is in them by then. */
+static int retire(struct gc_pool_run *c, const struct gc_node_info *info)
+{
+    unsigned node = (unsigned)info->node;
+    int err = still_silent(c, info);
+
+    if (err == 0)
+        err = pool_node_retire(disk_of(c), node);
     if (err == 0)
         err = pool_index_packs(disk_of(c), c->p->shared->node, node, never_open, NULL, NULL);
     return err;
@@ -76,8 +91,9 @@ int gc_pool_retire_stale(struct gc_pool_run *c, size_t *ret_retired)
     for (size_t i = 0; i < count && err == 0; i++) {
         if (!v[i].stale || v[i].node == c->p->shared->node)
             continue;
-        err = retire(c, (unsigned)v[i].node);
+        err = retire(c, &v[i]);
         *ret_retired += err == 0;
+        err = err == -EBUSY ? 0 : err;
     }
     free(v);
     return err;
@@ -134,8 +150,10 @@ static int retire_one(struct gc_pool_run *c, void *arg)
     while (at < count && v[at].node != node)
         at++;
     err = at == count ? -ENOENT : node == c->p->shared->node || !v[at].stale ? -EBUSY : 0;
+    if (err == 0)
+        err = retire(c, &v[at]);
     free(v);
-    return err < 0 ? err : retire(c, node);
+    return err;
 }
 
 int gc_pool_retire(struct project *p, unsigned node)

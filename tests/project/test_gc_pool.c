@@ -261,6 +261,34 @@ Test(gc_pool, a_node_that_was_retired_by_another_holds_nothing_back_here)
     cr_assert_eq(cycle(A, 0).collected, 1);
 }
 
+/* B and C are stale; while B is retired, which takes its time, C reports again. */
+static int retire_slowly(struct disk *d, const char *from, const char *to)
+{
+    if (strcmp(to, "nodes/0002/retired") == 0) {
+        tapped(false);
+        reports(C);
+        tapped(true);
+        tap.link = retire_slowly;
+    }
+    return untapped->link(d, from, to);
+}
+
+Test(gc_pool, a_node_that_comes_back_while_others_are_retired_is_spared)
+{
+    size_t retired;
+
+    node_join(&nodes[2], "org/c");
+    node_count = 3;
+    knows_all(A);
+    wait_seconds(601);
+    tapped(true);
+    tap.link = retire_slowly;
+    cr_assert_eq(gc_pool_prune(A->p, &retired), 0);
+    tapped(false);
+    cr_assert_eq(retired, 1);
+    cr_assert_eq(pool_node_is_retired(shared, 3), 0);
+}
+
 Test(gc_pool, with_the_policy_drop_a_stale_node_is_retired_by_the_next_cycle)
 {
     put_large(B, "main/b", 'x');
