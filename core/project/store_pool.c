@@ -83,6 +83,22 @@ static int find_directory(const char *url, char why[STORE_WHY], char ret_path[PO
                : sync_parent(ret_path, why);
 }
 
+/* What is in a store goes with it, and so would what others keep there. */
+static int refuse_inside(int dirfd, const char *pool, char why[STORE_WHY])
+{
+    char self[64], store[POOL_PATH_MAX + 1];
+    ssize_t n;
+
+    snprintf(self, sizeof self, "/proc/self/fd/%d", dirfd);
+    n = readlink(self, store, sizeof store);
+    if (n <= 0 || (size_t)n >= sizeof store || strncmp(pool, store, (size_t)n) != 0 ||
+        pool[n] != '/')
+        return 0;
+    (void)rmdir(pool); /* made just now */
+    return fail(-EINVAL, why, "the pool %s would be inside of the store; give a directory of its own",
+                pool);
+}
+
 /* Two may make it at the same time: one of them joins. */
 static int identify_or_create(struct disk *disk, const char *path, struct pool_identity *ret,
                               char why[STORE_WHY])
@@ -130,6 +146,8 @@ int store_pool_join(int dirfd, const char *url, const char *label, char why[STOR
     struct disk *disk = NULL;
     int err = find_directory(url, why, home.path);
 
+    if (err == 0)
+        err = refuse_inside(dirfd, home.path, why);
     if (err < 0)
         return err;
     err = disk_open_dir(home.path, false, &disk);

@@ -144,6 +144,18 @@ Test(store_pool, what_is_no_pool_and_not_empty_is_refused_and_no_store_is_made)
     cr_assert_eq(access(at("two"), F_OK), -1);
 }
 
+Test(store_pool, a_pool_inside_of_the_store_is_refused_and_nothing_is_left)
+{
+    static const char *const inside[] = {"two/pool", "two/other"};
+
+    for (unsigned i = 0; i < 2; i++) {
+        cr_assert_eq(init("two", inside[i]), -EINVAL);
+        says("inside of the store");
+        cr_assert_eq(access(at("two"), F_OK), -1);
+    }
+    cr_assert_eq(init("two", "twofold"), 0, "%s", why);
+}
+
 Test(store_pool, one_whose_project_does_not_fit_it_is_refused)
 {
     struct store s;
