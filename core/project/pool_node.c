@@ -85,7 +85,7 @@ static int write_names(struct project *p, struct pool_head *head)
     pool_names_release(&names);
     if (err < 0)
         return err;
-    (void)gc_pool_index_closed(p); /* else with the next report, or by a cycle, which has the error */
+    (void)gc_pool_index_closed(p); /* else later, or by a cycle, which has the error */
     n->told_commits = before;
     n->again = 0;
     MUTEX_GUARD(&n->lock);
