@@ -7,7 +7,7 @@
  *               packs) says -EIO, and was done or not
  *     short     a listing leaves names out
  *     frozen    heads of reports, and which lists of marks there are, are those of a while ago
- *     behind    heads of reports are, by less than the grace period; lists are those of now
+ *     behind    heads of reports are; lists are those of now
  *
  * For the last two, what is replaced or removed of reports is kept under "sim/", by links.
  */
@@ -162,7 +162,7 @@ static uint64_t head_seen(const struct eye *e, unsigned node)
 
     if (e->sees == EYE_FROZEN)
         return e->frozen_head[node];
-    while (version > 0 && h->time[version - 1] > sim.time - EYE_DELAY)
+    while (version > 0 && h->time[version - 1] > sim.time - sim.delay)
         version--;
     return version;
 }

@@ -45,15 +45,20 @@ static bool is_anywhere(unsigned content)
     return false;
 }
 
-/* Half of the time one that nobody has any more: it is on its way out. */
 static unsigned some_content(void)
 {
-    unsigned first = (unsigned)pick(CONTENTS);
+    return 1 + (unsigned)pick(CONTENTS);
+}
 
-    for (unsigned i = 0; i < CONTENTS && sim.step % 2; i++)
+/* One that nobody has any more: it is on its way out. */
+static unsigned wanted_content(void)
+{
+    unsigned first = some_content();
+
+    for (unsigned i = 0; i < CONTENTS; i++)
         if (!is_anywhere(1 + (first + i) % CONTENTS))
             return 1 + (first + i) % CONTENTS;
-    return 1 + first;
+    return first;
 }
 
 /* ---- names ---- */
@@ -115,10 +120,9 @@ static void make(struct node *n, size_t s, const char *name, unsigned content)
     vfs_forget(n->p, attr.nodeid, 1);
 }
 
-void op_put(struct node *n)
+static void put(struct node *n, unsigned content)
 {
     size_t s = some_space(n), f = pick(FILES);
-    unsigned content = some_content();
     char name[16];
 
     file_name(f, name);
@@ -127,6 +131,16 @@ void op_put(struct node *n)
         CHECK_OK(vfs_unlink(n->p, space_node(n, s), name));
     make(n, s, name, content);
     model_set(n, s, f, content);
+}
+
+void op_put(struct node *n)
+{
+    put(n, some_content());
+}
+
+void op_want(struct node *n)
+{
+    put(n, wanted_content());
 }
 
 void op_replace(struct node *n)

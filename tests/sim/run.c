@@ -71,6 +71,24 @@ static void collect_at_once(struct node *n)
     }
 }
 
+/* All have acknowledged what is marked; then one, which may see the others late, wants such a thing
+ * again, and a cycle comes before it says so. */
+static void tempt(struct node *n)
+{
+    struct node *collector = some_collector(n);
+
+    if (chance(2))
+        n->eye.sees = EYE_BEHIND;
+    all_report();
+    if (!node_may_act(n))
+        return;
+    sim.time += 2 * NSEC_PER_SEC; /* it looks again */
+    op_want(n);
+    work(n, chance(2) ? WORK_FLUSH : WORK_REPORT);
+    for (unsigned i = 0; i < 2 && collector != n && node_may_act(collector); i++)
+        work(collector, WORK_CYCLE);
+}
+
 static void go_on(void)
 {
     unsigned first = (unsigned)pick(sim.nodes), operations = chance(2) ? 0 : 1 + (unsigned)pick(60);
@@ -95,7 +113,7 @@ static void sync_log(struct node *n)
 
 static void change(struct node *n)
 {
-    static void (*const ops[])(struct node *) = {op_put,     op_put,    op_put,    op_replace,
+    static void (*const ops[])(struct node *) = {op_put,     op_put,    op_want,   op_replace,
                                                  op_replace, op_remove, op_remove, op_link,
                                                  op_branch,  op_drop,   op_pin,    op_read};
 
@@ -121,16 +139,17 @@ static void break_a_call(struct node *n)
 
 static void cut_listings(struct node *n)
 {
-    n->eye.short_list = 1 + (unsigned)pick(4);
+    if (sim.shortens)
+        n->eye.short_list = 1 + (unsigned)pick(4);
 }
 
 static void look_late(struct node *n)
 {
     static const char *const ways[] = {"as they are", "frozen", "late"};
 
-    if (n->eye.sees != EYE_NOW)
+    if (n->eye.sees != EYE_NOW && chance(3))
         n->eye.sees = EYE_NOW;
-    else if (chance(2))
+    else if (chance(4))
         eye_freeze(&n->eye);
     else
         n->eye.sees = EYE_BEHIND;
@@ -263,6 +282,8 @@ static void step(void)
         all_report();
     else if (what < 72)
         collect_at_once(n);
+    else if (what < 76)
+        tempt(n);
     else if (what < 85)
         work(some_collector(n), WORK_CYCLE);
     else if (what < 94)
@@ -307,6 +328,8 @@ void run(uint64_t seed, uint64_t steps, unsigned nodes)
                        .rng = seed * 2 + 1,
                        .secrets = seed * 2 + 1,
                        .steps = steps,
+                       .shortens = seed % 2,
+                       .delay = seed % 2 ? GRACE * 5 / 6 : GRACE * 2,
                        .tell = tell,
                        .trace = STRBUF_INIT};
     report_reset();

@@ -90,8 +90,12 @@ struct node {
 
 struct sim {
     uint64_t seed, rng, secrets, step, steps;
-    bool quiet;         /* faults have stopped */
-    int64_t time;       /* ns */
+    bool quiet;   /* faults have stopped */
+    int64_t time; /* ns */
+    /* Of two ways in which a pool can deceive, a run has one: listings are short, and what nodes see
+     * is late by less than the grace period; or it may be late by any time. */
+    bool shortens;
+    int64_t delay;      /* ns */
     struct fault fault; /* of the pool */
     struct disk *pool;
     struct heads {
@@ -146,11 +150,10 @@ static inline bool chance(unsigned of)
 void eye_open(struct eye *e, unsigned node, struct fault *fault);
 /* Nothing is wrong with it any more. */
 void eye_clear(struct eye *e);
-/* FROZEN: heads and lists of marks are those of this moment. BEHIND: heads are those of EYE_DELAY
- * ago. */
+/* FROZEN: heads and lists of marks are those of this moment. BEHIND: heads are those of a while ago,
+ * by sim.delay. */
 void eye_freeze(struct eye *e);
-#define EYE_DELAY (50 * NSEC_PER_SEC)
-#define GRACE (60 * NSEC_PER_SEC) /* a pool whose files are seen later than that is no pool */
+#define GRACE (60 * NSEC_PER_SEC)
 
 /* ---- baton.c ---- */
 
@@ -202,6 +205,7 @@ bool member_retire(struct node *n, struct node *other);
 /* ---- files.c ---- */
 
 void op_put(struct node *n);     /* a new file, or an old one anew */
+void op_want(struct node *n);    /* with what nobody has any more */
 void op_replace(struct node *n); /* write another, rename over */
 void op_remove(struct node *n);
 void op_link(struct node *n); /* across namespaces */
