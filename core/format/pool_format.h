@@ -192,7 +192,7 @@ struct pool_home {
     unsigned node;
     uint32_t life;                  /* its last, or the one it was about to begin */
     uint8_t token[POOL_TOKEN_LEN];  /* of that life, */
-    uint8_t before[POOL_TOKEN_LEN]; /* and the one that the pool had until then */
+    uint8_t before[POOL_TOKEN_LEN]; /* the one that the pool had until then; entered: `token` */
     char path[POOL_PATH_MAX + 1];   /* of the pool's directory: absolute, printable */
 };
 

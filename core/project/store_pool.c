@@ -83,20 +83,38 @@ static int find_directory(const char *url, char why[STORE_WHY], char ret_path[PO
                : sync_parent(ret_path, why);
 }
 
-/* What is in a store goes with it, and so would what others keep there. */
+/* Is `path` the directory `in` or below it? Both are absolute, without symlinks. */
+static bool is_within(const char *path, const char *in)
+{
+    size_t n = strcmp(in, "/") == 0 ? 0 : strlen(in);
+
+    return strncmp(path, in, n) == 0 && (path[n] == '/' || path[n] == '\0');
+}
+
+/* What is in a store goes with it, and so would what others keep there; what is in a pool is the
+ * pool's. A pool that was made just now goes again. */
 static int refuse_inside(int dirfd, const char *pool, char why[STORE_WHY])
 {
-    char self[64], store[POOL_PATH_MAX + 1];
+    char self[64], store[POOL_PATH_MAX + 1] = "";
     ssize_t n;
+    bool within;
 
     snprintf(self, sizeof self, "/proc/self/fd/%d", dirfd);
-    n = readlink(self, store, sizeof store);
-    if (n <= 0 || (size_t)n >= sizeof store || strncmp(pool, store, (size_t)n) != 0 ||
-        pool[n] != '/')
+    n = readlink(self, store, sizeof store - 1);
+    if (n <= 0 || (size_t)n >= sizeof store - 1)
         return 0;
-    (void)rmdir(pool); /* made just now */
-    return fail(-EINVAL, why, "the pool %s would be inside of the store; give a directory of its own",
-                pool);
+    within = is_within(pool, store);
+    if (!within && !is_within(store, pool))
+        return 0;
+    if (strcmp(store, pool) == 0)
+        return fail(-EINVAL, why,
+                    "the store %s cannot be the pool itself; give a directory of its own", store);
+    if (!within)
+        return fail(-EINVAL, why,
+                    "the store %s would be inside of the pool; give another directory", store);
+    (void)rmdir(pool);
+    return fail(-EINVAL, why,
+                "the pool %s would be inside of the store; give a directory of its own", pool);
 }
 
 /* Two may make it at the same time: one of them joins. */
@@ -217,12 +235,24 @@ static int check_pool(struct store *s, const char *path, const struct pool_home 
     return 0;
 }
 
-static int stale(const char *path, const struct pool_home *home, char why[STORE_WHY])
+static bool is_entered(const struct pool_home *home)
 {
+    return memcmp(home->token, home->before, sizeof home->token) == 0;
+}
+
+/* The pool is in its life `life`: whether it is the store or the pool that was put back. */
+static int stale(const char *path, const struct pool_home *home, uint32_t life, char why[STORE_WHY])
+{
+    if (life >= home->life)
+        return fail(-ESTALE, why,
+                    "the store %s is a copy, or was restored from a backup: in the pool %s another "
+                    "one goes on as node %u; make a new store, and copy the files from there",
+                    path, home->path, home->node);
     return fail(-ESTALE, why,
-                "the store %s is a copy, or was restored from a backup: in the pool %s another one "
-                "goes on as node %u; make a new store, and copy the files from there",
-                path, home->path, home->node);
+                "the pool %s is older than the store %s, as one that was restored from a backup%s; "
+                "nothing was changed: put back the pool as it was when the store was last in use",
+                home->path, path,
+                is_entered(home) ? "" : ", or another copy of the store was opened since");
 }
 
 /* *ret_who is the node as the pool has it. */
@@ -242,7 +272,7 @@ static int check_node(struct store *s, const char *path, const struct pool_home 
                     home->node, path, r == -EUCLEAN ? "its file is damaged" : strerror(-r));
     if (memcmp(ret_who->token, home->token, POOL_TOKEN_LEN) != 0 &&
         memcmp(ret_who->token, home->before, POOL_TOKEN_LEN) != 0)
-        return stale(path, home, why);
+        return stale(path, home, ret_who->life, why);
     return 0;
 }
 
@@ -303,7 +333,14 @@ static void remove_claims(struct disk *pool, const struct pool_home *home)
     (void)disk_list(pool, dir, remove_claim, &c);
 }
 
-/* Steps 3 to 6. 1: somebody else is the node. */
+/* Step 7. */
+static int enter_life(struct store *s, struct pool_home *home)
+{
+    memcpy(home->before, home->token, sizeof home->before);
+    return write_home(s->dirfd, home);
+}
+
+/* Steps 3 to 7. 1: somebody else is the node. */
 static int begin_life(struct store *s, struct pool_home *home, const struct pool_who *was)
 {
     struct pool_who who = *was, now;
@@ -328,6 +365,8 @@ static int begin_life(struct store *s, struct pool_home *home, const struct pool
     memcpy(who.token, home->token, sizeof who.token);
     err = pool_node_write(s->pool.disk, &who);
     if (err == 0)
+        err = enter_life(s, home);
+    if (err == 0)
         err = pool_node_tidy(s->pool.disk, home->node);
     return err;
 }
@@ -348,7 +387,7 @@ static int become_node(struct store *s, const char *path, struct pool_home *home
                     path, POOL_LIFE_MAX);
     r = begin_life(s, home, who);
     if (r == 1)
-        return stale(path, home, why);
+        return stale(path, home, home->life, why);
     if (r < 0)
         return fail(r, why, "the store %s cannot begin to use its pool %s: %s", path, home->path,
                     strerror(-r));
@@ -369,7 +408,9 @@ int store_pool_open(struct store *s, const char *path, bool readonly, char why[S
     err = disk_open_dir(home.path, readonly, &s->pool.disk);
     if (err < 0)
         return fail(err, why, "the pool %s of the store %s %s", home.path, path,
-                    err == -ENOENT ? "is missing; is its disk mounted?" : strerror(-err));
+                    err == -ENOENT ? "is missing; is its disk mounted? Where it was moved, leave a "
+                                     "symlink to it"
+                                   : strerror(-err));
     err = check_pool(s, path, &home, why);
     if (err == 0)
         err = check_node(s, path, &home, &who, why);

@@ -14,9 +14,13 @@
  *     4  nodes/N/life.<5 hex> is put      -EEXIST somebody else began this life: -ESTALE
  *     5  nodes/N/node is still as in 2    else -ESTALE; the old claims of 4 may be gone already
  *     6  nodes/N/node: that life and token
+ *     7  STORE/pool: the same without the token of 2: this life is entered
  *
  * Cut anywhere, the next opening goes on with one more life. Of two that are the same store one gets
- * through, and from then on only that one.
+ * through, and from then on only that one. A pool that was restored from a backup has a token of a
+ * life before, and is refused, too: it lacks what the store needs. The life tells which of the two it
+ * is, for that in nodes/N/node never falls. Only of an opening that was cut before 7 is it not told:
+ * the pool as it was before that opening is taken for the right one.
  */
 #pragma once
 

@@ -156,6 +156,22 @@ Test(store_pool, a_pool_inside_of_the_store_is_refused_and_nothing_is_left)
     cr_assert_eq(init("two", "twofold"), 0, "%s", why);
 }
 
+Test(store_pool, a_store_inside_of_its_pool_is_refused_and_nothing_is_left)
+{
+    run("mkdir shelf");
+    cr_assert_eq(init("pool/two", "pool"), -EINVAL);
+    says("would be inside of the pool");
+    cr_assert_eq(init("pool/objects/two", "pool"), -EINVAL);
+    cr_assert_eq(init("shelf/two", "shelf"), -EINVAL);
+    cr_assert_eq(access(at("pool/two"), F_OK), -1);
+    cr_assert_eq(access(at("pool/objects/two"), F_OK), -1);
+    run("test -z \"$(ls -A shelf)\"");
+    cr_assert_eq(init("same", "same"), -EINVAL);
+    says("itself");
+    cr_assert_eq(access(at("same"), F_OK), -1);
+    cr_assert_eq(init("pooled", "pool"), 0, "%s", why);
+}
+
 Test(store_pool, one_whose_project_does_not_fit_it_is_refused)
 {
     struct store s;
@@ -197,18 +213,78 @@ Test(store_pool, claims_of_lives_that_are_over_are_removed)
     run("test $(ls pool/nodes/0001 | grep -c '^life[.]') = 1");
 }
 
-/* Cut behind the store's own record of it: the pool still has the token before. */
-Test(store_pool, an_opening_that_was_cut_is_followed_by_one_more_life)
+/* What STORE/pool of the store `name` says, and its replacement. */
+static struct pool_home home_of(const char *name)
 {
-    uint32_t first, next;
+    CLEANUP_CLOSE int dir = open(at(name), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    struct pool_home home;
+    char *text;
+    size_t len;
 
-    (void)node_of("one", &first);
-    run("cp pool/nodes/0001/node node.before");
-    (void)node_of("one", &next);
-    run("cp node.before pool/nodes/0001/node");
-    cr_assert_eq(try("one", STORE_READONLY), 0, "%s", why);
-    (void)node_of("one", &next);
-    cr_assert_eq(next, first + 2);
+    cr_assert_eq(io_read_file(dir, "pool", POOL_TEXT_MAX, &text, &len), 0);
+    cr_assert_eq(pool_home_decode(text, len, &home), 0);
+    free(text);
+    return home;
+}
+
+static void set_home(const char *name, const struct pool_home *home)
+{
+    CLEANUP_CLOSE int dir = open(at(name), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    char text[POOL_TEXT_MAX];
+    size_t len = pool_home_encode(home, text);
+
+    cr_assert_eq(io_write_file(dir, "pool", text, len, 0600), 0);
+}
+
+/* The durable writes of an opening, in their order. */
+enum { NOTHING, STORE_HAS_BOTH, LIFE_IS_CLAIMED, POOL_HAS_IT, STORE_HAS_ONE, OPENING_WRITES };
+
+/* Open it, and undo all that comes after the write `upto`. */
+static void open_up_to(int upto, uint32_t *ret_life)
+{
+    struct pool_home was = home_of("one"), begun;
+    struct pool_home is;
+
+    run("rm -rf nodes.was && cp -a pool/nodes nodes.was");
+    cr_assert_eq(try("one", 0), 0, "%s", why);
+    is = begun = home_of("one");
+    memcpy(begun.before, was.token, sizeof begun.before);
+    cr_assert_neq(memcmp(is.token, begun.before, sizeof is.token), 0);
+    if (upto < POOL_HAS_IT)
+        run("cp nodes.was/0001/node pool/nodes/0001/node");
+    if (upto < LIFE_IS_CLAIMED)
+        run("rm pool/nodes/0001/life.*");
+    if (upto < STORE_HAS_ONE)
+        set_home("one", upto == NOTHING ? &was : &begun);
+    *ret_life = is.life;
+}
+
+Test(store_pool, an_opening_that_was_cut_at_any_write_is_followed_by_one_more_life)
+{
+    uint32_t cut, next;
+
+    for (int upto = NOTHING; upto < OPENING_WRITES; upto++) {
+        open_up_to(upto, &cut);
+        cr_assert_eq(try("one", STORE_READONLY), 0, "%d: %s", upto, why);
+        cr_assert_eq(node_of("one", &next), 1);
+        cr_assert_eq(next, upto == NOTHING ? cut : cut + 1, "%d", upto);
+    }
+}
+
+/* A claim in its way ends it behind the first write. */
+Test(store_pool, until_the_pool_has_the_new_token_that_before_is_good)
+{
+    struct pool_home home = home_of("one");
+    char claim[64];
+
+    snprintf(claim, sizeof claim, "pool/nodes/0001/life.%05x", home.life + 1);
+    run("touch %s", claim);
+    cr_assert_eq(try("one", 0), -ESTALE);
+    run("rm %s", claim);
+    cr_assert_arr_eq(home_of("one").before, home.token, sizeof home.token);
+    cr_assert_eq(try("one", 0), 0, "%s", why);
+    home = home_of("one");
+    cr_assert_arr_eq(home.before, home.token, sizeof home.token);
 }
 
 Test(store_pool, a_life_that_another_one_began_is_not_begun_again)
@@ -225,17 +301,10 @@ Test(store_pool, a_life_that_another_one_began_is_not_begun_again)
 
 Test(store_pool, a_store_has_only_so_many_lives)
 {
-    CLEANUP_CLOSE int dir = open(at("one"), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    char text[POOL_TEXT_MAX], *was;
-    struct pool_home home;
-    size_t len;
+    struct pool_home home = home_of("one");
 
-    cr_assert_eq(io_read_file(dir, "pool", POOL_TEXT_MAX, &was, &len), 0);
-    cr_assert_eq(pool_home_decode(was, len, &home), 0);
-    free(was);
     home.life = POOL_LIFE_MAX;
-    len = pool_home_encode(&home, text);
-    cr_assert_eq(io_write_file(dir, "pool", text, len, 0600), 0);
+    set_home("one", &home);
     note("before");
     cr_assert_eq(try("one", 0), -EOVERFLOW);
     says("make a new one");
@@ -286,11 +355,42 @@ Test(store_pool, a_retired_node_is_refused)
 
 /* ---- the wrong pool ---- */
 
+Test(store_pool, a_pool_that_is_one_opening_older_is_refused_and_the_right_one_is_still_good)
+{
+    cr_assert_eq(try("one", 0), 0, "%s", why);
+    run("cp -a pool backup");
+    cr_assert_eq(try("one", 0), 0, "%s", why);
+    run("mv pool right && cp -a backup pool");
+    note("before");
+    cr_assert_eq(try("one", 0), -ESTALE);
+    says("is older than the store");
+    says("nothing was changed");
+    cr_assert(!strstr(why, "copy"), "%s", why);
+    cr_assert_eq(try("one", STORE_READONLY), -ESTALE);
+    is_unchanged("before");
+    run("rm -rf pool && mv right pool");
+    cr_assert_eq(try("one", 0), 0, "%s", why);
+}
+
+Test(store_pool, of_an_opening_that_was_cut_both_are_named)
+{
+    uint32_t life;
+
+    run("cp -a pool backup");
+    cr_assert_eq(try("one", 0), 0, "%s", why);
+    open_up_to(STORE_HAS_BOTH, &life);
+    run("rm -rf pool && mv backup pool");
+    cr_assert_eq(try("one", 0), -ESTALE);
+    says("is older than the store");
+    says("or another copy of the store was opened since");
+}
+
 Test(store_pool, a_missing_pool_is_named_and_nothing_is_made_in_its_place)
 {
     run("mv pool away");
     cr_assert_eq(try("one", 0), -ENOENT);
     says("is missing");
+    says("symlink");
     says(at("pool"));
     cr_assert_eq(access(at("pool"), F_OK), -1);
     run("mkdir pool"); /* where its disk is mounted */
