@@ -136,6 +136,33 @@ static int prune(struct project *p, size_t *ret_retired)
     return gc_node_prune(p->gc.gc, &config, ret_retired);
 }
 
+/* What is stale now was not retired because somebody is at it, or because it just came back. */
+static int why_not_retired(struct call *call, uint64_t node)
+{
+    int64_t stale = settings_get(&call->p->settings, SET_STALE_REPORT_THRESHOLD), wait = 0;
+    struct gc_node_info *v;
+    size_t count;
+    bool own = false;
+    int err = project_gc_nodes(call->p, &v, &count);
+
+    if (err < 0)
+        return err;
+    for (size_t i = 0; i < count; i++)
+        if (v[i].node == node) {
+            own = v[i].own;
+            wait = v[i].stale ? 0 : stale - v[i].age;
+        }
+    free(v);
+    if (own)
+        return control_fail(call, -EBUSY, "node %llu is this store", U(node));
+    if (wait > 0)
+        return control_fail(call, -EBUSY,
+                            "node %llu is not stale: it is after %llu seconds more without a report "
+                            "(stale_report_threshold)",
+                            U(node), U((wait + NSEC_PER_SEC - 1) / NSEC_PER_SEC));
+    return control_fail(call, -EBUSY, "a GC cycle is running; try again when it has ended");
+}
+
 static int node_retire(struct call *call)
 {
     uint64_t node;
@@ -148,7 +175,7 @@ static int node_retire(struct call *call)
     if (err == -ENOENT)
         return control_fail(call, err, "there is no node %llu; `node list` lists them", U(node));
     if (err == -EBUSY)
-        return control_fail(call, err, "node %llu is not stale, or a GC cycle is running", U(node));
+        return why_not_retired(call, node);
     if (err < 0)
         return control_fail(call, err, "node %llu could not be retired: nothing of it is collected; "
                                        "try again",

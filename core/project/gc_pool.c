@@ -283,10 +283,7 @@ static int drop_stale(struct gc_pool_run *c)
     int err = gc_pool_look(c);
 
     if (err == 0)
-        err = gc_pool_retire_stale(c, &retired);
-    if (err == 0 && retired)
-        report(REPORT_WARN, "stale_policy is drop: %zu stale nodes of the pool are retired",
-               retired);
+        err = gc_pool_retire_stale(c, "stale_policy is drop", &retired);
     return err;
 }
 

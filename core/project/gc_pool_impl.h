@@ -68,4 +68,4 @@ int gc_pool_look(struct gc_pool_run *c);
  * until it learned of it. */
 int gc_pool_index_retired(struct gc_pool_run *c);
 /* Retire all that are stale, as it knows them. */
-int gc_pool_retire_stale(struct gc_pool_run *c, size_t *ret_retired);
+int gc_pool_retire_stale(struct gc_pool_run *c, const char *by, size_t *ret_retired);

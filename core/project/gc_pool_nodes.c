@@ -4,6 +4,7 @@
  * ages is the coordinator's own: it has looked at their heads now and then, since the mount.
  */
 #include "gc_pool_impl.h"
+#include "report.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -76,7 +77,7 @@ static int retire(struct gc_pool_run *c, const struct gc_node_info *info)
     return err;
 }
 
-int gc_pool_retire_stale(struct gc_pool_run *c, size_t *ret_retired)
+int gc_pool_retire_stale(struct gc_pool_run *c, const char *by, size_t *ret_retired)
 {
     struct gc_node_info *v;
     struct gc_config config;
@@ -93,6 +94,9 @@ int gc_pool_retire_stale(struct gc_pool_run *c, size_t *ret_retired)
             continue;
         err = retire(c, &v[i]);
         *ret_retired += err == 0;
+        if (err == 0)
+            report(REPORT_WARN, "%s: node %u of the pool, stale for %llu seconds, is retired", by,
+                   (unsigned)v[i].node, (unsigned long long)(v[i].age / NSEC_PER_SEC));
         err = err == -EBUSY ? 0 : err;
     }
     free(v);
@@ -165,7 +169,7 @@ int gc_pool_retire(struct project *p, unsigned node)
 
 static int retire_all(struct gc_pool_run *c, void *arg)
 {
-    return gc_pool_retire_stale(c, arg);
+    return gc_pool_retire_stale(c, "node prune", arg);
 }
 
 int gc_pool_prune(struct project *p, size_t *ret_retired)

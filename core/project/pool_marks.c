@@ -48,6 +48,14 @@ int pool_marks_newest(struct disk *disk, uint64_t from, uint64_t *ret_serial)
     return r;
 }
 
+int pool_marks_goes_on(struct disk *disk, uint64_t serial)
+{
+    char name[DISK_NAME_MAX + 1];
+
+    pool_file_numbered(DIR_NAME, serial + 1, name);
+    return pool_file_exists(disk, name);
+}
+
 /* ---- reading ---- */
 
 static bool mark_ok(const struct pool_marks *m, uint64_t mark, const struct id *key)

@@ -27,6 +27,10 @@ struct pool_marks {
  * been published, such as the own acknowledgement; 0: none is. -EUCLEAN there is nothing at or
  * above `from`: the lists are lost, and what is in force is not known. */
 int pool_marks_newest(struct disk *disk, uint64_t from, uint64_t *ret_serial);
+/* Is there a list after `serial`, the newest that the caller knows of? 1, 0 or -errno. One look; what
+ * is seen is not durable yet: go on with pool_marks_newest. 0 may be wrong for a `serial` that was
+ * pruned. */
+int pool_marks_goes_on(struct disk *disk, uint64_t serial);
 /* -ENOENT. *ret is the caller's to release. */
 int pool_marks_read(struct disk *disk, uint64_t serial, struct pool_marks *ret);
 void pool_marks_release(struct pool_marks *m);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* pool_node: see the header. */
+#include "pool_marks.h"
 #include "pool_names.h"
 #include "pool_node_impl.h"
 #include "pool_report.h"
@@ -14,10 +15,13 @@
 
 /* ---- 1: are we the node? ---- */
 
-static int lost(struct project *p, const char *why)
+/* `who`, for status: what it is now. */
+static int lost(struct project *p, const char *who, const char *why)
 {
-    if (!atomic_load(&p->readonly))
+    if (!atomic_load(&p->readonly)) {
+        atomic_store(&p->node->lost, who);
         report(REPORT_ALARM, "node %u of the pool: %s", p->shared->node, why);
+    }
     project_turn_readonly(p, "being a node of the pool", -ESTALE);
     return -ESTALE;
 }
@@ -29,11 +33,13 @@ static int still_ours(struct project *p)
     int err = pool_node_is_retired(s->disk, s->node);
 
     if (err > 0)
-        return lost(p, "it was retired while it was mounted; what it alone needed may be gone");
+        return lost(p, "it was retired",
+                    "it was retired while it was mounted; what it alone needed may be gone");
     if (err == 0)
         err = pool_node_read(s->disk, s->node, &who);
     if (err == 0 && (who.life != s->life || memcmp(who.token, s->token, sizeof s->token) != 0))
-        return lost(p, "a copy of this store was opened after it, and is the node now");
+        return lost(p, "a copy of this store is",
+                    "a copy of this store was opened after it, and is the node now");
     return err;
 }
 
@@ -143,7 +149,7 @@ static int report_once(struct project *p)
     if (err == 0)
         err = write_report(p, ack);
     if (err == -ESTALE && still_ours(p) == 0) /* it was not, a moment ago */
-        err = lost(p, "somebody else reported for it");
+        err = lost(p, "somebody else is", "somebody else reported for it");
     if (err == 0) {
         n->told_seq = seq;
         n->told_buried = buried;
@@ -218,6 +224,19 @@ static bool leave_to_the_thread(struct project *p)
     return true;
 }
 
+/* Does a collector wait for what only a report tells? When that cannot be told it is not news. */
+static bool has_newer_marks(struct project *p)
+{
+    struct pool_node *n = p->node;
+    uint64_t ack;
+
+    {
+        MUTEX_GUARD(&n->lock);
+        ack = n->status.ack;
+    }
+    return pool_marks_goes_on(p->shared->disk, ack) == 1;
+}
+
 void pool_node_drained(struct project *p)
 {
     struct pool_node *n = p->node;
@@ -230,7 +249,7 @@ void pool_node_drained(struct project *p)
         news = n->head.serial == 0 || n->told_seq != project_seq(p) ||
                n->told_buried != atomic_load(&p->flush.buried);
     }
-    if (news)
+    if (news || has_newer_marks(p))
         (void)pool_node_report(p);
 }
 
@@ -245,6 +264,11 @@ void pool_node_get_status(struct project *p, struct pool_node_status *ret)
         ret->failing = n->status.error ? ticks(p) - n->failing_at : 0;
     }
     pool_index_get_stats(n->index, &ret->index);
+}
+
+const char *pool_node_lost(struct project *p)
+{
+    return p->node ? atomic_load(&p->node->lost) : NULL;
 }
 
 /* ---- finding ---- */
@@ -292,19 +316,43 @@ int pool_node_find(void *ctx, const struct id *id, uint64_t size, unsigned nth, 
 
 /* ---- the thread ---- */
 
-static bool wait_for_next(struct project *p)
+/* When the next report is due that follows the one at `last`. */
+static int64_t due_at(struct project *p, int64_t last)
 {
     struct pool_node *n = p->node;
-    int64_t until = ticks(p) + settings_get(&p->settings, SET_REPORT_INTERVAL);
+    int64_t until = last + settings_get(&p->settings, SET_REPORT_INTERVAL);
+    int64_t soon = n->reported_at + DRAINS_REST * n->took;
+
+    mutex_held(&n->lock);
+    return n->due && soon < until ? soon : until;
+}
+
+/* True: a report is due, or the thread is to end; false: it is time to look for marks. */
+static bool wait_a_while(struct project *p, int64_t last)
+{
+    struct pool_node *n = p->node;
+    int64_t look = ticks(p) + POOL_MARKS_WATCH;
     MUTEX_GUARD(&n->lock);
 
     while (!n->stop) {
-        int64_t soon = n->reported_at + DRAINS_REST * n->took;
-        int64_t left = (n->due && soon < until ? soon : until) - ticks(p);
-        if (left <= 0)
-            break;
-        (void)cond_wait_for(&n->wake, &n->lock, left);
+        int64_t at = ticks(p), due = due_at(p, last);
+        if (at >= due)
+            return true;
+        if (at >= look)
+            return false;
+        (void)cond_wait_for(&n->wake, &n->lock, (due < look ? due : look) - at);
     }
+    return true;
+}
+
+static bool wait_for_next(struct project *p)
+{
+    struct pool_node *n = p->node;
+    int64_t last = ticks(p);
+
+    while (!wait_a_while(p, last) && !has_newer_marks(p))
+        ;
+    MUTEX_GUARD(&n->lock);
     n->due = false;
     return !n->stop;
 }
@@ -345,6 +393,16 @@ void pool_node_stop(struct project *p)
     }
     pthread_join(n->thread, NULL);
     n->started = false;
+}
+
+void pool_node_settings_changed(struct project *p)
+{
+    struct pool_node *n = p->node;
+
+    if (!n)
+        return;
+    MUTEX_GUARD(&n->lock);
+    cond_broadcast(&n->wake);
 }
 
 /* ---- the beginning and the end ---- */

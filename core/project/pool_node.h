@@ -15,9 +15,10 @@
  *   6. that is written as the report, with s as its acknowledgement
  *
  * So a report that acknowledges s and does not name K says that this store does not name K, and
- * cannot come to while a list with K in it is in force. It comes every `report_interval`, at the end
- * of a drain that brought something new (or soon after, where a report takes long and drains follow
- * each other closely), before a GC cycle, and on command. Where no commit has come since the last
+ * cannot come to while a list with K in it is in force. It comes every `report_interval`, within
+ * POOL_MARKS_WATCH of a newer list of marks, at the end of a drain that brought something new or finds
+ * a newer list (or soon after, where a report takes long and drains follow each other closely), before
+ * a GC cycle, and on command. Where no commit has come since the last
  * one only its head is written anew. With one that says something new, packs that are closed get
  * their indexes, so that what a store put that never runs a cycle itself can be collected, too.
  *
@@ -37,6 +38,9 @@ struct project;
 
 #define POOL_NODE_WHY 256
 #define POOL_REFRESH_NS (1 * NSEC_PER_SEC) /* heads of others are looked at so often at most */
+/* So long, or `report_interval` if that is less, marks wait for the acknowledgement of a store that
+ * has nothing to say. */
+#define POOL_MARKS_WATCH (3 * NSEC_PER_SEC)
 
 struct pool_node_status {
     uint64_t reports, failed; /* written in this life, and not */
@@ -61,6 +65,8 @@ void pool_node_close(struct project *p);
 /* Reports by itself from now on, and watches the others'. */
 int pool_node_start(struct project *p);
 void pool_node_stop(struct project *p);
+/* `report_interval` is another one. Never waits. */
+void pool_node_settings_changed(struct project *p);
 
 /* One report, now. Holding nothing. -ESTALE it is not this store's place any more: read-only from
  * now on; -EROFS likewise before; any other error: nothing was said, the old report stands. */
@@ -73,3 +79,5 @@ void pool_node_refresh(struct project *p);
 int pool_node_find(void *ctx, const struct id *id, uint64_t size, unsigned nth, struct entry *ret);
 
 void pool_node_get_status(struct project *p, struct pool_node_status *ret);
+/* Why this store, read-only by now, is not the pool's node any more ("it was retired"); or NULL. */
+const char *pool_node_lost(struct project *p);

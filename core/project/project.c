@@ -178,6 +178,8 @@ int settings_set(struct project *p, enum setting which, int64_t value)
     err = project_changed(p, NULL);
     if (which == SET_PAGE_CACHE)
         pages_set_cache(p->pages, (size_t)value);
+    if (which == SET_REPORT_INTERVAL)
+        pool_node_settings_changed(p);
     if (which == SET_PACK_SIZE)
         packs_set_size(p->packs, (uint64_t)value);
     if (which == SET_MAX_PENDING_FLUSHES)

@@ -9,6 +9,7 @@
 #include "view.h"
 #include "command.h"
 #include "io.h"
+#include "pool_node.h"
 #include "project_impl.h"
 #include "report.h"
 #include "scrub.h"
@@ -186,7 +187,10 @@ const char *view_state(struct project *p, struct strbuf *why)
     bool readonly = atomic_load(&p->readonly);
     int err = last_flush_error(p);
 
-    if (readonly) {
+    if (readonly && pool_node_lost(p)) {
+        sentence = "not the pool's node any more: ";
+        detail = pool_node_lost(p);
+    } else if (readonly) {
         sentence = "a commit failed; what was changed since is only in memory";
     } else if (err < 0) {
         sentence = "the last commit failed and is tried again: ";

@@ -311,6 +311,7 @@ Test(gc_pool, a_store_that_was_retired_while_it_was_mounted_turns_read_only)
     cr_assert_eq(project_writable(B->p), -EROFS);
     cr_assert_eq(pool_node_report(B->p), -EROFS);
     cr_assert_geq(report_count(REPORT_ALARM), 1);
+    agreed(B, "status", "read-only: not the pool's node any more: it was retired\n");
 }
 
 Test(gc_pool, a_store_whose_copy_was_opened_turns_read_only)
@@ -322,6 +323,7 @@ Test(gc_pool, a_store_whose_copy_was_opened_turns_read_only)
     cr_assert_eq(pool_node_write(shared, &copy), 0);
     cr_assert_eq(pool_node_report(B->p), -ESTALE);
     cr_assert_eq(project_writable(B->p), -EROFS);
+    agreed(B, "status", "not the pool's node any more: a copy of this store is\n");
 }
 
 Test(gc_pool, a_copy_is_told_by_its_token_alone)
@@ -822,16 +824,77 @@ Test(gc_pool, drains_that_follow_each_other_closely_leave_the_report_to_the_thre
     node_open(&nodes[0]);
 }
 
+/* What it has acknowledged by itself, before its report_interval was over. */
+static void acknowledges_by_itself(struct fixture *x, uint64_t serial)
+{
+    struct pool_node_status s = {.ack = 0};
+
+    for (unsigned i = 0; i < 20000 && s.ack < serial; i++) {
+        clock_manual_advance(&x->clock, NSEC_PER_SEC / 10);
+        usleep(1000);
+        pool_node_get_status(x->p, &s);
+    }
+    cr_assert_eq(s.ack, serial);
+}
+
+Test(gc_pool, a_newer_list_of_marks_is_acknowledged_long_before_the_next_report)
+{
+    agreed(B, "set report_interval 1h", "ok");
+    put_large(A, "main/a", 'x');
+    drop_file(A, "main/a");
+    knows_all(A);
+    reporting_by_itself(B);
+    cr_assert_eq(cycle(A, 0).marked, 1);
+    acknowledges_by_itself(B, 1);
+    cr_assert_eq(cycle(A, 0).collected, 1);
+}
+
+Test(gc_pool, a_drain_with_nothing_to_say_acknowledges_a_newer_list)
+{
+    struct pool_head head;
+
+    put_large(A, "main/a", 'x');
+    drop_file(A, "main/a");
+    knows_all(A);
+    drained(B);
+    cr_assert_eq(cycle(A, 0).marked, 1);
+    drained(B);
+    cr_assert_eq(pool_head_read(shared, 2, &head), 0);
+    cr_assert_eq(head.ack, 1);
+    cr_assert_eq(cycle(A, 0).collected, 1);
+}
+
+Test(gc_pool, another_report_interval_counts_at_once)
+{
+    struct pool_node_status s;
+    unsigned i = 0;
+
+    agreed(A, "set report_interval 1h", "ok");
+    reporting_by_itself(A);
+    for (s.reports = 1; s.reports < 2; i++) {
+        cr_assert_lt(i, 20000, "not before the interval until then was over");
+        clock_manual_advance(&A->clock, NSEC_PER_SEC / 10);
+        agreed(A, "set report_interval 1s", "ok");
+        usleep(1000);
+        pool_node_get_status(A->p, &s);
+    }
+}
+
 Test(gc_pool, nodes_are_listed_by_their_numbers)
 {
     agreed(A, "node list", "node=1 state=silent");
     knows_all(A);
     agreed(A, "node list", "node=2 state=reporting");
     agreed(A, "node list", "nodes=2");
-    refused(A, "node retire 2", -EBUSY, "not stale");
+    wait_seconds(100);
+    refused(A, "node retire 2", -EBUSY, "node 2 is not stale: it is after 500 seconds more");
+    refused(A, "node retire 1", -EBUSY, "node 1 is this store");
     refused(A, "node retire 9", -ENOENT, "no node 9");
     wait_seconds(601);
     agreed(A, "node list", "node=2 state=stale");
+    A->p->node->running = true;
+    refused(A, "node retire 2", -EBUSY, "a GC cycle is running");
+    A->p->node->running = false;
     agreed(A, "node retire 2", "ok");
     agreed(A, "node list", "nodes=1");
     agreed(A, "node prune", "ok retired=0");
