@@ -888,7 +888,7 @@ Test(gc_pool, nodes_are_listed_by_their_numbers)
     agreed(A, "node list", "nodes=2");
     wait_seconds(100);
     refused(A, "node retire 2", -EBUSY, "node 2 is not stale: it is after 500 seconds more");
-    refused(A, "node retire 1", -EBUSY, "node 1 is this store");
+    refused(A, "node retire 1", -EBUSY, "node 1 is this store, which is never stale");
     refused(A, "node retire 9", -ENOENT, "no node 9");
     wait_seconds(601);
     agreed(A, "node list", "node=2 state=stale");

@@ -741,7 +741,7 @@ Test(gc_store, nodes_are_listed_and_this_one_is_not_retired)
     cr_assert_eq(view_nodes(x.p, &text, NULL), 0);
     cr_assert_eq(strncmp(text.s, "node=", 5), 0);
     snprintf(line, sizeof line, "node retire %llu", (unsigned long long)x.p->gc.node);
-    refused(&x, line, -EBUSY, "not stale");
+    refused(&x, line, -EBUSY, "is this store, which is never stale");
     refused(&x, "node retire 7", -ENOENT, "no node 7");
     refused(&x, "node retire", -EINVAL, "usage: node list");
     refused(&x, "node retire x", -EINVAL, "number of a node");
