@@ -3,6 +3,7 @@
 #include "du.h"
 #include "item.h"
 #include "page.h"
+#include "pool_node.h"
 #include <errno.h>
 #include <sys/stat.h>
 
@@ -108,7 +109,7 @@ static int weigh(struct walk *w)
             continue;
         if (err < 0)
             return err;
-        if (going >= e.count)
+        if (going >= e.count && !pool_node_is_shared(w->p, &e))
             w->du->frees += size_of(w, number, &e);
         else
             w->du->shared += size_of(w, number, &e);
@@ -123,6 +124,7 @@ int du_namespace(struct project *p, struct ns *ns, const _Atomic bool *interrupt
     struct key k = {0, 0};
     int err, more = 0;
 
+    pool_node_refresh(p);
     do {
         more = interrupted && atomic_load(interrupted) ? -EINTR : read_piece(&w, ns, &k);
         err = more == -ENOENT || more == 0 ? note_piece(&w) : more;

@@ -5,7 +5,8 @@
  * A page whose count is 1, as are those of all pages above it, goes with its namespace; what is
  * below any other page stays for somebody. An object goes when as many references as it has lie in
  * pages that go: an alias's count for what it is an alias of, and a pin is one that never goes. So
- * one walk tells both, and no table is asked who else names what.
+ * one walk tells both, and no table is asked who else names what. In a pool an object stays, too, that
+ * another member's last report names where this one has it.
  *
  * Read in pieces of DU_AT_ONCE items, each under the namespace's lock, beside all that goes on. Of
  * a namespace that rests, and with nothing being dropped or sealed, the figures are exact; else

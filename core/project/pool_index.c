@@ -258,6 +258,20 @@ int pool_index_find(void *ctx, const struct id *id, uint64_t size, unsigned nth,
     return err;
 }
 
+bool pool_index_names(struct pool_index *ix, const struct entry *e)
+{
+    struct pool_view *v = current(ix);
+    struct id key = pool_key(e);
+    bool named = false;
+
+    for (unsigned i = 0; v && i < v->nodes && !named; i++) {
+        struct pool_record r;
+        named = v->reports[i] && pool_report_get(v->reports[i], &key, &r) == 0;
+    }
+    pool_view_release(v);
+    return named;
+}
+
 size_t pool_index_who(struct pool_index *ix, const struct id *id, uint64_t size,
                       unsigned *ret_nodes, size_t max)
 {

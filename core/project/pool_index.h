@@ -53,6 +53,10 @@ int pool_index_update(struct pool_index *ix);
 /* `ctx` is the index. -ENOENT: there are no more. */
 int pool_index_find(void *ctx, const struct id *id, uint64_t size, unsigned nth, struct entry *ret);
 
+/* Does another node's report name the place of this sealed entry (PACK, FILE)? A report that cannot be
+ * read does not. For figures. */
+bool pool_index_names(struct pool_index *ix, const struct entry *e);
+
 struct pool_index_stats {
     uint64_t serial;  /* of the list whose marks are absent; 0: none yet */
     uint64_t absent;  /* places */

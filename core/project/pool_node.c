@@ -314,6 +314,11 @@ int pool_node_find(void *ctx, const struct id *id, uint64_t size, unsigned nth, 
     return p->node ? pool_index_find(p->node->index, id, size, nth, ret) : -ENOENT;
 }
 
+bool pool_node_is_shared(struct project *p, const struct entry *e)
+{
+    return p->node && entry_is_sealed(e) && pool_index_names(p->node->index, e);
+}
+
 /* ---- the thread ---- */
 
 /* When the next report is due that follows the one at `last`. */

@@ -75,6 +75,8 @@ int pool_node_report(struct project *p);
 void pool_node_drained(struct project *p);
 /* Before a flush seals: are there newer reports of others? At most every POOL_REFRESH_NS. */
 void pool_node_refresh(struct project *p);
+/* Do others, by their reports, need the bytes of this entry as well? False of a store alone. */
+bool pool_node_is_shared(struct project *p, const struct entry *e);
 /* objects_pool.find; `ctx` is the project. */
 int pool_node_find(void *ctx, const struct id *id, uint64_t size, unsigned nth, struct entry *ret);
 

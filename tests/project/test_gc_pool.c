@@ -744,6 +744,21 @@ Test(gc_pool, why_a_cycle_ended_stands_in_status)
     cr_assert_null(strstr(reply, "the last cycle ended"));
 }
 
+Test(gc_pool, what_others_need_a_namespace_does_not_give_back)
+{
+    put_large(A, "main/a", 'x');
+    put_large(A, "main/only", 'y');
+    all_report();
+    wait_seconds(2);
+    put_large(B, "main/b", 'x');
+    wait_seconds(2);
+    agreed(A, "du main", " shared=307200 frees=307200 ");
+    agreed(B, "du main", " shared=307200 frees=0 ");
+    drop_file(B, "main/b");
+    wait_seconds(2);
+    agreed(A, "du main", " shared=0 frees=614400 ");
+}
+
 /* ---- repeating ---- */
 
 Test(gc_pool, a_report_with_nothing_new_repeats_the_last_and_acknowledges_what_is_new)
