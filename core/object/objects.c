@@ -148,6 +148,23 @@ ssize_t object_read_quietly(struct objects *o, const struct entry *entry, void *
     return n;
 }
 
+int objects_are_at(struct objects *o, const struct entry *place, const void *data, uint32_t len)
+{
+    uint8_t *stored;
+    ssize_t n;
+
+    if (!entry_is_sealed(place) || place->size != len)
+        return 0;
+    stored = malloc(len ? len : 1);
+    if (!stored)
+        return -ENOMEM;
+    n = read_at(o, place, stored, len, 0);
+    if (n >= 0)
+        n = (size_t)n == len && memcmp(stored, data, len) == 0;
+    free(stored);
+    return (int)n;
+}
+
 ssize_t objects_read(struct objects *o, const struct entry *e, void *buf, size_t len, uint64_t off)
 {
     ssize_t n;

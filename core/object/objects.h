@@ -64,6 +64,9 @@ int objects_seal_buffer(struct objects *o, uint64_t number, const void *data, ui
 int objects_hash_blob(struct objects *o, struct blob *b, struct id *ret_id);
 int objects_seal_blob(struct objects *o, uint64_t number, struct blob *b, const struct id *id,
                       uint64_t *ret_number);
+/* Are the stored bytes of that very place (whether or not an entry names it, and wherever others of
+ * its id may be) these? 1, 0, -EUCLEAN damaged or not there, -errno. No alarm. */
+int objects_are_at(struct objects *o, const struct entry *place, const void *data, uint32_t len);
 /* Everything sealed before the call is durable (and dedup hits on it need not wait). */
 int objects_sync(struct objects *o);
 

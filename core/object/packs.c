@@ -161,20 +161,25 @@ int packs_append(struct packs *p, const struct id *id, const void *data, uint32_
     return r;
 }
 
-int packs_retire_current(struct packs *p)
+int packs_retire_dead(struct packs *p, uint64_t least)
 {
     uint64_t number;
     int drop;
 
     {
         MUTEX_GUARD(&p->lock);
-        if (!p->current)
+        if (!p->current || pack_dead_bytes(p->current) < least)
             return 0;
         number = p->current->number;
         p->current = NULL;
         drop = pack_drop_if_empty(p, number);
     }
     return pack_unlink_dropped(p, number, drop);
+}
+
+int packs_retire_current(struct packs *p)
+{
+    return packs_retire_dead(p, 0);
 }
 
 /* ---- syncing ---- */

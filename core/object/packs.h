@@ -71,6 +71,8 @@ int packs_adopt(struct packs *p, const struct pack_place *place, uint32_t len);
 int packs_release(struct packs *p, const struct pack_place *place, uint32_t len);
 /* Close the open pack, so that it can go when its last record dies (drain, shutdown). */
 int packs_retire_current(struct packs *p);
+/* The same, where at least so many bytes of it are dead. */
+int packs_retire_dead(struct packs *p, uint64_t least);
 /* The first pack above `after` that is never appended to again. -ENOENT: there is none. */
 struct pack_info {
     uint64_t number;

@@ -79,6 +79,16 @@ struct dead pack_dead_take_hole(struct pack *k, uint64_t start)
     return (struct dead){.start = from, .end = to};
 }
 
+/* All that is known to be dead in it: in a pack of this run, all that is. */
+uint64_t pack_dead_bytes(const struct pack *k)
+{
+    uint64_t sum = 0;
+
+    for (size_t i = 0; i < k->dead_count; i++)
+        sum += k->dead[i].end - k->dead[i].start;
+    return sum;
+}
+
 /* A record that never became durable needs no sync any more. */
 void pack_forget_unsynced(struct pack *k, uint32_t offset)
 {

@@ -92,4 +92,5 @@ int pack_unlink_dropped(struct packs *p, uint64_t number, int r);
 
 void pack_dead_add(struct pack *k, uint64_t start, uint64_t end);
 struct dead pack_dead_take_hole(struct pack *k, uint64_t start);
+uint64_t pack_dead_bytes(const struct pack *k);
 void pack_forget_unsynced(struct pack *k, uint32_t offset);

@@ -12,53 +12,57 @@
  * so does its pack. Readers who have an old place find the new one (objects_read). Nothing of it is
  * in the log: until the commit all is where the last one says.
  *
+ * In a pool the packs of others are looked at as well (compact_pool.c).
+ *
  * Bounded: one record in memory, one pack on its way; memory and disk are waited for as by any
  * writer. A thread of its own with idle I/O priority.
  */
 #include "array.h"
+#include "compact_impl.h"
 #include "control_impl.h"
-#include "project_impl.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #define U(x) ((unsigned long long)(x))
 #define DEAD_PART 20 /* a 20th of all may be dead */
-#define DUE_PART 4   /* a 4th of a pack's size is dead at least, for one that nobody asks for */
 #define THROTTLE_EVERY 256u /* records */
 #define VAIN_MAX 10         /* runs in vain that double the time to the next one */
 
-struct compaction {
-    struct project *p;
-    struct job *job;
-    struct compact_result *r;
-    uint64_t done, total; /* bytes of files */
-    uint64_t at;          /* `done` when this pack began */
-    unsigned records;     /* since writers were last waited for */
-    uint8_t *buf;         /* PACK_RECORD_MAX bytes */
-};
-
 /* ---- one record ---- */
 
-static int move(struct compaction *c, uint64_t number, const struct entry *from, const void *data)
+static int copy(struct compaction *c, const struct entry *from, const void *data,
+                struct entry *ret_place)
 {
-    struct project *p = c->p;
     struct pack_place to;
-    struct entry place = {.kind = ENTRY_PACK, .id = from->id, .size = from->size};
-    READ_GUARD(&p->gate);
-    int err = packs_append(p->packs, &from->id, data, (uint32_t)from->size, &to);
+    int err = packs_append(c->p->packs, &from->id, data, (uint32_t)from->size, &to);
 
     if (err < 0)
         return err;
-    place.where = to.pack;
-    place.offset = to.offset;
+    *ret_place = (struct entry){.kind = ENTRY_PACK, .id = from->id, .size = from->size};
+    ret_place->where = to.pack;
+    ret_place->offset = to.offset;
+    c->r->bytes += from->size;
+    return 0;
+}
+
+int compact_move(struct compaction *c, uint64_t number, const struct entry *from, const void *data)
+{
+    struct project *p = c->p;
+    struct entry place;
+    READ_GUARD(&p->gate);
+    int err = compact_adopt(c, from, data, &place);
+
+    if (err == -ENOENT)
+        err = copy(c, from, data, &place);
+    if (err < 0)
+        return err;
     err = refs_relocate(p->refs, number, from, &place);
     if (err < 0) {
         (void)refs_bury_place(p->refs, &place);
         return err == -ESTALE || err == -ENOENT ? 0 : err; /* healed or collected meanwhile */
     }
     c->r->records++;
-    c->r->bytes += from->size;
     return refs_bury_place(p->refs, from); /* else it stays counted until a GC cycle */
 }
 
@@ -67,7 +71,7 @@ static bool cancelled(const struct compaction *c)
     return atomic_load(&c->p->closing) || (c->job && atomic_load(&c->job->cancel));
 }
 
-static int breathe(struct compaction *c)
+int compact_breathe(struct compaction *c)
 {
     if (cancelled(c))
         return -ECANCELED;
@@ -81,22 +85,35 @@ static int breathe(struct compaction *c)
     return err < 0 ? err : flush_room(c->p);
 }
 
+int compact_find(struct project *p, const struct entry *at, uint64_t *ret_number)
+{
+    struct entry e;
+    bool pending;
+    int err = refs_find(p->refs, &at->id, ret_number, &e, &pending);
+
+    if (err < 0) /* nobody has it, or it has one further down the chain */
+        return err == -ENOENT || err == -EAGAIN ? 0 : err;
+    if (e.kind == at->kind && e.where == at->where && e.offset == at->offset && e.size == at->size)
+        return 1;
+    refs_unhold(p->refs, *ret_number);
+    return 0;
+}
+
 static int visit(const struct id *id, const struct pack_place *at, const void *data, uint32_t len,
                  void *ctx)
 {
     struct compaction *c = ctx;
-    struct entry e;
+    const struct entry e = {
+        .kind = ENTRY_PACK, .id = *id, .size = len, .where = at->pack, .offset = at->offset};
     uint64_t number;
-    bool pending;
-    int err = breathe(c);
+    int err = compact_breathe(c);
 
     c->done = c->at + at->offset;
     if (err == 0)
-        err = refs_find(c->p->refs, id, &number, &e, &pending);
-    if (err < 0) /* nobody has it, or it has one further down the chain */
-        return err == -ENOENT || err == -EAGAIN ? 0 : err;
-    if (e.kind == ENTRY_PACK && e.where == at->pack && e.offset == at->offset && e.size == len)
-        err = move(c, number, &e, data);
+        err = compact_find(c->p, &e, &number);
+    if (err <= 0)
+        return err;
+    err = compact_move(c, number, &e, data);
     refs_unhold(c->p->refs, number);
     return err;
 }
@@ -119,7 +136,7 @@ static int scan(struct compaction *c, uint64_t pack)
 }
 
 /* The old places are gone when this returns, but for those that readers of the dying still hold. */
-static int commit(struct compaction *c)
+int compact_commit(struct compaction *c)
 {
     int err = project_flush(c->p);
 
@@ -135,7 +152,7 @@ static int rewrite(struct compaction *c, const struct pack_info *k)
     c->at = c->done;
     if (err == 0) {
         err = scan(c, k->number);
-        end = commit(c); /* also of a part: else both copies would stay */
+        end = compact_commit(c); /* also of a part: else both copies would stay */
         err = err < 0 ? err : end;
     }
     c->done = c->at + k->entry.file_bytes;
@@ -151,12 +168,6 @@ static int rewrite(struct compaction *c, const struct pack_info *k)
 
 /* ---- which ---- */
 
-struct choice {
-    struct pack_info *v;
-    size_t count, room;
-    uint64_t file_bytes, dead; /* of all packs */
-};
-
 static int by_dead_part(const void *a, const void *b)
 {
     const struct pack_info *x = a, *y = b;
@@ -166,30 +177,38 @@ static int by_dead_part(const void *a, const void *b)
     return p > q ? -1 : p < q;
 }
 
-static bool is_below(const struct pack_info *k, unsigned below)
+bool compact_is_below(const struct pack_info *k, unsigned below)
 {
     return k->dead && (k->entry.file_bytes - k->dead) * 100 < k->entry.file_bytes * below;
 }
 
-static int gather(struct project *p, struct choice *c)
+int compact_consider(struct compact_choice *l, const struct pack_info *k)
+{
+    l->file_bytes += k->entry.file_bytes;
+    l->dead += k->dead;
+    if (k->dead == 0)
+        return 0;
+    if (ARRAY_RESERVE(l->v, l->room, l->count + 1) < 0)
+        return -ENOMEM;
+    l->v[l->count++] = *k;
+    return 0;
+}
+
+static int gather(struct project *p, struct compact_choice *l)
 {
     struct pack_info k = {.number = 0};
     int err;
 
     while ((err = packs_next_closed(p->packs, k.number, &k)) == 0) {
-        c->file_bytes += k.entry.file_bytes;
-        c->dead += k.dead;
-        if (k.dead == 0)
-            continue;
-        if (ARRAY_RESERVE(c->v, c->room, c->count + 1) < 0)
-            return -ENOMEM;
-        c->v[c->count++] = k;
+        err = compact_consider(l, &k);
+        if (err < 0)
+            return err;
     }
     return err == -ENOENT ? 0 : err;
 }
 
 /* The worst first, and not more than needed. */
-static void choose(struct choice *c, unsigned below, bool thorough)
+static void choose(struct compact_choice *c, unsigned below, bool thorough)
 {
     uint64_t dead = c->dead, file_bytes = c->file_bytes;
     size_t n = 0;
@@ -197,7 +216,7 @@ static void choose(struct choice *c, unsigned below, bool thorough)
     if (c->count)
         qsort(c->v, c->count, sizeof *c->v, by_dead_part);
     for (; n < c->count; n++) {
-        if (!is_below(&c->v[n], below) && !(thorough && dead * DEAD_PART > file_bytes))
+        if (!compact_is_below(&c->v[n], below) && !(thorough && dead * DEAD_PART > file_bytes))
             break;
         dead -= c->v[n].dead;
         file_bytes -= c->v[n].dead;
@@ -213,39 +232,62 @@ static bool is_of_one(int err)
     return err == -EIO || err == -EUCLEAN;
 }
 
-static int rewrite_all(struct compaction *c, const struct choice *l)
+typedef int rewrite_fn(struct compaction *c, const struct pack_info *k);
+
+static int rewrite_all(struct compaction *c, const struct compact_choice *l, rewrite_fn *fn)
 {
     int err = 0;
 
-    for (size_t i = 0; i < l->count; i++)
-        c->total += l->v[i].entry.file_bytes;
     for (size_t i = 0; i < l->count && (err == 0 || is_of_one(err)); i++) {
-        int r = cancelled(c) ? -ECANCELED : rewrite(c, &l->v[i]);
+        int r = cancelled(c) ? -ECANCELED : fn(c, &l->v[i]);
         err = r < 0 && (err == 0 || !is_of_one(r)) ? r : err;
     }
     return err;
 }
 
-static int run(struct compaction *c, unsigned below, bool thorough)
+/* What died and was not buried yet is counted as alive. */
+static int prepare(struct compaction *c, bool thorough)
 {
-    struct choice l = {.v = NULL};
     int err = project_writable(c->p);
 
-    /* What died and was not buried yet is counted as alive. */
     if (err == 0 && !flush_is_idle(c->p))
-        err = commit(c);
-    if (err == 0 && thorough) { /* also of the pack that is open */
-        READ_GUARD(&c->p->gate);
-        err = packs_retire_current(c->p->packs);
-    }
+        err = compact_commit(c);
+    if (err < 0 || !thorough)
+        return err;
+    READ_GUARD(&c->p->gate); /* also of the pack that is open */
+    return packs_retire_current(c->p->packs);
+}
+
+static int choose_all(struct compaction *c, unsigned below, bool thorough)
+{
+    int err = gather(c->p, &c->own);
+
     if (err == 0)
-        err = gather(c->p, &l);
-    if (err == 0) {
-        choose(&l, below, thorough);
-        err = rewrite_all(c, &l);
-    }
-    free(l.v);
-    return err;
+        err = compact_pool_gather(c);
+    if (err < 0)
+        return err;
+    choose(&c->own, below, thorough);
+    choose(&c->others, below, thorough);
+    for (size_t i = 0; i < c->own.count; i++)
+        c->total += c->own.v[i].entry.file_bytes;
+    for (size_t i = 0; i < c->others.count; i++)
+        c->total += c->others.v[i].entry.file_bytes;
+    return 0;
+}
+
+static int run(struct compaction *c, unsigned below, bool thorough)
+{
+    int err = prepare(c, thorough), end;
+
+    if (err == 0)
+        err = choose_all(c, below, thorough);
+    if (err < 0)
+        return err;
+    err = rewrite_all(c, &c->own, rewrite);
+    if (err < 0 && !is_of_one(err))
+        return err;
+    end = rewrite_all(c, &c->others, compact_pool_leave);
+    return end < 0 ? end : err;
 }
 
 int project_compact(struct project *p, struct job *j, unsigned below, bool thorough,
@@ -260,6 +302,10 @@ int project_compact(struct project *p, struct job *j, unsigned below, bool thoro
     c.buf = malloc(PACK_RECORD_MAX);
     err = c.buf ? run(&c, below, thorough) : -ENOMEM;
     free(c.buf);
+    free(c.own.v);
+    free(c.others.v);
+    if (err == 0)
+        atomic_store(&p->compacting.elsewhere, 0); /* until the pool has another list */
     atomic_fetch_add(&p->compacting.packs, ret->packs);
     atomic_fetch_add(&p->compacting.bytes, ret->bytes);
     if (ret->packs)
@@ -318,15 +364,16 @@ int control_compact(struct call *call)
 static bool is_due(struct project *p)
 {
     unsigned below = (unsigned)settings_get(&p->settings, SET_COMPACT_BELOW);
-    uint64_t worth = (uint64_t)settings_get(&p->settings, SET_PACK_SIZE) / DUE_PART, dead = 0;
+    uint64_t worth = (uint64_t)settings_get(&p->settings, SET_PACK_SIZE) / COMPACT_DUE_PART;
+    uint64_t dead = atomic_load(&p->compacting.elsewhere);
     struct pack_info k = {.number = 0};
     struct packs_stats s;
 
     packs_get_stats(p->packs, &s);
-    if (below == 0 || s.dead_bytes < worth)
+    if (below == 0 || s.dead_bytes + dead < worth)
         return false;
     while (dead < worth && packs_next_closed(p->packs, k.number, &k) == 0)
-        dead += is_below(&k, below) ? k.dead : 0;
+        dead += compact_is_below(&k, below) ? k.dead : 0;
     return dead >= worth;
 }
 

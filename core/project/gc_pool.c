@@ -287,10 +287,24 @@ static int drop_stale(struct gc_pool_run *c)
     return err;
 }
 
+/* What is dead in the pack that is open can be collected once that is closed. */
+static int close_open_pack(struct project *p)
+{
+    int err = flush_is_idle(p) ? 0 : project_flush(p);
+
+    if (err < 0)
+        return err;
+    (void)flush_bury(p, SIZE_MAX);
+    READ_GUARD(&p->gate);
+    return packs_retire_dead(p->packs, 1);
+}
+
 static int prepare(struct gc_pool_run *c, bool dry_run, enum gc_stale_policy policy)
 {
-    int err = pool_node_report(c->p);
+    int err = dry_run ? 0 : close_open_pack(c->p);
 
+    if (err == 0)
+        err = pool_node_report(c->p);
     if (err < 0)
         return gc_pool_say(c, err,
                            "this store's own report cannot be written (%s): nothing is collected",

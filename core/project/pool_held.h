@@ -30,6 +30,7 @@
 #pragma once
 
 #include "disk.h"
+#include "entry.h"
 #include "id.h"
 #include "pool_dir.h"
 
@@ -47,6 +48,22 @@ typedef bool pool_step_fn(void *ctx, uint64_t n);
 int pool_held_list(struct disk *disk, pool_step_fn *step, void *ctx, struct pool_held *ret,
                    char why[POOL_WHY]);
 void pool_held_release(struct pool_held *h);
+
+/* A pack from which records were removed, and that holds others still. */
+struct pool_held_pack {
+    uint64_t number;
+    uint64_t bytes; /* of its file, holes among them */
+    uint64_t held;  /* of these: what its records take that are held */
+};
+/* Each of them, by rising number, from the dead lists alone: one that has none holds all of its
+ * records, and is passed over, as is one whose index cannot be read. `fn` must not remove. Non-zero
+ * from it ends this and is returned. */
+typedef int pool_held_pack_fn(const struct pool_held_pack *k, void *ctx);
+int pool_held_packs(struct disk *disk, pool_held_pack_fn *fn, void *ctx);
+/* The records of one pack that are held, by rising offset, as sealed entries with count 0; likewise.
+ * -ENOENT, -EUCLEAN: of its index. */
+typedef int pool_held_record_fn(const struct entry *at, void *ctx);
+int pool_held_records(struct disk *disk, uint64_t pack, pool_held_record_fn *fn, void *ctx);
 
 struct pool_removed {
     uint64_t files, records; /* keys of each kind that went */

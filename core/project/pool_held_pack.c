@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* pool_held_pack: one pack's index and dead list, read; and what there is of packs. */
+/* pool_held_pack: one pack's index and dead list, read; which packs there are, and what they hold. */
 #include "pool_held_impl.h"
 
 #include "array.h"
@@ -188,8 +188,70 @@ void held_pack_release(struct held_pack *k)
     *k = (struct held_pack){0};
 }
 
+static struct entry entry_of(const struct held_pack *k, size_t i)
+{
+    const struct pool_indexed *x = &k->v[i];
+
+    return (struct entry){
+        .kind = ENTRY_PACK, .id = x->id, .size = x->len, .where = k->number, .offset = x->offset};
+}
+
 struct id held_pack_key(const struct held_pack *k, size_t i)
 {
-    return pool_key(&(struct entry){
-        .kind = ENTRY_PACK, .id = k->v[i].id, .where = k->number, .offset = k->v[i].offset});
+    struct entry e = entry_of(k, i);
+
+    return pool_key(&e);
+}
+
+/* ---- what packs hold ---- */
+
+/* 1 and *ret; 0 it holds nothing, or cannot be read; -ENOMEM. */
+static int sum_up(struct disk *disk, uint64_t number, struct pool_held_pack *ret)
+{
+    struct held_pack k;
+    int err = held_pack_load(disk, number, &k);
+
+    if (err < 0)
+        return err == -ENOMEM ? err : 0;
+    *ret = (struct pool_held_pack){.number = number, .bytes = PACK_FILE_HEAD};
+    for (size_t i = 0; i < k.count; i++) {
+        uint64_t bytes = pack_record_size(k.v[i].len);
+        ret->bytes += bytes;
+        ret->held += k.dead[i] ? 0 : bytes;
+    }
+    if (k.whole && k.size > ret->bytes)
+        ret->bytes = k.size;
+    held_pack_release(&k);
+    return ret->held > 0;
+}
+
+int pool_held_packs(struct disk *disk, pool_held_pack_fn *fn, void *ctx)
+{
+    struct held_numbers packs = {0};
+    struct pool_held_pack k;
+    int err = held_packs_list(disk, ".dead", &packs);
+
+    for (size_t i = 0; i < packs.count && err == 0; i++) {
+        err = sum_up(disk, packs.v[i], &k);
+        if (err > 0)
+            err = fn(&k, ctx);
+    }
+    held_numbers_release(&packs);
+    return err;
+}
+
+int pool_held_records(struct disk *disk, uint64_t pack, pool_held_record_fn *fn, void *ctx)
+{
+    struct held_pack k;
+    int err = held_pack_load(disk, pack, &k);
+
+    if (err < 0)
+        return err;
+    for (size_t i = 0; i < k.count && err == 0; i++) {
+        struct entry e = entry_of(&k, i);
+        if (!k.dead[i])
+            err = fn(&e, ctx);
+    }
+    held_pack_release(&k);
+    return err;
 }

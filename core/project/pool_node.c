@@ -362,15 +362,35 @@ static bool wait_for_next(struct project *p)
     return !n->stop;
 }
 
+static void look_around(struct project *p)
+{
+    struct pool_node_status s;
+
+    (void)gc_pool_observe(p); /* so that ages of reports run also between cycles */
+    pool_node_get_status(p, &s);
+    compact_look_at_pool(p, s.ack);
+}
+
 static void *node_main(void *arg)
 {
     struct project *p = arg;
 
     do {
         if (!atomic_load(&p->readonly) && pool_node_report(p) == 0)
-            (void)gc_pool_observe(p); /* so that ages of reports run also between cycles */
+            look_around(p);
     } while (wait_for_next(p));
     return NULL;
+}
+
+void pool_node_leave(struct project *p)
+{
+    if (!p->node || atomic_load(&p->readonly))
+        return;
+    {
+        READ_GUARD(&p->gate);
+        (void)packs_retire_current(p->packs);
+    }
+    (void)gc_pool_index_closed(p);
 }
 
 int pool_node_start(struct project *p)

@@ -68,6 +68,10 @@ void pool_node_stop(struct project *p);
 /* `report_interval` is another one. Never waits. */
 void pool_node_settings_changed(struct project *p);
 
+/* At the end of a clean close: the pack that was open is closed for ever, and gets its index. Errors
+ * leave that to the next life. */
+void pool_node_leave(struct project *p);
+
 /* One report, now. Holding nothing. -ESTALE it is not this store's place any more: read-only from
  * now on; -EROFS likewise before; any other error: nothing was said, the old report stands. */
 int pool_node_report(struct project *p);

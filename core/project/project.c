@@ -576,6 +576,7 @@ int project_close(struct project *p)
     flush_stop_threads(p);
     err = project_drain(p, false, -1, NULL);
     if (err == 0) { /* the commit has all of it */
+        pool_node_leave(p);
         log_close(p->log);
         p->log = NULL;
         err = log_remove(p->config.disk);

@@ -407,25 +407,32 @@ struct compacting {
     _Atomic bool running;
     _Atomic int64_t looked;       /* monotonic ns: when it was last asked whether one is due */
     _Atomic unsigned vain;        /* runs on end that got rid of no pack: the next is asked later */
-    _Atomic uint64_t packs, bytes; /* rewritten, and moved, since the start */
+    _Atomic uint64_t packs, bytes; /* rewritten, and copied, since the start */
+    /* Of a pool: dead in packs of others that this store should leave, as of that list of marks. */
+    _Atomic uint64_t elsewhere;
+    uint64_t serial; /* the node's thread alone */
 };
 
 struct compact_result {
-    uint64_t packs;   /* that are gone */
+    uint64_t packs;   /* that are gone, or, of others in a pool, not needed any more */
     uint64_t records; /* moved, */
-    uint64_t bytes;   /* of payload */
+    uint64_t bytes;   /* of payload that was copied for it */
     uint64_t freed;   /* bytes of files that went, less what was written for them */
 };
 /* Rewrite the packs of which less than `below` percent is alive, and with `thorough` as many more
  * as it takes until less than 5 % of all is dead. One after the other: its records are copied, the
- * new places are committed, then it goes. Holding nothing; `j` may be NULL. -EBUSY another one
+ * new places are committed, then it goes. In a pool also packs of others whose records were mostly
+ * removed: what this store needs of them it takes elsewhere. Holding nothing; `j` may be NULL. -EBUSY another one
  * runs; -ENOSPC, -EIO: what was done stays; -ECANCELED, -EROFS. */
 int project_compact(struct project *p, struct job *j, unsigned below, bool thorough,
                     struct compact_result *ret);
 /* Begin one as a job, if there is a pack below `compact_below`, and enough is dead at all. Asked
  * again and again; looks at most every COMPACT_EVERY. */
 #define COMPACT_EVERY (60 * NSEC_PER_SEC)
+#define COMPACT_DUE_PART 4 /* a 4th of `pack_size` is dead at least, for one that nobody asks for */
 void compact_if_due(struct project *p);
+/* In a pool: after a list of marks was read, look whether packs of others make one due. */
+void compact_look_at_pool(struct project *p, uint64_t serial);
 
 /* ---- scrubs (scrub.h) ---- */
 

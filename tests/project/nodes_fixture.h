@@ -250,6 +250,42 @@ static inline void has_large(struct fixture *x, const char *path, char what)
     vfs_release(f);
 }
 
+/* Small files main/f0, main/f1 ... are in packs, a score of them in each. */
+static inline void small_content(int i, char text[4096])
+{
+    uint64_t random = (uint64_t)i * 2654435761u + 99;
+
+    for (size_t k = 0; k < 3000; k++)
+        text[k] = (char)('a' + fault_random(&random) % 26);
+    text[3000] = 0;
+}
+
+static inline void put_small(struct fixture *x, int from, int to)
+{
+    char path[32], text[4096];
+
+    packs_set_size(x->p->packs, 64 * 1024); /* several packs */
+    for (int i = from; i < to; i++) {
+        snprintf(path, sizeof path, "main/f%d", i);
+        small_content(i, text);
+        put_file(x, path, text);
+    }
+    drained(x);
+}
+
+static inline void has_small(struct fixture *x, int i)
+{
+    char path[32], text[4096], got[4096] = "";
+    struct vfs_file *f;
+
+    snprintf(path, sizeof path, "main/f%d", i);
+    small_content(i, text);
+    cr_assert_eq(vfs_open(x->p, node_of(x, path), 0, &f), 0, "%s", path);
+    cr_assert_eq(vfs_read(f, got, sizeof got - 1, 0), (ssize_t)strlen(text), "%s", path);
+    cr_assert_str_eq(got, text, "%s", path);
+    vfs_release(f);
+}
+
 /* ---- the pool's disk ---- */
 
 static inline int count_object(const char *name, void *ctx)
@@ -271,6 +307,22 @@ static inline unsigned object_files(void)
         snprintf(dir, sizeof dir, "objects/%02x", i);
         (void)disk_list(shared, dir, count_object, &n);
     }
+    return n;
+}
+
+static inline int count_name(const char *name, void *ctx)
+{
+    (void)name;
+    ++*(unsigned *)ctx;
+    return 0;
+}
+
+/* Names in packs/. */
+static inline unsigned pack_files(void)
+{
+    unsigned n = 0;
+
+    cr_assert_eq(disk_list(shared, "packs", count_name, &n), 0);
     return n;
 }
 

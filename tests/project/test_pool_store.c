@@ -20,41 +20,6 @@ TestSuite(pool_store, .init = two, .fini = pool_is_gone);
 
 /* ---- words ---- */
 
-static void content(int i, char text[4096])
-{
-    uint64_t random = (uint64_t)i * 2654435761u + 99;
-
-    for (size_t k = 0; k < 3000; k++)
-        text[k] = (char)('a' + fault_random(&random) % 26);
-    text[3000] = 0;
-}
-
-static void put_small(struct fixture *x, int from, int to)
-{
-    char path[32], text[4096];
-
-    packs_set_size(x->p->packs, 64 * 1024); /* several packs */
-    for (int i = from; i < to; i++) {
-        snprintf(path, sizeof path, "main/f%d", i);
-        content(i, text);
-        put_file(x, path, text);
-    }
-    drained(x);
-}
-
-static void has_small(struct fixture *x, int i)
-{
-    char path[32], text[4096], got[4096] = "";
-    struct vfs_file *f;
-
-    snprintf(path, sizeof path, "main/f%d", i);
-    content(i, text);
-    cr_assert_eq(vfs_open(x->p, node_of(x, path), 0, &f), 0, "%s", path);
-    cr_assert_eq(vfs_read(f, got, sizeof got - 1, 0), (ssize_t)strlen(text), "%s", path);
-    cr_assert_str_eq(got, text, "%s", path);
-    vfs_release(f);
-}
-
 /* All but every fourth. */
 static void drop_most(struct fixture *x)
 {
@@ -66,21 +31,6 @@ static void drop_most(struct fixture *x)
             remove_file(x, path);
     }
     drained(x);
-}
-
-static int count_name(const char *name, void *ctx)
-{
-    (void)name;
-    ++*(unsigned *)ctx;
-    return 0;
-}
-
-static unsigned pack_files(void)
-{
-    unsigned n = 0;
-
-    cr_assert_eq(disk_list(shared, "packs", count_name, &n), 0);
-    return n;
 }
 
 static void finding(const char *what, const char *where, const char *sentence, void *ctx)

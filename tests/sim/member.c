@@ -68,7 +68,7 @@ void member_end(struct node *n)
 
 /* ---- reports and cycles ---- */
 
-const char *const work_names[WORKS] = {"cycle", "report", "flush", "drain"};
+const char *const work_names[WORKS] = {"cycle", "report", "flush", "drain", "compaction"};
 
 static void cycle(void *ctx)
 {
@@ -114,9 +114,20 @@ static void drain(void *ctx)
     sim.count.flushes += n->result == 0;
 }
 
+static void compact(void *ctx)
+{
+    struct node *n = ctx;
+    struct compact_result r;
+
+    n->result = project_compact(n->p, NULL, 50, true, &r);
+    say("  node %u: compaction: %llu records moved, %llu bytes copied", n->number,
+        (unsigned long long)r.records, (unsigned long long)r.bytes);
+    sim.count.moved += r.records;
+}
+
 void member_work(struct node *n, enum work work, unsigned stop_after)
 {
-    static void (*const works[WORKS])(void *ctx) = {cycle, report_of, flush, drain};
+    static void (*const works[WORKS])(void *ctx) = {cycle, report_of, flush, drain, compact};
 
     baton_begin(&n->still, works[work], n, stop_after);
 }

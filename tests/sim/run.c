@@ -277,7 +277,7 @@ static void step(void)
     else if (what < 57)
         work(n, chance(4) ? WORK_DRAIN : WORK_FLUSH);
     else if (what < 67)
-        work(n, WORK_REPORT);
+        work(n, chance(5) ? WORK_COMPACT : WORK_REPORT);
     else if (what < 70)
         all_report();
     else if (what < 72)

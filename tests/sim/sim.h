@@ -111,7 +111,7 @@ struct sim {
     bool tell; /* the trace goes to stderr at once */
     struct {
         uint64_t changes, flushes, reports, cycles, collected, paused, deaths, power, failed, late,
-            shorts, joined, retired, jumps, dedup, checks;
+            shorts, joined, retired, jumps, dedup, moved, checks;
     } count;
 };
 extern struct sim sim;
@@ -193,7 +193,7 @@ void member_format(struct node *n);
 void member_begin(struct node *n, struct project_config *config);
 void member_end(struct node *n); /* it is not mounted any more */
 /* What it does in a context of its own, which may stand still. */
-enum work { WORK_CYCLE, WORK_REPORT, WORK_FLUSH, WORK_DRAIN, WORKS };
+enum work { WORK_CYCLE, WORK_REPORT, WORK_FLUSH, WORK_DRAIN, WORK_COMPACT, WORKS };
 extern const char *const work_names[WORKS];
 /* Before the `stop_after`-th operation on the pool; 0: it does not. Ended, n->result is what it
  * said. */
