@@ -64,7 +64,10 @@ static int gather_one(const struct pool_held_pack *k, void *ctx)
 
 int compact_pool_gather(struct compaction *c)
 {
-    return c->p->shared ? pool_held_packs(c->p->shared->disk, gather_one, c) : 0;
+    if (!c->p->shared)
+        return 0;
+    pool_node_refresh(c->p);
+    return pool_held_packs(c->p->shared->disk, gather_one, c);
 }
 
 /* ---- one record ---- */

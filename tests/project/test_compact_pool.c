@@ -83,16 +83,21 @@ static unsigned indexes(void)
     return n;
 }
 
-/* A has put what B took up; most of it is not needed by either, and gone. */
+/* `one` has put what `other` took up; most of it is not needed by either, and gone. */
+static void mostly_dead_of(struct fixture *one, struct fixture *other)
+{
+    put_small(one, 0, FILES);
+    wait_seconds(2);
+    put_small(other, 0, FILES);
+    drop_but_every(other, 8);
+    drop_but_every(one, 20);
+    (void)compacted(one);
+    cr_assert_eq(collect(one), FILES - FILES / 8);
+}
+
 static void mostly_dead(void)
 {
-    put_small(A, 0, FILES);
-    wait_seconds(2);
-    put_small(B, 0, FILES);
-    drop_but_every(B, 8);
-    drop_but_every(A, 20);
-    (void)compacted(A);
-    cr_assert_eq(collect(A), FILES - FILES / 8);
+    mostly_dead_of(A, B);
 }
 
 /* Little more is in packs than `records` of those files take. */
@@ -148,6 +153,16 @@ Test(compact_pool, a_pack_goes_when_each_member_has_taken_what_it_needs_elsewher
     cr_assert_eq(collect(A), FILES / 8);
     has_every(A, 20);
     has_every(B, 8);
+    packs_have(FILES / 8 + FILES / 40);
+}
+
+Test(compact_pool, packs_of_a_member_that_joined_later_go_too)
+{
+    mostly_dead_of(B, A);
+    cr_assert_eq(compacted(A).records, FILES / 8);
+    cr_assert_eq(collect(B), FILES / 8);
+    has_every(A, 8);
+    has_every(B, 20);
     packs_have(FILES / 8 + FILES / 40);
 }
 
