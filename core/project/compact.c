@@ -25,7 +25,7 @@
 #include <stdlib.h>
 
 #define U(x) ((unsigned long long)(x))
-#define DEAD_PART 20 /* a 20th of all may be dead */
+#define DEAD_PART 20        /* a 20th of all may be dead */
 #define THROTTLE_EVERY 256u /* records */
 #define VAIN_MAX 10         /* runs in vain that double the time to the next one */
 

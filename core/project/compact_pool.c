@@ -96,8 +96,7 @@ int compact_adopt(struct compaction *c, const struct entry *from, const void *da
         if (is_left(c, ret_place) ||
             objects_are_at(p->objects, ret_place, data, (uint32_t)from->size) != 1)
             continue;
-        if (ret_place->kind != ENTRY_PACK ||
-            packs_adopt(p->packs, &at, (uint32_t)from->size) == 0)
+        if (ret_place->kind != ENTRY_PACK || packs_adopt(p->packs, &at, (uint32_t)from->size) == 0)
             return 0;
     }
     return -ENOENT;
