@@ -58,7 +58,7 @@ struct cycle {
     struct opinion opinions[BATCH];
 };
 
-static int begin(struct cycle *w)
+static int prepare(struct cycle *w)
 {
     struct gc *gc = w->gc;
     MUTEX_GUARD(&gc->lock);
@@ -74,6 +74,27 @@ static int begin(struct cycle *w)
     w->r->cycle = gc->cycles + 1;
     w->r->serial = gc->serial;
     return 0;
+}
+
+/* *ret_w: nothing is done yet; for cycle_end and free. */
+static int begin(struct gc *gc, const struct gc_config *config, const struct gc_sources *sources,
+                 struct gc_result *r, struct cycle **ret_w)
+{
+    struct cycle *w = calloc(1, sizeof *w);
+    int err;
+
+    if (!w)
+        return -ENOMEM;
+    w->gc = gc;
+    w->config = config;
+    w->src = sources;
+    w->r = r;
+    err = prepare(w);
+    if (err < 0)
+        free(w);
+    else
+        *ret_w = w;
+    return err;
 }
 
 /* ---- observe ---- */
@@ -535,23 +556,15 @@ static void cycle_end(struct cycle *w)
 int gc_cycle(struct gc *gc, const struct gc_config *config, const struct gc_sources *sources,
              const struct gc_options *options, struct gc_result *ret)
 {
-    struct cycle *w = calloc(1, sizeof *w);
+    struct cycle *w;
     bool applied;
     int err;
 
     *ret = (struct gc_result){0};
-    if (!w)
-        return -ENOMEM;
-    w->gc = gc;
-    w->config = config;
-    w->src = sources;
-    w->r = ret;
-    w->dry = options->dry_run;
-    err = begin(w);
-    if (err < 0) {
-        free(w);
+    err = begin(gc, config, sources, ret, &w);
+    if (err < 0)
         return err;
-    }
+    w->dry = options->dry_run;
     err = observe(w);
     if (err == 0 && !ret->below_minimum) {
         err = run(w);
@@ -570,25 +583,18 @@ int gc_cycle(struct gc *gc, const struct gc_config *config, const struct gc_sour
 
 int gc_observe(struct gc *gc, const struct gc_config *config, const struct gc_sources *sources)
 {
-    struct cycle *w = calloc(1, sizeof *w);
     struct gc_result r = {.cycle = 0};
-    int err;
+    struct cycle *w;
+    int err = begin(gc, config, sources, &r, &w);
 
-    if (!w)
-        return -ENOMEM;
-    w->gc = gc;
-    w->config = config;
-    w->src = sources;
-    w->r = &r;
-    err = begin(w);
+    if (err < 0)
+        return err;
+    err = observe(w);
     if (err == 0) {
-        err = observe(w);
-        if (err == 0) {
-            MUTEX_GUARD(&gc->lock);
-            keep_nodes(w);
-        }
-        cycle_end(w);
+        MUTEX_GUARD(&gc->lock);
+        keep_nodes(w);
     }
+    cycle_end(w);
     free(w);
     gc_result_release(&r);
     return err;
