@@ -100,6 +100,7 @@ int main(int argc, char **argv)
     }
     config.disk = store.disk;
     config.kv = store.kv;
+    config.pool = store_get_pool(&store);
     must(argv[1], project_open(&config, &project));
     fill(argv[2], number(argv[3], 1, DIRS_MAX), number(argv[4], 1, UINT32_MAX),
          number(argv[5], BYTES_MIN, BYTES_MAX), number(argv[6], 0, UINT64_MAX));
