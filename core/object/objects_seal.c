@@ -174,8 +174,8 @@ static int name_place(struct objects *o, uint64_t number, const struct entry *pl
 }
 
 /* Does somebody else have these bytes in the pool? A place that cannot be read, has others, or cannot
- * be counted is passed over: it is theirs, and ours can be put beside it. 1 it is so and ours by now, 0 or -errno.
- */
+ * be counted is passed over: it is theirs, and ours can be put beside it. 1 it is so, and ours by
+ * now; 0 or -errno. */
 static int adopt(struct objects *o, uint64_t number, const struct source *s, const struct id *id)
 {
     uint64_t size = s->blob ? blob_length(s->blob) : s->len;
