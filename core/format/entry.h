@@ -9,6 +9,9 @@
  *   ALIAS  equal to object `target`, for which its references count too
  *   NONE   an id that is only counted (no bytes known here)
  *
+ * PACK and FILE with a shard other than 0 are ghosts: their bytes are on that shard, in a pack or a
+ * file of its own there.
+ *
  * The same bytes stand in the table of the dying. Decoder: -EUCLEAN, output untouched.
  */
 #pragma once
@@ -31,9 +34,12 @@ struct entry {
     struct id id;    /* NONE, PACK, FILE */
     uint64_t where;  /* PACK: pack number; FILE: number in the file's name; ALIAS: target */
     uint32_t offset; /* PACK: of the record in the pack */
+    uint16_t shard;  /* PACK, FILE: where the bytes are; 0: at home */
+    uint16_t day;    /* PACK, FILE: days since 1970 of the last open, or of sealing; 0: unknown */
+    uint64_t created; /* ms since 1970 when it became a ghost; 0 at home */
 };
 
-#define ENTRY_MAX 40
+#define ENTRY_MAX 56
 size_t entry_encode(const struct entry *e, uint8_t out[ENTRY_MAX]);
 int entry_decode(const void *val, size_t len, struct entry *ret);
 
@@ -41,3 +47,10 @@ static inline bool entry_is_sealed(const struct entry *e)
 {
     return e->kind == ENTRY_PACK || e->kind == ENTRY_FILE;
 }
+
+static inline bool entry_is_ghost(const struct entry *e)
+{
+    return entry_is_sealed(e) && e->shard != 0;
+}
+/* Do both name the very same bytes? Count, day and time do not matter. */
+bool entry_same_place(const struct entry *a, const struct entry *b);

@@ -39,6 +39,9 @@ struct objects_pool {
 struct objects_config {
     struct disk *disk;
     struct packs *packs;
+    struct shards *shards;           /* NULL: there are none, and no entry is a ghost */
+    struct shard_packs *shard_packs; /* likewise */
+    const struct clock *clock;       /* for `day` and `created` */
     struct refs *refs;
     const struct id_key *key;
     const struct objects_pool *pool; /* copied; NULL: the store's files are its own */
@@ -82,6 +85,47 @@ int objects_verify(struct objects *o, const struct entry *e);
  * but 0 ends it, and is returned. Piece by piece, holding nothing. */
 int objects_verify_slowly(struct objects *o, const struct entry *e,
                           int (*pace)(uint64_t bytes, void *ctx), void *ctx);
+
+/* ---- other shards (objects_remote.c) ----
+ *
+ * Reading is as of any entry: objects_read, objects_verify. What cannot be asked is -EHOSTUNREACH.
+ * To copy bytes elsewhere, `from` being sealed and held by the caller, wherever it is now:
+ */
+
+/* Records gathered for one pack on one shard. */
+struct objects_batch;
+int objects_batch_begin(struct objects *o, uint16_t shard, struct objects_batch **ret_batch);
+/* Read `from` (of at most PACK_RECORD_MAX bytes), verify it and take it along. -EFBIG: the batch is
+ * full; put it and begin another one. */
+int objects_batch_add(struct objects_batch *b, uint64_t number, const struct entry *from);
+/* Put the pack, durably, and read it back. Nothing names it yet. */
+int objects_batch_put(struct objects_batch *b);
+/* The nth that was added, from 0: its number, where it was, where its copy is now. -ENOENT. The gate
+ * is held from shard_packs_add until the entry names the place: see move.c. */
+int objects_batch_get(const struct objects_batch *b, size_t nth, uint64_t *ret_number,
+                      struct entry *ret_from, struct entry *ret_to);
+uint64_t objects_batch_file_bytes(const struct objects_batch *b); /* of the pack as it was put */
+void objects_batch_end(struct objects_batch *b); /* NULL is fine */
+
+/* The progress of a long copy: as `pace` of objects_verify_slowly. */
+struct objects_pace {
+    int (*pace)(uint64_t bytes, void *ctx);
+    void *ctx;
+};
+/* Copy a FILE to a shard, as a file of its own there, durably, and read it back. */
+int objects_copy_out(struct objects *o, uint16_t shard, const struct entry *from,
+                     const struct objects_pace *pace, struct entry *ret_to);
+/* Copy a ghost home: a record in the open pack, or a file of its own. As after sealing it is durable
+ * when objects_sync has returned; the gate is held (read) from this call until the entry names it,
+ * but for a FILE, which is durable at once and needs no gate: `number` then is a fresh one
+ * (refs_new) for its name, which the caller cancels (refs_cancel) afterwards. */
+int objects_copy_home(struct objects *o, uint64_t number, const struct entry *from,
+                      const struct objects_pace *pace, struct entry *ret_to);
+/* Does the shard have the bytes of this ghost, as far as their size tells? 1, 0: it says no, and it
+ * is the right one, -errno: it cannot be asked. */
+int objects_ask(struct objects *o, const struct entry *ghost);
+/* Delete the bytes of a dead ghost, of FILE kind, or of the whole pack that it is in. */
+int objects_delete_remote(struct objects *o, const struct entry *ghost);
 
 /* How many stored objects were healed, and collisions met, since open. */
 void objects_get_counts(struct objects *o, uint64_t *ret_healed, uint64_t *ret_collisions);

@@ -5,10 +5,11 @@
  * What counts: items in live tree pages that name the object, and pins. Invariant: a count is never
  * too low. Count 0 means safe to delete, unconditionally.
  *
- *   objects  number -> entry (count, size, id, place)      all four are kv tables
+ *   objects  number -> entry (count, size, id, place)      all five are kv tables
  *   ids      id -> number (0: a chain marker, see below)   with layers in front (layer.h)
  *   dying    number -> entry, for numbers whose count is 0 or whose entry is gone already
  *   pins     number -> nothing
+ *   ghosts   number -> shard, of the entries whose bytes are on another one: to find them by
  *
  * The life of a number, with the call that makes each step:
  *
@@ -42,7 +43,7 @@
 struct refs;
 
 struct refs_tables {
-    unsigned objects, ids, dying, pins;
+    unsigned objects, ids, dying, pins, ghosts;
 };
 
 /* `key` is borrowed. `next` is the first number never used (refs_next gives it back for the
@@ -110,6 +111,25 @@ int refs_bury_place(struct refs *r, const struct entry *place);
 uint64_t refs_pending_mark(struct refs *r);
 /* After it: what was pending when the mark was taken is durable. */
 void refs_settle(struct refs *r, uint64_t mark);
+
+/* It was opened on that day (days since 1970): never falls. Nothing happens unless it is sealed and
+ * the day is a later one. */
+int refs_touch(struct refs *r, uint64_t number, uint16_t day);
+
+/* ---- ghosts ---- */
+
+/* The first entry after `number` that is a ghost, of `shard` (0: of any), also one with count 0. -ENOENT:
+ * there is none. Changes that are not committed count. */
+int refs_next_ghost(struct refs *r, uint16_t shard, uint64_t number, uint64_t *ret_number,
+                    struct entry *ret);
+/* How many there are; on one shard, entries that name it. */
+uint64_t refs_ghosts(struct refs *r);
+int refs_ghosts_on(struct refs *r, uint16_t shard, uint64_t *ret_count, uint64_t *ret_bytes);
+/* Dead ghosts: the first record of the dying behind `number` whose bytes are on `shard` (0: any but
+ * home), that has no entry any more, and all of that is committed. Delete its bytes, then
+ * refs_buried. -ENOENT. refs_collected never gives these out. */
+int refs_next_dead_ghost(struct refs *r, uint16_t shard, uint64_t number, struct refs_dead *ret);
+uint64_t refs_dead_ghosts(struct refs *r); /* how many; not among refs_dying */
 
 /* ---- pins ---- */
 

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * shards: the other shards of a store: which there are, which of them can be asked now, and whether
+ * this store may write to them.
+ *
+ *     shards_open(&config, &s)                         the records are read; nothing is asked yet
+ *     shards_add(s, 1, "dir:/mnt/hdd", why)            identity put there, then recorded
+ *     shards_get(s, 1, SHARDS_READ, &shard)  ...  shards_put_back(s, 1)
+ *     shards_look(s)                                   now and then: is one back?
+ *
+ * States:
+ *   NEW          not asked since the opening
+ *   OK           it is the one that was added, and this store may write to it
+ *   UNREACHABLE  cannot be asked, or is not there (an empty mount point): neither read nor written;
+ *                looked for again at each shards_look, and by shards_get at most once a second
+ *   READONLY     can be read; a write said -EROFS or -EACCES, or the store itself is read-only
+ *   WRONG        something else is there: another shard, or another store's: neither read nor written
+ *   FOREIGN      it is the right one, but another copy of this store has written to it since: only read
+ *
+ * Who may write is settled once an opening, at the first use for writing, by claims: see shards.c and
+ * FORMAT.md, "Shard".
+ *
+ * Errors: 0 or -errno: -ENXIO no shard has that number, -EHOSTUNREACH it is UNREACHABLE or WRONG,
+ * -EROFS it may only be read. -EUCLEAN its record is damaged. Threads: any; its lock, "shards", is not
+ * held while a shard is asked.
+ */
+#pragma once
+
+#include "clock.h"
+#include "kv.h"
+#include "shard.h"
+
+struct shards;
+
+enum shards_state {
+    SHARDS_NEW,
+    SHARDS_OK,
+    SHARDS_UNREACHABLE,
+    SHARDS_READONLY,
+    SHARDS_WRONG,
+    SHARDS_FOREIGN
+};
+enum shards_use { SHARDS_READ, SHARDS_WRITE };
+
+#define SHARDS_MAX 256 /* at once; their numbers are 1 … 65535 */
+
+struct shards_config {
+    struct kv *kv; /* borrowed */
+    unsigned table;
+    const struct clock *clock;
+    uint8_t store[16]; /* id of the store: stands in the identity of its shards */
+    bool readonly;     /* nothing is written, neither there nor into the table */
+};
+
+struct shards_info {
+    uint16_t number;
+    enum shards_state state;
+    bool draining;    /* nothing is moved there any more */
+    uint8_t id[16];
+    int64_t since;    /* realtime ns: in that state */
+    char url[SHARD_URL_MAX + 1];
+    char why[SHARD_WHY]; /* a sentence, unless OK or NEW */
+    struct shard_space space; /* as of the last look; zeros: unknown */
+};
+
+/* -EUCLEAN: a record is damaged, which is reported; the others are there, and the number of the
+ * damaged one is UNREACHABLE. */
+int shards_open(const struct shards_config *config, struct shards **ret_shards);
+void shards_close(struct shards *s); /* NULL is fine; all are put back */
+
+/* ---- which there are ---- */
+
+/* -EEXIST the number is taken; -EINVAL number or URL; -EBUSY that place is another store's shard, or
+ * another number's; -ENOTEMPTY it has other things in it; -EHOSTUNREACH, -EROFS, -ENOSPC. What an
+ * interrupted one left is taken over. Nothing is changed on an error, but for half of an identity. */
+int shards_add(struct shards *s, uint16_t number, const char *url, char why[SHARD_WHY]);
+/* Nothing of the store lives there any more: the caller knows. Its identity goes too if it can be
+ * reached; if not, only the record goes. -EBUSY it is in use just now. */
+int shards_remove(struct shards *s, uint16_t number, char why[SHARD_WHY]);
+int shards_set_draining(struct shards *s, uint16_t number, bool draining);
+/* The first with a number above `after`. -ENOENT: there is none. */
+int shards_next(struct shards *s, unsigned after, struct shards_info *ret);
+int shards_info_get(struct shards *s, uint16_t number, struct shards_info *ret);
+const char *shards_state_name(enum shards_state state); /* "ok", "unreachable", … */
+
+/* ---- using one ---- */
+
+/* Give it back with shards_put_back. For SHARDS_WRITE the claim is made first. `ret_shard` or
+ * `ret_disk` (shard_disk_open of it) may be NULL. */
+int shards_get(struct shards *s, uint16_t number, enum shards_use use, struct shard **ret_shard,
+               struct disk **ret_disk);
+void shards_put_back(struct shards *s, uint16_t number);
+/* What a call to it said, told by who made the call: -EHOSTUNREACH, -EROFS and the like change its
+ * state. Returns `err`, but for -ENOENT, which is only returned when the shard, asked afresh, is
+ * there and is the right one; else it is -EHOSTUNREACH. */
+int shards_said(struct shards *s, uint16_t number, int err);
+/* A number that no name on that shard ever had: for packs and files. It is claimed. */
+int shards_new_number(struct shards *s, uint16_t number, uint64_t *ret_where);
+/* Numbers below it were given out: what is above is in flight, or of another life that is not ours.
+ * 0: it is not claimed. */
+uint64_t shards_first_number(struct shards *s, uint16_t number);
+/* Look for those that are not OK; how many have become so. Never longer than a driver takes. */
+unsigned shards_look(struct shards *s);
+/* Wait until it can be read, for at most `ns`, or until *stop; looks each second. 0 or
+ * -EHOSTUNREACH. */
+int shards_wait(struct shards *s, uint16_t number, int64_t ns, const _Atomic bool *stop);

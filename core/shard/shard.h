@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * shard: a place that keeps bytes under names, and no more than that: what an object store can do,
+ * too. The home shard is not one of these but a disk (disk.h).
+ *
+ *     shard_open("dir:/mnt/hdd/cold", 0, &s, why)
+ *     shard_put...(s, name, ...)        whole, and durable when it returns 0
+ *     shard_get, shard_range, shard_stat, shard_list
+ *     shard_delete(s, name)
+ *
+ * Names are paths of at most DISK_NAME_MAX bytes, "packs/0123"; directories are the driver's
+ * business. What is put is seen whole or not at all, by everybody, also after a loss of power in the
+ * middle; nothing can be appended to or changed in place.
+ *
+ * Errors: 0 or -errno.
+ *   -ENOENT        nothing has that name, as far as this can be told: an empty mount point says so, too
+ *   -EHOSTUNREACH  it cannot be asked now
+ *   -EEXIST, -EROFS, -ENOSPC, -EDQUOT, -EACCES, -EIO, -ENOMEM as of any disk
+ * After a failed put or delete either state may be found. Threads: all calls from any thread, but
+ * for open and close.
+ *
+ * Drivers: struct shard_driver below is all that one provides. `dir` is built in; others are made
+ * known with shard_register before the first shard_open.
+ */
+#pragma once
+
+#include "disk.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define SHARD_WHY 256
+#define SHARD_URL_MAX 700 /* bytes, without the NUL */
+#define SHARD_PACK_MAX (UINT32_C(8) << 20) /* bytes of a pack that is put: one batch in memory */
+
+struct shard;
+
+/* Bytes to be put, read front to back, once; a second time when a driver tries again. Exactly `len`
+ * bytes at `off`, or -errno, which the put then returns. */
+struct shard_source {
+    int (*read)(void *ctx, void *buf, size_t len, uint64_t off);
+    void *ctx;
+    uint64_t size;
+};
+
+enum shard_open_flags {
+    SHARD_READONLY = 1 << 0, /* every change: -EROFS */
+};
+
+struct shard_space {
+    uint64_t size, avail; /* bytes; both 0: nobody knows */
+};
+
+/* A name found; return non-zero to stop, which shard_list then returns. */
+typedef int shard_list_fn(const char *name, uint64_t size, void *ctx);
+
+/* `why` gets a sentence. -EINVAL no driver, or not a URL that it can use; -EHOSTUNREACH: there is
+ * nothing there now, and it may be tried again. */
+int shard_open(const char *url, unsigned flags, struct shard **ret_shard, char why[SHARD_WHY]);
+void shard_close(struct shard *s); /* NULL is fine; nobody uses it, or a disk made of it, any more */
+/* The URL in the one form that is stored: -EINVAL with a sentence. */
+int shard_normal_url(const char *url, char out[SHARD_URL_MAX + 1], char why[SHARD_WHY]);
+
+/* Replaces what has the name. */
+int shard_put(struct shard *s, const char *name, const void *data, size_t len);
+int shard_put_if_absent(struct shard *s, const char *name, const void *data, size_t len);
+/* If absent, too; memory is bounded whatever the size. */
+int shard_put_stream(struct shard *s, const char *name, const struct shard_source *source);
+/* All of a small thing: bytes read, -EFBIG it has more than `cap`. */
+ssize_t shard_get(struct shard *s, const char *name, void *buf, size_t cap);
+/* Bytes read, short only at its end. */
+ssize_t shard_range(struct shard *s, const char *name, void *buf, size_t len, uint64_t off);
+int shard_stat(struct shard *s, const char *name, uint64_t *ret_size);
+int shard_delete(struct shard *s, const char *name); /* durable; -ENOENT it is not there */
+/* All names that begin with `dir` and '/', without order; none is 0. An error means that the list is
+ * not whole. */
+int shard_list(struct shard *s, const char *dir, shard_list_fn *fn, void *ctx);
+int shard_space(struct shard *s, struct shard_space *ret);
+
+/* The same as a disk that can only be read: open, pread, fstat and list work, whatever changes is
+ * -EROFS. Borrows the shard. */
+int shard_disk_open(struct shard *s, struct disk **ret_disk);
+
+/* ---- for drivers ---- */
+
+struct shard_driver {
+    const char *scheme; /* "dir" */
+    int (*normal)(const char *rest, char *out, size_t cap, char why[SHARD_WHY]);
+    int (*open)(const char *rest, bool readonly, struct shard **ret_shard, char why[SHARD_WHY]);
+    void (*close)(struct shard *s);
+    /* `replace` false: -EEXIST. */
+    int (*put)(struct shard *s, const char *name, const struct shard_source *source, bool replace);
+    ssize_t (*range)(struct shard *s, const char *name, void *buf, size_t len, uint64_t off);
+    int (*stat)(struct shard *s, const char *name, uint64_t *ret_size);
+    int (*remove)(struct shard *s, const char *name);
+    int (*list)(struct shard *s, const char *dir, shard_list_fn *fn, void *ctx);
+    int (*space)(struct shard *s, struct shard_space *ret);
+};
+/* A driver embeds this as its first member. shard.c has checked names, lengths and readonly. */
+struct shard {
+    const struct shard_driver *driver;
+    bool readonly;
+};
+/* -EEXIST the scheme is taken. The driver is borrowed for ever. One thread, at start. */
+int shard_register(const struct shard_driver *driver);
