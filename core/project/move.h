@@ -38,6 +38,13 @@ int move_one(struct move *m, uint64_t number, const struct entry *from);
 /* Put and commit what is left; frees it. *ret is what was done in all. */
 int move_end(struct move *m, struct move_result *ret);
 
+/* For GC cycles: what has a number from this on, on `shard`, may have been put there by a move without
+ * a commit that names it yet, or is about to be; nothing below it is. UINT64_MAX: no move is at work
+ * there. A move counts from before its first number is given until all it put is committed, buried,
+ * or given up, for an orphan. The gate is held (write): then this, refs and shard_packs are of one
+ * instant. */
+uint64_t move_in_flight(struct project *p, uint16_t shard);
+
 /* What a person named (control_shard.c, move_select.c), each object once; non-zero from `fn` ends it. */
 typedef int move_select_fn(uint64_t number, void *ctx);
 struct move_selection {
