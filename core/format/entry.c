@@ -7,6 +7,13 @@
 #define PACK_NUMBER_LEN 5 /* 40 bits of pack number, */
 #define PACK_NUMBER_LONG 8 /* or all of it, where it has more: in a pool */
 #define PACK_LONG_LEN (5 + ID_LEN + 4 + PACK_NUMBER_LONG + 4)
+#define DAY_LEN 2
+#define GHOST_LEN 10 /* shard 2, created 8 */
+
+enum kind_flags { /* in the byte of the kind; only of sealed ones */
+    HAS_DAY = 0x40,
+    IS_GHOST = 0x80,
+};
 
 static const uint8_t lengths[] = {
     [ENTRY_NONE] = 5 + ID_LEN,
@@ -43,6 +50,7 @@ static void decode_pack(struct entry *e, const uint8_t *p, size_t n)
     e->offset = get_le32(p + 4 + n);
 }
 
+/* Without what follows the place. */
 static size_t length_of(const struct entry *e)
 {
     bool is_long = e->kind == ENTRY_PACK && pack_number_len(e->where) == PACK_NUMBER_LONG;
@@ -50,12 +58,53 @@ static size_t length_of(const struct entry *e)
     return is_long ? PACK_LONG_LEN : lengths[e->kind];
 }
 
+/* ---- what follows the place ---- */
+
+static uint8_t flags_of(const struct entry *e)
+{
+    if (!entry_is_sealed(e))
+        return 0;
+    return (uint8_t)((e->day ? HAS_DAY : 0) | (e->shard ? IS_GHOST : 0));
+}
+
+static size_t tail_len(uint8_t flags)
+{
+    return (flags & HAS_DAY ? DAY_LEN : 0U) + (flags & IS_GHOST ? GHOST_LEN : 0U);
+}
+
+static void encode_tail(const struct entry *e, uint8_t flags, uint8_t *p)
+{
+    if (flags & HAS_DAY) {
+        put_le16(p, e->day);
+        p += DAY_LEN;
+    }
+    if (flags & IS_GHOST) {
+        put_le16(p, e->shard);
+        put_le64(p + 2, e->created);
+    }
+}
+
+static void decode_tail(struct entry *e, uint8_t flags, const uint8_t *p)
+{
+    if (flags & HAS_DAY) {
+        e->day = get_le16(p);
+        p += DAY_LEN;
+    }
+    if (flags & IS_GHOST) {
+        e->shard = get_le16(p);
+        e->created = get_le64(p + 2);
+    }
+}
+
+/* ---- */
+
 size_t entry_encode(const struct entry *e, uint8_t out[ENTRY_MAX])
 {
     bool has_id = e->kind == ENTRY_NONE || entry_is_sealed(e);
-    uint8_t *p = out + 5;
+    uint8_t *p = out + 5, flags = flags_of(e);
+    size_t len = length_of(e);
 
-    out[0] = (uint8_t)e->kind;
+    out[0] = (uint8_t)(e->kind | flags);
     put_le32(out + 1, e->count);
     if (has_id) {
         memcpy(p, e->id.b, ID_LEN);
@@ -69,18 +118,36 @@ size_t entry_encode(const struct entry *e, uint8_t out[ENTRY_MAX])
         put_le64(p + 8, e->where);
     if (e->kind == ENTRY_ALIAS)
         put_le64(p, e->where);
-    return length_of(e);
+    encode_tail(e, flags, out + len);
+    return len + tail_len(flags);
+}
+
+/* The kind and, of what `len` bytes there are, those without the tail. */
+static int split(const uint8_t *v, size_t len, struct entry *e, uint8_t *ret_flags, size_t *ret_len)
+{
+    uint8_t flags = len ? v[0] & (HAS_DAY | IS_GHOST) : 0;
+    size_t tail = tail_len(flags);
+
+    if (len < 5 + tail || (v[0] ^ flags) > ENTRY_ALIAS)
+        return -EUCLEAN;
+    e->kind = (enum entry_kind)(v[0] ^ flags);
+    len -= tail;
+    if (len != lengths[e->kind] && !(e->kind == ENTRY_PACK && len == PACK_LONG_LEN))
+        return -EUCLEAN;
+    *ret_flags = flags;
+    *ret_len = len;
+    return 0;
 }
 
 int entry_decode(const void *val, size_t len, struct entry *ret)
 {
     const uint8_t *v = val, *p = v + 5;
     struct entry e = {0};
+    uint8_t flags;
+    int err = split(v, len, &e, &flags, &len);
 
-    if (len < 5 || v[0] > ENTRY_ALIAS ||
-        (len != lengths[v[0]] && !(v[0] == ENTRY_PACK && len == PACK_LONG_LEN)))
-        return -EUCLEAN;
-    e.kind = (enum entry_kind)v[0];
+    if (err < 0)
+        return err;
     e.count = get_le32(v + 1);
     if (e.kind == ENTRY_NONE || entry_is_sealed(&e)) {
         memcpy(e.id.b, p, ID_LEN);
@@ -94,10 +161,35 @@ int entry_decode(const void *val, size_t len, struct entry *ret)
         e.where = get_le64(p + 8);
     if (e.kind == ENTRY_ALIAS)
         e.where = get_le64(p);
+    decode_tail(&e, flags, v + len);
     if ((entry_is_sealed(&e) || e.kind == ENTRY_ALIAS) && e.where == 0)
         return -EUCLEAN;
-    if (len != length_of(&e)) /* one number is written in one way */
+    if (len != length_of(&e) || flags != flags_of(&e)) /* one thing is written in one way */
         return -EUCLEAN;
     *ret = e;
+    return 0;
+}
+
+bool entry_same_place(const struct entry *a, const struct entry *b)
+{
+    return a->kind == b->kind && a->shard == b->shard && a->where == b->where &&
+           a->offset == b->offset && a->size == b->size && id_equal(&a->id, &b->id);
+}
+
+/* ---- rows of the table `ghosts` ---- */
+
+void ghost_row_encode(const struct ghost_row *row, uint8_t out[GHOST_ROW_LEN])
+{
+    put_le16(out, row->shard);
+    put_le64(out + 2, row->size);
+}
+
+int ghost_row_decode(const void *val, size_t len, struct ghost_row *ret)
+{
+    const uint8_t *v = val;
+
+    if (len != GHOST_ROW_LEN || get_le16(v) == 0)
+        return -EUCLEAN;
+    *ret = (struct ghost_row){get_le16(v), get_le64(v + 2)};
     return 0;
 }

@@ -52,5 +52,17 @@ static inline bool entry_is_ghost(const struct entry *e)
 {
     return entry_is_sealed(e) && e->shard != 0;
 }
+
 /* Do both name the very same bytes? Count, day and time do not matter. */
 bool entry_same_place(const struct entry *a, const struct entry *b);
+
+/* What the table `ghosts` says of each entry that is one, under its number: what its entry says.
+ * Decoder: -EUCLEAN, output untouched. */
+struct ghost_row {
+    uint16_t shard; /* not 0 */
+    uint64_t size;
+};
+
+#define GHOST_ROW_LEN 10
+void ghost_row_encode(const struct ghost_row *row, uint8_t out[GHOST_ROW_LEN]);
+int ghost_row_decode(const void *val, size_t len, struct ghost_row *ret);

@@ -130,7 +130,7 @@ static bool has_moved(struct objects *o, struct entry *e)
         return false;
     refs_unhold(o->c.refs, number);
     if (!entry_is_sealed(&now) || now.size != e->size ||
-        (now.kind == e->kind && now.where == e->where && now.offset == e->offset))
+        entry_same_place(&now, e))
         return false;
     *e = now;
     return true;
@@ -311,7 +311,7 @@ int objects_delete(struct objects *o, const struct refs_dead *d)
 
 static bool is_file_of(const struct entry *e, const struct id *id, uint64_t where)
 {
-    return e->kind == ENTRY_FILE && e->where == where && id_equal(&e->id, id);
+    return e->kind == ENTRY_FILE && e->shard == 0 && e->where == where && id_equal(&e->id, id);
 }
 
 /* Does an entry name this file? By its id, or by the number it had as a slot, in case the index is

@@ -9,7 +9,8 @@
  *   ids      id -> number (0: a chain marker, see below)   with layers in front (layer.h)
  *   dying    number -> entry, for numbers whose count is 0 or whose entry is gone already
  *   pins     number -> nothing
- *   ghosts   number -> shard, of the entries whose bytes are on another one: to find them by
+ *   ghosts   number -> shard and size (ghost_row) of the entries whose bytes are on another shard:
+ *            to find them, and to sum them up, by
  *
  * The life of a number, with the call that makes each step:
  *
@@ -44,6 +45,11 @@ struct refs;
 
 struct refs_tables {
     unsigned objects, ids, dying, pins, ghosts;
+};
+
+struct refs_dead {
+    uint64_t number;
+    struct entry entry; /* where the bytes are */
 };
 
 /* `key` is borrowed. `next` is the first number never used (refs_next gives it back for the
@@ -140,11 +146,6 @@ uint64_t refs_pin_place(struct refs *r, uint64_t number);
 bool refs_is_pinned(struct refs *r, uint64_t number);
 
 /* ---- deletion ---- */
-
-struct refs_dead {
-    uint64_t number;
-    struct entry entry; /* where the bytes are */
-};
 
 /* Take out up to `max` numbers whose count is 0 and that nobody holds. `fn` is told each (to drop
  * what memory holds of it). Returns how many, or -errno. */

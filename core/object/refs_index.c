@@ -181,8 +181,7 @@ int refs_relocate(struct refs *r, uint64_t number, const struct entry *from,
 
     if (err < 0)
         return err;
-    if (e.kind != from->kind || e.where != from->where || e.offset != from->offset ||
-        !id_equal(&e.id, &place->id))
+    if (!entry_same_place(&e, from) || !id_equal(&e.id, &place->id))
         return -ESTALE;
     err = refs_set_pending(r, number);
     return err < 0 ? err : put_place(r, number, place, e.count);

@@ -286,8 +286,7 @@ static int check_dying(struct check *c, uint64_t number, const void *val, size_t
         (void)snprintf(sentence, sizeof sentence,
                        "it is among the dying, but its count is %" PRIu32, now.count);
         wrong_dying(c, number, &now, sentence);
-    } else if (err == 0 && entry_is_sealed(&now) &&
-               (now.kind != e.kind || now.where != e.where || now.offset != e.offset)) {
+    } else if (err == 0 && entry_is_sealed(&now) && !entry_same_place(&now, &e)) {
         wrong_dying(c, number, &now, "its record names other bytes than its entry");
     }
     if (err != -ENOENT || map64_get(&c->missing, number, &refs))

@@ -93,7 +93,7 @@ int compact_find(struct project *p, const struct entry *at, uint64_t *ret_number
 
     if (err < 0) /* nobody has it, or it has one further down the chain */
         return err == -ENOENT || err == -EAGAIN ? 0 : err;
-    if (e.kind == at->kind && e.where == at->where && e.offset == at->offset && e.size == at->size)
+    if (entry_same_place(&e, at))
         return 1;
     refs_unhold(p->refs, *ret_number);
     return 0;

@@ -206,6 +206,8 @@ static int in_snapshot(struct finding *f, unsigned table, uint64_t number)
 
 static int note_place(struct finding *f, uint64_t number, const struct entry *e)
 {
+    if (entry_is_ghost(e)) /* nothing of it is here */
+        return 0;
     switch (e->kind) {
     case ENTRY_FILE:
         return map64_put(&f->files, e->where, 1);

@@ -54,7 +54,7 @@ static int committed_by_id(struct project *p, const struct leak *l)
     if (err < 0 || len != 8)
         return err < 0 && err != -ERANGE ? err : -EUCLEAN;
     err = committed(p, TABLE_OBJECTS, get_be64(buf), &e);
-    return err <= 0 ? err : e.kind == ENTRY_FILE && e.where == leak_number(&l->key);
+    return err <= 0 ? err : e.kind == ENTRY_FILE && e.shard == 0 && e.where == leak_number(&l->key);
 }
 
 static int file_is_needed(struct project *p, const struct leak *l)

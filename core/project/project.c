@@ -28,6 +28,9 @@ const char *const project_tables[TABLE_COUNT] = {
     [TABLE_DROPS] = "drops",
     [TABLE_SETTINGS] = "settings",
     [TABLE_GC] = "gc",
+    [TABLE_GHOSTS] = "ghosts",
+    [TABLE_SHARDS] = "shards",
+    [TABLE_SHARD_PACKS] = "shard_packs",
 };
 const unsigned project_table_count = TABLE_COUNT;
 
@@ -414,7 +417,8 @@ static int open_objects(struct project *p)
 
 static int open_floors(struct project *p, const struct state *s)
 {
-    static const struct refs_tables tables = {TABLE_OBJECTS, TABLE_IDS, TABLE_DYING, TABLE_PINS};
+    static const struct refs_tables tables = {TABLE_OBJECTS, TABLE_IDS, TABLE_DYING, TABLE_PINS,
+                                               TABLE_GHOSTS};
     struct kv *kv = p->config.kv;
     size_t cache = (size_t)settings_get(&p->settings, SET_PAGE_CACHE);
     int err = pages_open(kv, TABLE_PAGES, TABLE_PAGE_COUNTS, s->next_page, cache, &p->pages);

@@ -487,7 +487,8 @@ static int mend_trees(struct mender *m)
 
 static int mender_open(struct mender *m, const struct clock *clock, struct id_key *key)
 {
-    static const struct refs_tables tables = {TABLE_OBJECTS, TABLE_IDS, TABLE_DYING, TABLE_PINS};
+    static const struct refs_tables tables = {TABLE_OBJECTS, TABLE_IDS, TABLE_DYING, TABLE_PINS,
+                                               TABLE_GHOSTS};
     uint8_t buf[IDENTITY_LEN];
     struct identity id;
     size_t len;

@@ -206,7 +206,8 @@ static bool has_bytes(const struct entry *e)
 
 static bool is_same_place(const struct entry *a, const struct entry *b)
 {
-    return a->kind == b->kind && a->where == b->where && a->offset == b->offset;
+    return a->kind == b->kind && a->shard == b->shard && a->where == b->where &&
+           a->offset == b->offset;
 }
 
 static void describe(const struct entry *e, uint64_t number, char name[56], char where[100])

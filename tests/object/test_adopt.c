@@ -30,7 +30,7 @@ static int find(void *ctx, const struct id *id, uint64_t size, unsigned nth, str
 
 static void join(struct warehouse *w, unsigned node)
 {
-    static const char *const names[] = {"objects", "ids", "dying", "pins", "packs"};
+    static const char *const names[] = {"objects", "ids", "dying", "pins", "packs", "ghosts"};
     struct objects_pool p = {.find = find, .prefix = pool_number(node, 1, 0)};
     struct objects_config c;
     char dir[DISK_NAME_MAX + 1];
@@ -43,9 +43,9 @@ static void join(struct warehouse *w, unsigned node)
     cr_assert_eq(disk_route_open(own[node - 1], pool, node, &w->disk), 0);
     cr_assert_eq(blob_init(w->disk), 0);
     cr_assert_eq(kv_mem_create(NULL, &w->mem), 0);
-    cr_assert_eq(kv_open_mem(w->mem, names, 5, KV_CREATE, &w->kv), 0);
+    cr_assert_eq(kv_open_mem(w->mem, names, 6, KV_CREATE, &w->kv), 0);
     cr_assert_eq(packs_open(w->disk, w->kv, 4, w->next[1], &w->packs), 0);
-    cr_assert_eq(refs_open(w->kv, &(struct refs_tables){0, 1, 2, 3}, &w->key, 1, &w->refs), 0);
+    cr_assert_eq(refs_open(w->kv, &(struct refs_tables){0, 1, 2, 3, 5}, &w->key, 1, &w->refs), 0);
     c = (struct objects_config){
         .disk = w->disk, .packs = w->packs, .refs = w->refs, .key = &w->key, .pool = &p};
     cr_assert_eq(objects_open(&c, &w->objects), 0);

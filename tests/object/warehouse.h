@@ -27,11 +27,11 @@ struct warehouse {
 
 static inline void warehouse_open(struct warehouse *w)
 {
-    static const char *const names[] = {"objects", "ids", "dying", "pins", "packs"};
+    static const char *const names[] = {"objects", "ids", "dying", "pins", "packs", "ghosts"};
 
-    cr_assert_eq(kv_open_mem(w->mem, names, 5, KV_CREATE, &w->kv), 0);
+    cr_assert_eq(kv_open_mem(w->mem, names, 6, KV_CREATE, &w->kv), 0);
     cr_assert_eq(packs_open(w->disk, w->kv, 4, w->next[1], &w->packs), 0);
-    cr_assert_eq(refs_open(w->kv, &(struct refs_tables){0, 1, 2, 3}, &w->key, w->next[0], &w->refs),
+    cr_assert_eq(refs_open(w->kv, &(struct refs_tables){0, 1, 2, 3, 5}, &w->key, w->next[0], &w->refs),
                  0);
     struct objects_config c = {.disk = w->disk, .packs = w->packs, .refs = w->refs, .key = &w->key};
     cr_assert_eq(objects_open(&c, &w->objects), 0);

@@ -27,9 +27,9 @@
         }                                                                                          \
     } while (0)
 
-enum forest_table { T_META, T_PAGES, T_COUNTS, T_OBJECTS, T_IDS, T_DYING, T_PINS, T_DROPS };
+enum forest_table { T_META, T_PAGES, T_COUNTS, T_OBJECTS, T_IDS, T_DYING, T_PINS, T_DROPS, T_GHOSTS };
 static const char *const forest_tables[] = {"meta", "pages", "counts", "objects",
-                                            "ids",  "dying", "pins",   "drops"};
+                                            "ids",  "dying", "pins",   "drops", "ghosts"};
 
 struct forest_saved {
     uint64_t root[FOREST_TREES], next_page, next_object;
@@ -51,11 +51,11 @@ struct forest {
 
 static inline void forest_open(struct forest *f)
 {
-    static const struct refs_tables tables = {T_OBJECTS, T_IDS, T_DYING, T_PINS};
+    static const struct refs_tables tables = {T_OBJECTS, T_IDS, T_DYING, T_PINS, T_GHOSTS};
     struct forest_saved s = {.next_page = 1, .next_object = 1};
     size_t len;
 
-    MUST(kv_open_mem(f->mem, forest_tables, 8, KV_CREATE, &f->kv) == 0);
+    MUST(kv_open_mem(f->mem, forest_tables, 9, KV_CREATE, &f->kv) == 0);
     (void)kv_get(f->kv, T_META, "s", 1, &s, sizeof s, &len);
     MUST(pages_open(f->kv, T_PAGES, T_COUNTS, s.next_page, f->cache_bytes, &f->pages) == 0);
     MUST(refs_open(f->kv, &tables, &f->key, s.next_object, &f->refs) == 0);
