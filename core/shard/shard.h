@@ -8,8 +8,9 @@
  *     shard_get, shard_range, shard_stat, shard_list
  *     shard_delete(s, name)
  *
- * Names are paths of at most DISK_NAME_MAX bytes, "packs/0123"; directories are the driver's
- * business. What is put is seen whole or not at all, by everybody, also after a loss of power in the
+ * Names are paths of at most DISK_NAME_MAX bytes, "packs/0123", of printable ASCII, no part empty or
+ * with a dot in front (-EINVAL), none in "tmp/", which is the drivers'; directories are their
+ * business, too. What is put is seen whole or not at all, by everybody, also after a loss of power in the
  * middle; nothing can be appended to or changed in place.
  *
  * Errors: 0 or -errno.
@@ -32,7 +33,8 @@
 
 #define SHARD_WHY 256
 #define SHARD_URL_MAX 700 /* bytes, without the NUL */
-#define SHARD_PACK_MAX (UINT32_C(8) << 20) /* bytes of a pack that is put: one batch in memory */
+/* Bytes of a pack that is put: one batch in memory. */
+#define SHARD_PACK_MAX (UINT32_C(8) << 20)
 
 struct shard;
 
@@ -73,8 +75,9 @@ ssize_t shard_get(struct shard *s, const char *name, void *buf, size_t cap);
 ssize_t shard_range(struct shard *s, const char *name, void *buf, size_t len, uint64_t off);
 int shard_stat(struct shard *s, const char *name, uint64_t *ret_size);
 int shard_delete(struct shard *s, const char *name); /* durable; -ENOENT it is not there */
-/* All names that begin with `dir` and '/', without order; none is 0. An error means that the list is
- * not whole. */
+/* All names that begin with `dir` and '/', and with "" all that there are, without order; none is 0.
+ * An error means that the list is not whole. What others have put there is listed, too, even under
+ * names that none of these functions would take. */
 int shard_list(struct shard *s, const char *dir, shard_list_fn *fn, void *ctx);
 int shard_space(struct shard *s, struct shard_space *ret);
 
@@ -92,12 +95,15 @@ struct shard_driver {
     /* `replace` false: -EEXIST. */
     int (*put)(struct shard *s, const char *name, const struct shard_source *source, bool replace);
     ssize_t (*range)(struct shard *s, const char *name, void *buf, size_t len, uint64_t off);
+    /* As it is now, whoever replaced it: nothing of it may come from a cache. */
+    ssize_t (*get)(struct shard *s, const char *name, void *buf, size_t cap);
     int (*stat)(struct shard *s, const char *name, uint64_t *ret_size);
     int (*remove)(struct shard *s, const char *name);
     int (*list)(struct shard *s, const char *dir, shard_list_fn *fn, void *ctx);
     int (*space)(struct shard *s, struct shard_space *ret);
 };
-/* A driver embeds this as its first member. shard.c has checked names, lengths and readonly. */
+/* A driver embeds this as its first member; shard.c sets both. shard.c has checked names, lengths and
+ * readonly. */
 struct shard {
     const struct shard_driver *driver;
     bool readonly;

@@ -1,0 +1,594 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * shard_dir: a shard that is a directory of this machine: another disk, or what is mounted from
+ * elsewhere.
+ *
+ * Every name is resolved from the one descriptor opened at the start, part by part and through no
+ * symlink: what was recognised then is what is written to, and never the empty mount point below it.
+ * That the path still leads there is asked before each call, for reads once a second.
+ *
+ *     tmp/put.<16 hex>    written and synced, locked by who does it
+ *     packs/0123          then linked to its name, or renamed over it; and the directory synced
+ *
+ * What is left in tmp/ by the dead nobody has locked: the first put of an opening removes it.
+ */
+#include "io.h"
+#include "shard_dir_impl.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <sys/statvfs.h>
+#include <time.h>
+#include <unistd.h>
+
+#define CHUNK (1u << 20)      /* bytes copied at once */
+#define TRIES 8               /* of a put whose file somebody took away */
+#define DEPTH_MAX 16          /* of directories that are listed */
+#define LOST_FOUND "lost+found" /* the file system's own; only root may look into it */
+#define TMP_NAME (sizeof "put.0123456789abcdef")
+
+struct dir_shard {
+    struct shard base;
+    int root;
+    dev_t dev;
+    ino_t ino;
+    char path[PATH_MAX];
+    _Atomic int64_t looked; /* monotonic seconds when the path last led here; of reads */
+    struct mutex lock;      /* "shard dir": the two below; a leaf */
+    bool cleaned;
+    struct map64 durable; /* directories by inode: their names are on the disk */
+    struct shard_dir_files files;
+};
+
+static struct dir_shard *dir_of(struct shard *s)
+{
+    return (struct dir_shard *)s;
+}
+
+/* What went wrong with a file, as shard.h has it. */
+static int told(int err)
+{
+    switch (err) {
+    case -ESTALE:
+    case -ENODEV:
+    case -ENXIO:
+    case -ENOTCONN:
+    case -ETIMEDOUT:
+    case -EHOSTDOWN:
+    case -ENETDOWN:
+    case -ENETUNREACH:
+    case -ENOLINK:
+    case -ESHUTDOWN: return -EHOSTUNREACH;
+    case -ELOOP: /* a symlink, or a file, where a directory should be */
+    case -ENOTDIR:
+    case -EISDIR: return -EIO;
+    case -EPERM: return -EACCES;
+    default: return err;
+    }
+}
+
+static int result(int r)
+{
+    return r < 0 ? told(-errno) : 0;
+}
+
+/* ---- is it there? ---- */
+
+/* Does the path lead to what was opened? */
+static int check_here(struct dir_shard *d)
+{
+    struct stat st;
+
+    if (stat(d->path, &st) < 0)
+        return errno == EIO ? -EIO : -EHOSTUNREACH;
+    return st.st_dev == d->dev && st.st_ino == d->ino ? 0 : -EHOSTUNREACH;
+}
+
+static int check_here_now_and_then(struct dir_shard *d)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    if (now.tv_sec == atomic_load_explicit(&d->looked, memory_order_relaxed))
+        return 0;
+    int err = check_here(d);
+
+    if (err == 0)
+        atomic_store_explicit(&d->looked, now.tv_sec, memory_order_relaxed);
+    return err;
+}
+
+/* ---- directories ---- */
+
+static int open_part(int dir, const char *part)
+{
+    int fd = openat(dir, part, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+    return fd < 0 ? -errno : fd;
+}
+
+/* The name of directory `fd` in `above` is durable from now on. */
+static int make_durable(struct dir_shard *d, int above, int fd)
+{
+    struct stat st;
+    int err = result(fstat(fd, &st));
+
+    if (err == 0) {
+        MUTEX_GUARD(&d->lock);
+        if (map64_get(&d->durable, st.st_ino, &(uint64_t){0}))
+            return 0;
+    }
+    if (err == 0)
+        err = result(fsync(above));
+    if (err == 0) {
+        MUTEX_GUARD(&d->lock);
+        err = map64_put(&d->durable, st.st_ino, 1);
+    }
+    return err;
+}
+
+static int open_or_make(struct dir_shard *d, int above, const char *part)
+{
+    if (mkdirat(above, part, 0700) < 0 && errno != EEXIST)
+        return told(-errno);
+    int fd = open_part(above, part);
+    int err = fd < 0 ? told(fd) : make_durable(d, above, fd);
+
+    if (err < 0 && fd >= 0)
+        close(fd);
+    return err < 0 ? err : fd;
+}
+
+/* The directory of a name, to be closed, and its last part. -ENOENT without `make`. */
+static int open_above(struct dir_shard *d, const char *name, bool make, const char **ret_last)
+{
+    int fd = openat(d->root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const char *slash;
+
+    if (fd < 0)
+        return told(-errno);
+    for (; (slash = strchr(name, '/')); name = slash + 1) {
+        char part[DISK_NAME_MAX + 1];
+
+        snprintf(part, sizeof part, "%.*s", (int)(slash - name), name);
+        int next = make ? open_or_make(d, fd, part) : open_part(fd, part);
+
+        close(fd);
+        if (next < 0)
+            return make || next == -ENOENT ? next : told(next);
+        fd = next;
+    }
+    *ret_last = name;
+    return fd;
+}
+
+/* ---- reading ---- */
+
+static int open_file(struct dir_shard *d, const char *name, struct stat *ret_stat)
+{
+    const char *last;
+    int dir = open_above(d, name, false, &last);
+
+    if (dir < 0)
+        return dir;
+    int fd = openat(dir, last, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    int err = fd < 0 ? told(-errno) : result(fstat(fd, ret_stat));
+
+    close(dir);
+    if (err == 0 && !S_ISREG(ret_stat->st_mode))
+        err = -EIO;
+    if (err < 0 && fd >= 0)
+        close(fd);
+    return err < 0 ? err : fd;
+}
+
+static ssize_t dir_range(struct shard *s, const char *name, void *buf, size_t len, uint64_t off)
+{
+    struct dir_shard *d = dir_of(s);
+    uint64_t changes;
+    struct stat st;
+    int err = check_here_now_and_then(d);
+
+    if (err < 0)
+        return err;
+    struct shard_dir_file *file = shard_dir_files_get(&d->files, name, &changes);
+    int fd = file ? file->fd : open_file(d, name, &st);
+
+    if (fd < 0)
+        return fd;
+    ssize_t n = io_pread(fd, buf, len, off);
+
+    if (file)
+        shard_dir_files_put_back(&d->files, file);
+    else if (n < 0 || !shard_dir_files_add(&d->files, name, fd, changes))
+        close(fd);
+    return n < 0 ? told((int)n) : n;
+}
+
+static ssize_t dir_get(struct shard *s, const char *name, void *buf, size_t cap)
+{
+    struct dir_shard *d = dir_of(s);
+    struct stat st;
+    int err = check_here(d);
+    int fd = err < 0 ? err : open_file(d, name, &st);
+
+    if (fd < 0)
+        return fd;
+    ssize_t n = (uint64_t)st.st_size > cap ? -EFBIG : io_pread(fd, buf, cap, 0);
+
+    close(fd);
+    return n < 0 ? told((int)n) : n;
+}
+
+static int dir_stat(struct shard *s, const char *name, uint64_t *ret_size)
+{
+    struct dir_shard *d = dir_of(s);
+    const char *last;
+    struct stat st;
+    int err = check_here(d);
+    int dir = err < 0 ? err : open_above(d, name, false, &last);
+
+    if (dir < 0)
+        return dir;
+    err = result(fstatat(dir, last, &st, AT_SYMLINK_NOFOLLOW));
+    close(dir);
+    if (err == 0 && !S_ISREG(st.st_mode))
+        err = -EIO;
+    if (err == 0)
+        *ret_size = (uint64_t)st.st_size;
+    return err;
+}
+
+/* ---- temporary files ---- */
+
+/* Remove one that nobody is writing: who does has locked it. */
+static void clean_one(int tmp, const char *name)
+{
+    int fd = openat(tmp, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+
+    if (fd < 0)
+        return;
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+        (void)unlinkat(tmp, name, 0);
+    close(fd);
+}
+
+static void clean(int tmp)
+{
+    int fd = openat(tmp, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    struct dirent *e;
+
+    if (!dir) {
+        if (fd >= 0)
+            close(fd);
+        return;
+    }
+    while ((e = readdir(dir)))
+        if (strlen(e->d_name) == TMP_NAME - 1 && strncmp(e->d_name, "put.", 4) == 0 &&
+            strspn(e->d_name + 4, "0123456789abcdef") == TMP_NAME - 5)
+            clean_one(tmp, e->d_name);
+    closedir(dir);
+}
+
+static int open_tmp(struct dir_shard *d)
+{
+    bool clean_it;
+
+    if (mkdirat(d->root, SHARD_TMP, 0700) < 0 && errno != EEXIST)
+        return told(-errno);
+    int fd = open_part(d->root, SHARD_TMP);
+
+    if (fd < 0)
+        return told(fd);
+    {
+        MUTEX_GUARD(&d->lock);
+        clean_it = !d->cleaned;
+        d->cleaned = true;
+    }
+    if (clean_it)
+        clean(fd);
+    return fd;
+}
+
+/* A new file, locked. Between its making and its locking another process may have cleaned it away. */
+static int create_tmp(int tmp, char name[TMP_NAME])
+{
+    for (int i = 0; i < TRIES; i++) {
+        uint64_t number;
+        struct stat st;
+
+        if (getrandom(&number, sizeof number, 0) != sizeof number)
+            return -EIO;
+        snprintf(name, TMP_NAME, "put.%016" PRIx64, number);
+        int fd = openat(tmp, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+        if (fd < 0)
+            return told(-errno);
+        (void)flock(fd, LOCK_EX); /* where that does not work it is only cleaned later, or too early */
+        if (fstat(fd, &st) == 0 && st.st_nlink > 0)
+            return fd;
+        close(fd);
+    }
+    return -EIO;
+}
+
+static int copy(int fd, const struct shard_source *source)
+{
+    size_t room = source->size < CHUNK ? (size_t)source->size : CHUNK;
+    uint8_t *buf = malloc(room ? room : 1);
+    int err = buf ? 0 : -ENOMEM;
+
+    for (uint64_t off = 0; err == 0 && off < source->size;) {
+        size_t n = source->size - off < room ? (size_t)(source->size - off) : room;
+
+        err = source->read(source->ctx, buf, n, off);
+        if (err == 0)
+            err = told(io_pwrite(fd, buf, n, off));
+        off += n;
+    }
+    free(buf);
+    return err < 0 ? err : result(fsync(fd));
+}
+
+/* ---- putting ---- */
+
+/* Give it a name that nothing has. Not every file system has links, nor every one the other. */
+static int name_new(int tmp, const char *from, int dir, const char *to)
+{
+    if (linkat(tmp, from, dir, to, 0) == 0) {
+        (void)unlinkat(tmp, from, 0);
+        return 0;
+    }
+    if (errno != EPERM && errno != EOPNOTSUPP && errno != ENOSYS && errno != EMLINK)
+        return -errno;
+    return renameat2(tmp, from, dir, to, RENAME_NOREPLACE) < 0 ? -errno : 0;
+}
+
+/* An existing name is made durable, too: who is told -EEXIST goes on as if it had been put. */
+static int name_it(struct dir_shard *d, int tmp, const char *from, const char *to, bool replace)
+{
+    const char *last;
+    int dir = open_above(d, to, true, &last);
+
+    if (dir < 0)
+        return dir;
+    int err = replace ? (renameat(tmp, from, dir, last) < 0 ? -errno : 0)
+                      : name_new(tmp, from, dir, last);
+    int synced = err == 0 || err == -EEXIST ? result(fsync(dir)) : 0;
+
+    close(dir);
+    if (synced < 0)
+        return synced;
+    return err == -ENOENT ? -EAGAIN : told(err); /* somebody took the file away */
+}
+
+static int put_once(struct dir_shard *d, int tmp, const char *name,
+                    const struct shard_source *source, bool replace)
+{
+    char from[TMP_NAME];
+    int fd = create_tmp(tmp, from);
+
+    if (fd < 0)
+        return fd;
+    int err = copy(fd, source);
+
+    if (err == 0)
+        err = check_here(d);
+    if (err == 0)
+        err = name_it(d, tmp, from, name, replace);
+    if (err < 0)
+        (void)unlinkat(tmp, from, 0);
+    close(fd);
+    return err;
+}
+
+static int dir_put(struct shard *s, const char *name, const struct shard_source *source,
+                   bool replace)
+{
+    struct dir_shard *d = dir_of(s);
+    int err = check_here(d), tmp;
+
+    if (err < 0)
+        return err;
+    for (int i = 0; i < TRIES; i++) {
+        tmp = open_tmp(d);
+        if (tmp < 0)
+            return tmp == -ENOENT ? -EHOSTUNREACH : tmp; /* the root was deleted */
+        err = put_once(d, tmp, name, source, replace);
+        close(tmp);
+        shard_dir_files_forget(&d->files, name);
+        if (err != -EAGAIN && err != -ENOENT)
+            return err;
+    }
+    return -EIO;
+}
+
+static int dir_remove(struct shard *s, const char *name)
+{
+    struct dir_shard *d = dir_of(s);
+    const char *last;
+    int err = check_here(d);
+    int dir = err < 0 ? err : open_above(d, name, false, &last);
+
+    if (dir < 0)
+        return dir;
+    err = result(unlinkat(dir, last, 0));
+    shard_dir_files_forget(&d->files, name);
+    if (err == 0 || err == -ENOENT) { /* gone before, but perhaps not on the disk */
+        int synced = result(fsync(dir));
+
+        err = synced < 0 ? synced : err;
+    }
+    close(dir);
+    return err;
+}
+
+/* ---- listing ---- */
+
+struct listing {
+    shard_list_fn *fn;
+    void *ctx;
+    char name[PATH_MAX]; /* of the directory, with a slash behind it; of what is told */
+};
+
+static int list_dir(struct listing *l, int dir, size_t at, unsigned depth);
+
+/* `e` in `dir`; at: where its name begins in l->name. */
+static int list_one(struct listing *l, int dir, const struct dirent *e, size_t at, unsigned depth)
+{
+    size_t len = strlen(e->d_name);
+    struct stat st;
+
+    if (at + len + 2 > sizeof l->name)
+        return -ENAMETOOLONG;
+    memcpy(l->name + at, e->d_name, len + 1);
+    if (at == 0 && (strcmp(e->d_name, SHARD_TMP) == 0 || strcmp(e->d_name, LOST_FOUND) == 0))
+        return 0;
+    if (fstatat(dir, e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return errno == ENOENT ? 0 : told(-errno);
+    if (!S_ISDIR(st.st_mode) || depth == DEPTH_MAX)
+        return l->fn(l->name, S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0, l->ctx);
+    memcpy(l->name + at + len, "/", 2);
+    int fd = open_part(dir, e->d_name);
+
+    return fd == -ENOENT ? 0 : fd < 0 ? told(fd) : list_dir(l, fd, at + len + 1, depth + 1);
+}
+
+/* Takes `fd`. */
+static int list_dir(struct listing *l, int fd, size_t at, unsigned depth)
+{
+    DIR *dir = fdopendir(fd);
+    int err = 0;
+
+    if (!dir) {
+        err = told(-errno);
+        close(fd);
+        return err;
+    }
+    while (err == 0) {
+        errno = 0;
+        struct dirent *e = readdir(dir);
+
+        if (!e) {
+            err = errno ? told(-errno) : 0;
+            break;
+        }
+        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+            err = list_one(l, dirfd(dir), e, at, depth);
+    }
+    closedir(dir);
+    return err;
+}
+
+static int dir_list(struct shard *s, const char *name, shard_list_fn *fn, void *ctx)
+{
+    struct dir_shard *d = dir_of(s);
+    struct listing l = {.fn = fn, .ctx = ctx};
+    char below[DISK_NAME_MAX + 3];
+    const char *last;
+    int err = check_here(d);
+
+    snprintf(below, sizeof below, "%s%s", name, *name ? "/" : "");
+    memcpy(l.name, below, strlen(below) + 1);
+    int fd = err < 0 ? err : open_above(d, below, false, &last);
+
+    if (fd == -ENOENT) /* of the directory; or is the root itself gone? */
+        return check_here(d);
+    if (fd < 0)
+        return fd;
+    err = list_dir(&l, fd, strlen(below), 0);
+    return err < 0 ? err : err > 0 ? err : check_here(d);
+}
+
+static int dir_space(struct shard *s, struct shard_space *ret)
+{
+    struct dir_shard *d = dir_of(s);
+    struct statvfs st;
+    int err = check_here(d);
+
+    if (err == 0)
+        err = result(fstatvfs(d->root, &st));
+    if (err < 0)
+        return err;
+    ret->size = (uint64_t)st.f_blocks * st.f_frsize;
+    ret->avail = (uint64_t)st.f_bavail * st.f_frsize;
+    return 0;
+}
+
+/* ---- opening ---- */
+
+static void dir_close(struct shard *s)
+{
+    struct dir_shard *d = dir_of(s);
+
+    shard_dir_files_release(&d->files);
+    map64_release(&d->durable);
+    mutex_destroy(&d->lock);
+    close(d->root);
+    free(d);
+}
+
+static int open_root(const char *path, struct stat *ret_stat, char why[SHARD_WHY])
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int err = fd < 0 ? -errno : fstat(fd, ret_stat) < 0 ? -errno : 0;
+
+    if (err == 0)
+        return fd;
+    snprintf(why, SHARD_WHY, "%.150s: %s", path, strerror(-err));
+    if (fd >= 0)
+        close(fd);
+    return err == -EACCES || err == -EIO || err == -ENOMEM || err == -EMFILE ? err : -EHOSTUNREACH;
+}
+
+static int dir_open(const char *path, bool readonly, struct shard **ret_shard, char why[SHARD_WHY])
+{
+    struct stat st;
+
+    (void)readonly;
+    if (*path != '/' || strlen(path) >= PATH_MAX) {
+        snprintf(why, SHARD_WHY, "dir: needs an absolute path");
+        return -EINVAL;
+    }
+    int fd = open_root(path, &st, why);
+
+    if (fd < 0)
+        return fd;
+    struct dir_shard *d = calloc(1, sizeof *d);
+
+    if (!d) {
+        close(fd);
+        return -ENOMEM;
+    }
+    d->root = fd;
+    d->dev = st.st_dev;
+    d->ino = st.st_ino;
+    memcpy(d->path, path, strlen(path) + 1);
+    mutex_init(&d->lock, "shard dir");
+    shard_dir_files_init(&d->files);
+    *ret_shard = &d->base;
+    return 0;
+}
+
+const struct shard_driver shard_dir_driver = {
+    .scheme = "dir",
+    .normal = shard_dir_normal,
+    .open = dir_open,
+    .close = dir_close,
+    .put = dir_put,
+    .range = dir_range,
+    .get = dir_get,
+    .stat = dir_stat,
+    .remove = dir_remove,
+    .list = dir_list,
+    .space = dir_space,
+};

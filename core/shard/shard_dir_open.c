@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * shard_dir_open: files kept open by name, the one unused for longest making room. A name that is
+ * replaced or deleted is forgotten: who reads it still may do so to its end, nobody else finds it.
+ */
+#include "shard_dir_impl.h"
+
+#include <string.h>
+#include <unistd.h>
+
+void shard_dir_files_init(struct shard_dir_files *f)
+{
+    memset(f, 0, sizeof *f);
+    mutex_init(&f->lock, "shard files");
+}
+
+static void close_file(struct shard_dir_file *file)
+{
+    close(file->fd);
+    file->name[0] = '\0';
+    file->used = 0;
+    file->gone = false;
+}
+
+void shard_dir_files_release(struct shard_dir_files *f)
+{
+    for (size_t i = 0; i < SHARD_DIR_OPEN; i++)
+        if (f->file[i].name[0])
+            close_file(&f->file[i]);
+    mutex_destroy(&f->lock);
+}
+
+static struct shard_dir_file *find(struct shard_dir_files *f, const char *name)
+{
+    for (size_t i = 0; i < SHARD_DIR_OPEN; i++)
+        if (!f->file[i].gone && strcmp(f->file[i].name, name) == 0)
+            return &f->file[i];
+    return NULL;
+}
+
+struct shard_dir_file *shard_dir_files_get(struct shard_dir_files *f, const char *name,
+                                           uint64_t *ret_changes)
+{
+    MUTEX_GUARD(&f->lock);
+    struct shard_dir_file *file = find(f, name);
+
+    *ret_changes = f->changes;
+    if (!file)
+        return NULL;
+    file->users++;
+    file->used = ++f->uses;
+    return file;
+}
+
+void shard_dir_files_put_back(struct shard_dir_files *f, struct shard_dir_file *file)
+{
+    MUTEX_GUARD(&f->lock);
+    if (--file->users == 0 && file->gone)
+        close_file(file);
+}
+
+bool shard_dir_files_add(struct shard_dir_files *f, const char *name, int fd, uint64_t changes)
+{
+    MUTEX_GUARD(&f->lock);
+    struct shard_dir_file *oldest = NULL;
+
+    if (f->changes != changes || find(f, name))
+        return false;
+    for (size_t i = 0; i < SHARD_DIR_OPEN; i++) {
+        struct shard_dir_file *file = &f->file[i];
+
+        if (file->users == 0 && (!oldest || file->used < oldest->used))
+            oldest = file;
+    }
+    if (!oldest)
+        return false;
+    if (oldest->name[0])
+        close_file(oldest);
+    memcpy(oldest->name, name, strlen(name) + 1);
+    oldest->fd = fd;
+    oldest->used = ++f->uses;
+    return true;
+}
+
+void shard_dir_files_forget(struct shard_dir_files *f, const char *name)
+{
+    MUTEX_GUARD(&f->lock);
+    struct shard_dir_file *file = find(f, name);
+
+    f->changes++;
+    if (!file)
+        return;
+    if (file->users)
+        file->gone = true;
+    else
+        close_file(file);
+}

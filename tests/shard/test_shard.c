@@ -1,0 +1,426 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What shard.h says, of each driver. */
+#include "shards_both.h"
+
+#include <errno.h>
+#include <pthread.h>
+
+BOTH(what_is_put_is_there_also_when_opened_again)
+{
+    struct shard *again;
+
+    cr_assert_eq(PUT_TEXT(s, "packs/0123", "some bytes"), 0);
+    cr_assert_eq(PUT_TEXT(s, "a/b/c/d", ""), 0);
+    expect(s, "packs/0123", "some bytes");
+    again = opened(p->url, 0);
+    expect(again, "packs/0123", "some bytes");
+    expect(again, "a/b/c/d", "");
+    shard_close(again);
+}
+
+BOTH(a_put_replaces_and_put_if_absent_does_not)
+{
+    char byte;
+
+    cr_assert_eq(PUT_TEXT(s, "owner", "one"), 0);
+    cr_assert_eq(shard_range(s, "owner", &byte, 1, 2), 1);
+    cr_assert_eq(byte, 'e');
+    cr_assert_eq(PUT_TEXT(s, "owner", "two"), 0);
+    expect(s, "owner", "two");
+    cr_assert_eq(shard_range(s, "owner", &byte, 1, 2), 1);
+    cr_assert_eq(byte, 'o');
+    cr_assert_eq(shard_put_if_absent(s, "owner", "three", 5), -EEXIST);
+    expect(s, "owner", "two");
+    cr_assert_eq(shard_put_if_absent(s, "other", "three", 5), 0);
+    expect(s, "other", "three");
+}
+
+BOTH(get_sees_what_others_have_put_meanwhile)
+{
+    struct shard *other = opened(p->url, 0);
+    char buf[8];
+
+    cr_assert_eq(PUT_TEXT(s, "owner", "mine"), 0);
+    cr_assert_eq(shard_range(s, "owner", buf, 4, 0), 4);
+    cr_assert_eq(PUT_TEXT(other, "owner", "yours"), 0);
+    expect(s, "owner", "yours");
+    shard_close(other);
+}
+
+BOTH(a_range_is_short_only_at_the_end)
+{
+    char buf[8];
+
+    cr_assert_eq(PUT_TEXT(s, "packs/1", "0123456789"), 0);
+    cr_assert_eq(shard_range(s, "packs/1", buf, 4, 3), 4);
+    cr_assert_eq(memcmp(buf, "3456", 4), 0);
+    cr_assert_eq(shard_range(s, "packs/1", buf, 4, 8), 2);
+    cr_assert_eq(shard_range(s, "packs/1", buf, 4, 10), 0);
+    cr_assert_eq(shard_range(s, "packs/1", buf, 4, 1000), 0);
+    cr_assert_eq(shard_range(s, "packs/1", buf, 0, 0), 0);
+    cr_assert_eq(shard_range(s, "packs/1", buf, 4, UINT64_MAX - 1), -EFBIG);
+}
+
+BOTH(get_refuses_what_is_larger_than_its_buffer)
+{
+    char buf[4];
+
+    cr_assert_eq(PUT_TEXT(s, "owner", "01234"), 0);
+    cr_assert_eq(shard_get(s, "owner", buf, 4), -EFBIG);
+    cr_assert_eq(PUT_TEXT(s, "owner", "0123"), 0);
+    cr_assert_eq(shard_get(s, "owner", buf, 4), 4);
+}
+
+BOTH(what_is_not_there_is_told)
+{
+    uint64_t size = 7;
+    char buf[4];
+
+    cr_assert_eq(shard_get(s, "owner", buf, 4), -ENOENT);
+    cr_assert_eq(shard_range(s, "packs/1", buf, 4, 0), -ENOENT);
+    cr_assert_eq(shard_stat(s, "packs/1", &size), -ENOENT);
+    cr_assert_eq(shard_delete(s, "packs/1"), -ENOENT);
+    cr_assert_eq(size, 7);
+}
+
+BOTH(a_deleted_one_is_gone_also_if_it_was_just_read)
+{
+    uint64_t size;
+    char buf[4];
+
+    cr_assert_eq(PUT_TEXT(s, "packs/1", "0123"), 0);
+    cr_assert_eq(PUT_TEXT(s, "packs/2", "4567"), 0);
+    cr_assert_eq(shard_range(s, "packs/1", buf, 4, 0), 4);
+    cr_assert_eq(shard_stat(s, "packs/1", &size), 0);
+    cr_assert_eq(size, 4);
+    cr_assert_eq(shard_delete(s, "packs/1"), 0);
+    cr_assert_eq(shard_range(s, "packs/1", buf, 4, 0), -ENOENT);
+    cr_assert_eq(shard_delete(s, "packs/1"), -ENOENT);
+    expect(s, "packs/2", "4567");
+}
+
+/* ---- names ---- */
+
+BOTH(names_that_lead_elsewhere_are_refused)
+{
+    static const char *const bad[] = {"",     "/etc/passwd", "../x",    "a/../x", "a//b", "a/",
+                                      ".x",   "a/.x",        "a b",     "a\nb",   "\xc3", "tmp/x",
+                                      "tmp/"};
+    char long_name[DISK_NAME_MAX + 2];
+
+    memset(long_name, 'x', sizeof long_name);
+    long_name[sizeof long_name - 1] = '\0';
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        cr_assert_eq(PUT_TEXT(s, bad[i], "x"), -EINVAL, "%s", bad[i]);
+        cr_assert_eq(shard_delete(s, bad[i]), -EINVAL);
+        cr_assert_eq(shard_stat(s, bad[i], &(uint64_t){0}), -EINVAL);
+        cr_assert_eq(shard_range(s, bad[i], (char[1]){0}, 1, 0), -EINVAL);
+        cr_assert_eq(shard_get(s, bad[i], (char[1]){0}, 1), -EINVAL);
+    }
+    cr_assert_eq(PUT_TEXT(s, long_name, "x"), -ENAMETOOLONG);
+    long_name[DISK_NAME_MAX] = '\0';
+    cr_assert_eq(PUT_TEXT(s, long_name, "x"), 0);
+    cr_assert_eq(PUT_TEXT(s, "tmpfile", "x"), 0);
+    expect(s, long_name, "x");
+}
+
+static int note(const char *name, uint64_t size, void *ctx)
+{
+    char *all = ctx;
+
+    cr_assert_lt(strlen(all) + strlen(name) + 30, 1024);
+    sprintf(all + strlen(all), " %s=%d ", name, (int)size);
+    return 0;
+}
+
+BOTH(a_list_has_every_name_below_and_no_other)
+{
+    char all[1024] = "";
+
+    cr_assert_eq(shard_list(s, "objects", note, all), 0);
+    cr_assert_eq(shard_list(s, "", note, all), 0);
+    cr_assert_str_empty(all);
+    cr_assert_eq(PUT_TEXT(s, "objects/ab/1", "1"), 0);
+    cr_assert_eq(PUT_TEXT(s, "objects/cd/2", "22"), 0);
+    cr_assert_eq(PUT_TEXT(s, "objects2/3", "333"), 0);
+    cr_assert_eq(PUT_TEXT(s, "owner", "4444"), 0);
+    cr_assert_eq(shard_list(s, "objects", note, all), 0);
+    cr_assert_not_null(strstr(all, " objects/ab/1=1 "));
+    cr_assert_not_null(strstr(all, " objects/cd/2=2 "));
+    cr_assert_eq(strlen(all), 2 * strlen(" objects/ab/1=1 "), "%s", all);
+    all[0] = '\0';
+    cr_assert_eq(shard_list(s, "", note, all), 0);
+    cr_assert_not_null(strstr(all, " objects/ab/1=1 "));
+    cr_assert_not_null(strstr(all, " objects2/3=3 "));
+    cr_assert_not_null(strstr(all, " owner=4 "));
+    cr_assert_null(strstr(all, "tmp"));
+    cr_assert_eq(shard_list(s, "../", note, all), -EINVAL);
+}
+
+static int stop(const char *name, uint64_t size, void *ctx)
+{
+    (void)name, (void)size;
+    return ++*(int *)ctx == 2 ? 42 : 0;
+}
+
+BOTH(a_list_can_be_stopped)
+{
+    int told = 0;
+
+    for (int i = 0; i < 5; i++)
+        cr_assert_eq(shard_put(s, ((char[]){'p', '/', (char)('a' + i), 0}), "x", 1), 0);
+    cr_assert_eq(shard_list(s, "p", stop, &told), 42);
+    cr_assert_eq(told, 2);
+}
+
+static int delete_it(const char *name, uint64_t size, void *ctx)
+{
+    (void)size;
+    cr_assert_eq(shard_delete(ctx, name), 0);
+    return 0;
+}
+
+BOTH(what_is_listed_may_be_deleted_meanwhile)
+{
+    char all[1024] = "";
+
+    for (int i = 0; i < 20; i++)
+        cr_assert_eq(shard_put(s, ((char[]){'p', '/', (char)('a' + i), 0}), "x", 1), 0);
+    cr_assert_eq(shard_list(s, "p", delete_it, s), 0);
+    cr_assert_eq(shard_list(s, "p", note, all), 0);
+    cr_assert_str_empty(all);
+}
+
+/* ---- streams ---- */
+
+struct pattern {
+    uint64_t largest; /* piece asked for */
+    uint64_t fail_at;
+};
+
+static int read_pattern(void *ctx, void *buf, size_t len, uint64_t off)
+{
+    struct pattern *p = ctx;
+
+    if (len > p->largest)
+        p->largest = len;
+    if (p->fail_at && off + len > p->fail_at)
+        return -EUCLEAN;
+    for (size_t i = 0; i < len; i++)
+        ((uint8_t *)buf)[i] = (uint8_t)((off + i) * 31 >> 3);
+    return 0;
+}
+
+BOTH(a_stream_is_put_whole)
+{
+    struct pattern pattern = {0};
+    struct shard_source source = {read_pattern, &pattern, 5000001};
+    uint8_t got[999], want[999];
+    uint64_t size;
+
+    cr_assert_eq(shard_put_stream(s, "objects/ab/1", &source), 0);
+    cr_assert_eq(shard_stat(s, "objects/ab/1", &size), 0);
+    cr_assert_eq(size, 5000001);
+    for (uint64_t off = 0; off < size; off += sizeof got) {
+        ssize_t n = shard_range(s, "objects/ab/1", got, sizeof got, off);
+
+        cr_assert_gt(n, 0);
+        read_pattern(&pattern, want, (size_t)n, off);
+        cr_assert_eq(memcmp(got, want, (size_t)n), 0);
+    }
+    cr_assert_eq(shard_put_stream(s, "objects/ab/1", &source), -EEXIST);
+    if (!p->mem)
+        cr_assert_leq(pattern.largest, 1 << 20);
+}
+
+BOTH(a_stream_that_breaks_off_leaves_nothing)
+{
+    struct pattern pattern = {.fail_at = 4000000};
+    struct shard_source source = {read_pattern, &pattern, 5000000};
+    char all[1024] = "";
+
+    cr_assert_eq(shard_put_stream(s, "objects/ab/1", &source), -EUCLEAN);
+    cr_assert_eq(shard_stat(s, "objects/ab/1", &(uint64_t){0}), -ENOENT);
+    cr_assert_eq(shard_list(s, "", note, all), 0);
+    cr_assert_str_empty(all);
+}
+
+/* ---- opening ---- */
+
+BOTH(read_only_nothing_can_be_changed)
+{
+    struct shard *r = opened(p->url, SHARD_READONLY);
+    char all[1024] = "";
+
+    cr_assert_eq(PUT_TEXT(s, "owner", "x"), 0);
+    expect(r, "owner", "x");
+    cr_assert_eq(PUT_TEXT(r, "owner", "y"), -EROFS);
+    cr_assert_eq(shard_put_if_absent(r, "other", "y", 1), -EROFS);
+    cr_assert_eq(shard_put_stream(r, "other", &(struct shard_source){0}), -EROFS);
+    cr_assert_eq(shard_delete(r, "owner"), -EROFS);
+    cr_assert_eq(shard_list(r, "", note, all), 0);
+    cr_assert_str_eq(all, " owner=1 ");
+    shard_close(r);
+}
+
+BOTH(space_is_told)
+{
+    struct shard_space space;
+
+    cr_assert_eq(shard_space(s, &space), 0);
+    cr_assert_gt(space.size, 0);
+    cr_assert_leq(space.avail, space.size);
+}
+
+Test(shard, urls_that_mean_nothing_are_refused_in_words)
+{
+    static const char *const bad[] = {"",     "dir",         "/mnt/x", "s3:bucket", "dir:",
+                                      ":/mnt", "dir:/a\nb", "mem:",   "DIR:/x"};
+    char out[SHARD_URL_MAX + 1], why[SHARD_WHY];
+    char long_url[SHARD_URL_MAX + 2] = "dir:/";
+    struct shard *s;
+
+    shard_mem_register();
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        why[0] = '\0';
+        cr_assert_eq(shard_normal_url(bad[i], out, why), -EINVAL, "%s", bad[i]);
+        cr_assert_str_not_empty(why);
+    }
+    memset(long_url + 5, 'x', sizeof long_url - 5);
+    long_url[SHARD_URL_MAX + 1] = '\0';
+    cr_assert_eq(shard_normal_url(long_url, out, why), -EINVAL);
+    cr_assert_eq(shard_open(long_url, 0, &s, why), -EINVAL);
+    long_url[SHARD_URL_MAX] = '\0';
+    cr_assert_eq(shard_normal_url(long_url, out, why), 0, "%s", why);
+    cr_assert_str_eq(out, long_url);
+}
+
+Test(shard, a_scheme_has_one_driver)
+{
+    static const struct shard_driver twin = {.scheme = "dir"};
+
+    cr_assert_eq(shard_register(&twin), -EEXIST);
+}
+
+BOTH(where_there_is_nothing_it_may_be_tried_again)
+{
+    struct shard *again;
+    char why[SHARD_WHY] = "", url[80];
+
+    snprintf(url, sizeof url, "%s-not", p->url);
+    cr_assert_eq(shard_open(url, 0, &again, why), -EHOSTUNREACH);
+    cr_assert_str_not_empty(why);
+}
+
+/* ---- as a disk ---- */
+
+static int note_name(const char *name, void *ctx)
+{
+    sprintf((char *)ctx + strlen(ctx), " %s ", name);
+    return 0;
+}
+
+BOTH(as_a_disk_it_can_be_read)
+{
+    struct disk *d;
+    struct disk_file *f;
+    struct disk_stat st;
+    struct disk_space space;
+    char buf[8], all[256] = "";
+    void *map;
+
+    cr_assert_eq(PUT_TEXT(s, "packs/1", "0123456789"), 0);
+    cr_assert_eq(PUT_TEXT(s, "objects/ab/1", "x"), 0);
+    cr_assert_eq(PUT_TEXT(s, "objects/ab/2", "x"), 0);
+    cr_assert_eq(shard_disk_open(s, &d), 0);
+    cr_assert_eq(disk_open(d, "packs/2", DISK_READ, &f), -ENOENT);
+    cr_assert_eq(disk_open(d, "packs/1", DISK_READ, &f), 0);
+    cr_assert_eq(disk_pread(f, buf, 8, 5), 5);
+    cr_assert_eq(memcmp(buf, "56789", 5), 0);
+    cr_assert_eq(disk_fstat(f, &st), 0);
+    cr_assert_eq(st.size, 10);
+    cr_assert_eq(disk_map(f, 0, 10, &map), 0);
+    cr_assert_eq(memcmp(map, "0123456789", 10), 0);
+    disk_unmap(f, map, 10);
+    cr_assert_eq(disk_fd(f), -1);
+    disk_flush_hint(f, 0, 10);
+    cr_assert_eq(disk_sync(f), 0);
+    cr_assert_eq(disk_pwrite(f, "x", 1, 0), -EBADF);
+    disk_file_close(f);
+    cr_assert_eq(disk_list(d, "objects", note_name, all), 0);
+    cr_assert_str_eq(all, " ab ");
+    all[0] = '\0';
+    cr_assert_eq(disk_list(d, "packs", note_name, all), 0);
+    cr_assert_str_eq(all, " 1 ");
+    cr_assert_eq(disk_space(d, &space), 0);
+    cr_assert_eq(disk_sync_dir(d, ""), 0);
+    disk_close(d);
+}
+
+BOTH(as_a_disk_it_cannot_be_changed)
+{
+    struct disk *d;
+    struct disk_file *f;
+
+    cr_assert_eq(PUT_TEXT(s, "packs/1", "0"), 0);
+    cr_assert_eq(shard_disk_open(s, &d), 0);
+    cr_assert_eq(disk_open(d, "packs/1", DISK_WRITE, &f), -EROFS);
+    cr_assert_eq(disk_open(d, "packs/2", DISK_CREATE, &f), -EROFS);
+    cr_assert_eq(disk_unlink(d, "packs/1"), -EROFS);
+    cr_assert_eq(disk_rename(d, "packs/1", "packs/2"), -EROFS);
+    cr_assert_eq(disk_link(d, "packs/1", "packs/2"), -EROFS);
+    cr_assert_eq(disk_mkdir(d, "packs"), -EROFS);
+    disk_close(d);
+    expect(s, "packs/1", "0");
+}
+
+/* ---- threads ---- */
+
+#define THREADS 4
+#define ROUNDS 40
+
+struct runner {
+    struct shard *shard;
+    int number;
+    int won; /* of the names that all want */
+};
+
+static void *run(void *ctx)
+{
+    struct runner *r = ctx;
+    char name[32], text[16], buf[16];
+
+    for (int i = 0; i < ROUNDS; i++) {
+        snprintf(name, sizeof name, "common/%d", i);
+        snprintf(text, sizeof text, "%d-%d", r->number, i);
+        int err = shard_put_if_absent(r->shard, name, text, strlen(text));
+
+        cr_assert(err == 0 || err == -EEXIST);
+        r->won += err == 0;
+        cr_assert_gt(shard_range(r->shard, name, buf, sizeof buf, 0), 0);
+        snprintf(name, sizeof name, "own%d/%d", r->number, i % 8);
+        cr_assert_eq(PUT_TEXT(r->shard, name, text), 0);
+        cr_assert_eq(shard_range(r->shard, name, buf, sizeof buf, 0), (ssize_t)strlen(text));
+        cr_assert_eq(memcmp(buf, text, strlen(text)), 0);
+        cr_assert_eq(shard_delete(r->shard, name), 0);
+        cr_assert_eq(shard_range(r->shard, name, buf, sizeof buf, 0), -ENOENT);
+    }
+    return NULL;
+}
+
+BOTH(of_those_who_put_at_once_one_wins)
+{
+    struct runner runner[THREADS] = {0};
+    pthread_t thread[THREADS];
+    int won = 0;
+
+    for (int i = 0; i < THREADS; i++) {
+        runner[i] = (struct runner){s, i, 0};
+        cr_assert_eq(pthread_create(&thread[i], NULL, run, &runner[i]), 0);
+    }
+    for (int i = 0; i < THREADS; i++) {
+        pthread_join(thread[i], NULL);
+        won += runner[i].won;
+    }
+    cr_assert_eq(won, ROUNDS);
+}
