@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * refs: see the header. One mutex, four layered tables. Counts are absolute values, so a commit
+ * refs: see the header. One mutex, five layered tables. Counts are absolute values, so a commit
  * that is written twice is harmless. The only order that matters: an alias's target is counted up
  * before and counted down after the alias itself, so that its count is never too low in between.
  *
- * refs_index.c has the id side: lookup, sealing, listing; this file the counts and the dying.
+ * refs_index.c has the id side: lookup, sealing, listing; refs_ghosts.c what is on other shards; this
+ * file the counts and the dying.
  */
 #include "array.h"
 #include "refs_impl.h"
@@ -378,20 +379,25 @@ static size_t dead_in_batches(const struct refs *r)
 static int collect_one(struct refs *r, uint64_t number, const struct entry *e)
 {
     uint8_t key[8];
+    bool ghost = entry_is_ghost(e); /* its bytes wait for refs_next_dead_ghost */
     int err;
 
     put_be64(key, number);
-    err = dead_push(&r->dead_active, &(struct refs_dead){number, *e});
+    err = ghost ? refs_note_ghost(r, number, e, NULL)
+                : dead_push(&r->dead_active, &(struct refs_dead){number, *e});
     if (err < 0)
         return err;
     if (entry_is_sealed(e) || e->kind == ENTRY_NONE)
         err = refs_unindex(r, number, &e->id);
     if (err == 0)
         err = layer_del(r->objects, key);
-    if (err < 0) {
+    if (err < 0 && ghost)
+        (void)refs_note_ghost(r, number, NULL, e);
+    else if (err < 0)
         r->dead_active.count--;
+    if (err < 0)
         return err;
-    }
+    r->ghost.dead += ghost;
     map64_del(&r->zero, number);
     return 0;
 }
@@ -471,7 +477,9 @@ int refs_buried(struct refs *r, const struct refs_dead *d)
     MUTEX_GUARD(&r->lock);
     int err = del_dying(r, d->number);
 
-    if (err == 0)
+    if (err == 0 && entry_is_ghost(&d->entry))
+        r->ghost.dead--;
+    else if (err == 0)
         r->burying--;
     return err;
 }
@@ -485,6 +493,10 @@ int refs_bury_place(struct refs *r, const struct entry *place)
 
     e.count = 0;
     err = put_dying(r, number, &e);
+    if (err == 0 && entry_is_ghost(&e)) {
+        r->ghost.dead++;
+        return 0;
+    }
     return err < 0 ? err : dead_push(&r->dead_active, &(struct refs_dead){number, e});
 }
 
@@ -503,7 +515,7 @@ size_t refs_changes(struct refs *r)
 {
     MUTEX_GUARD(&r->lock);
     return layer_pending(r->objects) + layer_pending(r->ids) + layer_pending(r->dying) +
-           layer_pending(r->pins);
+           layer_pending(r->pins) + layer_pending(r->ghosts);
 }
 
 /* ---- what was lost ---- */
@@ -588,6 +600,9 @@ static int recover_dying(struct refs *r, struct kv_snap *s)
         if (err == 0 && now.count == 0) {
             r->live -= entry_is_sealed(&now);
             err = refs_queue_zero(r, d.number, d.entry.size);
+        } else if (err == -ENOENT && entry_is_ghost(&d.entry)) {
+            r->ghost.dead++;
+            err = 0;
         } else if (err == -ENOENT)
             err = dead_push(&r->dead_ready, &d);
         if (err < 0)
@@ -609,6 +624,8 @@ static int recover(struct refs *r)
     mutex_lock(&r->lock);
     if (err == 0)
         err = recover_dying(r, s);
+    if (err == 0)
+        err = refs_ghosts_recover(r, s);
     mutex_unlock(&r->lock);
     if (err == 0)
         err = kv_snap_count(s, r->tables.pins, &r->pinned);
@@ -637,6 +654,8 @@ int refs_open(struct kv *kv, const struct refs_tables *tables, const struct id_k
     if (err == 0)
         err = layer_create(kv, tables->pins, 8, &r->pins);
     if (err == 0)
+        err = layer_create(kv, tables->ghosts, 8, &r->ghosts);
+    if (err == 0)
         err = recover(r);
     if (err < 0) {
         refs_close(r);
@@ -654,6 +673,8 @@ void refs_close(struct refs *r)
     layer_destroy(r->ids);
     layer_destroy(r->dying);
     layer_destroy(r->pins);
+    layer_destroy(r->ghosts);
+    refs_ghosts_release(r);
     map64_release(&r->zero);
     map64_release(&r->holds);
     map64_release(&r->pending);
@@ -703,14 +724,14 @@ void refs_get_stats(struct refs *r, struct refs_stats *ret)
 
 int refs_freeze(struct refs *r)
 {
-    struct layer *all[] = {r->objects, r->ids, r->dying, r->pins};
+    struct layer *all[] = {r->objects, r->ids, r->dying, r->pins, r->ghosts};
     MUTEX_GUARD(&r->lock);
     int err = r->batches == LAYER_BATCHES_MAX ? -EBUSY : 0;
 
     if (err == 0) /* now, so that refs_thaw cannot fail */
         err = dead_reserve(&r->dead_ready,
                            r->dead_ready.count + dead_in_batches(r) + r->dead_active.count);
-    for (size_t i = 0; i < 4 && err == 0; i++)
+    for (size_t i = 0; i < sizeof all / sizeof *all && err == 0; i++)
         err = layer_freeze(all[i]);
     if (err < 0)
         return err;
@@ -722,10 +743,10 @@ int refs_freeze(struct refs *r)
 
 int refs_write(struct refs *r, size_t n, struct kv_txn *t)
 {
-    struct layer *all[] = {r->objects, r->ids, r->dying, r->pins};
+    struct layer *all[] = {r->objects, r->ids, r->dying, r->pins, r->ghosts};
     int err = 0;
 
-    for (size_t i = 0; i < 4 && err == 0; i++)
+    for (size_t i = 0; i < sizeof all / sizeof *all && err == 0; i++)
         err = layer_write(all[i], n, t);
     return err;
 }
@@ -738,6 +759,7 @@ void refs_thaw(struct refs *r, size_t n)
     layer_thaw(r->ids, n);
     layer_thaw(r->dying, n);
     layer_thaw(r->pins, n);
+    layer_thaw(r->ghosts, n);
     for (size_t i = 0; i < n; i++) {
         dead_append(&r->dead_ready, &r->dead_frozen[i]);
         free(r->dead_frozen[i].v);

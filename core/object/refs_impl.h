@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* refs_impl: what refs.c and refs_index.c share. Nobody else includes this. */
+/* refs_impl: what refs.c, refs_index.c and refs_ghosts.c share. Nobody else includes this. */
 #pragma once
 
 #include "bytes.h"
@@ -13,12 +13,32 @@ struct dead_list {
     size_t count, room;
 };
 
+/* What a walk over the ghosts has read ahead: of the numbers above `from` and up to `to` those in `v`
+ * are ghosts, as far as they have not ceased to be. */
+#define GHOSTS_AHEAD 256
+struct ghosts_ahead {
+    uint64_t from, to; /* both 0: nothing */
+    uint64_t v[GHOSTS_AHEAD];
+    size_t count;
+    uint64_t used;
+};
+#define GHOST_WALKS 4 /* that go on side by side without each reading all changes at every step */
+
+struct refs_ghosts {
+    struct map64 count, bytes; /* shard -> what its ghosts are */
+    uint64_t all;
+    uint64_t dead; /* records of the dying without an entry, that lead to other shards */
+    bool damaged;  /* a row does not decode, so nobody knows how many there are */
+    struct ghosts_ahead ahead[GHOST_WALKS];
+    uint64_t tick;
+};
+
 struct refs {
     struct mutex lock; /* "refs": guards everything below */
     struct kv *kv;
     struct refs_tables tables;
     const struct id_key *key;
-    struct layer *objects, *ids, *dying, *pins;
+    struct layer *objects, *ids, *dying, *pins, *ghosts;
     uint64_t next;        /* first number never used */
     struct map64 zero;    /* numbers whose count is 0 and whose entry exists -> bytes */
     size_t zero_at;       /* where in it refs_collect goes on */
@@ -29,6 +49,7 @@ struct refs {
     struct dead_list dead_frozen[LAYER_BATCHES_MAX]; /* by batch, the oldest first */
     size_t batches;
     uint64_t burying; /* handed out by refs_collected, not yet buried */
+    struct refs_ghosts ghost;
     uint64_t live;    /* sealed entries with count > 0 */
     uint64_t pinned;
     uint64_t unknown_decrements;
@@ -43,3 +64,12 @@ int refs_set_pending(struct refs *r, uint64_t number);
 int refs_hold_locked(struct refs *r, uint64_t number, int64_t delta);
 /* Take the id out of the index, leaving a marker if its chain goes on. */
 int refs_unindex(struct refs *r, uint64_t number, const struct id *id);
+
+/* ---- refs_ghosts.c: all but the first need r->lock ---- */
+
+void refs_ghosts_release(struct refs *r);
+int refs_ghosts_recover(struct refs *r, struct kv_snap *s);
+/* The entry of `number` becomes `now`, having been `before` (NULL: there is none): to be said before it
+ * is saved. Said the other way round it undoes that, which cannot fail. */
+int refs_note_ghost(struct refs *r, uint64_t number, const struct entry *before,
+                    const struct entry *now);

@@ -87,23 +87,31 @@ int refs_set_slot(struct refs *r, uint64_t number, uint64_t size)
     return refs_save(r, number, &e);
 }
 
-/* The entry `number` as it is, with the place of `place`. */
-static int put_place(struct refs *r, uint64_t number, const struct entry *place, uint32_t count)
+/* The entry of `number`, which is `was`, with the place of `place`. */
+static int put_place(struct refs *r, uint64_t number, const struct entry *was,
+                     const struct entry *place)
 {
     struct entry e = *place;
     uint8_t key[8], buf[ENTRY_MAX];
     int err;
 
-    e.count = count;
-    if (count == 0) { /* died before it was sealed: its dying record must name the new place */
+    e.count = was->count;
+    if (e.day < was->day)
+        e.day = was->day;
+    err = refs_note_ghost(r, number, was, &e);
+    if (err < 0)
+        return err;
+    if (e.count == 0) { /* died before it was sealed: its dying record must name the new place */
         put_be64(key, number);
         err = layer_put(r->dying, key, buf, entry_encode(&e, buf));
         if (err == 0)
             err = refs_queue_zero(r, number, e.size);
-        if (err < 0)
-            return err;
     }
-    return refs_save(r, number, &e);
+    if (err == 0)
+        err = refs_save(r, number, &e);
+    if (err < 0)
+        (void)refs_note_ghost(r, number, &e, was);
+    return err;
 }
 
 int refs_seal_new(struct refs *r, uint64_t number, const struct entry *place)
@@ -124,7 +132,7 @@ int refs_seal_new(struct refs *r, uint64_t number, const struct entry *place)
         return err;
     err = refs_set_pending(r, number);
     if (err == 0)
-        err = put_place(r, number, place, e.count);
+        err = put_place(r, number, &e, place);
     if (err == 0)
         err = index_put(r, &place->id, number);
     if (err == 0)
@@ -151,10 +159,8 @@ int refs_seal_alias(struct refs *r, uint64_t number, uint64_t target)
         err = map64_add(&r->holds, target, (int64_t)holds, NULL);
     if (err < 0)
         return err;
-    e = (struct entry){.kind = ENTRY_ALIAS, .where = target, .count = e.count};
-    if (e.count == 0)
-        return put_place(r, number, &e, 0);
-    return refs_save(r, number, &e);
+    t = (struct entry){.kind = ENTRY_ALIAS, .where = target};
+    return put_place(r, number, &e, &t);
 }
 
 int refs_move(struct refs *r, uint64_t number, const struct entry *place, struct entry *ret_old)
@@ -169,7 +175,7 @@ int refs_move(struct refs *r, uint64_t number, const struct entry *place, struct
         return -EINVAL;
     *ret_old = e;
     err = refs_set_pending(r, number);
-    return err < 0 ? err : put_place(r, number, place, e.count);
+    return err < 0 ? err : put_place(r, number, &e, place);
 }
 
 int refs_relocate(struct refs *r, uint64_t number, const struct entry *from,
@@ -184,7 +190,7 @@ int refs_relocate(struct refs *r, uint64_t number, const struct entry *from,
     if (!entry_same_place(&e, from) || !id_equal(&e.id, &place->id))
         return -ESTALE;
     err = refs_set_pending(r, number);
-    return err < 0 ? err : put_place(r, number, place, e.count);
+    return err < 0 ? err : put_place(r, number, &e, place);
 }
 
 int refs_set_pending(struct refs *r, uint64_t number)

@@ -20,6 +20,20 @@ static const struct entry kinds[] = {
     {.kind = ENTRY_PACK, .size = 1, .id = {{9}}, .where = UINT64_C(1) << 40, .offset = 8},
     {.kind = ENTRY_PACK, .id = {{9}}, .where = UINT64_MAX, .offset = UINT32_MAX},
     {.kind = ENTRY_FILE, .size = UINT64_MAX, .id = {{8}}, .where = UINT64_MAX},
+    {.kind = ENTRY_FILE, .size = 1, .id = {{8}}, .where = 1, .day = UINT16_MAX},
+    {.kind = ENTRY_FILE,
+     .count = 9,
+     .id = {{8}},
+     .where = UINT64_MAX,
+     .shard = UINT16_MAX,
+     .created = UINT64_MAX},
+    {.kind = ENTRY_PACK,
+     .id = {{9}},
+     .where = UINT64_MAX,
+     .offset = UINT32_MAX,
+     .shard = 1,
+     .day = 1,
+     .created = 1},
     {.kind = ENTRY_ALIAS, .count = 2, .where = (UINT64_C(1) << 58) - 1},
 };
 #define KINDS (sizeof kinds / sizeof kinds[0])
@@ -36,6 +50,7 @@ Test(entry, every_kind_comes_back)
         cr_assert_eq(entry_decode(buf, len, &e), 0);
         cr_assert(e.kind == in->kind && e.count == in->count && e.size == in->size);
         cr_assert(e.where == in->where && e.offset == in->offset && id_equal(&e.id, &in->id));
+        cr_assert(e.shard == in->shard && e.day == in->day && e.created == in->created);
     }
 }
 
@@ -45,7 +60,8 @@ Test(entry, a_wrong_length_is_refused_and_nothing_is_given)
     for (size_t i = 0; i < KINDS; i++) {
         size_t len = entry_encode(&kinds[i], buf);
         for (size_t n = 0; n <= ENTRY_MAX + 1; n++)
-            cr_assert(n == len || (kinds[i].kind == ENTRY_PACK && (n == 34 || n == 37)) ||
+            cr_assert(n == len ||
+                      (kinds[i].kind == ENTRY_PACK && (n == len - 3 || n == len + 3)) ||
                       entry_decode(buf, n, &e) == -EUCLEAN);
         cr_assert_eq(e.count, 77);
     }
@@ -69,6 +85,8 @@ Test(entry, an_unknown_kind_is_refused)
     struct entry e;
     memset(buf, 0, sizeof buf);
     for (unsigned kind = ENTRY_ALIAS + 1; kind < 256; kind++) {
+        if ((kind & 0x3f) == ENTRY_PACK || (kind & 0x3f) == ENTRY_FILE)
+            continue;
         buf[0] = (uint8_t)kind;
         for (size_t n = 0; n <= ENTRY_MAX; n++)
             cr_assert_eq(entry_decode(buf, n, &e), -EUCLEAN);
@@ -90,4 +108,75 @@ Test(entry, sealed_is_what_has_a_place_of_its_own)
     for (size_t i = 0; i < KINDS; i++)
         cr_assert_eq(entry_is_sealed(&kinds[i]),
                      kinds[i].kind == ENTRY_PACK || kinds[i].kind == ENTRY_FILE);
+}
+
+Test(entry, a_day_and_a_shard_are_written_only_where_there_is_one)
+{
+    struct entry e = {.kind = ENTRY_FILE, .where = 1, .id = {{8}}};
+
+    cr_assert_eq(entry_encode(&e, buf), 37);
+    e.day = 1;
+    cr_assert_eq(entry_encode(&e, buf), 39);
+    buf[37] = 0; /* the day */
+    cr_assert_eq(entry_decode(buf, 39, &e), -EUCLEAN);
+    e.shard = 256;
+    cr_assert_eq(entry_encode(&e, buf), 49);
+    buf[40] = 0; /* the shard */
+    cr_assert_eq(entry_decode(buf, 49, &e), -EUCLEAN);
+    e.day = 0;
+    cr_assert_eq(entry_encode(&e, buf), 47);
+    e.shard = 0;
+    e.created = 5; /* of one at home it means nothing */
+    cr_assert_eq(entry_encode(&e, buf), 37);
+    cr_assert_eq(entry_decode(buf, 37, &e), 0);
+    cr_assert_eq(e.created, 0);
+}
+
+Test(entry, what_is_not_sealed_has_neither_day_nor_shard)
+{
+    struct entry e = {.kind = ENTRY_ALIAS, .where = 1, .day = 5, .shard = 5};
+
+    cr_assert_eq(entry_encode(&e, buf), 13);
+    cr_assert(!entry_is_ghost(&e));
+    buf[0] |= 0x40;
+    cr_assert_eq(entry_decode(buf, 13, &e), -EUCLEAN);
+    cr_assert_eq(entry_decode(buf, 15, &e), -EUCLEAN);
+}
+
+Test(entry, places_are_the_same_whatever_the_count_the_day_and_the_time)
+{
+    const struct entry a = {
+        .kind = ENTRY_PACK, .size = 1, .id = {{9}}, .where = 2, .offset = 8, .shard = 3};
+    struct entry b = a;
+
+    b.count = 7;
+    b.day = 8;
+    b.created = 9;
+    cr_assert(entry_same_place(&a, &b));
+    b = a, b.shard = 0;
+    cr_assert(!entry_same_place(&a, &b));
+    b = a, b.where++;
+    cr_assert(!entry_same_place(&a, &b));
+    b = a, b.offset = 16;
+    cr_assert(!entry_same_place(&a, &b));
+    b = a, b.kind = ENTRY_FILE;
+    cr_assert(!entry_same_place(&a, &b));
+    b = a, b.size = 2;
+    cr_assert(!entry_same_place(&a, &b));
+    b = a, b.id.b[15] = 1;
+    cr_assert(!entry_same_place(&a, &b));
+}
+
+Test(entry, a_row_of_a_ghost_comes_back_and_any_other_is_refused)
+{
+    struct ghost_row in = {UINT16_MAX, UINT64_MAX - 1}, out = {7, 7};
+    uint8_t row[GHOST_ROW_LEN + 1] = {0};
+
+    cr_assert_eq(ghost_row_decode(row, GHOST_ROW_LEN, &out), -EUCLEAN, "shard 0");
+    ghost_row_encode(&in, row);
+    for (size_t n = 0; n <= GHOST_ROW_LEN + 1; n++)
+        cr_assert(n == GHOST_ROW_LEN || ghost_row_decode(row, n, &out) == -EUCLEAN);
+    cr_assert_eq(out.shard, 7);
+    cr_assert_eq(ghost_row_decode(row, GHOST_ROW_LEN, &out), 0);
+    cr_assert(out.shard == in.shard && out.size == in.size);
 }

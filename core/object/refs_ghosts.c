@@ -1,0 +1,378 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * refs_ghosts: the refcount table's ghosts: an index of the entries whose bytes are on other shards,
+ * kept in the same step as these entries, and the dead ones, whose bytes wait to be deleted there.
+ *
+ * A walk in the order of numbers has to look through all changes that are not committed, in no order
+ * at all, so it reads ahead: GHOSTS_AHEAD numbers at a time. What is found there is looked up again
+ * when its turn comes, so it does no harm where it is gone; what is added drops what was read ahead.
+ */
+#include "refs_impl.h"
+#include "report.h"
+#include <errno.h>
+#include <string.h>
+
+static int row_get(struct refs *r, uint64_t number, struct ghost_row *ret)
+{
+    uint8_t key[8], buf[GHOST_ROW_LEN];
+    size_t len;
+    int err;
+
+    put_be64(key, number);
+    err = layer_get(r->ghosts, key, buf, sizeof buf, &len);
+    if (err < 0)
+        return err == -ERANGE ? -EUCLEAN : err;
+    return ghost_row_decode(buf, len, ret);
+}
+
+/* ---- kept with the entries ---- */
+
+/* Cannot fail where the shard was counted before. */
+static int count_ghost(struct refs *r, const struct ghost_row *row, int64_t sign)
+{
+    int err = map64_add(&r->ghost.count, row->shard, sign, NULL);
+
+    if (err < 0)
+        return err;
+    err = map64_add(&r->ghost.bytes, row->shard, sign * (int64_t)row->size, NULL);
+    if (err < 0)
+        (void)map64_add(&r->ghost.count, row->shard, -sign, NULL);
+    else
+        r->ghost.all += (uint64_t)sign;
+    return err;
+}
+
+static void forget_ahead(struct refs *r, uint64_t number)
+{
+    for (size_t i = 0; i < GHOST_WALKS; i++)
+        if (r->ghost.ahead[i].from < number && number <= r->ghost.ahead[i].to)
+            r->ghost.ahead[i] = (struct ghosts_ahead){0};
+}
+
+static struct ghost_row row_of(const struct entry *e)
+{
+    return (struct ghost_row){e->shard, e->size};
+}
+
+int refs_note_ghost(struct refs *r, uint64_t number, const struct entry *before,
+                    const struct entry *now)
+{
+    bool was = before && entry_is_ghost(before), is = now && entry_is_ghost(now);
+    struct ghost_row row;
+    uint8_t key[8], buf[GHOST_ROW_LEN];
+    int err;
+
+    mutex_held(&r->lock);
+    if (!was && !is)
+        return 0;
+    put_be64(key, number);
+    if (is) {
+        row = row_of(now);
+        err = count_ghost(r, &row, +1);
+        if (err < 0)
+            return err;
+        ghost_row_encode(&row, buf);
+        err = layer_put(r->ghosts, key, buf, sizeof buf);
+        if (err < 0) {
+            (void)count_ghost(r, &row, -1);
+            return err;
+        }
+    } else {
+        err = layer_del(r->ghosts, key);
+        if (err < 0)
+            return err;
+    }
+    if (was) {
+        row = row_of(before);
+        return count_ghost(r, &row, -1);
+    }
+    forget_ahead(r, number);
+    return 0;
+}
+
+int refs_touch(struct refs *r, uint64_t number, uint16_t day)
+{
+    struct entry e;
+    MUTEX_GUARD(&r->lock);
+    int err = refs_load(r, number, &e);
+
+    if (err == 0 && e.kind == ENTRY_ALIAS) {
+        number = e.where;
+        err = refs_load(r, number, &e);
+    }
+    if (err < 0 || !entry_is_sealed(&e) || e.day >= day)
+        return err;
+    e.day = day;
+    return refs_save(r, number, &e);
+}
+
+/* ---- opening ---- */
+
+int refs_ghosts_recover(struct refs *r, struct kv_snap *s)
+{
+    const void *key = NULL, *val;
+    size_t klen = 0, vlen;
+    int err;
+
+    mutex_held(&r->lock);
+    while ((err = kv_snap_seek(s, r->tables.ghosts, key, klen, klen > 0, &key, &klen, &val,
+                               &vlen)) == 0) {
+        struct ghost_row row;
+
+        if (klen != 8 || ghost_row_decode(val, vlen, &row) < 0) {
+            if (!r->ghost.damaged)
+                report(REPORT_ALARM, "the table of ghosts is damaged; `check` says more");
+            r->ghost.damaged = true;
+            continue;
+        }
+        err = count_ghost(r, &row, +1);
+        if (err < 0)
+            return err;
+    }
+    return err == -ENOENT ? 0 : err;
+}
+
+void refs_ghosts_release(struct refs *r)
+{
+    map64_release(&r->ghost.count);
+    map64_release(&r->ghost.bytes);
+}
+
+/* ---- finding them ---- */
+
+/* Put a number in its place in the order; those too many fall off at the end. */
+static void insert(struct ghosts_ahead *a, uint64_t number)
+{
+    size_t i = a->count;
+
+    while (i > 0 && a->v[i - 1] > number)
+        i--;
+    if (i == GHOSTS_AHEAD || (i > 0 && a->v[i - 1] == number))
+        return;
+    if (a->count == GHOSTS_AHEAD)
+        a->count--;
+    memmove(a->v + i + 1, a->v + i, (a->count - i) * sizeof *a->v);
+    a->v[i] = number;
+    a->count++;
+}
+
+static int insert_change(const void *key, const void *val, size_t vlen, void *ctx)
+{
+    struct ghosts_ahead *a = ctx;
+    uint64_t number = get_be64(key);
+
+    (void)vlen;
+    if (val && number > a->from)
+        insert(a, number);
+    return 0;
+}
+
+static int insert_committed(struct refs *r, struct ghosts_ahead *a)
+{
+    uint8_t from[8];
+    const void *key = from, *val;
+    size_t klen = sizeof from, vlen;
+    struct kv_snap *s;
+    int err = kv_snap_begin(r->kv, &s);
+
+    if (err < 0)
+        return err;
+    put_be64(from, a->from);
+    while ((err = kv_snap_seek(s, r->tables.ghosts, key, klen, true, &key, &klen, &val, &vlen)) ==
+           0) {
+        if (klen != 8) {
+            err = -EUCLEAN;
+            break;
+        }
+        if (a->count == GHOSTS_AHEAD && get_be64(key) >= a->v[GHOSTS_AHEAD - 1])
+            break;
+        insert(a, get_be64(key));
+    }
+    kv_snap_end(s);
+    return err == -ENOENT ? 0 : err;
+}
+
+static int read_ahead(struct refs *r, struct ghosts_ahead *a, uint64_t number)
+{
+    int err;
+
+    *a = (struct ghosts_ahead){.from = number};
+    err = layer_visit_changes(r->ghosts, insert_change, a);
+    if (err == 0)
+        err = insert_committed(r, a);
+    if (err < 0)
+        *a = (struct ghosts_ahead){0};
+    else
+        a->to = a->count == GHOSTS_AHEAD ? a->v[GHOSTS_AHEAD - 1] : UINT64_MAX;
+    return err;
+}
+
+/* What was, or is now, read ahead of that number. */
+static int get_ahead(struct refs *r, uint64_t number, struct ghosts_ahead **ret)
+{
+    struct ghosts_ahead *a = r->ghost.ahead, *oldest = a;
+    int err = 0;
+
+    for (size_t i = 0; i < GHOST_WALKS; i++, a++) {
+        if (a->to > 0 && a->from <= number && number < a->to)
+            break;
+        if (a->used < oldest->used)
+            oldest = a;
+    }
+    if (a == r->ghost.ahead + GHOST_WALKS) {
+        a = oldest;
+        err = read_ahead(r, a, number);
+    }
+    a->used = ++r->ghost.tick;
+    *ret = a;
+    return err;
+}
+
+/* One step: from *number to what comes next. 0 it is one, 1 it is not, -ENOENT the end, -errno. */
+static int step(struct refs *r, uint16_t shard, uint64_t *number, struct entry *ret)
+{
+    struct ghosts_ahead *a;
+    struct ghost_row row;
+    MUTEX_GUARD(&r->lock);
+    int err = r->ghost.all ? get_ahead(r, *number, &a) : r->ghost.damaged ? -EUCLEAN : -ENOENT;
+    size_t low = 0, high = err == 0 ? a->count : 0;
+
+    if (err < 0)
+        return err;
+    while (low < high) {
+        size_t mid = (low + high) / 2;
+        if (a->v[mid] > *number)
+            high = mid;
+        else
+            low = mid + 1;
+    }
+    if (low == a->count)
+        return -ENOENT;
+    *number = a->v[low];
+    err = row_get(r, *number, &row);
+    if (err < 0)
+        return err == -ENOENT ? 1 : err;
+    if (shard && row.shard != shard)
+        return 1;
+    err = refs_load(r, *number, ret);
+    if (err < 0)
+        return err == -ENOENT ? -EUCLEAN : err;
+    return ret->shard == row.shard && entry_is_ghost(ret) ? 0 : -EUCLEAN;
+}
+
+int refs_next_ghost(struct refs *r, uint16_t shard, uint64_t number, uint64_t *ret_number,
+                    struct entry *ret)
+{
+    struct entry e;
+    int err;
+
+    do /* each under a hold of the lock of its own: there may be very many on other shards */
+        err = step(r, shard, &number, &e);
+    while (err == 1);
+    if (err < 0)
+        return err;
+    *ret_number = number;
+    *ret = e;
+    return 0;
+}
+
+uint64_t refs_ghosts(struct refs *r)
+{
+    MUTEX_GUARD(&r->lock);
+    return r->ghost.all;
+}
+
+int refs_ghosts_on(struct refs *r, uint16_t shard, uint64_t *ret_count, uint64_t *ret_bytes)
+{
+    uint64_t count = 0, bytes = 0;
+    MUTEX_GUARD(&r->lock);
+
+    if (r->ghost.damaged)
+        return -EUCLEAN;
+    (void)map64_get(&r->ghost.count, shard, &count);
+    (void)map64_get(&r->ghost.bytes, shard, &bytes);
+    *ret_count = count;
+    *ret_bytes = bytes;
+    return 0;
+}
+
+/* ---- the dead ---- */
+
+uint64_t refs_dead_ghosts(struct refs *r)
+{
+    MUTEX_GUARD(&r->lock);
+    return r->ghost.dead;
+}
+
+/* What a commit has made dead may have been buried since. */
+static int is_still_dead(struct refs *r, uint64_t number)
+{
+    struct entry e;
+    uint8_t key[8], buf[ENTRY_MAX];
+    size_t len;
+    MUTEX_GUARD(&r->lock);
+    int err;
+
+    put_be64(key, number);
+    err = layer_get(r->dying, key, buf, sizeof buf, &len);
+    if (err < 0)
+        return err == -ENOENT ? 0 : err;
+    err = refs_load(r, number, &e);
+    return err == 0 ? 0 : err == -ENOENT ? 1 : err;
+}
+
+static int is_dead(struct refs *r, struct kv_snap *s, const struct refs_dead *d)
+{
+    const void *val;
+    uint8_t key[8];
+    size_t len;
+    int err;
+
+    put_be64(key, d->number);
+    err = kv_snap_get(s, r->tables.objects, key, sizeof key, &val, &len);
+    if (err != -ENOENT)
+        return err;
+    return is_still_dead(r, d->number);
+}
+
+static int next_dead(struct refs *r, struct kv_snap *s, uint16_t shard, uint64_t number,
+                     struct refs_dead *ret)
+{
+    uint8_t from[8];
+    const void *key = from, *val;
+    size_t klen = sizeof from, vlen;
+    int err;
+
+    put_be64(from, number);
+    while ((err = kv_snap_seek(s, r->tables.dying, key, klen, true, &key, &klen, &val, &vlen)) ==
+           0) {
+        struct refs_dead d;
+
+        if (klen != 8 || entry_decode(val, vlen, &d.entry) < 0)
+            return -EUCLEAN;
+        d.number = get_be64(key);
+        if (!entry_is_ghost(&d.entry) || (shard && d.entry.shard != shard))
+            continue;
+        err = is_dead(r, s, &d);
+        if (err == 1)
+            *ret = d;
+        if (err != 0)
+            return err < 0 ? err : 0;
+    }
+    return err;
+}
+
+int refs_next_dead_ghost(struct refs *r, uint16_t shard, uint64_t number, struct refs_dead *ret)
+{
+    struct kv_snap *s;
+    int err;
+
+    if (refs_dead_ghosts(r) == 0)
+        return -ENOENT;
+    err = kv_snap_begin(r->kv, &s);
+    if (err < 0)
+        return err;
+    err = next_dead(r, s, shard, number, ret);
+    kv_snap_end(s);
+    return err;
+}
