@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * shard_format: the bytes by which a store and its shards know each other (FORMAT.md, "Shards"). Pure
+ * codecs, checked bounds.
+ *
+ *     texts    on the shard: who it is, and who may write (text.h)
+ *     records  in the store: the table `shards`
+ *
+ * Decoders: 0, -EUCLEAN damaged, -EPROTO written by a newer version; output untouched then.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define SHARD_ID_LEN 16
+#define SHARD_TOKEN_LEN 16
+
+/* ---- names on a shard ---- */
+
+#define SHARD_IDENTITY "tally-shard"
+#define SHARD_OWNER "owner"
+#define SHARD_CLAIMS "claims"
+#define SHARD_CLAIM_NAME (sizeof SHARD_CLAIMS "/" + 2 * SHARD_TOKEN_LEN)
+
+/* The claim of who follows `token`. */
+void shard_claim_name(const uint8_t token[SHARD_TOKEN_LEN], char out[SHARD_CLAIM_NAME]);
+
+/* ---- texts ---- */
+
+#define SHARD_TEXT_MAX 512
+
+struct shard_identity {
+    uint8_t id[SHARD_ID_LEN];
+    uint8_t store[16]; /* whose it is */
+    uint16_t number;   /* there; not 0 */
+};
+
+size_t shard_identity_encode(const struct shard_identity *i, char out[SHARD_TEXT_MAX]);
+int shard_identity_decode(const char *text, size_t len, struct shard_identity *ret);
+/* `owner` and claims. */
+size_t shard_token_encode(const uint8_t token[SHARD_TOKEN_LEN], char out[SHARD_TEXT_MAX]);
+int shard_token_decode(const char *text, size_t len, uint8_t ret_token[SHARD_TOKEN_LEN]);
+
+/* ---- records ---- */
+
+#define SHARD_RECORD_URL 700
+#define SHARD_RECORD_HEAD 72
+#define SHARD_RECORD_MAX (SHARD_RECORD_HEAD + SHARD_RECORD_URL)
+
+struct shard_record {
+    uint8_t id[SHARD_ID_LEN];
+    uint8_t token[SHARD_TOKEN_LEN]; /* under which this store last had it */
+    uint8_t next[SHARD_TOKEN_LEN];  /* which it was about to take; zeros unless has_next */
+    bool has_next, draining;
+    uint32_t life; /* claims so far, the one about to be made among them */
+    char url[SHARD_RECORD_URL + 1]; /* printable */
+};
+
+/* Returns the bytes; the number of the shard seeds the checksum. */
+size_t shard_record_encode(const struct shard_record *r, uint16_t number,
+                           uint8_t out[SHARD_RECORD_MAX]);
+int shard_record_decode(const void *in, size_t len, uint16_t number, struct shard_record *ret);
