@@ -133,3 +133,24 @@ int shard_record_decode(const void *in, size_t len, uint16_t number, struct shar
     *ret = r;
     return 0;
 }
+
+void shard_floor_encode(uint32_t life, uint8_t out[SHARD_FLOOR_LEN])
+{
+    put_le32(out + 8, VERSION);
+    put_le32(out + 12, life);
+    put_le64(out, id_checksum(out + 8, SHARD_FLOOR_LEN - 8, 0));
+}
+
+int shard_floor_decode(const void *in, size_t len, uint32_t *ret_life)
+{
+    const uint8_t *v = in;
+
+    if (len < SHARD_FLOOR_LEN || get_le64(v) != id_checksum(v + 8, len - 8, 0))
+        return -EUCLEAN;
+    if (get_le32(v + 8) > VERSION)
+        return -EPROTO;
+    if (len != SHARD_FLOOR_LEN || get_le32(v + 8) != VERSION)
+        return -EUCLEAN;
+    *ret_life = get_le32(v + 12);
+    return 0;
+}

@@ -22,6 +22,7 @@
 #define SHARD_IDENTITY "tally-shard"
 #define SHARD_OWNER "owner"
 #define SHARD_CLAIMS "claims"
+#define SHARD_SPARE "spare" /* zeros: room for a claim when the shard is full */
 #define SHARD_CLAIM_NAME (sizeof SHARD_CLAIMS "/" + 2 * SHARD_TOKEN_LEN)
 
 /* The claim of who follows `token`. */
@@ -62,3 +63,8 @@ struct shard_record {
 size_t shard_record_encode(const struct shard_record *r, uint16_t number,
                            uint8_t out[SHARD_RECORD_MAX]);
 int shard_record_decode(const void *in, size_t len, uint16_t number, struct shard_record *ret);
+
+/* Under number 0: the highest life of the shards that were removed. */
+#define SHARD_FLOOR_LEN 16
+void shard_floor_encode(uint32_t life, uint8_t out[SHARD_FLOOR_LEN]);
+int shard_floor_decode(const void *in, size_t len, uint32_t *ret_life);

@@ -21,7 +21,7 @@
  * FORMAT.md, "Shard".
  *
  * Errors: 0 or -errno: -ENXIO no shard has that number, -EHOSTUNREACH it is UNREACHABLE or WRONG,
- * -EROFS it may only be read. -EUCLEAN its record is damaged. Threads: any; its lock, "shards", is not
+ * -EROFS it may only be read, and what a claim's writes said: -ENOSPC, -EIO. Threads: any; its lock, "shards", is not
  * held while a shard is asked.
  */
 #pragma once
@@ -63,8 +63,8 @@ struct shards_info {
     struct shard_space space; /* as of the last look; zeros: unknown */
 };
 
-/* -EUCLEAN: a record is damaged, which is reported; the others are there, and the number of the
- * damaged one is UNREACHABLE. */
+/* A record that is damaged is reported; its number is UNREACHABLE, and cannot be changed (-EUCLEAN) but
+ * by shards_remove. Errors are those of reading the table. */
 int shards_open(const struct shards_config *config, struct shards **ret_shards);
 void shards_close(struct shards *s); /* NULL is fine; all are put back */
 
@@ -90,16 +90,17 @@ const char *shards_state_name(enum shards_state state); /* "ok", "unreachable", 
 int shards_get(struct shards *s, uint16_t number, enum shards_use use, struct shard **ret_shard,
                struct disk **ret_disk);
 void shards_put_back(struct shards *s, uint16_t number);
-/* What a call to it said, told by who made the call: -EHOSTUNREACH, -EROFS and the like change its
- * state. Returns `err`, but for -ENOENT, which is only returned when the shard, asked afresh, is
- * there and is the right one; else it is -EHOSTUNREACH. */
+/* What a call to it said, told by who made the call, before it is put back: -EHOSTUNREACH, -EROFS and
+ * the like change its state. Returns `err`, but for -ENOENT and -EIO, which are only returned when the
+ * shard, asked afresh, is there and is the right one; else it is -EHOSTUNREACH. -EACCES: -EROFS. */
 int shards_said(struct shards *s, uint16_t number, int err);
-/* A number that no name on that shard ever had: for packs and files. It is claimed. */
+/* A number that no name on that shard ever had: for packs and files. -EROFS: it is not claimed. */
 int shards_new_number(struct shards *s, uint16_t number, uint64_t *ret_where);
-/* Numbers below it were given out: what is above is in flight, or of another life that is not ours.
- * 0: it is not claimed. */
+/* The lowest that shards_new_number can give in this opening: what is below was put before. 0: it is
+ * not claimed. */
 uint64_t shards_first_number(struct shards *s, uint16_t number);
-/* Look for those that are not OK; how many have become so. Never longer than a driver takes. */
+/* Look for those that are not OK; how many have become so. The others are asked for their space.
+ * Never longer than the drivers take. */
 unsigned shards_look(struct shards *s);
 /* Wait until it can be read, for at most `ns`, or until *stop; looks each second. 0 or
  * -EHOSTUNREACH. */

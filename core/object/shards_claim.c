@@ -1,0 +1,460 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * shards_claim: whether a place is the shard it should be, and whether this store may write there.
+ *
+ * A store may have been copied, with all its tables, and both copies know the same shards. What lets
+ * one of them write, and the other find out, is a chain of random tokens. The record says T, `owner`
+ * on the shard says T. Once an opening, before its first write, a store
+ *
+ *   b. reads `owner`: it is T, or the next token N of an earlier claim that was cut; else foreign
+ *   c. records N, with a new life, durably
+ *   d. puts claims/T = N if nobody has; somebody had: it must be this N, else foreign
+ *   e. reads `owner` again: a claim on T that was over before d began shows here
+ *   f. puts `owner` = N
+ *   g. records T = N, durably
+ *   h. deletes claims/T
+ *
+ * Of two that begin with the same T only one passes d while the claim is there, and nobody passes e
+ * when it is gone. Cut anywhere, the same store does it all again with the same N. A backup from
+ * before has a T that `owner` has left behind.
+ *
+ * On a full shard a claim finds no room: so that deleting is not refused for that, a spare file is
+ * given up for it.
+ */
+#include "shards_impl.h"
+
+#include "io.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#define SPARE_SIZE 65536
+
+int shards_random(void *out, size_t len)
+{
+    return getrandom(out, len, 0) == (ssize_t)len ? 0 : -EIO;
+}
+
+/* ---- what it is ---- */
+
+static int read_identity(struct shard *shard, struct shard_identity *ret)
+{
+    char text[SHARD_TEXT_MAX];
+    ssize_t n = shard_get(shard, SHARD_IDENTITY, text, sizeof text);
+
+    if (n == -EFBIG)
+        return -EUCLEAN;
+    return n < 0 ? (int)n : shard_identity_decode(text, (size_t)n, ret);
+}
+
+static int read_token(struct shard *shard, const char *name, uint8_t ret[SHARD_TOKEN_LEN])
+{
+    char text[SHARD_TEXT_MAX];
+    ssize_t n = shard_get(shard, name, text, sizeof text);
+
+    if (n == -EFBIG)
+        return -EUCLEAN;
+    return n < 0 ? (int)n : shard_token_decode(text, (size_t)n, ret);
+}
+
+static void say_unreadable(int err, char why[SHARD_WHY])
+{
+    if (err == -ENOENT)
+        snprintf(why, SHARD_WHY, "there is no shard: is it mounted?");
+    else if (err == -EUCLEAN)
+        snprintf(why, SHARD_WHY, "its identity, '%s', is damaged", SHARD_IDENTITY);
+    else if (err == -EPROTO)
+        snprintf(why, SHARD_WHY, "it was written by a newer version");
+    else
+        snprintf(why, SHARD_WHY, "its identity cannot be read: %s", strerror(-err));
+}
+
+static enum shards_state compare(struct shards *s, const struct shard_record *r, uint16_t number,
+                                 const struct shard_identity *i, char why[SHARD_WHY])
+{
+    if (memcmp(i->store, s->store, sizeof i->store) != 0)
+        snprintf(why, SHARD_WHY, "another store's shard is there");
+    else if (i->number != number)
+        snprintf(why, SHARD_WHY, "shard %u of this store is there", i->number);
+    else if (memcmp(i->id, r->id, sizeof i->id) != 0)
+        snprintf(why, SHARD_WHY, "another shard is there that was added under the same number");
+    else
+        return SHARDS_OK;
+    return SHARDS_WRONG;
+}
+
+enum shards_state shards_recognise(struct shards *s, const struct shard_record *r, uint16_t number,
+                                   struct shard **ret_shard, char why[SHARD_WHY])
+{
+    struct shard_identity identity;
+    struct shard *shard;
+
+    if (shard_open(r->url, s->readonly ? SHARD_READONLY : 0, &shard, why) < 0)
+        return SHARDS_UNREACHABLE;
+    int err = read_identity(shard, &identity);
+    enum shards_state state = SHARDS_UNREACHABLE;
+
+    if (err < 0)
+        say_unreadable(err, why);
+    else
+        state = compare(s, r, number, &identity, why);
+    if (state == SHARDS_OK)
+        *ret_shard = shard;
+    else
+        shard_close(shard);
+    return state;
+}
+
+/* ---- whose it is ---- */
+
+static bool is_token(const uint8_t *a, const uint8_t *b)
+{
+    return memcmp(a, b, SHARD_TOKEN_LEN) == 0;
+}
+
+/* 0, or -EKEYREVOKED it is foreign, or what reading said. */
+static int check_owner(struct shard *shard, const struct shard_record *r, char why[SHARD_WHY])
+{
+    uint8_t token[SHARD_TOKEN_LEN];
+    int err = read_token(shard, SHARD_OWNER, token);
+
+    if (err == 0 && (is_token(token, r->token) || (r->has_next && is_token(token, r->next))))
+        return 0;
+    if (err == 0)
+        snprintf(why, SHARD_WHY, "another copy of this store has used it since");
+    else if (err == -ENOENT || err == -EUCLEAN || err == -EPROTO)
+        snprintf(why, SHARD_WHY, "whose it is cannot be told: '%s' is %s", SHARD_OWNER,
+                 err == -ENOENT ? "missing" : "damaged");
+    else
+        return err;
+    return -EKEYREVOKED;
+}
+
+/* What a failure says about the state; `err` as callers get it. */
+static int fail(struct shards *s, struct shards_slot *slot, int err, const char *why)
+{
+    MUTEX_GUARD(&s->lock);
+    if (err == -EKEYREVOKED) {
+        slot->foreign = true;
+        slot->claimed = false;
+        shards_set_state(s, slot, SHARDS_FOREIGN, why);
+        return -EROFS;
+    }
+    if (err == -EROFS || err == -EACCES) {
+        slot->no_write = true;
+        shards_set_state(s, slot, SHARDS_READONLY, "nothing can be written there");
+        return -EROFS;
+    }
+    if (err == -EHOSTUNREACH || err == -ENOENT) {
+        slot->stale = true;
+        shards_set_state(s, slot, SHARDS_UNREACHABLE, "it cannot be asked any more");
+        return -EHOSTUNREACH;
+    }
+    return err;
+}
+
+/* ---- asking ---- */
+
+static struct shards_handle *make_handle(struct shard *shard)
+{
+    struct shards_handle *h = calloc(1, sizeof *h);
+
+    if (h && shard_disk_open(shard, &h->disk) < 0) {
+        free(h);
+        h = NULL;
+    }
+    if (h)
+        h->shard = shard;
+    else
+        shard_close(shard);
+    return h;
+}
+
+static enum shards_state readable_state(struct shards *s, struct shards_slot *slot)
+{
+    if (slot->foreign)
+        return SHARDS_FOREIGN;
+    return s->readonly || slot->no_write ? SHARDS_READONLY : SHARDS_OK;
+}
+
+static void install(struct shards *s, struct shards_slot *slot, struct shards_handle *h,
+                    const struct shard_space *space, const char *why)
+{
+    MUTEX_GUARD(&s->lock);
+    bool keep = slot->handle && !slot->stale;
+    struct shards_handle *out = keep ? h : slot->handle;
+
+    if (!keep)
+        slot->handle = h;
+    slot->stale = false;
+    if (out) {
+        out->next = slot->replaced;
+        slot->replaced = out;
+    }
+    slot->space = *space;
+    enum shards_state state = readable_state(s, slot);
+
+    if (state == SHARDS_READONLY)
+        why = s->readonly ? "the store is open for reading only" : "nothing can be written there";
+    shards_set_state(s, slot, state, why);
+}
+
+void shards_ask(struct shards *s, struct shards_slot *slot)
+{
+    char why[SHARD_WHY] = "";
+    struct shard_space space = {0};
+    struct shard *shard;
+    enum shards_state state = shards_recognise(s, &slot->record, slot->number, &shard, why);
+    struct shards_handle *h = NULL;
+    int err = 0;
+
+    if (state == SHARDS_OK) {
+        err = check_owner(shard, &slot->record, why);
+        (void)shard_space(shard, &space);
+        h = make_handle(shard);
+        if (!h || (err < 0 && err != -EKEYREVOKED)) {
+            snprintf(why, SHARD_WHY, "it cannot be read: %s", strerror(h ? -err : ENOMEM));
+            state = SHARDS_UNREACHABLE;
+        }
+    }
+    if (state == SHARDS_OK) {
+        slot->foreign |= err == -EKEYREVOKED; /* only who is busy with it changes that */
+        if (slot->foreign && !*why)
+            snprintf(why, SHARD_WHY, "another copy of this store has used it since");
+        install(s, slot, h, &space, why);
+        return;
+    }
+    {
+        MUTEX_GUARD(&s->lock);
+        slot->stale = true;
+        shards_set_state(s, slot, state, why);
+        if (h) {
+            h->next = slot->replaced;
+            slot->replaced = h;
+        }
+    }
+}
+
+/* ---- claiming ---- */
+
+static int put_token(struct shard *shard, const char *name, const uint8_t *token, bool replace)
+{
+    char text[SHARD_TEXT_MAX];
+    size_t len = shard_token_encode(token, text);
+
+    return replace ? shard_put(shard, name, text, len)
+                   : shard_put_if_absent(shard, name, text, len);
+}
+
+/* Room for a claim on a full shard. Nobody's data: it may go, and come, without asking. */
+static void put_spare(struct shard *shard)
+{
+    uint8_t *zeros = calloc(1, SPARE_SIZE);
+
+    if (zeros)
+        (void)shard_put_if_absent(shard, SHARD_SPARE, zeros, SPARE_SIZE);
+    free(zeros);
+}
+
+static int put_token_somehow(struct shard *shard, const char *name, const uint8_t *token,
+                             bool replace)
+{
+    int err = put_token(shard, name, token, replace);
+
+    if (io_is_full(err) && shard_delete(shard, SHARD_SPARE) == 0)
+        err = put_token(shard, name, token, replace);
+    return err;
+}
+
+/* Step d. */
+static int put_claim(struct shard *shard, const struct shard_record *r, char why[SHARD_WHY])
+{
+    char name[SHARD_CLAIM_NAME];
+    uint8_t token[SHARD_TOKEN_LEN];
+
+    shard_claim_name(r->token, name);
+    int err = put_token_somehow(shard, name, r->next, false);
+
+    if (err != -EEXIST)
+        return err;
+    err = read_token(shard, name, token);
+    if (err == 0 && is_token(token, r->next))
+        return 0;
+    if (err < 0 && err != -ENOENT && err != -EUCLEAN && err != -EPROTO)
+        return err;
+    snprintf(why, SHARD_WHY, "another copy of this store is just claiming it");
+    return -EKEYREVOKED;
+}
+
+static int offer_next(struct shards *s, struct shards_slot *slot)
+{
+    struct shard_record r = slot->record;
+
+    if (r.life == UINT32_MAX)
+        return -EOVERFLOW;
+    int err = r.has_next ? 0 : shards_random(r.next, sizeof r.next);
+
+    r.has_next = true;
+    r.life++;
+    return err < 0 ? err : shards_write_record(s, slot, &r);
+}
+
+static int accept_next(struct shards *s, struct shards_slot *slot)
+{
+    struct shard_record r = slot->record;
+
+    memcpy(r.token, r.next, sizeof r.token);
+    r.has_next = false;
+    memset(r.next, 0, sizeof r.next);
+    return shards_write_record(s, slot, &r);
+}
+
+/* Steps d to f; with its litter gone when it was for nothing. */
+static int claim_there(struct shard *shard, const struct shard_record *r, char why[SHARD_WHY])
+{
+    char name[SHARD_CLAIM_NAME];
+    int err = put_claim(shard, r, why);
+
+    if (err < 0)
+        return err;
+    err = check_owner(shard, r, why);
+    if (err == -EKEYREVOKED) {
+        shard_claim_name(r->token, name);
+        (void)shard_delete(shard, name);
+    }
+    return err < 0 ? err : put_token_somehow(shard, SHARD_OWNER, r->next, true);
+}
+
+int shards_claim(struct shards *s, struct shards_slot *slot)
+{
+    struct shard *shard = slot->handle->shard;
+    char why[SHARD_WHY] = "", old[SHARD_CLAIM_NAME];
+    int err = check_owner(shard, &slot->record, why);
+
+    if (err < 0)
+        return fail(s, slot, err, why);
+    err = offer_next(s, slot);
+    if (err < 0)
+        return err; /* the store's own trouble */
+    err = claim_there(shard, &slot->record, why);
+    if (err < 0)
+        return fail(s, slot, err, why);
+    shard_claim_name(slot->record.token, old);
+    err = accept_next(s, slot);
+    if (err < 0)
+        return err;
+    (void)shard_delete(shard, old); /* litter, at worst */
+    put_spare(shard);
+    MUTEX_GUARD(&s->lock);
+    slot->claimed = true;
+    slot->no_write = false;
+    slot->sequence = 0;
+    slot->checked = clock_ticks(s->clock);
+    if (slot->state == SHARDS_READONLY)
+        shards_set_state(s, slot, SHARDS_OK, "");
+    return 0;
+}
+
+int shards_check_owner(struct shards *s, struct shards_slot *slot)
+{
+    char why[SHARD_WHY] = "";
+    int err = check_owner(slot->handle->shard, &slot->record, why);
+
+    if (err < 0)
+        return fail(s, slot, err, why);
+    MUTEX_GUARD(&s->lock);
+    slot->checked = clock_ticks(s->clock);
+    return 0;
+}
+
+/* ---- adding ---- */
+
+static int find_other(const char *name, uint64_t size, void *ctx)
+{
+    (void)size;
+    if (strcmp(name, SHARD_IDENTITY) == 0 || strcmp(name, SHARD_OWNER) == 0 ||
+        strcmp(name, SHARD_SPARE) == 0 || strncmp(name, SHARD_CLAIMS "/", sizeof SHARD_CLAIMS) == 0)
+        return 0;
+    snprintf(ctx, SHARD_WHY, "it is not empty: there is '%.100s'", name);
+    return -ENOTEMPTY;
+}
+
+static int put_identity(struct shards *s, struct shard *shard, uint16_t number,
+                        struct shard_identity *i)
+{
+    char text[SHARD_TEXT_MAX];
+
+    *i = (struct shard_identity){.number = number};
+    memcpy(i->store, s->store, sizeof i->store);
+    int err = shards_random(i->id, sizeof i->id);
+    size_t len = shard_identity_encode(i, text);
+
+    return err < 0 ? err : shard_put_if_absent(shard, SHARD_IDENTITY, text, len);
+}
+
+/* Whose identity is there, if there is one: what an interrupted addition left is fine. */
+static int check_taken(struct shards *s, struct shard *shard, uint16_t number,
+                       struct shard_identity *i, char why[SHARD_WHY])
+{
+    int err = read_identity(shard, i);
+
+    if (err == -EUCLEAN || err == -EPROTO) {
+        snprintf(why, SHARD_WHY, "another shard is there, whose identity cannot be read");
+        return -EBUSY;
+    }
+    if (err < 0)
+        return err;
+    if (memcmp(i->store, s->store, sizeof i->store) == 0 && i->number == number)
+        return 0;
+    struct shard_record r = {0};
+
+    compare(s, &r, number, i, why);
+    return -EBUSY;
+}
+
+/* The token is a new one, or the one that an interrupted addition put: if it was another copy's, too,
+ * the first claim settles which of them may write. */
+static int put_owner(struct shard *shard, uint8_t token[SHARD_TOKEN_LEN], char why[SHARD_WHY])
+{
+    char name[SHARD_CLAIM_NAME];
+    int err = shards_random(token, SHARD_TOKEN_LEN);
+
+    if (err == 0)
+        err = put_token(shard, SHARD_OWNER, token, false);
+    if (err != -EEXIST)
+        return err;
+    err = read_token(shard, SHARD_OWNER, token);
+    if (err < 0)
+        return err == -EUCLEAN || err == -EPROTO ? -EBUSY : err;
+    shard_claim_name(token, name);
+    err = shard_stat(shard, name, &(uint64_t){0});
+    if (err == 0)
+        snprintf(why, SHARD_WHY, "another copy of this store has begun to use it");
+    return err == 0 ? -EBUSY : err == -ENOENT ? 0 : err;
+}
+
+int shards_take(struct shards *s, struct shard *shard, uint16_t number, struct shard_record *r,
+                char why[SHARD_WHY])
+{
+    struct shard_identity identity;
+    int err = check_taken(s, shard, number, &identity, why);
+    bool found = err == 0;
+
+    if (err == 0 || err == -ENOENT)
+        err = shard_list(shard, "", find_other, why);
+    if (err == 0 && !found)
+        err = put_identity(s, shard, number, &identity);
+    if (err == -EEXIST) { /* somebody was quicker */
+        snprintf(why, SHARD_WHY, "another store is just adding it");
+        err = -EBUSY;
+    }
+    if (err == 0)
+        err = put_owner(shard, r->token, why);
+    if (err < 0)
+        return err;
+    memcpy(r->id, identity.id, sizeof r->id);
+    put_spare(shard);
+    return 0;
+}

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * shards_impl: what shards.c (the set, its users) and shards_claim.c (what a shard is asked) share.
+ * Private to core/object.
+ */
+#pragma once
+
+#include "lock.h"
+#include "shard_format.h"
+#include "shards.h"
+
+/* An open shard. Users do not say which one they give back: one that was replaced is closed when the
+ * shard has no user at all. */
+struct shards_handle {
+    struct shards_handle *next; /* among the replaced ones */
+    struct shard *shard;
+    struct disk *disk;
+};
+
+struct shards_slot {
+    uint16_t number;
+    struct shard_record record; /* as it is in the table */
+    bool damaged;               /* that cannot be read: nothing is known but the number */
+    bool busy;                  /* somebody asks it, or changes the record: he alone */
+    bool leaving;               /* it is being removed */
+    enum shards_state state;
+    int64_t since;   /* realtime ns */
+    int64_t asked;   /* monotonic ns: when it was last looked for */
+    int64_t checked; /* monotonic ns: when `owner` was last read */
+    char why[SHARD_WHY];
+    struct shard_space space;
+    struct shards_handle *handle; /* NULL: not open */
+    bool stale;                   /* it leads nowhere any more */
+    struct shards_handle *replaced;
+    unsigned users;
+    bool claimed;     /* since the opening */
+    bool foreign;     /* found so since the opening: for good */
+    bool no_write;    /* a write said so */
+    uint32_t sequence; /* numbers given out in this life */
+};
+
+struct shards {
+    struct kv *kv;
+    unsigned table;
+    const struct clock *clock;
+    uint8_t store[16];
+    bool readonly;
+    struct mutex lock; /* "shards": all below; not held while a shard or the kv is asked */
+    struct cond changed;
+    struct shards_slot *slot[SHARDS_MAX]; /* sorted by number */
+    size_t count;
+    uint32_t floor; /* the highest life of a shard that was removed */
+    bool floor_damaged;
+};
+
+static inline bool shards_is_readable(enum shards_state state)
+{
+    return state == SHARDS_OK || state == SHARDS_READONLY || state == SHARDS_FOREIGN;
+}
+
+/* ---- shards.c ---- */
+
+/* Needs the lock. Reports what people should know of. */
+void shards_set_state(struct shards *s, struct shards_slot *slot, enum shards_state state,
+                      const char *why);
+/* Durable; in memory, too, when it is. The slot is busy, the lock not held. */
+int shards_write_record(struct shards *s, struct shards_slot *slot, const struct shard_record *r);
+
+/* ---- shards_claim.c: the slot is busy, the lock not held, if not told otherwise ---- */
+
+int shards_random(void *out, size_t len);
+/* Open it and see what it is: all states follow from that. */
+void shards_ask(struct shards *s, struct shards_slot *slot);
+/* Is it there, and the right one, asked afresh? Needs no busy slot. */
+enum shards_state shards_recognise(struct shards *s, const struct shard_record *r, uint16_t number,
+                                   struct shard **ret_shard, char why[SHARD_WHY]);
+/* Steps b to h; the state tells the outcome, too. 0, -EROFS, -EHOSTUNREACH or what a write said. */
+int shards_claim(struct shards *s, struct shards_slot *slot);
+/* Is `owner` still what this store put there? 0, or as shards_claim. */
+int shards_check_owner(struct shards *s, struct shards_slot *slot);
+/* Make the place at r->url this store's shard `number`: identity and owner. `r` gets id and token. */
+int shards_take(struct shards *s, struct shard *shard, uint16_t number, struct shard_record *r,
+                char why[SHARD_WHY]);
