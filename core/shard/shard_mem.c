@@ -576,24 +576,24 @@ static int mem_open(const char *rest, bool readonly, struct shard **ret_shard, c
 {
     struct shard_mem *m = find_place(rest);
     int err = -EHOSTUNREACH;
+    uint64_t medium = 0;
 
     (void)readonly;
-    snprintf(why, SHARD_WHY, "mem:%.60s is not there", rest);
-    if (!m)
+    if (m) {
+        MUTEX_GUARD(&m->lock);
+        medium = m->medium->number;
+        err = check(m, medium);
+    }
+    if (err < 0) {
+        snprintf(why, SHARD_WHY, "mem:%.60s is not there", rest);
         return err;
+    }
     struct mem_shard *s = must(calloc(1, sizeof *s));
 
-    {
-        MUTEX_GUARD(&m->lock);
-        s->place = m;
-        s->medium = m->medium->number;
-        err = check_shard(s);
-    }
-    if (err == 0)
-        *ret_shard = &s->base;
-    else
-        free(s);
-    return err;
+    s->place = m;
+    s->medium = medium;
+    *ret_shard = &s->base;
+    return 0;
 }
 
 static void mem_close(struct shard *s)
