@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * shards_impl: what shards.c (the set, its users) and shards_claim.c (what a shard is asked) share.
+ * shards_impl: what shards.c (the slots and their users), shards_table.c (which there are) and
+ * shards_claim.c (what a shard is asked) share.
  * Private to core/object.
  */
 #pragma once
@@ -60,9 +61,25 @@ static inline bool shards_is_readable(enum shards_state state)
 
 /* ---- shards.c ---- */
 
+/* Of a number, or NULL. These three need the lock; `insert` room, too. */
+struct shards_slot *shards_find(struct shards *s, unsigned number);
+void shards_insert(struct shards *s, struct shards_slot *slot);
+void shards_take_out(struct shards *s, const struct shards_slot *slot);
+struct shards_slot *shards_make_slot(struct shards *s, uint16_t number); /* NULL: no memory */
+void shards_destroy_slot(struct shards_slot *slot); /* it is not in the set */
+/* Alone with it until shards_end_busy; NULL: there is none of that number. */
+struct shards_slot *shards_begin_busy(struct shards *s, unsigned number);
+void shards_end_busy(struct shards *s, struct shards_slot *slot);
+enum shards_state shards_state_of(struct shards *s, const struct shards_slot *slot);
+/* shards_ask, and when. */
+void shards_ask_busy(struct shards *s, struct shards_slot *slot);
+
 /* Needs the lock. Reports what people should know of. */
 void shards_set_state(struct shards *s, struct shards_slot *slot, enum shards_state state,
                       const char *why);
+
+/* ---- shards_table.c ---- */
+
 /* Durable; in memory, too, when it is. The slot is busy, the lock not held. */
 int shards_write_record(struct shards *s, struct shards_slot *slot, const struct shard_record *r);
 

@@ -1,172 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Claims of shards.h: the set of shards, their states, and who may write. */
-#include "shards.h"
-
-#include "kv_mem.h"
-#include "report.h"
-#include "shard_format.h"
-#include "shard_mem.h"
-
-#include <criterion/criterion.h>
-#include <errno.h>
-#include <pthread.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
-static const char *const tables[] = {"shards"};
-static const uint8_t store_id[16] = {7, 7, 7};
-
-/* A store's side: a kv that survives, and a set over it while it is open. */
-struct side {
-    struct kv_mem *mem;
-    struct kv *kv;
-    struct shards *set;
-};
-
-struct world {
-    struct fault fault;
-    struct clock_manual clock;
-    struct shard_mem *cold, *other; /* mem:cold, mem:other */
-    struct side a, b;
-};
-
-static void setup(struct world *w)
-{
-    memset(w, 0, sizeof *w);
-    clock_manual_init(&w->clock, 1000 * NSEC_PER_SEC);
-    shard_mem_register();
-    report_reset();
-    cr_assert_eq(shard_mem_create("cold", &w->fault, &w->cold), 0);
-    cr_assert_eq(shard_mem_create("other", &w->fault, &w->other), 0);
-    cr_assert_eq(kv_mem_create(&w->fault, &w->a.mem), 0);
-    cr_assert_eq(kv_mem_create(&w->fault, &w->b.mem), 0);
-}
-
-static void open_as(struct world *w, struct side *side, const uint8_t store[16], bool readonly)
-{
-    struct shards_config config = {.table = 0, .clock = &w->clock.base, .readonly = readonly};
-
-    memcpy(config.store, store, 16);
-    cr_assert_eq(kv_open_mem(side->mem, tables, 1, KV_CREATE, &side->kv), 0);
-    config.kv = side->kv;
-    cr_assert_eq(shards_open(&config, &side->set), 0);
-}
-
-static void open_side(struct world *w, struct side *side)
-{
-    open_as(w, side, store_id, false);
-}
-
-static void close_side(struct side *side)
-{
-    shards_close(side->set);
-    kv_close(side->kv);
-    side->set = NULL;
-    side->kv = NULL;
-}
-
-static void reopen(struct world *w, struct side *side)
-{
-    close_side(side);
-    open_side(w, side);
-}
-
-static void finish(struct world *w)
-{
-    close_side(&w->a);
-    close_side(&w->b);
-    kv_mem_destroy(w->a.mem);
-    kv_mem_destroy(w->b.mem);
-    shard_mem_destroy(w->cold);
-    shard_mem_destroy(w->other);
-}
-
-/* A claim in a world with side a open. */
-#define WORLD(claim)                                                                               \
-    static void claim(struct world *w);                                                            \
-    Test(shards, claim)                                                                            \
-    {                                                                                              \
-        struct world w;                                                                            \
-        setup(&w);                                                                                 \
-        open_side(&w, &w.a);                                                                       \
-        claim(&w);                                                                                 \
-        finish(&w);                                                                                \
-    }                                                                                              \
-    static void claim(struct world *w)
-
-static int add(struct side *side, uint16_t number, const char *url)
-{
-    char why[SHARD_WHY] = "";
-    int err = shards_add(side->set, number, url, why);
-
-    cr_assert_eq(err < 0, *why != '\0', "%d: %s", err, why);
-    return err;
-}
-
-static enum shards_state state(struct side *side, uint16_t number)
-{
-    struct shards_info info;
-
-    cr_assert_eq(shards_info_get(side->set, number, &info), 0);
-    if (info.state != SHARDS_OK && info.state != SHARDS_NEW)
-        cr_assert_str_not_empty(info.why);
-    return info.state;
-}
-
-static int use(struct side *side, enum shards_use how)
-{
-    struct shard *shard;
-    struct disk *disk;
-    int err = shards_get(side->set, 1, how, &shard, &disk);
-
-    if (err == 0) {
-        cr_assert_not_null(shard);
-        cr_assert_not_null(disk);
-        shards_put_back(side->set, 1);
-    }
-    return err;
-}
-
-static int put(struct side *side, const char *name)
-{
-    struct shard *shard;
-    int err = shards_get(side->set, 1, SHARDS_WRITE, &shard, NULL);
-
-    if (err < 0)
-        return err;
-    err = shards_said(side->set, 1, shard_put_if_absent(shard, name, "bytes", 5));
-    shards_put_back(side->set, 1);
-    return err;
-}
-
-static void pass_time(struct world *w)
-{
-    clock_manual_advance(&w->clock, 2 * NSEC_PER_SEC);
-}
-
-/* Side b becomes a copy of side a, as it is now. */
-static void copy_store(struct world *w)
-{
-    const void *key, *value;
-    size_t klen = 0, len;
-    uint8_t at[2] = {0};
-    struct kv_snap *snap;
-    struct kv_txn *t;
-    struct kv *to;
-
-    cr_assert_eq(kv_open_mem(w->b.mem, tables, 1, KV_CREATE, &to), 0);
-    cr_assert_eq(kv_snap_begin(w->a.kv, &snap), 0);
-    cr_assert_eq(kv_txn_begin(to, &t), 0);
-    while (kv_snap_seek(snap, 0, at, klen, klen > 0, &key, &klen, &value, &len) == 0) {
-        memcpy(at, key, 2);
-        cr_assert_eq(kv_put(t, 0, key, klen, value, len), 0);
-    }
-    cr_assert_eq(kv_commit(t), 0);
-    kv_snap_end(snap);
-    kv_close(to);
-}
+/* Claims of shards.h: the set of shards, and their states. */
+#define SUITE shards
+#include "shards_world.h"
 
 /* ---- which there are ---- */
 
@@ -402,91 +237,198 @@ WORLD(changes_of_state_are_reported_once)
     cr_assert_eq(report_count(REPORT_NOTE), 1);
 }
 
-/* ---- claims ---- */
+/* ---- removing ---- */
 
-WORLD(reading_claims_nothing)
+WORLD(a_removed_one_is_forgotten_and_its_place_is_free)
 {
-    uint64_t puts;
+    static const uint8_t another[16] = {9};
+    char why[SHARD_WHY];
 
     cr_assert_eq(add(&w->a, 1, "mem:cold"), 0);
-    reopen(w, &w->a);
-    puts = shard_mem_calls(w->cold, SHARD_MEM_PUT);
-    cr_assert_eq(use(&w->a, SHARDS_READ), 0);
-    cr_assert_eq(shard_mem_calls(w->cold, SHARD_MEM_PUT), puts);
-    cr_assert_eq(shards_first_number(w->a.set, 1), 0);
-    cr_assert_eq(shards_new_number(w->a.set, 1, &(uint64_t){0}), -EROFS);
     cr_assert_eq(use(&w->a, SHARDS_WRITE), 0);
-    cr_assert_gt(shard_mem_calls(w->cold, SHARD_MEM_PUT), puts);
+    cr_assert_eq(shards_remove(w->a.set, 1, why), 0);
+    cr_assert_eq(use(&w->a, SHARDS_READ), -ENXIO);
+    cr_assert_eq(shard_mem_count(w->cold), 0);
+    reopen(w, &w->a);
+    cr_assert_eq(use(&w->a, SHARDS_READ), -ENXIO);
+    open_as(w, &w->b, another, false);
+    cr_assert_eq(add(&w->b, 5, "mem:cold"), 0);
 }
 
-WORLD(numbers_rise_over_every_opening_and_are_never_given_twice)
+WORLD(one_in_use_is_not_removed)
 {
-    uint64_t last = 0, where;
+    char why[SHARD_WHY];
 
     cr_assert_eq(add(&w->a, 1, "mem:cold"), 0);
-    for (int i = 0; i < 5; i++) {
+    cr_assert_eq(shards_get(w->a.set, 1, SHARDS_READ, NULL, NULL), 0);
+    cr_assert_eq(shards_remove(w->a.set, 1, why), -EBUSY);
+    cr_assert_str_not_empty(why);
+    shards_put_back(w->a.set, 1);
+    cr_assert_eq(shards_remove(w->a.set, 1, why), 0);
+}
+
+WORLD(of_one_that_is_away_only_the_record_goes)
+{
+    char why[SHARD_WHY];
+
+    cr_assert_eq(add(&w->a, 1, "mem:cold"), 0);
+    shard_mem_set(w->cold, SHARD_MEM_UNREACHABLE, true);
+    cr_assert_eq(shards_remove(w->a.set, 1, why), 0);
+    shard_mem_set(w->cold, SHARD_MEM_UNREACHABLE, false);
+    cr_assert_eq(use(&w->a, SHARDS_READ), -ENXIO);
+    cr_assert_gt(shard_mem_count(w->cold), 0);
+    cr_assert_eq(add(&w->a, 1, "mem:cold"), 0, "what was left is taken over");
+    cr_assert_eq(put(&w->a, "packs/1"), 0);
+}
+
+WORLD(numbers_rise_also_over_a_removal)
+{
+    char why[SHARD_WHY];
+    uint64_t last = 0, where;
+
+    for (int i = 0; i < 3; i++) {
+        cr_assert_eq(add(&w->a, 1, "mem:cold"), 0);
         cr_assert_eq(use(&w->a, SHARDS_WRITE), 0);
-        cr_assert_gt(shards_first_number(w->a.set, 1), last);
-        for (int j = 0; j < 3; j++) {
-            cr_assert_eq(shards_new_number(w->a.set, 1, &where), 0);
-            cr_assert_gt(where, last);
-            cr_assert_geq(where, shards_first_number(w->a.set, 1));
-            last = where;
-        }
+        cr_assert_eq(shards_new_number(w->a.set, 1, &where), 0);
+        cr_assert_gt(where, last);
+        last = where;
+        cr_assert_eq(shards_remove(w->a.set, 1, why), 0);
         reopen(w, &w->a);
     }
 }
 
-WORLD(a_copied_store_and_the_original_only_one_may_write)
+WORLD(that_one_is_drained_is_remembered)
 {
+    struct shards_info info;
+
     cr_assert_eq(add(&w->a, 1, "mem:cold"), 0);
-    copy_store(w);
-    open_side(w, &w->b);
-    cr_assert_eq(put(&w->a, "packs/1"), 0);
-    cr_assert_eq(put(&w->b, "packs/2"), -EROFS);
-    cr_assert_eq(state(&w->b, 1), SHARDS_FOREIGN);
-    cr_assert_eq(use(&w->b, SHARDS_READ), 0);
-    cr_assert_eq(put(&w->a, "packs/2"), 0);
-    reopen(w, &w->b);
-    cr_assert_eq(put(&w->b, "packs/3"), -EROFS);
+    cr_assert_eq(shards_set_draining(w->a.set, 1, true), 0);
     reopen(w, &w->a);
-    cr_assert_eq(put(&w->a, "packs/3"), 0);
+    cr_assert_eq(shards_info_get(w->a.set, 1, &info), 0);
+    cr_assert(info.draining);
+    cr_assert_eq(put(&w->a, "packs/1"), 0, "who moves things looks at it, nobody else");
+    cr_assert_eq(shards_set_draining(w->a.set, 1, false), 0);
+    cr_assert_eq(shards_info_get(w->a.set, 1, &info), 0);
+    cr_assert_not(info.draining);
 }
 
-WORLD(a_copy_that_writes_first_ends_the_writing_of_the_original)
+WORLD(a_damaged_record_is_told_and_stops_no_other)
 {
+    char why[SHARD_WHY];
+
     cr_assert_eq(add(&w->a, 1, "mem:cold"), 0);
-    cr_assert_eq(put(&w->a, "packs/1"), 0);
-    copy_store(w);
-    open_side(w, &w->b);
-    cr_assert_eq(put(&w->b, "packs/2"), 0);
+    cr_assert_eq(add(&w->a, 2, "mem:other"), 0);
+    cr_assert_eq(kv_mem_flip(w->a.mem, 0, "\0\1", 2, 40, 1), 0);
+    reopen(w, &w->a);
+    cr_assert_eq(report_count(REPORT_ALARM), 1);
+    cr_assert_eq(state(&w->a, 1), SHARDS_UNREACHABLE);
+    cr_assert_eq(use(&w->a, SHARDS_READ), -EHOSTUNREACH);
     pass_time(w);
-    cr_assert_eq(put(&w->a, "packs/3"), -EROFS);
-    cr_assert_eq(state(&w->a, 1), SHARDS_FOREIGN);
-    shards_look(w->a.set);
-    cr_assert_eq(state(&w->a, 1), SHARDS_FOREIGN);
+    cr_assert_eq(use(&w->a, SHARDS_WRITE), -EHOSTUNREACH);
+    cr_assert_eq(shards_said(w->a.set, 1, -ENOENT), -EHOSTUNREACH);
+    cr_assert_eq(shards_set_draining(w->a.set, 1, true), -EUCLEAN);
+    cr_assert_eq(shards_look(w->a.set), 1, "the other one");
+    cr_assert_eq(state(&w->a, 2), SHARDS_OK);
+    cr_assert_eq(add(&w->a, 1, "mem:cold"), -EEXIST);
+    cr_assert_eq(shards_remove(w->a.set, 1, why), 0);
     reopen(w, &w->a);
-    cr_assert_eq(put(&w->a, "packs/3"), -EROFS);
-    cr_assert_eq(put(&w->b, "packs/3"), 0);
+    cr_assert_eq(add(&w->a, 1, "mem:cold"), 0);
+    cr_assert_eq(put(&w->a, "packs/1"), 0);
 }
 
-WORLD(a_backup_that_is_put_back_may_only_read)
+/* ---- waiting ---- */
+
+static void *claim_blocked(void *side)
 {
+    return (void *)(intptr_t)use(side, SHARDS_WRITE);
+}
+
+static void until_waiting(struct shard_mem *m)
+{
+    while (shard_mem_waiting(m) == 0)
+        usleep(1000);
+}
+
+WORLD(who_reads_does_not_wait_for_a_claim)
+{
+    pthread_t thread;
+    void *err;
+
     cr_assert_eq(add(&w->a, 1, "mem:cold"), 0);
-    copy_store(w);
+    shard_mem_set(w->cold, SHARD_MEM_BLOCKED, true);
+    cr_assert_eq(pthread_create(&thread, NULL, claim_blocked, &w->a), 0);
+    until_waiting(w->cold);
+    cr_assert_eq(use(&w->a, SHARDS_READ), 0);
+    cr_assert_eq(state(&w->a, 1), SHARDS_OK);
+    shard_mem_set(w->cold, SHARD_MEM_BLOCKED, false);
+    pthread_join(thread, &err);
+    cr_assert_null(err);
+}
+
+WORLD(one_that_was_opened_again_is_closed_when_nobody_uses_the_old_one)
+{
+    struct shard *shard;
+    char buf[8];
+
+    cr_assert_eq(add(&w->a, 1, "mem:cold"), 0);
     cr_assert_eq(put(&w->a, "packs/1"), 0);
-    reopen(w, &w->a);
+    cr_assert_eq(shards_get(w->a.set, 1, SHARDS_READ, &shard, NULL), 0);
+    cr_assert_eq(shards_said(w->a.set, 1, -EHOSTUNREACH), -EHOSTUNREACH);
+    cr_assert_eq(shards_look(w->a.set), 1);
+    cr_assert_eq(use(&w->a, SHARDS_READ), 0);
+    cr_assert_eq(shard_range(shard, "packs/1", buf, 8, 0), 5);
+    shards_put_back(w->a.set, 1);
     cr_assert_eq(put(&w->a, "packs/2"), 0);
-    close_side(&w->a);
-    open_side(w, &w->b);
-    cr_assert_eq(use(&w->b, SHARDS_READ), 0);
-    cr_assert_eq(state(&w->b, 1), SHARDS_FOREIGN);
-    cr_assert_eq(put(&w->b, "packs/3"), -EROFS);
+}
+
+struct waiter {
+    struct side *side;
+    int64_t ns;
+    _Atomic bool stop;
+};
+
+static void *wait_for(void *ctx)
+{
+    struct waiter *v = ctx;
+
+    return (void *)(intptr_t)shards_wait(v->side->set, 1, v->ns, &v->stop);
+}
+
+WORLD(who_waits_is_woken_when_it_is_back)
+{
+    struct waiter v = {&w->a, 3600 * NSEC_PER_SEC, false};
+    pthread_t thread;
+    void *err;
+
+    cr_assert_eq(add(&w->a, 1, "mem:cold"), 0);
+    cr_assert_eq(shards_wait(w->a.set, 1, 0, NULL), 0);
     shard_mem_set(w->cold, SHARD_MEM_UNREACHABLE, true);
-    cr_assert_eq(shards_said(w->b.set, 1, -EHOSTUNREACH), -EHOSTUNREACH);
+    cr_assert_eq(shards_said(w->a.set, 1, -EHOSTUNREACH), -EHOSTUNREACH);
+    cr_assert_eq(shards_wait(w->a.set, 1, 0, NULL), -EHOSTUNREACH);
+    cr_assert_eq(pthread_create(&thread, NULL, wait_for, &v), 0);
     shard_mem_set(w->cold, SHARD_MEM_UNREACHABLE, false);
     pass_time(w);
-    cr_assert_eq(use(&w->b, SHARDS_READ), 0);
-    cr_assert_eq(state(&w->b, 1), SHARDS_FOREIGN, "it stays so, also when it was away");
-    open_side(w, &w->a);
+    pthread_join(thread, &err);
+    cr_assert_null(err);
+}
+
+WORLD(waiting_ends_with_its_time_or_when_it_is_told_to)
+{
+    struct waiter v = {&w->a, NSEC_PER_SEC, false};
+    pthread_t thread;
+    void *err;
+
+    cr_assert_eq(add(&w->a, 1, "mem:cold"), 0);
+    shard_mem_set(w->cold, SHARD_MEM_UNREACHABLE, true);
+    cr_assert_eq(shards_said(w->a.set, 1, -EHOSTUNREACH), -EHOSTUNREACH);
+    cr_assert_eq(pthread_create(&thread, NULL, wait_for, &v), 0);
+    v.stop = true;
+    pthread_join(thread, &err);
+    cr_assert_eq((intptr_t)err, -EHOSTUNREACH);
+    v.stop = false;
+    cr_assert_eq(pthread_create(&thread, NULL, wait_for, &v), 0);
+    pass_time(w);
+    while (pthread_tryjoin_np(thread, &err) != 0) /* it may have begun after that */
+        pass_time(w);
+    cr_assert_eq((intptr_t)err, -EHOSTUNREACH);
 }

@@ -1,0 +1,353 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * shards_table: the table of shards: opening the set, and what changes it.
+ */
+#include "shards_impl.h"
+
+#include "report.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FLOOR_KEY 0 /* in place of a number: the highest life of those that were removed */
+
+/* ---- the table ---- */
+
+static void key_of(uint16_t number, uint8_t key[2])
+{
+    key[0] = (uint8_t)(number >> 8);
+    key[1] = (uint8_t)number;
+}
+
+static int put_record(struct shards *s, uint16_t number, const struct shard_record *r)
+{
+    uint8_t key[2], value[SHARD_RECORD_MAX];
+    size_t len = shard_record_encode(r, number, value);
+    struct kv_txn *t;
+    int err = kv_txn_begin(s->kv, &t);
+
+    if (err < 0)
+        return err;
+    key_of(number, key);
+    err = kv_put(t, s->table, key, sizeof key, value, len);
+    if (err < 0) {
+        kv_abort(t);
+        return err;
+    }
+    return kv_commit(t);
+}
+
+/* The record goes, its life stays. */
+static int drop_record(struct shards *s, uint16_t number, uint32_t floor)
+{
+    uint8_t key[2], zero[2], value[SHARD_FLOOR_LEN];
+    struct kv_txn *t;
+    int err = kv_txn_begin(s->kv, &t);
+
+    if (err < 0)
+        return err;
+    key_of(number, key);
+    key_of(FLOOR_KEY, zero);
+    shard_floor_encode(floor, value);
+    err = kv_del(t, s->table, key, sizeof key);
+    if (err == 0)
+        err = kv_put(t, s->table, zero, sizeof zero, value, sizeof value);
+    if (err < 0) {
+        kv_abort(t);
+        return err;
+    }
+    return kv_commit(t);
+}
+
+int shards_write_record(struct shards *s, struct shards_slot *slot, const struct shard_record *r)
+{
+    int err = put_record(s, slot->number, r);
+
+    if (err < 0)
+        return err;
+    MUTEX_GUARD(&s->lock);
+    slot->record = *r;
+    return 0;
+}
+
+
+/* ---- opening ---- */
+
+static void read_floor(struct shards *s, const void *value, size_t len)
+{
+    if (shard_floor_decode(value, len, &s->floor) == 0)
+        return;
+    s->floor_damaged = true;
+    report(REPORT_ALARM, "table shards: the record of removed shards is damaged: none can be added");
+}
+
+static int read_one(struct shards *s, uint16_t number, const void *value, size_t len)
+{
+    struct shards_slot *slot;
+
+    if (number == FLOOR_KEY) {
+        read_floor(s, value, len);
+        return 0;
+    }
+    if (s->count == SHARDS_MAX)
+        return -EUCLEAN;
+    slot = shards_make_slot(s, number);
+    if (!slot)
+        return -ENOMEM;
+    int err = shard_record_decode(value, len, number, &slot->record);
+
+    MUTEX_GUARD(&s->lock);
+    shards_insert(s, slot);
+    if (err == 0)
+        return 0;
+    slot->damaged = true;
+    slot->state = SHARDS_UNREACHABLE;
+    snprintf(slot->why, sizeof slot->why, "its record is %s",
+             err == -EPROTO ? "of a newer version" : "damaged");
+    report(REPORT_ALARM, "table shards: the record of shard %u is %s", number,
+           err == -EPROTO ? "of a newer version" : "damaged");
+    return 0;
+}
+
+static int read_all(struct shards *s)
+{
+    uint8_t key[2] = {0};
+    size_t klen = 0, len;
+    const void *found, *value;
+    struct kv_snap *snap;
+    int err = kv_snap_begin(s->kv, &snap);
+
+    while (err == 0) {
+        err = kv_snap_seek(snap, s->table, key, klen, klen > 0, &found, &klen, &value, &len);
+        if (err == 0 && klen != sizeof key)
+            err = -EUCLEAN;
+        if (err < 0)
+            break;
+        memcpy(key, found, sizeof key);
+        err = read_one(s, (uint16_t)(key[0] << 8 | key[1]), value, len);
+    }
+    kv_snap_end(snap);
+    return err == -ENOENT ? 0 : err;
+}
+
+int shards_open(const struct shards_config *config, struct shards **ret_shards)
+{
+    struct shards *s = calloc(1, sizeof *s);
+
+    if (!s)
+        return -ENOMEM;
+    s->kv = config->kv;
+    s->table = config->table;
+    s->clock = config->clock;
+    s->readonly = config->readonly;
+    memcpy(s->store, config->store, sizeof s->store);
+    mutex_init(&s->lock, "shards");
+    cond_init(&s->changed);
+    int err = read_all(s);
+
+    if (err < 0) {
+        shards_close(s);
+        return err;
+    }
+    *ret_shards = s;
+    return 0;
+}
+
+void shards_close(struct shards *s)
+{
+    if (!s)
+        return;
+    for (size_t i = 0; i < s->count; i++)
+        shards_destroy_slot(s->slot[i]);
+    cond_destroy(&s->changed);
+    mutex_destroy(&s->lock);
+    free(s);
+}
+
+/* ---- which there are ---- */
+
+/* May it be added? If so the number is taken, by a busy slot. */
+static int reserve(struct shards *s, uint16_t number, const char *url, struct shards_slot **ret_slot,
+                   char why[SHARD_WHY])
+{
+    struct shards_slot *slot = shards_make_slot(s, number);
+    int err = slot ? 0 : -ENOMEM;
+
+    MUTEX_GUARD(&s->lock);
+    for (size_t i = 0; err == 0 && i < s->count; i++)
+        if (s->slot[i]->number == number) {
+            snprintf(why, SHARD_WHY, "there is a shard %u already", number);
+            err = -EEXIST;
+        } else if (strcmp(s->slot[i]->record.url, url) == 0) {
+            snprintf(why, SHARD_WHY, "that is shard %u", s->slot[i]->number);
+            err = -EBUSY;
+        }
+    if (err == 0 && s->floor_damaged) {
+        snprintf(why, SHARD_WHY, "the record of removed shards is damaged");
+        err = -EUCLEAN;
+    }
+    if (err == 0 && s->count == SHARDS_MAX) {
+        snprintf(why, SHARD_WHY, "there are %d already", SHARDS_MAX);
+        err = -ENOSPC;
+    }
+    if (err < 0) {
+        free(slot);
+        return err;
+    }
+    slot->busy = true;
+    snprintf(slot->why, sizeof slot->why, "it is just being added");
+    slot->record.life = s->floor;
+    snprintf(slot->record.url, sizeof slot->record.url, "%s", url);
+    shards_insert(s, slot);
+    *ret_slot = slot;
+    return 0;
+}
+
+static int add(struct shards *s, struct shards_slot *slot, char why[SHARD_WHY])
+{
+    struct shard_record r = slot->record;
+    struct shard *shard;
+    int err = shard_open(r.url, 0, &shard, why);
+
+    if (err < 0)
+        return err;
+    err = shards_take(s, shard, slot->number, &r, why);
+    shard_close(shard);
+    if (err == 0)
+        err = shards_write_record(s, slot, &r);
+    if (err < 0 && !*why)
+        snprintf(why, SHARD_WHY, "%s", strerror(-err));
+    return err;
+}
+
+int shards_add(struct shards *s, uint16_t number, const char *url, char why[SHARD_WHY])
+{
+    char normal[SHARD_URL_MAX + 1];
+    struct shards_slot *slot;
+
+    *why = '\0';
+    if (number == 0) {
+        snprintf(why, SHARD_WHY, "shard 0 is the store itself: others are 1 to 65535");
+        return -EINVAL;
+    }
+    if (s->readonly) {
+        snprintf(why, SHARD_WHY, "the store is open for reading only");
+        return -EROFS;
+    }
+    int err = shard_normal_url(url, normal, why);
+
+    if (err == 0)
+        err = reserve(s, number, normal, &slot, why);
+    if (err < 0)
+        return err;
+    err = add(s, slot, why);
+    if (err == 0) {
+        shards_ask_busy(s, slot);
+        shards_end_busy(s, slot);
+        return 0;
+    }
+    {
+        MUTEX_GUARD(&s->lock);
+        shards_take_out(s, slot);
+        cond_broadcast(&s->changed);
+    }
+    shards_destroy_slot(slot);
+    return err;
+}
+
+static int delete_claim(const char *name, uint64_t size, void *ctx)
+{
+    (void)size;
+    return shard_delete(ctx, name);
+}
+
+/* What made it a shard. Whatever fails stays behind, which an addition takes over. */
+static void unmake(struct shard *shard)
+{
+    (void)shard_list(shard, SHARD_CLAIMS, delete_claim, shard);
+    (void)shard_delete(shard, SHARD_SPARE);
+    (void)shard_delete(shard, SHARD_OWNER);
+    (void)shard_delete(shard, SHARD_IDENTITY);
+}
+
+/* May it be removed? If so it is busy, and nobody gets it any more. */
+static int begin_removal(struct shards *s, uint16_t number, struct shards_slot **ret_slot,
+                         char why[SHARD_WHY])
+{
+    MUTEX_GUARD(&s->lock);
+    struct shards_slot *slot = shards_find(s, number);
+    int err = !slot                        ? -ENXIO
+              : s->readonly                ? -EROFS
+              : slot->busy || slot->users ? -EBUSY
+                                           : 0;
+
+    snprintf(why, SHARD_WHY, "%s",
+             err == -ENXIO   ? "there is no shard of that number"
+             : err == -EROFS ? "the store is open for reading only"
+             : err == -EBUSY ? "it is just being used"
+                             : "");
+    if (err < 0)
+        return err;
+    slot->busy = slot->leaving = true;
+    *ret_slot = slot;
+    return 0;
+}
+
+/* Above every life that it had: if its record does not tell, the time is, in seconds. */
+static uint32_t new_floor(const struct shards *s, const struct shards_slot *slot)
+{
+    uint32_t life =
+        slot->damaged ? (uint32_t)(clock_now(s->clock) / NSEC_PER_SEC) : slot->record.life;
+
+    return life > s->floor ? life : s->floor;
+}
+
+int shards_remove(struct shards *s, uint16_t number, char why[SHARD_WHY])
+{
+    struct shards_slot *slot;
+    int err = begin_removal(s, number, &slot, why);
+
+    if (err < 0)
+        return err;
+    shards_ask_busy(s, slot);
+    bool ours = shards_state_of(s, slot) == SHARDS_OK && (slot->claimed || shards_claim(s, slot) == 0);
+    uint32_t floor = new_floor(s, slot);
+
+    err = drop_record(s, number, floor);
+    if (err < 0) {
+        snprintf(why, SHARD_WHY, "%s", strerror(-err));
+        {
+            MUTEX_GUARD(&s->lock);
+            slot->leaving = false;
+        }
+        shards_end_busy(s, slot);
+        return err;
+    }
+    if (ours)
+        unmake(slot->handle->shard);
+    {
+        MUTEX_GUARD(&s->lock);
+        s->floor = floor;
+        shards_take_out(s, slot);
+        cond_broadcast(&s->changed);
+    }
+    shards_destroy_slot(slot);
+    return 0;
+}
+
+int shards_set_draining(struct shards *s, uint16_t number, bool draining)
+{
+    struct shards_slot *slot = shards_begin_busy(s, number);
+
+    if (!slot)
+        return -ENXIO;
+    struct shard_record r = slot->record;
+    int err = s->readonly ? -EROFS : slot->damaged ? -EUCLEAN : 0;
+
+    r.draining = draining;
+    if (err == 0)
+        err = shards_write_record(s, slot, &r);
+    shards_end_busy(s, slot);
+    return err;
+}

@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Claims of shards.h: who may write. */
+#define SUITE shards_claim
+#include "shards_world.h"
+
+WORLD(reading_claims_nothing)
+{
+    uint64_t puts;
+
+    cr_assert_eq(add(&w->a, 1, "mem:cold"), 0);
+    reopen(w, &w->a);
+    puts = shard_mem_calls(w->cold, SHARD_MEM_PUT);
+    cr_assert_eq(use(&w->a, SHARDS_READ), 0);
+    cr_assert_eq(shard_mem_calls(w->cold, SHARD_MEM_PUT), puts);
+    cr_assert_eq(shards_first_number(w->a.set, 1), 0);
+    cr_assert_eq(shards_new_number(w->a.set, 1, &(uint64_t){0}), -EROFS);
+    cr_assert_eq(use(&w->a, SHARDS_WRITE), 0);
+    cr_assert_gt(shard_mem_calls(w->cold, SHARD_MEM_PUT), puts);
+}
+
+WORLD(numbers_rise_over_every_opening_and_are_never_given_twice)
+{
+    uint64_t last = 0, where;
+
+    cr_assert_eq(add(&w->a, 1, "mem:cold"), 0);
+    for (int i = 0; i < 5; i++) {
+        cr_assert_eq(use(&w->a, SHARDS_WRITE), 0);
+        cr_assert_gt(shards_first_number(w->a.set, 1), last);
+        for (int j = 0; j < 3; j++) {
+            cr_assert_eq(shards_new_number(w->a.set, 1, &where), 0);
+            cr_assert_gt(where, last);
+            cr_assert_geq(where, shards_first_number(w->a.set, 1));
+            last = where;
+        }
+        reopen(w, &w->a);
+    }
+}
+
+WORLD(a_copied_store_and_the_original_only_one_may_write)
+{
+    cr_assert_eq(add(&w->a, 1, "mem:cold"), 0);
+    copy_store(w);
+    open_side(w, &w->b);
+    cr_assert_eq(put(&w->a, "packs/1"), 0);
+    cr_assert_eq(put(&w->b, "packs/2"), -EROFS);
+    cr_assert_eq(state(&w->b, 1), SHARDS_FOREIGN);
+    cr_assert_eq(use(&w->b, SHARDS_READ), 0);
+    cr_assert_eq(put(&w->a, "packs/2"), 0);
+    reopen(w, &w->b);
+    cr_assert_eq(put(&w->b, "packs/3"), -EROFS);
+    reopen(w, &w->a);
+    cr_assert_eq(put(&w->a, "packs/3"), 0);
+}
+
+WORLD(a_copy_that_writes_first_ends_the_writing_of_the_original)
+{
+    cr_assert_eq(add(&w->a, 1, "mem:cold"), 0);
+    cr_assert_eq(put(&w->a, "packs/1"), 0);
+    copy_store(w);
+    open_side(w, &w->b);
+    cr_assert_eq(put(&w->b, "packs/2"), 0);
+    pass_time(w);
+    cr_assert_eq(put(&w->a, "packs/3"), -EROFS);
+    cr_assert_eq(state(&w->a, 1), SHARDS_FOREIGN);
+    shards_look(w->a.set);
+    cr_assert_eq(state(&w->a, 1), SHARDS_FOREIGN);
+    reopen(w, &w->a);
+    cr_assert_eq(put(&w->a, "packs/3"), -EROFS);
+    cr_assert_eq(put(&w->b, "packs/3"), 0);
+}
+
+WORLD(a_backup_that_is_put_back_may_only_read)
+{
+    cr_assert_eq(add(&w->a, 1, "mem:cold"), 0);
+    copy_store(w);
+    cr_assert_eq(put(&w->a, "packs/1"), 0);
+    reopen(w, &w->a);
+    cr_assert_eq(put(&w->a, "packs/2"), 0);
+    close_side(&w->a);
+    open_side(w, &w->b);
+    cr_assert_eq(use(&w->b, SHARDS_READ), 0);
+    cr_assert_eq(state(&w->b, 1), SHARDS_FOREIGN);
+    cr_assert_eq(put(&w->b, "packs/3"), -EROFS);
+    shard_mem_set(w->cold, SHARD_MEM_UNREACHABLE, true);
+    cr_assert_eq(shards_said(w->b.set, 1, -EHOSTUNREACH), -EHOSTUNREACH);
+    shard_mem_set(w->cold, SHARD_MEM_UNREACHABLE, false);
+    pass_time(w);
+    cr_assert_eq(use(&w->b, SHARDS_READ), 0);
+    cr_assert_eq(state(&w->b, 1), SHARDS_FOREIGN, "it stays so, also when it was away");
+    open_side(w, &w->a);
+}
+
+static void *claim_it(void *side)
+{
+    return (void *)(intptr_t)use(side, SHARDS_WRITE);
+}
+
+Test(shards_claim, of_a_store_and_its_copy_that_claim_at_once_one_wins)
+{
+    for (int i = 0; i < 30; i++) {
+        struct world w;
+        pthread_t thread;
+        void *other;
+
+        setup(&w);
+        open_side(&w, &w.a);
+        cr_assert_eq(add(&w.a, 1, "mem:cold"), 0);
+        copy_store(&w);
+        open_side(&w, &w.b);
+        cr_assert_eq(pthread_create(&thread, NULL, claim_it, &w.b), 0);
+        int mine = use(&w.a, SHARDS_WRITE);
+
+        pthread_join(thread, &other);
+        cr_assert_eq((mine == 0) + ((intptr_t)other == 0), 1, "%d", i);
+        finish(&w);
+    }
+}
+
+/* ---- cut, and gone wrong, at every write ---- */
+
+static const enum fault_loss losses[] = {FAULT_LOSE_ALL, FAULT_KEEP_ALL, FAULT_LOSE_SOME};
+#define LOSSES 3
+#define SEEDS 4
+
+static void arm(struct world *w, uint64_t at, unsigned round, bool cut)
+{
+    fault_reset(&w->fault);
+    w->fault.fail_at = at;
+    w->fault.cut = cut;
+    w->fault.loss = losses[round % LOSSES];
+    w->fault.seed = round + 1;
+}
+
+/* A world in which side a has added shard 1, and side b is a copy of it. */
+static void setup_two(struct world *w)
+{
+    setup(w);
+    open_side(w, &w->a);
+    cr_assert_eq(add(&w->a, 1, "mem:cold"), 0);
+    copy_store(w);
+}
+
+/* Claim as side a, cut at write `at`; then as side a and as side b, in either order: one may. */
+static bool claim_cut_at(uint64_t at, unsigned round, bool copy_first)
+{
+    struct world w;
+    uint64_t number = 0, again;
+
+    setup_two(&w);
+    arm(&w, at, round, true);
+    int err = put(&w.a, "packs/1");
+
+    if (err == 0)
+        cr_assert_eq(shards_new_number(w.a.set, 1, &number), 0);
+    bool cut = fault_is_cut(&w.fault);
+
+    close_side(&w.a);
+    fault_reset(&w.fault);
+    open_side(&w, &w.a);
+    open_side(&w, &w.b);
+    int of_b = copy_first ? put(&w.b, "packs/2") : -EROFS;
+    int of_a = put(&w.a, "packs/3");
+
+    if (!copy_first)
+        of_b = put(&w.b, "packs/2");
+    cr_assert(of_a == 0 || of_a == -EROFS);
+    cr_assert(of_b == 0 || of_b == -EROFS);
+    cr_assert_eq((of_a == 0) + (of_b == 0), 1, "write %d, %d, %d: %d %d", (int)at, (int)round,
+                 copy_first, of_a, of_b);
+    if (!copy_first || err == 0)
+        cr_assert_eq(of_a, 0);
+    if (of_a == 0) {
+        cr_assert_eq(shards_new_number(w.a.set, 1, &again), 0);
+        cr_assert_gt(again, number);
+    }
+    finish(&w);
+    return cut;
+}
+
+Test(shards_claim, cut_at_any_write_one_of_two_may_write_and_it_is_not_locked_out)
+{
+    for (unsigned round = 0; round < LOSSES * SEEDS; round++)
+        for (int copy_first = 0; copy_first < 2; copy_first++) {
+            uint64_t at = 1;
+
+            while (claim_cut_at(at, round, copy_first))
+                at++;
+            cr_assert_geq(at, 6, "a claim has five writes at least, and the pack");
+        }
+}
+
+Test(shards_claim, cut_again_and_again_it_goes_on)
+{
+    for (unsigned round = 0; round < LOSSES * SEEDS; round++) {
+        struct world w;
+
+        setup_two(&w);
+        for (uint64_t at = 1; at < 8; at++) {
+            arm(&w, at, round, true);
+            (void)put(&w.a, "packs/1");
+            close_side(&w.a);
+            fault_reset(&w.fault);
+            open_side(&w, &w.a);
+        }
+        cr_assert_eq(put(&w.a, "packs/2"), 0);
+        finish(&w);
+    }
+}
+
+Test(shards_claim, a_write_that_fails_once_is_made_good_by_the_next_claim)
+{
+    static const int errors[] = {EIO, ENOSPC, EROFS};
+
+    for (unsigned round = 0; round < LOSSES * SEEDS; round++)
+        for (uint64_t at = 1; at < 8; at++) {
+            struct world w;
+
+            setup_two(&w);
+            arm(&w, at, round, false);
+            w.fault.error = errors[round % 3];
+            (void)put(&w.a, "packs/1");
+            fault_reset(&w.fault);
+            pass_time(&w);
+            shards_look(w.a.set);
+            cr_assert_eq(put(&w.a, "packs/2"), 0, "write %d, %d", (int)at, (int)round);
+            reopen(&w, &w.a);
+            cr_assert_eq(put(&w.a, "packs/3"), 0);
+            finish(&w);
+        }
+}
+
+Test(shards_claim, an_addition_that_was_cut_can_be_made_again)
+{
+    for (unsigned round = 0; round < LOSSES * SEEDS; round++) {
+        bool cut = true;
+
+        for (uint64_t at = 1; cut; at++) {
+            struct world w;
+            struct shards_info info;
+            char why[SHARD_WHY];
+
+            setup(&w);
+            open_side(&w, &w.a);
+            arm(&w, at, round, true);
+            int err = shards_add(w.a.set, 1, "mem:cold", why);
+
+            cut = fault_is_cut(&w.fault);
+            close_side(&w.a);
+            fault_reset(&w.fault);
+            open_side(&w, &w.a);
+            int known = shards_info_get(w.a.set, 1, &info);
+
+            cr_assert(err < 0 || known == 0);
+            cr_assert_eq(add(&w.a, 1, "mem:cold"), known == 0 ? -EEXIST : 0, "write %d", (int)at);
+            cr_assert_eq(put(&w.a, "packs/1"), 0);
+            reopen(&w, &w.a);
+            cr_assert_eq(put(&w.a, "packs/2"), 0);
+            finish(&w);
+        }
+    }
+}
+
+Test(shards_claim, a_removal_that_was_cut_leaves_what_can_be_removed_or_added)
+{
+    for (unsigned round = 0; round < LOSSES * SEEDS; round++) {
+        bool cut = true;
+
+        for (uint64_t at = 1; cut; at++) {
+            struct world w;
+            struct shards_info info;
+            char why[SHARD_WHY];
+
+            setup_two(&w);
+            arm(&w, at, round, true);
+            (void)shards_remove(w.a.set, 1, why);
+            cut = fault_is_cut(&w.fault);
+            close_side(&w.a);
+            fault_reset(&w.fault);
+            open_side(&w, &w.a);
+            if (shards_info_get(w.a.set, 1, &info) == 0)
+                cr_assert_eq(shards_remove(w.a.set, 1, why), 0, "%s", why);
+            cr_assert_eq(add(&w.a, 1, "mem:cold"), 0, "write %d, %d", (int)at, (int)round);
+            cr_assert_eq(put(&w.a, "packs/1"), 0);
+            finish(&w);
+        }
+    }
+}
+
+/* ---- what only damage can do ---- */
+
+WORLD(without_a_readable_owner_nobody_may_write)
+{
+    cr_assert_eq(add(&w->a, 1, "mem:cold"), 0);
+    cr_assert_eq(put(&w->a, "packs/1"), 0);
+    cr_assert_eq(shard_mem_flip(w->cold, SHARD_OWNER, 3, 3), 0);
+    reopen(w, &w->a);
+    cr_assert_eq(put(&w->a, "packs/2"), -EROFS);
+    cr_assert_eq(state(&w->a, 1), SHARDS_FOREIGN);
+    cr_assert_eq(use(&w->a, SHARDS_READ), 0);
+    cr_assert_eq(shard_mem_lose(w->cold, SHARD_OWNER), 0);
+    reopen(w, &w->a);
+    cr_assert_eq(put(&w->a, "packs/2"), -EROFS);
+    cr_assert_eq(state(&w->a, 1), SHARDS_FOREIGN);
+}
+
+WORLD(a_full_shard_can_be_claimed_so_that_it_can_be_emptied)
+{
+    struct shard *shard;
+
+    cr_assert_eq(add(&w->a, 1, "mem:cold"), 0);
+    cr_assert_eq(put(&w->a, "packs/1"), 0);
+    shard_mem_set_capacity(w->cold, shard_mem_used(w->cold));
+    reopen(w, &w->a);
+    cr_assert_eq(use(&w->a, SHARDS_WRITE), 0);
+    shard_mem_set_capacity(w->cold, 1);
+    cr_assert_eq(put(&w->a, "packs/2"), -ENOSPC);
+    cr_assert_eq(state(&w->a, 1), SHARDS_OK);
+    cr_assert_eq(shards_get(w->a.set, 1, SHARDS_WRITE, &shard, NULL), 0);
+    cr_assert_eq(shard_delete(shard, "packs/1"), 0);
+    shards_put_back(w->a.set, 1);
+}
