@@ -30,6 +30,7 @@ struct blob {
     _Atomic uint64_t length; /* bytes; follows sums.length, so that it reads without the lock */
     struct rwlock lock;
     struct sums sums;  /* guarded by lock */
+    struct blob *kept; /* whose the sums are; NULL: they are its own */
     bool sealed;       /* an object: bytes never change again */
     bool sums_on_disk; /* a sums file of the slot exists, perhaps an outdated one */
     bool sums_match;   /* ... and it has these sums, synced */
@@ -265,6 +266,54 @@ int blob_open_object(struct disk *disk, const struct id *id, uint64_t number, ui
     return 0;
 }
 
+int blob_keep(struct blob *b, struct blob **ret_kept)
+{
+    struct blob *k = calloc(1, sizeof *k);
+
+    if (!k)
+        return -ENOMEM;
+    atomic_init(&k->refs, 1);
+    rwlock_init(&k->lock, "blob");
+    k->sums = b->sums; /* of an object: they never change */
+    k->length = b->length;
+    k->sealed = true;
+    b->kept = blob_ref(k);
+    *ret_kept = k;
+    return 0;
+}
+
+int blob_open_kept(struct blob *kept, struct disk *disk, const struct id *id, uint64_t number,
+                   struct blob **ret_blob)
+{
+    char name[DISK_NAME_MAX + 1];
+    struct disk_stat st;
+    struct blob *b;
+
+    blob_object_name(id, number, name);
+    int r = open_file(disk, name, DISK_READ, number, &b);
+
+    if (r)
+        return r;
+    b->kept = blob_ref(kept);
+    b->sums = kept->sums;
+    b->length = kept->length;
+    b->sealed = true;
+    r = disk_fstat(b->file, &st);
+    if (r == 0 && st.size != b->length)
+        r = -EUCLEAN;
+    if (r)
+        blob_unref(b);
+    else
+        *ret_blob = b;
+    return r;
+}
+
+int blob_encode_sums(const struct blob *b, uint8_t **ret_bytes, size_t *ret_len)
+{
+    *ret_bytes = sums_encode(&b->sums, ret_len);
+    return *ret_bytes ? 0 : -ENOMEM;
+}
+
 struct blob *blob_ref(struct blob *b)
 {
     atomic_fetch_add(&b->refs, 1);
@@ -276,7 +325,10 @@ void blob_unref(struct blob *b)
     if (!b || atomic_fetch_sub(&b->refs, 1) != 1)
         return;
     disk_file_close(b->file);
-    sums_release(&b->sums);
+    if (b->kept)
+        blob_unref(b->kept);
+    else
+        sums_release(&b->sums);
     rwlock_destroy(&b->lock);
     free(b);
 }

@@ -45,6 +45,14 @@ int blob_open_slot(struct disk *disk, uint64_t number, uint64_t length, struct b
 /* An object's file, for reading. Its size must be `length`, else -EUCLEAN. */
 int blob_open_object(struct disk *disk, const struct id *id, uint64_t number, uint64_t length,
                      struct blob **ret_blob);
+/* For files that must not be kept open: what was read of one, without it, so that it need not be
+ * read again when the file is opened the next time. Said before anybody else has `b`. -ENOMEM. The
+ * same calls take and give back what is kept; it is good for nothing but blob_open_kept. */
+int blob_keep(struct blob *b, struct blob **ret_kept);
+int blob_open_kept(struct blob *kept, struct disk *disk, const struct id *id, uint64_t number,
+                   struct blob **ret_blob);
+/* The bytes of an object's file of sums, for a copy of it: the caller frees them. */
+int blob_encode_sums(const struct blob *b, uint8_t **ret_bytes, size_t *ret_len); /* -ENOMEM */
 struct blob *blob_ref(struct blob *b);
 void blob_unref(struct blob *b); /* the last one closes the file; NULL is fine */
 

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * objects: see the header. Here: reading, verifying and deleting; objects_seal.c: sealing.
+ * objects: see the header. Here: reading, verifying and deleting; objects_seal.c: sealing;
+ * objects_remote.c: what is on other shards.
  *
  * Files that were read lately stay open in a small cache.
  */
 #include "objects_impl.h"
+#include "clock.h"
 #include "report.h"
 #include <errno.h>
 #include <stdio.h>
@@ -15,57 +17,68 @@
 
 /* ---- object files kept open ---- */
 
-static struct blob *cache_get(struct objects *o, uint64_t number)
+struct blob *object_cache_get(struct objects *o, uint16_t shard, uint64_t number)
 {
     MUTEX_GUARD(&o->lock);
 
     for (size_t i = 0; i < OPEN_MAX; i++)
-        if (o->open[i].number == number) {
+        if (o->open[i].number == number && o->open[i].shard == shard) {
             o->open[i].used = ++o->tick;
             return blob_ref(o->open[i].blob);
         }
     return NULL;
 }
 
-static void cache_put(struct objects *o, uint64_t number, struct blob *b)
+void object_cache_put(struct objects *o, uint16_t shard, uint64_t number, struct blob *b)
 {
     struct open_blob *oldest = &o->open[0];
     MUTEX_GUARD(&o->lock);
 
     for (size_t i = 0; i < OPEN_MAX; i++) {
-        if (o->open[i].number == number)
+        if (o->open[i].number == number && o->open[i].shard == shard)
             return;
         if (o->open[i].used < oldest->used)
             oldest = &o->open[i];
     }
     blob_unref(oldest->blob);
-    *oldest = (struct open_blob){number, blob_ref(b), ++o->tick};
+    *oldest = (struct open_blob){number, shard, blob_ref(b), ++o->tick};
 }
 
-void object_forget_file(struct objects *o, uint64_t number)
+void object_forget_file(struct objects *o, uint16_t shard, uint64_t number)
 {
     MUTEX_GUARD(&o->lock);
 
     for (size_t i = 0; i < OPEN_MAX; i++)
-        if (o->open[i].number == number) {
+        if (o->open[i].number == number && o->open[i].shard == shard) {
             blob_unref(o->open[i].blob);
             o->open[i] = (struct open_blob){0};
         }
 }
 
-int object_open_file(struct objects *o, const struct entry *e, struct blob **ret_blob)
+int object_open_file(struct objects *o, const struct entry *e, bool fresh, struct blob **ret_blob)
 {
-    struct blob *b = cache_get(o, e->where);
+    struct blob *b = NULL;
     int err;
 
+    if (entry_is_ghost(e))
+        return object_open_remote(o, e, fresh, ret_blob);
+    if (!fresh)
+        b = object_cache_get(o, 0, e->where);
     if (!b) {
         err = blob_open_object(o->c.disk, &e->id, e->where, e->size, &b);
         if (err < 0)
             return err == -ENOENT ? -EUCLEAN : err;
-        cache_put(o, e->where, b);
+        if (!fresh)
+            object_cache_put(o, 0, e->where, b);
     }
     *ret_blob = b;
     return 0;
+}
+
+int object_close_file(struct objects *o, const struct entry *e, struct blob *b, int err)
+{
+    blob_unref(b);
+    return entry_is_ghost(e) ? object_put_back(o, e->shard, err) : err;
 }
 
 /* ---- reading ---- */
@@ -77,23 +90,35 @@ int object_damaged(const struct entry *e, int err)
     if (err != -EUCLEAN)
         return err;
     id_to_hex(&e->id, hex);
-    report(REPORT_ALARM, "object %s is damaged", hex);
+    if (entry_is_ghost(e))
+        report(REPORT_ALARM, "object %s on shard %u is damaged or lost", hex, e->shard);
+    else
+        report(REPORT_ALARM, "object %s is damaged", hex);
     return err;
+}
+
+/* All of a record. */
+static int load_record(struct objects *o, const struct entry *e, void *buf)
+{
+    const struct pack_place at = {e->where, e->offset};
+    int err;
+
+    if (entry_is_ghost(e))
+        return object_read_remote(o, e, buf);
+    err = packs_read(o->c.packs, &at, &e->id, buf, (uint32_t)e->size);
+    return err == -ENOENT ? -EUCLEAN : err; /* the pack is gone */
 }
 
 static ssize_t read_record(struct objects *o, const struct entry *e, void *buf, size_t len,
                            uint64_t off)
 {
-    struct pack_place at = {e->where, e->offset};
     bool whole = off == 0 && len >= e->size;
     uint8_t *record = whole ? buf : malloc(e->size);
     int err;
 
     if (!record)
         return -ENOMEM;
-    err = packs_read(o->c.packs, &at, &e->id, record, (uint32_t)e->size);
-    if (err == -ENOENT) /* the pack is gone */
-        err = -EUCLEAN;
+    err = load_record(o, e, record);
     if (len > e->size - off)
         len = e->size - off;
     if (err == 0 && !whole)
@@ -108,19 +133,19 @@ static ssize_t read_at(struct objects *o, const struct entry *e, void *buf, size
 {
     struct blob *b;
     ssize_t n;
+    int err;
 
     if (e->kind == ENTRY_PACK)
         return read_record(o, e, buf, len, off);
-    n = object_open_file(o, e, &b);
-    if (n == 0) {
-        n = blob_read(b, buf, len, off);
-        blob_unref(b);
-    }
-    return n;
+    err = object_open_file(o, e, false, &b);
+    if (err < 0)
+        return err;
+    n = blob_read(b, buf, len, off);
+    err = object_close_file(o, e, b, n < 0 ? (int)n : 0);
+    return err < 0 ? err : n;
 }
 
-/* Have the bytes been moved since the entry was read? Its old place may be gone, or hold others. */
-static bool has_moved(struct objects *o, struct entry *e)
+bool object_has_moved(struct objects *o, struct entry *e)
 {
     struct entry now;
     uint64_t number;
@@ -136,6 +161,12 @@ static bool has_moved(struct objects *o, struct entry *e)
     return true;
 }
 
+/* It moves once a compaction, a repair, or when somebody has it moved. */
+static bool may_have_moved(int err)
+{
+    return err == -EUCLEAN || err == -EHOSTUNREACH;
+}
+
 ssize_t object_read_quietly(struct objects *o, const struct entry *entry, void *buf, size_t len,
                             uint64_t off)
 {
@@ -144,7 +175,7 @@ ssize_t object_read_quietly(struct objects *o, const struct entry *entry, void *
 
     do
         n = read_at(o, &e, buf, len, off);
-    while (n == -EUCLEAN && has_moved(o, &e)); /* it moves once a compaction, or a repair */
+    while (may_have_moved((int)(n < 0 ? n : 0)) && object_has_moved(o, &e));
     return n;
 }
 
@@ -177,8 +208,7 @@ ssize_t objects_read(struct objects *o, const struct entry *e, void *buf, size_t
     return n == -EUCLEAN ? object_damaged(e, -EUCLEAN) : n;
 }
 
-/* Is `id` the hash of the content or further down its chain? */
-static bool names(const struct objects *o, const struct id *id, struct id hash)
+bool object_is_named_by(const struct objects *o, const struct id *id, struct id hash)
 {
     for (unsigned i = 0; i < CHAIN_MAX; i++) {
         struct id next;
@@ -190,17 +220,8 @@ static bool names(const struct objects *o, const struct id *id, struct id hash)
     return false;
 }
 
-struct verifying {
-    int (*pace)(uint64_t bytes, void *ctx); /* or NULL */
-    void *ctx;
-};
-
-static int paced(const struct verifying *v, uint64_t bytes)
-{
-    return v->pace ? v->pace(bytes, v->ctx) : 0;
-}
-
-static int hash_pieces(struct blob *b, struct id_stream *s, const struct verifying *v)
+static int hash_pieces(struct blob *b, struct id_stream *s, const struct objects_pace *pace,
+                       bool *ret_paced)
 {
     uint8_t *buf = malloc(VERIFY_PIECE);
     int err = buf ? 0 : -ENOMEM;
@@ -208,34 +229,45 @@ static int hash_pieces(struct blob *b, struct id_stream *s, const struct verifyi
     for (uint64_t off = 0; err == 0 && off < blob_length(b); off += VERIFY_PIECE) {
         ssize_t n = blob_read(b, buf, VERIFY_PIECE, off);
         err = n < 0 ? (int)n : id_stream_add(s, buf, (size_t)n);
-        if (err == 0)
-            err = paced(v, (uint64_t)n);
+        if (err == 0 && pace) {
+            err = pace->pace((uint64_t)n, pace->ctx);
+            *ret_paced = err != 0;
+        }
     }
     free(buf);
     return err;
 }
 
-static int hash_file(struct objects *o, const struct entry *e, const struct verifying *v,
-                     struct id *ret_hash)
+int object_hash_file(struct objects *o, struct blob *b, const struct objects_pace *pace,
+                     bool *ret_paced, struct id *ret_hash)
 {
     struct id_stream *s;
-    struct blob *b;
-    int err = blob_open_object(o->c.disk, &e->id, e->where, e->size, &b);
+    int err = id_stream_create(o->c.key, &s);
 
     if (err < 0)
-        return err == -ENOENT ? -EUCLEAN : err;
-    err = id_stream_create(o->c.key, &s);
-    if (err == 0) {
-        err = hash_pieces(b, s, v);
-        if (err == 0)
-            id_stream_end(s, ret_hash);
-        id_stream_destroy(s);
-    }
-    blob_unref(b);
+        return err;
+    err = hash_pieces(b, s, pace, ret_paced);
+    if (err == 0)
+        id_stream_end(s, ret_hash);
+    id_stream_destroy(s);
     return err;
 }
 
-static int hash_record(struct objects *o, const struct entry *e, const struct verifying *v,
+static int hash_file(struct objects *o, const struct entry *e, const struct objects_pace *pace,
+                     struct id *ret_hash)
+{
+    struct blob *b;
+    bool paced = false;
+    int end, err = object_open_file(o, e, true, &b);
+
+    if (err < 0)
+        return err;
+    err = object_hash_file(o, b, pace, &paced, ret_hash);
+    end = object_close_file(o, e, b, paced ? 0 : err);
+    return paced ? err : end;
+}
+
+static int hash_record(struct objects *o, const struct entry *e, const struct objects_pace *pace,
                        struct id *ret_hash)
 {
     uint8_t *buf = malloc(e->size ? e->size : 1);
@@ -243,20 +275,19 @@ static int hash_record(struct objects *o, const struct entry *e, const struct ve
 
     if (!buf)
         return -ENOMEM;
-    err = packs_read(o->c.packs, &(struct pack_place){e->where, e->offset}, &e->id, buf,
-                     (uint32_t)e->size);
-    if (err == -ENOENT) /* the pack is gone */
-        err = -EUCLEAN;
+    err = load_record(o, e, buf);
     if (err == 0)
         id_of(o->c.key, buf, e->size, ret_hash);
     free(buf);
-    return err < 0 ? err : paced(v, e->size);
+    if (err < 0)
+        return err;
+    return pace ? pace->pace(e->size, pace->ctx) : 0;
 }
 
 int objects_verify_slowly(struct objects *o, const struct entry *entry,
                           int (*pace)(uint64_t bytes, void *ctx), void *ctx)
 {
-    const struct verifying v = {pace, ctx};
+    const struct objects_pace with = {pace, ctx}, *p = pace ? &with : NULL;
     struct entry e = *entry;
     struct id hash;
     int err;
@@ -264,14 +295,21 @@ int objects_verify_slowly(struct objects *o, const struct entry *entry,
     if (!entry_is_sealed(&e))
         return -EINVAL;
     do {
-        err = e.kind == ENTRY_FILE ? hash_file(o, &e, &v, &hash) : hash_record(o, &e, &v, &hash);
-    } while (err == -EUCLEAN && has_moved(o, &e));
-    return err < 0 ? err : names(o, &e.id, hash) ? 0 : -EUCLEAN;
+        err = e.kind == ENTRY_FILE ? hash_file(o, &e, p, &hash) : hash_record(o, &e, p, &hash);
+    } while (may_have_moved(err) && object_has_moved(o, &e));
+    return err < 0 ? err : object_is_named_by(o, &e.id, hash) ? 0 : -EUCLEAN;
 }
 
 int objects_verify(struct objects *o, const struct entry *e)
 {
     return objects_verify_slowly(o, e, NULL, NULL);
+}
+
+uint16_t object_today(const struct objects *o)
+{
+    int64_t day = o->c.clock ? clock_now(o->c.clock) / (24 * 60 * 60 * NSEC_PER_SEC) : 0;
+
+    return day < 0 ? 0 : day > UINT16_MAX ? UINT16_MAX : (uint16_t)day;
 }
 
 /* ---- durable, and dead ---- */
@@ -292,13 +330,15 @@ int objects_delete(struct objects *o, const struct refs_dead *d)
     const struct entry *e = &d->entry;
     int err;
 
+    if (entry_is_ghost(e))
+        return -EINVAL; /* objects_delete_remote */
     switch (e->kind) {
     case ENTRY_PACK:
         err =
             packs_release(o->c.packs, &(struct pack_place){e->where, e->offset}, (uint32_t)e->size);
         return err == -ENOENT ? 0 : err; /* the whole pack is gone already */
     case ENTRY_FILE:
-        object_forget_file(o, e->where);
+        object_forget_file(o, 0, e->where);
         return blob_unlink_object(o->c.disk, &e->id, e->where);
     case ENTRY_SLOT:
         return blob_unlink_slot(o->c.disk, d->number);

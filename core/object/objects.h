@@ -89,7 +89,8 @@ int objects_verify_slowly(struct objects *o, const struct entry *e,
 /* ---- other shards (objects_remote.c) ----
  *
  * Reading is as of any entry: objects_read, objects_verify. What cannot be asked is -EHOSTUNREACH.
- * To copy bytes elsewhere, `from` being sealed and held by the caller, wherever it is now:
+ * To copy bytes elsewhere, `from` being sealed and held by the caller, wherever it is now. -ESTALE: it
+ * is not there any more, since it was moved; -EUCLEAN, with an alarm, it is damaged.
  */
 
 /* Records gathered for one pack on one shard. */

@@ -7,6 +7,7 @@
  *     taken, bytes equal? -> be an alias of it                           (seal_alias)
  *     taken, it is bad?   -> store ours in its place, alarm, be an alias (heal)
  *     taken, both sound?  -> derive the id, go on
+ *     nobody can say?     -> likewise
  */
 #include "objects_impl.h"
 #include "report.h"
@@ -23,6 +24,13 @@ struct source {
 
 /* ---- comparing ---- */
 
+/* The disk, or the shard, does not give them: no verdict. Ours get an id of their own, or a bad sector
+ * would stop every commit from the moment somebody writes the same bytes again. */
+static int verdict(int err)
+{
+    return err < 0 && err != -EUCLEAN && err != -ENOMEM ? 0 : err;
+}
+
 /* Are the stored bytes of `e` those of `s`? 1, 0, -EUCLEAN the stored ones are damaged, -errno. */
 static int compare_small(struct objects *o, const struct entry *e, const struct source *s)
 {
@@ -35,9 +43,7 @@ static int compare_small(struct objects *o, const struct entry *e, const struct 
     if (n >= 0)
         n = (size_t)n == s->len && memcmp(stored, s->data, s->len) == 0;
     free(stored);
-    /* The disk does not give them: no verdict. Ours get an id of their own, or a bad sector would
-     * stop every commit from the moment somebody writes the same bytes again. */
-    return n < 0 && n != -EUCLEAN && n != -ENOMEM ? 0 : (int)n;
+    return verdict((int)n);
 }
 
 /* A file that once was large and a record that was always small. */
@@ -64,14 +70,16 @@ static int compare_blob(struct objects *o, const struct entry *e, const struct s
 
     if (e->kind != ENTRY_FILE)
         return compare_with_record(o, e, s);
-    err = object_open_file(o, e, &stored);
+    err = object_open_file(o, e, false, &stored);
     if (err < 0)
-        return err;
+        return entry_is_ghost(e) ? verdict(err) : err;
     err = blob_compare(stored, s->blob, &bad);
-    if (err == -EUCLEAN && bad == s->blob)
-        err = -EIO; /* our own bytes: no verdict on the stored ones */
-    blob_unref(stored);
-    return err;
+    if (err == -EUCLEAN && bad == s->blob) { /* our own bytes: no verdict on the stored ones */
+        (void)object_close_file(o, e, stored, 0);
+        return -EIO;
+    }
+    err = object_close_file(o, e, stored, err);
+    return entry_is_ghost(e) ? verdict(err) : err;
 }
 
 /* Sizes that differ prove nothing about the stored bytes: they are two contents. */
@@ -87,7 +95,7 @@ static int compare(struct objects *o, const struct entry *e, const struct source
 /* ---- sealing ---- */
 
 /* The number in the name of a file: in a pool one that nobody ever used, else that of its slot. */
-static int file_number(struct objects *o, uint64_t number, uint64_t *ret_where)
+int object_file_number(struct objects *o, uint64_t number, uint64_t *ret_where)
 {
     MUTEX_GUARD(&o->lock);
 
@@ -103,7 +111,7 @@ static int file_number(struct objects *o, uint64_t number, uint64_t *ret_where)
 static int store_file(struct objects *o, uint64_t number, const struct source *s,
                       const struct id *id, struct entry *place)
 {
-    int err = file_number(o, number, &place->where);
+    int err = object_file_number(o, number, &place->where);
 
     if (err < 0)
         return err;
@@ -121,7 +129,7 @@ static int store(struct objects *o, uint64_t number, const struct source *s, con
     struct pack_place at;
     int err;
 
-    *ret_place = (struct entry){.id = *id};
+    *ret_place = (struct entry){.id = *id, .day = object_today(o)};
     if (s->blob)
         return store_file(o, number, s, id, ret_place);
     err = packs_append(o->c.packs, id, s->data, s->len, &at);
@@ -163,11 +171,14 @@ static int name_place(struct objects *o, uint64_t number, const struct entry *pl
 {
     const struct pack_place at = {place->where, place->offset};
     bool record = place->kind == ENTRY_PACK;
+    struct entry today;
     int err = record ? packs_adopt(o->c.packs, &at, (uint32_t)place->size) : 0;
 
     if (err < 0)
         return err;
-    err = refs_seal_new(o->c.refs, number, place);
+    today = *place;
+    today.day = object_today(o);
+    err = refs_seal_new(o->c.refs, number, &today);
     if (err < 0 && record)
         (void)packs_release(o->c.packs, &at, (uint32_t)place->size);
     return err;
@@ -191,7 +202,7 @@ static int adopt(struct objects *o, uint64_t number, const struct source *s, con
         if (err != -EBUSY)
             return err < 0 ? err : 1;
         if (e.kind == ENTRY_FILE)
-            object_forget_file(o, e.where); /* whose it is may want it gone */
+            object_forget_file(o, 0, e.where); /* whose it is may want it gone */
     }
     return 0;
 }
@@ -225,7 +236,7 @@ static int heal(struct objects *o, uint64_t target, uint64_t number, const struc
     report(REPORT_ALARM, "object %s was damaged and has been healed with equal-named good bytes",
            hex);
     if (old.kind == ENTRY_FILE)
-        object_forget_file(o, old.where);
+        object_forget_file(o, old.shard, old.where);
     {
         MUTEX_GUARD(&o->lock);
         o->healed++;

@@ -146,7 +146,7 @@ static int sums_name(const char *name, char out[DISK_NAME_MAX + 1])
     return n < 0 || n > DISK_NAME_MAX ? -ENAMETOOLONG : 0;
 }
 
-static uint8_t *encode(const struct sums *s, size_t *ret_len)
+uint8_t *sums_encode(const struct sums *s, size_t *ret_len)
 {
     size_t body = SUMS_HEAD + s->count * 8;
     uint8_t *p = malloc(body + SUMS_TAIL);
@@ -192,7 +192,7 @@ int sums_store(const struct sums *s, struct disk *disk, const char *name)
     for (size_t i = 0; i < s->count; i++)
         if (s->stale[i])
             return -EINVAL;
-    CLEANUP_FREE uint8_t *bytes = encode(s, &len);
+    CLEANUP_FREE uint8_t *bytes = sums_encode(s, &len);
 
     if (!bytes)
         return -ENOMEM;

@@ -38,6 +38,8 @@ int sums_refresh(struct sums *s, struct disk_file *data);
  * call for a stale block. */
 int sums_verify(const struct sums *s, size_t index, const void *data, size_t len);
 
+/* The bytes of the file of sums; none may be stale. The caller frees them; NULL: no memory. */
+uint8_t *sums_encode(const struct sums *s, size_t *ret_len);
 /* Write beside `name` and sync the file (not the directory). No block may be stale. */
 int sums_store(const struct sums *s, struct disk *disk, const char *name);
 /* Read "<name>.sums". -ENOENT there is none, -EUCLEAN it is damaged. */

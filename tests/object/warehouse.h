@@ -8,6 +8,8 @@
 #include "kv_mem.h"
 #include "objects.h"
 #include "report.h"
+#include "shard_packs.h"
+#include "shards.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -22,18 +24,31 @@ struct warehouse {
     struct packs *packs;
     struct refs *refs;
     struct objects *objects;
+    struct shards *shards; /* none of them, until one is added */
+    struct shard_packs *shard_packs;
+    struct clock_manual clock;
     uint64_t next[2]; /* object, pack: as of the last commit */
 };
 
 static inline void warehouse_open(struct warehouse *w)
 {
-    static const char *const names[] = {"objects", "ids", "dying", "pins", "packs", "ghosts"};
+    static const char *const names[] = {"objects", "ids", "dying", "pins",
+                                        "packs",   "ghosts", "shards", "shard_packs"};
 
-    cr_assert_eq(kv_open_mem(w->mem, names, 6, KV_CREATE, &w->kv), 0);
+    cr_assert_eq(kv_open_mem(w->mem, names, 8, KV_CREATE, &w->kv), 0);
     cr_assert_eq(packs_open(w->disk, w->kv, 4, w->next[1], &w->packs), 0);
     cr_assert_eq(refs_open(w->kv, &(struct refs_tables){0, 1, 2, 3, 5}, &w->key, w->next[0], &w->refs),
                  0);
-    struct objects_config c = {.disk = w->disk, .packs = w->packs, .refs = w->refs, .key = &w->key};
+    struct shards_config sc = {.kv = w->kv, .table = 6, .clock = &w->clock.base, .store = {1}};
+    cr_assert_eq(shards_open(&sc, &w->shards), 0);
+    cr_assert_eq(shard_packs_open(w->kv, 7, &w->shard_packs), 0);
+    struct objects_config c = {.disk = w->disk,
+                               .packs = w->packs,
+                               .shards = w->shards,
+                               .shard_packs = w->shard_packs,
+                               .clock = &w->clock.base,
+                               .refs = w->refs,
+                               .key = &w->key};
     cr_assert_eq(objects_open(&c, &w->objects), 0);
 }
 
@@ -42,6 +57,8 @@ static inline void warehouse_close(struct warehouse *w)
     objects_close(w->objects);
     refs_close(w->refs);
     packs_close(w->packs);
+    shard_packs_close(w->shard_packs);
+    shards_close(w->shards);
     kv_close(w->kv);
 }
 
@@ -49,6 +66,7 @@ static inline void warehouse_create(struct warehouse *w)
 {
     *w = (struct warehouse){.next = {1, 1}};
     memset(w->key.secret, 7, sizeof w->key.secret);
+    clock_manual_init(&w->clock, 20000 * 24 * 3600 * NSEC_PER_SEC); /* day 20000 */
     cr_assert_eq(disk_mem_create(&w->fault, 0, &w->disk), 0);
     cr_assert_eq(kv_mem_create(&w->fault, &w->mem), 0);
     cr_assert_eq(blob_init(w->disk), 0);
@@ -78,14 +96,20 @@ static inline void warehouse_commit(struct warehouse *w)
     cr_assert_eq(objects_sync(w->objects), 0);
     cr_assert_eq(refs_freeze(w->refs), 0);
     cr_assert_eq(packs_freeze(w->packs), 0);
+    if (w->shard_packs)
+        cr_assert_eq(shard_packs_freeze(w->shard_packs), 0);
     cr_assert_eq(kv_txn_begin(w->kv, &t), 0);
     cr_assert_eq(refs_write(w->refs, 1, t), 0);
     cr_assert_eq(packs_write(w->packs, 1, t), 0);
+    if (w->shard_packs)
+        cr_assert_eq(shard_packs_write(w->shard_packs, 1, t), 0);
     w->next[0] = refs_next(w->refs);
     w->next[1] = packs_next(w->packs);
     cr_assert_eq(kv_commit(t), 0);
     refs_thaw(w->refs, 1);
     packs_thaw(w->packs, 1);
+    if (w->shard_packs)
+        shard_packs_thaw(w->shard_packs, 1);
 }
 
 /* Collect the dead, commit, delete their bytes; how many. */

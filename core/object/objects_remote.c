@@ -1,0 +1,623 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * objects_remote: see objects.h: what is on other shards: reading it, and copies there and back.
+ *
+ * A shard is in use (shards_get) only for one read, or one copy: no file of it is kept open, or none
+ * could be taken away. Of files that were read lately the sums are kept.
+ *
+ * That something is not there, or is not what it should be, is believed only of a shard that is known
+ * to be the right one still: whatever says so is asked twice (object_put_back).
+ */
+#include "array.h"
+#include "objects_impl.h"
+#include "packs_impl.h"
+#include "report.h"
+#include "shards.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PIECE (1024 * 1024) /* bytes copied or compared at once; whole blocks of sums */
+
+static int use(struct objects *o, uint16_t shard, enum shards_use how, struct shard **ret_shard,
+               struct disk **ret_disk)
+{
+    int err = o->c.shards ? shards_get(o->c.shards, shard, how, ret_shard, ret_disk)
+                          : -EHOSTUNREACH;
+
+    return err == -ENXIO ? -EHOSTUNREACH : err;
+}
+
+/* -ENOENT it is the right one, and says that it does not have it. */
+static int said(struct objects *o, uint16_t shard, int err)
+{
+    return err >= 0 || err == -ENOMEM || err == -ENAMETOOLONG ? err
+                                                              : shards_said(o->c.shards, shard, err);
+}
+
+int object_put_back(struct objects *o, uint16_t shard, int err)
+{
+    if (err == -EUCLEAN)
+        err = -ENOENT;
+    err = said(o, shard, err);
+    shards_put_back(o->c.shards, shard);
+    return err == -ENOENT ? -EUCLEAN : err;
+}
+
+/* ---- reading ---- */
+
+static int read_record(struct disk *disk, const struct entry *e, void *buf)
+{
+    const struct pack_place at = {e->where, e->offset};
+    char name[DISK_NAME_MAX + 1];
+    struct disk_file *f;
+    int err;
+
+    pack_name(e->where, name);
+    err = disk_open(disk, name, DISK_READ, &f);
+    if (err < 0)
+        return err;
+    err = packs_check_record(f, &at, &e->id, buf, (uint32_t)e->size);
+    disk_file_close(f);
+    return err;
+}
+
+int object_read_remote(struct objects *o, const struct entry *e, void *buf)
+{
+    struct disk *disk;
+    int err = use(o, e->shard, SHARDS_READ, NULL, &disk);
+
+    return err < 0 ? err : object_put_back(o, e->shard, read_record(disk, e, buf));
+}
+
+static int open_and_keep(struct objects *o, struct disk *disk, const struct entry *e,
+                         struct blob **ret_blob)
+{
+    struct blob *kept;
+    int err = blob_open_object(disk, &e->id, e->where, e->size, ret_blob);
+
+    if (err < 0)
+        return err;
+    err = blob_keep(*ret_blob, &kept);
+    if (err < 0) {
+        blob_unref(*ret_blob);
+        return err;
+    }
+    object_cache_put(o, e->shard, e->where, kept);
+    blob_unref(kept);
+    return 0;
+}
+
+int object_open_remote(struct objects *o, const struct entry *e, bool fresh, struct blob **ret_blob)
+{
+    struct blob *kept = NULL;
+    struct disk *disk;
+    int err = use(o, e->shard, SHARDS_READ, NULL, &disk);
+
+    if (err < 0)
+        return err;
+    if (!fresh)
+        kept = object_cache_get(o, e->shard, e->where);
+    if (kept)
+        err = blob_open_kept(kept, disk, &e->id, e->where, ret_blob);
+    else if (fresh)
+        err = blob_open_object(disk, &e->id, e->where, e->size, ret_blob);
+    else
+        err = open_and_keep(o, disk, e, ret_blob);
+    blob_unref(kept);
+    if (err == 0)
+        return 0;
+    return object_put_back(o, e->shard, err);
+}
+
+/* ---- names and places ---- */
+
+static void name_of(const struct entry *e, char out[DISK_NAME_MAX + 1])
+{
+    if (e->kind == ENTRY_PACK)
+        pack_name(e->where, out);
+    else
+        blob_object_name(&e->id, e->where, out);
+}
+
+static int sums_name_of(const struct entry *e, char out[DISK_NAME_MAX + 1])
+{
+    char name[DISK_NAME_MAX + 1];
+
+    name_of(e, name);
+    return snprintf(out, DISK_NAME_MAX + 1, "%.120s.sums", name) > DISK_NAME_MAX ? -ENAMETOOLONG : 0;
+}
+
+/* The entry of a copy of `from` on `shard`, at a place that is still to be filled in. */
+static struct entry copy_of(struct objects *o, uint16_t shard, const struct entry *from)
+{
+    struct entry to = {.kind = from->kind, .id = from->id, .size = from->size, .day = from->day};
+
+    to.shard = shard;
+    if (shard && from->shard)
+        to.created = from->created;
+    else if (shard && o->c.clock)
+        to.created = (uint64_t)(clock_now(o->c.clock) / NSEC_PER_MSEC);
+    return to;
+}
+
+static int new_number(struct objects *o, uint16_t shard, uint64_t *ret_where)
+{
+    int err = use(o, shard, SHARDS_WRITE, NULL, NULL);
+
+    if (err < 0)
+        return err;
+    err = shards_new_number(o->c.shards, shard, ret_where);
+    shards_put_back(o->c.shards, shard);
+    return err;
+}
+
+/* What was put does not come back: the shard cannot be trusted with anything. */
+static int is_lying(uint16_t shard, const char *name)
+{
+    report(REPORT_WARN, "shard %u: %.120s is not what was just put there: nothing is moved to it",
+           shard, name);
+    return -EIO;
+}
+
+/* What reading the source of a copy said. */
+static int source_said(struct objects *o, const struct entry *from, int err)
+{
+    struct entry now = *from;
+
+    if ((err == -EUCLEAN || err == -EHOSTUNREACH) && object_has_moved(o, &now))
+        return -ESTALE;
+    return object_damaged(from, err);
+}
+
+/* ---- many small ones: a pack ---- */
+
+struct item {
+    uint64_t number;
+    struct entry from, to;
+};
+
+struct objects_batch {
+    struct objects *o;
+    uint16_t shard;
+    uint64_t where; /* number of the pack */
+    uint8_t *data;  /* SHARD_PACK_MAX bytes */
+    uint32_t end;   /* of the last record */
+    struct item *v;
+    size_t count, room;
+};
+
+int objects_batch_begin(struct objects *o, uint16_t shard, struct objects_batch **ret_batch)
+{
+    struct objects_batch *b = calloc(1, sizeof *b);
+    int err = b ? 0 : -ENOMEM;
+
+    if (err == 0) {
+        b->data = malloc(SHARD_PACK_MAX);
+        err = b->data ? new_number(o, shard, &b->where) : -ENOMEM;
+    }
+    if (err < 0) {
+        objects_batch_end(b);
+        return err;
+    }
+    b->o = o;
+    b->shard = shard;
+    pack_file_head(b->data, b->where);
+    b->end = FILE_HEAD;
+    *ret_batch = b;
+    return 0;
+}
+
+void objects_batch_end(struct objects_batch *b)
+{
+    if (!b)
+        return;
+    free(b->data);
+    free(b->v);
+    free(b);
+}
+
+/* All the bytes of `from`, which are those of its id. */
+static int load(struct objects *o, const struct entry *from, void *buf)
+{
+    struct id hash;
+    ssize_t n = object_read_quietly(o, from, buf, from->size, 0);
+
+    if (n >= 0) {
+        id_of(o->c.key, buf, from->size, &hash);
+        n = (uint64_t)n == from->size && object_is_named_by(o, &from->id, hash) ? 0 : -EUCLEAN;
+    }
+    return n < 0 ? source_said(o, from, (int)n) : 0;
+}
+
+int objects_batch_add(struct objects_batch *b, uint64_t number, const struct entry *from)
+{
+    uint32_t size = (uint32_t)from->size;
+    uint8_t *record = b->data + b->end;
+    struct pack_place at = {b->where, b->end};
+    struct entry to;
+    int err;
+
+    if (!entry_is_sealed(from) || from->size > PACK_RECORD_MAX)
+        return -EINVAL;
+    if (b->end + pack_record_size(size) > SHARD_PACK_MAX)
+        return -EFBIG;
+    err = ARRAY_RESERVE(b->v, b->room, b->count + 1);
+    if (err == 0)
+        err = load(b->o, from, record + RECORD_HEAD);
+    if (err < 0)
+        return err;
+    memset(record + RECORD_HEAD + size, 0, pack_record_size(size) - RECORD_HEAD - size);
+    pack_record_head(record, &from->id, record + RECORD_HEAD, size, &at);
+    to = copy_of(b->o, b->shard, from);
+    to.kind = ENTRY_PACK;
+    to.where = b->where;
+    to.offset = b->end;
+    b->v[b->count++] = (struct item){number, *from, to};
+    b->end += (uint32_t)pack_record_size(size);
+    return 0;
+}
+
+/* 1: the bytes of that name are these. */
+static int reads_as(struct shard *s, const char *name, const uint8_t *data, uint32_t len)
+{
+    uint8_t *buf = malloc(PIECE);
+    uint64_t size = 0;
+    int same = buf ? shard_stat(s, name, &size) : -ENOMEM;
+
+    if (same == 0)
+        same = size == len;
+    for (uint32_t off = 0; same == 1 && off < len; off += PIECE) {
+        size_t want = len - off < PIECE ? len - off : PIECE;
+        ssize_t n = shard_range(s, name, buf, want, off);
+        same = n < 0 ? (int)n : (size_t)n == want && memcmp(buf, data + off, want) == 0;
+    }
+    free(buf);
+    return same;
+}
+
+static int put_and_compare(struct objects_batch *b, struct shard *s, const char *name)
+{
+    int same, err = said(b->o, b->shard, shard_put_if_absent(s, name, b->data, b->end));
+
+    if (err < 0)
+        return err;
+    same = said(b->o, b->shard, reads_as(s, name, b->data, b->end));
+    if (same == 0 || same == -ENOENT) {
+        err = is_lying(b->shard, name);
+        (void)shard_delete(s, name);
+    }
+    return same < 0 && same != -ENOENT ? same : err;
+}
+
+int objects_batch_put(struct objects_batch *b)
+{
+    char name[DISK_NAME_MAX + 1];
+    struct shard *s;
+    int err;
+
+    if (b->count == 0)
+        return 0;
+    err = use(b->o, b->shard, SHARDS_WRITE, &s, NULL);
+    if (err < 0)
+        return err;
+    pack_name(b->where, name);
+    err = put_and_compare(b, s, name);
+    shards_put_back(b->o->c.shards, b->shard);
+    return err;
+}
+
+int objects_batch_get(const struct objects_batch *b, size_t nth, uint64_t *ret_number,
+                      struct entry *ret_from, struct entry *ret_to)
+{
+    if (nth >= b->count)
+        return -ENOENT;
+    *ret_number = b->v[nth].number;
+    *ret_from = b->v[nth].from;
+    *ret_to = b->v[nth].to;
+    return 0;
+}
+
+uint64_t objects_batch_file_bytes(const struct objects_batch *b)
+{
+    return b->end;
+}
+
+/* ---- a large one: a file ---- */
+
+/* What is put, as it is read; an error of its own, or of the pace, is not the target's. */
+struct outgoing {
+    struct blob *blob;
+    const struct objects_pace *pace;
+    int err;
+    bool paced; /* it was the pace */
+};
+
+static int read_outgoing(void *ctx, void *buf, size_t len, uint64_t off)
+{
+    struct outgoing *out = ctx;
+    ssize_t n = blob_read(out->blob, buf, len, off);
+
+    if (n < 0 || (size_t)n != len) {
+        out->err = n < 0 ? (int)n : -EUCLEAN;
+    } else if (out->pace) {
+        out->err = out->pace->pace(len, out->pace->ctx);
+        out->paced = out->err != 0;
+    }
+    return out->err;
+}
+
+static int put_sums(struct objects *o, struct shard *s, const struct entry *to,
+                    const struct blob *blob)
+{
+    char name[DISK_NAME_MAX + 1];
+    uint8_t *bytes;
+    size_t len;
+    int err = sums_name_of(to, name);
+
+    if (err == 0)
+        err = blob_encode_sums(blob, &bytes, &len);
+    if (err < 0)
+        return err;
+    err = said(o, to->shard, shard_put_if_absent(s, name, bytes, len));
+    free(bytes);
+    return err;
+}
+
+/* The sums first: bytes without them are damaged, sums without bytes are nothing. */
+static int put_file(struct objects *o, struct shard *s, const struct entry *to,
+                    struct outgoing *out)
+{
+    const struct shard_source source = {read_outgoing, out, to->size};
+    char name[DISK_NAME_MAX + 1];
+    int err = put_sums(o, s, to, out->blob);
+
+    if (err < 0)
+        return err;
+    name_of(to, name);
+    err = shard_put_stream(s, name, &source);
+    return out->err ? out->err : said(o, to->shard, err);
+}
+
+/* Is all of it there as its id says? */
+static int check_copy(struct objects *o, struct disk *disk, const struct entry *to,
+                      const struct objects_pace *pace)
+{
+    char name[DISK_NAME_MAX + 1];
+    struct blob *b;
+    struct id hash;
+    bool paced = false;
+    int err = blob_open_object(disk, &to->id, to->where, to->size, &b);
+
+    if (err == 0) {
+        err = object_hash_file(o, b, pace, &paced, &hash);
+        blob_unref(b);
+    }
+    if (paced)
+        return err;
+    if (err == 0 && !object_is_named_by(o, &to->id, hash))
+        err = -EUCLEAN;
+    err = said(o, to->shard, err == -EUCLEAN ? -ENOENT : err);
+    name_of(to, name);
+    return err == -ENOENT ? is_lying(to->shard, name) : err;
+}
+
+/* Bytes first. -ENOENT: it is the right shard, and neither is there. */
+static int delete_file(struct shard *s, const struct entry *e)
+{
+    char name[DISK_NAME_MAX + 1], sums[DISK_NAME_MAX + 1];
+    int bytes, err = sums_name_of(e, sums);
+
+    if (err < 0)
+        return err;
+    name_of(e, name);
+    bytes = shard_delete(s, name);
+    if (bytes < 0 && bytes != -ENOENT)
+        return bytes;
+    err = shard_delete(s, sums);
+    return err == -ENOENT ? bytes : err;
+}
+
+static int copy_file(struct objects *o, struct shard *s, struct disk *disk, const struct entry *to,
+                     struct outgoing *out)
+{
+    int err = put_file(o, s, to, out);
+
+    if (err == 0)
+        err = check_copy(o, disk, to, out->pace);
+    if (err < 0)
+        (void)delete_file(s, to); /* what stays is an orphan */
+    return err;
+}
+
+int objects_copy_out(struct objects *o, uint16_t shard, const struct entry *from,
+                     const struct objects_pace *pace, struct entry *ret_to)
+{
+    struct entry to = copy_of(o, shard, from);
+    struct outgoing out = {.pace = pace};
+    struct shard *s;
+    struct disk *disk;
+    int end, err;
+
+    if (from->kind != ENTRY_FILE || shard == 0)
+        return -EINVAL;
+    err = new_number(o, shard, &to.where);
+    if (err < 0)
+        return err;
+    err = object_open_file(o, from, true, &out.blob);
+    if (err < 0)
+        return source_said(o, from, err);
+    err = use(o, shard, SHARDS_WRITE, &s, &disk);
+    if (err == 0) {
+        err = copy_file(o, s, disk, &to, &out);
+        shards_put_back(o->c.shards, shard);
+    }
+    end = object_close_file(o, from, out.blob, out.paced ? 0 : out.err);
+    if (end < 0)
+        return source_said(o, from, end);
+    if (err == 0)
+        *ret_to = to;
+    return err;
+}
+
+/* ---- home ---- */
+
+static int record_home(struct objects *o, const struct entry *from, struct entry *to)
+{
+    uint8_t *buf = malloc(from->size ? from->size : 1);
+    struct pack_place at;
+    int err = buf ? load(o, from, buf) : -ENOMEM;
+
+    if (err == 0)
+        err = packs_append(o->c.packs, &from->id, buf, (uint32_t)from->size, &at);
+    free(buf);
+    if (err < 0)
+        return err;
+    to->where = at.pack;
+    to->offset = at.offset;
+    return 0;
+}
+
+/* From what is read to a slot. An error of the source is in->err. */
+static int fill_slot(struct blob *slot, struct outgoing *in, struct id_stream *s)
+{
+    uint8_t *buf = malloc(PIECE);
+    uint64_t size = blob_length(in->blob);
+    int err = buf ? 0 : -ENOMEM;
+
+    for (uint64_t off = 0; err == 0 && off < size; off += PIECE) {
+        size_t n = size - off < PIECE ? (size_t)(size - off) : PIECE;
+        err = read_outgoing(in, buf, n, off);
+        if (err == 0)
+            err = id_stream_add(s, buf, n);
+        if (err == 0)
+            err = blob_write(slot, buf, n, off);
+    }
+    free(buf);
+    return err;
+}
+
+static int fill_and_check(struct objects *o, struct blob *slot, struct outgoing *in,
+                          const struct id *id)
+{
+    struct id_stream *s;
+    struct id hash;
+    int err = id_stream_create(o->c.key, &s);
+
+    if (err < 0)
+        return err;
+    err = fill_slot(slot, in, s);
+    if (err == 0) {
+        id_stream_end(s, &hash);
+        if (!object_is_named_by(o, id, hash))
+            err = in->err = -EUCLEAN;
+    }
+    id_stream_destroy(s);
+    return err;
+}
+
+/* It gets the name of a slot first, so that it is whole before it has that of an object. */
+static int file_home(struct objects *o, uint64_t number, struct outgoing *in, struct entry *to)
+{
+    struct blob *slot;
+    int err = blob_create_slot(o->c.disk, number, &slot);
+
+    if (err < 0)
+        return err;
+    err = fill_and_check(o, slot, in, &to->id);
+    if (err == 0)
+        err = object_file_number(o, number, &to->where);
+    if (err == 0) {
+        err = blob_link_object(slot, &to->id, to->where);
+        if (err < 0)
+            (void)blob_unlink_object(o->c.disk, &to->id, to->where);
+    }
+    blob_unref(slot);
+    (void)blob_unlink_slot(o->c.disk, number);
+    return err;
+}
+
+int objects_copy_home(struct objects *o, uint64_t number, const struct entry *from,
+                      const struct objects_pace *pace, struct entry *ret_to)
+{
+    struct entry to = copy_of(o, 0, from);
+    struct outgoing in = {.pace = pace};
+    int end, err;
+
+    if (!entry_is_ghost(from))
+        return -EINVAL;
+    if (from->kind == ENTRY_PACK) {
+        err = record_home(o, from, &to);
+    } else {
+        err = object_open_file(o, from, true, &in.blob);
+        if (err < 0)
+            return source_said(o, from, err);
+        err = file_home(o, number, &in, &to);
+        end = object_close_file(o, from, in.blob, in.paced ? 0 : in.err);
+        if (end < 0)
+            return source_said(o, from, end);
+    }
+    if (err == 0)
+        *ret_to = to;
+    return err;
+}
+
+/* ---- asking, deleting ---- */
+
+/* Bytes that it has, or would have as a whole pack, at least; of a file at most, too. */
+static int has_size(struct shard *s, const struct entry *e)
+{
+    char name[DISK_NAME_MAX + 1], sums[DISK_NAME_MAX + 1];
+    uint64_t size, none;
+    int err = sums_name_of(e, sums);
+
+    name_of(e, name);
+    if (err == 0)
+        err = shard_stat(s, name, &size);
+    if (err == 0 && e->kind == ENTRY_FILE)
+        err = shard_stat(s, sums, &none);
+    if (err < 0)
+        return err;
+    if (e->kind == ENTRY_FILE)
+        return size == e->size ? 1 : -ENOENT;
+    return size >= e->offset + pack_record_size((uint32_t)e->size) ? 1 : -ENOENT;
+}
+
+int objects_ask(struct objects *o, const struct entry *ghost)
+{
+    struct shard *s;
+    int err;
+
+    if (!entry_is_ghost(ghost))
+        return -EINVAL;
+    err = use(o, ghost->shard, SHARDS_READ, &s, NULL);
+    if (err < 0)
+        return err;
+    err = said(o, ghost->shard, has_size(s, ghost));
+    shards_put_back(o->c.shards, ghost->shard);
+    return err == -ENOENT ? 0 : err;
+}
+
+int objects_delete_remote(struct objects *o, const struct entry *ghost)
+{
+    char name[DISK_NAME_MAX + 1];
+    struct shard *s;
+    int err;
+
+    if (!entry_is_ghost(ghost))
+        return -EINVAL;
+    err = use(o, ghost->shard, SHARDS_WRITE, &s, NULL);
+    if (err < 0)
+        return err;
+    if (ghost->kind == ENTRY_FILE) {
+        object_forget_file(o, ghost->shard, ghost->where);
+        err = delete_file(s, ghost);
+    } else {
+        name_of(ghost, name);
+        err = shard_delete(s, name);
+    }
+    err = said(o, ghost->shard, err);
+    shards_put_back(o->c.shards, ghost->shard);
+    return err == -ENOENT ? 0 : err;
+}
