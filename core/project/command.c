@@ -194,10 +194,7 @@ static int add_token(struct parser *ps, struct command *c, const struct token *t
     if (t->eq) {
         return add_option(ps, c, t);
     }
-    if (c->noptions > 0 && (t->quoted || strcmp(t->text, "wait") != 0)) {
-        return refuse(ps, "arguments stand before options: %s", t->text);
-    }
-    if (c->noptions > 0) {
+    if (c->noptions > 0 && !t->quoted && strcmp(t->text, "wait") == 0) {
         c->wait = true;
         return 0;
     }
@@ -209,7 +206,7 @@ static int add_token(struct parser *ps, struct command *c, const struct token *t
 /* An argument "wait" is the keyword only where it is the last word. */
 static void take_wait(struct command *c)
 {
-    if (c->noptions > 0 || c->nargs == 0) {
+    if (c->wait || c->noptions > 0 || c->nargs == 0) {
         return;
     }
     const struct command_word *last = &c->args[c->nargs - 1];

@@ -2,13 +2,12 @@
 /*
  * command: the grammar of the control file (CONTROL.md), as a pure parser, and its replies.
  *
- *     line  = blank | "#"… | verb arg* key=value* ["wait"]
+ *     line  = blank | "#"… | verb (arg | key=value)* ["wait"]
  *     word  = bytes without blank " \ newline, or "…" with \" \\ \n \ooo (three octal digits)
  *
  * A quoted word is never a verb, an option or "wait". An option is an unquoted word whose text up
- * to the first '=' is a lower-case name; its value may be quoted (key="…"). Options follow the
- * arguments. Errors: -EINVAL with a sentence that names the line and what is wrong; nothing else.
- * No I/O, no locks; fuzzed.
+ * to the first '=' is a lower-case name; its value may be quoted (key="…"). Errors: -EINVAL
+ * with a sentence that names the line and what is wrong; nothing else. No I/O, no locks; fuzzed.
  */
 #pragma once
 
