@@ -14,6 +14,7 @@
 
 #define MS INT64_C(1000000)
 #define SECOND (1000 * MS)
+#define MINUTE (60 * SECOND)
 #define HOUR (3600 * SECOND)
 #define DAY (24 * HOUR)
 #define KIB INT64_C(1024)
@@ -79,6 +80,13 @@ const struct setting_info setting_infos[SETTING_COUNT] = {
                            NULL},
     [SET_SCRUB_RATE] = {"scrub_rate", SETTING_RATE, MIB, 64 * GIB, 64 * MIB,
                         "a scrub reads so much and no more", NULL},
+    [SET_SWEEP_INTERVAL] = {"sweep_interval", SETTING_DURATION, MINUTE, 100 * DAY, HOUR,
+                            "ghosts are looked for on their shards so often, without being asked to",
+                            NULL},
+    [SET_SWEEP_RATE] = {"sweep_rate", SETTING_COUNT_RATE, 1, 1000000, 1000,
+                        "a sweep looks for so many ghosts and no more", NULL},
+    [SET_SHARD_WAIT] = {"shard_wait", SETTING_DURATION, 0, 10 * MINUTE, 0,
+                        "who reads what is on a shard that is away waits so long for it", NULL},
 };
 
 void settings_init(struct settings *s)
@@ -126,8 +134,8 @@ static int parse_percent(const char *text, int64_t *ret)
     return err;
 }
 
-/* A size and "/s", which may be left out. */
-static int parse_rate(const char *text, uint64_t *ret)
+/* A size, or a plain number, and "/s", which may be left out. */
+static int parse_rate(const char *text, bool plain, uint64_t *ret)
 {
     size_t n = strlen(text);
     char size[32];
@@ -139,7 +147,7 @@ static int parse_rate(const char *text, uint64_t *ret)
     }
     memcpy(size, text, n);
     size[n] = '\0';
-    return command_size(size, ret);
+    return plain ? command_number(size, ret) : command_size(size, ret);
 }
 
 /* -EINVAL unless `text` is a value of that kind. One too large for int64 is out of any range. */
@@ -162,8 +170,9 @@ static int parse_kind(const struct setting_info *info, const char *text, int64_t
     if (info->kind == SETTING_PERCENT)
         return parse_percent(text, ret);
     err = info->kind == SETTING_SIZE   ? command_size(text, &n)
-          : info->kind == SETTING_RATE ? parse_rate(text, &n)
-                                       : command_number(text, &n);
+          : info->kind == SETTING_RATE || info->kind == SETTING_COUNT_RATE
+              ? parse_rate(text, info->kind == SETTING_COUNT_RATE, &n)
+              : command_number(text, &n);
     if (err < 0) {
         return err;
     }
@@ -185,6 +194,7 @@ int setting_parse(enum setting which, const char *text, int64_t *ret, struct str
         [SETTING_DURATION] = "a duration: a decimal number and ms, s, m, h or d",
         [SETTING_SIZE] = "a size: a decimal number and perhaps K, M, G or T",
         [SETTING_RATE] = "a rate: a decimal number and perhaps K, M, G or T, and /s",
+        [SETTING_COUNT_RATE] = "a rate: a decimal number, and perhaps /s",
         [SETTING_NUMBER] = "a decimal number",
         [SETTING_PERCENT] = "a decimal number of percent",
     };
@@ -224,6 +234,8 @@ void setting_format(enum setting which, int64_t value, char out[32])
         command_format_size((uint64_t)value, out);
     } else if (info->kind == SETTING_PERCENT) {
         snprintf(out, 32, "%lld%%", (long long)value);
+    } else if (info->kind == SETTING_COUNT_RATE) {
+        snprintf(out, 32, "%lld/s", (long long)value);
     } else if (info->kind == SETTING_RATE) {
         command_format_size((uint64_t)value, size);
         snprintf(out, 32, "%.29s/s", size);

@@ -2,8 +2,8 @@
 /*
  * settings: every knob of a store: name, kind, unit, range, default, kept in the kv table.
  *
- * Values are int64: nanoseconds for durations, bytes for sizes, bytes a second for rates, plain
- * numbers else. Per-namespace
+ * Values are int64: nanoseconds for durations, bytes for sizes, bytes a second for rates, numbers
+ * a second for rates of things, plain numbers else. Per-namespace
  * settings ("ns:NAME.KEY") belong to the namespace's record, not to this table; their descriptions
  * are here too. Threads: get from any thread (one relaxed load); set under the settings' own lock.
  */
@@ -35,6 +35,9 @@ enum setting {
     SET_STALE_POLICY,           /* enum gc_stale_policy, retain */
     SET_COMPACT_BELOW,          /* percent, 0 – 95, 50%: packs with less alive are rewritten */
     SET_SCRUB_RATE,             /* rate, 1M/s – 64G/s, 64M/s: a scrub reads so much */
+    SET_SWEEP_INTERVAL,         /* duration, 1m – 100d, 1h: between two sweeps that nobody asks for */
+    SET_SWEEP_RATE,             /* count a second, 1/s – 1000000/s, 1000/s: a sweep asks for so many */
+    SET_SHARD_WAIT,             /* duration, 0 – 10m, 0: readers wait so long for a shard */
     SETTING_COUNT
 };
 
@@ -51,6 +54,7 @@ struct setting_info {
         SETTING_DURATION,
         SETTING_SIZE,
         SETTING_RATE,
+        SETTING_COUNT_RATE,
         SETTING_NUMBER,
         SETTING_PERCENT,
         SETTING_WORD,
