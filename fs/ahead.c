@@ -18,9 +18,11 @@ enum opcode {
     OP_RENAME = 12,
     OP_LINK = 13,
     OP_OPEN = 14,
+    OP_READ = 15,
     OP_WRITE = 16,
     OP_RELEASE = 18,
     OP_SETXATTR = 21,
+    OP_GETXATTR = 22,
     OP_REMOVEXATTR = 24,
     OP_CREATE = 35,
     OP_FALLOCATE = 43,
@@ -80,10 +82,37 @@ static bool is_work(struct fs *fs, uint32_t opcode, uint64_t nodeid, uint64_t fi
     return false;
 }
 
+/* How the kernel's READ and WRITE begin. */
+struct io_in {
+    uint64_t fh, off;
+    uint32_t size;
+};
+
+/* Does it read from another shard, or might it? That one may be slow. */
+static bool is_far(struct fs *fs, uint32_t opcode, const void *msg, size_t len)
+{
+    struct io_in io;
+    if (opcode != OP_READ && opcode != OP_WRITE && opcode != OP_GETXATTR &&
+        opcode != OP_FALLOCATE)
+        return false;
+    if (!vfs_has_ghosts(fs->p))
+        return false;
+    if (opcode == OP_GETXATTR || opcode == OP_FALLOCATE || len < sizeof(struct in_header) + sizeof(io))
+        return true;
+    memcpy(&io, (const struct in_header *)msg + 1, sizeof(io));
+    const struct handle *h = (const struct handle *)(uintptr_t)io.fh;
+    if (h == NULL || h->kind != HANDLE_FILE)
+        return false;
+    return opcode == OP_READ ? vfs_read_is_work(h->file, io.off, io.size)
+                             : vfs_write_is_work(h->file, io.off, io.size);
+}
+
 bool ahead_begin(struct fs *fs, const void *msg, size_t len)
 {
     struct in_header in;
     memcpy(&in, msg, sizeof(in));
+    if (is_far(fs, in.opcode, msg, len))
+        return false;
     const uint64_t first = word(msg, len, in.opcode == OP_RELEASE ? 8 : 4);
     if (!changes(in.opcode, first))
         return true;

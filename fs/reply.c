@@ -16,7 +16,7 @@ int fs_errno(int64_t r)
 {
     if (r >= 0)
         return 0;
-    if (r == -EUCLEAN || r == -EPROTO)
+    if (r == -EUCLEAN || r == -EPROTO || r == -EHOSTUNREACH)
         return EIO;
     return (int)-r;
 }

@@ -80,6 +80,8 @@ int content_spill(struct project *p, struct content *c);
 uint64_t content_length(struct content *c);
 /* Bytes of any number, sealed or not; short at the end of the content. */
 ssize_t content_read(struct project *p, uint64_t number, void *buf, size_t len, uint64_t off);
+/* The shard that could not be asked, of the last of this thread's reads that said -EHOSTUNREACH. */
+uint16_t content_away(void);
 /* Its number was collected: forget the bytes. */
 void content_forget(struct project *p, uint64_t number);
 /* As the log has it (replay.c): a content that may be sealed any time; its bytes, however many

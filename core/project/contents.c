@@ -407,6 +407,13 @@ static ssize_t read_unsealed(struct content *c, void *buf, size_t len, uint64_t 
     return n;
 }
 
+static _Thread_local uint16_t away;
+
+uint16_t content_away(void)
+{
+    return away;
+}
+
 ssize_t content_read(struct project *p, uint64_t number, void *buf, size_t len, uint64_t off)
 {
     struct content *c = content_find(p, number);
@@ -428,7 +435,10 @@ ssize_t content_read(struct project *p, uint64_t number, void *buf, size_t len, 
         content_unref(c);
         return n;
     }
-    return objects_read(p->objects, &e, buf, len, off);
+    n = objects_read(p->objects, &e, buf, len, off);
+    if (n == -EHOSTUNREACH)
+        away = e.shard;
+    return n;
 }
 
 /* ---- from the log ---- */

@@ -74,6 +74,10 @@ int control_node(struct call *call);
 int control_compact(struct call *call);
 
 /* control_object.c */
+/* Where a path leads, as command_path cut it; the last symlink is not followed. *ret_node is to be
+ * forgotten once. */
+int control_walk_path(struct project *p, const char *path, size_t ns_len, const char *rest,
+                      uint64_t *ret_node);
 int control_refs(struct call *call);
 int control_object(struct call *call);
 int control_why(struct call *call);
@@ -82,6 +86,11 @@ int control_unpin(struct call *call);
 
 /* control_scrub.c */
 int control_scrub(struct call *call);
+
+/* control_shard.c */
+int control_shard(struct call *call);
+int control_move(struct call *call);
+int control_recall(struct call *call);
 
 /* control_log.c */
 int control_log(struct call *call);

@@ -54,9 +54,8 @@ static int step(struct project *p, uint64_t *node, const char *name, size_t len)
     return 0;
 }
 
-/* *ret_node is to be forgotten once. */
-static int walk_path(struct project *p, const char *path, size_t ns_len, const char *rest,
-                     uint64_t *ret_node)
+int control_walk_path(struct project *p, const char *path, size_t ns_len, const char *rest,
+                      uint64_t *ret_node)
 {
     uint64_t node = VFS_ROOT;
     int err = step(p, &node, path, ns_len);
@@ -86,7 +85,7 @@ static int id_of_path(struct call *call, const char *path, struct id *ret_id)
     if (err < 0)
         return control_fail_word(call, err, "%s is not a path: NAMESPACE/relative, without ..",
                                  path);
-    err = walk_path(call->p, path, ns_len, rest, &node);
+    err = control_walk_path(call->p, path, ns_len, rest, &node);
     if (err < 0)
         return control_fail_word(call, err,
                                  err == -ENOENT ? "there is no %s" : "%s cannot be reached", path);

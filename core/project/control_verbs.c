@@ -441,6 +441,23 @@ static int drain(struct call *call)
 
 /* ---- jobs ---- */
 
+/* Where its result has a sentence, that one. */
+static int job_failed(struct call *call, uint64_t number, int error, char result[256])
+{
+    char *why = strstr(result, " why=\"");
+    size_t n;
+
+    if (!why)
+        return control_fail(call, error, "job %llu failed: %s", U(number),
+                            strerrordesc_np(-error) ? strerrordesc_np(-error) : "unknown error");
+    *why = 0;
+    why += strlen(" why=\"");
+    n = strlen(why);
+    if (n && why[n - 1] == '"')
+        why[n - 1] = 0;
+    return control_fail(call, error, "job %llu: %s (%s)", U(number), why, result);
+}
+
 static int wait_number(struct call *call, uint64_t number, int64_t timeout)
 {
     char result[256];
@@ -457,8 +474,7 @@ static int wait_number(struct call *call, uint64_t number, int64_t timeout)
     if (error == -ECANCELED)
         return control_fail(call, error, "job %llu was cancelled", U(number));
     if (error < 0)
-        return control_fail(call, error, "job %llu failed: %s", U(number),
-                            strerrordesc_np(-error) ? strerrordesc_np(-error) : "unknown error");
+        return job_failed(call, number, error, result);
     if (*result)
         strbuf_addf(&call->head, " %s", result);
     return 0;
@@ -582,6 +598,14 @@ const struct verb control_verbs[] = {
     {"node", "node list | node retire N | node prune",
      "list who uses the store's shard, or give up one that is stale, or all", false, false, false,
      1, 2, control_node},
+    {"shard", "shard add N URL | shard list | shard drain N [wait] | shard remove N",
+     "add a place for objects, list those there are, bring all home from one, or give it up", true,
+     true, false, 1, 3, control_shard},
+    {"move", "move [PATH|ID...] [idle=DUR] [larger=SIZE] N [wait]",
+     "move objects to shard N: of files and directories, or by their last open and size", true,
+     true, true, 1, COMMAND_WORDS_MAX, control_move},
+    {"recall", "recall PATH|ID... [wait]", "bring objects home from other shards", true, true, true,
+     1, COMMAND_WORDS_MAX, control_recall},
     {"wait", "wait N|ticket T [DUR]", "wait until job N has ended, or flush T is durable", false,
      true, false, 1, 3, wait_job},
     {"cancel", "cancel N", "ask job N to stop", false, false, false, 1, 1, cancel},

@@ -18,9 +18,11 @@
  * it: what a commit has needs no frames.
  */
 #include "io.h"
+#include "move.h"
 #include "pool_node.h"
 #include "project_impl.h"
 #include "report.h"
+#include "shard_packs.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -124,6 +126,8 @@ static int freeze(struct project *p, struct batch *b)
     if (err == 0)
         err = packs_freeze(p->packs);
     if (err == 0)
+        err = shard_packs_freeze(p->shard_packs);
+    if (err == 0)
         err = pages_freeze(p->pages);
     if (err < 0) {
         project_turn_readonly(p, "preparing a commit", err);
@@ -184,6 +188,7 @@ static int prepare(struct project *p, enum seal_what what, struct batch *b)
 {
     int err = collect(p); /* first, so that what nobody wants any more needs no place on the disk */
 
+    touches_apply(p);
     pool_node_refresh(p);
     if (err == 0)
         err = seal(p, what);
@@ -267,6 +272,8 @@ static int commit(struct project *p, uint64_t first, uint64_t last)
     if (err == 0)
         err = packs_write(p->packs, batches, t);
     if (err == 0)
+        err = shard_packs_write(p->shard_packs, batches, t);
+    if (err == 0)
         err = drops_write(p->drops, batches, t);
     if (err == 0)
         err = write_records(p, first, last, t);
@@ -288,6 +295,7 @@ static void thaw(struct project *p, size_t batches)
     refs_thaw(p->refs, batches);
     pages_thaw(p->pages, batches);
     packs_thaw(p->packs, batches);
+    shard_packs_thaw(p->shard_packs, batches);
     drops_thaw(p->drops, batches);
 }
 
@@ -332,6 +340,8 @@ static int finalize(void *ctx, uint64_t first, uint64_t last)
         batch_show(p, n, NULL);
         batch_free(b);
     }
+    if (refs_dead_ghosts(p->refs))
+        shards_thread_kick(p);
     return 0;
 }
 

@@ -6,8 +6,10 @@
  * Who asks for a flush waits for one that starts after it asked; many share one. Writers are slowed
  * before any lock is taken: a flush needs the gate for writing, which they would hold.
  */
+#include "move.h"
 #include "pool_node.h"
 #include "project_impl.h"
+#include "shard_packs.h"
 #include <errno.h>
 
 /* Pages of one step of a drop: whoever wants the gate for writing waits for it, and everybody else
@@ -236,15 +238,26 @@ bool flush_is_idle(struct project *p)
         pending = p->flush.durable_seq != atomic_load(&p->seq);
     }
     return !pending && drops_left(p->drops) == 0 && refs_dying(p->refs) == 0 &&
-           refs_changes(p->refs) == 0 && pages_dirty_bytes(p->pages) == 0 && seal_waiting(p) == 0;
+           refs_changes(p->refs) == 0 && shard_packs_changes(p->shard_packs) == 0 && pages_dirty_bytes(p->pages) == 0 && seal_waiting(p) == 0;
 }
 
 /* ---- draining ---- */
+
+/* What shards can be asked for goes now; a shard that is away holds nobody up. When the store is being
+ * closed it is left for the next start. */
+static void release(struct project *p)
+{
+    uint64_t left;
+
+    if (refs_dead_ghosts(p->refs) && !atomic_load(&p->closing))
+        (void)release_pass(p, 0, &left);
+}
 
 /* One try at getting everything down. *ret_more: something was left to do again. */
 static int drain_round(struct project *p, bool idle, bool *ret_more)
 {
     uint64_t buried = atomic_load(&p->flush.buried);
+    uint64_t released = atomic_load(&p->releasing.released);
     unsigned done = 0;
     struct packs_stats packs;
     int err;
@@ -269,7 +282,9 @@ static int drain_round(struct project *p, bool idle, bool *ret_more)
         err = p->flush.slot_error;
     }
     (void)flush_bury(p, SIZE_MAX); /* and waits for who does it now */
-    *ret_more = atomic_load(&p->flush.buried) != buried || done > 0 || refs_dying(p->refs) > 0;
+    release(p);
+    *ret_more = atomic_load(&p->flush.buried) != buried || done > 0 || refs_dying(p->refs) > 0 ||
+                atomic_load(&p->releasing.released) != released;
     return err;
 }
 
@@ -342,6 +357,7 @@ static void *flush_main(void *arg)
     bool asked;
 
     while (wait_to_begin(p, &asked)) {
+        touches_apply(p);
         if (asked || !flush_is_idle(p))
             begin_one(p);
         {

@@ -54,7 +54,8 @@ struct move_selection {
     uint64_t larger; /* bytes */
     int on;          /* only those that are on that shard; -1: on any */
 };
-/* Holding nothing. `why` gets a sentence about a word that is none. */
+/* Holding nothing. `why` gets a sentence about a word that is none. `fn` NULL: only words are looked
+ * at, whether they are some. -EUCLEAN, at the end: a part was hidden by damage. */
 int move_select(struct project *p, const struct move_selection *s, move_select_fn *fn, void *ctx,
                 char why[256]);
 

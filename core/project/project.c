@@ -5,11 +5,14 @@
  *   "identity"  version, label, time, secret      written once
  *   "state"     next numbers, sequence, orphans   in every commit
  */
+#include "move.h"
 #include "pool_format.h"
 #include "pool_node.h"
 #include "project_impl.h"
 #include "report.h"
 #include "scrub.h"
+#include "shard_packs.h"
+#include "shards.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/random.h>
@@ -402,10 +405,39 @@ static uint64_t next_pack(const struct project *p, const struct state *s)
     return p->shared ? pool_number(p->shared->node, p->shared->life, 1) : s->next_pack;
 }
 
+/* Says nothing of the secret, and tells members of one pool apart. */
+static void id_of_store(const struct project *p, uint8_t ret[16])
+{
+    uint8_t text[ID_SECRET_LEN + 16] = {0};
+
+    memcpy(text, p->id_key.secret, ID_SECRET_LEN);
+    put_le64(text + ID_SECRET_LEN, (uint64_t)p->created);
+    put_le64(text + ID_SECRET_LEN + 8, p->shared ? p->shared->node : 0);
+    put_le64(ret, id_checksum(text, sizeof text, 2));
+    put_le64(ret + 8, id_checksum(text, sizeof text, 3));
+}
+
+/* A damaged record is one shard that cannot be asked; the others can. */
+static int open_shards(struct project *p)
+{
+    struct shards_config config = {
+        .kv = p->config.kv, .table = TABLE_SHARDS, .clock = p->clock};
+    int err;
+
+    id_of_store(p, config.store);
+    err = shards_open(&config, &p->shards);
+    return err == -EUCLEAN && p->shards ? 0 : err;
+}
+
 static int open_objects(struct project *p)
 {
-    struct objects_config config = {
-        .disk = p->config.disk, .packs = p->packs, .refs = p->refs, .key = &p->id_key};
+    struct objects_config config = {.disk = p->config.disk,
+                                    .packs = p->packs,
+                                    .shards = p->shards,
+                                    .shard_packs = p->shard_packs,
+                                    .clock = p->clock,
+                                    .refs = p->refs,
+                                    .key = &p->id_key};
     struct objects_pool pool = {.find = pool_node_find, .ctx = p};
 
     if (p->shared) {
@@ -427,10 +459,16 @@ static int open_floors(struct project *p, const struct state *s)
         err = refs_open(kv, &tables, &p->id_key, s->next_number, &p->refs);
     if (err == 0)
         err = packs_open(p->config.disk, kv, TABLE_PACKS, next_pack(p, s), &p->packs);
+    if (err == 0)
+        err = shard_packs_open(kv, TABLE_SHARD_PACKS, &p->shard_packs);
+    if (err == 0)
+        err = open_shards(p);
     if (err < 0)
         return err;
     packs_set_size(p->packs, (uint64_t)settings_get(&p->settings, SET_PACK_SIZE));
     err = open_objects(p);
+    if (err == 0)
+        atomic_store(&p->moving.any, refs_ghosts(p->refs) > 0);
     if (err == 0)
         err = drops_open(kv, TABLE_DROPS, p->pages, p->refs, &p->drops);
     return err;
@@ -480,6 +518,13 @@ static void init_locks(struct project *p)
     cond_init(&p->flush.done);
     mutex_init(&p->jobs.lock, "jobs");
     mutex_init(&p->scrub.lock, "scrub");
+    mutex_init(&p->moving.lock, "move");
+    cond_init(&p->moving.changed);
+    mutex_init(&p->releasing.lock, "release");
+    p->releasing.rows = true;
+    mutex_init(&p->shards_thread.lock, "shards thread");
+    cond_init(&p->shards_thread.wake);
+    mutex_init(&p->touches.lock, "touches");
     cond_init(&p->jobs.changed);
     p->jobs.next = 1;
     p->scrub.lines = (struct strbuf)STRBUF_INIT;
@@ -530,6 +575,8 @@ int project_open(const struct project_config *config, struct project **ret_p)
         err = project_settle(p);
     if (err == 0 && config->background)
         err = pool_node_start(p);
+    if (err == 0 && config->background)
+        err = shards_thread_start(p);
     if (err < 0) {
         project_abandon(p);
         return err;
@@ -546,6 +593,7 @@ void project_abandon(struct project *p)
     if (!p)
         return;
     atomic_store(&p->closing, true);
+    shards_thread_stop(p);
     pool_node_stop(p);
     flush_stop_threads(p);
     jobs_release(p);
@@ -559,10 +607,13 @@ void project_abandon(struct project *p)
     drops_close(p->drops);
     log_close(p->log);
     objects_close(p->objects);
+    shards_close(p->shards);
+    shard_packs_close(p->shard_packs);
     packs_close(p->packs);
     refs_close(p->refs);
     pages_close(p->pages);
     map64_release(&p->settings_changed);
+    touches_release(p);
     strbuf_release(&p->scrub.lines);
     free(p->last_reply);
     free(p);
@@ -575,6 +626,7 @@ int project_close(struct project *p)
     if (!p)
         return 0;
     atomic_store(&p->closing, true);
+    shards_thread_stop(p);
     pool_node_stop(p);
     jobs_release(p);
     flush_stop_threads(p);

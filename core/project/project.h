@@ -12,6 +12,7 @@
  * THE LOCK TABLE. Outermost first; never take an earlier one while holding a later one. The name in
  * quotes is what a broken rule prints.
  *
+ *   "release"      release.c      mutex   one who deletes dead bytes of other shards at a time
  *   "pool report"  pool_node.c    mutex   one report of a pool's node at a time, with its flush
  *   "flush run"    flush.c        mutex   without threads: one flush at a time
  *   "rotation"     coordinator.c  mutex   one rotation at a time
@@ -31,10 +32,15 @@
  *   "content"      contents.c     mutex   the bytes of one unsealed content
  *   "contents"     contents.c     mutex   the table of unsealed contents
  *   "kv_writer"    kv/kv_lmdb.c   mutex   the one transaction, from its beginning to its end
+ *   "move"         move.c         mutex   which moves are at work
  *   "drops"        tree/drop.c    mutex   the queue of dropped pages
  *   "pages"        tree/pages.c   mutex   page counts, dirty pages
  *   "page cache"   tree/pages.c   mutex   one shard of the page cache
  *   "refs"         object/refs.c  mutex   refcount table, ids, dying, pins, holds
+ *   "shard packs"  object/shard_packs.c mutex  what is alive in packs on other shards; a leaf but
+ *                                         for kv reads
+ *   "shards"       object/shards.c mutex  which shards there are, and their states; not held while
+ *                                         one is asked
  *   "packs"        object/packs.c mutex   which packs there are, their counts and handles; two of
  *                                         them: the one for syncs first
  *   "object files", "blob"        mutex, rwlock  object files kept open; the sums of one file
@@ -46,6 +52,7 @@
  *   "pool index"   pool_index.c   mutex   which view of the pool is asked; a leaf
  *   "pool node"    pool_node.c    mutex   what status says of reports and cycles; a leaf
  *   "jobs", "scrub", "last reply", "control session", "pool"   mutexes, leaves
+ *   "shards thread", "touches"    mutexes, leaves
  *   "coordinator", "ticket"       mutexes the flushes in flight; leaves, never held while flushing
  *   "flush"        flusher.c      mutex   who waits for a flush or for memory; a leaf likewise
  *

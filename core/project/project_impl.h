@@ -446,6 +446,52 @@ struct scrub_of_store {
     struct strbuf lines; /* what the last one said of damage, as much as SCRUB_LINES */
 };
 
+/* ---- other shards (move.h) ---- */
+
+struct moving {
+    struct mutex lock; /* "move" */
+    struct cond changed;
+    struct move *first; /* at work: one for each target; lock */
+    _Atomic bool any;   /* there are ghosts, or may be since the start */
+};
+
+struct releasing {
+    struct mutex lock;         /* "release": one pass at a time */
+    bool rows;                 /* lock; there may be packs without live records */
+    uint16_t told;             /* lock; the last shard of which a failure was reported */
+    _Atomic uint64_t released; /* since the start */
+    _Atomic bool stop;
+};
+
+struct shards_thread {
+    struct mutex lock; /* "shards thread": a leaf; guards the rest */
+    struct cond wake;
+    bool kicked, stop, started;
+    pthread_t thread;
+};
+
+/* What was opened today and is to be remembered (touch.c). */
+#define TOUCH_SEEN 8192
+struct touches {
+    struct mutex lock; /* "touches": a leaf; guards the rest */
+    uint16_t day;      /* of `seen` */
+    uint64_t seen[TOUCH_SEEN];
+    struct touched {
+        uint64_t key; /* an object's number, or the nodeid of a file in pieces */
+        bool inode;
+    } *v;
+    size_t count, room;
+};
+
+/* A file with this inode was opened. Never waits, and nothing is read for it. */
+void touch_opened(struct project *p, uint64_t nodeid, const struct inode *in);
+void touch_object(struct project *p, uint64_t number);
+/* The day goes into the entries: before a flush, holding nothing. */
+void touches_apply(struct project *p);
+void touches_release(struct project *p);
+/* Days since 1970 by the store's clock; at least 1: 0 is unknown. */
+uint16_t touch_today(struct project *p);
+
 /* ---- the project ---- */
 
 /* What this start took from the log. */
@@ -474,6 +520,8 @@ struct project {
     struct refs *refs;
     struct packs *packs;
     struct objects *objects;
+    struct shards *shards;
+    struct shard_packs *shard_packs;
     struct drops *drops;
     struct pool *pool; /* of workers */
     const struct project_pool *shared; /* the pool of bytes: &shared_pool; NULL: a store alone */
@@ -502,6 +550,10 @@ struct project {
     _Atomic bool recounting; /* a rebuild, from its snapshot until its corrections are made */
     struct compacting compacting;
     struct scrub_of_store scrub;
+    struct moving moving;
+    struct releasing releasing;
+    struct shards_thread shards_thread;
+    struct touches touches;
 
     struct mutex last_reply_lock; /* "last reply" */
     char *last_reply;             /* of the control file */

@@ -194,6 +194,11 @@ int vfs_statfs(struct project *p, struct disk_space *ret);
  */
 bool vfs_ahead(struct project *p, size_t bytes);
 void vfs_ahead_end(void);
+/* Would reading there, or writing there, read from another shard? */
+bool vfs_read_is_work(const struct vfs_file *f, uint64_t off, size_t len);
+bool vfs_write_is_work(const struct vfs_file *f, uint64_t off, size_t len);
+/* May anything at all be on another shard? */
+bool vfs_has_ghosts(struct project *p);
 /* Might closing this file, or cutting that one, move many bytes? */
 bool vfs_release_is_work(const struct vfs_file *f);
 bool vfs_cut_is_work(struct project *p, uint64_t nodeid);

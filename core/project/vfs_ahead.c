@@ -32,7 +32,29 @@ static bool is_large(struct project *p, struct vnode *v)
         return false;
     return in.flags & INODE_EXTENTS ||
            (in.object && refs_entry(p->refs, in.object, true, NULL, &e) == 0 &&
-            e.kind == ENTRY_FILE);
+            (e.kind == ENTRY_FILE || entry_is_ghost(&e)));
+}
+
+bool vfs_read_is_work(const struct vfs_file *f, uint64_t off, size_t len)
+{
+    struct entry e;
+
+    if (f->v)
+        return file_is_away(f->p, f->v, off, len);
+    return atomic_load_explicit(&f->p->moving.any, memory_order_relaxed) &&
+           refs_entry(f->p->refs, f->object, true, NULL, &e) == 0 && entry_is_ghost(&e);
+}
+
+bool vfs_write_is_work(const struct vfs_file *f, uint64_t off, size_t len)
+{
+    uint64_t from = grain_start(off);
+
+    return f->v && file_is_away(f->p, f->v, from, len + (size_t)(off - from) + EXTENT_GRAIN);
+}
+
+bool vfs_has_ghosts(struct project *p)
+{
+    return atomic_load_explicit(&p->moving.any, memory_order_relaxed);
 }
 
 bool vfs_release_is_work(const struct vfs_file *f)

@@ -9,6 +9,7 @@
  */
 #include "vfs_file_impl.h"
 #include "report.h"
+#include "shards.h"
 #include <errno.h>
 #include <stdlib.h>
 
@@ -75,6 +76,31 @@ static int map_range(const struct items *it, const struct inode *in, uint64_t of
     return 0;
 }
 
+static bool is_away(struct project *p, uint64_t object)
+{
+    struct entry e;
+
+    return object && refs_entry(p->refs, object, true, NULL, &e) == 0 && entry_is_ghost(&e);
+}
+
+bool file_is_away(struct project *p, struct vnode *v, uint64_t off, size_t len)
+{
+    struct items it;
+    struct inode in;
+    struct map m = {.count = 0};
+    bool away = false;
+
+    if (!atomic_load_explicit(&p->moving.any, memory_order_relaxed) ||
+        items_lock(p, v, false, &it) < 0)
+        return false;
+    if (inode_load(it.tree, it.ino, &in) == 0)
+        (void)map_range(&it, &in, off, len < READ_STEP ? len : READ_STEP, &m);
+    items_unlock(p, &it);
+    for (size_t i = 0; i < m.count && !away; i++)
+        away = is_away(p, m.piece[i].object);
+    return away;
+}
+
 static int read_piece(struct project *p, const struct piece *piece, uint8_t *buf)
 {
     size_t done = 0;
@@ -134,16 +160,32 @@ ssize_t file_read(struct project *p, struct vnode *v, void *buf, size_t len, uin
     return (ssize_t)done;
 }
 
-ssize_t vfs_read(struct vfs_file *f, void *buf, size_t len, uint64_t off)
+static ssize_t read_once(struct vfs_file *f, void *buf, size_t len, uint64_t off)
 {
-    ssize_t n;
-
     if (!f->v)
         return content_read(f->p, f->object, buf, len, off);
-    {
-        READ_GUARD(&f->v->io);
-        n = file_read(f->p, f->v, buf, len, off);
-    }
+    READ_GUARD(&f->v->io);
+    return file_read(f->p, f->v, buf, len, off);
+}
+
+/* True: the shard that could not be asked can be now. Holding nothing. */
+static bool wait_for_shard(struct project *p)
+{
+    int64_t ns = settings_get(&p->settings, SET_SHARD_WAIT);
+
+    return ns > 0 && shards_wait(p->shards, content_away(), ns, &p->closing) == 0;
+}
+
+ssize_t vfs_read(struct vfs_file *f, void *buf, size_t len, uint64_t off)
+{
+    ssize_t n = read_once(f, buf, len, off);
+
+    if (n == -EHOSTUNREACH && wait_for_shard(f->p))
+        n = read_once(f, buf, len, off);
+    if (n == -EHOSTUNREACH)
+        n = -EIO;
+    if (!f->v)
+        return n;
     if (n >= 0 && !f->noatime)
         atime_touch(f->p, f->v);
     return n;
@@ -151,11 +193,13 @@ ssize_t vfs_read(struct vfs_file *f, void *buf, size_t len, uint64_t off)
 
 /* ---- opening ---- */
 
-static int check_open(struct vnode *v, unsigned flags)
+/* *ret has no object where it is not known. */
+static int check_open(struct vnode *v, unsigned flags, struct inode *ret)
 {
     struct inode in;
     int err = v->ns->live ? inode_load(&v->ns->tree, vfs_node_ino(v->nodeid), &in) : -ESTALE;
 
+    *ret = (struct inode){0};
     if (v->orphan)
         return 0; /* through /proc/self/fd: it is open already */
     if (err < 0)
@@ -164,6 +208,7 @@ static int check_open(struct vnode *v, unsigned flags)
         return -EISDIR;
     if (!S_ISREG(in.mode))
         return -ENXIO;
+    *ret = in;
     return flags & (VFS_WRITE | VFS_TRUNC) && v->ns->frozen ? -EROFS : 0;
 }
 
@@ -171,6 +216,7 @@ int vfs_open(struct project *p, uint64_t nodeid, unsigned flags, struct vfs_file
 {
     struct vfs_file *f = calloc(1, sizeof *f);
     struct vfs_attr zero = {0}, attr;
+    struct inode in;
     struct vnode *v;
     int err = f ? nodeid == VFS_ROOT ? -EISDIR : vnode_get(p, nodeid, &v) : -ENOMEM;
 
@@ -180,7 +226,7 @@ int vfs_open(struct project *p, uint64_t nodeid, unsigned flags, struct vfs_file
     }
     {
         READ_GUARD(&v->ns->lock); /* so that no unlink slips in between */
-        err = v->ns->target ? -ELOOP : check_open(v, flags);
+        err = v->ns->target ? -ELOOP : check_open(v, flags, &in);
         if (err == 0)
             vnode_open(p, v, flags & VFS_WRITE);
     }
@@ -191,6 +237,7 @@ int vfs_open(struct project *p, uint64_t nodeid, unsigned flags, struct vfs_file
         free(f);
         return err;
     }
+    touch_opened(p, nodeid, &in);
     if (flags & VFS_TRUNC)
         err =
             vfs_setattr(p, nodeid, VFS_SET_SIZE | (flags & VFS_OPEN_KILL_SUID ? VFS_KILL_SUID : 0),
@@ -254,6 +301,7 @@ int vfs_open_object(struct project *p, const struct id *id, struct vfs_file **re
         refs_unhold(p->refs, number);
         return entry_is_sealed(&e) && e.count ? -ENOMEM : -ENOENT;
     }
+    touch_object(p, number);
     *f = (struct vfs_file){.p = p, .object = number};
     *ret_file = f;
     return 0;

@@ -6,6 +6,8 @@
 
 /* Bytes of a file; needs v->io (either side). Short only at its end. */
 ssize_t file_read(struct project *p, struct vnode *v, void *buf, size_t len, uint64_t off);
+/* Are some of these bytes (of the first MiB of them) on another shard? Holding nothing. */
+bool file_is_away(struct project *p, struct vnode *v, uint64_t off, size_t len);
 /* Write part of a step: *ret_len bytes, at least one. Needs the gate (read) and v->io (write), not
  * the namespace's lock. */
 int file_write_step(struct project *p, struct vnode *v, const uint8_t *buf, size_t len,

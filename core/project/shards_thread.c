@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * shards_thread: what shards need from time to time, on a thread of its own, since one may be slow:
+ * those that are away are looked for, dead ghosts are released, sweeps begin.
+ *
+ * Without a shard it sleeps until one is added.
+ */
+#include "move.h"
+#include "shards.h"
+#include <errno.h>
+
+#define LOOK_EVERY (5 * NSEC_PER_SEC) /* while something is not as it should be */
+#define REST (60 * NSEC_PER_SEC)
+
+/* ---- one turn ---- */
+
+enum need { NEED_NOTHING, NEED_REST, NEED_LOOK };
+
+static enum need need_of(struct project *p)
+{
+    struct shards_info info;
+    enum need need = NEED_NOTHING;
+
+    for (unsigned at = 0; shards_next(p->shards, at, &info) == 0; at = info.number) {
+        if (info.state != SHARDS_OK)
+            return NEED_LOOK;
+        need = NEED_REST;
+    }
+    return need == NEED_REST && refs_dead_ghosts(p->refs) ? NEED_LOOK : need;
+}
+
+void shards_step(struct project *p)
+{
+    enum need need = need_of(p);
+    uint64_t left;
+
+    if (need == NEED_NOTHING || atomic_load(&p->readonly))
+        return;
+    if (need == NEED_LOOK)
+        (void)shards_look(p->shards);
+    (void)release_pass(p, 0, &left);
+}
+
+/* ---- the thread ---- */
+
+/* False: the end. */
+static bool wait_for_next(struct project *p)
+{
+    struct shards_thread *t = &p->shards_thread;
+    enum need need = need_of(p);
+    int64_t until = ticks(p) + (need == NEED_LOOK ? LOOK_EVERY : REST), left;
+    MUTEX_GUARD(&t->lock);
+
+    while (!t->stop && !t->kicked) {
+        if (need == NEED_NOTHING)
+            cond_wait(&t->wake, &t->lock);
+        else if ((left = until - ticks(p)) > 0)
+            (void)cond_wait_for(&t->wake, &t->lock, left);
+        else
+            break;
+    }
+    t->kicked = false;
+    return !t->stop;
+}
+
+static void *thread_main(void *arg)
+{
+    struct project *p = arg;
+
+    pool_io_idle(true);
+    do
+        shards_step(p);
+    while (wait_for_next(p));
+    return NULL;
+}
+
+void shards_thread_kick(struct project *p)
+{
+    MUTEX_GUARD(&p->shards_thread.lock);
+    p->shards_thread.kicked = true;
+    cond_broadcast(&p->shards_thread.wake);
+}
+
+int shards_thread_start(struct project *p)
+{
+    int err = pthread_create(&p->shards_thread.thread, NULL, thread_main, p);
+
+    p->shards_thread.started = err == 0;
+    return -err;
+}
+
+void shards_thread_stop(struct project *p)
+{
+    struct shards_thread *t = &p->shards_thread;
+
+    atomic_store(&p->releasing.stop, true);
+    if (!t->started)
+        return;
+    {
+        MUTEX_GUARD(&t->lock);
+        t->stop = true;
+        cond_broadcast(&t->wake);
+    }
+    pthread_join(t->thread, NULL);
+    t->started = false;
+}
