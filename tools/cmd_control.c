@@ -29,6 +29,8 @@ enum arg_kind {
     ARG_ID,   /* an id, or a path to the file whose object is meant */
     ARG_WORD, /* a keyword, then texts */
     ARG_LOG,  /* a keyword, then a namespace, then a text */
+    ARG_MOVE, /* paths and ids, then a number */
+    ARG_SHARD, /* a keyword, a number, a URL */
 };
 
 enum option_bits {
@@ -38,6 +40,8 @@ enum option_bits {
     OPT_UNTIL = 1 << 3,
     OPT_DRY_RUN = 1 << 4,
     OPT_GRACE = 1 << 5,
+    OPT_IDLE_FOR = 1 << 6,
+    OPT_LARGER = 1 << 7,
 };
 
 struct shape {
@@ -66,6 +70,9 @@ static const struct shape shapes[] = {
     {"gc", 0, 0, ARG_TEXT, OPT_WAIT | OPT_DRY_RUN | OPT_GRACE},
     {"scrub", 0, 0, ARG_TEXT, OPT_WAIT},
     {"node", 1, 2, ARG_WORD, 0},
+    {"shard", 1, 3, ARG_SHARD, OPT_WAIT},
+    {"move", 1, 1000, ARG_MOVE, OPT_WAIT | OPT_IDLE_FOR | OPT_LARGER},
+    {"recall", 1, 1000, ARG_PATH, OPT_WAIT},
     {"flush", 0, 1, ARG_TEXT, 0},
     {"wait", 1, 3, ARG_TEXT, 0},
     {"cancel", 1, 1, ARG_TEXT, 0},
@@ -77,8 +84,10 @@ static const struct option long_options[] = {
     {"json", no_argument, NULL, 'j'},        {"wait", no_argument, NULL, 'w'},
     {"force", no_argument, NULL, 'f'},       {"idle", no_argument, NULL, 'i'},
     {"until", required_argument, NULL, 'u'}, {"dry-run", no_argument, NULL, 'n'},
-    {"grace", required_argument, NULL, 'g'}, {NULL, 0, NULL, 0},
+    {"grace", required_argument, NULL, 'g'}, {"larger", required_argument, NULL, 'l'},
+    {NULL, 0, NULL, 0},
 };
+#define LONG_IDLE 3 /* of these: with an argument where it is how long */
 
 struct call {
     const struct shape *shape;
@@ -86,6 +95,8 @@ struct call {
     unsigned options;  /* enum option_bits */
     const char *until; /* with OPT_UNTIL */
     const char *grace; /* with OPT_GRACE */
+    const char *idle;   /* with OPT_IDLE_FOR */
+    const char *larger; /* with OPT_LARGER */
 };
 
 static const struct shape *find_shape(const char *verb)
@@ -100,11 +111,16 @@ static const struct shape *find_shape(const char *verb)
 
 static int take_options(int argc, char **argv, struct call *c)
 {
+    struct option options[sizeof(long_options) / sizeof(*long_options)];
+    const bool idle_for = (c->shape->options & OPT_IDLE_FOR) != 0;
     int o;
-    while ((o = tally_getopt(argc, argv, "C:", long_options)) >= 0) {
+    memcpy(options, long_options, sizeof(options));
+    options[LONG_IDLE].has_arg = idle_for ? required_argument : no_argument;
+    while ((o = tally_getopt(argc, argv, "C:", options)) >= 0) {
         unsigned bit = o == 'w'   ? OPT_WAIT
                        : o == 'f' ? OPT_FORCE
-                       : o == 'i' ? OPT_IDLE
+                       : o == 'i' ? (idle_for ? OPT_IDLE_FOR : OPT_IDLE)
+                       : o == 'l' ? OPT_LARGER
                        : o == 'u' ? OPT_UNTIL
                        : o == 'n' ? OPT_DRY_RUN
                        : o == 'g' ? OPT_GRACE
@@ -117,6 +133,8 @@ static int take_options(int argc, char **argv, struct call *c)
             c->options |= bit;
             c->until = bit == OPT_UNTIL ? optarg : c->until;
             c->grace = bit == OPT_GRACE ? optarg : c->grace;
+            c->idle = bit == OPT_IDLE_FOR ? optarg : c->idle;
+            c->larger = bit == OPT_LARGER ? optarg : c->larger;
         } else {
             return o == '?' ? -EINVAL
                             : (tally_warn("it does not take %s", argv[optind - 1]), -EINVAL);
@@ -188,7 +206,13 @@ static void add_namespace(struct strbuf *line, const char *arg)
 
 static bool takes_paths(const struct call *c)
 {
-    return c->shape->kind == ARG_PATH || c->shape->kind == ARG_ID;
+    return c->shape->kind == ARG_PATH || c->shape->kind == ARG_ID || c->shape->kind == ARG_MOVE;
+}
+
+/* How many of the arguments are paths, the first ones. */
+static int count_paths(const struct call *c, int nargs)
+{
+    return !takes_paths(c) ? 0 : c->shape->kind == ARG_MOVE ? nargs - 1 : nargs;
 }
 
 /* The mount itself knows only ids and NAMESPACE/path. 0, or 1 told. */
@@ -224,6 +248,19 @@ static void add_path(struct strbuf *line, const char *mnt, const char *arg, enum
     add_argument(line, path.s);
 }
 
+/* The mount's directory is not the caller's. */
+static void add_url(struct strbuf *line, const char *url)
+{
+    char absolute[PATH_MAX];
+    if (strncmp(url, "dir:", 4) != 0 || url[4] == '/' || !realpath(url + 4, absolute)) {
+        add_argument(line, url);
+        return;
+    }
+    CLEANUP_STRBUF struct strbuf whole = STRBUF_INIT;
+    strbuf_addf(&whole, "dir:%s", absolute);
+    add_argument(line, whole.s);
+}
+
 static void build_line(struct strbuf *line, const char *mnt, const struct call *c, char **args,
                        int nargs)
 {
@@ -234,9 +271,12 @@ static void build_line(struct strbuf *line, const char *mnt, const struct call *
     for (int i = 0; i < nargs; i++) {
         if (c->shape->kind == ARG_LOG && i == 0) {
             strbuf_addf(line, " %s", args[i]);
-        } else if (c->shape->kind == ARG_WORD && i == 0) {
+        } else if ((c->shape->kind == ARG_WORD || c->shape->kind == ARG_SHARD) && i == 0) {
             add_keyword(line, args[i]);
-        } else if (c->shape->kind == ARG_WORD) {
+        } else if (c->shape->kind == ARG_SHARD && i == 2) {
+            add_url(line, args[i]);
+        } else if (c->shape->kind == ARG_WORD || c->shape->kind == ARG_SHARD ||
+                   (c->shape->kind == ARG_MOVE && i + 1 == nargs)) {
             add_argument(line, args[i]);
         } else if (c->shape->kind == ARG_TEXT || (c->shape->kind == ARG_LOG && i == 2)) {
             add_argument(line, args[i]);
@@ -251,6 +291,14 @@ static void build_line(struct strbuf *line, const char *mnt, const struct call *
     }
     if (c->options & OPT_DRY_RUN) {
         strbuf_adds(line, " dry-run");
+    }
+    if (c->options & OPT_IDLE_FOR) {
+        strbuf_adds(line, " idle=");
+        command_add_word(line, c->idle);
+    }
+    if (c->options & OPT_LARGER) {
+        strbuf_adds(line, " larger=");
+        command_add_word(line, c->larger);
     }
     if (c->options & OPT_GRACE) {
         strbuf_adds(line, " grace=");
@@ -292,7 +340,7 @@ static json_t *json_text(const char *text, size_t len)
 /* A decimal number becomes one, unless the key holds names: a namespace may be called "7". */
 static json_t *json_value(const char *key, const char *value)
 {
-    static const char *const names[] = {"ns", "id", "snapshot", "label"};
+    static const char *const names[] = {"ns", "id", "snapshot", "label", "url", "why"};
     uint64_t n;
     for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
         if (strcmp(key, names[i]) == 0) {
@@ -350,7 +398,7 @@ static void print_json(const char *verb, int err, const struct reply *r)
 static int find_mount(const struct call *c, char **args, int nargs, struct tally_mountinfo *ret)
 {
     int err = mountinfo_of(tally_mount ? tally_mount : ".", ret);
-    for (int i = 0; err < 0 && !tally_mount && takes_paths(c) && i < nargs; i++) {
+    for (int i = 0; err < 0 && !tally_mount && i < count_paths(c, nargs); i++) {
         err = mountinfo_of(args[i], ret);
     }
     return err;
@@ -426,7 +474,7 @@ static int run_in_mount(const struct call *c, const char *mnt, char **args, int 
     CLEANUP_STRBUF struct strbuf line = STRBUF_INIT;
     struct reply reply = REPLY_INIT;
     struct client client;
-    for (int i = 0; takes_paths(c) && i < nargs; i++) {
+    for (int i = 0; i < count_paths(c, nargs); i++) {
         if (check_path(mnt, args[i])) {
             return 1;
         }
@@ -542,6 +590,20 @@ const struct verb cmd_control_verbs[] = {
      "  --dry-run    only say what would happen\n"
      "  --grace DUR  how long something must have been found so before; else grace_period\n"
      "  --wait       return when the job has ended\n"},
+    {"shard", cmd_control_run, "list | add N URL | drain N [--wait] | remove N",
+     "other places for objects: a second disk",
+     "  add N URL  from now on objects can be moved there; URL: dir:PATH, N: 1 to 65535\n"
+     "  drain N    bring all home from there, as a job; nothing is moved there any more\n"
+     "  remove N   give it up, when nothing of the store is there\n"
+     "  --wait     return when the drain has ended\n"},
+    {"move", cmd_control_run, "[PATH|ID...] [--idle DUR] [--larger SIZE] N [--wait]",
+     "move objects to shard N, as a job",
+     "  --idle DUR     only what was not opened for so long: 30d\n"
+     "  --larger SIZE  only what is larger: 1G\n"
+     "  --wait         return when the job has ended\n"},
+    {"recall", cmd_control_run, "PATH|ID... [--wait]",
+     "bring objects home from other shards, as a job",
+     "  --wait   return when the job has ended\n"},
     {"scrub", cmd_control_run, "[--wait]",
      "read everything again, and name the files of what is damaged, as a job",
      "  --wait   return when the job has ended\n"},
