@@ -16,7 +16,7 @@ struct place {
     struct shard_mem *mem;
 };
 
-static void place_make(struct place *p, bool dir)
+static inline void place_make(struct place *p, bool dir)
 {
     *p = (struct place){0};
     if (!dir) {
@@ -30,7 +30,7 @@ static void place_make(struct place *p, bool dir)
     snprintf(p->url, sizeof p->url, "dir:%s", p->path);
 }
 
-static void place_unmake(struct place *p)
+static inline void place_unmake(struct place *p)
 {
     char command[64];
 
