@@ -114,12 +114,22 @@ static bool is_token(const uint8_t *a, const uint8_t *b)
     return memcmp(a, b, SHARD_TOKEN_LEN) == 0;
 }
 
-/* 0, or -EKEYREVOKED it is foreign, or what reading said. */
+/* Is it the shard still, although a name is missing there? */
+static bool is_there(struct shard *shard, const struct shard_record *r)
+{
+    struct shard_identity i;
+
+    return read_identity(shard, &i) == 0 && memcmp(i.id, r->id, sizeof i.id) == 0;
+}
+
+/* 0, or -EKEYREVOKED it is foreign, or what reading said: -ENOENT nothing of the shard is there. */
 static int check_owner(struct shard *shard, const struct shard_record *r, char why[SHARD_WHY])
 {
     uint8_t token[SHARD_TOKEN_LEN];
     int err = read_token(shard, SHARD_OWNER, token);
 
+    if ((err == -ENOENT || err == -EUCLEAN || err == -EPROTO) && !is_there(shard, r))
+        return -ENOENT;
     if (err == 0 && (is_token(token, r->token) || (r->has_next && is_token(token, r->next))))
         return 0;
     if (err == 0)
@@ -194,6 +204,7 @@ static void install(struct shards *s, struct shards_slot *slot, struct shards_ha
         slot->replaced = out;
     }
     slot->space = *space;
+    slot->claimed = slot->claimed && !slot->foreign;
     enum shards_state state = readable_state(s, slot);
 
     if (state == SHARDS_READONLY)
@@ -220,9 +231,7 @@ void shards_ask(struct shards *s, struct shards_slot *slot)
         }
     }
     if (state == SHARDS_OK) {
-        slot->foreign |= err == -EKEYREVOKED; /* only who is busy with it changes that */
-        if (slot->foreign && !*why)
-            snprintf(why, SHARD_WHY, "another copy of this store has used it since");
+        slot->foreign = err == -EKEYREVOKED; /* only who is busy with it changes that */
         install(s, slot, h, &space, why);
         return;
     }
@@ -327,6 +336,15 @@ static int claim_there(struct shard *shard, const struct shard_record *r, char w
     return err < 0 ? err : put_token_somehow(shard, SHARD_OWNER, r->next, true);
 }
 
+/* What a claim that was cut left behind. Who has just put one there, by a token of before, is not let
+ * in by `owner`. */
+static int delete_litter(const char *name, uint64_t size, void *ctx)
+{
+    (void)size;
+    (void)shard_delete(ctx, name);
+    return 0;
+}
+
 int shards_claim(struct shards *s, struct shards_slot *slot)
 {
     struct shard *shard = slot->handle->shard;
@@ -345,7 +363,8 @@ int shards_claim(struct shards *s, struct shards_slot *slot)
     err = accept_next(s, slot);
     if (err < 0)
         return err;
-    (void)shard_delete(shard, old); /* litter, at worst */
+    (void)shard_delete(shard, old);
+    (void)shard_list(shard, SHARD_CLAIMS, delete_litter, shard);
     put_spare(shard);
     MUTEX_GUARD(&s->lock);
     slot->claimed = true;

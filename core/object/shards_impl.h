@@ -35,7 +35,7 @@ struct shards_slot {
     struct shards_handle *replaced;
     unsigned users;
     bool claimed;     /* since the opening */
-    bool foreign;     /* found so since the opening: for good */
+    bool foreign;     /* as `owner` said last; if that was wrong it is claimed anew */
     bool no_write;    /* a write said so */
     uint32_t sequence; /* numbers given out in this life */
 };

@@ -303,6 +303,50 @@ WORLD(without_a_readable_owner_nobody_may_write)
     cr_assert_eq(state(&w->a, 1), SHARDS_FOREIGN);
 }
 
+/* The directory is there and empty for a moment; or what is read is wrong, once. */
+WORLD(what_shows_no_owner_for_a_while_is_not_lost_for_good)
+{
+    cr_assert_eq(add(&w->a, 1, "mem:cold"), 0);
+    cr_assert_eq(use(&w->a, SHARDS_READ), 0);
+    shard_mem_set(w->cold, SHARD_MEM_DENIES, true);
+    cr_assert_eq(put(&w->a, "packs/1"), -EHOSTUNREACH);
+    cr_assert_eq(state(&w->a, 1), SHARDS_UNREACHABLE);
+    shard_mem_set(w->cold, SHARD_MEM_DENIES, false);
+    pass_time(w);
+    cr_assert_eq(put(&w->a, "packs/1"), 0);
+    reopen(w, &w->a);
+    cr_assert_eq(shard_mem_flip(w->cold, SHARD_OWNER, 3, 3), 0);
+    cr_assert_eq(put(&w->a, "packs/2"), -EROFS);
+    cr_assert_eq(state(&w->a, 1), SHARDS_FOREIGN);
+    cr_assert_eq(shard_mem_flip(w->cold, SHARD_OWNER, 3, 3), 0);
+    pass_time(w);
+    cr_assert_eq(shards_look(w->a.set), 1u);
+    cr_assert_eq(put(&w->a, "packs/2"), 0);
+}
+
+static int count_name(const char *name, uint64_t size, void *ctx)
+{
+    (void)name;
+    (void)size;
+    ++*(unsigned *)ctx;
+    return 0;
+}
+
+WORLD(a_claim_removes_what_earlier_ones_left)
+{
+    char why[SHARD_WHY];
+    struct shard *shard;
+    unsigned claims = 0;
+
+    cr_assert_eq(add(&w->a, 1, "mem:cold"), 0);
+    cr_assert_eq(shard_open("mem:cold", 0, &shard, why), 0);
+    cr_assert_eq(shard_put(shard, SHARD_CLAIMS "/of-a-life-before", "x", 1), 0);
+    cr_assert_eq(put(&w->a, "packs/1"), 0);
+    cr_assert_eq(shard_list(shard, SHARD_CLAIMS, count_name, &claims), 0);
+    cr_assert_eq(claims, 0u);
+    shard_close(shard);
+}
+
 WORLD(a_full_shard_can_be_claimed_so_that_it_can_be_emptied)
 {
     struct shard *shard;
