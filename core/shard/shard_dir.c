@@ -3,9 +3,9 @@
  * shard_dir: a shard that is a directory of this machine: another disk, or what is mounted from
  * elsewhere.
  *
- * Every name is resolved from the one descriptor opened at the start, part by part and through no
- * symlink: what was recognised then is what is written to, and never the empty mount point below it.
- * That the path still leads there is asked before each call, for reads once a second.
+ * Every name is resolved from the one descriptor opened at the start, and through no symlink: what was
+ * recognised then is what is written to, and never the empty mount point below it. That the path
+ * still leads there is asked before each call, for reads once a second.
  *
  *     tmp/put.<16 hex>    written and synced, locked by who does it
  *     packs/0123          then linked to its name, or renamed over it; and the directory synced
@@ -20,12 +20,14 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/random.h>
 #include <sys/statvfs.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -147,6 +149,19 @@ static int open_or_make(struct dir_shard *d, int above, const char *part)
     return err < 0 ? err : fd;
 }
 
+/* What has a name, at once where the kernel can do that (since Linux 5.6). Else, or where it is not
+ * allowed to: -ENOSYS. */
+static int open_beneath(struct dir_shard *d, const char *name, int flags)
+{
+    struct open_how how = {.flags = (unsigned)(flags | O_NOFOLLOW | O_CLOEXEC),
+                           .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS};
+    long fd = syscall(SYS_openat2, d->root, name, &how, sizeof how);
+
+    if (fd < 0)
+        return errno == EPERM || errno == EAGAIN ? -ENOSYS : -errno;
+    return (int)fd;
+}
+
 /* The directory of a name, to be closed, and its last part. -ENOENT without `make`. */
 static int open_above(struct dir_shard *d, const char *name, bool make, const char **ret_last)
 {
@@ -172,22 +187,41 @@ static int open_above(struct dir_shard *d, const char *name, bool make, const ch
 
 /* ---- reading ---- */
 
-static int open_file(struct dir_shard *d, const char *name, struct stat *ret_stat)
+static int open_slowly(struct dir_shard *d, const char *name, int flags)
 {
     const char *last;
     int dir = open_above(d, name, false, &last);
 
     if (dir < 0)
         return dir;
-    int fd = openat(dir, last, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-    int err = fd < 0 ? told(-errno) : result(fstat(fd, ret_stat));
+    int fd = openat(dir, last, flags | O_NOFOLLOW | O_CLOEXEC);
+    int err = fd < 0 ? -errno : 0;
 
     close(dir);
+    return err < 0 ? err : fd;
+}
+
+/* A file, opened with these flags. */
+static int open_as(struct dir_shard *d, const char *name, int flags, struct stat *ret_stat)
+{
+    int fd = open_beneath(d, name, flags);
+
+    if (fd == -ENOSYS)
+        fd = open_slowly(d, name, flags);
+    if (fd < 0)
+        return told(fd);
+    int err = result(fstat(fd, ret_stat));
+
     if (err == 0 && !S_ISREG(ret_stat->st_mode))
         err = -EIO;
-    if (err < 0 && fd >= 0)
+    if (err < 0)
         close(fd);
     return err < 0 ? err : fd;
+}
+
+static int open_file(struct dir_shard *d, const char *name, struct stat *ret_stat)
+{
+    return open_as(d, name, O_RDONLY | O_NONBLOCK | O_NOCTTY, ret_stat);
 }
 
 static ssize_t dir_range(struct shard *s, const char *name, void *buf, size_t len, uint64_t off)
@@ -231,20 +265,17 @@ static ssize_t dir_get(struct shard *s, const char *name, void *buf, size_t cap)
 static int dir_stat(struct shard *s, const char *name, uint64_t *ret_size)
 {
     struct dir_shard *d = dir_of(s);
-    const char *last;
     struct stat st;
-    int err = check_here(d);
-    int dir = err < 0 ? err : open_above(d, name, false, &last);
+    int err = check_here_now_and_then(d);
+    int fd = err < 0 ? err : open_as(d, name, O_PATH, &st);
 
-    if (dir < 0)
-        return dir;
-    err = result(fstatat(dir, last, &st, AT_SYMLINK_NOFOLLOW));
-    close(dir);
-    if (err == 0 && !S_ISREG(st.st_mode))
-        err = -EIO;
-    if (err == 0)
-        *ret_size = (uint64_t)st.st_size;
-    return err;
+    if (fd == -ENOENT && check_here(d) < 0)
+        return -EHOSTUNREACH;
+    if (fd < 0)
+        return fd;
+    close(fd);
+    *ret_size = (uint64_t)st.st_size;
+    return 0;
 }
 
 /* ---- temporary files ---- */

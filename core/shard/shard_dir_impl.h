@@ -7,7 +7,7 @@
 #include "shard_impl.h"
 #include <sys/stat.h>
 
-#define SHARD_DIR_OPEN 64 /* files kept open for reading, at most */
+#define SHARD_DIR_OPEN 256 /* files kept open for reading, at most */
 
 /* ---- shard_dir_url.c ---- */
 
@@ -24,9 +24,10 @@ struct shard_dir_file {
 };
 
 struct shard_dir_files {
-    struct mutex lock;   /* "shard files": a leaf */
+    struct mutex lock; /* "shard files": a leaf */
     uint64_t uses;
     uint64_t changes; /* names that were replaced or deleted */
+    uint64_t hash[SHARD_DIR_OPEN]; /* of the names, to be looked through fast; 0: free, or gone */
     struct shard_dir_file file[SHARD_DIR_OPEN];
 };
 

@@ -14,6 +14,16 @@ void shard_dir_files_init(struct shard_dir_files *f)
     mutex_init(&f->lock, "shard files");
 }
 
+/* FNV-1a; never 0. */
+static uint64_t hash_of(const char *name)
+{
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+
+    for (; *name; name++)
+        hash = (hash ^ (unsigned char)*name) * UINT64_C(0x100000001b3);
+    return hash | 1;
+}
+
 static void close_file(struct shard_dir_file *file)
 {
     close(file->fd);
@@ -32,8 +42,10 @@ void shard_dir_files_release(struct shard_dir_files *f)
 
 static struct shard_dir_file *find(struct shard_dir_files *f, const char *name)
 {
+    uint64_t hash = hash_of(name);
+
     for (size_t i = 0; i < SHARD_DIR_OPEN; i++)
-        if (!f->file[i].gone && strcmp(f->file[i].name, name) == 0)
+        if (f->hash[i] == hash && strcmp(f->file[i].name, name) == 0)
             return &f->file[i];
     return NULL;
 }
@@ -77,6 +89,7 @@ bool shard_dir_files_add(struct shard_dir_files *f, const char *name, int fd, ui
     if (oldest->name[0])
         close_file(oldest);
     memcpy(oldest->name, name, strlen(name) + 1);
+    f->hash[oldest - f->file] = hash_of(name);
     oldest->fd = fd;
     oldest->used = ++f->uses;
     return true;
@@ -90,6 +103,7 @@ void shard_dir_files_forget(struct shard_dir_files *f, const char *name)
     f->changes++;
     if (!file)
         return;
+    f->hash[file - f->file] = 0;
     if (file->users)
         file->gone = true;
     else

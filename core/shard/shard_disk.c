@@ -20,7 +20,6 @@ struct shard_disk {
 struct shard_file {
     struct disk_file base;
     struct shard *shard;
-    uint64_t size;
     char name[DISK_NAME_MAX + 1];
 };
 
@@ -49,11 +48,11 @@ static int shard_disk_file(struct disk *d, const char *name, unsigned flags,
     (void)flags; /* disk.c has refused all but reading */
     if (!f)
         return -ENOMEM;
-    int err = shard_stat(shard_of(d), name, &f->size);
+    ssize_t n = shard_range(shard_of(d), name, &(char){0}, 0, 0); /* it can be read, which is all */
 
-    if (err < 0) {
+    if (n < 0) {
         free(f);
-        return err;
+        return (int)n;
     }
     f->base.ops = &shard_ops;
     f->shard = shard_of(d);
@@ -74,8 +73,12 @@ static ssize_t shard_file_pread(struct disk_file *f, void *buf, size_t len, uint
 
 static int shard_file_fstat(struct disk_file *f, struct disk_stat *ret)
 {
-    *ret = (struct disk_stat){.size = file_of(f)->size, .blocks = file_of(f)->size};
-    return 0;
+    uint64_t size;
+    int err = shard_stat(file_of(f)->shard, file_of(f)->name, &size);
+
+    if (err == 0)
+        *ret = (struct disk_stat){.size = size, .blocks = size};
+    return err;
 }
 
 static int shard_file_map(struct disk_file *f, uint64_t off, size_t len, void **ret_map)
