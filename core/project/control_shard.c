@@ -446,8 +446,10 @@ static int is_needed(struct call *call, uint16_t n)
     struct pack_entry row;
     uint16_t at = n;
     uint64_t pack = 0;
-    int err = refs_ghosts_on(p->refs, n, &objects, &bytes);
+    int err = project_flush(p); /* those that died just now */
 
+    if (err == 0)
+        err = refs_ghosts_on(p->refs, n, &objects, &bytes);
     if (err == 0 && objects)
         return control_fail(call, -EBUSY,
                             "%llu object%s with %llu bytes live%s there; `shard drain %u` brings "
@@ -457,18 +459,14 @@ static int is_needed(struct call *call, uint16_t n)
     if (err == 0 && move_in_flight(p, n) != UINT64_MAX)
         return control_fail(call, -EBUSY, "a move to it is at work; `cancel` ends it");
     if (err == 0)
-        err = project_flush(p); /* those that died just now */
-    if (err == 0)
         err = release_pass(p, n, &left);
+    while (err == 0 && shard_packs_next(p->shard_packs, &at, &pack, &row) == 0 && at == n)
+        left++;
     if (err == 0 && left)
         return control_fail(call, -EBUSY,
-                            "%llu object%s that nothing needs any more wait%s for deletion there; it "
-                            "is tried again by itself as long as the shard cannot be asked",
+                            "%llu file%s that nothing needs any more wait%s for deletion there; it "
+                            "comes by itself when the shard can be written",
                             U(left), left == 1 ? "" : "s", left == 1 ? "s" : "");
-    if (err == 0 && shard_packs_next(p->shard_packs, &at, &pack, &row) == 0 && at == n)
-        return control_fail(call, -EBUSY,
-                            "packs that nothing needs wait for deletion there; try again when the "
-                            "shard can be asked");
     return err;
 }
 

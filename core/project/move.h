@@ -62,7 +62,8 @@ int move_select(struct project *p, const struct move_selection *s, move_select_f
 /* ---- release.c ---- */
 
 /* Delete the bytes of dead ghosts on `shard` (0: on all), as many as there are, or until that shard
- * cannot be asked: then the others go on. *ret_left: dead ones that stay. Holding nothing. */
+ * cannot be asked: then the others go on. *ret_left: dead ones of those shards that stay; of small ones
+ * only those whose pack is not known to be dead yet. Holding nothing. */
 int release_pass(struct project *p, uint16_t shard, uint64_t *ret_left);
 
 /* ---- shards_thread.c: looks for shards that are away, releases, begins sweeps ---- */

@@ -521,7 +521,6 @@ static void init_locks(struct project *p)
     mutex_init(&p->moving.lock, "move");
     cond_init(&p->moving.changed);
     mutex_init(&p->releasing.lock, "release");
-    p->releasing.rows = true;
     mutex_init(&p->shards_thread.lock, "shards thread");
     cond_init(&p->shards_thread.wake);
     mutex_init(&p->touches.lock, "touches");

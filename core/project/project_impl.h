@@ -457,7 +457,6 @@ struct moving {
 
 struct releasing {
     struct mutex lock;         /* "release": one pass at a time */
-    bool rows;                 /* lock; there may be packs without live records */
     uint16_t told;             /* lock; the last shard of which a failure was reported */
     _Atomic uint64_t released; /* since the start */
     _Atomic bool stop;

@@ -142,9 +142,13 @@ static void release_shard(struct project *p, uint16_t shard)
         return; /* status has why */
     (void)release_all(&r);
     shards_put_back(p->shards, shard);
-    if (r.error && !is_of_shard(r.error))
-        report(REPORT_WARN, "deleting dead bytes on shard %u failed (%s): tried again later", shard,
-               strerror(-r.error));
+    if (r.error == 0 && p->releasing.told == shard)
+        p->releasing.told = 0;
+    if (r.error == 0 || is_of_shard(r.error) || p->releasing.told == shard)
+        return;
+    p->releasing.told = shard;
+    report(REPORT_WARN, "deleting dead bytes on shard %u failed (%s): tried again later", shard,
+           strerror(-r.error));
 }
 
 /* Is there anything to do there? */
@@ -163,6 +167,18 @@ static bool has_work(struct project *p, uint16_t shard)
     return false;
 }
 
+static uint64_t count_left(struct project *p, uint16_t shard)
+{
+    struct refs_dead d = {.number = 0};
+    uint64_t n = 0;
+
+    if (shard == 0)
+        return refs_dead_ghosts(p->refs);
+    while (refs_next_dead_ghost(p->refs, shard, d.number, &d) == 0)
+        n++;
+    return n;
+}
+
 int release_pass(struct project *p, uint16_t shard, uint64_t *ret_left)
 {
     struct shards_info info;
@@ -177,6 +193,6 @@ int release_pass(struct project *p, uint16_t shard, uint64_t *ret_left)
         if (has_work(p, info.number))
             release_shard(p, info.number);
     }
-    *ret_left = refs_dead_ghosts(p->refs);
+    *ret_left = count_left(p, shard);
     return 0;
 }
