@@ -336,18 +336,27 @@ static int claim_there(struct shard *shard, const struct shard_record *r, char w
     return err < 0 ? err : put_token_somehow(shard, SHARD_OWNER, r->next, true);
 }
 
+struct litter {
+    struct shard *shard;
+    char keep[SHARD_CLAIM_NAME]; /* the claim of who follows us: a copy of this store, just now */
+};
+
 /* What a claim that was cut left behind. Who has just put one there, by a token of before, is not let
  * in by `owner`. */
 static int delete_litter(const char *name, uint64_t size, void *ctx)
 {
+    const struct litter *l = ctx;
+
     (void)size;
-    (void)shard_delete(ctx, name);
+    if (strcmp(name, l->keep) != 0)
+        (void)shard_delete(l->shard, name);
     return 0;
 }
 
 int shards_claim(struct shards *s, struct shards_slot *slot)
 {
     struct shard *shard = slot->handle->shard;
+    struct litter litter = {.shard = shard};
     char why[SHARD_WHY] = "", old[SHARD_CLAIM_NAME];
     int err = check_owner(shard, &slot->record, why);
 
@@ -364,7 +373,8 @@ int shards_claim(struct shards *s, struct shards_slot *slot)
     if (err < 0)
         return err;
     (void)shard_delete(shard, old);
-    (void)shard_list(shard, SHARD_CLAIMS, delete_litter, shard);
+    shard_claim_name(slot->record.token, litter.keep);
+    (void)shard_list(shard, SHARD_CLAIMS, delete_litter, &litter);
     put_spare(shard);
     MUTEX_GUARD(&s->lock);
     slot->claimed = true;

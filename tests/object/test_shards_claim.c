@@ -363,3 +363,48 @@ WORLD(a_full_shard_can_be_claimed_so_that_it_can_be_emptied)
     cr_assert_eq(shard_delete(shard, "packs/1"), 0);
     shards_put_back(w->a.set, 1);
 }
+
+WORLD(one_that_a_copy_has_begun_to_claim_is_foreign)
+{
+    static const uint8_t next[SHARD_TOKEN_LEN] = {1};
+    char text[SHARD_TEXT_MAX], name[SHARD_CLAIM_NAME];
+    uint8_t token[SHARD_TOKEN_LEN];
+    struct shard *shard;
+
+    cr_assert_eq(add(&w->a, 1, "mem:cold"), 0);
+    cr_assert_eq(shards_get(w->a.set, 1, SHARDS_WRITE, &shard, NULL), 0);
+    ssize_t n = shard_get(shard, SHARD_OWNER, text, sizeof text);
+
+    cr_assert_eq(shard_token_decode(text, (size_t)n, token), 0);
+    shard_claim_name(token, name);
+    cr_assert_eq(shard_put(shard, name, text, shard_token_encode(next, text)), 0);
+    shards_put_back(w->a.set, 1);
+    reopen(w, &w->a);
+    cr_assert_eq(use(&w->a, SHARDS_WRITE), -EROFS, "a copy has begun to claim it");
+    cr_assert_eq(state(&w->a, 1), SHARDS_FOREIGN);
+}
+
+WORLD(the_claim_of_a_copy_that_follows_is_not_taken_for_litter)
+{
+    char why[SHARD_WHY], name[SHARD_CLAIM_NAME];
+    uint8_t value[SHARD_RECORD_MAX];
+    struct shard_record r;
+    struct shard *shard;
+    size_t len;
+
+    cr_assert_eq(add(&w->a, 1, "mem:cold"), 0);
+    arm(w, 2, 0, true); /* the next token is recorded, and no more */
+    cr_assert_lt(put(&w->a, "packs/1"), 0);
+    close_side(&w->a);
+    fault_reset(&w->fault);
+    open_side(w, &w->a);
+    cr_assert_eq(kv_get(w->a.kv, 0, "\0\1", 2, value, sizeof value, &len), 0);
+    cr_assert_eq(shard_record_decode(value, len, 1, &r), 0);
+    cr_assert(r.has_next);
+    shard_claim_name(r.next, name);
+    cr_assert_eq(shard_open("mem:cold", 0, &shard, why), 0);
+    cr_assert_eq(shard_put(shard, name, "x", 1), 0);
+    cr_assert_eq(use(&w->a, SHARDS_WRITE), 0);
+    cr_assert_eq(shard_stat(shard, name, &(uint64_t){0}), 0);
+    shard_close(shard);
+}
