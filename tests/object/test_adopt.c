@@ -3,6 +3,7 @@
  * one disk; what there has, here is told by a list that a test makes. */
 #include "disk_route.h"
 #include "pool_format.h"
+#include "shard_mem.h"
 #include "warehouse.h"
 
 #include <stdio.h>
@@ -30,9 +31,11 @@ static int find(void *ctx, const struct id *id, uint64_t size, unsigned nth, str
 
 static void join(struct warehouse *w, unsigned node)
 {
-    static const char *const names[] = {"objects", "ids", "dying", "pins", "packs", "ghosts"};
+    static const char *const names[] = {"objects", "ids", "dying", "pins",
+                                        "packs",   "ghosts", "shards", "shard_packs"};
     struct objects_pool p = {.find = find, .prefix = pool_number(node, 1, 0)};
     struct objects_config c;
+    struct shards_config sc;
     char dir[DISK_NAME_MAX + 1];
 
     *w = (struct warehouse){.next = {1, pool_number(node, 1, 1)}};
@@ -43,11 +46,21 @@ static void join(struct warehouse *w, unsigned node)
     cr_assert_eq(disk_route_open(own[node - 1], pool, node, &w->disk), 0);
     cr_assert_eq(blob_init(w->disk), 0);
     cr_assert_eq(kv_mem_create(NULL, &w->mem), 0);
-    cr_assert_eq(kv_open_mem(w->mem, names, 6, KV_CREATE, &w->kv), 0);
+    cr_assert_eq(kv_open_mem(w->mem, names, 8, KV_CREATE, &w->kv), 0);
     cr_assert_eq(packs_open(w->disk, w->kv, 4, w->next[1], &w->packs), 0);
     cr_assert_eq(refs_open(w->kv, &(struct refs_tables){0, 1, 2, 3, 5}, &w->key, 1, &w->refs), 0);
-    c = (struct objects_config){
-        .disk = w->disk, .packs = w->packs, .refs = w->refs, .key = &w->key, .pool = &p};
+    clock_manual_init(&w->clock, 20000 * 24 * 3600 * NSEC_PER_SEC);
+    sc = (struct shards_config){.kv = w->kv, .table = 6, .clock = &w->clock.base, .store = {1}};
+    cr_assert_eq(shards_open(&sc, &w->shards), 0);
+    cr_assert_eq(shard_packs_open(w->kv, 7, &w->shard_packs), 0);
+    c = (struct objects_config){.disk = w->disk,
+                                .packs = w->packs,
+                                .shards = w->shards,
+                                .shard_packs = w->shard_packs,
+                                .clock = &w->clock.base,
+                                .refs = w->refs,
+                                .key = &w->key,
+                                .pool = &p};
     cr_assert_eq(objects_open(&c, &w->objects), 0);
 }
 
@@ -276,4 +289,72 @@ Test(adopt, other_bytes_of_that_id_are_passed_over)
     let_go(&here, n);
     n = small(&here, 'a');
     cr_assert(!at(&here, n, &lie) && sound(&here, n));
+}
+
+/* ---- to another shard, and home ---- */
+
+/* Where it was is let go of. */
+static void name_copy(struct warehouse *w, uint64_t number, const struct entry *to)
+{
+    struct entry from = entry_of(w, number);
+
+    cr_assert_eq(refs_relocate(w->refs, number, &from, to), 0);
+    cr_assert_eq(refs_bury_place(w->refs, &from), 0);
+    warehouse_bury(w);
+}
+
+static void go_out(struct warehouse *w, uint64_t number)
+{
+    struct entry from = entry_of(w, number), to;
+    struct objects_batch *b;
+
+    if (from.kind == ENTRY_FILE) {
+        cr_assert_eq(objects_copy_out(w->objects, 1, &from, NULL, &to), 0);
+    } else {
+        cr_assert_eq(objects_batch_begin(w->objects, 1, &b), 0);
+        cr_assert_eq(objects_batch_add(b, number, &from), 0);
+        cr_assert_eq(objects_batch_put(b), 0);
+        cr_assert_eq(objects_batch_get(b, 0, &number, &from, &to), 0);
+        objects_batch_end(b);
+    }
+    name_copy(w, number, &to);
+}
+
+static void go_home(struct warehouse *w, uint64_t number)
+{
+    struct entry from = entry_of(w, number), to;
+    uint64_t fresh;
+
+    cr_assert_eq(refs_new(w->refs, &fresh), 0);
+    cr_assert_eq(objects_copy_home(w->objects, fresh, &from, NULL, &to), 0);
+    refs_cancel(w->refs, fresh);
+    name_copy(w, number, &to);
+}
+
+Test(adopt, what_a_member_has_moved_elsewhere_the_others_have_in_the_pool_and_it_comes_back_beside)
+{
+    struct shard_mem *cold;
+    char why[SHARD_WHY];
+    uint64_t theirs[2] = {small(&there, 'a'), large(&there, 'b')}, mine[2];
+    struct entry s = tell(&there, theirs[0]), l = tell(&there, theirs[1]);
+
+    shard_mem_register();
+    cr_assert_eq(shard_mem_create("cold", NULL, &cold), 0);
+    cr_assert_eq(shards_add(here.shards, 1, "mem:cold", why), 0);
+    mine[0] = small(&here, 'a');
+    mine[1] = large(&here, 'b');
+    for (int i = 0; i < 2; i++) {
+        go_out(&here, mine[i]);
+        cr_assert_eq(entry_of(&here, mine[i]).shard, 1);
+        cr_assert(sound(&here, mine[i]) && sound(&there, theirs[i]));
+        go_home(&here, mine[i]);
+        cr_assert_eq(entry_of(&here, mine[i]).shard, 0);
+        cr_assert(sound(&here, mine[i]) && sound(&there, theirs[i]));
+        cr_assert(!at(&here, mine[i], i ? &l : &s));
+    }
+    cr_assert_eq(entry_of(&here, mine[1]).where, pool_number(1, 1, 1));
+    cr_assert_eq(report_count(REPORT_ALARM), 0);
+    shards_close(here.shards);
+    here.shards = NULL;
+    shard_mem_destroy(cold);
 }

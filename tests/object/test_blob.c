@@ -6,6 +6,7 @@
 
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -522,4 +523,56 @@ Test(blob, a_seal_cut_anywhere_can_be_done_again)
         check_bytes(b, BLOCK + 10, 1);
         blob_unref(b);
     }
+}
+
+/* ---- files that are not kept open ---- */
+
+Test(blob, what_is_kept_of_a_file_verifies_it_when_it_is_opened_again)
+{
+    struct blob *b, *kept, *again;
+    struct id id = {{1}};
+    char name[DISK_NAME_MAX + 1], sums[DISK_NAME_MAX + 8], byte;
+    uint8_t *data = bytes(3 * BLOCK, 9);
+
+    cr_assert_eq(blob_create_slot(disk, SLOT, &b), 0);
+    cr_assert_eq(blob_write(b, data, 3 * BLOCK, 0), 0);
+    cr_assert_eq(blob_link_object(b, &id, SLOT), 0);
+    blob_unref(b);
+    cr_assert_eq(blob_open_object(disk, &id, SLOT, 3 * BLOCK, &b), 0);
+    cr_assert_eq(blob_keep(b, &kept), 0);
+    blob_unref(b);
+    blob_object_name(&id, SLOT, name);
+    snprintf(sums, sizeof sums, "%s.sums", name);
+    cr_assert_eq(disk_unlink(disk, sums), 0, "they are not read again");
+    cr_assert_eq(disk_mem_flip(disk, name, 2 * BLOCK, 0), 0);
+    cr_assert_eq(blob_open_kept(kept, disk, &id, SLOT, &again), 0);
+    cr_assert_eq(blob_length(again), 3 * BLOCK);
+    blob_unref(kept);
+    cr_assert_eq(blob_read(again, &byte, 1, BLOCK + 7), 1);
+    cr_assert_eq((uint8_t)byte, data[BLOCK + 7]);
+    cr_assert_eq(blob_read(again, &byte, 1, 3 * BLOCK - 1), -EUCLEAN);
+    blob_unref(again);
+    free(data);
+}
+
+Test(blob, what_is_kept_does_not_open_a_file_of_another_length)
+{
+    struct blob *b, *kept, *again = NULL;
+    struct disk_file *f;
+    struct id id = {{1}};
+    char name[DISK_NAME_MAX + 1];
+
+    cr_assert_eq(blob_create_slot(disk, SLOT, &b), 0);
+    cr_assert_eq(blob_write(b, "abc", 3, 0), 0);
+    cr_assert_eq(blob_link_object(b, &id, SLOT), 0);
+    cr_assert_eq(blob_keep(b, &kept), 0);
+    blob_object_name(&id, SLOT, name);
+    cr_assert_eq(disk_open(disk, name, DISK_WRITE, &f), 0);
+    cr_assert_eq(disk_pwrite(f, "d", 1, 3), 0);
+    disk_file_close(f);
+    cr_assert_eq(blob_open_kept(kept, disk, &id, SLOT, &again), -EUCLEAN);
+    cr_assert_eq(blob_open_kept(kept, disk, &id, SLOT + 1, &again), -ENOENT);
+    cr_assert_null(again);
+    blob_unref(b);
+    blob_unref(kept);
 }
