@@ -196,8 +196,10 @@ static void install(struct shards *s, struct shards_slot *slot, struct shards_ha
     bool keep = slot->handle && !slot->stale;
     struct shards_handle *out = keep ? h : slot->handle;
 
-    if (!keep)
+    if (!keep) {
         slot->handle = h;
+        slot->no_write = false; /* it was elsewhere meanwhile: the next write will tell */
+    }
     slot->stale = false;
     if (out) {
         out->next = slot->replaced;

@@ -183,6 +183,20 @@ WORLD(one_that_refuses_writes_is_read_only_until_it_takes_them_again)
     cr_assert_eq(state(&w->a, 1), SHARDS_READONLY);
 }
 
+WORLD(one_that_was_read_only_and_then_away_may_be_written_to_again)
+{
+    cr_assert_eq(add(&w->a, 1, "mem:cold"), 0);
+    shard_mem_set(w->cold, SHARD_MEM_READONLY, true);
+    cr_assert_eq(put(&w->a, "packs/1"), -EROFS);
+    shard_mem_set(w->cold, SHARD_MEM_UNREACHABLE, true);
+    cr_assert_eq(shards_look(w->a.set), 0);
+    cr_assert_eq(shards_said(w->a.set, 1, -EHOSTUNREACH), -EHOSTUNREACH);
+    shard_mem_set(w->cold, SHARD_MEM_READONLY, false);
+    shard_mem_set(w->cold, SHARD_MEM_UNREACHABLE, false);
+    cr_assert_eq(shards_look(w->a.set), 1);
+    cr_assert_eq(put(&w->a, "packs/1"), 0);
+}
+
 WORLD(a_store_opened_for_reading_writes_nothing_at_all)
 {
     uint64_t writes;
