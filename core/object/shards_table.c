@@ -224,7 +224,7 @@ static int add(struct shards *s, struct shards_slot *slot, char why[SHARD_WHY])
 int shards_add(struct shards *s, uint16_t number, const char *url, char why[SHARD_WHY])
 {
     char normal[SHARD_URL_MAX + 1];
-    struct shards_slot *slot;
+    struct shards_slot *slot = NULL;
 
     *why = '\0';
     if (number == 0) {
