@@ -30,7 +30,9 @@ static int find(void *ctx, const struct id *id, uint64_t size, unsigned nth, str
 
 static void join(struct warehouse *w, unsigned node)
 {
-    static const char *const names[] = {"objects", "ids", "dying", "pins", "packs"};
+    static const struct kv_table names[] = {
+        {.name = "objects"}, {.name = "ids"}, {.name = "dying"}, {.name = "pins"},
+        {.name = "packs"}};
     struct objects_pool p = {.find = find, .prefix = pool_number(node, 1, 0)};
     struct objects_config c;
     char dir[DISK_NAME_MAX + 1];

@@ -27,7 +27,9 @@ struct warehouse {
 
 static inline void warehouse_open(struct warehouse *w)
 {
-    static const char *const names[] = {"objects", "ids", "dying", "pins", "packs"};
+    static const struct kv_table names[] = {
+        {.name = "objects"}, {.name = "ids"}, {.name = "dying"}, {.name = "pins"},
+        {.name = "packs"}};
 
     cr_assert_eq(kv_open_mem(w->mem, names, 5, KV_CREATE, &w->kv), 0);
     cr_assert_eq(packs_open(w->disk, w->kv, 4, w->next[1], &w->packs), 0);
