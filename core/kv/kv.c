@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * kv: checks the arguments once, for every implementation, and calls through its table.
+ * kv: checks the arguments once, for every implementation, and calls through its functions.
  */
 #include "kv_impl.h"
 
@@ -57,6 +57,18 @@ int kv_snap_seek(struct kv_snap *s, unsigned table, const void *key, size_t klen
     return s->kv->ops->snap_seek(s, table, key, klen, after, ret_key, ret_klen, ret_val, ret_len);
 }
 
+int kv_snap_walk(struct kv_snap *s, unsigned table, const void *key, size_t klen, bool after,
+                 const void **ret_key, size_t *ret_klen, const void **ret_val, size_t *ret_len)
+{
+    static const uint64_t nothing;
+    int r = kv_snap_seek(s, table, key, klen, after, ret_key, ret_klen, ret_val, ret_len);
+    if (r != -EUCLEAN || *ret_key == NULL)
+        return r;
+    *ret_val = &nothing;
+    *ret_len = KV_DAMAGED;
+    return 0;
+}
+
 int kv_snap_count(struct kv_snap *s, unsigned table, uint64_t *ret_count)
 {
     if (table >= s->kv->tables)
@@ -72,9 +84,11 @@ int kv_txn_begin(struct kv *kv, struct kv_txn **ret_txn)
 int kv_put(struct kv_txn *t, unsigned table, const void *key, size_t klen, const void *val,
            size_t vlen)
 {
+    uint8_t sum[KV_SUM_LEN];
     if (!key_ok(t->kv, table, klen) || vlen > KV_VALUE_MAX)
         return -EINVAL;
-    return t->kv->ops->put(t, table, key, klen, val, vlen);
+    size_t slen = kv_sum_make(t->kv, table, key, klen, val, vlen, sum);
+    return t->kv->ops->put(t, table, key, klen, val, vlen, sum, slen);
 }
 
 int kv_del(struct kv_txn *t, unsigned table, const void *key, size_t klen)

@@ -6,12 +6,17 @@
  * Invariant: a committed transaction is durable and whole; an uncommitted one never happened. What
  * is found at opening is durable as well, whoever died in the midst of committing it.
  *
- *     static const char *const names[] = {"meta", "pages"};
- *     kv_open_lmdb(dirfd, "kv", names, 2, 0, &kv);
+ *     static const struct kv_table tables[] = {{.name = "meta"}, {.name = "pages"}};
+ *     kv_open_lmdb(dirfd, "kv", tables, 2, 0, &kv);
  *     kv_txn_begin(kv, &t); kv_put(t, 0, key, klen, val, vlen); kv_commit(t);
  *     kv_get(kv, 0, key, klen, buf, sizeof buf, &len);
  *
  * Keys: 1–64 bytes, compared as unsigned bytes. Values: 0 bytes – 64 KiB.
+ *
+ * Every value is stored with a checksum of it, its key and its table's name behind it, which is
+ * looked at whenever it is read and which nobody above sees. What is not as it was written is
+ * -EUCLEAN, never a value; the key tells of which. Tables that say so have values with a checksum
+ * of their own, which their readers must look at: those get none.
  * Errors: 0 or -errno: -ENOENT no such key or end, -ENOSPC map or disk full, -EDQUOT no quota left,
  * -EROFS read-only, -EUCLEAN the file is damaged, -EIO, -ENOMEM, -ERANGE caller's buffer too small,
  * -EINVAL a key or value out of the limits above.
@@ -32,16 +37,21 @@ struct kv_snap;
 #define KV_VALUE_MAX (64 * 1024)
 #define KV_TABLES_MAX 32
 
+struct kv_table {
+    const char *name;   /* part of the checksums: a table of another name cannot read them */
+    bool checks_itself; /* its values are read back as they are, whatever became of them */
+};
+
 enum kv_open_flags {
     KV_CREATE = 1 << 0,
     KV_READONLY = 1 << 1, /* never writes, not even a lock file; caller excludes writers */
 };
 
-/* `dir` below `dirfd` is made with KV_CREATE. `tables` (static storage) are opened or created; with
- * KV_READONLY a missing one reads as empty. Table numbers are indices into it.
+/* `dir` below `dirfd` is made with KV_CREATE. `tables` (names in static storage) are opened or
+ * created; with KV_READONLY a missing one reads as empty. Table numbers are indices into it.
  * -ENOENT no store there and no KV_CREATE, -EBUSY open for writing in this process already,
  * -EINVAL bad numbers or both flags. */
-int kv_open_lmdb(int dirfd, const char *dir, const char *const *tables, unsigned count,
+int kv_open_lmdb(int dirfd, const char *dir, const struct kv_table *tables, unsigned count,
                  unsigned flags, struct kv **ret_kv);
 void kv_close(struct kv *kv); /* NULL is fine; no transaction may be open */
 
@@ -64,8 +74,15 @@ void kv_snap_end(struct kv_snap *s); /* NULL is fine */
 int kv_snap_get(struct kv_snap *s, unsigned table, const void *key, size_t klen,
                 const void **ret_val, size_t *ret_len);
 /* First key ≥ (or, with `after`, >) the given one; klen 0 means from the start. -ENOENT at the end.
- * The pointers are valid until kv_snap_end. */
+ * The pointers are valid until kv_snap_end. -EUCLEAN sets *ret_key and *ret_klen, too: to the key
+ * whose value is damaged, behind which one may go on, or to NULL and 0: the table cannot be read
+ * from there on. */
 int kv_snap_seek(struct kv_snap *s, unsigned table, const void *key, size_t klen, bool after,
+                 const void **ret_key, size_t *ret_klen, const void **ret_val, size_t *ret_len);
+/* The same for those who go through a table to its end whatever they meet: a damaged value is no
+ * error, but has the length KV_DAMAGED, and *ret_val must not be read. So it does not decode. */
+#define KV_DAMAGED SIZE_MAX
+int kv_snap_walk(struct kv_snap *s, unsigned table, const void *key, size_t klen, bool after,
                  const void **ret_key, size_t *ret_klen, const void **ret_val, size_t *ret_len);
 /* Entries in a table. */
 int kv_snap_count(struct kv_snap *s, unsigned table, uint64_t *ret_count);

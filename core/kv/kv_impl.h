@@ -5,6 +5,9 @@
  * Each implementation embeds these structs as the first member of its own. kv.c has checked every
  * argument (table number, key and value limits, read-only) before it calls through the table, so
  * the functions here trust them. Contracts are those of kv.h.
+ *
+ * A value is stored as its bytes and then its checksum. `put` gets both, and writes them one behind
+ * the other; whatever reads a stored value passes it to kv_sum_check before it says anything of it.
  */
 #pragma once
 
@@ -26,7 +29,7 @@ struct kv_ops {
 
     int (*txn_begin)(struct kv *kv, struct kv_txn **ret_txn);
     int (*put)(struct kv_txn *t, unsigned table, const void *key, size_t klen, const void *val,
-               size_t vlen);
+               size_t vlen, const void *sum, size_t slen);
     int (*del)(struct kv_txn *t, unsigned table, const void *key, size_t klen);
     int (*commit)(struct kv_txn *t);
     void (*abort)(struct kv_txn *t);
@@ -36,6 +39,8 @@ struct kv {
     const struct kv_ops *ops;
     unsigned tables; /* how many; numbers are below it */
     bool readonly;
+    bool summed[KV_TABLES_MAX];   /* these two: see kv_sum_init */
+    uint64_t seed[KV_TABLES_MAX]; /* of its name */
 };
 
 struct kv_snap {
@@ -45,3 +50,16 @@ struct kv_snap {
 struct kv_txn {
     struct kv *kv;
 };
+
+/* ---- checksums (kv_sum.c) ---- */
+
+#define KV_SUM_LEN 8
+
+void kv_sum_init(struct kv *kv, const struct kv_table *tables);
+/* Of a value that is to be stored: how many bytes, KV_SUM_LEN or 0. */
+size_t kv_sum_make(const struct kv *kv, unsigned table, const void *key, size_t klen,
+                   const void *val, size_t vlen, uint8_t out[KV_SUM_LEN]);
+/* A value of *len bytes as it is stored: *len becomes what its writer gave. -EUCLEAN: it is
+ * damaged, and nothing was changed. */
+int kv_sum_check(const struct kv *kv, unsigned table, const void *key, size_t klen, const void *val,
+                 size_t *len);

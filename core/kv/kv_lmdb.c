@@ -137,6 +137,11 @@ static void read_end(struct kv_lmdb *k, MDB_txn *txn)
     mdb_txn_abort(txn);
 }
 
+static int checked(struct kv_lmdb *k, unsigned table, const MDB_val *key, MDB_val *val)
+{
+    return kv_sum_check(&k->base, table, key->mv_data, key->mv_size, val->mv_data, &val->mv_size);
+}
+
 static int copy_out(const MDB_val *val, void *buf, size_t cap, size_t *ret_len)
 {
     *ret_len = val->mv_size;
@@ -148,8 +153,9 @@ static int copy_out(const MDB_val *val, void *buf, size_t cap, size_t *ret_len)
 }
 
 struct get {
+    struct kv_lmdb *k;
     MDB_txn *txn;
-    MDB_dbi dbi;
+    unsigned table;
     MDB_val key;
     void *buf;
     size_t cap, *ret_len;
@@ -159,7 +165,9 @@ static int get_guarded(void *arg)
 {
     struct get *g = arg;
     MDB_val val;
-    int r = to_errno(mdb_get(g->txn, g->dbi, &g->key, &val));
+    int r = to_errno(mdb_get(g->txn, g->k->dbi[g->table], &g->key, &val));
+    if (r == 0)
+        r = checked(g->k, g->table, &g->key, &val);
     return r < 0 ? r : copy_out(&val, g->buf, g->cap, g->ret_len);
 }
 
@@ -167,13 +175,17 @@ static int lmdb_get(struct kv *kv, unsigned table, const void *key, size_t klen,
                     size_t cap, size_t *ret_len)
 {
     struct kv_lmdb *k = of(kv);
-    struct get g = {.key = val_of(key, klen), .buf = buf, .cap = cap, .ret_len = ret_len};
+    struct get g = {.k = k,
+                    .table = table,
+                    .key = val_of(key, klen),
+                    .buf = buf,
+                    .cap = cap,
+                    .ret_len = ret_len};
     if (!k->has[table])
         return -ENOENT;
     int r = read_begin(k, &g.txn);
     if (r < 0)
         return r;
-    g.dbi = k->dbi[table];
     r = mapped_guard(get_guarded, &g);
     read_end(k, g.txn);
     return r;
@@ -233,31 +245,43 @@ static void touch(const MDB_val *val)
 /* A look-up in a snapshot; key and val are what was found. */
 struct look {
     struct lmdb_snap *s;
-    MDB_dbi dbi;
     unsigned table;
     const void *from;
     size_t from_len;
     bool after;
+    bool found; /* a key, whatever its value may be */
     MDB_val key, val;
 };
+
+static struct kv_lmdb *kv_of(const struct look *l)
+{
+    return of(l->s->base.kv);
+}
+
+static int take(struct look *l)
+{
+    l->found = true;
+    int r = checked(kv_of(l), l->table, &l->key, &l->val);
+    if (r == 0)
+        touch(&l->val);
+    return r;
+}
 
 static int snap_get_guarded(void *arg)
 {
     struct look *l = arg;
-    int r = to_errno(mdb_get(l->s->txn, l->dbi, &l->key, &l->val));
-    if (r == 0)
-        touch(&l->val);
-    return r;
+    int r = to_errno(mdb_get(l->s->txn, kv_of(l)->dbi[l->table], &l->key, &l->val));
+    return r < 0 ? r : take(l);
 }
 
 static int lmdb_snap_get(struct kv_snap *snap, unsigned table, const void *key, size_t klen,
                          const void **ret_val, size_t *ret_len)
 {
     struct kv_lmdb *k = of(snap->kv);
-    struct look l = {.s = (struct lmdb_snap *)snap, .key = val_of(key, klen)};
+    struct look l = {
+        .s = (struct lmdb_snap *)snap, .table = table, .key = val_of(key, klen)};
     if (!k->has[table])
         return -ENOENT;
-    l.dbi = k->dbi[table];
     int r = mapped_guard(snap_get_guarded, &l);
     if (r < 0)
         return r;
@@ -291,14 +315,13 @@ static int seek_guarded(void *arg)
 {
     struct look *l = arg;
     MDB_stat st;
-    int r = to_errno(mdb_stat(l->s->txn, l->dbi, &st)); /* reads what opening a cursor would, */
+    /* Reads what opening a cursor would, which must not be left in the middle. */
+    int r = to_errno(mdb_stat(l->s->txn, kv_of(l)->dbi[l->table], &st));
     if (r == 0)
-        r = cursor_on(l->s, l->table); /* which must not be left in the middle */
+        r = cursor_on(l->s, l->table);
     if (r == 0)
         r = seek(l->s->cursor, l->from, l->from_len, l->after, &l->key, &l->val);
-    if (r == 0)
-        touch(&l->val);
-    return r;
+    return r < 0 ? r : take(l);
 }
 
 static int lmdb_snap_seek(struct kv_snap *snap, unsigned table, const void *key, size_t klen,
@@ -312,14 +335,15 @@ static int lmdb_snap_seek(struct kv_snap *snap, unsigned table, const void *key,
                      .after = after};
     if (!of(snap->kv)->has[table])
         return -ENOENT;
-    l.dbi = of(snap->kv)->dbi[table];
     int r = mapped_guard(seek_guarded, &l);
     if (r == -EIO)
         drop_cursor(l.s); /* nobody knows where it stands */
+    if (r < 0 && r != -EUCLEAN)
+        return r;
+    *ret_key = l.found ? l.key.mv_data : NULL;
+    *ret_klen = l.found ? l.key.mv_size : 0;
     if (r < 0)
         return r;
-    *ret_key = l.key.mv_data;
-    *ret_klen = l.key.mv_size;
     *ret_val = l.val.mv_data;
     *ret_len = l.val.mv_size;
     return 0;
@@ -380,13 +404,20 @@ static int noted(struct lmdb_txn *t, int r)
 }
 
 static int lmdb_put(struct kv_txn *txn, unsigned table, const void *key, size_t klen,
-                    const void *val, size_t vlen)
+                    const void *val, size_t vlen, const void *sum, size_t slen)
 {
     struct lmdb_txn *t = (struct lmdb_txn *)txn;
     struct kv_lmdb *k = of(txn->kv);
-    MDB_val mkey = val_of(key, klen), mval = val_of(val, vlen);
+    MDB_val mkey = val_of(key, klen), room = {.mv_size = vlen + slen};
     mutex_held(&k->writer);
-    return noted(t, to_errno(mdb_put(t->txn, k->dbi[table], &mkey, &mval, 0)));
+    int r = to_errno(mdb_put(t->txn, k->dbi[table], &mkey, &room, MDB_RESERVE));
+    if (r < 0)
+        return noted(t, r);
+    if (vlen > 0)
+        memcpy(room.mv_data, val, vlen);
+    if (slen > 0)
+        memcpy((char *)room.mv_data + vlen, sum, slen);
+    return 0;
 }
 
 static int lmdb_del(struct kv_txn *txn, unsigned table, const void *key, size_t klen)
@@ -540,14 +571,14 @@ static int open_env(struct kv_lmdb *k, int dirfd, const char *dir)
     return r;
 }
 
-static int open_tables(struct kv_lmdb *k, const char *const *tables)
+static int open_tables(struct kv_lmdb *k, const struct kv_table *tables)
 {
     MDB_txn *txn;
     int rc = mdb_txn_begin(k->env, NULL, k->base.readonly ? MDB_RDONLY : 0, &txn);
     if (rc != 0)
         return to_errno(rc);
     for (unsigned i = 0; i < k->base.tables; i++) {
-        rc = mdb_dbi_open(txn, tables[i], k->base.readonly ? 0 : MDB_CREATE, &k->dbi[i]);
+        rc = mdb_dbi_open(txn, tables[i].name, k->base.readonly ? 0 : MDB_CREATE, &k->dbi[i]);
         k->has[i] = rc == 0;
         if (rc != 0 && !(rc == MDB_NOTFOUND && k->base.readonly)) {
             mdb_txn_abort(txn);
@@ -611,7 +642,7 @@ static int prepare(int dirfd, const char *dir, unsigned flags)
     return mkdirat(dirfd, dir, 0700) < 0 && errno != EEXIST ? -errno : 0;
 }
 
-static int open_all(struct kv_lmdb *k, int dirfd, const char *dir, const char *const *tables,
+static int open_all(struct kv_lmdb *k, int dirfd, const char *dir, const struct kv_table *tables,
                     unsigned flags)
 {
     int r = prepare(dirfd, dir, flags);
@@ -646,7 +677,7 @@ static const struct kv_ops lmdb_ops = {
     .abort = lmdb_abort,
 };
 
-int kv_open_lmdb(int dirfd, const char *dir, const char *const *tables, unsigned count,
+int kv_open_lmdb(int dirfd, const char *dir, const struct kv_table *tables, unsigned count,
                  unsigned flags, struct kv **ret_kv)
 {
     if (count < 1 || count > KV_TABLES_MAX || flags == (KV_CREATE | KV_READONLY))
@@ -654,7 +685,9 @@ int kv_open_lmdb(int dirfd, const char *dir, const char *const *tables, unsigned
     struct kv_lmdb *k = calloc(1, sizeof *k);
     if (k == NULL)
         return -ENOMEM;
-    k->base = (struct kv){&lmdb_ops, count, (flags & KV_READONLY) != 0};
+    k->base = (struct kv){
+        .ops = &lmdb_ops, .tables = count, .readonly = (flags & KV_READONLY) != 0};
+    kv_sum_init(&k->base, tables);
     mutex_init(&k->writer, "kv_writer");
     int r = open_all(k, dirfd, dir, tables, flags);
     if (r < 0) {

@@ -25,7 +25,7 @@ struct entry {
     _Atomic unsigned refs;
     size_t klen;
     size_t vlen;
-    uint8_t data[]; /* key, then value */
+    uint8_t data[]; /* key, then value with its checksum */
 };
 
 /* Ordered by key; no child has a higher priority than its parent. */
@@ -74,17 +74,20 @@ struct mem_txn {
 
 /* ---- entries ---- */
 
-static struct entry *entry_new(const void *key, size_t klen, const void *val, size_t vlen)
+static struct entry *entry_new(const void *key, size_t klen, const void *val, size_t vlen,
+                               const void *sum, size_t slen)
 {
-    struct entry *e = malloc(sizeof *e + klen + vlen);
+    struct entry *e = malloc(sizeof *e + klen + vlen + slen);
     if (e == NULL)
         return NULL;
     atomic_init(&e->refs, 1);
     e->klen = klen;
-    e->vlen = vlen;
+    e->vlen = vlen + slen;
     memcpy(e->data, key, klen);
     if (vlen > 0)
         memcpy(e->data + klen, val, vlen);
+    if (slen > 0)
+        memcpy(e->data + klen + vlen, sum, slen);
     return e;
 }
 
@@ -291,9 +294,9 @@ static int tree_insert(struct tree *t, struct entry *e)
     return 0;
 }
 
-static int tree_put(struct tree *t, const void *key, size_t klen, const void *val, size_t vlen)
+/* Takes over `e`, whatever comes of it; NULL: there was no memory. */
+static int tree_put(struct tree *t, struct entry *e)
 {
-    struct entry *e = entry_new(key, klen, val, vlen);
     int r = e == NULL ? -ENOMEM : tree_insert(t, e);
     if (r < 0)
         entry_unref(e);
@@ -352,6 +355,18 @@ static void mem_close(struct kv *kv)
     free(kv);
 }
 
+static int value_of(const struct kv *kv, unsigned table, const struct entry *e,
+                    const void **ret_val, size_t *ret_len)
+{
+    size_t len = e->vlen;
+    int r = kv_sum_check(kv, table, e->data, e->klen, e->data + e->klen, &len);
+    if (r < 0)
+        return r;
+    *ret_val = e->data + e->klen;
+    *ret_len = len;
+    return 0;
+}
+
 static int mem_get(struct kv *kv, unsigned table, const void *key, size_t klen, void *buf,
                    size_t cap, size_t *ret_len)
 {
@@ -362,11 +377,14 @@ static int mem_get(struct kv *kv, unsigned table, const void *key, size_t klen, 
     const struct entry *e = tree_find(tree_of(of(kv), m->trees, table), key, klen);
     if (e == NULL)
         return -ENOENT;
-    *ret_len = e->vlen;
-    if (e->vlen > cap)
+    const void *val;
+    int r = value_of(kv, table, e, &val, ret_len);
+    if (r < 0)
+        return r;
+    if (*ret_len > cap)
         return -ERANGE;
-    if (e->vlen > 0)
-        memcpy(buf, e->data + e->klen, e->vlen);
+    if (*ret_len > 0)
+        memcpy(buf, val, *ret_len);
     return 0;
 }
 
@@ -413,11 +431,7 @@ static int mem_snap_get(struct kv_snap *s, unsigned table, const void *key, size
     if (fault_is_cut(of(s->kv)->mem->fault))
         return -EIO;
     const struct entry *e = tree_find(snap_tree(s, table), key, klen);
-    if (e == NULL)
-        return -ENOENT;
-    *ret_val = e->data + e->klen;
-    *ret_len = e->vlen;
-    return 0;
+    return e == NULL ? -ENOENT : value_of(s->kv, table, e, ret_val, ret_len);
 }
 
 static int mem_snap_seek(struct kv_snap *s, unsigned table, const void *key, size_t klen,
@@ -431,9 +445,7 @@ static int mem_snap_seek(struct kv_snap *s, unsigned table, const void *key, siz
         return -ENOENT;
     *ret_key = e->data;
     *ret_klen = e->klen;
-    *ret_val = e->data + e->klen;
-    *ret_len = e->vlen;
-    return 0;
+    return value_of(s->kv, table, e, ret_val, ret_len);
 }
 
 static int mem_snap_count(struct kv_snap *s, unsigned table, uint64_t *ret_count)
@@ -474,9 +486,10 @@ static struct tree *txn_tree(struct kv_txn *t, unsigned table)
 }
 
 static int mem_put(struct kv_txn *t, unsigned table, const void *key, size_t klen, const void *val,
-                   size_t vlen)
+                   size_t vlen, const void *sum, size_t slen)
 {
-    return noted((struct mem_txn *)t, tree_put(txn_tree(t, table), key, klen, val, vlen));
+    struct entry *e = entry_new(key, klen, val, vlen, sum, slen);
+    return noted((struct mem_txn *)t, tree_put(txn_tree(t, table), e));
 }
 
 static int mem_del(struct kv_txn *t, unsigned table, const void *key, size_t klen)
@@ -578,20 +591,20 @@ static int add_table(struct kv_mem *m, const char *name)
 }
 
 /* Making tables is one commit, as in LMDB; opening what is all there writes nothing. */
-static int add_tables(struct kv_mem *m, const char *const *tables, unsigned count)
+static int add_tables(struct kv_mem *m, const struct kv_table *tables, unsigned count)
 {
     bool all = m->created;
     for (unsigned i = 0; i < count; i++)
-        all = all && find_table(m, tables[i]) >= 0;
+        all = all && find_table(m, tables[i].name) >= 0;
     int r = all ? 0 : fault_write(m->fault);
     for (unsigned i = 0; i < count && r == 0; i++)
-        r = add_table(m, tables[i]);
+        r = add_table(m, tables[i].name);
     if (r == 0)
         m->created = true;
     return r;
 }
 
-static int open_tables(struct mem_handle *h, const char *const *tables, unsigned flags)
+static int open_tables(struct mem_handle *h, const struct kv_table *tables, unsigned flags)
 {
     struct kv_mem *m = h->mem;
     MUTEX_GUARD(&m->lock);
@@ -601,12 +614,12 @@ static int open_tables(struct mem_handle *h, const char *const *tables, unsigned
     if (r < 0)
         return r;
     for (unsigned i = 0; i < h->base.tables; i++)
-        h->map[i] = find_table(m, tables[i]);
+        h->map[i] = find_table(m, tables[i].name);
     memcpy(m->last_map, h->map, sizeof m->last_map);
     return 0;
 }
 
-int kv_open_mem(struct kv_mem *m, const char *const *tables, unsigned count, unsigned flags,
+int kv_open_mem(struct kv_mem *m, const struct kv_table *tables, unsigned count, unsigned flags,
                 struct kv **ret_kv)
 {
     if (count < 1 || count > KV_TABLES_MAX || flags == (KV_CREATE | KV_READONLY))
@@ -616,7 +629,9 @@ int kv_open_mem(struct kv_mem *m, const char *const *tables, unsigned count, uns
     struct mem_handle *h = calloc(1, sizeof *h);
     if (h == NULL)
         return -ENOMEM;
-    h->base = (struct kv){&mem_ops, count, (flags & KV_READONLY) != 0};
+    h->base = (struct kv){
+        .ops = &mem_ops, .tables = count, .readonly = (flags & KV_READONLY) != 0};
+    kv_sum_init(&h->base, tables);
     h->mem = m;
     memset(h->map, -1, sizeof h->map);
     int r = open_tables(h, tables, flags);
@@ -640,12 +655,8 @@ int kv_mem_flip(struct kv_mem *m, unsigned table, const void *key, size_t klen, 
     if (e == NULL || byte >= e->vlen || bit > 7)
         return -ENOENT;
     /* A new entry: snapshots go on seeing the old one. */
-    struct entry *bad = entry_new(key, klen, e->data + e->klen, e->vlen);
-    if (bad == NULL)
-        return -ENOMEM;
-    bad->data[klen + byte] ^= (uint8_t)(1u << bit);
-    int r = tree_insert(t, bad);
-    if (r < 0)
-        entry_unref(bad);
-    return r;
+    struct entry *bad = entry_new(key, klen, e->data + e->klen, e->vlen, NULL, 0);
+    if (bad != NULL)
+        bad->data[klen + byte] ^= (uint8_t)(1u << bit);
+    return tree_put(t, bad);
 }

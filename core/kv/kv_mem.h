@@ -16,8 +16,9 @@ struct kv_mem;
 int kv_mem_create(struct fault *f, struct kv_mem **ret_mem);
 void kv_mem_destroy(struct kv_mem *m);
 /* Like kv_open_lmdb. A handle from before a power cut must be closed before the next open. */
-int kv_open_mem(struct kv_mem *m, const char *const *tables, unsigned count, unsigned flags,
+int kv_open_mem(struct kv_mem *m, const struct kv_table *tables, unsigned count, unsigned flags,
                 struct kv **ret_kv);
-/* Flip one bit of a committed value; -ENOENT when there is no such byte. */
+/* Flip one bit of a committed value, or of the checksum behind it; -ENOENT when there is no such
+ * byte. */
 int kv_mem_flip(struct kv_mem *m, unsigned table, const void *key, size_t klen, size_t byte,
                 unsigned bit);

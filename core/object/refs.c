@@ -431,6 +431,13 @@ static int collect_some(struct refs *r, size_t max, struct refs_dead *out, size_
         struct refs_dead *d = &out[*ret_count];
         d->number = some[i];
         err = refs_load(r, some[i], &d->entry);
+        if (err == -EUCLEAN) { /* it leaks, and nothing waits for it */
+            report(REPORT_ALARM, "the entry of object number %llu is damaged: it is not deleted",
+                   (unsigned long long)some[i]);
+            map64_del(&r->zero, some[i]);
+            err = 0;
+            continue;
+        }
         if (err == 0 && d->entry.count > 0) { /* a change that failed half-way left it queued */
             map64_del(&r->zero, some[i]);
             continue;

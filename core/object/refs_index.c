@@ -33,6 +33,8 @@ static int index_put(struct refs *r, const struct id *id, uint64_t number)
     return layer_put(r->ids, id->b, buf, sizeof buf);
 }
 
+/* One that is damaged is taken for this number's: nothing finds by it as it is, and what dies must
+ * not hold up a commit. */
 int refs_unindex(struct refs *r, uint64_t number, const struct id *id)
 {
     struct id successor;
@@ -41,13 +43,13 @@ int refs_unindex(struct refs *r, uint64_t number, const struct id *id)
 
     if (err == -ENOENT || (err == 0 && at != number))
         return 0;
-    if (err < 0)
+    if (err < 0 && err != -EUCLEAN)
         return err;
     id_derive(r->key, id, &successor);
     err = index_get(r, &successor, &at);
     if (err == -ENOENT)
         return layer_del(r->ids, id->b);
-    return err < 0 ? err : index_put(r, id, 0);
+    return err < 0 && err != -EUCLEAN ? err : index_put(r, id, 0);
 }
 
 int refs_find(struct refs *r, const struct id *id, uint64_t *ret_number, struct entry *ret,

@@ -56,7 +56,7 @@ int check_each(struct check *c, unsigned table, const char *what, check_entry_fn
     size_t klen = 0, len;
     int err;
 
-    while ((err = kv_snap_seek(c->snap, table, key, klen, klen > 0, &key, &klen, &val, &len)) ==
+    while ((err = kv_snap_walk(c->snap, table, key, klen, klen > 0, &key, &klen, &val, &len)) ==
            0) {
         if (klen != 8)
             check_found(c, true, what, "a key", "it is %zu bytes long, not 8", klen);
@@ -185,24 +185,30 @@ static int count_namespace(struct check *c, uint64_t number, const void *val, si
 static void fix_drop(struct check *c, uint64_t number, const char *where)
 {
     uint8_t key[8];
-    const void *at = NULL, *last, *val = NULL, *found;
-    size_t klen = 0, len, found_len;
+    const void *at = NULL, *last, *val = NULL, *last_val = NULL;
+    size_t klen = 0, len = 0, last_len = 0;
+    bool is_bad = false;
     struct fix f;
 
-    for (last = NULL;
-         kv_snap_seek(c->snap, TABLE_DROPS, at, klen, klen > 0, &at, &klen, &val, &len) == 0;)
-        last = klen == 8 ? at : last;
-    if (!last || kv_snap_get(c->snap, TABLE_DROPS, last, 8, &val, &len) < 0)
-        return;
     put_be64(key, number);
-    if (c->drop_fixed || kv_snap_get(c->snap, TABLE_DROPS, key, 8, &found, &found_len) < 0 ||
-        found_len % 8 == 0)
+    for (last = NULL;
+         kv_snap_walk(c->snap, TABLE_DROPS, at, klen, klen > 0, &at, &klen, &val, &len) == 0;) {
+        if (klen != 8)
+            continue;
+        last = at;
+        last_val = val;
+        last_len = len;
+        is_bad |= memcmp(at, key, 8) == 0 && len % 8 != 0; /* KV_DAMAGED, too */
+    }
+    if (!last || !is_bad || c->drop_fixed)
         return;
-    c->drop_fixed = true;
     if (memcmp(last, key, 8) != 0) {
-        f = fix_put(c, TABLE_DROPS, key, 8, val, len);
+        if (last_len == KV_DAMAGED)
+            return; /* that one goes first */
+        f = fix_put(c, TABLE_DROPS, key, 8, last_val, last_len);
         check_fix_also(c, &f);
     }
+    c->drop_fixed = true;
     f = fix_del(TABLE_DROPS, last, 8);
     check_fix(c, &f, "drop", where, "it is left out: what it named leaks");
 }
@@ -336,14 +342,46 @@ static int check_named_pages(struct check *c)
         check_used(c, "page", no, c->state.next_page, &c->raised.next_page);
         put_be64(key, no);
         int err = kv_snap_get(c->snap, TABLE_PAGE_COUNTS, key, sizeof key, &val, &len);
-        if (err < 0 && err != -ENOENT)
+        if (err < 0 && err != -ENOENT && err != -EUCLEAN)
             return err;
-        if (err == 0)
-            stored = len == 4 && get_le32(val) >= 2 ? get_le32(val) : refs; /* told elsewhere */
+        if (err == 0 && len == 4 && get_le32(val) >= 2)
+            stored = get_le32(val);
+        else if (err != -ENOENT)
+            stored = refs; /* told elsewhere */
         check_where_number("page", no, where);
         if (!check_count(c, where, stored, refs))
             fix_page_count(c, no, refs);
     }
+    return 0;
+}
+
+/* ---- settings ---- */
+
+static void check_setting(struct check *c, const void *key, size_t klen, size_t len)
+{
+    char name[FIX_KEY_MAX + 1];
+    struct fix f;
+
+    if (klen > FIX_KEY_MAX || len == 8) /* none of ours, or sound */
+        return;
+    (void)snprintf(name, sizeof name, "%.*s", (int)klen, (const char *)key);
+    check_found(c, true, "setting", name, "its value is damaged: a mount uses the default");
+    f = fix_del(TABLE_SETTINGS, key, klen);
+    check_fix(c, &f, "setting", name, "it has its default");
+}
+
+int check_settings(struct check *c)
+{
+    const void *key = NULL, *val;
+    size_t klen = 0, len;
+    int err;
+
+    while ((err = kv_snap_walk(c->snap, TABLE_SETTINGS, key, klen, klen > 0, &key, &klen, &val,
+                               &len)) == 0)
+        check_setting(c, key, klen, len);
+    if (err != -EUCLEAN)
+        return err == -ENOENT ? 0 : err;
+    check_found(c, true, "setting", "the table", "it cannot be read to its end");
     return 0;
 }
 
@@ -361,7 +399,9 @@ static int check_tables(struct check *c)
         err = check_each(c, TABLE_PAGE_COUNTS, "count", check_page_count);
     if (err == 0)
         err = check_each(c, TABLE_PAGES, "page", check_page_entry);
-    return err < 0 ? err : check_objects(c);
+    if (err == 0)
+        err = check_objects(c);
+    return err < 0 ? err : check_settings(c);
 }
 
 static int check_all(struct check *c)
@@ -416,6 +456,7 @@ void check_release(struct check *c)
     map64_release(&c->roots);
     map64_release(&c->named);
     map64_release(&c->bad);
+    map64_release(&c->reindexed);
     map64_release(&c->missing);
 }
 

@@ -4,7 +4,7 @@
  *
  * What is looked at: identity, state, namespace records; every reachable page, key and item; every
  * page count and object count against a recount from the roots; the id index both ways; the dying,
- * the pins; the bytes of every sealed object against its checksums and its id; slots; what the
+ * the pins; settings; the bytes of every sealed object against its checksums and its id; slots; what the
  * packs table says; files on disk that nobody names.
  *
  * Each finding names the very thing:
@@ -23,6 +23,7 @@
  *   object block  "<id> block B"; "<id>" as a whole        yes
  *   slot          "slot N", "slot N block B"               yes
  *   log           "segment N offset O"                     yes
+ *   setting       its name                                 yes
  *   gc            "the table": what GC cycles remembered   yes
  *   directory     a directory that is none of a tree       yes
  *   entry         a name that leads nowhere, or wrongly    yes

@@ -41,7 +41,7 @@ static bool is_wanted(const struct adopting *a, uint64_t number, uint64_t *ret_r
            !map64_get(&a->done, number, &none);
 }
 
-static bool id_is_taken(const struct check *c, uint64_t number, const struct id *id)
+static bool id_is_taken(struct check *c, uint64_t number, const struct id *id)
 {
     struct entry other;
     const void *val;
@@ -52,9 +52,10 @@ static bool id_is_taken(const struct check *c, uint64_t number, const struct id 
     if (err < 0 || len != 8)
         return err < 0 && err != -ENOENT; /* when in doubt it is */
     leads_to = get_be64(val);
-    return leads_to && leads_to != number &&
-           kv_snap_get(c->snap, TABLE_OBJECTS, val, 8, &val, &len) == 0 &&
-           (entry_decode(val, len, &other) < 0 || id_equal(&other.id, id));
+    if (!leads_to || leads_to == number)
+        return false;
+    err = check_get_entry(c, TABLE_OBJECTS, leads_to, &other);
+    return err == -ENOENT ? false : err < 0 || id_equal(&other.id, id);
 }
 
 /* The entry and, of a sealed one, its place in the index. */
@@ -156,7 +157,7 @@ static int want_ids(struct adopting *a)
     size_t klen = 0, len;
     int err;
 
-    while ((err = kv_snap_seek(a->c->snap, TABLE_IDS, key, klen, klen > 0, &key, &klen, &val,
+    while ((err = kv_snap_walk(a->c->snap, TABLE_IDS, key, klen, klen > 0, &key, &klen, &val,
                                &len)) == 0) {
         err = klen == ID_LEN && len == 8 ? want_id(a, key, get_be64(val)) : 0;
         if (err < 0)

@@ -31,10 +31,12 @@ enum fix_kind {
     FIX_NEXT_INO, /* namespace `ns`: `value` is the next inode number */
 };
 
+#define FIX_KEY_MAX 32 /* bytes: the name of a setting is the longest */
+
 struct fix {
     enum fix_kind kind;
     unsigned table;
-    uint8_t k[ID_LEN];
+    uint8_t k[FIX_KEY_MAX];
     size_t klen, len;
     uint8_t *val; /* owned */
     uint64_t root, ino, value;
@@ -67,6 +69,7 @@ struct check {
     struct map64 logged;  /* numbers of slots that frames of the log name */
     uint64_t undecided;   /* files that no table names, while changes wait in the log */
     struct map64 pack_records, pack_bytes; /* by pack, from the table of objects and the dying */
+    struct map64 reindexed; /* first bytes of ids whose place in the index is damaged, but known */
     struct map64 missing; /* numbers that are named and have no entry that decodes -> references */
     uint64_t unknown;     /* entries of objects that do not decode */
     bool unreadable;      /* a table cannot be read to its end */
@@ -133,6 +136,8 @@ int check_get_entry(struct check *c, unsigned table, uint64_t number, struct ent
 int check_objects(struct check *c);
 /* Look for the bytes of what is missing, for repair to give them an entry again (check_adopt.c). */
 int check_adopt(struct check *c);
+/* What was set. */
+int check_settings(struct check *c);
 /* The bytes of all objects and slots. */
 int check_bytes(struct check *c);
 /* Are the bytes of this entry there and sound? Nothing is told; c->buf must be there. */

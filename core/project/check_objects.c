@@ -55,6 +55,22 @@ static void fix_count(struct check *c, uint64_t number, const struct entry *e, u
     }
 }
 
+static uint64_t first_bytes(const void *id)
+{
+    return get_be64(id) | 1; /* never 0; if two are taken for one, the next look tells */
+}
+
+/* Its place in the index is damaged, which is told where the index is gone through. */
+static int reindex(struct check *c, const struct entry *e, uint64_t number)
+{
+    char where[CHECK_WHERE];
+    struct fix f = fix_id(c, &e->id, number);
+
+    check_where(e, number, where);
+    check_fix(c, &f, "id", where, "the index leads to object number %" PRIu64, number);
+    return map64_put(&c->reindexed, first_bytes(e->id.b), 1);
+}
+
 /* The index leads to the entry and to no other. */
 static int check_indexed(struct check *c, const struct entry *e, uint64_t number)
 {
@@ -65,10 +81,12 @@ static int check_indexed(struct check *c, const struct entry *e, uint64_t number
     struct fix f;
     int err = kv_snap_get(c->snap, TABLE_IDS, e->id.b, ID_LEN, &val, &len);
 
-    if (err < 0 && err != -ENOENT)
-        return err;
+    if (err == -EUCLEAN)
+        return reindex(c, e, number);
     if (err == 0 && (len != 8 || get_be64(val) == number))
         return 0; /* a wrong length is told where the index is gone through */
+    if (err < 0 && err != -ENOENT)
+        return err;
     check_where(e, number, where);
     if (err == -ENOENT)
         check_found(c, true, "id", where, "the index does not know it");
@@ -229,15 +247,34 @@ static int check_id(struct check *c, const uint8_t *key, uint64_t number)
     return 0;
 }
 
+/* A marker unless an entry says that it belongs there: then that was offered. */
+static void damaged_id(struct check *c, const uint8_t *key)
+{
+    struct id id;
+    uint64_t none;
+    char where[CHECK_WHERE];
+    struct fix f;
+
+    memcpy(id.b, key, ID_LEN);
+    id_to_hex(&id, where);
+    check_found(c, true, "id", where, "its place in the index is damaged");
+    if (map64_get(&c->reindexed, first_bytes(key), &none))
+        return;
+    f = fix_id(c, &id, 0);
+    check_fix(c, &f, "id", where, "the index leads to no object");
+}
+
 static int check_ids(struct check *c)
 {
     const void *key = NULL, *val;
     size_t klen = 0, len;
     int err;
 
-    while ((err = kv_snap_seek(c->snap, TABLE_IDS, key, klen, klen > 0, &key, &klen, &val, &len)) ==
+    while ((err = kv_snap_walk(c->snap, TABLE_IDS, key, klen, klen > 0, &key, &klen, &val, &len)) ==
            0) {
-        if (klen != ID_LEN || len != 8)
+        if (klen == ID_LEN && len == KV_DAMAGED)
+            damaged_id(c, key);
+        else if (klen != ID_LEN || len != 8)
             check_found(c, true, "id", "the index", "an entry has the wrong length");
         else
             err = check_id(c, key, get_be64(val));
@@ -265,6 +302,19 @@ static void wrong_dying(struct check *c, uint64_t number, const struct entry *no
                                      : "it is not among the dying");
 }
 
+/* Its entry is damaged, which the recount told; the record among the dying is a copy of it. */
+static void restore_dying(struct check *c, uint64_t number, const struct entry *e)
+{
+    uint8_t key[8], val[ENTRY_MAX];
+    char where[CHECK_WHERE];
+    struct fix f;
+
+    put_be64(key, number);
+    check_where_number("object number", number, where);
+    f = fix_put(c, TABLE_OBJECTS, key, sizeof key, val, entry_encode(e, val));
+    check_fix(c, &f, "object", where, "it is what its record among the dying says");
+}
+
 /* An entry that is still there must have count 0 and be the same thing. One that is gone has had
  * its removal committed; its bytes may or may not be gone, too. */
 static int check_dying(struct check *c, uint64_t number, const void *val, size_t len)
@@ -278,6 +328,8 @@ static int check_dying(struct check *c, uint64_t number, const void *val, size_t
     check_used(c, "object number", number, c->state.next_number, &c->raised.next_number);
     if (err < 0 && err != -ENOENT && err != -EUCLEAN)
         return err;
+    if (err == -EUCLEAN && decodes && e.count == 0 && !map64_get(&c->missing, number, &refs))
+        restore_dying(c, number, &e);
     if (!decodes) {
         wrong_dying(c, number, err == 0 ? &now : NULL, "its record does not decode");
         return 0;
@@ -298,6 +350,23 @@ static int check_dying(struct check *c, uint64_t number, const void *val, size_t
     return e.kind == ENTRY_SLOT ? map64_put(&c->slots, number, 0) : 0;
 }
 
+/* The recount told of it, and did not count it. It is one if the count says so. */
+static void fix_pin(struct check *c, uint64_t number, const struct entry *e)
+{
+    uint64_t refs = 0;
+    uint8_t key[8];
+    char where[CHECK_WHERE];
+    struct fix f;
+
+    (void)map64_get(&c->count.objects, number, &refs);
+    if (e->count != refs + 1)
+        return;
+    put_be64(key, number);
+    check_where_number("object number", number, where);
+    f = fix_put(c, TABLE_PINS, key, sizeof key, "", 0);
+    check_fix(c, &f, "pin", where, "it is pinned");
+}
+
 static int check_pin(struct check *c, uint64_t number, const void *val, size_t len)
 {
     struct entry e;
@@ -306,7 +375,8 @@ static int check_pin(struct check *c, uint64_t number, const void *val, size_t l
     int err = check_get_entry(c, TABLE_OBJECTS, number, &e);
 
     (void)val;
-    (void)len;
+    if (err == 0 && len != 0)
+        fix_pin(c, number, &e);
     if (err != -ENOENT)
         return err == -EUCLEAN ? 0 : err;
     check_where_number("object number", number, where);

@@ -30,6 +30,11 @@ static bool is_sound(const void *key, size_t klen, const uint8_t *val, size_t le
     return len >= least && get_le64(val) == id_checksum(val + 8, len - 8, id_checksum(key, klen, 0));
 }
 
+bool gc_record_is_sound(const void *key, size_t klen, const void *val, size_t len)
+{
+    return is_sound(key, klen, val, len, 8);
+}
+
 /* ---- reading ---- */
 
 static int load_saved(struct gc_memory *m, const uint8_t *key, const uint8_t *v, size_t len)

@@ -26,6 +26,8 @@ struct gc_memory {
 /* *ret is the caller's to release, also after an error. A table with nothing in it reads as zeros. */
 int gc_record_load(struct kv_snap *snap, struct gc_memory *ret, char why[GC_RECORD_WHY]);
 void gc_memory_release(struct gc_memory *m);
+/* Of one of its values: is the checksum right? */
+bool gc_record_is_sound(const void *key, size_t klen, const void *val, size_t len);
 /* The number of the last list of marks, before that list counts. */
 int gc_record_serial(struct kv *kv, uint64_t serial);
 /* Before the first page goes; after the recount. */

@@ -201,7 +201,7 @@ static int in_snapshot(struct finding *f, unsigned table, uint64_t number)
 
     put_be64(key, number);
     err = kv_snap_get(f->snap, table, key, sizeof key, &val, &len);
-    return err == -ENOENT ? 0 : err < 0 ? err : 1;
+    return err == -ENOENT ? 0 : err < 0 && err != -EUCLEAN ? err : 1;
 }
 
 static int note_place(struct finding *f, uint64_t number, const struct entry *e)
@@ -290,7 +290,7 @@ static int each(struct finding *f, unsigned table, note_fn *fn)
     size_t klen = 0, len;
     int err;
 
-    while ((err = kv_snap_seek(f->snap, table, key, klen, klen > 0, &key, &klen, &val, &len)) ==
+    while ((err = kv_snap_walk(f->snap, table, key, klen, klen > 0, &key, &klen, &val, &len)) ==
            0) {
         if (klen != 8)
             return damaged("table", table, "a key is not 8 bytes");

@@ -22,7 +22,7 @@ static int committed(struct project *p, unsigned table, uint64_t number, struct 
     err = kv_get(p->config.kv, table, key, sizeof key, buf, sizeof buf, &len);
     if (err == -ENOENT)
         return 0;
-    if (err == -ERANGE || (ret && err == 0 && entry_decode(buf, len, ret) < 0))
+    if (err == -ERANGE || err == -EUCLEAN || (ret && err == 0 && entry_decode(buf, len, ret) < 0))
         return ret ? -EUCLEAN : 1;
     return err < 0 ? err : 1;
 }

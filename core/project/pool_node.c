@@ -297,7 +297,7 @@ void pool_node_refresh(struct project *p)
         return;
     at = ticks(p);
     last = atomic_load(&n->refreshed);
-    if (last && at - last < POOL_REFRESH_NS)
+    if (last && at - last < atomic_load(&n->rest))
         return;
     if (!atomic_compare_exchange_strong(&n->refreshed, &last, at ? at : 1))
         return;
@@ -305,6 +305,7 @@ void pool_node_refresh(struct project *p)
         (void)pool_index_update(n->index);
     else if (first_view(p) < 0)
         atomic_store(&n->refreshed, 0);
+    atomic_store(&n->rest, POOL_LOOK_REST * (ticks(p) - at));
 }
 
 int pool_node_find(void *ctx, const struct id *id, uint64_t size, unsigned nth, struct entry *ret)

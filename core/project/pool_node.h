@@ -37,7 +37,7 @@
 struct project;
 
 #define POOL_NODE_WHY 256
-#define POOL_REFRESH_NS (1 * NSEC_PER_SEC) /* heads of others are looked at so often at most */
+#define POOL_LOOK_REST 10 /* times its own duration that a look at others' heads is followed by none */
 /* So long, or `report_interval` if that is less, marks wait for the acknowledgement of a store that
  * has nothing to say. */
 #define POOL_MARKS_WATCH (3 * NSEC_PER_SEC)
@@ -77,7 +77,8 @@ void pool_node_leave(struct project *p);
 int pool_node_report(struct project *p);
 /* The same at the end of a drain, if there is something to say. Errors are for status alone. */
 void pool_node_drained(struct project *p);
-/* Before a flush seals: are there newer reports of others? At most every POOL_REFRESH_NS. */
+/* Before a flush seals: are there newer reports of others? For at most a POOL_LOOK_REST-th of the
+ * time: what they had said before the last look is always known. */
 void pool_node_refresh(struct project *p);
 /* Do others, by their reports, need the bytes of this entry as well? False of a store alone. */
 bool pool_node_is_shared(struct project *p, const struct entry *e);

@@ -17,6 +17,7 @@ struct pool_node {
     unsigned again;        /* reports since then that only repeated it */
 
     _Atomic int64_t refreshed; /* ticks; 0: never */
+    _Atomic int64_t rest;      /* ns from then to the next look at others */
     const char *_Atomic lost;  /* pool_node_lost */
 
     /* Of who runs a cycle, or asks for the nodes: `running`. */

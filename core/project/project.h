@@ -112,7 +112,7 @@ struct project_config {
 };
 
 /* The kv tables every project has, in the order the rest refers to them. */
-extern const char *const project_tables[];
+extern const struct kv_table project_tables[];
 extern const unsigned project_table_count;
 
 #define PROJECT_LABEL_MAX 200 /* bytes of "org/project" */

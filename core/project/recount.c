@@ -160,10 +160,12 @@ static int each(struct walk *w, unsigned table, const char *what, entry_fn *fn)
     size_t klen = 0, len;
     int err;
 
-    while ((err = kv_snap_seek(w->snap, table, key, klen, klen > 0, &key, &klen, &val, &len)) ==
+    while ((err = kv_snap_walk(w->snap, table, key, klen, klen > 0, &key, &klen, &val, &len)) ==
            0) {
         if (klen != 8)
             damage(w, what, 0, "a key is not 8 bytes");
+        else if (len == KV_DAMAGED)
+            damage(w, what, get_be64(key), "what the table says of it is damaged");
         else
             err = fn(w, get_be64(key), val, len);
         if (err < 0)
@@ -358,7 +360,7 @@ static int compare_page(struct rebuild *b, uint64_t no, const void *val, size_t 
     (void)map64_get(&b->count.pages, no, &refs);
     put_be64(key, no);
     err = kv_snap_get(b->snap, TABLE_PAGE_COUNTS, key, sizeof key, &val, &len);
-    if (err < 0 && err != -ENOENT)
+    if (err < 0 && err != -ENOENT && err != -EUCLEAN)
         return err;
     if (err == 0 && len == 4)
         stored = get_le32(val);
@@ -375,7 +377,7 @@ static int compare_table(struct rebuild *b, unsigned table,
     size_t klen = 0, len;
     int err;
 
-    while ((err = kv_snap_seek(b->snap, table, key, klen, klen > 0, &key, &klen, &val, &len)) ==
+    while ((err = kv_snap_walk(b->snap, table, key, klen, klen > 0, &key, &klen, &val, &len)) ==
            0) {
         err = klen == 8 ? fn(b, get_be64(key), val, len) : 0;
         if (err < 0)

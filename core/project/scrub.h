@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * scrub: everything that the last commit names is read again and verified: the pages of the trees,
- * then the bytes of every object, by its checksums and its id, and of every slot that has sums.
+ * then the bytes of every object, by its checksums and its id, and of every slot that has sums; at
+ * last what the other tables say (scrub_values.h).
  *
  * One job at a time, with idle priority, at most `scrub_rate` a second. What it stands on is free at
  * every moment: keys are taken from snapshots that last for SCRUB_KEYS of them, an object that is
  * being read is held, so that it is not deleted meanwhile, and nothing else waits.
  *
  *   damage    is an alarm with the object's id and place; then the paths of those who use it are
- *             (damage.h), once a minute or when there are many. What does not verify is looked up
+ *             (damage.h), once a minute or when there are many; of a table's entry its key is. What
+ *             does not verify is looked up
  *             once more first: it may have been moved or deleted.
  *   stopping  how far it is is remembered, but for damage whose paths are not told yet: that is
  *             found again. A scrub that was cancelled goes on when the next one is asked for; one

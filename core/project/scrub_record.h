@@ -7,7 +7,7 @@
 
 #include "kv.h"
 
-enum scrub_phase { SCRUB_NONE, SCRUB_PAGES, SCRUB_OBJECTS, SCRUB_PHASES };
+enum scrub_phase { SCRUB_NONE, SCRUB_PAGES, SCRUB_OBJECTS, SCRUB_VALUES_OF_TABLES, SCRUB_PHASES };
 
 struct scrub_counts {
     uint64_t objects, pages, bytes, damaged;
@@ -16,8 +16,8 @@ struct scrub_counts {
 struct scrub_record {
     enum scrub_phase phase; /* SCRUB_NONE: none is under way */
     bool running;           /* it goes on by itself after a restart */
-    uint64_t next;          /* the page, or object, where it goes on */
-    uint64_t seen;          /* entries of tables that it is done with */
+    uint64_t next;          /* the page, object or table where it goes on */
+    uint64_t seen;          /* pages and entries of objects that it is done with */
     int64_t started;        /* ns since the epoch */
     struct scrub_counts now;
     int64_t ended; /* of the last whole one; 0: there was none */

@@ -20,8 +20,9 @@
 
 #define IDENTITY_FILE "tally-store"
 #define IDENTITY_START "tallyfs store "
-#define IDENTITY_TEXT IDENTITY_START "1\n"
-#define IDENTITY_POOLED IDENTITY_START "1 in a pool\n"
+#define IDENTITY_TEXT IDENTITY_START "2\n"
+#define IDENTITY_POOLED IDENTITY_START "2 in a pool\n"
+#define IDENTITY_OLD IDENTITY_START "1" /* its tables have no checksums */
 #define LOCK_FILE "lock"
 #define LOCK_TEXT_MAX 4500 /* a path and a few words */
 #define REMOVE_DEPTH 3     /* store / objects / ab */
@@ -46,7 +47,7 @@ static int open_directory(const char *path)
 
 /* ---- what tells a store from any directory ---- */
 
-/* 0 it is a store we know, -EPROTO one of a newer version, -ENOENT none. */
+/* 0 it is a store we know, -EPROTO one of another version, -ENOENT none. */
 static int check_identity(int dirfd, bool *ret_pooled)
 {
     CLEANUP_FREE char *text = NULL;
@@ -61,6 +62,21 @@ static int check_identity(int dirfd, bool *ret_pooled)
         return -ENOENT;
     *ret_pooled = strcmp(text, IDENTITY_POOLED) == 0;
     return *ret_pooled || strcmp(text, IDENTITY_TEXT) == 0 ? 0 : -EPROTO;
+}
+
+static int other_version(int dirfd, const char *path, char why[STORE_WHY])
+{
+    CLEANUP_FREE char *text = NULL;
+    size_t len, old = strlen(IDENTITY_OLD);
+    bool is_old = io_read_file(dirfd, IDENTITY_FILE, 256, &text, &len) == 0 &&
+                  strncmp(text, IDENTITY_OLD, old) == 0 && (text[old] == '\n' || text[old] == ' ');
+
+    if (is_old)
+        return fail(-EPROTO, why,
+                    "the store %s was made by an older version of tally, which has to read it: "
+                    "this one cannot",
+                    path);
+    return fail(-EPROTO, why, "the store %s was written by a newer version of tally", path);
 }
 
 bool store_exists(const char *path)
@@ -223,7 +239,7 @@ int store_open(const char *path, unsigned flags, const char *purpose, const char
     if (err == -ENOENT)
         err = no_store(s.dirfd, path, why);
     else if (err == -EPROTO)
-        err = fail(err, why, "the store %s was written by a newer version of tally", path);
+        err = other_version(s.dirfd, path, why);
     else if (err < 0)
         err = fail(err, why, "cannot read %s/" IDENTITY_FILE ": %s", path, strerror(-err));
     if (err == 0)

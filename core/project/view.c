@@ -162,7 +162,8 @@ static void add_scrub(const struct facts *f, struct strbuf *out)
 static void add_scrub_alarm(const struct facts *f, struct strbuf *out)
 {
     if (f->scrub.last.damaged)
-        strbuf_addf(out, "            the last scrub found %llu damaged objects or pages\n",
+        strbuf_addf(out,
+                    "            the last scrub found %llu damaged objects, pages or entries\n",
                     U(f->scrub.last.damaged));
 }
 

@@ -190,9 +190,9 @@ static int count_get(struct pages *ps, uint64_t no, uint32_t *ret_count)
         *ret_count = 1;
         return 0;
     }
-    if (err < 0 && err != -ERANGE)
+    if (err < 0 && err != -ERANGE && err != -EUCLEAN)
         return err;
-    if (err == -ERANGE || len != 4 || get_le32(buf) < 2)
+    if (err < 0 || len != 4 || get_le32(buf) < 2)
         return damaged(no, "its count is not a count");
     *ret_count = get_le32(buf);
     return 0;

@@ -111,7 +111,7 @@ static void nothing_is_left(void)
     CHECK(kv_snap_begin(w.kv, &s) == 0);
     for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++) {
         if (table_entries(s, tables[i]))
-            fprintf(stderr, "left in table %s\n", project_tables[tables[i]]);
+            fprintf(stderr, "left in table %s\n", project_tables[tables[i]].name);
         CHECK(table_entries(s, tables[i]) == 0);
     }
     kv_snap_end(s);

@@ -67,6 +67,27 @@ static void seek_is(struct kv_snap *s, const char *from, bool after, const char 
     cr_assert_arr_eq(key, found, klen);
 }
 
+/* All that reads says so, and of which key; going on behind it is possible. */
+static void is_damaged(struct fixture *x, unsigned table, const char *key)
+{
+    const void *at, *val;
+    size_t klen, len;
+    char buf[64];
+    struct kv_snap *s = snap(x);
+    cr_assert_eq(kv_get(x->kv, table, key, strlen(key), buf, sizeof buf, &len), -EUCLEAN);
+    cr_assert_eq(kv_snap_get(s, table, key, strlen(key), &val, &len), -EUCLEAN);
+    cr_assert_eq(kv_snap_seek(s, table, key, strlen(key), false, &at, &klen, &val, &len), -EUCLEAN);
+    cr_assert_eq(klen, strlen(key));
+    cr_assert_arr_eq(at, key, klen);
+    cr_assert_eq(kv_snap_walk(s, table, key, strlen(key), false, &at, &klen, &val, &len), 0);
+    cr_assert_eq(klen, strlen(key));
+    cr_assert_arr_eq(at, key, klen);
+    cr_assert_eq(len, KV_DAMAGED);
+    int r = kv_snap_walk(s, table, at, klen, true, &at, &klen, &val, &len);
+    cr_assert(r == -ENOENT || (r == 0 && memcmp(at, key, 3) > 0));
+    kv_snap_end(s);
+}
+
 static uint64_t count(struct fixture *x, unsigned table)
 {
     struct kv_snap *s = snap(x);
@@ -397,6 +418,84 @@ static void open_damaged(struct fixture *x)
     (void)close(fd);
 }
 
+/* ---- checksums ---- */
+
+/* Where these bytes stand in the file; they stand nowhere else. */
+static long find_bytes(struct fixture *x, const void *bytes, size_t len)
+{
+    static char file[1 << 20];
+    int fd = openat(x->dir, "kv/data.mdb", O_RDONLY | O_CLOEXEC);
+    ssize_t n = read(fd, file, sizeof file);
+    cr_assert_gt(n, 0);
+    (void)close(fd);
+    char *at = memmem(file, (size_t)n, bytes, len);
+    cr_assert_not_null(at);
+    cr_assert_null(memmem(at + 1, (size_t)(file + n - at - 1), bytes, len));
+    return at - file;
+}
+
+static void flip_file(struct fixture *x, long at, unsigned bit)
+{
+    unsigned char c;
+    int fd = openat(x->dir, "kv/data.mdb", O_RDWR | O_CLOEXEC);
+    cr_assert_eq(pread(fd, &c, 1, at), 1);
+    c ^= (unsigned char)(1u << bit);
+    cr_assert_eq(pwrite(fd, &c, 1, at), 1);
+    (void)close(fd);
+}
+
+/* Each bit of a value, empty, small or of pages of its own, and of its checksum: in LMDB's file and
+ * as the disk gives it. */
+static void each_bit(struct fixture *x, const char *key, size_t vlen)
+{
+    char stored[20000], val[20000];
+    size_t klen = strlen(key), step = vlen > 1000 ? 797 : 1;
+    for (size_t i = 0; i < vlen; i++)
+        val[i] = (char)(i * 7 + i / 256 + vlen);
+    struct kv_txn *t = begin(x);
+    cr_assert_eq(kv_put(t, 0, key, klen, val, vlen), 0);
+    cr_assert_eq(kv_commit(t), 0);
+    memcpy(stored, key, klen);
+    memcpy(stored + klen, val, vlen);
+    long at = vlen > 1000 ? find_bytes(x, val, vlen) /* pages of its own */
+                          : find_bytes(x, stored, klen + vlen) + (long)klen;
+    for (size_t i = 0; i < vlen + 8; i += i + step < vlen ? step : 1)
+        for (unsigned bit = 0; bit < 8; bit++) {
+            flip_file(x, at + (long)i, bit);
+            is_damaged(x, 0, key);
+            flip_file(x, at + (long)i, bit);
+        }
+    size_t len;
+    cr_assert_eq(kv_get(x->kv, 0, key, klen, stored, sizeof stored, &len), 0);
+    cr_assert_eq(len, vlen);
+    cr_assert_arr_eq(stored, val, vlen);
+}
+
+static void flip_values(struct fixture *x)
+{
+    each_bit(x, "key that nothing else has", 0);
+    each_bit(x, "the key of a count", 4);
+    each_bit(x, "one more, of a number", 8);
+    each_bit(x, "an entry's", 37);
+    each_bit(x, "for a record", 300);
+    each_bit(x, "long, as a queue", 16384);
+}
+
+/* A value that its table's tree leads to under another key, or that another table has. */
+static void move_values(struct fixture *x)
+{
+    set(x, "the first key", "value");
+    long at = find_bytes(x, "the first keyvalue", 18);
+    flip_file(x, at + 12, 0); /* "the first kex" */
+    is_damaged(x, 0, "the first kex");
+    flip_file(x, at + 12, 0);
+    is(x, 0, "the first key", "value");
+    static const struct kv_table swapped[] = {{.name = "b"}, {.name = "a"}};
+    kv_close(x->kv);
+    cr_assert_eq(kv_open_lmdb(x->dir, "kv", swapped, 2, 0, &x->kv), 0);
+    is(x, 1, "the first key", "value"); /* the number of a table is the caller's business */
+}
+
 static void open_without_trace(struct fixture *x)
 {
     kv_close(x->kv);
@@ -418,6 +517,14 @@ Test(lmdb, a_missing_store_is_not_made_without_being_asked)
 Test(lmdb, a_damaged_file_is_told_apart)
 {
     on_lmdb(open_damaged);
+}
+Test(lmdb, each_flipped_bit_of_a_value_and_its_checksum_is_found)
+{
+    on_lmdb(flip_values);
+}
+Test(lmdb, a_value_under_another_key_is_found)
+{
+    on_lmdb(move_values);
 }
 Test(lmdb, reading_only_leaves_no_lock_file)
 {
@@ -478,14 +585,21 @@ static void count_writes(struct fixture *x)
 
 static void flip_bit(struct fixture *x)
 {
+    reopen(x, 3, 0);
     set(x, "key", "a");
     struct kv_snap *s = snap(x);
     cr_assert_eq(kv_mem_flip(x->mem, 0, "key", 3, 0, 1), 0);
-    cr_assert_eq(kv_mem_flip(x->mem, 0, "key", 3, 1, 1), -ENOENT);
+    cr_assert_eq(kv_mem_flip(x->mem, 0, "key", 3, 1 + 8, 1), -ENOENT); /* behind the checksum */
     cr_assert_eq(kv_mem_flip(x->mem, 0, "none", 4, 0, 1), -ENOENT);
-    is(x, 0, "key", "c");
+    is_damaged(x, 0, "key");
     snap_is(s, "key", "a");
     kv_snap_end(s);
+    struct kv_txn *t = begin(x);
+    put(t, TRUSTED, "key", "a");
+    cr_assert_eq(kv_commit(t), 0);
+    cr_assert_eq(kv_mem_flip(x->mem, TRUSTED, "key", 3, 1, 1), -ENOENT);
+    cr_assert_eq(kv_mem_flip(x->mem, TRUSTED, "key", 3, 0, 1), 0);
+    is(x, TRUSTED, "key", "c");
 }
 
 static void open_before_created(struct fixture *x)
@@ -511,7 +625,7 @@ Test(kv_mem, each_commit_is_one_write)
 {
     in_memory(count_writes);
 }
-Test(kv_mem, a_flipped_bit_is_read_but_not_by_older_snapshots)
+Test(kv_mem, a_flipped_bit_is_found_or_left_to_the_reader_and_older_snapshots_have_none)
 {
     in_memory(flip_bit);
 }

@@ -21,12 +21,10 @@ stop() {
     use "$1"
     unmount_store
 }
-# What there is is sealed, and the others know of it when they seal next: a cycle begins with a report,
-# and they look at those once a second.
+# What there is is sealed, and the others know of it when they seal next: a cycle begins with a report.
 told() {
     "$TALLY" -C "$W/mnt.$1" drain >/dev/null
     "$TALLY" -C "$W/mnt.$1" gc --dry-run --wait >/dev/null
-    sleep 1.1
 }
 object() { getfattr --absolute-names --only-values -n user.tally.object "$1"; }
 objects() { find "$P/objects" -type f ! -name '*.sums' | wc -l; }

@@ -17,7 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char *const tables[] = {"shards"};
+static const struct kv_table tables[] = {{.name = "shards", .checks_itself = true}};
 static const uint8_t store_id[16] = {7, 7, 7};
 
 /* A store's side: a kv that survives, and a set over it while it is open. */

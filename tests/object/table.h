@@ -23,7 +23,9 @@ struct table {
 
 static inline void table_open(struct table *t)
 {
-    static const char *const names[] = {"objects", "ids", "dying", "pins", "meta", "ghosts"};
+    static const struct kv_table names[] = {{.name = "objects"}, {.name = "ids"},
+                                            {.name = "dying"},   {.name = "pins"},
+                                            {.name = "meta"},    {.name = "ghosts"}};
     uint64_t next = 1;
     size_t len;
 

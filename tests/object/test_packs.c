@@ -15,7 +15,7 @@
 
 /* ---- helpers: the world of a test ---- */
 
-static const char *const tables[] = {"packs"};
+static const struct kv_table tables[] = {{.name = "packs"}};
 static struct fault fault;
 static struct disk *disk;
 static struct kv_mem *mem;

@@ -827,6 +827,32 @@ Test(refs, a_damaged_entry_is_told_and_not_read)
     cr_assert_eq(refs_ref(t.refs, n), -EUCLEAN);
 }
 
+/* Else one bit would keep all that comes after it from being committed. */
+Test(refs, what_dies_with_a_damaged_place_in_the_index_or_entry_holds_up_nobody)
+{
+    struct id a = named(&t, "a"), b = named(&t, "b");
+    uint64_t n = object(&t, "a", 1), m = object(&t, "b", 1);
+    uint8_t key[8] = {0};
+    struct entry e;
+    bool pending;
+    cr_assert_eq(refs_hold(t.refs, m), 0);
+    cr_assert_eq(refs_unref(t.refs, m), 0);
+    commit(&t);
+    cr_assert_eq(kv_mem_flip(t.mem, 1, a.b, ID_LEN, 7, 1), 0);
+    cr_assert_eq(refs_find(t.refs, &a, &n, &e, &pending), -EUCLEAN);
+    cr_assert_eq(refs_unref(t.refs, n), 0);
+    cr_assert_eq(refs_collect(t.refs, 10, NULL, NULL), 1);
+    key[7] = (uint8_t)m;
+    cr_assert_eq(kv_mem_flip(t.mem, 0, key, 8, 1, 1), 0);
+    refs_unhold(t.refs, m);
+    cr_assert_eq(refs_collect(t.refs, 10, NULL, NULL), 0);
+    cr_assert_eq(report_count(REPORT_ALARM), 1);
+    commit(&t);
+    cr_assert_eq(refs_find(t.refs, &a, &n, &e, &pending), -ENOENT);
+    cr_assert_eq(refs_find(t.refs, &b, &m, &e, &pending), -EUCLEAN);
+    cr_assert_eq(refs_dying(t.refs), 1, "the bytes of a, until somebody deletes them");
+}
+
 Test(refs, sealed_objects_in_use_are_counted_now_and_after_a_restart)
 {
     struct refs_stats s;

@@ -14,7 +14,7 @@ static struct shard_packs *p;
 
 static void start(void)
 {
-    static const char *const names[] = {"shard_packs"};
+    static const struct kv_table names[] = {{.name = "shard_packs"}};
     cr_assert_eq(kv_open_mem(mem, names, 1, KV_CREATE, &kv), 0);
     cr_assert_eq(shard_packs_open(kv, 0, &p), 0);
 }

@@ -32,8 +32,9 @@ struct warehouse {
 
 static inline void warehouse_open(struct warehouse *w)
 {
-    static const char *const names[] = {"objects", "ids", "dying", "pins",
-                                        "packs",   "ghosts", "shards", "shard_packs"};
+    static const struct kv_table names[] = {
+        {.name = "objects"}, {.name = "ids"},    {.name = "dying"},  {.name = "pins"},
+        {.name = "packs"},   {.name = "ghosts"}, {.name = "shards", .checks_itself = true}, {.name = "shard_packs"}};
 
     cr_assert_eq(kv_open_mem(w->mem, names, 8, KV_CREATE, &w->kv), 0);
     cr_assert_eq(packs_open(w->disk, w->kv, 4, w->next[1], &w->packs), 0);

@@ -124,6 +124,8 @@ struct found {
     size_t klen, len;
 };
 typedef bool want_fn(const struct found *f);
+typedef void change_fn(struct fixture *x, unsigned table, const struct found *f, size_t byte,
+                       unsigned bit);
 
 static inline void pick(struct fixture *x, unsigned table, want_fn *want, struct found *ret)
 {
@@ -147,6 +149,37 @@ static inline void pick(struct fixture *x, unsigned table, want_fn *want, struct
     kv_close(kv);
 }
 
+static inline void put_at(struct fixture *x, unsigned table, const void *key, size_t klen,
+                          const void *val, size_t len)
+{
+    struct kv *kv;
+    struct kv_txn *t;
+
+    cr_assert_eq(kv_open_mem(x->mem, project_tables, project_table_count, 0, &kv), 0);
+    cr_assert_eq(kv_txn_begin(kv, &t), 0);
+    cr_assert_eq(kv_put(t, table, key, klen, val, len), 0);
+    cr_assert_eq(kv_commit(t), 0);
+    kv_close(kv);
+}
+
+static inline void put(struct fixture *x, unsigned table, const void *key, const void *val,
+                       size_t len)
+{
+    put_at(x, table, key, 8, val, len);
+}
+
+/* Something false was written: its checksum is right. */
+static inline void alter(struct fixture *x, unsigned table, const struct found *f, size_t byte,
+                         unsigned bit)
+{
+    struct found other = *f;
+
+    cr_assert_lt(byte, f->len);
+    other.val[byte] ^= (uint8_t)(1u << bit);
+    put_at(x, table, f->key, f->klen, other.val, f->len);
+}
+
+/* What was written is no longer what is there. */
 static inline void flip(struct fixture *x, unsigned table, const struct found *f, size_t byte,
                         unsigned bit)
 {
@@ -190,17 +223,4 @@ static inline bool with_objects(const struct found *f)
 static inline bool an_inner(const struct found *f)
 {
     return page_level(f->val) > 0;
-}
-
-static inline void put(struct fixture *x, unsigned table, const void *key, const void *val,
-                       size_t len)
-{
-    struct kv *kv;
-    struct kv_txn *t;
-
-    cr_assert_eq(kv_open_mem(x->mem, project_tables, project_table_count, 0, &kv), 0);
-    cr_assert_eq(kv_txn_begin(kv, &t), 0);
-    cr_assert_eq(kv_put(t, table, key, 8, val, len), 0);
-    cr_assert_eq(kv_commit(t), 0);
-    kv_close(kv);
 }

@@ -106,7 +106,7 @@ Test(check, a_bit_in_an_inner_page_names_that_page)
     page_flip(an_inner);
 }
 
-Test(check, a_bit_in_a_page_count_names_that_page)
+static void changed_page_count(change_fn *change)
 {
     struct fixture x;
     struct findings f;
@@ -116,13 +116,22 @@ Test(check, a_bit_in_a_page_count_names_that_page)
     setup(&x);
     pick(&x, TABLE_PAGE_COUNTS, NULL, &at);
     snprintf(where, sizeof where, "page %llu", (unsigned long long)get_be64(at.key));
-    flip(&x, TABLE_PAGE_COUNTS, &at, 0, 3);
+    change(&x, TABLE_PAGE_COUNTS, &at, 0, 3);
     examine(&x, &f);
     is_only(&f, "count", where);
     fixture_teardown(&x);
 }
 
-Test(check, a_bit_in_an_object_count_names_that_object)
+Test(check, a_bit_in_a_page_count_names_that_page)
+{
+    changed_page_count(flip);
+}
+Test(check, a_wrong_page_count_names_that_page)
+{
+    changed_page_count(alter);
+}
+
+Test(check, a_wrong_object_count_names_that_object)
 {
     struct fixture x;
     struct findings f;
@@ -134,9 +143,29 @@ Test(check, a_bit_in_an_object_count_names_that_object)
     pick(&x, TABLE_OBJECTS, in_pack, &at);
     e = entry_of(&at);
     id_to_hex(&e.id, hex);
-    flip(&x, TABLE_OBJECTS, &at, 1, 4);
+    alter(&x, TABLE_OBJECTS, &at, 1, 4);
     examine(&x, &f);
     is_only(&f, "count", hex);
+    fixture_teardown(&x);
+}
+
+Test(check, a_bit_in_an_entry_names_that_object_and_who_needs_it)
+{
+    struct fixture x;
+    struct findings f;
+    struct found at;
+    char line[64];
+
+    setup(&x);
+    pick(&x, TABLE_OBJECTS, in_pack, &at);
+    flip(&x, TABLE_OBJECTS, &at, at.len - 1, 4); /* where its bytes are */
+    examine(&x, &f);
+    snprintf(line, sizeof line, "object|object number %llu|what the table says of it is damaged\n",
+             (unsigned long long)get_be64(at.key));
+    cr_assert(strstr(f.text, line), "%s", f.text);
+    snprintf(line, sizeof line, "its content is damaged: object number %llu\n",
+             (unsigned long long)get_be64(at.key));
+    cr_assert(strstr(f.text, line), "%s", f.text);
     fixture_teardown(&x);
 }
 
@@ -180,7 +209,7 @@ Test(check, a_bit_in_the_identity_names_it)
     fixture_teardown(&x);
 }
 
-Test(check, a_bit_in_the_id_index_names_that_id)
+static void changed_id_index(change_fn *change, uint64_t problems)
 {
     struct fixture x;
     struct findings f;
@@ -192,12 +221,21 @@ Test(check, a_bit_in_the_id_index_names_that_id)
     pick(&x, TABLE_IDS, NULL, &at);
     memcpy(id.b, at.key, ID_LEN);
     id_to_hex(&id, hex);
-    flip(&x, TABLE_IDS, &at, 2, 0); /* to a number never given */
+    change(&x, TABLE_IDS, &at, 2, 0); /* to a number never given */
     examine(&x, &f);
     snprintf(line, sizeof line, "id|%s|", hex);
-    cr_assert_eq(f.r.problems, 2, "%s", f.text); /* seen from either side */
+    cr_assert_eq(f.r.problems, problems, "%s", f.text);
     cr_assert(strstr(f.text, line), "%s", f.text);
     fixture_teardown(&x);
+}
+
+Test(check, a_bit_in_the_id_index_names_that_id)
+{
+    changed_id_index(flip, 1);
+}
+Test(check, a_wrong_number_in_the_id_index_is_seen_from_either_side)
+{
+    changed_id_index(alter, 2);
 }
 
 Test(check, a_bit_in_a_pack_record_names_object_pack_and_offset)
@@ -238,7 +276,7 @@ Test(check, a_bit_in_a_pack_head_names_that_pack)
     fixture_teardown(&x);
 }
 
-Test(check, a_bit_in_the_packs_table_names_that_pack)
+static void changed_packs_table(change_fn *change)
 {
     struct fixture x;
     struct findings f;
@@ -248,9 +286,34 @@ Test(check, a_bit_in_the_packs_table_names_that_pack)
     setup(&x);
     pick(&x, TABLE_PACKS, NULL, &at);
     snprintf(where, sizeof where, "pack %llu", (unsigned long long)get_be64(at.key));
-    flip(&x, TABLE_PACKS, &at, 0, 0);
+    change(&x, TABLE_PACKS, &at, 0, 0);
     examine(&x, &f);
     is_only(&f, "pack", where);
+    fixture_teardown(&x);
+}
+
+Test(check, a_bit_in_the_packs_table_names_that_pack)
+{
+    changed_packs_table(flip);
+}
+Test(check, a_wrong_packs_table_names_that_pack)
+{
+    changed_packs_table(alter);
+}
+
+Test(check, a_bit_in_a_setting_names_it)
+{
+    struct fixture x;
+    struct findings f;
+    uint8_t val[8];
+
+    setup(&x);
+    put_le64(val, 5000000000);
+    put_at(&x, TABLE_SETTINGS, "flush_interval", 14, val, sizeof val);
+    is_clean(&x, &f);
+    cr_assert_eq(kv_mem_flip(x.mem, TABLE_SETTINGS, "flush_interval", 14, 2, 1), 0);
+    examine(&x, &f);
+    is_only(&f, "setting", "flush_interval");
     fixture_teardown(&x);
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Bits are flipped at random in what a settled store has on the disk: pages, packs, objects with
- * their sums, a slot, the log. Every read gives the right bytes or an error, a name that is there
+ * Bits are flipped at random in what a settled store has on the disk: pages, what the other tables
+ * say, packs, objects with their sums, a slot, the log. Every read gives the right bytes or an error, a name that is there
  * is never said not to be, and a scrub names what is damaged, unless nobody needs it.
  *
  * The same seed does the same. Others, and more of them: FLIP_SEED=7 FLIPS=20000 test-flips.
@@ -118,6 +118,9 @@ static void populate_all(void)
     want("other", "own", 202, 3000);
     slot = make("main/slot", 203, 200000);
     want("main", "slot", 203, 200000);
+    branch(&x, "other", "third"); /* with pages in common */
+    agreed(&x, "pin main/f1", "ok");
+    agreed(&x, "set seal_delay 2s", "ok");
     cr_assert_eq(project_drain(x.p, false, -1, NULL), 0);
 }
 
@@ -187,8 +190,11 @@ static size_t read_everything(void)
 /* ---- where ---- */
 
 struct place {
-    char file[DISK_NAME_MAX + 1]; /* empty: a page */
-    uint64_t page, byte;
+    char file[DISK_NAME_MAX + 1]; /* empty: an entry of a table */
+    unsigned table;
+    uint8_t key[KV_KEY_MAX];
+    size_t klen;
+    uint64_t byte;
     unsigned bit;
     char name[64];  /* what a scrub says of it */
     bool is_needed; /* else it may be in the dead part of a pack */
@@ -245,23 +251,57 @@ static uint64_t size_of(const char *file)
     return st.size;
 }
 
-static void pick_page(struct place *l)
+/* Any entry; *ret_len: bytes of its value as they are stored. */
+static void pick_entry(struct place *l, uint64_t *ret_len)
 {
     const void *key = NULL, *val;
-    size_t klen = 0, len;
+    size_t klen = 0, len = 0;
     uint64_t count, at;
     struct kv_snap *s;
 
     cr_assert_eq(kv_snap_begin(x.kv, &s), 0);
-    cr_assert_eq(kv_snap_count(s, TABLE_PAGES, &count), 0);
+    cr_assert_eq(kv_snap_count(s, l->table, &count), 0);
+    cr_assert_gt(count, 0, "nothing in the table %s", project_tables[l->table].name);
     at = chance(count);
     for (uint64_t i = 0; i <= at; i++)
-        cr_assert_eq(kv_snap_seek(s, TABLE_PAGES, key, klen, klen > 0, &key, &klen, &val, &len), 0);
-    l->page = get_be64(key);
-    kv_snap_end(s);
-    l->byte = chance(PAGE_SIZE_BYTES);
+        cr_assert_eq(kv_snap_seek(s, l->table, key, klen, klen > 0, &key, &klen, &val, &len), 0);
+    memcpy(l->key, key, klen);
+    l->klen = klen;
     l->is_needed = true;
-    snprintf(l->name, sizeof l->name, "page %llu", (unsigned long long)l->page);
+    *ret_len = len + (project_tables[l->table].checks_itself ? 0 : 8);
+    kv_snap_end(s);
+}
+
+static void pick_page(struct place *l)
+{
+    uint64_t len;
+
+    l->table = TABLE_PAGES;
+    pick_entry(l, &len);
+    l->byte = chance(len);
+    snprintf(l->name, sizeof l->name, "page %llu", (unsigned long long)get_be64(l->key));
+}
+
+/* What a scrub remembers is none of it: without that it begins anew. */
+static struct place pick_value(unsigned table)
+{
+    struct place l = {.bit = (unsigned)chance(8), .table = table};
+    const char *name = project_tables[table].name;
+    uint64_t len;
+
+    pick_entry(&l, &len);
+    l.byte = chance(len);
+    if (table == TABLE_META || table == TABLE_SETTINGS)
+        snprintf(l.name, sizeof l.name, "entry %.*s of the table %s", (int)l.klen, l.key, name);
+    else if (table == TABLE_IDS)
+        snprintf(l.name, sizeof l.name, "entry %02x%02x", l.key[0], l.key[1]);
+    else if (table == TABLE_OBJECTS)
+        snprintf(l.name, sizeof l.name, "entry of object number %llu is damaged",
+                 (unsigned long long)get_be64(l.key));
+    else
+        snprintf(l.name, sizeof l.name, "entry %llu of the table %s",
+                 (unsigned long long)get_be64(l.key), name);
+    return l;
 }
 
 /* Whose record is it in? */
@@ -314,13 +354,10 @@ static struct place pick_place(void)
 
 static void flip_at(const struct place *l)
 {
-    uint8_t key[8];
-
-    put_be64(key, l->page);
     if (*l->file)
         cr_assert_eq(disk_mem_flip(x.disk, l->file, l->byte, l->bit), 0);
     else
-        cr_assert_eq(kv_mem_flip(x.mem, TABLE_PAGES, key, sizeof key, l->byte, l->bit), 0);
+        cr_assert_eq(kv_mem_flip(x.mem, l->table, l->key, l->klen, l->byte, l->bit), 0);
 }
 
 /* ---- claims ---- */
@@ -343,8 +380,8 @@ static void is_named(const struct place *l)
     if (l->is_needed)
         cr_assert(strtoul(damaged + 9, NULL, 10) > 0 && strstr(said, l->name),
                   "%s byte %llu bit %u is not found, '%s' not in: %s%s",
-                  *l->file ? l->file : "page", (unsigned long long)l->byte, l->bit, l->name, reply,
-                  said);
+                  *l->file ? l->file : project_tables[l->table].name, (unsigned long long)l->byte,
+                  l->bit, l->name, reply, said);
     else
         cr_assert_eq(strtoul(damaged + 9, NULL, 10), 0, "%s%s", reply, said);
 }
@@ -366,10 +403,8 @@ static void die(void)
 
 /* As it runs, with what it has in memory; and after it died and was started anew, which damage may
  * prevent. */
-static void flip_once(bool restarted)
+static void flip_once(struct place l, bool restarted)
 {
-    struct place l = pick_place();
-
     said[0] = 0;
     if (restarted)
         die();
@@ -409,7 +444,25 @@ Test(flips, one_is_found_by_a_scrub_and_never_read_as_data)
     report_set_sink(on_report, NULL);
     for (uint64_t i = 0; i < rounds; i++) {
         build();
-        flip_once(i % 2);
+        flip_once(pick_place(), i % 2);
+        release();
+    }
+    report_set_sink(NULL, NULL);
+}
+
+Test(flips, one_in_what_a_table_says_is_found_by_a_scrub_and_never_believed)
+{
+    static const unsigned tables[] = {TABLE_OBJECTS, TABLE_IDS,        TABLE_PAGE_COUNTS,
+                                      TABLE_OBJECTS, TABLE_META,       TABLE_NAMESPACES,
+                                      TABLE_PACKS,   TABLE_PINS,       TABLE_OBJECTS,
+                                      TABLE_IDS,     TABLE_PAGE_COUNTS, TABLE_SETTINGS};
+    uint64_t count = sizeof tables / sizeof *tables, rounds = option("FLIPS", count);
+
+    rng = option("FLIP_SEED", 1);
+    report_set_sink(on_report, NULL);
+    for (uint64_t i = 0; i < rounds; i++) {
+        build();
+        flip_once(pick_value(tables[i % count]), (i + i / count) % 2);
         release();
     }
     report_set_sink(NULL, NULL);

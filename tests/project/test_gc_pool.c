@@ -4,6 +4,7 @@
  * one of them needs stays whatever the others do, and what nobody needs goes.
  */
 #include "nodes_fixture.h"
+#include "pool_node_impl.h"
 
 static void two(void)
 {
@@ -24,6 +25,16 @@ Test(gc_pool, what_another_node_has_is_not_put_again)
     cr_assert_eq(object_files(), 2);
 }
 
+Test(gc_pool, what_another_node_has_just_reported_is_not_put_again)
+{
+    put_file(B, "main/first", "a look at the others");
+    drained(B);
+    put_large(A, "main/a", 'x');
+    reports(A);
+    put_large(B, "main/b", 'x');
+    cr_assert_eq(object_files(), 1, "although its last look was not long ago");
+}
+
 Test(gc_pool, what_only_another_node_names_is_never_collected)
 {
     put_large(A, "main/a", 'x');
@@ -34,7 +45,6 @@ Test(gc_pool, what_only_another_node_names_is_never_collected)
     has_large(B, "main/b", 'x');
     put_file(A, "main/small", "in a pack");
     drained(A);
-    wait_seconds(2); /* B looks for newer reports */
     put_file(B, "main/small", "in a pack");
     drained(B);
     node_close(&nodes[0]); /* so that its pack is closed */
@@ -111,11 +121,18 @@ Test(gc_pool, a_node_that_acknowledged_a_mark_puts_the_bytes_anew)
     has_large(B, "main/b", 'x');
 }
 
+/* Its last look at the others took so long that it has none again before its next report. */
+static void keeps_its_view(struct fixture *n)
+{
+    atomic_store(&n->p->node->rest, INT64_MAX);
+}
+
 /* B knows where A had the bytes, and nothing newer; they are marked. */
 static void marked_behind_the_back_of_b(void)
 {
     put_large(A, "main/a", 'x');
     knows_all(A);
+    keeps_its_view(B);
     drop_file(A, "main/a");
     cr_assert_eq(cycle(A, 0).marked, 1);
 }
@@ -165,6 +182,7 @@ Test(gc_pool, a_report_beside_a_commit_that_is_not_told_yet_has_what_that_took_u
     write_large(B, "main/b", 'x');
     cr_assert_eq(flush_run(B->p, SEAL_BUFFERS), 0);
     reports(B);
+    keeps_its_view(B);
     cr_assert_eq(object_files(), 1);
     knows_all(A);
     drop_file(A, "main/a");
@@ -183,6 +201,7 @@ Test(gc_pool, a_store_takes_no_place_that_is_marked_although_a_report_names_it)
 {
     node_join(&nodes[2], "org/c");
     node_count = 3;
+    keeps_its_view(C);
     marked_behind_the_back_of_b();
     put_large(C, "main/c", 'x');
     cr_assert_eq(object_files(), 1);

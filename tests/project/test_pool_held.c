@@ -59,7 +59,7 @@ static void put_record(struct packs *p, unsigned i, uint32_t len)
 
 static void put_records(void)
 {
-    static const char *const names[] = {"packs"};
+    static const struct kv_table names[] = {{.name = "packs"}};
     struct kv_mem *mem;
     struct kv *kv;
     struct packs *p;

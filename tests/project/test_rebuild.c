@@ -31,10 +31,10 @@ Test(rebuild, object_counts_too_high_and_too_low_are_mended)
 
     setup(&x);
     pick(&x, TABLE_OBJECTS, in_pack, &high);
-    flip(&x, TABLE_OBJECTS, &high, 2, 0);
+    alter(&x, TABLE_OBJECTS, &high, 2, 0);
     pick(&x, TABLE_OBJECTS, in_file, &low);
     cr_assert_geq(entry_of(&low).count, 1);
-    flip(&x, TABLE_OBJECTS, &low, 1, entry_of(&low).count & 1 ? 0 : 1);
+    alter(&x, TABLE_OBJECTS, &low, 1, entry_of(&low).count & 1 ? 0 : 1);
     rebuild(&x, 2);
     is_clean(&x, &f);
     fixture_teardown(&x);
@@ -48,7 +48,7 @@ Test(rebuild, page_counts_are_mended)
 
     setup(&x);
     pick(&x, TABLE_PAGE_COUNTS, NULL, &at);
-    flip(&x, TABLE_PAGE_COUNTS, &at, 3, 7); /* by more than an int holds */
+    alter(&x, TABLE_PAGE_COUNTS, &at, 3, 7); /* by more than an int holds */
     rebuild(&x, 1);
     is_clean(&x, &f);
     fixture_teardown(&x);

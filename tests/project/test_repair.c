@@ -178,7 +178,33 @@ Test(repair, namespaces_that_share_a_root_still_share_it)
 
 /* ---- tables ---- */
 
-static void flips(unsigned table, want_fn *want, size_t byte, unsigned bit, const char *what)
+struct amounts {
+    uint64_t table[TABLE_COUNT], bytes, names, items;
+};
+
+static struct amounts amounts(struct fixture *x)
+{
+    struct amounts a = {.items = 0};
+    struct recount_options o = {.ctx = NULL};
+    struct recount c;
+    struct kv *kv;
+    struct kv_snap *s;
+
+    cr_assert_eq(kv_open_mem(x->mem, project_tables, project_table_count, KV_READONLY, &kv), 0);
+    cr_assert_eq(kv_snap_begin(kv, &s), 0);
+    for (unsigned i = 0; i < TABLE_COUNT; i++)
+        cr_assert_eq(kv_snap_count(s, i, &a.table[i]), 0);
+    cr_assert_eq(recount_run(s, &o, &c), 0);
+    a.items = c.items;
+    recount_release(&c);
+    kv_snap_end(s);
+    kv_close(kv);
+    disk_mem_usage(x->disk, &a.bytes, &a.names);
+    return a;
+}
+
+static void changes(change_fn *change, unsigned table, want_fn *want, size_t byte, unsigned bit,
+                    const char *what)
 {
     struct fixture x;
     struct findings f;
@@ -187,7 +213,7 @@ static void flips(unsigned table, want_fn *want, size_t byte, unsigned bit, cons
 
     setup(&x);
     pick(&x, table, want, &at);
-    flip(&x, table, &at, byte, bit);
+    change(&x, table, &at, byte, bit);
     examine(&x, &f);
     cr_assert_gt(f.r.problems, 0);
     repair(&x, 0, &s);
@@ -203,21 +229,73 @@ static void flips(unsigned table, want_fn *want, size_t byte, unsigned bit, cons
 
 Test(repair, counts_too_high_and_too_low)
 {
-    flips(TABLE_OBJECTS, in_pack, 1, 4, "count|");
-    flips(TABLE_OBJECTS, in_file, 1, 0, "count|");
-    flips(TABLE_PAGE_COUNTS, NULL, 0, 3, "count|page ");
-    flips(TABLE_PAGE_COUNTS, NULL, 3, 7, "count|page ");
+    changes(alter, TABLE_OBJECTS, in_pack, 1, 4, "count|");
+    changes(alter, TABLE_OBJECTS, in_file, 1, 0, "count|");
+    changes(alter, TABLE_PAGE_COUNTS, NULL, 0, 3, "count|page ");
+    changes(alter, TABLE_PAGE_COUNTS, NULL, 3, 7, "count|page ");
+}
+
+Test(repair, counts_and_entries_that_are_damaged)
+{
+    changes(flip, TABLE_OBJECTS, in_pack, 1, 4, "object|object number ");
+    changes(flip, TABLE_OBJECTS, in_file, 37 + 3, 0, "object|object number "); /* its checksum */
+    changes(flip, TABLE_PAGE_COUNTS, NULL, 0, 3, "count|page ");
 }
 
 Test(repair, the_index_of_ids)
 {
-    flips(TABLE_IDS, NULL, 7, 0, "id|");
-    flips(TABLE_IDS, NULL, 2, 1, "id|");
+    changes(alter, TABLE_IDS, NULL, 7, 0, "id|");
+    changes(alter, TABLE_IDS, NULL, 2, 1, "id|");
+    changes(flip, TABLE_IDS, NULL, 2, 1, "id|");
 }
 
 Test(repair, what_the_packs_table_says)
 {
-    flips(TABLE_PACKS, NULL, 0, 1, "pack|pack ");
+    changes(alter, TABLE_PACKS, NULL, 0, 1, "pack|pack ");
+    changes(flip, TABLE_PACKS, NULL, 0, 1, "pack|pack ");
+}
+
+/* A pin, which has nothing but its checksum, the queue of drops, its last chunk and one before, a
+ * dying record, an id that nothing needs, and a setting. */
+Test(repair, damaged_values_of_the_other_tables)
+{
+    static const uint8_t drop[8] = {0}, id[ID_LEN] = {1, 2, 3};
+    struct fixture x;
+    struct findings f;
+    struct found at;
+    static struct said s;
+    uint8_t key[8];
+
+    fixture_setup(&x);
+    populate(&x);
+    agreed(&x, "pin main/file7", "ok refs=");
+    down_clean(&x);
+    is_clean(&x, &f);
+    pick(&x, TABLE_PINS, NULL, &at);
+    flip(&x, TABLE_PINS, &at, 3, 1);
+    for (uint64_t i = 0; i < 2; i++) {
+        put_be64(key, i);
+        put(&x, TABLE_DROPS, key, drop, sizeof drop);
+        cr_assert_eq(kv_mem_flip(x.mem, TABLE_DROPS, key, 8, 1, 1), 0);
+    }
+    pick(&x, TABLE_OBJECTS, in_pack, &at);
+    put(&x, TABLE_DYING, at.key, at.val, at.len);
+    flip(&x, TABLE_DYING, &at, 2, 0);
+    put_at(&x, TABLE_IDS, id, ID_LEN, key, sizeof key);
+    cr_assert_eq(kv_mem_flip(x.mem, TABLE_IDS, id, ID_LEN, 7, 1), 0);
+    put_at(&x, TABLE_SETTINGS, "stale_report_threshold", 22, key, sizeof key);
+    cr_assert_eq(kv_mem_flip(x.mem, TABLE_SETTINGS, "stale_report_threshold", 22, 7, 1), 0);
+    repair(&x, 0, &s);
+    cr_assert_eq(s.r.left, 0, "%s", s.left);
+    is_clean(&x, &f);
+    cr_assert_eq(amounts(&x).table[TABLE_PINS], 1);
+    cr_assert_eq(amounts(&x).table[TABLE_SETTINGS], 0);
+    cr_assert_eq(amounts(&x).table[TABLE_DROPS], 0);
+    fixture_open(&x);
+    read_file(&x, "main/file7", "content 3");
+    down_clean(&x);
+    is_clean(&x, &f);
+    fixture_teardown(&x);
 }
 
 Test(repair, a_lost_state_is_made_anew)
@@ -291,6 +369,38 @@ Test(repair, a_dying_record_that_does_not_decode)
     is_clean(&x, &f);
     fixture_open(&x);
     down_clean(&x);
+    fixture_teardown(&x);
+}
+
+/* Nobody needs it any more, so nothing else says what it was; no mount would go by it. */
+Test(repair, a_dying_object_whose_entry_is_damaged)
+{
+    struct fixture x;
+    struct findings f;
+    struct found at;
+    static struct said s;
+
+    fixture_setup(&x);
+    populate(&x);
+    put_file(&x, "main/gone", "soon nobody needs this");
+    cr_assert_eq(project_drain(x.p, true, -1, NULL), 0);
+    for (uint64_t i = 1; i < refs_next(x.p->refs); i++)
+        cr_assert_eq(refs_hold(x.p->refs, i), 0);
+    remove_file(&x, "main/gone");
+    cr_assert_eq(project_flush(x.p), 0);
+    down(&x);
+    is_clean(&x, &f);
+    pick(&x, TABLE_DYING, NULL, &at);
+    cr_assert_eq(entry_of(&at).count, 0);
+    flip(&x, TABLE_OBJECTS, &at, 1, 2);
+    repair(&x, 0, &s);
+    cr_assert_eq(s.r.left, 0, "%s", s.left);
+    cr_assert(strstr(s.repaired, "it is what its record among the dying says"), "%s", s.repaired);
+    is_clean(&x, &f);
+    fixture_open(&x);
+    down_clean(&x);
+    is_clean(&x, &f);
+    cr_assert_eq(amounts(&x).table[TABLE_DYING], 0);
     fixture_teardown(&x);
 }
 
@@ -375,31 +485,6 @@ Test(repair, damaged_bytes_are_not_adopted)
 
 /* ---- never unasked ---- */
 
-struct amounts {
-    uint64_t table[TABLE_COUNT], bytes, names, items;
-};
-
-static struct amounts amounts(struct fixture *x)
-{
-    struct amounts a = {.items = 0};
-    struct recount_options o = {.ctx = NULL};
-    struct recount c;
-    struct kv *kv;
-    struct kv_snap *s;
-
-    cr_assert_eq(kv_open_mem(x->mem, project_tables, project_table_count, KV_READONLY, &kv), 0);
-    cr_assert_eq(kv_snap_begin(kv, &s), 0);
-    for (unsigned i = 0; i < TABLE_COUNT; i++)
-        cr_assert_eq(kv_snap_count(s, i, &a.table[i]), 0);
-    cr_assert_eq(recount_run(s, &o, &c), 0);
-    a.items = c.items;
-    recount_release(&c);
-    kv_snap_end(s);
-    kv_close(kv);
-    disk_mem_usage(x->disk, &a.bytes, &a.names);
-    return a;
-}
-
 /* Leaks of every kind, and an entry that leads nowhere. */
 static void leak_everything(struct fixture *x)
 {
@@ -454,7 +539,7 @@ Test(repair, nothing_is_deleted_unasked)
     cr_assert_eq(before.names, after.names);
     cr_assert_eq(before.items, after.items);
     for (unsigned i = 0; i < TABLE_COUNT; i++)
-        cr_assert_eq(before.table[i], after.table[i], "table %s", project_tables[i]);
+        cr_assert_eq(before.table[i], after.table[i], "table %s", project_tables[i].name);
     cr_assert(strstr(s.left, "leak|packs/00000000000000ff|"), "%s", s.left);
     cr_assert(strstr(s.left, "leak|page 1099511627776|"), "%s", s.left);
     cr_assert(strstr(s.left, "leak|object number 250|"), "%s", s.left);
@@ -652,11 +737,25 @@ static uint64_t chance(uint64_t below)
     return rng % below;
 }
 
-static uint64_t skip; /* entries to pass over */
-static bool the_next(const struct found *f)
+/* The key of an entry, damaged or not, and how many bytes of it there are for certain. */
+static void pick_nth(struct fixture *x, unsigned table, uint64_t n, struct found *ret)
 {
-    (void)f;
-    return skip-- == 0;
+    const void *key = NULL, *val;
+    size_t klen = 0, len = 0;
+    struct kv *kv;
+    struct kv_snap *s;
+
+    cr_assert_eq(kv_open_mem(x->mem, project_tables, project_table_count, KV_READONLY, &kv), 0);
+    cr_assert_eq(kv_snap_begin(kv, &s), 0);
+    for (uint64_t i = 0; i <= n; i++)
+        cr_assert_eq(kv_snap_walk(s, table, key, klen, klen > 0, &key, &klen, &val, &len), 0);
+    memcpy(ret->key, key, klen);
+    ret->klen = klen;
+    ret->len = len == KV_DAMAGED ? 0 : len;
+    if (!project_tables[table].checks_itself)
+        ret->len += 8;
+    kv_snap_end(s);
+    kv_close(kv);
 }
 
 /* One bit of any value but the identity, which nothing can make up for. */
@@ -670,8 +769,7 @@ static void flip_somewhere(struct fixture *x)
 
     if (count == 0)
         return;
-    skip = table == TABLE_META ? count - 1 : chance(count); /* "state" is the last */
-    pick(x, table, the_next, &at);
+    pick_nth(x, table, table == TABLE_META ? count - 1 : chance(count), &at); /* "state" is last */
     if (at.len)
         flip(x, table, &at, chance(at.len), (unsigned)chance(8));
 }

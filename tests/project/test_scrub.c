@@ -281,6 +281,47 @@ Test(scrub, a_damaged_entry_is_found_and_who_needs_it)
     agreed(&x, "scrub wait", line);
 }
 
+/* A value of each table, which nothing reads as long as the store is open. */
+Test(scrub, what_is_damaged_in_the_other_tables_is_found)
+{
+    static const struct {
+        unsigned table;
+        const char *key, *name;
+        size_t klen;
+    } v[] = {{TABLE_PAGE_COUNTS, "\0\0\0\0\0\0\1\1", "entry 257 of the table page_counts", 8},
+             {TABLE_IDS, "0123456789abcdef",
+              "entry 30313233343536373839616263646566 of the table ids", 16},
+             {TABLE_DYING, "\0\0\0\0\0\0\0\7", "entry 7 of the table dying", 8},
+             {TABLE_PACKS, "\0\0\0\0\0\0\1\0", "entry 256 of the table packs", 8},
+             {TABLE_NAMESPACES, "\0\0\0\0\0\0\2\0", "entry 512 of the table namespaces", 8},
+             {TABLE_PINS, "\0\0\0\0\0\0\0\5", "entry 5 of the table pins", 8},
+             {TABLE_DROPS, "\0\0\0\0\0\0\0\0", "entry 0 of the table drops", 8},
+             {TABLE_SETTINGS, "view_wait", "entry view_wait of the table settings", 9},
+             {TABLE_GC, "\0", "entry 00 of the table gc", 1}};
+    const size_t count = sizeof v / sizeof *v;
+    uint8_t val[SCRUB_RECORD_LEN] = {0};
+    struct kv_txn *t;
+    char line[128];
+
+    cr_assert_eq(kv_txn_begin(x.kv, &t), 0);
+    for (size_t i = 0; i < count; i++)
+        cr_assert_eq(kv_put(t, v[i].table, v[i].key, v[i].klen, val, 40), 0);
+    cr_assert_eq(kv_commit(t), 0);
+    for (size_t i = 0; i < count; i++)
+        if (!project_tables[v[i].table].checks_itself)
+            cr_assert_eq(kv_mem_flip(x.mem, v[i].table, v[i].key, v[i].klen, 3, 1), 0);
+    cr_assert_eq(kv_mem_flip(x.mem, TABLE_META, "state", 5, 20, 1), 0);
+    cr_assert_eq(kv_mem_flip(x.mem, TABLE_META, "identity", 8, 20, 1), 0);
+    agreed(&x, "scrub wait", " damaged=11 ");
+    for (size_t i = 0; i < count; i++) {
+        snprintf(line, sizeof line, "scrub: %s is damaged: it is not what was written\n",
+                 v[i].name);
+        cr_assert(strstr(said, line), "no %sin %s", line, said);
+    }
+    cr_assert(strstr(said, "scrub: entry identity of the table meta is damaged"), "%s", said);
+    cr_assert(strstr(said, "scrub: entry state of the table meta is damaged"), "%s", said);
+}
+
 Test(scrub, what_is_damaged_is_never_taken_for_equal_and_equal_bytes_heal_it)
 {
     spoil("main/file10");

@@ -212,8 +212,12 @@ Test(store, what_is_no_store_is_not_opened)
     cr_assert_eq(store_open(x.dir, 0, "mount", "/mnt", &s, x.why), -ENOENT);
     says(&x, "is not a store: there is something else in it");
     cr_assert_not(is_there(x.dir, "lock"));
-    write_file(x.dir, "tally-store", "tallyfs store 2\n");
+    write_file(x.dir, "tally-store", "tallyfs store 3\n");
     cr_assert_eq(store_open(x.dir, 0, "mount", "/mnt", &s, x.why), -EPROTO);
     says(&x, "newer");
+    write_file(x.dir, "tally-store", "tallyfs store 1 in a pool\n");
+    cr_assert_eq(store_open(x.dir, 0, "mount", "/mnt", &s, x.why), -EPROTO);
+    says(&x, "older");
+    cr_assert_eq(store_init(x.dir, "", NULL, x.why), -EEXIST);
     teardown(&x);
 }

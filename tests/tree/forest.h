@@ -28,8 +28,12 @@
     } while (0)
 
 enum forest_table { T_META, T_PAGES, T_COUNTS, T_OBJECTS, T_IDS, T_DYING, T_PINS, T_DROPS, T_GHOSTS };
-static const char *const forest_tables[] = {"meta", "pages", "counts", "objects",
-                                            "ids",  "dying", "pins",   "drops", "ghosts"};
+static const struct kv_table forest_tables[] = {
+    {.name = "meta"}, {.name = "pages", .checks_itself = true},
+    {.name = "counts"}, {.name = "objects"},
+    {.name = "ids"}, {.name = "dying"},
+    {.name = "pins"}, {.name = "drops"},
+    {.name = "ghosts"}};
 
 struct forest_saved {
     uint64_t root[FOREST_TREES], next_page, next_object;

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+/* scrub_values: see the header. */
+#include "scrub_values.h"
+#include "gc_record.h"
+#include "project_impl.h"
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define WHAT 200
+
+static bool is_key(const void *key, size_t klen, const char *name)
+{
+    return klen == strlen(name) && memcmp(key, name, klen) == 0;
+}
+
+/* How far a scrub is stands there, too: where that is damaged it begins anew. */
+static bool meta_is_sound(const void *key, size_t klen, const void *val, size_t len)
+{
+    struct identity identity;
+    struct state state;
+
+    if (is_key(key, klen, "identity"))
+        return identity_decode(val, len, &identity) == 0;
+    return !is_key(key, klen, "state") || state_decode(val, len, &state) == 0;
+}
+
+static bool is_sound(unsigned table, const void *key, size_t klen, const void *val, size_t len)
+{
+    if (len == KV_DAMAGED)
+        return false;
+    switch (table) {
+    case TABLE_META:
+        return meta_is_sound(key, klen, val, len);
+    case TABLE_NAMESPACES:
+        return klen == 8 && get_be64(key) <= VFS_NS_MAX &&
+               ns_record_check((uint32_t)get_be64(key), val, len) == 0;
+    case TABLE_GC:
+        return gc_record_is_sound(key, klen, val, len);
+    default:
+        return true;
+    }
+}
+
+/* Names as they are, numbers in decimal, the rest in hex. */
+static void describe(const struct scrub_values *at, char out[WHAT])
+{
+    char key[2 * KV_KEY_MAX + 1] = "";
+
+    if (at->table == TABLE_META || at->table == TABLE_SETTINGS)
+        (void)snprintf(key, sizeof key, "%.*s", (int)at->klen, (const char *)at->key);
+    else if (at->klen == 8)
+        (void)snprintf(key, sizeof key, "%llu", (unsigned long long)get_be64(at->key));
+    else
+        for (size_t i = 0; i < at->klen; i++)
+            (void)snprintf(key + 2 * i, 3, "%02x", at->key[i]);
+    (void)snprintf(out, WHAT, "entry %s of the table %s", key, project_tables[at->table].name);
+}
+
+static bool is_elsewhere(unsigned table)
+{
+    return table == TABLE_PAGES || table == TABLE_OBJECTS;
+}
+
+/* Where the disk cannot read it, or its tree is damaged, the rest of the table cannot be told. */
+static int end_table(struct scrub_values *at, int err, scrub_values_fn *fn, void *ctx)
+{
+    char what[WHAT];
+
+    if (err != -ENOENT && err != -EUCLEAN && err != -EIO)
+        return err;
+    (void)snprintf(what, sizeof what, "the table %s", project_tables[at->table].name);
+    at->table++;
+    at->klen = 0;
+    return err == -ENOENT ? 0 : fn(what, "it cannot be read to its end", ctx);
+}
+
+/* One entry of the table; -ENOENT: there is none behind the last one. */
+static int look(struct kv_snap *snap, struct scrub_values *at, scrub_values_fn *fn, void *ctx,
+                uint64_t *bytes)
+{
+    const void *key, *val;
+    size_t klen, len;
+    char what[WHAT];
+    int err =
+        kv_snap_walk(snap, at->table, at->key, at->klen, at->klen > 0, &key, &klen, &val, &len);
+
+    if (err < 0)
+        return end_table(at, err, fn, ctx);
+    memcpy(at->key, key, klen);
+    at->klen = klen;
+    *bytes += klen + (len == KV_DAMAGED ? 0 : len);
+    if (is_sound(at->table, key, klen, val, len))
+        return 0;
+    describe(at, what);
+    return fn(what, "it is not what was written", ctx);
+}
+
+int scrub_values_step(struct kv *kv, struct scrub_values *at, scrub_values_fn *fn, void *ctx,
+                      uint64_t *ret_bytes)
+{
+    struct kv_snap *snap;
+    uint64_t bytes = 0;
+    int err = kv_snap_begin(kv, &snap);
+
+    if (err < 0)
+        return err;
+    for (unsigned i = 0; i < SCRUB_VALUES && err == 0; i++) {
+        while (at->table < TABLE_COUNT && is_elsewhere(at->table))
+            at->table++;
+        err = at->table < TABLE_COUNT ? look(snap, at, fn, ctx, &bytes) : -ENOENT;
+    }
+    kv_snap_end(snap);
+    *ret_bytes = bytes;
+    return err;
+}
