@@ -315,6 +315,47 @@ Test(move, writing_to_what_is_moved_copies_up)
     cr_assert_eq(ghosts_on(&w, 1), 41);
 }
 
+static bool gate_was_held;
+
+static void look_at_gate(void *ctx, int64_t ns)
+{
+    (void)ctx;
+    (void)ns;
+    gate_was_held |= atomic_load(&w.x.p->gate.readers) > 0;
+}
+
+Test(move, writing_to_what_is_moved_does_not_wait_for_its_shard_with_the_gate)
+{
+    struct vfs_file *f;
+    uint8_t got[9], want[LARGE];
+
+    agreed(&w.x, "move main/d 1 wait", "objects=42 ");
+    world_dies(&w);
+    gate_was_held = false;
+    shard_mem_set_latency(w.cold, 1, look_at_gate, NULL);
+    uint64_t reads = shard_mem_calls(w.cold, SHARD_MEM_RANGE);
+    cr_assert_eq(vfs_open(w.x.p, node_of(&w.x, "main/d/large"), VFS_WRITE, &f), 0);
+    cr_assert_eq(vfs_write(f, "zz", 2, 131071), 2); /* across two grains */
+    cr_assert_gt(shard_mem_calls(w.cold, SHARD_MEM_RANGE), reads);
+    cr_assert_not(gate_was_held);
+    fill(want, LARGE, 1000);
+    cr_assert_eq(vfs_read(f, got, 9, 131068), 9);
+    cr_assert_eq(memcmp(got, want + 131068, 3), 0);
+    cr_assert_eq(memcmp(got + 3, "zz", 2), 0);
+    cr_assert_eq(memcmp(got + 5, want + 131073, 4), 0);
+    vfs_release(f);
+    cr_assert_eq(vfs_open(w.x.p, node_of(&w.x, "main/d/f9"), VFS_WRITE, &f), 0);
+    cr_assert_eq(vfs_write(f, "zz", 2, 100), 2);
+    cr_assert_not(gate_was_held);
+    shard_mem_set_latency(w.cold, 0, NULL, NULL);
+    shard_mem_set(w.cold, SHARD_MEM_UNREACHABLE, true);
+    vfs_release(f);
+    cr_assert_eq(vfs_open(w.x.p, node_of(&w.x, "main/d/f11"), VFS_WRITE, &f), 0);
+    cr_assert_eq(vfs_write(f, "zz", 2, 100), -EIO);
+    vfs_release(f);
+    shard_mem_set(w.cold, SHARD_MEM_UNREACHABLE, false);
+}
+
 Test(move, equal_bytes_share_what_is_moved)
 {
     agreed(&w.x, "move main/d 1 wait", "objects=42 ");
