@@ -4,6 +4,7 @@
  * are asked: bytes that a commit names stay until the one that does not is durable.
  */
 #include "leaks.h"
+#include "move.h"
 #include "project_impl.h"
 #include <errno.h>
 #include <limits.h>
@@ -35,9 +36,11 @@ static bool has_content(struct project *p, uint64_t number)
     return c != NULL;
 }
 
-/* Bytes on their way from a slot to an object, to the dead, or out of the world. */
+/* Bytes on their way from a slot to an object, home from a shard, to the dead, or out of the world. */
 static int is_moving(struct project *p, uint64_t number)
 {
+    if (number >= move_in_flight(p, 0))
+        return 1;
     return has_content(p, number) ? 1 : refs_is_dying(p->refs, number);
 }
 

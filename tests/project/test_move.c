@@ -464,6 +464,35 @@ Test(move, what_is_on_its_way_is_told_to_gc_cycles)
     cr_assert_eq(move_in_flight(w.x.p, 1), UINT64_MAX);
 }
 
+/* Three cycles between two reads of a long copy home: found, marked, deleted. */
+static bool in_cycle;
+
+static void collect(void *ctx, int64_t ns)
+{
+    (void)ctx;
+    (void)ns;
+    if (in_cycle || !calls_left || --calls_left)
+        return;
+    in_cycle = true;
+    for (int i = 0; i < 3; i++)
+        agreed(&w.x, "gc grace=0s wait", "collected=0");
+    in_cycle = false;
+}
+
+Test(move, what_comes_home_is_no_leak_before_it_is_named, .timeout = 60)
+{
+    for (unsigned n = 1; n < 9; n++) {
+        agreed(&w.x, "move main/d/large 1 wait", "objects=1 ");
+        calls_left = n;
+        shard_mem_set_latency(w.cold, 1, collect, NULL);
+        agreed(&w.x, "recall main/d/large wait", "objects=1 ");
+        shard_mem_set_latency(w.cold, 0, NULL, NULL);
+        cr_assert_eq(shard_of(&w, "main/d/large"), 0);
+        has_bytes(&w, "main/d/large", LARGE, 1000);
+    }
+    is_sound();
+}
+
 Test(move, others_are_read_while_a_shard_is_away)
 {
     agreed(&w.x, "move main/d/f1 main/d/large 1 wait", "objects=2 ");
