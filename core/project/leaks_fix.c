@@ -3,9 +3,8 @@
  * leaks_fix: is one leak needed after all, and away with it. Both what changed and the last commit
  * are asked: bytes that a commit names stay until the one that does not is durable.
  */
-#include "leaks.h"
+#include "leaks_impl.h"
 #include "move.h"
-#include "project_impl.h"
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -70,8 +69,8 @@ static int file_is_needed(struct project *p, const struct leak *l)
         r = objects_is_named(p->objects, &l->id, number);
     if (r == 0) {
         r = committed(p, TABLE_OBJECTS, number, &e);
-        /* As an alias, or in a pack, it has no file of its own. */
-        r = r > 0 ? e.kind != ENTRY_ALIAS && e.kind != ENTRY_PACK : r;
+        /* As an alias, in a pack, or on another shard it has no file of its own. */
+        r = r > 0 ? e.kind != ENTRY_ALIAS && e.kind != ENTRY_PACK && !entry_is_ghost(&e) : r;
     }
     if (r == 0)
         r = committed(p, TABLE_DYING, number, NULL);
@@ -142,6 +141,10 @@ int leak_is_needed(struct project *p, const struct leak *l)
         return page_is_needed(p, number);
     case LEAK_ENTRY:
         return entry_is_needed(p, number);
+    case LEAK_SHARD_FILE:
+    case LEAK_SHARD_PACK:
+    case LEAK_SHARD_RECORDS:
+        return leak_shard_is_needed(p, l);
     default:
         return -EINVAL;
     }
@@ -266,6 +269,10 @@ int leak_remove(struct project *p, const struct leak *l)
     case LEAK_SLOT:
     case LEAK_PACK:
         return unlink_file(p, l);
+    case LEAK_SHARD_FILE:
+    case LEAK_SHARD_PACK:
+    case LEAK_SHARD_RECORDS:
+        return leak_shard_remove(p, l);
     default:
         return forget(p, l);
     }

@@ -57,6 +57,7 @@ TestSuite(move, .init = up, .fini = down_all);
 static void is_sound(void)
 {
     struct findings f;
+    char reply[4096];
 
     settle(&w);
     world_dies(&w);
@@ -64,6 +65,8 @@ static void is_sound(void)
     agreed(&w.x, "rebuild wait", "changed=0");
     agreed(&w.x, "recall main/ wait", "failed=0");
     settle(&w);
+    (void)say(&w.x, "gc grace=0s wait", reply); /* what was put and never named */
+    (void)say(&w.x, "gc grace=0s wait", reply);
     files_are();
     down(&w.x);
     is_clean(&w.x, &f);
