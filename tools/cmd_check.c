@@ -18,7 +18,7 @@
 #include <string.h>
 
 struct checking {
-    bool json, repair;
+    bool json, repair, all_bytes;
     unsigned flags;                  /* of enum repair_flags */
     json_t *found, *repaired, *left; /* with --json, else NULL */
     int64_t started;
@@ -83,6 +83,9 @@ static void print_text(const struct checking *c, const struct check_result *r)
            "%llu bytes\n",
            PLURAL(r->problems), PLURAL(r->namespaces), PLURAL(r->inodes), PLURAL(r->pages),
            PLURAL(r->objects), (unsigned long long)r->bytes);
+    if (r->unasked > 0) {
+        printf("%llu object%s on other shards could not be checked\n", PLURAL(r->unasked));
+    }
     if (r->waiting > 0) {
         printf("this is what commit number %llu has; %llu change%s in the log wait%s for the next "
                "mount\n",
@@ -100,11 +103,11 @@ static void print_json(const struct checking *c, const struct repair_result *res
 {
     const struct check_result *r = &result->found;
     json_t *root =
-        json_pack("{s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:O}", "clean", result->left == 0,
+        json_pack("{s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:O}", "clean", result->left == 0,
                   "problems", (json_int_t)r->problems, "namespaces", (json_int_t)r->namespaces,
                   "inodes", (json_int_t)r->inodes, "pages", (json_int_t)r->pages, "objects",
                   (json_int_t)r->objects, "bytes", (json_int_t)r->bytes, "waiting",
-                  (json_int_t)r->waiting, "found", c->found);
+                  (json_int_t)r->waiting, "unasked", (json_int_t)r->unasked, "found", c->found);
     if (c->repair) {
         /* Where nothing was changed, what was found is left. */
         bool changed = result->repaired > 0 && !(c->flags & REPAIR_DRY_RUN);
@@ -122,7 +125,8 @@ static int look(const struct store *store, struct checking *c, struct repair_res
     const struct check_options check = {.found = on_found,
                                         .progress = on_progress,
                                         .ctx = c,
-                                        .pool = store_get_pool(store)};
+                                        .pool = store_get_pool(store),
+                                        .all_bytes = c->all_bytes};
     const struct repair_options o = {.flags = c->flags,
                                      .clock = clock_real(),
                                      .check = check,
@@ -192,6 +196,9 @@ static bool take_option(struct checking *c, int o)
     case 'j':
         c->json = true;
         return true;
+    case 'a':
+        c->all_bytes = true;
+        return true;
     case 'r':
         c->repair = true;
         return true;
@@ -214,7 +221,8 @@ static int run_check(int argc, char **argv)
     static const struct option options[] = {
         {"json", no_argument, NULL, 'j'},       {"repair", no_argument, NULL, 'r'},
         {"dry-run", no_argument, NULL, 'n'},    {"remove-dangling", no_argument, NULL, 'd'},
-        {"free-leaks", no_argument, NULL, 'l'}, {NULL, 0, NULL, 0}};
+        {"free-leaks", no_argument, NULL, 'l'}, {"all-bytes", no_argument, NULL, 'a'},
+        {NULL, 0, NULL, 0}};
     struct checking c = {0};
     struct tally_mountinfo at;
     int o;
@@ -251,11 +259,14 @@ static int run_check(int argc, char **argv)
 }
 
 const struct verb verb_check = {
-    "check", run_check, "[--json] [--repair [--dry-run] [--remove-dangling] [--free-leaks]] STORE",
+    "check", run_check,
+    "[--all-bytes] [--json] [--repair [--dry-run] [--remove-dangling] [--free-leaks]] STORE",
     "verify every byte of a store that is not mounted, and repair it",
     "One line for each thing that is damaged: what, where, and how. Nothing is\n"
     "changed unless asked to. Of a store that was not unmounted the last commit is\n"
     "looked at, and it is told how many changes the log has for the next mount.\n"
+    "  --all-bytes        also read all bytes on other shards, instead of asking only\n"
+    "                     whether they are there\n"
     "  --repair           put right what can be: counts, link counts, directories;\n"
     "                     files without a name appear in lost+found. Deletes nothing;\n"
     "                     first makes the changes that the log has\n"

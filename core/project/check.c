@@ -105,6 +105,7 @@ static int check_identity(struct check *c)
         return err;
     c->has_key = true;
     memcpy(c->key.secret, id.secret, ID_SECRET_LEN);
+    project_store_id(id.secret, id.created, c->o->pool ? c->o->pool->node : 0, c->store);
     return 0;
 }
 
@@ -417,6 +418,8 @@ static int check_all(struct check *c)
     if (err == 0)
         err = check_log(c);
     if (err == 0)
+        err = check_shards_open(c, c->kv);
+    if (err == 0)
         err = check_tables(c);
     if (err == 0)
         err = check_trees(c);
@@ -424,6 +427,8 @@ static int check_all(struct check *c)
         err = check_bytes(c);
     if (err == 0)
         err = check_files(c);
+    if (err == 0)
+        err = check_shards(c);
     if (err == 0)
         err = check_gc(c);
     if (err == 0)
@@ -436,10 +441,14 @@ int check_run(struct check *c, struct kv *kv)
 {
     int err = kv_snap_begin(kv, &c->snap);
 
+    c->kv = kv;
+    c->from = c->disk;
     if (err == 0)
         err = check_all(c);
     kv_snap_end(c->snap);
     c->snap = NULL;
+    c->r.unasked = c->unasked;
+    check_shards_close(c);
     return err;
 }
 

@@ -20,6 +20,8 @@
  *   dying, pin, drop   number                              yes
  *   pack          "pack N": its head, its table entry      yes
  *   pack record   "<id> pack N offset O"                   yes
+ *   shard         "shard N": its record                    yes
+ *   ghost         object id or number: the index of them   yes
  *   object block  "<id> block B"; "<id>" as a whole        yes
  *   slot          "slot N", "slot N block B"               yes
  *   log           "segment N offset O"                     yes
@@ -32,10 +34,15 @@
  *   inode         one whose items contradict each other    yes
  *   file          one that uses damaged bytes, told above  no
  *   leak          a file, a page: space, never data        no
+ *   note          "shard N": so many objects on it could not be checked                   no
  *   note          as above: a crash leaves such, mounting mends it   no
  *
  * Of a store that was not closed the last commit is looked at, and how many changes the log has
  * behind it for the next mount; files that this commit does not name are no leaks then.
+ *
+ * Other shards are only read, and nothing is claimed there: whether they have what they should, how
+ * long it is, and what nobody names; with `all_bytes` the bytes, too. Where stands "shard N" before the
+ * rest then. What is on one that cannot be asked is no damage.
  *
  * Inodes and names stand as "NS/dir/file", where no path is known (or too many are asked for) as
  * "NS inode N"; bytes that are no printable text as \ooo. Namespaces that share a root are looked
@@ -51,6 +58,7 @@
 
 #include "disk.h"
 #include "kv.h"
+#include <stdbool.h>
 
 struct project_pool;
 
@@ -63,6 +71,7 @@ struct check_options {
     /* The store is in a pool: packs that it names need not be in its table, and what else is there
      * is not its business. A repair puts there what is in the log, in this life. NULL: in none. */
     const struct project_pool *pool;
+    bool all_bytes; /* those on other shards are read, too */
 };
 
 struct check_result {
@@ -72,6 +81,7 @@ struct check_result {
     uint64_t bytes;      /* of sealed objects, read and verified */
     uint64_t namespaces; /* sound records, symlinks at the root left out */
     uint64_t inodes;     /* of namespaces; of those that share a root once */
+    uint64_t unasked;    /* objects on shards that could not be asked */
     uint64_t waiting;    /* changes in the log, behind the commit that was looked at */
     uint64_t seq;        /* number of that commit */
 };

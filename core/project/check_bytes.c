@@ -32,22 +32,31 @@ int check_open_pack(struct check *c, uint64_t number)
     char name[DISK_NAME_MAX + 1];
     int err;
 
-    if (c->pack_number == number)
+    if (c->pack_number == number && c->pack_shard == c->from_shard)
         return c->pack ? 0 : -ENOENT;
     disk_file_close(c->pack);
     c->pack = NULL;
     c->pack_number = number;
+    c->pack_shard = c->from_shard;
     pack_name(number, name);
-    err = disk_open(c->disk, name, DISK_READ, &c->pack);
+    err = disk_open(c->from, name, DISK_READ, &c->pack);
     if (err < 0)
         c->pack = NULL;
     return err;
 }
 
+static const char *shard_prefix(const struct entry *e, char out[16])
+{
+    *out = 0;
+    if (e->shard)
+        (void)snprintf(out, 16, "shard %u ", (unsigned)e->shard);
+    return out;
+}
+
 static int check_record(struct check *c, const struct entry *e)
 {
     struct pack_place place = {e->where, e->offset};
-    char hex[ID_HEX + 1], where[CHECK_WHERE];
+    char hex[ID_HEX + 1], where[CHECK_WHERE], prefix[16];
     struct id hash;
     int err = e->size <= PACK_RECORD_MAX ? check_open_pack(c, e->where) : -EUCLEAN;
 
@@ -56,8 +65,8 @@ static int check_record(struct check *c, const struct entry *e)
     if (err < 0 && err != -ENOENT && err != -EUCLEAN && err != -EIO)
         return err;
     id_to_hex(&e->id, hex);
-    (void)snprintf(where, sizeof where, "%s pack %" PRIu64 " offset %" PRIu32, hex, e->where,
-                   e->offset);
+    (void)snprintf(where, sizeof where, "%s%s pack %" PRIu64 " offset %" PRIu32,
+                   shard_prefix(e, prefix), hex, e->where, e->offset);
     if (err == 0) {
         id_of(&c->key, c->buf, e->size, &hash);
         c->r.bytes += e->size;
@@ -153,7 +162,7 @@ static int check_open_file(struct blocks *b, const struct entry *e, const char *
                     "its file has %" PRIu64 " bytes instead of %" PRIu64, st.size, e->size);
         return 0;
     }
-    err = sums_load(b->c->disk, name, &b->sums);
+    err = sums_load(b->c->from, name, &b->sums);
     if (err == 0 && b->sums.length != e->size)
         err = -EUCLEAN;
     if (err == -ENOENT || err == -EUCLEAN || err == -EIO) {
@@ -166,15 +175,16 @@ static int check_open_file(struct blocks *b, const struct entry *e, const char *
 
 static int check_file(struct check *c, const struct entry *e)
 {
-    char hex[ID_HEX + 1], name[DISK_NAME_MAX + 1];
-    struct blocks b = {.c = c, .what = "object block", .where = hex, .sums = SUMS_INIT};
+    char hex[ID_HEX + 1], name[DISK_NAME_MAX + 1], where[CHECK_WHERE], prefix[16];
+    struct blocks b = {.c = c, .what = "object block", .where = where, .sums = SUMS_INIT};
     int err;
 
     id_to_hex(&e->id, hex);
+    (void)snprintf(where, sizeof where, "%s%s", shard_prefix(e, prefix), hex);
     blob_object_name(&e->id, e->where, name);
-    err = disk_open(c->disk, name, DISK_READ, &b.file);
+    err = disk_open(c->from, name, DISK_READ, &b.file);
     if (err == -ENOENT || err == -EIO) {
-        check_found(c, true, b.what, hex, "its file %s",
+        check_found(c, true, b.what, where, "its file %s",
                     err == -ENOENT ? "does not exist" : "cannot be opened");
         return 0;
     }
@@ -234,19 +244,27 @@ static int check_slot(struct check *c, uint64_t number, uint64_t size)
     return err;
 }
 
-static int check_place(struct check *c, uint64_t number, const struct entry *e)
+int check_sealed_bytes(struct check *c, struct disk *from, const struct entry *e)
 {
     int err;
 
+    c->from = from;
+    c->from_shard = e->shard;
+    err = e->kind == ENTRY_FILE ? check_file(c, e) : check_record(c, e);
+    if (e->kind == ENTRY_PACK)
+        check_advance(c, e->size);
+    c->from = c->disk;
+    c->from_shard = 0;
+    return err;
+}
+
+static int check_place(struct check *c, uint64_t number, const struct entry *e)
+{
     if (e->kind == ENTRY_SLOT)
         return check_slot(c, number, e->size);
-    if (e->kind == ENTRY_FILE)
-        return check_file(c, e);
-    if (e->kind != ENTRY_PACK)
+    if (!entry_is_sealed(e))
         return 0;
-    err = check_record(c, e);
-    check_advance(c, e->size);
-    return err;
+    return e->shard ? check_ghost_bytes(c, e) : check_sealed_bytes(c, c->disk, e);
 }
 
 static void say_nothing(const char *what, const char *where, const char *sentence, void *ctx)
@@ -259,13 +277,14 @@ static void say_nothing(const char *what, const char *where, const char *sentenc
 
 bool check_quietly(struct check *c, uint64_t number, const struct entry *e)
 {
-    static const struct check_options silent = {.found = say_nothing};
+    static const struct check_options silent = {.found = say_nothing, .all_bytes = true};
     const struct check_options *o = c->o;
     struct check_result r = c->r;
+    uint64_t unasked = c->unasked;
     bool sound;
 
     c->o = &silent;
-    sound = check_place(c, number, e) == 0 && c->r.problems == r.problems;
+    sound = check_place(c, number, e) == 0 && c->r.problems == r.problems && c->unasked == unasked;
     c->o = o;
     c->r = r;
     return sound;

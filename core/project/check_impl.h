@@ -54,8 +54,20 @@ void fixes_release(struct fixes *f);
 
 /* ---- one check ---- */
 
+/* One that is known, or named. */
+struct check_shard {
+    uint16_t number;
+    bool known;      /* the table of shards has it */
+    uint64_t ghosts; /* entries that are there */
+    uint64_t unasked; /* whose bytes were not looked at */
+    int listing;     /* why it was not looked through; 0: it was */
+    struct map64 files;          /* numbers in the names of files there that something names */
+    struct map64 records, bytes; /* by pack, from the entries and the dying */
+};
+
 struct check {
     struct disk *disk;
+    struct kv *kv;
     struct kv_snap *snap;
     const struct check_options *o;
     struct check_result r;
@@ -63,6 +75,11 @@ struct check {
     struct state state;
     struct id_key key;
     bool has_state, has_key;
+    uint8_t store[16];    /* its id, as shards know it */
+    struct shards *shards; /* NULL: none is known, or it cannot be told whose they are */
+    struct check_shard *shard;
+    size_t shard_count, shard_room;
+    uint64_t unasked; /* objects on shards whose bytes were not looked at */
     uint64_t done, total; /* bytes, for progress */
     struct map64 files;   /* numbers in the names of object files that something names */
     struct map64 slots;   /* numbers of slots that something names */
@@ -84,8 +101,11 @@ struct check {
     unsigned flags;      /* enum repair_flags */
     const struct map64 *only; /* bytes are read of these numbers only; NULL: of all */
     /* check_bytes.c */
+    struct disk *from;    /* what is read from now: home, or a shard's */
+    uint16_t from_shard;
     struct disk_file *pack;
-    uint64_t pack_number; /* of `pack`, or of the one that could not be opened */
+    uint64_t pack_number; /* of `pack`, or of the one that could not be opened, */
+    uint16_t pack_shard;  /* and where that is */
     uint8_t *buf;         /* PACK_RECORD_MAX bytes */
 };
 
@@ -150,6 +170,18 @@ bool check_id_fits(const struct check *c, const struct id *id, struct id hash);
 int check_log(struct check *c);
 /* The packs table, and files that nobody names. */
 int check_files(struct check *c);
+/* The bytes of a sealed entry, wherever they are. */
+int check_sealed_bytes(struct check *c, struct disk *from, const struct entry *e);
+
+/* Other shards (check_shards.c). */
+int check_shards_open(struct check *c, struct kv *kv);
+void check_shards_close(struct check *c);
+/* An entry that is a ghost; a record of the dying that was one. */
+int check_ghost_entry(struct check *c, uint64_t number, const struct entry *e);
+int check_note_ghost(struct check *c, const struct entry *e);
+int check_ghost_bytes(struct check *c, const struct entry *e);
+/* The tables, and what nobody names there. */
+int check_shards(struct check *c);
 /* What GC cycles remembered (check_gc.c). */
 int check_gc(struct check *c);
 

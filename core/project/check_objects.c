@@ -134,6 +134,10 @@ static int check_kind(struct check *c, const struct entry *e, uint64_t number)
         err = check_indexed(c, e, number);
     if (err < 0)
         return err;
+    if (entry_is_ghost(e)) {
+        c->total += c->o->all_bytes ? e->size : 0;
+        return check_ghost_entry(c, number, e);
+    }
     switch (e->kind) {
     case ENTRY_NEW:
         check_where_number("object number", number, where);
@@ -343,6 +347,8 @@ static int check_dying(struct check *c, uint64_t number, const void *val, size_t
     }
     if (err != -ENOENT || map64_get(&c->missing, number, &refs))
         return 0;
+    if (entry_is_ghost(&e))
+        return check_note_ghost(c, &e);
     if (e.kind == ENTRY_PACK && e.where)
         return note_pack(c, &e);
     if (e.kind == ENTRY_FILE && e.where)

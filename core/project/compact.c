@@ -12,7 +12,8 @@
  * so does its pack. Readers who have an old place find the new one (objects_read). Nothing of it is
  * in the log: until the commit all is where the last one says.
  *
- * In a pool the packs of others are looked at as well (compact_pool.c).
+ * In a pool the packs of others are looked at as well (compact_pool.c), and then those on other shards
+ * (compact_shards.c).
  *
  * Bounded: one record in memory, one pack on its way; memory and disk are waited for as by any
  * writer. A thread of its own with idle I/O priority.
@@ -66,14 +67,14 @@ int compact_move(struct compaction *c, uint64_t number, const struct entry *from
     return refs_bury_place(p->refs, from); /* else it stays counted until a GC cycle */
 }
 
-static bool cancelled(const struct compaction *c)
+bool compact_is_cancelled(const struct compaction *c)
 {
     return atomic_load(&c->p->closing) || (c->job && atomic_load(&c->job->cancel));
 }
 
 int compact_breathe(struct compaction *c)
 {
-    if (cancelled(c))
+    if (compact_is_cancelled(c))
         return -ECANCELED;
     if (++c->records % THROTTLE_EVERY)
         return 0;
@@ -207,8 +208,7 @@ static int gather(struct project *p, struct compact_choice *l)
     return err == -ENOENT ? 0 : err;
 }
 
-/* The worst first, and not more than needed. */
-static void choose(struct compact_choice *c, unsigned below, bool thorough)
+void compact_choose(struct compact_choice *c, unsigned below, bool thorough)
 {
     uint64_t dead = c->dead, file_bytes = c->file_bytes;
     size_t n = 0;
@@ -239,7 +239,7 @@ static int rewrite_all(struct compaction *c, const struct compact_choice *l, rew
     int err = 0;
 
     for (size_t i = 0; i < l->count && (err == 0 || is_of_one(err)); i++) {
-        int r = cancelled(c) ? -ECANCELED : fn(c, &l->v[i]);
+        int r = compact_is_cancelled(c) ? -ECANCELED : fn(c, &l->v[i]);
         err = r < 0 && (err == 0 || !is_of_one(r)) ? r : err;
     }
     return err;
@@ -266,8 +266,8 @@ static int choose_all(struct compaction *c, unsigned below, bool thorough)
         err = compact_pool_gather(c);
     if (err < 0)
         return err;
-    choose(&c->own, below, thorough);
-    choose(&c->others, below, thorough);
+    compact_choose(&c->own, below, thorough);
+    compact_choose(&c->others, below, thorough);
     for (size_t i = 0; i < c->own.count; i++)
         c->total += c->own.v[i].entry.file_bytes;
     for (size_t i = 0; i < c->others.count; i++)
@@ -287,6 +287,10 @@ static int run(struct compaction *c, unsigned below, bool thorough)
     if (err < 0 && !is_of_one(err))
         return err;
     end = rewrite_all(c, &c->others, compact_pool_leave);
+    if (end < 0 && !is_of_one(end))
+        return end;
+    err = err < 0 ? err : end;
+    end = compact_shards(c, below, thorough);
     return end < 0 ? end : err;
 }
 
@@ -370,11 +374,13 @@ static bool is_due(struct project *p)
     struct packs_stats s;
 
     packs_get_stats(p->packs, &s);
-    if (below == 0 || s.dead_bytes + dead < worth)
+    if (below == 0)
         return false;
+    if (s.dead_bytes + dead < worth)
+        return compact_shards_dead(p, below, worth) >= worth;
     while (dead < worth && packs_next_closed(p->packs, k.number, &k) == 0)
         dead += compact_is_below(&k, below) ? k.dead : 0;
-    return dead >= worth;
+    return dead >= worth || compact_shards_dead(p, below, worth) >= worth;
 }
 
 void compact_if_due(struct project *p)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* compact_impl: what compact.c and compact_pool.c share. Nobody else includes this. */
+/* compact_impl: what compact.c, compact_pool.c and compact_shards.c share. Nobody else includes this. */
 #pragma once
 
 #include "project_impl.h"
@@ -28,6 +28,9 @@ struct compaction {
 
 bool compact_is_below(const struct pack_info *k, unsigned below);
 int compact_consider(struct compact_choice *l, const struct pack_info *k);
+/* The worst first, and not more than needed. */
+void compact_choose(struct compact_choice *l, unsigned below, bool thorough);
+bool compact_is_cancelled(const struct compaction *c);
 /* Now and then: progress, and waiting for room as any writer. -ECANCELED. */
 int compact_breathe(struct compaction *c);
 /* The number whose entry names that very place, held: give it back with refs_unhold. 1, 0 or -errno. */
@@ -36,6 +39,13 @@ int compact_find(struct project *p, const struct entry *at, uint64_t *ret_number
 int compact_move(struct compaction *c, uint64_t number, const struct entry *from, const void *data);
 /* The old places are let go when this returns, but for those that readers still hold. */
 int compact_commit(struct compaction *c);
+
+/* ---- compact_shards.c ---- */
+
+/* Packs on each shard that this store may write to. What one shard refuses is not the others'. */
+int compact_shards(struct compaction *c, unsigned below, bool thorough);
+/* How much is dead in those that are below, looked at until it is enough. */
+uint64_t compact_shards_dead(struct project *p, unsigned below, uint64_t enough);
 
 /* ---- compact_pool.c ---- */
 

@@ -15,6 +15,7 @@
  * once sealing has started: then the writer makes a new content. Whoever holds a reference may go
  * on reading a content that has left the table: its bytes do not change any more.
  */
+#include "far.h"
 #include "project_impl.h"
 #include "report.h"
 #include <errno.h>
@@ -414,6 +415,21 @@ uint16_t content_away(void)
     return away;
 }
 
+static ssize_t read_ghost(struct project *p, uint64_t number, const struct entry *e, void *buf,
+                          size_t len, uint64_t off)
+{
+    ssize_t n = far_get(number, buf, len, off);
+
+    if (n != -ENOENT)
+        return n;
+    n = objects_read(p->objects, e, buf, len, off);
+    if (n >= 0)
+        far_keep(number, buf, len, (size_t)n, off);
+    else if (n == -EHOSTUNREACH)
+        away = e->shard;
+    return n;
+}
+
 ssize_t content_read(struct project *p, uint64_t number, void *buf, size_t len, uint64_t off)
 {
     struct content *c = content_find(p, number);
@@ -435,10 +451,8 @@ ssize_t content_read(struct project *p, uint64_t number, void *buf, size_t len, 
         content_unref(c);
         return n;
     }
-    n = objects_read(p->objects, &e, buf, len, off);
-    if (n == -EHOSTUNREACH)
-        away = e.shard;
-    return n;
+    return entry_is_ghost(&e) ? read_ghost(p, number, &e, buf, len, off)
+                              : objects_read(p->objects, &e, buf, len, off);
 }
 
 /* ---- from the log ---- */

@@ -26,6 +26,10 @@ static void say_result(struct project *p, struct job *j, const struct gc_result 
     for (unsigned i = 0; i < GC_KEEP_REASONS; i++)
         strbuf_addf(&text, " kept_%s=%llu", gc_keep_names[i], U(r->kept[i]));
     strbuf_addf(&text, " stale_nodes=%zu", r->stale_count);
+    if (atomic_load(&p->gc.shards_away))
+        strbuf_addf(&text, " shards_away=%llu", U(atomic_load(&p->gc.shards_away)));
+    if (atomic_load(&p->gc.foreign))
+        strbuf_addf(&text, " foreign_names=%llu", U(atomic_load(&p->gc.foreign)));
     if (r->below_minimum)
         strbuf_adds(&text, " below_minimum=1");
     if (strbuf_error(&text) == 0)

@@ -109,10 +109,13 @@ static int weigh(struct walk *w)
             continue;
         if (err < 0)
             return err;
-        if (going >= e.count && !pool_node_is_shared(w->p, &e))
-            w->du->frees += size_of(w, number, &e);
-        else
-            w->du->shared += size_of(w, number, &e);
+        uint64_t size = size_of(w, number, &e);
+        if (going >= e.count && !pool_node_is_shared(w->p, &e)) {
+            w->du->frees += size;
+            w->du->elsewhere += entry_is_ghost(&e) ? size : 0;
+        } else {
+            w->du->shared += size;
+        }
     }
     return 0;
 }

@@ -8,6 +8,8 @@
  * one walk tells both, and no table is asked who else names what. In a pool an object stays, too, that
  * another member's last report names where this one has it.
  *
+ * What is on another shard counts as anything else, and once more apart.
+ *
  * Read in pieces of DU_AT_ONCE items, each under the namespace's lock, beside all that goes on. Of
  * a namespace that rests, and with nothing being dropped or sealed, the figures are exact; else
  * each piece is as it was when it was read, and what a dropped namespace still holds until it is
@@ -27,6 +29,7 @@ struct du {
     uint64_t shared;  /* bytes of objects that it names and that would stay */
     uint64_t frees;   /* bytes of objects that would go: each once, unsealed contents included */
     uint64_t tree;    /* bytes of its tree's pages that would go */
+    uint64_t elsewhere; /* of `frees`: what would come back on other shards, not at home */
 };
 
 /* Holding nothing; `ns` is referenced, and no symlink. `interrupted` may be NULL. */

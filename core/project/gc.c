@@ -12,6 +12,7 @@ const char *const gc_keep_names[GC_KEEP_REASONS] = {
     [GC_KEEP_GRACE] = "grace",       [GC_KEEP_STALE] = "stale_node",
     [GC_KEEP_NEW_MARK] = "new_mark", [GC_KEEP_UNACKNOWLEDGED] = "unacknowledged",
     [GC_KEEP_IN_USE] = "in_use",     [GC_KEEP_FAILED] = "failed",
+    [GC_KEEP_UNASKED] = "unasked",
 };
 
 int gc_create(const struct clock *clock, uint64_t serial, struct gc **ret_gc)

@@ -24,6 +24,8 @@
  *  - bytes go only for what an earlier cycle marked, whose mark every known node acknowledged in a
  *    report that this coordinator saw arrive and that does not name the object, and which a last
  *    look finds unreferenced;
+ *  - of what is held where nobody can be asked nothing is judged: it is neither marked nor deleted, nor
+ *    does it count as not held any more;
  *  - a node that is stale, silent or behind has acknowledged nothing: until it reports again, or is
  *    retired, what it could own stays (GC_STALE_RETAIN);
  *  - clocks of others are not looked at: a report's age runs from when its serial was seen to
@@ -114,7 +116,14 @@ struct gc_report {
      * objects that are only counted, as active and as pinned. */
     uint64_t active, pinned;
 };
-enum gc_named { GC_NAMED_NOT, GC_NAMED_ACTIVE, GC_NAMED_PINNED };
+enum gc_named {
+    GC_NAMED_NOT,
+    /* Nobody can say now, because where it is held cannot be asked: if the table has it, it stays as
+     * it is there, and is neither marked nor deleted; its grace goes on. */
+    GC_NAMED_UNKNOWN,
+    GC_NAMED_ACTIVE,
+    GC_NAMED_PINNED
+};
 
 struct gc_sources {
     /* All reports there are, of all nodes registered, in any order; valid until the cycle ends. */
@@ -157,6 +166,7 @@ enum gc_keep {
     GC_KEEP_UNACKNOWLEDGED, /* some known node has not acknowledged its mark */
     GC_KEEP_IN_USE,         /* the last look found it in use, or pinned meanwhile */
     GC_KEEP_FAILED,         /* the last look or the removal failed: tried again */
+    GC_KEEP_UNASKED,        /* where it is held cannot be asked now; marked ones, too */
     GC_KEEP_REASONS
 };
 extern const char *const gc_keep_names[GC_KEEP_REASONS];

@@ -26,6 +26,7 @@ struct verdict {
     uint8_t state;  /* GC_NONE: it is not held any more */
     bool since_now; /* unreferenced since this cycle */
     bool anew;      /* marked by this cycle */
+    bool unasked;   /* it is as it was */
 };
 
 /* What all reports together say of one id. */
@@ -182,6 +183,14 @@ static int collect_opinions(struct cycle *w, size_t n)
     return err;
 }
 
+/* As it was; of one that nobody knew nothing is claimed. */
+static struct verdict leave(const struct gc_object *o, bool before)
+{
+    return (struct verdict){.nodes = o ? o->nodes : 0,
+                            .state = before ? o->state : GC_ACTIVE,
+                            .unasked = before};
+}
+
 /* `o`: how it stands in the table, or NULL. */
 static struct verdict judge(const struct cycle *w, const struct id *id, const struct gc_object *o,
                             const struct opinion *op)
@@ -194,6 +203,8 @@ static struct verdict judge(const struct cycle *w, const struct id *id, const st
         v.state = GC_PINNED;
     } else if (op->named == GC_NAMED_ACTIVE) {
         v.state = GC_ACTIVE;
+    } else if (op->named == GC_NAMED_UNKNOWN) {
+        return leave(o, before);
     } else {
         v.since_now = !before;
         if (op->stale)
@@ -213,7 +224,10 @@ static int count(struct cycle *w, const struct id *id, const struct verdict *v, 
     r->held++;
     r->active += v->state == GC_ACTIVE;
     r->pinned += v->state == GC_PINNED;
-    r->kept[stale ? GC_KEEP_STALE : GC_KEEP_GRACE] += v->state == GC_UNREFERENCED;
+    if (v->unasked)
+        r->kept[GC_KEEP_UNASKED]++;
+    else
+        r->kept[stale ? GC_KEEP_STALE : GC_KEEP_GRACE] += v->state == GC_UNREFERENCED;
     if (v->state != GC_MARKED)
         return 0;
     if (ARRAY_RESERVE(r->eligible, w->eligible_room, r->eligible_count + 1) < 0)
@@ -370,8 +384,9 @@ static size_t list_marks(const struct cycle *w, uint64_t serial, struct gc_saved
 static int tell(struct cycle *w, uint64_t serial)
 {
     const uint64_t *kept = w->r->kept;
-    struct gc_saved *v =
-        calloc(w->r->eligible_count + kept[GC_KEEP_GRACE] + kept[GC_KEEP_STALE] + 1, sizeof *v);
+    struct gc_saved *v = calloc(w->r->eligible_count + kept[GC_KEEP_GRACE] + kept[GC_KEEP_STALE] +
+                                    kept[GC_KEEP_UNASKED] + 1,
+                                sizeof *v);
     int err = -ENOMEM;
 
     if (v)
@@ -469,7 +484,8 @@ static int remove_marked(struct cycle *w)
     size_t tried = 0;
 
     for (size_t i = 0; i < t->count; i++) {
-        if (w->verdicts[i].state != GC_MARKED || w->verdicts[i].anew)
+        const struct verdict *v = &w->verdicts[i];
+        if (v->state != GC_MARKED || v->anew || v->unasked)
             continue;
         if (t->v[i].mark > covers) {
             w->r->kept[GC_KEEP_UNACKNOWLEDGED]++;

@@ -11,7 +11,9 @@
  *     remove    look, then delete
  *
  * Afterwards what is unreferenced and marked is remembered (gc_record.h). A cycle comes on command
- * alone. Pages that go take their references along only in a recount, so one follows them.
+ * alone. What is on another shard goes with the last look, not under the coordinator's lock: a shard
+ * may be slow, and nobody can come to need it. Pages that go take their references along only in a
+ * recount, so one follows them.
  *
  * A store on a pool looks for its own leaks like this, too, and then for the pool's (gc_pool.h).
  */
@@ -32,6 +34,7 @@ struct cycle {
     struct job *job;
     struct gc_report report;
     struct leaks leaks;
+    bool dry;
     uint64_t removed_bytes;
 };
 
@@ -60,6 +63,8 @@ static int get_reports(void *ctx, const struct gc_report **ret_v, size_t *ret_co
 
     if (err == 0)
         err = leaks_find(p, search_step, c, &c->leaks);
+    if (err == 0)
+        err = leaks_remember(&c->leaks, p->gc.gc);
     if (err < 0)
         return err;
     refs_get_stats(p->refs, &refs);
@@ -85,6 +90,10 @@ static int get_names(void *ctx, const struct gc_report *r, const struct id *ids,
     for (size_t i = 0; i < count; i++) {
         const struct leak *l = leaks_get(&c->leaks, &ids[i]);
         int needed;
+        if (l->unknown) {
+            ret[i] = GC_NAMED_UNKNOWN;
+            continue;
+        }
         {
             READ_GUARD(&c->p->gate);
             needed = leak_is_needed(c->p, l);
@@ -128,11 +137,23 @@ static int publish(void *ctx, uint64_t serial, const struct gc_saved *v, size_t 
     return remembered(c->p, gc_record_serial(c->p->config.kv, serial));
 }
 
+static int note_removed(struct cycle *c, const struct leak *l, int err)
+{
+    if (err < 0)
+        return err;
+    c->removed_bytes += l->bytes;
+    c->p->gc.unsettled = true;
+    return 0;
+}
+
 static int look(void *ctx, const struct id *id)
 {
     struct cycle *c = ctx;
-    int needed = leak_look(c->p, leaks_get(&c->leaks, id));
+    const struct leak *l = leaks_get(&c->leaks, id);
+    int needed = leak_look(c->p, l);
 
+    if (needed == 0 && leak_shard(id) && !c->dry)
+        return note_removed(c, l, leak_remove(c->p, l));
     return needed > 0 ? -EBUSY : needed;
 }
 
@@ -151,13 +172,9 @@ static int remove_one(void *ctx, const struct id *id)
     const struct leak *l = leaks_get(&c->leaks, id);
     int err = leak_kind(id) == LEAK_PAGE ? want_recount(c->p) : 0;
 
-    if (err == 0)
-        err = leak_remove(c->p, l);
-    if (err < 0)
-        return err;
-    c->removed_bytes += l->bytes;
-    c->p->gc.unsettled = true;
-    return 0;
+    if (leak_shard(id))
+        return 0; /* it is gone */
+    return note_removed(c, l, err < 0 ? err : leak_remove(c->p, l));
 }
 
 static bool step(void *ctx, uint64_t listed)
@@ -175,6 +192,28 @@ static void note(struct cycle *c, const struct gc_result *r)
     atomic_store(&g->leaks, c->leaks.count - r->collected);
     atomic_store(&g->leaked_bytes, c->leaks.bytes - c->removed_bytes);
     atomic_fetch_add(&g->collected, r->collected);
+}
+
+/* Of whom nothing is known, and what was met that is not ours. */
+static void note_shards(struct cycle *c)
+{
+    struct gc_of_store *g = &c->p->gc;
+
+    uint64_t away = 0;
+
+    for (size_t i = 0; i < c->leaks.away_count; i++) {
+        const struct leaks_away *s = &c->leaks.away[i];
+        if (s->err == 0)
+            continue;
+        away++;
+        report(REPORT_NOTE, "gc: what is on shard %u stays as it is: %s", (unsigned)s->shard,
+               s->err == -EROFS ? "it may only be read" : "it cannot be asked");
+    }
+    atomic_store(&g->shards_away, away);
+    atomic_store(&g->foreign, c->leaks.foreign);
+    if (c->leaks.foreign)
+        report(REPORT_NOTE, "gc: %llu names on shards are none of the store's, and stay",
+               (unsigned long long)c->leaks.foreign);
 }
 
 static int save(struct cycle *c, const struct gc_result *r)
@@ -247,7 +286,7 @@ void project_gc_config(struct project *p, struct gc_config *ret)
 static int run_cycle(struct project *p, struct job *j, bool dry_run, int64_t grace,
                      struct gc_result *ret)
 {
-    struct cycle c = {.p = p, .job = j};
+    struct cycle c = {.p = p, .job = j, .dry = dry_run};
     const struct gc_sources sources = {.reports = get_reports,
                                        .names = get_names,
                                        .list = get_list,
@@ -263,6 +302,7 @@ static int run_cycle(struct project *p, struct job *j, bool dry_run, int64_t gra
     if (grace >= 0)
         config.grace_period = grace;
     err = gc_cycle(p->gc.gc, &config, &sources, &(struct gc_options){.dry_run = dry_run}, ret);
+    note_shards(&c);
     if (dry_run && err == 0) {
         atomic_store(&p->gc.leaks, c.leaks.count);
         atomic_store(&p->gc.leaked_bytes, c.leaks.bytes);

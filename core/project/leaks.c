@@ -4,10 +4,8 @@
  * then the directories are listed. What is found so is sorted, and asked about again by those who
  * use the list.
  */
-#include "leaks.h"
+#include "leaks_impl.h"
 #include "array.h"
-#include "project_impl.h"
-#include "recount.h"
 #include "report.h"
 #include <errno.h>
 #include <inttypes.h>
@@ -17,24 +15,9 @@
 
 #define STEP_EVERY 1024
 
-struct finding {
-    struct project *p;
-    struct leaks *out;
-    struct kv_snap *snap;
-    leaks_step_fn *step;
-    void *ctx;
-    uint64_t done, total, next_step;
-    uint64_t next_number, next_pack, next_page; /* those given later are not looked at */
-    struct recount count;                       /* pages */
-    struct map64 files, slots;                  /* by number: the last commit, or a change, needs it */
-    struct map64 packs;                         /* in the table of the last commit, */
-    struct map64 records, payload;              /* and what its entries name in each */
-    char dir[sizeof "objects/ab"];              /* being listed */
-};
-
 /* ---- keys ---- */
 
-static struct id make_key(enum leak_kind kind, const void *detail, uint64_t number)
+struct id leak_make_key(enum leak_kind kind, const void *detail, uint64_t number)
 {
     struct id key = {{0}};
 
@@ -47,7 +30,7 @@ static struct id make_key(enum leak_kind kind, const void *detail, uint64_t numb
 
 void leak_first_file(const struct id *id, struct id *ret_key)
 {
-    *ret_key = make_key(LEAK_FILE, id->b, 0);
+    *ret_key = leak_make_key(LEAK_FILE, id->b, 0);
 }
 
 bool leak_is_file_of(const struct id *key, const struct id *id)
@@ -63,6 +46,13 @@ enum leak_kind leak_kind(const struct id *key)
 uint64_t leak_number(const struct id *key)
 {
     return get_be64(key->b + 8);
+}
+
+uint16_t leak_shard(const struct id *key)
+{
+    if (key->b[0] < LEAK_SHARD_FILE || key->b[0] >= LEAK_KINDS)
+        return 0;
+    return (uint16_t)(key->b[1] << 8 | key->b[2]);
 }
 
 void leak_describe(const struct id *key, struct strbuf *out)
@@ -90,6 +80,16 @@ void leak_describe(const struct id *key, struct strbuf *out)
     case LEAK_ENTRY:
         strbuf_addf(out, "object number %llu", n);
         break;
+    case LEAK_SHARD_FILE:
+        strbuf_addf(out, "shard %u: objects/%.2s/%.10s….%016llx", leak_shard(key), hex + 6, hex + 6,
+                    n);
+        break;
+    case LEAK_SHARD_PACK:
+        strbuf_addf(out, "shard %u: packs/%016llx", leak_shard(key), n);
+        break;
+    case LEAK_SHARD_RECORDS:
+        strbuf_addf(out, "records of pack %llu of shard %u", n, leak_shard(key));
+        break;
     default:
         strbuf_adds(out, hex);
     }
@@ -109,10 +109,11 @@ const struct leak *leaks_get(const struct leaks *l, const struct id *key)
 void leaks_release(struct leaks *l)
 {
     free(l->v);
+    free(l->away);
     *l = (struct leaks){0};
 }
 
-static int add(struct finding *f, const struct leak *l)
+int leaks_add(struct finding *f, const struct leak *l)
 {
     struct leaks *out = f->out;
 
@@ -141,7 +142,7 @@ static void sort(struct leaks *l)
         l->bytes += l->v[i].bytes;
 }
 
-static int advance(struct finding *f, uint64_t items)
+int leaks_advance(struct finding *f, uint64_t items)
 {
     f->done += items;
     if (!f->step || f->done < f->next_step)
@@ -169,7 +170,7 @@ static bool page_step(uint64_t pages, void *ctx)
     struct finding *f = ctx;
 
     (void)pages;
-    return advance(f, 1) < 0;
+    return leaks_advance(f, 1) < 0;
 }
 
 static int note_page(struct finding *f, uint64_t no, const void *val, size_t len)
@@ -180,7 +181,8 @@ static int note_page(struct finding *f, uint64_t no, const void *val, size_t len
     (void)len;
     if (no == 0 || no >= f->next_page || map64_get(&f->count.pages, no, &refs))
         return 0;
-    return add(f, &(struct leak){.key = make_key(LEAK_PAGE, NULL, no), .bytes = PAGE_SIZE_BYTES});
+    return leaks_add(f, &(struct leak){.key = leak_make_key(LEAK_PAGE, NULL, no),
+                                       .bytes = PAGE_SIZE_BYTES});
 }
 
 /* ---- tables ---- */
@@ -207,7 +209,7 @@ static int in_snapshot(struct finding *f, unsigned table, uint64_t number)
 static int note_place(struct finding *f, uint64_t number, const struct entry *e)
 {
     if (entry_is_ghost(e)) /* nothing of it is here */
-        return 0;
+        return leaks_shards_note(f, e);
     switch (e->kind) {
     case ENTRY_FILE:
         return map64_put(&f->files, e->where, 1);
@@ -231,9 +233,9 @@ static int note_entry(struct finding *f, uint64_t number, const void *val, size_
     if (err == 0 && e.count == 0 && number < f->next_number) {
         err = in_snapshot(f, TABLE_DYING, number);
         if (err == 0)
-            return add(f, &(struct leak){.key = make_key(LEAK_ENTRY, NULL, number)});
+            return leaks_add(f, &(struct leak){.key = leak_make_key(LEAK_ENTRY, NULL, number)});
     }
-    return err < 0 ? err : advance(f, 1);
+    return err < 0 ? err : leaks_advance(f, 1);
 }
 
 /* Of a number that has an entry, the entry says it. */
@@ -253,6 +255,8 @@ static int note_new_dying(uint64_t number, const struct entry *e, void *ctx)
 {
     struct finding *f = ctx;
 
+    if (e->shard)
+        return leaks_shards_note_file(f, e);
     return e->kind == ENTRY_PACK || (e->kind == ENTRY_FILE && e->where == 0)
                ? 0
                : note_place(f, number, e);
@@ -277,9 +281,9 @@ static int note_pack(struct finding *f, uint64_t number, const void *val, size_t
     lost[0] = e.live_records - records;
     lost[1] = e.live_bytes - payload;
     put_le64(detail, id_checksum(lost, sizeof lost, number));
-    return add(f, &(struct leak){.key = make_key(LEAK_RECORDS, detail, number),
-                                 .bytes = lost[1],
-                                 .records = (uint32_t)lost[0]});
+    return leaks_add(f, &(struct leak){.key = leak_make_key(LEAK_RECORDS, detail, number),
+                                       .bytes = lost[1],
+                                       .records = (uint32_t)lost[0]});
 }
 
 typedef int note_fn(struct finding *f, uint64_t number, const void *val, size_t len);
@@ -341,15 +345,15 @@ static int list_object(const char *name, void *ctx)
     char file[DISK_NAME_MAX + 1];
     struct leak l = {.bytes = 0};
     uint64_t number, none;
-    int err = advance(f, 1);
+    int err = leaks_advance(f, 1);
 
     (void)blob_strip_sums(name, file);
     if (err < 0 || blob_parse_object(file, &l.id, &number) < 0 || number == 0 ||
         number >= f->next_number || map64_get(&f->files, number, &none))
         return err;
-    l.key = make_key(LEAK_FILE, l.id.b, number);
+    l.key = leak_make_key(LEAK_FILE, l.id.b, number);
     l.bytes = bytes_of(f, name);
-    return add(f, &l);
+    return leaks_add(f, &l);
 }
 
 static int list_slot(const char *name, void *ctx)
@@ -362,8 +366,8 @@ static int list_slot(const char *name, void *ctx)
     if (blob_parse_slot(file, &number) < 0 || number == 0 || number >= f->next_number ||
         map64_get(&f->slots, number, &none))
         return 0;
-    return add(f, &(struct leak){.key = make_key(LEAK_SLOT, NULL, number),
-                                 .bytes = bytes_of(f, name)});
+    return leaks_add(f, &(struct leak){.key = leak_make_key(LEAK_SLOT, NULL, number),
+                                       .bytes = bytes_of(f, name)});
 }
 
 static int list_pack(const char *name, void *ctx)
@@ -374,8 +378,8 @@ static int list_pack(const char *name, void *ctx)
     if (pack_parse_name(name, &number) < 0 || number >= f->next_pack ||
         map64_get(&f->records, number, &none) || map64_get(&f->packs, number, &none))
         return 0;
-    return add(f, &(struct leak){.key = make_key(LEAK_PACK, NULL, number),
-                                 .bytes = bytes_of(f, name)});
+    return leaks_add(f, &(struct leak){.key = leak_make_key(LEAK_PACK, NULL, number),
+                                       .bytes = bytes_of(f, name)});
 }
 
 /* A directory that is not there is an error, too: what it had could be on a disk that is gone. */
@@ -397,7 +401,7 @@ static int search_directories(struct finding *f)
         snprintf(f->dir, sizeof f->dir, "objects/%02x", i);
         err = list(f, list_object);
         if (err == 0)
-            err = advance(f, 1);
+            err = leaks_advance(f, 1);
     }
     return err;
 }
@@ -414,6 +418,7 @@ static int begin(struct finding *f)
     f->next_number = refs_next(p->refs);
     f->next_pack = packs_next(p->packs);
     f->next_page = pages_next(p->pages);
+    leaks_shards_begin(f);
     return err < 0 ? err : kv_snap_begin(p->config.kv, &f->snap);
 }
 
@@ -432,14 +437,21 @@ int leaks_find(struct project *p, leaks_step_fn *step, void *ctx, struct leaks *
     int err;
 
     *ret = (struct leaks){0};
-    err = begin(&f);
+    err = leaks_shards_open(&f);
+    if (err == 0)
+        err = begin(&f);
     if (err == 0) {
         guess_total(&f);
         err = search_tables(&f);
     }
+    if (err == 0)
+        err = leaks_shards_search_table(&f);
     kv_snap_end(f.snap);
     if (err == 0)
         err = search_directories(&f);
+    if (err == 0)
+        err = leaks_shards_search(&f);
+    leaks_shards_close(&f);
     recount_release(&f.count);
     map64_release(&f.files);
     map64_release(&f.slots);

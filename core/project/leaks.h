@@ -16,23 +16,33 @@
  *   RECORDS   live records of pack N that no entry names       counted in, and never out
  *   PAGE      page N                                           no root leads to it
  *   ENTRY     object number N with count 0                     it is not among the dying either
+ *   SHARD_FILE, SHARD_PACK, SHARD_RECORDS: the same on another shard (leaks_shards.c), of the table
+ *   shard_packs; SHARD_PACK also: none of its records is alive, and it is still there
  *
  * A start removes the first three by itself; the others stay until a cycle (or a repair) comes.
+ *
+ * Only shards that answer and that this store may write to are looked through. What is on the others
+ * (`away`) nobody can say: what earlier cycles found there is taken along as it was (leaks_remember).
+ * So it is where a listing ends with an error, or another shard turns out to be in its place.
  *
  * Why deleting one meets nobody who revives it: numbers of objects, packs and pages are given once.
  * Whatever could name such a thing again would have to be told of it by something that names it
  * already, and none does: neither the last commit nor what changed since (leak_is_needed). Numbers
  * that were given after the search began are not looked at. What is on its way between two names
  * (a seal, a heal, a deletion) holds the gate for reading, or stands in the table of contents,
- * among the dying or in a batch; so the look before a removal holds the gate for writing.
+ * among the dying or in a batch; so the look before a removal holds the gate for writing. What a move
+ * has put on a shard and not committed has numbers that move_in_flight tells, at the instant when the
+ * search begins and at the last look.
  *
  * Keys of the coordinator are ids of 16 bytes. Here they are: the kind 1; 7 bytes that tell things
  * of one number apart (FILE: the first of the id; RECORDS: of a checksum of how many there are, so
- * that another number of them is another leak); the number 8, big-endian.
+ * that another number of them is another leak); the number 8, big-endian. On a shard the first 2 of
+ * these 7 are its number, big-endian.
  *
  * Errors: 0 or -errno. Any error while searching, and any damage that could hide who needs
- * something, is the search's: -EUCLEAN is reported with its place. Memory: 48 bytes for each leak,
- * 24 to 48 for each page, object file and pack. Threads: one search at a time; it keeps one snapshot
+ * something, is the search's: -EUCLEAN is reported with its place; errors of shards are not, see
+ * above. Memory: 56 bytes for each leak, 24 to 48 for each page, object file and pack, wherever they
+ * are. Threads: one search at a time; it keeps one snapshot
  * of the kv while it runs.
  */
 #pragma once
@@ -41,6 +51,7 @@
 #include "strbuf.h"
 #include <stddef.h>
 
+struct gc;
 struct project;
 
 enum leak_kind {
@@ -50,6 +61,9 @@ enum leak_kind {
     LEAK_RECORDS,
     LEAK_PAGE,
     LEAK_ENTRY,
+    LEAK_SHARD_FILE,
+    LEAK_SHARD_PACK,
+    LEAK_SHARD_RECORDS,
     LEAK_KINDS
 };
 
@@ -58,11 +72,19 @@ struct leak {
     struct id id;     /* FILE: in its name */
     uint64_t bytes;   /* it takes, as far as that is known; RECORDS: payload */
     uint32_t records; /* RECORDS */
+    bool unknown;     /* of an earlier cycle, on a shard that cannot be asked: there is only the key */
 };
 struct leaks {
     struct leak *v; /* ascending by key */
     size_t count, room;
     uint64_t bytes; /* of all */
+    struct leaks_away {
+        uint16_t shard;
+        int err;       /* why it was not looked through to the end; 0: it was, but */
+        uint64_t from; /* what has such a number, or a higher one, may be on its way */
+    } * away;
+    size_t away_count;
+    uint64_t foreign; /* names on shards that are none of the store's: left alone */
 };
 
 /* Told how much of how much was looked at, now and then; true: end with -ECANCELED. */
@@ -72,6 +94,8 @@ typedef bool leaks_step_fn(void *ctx, uint64_t done, uint64_t total);
  * committed, or it may seem to leak until leak_is_needed is asked. */
 int leaks_find(struct project *p, leaks_step_fn *step, void *ctx, struct leaks *ret);
 void leaks_release(struct leaks *l);
+/* What cycles found on shards that are away now, or what may be on its way now, joins the list. */
+int leaks_remember(struct leaks *l, struct gc *gc);
 const struct leak *leaks_get(const struct leaks *l, const struct id *key); /* NULL: not there */
 
 /* 1, 0, or why that cannot be said. What others are deleting is needed, too. */
@@ -87,5 +111,6 @@ void leak_first_file(const struct id *id, struct id *ret_key);
 bool leak_is_file_of(const struct id *key, const struct id *id);
 enum leak_kind leak_kind(const struct id *key);
 uint64_t leak_number(const struct id *key);
+uint16_t leak_shard(const struct id *key); /* 0: it is at home */
 /* "objects/ab/ab01234567….000000000000002a", "page 7": for people. */
 void leak_describe(const struct id *key, struct strbuf *out);

@@ -3,8 +3,8 @@
  * leaks_fix: is one leak needed after all, and away with it. Both what changed and the last commit
  * are asked: bytes that a commit names stay until the one that does not is durable.
  */
-#include "leaks.h"
-#include "project_impl.h"
+#include "leaks_impl.h"
+#include "move.h"
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -35,9 +35,11 @@ static bool has_content(struct project *p, uint64_t number)
     return c != NULL;
 }
 
-/* Bytes on their way from a slot to an object, to the dead, or out of the world. */
+/* Bytes on their way from a slot to an object, home from a shard, to the dead, or out of the world. */
 static int is_moving(struct project *p, uint64_t number)
 {
+    if (number >= move_in_flight(p, 0))
+        return 1;
     return has_content(p, number) ? 1 : refs_is_dying(p->refs, number);
 }
 
@@ -67,8 +69,8 @@ static int file_is_needed(struct project *p, const struct leak *l)
         r = objects_is_named(p->objects, &l->id, number);
     if (r == 0) {
         r = committed(p, TABLE_OBJECTS, number, &e);
-        /* As an alias, or in a pack, it has no file of its own. */
-        r = r > 0 ? e.kind != ENTRY_ALIAS && e.kind != ENTRY_PACK : r;
+        /* As an alias, in a pack, or on another shard it has no file of its own. */
+        r = r > 0 ? e.kind != ENTRY_ALIAS && e.kind != ENTRY_PACK && !entry_is_ghost(&e) : r;
     }
     if (r == 0)
         r = committed(p, TABLE_DYING, number, NULL);
@@ -139,6 +141,10 @@ int leak_is_needed(struct project *p, const struct leak *l)
         return page_is_needed(p, number);
     case LEAK_ENTRY:
         return entry_is_needed(p, number);
+    case LEAK_SHARD_FILE:
+    case LEAK_SHARD_PACK:
+    case LEAK_SHARD_RECORDS:
+        return leak_shard_is_needed(p, l);
     default:
         return -EINVAL;
     }
@@ -263,6 +269,10 @@ int leak_remove(struct project *p, const struct leak *l)
     case LEAK_SLOT:
     case LEAK_PACK:
         return unlink_file(p, l);
+    case LEAK_SHARD_FILE:
+    case LEAK_SHARD_PACK:
+    case LEAK_SHARD_RECORDS:
+        return leak_shard_remove(p, l);
     default:
         return forget(p, l);
     }

@@ -261,7 +261,7 @@ static int get_keys(struct project *p, uint64_t next, uint64_t v[KEYS_AT_ONCE], 
     put_be64(from, next);
     key = from;
     while (n < KEYS_AT_ONCE) {
-        err = kv_snap_seek(snap, TABLE_OBJECTS, key, klen, n > 0, &key, &klen, &val, &len);
+        err = kv_snap_walk(snap, TABLE_OBJECTS, key, klen, n > 0, &key, &klen, &val, &len);
         if (err == 0 && klen != sizeof from)
             err = -EUCLEAN;
         if (err < 0)

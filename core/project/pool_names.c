@@ -87,7 +87,7 @@ static int add_entry(struct reading *r, struct kv_snap *s, uint64_t number, cons
     int err = entry_decode(val, len, &e);
 
     (void)s;
-    if (err < 0 || !entry_is_sealed(&e))
+    if (err < 0 || !entry_is_sealed(&e) || e.shard) /* a member's other shards are its own */
         return err;
     if (ARRAY_RESERVE(n->v, n->room, n->count + 1) < 0)
         return -ENOMEM;

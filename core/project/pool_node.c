@@ -317,7 +317,7 @@ int pool_node_find(void *ctx, const struct id *id, uint64_t size, unsigned nth, 
 
 bool pool_node_is_shared(struct project *p, const struct entry *e)
 {
-    return p->node && entry_is_sealed(e) && pool_index_names(p->node->index, e);
+    return p->node && entry_is_sealed(e) && !e->shard && pool_index_names(p->node->index, e);
 }
 
 /* ---- the thread ---- */

@@ -406,14 +406,14 @@ static uint64_t next_pack(const struct project *p, const struct state *s)
     return p->shared ? pool_number(p->shared->node, p->shared->life, 1) : s->next_pack;
 }
 
-/* Says nothing of the secret, and tells members of one pool apart. */
-static void id_of_store(const struct project *p, uint8_t ret[16])
+void project_store_id(const uint8_t secret[ID_SECRET_LEN], int64_t created, unsigned node,
+                      uint8_t ret[16])
 {
     uint8_t text[ID_SECRET_LEN + 16] = {0};
 
-    memcpy(text, p->id_key.secret, ID_SECRET_LEN);
-    put_le64(text + ID_SECRET_LEN, (uint64_t)p->created);
-    put_le64(text + ID_SECRET_LEN + 8, p->shared ? p->shared->node : 0);
+    memcpy(text, secret, ID_SECRET_LEN);
+    put_le64(text + ID_SECRET_LEN, (uint64_t)created);
+    put_le64(text + ID_SECRET_LEN + 8, node);
     put_le64(ret, id_checksum(text, sizeof text, 2));
     put_le64(ret + 8, id_checksum(text, sizeof text, 3));
 }
@@ -425,7 +425,7 @@ static int open_shards(struct project *p)
         .kv = p->config.kv, .table = TABLE_SHARDS, .clock = p->clock};
     int err;
 
-    id_of_store(p, config.store);
+    project_store_id(p->id_key.secret, p->created, p->shared ? p->shared->node : 0, config.store);
     err = shards_open(&config, &p->shards);
     return err == -EUCLEAN && p->shards ? 0 : err;
 }

@@ -56,6 +56,10 @@ struct identity {
 #define IDENTITY_LEN (24 + ID_SECRET_LEN + PROJECT_LABEL_MAX)
 int identity_encode(const struct identity *id, uint8_t out[IDENTITY_LEN]);
 int identity_decode(const void *val, size_t len, struct identity *ret); /* -EUCLEAN, -EPROTO */
+/* By which its shards know the store: says nothing of the secret, and tells members of one pool (`node`;
+ * 0: in none) apart. */
+void project_store_id(const uint8_t secret[ID_SECRET_LEN], int64_t created, unsigned node,
+                      uint8_t ret[16]);
 
 struct state {
     uint64_t seq, next_page, next_number, next_pack, next_ns, orphan_root, orphan_next;
@@ -388,6 +392,8 @@ struct gc_of_store {
     int damage;
     _Atomic uint64_t leaks, leaked_bytes; /* as the last cycle left them */
     _Atomic uint64_t collected;           /* by all cycles since the start */
+    /* The last cycle: shards that it could not look through, names there that are not the store's. */
+    _Atomic uint64_t shards_away, foreign;
 };
 
 /* What earlier cycles knew is read. Damage there is reported, and only keeps cycles from running. */

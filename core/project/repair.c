@@ -47,7 +47,8 @@ static int look_again(struct repair *r, bool last)
 {
     struct check_options o = {.found = last ? r->o->left : say_nothing,
                               .ctx = r->o->check.ctx,
-                              .pool = r->o->check.pool};
+                              .pool = r->o->check.pool,
+                              .all_bytes = r->o->check.all_bytes};
     struct check c = {.disk = r->disk,
                       .o = &o,
                       .fixes = last ? NULL : &r->fixes,

@@ -136,6 +136,8 @@ static bool is_damage(int err)
 
 static const char *why_of(int err)
 {
+    if (err == -ENOENT)
+        return "its shard does not have it";
     return err == -EUCLEAN ? "its bytes are not those that were written" : "the disk cannot read it";
 }
 
@@ -213,7 +215,7 @@ static bool is_same_place(const struct entry *a, const struct entry *b)
 
 static void describe(const struct entry *e, uint64_t number, char name[56], char where[100])
 {
-    char file[DISK_NAME_MAX + 1], hex[ID_HEX + 1];
+    char file[DISK_NAME_MAX + 1], hex[ID_HEX + 1], shard[16] = "";
 
     id_to_hex(&e->id, hex);
     if (e->kind == ENTRY_SLOT) {
@@ -226,10 +228,19 @@ static void describe(const struct entry *e, uint64_t number, char name[56], char
         else
             pack_name(e->where, file);
     }
+    if (entry_is_ghost(e))
+        snprintf(shard, sizeof shard, "shard %u: ", (unsigned)e->shard);
     if (e->kind == ENTRY_PACK)
-        snprintf(where, 100, "%.80s at %u", file, e->offset);
+        snprintf(where, 100, "%s%.68s at %u", shard, file, e->offset);
     else
-        snprintf(where, 100, "%.90s", file);
+        snprintf(where, 100, "%s%.78s", shard, file);
+}
+
+/* What of a ghost is damage: also that its shard, which was asked and is the right one, does not have
+ * it. */
+static bool is_damage_of(int err, const struct entry *e)
+{
+    return is_damage(err) || (err == -ENOENT && entry_is_ghost(e));
 }
 
 static int found_object(struct scrub *s, uint64_t number, const struct entry *e, int reason)
@@ -264,7 +275,11 @@ static int look_at_object(struct scrub *s, uint64_t number)
         err = verify(s, number, &e);
         if (err == 0)
             s->at.now.objects++;
-        if (!is_damage(err))
+        if (err == -EHOSTUNREACH) {
+            s->at.now.unasked++;
+            return 0;
+        }
+        if (!is_damage_of(err, &e))
             return err;
         bad = err;
         before = e;
@@ -513,8 +528,12 @@ static void say_result(struct scrub *s, const struct scrub_counts *c)
 {
     char text[200];
 
-    snprintf(text, sizeof text, "objects=%llu pages=%llu bytes=%llu damaged=%llu%s", U(c->objects),
-             U(c->pages), U(c->bytes), U(c->damaged), s->resumed ? " resumed=1" : "");
+    int n = snprintf(text, sizeof text, "objects=%llu pages=%llu bytes=%llu damaged=%llu",
+                     U(c->objects), U(c->pages), U(c->bytes), U(c->damaged));
+    if (c->unasked)
+        n += snprintf(text + n, sizeof text - (size_t)n, " unasked=%llu", U(c->unasked));
+    if (s->resumed)
+        snprintf(text + n, sizeof text - (size_t)n, " resumed=1");
     job_result(s->p, s->j, text);
 }
 

@@ -4,7 +4,7 @@
 #include "project_impl.h"
 #include <errno.h>
 
-#define VERSION 1
+#define VERSION 2
 #define FIELDS ((SCRUB_RECORD_LEN - 16) / 8)
 
 void scrub_record_encode(const struct scrub_record *r, uint8_t out[SCRUB_RECORD_LEN])
@@ -12,7 +12,8 @@ void scrub_record_encode(const struct scrub_record *r, uint8_t out[SCRUB_RECORD_
     const uint64_t f[FIELDS] = {r->next,         r->seen,         (uint64_t)r->started,
                                 r->now.objects,  r->now.pages,    r->now.bytes,
                                 r->now.damaged,  (uint64_t)r->ended, r->last.objects,
-                                r->last.pages,   r->last.bytes,   r->last.damaged};
+                                r->last.pages,   r->last.bytes,   r->last.damaged,
+                                r->now.unasked,  r->last.unasked};
 
     put_le32(out + 8, VERSION);
     out[12] = (uint8_t)r->phase;
@@ -38,9 +39,9 @@ int scrub_record_decode(const void *val, size_t len, struct scrub_record *ret)
                                  .next = f[0],
                                  .seen = f[1],
                                  .started = (int64_t)f[2],
-                                 .now = {f[3], f[4], f[5], f[6]},
+                                 .now = {f[3], f[4], f[5], f[6], f[12]},
                                  .ended = (int64_t)f[7],
-                                 .last = {f[8], f[9], f[10], f[11]}};
+                                 .last = {f[8], f[9], f[10], f[11], f[13]}};
     return 0;
 }
 

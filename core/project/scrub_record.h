@@ -11,6 +11,7 @@ enum scrub_phase { SCRUB_NONE, SCRUB_PAGES, SCRUB_OBJECTS, SCRUB_VALUES_OF_TABLE
 
 struct scrub_counts {
     uint64_t objects, pages, bytes, damaged;
+    uint64_t unasked; /* objects on shards that could not be asked */
 };
 
 struct scrub_record {
@@ -24,7 +25,7 @@ struct scrub_record {
     struct scrub_counts last;
 };
 
-#define SCRUB_RECORD_LEN 112
+#define SCRUB_RECORD_LEN 128
 void scrub_record_encode(const struct scrub_record *r, uint8_t out[SCRUB_RECORD_LEN]);
 int scrub_record_decode(const void *val, size_t len, struct scrub_record *ret); /* -EUCLEAN */
 /* All zeros if there is none. -EUCLEAN: it is damaged. */

@@ -3,6 +3,7 @@
 #include "scrub_values.h"
 #include "gc_record.h"
 #include "project_impl.h"
+#include "shard_format.h"
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -25,6 +26,19 @@ static bool meta_is_sound(const void *key, size_t klen, const void *val, size_t 
     return !is_key(key, klen, "state") || state_decode(val, len, &state) == 0;
 }
 
+static bool shard_is_sound(const void *key, size_t klen, const void *val, size_t len)
+{
+    const uint8_t *k = key;
+    uint16_t number = (uint16_t)(klen == 2 ? k[0] << 8 | k[1] : 0);
+    struct shard_record record;
+    uint32_t life;
+
+    if (klen != 2)
+        return false;
+    return number ? shard_record_decode(val, len, number, &record) == 0
+                  : shard_floor_decode(val, len, &life) == 0;
+}
+
 static bool is_sound(unsigned table, const void *key, size_t klen, const void *val, size_t len)
 {
     if (len == KV_DAMAGED)
@@ -35,6 +49,8 @@ static bool is_sound(unsigned table, const void *key, size_t klen, const void *v
     case TABLE_NAMESPACES:
         return klen == 8 && get_be64(key) <= VFS_NS_MAX &&
                ns_record_check((uint32_t)get_be64(key), val, len) == 0;
+    case TABLE_SHARDS:
+        return shard_is_sound(key, klen, val, len);
     case TABLE_GC:
         return gc_record_is_sound(key, klen, val, len);
     default:

@@ -8,8 +8,8 @@
  * renamed an alias), it maps once more.
  */
 #include "vfs_file_impl.h"
+#include "far.h"
 #include "report.h"
-#include "shards.h"
 #include <errno.h>
 #include <stdlib.h>
 
@@ -168,19 +168,11 @@ static ssize_t read_once(struct vfs_file *f, void *buf, size_t len, uint64_t off
     return file_read(f->p, f->v, buf, len, off);
 }
 
-/* True: the shard that could not be asked can be now. Holding nothing. */
-static bool wait_for_shard(struct project *p)
-{
-    int64_t ns = settings_get(&p->settings, SET_SHARD_WAIT);
-
-    return ns > 0 && shards_wait(p->shards, content_away(), ns, &p->closing) == 0;
-}
-
 ssize_t vfs_read(struct vfs_file *f, void *buf, size_t len, uint64_t off)
 {
     ssize_t n = read_once(f, buf, len, off);
 
-    if (n == -EHOSTUNREACH && wait_for_shard(f->p))
+    if (n == -EHOSTUNREACH && far_wait(f->p))
         n = read_once(f, buf, len, off);
     if (n == -EHOSTUNREACH)
         n = -EIO;

@@ -14,6 +14,7 @@
  * Three steps: plan with the namespace's lock, move bytes without it, record with it again.
  */
 #include "vfs_file_impl.h"
+#include "far.h"
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -248,7 +249,7 @@ int file_writable(struct vfs_file *f)
     return err < 0 ? err : flush_throttle(f->p);
 }
 
-static ssize_t write_some(struct vfs_file *f, const void *buf, size_t len, uint64_t off)
+static ssize_t write_near(struct vfs_file *f, const void *buf, size_t len, uint64_t off)
 {
     CHANGE_ROOM(room);
     struct project *p = f->p;
@@ -271,6 +272,16 @@ static ssize_t write_some(struct vfs_file *f, const void *buf, size_t len, uint6
             done += n;
     }
     return done ? (ssize_t)done : err;
+}
+
+/* What it keeps of another shard's bytes comes first. */
+static ssize_t write_some(struct vfs_file *f, const void *buf, size_t len, uint64_t off)
+{
+    int err = f->write ? far_begin(f->p, f->v, off, len) : 0;
+    ssize_t n = err < 0 ? err : write_near(f, buf, len, off);
+
+    far_end();
+    return n == -EHOSTUNREACH ? -EIO : n;
 }
 
 ssize_t vfs_write(struct vfs_file *f, const void *buf, size_t len, uint64_t off)

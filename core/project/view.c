@@ -140,8 +140,11 @@ static void add_pool(const struct pool_stats *s, struct strbuf *out)
 
 static void add_counts(const struct scrub_counts *c, struct strbuf *out)
 {
-    strbuf_addf(out, " objects=%llu pages=%llu bytes=%llu damaged=%llu\n", U(c->objects), U(c->pages),
+    strbuf_addf(out, " objects=%llu pages=%llu bytes=%llu damaged=%llu", U(c->objects), U(c->pages),
                 U(c->bytes), U(c->damaged));
+    if (c->unasked)
+        strbuf_addf(out, " unasked=%llu", U(c->unasked));
+    strbuf_adds(out, "\n");
 }
 
 static void add_scrub(const struct facts *f, struct strbuf *out)

@@ -544,6 +544,35 @@ Test(gc, what_is_revived_between_the_last_look_and_the_removal_is_in_use_too)
     cr_assert_eq(state_of(&x, 0), GC_ACTIVE);
 }
 
+Test(gc, of_what_cannot_be_asked_nothing_is_judged_and_its_grace_goes_on)
+{
+    struct pool_node *n = pool_own(&x, 1);
+    pool_holds(&x, 3);
+    n->names[2] = GC_NAMED_UNKNOWN;
+    x.config.grace_period = 10 * NSEC_PER_SEC;
+    pool_run(&x);
+    cr_assert_eq(state_of(&x, 2), GC_ACTIVE, "of what nobody knew nothing is claimed");
+    pool_wait(&x, 10);
+    n->names[0] = GC_NAMED_UNKNOWN;
+    pool_report(&x, 1);
+    struct gc_result r = pool_run(&x);
+    cr_assert_eq(state_of(&x, 0), GC_UNREFERENCED, "not marked, though its grace is over");
+    cr_assert_eq(state_of(&x, 1), GC_MARKED);
+    cr_assert_eq(r.kept[GC_KEEP_UNASKED], 1);
+    n->names[0] = GC_NAMED_NOT;
+    n->names[1] = GC_NAMED_UNKNOWN;
+    pool_report(&x, 1);
+    r = pool_run(&x);
+    cr_assert_eq(state_of(&x, 0), GC_MARKED, "its grace went on meanwhile");
+    cr_assert_eq(state_of(&x, 1), GC_MARKED, "neither collected nor unmarked");
+    cr_assert_eq(r.collected, 0);
+    cr_assert_eq(r.eligible_count, 2);
+    cr_assert_eq(r.held, r.active + r.pinned + r.kept[GC_KEEP_NEW_MARK] + r.kept[GC_KEEP_UNASKED]);
+    n->names[1] = GC_NAMED_NOT;
+    pool_report(&x, 1);
+    cr_assert_eq(pool_run(&x).collected, 2);
+}
+
 Test(gc, a_look_or_a_removal_that_fails_is_counted_and_tried_again)
 {
     pool_holds(&x, 1);

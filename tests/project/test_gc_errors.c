@@ -139,7 +139,7 @@ Test(gc_errors, reports_that_are_damaged_change_nothing)
     x.node_twice = true;
     fails_with(-EUCLEAN);
     x.node_twice = false;
-    x.node[0].names[3] = 3;
+    x.node[0].names[3] = GC_NAMED_PINNED + 1;
     fails_with(-EUCLEAN);
     x.node[0].names[3] = GC_NAMED_NOT;
     goes_on();

@@ -52,7 +52,7 @@ static struct expected {
     bool below;
     uint64_t held, active, pinned, marked, collected, eligible, stale, reporting;
     uint64_t kept[GC_KEEP_REASONS];
-    bool list[POOL_OBJECTS];
+    bool list[POOL_OBJECTS], unasked[POOL_OBJECTS];
 } want;
 
 static bool is_own(unsigned n)
@@ -105,7 +105,7 @@ static void model_nodes(struct model *k)
 static void model_object(struct model *k, const struct model *old, unsigned i, bool held)
 {
     int64_t now = clock_ticks(&x.clock.base);
-    bool active = false, pinned = old->pinned[i], stale = false, was;
+    bool active = false, pinned = old->pinned[i], stale = false, unknown = false, was;
 
     k->nodes[i] = 0;
     if (!held) {
@@ -120,6 +120,7 @@ static void model_object(struct model *k, const struct model *old, unsigned i, b
         stale |= is_stale(k, n);
         pinned |= !is_stale(k, n) && named == GC_NAMED_PINNED;
         active |= !is_stale(k, n) && named == GC_NAMED_ACTIVE;
+        unknown |= !is_stale(k, n) && named == GC_NAMED_UNKNOWN;
     }
     was = !old->fresh[i] && (old->state[i] == GC_UNREFERENCED || old->state[i] == GC_MARKED);
     if (!was)
@@ -130,6 +131,16 @@ static void model_object(struct model *k, const struct model *old, unsigned i, b
         want.pinned++;
     } else if (active) {
         k->state[i] = GC_ACTIVE;
+        want.active++;
+    } else if (unknown && was) {
+        k->state[i] = old->state[i];
+        k->nodes[i] = old->nodes[i];
+        want.kept[GC_KEEP_UNASKED]++;
+        want.unasked[i] = true;
+        want.list[i] = k->state[i] == GC_MARKED;
+    } else if (unknown) {
+        k->state[i] = GC_ACTIVE;
+        k->nodes[i] = old->nodes[i];
         want.active++;
     } else if (stale) {
         k->state[i] = GC_UNREFERENCED;
@@ -205,7 +216,7 @@ static void model_cycle(struct model *k)
     for (unsigned i = 0; i < POOL_OBJECTS; i++) {
         if (want.list[i] && !k->mark[i])
             k->mark[i] = k->serial;
-        else if (want.list[i])
+        else if (want.list[i] && !want.unasked[i])
             model_removal(k, i);
         if (k->state[i] != GC_MARKED)
             k->mark[i] = 0;
@@ -271,7 +282,7 @@ static void new_report(unsigned n)
         node->report.ack = x.published + 1 + chance(3);
     node->report.own = n == 0;
     for (unsigned k = chance(8); k-- > 0;)
-        node->names[chance(POOL_OBJECTS)] = (uint8_t)(chance(12) ? 0 : 1 + chance(2));
+        node->names[chance(POOL_OBJECTS)] = (uint8_t)(chance(12) ? 0 : 1 + chance(3));
 }
 
 static void retire(unsigned n)

@@ -684,7 +684,7 @@ Test(gc_store, the_verb_says_what_a_cycle_did)
     agreed(&x, "gc dry-run grace=0s wait", "ok cycle=1 marked=1 collected=0 active=");
     agreed(&x, "gc grace=0s wait",
            " pinned=0 kept_grace=0 kept_stale_node=0 kept_new_mark=1 kept_unacknowledged=0 "
-           "kept_in_use=0 kept_failed=0 stale_nodes=0 job=2\n");
+           "kept_in_use=0 kept_failed=0 kept_unasked=0 stale_nodes=0 job=2\n");
     agreed(&x, "status", "gc          cycles=1 leaks=1 ");
     agreed(&x, "gc wait", "cycle=2 marked=0 collected=1 ");
     refused(&x, "gc now", -EINVAL, "dry-run");

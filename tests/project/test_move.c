@@ -57,6 +57,7 @@ TestSuite(move, .init = up, .fini = down_all);
 static void is_sound(void)
 {
     struct findings f;
+    char reply[4096];
 
     settle(&w);
     world_dies(&w);
@@ -64,6 +65,8 @@ static void is_sound(void)
     agreed(&w.x, "rebuild wait", "changed=0");
     agreed(&w.x, "recall main/ wait", "failed=0");
     settle(&w);
+    (void)say(&w.x, "gc grace=0s wait", reply); /* what was put and never named */
+    (void)say(&w.x, "gc grace=0s wait", reply);
     files_are();
     down(&w.x);
     is_clean(&w.x, &f);
@@ -315,6 +318,47 @@ Test(move, writing_to_what_is_moved_copies_up)
     cr_assert_eq(ghosts_on(&w, 1), 41);
 }
 
+static bool gate_was_held;
+
+static void look_at_gate(void *ctx, int64_t ns)
+{
+    (void)ctx;
+    (void)ns;
+    gate_was_held |= atomic_load(&w.x.p->gate.readers) > 0;
+}
+
+Test(move, writing_to_what_is_moved_does_not_wait_for_its_shard_with_the_gate)
+{
+    struct vfs_file *f;
+    uint8_t got[9], want[LARGE];
+
+    agreed(&w.x, "move main/d 1 wait", "objects=42 ");
+    world_dies(&w);
+    gate_was_held = false;
+    shard_mem_set_latency(w.cold, 1, look_at_gate, NULL);
+    uint64_t reads = shard_mem_calls(w.cold, SHARD_MEM_RANGE);
+    cr_assert_eq(vfs_open(w.x.p, node_of(&w.x, "main/d/large"), VFS_WRITE, &f), 0);
+    cr_assert_eq(vfs_write(f, "zz", 2, 131071), 2); /* across two grains */
+    cr_assert_gt(shard_mem_calls(w.cold, SHARD_MEM_RANGE), reads);
+    cr_assert_not(gate_was_held);
+    fill(want, LARGE, 1000);
+    cr_assert_eq(vfs_read(f, got, 9, 131068), 9);
+    cr_assert_eq(memcmp(got, want + 131068, 3), 0);
+    cr_assert_eq(memcmp(got + 3, "zz", 2), 0);
+    cr_assert_eq(memcmp(got + 5, want + 131073, 4), 0);
+    vfs_release(f);
+    cr_assert_eq(vfs_open(w.x.p, node_of(&w.x, "main/d/f9"), VFS_WRITE, &f), 0);
+    cr_assert_eq(vfs_write(f, "zz", 2, 100), 2);
+    cr_assert_not(gate_was_held);
+    shard_mem_set_latency(w.cold, 0, NULL, NULL);
+    shard_mem_set(w.cold, SHARD_MEM_UNREACHABLE, true);
+    vfs_release(f);
+    cr_assert_eq(vfs_open(w.x.p, node_of(&w.x, "main/d/f11"), VFS_WRITE, &f), 0);
+    cr_assert_eq(vfs_write(f, "zz", 2, 100), -EIO);
+    vfs_release(f);
+    shard_mem_set(w.cold, SHARD_MEM_UNREACHABLE, false);
+}
+
 Test(move, equal_bytes_share_what_is_moved)
 {
     agreed(&w.x, "move main/d 1 wait", "objects=42 ");
@@ -421,6 +465,35 @@ Test(move, what_is_on_its_way_is_told_to_gc_cycles)
     cr_assert_geq(e.where, from);
     (void)ended();
     cr_assert_eq(move_in_flight(w.x.p, 1), UINT64_MAX);
+}
+
+/* Three cycles between two reads of a long copy home: found, marked, deleted. */
+static bool in_cycle;
+
+static void collect(void *ctx, int64_t ns)
+{
+    (void)ctx;
+    (void)ns;
+    if (in_cycle || !calls_left || --calls_left)
+        return;
+    in_cycle = true;
+    for (int i = 0; i < 3; i++)
+        agreed(&w.x, "gc grace=0s wait", "collected=0");
+    in_cycle = false;
+}
+
+Test(move, what_comes_home_is_no_leak_before_it_is_named, .timeout = 60)
+{
+    for (unsigned n = 1; n < 9; n++) {
+        agreed(&w.x, "move main/d/large 1 wait", "objects=1 ");
+        calls_left = n;
+        shard_mem_set_latency(w.cold, 1, collect, NULL);
+        agreed(&w.x, "recall main/d/large wait", "objects=1 ");
+        shard_mem_set_latency(w.cold, 0, NULL, NULL);
+        cr_assert_eq(shard_of(&w, "main/d/large"), 0);
+        has_bytes(&w, "main/d/large", LARGE, 1000);
+    }
+    is_sound();
 }
 
 Test(move, others_are_read_while_a_shard_is_away)

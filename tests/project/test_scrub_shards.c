@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Tests of scrubs over ghosts: they are read where they are; what cannot be asked is counted and is no
+ * damage; what a shard does not have, or has wrongly, is, with the paths of those who use it.
+ */
+#include "away.h"
+
+#include "scrub.h"
+
+#define FILES 8
+
+static struct away a;
+#define x (a.store)
+
+static void up(void)
+{
+    away_up(&a);
+    make_files(&x, FILES);
+    put_big(&x, "main/big0", 300000);
+    drained(&x);
+    cr_assert_eq(send(&x, "f", 0, FILES, 1), FILES);
+    cr_assert_eq(send(&x, "big", 0, 1, 1), 1);
+    drained(&x);
+}
+static void gone(void)
+{
+    away_down(&a);
+}
+TestSuite(scrub_shards, .init = up, .fini = gone);
+
+static struct scrub_record record(void)
+{
+    struct scrub_record r;
+
+    scrub_get(x.p, &r, NULL, NULL);
+    return r;
+}
+
+static char said[4096];
+
+/* One whole scrub; what it said. */
+static struct scrub_counts scrub(void)
+{
+    (void)say(&x, "scrub wait", said);
+    cr_assert_eq(record().phase, SCRUB_NONE);
+    return record().last;
+}
+
+Test(scrub_shards, ghosts_are_read_where_they_are)
+{
+    uint64_t reads = shard_mem_calls(a.cold, SHARD_MEM_RANGE);
+    struct scrub_counts c = scrub();
+
+    cr_assert_eq(c.damaged, 0, "%s", said);
+    cr_assert_eq(c.unasked, 0);
+    cr_assert_eq(c.objects, FILES + 1);
+    cr_assert_gt(shard_mem_calls(a.cold, SHARD_MEM_RANGE), reads);
+}
+
+Test(scrub_shards, what_cannot_be_asked_is_counted_and_is_no_damage)
+{
+    shard_mem_set(a.cold, SHARD_MEM_UNREACHABLE, true);
+    struct scrub_counts c = scrub();
+    cr_assert_eq(c.damaged, 0, "%s", said);
+    cr_assert_eq(c.unasked, FILES + 1);
+    cr_assert_eq(c.objects, 0);
+    cr_assert(strstr(said, "unasked=9"), "%s", said);
+    shard_mem_set(a.cold, SHARD_MEM_UNREACHABLE, false);
+    clock_manual_advance(&x.clock, 2 * NSEC_PER_SEC);
+    (void)shards_look(x.p->shards);
+    cr_assert_eq(scrub().unasked, 0);
+    cr_assert_eq(record().last.objects, FILES + 1);
+    fixture_reopen(&x);
+    cr_assert_eq(record().last.objects, FILES + 1, "it is remembered");
+}
+
+Test(scrub_shards, an_empty_mount_point_is_no_damage)
+{
+    shard_mem_set(a.cold, SHARD_MEM_DENIES, true);
+    struct scrub_counts c = scrub();
+    cr_assert_eq(c.damaged, 0, "%s", said);
+    cr_assert_eq(c.unasked, FILES + 1);
+}
+
+Test(scrub_shards, what_the_right_shard_does_not_have_is_damage_with_its_paths)
+{
+    struct entry e = place_of(&x, "main/big0");
+    char name[DISK_NAME_MAX + 1];
+
+    blob_object_name(&e.id, e.where, name);
+    cr_assert_eq(shard_mem_lose(a.cold, name), 0);
+    cr_assert_eq(scrub().damaged, 1, "%s", said);
+    cr_assert(strstr(said, "is used by main/big0"), "%s", said);
+    cr_assert(strstr(said, "shard 1: objects/"), "%s", said);
+}
+
+Test(scrub_shards, a_wrong_bit_is_damage_with_its_paths)
+{
+    struct entry e = place_of(&x, "main/f3");
+    char name[DISK_NAME_MAX + 1];
+
+    pack_name(e.where, name);
+    cr_assert_eq(shard_mem_flip(a.cold, name, e.offset + PACK_RECORD_HEAD + 5, 3), 0);
+    cr_assert_eq(scrub().damaged, 1, "%s", said);
+    cr_assert(strstr(said, "is used by main/f3"), "%s", said);
+}
