@@ -376,6 +376,8 @@ static void at_each_call(void (*what)(struct away *w))
         happened = a.until == 0;
         a.until = 0;
         heal(&a, what, happened);
+        cr_assert(state_of(LEAK_SHARD_FILE) == GC_MARKED || !is_on("mem:cold", planted),
+                  "%llu: it was not forgotten", (unsigned long long)n);
         files_are();
         for (int more = 0; more < 3; more++)
             cycle(0);
