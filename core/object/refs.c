@@ -397,7 +397,8 @@ static int collect_one(struct refs *r, uint64_t number, const struct entry *e)
         r->dead_active.count--;
     if (err < 0)
         return err;
-    r->ghost.dead += ghost;
+    if (ghost)
+        refs_count_dead(r, e->shard, true);
     map64_del(&r->zero, number);
     return 0;
 }
@@ -485,7 +486,7 @@ int refs_buried(struct refs *r, const struct refs_dead *d)
     int err = del_dying(r, d->number);
 
     if (err == 0 && entry_is_ghost(&d->entry))
-        r->ghost.dead--;
+        refs_count_dead(r, d->entry.shard, false);
     else if (err == 0)
         r->burying--;
     return err;
@@ -501,7 +502,7 @@ int refs_bury_place(struct refs *r, const struct entry *place)
     e.count = 0;
     err = put_dying(r, number, &e);
     if (err == 0 && entry_is_ghost(&e)) {
-        r->ghost.dead++;
+        refs_count_dead(r, e.shard, true);
         return 0;
     }
     return err < 0 ? err : dead_push(&r->dead_active, &(struct refs_dead){number, e});
@@ -608,7 +609,7 @@ static int recover_dying(struct refs *r, struct kv_snap *s)
             r->live -= entry_is_sealed(&now);
             err = refs_queue_zero(r, d.number, d.entry.size);
         } else if (err == -ENOENT && entry_is_ghost(&d.entry)) {
-            r->ghost.dead++;
+            refs_count_dead(r, d.entry.shard, true);
             err = 0;
         } else if (err == -ENOENT)
             err = dead_push(&r->dead_ready, &d);

@@ -136,6 +136,7 @@ int refs_ghosts_on(struct refs *r, uint16_t shard, uint64_t *ret_count, uint64_t
  * refs_buried. -ENOENT. refs_collected never gives these out. */
 int refs_next_dead_ghost(struct refs *r, uint16_t shard, uint64_t number, struct refs_dead *ret);
 uint64_t refs_dead_ghosts(struct refs *r); /* how many; not among refs_dying */
+uint64_t refs_dead_ghosts_on(struct refs *r, uint16_t shard);
 
 /* ---- pins ---- */
 

@@ -136,6 +136,7 @@ void refs_ghosts_release(struct refs *r)
 {
     map64_release(&r->ghost.count);
     map64_release(&r->ghost.bytes);
+    map64_release(&r->ghost.dead_on);
 }
 
 /* ---- finding them ---- */
@@ -298,10 +299,30 @@ int refs_ghosts_on(struct refs *r, uint16_t shard, uint64_t *ret_count, uint64_t
 
 /* ---- the dead ---- */
 
+void refs_count_dead(struct refs *r, uint16_t shard, bool more)
+{
+    uint64_t there = 0;
+
+    mutex_held(&r->lock);
+    r->ghost.dead += more ? 1 : -UINT64_C(1);
+    (void)map64_get(&r->ghost.dead_on, shard, &there);
+    if (more || there)
+        (void)map64_add(&r->ghost.dead_on, shard, more ? 1 : -1, NULL);
+}
+
 uint64_t refs_dead_ghosts(struct refs *r)
 {
     MUTEX_GUARD(&r->lock);
     return r->ghost.dead;
+}
+
+uint64_t refs_dead_ghosts_on(struct refs *r, uint16_t shard)
+{
+    uint64_t dead = 0;
+    MUTEX_GUARD(&r->lock);
+
+    (void)map64_get(&r->ghost.dead_on, shard, &dead);
+    return dead;
 }
 
 /* What a commit has made dead may have been buried since. */

@@ -27,7 +27,8 @@ struct ghosts_ahead {
 struct refs_ghosts {
     struct map64 count, bytes; /* shard -> what its ghosts are */
     uint64_t all;
-    uint64_t dead; /* records of the dying without an entry, that lead to other shards */
+    uint64_t dead; /* records of the dying without an entry, that lead to other shards, */
+    struct map64 dead_on; /* shard -> of these; for people: without memory some are missing */
     bool damaged;  /* a row does not decode, so nobody knows how many there are */
     struct ghosts_ahead ahead[GHOST_WALKS];
     uint64_t tick;
@@ -73,3 +74,5 @@ int refs_ghosts_recover(struct refs *r, struct kv_snap *s);
  * is saved. Said the other way round it undoes that, which cannot fail. */
 int refs_note_ghost(struct refs *r, uint64_t number, const struct entry *before,
                     const struct entry *now);
+/* One more, or one fewer, of the dead whose bytes are there. */
+void refs_count_dead(struct refs *r, uint16_t shard, bool more);
