@@ -432,6 +432,8 @@ static int check_all(struct check *c)
     if (err == 0)
         err = check_gc(c);
     if (err == 0)
+        err = check_sweep(c);
+    if (err == 0)
         err = check_users(c);
     fix_state(c);
     return err < 0 ? err : c->scan_err;

@@ -184,6 +184,8 @@ int check_ghost_bytes(struct check *c, const struct entry *e);
 int check_shards(struct check *c);
 /* What GC cycles remembered (check_gc.c). */
 int check_gc(struct check *c);
+/* What sweeps remembered. (check_sweep.c) */
+int check_sweep(struct check *c);
 
 /* ---- trees (check_scan.c, check_tree.c, check_users.c) ---- */
 

@@ -81,6 +81,7 @@ int control_walk_path(struct project *p, const char *path, size_t ns_len, const 
 int control_refs(struct call *call);
 int control_object(struct call *call);
 int control_why(struct call *call);
+int control_resolve(struct call *call);
 int control_pin(struct call *call);
 int control_unpin(struct call *call);
 
@@ -91,6 +92,9 @@ int control_scrub(struct call *call);
 int control_shard(struct call *call);
 int control_move(struct call *call);
 int control_recall(struct call *call);
+
+/* control_sweep.c */
+int control_sweep(struct call *call);
 
 /* control_log.c */
 int control_log(struct call *call);

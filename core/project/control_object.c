@@ -10,6 +10,8 @@
 #include "control_impl.h"
 #include "leaks.h"
 #include "pool_node_impl.h"
+#include "shards.h"
+#include "sweep.h"
 #include "view.h"
 #include "walk.h"
 #include <errno.h>
@@ -309,8 +311,9 @@ int control_object(struct call *call)
                                                         : "unreferenced",
                 (o.entry.count > 0) + other_nodes(call->p, &o.entry, nodes));
     if (entry_is_sealed(&o.entry))
-        strbuf_addf(&call->head, " size=%llu shard=0 stored=%s", U(o.entry.size),
-                    o.entry.kind == ENTRY_PACK ? "pack" : "file");
+        strbuf_addf(&call->head, " size=%llu shard=%u stored=%s%s", U(o.entry.size),
+                    o.entry.shard, o.entry.kind == ENTRY_PACK ? "pack" : "file",
+                    sweep_is_lost(call->p, o.number) ? " lost=1" : "");
     strbuf_addf(&call->head, " refs=%u", o.entry.count);
     object_release(call, &o);
     return 0;
@@ -324,6 +327,39 @@ static int why_orphans(struct call *call, struct use *u)
     if (err == 0 && u->hits)
         control_line(call, "unlinked but open files: items=%llu", U(u->hits));
     return err;
+}
+
+int control_resolve(struct call *call)
+{
+    struct object o;
+    int err = object_find(call, &o);
+
+    if (err < 0)
+        return err;
+    if (o.unknown)
+        return no_object(call);
+    if (o.entry.count == 0)
+        err = no_object(call);
+    else
+        strbuf_addf(&call->head, " shard=%u", o.entry.shard);
+    object_release(call, &o);
+    return err;
+}
+
+/* Nothing of what is at home. */
+static void why_shard(struct call *call, const struct object *o)
+{
+    struct shards_info info;
+
+    if (!entry_is_ghost(&o->entry))
+        return;
+    if (shards_info_get(call->p->shards, o->entry.shard, &info) < 0)
+        control_line(call, "its bytes are on shard %u, which there is not any more", o->entry.shard);
+    else
+        control_line(call, "its bytes are on shard %u (%s), which is %s", o->entry.shard, info.url,
+                     shards_state_name(info.state));
+    if (sweep_is_lost(call->p, o->number))
+        control_line(call, "lost: shard %u does not have its bytes any more", o->entry.shard);
 }
 
 int control_why(struct call *call)
@@ -341,6 +377,7 @@ int control_why(struct call *call)
     struct use u = {.call = call, .number = o.number};
     if (refs_is_pinned(p->refs, o.number))
         control_line(call, "pinned");
+    why_shard(call, &o);
     err = walk_namespaces(&u, true, &namespaces);
     if (err == 0)
         err = why_orphans(call, &u);

@@ -7,6 +7,7 @@
 #include "damage.h"
 #include "array.h"
 #include "command.h"
+#include "report.h"
 #include "walk.h"
 #include <errno.h>
 #include <stdio.h>
@@ -421,4 +422,16 @@ int damage_tell(struct project *p, struct damage *d, void (*say)(const char *lin
     free(u.use);
     free(u.name);
     return err;
+}
+
+/* A line to the journal has less room than a path may need: its middle goes. */
+void damage_alarm(const char *who, const char *line)
+{
+    const size_t room = REPORT_TEXT - 16, head = 80;
+    size_t n = strlen(line);
+
+    if (n < room)
+        report(REPORT_ALARM, "%s: %s", who, line);
+    else
+        report(REPORT_ALARM, "%s: %.*s...%s", who, (int)head, line, line + n - (room - head - 3));
 }

@@ -44,3 +44,5 @@ int damage_add(struct damage *d, enum damage_kind kind, uint64_t number, const c
 int damage_tell(struct project *p, struct damage *d, void (*say)(const char *line, void *ctx),
                 int (*pause)(void *ctx), void *ctx);
 void damage_release(struct damage *d);
+/* Such a line as an alarm of `who`. */
+void damage_alarm(const char *who, const char *line);

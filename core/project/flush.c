@@ -23,6 +23,7 @@
 #include "project_impl.h"
 #include "report.h"
 #include "shard_packs.h"
+#include "sweep.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,7 +36,8 @@
 
 static void forget(uint64_t number, const struct entry *e, void *ctx)
 {
-    (void)e;
+    if (entry_is_ghost(e))
+        sweep_note_purged(ctx);
     content_forget(ctx, number);
 }
 

@@ -13,6 +13,7 @@
 #include "scrub.h"
 #include "shard_packs.h"
 #include "shards.h"
+#include "sweep.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/random.h>
@@ -525,6 +526,7 @@ static void init_locks(struct project *p)
     mutex_init(&p->shards_thread.lock, "shards thread");
     cond_init(&p->shards_thread.wake);
     mutex_init(&p->touches.lock, "touches");
+    mutex_init(&p->sweep.lock, "sweep");
     cond_init(&p->jobs.changed);
     p->jobs.next = 1;
     p->scrub.lines = (struct strbuf)STRBUF_INIT;
@@ -567,6 +569,8 @@ int project_open(const struct project_config *config, struct project **ret_p)
         err = project_recover(p, &s);
     if (err == 0)
         err = project_gc_open(p);
+    if (err == 0)
+        err = sweep_open(p);
     if (err == 0)
         jobs_resume(p);
     if (err == 0 && config->background)
@@ -633,6 +637,7 @@ int project_close(struct project *p)
     err = project_drain(p, false, -1, NULL);
     if (err == 0) { /* the commit has all of it */
         pool_node_leave(p);
+        sweep_close(p);
         log_close(p->log);
         p->log = NULL;
         err = log_remove(p->config.disk);

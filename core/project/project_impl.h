@@ -19,6 +19,7 @@
 #include "project.h"
 #include "scrub_record.h"
 #include "settings.h"
+#include "sweep_record.h"
 #include "tree.h"
 #include "vfs.h"
 #include <pthread.h>
@@ -497,6 +498,19 @@ void touches_release(struct project *p);
 /* Days since 1970 by the store's clock; at least 1: 0 is unknown. */
 uint16_t touch_today(struct project *p);
 
+/* ---- sweeps (sweep.h) ---- */
+
+struct sweep_of_store {
+    struct mutex lock;          /* "sweep": a leaf; guards what is not atomic or fixed */
+    bool running;
+    uint64_t job;               /* that runs it; 0: none */
+    int64_t begun;              /* the last one, realtime ns, in this process */
+    struct ghost_report now;    /* of the one that runs */
+    struct sweep_record record;
+    int damage;                 /* of what was remembered, fixed: no sweep runs. 0: all is well */
+    _Atomic uint64_t purged;    /* ghosts that went, and are not in the record yet */
+};
+
 /* ---- the project ---- */
 
 /* What this start took from the log. */
@@ -559,6 +573,7 @@ struct project {
     struct releasing releasing;
     struct shards_thread shards_thread;
     struct touches touches;
+    struct sweep_of_store sweep;
 
     struct mutex last_reply_lock; /* "last reply" */
     char *last_reply;             /* of the control file */

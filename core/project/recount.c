@@ -295,6 +295,7 @@ struct fix {
 struct rebuild {
     struct project *p;
     struct job *job;
+    bool part; /* of a job whose progress is another one */
     struct kv_snap *snap;
     struct recount count;
     uint64_t total; /* pages */
@@ -323,7 +324,7 @@ static bool rebuild_step(uint64_t pages, void *ctx)
 
     if (!b->job)
         return atomic_load(&b->p->closing);
-    if (pages % 256 == 0) {
+    if (pages % 256 == 0 && !b->part) {
         job_progress(b->p, b->job, pages, b->total);
         job_progress_bytes(b->p, b->job, pages * PAGE_SIZE_BYTES, b->total * PAGE_SIZE_BYTES);
     }
@@ -476,9 +477,9 @@ static int find_fixes(struct rebuild *b)
     return err;
 }
 
-static int rebuild_alone(struct project *p, struct job *j, uint64_t *ret_changed)
+static int rebuild_alone(struct project *p, struct job *j, bool part, uint64_t *ret_changed)
 {
-    struct rebuild b = {.p = p, .job = j};
+    struct rebuild b = {.p = p, .job = j, .part = part};
     int err = project_flush(p); /* the corrections of the one before are in the snapshot */
 
     if (err < 0)
@@ -490,7 +491,7 @@ static int rebuild_alone(struct project *p, struct job *j, uint64_t *ret_changed
     kv_snap_end(b.snap);
     if (err == 0)
         err = apply(&b);
-    if (err == 0 && j)
+    if (err == 0 && j && !part)
         job_progress(p, j, b.total, b.total);
     if (err == 0 && b.count.damaged)
         err = -EUCLEAN;
@@ -502,12 +503,22 @@ static int rebuild_alone(struct project *p, struct job *j, uint64_t *ret_changed
 }
 
 /* Two at once would both see a count that is too high, and both lower it. */
-int project_rebuild(struct project *p, struct job *j, uint64_t *ret_changed)
+static int rebuild(struct project *p, struct job *j, bool part, uint64_t *ret_changed)
 {
     if (atomic_exchange(&p->recounting, true))
         return -EBUSY;
-    int err = rebuild_alone(p, j, ret_changed);
+    int err = rebuild_alone(p, j, part, ret_changed);
 
     atomic_store(&p->recounting, false);
     return err;
+}
+
+int project_rebuild(struct project *p, struct job *j, uint64_t *ret_changed)
+{
+    return rebuild(p, j, false, ret_changed);
+}
+
+int project_recount(struct project *p, struct job *j, uint64_t *ret_changed)
+{
+    return rebuild(p, j, true, ret_changed);
 }

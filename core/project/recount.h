@@ -56,3 +56,5 @@ void recount_release(struct recount *r);
  * (late, never early). -ECANCELED the job was cancelled: nothing was changed. -EROFS.
  * `j` may be NULL. Takes the gate (write) in short turns: call without locks. */
 int project_rebuild(struct project *p, struct job *j, uint64_t *ret_changed);
+/* The same as a part of what `j` does, whose progress is its own. */
+int project_recount(struct project *p, struct job *j, uint64_t *ret_changed);

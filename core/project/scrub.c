@@ -82,24 +82,12 @@ static void save(struct scrub *s, const struct scrub_record *r)
 
 /* ---- damage ---- */
 
-/* A line to the journal has less room than a path may need: its middle goes. */
-static void alarm_line(const char *line)
-{
-    const size_t room = REPORT_TEXT - 16, head = 80;
-    size_t n = strlen(line);
-
-    if (n < room)
-        report(REPORT_ALARM, "scrub: %s", line);
-    else
-        report(REPORT_ALARM, "scrub: %.*s...%s", (int)head, line, line + n - (room - head - 3));
-}
-
 static void say(const char *line, void *ctx)
 {
     struct scrub *s = ctx;
     struct strbuf *lines = &s->p->scrub.lines;
 
-    alarm_line(line);
+    damage_alarm("scrub", line);
     MUTEX_GUARD(&s->p->scrub.lock);
     if (lines->len + strlen(line) < SCRUB_LINES)
         strbuf_addf(lines, "%s\n", line);

@@ -7,6 +7,7 @@
  */
 #include "move.h"
 #include "shards.h"
+#include "sweep.h"
 #include <errno.h>
 
 #define LOOK_EVERY (5 * NSEC_PER_SEC) /* while something is not as it should be */
@@ -39,6 +40,7 @@ void shards_step(struct project *p)
     if (need == NEED_LOOK)
         (void)shards_look(p->shards);
     (void)release_pass(p, 0, &left);
+    sweep_if_due(p);
 }
 
 /* ---- the thread ---- */

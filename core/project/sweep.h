@@ -6,18 +6,22 @@
  *   count 0                        purged, without asking (release.c does it; a sweep only makes it do)
  *   the shard has it               kept
  *   it cannot be asked             inconclusive: kept, asked again by the next
- *   it says no, and the ghost is younger than grace_period, or its place has changed meanwhile
- *                                  inconclusive, or asked again at the new place
+ *   it says no, and the ghost is younger than grace_period, or it is none any more
+ *                                  inconclusive; where it has moved to is asked at once
  *   it says no, and a recount finds nobody who refers to it
- *                                  purged
+ *                                  purged: its count, which was too high, is put right
  *   it says no otherwise           kept, and *lost*: an alarm with the paths concerned
  *
  * In batches of SWEEP_BATCH ghosts (struct ghosts), each as the tables are then; between two, and
- * whenever `sweep_rate` says so, it rests, holding nothing. Idle I/O priority. What was lost is
- * remembered, and shown until a sweep finds it again, it is healed, or nobody refers to it any more.
+ * whenever `sweep_rate` says so, it rests, holding nothing. What was denied waits for the one recount
+ * at the end (or until there is SWEEP_DENIED of it). What was lost is remembered, and shown until a
+ * sweep finds it again, it is healed, or nobody refers to it any more; it is told once.
  *
  * A damaged record of earlier sweeps, or a table that cannot be read, is a named error and stops
  * sweeping; it is never taken for an empty one.
+ *
+ * Memory: bounded by the batch and by SWEEP_DENIED, but for the recount (recount.h), which only a
+ * denial brings about.
  */
 #pragma once
 
@@ -25,14 +29,43 @@
 #include "project_impl.h"
 
 #define SWEEP_BATCH 1024
+#define SWEEP_DENIED 65536
+#define SWEEP_LINES 10000 /* of a list; how many more there are is said */
+#define SWEEP_LOST_SHOWN 8 /* in status */
 
 /* In p->sweep (project_impl.h): struct sweep_of_store, with what sweep_record.h persists: totals, the
  * last report, the time of the last sweep, ids that are lost. */
-int sweep_open(struct project *p);
-void sweep_release(struct project *p);
-/* One sweep; `j` may be NULL. `list` gets a line for each ghost that is not simply kept. -EBUSY another
- * one runs; -ECANCELED; -EUCLEAN. Holding nothing. */
+
+/* What is remembered is read. Damage there is reported, and only keeps sweeps from running. */
+int sweep_open(struct project *p); /* -ENOMEM */
+/* At a clean end: how many ghosts went since the last sweep. */
+void sweep_close(struct project *p);
+/* A ghost's entry is gone for good; any lock may be held. */
+void sweep_note_purged(struct project *p);
+
+/* One sweep; `j` may be NULL: then nobody can cancel it, and it does not keep to sweep_rate. `list`
+ * (may be NULL) gets a line for each ghost that is not simply kept. -EBUSY another one runs; -EUCLEAN;
+ * -EROFS; -ECANCELED: *ret is what was done. A dry run changes nothing, raises no alarm and remembers
+ * nothing. Holding nothing. */
 int project_sweep(struct project *p, struct job *j, bool dry_run, struct strbuf *list,
                   struct ghost_report *ret);
+/* The same as a job: of its own thread, with idle I/O priority; the lines of the job are the list. */
+int sweep_start(struct project *p, bool dry_run, bool list, uint64_t *ret_job);
 /* Begin one as a job if sweep_interval has passed since the last began and there are ghosts. */
 void sweep_if_due(struct project *p);
+
+struct sweep_status {
+    bool running;
+    uint64_t job; /* that runs it, if one does */
+    int damage;   /* of what is remembered: no sweep runs */
+    int64_t ended;
+    struct ghost_report now, last, total; /* now: of the one that runs */
+    uint64_t sweeps, purged;              /* purged: ever, also without a sweep */
+    uint64_t lost;                        /* that still are; those not remembered by id as of the last */
+    size_t shown;                         /* the first of them */
+    struct sweep_lost some[SWEEP_LOST_SHOWN];
+};
+void sweep_get(struct project *p, struct sweep_status *ret);
+uint64_t sweep_lost_count(struct project *p);
+/* Is it among those that are remembered, and does it still hold? */
+bool sweep_is_lost(struct project *p, uint64_t number);

@@ -14,6 +14,7 @@
 #include "report.h"
 #include "scrub.h"
 #include "view_pool.h"
+#include "view_sweep.h"
 #include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -203,6 +204,8 @@ const char *view_state(struct project *p, struct strbuf *why)
         sentence = "the last scrub found damage";
     } else if (p->gc.damage) {
         sentence = "what GC cycles remembered is damaged";
+    } else {
+        sentence = view_sweep_trouble(p);
     }
     if (why && sentence)
         strbuf_addf(why, ": %s%s", sentence, detail);
@@ -253,6 +256,7 @@ static void status(struct project *p, const struct facts *f, struct strbuf *out)
                 U(atomic_load(&p->gc.leaked_bytes)), U(atomic_load(&p->gc.collected)),
                 p->gc.damage ? " damaged=1" : "");
     view_pool_status(p, out);
+    view_sweep_status(p, out);
     strbuf_addf(out, "compaction  packs=%llu moved_bytes=%llu%s\n",
                 U(atomic_load(&p->compacting.packs)), U(atomic_load(&p->compacting.bytes)),
                 atomic_load(&p->compacting.running) ? " running=1" : "");
@@ -438,6 +442,7 @@ static int stats(struct project *p, const struct facts *f, const struct view_edg
     failed |= json_object_set_new(o, "last_flush_errno", json_integer(-f->last_error));
     failed |= add_workers(o, &f->pool);
     failed |= view_pool_json(p, o);
+    failed |= view_sweep_json(p, o);
     if (edge)
         failed |= add_requests(o, edge);
     if (!failed)
@@ -468,6 +473,7 @@ static int metrics(struct project *p, const struct facts *f, const struct view_e
     strbuf_addf(out, "# TYPE tallyfs_read_only gauge\ntallyfs_read_only %d\n", f->readonly);
     add_worker_metrics(out, &f->pool);
     view_pool_metrics(p, out);
+    view_sweep_metrics(p, out);
     strbuf_adds(out, "# TYPE tallyfs_requests_total counter\n");
     for (size_t i = 0; edge && i < edge->request_kinds; i++)
         strbuf_addf(out, "tallyfs_requests_total{op=\"%s\"} %llu\n", edge->requests[i].name,

@@ -38,6 +38,8 @@ int view_render(struct project *p, enum view_text which, const struct view_edge 
 /* The refcount table as JSON (CONTRACTS section 1, "Dump"), one consistent sequence number, written
  * to `fd` from its start. */
 int view_refcounts(struct project *p, int fd);
+/* The ghosts, one a line, in the order of their numbers, likewise. What changes meanwhile is seen or not. */
+int view_ghosts(struct project *p, int fd);
 
 /* One object's facts; -ENOENT also for a count of zero. */
 struct view_object {

@@ -46,7 +46,7 @@ untouched
 
 claim "unknown verbs and keys, missing and surplus words, bad values: EINVAL"
 py '
-for line in ("frobnicate", "gc a", "gc dry-run 1", "node", "node list 1", "flush a b", "wait ticket", "shard list", "sweep", "branch", "branch main",
+for line in ("frobnicate", "gc a", "gc dry-run 1", "node", "node list 1", "flush a b", "wait ticket", "shard", "sweep now", "sweep list list", "resolve", "resolve x", "branch", "branch main",
              "branch main a b", "branch main a key=1", "branch main a wait", "drop", "drop full a=b",
              "drop full now", "status now", "help nothing", "help a b", "get nothing", "get a b",
              "get ns:main.colour", "set", "set page_cache", "set nothing 5", "set page_cache lots",
@@ -65,7 +65,7 @@ py '
 zero = "0" * 32
 for line in ("branch nothing x", "drop nothing", "drop nothing force", "set ns:nothing.frozen yes",
              "get ns:nothing.frozen", "wait 999999", "cancel 999999", f"pin {zero}",
-             f"unpin {zero}", "refs main/nothing", "refs nothing/x"):
+             f"unpin {zero}", f"resolve {zero}", "resolve main/nothing", "refs main/nothing", "refs nothing/x"):
     expect(line, "ENOENT")
 expect(f"refs {zero}", "OK", "refs=0")
 expect(f"object {zero}", "OK", "state=none")

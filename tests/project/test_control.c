@@ -149,7 +149,8 @@ Test(control, help_lists_every_verb_and_no_other)
 {
     static const char *const built[] = {"help",    "status", "get",    "set",  "branch", "drop",
                                         "drain",   "refs",   "object", "why",  "pin",    "unpin",
-                                        "rebuild", "wait",   "cancel", "flush"};
+                                        "rebuild", "wait",   "cancel", "flush", "shard", "move", "recall",
+                                        "sweep",   "resolve"};
     char reply[4096], line[64];
 
     cr_assert_eq(say(&x, "help", reply), 4);
@@ -157,10 +158,10 @@ Test(control, help_lists_every_verb_and_no_other)
         snprintf(line, sizeof line, "\n| %s", built[i]);
         cr_assert(strstr(reply, line), "%s", built[i]);
     }
-    cr_assert_null(strstr(reply, "sweep"));
+    cr_assert_null(strstr(reply, "restore"));
     agreed(&x, "help branch", "| branch NS NS2");
-    refused(&x, "help sweep", -EINVAL, "there is no verb sweep");
-    refused(&x, "sweep", -EINVAL, "error EINVAL sweep: there is no such verb");
+    refused(&x, "help restore", -EINVAL, "there is no verb restore");
+    refused(&x, "restore", -EINVAL, "error EINVAL restore: there is no such verb");
 }
 
 Test(control, every_verb_refuses_bad_words_and_says_why)

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * sweep_ask: the shards are asked for a batch of ghosts, in the order of shards and packs. Of a pack
+ * the last record is asked for first: a pack that has it has those before, so one question tells of
+ * all. Where it is missing the first one that is missing is looked for by halves.
+ *
+ * No hold is taken: bytes go only after the entry has gone, or names another place, and that is
+ * committed. So whoever is denied looks at the entry again, and only one that still is as it was
+ * has been denied.
+ */
+#include "sweep_impl.h"
+#include <errno.h>
+#include <stdlib.h>
+
+#define MOVES_MAX 8 /* of a ghost while it is asked for */
+
+static int by_place(const void *a, const void *b)
+{
+    const struct entry *x = &((const struct sweep_ghost *)a)->e;
+    const struct entry *y = &((const struct sweep_ghost *)b)->e;
+
+    if (x->shard != y->shard)
+        return x->shard < y->shard ? -1 : 1;
+    if (x->kind != y->kind)
+        return x->kind < y->kind ? -1 : 1;
+    if (x->where != y->where)
+        return x->where < y->where ? -1 : 1;
+    return x->offset < y->offset ? -1 : x->offset > y->offset;
+}
+
+/* 1, 0, or it cannot be told. What is wrong here, not there, ends the sweep. */
+static int ask(struct sweep *s, const struct entry *e, int *ret)
+{
+    *ret = objects_ask(s->p->objects, e);
+    return *ret == -ENOMEM ? -ENOMEM : 0;
+}
+
+bool sweep_is_there(struct sweep *s, struct sweep_ghost *g)
+{
+    struct entry e;
+    int err = refs_entry(s->p->refs, g->number, false, NULL, &e);
+
+    if (err < 0 || !entry_is_ghost(&e)) {
+        g->reason = SWEEP_CHANGED;
+        return false;
+    }
+    g->e.count = e.count;
+    if (e.count == 0) {
+        g->reason = SWEEP_ZERO;
+        return false;
+    }
+    if (entry_same_place(&e, &g->e))
+        return true;
+    g->e = e;
+    g->reason = SWEEP_MOVED;
+    return false;
+}
+
+/* An age that the clock makes negative is none. */
+static bool is_young(struct sweep *s, const struct entry *e)
+{
+    int64_t age = sweep_now_ms(s) - (int64_t)e->created;
+
+    return age < settings_get(&s->p->settings, SET_GRACE_PERIOD) / NSEC_PER_MSEC;
+}
+
+/* The shard has said no. */
+static int look_again(struct sweep *s, struct sweep_ghost *g)
+{
+    int r, err;
+
+    for (unsigned moves = 0; !sweep_is_there(s, g); moves++) {
+        if (g->reason != SWEEP_MOVED || moves == MOVES_MAX)
+            return 0;
+        err = ask(s, &g->e, &r);
+        if (err < 0 || r != 0) {
+            g->reason = r > 0 ? SWEEP_HERE : SWEEP_AWAY;
+            return err;
+        }
+    }
+    g->reason = is_young(s, &g->e) ? SWEEP_YOUNG : SWEEP_DENIED_YET;
+    return 0;
+}
+
+/* ---- a pack, or a file ---- */
+
+static int settle(struct sweep *s, struct sweep_ghost *v, size_t count, int answer)
+{
+    int err = 0;
+
+    for (size_t i = 0; i < count && err == 0; i++) {
+        v[i].reason = answer > 0 ? SWEEP_HERE : SWEEP_AWAY;
+        if (answer == 0)
+            err = look_again(s, &v[i]);
+    }
+    return err;
+}
+
+/* The last of them is missing: v[0 … *ret_first - 1] are there. Where the answer fails in between
+ * *ret_known is where the known ones begin, else it is *ret_first. */
+static int halve(struct sweep *s, struct sweep_ghost *v, size_t count, size_t *ret_first,
+                 size_t *ret_known)
+{
+    size_t low = 0, high = count - 1;
+    int r, err;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        err = ask(s, &v[middle].e, &r);
+        if (err < 0)
+            return err;
+        if (r < 0)
+            break;
+        if (r > 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    *ret_first = low;
+    *ret_known = high;
+    return 0;
+}
+
+/* Of one pack, or one file. *ret: what its last one got. */
+static int ask_for(struct sweep *s, struct sweep_ghost *v, size_t count, int *ret)
+{
+    size_t first, known;
+    int err = ask(s, &v[count - 1].e, ret);
+
+    if (err < 0)
+        return err;
+    if (*ret != 0)
+        return settle(s, v, count, *ret);
+    err = halve(s, v, count, &first, &known);
+    if (err == 0)
+        err = settle(s, v, first, 1);
+    if (err == 0)
+        err = settle(s, v + first, known - first, -EHOSTUNREACH);
+    return err < 0 ? err : settle(s, v + known, count - known, 0);
+}
+
+static bool same_file(const struct entry *a, const struct entry *b)
+{
+    return a->kind == b->kind && a->where == b->where &&
+           (a->kind == ENTRY_PACK || id_equal(&a->id, &b->id));
+}
+
+/* ---- a shard ---- */
+
+/* Once it cannot be asked the rest is not asked for, in this batch. */
+static int ask_shard(struct sweep *s, struct sweep_ghost *v, size_t count)
+{
+    int answer = 1, err = 0;
+
+    for (size_t i = 0, n; i < count && err == 0; i += n) {
+        for (n = 1; i + n < count && same_file(&v[i].e, &v[i + n].e);)
+            n++;
+        if (answer == -EHOSTUNREACH || answer == -ENXIO)
+            err = settle(s, v + i, n, answer);
+        else
+            err = ask_for(s, v + i, n, &answer);
+        if (err == 0)
+            err = sweep_spend(s, n);
+    }
+    return err;
+}
+
+int sweep_ask(struct sweep *s)
+{
+    size_t zeros = 0;
+    int err = 0;
+
+    for (size_t i = 0; i < s->count; i++) /* to the front */
+        if (s->v[i].e.count == 0) {
+            struct sweep_ghost g = s->v[i];
+            s->v[i] = s->v[zeros];
+            g.reason = SWEEP_ZERO;
+            s->v[zeros++] = g;
+        }
+    qsort(s->v + zeros, s->count - zeros, sizeof *s->v, by_place);
+    if (zeros)
+        err = sweep_spend(s, zeros);
+    for (size_t i = zeros, n; i < s->count && err == 0; i += n) {
+        for (n = 1; i + n < s->count && s->v[i].e.shard == s->v[i + n].e.shard;)
+            n++;
+        err = ask_shard(s, s->v + i, n);
+    }
+    return err;
+}
