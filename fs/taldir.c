@@ -26,6 +26,7 @@ const struct taldir_fixed taldir_fixed[] = {
     {"refcounts", INO_REFCOUNTS, TALDIR_SPOOL}, {"objects", INO_OBJECTS, TALDIR_DIR},
     {"namespaces", INO_NAMESPACES, TALDIR_DIR}, {"jobs", INO_JOBS, TALDIR_DIR},
     {"nodes", INO_NODES, TALDIR_TEXT},          {"gc-history", INO_GC_HISTORY, TALDIR_TEXT},
+    {"ghosts", INO_GHOSTS, TALDIR_SPOOL},
 };
 const size_t taldir_fixed_count = sizeof(taldir_fixed) / sizeof(taldir_fixed[0]);
 
@@ -368,12 +369,12 @@ static int temporary(const char *dir)
 
 int taldir_spool(struct taldir *t, uint64_t nodeid, int *ret_fd)
 {
-    if (nodeid != INO_REFCOUNTS)
+    if (nodeid != INO_REFCOUNTS && nodeid != INO_GHOSTS)
         return -EINVAL;
     int fd = temporary(t->o->store);
     if (fd < 0)
         return fd;
-    int r = view_refcounts(t->p, fd);
+    int r = nodeid == INO_GHOSTS ? view_ghosts(t->p, fd) : view_refcounts(t->p, fd);
     if (r < 0) {
         close(fd);
         return r;

@@ -32,6 +32,7 @@ enum taldir_ino {
     INO_JOBS,
     INO_NODES,
     INO_GC_HISTORY,
+    INO_GHOSTS,
     INO_CONTROL, /* in listings only: a looked-up one has NS_CONTROL */
 };
 

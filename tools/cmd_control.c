@@ -42,6 +42,7 @@ enum option_bits {
     OPT_GRACE = 1 << 5,
     OPT_IDLE_FOR = 1 << 6,
     OPT_LARGER = 1 << 7,
+    OPT_LIST = 1 << 8,
 };
 
 struct shape {
@@ -69,6 +70,8 @@ static const struct shape shapes[] = {
     {"compact", 0, 0, ARG_TEXT, OPT_WAIT},
     {"gc", 0, 0, ARG_TEXT, OPT_WAIT | OPT_DRY_RUN | OPT_GRACE},
     {"scrub", 0, 0, ARG_TEXT, OPT_WAIT},
+    {"sweep", 0, 0, ARG_TEXT, OPT_WAIT | OPT_DRY_RUN | OPT_LIST},
+    {"resolve", 1, 1, ARG_ID, 0},
     {"node", 1, 2, ARG_WORD, 0},
     {"shard", 1, 3, ARG_SHARD, OPT_WAIT},
     {"move", 1, 1000, ARG_MOVE, OPT_WAIT | OPT_IDLE_FOR | OPT_LARGER},
@@ -85,6 +88,7 @@ static const struct option long_options[] = {
     {"force", no_argument, NULL, 'f'},       {"idle", no_argument, NULL, 'i'},
     {"until", required_argument, NULL, 'u'}, {"dry-run", no_argument, NULL, 'n'},
     {"grace", required_argument, NULL, 'g'}, {"larger", required_argument, NULL, 'l'},
+    {"list", no_argument, NULL, 'L'},
     {NULL, 0, NULL, 0},
 };
 #define LONG_IDLE 3 /* of these: with an argument where it is how long */
@@ -121,6 +125,7 @@ static int take_options(int argc, char **argv, struct call *c)
                        : o == 'f' ? OPT_FORCE
                        : o == 'i' ? (idle_for ? OPT_IDLE_FOR : OPT_IDLE)
                        : o == 'l' ? OPT_LARGER
+                       : o == 'L' ? OPT_LIST
                        : o == 'u' ? OPT_UNTIL
                        : o == 'n' ? OPT_DRY_RUN
                        : o == 'g' ? OPT_GRACE
@@ -291,6 +296,9 @@ static void build_line(struct strbuf *line, const char *mnt, const struct call *
     }
     if (c->options & OPT_DRY_RUN) {
         strbuf_adds(line, " dry-run");
+    }
+    if (c->options & OPT_LIST) {
+        strbuf_adds(line, " list");
     }
     if (c->options & OPT_IDLE_FOR) {
         strbuf_adds(line, " idle=");
@@ -604,6 +612,12 @@ const struct verb cmd_control_verbs[] = {
     {"recall", cmd_control_run, "PATH|ID... [--wait]",
      "bring objects home from other shards, as a job",
      "  --wait   return when the job has ended\n"},
+    {"resolve", cmd_control_run, "ID|PATH", "on which shard an object is; 0: at home", NULL},
+    {"sweep", cmd_control_run, "[--dry-run] [--list] [--wait]",
+     "ask the other shards whether they have all that was moved there, as a job",
+     "  --dry-run  only say what would happen\n"
+     "  --list     say each object that is not simply kept (with --wait, or in the job's file)\n"
+     "  --wait     return when the job has ended\n"},
     {"scrub", cmd_control_run, "[--wait]",
      "read everything again, and name the files of what is damaged, as a job",
      "  --wait   return when the job has ended\n"},
