@@ -4,8 +4,8 @@
  * and operations that do the same to both.
  *
  *     workloads*.c  lists of operations
- *     model.c       the model;  ops.c, ops_store.c  the operations;  compare.c  the comparison
- *     world.c       the store, in memory or, with power*.c, in a directory of the machine
+ *     model.c       the model;  ops*.c  the operations;  compare.c  the comparison
+ *     world*.c      the store, in memory or, with power*.c, in a directory of the machine
  *     verify.c      what must hold after a cut
  *     tried.c       which (workload, write, loss pattern) triples there were
  *     crash.c       cuts and faults; options
@@ -20,6 +20,7 @@
 #include "disk_mem.h"
 #include "kv_mem.h"
 #include "project_impl.h"
+#include "shard.h"
 #include <stdio.h>
 
 #define SPACES 4
@@ -77,6 +78,7 @@ struct world {
     struct disk *disk;
     struct disk *own;           /* in a pool: what `disk` is a route over, beside the pool */
     struct project_pool shared; /* likewise; life 0: the store is alone */
+    bool sharded;               /* it has, or had, other shards */
     const char *dir; /* where the disk is a real one: its directory */
     int dirfd;
     struct clock_manual clock;
@@ -138,6 +140,19 @@ void world_flip(const char *name, uint64_t byte, unsigned bit);
 /* Bytes and names of files that are left on the disk. */
 void world_usage(uint64_t *ret_bytes, uint64_t *ret_names);
 
+/* ---- other shards (world_shard.c): in memory, or directories in that of the store; their writes are
+ * numbered with all others ---- */
+
+#define SHARDS 2 /* their numbers are 1 and 2 */
+void world_shards_create(void);
+void world_shards_destroy(void);
+uint64_t world_shards_sum(void); /* a number for what is there */
+void world_shard_url(uint16_t shard, char out[SHARD_URL_MAX + 1]);
+/* Nothing is there that no ghost needs. */
+void world_shards_are_tight(void);
+/* Nothing at all, but for what says whose they are. */
+void world_shards_are_empty(void);
+
 /* ---- the power of a directory of the machine (power.c) ---- */
 
 /* From now on what this process does to files below `dir` is counted by `f`, and lost by a
@@ -152,7 +167,7 @@ void power_disk_keep(void);
 void power_compare(void);
 struct disk *power_shadow(void); /* the disk in memory that knows what is durable */
 void power_flip(const char *name, uint64_t byte, unsigned bit); /* of the directory alone */
-/* Of the directory, without LMDB's files. */
+/* Of the directory, without LMDB's files and those of other shards. */
 void power_usage(uint64_t *ret_bytes, uint64_t *ret_names);
 
 /* ---- what must hold (verify.c) ---- */
@@ -220,6 +235,17 @@ void op_drop_steps(unsigned budget); /* a part of the background drops */
 /* Flip a bit of the stored bytes of a sealed file. */
 void op_damage(size_t space, const char *name);
 
+/* ---- and on what lives elsewhere (ops_shard.c); `shard` 0 is home ---- */
+
+void op_shard_add(uint16_t shard);
+void op_move(size_t space, const char *name, uint16_t shard); /* what the file has, if it is sealed */
+void op_move_all(int from, uint16_t shard);
+void op_release(void);                /* what is dead there goes */
+void op_shard_remove(uint16_t shard); /* all comes home before */
+void op_sweep(void);
+void op_gc(void); /* one cycle without grace */
+void op_look(void); /* time passes, and shards that were said to be away are looked for */
+
 /* ---- the model (model.c, compare.c) ---- */
 
 /* Does the project hold exactly `s`? Else `why` says where not. */
@@ -245,6 +271,9 @@ void workload_appends(void);
 void workload_slots(void);
 void workload_compacted(void); /* workloads_space.c */
 void workload_dropped(void);
+void workload_moved(void); /* workloads_shard.c */
+void workload_recalled(void);
+void workload_swept(void);
 
 struct workload {
     const char *name;

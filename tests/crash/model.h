@@ -38,6 +38,9 @@ bool is_off(void);
 /* Was it done? On an error: is it the injected one? Then *again says whether to try once more. */
 bool done(int err, bool *again);
 
+/* A flush, or what has one in it, ended so. */
+void flushed(int err);
+
 /* Run `call` until it is done; a second failure in a row is one too many. */
 #define DO(call)                                                                                   \
     do {                                                                                           \

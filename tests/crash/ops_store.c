@@ -182,7 +182,7 @@ void op_advance(int64_t ms)
 
 /* A plain fault does not stop the work: what is done after a flush that failed must be in the next
  * one that does not, which every second time is the last thing the store does. */
-static void flushed(int err)
+void flushed(int err)
 {
     bool again, full = w.was_full;
 

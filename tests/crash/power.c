@@ -94,6 +94,22 @@ static const char *name_of(int fd, char buf[PATH_MAX])
     return *name == '/' && !strstr(name, "lock.mdb") ? name + 1 : *name ? NULL : name;
 }
 
+/* The path below the directory of `name` in `dirfd`; NULL: it is elsewhere. */
+static const char *path_of(int dirfd, const char *name, char buf[PATH_MAX])
+{
+    if (!power.on || *name == '/')
+        return NULL;
+    if (is_root(dirfd))
+        return name;
+    const char *dir = name_of(dirfd, buf); /* of a shard beside the store */
+    if (!dir)
+        return NULL;
+    size_t at = (size_t)(dir - buf) + strlen(dir);
+    if (snprintf(buf + at, PATH_MAX - at, "/%s", name) >= (int)(PATH_MAX - at))
+        abort();
+    return dir;
+}
+
 /* The shadow's file for a descriptor of a file below the directory; NULL: it is none. */
 static int shadow_of(int fd, struct disk_file **ret_file)
 {
@@ -216,17 +232,20 @@ static int boot_file(void)
 
 static int do_openat(int dirfd, const char *name, int flags, mode_t mode)
 {
+    char buf[PATH_MAX];
+    const char *path;
     struct disk_file *f = NULL;
     struct stat s;
     int fd, err = 0;
 
     if (power.on && !strcmp(name, BOOT_ID))
         return boot_file();
-    if (!is_root(dirfd) || !(flags & (O_WRONLY | O_RDWR)))
+    path = flags & (O_WRONLY | O_RDWR) ? path_of(dirfd, name, buf) : NULL;
+    if (!path)
         return (int)syscall(SYS_openat, dirfd, name, flags, mode);
     MUTEX_GUARD(&power.lock);
     err =
-        disk_open(power.shadow, name, flags & O_CREAT ? DISK_WRITE | DISK_CREATE : DISK_WRITE, &f);
+        disk_open(power.shadow, path, flags & O_CREAT ? DISK_WRITE | DISK_CREATE : DISK_WRITE, &f);
     if (err < 0)
         return told(err);
     fd = (int)syscall(SYS_openat, dirfd, name, flags, mode);
@@ -239,18 +258,21 @@ static int do_openat(int dirfd, const char *name, int flags, mode_t mode)
 
 static int do_mkdirat(int dirfd, const char *name, mode_t mode)
 {
-    bool here = is_root(dirfd);
+    char buf[PATH_MAX];
+    const char *path = path_of(dirfd, name, buf);
     MUTEX_GUARD(&power.lock);
-    int err = here ? disk_mkdir(power.shadow, name) : 0;
+    int err = path ? disk_mkdir(power.shadow, path) : 0;
 
     return err < 0 ? told(err) : (int)syscall(SYS_mkdirat, dirfd, name, mode);
 }
 
 static int do_linkat(int dirfd, const char *from, int dirfd2, const char *to, int flags)
 {
-    bool here = is_root(dirfd2);
+    char buf[PATH_MAX], buf2[PATH_MAX];
+    const char *path = path_of(dirfd, from, buf), *path2 = path_of(dirfd2, to, buf2);
+    bool here = path && path2;
     MUTEX_GUARD(&power.lock);
-    int err = here ? disk_link(power.shadow, from, to) : 0;
+    int err = here ? disk_link(power.shadow, path, path2) : 0;
     long r = err < 0 ? told(err) : syscall(SYS_linkat, dirfd, from, dirfd2, to, flags);
 
     return err < 0 || !here ? (int)r : (int)both(r);
@@ -258,19 +280,22 @@ static int do_linkat(int dirfd, const char *from, int dirfd2, const char *to, in
 
 static int do_unlinkat(int dirfd, const char *name, int flags)
 {
-    bool here = is_root(dirfd);
+    char buf[PATH_MAX];
+    const char *path = path_of(dirfd, name, buf);
     MUTEX_GUARD(&power.lock);
-    int err = here ? disk_unlink(power.shadow, name) : 0;
+    int err = path ? disk_unlink(power.shadow, path) : 0;
     long r = err < 0 ? told(err) : syscall(SYS_unlinkat, dirfd, name, flags);
 
-    return err < 0 || !here ? (int)r : (int)both(r);
+    return err < 0 || !path ? (int)r : (int)both(r);
 }
 
 static int do_renameat(int dirfd, const char *from, int dirfd2, const char *to)
 {
-    bool here = is_root(dirfd2);
+    char buf[PATH_MAX], buf2[PATH_MAX];
+    const char *path = path_of(dirfd, from, buf), *path2 = path_of(dirfd2, to, buf2);
+    bool here = path && path2;
     MUTEX_GUARD(&power.lock);
-    int err = here ? disk_rename(power.shadow, from, to) : 0;
+    int err = here ? disk_rename(power.shadow, path, path2) : 0;
     long r = err < 0 ? told(err) : syscall(SYS_renameat2, dirfd, from, dirfd2, to, 0);
 
     return err < 0 || !here ? (int)r : (int)both(r);

@@ -193,7 +193,7 @@ static uint64_t usage_bytes, usage_names;
 static int usage_one(const char *path, const struct stat *s, int kind, struct FTW *at)
 {
     (void)at;
-    if (kind == FTW_F && !strstr(path, "/kv/")) {
+    if (kind == FTW_F && !strstr(path, "/kv/") && !strstr(path, "/shard")) {
         usage_names++;
         usage_bytes += (uint64_t)s->st_blocks * 512;
     }

@@ -99,7 +99,8 @@ static void nothing_is_left(void)
 {
     static const unsigned tables[] = {TABLE_PAGES,      TABLE_PAGE_COUNTS, TABLE_OBJECTS,
                                       TABLE_IDS,        TABLE_DYING,       TABLE_PACKS,
-                                      TABLE_NAMESPACES, TABLE_PINS,        TABLE_DROPS};
+                                      TABLE_NAMESPACES, TABLE_PINS,        TABLE_DROPS,
+                                      TABLE_GHOSTS,     TABLE_SHARD_PACKS};
     struct kv_snap *s;
     uint64_t bytes, names;
 
@@ -117,6 +118,18 @@ static void nothing_is_left(void)
     kv_snap_end(s);
 }
 
+/* What a cut left elsewhere has gone after two cycles: the first marks it. */
+static void collect_elsewhere(void)
+{
+    if (!w.sharded)
+        return;
+    op_look();
+    op_release();
+    op_gc();
+    op_gc();
+    op_drain(true);
+}
+
 void drop_everything(void)
 {
     now_at.phase = "dropping everything";
@@ -126,18 +139,25 @@ void drop_everything(void)
     while (w.live.pins)
         op_unpin(0);
     op_drain(true);
+    collect_elsewhere();
     CHECK(!w.stopped);
     CHECK(project_close(w.p) == 0);
+    w.p = NULL;
     nothing_is_left();
     kv_close(w.kv);
+    if (w.sharded)
+        world_shards_are_empty();
 }
 
 void settle(void)
 {
     now_at.phase = "after recovery and a drain";
     op_drain(true);
+    collect_elsewhere();
     CHECK(!w.stopped);
     must_match(&w.live);
+    if (w.sharded)
+        world_shards_are_tight();
     CHECK(project_close(w.p) == 0);
     kv_close(w.kv);
     check_store(true);

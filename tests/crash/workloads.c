@@ -418,6 +418,9 @@ const struct workload workloads[] = {
     {"appends", workload_appends, false},
     {"compacted", workload_compacted, false},
     {"dropped", workload_dropped, false},
+    {"moved", workload_moved, false},
+    {"recalled", workload_recalled, false},
+    {"swept", workload_swept, false},
     {"chance", workload_chance, true},
     {"slots", workload_slots, true},
 };

@@ -53,6 +53,7 @@ void world_create_empty(uint64_t seed, const char *dir)
         CHECK(kv_mem_create(&w.fault, &w.mem) == 0);
         CHECK(disk_mem_create(&w.fault, 0, &w.disk) == 0);
     }
+    world_shards_create();
 }
 
 int world_open_kv(unsigned flags)
@@ -160,6 +161,7 @@ void world_destroy(void)
         close(w.dirfd);
     }
     kv_mem_destroy(w.mem);
+    world_shards_destroy();
 }
 
 int project_try_open(void)
@@ -211,6 +213,8 @@ void arm(uint64_t k, bool cut, int error)
     w.fault.fail_at = k;
     w.fault.cut = cut;
     w.fault.error = error;
+    w.fault.loss = now_at.loss; /* a shard's write that is hit is decided then and there */
+    w.fault.seed = now_at.loss_seed;
 }
 
 void power_cycle(enum fault_loss loss, uint64_t seed)
@@ -239,6 +243,8 @@ uint64_t world_lost(void)
 {
     uint64_t lost = disk_mem_lost(w.dir ? power_shadow() : memory());
 
+    if (w.sharded)
+        lost = lost * 31 + world_shards_sum();
     return pool ? lost * 31 + disk_mem_lost(pool) : lost;
 }
 
