@@ -47,6 +47,7 @@ same_tree() { [[ $(tree_digest "$M/main/tree" 2>/dev/null) == "$want" ]]; }
 disk one 600M
 disk two 300M
 S=$W/one/store
+# shellcheck disable=SC2119
 begin
 cd "$W"
 
