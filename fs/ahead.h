@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * ahead: may this request be served by a thread that must not wait? Asked by a ring's thread before
- * a request begins: other requests of its CPU come to nobody else.
+ * ahead: may this request be served by a thread that must not wait? Asked before a request begins,
+ * by a ring's thread, since other requests of its CPU come to nobody else, and by those that read
+ * from the device, since they are few (serve.h).
  *
  *     if (ahead_begin(fs, msg, len))  serve it, ahead_end()
  *     else                            have another thread serve it

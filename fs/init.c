@@ -20,6 +20,7 @@
 
 #include "loop.h"
 #include "message.h"
+#include "serve.h"
 #include "translate.h"
 
 #include <errno.h>
@@ -116,11 +117,12 @@ static ssize_t hook_read(int fd, void *buf, size_t len, void *userdata)
     size_t now;
 
     do {
+        serve_read_next();
         n = read(fd, buf, len);
         if (n < (ssize_t)sizeof(*in))
             return n;
         now = (size_t)n;
-    } while (!translate_request(fs, fd, buf, &now));
+    } while (!serve_read(fs, buf, now) || !translate_request(fs, buf, &now));
     if (in->opcode == OPCODE_INIT) {
         struct init_in init = {0}; /* older kernels say less */
         const size_t said = now - sizeof(*in);

@@ -4,15 +4,20 @@
 #include "init.h"
 #include "report.h"
 #include "ring.h"
+#include "serve.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/sysinfo.h>
 #include <unistd.h>
 
-#define LOOP_THREADS 10
+/* The kernel wakes that thread which has waited longest, on whatever CPU it was: the fewer there
+ * are, the less of that; more than there are CPUs, since some requests read from the disk. */
+#define THREADS_MORE 2
+#define THREADS_MAX 10
 #define RING_SWITCH "/sys/module/fuse/parameters/enable_uring"
 
 /* Does the kernel's module take rings? */
@@ -60,13 +65,21 @@ void loop_begin(struct fs *fs)
     kill(getpid(), SIGTERM);
 }
 
+static unsigned threads_wanted(void)
+{
+    const unsigned n = (unsigned)get_nprocs() + THREADS_MORE;
+    return n < THREADS_MAX ? n : THREADS_MAX;
+}
+
 int loop_run(struct fs *fs)
 {
     struct fuse_loop_config *config = fuse_loop_cfg_create();
     if (config == NULL)
         return -ENOMEM;
-    fuse_loop_cfg_set_max_threads(config, LOOP_THREADS);
-    fuse_loop_cfg_set_clone_fd(config, 1); /* where it fails libfuse goes on with one */
+    fuse_loop_cfg_set_max_threads(config, threads_wanted());
+    /* One device for all: an answer goes where its request was read, and others than the reader
+     * answer. */
+    fuse_loop_cfg_set_clone_fd(config, 0);
     int r = fuse_session_loop_mt(fs->se, config);
     fuse_loop_cfg_destroy(config);
     /* Positive: ended by a signal. -ENODEV and the like: unmounted. Both are the normal end. */
@@ -103,7 +116,7 @@ bool loop_may_park(void)
 
 bool loop_may_wait(void)
 {
-    return !ring_is_own();
+    return !ring_is_own() && !serve_reads();
 }
 
 const char *loop_transport(const struct fs *fs)

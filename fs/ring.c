@@ -16,11 +16,10 @@
 #include "ring.h"
 
 #include "ahead.h"
-#include "defer.h"
 #include "report.h"
 #include "ring_entry.h"
+#include "serve.h"
 #include "thread.h"
-#include "translate.h"
 #include "uring.h"
 
 #include <errno.h>
@@ -159,37 +158,6 @@ static void grow(struct queue *q)
     }
 }
 
-static void process(struct fs *fs, char *m, size_t len)
-{
-    if (translate_request(fs, -1, m, &len))
-        fuse_session_process_buf(fs->se, &(struct fuse_buf){.size = len, .mem = m});
-}
-
-struct handed {
-    struct fs *fs;
-    char *message; /* the entry's, until it is answered */
-    size_t len;
-};
-
-static void serve_elsewhere(struct call *c)
-{
-    struct handed h;
-    memcpy(&h, c->data, sizeof(h));
-    process(h.fs, h.message, h.len);
-}
-
-/* False: no memory. */
-static bool hand_over(struct fs *fs, char *m, size_t len)
-{
-    const struct handed h = {fs, m, len};
-    struct call *c = call_new(NULL, serve_elsewhere, sizeof(h));
-    if (c == NULL)
-        return false;
-    memcpy(c->data, &h, sizeof(h));
-    call_run_in(fs->defer, c);
-    return true;
-}
-
 static void serve(struct queue *q, struct entry *e)
 {
     struct fs *fs = q->ring->fs;
@@ -206,10 +174,10 @@ static void serve(struct queue *q, struct entry *e)
         grow(q);
     waiting_add(q->ring, e);
     const bool now = ahead_begin(fs, m, len);
-    if (!now && hand_over(fs, m, len))
+    if (!now && serve_elsewhere(fs, m, len))
         return;
     current = e;
-    process(fs, m, len);
+    serve_here(fs, m, len);
     current = NULL;
     if (now)
         ahead_end();

@@ -12,12 +12,10 @@
 #include "message.h"
 #include "taldir.h"
 
-#include <fcntl.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/sysmacros.h>
 #include <sys/uio.h>
-#include <unistd.h>
 
 struct sx_time {
     int64_t sec;
@@ -96,7 +94,7 @@ static int answer(struct fs *fs, uint64_t nodeid, struct statx_out *ret)
     return 0;
 }
 
-static void reply(struct fs *fs, int fd, const struct in_header *in)
+static void reply(struct fs *fs, const struct in_header *in)
 {
     struct statx_out body = {0};
     struct out_header head = {.len = sizeof(head), .unique = in->unique};
@@ -106,13 +104,12 @@ static void reply(struct fs *fs, int fd, const struct in_header *in)
     if (head.error == 0)
         head.len += (uint32_t)sizeof(body);
     /* Fails when the caller was killed meanwhile or the mount is gone: nobody waits then. */
-    if (loop_writev(fs, fd, iov, head.error == 0 ? 2 : 1) < 0)
+    if (loop_writev(fs, fuse_session_fd(fs->se), iov, head.error == 0 ? 2 : 1) < 0)
         return;
 }
 
 struct later {
     struct fs *fs;
-    int fd; /* owned; -1: a ring */
     struct in_header in;
 };
 
@@ -120,22 +117,16 @@ static void reply_later(struct call *c)
 {
     struct later l;
     memcpy(&l, c->data, sizeof(l));
-    reply(l.fs, l.fd, &l.in);
-    if (l.fd >= 0)
-        close(l.fd);
+    reply(l.fs, &l.in);
 }
 
-/* The thread that read from `fd` may end before the answer, and close it; a request is answered
- * through what it came from, of which the copy is one more name. False: no memory, no number. */
-static bool defer_reply(struct fs *fs, int fd, const struct in_header *in)
+/* False: no memory. */
+static bool defer_reply(struct fs *fs, const struct in_header *in)
 {
-    const struct later l = {fs, fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0), *in};
-    struct call *c = fd >= 0 && l.fd < 0 ? NULL : call_new(NULL, reply_later, sizeof(l));
-    if (c == NULL) {
-        if (l.fd >= 0)
-            close(l.fd);
+    const struct later l = {fs, *in};
+    struct call *c = call_new(NULL, reply_later, sizeof(l));
+    if (c == NULL)
         return false;
-    }
     memcpy(c->data, &l, sizeof(l));
     call_run_in(fs->defer, c);
     return true;
@@ -147,7 +138,7 @@ static bool waits(const struct fs *fs, uint64_t nodeid)
     return taldir_owns(nodeid) ? taldir_kind(nodeid) == TALDIR_OBJECT : fs->o->nlink_refs;
 }
 
-void statx_answer(struct fs *fs, int fd, const void *msg, size_t len)
+void statx_answer(struct fs *fs, const void *msg, size_t len)
 {
     struct in_header in;
     int before;
@@ -156,7 +147,7 @@ void statx_answer(struct fs *fs, int fd, const void *msg, size_t len)
         return;
     memcpy(&in, msg, sizeof(in));
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
-    if (!waits(fs, in.nodeid) || !defer_reply(fs, fd, &in))
-        reply(fs, fd, &in);
+    if (!waits(fs, in.nodeid) || !defer_reply(fs, &in))
+        reply(fs, &in);
     pthread_setcancelstate(before, NULL);
 }

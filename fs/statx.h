@@ -8,7 +8,6 @@
 #include "fs_impl.h"
 #include <sys/types.h>
 
-/* Answer the whole request `msg` of `len` bytes, read from `fd` (-1: a ring), there: at once, or, for what may
- * wait (an object below .tally, a file whose references are to be counted), in a thread of defer's.
- * Holding nothing. */
-void statx_answer(struct fs *fs, int fd, const void *msg, size_t len);
+/* Answer the whole request `msg` of `len` bytes: at once, or, for what may wait (an object below
+ * .tally, a file whose references are to be counted), in a thread of defer's. Holding nothing. */
+void statx_answer(struct fs *fs, const void *msg, size_t len);

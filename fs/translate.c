@@ -74,13 +74,13 @@ static void shorten_setxattr(struct in_header *in, size_t *len)
     *len -= SETXATTR_MORE;
 }
 
-bool translate_request(struct fs *fs, int fd, void *msg, size_t *len)
+bool translate_request(struct fs *fs, void *msg, size_t *len)
 {
     struct in_header *in = msg;
 
     requests_count(&fs->requests, in->opcode);
     if (in->opcode == OPCODE_STATX) {
-        statx_answer(fs, fd, msg, *len);
+        statx_answer(fs, msg, *len);
         return false;
     }
     asks_kill = is_kill(in->opcode, in + 1, *len - sizeof(*in));

@@ -13,8 +13,8 @@
 #include "fs_impl.h"
 
 /* The request `msg` of *len bytes, aligned as its header is, is changed in place. False: it is
- * answered, or will be. `fd`: the device it was read from, or -1 (a ring). */
-bool translate_request(struct fs *fs, int fd, void *msg, size_t *len);
+ * answered, or will be. */
+bool translate_request(struct fs *fs, void *msg, size_t *len);
 
 /* Does the kernel say when set-id bits are to go (init.c); and does the request that this thread
  * serves say that they are? */

@@ -86,19 +86,18 @@ os.close(fd)'
     wait "$threads"
 
     claim "$transport: writers that wait for memory: others go on there"
+    mkdir "$M"/main/w/{0..99} # of their own: in one the kernel lets one at a time make a file
     fault "sync STALL"
-    n=8
-    [[ $transport == threads ]] || n=100
-    in_threads "$n" '
+    in_threads 100 '
 for k in range(20):
-    with open(f"{top}/write{i}.{k}", "wb") as f:
+    with open(f"{top}/{i}/write{k}", "wb") as f:
         f.write(os.urandom(20000))
     steps[i] += 1'
     kill -0 "$threads"
     others_go_on
     fault ""
     wait "$threads"
-    eq "$(cat "$M"/main/w/write* | wc -c)" $((n * 400000))
-    rm "$M"/main/w/write*
+    eq "$(cat "$M"/main/w/*/write* | wc -c)" $((100 * 400000))
+    rm -r "$M"/main/w/*
 done
 finish

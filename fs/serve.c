@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * serve: see the header. Between reading a request and asking for the next one libfuse serves it:
+ * when the next is asked for, what ahead_begin took is given back; a thread that ends instead does
+ * it as its last.
+ */
+#include "serve.h"
+
+#include "ahead.h"
+#include "defer.h"
+#include "translate.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct handed {
+    struct fs *fs;
+    char *message;
+    size_t len;
+    bool copied; /* `message` is ours */
+};
+
+static _Atomic size_t copied; /* bytes; all mounts of the process, which has one */
+
+void serve_here(struct fs *fs, char *msg, size_t len)
+{
+    if (translate_request(fs, msg, &len))
+        fuse_session_process_buf(fs->se, &(struct fuse_buf){.size = len, .mem = msg});
+}
+
+static void serve_handed(struct call *c)
+{
+    struct handed h;
+    memcpy(&h, c->data, sizeof(h));
+    serve_here(h.fs, h.message, h.len);
+    if (!h.copied)
+        return;
+    free(h.message);
+    atomic_fetch_sub(&copied, h.len);
+}
+
+static bool hand_over(const struct handed *h)
+{
+    struct call *c = call_new(NULL, serve_handed, sizeof(*h));
+    if (c == NULL)
+        return false;
+    memcpy(c->data, h, sizeof(*h));
+    call_run_in(h->fs->defer, c);
+    return true;
+}
+
+bool serve_elsewhere(struct fs *fs, char *msg, size_t len)
+{
+    return hand_over(&(struct handed){.fs = fs, .message = msg, .len = len});
+}
+
+/* ---- threads that read ---- */
+
+static pthread_once_t last_once = PTHREAD_ONCE_INIT;
+static pthread_key_t last_key; /* not NULL: there is an ahead_end to come */
+static _Thread_local bool begun, reads;
+
+static void end_begun(void *unused)
+{
+    (void)unused;
+    if (begun)
+        ahead_end();
+    begun = false;
+}
+
+static void make_key(void)
+{
+    if (pthread_key_create(&last_key, end_begun) != 0)
+        abort(); /* at the first request, when a process has no keys at all */
+}
+
+void serve_read_next(void)
+{
+    int before;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
+    end_begun(NULL);
+    pthread_setcancelstate(before, NULL);
+}
+
+static bool serve_copy_elsewhere(struct fs *fs, const void *msg, size_t len)
+{
+    char *copy = NULL;
+    if (atomic_fetch_add(&copied, len) + len <= SERVE_COPIES)
+        copy = malloc(len);
+    if (copy != NULL) {
+        memcpy(copy, msg, len);
+        if (hand_over(&(struct handed){.fs = fs, .message = copy, .len = len, .copied = true}))
+            return true;
+        free(copy);
+    }
+    atomic_fetch_sub(&copied, len);
+    return false;
+}
+
+bool serve_read(struct fs *fs, const void *msg, size_t len)
+{
+    int before;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
+    pthread_once(&last_once, make_key);
+    reads = pthread_setspecific(last_key, &begun) == 0; /* without memory for it: it waits */
+    begun = reads && ahead_begin(fs, msg, len);
+    const bool here = !reads || begun || !serve_copy_elsewhere(fs, msg, len);
+    pthread_setcancelstate(before, NULL);
+    return here;
+}
+
+bool serve_reads(void)
+{
+    return reads;
+}
