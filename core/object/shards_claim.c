@@ -6,17 +6,19 @@
  * one of them write, and the other find out, is a chain of random tokens. The record says T, `owner`
  * on the shard says T. Once an opening, before its first write, a store
  *
- *   b. reads `owner`: it is T, or the next token N of an earlier claim that was cut; else foreign
+ *   b. reads `owner`: it is T, or the next token N of an earlier claim that was cut, whose claims/T is
+ *      there still; else foreign
  *   c. records N, with a new life, durably
  *   d. puts claims/T = N if nobody has; somebody had: it must be this N, else foreign
- *   e. reads `owner` again: a claim on T that was over before d began shows here
+ *   e. reads `owner` again, which must be as in b: a claim on T that was over before d began shows here
  *   f. puts `owner` = N
  *   g. records T = N, durably
  *   h. deletes claims/T
  *
  * Of two that begin with the same T only one passes d while the claim is there, and nobody passes e
- * when it is gone. Cut anywhere, the same store does it all again with the same N. A backup from
- * before has a T that `owner` has left behind.
+ * when it is gone. Cut anywhere, the same store does it all again with the same N. A copy that was
+ * made of a store so cut knows N, too: whoever finishes first takes claims/T away, and N without it
+ * lets nobody in. A backup from before has a T that `owner` has left behind.
  *
  * On a full shard a claim finds no room: so that deleting is not refused for that, a spare file is
  * given up for it.
@@ -122,7 +124,28 @@ static bool is_there(struct shard *shard, const struct shard_record *r)
     return read_identity(shard, &i) == 0 && memcmp(i.id, r->id, sizeof i.id) == 0;
 }
 
-/* 0, or -EKEYREVOKED it is foreign, or what reading said: -ENOENT nothing of the shard is there. */
+/* `owner` is the next token already. 1 if it was a claim of ours that put it there, and was cut: then it
+ * is there still. -EKEYREVOKED it was another copy's, which knows the token, too. */
+static int check_claim_left(struct shard *shard, const struct shard_record *r, char why[SHARD_WHY])
+{
+    char name[SHARD_CLAIM_NAME];
+    uint8_t token[SHARD_TOKEN_LEN];
+
+    shard_claim_name(r->token, name);
+    int err = read_token(shard, name, token);
+
+    if (err == 0 && is_token(token, r->next))
+        return 1;
+    if (err < 0 && err != -ENOENT && err != -EUCLEAN && err != -EPROTO)
+        return err;
+    if (err < 0 && !is_there(shard, r))
+        return -ENOENT;
+    snprintf(why, SHARD_WHY, "another copy of this store has used it since");
+    return -EKEYREVOKED;
+}
+
+/* 0 it is the token, 1 the next one; or -EKEYREVOKED it is foreign, or what reading said: -ENOENT
+ * nothing of the shard is there. */
 static int check_owner(struct shard *shard, const struct shard_record *r, char why[SHARD_WHY])
 {
     uint8_t token[SHARD_TOKEN_LEN];
@@ -130,8 +153,10 @@ static int check_owner(struct shard *shard, const struct shard_record *r, char w
 
     if ((err == -ENOENT || err == -EUCLEAN || err == -EPROTO) && !is_there(shard, r))
         return -ENOENT;
-    if (err == 0 && (is_token(token, r->token) || (r->has_next && is_token(token, r->next))))
+    if (err == 0 && is_token(token, r->token))
         return 0;
+    if (err == 0 && r->has_next && is_token(token, r->next))
+        return check_claim_left(shard, r, why);
     if (err == 0)
         snprintf(why, SHARD_WHY, "another copy of this store has used it since");
     else if (err == -ENOENT || err == -EUCLEAN || err == -EPROTO)
@@ -322,8 +347,9 @@ static int accept_next(struct shards *s, struct shards_slot *slot)
     return shards_write_record(s, slot, &r);
 }
 
-/* Steps d to f; with its litter gone when it was for nothing. */
-static int claim_there(struct shard *shard, const struct shard_record *r, char why[SHARD_WHY])
+/* Steps d to f; with its litter gone when it was for nothing. `was`: what check_owner said in b. */
+static int claim_there(struct shard *shard, const struct shard_record *r, int was,
+                       char why[SHARD_WHY])
 {
     char name[SHARD_CLAIM_NAME];
     int err = put_claim(shard, r, why);
@@ -331,6 +357,10 @@ static int claim_there(struct shard *shard, const struct shard_record *r, char w
     if (err < 0)
         return err;
     err = check_owner(shard, r, why);
+    if (err >= 0 && err != was) {
+        snprintf(why, SHARD_WHY, "another copy of this store has just claimed it");
+        err = -EKEYREVOKED;
+    }
     if (err == -EKEYREVOKED) {
         shard_claim_name(r->token, name);
         (void)shard_delete(shard, name);
@@ -360,14 +390,14 @@ int shards_claim(struct shards *s, struct shards_slot *slot)
     struct shard *shard = slot->handle->shard;
     struct litter litter = {.shard = shard};
     char why[SHARD_WHY] = "", old[SHARD_CLAIM_NAME];
-    int err = check_owner(shard, &slot->record, why);
+    int was = check_owner(shard, &slot->record, why), err;
 
-    if (err < 0)
-        return fail(s, slot, err, why);
+    if (was < 0)
+        return fail(s, slot, was, why);
     err = offer_next(s, slot);
     if (err < 0)
         return err; /* the store's own trouble */
-    err = claim_there(shard, &slot->record, why);
+    err = claim_there(shard, &slot->record, was, why);
     if (err < 0)
         return fail(s, slot, err, why);
     shard_claim_name(slot->record.token, old);
@@ -381,7 +411,6 @@ int shards_claim(struct shards *s, struct shards_slot *slot)
     MUTEX_GUARD(&s->lock);
     slot->claimed = true;
     slot->no_write = false;
-    slot->sequence = 0;
     slot->checked = clock_ticks(s->clock);
     if (slot->state == SHARDS_READONLY)
         shards_set_state(s, slot, SHARDS_OK, "");

@@ -384,6 +384,41 @@ WORLD(one_that_a_copy_has_begun_to_claim_is_foreign)
     cr_assert_eq(state(&w->a, 1), SHARDS_FOREIGN);
 }
 
+/* Both know the next token. */
+static void copy_while_a_claim_is_cut(struct world *w)
+{
+    cr_assert_eq(add(&w->a, 1, "mem:cold"), 0);
+    arm(w, 2, 0, true); /* the next token is recorded, and no more */
+    cr_assert_lt(put(&w->a, "packs/1"), 0);
+    close_side(&w->a);
+    fault_reset(&w->fault);
+    open_side(w, &w->a);
+    copy_store(w);
+    open_side(w, &w->b);
+}
+
+WORLD(a_copy_of_a_store_whose_claim_was_cut_is_a_copy_like_others)
+{
+    copy_while_a_claim_is_cut(w);
+    cr_assert_eq(put(&w->a, "packs/1"), 0);
+    cr_assert_eq(put(&w->b, "packs/2"), -EROFS);
+    cr_assert_eq(state(&w->b, 1), SHARDS_FOREIGN);
+    reopen(w, &w->b);
+    cr_assert_eq(put(&w->b, "packs/2"), -EROFS);
+    cr_assert_eq(put(&w->a, "packs/2"), 0);
+    reopen(w, &w->a);
+    cr_assert_eq(put(&w->a, "packs/3"), 0);
+}
+
+WORLD(if_it_claims_first_the_original_is_the_copy)
+{
+    copy_while_a_claim_is_cut(w);
+    cr_assert_eq(put(&w->b, "packs/1"), 0);
+    cr_assert_eq(put(&w->a, "packs/2"), -EROFS);
+    cr_assert_eq(state(&w->a, 1), SHARDS_FOREIGN);
+    cr_assert_eq(put(&w->b, "packs/2"), 0);
+}
+
 WORLD(the_claim_of_a_copy_that_follows_is_not_taken_for_litter)
 {
     char why[SHARD_WHY], name[SHARD_CLAIM_NAME];
