@@ -67,6 +67,8 @@ int shards_write_record(struct shards *s, struct shards_slot *slot, const struct
     if (err < 0)
         return err;
     MUTEX_GUARD(&s->lock);
+    if (slot->record.life != r->life)
+        slot->sequence = 0; /* in the same step, or numbers of the new life are given twice */
     slot->record = *r;
     return 0;
 }
