@@ -426,8 +426,8 @@ static int copy_file(struct objects *o, struct shard *s, struct disk *disk, cons
 
     if (err == 0)
         err = check_copy(o, disk, to, out->pace);
-    if (err < 0)
-        (void)delete_file(s, to); /* what stays is an orphan */
+    if (err < 0 && err != -EEXIST) /* that is another's */
+        (void)delete_file(s, to);  /* what stays is an orphan */
     return err;
 }
 

@@ -541,6 +541,22 @@ Test(remote, a_copy_that_is_cancelled_leaves_nothing_and_blames_nobody)
     cr_assert_eq(report_count(REPORT_ALARM), 0);
 }
 
+/* Numbers are given once; if one of another copy of the store is there all the same, it is its own. */
+Test(remote, a_copy_that_finds_its_name_taken_leaves_what_has_it)
+{
+    char name[DISK_NAME_MAX + 1], why[SHARD_WHY];
+    struct entry at = entry_of(&w, large_ghost('a')), e, to;
+    struct shard *s;
+
+    e = entry_of(&w, large('b'));
+    blob_object_name(&e.id, at.where + 1, name);
+    cr_assert_eq(shard_open("mem:cold", 0, &s, why), 0);
+    cr_assert_eq(shard_put(s, name, "another's", 9), 0);
+    cr_assert_eq(objects_copy_out(w.objects, 1, &e, NULL, &to), -EEXIST);
+    cr_assert_eq(shard_stat(s, name, &(uint64_t){0}), 0);
+    shard_close(s);
+}
+
 /* ---- cut at every write ---- */
 
 static int both_out(uint64_t a, uint64_t b)
