@@ -437,8 +437,8 @@ static int drain_shard(struct call *call)
     return start(call, "shard drain", detail, a);
 }
 
-/* Dead ghosts, packs without live records, a move: all that may still need it. Nothing is moved there
- * any more when this is asked. */
+/* A move, what it left there, dead ghosts, packs without live records: all that may still need it, in
+ * this order. No move begins there any more when this is asked. */
 static int is_needed(struct call *call, uint16_t n)
 {
     struct project *p = call->p;
@@ -446,8 +446,11 @@ static int is_needed(struct call *call, uint16_t n)
     struct pack_entry row;
     uint16_t at = n;
     uint64_t pack = 0;
-    int err = project_flush(p); /* those that died just now */
+    int err;
 
+    if (move_in_flight(p, n) != UINT64_MAX)
+        return control_fail(call, -EBUSY, "a move to it is at work; `cancel` ends it");
+    err = project_flush(p); /* those that died just now */
     if (err == 0)
         err = refs_ghosts_on(p->refs, n, &objects, &bytes);
     if (err == 0 && objects)
@@ -456,8 +459,6 @@ static int is_needed(struct call *call, uint16_t n)
                             "them home",
                             U(objects), objects == 1 ? "" : "s", U(bytes), objects == 1 ? "s" : "",
                             n);
-    if (err == 0 && move_in_flight(p, n) != UINT64_MAX)
-        return control_fail(call, -EBUSY, "a move to it is at work; `cancel` ends it");
     if (err == 0)
         err = release_pass(p, n, &left);
     while (err == 0 && shard_packs_next(p->shard_packs, &at, &pack, &row) == 0 && at == n)

@@ -64,6 +64,15 @@ static struct move *find(struct project *p, uint16_t shard)
     return NULL;
 }
 
+/* Asked once more of who is in the list, where who removes a shard sees him, or did before. */
+static int is_draining(struct project *p, uint16_t shard)
+{
+    struct shards_info info;
+    int err = shard ? shards_info_get(p->shards, shard, &info) : 0;
+
+    return err == 0 && shard && info.draining ? -EBUSY : err;
+}
+
 static int enlist(struct move *m)
 {
     struct moving *all = &m->p->moving;
@@ -500,6 +509,11 @@ int move_begin(struct project *p, struct job *j, uint16_t shard, struct move **r
     if (shard)
         atomic_store(&p->moving.any, true);
     err = enlist(m);
+    if (err == 0) {
+        err = is_draining(p, shard);
+        if (err < 0)
+            delist(m);
+    }
     if (err < 0) {
         free(m);
         return err;

@@ -518,3 +518,27 @@ Test(move, a_target_that_is_being_drained_takes_nothing)
     cr_assert_eq(move_begin(w.x.p, NULL, 1, &m), -EBUSY);
     cr_assert_eq(move_begin(w.x.p, NULL, 9, &m), -ENXIO);
 }
+
+static void *begin_another(void *ctx)
+{
+    return (void *)(intptr_t)move_begin(w.x.p, NULL, 1, ctx);
+}
+
+Test(move, who_waited_for_a_target_that_is_being_drained_since_moves_nothing_there)
+{
+    struct move *second = NULL;
+    pthread_t thread;
+    void *err;
+
+    move_begins(1);
+    clock_manual_advance(&w.x.clock, 10 * NSEC_PER_SEC); /* so that it is asked who may write */
+    uint64_t calls = shard_mem_calls(w.cold, SHARD_MEM_GET);
+    cr_assert_eq(pthread_create(&thread, NULL, begin_another, &second), 0);
+    while (shard_mem_calls(w.cold, SHARD_MEM_GET) == calls)
+        usleep(1000);
+    cr_assert_eq(shards_set_draining(w.x.p->shards, 1, true), 0);
+    (void)ended();
+    pthread_join(thread, &err);
+    cr_assert_eq((int)(intptr_t)err, -EBUSY);
+    cr_assert_eq(move_in_flight(w.x.p, 1), UINT64_MAX);
+}
