@@ -217,7 +217,7 @@ static int parse_shard(struct call *call, const char *word, uint16_t *ret)
 
 static int find_shard(struct call *call, const char *word, struct shards_info *ret)
 {
-    uint16_t n;
+    uint16_t n = 0;
     int err = parse_shard(call, word, &n);
 
     if (err < 0)
@@ -357,7 +357,7 @@ static int add_shard(struct call *call)
     const char *url = control_arg(call, 2);
     struct shards_info info;
     char why[SHARD_WHY] = "";
-    uint16_t n;
+    uint16_t n = 0;
     int err = parse_shard(call, control_arg(call, 1), &n);
 
     if (err == 0)

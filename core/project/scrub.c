@@ -249,7 +249,7 @@ static int verify(struct scrub *s, uint64_t number, const struct entry *e)
 /* It is held. What is damaged where it was may be sound where it is now, or nowhere any more. */
 static int look_at_object(struct scrub *s, uint64_t number)
 {
-    struct entry e, before;
+    struct entry e, before = {.kind = ENTRY_NONE};
     int err, bad = 0;
 
     for (unsigned moves = 0;; moves++) {

@@ -28,7 +28,7 @@
 /* A copy of exactly that length behind a sum, or before one. */
 static uint8_t *with_sum(const uint8_t *data, size_t len, uint64_t seed)
 {
-    uint8_t *b = malloc(8 + len);
+    uint8_t *b = calloc(1, 8 + len);
 
     MUST(b);
     if (len)
