@@ -81,6 +81,19 @@ assert 0 < v["drop_returned_s"] < v["drop_worked_off_s"]
 END
 is_empty "$W/ext4"
 
+claim "what sweeps cost: their rate holds"
+TALLY=$TALLY FILL=$FILL "${bench%/*}/space" --objects 1000 --rounds 1 --seconds 0.2 --only sweep "$W/ext4" \
+    --json "$W/json" >"$W/out" 2>"$W/err" || { cat "$W/err"; false; }
+python3 - "$W/json" <<'END'
+import json, sys
+v = json.load(open(sys.argv[1]))
+assert v["objects"] == 1000 and v["sweep_s"]["n"] == 1
+assert v["sweep_rate"]["set"] == 500 and 0 < v["sweep_rate"]["seen"] < 530, v["sweep_rate"]
+for key in "sweep_default_lookup", "sweep_unlimited_lookup":
+    assert 0 < v[f"{key}_median_beside_s"]["median"] <= v[f"{key}_p99_beside_s"]["median"], key
+END
+is_empty "$W/ext4"
+
 claim "ended in the middle, it unmounts and removes what it made"
 TALLY=$TALLY "$bench" --quick --linux "$source" --on image "$W/ext4" >"$W/out" 2>"$W/err" &
 pid=$! # not that of a shell between
