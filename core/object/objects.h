@@ -58,15 +58,31 @@ int objects_reap(struct objects *o);
  * were moved since the entry was read, they are read where they are now. */
 ssize_t objects_read(struct objects *o, const struct entry *e, void *buf, size_t len, uint64_t off);
 
+/* What was seen of objects on other shards that may be equal, before the gate was taken: under it no
+ * shard is asked. Those of one id, and of one size, are more than a few by no chance. */
+#define OBJECTS_SEEN_MAX 4
+struct objects_seen {
+    unsigned count;
+    struct {
+        struct entry at;
+        int same; /* 1, 0, -EUCLEAN its bytes are damaged or lost, -errno */
+    } v[OBJECTS_SEEN_MAX];
+};
+/* Holding nothing; for sealing right after. Without ghosts they cost nothing. */
+void objects_look_buffer(struct objects *o, const void *data, uint32_t len,
+                         struct objects_seen *ret);
+void objects_look_blob(struct objects *o, struct blob *b, const struct id *id,
+                       struct objects_seen *ret);
 /* Seal `len` (1 … PACK_RECORD_MAX) bytes in memory under `number`. *ret_number is what they are
- * now: `number` itself or the object they equal. */
+ * now: `number` itself or the object they equal. `seen`: as a look said; what has changed since is
+ * -EAGAIN: look again. NULL: nobody looked, and what is on another shard is another content. */
 int objects_seal_buffer(struct objects *o, uint64_t number, const void *data, uint32_t len,
-                        uint64_t *ret_number);
+                        const struct objects_seen *seen, uint64_t *ret_number);
 /* Seal a slot, whose id objects_hash_blob gave. If it became a FILE of its own its slot's name must
  * be removed after the commit (the caller keeps the list); so also if it became an alias. */
 int objects_hash_blob(struct objects *o, struct blob *b, struct id *ret_id);
 int objects_seal_blob(struct objects *o, uint64_t number, struct blob *b, const struct id *id,
-                      uint64_t *ret_number);
+                      const struct objects_seen *seen, uint64_t *ret_number);
 /* Are the stored bytes of that very place (whether or not an entry names it, and wherever others of
  * its id may be) these? 1, 0, -EUCLEAN damaged or not there, -errno. No alarm. */
 int objects_are_at(struct objects *o, const struct entry *place, const void *data, uint32_t len);

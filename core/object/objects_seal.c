@@ -20,6 +20,7 @@ struct source {
     const void *data;
     uint32_t len;
     struct blob *blob;
+    const struct objects_seen *seen; /* NULL: nobody looked */
 };
 
 /* ---- comparing ---- */
@@ -90,6 +91,50 @@ static int compare(struct objects *o, const struct entry *e, const struct source
     if (e->size != size)
         return 0;
     return s->blob ? compare_blob(o, e, s) : compare_small(o, e, s);
+}
+
+static bool may_be_equal(const struct entry *e, const struct source *s)
+{
+    return entry_is_ghost(e) && e->size == (s->blob ? blob_length(s->blob) : s->len);
+}
+
+/* The same with the gate held, which must not wait for a shard. */
+static int compare_held(struct objects *o, const struct entry *e, const struct source *s)
+{
+    if (!may_be_equal(e, s))
+        return entry_is_ghost(e) ? 0 : compare(o, e, s);
+    if (!s->seen)
+        return 0;
+    for (unsigned i = 0; i < s->seen->count; i++)
+        if (entry_same_place(e, &s->seen->v[i].at))
+            return s->seen->v[i].same;
+    return s->seen->count == OBJECTS_SEEN_MAX ? 0 : -EAGAIN;
+}
+
+/* The ghosts in the chain that may be equal, up to one that is. */
+static void look(struct objects *o, const struct source *s, struct id id, struct objects_seen *ret)
+{
+    uint64_t target;
+    bool pending;
+
+    for (unsigned i = 0; i < CHAIN_MAX && ret->count < OBJECTS_SEEN_MAX; i++) {
+        struct entry e;
+        struct id next;
+        int same = 0, err = refs_find(o->c.refs, &id, &target, &e, &pending);
+        if (err < 0 && err != -EAGAIN)
+            return;
+        if (err == 0 && may_be_equal(&e, s)) {
+            same = compare(o, &e, s);
+            ret->v[ret->count].at = e;
+            ret->v[ret->count++].same = same;
+        }
+        if (err == 0)
+            refs_unhold(o->c.refs, target);
+        if (same != 0)
+            return;
+        id_derive(o->c.key, &id, &next);
+        id = next;
+    }
 }
 
 /* ---- sealing ---- */
@@ -265,7 +310,7 @@ static int try_id(struct objects *o, uint64_t number, const struct source *s, co
         refs_unhold(o->c.refs, target);
         return pending ? -EAGAIN : 1;
     }
-    same = compare(o, &e, s);
+    same = compare_held(o, &e, s);
     if (same == -EUCLEAN) {
         (void)object_damaged(&e, same);
         err = heal(o, target, number, s, id);
@@ -297,15 +342,35 @@ static int seal(struct objects *o, uint64_t number, const struct source *s, stru
     return -EOVERFLOW;
 }
 
+void objects_look_buffer(struct objects *o, const void *data, uint32_t len,
+                         struct objects_seen *ret)
+{
+    struct id id;
+
+    ret->count = 0;
+    if (len == 0 || refs_ghosts(o->c.refs) == 0)
+        return;
+    id_of(o->c.key, data, len, &id);
+    look(o, &(struct source){.data = data, .len = len}, id, ret);
+}
+
+void objects_look_blob(struct objects *o, struct blob *b, const struct id *id,
+                       struct objects_seen *ret)
+{
+    ret->count = 0;
+    if (refs_ghosts(o->c.refs))
+        look(o, &(struct source){.blob = b}, *id, ret);
+}
+
 int objects_seal_buffer(struct objects *o, uint64_t number, const void *data, uint32_t len,
-                        uint64_t *ret_number)
+                        const struct objects_seen *seen, uint64_t *ret_number)
 {
     struct id id;
 
     if (len == 0 || len > PACK_RECORD_MAX)
         return -EINVAL;
     id_of(o->c.key, data, len, &id);
-    return seal(o, number, &(struct source){.data = data, .len = len}, id, ret_number);
+    return seal(o, number, &(struct source){.data = data, .len = len, .seen = seen}, id, ret_number);
 }
 
 int objects_hash_blob(struct objects *o, struct blob *b, struct id *ret_id)
@@ -314,7 +379,7 @@ int objects_hash_blob(struct objects *o, struct blob *b, struct id *ret_id)
 }
 
 int objects_seal_blob(struct objects *o, uint64_t number, struct blob *b, const struct id *id,
-                      uint64_t *ret_number)
+                      const struct objects_seen *seen, uint64_t *ret_number)
 {
-    return seal(o, number, &(struct source){.blob = b}, *id, ret_number);
+    return seal(o, number, &(struct source){.blob = b, .seen = seen}, *id, ret_number);
 }

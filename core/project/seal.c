@@ -133,7 +133,8 @@ static void forget_sums(struct project *p, const struct content *c)
     (void)disk_unlink(p->config.disk, sums);
 }
 
-static int place(struct pass *pass, struct content *c, const struct id *id)
+static int place(struct pass *pass, struct content *c, const struct id *id,
+                 const struct objects_seen *seen)
 {
     struct project *p = pass->p;
     struct entry e;
@@ -142,8 +143,9 @@ static int place(struct pass *pass, struct content *c, const struct id *id)
 
     if (err == 0)
         err = c->blob
-                  ? objects_seal_blob(p->objects, c->number, c->blob, id, &target)
-                  : objects_seal_buffer(p->objects, c->number, c->data, (uint32_t)c->len, &target);
+                  ? objects_seal_blob(p->objects, c->number, c->blob, id, seen, &target)
+                  : objects_seal_buffer(p->objects, c->number, c->data, (uint32_t)c->len, seen,
+                                        &target);
     if (err == 0)
         sealed(p, c, target);
     /* Collected while it waited, or, when a view seals beside a flush, in the midst of it. */
@@ -158,6 +160,7 @@ static int place(struct pass *pass, struct content *c, const struct id *id)
 static int seal_slot(struct pass *pass, struct content *c)
 {
     struct project *p = pass->p;
+    struct objects_seen seen;
     struct id id;
     MUTEX_GUARD(&c->sync); /* a flush may be syncing it */
     int err = objects_hash_blob(p->objects, c->blob, &id);
@@ -167,20 +170,23 @@ static int seal_slot(struct pass *pass, struct content *c)
         err = blob_sync_slot(c->blob);
     if (err < 0)
         return err;
+    objects_look_blob(p->objects, c->blob, &id, &seen);
     READ_GUARD(&p->gate);
-    return place(pass, c, &id);
+    return place(pass, c, &id, &seen);
 }
 
 static int seal_content(struct pass *pass, struct content *c)
 {
     static const struct id none;
+    struct objects_seen seen;
 
     if (c->blob)
         return seal_slot(pass, c);
     if (pass->gate_held)
-        return place(pass, c, &none);
+        return place(pass, c, &none, NULL);
+    objects_look_buffer(pass->p->objects, c->data, (uint32_t)c->len, &seen);
     READ_GUARD(&pass->p->gate);
-    return place(pass, c, &none);
+    return place(pass, c, &none, &seen);
 }
 
 /* A buffer that finds no place as an object, for a reason of its own, becomes a slot, so that the

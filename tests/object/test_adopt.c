@@ -98,7 +98,7 @@ static uint64_t small(struct warehouse *w, char seed)
     char bytes[500];
 
     fill(seed, bytes, sizeof bytes);
-    cr_assert_eq(objects_seal_buffer(w->objects, n, bytes, sizeof bytes, &is), 0);
+    cr_assert_eq(objects_seal_buffer(w->objects, n, bytes, sizeof bytes, NULL, &is), 0);
     warehouse_commit(w);
     return is;
 }
@@ -116,7 +116,7 @@ static uint64_t large(struct warehouse *w, char seed)
     cr_assert_eq(blob_write(b, bytes, LARGE, 0), 0);
     free(bytes);
     cr_assert_eq(objects_hash_blob(w->objects, b, &id), 0);
-    cr_assert_eq(objects_seal_blob(w->objects, n, b, &id, &is), 0);
+    cr_assert_eq(objects_seal_blob(w->objects, n, b, &id, NULL, &is), 0);
     blob_unref(b);
     warehouse_commit(w);
     cr_assert_eq(blob_unlink_slot(w->disk, n), 0);

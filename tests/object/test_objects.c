@@ -31,7 +31,7 @@ static char *fill(char seed, size_t len)
 static int try_small(char seed, uint64_t number, uint64_t *ret_number)
 {
     char *bytes = fill(seed, 500);
-    int err = objects_seal_buffer(w.objects, number, bytes, 500, ret_number);
+    int err = objects_seal_buffer(w.objects, number, bytes, 500, NULL, ret_number);
     free(bytes);
     return err;
 }
@@ -55,7 +55,7 @@ static int try_blob(char seed, size_t len, uint64_t number, uint64_t *ret_number
     cr_assert_eq(blob_write(b, bytes, len, 0), 0);
     free(bytes);
     cr_assert_eq(objects_hash_blob(w.objects, b, &id), 0);
-    err = objects_seal_blob(w.objects, number, b, &id, ret_number);
+    err = objects_seal_blob(w.objects, number, b, &id, NULL, ret_number);
     blob_unref(b);
     cr_assert_eq(blob_unlink_slot(w.disk, number), 0);
     return err;
@@ -155,8 +155,8 @@ Test(objects, sealed_and_committed_bytes_survive_the_loss_of_power)
 Test(objects, nothing_and_too_much_are_refused)
 {
     uint64_t is;
-    cr_assert_eq(objects_seal_buffer(w.objects, numbered(&w), "", 0, &is), -EINVAL);
-    cr_assert_eq(objects_seal_buffer(w.objects, numbered(&w), "", PACK_RECORD_MAX + 1, &is),
+    cr_assert_eq(objects_seal_buffer(w.objects, numbered(&w), "", 0, NULL, &is), -EINVAL);
+    cr_assert_eq(objects_seal_buffer(w.objects, numbered(&w), "", PACK_RECORD_MAX + 1, NULL, &is),
                  -EINVAL);
 }
 
@@ -428,7 +428,7 @@ Test(objects, a_slot_whose_sealing_failed_may_be_written_again)
     cr_assert_eq(blob_write(b, bytes, LARGE, 0), 0);
     cr_assert_eq(objects_hash_blob(w.objects, b, &id), 0);
     refs_cancel(w.refs, n); /* so that the entry cannot be changed, at the very end */
-    cr_assert_eq(objects_seal_blob(w.objects, n, b, &id, &is), -ENOENT);
+    cr_assert_eq(objects_seal_blob(w.objects, n, b, &id, NULL, &is), -ENOENT);
     cr_assert_eq(blob_write(b, "x", 1, 0), 0);
     blob_unref(b);
     cr_assert_eq(blob_unlink_slot(w.disk, n), 0);

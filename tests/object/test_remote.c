@@ -51,7 +51,11 @@ static char *fill(char seed, size_t len)
 static int try_small(char seed, uint64_t *ret_number)
 {
     char *bytes = fill(seed, SMALL);
-    int err = objects_seal_buffer(w.objects, numbered(&w), bytes, SMALL, ret_number);
+    struct objects_seen seen;
+    int err;
+
+    objects_look_buffer(w.objects, bytes, SMALL, &seen);
+    err = objects_seal_buffer(w.objects, numbered(&w), bytes, SMALL, &seen, ret_number);
     free(bytes);
     return err;
 }
@@ -68,6 +72,7 @@ static uint64_t large(char seed)
 {
     uint64_t n = numbered(&w), is;
     char *bytes = fill(seed, LARGE);
+    struct objects_seen seen;
     struct blob *b;
     struct id id;
 
@@ -75,7 +80,8 @@ static uint64_t large(char seed)
     cr_assert_eq(blob_write(b, bytes, LARGE, 0), 0);
     free(bytes);
     cr_assert_eq(objects_hash_blob(w.objects, b, &id), 0);
-    cr_assert_eq(objects_seal_blob(w.objects, n, b, &id, &is), 0);
+    objects_look_blob(w.objects, b, &id, &seen);
+    cr_assert_eq(objects_seal_blob(w.objects, n, b, &id, &seen, &is), 0);
     blob_unref(b);
     cr_assert_eq(blob_unlink_slot(w.disk, n), 0);
     cr_assert_eq(objects_sync(w.objects), 0);
@@ -377,7 +383,7 @@ Test(remote, many_records_go_in_one_pack_and_a_full_one_says_so)
 
     for (i = 0; i < N; i++) {
         memset(bytes, (int)('a' + i), PACK_RECORD_MAX);
-        cr_assert_eq(objects_seal_buffer(w.objects, numbered(&w), bytes, PACK_RECORD_MAX, &n[i]),
+        cr_assert_eq(objects_seal_buffer(w.objects, numbered(&w), bytes, PACK_RECORD_MAX, NULL, &n[i]),
                      0);
     }
     warehouse_commit(&w);
@@ -705,6 +711,37 @@ Test(remote, the_same_bytes_again_are_an_alias_of_the_ghost)
     cr_assert_eq(entry_of(&w, a).shard, 1);
     cr_assert_eq(entry_of(&w, a).count, 2);
     cr_assert_eq(collisions(), 0);
+}
+
+/* It may be slow, and the gate is held. */
+Test(remote, sealing_itself_asks_no_shard)
+{
+    uint64_t a = small_ghost('a'), reads = shard_mem_calls(cold, SHARD_MEM_RANGE), is;
+    char *bytes = fill('a', SMALL);
+    struct objects_seen seen;
+
+    objects_look_buffer(w.objects, bytes, SMALL, &seen);
+    cr_assert_gt(shard_mem_calls(cold, SHARD_MEM_RANGE), reads);
+    reads = shard_mem_calls(cold, SHARD_MEM_RANGE);
+    cr_assert_eq(objects_seal_buffer(w.objects, numbered(&w), bytes, SMALL, &seen, &is), 0);
+    cr_assert_eq(is, a);
+    cr_assert_eq(objects_seal_buffer(w.objects, numbered(&w), bytes, SMALL, NULL, &is), 0);
+    cr_assert_neq(is, a, "nobody looked");
+    cr_assert_eq(shard_mem_calls(cold, SHARD_MEM_RANGE), reads);
+    free(bytes);
+}
+
+Test(remote, what_moved_between_the_look_and_the_seal_is_looked_at_again)
+{
+    uint64_t a = small_ghost('a'), is;
+    char *bytes = fill('a', SMALL);
+    struct objects_seen seen;
+
+    objects_look_buffer(w.objects, bytes, SMALL, &seen);
+    seen.v[0].at.where++;
+    cr_assert_eq(objects_seal_buffer(w.objects, numbered(&w), bytes, SMALL, &seen, &is), -EAGAIN);
+    cr_assert_eq(small('a'), a);
+    free(bytes);
 }
 
 static void all_alike(struct id *id)
