@@ -257,13 +257,16 @@ static void add_path(struct strbuf *line, const char *mnt, const char *arg, enum
 static void add_url(struct strbuf *line, const char *url)
 {
     char absolute[PATH_MAX];
-    if (strncmp(url, "dir:", 4) != 0 || url[4] == '/' || !realpath(url + 4, absolute)) {
+    CLEANUP_STRBUF struct strbuf whole = STRBUF_INIT;
+    if (strncmp(url, "dir:", 4) != 0 || url[4] == '/') {
         add_argument(line, url);
         return;
     }
-    CLEANUP_STRBUF struct strbuf whole = STRBUF_INIT;
-    strbuf_addf(&whole, "dir:%s", absolute);
-    add_argument(line, whole.s);
+    if (realpath(url + 4, absolute))
+        strbuf_addf(&whole, "dir:%s", absolute);
+    else if (getcwd(absolute, sizeof absolute)) /* it is not there, and the answer says where */
+        strbuf_addf(&whole, "dir:%s/%s", absolute, url + 4);
+    add_argument(line, whole.s ? whole.s : url);
 }
 
 static void build_line(struct strbuf *line, const char *mnt, const struct call *c, char **args,
