@@ -12,14 +12,21 @@ declare -A daemons
 use() {
     node=$1 S=$W/store.$1 M=$W/mnt.$1 daemon=${daemons[$1]:-}
 }
+# A store that was just mounted reports by itself, at any moment: only then the test goes on.
+started() {
+    daemons[$1]=$daemon
+    wait_until 60 has_reported "$1"
+}
+has_reported() { "$TALLY" -C "$W/mnt.$1" status | grep -Eq '^ *report=[1-9]'; }
 start() {
     use "$1"
     mount_store
-    daemons[$1]=$daemon
+    started "$1"
 }
 stop() {
     use "$1"
     unmount_store
+    unset "daemons[$1]"
 }
 # What there is is sealed, and the others know of it when they seal next: a cycle begins with a report.
 told() {
@@ -31,10 +38,23 @@ objects() { find "$P/objects" -type f ! -name '*.sums' | wc -l; }
 pack_bytes() { find "$P/packs" -type f -regex '.*/[0-9a-f]+' -printf '%s\n' | awk '{ n += $1 } END { print n + 0 }'; }
 # All that is there, but for locks.
 pool_digest() { (cd "$P" && find . -type f ! -name lock -print0 | sort -z | xargs -0 sha256sum | sha256sum); }
+# The same when those that are mounted have nothing left to do: they drain, and it changes no more.
+settled_digest() {
+    local i
+    for i in "${!daemons[@]}"; do "$TALLY" -C "$W/mnt.$i" drain --idle >/dev/null; done
+    rm -f "$W/digest"
+    wait_until 60 unchanged
+    cat "$W/digest"
+}
+unchanged() {
+    local was
+    was=$(cat "$W/digest" 2>/dev/null || true)
+    pool_digest >"$W/digest" 2>/dev/null && [[ $(<"$W/digest") == "$was" ]]
+}
 # refused REGEX STORE - it cannot be mounted, and says so; the pool stays as it is.
 refused() {
     local before
-    before=$(pool_digest)
+    before=$(settled_digest)
     mkdir -p "$W/nowhere"
     fails "$TALLY" mount -f "$2" "$W/nowhere"
     matches "$(<"$W/said")" "$1"
@@ -62,10 +82,13 @@ empty() {
 
 use one
 begin --pool "dir:$P"
-daemons[one]=$daemon
+started one
 use two
 "$TALLY" init --pool "dir:$P" "$S"
 start two
+# Their cycles begin with a report; nobody writes one into the pool while a test looks whether it stays
+# as it is.
+for i in one two; do "$TALLY" -C "$W/mnt.$i" set report_interval 1h >/dev/null; done
 head -c 3000000 /dev/urandom >"$W/large"
 head -c 40000 /dev/urandom >"$W/small"
 head -c 2000000 /dev/urandom >"$W/other"
@@ -132,6 +155,7 @@ cp "$W/unsynced" "$W/mnt.one/main/unsynced"
 echo tiny >"$W/mnt.one/main/tiny"
 use one
 kill_daemon
+unset "daemons[one]"
 cp "$W/unsynced" "$W/mnt.two/main/alike"
 told two
 cmp "$W/unsynced" "$W/mnt.two/main/alike"
@@ -145,8 +169,8 @@ matches "$("$TALLY" -C "$W/mnt.one" scrub --wait)" 'damaged=0'
 matches "$("$TALLY" -C "$W/mnt.two" scrub --wait)" 'damaged=0'
 
 claim "a copy of a store in use is told so"
+refused_busy=$(settled_digest)
 cp -a "$W/store.two" "$W/copy.now"
-refused_busy=$(pool_digest)
 mkdir -p "$W/nowhere"
 fails "$TALLY" mount -f "$W/copy.now" "$W/nowhere"
 matches "$(<"$W/said")" 'a copy of the store .* is in use as node 2 of the pool'
