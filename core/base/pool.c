@@ -67,12 +67,17 @@ static _Thread_local const struct pool *working_for;
 /* ---- I/O priority: linux/ioprio.h, which not every system has ---- */
 
 #define IOPRIO_WHO_THREAD 1
-#define IOPRIO_NONE 0
-#define IOPRIO_IDLE (3 << 13)
+#define IOPRIO_CLASS 13 /* bits below it */
+#define IOPRIO_IDLE (3 << IOPRIO_CLASS)
+
+static _Thread_local int io_before;
 
 void pool_io_idle(bool idle)
 {
-    (void)syscall(SYS_ioprio_set, IOPRIO_WHO_THREAD, 0, idle ? IOPRIO_IDLE : IOPRIO_NONE);
+    const int is = (int)syscall(SYS_ioprio_get, IOPRIO_WHO_THREAD, 0);
+    if (idle && is >= 0 && is >> IOPRIO_CLASS != IOPRIO_IDLE >> IOPRIO_CLASS)
+        io_before = is >> IOPRIO_CLASS == 0 ? 0 : is; /* of no class: no number either */
+    (void)syscall(SYS_ioprio_set, IOPRIO_WHO_THREAD, 0, idle ? IOPRIO_IDLE : io_before);
 }
 
 /* ---- lanes and queues: need p->lock ---- */

@@ -11,6 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
+#ifdef XXH_DISPATCH /* by meson.build */
+#include <xxh_x86dispatch.h>
+#endif
 
 struct id_stream {
     XXH3_state_t *state;
@@ -80,9 +83,47 @@ void id_stream_destroy(struct id_stream *s)
     free(s);
 }
 
+void id_stream_restart(struct id_stream *s)
+{
+    XXH3_128bits_reset_withSecret(s->state, s->key.secret, ID_SECRET_LEN);
+}
+
 uint64_t id_checksum(const void *data, size_t len, uint64_t seed)
 {
     return XXH3_64bits_withSeed(data, len, seed);
+}
+
+/* ---- a checksum in pieces: the state is the library's own ---- */
+
+static XXH3_state_t *state_of(struct id_sum *s)
+{
+    return (XXH3_state_t *)(void *)s;
+}
+
+struct id_sum *id_sum_create(void)
+{
+    return (struct id_sum *)(void *)XXH3_createState();
+}
+
+void id_sum_restart(struct id_sum *s, uint64_t seed)
+{
+    XXH3_64bits_reset_withSeed(state_of(s), seed);
+}
+
+void id_sum_add(struct id_sum *s, const void *data, size_t len)
+{
+    if (len)
+        (void)XXH3_64bits_update(state_of(s), data, len);
+}
+
+uint64_t id_sum_end(struct id_sum *s)
+{
+    return XXH3_64bits_digest(state_of(s));
+}
+
+void id_sum_destroy(struct id_sum *s)
+{
+    XXH3_freeState(state_of(s));
 }
 
 int id_compare(const struct id *a, const struct id *b)

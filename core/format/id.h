@@ -35,12 +35,22 @@ void id_derive(const struct id_key *key, const struct id *id, struct id *ret_id)
 struct id_stream;
 int id_stream_create(const struct id_key *key, struct id_stream **ret_s); /* -ENOMEM */
 int id_stream_add(struct id_stream *s, const void *data, size_t len);
+/* The id of what was added until now; more may be added. */
 void id_stream_end(struct id_stream *s, struct id *ret_id);
+void id_stream_restart(struct id_stream *s); /* as if nothing had been added */
 void id_stream_destroy(struct id_stream *s);
 
 /* 64-bit checksum of on-disk bytes (XXH3-64, unkeyed), seeded with where they belong, so that
  * bytes in the wrong place do not pass. */
 uint64_t id_checksum(const void *data, size_t len, uint64_t seed);
+
+/* The same for bytes that come in pieces. */
+struct id_sum;
+struct id_sum *id_sum_create(void); /* NULL: no memory */
+void id_sum_restart(struct id_sum *s, uint64_t seed);
+void id_sum_add(struct id_sum *s, const void *data, size_t len);
+uint64_t id_sum_end(struct id_sum *s); /* of what was added until now; more may be added */
+void id_sum_destroy(struct id_sum *s); /* NULL is fine */
 
 int id_compare(const struct id *a, const struct id *b); /* like memcmp */
 static inline bool id_equal(const struct id *a, const struct id *b)

@@ -11,6 +11,7 @@
 #include "layer.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -46,6 +47,7 @@ struct layer {
     struct map active;
     struct map batch[LAYER_BATCHES_MAX]; /* the oldest first */
     size_t batches;
+    _Atomic size_t pending; /* slots of all maps */
 };
 
 struct key {
@@ -191,13 +193,23 @@ int layer_get(struct layer *l, const void *key, void *buf, size_t cap, size_t *r
     return s->deleted ? -ENOENT : copy_out(s->val, s->vlen, buf, cap, ret_len);
 }
 
-int layer_put(struct layer *l, const void *key, const void *val, size_t vlen)
+/* The slot of that key among the active changes. */
+static int change_at(struct layer *l, const void *key, struct slot **ret_slot)
 {
     struct key k = key_of(l, key);
+    size_t before = l->active.count;
+    int r = map_at(&l->active, &k, ret_slot);
+    if (l->active.count != before)
+        atomic_fetch_add_explicit(&l->pending, 1, memory_order_relaxed);
+    return r;
+}
+
+int layer_put(struct layer *l, const void *key, const void *val, size_t vlen)
+{
     struct slot *s;
     if (vlen > LAYER_VALUE_MAX)
         return -ERANGE;
-    int r = map_at(&l->active, &k, &s);
+    int r = change_at(l, key, &s);
     if (r < 0)
         return r;
     s->deleted = false;
@@ -209,9 +221,8 @@ int layer_put(struct layer *l, const void *key, const void *val, size_t vlen)
 
 int layer_del(struct layer *l, const void *key)
 {
-    struct key k = key_of(l, key);
     struct slot *s;
-    int r = map_at(&l->active, &k, &s);
+    int r = change_at(l, key, &s);
     if (r < 0)
         return r;
     s->deleted = true;
@@ -272,18 +283,17 @@ int layer_write(struct layer *l, size_t n, struct kv_txn *t)
 
 void layer_thaw(struct layer *l, size_t n)
 {
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
+        atomic_fetch_sub_explicit(&l->pending, l->batch[i].count, memory_order_relaxed);
         map_release(&l->batch[i]);
+    }
     l->batches -= n;
     memmove(l->batch, l->batch + n, l->batches * sizeof *l->batch);
 }
 
 size_t layer_pending(const struct layer *l)
 {
-    size_t n = l->active.count;
-    for (size_t i = 0; i < l->batches; i++)
-        n += l->batch[i].count;
-    return n;
+    return atomic_load_explicit(&l->pending, memory_order_relaxed);
 }
 
 /* ---- listing ---- */

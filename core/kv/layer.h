@@ -15,7 +15,8 @@
  * Keys have one fixed length per layer (1–16 bytes), values 0–LAYER_VALUE_MAX bytes.
  * Errors: 0 or -errno: -ENOENT, -ENOMEM (nothing changed), -ERANGE, and what kv_get returns.
  * Threads: NOT locked here. The owner guards all calls on one layer with one lock of its own,
- * except layer_write, which only reads batches and may run beside all others but layer_thaw.
+ * except layer_write, which only reads batches and may run beside all others but layer_thaw, and
+ * layer_pending, which may be asked at any time.
  */
 #pragma once
 

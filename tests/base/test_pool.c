@@ -269,6 +269,29 @@ Test(pool, idle_work_has_idle_io_priority_and_what_comes_after_it_has_not)
     pool_destroy(pool);
 }
 
+static int io_priority(void *arg)
+{
+    *(long *)arg = syscall(SYS_ioprio_get, 1, 0);
+    return 0;
+}
+
+Test(pool, after_idle_work_a_thread_has_the_io_priority_it_had)
+{
+    const long before = (2 << 13) + 2;
+    long after = -1;
+    struct pool_work w = {.fn = count, .group = &group, .class = POOL_IDLE};
+
+    if (syscall(SYS_ioprio_set, 1, 0, before) < 0)
+        cr_skip_test("no I/O priorities here");
+    start(1, 8); /* its thread inherits it */
+    cr_assert_eq(pool_submit_work(pool, &w, NULL), 0);
+    w = (struct pool_work){.fn = io_priority, .arg = &after, .group = &group, .class = POOL_NORMAL};
+    cr_assert_eq(pool_submit_work(pool, &w, NULL), 0);
+    cr_assert_eq(pool_group_wait(&group), 0);
+    cr_assert_eq(after, before);
+    pool_destroy(pool);
+}
+
 Test(pool, each_class_has_a_queue_of_its_own)
 {
     const struct pool_work more = {.fn = note, .class = POOL_NORMAL};
