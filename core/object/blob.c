@@ -6,6 +6,10 @@
  * the blocks stale, change the bytes, sum the blocks that were written whole. So whatever fails or
  * is cut, a sum that is not stale is the sum of the bytes.
  *
+ * The id of a slot that is written from start to end is made on the way, while its bytes are hot
+ * (blob_follow_id). Whatever changes bytes that it has begins it anew; what is written behind a gap
+ * is read when all is hashed.
+ *
  * `lock` guards the sums against reads of other ranges beside a write. Reads and writes of data go
  * on outside it; only a sync, which is alone anyway, sums stale blocks under it.
  */
@@ -34,6 +38,8 @@ struct blob {
     bool sealed;       /* an object: bytes never change again */
     bool sums_on_disk; /* a sums file of the slot exists, perhaps an outdated one */
     bool sums_match;   /* ... and it has these sums, synced */
+    struct id_stream *id; /* of the first `hashed` bytes, while they are written; or NULL */
+    uint64_t hashed;      /* with id: whose the writes are */
     _Atomic int sync_error; /* a sync failed: what is on disk is unknown from then on */
 };
 
@@ -314,6 +320,12 @@ int blob_encode_sums(const struct blob *b, uint8_t **ret_bytes, size_t *ret_len)
     return *ret_bytes ? 0 : -ENOMEM;
 }
 
+void blob_follow_id(struct blob *b, const struct id_key *key)
+{
+    if (!b->id && id_stream_create(key, &b->id) < 0)
+        b->id = NULL;
+}
+
 struct blob *blob_ref(struct blob *b)
 {
     atomic_fetch_add(&b->refs, 1);
@@ -329,6 +341,7 @@ void blob_unref(struct blob *b)
         blob_unref(b->kept);
     else
         sums_release(&b->sums);
+    id_stream_destroy(b->id);
     rwlock_destroy(&b->lock);
     free(b);
 }
@@ -336,6 +349,11 @@ void blob_unref(struct blob *b)
 uint64_t blob_length(const struct blob *b)
 {
     return b->length;
+}
+
+int blob_fd(const struct blob *b)
+{
+    return disk_fd(b->file);
 }
 
 /* ---- writing ---- */
@@ -373,15 +391,30 @@ static int set_length(struct blob *b, uint64_t length)
     return r;
 }
 
-static void mark_stale(struct blob *b, uint64_t off, uint64_t end)
+static void restart_id(struct blob *b)
 {
+    id_stream_restart(b->id);
+    b->hashed = 0;
+}
+
+/* Before bytes at `off` and behind change: an id that has some of them is of no use. */
+static void spare_id(struct blob *b, uint64_t off)
+{
+    if (b->id && off < b->hashed)
+        restart_id(b);
+}
+
+static void note_change(struct blob *b, uint64_t off, uint64_t end)
+{
+    spare_id(b, off);
     WRITE_GUARD(&b->lock);
-    for (uint64_t i = off / SUMS_BLOCK; i * SUMS_BLOCK < end; i++)
-        b->sums.stale[i] = 1;
+    sums_note_change(&b->sums, off, end);
 }
 
 static int note_write(struct blob *b, const void *data, size_t len, uint64_t off)
 {
+    if (b->id && off == b->hashed && id_stream_add(b->id, data, len) == 0)
+        b->hashed += len;
     WRITE_GUARD(&b->lock);
     return sums_note_write(&b->sums, data, len, off);
 }
@@ -406,7 +439,7 @@ int blob_write(struct blob *b, const void *data, size_t len, uint64_t off)
         if (r)
             return r;
     }
-    mark_stale(b, off, end);
+    note_change(b, off, end);
     r = disk_pwrite(b->file, data, len, off);
     if (r == 0)
         return note_write(b, data, len, off);
@@ -424,6 +457,7 @@ int blob_truncate(struct blob *b, uint64_t length)
 
     if (r)
         return r;
+    spare_id(b, length);
     r = set_length(b, length);
     if (r)
         return r;
@@ -542,6 +576,11 @@ static int refresh_and_sync(struct blob *b)
     return b->sync_error;
 }
 
+void blob_flush_hint(struct blob *b, uint64_t off, uint64_t len)
+{
+    disk_flush_hint(b->file, off, len);
+}
+
 int blob_sync_bytes(struct blob *b)
 {
     if (b->sync_error == 0 && !b->sealed)
@@ -571,24 +610,63 @@ bool blob_is_suspect(const struct blob *b)
     return b->sync_error != 0;
 }
 
-int blob_hash(struct blob *b, const struct id_key *key, struct id *ret_id)
+/* Whole blocks as read from `start`: checked, or summed. */
+static int take_blocks(struct blob *b, const char *data, size_t len, uint64_t start)
 {
-    CLEANUP_FREE char *buf = malloc(READ_SIZE);
-    struct id_stream *s;
+    WRITE_GUARD(&b->lock);
+    int r = 0;
 
+    for (size_t pos = 0; pos < len && r == 0; pos += SUMS_BLOCK) {
+        size_t n = len - pos < SUMS_BLOCK ? len - pos : SUMS_BLOCK;
+
+        r = sums_take(&b->sums, (size_t)((start + pos) / SUMS_BLOCK), data + pos, n);
+    }
+    return r;
+}
+
+/* The bytes from `from` on, read block by block. */
+static int hash_rest(struct blob *b, struct id_stream *s, uint64_t from)
+{
+    CLEANUP_FREE char *buf = NULL;
+    int r = 0;
+
+    if (from >= b->length)
+        return 0;
+    buf = malloc(READ_SIZE);
     if (!buf)
         return -ENOMEM;
-    int r = id_stream_create(key, &s);
+    for (uint64_t off = from - from % SUMS_BLOCK; r == 0 && off < b->length; off += READ_SIZE) {
+        size_t n = b->length - off < READ_SIZE ? (size_t)(b->length - off) : READ_SIZE;
+        size_t known = from > off ? (size_t)(from - off) : 0;
 
+        r = read_exactly(b, buf, n, off);
+        if (r == 0)
+            r = take_blocks(b, buf, n, off);
+        if (r == 0)
+            r = id_stream_add(s, buf + known, n - known);
+    }
+    return r;
+}
+
+int blob_hash(struct blob *b, const struct id_key *key, struct id *ret_id)
+{
+    struct id_stream *s;
+    int r;
+
+    if (b->id) {
+        r = hash_rest(b, b->id, b->hashed);
+        if (r == 0) {
+            b->hashed = b->length;
+            id_stream_end(b->id, ret_id);
+        } else {
+            restart_id(b); /* a part of the rest may have been added */
+        }
+        return r;
+    }
+    r = id_stream_create(key, &s);
     if (r)
         return r;
-    for (uint64_t off = 0; r == 0 && off < b->length; off += READ_SIZE) {
-        ssize_t n = blob_read(b, buf, READ_SIZE, off);
-
-        r = n < 0 ? (int)n : id_stream_add(s, buf, (size_t)n);
-        if (r == 0)
-            r = note_write(b, buf, (size_t)n, off);
-    }
+    r = hash_rest(b, s, 0);
     if (r == 0)
         id_stream_end(s, ret_id);
     id_stream_destroy(s);
@@ -659,9 +737,12 @@ int blob_link_object(struct blob *b, const struct id *id, uint64_t number)
         return r;
     snprintf(dir, sizeof dir, "%.10s", object);
     r = disk_sync_dir(b->disk, dir);
-    if (r == 0)
-        b->sealed = true;
-    return r;
+    if (r)
+        return r;
+    b->sealed = true;
+    id_stream_destroy(b->id);
+    b->id = NULL;
+    return 0;
 }
 
 void blob_unseal(struct blob *b)

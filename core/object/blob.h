@@ -39,6 +39,9 @@ bool blob_strip_sums(const char *file_name, char out[DISK_NAME_MAX + 1]);
 int blob_init(struct disk *disk);
 
 int blob_create_slot(struct disk *disk, uint64_t number, struct blob **ret_blob);
+/* Make its id from the bytes as they are written, as long as they come one behind the other: then
+ * blob_hash need not read them again. Before the first write. Without memory it reads. */
+void blob_follow_id(struct blob *b, const struct id_key *key);
 /* After a crash or restart: open a slot the commit names, cut it to `length` (bytes past it were
  * never committed), load its sums where present and matching in length; else all are stale. */
 int blob_open_slot(struct disk *disk, uint64_t number, uint64_t length, struct blob **ret_blob);
@@ -57,6 +60,8 @@ struct blob *blob_ref(struct blob *b);
 void blob_unref(struct blob *b); /* the last one closes the file; NULL is fine */
 
 uint64_t blob_length(const struct blob *b);
+/* The descriptor of its file, -1 where there is none; borrowed, good as long as the blob. */
+int blob_fd(const struct blob *b);
 int blob_write(struct blob *b, const void *data, size_t len, uint64_t off);
 int blob_truncate(struct blob *b, uint64_t length);
 /* Bytes read (short at the end), every block they touch verified against a sum that is not stale;
@@ -66,12 +71,15 @@ ssize_t blob_read(struct blob *b, void *buf, size_t len, uint64_t off);
 /* Refresh the sums, sync bytes, write and sync the sums file. The directory "slots" must then be
  * synced by the caller, once for many. */
 int blob_sync_slot(struct blob *b);
+/* Begin to write back bytes that it has for long, so that a sync has less to do. A hint; beside
+ * whatever else is done to it. */
+void blob_flush_hint(struct blob *b, uint64_t off, uint64_t len);
 /* Only the bytes, so that blob_sync_slot has less to do. Beside it and other syncs not, but beside
  * writes and reads. */
 int blob_sync_bytes(struct blob *b);
 /* A sync of it failed: what is on disk is unknown, and every later sync fails, too. */
 bool blob_is_suspect(const struct blob *b);
-/* Read all bytes once: the id, fresh sums. Nothing may write meanwhile. */
+/* The id, fresh sums: what is not known yet is read, once. Nothing may write meanwhile. */
 int blob_hash(struct blob *b, const struct id_key *key, struct id *ret_id);
 /* Are the bytes of two blobs the same? 1, 0 or -errno. Blocks are verified as they are read;
  * *ret_bad is set to the one of a/b whose block failed when -EUCLEAN comes back. */

@@ -17,16 +17,38 @@
 
 /* ---- object files kept open ---- */
 
-struct blob *object_cache_get(struct objects *o, uint16_t shard, uint64_t number)
+/* Where a pinned file of the home shard hangs, or would: a pointer to NULL. */
+static struct pinned_blob **find_pinned(struct objects *o, uint64_t number)
 {
-    MUTEX_GUARD(&o->lock);
+    struct pinned_blob **at = &o->pinned[number % PINNED_BUCKETS];
 
+    mutex_held(&o->lock);
+    while (*at && (*at)->number != number)
+        at = &(*at)->next;
+    return at;
+}
+
+/* As one that is open, if one is; borrowed. */
+static struct blob *find_open(struct objects *o, uint16_t shard, uint64_t number)
+{
+    struct pinned_blob *pinned = shard == 0 ? *find_pinned(o, number) : NULL;
+
+    if (pinned)
+        return pinned->blob;
     for (size_t i = 0; i < OPEN_MAX; i++)
         if (o->open[i].number == number && o->open[i].shard == shard) {
             o->open[i].used = ++o->tick;
-            return blob_ref(o->open[i].blob);
+            return o->open[i].blob;
         }
     return NULL;
+}
+
+struct blob *object_cache_get(struct objects *o, uint16_t shard, uint64_t number)
+{
+    MUTEX_GUARD(&o->lock);
+    struct blob *b = find_open(o, shard, number);
+
+    return b ? blob_ref(b) : NULL;
 }
 
 void object_cache_put(struct objects *o, uint16_t shard, uint64_t number, struct blob *b)
@@ -34,6 +56,8 @@ void object_cache_put(struct objects *o, uint16_t shard, uint64_t number, struct
     struct open_blob *oldest = &o->open[0];
     MUTEX_GUARD(&o->lock);
 
+    if (shard == 0 && *find_pinned(o, number))
+        return;
     for (size_t i = 0; i < OPEN_MAX; i++) {
         if (o->open[i].number == number && o->open[i].shard == shard)
             return;
@@ -73,6 +97,58 @@ int object_open_file(struct objects *o, const struct entry *e, bool fresh, struc
     }
     *ret_blob = b;
     return 0;
+}
+
+/* Takes `b`, unless another open one of that file is used instead. */
+static int pin(struct objects *o, uint64_t number, struct blob *b, struct blob **ret_blob)
+{
+    MUTEX_GUARD(&o->lock);
+    struct pinned_blob **at = find_pinned(o, number), *p = *at;
+
+    if (!p) {
+        struct blob *other = find_open(o, 0, number);
+        p = calloc(1, sizeof *p);
+        if (!p)
+            return -ENOMEM;
+        p->number = number;
+        p->blob = blob_ref(other ? other : b);
+        *at = p;
+    }
+    p->pins++;
+    *ret_blob = p->blob;
+    return 0;
+}
+
+int objects_pin(struct objects *o, const struct entry *e, struct blob **ret_blob)
+{
+    struct blob *b;
+    int err;
+
+    if (e->kind != ENTRY_FILE || entry_is_ghost(e))
+        return -EINVAL;
+    err = object_open_file(o, e, false, &b);
+    if (err < 0)
+        return err;
+    err = pin(o, e->where, b, ret_blob);
+    blob_unref(b);
+    return err;
+}
+
+void objects_unpin(struct objects *o, uint64_t where)
+{
+    struct pinned_blob *gone = NULL;
+
+    {
+        MUTEX_GUARD(&o->lock);
+        struct pinned_blob **at = find_pinned(o, where);
+        if (--(*at)->pins == 0) {
+            gone = *at;
+            *at = gone->next;
+        }
+    }
+    if (gone)
+        blob_unref(gone->blob); /* may be the last of a file without a name, which takes a while */
+    free(gone);
 }
 
 int object_close_file(struct objects *o, const struct entry *e, struct blob *b, int err)

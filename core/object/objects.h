@@ -58,6 +58,12 @@ int objects_reap(struct objects *o);
  * were moved since the entry was read, they are read where they are now. */
 ssize_t objects_read(struct objects *o, const struct entry *e, void *buf, size_t len, uint64_t off);
 
+/* The file of a FILE entry of the home shard, to be kept open: until it is unpinned, as often as it
+ * was pinned, whoever reads the object reads through this one open file, but objects_verify and
+ * copies, which open it anew. -EUCLEAN it is not there, or not as it should be; no alarm. */
+int objects_pin(struct objects *o, const struct entry *e, struct blob **ret_blob);
+void objects_unpin(struct objects *o, uint64_t where);
+
 /* What was seen of objects on other shards that may be equal, before the gate was taken: under it no
  * shard is asked. Those of one id, and of one size, are more than a few by no chance. */
 #define OBJECTS_SEEN_MAX 4
@@ -81,6 +87,8 @@ int objects_seal_buffer(struct objects *o, uint64_t number, const void *data, ui
 /* Seal a slot, whose id objects_hash_blob gave. If it became a FILE of its own its slot's name must
  * be removed after the commit (the caller keeps the list); so also if it became an alias. */
 int objects_hash_blob(struct objects *o, struct blob *b, struct id *ret_id);
+/* Of a new slot: what is written to it is hashed on the way (blob_follow_id). */
+void objects_follow_blob(struct objects *o, struct blob *b);
 int objects_seal_blob(struct objects *o, uint64_t number, struct blob *b, const struct id *id,
                       const struct objects_seen *seen, uint64_t *ret_number);
 /* Are the stored bytes of that very place (whether or not an entry names it, and wherever others of

@@ -15,11 +15,21 @@ struct open_blob {
     uint64_t used;
 };
 
+/* A file that is kept open because somebody asked for it (objects_pin). */
+struct pinned_blob {
+    uint64_t number;
+    struct blob *blob;
+    unsigned pins;
+    struct pinned_blob *next;
+};
+#define PINNED_BUCKETS 256
+
 struct objects {
     struct objects_config c;
     struct objects_pool pool; /* *c.pool, if there is one */
     struct mutex lock;        /* "object files": guards the rest */
     struct open_blob open[OPEN_MAX];
+    struct pinned_blob *pinned[PINNED_BUCKETS];
     uint64_t tick;
     uint64_t healed, collisions;
     uint64_t files; /* in a pool: numbers given to files */

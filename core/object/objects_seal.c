@@ -378,6 +378,11 @@ int objects_hash_blob(struct objects *o, struct blob *b, struct id *ret_id)
     return blob_hash(b, o->c.key, ret_id);
 }
 
+void objects_follow_blob(struct objects *o, struct blob *b)
+{
+    blob_follow_id(b, o->c.key);
+}
+
 int objects_seal_blob(struct objects *o, uint64_t number, struct blob *b, const struct id *id,
                       const struct objects_seen *seen, uint64_t *ret_number)
 {

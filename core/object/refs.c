@@ -521,7 +521,6 @@ uint64_t refs_dying(struct refs *r)
 
 size_t refs_changes(struct refs *r)
 {
-    MUTEX_GUARD(&r->lock);
     return layer_pending(r->objects) + layer_pending(r->ids) + layer_pending(r->dying) +
            layer_pending(r->pins) + layer_pending(r->ghosts);
 }

@@ -38,7 +38,7 @@ static int count_ghost(struct refs *r, const struct ghost_row *row, int64_t sign
     if (err < 0)
         (void)map64_add(&r->ghost.count, row->shard, -sign, NULL);
     else
-        r->ghost.all += (uint64_t)sign;
+        atomic_fetch_add(&r->ghost.all, (uint64_t)sign);
     return err;
 }
 
@@ -235,7 +235,7 @@ static int step(struct refs *r, uint16_t shard, uint64_t *number, struct entry *
     struct ghosts_ahead *a;
     struct ghost_row row;
     MUTEX_GUARD(&r->lock);
-    int err = r->ghost.all ? get_ahead(r, *number, &a) : r->ghost.damaged ? -EUCLEAN : -ENOENT;
+    int err = atomic_load(&r->ghost.all) ? get_ahead(r, *number, &a) : r->ghost.damaged ? -EUCLEAN : -ENOENT;
     size_t low = 0, high = err == 0 ? a->count : 0;
 
     if (err < 0)
@@ -279,8 +279,7 @@ int refs_next_ghost(struct refs *r, uint16_t shard, uint64_t number, uint64_t *r
 
 uint64_t refs_ghosts(struct refs *r)
 {
-    MUTEX_GUARD(&r->lock);
-    return r->ghost.all;
+    return atomic_load(&r->ghost.all);
 }
 
 int refs_ghosts_on(struct refs *r, uint16_t shard, uint64_t *ret_count, uint64_t *ret_bytes)

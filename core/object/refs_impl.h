@@ -7,6 +7,7 @@
 #include "lock.h"
 #include "map64.h"
 #include "refs.h"
+#include <stdatomic.h>
 
 struct dead_list {
     struct refs_dead *v;
@@ -26,7 +27,7 @@ struct ghosts_ahead {
 
 struct refs_ghosts {
     struct map64 count, bytes; /* shard -> what its ghosts are */
-    uint64_t all;
+    _Atomic uint64_t all; /* changed under the lock */
     uint64_t dead; /* records of the dying without an entry, that lead to other shards, */
     struct map64 dead_on; /* shard -> of these; for people: without memory some are missing */
     bool damaged;  /* a row does not decode, so nobody knows how many there are */

@@ -3,7 +3,9 @@
  * sums: an array of block checksums that follows the writes.
  *
  * A block written whole is summed from the data at hand; one written in part only becomes stale,
- * and is read and summed once, when the sums are wanted, however often it changed before.
+ * and is read and summed once, when the sums are wanted, however often it changed before. The
+ * exception is who writes a file from start to end in small pieces: the sum of one block grows with
+ * it.
  *
  *     file: magic u64 | version u32 | block size u32 | length u64 | count u64
  *           | count × sum u64 | checksum u64 of all before                    (little-endian)
@@ -42,6 +44,7 @@ void sums_release(struct sums *s)
 {
     free(s->block);
     free(s->stale);
+    id_sum_destroy(s->growing);
     *s = (struct sums)SUMS_INIT;
 }
 
@@ -64,6 +67,45 @@ static int reserve(struct sums *s, size_t count)
     return 0;
 }
 
+/* ---- the block that grows ---- */
+
+/* Bytes [off, end) change: what is summed of it must not be among them. */
+static void growing_spare(struct sums *s, uint64_t off, uint64_t end)
+{
+    uint64_t start = (uint64_t)s->growing_index * SUMS_BLOCK;
+
+    if (off < start + s->growing_len && end > start)
+        s->growing_len = 0;
+}
+
+/* A part of block `index`, which is stale, was written. Without memory it stays so. */
+static void growing_add(struct sums *s, size_t index, const void *data, size_t len, size_t within)
+{
+    if (within == 0) {
+        if (!s->growing && !(s->growing = id_sum_create()))
+            return;
+        id_sum_restart(s->growing, index);
+        s->growing_index = index;
+        s->growing_len = 0;
+    }
+    if (index != s->growing_index || within != s->growing_len)
+        return;
+    id_sum_add(s->growing, data, len);
+    s->growing_len += len;
+}
+
+/* Has it all of block `index`? Then its sum is the block's. */
+static bool growing_take(struct sums *s, size_t index)
+{
+    if (!s->growing_len || index != s->growing_index || s->growing_len != block_len(s, index))
+        return false;
+    s->block[index] = id_sum_end(s->growing);
+    s->stale[index] = 0;
+    return true;
+}
+
+/* ---- following changes ---- */
+
 int sums_note_truncate(struct sums *s, uint64_t length)
 {
     if (length > SUMS_LENGTH_MAX)
@@ -78,11 +120,29 @@ int sums_note_truncate(struct sums *s, uint64_t length)
     /* The block at the smaller end changed its length; all after it are new. */
     uint64_t kept = length < s->length ? length : s->length;
 
+    growing_spare(s, kept, UINT64_MAX);
     for (size_t i = (size_t)(kept / SUMS_BLOCK); i < count; i++)
         s->stale[i] = 1;
     s->count = count;
     s->length = length;
     return 0;
+}
+
+void sums_note_change(struct sums *s, uint64_t off, uint64_t end)
+{
+    growing_spare(s, off, end);
+    for (uint64_t i = off / SUMS_BLOCK; i * SUMS_BLOCK < end; i++)
+        s->stale[i] = 1;
+}
+
+/* The part of block `index` that lies in a write of `data` at `off`. */
+static void note_part(struct sums *s, size_t index, const char *data, uint64_t off, uint64_t end)
+{
+    uint64_t start = (uint64_t)index * SUMS_BLOCK, stop = start + SUMS_BLOCK;
+    uint64_t from = off > start ? off : start, to = end < stop ? end : stop;
+
+    growing_add(s, index, data + (from - off), (size_t)(to - from), (size_t)(from - start));
+    (void)growing_take(s, index);
 }
 
 int sums_note_write(struct sums *s, const void *data, size_t len, uint64_t off)
@@ -99,13 +159,15 @@ int sums_note_write(struct sums *s, const void *data, size_t len, uint64_t off)
         if (r)
             return r;
     }
+    growing_spare(s, off, end);
     for (size_t i = (size_t)(off / SUMS_BLOCK); i < blocks_of(end); i++) {
         uint64_t start = (uint64_t)i * SUMS_BLOCK;
-        size_t n = block_len(s, i);
 
-        s->stale[i] = start < off || start + n > end;
-        if (!s->stale[i])
-            s->block[i] = id_checksum((const char *)data + (start - off), n, i);
+        s->stale[i] = start < off || start + SUMS_BLOCK > end;
+        if (s->stale[i])
+            note_part(s, i, data, off, end);
+        else
+            s->block[i] = id_checksum((const char *)data + (start - off), SUMS_BLOCK, i);
     }
     return 0;
 }
@@ -115,7 +177,7 @@ int sums_refresh(struct sums *s, struct disk_file *data)
     CLEANUP_FREE void *buf = NULL;
 
     for (size_t i = 0; i < s->count; i++) {
-        if (!s->stale[i])
+        if (!s->stale[i] || growing_take(s, i))
             continue;
         if (!buf && !(buf = malloc(SUMS_BLOCK)))
             return -ENOMEM;
@@ -129,6 +191,17 @@ int sums_refresh(struct sums *s, struct disk_file *data)
         s->block[i] = id_checksum(buf, len, i);
         s->stale[i] = 0;
     }
+    return 0;
+}
+
+int sums_take(struct sums *s, size_t index, const void *data, size_t len)
+{
+    if (index >= s->count || len != block_len(s, index))
+        return -EUCLEAN;
+    if (!s->stale[index])
+        return sums_verify(s, index, data, len);
+    s->block[index] = id_checksum(data, len, index);
+    s->stale[index] = 0;
     return 0;
 }
 

@@ -14,12 +14,17 @@
 
 #define SUMS_BLOCK (128 * 1024) /* bytes */
 
+struct id_sum;
 struct sums {
     uint64_t *block; /* sum of each block; NULL while count is 0 */
     uint8_t *stale;  /* 1: the block changed and its sum must be made again from the bytes */
     size_t count;    /* blocks */
     size_t room;     /* blocks allocated */
     uint64_t length; /* bytes covered: the last block may be short */
+    /* One block that is written piece by piece, from its start: the sum of its first so many bytes.
+     * 0: there is none. */
+    struct id_sum *growing;
+    size_t growing_index, growing_len;
 };
 #define SUMS_INIT                                                                                  \
     {                                                                                              \
@@ -27,13 +32,18 @@ struct sums {
     }
 
 void sums_release(struct sums *s);
+/* Bytes [off, end) are about to change: what they are in is stale until sums_note_write. */
+void sums_note_change(struct sums *s, uint64_t off, uint64_t end);
 /* Bytes [off, off+len) were just written as `data`: whole blocks are summed from it, partly
- * written ones become stale. Grows the length. -ENOMEM, -EFBIG. */
+ * written ones become stale, but not one to which pieces were added one behind the other from its
+ * start. Grows the length. -ENOMEM, -EFBIG. */
 int sums_note_write(struct sums *s, const void *data, size_t len, uint64_t off);
 /* The file was cut or grown (with zeros) to `length`. -ENOMEM */
 int sums_note_truncate(struct sums *s, uint64_t length);
 /* Make stale sums again by reading the blocks. */
 int sums_refresh(struct sums *s, struct disk_file *data);
+/* One whole block as read: checked, or, if it is stale, summed. 0 or -EUCLEAN. */
+int sums_take(struct sums *s, size_t index, const void *data, size_t len);
 /* Check one whole block as read; `len` is SUMS_BLOCK except for the last. 0 or -EUCLEAN. Never
  * call for a stale block. */
 int sums_verify(const struct sums *s, size_t index, const void *data, size_t len);

@@ -415,6 +415,110 @@ Test(blob, its_hash_is_the_id_of_its_bytes)
     free(data);
 }
 
+/* ---- the id made on the way ---- */
+
+/* Whatever is done to it: its id is that of the bytes it has, and so are its sums. */
+static void check_followed(struct blob *b)
+{
+    uint64_t len = blob_length(b);
+    uint8_t *data = malloc(len + 1);
+    struct id got, want;
+
+    cr_assert_eq(blob_read(b, data, len, 0), (ssize_t)len);
+    id_of(&key, data, len, &want);
+    cr_assert_eq(blob_hash(b, &key, &got), 0);
+    cr_assert(id_equal(&got, &want));
+    cr_assert_eq(read_all(b), (ssize_t)len);
+    free(data);
+}
+
+static struct blob *followed(void)
+{
+    struct blob *b;
+
+    cr_assert_eq(blob_create_slot(disk, SLOT, &b), 0);
+    blob_follow_id(b, &key);
+    return b;
+}
+
+Test(blob, what_is_written_from_start_to_end_is_not_read_to_be_hashed)
+{
+    struct blob *b = followed();
+    struct id got, again;
+
+    for (uint64_t off = 0; off < 3 * BLOCK; off += 70001)
+        write_bytes(b, 70001, off, off);
+    check_followed(b);
+    cr_assert_eq(blob_hash(b, &key, &got), 0);
+    cr_assert_eq(disk_mem_flip(disk, "slots/0000000000000007", 5, 0), 0);
+    cr_assert_eq(blob_hash(b, &key, &again), 0, "no byte was looked at");
+    cr_assert(id_equal(&got, &again));
+    cr_assert_eq(read_all(b), -EUCLEAN, "but whoever reads it is told");
+    blob_unref(b);
+}
+
+Test(blob, an_id_made_on_the_way_follows_any_sequence_of_changes)
+{
+    uint64_t state = 5;
+
+    for (int round = 0; round < 12; round++) {
+        struct blob *b = followed();
+
+        for (int i = 0; i < 12; i++) {
+            uint64_t len = 1 + fault_random(&state) % (BLOCK + BLOCK / 2), end = blob_length(b);
+            uint64_t off = fault_random(&state) % (end + 1), what = fault_random(&state) % 8;
+
+            if (what == 0)
+                cr_assert_eq(blob_truncate(b, off), 0);
+            else if (what == 1)
+                cr_assert_eq(blob_truncate(b, end + len), 0);
+            else if (what == 2)
+                write_bytes(b, len, end + off, state);
+            else if (what == 3)
+                write_bytes(b, len, off, state);
+            else if (what == 4)
+                check_followed(b); /* hashed, and then written on */
+            else
+                write_bytes(b, len, end, state);
+        }
+        check_followed(b);
+        blob_unref(b);
+        cr_assert_eq(blob_unlink_slot(disk, SLOT), 0);
+    }
+}
+
+Test(blob, a_write_that_failed_is_not_in_the_id)
+{
+    struct blob *b = followed();
+    uint8_t *data = bytes(BLOCK, 9);
+
+    write_bytes(b, BLOCK, 0, 1);
+    fault.fail_at = fault.writes + 1;
+    cr_assert_lt(blob_write(b, data, BLOCK, BLOCK), 0);
+    fault_reset(&fault);
+    check_followed(b);
+    write_bytes(b, BLOCK, BLOCK, 2);
+    fault.fail_at = fault.writes + 1;
+    cr_assert_lt(blob_write(b, data, BLOCK, 10), 0);
+    fault_reset(&fault);
+    check_followed(b);
+    free(data);
+    blob_unref(b);
+}
+
+Test(blob, a_slot_opened_anew_is_hashed_from_its_bytes)
+{
+    struct blob *b = followed();
+
+    write_bytes(b, 2 * BLOCK + 9, 0, 1);
+    sync_slot(b);
+    blob_unref(b);
+    power_cycle();
+    cr_assert_eq(blob_open_slot(disk, SLOT, 2 * BLOCK, &b), 0);
+    check_followed(b);
+    blob_unref(b);
+}
+
 Test(blob, compare_sees_bytes_lengths_and_damage)
 {
     struct blob *a = slot(1, 9 * BLOCK + 1, 1), *b = slot(2, 9 * BLOCK + 1, 1), *bad = NULL;

@@ -139,15 +139,56 @@ Test(sums, a_block_written_in_part_becomes_stale_and_no_other)
     teardown(&x);
 }
 
-Test(sums, an_append_makes_the_old_short_block_stale)
+Test(sums, pieces_one_behind_the_other_are_summed_without_being_read)
+{
+    struct fixture x;
+
+    setup(&x);
+    for (uint64_t off = 0; off < 2 * BLOCK + 100; off += 10007) {
+        write_some(&x, 10007, off);
+        cr_assert_eq(stale(&x.sums), 0);
+        check(&x);
+    }
+    teardown(&x);
+}
+
+Test(sums, an_append_to_a_block_not_followed_from_its_start_makes_it_stale)
 {
     struct fixture x;
 
     setup(&x);
     write_some(&x, 10, 0);
+    write_some(&x, 5, 5); /* over what is summed */
     write_some(&x, 10, 10);
     cr_assert_eq(stale(&x.sums), 1);
     refresh(&x);
+    write_some(&x, 10, 20);
+    cr_assert_eq(stale(&x.sums), 1);
+    refresh(&x);
+    teardown(&x);
+}
+
+Test(sums, a_gap_or_a_cut_ends_the_sum_of_the_block_that_grows)
+{
+    struct fixture x;
+
+    setup(&x);
+    write_some(&x, 10, 0);
+    cut(&x, 15);
+    write_some(&x, 10, 15);
+    cr_assert_eq(stale(&x.sums), 1);
+    refresh(&x);
+    write_some(&x, BLOCK, BLOCK);
+    write_some(&x, 100, 0);
+    cut(&x, 50);
+    write_some(&x, 50, 50);
+    cr_assert_eq(stale(&x.sums), 1);
+    refresh(&x);
+    cut(&x, 0);
+    write_some(&x, 100, 0);
+    cut(&x, 50);
+    cut(&x, 100);
+    refresh(&x); /* of bytes that were cut off nothing is left */
     teardown(&x);
 }
 
@@ -193,6 +234,8 @@ Test(sums, they_follow_any_sequence_of_changes)
 
         if (fault_random(&state) % 4 == 0)
             cut(&x, off);
+        else if (fault_random(&state) % 3 == 0 && x.sums.length < 8 * BLOCK)
+            write_some(&x, len / 4, x.sums.length);
         else
             write_some(&x, len, fault_random(&state) % 2 ? off : off - off % BLOCK);
         check(&x);
