@@ -15,6 +15,7 @@
 #define SHARDS 16
 #define BUCKETS 4096  /* per shard; a power of two */
 #define TRIM_STEPS 64 /* pages looked at for each one that comes in */
+#define FREED (UINT32_C(1) << 31) /* in pins: it has left the cache, the last pin takes it away */
 
 struct shard {
     struct mutex lock; /* "page cache": guards the rest */
@@ -279,8 +280,9 @@ void pages_put(struct pages *ps, struct tree_page *p)
 {
     if (!p)
         return;
-    MUTEX_GUARD(&shard_of(ps, p->no)->lock);
-    if (atomic_fetch_sub(&p->pins, 1) == 1 && p->freed)
+    (void)ps;
+    /* Without a pin of our own nothing of it may be looked at any more: the cache may drop it. */
+    if (atomic_fetch_sub(&p->pins, 1) == (FREED | 1))
         page_destroy(p);
 }
 
@@ -416,7 +418,7 @@ int pages_free(struct pages *ps, uint64_t no)
         cache_remove(s, p);
         p->freed_gen = atomic_load(&ps->gen);
         p->freed = true;
-        if (atomic_load(&p->pins) == 0)
+        if (atomic_fetch_or(&p->pins, FREED) == 0)
             page_destroy(p);
     }
     return 0;

@@ -212,6 +212,14 @@ int tree_get(const struct tree *t, struct key k, void *buf, size_t cap, size_t *
 
 /* ---- owning ---- */
 
+bool tree_path_is_owned(const struct tree_path *path)
+{
+    for (unsigned i = 0; i < path->depth; i++)
+        if (atomic_load(&path->step[i].page->count) != 1)
+            return false;
+    return true;
+}
+
 /* -EAGAIN if a page on the way to `k` has to be copied; -ENOENT. */
 static int is_owned(struct tree *t, struct key k)
 {
@@ -221,9 +229,8 @@ static int is_owned(struct tree *t, struct key k)
 
     if (err < 0)
         return err;
-    for (unsigned i = 0; i < path.depth; i++)
-        if (atomic_load(&path.step[i].page->count) > 1)
-            err = -EAGAIN;
+    if (!tree_path_is_owned(&path))
+        err = -EAGAIN;
     (void)page_search(path.step[path.depth - 1].page->data, k, &found);
     tree_path_release(t, path.step, path.depth);
     return found ? err : -ENOENT;

@@ -13,6 +13,8 @@ struct tree_path {
 /* Down to the leaf of `k`. `own`: copying shared pages, so that all of the path may be changed. On
  * failure nothing is pinned and the depth is 0. */
 int tree_walk(struct tree *t, struct key k, bool own, struct tree_path *path);
+/* Would a walk to the same place that makes its pages our own copy none of them? */
+bool tree_path_is_owned(const struct tree_path *path);
 /* Replace *page, found in slot `slot` of `parent` (NULL: the root), by a copy if it is shared. */
 int tree_own_page(struct tree *t, struct tree_page *parent, unsigned slot, struct tree_page **page);
 /* A page found below `parent` has the level it must have, or damage could lead in a circle. */

@@ -245,26 +245,56 @@ static int put_in_leaf(struct tree *t, struct tree_path *path, struct key k, con
     return err;
 }
 
+/* The object that item `k` of the path's leaf names. */
+static uint64_t object_there(const struct tree_path *path, struct key k)
+{
+    const uint8_t *leaf = path->step[path->depth - 1].page->data;
+    bool found;
+    unsigned slot = page_search(leaf, k, &found);
+    size_t len = 0;
+    const uint8_t *v = found ? page_value(leaf, slot, &len) : NULL;
+
+    return found ? item_object(k, v, len) : 0;
+}
+
+/* An owned path to `k`, and `object` (not 0) counted, *ret_counted, unless the item there names it
+ * already: most changes of a file leave it its object. Counted before a page is copied: the copy
+ * may take away what kept the object. */
+static int walk_counted(struct tree *t, struct key k, uint64_t object, struct tree_path *path,
+                        bool *ret_counted)
+{
+    bool owned;
+    int err = t->root ? tree_walk(t, k, false, path) : 0;
+
+    if (err < 0)
+        return err;
+    owned = tree_path_is_owned(path);
+    if (t->root && owned && object_there(path, k) == object)
+        return 0;
+    err = refs_ref(t->refs, object);
+    *ret_counted = err == 0;
+    if (err < 0 || owned)
+        return err;
+    tree_path_release(t, path->step, path->depth);
+    return tree_walk(t, k, true, path);
+}
+
 int tree_put_untold(struct tree *t, struct key k, const void *val, size_t len)
 {
     struct tree_path path = {.depth = 0};
     uint64_t object = item_object(k, val, len), old = 0;
-    int err;
+    bool counted = false;
+    int err = len > PAGE_VALUE_MAX ? -EINVAL : 0;
 
-    if (len > PAGE_VALUE_MAX)
-        return -EINVAL;
-    err = object ? refs_ref(t->refs, object) : 0;
-    if (err < 0)
-        return err;
-    if (t->root == 0) {
-        err = plant(t, k, val, len);
-    } else {
+    if (err == 0 && object)
+        err = walk_counted(t, k, object, &path, &counted);
+    else if (err == 0 && t->root)
         err = tree_walk(t, k, true, &path);
-        if (err == 0)
-            err = put_in_leaf(t, &path, k, val, len, &old);
-        tree_path_release(t, path.step, path.depth);
-    }
-    tree_let_go(t, err < 0 ? object : old);
+    if (err == 0)
+        err = t->root ? put_in_leaf(t, &path, k, val, len, &old) : plant(t, k, val, len);
+    tree_path_release(t, path.step, path.depth);
+    if (counted || !object)
+        tree_let_go(t, err < 0 ? object : old);
     return err;
 }
 

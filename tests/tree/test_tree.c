@@ -176,7 +176,36 @@ Test(tree, an_item_that_names_an_unknown_object_is_refused_and_the_old_one_stays
     cr_assert_eq(forest_count(&f, a), 1);
 }
 
+Test(tree, an_item_that_keeps_its_object_changes_no_count)
+{
+    uint64_t a = forest_object(&f);
+    cr_assert_eq(put_object(0, 1, a), 0);
+    forest_commit(&f);
+    cr_assert_eq(refs_changes(f.refs), 0);
+    cr_assert_eq(put_object(0, 1, a), 0);
+    cr_assert_eq(refs_changes(f.refs), 0, "nothing for the next commit");
+    cr_assert_eq(forest_count(&f, a), 1);
+    settle();
+}
+
 /* ---- branches ---- */
+
+Test(tree, an_item_that_keeps_its_object_in_a_branch_counts_it_once_more)
+{
+    uint64_t a = forest_object(&f), target = forest_object(&f), alias;
+    cr_assert_eq(refs_new(f.refs, &alias), 0);
+    cr_assert_eq(put_object(0, 1, a), 0);
+    cr_assert_eq(put_object(0, 2, alias), 0);
+    cr_assert_eq(refs_seal_alias(f.refs, alias, target), 0);
+    branch(0, 1);
+    cr_assert_eq(put_object(1, 1, a), 0);
+    cr_assert_eq(put_object(1, 2, alias), 0); /* the copy of the page names the target */
+    cr_assert_eq(put_object(1, 2, alias), 0);
+    cr_assert_eq(forest_count(&f, a), 2);
+    cr_assert_eq(forest_count(&f, alias), 2);
+    cr_assert_eq(forest_count(&f, target), 2);
+    settle();
+}
 
 Test(tree, a_branch_changes_no_object_count_until_pages_part)
 {
