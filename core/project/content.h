@@ -35,6 +35,7 @@ struct content {
     TAILQ_ENTRY(content) dirty_next;
     bool dirty;                /* contents; in the list of those, which has a reference, */
     uint64_t dirty_at;         /* contents; number of that insertion */
+    uint64_t behind;           /* io; bytes that write-behind has taken */
     bool slot_told;            /* io; a frame or a commit calls it a slot */
     uint64_t gone_at;          /* contents; freezes before it left the table */
     _Atomic uint32_t log_left; /* bytes of small writes that frames may carry for its slot */
@@ -54,6 +55,7 @@ struct content_table {
     size_t count;
     _Atomic size_t buffered;   /* bytes of all buffers */
     _Atomic size_t slots;      /* contents that have one: an open file each */
+    _Atomic bool behind;       /* a worker begins to write a slot back */
     _Atomic bool slot_names;   /* slots were made since their directory was last synced */
     struct content_list dirty; /* slots with bytes that no sync has, nor a frame; also deleted ones */
     uint64_t dirtied; /* insertions into it */
@@ -111,6 +113,9 @@ struct slot_list {
 #define SLOT_LOGGED_MAX (1024u * 1024) /* and no more than this since the slot was last synced */
 /* The bytes of its slot changed. `logged`: the frame of that change has them. Needs contents. */
 void content_slot_changed(struct project *p, struct content *c, bool logged);
+/* A large one that goes on growing is written back while it is written, by a worker: who then waits
+ * for it to be durable waits for less. Bytes up to `end` are there; its io held. */
+void content_write_behind(struct project *p, struct content *c, uint64_t end);
 /* Its bytes are durable, or nobody will ever ask for them. Needs contents; the caller has a
  * reference. */
 void content_slot_clean(struct project *p, struct content *c);

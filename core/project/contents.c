@@ -222,7 +222,7 @@ void content_end(struct project *p, struct content *c)
 
 /* ---- changing; between begin and end, c->io held ---- */
 
-/* Room for `need` bytes in the buffer. New room is zeros. */
+/* Room for `need` bytes in the buffer; what is in new room is not said. */
 static int grow(struct project *p, struct content *c, size_t need)
 {
     size_t room = c->room ? c->room : 256;
@@ -235,7 +235,6 @@ static int grow(struct project *p, struct content *c, size_t need)
     data = realloc(c->data, room);
     if (!data)
         return -ENOMEM;
-    memset(data + c->room, 0, room - c->room);
     atomic_fetch_add(&p->contents.buffered, room - c->room);
     c->data = data;
     c->room = room;
@@ -251,6 +250,7 @@ static int spill(struct project *p, struct content *c)
 
     if (err < 0)
         return err;
+    objects_follow_blob(p->objects, b);
     if (c->len)
         err = blob_write(b, c->data, c->len, 0);
     if (err == 0)
@@ -330,6 +330,8 @@ static int write_slot(struct project *p, struct content *c, const void *buf, siz
     if (err == 0 && logged)
         capture_bytes(p, c, buf, len, off);
     slot_changed(p, c, err == 0 && logged); /* also a part of it */
+    if (err == 0)
+        content_write_behind(p, c, off + len);
     return err;
 }
 
@@ -356,8 +358,8 @@ static int cut_buffer(struct project *p, struct content *c, uint64_t len)
 
     if (err < 0)
         return err;
-    if (len < c->len)
-        memset(c->data + len, 0, c->len - len);
+    if (len > c->len)
+        memset(c->data + c->len, 0, len - c->len);
     c->len = len;
     return 0;
 }

@@ -101,8 +101,9 @@ static int status(struct call *call)
 {
     struct project *p = call->p;
     CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+    struct view_edge edge = {0};
     uint64_t durable;
-    int err = view_render(p, VIEW_STATUS, NULL, &text);
+    int err = view_render(p, VIEW_STATUS, event_describe(p, &edge) ? &edge : NULL, &text);
 
     if (err < 0)
         return err;
@@ -116,8 +117,21 @@ static int status(struct call *call)
 
 /* ---- get, set ---- */
 
+/* What a namespace has of its own: two words each, the first one by default. */
+static const struct ns_setting {
+    const char *key, *off, *on, *what;
+    int (*set)(struct project *p, const char *name, bool on);
+} ns_settings[] = {
+    {"frozen", "no", "yes", "frozen yes: nothing in the namespace can be changed", ns_set_frozen},
+    {"verify", "never", "open",
+     "verify open: what the kernel will read by itself is verified when it is opened",
+     ns_set_verify},
+};
+#define NS_SETTINGS (sizeof ns_settings / sizeof *ns_settings)
+
 /* "ns:NAME.KEY": *ret_name is malloc'd. -ENOENT: it is not of that kind. */
-static int split_ns_key(struct call *call, const char *key, char **ret_name)
+static int split_ns_key(struct call *call, const char *key, char **ret_name,
+                        const struct ns_setting **ret_setting)
 {
     const char *dot;
 
@@ -126,8 +140,13 @@ static int split_ns_key(struct call *call, const char *key, char **ret_name)
     dot = strrchr(key, '.');
     if (!dot || dot == key + 3)
         return control_fail_word(call, -EINVAL, "%s is not of the form ns:NAME.KEY", key);
-    if (strcmp(dot, ".frozen") != 0)
-        return control_fail_word(call, -EINVAL, "a namespace has no setting %s; there is: frozen",
+    *ret_setting = NULL;
+    for (size_t i = 0; i < NS_SETTINGS && !*ret_setting; i++)
+        if (!strcmp(dot + 1, ns_settings[i].key))
+            *ret_setting = &ns_settings[i];
+    if (!*ret_setting)
+        return control_fail_word(call, -EINVAL,
+                                 "a namespace has no setting %s; there are: frozen, verify",
                                  dot + 1);
     *ret_name = strndup(key + 3, (size_t)(dot - key - 3));
     return *ret_name ? 0 : -ENOMEM;
@@ -145,23 +164,24 @@ int control_find_ns(struct call *call, const char *name, struct ns **ret_ns)
     return control_fail_word(call, -EINVAL, "%s is a symbolic link, not a namespace", name);
 }
 
-static int get_frozen(struct call *call, const char *key, const char *name)
+static int get_of_ns(struct call *call, const char *key, const char *name,
+                     const struct ns_setting *s)
 {
     struct ns *ns;
-    bool frozen;
+    bool on;
     int err = control_find_ns(call, name, &ns);
 
     if (err < 0)
         return err;
     {
         READ_GUARD(&ns->lock);
-        frozen = ns->frozen;
+        on = s->set == ns_set_frozen ? ns->frozen : ns->verify;
     }
     ns_put(call->p, ns);
     strbuf_adds(&call->head, " ");
     command_add_word(&call->head, key);
-    strbuf_addf(&call->head, "=%s default=no", frozen ? "yes" : "no");
-    control_line(call, "frozen yes: nothing in the namespace can be changed");
+    strbuf_addf(&call->head, "=%s default=%s", on ? s->on : s->off, s->off);
+    control_line(call, "%s", s->what);
     return 0;
 }
 
@@ -191,6 +211,7 @@ static void get_one(struct call *call, enum setting which)
 static int get(struct call *call)
 {
     const char *key = call->c->nargs ? control_arg(call, 0) : NULL;
+    const struct ns_setting *s;
     char *name;
     int err;
 
@@ -198,9 +219,9 @@ static int get(struct call *call)
         get_all(call);
         return 0;
     }
-    err = split_ns_key(call, key, &name);
+    err = split_ns_key(call, key, &name, &s);
     if (err == 0) {
-        err = get_frozen(call, key, name);
+        err = get_of_ns(call, key, name, s);
         free(name);
         return err;
     }
@@ -213,33 +234,38 @@ static int get(struct call *call)
     return 0;
 }
 
-static int set_frozen(struct call *call, const char *name, const char *value)
+static int set_of_ns(struct call *call, const char *name, const struct ns_setting *s,
+                     const char *value)
 {
-    bool yes = !strcmp(value, "yes");
+    bool on = !strcmp(value, s->on);
     struct ns *ns;
     int err;
 
-    if (!yes && strcmp(value, "no") != 0)
-        return control_fail_word(call, -EINVAL, "frozen is yes or no, not %s", value);
+    if (!on && strcmp(value, s->off) != 0) {
+        strbuf_addf(&call->why, "%s is %s or %s, not ", s->key, s->on, s->off);
+        command_add_word(&call->why, value);
+        return -EINVAL;
+    }
     err = control_find_ns(call, name, &ns);
     if (err < 0)
         return err;
     ns_put(call->p, ns);
-    return ns_set_frozen(call->p, name, yes);
+    return s->set(call->p, name, on);
 }
 
 static int set(struct call *call)
 {
     const char *key = control_arg(call, 0), *value = control_arg(call, 1);
+    const struct ns_setting *s;
     char *name, text[32];
     int64_t number;
     int which, err = control_may_change(call);
 
     if (err < 0)
         return err;
-    err = split_ns_key(call, key, &name);
+    err = split_ns_key(call, key, &name, &s);
     if (err == 0) {
-        err = set_frozen(call, name, value);
+        err = set_of_ns(call, name, s, value);
         free(name);
         if (err == 0)
             strbuf_addf(&call->head, " seq=%llu", U(project_seq(call->p)));
@@ -567,7 +593,7 @@ const struct verb control_verbs[] = {
     {"help", "help [VERB]", "say what can be commanded", false, false, false, 0, 1, help},
     {"status", "status", "say how the store is", false, true, false, 0, 0, status},
     {"get", "get [KEY]", "show settings: value, default, range", false, false, false, 0, 1, get},
-    {"set", "set KEY VALUE", "change a setting, also ns:NAME.frozen yes|no", false, false, true, 2,
+    {"set", "set KEY VALUE", "change a setting, also ns:NAME.frozen yes|no, ns:NAME.verify never|open", false, false, true, 2,
      2, set},
     {"branch", "branch NS NS2", "make NS2 as NS is at this instant", false, false, true, 2, 2,
      branch},

@@ -307,6 +307,7 @@ int project_drain(struct project *p, bool idle, int64_t timeout, const _Atomic b
         if (quiet < 2 && timeout >= 0 && ticks(p) - start >= timeout)
             return -ETIMEDOUT;
     }
+    natives_sweep(p); /* deleted files that were kept open go */
     pool_node_drained(p);
     return 0;
 }
@@ -366,6 +367,7 @@ static void *flush_main(void *arg)
             cond_broadcast(&f->done);
         }
         compact_if_due(p);
+        natives_sweep(p);
     }
     return NULL;
 }

@@ -580,6 +580,28 @@ int ns_set_frozen(struct project *p, const char *name, bool frozen)
     return err;
 }
 
+int ns_set_verify(struct project *p, const char *name, bool on_open)
+{
+    CHANGE_ROOM(room);
+    struct ns *ns;
+    int err = ns_get_by_name(p, name, &ns);
+
+    if (err < 0)
+        return err;
+    err = change_room(p, 0, &room);
+    if (err == 0) {
+        INSTANT_GUARD(p);
+        NS_GUARD(ns);
+        ns->verify = on_open;
+        natives_note_verify(&p->natives, on_open);
+        ns->dirty = true;
+        capture_ns_put(p, ns);
+        err = project_changed(p, NULL);
+    }
+    ns_put(p, ns);
+    return err;
+}
+
 /* ---- listings ---- */
 
 int ns_next(struct project *p, const char *after, struct ns **ret_ns)

@@ -18,7 +18,7 @@ size_t ns_record_encode(const struct ns *ns, uint64_t root, uint8_t *out)
 
     memset(out, 0, RECORD_HEAD);
     out[8] = RECORD_VERSION;
-    out[9] = (uint8_t)(ns->frozen | (ns->target ? 2 : 0));
+    out[9] = (uint8_t)(ns->frozen | (ns->target ? 2 : 0) | (ns->verify ? 4 : 0));
     put_le16(out + 10, (uint16_t)name);
     put_le32(out + 12, ns->generation);
     put_le64(out + 16, root);
@@ -45,6 +45,7 @@ int ns_decode(const void *val, size_t len, struct ns_fields *ret)
         return -EUCLEAN;
     memcpy(ret->name, v + RECORD_HEAD, name);
     ret->frozen = v[9] & 1;
+    ret->verify = v[9] & 4;
     ret->generation = get_le32(v + 12);
     ret->root = get_le64(v + 16);
     ret->next_ino = get_le64(v + 24);
@@ -153,6 +154,7 @@ void ns_set_fields(struct ns *ns, uint32_t number, struct ns_fields *f)
     ns->uid = f->uid;
     ns->gid = f->gid;
     ns->frozen = f->frozen;
+    ns->verify = f->verify;
 }
 
 static int load_one(struct project *p, uint32_t number, const void *val, size_t len)
@@ -168,6 +170,7 @@ static int load_one(struct project *p, uint32_t number, const void *val, size_t 
     if (err < 0)
         return err;
     ns_set_fields(ns, number, &f);
+    natives_note_verify(&p->natives, ns->verify);
     ns->dirty = false;
     WRITE_GUARD(&p->names.lock);
     ns_table_insert(&p->names, ns);

@@ -86,6 +86,14 @@ void event_write_back(struct project *p, uint64_t nodeid)
         p->events.write_back(p->events.ctx, nodeid);
 }
 
+bool event_describe(struct project *p, struct view_edge *ret)
+{
+    if (!p->has_events || !p->events.describe)
+        return false;
+    p->events.describe(p->events.ctx, ret);
+    return true;
+}
+
 void event_stop(struct project *p)
 {
     if (p->has_events && p->events.stop)
@@ -507,6 +515,7 @@ static void init_locks(struct project *p)
     rwlock_init(&p->names.lock, "names");
     rwlock_init(&p->orphans.lock, "orphans");
     mutex_init(&p->vnodes.lock, "inodes");
+    natives_init(p);
     mutex_init(&p->gone.lock, "gone");
     mutex_init(&p->contents.lock, "contents");
     TAILQ_INIT(&p->contents.dirty);
@@ -606,6 +615,7 @@ void project_abandon(struct project *p)
     pool_destroy(p->pool);
     flush_release(p);
     contents_release(p);
+    natives_release(p);
     gone_release(p);
     ns_table_release(p);
     drops_close(p->drops);

@@ -28,7 +28,7 @@
  *   "namespace"    namespaces.c   rwlock  one namespace's tree; two: lower namespace number first
  *   "orphans"      vnodes.c       rwlock  the tree of unlinked inodes that are still open
  *   "names"        namespaces.c   rwlock  which namespaces exist, by name and number
- *   "inodes"       vnodes.c       mutex   the table of open inodes
+ *   "inodes"       vnodes.c       mutex   the table of open inodes, and of those read natively
  *   "content"      contents.c     mutex   the bytes of one unsealed content
  *   "contents"     contents.c     mutex   the table of unsealed contents
  *   "kv_writer"    kv/kv_lmdb.c   mutex   the one transaction, from its beginning to its end
@@ -58,7 +58,7 @@
  *   "flush"        flusher.c      mutex   who waits for a flush or for memory; a leaf likewise
  *
  * The mount has its own, in fs/: "ending" comes before all of these, the others ("defer", "sync",
- * "ring waiting", "ring done", "write back", "handles", "nodes") are leaves.
+ * "ring waiting", "ring done", "write back", "handles", "nodes", "passthrough") are leaves.
  *
  * Who waits for a flush (fsync, drain, throttled writers) holds none of them.
  */
@@ -74,6 +74,7 @@ struct project;
 
 /* What the mount must tell the kernel. Called with no lock held, before the call that caused it
  * returns. */
+struct view_edge;
 struct project_events {
     /* Attributes that are kept of that nodeid are no longer true: it is a directory that has other
      * names now, or it is gone and answers -ESTALE. Names of the root are not kept for long, so
@@ -85,6 +86,8 @@ struct project_events {
     /* What is on disk can no longer be trusted, and the setting on_fatal says exit: end the mount,
      * without waiting here. Locks may be held. May be NULL. */
     void (*stop)(void *ctx);
+    /* What a status says of the edge: all but the counts of requests (view.h). May be NULL. */
+    void (*describe)(void *ctx, struct view_edge *ret);
     void *ctx;
 };
 

@@ -14,6 +14,7 @@
 #include "lock.h"
 #include "log.h"
 #include "map64.h"
+#include "native.h"
 #include "objects.h"
 #include "pool.h"
 #include "project.h"
@@ -90,6 +91,7 @@ struct ns {
     uint64_t next_ino;
     uint64_t seq; /* of its last change */
     bool frozen;  /* setting ns:NAME.frozen: no changes */
+    bool verify;  /* setting ns:NAME.verify open: what the kernel will read is verified first */
     bool dirty;   /* record differs from the committed one */
     struct ns *by_number_next, *by_name_next;
 };
@@ -130,6 +132,7 @@ int ns_next(struct project *p, const char *after, struct ns **ret_ns);
 /* By number, for readdir: live, number > after. */
 int ns_next_number(struct project *p, uint32_t after, struct ns **ret_ns);
 int ns_set_frozen(struct project *p, const char *name, bool frozen);
+int ns_set_verify(struct project *p, const char *name, bool on_open);
 
 /* Needs names (write). The name of a live namespace becomes `name`, which is its own then; returns
  * the old one. Nobody is asked whether the new one is taken. */
@@ -167,7 +170,7 @@ struct ns_fields {
     uint32_t generation, uid, gid;
     uint64_t root, next_ino, seq;
     int64_t time;
-    bool frozen;
+    bool frozen, verify;
 };
 /* Returns the length. */
 #define NS_RECORD_MAX (56 + VFS_NAME_MAX + 4096)
@@ -186,7 +189,11 @@ struct vnode {
     unsigned refs;    /* inodes */
     unsigned opens;   /* inodes; open files */
     unsigned writers; /* inodes; of these for writing */
+    unsigned cuts;    /* inodes; changes of its size that need no open file, in flight */
     struct rwlock io; /* "inode": bytes and size */
+    _Atomic unsigned uncached; /* open files that are written past the caller's cache */
+    _Atomic bool read_beside;  /* written under io; and somebody has read it since */
+    struct vfs_stale *stale;   /* io; what their caches may have as it was */
     uint64_t orphan;  /* ns->lock; inode number in the orphan tree, 0: has names */
     bool linkable;    /* ns->lock; an orphan that never had a name, and may get one */
     uint64_t version; /* io; changes of its bytes since this struct was made */
@@ -212,6 +219,7 @@ struct orphans {
 int vnode_get(struct project *p, uint64_t nodeid, struct vnode **ret_v);
 void vnode_put(struct project *p, struct vnode *v);
 void vnode_open(struct project *p, struct vnode *v, bool write);
+void vnode_count_open(struct project *p, struct vnode *v, bool write); /* "inodes" is held */
 /* *ret_last: nobody has it open any more. */
 void vnode_close(struct project *p, struct vnode *v, bool write, bool *ret_last);
 /* Have the kernel write back what is dirty in mappings of files open for writing in `ns`. Holding
@@ -556,6 +564,7 @@ struct project {
 
     struct ns_table names;
     struct vnode_table vnodes;
+    struct native_table natives;
     _Atomic uint32_t nwriters; /* files open for writing */
     struct orphans orphans;
     struct gone_table gone;
@@ -613,6 +622,7 @@ void state_freeze(struct project *p, const struct log_pos *pos, uint8_t out[STAT
 void event_stale(struct project *p, uint64_t nodeid);
 void event_write_back(struct project *p, uint64_t nodeid);
 void event_stop(struct project *p);
+bool event_describe(struct project *p, struct view_edge *ret); /* false: there is no edge */
 
 static inline int64_t now(struct project *p)
 {

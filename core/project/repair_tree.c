@@ -91,6 +91,7 @@ static int ns_add(struct mender *m, uint32_t number, struct ns_fields *f)
     ns->uid = f->uid;
     ns->gid = f->gid;
     ns->frozen = f->frozen;
+    ns->verify = f->verify;
     m->ns[m->count++] = ns;
     return 0;
 }

@@ -170,9 +170,11 @@ static int new_ns(struct project *p, uint32_t number, struct ns_fields *f, struc
 {
     int err = ns_alloc(p, f->name, ret);
 
-    if (err == 0)
-        ns_set_fields(*ret, number, f);
-    return err;
+    if (err < 0)
+        return err;
+    ns_set_fields(*ret, number, f);
+    natives_note_verify(&p->natives, (*ret)->verify);
+    return 0;
 }
 
 static void insert_ns(struct project *p, struct ns *ns)
@@ -185,7 +187,7 @@ static void insert_ns(struct project *p, struct ns *ns)
         p->names.next = ns->number + 1;
 }
 
-/* What may change of one that is there: its name and its setting. */
+/* What may change of one that is there: its name and its settings. */
 static int change_ns(struct project *p, struct ns *ns, const struct ns_fields *f)
 {
     char *name = strdup(f->name);
@@ -195,6 +197,8 @@ static int change_ns(struct project *p, struct ns *ns, const struct ns_fields *f
         return -ENOMEM;
     free(ns_table_rename(&p->names, ns, name));
     ns->frozen = f->frozen;
+    ns->verify = f->verify;
+    natives_note_verify(&p->natives, f->verify);
     return 0;
 }
 

@@ -606,6 +606,14 @@ void scrub_get(struct project *p, struct scrub_record *ret, bool *ret_running, s
         strbuf_add(lines, p->scrub.lines.s, p->scrub.lines.len);
 }
 
+bool scrub_found_damage(struct project *p)
+{
+    MUTEX_GUARD(&p->scrub.lock);
+    const struct scrub_record *r = &p->scrub.record;
+
+    return r->last.damaged || (r->phase != SCRUB_NONE && r->now.damaged);
+}
+
 void scrub_open(struct project *p)
 {
     uint64_t job;

@@ -34,6 +34,8 @@ void scrub_open(struct project *p);
 /* Start a job, or let it go on where the last one stopped. -EBUSY: *ret_job runs one. -ESHUTDOWN,
  * -ENOMEM, -EAGAIN. */
 int scrub_start(struct project *p, uint64_t *ret_job);
+/* Has the last whole one found damage, or the one that is under way? */
+bool scrub_found_damage(struct project *p);
 /* How it stands, and what was said of damage, a line each; `lines` may be NULL. */
 void scrub_get(struct project *p, struct scrub_record *ret, bool *ret_running,
                struct strbuf *lines);

@@ -17,6 +17,10 @@
 #include <stdlib.h>
 
 #define SYNC_AT_ONCE 256
+/* Written back behind its writer, in steps; who writes less waits for less, and may delete it soon */
+#define BEHIND_FROM (UINT64_C(32) << 20) /* bytes a slot has before that begins */
+#define BEHIND_STEP (UINT64_C(8) << 20)  /* bytes */
+#define BEHIND_MOST (UINT64_C(64) << 20) /* bytes that one worker begins with at once */
 /* So much is synced without keeping its writers and readers waiting; then the rest of it with. */
 #define SYNC_ALONE (UINT64_C(1) << 20) /* bytes */
 
@@ -47,6 +51,66 @@ void content_slot_clean(struct project *p, struct content *c)
     TAILQ_REMOVE(&p->contents.dirty, c, dirty_next);
     content_unref(c);
 }
+
+/* ---- behind the writer ---- */
+
+struct behind {
+    struct project *p;
+    struct content *c; /* referenced */
+    uint64_t from, len;
+};
+
+static void behind_end(struct behind *b)
+{
+    atomic_store(&b->p->contents.behind, false);
+    content_unref(b->c);
+    free(b);
+}
+
+static void behind_dropped(void *arg, int err)
+{
+    (void)err;
+    behind_end(arg);
+}
+
+static int behind_run(void *arg)
+{
+    struct behind *b = arg;
+
+    blob_flush_hint(b->c->blob, b->from, b->len);
+    behind_end(b);
+    return 0;
+}
+
+/* One at a time: where the disk is slow, more gathers meanwhile, and no other worker waits for it. */
+void content_write_behind(struct project *p, struct content *c, uint64_t end)
+{
+    struct behind *b;
+
+    if (end < BEHIND_FROM || end < c->behind + BEHIND_STEP ||
+        atomic_exchange(&p->contents.behind, true))
+        return;
+    b = malloc(sizeof *b);
+    if (!b) {
+        atomic_store(&p->contents.behind, false);
+        return;
+    }
+    *b = (struct behind){.p = p, .c = c, .from = c->behind, .len = end - c->behind};
+    if (b->len > BEHIND_MOST)
+        b->len = BEHIND_MOST;
+    c->behind += b->len;
+    atomic_fetch_add(&c->refs, 1);
+    if (pool_try_submit(p->pool,
+                        &(struct pool_work){.fn = behind_run,
+                                            .dropped = behind_dropped,
+                                            .arg = b,
+                                            .name = "write-behind",
+                                            .class = POOL_NORMAL},
+                        NULL) < 0)
+        behind_end(b);
+}
+
+/* ---- syncing ---- */
 
 static bool is_dirty(struct project *p, struct content *c, void *ctx)
 {

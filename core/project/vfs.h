@@ -64,6 +64,9 @@ enum vfs_open_flags {
      * the truncation is part of the open. */
     VFS_OPEN_KILL_SUID = 1 << 3,
     VFS_NOATIME = 1 << 4, /* reading through it leaves atime alone */
+    VFS_MAY_NATIVE = 1 << 5, /* the kernel can read it by itself (see "native reading" below) */
+    VFS_NATIVE_ALL = 1 << 6, /* also what may be written */
+    VFS_MAY_WAIT = 1 << 7,   /* this thread may wait a little */
 };
 
 enum vfs_set {
@@ -77,6 +80,7 @@ enum vfs_set {
     VFS_SET_MTIME_NOW = 1 << 7,
     VFS_SET_CTIME = 1 << 8,
     VFS_KILL_SUID = 1 << 9, /* drop set-uid, and set-gid where group-executable */
+    VFS_SET_MAY_WAIT = 1 << 10, /* changes nothing: as VFS_MAY_WAIT */
 };
 
 int vfs_lookup(struct project *p, uint64_t parent, const char *name, struct vfs_attr *ret); /* E */
@@ -141,6 +145,20 @@ bool vfs_atime_due(const struct vfs_file *f);
 /* Bytes read; 0 at the end. */
 ssize_t vfs_read(struct vfs_file *f, void *buf, size_t len, uint64_t off);
 ssize_t vfs_write(struct vfs_file *f, const void *buf, size_t len, uint64_t off);
+/* What is written through `f` goes past the caller's cache of the file. Said right after opening it;
+ * never of an object. */
+void vfs_set_uncached(struct vfs_file *f);
+/* vfs_write through such a file. *ret_stale, if it is not NULL: a cache may have what was there
+ * before. The caller forgets what it has of a range before it writes to it; but others may have read
+ * it, through another open file, before the bytes were changed: so it is once anybody has read the
+ * file while it was open so, until all have closed it. The caller forgets the range again, and then
+ * says vfs_stale_gone; until then vfs_write_back changes nothing of it. -ENOMEM */
+struct vfs_stale;
+ssize_t vfs_write_uncached(struct vfs_file *f, const void *buf, size_t len, uint64_t off,
+                           struct vfs_stale **ret_stale);
+void vfs_stale_gone(struct vfs_file *f, struct vfs_stale *stale);
+/* vfs_write of whole pages that the cache has, of which some bytes were changed in a mapping. */
+ssize_t vfs_write_back(struct vfs_file *f, const void *buf, size_t len, uint64_t off);
 /* Share [off, off+len) of `in` with `out` at the same offset, without copying bytes. Returns how
  * many bytes were shared: with very many extents fewer than asked for, and the next call goes on;
  * -EOPNOTSUPP where sharing is not possible (the caller copies). */
@@ -181,6 +199,34 @@ int vfs_setxattr(struct project *p, uint64_t nodeid, const char *name, const voi
                  size_t len, unsigned flags);
 /* -ENODATA; an ACL that is not there is fine. */
 int vfs_removexattr(struct project *p, uint64_t nodeid, const char *name);
+
+/* ---- native reading (native.h) ----
+ *
+ * A file that nobody may write, and that is one large sealed object, the kernel can read by itself
+ * from the object's file. Such an open is native: so are then all others to read it until the last
+ * is released, and until nobody maps it any more it is -ETXTBSY to change its bytes or size. With
+ * VFS_MAY_WAIT that is said only after waiting for 50 ms: a close is told of later. Without
+ * VFS_MAY_NATIVE an inode that is open natively is -ESTALE to readers: the kernel then asks again,
+ * by an open. In a namespace with verify=open all bytes are verified first, if this thread may wait
+ * (else the open is not native); -EUCLEAN.
+ * Reading moves atime when the file is opened: what is read we do not see.
+ */
+bool vfs_is_native(const struct vfs_file *f);
+/* The object's file; borrowed, good until the release. Only of a native one. */
+int vfs_native_fd(const struct vfs_file *f);
+/* It is read through us after all, as an open that is not native. */
+void vfs_not_native(struct vfs_file *f);
+/* Might opening it with these flags, or changing its size, wait or read much? */
+bool vfs_open_is_work(struct project *p, uint64_t nodeid, unsigned flags);
+/* Can what a native reading leaves behind be seen at all, on the disk of `fd`, a file that nobody
+ * else has open? -errno of fcntl(2), F_SETLEASE. SIGIO must be ignored. */
+int vfs_native_probe(int fd);
+struct vfs_natives {
+    size_t open;           /* inodes that are open natively, */
+    size_t sealed_by_disk; /* of these with fs-verity; */
+    size_t closed;         /* and those that were, and may still be mapped */
+};
+void vfs_get_natives(struct project *p, struct vfs_natives *ret);
 
 int vfs_statfs(struct project *p, struct disk_space *ret);
 

@@ -73,3 +73,32 @@ bool vfs_cut_is_work(struct project *p, uint64_t nodeid)
     vnode_put(p, v);
     return large;
 }
+
+/* To be read all of it first? */
+static bool is_verified_first(struct project *p, uint64_t nodeid, unsigned flags)
+{
+    struct vfs_attr attr;
+    struct inode in;
+    struct ns *ns;
+    bool verify;
+
+    if (!(flags & VFS_MAY_NATIVE) ||
+        !atomic_load_explicit(&p->natives.verify, memory_order_relaxed) || ns_get(p, vfs_node_ns(nodeid), &ns) < 0)
+        return false;
+    {
+        READ_GUARD(&ns->lock);
+        verify = ns->verify;
+    }
+    ns_put(p, ns);
+    return verify && inode_get(p, nodeid, &in, &attr) == 0 &&
+           in.size > (uint64_t)settings_get(&p->settings, SET_PACK_LIMIT);
+}
+
+bool vfs_open_is_work(struct project *p, uint64_t nodeid, unsigned flags)
+{
+    if (nodeid == VFS_ROOT)
+        return false;
+    if (flags & (VFS_WRITE | VFS_TRUNC))
+        return native_any(p, nodeid);
+    return is_verified_first(p, nodeid, flags);
+}

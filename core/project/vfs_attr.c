@@ -242,7 +242,7 @@ static int set_items(struct project *p, struct vnode *v, unsigned set, const str
     gone = err == -ESTALE;
     if (gone)
         err = gone_load(p, v->nodeid, &in);
-    if (err == 0 && set & ~(unsigned)VFS_SET_SIZE) {
+    if (err == 0 && set & ~(unsigned)(VFS_SET_SIZE | VFS_SET_MAY_WAIT)) {
         old = in;
         apply(p, set, want, &in);
         if (gone) {
@@ -273,6 +273,25 @@ static int set_vnode(struct project *p, struct vnode *v, unsigned set, const str
     return err < 0 ? err : set_items(p, v, set, in, ret);
 }
 
+/* The size of what is read natively stays. */
+static int set_size(struct project *p, struct vnode *v, unsigned set, const struct vfs_attr *in,
+                    struct vfs_attr *ret)
+{
+    int err = native_cut_begin(p, v);
+
+    for (unsigned i = 0; err == -ETXTBSY && set & VFS_SET_MAY_WAIT && i < NATIVE_TRIES; i++) {
+        native_pause();
+        err = native_cut_begin(p, v);
+    }
+    if (err < 0)
+        return err;
+    err = set_vnode(p, v, set, in, ret);
+    native_cut_end(p, v);
+    if (err == 0 && !vnode_is_open(p, v->nodeid, true))
+        file_consolidate(p, v); /* no close will come */
+    return err;
+}
+
 int vfs_setattr(struct project *p, uint64_t nodeid, unsigned set, const struct vfs_attr *in,
                 struct vfs_attr *ret)
 {
@@ -287,9 +306,9 @@ int vfs_setattr(struct project *p, uint64_t nodeid, unsigned set, const struct v
         err = vnode_get(p, nodeid, &v);
     if (err < 0)
         return err;
-    err = v->ns->target ? -EPERM : set_vnode(p, v, set, in, ret);
-    if (err == 0 && set & VFS_SET_SIZE && !vnode_is_open(p, nodeid, true))
-        file_consolidate(p, v); /* no close will come */
+    err = v->ns->target         ? -EPERM
+          : set & VFS_SET_SIZE ? set_size(p, v, set, in, ret)
+                               : set_vnode(p, v, set, in, ret);
     vnode_put(p, v);
     return err;
 }

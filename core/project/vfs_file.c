@@ -151,6 +151,8 @@ ssize_t file_read(struct project *p, struct vnode *v, void *buf, size_t len, uin
         int err = read_step(p, v, (uint8_t *)buf + done, want, off + done, &n);
         if (err == -ENOENT)
             err = read_step(p, v, (uint8_t *)buf + done, want, off + done, &n);
+        if (err == -EUCLEAN)
+            atomic_store(&p->natives.damage, true);
         if (err < 0)
             return err;
         done += n;
@@ -165,6 +167,8 @@ static ssize_t read_once(struct vfs_file *f, void *buf, size_t len, uint64_t off
     if (!f->v)
         return content_read(f->p, f->object, buf, len, off);
     READ_GUARD(&f->v->io);
+    if (atomic_load_explicit(&f->v->uncached, memory_order_relaxed) > 0)
+        atomic_store_explicit(&f->v->read_beside, true, memory_order_relaxed);
     return file_read(f->p, f->v, buf, len, off);
 }
 
@@ -204,10 +208,40 @@ static int check_open(struct vnode *v, unsigned flags, struct inode *ret)
     return flags & (VFS_WRITE | VFS_TRUNC) && v->ns->frozen ? -EROFS : 0;
 }
 
+static int count_open(struct project *p, struct vnode *v, unsigned flags,
+                      struct native_candidate *c, struct inode *in, struct native **ret_native)
+{
+    READ_GUARD(&v->ns->lock); /* so that no unlink slips in between */
+    int err = v->ns->target ? -ELOOP : check_open(v, flags, in);
+
+    c->verify = v->ns->verify;
+    return err < 0 ? err : native_count_open(p, v, in, flags, c, ret_native);
+}
+
+static int open_vnode(struct project *p, struct vnode *v, unsigned flags, struct inode *in,
+                      struct native **ret_native)
+{
+    struct native_candidate c = {.tried = false};
+    int err = count_open(p, v, flags, &c, in, ret_native);
+
+    if (err == -EAGAIN) {
+        err = native_prepare(p, in, flags, &c);
+        if (err == 0)
+            err = count_open(p, v, flags, &c, in, ret_native);
+    }
+    for (unsigned i = 0; err == -ETXTBSY && flags & VFS_MAY_WAIT && i < NATIVE_TRIES; i++) {
+        native_pause();
+        err = count_open(p, v, flags, &c, in, ret_native);
+    }
+    native_candidate_release(p, &c);
+    return err;
+}
+
 int vfs_open(struct project *p, uint64_t nodeid, unsigned flags, struct vfs_file **ret_file)
 {
     struct vfs_file *f = calloc(1, sizeof *f);
     struct vfs_attr zero = {0}, attr;
+    struct native *native = NULL;
     struct inode in;
     struct vnode *v;
     int err = f ? nodeid == VFS_ROOT ? -EISDIR : vnode_get(p, nodeid, &v) : -ENOMEM;
@@ -216,20 +250,20 @@ int vfs_open(struct project *p, uint64_t nodeid, unsigned flags, struct vfs_file
         free(f);
         return err;
     }
-    {
-        READ_GUARD(&v->ns->lock); /* so that no unlink slips in between */
-        err = v->ns->target ? -ELOOP : check_open(v, flags, &in);
-        if (err == 0)
-            vnode_open(p, v, flags & VFS_WRITE);
-    }
-    *f = (struct vfs_file){
-        .p = p, .v = v, .write = flags & VFS_WRITE, .noatime = flags & VFS_NOATIME};
+    err = open_vnode(p, v, flags, &in, &native);
+    *f = (struct vfs_file){.p = p,
+                           .v = v,
+                           .native = native,
+                           .write = flags & VFS_WRITE,
+                           .noatime = flags & VFS_NOATIME};
     vnode_put(p, v);
     if (err < 0) {
         free(f);
         return err;
     }
     touch_opened(p, nodeid, &in);
+    if (native && !f->noatime)
+        atime_touch(p, v);
     if (flags & VFS_TRUNC)
         err =
             vfs_setattr(p, nodeid, VFS_SET_SIZE | (flags & VFS_OPEN_KILL_SUID ? VFS_KILL_SUID : 0),
@@ -246,15 +280,24 @@ int vfs_create(struct project *p, uint64_t parent, const char *name, uint32_t mo
                const struct vfs_cred *cred, unsigned flags, struct vfs_attr *ret,
                struct vfs_file **ret_file)
 {
+    struct vfs_file *f;
     int err = vfs_mknod(p, parent, name, S_IFREG | (mode & 07777), 0, cred, ret);
+    bool was_there = err == -EEXIST && !(flags & VFS_EXCL);
 
-    if (err == -EEXIST && !(flags & VFS_EXCL))
+    if (was_there)
         err = vfs_lookup(p, parent, name, ret);
     if (err < 0)
         return err;
-    err = vfs_open(p, ret->nodeid, flags, ret_file);
+    err = vfs_open(p, ret->nodeid, flags, &f);
+    if (err == 0 && was_there && flags & VFS_TRUNC) { /* size and set-id bits went */
+        err = vfs_getattr(p, ret->nodeid, ret);
+        if (err < 0)
+            vfs_release(f);
+    }
     if (err < 0)
         vfs_forget(p, ret->nodeid, 1);
+    else
+        *ret_file = f;
     return err;
 }
 
@@ -297,6 +340,15 @@ int vfs_open_object(struct project *p, const struct id *id, struct vfs_file **re
     *f = (struct vfs_file){.p = p, .object = number};
     *ret_file = f;
     return 0;
+}
+
+/* ---- writing past a cache ---- */
+
+void vfs_set_uncached(struct vfs_file *f)
+{
+    if (!f->uncached)
+        atomic_fetch_add(&f->v->uncached, 1);
+    f->uncached = true;
 }
 
 /* ---- closing ---- */
@@ -343,6 +395,9 @@ void vfs_release(struct vfs_file *f)
     }
     if (f->write)
         file_consolidate(p, v);
+    if (f->uncached)
+        atomic_fetch_sub(&v->uncached, 1);
+    vfs_not_native(f);
     vnode_close(p, v, f->write, &last);
     if (last) {
         bool orphan;
@@ -350,11 +405,32 @@ void vfs_release(struct vfs_file *f)
             READ_GUARD(&v->ns->lock);
             orphan = v->orphan != 0;
         }
-        if (orphan)
+        if (orphan) {
+            native_forget(p, v->nodeid);
             delete_orphan(p, v);
+        }
     }
     vnode_put(p, v);
     free(f);
+}
+
+/* ---- native reading ---- */
+
+bool vfs_is_native(const struct vfs_file *f)
+{
+    return f->native;
+}
+
+int vfs_native_fd(const struct vfs_file *f)
+{
+    return blob_fd(f->native->blob);
+}
+
+void vfs_not_native(struct vfs_file *f)
+{
+    if (f->native)
+        native_close(f->p, f->native);
+    f->native = NULL;
 }
 
 /* ---- sharing ---- */

@@ -9,7 +9,8 @@
 struct vfs_file {
     struct project *p;
     struct vnode *v; /* referenced and open; NULL for an object */
-    bool write, noatime;
+    struct native *native; /* NULL: read through us */
+    bool write, noatime, uncached;
     uint64_t object; /* held; of an object opened by id */
 };
 

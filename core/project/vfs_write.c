@@ -24,6 +24,20 @@
 /* Bytes written with one room in the log, and to one lock of the file. */
 #define WRITE_AT_ONCE ((size_t)8 << 20)
 
+/* A range that was written past a cache, while that may have pages of it as they were. Where some
+ * bytes of such a page are changed in a mapping, all of it comes back. */
+struct vfs_stale {
+    uint64_t off, end;
+    struct vfs_stale *next;
+};
+
+/* How a write comes. */
+struct way {
+    bool back;               /* pages of a cache */
+    struct vfs_stale *stale; /* for a write past it; taken if one is left, else the caller's */
+    bool left;
+};
+
 /* What one step of a write changes. */
 struct plan {
     struct inode in;    /* as it was */
@@ -249,7 +263,43 @@ int file_writable(struct vfs_file *f)
     return err < 0 ? err : flush_throttle(f->p);
 }
 
-static ssize_t write_near(struct vfs_file *f, const void *buf, size_t len, uint64_t off)
+/* How many of `len` bytes at `off` are alike: stale, or to be written. */
+static size_t stale_part(const struct vnode *v, uint64_t off, size_t len, bool *ret_stale)
+{
+    *ret_stale = false;
+    for (const struct vfs_stale *s = v->stale; s; s = s->next) {
+        if (s->off <= off && off < s->end) {
+            *ret_stale = true;
+            return s->end - off < len ? (size_t)(s->end - off) : len;
+        }
+        if (off < s->off && s->off - off < len)
+            len = (size_t)(s->off - off);
+    }
+    return len;
+}
+
+/* Needs the gate and v->io. Part of it; *ret_len bytes. */
+static int write_part(struct vfs_file *f, const struct way *way, const uint8_t *buf, size_t len,
+                      uint64_t off, size_t *ret_len)
+{
+    bool stale = false;
+
+    *ret_len = way->back ? stale_part(f->v, off, len, &stale) : len;
+    return stale ? 0 : file_write_step(f->p, f->v, buf, *ret_len, off, ret_len);
+}
+
+/* Who reads it from here on sees what was written. Needs v->io. */
+static void leave_stale(struct vnode *v, struct way *way, uint64_t off, size_t len)
+{
+    if (!way->stale || len == 0 || !atomic_load_explicit(&v->read_beside, memory_order_relaxed))
+        return;
+    *way->stale = (struct vfs_stale){.off = off, .end = off + len, .next = v->stale};
+    v->stale = way->stale;
+    way->left = true;
+}
+
+static ssize_t write_near(struct vfs_file *f, struct way *way, const void *buf, size_t len,
+                          uint64_t off)
 {
     CHANGE_ROOM(room);
     struct project *p = f->p;
@@ -267,24 +317,27 @@ static ssize_t write_near(struct vfs_file *f, const void *buf, size_t len, uint6
     err = vnode_changeable(f->v);
     f->v->version++;
     while (done < len && err == 0) {
-        err = file_write_step(p, f->v, (const uint8_t *)buf + done, len - done, off + done, &n);
+        err = write_part(f, way, (const uint8_t *)buf + done, len - done, off + done, &n);
         if (err == 0)
             done += n;
     }
+    leave_stale(f->v, way, off, done);
     return done ? (ssize_t)done : err;
 }
 
 /* What it keeps of another shard's bytes comes first. */
-static ssize_t write_some(struct vfs_file *f, const void *buf, size_t len, uint64_t off)
+static ssize_t write_some(struct vfs_file *f, struct way *way, const void *buf, size_t len,
+                          uint64_t off)
 {
     int err = f->write ? far_begin(f->p, f->v, off, len) : 0;
-    ssize_t n = err < 0 ? err : write_near(f, buf, len, off);
+    ssize_t n = err < 0 ? err : write_near(f, way, buf, len, off);
 
     far_end();
     return n == -EHOSTUNREACH ? -EIO : n;
 }
 
-ssize_t vfs_write(struct vfs_file *f, const void *buf, size_t len, uint64_t off)
+static ssize_t write_all(struct vfs_file *f, struct way *way, const void *buf, size_t len,
+                         uint64_t off)
 {
     size_t done = 0;
 
@@ -292,7 +345,7 @@ ssize_t vfs_write(struct vfs_file *f, const void *buf, size_t len, uint64_t off)
         return f->write ? -EFBIG : -EBADF;
     do {
         size_t want = len - done < WRITE_AT_ONCE ? len - done : WRITE_AT_ONCE;
-        ssize_t n = write_some(f, (const uint8_t *)buf + done, want, off + done);
+        ssize_t n = write_some(f, way, (const uint8_t *)buf + done, want, off + done);
 
         if (n < 0)
             return done ? (ssize_t)done : n;
@@ -301,6 +354,42 @@ ssize_t vfs_write(struct vfs_file *f, const void *buf, size_t len, uint64_t off)
             break;
     } while (done < len);
     return (ssize_t)done;
+}
+
+ssize_t vfs_write(struct vfs_file *f, const void *buf, size_t len, uint64_t off)
+{
+    return write_all(f, &(struct way){.back = false}, buf, len, off);
+}
+
+ssize_t vfs_write_back(struct vfs_file *f, const void *buf, size_t len, uint64_t off)
+{
+    return write_all(f, &(struct way){.back = true}, buf, len, off);
+}
+
+/* One lock of the file, so that it leaves one range: in pieces, if it is very much. */
+ssize_t vfs_write_uncached(struct vfs_file *f, const void *buf, size_t len, uint64_t off,
+                           struct vfs_stale **ret_stale)
+{
+    struct way way = {.stale = malloc(sizeof *way.stale)};
+    ssize_t n = way.stale ? write_all(f, &way, buf, len < WRITE_AT_ONCE ? len : WRITE_AT_ONCE, off)
+                          : -ENOMEM;
+
+    *ret_stale = way.left ? way.stale : NULL;
+    if (!way.left)
+        free(way.stale);
+    return n;
+}
+
+void vfs_stale_gone(struct vfs_file *f, struct vfs_stale *stale)
+{
+    {
+        WRITE_GUARD(&f->v->io);
+        struct vfs_stale **at = &f->v->stale;
+        while (*at != stale)
+            at = &(*at)->next;
+        *at = stale->next;
+    }
+    free(stale);
 }
 
 /* ---- truncating ---- */

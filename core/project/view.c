@@ -61,6 +61,7 @@ struct facts {
     struct pool_stats pool;
     struct scrub_record scrub;
     bool scrub_running;
+    struct vfs_natives natives;
 };
 
 static uint64_t count_namespaces(struct project *p)
@@ -92,6 +93,7 @@ static void gather(struct project *p, struct facts *f)
     objects_get_counts(p->objects, &f->healed, &f->collisions);
     coordinator_get_stats(p->flush.coordinator, &f->flushes);
     scrub_get(p, &f->scrub, &f->scrub_running, NULL);
+    vfs_get_natives(p, &f->natives);
     f->durable = project_durable(p);
     MUTEX_GUARD(&p->flush.lock);
     f->writers_waiting = p->flush.waiting;
@@ -169,15 +171,6 @@ static void add_scrub_alarm(const struct facts *f, struct strbuf *out)
         strbuf_addf(out,
                     "            the last scrub found %llu damaged objects, pages or entries\n",
                     U(f->scrub.last.damaged));
-}
-
-static bool scrub_found_damage(struct project *p)
-{
-    struct scrub_record r;
-    bool running;
-
-    scrub_get(p, &r, &running, NULL);
-    return r.last.damaged || (r.phase != SCRUB_NONE && r.now.damaged);
 }
 
 static int last_flush_error(struct project *p)
@@ -272,6 +265,31 @@ static void status(struct project *p, const struct facts *f, struct strbuf *out)
     add_scrub_alarm(f, out);
 }
 
+static size_t count_verifying(struct project *p)
+{
+    size_t n = 0;
+    READ_GUARD(&p->names.lock);
+
+    for (size_t i = 0; i < NS_BUCKETS; i++)
+        for (const struct ns *ns = p->names.by_name[i]; ns; ns = ns->by_name_next)
+            n += ns->verify;
+    return n;
+}
+
+/* Which files the kernel reads by itself, and who checks what it reads. */
+static void add_edge(struct project *p, const struct facts *f, const struct view_edge *edge,
+                     struct strbuf *out)
+{
+    strbuf_addf(out, "requests    by %s\n", edge->transport);
+    strbuf_addf(out, "passthrough %s\n", edge->passthrough);
+    if (strcmp(edge->passthrough, "yes") != 0)
+        return;
+    strbuf_addf(out, "            files=%zu closed=%zu\n", f->natives.open, f->natives.closed);
+    strbuf_addf(out, "            verified by scrubs; by fs-verity: %zu of these files; when they are "
+                     "opened (verify=open): in %zu namespaces\n",
+                f->natives.sealed_by_disk, count_verifying(p));
+}
+
 /* ---- stats.json and metrics ---- */
 
 enum metric {
@@ -286,7 +304,7 @@ struct number {
     uint64_t value;
 };
 
-#define NUMBERS 47 /* in stats.json; metrics leave some out */
+#define NUMBERS 49 /* in stats.json; metrics leave some out */
 
 static void list_numbers(struct project *p, const struct facts *f,
                          struct number ret[static NUMBERS])
@@ -326,6 +344,8 @@ static void list_numbers(struct project *p, const struct facts *f,
         {"healed_objects", COUNTER, f->healed},
         {"collisions", COUNTER, f->collisions},
         {"unknown_decrements", COUNTER, f->refs.unknown_decrements},
+        {"native_files", GAUGE, f->natives.open},
+        {"native_files_closed", GAUGE, f->natives.closed},
         {"alarms", COUNTER, report_count(REPORT_ALARM)},
         {"warnings", COUNTER, report_count(REPORT_WARN)},
         {"commits", COUNTER, f->commits},
@@ -422,6 +442,7 @@ static int add_requests(json_t *o, const struct view_edge *edge)
     for (size_t i = 0; i < edge->request_kinds; i++)
         failed |= add_number(requests, edge->requests[i].name, edge->requests[i].count);
     failed |= json_object_set_new(o, "transport", json_string(edge->transport));
+    failed |= json_object_set_new(o, "passthrough", json_string(edge->passthrough));
     return failed | json_object_set_new(o, "requests", requests);
 }
 
@@ -497,7 +518,7 @@ int view_render(struct project *p, enum view_text which, const struct view_edge 
     }
     status(p, &f, out);
     if (edge)
-        strbuf_addf(out, "requests    by %s\n", edge->transport);
+        add_edge(p, &f, edge, out);
     return strbuf_error(out);
 }
 
@@ -672,7 +693,7 @@ int view_namespace(struct project *p, const char *name, const char *file, struct
 {
     int which = ns_file(file), err;
     uint64_t root, seq, durable;
-    bool frozen, gone;
+    bool frozen, verify, gone;
     struct ns *ns;
 
     if (which < 0)
@@ -687,6 +708,7 @@ int view_namespace(struct project *p, const char *name, const char *file, struct
         root = ns->tree.root;
         seq = ns->seq;
         frozen = ns->frozen;
+        verify = ns->verify;
     }
     ns_put(p, ns);
     if (gone)
@@ -695,7 +717,8 @@ int view_namespace(struct project *p, const char *name, const char *file, struct
     if (which == NS_ROOT)
         strbuf_addf(out, "%llu\n", U(root));
     else if (which == NS_OPTIONS)
-        strbuf_addf(out, "frozen=%s\n", frozen ? "yes" : "no");
+        strbuf_addf(out, "frozen=%s\nverify=%s\n", frozen ? "yes" : "no",
+                    verify ? "open" : "never");
     else /* never beyond the last change: equal numbers mean that all of it is durable */
         strbuf_addf(out, "%llu\n", U(which == NS_SEQ || seq < durable ? seq : durable));
     return strbuf_error(out);

@@ -20,6 +20,7 @@ struct view_edge {
     const struct view_count *requests; /* by kind, since the edge began to serve */
     size_t request_kinds;
     const char *transport; /* how requests come */
+    const char *passthrough; /* does the kernel read files by itself? "yes", or "no: " and why */
 };
 
 /* Files of `.tally` that are plain texts. */

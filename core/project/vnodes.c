@@ -122,9 +122,9 @@ void vnode_put(struct project *p, struct vnode *v)
     free(v);
 }
 
-void vnode_open(struct project *p, struct vnode *v, bool write)
+void vnode_count_open(struct project *p, struct vnode *v, bool write)
 {
-    MUTEX_GUARD(&p->vnodes.lock);
+    mutex_held(&p->vnodes.lock);
     v->refs++;
     v->opens++;
     v->writers += write;
@@ -133,6 +133,12 @@ void vnode_open(struct project *p, struct vnode *v, bool write)
         atomic_fetch_add(&v->ns->nwriters, 1);
         atomic_fetch_add(&p->nwriters, 1);
     }
+}
+
+void vnode_open(struct project *p, struct vnode *v, bool write)
+{
+    MUTEX_GUARD(&p->vnodes.lock);
+    vnode_count_open(p, v, write);
 }
 
 void vnode_close(struct project *p, struct vnode *v, bool write, bool *ret_last)

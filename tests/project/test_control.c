@@ -210,7 +210,7 @@ Test(control, a_namespace_can_be_frozen)
     fixture_reopen(&x);
     agreed(&x, "get ns:main.frozen", "ok ns:main.frozen=yes");
     refused(&x, "set ns:main.frozen perhaps", -EINVAL, "yes or no");
-    refused(&x, "set ns:main.verify open", -EINVAL, "no setting verify");
+    refused(&x, "set ns:main.colour red", -EINVAL, "no setting colour");
     refused(&x, "set ns:nobody.frozen yes", -ENOENT, "no namespace nobody");
     refused(&x, "get ns:", -EINVAL, "ns:NAME.KEY");
 }
@@ -457,13 +457,14 @@ Test(control, after_a_commit_that_failed_the_state_is_degraded_until_one_does_no
 Test(control, stats_and_metrics_show_the_requests_that_the_edge_counted)
 {
     const struct view_count counted[] = {{"LOOKUP", 7}, {"READ", 1}};
-    const struct view_edge edge = {counted, 2, "threads"};
+    const struct view_edge edge = {counted, 2, "threads", "yes"};
     CLEANUP_STRBUF struct strbuf json = STRBUF_INIT, text = STRBUF_INIT;
 
     put_file(&x, "main/a", "hello");
     cr_assert_eq(view_render(x.p, VIEW_STATS_JSON, &edge, &json), 0);
     cr_assert(strstr(json.s, "\"requests\": {\n    \"LOOKUP\": 7,\n    \"READ\": 1\n"), "%s",
               json.s);
+    cr_assert(strstr(json.s, "\"passthrough\": \"yes\""), "%s", json.s);
     cr_assert_eq(view_render(x.p, VIEW_METRICS, &edge, &text), 0);
     cr_assert(strstr(text.s, "# TYPE tallyfs_requests_total counter\n"
                              "tallyfs_requests_total{op=\"LOOKUP\"} 7\n"

@@ -180,3 +180,66 @@ Test(files, who_reads_waits_for_no_flush_to_move_an_access_time)
     vfs_release(f);
     fault_reset(&x.fault);
 }
+
+/* Does it leave something stale? */
+static bool leaves_stale(struct vfs_file *f, const char *byte)
+{
+    struct vfs_stale *stale;
+
+    cr_assert_eq(vfs_write_uncached(f, byte, 1, 0, &stale), 1);
+    if (stale)
+        vfs_stale_gone(f, stale);
+    return stale;
+}
+
+Test(files, a_write_past_a_cache_tells_of_who_read_meanwhile_until_all_have_closed)
+{
+    struct vfs_file *w, *again, *r;
+    char c;
+
+    put_file(&x, "main/f", "text");
+    r = open_file("main/f", 0);
+    cr_assert_eq(vfs_read(r, &c, 1, 0), 1);
+    w = open_file("main/f", VFS_WRITE);
+    vfs_set_uncached(w);
+    cr_assert_not(leaves_stale(w, "U"), "what was read before the cache forgets itself");
+    cr_assert_eq(vfs_read(r, &c, 1, 2), 1);
+    cr_assert(leaves_stale(w, "V"));
+    vfs_release(w);
+    again = open_file("main/f", VFS_WRITE);
+    vfs_set_uncached(again);
+    cr_assert(leaves_stale(again, "W"));
+    vfs_release(again);
+    vfs_release(r);
+    w = open_file("main/f", VFS_WRITE);
+    vfs_set_uncached(w);
+    cr_assert_not(leaves_stale(w, "X"));
+    vfs_release(w);
+}
+
+Test(files, a_page_that_comes_back_from_a_cache_takes_nothing_of_what_was_written_past_it)
+{
+    struct vfs_file *w, *m;
+    struct vfs_stale *one, *two;
+    char page[12] = {0};
+
+    put_file(&x, "main/f", "old-old-old");
+    w = open_file("main/f", VFS_WRITE);
+    vfs_set_uncached(w);
+    m = open_file("main/f", VFS_WRITE);
+    cr_assert_eq(vfs_read(m, page, 11, 0), 11);
+    cr_assert_eq(vfs_write_uncached(w, "NEW", 3, 4, &one), 3);
+    cr_assert_eq(vfs_write_uncached(w, "!", 1, 9, &two), 1);
+    cr_assert(one && two);
+    memcpy(page, "map", 3);
+    cr_assert_eq(vfs_write_back(m, page, 11, 0), 11);
+    cr_assert_eq(vfs_read(m, page, 11, 0), 11);
+    cr_assert_str_eq(page, "map-NEW-o!d");
+    vfs_stale_gone(w, one);
+    cr_assert_eq(vfs_write_back(m, "map-map-map", 11, 0), 11);
+    cr_assert_eq(vfs_read(m, page, 11, 0), 11);
+    cr_assert_str_eq(page, "map-map-m!p");
+    vfs_stale_gone(w, two);
+    vfs_release(m);
+    vfs_release(w);
+}
