@@ -2,6 +2,7 @@
 #include "ahead.h"
 
 #include "message.h"
+#include "passthrough.h"
 #include "taldir.h"
 
 #include <fcntl.h>
@@ -71,6 +72,19 @@ static bool changes(uint32_t opcode, uint64_t first)
     }
 }
 
+/* Might it have to wait until the kernel itself has done with a file, or read all of one? */
+static bool is_slow(struct fs *fs, uint32_t opcode, uint64_t nodeid, uint32_t first)
+{
+    if (taldir_owns(nodeid))
+        return false;
+    if (opcode == OP_SETATTR && (first & VALID_SIZE) != 0)
+        return vfs_open_is_work(fs->p, nodeid, VFS_WRITE);
+    if (opcode != OP_OPEN)
+        return false;
+    const bool changes = (first & O_ACCMODE) != O_RDONLY || (first & O_TRUNC) != 0;
+    return vfs_open_is_work(fs->p, nodeid, changes ? VFS_WRITE : passthrough_flags(fs));
+}
+
 /* Does it have to move bytes, or might it? */
 static bool is_work(struct fs *fs, uint32_t opcode, uint64_t nodeid, uint64_t first)
 {
@@ -110,10 +124,14 @@ static bool is_far(struct fs *fs, uint32_t opcode, const void *msg, size_t len)
 bool ahead_begin(struct fs *fs, const void *msg, size_t len)
 {
     struct in_header in;
+    if (fs->p == NULL) /* session.h */
+        return true;
     memcpy(&in, msg, sizeof(in));
     if (is_far(fs, in.opcode, msg, len))
         return false;
     const uint64_t first = word(msg, len, in.opcode == OP_RELEASE ? 8 : 4);
+    if (is_slow(fs, in.opcode, in.nodeid, (uint32_t)first))
+        return false;
     if (!changes(in.opcode, first))
         return true;
     return !is_work(fs, in.opcode, in.nodeid, first) && vfs_ahead(fs->p, len);

@@ -10,12 +10,15 @@
 #include "fs.h"
 #include "fs_impl.h"
 
+#include "below.h"
 #include "defer.h"
 #include "ending.h"
 #include "init.h"
 #include "loop.h"
 #include "notify.h"
+#include "passthrough.h"
 #include "ring.h"
+#include "session.h"
 #include "sync.h"
 #include "taldir.h"
 
@@ -36,39 +39,7 @@ __attribute__((format(printf, 4, 5))) static int fail(int r, char *why, size_t w
     return r;
 }
 
-/* ---- the session ---- */
-
-static int add_options(const struct fs_options *o, struct fuse_args *args)
-{
-    char *source = NULL, *opts = NULL;
-    int r = -ENOMEM;
-    if (asprintf(&source, "fsname=%s", o->store) < 0)
-        return -ENOMEM;
-    /* The source is any path: its commas must not end the option. */
-    if (fuse_opt_add_opt_escaped(&opts, source) == 0 &&
-        fuse_opt_add_opt(&opts, "subtype=tally") == 0 &&
-        fuse_opt_add_opt(&opts, "default_permissions") == 0 &&
-        (!o->allow_other || fuse_opt_add_opt(&opts, "allow_other") == 0) &&
-        (o->extra == NULL || o->extra[0] == '\0' || fuse_opt_add_opt(&opts, o->extra) == 0) &&
-        fuse_opt_add_arg(args, "tally") == 0 && fuse_opt_add_arg(args, "-o") == 0 &&
-        fuse_opt_add_arg(args, opts) == 0)
-        r = 0;
-    free(source);
-    free(opts);
-    return r;
-}
-
-static int session_new(struct fs *fs)
-{
-    struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
-    int r = add_options(fs->o, &args);
-    if (r == 0) {
-        fs->se = fuse_session_new(&args, &fs_ops, sizeof(fs_ops), fs);
-        r = fs->se == NULL ? -EINVAL : 0; /* libfuse said on stderr which option it is */
-    }
-    fuse_opt_free_args(&args);
-    return r;
-}
+/* ---- the mount ---- */
 
 /* The mount is up. Serves, and takes it down again. */
 static int serve(struct fs *fs)
@@ -107,7 +78,7 @@ static int drain(struct fs *fs, char *why, size_t why_len)
 /* Session, signals and mount around serve(). */
 static int mount_and_serve(struct fs *fs, char *why, size_t why_len)
 {
-    int r = session_new(fs);
+    int r = session_new(fs, &fs_ops);
     if (r < 0)
         return fail(r, why, why_len, "the mount options were refused");
     if (fuse_session_mount(fs->se, fs->o->mountpoint) != 0) {
@@ -144,9 +115,12 @@ static int run(struct fs *fs, char *why, size_t why_len)
         return fail(r, why, why_len, "out of memory");
     r = defer_start(&fs->defer);
     if (r == 0)
+        r = passthrough_prepare(fs);
+    if (r == 0)
         r = mount_and_serve(fs, why, why_len);
     else
         fail(r, why, why_len, "out of memory");
+    passthrough_free(fs->passthrough);
     defer_free(fs->defer);
     taldir_destroy(fs->tal);
     return r;
@@ -164,6 +138,8 @@ int fs_main(const struct fs_options *o, char *why, size_t why_len)
     ending_signals(&ours);
     pthread_sigmask(SIG_BLOCK, &ours, &before);
     signal(SIGPIPE, SIG_IGN);
+    below_all();
+    signal(SIGIO, SIG_IGN); /* somebody opens a file on which a lease is being tried */
 
     int r = project_open(&o->project, &fs->p);
     if (r < 0) {

@@ -19,6 +19,10 @@
  * io_uring; only threads. */
 enum fs_transport { FS_TRANSPORT_AUTO, FS_TRANSPORT_URING, FS_TRANSPORT_THREADS };
 
+/* Which files the kernel reads by itself, where it can: those that nobody may write; all large
+ * sealed ones; none. */
+enum fs_passthrough { FS_PASSTHROUGH_AUTO, FS_PASSTHROUGH_ALL, FS_PASSTHROUGH_OFF };
+
 struct fs_options {
     struct project_config project; /* disk and kv stay the caller's, open until fs_main returned */
     const char *store;             /* directory of the store; shown as the mount's source */
@@ -27,8 +31,11 @@ struct fs_options {
     uint32_t ctl_gid;              /* its group, if has_ctl_gid */
     bool has_ctl_gid;
     bool showctl;             /* list .tally in the root */
+    bool noxattr;             /* the kernel is to ask for no extended attributes or ACLs */
     bool nlink_refs;          /* st_nlink counts the other references of a file's object, too */
     enum fs_transport transport;
+    unsigned threads;         /* that read the device, without io_uring; 0: as many as suit */
+    enum fs_passthrough passthrough;
     bool allow_other;         /* other users than the mount's owner may enter */
     const char *extra;        /* comma-separated options for libfuse, or NULL */
     void (*ready)(void *ctx); /* called once, from any thread: mounted and answering; or NULL */

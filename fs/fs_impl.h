@@ -29,10 +29,10 @@ struct control_session;
 struct defer;
 struct ending;
 struct notify;
+struct passthrough;
 struct ring;
 struct sync;
 struct taldir;
-struct taldir_list;
 
 struct fs {
     struct project *p;
@@ -42,9 +42,11 @@ struct fs {
     struct defer *defer;
     struct notify *notify;
     struct sync *sync;
+    struct passthrough *passthrough;
     struct ending *ending;         /* from the mount to the end */
     _Atomic uint64_t init_unique;  /* the INIT request not answered yet, 0: none */
     _Atomic uint32_t init_offered, init_offered2; /* its flags */
+    bool dirs_unopened;            /* the kernel takes it that directories need no opening */
     struct ring *ring;             /* NULL: requests come from the device */
     _Atomic bool ring_agreed;      /* with the kernel */
     struct requests requests;      /* counted where they are read (init.c) */
@@ -57,12 +59,13 @@ enum handle_kind {
     HANDLE_CONTROL, /* control */
     HANDLE_TEXT,    /* text: rendered when it was opened */
     HANDLE_SPOOL,   /* fd: an unlinked file */
-    HANDLE_LIST,    /* list: a directory of .tally, as it was when opened */
 };
 
 struct handle {
     enum handle_kind kind;
+    bool uncached;              /* HANDLE_FILE: what is written goes past the kernel's cache */
     struct handle *prev, *next; /* in fs.handles */
+    uint64_t backed; /* the nodeid that it counts for in passthrough.c; 0: none */
     union {
         struct vfs_file *file;
         struct control_session *control;
@@ -71,7 +74,6 @@ struct handle {
             size_t len;
         } text;
         int fd;
-        struct taldir_list *list; /* owned */
     };
 };
 
@@ -120,6 +122,8 @@ void fs_reply_entry(fuse_req_t req, const struct vfs_attr *a);
 void fs_reply_attr(fuse_req_t req, const struct vfs_attr *a);
 /* With nlink_refs: add the object's other references to st_nlink. */
 void fs_add_refs(struct fs *fs, uint64_t nodeid, struct stat *st);
+/* The end of a listing that the kernel must not keep, into `buf`: see ops_dir.c. Its length. */
+size_t fs_end_uncached(char *buf, size_t room);
 /* This thread's buffer of at least `len` bytes, valid until its next call; NULL: no memory. */
 void *fs_buffer(size_t len);
 
@@ -161,9 +165,7 @@ void tal_op_setattr(fuse_req_t req, uint64_t ino, int to_set);
 void tal_op_open(fuse_req_t req, uint64_t ino, const struct fuse_file_info *fi);
 void tal_op_read(fuse_req_t req, size_t size, off_t off, const struct fuse_file_info *fi);
 void tal_op_write(fuse_req_t req, const char *buf, size_t size, const struct fuse_file_info *fi);
-void tal_op_opendir(fuse_req_t req, uint64_t ino, const struct fuse_file_info *fi);
-void tal_op_readdir(fuse_req_t req, size_t size, off_t off, const struct fuse_file_info *fi,
-                    bool plus);
+void tal_op_readdir(fuse_req_t req, uint64_t ino, size_t size, off_t off, bool plus);
 
 /* ---- negotiation (init.c) ---- */
 

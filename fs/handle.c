@@ -6,7 +6,7 @@
 #include "fs_impl.h"
 
 #include "control.h"
-#include "taldir.h"
+#include "passthrough.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -41,10 +41,11 @@ struct handle *handle_new(struct fs *fs, enum handle_kind kind)
     return h;
 }
 
-static void handle_close(struct handle *h)
+static void handle_close(struct fs *fs, struct handle *h)
 {
     switch (h->kind) {
     case HANDLE_FILE:
+        passthrough_close(fs, h);
         vfs_release(h->file);
         break;
     case HANDLE_CONTROL:
@@ -56,16 +57,13 @@ static void handle_close(struct handle *h)
     case HANDLE_SPOOL:
         close(h->fd);
         break;
-    case HANDLE_LIST:
-        taldir_list_free(h->list);
-        break;
     }
 }
 
 void handle_free(struct fs *fs, struct handle *h)
 {
     list_del(fs, h);
-    handle_close(h);
+    handle_close(fs, h);
     free(h);
 }
 

@@ -20,6 +20,7 @@
 
 #include "loop.h"
 #include "message.h"
+#include "passthrough.h"
 #include "serve.h"
 #include "translate.h"
 
@@ -44,7 +45,7 @@ struct init_out {
     uint16_t max_background, congestion_threshold;
     uint32_t max_write, time_gran;
     uint16_t max_pages, map_alignment;
-    uint32_t flags2, unused[7];
+    uint32_t flags2, max_stack_depth, unused[6];
 };
 _Static_assert(sizeof(struct init_out) == 64, "fuse_init_out");
 
@@ -58,7 +59,8 @@ static void want(struct fuse_conn_info *conn, unsigned flag, bool yes)
 
 void init_op(void *userdata, struct fuse_conn_info *conn)
 {
-    (void)userdata;
+    struct fs *fs = userdata;
+    fs->dirs_unopened = (conn->capable & FUSE_CAP_NO_OPENDIR_SUPPORT) != 0;
     conn->max_write = FS_IO_MAX;
     conn->max_readahead = FS_IO_MAX;
     conn->max_background = 64; /* read-ahead in flight */
@@ -68,11 +70,11 @@ void init_op(void *userdata, struct fuse_conn_info *conn)
     want(conn, FUSE_CAP_AUTO_INVAL_DATA, false); /* sole writer: nothing changes behind our back */
     want(conn, FUSE_CAP_HANDLE_KILLPRIV, false); /* its second version is added below */
     want(conn, FUSE_CAP_NO_OPEN_SUPPORT, false);
-    want(conn, FUSE_CAP_NO_OPENDIR_SUPPORT, false);
+    want(conn, FUSE_CAP_NO_OPENDIR_SUPPORT, true);
     want(conn, FUSE_CAP_ATOMIC_O_TRUNC, true);
     want(conn, FUSE_CAP_ASYNC_READ, true);
     want(conn, FUSE_CAP_PARALLEL_DIROPS, true);
-    want(conn, FUSE_CAP_POSIX_ACL, true);
+    want(conn, FUSE_CAP_POSIX_ACL, !fs->o->noxattr);
     want(conn, FUSE_CAP_DONT_MASK, true);
     want(conn, FUSE_CAP_CACHE_SYMLINKS, true);
     want(conn, FUSE_CAP_READDIRPLUS, true);
@@ -102,6 +104,7 @@ static void raise_read_ahead(const char *mountpoint)
 static void answered(struct fs *fs)
 {
     raise_read_ahead(fs->o->mountpoint);
+    passthrough_begin(fs);
     if (fs->o->ready != NULL)
         fs->o->ready(fs->o->ctx);
 }
@@ -112,16 +115,19 @@ static void answered(struct fs *fs)
 static ssize_t hook_read(int fd, void *buf, size_t len, void *userdata)
 {
     struct fs *fs = userdata;
+    static _Thread_local uint32_t before; /* the opcode of what this thread read last */
     const struct in_header *in = buf;
     ssize_t n;
     size_t now;
 
     do {
         serve_read_next();
+        loop_gather(fs, before);
         n = read(fd, buf, len);
         if (n < (ssize_t)sizeof(*in))
             return n;
         now = (size_t)n;
+        before = in->opcode;
     } while (!serve_read(fs, buf, now) || !translate_request(fs, buf, &now));
     if (in->opcode == OPCODE_INIT) {
         struct init_in init = {0}; /* older kernels say less */
@@ -149,6 +155,11 @@ static ssize_t hook_writev(int fd, struct iovec *iov, int count, void *userdata)
         if (loop_takes_ring(fs)) {
             init->flags |= INIT_EXT;
             init->flags2 |= INIT2_OVER_IO_URING;
+        }
+        init->max_stack_depth = passthrough_wanted(fs);
+        if (init->max_stack_depth != 0) {
+            init->flags |= INIT_EXT;
+            init->flags2 |= INIT2_PASSTHROUGH;
         }
     }
     atomic_store(&fs->init_unique, 0);

@@ -11,6 +11,8 @@
 #define INIT_KILLPRIV_V2 (1u << 28)
 #define INIT_SETXATTR_EXT (1u << 29)
 #define INIT_EXT (1u << 30)
+#define INIT2_DIRECT_IO_MMAP (1u << 4)
+#define INIT2_PASSTHROUGH (1u << 5)
 #define INIT2_OVER_IO_URING (1u << 9)
 
 void init_op(void *userdata, struct fuse_conn_info *conn);

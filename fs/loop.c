@@ -12,13 +12,18 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/sysinfo.h>
+#include <time.h>
 #include <unistd.h>
 
 /* The kernel wakes that thread which has waited longest, on whatever CPU it was: the fewer there
  * are, the less of that; more than there are CPUs, since some requests read from the disk. */
 #define THREADS_MORE 2
 #define THREADS_MAX 10
+#define GATHER_NS 1000000
 #define RING_SWITCH "/sys/module/fuse/parameters/enable_uring"
+
+/* From the kernel's fuse.h, as far as it is looked at. */
+enum opcode { OP_FORGET = 2, OP_BATCH_FORGET = 42 };
 
 /* Does the kernel's module take rings? */
 static bool switched_on(void)
@@ -65,8 +70,12 @@ void loop_begin(struct fs *fs)
     kill(getpid(), SIGTERM);
 }
 
-static unsigned threads_wanted(void)
+static unsigned threads_wanted(const struct fs *fs)
 {
+    if (fs->o->threads != 0)
+        return fs->o->threads;
+    if (fs->ring != NULL) /* so little comes here that one can let it gather (loop_gather) */
+        return 1;
     const unsigned n = (unsigned)get_nprocs() + THREADS_MORE;
     return n < THREADS_MAX ? n : THREADS_MAX;
 }
@@ -76,7 +85,7 @@ int loop_run(struct fs *fs)
     struct fuse_loop_config *config = fuse_loop_cfg_create();
     if (config == NULL)
         return -ENOMEM;
-    fuse_loop_cfg_set_max_threads(config, threads_wanted());
+    fuse_loop_cfg_set_max_threads(config, threads_wanted(fs));
     /* One device for all: an answer goes where its request was read, and others than the reader
      * answer. */
     fuse_loop_cfg_set_clone_fd(config, 0);
@@ -84,6 +93,13 @@ int loop_run(struct fs *fs)
     fuse_loop_cfg_destroy(config);
     /* Positive: ended by a signal. -ENODEV and the like: unmounted. Both are the normal end. */
     return r < 0 && r != -ENODEV ? r : 0;
+}
+
+void loop_gather(const struct fs *fs, uint32_t opcode)
+{
+    if ((opcode == OP_FORGET || opcode == OP_BATCH_FORGET) &&
+        atomic_load_explicit(&fs->ring_agreed, memory_order_relaxed))
+        (void)clock_nanosleep(CLOCK_MONOTONIC, 0, &(struct timespec){.tv_nsec = GATHER_NS}, NULL);
 }
 
 void loop_hold(struct fs *fs)

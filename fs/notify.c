@@ -2,6 +2,9 @@
 #include "notify.h"
 
 #include "ending.h"
+#include "listed.h"
+#include "loop.h"
+#include "passthrough.h"
 #include "write_back.h"
 
 #include <errno.h>
@@ -18,12 +21,21 @@ static void on_stale(void *ctx, uint64_t nodeid)
     const struct notify *n = ctx;
     /* A negative offset: attributes only. -ENOENT: the kernel does not know it. */
     (void)fuse_lowlevel_notify_inval_inode(n->fs->se, nodeid, -1, 0);
+    if (nodeid != VFS_ROOT)
+        listed_drop(n->fs, vfs_node_ns(nodeid));
 }
 
 static void on_write_back(void *ctx, uint64_t nodeid)
 {
     const struct notify *n = ctx;
     write_back_file(n->write_back, nodeid);
+}
+
+static void on_describe(void *ctx, struct view_edge *ret)
+{
+    const struct notify *n = ctx;
+    ret->transport = loop_transport(n->fs);
+    ret->passthrough = passthrough_state(n->fs);
 }
 
 static void on_stop(void *ctx)
@@ -45,7 +57,8 @@ int notify_start(struct fs *fs, struct notify **ret_n)
     }
     *ret_n = n;
     n->events = (struct project_events){
-        .stale = on_stale, .write_back = on_write_back, .stop = on_stop, .ctx = n};
+        .stale = on_stale, .write_back = on_write_back, .stop = on_stop, .describe = on_describe,
+        .ctx = n};
     project_set_events(fs->p, &n->events);
     return 0;
 }

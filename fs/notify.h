@@ -3,8 +3,9 @@
  * notify: what the kernel keeps and what changed by itself: branch, drop, whatever came in through
  * the control file.
  *
- * Only one kind of message is sent: "attributes of this inode are stale". It waits for nothing in
- * the kernel, neither a directory's lock nor a page. A message that names an entry would wait for
+ * Only one kind of message is sent: "attributes of this inode are stale", and of directories of a
+ * namespace that is gone what is kept of their names (listed.h). It waits for no directory's lock,
+ * and for no page that waits for us. A message that names an entry would wait for
  * the directory; a daemon that is killed meanwhile would never end, since that thread keeps the
  * connection open that would have to be broken for the directory's lock to be let go. So names of
  * the root are kept for FS_ROOT_NAMES only, missing ones not at all, and who walks through a

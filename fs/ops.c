@@ -8,10 +8,13 @@
 #include "fs_impl.h"
 
 #include "init.h"
+#include "listed.h"
+#include "loop.h"
 #include "taldir.h"
 
 #include <errno.h>
 #include <limits.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/statvfs.h>
 
@@ -159,7 +162,10 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_s
         .mtime = ns_of(&st->st_mtim),
         .ctime = ns_of(&st->st_ctim),
     };
-    int r = vfs_setattr(fs_of(req)->p, ino, set_of(to_set), &in, &a);
+    int r = vfs_setattr(fs_of(req)->p, ino,
+                        set_of(to_set) | (loop_may_wait() ? VFS_SET_MAY_WAIT : 0), &in, &a);
+    if (r == 0 && S_ISDIR(a.mode))
+        listed_again(fs_of(req), ino);
     if (r < 0)
         fs_reply_err(req, r);
     else
@@ -219,6 +225,17 @@ static void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
     fs_reply_err(req, r < 0 ? r : vfs_rmdir(fs_of(req)->p, parent, name));
 }
 
+/* A directory that has another parent: what the kernel keeps of its listing has the old "..". */
+static void forget_dots(struct fs *fs, uint64_t parent, const char *name)
+{
+    struct vfs_attr a;
+    if (vfs_lookup(fs->p, parent, name, &a) < 0)
+        return;
+    if (S_ISDIR(a.mode))
+        listed_again(fs, a.nodeid);
+    vfs_forget(fs->p, a.nodeid, 1);
+}
+
 static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t newparent,
                       const char *newname, unsigned flags)
 {
@@ -228,6 +245,11 @@ static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_
         r = check_change(newparent, newname, -EPERM);
     if (r == 0)
         r = vfs_rename(fs_of(req)->p, parent, name, newparent, newname, flags, &cred);
+    if (r == 0 && parent != newparent) {
+        forget_dots(fs_of(req), newparent, newname);
+        if ((flags & RENAME_EXCHANGE) != 0)
+            forget_dots(fs_of(req), parent, name);
+    }
     fs_reply_err(req, r);
 }
 

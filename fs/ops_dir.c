@@ -1,15 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * ops_dir: listing directories of namespaces and the mount root. A listing has no state of ours:
- * the cookie says where to go on, so opendir of these leaves no handle (fh 0).
+ * ops_dir: listing directories. A listing has no state of ours: the cookie says where to go on. So
+ * the first OPENDIR is answered with ENOSYS: the kernel then opens and closes directories by itself
+ * and keeps their listings, for nothing, until it changes the directory itself, which is the only way
+ * in which one of a namespace changes; when a command drops it, listed.h knows what was kept.
+ *
+ * The mount root and `.tally` change by themselves. The kernel takes a listing for whole when it
+ * hears of its end by an empty answer; an answer too short for an entry ends it for who lists, too,
+ * but leaves nothing that would be used again (fs_end_uncached).
  *
  * vfs_readdir calls back under a lock of core, so fill() only fills this thread's buffer.
  */
 #include "fs_impl.h"
 
+#include "listed.h"
 #include "taldir.h"
 
 #include <errno.h>
+#include <string.h>
 
 /* Behind every cookie of core: the entry `.tally` in the root, with showctl. */
 #define COOKIE_TALLY INT64_MAX
@@ -76,11 +84,28 @@ static int list(struct filling *f, fuse_ino_t ino, off_t off)
     return r;
 }
 
+size_t fs_end_uncached(char *buf, size_t room)
+{
+    const size_t len = 8; /* less than the head of an entry */
+    if (room < len)
+        return 0;
+    memset(buf, 0, len);
+    return len;
+}
+
 static void read_dir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, bool plus)
 {
+    if (taldir_owns(ino)) {
+        tal_op_readdir(req, ino, size, off, plus);
+        return;
+    }
+    if (ino != VFS_ROOT)
+        listed_add(fs_of(req), ino);
     struct filling f = {
         .req = req, .fs = fs_of(req), .buf = fs_buffer(size), .room = size, .plus = plus};
     int r = f.buf == NULL ? -ENOMEM : list(&f, ino, off);
+    if (r == 0 && f.used == 0 && ino == VFS_ROOT)
+        f.used = fs_end_uncached(f.buf, size);
     if (r < 0 && f.used == 0)
         fs_reply_err(req, r);
     else if (fuse_reply_buf(req, f.buf, f.used) != 0 && ino != VFS_ROOT && f.counted > 0)
@@ -89,35 +114,33 @@ static void read_dir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, boo
 
 void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-    if (taldir_owns(ino)) {
-        tal_op_opendir(req, ino, fi);
+    if (fs_of(req)->dirs_unopened) {
+        fuse_reply_err(req, ENOSYS);
         return;
     }
+    (void)ino;
     fi->fh = 0;
+    fi->keep_cache = 1;
+    fi->cache_readdir = 1;
     fuse_reply_open(req, fi);
 }
 
 void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
 {
-    if (fi->fh != 0)
-        tal_op_readdir(req, size, off, fi, false);
-    else
-        read_dir(req, ino, size, off, false);
+    (void)fi;
+    read_dir(req, ino, size, off, false);
 }
 
 void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
                     struct fuse_file_info *fi)
 {
-    if (fi->fh != 0)
-        tal_op_readdir(req, size, off, fi, true);
-    else
-        read_dir(req, ino, size, off, true);
+    (void)fi;
+    read_dir(req, ino, size, off, true);
 }
 
 void op_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
     (void)ino;
-    if (fi->fh != 0)
-        handle_free(fs_of(req), fs_handle(fi));
+    (void)fi;
     fuse_reply_err(req, 0);
 }

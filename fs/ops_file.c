@@ -4,15 +4,24 @@
  *
  * Files of namespaces are opened with keep_cache: only we change bytes, and what changes without
  * the kernel's doing is told by notify.c.
+ *
+ * Files that are made to be written are written past the kernel's cache: one request for each
+ * write(2), wherever it begins and ends, and one copy, from the program's memory to ours. Through
+ * the cache a write that begins in the midst of a page is two, and the kernel asks for
+ * security.capability before the first. What is so small that it is read again at once lies in our
+ * buffers; a large file would be twice in memory. See uncached.c.
  */
 #include "fs_impl.h"
 
 #include "defer.h"
+#include "loop.h"
 #include "notify.h"
+#include "passthrough.h"
 #include "ring.h"
 #include "sync.h"
 #include "taldir.h"
 #include "translate.h"
+#include "uncached.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -58,7 +67,9 @@ void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
         fuse_reply_err(req, ENOMEM);
         return;
     }
-    int r = vfs_open(fs->p, ino, open_flags(req, fi->flags) & ~(unsigned)VFS_EXCL, &h->file);
+    const unsigned flags = (open_flags(req, fi->flags) & ~(unsigned)VFS_EXCL) |
+                           passthrough_flags(fs) | (loop_may_wait() ? VFS_MAY_WAIT : 0);
+    int r = vfs_open(fs->p, ino, flags, &h->file);
     if (r < 0) {
         handle_drop(fs, h);
         fs_reply_err(req, r);
@@ -66,8 +77,9 @@ void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     }
     fi->fh = (uintptr_t)h;
     fi->keep_cache = may_keep_cache(h, fi->flags);
-    if (fuse_reply_open(req, fi) != 0) /* nobody took it: no release will come */
-        handle_free(fs, h);
+    if ((fi->flags & O_TRUNC) != 0)
+        uncached_open(fs, h, fi);
+    passthrough_reply_open(req, ino, h, fi);
 }
 
 void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
@@ -99,6 +111,7 @@ void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
     fs_add_refs(fs, a.nodeid, &e.attr);
     fi->fh = (uintptr_t)h;
     fi->keep_cache = may_keep_cache(h, fi->flags);
+    uncached_open(fs, h, fi);
     if (fuse_reply_create(req, &e, fi) != 0) {
         handle_free(fs, h);
         vfs_forget(fs->p, a.nodeid, 1);
@@ -152,7 +165,12 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_
     }
     if (translate_asks_kill())
         drop_set_ids(req, ino);
-    ssize_t n = vfs_write(h->file, buf, size, (uint64_t)off);
+    if (h->uncached) {
+        uncached_write(req, ino, buf, size, off, fi);
+        return;
+    }
+    const ssize_t n = fi->writepage ? vfs_write_back(h->file, buf, size, (uint64_t)off)
+                                    : vfs_write(h->file, buf, size, (uint64_t)off);
     if (n < 0)
         fs_reply_err(req, n);
     else

@@ -3,7 +3,8 @@
  * ops_xattr: extended attributes, ACLs among them. Nodes of `.tally` have none and take none.
  *
  * The kernel asks for security.capability at every write(2), and for the ACLs of what others than
- * the owner look at; where an inode has no attributes core knows that from the inode alone.
+ * the owner look at; where an inode has no attributes core knows that from the inode alone. With
+ * the mount option noxattr it hears ENOSYS once for each of the four, and asks no more.
  */
 #include "fs_impl.h"
 
@@ -23,8 +24,18 @@ static void reply(fuse_req_t req, ssize_t n, const char *buf, size_t cap)
         fuse_reply_buf(req, buf, (size_t)n);
 }
 
+static bool refused(fuse_req_t req)
+{
+    const bool r = fs_of(req)->o->noxattr;
+    if (r)
+        fuse_reply_err(req, ENOSYS);
+    return r;
+}
+
 void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 {
+    if (refused(req))
+        return;
     if (taldir_owns(ino)) {
         fuse_reply_err(req, ENODATA);
         return;
@@ -38,6 +49,8 @@ void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
  * stands for them here. That only lists; getting and setting them the kernel allows or not. */
 void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 {
+    if (refused(req))
+        return;
     const bool trusted = fuse_req_ctx(req)->uid == 0;
     char *buf = fs_buffer(size > 0 ? size : 1);
     ssize_t n = 0;
@@ -51,6 +64,8 @@ void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size,
                  int flags)
 {
+    if (refused(req))
+        return;
     unsigned vflags = 0;
     if ((flags & XATTR_CREATE) != 0)
         vflags |= VFS_XATTR_CREATE;
@@ -64,5 +79,7 @@ void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *v
 
 void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
 {
+    if (refused(req))
+        return;
     fs_reply_err(req, taldir_owns(ino) ? -EPERM : vfs_removexattr(fs_of(req)->p, ino, name));
 }

@@ -295,80 +295,97 @@ void tal_op_write(fuse_req_t req, const char *buf, size_t size, const struct fus
 
 /* ---- directories ---- */
 
-static void open_dir(fuse_req_t req, uint64_t ino, struct fuse_file_info *fi, struct call *c)
-{
-    struct fs *fs = fs_of(req);
-    struct handle *h = handle_new(fs, HANDLE_LIST);
-    int r = h == NULL ? -ENOMEM : taldir_list_new(fs->tal, ino, &h->list);
-    if (c != NULL)
-        call_settle(c);
-    reply_open(req, fi, h, r);
-}
+struct part {
+    uint64_t ino;
+    size_t size;
+    off_t off;
+    bool plus;
+};
 
-static void do_opendir(struct call *c)
-{
-    open_dir(c->req, c->ino, &c->fi, c);
-}
-
-void tal_op_opendir(fuse_req_t req, uint64_t ino, const struct fuse_file_info *fi)
-{
-    struct fuse_file_info own = *fi;
-    if (!taldir_list_waits(ino)) {
-        open_dir(req, ino, &own, NULL);
-        return;
-    }
-    struct call *c = call_for(req, do_opendir, ino, fi, 0);
-    if (c != NULL)
-        call_run(c);
-}
+/* The least that an entry takes. */
+#define ENTRY_LEAST 32
 
 /* One entry into `buf`. With `plus` objects come with their attributes and count as looked up; the
- * others (ino 0) are looked up when they are used. Returns the bytes it takes, or more than `left`.
- */
+ * others (ino 0) are looked up when they are used. Returns the bytes it takes, or more than `left`;
+ * 0: there is none. */
 static size_t add_entry(fuse_req_t req, const struct taldir_list *l, size_t index, char *buf,
                         size_t left, bool plus)
 {
     struct taldir *t = fs_of(req)->tal;
     struct fuse_entry_param e = {0};
-    const char *name = taldir_list_at(t, l, index, &e.attr);
-    const off_t next = (off_t)index + 1;
+    uint64_t next;
+    const char *name = taldir_list_at(t, l, index, &e.attr, &next);
+    if (name == NULL)
+        return 0;
     if (!plus)
-        return fuse_add_direntry(req, buf, left, name, &e.attr, next);
+        return fuse_add_direntry(req, buf, left, name, &e.attr, (off_t)next);
     if (taldir_list_take(t, l, index) == 0)
         e.ino = e.attr.st_ino;
-    size_t need = fuse_add_direntry_plus(req, buf, left, name, &e, next);
+    size_t need = fuse_add_direntry_plus(req, buf, left, name, &e, (off_t)next);
     if (need > left && e.ino != 0)
         taldir_forget(t, e.ino, 1);
     return need;
 }
 
-static void forget_objects(struct taldir *t, const struct taldir_list *l, size_t from, size_t to)
+static void forget_objects(struct taldir *t, const struct taldir_list *l, size_t count)
 {
     struct stat st;
-    for (size_t i = from; i < to; i++)
-        if (taldir_list_at(t, l, i, &st) != NULL && taldir_kind(st.st_ino) == TALDIR_OBJECT)
+    uint64_t cookie;
+    for (size_t i = 0; i < count; i++)
+        if (taldir_list_at(t, l, i, &st, &cookie) != NULL &&
+            taldir_kind(st.st_ino) == TALDIR_OBJECT)
             taldir_forget(t, st.st_ino, 1);
 }
 
-void tal_op_readdir(fuse_req_t req, size_t size, off_t off, const struct fuse_file_info *fi,
-                    bool plus)
+static void reply_list(fuse_req_t req, const struct part *part, const struct taldir_list *l,
+                       char *buf)
 {
-    struct taldir *t = fs_of(req)->tal;
-    const struct taldir_list *l = fs_handle(fi)->list;
-    struct stat st;
-    char *buf = fs_buffer(size);
-    size_t used = 0, index = (size_t)off;
-    if (buf == NULL) {
-        fuse_reply_err(req, ENOMEM);
-        return;
-    }
-    while (taldir_list_at(t, l, index, &st) != NULL) {
-        size_t need = add_entry(req, l, index, buf + used, size - used, plus);
-        if (need > size - used)
+    size_t used = 0, index = 0, need;
+    for (;; index++) {
+        need = add_entry(req, l, index, buf + used, part->size - used, part->plus);
+        if (need == 0 || need > part->size - used)
             break;
         used += need;
-        index++;
     }
-    if (fuse_reply_buf(req, buf, used) != 0 && plus)
-        forget_objects(t, l, (size_t)off, index);
+    if (used == 0)
+        used = fs_end_uncached(buf, part->size);
+    if (fuse_reply_buf(req, buf, used) != 0 && part->plus)
+        forget_objects(fs_of(req)->tal, l, index);
+}
+
+static void read_list(fuse_req_t req, const struct part *part, struct call *c)
+{
+    struct taldir_list *l = NULL;
+    char *buf = fs_buffer(part->size);
+    int r = buf == NULL ? -ENOMEM
+                        : taldir_list_new(fs_of(req)->tal, part->ino, (uint64_t)part->off,
+                                          part->size / ENTRY_LEAST + 1, &l);
+    if (c != NULL)
+        call_settle(c);
+    if (r < 0)
+        fs_reply_err(req, r);
+    else
+        reply_list(req, part, l, buf);
+    taldir_list_free(l);
+}
+
+static void do_readdir(struct call *c)
+{
+    struct part part;
+    memcpy(&part, c->data, sizeof(part));
+    read_list(c->req, &part, c);
+}
+
+void tal_op_readdir(fuse_req_t req, uint64_t ino, size_t size, off_t off, bool plus)
+{
+    const struct part part = {.ino = ino, .size = size, .off = off, .plus = plus};
+    if (!taldir_list_waits(ino)) {
+        read_list(req, &part, NULL);
+        return;
+    }
+    struct call *c = call_for(req, do_readdir, ino, NULL, sizeof(part));
+    if (c == NULL)
+        return;
+    memcpy(c->data, &part, sizeof(part));
+    call_run(c);
 }

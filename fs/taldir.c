@@ -12,6 +12,7 @@
 #include "view.h"
 
 #include "loop.h"
+#include "passthrough.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -211,15 +212,21 @@ static int lookup_object(struct taldir *t, uint64_t prefix, const char *name, st
     return 0;
 }
 
-/* Count a lookup of the node of that namespace, which is the same as long as the kernel knows it.
- */
-static int take_namespace(struct taldir *t, const char *name, uint64_t *ret_node)
+uint64_t taldir_hash(const char *name)
 {
     uint64_t hash = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
     for (const char *c = name; *c != '\0'; c++)
         hash = (hash ^ (unsigned char)*c) * UINT64_C(0x100000001b3);
+    return hash;
+}
+
+/* Count a lookup of the node of that namespace, which is the same as long as the kernel knows it.
+ */
+static int take_namespace(struct taldir *t, const char *name, uint64_t *ret_node)
+{
+    uint64_t hash = taldir_hash(name);
     for (unsigned i = 0; i < 64; i++, hash += UINT64_C(1) << 32) {
-        uint64_t node = vfs_node(NS_NAMESPACE, (hash >> 28 << 4) & INO_MASK);
+        uint64_t node = taldir_namespace_node(hash);
         int r = nodes_take(t->nodes, node, name, strlen(name) + 1);
         if (r != -EEXIST) {
             *ret_node = node;
@@ -334,7 +341,7 @@ static int store_text(struct taldir *t, enum view_text which, struct strbuf *out
 {
     struct view_count requests[REQUESTS_KINDS];
     const struct view_edge edge = {requests, requests_list(t->requests, requests),
-                                   loop_transport(t->fs)};
+                                   loop_transport(t->fs), passthrough_state(t->fs)};
     return view_render(t->p, which, &edge, out);
 }
 

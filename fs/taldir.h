@@ -58,15 +58,17 @@ int taldir_text(struct taldir *t, uint64_t nodeid, struct strbuf *out);
 /* A fresh unlinked file with what a big text says now; the caller closes it. W */
 int taldir_spool(struct taldir *t, uint64_t nodeid, int *ret_fd);
 
-/* A directory as it was at one time; "." and ".." included. */
+/* A piece of a directory as it is now, "." and ".." included: about `most` entries behind the cookie
+ * `after`, 0: the start. */
 struct taldir_list;
 /* W if taldir_list_waits(). The caller frees *ret_l. */
-int taldir_list_new(struct taldir *t, uint64_t nodeid, struct taldir_list **ret_l);
+int taldir_list_new(struct taldir *t, uint64_t nodeid, uint64_t after, size_t most,
+                    struct taldir_list **ret_l);
 bool taldir_list_waits(uint64_t nodeid);
 void taldir_list_free(struct taldir_list *l); /* NULL is fine */
-/* The name at `index`, valid as long as the list, and what is known of it: st_ino and the type.
- * NULL: the end. */
+/* The name at `index`, valid as long as the list, and what is known of it: st_ino and the type, and
+ * the cookie behind which the next one is. NULL: the end of the piece. */
 const char *taldir_list_at(const struct taldir *t, const struct taldir_list *l, size_t index,
-                           struct stat *ret);
+                           struct stat *ret, uint64_t *ret_cookie);
 /* For an object in a listing: count a lookup as taldir_lookup does. -EINVAL: not an object. */
 int taldir_list_take(struct taldir *t, const struct taldir_list *l, size_t index);

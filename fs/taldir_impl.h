@@ -57,3 +57,9 @@ struct taldir {
 
 void taldir_stat(const struct taldir *t, uint64_t nodeid, struct stat *ret);
 void taldir_object_stat(const struct taldir *t, const struct view_object *o, struct stat *ret);
+/* Of a namespace's name, and the node that it has unless another name got there before. */
+uint64_t taldir_hash(const char *name);
+static inline uint64_t taldir_namespace_node(uint64_t hash)
+{
+    return vfs_node(NS_NAMESPACE, (hash >> 28 << 4) & INO_MASK);
+}

@@ -1,7 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * taldir_list: directories of `.tally`, gathered at opendir: names in one text, and what is known
- * of each beside it. The largest, objects/<ab>, holds a 256th of all objects: about 70 bytes each.
+ * taldir_list: directories of `.tally`, gathered anew for each piece that is read: names in one text,
+ * and what is known of each beside it. Cookies grow along a listing and stay with their entry, so
+ * that the next piece goes on behind it whatever came and went meanwhile:
+ *
+ *     1, 2            "." and ".."
+ *     2 + n           the n-th of fixed ones, the job n, the prefix n - 1
+ *     2 + 62 bits     objects: of the id, behind the prefix; namespaces: of a hash of the name
+ *
+ * Among 2^31 of these two may share theirs, and then one is not listed if a piece ends between them.
  */
 #include "taldir_impl.h"
 
@@ -13,7 +20,7 @@
 
 struct entry {
     size_t name; /* where in `names` */
-    uint64_t nodeid;
+    uint64_t nodeid, cookie;
     uint64_t size, refs; /* objects */
 };
 
@@ -21,10 +28,22 @@ struct taldir_list {
     struct strbuf names; /* each with its NUL */
     struct entry *entries;
     size_t count, room;
+    uint64_t after; /* entries whose cookie is above that, */
+    size_t most;    /* about so many */
 };
+
+#define COOKIE_DOTS 2 /* the last of these */
+#define COOKIE_BITS 62
+
+static bool is_full(const struct taldir_list *l)
+{
+    return l->count >= l->most;
+}
 
 static int add(struct taldir_list *l, const char *name, const struct entry *e)
 {
+    if (e->cookie <= l->after)
+        return 0;
     if (l->count == l->room) {
         size_t room = l->room == 0 ? 16 : l->room * 2;
         struct entry *more = reallocarray(l->entries, room, sizeof(*more));
@@ -40,9 +59,9 @@ static int add(struct taldir_list *l, const char *name, const struct entry *e)
     return strbuf_error(&l->names);
 }
 
-static int add_node(struct taldir_list *l, const char *name, uint64_t nodeid)
+static int add_node(struct taldir_list *l, const char *name, uint64_t nodeid, uint64_t cookie)
 {
-    return add(l, name, &(struct entry){.nodeid = nodeid});
+    return add(l, name, &(struct entry){.nodeid = nodeid, .cookie = cookie});
 }
 
 struct gathering {
@@ -50,40 +69,46 @@ struct gathering {
     int error;
 };
 
+/* ---- objects ---- */
+
+static uint64_t object_cookie(const struct id *id)
+{
+    uint64_t bits = 0;
+    for (unsigned i = 1; i <= 8; i++)
+        bits = bits << 8 | id->b[i];
+    return COOKIE_DOTS + 1 + (bits >> (64 - COOKIE_BITS));
+}
+
+/* The last id that has this cookie. */
+static struct id object_of(uint8_t prefix, uint64_t cookie)
+{
+    struct id id;
+    uint64_t bits = ((cookie - COOKIE_DOTS - 1) << (64 - COOKIE_BITS)) | ((1u << (64 - COOKIE_BITS)) - 1);
+    memset(&id, 0xff, sizeof(id));
+    id.b[0] = prefix;
+    for (unsigned i = 8; i >= 1; i--, bits >>= 8)
+        id.b[i] = (uint8_t)bits;
+    return id;
+}
+
 static int add_object(const struct view_object *o, void *ctx)
 {
     struct gathering *g = ctx;
     char hex[ID_HEX + 1];
-    const struct entry e = {
-        .nodeid = vfs_node(NS_OBJECT, o->number), .size = o->size, .refs = o->refs};
+    const struct entry e = {.nodeid = vfs_node(NS_OBJECT, o->number),
+                            .cookie = object_cookie(&o->id),
+                            .size = o->size,
+                            .refs = o->refs};
     id_to_hex(&o->id, hex);
     g->error = add(g->l, hex, &e);
-    return g->error;
+    return g->error != 0 || is_full(g->l);
 }
 
-/* The number is only for d_ino: it comes with the lookup. */
-static int add_namespace(const char *name, void *ctx)
+static int list_objects(struct taldir *t, uint8_t prefix, struct gathering *g)
 {
-    struct gathering *g = ctx;
-    g->error = add_node(g->l, name, vfs_node(NS_NAMESPACE, (uint64_t)g->l->count << 4));
-    return g->error;
-}
-
-static int add_job(uint64_t job, void *ctx)
-{
-    struct gathering *g = ctx;
-    char name[24];
-    snprintf(name, sizeof(name), "%" PRIu64, job);
-    g->error = add_node(g->l, name, vfs_node(NS_JOB, job));
-    return g->error;
-}
-
-static int list_root(struct taldir_list *l)
-{
-    int r = 0;
-    for (size_t i = 0; i < taldir_fixed_count && r == 0; i++)
-        r = add_node(l, taldir_fixed[i].name, taldir_fixed[i].ino);
-    return r;
+    const bool from_start = g->l->after <= COOKIE_DOTS;
+    const struct id after = object_of(prefix, g->l->after);
+    return view_objects(t->p, prefix, from_start ? NULL : &after, add_object, g);
 }
 
 static int note_any(const struct view_object *o, void *ctx)
@@ -97,15 +122,64 @@ static int note_any(const struct view_object *o, void *ctx)
  * lists. A lookup finds every one. */
 static int list_prefixes(struct taldir *t, struct taldir_list *l)
 {
+    const uint64_t first = l->after <= COOKIE_DOTS ? 0 : l->after - COOKIE_DOTS;
     int r = 0;
-    for (unsigned i = 0; i < 256 && r == 0; i++) {
+    for (uint64_t i = first; i < 256 && r == 0 && !is_full(l); i++) {
         bool any = false;
         char name[3];
         r = view_objects(t->p, (uint8_t)i, NULL, note_any, &any);
         snprintf(name, sizeof(name), "%02hhx", (unsigned char)i);
         if (r == 0 && any)
-            r = add_node(l, name, vfs_node(NS_PREFIX, i));
+            r = add_node(l, name, vfs_node(NS_PREFIX, i), COOKIE_DOTS + 1 + i);
     }
+    return r;
+}
+
+/* ---- namespaces, jobs, fixed ones ---- */
+
+static int add_namespace(const char *name, void *ctx)
+{
+    struct gathering *g = ctx;
+    const uint64_t hash = taldir_hash(name);
+    g->error = add_node(g->l, name, taldir_namespace_node(hash),
+                        COOKIE_DOTS + 1 + (hash >> (64 - COOKIE_BITS)));
+    return g->error;
+}
+
+static int compare(const void *a, const void *b)
+{
+    const struct entry *x = a, *y = b;
+    return x->cookie < y->cookie ? -1 : x->cookie > y->cookie;
+}
+
+static int list_namespaces(struct taldir *t, struct gathering *g)
+{
+    int r = view_namespaces(t->p, NULL, add_namespace, g);
+    if (g->l->count > 0)
+        qsort(g->l->entries, g->l->count, sizeof(g->l->entries[0]), compare);
+    return r;
+}
+
+static int add_job(uint64_t job, void *ctx)
+{
+    struct gathering *g = ctx;
+    char name[24];
+    snprintf(name, sizeof(name), "%" PRIu64, job);
+    g->error = add_node(g->l, name, vfs_node(NS_JOB, job), COOKIE_DOTS + job);
+    return g->error != 0 || is_full(g->l);
+}
+
+static int list_jobs(struct taldir *t, struct gathering *g)
+{
+    const uint64_t after = g->l->after <= COOKIE_DOTS ? 0 : g->l->after - COOKIE_DOTS;
+    return view_jobs(t->p, after, add_job, g);
+}
+
+static int list_root(struct taldir_list *l)
+{
+    int r = 0;
+    for (size_t i = 0; i < taldir_fixed_count && r == 0; i++)
+        r = add_node(l, taldir_fixed[i].name, taldir_fixed[i].ino, COOKIE_DOTS + 1 + i);
     return r;
 }
 
@@ -113,7 +187,7 @@ static int list_ns_files(struct taldir_list *l, uint64_t dir)
 {
     int r = 0;
     for (unsigned i = 0; i < view_ns_file_count && r == 0; i++)
-        r = add_node(l, view_ns_files[i], dir + i + 1);
+        r = add_node(l, view_ns_files[i], dir + i + 1, COOKIE_DOTS + 1 + i);
     return r;
 }
 
@@ -128,11 +202,11 @@ static int gather(struct taldir *t, uint64_t dir, struct taldir_list *l)
     if (vfs_node_ns(dir) == NS_NAMESPACE)
         return list_ns_files(l, dir);
     if (dir == INO_NAMESPACES)
-        r = view_namespaces(t->p, NULL, add_namespace, &g);
+        r = list_namespaces(t, &g);
     else if (dir == INO_JOBS)
-        r = view_jobs(t->p, 0, add_job, &g);
+        r = list_jobs(t, &g);
     else if (vfs_node_ns(dir) == NS_PREFIX)
-        r = view_objects(t->p, (uint8_t)vfs_node_ino(dir), NULL, add_object, &g);
+        r = list_objects(t, (uint8_t)vfs_node_ino(dir), &g);
     return r < 0 ? r : g.error;
 }
 
@@ -151,15 +225,18 @@ static uint64_t parent_of(uint64_t nodeid)
     return vfs_node_ns(nodeid) == NS_NAMESPACE ? INO_NAMESPACES : TALDIR_ROOT;
 }
 
-int taldir_list_new(struct taldir *t, uint64_t nodeid, struct taldir_list **ret_l)
+int taldir_list_new(struct taldir *t, uint64_t nodeid, uint64_t after, size_t most,
+                    struct taldir_list **ret_l)
 {
     struct taldir_list *l = malloc(sizeof(*l));
     if (l == NULL)
         return -ENOMEM;
-    *l = (struct taldir_list){.names = STRBUF_INIT};
-    int r = add_node(l, ".", nodeid);
+    *l = (struct taldir_list){.names = STRBUF_INIT, .after = after, .most = most};
+    int r = taldir_kind(nodeid) == TALDIR_DIR ? 0 : -ENOTDIR;
     if (r == 0)
-        r = add_node(l, "..", parent_of(nodeid));
+        r = add_node(l, ".", nodeid, 1);
+    if (r == 0)
+        r = add_node(l, "..", parent_of(nodeid), COOKIE_DOTS);
     if (r == 0)
         r = gather(t, nodeid, l);
     if (r < 0) {
@@ -180,11 +257,12 @@ void taldir_list_free(struct taldir_list *l)
 }
 
 const char *taldir_list_at(const struct taldir *t, const struct taldir_list *l, size_t index,
-                           struct stat *ret)
+                           struct stat *ret, uint64_t *ret_cookie)
 {
     if (index >= l->count)
         return NULL;
     const struct entry *e = &l->entries[index];
+    *ret_cookie = e->cookie;
     if (vfs_node_ns(e->nodeid) == NS_OBJECT) {
         const struct view_object o = {
             .number = vfs_node_ino(e->nodeid), .refs = e->refs, .size = e->size};

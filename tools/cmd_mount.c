@@ -116,7 +116,10 @@ static int serve_store(struct mounting *m, struct store *store)
         .has_ctl_gid = m->options.has_ctl_gid,
         .showctl = m->options.showctl,
         .transport = m->options.transport,
+        .threads = m->options.threads,
+        .passthrough = m->options.passthrough,
         .nlink_refs = m->options.nlink_refs,
+        .noxattr = m->options.noxattr,
         .allow_other = m->options.allow_other,
         .extra = m->options.extra.len ? m->options.extra.s : NULL,
         .ready = on_ready,
@@ -387,7 +390,12 @@ const struct verb verb_mount = {
     "    showctl          list .tally in the mount's root\n"
     "    transport=auto|uring|threads\n"
     "                     how requests come from the kernel\n"
+    "    threads=N        how many threads read them where io_uring does not bring them\n"
+    "    passthrough=auto|all|off\n"
+    "                     which large files the kernel reads by itself: what nobody may\n"
+    "                     write, all, none\n"
     "    nlink=refs       link counts show references to the content\n"
+    "    noxattr          no extended attributes, ACLs or file capabilities: fewer requests\n"
     "    allow_other      other users may look in (always when root mounts)\n"
     "    noatime, nodiratime   reading moves no access times (else as relatime)\n"
     "    ro               nothing can be changed through the mount\n"

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define THREADS_MAX 64
+
 /* mount(8)'s and fstab's own, and the kernel's defaults. */
 static const char *const ignored[] = {"rw",      "defaults", "auto",   "noauto", "nofail",
                                       "_netdev", "user",     "nouser", "users",  "owner",
@@ -66,6 +68,23 @@ static int add_ctl_group(struct mount_options *m, const char *value, struct strb
     return 0;
 }
 
+static int add_passthrough(struct mount_options *m, const char *value, struct strbuf *why)
+{
+    static const char *const names[] = {
+        [FS_PASSTHROUGH_AUTO] = "auto",
+        [FS_PASSTHROUGH_ALL] = "all",
+        [FS_PASSTHROUGH_OFF] = "off",
+    };
+    for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (strcmp(value, names[i]) == 0) {
+            m->passthrough = (enum fs_passthrough)i;
+            return 0;
+        }
+    }
+    strbuf_addf(why, "passthrough: auto, all or off, not '%s'", value);
+    return -EINVAL;
+}
+
 static int add_transport(struct mount_options *m, const char *value, struct strbuf *why)
 {
     static const char *const names[] = {
@@ -83,6 +102,17 @@ static int add_transport(struct mount_options *m, const char *value, struct strb
     return -EINVAL;
 }
 
+static int add_threads(struct mount_options *m, const char *value, struct strbuf *why)
+{
+    unsigned long n = strtoul(value, NULL, 10);
+    if (!*value || strspn(value, "0123456789") != strlen(value) || n == 0 || n > THREADS_MAX) {
+        strbuf_addf(why, "threads is a number from 1 to %d, not '%s'", THREADS_MAX, value);
+        return -EINVAL;
+    }
+    m->threads = (unsigned)n;
+    return 0;
+}
+
 static int add_one(struct mount_options *m, const char *word, bool sloppy, struct strbuf *why)
 {
     if (strncmp(word, "ctl_mode=", 9) == 0) {
@@ -94,8 +124,16 @@ static int add_one(struct mount_options *m, const char *word, bool sloppy, struc
     if (strncmp(word, "transport=", 10) == 0) {
         return add_transport(m, word + 10, why);
     }
+    if (strncmp(word, "threads=", 8) == 0) {
+        return add_threads(m, word + 8, why);
+    }
+    if (strncmp(word, "passthrough=", 12) == 0) {
+        return add_passthrough(m, word + 12, why);
+    }
     if (strcmp(word, "showctl") == 0) {
         m->showctl = true;
+    } else if (strcmp(word, "noxattr") == 0) {
+        m->noxattr = true;
     } else if (strcmp(word, "allow_other") == 0) {
         m->allow_other = true;
     } else if (strcmp(word, "nlink=refs") == 0 || strcmp(word, "nlink=names") == 0) {

@@ -13,8 +13,10 @@ struct mount_options {
     unsigned ctl_mode; /* of .tally/control; 0600 */
     uint32_t ctl_gid;
     bool has_ctl_gid;
-    bool showctl, nlink_refs, allow_other;
+    bool showctl, nlink_refs, allow_other, noxattr;
     enum fs_transport transport;
+    unsigned threads; /* 0: as many as suit */
+    enum fs_passthrough passthrough;
     bool noatime, nodiratime;
     struct strbuf extra; /* for libfuse: "a,b" */
 };

@@ -105,7 +105,7 @@ int tally_getopt(int argc, char **argv, const char *letters, const struct option
 
 static void print_verb(FILE *out, const struct verb *v)
 {
-    char call[80];
+    char call[160];
     int len = snprintf(call, sizeof(call), "%s %s", v->name, v->synopsis);
     bool long_call = len > 45;
     fprintf(out, "  %-45s%s%*s%s\n", call, long_call ? "\n" : " ", long_call ? 48 : 0, "",

@@ -128,7 +128,7 @@ except Alarm:
     assert 0.4 < time.monotonic() - start < 0.8
 assert os.read(fd, 1000).startswith(b"error EINTR drain: ")
 END
-"$TALLY" status >/dev/null
+matches "$("$TALLY" status)" 'passthrough (yes|no: )'
 
 claim "ctl_mode and ctl_group decide who else may command"
 cd /

@@ -83,6 +83,35 @@ for e in os.scandir("."):
     assert e.is_symlink() == (e.name == "sym")
 END
 
+claim "the .. of a directory that was listed is its parent, also after it is moved and exchanged"
+mkdir -p one/x two/y
+python3 - <<'END'
+import ctypes, os
+libc = ctypes.CDLL(None)
+class Entry(ctypes.Structure):
+    _fields_ = [("ino", ctypes.c_uint64), ("off", ctypes.c_int64), ("len", ctypes.c_ushort),
+                ("type", ctypes.c_ubyte), ("name", ctypes.c_char * 256)]
+libc.opendir.restype = ctypes.c_void_p
+libc.readdir.restype = ctypes.POINTER(Entry)
+libc.readdir.argtypes = libc.closedir.argtypes = [ctypes.c_void_p]
+def check(path):
+    for _ in range(2): # the kernel keeps it
+        d = libc.opendir(path.encode())
+        seen = {}
+        while e := libc.readdir(d):
+            seen[e.contents.name] = e.contents.ino
+        libc.closedir(d)
+        assert seen[b".."] == os.stat(os.path.dirname(path)).st_ino, path
+check("one/x")
+check("two/y")
+os.rename("one/x", "two/x")
+check("two/x")
+os.rename("two/x", "one/x")
+assert libc.renameat2(-100, b"one/x", -100, b"two/y", 2) == 0
+check("one/x")
+check("two/y")
+END
+
 claim "rm -r of it all"
 cd "$M/main"
 rm -r d

@@ -52,4 +52,31 @@ else
     eq "$(by)" threads
 fi
 eq "$(cat "$M/main/a")" hello
+
+# The classes of all threads of a process, each once.
+classes() { ps -L -o cls= -p "$1" | sort -u | tr -d ' '; }
+
+claim "in a session with others all threads are of the usual class"
+eq "$(classes "$daemon")" TS
+unmount_store
+
+claim "as a group of its own for the scheduler the daemon is of the idle class, with every thread"
+setsid "$TALLY" mount -f "$S" "$M" </dev/null >>"$W/log" 2>&1 &
+daemon=$!
+pids+=("$daemon")
+wait_until 30 mounted_or_ended
+echo more >"$M/main/b"
+drain
+group=TS
+if [[ $(cat /proc/sys/kernel/sched_autogroup_enabled 2>/dev/null) == 1 &&
+    $(readlink /proc/self/ns/cgroup) == 'cgroup:[4026531835]' ]] &&
+    ! grep -E '^[0-9]+:([^:]*,)?(cpu(,[^:]*)?)?:' /proc/self/cgroup | grep -qv ':/$'; then
+    group=IDL
+elif [[ $(cat /proc/sys/kernel/sched_autogroup_enabled 2>/dev/null) == 1 ]]; then
+    group="$(classes "$daemon")" # groups of version 2: it depends on what they divide
+fi
+eq "$(classes "$daemon")" "$group"
+if [[ $group == IDL ]]; then
+    matches "$(ionice -p "$daemon")" '^best-effort'
+fi
 finish

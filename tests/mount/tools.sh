@@ -68,7 +68,7 @@ wrong mount --create "$W/full" "$W/empty"
 "$TALLY" init "$W/store2"
 wrong_says 'No such file' mount "$W/store2" "$W/nothing"
 wrong_says 'not a directory' mount "$W/store2" "$W/file"
-for options in colour ctl_mode=9 ctl_mode=7777 ctl_mode= ctl_group=nobody-has-this nlink=all remount; do
+for options in colour threads=0 threads=65 ctl_mode=9 ctl_mode=7777 ctl_mode= ctl_group=nobody-has-this nlink=all remount; do
     wrong mount -o "$options" "$W/store2" "$W/empty"
 done
 wrong mount -o

@@ -31,7 +31,7 @@ S=$W/home/store M=$W/home/mnt
 : >"$W/log" && chmod 666 "$W/log"
 
 mount_own() { # OPTIONS…
-    as "$user" "$W/tally" mount -f "$@" "$S" "$M" </dev/null >>"$W/log" 2>&1 &
+    as "$user" "$W/tally" mount -f ${MOUNT_OPTIONS:+-o "$MOUNT_OPTIONS"} "$@" "$S" "$M" </dev/null >>"$W/log" 2>&1 &
     daemon=$!
     pids+=("$daemon")
     wait_until 30 sh -c "grep -q ' $M fuse' /proc/self/mounts || ! kill -0 $daemon 2>/dev/null"
@@ -54,6 +54,17 @@ eq "$(as "$user" cat "$M/dev/d/hard" "$M/main/l")" "$(printf 'mine\nmine')"
 head -c 3000000 /dev/urandom >"$W/large" && as "$user" cp "$W/large" "$M/main/large"
 as "$user" cmp "$W/large" "$M/main/large"
 as "$user" "$W/tally" -C "$M" drain >/dev/null
+
+claim "the kernel does not read large files by itself for a user: the daemon does, and says so once"
+passthrough=$(as "$user" sed -n 's/^passthrough *//p' "$M/.tally/status")
+matches "$passthrough" '^no: (needs root|the kernel does not offer it)$'
+eq "$(grep -cF "large files are not read by the kernel itself (passthrough $passthrough)" "$W/log")" 1
+as "$user" chmod 444 "$M/main/large"
+as "$user" cmp "$W/large" "$M/main/large"
+as "$user" sh -ec "exec 5<'$M/main/large'; chmod 644 '$M/main/large'; printf x >>'$M/main/large'; cat <&5 >'$W/home/got'"
+eq "$(as "$user" stat -c %s "$W/home/got")" 3000001
+as "$user" truncate -s 3000000 "$M/main/large"
+as "$user" cmp "$W/large" "$M/main/large"
 
 claim "others, root among them, do not get in without allow_other"
 for who in 0 "$other"; do

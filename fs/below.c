@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "below.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define INITIAL_CGROUPS "cgroup:[4026531835]" /* the kernel's PROC_CGROUP_INIT_INO */
+#define CGROUPS "/sys/fs/cgroup"
+
+/* From the kernel's ioprio.h, which not every system has. */
+#define IOPRIO_WHO_THREAD 1
+#define IOPRIO_CLASS 13 /* bits below it */
+#define IOPRIO_BEST_EFFORT (2 << IOPRIO_CLASS)
+#define IOPRIO_USUAL 4
+
+static bool autogroups(void)
+{
+    char c = '0';
+    int fd = open("/proc/sys/kernel/sched_autogroup_enabled", O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    if (read(fd, &c, 1) != 1)
+        c = '0';
+    close(fd);
+    return c == '1';
+}
+
+/* Else their names do not begin at the root of all. */
+static bool sees_all_cgroups(void)
+{
+    char s[64];
+    const ssize_t n = readlink("/proc/self/ns/cgroup", s, sizeof(s) - 1);
+    if (n < 0)
+        return false;
+    s[n] = '\0';
+    return strcmp(s, INITIAL_CGROUPS) == 0;
+}
+
+/* Does a cgroup of version 2, or one above it, divide CPUs? The root has no such file. */
+static bool divides(char *path)
+{
+    char file[sizeof(CGROUPS) + 4096 + sizeof("/cpu.weight")];
+    while (path[0] == '/' && path[1] != '\0') {
+        snprintf(file, sizeof(file), CGROUPS "%.4095s/cpu.weight", path);
+        if (access(file, F_OK) == 0)
+            return true;
+        *strrchr(path, '/') = '\0';
+    }
+    return false;
+}
+
+/* A line of /proc/self/cgroup, "number:controllers:path": is it a group of the scheduler's? */
+static bool is_cpu_group(char *line)
+{
+    char *controllers = strchr(line, ':');
+    char *path = controllers == NULL ? NULL : strchr(controllers + 1, ':');
+    if (path == NULL)
+        return true; /* who knows */
+    *controllers++ = *path++ = '\0';
+    path[strcspn(path, "\n")] = '\0';
+    if (*controllers == '\0' && access(CGROUPS "/cgroup.controllers", F_OK) == 0)
+        return divides(path);
+    if (*controllers == '\0')
+        return strcmp(path, "/") != 0; /* mounted elsewhere, or not at all */
+    for (char *rest = controllers, *name; (name = strsep(&rest, ",")) != NULL;)
+        if (strcmp(name, "cpu") == 0)
+            return strcmp(path, "/") != 0;
+    return false;
+}
+
+static bool in_cpu_group(void)
+{
+    char line[4096 + 256];
+    bool in = false;
+    FILE *f = fopen("/proc/self/cgroup", "re");
+    if (f == NULL)
+        return true;
+    while (!in && fgets(line, sizeof(line), f) != NULL)
+        in = is_cpu_group(line);
+    fclose(f);
+    return in;
+}
+
+bool below_is_group(void)
+{
+    return getsid(0) == getpid() && autogroups() && sees_all_cgroups() && !in_cpu_group();
+}
+
+/* Who has none of its own has that of its class. */
+static void keep_io_priority(void)
+{
+    const int is = (int)syscall(SYS_ioprio_get, IOPRIO_WHO_THREAD, 0);
+    const int class = is < 0 ? -1 : is >> IOPRIO_CLASS;
+    if (class == 0 || class == IOPRIO_BEST_EFFORT >> IOPRIO_CLASS)
+        (void)syscall(SYS_ioprio_set, IOPRIO_WHO_THREAD, 0,
+                      class == 0 ? IOPRIO_BEST_EFFORT | IOPRIO_USUAL : is);
+}
+
+void below_all(void)
+{
+    const struct sched_param none = {.sched_priority = 0};
+    if (!below_is_group())
+        return;
+    keep_io_priority();
+    (void)pthread_setschedparam(pthread_self(), SCHED_IDLE, &none); /* without it: slower */
+}

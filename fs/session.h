@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * session: libfuse's session of a mount, with the options that every one has.
+ *
+ * fs.c makes it with fs_ops. The benchmark's floor (tests/bench/floor.c) makes it with operations of
+ * its own and no project (fs->p NULL), over the same transport and with the same INIT: what asks
+ * the project before an operation (ahead.h, translate.h) then asks nothing.
+ */
+#pragma once
+
+#include "fs_impl.h"
+
+/* With fs->o, to fs->se; the caller's, for fuse_session_destroy. 0 or -errno; what libfuse does not
+ * like of the options it says on stderr. */
+int session_new(struct fs *fs, const struct fuse_lowlevel_ops *ops);
