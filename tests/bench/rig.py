@@ -11,6 +11,7 @@ own, as mkfs makes it, in a file of WORKDIR, through a loop device. close() take
 whatever happened before.
 """
 import ctypes
+import errno
 import json
 import os
 import shutil
@@ -23,6 +24,7 @@ CLONE_NEWNS = 0x20000
 MS_REC, MS_PRIVATE, MNT_DETACH = 0x4000, 0x40000, 2
 TICKS = os.sysconf("SC_CLK_TCK")
 SAMPLE_SECONDS = 0.05
+MKFS = ["mkfs.ext4", "-q", "-F", "-E", "nodiscard,lazy_itable_init=0,lazy_journal_init=0"]
 libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -57,9 +59,10 @@ def syncfs(path):
         os.close(fd)
 
 
-def drop_caches():
+def drop_caches(what="3"):
+    """"2": names and inodes only."""
     with open("/proc/sys/vm/drop_caches", "w") as f:
-        f.write("3\n")
+        f.write(f"{what}\n")
 
 
 def usual_ext4(path):
@@ -94,17 +97,22 @@ class Image:
             raise Refused(f"no loop device: {r.stderr.strip()}")
         self.device = r.stdout.strip()
 
-    def format(self):
+    def format(self, program=MKFS):
         """A new empty filesystem, which the kernel has not to complete in the background."""
-        if os.path.ismount(self.where):
+        if self.where_is_mounted():
             subprocess.run(["umount", self.where], check=True)
-        subprocess.run(["mkfs.ext4", "-q", "-F", "-E", "nodiscard,lazy_itable_init=0,"
-                        "lazy_journal_init=0", self.device], check=True)
+        subprocess.run([*program, self.device], check=True, stdout=subprocess.DEVNULL)
         subprocess.run(["mount", self.device, self.where], check=True)
 
-    def close(self):
-        if os.path.ismount(self.where):
+    def where_is_mounted(self):
+        return os.path.ismount(self.where)
+
+    def unmount(self):
+        if self.where_is_mounted():
             subprocess.run(["umount", self.where])
+
+    def close(self):
+        self.unmount()
         if self.device:
             subprocess.run(["losetup", "--detach", self.device])
 
@@ -113,6 +121,9 @@ class Ext4:
     """With an image each fresh directory is in a fresh filesystem; without one the directory has +T,
     so that ext4 spreads what is made in it over the disk. README.md says why."""
     name = "ext4"
+    # What people do instead of a branch, and of its drop.
+    copy = ("cp", "-a", "--reflink=auto")
+    remove = ("rm", "-rf")
 
     def __init__(self, root, image):
         self.root, self.image = root, image
@@ -189,7 +200,11 @@ class Tally:
 
     @staticmethod
     def command_on(fd, line):
-        os.write(fd, line.encode() + b"\n")
+        try:
+            os.write(fd, line.encode() + b"\n")
+        except OSError:
+            os.read(fd, 65536)  # the sentence; the next reply comes after it
+            raise
         reply = os.read(fd, 65536).decode()
         if not reply.startswith("ok"):
             raise RuntimeError(f"{line}: {reply}")
@@ -201,8 +216,19 @@ class Tally:
         return path
 
     def discard(self, name):
-        self.command(f"drop {name}")
+        self.drop(name)
         self.durable()
+
+    def drop(self, name):
+        """The kernel says that a file is closed some time after its last user has ended."""
+        end = time.monotonic() + 30
+        while True:
+            try:
+                return self.command(f"drop {name}")
+            except OSError as e:
+                if e.errno != errno.EBUSY or time.monotonic() > end:
+                    raise
+            time.sleep(0.01)
 
     def durable(self):
         self.command("drain")
@@ -317,14 +343,15 @@ class RingSwitch:
 
 
 class Rig:
-    def __init__(self, workdir, program, on, need, written, transport=None):
+    def __init__(self, workdir, program, on, need, written, transport=None, images=2):
         """on: "disk", "image", or None: whichever makes the usual ext4. need: bytes of one side.
-        transport: "threads", "uring", or None: as the machine is set."""
+        transport: "threads", "uring", or None: as the machine is set. images: room for so many."""
         self.workdir, self.program, self.on = workdir, program, on
         self.need, self.written, self.transport = need, written, transport
         self.switch = RingSwitch()
+        self.need_all = images * need
         self.root = self.tally = None
-        self.images = []
+        self.images, self.sides = [], []
 
     def open(self):
         own_mounts()
@@ -348,31 +375,38 @@ class Rig:
 
     def check_room(self):
         v = os.statvfs(self.workdir)
-        free, need = v.f_bavail * v.f_frsize, 2 * self.need
+        free, need = v.f_bavail * v.f_frsize, self.need_all
         if free < need:
             raise Refused(f"{self.workdir} has {free >> 20} MiB free, {need >> 20} are needed")
 
     def make_images(self):
         for name in ("ext4", "disk"):
-            self.images.append(Image(f"{self.root}/{name}.image", f"{self.root}/{name}", self.need,
-                                     self.written))
-            self.images[-1].attach()
+            self.image(name)
         self.images[1].format()
+
+    def image(self, name):
+        self.images.append(Image(f"{self.root}/{name}.image", f"{self.root}/{name}", self.need,
+                                 self.written))
+        self.images[-1].attach()
+        return self.images[-1]
 
     def settle(self, cold):
         """What was written before is on disk, so that nobody pays for it twice."""
-        self.tally.durable()
-        self.ext4.durable()
+        for side in self.sides:
+            side.durable()
         if cold:
             drop_caches()
 
     def close(self):
         """Returns what the daemon said, which should be nothing."""
+        for side in self.sides[2:]:
+            side.close()
         said = self.tally.close() if self.tally else ""
         self.switch.put_back()
         for image in self.images:
             image.close()
-        mounts = [f"{self.root}/{name}" for name in ("mnt", "ext4", "disk")]
-        if self.root and not any(os.path.ismount(m) for m in mounts):
+        with open("/proc/self/mounts") as f:
+            mounts = [line.split()[1] for line in f]
+        if self.root and not any(m.startswith(f"{self.root}/") for m in mounts):
             shutil.rmtree(self.root)
         return said

@@ -2,24 +2,23 @@
 """rows: what is measured. Each row runs once a round on each side, in a fresh directory, and records
 values; README.md says in words what they mean and how fair they are.
 
-A row is a function of (bench, side, directory, name); VALUES lists what it records, in the order of
-the table. All values are seconds, of one operation where OPERATIONS are counted.
+A row is what row.py says. Here are those of ordinary work; rows_*.py have the others.
 """
 import os
 import subprocess
 import threading
 
-DIRS = 10        # of the small files
+import rows_names
+import rows_read
+import rows_scale
+import rows_share
+from row import DIRS, Row
+
 THREADS = 16     # that fsync beside each other
 DRAIN_EVERY = 1  # seconds
 BRANCHES = 20    # made of the same namespace
 SUSTAIN = 4      # times as many small files as elsewhere
 OVERWRITES = 200  # files written to, plain and after a branch
-
-
-class Row:
-    def __init__(self, name, run, values, long=False, needs=None):
-        self.name, self.run, self.values, self.long, self.needs = name, run, values, long, needs
 
 
 # ---- one large file ----
@@ -100,7 +99,7 @@ def make_sources(b, top):
 
 def make(b, side, top, _name):
     sources = make_sources(b, top)
-    b.command("cc", "-c", "-o", "/dev/null", b.ops_source)  # so that the compiler is in memory
+    b.command("cc", "-c", "-o", "/dev/null", f"{b.here}/ops_files.c")  # so that the compiler is in memory
     run = ["make", "-s", "-j2", "-C", top]
     b.measure(side, ["make"], lambda: b.command(*run), operations=sources, durable="make-durable")
     b.measure(side, ["make-nothing"], lambda: b.command(*run), operations=sources)
@@ -202,10 +201,10 @@ def sustain(b, side, top, _name):
 
 def copy_or_branch(b, side, name):
     """Where the copy is, and the function that makes it: the times of one, or of several."""
-    if side.name == "ext4":
+    if side.name != "tallyfs":
         source = f"{side.root}/{name}"
         copy = f"{source}.0"
-        return copy, lambda: b.command("cp", "-a", "--reflink=auto", source, copy)
+        return copy, lambda: b.command(*side.copy, source, copy)
 
     def branch():
         fd = os.open(f"{side.mnt}/.tally/control", os.O_RDWR)
@@ -218,8 +217,8 @@ def copy_or_branch(b, side, name):
 
 
 def drop(b, side, name):
-    if side.name == "ext4":
-        return b.command("rm", "-rf", f"{side.root}/{name}")
+    if side.name != "tallyfs":
+        return b.command(*side.remove, f"{side.root}/{name}")
     return [b.timed(lambda: side.command(f"drop {name}"))]
 
 
@@ -249,7 +248,13 @@ def branches(b, side, top, name):
 
 
 def values_of(b):
-    """Every row with the labels and units of what it records. US: microseconds an operation."""
+    """All rows, in the order in which they are run."""
+    return [*own_values_of(b), *rows_read.values_of(b), *rows_names.values_of(b),
+            *rows_share.values_of(b), *rows_scale.values_of(b)]
+
+
+def own_values_of(b):
+    """Every row of this file with the labels and units of what it records. US: microseconds an operation."""
     size, files = b.text_of(b.size), f"{b.files:,}"
     return [
         Row("seq", sequential, [

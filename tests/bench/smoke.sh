@@ -12,7 +12,7 @@ needs python3 findmnt cc make tar chattr mkfs.ext4 losetup
 # An ext4 of its own, wherever the tests run; where not even that can be mounted, there is nothing
 # to measure beside.
 mkdir "$W/ext4" "$W/tiny"
-truncate -s 1G "$W/image"
+truncate -s 2G "$W/image"
 mkfs.ext4 -q -F "$W/image"
 mount -o loop "$W/image" "$W/ext4" || skip "no loop device"
 
@@ -25,24 +25,48 @@ cmp "$W/out" "$W/table"
 python3 - "$W/json" "$W/out" <<'END'
 import json, sys
 result, table = json.load(open(sys.argv[1])), open(sys.argv[2]).read()
-assert [r["name"] for r in result["rows"]] == ["seq", "small", "linux", "make", "fsync", "pauses", "sustain", "branch"]
+assert [r["name"] for r in result["rows"]] == ["seq", "small", "linux", "make", "fsync", "pauses", "sustain",
+    "branch", "read", "requests", "walk", "idle", "share", "memory", "scale"]
+assert result["peers"] == [] and "t / floor" not in table
 assert result["skipped"] == [] and result["machine"]["on"] == "disk"
+sides = {"memory": ["tallyfs"], "scale": ["tallyfs"], "idle-cpu": ["tallyfs"],
+    "loss-idle": ["tallyfs"]}
 values = {v["key"]: v for r in result["rows"] for v in r["values"]}
 for r in result["rows"]:
     for v in r["values"]:
         assert v["label"] in table, v["label"]
-        for side in "ext4", "tallyfs":
-            assert len(v[side]["samples"]) == (1 if r["name"] in ("linux", "make") else 2), v
-            assert 0 < v[side]["min"] <= v[side]["median"] <= v[side]["max"], v
-        assert v["ratio_of_rounds"]["min"] <= v["ratio"] * 1.001 or len(v["ext4"]["samples"]) > 1
+        rounds = {"linux": 1, "make": 1, "read": 1, "walk": 1, "share": 1, "memory": 1}.get(r["name"], 2)
+        for side in sides.get(v["key"], sides.get(r["name"], ["ext4", "tallyfs"])):
+            assert len(v[side]["samples"]) == rounds, v
+            assert v[side]["min"] <= v[side]["median"] <= v[side]["max"], v
+            assert v[side]["min"] > 0 or v["unit"] in ("%", "MiB"), v
+        assert "ratio" not in v or v["ratio_of_rounds"]["min"] <= v["ratio"] * 1.001 or rounds > 1
 def requests(key):
     return values[key]["tallyfs_costs"]["requests_per_operation"]
 assert requests("create")["CREATE"] == 1 and requests("delete")["UNLINK"] == 1
 assert requests("fsync-new-median")["FSYNC"] == 1 and requests("write")["WRITE"] == 1
 assert "WRITE" not in requests("small-stat-cold"), requests("small-stat-cold")
 assert values["create"]["tallyfs_costs"]["rss_anon_peak_bytes"] > 100000
+for key in "missing-median", "missing-two-median":
+    assert 1 <= requests(key)["LOOKUP"] < 1.5, requests(key)
+assert requests("write-at-median")["WRITE"] == 1
+assert values["missing-median"]["peers"]["libfuse"]["min"] > 0
+for key in "cp-growth", "open-growth", "update-growth":  # of 16 MiB
+    assert values[key]["tallyfs"]["max"] < 8, values[key]
+assert values["cp-growth"]["ext4"]["min"] >= 15, values["cp-growth"]
+assert 0 < values["memory-before"]["tallyfs"]["min"] <= values["memory-peak"]["tallyfs"]["min"] < 1000
 END
 is_empty "$W/ext4"
+eq "$(pgrep -f "^$W/ext4/" || true)" "" # neither a busy one
+
+claim "a picture of it"
+if [[ -n $(type -P gnuplot) ]]; then
+    "${bench%/*}/picture" "$W/json" "$W/svg"
+    grep -q 'depth of branches' "$W/svg"
+else
+    matches "$("${bench%/*}/picture" "$W/json" "$W/svg")" 'no gnuplot'
+fi
+fails "${bench%/*}/picture" /dev/null "$W/svg"
 
 claim "a row alone; one that cannot be run says why"
 TALLY=$TALLY "$bench" --quick --only linux,fsync --linux "$W/nothing" "$W/ext4" >"$W/out" 2>"$W/err"
@@ -50,6 +74,53 @@ grep -q "^-- linux: skipped: there is no $W/nothing" "$W/out"
 grep -q '^append 4 KiB' "$W/out"
 fails run --only sequences "$W/ext4"
 matches "$(cat "$W/said")" 'no row sequences; there are seq, small,'
+
+claim "the floor is a filesystem: what was unpacked is there, and goes"
+mkdir "$W/floor"
+"$FLOOR" -o transport=threads "$W/floor" >"$W/out" 2>"$W/err" &
+floor=$!
+pids+=("$floor")
+wait_until 60 mountpoint -q "$W/floor"
+mkdir "$W/floor/tree"
+tar -C "$source" -cf "$W/tar" .
+tar -C "$W/floor/tree" -xf "$W/tar"
+tar -C "$W/floor/tree" -df "$W/tar"
+head -c 5000000 /dev/urandom >"$W/large"
+cat "$W/large" "$W/large" >"$W/floor/large"
+cmp <(cat "$W/large" "$W/large") "$W/floor/large"
+dd if="$W/large" of="$W/floor/large" bs=1000 seek=4000 conv=notrunc status=none
+cmp <(head -c 4000000 "$W/large" && cat "$W/large" && tail -c 1000000 "$W/large") "$W/floor/large"
+mv "$W/floor/tree" "$W/floor/moved"
+ln "$W/floor/large" "$W/floor/moved/link"
+eq "$(errno_of 'os.rmdir(argv[0])' "$W/floor/moved")" ENOTEMPTY
+rm -r "$W/floor/moved" "$W/floor/large"
+eq "$(names "$W/floor")" ""
+umount -i "$W/floor"
+wait "$floor"
+eq "$(cat "$W/err")" ""
+matches "$(cat "$W/out")" 'CREATE [0-9]+'
+matches "$(cat "$W/out")" 'RENAME2? 1'
+
+claim "others beside the two, as many as can be had here"
+run --peers all --only branch --rounds 1 --json "$W/json" "$W/ext4" >"$W/out" 2>"$W/err" ||
+    { cat "$W/err"; false; }
+python3 - "$W/json" "$W/out" <<'END'
+import json, sys
+result, table = json.load(open(sys.argv[1])), open(sys.argv[2]).read()
+there = [p["name"] for p in result["peers"]]
+missing = {p["peer"]: p["reason"] for p in result["peers_skipped"]}
+assert sorted([*there, *missing]) == sorted(
+    ["floor", "btrfs", "xfs", "overlayfs", "fuse-overlayfs", "passthrough_ll"]), (there, missing)
+assert "floor" in there, missing
+for peer, reason in missing.items():
+    assert f"-- {peer}: skipped: {reason}" in table, table
+for r in result["rows"]:
+    for v in r["values"]:
+        assert all(v["peers"][name]["median"] > 0 for name in there), v
+END
+is_empty "$W/ext4"
+fails run --peers zfs "$W/ext4"
+matches "$(cat "$W/said")" 'there is no peer zfs; there are floor, btrfs,'
 
 claim "an image with an ext4 of its own, where the disk is no ordinary ext4"
 run --on image --only fsync "$W/ext4" >"$W/out" 2>"$W/err" || { cat "$W/err"; false; }
