@@ -355,7 +355,7 @@ static int take_options(int argc, char **argv, struct mounting *m)
     if (mount_options_add(&m->options, list.s, sloppy, &why) < 0) {
         return tally_fail("%s", why.len ? why.s : "out of memory");
     }
-    return 0;
+    return mount_options_end(&m->options) < 0 ? tally_fail("out of memory") : 0;
 }
 
 static int run_mount(int argc, char **argv)

@@ -13,13 +13,13 @@
 #define THREADS_MAX 64
 
 /* mount(8)'s and fstab's own, and the kernel's defaults. */
-static const char *const ignored[] = {"rw",      "defaults", "auto",   "noauto", "nofail",
-                                      "_netdev", "user",     "nouser", "users",  "owner",
-                                      "group",   "relatime", "fuse",   NULL};
+static const char *const ignored[] = {"defaults", "auto",   "noauto", "nofail",
+                                      "_netdev",  "user",   "nouser", "users",
+                                      "owner",    "group",  "relatime", "fuse", NULL};
 static const char *const ignored_starts[] = {"x-", "X-", "comment=", "user=", NULL};
 static const char *const passed[] = {"suid",   "nosuid",  "dev",     "nodev",      "exec",
                                      "noexec", "atime",   "noatime", "nodiratime", "sync",
-                                     "async",  "dirsync", "ro",      NULL};
+                                     "async",  "dirsync", NULL};
 
 static bool listed(const char *const *list, const char *word)
 {
@@ -68,21 +68,36 @@ static int add_ctl_group(struct mount_options *m, const char *value, struct strb
     return 0;
 }
 
+/* One of `names`, which ends with NULL: its index, or -EINVAL. */
+static int choose(const char *option, const char *const *names, const char *value,
+                  struct strbuf *why)
+{
+    for (int i = 0; names[i] != NULL; i++) {
+        if (strcmp(value, names[i]) == 0) {
+            return i;
+        }
+    }
+    strbuf_addf(why, "%s: ", option);
+    for (int i = 0; names[i] != NULL; i++) {
+        strbuf_addf(why, "%s%s", i == 0 ? "" : names[i + 1] ? ", " : " or ", names[i]);
+    }
+    strbuf_addf(why, ", not '%s'", value);
+    return -EINVAL;
+}
+
 static int add_passthrough(struct mount_options *m, const char *value, struct strbuf *why)
 {
     static const char *const names[] = {
         [FS_PASSTHROUGH_AUTO] = "auto",
         [FS_PASSTHROUGH_ALL] = "all",
         [FS_PASSTHROUGH_OFF] = "off",
+        NULL,
     };
-    for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        if (strcmp(value, names[i]) == 0) {
-            m->passthrough = (enum fs_passthrough)i;
-            return 0;
-        }
+    int n = choose("passthrough", names, value, why);
+    if (n >= 0) {
+        m->passthrough = (enum fs_passthrough)n;
     }
-    strbuf_addf(why, "passthrough: auto, all or off, not '%s'", value);
-    return -EINVAL;
+    return n < 0 ? n : 0;
 }
 
 static int add_transport(struct mount_options *m, const char *value, struct strbuf *why)
@@ -91,15 +106,23 @@ static int add_transport(struct mount_options *m, const char *value, struct strb
         [FS_TRANSPORT_AUTO] = "auto",
         [FS_TRANSPORT_URING] = "uring",
         [FS_TRANSPORT_THREADS] = "threads",
+        NULL,
     };
-    for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        if (strcmp(value, names[i]) == 0) {
-            m->transport = (enum fs_transport)i;
-            return 0;
-        }
+    int n = choose("transport", names, value, why);
+    if (n >= 0) {
+        m->transport = (enum fs_transport)n;
     }
-    strbuf_addf(why, "transport: auto, uring or threads, not '%s'", value);
-    return -EINVAL;
+    return n < 0 ? n : 0;
+}
+
+static int add_nlink(struct mount_options *m, const char *value, struct strbuf *why)
+{
+    static const char *const names[] = {"names", "refs", NULL};
+    int n = choose("nlink", names, value, why);
+    if (n >= 0) {
+        m->nlink_refs = n == 1;
+    }
+    return n < 0 ? n : 0;
 }
 
 static int add_threads(struct mount_options *m, const char *value, struct strbuf *why)
@@ -113,33 +136,34 @@ static int add_threads(struct mount_options *m, const char *value, struct strbuf
     return 0;
 }
 
-static int add_one(struct mount_options *m, const char *word, bool sloppy, struct strbuf *why)
+/* Those that are nothing without a value. */
+static const struct {
+    const char *name;
+    int (*add)(struct mount_options *, const char *value, struct strbuf *why);
+} valued[] = {
+    {"ctl_mode", add_ctl_mode},   {"ctl_group", add_ctl_group},     {"transport", add_transport},
+    {"threads", add_threads},     {"passthrough", add_passthrough}, {"nlink", add_nlink},
+};
+
+/* -ENOENT: it is none of them. */
+static int add_valued(struct mount_options *m, const char *word, struct strbuf *why)
 {
-    if (strncmp(word, "ctl_mode=", 9) == 0) {
-        return add_ctl_mode(m, word + 9, why);
+    size_t len = strcspn(word, "=");
+    for (size_t i = 0; i < sizeof(valued) / sizeof(valued[0]); i++) {
+        if (strlen(valued[i].name) == len && strncmp(valued[i].name, word, len) == 0) {
+            return valued[i].add(m, word + len + (word[len] == '='), why);
+        }
     }
-    if (strncmp(word, "ctl_group=", 10) == 0) {
-        return add_ctl_group(m, word + 10, why);
-    }
-    if (strncmp(word, "transport=", 10) == 0) {
-        return add_transport(m, word + 10, why);
-    }
-    if (strncmp(word, "threads=", 8) == 0) {
-        return add_threads(m, word + 8, why);
-    }
-    if (strncmp(word, "passthrough=", 12) == 0) {
-        return add_passthrough(m, word + 12, why);
-    }
-    if (strcmp(word, "showctl") == 0) {
-        m->showctl = true;
-    } else if (strcmp(word, "noxattr") == 0) {
-        m->noxattr = true;
-    } else if (strcmp(word, "allow_other") == 0) {
-        m->allow_other = true;
-    } else if (strcmp(word, "nlink=refs") == 0 || strcmp(word, "nlink=names") == 0) {
-        m->nlink_refs = strcmp(word, "nlink=refs") == 0;
+    return -ENOENT;
+}
+
+/* What the kernel or mount(8) knows. */
+static int add_common(struct mount_options *m, const char *word, bool sloppy, struct strbuf *why)
+{
+    if (strcmp(word, "ro") == 0 || strcmp(word, "rw") == 0) { /* the last one counts */
+        m->readonly = strcmp(word, "ro") == 0;
     } else if (listed(passed, word)) {
-        m->noatime |= strcmp(word, "noatime") == 0 || strcmp(word, "ro") == 0;
+        m->noatime |= strcmp(word, "noatime") == 0;
         m->nodiratime |= strcmp(word, "nodiratime") == 0;
         strbuf_addf(&m->extra, "%s%s", m->extra.len ? "," : "", word);
     } else if (strcmp(word, "remount") == 0) {
@@ -153,6 +177,24 @@ static int add_one(struct mount_options *m, const char *word, bool sloppy, struc
     return strbuf_error(&m->extra);
 }
 
+static int add_one(struct mount_options *m, const char *word, bool sloppy, struct strbuf *why)
+{
+    int err = add_valued(m, word, why);
+    if (err != -ENOENT) {
+        return err;
+    }
+    if (strcmp(word, "showctl") == 0) {
+        m->showctl = true;
+    } else if (strcmp(word, "noxattr") == 0) {
+        m->noxattr = true;
+    } else if (strcmp(word, "allow_other") == 0) {
+        m->allow_other = true;
+    } else {
+        return add_common(m, word, sloppy, why);
+    }
+    return 0;
+}
+
 int mount_options_add(struct mount_options *m, const char *list, bool sloppy, struct strbuf *why)
 {
     char *save, *copy = strdup(list);
@@ -163,6 +205,15 @@ int mount_options_add(struct mount_options *m, const char *list, bool sloppy, st
     }
     free(copy);
     return err;
+}
+
+int mount_options_end(struct mount_options *m)
+{
+    if (m->readonly) {
+        m->noatime = true;
+        strbuf_addf(&m->extra, "%sro", m->extra.len ? "," : "");
+    }
+    return strbuf_error(&m->extra);
 }
 
 void mount_options_release(struct mount_options *m)

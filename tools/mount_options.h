@@ -18,6 +18,7 @@ struct mount_options {
     unsigned threads; /* 0: as many as suit */
     enum fs_passthrough passthrough;
     bool noatime, nodiratime;
+    bool readonly;
     struct strbuf extra; /* for libfuse: "a,b" */
 };
 #define MOUNT_OPTIONS_INIT                                                                         \
@@ -27,4 +28,6 @@ struct mount_options {
 
 /* -EINVAL with a sentence in `why`. `sloppy`: leave out what is not known. -ENOMEM */
 int mount_options_add(struct mount_options *m, const char *list, bool sloppy, struct strbuf *why);
+/* All were added: what follows from all of them. -ENOMEM */
+int mount_options_end(struct mount_options *m);
 void mount_options_release(struct mount_options *m);

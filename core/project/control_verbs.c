@@ -381,8 +381,9 @@ static void say_pending(struct call *call)
         durable = p->flush.durable_seq;
     }
     (void)control_fail(call, 0,
-                       "not all is durable yet: seq=%llu durable=%llu, flushes on their way %zu, "
-                       "unsealed=%zu, dropped pages to work off %zu, objects to delete %llu",
+                       "not all was durable in time; by now seq=%llu durable=%llu, flushes on "
+                       "their way %zu, unsealed=%zu, dropped pages to work off %zu, objects to "
+                       "delete %llu",
                        U(project_seq(p)), U(durable), flushes.pending, seal_waiting(p),
                        drops_left(p->drops), U(refs_dying(p->refs)));
 }

@@ -102,6 +102,16 @@ matches "$(cat "$W/empty/.tally/status")" 'state +ok'
 ended "$pid" || fail "the daemon is still there"
 "$TALLY" check "$W/store2" >/dev/null
 
+claim "of ro and rw the last one counts, and an option that needs a value says which it takes"
+"$TALLY" mount -o ro,rw "$W/store2" "$W/empty"
+touch "$W/empty/main/f"
+"$TALLY" umount "$W/empty"
+"$TALLY" mount -o rw,ro "$W/store2" "$W/empty"
+fails touch "$W/empty/main/g"
+"$TALLY" umount "$W/empty"
+wrong_says "passthrough: auto, all or off, not ''" mount -o passthrough "$W/store2" "$W/empty"
+wrong_says "nlink: names or refs, not 'foo'" mount -o nlink=foo "$W/store2" "$W/empty"
+
 claim "check: exit code 2 for what cannot be checked"
 mkdir "$W/others" && touch "$W/others/thing"
 wrong_says 'others is not a store: there is something else in it' check "$W/others"
