@@ -159,7 +159,12 @@ wait_until() {
         sleep 0.1
     done
 }
-ended() { ! kill -0 "$1" 2>/dev/null || grep -q '^State:[[:space:]]*Z' "/proc/$1/status"; }
+# All of its threads: the first one can be a zombie while another still has the store open.
+is_zombie() {
+    awk '/^State:/ { dead = $2 == "Z" } /^Threads:/ { n = $2 } END { exit !(dead && n <= 1) }' \
+        "/proc/$1/status" 2>/dev/null
+}
+ended() { ! kill -0 "$1" 2>/dev/null || is_zombie "$1" || [[ ! -e /proc/$1 ]]; }
 # Is it mounted, or is there nobody left to mount it?
 mounted_or_ended() { mountpoint -q "$M" || ended "$daemon"; }
 
