@@ -37,11 +37,13 @@ GETFSUUID ENOTTY
 FITRIM ENOTTY
 FIEMAP ENOTSUP" <<'END'
 make("f", b"x")
+flags = bytearray(256) # set as they are: without the flag of extents ext4 would convert the file, or not
 for name, n in (("GETFLAGS", 0x80086601), ("SETFLAGS", 0x40086602), ("GETVERSION", 0x80087601),
                 ("FSGETXATTR", 0x801C581F), ("FSSETXATTR", 0x401C5820),
                 ("GETFSLABEL", 0x81009431), ("GETFSUUID", 0x80111500), ("FITRIM", 0xC0185879),
                 ("FIEMAP", 0xC020660B)):
-    print(name, outcome(fcntl.ioctl, os.open("f", O_RDONLY), n, b"\0" * 256)[1])
+    arg = flags if name.endswith("FLAGS") else b"\0" * 256
+    print(name, outcome(fcntl.ioctl, os.open("f", O_RDONLY), n, arg)[1])
 END
 
 differs "epoll on a file" \
