@@ -181,6 +181,21 @@ int extent_decode(const void *val, size_t len, struct extent *ret)
     return 0;
 }
 
+int patch_decode(struct key k, const void *val, size_t len, struct extent *ret)
+{
+    struct extent e;
+    int err = extent_decode(val, len, &e);
+
+    if (err < 0)
+        return err;
+    if (k.lo % PATCH_PAGE || e.valid == 0 || e.valid > PATCH_MAX)
+        return -EUCLEAN;
+    if (k.lo / EXTENT_GRAIN != (k.lo + e.valid - 1) / EXTENT_GRAIN)
+        return -EUCLEAN;
+    *ret = e;
+    return 0;
+}
+
 /* Extended attribute item: length of the name 1, form 1, then by form. */
 enum {
     XATTR_INLINE = 0, /* name, value */
@@ -274,7 +289,7 @@ static const uint8_t *object_at(struct key k, const uint8_t *val, size_t len)
 {
     if (key_type(k) == ITEM_INODE)
         return len >= OBJECT_AT + 8 && get_le16(val) & HAS_OBJECT ? val + OBJECT_AT : NULL;
-    if (key_type(k) == ITEM_EXTENT)
+    if (key_type(k) == ITEM_EXTENT || key_type(k) == ITEM_PATCH)
         return len == EXTENT_ITEM_LEN ? val : NULL;
     if (key_type(k) == ITEM_XATTR)
         return len > XATTR_OBJECT_HEAD && val[1] == XATTR_OBJECT ? val + XATTR_HEAD : NULL;
@@ -311,6 +326,8 @@ int item_check(struct key k, const void *val, size_t len)
         return k.lo >> 62 ? -EUCLEAN : dirent_decode(val, len, &d);
     case ITEM_EXTENT:
         return k.lo % EXTENT_GRAIN ? -EUCLEAN : extent_decode(val, len, &e);
+    case ITEM_PATCH:
+        return patch_decode(k, val, len, &e);
     case ITEM_XATTR:
         return k.lo >> 62 ? -EUCLEAN : xattr_decode(val, len, &x);
     default:

@@ -20,6 +20,7 @@
 enum inode_flags {
     INODE_EXTENTS = 1 << 0, /* extent items override parts of the object */
     INODE_XATTRS = 1 << 1,  /* there may be extended attributes; without it there is none */
+    INODE_PATCHES = 1 << 2, /* with INODE_EXTENTS: there may be patches; without it there is none */
 };
 
 struct inode {
@@ -61,6 +62,12 @@ struct extent {
 #define EXTENT_ITEM_LEN 12
 void extent_encode(const struct extent *e, uint8_t out[EXTENT_ITEM_LEN]);
 int extent_decode(const void *val, size_t len, struct extent *ret);
+
+/* A patch: `valid` bytes of an object, 1 … PATCH_MAX, that override as many of its file from its key
+ * on. They are all in one grain. Encoded as an extent. */
+#define PATCH_PAGE 4096u
+#define PATCH_MAX (32u * 1024)
+int patch_decode(struct key k, const void *val, size_t len, struct extent *ret);
 
 /* An extended attribute: its name, and its value where that fits into a page's quarter, else the
  * object that holds it. */

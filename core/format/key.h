@@ -18,6 +18,7 @@ enum item_type {
     ITEM_DIRENT = 3,  /* rest: 55 bits of name hash ‖ 7 bits of collision index */
     ITEM_EXTENT = 4,  /* rest: file offset, a multiple of EXTENT_GRAIN */
     ITEM_XATTR = 5,   /* rest: as of a directory entry */
+    ITEM_PATCH = 6,   /* rest: file offset, a multiple of PATCH_PAGE */
 };
 
 struct key {

@@ -25,7 +25,7 @@ struct content {
     bool named;         /* gate; a frame or a freeze names its slot: only a commit may let it go */
     uint64_t recorded;  /* gate; of the slot: bytes that they speak of, never to be cut off */
     uint64_t owner;     /* nodeid that wrote it first: a hint for sealing */
-    uint64_t owner_off; /* of the grain in that file, or one of the two below */
+    uint64_t owner_off; /* of the grain in that file, or one of the three below */
     unsigned changing;  /* contents; changes in flight */
     bool sealing;       /* contents; bytes must not change any more */
     bool listed;        /* contents; in the table */
@@ -47,6 +47,7 @@ struct content {
 #define CONTENT_BUFFER_MAX EXTENT_GRAIN
 #define CONTENT_WHOLE UINT64_MAX          /* all of the file */
 #define CONTENT_XATTR (UINT64_C(1) << 63) /* | rest of the key: an extended attribute */
+#define CONTENT_PATCH UINT64_C(1)         /* | offset: a patch; else of a grain */
 #define CONTENT_BUCKETS 16384
 TAILQ_HEAD(content_list, content);
 struct content_table {

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PIECES 8 /* two grains, of which each may be of a few objects */
+#define PIECES (2 * (2 + PATCHES_MAX)) /* two grains, each with the base or an extent, and patches */
 
 static _Thread_local struct {
     bool gathering;

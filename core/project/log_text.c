@@ -13,7 +13,7 @@ static const char *item_word(unsigned type)
     static const char *const words[] = {
         [ITEM_INODE] = "inode",     [ITEM_SYMLINK] = "link target of inode",
         [ITEM_DIRENT] = "entry",    [ITEM_EXTENT] = "extent",
-        [ITEM_XATTR] = "attribute",
+        [ITEM_XATTR] = "attribute", [ITEM_PATCH] = "patch",
     };
 
     return type < sizeof words / sizeof *words && words[type] ? words[type] : "unknown item";
@@ -51,7 +51,7 @@ static void describe_item(const struct op *op, uint32_t ns, struct strbuf *out)
     strbuf_addf(out, "%s %s", op->kind == OP_PUT ? "put" : "delete", item_word(type));
     if (type == ITEM_DIRENT || type == ITEM_XATTR)
         add_name(op, out);
-    if (type == ITEM_EXTENT)
+    if (type == ITEM_EXTENT || type == ITEM_PATCH)
         strbuf_addf(out, " at %llu", U(op->key.lo));
     strbuf_addf(out, owns ? " %llu" : " of inode %llu", U(key_ino(op->key)));
     add_place(op->ns, ns, out);
@@ -60,11 +60,15 @@ static void describe_item(const struct op *op, uint32_t ns, struct strbuf *out)
 /* What a range has, as far as its keys tell. */
 static void describe_range(const struct op *op, uint32_t ns, struct strbuf *out)
 {
-    bool extents = op->key.hi == op->end.hi && key_type(op->key) == ITEM_EXTENT;
+    unsigned type = op->key.hi == op->end.hi ? key_type(op->key) : 0;
+    bool bytes = type == ITEM_EXTENT || type == ITEM_PATCH;
 
     strbuf_addf(out, "%s %s of inode %llu", op->kind == OP_RANGE_COPY ? "copy" : "delete",
-                extents ? "extents" : "items", U(key_ino(op->key)));
-    if (extents)
+                type == ITEM_EXTENT  ? "extents"
+                : type == ITEM_PATCH ? "patches"
+                                     : "items",
+                U(key_ino(op->key)));
+    if (bytes)
         strbuf_addf(out, " from %llu on", U(op->key.lo));
     add_place(op->ns, ns, out);
     if (op->kind == OP_RANGE_COPY) {

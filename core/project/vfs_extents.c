@@ -66,8 +66,9 @@ static int grain_clear(const struct items *it, struct inode *in, const struct gr
 {
     static const struct extent hole = {0};
     const struct inode was = *in;
+    int err = grain_set(it, &was, in, g, base_bytes(in, g->at) ? &hole : NULL);
 
-    return grain_set(it, &was, in, g, base_bytes(in, g->at) ? &hole : NULL);
+    return err < 0 ? err : patches_punch(it, in, g->at, g->at + EXTENT_GRAIN, false);
 }
 
 /* ---- looking for extents ---- */
@@ -254,8 +255,10 @@ static int punch_part(const struct items *it, struct inode *in, const struct gra
 
     if (start >= end)
         return 0;
-    if (g->own && stop >= end)
-        return grain_set(it, &was, in, g, &e);
+    if (g->own && stop >= end) {
+        int err = grain_set(it, &was, in, g, &e);
+        return err < 0 ? err : patches_punch(it, in, start, g->at + EXTENT_GRAIN, false);
+    }
     u->zero = start;
     u->zero_len = (stop < end ? stop : end) - start;
     return -EAGAIN;
@@ -297,17 +300,33 @@ static int punch_grain(const struct items *it, struct inode *in, struct punch *u
     return punch_part(it, in, &g, u, start, stop);
 }
 
+/* The base ends at u->from. -EAGAIN: not yet, for there are many grains with patches. */
+static int punch_base(const struct items *it, struct inode *in, struct punch *u, unsigned budget)
+{
+    uint64_t from = u->from, was = in->valid, most = (uint64_t)budget * EXTENT_GRAIN;
+    struct patch any;
+    int err = u->all ? -ENOENT : patch_next(it, in, from, was, &any);
+
+    if (err < 0 && err != -ENOENT)
+        return err;
+    if (err == 0 && was - from > most)
+        from = grain_start(was - most);
+    err = base_cut(it, in, from, budget);
+    if (in->valid < u->pos)
+        u->pos = in->valid;
+    if (err == 0 && !u->all)
+        err = patches_punch(it, in, from, was, true);
+    return err == 0 && from > u->from ? -EAGAIN : err;
+}
+
 int extents_punch(const struct items *it, struct inode *in, struct punch *u, unsigned budget)
 {
     int err = 0;
 
     u->zero_len = 0;
     /* The base first, and stored so: else it would show where an extent goes that hides it. */
-    if (u->from < in->valid && in->valid <= u->end) {
-        err = base_cut(it, in, u->from, budget);
-        if (in->valid < u->pos)
-            u->pos = in->valid;
-    }
+    if (u->from < in->valid && in->valid <= u->end)
+        err = punch_base(it, in, u, budget);
     while (err == 0 && budget--)
         err = u->pos < u->end ? punch_grain(it, in, u) : -ENOENT;
     return err == 0 ? -EAGAIN : err == -ENOENT ? 0 : err;
@@ -315,9 +334,14 @@ int extents_punch(const struct items *it, struct inode *in, struct punch *u, uns
 
 int extents_settle(const struct items *it, struct inode *in)
 {
+    struct patch patch;
     struct grain any;
-    int err = extent_next(it, in, 0, &any);
+    int err = patch_next(it, in, 0, UINT64_MAX, &patch);
 
+    if (err != -ENOENT)
+        return err;
+    in->flags &= ~(uint32_t)INODE_PATCHES;
+    err = extent_next(it, in, 0, &any);
     if (err == -ENOENT)
         in->flags &= ~(uint32_t)INODE_EXTENTS;
     return err == -ENOENT ? 0 : err;

@@ -3,7 +3,7 @@
  * vfs_file: open files: opening, reading, sharing ranges, closing.
  *
  * A file's bytes are its object's first `valid` bytes, overridden by the extents of an overlay
- * (whole grains), zeros where neither says anything. A read first maps the range to pieces, with
+ * (whole grains), and these by patches, zeros where none says anything. A read first maps the range to pieces, with
  * the namespace's lock, and then reads them without it. If an object is gone by then (sealing just
  * renamed an alias), it maps once more.
  */
@@ -14,7 +14,8 @@
 #include <stdlib.h>
 
 #define READ_STEP (1024 * 1024) /* bytes mapped at once */
-#define PIECES_MAX (2 * (READ_STEP / EXTENT_GRAIN + 2))
+#define GRAINS_MAX (READ_STEP / EXTENT_GRAIN + 2)
+#define PIECES_MAX (2 * GRAINS_MAX)
 
 struct piece {
     size_t len;
@@ -22,9 +23,13 @@ struct piece {
     uint64_t at;     /* offset in the object */
 };
 
+/* The pieces one behind the other; then the patches, each upon them at `to`. */
 struct map {
     struct piece piece[PIECES_MAX];
     size_t count;
+    struct piece patch[GRAINS_MAX * PATCHES_MAX];
+    size_t to[GRAINS_MAX * PATCHES_MAX];
+    size_t patches;
 };
 
 static void map_add(struct map *m, uint64_t object, uint64_t at, uint64_t len)
@@ -51,19 +56,53 @@ static void map_part(struct map *m, uint64_t object, uint64_t start, uint64_t va
     map_add(m, 0, 0, len - have);
 }
 
+static int map_patch(struct map *m, const struct patch *u, uint64_t off, uint64_t end)
+{
+    uint64_t from = u->at > off ? u->at : off, to = u->at + u->e.valid;
+
+    to = to < end ? to : end;
+    if (from >= to)
+        return 0;
+    if (m->patches == sizeof m->to / sizeof *m->to)
+        return -EUCLEAN;
+    m->patch[m->patches] = (struct piece){to - from, u->e.object, from - u->at};
+    m->to[m->patches++] = from - off;
+    return 0;
+}
+
+static int map_patches(const struct items *it, const struct inode *in, uint64_t off, uint64_t end,
+                       struct map *m)
+{
+    uint64_t pos = off;
+    struct patch u;
+    int err;
+
+    while ((err = patch_next(it, in, pos, end, &u)) == 0) {
+        err = map_patch(m, &u, off, end);
+        if (err < 0)
+            return err;
+        pos = pages_around(u.at, u.e.valid).end;
+    }
+    return err == -ENOENT ? 0 : err;
+}
+
 static int map_range(const struct items *it, const struct inode *in, uint64_t off, uint64_t len,
                      struct map *m)
 {
     uint64_t pos = off, end = off + len;
+    int err;
 
-    m->count = 0;
+    m->count = m->patches = 0;
     if (!(in->flags & INODE_EXTENTS)) {
         map_part(m, in->object, 0, in->valid, off, len);
         return 0;
     }
+    err = map_patches(it, in, off, end, m);
+    if (err < 0 || (m->patches == 1 && m->patch[0].len == len)) /* what is below is not looked at */
+        return err;
     while (pos < end) {
         struct grain g;
-        int err = grain_load(it, in, pos, &g);
+        err = grain_load(it, in, pos, &g);
         if (err < 0)
             return err;
         uint64_t next = g.at + EXTENT_GRAIN, n = (next < end ? next : end) - pos;
@@ -87,17 +126,20 @@ bool file_is_away(struct project *p, struct vnode *v, uint64_t off, size_t len)
 {
     struct items it;
     struct inode in;
-    struct map m = {.count = 0};
+    struct map m;
     bool away = false;
 
     if (!atomic_load_explicit(&p->moving.any, memory_order_relaxed) ||
         items_lock(p, v, false, &it) < 0)
         return false;
+    m.count = m.patches = 0;
     if (inode_load(it.tree, it.ino, &in) == 0)
         (void)map_range(&it, &in, off, len < READ_STEP ? len : READ_STEP, &m);
     items_unlock(p, &it);
     for (size_t i = 0; i < m.count && !away; i++)
         away = is_away(p, m.piece[i].object);
+    for (size_t i = 0; i < m.patches && !away; i++)
+        away = is_away(p, m.patch[i].object);
     return away;
 }
 
@@ -115,6 +157,18 @@ static int read_piece(struct project *p, const struct piece *piece, uint8_t *buf
     }
     memset(buf + done, 0, piece->len - done);
     return 0;
+}
+
+static int read_map(struct project *p, const struct map *m, uint8_t *buf)
+{
+    uint8_t *at = buf;
+    int err = 0;
+
+    for (size_t i = 0; i < m->count && err == 0; at += m->piece[i++].len)
+        err = read_piece(p, &m->piece[i], at);
+    for (size_t i = 0; i < m->patches && err == 0; i++)
+        err = read_piece(p, &m->patch[i], buf + m->to[i]);
+    return err;
 }
 
 /* One try: 0 and *ret_len bytes, clipped at the end of the file. */
@@ -135,11 +189,7 @@ static int read_step(struct project *p, struct vnode *v, uint8_t *buf, size_t le
         err = map_range(&it, &in, off, *ret_len, &m);
     }
     items_unlock(p, &it);
-    if (err < 0 || *ret_len == 0)
-        return err;
-    for (size_t i = 0; i < m.count && err == 0; buf += m.piece[i++].len)
-        err = read_piece(p, &m.piece[i], buf);
-    return err;
+    return err < 0 || *ret_len == 0 ? err : read_map(p, &m, buf);
 }
 
 ssize_t file_read(struct project *p, struct vnode *v, void *buf, size_t len, uint64_t off)
@@ -474,18 +524,30 @@ static int share_end(const struct items *src, const struct inode *s, uint64_t of
     return err;
 }
 
-/* Extents and base from `off` up to `end`: then `d` shows there what `s` does. */
+static int copy_items(struct project *p, struct items *src, struct items *dst, enum item_type type,
+                      uint64_t off, uint64_t end)
+{
+    struct key_range r = {key_make(src->ino, type, off), key_make(src->ino, type, end)};
+
+    return items_copy(p, src->tree, r, dst->tree, dst->ino);
+}
+
+/* Base, extents and patches from `off` up to `end`: then `d` shows there what `s` does. */
 static int share_extents(struct project *p, struct items *src, const struct inode *s,
                          struct items *dst, struct inode *d, uint64_t off, uint64_t end)
 {
-    struct key_range r = {key_make(src->ino, ITEM_EXTENT, off),
-                          key_make(src->ino, ITEM_EXTENT, end)};
     struct inode was = *d;
     uint64_t own;
     int err = bytes_of_extents(src, s, off, end, &own);
 
     if (err == 0)
-        err = items_copy(p, src->tree, r, dst->tree, dst->ino);
+        err = copy_items(p, src, dst, ITEM_EXTENT, off, end);
+    if (err == 0 && s->flags & INODE_PATCHES) {
+        err = copy_items(p, src, dst, ITEM_PATCH, off, end);
+        if (err < 0)
+            (void)items_cut(p, dst->tree, range_of_items(dst->ino, ITEM_EXTENT, off));
+        d->flags |= INODE_PATCHES;
+    }
     if (err < 0)
         return err;
     inode_use_extents(d);
@@ -527,8 +589,10 @@ static ssize_t share(struct project *p, struct items *src, struct items *dst, ui
     d.size = end > d.size ? end : d.size;
     d.mtime = d.ctime = now(p);
     err = inode_store(dst->tree, dst->ino, &d);
-    if (err < 0 && extents) /* or they would show when the flag comes, or the file grows */
+    if (err < 0 && extents) { /* or they would show when the flag comes, or the file grows */
         (void)items_cut(p, dst->tree, range_of_items(dst->ino, ITEM_EXTENT, off));
+        (void)items_cut(p, dst->tree, range_of_items(dst->ino, ITEM_PATCH, off));
+    }
     if (err == 0)
         err = project_changed(p, dst->ns);
     return err < 0 ? err : (ssize_t)(end - off);

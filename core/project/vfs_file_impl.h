@@ -27,9 +27,10 @@ int file_cut_content(struct project *p, struct items *it, const struct inode *in
 /* Bytes that a write logs beside its own: what the grains at its ends had. The most that a change
  * takes that no thread must wait for. */
 #define WRITE_ROOM (2 * (size_t)EXTENT_GRAIN)
+#define PATCHES_MAX 8     /* in a grain; the next write there makes it an extent */
 #define PUNCH_AT_ONCE 512 /* grains in one step of making holes */
 #define PUNCH_STEPS 4     /* in one turn; two edges and what is between need three */
-#define PUNCH_ITEM 160    /* bytes that a grain between them logs at most, with its inode */
+#define PUNCH_ITEM 480    /* bytes that a grain between them logs at most: its inode, its patches */
 /* What a turn logs at most: each edge has old bytes and zeros of its grain. */
 #define PUNCH_ROOM ((size_t)4 * EXTENT_GRAIN + (size_t)PUNCH_STEPS * PUNCH_AT_ONCE * PUNCH_ITEM)
 #define FILE_SIZE_MAX ((uint64_t)INT64_MAX)
@@ -87,6 +88,7 @@ int base_trim(const struct items *it, struct inode *in, unsigned most);
 /* Making [from, end) a hole, in turns. */
 struct punch {
     uint64_t from, end;
+    bool all;                /* it has no end, and the caller cuts patches_cut */
     uint64_t pos;            /* `from` at first; done up to here */
     uint64_t zero, zero_len; /* before the next turn zeros are to be written there: the edge of a
                                 grain that stays */
@@ -94,7 +96,7 @@ struct punch {
 /* One turn: at most `budget` grains. -EAGAIN: there is more. `in` is changed, and stored where the
  * file has extents; where it has none the caller must. An `end` behind all data needs no zeros. */
 int extents_punch(const struct items *it, struct inode *in, struct punch *u, unsigned budget);
-/* After extents have gone: none left, no need to look for any. Does not store `in`. */
+/* After extents or patches have gone: none left, no need to look for any. Does not store `in`. */
 int extents_settle(const struct items *it, struct inode *in);
 /* By how much more (or, wrapping around, less) is stored in the grains at `from` up to `end` because
  * of their extents. */
@@ -106,3 +108,37 @@ int extent_after(const struct items *it, const struct inode *in, uint64_t off, u
 /* All extents of the grain at `from` and behind go, however many there are; the base has nothing
  * there. Stores `in`. */
 int extents_cut(struct project *p, const struct items *it, struct inode *in, uint64_t from);
+
+/* ---- patches (vfs_patches.c); as above ----
+ *
+ * A few bytes written into a grain that may not change in place, because it is sealed or shared, become
+ * a patch: a content of its own that overrides them. Patches lie only upon what is stored of a grain,
+ * begin at a page, do not overlap, and end within their grain. So what is stored and where holes are
+ * they do not change; but whoever makes a grain end earlier, or gives it other bytes, must take away
+ * (after that, under the same hold of the lock) what lay upon it. */
+
+struct patch {
+    uint64_t at;     /* offset in the file */
+    struct extent e; /* its object, never 0, and how many bytes of it */
+};
+/* The whole pages that [off, off+len) touches. */
+struct pages_of {
+    uint64_t from, end;
+};
+struct pages_of pages_around(uint64_t off, size_t len);
+
+/* The first patch with bytes in the pages of [off, end). -ENOENT: there is none. */
+int patch_next(const struct items *it, const struct inode *in, uint64_t off, uint64_t end,
+               struct patch *ret);
+/* May these pages become a patch of the grain, in which there is none yet that they touch? 1 or 0. */
+int patch_fits(const struct items *it, const struct inode *in, const struct grain *g,
+               struct pages_of u);
+/* A new patch, or one with another content. Stores `in` instead of `was`: both or none. */
+int patch_set(const struct items *it, const struct inode *was, struct inode *in, uint64_t at,
+              const struct extent *e);
+/* The patches of [from, end) go, and of one that lies across `from` what is behind it; none lies across
+ * `end`. They are few: those of a grain, or of PUNCH_AT_ONCE. `base`: only those upon the base. */
+int patches_punch(const struct items *it, const struct inode *in, uint64_t from, uint64_t end,
+                  bool base);
+/* The same of all behind `from`, however many there are. */
+int patches_cut(struct project *p, const struct items *it, const struct inode *in, uint64_t from);

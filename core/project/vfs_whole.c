@@ -169,6 +169,8 @@ static int name_grain(struct project *p, struct vnode *v, const struct grain *g,
     in = was;
     if (err == 0)
         err = grain_set(&it, &was, &in, g, &e);
+    if (err == 0) /* it has their bytes */
+        err = patches_punch(&it, &in, g->at, g->at + EXTENT_GRAIN, false);
     err = change_done(p, it.ns, err);
     items_unlock(p, &it);
     return err;
@@ -271,11 +273,13 @@ static int name_whole(struct project *p, struct vnode *v, struct content *c, uin
         in.valid = content_length(c); /* `stored` was this, too */
         err = inode_store(it.tree, it.ino, &in);
     }
-    /* The extents hold the same bytes: whichever step fails, the file reads right. */
+    /* Extents and patches hold the same bytes: whichever step fails, the file reads right. */
     if (err == 0)
         err = items_cut(p, it.tree, range_of_items(it.ino, ITEM_EXTENT, 0));
+    if (err == 0)
+        err = items_cut(p, it.tree, range_of_items(it.ino, ITEM_PATCH, 0));
     if (err == 0) {
-        in.flags &= ~(uint32_t)INODE_EXTENTS;
+        in.flags &= ~(uint32_t)(INODE_EXTENTS | INODE_PATCHES);
         err = inode_store(it.tree, it.ino, &in);
     }
     err = change_done(p, it.ns, err);

@@ -6,6 +6,7 @@
  *   an unsealed content that only it names       in place                            (in place)
  *   large and sealed or shared                   per 128 KiB grain, an extent that
  *                                                names a content of its own          (overlay)
+ *                                                or, of a little in a grain, a patch
  *
  * "Only it names" is decided by the tree: tree_own makes the item's page this namespace's own,
  * which counts what a branch shares; then the count tells. The gate (read) keeps any branch out
@@ -43,7 +44,8 @@ struct plan {
     struct inode in;    /* as it was */
     struct content *c;  /* referenced, begun */
     bool fresh;         /* c is new: no item names it yet */
-    bool overlay;       /* c is an extent's */
+    bool overlay;       /* c is an extent's, */
+    bool patch;         /* or a patch's */
     struct grain g;     /* that is written to, where the file has extents */
     uint64_t start;     /* offset of c's first byte in the file */
     uint64_t old_valid; /* fresh: bytes at `start` that c must have before the write */
@@ -80,7 +82,10 @@ static struct content *own_content(struct project *p, struct items *it, struct k
 static int plan_fresh(struct project *p, struct vnode *v, uint64_t start, uint64_t old_valid,
                       struct plan *plan)
 {
-    int err = content_new(p, v->nodeid, start || plan->overlay ? start : CONTENT_WHOLE, &plan->c);
+    uint64_t owner_off = plan->patch              ? start | CONTENT_PATCH
+                         : start || plan->overlay ? start
+                                                  : CONTENT_WHOLE;
+    int err = content_new(p, v->nodeid, owner_off, &plan->c);
 
     if (err < 0)
         return err;
@@ -105,31 +110,73 @@ static int plan_in_place(struct project *p, struct items *it, struct key k, uint
     return plan->c ? content_cut_stale(p, plan->c, valid) : err;
 }
 
-/* Within one grain: into its extent; into the base, which may end there; else a new extent. */
+/* The content of the grain, or the base, which may end there, if it may change in place. */
+static int plan_grain_in_place(struct project *p, struct items *it, uint64_t off, struct plan *plan)
+{
+    const struct inode *in = &plan->in;
+    const struct grain *g = &plan->g;
+
+    if (!g->own && in->object && off <= in->valid)
+        return plan_in_place(p, it, key_make(it->ino, ITEM_INODE, 0), in->object, in->valid, plan);
+    if (!g->own || !g->e.object)
+        return 0;
+    plan->overlay = true;
+    plan->start = g->at;
+    return plan_in_place(p, it, key_make(it->ino, ITEM_EXTENT, g->at), g->e.object, g->e.valid, plan);
+}
+
+/* All of it within one patch: into that. */
+static int plan_old_patch(struct project *p, struct vnode *v, struct items *it,
+                          const struct patch *u, struct plan *plan)
+{
+    int err;
+
+    plan->patch = true;
+    plan->start = u->at;
+    err = plan_in_place(p, it, key_make(it->ino, ITEM_PATCH, u->at), u->e.object, u->e.valid, plan);
+    return plan->c || err < 0 ? err : plan_fresh(p, v, u->at, u->e.valid, plan);
+}
+
+/* A new one, if that is worth it: then plan->c. */
+static int plan_new_patch(struct project *p, struct vnode *v, struct items *it, uint64_t off,
+                          struct plan *plan)
+{
+    struct pages_of pages = pages_around(off, plan->len);
+    int r = patch_fits(it, &plan->in, &plan->g, pages);
+
+    if (r <= 0)
+        return r;
+    plan->patch = true;
+    return plan_fresh(p, v, pages.from, pages.end - pages.from, plan);
+}
+
+/* Within one grain: into a patch; in place; a new patch; else a new extent of the whole grain. */
 static int plan_overlay(struct project *p, struct vnode *v, struct items *it, uint64_t off,
                         struct plan *plan)
 {
-    struct inode *in = &plan->in;
     struct grain *g = &plan->g;
-    uint64_t left;
-    int err = grain_load(it, in, off, g);
+    struct patch u;
+    int err = grain_load(it, &plan->in, off, g), met;
 
     if (err < 0)
         return err;
-    left = g->at + EXTENT_GRAIN - off;
-    if (plan->len > left)
-        plan->len = (size_t)left;
-    if (!g->own && in->object && off <= in->valid) {
-        err = plan_in_place(p, it, key_make(it->ino, ITEM_INODE, 0), in->object, in->valid, plan);
+    if (plan->len > g->at + EXTENT_GRAIN - off)
+        plan->len = (size_t)(g->at + EXTENT_GRAIN - off);
+    met = patch_next(it, &plan->in, off, off + plan->len, &u);
+    if (met < 0 && met != -ENOENT)
+        return met;
+    if (met == 0 && off >= u.at && off + plan->len <= u.at + u.e.valid)
+        return plan_old_patch(p, v, it, &u, plan);
+    if (met == -ENOENT) {
+        err = plan_grain_in_place(p, it, off, plan);
+        if (plan->c || err < 0)
+            return err;
+        err = plan_new_patch(p, v, it, off, plan);
         if (plan->c || err < 0)
             return err;
     }
     plan->overlay = true;
-    plan->start = g->at;
-    if (g->own && g->e.object)
-        err = plan_in_place(p, it, key_make(it->ino, ITEM_EXTENT, g->at), g->e.object, g->e.valid,
-                            plan);
-    return plan->c || err < 0 ? err : plan_fresh(p, v, g->at, g->bytes, plan);
+    return plan_fresh(p, v, g->at, g->bytes, plan);
 }
 
 static int plan_write(struct project *p, struct vnode *v, struct items *it, uint64_t off,
@@ -172,15 +219,28 @@ static int fill_fresh(struct project *p, struct vnode *v, const struct plan *pla
     return n < 0 ? (int)n : err;
 }
 
-/* What was written to an extent. */
+/* What was written to an extent. A new one has the bytes of all patches. */
 static int record_extent(struct items *it, const struct plan *plan, const struct inode *was,
                          struct inode *in)
 {
     struct extent e = {plan->c->number, (uint32_t)content_length(plan->c)};
+    int err;
 
     if (!plan->fresh && e.valid == plan->g.e.valid)
         return inode_store(it->tree, it->ino, in);
-    return grain_set(it, was, in, &plan->g, &e);
+    err = grain_set(it, was, in, &plan->g, &e);
+    if (err < 0 || !plan->fresh)
+        return err;
+    return patches_punch(it, in, plan->g.at, plan->g.at + EXTENT_GRAIN, false);
+}
+
+static int record_patch(struct items *it, const struct plan *plan, const struct inode *was,
+                        struct inode *in)
+{
+    struct extent e = {plan->c->number, (uint32_t)content_length(plan->c)};
+
+    return plan->fresh ? patch_set(it, was, in, plan->start, &e)
+                       : inode_store(it->tree, it->ino, in);
 }
 
 /* What was written to the base. */
@@ -210,7 +270,9 @@ static int record(struct project *p, struct vnode *v, const struct plan *plan, u
         in = was;
         in.size = end > in.size ? end : in.size;
         in.mtime = in.ctime = now(p);
-        err = plan->overlay ? record_extent(&it, plan, &was, &in) : record_base(&it, plan, &in);
+        err = plan->patch     ? record_patch(&it, plan, &was, &in)
+              : plan->overlay ? record_extent(&it, plan, &was, &in)
+                              : record_base(&it, plan, &in);
     }
     err = change_done(p, it.ns, err);
     items_unlock(p, &it);
@@ -416,13 +478,15 @@ int file_cut_content(struct project *p, struct items *it, const struct inode *in
  * hid its end, and the edge; then all extents behind. */
 static int truncate_data(struct project *p, struct items *it, struct inode *in, uint64_t size)
 {
-    struct punch u = {.from = size, .pos = size, .end = UINT64_MAX};
+    struct punch u = {.from = size, .pos = size, .end = UINT64_MAX, .all = true};
     int err = extents_punch(it, in, &u, TRUNCATE_GRAINS);
 
     while (err == -EAGAIN && u.pos < size)
         err = extents_punch(it, in, &u, 1);
     if (err == -EAGAIN)
         err = extents_cut(p, it, in, u.pos);
+    if (err == 0)
+        err = patches_cut(p, it, in, size);
     return err < 0 ? err : extents_settle(it, in);
 }
 
