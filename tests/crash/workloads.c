@@ -418,6 +418,7 @@ const struct workload workloads[] = {
     {"appends", workload_appends, false},
     {"compacted", workload_compacted, false},
     {"dropped", workload_dropped, false},
+    {"patched", workload_patched, false},
     {"moved", workload_moved, false},
     {"recalled", workload_recalled, false},
     {"swept", workload_swept, false},

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* workloads_space: space comes back: packs are rewritten, and dropped trees worked off in steps. */
+/* workloads_space: space comes back: packs are rewritten, dropped trees worked off in steps; and little is
+ * taken: a few bytes written into large files are patches. */
 #include "crash.h"
 
 #define KIB ((size_t)1024)
@@ -88,5 +89,41 @@ void workload_dropped(void)
     op_drop(0);
     op_drop_steps(2);
     op_flush();
+    op_drain(true);
+}
+
+/* Little is written into large sealed files: patches, whole and cut, that are written again, merged,
+ * shared, left by what they lay upon. */
+void workload_patched(void)
+{
+    op_write(0, "big", 0, 420 * KIB, 1);
+    op_drain(false);
+    op_write(0, "big", 8 * KIB, 4 * KIB, 2);
+    op_write(0, "big", 9 * KIB, 700, 3); /* into it */
+    op_write(0, "big", 200 * KIB + 5, 9 * KIB, 4);
+    op_write(0, "big", 380 * KIB, 100, 5);
+    op_sync();
+    op_branch(0, 1);
+    op_write(1, "big", 8 * KIB + 5, 10, 6); /* of both, not sealed yet */
+    op_flush();
+    op_write(0, "big", 10 * KIB, 50, 7); /* sealed: anew */
+    op_link(0, "big", 1, "linked");
+    op_share(0, "big", 0, "copy");
+    op_write(0, "copy", 11 * KIB, 3 * KIB, 8); /* across the edge: the grain becomes an extent */
+    op_begin_flush();
+    for (unsigned i = 0; i < 9; i++) /* the ninth of a grain, too */
+        op_write(1, "linked", 256 * KIB + i * 12 * KIB, 20, 10 + i);
+    op_flush();
+    op_truncate(0, "big", 204 * KIB + 9); /* through one */
+    op_truncate(0, "big", 300 * KIB);
+    op_write(0, "big", 250 * KIB, 10, 20);
+    op_sync();
+    op_punch(1, "big", 0, 150 * KIB);
+    op_punch(1, "big", 202 * KIB, 2 * KIB);
+    op_flush();
+    op_write(0, "copy", 140 * KIB, 280 * KIB, 21); /* most of it: made whole */
+    op_drop(1);
+    op_flush();
+    op_unlink(0, "big");
     op_drain(true);
 }
