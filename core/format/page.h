@@ -22,6 +22,7 @@
 #define PAGE_VALUE_MAX 2044 /* a quarter page */
 #define PAGE_LEVEL_MAX 12
 #define PAGE_CAPACITY (PAGE_SIZE_BYTES - PAGE_HEAD)
+#define PAGE_ITEMS_MAX (PAGE_CAPACITY / PAGE_SLOT)
 
 /* An empty page with number `no`. */
 void page_init(uint8_t *p, uint64_t no, unsigned level);

@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,7 +25,7 @@ struct slot {
     uint32_t hash;
     uint8_t vlen;
     bool deleted;
-    uint8_t val[LAYER_VALUE_MAX];
+    uint8_t val[]; /* as many as fit into the map's stride */
 };
 
 struct cell {
@@ -35,7 +36,8 @@ struct cell {
 /* Invariant: size is 0 or a power of two; index has 2 * size cells, so at most half are in use. */
 struct map {
     struct cell *index;
-    struct slot *slots;
+    uint8_t *slots; /* one every `stride` bytes: most tables have short values of one length */
+    size_t stride;
     size_t size;  /* slots there is room for */
     size_t count; /* slots in use */
 };
@@ -56,6 +58,11 @@ struct key {
 };
 
 /* ---- map ---- */
+
+static struct slot *slot_at(const struct map *m, size_t i)
+{
+    return (struct slot *)(void *)(m->slots + i * m->stride);
+}
 
 static struct key key_of(const struct layer *l, const void *bytes)
 {
@@ -79,7 +86,7 @@ static struct slot *map_find(const struct map *m, const struct key *k)
     for (size_t i = k->hash & mask; m->index[i].at != 0; i = (i + 1) & mask) {
         if (m->index[i].tag != k->hash)
             continue;
-        struct slot *s = &m->slots[m->index[i].at - 1];
+        struct slot *s = slot_at(m, m->index[i].at - 1);
         if (memcmp(s->key, k->bytes, KEY_MAX) == 0)
             return s;
     }
@@ -89,10 +96,11 @@ static struct slot *map_find(const struct map *m, const struct key *k)
 static void map_link(struct map *m, size_t slot)
 {
     size_t mask = m->size * 2 - 1;
-    size_t i = m->slots[slot].hash & mask;
+    uint32_t hash = slot_at(m, slot)->hash;
+    size_t i = hash & mask;
     while (m->index[i].at != 0)
         i = (i + 1) & mask;
-    m->index[i] = (struct cell){m->slots[slot].hash, (uint32_t)slot + 1};
+    m->index[i] = (struct cell){hash, (uint32_t)slot + 1};
 }
 
 static int map_grow(struct map *m)
@@ -101,7 +109,7 @@ static int map_grow(struct map *m)
     if (size > SLOTS_MAX)
         return -ENOMEM;
     struct cell *index = calloc(size * 2, sizeof *index);
-    struct slot *slots = index == NULL ? NULL : reallocarray(m->slots, size, sizeof *slots);
+    uint8_t *slots = index == NULL ? NULL : reallocarray(m->slots, size, m->stride);
     if (slots == NULL) {
         free(index);
         return -ENOMEM;
@@ -115,15 +123,37 @@ static int map_grow(struct map *m)
     return 0;
 }
 
-/* The slot of that key, made if it is not there. */
-static int map_at(struct map *m, const struct key *k, struct slot **ret_slot)
+/* Room for values of that length. */
+static int map_widen(struct map *m, size_t vlen)
 {
+    const size_t align = _Alignof(struct slot), old = m->stride;
+    const size_t stride = (offsetof(struct slot, val) + vlen + align - 1) / align * align;
+    if (stride <= old)
+        return 0;
+    if (m->size > 0) {
+        uint8_t *slots = reallocarray(m->slots, m->size, stride);
+        if (slots == NULL)
+            return -ENOMEM;
+        m->slots = slots;
+    }
+    for (size_t i = m->count; i-- > 0;)
+        memmove(m->slots + i * stride, m->slots + i * old, old);
+    m->stride = stride;
+    return 0;
+}
+
+/* The slot of that key, made if it is not there, with room for a value of that length. */
+static int map_at(struct map *m, const struct key *k, size_t vlen, struct slot **ret_slot)
+{
+    int r = map_widen(m, vlen);
+    if (r < 0)
+        return r;
     struct slot *s = map_find(m, k);
     if (s == NULL) {
-        int r = m->count < m->size ? 0 : map_grow(m);
+        r = m->count < m->size ? 0 : map_grow(m);
         if (r < 0)
             return r;
-        s = &m->slots[m->count];
+        s = slot_at(m, m->count);
         memcpy(s->key, k->bytes, KEY_MAX);
         s->hash = k->hash;
         map_link(m, m->count++);
@@ -194,11 +224,11 @@ int layer_get(struct layer *l, const void *key, void *buf, size_t cap, size_t *r
 }
 
 /* The slot of that key among the active changes. */
-static int change_at(struct layer *l, const void *key, struct slot **ret_slot)
+static int change_at(struct layer *l, const void *key, size_t vlen, struct slot **ret_slot)
 {
     struct key k = key_of(l, key);
     size_t before = l->active.count;
-    int r = map_at(&l->active, &k, ret_slot);
+    int r = map_at(&l->active, &k, vlen, ret_slot);
     if (l->active.count != before)
         atomic_fetch_add_explicit(&l->pending, 1, memory_order_relaxed);
     return r;
@@ -209,7 +239,7 @@ int layer_put(struct layer *l, const void *key, const void *val, size_t vlen)
     struct slot *s;
     if (vlen > LAYER_VALUE_MAX)
         return -ERANGE;
-    int r = change_at(l, key, &s);
+    int r = change_at(l, key, vlen, &s);
     if (r < 0)
         return r;
     s->deleted = false;
@@ -222,7 +252,7 @@ int layer_put(struct layer *l, const void *key, const void *val, size_t vlen)
 int layer_del(struct layer *l, const void *key)
 {
     struct slot *s;
-    int r = change_at(l, key, &s);
+    int r = change_at(l, key, 0, &s);
     if (r < 0)
         return r;
     s->deleted = true;
@@ -264,7 +294,7 @@ static int write_batch(struct layer *l, const struct map *m, struct kv_txn *t)
     if (sorted == NULL)
         return -ENOMEM;
     for (size_t i = 0; i < count; i++)
-        sorted[i] = &m->slots[i];
+        sorted[i] = slot_at(m, i);
     qsort(sorted, count, sizeof *sorted, by_key);
     int r = 0;
     for (size_t i = 0; i < count && r == 0; i++)
@@ -321,7 +351,7 @@ static const struct slot *smallest(const struct layer *l, size_t at, const void 
 {
     const struct map *m = map_number(l, at);
     for (size_t i = 0; i < m->count; i++) {
-        const struct slot *s = &m->slots[i];
+        const struct slot *s = slot_at(m, i);
         if (s->deleted || (key != NULL && memcmp(s->key, key, l->klen) <= 0))
             continue;
         if (best != NULL && memcmp(s->key, best->key, l->klen) >= 0)
@@ -392,7 +422,7 @@ static int visit_map(struct layer *l, size_t at, layer_visit_fn *fn, void *ctx)
     const struct map *m = map_number(l, at);
     int r = 0;
     for (size_t i = 0; i < m->count && r == 0; i++) {
-        const struct slot *s = &m->slots[i];
+        const struct slot *s = slot_at(m, i);
         if (!overridden(l, at, s))
             r = fn(s->key, s->deleted ? NULL : s->val, s->vlen, ctx);
     }

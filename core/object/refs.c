@@ -137,6 +137,36 @@ int refs_ref(struct refs *r, uint64_t number)
     return change_number(r, number, +1);
 }
 
+/* As refs_resolve and refs_ref one after the other, but with each entry looked up once. */
+static int ref_resolved(struct refs *r, uint64_t *number)
+{
+    struct entry e;
+    int err = refs_load(r, *number, &e);
+
+    if (err == 0 && e.kind == ENTRY_ALIAS) {
+        *number = e.where;
+        err = refs_load(r, *number, &e);
+    }
+    return err == 0 && e.kind != ENTRY_ALIAS ? refs_change(r, *number, &e, +1)
+                                             : change_number(r, *number, +1);
+}
+
+int refs_ref_all(struct refs *r, uint64_t *numbers, size_t count)
+{
+    MUTEX_GUARD(&r->lock);
+
+    for (size_t i = 0; i < count; i++) {
+        int err = numbers[i] ? ref_resolved(r, &numbers[i]) : 0;
+        if (err == 0)
+            continue;
+        while (i-- > 0)
+            if (numbers[i])
+                (void)change_number(r, numbers[i], -1);
+        return err;
+    }
+    return 0;
+}
+
 int refs_unref(struct refs *r, uint64_t number)
 {
     MUTEX_GUARD(&r->lock);

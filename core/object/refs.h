@@ -81,6 +81,9 @@ void refs_cancel(struct refs *r, uint64_t number);
 /* For an alias its target counts along. An unknown number is a fault: -ENOENT, reported. */
 int refs_ref(struct refs *r, uint64_t number);
 int refs_unref(struct refs *r, uint64_t number);
+/* refs_ref of each of them but zeros, all or none; an alias's place in `numbers` is taken by its target,
+ * which alone counts then. */
+int refs_ref_all(struct refs *r, uint64_t *numbers, size_t count);
 /* The entry of a number; with `follow` an alias's target (and its number). */
 int refs_entry(struct refs *r, uint64_t number, bool follow, uint64_t *ret_number,
                struct entry *ret);

@@ -375,12 +375,11 @@ int pages_get_count(struct pages *ps, uint64_t no, uint32_t *ret_count)
     return count_get(ps, no, ret_count);
 }
 
-int pages_add_count(struct pages *ps, uint64_t no, int delta, uint32_t *ret_count)
+static int add_count(struct pages *ps, uint64_t no, int delta, uint32_t *ret_count)
 {
     uint8_t key[8], buf[4];
     uint32_t count;
     int64_t next;
-    MUTEX_GUARD(&ps->lock);
     int err = count_get(ps, no, &count);
 
     if (err < 0)
@@ -402,6 +401,27 @@ int pages_add_count(struct pages *ps, uint64_t no, int delta, uint32_t *ret_coun
         atomic_store(&p->count, (uint32_t)next);
     if (ret_count)
         *ret_count = (uint32_t)next;
+    return 0;
+}
+
+int pages_add_count(struct pages *ps, uint64_t no, int delta, uint32_t *ret_count)
+{
+    MUTEX_GUARD(&ps->lock);
+    return add_count(ps, no, delta, ret_count);
+}
+
+int pages_ref_all(struct pages *ps, const uint64_t *numbers, size_t count)
+{
+    MUTEX_GUARD(&ps->lock);
+
+    for (size_t i = 0; i < count; i++) {
+        int err = add_count(ps, numbers[i], +1, NULL);
+        if (err == 0)
+            continue;
+        while (i-- > 0)
+            (void)add_count(ps, numbers[i], -1, NULL);
+        return err;
+    }
     return 0;
 }
 

@@ -61,6 +61,8 @@ int pages_modify(struct pages *ps, struct tree_page *p);
 /* Change a count; *ret_count gets the new one. Taking one from 1 gives 0 and stores nothing: the
  * caller releases what the page holds and frees it. -EOVERFLOW. */
 int pages_add_count(struct pages *ps, uint64_t no, int delta, uint32_t *ret_count);
+/* One reference more on each of them: all or none. */
+int pages_ref_all(struct pages *ps, const uint64_t *numbers, size_t count);
 int pages_get_count(struct pages *ps, uint64_t no, uint32_t *ret_count);
 /* Nothing names the page any more. The caller may still hold a pin and read it. */
 int pages_free(struct pages *ps, uint64_t no);

@@ -10,21 +10,6 @@
 
 /* ---- copying shared pages ---- */
 
-/* Count what slot i of a page names up or down. */
-static int count_slot(struct tree *t, const uint8_t *p, unsigned i, int delta)
-{
-    size_t len;
-    const uint8_t *v = page_value(p, i, &len);
-    uint64_t object;
-
-    if (page_level(p) > 0)
-        return pages_add_count(t->pages, get_le64(v), delta, NULL);
-    object = item_object(page_key(p, i), v, len);
-    if (!object)
-        return 0;
-    return delta > 0 ? refs_ref(t->refs, object) : refs_unref(t->refs, object);
-}
-
 /* An item that named `object` is gone. Nobody can be told of a failure here: the change has been
  * made, and a count too high only leaks. */
 void tree_let_go(struct tree *t, uint64_t object)
@@ -37,32 +22,44 @@ void tree_let_go(struct tree *t, uint64_t object)
                (unsigned long long)object, strerror(-err));
 }
 
-/* Count all a page names up or down. Up: undone if one fails. Down: as far as it goes. */
-static int count_all(struct tree *t, const uint8_t *p, int delta)
+/* One reference more on all that a page, a copy nobody knows yet, names; in its items objects take the
+ * place of their aliases. All or none. */
+static int ref_all(struct tree *t, uint8_t *p)
 {
-    int err = 0;
+    uint64_t named[PAGE_ITEMS_MAX];
+    unsigned n = page_count(p);
+    size_t len;
+    int err;
 
-    for (unsigned i = 0; i < page_count(p); i++) {
-        int r = count_slot(t, p, i, delta);
-        if (r < 0 && delta > 0) {
-            while (i-- > 0)
-                (void)count_slot(t, p, i, -1);
-            return r;
-        }
-        err = err < 0 ? err : r;
+    for (unsigned i = 0; i < n; i++) {
+        const uint8_t *v = page_value(p, i, &len);
+        named[i] = page_level(p) > 0 ? get_le64(v) : item_object(page_key(p, i), v, len);
+    }
+    if (page_level(p) > 0)
+        return pages_ref_all(t->pages, named, n);
+    err = refs_ref_all(t->refs, named, n);
+    for (unsigned i = 0; i < n && err == 0; i++) {
+        const uint8_t *v = page_value(p, i, &len);
+        item_set_object(page_key(p, i), p + (v - p), len, named[i]);
     }
     return err;
 }
 
-static void follow_aliases(struct tree *t, uint8_t *p)
+/* One less, as far as it goes. */
+static int unref_all(struct tree *t, const uint8_t *p)
 {
-    for (unsigned i = 0; page_level(p) == 0 && i < page_count(p); i++) {
+    int err = 0;
+
+    for (unsigned i = 0; i < page_count(p); i++) {
         size_t len;
-        uint8_t *v = p + (page_value(p, i, &len) - p);
-        uint64_t object = item_object(page_key(p, i), v, len);
-        if (object)
-            item_set_object(page_key(p, i), v, len, refs_resolve(t->refs, object));
+        const uint8_t *v = page_value(p, i, &len);
+        uint64_t object = page_level(p) > 0 ? 0 : item_object(page_key(p, i), v, len);
+        int r = page_level(p) > 0 ? pages_add_count(t->pages, get_le64(v), -1, NULL)
+                : object          ? refs_unref(t->refs, object)
+                                  : 0;
+        err = err < 0 ? err : r;
     }
+    return err;
 }
 
 /* Give back one reference on a page that was shared a moment ago. Two owners may copy it at the
@@ -74,7 +71,7 @@ static int release_copied(struct tree *t, struct tree_page *old)
 
     if (err < 0 || count > 0)
         return err;
-    err = count_all(t, old->data, -1);
+    err = unref_all(t, old->data);
     return err < 0 ? err : pages_free(t->pages, old->no);
 }
 
@@ -87,8 +84,7 @@ static int copy_page(struct tree *t, struct tree_page *old, struct tree_page **r
         return err;
     memcpy(copy->data, old->data, PAGE_SIZE_BYTES);
     page_set_number(copy->data, copy->no);
-    follow_aliases(t, copy->data);
-    err = count_all(t, copy->data, +1);
+    err = ref_all(t, copy->data);
     if (err < 0) {
         (void)pages_free(t->pages, copy->no);
         pages_put(t->pages, copy);

@@ -357,6 +357,25 @@ BOTH(layer, keys_of_all_lengths_and_bytes_are_told_apart)
     }
 }
 
+/* Slots are as wide as the longest value yet. */
+BOTH(layer, a_longer_value_leaves_the_shorter_ones_as_they_are)
+{
+    struct layer *l = make(x);
+    char val[LAYER_VALUE_MAX], back[LAYER_VALUE_MAX];
+    size_t len;
+    for (uint64_t i = 0; i <= LAYER_VALUE_MAX; i++) {
+        memset(val, (int)i + 1, sizeof val);
+        cr_assert_eq(layer_put(l, &i, val, i), 0);
+    }
+    for (uint64_t i = 0; i <= LAYER_VALUE_MAX; i++) {
+        memset(val, (int)i + 1, sizeof val);
+        cr_assert_eq(layer_get(l, &i, back, sizeof back, &len), 0);
+        cr_assert_eq(len, i);
+        cr_assert_arr_eq(back, val, i);
+    }
+    layer_destroy(l);
+}
+
 BOTH(layer, many_changes_are_all_written)
 {
     struct layer *l = make(x);

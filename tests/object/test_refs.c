@@ -526,6 +526,28 @@ Test(refs, references_of_an_alias_count_for_its_target)
     cr_assert(at == target && e.kind == ENTRY_PACK);
 }
 
+Test(refs, of_many_at_once_an_alias_gives_its_place_to_its_target_which_alone_counts)
+{
+    uint64_t target = object(&t, "a", 1), other = object(&t, "b", 1), n = fresh(&t, 1);
+    cr_assert_eq(refs_seal_alias(t.refs, n, target), 0);
+    uint64_t named[] = {n, 0, other, target};
+    cr_assert_eq(refs_ref_all(t.refs, named, 4), 0);
+    cr_assert(named[0] == target && named[1] == 0 && named[2] == other && named[3] == target);
+    cr_assert_eq(count_of(&t, n), 1);
+    cr_assert_eq(count_of(&t, target), 4);
+    cr_assert_eq(count_of(&t, other), 2);
+}
+
+Test(refs, of_many_at_once_all_are_counted_or_none)
+{
+    uint64_t target = object(&t, "a", 1), n = fresh(&t, 1), named[] = {n, target, 0, 12345, target};
+    cr_assert_eq(refs_seal_alias(t.refs, n, target), 0);
+    cr_assert_eq(refs_ref_all(t.refs, named, 5), -ENOENT);
+    cr_assert_eq(report_count(REPORT_WARN), 1);
+    cr_assert_eq(count_of(&t, n), 1);
+    cr_assert_eq(count_of(&t, target), 2);
+}
+
 Test(refs, an_alias_revives_a_dying_target)
 {
     uint64_t target = object(&t, "a", 1), n = fresh(&t, 1);
