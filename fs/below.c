@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "below.h"
 
+#include "breathe.h"
+
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
@@ -107,5 +109,6 @@ void below_all(void)
     if (!below_is_group())
         return;
     keep_io_priority();
-    (void)pthread_setschedparam(pthread_self(), SCHED_IDLE, &none); /* without it: slower */
+    if (pthread_setschedparam(pthread_self(), SCHED_IDLE, &none) == 0) /* without it: slower */
+        breathe_is_needed();
 }

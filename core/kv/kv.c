@@ -4,6 +4,8 @@
  */
 #include "kv_impl.h"
 
+#include "breathe.h"
+
 #include <errno.h>
 
 static bool key_ok(const struct kv *kv, unsigned table, size_t klen)
@@ -54,6 +56,7 @@ int kv_snap_seek(struct kv_snap *s, unsigned table, const void *key, size_t klen
 {
     if (table >= s->kv->tables || klen > KV_KEY_MAX)
         return -EINVAL;
+    breathe();
     return s->kv->ops->snap_seek(s, table, key, klen, after, ret_key, ret_klen, ret_val, ret_len);
 }
 
@@ -87,6 +90,7 @@ int kv_put(struct kv_txn *t, unsigned table, const void *key, size_t klen, const
     uint8_t sum[KV_SUM_LEN];
     if (!key_ok(t->kv, table, klen) || vlen > KV_VALUE_MAX)
         return -EINVAL;
+    breathe(); /* a commit has very many */
     size_t slen = kv_sum_make(t->kv, table, key, klen, val, vlen, sum);
     return t->kv->ops->put(t, table, key, klen, val, vlen, sum, slen);
 }
@@ -95,6 +99,7 @@ int kv_del(struct kv_txn *t, unsigned table, const void *key, size_t klen)
 {
     if (!key_ok(t->kv, table, klen))
         return -EINVAL;
+    breathe();
     return t->kv->ops->del(t, table, key, klen);
 }
 

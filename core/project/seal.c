@@ -7,6 +7,7 @@
  * A buffer is sealed with the gate held for reading, since it changes the tables that a flush
  * freezes. A slot is hashed without the gate, which may take long, and only placed with it.
  */
+#include "breathe.h"
 #include "io.h"
 #include "project_impl.h"
 #include "report.h"
@@ -233,7 +234,10 @@ static void failed(struct pass *pass, struct content *c, int err)
 static int run_task(void *arg)
 {
     struct task *t = arg;
-    int err = seal_content(t->pass, t->c);
+    int err;
+
+    breathe();
+    err = seal_content(t->pass, t->c);
 
     if (err == 0) {
         atomic_fetch_add(&t->pass->sealed, 1);

@@ -4,6 +4,7 @@
  * it changed: it is short by construction.
  */
 #include "array.h"
+#include "breathe.h"
 #include "drop.h"
 #include "item.h"
 #include "lock.h"
@@ -115,6 +116,7 @@ static int work_off(struct drops *d, uint64_t no)
 {
     struct tree_page *p;
     uint32_t count;
+    breathe();
     /* Counted down first: an owner of the other reference may be letting go at the same time, and
      * one of the two must see the zero. */
     int err = pages_add_count(d->pages, no, -1, &count);
