@@ -3,7 +3,7 @@
  * vfs_whole: files that a change has left in a worse shape than they need: on close, or after a
  * truncation that no close follows.
  *
- *   mostly extents, and no holes          one content with all the bytes        (made whole)
+ *   mostly extents and patches, no holes  one content with all the bytes        (made whole)
  *   little is seen of a large object      extents for that little, and the
  *                                         object goes                           (left)
  *   the end of the base is all hidden     the base ends earlier                 (trimmed)
@@ -23,19 +23,27 @@
 
 /* ---- what of it is seen ---- */
 
-/* Are at least half of the file's grains extents? Also of what lies beyond the base. */
-static int count_extents(const struct items *it, const struct inode *in, bool *ret_mostly)
+/* Is at least half of the file changed? An extent is a grain, also of what lies beyond the base, and
+ * a patch its bytes and a page more: small ones are pieces to look for, too. */
+static int count_changed(const struct items *it, const struct inode *in, bool *ret_mostly)
 {
     struct tree_cursor c = TREE_CURSOR_INIT;
     struct key from = key_make(it->ino, ITEM_EXTENT, 0);
-    uint64_t count = 0;
+    uint64_t changed = 0, pos = 0;
+    struct patch u;
     int err;
 
     for (err = tree_seek(it->tree, from, &c); err == 0 && tree_cursor_key(&c).hi == from.hi;
          err = tree_next(&c))
-        count++;
+        changed += EXTENT_GRAIN;
     tree_cursor_end(&c);
-    *ret_mostly = count * EXTENT_GRAIN >= in->size / 2;
+    if (err < 0 && err != -ENOENT)
+        return err;
+    while ((err = patch_next(it, in, pos, UINT64_MAX, &u)) == 0) {
+        pos = pages_around(u.at, u.e.valid).end;
+        changed += pos - u.at + PATCH_PAGE;
+    }
+    *ret_mostly = changed >= in->size / 2;
     return err == -ENOENT ? 0 : err;
 }
 
@@ -52,7 +60,7 @@ static int is_mostly_changed(struct project *p, struct vnode *v, struct inode *r
         return err;
     err = it.orphan ? -ENODATA : inode_load(it.tree, it.ino, ret_in);
     if (err == 0 && ret_in->flags & INODE_EXTENTS && ret_in->stored == ret_in->size)
-        err = count_extents(&it, ret_in, ret_mostly);
+        err = count_changed(&it, ret_in, ret_mostly);
     items_unlock(p, &it);
     return err;
 }
