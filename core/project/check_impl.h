@@ -205,6 +205,18 @@ typedef int scan_fn(struct key k, const uint8_t *val, size_t len, void *ctx);
 int check_scan(struct check *c, uint64_t root, struct key from, scan_fn *fn, void *ctx,
                bool *ret_hidden);
 bool check_inode(struct check *c, uint64_t root, uint64_t ino, struct inode *ret);
+
+/* The patches of one inode, in the order of their keys; begins as zeros (check_patches.c). */
+struct check_patches {
+    uint64_t count;
+    uint64_t at, stored; /* the grain of the last, and what is stored of it */
+    unsigned in_grain;
+    uint64_t end;    /* of the last one's pages */
+    const char *why; /* what is wrong with one of them */
+};
+void check_patch(struct check *c, uint64_t root, const struct inode *in, struct key k,
+                 const void *val, size_t len, struct check_patches *s);
+
 /* The entry of directory `dir` that names `ino`. */
 bool check_entry_key(struct check *c, uint64_t root, uint64_t dir, uint64_t ino,
                      struct key *ret_key);

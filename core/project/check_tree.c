@@ -41,6 +41,7 @@ struct group {
     uint64_t own, hides;      /* bytes that extents have; bytes of the base that they hide */
     uint64_t xattrs, lost;    /* extended attributes; of these where getting them finds nothing */
     struct key lost_at;       /* the last of those */
+    struct check_patches patches;
 };
 
 struct tree_check {
@@ -352,6 +353,10 @@ static void check_items(struct tree_check *t, const struct group *g)
         why = "it is no symbolic link, but has a target";
     else if (g->extents && (type != S_IFREG || !(g->in.flags & INODE_EXTENTS)))
         why = "it has extents, but is not marked as a file that has";
+    else if (g->patches.count && (type != S_IFREG || !(g->in.flags & INODE_EXTENTS)))
+        why = "it has patches, but is not a file that may have";
+    else if (!t->hidden && g->patches.why)
+        why = g->patches.why;
     else if (g->beyond)
         why = "it has extents behind its end";
     else if (g->lost)
@@ -386,6 +391,13 @@ static void check_said(struct tree_check *t, const struct group *g)
                     stored);
         offer(t, (struct fix){.kind = FIX_STORED, .ino = g->ino, .value = stored}, "inode", where,
               "it is said to store %" PRIu64 " bytes", stored);
+    }
+    if (g->patches.count && (g->in.flags & (INODE_EXTENTS | INODE_PATCHES)) == INODE_EXTENTS) {
+        where_inode(t, g->ino, where);
+        check_found(t->c, !t->orphans, "inode", where,
+                    "it has patches, but is not marked as a file that has");
+        offer(t, (struct fix){.kind = FIX_FLAGS, .ino = g->ino, .value = INODE_PATCHES}, "inode",
+              where, "it is marked as one that has patches");
     }
     if (g->xattrs && !(g->in.flags & INODE_XATTRS)) {
         where_inode(t, g->ino, where);
@@ -443,6 +455,9 @@ static int compare(struct key k, const uint8_t *val, size_t len, void *ctx)
         break;
     case ITEM_XATTR:
         count_xattr(t, k, val, len);
+        break;
+    case ITEM_PATCH:
+        check_patch(t->c, t->t.root, &g->in, k, val, len, &g->patches);
         break;
     default:
         break;

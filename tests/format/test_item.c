@@ -177,6 +177,33 @@ Test(item, an_extent_comes_back_and_one_that_cannot_be_is_refused)
     cr_assert_eq(extent_decode(buf, EXTENT_ITEM_LEN, &e), -EUCLEAN);
 }
 
+Test(item, a_patch_comes_back_and_one_that_cannot_be_is_refused)
+{
+    struct key k = key_make(1, ITEM_PATCH, 3 * PATCH_PAGE);
+    struct extent e, in = {7, PATCH_MAX};
+    extent_encode(&in, buf);
+    cr_assert_eq(patch_decode(k, buf, EXTENT_ITEM_LEN, &e), 0);
+    cr_assert(e.object == 7 && e.valid == PATCH_MAX);
+    cr_assert_eq(item_check(k, buf, EXTENT_ITEM_LEN), 0);
+    cr_assert_eq(item_object(k, buf, EXTENT_ITEM_LEN), 7);
+    item_set_object(k, buf, EXTENT_ITEM_LEN, 8);
+    cr_assert_eq(item_object(k, buf, EXTENT_ITEM_LEN), 8);
+    cr_assert_eq(patch_decode(k, buf, EXTENT_ITEM_LEN - 1, &e), -EUCLEAN);
+    k.lo++;
+    cr_assert_eq(patch_decode(k, buf, EXTENT_ITEM_LEN, &e), -EUCLEAN, "not at a page");
+    k.lo = EXTENT_GRAIN - PATCH_PAGE;
+    cr_assert_eq(item_check(k, buf, EXTENT_ITEM_LEN), -EUCLEAN, "into the next grain");
+    extent_encode(&(struct extent){7, PATCH_PAGE}, buf);
+    cr_assert_eq(item_check(k, buf, EXTENT_ITEM_LEN), 0);
+    k.lo = 0;
+    extent_encode(&(struct extent){7, PATCH_MAX + 1}, buf);
+    cr_assert_eq(patch_decode(k, buf, EXTENT_ITEM_LEN, &e), -EUCLEAN);
+    extent_encode(&(struct extent){7, 0}, buf);
+    cr_assert_eq(patch_decode(k, buf, EXTENT_ITEM_LEN, &e), -EUCLEAN, "of nothing");
+    extent_encode(&(struct extent){0, 0}, buf);
+    cr_assert_eq(patch_decode(k, buf, EXTENT_ITEM_LEN, &e), -EUCLEAN, "no hole");
+}
+
 Test(item, a_hole_is_an_extent_without_an_object_and_stays_one)
 {
     struct key k = key_make(1, ITEM_EXTENT, 0);
@@ -317,7 +344,7 @@ Test(item, check_knows_what_may_stand_under_a_key)
     cr_assert_eq(item_check(key_make(1, ITEM_DIRENT, UINT64_C(1) << 62), entry, elen), -EUCLEAN);
     cr_assert_eq(item_check(key_make(1, ITEM_SYMLINK, 0), "x", 1), 0);
     cr_assert_eq(item_check(key_make(1, ITEM_SYMLINK, 0), "", 0), -EUCLEAN);
-    cr_assert_eq(item_check(key_make(1, (enum item_type)6, 0), "x", 1), -EUCLEAN);
+    cr_assert_eq(item_check(key_make(1, (enum item_type)7, 0), "x", 1), -EUCLEAN);
     len = make_attr(3, 5, 0);
     cr_assert_eq(item_check(key_make(1, ITEM_XATTR, 1), attr, len), 0);
     cr_assert_eq(item_check(key_make(1, ITEM_XATTR, UINT64_C(1) << 62), attr, len), -EUCLEAN);

@@ -55,6 +55,21 @@ static void check_extent(const uint8_t *val, size_t len)
     MUST(len == EXTENT_ITEM_LEN && memcmp(again, val, len) == 0);
 }
 
+static void check_patch(const uint8_t *val, size_t len)
+{
+    struct key k = key_make(1, ITEM_PATCH, len > 9 ? (uint64_t)val[9] * PATCH_PAGE : 0);
+    uint8_t again[EXTENT_ITEM_LEN];
+    struct extent e;
+
+    if (patch_decode(k, val, len, &e) < 0)
+        return;
+    MUST(e.object > 0 && e.object <= OBJECT_NUMBER_MAX && e.valid > 0 && e.valid <= PATCH_MAX);
+    MUST(k.lo % EXTENT_GRAIN + e.valid <= EXTENT_GRAIN && item_check(k, val, len) == 0);
+    MUST(item_object(k, val, len) == e.object);
+    extent_encode(&e, again);
+    MUST(len == EXTENT_ITEM_LEN && memcmp(again, val, len) == 0);
+}
+
 static void check_xattr(const uint8_t *val, size_t len)
 {
     uint8_t again[XATTR_ITEM_MAX];
@@ -108,6 +123,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     check_inode(data, len);
     check_dirent(data, len);
     check_extent(data, len);
+    check_patch(data, len);
     check_xattr(data, len);
     check_name(k, data, len);
     check_object(k, data, len);

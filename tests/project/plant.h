@@ -278,6 +278,76 @@ static inline void plant_stored(struct fixture *x)
     put_inode(x, ino_of(x, "main/dir/other"), &in);
 }
 
+/* A file of two grains with a patch of so many bytes; then others are put beside it. */
+#define PATCHED_SIZE ((uint64_t)EXTENT_GRAIN + 100 * 1000)
+static inline void plant_patch(struct fixture *x, uint64_t off, uint32_t len)
+{
+    struct inode in = inode_of(x, "main/patched");
+    uint8_t buf[EXTENT_ITEM_LEN];
+
+    extent_encode(&(struct extent){in.object, len}, buf);
+    cr_assert_eq(tree_put(&planted(x)->tree,
+                          key_make(ino_of(x, "main/patched"), ITEM_PATCH, off), buf, sizeof buf),
+                 0);
+}
+static inline void plant_patched(struct fixture *x)
+{
+    char *text = calloc(1, PATCHED_SIZE + 1);
+    struct inode in;
+
+    memset(text, 'p', PATCHED_SIZE);
+    put_file(x, "main/patched", text);
+    free(text);
+    in = inode_of(x, "main/patched");
+    in.flags |= INODE_EXTENTS | INODE_PATCHES;
+    in.stored = in.valid;
+    put_inode(x, ino_of(x, "main/patched"), &in);
+    plant_patch(x, 2 * PATCH_PAGE, 2 * PATCH_PAGE);
+}
+static inline void plant_patch_unmarked(struct fixture *x)
+{
+    plant_patched(x);
+    struct inode in = inode_of(x, "main/patched");
+    in.flags &= ~(uint32_t)INODE_PATCHES;
+    put_inode(x, ino_of(x, "main/patched"), &in);
+}
+static inline void plant_patch_of_no_overlay(struct fixture *x)
+{
+    plant_patched(x);
+    struct inode in = inode_of(x, "main/patched");
+    in.flags = 0;
+    put_inode(x, ino_of(x, "main/patched"), &in);
+}
+static inline void plant_patches_overlap(struct fixture *x)
+{
+    plant_patched(x);
+    plant_patch(x, 3 * PATCH_PAGE, PATCH_PAGE);
+}
+static inline void plant_patch_beyond(struct fixture *x)
+{
+    plant_patched(x);
+    plant_patch(x, EXTENT_GRAIN + 24 * PATCH_PAGE, PATCH_PAGE);
+}
+static inline void plant_patch_upon_a_hole(struct fixture *x)
+{
+    uint8_t buf[EXTENT_ITEM_LEN];
+
+    plant_patched(x);
+    struct inode in = inode_of(x, "main/patched");
+    in.stored -= EXTENT_GRAIN;
+    put_inode(x, ino_of(x, "main/patched"), &in);
+    extent_encode(&(struct extent){0, 0}, buf);
+    cr_assert_eq(tree_put(&planted(x)->tree,
+                          key_make(ino_of(x, "main/patched"), ITEM_EXTENT, 0), buf, sizeof buf),
+                 0);
+}
+static inline void plant_many_patches(struct fixture *x)
+{
+    plant_patched(x);
+    for (unsigned i = 2; i < 10; i++)
+        plant_patch(x, 2 * i * PATCH_PAGE, PATCH_PAGE);
+}
+
 static inline void plant_symlink(struct fixture *x)
 {
     struct inode in = inode_of(x, "main/symlink");

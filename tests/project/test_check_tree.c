@@ -134,6 +134,21 @@ Test(check_tree, a_wrong_number_of_stored_bytes)
 {
     tells(plant_stored, "inode|main/dir/other|it is said to store 4 bytes, but stores 15");
 }
+Test(check_tree, patches_that_are_not_marked)
+{
+    tells(plant_patch_unmarked,
+          "inode|main/patched|it has patches, but is not marked as a file that has");
+    tells(plant_patch_of_no_overlay,
+          "inode|main/patched|it has patches, but is not a file that may have");
+}
+Test(check_tree, patches_where_none_may_be)
+{
+    tells(plant_patches_overlap, "inode|main/patched|its patches overlap");
+    tells(plant_patch_beyond, "inode|main/patched|it has a patch upon what is not stored");
+    tells(plant_patch_upon_a_hole, "inode|main/patched|it has a patch upon what is not stored");
+    tells(plant_many_patches,
+          "inode|main/patched|it has more patches in a grain than there may be");
+}
 Test(check_tree, a_symlink_that_is_shorter_than_it_says)
 {
     tells(plant_symlink, "inode|main/symlink|its target is not as long as its size says");
