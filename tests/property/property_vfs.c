@@ -245,11 +245,9 @@ static size_t some_offset(const struct file *m)
     }
 }
 
-static void op_write(size_t s, size_t f)
+static void write_once(struct vfs_file *file, struct file *m, size_t off, size_t len)
 {
-    struct vfs_file *file;
-    struct file *m = want_file(s, f, true, &file);
-    size_t off = some_offset(m), len = pick(10) ? pick(3000) + 1 : pick(400000) + 1, was = m->size;
+    size_t was = m->size;
 
     if (off >= w.limit)
         off = w.limit - 1;
@@ -264,6 +262,23 @@ static void op_write(size_t s, size_t f)
         m->size = off + len;
     if (off > was)
         must_be_hole(file, m, was, off);
+}
+
+/* Once, or often and little in one grain: patches, where it is sealed. */
+static void op_write(size_t s, size_t f)
+{
+    struct vfs_file *file;
+    struct file *m = want_file(s, f, true, &file);
+    size_t off = some_offset(m);
+
+    if (m->size > 2 * EXTENT_GRAIN && pick(2)) {
+        off = pick(m->size);
+        off -= off % EXTENT_GRAIN;
+        for (size_t n = 1 + pick(12); n > 0; n--)
+            write_once(file, m, off + pick(EXTENT_GRAIN), 1 + pick(pick(3) ? 100 : 12000));
+    } else {
+        write_once(file, m, off, pick(10) ? pick(3000) + 1 : pick(400000) + 1);
+    }
     close_file(s, f, file);
 }
 
