@@ -128,6 +128,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     check_name(k, data, len);
     check_object(k, data, len);
     if (item_check(k, data, len) == 0)
-        MUST(key_type(k) >= ITEM_INODE && key_type(k) <= ITEM_XATTR && len > 0);
+        MUST(key_type(k) >= ITEM_INODE && key_type(k) <= ITEM_PATCH && len > 0);
     return 0;
 }
