@@ -383,6 +383,39 @@ Test(patches, a_hole_at_the_end_takes_those_upon_the_base_and_upon_extents)
     are("");
 }
 
+/* More grains than one step of making holes takes. */
+Test(patches, a_huge_hole_takes_those_at_both_its_ends)
+{
+    const uint64_t count = PUNCH_AT_ONCE + 90;
+    struct vfs_file *big;
+    struct vfs_attr a;
+
+    cr_assert_eq(vfs_create(x.p, node_of(&x, "main"), "big", 0644, &fixture_cred, VFS_WRITE, &a,
+                            &big),
+                 0);
+    vfs_forget(x.p, a.nodeid, 1);
+    for (uint64_t i = 0; i < count; i++)
+        cr_assert_eq(vfs_write(big, want, GRAIN, i * GRAIN), (ssize_t)GRAIN);
+    vfs_release(big);
+    sealed();
+    cr_assert_eq(vfs_open(x.p, node_of(&x, "main/big"), VFS_WRITE, &big), 0);
+    memset(other, 'p', PAGE);
+    for (uint64_t i = 0; i < count; i += 50)
+        cr_assert_eq(vfs_write(big, other, PAGE, i * GRAIN + 3 * PAGE), (ssize_t)PAGE);
+    cr_assert_eq(vfs_fallocate(big, PUNCH, 3 * PAGE + 100, count * GRAIN), 0);
+    cr_assert_str_eq(pieces_of("main/big"), "3+0.");
+    cr_assert_eq(vfs_seek(big, 0, false), (int64_t)(3 * PAGE + 100));
+    cr_assert_eq(vfs_seek(big, 3 * PAGE + 100, true), -ENXIO);
+    for (uint64_t i = 0; i < count; i++) {
+        uint64_t keeps = i ? 0 : 3 * PAGE;
+        cr_assert_eq(vfs_read(big, got, GRAIN, i * GRAIN), (ssize_t)GRAIN);
+        cr_assert_eq(memcmp(got, want, keeps), 0);
+        for (uint64_t at = keeps; at < GRAIN; at++)
+            cr_assert_eq(got[at], i == 0 && at < keeps + 100 ? 'p' : 0);
+    }
+    vfs_release(big);
+}
+
 Test(patches, zeroing_the_whole_file_leaves_nothing)
 {
     write_at(PAGE, PAGE);
