@@ -20,8 +20,10 @@
 
 #define IDENTITY_FILE "tally-store"
 #define IDENTITY_START "tallyfs store "
-#define IDENTITY_TEXT IDENTITY_START "2\n"
-#define IDENTITY_POOLED IDENTITY_START "2 in a pool\n"
+#define IDENTITY_TEXT IDENTITY_START "3\n"
+#define IDENTITY_POOLED IDENTITY_START "3 in a pool\n"
+#define IDENTITY_TEXT_2 IDENTITY_START "2\n" /* the same without patches, which it would not see */
+#define IDENTITY_POOLED_2 IDENTITY_START "2 in a pool\n"
 #define IDENTITY_OLD IDENTITY_START "1" /* its tables have no checksums */
 #define LOCK_FILE "lock"
 #define LOCK_TEXT_MAX 4500 /* a path and a few words */
@@ -60,8 +62,25 @@ static int check_identity(int dirfd, bool *ret_pooled)
         return err;
     if (strncmp(text, IDENTITY_START, strlen(IDENTITY_START)) != 0)
         return -ENOENT;
-    *ret_pooled = strcmp(text, IDENTITY_POOLED) == 0;
-    return *ret_pooled || strcmp(text, IDENTITY_TEXT) == 0 ? 0 : -EPROTO;
+    *ret_pooled = strcmp(text, IDENTITY_POOLED) == 0 || strcmp(text, IDENTITY_POOLED_2) == 0;
+    if (*ret_pooled || strcmp(text, IDENTITY_TEXT) == 0 || strcmp(text, IDENTITY_TEXT_2) == 0)
+        return 0;
+    return -EPROTO;
+}
+
+/* From here on it may have what the version before would read wrongly: that shall refuse it. */
+static int renew_identity(int dirfd, bool pooled, const char *path, char why[STORE_WHY])
+{
+    const char *is = pooled ? IDENTITY_POOLED : IDENTITY_TEXT;
+    CLEANUP_FREE char *text = NULL;
+    size_t len;
+    int err = io_read_file(dirfd, IDENTITY_FILE, 256, &text, &len);
+
+    if (err == 0 && strcmp(text, is) != 0)
+        err = io_write_file(dirfd, IDENTITY_FILE, is, strlen(is), 0644);
+    if (err < 0)
+        return fail(err, why, "cannot write %s/" IDENTITY_FILE ": %s", path, strerror(-err));
+    return 0;
 }
 
 static int other_version(int dirfd, const char *path, char why[STORE_WHY])
@@ -246,6 +265,8 @@ int store_open(const char *path, unsigned flags, const char *purpose, const char
         s.lockfd = take_lock(s.dirfd, path, flags, purpose, at, why);
     if (err == 0)
         err = s.lockfd < 0 ? s.lockfd : open_parts(&s, path, flags, pooled, why);
+    if (err == 0 && !(flags & STORE_READONLY))
+        err = renew_identity(s.dirfd, pooled, path, why);
     if (err < 0) {
         store_close(&s);
         return err;

@@ -198,6 +198,35 @@ Test(store, a_failed_init_leaves_nothing)
     teardown(&x);
 }
 
+static void is_version(const struct place *x, const char *version)
+{
+    char path[256], text[64] = "";
+
+    snprintf(path, sizeof path, "%s/tally-store", x->path);
+    FILE *f = fopen(path, "r");
+    cr_assert_not_null(f);
+    cr_assert_not_null(fgets(text, sizeof text, f));
+    cr_assert_eq(fclose(f), 0);
+    cr_assert_str_eq(text, version);
+}
+
+Test(store, one_of_the_version_before_is_of_this_one_once_it_may_be_written)
+{
+    struct place x;
+    struct store s;
+
+    made(&x);
+    is_version(&x, "tallyfs store 3\n");
+    write_file(x.path, "tally-store", "tallyfs store 2\n");
+    cr_assert_eq(store_open(x.path, STORE_READONLY, "check", x.path, &s, x.why), 0, "%s", x.why);
+    store_close(&s);
+    is_version(&x, "tallyfs store 2\n");
+    cr_assert_eq(store_open(x.path, 0, "mount", "/mnt", &s, x.why), 0, "%s", x.why);
+    is_version(&x, "tallyfs store 3\n");
+    store_close(&s);
+    teardown(&x);
+}
+
 Test(store, what_is_no_store_is_not_opened)
 {
     struct place x;
@@ -212,7 +241,7 @@ Test(store, what_is_no_store_is_not_opened)
     cr_assert_eq(store_open(x.dir, 0, "mount", "/mnt", &s, x.why), -ENOENT);
     says(&x, "is not a store: there is something else in it");
     cr_assert_not(is_there(x.dir, "lock"));
-    write_file(x.dir, "tally-store", "tallyfs store 3\n");
+    write_file(x.dir, "tally-store", "tallyfs store 4\n");
     cr_assert_eq(store_open(x.dir, 0, "mount", "/mnt", &s, x.why), -EPROTO);
     says(&x, "newer");
     write_file(x.dir, "tally-store", "tallyfs store 1 in a pool\n");
