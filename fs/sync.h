@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * sync: fsync, by one thread for all who wait. Who comes while it syncs is answered by the next
- * sync. Where several came the last time it waits for as many again, at most half as long as that
- * sync took: one sync for all costs less than two.
+ * sync. Where several came the last time it waits for as many again, at most a quarter as long as a
+ * sync takes for each of them, and twice as long for all: one sync for all costs less than two.
  */
 #pragma once
 
