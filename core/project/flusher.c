@@ -238,7 +238,8 @@ bool flush_is_idle(struct project *p)
         pending = p->flush.durable_seq != atomic_load(&p->seq);
     }
     return !pending && drops_left(p->drops) == 0 && refs_dying(p->refs) == 0 &&
-           refs_changes(p->refs) == 0 && shard_packs_changes(p->shard_packs) == 0 && pages_dirty_bytes(p->pages) == 0 && seal_waiting(p) == 0;
+           refs_changes(p->refs) == 0 && shard_packs_changes(p->shard_packs) == 0 &&
+           pages_dirty_bytes(p->pages) == 0 && seal_waiting(p) == 0;
 }
 
 /* ---- draining ---- */
@@ -288,24 +289,34 @@ static int drain_round(struct project *p, bool idle, bool *ret_more)
     return err;
 }
 
+/* What is left waits for somebody else: a file to be closed, a sweep, a shard. */
+static void rest(struct flusher *f)
+{
+    MUTEX_GUARD(&f->lock);
+    (void)cond_wait_for(&f->done, &f->lock, TICKET_LOOK_EVERY);
+}
+
 int project_drain(struct project *p, bool idle, int64_t timeout, const _Atomic bool *interrupted)
 {
     int64_t start = ticks(p);
     unsigned quiet = 0;
 
     /* Two quiet rounds: the first may have made the last of the dead known to the disk only. */
-    for (unsigned rounds = 0; quiet < 2; rounds++) {
-        bool more;
+    while (quiet < 2) {
+        bool more, waits;
         int err = drain_round(p, idle, &more);
         if (err < 0)
             return err;
         if (interrupted && atomic_load(interrupted))
             return -EINTR;
         quiet = more ? 0 : quiet + 1;
-        if (idle && quiet >= 2 && !flush_is_idle(p))
+        waits = idle && quiet >= 2 && !flush_is_idle(p);
+        if (waits)
             quiet = 1;
         if (quiet < 2 && timeout >= 0 && ticks(p) - start >= timeout)
             return -ETIMEDOUT;
+        if (waits)
+            rest(&p->flush);
     }
     natives_sweep(p); /* deleted files that were kept open go */
     pool_node_drained(p);

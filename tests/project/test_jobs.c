@@ -5,6 +5,7 @@
 #include "fixture.h"
 
 #include "project_impl.h"
+#include <time.h>
 
 static struct fixture x;
 
@@ -319,6 +320,26 @@ static void *drain_idle(void *arg)
     return arg;
 }
 
+#define WINDOW (200 * NSEC_PER_MSEC)
+
+static int64_t clock_of(clockid_t id)
+{
+    struct timespec t;
+
+    cr_assert_eq(clock_gettime(id, &t), 0);
+    return t.tv_sec * NSEC_PER_SEC + t.tv_nsec;
+}
+
+/* The CPU time that is taken in so much time. */
+static int64_t cpu_in(int64_t ns)
+{
+    int64_t cpu = clock_of(CLOCK_PROCESS_CPUTIME_ID), end = clock_of(CLOCK_MONOTONIC) + ns;
+
+    while (clock_of(CLOCK_MONOTONIC) < end)
+        usleep(1000);
+    return clock_of(CLOCK_PROCESS_CPUTIME_ID) - cpu;
+}
+
 Test(jobs, a_drain_is_one_and_can_be_cancelled)
 {
     const char *name = "held";
@@ -336,6 +357,7 @@ Test(jobs, a_drain_is_one_and_can_be_cancelled)
         usleep(1000);
     cr_assert_eq(seen(1).state, JOB_RUNNING, "such a file keeps `drain idle` waiting");
     cr_assert_str_eq(seen(1).detail, "idle");
+    cr_assert_lt(cpu_in(WINDOW), WINDOW / 2, "and it rests meanwhile");
     agreed(&x, "cancel 1", "ok");
     cr_assert_eq(pthread_join(t, NULL), 0);
     cr_assert_eq(seen(1).state, JOB_CANCELLED);
