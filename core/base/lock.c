@@ -8,6 +8,7 @@
 #include "lock.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -55,7 +56,56 @@ static void store(_Atomic int *p, int value)
     atomic_store_explicit(p, value, memory_order_relaxed);
 }
 
+/* ---- spinning ---- */
+
+/* Who finds a lock taken looks again for some time before it sleeps. Locks are held for two to five
+ * microseconds where a request changes a name or a file; to sleep costs the sleeper its way down and
+ * up, and the holder a call that wakes it, in a virtual machine an interrupt to a CPU that is asleep:
+ * 10 us and more, of which a queue of others makes many. 16 threads that create and sync files in
+ * directories of their own, two CPUs: 96 us a file without, 87, 66, 56, 57 with 50, 200, 400, 800
+ * rounds for reader-writer locks, 50 with 400 for mutexes, too.
+ *
+ * 400 rounds are some 35 us; a holder that takes longer reads from a disk or does not run. */
+#define SPINS 400
+
+static unsigned spins;
+
+/* A holder cannot let go while we run on its CPU. */
+__attribute__((constructor)) static void look_for_cpus(void)
+{
+    cpu_set_t set;
+
+    if (sched_getaffinity(0, sizeof set, &set) < 0 || CPU_COUNT(&set) > 1)
+        spins = SPINS;
+}
+
+static void pause_shortly(void)
+{
+#if defined __x86_64__ || defined __i386__
+    __builtin_ia32_pause();
+    __builtin_ia32_pause();
+#elif defined __aarch64__
+    __asm__ volatile("isb" ::: "memory");
+#endif
+}
+
+/* Whether `try` got it. `owner` is looked at meanwhile, as that costs the holder nothing. */
+static bool spin(int (*try)(void *), void *lock, const _Atomic int *owner)
+{
+    for (unsigned i = 0; i <= spins; i++) {
+        if (load(owner) == 0 && try(lock) == 0)
+            return true;
+        pause_shortly();
+    }
+    return false;
+}
+
 /* ---- mutex ---- */
+
+static int try_mutex(void *m)
+{
+    return pthread_mutex_trylock(m);
+}
 
 void mutex_init(struct mutex *m, const char *name)
 {
@@ -75,7 +125,8 @@ void mutex_lock(struct mutex *m)
 {
     if (load(&m->owner) == self())
         die(m->name, "taken twice");
-    must(pthread_mutex_lock(&m->m), m->name, "cannot be taken");
+    if (!spin(try_mutex, &m->m, &m->owner))
+        must(pthread_mutex_lock(&m->m), m->name, "cannot be taken");
     store(&m->owner, self());
 }
 
@@ -95,6 +146,16 @@ void mutex_held(const struct mutex *m)
 }
 
 /* ---- rwlock ---- */
+
+static int try_read(void *l)
+{
+    return pthread_rwlock_tryrdlock(l);
+}
+
+static int try_write(void *l)
+{
+    return pthread_rwlock_trywrlock(l);
+}
 
 void rwlock_init(struct rwlock *l, const char *name)
 {
@@ -120,7 +181,8 @@ void rwlock_rdlock(struct rwlock *l)
 {
     if (load(&l->writer) == self())
         die(l->name, "read side taken by its writer");
-    must(pthread_rwlock_rdlock(&l->l), l->name, "cannot be taken for reading");
+    if (!spin(try_read, &l->l, &l->writer))
+        must(pthread_rwlock_rdlock(&l->l), l->name, "cannot be taken for reading");
     atomic_fetch_add_explicit(&l->readers, 1, memory_order_relaxed);
 }
 
@@ -128,7 +190,8 @@ void rwlock_wrlock(struct rwlock *l)
 {
     if (load(&l->writer) == self())
         die(l->name, "write side taken twice");
-    must(pthread_rwlock_wrlock(&l->l), l->name, "cannot be taken for writing");
+    if (!spin(try_write, &l->l, &l->writer))
+        must(pthread_rwlock_wrlock(&l->l), l->name, "cannot be taken for writing");
     store(&l->writer, self());
 }
 
