@@ -9,7 +9,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define GATHER_MAX 8 /* of them count for how long one waits */
+#define GATHER_MAX 8                      /* of them count for how long one waits, */
+#define GATHER_NS (50 * NSEC_PER_MSEC)    /* which is never longer: they may be gone for good */
 
 struct requests_list {
     fuse_req_t *v;
@@ -35,12 +36,14 @@ struct sync {
  * A quarter of a sync's time for each of them, so that few hardly wait for one who may do something
  * else, and many do not fall apart into small groups that sync one after the other: with half of it
  * for all, 16 that create files in one directory came in groups of four, and took a sixth more. The
- * shorter of the last two: the disk may have been busy with something else. */
+ * shorter of the last two: the disk may have been busy with something else. Where syncs take long,
+ * because there is much to write, what is gained by one of them less is not worth as long a wait. */
 static void gather(struct sync *s)
 {
     const size_t worth = s->last_count < GATHER_MAX ? s->last_count : GATHER_MAX;
     const int64_t took = s->took < s->before ? s->took : s->before;
-    const int64_t until = clock_ticks(s->clock) + took / 4 * (int64_t)worth;
+    const int64_t most = took / 4 * (int64_t)worth;
+    const int64_t until = clock_ticks(s->clock) + (most < GATHER_NS ? most : GATHER_NS);
     while (s->waiting.count < s->last_count && !s->stopping) {
         const int64_t left = until - clock_ticks(s->clock);
         if (left <= 0 || cond_wait_for(&s->work, &s->lock, left) == -ETIMEDOUT)

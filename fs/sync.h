@@ -2,7 +2,7 @@
 /*
  * sync: fsync, by one thread for all who wait. Who comes while it syncs is answered by the next
  * sync. Where several came the last time it waits for as many again, at most a quarter as long as a
- * sync takes for each of them, and twice as long for all: one sync for all costs less than two.
+ * sync takes for each of them, twice as long for all, and 50 ms: one sync for all costs less than two.
  */
 #pragma once
 

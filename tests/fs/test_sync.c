@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Claims of sync.h: who syncs together, and how long one waits for others. The project and the replies
+ * are played here. */
+#include "below.h"
+#include "clock.h"
+#include "sync.h"
+
+#include <criterion/criterion.h>
+#include <pthread.h>
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
+static struct clock_manual slow;
+static unsigned syncs, replies;
+static bool held; /* a sync that has begun waits until it is not */
+
+static void set(unsigned *count, unsigned to)
+{
+    pthread_mutex_lock(&lock);
+    *count = to;
+    pthread_cond_broadcast(&changed);
+    pthread_mutex_unlock(&lock);
+}
+
+static void hold(bool on)
+{
+    pthread_mutex_lock(&lock);
+    held = on;
+    pthread_cond_broadcast(&changed);
+    pthread_mutex_unlock(&lock);
+}
+
+static void until(const unsigned *count, unsigned is)
+{
+    pthread_mutex_lock(&lock);
+    while (*count < is)
+        pthread_cond_wait(&changed, &lock);
+    pthread_mutex_unlock(&lock);
+}
+
+/* A disk that takes a minute for it. */
+int project_sync(struct project *p)
+{
+    (void)p;
+    set(&syncs, syncs + 1);
+    pthread_mutex_lock(&lock);
+    while (held)
+        pthread_cond_wait(&changed, &lock);
+    pthread_mutex_unlock(&lock);
+    clock_manual_advance(&slow, 60 * NSEC_PER_SEC);
+    return 0;
+}
+
+void fs_reply_err(fuse_req_t req, int64_t r)
+{
+    (void)req;
+    (void)r;
+    set(&replies, replies + 1);
+}
+
+void below_not(void) {}
+
+/* Eight that come while a sync is under way, and share the next. */
+static void eight_share_one(struct sync *s)
+{
+    const unsigned before = syncs, answered = replies;
+
+    hold(true);
+    sync_request(s, NULL);
+    until(&syncs, before + 1);
+    for (unsigned i = 0; i < 8; i++)
+        sync_request(s, NULL);
+    hold(false);
+    until(&replies, answered + 9);
+    cr_assert_eq(syncs, before + 2);
+}
+
+/* Each of the last two took a minute, and eight came: who comes alone does not wait two minutes. */
+Test(sync, after_slow_ones_who_comes_alone_is_answered_soon, .timeout = 20)
+{
+    struct fs_options o = {.project = {.clock = &slow.base}};
+    struct fs fs = {.o = &o};
+    struct sync *s;
+
+    clock_manual_init(&slow, NSEC_PER_SEC);
+    cr_assert_eq(sync_start(&fs, &s), 0);
+    eight_share_one(s);
+    sync_request(s, NULL);
+    until(&replies, 10);
+    cr_assert_eq(syncs, 3);
+    sync_stop(s);
+    sync_free(s);
+}
