@@ -112,10 +112,3 @@ void below_all(void)
     if (pthread_setschedparam(pthread_self(), SCHED_IDLE, &none) == 0) /* without it: slower */
         breathe_is_needed();
 }
-
-void below_not(void)
-{
-    const struct sched_param none = {.sched_priority = 0};
-    if (sched_getscheduler(0) == SCHED_IDLE)
-        (void)pthread_setschedparam(pthread_self(), SCHED_OTHER, &none);
-}

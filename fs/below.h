@@ -16,7 +16,8 @@
  *     its session is its own and makes the group (autogroup), no cgroup does;
  *   - and all its threads are, which then have equal shares; but for one that hardly computes and
  *     that the disk wakes (sync.h): in this class it waits for the tick of whoever is busy on its CPU,
- *     beside a busy process on each CPU 12 ms for an fsync instead of 3.7 (ext4: 3.5).
+ *     beside a busy process on each CPU 12 ms for an fsync instead of 3.7 (ext4: 3.5). It is made
+ *     before: only root may leave this class again.
  *
  * Nor do they preempt one another: see breathe.h.
  *
@@ -26,12 +27,9 @@
 
 #include <stdbool.h>
 
-/* The calling thread, before it makes others: they inherit it. Where the group is not its own nothing
+/* The calling thread, before it makes those that are to inherit it. Where the group is not its own nothing
  * happens. */
 void below_all(void);
-
-/* Not the calling thread: it hardly ever computes. */
-void below_not(void);
 
 /* Is the process a group of its own for the scheduler? */
 bool below_is_group(void);

@@ -48,8 +48,6 @@ static int serve(struct fs *fs)
     if (r == 0)
         r = notify_start(fs, &fs->notify);
     if (r == 0)
-        r = sync_start(fs, &fs->sync);
-    if (r == 0)
         r = loop_run(fs);
     ending_left_loop(fs->ending);
     /* Nobody reads requests any more; those that wait must answer before the session goes. */
@@ -59,6 +57,7 @@ static int serve(struct fs *fs)
     sync_stop(fs->sync);
     loop_end(fs);
     sync_free(fs->sync);
+    fs->sync = NULL;
     project_set_events(fs->p, NULL);
     fuse_session_unmount(fs->se);
     ending_unmounted(fs->ending);
@@ -138,10 +137,12 @@ int fs_main(const struct fs_options *o, char *why, size_t why_len)
     ending_signals(&ours);
     pthread_sigmask(SIG_BLOCK, &ours, &before);
     signal(SIGPIPE, SIG_IGN);
+    int r = sync_start(fs, &fs->sync); /* its thread is not of the class of the others */
     below_all();
     signal(SIGIO, SIG_IGN); /* somebody opens a file on which a lease is being tried */
 
-    int r = project_open(&o->project, &fs->p);
+    if (r == 0)
+        r = project_open(&o->project, &fs->p);
     if (r < 0) {
         fail(r, why, why_len, "%s cannot be opened: %s", o->store, strerror(-r));
     } else {
@@ -151,6 +152,8 @@ int fs_main(const struct fs_options *o, char *why, size_t why_len)
             r = fail(closed, why, why_len, "the last flush failed, changes are lost: %s",
                      strerror(fs_errno(closed)));
     }
+    sync_stop(fs->sync); /* there was no mount */
+    sync_free(fs->sync);
     ending_stop(fs->ending);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     mutex_destroy(&fs->handles_lock);

@@ -2,7 +2,6 @@
 #include "sync.h"
 
 #include "array.h"
-#include "below.h"
 #include "clock.h"
 #include "thread.h"
 
@@ -71,7 +70,6 @@ static void *sync_main(void *arg)
 {
     struct sync *s = arg;
     struct requests_list mine = {0};
-    below_not();
     while (take(s, &mine)) {
         const int64_t start = clock_ticks(s->clock);
         const int r = project_sync(s->fs->p);

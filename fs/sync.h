@@ -10,6 +10,7 @@
 
 struct sync;
 
+/* Before below_all: the thread keeps the class that the caller has. `fs` need have no project yet. */
 int sync_start(struct fs *fs, struct sync **ret_s);
 /* Answers `req` when everything that was acknowledged before is durable. */
 void sync_request(struct sync *s, fuse_req_t req);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Claims of sync.h: who syncs together, and how long one waits for others. The project and the replies
  * are played here. */
-#include "below.h"
 #include "clock.h"
 #include "sync.h"
 
@@ -57,8 +56,6 @@ void fs_reply_err(fuse_req_t req, int64_t r)
     (void)r;
     set(&replies, replies + 1);
 }
-
-void below_not(void) {}
 
 /* Eight that come while a sync is under way, and share the next. */
 static void eight_share_one(struct sync *s)
