@@ -68,21 +68,6 @@ static int check_identity(int dirfd, bool *ret_pooled)
     return -EPROTO;
 }
 
-/* From here on it may have what the version before would read wrongly: that shall refuse it. */
-static int renew_identity(int dirfd, bool pooled, const char *path, char why[STORE_WHY])
-{
-    const char *is = pooled ? IDENTITY_POOLED : IDENTITY_TEXT;
-    CLEANUP_FREE char *text = NULL;
-    size_t len;
-    int err = io_read_file(dirfd, IDENTITY_FILE, 256, &text, &len);
-
-    if (err == 0 && strcmp(text, is) != 0)
-        err = io_write_file(dirfd, IDENTITY_FILE, is, strlen(is), 0644);
-    if (err < 0)
-        return fail(err, why, "cannot write %s/" IDENTITY_FILE ": %s", path, strerror(-err));
-    return 0;
-}
-
 static int other_version(int dirfd, const char *path, char why[STORE_WHY])
 {
     CLEANUP_FREE char *text = NULL;
@@ -96,6 +81,24 @@ static int other_version(int dirfd, const char *path, char why[STORE_WHY])
                     "this one cannot",
                     path);
     return fail(-EPROTO, why, "the store %s was written by a newer version of tally", path);
+}
+
+/* From here on it may have what the version before would read wrongly: that shall refuse it. */
+static int renew_identity(int dirfd, bool pooled, const char *path, char why[STORE_WHY])
+{
+    const char *is = pooled ? IDENTITY_POOLED : IDENTITY_TEXT;
+    const char *was = pooled ? IDENTITY_POOLED_2 : IDENTITY_TEXT_2;
+    CLEANUP_FREE char *text = NULL;
+    size_t len;
+    int err = io_read_file(dirfd, IDENTITY_FILE, 256, &text, &len);
+
+    if (err == 0 && strcmp(text, is) != 0 && strcmp(text, was) != 0)
+        return other_version(dirfd, path, why); /* since it was looked at, before the lock */
+    if (err == 0 && strcmp(text, is) != 0)
+        err = io_write_file(dirfd, IDENTITY_FILE, is, strlen(is), 0644);
+    if (err < 0)
+        return fail(err, why, "cannot write %s/" IDENTITY_FILE ": %s", path, strerror(-err));
+    return 0;
 }
 
 bool store_exists(const char *path)
