@@ -33,7 +33,7 @@ mixtures on
 claim "by threads that read the device it is the same"
 if [[ $(sed -n 's/^requests *by //p' "$M/.tally/status") != threads ]]; then
     unmount_store
-    mount_with -o transport=threads
+    mount_with -o transport=threads,passthrough=auto
     mixtures on
 fi
 
