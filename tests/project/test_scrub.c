@@ -424,7 +424,6 @@ Test(scrub, it_reads_no_more_than_the_rate_allows)
 
 Test(scrub, one_that_is_cancelled_ends_at_once_and_the_next_goes_on)
 {
-    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
     char command[64], result[256];
     uint64_t number, next;
     int error;
