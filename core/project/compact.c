@@ -359,6 +359,8 @@ int control_compact(struct call *call)
     int err = control_may_change(call);
 
     if (err == 0)
+        err = control_only_one(call, "compact");
+    if (err == 0)
         err = start(call->p, &number);
     return err < 0 ? err : control_started(call, number);
 }

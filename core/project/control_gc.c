@@ -91,6 +91,8 @@ int control_gc(struct call *call)
                            "what GC cycles remembered is damaged: nothing is collected; `tally check "
                            "--repair` puts it right");
     if (err == 0)
+        err = control_only_one(call, "gc");
+    if (err == 0)
         err = job_start(call->p, "gc", a->dry_run ? "dry-run" : "", &j);
     if (err < 0) {
         free(a);
@@ -178,7 +180,7 @@ static int node_retire(struct call *call)
                                  control_arg(call, 1));
     err = retire(call->p, node);
     if (err == -ENOENT)
-        return control_fail(call, err, "there is no node %llu; `node list` lists them", U(node));
+        return control_fail(call, err, "there is no node %llu; `tally node list` lists them", U(node));
     if (err == -EBUSY)
         return why_not_retired(call, node);
     if (err < 0)

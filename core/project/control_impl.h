@@ -54,6 +54,8 @@ static inline const char *control_arg(const struct call *call, size_t i)
 }
 /* May changes be made now? Waits while too much is unflushed. */
 int control_may_change(struct call *call);
+/* -EBUSY while a job of that verb is running: for those of which there is one at a time. */
+int control_only_one(struct call *call, const char *verb);
 
 /* The end of a verb that started job `number`: waits if it was told to, and says the number. */
 int control_started(struct call *call, uint64_t number);

@@ -137,6 +137,7 @@ struct use {
     struct call *call;
     uint64_t number;
     bool first_only; /* one hit is enough */
+    uint32_t ns;     /* that is walked */
     uint64_t hits;
     uint64_t inodes[SHOWN_INODES];
     size_t shown;
@@ -190,7 +191,7 @@ static void use_line(struct use *u, const char *what, const char *name)
     }
     strbuf_addf(out, " items=%llu inodes=", U(u->hits));
     for (size_t i = 0; i < u->shown; i++)
-        strbuf_addf(out, "%s%llu", i ? "," : "", U(u->inodes[i]));
+        strbuf_addf(out, "%s%llu", i ? "," : "", U(vfs_node(u->ns, u->inodes[i])));
     strbuf_adds(out, u->hits > u->shown ? ",…\n" : "\n");
 }
 
@@ -204,7 +205,7 @@ static int walk_namespaces(struct use *u, bool lines, uint64_t *ret_count)
 
     *ret_count = 0;
     while (err == 0 && ns_next_number(p, at, &ns) == 0) {
-        at = ns->number;
+        at = u->ns = ns->number;
         err = ns->target ? 0 : walk_tree(&ns->lock, &ns->tree, u);
         if (err == 0 && !ns->target && u->hits && ++*ret_count <= SHOWN_NAMESPACES && lines) {
             char name[VFS_NAME_MAX + 1];

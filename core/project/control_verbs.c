@@ -5,12 +5,16 @@
  */
 #include "control_impl.h"
 #include "recount.h"
+#include "ticket.h"
 #include "view.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #define U(x) ((unsigned long long)(x))
+#define RELEASE_LOOKS 60
+#define RELEASE_LOOK_NS (5 * NSEC_PER_MSEC)
 
 /* ---- saying things ---- */
 
@@ -52,6 +56,13 @@ int control_may_change(struct call *call)
     int err = project_writable(call->p);
 
     return err < 0 ? err : flush_throttle(call->p);
+}
+
+int control_only_one(struct call *call, const char *verb)
+{
+    uint64_t job = job_of_verb(call->p, verb);
+
+    return job ? control_fail(call, -EBUSY, "one is running already: job %llu", U(job)) : 0;
 }
 
 void control_text(struct call *call, const char *text)
@@ -229,7 +240,7 @@ static int get(struct call *call)
         return err;
     err = setting_find(key);
     if (err < 0)
-        return control_fail_word(call, err, "there is no setting %s; `get` lists them", key);
+        return control_fail_word(call, err, "there is no setting %s; `tally get` lists them", key);
     get_one(call, (enum setting)err);
     return 0;
 }
@@ -275,7 +286,7 @@ static int set(struct call *call)
         return err;
     which = setting_find(key);
     if (which < 0)
-        return control_fail_word(call, which, "there is no setting %s; `get` lists them", key);
+        return control_fail_word(call, which, "there is no setting %s; `tally get` lists them", key);
     err = setting_parse((enum setting)which, value, &number, &call->why);
     if (err < 0)
         return -EINVAL;
@@ -319,10 +330,23 @@ static int branch(struct call *call)
     return err;
 }
 
+/* The kernel tells of a file's end after close(2) has returned: who drops right after his last close
+ * shall not be told that it is open. */
+static int drop_when_closed(struct call *call, const char *name, bool force, uint32_t *ret_open)
+{
+    int err = ns_drop(call->p, name, force, false, false, ret_open);
+
+    for (unsigned i = 0; err == -EBUSY && !force && i < RELEASE_LOOKS; i++) {
+        (void)nanosleep(&(struct timespec){.tv_nsec = RELEASE_LOOK_NS}, NULL);
+        err = ns_drop(call->p, name, force, false, false, ret_open);
+    }
+    return err;
+}
+
 static int drop_now(struct call *call, const char *name, bool force)
 {
     uint32_t open = 0;
-    int err = ns_drop(call->p, name, force, false, false, &open);
+    int err = drop_when_closed(call, name, force, &open);
 
     if (err == -ENOENT)
         return control_fail_word(call, err, "there is no namespace %s", name);
@@ -468,6 +492,15 @@ static int drain(struct call *call)
 
 /* ---- jobs ---- */
 
+static const char *why_failed(int error)
+{
+    if (error == -EBUSY)
+        return "another one was running";
+    if (error == -ETIMEDOUT)
+        return "it did not end in its time";
+    return ticket_describe(error);
+}
+
 /* Where its result has a sentence, that one. */
 static int job_failed(struct call *call, uint64_t number, int error, char result[256])
 {
@@ -475,8 +508,7 @@ static int job_failed(struct call *call, uint64_t number, int error, char result
     size_t n;
 
     if (!why)
-        return control_fail(call, error, "job %llu failed: %s", U(number),
-                            strerrordesc_np(-error) ? strerrordesc_np(-error) : "unknown error");
+        return control_fail(call, error, "job %llu failed: %s", U(number), why_failed(error));
     *why = 0;
     why += strlen(" why=\"");
     n = strlen(why);
@@ -579,6 +611,8 @@ static int rebuild(struct call *call)
     struct job *j;
     int err = control_may_change(call);
 
+    if (err == 0)
+        err = control_only_one(call, "rebuild");
     if (err == 0)
         err = job_start(call->p, "rebuild", "", &j);
     if (err < 0)

@@ -83,6 +83,7 @@ int job_cancel(struct project *p, uint64_t number);
 /* A copy, with its progress brought up to date; -ENOENT. */
 int job_get(struct project *p, uint64_t number, struct job *ret);
 int job_next(struct project *p, uint64_t after, uint64_t *ret_number); /* -ENOENT at the end */
+uint64_t job_of_verb(struct project *p, const char *verb); /* one that is running; 0: none */
 size_t jobs_running(struct project *p);
 /* Cancels all, waits for their threads and fails who waits for them. p->closing is set. May be
  * called again. */

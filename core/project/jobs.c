@@ -449,6 +449,16 @@ int job_next(struct project *p, uint64_t after, uint64_t *ret_number)
     return -ENOENT;
 }
 
+uint64_t job_of_verb(struct project *p, const char *verb)
+{
+    MUTEX_GUARD(&p->jobs.lock);
+
+    for (size_t i = 0; i < p->jobs.count; i++)
+        if (p->jobs.v[i]->state == JOB_RUNNING && !strcmp(p->jobs.v[i]->verb, verb))
+            return p->jobs.v[i]->number;
+    return 0;
+}
+
 size_t jobs_running(struct project *p)
 {
     size_t n = 0;

@@ -366,6 +366,26 @@ Test(jobs, a_drain_is_one_and_can_be_cancelled)
     free(bytes);
 }
 
+Test(jobs, of_some_there_is_one_at_a_time)
+{
+    static const char *const verbs[] = {"gc", "compact", "rebuild"};
+    char result[256];
+    struct job *j;
+
+    for (size_t i = 0; i < 3; i++) {
+        cr_assert_eq(job_start(x.p, verbs[i], "", &j), 0);
+        uint64_t number = j->number;
+
+        snprintf(result, sizeof result, "one is running already: job %llu",
+                 (unsigned long long)number);
+        refused(&x, verbs[i], -EBUSY, result);
+        cr_assert_eq(job_next(x.p, number, &(uint64_t){0}), -ENOENT, "no other is left of it");
+        job_end(x.p, j, 0, NULL);
+        snprintf(result, sizeof result, "%s wait", verbs[i]);
+        agreed(&x, result, "ok");
+    }
+}
+
 Test(jobs, drains_do_not_push_out_the_results_of_other_jobs)
 {
     char result[256];
