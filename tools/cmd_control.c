@@ -559,6 +559,10 @@ int cmd_control_run(int argc, char **argv)
     if (help && !tally_mount) {
         return help_outside(args, nargs);
     }
+    if (err == -ENOTCONN || err == -ECONNABORTED) {
+        return tally_fail("the daemon of the mount is gone; `tally umount %s`, then mount it again",
+                          tally_mount ? tally_mount : "MNT");
+    }
     if (err != -ENOENT) {
         return tally_fail("%s: %s", tally_mount ? tally_mount : ".", strerror(-err));
     }

@@ -90,6 +90,7 @@ static int prepare(struct umounting *u)
     if (err == -ENOTCONN || err == -ECONNABORTED) {
         tally_warn("the daemon of %s is gone; the next mount of %s goes on from its log", u->m.point,
                    u->m.source);
+        u->lazy = true; /* whoever has something open there gets nothing of it any more */
         return 0;
     }
     if (err == -EACCES && geteuid() == 0) { /* the daemon drains when it is unmounted */
