@@ -13,6 +13,7 @@ whatever happened before.
 import ctypes
 import errno
 import json
+import mmap
 import os
 import shutil
 import subprocess
@@ -63,6 +64,14 @@ def drop_caches(what="3"):
     """"2": names and inodes only."""
     with open("/proc/sys/vm/drop_caches", "w") as f:
         f.write(f"{what}\n")
+
+
+def touch_memory(size):
+    """So much free memory is there from here on, for a while. What a virtual machine does not use its
+    host may take back; to have it again costs 1 to 2 s a GiB, and whoever comes first would pay."""
+    with mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as m:
+        for at in range(0, size, mmap.PAGESIZE):
+            m[at] = 1
 
 
 def usual_ext4(path):

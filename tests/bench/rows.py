@@ -26,7 +26,7 @@ OVERWRITES = 200  # files written to, plain and after a branch
 def sequential(b, side, top, _name):
     path, mib = f"{top}/file", b.size >> 20
     b.measure(side, ["write", "write-fsync"], lambda: b.ops("write", path, b.size, b.seed()),
-              operations=mib, durable="write-durable")
+              operations=mib, durable="write-durable", touch=2 * b.size)
     b.measure(side, ["read-cold"], lambda: b.ops("read", path), operations=mib, cold=True)
     b.measure(side, ["read-warm"], lambda: b.ops("read", path), operations=mib)
 

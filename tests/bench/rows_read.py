@@ -42,8 +42,9 @@ def read(b, side, top, _name):
         return middle_and_p99(times)
 
     b.measure(side, ["write-at-median", "write-at-p99", "write-at-fsync"], write_at,
-              operations=writes, durable="write-at-durable")
-    b.measure(side, ["write-at-two-median", "write-at-two-p99"], write_at_two, operations=2 * writes)
+              operations=writes, durable="write-at-durable", touch=256 << 20)
+    b.measure(side, ["write-at-two-median", "write-at-two-p99"], write_at_two, operations=2 * writes,
+              touch=256 << 20)
 
 
 def values_of_kind(b, kind, what):
