@@ -17,7 +17,7 @@
 
 #define BREATHE_NS 100000
 
-/* All threads of the process are of the idle class. Before they are made. */
+/* All threads of the process that compute are of the idle class. Any time. */
 void breathe_is_needed(void);
 /* Costs some 20 ns, and a system call every BREATHE_NS. */
 void breathe(void);

@@ -14,7 +14,8 @@
  *     }                               // unlocked here, on every way out
  *
  * Not recursive: taking a mutex or the write side twice aborts with the lock's name. All rwlocks
- * prefer writers, so a thread must not take the read side twice either.
+ * prefer writers, so a thread must not take the read side twice either. Not fair: who finds a lock
+ * taken looks again for some microseconds before it sleeps, and may have it before one that sleeps.
  */
 #pragma once
 
