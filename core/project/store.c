@@ -87,13 +87,10 @@ static int other_version(int dirfd, const char *path, char why[STORE_WHY])
 static int renew_identity(int dirfd, bool pooled, const char *path, char why[STORE_WHY])
 {
     const char *is = pooled ? IDENTITY_POOLED : IDENTITY_TEXT;
-    const char *was = pooled ? IDENTITY_POOLED_2 : IDENTITY_TEXT_2;
     CLEANUP_FREE char *text = NULL;
     size_t len;
     int err = io_read_file(dirfd, IDENTITY_FILE, 256, &text, &len);
 
-    if (err == 0 && strcmp(text, is) != 0 && strcmp(text, was) != 0)
-        return other_version(dirfd, path, why); /* since it was looked at, before the lock */
     if (err == 0 && strcmp(text, is) != 0)
         err = io_write_file(dirfd, IDENTITY_FILE, is, strlen(is), 0644);
     if (err < 0)
@@ -248,6 +245,19 @@ static int no_store(int dirfd, const char *path, char why[STORE_WHY])
     return fail(-ENOENT, why, "%s is not a store; `tally init %s` makes one", path, path);
 }
 
+static int look(int dirfd, const char *path, bool *ret_pooled, char why[STORE_WHY])
+{
+    int err = check_identity(dirfd, ret_pooled);
+
+    if (err == -ENOENT)
+        return no_store(dirfd, path, why);
+    if (err == -EPROTO)
+        return other_version(dirfd, path, why);
+    return err < 0
+               ? fail(err, why, "cannot read %s/" IDENTITY_FILE ": %s", path, strerror(-err))
+               : 0;
+}
+
 int store_open(const char *path, unsigned flags, const char *purpose, const char *at,
                struct store *ret, char why[STORE_WHY])
 {
@@ -257,17 +267,13 @@ int store_open(const char *path, unsigned flags, const char *purpose, const char
 
     if (s.dirfd < 0)
         return fail(s.dirfd, why, "cannot open the store %s: %s", path, strerror(-s.dirfd));
-    err = check_identity(s.dirfd, &pooled);
-    if (err == -ENOENT)
-        err = no_store(s.dirfd, path, why);
-    else if (err == -EPROTO)
-        err = other_version(s.dirfd, path, why);
-    else if (err < 0)
-        err = fail(err, why, "cannot read %s/" IDENTITY_FILE ": %s", path, strerror(-err));
+    err = look(s.dirfd, path, &pooled, why);
     if (err == 0)
         s.lockfd = take_lock(s.dirfd, path, flags, purpose, at, why);
     if (err == 0)
-        err = s.lockfd < 0 ? s.lockfd : open_parts(&s, path, flags, pooled, why);
+        err = s.lockfd < 0 ? s.lockfd : look(s.dirfd, path, &pooled, why); /* another had it */
+    if (err == 0)
+        err = open_parts(&s, path, flags, pooled, why);
     if (err == 0 && !(flags & STORE_READONLY))
         err = renew_identity(s.dirfd, pooled, path, why);
     if (err < 0) {
