@@ -344,6 +344,7 @@ static void *release_once_it_is_asked_for(void *arg)
 
     while (job_next(x.p, job, &job) < 0)
         usleep(100);
+    usleep(20000); /* it has met the open file by now; if not, it need not wait for it */
     vfs_release(arg);
     return NULL;
 }
