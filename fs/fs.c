@@ -137,13 +137,14 @@ int fs_main(const struct fs_options *o, char *why, size_t why_len)
     ending_signals(&ours);
     pthread_sigmask(SIG_BLOCK, &ours, &before);
     signal(SIGPIPE, SIG_IGN);
-    int r = sync_start(fs, &fs->sync); /* its thread is not of the class of the others */
+    int started = sync_start(fs, &fs->sync); /* its thread is not of the class of the others */
     below_all();
     signal(SIGIO, SIG_IGN); /* somebody opens a file on which a lease is being tried */
 
-    if (r == 0)
-        r = project_open(&o->project, &fs->p);
-    if (r < 0) {
+    int r = started < 0 ? started : project_open(&o->project, &fs->p);
+    if (started < 0) {
+        fail(r, why, why_len, "no thread for syncs: %s", strerror(-r));
+    } else if (r < 0) {
         fail(r, why, why_len, "%s cannot be opened: %s", o->store, strerror(-r));
     } else {
         r = run(fs, why, why_len);

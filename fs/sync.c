@@ -24,9 +24,9 @@ struct sync {
     struct cond work;
     /* guarded by lock: */
     struct requests_list waiting;
+    size_t last_count; /* taken for the last sync */
     bool stopping;
     /* its thread's: */
-    size_t last_count;    /* answered by the last sync */
     int64_t took, before; /* ns: it, and the one before it */
 };
 
@@ -60,6 +60,7 @@ static bool take(struct sync *s, struct requests_list *spare)
         return false;
     gather(s);
     const struct requests_list taken = s->waiting;
+    s->last_count = taken.count;
     spare->count = 0;
     s->waiting = *spare;
     *spare = taken;
@@ -75,7 +76,6 @@ static void *sync_main(void *arg)
         const int r = project_sync(s->fs->p);
         s->before = s->took;
         s->took = clock_ticks(s->clock) - start;
-        s->last_count = mine.count;
         for (size_t i = 0; i < mine.count; i++)
             fs_reply_err(mine.v[i], r);
     }
