@@ -560,8 +560,9 @@ int cmd_control_run(int argc, char **argv)
         return help_outside(args, nargs);
     }
     if (err == -ENOTCONN || err == -ECONNABORTED) {
-        return tally_fail("the daemon of the mount is gone; `tally umount %s`, then mount it again",
-                          tally_mount ? tally_mount : "MNT");
+        return tally_fail("%s: the daemon of this mount is gone; unmount it (`tally umount MNT`), "
+                          "then mount it again",
+                          tally_mount ? tally_mount : ".");
     }
     if (err != -ENOENT) {
         return tally_fail("%s: %s", tally_mount ? tally_mount : ".", strerror(-err));

@@ -26,6 +26,7 @@
 struct umounting {
     struct tally_mountinfo m;
     bool force, lazy;
+    bool dead;   /* whoever has something open there gets nothing of it any more */
     bool helper; /* umount(8) called us */
     int pidfd;   /* of the daemon, -1: not known */
 };
@@ -90,7 +91,7 @@ static int prepare(struct umounting *u)
     if (err == -ENOTCONN || err == -ECONNABORTED) {
         tally_warn("the daemon of %s is gone; the next mount of %s goes on from its log", u->m.point,
                    u->m.source);
-        u->lazy = true; /* whoever has something open there gets nothing of it any more */
+        u->dead = true;
         return 0;
     }
     if (err == -EACCES && geteuid() == 0) { /* the daemon drains when it is unmounted */
@@ -126,15 +127,16 @@ static int prepare(struct umounting *u)
  * mounted without being root unmounts through fusermount3. Exit code, or -errno. */
 static int unmount_by_program(struct umounting *u)
 {
-    char *root[] = {"umount", "-i", "--", u->m.point, NULL};
-    char *user[] = {"fusermount3", u->lazy ? "-uz" : "-u", "--", u->m.point, NULL};
+    bool lazy = u->lazy || u->dead;
+    char *root[] = {"umount", lazy ? "-il" : "-i", "--", u->m.point, NULL};
+    char *user[] = {"fusermount3", lazy ? "-uz" : "-u", "--", u->m.point, NULL};
     return tally_run(geteuid() == 0 ? root : user);
 }
 
 /* Never MNT_FORCE: for FUSE it cuts the daemon off even where the unmount then fails as busy. */
 static int unmount(struct umounting *u)
 {
-    int flags = (u->lazy ? MNT_DETACH : 0) | UMOUNT_NOFOLLOW;
+    int flags = (u->lazy || u->dead ? MNT_DETACH : 0) | UMOUNT_NOFOLLOW;
     bool direct = u->helper || u->lazy || u->force;
     if ((!direct || geteuid() != 0) && unmount_by_program(u) == 0) {
         return 0;

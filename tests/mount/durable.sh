@@ -155,10 +155,11 @@ if [[ $(id -u) -eq 0 ]]; then
     check_clean
 fi
 
-claim "mount says that a daemon has died and what to do, and umount clears its mount away"
+claim "mount says that a daemon has died and what to do, and umount clears its mount away, whoever is in it"
 "$TALLY" mount "$S" "$M"
 pid=$(python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["pid"])' "$M/.tally/stats.json")
 pids+=("$pid")
+exec 7<"$M/main/y"
 kill -KILL "$pid"
 wait_until 30 ended "$pid" || fail "the daemon is still there"
 fails "$TALLY" mount "$S" "$M"
@@ -166,6 +167,9 @@ matches "$(cat "$W/said")" 'is gone.*tally umount'
 fails "$TALLY" -C "$M" status
 matches "$(cat "$W/said")" 'is gone.*tally umount'
 "$TALLY" umount "$M" 2>"$W/said"
+mountpoint -q "$M" && fail "still mounted"
+[[ ! -e /run/mount/utab ]] || ! grep -qF "$M" /run/mount/utab || fail "umount(8) still knows it"
+exec 7<&-
 pids=("${pids[@]::${#pids[@]}-1}")
 check_clean
 mount_store
