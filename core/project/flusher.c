@@ -290,10 +290,10 @@ static int drain_round(struct project *p, bool idle, bool *ret_more)
 }
 
 /* What is left waits for somebody else: a file to be closed, a sweep, a shard. */
-static void rest(struct flusher *f)
+static void rest(struct flusher *f, int64_t most)
 {
     MUTEX_GUARD(&f->lock);
-    (void)cond_wait_for(&f->done, &f->lock, TICKET_LOOK_EVERY);
+    (void)cond_wait_for(&f->done, &f->lock, most < TICKET_LOOK_EVERY ? most : TICKET_LOOK_EVERY);
 }
 
 int project_drain(struct project *p, bool idle, int64_t timeout, const _Atomic bool *interrupted)
@@ -316,7 +316,7 @@ int project_drain(struct project *p, bool idle, int64_t timeout, const _Atomic b
         if (quiet < 2 && timeout >= 0 && ticks(p) - start >= timeout)
             return -ETIMEDOUT;
         if (waits)
-            rest(&p->flush);
+            rest(&p->flush, timeout < 0 ? TICKET_LOOK_EVERY : timeout - (ticks(p) - start));
     }
     natives_sweep(p); /* deleted files that were kept open go */
     pool_node_drained(p);
