@@ -52,17 +52,31 @@ static int del_dying(struct refs *r, uint64_t number)
     return layer_del(r->dying, key);
 }
 
-int refs_queue_zero(struct refs *r, uint64_t number, uint64_t size)
+static int queue_zero(struct refs *r, uint64_t number, uint64_t size)
 {
     return map64_put(&r->zero, number, size);
 }
 
-/* The one place where a count changes: moves the number in and out of the dying in the same step.
- */
+int refs_make_dying(struct refs *r, uint64_t number, const struct entry *e)
+{
+    uint64_t none;
+    bool was = map64_get(&r->zero, number, &none);
+    int err = queue_zero(r, number, e->size);
+
+    if (err == 0)
+        err = put_dying(r, number, e);
+    if (err < 0 && !was)
+        map64_del(&r->zero, number);
+    return err;
+}
+
+/* The one place where a count changes: moves the number in and out of the dying in the same step. What
+ * has an entry and is among the dying is in r->zero, so a new number needs no deletion there. */
 int refs_change(struct refs *r, uint64_t number, struct entry *e, int64_t delta)
 {
     int64_t count = (int64_t)e->count + delta;
     struct entry next = *e;
+    uint64_t none;
     int err;
 
     if (count > UINT32_MAX)
@@ -71,16 +85,12 @@ int refs_change(struct refs *r, uint64_t number, struct entry *e, int64_t delta)
         return -ENOENT;
     next.count = (uint32_t)count;
     if (e->count > 0 && count == 0) {
-        err = refs_queue_zero(r, number, next.size);
-        if (err == 0)
-            err = put_dying(r, number, &next);
-        if (err < 0) {
-            map64_del(&r->zero, number);
+        err = refs_make_dying(r, number, &next);
+        if (err < 0)
             return err;
-        }
     }
     err = refs_save(r, number, &next);
-    if (err == 0 && e->count == 0 && count > 0) {
+    if (err == 0 && e->count == 0 && count > 0 && map64_get(&r->zero, number, &none)) {
         err = del_dying(r, number);
         if (err < 0)
             (void)refs_save(r, number, e); /* over what was just put: needs no memory */
@@ -588,8 +598,7 @@ int refs_let_go(struct refs *r, uint64_t number)
         return err;
     if (err || e.count || map64_get(&r->zero, number, &none) || map64_get(&r->holds, number, &none))
         return -EBUSY;
-    err = put_dying(r, number, &e);
-    return err < 0 ? err : refs_queue_zero(r, number, e.size); /* else the next start does it */
+    return refs_make_dying(r, number, &e);
 }
 
 struct visiting {
@@ -636,7 +645,7 @@ static int recover_dying(struct refs *r, struct kv_snap *s)
         err = refs_load(r, d.number, &now);
         if (err == 0 && now.count == 0) {
             r->live -= entry_is_sealed(&now);
-            err = refs_queue_zero(r, d.number, d.entry.size);
+            err = queue_zero(r, d.number, d.entry.size);
         } else if (err == -ENOENT && entry_is_ghost(&d.entry)) {
             refs_count_dead(r, d.entry.shard, true);
             err = 0;

@@ -61,7 +61,8 @@ struct refs {
 int refs_load(struct refs *r, uint64_t number, struct entry *ret);
 int refs_save(struct refs *r, uint64_t number, const struct entry *e);
 int refs_change(struct refs *r, uint64_t number, struct entry *e, int64_t delta);
-int refs_queue_zero(struct refs *r, uint64_t number, uint64_t size);
+/* A number with the entry `e`, of count 0, is among the dying and in r->zero: both or neither. */
+int refs_make_dying(struct refs *r, uint64_t number, const struct entry *e);
 int refs_set_pending(struct refs *r, uint64_t number);
 int refs_hold_locked(struct refs *r, uint64_t number, int64_t delta);
 /* Take the id out of the index, leaving a marker if its chain goes on. */

@@ -94,7 +94,6 @@ static int put_place(struct refs *r, uint64_t number, const struct entry *was,
                      const struct entry *place)
 {
     struct entry e = *place;
-    uint8_t key[8], buf[ENTRY_MAX];
     int err;
 
     e.count = was->count;
@@ -103,12 +102,8 @@ static int put_place(struct refs *r, uint64_t number, const struct entry *was,
     err = refs_note_ghost(r, number, was, &e);
     if (err < 0)
         return err;
-    if (e.count == 0) { /* died before it was sealed: its dying record must name the new place */
-        put_be64(key, number);
-        err = layer_put(r->dying, key, buf, entry_encode(&e, buf));
-        if (err == 0)
-            err = refs_queue_zero(r, number, e.size);
-    }
+    if (e.count == 0) /* died before it was sealed: its dying record must name the new place */
+        err = refs_make_dying(r, number, &e);
     if (err == 0)
         err = refs_save(r, number, &e);
     if (err < 0)

@@ -155,6 +155,15 @@ Test(refs, a_decr_that_fails_half_way_changes_nothing)
 
 /* ---- the dying ---- */
 
+Test(refs, a_first_reference_changes_the_count_alone)
+{
+    uint64_t n;
+
+    cr_assert_eq(refs_new(t.refs, &n), 0);
+    cr_assert_eq(refs_ref(t.refs, n), 0);
+    cr_assert_eq(refs_changes(t.refs), 1, "nothing to be taken from among the dying");
+}
+
 Test(refs, at_zero_an_object_is_dying_and_found_and_revived_by_its_id)
 {
     struct id id = named(&t, "a");
