@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #define ROOM_SLACK ((size_t)64 * 1024) /* bytes of operations beside the data of a change */
+#define LENT_MIN 512                   /* bytes of data that are cheaper to copy */
 
 static _Thread_local struct capture *current;
 static _Thread_local size_t room_left; /* of what change_room got; frames that it was not enough for
@@ -43,7 +44,13 @@ static void add(struct capture *c, const void *bytes, size_t len)
     c->len += len;
 }
 
-static void note(const struct op *op)
+static void lend(struct capture *c, const struct op *op)
+{
+    c->lent[c->lent_count++] = (struct capture_lent){c->len, op->len, op->data};
+    c->lent_len += op->len;
+}
+
+static void note(const struct op *op, bool lent)
 {
     struct capture *c = current;
     uint8_t head[OP_HEAD_MAX];
@@ -52,19 +59,28 @@ static void note(const struct op *op)
     assert(c); /* a change outside of a guard */
     if (!c)
         return;
-    if (reserve(c, n + op->len) < 0) {
+    lent = lent && op->len >= LENT_MIN && c->lent_count < CAPTURE_LENT;
+    if (reserve(c, n + (lent ? 0 : op->len)) < 0) {
         c->error = -ENOMEM;
         return;
     }
     add(c, head, n);
-    if (op->len)
+    if (lent)
+        lend(c, op);
+    else if (op->len)
         add(c, op->data, op->len);
 }
 
 void capture_op(struct project *p, const struct op *op)
 {
     if (p->log)
-        note(op);
+        note(op, false);
+}
+
+void capture_op_lent(struct project *p, const struct op *op)
+{
+    if (p->log)
+        note(op, true);
 }
 
 bool capture_pending(void)
@@ -78,14 +94,14 @@ static void tap_put(const struct tree_tap *tap, struct key k, const void *val, s
 {
     const struct capture_tap *t = (const struct capture_tap *)tap;
 
-    note(&(struct op){.kind = OP_PUT, .ns = t->ns, .key = k, .data = val, .len = len});
+    note(&(struct op){.kind = OP_PUT, .ns = t->ns, .key = k, .data = val, .len = len}, false);
 }
 
 static void tap_del(const struct tree_tap *tap, struct key k)
 {
     const struct capture_tap *t = (const struct capture_tap *)tap;
 
-    note(&(struct op){.kind = OP_DEL, .ns = t->ns, .key = k});
+    note(&(struct op){.kind = OP_DEL, .ns = t->ns, .key = k}, false);
 }
 
 void capture_tap_init(struct capture_tap *t, uint32_t ns)
@@ -134,11 +150,29 @@ static void end_held(struct capture *c)
     c->held_count = 0;
 }
 
+/* What was noted, with what was lent in between; returns how many pieces it is in. */
+static int gather(struct capture *c, struct iovec iov[2 * CAPTURE_LENT + 1])
+{
+    uint8_t *noted = c->data ? c->data : c->small;
+    size_t at = 0;
+    int n = 0;
+
+    for (size_t i = 0; i < c->lent_count; i++) {
+        const struct capture_lent *lent = &c->lent[i];
+
+        iov[n++] = (struct iovec){noted + at, lent->at - at};
+        iov[n++] = (struct iovec){(void *)(uintptr_t)lent->data, lent->len};
+        at = lent->at;
+    }
+    iov[n++] = (struct iovec){noted + at, c->len - at};
+    return n;
+}
+
 /* The log ends where a change is missing: no frame comes after it. */
 static int append(struct project *p, struct capture *c, uint32_t ns, uint64_t *ret_seq)
 {
-    struct iovec iov = {c->data ? c->data : c->small, c->len};
-    size_t size = frame_size(c->len);
+    struct iovec iov[2 * CAPTURE_LENT + 1];
+    size_t size = frame_size(c->len + c->lent_len);
 
     if (c->error)
         return c->error;
@@ -148,7 +182,14 @@ static int append(struct project *p, struct capture *c, uint32_t ns, uint64_t *r
     assert(size <= room_left);
 #endif
     room_left -= size < room_left ? size : room_left;
-    return log_append(p->log, ns, &iov, 1, ret_seq);
+    return log_append(p->log, ns, iov, gather(c, iov), ret_seq);
+}
+
+/* Nothing is noted any more. */
+static void forget(struct capture *c)
+{
+    c->len = c->lent_len = c->lent_count = 0;
+    c->error = 0;
 }
 
 int capture_emit(struct project *p, uint32_t ns, uint64_t *ret_seq)
@@ -167,9 +208,8 @@ int capture_emit(struct project *p, uint32_t ns, uint64_t *ret_seq)
         project_turn_readonly(p, "logging a change", err);
     else
         note_seq(p, *ret_seq);
-    atomic_fetch_add(&p->flush.logged, c->len);
-    c->len = 0;
-    c->error = 0;
+    atomic_fetch_add(&p->flush.logged, c->len + c->lent_len);
+    forget(c);
     end_held(c);
     return err;
 }
@@ -207,8 +247,8 @@ void change_enter(struct capture *c, struct project *p, bool instant)
     c->p = p;
     c->instant = instant;
     c->data = NULL;
-    c->len = c->room = 0;
-    c->error = 0;
+    c->room = 0;
+    forget(c);
     c->held = NULL;
     c->held_count = c->held_room = 0;
     current = c;

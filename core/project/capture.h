@@ -31,12 +31,21 @@ struct ns;
 struct project;
 
 #define CAPTURE_INLINE 1024 /* bytes of operations that need no memory */
+#define CAPTURE_LENT 4      /* pieces of data in a frame that are not copied on their way to the log */
+
+/* Data that comes behind the first `at` bytes of what is noted. */
+struct capture_lent {
+    size_t at, len;
+    const void *data;
+};
 
 struct capture {
     struct project *p;
     bool instant;  /* the gate is held for writing */
     uint8_t *data; /* of `room` bytes; NULL: in `small` */
     size_t len, room;
+    struct capture_lent lent[CAPTURE_LENT];
+    size_t lent_count, lent_len;
     int error; /* an operation could not be noted */
     struct content **held; /* that wait for their frame */
     size_t held_count, held_room;
@@ -56,6 +65,8 @@ void change_leave(struct capture *c);
 
 /* Note one operation; its data is copied. Without a log nothing is noted. */
 void capture_op(struct project *p, const struct op *op);
+/* The same, but much data is not copied: it has to stay as it is until its frame is appended. */
+void capture_op_lent(struct project *p, const struct op *op);
 /* Append what was noted as one frame of `ns` (0: of the root). *ret_seq: the number of the last
  * change. The locks of the change are held. After a failure, which turns the store read-only, no
  * other frame is appended: the log is what was, up to some change. -ENOMEM, -EROFS, -EIO. */

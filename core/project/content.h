@@ -77,6 +77,9 @@ void content_end(struct project *p, struct content *c);
 /* Between begin and end. Grows; spills to a slot above `pack_limit`. Small writes to a slot that is
  * synced again and again are in their frame, too: then the sync of the log is enough. */
 int content_write(struct project *p, struct content *c, const void *buf, size_t len, uint64_t off);
+/* The same with bytes that stay as they are until the change is in the log. */
+int content_write_lent(struct project *p, struct content *c, const void *buf, size_t len,
+                       uint64_t off);
 int content_truncate(struct project *p, struct content *c, uint64_t len);
 /* What nobody may change any more (sealing) goes from its buffer to a slot. Holds gate. */
 int content_spill(struct project *p, struct content *c);

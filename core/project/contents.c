@@ -89,15 +89,27 @@ void content_unlist(struct project *p, struct content *c)
     content_unref(c);
 }
 
-/* Its new bytes for the log. */
-static void capture_bytes(struct project *p, const struct content *c, const void *buf, size_t len,
-                          uint64_t off)
+/* Bytes on their way to a content. */
+struct bytes {
+    const void *buf;
+    size_t len;
+    uint64_t off;
+    bool lent; /* they stay until they are in the log */
+};
+
+/* For the log. */
+static void capture_bytes(struct project *p, const struct content *c, const struct bytes *b)
 {
-    capture_op(p, &(struct op){.kind = OP_CONTENT_WRITE,
-                               .number = c->number,
-                               .a = off,
-                               .data = buf,
-                               .len = len});
+    struct op op = {.kind = OP_CONTENT_WRITE,
+                    .number = c->number,
+                    .a = b->off,
+                    .data = b->buf,
+                    .len = b->len};
+
+    if (b->lent)
+        capture_op_lent(p, &op);
+    else
+        capture_op(p, &op);
 }
 
 /* Its slot has new bytes, which their frame has, too, or says to be there. From here on frames name
@@ -321,35 +333,45 @@ static bool takes_credit(struct content *c, size_t len, uint64_t off)
     return true;
 }
 
-static int write_slot(struct project *p, struct content *c, const void *buf, size_t len,
-                      uint64_t off)
+static int write_slot(struct project *p, struct content *c, const struct bytes *b)
 {
-    bool logged = takes_credit(c, len, off);
-    int err = blob_write(c->blob, buf, len, off);
+    bool logged = takes_credit(c, b->len, b->off);
+    int err = blob_write(c->blob, b->buf, b->len, b->off);
 
     if (err == 0 && logged)
-        capture_bytes(p, c, buf, len, off);
+        capture_bytes(p, c, b);
     slot_changed(p, c, err == 0 && logged); /* also a part of it */
     if (err == 0)
-        content_write_behind(p, c, off + len);
+        content_write_behind(p, c, b->off + b->len);
+    return err;
+}
+
+static int write_bytes(struct project *p, struct content *c, const struct bytes *b)
+{
+    int err = 0;
+    MUTEX_GUARD(&c->io);
+
+    if (!c->blob && b->off + b->len > buffer_limit(p))
+        err = spill(p, c);
+    if (err < 0)
+        return err;
+    if (c->blob)
+        return write_slot(p, c, b);
+    err = write_buffer(p, c, b->buf, b->len, b->off);
+    if (err == 0)
+        capture_bytes(p, c, b);
     return err;
 }
 
 int content_write(struct project *p, struct content *c, const void *buf, size_t len, uint64_t off)
 {
-    int err = 0;
-    MUTEX_GUARD(&c->io);
+    return write_bytes(p, c, &(struct bytes){buf, len, off, false});
+}
 
-    if (!c->blob && off + len > buffer_limit(p))
-        err = spill(p, c);
-    if (err < 0)
-        return err;
-    if (c->blob)
-        return write_slot(p, c, buf, len, off);
-    err = write_buffer(p, c, buf, len, off);
-    if (err == 0)
-        capture_bytes(p, c, buf, len, off);
-    return err;
+int content_write_lent(struct project *p, struct content *c, const void *buf, size_t len,
+                       uint64_t off)
+{
+    return write_bytes(p, c, &(struct bytes){buf, len, off, true});
 }
 
 static int cut_buffer(struct project *p, struct content *c, uint64_t len)

@@ -50,6 +50,60 @@ Test(capture, a_change_of_many_contents_is_one_frame)
     }
 }
 
+/* ---- data that is lent ---- */
+
+#define LEND (CAPTURE_LENT + 2) /* more than are lent */
+
+struct pieces {
+    uint8_t data[LEND][2000];
+    unsigned found;
+};
+
+/* Each piece as it was, in the order in which they were noted, with a small one behind each. */
+static int look(const struct log_frame *f, void *ctx)
+{
+    struct pieces *s = ctx;
+    size_t at = 0;
+    struct op op;
+
+    while (op_next(f->payload, f->len, &at, &op) == 0) {
+        const uint8_t *want = s->data[s->found / 2];
+        cr_assert_eq(op.number, s->found + 1);
+        cr_assert_eq(op.len, s->found % 2 ? 3 : sizeof s->data[0]);
+        cr_assert_arr_eq(op.data, want, op.len);
+        s->found++;
+    }
+    return 0;
+}
+
+static void note_piece(uint64_t number, const void *data, size_t len)
+{
+    capture_op_lent(x.p, &(struct op){
+                             .kind = OP_CONTENT_WRITE, .number = number, .data = data, .len = len});
+}
+
+Test(capture, what_was_lent_is_in_the_frame_where_it_was_noted)
+{
+    static struct pieces s;
+    struct log_report report;
+    struct log_scan scan = {.epoch = x.p->epoch, .seq = log_seq(x.p->log)};
+    CHANGE_ROOM(room);
+
+    log_position(x.p->log, &scan.pos);
+    cr_assert_eq(change_room(x.p, sizeof s.data, &room), 0);
+    {
+        CHANGE_GUARD(x.p);
+        for (unsigned i = 0; i < LEND; i++) {
+            memset(s.data[i], 'a' + (int)i, sizeof s.data[i]);
+            note_piece(2 * i + 1, s.data[i], sizeof s.data[i]);
+            note_piece(2 * i + 2, s.data[i], 3);
+        }
+        cr_assert_eq(project_changed(x.p, NULL), 0);
+    }
+    cr_assert_eq(log_read(x.disk, &scan, look, &s, &report), 0);
+    cr_assert_eq(s.found, 2 * LEND);
+}
+
 /* ---- a frame that is lost ---- */
 
 /* A change whose frame cannot be made: it tells its caller `err`. */
