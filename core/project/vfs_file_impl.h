@@ -130,9 +130,11 @@ struct pages_of pages_around(uint64_t off, size_t len);
 /* The first patch with bytes in the pages of [off, end). -ENOENT: there is none. */
 int patch_next(const struct items *it, const struct inode *in, uint64_t off, uint64_t end,
                struct patch *ret);
-/* May these pages become a patch of the grain, in which there is none yet that they touch? 1 or 0. */
-int patch_fits(const struct items *it, const struct inode *in, const struct grain *g,
-               struct pages_of u);
+/* The same within the grain, and how many there are in all of it. */
+int patch_meet(const struct items *it, const struct inode *in, const struct grain *g, uint64_t off,
+               uint64_t end, struct patch *ret, unsigned *ret_count);
+/* May these pages become one more patch of the grain, where none of its `count` touches them? */
+bool patch_fits(const struct grain *g, struct pages_of u, unsigned count);
 /* A new patch, or one with another content. Stores `in` instead of `was`: both or none. */
 int patch_set(const struct items *it, const struct inode *was, struct inode *in, uint64_t at,
               const struct extent *e);

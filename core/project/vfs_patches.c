@@ -66,24 +66,34 @@ int patch_next(const struct items *it, const struct inode *in, uint64_t off, uin
     return err == 0 && ret->at >= end ? -ENOENT : err;
 }
 
-int patch_fits(const struct items *it, const struct inode *in, const struct grain *g,
-               struct pages_of u)
+int patch_meet(const struct items *it, const struct inode *in, const struct grain *g, uint64_t off,
+               uint64_t end, struct patch *ret, unsigned *ret_count)
 {
     struct tree_cursor c = TREE_CURSOR_INIT;
-    uint64_t len = u.end - u.from;
-    unsigned count = 0;
-    struct patch any;
-    int err = -ENOENT;
+    struct patch u;
+    int met = -ENOENT, err = -ENOENT;
 
-    if (len > PATCH_MAX || len * PATCH_PART > g->bytes || u.end > g->at + g->bytes)
-        return 0;
+    *ret_count = 0;
     if (in->flags & INODE_PATCHES)
         err = tree_seek(it->tree, key_make(it->ino, ITEM_PATCH, g->at), &c);
-    while ((err = cursor_patch(&c, err, it->ino, &any)) == 0 && any.at < g->at + EXTENT_GRAIN &&
-           ++count < PATCHES_MAX)
+    while ((err = cursor_patch(&c, err, it->ino, &u)) == 0 && u.at < g->at + EXTENT_GRAIN) {
+        if (met < 0 && u.at < end && pages_end(&u) > off) {
+            met = 0;
+            *ret = u;
+        }
+        ++*ret_count;
         err = tree_next(&c);
+    }
     tree_cursor_end(&c);
-    return err < 0 && err != -ENOENT ? err : count < PATCHES_MAX;
+    return err < 0 && err != -ENOENT ? err : met;
+}
+
+bool patch_fits(const struct grain *g, struct pages_of u, unsigned count)
+{
+    uint64_t len = u.end - u.from;
+
+    return len <= PATCH_MAX && len * PATCH_PART <= g->bytes && u.end <= g->at + g->bytes &&
+           count < PATCHES_MAX;
 }
 
 static int put(const struct items *it, uint64_t at, const struct extent *e)

@@ -137,15 +137,14 @@ static int plan_old_patch(struct project *p, struct vnode *v, struct items *it,
     return plan->c || err < 0 ? err : plan_fresh(p, v, u->at, u->e.valid, plan);
 }
 
-/* A new one, if that is worth it: then plan->c. */
-static int plan_new_patch(struct project *p, struct vnode *v, struct items *it, uint64_t off,
+/* A new one beside `count` others, if that is worth it: then plan->c. */
+static int plan_new_patch(struct project *p, struct vnode *v, uint64_t off, unsigned count,
                           struct plan *plan)
 {
     struct pages_of pages = pages_around(off, plan->len);
-    int r = patch_fits(it, &plan->in, &plan->g, pages);
 
-    if (r <= 0)
-        return r;
+    if (!patch_fits(&plan->g, pages, count))
+        return 0;
     plan->patch = true;
     return plan_fresh(p, v, pages.from, pages.end - pages.from, plan);
 }
@@ -156,13 +155,14 @@ static int plan_overlay(struct project *p, struct vnode *v, struct items *it, ui
 {
     struct grain *g = &plan->g;
     struct patch u;
+    unsigned count;
     int err = grain_load(it, &plan->in, off, g), met;
 
     if (err < 0)
         return err;
     if (plan->len > g->at + EXTENT_GRAIN - off)
         plan->len = (size_t)(g->at + EXTENT_GRAIN - off);
-    met = patch_next(it, &plan->in, off, off + plan->len, &u);
+    met = patch_meet(it, &plan->in, g, off, off + plan->len, &u, &count);
     if (met < 0 && met != -ENOENT)
         return met;
     if (met == 0 && off >= u.at && off + plan->len <= u.at + u.e.valid)
@@ -171,7 +171,7 @@ static int plan_overlay(struct project *p, struct vnode *v, struct items *it, ui
         err = plan_grain_in_place(p, it, off, plan);
         if (plan->c || err < 0)
             return err;
-        err = plan_new_patch(p, v, it, off, plan);
+        err = plan_new_patch(p, v, off, count, plan);
         if (plan->c || err < 0)
             return err;
     }
@@ -305,10 +305,12 @@ int file_write_step(struct project *p, struct vnode *v, const uint8_t *buf, size
     if (err == 0)
         err = fill_fresh(p, v, &plan, off);
     if (err == 0)
-        err = content_write(p, plan.c, buf, plan.len, off - plan.start);
+        err = content_write_lent(p, plan.c, buf, plan.len, off - plan.start);
     if (err == 0)
         err = record(p, v, &plan, off + plan.len);
     plan_end(p, &plan, err);
+    if (err < 0)
+        (void)project_changed(p, NULL); /* `buf` is the caller's again */
     *ret_len = plan.len;
     return err;
 }
