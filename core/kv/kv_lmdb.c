@@ -48,6 +48,7 @@ struct lmdb_snap {
     MDB_txn *txn;
     MDB_cursor *cursor; /* of the table last searched, or NULL */
     unsigned cursor_table;
+    unsigned got; /* 1 + the table of the last get */
 };
 
 struct lmdb_txn {
@@ -267,10 +268,30 @@ static int take(struct look *l)
     return r;
 }
 
+static int open_cursor(struct lmdb_snap *s, unsigned table)
+{
+    MDB_stat st;
+    MDB_dbi dbi = of(s->base.kv)->dbi[table];
+    if (s->cursor != NULL && s->cursor_table == table)
+        return 0;
+    drop_cursor(s);
+    s->cursor_table = table;
+    /* Reads what opening a cursor would, which must not be left in the middle. */
+    int r = to_errno(mdb_stat(s->txn, dbi, &st));
+    return r < 0 ? r : to_errno(mdb_cursor_open(s->txn, dbi, &s->cursor));
+}
+
+/* From the second one on by a cursor, which looks around where it stands before it goes down the
+ * whole tree. */
 static int snap_get_guarded(void *arg)
 {
     struct look *l = arg;
-    int r = to_errno(mdb_get(l->s->txn, kv_of(l)->dbi[l->table], &l->key, &l->val));
+    bool again = l->s->got == l->table + 1;
+    int r = again ? open_cursor(l->s, l->table) : 0;
+    l->s->got = l->table + 1;
+    if (r == 0)
+        r = to_errno(again ? mdb_cursor_get(l->s->cursor, &l->key, &l->val, MDB_SET)
+                           : mdb_get(l->s->txn, kv_of(l)->dbi[l->table], &l->key, &l->val));
     return r < 0 ? r : take(l);
 }
 
@@ -283,20 +304,13 @@ static int lmdb_snap_get(struct kv_snap *snap, unsigned table, const void *key, 
     if (!k->has[table])
         return -ENOENT;
     int r = mapped_guard(snap_get_guarded, &l);
+    if (r == -EIO)
+        drop_cursor(l.s); /* nobody knows where it stands */
     if (r < 0)
         return r;
     *ret_val = l.val.mv_data;
     *ret_len = l.val.mv_size;
     return 0;
-}
-
-static int cursor_on(struct lmdb_snap *s, unsigned table)
-{
-    if (s->cursor != NULL && s->cursor_table == table)
-        return 0;
-    drop_cursor(s);
-    s->cursor_table = table;
-    return to_errno(mdb_cursor_open(s->txn, of(s->base.kv)->dbi[table], &s->cursor));
 }
 
 static int seek(MDB_cursor *c, const void *key, size_t klen, bool after, MDB_val *found,
@@ -314,11 +328,7 @@ static int seek(MDB_cursor *c, const void *key, size_t klen, bool after, MDB_val
 static int seek_guarded(void *arg)
 {
     struct look *l = arg;
-    MDB_stat st;
-    /* Reads what opening a cursor would, which must not be left in the middle. */
-    int r = to_errno(mdb_stat(l->s->txn, kv_of(l)->dbi[l->table], &st));
-    if (r == 0)
-        r = cursor_on(l->s, l->table);
+    int r = open_cursor(l->s, l->table);
     if (r == 0)
         r = seek(l->s->cursor, l->from, l->from_len, l->after, &l->key, &l->val);
     return r < 0 ? r : take(l);
@@ -337,7 +347,7 @@ static int lmdb_snap_seek(struct kv_snap *snap, unsigned table, const void *key,
         return -ENOENT;
     int r = mapped_guard(seek_guarded, &l);
     if (r == -EIO)
-        drop_cursor(l.s); /* nobody knows where it stands */
+        drop_cursor(l.s); /* likewise */
     if (r < 0 && r != -EUCLEAN)
         return r;
     *ret_key = l.found ? l.key.mv_data : NULL;

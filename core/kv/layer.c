@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,6 +51,8 @@ struct layer {
     struct map batch[LAYER_BATCHES_MAX]; /* the oldest first */
     size_t batches;
     _Atomic size_t pending; /* slots of all maps */
+    bool gets;              /* between layer_gets_begin and _end */
+    struct kv_snap *snap;   /* then, from the first one that has to look into the table */
 };
 
 struct key {
@@ -214,12 +217,36 @@ static const struct slot *change_since(const struct layer *l, const struct key *
     return s;
 }
 
+static int get_below(struct layer *l, const void *key, void *buf, size_t cap, size_t *ret_len)
+{
+    const void *val;
+    size_t len;
+    if (l->gets && l->snap == NULL)
+        (void)kv_snap_begin(l->kv, &l->snap); /* else without one */
+    if (l->snap == NULL)
+        return kv_get(l->kv, l->table, key, l->klen, buf, cap, ret_len);
+    int r = kv_snap_get(l->snap, l->table, key, l->klen, &val, &len);
+    return r < 0 ? r : copy_out(val, len, buf, cap, ret_len);
+}
+
+void layer_gets_begin(struct layer *l)
+{
+    l->gets = true;
+}
+
+void layer_gets_end(struct layer *l)
+{
+    l->gets = false;
+    kv_snap_end(l->snap);
+    l->snap = NULL;
+}
+
 int layer_get(struct layer *l, const void *key, void *buf, size_t cap, size_t *ret_len)
 {
     struct key k = key_of(l, key);
     const struct slot *s = change_since(l, &k, 0);
     if (s == NULL)
-        return kv_get(l->kv, l->table, key, l->klen, buf, cap, ret_len);
+        return get_below(l, key, buf, cap, ret_len);
     return s->deleted ? -ENOENT : copy_out(s->val, s->vlen, buf, cap, ret_len);
 }
 

@@ -31,6 +31,10 @@ int layer_create(struct kv *kv, unsigned table, size_t klen, struct layer **ret_
 void layer_destroy(struct layer *l); /* NULL is fine; uncommitted changes are dropped */
 
 int layer_get(struct layer *l, const void *key, void *buf, size_t cap, size_t *ret_len);
+/* Between these two all layer_get share one look into the table, which makes many of neighbouring keys
+ * cheaper. No layer_thaw meanwhile: the owner's lock stays held. */
+void layer_gets_begin(struct layer *l);
+void layer_gets_end(struct layer *l);
 int layer_put(struct layer *l, const void *key, const void *val, size_t vlen);
 int layer_del(struct layer *l, const void *key); /* absent is fine */
 

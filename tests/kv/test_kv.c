@@ -227,6 +227,34 @@ BOTH(kv, one_snapshot_searches_several_tables)
     kv_snap_end(s);
 }
 
+/* Far apart, near, missing ones in between, and with another table and a search in between. */
+BOTH(kv, one_snapshot_gets_many_keys_in_any_order)
+{
+    struct kv_txn *t = begin(x);
+    char key[16], val[16];
+    for (unsigned i = 0; i < 1000; i += 2) {
+        snprintf(key, sizeof key, "%04u", i);
+        put(t, 0, key, key);
+    }
+    put(t, 1, "0001", "other");
+    cr_assert_eq(kv_commit(t), 0);
+    struct kv_snap *s = snap(x);
+    for (unsigned i = 0, n = 0; i < 3000; i++, n = (n + (i % 3 ? 1 : 357)) % 1000) {
+        snprintf(key, sizeof key, "%04u", n);
+        snap_is(s, key, n % 2 ? NULL : key);
+        if (i % 5 == 0)
+            seek_is(s, "0500", false, "0500");
+        if (i % 7)
+            continue;
+        const void *p;
+        size_t len;
+        cr_assert_eq(kv_snap_get(s, 1, "0001", 4, &p, &len), 0);
+        snprintf(val, sizeof val, "%.*s", (int)len, (const char *)p);
+        cr_assert_str_eq(val, "other");
+    }
+    kv_snap_end(s);
+}
+
 BOTH(kv, a_read_only_store_reads_and_refuses_to_write)
 {
     struct kv_txn *t;

@@ -115,6 +115,44 @@ static struct layer *three_floors(struct fixture *x)
     return l;
 }
 
+static void floors_are(struct layer *l)
+{
+    is(l, "a", "1");
+    is(l, "b", "2");
+    is(l, "c", NULL);
+    is(l, "d", "3");
+    is(l, "e", NULL);
+}
+
+BOTH(layer, gets_that_share_a_look_into_the_table_find_the_same)
+{
+    struct layer *l = three_floors(x);
+    layer_gets_begin(l);
+    floors_are(l);
+    floors_are(l);
+    put(l, "a", "9");
+    is(l, "a", "9");
+    layer_gets_end(l);
+    layer_destroy(l);
+}
+
+BOTH(layer, later_gets_see_what_was_committed_after_a_shared_look)
+{
+    struct layer *l = make(x);
+    put(l, "a", "1");
+    flush(x, l);
+    layer_gets_begin(l);
+    is(l, "a", "1");
+    layer_gets_end(l);
+    put(l, "a", "2");
+    flush(x, l);
+    is(l, "a", "2");
+    layer_gets_begin(l);
+    is(l, "a", "2");
+    layer_gets_end(l);
+    layer_destroy(l);
+}
+
 BOTH(layer, bad_key_lengths_and_values_are_refused)
 {
     struct layer *l;
