@@ -161,10 +161,8 @@ static int ref_resolved(struct refs *r, uint64_t *number)
                                              : change_number(r, *number, +1);
 }
 
-int refs_ref_all(struct refs *r, uint64_t *numbers, size_t count)
+static int ref_all(struct refs *r, uint64_t *numbers, size_t count)
 {
-    MUTEX_GUARD(&r->lock);
-
     for (size_t i = 0; i < count; i++) {
         int err = numbers[i] ? ref_resolved(r, &numbers[i]) : 0;
         if (err == 0)
@@ -175,6 +173,16 @@ int refs_ref_all(struct refs *r, uint64_t *numbers, size_t count)
         return err;
     }
     return 0;
+}
+
+int refs_ref_all(struct refs *r, uint64_t *numbers, size_t count)
+{
+    MUTEX_GUARD(&r->lock);
+
+    layer_gets_begin(r->objects);
+    int err = ref_all(r, numbers, count);
+    layer_gets_end(r->objects);
+    return err;
 }
 
 int refs_unref(struct refs *r, uint64_t number)

@@ -410,10 +410,8 @@ int pages_add_count(struct pages *ps, uint64_t no, int delta, uint32_t *ret_coun
     return add_count(ps, no, delta, ret_count);
 }
 
-int pages_ref_all(struct pages *ps, const uint64_t *numbers, size_t count)
+static int ref_all(struct pages *ps, const uint64_t *numbers, size_t count)
 {
-    MUTEX_GUARD(&ps->lock);
-
     for (size_t i = 0; i < count; i++) {
         int err = add_count(ps, numbers[i], +1, NULL);
         if (err == 0)
@@ -423,6 +421,16 @@ int pages_ref_all(struct pages *ps, const uint64_t *numbers, size_t count)
         return err;
     }
     return 0;
+}
+
+int pages_ref_all(struct pages *ps, const uint64_t *numbers, size_t count)
+{
+    MUTEX_GUARD(&ps->lock);
+
+    layer_gets_begin(ps->counts);
+    int err = ref_all(ps, numbers, count);
+    layer_gets_end(ps->counts);
+    return err;
 }
 
 int pages_free(struct pages *ps, uint64_t no)
