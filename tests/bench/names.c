@@ -6,8 +6,8 @@
  *     bench-names STORE NS DIRS FILES [THREADS]
  *
  * FILES files of 4 KiB in DIRS directories of the new namespace NS, by THREADS threads (1), each in
- * directories of its own; then each is looked up, and removed. Tells the nanoseconds of each kind
- * of call, and apart from them what took more than WAIT. Under `valgrind --tool=callgrind` the
+ * directories of its own; then each is looked up, and removed. After that 4 KiB are written at PATCHES
+ * places of a sealed file of LARGE bytes. Tells the nanoseconds of each kind of call, and apart from them what took more than WAIT. Under `valgrind --tool=callgrind` the
  * functions vfs_* show the instructions, which others on the machine do not change.
  */
 #include "store.h"
@@ -23,6 +23,8 @@
 #define BYTES 4096
 #define WAIT 50000 /* ns; what takes longer has waited for others, and is told apart */
 #define THREADS_MAX 64
+#define LARGE (UINT64_C(256) << 20)
+#define PATCHES 2000
 
 enum call {
     MISS,
@@ -37,6 +39,7 @@ enum call {
     FORGET,
     LOOKUP,
     UNLINK,
+    PATCH,
     CALLS
 };
 static const char *const name_of[CALLS] = {
@@ -52,6 +55,7 @@ static const char *const name_of[CALLS] = {
     [FORGET] = "forget",
     [LOOKUP] = "lookup",
     [UNLINK] = "unlink",
+    [PATCH] = "write of 4 KiB, large file",
 };
 
 static const struct vfs_cred cred = {.umask = 022};
@@ -181,6 +185,38 @@ static void *work(void *arg)
     return NULL;
 }
 
+static int64_t fill(struct vfs_file *f)
+{
+    static unsigned char piece[1 << 20];
+
+    for (uint64_t off = 0; off < LARGE; off += sizeof piece) {
+        for (size_t i = 0; i < sizeof piece; i += BYTES)
+            memcpy(piece + i, &(uint64_t){off + i}, sizeof off);
+        must("fill", vfs_write(f, piece, sizeof piece, off));
+    }
+    return 0;
+}
+
+/* At each place once: the places are those of a walk by a step that shares no factor with their number. */
+static void patch(struct worker *w)
+{
+    struct vfs_attr a;
+    struct vfs_file *f;
+    uint64_t at = 0;
+
+    must("large", vfs_create(project, root, "large", 0600, &cred, VFS_WRITE | VFS_EXCL, &a, &f));
+    must("large", fill(f));
+    vfs_release(f);
+    must("drain", project_drain(project, false, -1, NULL));
+    must("large", vfs_open(project, a.nodeid, VFS_WRITE, &f));
+    for (unsigned i = 0; i < PATCHES; i++) {
+        memcpy(w->bytes, &i, sizeof i);
+        at = (at + 40503) % (LARGE / BYTES);
+        TIMED(w, PATCH, vfs_write(f, w->bytes, BYTES, at * BYTES));
+    }
+    vfs_release(f);
+}
+
 static void run(const char *ns, unsigned threads)
 {
     static struct worker w[THREADS_MAX];
@@ -198,6 +234,7 @@ static void run(const char *ns, unsigned threads)
     printf("%-26s %8.3f s\n", "all", (double)(ticks() - begun) / 1e9);
     must("drain", project_drain(project, false, -1, NULL));
     printf("%-26s %8.3f s\n", "... until drained", (double)(ticks() - begun) / 1e9);
+    patch(&w[0]);
     for (int c = 0; c < CALLS; c++) {
         int64_t ns_all = 0, calls = 0, waited = 0, waits = 0;
         for (unsigned i = 0; i < threads; i++) {
