@@ -29,9 +29,12 @@
 
 /* ---- asking for one ---- */
 
-/* Needs the lock. */
+/* Needs the lock. Once is enough: under pressure each change says so, and whoever flushes may not be
+ * allowed to begin yet, of which a commit tells him. */
 static void kick(struct flusher *f, bool urgent)
 {
+    if (f->kicked && (f->urgent || !urgent))
+        return;
     f->kicked = true;
     f->urgent |= urgent;
     cond_broadcast(&f->wake);
