@@ -79,6 +79,7 @@ static void store(_Atomic int *p, int value)
  * 400 rounds were some 35 us; a holder that takes longer reads from a disk or does not run. */
 #define SPIN_NS 35000
 #define SPINS_A_LOOK 16 /* at the clock */
+#define LET_NS 200000   /* enough to wake up on another CPU */
 
 static bool spins;
 
@@ -138,6 +139,7 @@ void mutex_init(struct mutex *m, const char *name)
 {
     m->name = name;
     atomic_init(&m->owner, 0);
+    atomic_init(&m->sleepers, 0);
     must(pthread_mutex_init(&m->m, NULL), name, "cannot be made");
 }
 
@@ -152,9 +154,25 @@ void mutex_lock(struct mutex *m)
 {
     if (load(&m->owner) == self())
         die(m->name, "taken twice");
-    if (!spin(try_mutex, &m->m, &m->owner))
+    if (!spin(try_mutex, &m->m, &m->owner)) {
+        atomic_fetch_add_explicit(&m->sleepers, 1, memory_order_relaxed);
         must(pthread_mutex_lock(&m->m), m->name, "cannot be taken");
+        atomic_fetch_sub_explicit(&m->sleepers, 1, memory_order_relaxed);
+    }
     store(&m->owner, self());
+}
+
+/* Letting go wakes one of them; when he comes the lock must not be taken again. */
+void mutex_let_others(struct mutex *m)
+{
+    int64_t until;
+
+    if (load(&m->sleepers) == 0)
+        return;
+    until = ticks() + LET_NS;
+    do
+        sched_yield();
+    while (load(&m->sleepers) > 0 && ticks() < until);
 }
 
 void mutex_unlock(struct mutex *m)

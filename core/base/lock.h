@@ -15,7 +15,8 @@
  *
  * Not recursive: taking a mutex or the write side twice aborts with the lock's name. All rwlocks
  * prefer writers, so a thread must not take the read side twice either. Not fair: who finds a lock
- * taken looks again for some microseconds before it sleeps, and may have it before one that sleeps.
+ * taken looks again for some microseconds before it sleeps, and may have it before one that sleeps. So
+ * who takes one again and again for longer than that calls mutex_let_others in between.
  */
 #pragma once
 
@@ -26,8 +27,9 @@
 
 struct mutex {
     pthread_mutex_t m;
-    _Atomic int owner; /* thread id, 0 when free */
-    const char *name;  /* for messages; static storage */
+    _Atomic int owner;    /* thread id, 0 when free */
+    _Atomic int sleepers; /* who gave up looking whether it is free */
+    const char *name;     /* for messages; static storage */
 };
 
 struct rwlock {
@@ -46,6 +48,8 @@ void mutex_init(struct mutex *m, const char *name);
 void mutex_destroy(struct mutex *m);
 void mutex_lock(struct mutex *m);
 void mutex_unlock(struct mutex *m);
+/* Not holding it: until those who sleep have had it, or for a fifth of a millisecond. */
+void mutex_let_others(struct mutex *m);
 /* Aborts unless the calling thread holds `m`. */
 void mutex_held(const struct mutex *m);
 

@@ -390,7 +390,7 @@ bool refs_is_pinned(struct refs *r, uint64_t number)
 
 /* ---- deletion ---- */
 
-#define COLLECT_BATCH 128 /* numbers taken out under one hold of the lock */
+#define COLLECT_BATCH 32 /* numbers taken out under one hold of the lock */
 
 static int dead_reserve(struct dead_list *l, size_t more)
 {
@@ -506,6 +506,7 @@ int refs_collect(struct refs *r, size_t max, refs_dead_fn *fn, void *ctx)
 
     do {
         size_t want = max - done < COLLECT_BATCH ? max - done : COLLECT_BATCH;
+        mutex_let_others(&r->lock);
         err = collect_some(r, want, some, &n);
         for (size_t i = 0; i < n && fn; i++)
             fn(some[i].number, &some[i].entry, ctx);
@@ -528,15 +529,29 @@ size_t refs_collected(struct refs *r, struct refs_dead *out, size_t max)
     return n;
 }
 
-int refs_buried(struct refs *r, const struct refs_dead *d)
+static int buried(struct refs *r, const struct refs_dead *d)
 {
-    MUTEX_GUARD(&r->lock);
     int err = del_dying(r, d->number);
 
     if (err == 0 && entry_is_ghost(&d->entry))
         refs_count_dead(r, d->entry.shard, false);
     else if (err == 0)
         r->burying--;
+    return err;
+}
+
+int refs_buried(struct refs *r, const struct refs_dead *d)
+{
+    return refs_buried_all(r, d, 1);
+}
+
+int refs_buried_all(struct refs *r, const struct refs_dead *dead, size_t count)
+{
+    int err = 0;
+    MUTEX_GUARD(&r->lock);
+
+    for (size_t i = 0; i < count && err == 0; i++)
+        err = buried(r, &dead[i]);
     return err;
 }
 

@@ -349,16 +349,49 @@ static int finalize(void *ctx, uint64_t first, uint64_t last)
 
 /* ---- bury ---- */
 
-/* The bytes of a file need no gate; what changes a table does, with the record that says so. */
-static int bury_one(struct project *p, const struct refs_dead *d)
-{
-    bool file = d->entry.kind == ENTRY_FILE || d->entry.kind == ENTRY_SLOT;
-    int err = file ? objects_delete(p->objects, d) : 0;
-    READ_GUARD(&p->gate);
+struct burial {
+    struct refs_dead v[BURY_AT_ONCE]; /* whose bytes are gone */
+    size_t count;
+};
 
-    if (!file)
-        err = objects_delete(p->objects, d);
-    return err < 0 ? err : refs_buried(p->refs, d);
+static void bury_failed(int err)
+{
+    report(REPORT_WARN, "deleting dead bytes failed (%s): kept until the next mount",
+           strerror(-err));
+}
+
+static bool is_file(const struct refs_dead *d)
+{
+    return d->entry.kind == ENTRY_FILE || d->entry.kind == ENTRY_SLOT;
+}
+
+static void delete_those(struct project *p, const struct refs_dead *dead, size_t n, bool files,
+                         struct burial *b)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (is_file(&dead[i]) != files)
+            continue;
+        int err = objects_delete(p->objects, &dead[i]);
+        if (err < 0)
+            bury_failed(err);
+        else
+            b->v[b->count++] = dead[i];
+    }
+}
+
+/* The bytes of a file need no gate; what changes a table does, with the records that say so. Those are
+ * changed under one hold of their lock: one by one they starved whoever removes files meanwhile. */
+static void bury_some(struct project *p, const struct refs_dead *dead, size_t n)
+{
+    struct burial b = {.count = 0};
+    int err;
+
+    delete_those(p, dead, n, true, &b);
+    READ_GUARD(&p->gate);
+    delete_those(p, dead, n, false, &b);
+    err = refs_buried_all(p->refs, b.v, b.count);
+    if (err < 0)
+        bury_failed(err);
 }
 
 size_t flush_bury(struct project *p, size_t max)
@@ -368,12 +401,7 @@ size_t flush_bury(struct project *p, size_t max)
     MUTEX_GUARD(&p->flush.bury);
 
     while (done < max && (n = refs_collected(p->refs, dead, BURY_AT_ONCE)) > 0) {
-        for (size_t i = 0; i < n; i++) {
-            int err = bury_one(p, &dead[i]);
-            if (err < 0)
-                report(REPORT_WARN, "deleting dead bytes failed (%s): kept until the next mount",
-                       strerror(-err));
-        }
+        bury_some(p, dead, n);
         done += n;
     }
     atomic_fetch_add(&p->flush.buried, done);

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Claims of lock.h. Each broken rule must abort; the name of the lock goes to stderr. */
+#include "clock.h"
 #include "lock.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 
 static struct mutex m;
@@ -127,6 +129,49 @@ Test(lock, destroying_a_held_mutex_aborts, .signal = SIGABRT)
 Test(lock, a_mutex_excludes)
 {
     cr_assert_eq(four_threads(count_up), 80000);
+}
+
+static void *take_once(void *arg)
+{
+    MUTEX_GUARD(&m);
+    shared = 1;
+    return arg;
+}
+
+/* With the mutex held: a thread that sleeps for it. */
+static pthread_t sleeper(void)
+{
+    pthread_t t;
+
+    shared = 0;
+    cr_assert_eq(pthread_create(&t, NULL, take_once, NULL), 0);
+    while (atomic_load(&m.sleepers) == 0)
+        sched_yield();
+    return t;
+}
+
+static int64_t waited;
+
+static void *let_others(void *arg)
+{
+    int64_t begun = clock_ticks(clock_real());
+
+    mutex_let_others(&m);
+    waited = clock_ticks(clock_real()) - begun;
+    return arg;
+}
+
+Test(lock, letting_others_waits_for_who_sleeps_but_not_forever)
+{
+    run_thread(let_others); /* nobody sleeps */
+    mutex_lock(&m);
+    pthread_t t = sleeper();
+    run_thread(let_others);
+    cr_assert_eq(shared, 0);
+    cr_assert_geq(waited, 200000);
+    mutex_unlock(&m);
+    cr_assert_eq(pthread_join(t, NULL), 0);
+    cr_assert_eq(atomic_load(&m.sleepers), 0);
 }
 
 Test(lock, a_writer_excludes)
