@@ -156,11 +156,11 @@ static uint64_t place(const uint64_t *dir, unsigned i, char name[32])
 static void *work(void *arg)
 {
     struct worker *w = arg;
-    uint64_t *dir = calloc(dirs_each, sizeof *dir);
+    uint64_t *dir = calloc(dirs_each, sizeof *dir), *node = calloc(files_each, sizeof *node);
     struct vfs_attr a;
     char name[32];
 
-    must("memory", dir ? 0 : -ENOMEM);
+    must("memory", dir && node ? 0 : -ENOMEM);
     for (unsigned i = 0; i < dirs_each; i++) {
         snprintf(name, sizeof name, "d%u.%u", w->number, i);
         must(name, vfs_mknod(project, root, name, S_IFDIR | 0755, 0, &cred, &a));
@@ -175,12 +175,15 @@ static void *work(void *arg)
     for (unsigned i = 0; i < files_each; i++) {
         uint64_t at = place(dir, i, name);
         TIMED(w, LOOKUP, vfs_lookup(project, at, name, &a));
+        node[i] = a.nodeid;
     }
     for (unsigned i = 0; i < files_each; i++) {
         uint64_t at = place(dir, i, name);
         TIMED(w, UNLINK, vfs_unlink(project, at, name));
         TIMED(w, PARENT, vfs_getattr(project, at, &a));
+        TIMED(w, FORGET, forget(node[i], 1));
     }
+    free(node);
     free(dir);
     return NULL;
 }
