@@ -330,18 +330,6 @@ static int branch(struct call *call)
     return err;
 }
 
-static bool has_open_files(struct project *p, const char *name)
-{
-    struct ns *ns;
-    bool open;
-
-    if (ns_get_by_name(p, name, &ns) < 0)
-        return false;
-    open = atomic_load(&ns->nopen) > 0;
-    ns_put(p, ns);
-    return open;
-}
-
 /* The kernel tells of a file's end after close(2) has returned: who drops right after his last close
  * shall not be told that it is open. */
 static int drop_when_closed(struct call *call, const char *name, bool force, uint32_t *ret_open)
@@ -350,7 +338,7 @@ static int drop_when_closed(struct call *call, const char *name, bool force, uin
 
     if (err != -EBUSY || force)
         return err;
-    for (unsigned i = 0; i < RELEASE_LOOKS && has_open_files(call->p, name); i++) {
+    for (unsigned i = 0; i < RELEASE_LOOKS && ns_open_files(call->p, name); i++) {
         if (call->interrupted && atomic_load(call->interrupted))
             return control_fail(call, -EINTR, "interrupted; nothing was dropped");
         (void)nanosleep(&(struct timespec){.tv_nsec = RELEASE_LOOK_NS}, NULL);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * namespaces: which trees exist, by name and by number, and the instants that make, branch, rename
- * and drop them. A namespace is a root page and a counter of inode numbers; a branch is one more
- * count on the root page, taken with the gate held for writing, so that it is a point in time of
- * the whole tree.
+ * namespaces: which trees exist, by name and by number, and the instants that make and branch them
+ * (ns_drop.c: drop and rename them). A namespace is a root page and a counter of inode numbers; a
+ * branch is one more count on the root page, taken with the gate held for writing, so that it is a
+ * point in time of the whole tree.
  *
  * A dropped one leaves the names at once; its struct stays while the kernel or an open file knows
  * its number, and the number is used again only after that.
@@ -256,7 +256,7 @@ static int ns_publish(struct project *p, struct ns *ns, const struct ns *from)
     return 0;
 }
 
-static int check_name(const char *name)
+int ns_check_name(const char *name)
 {
     if (strlen(name) > VFS_NAME_MAX)
         return -ENAMETOOLONG;
@@ -283,7 +283,7 @@ static int plant_root(struct project *p, struct ns *ns, uint32_t mode, const str
 int ns_create(struct project *p, const char *name, uint32_t mode, const struct vfs_cred *cred)
 {
     struct ns *ns;
-    int err = check_name(name);
+    int err = ns_check_name(name);
 
     if (err == 0)
         err = ns_alloc(p, name, &ns);
@@ -304,7 +304,7 @@ int ns_create_symlink(struct project *p, const char *name, const char *target,
                       const struct vfs_cred *cred)
 {
     struct ns *ns;
-    int err = check_name(name);
+    int err = ns_check_name(name);
 
     if (err == 0)
         err = ns_alloc(p, name, &ns);
@@ -326,7 +326,7 @@ int ns_branch(struct project *p, const char *from, const char *to, uint64_t *ret
 {
     CHANGE_ROOM(room);
     struct ns *src, *ns = NULL;
-    int err = check_name(to);
+    int err = ns_check_name(to);
 
     if (err == 0)
         err = ns_get_by_name(p, from, &src);
@@ -362,16 +362,6 @@ int ns_branch(struct project *p, const char *from, const char *to, uint64_t *ret
     return 0;
 }
 
-/* ---- dropping, renaming ---- */
-
-static int is_empty(struct ns *ns)
-{
-    struct inode in;
-    int err = inode_load(&ns->tree, NS_ROOT_INO, &in);
-
-    return err < 0 ? err : in.size ? -ENOTEMPTY : 0;
-}
-
 int ns_table_remove(struct project *p, struct ns *ns)
 {
     int err;
@@ -393,168 +383,7 @@ int ns_table_remove(struct project *p, struct ns *ns)
     return 0;
 }
 
-/* Needs gate and ns->lock (write). */
-static int drop_locked(struct project *p, struct ns *ns)
-{
-    int err = orphan_adopt_all(p, ns);
-
-    if (err < 0)
-        return err;
-    WRITE_GUARD(&p->names.lock);
-    err = ns_table_remove(p, ns);
-    if (err == 0)
-        capture_op(p, &(struct op){.kind = OP_NS_DROP, .ns = ns->number});
-    return err;
-}
-
-struct drop {
-    bool force, only_empty;
-    uint32_t room_for; /* open files */
-    uint32_t open;
-};
-
-/* -EAGAIN: more files were opened meanwhile than there is room for. */
-static int try_drop(struct project *p, struct ns *ns, struct drop *d)
-{
-    int err = 0;
-    INSTANT_GUARD(p);
-    NS_GUARD(ns);
-
-    d->open = atomic_load(&ns->nopen);
-    if (!ns->live)
-        return -ENOENT;
-    if (d->only_empty)
-        err = is_empty(ns);
-    if (err < 0)
-        return err;
-    if (d->open && !d->force)
-        return -EBUSY;
-    if (d->open > d->room_for)
-        return -EAGAIN;
-    err = drop_locked(p, ns);
-    return err < 0 ? err : project_changed(p, NULL);
-}
-
-/* With room for the items of the files that are open in it. */
-static int drop_with_room(struct project *p, struct ns *ns, struct drop *d)
-{
-    int err = -EAGAIN;
-
-    while (err == -EAGAIN) {
-        CHANGE_ROOM(room);
-
-        d->open = d->room_for = d->force ? atomic_load(&ns->nopen) : 0;
-        err = change_room(p, (size_t)d->room_for * ADOPT_ROOM, &room);
-        if (err == -EFBIG) /* no frame has so many */
-            err = -EBUSY;
-        if (err == 0)
-            err = try_drop(p, ns, d);
-    }
-    return err;
-}
-
-int ns_drop(struct project *p, const char *name, bool force, bool only_empty, bool only_symlink,
-            uint32_t *ret_open)
-{
-    struct drop d = {.force = force, .only_empty = only_empty};
-    struct ns *ns;
-    int err = project_writable(p);
-
-    if (err == 0)
-        err = ns_get_by_name(p, name, &ns);
-    if (err < 0)
-        return err;
-    if (only_symlink != (ns->target != NULL))
-        err = only_symlink ? -EISDIR : -ENOTDIR;
-    if (err == 0) {
-        err = drop_with_room(p, ns, &d);
-        *ret_open = d.open;
-    }
-    if (err == 0) {
-        event_stale(p, vfs_node(ns->number, NS_ROOT_INO));
-        event_stale(p, VFS_ROOT);
-        flush_kick_drops(p);
-    }
-    ns_put(p, ns);
-    return err;
-}
-
-/* Needs names (write). */
-static int rename_locked(struct project *p, struct ns *ns, struct ns *other, char **newname)
-{
-    struct ns_table *t = &p->names;
-
-    *newname = ns_table_rename(t, ns, *newname); /* freed by the caller, or the other's new name */
-    capture_ns_put(p, ns);
-    if (other) {
-        *newname = ns_table_rename(t, other, *newname);
-        capture_ns_put(p, other);
-    }
-    t->mtime = now(p);
-    return 0;
-}
-
-static int rename_under_gate(struct project *p, struct ns *ns, const char *newname, unsigned flags,
-                             struct ns **ret_replaced)
-{
-    char *copy = strdup(newname);
-    struct ns *other;
-    int err = copy ? 0 : -ENOMEM;
-
-    if (ns_get_by_name(p, newname, &other) < 0)
-        other = NULL;
-    *ret_replaced = other;
-    if (err == 0 && !ns->live)
-        err = -ENOENT;
-    if (err == 0 && flags & RENAME_EXCHANGE && !other)
-        err = -ENOENT;
-    if (err == 0 && other && flags & RENAME_NOREPLACE)
-        err = -EEXIST;
-    if (err == 0 && other && other != ns && !(flags & RENAME_EXCHANGE)) {
-        WRITE_GUARD(&other->lock);
-        if (!other->target != !ns->target)
-            err = other->target ? -ENOTDIR : -EISDIR;
-        else if (!other->target)
-            err = atomic_load(&other->nopen) ? -EBUSY : is_empty(other);
-        if (err == 0)
-            err = drop_locked(p, other);
-    }
-    if (err == 0 && other != ns) {
-        WRITE_GUARD(&p->names.lock);
-        err = rename_locked(p, ns, flags & RENAME_EXCHANGE ? other : NULL, &copy);
-    }
-    free(copy);
-    return err;
-}
-
-int ns_rename(struct project *p, const char *name, const char *newname, unsigned flags)
-{
-    CHANGE_ROOM(room);
-    struct ns *ns, *other = NULL;
-    int err = check_name(newname);
-
-    if (err == 0)
-        err = project_writable(p);
-    if (err == 0)
-        err = change_room(p, 0, &room);
-    if (err == 0)
-        err = ns_get_by_name(p, name, &ns);
-    if (err < 0)
-        return err;
-    {
-        INSTANT_GUARD(p);
-        err = rename_under_gate(p, ns, newname, flags, &other);
-        if (err == 0)
-            err = project_changed(p, NULL);
-    }
-    ns_put(p, ns);
-    ns_put(p, other);
-    if (err == 0) {
-        event_stale(p, VFS_ROOT);
-        flush_kick_drops(p);
-    }
-    return err;
-}
+/* ---- its settings ---- */
 
 int ns_set_frozen(struct project *p, const char *name, bool frozen)
 {

@@ -71,7 +71,7 @@ struct state {
 void state_encode(const struct state *s, uint8_t out[STATE_LEN]);
 int state_decode(const void *val, size_t len, struct state *ret); /* -EUCLEAN */
 
-/* ---- namespaces (namespaces.c) ---- */
+/* ---- namespaces (namespaces.c, ns_drop.c) ---- */
 
 struct ns {
     uint32_t number, generation; /* fixed */
@@ -116,6 +116,8 @@ struct ns *ns_get_any(struct project *p, uint32_t number);
 int ns_get_by_name(struct project *p, const char *name, struct ns **ret_ns); /* -ENOENT */
 struct ns *ns_ref(struct ns *ns);
 void ns_put(struct project *p, struct ns *ns); /* NULL is fine */
+/* May a namespace have that name? -ENAMETOOLONG, -EINVAL. */
+int ns_check_name(const char *name);
 /* Make an empty namespace with a root directory. Within a CHANGE_GUARD. */
 int ns_create(struct project *p, const char *name, uint32_t mode, const struct vfs_cred *cred);
 int ns_create_symlink(struct project *p, const char *name, const char *target,
@@ -127,6 +129,8 @@ int ns_branch(struct project *p, const char *from, const char *to, uint64_t *ret
 int ns_drop(struct project *p, const char *name, bool force, bool only_empty, bool only_symlink,
             uint32_t *ret_open);
 int ns_rename(struct project *p, const char *name, const char *newname, unsigned flags);
+/* How many files are open in it just now; none where there is no such namespace. */
+uint32_t ns_open_files(struct project *p, const char *name);
 /* The next namespace in name order after `after` (NULL: the first), referenced. -ENOENT. */
 int ns_next(struct project *p, const char *after, struct ns **ret_ns);
 /* By number, for readdir: live, number > after. */

@@ -101,3 +101,58 @@ Test(namespaces, a_branch_and_a_frozen_one_have_what_was_written_through_mapping
         vfs_release(f);
     }
 }
+
+/* ---- empty ones ---- */
+
+/* A file of namespace "dev", which has nothing else, is removed while it is open. */
+static struct vfs_file *removed_and_open(void)
+{
+    struct vfs_file *f;
+
+    agreed(&x, "branch main dev\n", "ok");
+    put_file(&x, "dev/f", "still here");
+    cr_assert_eq(vfs_open(x.p, node_of(&x, "dev/f"), 0, &f), 0);
+    cr_assert_eq(vfs_unlink(x.p, node_of(&x, "dev"), "f"), 0);
+    return f;
+}
+
+static void still_there(struct vfs_file *f)
+{
+    struct refs_stats s;
+    char buf[32] = "";
+
+    cr_assert_eq(vfs_read(f, buf, sizeof buf, 0), 10);
+    cr_assert_str_eq(buf, "still here");
+    vfs_release(f);
+    cr_assert_eq(project_drain(x.p, true, -1, NULL), 0);
+    refs_get_stats(x.p->refs, &s);
+    cr_assert_eq(s.objects, 0);
+}
+
+Test(namespaces, an_empty_one_goes_though_a_removed_file_is_open)
+{
+    struct vfs_file *f = removed_and_open();
+
+    cr_assert_eq(vfs_rmdir(x.p, VFS_ROOT, "dev"), 0);
+    cr_assert_eq(ns_open_files(x.p, "dev"), 0);
+    still_there(f);
+}
+
+Test(namespaces, an_empty_one_is_replaced_though_a_removed_file_is_open)
+{
+    struct vfs_file *f = removed_and_open();
+
+    cr_assert_eq(ns_rename(x.p, "main", "dev", 0), 0);
+    still_there(f);
+}
+
+Test(namespaces, one_with_a_file_in_it_is_neither_removed_nor_replaced)
+{
+    struct vfs_file *f = removed_and_open();
+
+    put_file(&x, "dev/g", "");
+    cr_assert_eq(vfs_rmdir(x.p, VFS_ROOT, "dev"), -ENOTEMPTY);
+    cr_assert_eq(ns_rename(x.p, "main", "dev", 0), -ENOTEMPTY);
+    cr_assert_eq(ns_open_files(x.p, "dev"), 1);
+    still_there(f);
+}

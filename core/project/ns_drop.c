@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * ns_drop: the instants that end a namespace: a drop, and a rename over an empty one; and those that
+ * only rename. What is open in it then is kept for who has it open, by room in the log that was taken
+ * before (orphan_adopt_all): all of it by force, in an empty one what was removed.
+ */
+#include "project_impl.h"
+#include "vfs.h"
+#include <errno.h>
+#include <linux/fs.h>
+#include <stdlib.h>
+
+static int is_empty(struct ns *ns)
+{
+    struct inode in;
+    int err = inode_load(&ns->tree, NS_ROOT_INO, &in);
+
+    return err < 0 ? err : in.size ? -ENOTEMPTY : 0;
+}
+
+/* Needs gate and ns->lock (write). */
+static int drop_locked(struct project *p, struct ns *ns)
+{
+    int err = orphan_adopt_all(p, ns);
+
+    if (err < 0)
+        return err;
+    WRITE_GUARD(&p->names.lock);
+    err = ns_table_remove(p, ns);
+    if (err == 0)
+        capture_op(p, &(struct op){.kind = OP_NS_DROP, .ns = ns->number});
+    return err;
+}
+
+struct drop {
+    bool force, only_empty;
+    uint32_t room_for; /* open files */
+    uint32_t open;
+};
+
+/* -EAGAIN: more files were opened meanwhile than there is room for. */
+static int try_drop(struct project *p, struct ns *ns, struct drop *d)
+{
+    int err = 0;
+    INSTANT_GUARD(p);
+    NS_GUARD(ns);
+
+    d->open = atomic_load(&ns->nopen);
+    if (!ns->live)
+        return -ENOENT;
+    if (d->only_empty)
+        err = is_empty(ns);
+    if (err < 0)
+        return err;
+    if (d->open && !d->force)
+        return -EBUSY;
+    if (d->open > d->room_for)
+        return -EAGAIN;
+    err = drop_locked(p, ns);
+    return err < 0 ? err : project_changed(p, NULL);
+}
+
+/* With room for the items of the files that are open in it. */
+static int drop_with_room(struct project *p, struct ns *ns, struct drop *d)
+{
+    int err = -EAGAIN;
+
+    while (err == -EAGAIN) {
+        CHANGE_ROOM(room);
+
+        d->open = d->room_for = d->force ? atomic_load(&ns->nopen) : 0;
+        err = change_room(p, (size_t)d->room_for * ADOPT_ROOM, &room);
+        if (err == -EFBIG) /* no frame has so many */
+            err = -EBUSY;
+        if (err == 0)
+            err = try_drop(p, ns, d);
+    }
+    return err;
+}
+
+int ns_drop(struct project *p, const char *name, bool force, bool only_empty, bool only_symlink,
+            uint32_t *ret_open)
+{
+    struct drop d = {.force = force, .only_empty = only_empty};
+    struct ns *ns;
+    int err = project_writable(p);
+
+    if (err == 0)
+        err = ns_get_by_name(p, name, &ns);
+    if (err < 0)
+        return err;
+    if (only_symlink != (ns->target != NULL))
+        err = only_symlink ? -EISDIR : -ENOTDIR;
+    if (err == 0) {
+        err = drop_with_room(p, ns, &d);
+        *ret_open = d.open;
+    }
+    if (err == 0) {
+        event_stale(p, vfs_node(ns->number, NS_ROOT_INO));
+        event_stale(p, VFS_ROOT);
+        flush_kick_drops(p);
+    }
+    ns_put(p, ns);
+    return err;
+}
+
+/* ---- renaming ---- */
+
+/* Needs names (write). */
+static int rename_locked(struct project *p, struct ns *ns, struct ns *other, char **newname)
+{
+    struct ns_table *t = &p->names;
+
+    *newname = ns_table_rename(t, ns, *newname); /* freed by the caller, or the other's new name */
+    capture_ns_put(p, ns);
+    if (other) {
+        *newname = ns_table_rename(t, other, *newname);
+        capture_ns_put(p, other);
+    }
+    t->mtime = now(p);
+    return 0;
+}
+
+/* An empty one that is renamed over. What is open in it are files that were removed: they stay until
+ * they are closed, as in a directory. -EAGAIN: more of them than `room_for`. */
+static int replace(struct project *p, struct ns *other, uint32_t room_for)
+{
+    int err = other->target ? 0 : is_empty(other);
+
+    if (err == 0 && atomic_load(&other->nopen) > room_for)
+        err = -EAGAIN;
+    return err < 0 ? err : drop_locked(p, other);
+}
+
+static int rename_under_gate(struct project *p, struct ns *ns, const char *newname, unsigned flags,
+                             uint32_t room_for, struct ns **ret_replaced)
+{
+    char *copy = strdup(newname);
+    struct ns *other;
+    int err = copy ? 0 : -ENOMEM;
+
+    if (ns_get_by_name(p, newname, &other) < 0)
+        other = NULL;
+    *ret_replaced = other;
+    if (err == 0 && !ns->live)
+        err = -ENOENT;
+    if (err == 0 && flags & RENAME_EXCHANGE && !other)
+        err = -ENOENT;
+    if (err == 0 && other && flags & RENAME_NOREPLACE)
+        err = -EEXIST;
+    if (err == 0 && other && other != ns && !(flags & RENAME_EXCHANGE)) {
+        WRITE_GUARD(&other->lock);
+        if (!other->target != !ns->target)
+            err = other->target ? -ENOTDIR : -EISDIR;
+        else
+            err = replace(p, other, room_for);
+    }
+    if (err == 0 && other != ns) {
+        WRITE_GUARD(&p->names.lock);
+        err = rename_locked(p, ns, flags & RENAME_EXCHANGE ? other : NULL, &copy);
+    }
+    free(copy);
+    return err;
+}
+
+uint32_t ns_open_files(struct project *p, const char *name)
+{
+    struct ns *ns;
+    uint32_t open;
+
+    if (ns_get_by_name(p, name, &ns) < 0)
+        return 0;
+    open = atomic_load(&ns->nopen);
+    ns_put(p, ns);
+    return open;
+}
+
+/* With room for the items of the files that are open in the one that is replaced. */
+static int rename_with_room(struct project *p, struct ns *ns, const char *newname, unsigned flags)
+{
+    int err = -EAGAIN;
+
+    while (err == -EAGAIN) {
+        CHANGE_ROOM(room);
+        struct ns *other = NULL;
+        uint32_t open = ns_open_files(p, newname);
+
+        err = change_room(p, (size_t)open * ADOPT_ROOM, &room);
+        if (err == -EFBIG) /* no frame has so many */
+            return -EBUSY;
+        if (err < 0)
+            return err;
+        {
+            INSTANT_GUARD(p);
+            err = rename_under_gate(p, ns, newname, flags, open, &other);
+            if (err == 0)
+                err = project_changed(p, NULL);
+        }
+        ns_put(p, other);
+    }
+    return err;
+}
+
+int ns_rename(struct project *p, const char *name, const char *newname, unsigned flags)
+{
+    struct ns *ns;
+    int err = ns_check_name(newname);
+
+    if (err == 0)
+        err = project_writable(p);
+    if (err == 0)
+        err = ns_get_by_name(p, name, &ns);
+    if (err < 0)
+        return err;
+    err = rename_with_room(p, ns, newname, flags);
+    ns_put(p, ns);
+    if (err == 0) {
+        event_stale(p, VFS_ROOT);
+        flush_kick_drops(p);
+    }
+    return err;
+}
