@@ -297,6 +297,9 @@ static int check_places(struct mounting *m)
     if (err < 0) {
         return tally_fail("%s: %s", m->store_arg, strerror(-err));
     }
+    if (stat(m->store, &st) == 0 && !S_ISDIR(st.st_mode)) {
+        return tally_fail("cannot open the store %s: %s", m->store_arg, strerror(ENOTDIR));
+    }
     if (access(m->store, X_OK) < 0 && errno == EACCES) {
         return tally_fail("cannot open the store %s: %m", m->store_arg);
     }

@@ -63,6 +63,7 @@ eq "$(ls -A "$W/empty")$(ls -A "$W/full")" x
 
 claim "mount: no store, no directory, wrong options"
 wrong_says 'is not a store' mount "$W/full" "$W/empty"
+wrong_says 'Not a directory' mount "$W/file" "$W/empty"
 wrong_says 'is not a store' mount "$W/nothing" "$W/empty"
 wrong mount --create "$W/full" "$W/empty"
 "$TALLY" init "$W/store2"
