@@ -9,6 +9,7 @@
 #include "io.h"
 #include <dirent.h>
 #include <errno.h>
+#include <limits.h>
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -460,6 +461,34 @@ static int init_in(const struct making *m, const char *path, char why[STORE_WHY]
     return err;
 }
 
+/* A directory that `path`, which exists, lies in and that is a store: then `dir` is that one. */
+static bool lies_in_store(const char *path, char dir[PATH_MAX])
+{
+    char *slash;
+
+    if (!realpath(path, dir))
+        return false;
+    while ((slash = strrchr(dir, '/')) && slash != dir) {
+        *slash = '\0';
+        if (store_exists(dir))
+            return true;
+    }
+    return false;
+}
+
+static int init_at(const char *path, const char *label, const char *pool, char why[STORE_WHY])
+{
+    CLEANUP_CLOSE int dirfd = open_directory(path);
+    char outer[PATH_MAX];
+
+    if (dirfd < 0)
+        return fail(dirfd, why, "cannot open %s: %s", path, strerror(-dirfd));
+    if (lies_in_store(path, outer))
+        return fail(-EINVAL, why, "%s lies in the store %s, which has its own files there", path,
+                    outer);
+    return init_in(&(struct making){dirfd, label, pool, why}, path, why);
+}
+
 int store_init(const char *path, const char *label, const char *pool, char why[STORE_WHY])
 {
     bool made;
@@ -471,11 +500,7 @@ int store_init(const char *path, const char *label, const char *pool, char why[S
     made = mkdir(path, 0700) == 0;
     if (!made && errno != EEXIST)
         return fail(-errno, why, "cannot make the directory %s: %s", path, strerror(errno));
-    {
-        CLEANUP_CLOSE int dirfd = open_directory(path);
-        err = dirfd < 0 ? fail(dirfd, why, "cannot open %s: %s", path, strerror(-dirfd))
-                        : init_in(&(struct making){dirfd, label, pool, why}, path, why);
-    }
+    err = init_at(path, label, pool, why);
     if (err < 0 && made)
         (void)rmdir(path);
     return err;

@@ -32,7 +32,7 @@ enum store_flags {
 };
 
 /* Make a new store; the directory may exist if it is empty. `pool`, "dir:PATH" or NULL: as a new node
- * of that pool, which is made where there is nothing yet. -EEXIST, -ENOTEMPTY. */
+ * of that pool, which is made where there is nothing yet. -EEXIST, -ENOTEMPTY, -EINVAL (within a store). */
 int store_init(const char *path, const char *label, const char *pool, char why[STORE_WHY]);
 /* Is this directory a store? */
 bool store_exists(const char *path);

@@ -172,6 +172,20 @@ Test(store, a_store_is_not_made_twice)
     teardown(&x);
 }
 
+Test(store, within_a_store_none_is_made)
+{
+    struct place x;
+    char inner[160];
+
+    made(&x);
+    snprintf(inner, sizeof inner, "%s/objects/inner", x.path);
+    cr_assert_eq(store_init(inner, "org/project", NULL, x.why), -EINVAL);
+    says(&x, "lies in the store");
+    says(&x, x.path);
+    cr_assert_not(is_there(x.path, "objects/inner"));
+    teardown(&x);
+}
+
 Test(store, parents_are_not_made)
 {
     struct place x;
