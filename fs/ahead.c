@@ -111,7 +111,8 @@ static bool is_far(struct fs *fs, uint32_t opcode, const void *msg, size_t len)
         return false;
     if (!vfs_has_ghosts(fs->p))
         return false;
-    if (opcode == OP_GETXATTR || opcode == OP_FALLOCATE || len < sizeof(struct in_header) + sizeof(io))
+    if (opcode == OP_GETXATTR || opcode == OP_FALLOCATE ||
+        len < sizeof(struct in_header) + sizeof(io))
         return true;
     memcpy(&io, (const struct in_header *)msg + 1, sizeof(io));
     const struct handle *h = (const struct handle *)(uintptr_t)io.fh;

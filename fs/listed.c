@@ -10,7 +10,8 @@ static _Atomic uint64_t table[LISTED_SETS][LISTED_WAYS];
 /* Inode numbers are given in order, so their low bits spread the directories of one tree. */
 static size_t set_of(uint64_t nodeid)
 {
-    return (size_t)(vfs_node_ino(nodeid) + vfs_node_ns(nodeid) * UINT64_C(0x9e3779b1)) % LISTED_SETS;
+    return (size_t)(vfs_node_ino(nodeid) + vfs_node_ns(nodeid) * UINT64_C(0x9e3779b1)) %
+           LISTED_SETS;
 }
 
 /* Waits for a page of the listing at most, which is locked for as long as names are copied. */

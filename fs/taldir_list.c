@@ -83,7 +83,8 @@ static uint64_t object_cookie(const struct id *id)
 static struct id object_of(uint8_t prefix, uint64_t cookie)
 {
     struct id id;
-    uint64_t bits = ((cookie - COOKIE_DOTS - 1) << (64 - COOKIE_BITS)) | ((1u << (64 - COOKIE_BITS)) - 1);
+    uint64_t bits =
+        ((cookie - COOKIE_DOTS - 1) << (64 - COOKIE_BITS)) | ((1u << (64 - COOKIE_BITS)) - 1);
     memset(&id, 0xff, sizeof(id));
     id.b[0] = prefix;
     for (unsigned i = 8; i >= 1; i--, bits >>= 8)

@@ -80,7 +80,8 @@ int uring_wait(struct uring *u, unsigned completions)
     const unsigned count =
         u->sq_next - atomic_load_explicit(u->sq_head, memory_order_acquire); /* SUBMIT_ALL */
     atomic_store_explicit(u->sq_tail, u->sq_next, memory_order_release);
-    long n = syscall(SYS_io_uring_enter, u->fd, count, completions, IORING_ENTER_GETEVENTS, NULL, 0);
+    long n =
+        syscall(SYS_io_uring_enter, u->fd, count, completions, IORING_ENTER_GETEVENTS, NULL, 0);
     return n < 0 && errno != EINTR ? -errno : 0; /* the head tells what was taken */
 }
 

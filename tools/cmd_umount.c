@@ -89,8 +89,8 @@ static int prepare(struct umounting *u)
     char why[256];
     int err = client_open(u->m.point, &c);
     if (err == -ENOTCONN || err == -ECONNABORTED) {
-        tally_warn("the daemon of %s is gone; the next mount of %s goes on from its log", u->m.point,
-                   u->m.source);
+        tally_warn("the daemon of %s is gone; the next mount of %s goes on from its log",
+                   u->m.point, u->m.source);
         u->dead = true;
         return 0;
     }
@@ -171,9 +171,10 @@ static int await_daemon(const struct umounting *u)
         }
         if (seconds == ASTONISHING) {
             tally_progress("%s", "");
-            tally_warn("%s is unmounted here, but its daemon goes on: it writes much, or a container "
-                       "or another mount namespace has it mounted, too; waiting for it to end",
-                       u->m.point);
+            tally_warn(
+                "%s is unmounted here, but its daemon goes on: it writes much, or a container "
+                "or another mount namespace has it mounted, too; waiting for it to end",
+                u->m.point);
         }
         tally_progress("unmounted; the daemon is writing the rest, %d s", seconds + 1);
     }

@@ -34,8 +34,9 @@ size_t pool_term_encode(const struct pool_term *t, char out[POOL_TEXT_MAX])
 {
     struct text_writer w = {out, POOL_TEXT_MAX, 0};
 
-    text_add(&w, "tallyfs pool lease " TEXT_VERSION "\nterm=%" PRIu64 "\nnode=%u\nlife=%" PRIu32 "\n",
-        t->term, t->node, t->life);
+    text_add(&w,
+             "tallyfs pool lease " TEXT_VERSION "\nterm=%" PRIu64 "\nnode=%u\nlife=%" PRIu32 "\n",
+             t->term, t->node, t->life);
     text_add(&w, "beat=%" PRIu64 "\nreleased=%d\n", t->beat, t->released);
     return text_end(&w, t->term);
 }

@@ -32,8 +32,9 @@ static int use(struct objects *o, uint16_t shard, enum shards_use how, struct sh
 /* -ENOENT it is the right one, and says that it does not have it. */
 static int said(struct objects *o, uint16_t shard, int err)
 {
-    return err >= 0 || err == -ENOMEM || err == -ENAMETOOLONG ? err
-                                                              : shards_said(o->c.shards, shard, err);
+    return err >= 0 || err == -ENOMEM || err == -ENAMETOOLONG
+               ? err
+               : shards_said(o->c.shards, shard, err);
 }
 
 int object_put_back(struct objects *o, uint16_t shard, int err)
@@ -126,7 +127,8 @@ static int sums_name_of(const struct entry *e, char out[DISK_NAME_MAX + 1])
     char name[DISK_NAME_MAX + 1];
 
     name_of(e, name);
-    return snprintf(out, DISK_NAME_MAX + 1, "%.120s.sums", name) > DISK_NAME_MAX ? -ENAMETOOLONG : 0;
+    return snprintf(out, DISK_NAME_MAX + 1, "%.120s.sums", name) > DISK_NAME_MAX ? -ENAMETOOLONG
+                                                                                 : 0;
 }
 
 /* The entry of a copy of `from` on `shard`, at a place that is still to be filled in. */

@@ -370,7 +370,8 @@ int objects_seal_buffer(struct objects *o, uint64_t number, const void *data, ui
     if (len == 0 || len > PACK_RECORD_MAX)
         return -EINVAL;
     id_of(o->c.key, data, len, &id);
-    return seal(o, number, &(struct source){.data = data, .len = len, .seen = seen}, id, ret_number);
+    return seal(o, number, &(struct source){.data = data, .len = len, .seen = seen}, id,
+                ret_number);
 }
 
 int objects_hash_blob(struct objects *o, struct blob *b, struct id *ret_id)

@@ -235,7 +235,9 @@ static int step(struct refs *r, uint16_t shard, uint64_t *number, struct entry *
     struct ghosts_ahead *a;
     struct ghost_row row;
     MUTEX_GUARD(&r->lock);
-    int err = atomic_load(&r->ghost.all) ? get_ahead(r, *number, &a) : r->ghost.damaged ? -EUCLEAN : -ENOENT;
+    int err = atomic_load(&r->ghost.all) ? get_ahead(r, *number, &a)
+              : r->ghost.damaged         ? -EUCLEAN
+                                         : -ENOENT;
     size_t low = 0, high = err == 0 ? a->count : 0;
 
     if (err < 0)

@@ -81,7 +81,8 @@ static void read_floor(struct shards *s, const void *value, size_t len)
     if (shard_floor_decode(value, len, &s->floor) == 0)
         return;
     s->floor_damaged = true;
-    report(REPORT_ALARM, "table shards: the record of removed shards is damaged: none can be added");
+    report(REPORT_ALARM,
+           "table shards: the record of removed shards is damaged: none can be added");
 }
 
 static int read_one(struct shards *s, uint16_t number, const void *value, size_t len)
@@ -170,8 +171,8 @@ void shards_close(struct shards *s)
 /* ---- which there are ---- */
 
 /* May it be added? If so the number is taken, by a busy slot. */
-static int reserve(struct shards *s, uint16_t number, const char *url, struct shards_slot **ret_slot,
-                   char why[SHARD_WHY])
+static int reserve(struct shards *s, uint16_t number, const char *url,
+                   struct shards_slot **ret_slot, char why[SHARD_WHY])
 {
     struct shards_slot *slot = shards_make_slot(s, number);
     int err = slot ? 0 : -ENOMEM;
@@ -313,7 +314,8 @@ int shards_remove(struct shards *s, uint16_t number, char why[SHARD_WHY])
     if (err < 0)
         return err;
     shards_ask_busy(s, slot);
-    bool ours = shards_state_of(s, slot) == SHARDS_OK && (slot->claimed || shards_claim(s, slot) == 0);
+    bool ours =
+        shards_state_of(s, slot) == SHARDS_OK && (slot->claimed || shards_claim(s, slot) == 0);
     uint32_t floor = new_floor(s, slot);
 
     err = drop_record(s, number, floor);

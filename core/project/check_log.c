@@ -132,7 +132,8 @@ static int replay(struct disk *disk, struct kv *kv, const struct repair_options 
 }
 
 /* Put aside, or replayed. */
-static int settle_log(struct disk *disk, struct kv *kv, const struct repair_options *o, bool damaged)
+static int settle_log(struct disk *disk, struct kv *kv, const struct repair_options *o,
+                      bool damaged)
 {
     if (o->flags & REPAIR_DRY_RUN)
         return 0;

@@ -159,7 +159,8 @@ int check_ghost_entry(struct check *c, uint64_t number, const struct entry *e)
                     err == -ENOENT ? "the index of ghosts does not know it"
                                    : "the index of ghosts says something else");
         f = fix_index(c, number, e);
-        check_fix(c, &f, "ghost", where, "the index says shard %u and its size", (unsigned)e->shard);
+        check_fix(c, &f, "ghost", where, "the index says shard %u and its size",
+                  (unsigned)e->shard);
     }
     err = get_shard(c, e->shard, &s);
     if (err < 0)

@@ -87,9 +87,10 @@ int control_gc(struct call *call)
     if (err == 0)
         err = control_may_change(call);
     if (err == 0 && call->p->gc.damage)
-        err = control_fail(call, call->p->gc.damage,
-                           "what GC cycles remembered is damaged: nothing is collected; `tally check "
-                           "--repair` puts it right");
+        err =
+            control_fail(call, call->p->gc.damage,
+                         "what GC cycles remembered is damaged: nothing is collected; `tally check "
+                         "--repair` puts it right");
     if (err == 0)
         err = control_only_one(call, "gc");
     if (err == 0)
@@ -163,10 +164,11 @@ static int why_not_retired(struct call *call, uint64_t node)
         return control_fail(call, -EBUSY, "node %llu is this store, which is never stale",
                             U(node));
     if (wait > 0)
-        return control_fail(call, -EBUSY,
-                            "node %llu is not stale: it is after %llu seconds more without a report "
-                            "(stale_report_threshold)",
-                            U(node), U((wait + NSEC_PER_SEC - 1) / NSEC_PER_SEC));
+        return control_fail(
+            call, -EBUSY,
+            "node %llu is not stale: it is after %llu seconds more without a report "
+            "(stale_report_threshold)",
+            U(node), U((wait + NSEC_PER_SEC - 1) / NSEC_PER_SEC));
     return control_fail(call, -EBUSY, "a GC cycle is running; try again when it has ended");
 }
 
@@ -180,12 +182,14 @@ static int node_retire(struct call *call)
                                  control_arg(call, 1));
     err = retire(call->p, node);
     if (err == -ENOENT)
-        return control_fail(call, err, "there is no node %llu; `tally node list` lists them", U(node));
+        return control_fail(call, err, "there is no node %llu; `tally node list` lists them",
+                            U(node));
     if (err == -EBUSY)
         return why_not_retired(call, node);
     if (err < 0)
-        return control_fail(call, err, "node %llu could not be retired: nothing of it is collected; "
-                                       "try again",
+        return control_fail(call, err,
+                            "node %llu could not be retired: nothing of it is collected; "
+                            "try again",
                             U(node));
     return 0;
 }

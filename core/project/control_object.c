@@ -355,7 +355,8 @@ static void why_shard(struct call *call, const struct object *o)
     if (!entry_is_ghost(&o->entry))
         return;
     if (shards_info_get(call->p->shards, o->entry.shard, &info) < 0)
-        control_line(call, "its bytes are on shard %u, which there is not any more", o->entry.shard);
+        control_line(call, "its bytes are on shard %u, which there is not any more",
+                     o->entry.shard);
     else
         control_line(call, "its bytes are on shard %u (%s), which is %s", o->entry.shard, info.url,
                      shards_state_name(info.state));

@@ -224,7 +224,8 @@ static int find_shard(struct call *call, const char *word, struct shards_info *r
         return err;
     err = shards_info_get(call->p->shards, n, ret);
     if (err == -ENXIO)
-        return control_fail(call, -ENOENT, "there is no shard %u; `tally shard list` lists them", n);
+        return control_fail(call, -ENOENT, "there is no shard %u; `tally shard list` lists them",
+                            n);
     return err;
 }
 
@@ -366,7 +367,8 @@ static int add_shard(struct call *call)
         return err;
     err = shards_add(call->p->shards, n, url, why);
     if (err == -EEXIST && !*why)
-        return control_fail(call, err, "there is a shard %u already; `tally shard list` lists them", n);
+        return control_fail(call, err, "there is a shard %u already; `tally shard list` lists them",
+                            n);
     if (err == -EHOSTUNREACH)
         err = -EIO;
     if (err < 0)

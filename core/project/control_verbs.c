@@ -286,7 +286,8 @@ static int set(struct call *call)
         return err;
     which = setting_find(key);
     if (which < 0)
-        return control_fail_word(call, which, "there is no setting %s; `tally get` lists them", key);
+        return control_fail_word(call, which, "there is no setting %s; `tally get` lists them",
+                                 key);
     err = setting_parse((enum setting)which, value, &number, &call->why);
     if (err < 0)
         return -EINVAL;
@@ -631,12 +632,12 @@ const struct verb control_verbs[] = {
     {"help", "help [VERB]", "say what can be commanded", false, false, false, 0, 1, help},
     {"status", "status", "say how the store is", false, true, false, 0, 0, status},
     {"get", "get [KEY]", "show settings: value, default, range", false, false, false, 0, 1, get},
-    {"set", "set KEY VALUE", "change a setting, also ns:NAME.frozen yes|no, ns:NAME.verify never|open", false, false, true, 2,
-     2, set},
+    {"set", "set KEY VALUE",
+     "change a setting, also ns:NAME.frozen yes|no, ns:NAME.verify never|open", false, false, true,
+     2, 2, set},
     {"branch", "branch NS NS2", "make NS2 as NS is at this instant", false, false, true, 2, 2,
      branch},
-    {"drop", "drop NS [force]", "remove a namespace and all in it", false, true, false, 1, 2,
-     drop},
+    {"drop", "drop NS [force]", "remove a namespace and all in it", false, true, false, 1, 2, drop},
     {"drain", "drain [idle] [DUR]", "wait until all is durable and the dead are deleted", false,
      true, false, 0, 2, drain},
     {"flush", "flush [NAME]", "begin to make durable what is there, under a name", false, true,
@@ -671,10 +672,10 @@ const struct verb control_verbs[] = {
     {"recall", "recall PATH|ID... [wait]", "bring objects home from other shards", true, true, true,
      1, COMMAND_WORDS_MAX, control_recall},
     {"sweep", "sweep [dry-run] [list] [wait]",
-     "ask the shards whether they have all that was moved to them, or say what that would find", true,
-     true, false, 0, 2, control_sweep},
-    {"resolve", "resolve ID|PATH", "on which shard an object is; 0: at home", false, true, false, 1, 1,
-     control_resolve},
+     "ask the shards whether they have all that was moved to them, or say what that would find",
+     true, true, false, 0, 2, control_sweep},
+    {"resolve", "resolve ID|PATH", "on which shard an object is; 0: at home", false, true, false, 1,
+     1, control_resolve},
     {"wait", "wait N|ticket T [DUR]", "wait until job N has ended, or flush T is durable", false,
      true, false, 1, 3, wait_job},
     {"cancel", "cancel N", "ask job N to stop", false, false, false, 1, 1, cancel},

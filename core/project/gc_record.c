@@ -27,7 +27,8 @@ static void seal(const void *key, size_t klen, uint8_t *val, size_t len)
 
 static bool is_sound(const void *key, size_t klen, const uint8_t *val, size_t len, size_t least)
 {
-    return len >= least && get_le64(val) == id_checksum(val + 8, len - 8, id_checksum(key, klen, 0));
+    return len >= least &&
+           get_le64(val) == id_checksum(val + 8, len - 8, id_checksum(key, klen, 0));
 }
 
 bool gc_record_is_sound(const void *key, size_t klen, const void *val, size_t len)
@@ -110,7 +111,8 @@ int gc_record_load(struct kv_snap *snap, struct gc_memory *ret, char why[GC_RECO
     int err;
 
     *ret = (struct gc_memory){0};
-    while ((err = kv_snap_seek(snap, TABLE_GC, key, klen, klen > 0, &key, &klen, &val, &len)) == 0) {
+    while ((err = kv_snap_seek(snap, TABLE_GC, key, klen, klen > 0, &key, &klen, &val, &len)) ==
+           0) {
         err = load_one(ret, key, klen, val, len, &expected);
         if (err == -EUCLEAN)
             return wrong(why, "a record of it is damaged");

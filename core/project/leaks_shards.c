@@ -127,8 +127,8 @@ int leaks_shards_note(struct finding *f, const struct entry *e)
     return err < 0 ? err : map64_add(&s->payload, e->where, (int64_t)e->size, NULL);
 }
 
-static int add(struct finding *f, const struct shard_search *s, enum leak_kind kind, uint64_t number,
-               uint64_t detail, struct leak *l)
+static int add(struct finding *f, const struct shard_search *s, enum leak_kind kind,
+               uint64_t number, uint64_t detail, struct leak *l)
 {
     uint8_t at[8] = {(uint8_t)(s->number >> 8), (uint8_t)s->number};
 

@@ -71,7 +71,8 @@ static size_t sweep(struct project *p, size_t most, struct native_list *gone)
 {
     size_t freed = 0;
 
-    for (struct native *n, *first = NULL; most-- > 0 && (n = TAILQ_FIRST(&p->natives.idle)) != NULL;) {
+    for (struct native *n, *first = NULL;
+         most-- > 0 && (n = TAILQ_FIRST(&p->natives.idle)) != NULL;) {
         if (n == first)
             break;
         if (is_free(p, n)) {

@@ -126,7 +126,8 @@ static const char *why_of(int err)
 {
     if (err == -ENOENT)
         return "its shard does not have it";
-    return err == -EUCLEAN ? "its bytes are not those that were written" : "the disk cannot read it";
+    return err == -EUCLEAN ? "its bytes are not those that were written"
+                           : "the disk cannot read it";
 }
 
 /* ---- pages ---- */

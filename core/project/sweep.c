@@ -445,10 +445,11 @@ int sweep_open(struct project *p)
     if (err == -ENOMEM)
         return err;
     if (err < 0)
-        report(REPORT_ALARM,
-               "what sweeps remembered is damaged (%s): no ghost is looked for, and what was lost is "
-               "not known; `tally check --repair` begins it anew",
-               strerror(-err));
+        report(
+            REPORT_ALARM,
+            "what sweeps remembered is damaged (%s): no ghost is looked for, and what was lost is "
+            "not known; `tally check --repair` begins it anew",
+            strerror(-err));
     p->sweep.damage = err;
     return 0;
 }

@@ -83,7 +83,8 @@ static bool is_verified_first(struct project *p, uint64_t nodeid, unsigned flags
     bool verify;
 
     if (!(flags & VFS_MAY_NATIVE) ||
-        !atomic_load_explicit(&p->natives.verify, memory_order_relaxed) || ns_get(p, vfs_node_ns(nodeid), &ns) < 0)
+        !atomic_load_explicit(&p->natives.verify, memory_order_relaxed) ||
+        ns_get(p, vfs_node_ns(nodeid), &ns) < 0)
         return false;
     {
         READ_GUARD(&ns->lock);

@@ -122,7 +122,8 @@ static int plan_grain_in_place(struct project *p, struct items *it, uint64_t off
         return 0;
     plan->overlay = true;
     plan->start = g->at;
-    return plan_in_place(p, it, key_make(it->ino, ITEM_EXTENT, g->at), g->e.object, g->e.valid, plan);
+    return plan_in_place(p, it, key_make(it->ino, ITEM_EXTENT, g->at), g->e.object, g->e.valid,
+                         plan);
 }
 
 /* All of it within one patch: into that. */

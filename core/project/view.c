@@ -284,9 +284,11 @@ static void add_edge(struct project *p, const struct facts *f, const struct view
     strbuf_addf(out, "passthrough %s\n", edge->passthrough);
     if (strcmp(edge->passthrough, "yes") != 0)
         return;
-    strbuf_addf(out, "            files=%zu perhaps_mapped=%zu\n", f->natives.open, f->natives.closed);
-    strbuf_addf(out, "            verified by scrubs; by fs-verity: %zu of these files; when they are "
-                     "opened (verify=open): in %zu namespaces\n",
+    strbuf_addf(out, "            files=%zu perhaps_mapped=%zu\n", f->natives.open,
+                f->natives.closed);
+    strbuf_addf(out,
+                "            verified by scrubs; by fs-verity: %zu of these files; when they are "
+                "opened (verify=open): in %zu namespaces\n",
                 f->natives.sealed_by_disk, count_verifying(p));
 }
 

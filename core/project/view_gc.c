@@ -12,7 +12,10 @@
 
 static const char *state_of(const struct gc_node_info *n)
 {
-    return n->stale ? "stale" : n->serial == 0 ? "silent" : n->proven || n->own ? "reporting" : "new";
+    return n->stale              ? "stale"
+           : n->serial == 0      ? "silent"
+           : n->proven || n->own ? "reporting"
+                                 : "new";
 }
 
 int view_nodes(struct project *p, struct strbuf *out, size_t *ret_count)
@@ -25,9 +28,10 @@ int view_nodes(struct project *p, struct strbuf *out, size_t *ret_count)
         return err;
     for (size_t i = 0; i < count; i++) {
         const struct gc_node_info *n = &v[i];
-        strbuf_addf(out, "node=%llu state=%s serial=%llu ack=%llu age_seconds=%llu own=%s reported=",
-                    U(n->node), state_of(n), U(n->serial), U(n->ack), U(n->age / NSEC_PER_SEC),
-                    n->own ? "yes" : "no");
+        strbuf_addf(
+            out,
+            "node=%llu state=%s serial=%llu ack=%llu age_seconds=%llu own=%s reported=", U(n->node),
+            state_of(n), U(n->serial), U(n->ack), U(n->age / NSEC_PER_SEC), n->own ? "yes" : "no");
         view_add_time(out, n->timestamp);
         strbuf_adds(out, "\n");
     }

@@ -62,8 +62,9 @@ static void add_lost(const struct sweep_status *s, struct strbuf *out)
 {
     char hex[ID_HEX + 1];
 
-    strbuf_addf(out, "            LOST %llu: their shards do not have their bytes any more; `tally why "
-                     "ID` tells who uses one\n",
+    strbuf_addf(out,
+                "            LOST %llu: their shards do not have their bytes any more; `tally why "
+                "ID` tells who uses one\n",
                 U(s->lost));
     for (size_t i = 0; i < s->shown; i++) {
         id_to_hex(&s->some[i].id, hex);
@@ -222,8 +223,8 @@ void view_sweep_metrics(struct project *p, struct strbuf *out)
     for (unsigned i = 0; i < SHARD_NUMBERS && next_shard(p, 0, &f); i++) {
         strbuf_addf(out, "# TYPE tallyfs_shard_%s gauge\n", shard_numbers[i]);
         for (unsigned at = 0; next_shard(p, at, &f); at = f.info.number)
-            strbuf_addf(out, "tallyfs_shard_%s{shard=\"%u\"} %llu\n", shard_numbers[i], f.info.number,
-                        U(number_of(&f, i)));
+            strbuf_addf(out, "tallyfs_shard_%s{shard=\"%u\"} %llu\n", shard_numbers[i],
+                        f.info.number, U(number_of(&f, i)));
     }
     list_numbers(p, numbers);
     for (size_t i = 0; i < NUMBERS; i++) {

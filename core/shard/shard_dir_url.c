@@ -165,7 +165,8 @@ int shard_dir_normal(const char *rest, char *out, size_t cap, char why[SHARD_WHY
     int err = *rest ? clean_path(rest, out, cap) : -EINVAL;
 
     if (err < 0) {
-        snprintf(why, SHARD_WHY, err == -ENAMETOOLONG ? "the path is too long" : "dir: needs a path");
+        snprintf(why, SHARD_WHY,
+                 err == -ENAMETOOLONG ? "the path is too long" : "dir: needs a path");
         return -EINVAL;
     }
     bool tally = is_in_tally(out, NULL);

@@ -517,7 +517,8 @@ static int gather(struct mem_shard *s, const char *dir, struct name_list *l)
     l->v = must(calloc(m->medium->count + 1, sizeof *l->v));
     for (size_t i = 0; i < BUCKETS; i++)
         for (struct thing *t = m->medium->bucket[i]; t; t = t->next)
-            if (!t->lost && (len == 0 || (strncmp(t->name, dir, len) == 0 && t->name[len] == '/'))) {
+            if (!t->lost &&
+                (len == 0 || (strncmp(t->name, dir, len) == 0 && t->name[len] == '/'))) {
                 memcpy(l->v[l->count].name, t->name, sizeof t->name);
                 l->v[l->count++].size = t->size;
             }

@@ -150,7 +150,8 @@ static void reply_new(fuse_req_t req, int r, const struct fuse_entry_param *e)
         fuse_reply_entry(req, e);
 }
 
-static void floor_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
+static void floor_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
+                        dev_t rdev)
 {
     struct fuse_entry_param e;
     reply_new(req, add_new(req, parent, name, mode, rdev, NULL, &e), &e);
@@ -700,7 +701,8 @@ int main(int argc, char **argv)
     struct fs fs = {.o = &o, .requests = none};
     char why[256] = "";
     if (!take_arguments(argc, argv, &o)) {
-        fprintf(stderr, "usage: bench-floor [-o transport=auto|uring|threads,noxattr] MOUNTPOINT\n");
+        fprintf(stderr,
+                "usage: bench-floor [-o transport=auto|uring|threads,noxattr] MOUNTPOINT\n");
         return 2;
     }
     o.mountpoint = argv[optind];

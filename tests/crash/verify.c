@@ -36,7 +36,8 @@ static void found(const char *what, const char *where, const char *sentence, voi
 void check_store(bool leaks_too)
 {
     struct findings f = {.leaks_too = leaks_too};
-    struct check_options o = {.found = found, .ctx = &f, .pool = w.shared.life > 0 ? &w.shared : NULL};
+    struct check_options o = {
+        .found = found, .ctx = &f, .pool = w.shared.life > 0 ? &w.shared : NULL};
     struct check_result result;
 
     CHECK(world_open_kv(0) == 0);

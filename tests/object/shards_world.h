@@ -46,7 +46,8 @@ static inline void setup(struct world *w)
     cr_assert_eq(kv_mem_create(&w->fault, &w->b.mem), 0);
 }
 
-static inline void open_as(struct world *w, struct side *side, const uint8_t store[16], bool readonly)
+static inline void open_as(struct world *w, struct side *side, const uint8_t store[16],
+                           bool readonly)
 {
     struct shards_config config = {.table = 0, .clock = &w->clock.base, .readonly = readonly};
 

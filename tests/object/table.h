@@ -31,7 +31,8 @@ static inline void table_open(struct table *t)
 
     cr_assert_eq(kv_open_mem(t->mem, names, 6, KV_CREATE, &t->kv), 0);
     (void)kv_get(t->kv, 4, "next", 4, &next, sizeof next, &len);
-    cr_assert_eq(refs_open(t->kv, &(struct refs_tables){0, 1, 2, 3, 5}, &t->key, next, &t->refs), 0);
+    cr_assert_eq(refs_open(t->kv, &(struct refs_tables){0, 1, 2, 3, 5}, &t->key, next, &t->refs),
+                 0);
 }
 
 static inline void table_close(struct table *t)

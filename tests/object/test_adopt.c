@@ -31,9 +31,14 @@ static int find(void *ctx, const struct id *id, uint64_t size, unsigned nth, str
 
 static void join(struct warehouse *w, unsigned node)
 {
-    static const struct kv_table names[] = {
-        {.name = "objects"}, {.name = "ids"},    {.name = "dying"},  {.name = "pins"},
-        {.name = "packs"},   {.name = "ghosts"}, {.name = "shards", .checks_itself = true}, {.name = "shard_packs"}};
+    static const struct kv_table names[] = {{.name = "objects"},
+                                            {.name = "ids"},
+                                            {.name = "dying"},
+                                            {.name = "pins"},
+                                            {.name = "packs"},
+                                            {.name = "ghosts"},
+                                            {.name = "shards", .checks_itself = true},
+                                            {.name = "shard_packs"}};
     struct objects_pool p = {.find = find, .prefix = pool_number(node, 1, 0)};
     struct objects_config c;
     struct shards_config sc;

@@ -92,7 +92,8 @@ Test(ghosts_index, from_shard_to_shard_it_is_one_all_the_time)
     cr_assert_eq(refs_next_ghost(t.refs, 1, 0, &number, &e), -ENOENT);
 }
 
-Test(ghosts_index, a_relocation_of_what_is_elsewhere_by_now_is_stale_though_all_numbers_are_the_same)
+Test(ghosts_index,
+     a_relocation_of_what_is_elsewhere_by_now_is_stale_though_all_numbers_are_the_same)
 {
     uint64_t a = object(&t, "a", 1);
     struct entry home = entry_of(a), there = home, back = home;

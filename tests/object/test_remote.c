@@ -383,8 +383,8 @@ Test(remote, many_records_go_in_one_pack_and_a_full_one_says_so)
 
     for (i = 0; i < N; i++) {
         memset(bytes, (int)('a' + i), PACK_RECORD_MAX);
-        cr_assert_eq(objects_seal_buffer(w.objects, numbered(&w), bytes, PACK_RECORD_MAX, NULL, &n[i]),
-                     0);
+        cr_assert_eq(
+            objects_seal_buffer(w.objects, numbered(&w), bytes, PACK_RECORD_MAX, NULL, &n[i]), 0);
     }
     warehouse_commit(&w);
     cr_assert_eq(objects_batch_begin(w.objects, 1, &b), 0);

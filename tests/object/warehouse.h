@@ -32,14 +32,19 @@ struct warehouse {
 
 static inline void warehouse_open(struct warehouse *w)
 {
-    static const struct kv_table names[] = {
-        {.name = "objects"}, {.name = "ids"},    {.name = "dying"},  {.name = "pins"},
-        {.name = "packs"},   {.name = "ghosts"}, {.name = "shards", .checks_itself = true}, {.name = "shard_packs"}};
+    static const struct kv_table names[] = {{.name = "objects"},
+                                            {.name = "ids"},
+                                            {.name = "dying"},
+                                            {.name = "pins"},
+                                            {.name = "packs"},
+                                            {.name = "ghosts"},
+                                            {.name = "shards", .checks_itself = true},
+                                            {.name = "shard_packs"}};
 
     cr_assert_eq(kv_open_mem(w->mem, names, 8, KV_CREATE, &w->kv), 0);
     cr_assert_eq(packs_open(w->disk, w->kv, 4, w->next[1], &w->packs), 0);
-    cr_assert_eq(refs_open(w->kv, &(struct refs_tables){0, 1, 2, 3, 5}, &w->key, w->next[0], &w->refs),
-                 0);
+    cr_assert_eq(
+        refs_open(w->kv, &(struct refs_tables){0, 1, 2, 3, 5}, &w->key, w->next[0], &w->refs), 0);
     struct shards_config sc = {.kv = w->kv, .table = 6, .clock = &w->clock.base, .store = {1}};
     cr_assert_eq(shards_open(&sc, &w->shards), 0);
     cr_assert_eq(shard_packs_open(w->kv, 7, &w->shard_packs), 0);

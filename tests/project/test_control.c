@@ -149,10 +149,10 @@ Test(control, only_verbs_that_may_wait_are_said_to)
 
 Test(control, help_lists_every_verb_and_no_other)
 {
-    static const char *const built[] = {"help",    "status", "get",    "set",  "branch", "drop",
-                                        "drain",   "refs",   "object", "why",  "pin",    "unpin",
-                                        "rebuild", "wait",   "cancel", "flush", "shard", "move", "recall",
-                                        "sweep",   "resolve"};
+    static const char *const built[] = {"help",    "status", "get",    "set",   "branch", "drop",
+                                        "drain",   "refs",   "object", "why",   "pin",    "unpin",
+                                        "rebuild", "wait",   "cancel", "flush", "shard",  "move",
+                                        "recall",  "sweep",  "resolve"};
     char reply[4096], line[64];
 
     cr_assert_eq(say(&x, "help", reply), 4);
@@ -377,7 +377,8 @@ Test(control, refs_count_references_namespaces_and_pins)
     agreed(&x, command, "ok refs=3");
     agreed(&x, command, "ok refs=3");
     agreed(&x, "refs main/b", "ok refs=3 namespaces=2 pins=1\n");
-    agreed(&x, "object main/b", " state=pinned since=never nodes=1 size=5 shard=0 stored=pack refs=3\n");
+    agreed(&x, "object main/b",
+           " state=pinned since=never nodes=1 size=5 shard=0 stored=pack refs=3\n");
     snprintf(command, sizeof command, "unpin %s", id);
     agreed(&x, command, "ok refs=2");
     agreed(&x, command, "ok refs=2");
@@ -478,7 +479,8 @@ Test(control, after_a_commit_that_failed_the_state_is_degraded_until_one_does_no
     x.fault.fail_at = x.fault.writes + 1;
     cr_assert_eq(project_flush(x.p), -ENOSPC);
     agreed(&x, "status", "ok state=degraded ");
-    agreed(&x, "status", "| state       degraded: the last commit failed and is tried again: No space");
+    agreed(&x, "status",
+           "| state       degraded: the last commit failed and is tried again: No space");
     cr_assert_eq(view_render(x.p, VIEW_STATS_JSON, NULL, &json), 0);
     cr_assert(strstr(json.s, "\"state\": \"degraded\""), "%s", json.s);
     cr_assert_eq(project_flush(x.p), 0);

@@ -66,7 +66,8 @@ Test(control_shard, a_place_that_is_another_shard_is_refused)
 Test(control_shard, remove_is_refused_while_something_lives_there)
 {
     moved();
-    refused(&w.x, "shard remove 1", -EBUSY, "2 objects with 301000 bytes live there; `shard drain 1`");
+    refused(&w.x, "shard remove 1", -EBUSY,
+            "2 objects with 301000 bytes live there; `shard drain 1`");
     agreed(&w.x, "move main/ 2 wait", "objects=2"); /* the refusal left it as it was */
     agreed(&w.x, "move main/ 1 wait", "objects=2");
     agreed(&w.x, "shard remove 2", "ok shard=2");

@@ -249,7 +249,8 @@ Test(log_read, a_hole_behind_the_last_sync_frame_is_the_end)
     disk_close(s.d);
 }
 
-Test(log_read, a_hole_below_the_last_sync_frame_alone_is_its_torn_tail_but_not_where_the_cache_lived)
+Test(log_read,
+     a_hole_below_the_last_sync_frame_alone_is_its_torn_tail_but_not_where_the_cache_lived)
 {
     struct story s = tell();
 

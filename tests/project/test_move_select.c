@@ -84,8 +84,8 @@ Test(move_select, each_once_whatever_names_it)
     put_bytes(&w, "main/same", 1000, 1);
     settle(&w);
     agreed(&w.x, "branch main dev", "ok");
-    cr_assert_eq(selected((struct move_selection){.words = words, .count = 4, .idle = -1, .on = -1}),
-                 1);
+    cr_assert_eq(
+        selected((struct move_selection){.words = words, .count = 4, .idle = -1, .on = -1}), 1);
 }
 
 Test(move_select, a_file_in_pieces_and_a_long_attribute_are_all_of_it)

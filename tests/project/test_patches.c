@@ -117,8 +117,8 @@ static const char *pieces_of(const char *path)
 
     text[0] = 0;
     cr_assert_eq(ns_get(x.p, vfs_node_ns(node), &ns), 0);
-    for (int err = tree_seek(&ns->tree, k, &c); err == 0 && key_ino(tree_cursor_key(&c)) == key_ino(k);
-         err = tree_next(&c)) {
+    for (int err = tree_seek(&ns->tree, k, &c);
+         err == 0 && key_ino(tree_cursor_key(&c)) == key_ino(k); err = tree_next(&c)) {
         struct key key = tree_cursor_key(&c);
         const void *val = tree_cursor_value(&c, &len);
         if (key_type(key) == ITEM_EXTENT)

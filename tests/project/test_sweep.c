@@ -641,8 +641,8 @@ Test(sweep, a_list_has_a_line_for_each_that_is_not_simply_kept)
     lose_all(cold, "mem:cold");
     move_to("main/alive", 1);
     cr_assert_gt(say(&x, "sweep dry-run list wait", reply), 0);
-    snprintf(line, sizeof line, "| verdict=lost object=%s shard=1 refs=1 size=300000 reason=denied\n",
-             hex);
+    snprintf(line, sizeof line,
+             "| verdict=lost object=%s shard=1 refs=1 size=300000 reason=denied\n", hex);
     cr_assert(strstr(reply, line), "%s", reply);
     cr_assert_not(strstr(reply, "verdict=keep"), "%s", reply);
     agreed(&x, "sweep list wait", line);

@@ -388,7 +388,8 @@ static void op_seek(void)
     CHECK(data == -ENXIO || (data >= (int64_t)off && data < (int64_t)size));
     CHECK(bytes_are_zero(&h->body->bytes, off, (data < 0 ? size : (uint64_t)data) - off));
     hole = vfs_seek(h->file, off, false);
-    CHECK(hole >= (int64_t)off && hole <= (int64_t)size && (data == (int64_t)off) == (hole > (int64_t)off));
+    CHECK(hole >= (int64_t)off && hole <= (int64_t)size &&
+          (data == (int64_t)off) == (hole > (int64_t)off));
 }
 
 /* As copy_file_range at equal offsets: all, or a part. */

@@ -156,7 +156,8 @@ static void fill(struct stamp block[STAMPS], const struct stamp *s)
 }
 
 /* The stamp that all of the block is, of that owner and place; number 0: zeros. */
-static const struct stamp *must_be_whole(const struct stamp block[STAMPS], unsigned owner, unsigned at)
+static const struct stamp *must_be_whole(const struct stamp block[STAMPS], unsigned owner,
+                                         unsigned at)
 {
     const struct stamp *s = block;
 
@@ -196,7 +197,8 @@ static void compare_name(struct writer *w, uint64_t dir, unsigned file)
     vfs_release(f);
 }
 
-static void write_blocks(struct writer *w, struct vfs_file *f, unsigned file, unsigned at, unsigned count)
+static void write_blocks(struct writer *w, struct vfs_file *f, unsigned file, unsigned at,
+                         unsigned count)
 {
     for (unsigned i = 0; i < count; i++) {
         w->is[file][at + i] = next_stamp(w, file, at + i);
@@ -242,7 +244,8 @@ static void do_punch(struct writer *w, unsigned file)
     struct vfs_file *f = open_own(w, file, VFS_WRITE);
     unsigned at = below(&w->random, BLOCKS), count = 1 + below(&w->random, BLOCKS);
 
-    MUST(vfs_fallocate(f, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, at * BLOCK, count * BLOCK) == 0);
+    MUST(vfs_fallocate(f, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, at * BLOCK, count * BLOCK) ==
+         0);
     zero_model(w, file, at, at + count < w->size[file] ? at + count : w->size[file]);
     vfs_release(f);
 }
@@ -473,8 +476,8 @@ static void writer_init(struct writer *w, unsigned index, unsigned long ops)
     w->ops = ops;
     w->random = seed * 1000 + index + 1;
     for (unsigned file = 0; file < FILES; file++) {
-        MUST(vfs_create(p, main_node, file_name(index, file, name), 0644, &cred, VFS_WRITE | VFS_EXCL,
-                        &a, &f) == 0);
+        MUST(vfs_create(p, main_node, file_name(index, file, name), 0644, &cred,
+                        VFS_WRITE | VFS_EXCL, &a, &f) == 0);
         vfs_forget(p, a.nodeid, 1);
         vfs_release(f);
     }

@@ -52,8 +52,8 @@ static struct shard *opened(const char *url, unsigned flags)
 
 /* A claim runs once per driver, each time on an empty place. */
 #define BOTH(claim)                                                                                \
-    static void claim(struct place *p __attribute__((unused)),                       \
-                      struct shard *s __attribute__((unused)));                                           \
+    static void claim(struct place *p __attribute__((unused)),                                     \
+                      struct shard *s __attribute__((unused)));                                    \
     Test(shard, claim)                                                                             \
     {                                                                                              \
         for (int dir = 0; dir < 2; dir++) {                                                        \
@@ -65,7 +65,7 @@ static struct shard *opened(const char *url, unsigned flags)
             place_unmake(&p);                                                                      \
         }                                                                                          \
     }                                                                                              \
-    static void claim(struct place *p __attribute__((unused)),                       \
+    static void claim(struct place *p __attribute__((unused)),                                     \
                       struct shard *s __attribute__((unused)))
 
 #define PUT_TEXT(s, name, text) shard_put(s, name, text, strlen(text))

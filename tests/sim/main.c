@@ -72,7 +72,8 @@ static void tell_counts(void)
 #define COUNT(what) fprintf(stdout, " " #what "=%llu", (unsigned long long)sim.count.what)
     printf("seed %llu:", (unsigned long long)sim.seed);
     COUNT(changes), COUNT(flushes), COUNT(reports), COUNT(cycles), COUNT(paused), COUNT(collected);
-    COUNT(dedup), COUNT(moved), COUNT(deaths), COUNT(power), COUNT(failed), COUNT(shorts), COUNT(late);
+    COUNT(dedup), COUNT(moved), COUNT(deaths), COUNT(power), COUNT(failed), COUNT(shorts),
+        COUNT(late);
     COUNT(jumps), COUNT(joined), COUNT(retired), COUNT(checks);
     putchar('\n');
     fflush(stdout);

@@ -27,7 +27,17 @@
         }                                                                                          \
     } while (0)
 
-enum forest_table { T_META, T_PAGES, T_COUNTS, T_OBJECTS, T_IDS, T_DYING, T_PINS, T_DROPS, T_GHOSTS };
+enum forest_table {
+    T_META,
+    T_PAGES,
+    T_COUNTS,
+    T_OBJECTS,
+    T_IDS,
+    T_DYING,
+    T_PINS,
+    T_DROPS,
+    T_GHOSTS
+};
 static const struct kv_table forest_tables[] = {
     {.name = "meta"}, {.name = "pages", .checks_itself = true},
     {.name = "counts"}, {.name = "objects"},
