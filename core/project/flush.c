@@ -29,7 +29,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define COLLECT_AT_ONCE 256 /* under one hold of the gate */
+#define COLLECT_AT_ONCE 64 /* under one hold of the gate: who wants it for writing waits for them */
 #define BURY_AT_ONCE 64
 #define SEAL_PASSES 4
 #define SEAL_REST 64u /* buffers that may be left to be sealed while nobody may write */
@@ -379,8 +379,8 @@ static void delete_those(struct project *p, const struct refs_dead *dead, size_t
     }
 }
 
-/* The bytes of a file need no gate; what changes a table does, with the records that say so. Those are
- * changed under one hold of their lock: one by one they starved whoever removes files meanwhile. */
+/* The bytes of a file need no gate; what changes a table does, with the records that say so. Those
+ * are changed under one hold of their lock: one by one they starved whoever removed files then. */
 static void bury_some(struct project *p, const struct refs_dead *dead, size_t n)
 {
     struct burial b = {.count = 0};
