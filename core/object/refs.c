@@ -542,16 +542,20 @@ static int buried(struct refs *r, const struct refs_dead *d)
 
 int refs_buried(struct refs *r, const struct refs_dead *d)
 {
-    return refs_buried_all(r, d, 1);
+    size_t done;
+
+    return refs_buried_all(r, d, 1, &done);
 }
 
-int refs_buried_all(struct refs *r, const struct refs_dead *dead, size_t count)
+int refs_buried_all(struct refs *r, const struct refs_dead *dead, size_t count, size_t *ret_done)
 {
+    size_t i;
     int err = 0;
     MUTEX_GUARD(&r->lock);
 
-    for (size_t i = 0; i < count && err == 0; i++)
+    for (i = 0; i < count && err == 0; i += err == 0)
         err = buried(r, &dead[i]);
+    *ret_done = i;
     return err;
 }
 

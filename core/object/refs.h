@@ -157,9 +157,10 @@ typedef void refs_dead_fn(uint64_t number, const struct entry *e, void *ctx);
 int refs_collect(struct refs *r, size_t max, refs_dead_fn *fn, void *ctx);
 /* After a commit: dead bytes whose removal it carried, to be deleted now; at most `max`. */
 size_t refs_collected(struct refs *r, struct refs_dead *out, size_t max);
-/* Their bytes are gone. Of several, after an error, of those before. */
+/* Their bytes are gone, or go with the same commit. Of several the first *ret_done, all but after an
+ * error. */
 int refs_buried(struct refs *r, const struct refs_dead *d);
-int refs_buried_all(struct refs *r, const struct refs_dead *dead, size_t count);
+int refs_buried_all(struct refs *r, const struct refs_dead *dead, size_t count, size_t *ret_done);
 /* Numbers with count 0 that nobody holds, plus dead ones whose bytes still have to be deleted. */
 uint64_t refs_dying(struct refs *r);
 /* Is there a record of `number` among the dying? Also of one whose entry is gone, until it is

@@ -31,6 +31,7 @@
 
 #define COLLECT_AT_ONCE 64 /* under one hold of the gate: who wants it for writing waits for them */
 #define BURY_AT_ONCE 64
+#define BURY_TOGETHER 8 /* under one hold of the gate: each may punch a hole */
 #define SEAL_PASSES 4
 #define SEAL_REST 64u /* buffers that may be left to be sealed while nobody may write */
 
@@ -349,15 +350,11 @@ static int finalize(void *ctx, uint64_t first, uint64_t last)
 
 /* ---- bury ---- */
 
-struct burial {
-    struct refs_dead v[BURY_AT_ONCE]; /* whose bytes are gone */
-    size_t count;
-};
-
 static void bury_failed(int err)
 {
-    report(REPORT_WARN, "deleting dead bytes failed (%s): kept until the next mount",
-           strerror(-err));
+    if (err < 0)
+        report(REPORT_WARN, "deleting dead bytes failed (%s): kept until the next mount, or a check",
+               strerror(-err));
 }
 
 static bool is_file(const struct refs_dead *d)
@@ -365,33 +362,43 @@ static bool is_file(const struct refs_dead *d)
     return d->entry.kind == ENTRY_FILE || d->entry.kind == ENTRY_SLOT;
 }
 
-static void delete_those(struct project *p, const struct refs_dead *dead, size_t n, bool files,
-                         struct burial *b)
+/* The bytes first, for which no gate is needed: to delete them twice does no harm. */
+static int bury_file(struct project *p, const struct refs_dead *d)
 {
-    for (size_t i = 0; i < n; i++) {
-        if (is_file(&dead[i]) != files)
-            continue;
-        int err = objects_delete(p->objects, &dead[i]);
-        if (err < 0)
-            bury_failed(err);
-        else
-            b->v[b->count++] = dead[i];
-    }
+    int err = objects_delete(p->objects, d);
+    READ_GUARD(&p->gate);
+
+    return err < 0 ? err : refs_buried(p->refs, d);
 }
 
-/* The bytes of a file need no gate; what changes a table does, with the records that say so. Those
- * are changed under one hold of their lock: one by one they starved whoever removed files then. */
+/* Records of packs are counted out, which must not happen twice: so what says that they are to be goes
+ * first, and both with the same commit. Those go under one hold of their lock: one by one they starved
+ * whoever removed files then. */
+static void bury_packed(struct project *p, const struct refs_dead *dead, size_t n)
+{
+    size_t done;
+    READ_GUARD(&p->gate);
+
+    bury_failed(refs_buried_all(p->refs, dead, n, &done));
+    for (size_t i = 0; i < done; i++)
+        bury_failed(objects_delete(p->objects, &dead[i]));
+}
+
 static void bury_some(struct project *p, const struct refs_dead *dead, size_t n)
 {
-    struct burial b = {.count = 0};
-    int err;
+    struct refs_dead packed[BURY_TOGETHER];
+    size_t count = 0;
 
-    delete_those(p, dead, n, true, &b);
-    READ_GUARD(&p->gate);
-    delete_those(p, dead, n, false, &b);
-    err = refs_buried_all(p->refs, b.v, b.count);
-    if (err < 0)
-        bury_failed(err);
+    for (size_t i = 0; i < n; i++) {
+        if (is_file(&dead[i]))
+            bury_failed(bury_file(p, &dead[i]));
+        else
+            packed[count++] = dead[i];
+        if (count == BURY_TOGETHER || (count > 0 && i + 1 == n)) {
+            bury_packed(p, packed, count);
+            count = 0;
+        }
+    }
 }
 
 size_t flush_bury(struct project *p, size_t max)
