@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * ns_drop: the instants that end a namespace: a drop, and a rename over an empty one; and those that
- * only rename. What is open in it then is kept for who has it open, by room in the log that was taken
- * before (orphan_adopt_all): all of it by force, in an empty one what was removed.
+ * only rename. By force what is open in it then is kept for who has it open, with room in the log that was
+ * taken before (orphan_adopt_all). What is open in an empty one was removed, and is kept already.
  */
 #include "project_impl.h"
 #include "vfs.h"
@@ -52,9 +52,9 @@ static int try_drop(struct project *p, struct ns *ns, struct drop *d)
         err = is_empty(ns);
     if (err < 0)
         return err;
-    if (d->open && !d->force)
+    if (d->open && !d->force && !d->only_empty)
         return -EBUSY;
-    if (d->open > d->room_for)
+    if (d->open > d->room_for && !d->only_empty)
         return -EAGAIN;
     err = drop_locked(p, ns);
     return err < 0 ? err : project_changed(p, NULL);
@@ -121,19 +121,16 @@ static int rename_locked(struct project *p, struct ns *ns, struct ns *other, cha
     return 0;
 }
 
-/* An empty one that is renamed over. What is open in it are files that were removed: they stay until
- * they are closed, as in a directory. -EAGAIN: more of them than `room_for`. */
-static int replace(struct project *p, struct ns *other, uint32_t room_for)
+/* An empty one that is renamed over. */
+static int replace(struct project *p, struct ns *other)
 {
     int err = other->target ? 0 : is_empty(other);
 
-    if (err == 0 && atomic_load(&other->nopen) > room_for)
-        err = -EAGAIN;
     return err < 0 ? err : drop_locked(p, other);
 }
 
 static int rename_under_gate(struct project *p, struct ns *ns, const char *newname, unsigned flags,
-                             uint32_t room_for, struct ns **ret_replaced)
+                             struct ns **ret_replaced)
 {
     char *copy = strdup(newname);
     struct ns *other;
@@ -153,7 +150,7 @@ static int rename_under_gate(struct project *p, struct ns *ns, const char *newna
         if (!other->target != !ns->target)
             err = other->target ? -ENOTDIR : -EISDIR;
         else
-            err = replace(p, other, room_for);
+            err = replace(p, other);
     }
     if (err == 0 && other != ns) {
         WRITE_GUARD(&p->names.lock);
@@ -175,45 +172,28 @@ uint32_t ns_open_files(struct project *p, const char *name)
     return open;
 }
 
-/* With room for the items of the files that are open in the one that is replaced. */
-static int rename_with_room(struct project *p, struct ns *ns, const char *newname, unsigned flags)
-{
-    int err = -EAGAIN;
-
-    while (err == -EAGAIN) {
-        CHANGE_ROOM(room);
-        struct ns *other = NULL;
-        uint32_t open = ns_open_files(p, newname);
-
-        err = change_room(p, (size_t)open * ADOPT_ROOM, &room);
-        if (err == -EFBIG) /* no frame has so many */
-            return -EBUSY;
-        if (err < 0)
-            return err;
-        {
-            INSTANT_GUARD(p);
-            err = rename_under_gate(p, ns, newname, flags, open, &other);
-            if (err == 0)
-                err = project_changed(p, NULL);
-        }
-        ns_put(p, other);
-    }
-    return err;
-}
-
 int ns_rename(struct project *p, const char *name, const char *newname, unsigned flags)
 {
-    struct ns *ns;
+    CHANGE_ROOM(room);
+    struct ns *ns, *other = NULL;
     int err = ns_check_name(newname);
 
     if (err == 0)
         err = project_writable(p);
     if (err == 0)
+        err = change_room(p, 0, &room);
+    if (err == 0)
         err = ns_get_by_name(p, name, &ns);
     if (err < 0)
         return err;
-    err = rename_with_room(p, ns, newname, flags);
+    {
+        INSTANT_GUARD(p);
+        err = rename_under_gate(p, ns, newname, flags, &other);
+        if (err == 0)
+            err = project_changed(p, NULL);
+    }
     ns_put(p, ns);
+    ns_put(p, other);
     if (err == 0) {
         event_stale(p, VFS_ROOT);
         flush_kick_drops(p);

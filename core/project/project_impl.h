@@ -125,7 +125,7 @@ int ns_create_symlink(struct project *p, const char *name, const char *target,
 /* Take gate (write) themselves. */
 int ns_branch(struct project *p, const char *from, const char *to, uint64_t *ret_seq,
               uint32_t *ret_number);
-/* -EBUSY with *ret_open files open unless `force`; -ENOTEMPTY if `only_empty` and it is not. */
+/* -EBUSY with *ret_open files open unless `force`, or `only_empty`: then -ENOTEMPTY if it is not. */
 int ns_drop(struct project *p, const char *name, bool force, bool only_empty, bool only_symlink,
             uint32_t *ret_open);
 int ns_rename(struct project *p, const char *name, const char *newname, unsigned flags);

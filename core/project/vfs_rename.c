@@ -91,8 +91,8 @@ int vfs_rmdir(struct project *p, uint64_t parent, const char *name)
 {
     uint32_t open;
 
-    if (node_is_root(parent)) /* what is open in an empty one was removed: it stays until it is closed */
-        return ns_drop(p, name, true, true, false, &open);
+    if (node_is_root(parent))
+        return ns_drop(p, name, false, true, false, &open);
     return remove_name(p, parent, name, true);
 }
 
