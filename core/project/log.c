@@ -37,6 +37,16 @@ uint64_t log_room_left(const struct log *l)
     return most;
 }
 
+struct segment *log_written_ready(const struct log *l)
+{
+    struct segment *s;
+
+    TAILQ_FOREACH(s, &l->ready, next)
+    if (s->written)
+        break;
+    return s;
+}
+
 static uint64_t cost_of(size_t bytes)
 {
     return frame_size(bytes) + LOG_SYNC_SIZE;
@@ -209,6 +219,34 @@ static int find_place(struct log *l, uint64_t size)
     return found ? r : -ENOSPC;
 }
 
+/* From a segment in which syncs are slow to one where they are not, once there is one. */
+static int leave_slow(struct log *l)
+{
+    const struct segment *s;
+    int r = 0;
+
+    if (!l->current || !segment_is_slow(l->current))
+        return 0;
+    s = log_written_ready(l);
+    if (!s || l->reserved > segment_room(l, s))
+        return 0;
+    while (r == 0 && l->current != s)
+        r = move_on(l);
+    return r;
+}
+
+/* Nobody who appends waits for the disk to read what a segment had before it was used again. */
+static void expect_more(struct log *l)
+{
+    const struct segment *s = l->current;
+
+    if (!l->has_thread || l->expect || s->expected >= s->size ||
+        s->expected > s->used + LOG_EXPECT_AHEAD)
+        return;
+    l->expect = true;
+    cond_signal(&l->wanted);
+}
+
 int log_append(struct log *l, uint32_t ns, const struct iovec *iov, int count, uint64_t *ret_seq)
 {
     struct frame_head h = {.kind = FRAME_CHANGE, .ns = ns};
@@ -220,8 +258,10 @@ int log_append(struct log *l, uint32_t ns, const struct iovec *iov, int count, u
         return -EFBIG;
     h.len = (uint32_t)len;
     MUTEX_GUARD(&l->lock);
-    int r = find_place(l, frame_size(len));
+    int r = leave_slow(l);
 
+    if (r == 0)
+        r = find_place(l, frame_size(len));
     if (r)
         return r;
     h.seq = l->seq + 1;
@@ -233,6 +273,7 @@ int log_append(struct log *l, uint32_t ns, const struct iovec *iov, int count, u
     l->sync_due = true;
     l->stats.frames++;
     l->stats.frame_bytes += frame_size(len);
+    expect_more(l);
     *ret_seq = h.seq;
     return 0;
 }

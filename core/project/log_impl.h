@@ -24,12 +24,19 @@
 #define LOG_SEGMENT_TINY (UINT64_C(16) << 10) /* what tests may ask for */
 #define LOG_SYNC_SIZE (FRAME_HEAD + FRAME_SYNC_LEN)
 #define LOG_END_SIZE FRAME_HEAD
+#define LOG_SYNCS_WORTH_IT 16 /* in one segment: the next is written before */
+#define LOG_EXPECT (UINT64_C(1) << 20) /* bytes whose pages are brought at once, */
+#define LOG_EXPECT_AHEAD (4 * LOG_EXPECT) /* and how far ahead of the frames */
 
 struct segment {
     TAILQ_ENTRY(segment) next;
     uint64_t serial, size, seed; /* fixed */
     bool recycled;               /* fixed; behind its frames there are old bytes, not zeros */
+    bool written;                /* fixed; none of its blocks is new to the disk */
+    unsigned syncs;              /* log; sync frames in it */
     uint64_t used;               /* log; where the next frame goes */
+    uint64_t expected;           /* log; its pages are in memory up to there, or on their way */
+    bool expecting;              /* log; or being brought: its file stays open */
     bool dirty;                  /* log; has frames that no sync began after */
     unsigned refs;               /* log; held or ready is one, a running sync another */
     struct disk_file *file;      /* NULL: shut, nothing is written to it any more */
@@ -56,10 +63,12 @@ struct log {
     bool syncing;
     struct waiter_list waiters;
 
-    struct mutex make; /* "log make": one segment made or trimmed at a time; the next five */
+    struct mutex make; /* "log make": one segment made or trimmed at a time; the next seven */
     bool have_directory;
     uint64_t spare, spare_size; /* serial in its name; size 0: there is none */
-    uint64_t last_size;         /* of the last file made */
+    bool spare_written;
+    uint64_t last_size; /* of the last file made, */
+    bool last_zeroed;   /* and whether with zeros */
     uint64_t syncs_before;      /* stats.syncs then */
     _Atomic unsigned hurry;     /* who waits for "make" */
 
@@ -73,16 +82,25 @@ struct log {
     uint64_t next_serial;
     uint64_t prepare_at; /* once so much of the current segment is used the next one is made */
     unsigned room_waiters;
-    bool want, stop; /* of the thread */
+    bool want, stop; /* of the thread: make a segment; end */
+    bool expect;     /* and: bring pages of the current one */
     struct log_stats stats;
     pthread_t thread;
     bool has_thread;
 };
 
+/* Syncs in it are frequent, and slow. Needs "log". */
+static inline bool segment_is_slow(const struct segment *s)
+{
+    return !s->written && s->syncs >= LOG_SYNCS_WORTH_IT;
+}
+
 /* ---- log.c; need "log" ---- */
 
 /* Bytes of frames, their sync frames included, that it takes. */
 uint64_t segment_room(const struct log *l, const struct segment *s);
+/* The first ready one whose blocks were written before, or NULL. */
+struct segment *log_written_ready(const struct log *l);
 /* The most that one change can count on. */
 uint64_t log_room_left(const struct log *l);
 /* A frame into a segment that has room for it. -EIO: the disk does not take it, and the log is

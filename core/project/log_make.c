@@ -23,7 +23,6 @@
 #define GROWTH 4                                   /* times as much as the one before */
 #define ZEROS ((size_t)32 << 10)                   /* bytes written at once, */
 #define ZEROS_SYNCED (128 * ZEROS)                 /* and synced */
-#define SYNCS_WORTH_IT 16                          /* in one segment: the next is written before */
 
 void log_name(uint64_t serial, char out[DISK_NAME_MAX + 1])
 {
@@ -116,9 +115,10 @@ static int create_file(struct log *l, struct segment *s, uint64_t least)
 static int write_zeros(struct log *l, struct segment *s)
 {
     static const uint8_t zeros[ZEROS];
+    uint64_t off;
     int r = 0;
 
-    for (uint64_t off = 0; off < s->size && r == 0; off += ZEROS) {
+    for (off = 0; off < s->size && r == 0; off += ZEROS) {
         size_t n = s->size - off < ZEROS ? (size_t)(s->size - off) : ZEROS;
 
         if (off > 0 && atomic_load(&l->hurry))
@@ -127,6 +127,7 @@ static int write_zeros(struct log *l, struct segment *s)
         if (r == 0 && off % ZEROS_SYNCED == ZEROS_SYNCED - ZEROS)
             r = disk_sync(s->file);
     }
+    s->written = r == 0 && off >= s->size;
     return io_is_full(r) ? 0 : r; /* a disk that does not write in place */
 }
 
@@ -134,6 +135,7 @@ static int write_zeros(struct log *l, struct segment *s)
 static bool zeros_are_worth_it(struct log *l)
 {
     uint64_t syncs;
+    bool slow;
 
     if (!l->has_thread)
         return false;
@@ -141,17 +143,22 @@ static bool zeros_are_worth_it(struct log *l)
         MUTEX_GUARD(&l->lock);
         syncs = l->stats.syncs - l->syncs_before;
         l->syncs_before = l->stats.syncs;
+        slow = l->current && segment_is_slow(l->current);
     }
-    return l->last_size == 0 || syncs >= SYNCS_WORTH_IT;
+    return l->last_size == 0 || slow || syncs >= LOG_SYNCS_WORTH_IT;
 }
 
-static int create_segment(struct log *l, struct segment *s, uint64_t least)
+/* The first with zeros after others is a small one: somebody syncs in one of those meanwhile. */
+static int create_segment(struct log *l, struct segment *s, bool zeros, uint64_t least)
 {
-    bool zeros = zeros_are_worth_it(l);
+    if (zeros && !l->last_zeroed)
+        l->last_size = 0;
     int r = create_file(l, s, least);
 
-    if (r == 0)
+    if (r == 0) {
         l->last_size = s->size;
+        l->last_zeroed = zeros;
+    }
     return r == 0 && zeros ? write_zeros(l, s) : r;
 }
 
@@ -172,7 +179,9 @@ static int take_spare(struct log *l, struct segment *s)
     log_name(s->serial, to);
     s->size = l->spare_size;
     s->recycled = true;
+    s->written = l->spare_written;
     l->spare_size = 0;
+    l->spare_written = false;
     count_segment(l, -1, s->size);
     r = disk_rename(l->config.disk, from, to);
     return r ? r : disk_open(l->config.disk, to, DISK_WRITE, &s->file);
@@ -210,11 +219,13 @@ static int make_directory(struct log *l)
 
 static int fill_segment(struct log *l, struct segment *s, uint64_t least)
 {
+    bool zeros = zeros_are_worth_it(l);
+    bool spare = l->spare_size >= least && (l->spare_written || !zeros);
     int r = make_directory(l);
     void *map;
 
     if (r == 0)
-        r = l->spare_size >= least ? take_spare(l, s) : create_segment(l, s, least);
+        r = spare ? take_spare(l, s) : create_segment(l, s, zeros, least);
     if (r == 0)
         r = write_head(l, s);
     if (r == 0)
@@ -223,6 +234,8 @@ static int fill_segment(struct log *l, struct segment *s, uint64_t least)
         return r;
     s->map = map;
     mapped_add(map, s->size, LOG_DIRECTORY);
+    s->expected = s->size < LOG_EXPECT ? s->size : LOG_EXPECT;
+    disk_map_ahead(s->file, 0, s->expected);
     return 0;
 }
 
@@ -259,6 +272,13 @@ static void lock_in_a_hurry(struct log *l)
     atomic_fetch_sub(&l->hurry, 1);
 }
 
+/* Is there one to go on in? */
+static bool have_next(const struct log *l)
+{
+    return !TAILQ_EMPTY(&l->ready) &&
+           (!l->current || !segment_is_slow(l->current) || log_written_ready(l));
+}
+
 /* Needs "log make". */
 static int make_if_due(struct log *l, uint64_t cost)
 {
@@ -267,7 +287,7 @@ static int make_if_due(struct log *l, uint64_t cost)
     {
         MUTEX_GUARD(&l->lock);
         need = l->reserved + cost;
-        if (cost ? need <= log_room_left(l) : !TAILQ_EMPTY(&l->ready))
+        if (cost ? need <= log_room_left(l) : have_next(l))
             return 0;
         if (need > TOGETHER_MAX && need > cost)
             return -EAGAIN;
@@ -290,16 +310,17 @@ int log_make(struct log *l, uint64_t cost)
 /* ---- trimming ---- */
 
 /* Needs "log make". */
-static void keep_or_unlink(struct log *l, uint64_t serial, uint64_t size)
+static void keep_or_unlink(struct log *l, uint64_t serial, uint64_t size, bool written)
 {
     char name[DISK_NAME_MAX + 1];
     uint64_t gone = serial, gone_size = size;
 
-    if (size > l->spare_size) {
+    if (written != l->spare_written ? written : size > l->spare_size) {
         gone = l->spare;
         gone_size = l->spare_size;
         l->spare = serial;
         l->spare_size = size;
+        l->spare_written = written;
     }
     if (gone_size == 0)
         return;
@@ -338,17 +359,42 @@ void log_trim(struct log *l, const struct log_pos *pos)
     lock_in_a_hurry(l);
     while ((s = take_trimmed(l, pos))) {
         uint64_t serial = s->serial, size = s->size;
+        bool written = s->written || s->used > size - size / 8;
 
         mutex_lock(&l->lock);
         s = segment_unref(s);
         mutex_unlock(&l->lock);
         segment_close(s);
-        keep_or_unlink(l, serial, size);
+        keep_or_unlink(l, serial, size, written);
     }
     mutex_unlock(&l->make);
 }
 
-/* ---- the thread: makes the next segment while there is time ---- */
+/* ---- the thread: makes the next segment, and brings pages of this one, while there is time ---- */
+
+static void bring_pages(struct log *l)
+{
+    struct segment *s;
+    uint64_t off;
+
+    {
+        MUTEX_GUARD(&l->lock);
+        l->expect = false;
+        s = l->current;
+        if (!s || s->expected >= s->size)
+            return;
+        s->refs++;
+        s->expecting = true;
+        off = s->expected > s->used ? s->expected : s->used;
+        s->expected = off + LOG_EXPECT < s->size ? off + LOG_EXPECT : s->size;
+    }
+    disk_map_ahead(s->file, off, LOG_EXPECT);
+    mutex_lock(&l->lock);
+    s->expecting = false;
+    s = segment_unref(s);
+    mutex_unlock(&l->lock);
+    segment_close(s);
+}
 
 static void *thread_main(void *arg)
 {
@@ -356,11 +402,18 @@ static void *thread_main(void *arg)
 
     mutex_lock(&l->lock);
     while (!l->stop) {
-        if (!l->want) {
+        if (!l->want && !l->expect) {
             cond_wait(&l->wanted, &l->lock);
             continue;
         }
+        bool make = l->want, bring = l->expect;
         mutex_unlock(&l->lock);
+        if (bring)
+            bring_pages(l);
+        if (!make) {
+            mutex_lock(&l->lock);
+            continue;
+        }
         int r = log_make(l, 0);
 
         mutex_lock(&l->lock);

@@ -6,6 +6,7 @@
 #include "disk_impl.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 
 /* Beyond off_t no file can reach. */
@@ -140,6 +141,14 @@ int disk_map(struct disk_file *f, uint64_t off, size_t len, void **ret_map)
     int r = off % MAP_ALIGN || len == 0 ? -EINVAL : check_range(off, len);
 
     return r ? r : f->ops->map(f, off, len, ret_map);
+}
+
+void disk_map_ahead(struct disk_file *f, uint64_t off, uint64_t len)
+{
+    int fd = disk_fd(f);
+
+    if (fd >= 0 && check_range(off, len) == 0)
+        (void)posix_fadvise(fd, (off_t)off, (off_t)len, POSIX_FADV_WILLNEED);
 }
 
 void disk_unmap(struct disk_file *f, void *map, size_t len)

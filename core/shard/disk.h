@@ -72,6 +72,9 @@ int disk_allocate(struct disk_file *f, uint64_t size);
  * be changed there, else only to be read. Programs see a change at once; it is durable after
  * disk_sync. The file must stay open, and as long. */
 int disk_map(struct disk_file *f, uint64_t off, size_t len, void **ret_map);
+/* These bytes of a mapping will be touched soon: they are read together, into small pages. A store
+ * into a large one makes all of it dirty, and the next sync writes as much. A hint, never fails. */
+void disk_map_ahead(struct disk_file *f, uint64_t off, uint64_t len);
 void disk_unmap(struct disk_file *f, void *map, size_t len); /* NULL map is fine */
 /* Those bytes were changed in the mapping; said after every change, and before it counts. */
 void disk_map_wrote(struct disk_file *f, void *map, size_t at, size_t len);

@@ -582,6 +582,65 @@ Test(log, with_its_thread_the_next_segment_is_ready_before_it_is_needed)
 
 /* ---- listing while it is open ---- */
 
+static struct log *open_with_thread(struct disk *d)
+{
+    struct log_config c = config_of(d);
+    struct log *l;
+
+    c.background = true;
+    cr_assert_eq(log_open(&c, &l), 0);
+    return l;
+}
+
+static bool thread_rests(struct log *l)
+{
+    MUTEX_GUARD(&l->lock);
+    return !l->want && !l->expect;
+}
+
+static bool has_written_one(struct log *l)
+{
+    MUTEX_GUARD(&l->lock);
+    return log_written_ready(l) != NULL;
+}
+
+/* To a segment that was made without zeros: nobody had synced yet. */
+static void reach_an_unwritten_one(struct log *l)
+{
+    char block[5000] = "";
+
+    while (here(l).segment < 3)
+        append(l, block, sizeof block);
+    while (!thread_rests(l))
+        sched_yield();
+    cr_assert_not(l->current->written);
+}
+
+Test(log, who_syncs_often_is_moved_to_a_segment_that_was_written_before)
+{
+    struct disk *d = make_disk(0);
+    struct log *l = open_with_thread(d);
+    struct log_pos from;
+
+    reach_an_unwritten_one(l);
+    for (int i = 0; i < LOG_SYNCS_WORTH_IT; i++) {
+        append_text(l, "x");
+        sync_all(l);
+    }
+    from = here(l);
+    cr_assert_lt(from.offset, SIZE / 2, "it would not end by itself");
+    while (!has_written_one(l))
+        sched_yield();
+    append_text(l, "y");
+    cr_assert_gt(here(l).segment, from.segment);
+    cr_assert(l->current->written);
+    sync_all(l);
+    crash(d, l, FAULT_LOSE_ALL);
+    cr_assert_eq(read_log(d), 0);
+    cr_assert_str_eq(strrchr(seen, '=') + 1, "y");
+    disk_close(d);
+}
+
 Test(log, an_open_log_can_be_listed)
 {
     struct disk *d = make_disk(0);
