@@ -217,15 +217,31 @@ static int make_directory(struct log *l)
     return r;
 }
 
+/* A spare one in which syncs would be slow only where there is no room for another. */
+static int take_file(struct log *l, struct segment *s, uint64_t least)
+{
+    bool zeros = zeros_are_worth_it(l), spare = l->spare_size >= least;
+    char name[DISK_NAME_MAX + 1];
+
+    if (spare && (l->spare_written || !zeros))
+        return take_spare(l, s);
+    int r = create_segment(l, s, zeros, least);
+
+    if (!spare || !io_is_full(r))
+        return r;
+    segment_shut(s);
+    log_name(s->serial, name);
+    disk_unlink(l->config.disk, name);
+    return take_spare(l, s);
+}
+
 static int fill_segment(struct log *l, struct segment *s, uint64_t least)
 {
-    bool zeros = zeros_are_worth_it(l);
-    bool spare = l->spare_size >= least && (l->spare_written || !zeros);
     int r = make_directory(l);
     void *map;
 
     if (r == 0)
-        r = spare ? take_spare(l, s) : create_segment(l, s, zeros, least);
+        r = take_file(l, s, least);
     if (r == 0)
         r = write_head(l, s);
     if (r == 0)
