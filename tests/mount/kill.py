@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """kill: writers at work on a mount whose daemon is killed at random moments, and what is there then.
 
-    kill.py TALLY STORE MNT DIR KILLS SEED [gentle] [threads|uring|both]
+    kill.py TALLY STORE MNT DIR KILLS SEED [gentle] [beside] [threads|uring|both]
 
 Each writer has a directory of its own in the namespace main and writes down in DIR, outside of the
 mount, what it is about to do and, when the call has returned, that it has. So for each there is a
@@ -12,10 +12,10 @@ SIGTERM) the store is mounted again, and all must be there with exactly those by
 link counts, modes, extended attributes. The call that was in flight may have happened or not, not by
 half (of a write see halfway()). Some writes go through a shared mapping: they have returned when
 msync or close has. A branch must be its source at one instant between the call and its
-return: some prefix of each writer's history. Every now and then the store
-is unmounted and checked. Requests come as `auto` has it, or as the last argument says; for uring and
-both the kernel's switch is on while a mount begins. Prints what it did; the first thing that is
-wrong ends it with exit code 1.
+return: some prefix of each writer's history. Every now and then the store is unmounted and checked;
+with `beside`, where others use the mount, too, it is killed and checked. Requests come as `auto` has
+it, or as the last argument says; for uring and both the kernel's switch is on while a mount begins.
+Prints what it did; the first thing that is wrong ends it with exit code 1.
 """
 import errno
 import fcntl
@@ -33,6 +33,7 @@ import time
 TALLY, STORE, MNT, DIR = sys.argv[1:5]
 KILLS, SEED = int(sys.argv[5]), int(sys.argv[6])
 GENTLE = "gentle" in sys.argv[7:]
+BESIDE = "beside" in sys.argv[7:]
 TRANSPORT = next((a for a in sys.argv[7:] if a in ("threads", "uring", "both")), "auto")
 SWITCH = "/sys/module/fuse/parameters/enable_uring"
 WRITERS = 4
@@ -500,6 +501,13 @@ class Mount:
             raise Wrong(f"the daemon ended with {self.daemon.returncode}")
         self.daemon = None
 
+    def leave(self):
+        """Those who are beside us keep it busy: then it is killed."""
+        if BESIDE:
+            self.kill()
+        else:
+            self.unmount()
+
     @staticmethod
     def check():
         r = subprocess.run([TALLY, "check", STORE], capture_output=True, text=True)
@@ -719,14 +727,14 @@ def main():
             world.verify()
             base += 10**6
             if rng.random() < 0.2 or kills >= KILLS:
-                mount.unmount()
+                mount.leave()
                 mount.check()
                 mount.start()
                 mount.wait_mounted()
                 for w in range(WRITERS):
                     if look(f"{MNT}/main/w{w}") != world.trees[w].facts():
                         raise Wrong(f"after a check w{w} is another one")
-        mount.unmount()
+        mount.leave()
     except Wrong as e:
         shutil.copytree(STORE, f"{DIR}/store.bad", ignore_dangling_symlinks=True)
         print(f"kill.py: seed {SEED}, after {kills} kills: {e}", file=sys.stderr)
