@@ -6,6 +6,7 @@
  * a content has the same id whether it came at once or in pieces.
  */
 #include "id.h"
+#include "bytes.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -14,6 +15,9 @@
 #ifdef XXH_DISPATCH /* by meson.build */
 #include <xxh_x86dispatch.h>
 #endif
+
+#define SALT_LEN 8
+#define CHAIN_EVER 1000 /* ids of a chain that some version gave out */
 
 struct id_stream {
     XXH3_state_t *state;
@@ -43,6 +47,35 @@ void id_of(const struct id_key *key, const void *data, size_t len, struct id *re
 void id_derive(const struct id_key *key, const struct id *id, struct id *ret_id)
 {
     from_hash(XXH3_128bits_withSecret(id->b, ID_LEN, key->secret, ID_SECRET_LEN), ret_id);
+}
+
+void id_salt(const struct id_key *key, const struct id *hash, uint64_t salt, struct id *ret_id)
+{
+    uint8_t text[ID_LEN + SALT_LEN];
+    struct id sum;
+
+    memcpy(text, hash->b, ID_LEN);
+    put_be64(text + ID_LEN, salt);
+    from_hash(XXH3_128bits_withSecret(text, sizeof text, key->secret, ID_SECRET_LEN), &sum);
+    memcpy(ret_id->b, text + ID_LEN, SALT_LEN);
+    memcpy(ret_id->b + SALT_LEN, sum.b, ID_LEN - SALT_LEN);
+}
+
+bool id_fits(const struct id_key *key, const struct id *id, const struct id *hash)
+{
+    struct id next = *hash, with_salt;
+
+    if (id_equal(id, hash))
+        return true;
+    id_salt(key, hash, get_be64(id->b), &with_salt);
+    if (id_equal(id, &with_salt))
+        return true;
+    for (unsigned i = 1; i < CHAIN_EVER; i++) {
+        id_derive(key, &next, &next);
+        if (id_equal(id, &next))
+            return true;
+    }
+    return false;
 }
 
 int id_stream_create(const struct id_key *key, struct id_stream **ret_s)

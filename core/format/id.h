@@ -30,6 +30,14 @@ struct id_key {
 void id_of(const struct id_key *key, const void *data, size_t len, struct id *ret_id);
 /* The next id to try for a content whose id is taken by another: hash of the id. Not folded. */
 void id_derive(const struct id_key *key, const struct id *id, struct id *ret_id);
+/* Ids that are tried for one content: its hash and those derived from it. More contents of one hash
+ * are no chance. */
+#define ID_CHAIN_MAX 16
+/* An id that no content's chain leads to, for a content of that hash: the salt, which is to be random,
+ * and what follows from it and the hash. So whoever has the bytes can still tell that they are its. */
+void id_salt(const struct id_key *key, const struct id *hash, uint64_t salt, struct id *ret_id);
+/* May a content of that hash have this id: as one of its chain, or with a salt? */
+bool id_fits(const struct id_key *key, const struct id *id, const struct id *hash);
 
 /* The same for a content that comes in pieces. */
 struct id_stream;

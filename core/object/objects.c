@@ -284,18 +284,6 @@ ssize_t objects_read(struct objects *o, const struct entry *e, void *buf, size_t
     return n == -EUCLEAN ? object_damaged(e, -EUCLEAN) : n;
 }
 
-bool object_is_named_by(const struct objects *o, const struct id *id, struct id hash)
-{
-    for (unsigned i = 0; i < CHAIN_MAX; i++) {
-        struct id next;
-        if (id_equal(&hash, id))
-            return true;
-        id_derive(o->c.key, &hash, &next);
-        hash = next;
-    }
-    return false;
-}
-
 static int hash_pieces(struct blob *b, struct id_stream *s, const struct objects_pace *pace,
                        bool *ret_paced)
 {
@@ -373,7 +361,7 @@ int objects_verify_slowly(struct objects *o, const struct entry *entry,
     do {
         err = e.kind == ENTRY_FILE ? hash_file(o, &e, p, &hash) : hash_record(o, &e, p, &hash);
     } while (may_have_moved(err) && object_has_moved(o, &e));
-    return err < 0 ? err : object_is_named_by(o, &e.id, hash) ? 0 : -EUCLEAN;
+    return err < 0 ? err : id_fits(o->c.key, &e.id, &hash) ? 0 : -EUCLEAN;
 }
 
 int objects_verify(struct objects *o, const struct entry *e)

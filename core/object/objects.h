@@ -10,10 +10,12 @@
  *
  * Identity is always the bytes (DESIGN 4.1): an id that is taken is compared; if it is the stored
  * one that is damaged, the good bytes replace it, with an alarm; two sound contents of one id are
- * told apart by deriving the id again.
+ * told apart by deriving the id again, ID_CHAIN_MAX times; what finds no place then is stored under
+ * an id with a salt (id_salt), and its bytes are not shared. So no content is without a place.
  *
  * Errors: 0 or -errno. -EUCLEAN damaged bytes (reported with the id). -EAGAIN from sealing: the
- * same content is being sealed and not synced yet: try again after objects_sync.
+ * same content, of a blob one that may be the same, is being sealed and not synced yet: try again
+ * after objects_sync.
  * Threads: any; sealing of different numbers may run in parallel. Who seals holds the gate (read),
  * so that no commit sees half of it; the long part of objects_seal_blob, objects_hash_blob, needs
  * no gate.

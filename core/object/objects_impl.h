@@ -6,7 +6,6 @@
 #include "objects.h"
 
 #define OPEN_MAX 64    /* object files kept open */
-#define CHAIN_MAX 1000 /* ids derived before giving up: a fault, not chance */
 
 struct open_blob {
     uint64_t number;   /* in the file's name; 0: free */
@@ -32,6 +31,7 @@ struct objects {
     struct pinned_blob *pinned[PINNED_BUCKETS];
     uint64_t tick;
     uint64_t healed, collisions;
+    uint64_t apart; /* stored under an id with a salt */
     uint64_t files; /* in a pool: numbers given to files */
 };
 
@@ -53,8 +53,6 @@ ssize_t object_read_quietly(struct objects *o, const struct entry *e, void *buf,
 bool object_has_moved(struct objects *o, struct entry *e);
 /* The alarm, if `err` is -EUCLEAN; returns it. */
 int object_damaged(const struct entry *e, int err);
-/* Is `id` the hash of the content or further down its chain? */
-bool object_is_named_by(const struct objects *o, const struct id *id, struct id hash);
 /* The id of all that a file has, piece by piece; `pace` may be NULL. What that says sets *ret_paced. */
 int object_hash_file(struct objects *o, struct blob *b, const struct objects_pace *pace,
                      bool *ret_paced, struct id *ret_hash);

@@ -228,7 +228,7 @@ static int load(struct objects *o, const struct entry *from, void *buf)
 
     if (n >= 0) {
         id_of(o->c.key, buf, from->size, &hash);
-        n = (uint64_t)n == from->size && object_is_named_by(o, &from->id, hash) ? 0 : -EUCLEAN;
+        n = (uint64_t)n == from->size && id_fits(o->c.key, &from->id, &hash) ? 0 : -EUCLEAN;
     }
     return n < 0 ? source_said(o, from, (int)n) : 0;
 }
@@ -398,7 +398,7 @@ static int check_copy(struct objects *o, struct disk *disk, const struct entry *
     }
     if (paced)
         return err;
-    if (err == 0 && !object_is_named_by(o, &to->id, hash))
+    if (err == 0 && !id_fits(o->c.key, &to->id, &hash))
         err = -EUCLEAN;
     err = said(o, to->shard, err == -EUCLEAN ? -ENOENT : err);
     name_of(to, name);
@@ -512,7 +512,7 @@ static int fill_and_check(struct objects *o, struct blob *slot, struct outgoing 
     err = fill_slot(slot, in, s);
     if (err == 0) {
         id_stream_end(s, &hash);
-        if (!object_is_named_by(o, id, hash))
+        if (!id_fits(o->c.key, id, &hash))
             err = in->err = -EUCLEAN;
     }
     id_stream_destroy(s);

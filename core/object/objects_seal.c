@@ -3,17 +3,21 @@
  * objects_seal: see objects.h. Sealing is one loop over the chain of ids a content may have:
  *
  *     id free?            -> in a pool others may have them: name their place     (adopt)
- *                            else store the bytes there                  (seal_new)
+ *                            else store the bytes there, or at a gap before it    (place_new)
  *     taken, bytes equal? -> be an alias of it                           (seal_alias)
  *     taken, it is bad?   -> store ours in its place, alarm, be an alias (heal)
  *     taken, both sound?  -> derive the id, go on
  *     nobody can say?     -> likewise
+ *
+ * So many of one chain are somebody's doing. A content that finds no place in it is stored all the same,
+ * under an id with a salt that nothing leads to (seal_apart): then its bytes are not shared.
  */
 #include "objects_impl.h"
 #include "report.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 /* A content about to be sealed: bytes in memory or a blob. */
 struct source {
@@ -117,7 +121,7 @@ static void look(struct objects *o, const struct source *s, struct id id, struct
     uint64_t target;
     bool pending;
 
-    for (unsigned i = 0; i < CHAIN_MAX && ret->count < OBJECTS_SEEN_MAX; i++) {
+    for (unsigned i = 0; i < ID_CHAIN_MAX && ret->count < OBJECTS_SEEN_MAX; i++) {
         struct entry e;
         struct id next;
         int same = 0, err = refs_find(o->c.refs, &id, &target, &e, &pending);
@@ -289,57 +293,126 @@ static int heal(struct objects *o, uint64_t target, uint64_t number, const struc
     return refs_bury_place(o->c.refs, &old);
 }
 
-/* One id of the chain. 0 done (*ret_number), 1 go on with the next id, or -errno. */
+/* What an id of the chain is for a content. */
+enum trial {
+    TRIAL_DONE, /* it is sealed */
+    TRIAL_FREE,
+    TRIAL_GAP,   /* free, too, and there are more behind it */
+    TRIAL_TAKEN, /* by another content */
+};
+
+/* May it be told now from what is not synced yet? A record that was just written is in memory; of
+ * whole files no more than one is compared, when they are durable. */
+static bool is_comparable(const struct source *s, bool pending)
+{
+    return !pending || !s->blob;
+}
+
+/* The content of `target`, held, has that id. */
+static int try_taken(struct objects *o, uint64_t number, const struct source *s,
+                     const struct id *id, uint64_t target, const struct entry *e, bool pending)
+{
+    int err = 0, same;
+
+    if (!is_comparable(s, pending))
+        return -EAGAIN;
+    same = entry_is_sealed(e) ? compare_held(o, e, s) : 0;
+    if (same == 0)
+        return TRIAL_TAKEN;
+    if (pending && (same > 0 || same == -EUCLEAN))
+        return -EAGAIN; /* when it is durable */
+    if (same == -EUCLEAN) {
+        (void)object_damaged(e, same);
+        err = heal(o, target, number, s, id);
+    } else if (same < 0)
+        err = same;
+    if (err == 0)
+        err = refs_seal_alias(o->c.refs, number, target);
+    return err < 0 ? err : TRIAL_DONE;
+}
+
+/* One id of the chain: enum trial, or -errno. *ret_number if it is done. */
 static int try_id(struct objects *o, uint64_t number, const struct source *s, const struct id *id,
                   uint64_t *ret_number)
 {
     struct entry e;
     uint64_t target;
     bool pending;
-    int same, err = refs_find(o->c.refs, id, &target, &e, &pending);
+    int r = refs_find(o->c.refs, id, &target, &e, &pending);
 
-    if (err == -EAGAIN)
-        return 1;
-    if (err == -ENOENT) {
-        *ret_number = number;
-        return seal_free_id(o, number, s, id);
-    }
-    if (err < 0)
-        return err;
-    if (pending || !entry_is_sealed(&e)) {
-        refs_unhold(o->c.refs, target);
-        return pending ? -EAGAIN : 1;
-    }
-    same = compare_held(o, &e, s);
-    if (same == -EUCLEAN) {
-        (void)object_damaged(&e, same);
-        err = heal(o, target, number, s, id);
-    } else if (same < 0)
-        err = same;
-    if (err == 0 && same != 0) {
-        err = refs_seal_alias(o->c.refs, number, target);
+    if (r == -ENOENT || r == -EAGAIN)
+        return r == -ENOENT ? TRIAL_FREE : TRIAL_GAP;
+    if (r < 0)
+        return r;
+    r = try_taken(o, number, s, id, target, &e, pending);
+    if (r == TRIAL_DONE)
         *ret_number = target;
-    }
     refs_unhold(o->c.refs, target);
-    return err < 0 ? err : same == 0;
+    return r;
 }
 
-static int seal(struct objects *o, uint64_t number, const struct source *s, struct id id,
+static void note_collision(struct objects *o)
+{
+    MUTEX_GUARD(&o->lock);
+    o->collisions++;
+}
+
+/* Told once: whoever makes them makes many. */
+static void note_apart(struct objects *o, const struct id *hash)
+{
+    char hex[ID_HEX + 1];
+    uint64_t before;
+
+    {
+        MUTEX_GUARD(&o->lock);
+        before = o->apart++;
+    }
+    id_to_hex(hash, hex);
+    if (before == 0)
+        report(REPORT_WARN,
+               "more than %d contents have the id %s, which is no chance: they are stored, but "
+               "copies of them are not shared",
+               ID_CHAIN_MAX, hex);
+}
+
+/* All ids of its chain are others'. */
+static int seal_apart(struct objects *o, uint64_t number, const struct source *s,
+                      const struct id *hash)
+{
+    struct id id;
+    uint64_t salt;
+    int err;
+
+    if (getrandom(&salt, sizeof salt, 0) != sizeof salt)
+        return -EIO;
+    id_salt(o->c.key, hash, salt, &id);
+    err = place_new(o, number, s, &id);
+    if (err < 0)
+        return err == -EEXIST ? -EAGAIN : err;
+    note_apart(o, hash);
+    return 0;
+}
+
+static int seal(struct objects *o, uint64_t number, const struct source *s, struct id hash,
                 uint64_t *ret_number)
 {
-    for (unsigned i = 0; i < CHAIN_MAX; i++) {
-        struct id next;
-        int r = try_id(o, number, s, &id, ret_number);
-        if (r <= 0)
+    struct id id = hash, place = {{0}};
+    int r = TRIAL_TAKEN;
+    bool found = false;
+
+    for (unsigned i = 0; i < ID_CHAIN_MAX && r != TRIAL_FREE; i++) {
+        r = try_id(o, number, s, &id, ret_number);
+        if (r <= TRIAL_DONE)
             return r;
-        {
-            MUTEX_GUARD(&o->lock);
-            o->collisions++;
-        }
-        id_derive(o->c.key, &id, &next);
-        id = next;
+        if (r == TRIAL_TAKEN)
+            note_collision(o);
+        else if (!found)
+            place = id;
+        found = found || r != TRIAL_TAKEN;
+        id_derive(o->c.key, &id, &id);
     }
-    return -EOVERFLOW;
+    *ret_number = number;
+    return found ? seal_free_id(o, number, s, &place) : seal_apart(o, number, s, &hash);
 }
 
 void objects_look_buffer(struct objects *o, const void *data, uint32_t len,

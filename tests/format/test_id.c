@@ -167,6 +167,39 @@ Test(id, derive_is_the_hash_of_the_id)
     cr_assert(id_equal(&derived, &hashed));
 }
 
+Test(id, what_fits_a_content_is_its_hash_its_chain_and_what_is_salted_with_any_salt)
+{
+    struct id_key key = key_of(1), other = key_of(2);
+    struct id hash = {{9, 8, 7}}, another = {{9, 8, 6}}, id = hash;
+
+    for (unsigned i = 0; i < 1000; i++) { /* older stores have such chains */
+        cr_assert(id_fits(&key, &id, &hash), "%u", i);
+        cr_assert_not(id_fits(&key, &id, &another), "%u", i);
+        id_derive(&key, &id, &id);
+    }
+    cr_assert_not(id_fits(&key, &id, &hash));
+    for (uint64_t salt = 0; salt < 1000; salt++) {
+        id_salt(&key, &hash, salt * UINT64_C(0x9e3779b97f4a7c15), &id);
+        cr_assert(id_fits(&key, &id, &hash));
+        cr_assert_not(id_fits(&other, &id, &hash));
+        cr_assert_not(id_fits(&key, &id, &another));
+        id.b[salt % ID_LEN] ^= 1;
+        cr_assert_not(id_fits(&key, &id, &hash));
+    }
+}
+
+Test(id, a_salt_stands_before_what_follows_from_it)
+{
+    struct id_key key = key_of(1);
+    struct id hash = {{1, 2, 3}}, id, sum;
+    uint8_t text[ID_LEN + 8] = {1, 2, 3, [16] = 0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef};
+
+    id_salt(&key, &hash, UINT64_C(0x0123456789abcdef), &id);
+    id_of(&key, text, sizeof text, &sum);
+    cr_assert_arr_eq(id.b, text + 16, 8);
+    cr_assert_arr_eq(id.b + 8, sum.b, 8);
+}
+
 Test(id, hex_is_most_significant_first_and_comes_back)
 {
     struct id id = {{0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef, [15] = 0xfe}}, back;

@@ -331,6 +331,116 @@ Test(objects, large_contents_that_collide_are_kept_apart)
     cr_assert_eq(large('b'), b);
 }
 
+/* A content of its own for each i. */
+static int try_numbered(unsigned i, uint64_t number, uint64_t *ret_number)
+{
+    char bytes[500] = {0};
+
+    memcpy(bytes, &i, sizeof i);
+    return objects_seal_buffer(w.objects, number, bytes, sizeof bytes, NULL, ret_number);
+}
+
+static bool has_numbered(unsigned i, uint64_t number)
+{
+    struct entry e = entry_of(&w, number);
+    char want[500] = {0}, got[500];
+
+    memcpy(want, &i, sizeof i);
+    return objects_read(w.objects, &e, got, sizeof got, 0) == 500 &&
+           memcmp(got, want, sizeof got) == 0 && objects_verify(w.objects, &e) == 0;
+}
+
+#define MANY 1200 /* of one id; more than any chain ever had */
+
+Test(objects, any_number_of_contents_that_collide_is_stored_with_one_sync)
+{
+    uint64_t n[MANY], is, h, collisions;
+    w.key.fold = all_alike;
+    for (unsigned i = 0; i < MANY; i++) {
+        n[i] = numbered(&w);
+        cr_assert_eq(try_numbered(i, n[i], &is), 0, "%u", i);
+        cr_assert_eq(is, n[i]);
+    }
+    objects_get_counts(w.objects, &h, &collisions);
+    cr_assert_leq(collisions, MANY * ID_CHAIN_MAX, "%llu compared", (unsigned long long)collisions);
+    cr_assert_eq(report_count(REPORT_WARN), 1, "told once");
+    cr_assert_eq(objects_sync(w.objects), 0);
+    warehouse_commit(&w);
+    warehouse_reopen(&w);
+    w.key.fold = all_alike;
+    for (unsigned i = 0; i < MANY; i++)
+        cr_assert(has_numbered(i, n[i]), "%u", i);
+    for (unsigned i = 0; i < MANY; i++)
+        release(n[i]);
+    cr_assert_eq(warehouse_bury(&w) + warehouse_bury(&w), MANY, "in two turns");
+    cr_assert_eq(report_count(REPORT_ALARM), 0);
+}
+
+Test(objects, one_beyond_the_chain_is_found_by_its_id_and_shares_nothing)
+{
+    uint64_t last = 0, again = numbered(&w), is, found;
+    struct entry e;
+    bool pending;
+    w.key.fold = all_alike;
+    for (unsigned i = 0; i <= ID_CHAIN_MAX; i++)
+        cr_assert_eq(try_numbered(i, last = numbered(&w), &is), 0);
+    e = entry_of(&w, last);
+    cr_assert_eq(refs_find(w.refs, &e.id, &found, &e, &pending), 0);
+    cr_assert_eq(found, last);
+    refs_unhold(w.refs, found);
+    cr_assert_eq(objects_sync(w.objects), 0);
+    cr_assert_eq(try_numbered(ID_CHAIN_MAX, again, &is), 0);
+    cr_assert_eq(is, again);
+    cr_assert_not(id_equal(&e.id, &(struct id){{0}}));
+    release(last);
+    cr_assert_eq(warehouse_bury(&w), 1);
+    cr_assert(has_numbered(ID_CHAIN_MAX, again));
+    cr_assert_eq(refs_find(w.refs, &e.id, &found, &e, &pending), -ENOENT);
+}
+
+Test(objects, a_gap_in_a_chain_is_filled_and_what_is_behind_it_still_shared)
+{
+    uint64_t n[ID_CHAIN_MAX], is, gone, next = numbered(&w), same = numbered(&w);
+    struct entry was;
+    w.key.fold = all_alike;
+    for (unsigned i = 0; i < ID_CHAIN_MAX; i++)
+        cr_assert_eq(try_numbered(i, n[i] = numbered(&w), &is), 0);
+    cr_assert_eq(objects_sync(w.objects), 0);
+    gone = n[3];
+    was = entry_of(&w, gone);
+    release(gone);
+    cr_assert_eq(warehouse_bury(&w), 1);
+    cr_assert_eq(try_numbered(ID_CHAIN_MAX - 1, same, &is), 0);
+    cr_assert_eq(is, n[ID_CHAIN_MAX - 1], "beyond the gap");
+    cr_assert_eq(try_numbered(77, next, &is), 0);
+    struct entry e = entry_of(&w, next);
+    cr_assert(id_equal(&e.id, &was.id));
+    cr_assert(has_numbered(77, next));
+}
+
+Test(objects, large_contents_that_collide_all_find_a_place)
+{
+    uint64_t n[ID_CHAIN_MAX + 4];
+    w.key.fold = all_alike;
+    for (unsigned i = 0; i < ID_CHAIN_MAX + 4; i++)
+        n[i] = large((char)('a' + i));
+    for (unsigned i = 0; i < ID_CHAIN_MAX + 4; i++) {
+        struct entry e = entry_of(&w, n[i]);
+        cr_assert_eq(reads(n[i], (char)('a' + i), LARGE), 1);
+        cr_assert_eq(objects_verify(w.objects, &e), 0);
+    }
+}
+
+Test(objects, an_equal_one_that_is_not_synced_is_waited_for)
+{
+    uint64_t a = numbered(&w), b = numbered(&w), is;
+    cr_assert_eq(try_numbered(1, a, &is), 0);
+    cr_assert_eq(try_numbered(1, b, &is), -EAGAIN);
+    cr_assert_eq(objects_sync(w.objects), 0);
+    cr_assert_eq(try_numbered(1, b, &is), 0);
+    cr_assert_eq(is, a);
+}
+
 /* ---- damage ---- */
 
 Test(objects, a_damaged_object_is_an_error_with_an_alarm_that_names_it)

@@ -1,0 +1,72 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Contents that all have one id, which somebody makes on purpose: they cost what others cost.
+set -euo pipefail
+# shellcheck source=tests/mount/lib.sh
+. "$(dirname "$0")/lib.sh"
+begin
+needs getfattr
+collide() { "${test_file%/*}/collide.py" "$1" "$S" "$M/$2" "$3" "$4"; }
+ids() { find "$M/.tally/objects" -type f | wc -l; }
+# Seconds that a command may take: some times what it takes for files of other ids, sanitized.
+within() { timeout 60 "${@:2}" || fail "$1 took more than 60 s"; }
+may_log '^tally: warning: more than 16 contents have the id [0-9a-f]{32}, which is no chance'
+empty=$(store_kib)
+
+claim "2,000 contents of one id are sealed, each under an id of its own"
+collide make main 0 2000
+within "a drain" "$TALLY" -C "$M" drain
+eq "$(ids)" 2000
+collide same main 0 2000
+
+claim "the same contents again: those that were first share their bytes"
+mkdir "$M/again"
+collide make again 0 2000
+within "a drain" "$TALLY" -C "$M" drain
+n=$(ids)
+[[ $n -le 4000 && $n -gt 2000 ]] || fail "$n objects"
+collide same again 0 2000
+eq "$(getfattr --only-values -n user.tally.refs "$M/main/c000000")" 2
+
+claim "scrub finds them sound, compaction and a branch keep them"
+"$TALLY" -C "$M" scrub --wait >"$W/scrub"
+matches "$(<"$W/scrub")" ' 0 (damaged|problems)|damaged=0|sound'
+"$TALLY" -C "$M" branch main twig
+rm -r "$M/again"
+within "a compaction" "$TALLY" -C "$M" compact --wait
+collide same twig 0 2000
+
+claim "killed before anything is sealed, it is mounted again with all of them"
+"$TALLY" -C "$M" set flush_interval 1h
+collide make main 2000 2000
+kill_daemon
+within "check --repair" "$TALLY" check --repair "$S" >"$W/check"
+mount_store
+collide same main 0 4000
+echo other >"$M/main/other"
+sync "$M/main/other"
+within "a drain" "$TALLY" -C "$M" drain
+
+claim "killed while they are sealed, likewise"
+collide make main 4000 2000
+"$TALLY" -C "$M" flush >/dev/null &
+kill_daemon
+wait $! || true
+mount_store
+collide same main 0 6000
+unmount_store
+check_clean
+mount_store
+
+claim "removed, they leave nothing"
+"$TALLY" -C "$M" drop twig 2>/dev/null || rm -rf "$M/twig"
+rm -r "$M"/main/*
+within "a drain" "$TALLY" -C "$M" drain
+eq "$(ids)" 0
+within "a compaction" "$TALLY" -C "$M" compact --wait
+drain
+[[ $(find "$S/packs" "$S/objects" "$S/slots" -type f -printf '%s\n' | awk '{n += $1} END {print n + 0}') -lt 4096 ]]
+now=$(store_kib)
+[[ $now -lt $((empty + 8192)) ]] || fail "$now KiB, before $empty"
+
+finish
