@@ -162,6 +162,21 @@ void mutex_lock(struct mutex *m)
     store(&m->owner, self());
 }
 
+bool mutex_lock_for(struct mutex *m, int64_t ns)
+{
+    const struct timespec rest = {.tv_nsec = 200000};
+    int64_t until = ticks() + ns;
+    bool got;
+
+    if (load(&m->owner) == self())
+        die(m->name, "taken twice");
+    while (!(got = spin(try_mutex, &m->m, &m->owner) || try_mutex(&m->m) == 0) && ticks() < until)
+        (void)nanosleep(&rest, NULL);
+    if (got)
+        store(&m->owner, self());
+    return got;
+}
+
 /* Letting go wakes one of them; when he comes the lock must not be taken again. */
 void mutex_let_others(struct mutex *m)
 {

@@ -48,6 +48,8 @@ void mutex_init(struct mutex *m, const char *name);
 void mutex_destroy(struct mutex *m);
 void mutex_lock(struct mutex *m);
 void mutex_unlock(struct mutex *m);
+/* False: somebody else had it for all of `ns`. */
+bool mutex_lock_for(struct mutex *m, int64_t ns);
 /* Not holding it: until those who sleep have had it, or for a fifth of a millisecond. */
 void mutex_let_others(struct mutex *m);
 /* Aborts unless the calling thread holds `m`. */

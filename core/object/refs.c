@@ -575,15 +575,30 @@ int refs_bury_place(struct refs *r, const struct entry *place)
     return err < 0 ? err : dead_push(&r->dead_active, &(struct refs_dead){number, e});
 }
 
-uint64_t refs_dying(struct refs *r)
+static uint64_t count_dying(struct refs *r)
 {
     uint64_t number, none, waiting = 0;
     size_t at = 0;
-    MUTEX_GUARD(&r->lock);
 
+    mutex_held(&r->lock);
     while (map64_next(&r->zero, &at, &number, &none))
         waiting += !map64_get(&r->holds, number, &none);
     return waiting + r->dead_active.count + dead_in_batches(r) + r->dead_ready.count;
+}
+
+uint64_t refs_dying(struct refs *r)
+{
+    MUTEX_GUARD(&r->lock);
+    return count_dying(r);
+}
+
+bool refs_dying_within(struct refs *r, int64_t ns, uint64_t *ret)
+{
+    if (!mutex_lock_for(&r->lock, ns))
+        return false;
+    *ret = count_dying(r);
+    mutex_unlock(&r->lock);
+    return true;
 }
 
 size_t refs_changes(struct refs *r)

@@ -163,6 +163,8 @@ int refs_buried(struct refs *r, const struct refs_dead *d);
 int refs_buried_all(struct refs *r, const struct refs_dead *dead, size_t count, size_t *ret_done);
 /* Numbers with count 0 that nobody holds, plus dead ones whose bytes still have to be deleted. */
 uint64_t refs_dying(struct refs *r);
+/* False: for all of `ns` somebody was at the counts, for a slow disk perhaps. */
+bool refs_dying_within(struct refs *r, int64_t ns, uint64_t *ret);
 /* Is there a record of `number` among the dying? Also of one whose entry is gone, until it is
  * buried. 1, 0 or -errno. */
 int refs_is_dying(struct refs *r, uint64_t number);

@@ -168,6 +168,5 @@ void shard_packs_thaw(struct shard_packs *p, size_t n)
 
 size_t shard_packs_changes(struct shard_packs *p)
 {
-    MUTEX_GUARD(&p->lock);
     return layer_pending(p->rows);
 }

@@ -37,4 +37,4 @@ int shard_packs_next(struct shard_packs *p, uint16_t *shard, uint64_t *pack,
 int shard_packs_freeze(struct shard_packs *p);
 int shard_packs_write(struct shard_packs *p, size_t n, struct kv_txn *t);
 void shard_packs_thaw(struct shard_packs *p, size_t n);
-size_t shard_packs_changes(struct shard_packs *p);
+size_t shard_packs_changes(struct shard_packs *p); /* without the lock */

@@ -53,7 +53,7 @@ TAILQ_HEAD(content_list, content);
 struct content_table {
     struct mutex lock; /* "contents" */
     struct content *bucket[CONTENT_BUCKETS];
-    size_t count;
+    _Atomic size_t count;      /* changed under the lock */
     _Atomic size_t buffered;   /* bytes of all buffers */
     _Atomic size_t slots;      /* contents that have one: an open file each */
     _Atomic bool behind;       /* a worker begins to write a slot back */

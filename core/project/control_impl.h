@@ -52,6 +52,8 @@ static inline const char *control_arg(const struct call *call, size_t i)
 {
     return call->c->args[i].text;
 }
+/* Is argument `i` that bare word? False also where there is none. */
+bool control_is_keyword(const struct call *call, size_t i, const char *word);
 /* May changes be made now? Waits while too much is unflushed. */
 int control_may_change(struct call *call);
 /* -EBUSY while a job of that verb is running: for those of which there is one at a time. */
@@ -62,6 +64,9 @@ int control_started(struct call *call, uint64_t number);
 
 /* A namespace, referenced; -ENOENT, -EINVAL it is a symlink, with a sentence. */
 int control_find_ns(struct call *call, const char *name, struct ns **ret_ns);
+
+/* control_drain.c */
+int control_drain(struct call *call);
 
 /* control_du.c */
 int control_du(struct call *call);

@@ -83,8 +83,7 @@ static int check_namespace(struct call *call, const char *name)
     return err < 0 ? control_fail_word(call, err, "%s cannot be the name of a namespace", name) : 0;
 }
 
-/* The bare word `word` as argument `i`, or nothing. */
-static bool is_keyword(const struct call *call, size_t i, const char *word)
+bool control_is_keyword(const struct call *call, size_t i, const char *word)
 {
     return i < call->c->nargs && !call->c->args[i].quoted && !strcmp(control_arg(call, i), word);
 }
@@ -368,7 +367,7 @@ static int drop_now(struct call *call, const char *name, bool force)
 static int drop(struct call *call)
 {
     const char *name = control_arg(call, 0);
-    bool force = is_keyword(call, 1, "force");
+    bool force = control_is_keyword(call, 1, "force");
     uint64_t number;
     struct job *j;
     int err = check_namespace(call, name);
@@ -393,105 +392,6 @@ static int drop(struct call *call)
                 drops_left(call->p->drops) * PAGE_SIZE_BYTES, U(number));
     jobs_drops_done(call->p); /* the dropper may have been faster */
     return 0;
-}
-
-/* ---- drain ---- */
-
-static void say_pending(struct call *call)
-{
-    struct project *p = call->p;
-    struct coordinator_stats flushes;
-    uint64_t durable;
-
-    coordinator_get_stats(p->flush.coordinator, &flushes);
-    {
-        MUTEX_GUARD(&p->flush.lock);
-        durable = p->flush.durable_seq;
-    }
-    (void)control_fail(call, 0,
-                       "not all was durable in time; by now seq=%llu durable=%llu, flushes on "
-                       "their way %zu, unsealed=%zu, dropped pages to work off %zu, objects to "
-                       "delete %llu",
-                       U(project_seq(p)), U(durable), flushes.pending, seal_waiting(p),
-                       drops_left(p->drops), U(refs_dying(p->refs)));
-}
-
-struct draining {
-    bool idle;
-    int64_t timeout;
-};
-
-/* Takes over `arg`. */
-static int drain_job(struct project *p, struct job *j, void *arg)
-{
-    const struct draining d = *(struct draining *)arg;
-    int64_t start = ticks(p);
-    uint64_t durable;
-    char text[64];
-    int err;
-
-    free(arg);
-    err = project_drain(p, d.idle, d.timeout, &j->cancel);
-    if (err < 0)
-        return err == -EINTR ? -ECANCELED : err;
-    {
-        MUTEX_GUARD(&p->flush.lock);
-        durable = p->flush.durable_seq;
-    }
-    snprintf(text, sizeof text, "seq=%llu waited_ms=%llu", U(durable),
-             U((ticks(p) - start) / NSEC_PER_MSEC));
-    job_result(p, j, text);
-    return 0;
-}
-
-/* A job of its own, so that it can be seen and cancelled; the write waits for it. */
-static int start_drain(struct call *call, bool idle, int64_t timeout, uint64_t *ret_number)
-{
-    struct draining *d = malloc(sizeof *d);
-    struct job *j;
-    int err = d ? job_start(call->p, "drain", idle ? "idle" : "", &j) : -ENOMEM;
-
-    if (err < 0) {
-        free(d);
-        return err;
-    }
-    *d = (struct draining){idle, timeout};
-    *ret_number = j->number;
-    err = job_run(call->p, j, drain_job, d);
-    if (err < 0)
-        free(d);
-    return err;
-}
-
-static int drain(struct call *call)
-{
-    bool idle = is_keyword(call, 0, "idle");
-    int64_t timeout = -1;
-    size_t next = idle;
-    uint64_t number;
-    char result[256];
-    int error, err;
-
-    if (call->c->nargs > next && command_duration(control_arg(call, next), &timeout) < 0)
-        return control_fail_word(call, -EINVAL,
-                                 "%s is not a duration: a decimal number and ms, s, m, h or d",
-                                 control_arg(call, next));
-    if (call->c->nargs > next + 1)
-        return control_fail_word(call, -EINVAL, "%s is too much: usage: drain [idle] [DUR]",
-                                 control_arg(call, next + 1));
-    err = start_drain(call, idle, timeout, &number);
-    if (err < 0)
-        return err;
-    err = job_wait(call->p, number, -1, call->interrupted, &error, result);
-    if (err == 0)
-        err = error;
-    if (err == -ETIMEDOUT)
-        say_pending(call);
-    if (err == -ECANCELED)
-        return control_fail(call, err, "the drain was cancelled (job %llu)", U(number));
-    if (err == 0)
-        strbuf_addf(&call->head, " %s", result);
-    return err;
 }
 
 /* ---- jobs ---- */
@@ -557,7 +457,7 @@ static int wait_job(struct call *call)
     uint64_t number;
     int err;
 
-    if (is_keyword(call, 0, "ticket"))
+    if (control_is_keyword(call, 0, "ticket"))
         return control_wait_ticket(call);
     if (call->c->nargs > 2)
         return control_fail(call, -EINVAL, "it takes fewer words; usage: wait N [DUR]");
@@ -639,7 +539,7 @@ const struct verb control_verbs[] = {
      branch},
     {"drop", "drop NS [force]", "remove a namespace and all in it", false, true, false, 1, 2, drop},
     {"drain", "drain [idle] [DUR]", "wait until all is durable and the dead are deleted", false,
-     true, false, 0, 2, drain},
+     true, false, 0, 2, control_drain},
     {"flush", "flush [NAME]", "begin to make durable what is there, under a name", false, true,
      false, 0, 1, control_flush},
     {"du", "du [NS...]", "count what namespaces take, and what dropping one would give back", false,

@@ -517,54 +517,6 @@ void coordinator_set_retry(struct coordinator *c, int64_t retry)
     c->config.retry = retry;
 }
 
-static void say_pending(const struct coordinator *c, int err, struct strbuf *why)
-{
-    if (!why)
-        return;
-    strbuf_addf(why, "%llu flush%s pending, the oldest is number %llu",
-                (unsigned long long)(c->next - c->done), c->next - c->done == 1 ? " is" : "es are",
-                (unsigned long long)c->done);
-    if (c->error)
-        strbuf_addf(why, "; %llu tries failed, the last with: %s", (unsigned long long)c->failed,
-                    ticket_describe(c->error));
-    else if (err != -ETIMEDOUT && err != -EINTR)
-        strbuf_addf(why, ": %s", ticket_describe(err));
-}
-
-/* 0 drained, 1 not yet, or why not. Needs the lock. */
-static int drained(const struct coordinator *c, bool idle, uint64_t want, uint64_t failures)
-{
-    if (c->done >= want && (!idle || (c->next == c->done && !c->waiting && !c->rotating)))
-        return 0;
-    if (c->fatal || c->aborted)
-        return c->fatal ? c->fatal : -ESHUTDOWN;
-    return c->failed > failures ? c->error : 1;
-}
-
-int coordinator_drain(struct coordinator *c, bool idle, int64_t timeout,
-                      const _Atomic bool *interrupted, struct strbuf *why)
-{
-    MUTEX_GUARD(&c->lock);
-    int64_t until = timeout < 0 ? -1 : now(c) + timeout;
-    uint64_t want = c->next, failures = c->failed;
-    int err;
-
-    while ((err = drained(c, idle, want, failures)) > 0) {
-        int64_t left = until < 0 ? TICKET_LOOK_EVERY : until - now(c);
-        if (interrupted && atomic_load(interrupted))
-            err = -EINTR;
-        else if (left <= 0)
-            err = -ETIMEDOUT;
-        if (err < 0)
-            break;
-        (void)cond_wait_for(&c->changed, &c->lock,
-                            left < TICKET_LOOK_EVERY ? left : TICKET_LOOK_EVERY);
-    }
-    if (err < 0)
-        say_pending(c, err, why);
-    return err;
-}
-
 void coordinator_get_stats(struct coordinator *c, struct coordinator_stats *ret)
 {
     MUTEX_GUARD(&c->lock);

@@ -89,12 +89,6 @@ void coordinator_wake(struct coordinator *c);
 void coordinator_set_permits(struct coordinator *c, unsigned permits);
 void coordinator_set_retry(struct coordinator *c, int64_t retry);
 
-/* Wait until what was accepted before the call is finalized; `idle`: until nothing is pending.
- * timeout in ns, -1: none; *interrupted may be NULL, looked at every 50 ms. Impatient. -ETIMEDOUT,
- * -EINTR and others, with a sentence in `why` (may be NULL) that says what still is pending. */
-int coordinator_drain(struct coordinator *c, bool idle, int64_t timeout,
-                      const _Atomic bool *interrupted, struct strbuf *why);
-
 /* No flush is taken any more, nor one that waits for a permit; what was taken goes on. */
 void coordinator_shutdown(struct coordinator *c);
 /* The same, and nothing goes on but what runs this moment: tickets and waiters are told "dropped

@@ -524,14 +524,20 @@ int flush_begin(struct project *p, enum seal_what what, struct ticket **ret_tick
     return coordinator_flush(p->flush.coordinator, &what, false, ret_ticket);
 }
 
-int flush_run(struct project *p, enum seal_what what)
+int flush_run_for(struct project *p, enum seal_what what, int64_t timeout,
+                  const _Atomic bool *interrupted)
 {
     struct ticket *t;
     int err = flush_begin(p, what, &t);
 
     if (err < 0)
         return err;
-    err = ticket_wait(t, false, -1, NULL, NULL);
+    err = ticket_wait(t, false, timeout, interrupted, NULL);
     ticket_unref(t);
     return err;
+}
+
+int flush_run(struct project *p, enum seal_what what)
+{
+    return flush_run_for(p, what, -1, NULL);
 }

@@ -1,20 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * flusher: when a flush happens, and who waits for it: fsync, drains, writers that are throttled,
+ * flusher: when a flush happens, and who waits for it: fsync, writers that are throttled,
  * and the two background threads, one that flushes and one that works off what was dropped.
  *
  * Who asks for a flush waits for one that starts after it asked; many share one. Writers are slowed
  * before any lock is taken: a flush needs the gate for writing, which they would hold.
  */
-#include "move.h"
-#include "pool_node.h"
 #include "project_impl.h"
-#include "shard_packs.h"
 #include <errno.h>
 
-/* Pages of one step of a drop: whoever wants the gate for writing waits for it, and everybody else
- * for that one. */
-#define DROP_AT_ONCE 4
 #define DROP_STEPS 16 /* at least for each commit that is waited for */
 #define ROOM_RESERVE (UINT64_C(16) << 20) /* bytes */
 /* With so much more there is room for longer than it takes to fill: the disk need not be asked by
@@ -230,100 +224,6 @@ bool flush_lets_go_on(struct project *p)
         atomic_load(&p->contents.slots) > SLOTS_WAIT)
         return false;
     return knows_of_room(p) || has_room(p, true, 0) == 0;
-}
-
-bool flush_is_idle(struct project *p)
-{
-    bool pending;
-
-    {
-        MUTEX_GUARD(&p->flush.lock);
-        pending = p->flush.durable_seq != atomic_load(&p->seq);
-    }
-    return !pending && drops_left(p->drops) == 0 && refs_dying(p->refs) == 0 &&
-           refs_changes(p->refs) == 0 && shard_packs_changes(p->shard_packs) == 0 &&
-           pages_dirty_bytes(p->pages) == 0 && seal_waiting(p) == 0;
-}
-
-/* ---- draining ---- */
-
-/* What shards can be asked for goes now; a shard that is away holds nobody up. When the store is being
- * closed it is left for the next start. */
-static void release(struct project *p)
-{
-    uint64_t left;
-
-    if (refs_dead_ghosts(p->refs) && !atomic_load(&p->closing))
-        (void)release_pass(p, 0, &left);
-}
-
-/* One try at getting everything down. *ret_more: something was left to do again. */
-static int drain_round(struct project *p, bool idle, bool *ret_more)
-{
-    uint64_t buried = atomic_load(&p->flush.buried);
-    uint64_t released = atomic_load(&p->releasing.released);
-    unsigned done = 0;
-    struct packs_stats packs;
-    int err;
-
-    do {
-        READ_GUARD(&p->gate);
-        err = drops_step(p->drops, DROP_AT_ONCE, &done);
-    } while (err == 0 && done && pages_dirty_bytes(p->pages) < 64u << 20);
-    if (err < 0)
-        return err;
-    if (done == 0)
-        jobs_drops_done(p);
-    packs_get_stats(p->packs, &packs);
-    if (packs.live_records == 0) {
-        READ_GUARD(&p->gate);
-        err = packs_retire_current(p->packs);
-    }
-    if (err == 0)
-        err = flush_run(p, SEAL_CLOSED);
-    if (err == 0 && idle) { /* else it would wait for a slot that cannot be sealed */
-        MUTEX_GUARD(&p->flush.seal);
-        err = p->flush.slot_error;
-    }
-    (void)flush_bury(p, SIZE_MAX); /* and waits for who does it now */
-    release(p);
-    *ret_more = atomic_load(&p->flush.buried) != buried || done > 0 || refs_dying(p->refs) > 0 ||
-                atomic_load(&p->releasing.released) != released;
-    return err;
-}
-
-/* What is left waits for somebody else: a file to be closed, a sweep, a shard. */
-static void rest(struct flusher *f, int64_t most)
-{
-    MUTEX_GUARD(&f->lock);
-    (void)cond_wait_for(&f->done, &f->lock, most < TICKET_LOOK_EVERY ? most : TICKET_LOOK_EVERY);
-}
-
-int project_drain(struct project *p, bool idle, int64_t timeout, const _Atomic bool *interrupted)
-{
-    int64_t start = ticks(p);
-    unsigned quiet = 0;
-
-    /* Two quiet rounds: the first may have made the last of the dead known to the disk only. */
-    while (quiet < 2) {
-        bool more, waits;
-        int err = drain_round(p, idle, &more);
-        if (err < 0)
-            return err;
-        if (interrupted && atomic_load(interrupted))
-            return -EINTR;
-        quiet = more ? 0 : quiet + 1;
-        waits = idle && quiet >= 2 && !flush_is_idle(p);
-        if (waits)
-            quiet = 1;
-        if (quiet < 2 && timeout >= 0 && ticks(p) - start >= timeout)
-            return -ETIMEDOUT;
-        if (waits)
-            rest(&p->flush, timeout < 0 ? TICKET_LOOK_EVERY : timeout - (ticks(p) - start));
-    }
-    natives_sweep(p); /* deleted files that were kept open go */
-    pool_node_drained(p);
-    return 0;
 }
 
 /* ---- the threads ---- */

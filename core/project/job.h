@@ -72,6 +72,9 @@ void job_withdraw(struct project *p, struct job *j, int error);
  * rebuild or a drain waits for a flush, whose pieces need the workers. */
 typedef int job_fn(struct project *p, struct job *j, void *arg);
 int job_run(struct project *p, struct job *j, job_fn *fn, void *arg);
+/* The same, but it waits for a thread so long (ns, -1: whatever it takes): -ETIMEDOUT, -EINTR. */
+int job_run_within(struct project *p, struct job *j, job_fn *fn, void *arg, int64_t timeout,
+                   const _Atomic bool *interrupted);
 /* Begin one and run it so, if a thread is free: -EAGAIN, -ESHUTDOWN and the like otherwise, and
  * there is no such job. For who may be at work while the store is being closed. */
 int job_try(struct project *p, const char *verb, const char *detail, job_fn *fn, void *arg);

@@ -256,13 +256,19 @@ static void *run_main(void *arg)
 }
 
 /* A place among the job threads. */
-static int take_place(struct project *p)
+static int take_place(struct project *p, int64_t timeout, const _Atomic bool *interrupted)
 {
     struct jobs *jobs = &p->jobs;
+    int64_t until = timeout < 0 ? INT64_MAX : ticks(p) + timeout;
     MUTEX_GUARD(&jobs->lock);
 
-    while (jobs->threads >= JOB_THREADS && !atomic_load(&p->closing))
+    while (jobs->threads >= JOB_THREADS && !atomic_load(&p->closing)) {
+        if (interrupted && atomic_load(interrupted))
+            return -EINTR;
+        if (ticks(p) >= until)
+            return -ETIMEDOUT;
         (void)cond_wait_for(&jobs->changed, &jobs->lock, LOOK_EVERY);
+    }
     if (atomic_load(&p->closing))
         return -ESHUTDOWN;
     jobs->threads++;
@@ -283,10 +289,11 @@ static int start_thread(struct run *run)
     return -err;
 }
 
-int job_run(struct project *p, struct job *j, job_fn *fn, void *arg)
+int job_run_within(struct project *p, struct job *j, job_fn *fn, void *arg, int64_t timeout,
+                   const _Atomic bool *interrupted)
 {
     struct run *run = malloc(sizeof *run);
-    int err = run ? take_place(p) : -ENOMEM;
+    int err = run ? take_place(p, timeout, interrupted) : -ENOMEM;
 
     if (err == 0) {
         *run = (struct run){p, j, fn, arg};
@@ -300,6 +307,11 @@ int job_run(struct project *p, struct job *j, job_fn *fn, void *arg)
     free(run);
     job_end(p, j, err, NULL);
     return err;
+}
+
+int job_run(struct project *p, struct job *j, job_fn *fn, void *arg)
+{
+    return job_run_within(p, j, fn, arg, -1, NULL);
 }
 
 /* From the look at `closing` on there is a thread, for which jobs_release waits. */

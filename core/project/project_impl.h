@@ -367,6 +367,10 @@ int flush_room_for(struct project *p, uint64_t bytes);
 uint64_t flush_reserve(const struct disk_space *s);
 /* One flush, now, and its end; the error of an attempt that fails meanwhile. */
 int flush_run(struct project *p, enum seal_what what);
+/* Its end is waited for so long (ns, -1: whatever it takes): -ETIMEDOUT, -EINTR, and it goes on. To
+ * begin it can take longer. */
+int flush_run_for(struct project *p, enum seal_what what, int64_t timeout,
+                  const _Atomic bool *interrupted);
 /* The same without waiting for its end (where there are no threads it is done). */
 int flush_begin(struct project *p, enum seal_what what, struct ticket **ret_ticket);
 /* The name of flush `number`; kept as long as its ticket. */
@@ -389,8 +393,11 @@ void flush_kick(struct project *p);
 void flush_kick_drops(struct project *p);
 int flush_start_threads(struct project *p);
 void flush_stop_threads(struct project *p);
-/* Is nothing at all pending? */
+/* Is nothing at all pending? (drain.c) */
 bool flush_is_idle(struct project *p);
+/* Pages of one step of a drop: whoever wants the gate for writing waits for it, and everybody else
+ * for that one. */
+#define DROP_AT_ONCE 4
 
 /* ---- GC cycles (gc_store.c) ---- */
 

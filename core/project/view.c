@@ -28,12 +28,8 @@
 
 size_t view_settle(struct project *p)
 {
-    size_t waiting;
+    size_t waiting = seal_waiting(p);
 
-    {
-        MUTEX_GUARD(&p->contents.lock);
-        waiting = p->contents.count;
-    }
     if (waiting == 0)
         return 0;
     if (project_writable(p) == 0) {

@@ -140,7 +140,6 @@ static void *looker(void *arg)
             (void)ticket_wait(t, true, 0, NULL, NULL);
             ticket_unref(t);
         }
-        (void)coordinator_drain(c, false, NSEC_PER_MSEC, NULL, NULL);
         coordinator_retry(c);
     }
     return NULL;
