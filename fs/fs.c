@@ -80,10 +80,9 @@ static int mount_and_serve(struct fs *fs, char *why, size_t why_len)
     int r = session_new(fs, &fs_ops);
     if (r < 0)
         return fail(r, why, why_len, "the mount options were refused");
-    if (fuse_session_mount(fs->se, fs->o->mountpoint) != 0) {
-        r = fail(errno > 0 ? -errno : -EIO, why, why_len, "cannot mount at %s", fs->o->mountpoint);
+    r = session_mount(fs, why, why_len);
+    if (r < 0)
         goto destroy;
-    }
     r = loop_prepare(fs, why, why_len);
     if (r < 0) {
         fuse_session_unmount(fs->se);

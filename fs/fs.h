@@ -38,6 +38,8 @@ struct fs_options {
     enum fs_passthrough passthrough;
     bool allow_other;         /* other users than the mount's owner may enter */
     const char *extra;        /* comma-separated options for libfuse, or NULL */
+    bool set_attr;            /* the mount gets `attr`, which libfuse cannot say */
+    uint64_t attr;            /* MOUNT_ATTR_…: all of the mount's own */
     void (*ready)(void *ctx); /* called once, from any thread: mounted and answering; or NULL */
     void *ctx;
 };

@@ -85,6 +85,12 @@ static inline struct handle *fs_handle(const struct fuse_file_info *fi)
 {
     return (struct handle *)(uintptr_t)fi->fh;
 }
+/* Must each reading be seen, since it moves an access time? Then the kernel keeps no listing and no
+ * target of a symlink, and what it has of a file only while that is open. */
+static inline bool fs_reads_all(const struct fs *fs)
+{
+    return (fs->o->project.atime & PROJECT_STRICTATIME) != 0;
+}
 /* Who asks, to own what is made. */
 static inline struct vfs_cred fs_cred(fuse_req_t req)
 {

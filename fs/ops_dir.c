@@ -5,9 +5,10 @@
  * and keeps their listings, for nothing, until it changes the directory itself, which is the only way
  * in which one of a namespace changes; when a command drops it, listed.h knows what was kept.
  *
- * The mount root and `.tally` change by themselves. The kernel takes a listing for whole when it
- * hears of its end by an empty answer; an answer too short for an entry ends it for who lists, too,
- * but leaves nothing that would be used again (fs_end_uncached).
+ * The mount root and `.tally` change by themselves, and with strictatime each listing is to be seen.
+ * The kernel takes a listing for whole when it hears of its end by an empty answer; an answer too
+ * short for an entry ends it for who lists, too, but leaves nothing that would be used again
+ * (fs_end_uncached).
  *
  * vfs_readdir calls back under a lock of core, so fill() only fills this thread's buffer.
  */
@@ -104,7 +105,7 @@ static void read_dir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, boo
     struct filling f = {
         .req = req, .fs = fs_of(req), .buf = fs_buffer(size), .room = size, .plus = plus};
     int r = f.buf == NULL ? -ENOMEM : list(&f, ino, off);
-    if (r == 0 && f.used == 0 && ino == VFS_ROOT)
+    if (r == 0 && f.used == 0 && (ino == VFS_ROOT || fs_reads_all(f.fs)))
         f.used = fs_end_uncached(f.buf, size);
     if (r < 0 && f.used == 0)
         fs_reply_err(req, r);

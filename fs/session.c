@@ -2,8 +2,12 @@
 #include "session.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <unistd.h>
 
 static int add_options(const struct fs_options *o, struct fuse_args *args)
 {
@@ -34,5 +38,36 @@ int session_new(struct fs *fs, const struct fuse_lowlevel_ops *ops)
         r = fs->se == NULL ? -EINVAL : 0; /* libfuse said on stderr which option it is */
     }
     fuse_opt_free_args(&args);
+    return r;
+}
+
+#define ATTR_NOSYMFOLLOW UINT64_C(0x00200000) /* newer than the C library may be */
+#define ATTR_MINE                                                                                  \
+    (MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC |                \
+     MOUNT_ATTR__ATIME | MOUNT_ATTR_NODIRATIME | ATTR_NOSYMFOLLOW)
+
+/* An ordinary user may not. What access times mean is ours to know, so only they are not shown. */
+static int set_attr(const struct fs_options *o)
+{
+    struct mount_attr attr = {.attr_set = o->attr, .attr_clr = ATTR_MINE};
+    if (mount_setattr(AT_FDCWD, o->mountpoint, AT_SYMLINK_NOFOLLOW, &attr, sizeof(attr)) == 0)
+        return 0;
+    if ((errno == EPERM || errno == ENOSYS) && (o->attr & ATTR_NOSYMFOLLOW) == 0)
+        return 0;
+    return -errno;
+}
+
+int session_mount(struct fs *fs, char *why, size_t why_len)
+{
+    if (fuse_session_mount(fs->se, fs->o->mountpoint) != 0) {
+        int r = errno > 0 ? -errno : -EIO;
+        snprintf(why, why_len, "cannot mount at %s", fs->o->mountpoint);
+        return r;
+    }
+    int r = fs->o->set_attr ? set_attr(fs->o) : 0;
+    if (r < 0) {
+        snprintf(why, why_len, "the kernel refuses these mount options: %s", strerror(-r));
+        fuse_session_unmount(fs->se);
+    }
     return r;
 }

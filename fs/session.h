@@ -13,3 +13,6 @@
 /* With fs->o, to fs->se; the caller's, for fuse_session_destroy. 0 or -errno; what libfuse does not
  * like of the options it says on stderr. */
 int session_new(struct fs *fs, const struct fuse_lowlevel_ops *ops);
+/* Mount it at fs->o->mountpoint, with the attributes that libfuse cannot say. 0, or -errno with a
+ * sentence in `why`. */
+int session_mount(struct fs *fs, char *why, size_t why_len);

@@ -17,6 +17,7 @@
 #include "fs.h"
 #include "kv.h"
 #include "mapped.h"
+#include "mount_flags.h"
 #include "mount_options.h"
 #include "mountinfo.h"
 #include "report.h"
@@ -27,6 +28,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -105,8 +107,7 @@ static int serve_store(struct mounting *m, struct store *store)
         .project = {.disk = store->disk,
                     .kv = store->kv,
                     .clock = clock_real(),
-                    .noatime = m->options.noatime,
-                    .nodiratime = m->options.nodiratime,
+                    .atime = mount_options_atime(&m->options),
                     .background = true,
                     .pool = store_get_pool(store)},
         .store = m->store,
@@ -122,6 +123,8 @@ static int serve_store(struct mounting *m, struct store *store)
         .noxattr = m->options.noxattr,
         .allow_other = m->options.allow_other,
         .extra = m->options.extra.len ? m->options.extra.s : NULL,
+        .set_attr = mount_flags_beyond_libfuse(m->options.flags),
+        .attr = mount_flags_attr(m->options.flags),
         .ready = on_ready,
         .ctx = m,
     };
@@ -365,10 +368,8 @@ static int run_mount(int argc, char **argv)
 {
     struct mounting m = {.options = MOUNT_OPTIONS_INIT, .ready_fd = -1};
     m.options.allow_other = geteuid() == 0;
-    /* libfuse forbids both unless told; root's mounts are like those of a disk. */
-    if (geteuid() == 0) {
-        strbuf_adds(&m.options.extra, "suid,dev");
-    }
+    /* Root's mounts are like those of a disk. */
+    m.options.flags = geteuid() == 0 ? 0 : MS_NOSUID | MS_NODEV;
     int rc = take_options(argc, argv, &m);
     if (rc == 0 && !m.fake) {
         rc = check_places(&m);
@@ -400,6 +401,8 @@ const struct verb verb_mount = {
     "    nlink=refs       link counts show references to the content\n"
     "    noxattr          no extended attributes, ACLs or file capabilities: fewer requests\n"
     "    allow_other      other users may look in (always when root mounts)\n"
-    "    noatime, nodiratime   reading moves no access times (else as relatime)\n"
+    "    noatime, nodiratime, strictatime\n"
+    "                     reading moves no access times, none of directories, always (else\n"
+    "                     as relatime)\n"
     "    ro               nothing can be changed through the mount\n"
-    "    nosuid, nodev, noexec and the like, as for mount(8)\n"};
+    "    nosuid, nodev, noexec and all others that mount(8) knows for any filesystem\n"};

@@ -4,22 +4,26 @@
  */
 #include "mount_options.h"
 
+#include "mount_flags.h"
+
 #include <errno.h>
 #include <grp.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
+#include <unistd.h>
 
 #define THREADS_MAX 64
 
-/* mount(8)'s and fstab's own, and the kernel's defaults. */
-static const char *const ignored[] = {"defaults", "auto",   "noauto", "nofail",
-                                      "_netdev",  "user",   "nouser", "users",
-                                      "owner",    "group",  "relatime", "fuse", NULL};
+/* mount(8)'s and fstab's own. What follows from `user` and the like it adds itself. */
+static const char *const ignored[] = {"defaults", "auto",   "noauto", "nofail", "_netdev", "user",
+                                      "nouser",   "users",  "owner",  "group",  "fuse",    NULL};
 static const char *const ignored_starts[] = {"x-", "X-", "comment=", "user=", NULL};
-static const char *const passed[] = {"suid",   "nosuid",  "dev",     "nodev",      "exec",
-                                     "noexec", "atime",   "noatime", "nodiratime", "sync",
-                                     "async",  "dirsync", NULL};
+/* For SELinux in the kernel, which knows none of them where it is off; mount(8) leaves them out
+ * there. */
+static const char *const contexts[] = {"context=", "fscontext=", "defcontext=", "rootcontext=",
+                                       NULL};
 
 static bool listed(const char *const *list, const char *word)
 {
@@ -157,16 +161,29 @@ static int add_valued(struct mount_options *m, const char *word, struct strbuf *
     return -ENOENT;
 }
 
+/* libfuse splits its options at commas, and a context may have some. */
+static int add_context(struct mount_options *m, const char *word)
+{
+    if (access("/sys/fs/selinux/enforce", F_OK) < 0) {
+        return 0;
+    }
+    strbuf_adds(&m->extra, m->extra.len ? "," : "");
+    for (; *word; word++) {
+        strbuf_addf(&m->extra, "%s%c", *word == ',' || *word == '\\' ? "\\" : "", *word);
+    }
+    return strbuf_error(&m->extra);
+}
+
 /* What the kernel or mount(8) knows. */
 static int add_common(struct mount_options *m, const char *word, bool sloppy, struct strbuf *why)
 {
-    if (strcmp(word, "ro") == 0 || strcmp(word, "rw") == 0) { /* the last one counts */
-        m->readonly = strcmp(word, "ro") == 0;
-    } else if (listed(passed, word)) {
-        m->noatime |= strcmp(word, "noatime") == 0;
-        m->nodiratime |= strcmp(word, "nodiratime") == 0;
-        strbuf_addf(&m->extra, "%s%s", m->extra.len ? "," : "", word);
-    } else if (strcmp(word, "remount") == 0) {
+    if (mount_flags_add(&m->flags, word)) {
+        return 0;
+    }
+    if (listed_start(contexts, word)) {
+        return add_context(m, word);
+    }
+    if (strcmp(word, "remount") == 0) {
         strbuf_adds(why, "options cannot be changed while it is mounted: unmount it, then mount it "
                          "with others (option remount)");
         return -EINVAL;
@@ -174,7 +191,7 @@ static int add_common(struct mount_options *m, const char *word, bool sloppy, st
         strbuf_addf(why, "there is no mount option '%s'", word);
         return -EINVAL;
     }
-    return strbuf_error(&m->extra);
+    return 0;
 }
 
 static int add_one(struct mount_options *m, const char *word, bool sloppy, struct strbuf *why)
@@ -195,13 +212,25 @@ static int add_one(struct mount_options *m, const char *word, bool sloppy, struc
     return 0;
 }
 
+/* Cuts the first word off *list: a comma between quotes does not end it. */
+static char *next_word(char **list)
+{
+    char *word = *list, *end = word;
+    for (bool quoted = false; *end && (quoted || *end != ','); end++) {
+        quoted ^= *end == '"';
+    }
+    *list = *end ? end + 1 : end;
+    *end = '\0';
+    return word;
+}
+
 int mount_options_add(struct mount_options *m, const char *list, bool sloppy, struct strbuf *why)
 {
-    char *save, *copy = strdup(list);
+    char *copy = strdup(list), *rest = copy;
     int err = copy ? 0 : -ENOMEM;
-    for (char *w = copy ? strtok_r(copy, ",", &save) : NULL; w && err == 0;
-         w = strtok_r(NULL, ",", &save)) {
-        err = add_one(m, w, sloppy, why);
+    while (err == 0 && *rest) {
+        const char *word = next_word(&rest);
+        err = *word ? add_one(m, word, sloppy, why) : 0;
     }
     free(copy);
     return err;
@@ -209,11 +238,16 @@ int mount_options_add(struct mount_options *m, const char *list, bool sloppy, st
 
 int mount_options_end(struct mount_options *m)
 {
-    if (m->readonly) {
-        m->noatime = true;
-        strbuf_addf(&m->extra, "%sro", m->extra.len ? "," : "");
+    return mount_flags_for_libfuse(m->flags, &m->extra);
+}
+
+unsigned mount_options_atime(const struct mount_options *m)
+{
+    if ((m->flags & MS_RDONLY) || (m->flags & (MS_NOATIME | MS_STRICTATIME)) == MS_NOATIME) {
+        return PROJECT_NOATIME;
     }
-    return strbuf_error(&m->extra);
+    return (m->flags & MS_STRICTATIME ? PROJECT_STRICTATIME : 0u) |
+           (m->flags & MS_NODIRATIME ? PROJECT_NODIRATIME : 0u);
 }
 
 void mount_options_release(struct mount_options *m)

@@ -17,8 +17,7 @@ struct mount_options {
     enum fs_transport transport;
     unsigned threads; /* 0: as many as suit */
     enum fs_passthrough passthrough;
-    bool noatime, nodiratime;
-    bool readonly;
+    unsigned long flags; /* bits of mount(2): mount_flags.h */
     struct strbuf extra; /* for libfuse: "a,b" */
 };
 #define MOUNT_OPTIONS_INIT                                                                         \
@@ -30,4 +29,6 @@ struct mount_options {
 int mount_options_add(struct mount_options *m, const char *list, bool sloppy, struct strbuf *why);
 /* All were added: what follows from all of them. -ENOMEM */
 int mount_options_end(struct mount_options *m);
+/* What reading does to access times: bits of enum project_atime. */
+unsigned mount_options_atime(const struct mount_options *m);
 void mount_options_release(struct mount_options *m);

@@ -555,6 +555,7 @@ int project_open(const struct project_config *config, struct project **ret_p)
         p->config.pool = p->shared = &p->shared_pool;
     }
     p->clock = config->clock;
+    atomic_store(&p->atime, config->atime);
     p->opened = ticks(p);
     init_locks(p);
     err = read_meta(p, &s);

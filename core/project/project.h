@@ -102,12 +102,19 @@ struct project_pool {
     uint8_t secret[ID_SECRET_LEN]; /* of all members: equal bytes have equal ids */
 };
 
+/* What reading does to access times. */
+enum project_atime {
+    PROJECT_NOATIME = 1 << 0,     /* nothing */
+    PROJECT_NODIRATIME = 1 << 1,  /* nothing to those of directories */
+    PROJECT_STRICTATIME = 1 << 2, /* each reading moves them */
+};
+
 struct project_config {
     struct disk *disk; /* borrowed */
     struct kv *kv;     /* borrowed; opened with project_tables */
     const struct clock *clock;
     void (*fold)(struct id *id); /* tests: see id.h; NULL */
-    bool noatime, nodiratime;    /* reading moves no access times; of directories */
+    unsigned atime;              /* bits of enum project_atime, 0: as relatime */
     bool background;             /* run the flusher and dropper threads; tests step by hand */
     unsigned threads;            /* sealing workers, 0: one per CPU */
     uint64_t log_segment;        /* bytes of a segment of the log, 0: as the setting says */
@@ -141,6 +148,8 @@ void project_abandon(struct project *p);
 /* NULL: from now on nobody is told. While calls are running it must not change what is set. */
 void project_set_events(struct project *p, const struct project_events *events);
 const char *project_label(struct project *p);
+/* As config.atime, from now on. Any thread. */
+void project_set_atime(struct project *p, unsigned how);
 
 /* ---- flush: what makes changes durable (flush.c) ---- */
 

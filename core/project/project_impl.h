@@ -540,6 +540,7 @@ struct replayed {
 
 struct project {
     struct project_config config;
+    _Atomic unsigned atime; /* config.atime, or what it was changed to */
     const struct clock *clock;
     struct id_key id_key;
     uint64_t name_seed;

@@ -2,7 +2,7 @@
 /*
  * vfs_atime: access times, as relatime keeps them: the first read after a change moves atime, and
  * one a day later. So a tree that is read again and again changes only once; in a fresh branch it
- * does not change at all if the origin was read before.
+ * does not change at all if the origin was read before. Or otherwise, as the mount says.
  *
  * Moving it is a change like any other (it may copy a page that a branch shares), but never the
  * reader's trouble: where the store takes no changes just now, or only from who waits, the time
@@ -13,15 +13,23 @@
 
 #define ATIME_DAY (24 * 3600 * NSEC_PER_SEC)
 
-static bool relatime_is_due(struct project *p, const struct inode *in)
+void project_set_atime(struct project *p, unsigned how)
 {
+    atomic_store(&p->atime, how);
+}
+
+static bool time_is_due(struct project *p, const struct inode *in)
+{
+    const unsigned how = atomic_load_explicit(&p->atime, memory_order_relaxed);
     int64_t t;
 
-    if (p->config.noatime || (p->config.nodiratime && S_ISDIR(in->mode)))
+    if ((how & PROJECT_NOATIME) != 0 || ((how & PROJECT_NODIRATIME) != 0 && S_ISDIR(in->mode)))
         return false;
     t = now(p);
     if (in->atime == t)
         return false;
+    if ((how & PROJECT_STRICTATIME) != 0)
+        return true;
     return in->atime <= in->mtime || in->atime <= in->ctime || t - ATIME_DAY >= in->atime;
 }
 
@@ -33,7 +41,7 @@ static bool is_due(struct project *p, struct vnode *v)
 
     if (items_lock(p, v, false, &it) < 0)
         return false;
-    due = !it.ns->frozen && inode_load(it.tree, it.ino, &in) == 0 && relatime_is_due(p, &in);
+    due = !it.ns->frozen && inode_load(it.tree, it.ino, &in) == 0 && time_is_due(p, &in);
     items_unlock(p, &it);
     return due;
 }
@@ -51,7 +59,7 @@ static void move_atime(struct project *p, struct vnode *v)
 
     if (items_lock(p, v, true, &it) < 0)
         return;
-    if (!it.ns->frozen && inode_load(it.tree, it.ino, &in) == 0 && relatime_is_due(p, &in)) {
+    if (!it.ns->frozen && inode_load(it.tree, it.ino, &in) == 0 && time_is_due(p, &in)) {
         in.atime = now(p);
         if (inode_store(it.tree, it.ino, &in) == 0)
             (void)project_changed(p, it.ns);

@@ -70,6 +70,17 @@ Test(atime, o_noatime_leaves_it)
     cr_assert_not(read_moves("main/f", VFS_NOATIME));
 }
 
+Test(atime, a_strict_mount_moves_it_each_time)
+{
+    project_set_atime(x.p, PROJECT_STRICTATIME);
+    cr_assert(read_moves("main/f", 0));
+    x.clock.now += NSEC_PER_SEC;
+    cr_assert(read_moves("main/f", 0));
+    project_set_atime(x.p, PROJECT_NOATIME);
+    x.clock.now += NSEC_PER_SEC;
+    cr_assert_not(read_moves("main/f", 0));
+}
+
 Test(atime, a_frozen_namespace_keeps_it)
 {
     agreed(&x, "set ns:main.frozen yes", "ok");

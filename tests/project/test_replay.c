@@ -111,7 +111,7 @@ static void see_all(struct strbuf *out)
     struct refs_stats stats;
 
     strbuf_clear(out);
-    x.p->config.noatime = true; /* looking changes nothing */
+    project_set_atime(x.p, PROJECT_NOATIME); /* looking changes nothing */
     see(out, "", VFS_ROOT, true);
     refs_get_stats(x.p->refs, &stats);
     strbuf_addf(out, "pins %llu\n", (unsigned long long)stats.pinned);

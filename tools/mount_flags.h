@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * mount_flags: the options that mount(8) knows for every filesystem and passes to mount(2), as its
+ * bits (MS_RDONLY …). Of two words about one thing the last one counts; of those about access times,
+ * as in the kernel, strictatime before noatime.
+ */
+#pragma once
+
+#include "strbuf.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* One word more: true if it is one of them. `flags` changes, as much as the word means. */
+bool mount_flags_add(unsigned long *flags, const char *word);
+/* The words of `flags` that libfuse knows, "a,b", at the end of `list`. What it does without them
+ * depends on who mounts. -ENOMEM */
+int mount_flags_for_libfuse(unsigned long flags, struct strbuf *list);
+/* Is anything among them that libfuse has no word for? Then the mount needs mount_flags_attr(). */
+bool mount_flags_beyond_libfuse(unsigned long flags);
+/* What of them belongs to a mount, and not to its superblock, as bits of mount_setattr(2). */
+uint64_t mount_flags_attr(unsigned long flags);
