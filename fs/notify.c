@@ -25,6 +25,12 @@ static void on_stale(void *ctx, uint64_t nodeid)
         listed_drop(n->fs, vfs_node_ns(nodeid));
 }
 
+static void on_rights(void *ctx, uint64_t nodeid)
+{
+    const struct notify *n = ctx;
+    (void)fuse_lowlevel_notify_inval_inode(n->fs->se, nodeid, -1, 0);
+}
+
 static void on_write_back(void *ctx, uint64_t nodeid)
 {
     const struct notify *n = ctx;
@@ -57,8 +63,8 @@ int notify_start(struct fs *fs, struct notify **ret_n)
     }
     *ret_n = n;
     n->events = (struct project_events){
-        .stale = on_stale, .write_back = on_write_back, .stop = on_stop, .describe = on_describe,
-        .ctx = n};
+        .stale = on_stale, .rights = on_rights, .write_back = on_write_back, .stop = on_stop,
+        .describe = on_describe, .ctx = n};
     project_set_events(fs->p, &n->events);
     return 0;
 }

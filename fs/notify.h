@@ -5,7 +5,9 @@
  *
  * Only one kind of message is sent: "attributes of this inode are stale", and of directories of a
  * namespace that is gone what is kept of their names (listed.h). It waits for no directory's lock,
- * and for no page that waits for us. A message that names an entry would wait for
+ * and for no page that waits for us. That about attributes waits for nothing at all, not even for the
+ * lock of the inode that the client holds whose request is being served: so any thread that holds no
+ * lock sends it, before it answers. A message that names an entry would wait for
  * the directory; a daemon that is killed meanwhile would never end, since that thread keeps the
  * connection open that would have to be broken for the directory's lock to be let go. So names of
  * the root are kept for FS_ROOT_NAMES only, missing ones not at all, and who walks through a

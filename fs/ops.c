@@ -117,27 +117,21 @@ static int64_t ns_of(const struct timespec *t)
 }
 
 /* The kernel asks for set-id bits to go before a write, whoever writes, and also when a chown changes
- * nothing else, without having looked who it is: so only the owner and root are obeyed. To others the
- * answer shows the file without the bits, which is kept for no time; a write then says itself that
- * they go (ops_file.c). */
+ * nothing else, without having looked who it is: so only the owner and root are obeyed. The answer
+ * shows the file without the bits to others, too; a write then says itself that they go
+ * (ops_file.c). */
 static void drop_set_ids(fuse_req_t req, fuse_ino_t ino)
 {
     struct fs *fs = fs_of(req);
     const uint32_t uid = fuse_req_ctx(req)->uid;
     struct vfs_attr a;
-    struct stat st;
     int r = vfs_getattr(fs->p, ino, &a);
     if (r == 0 && (uid == 0 || uid == a.uid))
         r = vfs_setattr(fs->p, ino, VFS_KILL_SUID, &a, &a);
-    if (r < 0) {
+    if (r < 0)
         fs_reply_err(req, r);
-        return;
-    }
-    fs_stat(&a, &st);
-    fs_add_refs(fs, ino, &st);
-    if (S_ISREG(st.st_mode))
-        st.st_mode &= ~(mode_t)(S_ISUID | ((st.st_mode & S_IXGRP) != 0 ? S_ISGID : 0));
-    fuse_reply_attr(req, &st, 0);
+    else
+        fs_reply_set(req, &a);
 }
 
 static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_set,
@@ -168,8 +162,10 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_s
         listed_again(fs_of(req), ino);
     if (r < 0)
         fs_reply_err(req, r);
-    else
+    else if ((to_set & FUSE_SET_ATTR_MODE) != 0)
         fs_reply_attr(req, &a);
+    else
+        fs_reply_set(req, &a);
 }
 
 static void op_readlink(fuse_req_t req, fuse_ino_t ino)
@@ -274,7 +270,7 @@ static void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t newparent, const 
     if (r < 0)
         fs_reply_err(req, r);
     else
-        fs_reply_entry(req, &a);
+        fs_reply_linked(req, &a);
 }
 
 static void op_statfs(fuse_req_t req, fuse_ino_t ino)

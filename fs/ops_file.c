@@ -139,13 +139,10 @@ void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse
 /* The kernel asks for it by SETATTR first, which is only heard from the owner and root (ops.c). */
 static void drop_set_ids(fuse_req_t req, fuse_ino_t ino)
 {
-    struct fs *fs = fs_of(req);
+    struct project *p = fs_of(req)->p;
     struct vfs_attr a;
-    if (vfs_getattr(fs->p, ino, &a) < 0 || (a.mode & (S_ISUID | S_ISGID)) == 0)
-        return;
-    (void)vfs_setattr(fs->p, ino, VFS_KILL_SUID, &a,
-                      &a); /* what it cannot change, a write cannot */
-    (void)fuse_lowlevel_notify_inval_inode(fs->se, ino, -1, 0);
+    if (vfs_getattr(p, ino, &a) == 0 && (a.mode & (S_ISUID | S_ISGID)) != 0)
+        (void)vfs_setattr(p, ino, VFS_KILL_SUID, &a, &a); /* cannot it, a write cannot */
 }
 
 /* The same for changes that do not say it. */

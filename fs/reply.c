@@ -61,7 +61,15 @@ void fs_stat(const struct vfs_attr *a, struct stat *ret)
 
 double fs_attr_timeout(const struct fs *fs, uint32_t mode)
 {
-    return fs->o->nlink_refs && S_ISREG(mode) ? 0 : FS_FOREVER;
+    const bool asks = fs->o->nlink_refs || (mode & (S_ISUID | S_ISGID)) != 0;
+    return asks && S_ISREG(mode) ? 0 : FS_FOREVER;
+}
+
+uint32_t fs_mode_unchanged(fuse_req_t req, uint32_t mode)
+{
+    if (!S_ISREG(mode) || fuse_req_ctx(req)->uid == 0)
+        return mode;
+    return mode & ~(uint32_t)(S_ISUID | ((mode & S_IXGRP) != 0 ? S_ISGID : 0));
 }
 
 void fs_entry(const struct fs *fs, const struct vfs_attr *a, struct fuse_entry_param *ret)
@@ -90,23 +98,45 @@ void fs_add_refs(struct fs *fs, uint64_t nodeid, struct stat *st)
         st->st_nlink += refs - 1;
 }
 
-void fs_reply_entry(fuse_req_t req, const struct vfs_attr *a)
+static void reply_entry(fuse_req_t req, const struct vfs_attr *a, uint32_t mode)
 {
     struct fs *fs = fs_of(req);
     struct fuse_entry_param e;
     fs_entry(fs, a, &e);
+    e.attr.st_mode = mode;
     fs_add_refs(fs, a->nodeid, &e.attr);
     if (fuse_reply_entry(req, &e) != 0)
         vfs_forget(fs->p, a->nodeid, 1);
 }
 
-void fs_reply_attr(fuse_req_t req, const struct vfs_attr *a)
+void fs_reply_entry(fuse_req_t req, const struct vfs_attr *a)
+{
+    reply_entry(req, a, a->mode);
+}
+
+void fs_reply_linked(fuse_req_t req, const struct vfs_attr *a)
+{
+    reply_entry(req, a, fs_mode_unchanged(req, a->mode));
+}
+
+static void reply_attr(fuse_req_t req, const struct vfs_attr *a, uint32_t mode)
 {
     struct fs *fs = fs_of(req);
     struct stat st;
     fs_stat(a, &st);
+    st.st_mode = mode;
     fs_add_refs(fs, a->nodeid, &st);
     fuse_reply_attr(req, &st, fs_attr_timeout(fs, a->mode));
+}
+
+void fs_reply_attr(fuse_req_t req, const struct vfs_attr *a)
+{
+    reply_attr(req, a, a->mode);
+}
+
+void fs_reply_set(fuse_req_t req, const struct vfs_attr *a)
+{
+    reply_attr(req, a, fs_mode_unchanged(req, a->mode));
 }
 
 /* ---- a buffer for each thread ---- */

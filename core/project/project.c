@@ -80,6 +80,12 @@ void event_stale(struct project *p, uint64_t nodeid)
         p->events.stale(p->events.ctx, nodeid);
 }
 
+void event_rights(struct project *p, uint64_t nodeid)
+{
+    if (p->has_events && p->events.rights)
+        p->events.rights(p->events.ctx, nodeid);
+}
+
 void event_write_back(struct project *p, uint64_t nodeid)
 {
     if (p->has_events && p->events.write_back)

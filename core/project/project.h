@@ -80,6 +80,10 @@ struct project_events {
      * names now, or it is gone and answers -ESTALE. Names of the root are not kept for long, so
      * there is no message for names. */
     void (*stale)(void *ctx, uint64_t nodeid);
+    /* Set-id bits of that nodeid are gone, or its ACL is another one, and the call that did it gives
+     * no attributes back, or gives them to one who asked for something else: what is kept of its
+     * mode, owner and ACL is no longer true. May be NULL. */
+    void (*rights)(void *ctx, uint64_t nodeid);
     /* A branch, or a namespace that is frozen, is to have what was written to that nodeid through
      * shared mappings: have the kernel write it, and return then. */
     void (*write_back)(void *ctx, uint64_t nodeid);

@@ -632,6 +632,7 @@ int project_settle(struct project *p);
 void state_freeze(struct project *p, const struct log_pos *pos, uint8_t out[STATE_LEN]);
 
 void event_stale(struct project *p, uint64_t nodeid);
+void event_rights(struct project *p, uint64_t nodeid);
 void event_write_back(struct project *p, uint64_t nodeid);
 void event_stop(struct project *p);
 bool event_describe(struct project *p, struct view_edge *ret); /* false: there is no edge */

@@ -228,9 +228,16 @@ static int store_attrs(struct project *p, struct items *it, unsigned set, const 
     return err;
 }
 
-static int set_items(struct project *p, struct vnode *v, unsigned set, const struct vfs_attr *want,
-                     struct vfs_attr *ret)
+/* What a call of vfs_setattr is about. */
+struct setting_of {
+    unsigned set; /* enum vfs_set */
+    const struct vfs_attr *want;
+    bool killed; /* set-id bits that were there are gone */
+};
+
+static int set_items(struct project *p, struct vnode *v, struct setting_of *s, struct vfs_attr *ret)
 {
+    const unsigned set = s->set;
     struct items it;
     struct inode in, old;
     bool gone;
@@ -244,7 +251,8 @@ static int set_items(struct project *p, struct vnode *v, unsigned set, const str
         err = gone_load(p, v->nodeid, &in);
     if (err == 0 && set & ~(unsigned)(VFS_SET_SIZE | VFS_SET_MAY_WAIT)) {
         old = in;
-        apply(p, set, want, &in);
+        apply(p, set, s->want, &in);
+        s->killed = set & VFS_KILL_SUID && old.mode & ~in.mode & (S_ISUID | S_ISGID);
         if (gone) {
             gone_keep(p, v->nodeid, &in);
         } else {
@@ -257,35 +265,33 @@ static int set_items(struct project *p, struct vnode *v, unsigned set, const str
     return err;
 }
 
-static int set_vnode(struct project *p, struct vnode *v, unsigned set, const struct vfs_attr *in,
-                     struct vfs_attr *ret)
+static int set_vnode(struct project *p, struct vnode *v, struct setting_of *s, struct vfs_attr *ret)
 {
     CHANGE_ROOM(room);
-    int err = change_room(p, set & VFS_SET_MODE ? XATTR_VALUE_MAX : 0, &room); /* the ACL */
+    int err = change_room(p, s->set & VFS_SET_MODE ? XATTR_VALUE_MAX : 0, &room); /* the ACL */
 
     if (err < 0)
         return err;
     CHANGE_GUARD(p);
     WRITE_GUARD(&v->io);
     err = vnode_changeable(v);
-    if (err == 0 && set & VFS_SET_SIZE)
-        err = file_truncate(p, v, in->size);
-    return err < 0 ? err : set_items(p, v, set, in, ret);
+    if (err == 0 && s->set & VFS_SET_SIZE)
+        err = file_truncate(p, v, s->want->size);
+    return err < 0 ? err : set_items(p, v, s, ret);
 }
 
 /* The size of what is read natively stays. */
-static int set_size(struct project *p, struct vnode *v, unsigned set, const struct vfs_attr *in,
-                    struct vfs_attr *ret)
+static int set_size(struct project *p, struct vnode *v, struct setting_of *s, struct vfs_attr *ret)
 {
     int err = native_cut_begin(p, v);
 
-    for (unsigned i = 0; err == -ETXTBSY && set & VFS_SET_MAY_WAIT && i < NATIVE_TRIES; i++) {
+    for (unsigned i = 0; err == -ETXTBSY && s->set & VFS_SET_MAY_WAIT && i < NATIVE_TRIES; i++) {
         native_pause();
         err = native_cut_begin(p, v);
     }
     if (err < 0)
         return err;
-    err = set_vnode(p, v, set, in, ret);
+    err = set_vnode(p, v, s, ret);
     native_cut_end(p, v);
     if (err == 0 && !vnode_is_open(p, v->nodeid, true))
         file_consolidate(p, v); /* no close will come */
@@ -295,6 +301,7 @@ static int set_size(struct project *p, struct vnode *v, unsigned set, const stru
 int vfs_setattr(struct project *p, uint64_t nodeid, unsigned set, const struct vfs_attr *in,
                 struct vfs_attr *ret)
 {
+    struct setting_of s = {.set = set, .want = in};
     struct vnode *v;
     int err = nodeid == VFS_ROOT ? -EPERM : project_writable(p);
 
@@ -307,9 +314,11 @@ int vfs_setattr(struct project *p, uint64_t nodeid, unsigned set, const struct v
     if (err < 0)
         return err;
     err = v->ns->target         ? -EPERM
-          : set & VFS_SET_SIZE ? set_size(p, v, set, in, ret)
-                               : set_vnode(p, v, set, in, ret);
+          : set & VFS_SET_SIZE ? set_size(p, v, &s, ret)
+                               : set_vnode(p, v, &s, ret);
     vnode_put(p, v);
+    if (s.killed)
+        event_rights(p, nodeid);
     return err;
 }
 

@@ -415,6 +415,8 @@ static int set(struct project *p, uint64_t nodeid, struct change_of *c)
         return err;
     err = set_vnode(p, v, c);
     vnode_put(p, v);
+    if (err == 0 && c->kind == NAME_ACL)
+        event_rights(p, nodeid);
     return err;
 }
 

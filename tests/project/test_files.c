@@ -130,6 +130,29 @@ Test(files, who_may_not_keep_set_id_bits_loses_them_by_truncating_with_an_open)
     cr_assert_eq(mode_after_open(06755, VFS_WRITE | VFS_OPEN_KILL_SUID), 06755);
 }
 
+static void count_rights(void *ctx, uint64_t nodeid)
+{
+    cr_assert_eq(nodeid, node_of(&x, "main/f"));
+    ++*(unsigned *)ctx;
+}
+
+Test(files, that_set_id_bits_are_gone_is_told_once)
+{
+    unsigned told = 0;
+    const struct project_events events = {.rights = count_rights, .ctx = &told};
+    struct vfs_attr a = {.mode = 06755};
+
+    put_file(&x, "main/f", "some bytes");
+    project_set_events(x.p, &events);
+    cr_assert_eq(vfs_setattr(x.p, node_of(&x, "main/f"), VFS_SET_MODE, &a, &a), 0);
+    cr_assert_eq(told, 0); /* the answer shows it */
+    vfs_release(open_file("main/f", VFS_WRITE | VFS_TRUNC | VFS_OPEN_KILL_SUID));
+    cr_assert_eq(told, 1);
+    vfs_release(open_file("main/f", VFS_WRITE | VFS_TRUNC | VFS_OPEN_KILL_SUID));
+    cr_assert_eq(told, 1); /* there were none */
+    project_set_events(x.p, NULL);
+}
+
 /* ---- full ---- */
 
 /* So much is unsealed that a change starts a flush, and the disk is full for its first write. */
