@@ -2,11 +2,12 @@
 /*
  * id: content ids and checksums, all from XXH3.
  *
- * The one-shot and the streaming form share the secret and the canonical (big-endian) output, so
+ * The one-shot and the streaming form share the key and the big-endian output, so
  * a content has the same id whether it came at once or in pieces.
  */
 #include "id.h"
 #include "bytes.h"
+#include "permute.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -24,12 +25,20 @@ struct id_stream {
     struct id_key key; /* a copy: the state points into its secret */
 };
 
-static void from_hash(XXH128_hash_t hash, struct id *ret_id)
+bool id_key_equal(const struct id_key *a, const struct id_key *b)
 {
-    XXH128_canonical_t c;
+    return memcmp(a->secret, b->secret, ID_SECRET_LEN) == 0 && a->veiled == b->veiled &&
+           memcmp(a->veil.b, b->veil.b, SIP_KEY_LEN) == 0;
+}
 
-    XXH128_canonicalFromHash(&c, hash);
-    memcpy(ret_id->b, c.digest, ID_LEN);
+static void from_hash(const struct id_key *key, XXH128_hash_t hash, struct id *ret_id)
+{
+    uint64_t word[2] = {hash.high64, hash.low64};
+
+    if (key->veiled)
+        permute_128(&key->veil, word);
+    put_be64(ret_id->b, word[0]);
+    put_be64(ret_id->b + 8, word[1]);
 }
 
 static void fold(const struct id_key *key, struct id *id)
@@ -40,13 +49,13 @@ static void fold(const struct id_key *key, struct id *id)
 
 void id_of(const struct id_key *key, const void *data, size_t len, struct id *ret_id)
 {
-    from_hash(XXH3_128bits_withSecret(data, len, key->secret, ID_SECRET_LEN), ret_id);
+    from_hash(key, XXH3_128bits_withSecret(data, len, key->secret, ID_SECRET_LEN), ret_id);
     fold(key, ret_id);
 }
 
 void id_derive(const struct id_key *key, const struct id *id, struct id *ret_id)
 {
-    from_hash(XXH3_128bits_withSecret(id->b, ID_LEN, key->secret, ID_SECRET_LEN), ret_id);
+    from_hash(key, XXH3_128bits_withSecret(id->b, ID_LEN, key->secret, ID_SECRET_LEN), ret_id);
 }
 
 void id_salt(const struct id_key *key, const struct id *hash, uint64_t salt, struct id *ret_id)
@@ -56,7 +65,7 @@ void id_salt(const struct id_key *key, const struct id *hash, uint64_t salt, str
 
     memcpy(text, hash->b, ID_LEN);
     put_be64(text + ID_LEN, salt);
-    from_hash(XXH3_128bits_withSecret(text, sizeof text, key->secret, ID_SECRET_LEN), &sum);
+    from_hash(key, XXH3_128bits_withSecret(text, sizeof text, key->secret, ID_SECRET_LEN), &sum);
     memcpy(ret_id->b, text + ID_LEN, SALT_LEN);
     memcpy(ret_id->b + SALT_LEN, sum.b, ID_LEN - SALT_LEN);
 }
@@ -104,7 +113,7 @@ int id_stream_add(struct id_stream *s, const void *data, size_t len)
 
 void id_stream_end(struct id_stream *s, struct id *ret_id)
 {
-    from_hash(XXH3_128bits_digest(s->state), ret_id);
+    from_hash(&s->key, XXH3_128bits_digest(s->state), ret_id);
     fold(&s->key, ret_id);
 }
 

@@ -2,12 +2,15 @@
 /*
  * id: the name of a content: XXH3-128 of its bytes, keyed by the store's secret.
  *
- * XXH3 is fast, not cryptographic: equal ids are a hint, never proof (DESIGN 4.1). Text form:
+ * XXH3 is fast, not cryptographic: equal ids are a hint, never proof (DESIGN 4.1). And it is no MAC:
+ * what it makes of short contents tells its secret. So nobody is shown that: an id is what a keyed
+ * permutation makes of it (permute.h), "veiled", in all stores but those made before version 4. Text form:
  * exactly 32 lower-case hex digits, most significant first, which is also the byte order on disk,
  * so ids sort alike everywhere.
  */
 #pragma once
 
+#include "siphash.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -23,9 +26,14 @@ struct id {
 /* How ids are made in one store. */
 struct id_key {
     uint8_t secret[ID_SECRET_LEN];
+    bool veiled;         /* or ids are what XXH3 made of the content */
+    struct sip_key veil; /* zeros if they are not */
     /* Tests only: changes each content id (to force collisions); NULL in programs. */
     void (*fold)(struct id *id);
 };
+
+/* Do both make the same ids? */
+bool id_key_equal(const struct id_key *a, const struct id_key *b);
 
 void id_of(const struct id_key *key, const void *data, size_t len, struct id *ret_id);
 /* The next id to try for a content whose id is taken by another: hash of the id. Not folded. */

@@ -164,7 +164,7 @@ int pool_head_decode(const void *in, size_t len, unsigned node, struct pool_head
 
 struct pool_identity {
     uint8_t id[16];
-    uint8_t secret[ID_SECRET_LEN]; /* of all its members: keys the ids of objects */
+    struct id_key key; /* of all its members: equal bytes have equal ids */
 };
 
 /* Who a node is: which store, and in which of its lives. */

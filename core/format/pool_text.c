@@ -9,13 +9,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* An identity of version 1 has no veil: the ids of its members' objects are not veiled. */
+#define VEILED_VERSION "2"
+
 size_t pool_identity_encode(const struct pool_identity *i, char out[POOL_TEXT_MAX])
 {
     struct text_writer w = {out, POOL_TEXT_MAX, 0};
 
-    text_add(&w, "tallyfs pool " TEXT_VERSION "\n");
+    text_add(&w, "tallyfs pool %s\n", i->key.veiled ? VEILED_VERSION : TEXT_VERSION);
     text_add_hex(&w, "id", i->id, sizeof i->id);
-    text_add_hex(&w, "secret", i->secret, sizeof i->secret);
+    text_add_hex(&w, "secret", i->key.secret, sizeof i->key.secret);
+    if (i->key.veiled)
+        text_add_hex(&w, "veil", i->key.veil.b, sizeof i->key.veil.b);
     return text_end(&w, 0);
 }
 
@@ -71,10 +76,14 @@ int pool_identity_decode(const char *text, size_t len, struct pool_identity *ret
     const char *at;
     int err = text_begin(text, len, "tallyfs pool ", 0, copy, sizeof copy, &at);
 
-    if (err < 0)
+    if (err == -EPROTO && strncmp(at, VEILED_VERSION "\n", strlen(VEILED_VERSION "\n")) == 0)
+        i.key.veiled = true;
+    else if (err < 0)
         return err;
     text_bytes(&at, "id", i.id, sizeof i.id);
-    text_bytes(&at, "secret", i.secret, sizeof i.secret);
+    text_bytes(&at, "secret", i.key.secret, sizeof i.key.secret);
+    if (i.key.veiled)
+        text_bytes(&at, "veil", i.key.veil.b, sizeof i.key.veil.b);
     if (!text_is_same(again, pool_identity_encode(&i, again), text, len))
         return -EUCLEAN;
     *ret = i;

@@ -30,7 +30,7 @@ void text_add_hex(struct text_writer *w, const char *name, const uint8_t *b, siz
 size_t text_end(struct text_writer *w, uint64_t seed);
 
 /* A copy with a NUL, whose checksum holds, of the right kind and version; *ret_at is behind that.
- * -EUCLEAN, -EPROTO a newer version. */
+ * -EUCLEAN; -EPROTO a newer version: *ret_at and the copy are given all the same. */
 int text_begin(const char *text, size_t len, const char *what, uint64_t seed, char *copy,
                size_t room, const char **ret_at);
 /* What follows "\nNAME=" from *at on, which moves there; "" when there is none. */

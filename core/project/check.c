@@ -104,8 +104,9 @@ static int check_identity(struct check *c)
     if (err < 0)
         return err;
     c->has_key = true;
-    memcpy(c->key.secret, id.secret, ID_SECRET_LEN);
-    project_store_id(id.secret, id.created, c->o->pool ? c->o->pool->node : 0, c->store);
+    c->key = id.key;
+    c->names = id.names;
+    project_store_id(id.key.secret, id.created, c->o->pool ? c->o->pool->node : 0, c->store);
     return 0;
 }
 

@@ -74,6 +74,7 @@ struct check {
     struct recount count;
     struct state state;
     struct id_key key;
+    struct name_key names;
     bool has_state, has_key;
     uint8_t store[16];    /* its id, as shards know it */
     struct shards *shards; /* NULL: none is known, or it cannot be told whose they are */

@@ -175,7 +175,6 @@ static void check_name(struct tree_check *t, struct key k, const struct dirent_i
                        const char *where)
 {
     struct check *c = t->c;
-    uint64_t seed = get_le64(c->key.secret);
     struct fix lost = {.kind = FIX_LOST, .key = k, .ino = d->ino};
 
     if (is_dots(d)) {
@@ -189,7 +188,7 @@ static void check_name(struct tree_check *t, struct key k, const struct dirent_i
             offer(t, lost, "entry", where,
                   "the second one is in lost+found of its namespace, as #%" PRIu64, d->ino);
     } else if (c->has_key &&
-               k.lo / SAME_HASH != vfs_name_hash(d->name, d->name_len, seed) / SAME_HASH) {
+               k.lo / SAME_HASH != name_hash(&c->names, d->name, d->name_len, 0) / SAME_HASH) {
         check_found(c, true, "entry", where, "it stands where a lookup does not find it");
         if (may_move(t, k, d))
             offer(t, (struct fix){.kind = FIX_REHOME, .key = k, .ino = d->ino}, "entry", where,
@@ -256,7 +255,7 @@ static void check_target(struct tree_check *t, struct key k, const struct dirent
 static bool entry_is_sound(struct tree_check *t, struct key k, const struct dirent_item *d)
 {
     const struct node *n = node_find(t, d->ino);
-    uint64_t hash = vfs_name_hash(d->name, d->name_len, get_le64(t->c->key.secret));
+    uint64_t hash = name_hash(&t->c->names, d->name, d->name_len, 0);
 
     return !is_dots(d) && (!t->c->has_key || k.lo / SAME_HASH == hash / SAME_HASH) && n &&
            n->type == d->type && (n->type != DT_DIR || (!n->names && n->parent == key_ino(k)));
@@ -334,7 +333,7 @@ static void count_xattr(struct tree_check *t, struct key k, const uint8_t *val, 
     t->g.xattrs++;
     if (!t->c->has_key ||
         k.lo / SAME_HASH ==
-            vfs_name_hash(x.name, x.name_len, get_le64(t->c->key.secret)) / SAME_HASH)
+            name_hash(&t->c->names, x.name, x.name_len, 0) / SAME_HASH)
         return;
     t->g.lost++;
     t->g.lost_at = k;

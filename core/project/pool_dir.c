@@ -5,6 +5,7 @@
  */
 #include "pool_dir.h"
 
+#include "identity.h"
 #include "pool_file.h"
 #include <errno.h>
 #include <stdarg.h>
@@ -38,12 +39,13 @@ void pool_node_path(unsigned node, const char *name, char out[DISK_NAME_MAX + 1]
 int pool_identity_make(struct pool_identity *ret)
 {
     struct pool_identity i;
+    int err = id_key_make(&i.key);
 
-    if (getrandom(i.id, sizeof i.id, 0) != sizeof i.id ||
-        getrandom(i.secret, sizeof i.secret, 0) != sizeof i.secret)
-        return -EIO;
-    *ret = i;
-    return 0;
+    if (err == 0 && getrandom(i.id, sizeof i.id, 0) != sizeof i.id)
+        err = -EIO;
+    if (err == 0)
+        *ret = i;
+    return err;
 }
 
 int pool_dir_identity(struct disk *disk, struct pool_identity *ret, char why[POOL_WHY])

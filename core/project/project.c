@@ -2,7 +2,7 @@
 /*
  * project: making, opening and closing one; the meta records (FORMAT.md, "Meta"):
  *
- *   "identity"  version, label, time, secret      written once
+ *   "identity"  version, label, time, keys        identity.h
  *   "state"     next numbers, sequence, orphans   in every commit
  */
 #include "move.h"
@@ -107,36 +107,6 @@ void event_stop(struct project *p)
 }
 
 /* ---- the meta records ---- */
-
-int identity_encode(const struct identity *id, uint8_t out[IDENTITY_LEN])
-{
-    size_t n = strlen(id->label);
-
-    if (n > PROJECT_LABEL_MAX)
-        return -ENAMETOOLONG;
-    memset(out, 0, IDENTITY_LEN);
-    put_le32(out + 8, PROJECT_VERSION);
-    put_le64(out + 16, (uint64_t)id->created);
-    memcpy(out + 24, id->secret, ID_SECRET_LEN);
-    memcpy(out + 24 + ID_SECRET_LEN, id->label, n);
-    put_le64(out, id_checksum(out + 8, IDENTITY_LEN - 8, 0));
-    return 0;
-}
-
-int identity_decode(const void *val, size_t len, struct identity *ret)
-{
-    const uint8_t *v = val;
-
-    if (len != IDENTITY_LEN || get_le64(v) != id_checksum(v + 8, IDENTITY_LEN - 8, 0))
-        return -EUCLEAN;
-    if (get_le32(v + 8) != PROJECT_VERSION)
-        return -EPROTO;
-    ret->created = (int64_t)get_le64(v + 16);
-    memcpy(ret->secret, v + 24, ID_SECRET_LEN);
-    memcpy(ret->label, v + 24 + ID_SECRET_LEN, PROJECT_LABEL_MAX);
-    ret->label[PROJECT_LABEL_MAX] = 0;
-    return 0;
-}
 
 void state_encode(const struct state *s, uint8_t out[STATE_LEN])
 {
@@ -308,12 +278,11 @@ static int put_identity(struct kv *kv, const struct identity *identity)
                       .orphan_next = 1};
     uint8_t id[IDENTITY_LEN], state[STATE_LEN];
     struct kv_txn *t;
-    int err = identity_encode(identity, id);
+    int err = kv_txn_begin(kv, &t);
 
-    if (err == 0)
-        err = kv_txn_begin(kv, &t);
     if (err < 0)
         return err;
+    identity_encode(identity, id);
     state_encode(&s, state);
     err = kv_put(t, TABLE_META, "identity", 8, id, sizeof id);
     if (err == 0)
@@ -367,47 +336,40 @@ static int format(struct disk *disk, struct kv *kv, const struct clock *clock,
 }
 
 int project_format_node(struct disk *disk, struct kv *kv, const struct clock *clock,
-                        const char *label, uint32_t uid, uint32_t gid,
-                        const uint8_t secret[ID_SECRET_LEN])
+                        const char *label, uint32_t uid, uint32_t gid, const struct id_key *key)
 {
-    struct identity identity = {.created = clock_now(clock)};
+    struct identity identity;
+    int err = identity_make(label, clock_now(clock), key, &identity);
 
-    if (strlen(label) > PROJECT_LABEL_MAX)
-        return -ENAMETOOLONG;
-    memcpy(identity.label, label, strlen(label) + 1);
-    memcpy(identity.secret, secret, ID_SECRET_LEN);
+    if (err < 0)
+        return err;
     return format(disk, kv, clock, &identity, &(struct vfs_cred){.uid = uid, .gid = gid});
 }
 
 int project_format(struct disk *disk, struct kv *kv, const struct clock *clock, const char *label,
                    uint32_t uid, uint32_t gid)
 {
-    uint8_t secret[ID_SECRET_LEN];
-
-    if (getrandom(secret, sizeof secret, 0) != sizeof secret)
-        return -EIO;
-    return project_format_node(disk, kv, clock, label, uid, gid, secret);
+    return project_format_node(disk, kv, clock, label, uid, gid, NULL);
 }
 
 /* ---- opening ---- */
 
 static int read_meta(struct project *p, struct state *ret_state)
 {
-    uint8_t buf[IDENTITY_LEN];
-    struct identity id = {0};
+    uint8_t buf[STATE_LEN];
+    struct identity id;
     size_t len;
-    int err = kv_get(p->config.kv, TABLE_META, "identity", 8, buf, sizeof buf, &len);
+    int err = identity_load(p->config.kv, &id);
 
-    if (err == 0)
-        err = identity_decode(buf, len, &id);
     if (err < 0)
-        return err == -ERANGE ? -EUCLEAN : err;
+        return err;
     p->created = id.created;
     memcpy(p->label, id.label, sizeof p->label);
-    memcpy(p->id_key.secret, id.secret, ID_SECRET_LEN);
+    p->id_key = id.key;
     p->id_key.fold = p->config.fold;
-    p->name_seed = get_le64(id.secret);
-    if (p->shared && memcmp(id.secret, p->shared->secret, ID_SECRET_LEN) != 0)
+    p->name_key = id.names;
+    p->cookie_key = id.cookies;
+    if (p->shared && !id_key_equal(&id.key, &p->shared->key))
         return -EXDEV;
     err = kv_get(p->config.kv, TABLE_META, "state", 5, buf, sizeof buf, &len);
     if (err == 0)

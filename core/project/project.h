@@ -103,7 +103,7 @@ struct project_pool {
     unsigned node;     /* this store's number among the nodes: 1 ... POOL_NODE_MAX */
     uint32_t life;     /* of the store, a new one at each open: 1 ... POOL_LIFE_MAX */
     uint8_t token[16]; /* POOL_TOKEN_LEN; what nodes/N/node says as long as this life is its own */
-    uint8_t secret[ID_SECRET_LEN]; /* of all members: equal bytes have equal ids */
+    struct id_key key; /* of all members: equal bytes have equal ids */
 };
 
 /* What reading does to access times. */
@@ -131,14 +131,13 @@ extern const unsigned project_table_count;
 
 #define PROJECT_LABEL_MAX 200 /* bytes of "org/project" */
 
-/* Write the first records into an empty disk and kv: identity, secret, namespace "main" owned by
+/* Write the first records into an empty disk and kv: identity, keys, namespace "main" owned by
  * uid/gid. -EEXIST there is a project already. */
 int project_format(struct disk *disk, struct kv *kv, const struct clock *clock, const char *label,
                    uint32_t uid, uint32_t gid);
-/* The same for a node of a pool, whose secret it takes. `disk` is the route. */
+/* The same for a node of a pool, whose key of ids it takes; NULL: one of its own. `disk` is the route. */
 int project_format_node(struct disk *disk, struct kv *kv, const struct clock *clock,
-                        const char *label, uint32_t uid, uint32_t gid,
-                        const uint8_t secret[ID_SECRET_LEN]);
+                        const char *label, uint32_t uid, uint32_t gid, const struct id_key *key);
 /* -ENOENT no project here, -EUCLEAN damaged, -EPROTO written by a newer version, -EXDEV the pool is
  * not the one it was made with. Finishes what a crash left half done (dying objects, orphans, slots)
  * before it returns. */

@@ -10,6 +10,7 @@
 #include "coordinator.h"
 #include "drop.h"
 #include "gc.h"
+#include "identity.h"
 #include "job.h"
 #include "lock.h"
 #include "log.h"
@@ -46,18 +47,8 @@ enum {
     TABLE_COUNT,
 };
 
-/* ---- meta records (project.c); check reads them, too ---- */
+/* ---- meta records (project.c, identity.h); check reads them, too ---- */
 
-#define PROJECT_VERSION 1
-
-struct identity {
-    char label[PROJECT_LABEL_MAX + 1];
-    int64_t created; /* ns since the epoch */
-    uint8_t secret[ID_SECRET_LEN];
-};
-#define IDENTITY_LEN (24 + ID_SECRET_LEN + PROJECT_LABEL_MAX)
-int identity_encode(const struct identity *id, uint8_t out[IDENTITY_LEN]);
-int identity_decode(const void *val, size_t len, struct identity *ret); /* -EUCLEAN, -EPROTO */
 /* By which its shards know the store: says nothing of the secret, and tells members of one pool (`node`;
  * 0: in none) apart. */
 void project_store_id(const uint8_t secret[ID_SECRET_LEN], int64_t created, unsigned node,
@@ -253,8 +244,6 @@ int orphan_return(struct project *p, struct vnode *v);
  * operations at most. Needs ns->lock (write). */
 #define ADOPT_ROOM ((size_t)2048)
 int orphan_adopt_all(struct project *p, struct ns *ns);
-/* Where the entries of a name begin among those of its directory (FORMAT.md, "Items"). */
-uint64_t vfs_name_hash(const char *name, size_t len, uint64_t seed);
 int inode_load(const struct tree *t, uint64_t ino, struct inode *ret);
 int inode_store(struct tree *t, uint64_t ino, const struct inode *in);
 
@@ -543,7 +532,8 @@ struct project {
     _Atomic unsigned atime; /* config.atime, or what it was changed to */
     const struct clock *clock;
     struct id_key id_key;
-    uint64_t name_seed;
+    struct name_key name_key;
+    struct sip_key cookie_key;
     char label[PROJECT_LABEL_MAX + 1];
     int64_t created;
     int64_t opened; /* monotonic ns */

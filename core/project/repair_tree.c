@@ -490,13 +490,11 @@ static int mender_open(struct mender *m, const struct clock *clock, struct id_ke
 {
     static const struct refs_tables tables = {TABLE_OBJECTS, TABLE_IDS, TABLE_DYING, TABLE_PINS,
                                                TABLE_GHOSTS};
-    uint8_t buf[IDENTITY_LEN];
+    uint8_t buf[STATE_LEN];
     struct identity id;
     size_t len;
-    int err = kv_get(m->kv, TABLE_META, "identity", 8, buf, sizeof buf, &len);
+    int err = identity_load(m->kv, &id);
 
-    if (err == 0)
-        err = identity_decode(buf, len, &id);
     if (err == 0)
         err = kv_get(m->kv, TABLE_META, "state", 5, buf, sizeof buf, &len);
     if (err == 0)
@@ -505,9 +503,9 @@ static int mender_open(struct mender *m, const struct clock *clock, struct id_ke
         m->p = calloc(1, sizeof *m->p);
     if (err < 0 || !m->p)
         return err < 0 ? err : -ENOMEM;
-    memcpy(key->secret, id.secret, ID_SECRET_LEN);
+    *key = id.key;
     m->p->clock = clock;
-    m->p->name_seed = get_le64(id.secret);
+    m->p->name_key = id.names;
     m->state.seq++;
     err = pages_open(m->kv, TABLE_PAGES, TABLE_PAGE_COUNTS, m->state.next_page, CACHE_BYTES,
                      &m->p->pages);
@@ -583,7 +581,7 @@ static int commit(struct mender *m)
 int repair_trees(struct kv *kv, const struct clock *clock, const struct fixes *fixes, bool *done)
 {
     struct mender m = {.kv = kv, .fixes = fixes, .done = done};
-    struct id_key key = {.fold = NULL};
+    struct id_key key;
     int err = mender_open(&m, clock, &key);
 
     if (err == 0)

@@ -21,14 +21,18 @@
 
 #define IDENTITY_FILE "tally-store"
 #define IDENTITY_START "tallyfs store "
-#define IDENTITY_TEXT IDENTITY_START "3\n"
-#define IDENTITY_POOLED IDENTITY_START "3 in a pool\n"
-#define IDENTITY_TEXT_2 IDENTITY_START "2\n" /* the same without patches, which it would not see */
-#define IDENTITY_POOLED_2 IDENTITY_START "2 in a pool\n"
+#define IDENTITY_TEXT IDENTITY_START "4\n"
+#define IDENTITY_POOLED IDENTITY_START "4 in a pool\n"
 #define IDENTITY_OLD IDENTITY_START "1" /* its tables have no checksums */
 #define LOCK_FILE "lock"
 #define LOCK_TEXT_MAX 4500 /* a path and a few words */
 #define REMOVE_DEPTH 3     /* store / objects / ab */
+
+/* What is read, too, and is made the one above by who opens it for writing: 2 has no patches, 3 neither
+ * all the keys nor more than 127 names of one hash. They would not be seen there. */
+static const char *const identity_before[] = {IDENTITY_START "2\n", IDENTITY_START "3\n"};
+static const char *const pooled_before[] = {IDENTITY_START "2 in a pool\n",
+                                            IDENTITY_START "3 in a pool\n"};
 
 __attribute__((format(printf, 3, 4))) static int fail(int err, char why[STORE_WHY], const char *fmt,
                                                       ...)
@@ -50,6 +54,11 @@ static int open_directory(const char *path)
 
 /* ---- what tells a store from any directory ---- */
 
+static bool is_one_of(const char *text, const char *const before[2])
+{
+    return strcmp(text, before[0]) == 0 || strcmp(text, before[1]) == 0;
+}
+
 /* 0 it is a store we know, -EPROTO one of another version, -ENOENT none. */
 static int check_identity(int dirfd, bool *ret_pooled)
 {
@@ -63,8 +72,8 @@ static int check_identity(int dirfd, bool *ret_pooled)
         return err;
     if (strncmp(text, IDENTITY_START, strlen(IDENTITY_START)) != 0)
         return -ENOENT;
-    *ret_pooled = strcmp(text, IDENTITY_POOLED) == 0 || strcmp(text, IDENTITY_POOLED_2) == 0;
-    if (*ret_pooled || strcmp(text, IDENTITY_TEXT) == 0 || strcmp(text, IDENTITY_TEXT_2) == 0)
+    *ret_pooled = strcmp(text, IDENTITY_POOLED) == 0 || is_one_of(text, pooled_before);
+    if (*ret_pooled || strcmp(text, IDENTITY_TEXT) == 0 || is_one_of(text, identity_before))
         return 0;
     return -EPROTO;
 }
@@ -354,15 +363,15 @@ struct making {
 };
 
 /* Everything but the identity file: tables, and the namespace main. */
-static int fill(int dirfd, struct disk *disk, const char *label, const uint8_t *secret)
+static int fill(int dirfd, struct disk *disk, const char *label,
+                const struct id_key *key)
 {
     const struct clock *clock = clock_real();
     struct kv *kv = NULL;
     int err = kv_open_lmdb(dirfd, "kv", project_tables, project_table_count, KV_CREATE, &kv);
 
     if (err == 0)
-        err = secret ? project_format_node(disk, kv, clock, label, getuid(), getgid(), secret)
-                     : project_format(disk, kv, clock, label, getuid(), getgid());
+        err = project_format_node(disk, kv, clock, label, getuid(), getgid(), key);
     kv_close(kv);
     return err;
 }
@@ -370,16 +379,16 @@ static int fill(int dirfd, struct disk *disk, const char *label, const uint8_t *
 /* The same as a new node of the pool. */
 static int fill_pooled(const struct making *m, struct disk *own)
 {
-    uint8_t secret[ID_SECRET_LEN];
+    struct id_key key;
     struct disk *pool, *route;
     struct pool_home home;
-    int err = store_pool_join(m->dirfd, m->pool, m->label, m->why, &pool, &home, secret);
+    int err = store_pool_join(m->dirfd, m->pool, m->label, m->why, &pool, &home, &key);
 
     if (err < 0)
         return err;
     err = disk_route_open(own, pool, home.node, &route);
     if (err == 0) {
-        err = fill(m->dirfd, route, m->label, secret);
+        err = fill(m->dirfd, route, m->label, &key);
         disk_close(route);
     }
     if (err < 0)

@@ -2,7 +2,7 @@
 /*
  * store: a project in a directory of this machine, owned by one process at a time.
  *
- *     STORE/tally-store   identity: "tallyfs store 3", what tells a store from any directory
+ *     STORE/tally-store   identity: "tallyfs store 4", what tells a store from any directory
  *     STORE/lock          flock'ed by the owner; holds "pid=… what=… at=…" for the message
  *     STORE/kv/           LMDB
  *     STORE/packs slots objects

@@ -157,7 +157,7 @@ static int join(struct disk *disk, const char *label, struct pool_home *home, ch
 
 int store_pool_join(int dirfd, const char *url, const char *label, char why[STORE_WHY],
                     struct disk **ret_disk, struct pool_home *ret_home,
-                    uint8_t ret_secret[ID_SECRET_LEN])
+                    struct id_key *ret_key)
 {
     struct pool_identity identity;
     struct pool_home home = {.life = 1};
@@ -189,7 +189,7 @@ int store_pool_join(int dirfd, const char *url, const char *label, char why[STOR
     }
     *ret_disk = disk;
     *ret_home = home;
-    memcpy(ret_secret, identity.secret, ID_SECRET_LEN);
+    *ret_key = identity.key;
     return 0;
 }
 
@@ -231,7 +231,7 @@ static int check_pool(struct store *s, const char *path, const struct pool_home 
                     "the pool at %s is another one than that of the store %s; put back the right "
                     "one",
                     home->path, path);
-    memcpy(s->pool.secret, identity.secret, sizeof s->pool.secret);
+    s->pool.key = identity.key;
     return 0;
 }
 

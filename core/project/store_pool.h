@@ -30,10 +30,10 @@
 #define STORE_POOL_FILE "pool"
 
 /* `url`, "dir:PATH": make that pool, or join it, as a new node, and write STORE/pool. *ret_disk is
- * its disk, the caller's; *ret_secret its secret. */
+ * its disk, the caller's; *ret_key that of its ids. */
 int store_pool_join(int dirfd, const char *url, const char *label, char why[STORE_WHY],
                     struct disk **ret_disk, struct pool_home *ret_home,
-                    uint8_t ret_secret[ID_SECRET_LEN]);
+                    struct id_key *ret_key);
 /* The store was not made after all: its number is nobody's for ever. Best effort. */
 void store_pool_leave(struct disk *disk, const struct pool_home *home);
 

@@ -24,17 +24,12 @@ int name_check(const char *name)
 
 /* ---- entries ---- */
 
-uint64_t vfs_name_hash(const char *name, size_t len, uint64_t seed)
-{
-    return id_checksum(name, len, seed) >> 9 << 7;
-}
-
 /* Walk the names of one hash. */
 int name_find(struct project *p, const struct tree *t, uint64_t ino, enum item_type type,
               const char *name, struct key *ret_key, struct tree_cursor *c)
 {
     size_t len = strlen(name), vlen, n;
-    struct key first = key_make(ino, type, vfs_name_hash(name, len, p->name_seed));
+    struct key first = key_make(ino, type, name_hash(&p->name_key, name, len, 0));
     struct key free_at = first;
     int err = tree_seek(t, first, c);
 

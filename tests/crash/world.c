@@ -99,7 +99,7 @@ static void join_pool(void)
     CHECK(pool_dir_join(pool, &who, why) == 0);
     w.shared = (struct project_pool){.disk = pool, .node = who.node, .life = who.life};
     memcpy(w.shared.token, who.token, sizeof who.token);
-    memcpy(w.shared.secret, identity.secret, sizeof identity.secret);
+    w.shared.key = identity.key;
 }
 
 /* As store_pool.h has it, but for what the store itself keeps of it. */
@@ -122,7 +122,7 @@ static void be_node(uint64_t seed)
     w.own = w.disk;
     CHECK(disk_route_open(w.own, pool, w.shared.node, &w.disk) == 0);
     CHECK(world_open_kv(KV_CREATE) == 0);
-    CHECK(project_format_node(w.disk, w.kv, &w.clock.base, "org/crash", 0, 0, w.shared.secret) ==
+    CHECK(project_format_node(w.disk, w.kv, &w.clock.base, "org/crash", 0, 0, &w.shared.key) ==
           0);
     kv_close(w.kv);
     project_reopen();

@@ -96,14 +96,14 @@ static inline void node_join(struct node *n, const char *label)
     cr_assert_eq(pool_dir_join(shared, &n->who, why), 0, "%s", why);
     cr_assert_eq(pool_dir_identity(shared, &identity, why), 0, "%s", why);
     n->pool = (struct project_pool){.disk = shared, .node = n->who.node};
-    memcpy(n->pool.secret, identity.secret, ID_SECRET_LEN);
+    n->pool.key = identity.key;
     cr_assert_eq(disk_mem_create(&n->x.fault, 0, &n->own), 0);
     cr_assert_eq(kv_mem_create(&n->x.fault, &n->x.mem), 0);
     cr_assert_eq(kv_open_mem(n->x.mem, project_tables, project_table_count, KV_CREATE, &n->x.kv),
                  0);
     cr_assert_eq(disk_route_open(n->own, shared, n->who.node, &route), 0);
     cr_assert_eq(
-        project_format_node(route, n->x.kv, &n->x.clock.base, label, 1000, 1000, n->pool.secret),
+        project_format_node(route, n->x.kv, &n->x.clock.base, label, 1000, 1000, &n->pool.key),
         0);
     kv_close(n->x.kv);
     disk_close(route);

@@ -251,7 +251,7 @@ static inline void plant_xattr_hash(struct fixture *x)
 {
     struct xattr_item attr = {.name = "user.b", .name_len = 6};
     uint8_t val[XATTR_ITEM_MAX];
-    uint64_t hash = vfs_name_hash("user.a", 6, x->p->name_seed);
+    uint64_t hash = name_hash(&x->p->name_key, "user.a", 6, 0);
     struct key k = key_make(ino_of(x, "main/dir"), ITEM_XATTR, hash);
 
     cr_assert_eq(vfs_setxattr(x->p, node_of(x, "main/dir"), "user.a", "1", 1, 0), 0);

@@ -26,7 +26,7 @@ static inline struct pool_identity identity_of(uint8_t n)
 {
     struct pool_identity i = {.id = {n}};
 
-    memset(i.secret, n, sizeof i.secret);
+    memset(i.key.secret, n, sizeof i.key.secret);
     return i;
 }
 

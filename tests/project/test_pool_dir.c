@@ -48,7 +48,7 @@ Test(pool_dir, identities_are_made_at_random)
     cr_assert_eq(pool_identity_make(&a), 0);
     cr_assert_eq(pool_identity_make(&b), 0);
     cr_assert_neq(memcmp(a.id, b.id, sizeof a.id), 0);
-    cr_assert_neq(memcmp(a.secret, b.secret, sizeof a.secret), 0);
+    cr_assert_neq(memcmp(a.key.secret, b.key.secret, sizeof a.key.secret), 0);
 }
 
 Test(pool_dir, a_directory_with_other_things_becomes_no_pool)

@@ -117,7 +117,7 @@ Test(store_pool, each_store_is_a_node_of_its_own_with_the_same_secret)
     cr_assert_eq(open_store("two", 0, &two), 0, "%s", why);
     cr_assert_eq(store_get_pool(&one)->node, 1);
     cr_assert_eq(store_get_pool(&two)->node, 2);
-    cr_assert_arr_eq(store_get_pool(&one)->secret, store_get_pool(&two)->secret, ID_SECRET_LEN);
+    cr_assert(id_key_equal(&store_get_pool(&one)->key, &store_get_pool(&two)->key));
     store_close(&one);
     store_close(&two);
 }
@@ -181,7 +181,7 @@ Test(store_pool, one_whose_project_does_not_fit_it_is_refused)
 
     cr_assert_eq(open_store("one", 0, &s), 0, "%s", why);
     other = *store_get_pool(&s);
-    other.secret[3] ^= 1;
+    other.key.secret[3] ^= 1;
     c.disk = s.disk;
     c.kv = s.kv;
     c.pool = &other;

@@ -98,7 +98,7 @@ Test(tmpfile, a_name_that_is_taken_leaves_it_nameless)
 static void take_all_places(const char *name)
 {
     uint64_t dir = vfs_node_ino(node_of(&x, "main"));
-    struct key k = key_make(dir, ITEM_DIRENT, vfs_name_hash(name, strlen(name), x.p->name_seed));
+    struct key k = key_make(dir, ITEM_DIRENT, name_hash(&x.p->name_key, name, strlen(name), 0));
     struct ns *ns;
 
     cr_assert_eq(ns_get_by_name(x.p, "main", &ns), 0);

@@ -65,12 +65,12 @@ static void make_store(struct store_of *s, const struct pool_identity *identity)
     MUST(pool_dir_join(shared, &s->who, why) == 0);
     s->pool = (struct project_pool){.disk = shared, .node = s->who.node, .life = 1};
     s->who.life = 1;
-    memcpy(s->pool.secret, identity->secret, ID_SECRET_LEN);
+    s->pool.key = identity->key;
     MUST(pool_node_write(shared, &s->who) == 0);
     MUST(disk_mem_create(NULL, 0, &s->own) == 0 && kv_mem_create(NULL, &s->mem) == 0);
     MUST(kv_open_mem(s->mem, project_tables, project_table_count, KV_CREATE, &s->kv) == 0);
     MUST(disk_route_open(s->own, shared, s->who.node, &s->route) == 0);
-    MUST(project_format_node(s->route, s->kv, clock_real(), "org/race", 0, 0, s->pool.secret) == 0);
+    MUST(project_format_node(s->route, s->kv, clock_real(), "org/race", 0, 0, &s->pool.key) == 0);
 }
 
 static void mount_store(struct store_of *s)

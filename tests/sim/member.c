@@ -35,9 +35,9 @@ void member_format(struct node *n)
     struct disk *route;
 
     CHECK_OK(pool_dir_identity(&n->eye.base, &identity, why));
-    memcpy(n->pool.secret, identity.secret, sizeof n->pool.secret);
+    n->pool.key = identity.key;
     CHECK_OK(disk_route_open(n->own, &n->eye.base, n->number, &route));
-    CHECK_OK(project_format_node(route, n->kv, &n->clock.base, n->who.label, 0, 0, n->pool.secret));
+    CHECK_OK(project_format_node(route, n->kv, &n->clock.base, n->who.label, 0, 0, &n->pool.key));
     disk_close(route);
 }
 

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+/* name_hash: see the header. */
+#include "name_hash.h"
+#include "id.h"
+#include <string.h>
+
+#define NAME_MAX_LEN 255
+
+uint64_t name_hash(const struct name_key *key, const char *name, size_t len, unsigned level)
+{
+    uint8_t text[NAME_MAX_LEN + 2];
+    uint64_t hash;
+
+    if (level == 0) {
+        hash = key->old ? id_checksum(name, len, key->seed) : siphash(&key->sip, name, len);
+    } else { /* no name has a NUL: none has at level 0 what another has at a higher one */
+        memcpy(text, name, len);
+        text[len] = 0;
+        text[len + 1] = (uint8_t)level;
+        hash = siphash(&key->sip, text, len + 2);
+    }
+    return hash >> 9 << NAME_INDEX_BITS;
+}

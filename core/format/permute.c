@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+/* permute: see the header. */
+#include "permute.h"
+#include "bytes.h"
+
+#define ROUNDS 6
+#define HALF (PERMUTE_BITS / 2)
+#define HALF_MASK ((UINT64_C(1) << HALF) - 1)
+
+/* What a round does to the other half. No two rounds are alike. */
+static uint64_t round_of(const struct sip_key *key, unsigned i, uint64_t half)
+{
+    uint8_t in[9];
+
+    put_le64(in, half);
+    in[8] = (uint8_t)i;
+    return siphash(key, in, sizeof in);
+}
+
+uint64_t permute_62(const struct sip_key *key, uint64_t x)
+{
+    uint64_t left = x >> HALF, right = x & HALF_MASK;
+
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        uint64_t next = left ^ (round_of(key, i, right) & HALF_MASK);
+        left = right;
+        right = next;
+    }
+    return left << HALF | right;
+}
+
+uint64_t permute_62_back(const struct sip_key *key, uint64_t y)
+{
+    uint64_t left = y >> HALF, right = y & HALF_MASK;
+
+    for (unsigned i = ROUNDS; i-- > 0;) {
+        uint64_t before = right ^ (round_of(key, i, left) & HALF_MASK);
+        right = left;
+        left = before;
+    }
+    return left << HALF | right;
+}
+
+void permute_128(const struct sip_key *key, uint64_t x[2])
+{
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        uint64_t next = x[0] ^ round_of(key, i, x[1]);
+        x[0] = x[1];
+        x[1] = next;
+    }
+}

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+/* siphash: two rounds for each 8 bytes, four at the end; see the header. */
+#include "siphash.h"
+#include "bytes.h"
+
+struct sip {
+    uint64_t v0, v1, v2, v3;
+};
+
+static inline uint64_t rotate(uint64_t x, unsigned n)
+{
+    return x << n | x >> (64 - n);
+}
+
+static inline void round_of(struct sip *s)
+{
+    s->v0 += s->v1;
+    s->v1 = rotate(s->v1, 13) ^ s->v0;
+    s->v0 = rotate(s->v0, 32);
+    s->v2 += s->v3;
+    s->v3 = rotate(s->v3, 16) ^ s->v2;
+    s->v0 += s->v3;
+    s->v3 = rotate(s->v3, 21) ^ s->v0;
+    s->v2 += s->v1;
+    s->v1 = rotate(s->v1, 17) ^ s->v2;
+    s->v2 = rotate(s->v2, 32);
+}
+
+static inline void take(struct sip *s, uint64_t word)
+{
+    s->v3 ^= word;
+    round_of(s);
+    round_of(s);
+    s->v0 ^= word;
+}
+
+uint64_t siphash(const struct sip_key *key, const void *data, size_t len)
+{
+    const uint64_t k0 = get_le64(key->b), k1 = get_le64(key->b + 8);
+    struct sip s = {k0 ^ 0x736f6d6570736575u, k1 ^ 0x646f72616e646f6du, k0 ^ 0x6c7967656e657261u,
+                    k1 ^ 0x7465646279746573u};
+    const uint8_t *at = data;
+    uint8_t last[8] = {0};
+
+    for (size_t left = len; left >= 8; left -= 8, at += 8)
+        take(&s, get_le64(at));
+    if (len % 8)
+        memcpy(last, at, len % 8);
+    last[7] = (uint8_t)len;
+    take(&s, get_le64(last));
+    s.v2 ^= 0xff;
+    for (unsigned i = 0; i < 4; i++)
+        round_of(&s);
+    return s.v0 ^ s.v1 ^ s.v2 ^ s.v3;
+}

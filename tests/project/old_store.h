@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+/* old_store: the store of a fixture becomes one of version 3, as long as there is no name in it. */
+#pragma once
+
+#include "bytes.h"
+#include "fixture.h"
+#include "project_impl.h"
+
+#define OLD_IDENTITY_LEN 416
+
+/* As that version wrote it; FORMAT.md, "Meta". */
+static inline void old_identity(const struct identity *id, uint8_t out[OLD_IDENTITY_LEN])
+{
+    memset(out, 0, OLD_IDENTITY_LEN);
+    put_le32(out + 8, 1);
+    put_le64(out + 16, (uint64_t)id->created);
+    memcpy(out + 24, id->key.secret, ID_SECRET_LEN);
+    memcpy(out + 24 + ID_SECRET_LEN, id->label, strlen(id->label));
+    put_le64(out, id_checksum(out + 8, OLD_IDENTITY_LEN - 8, 0));
+}
+
+static inline void put_identity_record(struct fixture *x, const uint8_t *record, size_t len)
+{
+    struct kv_txn *t;
+
+    cr_assert_eq(kv_txn_begin(x->kv, &t), 0);
+    cr_assert_eq(kv_put(t, TABLE_META, "identity", 8, record, len), 0);
+    cr_assert_eq(kv_commit(t), 0);
+}
+
+static inline struct identity identity_read(struct fixture *x, size_t *ret_len)
+{
+    uint8_t buf[IDENTITY_LEN];
+    struct identity id;
+
+    cr_assert_eq(kv_get(x->kv, TABLE_META, "identity", 8, buf, sizeof buf, ret_len), 0);
+    cr_assert_eq(identity_decode(buf, *ret_len, &id), 0);
+    return id;
+}
+
+static inline void old_setup(struct fixture *x)
+{
+    uint8_t record[OLD_IDENTITY_LEN];
+    struct identity id;
+    size_t len;
+
+    fixture_setup(x);
+    cr_assert_eq(project_close(x->p), 0);
+    id = identity_read(x, &len);
+    old_identity(&id, record);
+    put_identity_record(x, record, sizeof record);
+    kv_close(x->kv);
+    fixture_open(x);
+}
