@@ -4,10 +4,11 @@
  * whether all of it can be read. The rest of check looks at the commit.
  *
  * To repair the tables of a store whose log still waits would make the frames wrong: so the log is
- * replayed first, or, damaged, put aside.
+ * replayed first, or, damaged, up to the damage.
  */
 #include "check_impl.h"
 #include "repair_impl.h"
+#include "strbuf.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -56,24 +57,39 @@ static int log_without_state(struct check *c)
     return 0;
 }
 
+static void log_place(const struct log_report *r, char where[CHECK_WHERE])
+{
+    (void)snprintf(where, CHECK_WHERE, "segment %" PRIu64 " offset %" PRIu64, r->end.segment,
+                   r->end.offset);
+}
+
+/* Damaged, or there is a frame that is no list of operations. */
+static void found_damage(struct check *c, const struct log_report *r)
+{
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+    char where[CHECK_WHERE];
+
+    log_place(r, where);
+    if (r->damaged) {
+        log_describe_loss(r, &text);
+        check_found(c, true, "log", where, "it is damaged: a mount would give up %s", text.s);
+    } else {
+        check_found(c, true, "log", where, "a change in it is no list of operations");
+    }
+}
+
 int check_log(struct check *c)
 {
     struct log_scan scan = scan_behind(&c->state);
     struct log_report r;
-    char where[CHECK_WHERE];
     int err;
 
     if (!c->has_state)
         return log_without_state(c);
     c->r.seq = c->state.seq;
     err = log_read(c->disk, &scan, look_at_frame, c, &r);
-    (void)snprintf(where, sizeof where, "segment %" PRIu64 " offset %" PRIu64, r.end.segment,
-                   r.end.offset);
     if (err == -EUCLEAN)
-        check_found(c, true, "log", where,
-                    "it is damaged: the changes behind the last commit, number %" PRIu64
-                    ", cannot be replayed",
-                    c->state.seq);
+        found_damage(c, &r);
     if (err == 0)
         c->r.waiting = r.frames;
     if (err == 0 && r.frames)
@@ -103,49 +119,76 @@ static int read_state(struct kv *kv, struct state *ret)
     return err == -ERANGE || err == -EUCLEAN ? -ENOENT : err;
 }
 
+/* None of it is replayed. */
 static int put_aside(struct disk *d)
 {
-    struct log_file *files;
-    size_t count;
-    int err = log_files(d, &files, &count);
+    int err = log_keep(d);
 
-    if (err < 0)
-        return err;
-    for (size_t i = 0; i < count && err == 0; i++) {
-        char from[DISK_NAME_MAX + 1], to[DISK_NAME_MAX + 1];
-        (void)snprintf(from, sizeof from, "log/%016" PRIx64, files[i].serial);
-        (void)snprintf(to, sizeof to, "log/damaged.%016" PRIx64, files[i].serial);
-        err = disk_rename(d, from, to);
-    }
-    free(files);
-    return err < 0 ? err : disk_sync_dir(d, "log");
+    return err < 0 ? err : log_remove(d);
 }
 
-static int replay(struct disk *disk, struct kv *kv, const struct repair_options *o)
+static int replay(struct disk *disk, struct kv *kv, const struct repair_options *o,
+                  bool *ret_refused)
 {
-    struct project_config config = {
-        .disk = disk, .kv = kv, .clock = o->clock, .threads = 1, .pool = o->check.pool};
+    struct project_config config = {.disk = disk,
+                                    .kv = kv,
+                                    .clock = o->clock,
+                                    .threads = 1,
+                                    .pool = o->check.pool,
+                                    .accept_log_loss = true,
+                                    .log_refused = ret_refused};
     struct project *p;
     int err = project_open(&config, &p);
 
     return err < 0 ? err : project_close(p);
 }
 
-/* Put aside, or replayed. */
+/* Replayed up to the damage; or, where not even that can be done, put aside. */
 static int settle_log(struct disk *disk, struct kv *kv, const struct repair_options *o,
-                      bool damaged)
+                      bool damaged, bool *ret_aside)
 {
+    bool refused = false;
+
+    *ret_aside = false;
     if (o->flags & REPAIR_DRY_RUN)
         return 0;
-    return damaged ? put_aside(disk) : replay(disk, kv, o);
+    int err = damaged ? log_keep(disk) : 0;
+    if (err == 0)
+        err = replay(disk, kv, o, &refused);
+    if (err == -EUCLEAN && refused) {
+        *ret_aside = true;
+        err = put_aside(disk);
+    }
+    return err;
+}
+
+#define KEPT "the segments are kept as log/damaged.*"
+
+static void describe_settled(const struct log_report *r, const struct state *s, bool aside,
+                             struct strbuf *out)
+{
+    if (aside) {
+        strbuf_addf(out,
+                    "the changes behind number %" PRIu64 " are lost, they cannot be made; " KEPT,
+                    s->seq);
+        return;
+    }
+    strbuf_addf(out, "%" PRIu64 " changes are replayed", r->whole - s->seq);
+    if (r->damaged) {
+        strbuf_adds(out, ", given up are ");
+        log_describe_loss(r, out);
+        strbuf_adds(out, "; " KEPT);
+    }
 }
 
 int repair_log(struct disk *disk, struct kv *kv, const struct repair_options *o, uint64_t *ret_done)
 {
-    char where[CHECK_WHERE], sentence[CHECK_TEXT];
+    CLEANUP_STRBUF struct strbuf sentence = STRBUF_INIT;
+    char where[CHECK_WHERE];
     struct log_report r = {0};
     struct log_scan scan;
     struct state s;
+    bool aside;
     int err = read_state(kv, &s);
 
     if (err < 0)
@@ -154,22 +197,16 @@ int repair_log(struct disk *disk, struct kv *kv, const struct repair_options *o,
     err = log_read(disk, &scan, nothing, NULL, &r);
     if ((err < 0 && err != -EUCLEAN) || (err == 0 && r.frames == 0))
         return err;
-    bool damaged = err == -EUCLEAN;
-    err = settle_log(disk, kv, o, damaged);
-    if (damaged) {
-        (void)snprintf(where, sizeof where, "segment %" PRIu64 " offset %" PRIu64, r.end.segment,
-                       r.end.offset);
-        (void)snprintf(sentence, sizeof sentence,
-                       "all of it is put aside as log/damaged.*: the changes behind number %" PRIu64
-                       " are lost",
-                       s.seq);
-    } else {
-        (void)snprintf(where, sizeof where, "behind number %" PRIu64, s.seq);
-        (void)snprintf(sentence, sizeof sentence, "%" PRIu64 " changes are replayed", r.frames);
-    }
+    (void)snprintf(where, sizeof where, "behind number %" PRIu64, s.seq);
+    if (r.damaged)
+        log_place(&r, where);
+    else
+        r.whole = r.last_seq;
+    err = settle_log(disk, kv, o, r.damaged, &aside);
     if (err < 0)
         return err;
-    o->repaired("log", where, sentence, o->check.ctx);
+    describe_settled(&r, &s, aside, &sentence);
+    o->repaired("log", where, sentence.s, o->check.ctx);
     ++*ret_done;
     return 0;
 }

@@ -114,7 +114,8 @@ struct log_scan {
     uint64_t epoch, seq; /* as the last commit says: frames of this epoch behind this number */
     struct log_pos pos;  /* where the first of them would be */
     struct log_pos end;  /* segment 0: none; else nothing from there on is looked at */
-    bool all; /* for listing: whatever number comes first, sync frames and the tail, too */
+    bool all;    /* for listing: whatever number comes first, sync frames and the tail, too */
+    bool accept; /* damage is no error: the frames before it count, what is behind is given up */
 };
 struct log_report {
     uint64_t segments, frames, last_seq; /* frames visited; the number of the last (or scan.seq) */
@@ -122,11 +123,16 @@ struct log_report {
     bool same_boot;     /* the disk's page cache lived: every whole frame counted */
     bool torn;          /* something behind the last frame that counts was cut off */
     struct log_pos end; /* where that is, or the damage */
+    bool damaged;       /* there is some; then, */
+    uint64_t whole;     /* number of the last frame before it, */
+    uint64_t behind;    /* how many whole changes are behind it, */
+    uint64_t behind_last; /* and the highest number among those; 0: none */
 };
 /* Checks all frames first, then visits those that count, in order: all whole ones when the disk is
  * the same mount of the same boot as when they were written, else those that the last sync frame
- * below which every frame is whole vouches for. -EUCLEAN: damage (a hole that a completed sync
- * vouched for), reported with segment and offset in ret->end; nothing is visited then. */
+ * below which every frame is whole vouches for. -EUCLEAN: damage (a hole where a frame must have
+ * been: a completed sync vouched for it, or the page cache lived), reported with segment and offset
+ * in ret->end; nothing is visited then, unless scan.accept. */
 int log_read(struct disk *d, const struct log_scan *scan, log_frame_fn *fn, void *ctx,
              struct log_report *ret);
 /* What to read to list the frames that an open log still has. -ENOENT: none. */
@@ -140,6 +146,8 @@ struct log_file {
 };
 /* Every segment there is, by serial. *ret_files is to be freed. */
 int log_files(struct disk *d, struct log_file **ret_files, size_t *ret_count);
+/* All that are there get a second name, log/damaged.<16 hex>, durable, which nothing here deletes. */
+int log_keep(struct disk *d);
 /* The last recovery is committed, and the log in `epoch` is not open: all other files go. */
 int log_reap(struct disk *d, uint64_t epoch);
 /* What an operation of a frame of namespace `ns` does, in words: "write 4096 bytes of content 77".
@@ -148,3 +156,5 @@ void log_describe_op(const struct op *op, uint32_t ns, struct strbuf *out);
 /* All of a frame's, at most `max` of them. -EUCLEAN: an operation is none; those before are there.
  */
 int log_describe(const struct log_frame *f, size_t max, struct strbuf *out);
+/* Which changes damage costs: "changes 8 to 12 (3 of them ...)". */
+void log_describe_loss(const struct log_report *r, struct strbuf *out);

@@ -3,6 +3,8 @@
 #include "log_impl.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -92,6 +94,27 @@ int log_files(struct disk *d, struct log_file **ret_files, size_t *ret_count)
     *ret_files = f.v;
     *ret_count = f.count;
     return 0;
+}
+
+/* A link, not a rename: whoever dies in between has lost nothing of either. */
+int log_keep(struct disk *d)
+{
+    struct log_file *v;
+    size_t count;
+    int r = log_files(d, &v, &count);
+
+    if (r)
+        return r;
+    for (size_t i = 0; i < count && r == 0; i++) {
+        char from[DISK_NAME_MAX + 1], to[DISK_NAME_MAX + 1];
+
+        log_name(v[i].serial, from);
+        snprintf(to, sizeof to, LOG_DIRECTORY "/damaged.%016" PRIx64, v[i].serial);
+        r = disk_link(d, from, to);
+        r = r == -EEXIST ? 0 : r; /* by one who died */
+    }
+    free(v);
+    return r == 0 && count ? disk_sync_dir(d, LOG_DIRECTORY) : r;
 }
 
 int log_reap(struct disk *d, uint64_t epoch)

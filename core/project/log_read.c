@@ -6,40 +6,17 @@
  *                               ^ after a loss of power: up to here. The page cache lived: up to
  *                                 the hole.
  *
- * A sync frame also says what was durable when it was made. So one behind a hole tells whether the
- * hole was vouched for: then the disk has lost what it had, which is damage; else the hole is what
- * a sync left that nobody was told of.
+ * What is behind the first place where no frame goes on tells whether that is the end (log_behind.c).
  */
-#include "log_impl.h"
+#include "log_read_impl.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define WINDOW (256u << 10) /* bytes read at once; more for a larger frame */
-#define BLANK 16            /* zeros where a frame could begin: none was put there */
-
-struct reader {
-    struct disk *disk;
-    const struct log_scan *scan;
-    struct disk_file *file;
-    struct segment_head head; /* of that file, as the next three */
-    uint64_t limit;           /* bytes that there are */
-    uint64_t at;              /* of the window */
-    size_t len;
-    uint8_t *window;
-    size_t room;
-    struct log_pos pos;
-    uint64_t last;     /* number of the last whole frame */
-    bool begun;        /* there was one */
-    bool lost;         /* a segment that was used is not there */
-    uint64_t segments; /* opened */
-    uint8_t incarnation[32];
-};
-
 /* ---- one segment ---- */
 
-static void reader_release(struct reader *r)
+static void reader_release(struct log_reader *r)
 {
     disk_file_close(r->file);
     r->file = NULL;
@@ -47,14 +24,24 @@ static void reader_release(struct reader *r)
     r->window = NULL;
 }
 
-static int use_file(struct reader *r, uint64_t serial, struct disk_file *f)
+/* A file is made with zeros all over. Frames without a head once had one. */
+static int why_no_head(struct disk_file *f)
+{
+    uint8_t bytes[FRAME_HEAD] = {0};
+    struct frame_head h;
+    ssize_t n = disk_pread(f, bytes, sizeof bytes, SEGMENT_HEAD);
+
+    return n < 0 ? (int)n : frame_peek(bytes, &h) ? -ENOENT : -EUCLEAN;
+}
+
+static int use_file(struct log_reader *r, uint64_t serial, struct disk_file *f)
 {
     struct segment_head h;
     struct disk_stat stat;
     int e = segment_read_head(f, &h);
 
     if (e)
-        return e;
+        return e == -ENOENT ? why_no_head(f) : e;
     if (h.serial != serial || h.epoch != r->scan->epoch)
         return -ENOENT; /* a file on its way to another name, or of another life */
     e = disk_fstat(f, &stat);
@@ -66,12 +53,11 @@ static int use_file(struct reader *r, uint64_t serial, struct disk_file *f)
     r->limit = h.size < stat.size ? h.size : stat.size;
     r->len = 0;
     if (r->segments++ == 0)
-        memcpy(r->incarnation, h.incarnation, sizeof r->incarnation);
+        r->same_boot = memcmp(h.incarnation, r->now, sizeof r->now) == 0;
     return 0;
 }
 
-/* -ENOENT: it is not there, or was never used in this epoch; -EUCLEAN: its head is damaged. */
-static int open_segment(struct reader *r, uint64_t serial)
+int log_reader_open(struct log_reader *r, uint64_t serial)
 {
     char name[DISK_NAME_MAX + 1];
     struct disk_file *f;
@@ -87,9 +73,9 @@ static int open_segment(struct reader *r, uint64_t serial)
     return e;
 }
 
-static int make_window(struct reader *r, size_t len)
+static int make_window(struct log_reader *r, size_t len)
 {
-    size_t room = len > WINDOW ? len : WINDOW;
+    size_t room = len > LOG_WINDOW ? len : LOG_WINDOW;
     uint8_t *p = r->room >= room ? r->window : realloc(r->window, room);
 
     if (!p)
@@ -99,8 +85,7 @@ static int make_window(struct reader *r, size_t len)
     return 0;
 }
 
-/* Valid until the next call. -EUCLEAN: beyond the end. */
-static int bytes_at(struct reader *r, uint64_t off, size_t len, const uint8_t **ret)
+int log_reader_bytes(struct log_reader *r, uint64_t off, size_t len, const uint8_t **ret)
 {
     if (off > r->limit || len > r->limit - off)
         return -EUCLEAN;
@@ -123,22 +108,22 @@ static int bytes_at(struct reader *r, uint64_t off, size_t len, const uint8_t **
     return 0;
 }
 
-static int frame_at(struct reader *r, uint64_t off, struct frame_head *h, const uint8_t **ret)
+static int frame_at(struct log_reader *r, uint64_t off, struct frame_head *h, const uint8_t **ret)
 {
-    int e = bytes_at(r, off, FRAME_HEAD, ret);
+    int e = log_reader_bytes(r, off, FRAME_HEAD, ret);
 
     if (e == 0)
         e = frame_peek(*ret, h);
     if (e == 0 && h->len > LOG_FRAME_MAX)
         e = -EUCLEAN;
     if (e == 0)
-        e = bytes_at(r, off, (size_t)frame_size(h->len), ret);
+        e = log_reader_bytes(r, off, (size_t)frame_size(h->len), ret);
     return e ? e : frame_decode(*ret, (size_t)frame_size(h->len), segment_seed(&r->head), off, h);
 }
 
 /* ---- frame after frame ---- */
 
-static bool at_end(const struct reader *r)
+static bool at_end(const struct log_reader *r)
 {
     const struct log_pos *end = &r->scan->end;
 
@@ -147,27 +132,27 @@ static bool at_end(const struct reader *r)
 }
 
 /* The first segment may be one that was given up with everything in it committed. */
-static int open_first(struct reader *r)
+static int open_first(struct log_reader *r)
 {
-    int e = open_segment(r, r->pos.segment);
+    int e = log_reader_open(r, r->pos.segment);
 
     while (e == -ENOENT && !at_end(r)) {
         if (!r->scan->end.segment && r->pos.segment > r->scan->pos.segment)
             break;
         r->pos = (struct log_pos){r->pos.segment + 1, SEGMENT_HEAD};
-        e = open_segment(r, r->pos.segment);
+        e = log_reader_open(r, r->pos.segment);
     }
     if (e == -EUCLEAN)
         r->lost = true;
     return e;
 }
 
-static int open_next(struct reader *r)
+static int open_next(struct log_reader *r)
 {
     r->pos = (struct log_pos){r->pos.segment + 1, 0};
     if (r->scan->end.segment && r->pos.segment > r->scan->end.segment)
         return -ENOENT;
-    int e = open_segment(r, r->pos.segment);
+    int e = log_reader_open(r, r->pos.segment);
 
     if (e == -ENOENT || e == -EUCLEAN) {
         r->lost = true; /* its head was durable before the one before it ended */
@@ -177,7 +162,7 @@ static int open_next(struct reader *r)
     return e;
 }
 
-static bool in_order(const struct reader *r, const struct frame_head *h)
+static bool in_order(const struct log_reader *r, const struct frame_head *h)
 {
     if (!r->begun && r->scan->all)
         return true;
@@ -186,7 +171,7 @@ static bool in_order(const struct reader *r, const struct frame_head *h)
     return h->seq == r->last + 1 || (!r->begun && h->seq <= r->scan->seq);
 }
 
-static void pass_frame(struct reader *r, const struct frame_head *h, const uint8_t *frame,
+static void pass_frame(struct log_reader *r, const struct frame_head *h, const uint8_t *frame,
                        struct log_frame *ret)
 {
     bool sync = h->kind == FRAME_SYNC;
@@ -206,7 +191,7 @@ static void pass_frame(struct reader *r, const struct frame_head *h, const uint8
 }
 
 /* Is the first frame of the segment that is open the one due, or its end? */
-static int starts_with_due(struct reader *r)
+static int starts_with_due(struct log_reader *r)
 {
     struct frame_head h;
     const uint8_t *frame;
@@ -214,19 +199,21 @@ static int starts_with_due(struct reader *r)
 
     if (e)
         return e;
-    return h.kind == FRAME_END || (h.kind == FRAME_CHANGE && h.seq == r->last + 1) ? 0 : -EUCLEAN;
+    if (h.kind == FRAME_END)
+        return h.seq <= r->last ? 0 : -EUCLEAN;
+    return h.kind == FRAME_CHANGE && h.seq == r->last + 1 ? 0 : -EUCLEAN;
 }
 
 /* A hole at the end of a segment, where the next one goes on with the number due, is of its end
  * alone; one that was given up, everything in it being committed, has none. */
-static int go_on_behind_hole(struct reader *r)
+static int go_on_behind_hole(struct log_reader *r)
 {
     struct log_pos hole = r->pos;
     uint64_t segments = r->segments;
 
     if (r->scan->end.segment && hole.segment >= r->scan->end.segment)
         return -EUCLEAN;
-    int e = open_segment(r, hole.segment + 1);
+    int e = log_reader_open(r, hole.segment + 1);
 
     if (e == 0)
         e = starts_with_due(r);
@@ -236,13 +223,13 @@ static int go_on_behind_hole(struct reader *r)
     }
     if (e != -EUCLEAN && e != -ENOENT)
         return e;
-    e = open_segment(r, hole.segment);
+    e = log_reader_open(r, hole.segment);
     r->segments = segments;
     return e ? e : -EUCLEAN;
 }
 
 /* The frame at r->pos, or, where its segment has ended, the first one behind that. */
-static int whole_frame(struct reader *r, struct frame_head *h, const uint8_t **ret)
+static int whole_frame(struct log_reader *r, struct frame_head *h, const uint8_t **ret)
 {
     int e = 0;
 
@@ -266,7 +253,7 @@ static int whole_frame(struct reader *r, struct frame_head *h, const uint8_t **r
 }
 
 /* -ENOENT: there is no more to look at. -EUCLEAN: at r->pos there is no frame that goes on. */
-static int next_frame(struct reader *r, struct log_frame *ret)
+static int next_frame(struct log_reader *r, struct log_frame *ret)
 {
     struct frame_head h;
     const uint8_t *frame;
@@ -284,98 +271,9 @@ static int next_frame(struct reader *r, struct log_frame *ret)
     }
 }
 
-/* ---- behind a hole ---- */
-
-struct behind {
-    unsigned syncs; /* sync frames */
-    uint64_t done;  /* what they say was durable before */
-};
-
-/* Only sync frames: they are as long as they are, so nothing in a file's bytes can send us far. */
-static int look_through_segment(struct reader *r, uint64_t off, struct behind *b)
-{
-    const size_t size = (size_t)frame_size(FRAME_SYNC_LEN);
-    uint64_t seed = segment_seed(&r->head);
-    const uint8_t *p;
-
-    while (off < r->limit && r->limit - off >= size) {
-        size_t n = r->limit - off < WINDOW ? (size_t)(r->limit - off) : WINDOW, i;
-        int e = bytes_at(r, off, n, &p);
-
-        if (e)
-            return e;
-        for (i = 0; i + size <= n; i += 8) {
-            struct frame_head h;
-
-            if (frame_peek(p + i, &h) || h.kind != FRAME_SYNC ||
-                frame_decode(p + i, size, seed, off + i, &h))
-                continue;
-            uint64_t done = get_le64(p + i + FRAME_HEAD);
-
-            b->syncs++;
-            b->done = done > b->done ? done : b->done;
-        }
-        off += i;
-    }
-    return 0;
-}
-
-static int look_behind(struct reader *r, struct behind *b)
-{
-    uint64_t off = r->pos.offset;
-    int e = 0;
-
-    for (uint64_t serial = r->pos.segment; b->syncs < 2; serial++, off = SEGMENT_HEAD) {
-        if (serial > r->pos.segment)
-            e = open_segment(r, serial);
-        if (e == 0)
-            e = look_through_segment(r, off, b);
-        if (e && e != -EUCLEAN) /* that one has nothing to say */
-            return e == -ENOENT ? 0 : e;
-    }
-    return 0;
-}
-
-static bool is_blank(struct reader *r)
-{
-    static const uint8_t zeros[BLANK];
-    const uint8_t *p;
-
-    return bytes_at(r, r->pos.offset, BLANK, &p) == 0 && memcmp(p, zeros, BLANK) == 0;
-}
-
 /* ---- the whole ---- */
 
-struct verdict {
-    uint64_t last;    /* frame that is whole */
-    uint64_t trusted; /* frame that a sync vouches for */
-    bool torn;
-    bool synced_behind; /* a sync frame is behind the hole */
-    struct log_pos hole;
-};
-
-static int judge_hole(struct reader *r, struct verdict *v)
-{
-    struct behind b = {0};
-
-    v->hole = r->pos;
-    if (r->lost)
-        return -EUCLEAN;
-    bool blank = is_blank(r);
-    int e = look_behind(r, &b);
-
-    if (e)
-        return e;
-    if (b.syncs > 1 || b.done > v->last)
-        return -EUCLEAN;
-    if (b.done > v->trusted)
-        v->trusted = b.done;
-    v->torn = !blank || b.syncs;
-    v->synced_behind = b.syncs;
-    return 0;
-}
-
-static int verify(struct reader *r, struct verdict *v)
+static int verify(struct log_reader *r, struct log_verdict *v)
 {
     struct log_frame f;
     int e;
@@ -385,13 +283,17 @@ static int verify(struct reader *r, struct verdict *v)
             v->trusted = f.seq;
     v->last = r->last;
     v->hole = r->pos;
-    if (e == -EUCLEAN)
-        e = judge_hole(r, v);
+    if (e == -ENOENT && !r->file) { /* is it that there never was one? */
+        r->pos = r->scan->pos;
+        e = log_judge_absence(r, v);
+    } else if (e == -EUCLEAN) {
+        e = log_judge_hole(r, v);
+    }
     return e == -ENOENT ? 0 : e;
 }
 
 /* Visits frames up to `until`, and with scan.all those behind it. */
-static int visit(struct reader *r, uint64_t until, log_frame_fn *fn, void *ctx,
+static int visit(struct log_reader *r, uint64_t until, log_frame_fn *fn, void *ctx,
                  struct log_report *ret)
 {
     struct log_frame f;
@@ -414,27 +316,23 @@ static int visit(struct reader *r, uint64_t until, log_frame_fn *fn, void *ctx,
     return e;
 }
 
-static struct reader reader(struct disk *d, const struct log_scan *scan)
+static struct log_reader reader(struct disk *d, const struct log_scan *scan)
 {
-    return (struct reader){.disk = d, .scan = scan, .pos = scan->pos, .last = scan->seq};
+    return (struct log_reader){.disk = d, .scan = scan, .pos = scan->pos, .last = scan->seq};
 }
 
-static int examine(struct disk *d, const struct log_scan *scan, struct verdict *v,
+static int examine(struct disk *d, const struct log_scan *scan, struct log_verdict *v,
                    struct log_report *ret)
 {
-    struct reader r = reader(d, scan);
-    uint8_t now[32];
-    int e = verify(&r, v);
+    struct log_reader r = reader(d, scan);
+    int e = disk_incarnation(d, r.now);
 
+    if (e == 0)
+        e = verify(&r, v);
     ret->segments = r.segments;
+    ret->same_boot = r.same_boot;
     reader_release(&r);
-    int e2 = disk_incarnation(d, now);
-
-    if (e2)
-        return e2;
-    ret->same_boot = r.segments && memcmp(now, r.incarnation, sizeof now) == 0;
-    /* Frames are copied one after the other, and nothing of them was lost: only the last can be torn. */
-    return e == 0 && ret->same_boot && v->synced_behind ? -EUCLEAN : e;
+    return e;
 }
 
 static int count_segments(struct disk *d, uint64_t *ret_next)
@@ -453,7 +351,7 @@ static int count_segments(struct disk *d, uint64_t *ret_next)
 int log_read(struct disk *d, const struct log_scan *scan, log_frame_fn *fn, void *ctx,
              struct log_report *ret)
 {
-    struct verdict v = {.last = scan->seq, .trusted = scan->seq};
+    struct log_verdict v = {.last = scan->seq, .trusted = scan->seq};
     struct log_report report = {.last_seq = scan->seq};
     int e = count_segments(d, &report.next_segment);
     int bad = e ? e : examine(d, scan, &v, &report);
@@ -462,9 +360,15 @@ int log_read(struct disk *d, const struct log_scan *scan, log_frame_fn *fn, void
         report.next_segment = scan->pos.segment + 1;
     uint64_t until = report.same_boot ? v.last : v.trusted;
 
+    if (bad == -EUCLEAN && scan->accept)
+        until = v.last;
     report.torn = v.torn || until < v.last;
-    if (bad == 0 || (bad == -EUCLEAN && scan->all)) {
-        struct reader r = reader(d, scan);
+    report.damaged = bad == -EUCLEAN;
+    report.whole = v.last;
+    report.behind = v.behind;
+    report.behind_last = v.behind_last;
+    if (bad == 0 || (bad == -EUCLEAN && (scan->all || scan->accept))) {
+        struct log_reader r = reader(d, scan);
 
         e = visit(&r, until, fn, ctx, &report);
         reader_release(&r);
@@ -472,7 +376,7 @@ int log_read(struct disk *d, const struct log_scan *scan, log_frame_fn *fn, void
     if (bad == -EUCLEAN)
         report.end = v.hole;
     *ret = report;
-    return bad ? bad : e;
+    return bad && !(bad == -EUCLEAN && scan->accept) ? bad : e;
 }
 
 int log_scan_now(struct log *l, struct log_scan *ret)

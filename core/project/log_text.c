@@ -149,3 +149,12 @@ int log_describe(const struct log_frame *f, size_t max, struct strbuf *out)
         strbuf_addf(out, " and %zu more", more);
     return r == -ENOENT ? 0 : r;
 }
+
+void log_describe_loss(const struct log_report *r, struct strbuf *out)
+{
+    if (r->behind_last > r->whole)
+        strbuf_addf(out, "changes %llu to %llu (%llu of them are whole, but behind the damage)",
+                    U(r->whole + 1), U(r->behind_last), U(r->behind));
+    else
+        strbuf_addf(out, "every change from number %llu on", U(r->whole + 1));
+}

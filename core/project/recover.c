@@ -84,6 +84,8 @@ int project_recover(struct project *p, const struct state *s)
     p->orphans.tree = (struct tree){.pages = p->pages, .refs = p->refs, .root = s->orphan_root};
     p->orphans.next_ino = s->orphan_next ? s->orphan_next : 1;
     err = replay_log(p, s, &r);
+    if (err < 0 && p->config.log_refused)
+        *p->config.log_refused = true;
     if (err == 0)
         err = drops_push(p->drops, p->orphans.tree.root);
     if (err < 0)

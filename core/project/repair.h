@@ -12,7 +12,8 @@
  *   objects without an entry        adopted, if their bytes are found (check_adopt.c)
  *   what GC cycles remembered       where it is damaged, all of it is forgotten: graces begin anew
  *
- *   the log of a store not closed   is replayed first; a damaged one is put aside (log/damaged.*)
+ *   the log of a store not closed   is replayed first, a damaged one up to the damage; the segments
+ *                                   of such a one are kept (log/damaged.*)
  *
  * Never deleted unless asked: entries that lead nowhere, second names of directories, pins on
  * nothing (REPAIR_REMOVE_DANGLING); pages, objects, files and items that nothing needs

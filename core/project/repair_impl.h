@@ -5,7 +5,7 @@
 #include "check_impl.h"
 #include "repair.h"
 
-/* Before anything: frames that wait are replayed, those of a damaged log put aside. */
+/* Before anything: frames that wait are replayed, of a damaged log those before the damage. */
 int repair_log(struct disk *disk, struct kv *kv, const struct repair_options *o,
                uint64_t *ret_done);
 

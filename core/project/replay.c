@@ -385,17 +385,30 @@ static void tell(struct project *p, int64_t start)
                (long long)((ticks(p) - start) / NSEC_PER_MSEC));
 }
 
+static void tell_damage(const struct log_report *r)
+{
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+
+    log_describe_loss(r, &text);
+    report(
+        REPORT_ALARM,
+        "the log is damaged in segment %llu at offset %llu: a mount would give up %s; nothing was "
+        "changed; `tally check --repair` accepts this loss and keeps the segments",
+        (unsigned long long)r->end.segment, (unsigned long long)r->end.offset, text.s);
+}
+
 int replay_log(struct project *p, const struct state *s, struct log_report *ret)
 {
-    struct log_scan scan = {
-        .epoch = s->epoch, .seq = s->seq, .pos = {s->log_segment, s->log_offset}};
+    struct log_scan scan = {.epoch = s->epoch,
+                            .seq = s->seq,
+                            .pos = {s->log_segment, s->log_offset},
+                            .accept = p->config.accept_log_loss};
     struct visitor v = {.p = p};
     int64_t start = ticks(p);
     int err = log_read(p->config.disk, &scan, visit, &v, ret);
 
-    if (err == -EUCLEAN && ret->end.segment)
-        report(REPORT_ALARM, "log: damaged in segment %llu at offset %llu",
-               (unsigned long long)ret->end.segment, (unsigned long long)ret->end.offset);
+    if (err == -EUCLEAN && ret->damaged)
+        tell_damage(ret);
     if (err == 0)
         err = replay_slots_apply(&v.slots, p, &scan);
     if (err == 0)

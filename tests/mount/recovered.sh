@@ -70,5 +70,40 @@ for verb in log check; do
     "$TALLY" "$verb" --help | sed 1d >"$W/said"
     said_lacks '.{81}'
 done
+
+claim "a few flipped bytes in the log of a killed daemon are refused, with all that they would cost"
 mount_store
+"$TALLY" -C "$M" set flush_interval 1h >/dev/null
+"$TALLY" -C "$M" drain >/dev/null
+for i in {1..200}; do echo "$i" >"$M/main/many$i"; done
+kill_daemon
+"$TALLY" log --json "$S" >"$W/frames"
+at=$(python3 - "$W/frames" <<'EOF'
+import json, sys
+frames = [f for f in map(json.loads, open(sys.argv[1])) if f["type"] == "frame" and f["state"] == "pending"]
+middle = frames[len(frames) // 2]
+print(middle["segment"], middle["offset"], middle["seq"], frames[-1]["seq"], len(frames))
+EOF
+)
+read -r segment offset seq last count <<<"$at"
+file=$(printf '%s/log/%016x' "$S" "$segment")
+printf '\xff\xff' | dd of="$file" bs=1 seek=$((offset + 44)) conv=notrunc status=none
+what="changes $seq to $last \\($((last - seq)) of them are whole, but behind the damage\\)"
+fails "$TALLY" mount "$S" "$M"
+said_has "^tally: ALARM: the log is damaged in segment $segment at offset $offset: a mount would give up $what; nothing was changed"
+! "$TALLY" check "$S" >"$W/said" || fail "that is damage"
+said_has "^log segment $segment offset $offset: it is damaged: a mount would give up $what$"
+fails "$TALLY" mount "$S" "$M"
+
+claim "check --repair accepts that, keeps the segments, and what came before is there"
+"$TALLY" check --repair --dry-run "$S" >"$W/said" || true
+said_has "^would repair log segment $segment offset $offset: [0-9]+ changes are replayed, given up are $what; "
+fails "$TALLY" mount "$S" "$M"
+"$TALLY" check --repair "$S" >"$W/said"
+said_has "^repaired log segment $segment offset $offset: [0-9]+ changes are replayed, given up are $what; the segments are kept as log/damaged"
+[[ -s $(printf '%s/log/damaged.%016x' "$S" "$segment") ]] || fail "the segment is not kept"
+"$TALLY" check "$S" >/dev/null
+mount_store
+eq "$(<"$M/main/many50")" 50
+[[ $(find "$M/main" -name 'many*' | wc -l) -lt 150 ]] || fail "what was given up is there"
 finish

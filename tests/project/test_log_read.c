@@ -235,18 +235,83 @@ Test(log_read, the_story_ends_where_it_should)
     disk_close(s.d);
 }
 
-Test(log_read, a_hole_behind_the_last_sync_frame_is_the_end)
+Test(log_read, a_hole_behind_the_last_sync_frame_is_the_end_but_not_where_the_cache_lived)
 {
     struct story s = tell();
 
     spoil(s.d, s.frame[5]);
-    for (int boot = 0; boot < 2; boot++) {
-        cr_assert_eq(read_log(s.d), 0);
-        cr_assert_str_eq(seen, "1=one 2=two 3=three 4=four");
-        cr_assert(report_of.torn && report_of.same_boot == !boot);
-        lose_power(&s);
-    }
+    cr_assert_eq(read_log(s.d), -EUCLEAN);
+    cr_assert(report_of.damaged && report_of.same_boot && report_of.whole == 4);
+    cr_assert_eq(report_of.end.offset, s.frame[5].offset);
+    cr_assert_str_eq(seen, "");
+    lose_power(&s);
+    cr_assert_eq(read_log(s.d), 0);
+    cr_assert_str_eq(seen, "1=one 2=two 3=three 4=four");
+    cr_assert(report_of.torn && !report_of.same_boot && !report_of.damaged);
     disk_close(s.d);
+}
+
+Test(log_read, what_a_killed_daemon_was_about_to_write_is_no_damage)
+{
+    static const uint8_t zeros[8];
+    struct story s = tell();
+
+    overwrite(s.d, 1, s.frame[5].offset, zeros, sizeof zeros); /* its checksum comes last */
+    cr_assert_eq(read_log(s.d), 0);
+    cr_assert_str_eq(seen, "1=one 2=two 3=three 4=four");
+    cr_assert(report_of.torn && report_of.same_boot);
+    disk_close(s.d);
+}
+
+Test(log_read, where_the_cache_lived_no_byte_of_a_frame_may_be_another)
+{
+    struct story s = tell();
+
+    for (uint64_t at = SEGMENT_HEAD; at < s.end.offset; at++) {
+        uint8_t was, is;
+        struct disk_file *f;
+
+        cr_assert_eq(disk_open(s.d, "log/0000000000000001", DISK_READ, &f), 0);
+        cr_assert_eq(disk_pread(f, &was, 1, at), 1);
+        disk_file_close(f);
+        is = was ^ 0x10;
+        overwrite(s.d, 1, at, &is, 1);
+        int e = read_log(s.d);
+        cr_assert(e == -EUCLEAN || (e == 0 && was == 0 && report_of.last_seq == 5), "byte %d: %d",
+                  (int)at, e);
+        overwrite(s.d, 1, at, &was, 1);
+    }
+    cr_assert_eq(read_log(s.d), 0);
+    disk_close(s.d);
+}
+
+Test(log_read, what_a_lost_page_hides_is_counted)
+{
+    static const uint8_t zeros[4096];
+    struct story s = tell();
+
+    overwrite(s.d, 1, s.frame[2].offset, zeros, (size_t)(s.frame[4].offset - s.frame[2].offset));
+    cr_assert_eq(read_log(s.d), -EUCLEAN);
+    cr_assert(report_of.damaged && report_of.end.offset == s.frame[2].offset);
+    cr_assert(report_of.whole == 1 && report_of.behind == 2 && report_of.behind_last == 5);
+    disk_close(s.d);
+}
+
+Test(log_read, damage_can_be_accepted_with_what_is_before_it)
+{
+    for (int boot = 0; boot < 2; boot++) {
+        struct story s = tell();
+        struct log_scan scan = {.epoch = EPOCH, .pos = s.frame[1], .accept = true};
+
+        spoil(s.d, s.frame[2]);
+        if (boot)
+            lose_power(&s);
+        *seen = '\0';
+        cr_assert_eq(log_read(s.d, &scan, note, NULL, &report_of), 0);
+        cr_assert_str_eq(seen, "1=one");
+        cr_assert(report_of.damaged && report_of.last_seq == 1 && report_of.behind == 3);
+        disk_close(s.d);
+    }
 }
 
 Test(log_read,
@@ -282,14 +347,14 @@ Test(log_read, a_hole_that_a_sync_frame_vouches_for_and_another_follows_is_damag
     }
 }
 
-Test(log_read, a_damaged_sync_frame_takes_nothing_with_it_that_the_next_one_has_seen_synced)
+Test(log_read, a_sync_frame_that_the_next_one_has_seen_synced_is_no_torn_tail)
 {
     struct story s = tell();
 
     spoil(s.d, s.sync[0]);
     lose_power(&s);
-    cr_assert_eq(read_log(s.d), 0);
-    cr_assert_str_eq(seen, "1=one 2=two");
+    cr_assert_eq(read_log(s.d), -EUCLEAN);
+    cr_assert(report_of.end.offset == s.sync[0].offset && report_of.behind == 3);
     disk_close(s.d);
 }
 
@@ -344,6 +409,15 @@ static void expect(const struct story *s, uint64_t cut, uint64_t *ret_whole, uin
         *ret_trusted = 4;
 }
 
+/* Is there a frame that begins before `cut` and ends behind it? */
+static bool cuts_a_frame(const struct story *s, uint64_t cut)
+{
+    for (int i = 1; i <= 5; i++)
+        if (cut == s->frame[i].offset || (i <= 2 && cut == s->sync[i - 1].offset))
+            return false;
+    return true;
+}
+
 Test(log_read, cut_at_any_byte_the_log_ends_before_it)
 {
     for (int boot = 0; boot < 2; boot++) {
@@ -357,7 +431,10 @@ Test(log_read, cut_at_any_byte_the_log_ends_before_it)
 
             expect(&s, cut, &whole, &trusted);
             overwrite(s.d, 1, cut, zeros, (size_t)(s.end.offset - cut));
-            cr_assert_eq(read_log(s.d), 0, "cut at %d", (int)cut);
+            int e = read_log(s.d);
+            if (!boot && e == -EUCLEAN && cuts_a_frame(&s, cut))
+                continue; /* its checksum would not be there: no death of a daemon leaves that */
+            cr_assert_eq(e, 0, "cut at %d", (int)cut);
             cr_assert_eq(report_of.last_seq, boot ? trusted : whole, "cut at %d: %s", (int)cut,
                          seen);
         }
@@ -452,13 +529,94 @@ Test(log_read, the_end_of_a_segment_may_be_missing_if_the_next_one_goes_on)
     disk_close(d);
 }
 
-Test(log_read, unsynced_segments_are_torn_where_the_first_hole_is)
+Test(log_read, unsynced_segments_are_torn_where_the_first_hole_is_but_not_where_the_cache_lived)
 {
     struct disk *d = three_segments(false);
 
     spoil(d, (struct log_pos){2, SEGMENT_HEAD});
+    cr_assert_eq(read_log(d), -EUCLEAN);
+    cr_assert(report_of.whole == 3 && report_of.behind == 4 && report_of.behind_last == 8);
+    overwrite(d, 1, 5000, "", 1); /* syncs them */
+    overwrite(d, 2, SIZE - 8, "", 1);
+    overwrite(d, 3, SIZE - 8, "", 1);
+    fault.loss = FAULT_LOSE_ALL;
+    disk_mem_power_cycle(d);
     cr_assert_eq(read_log(d), 0);
-    cr_assert(report_of.frames == 3 - 0 && report_of.torn && report_of.end.segment == 1);
+    cr_assert(report_of.frames == 0 && report_of.torn);
+    disk_close(d);
+}
+
+Test(log_read, the_first_segment_that_is_missing_is_damage_if_there_are_later_ones)
+{
+    for (int boot = 0; boot < 2; boot++) {
+        struct disk *d = three_segments(true);
+
+        unlink_segment(d, 1);
+        unlink_segment(d, 2);
+        cr_assert_eq(disk_sync_dir(d, "log"), 0);
+        fault.loss = FAULT_LOSE_ALL;
+        if (boot)
+            disk_mem_power_cycle(d);
+        cr_assert_eq(read_log(d), -EUCLEAN);
+        cr_assert(report_of.whole == 0 && report_of.behind_last == 8);
+        disk_close(d);
+    }
+}
+
+Test(log_read, frames_without_a_head_before_them_are_damage)
+{
+    static const uint8_t zeros[SEGMENT_HEAD];
+    struct disk *d = three_segments(true);
+
+    overwrite(d, 3, 0, zeros, sizeof zeros);
+    cr_assert_eq(read_log(d), -EUCLEAN);
+    cr_assert(report_of.end.segment == 3 && report_of.whole == 6);
+    overwrite(d, 1, 0, zeros, sizeof zeros);
+    cr_assert_eq(read_log(d), -EUCLEAN);
+    cr_assert(report_of.end.segment == 1 && report_of.whole == 0);
+    disk_close(d);
+}
+
+Test(log_read, the_only_frame_of_the_last_segment_is_not_lost_without_a_word)
+{
+    struct disk *d = make_disk(0);
+    struct log *l = open_log(d);
+    char block[20000] = "";
+    struct log_pos end;
+
+    for (int i = 0; i < 3; i++)
+        append(l, block, sizeof block);
+    end = here(l);
+    append(l, block, sizeof block);
+    cr_assert_eq(here(l).segment, 2);
+    log_close(l);
+    spoil(d, end);
+    cr_assert_eq(read_log(d), 0); /* an end may be missing */
+    cr_assert_eq(report_of.last_seq, 4);
+    spoil(d, (struct log_pos){2, SEGMENT_HEAD + 100});
+    cr_assert_eq(read_log(d), -EUCLEAN);
+    disk_close(d);
+}
+
+Test(log_read, bytes_that_look_like_heads_of_frames_send_nobody_far)
+{
+    struct disk *d = make_disk(0);
+    struct log_config c = config_of(d);
+    struct log *l;
+    static uint8_t fake[8 << 20];
+
+    for (size_t at = 0; at + 40 <= sizeof fake; at += 40) {
+        struct frame_head h = {.kind = FRAME_CHANGE, .len = 0, .seq = 2};
+        frame_seal(fake + at, &h, 1, 2);
+        put_le32(fake + at + 8, (uint32_t)(sizeof fake - at - 40));
+    }
+    c.segment_size = 16 << 20;
+    cr_assert_eq(log_open(&c, &l), 0);
+    append_text(l, "one");
+    append(l, fake, sizeof fake);
+    log_close(l);
+    spoil(d, (struct log_pos){1, SEGMENT_HEAD});
+    cr_assert_eq(read_log(d), -EUCLEAN);
     disk_close(d);
 }
 
@@ -468,6 +626,9 @@ Test(log_read, lengths_beyond_anything_are_not_believed)
     uint8_t len[4] = {0xff, 0xff, 0xff, 0xff};
 
     overwrite(s.d, 1, s.frame[5].offset + 8, len, sizeof len);
+    cr_assert_eq(read_log(s.d), -EUCLEAN);
+    cr_assert_eq(report_of.whole, 4);
+    lose_power(&s);
     cr_assert_eq(read_log(s.d), 0);
     cr_assert_eq(report_of.last_seq, 4);
     disk_close(s.d);
@@ -480,7 +641,10 @@ Test(log_read, a_file_shorter_than_its_head_says_ends_there)
 
     cr_assert_eq(disk_open(s.d, "log/0000000000000001", DISK_WRITE, &f), 0);
     cr_assert_eq(disk_truncate(f, s.frame[5].offset + 10), 0);
+    cr_assert_eq(disk_sync(f), 0);
     disk_file_close(f);
+    cr_assert_eq(read_log(s.d), -EUCLEAN);
+    lose_power(&s);
     cr_assert_eq(read_log(s.d), 0);
     cr_assert_eq(report_of.last_seq, 4);
     disk_close(s.d);

@@ -563,7 +563,7 @@ Test(replay, check_tells_what_waits_in_the_log_and_repair_replays_it_first)
     strbuf_release(&is);
 }
 
-Test(replay, a_damaged_log_is_named_refused_and_put_aside_when_asked)
+Test(replay, a_damaged_log_is_named_refused_and_given_up_when_asked)
 {
     struct project_config config = {
         .disk = x.disk, .clock = &x.clock.base, .threads = 1, .log_segment = 1 << 20};
@@ -592,8 +592,45 @@ Test(replay, a_damaged_log_is_named_refused_and_put_aside_when_asked)
     cr_assert_eq(project_open(&config, &p), -EUCLEAN);
     kv_close(x.kv);
     repair(told);
-    cr_assert(strstr(told, "put aside"), "%s", told);
-    cr_assert_eq(node_of(&x, "main/f"), 0, "the last commit");
+    cr_assert(strstr(told, "changes are replayed, given up are changes "), "%s", told);
+    cr_assert(strstr(told, "kept as log/damaged.*"), "%s", told);
+}
+
+static int count_kept(const char *name, void *ctx)
+{
+    *(int *)ctx += strncmp(name, "damaged.", 8) == 0;
+    return 0;
+}
+
+Test(replay, what_is_before_the_damage_is_replayed_and_the_segments_are_kept)
+{
+    struct project_config config = {
+        .disk = x.disk, .clock = &x.clock.base, .threads = 1, .log_segment = 1 << 20};
+    struct log_pos pos;
+    char told[256], name[DISK_NAME_MAX + 1];
+    struct project *p;
+    int kept = 0;
+
+    seal();
+    fill("main/before", 0, 1000, 1);
+    log_position(x.p->log, &pos);
+    for (int i = 0; i < 3; i++) {
+        fill("main/f", 0, 1000, 1);
+        cr_assert_eq(project_sync(x.p), 0);
+    }
+    down(&x);
+    snprintf(name, sizeof name, "log/%016llx", (unsigned long long)pos.segment);
+    cr_assert_eq(disk_mem_flip(x.disk, name, pos.offset + 50, 3), 0);
+    cr_assert_eq(kv_open_mem(x.mem, project_tables, project_table_count, 0, &x.kv), 0);
+    config.kv = x.kv;
+    cr_assert_eq(project_open(&config, &p), -EUCLEAN);
+    kv_close(x.kv);
+    repair(told);
+    cr_assert(strstr(told, "kept as log/damaged.*"), "%s", told);
+    cr_assert_neq(node_of(&x, "main/before"), 0, "what came before the damage");
+    cr_assert_eq(node_of(&x, "main/f"), 0);
+    cr_assert_eq(disk_list(x.disk, "log", count_kept, &kept), 0);
+    cr_assert_gt(kept, 0);
 }
 
 /* ---- a recovery that is cut off ---- */
