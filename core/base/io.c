@@ -5,6 +5,7 @@
  */
 #include "io.h"
 
+#include "beneath.h"
 #include "strbuf.h"
 
 #include <errno.h>
@@ -107,9 +108,10 @@ static int read_all(int fd, size_t max, struct strbuf *b)
 int io_read_file(int dirfd, const char *name, size_t max, char **ret_buf, size_t *ret_len)
 {
     CLEANUP_STRBUF struct strbuf b = STRBUF_INIT;
-    CLEANUP_CLOSE int fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC);
+    CLEANUP_CLOSE int fd = *name == '/' ? open(name, O_RDONLY | O_CLOEXEC)
+                                        : beneath_open(dirfd, name, O_RDONLY, 0);
     if (fd < 0)
-        return -errno;
+        return *name == '/' ? -errno : fd;
     int r = read_all(fd, max, &b);
     if (r < 0)
         return r;
@@ -126,16 +128,17 @@ int io_read_file(int dirfd, const char *name, size_t max, char **ret_buf, size_t
 static int write_new(int dirfd, const char *name, const void *buf, size_t len, mode_t mode)
 {
     /* A crash may have left one behind; O_EXCL alone would then refuse for ever. */
-    if (unlinkat(dirfd, name, 0) < 0 && errno != ENOENT)
-        return -errno;
-    CLEANUP_CLOSE int fd = openat(dirfd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+    int r = beneath_unlink(dirfd, name);
+    if (r < 0 && r != -ENOENT)
+        return r;
+    CLEANUP_CLOSE int fd = beneath_open(dirfd, name, O_WRONLY | O_CREAT | O_EXCL, mode);
     if (fd < 0)
-        return -errno;
-    int r = io_write(fd, buf, len);
+        return fd;
+    r = io_write(fd, buf, len);
     if (r == 0 && fsync(fd) < 0)
         r = -errno;
     if (r < 0)
-        (void)unlinkat(dirfd, name, 0);
+        (void)beneath_unlink(dirfd, name);
     return r;
 }
 
@@ -158,9 +161,9 @@ int io_write_file(int dirfd, const char *name, const void *buf, size_t len, mode
     r = write_new(dirfd, tmp.s, buf, len, mode);
     if (r < 0)
         return r;
-    if (renameat(dirfd, tmp.s, dirfd, name) < 0) {
-        r = -errno;
-        (void)unlinkat(dirfd, tmp.s, 0);
+    r = beneath_rename(dirfd, tmp.s, name);
+    if (r < 0) {
+        (void)beneath_unlink(dirfd, tmp.s);
         return r;
     }
     return sync_parent(dirfd, name);
@@ -168,9 +171,11 @@ int io_write_file(int dirfd, const char *name, const void *buf, size_t len, mode
 
 int io_sync_dir(int dirfd, const char *name)
 {
-    CLEANUP_CLOSE int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool up = strcmp(name, "..") == 0;
+    CLEANUP_CLOSE int fd = up ? openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+                              : beneath_open_dir(dirfd, name);
     if (fd < 0)
-        return -errno;
+        return up ? -errno : fd;
     return fsync(fd) < 0 ? -errno : 0;
 }
 

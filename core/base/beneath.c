@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+/* beneath: see the header. */
+#include "beneath.h"
+
+#include "io.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/openat2.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define TRIES 16 /* when something is renamed elsewhere just then, the kernel cannot tell */
+
+static bool slowly;
+
+void beneath_go_slowly(int yes)
+{
+    slowly = yes;
+}
+
+/* What opening says of a name that has another thing than was asked for. */
+static int told(int err)
+{
+    switch (err) {
+    case ELOOP:
+    case EXDEV:
+    case ENOTDIR:
+    case EISDIR:
+    case ENXIO: /* a socket, or a FIFO that nobody reads */
+    case ENODEV:
+        return -EUCLEAN;
+    case EAGAIN:
+        return -EBUSY;
+    default:
+        return -err;
+    }
+}
+
+/* -ENOSYS: the kernel does not know how, or a filter of system calls does not let it. */
+static int open_at_once(int dirfd, const char *name, int flags, mode_t mode)
+{
+    struct open_how how = {.flags = (unsigned)(flags | O_NOFOLLOW | O_CLOEXEC),
+                           .mode = flags & O_CREAT ? mode : 0,
+                           .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS};
+
+    for (int i = 0; i < TRIES && !slowly; i++) {
+        long fd = syscall(SYS_openat2, dirfd, name, &how, sizeof how);
+
+        if (fd >= 0)
+            return (int)fd;
+        if (errno == EPERM || errno == ENOSYS)
+            break;
+        if (errno != EAGAIN && errno != EINTR)
+            return told(errno);
+    }
+    return -ENOSYS;
+}
+
+/* The next part of `*name`, which moves behind it. Its length; 0: there is none left. */
+static int next_part(const char **name, char part[NAME_MAX + 1])
+{
+    while (**name == '/')
+        (*name)++;
+    size_t len = strcspn(*name, "/");
+
+    if (len > NAME_MAX)
+        return -ENAMETOOLONG;
+    memcpy(part, *name, len);
+    part[len] = '\0';
+    *name += len;
+    return strcmp(part, "..") == 0 ? -EUCLEAN : (int)len;
+}
+
+static int open_slowly(int dirfd, const char *name, int flags, mode_t mode)
+{
+    char part[NAME_MAX + 1];
+    int at = dirfd, err = *name == '/' ? -EUCLEAN : next_part(&name, part);
+
+    while (err > 0) {
+        bool last = strspn(name, "/") == strlen(name);
+        int fd = last ? openat(at, part, flags | O_NOFOLLOW | O_CLOEXEC, mode)
+                      : openat(at, part, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+        err = fd < 0 ? told(errno) : 0;
+        if (at != dirfd)
+            close(at);
+        if (err < 0 || last)
+            return err < 0 ? err : fd;
+        at = fd;
+        err = next_part(&name, part);
+    }
+    if (at != dirfd)
+        close(at);
+    return err < 0 ? err : -ENOENT;
+}
+
+static int open_any(int dirfd, const char *name, int flags, mode_t mode)
+{
+    int fd = open_at_once(dirfd, name, flags, mode);
+
+    return fd == -ENOSYS ? open_slowly(dirfd, name, flags, mode) : fd;
+}
+
+int beneath_open(int dirfd, const char *name, int flags, mode_t mode)
+{
+    struct stat st;
+    int quick =
+        flags & O_PATH ? 0 : O_NONBLOCK | O_NOCTTY; /* openat2 wants no more than it needs */
+    int fd = open_any(dirfd, name, flags | quick, mode);
+    int err = fd < 0 ? fd : fstat(fd, &st) < 0 ? -errno : S_ISREG(st.st_mode) ? 0 : -EUCLEAN;
+
+    if (err < 0 && fd >= 0)
+        close(fd);
+    return err < 0 ? err : fd;
+}
+
+int beneath_open_dir(int dirfd, const char *name)
+{
+    return open_any(dirfd, *name ? name : ".", O_RDONLY | O_DIRECTORY, 0);
+}
+
+/* The directory of `name`, and its last part: `dirfd` itself where there is only that. */
+static int open_above(int dirfd, const char *name, const char **ret_last)
+{
+    const char *slash = strrchr(name, '/');
+    char above[PATH_MAX];
+    size_t len = slash ? (size_t)(slash - name) : 0;
+
+    *ret_last = slash ? slash + 1 : name;
+    if (!slash)
+        return dirfd;
+    if (len >= sizeof above)
+        return -ENAMETOOLONG;
+    memcpy(above, name, len);
+    above[len] = '\0';
+    return open_any(dirfd, above, O_PATH | O_DIRECTORY, 0);
+}
+
+static void close_above(int fd, int dirfd)
+{
+    if (fd >= 0 && fd != dirfd)
+        close(fd);
+}
+
+int beneath_mkdir(int dirfd, const char *name, mode_t mode)
+{
+    const char *last;
+    int fd = open_above(dirfd, name, &last);
+
+    if (fd < 0 && fd != dirfd)
+        return fd;
+    int err = mkdirat(fd, last, mode) < 0 ? -errno : 0;
+
+    close_above(fd, dirfd);
+    return err;
+}
+
+int beneath_unlink(int dirfd, const char *name)
+{
+    const char *last;
+    int fd = open_above(dirfd, name, &last);
+
+    if (fd < 0 && fd != dirfd)
+        return fd;
+    int err = unlinkat(fd, last, 0) < 0 ? -errno : 0;
+
+    close_above(fd, dirfd);
+    return err;
+}
+
+/* What link and rename have in common. */
+static int between(int dirfd, const char *from, const char *to,
+                   int (*call)(int, const char *, int, const char *))
+{
+    const char *last_from, *last_to;
+    int a = open_above(dirfd, from, &last_from), b;
+
+    if (a < 0 && a != dirfd)
+        return a;
+    b = open_above(dirfd, to, &last_to);
+    int err = b < 0 && b != dirfd ? b : call(a, last_from, b, last_to) < 0 ? -errno : 0;
+
+    close_above(b, dirfd);
+    close_above(a, dirfd);
+    return err;
+}
+
+static int link_at(int a, const char *from, int b, const char *to)
+{
+    return linkat(a, from, b, to, 0);
+}
+
+int beneath_link(int dirfd, const char *from, const char *to)
+{
+    return between(dirfd, from, to, link_at);
+}
+
+int beneath_rename(int dirfd, const char *from, const char *to)
+{
+    return between(dirfd, from, to, renameat);
+}

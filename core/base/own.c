@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+/* own: see the header. */
+#include "own.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#define RECORD_MAX                                                                                 \
+    16384 /* bytes of a user's or group's record; one with more members is no user's own */
+
+/* Does nobody but its owner belong to the group? */
+static bool is_private_group(uid_t owner, gid_t group)
+{
+    char user_text[RECORD_MAX], group_text[RECORD_MAX];
+    struct passwd user, *u = NULL;
+    struct group record, *g = NULL;
+
+    if (getpwuid_r(owner, &user, user_text, sizeof user_text, &u) != 0 || !u ||
+        getgrgid_r(group, &record, group_text, sizeof group_text, &g) != 0 || !g)
+        return false;
+    if (u->pw_gid != group || strcmp(u->pw_name, g->gr_name) != 0)
+        return false;
+    for (char **member = g->gr_mem; *member; member++)
+        if (strcmp(*member, u->pw_name) != 0)
+            return false;
+    return true;
+}
+
+static int judge(const struct stat *st, bool has_acl, char why[OWN_WHY])
+{
+    if (st->st_uid != geteuid() && st->st_uid != 0)
+        snprintf(why, OWN_WHY, "belongs to user %u", (unsigned)st->st_uid);
+    else if (st->st_mode & S_IWOTH)
+        snprintf(why, OWN_WHY, "may be written by everybody");
+    else if (st->st_mode & S_IWGRP && has_acl) /* those bits are its mask then */
+        snprintf(why, OWN_WHY, "may be written by others, as its ACL says");
+    else if (st->st_mode & S_IWGRP && !is_private_group(st->st_uid, st->st_gid))
+        snprintf(why, OWN_WHY, "may be written by group %u", (unsigned)st->st_gid);
+    else
+        return 0;
+    return -EPERM;
+}
+
+int own_check(int fd, char why[OWN_WHY])
+{
+    struct stat st;
+    char self[64];
+
+    if (fstat(fd, &st) < 0) {
+        snprintf(why, OWN_WHY, "cannot be looked at: %s", strerror(errno));
+        return -errno;
+    }
+    snprintf(self, sizeof self, "/proc/self/fd/%d", fd); /* it may be open as a path only */
+    return judge(&st, getxattr(self, "system.posix_acl_access", NULL, 0) > 0, why);
+}
+
+static const char *kind_of(mode_t mode)
+{
+    return S_ISLNK(mode)    ? "a symlink"
+           : S_ISFIFO(mode) ? "a FIFO"
+           : S_ISSOCK(mode) ? "a socket"
+                            : "a device";
+}
+
+int own_check_at(int dirfd, const char *name, int foreign, char why[OWN_WHY])
+{
+    struct stat st;
+    int fd = openat(dirfd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC), err;
+
+    if (fd < 0 || fstat(fd, &st) < 0) {
+        err = -errno;
+        snprintf(why, OWN_WHY, "cannot be looked at: %s", strerror(-err));
+    } else if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)) {
+        err = -EUCLEAN;
+        snprintf(why, OWN_WHY, "is %s", kind_of(st.st_mode));
+    } else {
+        err = foreign ? 0 : own_check(fd, why);
+    }
+    if (fd >= 0)
+        close(fd);
+    return err;
+}

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: Apache-2.0
+/* test_beneath: names in a directory that somebody else filled, by both ways of resolving them. */
+#include "beneath.h"
+#include "io.h"
+#include "own.h"
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int dir, outside;
+static char path[64], other[64];
+
+static void setup(void)
+{
+    strcpy(path, "/tmp/tally-beneath-XXXXXX");
+    strcpy(other, "/tmp/tally-beneath-XXXXXX");
+    cr_assert_not_null(mkdtemp(path));
+    cr_assert_not_null(mkdtemp(other));
+    dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    outside = open(other, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    cr_assert_geq(dir, 0);
+    cr_assert_eq(mkdirat(dir, "sub", 0700), 0);
+    cr_assert_eq(io_write_file(dir, "sub/f", "bytes", 5, 0600), 0);
+    cr_assert_eq(io_write_file(outside, "f", "theirs", 6, 0600), 0);
+    cr_assert_eq(symlinkat(other, dir, "away"), 0);
+    cr_assert_eq(symlinkat("sub", dir, "near"), 0);
+    cr_assert_eq(symlinkat("sub/f", dir, "link"), 0);
+    cr_assert_eq(mkfifoat(dir, "fifo", 0600), 0);
+}
+
+static void teardown(void)
+{
+    char command[160];
+
+    snprintf(command, sizeof command, "rm -rf '%s' '%s'", path, other);
+    cr_assert_eq(system(command), 0);
+    close(dir);
+    close(outside);
+}
+
+static int opened(const char *name, int flags)
+{
+    int fd = beneath_open(dir, name, flags, 0600);
+
+    if (fd >= 0)
+        close(fd);
+    return fd < 0 ? fd : 0;
+}
+
+static int listed(const char *name)
+{
+    int fd = beneath_open_dir(dir, name);
+
+    if (fd >= 0)
+        close(fd);
+    return fd < 0 ? fd : 0;
+}
+
+/* CLAIM(name) { … }: once as the kernel does it, once part by part. */
+#define CLAIM(name)                                                                                \
+    static void name(void);                                                                        \
+    Test(beneath, name, .init = setup, .fini = teardown)                                           \
+    {                                                                                              \
+        name();                                                                                    \
+    }                                                                                              \
+    Test(beneath_slowly, name, .init = setup, .fini = teardown)                                    \
+    {                                                                                              \
+        beneath_go_slowly(1);                                                                      \
+        name();                                                                                    \
+    }                                                                                              \
+    static void name(void)
+
+CLAIM(what_is_there_opens)
+{
+    cr_assert_eq(opened("sub/f", O_RDWR), 0);
+    cr_assert_eq(opened("sub//f", O_PATH), 0);
+    cr_assert_eq(opened("sub/new", O_RDWR | O_CREAT | O_EXCL), 0);
+    cr_assert_eq(opened("sub/new", O_RDWR | O_CREAT | O_EXCL), -EEXIST);
+    cr_assert_eq(opened("none", O_RDONLY), -ENOENT);
+    cr_assert_eq(opened("sub/none", O_RDONLY), -ENOENT);
+    cr_assert_eq(listed(""), 0);
+    cr_assert_eq(listed("."), 0);
+    cr_assert_eq(listed("sub"), 0);
+    cr_assert_eq(listed("sub/"), 0);
+}
+
+CLAIM(no_symlink_is_followed_not_even_on_the_way)
+{
+    cr_assert_eq(opened("link", O_RDONLY), -EUCLEAN);
+    cr_assert_eq(opened("near/f", O_RDONLY), -EUCLEAN);
+    cr_assert_eq(opened("away/f", O_RDWR), -EUCLEAN);
+    cr_assert_eq(opened("away/new", O_RDWR | O_CREAT), -EUCLEAN);
+    cr_assert_eq(listed("away"), -EUCLEAN);
+    cr_assert_eq(listed("near"), -EUCLEAN);
+    cr_assert_lt(faccessat(outside, "new", F_OK, 0), 0);
+}
+
+CLAIM(nothing_leads_up_or_to_the_root)
+{
+    cr_assert_eq(opened("../f", O_RDONLY), -EUCLEAN);
+    cr_assert_eq(opened("sub/../../f", O_RDONLY), -EUCLEAN);
+    cr_assert_eq(opened("/etc/passwd", O_RDONLY), -EUCLEAN);
+    cr_assert_eq(listed(".."), -EUCLEAN);
+    cr_assert_eq(listed("/"), -EUCLEAN);
+}
+
+CLAIM(what_is_no_regular_file_is_told_and_not_waited_for)
+{
+    cr_assert_eq(opened("fifo", O_RDONLY), -EUCLEAN);
+    cr_assert_eq(opened("fifo", O_WRONLY), -EUCLEAN);
+    cr_assert_eq(opened("fifo", O_RDWR), -EUCLEAN);
+    cr_assert_eq(opened("sub", O_RDONLY), -EUCLEAN);
+    cr_assert_eq(opened("sub", O_RDWR), -EUCLEAN);
+    cr_assert_eq(opened("sub/f/deeper", O_RDONLY), -EUCLEAN);
+    cr_assert_eq(listed("sub/f"), -EUCLEAN);
+}
+
+CLAIM(names_are_changed_below_only)
+{
+    cr_assert_eq(beneath_mkdir(dir, "away/made", 0700), -EUCLEAN);
+    cr_assert_eq(beneath_unlink(dir, "away/f"), -EUCLEAN);
+    cr_assert_eq(beneath_link(dir, "sub/f", "away/g"), -EUCLEAN);
+    cr_assert_eq(beneath_link(dir, "away/f", "sub/g"), -EUCLEAN);
+    cr_assert_eq(beneath_rename(dir, "sub/f", "away/g"), -EUCLEAN);
+    cr_assert_eq(beneath_rename(dir, "away/f", "g"), -EUCLEAN);
+    cr_assert_eq(faccessat(outside, "f", F_OK, 0), 0);
+    cr_assert_eq(beneath_mkdir(dir, "sub/made", 0700), 0);
+    cr_assert_eq(beneath_mkdir(dir, "sub/made", 0700), -EEXIST);
+    cr_assert_eq(beneath_link(dir, "sub/f", "g"), 0);
+    cr_assert_eq(beneath_rename(dir, "g", "sub/made/h"), 0);
+    cr_assert_eq(beneath_unlink(dir, "sub/made/h"), 0);
+    cr_assert_eq(beneath_unlink(dir, "away"), 0); /* the link itself */
+    cr_assert_eq(faccessat(outside, "f", F_OK, 0), 0);
+}
+
+CLAIM(whole_files_are_read_and_replaced_below_only)
+{
+    char *text;
+    size_t len;
+
+    cr_assert_eq(io_read_file(dir, "link", 100, &text, &len), -EUCLEAN);
+    cr_assert_eq(io_read_file(dir, "away/f", 100, &text, &len), -EUCLEAN);
+    cr_assert_eq(io_read_file(dir, "fifo", 100, &text, &len), -EUCLEAN);
+    cr_assert_eq(io_write_file(dir, "away/f", "ours", 4, 0600), -EUCLEAN);
+    cr_assert_eq(io_sync_dir(dir, "away"), -EUCLEAN);
+    cr_assert_eq(io_write_file(dir, "link", "ours", 4, 0600), 0); /* takes its place */
+    cr_assert_eq(io_read_file(dir, "sub/f", 100, &text, &len), 0);
+    cr_assert_str_eq(text, "bytes");
+    free(text);
+}
+
+/* ---- whose it is ---- */
+
+static int own(mode_t mode, uid_t uid, gid_t gid, char why[OWN_WHY])
+{
+    *why = '\0';
+    cr_assert_eq(fchown(dir, uid, gid), 0);
+    cr_assert_eq(fchmod(dir, mode), 0);
+    return own_check(dir, why);
+}
+
+Test(own, what_is_ours_alone_is_ours, .init = setup, .fini = teardown)
+{
+    char why[OWN_WHY];
+
+    if (geteuid() != 0)
+        cr_skip_test("not root");
+    cr_assert_eq(own(0755, 0, 0, why), 0);
+    cr_assert_eq(own(0755, 0, 1000, why), 0);
+    cr_assert_eq(own(0700, 1000, 1000, why), -EPERM);
+    cr_assert_str_eq(why, "belongs to user 1000");
+    cr_assert_eq(own(0757, 0, 0, why), -EPERM);
+    cr_assert_str_eq(why, "may be written by everybody");
+    cr_assert_eq(own(01777, 0, 0, why), -EPERM);
+    cr_assert_eq(own(0770, 0, 12345, why), -EPERM);
+    cr_assert_str_eq(why, "may be written by group 12345");
+    cr_assert_eq(seteuid(1000), 0);
+    cr_assert_eq(own_check(dir, why), -EPERM);
+    cr_assert_eq(seteuid(0), 0);
+    cr_assert_eq(own(0700, 1000, 1000, why), -EPERM);
+    cr_assert_eq(seteuid(1000), 0);
+    cr_assert_eq(own_check(dir, why), 0);
+    cr_assert_eq(seteuid(0), 0);
+    cr_assert_eq(own(0755, 0, 0, why), 0);
+    cr_assert_eq(seteuid(1000), 0);
+    cr_assert_eq(own_check(dir, why), 0); /* root can do everything anyway */
+    cr_assert_eq(seteuid(0), 0);
+}
+
+Test(own, a_name_is_a_file_or_directory_of_ours, .init = setup, .fini = teardown)
+{
+    char why[OWN_WHY];
+
+    cr_assert_eq(own_check_at(dir, "sub", 0, why), 0);
+    cr_assert_eq(own_check_at(dir, "sub/f", 0, why), 0);
+    cr_assert_eq(own_check_at(dir, "none", 0, why), -ENOENT);
+    cr_assert_eq(own_check_at(dir, "away", 1, why), -EUCLEAN);
+    cr_assert_str_eq(why, "is a symlink");
+    cr_assert_eq(own_check_at(dir, "fifo", 1, why), -EUCLEAN);
+    cr_assert_str_eq(why, "is a FIFO");
+    cr_assert_eq(fchmodat(dir, "sub", 0777, 0), 0);
+    cr_assert_eq(own_check_at(dir, "sub", 0, why), -EPERM);
+    cr_assert_eq(own_check_at(dir, "sub", 1, why), 0);
+}
