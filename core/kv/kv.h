@@ -45,12 +45,14 @@ struct kv_table {
 enum kv_open_flags {
     KV_CREATE = 1 << 0,
     KV_READONLY = 1 << 1, /* never writes, not even a lock file; caller excludes writers */
+    KV_FOREIGN = 1 << 2,  /* others may change names in the directory meanwhile */
 };
 
 /* `dir` below `dirfd` is made with KV_CREATE. `tables` (names in static storage) are opened or
  * created; with KV_READONLY a missing one reads as empty. Table numbers are indices into it.
+ * No symlink is followed: -EUCLEAN, as where a file is none.
  * -ENOENT no store there and no KV_CREATE, -EBUSY open for writing in this process already,
- * -EINVAL bad numbers or both flags. */
+ * -EINVAL bad numbers, or KV_CREATE and KV_READONLY. */
 int kv_open_lmdb(int dirfd, const char *dir, const struct kv_table *tables, unsigned count,
                  unsigned flags, struct kv **ret_kv);
 void kv_close(struct kv *kv); /* NULL is fine; no transaction may be open */

@@ -10,6 +10,7 @@
  * other); `open_head` remembers what is open for writing so that the second gets -EBUSY.
  */
 #include "io.h"
+#include "kv_files.h"
 #include "kv_impl.h"
 #include "mapped.h"
 #include "lock.h"
@@ -502,17 +503,14 @@ static int lmdb_commit(struct kv_txn *txn)
 /* ---- opening and closing ---- */
 
 /* Remembers that this directory is open for writing here; -EBUSY if it was already. */
-static int claim(struct kv_lmdb *k, int dirfd, const char *dir)
+static int claim(struct kv_lmdb *k, const struct stat *st)
 {
-    struct stat st;
-    if (fstatat(dirfd, dir, &st, 0) < 0)
-        return -errno;
     MUTEX_GUARD(&open_lock);
     for (struct kv_lmdb *o = open_head; o != NULL; o = o->next_open)
-        if (o->dev == st.st_dev && o->ino == st.st_ino)
+        if (o->dev == st->st_dev && o->ino == st->st_ino)
             return -EBUSY;
-    k->dev = st.st_dev;
-    k->ino = st.st_ino;
+    k->dev = st->st_dev;
+    k->ino = st->st_ino;
     k->next_open = open_head;
     open_head = k;
     return 0;
@@ -564,14 +562,8 @@ static int try_open(struct kv_lmdb *k, const char *path, unsigned flags, size_t 
 }
 
 /* Address space costs nothing, so as much as the machine gives: the map is never resized. */
-static int open_env(struct kv_lmdb *k, int dirfd, const char *dir)
+static int open_env(struct kv_lmdb *k, const char *path)
 {
-    char path[4096];
-    int n = snprintf(path, sizeof path, "/proc/self/fd/%d/%s", dirfd, dir);
-    if (dirfd == AT_FDCWD || dir[0] == '/')
-        n = snprintf(path, sizeof path, "%s", dir);
-    if (n < 0 || (size_t)n >= sizeof path)
-        return -ENAMETOOLONG;
     unsigned flags = MDB_NOTLS | MDB_NORDAHEAD;
     if (k->base.readonly)
         flags |= MDB_RDONLY | MDB_NOLOCK;
@@ -600,34 +592,20 @@ static int open_tables(struct kv_lmdb *k, const struct kv_table *tables)
 
 /* LMDB does not tell where it has mapped its file; the kernel does. Not knowing it only means that
  * a disk that fails ends the process without a sentence. */
-static void know_map(struct kv_lmdb *k, int dirfd, const char *dir)
+static void know_map(struct kv_lmdb *k, const struct stat *st)
 {
     char line[4096 + 128];
-    struct stat st;
-    CLEANUP_CLOSE int fd = openat(dirfd, dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
     FILE *f = fopen("/proc/self/maps", "re");
-    if (fd >= 0 && f != NULL && fstatat(fd, "data.mdb", &st, 0) == 0) {
-        while (k->map == NULL && fgets(line, sizeof line, f) != NULL) {
-            unsigned long from, to, ino;
-            if (sscanf(line, "%lx-%lx %*s %*s %*s %lu", &from, &to, &ino) != 3 ||
-                ino != st.st_ino || strstr(line, "data.mdb") == NULL)
-                continue;
-            k->map = (const void *)from;
-            mapped_add(k->map, to - from, "kv/data.mdb");
-        }
+    while (f != NULL && k->map == NULL && fgets(line, sizeof line, f) != NULL) {
+        unsigned long from, to, ino;
+        if (sscanf(line, "%lx-%lx %*s %*s %*s %lu", &from, &to, &ino) != 3 || ino != st->st_ino ||
+            strstr(line, "data.mdb") == NULL)
+            continue;
+        k->map = (const void *)from;
+        mapped_add(k->map, to - from, "kv/data.mdb");
     }
     if (f != NULL)
         (void)fclose(f);
-}
-
-/* LMDB would quietly start anew where its file is missing or empty. */
-static int must_exist(int dirfd, const char *dir)
-{
-    struct stat st;
-    CLEANUP_CLOSE int fd = openat(dirfd, dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 || fstatat(fd, "data.mdb", &st, 0) < 0)
-        return -errno;
-    return st.st_size > 0 ? 0 : -EUCLEAN;
 }
 
 /* LMDB syncs its file, but not the names that lead to it. */
@@ -645,30 +623,28 @@ static int sync_found(struct kv_lmdb *k)
     return k->base.readonly ? 0 : to_errno(mdb_env_sync(k->env, 1));
 }
 
-static int prepare(int dirfd, const char *dir, unsigned flags)
+static int open_found(struct kv_lmdb *k, const struct kv_files *f, const struct kv_table *tables)
 {
-    if (!(flags & KV_CREATE))
-        return must_exist(dirfd, dir);
-    return mkdirat(dirfd, dir, 0700) < 0 && errno != EEXIST ? -errno : 0;
+    int r = k->base.readonly ? 0 : claim(k, &f->dir_stat);
+    if (r == 0)
+        r = open_env(k, f->path);
+    if (r == 0)
+        know_map(k, &f->data_stat);
+    if (r == 0)
+        r = sync_found(k);
+    return r == 0 ? open_tables(k, tables) : r;
 }
 
 static int open_all(struct kv_lmdb *k, int dirfd, const char *dir, const struct kv_table *tables,
                     unsigned flags)
 {
-    int r = prepare(dirfd, dir, flags);
-    if (r == 0 && !k->base.readonly)
-        r = claim(k, dirfd, dir);
-    if (r == 0)
-        r = open_env(k, dirfd, dir);
-    if (r == 0)
-        know_map(k, dirfd, dir);
-    if (r == 0)
-        r = sync_found(k);
-    if (r == 0)
-        r = open_tables(k, tables);
-    if (r == 0 && (flags & KV_CREATE))
-        r = sync_names(dirfd, dir);
-    return r;
+    struct kv_files f;
+    int r = kv_files_open(&f, dirfd, dir, flags);
+    if (r < 0)
+        return r;
+    r = open_found(k, &f, tables);
+    kv_files_close(&f);
+    return r == 0 && flags & KV_CREATE ? sync_names(dirfd, dir) : r;
 }
 
 static const struct kv_ops lmdb_ops = {
@@ -690,7 +666,7 @@ static const struct kv_ops lmdb_ops = {
 int kv_open_lmdb(int dirfd, const char *dir, const struct kv_table *tables, unsigned count,
                  unsigned flags, struct kv **ret_kv)
 {
-    if (count < 1 || count > KV_TABLES_MAX || flags == (KV_CREATE | KV_READONLY))
+    if (count < 1 || count > KV_TABLES_MAX || (flags & KV_CREATE && flags & KV_READONLY))
         return -EINVAL;
     struct kv_lmdb *k = calloc(1, sizeof *k);
     if (k == NULL)

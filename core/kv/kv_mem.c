@@ -622,7 +622,7 @@ static int open_tables(struct mem_handle *h, const struct kv_table *tables, unsi
 int kv_open_mem(struct kv_mem *m, const struct kv_table *tables, unsigned count, unsigned flags,
                 struct kv **ret_kv)
 {
-    if (count < 1 || count > KV_TABLES_MAX || flags == (KV_CREATE | KV_READONLY))
+    if (count < 1 || count > KV_TABLES_MAX || (flags & KV_CREATE && flags & KV_READONLY))
         return -EINVAL;
     if (fault_is_cut(m->fault))
         return -EIO;

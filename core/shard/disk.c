@@ -47,6 +47,11 @@ void disk_close(struct disk *d)
         d->ops->close(d);
 }
 
+bool disk_is_foreign(const struct disk *d)
+{
+    return d->foreign;
+}
+
 int disk_mkdir(struct disk *d, const char *name)
 {
     int r = check_change(d, name);

@@ -9,8 +9,8 @@
  * `sync` of the file; a name (created, linked or removed) is durable after `sync_dir` of its
  * directory. Nothing else is promised, and disk_mem loses all the rest.
  *
- * Errors: 0 or -errno. -ENOENT, -EEXIST, -ENOSPC, -EIO, -EROFS, -ENOMEM. A write that fails may
- * have written a part. Threads: all calls from any thread; two writers of one range race as on any
+ * Errors: 0 or -errno. -ENOENT, -EEXIST, -ENOSPC, -EIO, -EROFS, -ENOMEM, -EUCLEAN: what
+ * has the name is no file, or no directory. A write that fails may have written a part. Threads: all calls from any thread; two writers of one range race as on any
  * disk.
  */
 #pragma once
@@ -46,8 +46,17 @@ enum disk_open_flags {
 /* A name found by disk_list; return non-zero to stop, which disk_list then returns. */
 typedef int disk_list_fn(const char *name, void *ctx);
 
+enum disk_flags {
+    DISK_ONLY_READ = 1 << 0, /* every change fails with -EROFS */
+    DISK_FOREIGN = 1 << 1,   /* it may be somebody else's, and so may its shards: the caller knows */
+};
+
 /* The directory `path` of this machine. `readonly`: every change fails with -EROFS. */
 int disk_open_dir(const char *path, bool readonly, struct disk **ret_disk);
+/* The same of one that is open; `fd` stays the caller's. Whose it is was looked at by who opened it. */
+int disk_open_fd(int fd, unsigned flags, struct disk **ret_disk);
+/* May what belongs to this disk be somebody else's? */
+bool disk_is_foreign(const struct disk *d);
 void disk_close(struct disk *d); /* NULL is fine; all files must be closed */
 
 int disk_mkdir(struct disk *d, const char *name); /* -EEXIST is success */

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * disk_dir: a disk that is a directory of this machine. Every name is resolved from the one
- * descriptor opened at the start, so renaming or covering the path later changes nothing.
+ * descriptor opened at the start, so renaming or covering the path later changes nothing, and below it
+ * (beneath.h), so that what others put there leads nowhere else.
  */
 #include "disk_impl.h"
 
+#include "beneath.h"
 #include "io.h"
 #include <dirent.h>
 #include <errno.h>
@@ -56,7 +58,7 @@ static void dir_close(struct disk *d)
 
 static int dir_mkdir(struct disk *d, const char *name)
 {
-    int r = result(mkdirat(root_of(d), name, 0700));
+    int r = beneath_mkdir(root_of(d), name, 0700);
 
     return r == -EEXIST ? 0 : r;
 }
@@ -73,9 +75,9 @@ static int dir_open(struct disk *d, const char *name, unsigned flags, struct dis
     if (flags & DISK_CREATE)
         mode |= O_CREAT | O_EXCL;
     f->base.ops = &dir_ops;
-    f->fd = openat(root_of(d), name, mode | O_CLOEXEC | O_NOFOLLOW, 0600);
+    f->fd = beneath_open(root_of(d), name, mode, 0600);
     if (f->fd < 0) {
-        int r = -errno;
+        int r = f->fd;
 
         free(f);
         return r;
@@ -86,29 +88,22 @@ static int dir_open(struct disk *d, const char *name, unsigned flags, struct dis
 
 static int dir_link(struct disk *d, const char *from, const char *to)
 {
-    return result(linkat(root_of(d), from, root_of(d), to, 0));
+    return beneath_link(root_of(d), from, to);
 }
 
 static int dir_unlink(struct disk *d, const char *name)
 {
-    return result(unlinkat(root_of(d), name, 0));
+    return beneath_unlink(root_of(d), name);
 }
 
 static int dir_rename(struct disk *d, const char *from, const char *to)
 {
-    return result(renameat(root_of(d), from, root_of(d), to));
-}
-
-static int open_dir(struct disk *d, const char *name)
-{
-    int fd = openat(root_of(d), *name ? name : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-    return fd < 0 ? -errno : fd;
+    return beneath_rename(root_of(d), from, to);
 }
 
 static int dir_sync_dir(struct disk *d, const char *name)
 {
-    int fd = open_dir(d, name);
+    int fd = beneath_open_dir(root_of(d), name);
 
     if (fd < 0)
         return fd;
@@ -137,7 +132,7 @@ static int list_names(DIR *dir, disk_list_fn *fn, void *ctx)
 
 static int dir_list(struct disk *d, const char *name, disk_list_fn *fn, void *ctx)
 {
-    int fd = open_dir(d, name);
+    int fd = beneath_open_dir(root_of(d), name);
 
     if (fd < 0)
         return fd;
@@ -389,15 +384,16 @@ static const struct disk_ops dir_ops = {
     .fd = fd_of,
 };
 
-int disk_open_dir(const char *path, bool readonly, struct disk **ret_disk)
+int disk_open_fd(int fd, unsigned flags, struct disk **ret_disk)
 {
     struct dir_disk *d = calloc(1, sizeof *d);
 
     if (!d)
         return -ENOMEM;
     d->base.ops = &dir_ops;
-    d->base.readonly = readonly;
-    d->root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    d->base.readonly = flags & DISK_ONLY_READ;
+    d->base.foreign = flags & DISK_FOREIGN;
+    d->root = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (d->root < 0) {
         int r = -errno;
 
@@ -406,4 +402,11 @@ int disk_open_dir(const char *path, bool readonly, struct disk **ret_disk)
     }
     *ret_disk = &d->base;
     return 0;
+}
+
+int disk_open_dir(const char *path, bool readonly, struct disk **ret_disk)
+{
+    CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    return fd < 0 ? -errno : disk_open_fd(fd, readonly ? DISK_ONLY_READ : 0, ret_disk);
 }

@@ -40,6 +40,7 @@ struct disk_ops {
 struct disk {
     const struct disk_ops *ops;
     bool readonly;
+    bool foreign; /* what disk_is_foreign says */
 };
 
 struct disk_file {

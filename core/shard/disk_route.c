@@ -302,6 +302,7 @@ int disk_route_open(struct disk *own, struct disk *pool, uint32_t node, struct d
         return -ENOMEM;
     r->base.ops = &route_ops;
     r->base.readonly = own->readonly || pool->readonly;
+    r->base.foreign = own->foreign;
     r->own = own;
     r->pool = pool;
     r->node = node;

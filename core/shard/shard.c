@@ -86,7 +86,7 @@ int shard_open(const char *url, unsigned flags, struct shard **ret_shard, char w
 
     if (err < 0)
         return err;
-    err = driver->open(rest, readonly, ret_shard, why);
+    err = driver->open(rest, flags, ret_shard, why);
     if (err < 0)
         return err;
     (*ret_shard)->driver = driver;

@@ -48,6 +48,7 @@ struct shard_source {
 
 enum shard_open_flags {
     SHARD_READONLY = 1 << 0, /* every change: -EROFS */
+    SHARD_FOREIGN = 1 << 1,  /* it may be somebody else's, and others may write it: the user says so */
 };
 
 struct shard_space {
@@ -57,7 +58,7 @@ struct shard_space {
 /* A name found; return non-zero to stop, which shard_list then returns. */
 typedef int shard_list_fn(const char *name, uint64_t size, void *ctx);
 
-/* `why` gets a sentence. -EINVAL no driver, or not a URL that it can use; -EHOSTUNREACH: there is
+/* `why` gets a sentence. -EPERM it is not the caller's own, or others may write it. -EINVAL no driver, or not a URL that it can use; -EHOSTUNREACH: there is
  * nothing there now, and it may be tried again. */
 int shard_open(const char *url, unsigned flags, struct shard **ret_shard, char why[SHARD_WHY]);
 void shard_close(struct shard *s); /* NULL is fine; nobody uses it, or a disk made of it, any more */
@@ -90,7 +91,7 @@ int shard_disk_open(struct shard *s, struct disk **ret_disk);
 struct shard_driver {
     const char *scheme; /* "dir" */
     int (*normal)(const char *rest, char *out, size_t cap, char why[SHARD_WHY]);
-    int (*open)(const char *rest, bool readonly, struct shard **ret_shard, char why[SHARD_WHY]);
+    int (*open)(const char *rest, unsigned flags, struct shard **ret_shard, char why[SHARD_WHY]);
     void (*close)(struct shard *s);
     /* `replace` false: -EEXIST. */
     int (*put)(struct shard *s, const char *name, const struct shard_source *source, bool replace);

@@ -12,7 +12,9 @@
  *
  * What is left in tmp/ by the dead nobody has locked: the first put of an opening removes it.
  */
+#include "beneath.h"
 #include "io.h"
+#include "own.h"
 #include "shard_dir_impl.h"
 
 #include <dirent.h>
@@ -20,14 +22,12 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
-#include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/random.h>
 #include <sys/statvfs.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -71,7 +71,8 @@ static int told(int err)
     case -ESHUTDOWN: return -EHOSTUNREACH;
     case -ELOOP: /* a symlink, or a file, where a directory should be */
     case -ENOTDIR:
-    case -EISDIR: return -EIO;
+    case -EISDIR:
+    case -EUCLEAN: return -EIO; /* as beneath.h has it */
     case -EPERM: return -EACCES;
     default: return err;
     }
@@ -149,19 +150,6 @@ static int open_or_make(struct dir_shard *d, int above, const char *part)
     return err < 0 ? err : fd;
 }
 
-/* What has a name, at once where the kernel can do that (since Linux 5.6). Else, or where it is not
- * allowed to: -ENOSYS. */
-static int open_beneath(struct dir_shard *d, const char *name, int flags)
-{
-    struct open_how how = {.flags = (unsigned)(flags | O_NOFOLLOW | O_CLOEXEC),
-                           .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS};
-    long fd = syscall(SYS_openat2, d->root, name, &how, sizeof how);
-
-    if (fd < 0)
-        return errno == EPERM || errno == EAGAIN ? -ENOSYS : -errno;
-    return (int)fd;
-}
-
 /* The directory of a name, to be closed, and its last part. -ENOENT without `make`. */
 static int open_above(struct dir_shard *d, const char *name, bool make, const char **ret_last)
 {
@@ -187,33 +175,15 @@ static int open_above(struct dir_shard *d, const char *name, bool make, const ch
 
 /* ---- reading ---- */
 
-static int open_slowly(struct dir_shard *d, const char *name, int flags)
-{
-    const char *last;
-    int dir = open_above(d, name, false, &last);
-
-    if (dir < 0)
-        return dir;
-    int fd = openat(dir, last, flags | O_NOFOLLOW | O_CLOEXEC);
-    int err = fd < 0 ? -errno : 0;
-
-    close(dir);
-    return err < 0 ? err : fd;
-}
-
 /* A file, opened with these flags. */
 static int open_as(struct dir_shard *d, const char *name, int flags, struct stat *ret_stat)
 {
-    int fd = open_beneath(d, name, flags);
+    int fd = beneath_open(d->root, name, flags, 0);
 
-    if (fd == -ENOSYS)
-        fd = open_slowly(d, name, flags);
     if (fd < 0)
         return told(fd);
     int err = result(fstat(fd, ret_stat));
 
-    if (err == 0 && !S_ISREG(ret_stat->st_mode))
-        err = -EIO;
     if (err < 0)
         close(fd);
     return err < 0 ? err : fd;
@@ -221,7 +191,7 @@ static int open_as(struct dir_shard *d, const char *name, int flags, struct stat
 
 static int open_file(struct dir_shard *d, const char *name, struct stat *ret_stat)
 {
-    return open_as(d, name, O_RDONLY | O_NONBLOCK | O_NOCTTY, ret_stat);
+    return open_as(d, name, O_RDONLY, ret_stat);
 }
 
 static ssize_t dir_range(struct shard *s, const char *name, void *buf, size_t len, uint64_t off)
@@ -283,7 +253,7 @@ static int dir_stat(struct shard *s, const char *name, uint64_t *ret_size)
 /* Remove one that nobody is writing: who does has locked it. */
 static void clean_one(int tmp, const char *name)
 {
-    int fd = openat(tmp, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    int fd = beneath_open(tmp, name, O_RDWR, 0);
 
     if (fd < 0)
         return;
@@ -581,19 +551,40 @@ static int open_root(const char *path, struct stat *ret_stat, char why[SHARD_WHY
     return err == -EACCES || err == -EIO || err == -ENOMEM || err == -EMFILE ? err : -EHOSTUNREACH;
 }
 
-static int dir_open(const char *path, bool readonly, struct shard **ret_shard, char why[SHARD_WHY])
+/* Whose it is. What is below that we made. */
+static int check_own(int fd, const char *path, unsigned flags, char why[SHARD_WHY])
+{
+    static const char *const names[] = {"packs", "objects", "claims", SHARD_TMP};
+    char reason[OWN_WHY];
+    bool foreign = flags & SHARD_FOREIGN;
+    int err = foreign ? 0 : own_check(fd, reason);
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0] && err == 0; i++) {
+        err = own_check_at(fd, names[i], foreign, reason);
+        err = err == -EUCLEAN || err == -EPERM ? err : 0;
+    }
+    if (err < 0)
+        snprintf(why, SHARD_WHY, "%.100s, or what is in it, %.60s%s", path, reason,
+                 err == -EPERM ? " (option foreign_store: they are trusted)" : "");
+    return err;
+}
+
+static int dir_open(const char *path, unsigned flags, struct shard **ret_shard, char why[SHARD_WHY])
 {
     struct stat st;
 
-    (void)readonly;
     if (*path != '/' || strlen(path) >= PATH_MAX) {
         snprintf(why, SHARD_WHY, "dir: needs an absolute path");
         return -EINVAL;
     }
     int fd = open_root(path, &st, why);
+    int err = fd < 0 ? fd : check_own(fd, path, flags, why);
 
-    if (fd < 0)
-        return fd;
+    if (err < 0) {
+        if (fd >= 0)
+            close(fd);
+        return err;
+    }
     struct dir_shard *d = calloc(1, sizeof *d);
 
     if (!d) {

@@ -573,13 +573,13 @@ static int mem_normal(const char *rest, char *out, size_t cap, char why[SHARD_WH
     return 0;
 }
 
-static int mem_open(const char *rest, bool readonly, struct shard **ret_shard, char why[SHARD_WHY])
+static int mem_open(const char *rest, unsigned flags, struct shard **ret_shard, char why[SHARD_WHY])
 {
     struct shard_mem *m = find_place(rest);
     int err = -EHOSTUNREACH;
     uint64_t medium = 0;
 
-    (void)readonly;
+    (void)flags;
     if (m) {
         MUTEX_GUARD(&m->lock);
         medium = m->medium->number;
