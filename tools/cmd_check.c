@@ -18,7 +18,7 @@
 #include <string.h>
 
 struct checking {
-    bool json, repair, all_bytes;
+    bool json, repair, all_bytes, foreign;
     unsigned flags;                  /* of enum repair_flags */
     json_t *found, *repaired, *left; /* with --json, else NULL */
     int64_t started;
@@ -167,7 +167,8 @@ static int check_store(const char *path, struct checking *c)
     char why[STORE_WHY] = "";
     bool writes = c->repair && !(c->flags & REPAIR_DRY_RUN);
     (void)mapped_catch_faults(on_unreadable); /* without it: no sentence */
-    if (store_open(path, writes ? 0 : STORE_READONLY, "check", path, &store, why) < 0) {
+    unsigned flags = (writes ? 0 : STORE_READONLY) | (c->foreign ? STORE_FOREIGN : 0);
+    if (store_open(path, flags, "check", path, &store, why) < 0) {
         tally_warn("%s", why);
         return 2;
     }
@@ -199,6 +200,9 @@ static bool take_option(struct checking *c, int o)
     case 'a':
         c->all_bytes = true;
         return true;
+    case 'F':
+        c->foreign = true;
+        return true;
     case 'r':
         c->repair = true;
         return true;
@@ -222,7 +226,7 @@ static int run_check(int argc, char **argv)
         {"json", no_argument, NULL, 'j'},       {"repair", no_argument, NULL, 'r'},
         {"dry-run", no_argument, NULL, 'n'},    {"remove-dangling", no_argument, NULL, 'd'},
         {"free-leaks", no_argument, NULL, 'l'}, {"all-bytes", no_argument, NULL, 'a'},
-        {NULL, 0, NULL, 0}};
+        {"foreign-store", no_argument, NULL, 'F'}, {NULL, 0, NULL, 0}};
     struct checking c = {0};
     struct tally_mountinfo at;
     int o;
@@ -260,13 +264,14 @@ static int run_check(int argc, char **argv)
 
 const struct verb verb_check = {
     "check", run_check,
-    "[--all-bytes] [--json] [--repair [--dry-run] [--remove-dangling] [--free-leaks]] STORE",
+    "[--all-bytes] [--foreign-store] [--json] [--repair [--dry-run] [--remove-dangling] [--free-leaks]] STORE",
     "verify every byte of a store that is not mounted, and repair it",
     "One line for each thing that is damaged: what, where, and how. Nothing is\n"
     "changed unless asked to. Of a store that was not unmounted the last commit is\n"
     "looked at, and it is told how many changes the log has for the next mount.\n"
     "  --all-bytes        also read all bytes on other shards, instead of asking only\n"
     "                     whether they are there\n"
+    "  --foreign-store    the store may be somebody else's: they are trusted\n"
     "  --repair           put right what can be: counts, link counts, directories;\n"
     "                     files without a name appear in lost+found. Deletes nothing;\n"
     "                     first makes the changes that the log has\n"

@@ -238,7 +238,10 @@ static bool is_for_mount(int argc, char **argv)
 
 static int run_log(int argc, char **argv)
 {
-    static const struct option options[] = {{"json", no_argument, NULL, 'j'}, {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"json", no_argument, NULL, 'j'},
+                                            {"foreign-store", no_argument, NULL, 'F'},
+                                            {NULL, 0, NULL, 0}};
+    unsigned flags = STORE_READONLY;
     struct showing s = {.ns = UINT32_MAX};
     char why[STORE_WHY] = "";
     struct tally_mountinfo at;
@@ -248,10 +251,11 @@ static int run_log(int argc, char **argv)
         return cmd_control_run(argc, argv);
     }
     while ((o = tally_getopt(argc, argv, "", options)) >= 0) {
-        if (o != 'j') {
+        if (o != 'j' && o != 'F') {
             return tally_misuse(&verb_log);
         }
-        s.json = true;
+        s.json |= o == 'j';
+        flags |= o == 'F' ? STORE_FOREIGN : 0;
     }
     if (argc - optind != 1) {
         return tally_misuse(&verb_log);
@@ -261,7 +265,7 @@ static int run_log(int argc, char **argv)
                           "not mounted",
                           argv[optind], at.source);
     }
-    if (store_open(argv[optind], STORE_READONLY, "log", argv[optind], &store, why) < 0) {
+    if (store_open(argv[optind], flags, "log", argv[optind], &store, why) < 0) {
         return tally_fail("%s", why);
     }
     int rc = show(argv[optind], &store, &s);
@@ -270,7 +274,7 @@ static int run_log(int argc, char **argv)
 }
 
 const struct verb verb_log = {
-    "log", run_log, "[--json] STORE | list [--until SEQ] NS | find NS SEQ|TIME",
+    "log", run_log, "[--json] [--foreign-store] STORE | list [--until SEQ] NS | find NS SEQ|TIME",
     "list what lies in the log of a store that is not mounted, or of a mount",
     "One line for each frame: offset, sequence number, time, state, and what it\n"
     "changes. A frame is committed when the store has it without the log, pending\n"
@@ -281,4 +285,5 @@ const struct verb verb_log = {
     "               2026-01-31T23:59:59Z\n"
     "  --until SEQ  only changes up to that number\n"
     "  --json       of a store: one object a line\n"
+    "  --foreign-store  the store may be somebody else's: they are trusted\n"
     "Exit code 0, or 1 with a sentence: the log is damaged, or could not be read.\n"};

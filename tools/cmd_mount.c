@@ -168,15 +168,16 @@ static int serve(struct mounting *m)
 {
     struct store store;
     char label[PROJECT_LABEL_MAX + 1];
+    unsigned flags = m->options.foreign_store ? STORE_FOREIGN : 0;
     mounted = m;
     int err = mapped_catch_faults(on_unreadable);
     raise_file_limit();
     if (err == 0 && m->create && !store_exists(m->store)) {
         tally_default_label(m->store, label, sizeof(label));
-        err = store_init(m->store, label, NULL, m->why);
+        err = store_init(m->store, label, NULL, flags, m->why);
     }
     if (err == 0) {
-        err = store_open(m->store, 0, "mount", m->mountpoint, &store, m->why);
+        err = store_open(m->store, flags, "mount", m->mountpoint, &store, m->why);
     }
     if (err < 0) {
         return err;
@@ -400,6 +401,8 @@ const struct verb verb_mount = {
     "                     write, all, none\n"
     "    nlink=refs       link counts show references to the content\n"
     "    noxattr          no extended attributes, ACLs or file capabilities: fewer requests\n"
+    "    foreign_store    the store, its pool and its shards may be somebody else's, or\n"
+    "                     written by others: they are trusted\n"
     "    allow_other      other users may look in (always when root mounts)\n"
     "    noatime, nodiratime, strictatime\n"
     "                     reading moves no access times, none of directories, always (else\n"

@@ -204,6 +204,8 @@ static int add_one(struct mount_options *m, const char *word, bool sloppy, struc
         m->showctl = true;
     } else if (strcmp(word, "noxattr") == 0) {
         m->noxattr = true;
+    } else if (strcmp(word, "foreign_store") == 0) {
+        m->foreign_store = true;
     } else if (strcmp(word, "allow_other") == 0) {
         m->allow_other = true;
     } else {

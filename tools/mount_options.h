@@ -14,6 +14,7 @@ struct mount_options {
     uint32_t ctl_gid;
     bool has_ctl_gid;
     bool showctl, nlink_refs, allow_other, noxattr;
+    bool foreign_store; /* STORE_FOREIGN */
     enum fs_transport transport;
     unsigned threads; /* 0: as many as suit */
     enum fs_passthrough passthrough;

@@ -50,6 +50,7 @@ struct shards_config {
     const struct clock *clock;
     uint8_t store[16]; /* id of the store: stands in the identity of its shards */
     bool readonly;     /* nothing is written, neither there nor into the table */
+    bool foreign;      /* they may be somebody else's: SHARD_FOREIGN */
 };
 
 struct shards_info {

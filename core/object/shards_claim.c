@@ -93,7 +93,7 @@ enum shards_state shards_recognise(struct shards *s, const struct shard_record *
     struct shard_identity identity;
     struct shard *shard;
 
-    if (shard_open(r->url, s->readonly ? SHARD_READONLY : 0, &shard, why) < 0)
+    if (shard_open(r->url, s->open_flags | (s->readonly ? SHARD_READONLY : 0), &shard, why) < 0)
         return SHARDS_UNREACHABLE;
     int err = read_identity(shard, &identity);
     enum shards_state state = SHARDS_UNREACHABLE;

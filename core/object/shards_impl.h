@@ -46,6 +46,7 @@ struct shards {
     const struct clock *clock;
     uint8_t store[16];
     bool readonly;
+    unsigned open_flags; /* of shard_open, but for SHARD_READONLY */
     struct mutex lock; /* "shards": all below; not held while a shard or the kv is asked */
     struct cond changed;
     struct shards_slot *slot[SHARDS_MAX]; /* sorted by number */

@@ -144,6 +144,7 @@ int shards_open(const struct shards_config *config, struct shards **ret_shards)
     s->table = config->table;
     s->clock = config->clock;
     s->readonly = config->readonly;
+    s->open_flags = config->foreign ? SHARD_FOREIGN : 0;
     memcpy(s->store, config->store, sizeof s->store);
     mutex_init(&s->lock, "shards");
     cond_init(&s->changed);
@@ -211,7 +212,7 @@ static int add(struct shards *s, struct shards_slot *slot, char why[SHARD_WHY])
 {
     struct shard_record r = slot->record;
     struct shard *shard;
-    int err = shard_open(r.url, 0, &shard, why);
+    int err = shard_open(r.url, s->open_flags, &shard, why);
 
     if (err < 0)
         return err;

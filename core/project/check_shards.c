@@ -79,7 +79,8 @@ static int check_records(struct check *c)
 int check_shards_open(struct check *c, struct kv *kv)
 {
     struct shards_config config = {
-        .kv = kv, .table = TABLE_SHARDS, .clock = clock_real(), .readonly = true};
+        .kv = kv, .table = TABLE_SHARDS, .clock = clock_real(), .readonly = true,
+        .foreign = disk_is_foreign(c->disk)};
     int err = check_records(c);
 
     if (err < 0 || !c->shard_count || !c->has_key)

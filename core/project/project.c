@@ -399,7 +399,8 @@ void project_store_id(const uint8_t secret[ID_SECRET_LEN], int64_t created, unsi
 static int open_shards(struct project *p)
 {
     struct shards_config config = {
-        .kv = p->config.kv, .table = TABLE_SHARDS, .clock = p->clock};
+        .kv = p->config.kv, .table = TABLE_SHARDS, .clock = p->clock,
+        .foreign = disk_is_foreign(p->config.disk)};
     int err;
 
     project_store_id(p->id_key.secret, p->created, p->shared ? p->shared->node : 0, config.store);

@@ -5,8 +5,10 @@
  * whatever an interrupted `init` left in it.
  */
 #include "store_pool.h"
+#include "beneath.h"
 #include "disk_route.h"
 #include "io.h"
+#include "store_own.h"
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>
@@ -145,11 +147,11 @@ static int explain_busy(int lockfd, const char *path, char why[STORE_WHY])
 /* Who cannot write here can still exclude others: flock needs no write access. */
 static int open_lock_file(int dirfd, unsigned flags)
 {
-    int fd = openat(dirfd, LOCK_FILE, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int fd = beneath_open(dirfd, LOCK_FILE, O_RDWR | O_CREAT, 0600);
 
-    if (fd < 0 && flags & STORE_READONLY && (errno == EACCES || errno == EROFS || errno == EPERM))
-        fd = openat(dirfd, LOCK_FILE, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    return fd < 0 ? -errno : fd;
+    if (flags & STORE_READONLY && (fd == -EACCES || fd == -EROFS || fd == -EPERM))
+        fd = beneath_open(dirfd, LOCK_FILE, O_RDONLY, 0);
+    return fd;
 }
 
 /* Only for others' messages: a failure to write it harms nobody. */
@@ -194,24 +196,44 @@ static void drop_lock(int lockfd)
 
 /* ---- opening ---- */
 
+static const char *const names[] = {IDENTITY_FILE, LOCK_FILE,       STORE_POOL_FILE, "kv",
+                                    "kv/data.mdb", "kv/lock.mdb",   "log",           "packs",
+                                    "slots",       "objects",       NULL};
+
+/* Whose it is, and that nothing in it is what it should not be. */
+static int check_own(int dirfd, const char *path, unsigned flags, char why[STORE_WHY])
+{
+    int err = store_own_check(dirfd, "store", path, names, flags, why);
+
+    return err < 0 ? err : store_own_check_objects(dirfd, "store", path, flags, why);
+}
+
+static unsigned kv_flags(unsigned flags)
+{
+    return (flags & STORE_READONLY ? KV_READONLY : 0) | (flags & STORE_FOREIGN ? KV_FOREIGN : 0);
+}
+
+unsigned store_disk_flags(unsigned flags)
+{
+    return (flags & STORE_READONLY ? DISK_ONLY_READ : 0) |
+           (flags & STORE_FOREIGN ? DISK_FOREIGN : 0);
+}
+
 static int open_parts(struct store *s, const char *path, unsigned flags, bool pooled,
                       char why[STORE_WHY])
 {
-    char self[64];
-    bool readonly = flags & STORE_READONLY;
-    int err = kv_open_lmdb(s->dirfd, "kv", project_tables, project_table_count,
-                           readonly ? KV_READONLY : 0, &s->kv);
+    int err = kv_open_lmdb(s->dirfd, "kv", project_tables, project_table_count, kv_flags(flags),
+                           &s->kv);
 
     if (err < 0)
         return fail(err, why, "cannot open %s/kv: %s", path,
                     err == -ENOENT ? "it is missing" : strerror(-err));
     /* The directory that was locked, whatever its path means by now. */
-    snprintf(self, sizeof self, "/proc/self/fd/%d", s->dirfd);
-    err = disk_open_dir(self, readonly, &s->own);
+    err = disk_open_fd(s->dirfd, store_disk_flags(flags), &s->own);
     if (err < 0)
         return fail(err, why, "cannot open %s: %s", path, strerror(-err));
     if (pooled)
-        return store_pool_open(s, path, readonly, why);
+        return store_pool_open(s, path, flags, why);
     s->disk = s->own;
     return 0;
 }
@@ -223,9 +245,11 @@ static bool is_dots(const char *name)
 
 static DIR *open_names(int dirfd, const char *name)
 {
-    int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    int fd = beneath_open_dir(dirfd, name);
     DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 
+    if (fd < 0)
+        errno = -fd;
     if (!dir && fd >= 0)
         close(fd);
     return dir;
@@ -278,6 +302,8 @@ int store_open(const char *path, unsigned flags, const char *purpose, const char
     if (s.dirfd < 0)
         return fail(s.dirfd, why, "cannot open the store %s: %s", path, strerror(-s.dirfd));
     err = look(s.dirfd, path, &pooled, why);
+    if (err == 0)
+        err = check_own(s.dirfd, path, flags, why);
     if (err == 0)
         s.lockfd = take_lock(s.dirfd, path, flags, purpose, at, why);
     if (err == 0)
@@ -358,20 +384,21 @@ static void remove_made(int fd)
 
 struct making {
     int dirfd;
+    unsigned flags; /* of store_init */
     const char *label, *pool; /* as store_init has them */
     char *why;
 };
 
 /* Everything but the identity file: tables, and the namespace main. */
-static int fill(int dirfd, struct disk *disk, const char *label,
-                const struct id_key *key)
+static int fill(const struct making *m, struct disk *disk, const struct id_key *key)
 {
     const struct clock *clock = clock_real();
     struct kv *kv = NULL;
-    int err = kv_open_lmdb(dirfd, "kv", project_tables, project_table_count, KV_CREATE, &kv);
+    int err = kv_open_lmdb(m->dirfd, "kv", project_tables, project_table_count,
+                           KV_CREATE | kv_flags(m->flags), &kv);
 
     if (err == 0)
-        err = project_format_node(disk, kv, clock, label, getuid(), getgid(), key);
+        err = project_format_node(disk, kv, clock, m->label, getuid(), getgid(), key);
     kv_close(kv);
     return err;
 }
@@ -382,13 +409,13 @@ static int fill_pooled(const struct making *m, struct disk *own)
     struct id_key key;
     struct disk *pool, *route;
     struct pool_home home;
-    int err = store_pool_join(m->dirfd, m->pool, m->label, m->why, &pool, &home, &key);
+    int err = store_pool_join(m->dirfd, m->pool, m->label, m->flags, m->why, &pool, &home, &key);
 
     if (err < 0)
         return err;
     err = disk_route_open(own, pool, home.node, &route);
     if (err == 0) {
-        err = fill(m->dirfd, route, m->label, &key);
+        err = fill(m, route, &key);
         disk_close(route);
     }
     if (err < 0)
@@ -399,15 +426,12 @@ static int fill_pooled(const struct making *m, struct disk *own)
 
 static int fill_any(const struct making *m)
 {
-    char self[64];
     struct disk *own;
-    int err;
+    int err = disk_open_fd(m->dirfd, store_disk_flags(m->flags), &own);
 
-    snprintf(self, sizeof self, "/proc/self/fd/%d", m->dirfd);
-    err = disk_open_dir(self, false, &own);
     if (err < 0)
         return err;
-    err = m->pool ? fill_pooled(m, own) : fill(m->dirfd, own, m->label, NULL);
+    err = m->pool ? fill_pooled(m, own) : fill(m, own, NULL);
     disk_close(own);
     return err;
 }
@@ -460,6 +484,9 @@ static int init_in(const struct making *m, const char *path, char why[STORE_WHY]
         return fail(-ENOTEMPTY, why, "%s is not empty and no store; give an empty directory", path);
     if (err == 0 || err == -EPROTO)
         return fail(-EEXIST, why, "%s is a store already", path);
+    err = check_own(dirfd, path, m->flags, why);
+    if (err < 0)
+        return err;
     lockfd = take_lock(dirfd, path, 0, "init", path, why);
     if (lockfd < 0)
         return lockfd;
@@ -485,21 +512,24 @@ static bool lies_in_store(const char *path, char dir[PATH_MAX])
     return false;
 }
 
-static int init_at(const char *path, const char *label, const char *pool, char why[STORE_WHY])
+static int init_at(const char *path, struct making *m)
 {
     CLEANUP_CLOSE int dirfd = open_directory(path);
-    char outer[PATH_MAX];
+    char outer[PATH_MAX], *why = m->why;
 
     if (dirfd < 0)
         return fail(dirfd, why, "cannot open %s: %s", path, strerror(-dirfd));
     if (lies_in_store(path, outer))
         return fail(-EINVAL, why, "%s lies in the store %s, which has its own files there", path,
                     outer);
-    return init_in(&(struct making){dirfd, label, pool, why}, path, why);
+    m->dirfd = dirfd;
+    return init_in(m, path, why);
 }
 
-int store_init(const char *path, const char *label, const char *pool, char why[STORE_WHY])
+int store_init(const char *path, const char *label, const char *pool, unsigned flags,
+               char why[STORE_WHY])
 {
+    struct making m = {.flags = flags, .label = label, .pool = pool, .why = why};
     bool made;
     int err;
 
@@ -509,7 +539,7 @@ int store_init(const char *path, const char *label, const char *pool, char why[S
     made = mkdir(path, 0700) == 0;
     if (!made && errno != EEXIST)
         return fail(-errno, why, "cannot make the directory %s: %s", path, strerror(errno));
-    err = init_at(path, label, pool, why);
+    err = init_at(path, &m);
     if (err < 0 && made)
         (void)rmdir(path);
     return err;

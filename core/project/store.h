@@ -29,15 +29,19 @@ struct store {
 
 enum store_flags {
     STORE_READONLY = 1 << 0, /* check: never writes, still excludes a mount */
+    STORE_FOREIGN = 1 << 1,  /* it, its pool and its shards may be somebody else's: the user says so */
 };
 
 /* Make a new store; the directory may exist if it is empty. `pool`, "dir:PATH" or NULL: as a new node
- * of that pool, which is made where there is nothing yet. -EEXIST, -ENOTEMPTY, -EINVAL (within a store). */
-int store_init(const char *path, const char *label, const char *pool, char why[STORE_WHY]);
+ * of that pool, which is made where there is nothing yet. `flags`: STORE_FOREIGN. -EEXIST, -ENOTEMPTY,
+ * -EINVAL (within a store), -EPERM as below. */
+int store_init(const char *path, const char *label, const char *pool, unsigned flags,
+               char why[STORE_WHY]);
 /* Is this directory a store? */
 bool store_exists(const char *path);
 /* `purpose`: what the owner is ("mount", "check") and `at` where, for others' messages.
- * -EBUSY another process owns it (why names it), -ENOENT not a store, or its pool is missing. -ESTALE
+ * -EPERM the store, or its pool, is not the caller's own, or others may write it; -EUCLEAN under a name in
+ * it is a symlink, a FIFO, a device. -EBUSY another process owns it (why names it), -ENOENT not a store, or its pool is missing. -ESTALE
  * it is not, or no longer, a node of the pool that is there: a copy of the store is, or it was
  * retired; nothing was changed. Each opening of a node that may write begins a new life of it. */
 int store_open(const char *path, unsigned flags, const char *purpose, const char *at,

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /* store_pool: see the header; what is in a pool: pool_dir.h. */
 #include "store_pool.h"
+#include "beneath.h"
 #include "disk_route.h"
 #include "io.h"
 #include "pool_dir.h"
 #include "pool_file.h"
+#include "store_own.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -117,6 +119,23 @@ static int refuse_inside(int dirfd, const char *pool, char why[STORE_WHY])
                 "the pool %s would be inside of the store; give a directory of its own", pool);
 }
 
+/* The pool's directory, whose it is looked at; *ret_fd is the caller's, also when that is not enough. */
+static int open_disk(const char *path, unsigned flags, int *ret_fd, struct disk **ret_disk,
+                     char why[STORE_WHY])
+{
+    static const char *const names[] = {POOL_IDENTITY_FILE, "packs", "marks", "lease",
+                                        "nodes",            "objects", NULL};
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), err;
+
+    *ret_fd = fd;
+    if (fd < 0)
+        return -errno;
+    err = store_own_check(fd, "pool", path, names, flags, why);
+    if (err == 0)
+        err = store_own_check_objects(fd, "pool", path, flags, why);
+    return err < 0 ? err : disk_open_fd(fd, store_disk_flags(flags), ret_disk);
+}
+
 /* Two may make it at the same time: one of them joins. */
 static int identify_or_create(struct disk *disk, const char *path, struct pool_identity *ret,
                               char why[STORE_WHY])
@@ -155,8 +174,8 @@ static int join(struct disk *disk, const char *label, struct pool_home *home, ch
     return 0;
 }
 
-int store_pool_join(int dirfd, const char *url, const char *label, char why[STORE_WHY],
-                    struct disk **ret_disk, struct pool_home *ret_home,
+int store_pool_join(int dirfd, const char *url, const char *label, unsigned flags,
+                    char why[STORE_WHY], struct disk **ret_disk, struct pool_home *ret_home,
                     struct id_key *ret_key)
 {
     struct pool_identity identity;
@@ -168,9 +187,11 @@ int store_pool_join(int dirfd, const char *url, const char *label, char why[STOR
         err = refuse_inside(dirfd, home.path, why);
     if (err < 0)
         return err;
-    err = disk_open_dir(home.path, false, &disk);
+    *why = '\0';
+    CLEANUP_CLOSE int fd = -1;
+    err = open_disk(home.path, flags, &fd, &disk, why);
     if (err < 0)
-        return fail(err, why, "cannot open the pool %s: %s", home.path, strerror(-err));
+        return *why ? err : fail(err, why, "cannot open the pool %s: %s", home.path, strerror(-err));
     err = identify_or_create(disk, home.path, &identity, why);
     if (err == 0)
         err = join(disk, label, &home, why);
@@ -279,15 +300,16 @@ static int check_node(struct store *s, const char *path, const struct pool_home 
 /* ---- a new life ---- */
 
 /* Where the pool's disk knows no locks the tokens must do. */
-static int lock_node(struct store *s, const char *path, const struct pool_home *home,
+static int lock_node(struct store *s, int poolfd, const char *path, const struct pool_home *home,
                      char why[STORE_WHY])
 {
-    char name[POOL_PATH_MAX + 32];
+    char name[DISK_NAME_MAX + 1];
 
-    snprintf(name, sizeof name, "%s/nodes/%04x/lock", home->path, home->node);
-    s->nodefd = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    pool_node_path(home->node, "lock", name);
+    s->nodefd = beneath_open(poolfd, name, O_RDWR | O_CREAT, 0600);
     if (s->nodefd < 0)
-        return fail(-errno, why, "the pool %s cannot be written: %s", home->path, strerror(errno));
+        return fail(s->nodefd, why, "the pool %s cannot be written: %s", home->path,
+                    strerror(-s->nodefd));
     if (flock(s->nodefd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK)
         return 0;
     return fail(-EBUSY, why,
@@ -371,10 +393,10 @@ static int begin_life(struct store *s, struct pool_home *home, const struct pool
     return err;
 }
 
-static int become_node(struct store *s, const char *path, struct pool_home *home,
+static int become_node(struct store *s, int poolfd, const char *path, struct pool_home *home,
                        struct pool_who *who, char why[STORE_WHY])
 {
-    int r = lock_node(s, path, home, why);
+    int r = lock_node(s, poolfd, path, home, why);
 
     if (r == 0)
         r = check_node(s, path, home, who, why); /* again: nobody else comes in between */
@@ -397,15 +419,31 @@ static int become_node(struct store *s, const char *path, struct pool_home *home
 
 /* ---- opening, closing ---- */
 
-int store_pool_open(struct store *s, const char *path, bool readonly, char why[STORE_WHY])
+/* What nobody but this node writes. */
+static int check_node_own(int poolfd, const struct pool_home *home, unsigned flags,
+                          char why[STORE_WHY])
 {
+    char dir[DISK_NAME_MAX + 1], slots[DISK_NAME_MAX + 1];
+    const char *const names[] = {dir, slots, NULL};
+
+    pool_node_path(home->node, "", dir);
+    pool_node_path(home->node, "slots", slots);
+    return store_own_check(poolfd, "pool", home->path, names, flags, why);
+}
+
+int store_pool_open(struct store *s, const char *path, unsigned flags, char why[STORE_WHY])
+{
+    CLEANUP_CLOSE int fd = -1;
     struct pool_home home;
     struct pool_who who;
     int err = read_home(s, path, &home, why);
 
     if (err < 0)
         return err;
-    err = disk_open_dir(home.path, readonly, &s->pool.disk);
+    *why = '\0';
+    err = open_disk(home.path, flags, &fd, &s->pool.disk, why);
+    if (err < 0 && *why)
+        return err;
     if (err < 0)
         return fail(err, why, "the pool %s of the store %s %s", home.path, path,
                     err == -ENOENT ? "is missing; is its disk mounted? Where it was moved, leave a "
@@ -414,8 +452,10 @@ int store_pool_open(struct store *s, const char *path, bool readonly, char why[S
     err = check_pool(s, path, &home, why);
     if (err == 0)
         err = check_node(s, path, &home, &who, why);
-    if (err == 0 && !readonly)
-        err = become_node(s, path, &home, &who, why);
+    if (err == 0)
+        err = check_node_own(fd, &home, flags, why);
+    if (err == 0 && !(flags & STORE_READONLY))
+        err = become_node(s, fd, path, &home, &who, why);
     if (err < 0)
         return err;
     s->pool.node = home.node;

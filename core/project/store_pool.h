@@ -30,13 +30,17 @@
 #define STORE_POOL_FILE "pool"
 
 /* `url`, "dir:PATH": make that pool, or join it, as a new node, and write STORE/pool. *ret_disk is
- * its disk, the caller's; *ret_key that of its ids. */
-int store_pool_join(int dirfd, const char *url, const char *label, char why[STORE_WHY],
-                    struct disk **ret_disk, struct pool_home *ret_home,
+ * its disk, the caller's; *ret_key that of its ids. `flags`: of store_init; -EPERM. */
+int store_pool_join(int dirfd, const char *url, const char *label, unsigned flags,
+                    char why[STORE_WHY], struct disk **ret_disk, struct pool_home *ret_home,
                     struct id_key *ret_key);
 /* The store was not made after all: its number is nobody's for ever. Best effort. */
 void store_pool_leave(struct disk *disk, const struct pool_home *home);
 
-/* s->own is open. s->pool and s->disk are set; what is open when it fails store_pool_close closes. */
-int store_pool_open(struct store *s, const char *path, bool readonly, char why[STORE_WHY]);
+/* s->own is open; flags as of store_open. s->pool and s->disk are set; what is open when it fails store_pool_close closes. */
+int store_pool_open(struct store *s, const char *path, unsigned flags, char why[STORE_WHY]);
 void store_pool_close(struct store *s);
+
+/* ---- store.c ---- */
+
+unsigned store_disk_flags(unsigned flags); /* those of enum disk_flags */

@@ -34,7 +34,7 @@ static void teardown(struct place *x)
 static void made(struct place *x)
 {
     setup(x);
-    cr_assert_eq(store_init(x->path, "org/project", NULL, x->why), 0, "%s", x->why);
+    cr_assert_eq(store_init(x->path, "org/project", NULL, 0, x->why), 0, "%s", x->why);
 }
 
 static void write_file(const char *dir, const char *name, const char *text)
@@ -95,7 +95,7 @@ Test(store, an_empty_directory_and_an_empty_label_will_do)
 
     setup(&x);
     cr_assert_eq(mkdir(x.path, 0700), 0);
-    cr_assert_eq(store_init(x.path, "", NULL, x.why), 0, "%s", x.why);
+    cr_assert_eq(store_init(x.path, "", NULL, 0, x.why), 0, "%s", x.why);
     teardown(&x);
 }
 
@@ -153,7 +153,7 @@ Test(store, a_directory_with_something_in_it_is_left_alone)
     setup(&x);
     cr_assert_eq(mkdir(x.path, 0700), 0);
     write_file(x.path, "mine", "text");
-    cr_assert_eq(store_init(x.path, "org/project", NULL, x.why), -ENOTEMPTY);
+    cr_assert_eq(store_init(x.path, "org/project", NULL, 0, x.why), -ENOTEMPTY);
     says(&x, "not empty");
     cr_assert(is_there(x.path, "mine"));
     cr_assert_not(is_there(x.path, "lock"));
@@ -166,7 +166,7 @@ Test(store, a_store_is_not_made_twice)
     struct place x;
 
     made(&x);
-    cr_assert_eq(store_init(x.path, "org/project", NULL, x.why), -EEXIST);
+    cr_assert_eq(store_init(x.path, "org/project", NULL, 0, x.why), -EEXIST);
     says(&x, "a store already");
     cr_assert(store_exists(x.path));
     teardown(&x);
@@ -179,7 +179,7 @@ Test(store, within_a_store_none_is_made)
 
     made(&x);
     snprintf(inner, sizeof inner, "%s/objects/inner", x.path);
-    cr_assert_eq(store_init(inner, "org/project", NULL, x.why), -EINVAL);
+    cr_assert_eq(store_init(inner, "org/project", NULL, 0, x.why), -EINVAL);
     says(&x, "lies in the store");
     says(&x, x.path);
     cr_assert_not(is_there(x.path, "objects/inner"));
@@ -193,7 +193,7 @@ Test(store, parents_are_not_made)
 
     setup(&x);
     snprintf(deep, sizeof deep, "%s/a/b", x.dir);
-    cr_assert_eq(store_init(deep, "org/project", NULL, x.why), -ENOENT);
+    cr_assert_eq(store_init(deep, "org/project", NULL, 0, x.why), -ENOENT);
     says(&x, deep);
     teardown(&x);
 }
@@ -205,7 +205,7 @@ Test(store, a_failed_init_leaves_nothing)
 
     setup(&x);
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        cr_assert_eq(store_init(x.path, bad[i], NULL, x.why), -EINVAL, "%s", bad[i]);
+        cr_assert_eq(store_init(x.path, bad[i], NULL, 0, x.why), -EINVAL, "%s", bad[i]);
         says(&x, "ORG/PROJECT");
         cr_assert_not(is_there(x.dir, "store"));
     }
@@ -264,6 +264,6 @@ Test(store, what_is_no_store_is_not_opened)
     write_file(x.dir, "tally-store", "tallyfs store 1 in a pool\n");
     cr_assert_eq(store_open(x.dir, 0, "mount", "/mnt", &s, x.why), -EPROTO);
     says(&x, "older");
-    cr_assert_eq(store_init(x.dir, "", NULL, x.why), -EEXIST);
+    cr_assert_eq(store_init(x.dir, "", NULL, 0, x.why), -EEXIST);
     teardown(&x);
 }

@@ -1,0 +1,187 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Stores, pools and shards that others made or may write: refused unless told, and even then nothing in
+# them leads elsewhere; and what is no file in the place of one is told, not waited for.
+set -euo pipefail
+# shellcheck source=tests/mount/lib.sh
+. "$(dirname "$0")/lib.sh"
+[[ $(id -u) -eq 0 ]] || skip "not root"
+(exec 3<>/dev/fuse) 2>/dev/null || skip "/dev/fuse does not open"
+needs python3 mountpoint setpriv
+user=1000
+mkdir "$M" "$W/roots"
+may_log '^tally: warning: shard 1 is unreachable: '
+
+new_store() { # DIRECTORY [OPTION…]
+    rm -rf "$1"
+    "$TALLY" init "${@:2}" "$1"
+}
+# refused REGEX COMMAND… - soon, with that sentence.
+refused() {
+    local rc=0
+    timeout 60 "${@:2}" >"$W/said" 2>&1 || rc=$?
+    [[ $rc -ge 1 && $rc -le 2 ]] || fail "exit code $rc of: ${*:2}: $(<"$W/said")"
+    matches "$(<"$W/said")" "$1"
+    ! mountpoint -q "$M" || fail "it is mounted"
+}
+nothing_in_roots() { eq "$(ls -A "$W/roots")" "" "something was put into root's directory"; }
+
+claim "a user's store: root is told so, and may say that it is meant"
+new_store "$S"
+chown -R "$user:$user" "$S"
+refused "belongs to user $user" "$TALLY" mount "$S" "$M"
+refused "foreign_store" "$TALLY" check "$S"
+refused "belongs to user $user" "$TALLY" check --repair "$S"
+refused "belongs to user $user" "$TALLY" log "$S"
+"$TALLY" check --foreign-store "$S" >/dev/null
+"$TALLY" log --foreign-store "$S" >/dev/null
+mount_with -o foreign_store
+echo x >"$M/main/f"
+unmount_store
+"$TALLY" check --foreign-store "$S" >/dev/null
+eq "$(find /tmp -maxdepth 1 -name 'tally-kv-*' -newer "$W/log" | wc -l)" 0
+
+claim "only a part of it is somebody else's, or others may write it"
+new_store "$S"
+for part in . kv kv/data.mdb kv/lock.mdb packs slots objects objects/7f tally-store; do
+    chown "$user" "$S/$part"
+    refused "belongs to user $user" "$TALLY" mount "$S" "$M"
+    chown 0 "$S/$part"
+    mode=$(stat -c %a "$S/$part")
+    chmod o+w "$S/$part"
+    refused "may be written by everybody" "$TALLY" mount "$S" "$M"
+    chgrp 12345 "$S/$part" && chmod o-w,g+w "$S/$part"
+    refused "may be written by group 12345" "$TALLY" mount "$S" "$M"
+    chmod "$mode" "$S/$part" && chgrp 0 "$S/$part"
+done
+refused "belongs to user 0|Permission denied" setpriv --reuid "$user" --regid "$user" --clear-groups "$TALLY" check "$S"
+mount_with -o rw
+unmount_store
+
+claim "init in a directory that others may write"
+mkdir "$W/theirs" && chmod 777 "$W/theirs"
+refused "may be written by everybody" "$TALLY" init "$W/theirs"
+eq "$(ls -A "$W/theirs")" ""
+"$TALLY" init --foreign-store "$W/theirs"
+rm -rf "$W/theirs"
+
+claim "a directory of the store is a symlink: nothing is put where it leads"
+for part in slots packs objects objects/00 kv log; do
+    new_store "$S"
+    rm -rf "${S:?}/$part" && ln -s "$W/roots" "$S/$part"
+    for options in rw foreign_store; do
+        refused "${part%/*}.* is a symlink" "$TALLY" mount -o "$options" "$S" "$M"
+    done
+    refused "is a symlink" "$TALLY" check --repair --free-leaks --foreign-store "$S"
+    nothing_in_roots
+done
+
+claim "a file of the store is a symlink: what it leads to stays as it is"
+echo "root's own" >"$W/secret"
+for part in kv/data.mdb kv/lock.mdb lock tally-store; do
+    new_store "$S"
+    cp -p "$S/$part" "$W/copy"
+    rm -f "$S/$part" && ln -s "$W/secret" "$S/$part"
+    refused "symlink|is not a store" "$TALLY" mount -o foreign_store "$S" "$M"
+    refused "." "$TALLY" check --repair --foreign-store "$S"
+    eq "$(<"$W/secret")" "root's own"
+done
+
+claim "names that change while LMDB opens them: it gets what was looked at"
+new_store "$S"
+chown -R "$user" "$S"
+cp "$W/secret" "$W/secret.was"
+python3 - "$S/kv" "$W/secret" <<'END' &
+import os, sys
+os.chdir(sys.argv[1])
+os.rename("lock.mdb", "real")
+os.link("real", "lock.mdb")
+while True:
+    os.symlink(sys.argv[2], "new")
+    os.rename("new", "lock.mdb")
+    os.link("real", "new")
+    os.rename("new", "lock.mdb")
+END
+pids+=($!)
+for _ in $(seq 30); do timeout 60 "$TALLY" check --repair --foreign-store "$S" >/dev/null 2>&1 || true; done
+kill "${pids[-1]}"
+eq "$(<"$W/secret")" "root's own"
+
+claim "something else than a file or directory in the place of each: told, not waited for"
+new_store "$S"
+mount_with -o rw
+head -c 300000 /dev/urandom >"$M/main/large" && echo small >"$M/main/small"
+drain
+echo later >"$M/main/later"
+kill_daemon
+cp -a "$S" "$W/whole"
+mapfile -t parts < <(cd "$S" && find . -mindepth 1 ! -path './objects/??' -printf '%P\n')
+[[ ${#parts[@]} -gt 12 ]] || fail "too few: ${parts[*]}"
+for part in "${parts[@]}"; do
+    rm -rf "$S" && cp -a "$W/whole" "$S"
+    rm -rf "${S:?}/$part" && mkfifo "$S/$part"
+    for command in "check --all-bytes" "log" "check --repair --free-leaks"; do
+        rc=0
+        # shellcheck disable=SC2086
+        timeout 60 "$TALLY" $command "$S" >"$W/said" 2>&1 || rc=$?
+        [[ $rc -le 2 ]] || fail "exit code $rc of: tally $command, with a FIFO for $part"
+    done
+    rm -rf "$S" && cp -a "$W/whole" "$S"
+    rm -rf "${S:?}/$part" && mkfifo "$S/$part"
+    rc=0
+    timeout 60 "$TALLY" mount "$S" "$M" >"$W/said" 2>&1 || rc=$?
+    if [[ $rc -eq 0 ]]; then
+        timeout 60 cat "$M/main/large" "$M/main/small" >/dev/null 2>&1 || rc=$?
+        [[ $rc -le 2 ]] || fail "exit code $rc of reading, with a FIFO for $part"
+        timeout 60 "$TALLY" umount "$M" >/dev/null 2>&1 || true
+    else
+        [[ $rc -eq 1 && -s $W/said ]] || fail "exit code $rc of a mount, with a FIFO for $part"
+    fi
+done
+
+claim "a shard that is somebody else's, or that others may write"
+new_store "$S"
+mount_with -o rw
+mkdir "$W/shard" && chmod 777 "$W/shard"
+refused_verb() { # REGEX WORDS…
+    fails "$TALLY" -C "$M" "${@:2}"
+    matches "$(<"$W/said")" "$1"
+}
+refused_verb "may be written by everybody.*foreign_store" shard add 1 "dir:$W/shard"
+chmod 755 "$W/shard" && chown "$user" "$W/shard"
+refused_verb "belongs to user $user" shard add 1 "dir:$W/shard"
+eq "$(ls -A "$W/shard")" ""
+chown 0 "$W/shard"
+"$TALLY" -C "$M" shard add 1 "dir:$W/shard" >/dev/null
+head -c 300000 /dev/urandom >"$W/data" && cp "$W/data" "$M/main/f" && drain
+"$TALLY" -C "$M" move main/f 1 --wait >/dev/null
+unmount_store
+chmod 777 "$W/shard"
+mount_with -o rw
+matches "$("$TALLY" -C "$M" shard list)" "unreachable.*may be written by everybody"
+unmount_store
+mount_with -o foreign_store
+cmp "$W/data" "$M/main/f"
+unmount_store
+chmod 755 "$W/shard"
+rm -r "$W/shard/objects" && ln -s "$W/roots" "$W/shard/objects"
+mount_with -o foreign_store
+matches "$("$TALLY" -C "$M" shard list)" "unreachable.*is a symlink"
+unmount_store
+nothing_in_roots
+
+claim "a pool that is somebody else's, or that others may write"
+mkdir "$W/pool" && chmod 777 "$W/pool"
+refused "pool .* may be written by everybody" "$TALLY" init --pool "dir:$W/pool" "$W/pooled"
+eq "$(ls -A "$W/pool")" ""
+chmod 755 "$W/pool"
+"$TALLY" init --pool "dir:$W/pool" "$W/pooled"
+chown "$user" "$W/pool"
+refused "pool .* belongs to user $user" "$TALLY" mount "$W/pooled" "$M"
+chown 0 "$W/pool"
+mv "$W/pool/nodes/0001/slots" "$W/aside" && ln -s "$W/roots" "$W/pool/nodes/0001/slots"
+refused "slots is a symlink" "$TALLY" mount -o foreign_store "$W/pooled" "$M"
+rm "$W/pool/nodes/0001/slots" && mv "$W/aside" "$W/pool/nodes/0001/slots"
+"$TALLY" check "$W/pooled" >/dev/null
+nothing_in_roots
+claim "all of ${test_file##*/}"
