@@ -21,9 +21,9 @@ int io_pwritev(int fd, struct iovec *iov, int count, uint64_t off);
 /* Write all at the current position. */
 int io_write(int fd, const void *buf, size_t len);
 
-/* Whole small file below `dirfd` (beneath.h) into a fresh NUL-terminated buffer the caller frees; an
- * absolute name, which is the machine's, is opened as it is. -EFBIG above `max` bytes, -EUCLEAN what is
- * there is no regular file. */
+/* Whole small file below `dirfd` (beneath.h) into a fresh NUL-terminated buffer the caller frees; a
+ * name that is absolute, and so the machine's, is opened as it is. -EFBIG above `max` bytes; -EUCLEAN
+ * what is there is no regular file. */
 int io_read_file(int dirfd, const char *name, size_t max, char **ret_buf, size_t *ret_len);
 /* Replace a file atomically and durably: temporary name, fsync, rename, fsync of the directory. */
 int io_write_file(int dirfd, const char *name, const void *buf, size_t len, mode_t mode);

@@ -9,9 +9,9 @@
  * `sync` of the file; a name (created, linked or removed) is durable after `sync_dir` of its
  * directory. Nothing else is promised, and disk_mem loses all the rest.
  *
- * Errors: 0 or -errno. -ENOENT, -EEXIST, -ENOSPC, -EIO, -EROFS, -ENOMEM, -EUCLEAN: what
- * has the name is no file, or no directory. A write that fails may have written a part. Threads: all calls from any thread; two writers of one range race as on any
- * disk.
+ * Errors: 0 or -errno. -ENOENT, -EEXIST, -ENOSPC, -EIO, -EROFS, -ENOMEM; -EUCLEAN what has the name is
+ * no file, or no directory. A write that fails may have written a part. Threads: all calls from any
+ * thread; two writers of one range race as on any disk.
  */
 #pragma once
 
