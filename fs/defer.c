@@ -15,6 +15,7 @@
 
 #include "clock.h"
 #include "loop.h"
+#include "serve.h"
 #include "thread.h"
 
 #include <errno.h>
@@ -212,6 +213,7 @@ static void on_interrupt(fuse_req_t req, void *data)
 
 void call_run_in(struct defer *d, struct call *c)
 {
+    serve_kept();
     if (!hand_over(d, c))
         call_execute(d, c);
 }

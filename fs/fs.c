@@ -21,6 +21,7 @@
 #include "session.h"
 #include "sync.h"
 #include "taldir.h"
+#include "waiting.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -138,11 +139,13 @@ int fs_main(const struct fs_options *o, char *why, size_t why_len)
     signal(SIGPIPE, SIG_IGN);
     int started = sync_start(fs, &fs->sync); /* its thread is not of the class of the others */
     below_all();
+    if (started == 0)
+        started = waiting_start(o->project.clock, &fs->waiting);
     signal(SIGIO, SIG_IGN); /* somebody opens a file on which a lease is being tried */
 
     int r = started < 0 ? started : project_open(&o->project, &fs->p);
     if (started < 0) {
-        fail(r, why, why_len, "no thread for syncs: %s", strerror(-r));
+        fail(r, why, why_len, "no thread for what syncs or waits: %s", strerror(-r));
     } else if (r < 0) {
         fail(r, why, why_len, "%s cannot be opened: %s", o->store, strerror(-r));
     } else {
@@ -154,6 +157,7 @@ int fs_main(const struct fs_options *o, char *why, size_t why_len)
     }
     sync_stop(fs->sync); /* there was no mount */
     sync_free(fs->sync);
+    waiting_stop(fs->waiting);
     ending_stop(fs->ending);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     mutex_destroy(&fs->handles_lock);

@@ -33,6 +33,7 @@ struct passthrough;
 struct ring;
 struct sync;
 struct taldir;
+struct waiting;
 
 struct fs {
     struct project *p;
@@ -50,6 +51,7 @@ struct fs {
     struct ring *ring;             /* NULL: requests come from the device */
     _Atomic bool ring_agreed;      /* with the kernel */
     struct requests requests;      /* counted where they are read (init.c) */
+    struct waiting *waiting;       /* those that are not answered; NULL: not counted */
     struct mutex handles_lock;
     struct handle *handles; /* all open ones; guarded by handles_lock */
 };

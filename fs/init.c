@@ -23,6 +23,7 @@
 #include "passthrough.h"
 #include "serve.h"
 #include "translate.h"
+#include "waiting.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -121,7 +122,7 @@ static ssize_t hook_read(int fd, void *buf, size_t len, void *userdata)
     size_t now;
 
     do {
-        serve_read_next();
+        serve_read_next(fs);
         loop_gather(fs, before);
         n = read(fd, buf, len);
         if (n < (ssize_t)sizeof(*in))
@@ -145,6 +146,7 @@ static ssize_t hook_writev(int fd, struct iovec *iov, int count, void *userdata)
     struct fs *fs = userdata;
     const uint64_t unique = atomic_load_explicit(&fs->init_unique, memory_order_relaxed);
     const struct out_header *out = iov[0].iov_base;
+    serve_answered(out->unique);
     if (unique == 0 || out->unique != unique)
         return loop_writev(fs, fd, iov, count);
 
@@ -163,6 +165,7 @@ static ssize_t hook_writev(int fd, struct iovec *iov, int count, void *userdata)
         }
     }
     atomic_store(&fs->init_unique, 0);
+    waiting_done(fs->waiting, unique);
     ssize_t n = writev(fd, iov, count);
     const int error = errno;
     if (good && n >= 0) {

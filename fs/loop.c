@@ -2,9 +2,11 @@
 #include "loop.h"
 
 #include "init.h"
+#include "message.h"
 #include "report.h"
 #include "ring.h"
 #include "serve.h"
+#include "waiting.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,9 +23,6 @@
 #define THREADS_MAX 10
 #define GATHER_NS 1000000
 #define RING_SWITCH "/sys/module/fuse/parameters/enable_uring"
-
-/* From the kernel's fuse.h, as far as it is looked at. */
-enum opcode { OP_FORGET = 2, OP_BATCH_FORGET = 42 };
 
 /* Does the kernel's module take rings? */
 static bool switched_on(void)
@@ -97,7 +96,7 @@ int loop_run(struct fs *fs)
 
 void loop_gather(const struct fs *fs, uint32_t opcode)
 {
-    if ((opcode == OP_FORGET || opcode == OP_BATCH_FORGET) &&
+    if ((opcode == MESSAGE_FORGET || opcode == MESSAGE_BATCH_FORGET) &&
         atomic_load_explicit(&fs->ring_agreed, memory_order_relaxed))
         (void)clock_nanosleep(CLOCK_MONOTONIC, 0, &(struct timespec){.tv_nsec = GATHER_NS}, NULL);
 }
@@ -116,13 +115,22 @@ void loop_end(struct fs *fs)
 
 ssize_t loop_writev(struct fs *fs, int fd, struct iovec *iov, int count)
 {
+    const struct out_header *out = iov[0].iov_base;
     ssize_t n = 0;
+    if (out->unique != 0)
+        waiting_done(fs->waiting, out->unique);
     if (!atomic_load_explicit(&fs->ring_agreed, memory_order_relaxed) ||
         !ring_reply(fs->ring, iov, count))
         return writev(fd, iov, count);
     for (int i = 0; i < count; i++)
         n += (ssize_t)iov[i].iov_len;
     return n;
+}
+
+void loop_commit_empty(struct fs *fs, const struct iovec *iov)
+{
+    if (atomic_load_explicit(&fs->ring_agreed, memory_order_relaxed))
+        (void)ring_reply(fs->ring, iov, 1); /* false: it came by the device */
 }
 
 bool loop_may_park(void)

@@ -28,6 +28,8 @@ void loop_hold(struct fs *fs);
 void loop_end(struct fs *fs);
 /* An answer, or a message of ours to the kernel: writev(2). */
 ssize_t loop_writev(struct fs *fs, int fd, struct iovec *iov, int count);
+/* The end of a request that has no answer: an empty one, `iov`, if it came by a ring. */
+void loop_commit_empty(struct fs *fs, const struct iovec *iov);
 /* For the thread that serves a request: may it be left to wait for others? May the thread? */
 bool loop_may_park(void);
 bool loop_may_wait(void);

@@ -7,6 +7,14 @@
 
 #include <stdint.h>
 
+/* Opcodes to which there is no answer. */
+enum {
+    MESSAGE_FORGET = 2,
+    MESSAGE_INTERRUPT = 36,
+    MESSAGE_NOTIFY_REPLY = 41,
+    MESSAGE_BATCH_FORGET = 42,
+};
+
 struct in_header {
     uint32_t len, opcode;
     uint64_t unique, nodeid;

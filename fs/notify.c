@@ -5,6 +5,7 @@
 #include "listed.h"
 #include "loop.h"
 #include "passthrough.h"
+#include "waiting.h"
 #include "write_back.h"
 
 #include <errno.h>
@@ -42,6 +43,7 @@ static void on_describe(void *ctx, struct view_edge *ret)
     const struct notify *n = ctx;
     ret->transport = loop_transport(n->fs);
     ret->passthrough = passthrough_state(n->fs);
+    waiting_describe(n->fs->waiting, ret);
 }
 
 static void on_stop(void *ctx)

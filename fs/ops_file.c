@@ -18,6 +18,7 @@
 #include "notify.h"
 #include "passthrough.h"
 #include "ring.h"
+#include "serve.h"
 #include "sync.h"
 #include "taldir.h"
 #include "translate.h"
@@ -191,6 +192,7 @@ void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_inf
         fuse_reply_err(req, 0);
         return;
     }
+    serve_kept();
     sync_request(fs_of(req)->sync, req);
 }
 

@@ -40,6 +40,11 @@ void requests_count(struct requests *r, uint32_t opcode)
     atomic_fetch_add_explicit(&r->of[known ? opcode : 0], 1, memory_order_relaxed);
 }
 
+const char *requests_name(uint32_t opcode)
+{
+    return opcode < REQUESTS_KINDS && names[opcode] != NULL ? names[opcode] : names[0];
+}
+
 size_t requests_list(const struct requests *r, struct view_count ret[static REQUESTS_KINDS])
 {
     size_t n = 0;

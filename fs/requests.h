@@ -20,6 +20,7 @@ struct requests {
 };
 
 void requests_count(struct requests *r, uint32_t opcode);
+const char *requests_name(uint32_t opcode); /* "OTHER": it has none here */
 /* The kinds seen so far, by opcode: what view_render wants. Their names live as long as the
  * program. Returns how many. */
 size_t requests_list(const struct requests *r, struct view_count ret[static REQUESTS_KINDS]);

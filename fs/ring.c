@@ -170,6 +170,7 @@ static void serve(struct queue *q, struct entry *e)
         return;
     }
     e->answered = false;
+    serve_began(fs, m);
     if (++q->parked > q->made / 2)
         grow(q);
     waiting_add(q->ring, e);

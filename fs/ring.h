@@ -26,7 +26,8 @@ struct ring;
 int ring_create(struct fs *fs, struct ring **ret_ring);
 /* -errno: the mount cannot go on, since the kernel waits for every queue. */
 int ring_start(struct ring *r);
-/* Sends the answer if its request came through a ring; false: it did not. Any thread. */
+/* Sends the answer if its request came through a ring; false: it did not. Any thread. Every request of
+ * a ring needs one, also those that have no answer (serve.h). */
 bool ring_reply(struct ring *r, const struct iovec *iov, int count);
 /* In a ring thread, for a request that carries no data itself: where data of its answer need not be
  * copied from. Room for FS_IO_MAX bytes. Elsewhere NULL. */

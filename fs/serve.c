@@ -8,8 +8,15 @@
 
 #include "ahead.h"
 #include "defer.h"
+#include "loop.h"
+#include "message.h"
+#include "report.h"
+#include "taldir.h"
 #include "translate.h"
+#include "waiting.h"
 
+#include <errno.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,10 +30,71 @@ struct handed {
 
 static _Atomic size_t copied; /* bytes; all mounts of the process, which has one */
 
+/* ---- what a thread serves just now ---- */
+
+static _Thread_local struct {
+    uint64_t unique; /* 0: nothing */
+    uint32_t opcode;
+    bool cared_for; /* answered, or another thread will */
+} now;
+
+static bool has_answer(uint32_t opcode)
+{
+    return opcode != MESSAGE_FORGET && opcode != MESSAGE_BATCH_FORGET &&
+           opcode != MESSAGE_INTERRUPT && opcode != MESSAGE_NOTIFY_REPLY;
+}
+
+void serve_began(struct fs *fs, const void *msg)
+{
+    struct in_header in;
+    memcpy(&in, msg, sizeof(in));
+    if (has_answer(in.opcode) && !taldir_owns(in.nodeid))
+        waiting_add(fs->waiting, in.unique, in.opcode, in.nodeid);
+}
+
+static void begin(const void *msg)
+{
+    struct in_header in;
+    memcpy(&in, msg, sizeof(in));
+    now.unique = in.unique;
+    now.opcode = in.opcode;
+    now.cared_for = false;
+}
+
+static void end(struct fs *fs)
+{
+    struct out_header out = {.len = sizeof(out), .unique = now.unique};
+    struct iovec iov = {&out, sizeof(out)};
+    now.unique = 0;
+    if (out.unique == 0 || now.cared_for)
+        return;
+    if (!has_answer(now.opcode)) {
+        loop_commit_empty(fs, &iov);
+        return;
+    }
+    report(REPORT_ALARM, "a request (%s) was left without an answer: it fails with EIO",
+           requests_name(now.opcode));
+    out.error = -EIO;
+    (void)loop_writev(fs, fuse_session_fd(fs->se), &iov, 1); /* fails: nobody waits */
+}
+
+void serve_answered(uint64_t unique)
+{
+    if (unique == now.unique)
+        now.cared_for = true;
+}
+
+void serve_kept(void)
+{
+    now.cared_for = true;
+}
+
 void serve_here(struct fs *fs, char *msg, size_t len)
 {
+    begin(msg);
     if (translate_request(fs, msg, &len))
         fuse_session_process_buf(fs->se, &(struct fuse_buf){.size = len, .mem = msg});
+    end(fs);
 }
 
 static void serve_handed(struct call *c)
@@ -75,10 +143,11 @@ static void make_key(void)
         abort(); /* at the first request, when a process has no keys at all */
 }
 
-void serve_read_next(void)
+void serve_read_next(struct fs *fs)
 {
     int before;
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
+    end(fs);
     end_begun(NULL);
     pthread_setcancelstate(before, NULL);
 }
@@ -104,8 +173,11 @@ bool serve_read(struct fs *fs, const void *msg, size_t len)
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
     pthread_once(&last_once, make_key);
     reads = pthread_setspecific(last_key, &begun) == 0; /* without memory for it: it waits */
+    serve_began(fs, msg);
     begun = reads && ahead_begin(fs, msg, len);
     const bool here = !reads || begun || !serve_copy_elsewhere(fs, msg, len);
+    if (here)
+        begin(msg);
     pthread_setcancelstate(before, NULL);
     return here;
 }

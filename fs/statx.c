@@ -10,6 +10,7 @@
 #include "defer.h"
 #include "loop.h"
 #include "message.h"
+#include "serve.h"
 #include "taldir.h"
 
 #include <pthread.h>
@@ -147,6 +148,7 @@ void statx_answer(struct fs *fs, const void *msg, size_t len)
         return;
     memcpy(&in, msg, sizeof(in));
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
+    serve_kept(); /* answered here, below libfuse */
     if (!waits(fs, in.nodeid) || !defer_reply(fs, &in))
         reply(fs, &in);
     pthread_setcancelstate(before, NULL);

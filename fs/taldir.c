@@ -13,6 +13,7 @@
 
 #include "loop.h"
 #include "passthrough.h"
+#include "waiting.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -340,8 +341,11 @@ static int ns_text(struct taldir *t, uint64_t nodeid, struct strbuf *out)
 static int store_text(struct taldir *t, enum view_text which, struct strbuf *out)
 {
     struct view_count requests[REQUESTS_KINDS];
-    const struct view_edge edge = {requests, requests_list(t->requests, requests),
-                                   loop_transport(t->fs), passthrough_state(t->fs)};
+    struct view_edge edge = {.requests = requests,
+                             .request_kinds = requests_list(t->requests, requests),
+                             .transport = loop_transport(t->fs),
+                             .passthrough = passthrough_state(t->fs)};
+    waiting_describe(t->fs->waiting, &edge);
     return view_render(t->p, which, &edge, out);
 }
 

@@ -277,6 +277,11 @@ static void add_edge(struct project *p, const struct facts *f, const struct view
                      struct strbuf *out)
 {
     strbuf_addf(out, "requests    by %s\n", edge->transport);
+    strbuf_addf(out, "waiting     %zu", edge->waiting);
+    if (edge->longest_kind)
+        strbuf_addf(out, ", the longest for %lld s (%s)", (long long)(edge->longest_wait / NSEC_PER_SEC),
+                    edge->longest_kind);
+    strbuf_adds(out, edge->waits_too_long ? ": ALARM: it is not being answered\n" : "\n");
     strbuf_addf(out, "passthrough %s\n", edge->passthrough);
     if (strcmp(edge->passthrough, "yes") != 0)
         return;
@@ -439,6 +444,9 @@ static int add_requests(json_t *o, const struct view_edge *edge)
 
     for (size_t i = 0; i < edge->request_kinds; i++)
         failed |= add_number(requests, edge->requests[i].name, edge->requests[i].count);
+    failed |= add_number(o, "waiting_requests", edge->waiting);
+    failed |= json_object_set_new(o, "longest_wait_seconds",
+                                  json_real((double)edge->longest_wait / 1e9));
     failed |= json_object_set_new(o, "transport", json_string(edge->transport));
     failed |= json_object_set_new(o, "passthrough", json_string(edge->passthrough));
     return failed | json_object_set_new(o, "requests", requests);
@@ -493,6 +501,11 @@ static int metrics(struct project *p, const struct facts *f, const struct view_e
     add_worker_metrics(out, &f->pool);
     view_pool_metrics(p, out);
     view_sweep_metrics(p, out);
+    if (edge)
+        strbuf_addf(out,
+                    "# TYPE tallyfs_waiting_requests gauge\ntallyfs_waiting_requests %zu\n"
+                    "# TYPE tallyfs_longest_wait_seconds gauge\ntallyfs_longest_wait_seconds %lld\n",
+                    edge->waiting, (long long)(edge->longest_wait / NSEC_PER_SEC));
     strbuf_adds(out, "# TYPE tallyfs_requests_total counter\n");
     for (size_t i = 0; edge && i < edge->request_kinds; i++)
         strbuf_addf(out, "tallyfs_requests_total{op=\"%s\"} %llu\n", edge->requests[i].name,

@@ -21,6 +21,10 @@ struct view_edge {
     size_t request_kinds;
     const char *transport; /* how requests come */
     const char *passthrough; /* does the kernel read files by itself? "yes", or "no: " and why */
+    size_t waiting;           /* requests that are not answered yet, */
+    int64_t longest_wait;     /* for how long the first of them, ns, */
+    const char *longest_kind; /* and what it asks for; NULL: none waits */
+    bool waits_too_long;      /* nobody should wait for so long */
 };
 
 /* Files of `.tally` that are plain texts. */
