@@ -62,6 +62,8 @@ static int serve(struct fs *fs)
     project_set_events(fs->p, NULL);
     fuse_session_unmount(fs->se);
     ending_unmounted(fs->ending);
+    if (fs->o->unmounted != NULL)
+        fs->o->unmounted(fs->o->ctx);
     notify_stop(fs->notify);
     handle_free_all(fs);
     return r;

@@ -22,6 +22,7 @@
 #include "mountinfo.h"
 #include "report.h"
 #include "store.h"
+#include "utab.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -37,7 +38,7 @@
 
 struct mounting {
     const char *store_arg, *mountpoint_arg;
-    char store[PATH_MAX], mountpoint[PATH_MAX];
+    char store[PATH_MAX], mountpoint[PATH_MAX], dev[32]; /* of the mount, once it is there */
     struct mount_options options;
     bool create, foreground, fake;
     int ready_fd; /* the pipe to the waiting parent; -1: none, or told already */
@@ -67,24 +68,16 @@ static void sink_both(enum report_level level, const char *text, void *ctx)
     sink_syslog(level, text, ctx);
 }
 
-/* umount(8) takes a short cut by statfs(2), which says "fuse" and not "fuse.tally", so that it
- * would not call our helper and return before the daemon is done. An entry in mount(8)'s notes
- * (utab) keeps it from that; -i -f adds one without mounting anything. */
-static void note_umount_helper(struct mounting *m)
-{
-    char *argv[] = {
-        "mount", "-i",     "-f",          "-t", "fuse.tally", "-o", "uhelper=fuse.tally",
-        "--",    m->store, m->mountpoint, NULL};
-    if (geteuid() == 0 && access(TALLY_UMOUNT_HELPER, X_OK) == 0) {
-        (void)tally_run(argv);
-    }
-}
-
-/* The mount answers: tell the parent, let go of the terminal. */
+/* The mount answers: tell the parent, let go of the terminal. umount(8) takes a short cut by statfs(2),
+ * which says "fuse" and not "fuse.tally", so that it would not call our helper and return before the
+ * daemon is done: a line in utab keeps it from that. */
 static void on_ready(void *ctx)
 {
     struct mounting *m = ctx;
-    note_umount_helper(m);
+    if (mountinfo_dev(m->mountpoint, m->dev) < 0) {
+        m->dev[0] = '\0';
+    }
+    utab_note(m->store, m->mountpoint);
     if (m->ready_fd < 0) {
         return;
     }
@@ -98,6 +91,16 @@ static void on_ready(void *ctx)
     (void)!write(m->ready_fd, "", 1);
     close(m->ready_fd);
     m->ready_fd = -1;
+}
+
+/* It may have been moved, or parts of it be mounted elsewhere: all of that would be dead. */
+static void on_unmounted(void *ctx)
+{
+    const struct mounting *m = ctx;
+    if (*m->dev) {
+        mountinfo_detach_all(m->store, m->dev);
+    }
+    utab_clean(m->store);
 }
 
 /* The store is opened: serve it until it is unmounted. */
@@ -126,6 +129,7 @@ static int serve_store(struct mounting *m, struct store *store)
         .set_attr = mount_flags_beyond_libfuse(m->options.flags),
         .attr = mount_flags_attr(m->options.flags),
         .ready = on_ready,
+        .unmounted = on_unmounted,
         .ctx = m,
     };
     return fs_main(&o, m->why, sizeof(m->why));

@@ -11,6 +11,7 @@
 #include "client.h"
 #include "io.h"
 #include "mountinfo.h"
+#include "utab.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -123,7 +124,7 @@ static int prepare(struct umounting *u)
                       u->m.point, why);
 }
 
-/* umount(8) also forgets what mount(8) noted (see cmd_mount.c); -i keeps it from calling us. Who
+/* umount(8) also forgets what mount(8) noted (see utab.h); -i keeps it from calling us. Who
  * mounted without being root unmounts through fusermount3. Exit code, or -errno. */
 static int unmount_by_program(struct umounting *u)
 {
@@ -151,6 +152,7 @@ static int unmount(struct umounting *u)
     if (err < 0) {
         return tally_fail("cannot unmount %s: %s", u->m.point, strerror(-err));
     }
+    utab_clean(u->m.source);
     return 0;
 }
 

@@ -68,7 +68,7 @@ int mount_flags_for_libfuse(unsigned long flags, struct strbuf *list)
         unsigned long flag;
         const char *on, *off; /* NULL: nothing to say */
     } said[] = {
-        {MS_NOSUID, "nosuid", "suid"},  {MS_NODEV, "nodev", "dev"}, {MS_NOEXEC, "noexec", NULL},
+        {MS_NOSUID, "nosuid", "suid"},  {MS_NODEV, "nodev", "dev"},    {MS_NOEXEC, "noexec", NULL},
         {MS_SYNCHRONOUS, "sync", NULL}, {MS_DIRSYNC, "dirsync", NULL}, {MS_RDONLY, "ro", NULL},
     };
     for (size_t i = 0; i < sizeof(said) / sizeof(said[0]); i++) {

@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -25,8 +26,7 @@ struct mount_line {
     char *dev, *root, *point, *type, *source;
 };
 
-/* In place. */
-static void unescape(char *s)
+void mountinfo_unescape(char *s)
 {
     char *out = s;
     while (*s) {
@@ -65,9 +65,9 @@ static int parse_line(char *line, struct mount_line *ret)
     ret->dev = field[2];
     ret->root = field[3];
     ret->point = field[4];
-    unescape(ret->root);
-    unescape(ret->point);
-    unescape(ret->source);
+    mountinfo_unescape(ret->root);
+    mountinfo_unescape(ret->point);
+    mountinfo_unescape(ret->source);
     return 0;
 }
 
@@ -98,8 +98,8 @@ static void keep(const struct mount_line *m, struct tally_mountinfo *ret)
 
 typedef bool mount_line_fn(const struct mount_line *m, const void *ctx);
 
-/* The last line that `match` likes and that is ours; with ret NULL one of any kind. */
-static int find(mount_line_fn *match, const void *ctx, struct tally_mountinfo *ret)
+/* The last line that `match` likes, of `ours` only. */
+static int find_line(mount_line_fn *match, const void *ctx, bool ours, struct tally_mountinfo *ret)
 {
     FILE *f = fopen("/proc/self/mountinfo", "re");
     if (!f) {
@@ -110,15 +110,23 @@ static int find(mount_line_fn *match, const void *ctx, struct tally_mountinfo *r
     int err = -ENOENT;
     while (getline(&line, &room, f) >= 0) {
         struct mount_line m;
-        if (parse_line(line, &m) == 0 && match(&m, ctx) && (!ret || is_tally(&m))) {
-            if (ret) {
-                keep(&m, ret);
-            }
+        if (parse_line(line, &m) == 0 && match(&m, ctx) && (!ours || is_tally(&m))) {
+            keep(&m, ret);
             err = 0;
         }
     }
     fclose(f);
     return err;
+}
+
+static int find(mount_line_fn *match, const void *ctx, struct tally_mountinfo *ret)
+{
+    return find_line(match, ctx, true, ret);
+}
+
+static int find_any(mount_line_fn *match, const void *ctx, struct tally_mountinfo *ret)
+{
+    return find_line(match, ctx, false, ret);
 }
 
 static bool same_dev(const struct mount_line *m, const void *ctx)
@@ -131,21 +139,79 @@ static bool same_point(const struct mount_line *m, const void *ctx)
     return !strcmp(m->point, ctx);
 }
 
-int mountinfo_of(const char *path, struct tally_mountinfo *ret)
+static int dev_of(const char *path, int flags, char dev[32])
 {
     struct statx st;
-    char dev[32];
-    /* By device and not by mount: a bind mount of a directory inside leads to the whole. */
-    if (statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_TYPE, &st) < 0) {
+    flags |= AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT;
+    if (statx(AT_FDCWD, path, flags, STATX_TYPE, &st) < 0) {
         return -errno;
     }
-    snprintf(dev, sizeof(dev), "%u:%u", st.stx_dev_major, st.stx_dev_minor);
-    return find(same_dev, dev, ret);
+    snprintf(dev, 32, "%u:%u", st.stx_dev_major, st.stx_dev_minor);
+    return 0;
+}
+
+int mountinfo_dev(const char *point, char dev[32])
+{
+    return dev_of(point, AT_STATX_DONT_SYNC, dev);
+}
+
+int mountinfo_of(const char *path, struct tally_mountinfo *ret)
+{
+    char dev[32];
+    /* By device and not by mount: a bind mount of a directory inside leads to the whole. */
+    int err = dev_of(path, 0, dev);
+    return err < 0 ? err : find(same_dev, dev, ret);
 }
 
 bool mountinfo_dev_is_mounted(const char *dev)
 {
-    return find(same_dev, dev, NULL) == 0;
+    struct tally_mountinfo m;
+    return find_any(same_dev, dev, &m) == 0;
+}
+
+struct place {
+    const char *source, *point;
+};
+
+static bool same_place(const struct mount_line *m, const void *ctx)
+{
+    const struct place *p = ctx;
+    return !strcmp(m->point, p->point) && !strcmp(m->source, p->source);
+}
+
+bool mountinfo_is_mounted(const char *source, const char *point)
+{
+    const struct place place = {source, point};
+    struct tally_mountinfo m;
+    return find_any(same_place, &place, &m) != -ENOENT;
+}
+
+struct whole {
+    const char *source, *dev;
+};
+
+static bool same_whole(const struct mount_line *m, const void *ctx)
+{
+    const struct whole *w = ctx;
+    return !strcmp(m->dev, w->dev) && !strcmp(m->source, w->source) && !strcmp(m->type, "fuse.tally");
+}
+
+/* What stands at a place is the last that was mounted there. */
+static bool is_on_top(const char *point, const struct whole *w)
+{
+    struct tally_mountinfo top;
+    return find_any(same_point, point, &top) == 0 && !strcmp(top.dev, w->dev);
+}
+
+void mountinfo_detach_all(const char *source, const char *dev)
+{
+    const struct whole w = {source, dev};
+    struct tally_mountinfo m;
+    while (find_any(same_whole, &w, &m) == 0 && is_on_top(m.point, &w)) {
+        if (umount2(m.point, MNT_DETACH | UMOUNT_NOFOLLOW) < 0) {
+            return;
+        }
+    }
 }
 
 int mountinfo_absolute(const char *path, char out[PATH_MAX])

@@ -17,11 +17,20 @@ struct tally_mountinfo {
     char dev[32];          /* "major:minor": the same for all mounts that one daemon serves */
 };
 
+/* As the kernel and mount(8) write names in their lists, three octal digits for what is odd; in place. */
+void mountinfo_unescape(char *s);
 /* The mount that `path` lies in. -ENOENT: none, or not ours; also errors of looking at `path`. */
 int mountinfo_of(const char *path, struct tally_mountinfo *ret);
+/* Is `source` mounted at `point`, which is absolute? Also if that cannot be told. */
+bool mountinfo_is_mounted(const char *source, const char *point);
 /* The mount whose mount point is `path`, the last mounted if there are several. -ENOENT. */
 int mountinfo_at(const char *path, struct tally_mountinfo *ret);
 /* Is it mounted anywhere else, as by `mount --bind`? A daemon lives as long as its last mount. */
 bool mountinfo_dev_is_mounted(const char *dev);
+/* The device number of what is mounted at `point`, without asking its daemon. -errno. */
+int mountinfo_dev(const char *point, char dev[32]);
+/* Unmount all of `source` that this process sees: it was moved, or parts of it are mounted elsewhere,
+ * and nobody serves it any more. Who uses it keeps it until then. Root only. */
+void mountinfo_detach_all(const char *source, const char *dev);
 /* `path` without symlinks except in its last component, which need not answer. -errno. */
 int mountinfo_absolute(const char *path, char out[PATH_MAX]);

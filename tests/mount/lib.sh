@@ -58,7 +58,7 @@ cleanup() {
     set +e
     cd /
     while read -r mnt; do
-        umount -l "$mnt"
+        umount -il "$(printf %b "$mnt")"
     done < <(awk -v w="$W/" 'index($2, w) == 1 { print $2 }' /proc/self/mounts | tac)
     for pid in "${pids[@]}"; do
         kill -KILL "$pid" 2>/dev/null
@@ -201,6 +201,40 @@ kill_daemon() {
     wait "$daemon" 2>/dev/null || true
     umount -l "$M"
     quiet_log
+}
+
+# with_helpers - the rest of the test runs in a mount namespace of its own, where mount(8) and umount(8)
+# find our helpers, and whose /run/mount is $W/run. Before `begin`.
+with_helpers() {
+    [[ $(id -u) -eq 0 ]] || skip "not root"
+    needs unshare mount umount
+    if [[ -z ${IN_NAMESPACE:-} ]]; then
+        rmdir "$W"
+        if ! mountpoint -q /; then # in a chroot there is no root mount to make private
+            echo "not here: / is not a mount point"
+            exit 0
+        fi
+        IN_NAMESPACE=1 exec unshare -m --propagation private bash "$test_file"
+    fi
+    local mnt # those of other tests were copied, and their daemons would live as long as we do
+    while read -r mnt; do
+        umount -il "$(printf %b "$mnt")"
+    done < <(awk '$3 == "fuse.tally" { print $2 }' /proc/self/mounts | tac)
+    mkdir -p "$W/sbin" "$W/run" /run/mount
+    ln -s "$TALLY" "$W/sbin/mount.fuse.tally"
+    ln -s "$TALLY" "$W/sbin/umount.fuse.tally"
+    mount --bind "$W/run" /run/mount
+    mount --bind "$W/sbin" "$(realpath /sbin)"
+}
+# mount8 OPTION… - as mount_with, but by mount(8) and in the background; $daemon is its process.
+mount8() {
+    mkdir -p "$M"
+    mount -t fuse.tally "$@" "$S" "$M" 2>>"$W/log"
+    daemon=$(daemon_of "$M")
+    pids+=("$daemon")
+}
+daemon_of() {
+    python3 -c 'import json, sys; print(json.load(open(sys.argv[1] + "/.tally/stats.json"))["pid"])' "$1"
 }
 
 drain() { "$TALLY" -C "$M" drain >/dev/null; }

@@ -1,0 +1,93 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# What mount(8) notes of a mount in its utab is gone when the mount is, whichever way it ended; lines of
+# others stay, and its lock is respected.
+set -euo pipefail
+# shellcheck source=tests/mount/lib.sh
+. "$(dirname "$0")/lib.sh"
+with_helpers
+needs python3 flock
+S="$W/a store,\\odd" M="$W/mount point"
+"$TALLY" init "$S"
+utab=$W/run/utab
+other='SRC=/dev/other TARGET=/mnt ROOT=/ OPTS=x-none'
+echo "$other" >"$utab"
+
+# umount2 PATH FLAGS - the system call alone.
+umount2() {
+    python3 -c 'import ctypes, os, sys
+libc = ctypes.CDLL(None, use_errno=True)
+if libc.umount2(os.fsencode(sys.argv[1]), int(sys.argv[2])) != 0:
+    sys.exit(os.strerror(ctypes.get_errno()))' "$1" "$2"
+}
+is_unmounted() { ! grep -q "${W##*/}.* - fuse.tally" /proc/self/mountinfo; }
+no_line() { eq "$(<"$utab")" "$other" "$1"; }
+up() {
+    mount8
+    matches "$(<"$utab")" 'TARGET=[^ ]*mount\\040point .*uhelper=fuse.tally'
+}
+over() {
+    wait_until 30 ended "$daemon" || fail "the daemon does not end"
+    is_unmounted || fail "dead mounts are left: $(<"/proc/self/mountinfo")"
+    no_line "$1"
+}
+
+ways=('umount "$M"' 'umount -l "$M"' 'umount -i "$M"' 'umount2 "$M" 0' 'umount2 "$M" 2'
+    'fusermount3 -u "$M"' '"$TALLY" umount "$M"' '"$TALLY" umount -f "$M"' '"$TALLY" umount -l "$M"'
+    'kill -TERM "$daemon"' 'kill -INT "$daemon"' 'kill -TERM "$daemon"; kill -INT "$daemon"'
+    'kill -KILL "$daemon"; "$TALLY" umount "$M" 2>"$W/said"'
+    'mount --move "$M" "$W/elsewhere"; kill -TERM "$daemon"'
+    'mount --move "$M" "$W/elsewhere"; umount2 "$W/elsewhere" 0'
+    'mount --bind "$M/main" "$W/elsewhere"; kill -TERM "$daemon"'
+    'mount --bind "$M" "$W/elsewhere"; mount --bind "$M/main" "$W/elsewhere"; kill -TERM "$daemon"')
+mkdir "$W/elsewhere"
+for way in "${ways[@]}"; do
+    claim "after: $way"
+    up
+    eval "$way"
+    over "$way"
+done
+
+claim "a daemon that was killed, and a mount that nobody told it of: the next one clears up"
+up
+kill -KILL "$daemon"
+wait_until 10 ended "$daemon"
+umount2 "$M" 2
+M="$W/other place"
+mount8
+eq "$(grep -c fuse.tally "$utab")" 1
+umount2 "$M" 0
+over "the next mount"
+M="$W/mount point"
+
+claim "the line stays as long as it is mounted, also when another mount of it goes"
+up
+mkdir "$W/bind"
+mount --bind "$M/main" "$W/bind"
+umount2 "$W/bind" 0
+matches "$(<"$utab")" 'uhelper=fuse.tally'
+umount2 "$M" 0
+over "a bind mount"
+
+claim "whoever has the lock is waited for; but not for ever"
+up
+exec 9<"$W/run/utab.lock"
+flock 9
+echo "$other" >"$W/expected"
+cp "$utab" "$W/before"
+umount2 "$M" 0
+wait_until 60 ended "$daemon" || fail "the daemon waits for the lock"
+cmp "$utab" "$W/before"
+exec 9<&-
+up
+eq "$(grep -c fuse.tally "$utab")" 1
+exec 9<"$W/run/utab.lock"
+flock 9
+umount2 "$M" 0
+wait_until 10 is_unmounted
+exec 9<&-
+over "the lock"
+eq "$(find "$W/run" -mindepth 1 -printf '%f ')" "$(find "$W/run" \( -name utab -o -name utab.lock \) -printf '%f ')"
+eq "$(stat -c '%a %U' "$utab")" '644 root'
+check_clean
+claim "all of ${test_file##*/}"
