@@ -310,12 +310,20 @@ static bool take_ahead(size_t want, struct change_room *ret)
     return true;
 }
 
+/* No frame can be written: of this start, until what it recovered is committed; or there is no log. */
+static bool is_refused(struct project *p)
+{
+    return atomic_load(&p->unsettled) || (!p->log && atomic_load(&p->readonly));
+}
+
 int change_room(struct project *p, size_t bytes, struct change_room *ret)
 {
     size_t want = room_for(bytes);
     int err;
 
     assert(!current && !ret->p);
+    if (is_refused(p))
+        return -EROFS;
     if (!p->log || take_ahead(want, ret))
         return 0;
     change_room_done(&ahead_room); /* too little: nobody waits for room who keeps some */
@@ -343,6 +351,8 @@ bool change_room_now(struct project *p, struct change_room *ret)
     size_t want = room_for(0);
 
     assert(!current && !ret->p);
+    if (is_refused(p))
+        return false;
     if (!p->log || take_ahead(want, ret))
         return true;
     if (!log_room_now(p->log, want))
@@ -356,7 +366,7 @@ bool change_ahead(struct project *p, size_t bytes)
     size_t want = room_for(bytes);
 
     assert(!current && !is_ahead);
-    if (!flush_lets_go_on(p) || (p->log && !log_room_now(p->log, want)))
+    if (is_refused(p) || !flush_lets_go_on(p) || (p->log && !log_room_now(p->log, want)))
         return false;
     is_ahead = true;
     ahead_room = (struct change_room){p->log ? p : NULL, want};

@@ -62,6 +62,7 @@ struct content_table {
     uint64_t dirtied; /* insertions into it */
     uint64_t freezes;
     struct map64 sealed_slots; /* numbers whose slot name goes after the next commit */
+    struct map64 unwritten;    /* slots that lack what the log has for them: not opened */
 };
 
 /* A new unsealed content, begun, with an object number of count 0: name it in an item, or cancel

@@ -550,6 +550,18 @@ size_t contents_pick(struct project *p, bool (*want)(struct project *, struct co
     return n;
 }
 
+/* One file's damage, or the disk's there: reading it says so. Where the process has too little for
+ * it the slot may be sound and have what a commit must not let the log forget. */
+static void no_slot(struct project *p, uint64_t number, int err)
+{
+    report(REPORT_ALARM, "slot %llu %s", (unsigned long long)number,
+           err == -EUCLEAN ? "is damaged: shorter than the last commit says"
+           : err == -EIO   ? "cannot be opened (Input/output error): its file cannot be read"
+                           : "cannot be opened: its file cannot be read until the next mount");
+    if (err != -EUCLEAN && err != -EIO)
+        project_turn_readonly(p, "opening a slot", err);
+}
+
 static int load_slot(struct project *p, uint64_t number, uint64_t size)
 {
     struct content *c = create(number, 0, CONTENT_WHOLE);
@@ -566,13 +578,10 @@ static int load_slot(struct project *p, uint64_t number, uint64_t size)
         MUTEX_GUARD(&p->contents.lock);
         content_slot_changed(p, c, false);
     }
-    if (err == -EUCLEAN) { /* one file's damage: reading it says so */
-        report(REPORT_ALARM, "slot %llu is damaged: shorter than the last commit says",
-               (unsigned long long)number);
-        err = 0;
-    }
+    if (err < 0)
+        no_slot(p, number, err);
     content_unref(c);
-    return err;
+    return 0;
 }
 
 /* What was replayed may be more than a sync vouches for: if power goes before it is committed, the
@@ -583,11 +592,11 @@ static int leave_for_commit(struct project *p, uint64_t number)
     return map64_put(&p->contents.sealed_slots, number, 1);
 }
 
-static bool is_left(struct project *p, uint64_t number)
+static bool is_in(struct project *p, const struct map64 *map, uint64_t number)
 {
     uint64_t none;
     MUTEX_GUARD(&p->contents.lock);
-    return map64_get(&p->contents.sealed_slots, number, &none);
+    return map64_get(map, number, &none);
 }
 
 /* A slot the commit names becomes a content again; any other was never committed, or its content
@@ -604,15 +613,19 @@ static int load_or_reap(const char *name, void *ctx)
     if (blob_parse_slot(slot, &number) < 0)
         return 0;
     err = refs_entry(p->refs, number, false, NULL, &e);
+    if (is_in(p, &p->contents.unwritten, number))
+        return 0;
     if (err == 0 && e.kind == ENTRY_SLOT && e.count > 0)
         return sums ? 0 : load_slot(p, number, e.size);
     if (err < 0 && err != -ENOENT)
-        return err;
+        return err == -ENOMEM ? err : 0;    /* nobody knows whose it is: it stays */
     if (err == 0 && e.kind == ENTRY_SLOT) { /* of a file that is deleted, or was being made whole */
         refs_cancel(p->refs, number);
         return leave_for_commit(p, number);
     }
-    return is_left(p, number) ? 0 : blob_unlink_slot(p->config.disk, number);
+    if (!is_in(p, &p->contents.sealed_slots, number))
+        (void)blob_unlink_slot(p->config.disk, number); /* else the next start does it */
+    return 0;
 }
 
 static bool is_unnamed(struct project *p, struct content *c, void *ctx)
@@ -654,7 +667,11 @@ int contents_load(struct project *p, uint64_t first)
 {
     cancel_unnamed(p);
     int err = cancel_begun(p, first);
-    return err < 0 ? err : disk_list(p->config.disk, "slots", load_or_reap, p);
+    if (err == 0)
+        err = disk_list(p->config.disk, "slots", load_or_reap, p);
+    if (err < 0 && err != -ENOMEM)
+        project_turn_readonly(p, "looking for slots", err);
+    return err == -ENOMEM ? err : 0;
 }
 
 static void clean_all(struct project *p)
@@ -674,4 +691,5 @@ void contents_release(struct project *p)
         while (p->contents.bucket[i])
             content_unlist(p, p->contents.bucket[i]);
     map64_release(&p->contents.sealed_slots);
+    map64_release(&p->contents.unwritten);
 }

@@ -335,6 +335,7 @@ static int finalize(void *ctx, uint64_t first, uint64_t last)
     thaw(p, (size_t)(last - first + 1));
     committed(p, (*batch_at(p, last))->seq, (unsigned)(last - first + 1));
     durable_advanced(p, (*batch_at(p, last))->seq);
+    project_settled(p);
     log_trim(p->log, &(*batch_at(p, last))->log_pos);
     for (uint64_t n = first; n <= last; n++) {
         struct batch *b = *batch_at(p, n);

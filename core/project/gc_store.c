@@ -417,7 +417,7 @@ int project_gc_open(struct project *p)
     struct gc_memory m;
     int err = load(p, &m);
 
-    p->gc.damage = err == -EUCLEAN ? err : 0;
+    p->gc.damage = err < 0 && err != -ENOMEM ? err : 0;
     if (p->gc.damage) {
         gc_memory_release(&m);
         err = 0;

@@ -150,6 +150,8 @@ int log_files(struct disk *d, struct log_file **ret_files, size_t *ret_count);
 int log_keep(struct disk *d);
 /* The last recovery is committed, and the log in `epoch` is not open: all other files go. */
 int log_reap(struct disk *d, uint64_t epoch);
+/* The same while it is open: only segments of earlier epochs go. */
+int log_reap_earlier(struct disk *d, uint64_t epoch);
 /* What an operation of a frame of namespace `ns` does, in words: "write 4096 bytes of content 77".
  */
 void log_describe_op(const struct op *op, uint32_t ns, struct strbuf *out);

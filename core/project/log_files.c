@@ -117,7 +117,17 @@ int log_keep(struct disk *d)
     return r == 0 && count ? disk_sync_dir(d, LOG_DIRECTORY) : r;
 }
 
-int log_reap(struct disk *d, uint64_t epoch)
+static bool is_of(const struct log_file *f, uint64_t epoch)
+{
+    return f->error == 0 && f->head.epoch == epoch && f->head.serial == f->serial;
+}
+
+static bool is_earlier(const struct log_file *f, uint64_t epoch)
+{
+    return f->error == 0 && f->head.epoch < epoch;
+}
+
+static int reap(struct disk *d, uint64_t epoch, bool earlier)
 {
     struct log_file *v;
     size_t count;
@@ -128,13 +138,23 @@ int log_reap(struct disk *d, uint64_t epoch)
     for (size_t i = 0; i < count && r == 0; i++) {
         char name[DISK_NAME_MAX + 1];
 
-        if (v[i].error == 0 && v[i].head.epoch == epoch && v[i].head.serial == v[i].serial)
+        if (earlier ? !is_earlier(&v[i], epoch) : is_of(&v[i], epoch))
             continue;
         log_name(v[i].serial, name);
         r = disk_unlink(d, name);
     }
     free(v);
     return r;
+}
+
+int log_reap(struct disk *d, uint64_t epoch)
+{
+    return reap(d, epoch, false);
+}
+
+int log_reap_earlier(struct disk *d, uint64_t epoch)
+{
+    return reap(d, epoch, true);
 }
 
 static int unlink_one(const char *name, void *ctx)

@@ -55,7 +55,10 @@ int project_writable(struct project *p)
 {
     if (atomic_load_explicit(&p->closing, memory_order_relaxed))
         return -ESHUTDOWN;
-    return atomic_load_explicit(&p->readonly, memory_order_relaxed) ? -EROFS : 0;
+    return atomic_load_explicit(&p->readonly, memory_order_relaxed) ||
+                   atomic_load_explicit(&p->unsettled, memory_order_relaxed)
+               ? -EROFS
+               : 0;
 }
 
 uint64_t project_seq(struct project *p)
@@ -555,7 +558,7 @@ int project_open(const struct project_config *config, struct project **ret_p)
     if (err == 0 && config->background)
         err = flush_start_threads(p);
     if (err == 0)
-        err = project_settle(p);
+        project_settle(p);
     if (err == 0 && config->background)
         err = pool_node_start(p);
     if (err == 0 && config->background)

@@ -542,7 +542,7 @@ struct project {
 
     struct rwlock gate;    /* "gate" */
     _Atomic uint64_t seq;  /* of the last change */
-    _Atomic bool readonly; /* a commit failed in a way that cannot be trusted */
+    _Atomic bool readonly; /* a commit, or a part of a start, failed in a way that cannot be trusted */
     _Atomic bool closing;
 
     struct pages *pages;
@@ -561,7 +561,11 @@ struct project {
     void (*on_durable)(void *ctx, uint64_t seq);
     void *on_durable_ctx;
     _Atomic uint64_t durable_told;
-    bool recovered; /* there was one; until project_settle what it said is not committed */
+    bool recovered; /* there was one */
+    /* What it said is not committed yet: no change may come after it, since frames of this epoch are
+     * read only behind a commit. */
+    _Atomic bool unsettled;
+    _Atomic bool unsettled_told; /* it could not be committed at once */
     struct replayed replayed; /* by this mount; fixed once it is open */
 
     struct ns_table names;
@@ -615,8 +619,11 @@ int project_pin(struct project *p, uint64_t number, bool pin);          /* or un
 int project_recover(struct project *p, const struct state *s);
 /* Everything up to `seq` is durable. `ctx`: the project. Holding nothing. */
 void durable_advanced(void *ctx, uint64_t seq);
-/* Commit what that found, if there was anything: before anybody may change something. */
-int project_settle(struct project *p);
+/* Commit what that found, if there was anything: before anybody may change something. Where that
+ * fails nothing may be changed until a later flush has done it. */
+void project_settle(struct project *p);
+/* A commit is there. */
+void project_settled(struct project *p);
 
 /* Encode the meta record "state". */
 void state_freeze(struct project *p, const struct log_pos *pos, uint8_t out[STATE_LEN]);

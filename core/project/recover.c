@@ -13,11 +13,22 @@
  *
  * Until that flush everything may be cut off and done again: nothing is deleted that the replay
  * would need. A store that was closed has no segments, and needs no flush.
+ *
+ * What fails here is no reason to keep somebody from their files. Only without a sound log, or the
+ * memory to replay it, nobody knows what the files are: then the store is not opened. Else:
+ *
+ *     what should go cannot be deleted      it stays, until the next start, or a check
+ *     one slot cannot be opened             its file is EIO
+ *     a slot lacks what the log has for it  its file is EIO; the store is read-only, since a commit
+ *                                           would let the log go
+ *     no slot can be found, no log begun    the store is read-only
+ *     the flush fails                       no change until another one has done it
  */
 #include "project_impl.h"
 #include "replay.h"
 #include "report.h"
 #include <errno.h>
+#include <string.h>
 
 static void on_fatal(void *ctx, const char *what, int err)
 {
@@ -55,25 +66,51 @@ static int open_log(struct project *p, const struct state *s, const struct log_r
     return err;
 }
 
+static void is_kept(const char *what, int err)
+{
+    if (err < 0)
+        report(REPORT_WARN, "%s cannot be deleted (%s): kept until the next mount, or a check",
+               what, strerror(-err));
+}
+
 /* What the log speaks of is committed; then its old segments are not needed. */
-int project_settle(struct project *p)
+void project_settle(struct project *p)
 {
     int err = p->recovered ? flush_run(p, SEAL_BUFFERS) : 0;
 
-    return err < 0 || !p->recovered ? err : log_reap(p->config.disk, p->epoch);
+    if (err == 0) {
+        is_kept("an old segment of the log", p->recovered ? log_reap(p->config.disk, p->epoch) : 0);
+        return;
+    }
+    atomic_store(&p->unsettled_told, true);
+    if (!atomic_load(&p->readonly))
+        report(
+            REPORT_ALARM,
+            "what was recovered from the log cannot be committed (%s): it can be read, and nothing "
+            "can be changed until it is; that is tried again",
+            strerror(-err));
 }
 
-static int delete_dead(struct project *p)
+void project_settled(struct project *p)
+{
+    if (!atomic_exchange(&p->unsettled, false) || !atomic_load(&p->unsettled_told))
+        return;
+    is_kept("an old segment of the log", log_reap_earlier(p->config.disk, p->epoch));
+    report(REPORT_NOTE, "what was recovered from the log is committed: changes go on");
+}
+
+static void delete_dead(struct project *p)
 {
     struct refs_dead d;
-    int err = 0;
+    int err = 0, failed = 0;
 
-    while (err == 0 && refs_collected(p->refs, &d, 1)) {
+    while (refs_collected(p->refs, &d, 1)) {
         err = objects_delete(p->objects, &d);
         if (err == 0)
             err = refs_buried(p->refs, &d);
+        failed = err < 0 ? err : failed;
     }
-    return err;
+    is_kept("what nothing refers to", failed);
 }
 
 int project_recover(struct project *p, const struct state *s)
@@ -91,17 +128,17 @@ int project_recover(struct project *p, const struct state *s)
     if (err < 0)
         return err;
     p->orphans.tree.root = 0;
-    err = delete_dead(p);
-    if (err == 0)
-        err = contents_load(p, s->next_number);
-    if (err == 0)
-        err = objects_reap(p->objects);
-    if (err == 0)
-        err = open_log(p, s, &r);
+    delete_dead(p);
+    err = contents_load(p, s->next_number);
     if (err < 0)
         return err;
+    is_kept("an object file that nothing names", objects_reap(p->objects));
+    err = open_log(p, s, &r);
+    if (err < 0)
+        project_turn_readonly(p, "beginning a log", err);
     ns_table_tap(p);
     p->recovered = !was_closed(s, &r);
+    atomic_store(&p->unsettled, p->recovered);
     return 0;
 }
 
@@ -109,7 +146,8 @@ int project_recover(struct project *p, const struct state *s)
 
 uint64_t project_durable(struct project *p)
 {
-    uint64_t committed, synced = p->log ? log_synced_seq(p->log) : 0;
+    bool has_log = p->log && !atomic_load(&p->unsettled);
+    uint64_t committed, synced = has_log ? log_synced_seq(p->log) : 0;
     MUTEX_GUARD(&p->flush.lock);
 
     committed = p->flush.durable_seq;
@@ -150,5 +188,7 @@ int project_sync(struct project *p)
         if (seq <= p->flush.durable_seq)
             return 0;
     }
+    if (atomic_load(&p->unsettled))
+        return project_flush(p);
     return log_sync(p->log, seq, sync_slots, p);
 }

@@ -124,7 +124,7 @@ static int visit(const struct log_frame *f, void *ctx)
     return err == -ENOENT ? 0 : err;
 }
 
-int replay_slots_apply(struct replay_slots *s, struct project *p, const struct log_scan *scan)
+static int apply(struct replay_slots *s, struct project *p, const struct log_scan *scan)
 {
     struct writer w = {.slots = s, .p = p};
     struct log_report again;
@@ -136,4 +136,26 @@ int replay_slots_apply(struct replay_slots *s, struct project *p, const struct l
     err = log_read(p->config.disk, scan, visit, &w, &again);
     disk_file_close(w.file);
     return err;
+}
+
+/* Nobody may read the old bytes of any of them, nor may a commit let the log go. */
+static int leave_unwritten(struct replay_slots *s, struct project *p, int why)
+{
+    uint64_t number, last;
+    size_t at = 0;
+    int err = 0;
+
+    while (err == 0 && map64_next(&s->written, &at, &number, &last))
+        if (is_wanted(s, p, number))
+            err = map64_put(&p->contents.unwritten, number, 1);
+    if (err == 0)
+        project_turn_readonly(p, "writing to slots what the log has for them", why);
+    return err;
+}
+
+int replay_slots_apply(struct replay_slots *s, struct project *p, const struct log_scan *scan)
+{
+    int err = apply(s, p, scan);
+
+    return err < 0 ? leave_unwritten(s, p, err) : 0;
 }

@@ -178,10 +178,13 @@ static int last_flush_error(struct project *p)
 const char *view_state(struct project *p, struct strbuf *why)
 {
     const char *sentence = NULL, *detail = "";
-    bool readonly = atomic_load(&p->readonly);
+    bool readonly = atomic_load(&p->readonly), unsettled = atomic_load(&p->unsettled);
     int err = last_flush_error(p);
 
-    if (readonly && pool_node_lost(p)) {
+    if (!readonly && unsettled) {
+        sentence = "what was recovered from the log is not committed yet, which is tried again: ";
+        detail = strerror(-err);
+    } else if (readonly && pool_node_lost(p)) {
         sentence = "not the pool's node any more: ";
         detail = pool_node_lost(p);
     } else if (readonly) {
@@ -198,7 +201,7 @@ const char *view_state(struct project *p, struct strbuf *why)
     }
     if (why && sentence)
         strbuf_addf(why, ": %s%s", sentence, detail);
-    return readonly ? "read-only" : sentence ? "degraded" : "ok";
+    return readonly || unsettled ? "read-only" : sentence ? "degraded" : "ok";
 }
 
 static void add_state(struct project *p, struct strbuf *out)

@@ -1,0 +1,343 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * test_recover: what fails while a store is put together again is no reason to refuse it: it can be
+ * read, it says what is wrong, nothing is lost, and the next start has all.
+ */
+#include "disk_impl.h"
+#include "fixture.h"
+#include "project_impl.h"
+#include "report.h"
+
+#define LARGE (300 * 1024) /* above pack_limit */
+#define SMALL 20
+
+static struct fixture x;
+
+static void up(void)
+{
+    fixture_setup(&x);
+}
+static void gone(void)
+{
+    fixture_teardown(&x);
+}
+TestSuite(recover, .init = up, .fini = gone);
+
+static void put_large(const char *path, int fill, size_t len)
+{
+    char *buf = malloc(len);
+    struct vfs_file *f;
+
+    memset(buf, fill, len);
+    if (!node_of(&x, path))
+        put_file(&x, path, "");
+    cr_assert_eq(vfs_open(x.p, node_of(&x, path), VFS_WRITE, &f), 0);
+    cr_assert_eq(vfs_write(f, buf, len, 0), (ssize_t)len);
+    vfs_release(f);
+    free(buf);
+}
+
+/* Its first byte, or the error of reading it; 0: it is empty. */
+static int reads(const char *path)
+{
+    struct vfs_file *f;
+    char c;
+    uint64_t node = node_of(&x, path);
+    int err = node ? vfs_open(x.p, node, 0, &f) : -ENOENT;
+
+    if (err < 0)
+        return err;
+    ssize_t n = vfs_read(f, &c, 1, 0);
+    vfs_release(f);
+    return n == 1 ? c : (int)n;
+}
+
+static void small_name(unsigned i, char out[32])
+{
+    snprintf(out, 32, "main/small%u", i);
+}
+
+/* Something of everything: committed and not, in packs, files and slots, removed and open. */
+static void fill(void)
+{
+    char name[32], text[2] = {0};
+
+    for (unsigned i = 0; i < SMALL; i++) {
+        small_name(i, name);
+        text[0] = (char)('a' + i);
+        put_file(&x, name, text);
+    }
+    put_large("main/object", 'o', LARGE);
+    cr_assert_eq(project_drain(x.p, false, -1, NULL), 0);
+    put_large("main/slot", 's', LARGE);
+    cr_assert_eq(project_flush(x.p), 0); /* too young to be sealed */
+    cr_assert_eq(project_sync(x.p), 0);
+    put_large("main/slot", 'S', 4096); /* in the log, and in the slot */
+    put_large("main/new", 'n', LARGE);
+    put_large("main/removed", 'r', LARGE);
+    remove_file(&x, "main/removed");
+    put_file(&x, "main/late", "late");
+    small_name(0, name);
+    remove_file(&x, name);
+}
+
+/* How many of its files cannot be read; those that can have their bytes. */
+static unsigned unreadable(void)
+{
+    static const char *const large[] = {"main/object", "main/slot", "main/new", "main/late"};
+    unsigned n = 0;
+    char name[32];
+
+    for (unsigned i = 0; i < SMALL; i++) {
+        small_name(i, name);
+        cr_assert_eq(reads(name), i ? (int)('a' + i) : -ENOENT, "%s: %d", name, reads(name));
+    }
+    for (unsigned i = 0; i < 4; i++) {
+        int c = reads(large[i]);
+        cr_assert(c == "oSnl"[i] || c == -EIO || c == -EUCLEAN, "%s: %d", large[i], c);
+        n += c < 0;
+    }
+    return n;
+}
+
+static void die(void)
+{
+    project_abandon(x.p);
+    x.p = NULL;
+    kv_close(x.kv);
+}
+
+/* Opened as fixture_open does, but with this disk, whatever it says. */
+static int open_on(struct disk *disk)
+{
+    cr_assert_eq(kv_open_mem(x.mem, project_tables, project_table_count, KV_CREATE, &x.kv), 0);
+    struct project_config config = {.disk = disk,
+                                    .kv = x.kv,
+                                    .clock = &x.clock.base,
+                                    .threads = 1,
+                                    .fold = x.fold,
+                                    .log_segment = 1 << 20};
+    return project_open(&config, &x.p);
+}
+
+static int try_change(void)
+{
+    struct vfs_attr a;
+
+    int err = vfs_mknod(x.p, node_of(&x, "main"), "made", S_IFIFO | 0644, 0, &fixture_cred, &a);
+
+    if (err == 0)
+        vfs_forget(x.p, a.nodeid, 1);
+    return err;
+}
+
+static void has_all(void)
+{
+    cr_assert_eq(unreadable(), 0);
+    cr_assert_eq(try_change(), 0);
+    remove_file(&x, "main/made");
+    cr_assert_eq(project_drain(x.p, false, -1, NULL), 0);
+    cr_assert_eq(unreadable(), 0);
+}
+
+/* ---- whatever fails ---- */
+
+static void any_write_fails(int error)
+{
+    uint64_t n = 1;
+    unsigned held = 0, ends = 0;
+
+    for (bool failed = true; failed; n++) {
+        fill();
+        die();
+        fault_reset(&x.fault);
+        x.fault.fail_at = n;
+        x.fault.error = error;
+        cr_assert_eq(open_on(x.disk), 0, "change %d of the disk fails", (int)n);
+        failed = atomic_load(&x.fault.writes) >= n;
+        x.fault.fail_at = 0;
+        (void)unreadable();
+        int err = try_change();
+        cr_assert(err == 0 || err == -EROFS);
+        if (err == 0)
+            remove_file(&x, "main/made");
+        held += err != 0;
+        if (err && !atomic_load(&x.p->readonly)) { /* it is tried again */
+            cr_assert_neq(report_count(REPORT_ALARM), 0);
+            err = project_flush(x.p);
+            cr_assert(err == 0 || atomic_load(&x.p->readonly), "change %d: %d", (int)n, err);
+            cr_assert_eq(try_change(), err ? -EROFS : 0);
+            if (err == 0)
+                remove_file(&x, "main/made");
+            ends += err == 0;
+        }
+        die(); /* again, before it may all be put right by an end */
+        fixture_open(&x);
+        has_all();
+        fixture_teardown(&x);
+        fixture_setup(&x);
+    }
+    cr_assert_gt(n, 20);
+    cr_assert_gt(held, 0);
+    cr_assert(ends > 0 || error != ENOSPC);
+}
+
+Test(recover, whatever_the_disk_refuses_once_the_store_is_opened_and_nothing_is_lost)
+{
+    any_write_fails(EIO);
+}
+
+Test(recover, a_disk_that_is_full_for_once_keeps_nobody_from_their_files)
+{
+    any_write_fails(ENOSPC);
+}
+
+/* ---- names that fail ---- */
+
+/* The disk of `x` where one kind of call fails for names that begin so. */
+struct picky {
+    struct disk base;
+    const char *name;
+    int err;
+    unsigned calls; /* of incarnation: the first one, by who reads the log, is well */
+};
+
+static struct picky picky;
+
+static bool refuses(const char *name)
+{
+    return picky.err && strncmp(name, picky.name, strlen(picky.name)) == 0;
+}
+static void p_close(struct disk *d)
+{
+    (void)d;
+}
+static int p_mkdir(struct disk *d, const char *name)
+{
+    (void)d;
+    return refuses(name) ? picky.err : disk_mkdir(x.disk, name);
+}
+static int p_open(struct disk *d, const char *name, unsigned flags, struct disk_file **ret_file)
+{
+    (void)d;
+    return refuses(name) ? picky.err : disk_open(x.disk, name, flags, ret_file);
+}
+static int p_link(struct disk *d, const char *from, const char *to)
+{
+    (void)d;
+    return refuses(to) ? picky.err : disk_link(x.disk, from, to);
+}
+static int p_unlink(struct disk *d, const char *name)
+{
+    (void)d;
+    return refuses(name) ? picky.err : disk_unlink(x.disk, name);
+}
+static int p_rename(struct disk *d, const char *from, const char *to)
+{
+    (void)d;
+    return refuses(from) ? picky.err : disk_rename(x.disk, from, to);
+}
+static int p_sync_dir(struct disk *d, const char *name)
+{
+    (void)d;
+    return disk_sync_dir(x.disk, name);
+}
+static int p_list(struct disk *d, const char *name, disk_list_fn *fn, void *ctx)
+{
+    (void)d;
+    return refuses(name) ? picky.err : disk_list(x.disk, name, fn, ctx);
+}
+static int p_space(struct disk *d, struct disk_space *ret)
+{
+    (void)d;
+    return disk_space(x.disk, ret);
+}
+static int p_incarnation(struct disk *d, uint8_t out[32])
+{
+    (void)d;
+    return refuses("incarnation") && picky.calls++ ? picky.err : disk_incarnation(x.disk, out);
+}
+
+static const struct disk_ops picky_ops = {.close = p_close,
+                                          .mkdir = p_mkdir,
+                                          .open = p_open,
+                                          .link = p_link,
+                                          .unlink = p_unlink,
+                                          .rename = p_rename,
+                                          .sync_dir = p_sync_dir,
+                                          .list = p_list,
+                                          .space = p_space,
+                                          .incarnation = p_incarnation};
+
+/* Opened where that fails; *ret_writable: changes go on. How many files cannot be read. */
+static unsigned opened_where(const char *name, int err, bool *ret_writable)
+{
+    unsigned n;
+
+    fill();
+    die();
+    report_reset();
+    picky = (struct picky){{.ops = &picky_ops}, name, err, 0};
+    cr_assert_eq(open_on(&picky.base), 0, "%s", name);
+    n = unreadable();
+    err = try_change();
+    cr_assert(err == 0 || err == -EROFS);
+    *ret_writable = err == 0;
+    if (err == 0)
+        remove_file(&x, "main/made");
+    cr_assert_gt(report_count(REPORT_WARN) + report_count(REPORT_ALARM), 0, "%s", name);
+    die();
+    fixture_open(&x);
+    has_all();
+    return n;
+}
+
+Test(recover, a_slot_that_the_disk_cannot_open_is_one_files_error)
+{
+    bool writable;
+
+    cr_assert_leq(opened_where("slots/", -EIO, &writable), 2);
+}
+
+Test(recover, too_few_descriptors_for_its_slots_leave_a_store_that_can_be_read)
+{
+    bool writable;
+
+    cr_assert_leq(opened_where("slots/", -EMFILE, &writable), 2);
+    cr_assert_not(writable, "else a commit would let go of what the log has for them");
+}
+
+Test(recover, what_cannot_be_deleted_keeps_nobody_from_writing)
+{
+    bool writable;
+
+    cr_assert_eq(opened_where("objects/", -EIO, &writable), 1); /* the one that is there */
+    cr_assert(writable);
+}
+
+Test(recover, without_a_log_it_can_be_read)
+{
+    fill();
+    cr_assert_eq(project_close(x.p), 0); /* else the log that is there cannot be read */
+    x.p = NULL;
+    kv_close(x.kv);
+    picky = (struct picky){{.ops = &picky_ops}, "incarnation", -EMFILE, 0};
+    int err = open_on(&picky.base);
+    cr_assert_eq(err, 0, "%d", err);
+    cr_assert_eq(unreadable(), 0);
+    cr_assert_eq(try_change(), -EROFS);
+    die();
+    fixture_open(&x);
+    has_all();
+}
+
+Test(recover, a_log_that_cannot_be_read_is_refused)
+{
+    fill();
+    die();
+    picky = (struct picky){{.ops = &picky_ops}, "log", -EIO, 0};
+    cr_assert_eq(open_on(&picky.base), -EIO);
+    kv_close(x.kv);
+    fixture_open(&x);
+    has_all();
+}
