@@ -440,8 +440,20 @@ bool objects_is_named(struct objects *o, const struct id *id, uint64_t where)
 
 struct reaping {
     struct objects *o;
+    uint64_t next;
+    bool (*keep)(void *ctx);
+    void *ctx;
     char dir[sizeof "objects/ab"];
 };
+
+/* May its entry be lost? In a pool numbers of files are none of objects, and all are asked about. */
+static bool may_be_lost(const struct reaping *r, uint64_t where)
+{
+    struct entry e;
+
+    return (where < r->next || r->o->c.pool) &&
+           refs_entry(r->o->c.refs, where, false, NULL, &e) == -ENOENT && r->keep(r->ctx);
+}
 
 static int reap_file(const char *name, void *ctx)
 {
@@ -452,16 +464,17 @@ static int reap_file(const char *name, void *ctx)
     int err;
 
     (void)blob_strip_sums(name, file);
-    if (blob_parse_object(file, &id, &where) < 0 || objects_is_named(r->o, &id, where))
+    if (blob_parse_object(file, &id, &where) < 0 || objects_is_named(r->o, &id, where) ||
+        may_be_lost(r, where))
         return 0;
     snprintf(path, sizeof path, "%s/%.100s", r->dir, name);
     err = disk_unlink(r->o->c.disk, path);
     return err == -ENOENT || err == -EROFS ? 0 : err;
 }
 
-int objects_reap(struct objects *o)
+int objects_reap(struct objects *o, uint64_t next, bool (*keep)(void *ctx), void *ctx)
 {
-    struct reaping r = {.o = o};
+    struct reaping r = {.o = o, .next = next, .keep = keep, .ctx = ctx};
     int err = 0;
 
     for (unsigned i = 0; i < 256 && err == 0; i++) {

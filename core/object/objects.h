@@ -53,8 +53,9 @@ int objects_open(const struct objects_config *config, struct objects **ret_objec
 void objects_close(struct objects *o); /* NULL is fine */
 
 /* After a crash: remove the object files that no entry names: linked and never committed, or
- * removed by a commit whose unlink was lost. Before anything is sealed. In doubt a file stays. */
-int objects_reap(struct objects *o);
+ * removed by a commit whose unlink was lost. Before anything is sealed. In doubt a file stays; so does
+ * one whose number has no entry, but was given before `next`, where `keep` says so. */
+int objects_reap(struct objects *o, uint64_t next, bool (*keep)(void *ctx), void *ctx);
 
 /* Up to `len` bytes at `off` of a sealed entry; short at its end. All verified. Where the bytes
  * were moved since the entry was read, they are read where they are now. */

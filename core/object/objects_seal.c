@@ -7,7 +7,7 @@
  *     taken, bytes equal? -> be an alias of it                           (seal_alias)
  *     taken, it is bad?   -> store ours in its place, alarm, be an alias (heal)
  *     taken, both sound?  -> derive the id, go on
- *     nobody can say?     -> likewise
+ *     nobody can say?     -> likewise; also where the row of the one that has it is lost or damaged
  *
  * So many of one chain are somebody's doing. A content that finds no place in it is stored all the same,
  * under an id with a salt that nothing leads to (seal_apart): then its bytes are not shared.
@@ -125,7 +125,7 @@ static void look(struct objects *o, const struct source *s, struct id id, struct
         struct entry e;
         struct id next;
         int same = 0, err = refs_find(o->c.refs, &id, &target, &e, &pending);
-        if (err < 0 && err != -EAGAIN)
+        if (err < 0 && err != -EAGAIN && err != -EUCLEAN)
             return;
         if (err == 0 && may_be_equal(&e, s)) {
             same = compare(o, &e, s);
@@ -342,6 +342,8 @@ static int try_id(struct objects *o, uint64_t number, const struct source *s, co
 
     if (r == -ENOENT || r == -EAGAIN)
         return r == -ENOENT ? TRIAL_FREE : TRIAL_GAP;
+    if (r == -EUCLEAN) /* what is said of it is lost: ours stand beside it */
+        return TRIAL_TAKEN;
     if (r < 0)
         return r;
     r = try_taken(o, number, s, id, target, &e, pending);

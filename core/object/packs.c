@@ -390,6 +390,43 @@ int packs_count_out(struct packs *p, uint64_t number, uint32_t records, uint64_t
     return pack_unlink_dropped(p, number, r);
 }
 
+static int file_bytes(struct packs *p, uint64_t number, uint64_t *ret_bytes)
+{
+    char name[DISK_NAME_MAX + 1];
+    struct disk_file *f;
+    struct disk_stat st;
+
+    pack_name(number, name);
+    int r = disk_open(p->disk, name, DISK_READ, &f);
+
+    if (r == -ENOENT) {
+        *ret_bytes = 0;
+        return 0;
+    }
+    if (r)
+        return r;
+    r = disk_fstat(f, &st);
+    disk_file_close(f);
+    *ret_bytes = st.size;
+    return r;
+}
+
+int packs_correct(struct packs *p, uint64_t number, int64_t records, int64_t bytes)
+{
+    uint64_t size;
+    int r = file_bytes(p, number, &size);
+
+    if (r)
+        return r;
+    {
+        MUTEX_GUARD(&p->lock);
+        r = pack_correct(p, number, records, bytes, size);
+        if (r == 0)
+            r = pack_drop_if_empty(p, number);
+    }
+    return pack_unlink_dropped(p, number, r);
+}
+
 /* ---- commit ---- */
 
 int packs_freeze(struct packs *p)

@@ -87,6 +87,10 @@ int packs_remove_unknown(struct packs *p, uint64_t number);
 /* So many records, and bytes of payload, were counted as alive without being so: nobody knows which
  * they are. -EUCLEAN there are not as many. */
 int packs_count_out(struct packs *p, uint64_t number, uint32_t records, uint64_t bytes);
+/* A recount found so many more (or fewer) records named, with so many bytes more, than the table has it; one
+ * that the table does not have is put back, with the length of its file. -EUCLEAN they cannot be so
+ * many, or so few. */
+int packs_correct(struct packs *p, uint64_t number, int64_t records, int64_t bytes);
 void packs_get_stats(struct packs *p, struct packs_stats *ret);
 
 /* The table's part in a commit; see layer.h. Call freeze with all appenders shut out. */

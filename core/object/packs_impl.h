@@ -77,6 +77,7 @@ void pack_stats_add(struct packs *p, const struct pack_entry *e);
 int pack_count_in(struct packs *p, struct pack *k, uint32_t len);
 int pack_count_back(struct packs *p, uint64_t number, uint32_t len);
 int pack_count_out(struct packs *p, uint64_t number, uint32_t records, uint64_t bytes);
+int pack_correct(struct packs *p, uint64_t number, int64_t records, int64_t bytes, uint64_t size);
 bool pack_is_written(struct packs *p, uint64_t number);
 int pack_entry_drop(struct packs *p, uint64_t number);
 struct pack *pack_get(struct packs *p, uint64_t number);

@@ -110,6 +110,31 @@ int pack_count_out(struct packs *p, uint64_t number, uint32_t records, uint64_t 
     return pack_entry_replace(p, number, &old, &e);
 }
 
+/* `size`: of the file, where there is no entry. */
+int pack_correct(struct packs *p, uint64_t number, int64_t records, int64_t bytes, uint64_t size)
+{
+    struct pack_entry old, e;
+    int r = pack_entry_get(p, number, &old);
+
+    if (r && r != -ENOENT)
+        return r;
+    e = old;
+    if (r == -ENOENT)
+        e.file_bytes = size;
+    int64_t n = (int64_t)e.live_records + records, b = (int64_t)e.live_bytes + bytes;
+
+    if (n < 0 || n > UINT32_MAX || b < 0 || (uint64_t)b > e.file_bytes)
+        return -EUCLEAN;
+    e.live_records = (uint32_t)n;
+    e.live_bytes = (uint64_t)b;
+    int put = pack_entry_replace(p, number, &old, &e);
+
+    if (put)
+        return put;
+    p->stats.packs += r == -ENOENT;
+    return 0;
+}
+
 int pack_entry_drop(struct packs *p, uint64_t number)
 {
     struct pack_entry e;

@@ -165,11 +165,11 @@ static int ref_all(struct refs *r, uint64_t *numbers, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         int err = numbers[i] ? ref_resolved(r, &numbers[i]) : 0;
-        if (err == 0)
+        if (err == 0 || err == -ENOENT)
             continue;
         while (i-- > 0)
             if (numbers[i])
-                (void)change_number(r, numbers[i], -1);
+                (void)change_entries(r, numbers[i], -1);
         return err;
     }
     return 0;
@@ -609,7 +609,7 @@ size_t refs_changes(struct refs *r)
 
 /* ---- what was lost ---- */
 
-static int is_dying(struct refs *r, uint64_t number)
+int refs_is_dying_locked(struct refs *r, uint64_t number)
 {
     uint8_t key[8], buf[ENTRY_MAX];
     size_t len;
@@ -624,7 +624,7 @@ static int is_dying(struct refs *r, uint64_t number)
 int refs_is_dying(struct refs *r, uint64_t number)
 {
     MUTEX_GUARD(&r->lock);
-    return is_dying(r, number);
+    return refs_is_dying_locked(r, number);
 }
 
 int refs_let_go(struct refs *r, uint64_t number)
@@ -635,7 +635,7 @@ int refs_let_go(struct refs *r, uint64_t number)
     int err = refs_load(r, number, &e);
 
     if (err == 0)
-        err = is_dying(r, number);
+        err = refs_is_dying_locked(r, number);
     if (err < 0)
         return err;
     if (err || e.count || map64_get(&r->zero, number, &none) || map64_get(&r->holds, number, &none))

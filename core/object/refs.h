@@ -81,8 +81,9 @@ void refs_cancel(struct refs *r, uint64_t number);
 /* For an alias its target counts along. An unknown number is a fault: -ENOENT, reported. */
 int refs_ref(struct refs *r, uint64_t number);
 int refs_unref(struct refs *r, uint64_t number);
-/* refs_ref of each of them but zeros, all or none; an alias's place in `numbers` is taken by its target,
- * which alone counts then. */
+/* refs_ref of each of them but zeros, which a live page names, all or none; an alias's place in `numbers`
+ * is taken by its target, which alone counts then. One whose entry is lost is left uncounted, with a
+ * warning, until a rebuild: one file's damage does not keep others from being changed. */
 int refs_ref_all(struct refs *r, uint64_t *numbers, size_t count);
 /* The entry of a number; with `follow` an alias's target (and its number). */
 int refs_entry(struct refs *r, uint64_t number, bool follow, uint64_t *ret_number,
@@ -90,7 +91,8 @@ int refs_entry(struct refs *r, uint64_t number, bool follow, uint64_t *ret_numbe
 /* If `number` is an alias, its target; else itself. Never fails. */
 uint64_t refs_resolve(struct refs *r, uint64_t number);
 /* By id, with holds taken on what is returned: give back with refs_unhold. -ENOENT unknown;
- * -EAGAIN it is a chain marker; *ret_pending: its bytes are not synced yet. */
+ * -EAGAIN it is a chain marker; -EUCLEAN the index or the entry is damaged, or the entry that the
+ * index leads to is lost; *ret_pending: its bytes are not synced yet. */
 int refs_find(struct refs *r, const struct id *id, uint64_t *ret_number, struct entry *ret,
               bool *ret_pending);
 int refs_hold(struct refs *r, uint64_t number);
@@ -183,6 +185,13 @@ size_t refs_changes(struct refs *r);
 /* Add `delta` to a count after a recount found it wrong. Absent and delta > 0: a NONE-kind entry
  * cannot be made up by number: -ENOENT. */
 int refs_correct(struct refs *r, uint64_t number, int64_t delta);
+
+/* `number`, which is named, has no entry that can be read, or one without bytes (NEW, with a count, which
+ * stays): from now on it is `e`, and the index and the ghosts have it, too. -EEXIST it has one, or its
+ * id is that of another object; -EBUSY it is among the dying; -EINVAL no such number was given. */
+int refs_restore(struct refs *r, uint64_t number, const struct entry *e);
+/* The rows of the index and of the ghosts that its entry should have. How many were put back. */
+int refs_reindex(struct refs *r, uint64_t number);
 
 struct refs_stats {
     uint64_t objects; /* sealed, count > 0 */

@@ -12,7 +12,7 @@
 #include <errno.h>
 #include <string.h>
 
-static int row_get(struct refs *r, uint64_t number, struct ghost_row *ret)
+int refs_ghost_row(struct refs *r, uint64_t number, struct ghost_row *ret)
 {
     uint8_t key[8], buf[GHOST_ROW_LEN];
     size_t len;
@@ -252,7 +252,7 @@ static int step(struct refs *r, uint16_t shard, uint64_t *number, struct entry *
     if (low == a->count)
         return -ENOENT;
     *number = a->v[low];
-    err = row_get(r, *number, &row);
+    err = refs_ghost_row(r, *number, &row);
     if (err < 0)
         return err == -ENOENT ? 1 : err;
     if (shard && row.shard != shard)

@@ -65,6 +65,7 @@ int refs_change(struct refs *r, uint64_t number, struct entry *e, int64_t delta)
 int refs_make_dying(struct refs *r, uint64_t number, const struct entry *e);
 int refs_set_pending(struct refs *r, uint64_t number);
 int refs_hold_locked(struct refs *r, uint64_t number, int64_t delta);
+int refs_is_dying_locked(struct refs *r, uint64_t number); /* as refs_is_dying */
 /* Take the id out of the index, leaving a marker if its chain goes on. */
 int refs_unindex(struct refs *r, uint64_t number, const struct id *id);
 
@@ -76,5 +77,6 @@ int refs_ghosts_recover(struct refs *r, struct kv_snap *s);
  * is saved. Said the other way round it undoes that, which cannot fail. */
 int refs_note_ghost(struct refs *r, uint64_t number, const struct entry *before,
                     const struct entry *now);
+int refs_ghost_row(struct refs *r, uint64_t number, struct ghost_row *ret); /* -ENOENT, -EUCLEAN */
 /* One more, or one fewer, of the dead whose bytes are there. */
 void refs_count_dead(struct refs *r, uint16_t shard, bool more);

@@ -61,12 +61,13 @@ int refs_find(struct refs *r, const struct id *id, uint64_t *ret_number, struct 
 
     if (err == 0 && number == 0)
         return -EAGAIN;
-    if (err == 0)
-        err = refs_load(r, number, ret);
+    if (err < 0)
+        return err;
+    err = refs_load(r, number, ret);
     if (err == 0)
         err = refs_hold_locked(r, number, +1);
     if (err < 0)
-        return err;
+        return err == -ENOENT ? -EUCLEAN : err; /* they go and come together: the row is lost */
     *ret_number = number;
     *ret_pending = map64_get(&r->pending, number, &none);
     return 0;

@@ -1,18 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * check_adopt: bytes of object numbers that are named, but have no entry in the table (or one that
- * does not decode). In this order, and each only if the bytes are sound:
+ * does not decode, or that says that there are none). In this order, and each only if the bytes are
+ * sound:
  *
  *   the dying record   of that number says where they are
  *   a slot             its name is the number
- *   an object file     its name ends in the number, and begins with the id
+ *   an object file     its name ends in the number, and begins with the id; or the index leads from
+ *                      that id to the number
  *   a pack record      the index leads from its id to the number
+ *   on another shard   likewise, where the index of ghosts says that it was there
  *
  * None is adopted whose id the index gives to another object: of two with one id nobody could tell
  * which is meant.
  */
 #include "array.h"
 #include "check_impl.h"
+#include "shards.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -25,11 +29,14 @@ struct wanted {
 
 struct adopting {
     struct check *c;
+    check_adopt_fn *fn;
+    void *ctx;
     struct map64 done;     /* numbers that have been found */
     struct wanted *wanted; /* by id */
     size_t count, room;
     char dir[sizeof "objects/ab"];
-    uint64_t pack;
+    uint16_t shard; /* that is looked through, and its disk; 0: home */
+    struct disk *disk;
     int err;
 };
 
@@ -58,27 +65,13 @@ static bool id_is_taken(struct check *c, uint64_t number, const struct id *id)
     return err == -ENOENT ? false : err < 0 || id_equal(&other.id, id);
 }
 
-/* The entry and, of a sealed one, its place in the index. */
 static void adopt(struct adopting *a, uint64_t number, const struct entry *e, const char *from)
 {
-    uint8_t key[8], val[ENTRY_MAX];
-    char where[CHECK_WHERE];
-    struct fix f;
-
     if (entry_is_sealed(e) && id_is_taken(a->c, number, &e->id))
         return;
     a->err = map64_put(&a->done, number, 1);
-    put_be64(key, number);
-    check_where_number("object number", number, where);
-    f = fix_put(a->c, TABLE_OBJECTS, key, sizeof key, val, entry_encode(e, val));
-    check_fix(a->c, &f, "object", where, "it is in the table again, its bytes are %s", from);
-    f = fix_del(TABLE_DYING, key, sizeof key);
-    check_fix_also(a->c, &f);
-    if (!entry_is_sealed(e))
-        return;
-    put_be64(val, number);
-    f = fix_put(a->c, TABLE_IDS, e->id.b, ID_LEN, val, 8);
-    check_fix_also(a->c, &f);
+    if (a->err == 0)
+        a->err = a->fn(number, e, from, a->ctx);
 }
 
 static void adopt_dying(struct adopting *a, uint64_t number, uint64_t refs)
@@ -103,7 +96,7 @@ static void adopt_slot(struct adopting *a, uint64_t number, uint64_t refs)
 
     blob_slot_name(number, name);
     if (disk_open(a->c->disk, name, DISK_READ, &file) < 0)
-        return;
+        return; /* it was none */
     if (disk_fstat(file, &st) == 0 && st.size > 0) {
         bool summed = sums_load(a->c->disk, name, &sums) == 0 && sums.length <= st.size;
         e.size = summed ? sums.length : st.size;
@@ -114,28 +107,7 @@ static void adopt_slot(struct adopting *a, uint64_t number, uint64_t refs)
     disk_file_close(file);
 }
 
-static int adopt_file(const char *name, void *ctx)
-{
-    struct adopting *a = ctx;
-    struct entry e = {.kind = ENTRY_FILE};
-    struct sums sums = SUMS_INIT;
-    char path[DISK_NAME_MAX + 1];
-    uint64_t refs;
-
-    if (blob_parse_object(name, &e.id, &e.where) < 0 || !is_wanted(a, e.where, &refs))
-        return 0;
-    snprintf(path, sizeof path, "%s/%.100s", a->dir, name);
-    if (sums_load(a->c->disk, path, &sums) == 0) {
-        e.count = (uint32_t)refs;
-        e.size = sums.length;
-        if (check_quietly(a->c, e.where, &e))
-            adopt(a, e.where, &e, "in the object file of that number");
-    }
-    sums_release(&sums);
-    return a->err;
-}
-
-/* ---- pack records: by id ---- */
+/* ---- by id ---- */
 
 static int want_id(struct adopting *a, const void *key, uint64_t number)
 {
@@ -171,39 +143,166 @@ static int compare_wanted(const void *id, const void *w)
     return id_compare(id, &((const struct wanted *)w)->id);
 }
 
+/* The number that the index leads to from that id. */
+static bool find_wanted(const struct adopting *a, const struct id *id, uint64_t *ret_number,
+                        uint64_t *ret_refs)
+{
+    const struct wanted *w =
+        a->count ? bsearch(id, a->wanted, a->count, sizeof *a->wanted, compare_wanted) : NULL;
+
+    if (w)
+        *ret_number = w->number;
+    return w && is_wanted(a, w->number, ret_refs);
+}
+
+/* ---- object files ---- */
+
+static bool is_sound(struct adopting *a, uint64_t number, const struct entry *e)
+{
+    return check_quietly_on(a->c, a->disk, number, e);
+}
+
+static int adopt_file(const char *name, void *ctx)
+{
+    struct adopting *a = ctx;
+    struct entry e = {.kind = ENTRY_FILE, .shard = a->shard};
+    struct sums sums = SUMS_INIT;
+    char path[DISK_NAME_MAX + 1];
+    uint64_t refs, number;
+
+    if (blob_parse_object(name, &e.id, &e.where) < 0)
+        return 0;
+    number = e.where;
+    if ((a->shard || !is_wanted(a, number, &refs)) && !find_wanted(a, &e.id, &number, &refs))
+        return 0;
+    blob_object_name(&e.id, e.where, path);
+    if (sums_load(a->disk, path, &sums) == 0) {
+        e.count = (uint32_t)refs;
+        e.size = sums.length;
+        if (is_sound(a, number, &e))
+            adopt(a, number, &e,
+                  a->shard ? "in an object file on its shard" : "in the object file of that number");
+    }
+    sums_release(&sums);
+    return a->err;
+}
+
+static int adopt_files(struct adopting *a)
+{
+    int err = 0;
+
+    for (unsigned i = 0; i < 256 && err == 0; i++) {
+        (void)snprintf(a->dir, sizeof a->dir, "objects/%02x", i);
+        err = disk_list(a->disk, a->dir, adopt_file, a);
+        err = err == -ENOENT ? 0 : err;
+    }
+    return err;
+}
+
+/* ---- records of packs ---- */
+
 static int take_record(const struct id *id, const struct pack_place *place, const void *data,
                        uint32_t len, void *ctx)
 {
     struct adopting *a = ctx;
-    struct wanted *w = bsearch(id, a->wanted, a->count, sizeof *a->wanted, compare_wanted);
     struct id hash;
-    uint64_t refs;
+    uint64_t refs, number;
 
-    if (!w || !is_wanted(a, w->number, &refs))
+    if (!find_wanted(a, id, &number, &refs))
         return 0;
     id_of(&a->c->key, data, len, &hash);
     if (!check_id_fits(a->c, id, hash))
         return 0;
-    adopt(a, w->number,
+    adopt(a, number,
           &(struct entry){.kind = ENTRY_PACK,
                           .count = (uint32_t)refs,
                           .size = len,
                           .id = *id,
                           .where = place->pack,
-                          .offset = place->offset},
-          "in a pack");
+                          .offset = place->offset,
+                          .shard = a->shard},
+          a->shard ? "in a pack on its shard" : "in a pack");
     return a->err;
 }
 
 static int adopt_pack(const char *name, void *ctx)
 {
     struct adopting *a = ctx;
-    uint64_t number = strtoull(name, NULL, 16);
+    struct disk_file *file;
+    char path[DISK_NAME_MAX + 1];
+    uint64_t number;
+    int err;
 
-    if (strlen(name) != 16 || strspn(name, "0123456789abcdef") != 16 || number == 0 ||
-        check_open_pack(a->c, number) < 0)
+    if (pack_parse_name(name, &number) < 0)
         return 0;
-    return packs_scan(a->c->pack, number, a->c->buf, take_record, a);
+    pack_name(number, path);
+    if (disk_open(a->disk, path, DISK_READ, &file) < 0)
+        return 0;
+    err = packs_scan(file, number, a->c->buf, take_record, a);
+    disk_file_close(file);
+    return err == -EIO ? a->err : err; /* the rest of it cannot be read */
+}
+
+static int adopt_records(struct adopting *a)
+{
+    int err = a->count ? disk_list(a->disk, "packs", adopt_pack, a) : 0;
+
+    return err == -ENOENT ? 0 : err;
+}
+
+/* ---- other shards ---- */
+
+static int list_shard_name(const char *name, uint64_t size, void *ctx)
+{
+    const char *base = strrchr(name, '/');
+
+    (void)size;
+    if (!base)
+        return 0;
+    return strncmp(name, "packs/", 6) == 0 ? adopt_pack(base + 1, ctx) : adopt_file(base + 1, ctx);
+}
+
+/* One that cannot be asked is left out. */
+static int adopt_on_shard(struct adopting *a, uint16_t number)
+{
+    struct shard *shard;
+    int err = shards_get(a->c->shards, number, SHARDS_READ, &shard, &a->disk);
+
+    if (err < 0)
+        return 0;
+    a->shard = number;
+    (void)shard_list(shard, "objects", list_shard_name, a);
+    if (a->err == 0)
+        (void)shard_list(shard, "packs", list_shard_name, a);
+    shards_put_back(a->c->shards, number);
+    a->shard = 0;
+    a->disk = a->c->disk;
+    return a->err;
+}
+
+/* Those on which something was that is missing now. */
+static int adopt_ghosts(struct adopting *a)
+{
+    struct map64 on = MAP64_INIT;
+    uint64_t number, refs, shard, none;
+    size_t at = 0;
+
+    while (a->err == 0 && a->c->shards && map64_next(&a->c->missing, &at, &number, &refs)) {
+        struct ghost_row row;
+        const void *val;
+        uint8_t key[8];
+        size_t len;
+        put_be64(key, number);
+        if (is_wanted(a, number, &refs) &&
+            kv_snap_get(a->c->snap, TABLE_GHOSTS, key, sizeof key, &val, &len) == 0 &&
+            ghost_row_decode(val, len, &row) == 0)
+            a->err = map64_put(&on, row.shard, 1);
+    }
+    at = 0;
+    while (a->err == 0 && map64_next(&on, &at, &shard, &none))
+        a->err = adopt_on_shard(a, (uint16_t)shard);
+    map64_release(&on);
+    return a->err;
 }
 
 /* ---- all of it ---- */
@@ -214,7 +313,7 @@ static int adopt_by_number(struct adopting *a)
     size_t at = 0;
 
     while (a->err == 0 && map64_next(&a->c->missing, &at, &number, &refs)) {
-        if (is_wanted(a, number, &refs))
+        if (a->c->fixes && is_wanted(a, number, &refs)) /* in a mount they are on their way out */
             adopt_dying(a, number, refs);
         if (is_wanted(a, number, &refs))
             adopt_slot(a, number, refs);
@@ -222,43 +321,52 @@ static int adopt_by_number(struct adopting *a)
     return a->err;
 }
 
-static int adopt_files(struct adopting *a)
+int check_find_lost(struct check *c, check_adopt_fn *fn, void *ctx)
 {
+    struct adopting a = {.c = c, .fn = fn, .ctx = ctx, .disk = c->disk};
     int err = 0;
 
-    for (unsigned i = 0; i < 256 && err == 0; i++) {
-        (void)snprintf(a->dir, sizeof a->dir, "objects/%02x", i);
-        err = disk_list(a->c->disk, a->dir, adopt_file, a);
-        err = err == -ENOENT ? 0 : err;
-    }
-    return err;
-}
-
-static int adopt_records(struct adopting *a)
-{
-    int err = want_ids(a);
-
-    if (err < 0 || a->count == 0)
-        return err;
-    err = disk_list(a->c->disk, "packs", adopt_pack, a);
-    return err == -ENOENT ? 0 : err;
-}
-
-int check_adopt(struct check *c)
-{
-    struct adopting a = {.c = c};
-    int err = 0;
-
-    if (!c->fixes || !c->missing.count || !c->has_key)
+    if (!c->missing.count || !c->has_key)
         return 0;
     if (!c->buf)
         c->buf = malloc(PACK_RECORD_MAX);
-    err = c->buf ? adopt_by_number(&a) : -ENOMEM;
+    err = c->buf ? want_ids(&a) : -ENOMEM;
+    if (err == 0)
+        err = adopt_by_number(&a);
     if (err == 0)
         err = adopt_files(&a);
     if (err == 0)
         err = adopt_records(&a);
+    if (err == 0)
+        err = adopt_ghosts(&a);
     map64_release(&a.done);
     free(a.wanted);
     return err;
+}
+
+/* The entry and, of a sealed one, its place in the index. */
+static int offer(uint64_t number, const struct entry *e, const char *from, void *ctx)
+{
+    struct check *c = ctx;
+    uint8_t key[8], val[ENTRY_MAX];
+    char where[CHECK_WHERE];
+    struct fix f;
+
+    put_be64(key, number);
+    check_where_number("object number", number, where);
+    f = fix_put(c, TABLE_OBJECTS, key, sizeof key, val, entry_encode(e, val));
+    check_fix(c, &f, "object", where, "it is in the table again, its bytes are %s", from);
+    f = fix_del(TABLE_DYING, key, sizeof key);
+    check_fix_also(c, &f);
+    if (!entry_is_sealed(e))
+        return 0;
+    put_be64(val, number);
+    f = fix_put(c, TABLE_IDS, e->id.b, ID_LEN, val, 8);
+    check_fix_also(c, &f);
+    return 0;
+}
+
+int check_adopt(struct check *c)
+{
+    return c->fixes ? check_find_lost(c, offer, c) : 0;
 }

@@ -266,7 +266,7 @@ static void say_nothing(const char *what, const char *where, const char *sentenc
     (void)ctx;
 }
 
-bool check_quietly(struct check *c, uint64_t number, const struct entry *e)
+bool check_quietly_on(struct check *c, struct disk *from, uint64_t number, const struct entry *e)
 {
     static const struct check_options silent = {.found = say_nothing, .all_bytes = true};
     const struct check_options *o = c->o;
@@ -275,10 +275,16 @@ bool check_quietly(struct check *c, uint64_t number, const struct entry *e)
     bool sound;
 
     c->o = &silent;
-    sound = check_place(c, number, e) == 0 && c->r.problems == r.problems && c->unasked == unasked;
+    sound = (from == c->disk ? check_place(c, number, e) : check_sealed_bytes(c, from, e)) == 0 &&
+            c->r.problems == r.problems && c->unasked == unasked;
     c->o = o;
     c->r = r;
     return sound;
+}
+
+bool check_quietly(struct check *c, uint64_t number, const struct entry *e)
+{
+    return check_quietly_on(c, c->disk, number, e);
 }
 
 static int check_object_bytes(struct check *c, uint64_t number, const void *val, size_t len)

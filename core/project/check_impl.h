@@ -157,12 +157,18 @@ int check_get_entry(struct check *c, unsigned table, uint64_t number, struct ent
 int check_objects(struct check *c);
 /* Look for the bytes of what is missing, for repair to give them an entry again (check_adopt.c). */
 int check_adopt(struct check *c);
+/* The same for who asks otherwise: needs of *c the disk, the snapshot, the key, `missing` and, to look
+ * there, the shards. `fn` is told each that was found once; what it returns but 0 ends it. */
+typedef int check_adopt_fn(uint64_t number, const struct entry *e, const char *from, void *ctx);
+int check_find_lost(struct check *c, check_adopt_fn *fn, void *ctx);
 /* What was set. */
 int check_settings(struct check *c);
 /* The bytes of all objects and slots. */
 int check_bytes(struct check *c);
 /* Are the bytes of this entry there and sound? Nothing is told; c->buf must be there. */
 bool check_quietly(struct check *c, uint64_t number, const struct entry *e);
+/* The same of one on the shard whose disk that is; home: c->disk. */
+bool check_quietly_on(struct check *c, struct disk *from, uint64_t number, const struct entry *e);
 /* That pack is c->pack now. -ENOENT, -EIO. */
 int check_open_pack(struct check *c, uint64_t number);
 /* Is `id` the hash of a content or one derived from it? True when there is no secret to tell. */

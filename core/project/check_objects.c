@@ -3,6 +3,7 @@
  * check_objects: the refcount table and what belongs to it: the index of ids, the dying, the pins.
  */
 #include "check_impl.h"
+#include "lost.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -206,7 +207,7 @@ static int check_named_objects(struct check *c)
         if (err == -ENOENT)
             check_found(c, true, "count", where,
                         "%" PRIu64 " references exist, but it is not in the table", refs);
-        if (err == 0)
+        if (err == 0 && !lost_is_stub(&e))
             continue;
         check_used(c, "object number", number, c->state.next_number, &c->raised.next_number);
         err = map64_put(&c->bad, number, number);

@@ -89,6 +89,9 @@ uint64_t content_length(struct content *c);
 ssize_t content_read(struct project *p, uint64_t number, void *buf, size_t len, uint64_t off);
 /* The shard that could not be asked, of the last of this thread's reads that said -EHOSTUNREACH. */
 uint16_t content_away(void);
+/* The number, without bytes, of the last of this thread's reads that said -ENOENT; 0: since it was
+ * asked there was none. */
+uint64_t content_absent(void);
 /* Its number was collected: forget the bytes. */
 void content_forget(struct project *p, uint64_t number);
 /* As the log has it (replay.c): a content that may be sealed any time; its bytes, however many
@@ -97,6 +100,9 @@ int content_restore(struct project *p, uint64_t number, uint64_t owner, uint64_t
 int content_restore_bytes(struct project *p, uint64_t number, const void *buf, size_t len,
                           uint64_t off);
 int content_restore_length(struct project *p, uint64_t number, uint64_t len);
+/* The slot of that number, of whose row nothing was known for a while, is a content again unless it is
+ * one. */
+int content_adopt_slot(struct project *p, uint64_t number, uint64_t size);
 /* After a restart: the slots that entries name are contents again; what no item names goes. The
  * log began numbers from `first` on. */
 int contents_load(struct project *p, uint64_t first);

@@ -16,6 +16,7 @@
  * on reading a content that has left the table: its bytes do not change any more.
  */
 #include "far.h"
+#include "lost_start.h"
 #include "project_impl.h"
 #include "report.h"
 #include <errno.h>
@@ -433,6 +434,7 @@ static ssize_t read_unsealed(struct content *c, void *buf, size_t len, uint64_t 
 }
 
 static _Thread_local uint16_t away;
+static _Thread_local uint64_t absent;
 
 uint16_t content_away(void)
 {
@@ -454,6 +456,20 @@ static ssize_t read_ghost(struct project *p, uint64_t number, const struct entry
     return n;
 }
 
+/* No two places of one object are the same. */
+static uint64_t place_of(const struct entry *e)
+{
+    return e->where ^ (uint64_t)e->offset << 32 ^ (uint64_t)e->shard << 16 ^ (uint64_t)e->kind << 60;
+}
+
+uint64_t content_absent(void)
+{
+    uint64_t number = absent;
+
+    absent = 0;
+    return number;
+}
+
 ssize_t content_read(struct project *p, uint64_t number, void *buf, size_t len, uint64_t off)
 {
     struct content *c = content_find(p, number);
@@ -467,16 +483,25 @@ ssize_t content_read(struct project *p, uint64_t number, void *buf, size_t len, 
         return n;
     }
     err = refs_entry(p->refs, number, true, &number, &e);
+    if (err == -ENOENT)
+        absent = refs_resolve(p->refs, number);
     if (err < 0)
         return err;
     if (!entry_is_sealed(&e)) { /* an alias of nothing, or it was just forgotten */
         c = content_find(p, number);
         n = c ? read_unsealed(c, buf, len, off) : e.kind == ENTRY_SLOT ? -EUCLEAN : -ENOENT;
         content_unref(c);
-        return n;
+    } else {
+        n = entry_is_ghost(&e) ? read_ghost(p, number, &e, buf, len, off)
+                               : objects_read(p->objects, &e, buf, len, off);
     }
-    return entry_is_ghost(&e) ? read_ghost(p, number, &e, buf, len, off)
-                              : objects_read(p->objects, &e, buf, len, off);
+    if (n == -ENOENT)
+        absent = number;
+    else if (n == -EUCLEAN)
+        met_damage(p, number, MET_BYTES, place_of(&e));
+    else if (n >= 0)
+        met_read(p, number, place_of(&e));
+    return n;
 }
 
 /* ---- from the log ---- */
@@ -584,6 +609,15 @@ static int load_slot(struct project *p, uint64_t number, uint64_t size)
     return 0;
 }
 
+int content_adopt_slot(struct project *p, uint64_t number, uint64_t size)
+{
+    struct content *c = content_find(p, number);
+    int err = c ? 0 : load_slot(p, number, size);
+
+    content_unref(c);
+    return err;
+}
+
 /* What was replayed may be more than a sync vouches for: if power goes before it is committed, the
  * next start replays less of it, and may find the slot named. */
 static int leave_for_commit(struct project *p, uint64_t number)
@@ -599,11 +633,17 @@ static bool is_in(struct project *p, const struct map64 *map, uint64_t number)
     return map64_get(map, number, &none);
 }
 
+struct loading {
+    struct project *p;
+    uint64_t first; /* numbers before it the last commit gave */
+};
+
 /* A slot the commit names becomes a content again; any other was never committed, or its content
  * was sealed: it goes. So do sums that a power loss left alone. */
 static int load_or_reap(const char *name, void *ctx)
 {
-    struct project *p = ctx;
+    const struct loading *l = ctx;
+    struct project *p = l->p;
     char slot[DISK_NAME_MAX + 1];
     struct entry e;
     uint64_t number;
@@ -623,7 +663,8 @@ static int load_or_reap(const char *name, void *ctx)
         refs_cancel(p->refs, number);
         return leave_for_commit(p, number);
     }
-    if (!is_in(p, &p->contents.sealed_slots, number))
+    if (!is_in(p, &p->contents.sealed_slots, number) &&
+        !(err == -ENOENT && number < l->first && lost_start_keep(p)))
         (void)blob_unlink_slot(p->config.disk, number); /* else the next start does it */
     return 0;
 }
@@ -665,10 +706,12 @@ static int cancel_begun(struct project *p, uint64_t first)
 
 int contents_load(struct project *p, uint64_t first)
 {
+    struct loading l = {p, first};
+
     cancel_unnamed(p);
     int err = cancel_begun(p, first);
     if (err == 0)
-        err = disk_list(p->config.disk, "slots", load_or_reap, p);
+        err = disk_list(p->config.disk, "slots", load_or_reap, &l);
     if (err < 0 && err != -ENOMEM)
         project_turn_readonly(p, "looking for slots", err);
     return err == -ENOMEM ? err : 0;

@@ -93,6 +93,11 @@ static int id_of_path(struct call *call, const char *path, struct id *ret_id)
                                  err == -ENOENT ? "there is no %s" : "%s cannot be reached", path);
     n = vfs_getxattr(call->p, node, "user.tally.object", hex, sizeof hex);
     vfs_forget(call->p, node, 1);
+    if (n == -EUCLEAN)
+        return control_fail_word(call, -EUCLEAN,
+                                 "what %s names is not in the table of objects, or damaged there; "
+                                 "`rebuild` looks for its bytes",
+                                 path);
     if (n == -ENODATA)
         return control_fail_word(call, -ENOENT,
                                  "%s is not one object: not a regular file, empty, changed in "
@@ -123,6 +128,11 @@ static int object_find(struct call *call, struct object *ret)
     if (err == -ENOENT || err == -EAGAIN)
         return 0;
     ret->unknown = err < 0;
+    if (err == -EUCLEAN)
+        return control_fail_word(call, err,
+                                 "what the index knows as %s is not in the table of objects, or "
+                                 "damaged there; `rebuild` looks for its bytes",
+                                 word);
     return err;
 }
 

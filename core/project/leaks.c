@@ -6,6 +6,7 @@
  */
 #include "leaks_impl.h"
 #include "array.h"
+#include "lost.h"
 #include "report.h"
 #include <errno.h>
 #include <inttypes.h>
@@ -431,6 +432,24 @@ static void guess_total(struct finding *f)
     f->total = pages / 64 + objects + 256;
 }
 
+static bool guard_step(uint64_t pages, void *ctx)
+{
+    struct finding *f = ctx;
+
+    return f->step && pages % STEP_EVERY == 0 && f->step(f->ctx, f->done, f->total);
+}
+
+/* What no entry names may be what a lost entry named. */
+static int guard(struct finding *f)
+{
+    bool bytes = false;
+
+    for (size_t i = 0; i < f->out->count && !bytes; i++)
+        bytes = leak_kind(&f->out->v[i].key) != LEAK_PAGE &&
+                leak_kind(&f->out->v[i].key) != LEAK_ENTRY;
+    return bytes ? lost_guard(f->p, guard_step, f) : 0;
+}
+
 int leaks_find(struct project *p, leaks_step_fn *step, void *ctx, struct leaks *ret)
 {
     struct finding f = {.p = p, .out = ret, .step = step, .ctx = ctx};
@@ -451,6 +470,8 @@ int leaks_find(struct project *p, leaks_step_fn *step, void *ctx, struct leaks *
         err = search_directories(&f);
     if (err == 0)
         err = leaks_shards_search(&f);
+    if (err == 0)
+        err = guard(&f);
     leaks_shards_close(&f);
     recount_release(&f.count);
     map64_release(&f.files);

@@ -8,6 +8,7 @@
 #include "move.h"
 #include "pool_format.h"
 #include "pool_node.h"
+#include "lost_start.h"
 #include "project_impl.h"
 #include "report.h"
 #include "scrub.h"
@@ -440,6 +441,8 @@ static int open_floors(struct project *p, const struct state *s)
     if (err == 0)
         err = refs_open(kv, &tables, &p->id_key, s->next_number, &p->refs);
     if (err == 0)
+        err = lost_start_packs(p, next_pack(p, s));
+    if (err == 0)
         err = packs_open(p->config.disk, kv, TABLE_PACKS, next_pack(p, s), &p->packs);
     if (err == 0)
         err = shard_packs_open(kv, TABLE_SHARD_PACKS, &p->shard_packs);
@@ -508,6 +511,7 @@ static void init_locks(struct project *p)
     cond_init(&p->shards_thread.wake);
     mutex_init(&p->touches.lock, "touches");
     mutex_init(&p->sweep.lock, "sweep");
+    mutex_init(&p->met.lock, "met");
     cond_init(&p->jobs.changed);
     p->jobs.next = 1;
     p->scrub.lines = (struct strbuf)STRBUF_INIT;
@@ -602,6 +606,7 @@ void project_abandon(struct project *p)
     map64_release(&p->settings_changed);
     touches_release(p);
     strbuf_release(&p->scrub.lines);
+    met_release(p);
     free(p->last_reply);
     free(p);
 }

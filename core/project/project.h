@@ -52,7 +52,7 @@
  *   "pool index"   pool_index.c   mutex   which view of the pool is asked; a leaf
  *   "pool node"    pool_node.c    mutex   what status says of reports and cycles; a leaf
  *   "shards thread", "touches"    mutexes, leaves
- *   "jobs", "scrub", "sweep", "last reply", "control session", "pool"   mutexes, leaves
+ *   "jobs", "scrub", "sweep", "met", "last reply", "control session", "pool"   mutexes, leaves
  *   "shard dir", "shard files"    shard/shard_dir*.c mutexes  what a driver keeps open; leaves
  *   "coordinator", "ticket"       mutexes the flushes in flight; leaves, never held while flushing
  *   "flush"        flusher.c      mutex   who waits for a flush or for memory; a leaf likewise

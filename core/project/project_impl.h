@@ -15,6 +15,7 @@
 #include "lock.h"
 #include "log.h"
 #include "map64.h"
+#include "met.h"
 #include "native.h"
 #include "objects.h"
 #include "pool.h"
@@ -589,6 +590,7 @@ struct project {
     struct shards_thread shards_thread;
     struct touches touches;
     struct sweep_of_store sweep;
+    struct met_of_store met;
 
     struct mutex last_reply_lock; /* "last reply" */
     char *last_reply;             /* of the control file */

@@ -10,8 +10,10 @@
 #include "page.h"
 #include "project_impl.h"
 #include "report.h"
+#include "restore.h"
 #include <errno.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 /* A page to visit, and what its parent promises about it. */
@@ -290,6 +292,7 @@ struct fix {
     int64_t delta;
     bool page, unnamed; /* a page's; a page that nothing names */
     bool alias;         /* an object's that was an alias in the snapshot */
+    bool sealed;        /* an object's that has bytes of its own */
 };
 
 struct rebuild {
@@ -298,6 +301,8 @@ struct rebuild {
     bool part; /* of a job whose progress is another one */
     struct kv_snap *snap;
     struct recount count;
+    struct map64 lost;  /* numbers without an entry -> references */
+    struct map64 fresh; /* numbers that this rebuild gave one, with a count too high */
     uint64_t total; /* pages */
     struct fix *fix;
     size_t fixes, room;
@@ -306,11 +311,21 @@ struct rebuild {
 
 #define FIXES_AT_ONCE 256 /* under one hold of the gate */
 
+/* What is hidden may name it, and a lost number may have been its alias. */
+static bool may_lower(const struct rebuild *b, const struct fix *f)
+{
+    uint64_t none;
+
+    if (b->count.damaged)
+        return false;
+    return f->page || !f->sealed || !b->lost.count || map64_get(&b->fresh, f->number, &none);
+}
+
 static int fix_push(struct rebuild *b, const struct fix *f)
 {
     if (f->delta == 0 && !f->unnamed)
         return 0;
-    if (b->count.damaged && (f->delta < 0 || f->unnamed))
+    if ((f->delta < 0 || f->unnamed) && !may_lower(b, f))
         return 0;
     if (ARRAY_RESERVE(b->fix, b->room, b->fixes + 1) < 0)
         return -ENOMEM;
@@ -347,7 +362,8 @@ static int compare_object(struct rebuild *b, uint64_t number, const void *val, s
     (void)map64_get(&b->count.objects, number, &refs);
     return fix_push(b, &(struct fix){.number = number,
                                      .delta = (int64_t)refs - e.count,
-                                     .alias = e.kind == ENTRY_ALIAS});
+                                     .alias = e.kind == ENTRY_ALIAS,
+                                     .sealed = entry_is_sealed(&e)});
 }
 
 static int compare_page(struct rebuild *b, uint64_t no, const void *val, size_t len)
@@ -471,33 +487,83 @@ static int find_fixes(struct rebuild *b)
     if (err == 0)
         err = recount_run(b->snap, &o, &b->count);
     if (err == 0)
+        err = lost_find(b->snap, &b->count, &b->lost);
+    if (err == 0)
         err = compare_table(b, TABLE_OBJECTS, compare_object);
     if (err == 0)
         err = compare_table(b, TABLE_PAGES, compare_page);
     return err;
 }
 
-static int rebuild_alone(struct project *p, struct job *j, bool part, uint64_t *ret_changed)
+/* What one look at the last commit finds. `found`: entries that were lost and have their bytes again. */
+static int rebuild_round(struct rebuild *b, bool last, uint64_t *found)
 {
-    struct rebuild b = {.p = p, .job = j, .part = part};
+    struct project *p = b->p;
     int err = project_flush(p); /* the corrections of the one before are in the snapshot */
 
     if (err < 0)
         return err;
+    recount_release(&b->count);
+    map64_release(&b->lost);
+    b->fixes = 0;
     /* Any committed state will do: it is consistent, and the live one is that plus changes. */
-    err = kv_snap_begin(p->config.kv, &b.snap);
-    if (err == 0)
-        err = find_fixes(&b);
-    kv_snap_end(b.snap);
-    if (err == 0)
-        err = apply(&b);
-    if (err == 0 && j && !part)
-        job_progress(p, j, b.total, b.total);
-    if (err == 0 && b.count.damaged)
-        err = -EUCLEAN;
+    err = kv_snap_begin(p->config.kv, &b->snap);
+    if (err < 0)
+        return err;
+    err = find_fixes(b);
+    if (err == 0 && b->lost.count && !last)
+        err = restore_lost(p, b->snap, &b->lost, &b->fresh, found);
+    else if (err == 0)
+        err = restore_rows(p, b->snap, !b->count.damaged && !b->lost.count, &b->changed);
+    kv_snap_end(b->snap);
+    return err < 0 ? err : apply(b);
+}
+
+/* Files have lost their bytes: which, and what the job says of it. */
+static int tell_lost(struct rebuild *b)
+{
+    char text[200];
+    int err = restore_tell(b->p, &b->lost);
+
+    snprintf(text, sizeof text,
+             "changed=%llu lost=%llu why=\"the bytes of %llu objects are nowhere to be found; the "
+             "journal names the files\"",
+             (unsigned long long)b->changed, (unsigned long long)b->lost.count,
+             (unsigned long long)b->lost.count);
+    if (b->job && !b->part)
+        job_result(b->p, b->job, text);
+    return err < 0 ? err : -EUCLEAN;
+}
+
+/* Lost entries are put back first, and all is counted once more: only then it is known what they count. */
+static int rebuild_rounds(struct rebuild *b)
+{
+    uint64_t found = 0, mark = met_mark(b->p);
+    int err = rebuild_round(b, false, &found);
+
+    if (err == 0 && b->lost.count)
+        err = rebuild_round(b, true, &found);
+    if (err < 0)
+        return err;
+    b->changed += found;
+    if (b->job && !b->part)
+        job_progress(b->p, b->job, b->total, b->total);
+    met_forget(b->p, mark, true);
+    if (b->lost.count)
+        return tell_lost(b);
+    return b->count.damaged ? -EUCLEAN : 0;
+}
+
+static int rebuild_alone(struct project *p, struct job *j, bool part, uint64_t *ret_changed)
+{
+    struct rebuild b = {.p = p, .job = j, .part = part};
+    int err = rebuild_rounds(&b);
+
     if (err == 0)
         *ret_changed = b.changed;
     recount_release(&b.count);
+    map64_release(&b.lost);
+    map64_release(&b.fresh);
     free(b.fix);
     return err;
 }

@@ -24,6 +24,7 @@
  *     no slot can be found, no log begun    the store is read-only
  *     the flush fails                       no change until another one has done it
  */
+#include "lost_start.h"
 #include "project_impl.h"
 #include "replay.h"
 #include "report.h"
@@ -132,7 +133,8 @@ int project_recover(struct project *p, const struct state *s)
     err = contents_load(p, s->next_number);
     if (err < 0)
         return err;
-    is_kept("an object file that nothing names", objects_reap(p->objects));
+    is_kept("an object file that nothing names",
+            objects_reap(p->objects, s->next_number, lost_start_keep, p));
     err = open_log(p, s, &r);
     if (err < 0)
         project_turn_readonly(p, "beginning a log", err);

@@ -8,6 +8,7 @@
  */
 #include "scrub.h"
 #include "damage.h"
+#include "lost.h"
 #include "rate.h"
 #include "report.h"
 #include "scrub_values.h"
@@ -27,6 +28,7 @@ struct scrub {
     struct scrub_record at, safe;
     int64_t saved; /* monotonic ns */
     uint64_t total, bytes_total;
+    uint64_t met; /* what was met before it began */
     bool resumed;
     struct damage damage;
     uint8_t *buf; /* SUMS_BLOCK bytes */
@@ -404,6 +406,50 @@ static int found_value(const char *what, const char *why, void *ctx)
     return 0;
 }
 
+/* ---- rows that are gone, and counts ---- */
+
+static int found_lost(uint64_t number, uint64_t refs, void *ctx)
+{
+    struct scrub *s = ctx;
+    char name[56], why[128];
+
+    snprintf(name, sizeof name, "object number %llu", U(number));
+    snprintf(why, sizeof why,
+             "%llu references exist, but the table of objects does not say where its bytes are; "
+             "`rebuild` looks for them",
+             U(refs));
+    if (s->damage.count == DAMAGE_AT_ONCE) {
+        int err = tell(s);
+        if (err < 0)
+            return err;
+    }
+    return found(s, DAMAGE_OBJECT, number, name, why);
+}
+
+static bool stop_recount(uint64_t pages, void *ctx)
+{
+    struct scrub *s = ctx;
+
+    (void)pages;
+    return job_pause(s->p, s->j, 0) < 0;
+}
+
+/* In one go, and not at the rate: the pages were just read. */
+static int scrub_rows(struct scrub *s)
+{
+    struct lost_look o = {.lost = found_lost,
+                          .wrong = found_value,
+                          .step = stop_recount,
+                          .pool = s->p->shared != NULL,
+                          .ctx = s};
+    int err = atomic_load(&s->p->readonly) ? 0 : project_flush(s->p); /* what was mended is seen */
+
+    if (err == 0 || err == -EROFS)
+        err = lost_look(s->p->config.kv, &o);
+
+    return err == -ECANCELED ? go_on(s) : err;
+}
+
 static int scrub_values(struct scrub *s)
 {
     uint64_t bytes, per_second = (uint64_t)settings_get(&s->p->settings, SET_SCRUB_RATE);
@@ -418,7 +464,7 @@ static int scrub_values(struct scrub *s)
         if (err < 0)
             return err;
     }
-    return err == -ENOENT ? 0 : err;
+    return err == -ENOENT ? scrub_rows(s) : err;
 }
 
 /* ---- one scrub ---- */
@@ -464,6 +510,7 @@ static int begin(struct scrub *s)
 {
     int err = count_table(s, TABLE_PAGES);
 
+    s->met = met_mark(s->p);
     if (err == 0)
         err = count_table(s, TABLE_OBJECTS);
     if (err == 0)
@@ -507,6 +554,8 @@ static void end(struct scrub *s, int err)
         s->safe = s->at;
         s->safe.ended = now(s->p);
         s->safe.last = s->at.now;
+        if (!s->resumed)
+            met_forget(s->p, s->met, false); /* what there is of it was found */
     }
     s->safe.running = err == -ESHUTDOWN;
     s->at = s->safe;

@@ -2,7 +2,7 @@
 /*
  * scrub: everything that the last commit names is read again and verified: the pages of the trees,
  * then the bytes of every object, by its checksums and its id, and of every slot that has sums; at
- * last what the other tables say (scrub_values.h).
+ * last what the other tables say (scrub_values.h), and whether rows are gone or counts are wrong (lost.h).
  *
  * One job at a time, with idle priority, at most `scrub_rate` a second. What it stands on is free at
  * every moment: keys are taken from snapshots that last for SCRUB_KEYS of them, an object that is

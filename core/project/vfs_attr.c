@@ -363,6 +363,24 @@ int vfs_readlink(struct project *p, uint64_t nodeid, char *buf, size_t cap)
     return err;
 }
 
+/* What the inode names, as the table has it. It may be given another number just then; one that it
+ * still names, and that the table does not have, is lost. */
+static int named_object(struct project *p, uint64_t nodeid, struct inode *in, struct entry *ret)
+{
+    struct vfs_attr attr;
+    uint64_t before = in->object;
+    int err = in->object ? refs_entry(p->refs, in->object, true, NULL, ret) : -ENODATA;
+
+    while (err == -ENOENT) {
+        err = inode_get(p, nodeid, in, &attr);
+        if (err < 0 || in->object == before)
+            return err < 0 ? err : met_lost(p, refs_resolve(p->refs, before));
+        before = in->object;
+        err = in->object ? refs_entry(p->refs, in->object, true, NULL, ret) : -ENODATA;
+    }
+    return err;
+}
+
 int sealed_object(struct project *p, uint64_t nodeid, struct entry *ret)
 {
     int64_t deadline = ticks(p) + settings_get(&p->settings, SET_VIEW_WAIT);
@@ -375,12 +393,12 @@ int sealed_object(struct project *p, uint64_t nodeid, struct entry *ret)
         return err;
     if (!S_ISREG(in.mode) || !in.object || in.flags & INODE_EXTENTS)
         return -ENODATA;
-    err = refs_entry(p->refs, in.object, true, NULL, ret);
+    err = named_object(p, nodeid, &in, ret);
     if (err == 0 && !entry_is_sealed(ret)) {
         (void)seal_pass(p, SEAL_CLOSED, deadline, &left);
         err = inode_get(p, nodeid, &in, &attr);
         if (err == 0)
-            err = in.object ? refs_entry(p->refs, in.object, true, NULL, ret) : -ENODATA;
+            err = named_object(p, nodeid, &in, ret);
     }
     if (err < 0)
         return err;

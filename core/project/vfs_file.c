@@ -192,6 +192,19 @@ static int read_step(struct project *p, struct vnode *v, uint8_t *buf, size_t le
     return err < 0 || *ret_len == 0 ? err : read_map(p, &m, buf);
 }
 
+/* What was named a moment ago may have another number by now: then a second try finds that. */
+static int read_again(struct project *p, struct vnode *v, uint8_t *buf, size_t len, uint64_t off,
+                      size_t *ret_len)
+{
+    uint64_t number;
+    int err;
+
+    (void)content_absent();
+    err = read_step(p, v, buf, len, off, ret_len);
+    number = content_absent();
+    return err == -ENOENT && number ? met_lost(p, number) : err;
+}
+
 ssize_t file_read(struct project *p, struct vnode *v, void *buf, size_t len, uint64_t off)
 {
     size_t done = 0, n;
@@ -200,7 +213,7 @@ ssize_t file_read(struct project *p, struct vnode *v, void *buf, size_t len, uin
         size_t want = len - done < READ_STEP ? len - done : READ_STEP;
         int err = read_step(p, v, (uint8_t *)buf + done, want, off + done, &n);
         if (err == -ENOENT)
-            err = read_step(p, v, (uint8_t *)buf + done, want, off + done, &n);
+            err = read_again(p, v, (uint8_t *)buf + done, want, off + done, &n);
         if (err == -EUCLEAN)
             atomic_store(&p->natives.damage, true);
         if (err < 0)
@@ -214,8 +227,10 @@ ssize_t file_read(struct project *p, struct vnode *v, void *buf, size_t len, uin
 
 static ssize_t read_once(struct vfs_file *f, void *buf, size_t len, uint64_t off)
 {
-    if (!f->v)
-        return content_read(f->p, f->object, buf, len, off);
+    if (!f->v) { /* it is held */
+        ssize_t n = content_read(f->p, f->object, buf, len, off);
+        return n == -ENOENT ? met_lost(f->p, f->object) : n;
+    }
     READ_GUARD(&f->v->io);
     if (atomic_load_explicit(&f->v->uncached, memory_order_relaxed) > 0)
         atomic_store_explicit(&f->v->read_beside, true, memory_order_relaxed);

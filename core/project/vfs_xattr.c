@@ -46,6 +46,8 @@ static int read_object(struct project *p, uint64_t object, uint8_t *buf, size_t 
 {
     for (size_t done = 0; done < len;) {
         ssize_t n = content_read(p, object, buf + done, len - done, done);
+        if (n == -ENOENT)
+            return met_lost(p, object);
         if (n <= 0)
             return n < 0 ? (int)n : -EUCLEAN;
         done += (size_t)n;

@@ -194,6 +194,8 @@ const char *view_state(struct project *p, struct strbuf *why)
         detail = strerror(-err);
     } else if (scrub_found_damage(p)) {
         sentence = "the last scrub found damage";
+    } else if (met_trouble(p)) {
+        sentence = met_trouble(p);
     } else if (p->gc.damage) {
         sentence = "what GC cycles remembered is damaged";
     } else {

@@ -57,6 +57,8 @@ static int unref_all(struct tree *t, const uint8_t *p)
         int r = page_level(p) > 0 ? pages_add_count(t->pages, get_le64(v), -1, NULL)
                 : object          ? refs_unref(t->refs, object)
                                   : 0;
+        if (r == -ENOENT && object) /* lost, and told: there is nothing to be given back */
+            r = 0;
         err = err < 0 ? err : r;
     }
     return err;

@@ -273,6 +273,8 @@ static int walk_counted(struct tree *t, struct key k, uint64_t object, struct tr
         return 0;
     err = refs_ref(t->refs, object);
     *ret_counted = err == 0;
+    if (err == -ENOENT && t->root && object_there(path, k) == object)
+        err = 0; /* its row is lost: it stays as uncounted as it is */
     if (err < 0 || owned)
         return err;
     tree_path_release(t, path->step, path->depth);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* CONTRACTS section 1, line by line, and the rest of refs.h. */
+#include "bytes.h"
 #include "table.h"
 
 #include <pthread.h>
@@ -549,12 +550,43 @@ Test(refs, of_many_at_once_an_alias_gives_its_place_to_its_target_which_alone_co
 
 Test(refs, of_many_at_once_all_are_counted_or_none)
 {
-    uint64_t target = object(&t, "a", 1), n = fresh(&t, 1), named[] = {n, target, 0, 12345, target};
+    uint64_t target = object(&t, "a", 1), n = fresh(&t, 1), full = object(&t, "b", 1);
+    uint64_t named[] = {n, target, 0, full, target};
     cr_assert_eq(refs_seal_alias(t.refs, n, target), 0);
-    cr_assert_eq(refs_ref_all(t.refs, named, 5), -ENOENT);
-    cr_assert_eq(report_count(REPORT_WARN), 1);
+    cr_assert_eq(refs_correct(t.refs, full, UINT32_MAX - 1), 0);
+    cr_assert_eq(refs_ref_all(t.refs, named, 5), -EOVERFLOW);
     cr_assert_eq(count_of(&t, n), 1);
     cr_assert_eq(count_of(&t, target), 2);
+    cr_assert_eq(refs_correct(t.refs, full, -(int64_t)UINT32_MAX + 1), 0);
+}
+
+/* A page that names it is copied: its other items are no worse for that. */
+Test(refs, of_many_at_once_one_whose_row_is_lost_is_left_out_and_told)
+{
+    uint64_t target = object(&t, "a", 1), named[] = {target, 12345, target};
+    cr_assert_eq(refs_ref_all(t.refs, named, 3), 0);
+    cr_assert_eq(report_count(REPORT_WARN), 1);
+    cr_assert_eq(count_of(&t, target), 3);
+}
+
+Test(refs, an_id_whose_row_is_lost_is_damage_not_unknown)
+{
+    struct id id = named(&t, "a");
+    uint64_t target = object(&t, "a", 1), at;
+    bool pending;
+    struct entry e;
+    uint8_t key[8];
+    struct kv_txn *txn;
+    commit(&t);
+    put_be64(key, target);
+    cr_assert_eq(kv_txn_begin(t.kv, &txn), 0);
+    cr_assert_eq(kv_del(txn, 0, key, 8), 0);
+    cr_assert_eq(kv_commit(txn), 0);
+    cr_assert_eq(refs_find(t.refs, &id, &at, &e, &pending), -EUCLEAN);
+    cr_assert_eq(refs_restore(t.refs, target, &(struct entry){.kind = ENTRY_NEW, .count = 3}), 0);
+    cr_assert_eq(count_of(&t, target), 3);
+    cr_assert_eq(refs_restore(t.refs, target, &(struct entry){.kind = ENTRY_NEW, .count = 3}),
+                 -EEXIST);
 }
 
 Test(refs, an_alias_revives_a_dying_target)

@@ -614,7 +614,7 @@ static void reopen(void)
 {
     warehouse_reopen(&w);
     cr_assert_eq(disk_list(w.disk, "slots", remove_slot, NULL), 0);
-    cr_assert_eq(objects_reap(w.objects), 0);
+    cr_assert_eq(objects_reap(w.objects, 0, NULL, NULL), 0);
 }
 
 /* Returns how many writes it took. */

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+/* refs_restore: rows of the refcount table that were lost are put back (refs.h). */
+#include "refs_impl.h"
+#include <errno.h>
+
+/* The number to which the index leads; 0: to none, or it cannot be read. */
+static int leads_to(struct refs *r, const struct id *id, uint64_t *ret_number)
+{
+    uint8_t buf[8];
+    size_t len;
+    int err = layer_get(r->ids, id->b, buf, sizeof buf, &len);
+
+    *ret_number = err == 0 && len == 8 ? get_be64(buf) : 0;
+    return err == -ENOENT || err == -EUCLEAN || err == -ERANGE ? 0 : err;
+}
+
+static int index_put(struct refs *r, const struct id *id, uint64_t number)
+{
+    uint8_t buf[8];
+
+    put_be64(buf, number);
+    return layer_put(r->ids, id->b, buf, sizeof buf);
+}
+
+/* Does the index know another object by that id? */
+static int id_is_taken(struct refs *r, uint64_t number, const struct id *id)
+{
+    struct entry other;
+    uint64_t at;
+    int err = leads_to(r, id, &at);
+
+    if (err < 0 || at == 0 || at == number)
+        return err;
+    err = refs_load(r, at, &other);
+    if (err == 0)
+        return entry_is_sealed(&other) && id_equal(&other.id, id);
+    return err == -ENOENT ? 0 : err == -EUCLEAN ? 1 : err;
+}
+
+/* What stands there now: nothing, something that cannot be read, or an entry without bytes, whose count
+ * is right. */
+static int look_at_row(struct refs *r, uint64_t number, const struct entry *e, uint32_t *ret_count)
+{
+    struct entry now;
+    int err = refs_load(r, number, &now);
+
+    *ret_count = e->count;
+    if (err == -ENOENT || err == -EUCLEAN)
+        return 0;
+    if (err == 0 && now.kind == ENTRY_NEW && now.count > 0 && e->kind != ENTRY_NEW) {
+        *ret_count = now.count;
+        return 0;
+    }
+    return err < 0 ? err : -EEXIST;
+}
+
+static int put_sealed(struct refs *r, uint64_t number, const struct entry *e)
+{
+    int err = refs_note_ghost(r, number, NULL, e);
+
+    if (err == 0)
+        err = index_put(r, &e->id, number);
+    if (err == 0)
+        err = refs_save(r, number, e);
+    if (err < 0)
+        (void)refs_note_ghost(r, number, e, NULL);
+    return err;
+}
+
+int refs_restore(struct refs *r, uint64_t number, const struct entry *e)
+{
+    struct entry now = *e;
+    MUTEX_GUARD(&r->lock);
+    int taken = 0, err = number == 0 || number >= r->next ? -EINVAL : 0;
+
+    if (err == 0)
+        err = look_at_row(r, number, e, &now.count);
+    if (err == 0)
+        err = refs_is_dying_locked(r, number) ? -EBUSY : 0;
+    if (err == 0 && entry_is_sealed(e))
+        taken = id_is_taken(r, number, &e->id);
+    if (err < 0 || taken)
+        return err < 0 ? err : taken < 0 ? taken : -EEXIST;
+    if (!entry_is_sealed(e))
+        return refs_save(r, number, &now);
+    err = put_sealed(r, number, &now);
+    if (err == 0)
+        r->live += now.count > 0;
+    return err;
+}
+
+int refs_reindex(struct refs *r, uint64_t number)
+{
+    struct entry e;
+    struct ghost_row row;
+    uint64_t at;
+    MUTEX_GUARD(&r->lock);
+    int taken, put = 0, err = refs_load(r, number, &e);
+
+    if (err < 0 || !entry_is_sealed(&e) || e.count == 0)
+        return err == -ENOENT ? 0 : err;
+    err = leads_to(r, &e.id, &at);
+    taken = err < 0 ? err : id_is_taken(r, number, &e.id);
+    if (taken == 0 && at != number) {
+        err = index_put(r, &e.id, number);
+        put += err == 0;
+    }
+    if (err == 0 && taken >= 0 && entry_is_ghost(&e) &&
+        refs_ghost_row(r, number, &row) == -ENOENT) {
+        err = refs_note_ghost(r, number, NULL, &e);
+        put += err == 0;
+    }
+    return err < 0 ? err : taken < 0 ? taken : put;
+}

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * met: damage that somebody met on the way: a read whose bytes are not those that were written, or
+ * an item that names an object number which the table of objects does not have (a lost row). It
+ * makes the store degraded until a scrub has looked at everything, or a rebuild has put the rows
+ * back; and the files that use it are told, by a job of its own.
+ *
+ *     met_damage(p, number, MET_BYTES, place);
+ *     return met_lost(p, number);
+ *
+ * Memory: MET_MAX numbers; of more only that there are more. Threads: any.
+ */
+#pragma once
+
+#include "lock.h"
+#include "map64.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+struct project;
+
+#define MET_MAX 256
+
+enum met_kind {
+    MET_BYTES, /* its bytes; an alarm was raised already */
+    MET_ROW,   /* the table of objects does not have it */
+};
+
+struct met_of_store {
+    struct mutex lock;   /* "met", a leaf */
+    struct map64 known;  /* number -> when it was met, times 2, plus enum met_kind */
+    struct map64 place;  /* number -> where its bytes were then */
+    struct map64 untold; /* of these: its files were not told yet */
+    uint64_t serial;     /* of the last one met */
+    _Atomic bool any;    /* one is known */
+    bool telling;        /* a job does it */
+    bool more;           /* than MET_MAX */
+    bool asked, keep;    /* lost_start.h; of the start alone */
+};
+
+/* Holding whatever but the leaves. One that is known is not told again. */
+void met_damage(struct project *p, uint64_t number, enum met_kind kind, uint64_t place);
+/* It was read without an error: if its bytes are elsewhere now, they were healed, and it is forgotten. */
+void met_read(struct project *p, uint64_t number, uint64_t place);
+/* A number that an item names, now that the table does not have it: notes it, returns -EUCLEAN. What
+ * was named before the table was asked may be gone since; so the item is looked at again first. */
+int met_lost(struct project *p, uint64_t number);
+/* What is wrong, for a status; NULL: nothing. Of static storage. */
+const char *met_trouble(struct project *p);
+/* How many are known. */
+uint64_t met_count(struct project *p);
+/* Everything was looked at since `mark` was taken: what was met before it is forgotten. `rows`: of rows
+ * only. */
+uint64_t met_mark(struct project *p);
+void met_forget(struct project *p, uint64_t mark, bool rows);
+/* Alarms that name the files of what was not told yet. What the job does. */
+int met_tell(struct project *p);
+void met_release(struct project *p);
