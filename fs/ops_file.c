@@ -78,8 +78,7 @@ void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     }
     fi->fh = (uintptr_t)h;
     fi->keep_cache = may_keep_cache(h, fi->flags);
-    if ((fi->flags & O_TRUNC) != 0)
-        uncached_open(fs, h, fi);
+    uncached_open(fs, h, fi, (fi->flags & O_TRUNC) != 0);
     passthrough_reply_open(req, ino, h, fi);
 }
 
@@ -112,7 +111,7 @@ void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
     fs_add_refs(fs, a.nodeid, &e.attr);
     fi->fh = (uintptr_t)h;
     fi->keep_cache = may_keep_cache(h, fi->flags);
-    uncached_open(fs, h, fi);
+    uncached_open(fs, h, fi, true);
     if (fuse_reply_create(req, &e, fi) != 0) {
         handle_free(fs, h);
         vfs_forget(fs->p, a.nodeid, 1);
@@ -130,7 +129,9 @@ void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse
     char *buf = size <= FS_IO_MAX ? ring_answer_room() : NULL;
     if (buf == NULL)
         buf = fs_buffer(size);
-    ssize_t n = buf == NULL ? -ENOMEM : vfs_read(h->file, buf, size, (uint64_t)off);
+    ssize_t n = buf == NULL          ? -ENOMEM
+                : uncached_is(h, fi) ? vfs_read_uncached(h->file, buf, size, (uint64_t)off)
+                                     : vfs_read(h->file, buf, size, (uint64_t)off);
     if (n < 0)
         fs_reply_err(req, n);
     else
@@ -163,7 +164,7 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_
     }
     if (translate_asks_kill())
         drop_set_ids(req, ino);
-    if (h->uncached) {
+    if (uncached_is(h, fi)) {
         uncached_write(req, ino, buf, size, off, fi);
         return;
     }

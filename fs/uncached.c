@@ -35,13 +35,22 @@ bool uncached_wanted(struct fs *fs, int flags)
            kernel_forgets(fs);
 }
 
-void uncached_open(struct fs *fs, struct handle *h, struct fuse_file_info *fi)
+void uncached_open(struct fs *fs, struct handle *h, struct fuse_file_info *fi, bool made)
 {
-    if (!uncached_wanted(fs, fi->flags))
-        return;
-    h->uncached = true;
-    fi->direct_io = 1;
-    vfs_set_uncached(h->file);
+    const bool asked = (fi->flags & O_ACCMODE) != O_RDONLY && (fi->flags & O_DIRECT) != 0;
+    if (made && uncached_wanted(fs, fi->flags)) {
+        h->uncached = true;
+        fi->direct_io = 1;
+    }
+    if (h->uncached || asked)
+        vfs_set_uncached(h->file);
+}
+
+bool uncached_is(const struct handle *h, const struct fuse_file_info *fi)
+{
+    if (fi->writepage)
+        return false;
+    return h->uncached || ((fi->flags & O_DIRECT) != 0 && fi->lock_owner != 0);
 }
 
 static void drop_capability(fuse_req_t req, fuse_ino_t ino)
@@ -91,7 +100,8 @@ void uncached_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size
     struct written w = {.off = off,
                         .file = fs_handle(fi)->file,
                         .sync = (fi->flags & O_DSYNC) != 0};
-    drop_capability(req, ino);
+    if (fs_handle(fi)->uncached) /* else the kernel has done that */
+        drop_capability(req, ino);
     const ssize_t n = vfs_write_uncached(w.file, buf, size, (uint64_t)off, &w.stale);
     if (n < 0) {
         fs_reply_err(req, n);

@@ -225,24 +225,25 @@ ssize_t file_read(struct project *p, struct vnode *v, void *buf, size_t len, uin
     return (ssize_t)done;
 }
 
-static ssize_t read_once(struct vfs_file *f, void *buf, size_t len, uint64_t off)
+/* `cached`: the caller's cache keeps it. */
+static ssize_t read_once(struct vfs_file *f, void *buf, size_t len, uint64_t off, bool cached)
 {
     if (!f->v) { /* it is held */
         ssize_t n = content_read(f->p, f->object, buf, len, off);
         return n == -ENOENT ? met_lost(f->p, f->object) : n;
     }
     READ_GUARD(&f->v->io);
-    if (atomic_load_explicit(&f->v->uncached, memory_order_relaxed) > 0)
+    if (cached && atomic_load_explicit(&f->v->uncached, memory_order_relaxed) > 0)
         atomic_store_explicit(&f->v->read_beside, true, memory_order_relaxed);
     return file_read(f->p, f->v, buf, len, off);
 }
 
-ssize_t vfs_read(struct vfs_file *f, void *buf, size_t len, uint64_t off)
+static ssize_t read_all(struct vfs_file *f, void *buf, size_t len, uint64_t off, bool cached)
 {
-    ssize_t n = read_once(f, buf, len, off);
+    ssize_t n = read_once(f, buf, len, off, cached);
 
     if (n == -EHOSTUNREACH && far_wait(f->p))
-        n = read_once(f, buf, len, off);
+        n = read_once(f, buf, len, off, cached);
     if (n == -EHOSTUNREACH)
         n = -EIO;
     if (!f->v)
@@ -250,6 +251,16 @@ ssize_t vfs_read(struct vfs_file *f, void *buf, size_t len, uint64_t off)
     if (n >= 0 && !f->noatime)
         atime_touch(f->p, f->v);
     return n;
+}
+
+ssize_t vfs_read(struct vfs_file *f, void *buf, size_t len, uint64_t off)
+{
+    return read_all(f, buf, len, off, true);
+}
+
+ssize_t vfs_read_uncached(struct vfs_file *f, void *buf, size_t len, uint64_t off)
+{
+    return read_all(f, buf, len, off, false);
 }
 
 /* ---- opening ---- */
@@ -411,9 +422,8 @@ int vfs_open_object(struct project *p, const struct id *id, struct vfs_file **re
 
 void vfs_set_uncached(struct vfs_file *f)
 {
-    if (!f->uncached)
+    if (!atomic_exchange(&f->uncached, true))
         atomic_fetch_add(&f->v->uncached, 1);
-    f->uncached = true;
 }
 
 /* ---- closing ---- */

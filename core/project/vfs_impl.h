@@ -10,7 +10,8 @@ struct vfs_file {
     struct project *p;
     struct vnode *v; /* referenced and open; NULL for an object */
     struct native *native; /* NULL: read through us */
-    bool write, noatime, uncached;
+    bool write, noatime;
+    _Atomic bool uncached;
     uint64_t object; /* held; of an object opened by id */
 };
 

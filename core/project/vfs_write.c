@@ -436,6 +436,11 @@ ssize_t vfs_write_uncached(struct vfs_file *f, const void *buf, size_t len, uint
                            struct vfs_stale **ret_stale)
 {
     struct way way = {.stale = malloc(sizeof *way.stale)};
+
+    if (!atomic_load(&f->uncached)) { /* who read it so far was not noted */
+        vfs_set_uncached(f);
+        atomic_store(&f->v->read_beside, true);
+    }
     ssize_t n = way.stale ? write_all(f, &way, buf, len < WRITE_AT_ONCE ? len : WRITE_AT_ONCE, off)
                           : -ENOMEM;
 

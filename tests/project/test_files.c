@@ -226,6 +226,8 @@ Test(files, a_write_past_a_cache_tells_of_who_read_meanwhile_until_all_have_clos
     w = open_file("main/f", VFS_WRITE);
     vfs_set_uncached(w);
     cr_assert_not(leaves_stale(w, "U"), "what was read before the cache forgets itself");
+    cr_assert_eq(vfs_read_uncached(r, &c, 1, 2), 1);
+    cr_assert_not(leaves_stale(w, "U"), "no cache has that");
     cr_assert_eq(vfs_read(r, &c, 1, 2), 1);
     cr_assert(leaves_stale(w, "V"));
     vfs_release(w);
@@ -237,6 +239,17 @@ Test(files, a_write_past_a_cache_tells_of_who_read_meanwhile_until_all_have_clos
     w = open_file("main/f", VFS_WRITE);
     vfs_set_uncached(w);
     cr_assert_not(leaves_stale(w, "X"));
+    vfs_release(w);
+}
+
+Test(files, a_file_of_which_it_was_not_said_may_have_been_read_by_anybody)
+{
+    struct vfs_file *w;
+
+    put_file(&x, "main/f", "text");
+    w = open_file("main/f", VFS_WRITE);
+    cr_assert(leaves_stale(w, "U"));
+    cr_assert(leaves_stale(w, "V"));
     vfs_release(w);
 }
 
