@@ -5,13 +5,16 @@
  *     submit --room?--> slot --no key, or first of its key--> ready[class] --> worker --> free
  *                         \--else--> behind the last of its key --when that has ended--^
  *
- * Slots are made once: nothing is allocated, so nothing can fail, later. The first job of each key
+ * Slots are made before they are needed, at the start and where the limits are raised: a submit
+ * allocates nothing, so it cannot fail. The first job of each key
  * that has not ended (it is ready or runs) is found through `lane`; the others hang behind it.
  *
  * One mutex guards it all; a job's group has its own, taken only when the job has ended, so the two
  * are never held together.
  */
 #include "pool.h"
+
+#include "array.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -23,12 +26,14 @@
 
 #define POOL_THREADS_MAX 256
 #define LANES 256 /* buckets */
+#define SLOT_BITS 20 /* of an id: the number of its slot */
 
 enum place { FREE, BEHIND, READY, RUNNING };
 
 struct job {
     struct pool_work work;
     uint64_t id;
+    size_t number; /* of the slot */
     enum place place;
     TAILQ_ENTRY(job) list;   /* READY: of its class; FREE: of the free */
     LIST_ENTRY(job) in_lane; /* first of its key */
@@ -54,9 +59,12 @@ struct pool {
     bool fatal;       /* it was called */
     unsigned users;   /* submitters inside, whom destroy waits for */
     unsigned telling; /* dropped jobs whose owners are being told */
-    struct job *slots;
-    size_t slot_count;
-    unsigned threads; /* how many run; written only by open and destroy */
+    struct slots {
+        struct job *v;
+        size_t count;
+    } *slots; /* numbered on from one to the next */
+    size_t slots_made, slots_room, slot_count;
+    unsigned threads; /* how many were started; config.threads: how many may work */
     pthread_t thread[POOL_THREADS_MAX];
 };
 
@@ -198,7 +206,7 @@ static unsigned pick(const struct pool *p)
     unsigned threads = p->config.threads;
     size_t for_all = threads > 1 ? threads - 1 : 1, for_idle = for_all > 1 ? for_all - 1 : 1;
 
-    if (!TAILQ_EMPTY(&p->ready[POOL_URGENT]))
+    if (!TAILQ_EMPTY(&p->ready[POOL_URGENT]) && p->of[POOL_URGENT].running + normal + idle < threads)
         return POOL_URGENT;
     if (!TAILQ_EMPTY(&p->ready[POOL_NORMAL]) && normal + idle < for_all)
         return POOL_NORMAL;
@@ -289,6 +297,47 @@ static void *work(void *arg)
     return NULL;
 }
 
+/* ---- slots: as many as queues and workers hold together ---- */
+
+static size_t slots_for(size_t queue, unsigned threads)
+{
+    return queue * POOL_CLASSES + threads;
+}
+
+/* Needs p->lock. */
+static int make_slots(struct pool *p, size_t count)
+{
+    size_t more = count > p->slot_count ? count - p->slot_count : 0;
+    struct job *v;
+
+    if (more == 0)
+        return 0;
+    if (count >> SLOT_BITS)
+        return -EINVAL;
+    v = calloc(more, sizeof *v);
+    if (!v || ARRAY_RESERVE(p->slots, p->slots_room, p->slots_made + 1) < 0) {
+        free(v);
+        return -ENOMEM;
+    }
+    p->slots[p->slots_made++] = (struct slots){v, more};
+    for (size_t i = 0; i < more; i++) {
+        v[i].number = p->slot_count++;
+        TAILQ_INSERT_TAIL(&p->free, &v[i], list);
+    }
+    cond_broadcast(&p->room);
+    return 0;
+}
+
+/* Needs p->lock. */
+static struct job *slot(struct pool *p, size_t number)
+{
+    const struct slots *s = p->slots;
+
+    for (; number >= s->count; s++)
+        number -= s->count;
+    return &s->v[number];
+}
+
 /* ---- making one ---- */
 
 /* Signals are for the threads of the program, except those a thread causes itself. */
@@ -331,26 +380,53 @@ static void init(struct pool *p, const struct pool_config *config)
         LIST_INIT(&p->lane[i]);
 }
 
+static bool is_right(unsigned threads, size_t queue)
+{
+    return threads >= 1 && threads <= POOL_THREADS_MAX && queue >= 1 && queue <= POOL_QUEUE_MAX;
+}
+
+/* `threads` 0: as many as there are. */
+static int resize(struct pool *p, unsigned threads, size_t queue)
+{
+    int err;
+    MUTEX_GUARD(&p->lock);
+
+    threads = threads ? threads : p->config.threads;
+    queue = queue ? queue : p->config.queue;
+    err = is_right(threads, queue) ? make_slots(p, slots_for(queue, threads)) : -EINVAL;
+    if (err == 0)
+        err = start(p, threads);
+    if (err < 0)
+        return err;
+    p->config.threads = threads;
+    p->config.queue = queue;
+    cond_broadcast(&p->work);
+    cond_broadcast(&p->room);
+    return 0;
+}
+
+int pool_set_threads(struct pool *p, unsigned threads)
+{
+    return threads ? resize(p, threads, 0) : -EINVAL;
+}
+
+int pool_set_queue(struct pool *p, size_t queue)
+{
+    return queue ? resize(p, 0, queue) : -EINVAL;
+}
+
 int pool_open(const struct pool_config *config, struct pool **ret_pool)
 {
-    size_t slots;
     struct pool *p;
     int r;
 
-    if (config->threads < 1 || config->threads > POOL_THREADS_MAX || config->queue < 1 ||
-        config->queue > SIZE_MAX / (sizeof(struct job) * 8))
+    if (!is_right(config->threads, config->queue))
         return -EINVAL;
     p = calloc(1, sizeof *p);
     if (p == NULL)
         return -ENOMEM;
     init(p, config);
-    slots = config->queue * POOL_CLASSES + config->threads;
-    p->slots = calloc(slots, sizeof *p->slots);
-    if (p->slots != NULL)
-        p->slot_count = slots;
-    for (size_t i = 0; i < p->slot_count; i++)
-        TAILQ_INSERT_TAIL(&p->free, &p->slots[i], list);
-    r = p->slots == NULL ? -ENOMEM : start(p, config->threads);
+    r = resize(p, config->threads, config->queue);
     if (r < 0) {
         pool_destroy(p);
         return r;
@@ -398,7 +474,7 @@ static bool withdraw_any(struct pool *p, struct pool_work *ret_w)
 
     close_queues(p);
     for (size_t i = 0; i < p->slot_count; i++) {
-        struct job *j = &p->slots[i];
+        struct job *j = slot(p, i);
         if (j->place != READY && j->place != BEHIND)
             continue;
         withdraw(p, j, ret_w);
@@ -450,6 +526,8 @@ void pool_destroy(struct pool *p)
     cond_destroy(&p->room);
     cond_destroy(&p->ended);
     mutex_destroy(&p->lock);
+    for (size_t i = 0; i < p->slots_made; i++)
+        free(p->slots[i].v);
     free(p->slots);
     free(p);
 }
@@ -492,10 +570,10 @@ static int submit(struct pool *p, const struct pool_work *w, bool wait, uint64_t
     p->users++;
     err = await_room(p, &p->of[w->class], wait);
     if (err == 0) {
-        struct job *j = TAILQ_FIRST(&p->free); /* as many as queues and workers hold together */
+        struct job *j = TAILQ_FIRST(&p->free);
         TAILQ_REMOVE(&p->free, j, list);
         j->work = *w;
-        j->id = ++p->serial * p->slot_count + (uint64_t)(j - p->slots);
+        j->id = ++p->serial << SLOT_BITS | j->number;
         if (ret_id)
             *ret_id = j->id;
         enqueue(p, j);
@@ -538,12 +616,13 @@ int pool_submit(struct pool *p, struct pool_group *g, pool_job_fn *fn, void *arg
 
 int pool_cancel(struct pool *p, uint64_t id)
 {
-    struct job *j = &p->slots[id % p->slot_count];
+    size_t number = id & ((UINT64_C(1) << SLOT_BITS) - 1);
     struct pool_work w;
 
     {
         MUTEX_GUARD(&p->lock);
-        if (id == 0 || j->id != id)
+        struct job *j = number < p->slot_count ? slot(p, number) : NULL;
+        if (id == 0 || !j || j->id != id)
             return -ENOENT;
         if (j->place == RUNNING)
             return -EBUSY;
@@ -559,7 +638,7 @@ void pool_get_stats(struct pool *p, struct pool_stats *ret)
 
     for (unsigned c = 0; c < POOL_CLASSES; c++)
         ret->of[c] = p->of[c];
-    ret->threads = p->threads;
+    ret->threads = p->config.threads;
 }
 
 /* ---- groups ---- */

@@ -59,9 +59,11 @@ struct pool_work {
     uint64_t key; /* 0: none */
 };
 
+#define POOL_QUEUE_MAX 65536
+
 struct pool_config {
     unsigned threads; /* 1–256 */
-    size_t queue;     /* ≥ 1: jobs of each class that wait */
+    size_t queue;     /* 1–POOL_QUEUE_MAX: jobs of each class that wait */
     /* A job failed in a way that nobody can handle. Called once, by the worker, without locks of
      * the pool. May be NULL. */
     void (*fatal)(void *ctx, const char *name, int err);
@@ -73,6 +75,11 @@ struct pool_config {
  */
 int pool_open(const struct pool_config *config, struct pool **ret_pool);
 int pool_create(unsigned threads, size_t queue, struct pool **ret_pool);
+/* Other limits, which count at once: of fewer workers those go on that have begun, and what is queued
+ * stays. An error (-EINVAL, -ENOMEM, -EAGAIN) leaves them as they were. Not by two at once, nor with
+ * pool_destroy. */
+int pool_set_threads(struct pool *p, unsigned threads);
+int pool_set_queue(struct pool *p, size_t queue);
 /* pool_shutdown, then joins the workers. NULL is fine. */
 void pool_destroy(struct pool *p);
 

@@ -19,14 +19,35 @@ static int64_t price(uint64_t amount, uint64_t per_second)
     return (int64_t)ns + ((double)(int64_t)ns < ns);
 }
 
+/* What is owed is owed at the rate that holds now. */
+static void turn(struct rate *r, int64_t now, uint64_t per_second)
+{
+    double owed;
+
+    if (r->per_second && r->per_second != per_second && r->paid > now) {
+        owed = (double)(r->paid - now) * (double)r->per_second / (double)per_second;
+        r->paid = now + (owed < (double)DAY ? (int64_t)owed : DAY);
+    }
+    r->per_second = per_second;
+}
+
+int64_t rate_left(struct rate *r, uint64_t per_second)
+{
+    int64_t now = clock_ticks(r->clock);
+
+    turn(r, now, per_second ? per_second : 1);
+    return r->paid > now ? r->paid - now : 0;
+}
+
 int64_t rate_spend(struct rate *r, uint64_t amount, uint64_t per_second)
 {
     int64_t now = clock_ticks(r->clock);
 
+    turn(r, now, per_second ? per_second : 1);
     if (r->paid < now - RATE_BURST)
         r->paid = now - RATE_BURST;
-    r->paid += price(amount, per_second ? per_second : 1);
+    r->paid += price(amount, r->per_second);
     if (r->paid > now + DAY)
         r->paid = now + DAY;
-    return r->paid > now ? r->paid - now : 0;
+    return rate_left(r, per_second);
 }

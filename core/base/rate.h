@@ -20,11 +20,13 @@
 
 struct rate {
     const struct clock *clock;
-    int64_t paid; /* monotonic ns at which all that was spent is paid for */
+    int64_t paid;        /* monotonic ns at which all that was spent is paid for, */
+    uint64_t per_second; /* at this rate; 0: nothing was spent yet */
 };
 
 void rate_init(struct rate *r, const struct clock *clock); /* the clock is borrowed */
-/* `amount` was spent at `per_second` (at least 1, and another one each time if need be). Returns
- * the ns to wait before the next is begun; 0: none. An amount worth less than a ns counts as one.
- * A wait is at most a day. */
+/* `amount` was spent. Returns the ns to wait before the next is begun; 0: none. An amount worth less
+ * than a ns counts as one. A wait is at most a day. `per_second` is at least 1; another one than the
+ * last time counts from now on, also for what is owed. */
 int64_t rate_spend(struct rate *r, uint64_t amount, uint64_t per_second);
+int64_t rate_left(struct rate *r, uint64_t per_second); /* the same wait, as it is now */

@@ -426,19 +426,27 @@ unsigned shards_look(struct shards *s)
     return count;
 }
 
-int shards_wait(struct shards *s, uint16_t number, int64_t ns, const _Atomic bool *stop)
+int shards_wait(struct shards *s, uint16_t number, const _Atomic int64_t *ns,
+                const _Atomic bool *stop)
 {
     int64_t begin = clock_ticks(s->clock);
 
     for (;;) {
         int err = shards_get(s, number, SHARDS_READ, NULL, NULL);
-        int64_t left = ns - (clock_ticks(s->clock) - begin);
+        int64_t left;
 
         if (err == 0)
             shards_put_back(s, number);
+        MUTEX_GUARD(&s->lock); /* before the look at *ns: see shards_wake */
+        left = *ns - (clock_ticks(s->clock) - begin);
         if (err != -EHOSTUNREACH || left <= 0 || (stop && *stop))
             return err;
-        MUTEX_GUARD(&s->lock);
         (void)cond_wait_for(&s->changed, &s->lock, left < WAIT_STEP ? left : WAIT_STEP);
     }
+}
+
+void shards_wake(struct shards *s)
+{
+    MUTEX_GUARD(&s->lock);
+    cond_broadcast(&s->changed);
 }

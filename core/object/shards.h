@@ -103,6 +103,8 @@ uint64_t shards_first_number(struct shards *s, uint16_t number);
 /* Look for those that are not OK; how many have become so. The others are asked for their space.
  * Never longer than the drivers take. */
 unsigned shards_look(struct shards *s);
-/* Wait until it can be read, for at most `ns`, or until *stop; looks each second. 0 or
- * -EHOSTUNREACH. */
-int shards_wait(struct shards *s, uint16_t number, int64_t ns, const _Atomic bool *stop);
+/* Wait until it can be read, for at most *ns, or until *stop; looks each second. 0 or
+ * -EHOSTUNREACH. *ns may change meanwhile, and counts from the call. */
+int shards_wait(struct shards *s, uint16_t number, const _Atomic int64_t *ns,
+                const _Atomic bool *stop);
+void shards_wake(struct shards *s); /* who waits looks again: *ns is another one */

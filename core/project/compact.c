@@ -385,6 +385,21 @@ static bool is_due(struct project *p)
     return dead >= worth || compact_shards_dead(p, below, worth) >= worth;
 }
 
+static void below_set(void *ctx, int64_t value)
+{
+    struct project *p = ctx;
+
+    (void)value;
+    atomic_store(&p->compacting.vain, 0);
+    atomic_store(&p->compacting.looked, INT64_MIN / 2); /* long ago */
+    flush_kick(p); /* who looks is the flusher */
+}
+
+void compact_watch(struct project *p)
+{
+    settings_watch(&p->settings, SET_COMPACT_BELOW, below_set, p);
+}
+
 void compact_if_due(struct project *p)
 {
     int64_t at = ticks(p), looked = atomic_load(&p->compacting.looked);

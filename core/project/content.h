@@ -149,10 +149,11 @@ enum seal_what {
     SEAL_READY,   /* and slots closed since seal_delay */
     SEAL_CLOSED,  /* and all closed slots */
 };
-/* One pass over what is unsealed, on the worker pool, until `deadline` (monotonic ns; -1: none).
+/* One pass over what is unsealed, on the worker pool; of a view that began at `since` (monotonic ns,
+ * -1: it is none) until view_wait is over, and it does not wait longer for who is at it, either.
  * *ret_left: contents of that kind still unsealed. Takes the gate (read) per content. What goes
  * wrong with one slot does not fail the pass: it stays a slot, which a commit can name. */
-int seal_pass(struct project *p, enum seal_what what, int64_t deadline, size_t *ret_left);
+int seal_pass(struct project *p, enum seal_what what, int64_t since, size_t *ret_left);
 /* The few buffers that are left, with the gate held for writing. */
 int seal_rest(struct project *p);
 /* How many contents wait that a view should show. */

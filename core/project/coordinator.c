@@ -24,6 +24,7 @@ struct flight {
     enum state state;
     bool permit; /* it holds one */
     unsigned failures;
+    int error; /* of the last failure */
     int64_t begun, failed_at, retry_at; /* ticks */
     struct ticket *ticket;
     TAILQ_ENTRY(flight) next;
@@ -106,6 +107,20 @@ static void drop_all(struct coordinator *c, int err)
     ticket_resolve(f->ticket, err, true);
 }
 
+/* It failed more often than it may be tried again. `f` may be freed. */
+static void give_up_if_due(struct coordinator *c, struct flight *f)
+{
+    if (c->config.retry < 0 || f->failures <= c->config.retry || c->fatal)
+        return;
+    if (f->permit) {
+        ticket_resolve(f->ticket, f->error, false);
+        give_back_permit(c, f);
+        c->given_up++;
+    }
+    if (TAILQ_NEXT(f, next))
+        merge(c, f, TAILQ_NEXT(f, next));
+}
+
 static void failed(struct coordinator *c, struct flight *f, int err, int fatal)
 {
     struct flight *behind = f;
@@ -115,22 +130,14 @@ static void failed(struct coordinator *c, struct flight *f, int err, int fatal)
     f->failed_at = now(c);
     f->retry_at = f->failed_at + backoff(f->failures);
     c->failed++;
-    c->error = err;
+    f->error = c->error = err;
     for (; behind; behind = TAILQ_NEXT(behind, next))
         ticket_tell(behind->ticket, err);
     if (fatal < 0 && c->fatal == 0) {
         c->fatal = fatal;
         drop_all(c, fatal);
     }
-    if (c->config.retry < 0 || f->failures <= c->config.retry || c->fatal)
-        return;
-    if (f->permit) {
-        ticket_resolve(f->ticket, err, false);
-        give_back_permit(c, f);
-        c->given_up++;
-    }
-    if (TAILQ_NEXT(f, next))
-        merge(c, f, TAILQ_NEXT(f, next));
+    give_up_if_due(c, f);
 }
 
 /* ---- streams and finalizes ---- */
@@ -513,8 +520,16 @@ void coordinator_set_permits(struct coordinator *c, unsigned permits)
 
 void coordinator_set_retry(struct coordinator *c, int64_t retry)
 {
+    struct flight *f, *next;
     MUTEX_GUARD(&c->lock);
+
     c->config.retry = retry;
+    for (f = TAILQ_FIRST(&c->flights); f; f = next) {
+        next = TAILQ_NEXT(f, next);
+        if (f->state == FAILED)
+            give_up_if_due(c, f);
+    }
+    cond_broadcast(&c->changed);
 }
 
 void coordinator_get_stats(struct coordinator *c, struct coordinator_stats *ret)

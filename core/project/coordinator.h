@@ -86,6 +86,7 @@ void coordinator_retry(struct coordinator *c);
 /* Look at the clock again (tests turn it by hand). */
 void coordinator_wake(struct coordinator *c);
 
+/* Both count at once, also for who waits and for what has failed already. */
 void coordinator_set_permits(struct coordinator *c, unsigned permits);
 void coordinator_set_retry(struct coordinator *c, int64_t retry);
 

@@ -84,9 +84,9 @@ static int gather(struct project *p, struct vnode *v, uint64_t off, size_t len)
 
 bool far_wait(struct project *p)
 {
-    int64_t ns = settings_get(&p->settings, SET_SHARD_WAIT);
+    const _Atomic int64_t *ns = &p->settings.value[SET_SHARD_WAIT];
 
-    return ns > 0 && shards_wait(p->shards, content_away(), ns, &p->closing) == 0;
+    return *ns > 0 && shards_wait(p->shards, content_away(), ns, &p->closing) == 0;
 }
 
 int far_begin(struct project *p, struct vnode *v, uint64_t off, size_t len)

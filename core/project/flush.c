@@ -439,6 +439,20 @@ static int submit(void *ctx, int (*fn)(void *arg), void (*dropped)(void *arg, in
     return pool_submit_work(p->pool, &w, NULL);
 }
 
+static void permits_set(void *ctx, int64_t value)
+{
+    struct project *p = ctx;
+
+    coordinator_set_permits(p->flush.coordinator, (unsigned)value);
+}
+
+static void retry_set(void *ctx, int64_t value)
+{
+    struct project *p = ctx;
+
+    coordinator_set_retry(p->flush.coordinator, value);
+}
+
 int flush_open(struct project *p)
 {
     struct coordinator_config config = {
@@ -455,6 +469,9 @@ int flush_open(struct project *p)
         .background = p->config.background,
     };
 
+    settings_watch(&p->settings, SET_MAX_PENDING_FLUSHES, permits_set, p);
+    settings_watch(&p->settings, SET_FLUSH_RETRY, retry_set, p);
+    flusher_watch(p);
     return coordinator_create(&config, &p->flush.coordinator);
 }
 

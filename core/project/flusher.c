@@ -98,13 +98,13 @@ static int pressure(struct project *p)
            atomic_load(&p->flush.logged) > LOG_KICK;
 }
 
-/* Until a commit has come, or an attempt has failed: then its error. */
+/* Until a commit has come, a limit is another one, or an attempt has failed: then its error. */
 static int wait_for_commit(struct flusher *f, bool urgent)
 {
     MUTEX_GUARD(&f->lock);
-    uint64_t commits = f->commits, failures = f->failed;
+    uint64_t commits = f->commits, failures = f->failed, limits = f->limits;
 
-    while (f->commits == commits && f->failed == failures) {
+    while (f->commits == commits && f->failed == failures && f->limits == limits) {
         if (f->stop)
             return -ESHUTDOWN;
         kick(f, urgent);
@@ -226,6 +226,43 @@ bool flush_lets_go_on(struct project *p)
     return knows_of_room(p) || has_room(p, true, 0) == 0;
 }
 
+/* ---- settings ---- */
+
+static void interval_set(void *ctx, int64_t value)
+{
+    struct project *p = ctx;
+    MUTEX_GUARD(&p->flush.lock);
+
+    (void)value;
+    cond_broadcast(&p->flush.wake);
+}
+
+/* Who waits for memory may not need to. */
+static void limit_set(void *ctx, int64_t value)
+{
+    struct project *p = ctx;
+    MUTEX_GUARD(&p->flush.lock);
+
+    (void)value;
+    p->flush.limits++;
+    cond_broadcast(&p->flush.done);
+}
+
+/* What was not ready may be now. */
+static void delay_set(void *ctx, int64_t value)
+{
+    (void)value;
+    flush_kick(ctx);
+}
+
+void flusher_watch(struct project *p)
+{
+    settings_watch(&p->settings, SET_FLUSH_INTERVAL, interval_set, p);
+    settings_watch(&p->settings, SET_BUFFERS, limit_set, p);
+    settings_watch(&p->settings, SET_PAGE_CACHE, limit_set, p);
+    settings_watch(&p->settings, SET_SEAL_DELAY, delay_set, p);
+}
+
 /* ---- the threads ---- */
 
 /* Where nothing presses, one flush is in flight and one on its way there: the more ask for the next
@@ -235,14 +272,20 @@ static bool may_begin(const struct flusher *f)
     return f->in_flight < 2 || f->urgent || f->error < 0;
 }
 
+/* ns; by what the setting says now. */
+static int64_t interval_left(struct project *p, int64_t begin)
+{
+    return begin + settings_get(&p->settings, SET_FLUSH_INTERVAL) - ticks(p);
+}
+
 /* Until a flush is asked for and may begin, or it is time for one. False: the end. */
 static bool wait_to_begin(struct project *p, bool *ret_asked)
 {
     struct flusher *f = &p->flush;
-    int64_t until = ticks(p) + settings_get(&p->settings, SET_FLUSH_INTERVAL), left;
+    int64_t begin = ticks(p), left;
     MUTEX_GUARD(&f->lock);
 
-    while (!f->stop && !(f->kicked && may_begin(f)) && (left = until - ticks(p)) > 0)
+    while (!f->stop && !(f->kicked && may_begin(f)) && (left = interval_left(p, begin)) > 0)
         (void)cond_wait_for(&f->wake, &f->lock, left);
     *ret_asked = f->kicked;
     f->kicked = f->urgent = false;

@@ -6,6 +6,8 @@
 #pragma once
 
 #include "lock.h"
+#include "rate.h"
+#include "settings.h"
 #include "strbuf.h"
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -58,6 +60,10 @@ void job_progress_bytes(struct project *p, struct job *j, uint64_t done, uint64_
 /* Rest for that long, or until it is to end: -ECANCELED, -ESHUTDOWN. By its own thread; with 0 ns it
  * only asks. */
 int job_pause(struct project *p, struct job *j, int64_t ns);
+/* `amount` was spent at the rate that the setting `which` says: rest as long as that asks, by the
+ * value that it has meanwhile. The same errors. */
+int job_pay(struct project *p, struct job *j, struct rate *rate, uint64_t amount,
+            enum setting which);
 /* key=value words of the reply, set before the end. */
 void job_result(struct project *p, struct job *j, const char *result);
 /* Lines that follow them; takes over `lines`, malloc'd. Those of the job before are forgotten. */

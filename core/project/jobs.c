@@ -168,21 +168,45 @@ void job_progress_bytes(struct project *p, struct job *j, uint64_t done, uint64_
     grow(&j->bytes_done, &j->bytes_total, done, total);
 }
 
+/* Needs jobs->lock. 1: the time is not over. */
+static int look_at_pause(struct project *p, struct job *j, int64_t left)
+{
+    if (atomic_load(&p->closing))
+        return -ESHUTDOWN;
+    if (atomic_load(&j->cancel))
+        return -ECANCELED;
+    if (left <= 0)
+        return 0;
+    (void)cond_wait_for(&p->jobs.changed, &p->jobs.lock, left < LOOK_EVERY ? left : LOOK_EVERY);
+    return 1;
+}
+
 int job_pause(struct project *p, struct job *j, int64_t ns)
 {
     int64_t until = ticks(p) + ns;
+    int err;
     MUTEX_GUARD(&p->jobs.lock);
 
-    for (;;) {
-        int64_t left = until - ticks(p);
-        if (atomic_load(&p->closing))
-            return -ESHUTDOWN;
-        if (atomic_load(&j->cancel))
-            return -ECANCELED;
-        if (left <= 0)
-            return 0;
-        (void)cond_wait_for(&p->jobs.changed, &p->jobs.lock, left < LOOK_EVERY ? left : LOOK_EVERY);
-    }
+    while ((err = look_at_pause(p, j, until - ticks(p))) > 0)
+        ;
+    return err;
+}
+
+static uint64_t rate_of(struct project *p, enum setting which)
+{
+    return (uint64_t)settings_get(&p->settings, which);
+}
+
+int job_pay(struct project *p, struct job *j, struct rate *rate, uint64_t amount,
+            enum setting which)
+{
+    int err;
+    MUTEX_GUARD(&p->jobs.lock);
+
+    (void)rate_spend(rate, amount, rate_of(p, which));
+    while ((err = look_at_pause(p, j, rate_left(rate, rate_of(p, which)))) > 0)
+        ;
+    return err;
 }
 
 void job_result(struct project *p, struct job *j, const char *result)

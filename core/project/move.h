@@ -70,6 +70,8 @@ int release_pass(struct project *p, uint16_t shard, uint64_t *ret_left);
 
 int shards_thread_start(struct project *p);
 void shards_thread_stop(struct project *p);
+/* Settings that it waits by. At the start. */
+void shards_thread_watch(struct project *p);
 void shards_thread_kick(struct project *p); /* there is something to release */
 /* One turn of it, for tests and stores without threads. */
 void shards_step(struct project *p);

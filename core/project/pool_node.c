@@ -421,17 +421,16 @@ void pool_node_stop(struct project *p)
     n->started = false;
 }
 
-void pool_node_settings_changed(struct project *p)
-{
-    struct pool_node *n = p->node;
+/* ---- the beginning and the end ---- */
 
-    if (!n)
-        return;
+static void interval_set(void *ctx, int64_t value)
+{
+    struct pool_node *n = ctx;
     MUTEX_GUARD(&n->lock);
+
+    (void)value;
     cond_broadcast(&n->wake);
 }
-
-/* ---- the beginning and the end ---- */
 
 int pool_node_open(struct project *p)
 {
@@ -450,6 +449,7 @@ int pool_node_open(struct project *p)
     mutex_init(&n->lock, "pool node");
     cond_init(&n->wake);
     p->node = n;
+    settings_watch(&p->settings, SET_REPORT_INTERVAL, interval_set, n);
     err = pool_index_create(p->shared->disk, p->shared->node, &n->index);
     if (err == 0)
         err = gc_create(p->clock, 0, &n->gc);

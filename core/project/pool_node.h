@@ -65,8 +65,6 @@ void pool_node_close(struct project *p);
 /* Reports by itself from now on, and watches the others'. */
 int pool_node_start(struct project *p);
 void pool_node_stop(struct project *p);
-/* `report_interval` is another one. Never waits. */
-void pool_node_settings_changed(struct project *p);
 
 /* At the end of a clean close: the pack that was open is closed for ever, and gets its index. Errors
  * leave that to the next life. */

@@ -166,22 +166,12 @@ int settings_set(struct project *p, enum setting which, int64_t value)
     err = map64_put(&p->settings_changed, (uint64_t)which + 1, (uint64_t)value);
     if (err < 0)
         return err;
-    atomic_store(&p->settings.value[which], value);
     capture_op(p, &(struct op){.kind = OP_SETTING,
                                .a = (uint64_t)value,
                                .data = setting_infos[which].key,
                                .len = strlen(setting_infos[which].key)});
     err = project_changed(p, NULL);
-    if (which == SET_PAGE_CACHE)
-        pages_set_cache(p->pages, (size_t)value);
-    if (which == SET_REPORT_INTERVAL)
-        pool_node_settings_changed(p);
-    if (which == SET_PACK_SIZE)
-        packs_set_size(p->packs, (uint64_t)value);
-    if (which == SET_MAX_PENDING_FLUSHES)
-        coordinator_set_permits(p->flush.coordinator, (unsigned)value);
-    if (which == SET_FLUSH_RETRY)
-        coordinator_set_retry(p->flush.coordinator, value);
+    settings_put(&p->settings, which, value);
     return err;
 }
 
@@ -241,7 +231,7 @@ int settings_restore(struct project *p, const char *key, size_t len, int64_t val
     if (err == 0)
         err = map64_put(&p->settings_changed, (uint64_t)which + 1, (uint64_t)value);
     if (err == 0)
-        atomic_store(&p->settings.value[which], value);
+        settings_put(&p->settings, (enum setting)which, value);
     return err;
 }
 
@@ -263,7 +253,7 @@ int settings_load(struct project *p)
             report(REPORT_WARN, "setting %s is stored damaged: using its default", info->key);
             continue;
         }
-        atomic_store(&p->settings.value[i], value);
+        settings_put(&p->settings, (enum setting)i, value);
     }
     return 0;
 }
@@ -430,6 +420,20 @@ static int open_objects(struct project *p)
     return objects_open(&config, &p->objects);
 }
 
+static void page_cache_set(void *ctx, int64_t value)
+{
+    struct project *p = ctx;
+
+    pages_set_cache(p->pages, (size_t)value);
+}
+
+static void pack_size_set(void *ctx, int64_t value)
+{
+    struct project *p = ctx;
+
+    packs_set_size(p->packs, (uint64_t)value);
+}
+
 static int open_floors(struct project *p, const struct state *s)
 {
     static const struct refs_tables tables = {TABLE_OBJECTS, TABLE_IDS, TABLE_DYING, TABLE_PINS,
@@ -451,6 +455,8 @@ static int open_floors(struct project *p, const struct state *s)
     if (err < 0)
         return err;
     packs_set_size(p->packs, (uint64_t)settings_get(&p->settings, SET_PACK_SIZE));
+    settings_watch(&p->settings, SET_PAGE_CACHE, page_cache_set, p);
+    settings_watch(&p->settings, SET_PACK_SIZE, pack_size_set, p);
     err = open_objects(p);
     if (err == 0)
         atomic_store(&p->moving.any, refs_ghosts(p->refs) > 0);
@@ -466,6 +472,33 @@ static void on_fatal_job(void *ctx, const char *name, int err)
 }
 
 /* One worker more than there may be jobs in flight: the pool keeps it for urgent ones. */
+static unsigned workers(int64_t jobs)
+{
+    if (jobs == 0)
+        jobs = sysconf(_SC_NPROCESSORS_ONLN);
+    return jobs < 1 ? 2 : jobs > 255 ? 256 : (unsigned)jobs + 1;
+}
+
+static void say_kept(const char *setting, int err)
+{
+    if (err < 0)
+        report(REPORT_WARN, "%s stays as it is until the next mount (%s)", setting, strerror(-err));
+}
+
+static void in_flight_set(void *ctx, int64_t value)
+{
+    struct project *p = ctx;
+
+    say_kept("max_in_flight_jobs", pool_set_threads(p->pool, workers(value)));
+}
+
+static void enqueued_set(void *ctx, int64_t value)
+{
+    struct project *p = ctx;
+
+    say_kept("max_enqueued_jobs", pool_set_queue(p->pool, (size_t)value));
+}
+
 static int open_pool(struct project *p)
 {
     int64_t jobs = p->config.threads;
@@ -476,11 +509,12 @@ static int open_pool(struct project *p)
         .clock = p->clock,
     };
 
-    if (jobs == 0)
+    settings_watch(&p->settings, SET_MAX_ENQUEUED_JOBS, enqueued_set, p);
+    if (jobs == 0) {
         jobs = settings_get(&p->settings, SET_MAX_IN_FLIGHT_JOBS);
-    if (jobs == 0)
-        jobs = sysconf(_SC_NPROCESSORS_ONLN);
-    config.threads = jobs < 1 ? 2 : jobs > 255 ? 256 : (unsigned)jobs + 1;
+        settings_watch(&p->settings, SET_MAX_IN_FLIGHT_JOBS, in_flight_set, p);
+    }
+    config.threads = workers(jobs);
     return pool_open(&config, &p->pool);
 }
 
@@ -559,6 +593,10 @@ int project_open(const struct project_config *config, struct project **ret_p)
         err = sweep_open(p);
     if (err == 0)
         jobs_resume(p);
+    if (err == 0) {
+        compact_watch(p);
+        shards_thread_watch(p);
+    }
     if (err == 0 && config->background)
         err = flush_start_threads(p);
     if (err == 0)

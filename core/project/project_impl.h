@@ -332,6 +332,7 @@ struct flusher {
     int slot_error;                   /* seal; of the last pass: a slot that could not be sealed */
     uint64_t durable_seq;             /* lock */
     uint64_t commits, failed;         /* lock */
+    uint64_t limits;                  /* lock; how often one of memory was set */
     _Atomic uint64_t committed;       /* commits, told before anything of them looks clean */
     int error;                        /* lock; of the last failure; 0: a commit came after it */
     int64_t commit_at[FLUSH_RATE_OF]; /* lock; monotonic ns; of the last commits, a ring */
@@ -381,6 +382,8 @@ double flush_rate(struct project *p);
 void flush_note(struct project *p, int err);
 void flush_kick(struct project *p);
 void flush_kick_drops(struct project *p);
+/* Settings that the flusher, or who waits for it, waits by. At the start. */
+void flusher_watch(struct project *p);
 int flush_start_threads(struct project *p);
 void flush_stop_threads(struct project *p);
 /* Is nothing at all pending? (drain.c) */
@@ -450,6 +453,8 @@ int project_compact(struct project *p, struct job *j, unsigned below, bool thoro
 #define COMPACT_EVERY (60 * NSEC_PER_SEC)
 #define COMPACT_DUE_PART 4 /* a 4th of `pack_size` is dead at least, for one that nobody asks for */
 void compact_if_due(struct project *p);
+/* `compact_below` counts from now on. At the start. */
+void compact_watch(struct project *p);
 /* In a pool: after a list of marks was read, look whether packs of others make one due. */
 void compact_look_at_pool(struct project *p, uint64_t serial);
 

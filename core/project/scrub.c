@@ -53,11 +53,10 @@ static void show_progress(struct scrub *s)
 static int spend(uint64_t bytes, void *ctx)
 {
     struct scrub *s = ctx;
-    uint64_t per_second = (uint64_t)settings_get(&s->p->settings, SET_SCRUB_RATE);
 
     s->at.now.bytes += bytes;
     show_progress(s);
-    return job_pause(s->p, s->j, rate_spend(&s->rate, bytes, per_second));
+    return job_pay(s->p, s->j, &s->rate, bytes, SET_SCRUB_RATE);
 }
 
 static int go_on(void *ctx)
@@ -452,7 +451,7 @@ static int scrub_rows(struct scrub *s)
 
 static int scrub_values(struct scrub *s)
 {
-    uint64_t bytes, per_second = (uint64_t)settings_get(&s->p->settings, SET_SCRUB_RATE);
+    uint64_t bytes;
     struct scrub_values at = {.table = (unsigned)s->at.next};
     int err;
 
@@ -460,7 +459,7 @@ static int scrub_values(struct scrub *s)
         s->at.next = at.table;
         err = keep(s);
         if (err == 0)
-            err = job_pause(s->p, s->j, rate_spend(&s->rate, bytes, per_second));
+            err = job_pay(s->p, s->j, &s->rate, bytes, SET_SCRUB_RATE);
         if (err < 0)
             return err;
     }

@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define TURN_LOOK (50 * NSEC_PER_MSEC)
 #define BATCH 1024      /* contents in one round on the pool */
 #define SLOTS_MOST 512u /* at which no buffer becomes one that need not */
 
@@ -284,8 +285,14 @@ static int round_once(struct pass *pass, struct task *tasks, struct content **pi
     return err;
 }
 
+/* A view that began at `since` waits so long, by what the setting says now. */
+static bool view_is_late(struct project *p, int64_t since)
+{
+    return since >= 0 && ticks(p) - since >= settings_get(&p->settings, SET_VIEW_WAIT);
+}
+
 /* Rounds until nothing is left, nothing moves any more, or time is over. */
-static int rounds(struct pass *pass, int64_t deadline, size_t *ret_left)
+static int rounds(struct pass *pass, int64_t since, size_t *ret_left)
 {
     struct task *tasks = calloc(BATCH, sizeof *tasks);
     struct content **picked = calloc(BATCH, sizeof(struct content *));
@@ -300,7 +307,7 @@ static int rounds(struct pass *pass, int64_t deadline, size_t *ret_left)
         idle = atomic_load(&pass->sealed) ? 0 : idle + 1;
         if (idle >= 2 || (atomic_load(&pass->failed) && idle))
             break;
-        if (deadline >= 0 && ticks(pass->p) >= deadline)
+        if (view_is_late(pass->p, since))
             break;
     }
     free(tasks);
@@ -308,14 +315,31 @@ static int rounds(struct pass *pass, int64_t deadline, size_t *ret_left)
     return err < 0 ? err : atomic_load(&pass->error);
 }
 
-int seal_pass(struct project *p, enum seal_what what, int64_t deadline, size_t *ret_left)
+/* False: it was late. */
+static bool take_turn(struct project *p, int64_t since)
+{
+    if (since < 0) {
+        mutex_lock(&p->flush.seal);
+        return true;
+    }
+    while (!mutex_lock_for(&p->flush.seal, TURN_LOOK))
+        if (view_is_late(p, since))
+            return false;
+    return true;
+}
+
+int seal_pass(struct project *p, enum seal_what what, int64_t since, size_t *ret_left)
 {
     struct pass pass = {.p = p, .what = what};
     int err;
-    MUTEX_GUARD(&p->flush.seal);
 
-    err = rounds(&pass, deadline, ret_left);
+    if (!take_turn(p, since)) {
+        *ret_left = seal_waiting(p);
+        return 0;
+    }
+    err = rounds(&pass, since, ret_left);
     p->flush.slot_error = atomic_load(&pass.slot_error);
+    mutex_unlock(&p->flush.seal);
     return err;
 }
 

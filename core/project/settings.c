@@ -8,6 +8,7 @@
 #include "command.h"
 #include "gc.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -29,7 +30,7 @@ const struct setting_info setting_infos[SETTING_COUNT] = {
     [SET_FLUSH_INTERVAL] = {"flush_interval", SETTING_DURATION, 100 * MS, HOUR, 5 * SECOND,
                             "changes are made durable at least so often", NULL},
     [SET_MAX_IN_FLIGHT_JOBS] = {"max_in_flight_jobs", SETTING_NUMBER, 0, 256, 0,
-                                "background workers, 0: one per CPU; from the next mount", NULL},
+                                "background workers, 0: one per CPU", NULL},
     [SET_PAGE_CACHE] = {"page_cache", SETTING_SIZE, 4 * MIB, 64 * GIB, 64 * MIB,
                         "memory for pages of the namespaces' trees", NULL},
     [SET_BUFFERS] = {"buffers", SETTING_SIZE, MIB, 64 * GIB, 64 * MIB,
@@ -43,8 +44,7 @@ const struct setting_info setting_infos[SETTING_COUNT] = {
     [SET_PACK_SIZE] = {"pack_size", SETTING_SIZE, MIB, GIB, 64 * MIB,
                        "a pack is closed at about this size", NULL},
     [SET_MAX_ENQUEUED_JOBS] = {"max_enqueued_jobs", SETTING_NUMBER, 1, 65536, 1024,
-                               "background work that waits for a worker; more waits to be taken; "
-                               "from the next mount",
+                               "background work that waits for a worker; more waits to be taken",
                                NULL},
     [SET_ON_FATAL] = {"on_fatal", SETTING_WORD, ON_FATAL_READONLY, ON_FATAL_EXIT, ON_FATAL_READONLY,
                       "when what is on disk can no longer be trusted: go on readonly, or exit",
@@ -93,6 +93,26 @@ void settings_init(struct settings *s)
 {
     for (int i = 0; i < SETTING_COUNT; i++) {
         atomic_init(&s->value[i], setting_infos[i].standard);
+    }
+    memset(s->watch, 0, sizeof s->watch);
+}
+
+void settings_watch(struct settings *s, enum setting which, setting_fn *fn, void *ctx)
+{
+    struct setting_watch *w = s->watch[which];
+    while (w->fn) {
+        w++;
+        assert(w < s->watch[which] + SETTING_WATCHES);
+    }
+    *w = (struct setting_watch){fn, ctx};
+}
+
+void settings_put(struct settings *s, enum setting which, int64_t value)
+{
+    atomic_store(&s->value[which], value);
+    for (const struct setting_watch *w = s->watch[which];
+         w < s->watch[which] + SETTING_WATCHES && w->fn; w++) {
+        w->fn(w->ctx, value);
     }
 }
 

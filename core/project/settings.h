@@ -23,7 +23,7 @@ enum setting {
     SET_VIEW_WAIT,  /* duration, 0 – 1m, 2s */
     SET_PACK_LIMIT, /* size, 4K – 128K, 128K: larger objects get a file of their own */
     SET_PACK_SIZE,  /* size, 1M – 1G, 64M */
-    SET_MAX_ENQUEUED_JOBS,   /* number, 1 – 65536, 1024: waiting jobs of a class; next mount */
+    SET_MAX_ENQUEUED_JOBS,   /* number, 1 – 65536, 1024: waiting jobs of a class */
     SET_ON_FATAL,            /* enum on_fatal, readonly: what a failure nobody can handle does */
     SET_MAX_PENDING_FLUSHES, /* number, 1 – 60, 4: flushes in flight */
     SET_FLUSH_RETRY,         /* number, 0 – 1000000, or forever: of a flush that failed */
@@ -67,11 +67,25 @@ struct setting_info {
 };
 extern const struct setting_info setting_infos[SETTING_COUNT];
 
+/* Told after a setting has got another value. Locks may be held: it takes leaves only, and wakes whom
+ * the old value keeps waiting. */
+typedef void setting_fn(void *ctx, int64_t value);
+#define SETTING_WATCHES 4
+
 struct settings {
     _Atomic int64_t value[SETTING_COUNT];
+    struct setting_watch {
+        setting_fn *fn;
+        void *ctx;
+    } watch[SETTING_COUNT][SETTING_WATCHES]; /* fixed once there are threads */
 };
 
-void settings_init(struct settings *s); /* all defaults */
+void settings_init(struct settings *s); /* all defaults, nobody watches */
+/* From now on `fn` is told of `which`. Who waits by a setting watches it, so that a new value counts
+ * from now on; nobody else knows who they are. At most SETTING_WATCHES, before the first thread. */
+void settings_watch(struct settings *s, enum setting which, setting_fn *fn, void *ctx);
+/* The setting has that value, and who watches it is told. Two of one setting: one after the other. */
+void settings_put(struct settings *s, enum setting which, int64_t value);
 static inline int64_t settings_get(struct settings *s, enum setting which)
 {
     return atomic_load_explicit(&s->value[which], memory_order_relaxed);

@@ -83,6 +83,26 @@ void shards_thread_kick(struct project *p)
     cond_broadcast(&p->shards_thread.wake);
 }
 
+static void sweeps_set(void *ctx, int64_t value)
+{
+    (void)value;
+    shards_thread_kick(ctx);
+}
+
+static void wait_set(void *ctx, int64_t value)
+{
+    struct project *p = ctx;
+
+    (void)value;
+    shards_wake(p->shards);
+}
+
+void shards_thread_watch(struct project *p)
+{
+    settings_watch(&p->settings, SET_SWEEP_INTERVAL, sweeps_set, p);
+    settings_watch(&p->settings, SET_SHARD_WAIT, wait_set, p);
+}
+
 int shards_thread_start(struct project *p)
 {
     int err = pthread_create(&p->shards_thread.thread, NULL, thread_main, p);

@@ -26,11 +26,9 @@ int sweep_go_on(void *sweep)
 
 int sweep_spend(struct sweep *s, uint64_t ghosts)
 {
-    uint64_t rate = (uint64_t)settings_get(&s->p->settings, SET_SWEEP_RATE);
-
     if (!s->j)
         return sweep_go_on(s);
-    return job_pause(s->p, s->j, rate_spend(&s->rate, ghosts, rate));
+    return job_pay(s->p, s->j, &s->rate, ghosts, SET_SWEEP_RATE);
 }
 
 static void publish(struct sweep *s)

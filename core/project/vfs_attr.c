@@ -383,7 +383,7 @@ static int named_object(struct project *p, uint64_t nodeid, struct inode *in, st
 
 int sealed_object(struct project *p, uint64_t nodeid, struct entry *ret)
 {
-    int64_t deadline = ticks(p) + settings_get(&p->settings, SET_VIEW_WAIT);
+    int64_t since = ticks(p);
     struct inode in;
     struct vfs_attr attr;
     size_t left;
@@ -395,7 +395,7 @@ int sealed_object(struct project *p, uint64_t nodeid, struct entry *ret)
         return -ENODATA;
     err = named_object(p, nodeid, &in, ret);
     if (err == 0 && !entry_is_sealed(ret)) {
-        (void)seal_pass(p, SEAL_CLOSED, deadline, &left);
+        (void)seal_pass(p, SEAL_CLOSED, since, &left);
         err = inode_get(p, nodeid, &in, &attr);
         if (err == 0)
             err = named_object(p, nodeid, &in, ret);

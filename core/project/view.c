@@ -32,11 +32,8 @@ size_t view_settle(struct project *p)
 
     if (waiting == 0)
         return 0;
-    if (project_writable(p) == 0) {
-        int64_t until = ticks(p) + settings_get(&p->settings, SET_VIEW_WAIT);
-        /* A failure is the flush's to report; here it only shows in what is left. */
-        (void)seal_pass(p, SEAL_CLOSED, until, &waiting);
-    }
+    if (project_writable(p) == 0) /* a failure is the flush's to report */
+        (void)seal_pass(p, SEAL_CLOSED, ticks(p), &waiting);
     return seal_waiting(p);
 }
 

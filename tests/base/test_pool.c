@@ -147,6 +147,39 @@ Test(pool, at_the_limit_the_submitter_waits_and_nothing_is_dropped)
     pool_destroy(pool);
 }
 
+Test(pool, a_longer_queue_counts_at_once_and_so_do_more_workers_and_fewer)
+{
+    pthread_t thread;
+    struct pool_stats s;
+    uint64_t id;
+
+    start(1, 2); /* as is_full has it */
+    mutex_lock(&gate);
+    cr_assert_eq(pthread_create(&thread, NULL, submit_ten, NULL), 0);
+    while (!is_full())
+        sched_yield();
+    cr_assert_lt(atomic_load(&submitted), 10);
+    cr_assert_eq(pool_set_queue(pool, 20), 0);
+    pthread_join(thread, NULL);
+    cr_assert_eq(atomic_load(&submitted), 10);
+    cr_assert_eq(stats_of(POOL_NORMAL).running, 1);
+    cr_assert_eq(pool_set_threads(pool, 4), 0); /* one is kept for urgent work */
+    while (stats_of(POOL_NORMAL).running < 3)
+        sched_yield();
+    cr_assert_eq(pool_set_threads(pool, 1), 0); /* these go on */
+    pool_get_stats(pool, &s);
+    cr_assert_eq(s.threads, 1);
+    cr_assert_eq(s.of[POOL_NORMAL].running, 3);
+    cr_assert_eq(pool_submit_work(pool, &(struct pool_work){.fn = count, .class = POOL_NORMAL}, &id), 0);
+    cr_assert_eq(pool_cancel(pool, id), 0);
+    cr_assert_eq(pool_set_queue(pool, 0), -EINVAL);
+    cr_assert_eq(pool_set_threads(pool, 257), -EINVAL);
+    mutex_unlock(&gate);
+    cr_assert_eq(pool_group_wait(&group), 0);
+    cr_assert_eq(atomic_load(&ran), 10);
+    pool_destroy(pool);
+}
+
 Test(pool, a_job_that_submits_to_its_own_pool_aborts, .signal = SIGABRT)
 {
     start(1, 4);

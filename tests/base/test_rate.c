@@ -68,11 +68,17 @@ Test(rate, a_pause_saves_up_no_more_than_the_burst)
     cr_assert_eq(rate_spend(&r, 100, 1000), NSEC_PER_SEC / 10);
 }
 
-Test(rate, another_rate_holds_from_the_next_amount_on)
+Test(rate, another_rate_counts_from_now_on_also_for_what_is_owed)
 {
     spend(100, 1000);
     cr_assert_eq(rate_spend(&r, 1000, 10000), NSEC_PER_SEC / 10);
-    cr_assert_eq(rate_spend(&r, 1000, 1000), NSEC_PER_SEC / 10 + NSEC_PER_SEC);
+    cr_assert_eq(rate_left(&r, 10000), NSEC_PER_SEC / 10);
+    cr_assert_eq(rate_left(&r, 1000), NSEC_PER_SEC);
+    cr_assert_eq(rate_spend(&r, 1000, 1000), 2 * NSEC_PER_SEC);
+    clock_manual_advance(&clock, NSEC_PER_SEC);
+    cr_assert_eq(rate_left(&r, 100000), NSEC_PER_SEC / 100);
+    clock_manual_advance(&clock, NSEC_PER_SEC);
+    cr_assert_eq(rate_left(&r, 1), 0, "what is paid stays paid");
 }
 
 Test(rate, tiny_and_huge_amounts_neither_wrap_nor_are_free)

@@ -89,7 +89,8 @@ WORLD(of_a_number_that_nobody_added_nothing_is_known)
     cr_assert_eq(shards_remove(w->a.set, 1, why), -ENXIO);
     cr_assert_eq(shards_new_number(w->a.set, 1, &where), -ENXIO);
     cr_assert_eq(shards_first_number(w->a.set, 1), 0);
-    cr_assert_eq(shards_wait(w->a.set, 1, NSEC_PER_SEC, NULL), -ENXIO);
+    const _Atomic int64_t second = NSEC_PER_SEC;
+    cr_assert_eq(shards_wait(w->a.set, 1, &second, NULL), -ENXIO);
 }
 
 WORLD(one_that_cannot_be_asked_is_unreachable_and_comes_back)
@@ -397,15 +398,33 @@ WORLD(one_that_was_opened_again_is_closed_when_nobody_uses_the_old_one)
 
 struct waiter {
     struct side *side;
-    int64_t ns;
+    _Atomic int64_t ns;
     _Atomic bool stop;
 };
+
+static const _Atomic int64_t at_once = 0;
 
 static void *wait_for(void *ctx)
 {
     struct waiter *v = ctx;
 
-    return (void *)(intptr_t)shards_wait(v->side->set, 1, v->ns, &v->stop);
+    return (void *)(intptr_t)shards_wait(v->side->set, 1, &v->ns, &v->stop);
+}
+
+WORLD(another_time_to_wait_counts_at_once)
+{
+    struct waiter v = {&w->a, 3600 * NSEC_PER_SEC, false};
+    pthread_t thread;
+    void *err;
+
+    cr_assert_eq(add(&w->a, 1, "mem:cold"), 0);
+    shard_mem_set(w->cold, SHARD_MEM_UNREACHABLE, true);
+    cr_assert_eq(shards_said(w->a.set, 1, -EHOSTUNREACH), -EHOSTUNREACH);
+    cr_assert_eq(pthread_create(&thread, NULL, wait_for, &v), 0);
+    atomic_store(&v.ns, 0);
+    shards_wake(w->a.set);
+    pthread_join(thread, &err);
+    cr_assert_eq((int)(intptr_t)err, -EHOSTUNREACH);
 }
 
 WORLD(who_waits_is_woken_when_it_is_back)
@@ -415,10 +434,10 @@ WORLD(who_waits_is_woken_when_it_is_back)
     void *err;
 
     cr_assert_eq(add(&w->a, 1, "mem:cold"), 0);
-    cr_assert_eq(shards_wait(w->a.set, 1, 0, NULL), 0);
+    cr_assert_eq(shards_wait(w->a.set, 1, &at_once, NULL), 0);
     shard_mem_set(w->cold, SHARD_MEM_UNREACHABLE, true);
     cr_assert_eq(shards_said(w->a.set, 1, -EHOSTUNREACH), -EHOSTUNREACH);
-    cr_assert_eq(shards_wait(w->a.set, 1, 0, NULL), -EHOSTUNREACH);
+    cr_assert_eq(shards_wait(w->a.set, 1, &at_once, NULL), -EHOSTUNREACH);
     cr_assert_eq(pthread_create(&thread, NULL, wait_for, &v), 0);
     shard_mem_set(w->cold, SHARD_MEM_UNREACHABLE, false);
     pass_time(w);

@@ -604,6 +604,26 @@ Test(coordinator, after_a_fatal_failure_nothing_is_tried_again_and_everybody_is_
     end();
 }
 
+Test(coordinator, fewer_tries_count_at_once_also_for_what_has_failed)
+{
+    struct strbuf why = STRBUF_INIT;
+    begin(2, COORDINATOR_FOREVER);
+    r.fail_stream[0] = 1000;
+    struct ticket *a = flush();
+    wait_for_failures(1);
+    cr_assert_eq(ticket_wait(a, true, 0, NULL, NULL), -ETIMEDOUT);
+    coordinator_set_retry(r.c, 0); /* and the clock stands still */
+    cr_assert_eq(ticket_wait(a, true, 0, NULL, &why), -ENOSPC, "%s", why.s);
+    cr_assert_eq(stats().given_up, 1);
+    cr_assert_eq(stats().used, 0);
+    r.fail_stream[0] = 0;
+    flush_and_forget(); /* has both */
+    drain();
+    ticket_unref(a);
+    strbuf_release(&why);
+    end();
+}
+
 /* ---- ending ---- */
 
 static void *flush_patiently(void *arg)

@@ -106,3 +106,22 @@ Test(settings, a_description_says_it_all_in_a_line)
     cr_assert_str_eq(out.s, "flush_interval=1s default=5s min=100ms max=1h changes are made "
                             "durable at least so often");
 }
+
+static void told(void *ctx, int64_t value)
+{
+    *(int64_t *)ctx += value;
+}
+
+Test(settings, who_watches_one_is_told_of_it_and_of_no_other)
+{
+    struct settings s;
+    int64_t one = 0, another = 0;
+    settings_init(&s);
+    settings_watch(&s, SET_BUFFERS, told, &one);
+    settings_watch(&s, SET_BUFFERS, told, &another);
+    settings_put(&s, SET_PAGE_CACHE, 7);
+    settings_put(&s, SET_BUFFERS, 5);
+    cr_assert_eq(one, 5);
+    cr_assert_eq(another, 5);
+    cr_assert_eq(settings_get(&s, SET_BUFFERS), 5);
+}
