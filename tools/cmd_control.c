@@ -186,16 +186,12 @@ static bool is_id(const char *text)
     return strlen(text) == 32 && strspn(text, "0123456789abcdefABCDEF") == 32;
 }
 
-/* What `path` is below the mount point, or NULL if it does not exist there. */
-static const char *below_mount(const char *mnt, const char *path, char absolute[PATH_MAX])
+/* What `path` is called in the mount at `mnt`, in `inside`; or false: it does not exist there. */
+static bool name_inside(const char *mnt, const char *path, char inside[PATH_MAX])
 {
     struct tally_mountinfo m;
-    size_t len = strlen(mnt);
-    if (mountinfo_of(path, &m) < 0 || strcmp(m.point, mnt) != 0 ||
-        mountinfo_absolute(path, absolute) < 0) {
-        return NULL;
-    }
-    return strncmp(absolute, mnt, len) == 0 && absolute[len] == '/' ? absolute + len + 1 : NULL;
+    return mountinfo_of(path, &m) == 0 && strcmp(m.point, mnt) == 0 &&
+           mountinfo_inside(path, inside) == 0 && *inside;
 }
 
 static void add_namespace(struct strbuf *line, const char *arg)
@@ -223,9 +219,9 @@ static int count_paths(const struct call *c, int nargs)
 /* The mount itself knows only ids and NAMESPACE/path. 0, or 1 told. */
 static int check_path(const char *mnt, const char *arg)
 {
-    char absolute[PATH_MAX];
+    char inside[PATH_MAX];
     struct stat st;
-    if (is_id(arg) || below_mount(mnt, arg, absolute) || (*arg != '/' && strchr(arg, '/'))) {
+    if (is_id(arg) || name_inside(mnt, arg, inside) || (*arg != '/' && strchr(arg, '/'))) {
         return 0;
     }
     return lstat(arg, &st) < 0 ? tally_fail("%s: %m", arg)
@@ -234,9 +230,8 @@ static int check_path(const char *mnt, const char *arg)
 
 static void add_path(struct strbuf *line, const char *mnt, const char *arg, enum arg_kind kind)
 {
-    char absolute[PATH_MAX], id[33] = "";
-    const char *inside = is_id(arg) ? NULL : below_mount(mnt, arg, absolute);
-    if (!inside) {
+    char inside[PATH_MAX], id[33] = "";
+    if (is_id(arg) || !name_inside(mnt, arg, inside)) {
         add_argument(line, arg);
         return;
     }
@@ -244,7 +239,7 @@ static void add_path(struct strbuf *line, const char *mnt, const char *arg, enum
         add_argument(line, strrchr(inside, '/') + 1);
         return;
     }
-    if (kind == ARG_ID && lgetxattr(absolute, "user.tally.object", id, 32) == 32 && is_id(id)) {
+    if (kind == ARG_ID && lgetxattr(arg, "user.tally.object", id, 32) == 32 && is_id(id)) {
         add_argument(line, id);
         return;
     }
@@ -559,20 +554,7 @@ int cmd_control_run(int argc, char **argv)
     if (help && !tally_mount) {
         return help_outside(args, nargs);
     }
-    if (err == -ENOTCONN || err == -ECONNABORTED) {
-        return tally_fail("%s: the daemon of this mount is gone; unmount it (`tally umount MNT`), "
-                          "then mount it again",
-                          tally_mount ? tally_mount : ".");
-    }
-    if (err != -ENOENT) {
-        return tally_fail("%s: %s", tally_mount ? tally_mount : ".", strerror(-err));
-    }
-    if (tally_mount && access(tally_mount, F_OK) < 0) {
-        return tally_fail("%s: %m", tally_mount);
-    }
-    return tally_mount ? tally_fail("%s is not in a tally mount", tally_mount)
-                       : tally_fail("the current directory is not in a tally mount; go there or "
-                                    "say -C MNT");
+    return tally_no_mount(err, &m);
 }
 
 const struct verb cmd_control_verbs[] = {

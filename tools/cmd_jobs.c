@@ -118,13 +118,8 @@ int cmd_jobs_run(int argc, char **argv)
     }
     const char *place = tally_mount ? tally_mount : ".";
     int err = mountinfo_of(place, &m);
-    if (err == -ENOENT) {
-        return tally_mount ? tally_fail("%s is not in a tally mount", place)
-                           : tally_fail("the current directory is not in a tally mount; go there "
-                                        "or say -C MNT");
-    }
     if (err < 0) {
-        return tally_fail("%s: %s", place, strerror(-err));
+        return tally_no_mount(err, &m);
     }
     return optind < argc ? show_one(m.point, argv[optind], json) : show_all(m.point, json);
 }

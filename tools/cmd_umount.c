@@ -4,6 +4,7 @@
  *
  * The kernel does not wait for a FUSE daemon (umount(2) comes back while it still writes), hence
  * the pidfd, opened before the unmount so that the number cannot mean somebody else.
+ * A bind mount, of the whole or of a part, is just unmounted as long as another one is left.
  * umount(8) calls the same as `umount.fuse.tally DIR [-nlfvr] [-t type] [-N ns]`.
  */
 #include "tally.h"
@@ -14,6 +15,7 @@
 #include "utab.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <jansson.h>
 #include <poll.h>
 #include <signal.h>
@@ -182,17 +184,48 @@ static int await_daemon(const struct umounting *u)
     }
 }
 
+/* One of several mounts of it, as by `mount --bind`: nothing ends with it, so nothing is drained. The
+ * last one of a part has no control file: its daemon drains when it is unmounted. */
+static bool is_extra(struct umounting *u)
+{
+    struct statx st;
+    if (strcmp(u->m.root, "/") == 0 && mountinfo_count(u->m.dev, true) == 1) {
+        return false;
+    }
+    u->dead = statx(AT_FDCWD, u->m.point, 0, STATX_MODE, &st) < 0 &&
+              (errno == ENOTCONN || errno == ECONNABORTED);
+    if (mountinfo_count(u->m.dev, false) == 1 && !u->dead) {
+        u->pidfd = open_daemon_of_store(u->m.source);
+    }
+    return true;
+}
+
 static int run_umount_at(struct umounting *u)
 {
-    int rc = prepare(u);
+    int rc = is_extra(u) ? 0 : prepare(u);
     if (rc == 0) {
         rc = unmount(u);
     }
-    if (rc == 0 && u->pidfd >= 0 && !u->lazy && !mountinfo_dev_is_mounted(u->m.dev)) {
+    if (rc == 0 && u->pidfd >= 0 && !u->lazy && mountinfo_count(u->m.dev, false) == 0) {
         rc = await_daemon(u);
     }
     io_cleanup_close(&u->pidfd);
     return rc;
+}
+
+/* The mount point is wanted; a place inside is what people are at. */
+static int no_mount_point(const char *path, int err)
+{
+    struct tally_mountinfo m;
+    if (err != -ENOENT) {
+        return tally_fail("%s: %s", path, strerror(-err));
+    }
+    if (mountinfo_of(path, &m) == 0) {
+        return tally_fail("%s lies in the tally mount %s and is no mount point itself: from "
+                          "outside, `tally umount %s` unmounts it",
+                          path, m.point, m.point);
+    }
+    return tally_fail("%s is not a tally mount", path);
 }
 
 static int run_umount(int argc, char **argv)
@@ -213,8 +246,7 @@ static int run_umount(int argc, char **argv)
     }
     int err = mountinfo_at(argv[optind], &u.m);
     if (err < 0) {
-        return err == -ENOENT ? tally_fail("%s is not a tally mount", argv[optind])
-                              : tally_fail("%s: %s", argv[optind], strerror(-err));
+        return no_mount_point(argv[optind], err);
     }
     return run_umount_at(&u);
 }

@@ -71,18 +71,20 @@ static int parse_line(char *line, struct mount_line *ret)
     return 0;
 }
 
+static bool is_whole(const struct mount_line *m)
+{
+    return strcmp(m->root, "/") == 0;
+}
+
 /* Type "fuse" alone does not say whose it is: look for the control file. */
 static bool is_tally(const struct mount_line *m)
 {
     char control[PATH_MAX + 16];
     struct stat st;
-    if (strcmp(m->root, "/") != 0) {
-        return false; /* a bind mount of a part: no .tally there */
-    }
     if (strcmp(m->type, "fuse.tally") == 0) {
         return true;
     }
-    if (strcmp(m->type, "fuse") != 0) {
+    if (strcmp(m->type, "fuse") != 0 || !is_whole(m)) {
         return false;
     }
     snprintf(control, sizeof(control), "%s/.tally/control", m->point);
@@ -94,12 +96,23 @@ static void keep(const struct mount_line *m, struct tally_mountinfo *ret)
     snprintf(ret->point, sizeof(ret->point), "%s", m->point);
     snprintf(ret->source, sizeof(ret->source), "%s", m->source);
     snprintf(ret->dev, sizeof(ret->dev), "%s", m->dev);
+    snprintf(ret->root, sizeof(ret->root), "%s", m->root);
 }
 
 typedef bool mount_line_fn(const struct mount_line *m, const void *ctx);
+enum kind {
+    ANY,
+    OURS,  /* the whole, or a part as by `mount --bind` */
+    WHOLE, /* ours, with `.tally` in it */
+};
 
-/* The last line that `match` likes, of `ours` only. */
-static int find_line(mount_line_fn *match, const void *ctx, bool ours, struct tally_mountinfo *ret)
+static bool is_kind(const struct mount_line *m, enum kind kind)
+{
+    return kind == ANY || (is_tally(m) && (kind == OURS || is_whole(m)));
+}
+
+/* The last line of that kind that `match` likes. How many there are, or -errno: -ENOENT for none. */
+static int find(mount_line_fn *match, const void *ctx, enum kind kind, struct tally_mountinfo *ret)
 {
     FILE *f = fopen("/proc/self/mountinfo", "re");
     if (!f) {
@@ -107,26 +120,16 @@ static int find_line(mount_line_fn *match, const void *ctx, bool ours, struct ta
     }
     CLEANUP_FREE char *line = NULL;
     size_t room = 0;
-    int err = -ENOENT;
+    int found = 0;
     while (getline(&line, &room, f) >= 0) {
         struct mount_line m;
-        if (parse_line(line, &m) == 0 && match(&m, ctx) && (!ours || is_tally(&m))) {
+        if (parse_line(line, &m) == 0 && match(&m, ctx) && is_kind(&m, kind)) {
             keep(&m, ret);
-            err = 0;
+            found++;
         }
     }
     fclose(f);
-    return err;
-}
-
-static int find(mount_line_fn *match, const void *ctx, struct tally_mountinfo *ret)
-{
-    return find_line(match, ctx, true, ret);
-}
-
-static int find_any(mount_line_fn *match, const void *ctx, struct tally_mountinfo *ret)
-{
-    return find_line(match, ctx, false, ret);
+    return found > 0 ? found : -ENOENT;
 }
 
 static bool same_dev(const struct mount_line *m, const void *ctx)
@@ -155,18 +158,79 @@ int mountinfo_dev(const char *point, char dev[32])
     return dev_of(point, AT_STATX_DONT_SYNC, dev);
 }
 
+/* The daemon has the whole where it mounted it, seen from its own mount namespace. That it is the same
+ * the device shows, so the store's lock file is believed. */
+static int find_by_daemon(const struct tally_mountinfo *part, struct tally_mountinfo *ret)
+{
+    char path[PATH_MAX + 32], at[PATH_MAX], dev[32];
+    int pid = 0;
+    snprintf(path, sizeof(path), "%s/lock", part->source);
+    FILE *f = fopen(path, "re");
+    bool told = f && fscanf(f, "pid=%d what=mount at=%4095[^\n]", &pid, at) == 2;
+    if (f) {
+        fclose(f);
+    }
+    if (!told || snprintf(path, sizeof(path), "/proc/%d/root%s", pid, at) >= PATH_MAX ||
+        dev_of(path, 0, dev) < 0 || strcmp(dev, part->dev) != 0) {
+        *ret = *part;
+        return -EREMOTE;
+    }
+    *ret = *part;
+    snprintf(ret->root, sizeof(ret->root), "/");
+    memcpy(ret->point, path, strlen(path) + 1);
+    return 0;
+}
+
 int mountinfo_of(const char *path, struct tally_mountinfo *ret)
 {
+    struct tally_mountinfo part;
     char dev[32];
     /* By device and not by mount: a bind mount of a directory inside leads to the whole. */
     int err = dev_of(path, 0, dev);
-    return err < 0 ? err : find(same_dev, dev, ret);
+    if (err < 0 || find(same_dev, dev, WHOLE, ret) > 0) {
+        return err;
+    }
+    err = find(same_dev, dev, OURS, &part);
+    return err < 0 ? err : find_by_daemon(&part, ret);
 }
 
-bool mountinfo_dev_is_mounted(const char *dev)
+static bool same_id(const struct mount_line *m, const void *ctx)
+{
+    return m->id == *(const uint64_t *)ctx;
+}
+
+int mountinfo_inside(const char *path, char out[PATH_MAX])
+{
+    char absolute[PATH_MAX];
+    struct tally_mountinfo m;
+    struct statx st;
+    int err = mountinfo_absolute(path, absolute);
+    if (err < 0) {
+        return err;
+    }
+    if (statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_MNT_ID, &st) < 0) {
+        return -errno;
+    }
+    const uint64_t id = st.stx_mnt_id;
+    err = find(same_id, &id, OURS, &m);
+    if (err < 0) {
+        return err;
+    }
+    const size_t len = strcmp(m.point, "/") ? strlen(m.point) : 0;
+    if (strncmp(absolute, m.point, len) != 0 || (absolute[len] && absolute[len] != '/')) {
+        return -ENOENT;
+    }
+    const char *root = strcmp(m.root, "/") ? m.root : "", *below = absolute + len;
+    int n = snprintf(out, PATH_MAX, "%s%s", *root ? root + 1 : "",
+                     *root || !*below ? below : below + 1);
+    return n < PATH_MAX ? 0 : -ENAMETOOLONG;
+}
+
+int mountinfo_count(const char *dev, bool whole)
 {
     struct tally_mountinfo m;
-    return find_any(same_dev, dev, &m) == 0;
+    int n = find(same_dev, dev, whole ? WHOLE : ANY, &m);
+    return n == -ENOENT ? 0 : n;
 }
 
 struct place {
@@ -183,7 +247,7 @@ bool mountinfo_is_mounted(const char *source, const char *point)
 {
     const struct place place = {source, point};
     struct tally_mountinfo m;
-    return find_any(same_place, &place, &m) != -ENOENT;
+    return find(same_place, &place, ANY, &m) != -ENOENT;
 }
 
 struct whole {
@@ -193,21 +257,22 @@ struct whole {
 static bool same_whole(const struct mount_line *m, const void *ctx)
 {
     const struct whole *w = ctx;
-    return !strcmp(m->dev, w->dev) && !strcmp(m->source, w->source) && !strcmp(m->type, "fuse.tally");
+    return !strcmp(m->dev, w->dev) && !strcmp(m->source, w->source) &&
+           !strcmp(m->type, "fuse.tally");
 }
 
 /* What stands at a place is the last that was mounted there. */
 static bool is_on_top(const char *point, const struct whole *w)
 {
     struct tally_mountinfo top;
-    return find_any(same_point, point, &top) == 0 && !strcmp(top.dev, w->dev);
+    return find(same_point, point, ANY, &top) > 0 && !strcmp(top.dev, w->dev);
 }
 
 void mountinfo_detach_all(const char *source, const char *dev)
 {
     const struct whole w = {source, dev};
     struct tally_mountinfo m;
-    while (find_any(same_whole, &w, &m) == 0 && is_on_top(m.point, &w)) {
+    while (find(same_whole, &w, ANY, &m) > 0 && is_on_top(m.point, &w)) {
         if (umount2(m.point, MNT_DETACH | UMOUNT_NOFOLLOW) < 0) {
             return;
         }
@@ -245,12 +310,13 @@ int mountinfo_at(const char *path, struct tally_mountinfo *ret)
 {
     char absolute[PATH_MAX];
     /* A symlink to the mount point first; a dead daemon makes that fail, then the text must do. */
-    if (realpath(path, absolute) && find(same_point, absolute, ret) == 0) {
+    if (realpath(path, absolute) && find(same_point, absolute, OURS, ret) > 0) {
         return 0;
     }
     int err = mountinfo_absolute(path, absolute);
     if (err < 0) {
         return err;
     }
-    return find(same_point, absolute, ret);
+    err = find(same_point, absolute, OURS, ret);
+    return err < 0 ? err : 0;
 }

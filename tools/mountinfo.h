@@ -14,19 +14,25 @@
 struct tally_mountinfo {
     char point[PATH_MAX];  /* absolute, without symlinks */
     char source[PATH_MAX]; /* the store, as the daemon named it */
+    char root[PATH_MAX];   /* what of it is mounted there: "/", or "/NS/dir" by `mount --bind` */
     char dev[32];          /* "major:minor": the same for all mounts that one daemon serves */
 };
 
 /* As the kernel and mount(8) write names in their lists, three octal digits for what is odd; in place. */
 void mountinfo_unescape(char *s);
-/* The mount that `path` lies in. -ENOENT: none, or not ours; also errors of looking at `path`. */
+/* The mount that `path` lies in, the whole of it: where only a part is mounted here, its `point` leads
+ * through its daemon. -ENOENT: none, or not ours; -EREMOTE: its daemon cannot be found, *ret is about
+ * the part; also errors of looking at `path`. */
 int mountinfo_of(const char *path, struct tally_mountinfo *ret);
 /* Is `source` mounted at `point`, which is absolute? Also if that cannot be told. */
 bool mountinfo_is_mounted(const char *source, const char *point);
-/* The mount whose mount point is `path`, the last mounted if there are several. -ENOENT. */
+/* What `path`, which is in a mount of ours, is called there: "NS/dir/file", or "" for its root. */
+int mountinfo_inside(const char *path, char out[PATH_MAX]);
+/* The mount whose mount point is `path`, of the whole or of a part, the last mounted if there are
+ * several. -ENOENT. */
 int mountinfo_at(const char *path, struct tally_mountinfo *ret);
-/* Is it mounted anywhere else, as by `mount --bind`? A daemon lives as long as its last mount. */
-bool mountinfo_dev_is_mounted(const char *dev);
+/* How often is it mounted here, or the whole of it? A daemon lives as long as its last mount. -errno */
+int mountinfo_count(const char *dev, bool whole);
 /* The device number of what is mounted at `point`, without asking its daemon. -errno. */
 int mountinfo_dev(const char *point, char dev[32]);
 /* Unmount all of `source` that this process sees: it was moved, or parts of it are mounted elsewhere,
