@@ -153,6 +153,19 @@ static int explain(const char *path, const struct checking *c, const struct repa
     return 2;
 }
 
+/* So damaged that there is no more to be looked at, or repaired. */
+static int unopened(struct checking *c, const char *path, const char *why)
+{
+    struct repair_result result = {.found.problems = 1, .left = 1};
+    on_found("store", path, why, c);
+    if (c->json) {
+        print_json(c, &result);
+    } else {
+        print_text(c, &result.found);
+    }
+    return 1;
+}
+
 /* Where no finding can be made of it. */
 static int on_unreadable(const char *file, uint64_t offset)
 {
@@ -167,13 +180,17 @@ static int check_store(const char *path, struct checking *c)
     char why[STORE_WHY] = "";
     bool writes = c->repair && !(c->flags & REPAIR_DRY_RUN);
     (void)mapped_catch_faults(on_unreadable); /* without it: no sentence */
-    unsigned flags = (writes ? 0 : STORE_READONLY) | (c->foreign ? STORE_FOREIGN : 0);
-    if (store_open(path, flags, "check", path, &store, why) < 0) {
+    unsigned flags = STORE_VERIFY | (writes ? 0 : STORE_READONLY) | (c->foreign ? STORE_FOREIGN : 0);
+    int err = store_open(path, flags, "check", path, &store, why);
+    if (err == -EUCLEAN) {
+        return unopened(c, path, why);
+    }
+    if (err < 0) {
         tally_warn("%s", why);
         return 2;
     }
     c->started = clock_ticks(clock_real());
-    int err = look(&store, c, &result);
+    err = look(&store, c, &result);
     store_close(&store);
     tally_progress("%s", "");
     if (err < 0) {

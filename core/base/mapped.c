@@ -2,7 +2,8 @@
 /*
  * mapped: one handler of SIGBUS and a table of the maps, which it may look at whatever was
  * interrupted. A fault that is not in one of them is none of ours and goes to whoever had the signal
- * before.
+ * before. What lies in a map can be damaged, and lead out of it: within mapped_guard that is an
+ * error, too (SIGSEGV).
  */
 #include "mapped.h"
 
@@ -23,7 +24,7 @@ struct map {
 
 static struct map maps[MAPS_MAX];
 static mapped_fault_fn *_Atomic on_fault;
-static struct sigaction before;
+static struct sigaction before, before_segv;
 static _Thread_local sigjmp_buf *way_back; /* NULL: none */
 
 void mapped_add(const void *base, size_t len, const char *file)
@@ -78,15 +79,32 @@ static void on_sigbus(int sig, siginfo_t *info, void *context)
     _exit(atomic_load(&on_fault)(file, offset));
 }
 
+void mapped_give_up(void)
+{
+    if (way_back != NULL)
+        siglongjmp(*way_back, 1);
+}
+
+static void on_sigsegv(int sig)
+{
+    if (way_back != NULL)
+        siglongjmp(*way_back, 1);
+    (void)sigaction(sig, &before_segv, NULL); /* likewise */
+}
+
 int mapped_catch_faults(mapped_fault_fn *fn)
 {
     /* NODEFER: the way back leaves the handler without returning. */
     struct sigaction action = {.sa_sigaction = on_sigbus, .sa_flags = SA_SIGINFO | SA_NODEFER};
+    struct sigaction segv = {.sa_handler = on_sigsegv, .sa_flags = SA_NODEFER};
 
     if (atomic_exchange(&on_fault, fn) != NULL)
         return 0;
     sigemptyset(&action.sa_mask);
-    return sigaction(SIGBUS, &action, &before) < 0 ? -errno : 0;
+    sigemptyset(&segv.sa_mask);
+    if (sigaction(SIGBUS, &action, &before) < 0 || sigaction(SIGSEGV, &segv, &before_segv) < 0)
+        return -errno;
+    return 0;
 }
 
 int mapped_guard(int (*fn)(void *arg), void *arg)

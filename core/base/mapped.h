@@ -26,6 +26,9 @@ int mapped_catch_faults(mapped_fault_fn *fn);
 /* `file` is kept, not copied. */
 void mapped_add(const void *base, size_t len, const char *file);
 void mapped_remove(const void *base);
-/* fn(arg), or -EIO if a page of a map that it touched cannot be had: then fn was left in the middle.
+/* fn(arg), or -EIO if a page of a map that it touched cannot be had, or what it read there led to
+ * where there is no memory: then fn was left in the middle.
  * It takes no lock, owns nothing, and changes nothing that would have to be undone. */
 int mapped_guard(int (*fn)(void *arg), void *arg);
+/* Within mapped_guard: back to where it began, as with such a page. Elsewhere it returns. */
+void mapped_give_up(void);

@@ -48,6 +48,12 @@ enum kv_open_flags {
     KV_FOREIGN = 1 << 2,  /* others may change names in the directory meanwhile */
 };
 
+#define KV_WHY 192
+/* Reads the structure of the file in `dir` (lmdb_walk.h): kv_open_lmdb believes all of it, and what
+ * is damaged there could end the process, or never end. Unless `always`, one that is still as the
+ * last kv_close left it is taken to be sound. Nobody else has it open. 0; -EUCLEAN damaged, -ENOENT
+ * none is there, -EIO, -ENOMEM: `why` says where, and what is wrong. */
+int kv_verify_lmdb(int dirfd, const char *dir, bool always, char why[KV_WHY]);
 /* `dir` below `dirfd` is made with KV_CREATE. `tables` (names in static storage) are opened or
  * created; with KV_READONLY a missing one reads as empty. Table numbers are indices into it.
  * No symlink is followed: -EUCLEAN, as where a file is none.

@@ -51,6 +51,13 @@ struct kv_txn {
     struct kv *kv;
 };
 
+/* ---- whether LMDB's file need be walked (kv_verify.c); `at` is its directory ---- */
+
+/* A commit may follow: the file is in doubt. */
+int kv_note_opened(int at);
+/* It is as LMDB left it. An error only costs a walk. */
+void kv_note_closed(int at);
+
 /* ---- checksums (kv_sum.c) ---- */
 
 #define KV_SUM_LEN 8

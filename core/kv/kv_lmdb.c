@@ -14,6 +14,7 @@
 #include "kv_impl.h"
 #include "mapped.h"
 #include "lock.h"
+#include "report.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -24,6 +25,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 #define PARKED_MAX 64
 #define READERS_MAX 512
@@ -42,6 +44,8 @@ struct kv_lmdb {
     ino_t ino;
     _Atomic(MDB_txn *) parked[PARKED_MAX]; /* reset read transactions, or NULL */
     const void *map;                       /* as mapped.h knows it */
+    int at;                                /* its directory, if it is written; else -1 */
+    _Atomic bool doubtful;                 /* a commit failed, and nobody knows how far it came */
 };
 
 struct lmdb_snap {
@@ -314,6 +318,16 @@ static int lmdb_snap_get(struct kv_snap *snap, unsigned table, const void *key, 
     return 0;
 }
 
+/* Who goes from key to key comes to an end, whatever the pages say. */
+static bool is_behind(const MDB_val *found, const void *key, size_t klen, bool after)
+{
+    size_t len = found->mv_size < klen ? found->mv_size : klen;
+    int c = memcmp(found->mv_data, key, len);
+    if (c == 0)
+        c = found->mv_size < klen ? -1 : found->mv_size > klen;
+    return after ? c > 0 : c >= 0;
+}
+
 static int seek(MDB_cursor *c, const void *key, size_t klen, bool after, MDB_val *found,
                 MDB_val *val)
 {
@@ -323,7 +337,7 @@ static int seek(MDB_cursor *c, const void *key, size_t klen, bool after, MDB_val
     int rc = mdb_cursor_get(c, found, val, MDB_SET_RANGE);
     if (rc == 0 && after && found->mv_size == klen && memcmp(found->mv_data, key, klen) == 0)
         rc = mdb_cursor_get(c, found, val, MDB_NEXT);
-    return to_errno(rc);
+    return rc != 0 || is_behind(found, key, klen, after) ? to_errno(rc) : -EUCLEAN;
 }
 
 static int seek_guarded(void *arg)
@@ -477,8 +491,10 @@ static int commit_error(struct kv_lmdb *k, int r)
 {
     MDB_txn *probe;
     int rc = mdb_txn_begin(k->env, NULL, MDB_RDONLY, &probe);
-    if (rc == MDB_PANIC)
+    if (rc == MDB_PANIC) {
+        k->doubtful = true;
         return -EIO;
+    }
     if (rc == 0) /* else no reader's place or no memory was to be had: nothing is told by that */
         mdb_txn_abort(probe);
     int full = r == -EIO ? is_full(k) : 0;
@@ -537,9 +553,25 @@ static void lmdb_close(struct kv *kv)
         mapped_remove(k->map);
     if (k->env != NULL)
         mdb_env_close(k->env);
+    if (k->env != NULL && k->at >= 0 && !k->doubtful)
+        kv_note_closed(k->at);
+    if (k->at >= 0)
+        close(k->at);
     unclaim(k);
     mutex_destroy(&k->writer);
     free(k);
+}
+
+/* What LMDB relied on does not hold: a read becomes an error, as with a disk that fails; anything
+ * else must not go on. */
+static void on_assert(MDB_env *env, const char *text)
+{
+    (void)env;
+    mapped_give_up();
+    report(REPORT_ALARM,
+           "the metadata of the store is damaged (%s): the process ends; what was durable stays so",
+           text);
+    _exit(2);
 }
 
 static int try_open(struct kv_lmdb *k, const char *path, unsigned flags, size_t map)
@@ -548,6 +580,8 @@ static int try_open(struct kv_lmdb *k, const char *path, unsigned flags, size_t 
     if (rc != 0)
         return to_errno(rc);
     rc = mdb_env_set_maxdbs(k->env, k->base.tables);
+    if (rc == 0)
+        rc = mdb_env_set_assert(k->env, on_assert);
     if (rc == 0)
         rc = mdb_env_set_maxreaders(k->env, READERS_MAX);
     if (rc == 0)
@@ -623,9 +657,20 @@ static int sync_found(struct kv_lmdb *k)
     return k->base.readonly ? 0 : to_errno(mdb_env_sync(k->env, 1));
 }
 
+/* From now on, until it is closed well. */
+static int doubt(struct kv_lmdb *k, const struct kv_files *f)
+{
+    if (k->base.readonly)
+        return 0;
+    k->at = fcntl(f->dir, F_DUPFD_CLOEXEC, 0);
+    return k->at < 0 ? -errno : kv_note_opened(k->at);
+}
+
 static int open_found(struct kv_lmdb *k, const struct kv_files *f, const struct kv_table *tables)
 {
     int r = k->base.readonly ? 0 : claim(k, &f->dir_stat);
+    if (r == 0)
+        r = doubt(k, f);
     if (r == 0)
         r = open_env(k, f->path);
     if (r == 0)
@@ -673,6 +718,7 @@ int kv_open_lmdb(int dirfd, const char *dir, const struct kv_table *tables, unsi
         return -ENOMEM;
     k->base = (struct kv){
         .ops = &lmdb_ops, .tables = count, .readonly = (flags & KV_READONLY) != 0};
+    k->at = -1;
     kv_sum_init(&k->base, tables);
     mutex_init(&k->writer, "kv_writer");
     int r = open_all(k, dirfd, dir, tables, flags);

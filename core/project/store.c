@@ -219,12 +219,30 @@ unsigned store_disk_flags(unsigned flags)
            (flags & STORE_FOREIGN ? DISK_FOREIGN : 0);
 }
 
+/* A damaged structure would take LMDB anywhere. */
+static int verify_tables(const struct store *s, const char *path, unsigned flags,
+                         char why[STORE_WHY])
+{
+    char wrong[KV_WHY];
+    int err = kv_verify_lmdb(s->dirfd, "kv", flags & STORE_VERIFY, wrong);
+
+    if (err == -EUCLEAN)
+        return fail(err, why, "the metadata of the store %s is damaged: kv/data.mdb, %s", path,
+                    wrong);
+    if (err < 0)
+        return fail(err, why, "cannot read %s/kv: %s", path,
+                    err == -ENOENT ? "it is missing" : wrong);
+    return 0;
+}
+
 static int open_parts(struct store *s, const char *path, unsigned flags, bool pooled,
                       char why[STORE_WHY])
 {
-    int err = kv_open_lmdb(s->dirfd, "kv", project_tables, project_table_count, kv_flags(flags),
-                           &s->kv);
+    int err = verify_tables(s, path, flags, why);
 
+    if (err < 0)
+        return err;
+    err = kv_open_lmdb(s->dirfd, "kv", project_tables, project_table_count, kv_flags(flags), &s->kv);
     if (err < 0)
         return fail(err, why, "cannot open %s/kv: %s", path,
                     err == -ENOENT ? "it is missing" : strerror(-err));

@@ -30,6 +30,7 @@ struct store {
 enum store_flags {
     STORE_READONLY = 1 << 0, /* check: never writes, still excludes a mount */
     STORE_FOREIGN = 1 << 1,  /* it, its pool and its shards may be somebody else's: the user says so */
+    STORE_VERIFY = 1 << 2,   /* the structure of its metadata is read even if it was closed well */
 };
 
 /* Make a new store; the directory may exist if it is empty. `pool`, "dir:PATH" or NULL: as a new node
@@ -43,7 +44,8 @@ bool store_exists(const char *path);
  * -EPERM the store, or its pool, is not the caller's own, or others may write it; -EUCLEAN under a name in
  * it is a symlink, a FIFO, a device. -EBUSY another process owns it (why names it), -ENOENT not a store, or its pool is missing. -ESTALE
  * it is not, or no longer, a node of the pool that is there: a copy of the store is, or it was
- * retired; nothing was changed. Each opening of a node that may write begins a new life of it. */
+ * retired; nothing was changed. -EUCLEAN, too: the structure of its metadata is damaged, and no more of
+ * it can be read. Each opening of a node that may write begins a new life of it. */
 int store_open(const char *path, unsigned flags, const char *purpose, const char *at,
                struct store *ret, char why[STORE_WHY]);
 /* For project_config; NULL: it is in none. */

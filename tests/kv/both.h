@@ -59,6 +59,7 @@ static inline void both_teardown(struct fixture *x)
     kv_mem_destroy(x->mem);
     (void)unlinkat(x->dir, "kv/data.mdb", 0);
     (void)unlinkat(x->dir, "kv/lock.mdb", 0);
+    (void)unlinkat(x->dir, "kv/closed", 0);
     (void)unlinkat(x->dir, "kv", AT_REMOVEDIR);
     (void)close(x->dir);
     cr_assert_eq(rmdir(x->path), 0);

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * kv_verify: is LMDB's file fit to be opened?
+ *
+ * Whoever closes it leaves a note, "closed", of the last commit and of what the file is to the
+ * system; who opens it for writing takes that away first. A file that is still as the note says was
+ * walked, or written by LMDB itself, since it was last in doubt. The note need not be durable: one
+ * that is not there, or is of another commit, costs a walk.
+ */
+#include "beneath.h"
+#include "io.h"
+#include "kv_impl.h"
+#include "lmdb_walk.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define NOTE "closed"
+#define NOTE_MAX 256
+#define FILE_NAME "data.mdb"
+
+static int open_file(int at)
+{
+    return beneath_open(at, FILE_NAME, O_RDONLY, 0);
+}
+
+static int note_of(int fd, char out[NOTE_MAX])
+{
+    struct stat st;
+    uint64_t txn;
+    int r = lmdb_walk_head(fd, &txn);
+
+    if (r)
+        return r;
+    if (fstat(fd, &st) < 0)
+        return -errno;
+    (void)snprintf(out, NOTE_MAX,
+                   "commit %" PRIu64 "\ninode %ju:%ju\nsize %jd\nwritten %jd.%09ld %jd.%09ld\n",
+                   txn, (uintmax_t)st.st_dev, (uintmax_t)st.st_ino, (intmax_t)st.st_size,
+                   (intmax_t)st.st_mtim.tv_sec, st.st_mtim.tv_nsec, (intmax_t)st.st_ctim.tv_sec,
+                   st.st_ctim.tv_nsec);
+    return 0;
+}
+
+static bool is_as_noted(int at, int fd)
+{
+    CLEANUP_FREE char *noted = NULL;
+    char is[NOTE_MAX];
+    size_t len;
+
+    return note_of(fd, is) == 0 && io_read_file(at, NOTE, NOTE_MAX, &noted, &len) == 0 &&
+           strcmp(noted, is) == 0;
+}
+
+int kv_verify_lmdb(int dirfd, const char *dir, bool always, char why[KV_WHY])
+{
+    CLEANUP_CLOSE int at = beneath_open_dir(dirfd, dir);
+    CLEANUP_CLOSE int fd = at < 0 ? at : open_file(at);
+    int r = fd < 0 ? fd : 0;
+
+    (void)snprintf(why, KV_WHY, "%s", r < 0 ? strerror(-r) : "");
+    if (r < 0 || (!always && is_as_noted(at, fd)))
+        return r;
+    (void)posix_fadvise(fd, 0, 0, POSIX_FADV_WILLNEED);
+    r = lmdb_walk(fd, why, KV_WHY);
+    if (r < 0 && r != -EUCLEAN)
+        (void)snprintf(why, KV_WHY, "%s", strerror(-r));
+    return r;
+}
+
+void kv_note_closed(int at)
+{
+    CLEANUP_CLOSE int fd = open_file(at);
+    char note[NOTE_MAX];
+
+    if (fd >= 0 && note_of(fd, note) == 0) {
+        CLEANUP_CLOSE int out = beneath_open(at, NOTE, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+        if (out >= 0)
+            (void)io_pwrite(out, note, strlen(note), 0);
+    }
+}
+
+int kv_note_opened(int at)
+{
+    return unlinkat(at, NOTE, 0) < 0 && errno != ENOENT ? -errno : 0;
+}
