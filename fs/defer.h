@@ -41,6 +41,7 @@ struct call {
     uint64_t ino;
     struct fuse_file_info fi;
     size_t len;
+    int64_t off;
     char data[]; /* `room` bytes */
 };
 

@@ -159,7 +159,7 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_
     const struct handle *h = fs_handle(fi);
     (void)ino;
     if (h->kind != HANDLE_FILE) {
-        tal_op_write(req, buf, size, fi);
+        tal_op_write(req, buf, size, off, fi);
         return;
     }
     if (translate_asks_kill())

@@ -200,7 +200,7 @@ void tal_op_open(fuse_req_t req, uint64_t ino, const struct fuse_file_info *fi)
 static void do_read_control(struct call *c)
 {
     const struct handle *h = fs_handle(&c->fi);
-    ssize_t n = control_read(h->control, c->data, c->len);
+    ssize_t n = control_read_at(h->control, c->data, c->len, c->off);
     call_settle(c);
     if (n < 0)
         fs_reply_err(c->req, n);
@@ -238,11 +238,12 @@ void tal_op_read(fuse_req_t req, size_t size, off_t off, const struct fuse_file_
     const struct handle *h = fs_handle(fi);
     struct call *c;
     switch (h->kind) {
-    case HANDLE_CONTROL: /* the offset means nothing here (CONTROL.md) */
+    case HANDLE_CONTROL:
         c = call_for(req, do_read_control, 0, fi, size);
         if (c == NULL)
             return;
         c->len = size;
+        c->off = off;
         call_run(c);
         break;
     case HANDLE_TEXT:
@@ -269,25 +270,29 @@ static void do_write_control(struct call *c)
 {
     ssize_t n = -EINTR; /* before it began: nothing ran */
     if (!atomic_load(&c->interrupted))
-        n = control_write(fs_handle(&c->fi)->control, c->data, c->len, &c->interrupted);
+        n = control_write_at(fs_handle(&c->fi)->control, c->data, c->len, c->off, &c->interrupted);
     call_settle(c);
     reply_written(c->req, n);
 }
 
-void tal_op_write(fuse_req_t req, const char *buf, size_t size, const struct fuse_file_info *fi)
+/* With O_APPEND the offset is the kernel's idea of a size. */
+void tal_op_write(fuse_req_t req, const char *buf, size_t size, off_t off,
+                  const struct fuse_file_info *fi)
 {
     static const _Atomic bool never = false;
     const struct handle *h = fs_handle(fi);
+    const int64_t at = (fi->flags & O_APPEND) != 0 ? -1 : off;
     if (h->kind != HANDLE_CONTROL) {
         fuse_reply_err(req, EBADF);
     } else if (size > CONTROL_WRITE_MAX || !control_may_wait(fs_of(req)->p, buf, size)) {
-        reply_written(req, control_write(h->control, buf, size, &never));
+        reply_written(req, control_write_at(h->control, buf, size, at, &never));
     } else {
         struct call *c = call_for(req, do_write_control, 0, fi, size);
         if (c == NULL)
             return;
         memcpy(c->data, buf, size);
         c->len = size;
+        c->off = at;
         c->slow = true;
         call_run(c);
     }

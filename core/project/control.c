@@ -24,7 +24,9 @@ struct control_session {
     bool wrote;        /* it reads its own replies */
     bool opened_reply; /* `out` is a copy of the mount's last reply */
     struct strbuf out;
-    size_t read; /* bytes of `out` already read */
+    size_t read;  /* bytes of `out` already read */
+    int64_t base; /* placed: the file's offset at which `out` begins */
+    bool placed;
 };
 
 int control_open(struct project *p, struct control_session **ret_s)
@@ -51,9 +53,22 @@ void control_close(struct control_session *s)
     free(s);
 }
 
+/* ---- offsets ---- */
+
+/* Who reads or writes is at `off`. Within the replies that is where he went back to, as a shell does
+ * that read more than a line; an offset anywhere else means nothing, and he goes on where he was.
+ * Needs s->lock. */
+static void place(struct control_session *s, int64_t off)
+{
+    if (s->placed && off >= s->base && (uint64_t)(off - s->base) <= s->out.len)
+        s->read = (size_t)(off - s->base);
+    s->base = off - (int64_t)s->read;
+    s->placed = true;
+}
+
 /* ---- turns ---- */
 
-static int take_turn(struct control_session *s, const _Atomic bool *interrupted)
+static int take_turn(struct control_session *s, int64_t off, const _Atomic bool *interrupted)
 {
     MUTEX_GUARD(&s->lock);
 
@@ -63,6 +78,8 @@ static int take_turn(struct control_session *s, const _Atomic bool *interrupted)
         (void)cond_wait_for(&s->free, &s->lock, LOOK_EVERY);
     }
     s->busy = true;
+    if (off >= 0)
+        place(s, off);
     if (!s->wrote || s->out.len - s->read > UNREAD_MAX || s->out.failed || s->read == s->out.len) {
         strbuf_release(&s->out);
         s->read = 0;
@@ -71,10 +88,13 @@ static int take_turn(struct control_session *s, const _Atomic bool *interrupted)
     return 0;
 }
 
-static void end_turn(struct control_session *s)
+/* `after`: the offset behind the write, where its replies are read; -1: not known. */
+static void end_turn(struct control_session *s, int64_t after)
 {
     MUTEX_GUARD(&s->lock);
     s->busy = false;
+    s->placed = after >= 0;
+    s->base = after - (int64_t)s->read;
     cond_signal(&s->free);
 }
 
@@ -214,19 +234,25 @@ static ssize_t take(struct control_session *s, const char *buf, size_t len, stru
     return r;
 }
 
-ssize_t control_write(struct control_session *s, const char *buf, size_t len,
-                      const _Atomic bool *interrupted)
+ssize_t control_write_at(struct control_session *s, const char *buf, size_t len, int64_t off,
+                         const _Atomic bool *interrupted)
 {
     CLEANUP_STRBUF struct strbuf all = STRBUF_INIT;
-    ssize_t r = take_turn(s, interrupted);
+    ssize_t r = take_turn(s, off, interrupted);
 
     if (r < 0)
         return r;
     r = len ? take(s, buf, len, &all, interrupted) : 0;
     if (all.len)
         remember(s->p, &all);
-    end_turn(s);
+    end_turn(s, off < 0 ? -1 : r < 0 ? off : off + r);
     return r;
+}
+
+ssize_t control_write(struct control_session *s, const char *buf, size_t len,
+                      const _Atomic bool *interrupted)
+{
+    return control_write_at(s, buf, len, -1, interrupted);
 }
 
 /* ---- reading ---- */
@@ -242,7 +268,7 @@ static int copy_last_reply(struct control_session *s)
     return strbuf_error(&s->out);
 }
 
-ssize_t control_read(struct control_session *s, char *buf, size_t len)
+ssize_t control_read_at(struct control_session *s, char *buf, size_t len, int64_t off)
 {
     size_t n;
     int err;
@@ -251,10 +277,17 @@ ssize_t control_read(struct control_session *s, char *buf, size_t len)
     err = !s->wrote && !s->opened_reply ? copy_last_reply(s) : strbuf_error(&s->out);
     if (err < 0)
         return err;
+    if (off >= 0)
+        place(s, off);
     n = s->out.len - s->read < len ? s->out.len - s->read : len;
     memcpy(buf, s->out.s + s->read, n);
     s->read += n;
     return (ssize_t)n;
+}
+
+ssize_t control_read(struct control_session *s, char *buf, size_t len)
+{
+    return control_read_at(s, buf, len, -1);
 }
 
 bool control_may_wait(struct project *p, const char *buf, size_t len)
