@@ -71,10 +71,24 @@ static int serve(struct fs *fs)
 
 static int drain(struct fs *fs, char *why, size_t why_len)
 {
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
     int r = project_drain(fs->p, false, -1, NULL);
-    if (r < 0)
-        return fail(r, why, why_len, "background work did not end: %s", strerror(fs_errno(r)));
+    if (r < 0) {
+        project_describe_failure(fs->p, r, &text);
+        return fail(r, why, why_len, "not all could be made durable: %s",
+                    strbuf_error(&text) == 0 ? text.s : strerror(fs_errno(r)));
+    }
     return 0;
+}
+
+static int close_project(struct fs *fs, int r, char *why, size_t why_len)
+{
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+    int closed = project_close_told(fs->p, &text);
+    if (closed < 0)
+        r = fail(closed, why, why_len, "the last flush failed, what it had is in the log at best: %s",
+                 strbuf_error(&text) == 0 && text.len ? text.s : strerror(fs_errno(closed)));
+    return r;
 }
 
 /* Session, signals and mount around serve(). */
@@ -152,10 +166,7 @@ int fs_main(const struct fs_options *o, char *why, size_t why_len)
         fail(r, why, why_len, "%s cannot be opened: %s", o->store, strerror(-r));
     } else {
         r = run(fs, why, why_len);
-        int closed = project_close(fs->p);
-        if (closed < 0)
-            r = fail(closed, why, why_len, "the last flush failed, changes are lost: %s",
-                     strerror(fs_errno(closed)));
+        r = close_project(fs, r, why, why_len);
     }
     sync_stop(fs->sync); /* there was no mount */
     sync_free(fs->sync);

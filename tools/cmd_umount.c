@@ -26,6 +26,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define DRAIN_WHY 1024
+
 struct umounting {
     struct tally_mountinfo m;
     bool force, lazy;
@@ -35,13 +37,13 @@ struct umounting {
 };
 
 /* The reply's sentence says what is still pending; on a terminal it is shown every second. */
-static int drain(struct client *c, char why[256])
+static int drain(struct client *c, char why[DRAIN_WHY])
 {
     const char *command = isatty(STDERR_FILENO) ? "drain 1s" : "drain";
     for (;;) {
         struct reply reply = REPLY_INIT;
         int err = client_run(c, command, &reply);
-        snprintf(why, 256, "%s", reply.head.s);
+        snprintf(why, DRAIN_WHY, "%s", reply.head.s);
         reply_release(&reply);
         if (err != -ETIMEDOUT) {
             tally_progress("%s", "");
@@ -89,7 +91,7 @@ static int open_daemon_of_store(const char *store)
 static int prepare(struct umounting *u)
 {
     struct client c;
-    char why[256];
+    char why[DRAIN_WHY];
     int err = client_open(u->m.point, &c);
     if (err == -ENOTCONN || err == -ECONNABORTED) {
         tally_warn("the daemon of %s is gone; the next mount of %s goes on from its log",

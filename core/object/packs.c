@@ -230,16 +230,21 @@ static void sync_finish(struct packs *p, const struct sync_item *item, int r)
     pack_unref(p, k);
 }
 
-/* -EIO while a suspect pack holds records that never became durable and were not released. */
-static int sync_lost(struct packs *p)
+uint64_t packs_suspect(struct packs *p)
 {
     MUTEX_GUARD(&p->lock);
     struct pack *k;
 
     TAILQ_FOREACH(k, &p->open, lru)
     if (k->suspect && k->unsynced_count)
-        return -EIO;
+        return k->number;
     return 0;
+}
+
+/* -EIO while a suspect pack holds records that never became durable and were not released. */
+static int sync_lost(struct packs *p)
+{
+    return packs_suspect(p) ? -EIO : 0;
 }
 
 /* The directory comes first: when that fails, no record of a new file counts as durable. */

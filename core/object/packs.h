@@ -58,6 +58,8 @@ int packs_append(struct packs *p, const struct id *id, const void *data, uint32_
                  struct pack_place *ret_place);
 /* Make all records appended before the call, and their files' names, durable. */
 int packs_sync(struct packs *p);
+/* A pack whose sync failed and that has records that were not released since; 0: there is none. */
+uint64_t packs_suspect(struct packs *p);
 /* Read and verify one record of exactly `len` payload bytes into `buf`. */
 int packs_read(struct packs *p, const struct pack_place *place, const struct id *id, void *buf,
                uint32_t len);

@@ -72,6 +72,16 @@ static int too_late(struct call *call, bool idle, uint64_t seq, int64_t start)
     return control_fail(call, -ETIMEDOUT, "not all was durable in time; by now %s", text.s);
 }
 
+static int not_durable(struct call *call, int err)
+{
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+
+    project_describe_failure(call->p, err, &text);
+    return strbuf_error(&text) < 0
+               ? err
+               : control_fail(call, err, "not all could be made durable: %s", text.s);
+}
+
 static int drain_for(struct call *call, bool idle, int64_t timeout)
 {
     uint64_t number, seq = project_seq(call->p);
@@ -89,6 +99,8 @@ static int drain_for(struct call *call, bool idle, int64_t timeout)
         return too_late(call, idle, seq, start);
     if (err == -ECANCELED)
         return control_fail(call, err, "the drain was cancelled (job %llu)", U(number));
+    if (err < 0 && err != -EINTR && err != -ESHUTDOWN)
+        return not_durable(call, err);
     if (err == 0)
         strbuf_addf(&call->head, " %s", result);
     return err;

@@ -137,6 +137,8 @@ static int drain_round(const struct drain *d, bool *ret_more)
     unsigned done = 0;
     int err = work_off_drops(d, &done);
 
+    if (err < 0)
+        blame_note(p, BLAME_FLUSH, err, 0, "working off what was dropped failed");
     if (err == 0)
         err = retire_empty_pack(p);
     if (err == 0)

@@ -55,6 +55,7 @@ static int collect(struct project *p)
 
 void project_turn_readonly(struct project *p, const char *what, int err)
 {
+    blame_note(p, BLAME_FLUSH, err, 0, "%s failed", what);
     if (atomic_exchange(&p->readonly, true))
         return;
     report(REPORT_ALARM, "%s failed (%s): the store is read-only now", what, strerror(-err));
@@ -86,8 +87,10 @@ double flush_rate(struct project *p)
     return ns > 0 ? (double)n * (double)NSEC_PER_SEC / ns : 0;
 }
 
-static int note_failure(struct project *p, int err)
+static int note_failure(struct project *p, int err, const char *what)
 {
+    if (err != -EROFS || !atomic_load(&p->readonly))
+        blame_note(p, BLAME_FLUSH, err, 0, "%s failed", what);
     MUTEX_GUARD(&p->flush.lock);
     flush_note(p, err);
     return err;
@@ -219,7 +222,7 @@ static int rotate(void *ctx, void *arg, uint64_t number, uint64_t *ret_snapshot)
     if (err < 0) {
         batch_show(p, number, NULL);
         batch_free(b);
-        return note_failure(p, err);
+        return note_failure(p, err, "preparing a commit");
     }
     *ret_snapshot = b->seq;
     MUTEX_GUARD(&p->flush.lock);
@@ -235,6 +238,9 @@ static int stream(void *ctx, uint64_t number)
     struct project *p = ctx;
     int err = atomic_load(&p->readonly) ? -EROFS : objects_sync(p->objects);
 
+    if (err < 0 && err != -EROFS && packs_suspect(p->packs))
+        blame_note(p, BLAME_FLUSH, err, 0, "syncing pack %llu failed",
+                   (unsigned long long)packs_suspect(p->packs));
     if (err == 0)
         err = slots_sync_recorded(p, &(*batch_at(p, number))->slots);
     if (err == 0)
@@ -243,7 +249,7 @@ static int stream(void *ctx, uint64_t number)
      * slots remember theirs, so that nothing is acknowledged on top of a lost one. */
     if (!io_is_full(err))
         project_turn_readonly(p, "writing objects to disk", err);
-    return note_failure(p, err);
+    return note_failure(p, err, "writing objects to disk");
 }
 
 /* ---- finalize ---- */
@@ -318,6 +324,7 @@ static void committed(struct project *p, uint64_t seq, unsigned batches)
     MUTEX_GUARD(&f->lock);
 
     f->durable_seq = seq;
+    f->blame[BLAME_FLUSH] = (struct blame){.err = 0};
     f->in_flight -= batches;
     f->last_commit = now(p);
     f->commit_at[f->commits % FLUSH_RATE_OF] = ticks(p);
@@ -330,7 +337,7 @@ static int finalize(void *ctx, uint64_t first, uint64_t last)
     int err = atomic_load(&p->readonly) ? -EROFS : commit(p, first, last);
 
     if (err < 0)
-        return note_failure(p, err);
+        return note_failure(p, err, "a commit");
     atomic_fetch_add(&p->flush.committed, 1);
     thaw(p, (size_t)(last - first + 1));
     committed(p, (*batch_at(p, last))->seq, (unsigned)(last - first + 1));

@@ -651,6 +651,11 @@ void project_abandon(struct project *p)
 
 int project_close(struct project *p)
 {
+    return project_close_told(p, NULL);
+}
+
+int project_close_told(struct project *p, struct strbuf *why)
+{
     int err;
 
     if (!p)
@@ -661,6 +666,8 @@ int project_close(struct project *p)
     jobs_release(p);
     flush_stop_threads(p);
     err = project_drain(p, false, -1, NULL);
+    if (err < 0 && why)
+        project_describe_failure(p, err, why);
     if (err == 0) { /* the commit has all of it */
         pool_node_leave(p);
         sweep_close(p);

@@ -71,6 +71,7 @@
 #include <stdbool.h>
 
 struct project;
+struct strbuf;
 
 /* What the mount must tell the kernel. Called with no lock held, before the call that caused it
  * returns. */
@@ -147,6 +148,8 @@ int project_open(const struct project_config *config, struct project **ret_p);
 /* Flush everything, stop the threads, free. The error says that the last flush failed (what was
  * not flushed is lost with the process). NULL is fine. */
 int project_close(struct project *p);
+/* The same; on failure `why` (may be NULL) says what was not flushed. */
+int project_close_told(struct project *p, struct strbuf *why);
 /* Free without flushing: the death of the process, for tests. */
 void project_abandon(struct project *p);
 
@@ -171,6 +174,9 @@ int project_sync(struct project *p);
  * at all is pending, otherwise what was accepted before the call. -ETIMEDOUT: the time is over and
  * not all is done (drain.h says what is left); a disk that does not answer may make it late. -EINTR. */
 int project_drain(struct project *p, bool idle, int64_t timeout, const _Atomic bool *interrupted);
+/* After an error of a flush or a drain: a sentence about what could not be made durable, and why.
+ * Holding nothing. */
+void project_describe_failure(struct project *p, int err, struct strbuf *out);
 /* The number of the last change that is durable here, in the log or by a commit. */
 uint64_t project_durable(struct project *p);
 /* `fn` is told when that advances, without a lock held, by whoever made it so. Two may tell at

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "blame.h"
 #include "capture.h"
 #include "content.h"
 #include "coordinator.h"
@@ -335,6 +336,7 @@ struct flusher {
     uint64_t limits;                  /* lock; how often one of memory was set */
     _Atomic uint64_t committed;       /* commits, told before anything of them looks clean */
     int error;                        /* lock; of the last failure; 0: a commit came after it */
+    struct blame blame[BLAME_KINDS];  /* lock */
     int64_t commit_at[FLUSH_RATE_OF]; /* lock; monotonic ns; of the last commits, a ring */
     int64_t last_commit;              /* lock; realtime ns */
     _Atomic int64_t plenty_until;     /* monotonic ns; the disk need not be asked for room before */

@@ -218,11 +218,15 @@ static void failed(struct pass *pass, struct content *c, int err)
                    "tried again",
                    (unsigned long long)c->number, (unsigned long long)vfs_node_ino(c->owner),
                    strerror(-err));
+        blame_note(pass->p, BLAME_FLUSH, err, c->number, "content %llu cannot be sealed",
+                   (unsigned long long)c->number);
         c->seal_failed = !io_is_full(err);
         atomic_store(&pass->error, err);
         return;
     }
     atomic_store(&pass->slot_error, err);
+    blame_note(pass->p, BLAME_SLOT, err, c->number, "slot %llu cannot be sealed",
+               (unsigned long long)c->number);
     if (blob_is_suspect(c->blob))
         project_turn_readonly(pass->p, "syncing a slot", err);
     else if (!c->seal_failed)
@@ -339,6 +343,8 @@ int seal_pass(struct project *p, enum seal_what what, int64_t since, size_t *ret
     }
     err = rounds(&pass, since, ret_left);
     p->flush.slot_error = atomic_load(&pass.slot_error);
+    if (err == 0 && p->flush.slot_error == 0)
+        blame_clear(p, BLAME_SLOT);
     mutex_unlock(&p->flush.seal);
     return err;
 }
@@ -361,9 +367,11 @@ int seal_rest(struct project *p)
     mutex_held(&p->flush.seal);
     err = rounds(&pass, -1, &left);
     if (err == 0 && contents_pick(p, is_buffer, NULL, &any, 1)) {
-        report(REPORT_WARN, "content %llu could not be sealed", (unsigned long long)any->number);
-        content_unref(any);
         err = -EIO;
+        report(REPORT_WARN, "content %llu could not be sealed", (unsigned long long)any->number);
+        blame_note(p, BLAME_FLUSH, err, any->number, "content %llu cannot be sealed",
+                   (unsigned long long)any->number);
+        content_unref(any);
     }
     return err;
 }

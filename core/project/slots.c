@@ -133,6 +133,12 @@ static int sync_slot(struct content *c)
     return c->cancelled ? 0 : blob_sync_slot(c->blob);
 }
 
+static void blame_slot(struct project *p, const struct content *c, int err)
+{
+    blame_note(p, BLAME_FLUSH, err, c->number, "syncing slot %llu failed",
+               (unsigned long long)c->number);
+}
+
 /* Bytes and names of some slots, which stay dirty until both are synced. */
 static int sync_some(struct project *p, struct content *const *some, size_t n)
 {
@@ -146,6 +152,8 @@ static int sync_some(struct project *p, struct content *const *some, size_t n)
     }
     for (size_t i = 0; i < n && err == 0; i++) {
         err = sync_slot(some[i]);
+        if (err < 0)
+            blame_slot(p, some[i], err);
         if (err < 0 && blob_is_suspect(some[i]->blob))
             project_turn_readonly(p, "syncing a slot", err);
     }
@@ -182,6 +190,7 @@ static int sync_bytes(struct project *p, struct content *c)
         err = c->cancelled ? 0 : blob_sync_bytes(c->blob);
     }
     if (err < 0) {
+        blame_slot(p, c, err);
         project_turn_readonly(p, "syncing a slot", err);
         return err;
     }
