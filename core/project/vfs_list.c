@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * vfs_list: reading directories. A cookie is where the entry stands in the tree, so it stays good
- * whatever is added or removed around it.
+ * whatever is added or removed around it. That is a hash of its name, which is nobody's business:
+ * who saw those of some names could learn to make others that collide. So a cookie is what the
+ * store's keyed permutation makes of it, the same at each mount.
  */
+#include "permute.h"
 #include "vfs_impl.h"
 #include <dirent.h>
 #include <errno.h>
@@ -10,7 +13,7 @@
 
 #define COOKIE_DOT 1
 #define COOKIE_DOTDOT 2
-#define COOKIE_BASE 3 /* + the key's rest */
+#define COOKIE_BASE 3 /* + the permuted rest of the key, below 2^62 */
 
 struct listing {
     struct project *p;
@@ -49,10 +52,25 @@ static int list_dots(struct listing *l, const struct inode *dir, uint64_t ino, u
     return 0;
 }
 
+static uint64_t cookie_of(const struct project *p, struct key k)
+{
+    return permute_62(&p->cookie_key, k.lo) + COOKIE_BASE;
+}
+
+/* Where a listing goes on behind that cookie. One that was never given is behind all. */
+static uint64_t rest_behind(const struct project *p, uint64_t cookie)
+{
+    if (cookie < COOKIE_BASE)
+        return 0;
+    if ((cookie - COOKIE_BASE) >> PERMUTE_BITS)
+        return UINT64_MAX;
+    return permute_62_back(&p->cookie_key, cookie - COOKIE_BASE) + 1;
+}
+
 static int list_entry(struct listing *l, const struct tree_cursor *c, bool *ret_full)
 {
     char name[VFS_NAME_MAX + 1];
-    struct vfs_dirent d = {.cookie = tree_cursor_key(c).lo + COOKIE_BASE};
+    struct vfs_dirent d = {.cookie = cookie_of(l->p, tree_cursor_key(c))};
     struct dirent_item item;
     struct inode in;
     size_t len;
@@ -89,7 +107,7 @@ static int list_tree(struct listing *l, uint64_t ino, uint64_t cookie)
         err = list_dots(l, &dir, ino, &cookie, &full);
     if (err < 0 || full)
         return err;
-    from = key_make(ino, ITEM_DIRENT, cookie < COOKIE_BASE ? 0 : cookie - COOKIE_BASE + 1);
+    from = key_make(ino, ITEM_DIRENT, rest_behind(l->p, cookie));
     err = tree_seek(&l->ns->tree, from, &c);
     while (err == 0 && tree_cursor_key(&c).hi == from.hi) {
         err = list_entry(l, &c, &full);
