@@ -262,12 +262,27 @@ int xattr_decode(const void *val, size_t len, struct xattr_item *ret)
     return 0;
 }
 
+void counter_encode(uint64_t count, uint8_t out[COUNTER_ITEM_LEN])
+{
+    put_le64(out, count);
+}
+
+int counter_decode(const void *val, size_t len, uint64_t *ret)
+{
+    if (len != COUNTER_ITEM_LEN || get_le64(val) == 0 || get_le64(val) > KEY_INO_MAX)
+        return -EUCLEAN;
+    *ret = get_le64(val);
+    return 0;
+}
+
 int item_name(struct key k, const void *val, size_t len, const char **ret_name, size_t *ret_len)
 {
     struct dirent_item d;
     struct xattr_item x;
     int err = -EUCLEAN;
 
+    if (item_is_counter(k))
+        return err;
     if (key_type(k) == ITEM_DIRENT) {
         err = dirent_decode(val, len, &d);
         if (err < 0)
@@ -291,7 +306,7 @@ static const uint8_t *object_at(struct key k, const uint8_t *val, size_t len)
         return len >= OBJECT_AT + 8 && get_le16(val) & HAS_OBJECT ? val + OBJECT_AT : NULL;
     if (key_type(k) == ITEM_EXTENT || key_type(k) == ITEM_PATCH)
         return len == EXTENT_ITEM_LEN ? val : NULL;
-    if (key_type(k) == ITEM_XATTR)
+    if (key_type(k) == ITEM_XATTR && !item_is_counter(k))
         return len > XATTR_OBJECT_HEAD && val[1] == XATTR_OBJECT ? val + XATTR_HEAD : NULL;
     return NULL;
 }
@@ -316,7 +331,10 @@ int item_check(struct key k, const void *val, size_t len)
     struct dirent_item d;
     struct extent e;
     struct xattr_item x;
+    uint64_t count;
 
+    if (item_is_counter(k))
+        return k.lo >> 62 ? -EUCLEAN : counter_decode(val, len, &count);
     switch (key_type(k)) {
     case ITEM_INODE:
         return k.lo ? -EUCLEAN : inode_decode(val, len, &in);

@@ -9,6 +9,7 @@
 #pragma once
 
 #include "key.h"
+#include "name_hash.h"
 #include "page.h"
 #include <stddef.h>
 
@@ -87,8 +88,19 @@ bool xattr_is_inline(size_t name_len, size_t len);
 size_t xattr_encode(const struct xattr_item *x, uint8_t out[XATTR_ITEM_MAX]);
 int xattr_decode(const void *val, size_t len, struct xattr_item *ret);
 
+/* Not a name but how many names have that hash and are kept under one of a higher level, at least 1: at
+ * the index NAME_COUNTER, of entries as of attributes. dirent_decode refuses it. */
+static inline bool item_is_counter(struct key k)
+{
+    return (key_type(k) == ITEM_DIRENT || key_type(k) == ITEM_XATTR) &&
+           k.lo % NAME_PLACES == NAME_COUNTER;
+}
+#define COUNTER_ITEM_LEN 8
+void counter_encode(uint64_t count, uint8_t out[COUNTER_ITEM_LEN]);
+int counter_decode(const void *val, size_t len, uint64_t *ret);
+
 /* The name an item is kept under: of a directory entry or an extended attribute, other types are
- * -EUCLEAN. Points into the item. */
+ * -EUCLEAN, and counters. Points into the item. */
 int item_name(struct key k, const void *val, size_t len, const char **ret_name, size_t *ret_len);
 
 /* The object an item names, 0 if none. The item must decode. */

@@ -15,7 +15,7 @@
 enum item_type {
     ITEM_INODE = 1,   /* rest 0: attributes */
     ITEM_SYMLINK = 2, /* rest n: the n-th piece of the target */
-    ITEM_DIRENT = 3,  /* rest: 55 bits of name hash ‖ 7 bits of collision index */
+    ITEM_DIRENT = 3,  /* rest: 55 bits of name hash ‖ 7 bits of index: name_hash.h */
     ITEM_EXTENT = 4,  /* rest: file offset, a multiple of EXTENT_GRAIN */
     ITEM_XATTR = 5,   /* rest: as of a directory entry */
     ITEM_PATCH = 6,   /* rest: file offset, a multiple of PATCH_PAGE */

@@ -19,5 +19,15 @@ uint64_t name_hash(const struct name_key *key, const char *name, size_t len, uns
         text[len + 1] = (uint8_t)level;
         hash = siphash(&key->sip, text, len + 2);
     }
+    if (key->fold)
+        hash = key->fold(hash, level);
     return hash >> 9 << NAME_INDEX_BITS;
+}
+
+int name_level(const struct name_key *key, const char *name, size_t len, uint64_t place)
+{
+    for (unsigned level = 0; level < NAME_LEVELS; level++)
+        if (name_hash(key, name, len, level) == name_bucket(place))
+            return (int)level;
+    return -1;
 }

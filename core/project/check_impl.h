@@ -28,6 +28,7 @@ enum fix_kind {
     FIX_PARENT,   /* the parent `value` */
     FIX_STORED,   /* `value` bytes stored, */
     FIX_FLAGS,    /* the flags `value` besides its own */
+    FIX_COUNTER,  /* the counter at `key` says `value`; 0: it goes */
     FIX_NEXT_INO, /* namespace `ns`: `value` is the next inode number */
 };
 
@@ -212,6 +213,31 @@ typedef int scan_fn(struct key k, const uint8_t *val, size_t len, void *ctx);
 int check_scan(struct check *c, uint64_t root, struct key from, scan_fn *fn, void *ctx,
                bool *ret_hidden);
 bool check_inode(struct check *c, uint64_t root, uint64_t ino, struct inode *ret);
+
+/* Where a name stands (check_names.c). */
+struct check_place {
+    int level;     /* on which its hash is that of its place; -1: on none */
+    bool found;    /* a lookup may find it there; true where nobody can tell */
+    bool repeated; /* the same name stands before it, where a lookup finds that one */
+};
+struct check_place check_place_of(struct check *c, uint64_t root, struct key k, const char *name,
+                                  size_t len);
+/* The counters of one inode: what they say, and the names that they should count; begins as zeros. */
+struct check_counter {
+    struct key key;
+    uint64_t said, names;
+};
+struct check_names {
+    struct check_counter *v;
+    size_t count, room;
+    int err;
+};
+void check_names_add(struct check *c, struct check_names *n, struct key k, const char *name,
+                     size_t len, int level);
+void check_names_counter(struct check_names *n, struct key k, const uint8_t *val, size_t len);
+/* Each that is wrong is told; then it is as at the beginning. -ENOMEM. */
+typedef void check_counter_fn(const struct check_counter *counter, void *ctx);
+int check_names_end(struct check_names *n, check_counter_fn *fn, void *ctx);
 
 /* The patches of one inode, in the order of their keys; begins as zeros (check_patches.c). */
 struct check_patches {

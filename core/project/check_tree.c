@@ -17,7 +17,6 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-#define SAME_HASH 128      /* names of one hash a directory may hold */
 #define PATHS_SEARCHED 128 /* paths looked for in one tree: each costs a scan of a part of it */
 
 enum mark { MARK_NONE, MARK_PASSED, MARK_KNOWN };
@@ -41,6 +40,7 @@ struct group {
     uint64_t own, hides;      /* bytes that extents have; bytes of the base that they hide */
     uint64_t xattrs, lost;    /* extended attributes; of these where getting them finds nothing */
     struct key lost_at;       /* the last of those */
+    struct check_names names; /* under hashes of higher levels */
     struct check_patches patches;
 };
 
@@ -56,12 +56,6 @@ struct tree_check {
     uint64_t max;   /* the highest inode number */
     uint64_t named; /* the highest that an entry leads to, where it does not exist */
     struct group g;
-    struct { /* names of the hash that is being looked at; they point into the snapshot */
-        uint64_t dir, hash;
-        unsigned count;
-        const char *name[SAME_HASH];
-        size_t len[SAME_HASH];
-    } same;
     int err;
 };
 
@@ -131,22 +125,6 @@ __attribute__((format(printf, 5, 6))) static void offer(struct tree_check *t, st
 
 /* ---- the second scan: entries ---- */
 
-/* Has this directory the same name under this hash already? */
-static bool is_repeated(struct tree_check *t, struct key k, const struct dirent_item *d)
-{
-    if (t->same.dir != key_ino(k) || t->same.hash != k.lo / SAME_HASH) {
-        t->same.dir = key_ino(k);
-        t->same.hash = k.lo / SAME_HASH;
-        t->same.count = 0;
-    }
-    for (unsigned i = 0; i < t->same.count; i++)
-        if (t->same.len[i] == d->name_len && !memcmp(t->same.name[i], d->name, d->name_len))
-            return true;
-    t->same.name[t->same.count] = d->name;
-    t->same.len[t->same.count++] = d->name_len;
-    return false;
-}
-
 static bool is_dots(const struct dirent_item *d)
 {
     return d->name[0] == '.' && (d->name_len == 1 || (d->name_len == 2 && d->name[1] == '.'));
@@ -172,7 +150,7 @@ static bool may_move(struct tree_check *t, struct key k, const struct dirent_ite
 
 /* Would looking the name up find this very entry? */
 static void check_name(struct tree_check *t, struct key k, const struct dirent_item *d,
-                       const char *where)
+                       const struct check_place *place, const char *where)
 {
     struct check *c = t->c;
     struct fix lost = {.kind = FIX_LOST, .key = k, .ino = d->ino};
@@ -182,13 +160,12 @@ static void check_name(struct tree_check *t, struct key k, const struct dirent_i
         if (may_move(t, k, d))
             offer(t, lost, "entry", where, "it is in lost+found of its namespace, as #%" PRIu64,
                   d->ino);
-    } else if (is_repeated(t, k, d)) {
+    } else if (place->repeated) {
         check_found(c, true, "entry", where, "the directory has the same name twice");
         if (may_move(t, k, d))
             offer(t, lost, "entry", where,
                   "the second one is in lost+found of its namespace, as #%" PRIu64, d->ino);
-    } else if (c->has_key &&
-               k.lo / SAME_HASH != name_hash(&c->names, d->name, d->name_len, 0) / SAME_HASH) {
+    } else if (!place->found) {
         check_found(c, true, "entry", where, "it stands where a lookup does not find it");
         if (may_move(t, k, d))
             offer(t, (struct fix){.kind = FIX_REHOME, .key = k, .ino = d->ino}, "entry", where,
@@ -252,17 +229,18 @@ static void check_target(struct tree_check *t, struct key k, const struct dirent
         n->names++;
 }
 
-static bool entry_is_sound(struct tree_check *t, struct key k, const struct dirent_item *d)
+static bool entry_is_sound(struct tree_check *t, struct key k, const struct dirent_item *d,
+                           const struct check_place *place)
 {
     const struct node *n = node_find(t, d->ino);
-    uint64_t hash = name_hash(&t->c->names, d->name, d->name_len, 0);
 
-    return !is_dots(d) && (!t->c->has_key || k.lo / SAME_HASH == hash / SAME_HASH) && n &&
-           n->type == d->type && (n->type != DT_DIR || (!n->names && n->parent == key_ino(k)));
+    return !is_dots(d) && place->found && !place->repeated && n && n->type == d->type &&
+           (n->type != DT_DIR || (!n->names && n->parent == key_ino(k)));
 }
 
 static void check_entry(struct tree_check *t, struct key k, const uint8_t *val, size_t len)
 {
+    struct check_place place;
     struct dirent_item d;
     char where[CHECK_PATH];
 
@@ -271,12 +249,13 @@ static void check_entry(struct tree_check *t, struct key k, const uint8_t *val, 
     t->g.entries++;
     if (!t->g.has_inode || !S_ISDIR(t->g.in.mode))
         return; /* told once for all of them; such names are none */
+    place = check_place_of(t->c, t->t.root, k, d.name, d.name_len);
+    check_names_add(t->c, &t->g.names, k, d.name, d.name_len, place.level);
     where[0] = 0;
     /* A path costs: only for what will be told. */
-    if (!entry_is_sound(t, k, &d) ||
-        (t->same.dir == key_ino(k) && t->same.hash == k.lo / SAME_HASH))
+    if (!entry_is_sound(t, k, &d, &place))
         check_where_entry(t->c, &t->t, k, &d, t->searched++ < PATHS_SEARCHED, where);
-    check_name(t, k, &d, where);
+    check_name(t, k, &d, &place, where);
     check_target(t, k, &d, where);
 }
 
@@ -326,14 +305,15 @@ static void check_dir(struct tree_check *t, const struct group *g)
 
 static void count_xattr(struct tree_check *t, struct key k, const uint8_t *val, size_t len)
 {
+    struct check_place place;
     struct xattr_item x;
 
     if (xattr_decode(val, len, &x) < 0)
         return;
     t->g.xattrs++;
-    if (!t->c->has_key ||
-        k.lo / SAME_HASH ==
-            name_hash(&t->c->names, x.name, x.name_len, 0) / SAME_HASH)
+    place = check_place_of(t->c, t->t.root, k, x.name, x.name_len);
+    check_names_add(t->c, &t->g.names, k, x.name, x.name_len, place.level);
+    if (place.found)
         return;
     t->g.lost++;
     t->g.lost_at = k;
@@ -407,11 +387,38 @@ static void check_said(struct tree_check *t, const struct group *g)
     }
 }
 
-static void group_end(struct tree_check *t)
+/* Names that are not counted are not found; where a part is hidden those that are too many may be. */
+static void tell_counter(const struct check_counter *n, void *ctx)
 {
-    const struct group *g = &t->g;
+    struct tree_check *t = ctx;
+    const char *what = key_type(n->key) == ITEM_DIRENT ? "directory" : "inode";
+    struct fix fix = {.kind = FIX_COUNTER, .key = n->key, .value = n->names};
     char where[CHECK_PATH];
 
+    if (!t->c->has_key || (t->hidden && n->said > n->names))
+        return;
+    where_inode(t, key_ino(n->key), where);
+    if (n->said == 0)
+        check_found(t->c, !t->orphans, what, where,
+                    "%" PRIu64 " names stand where a lookup does not find them, for their counter "
+                    "is missing",
+                    n->names);
+    else
+        check_found(t->c, !t->orphans, what, where,
+                    "a counter says that %" PRIu64
+                    " names have no place at their hash, but %" PRIu64 " have none",
+                    n->said, n->names);
+    offer(t, fix, what, where, "the counter says %" PRIu64, n->names);
+}
+
+static void group_end(struct tree_check *t)
+{
+    struct group *g = &t->g;
+    int err = check_names_end(&g->names, tell_counter, t);
+    char where[CHECK_PATH];
+
+    if (err < 0 && t->err == 0)
+        t->err = err;
     if (g->items == 0)
         return;
     if (g->has_inode) {
@@ -447,13 +454,19 @@ static int compare(struct key k, const uint8_t *val, size_t len, void *ctx)
         count_piece(g, k.lo, len);
         break;
     case ITEM_DIRENT:
-        check_entry(t, k, val, len);
+        if (item_is_counter(k))
+            check_names_counter(&g->names, k, val, len);
+        else
+            check_entry(t, k, val, len);
         break;
     case ITEM_EXTENT:
         count_extent(g, k.lo, val, len);
         break;
     case ITEM_XATTR:
-        count_xattr(t, k, val, len);
+        if (item_is_counter(k))
+            check_names_counter(&g->names, k, val, len);
+        else
+            count_xattr(t, k, val, len);
         break;
     case ITEM_PATCH:
         check_patch(t->c, t->t.root, &g->in, k, val, len, &g->patches);

@@ -67,8 +67,7 @@ int identity_make(const char *label, int64_t created, const struct id_key *key,
 
 void identity_encode(const struct identity *id, uint8_t out[IDENTITY_LEN])
 {
-    uint32_t flags =
-        (id->names.old ? 0 : NAMES_BY_SIPHASH) | (id->key.veiled ? IDS_VEILED : 0);
+    uint32_t flags = (id->names.old ? 0 : NAMES_BY_SIPHASH) | (id->key.veiled ? IDS_VEILED : 0);
 
     memset(out, 0, IDENTITY_LEN);
     put_le32(out + 8, IDENTITY_VERSION);

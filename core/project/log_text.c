@@ -48,7 +48,8 @@ static void describe_item(const struct op *op, uint32_t ns, struct strbuf *out)
     unsigned type = key_type(op->key);
     bool owns = type == ITEM_INODE || type == ITEM_SYMLINK;
 
-    strbuf_addf(out, "%s %s", op->kind == OP_PUT ? "put" : "delete", item_word(type));
+    strbuf_addf(out, "%s %s%s", op->kind == OP_PUT ? "put" : "delete",
+                item_is_counter(op->key) ? "counter of an " : "", item_word(type));
     if (type == ITEM_DIRENT || type == ITEM_XATTR)
         add_name(op, out);
     if (type == ITEM_EXTENT || type == ITEM_PATCH)

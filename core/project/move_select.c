@@ -127,6 +127,8 @@ static int gather_below(struct key k, const void *val, size_t len, void *ctx)
 
     if (key_type(k) != ITEM_DIRENT)
         return gather(k, val, len, ctx);
+    if (item_is_counter(k))
+        return 0;
     if (dirent_decode(val, len, &d) < 0) {
         g->hidden = true;
         return 0;

@@ -186,7 +186,7 @@ static int make_lost_found(struct tree_work *w)
     w->lost = w->ns->next_ino++;
     err = inode_store(t, w->lost, &in);
     if (err == 0)
-        err = dirent_put(t, k, w->lost, in.mode, name);
+        err = dirent_put(w->m->p, t, k, w->lost, in.mode, name);
     return err < 0 ? err : dir_shift(w, NS_ROOT_INO, 1, true);
 }
 
@@ -227,7 +227,7 @@ static int put_in_lost_found(struct tree_work *w, uint64_t ino, bool nameless)
     if (err == 0)
         err = free_name(w, w->lost, stem, name, &k);
     if (err == 0)
-        err = dirent_put(t, k, ino, in.mode, name);
+        err = dirent_put(w->m->p, t, k, ino, in.mode, name);
     if (err == 0)
         err = dir_shift(w, w->lost, 1, S_ISDIR(in.mode));
     if (err < 0)
@@ -270,7 +270,7 @@ static int take_out(struct tree_work *w, struct key k)
         return err;
     if (inode_load(&w->ns->tree, e.d.ino, &in) < 0)
         in.mode = 0; /* it leads nowhere */
-    err = tree_del(&w->ns->tree, k);
+    err = name_del(w->m->p, &w->ns->tree, k, e.name);
     return err < 0 ? err : dir_shift(w, key_ino(k), -1, S_ISDIR(in.mode));
 }
 
@@ -311,8 +311,8 @@ static int rehome_xattr(struct tree_work *w, struct key k)
     tree_cursor_end(&c);
     if (err != -ENOENT)
         return err < 0 ? err : LEFT_ALONE;
-    err = tree_put(t, right, buf, len);
-    return err < 0 ? err : tree_del(t, k);
+    err = name_put(w->m->p, t, right, name, buf, len);
+    return err < 0 ? err : tree_del(t, k); /* nobody counted it there */
 }
 
 static int rehome(struct tree_work *w, struct key k)
@@ -331,8 +331,8 @@ static int rehome(struct tree_work *w, struct key k)
         return ino == e.d.ino && type == DT_DIR ? LEFT_ALONE : move_to_lost_found(w, k);
     if (err != -ENOENT)
         return err;
-    err = tree_put(t, right, e.buf, e.len);
-    return err < 0 ? err : tree_del(t, k);
+    err = name_put(w->m->p, t, right, e.name, e.buf, e.len);
+    return err < 0 ? err : tree_del(t, k); /* nobody counted it there */
 }
 
 static int retype(struct tree_work *w, struct key k, unsigned type)
@@ -352,6 +352,14 @@ static int make_root(struct tree_work *w)
 
     in.atime = in.mtime = in.ctime = in.btime = now(w->m->p);
     return inode_store(&w->ns->tree, NS_ROOT_INO, &in);
+}
+
+static int set_counter(struct tree_work *w, struct key k, uint64_t count)
+{
+    uint8_t buf[COUNTER_ITEM_LEN];
+
+    counter_encode(count, buf);
+    return count ? tree_put(&w->ns->tree, k, buf, sizeof buf) : tree_del(&w->ns->tree, k);
 }
 
 /* ---- attributes: times stay as they are ---- */
@@ -392,6 +400,8 @@ static int mend(struct tree_work *w, const struct fix *f)
         return take_out(w, f->key);
     case FIX_ITEMS:
         return items_delete(&w->ns->tree, f->ino);
+    case FIX_COUNTER:
+        return set_counter(w, f->key, f->value);
     case FIX_TYPE:
         return retype(w, f->key, (unsigned)f->value);
     default:
@@ -404,6 +414,9 @@ static int mend(struct tree_work *w, const struct fix *f)
 /* Has a fix before it moved the item already? The next round tells what is wrong with it still. */
 static bool is_gone(struct tree_work *w, const struct fix *f)
 {
+    if (f->kind == FIX_COUNTER && f->value)
+        return false; /* it may be missing: that is what is wrong */
+
     uint8_t buf[PAGE_VALUE_MAX];
     size_t len;
 
@@ -489,7 +502,7 @@ static int mend_trees(struct mender *m)
 static int mender_open(struct mender *m, const struct clock *clock, struct id_key *key)
 {
     static const struct refs_tables tables = {TABLE_OBJECTS, TABLE_IDS, TABLE_DYING, TABLE_PINS,
-                                               TABLE_GHOSTS};
+                                              TABLE_GHOSTS};
     uint8_t buf[STATE_LEN];
     struct identity id;
     size_t len;

@@ -8,7 +8,7 @@
 
 struct vfs_file {
     struct project *p;
-    struct vnode *v; /* referenced and open; NULL for an object */
+    struct vnode *v;       /* referenced and open; NULL for an object */
     struct native *native; /* NULL: read through us */
     bool write, noatime;
     _Atomic bool uncached;
@@ -73,19 +73,28 @@ void inode_inherit(struct project *p, const struct inode *dir, const struct vfs_
 /* `entries` entries more or less, `subdirs` directories among them; stamps and stores it. */
 int dir_touch(struct project *p, struct tree *t, uint64_t ino, struct inode *dir, int entries,
               int subdirs);
-int dirent_put(struct tree *t, struct key k, uint64_t ino, uint32_t mode, const char *name);
+int dirent_put(struct project *p, struct tree *t, struct key k, uint64_t ino, uint32_t mode,
+               const char *name);
 /* A regular file without a name, an orphan from the start; *ret_v is referenced and open. */
 int make_nameless(struct project *p, uint64_t parent, uint32_t mode, const struct vfs_cred *cred,
                   unsigned flags, struct vfs_attr *ret, struct vnode **ret_v);
-/* The item of that type kept under `name`: the cursor then stands on it and is the caller's to end;
- * otherwise it has ended. `ret_key` gets where the item is, or, on -ENOENT, where it would go if
- * name_has_place says so: too many names of one hash have none. */
-int name_find(struct project *p, const struct tree *t, uint64_t ino, enum item_type type,
-              const char *name, struct key *ret_key, struct tree_cursor *c);
-bool name_has_place(struct key k);
-/* The same for an entry. */
+/* The entry of that name; as name_find, below. */
 int dirent_find(struct project *p, const struct tree *t, uint64_t dir, const char *name,
                 struct key *ret_key, uint64_t *ret_ino, unsigned *ret_type);
+
+/* ---- items under names: of a directory or of an inode's attributes (names.c); the tree's lock ---- */
+
+/* The item of that type kept under `name`: the cursor then stands on it and is the caller's to end;
+ * otherwise it has ended. `ret_key` gets where the item is, or, on -ENOENT, where it would go. That is
+ * the place of a counter if its hashes of all levels are taken, which no chance brings about. */
+int name_find(struct project *p, const struct tree *t, uint64_t ino, enum item_type type,
+              const char *name, struct key *ret_key, struct tree_cursor *c);
+/* Put the item of that name where name_find says, in place of one that is there, or delete the one that
+ * is; the counters follow. -ENOSPC: at the place of a counter. After a failure the items are as they were; a counter may say too much,
+ * which only costs those a little time who look for other names of that hash. */
+int name_put(struct project *p, struct tree *t, struct key k, const char *name, const void *val,
+             size_t len);
+int name_del(struct project *p, struct tree *t, struct key k, const char *name);
 
 /* ---- extended attributes (vfs_xattr.c, vfs_acl.c); all need the lock of the tree ---- */
 

@@ -110,7 +110,7 @@ static int list_tree(struct listing *l, uint64_t ino, uint64_t cookie)
     from = key_make(ino, ITEM_DIRENT, rest_behind(l->p, cookie));
     err = tree_seek(&l->ns->tree, from, &c);
     while (err == 0 && tree_cursor_key(&c).hi == from.hi) {
-        err = list_entry(l, &c, &full);
+        err = item_is_counter(tree_cursor_key(&c)) ? 0 : list_entry(l, &c, &full);
         if (err < 0 || full)
             break;
         err = tree_next(&c);

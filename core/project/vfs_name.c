@@ -3,10 +3,9 @@
  * vfs_name: names: finding, making and linking them. Removing and renaming is in vfs_rename.c,
  * listing in vfs_list.c.
  *
- * An entry's key is the keyed hash of its name (55 bits) and a collision index (7 bits), so each
- * has a readdir cookie of its own that outlives other entries. Extended attributes (vfs_xattr.c)
- * are kept in the same way. A directory's inode counts its entries in `size`. At the root the names
- * are namespaces; those calls go to namespaces.c.
+ * An entry's key is the keyed hash of its name (55 bits) and an index (7 bits), so each has a readdir
+ * cookie of its own that outlives other entries (names.c). A directory's inode counts its entries in
+ * `size`. At the root the names are namespaces; those calls go to namespaces.c.
  */
 #include "vfs_file_impl.h"
 #include <dirent.h>
@@ -14,7 +13,6 @@
 #include <limits.h>
 #include <linux/fs.h>
 
-#define COLLISIONS 128  /* names of one hash an inode may hold */
 #define NLINK_MAX 65000 /* names of a file, as ext4; directories may hold any number of others */
 
 int name_check(const char *name)
@@ -23,41 +21,6 @@ int name_check(const char *name)
 }
 
 /* ---- entries ---- */
-
-/* Walk the names of one hash. */
-int name_find(struct project *p, const struct tree *t, uint64_t ino, enum item_type type,
-              const char *name, struct key *ret_key, struct tree_cursor *c)
-{
-    size_t len = strlen(name), vlen, n;
-    struct key first = key_make(ino, type, name_hash(&p->name_key, name, len, 0));
-    struct key free_at = first;
-    int err = tree_seek(t, first, c);
-
-    for (; err == 0; err = tree_next(c)) {
-        struct key k = tree_cursor_key(c);
-        const void *val = tree_cursor_value(c, &vlen);
-        const char *other;
-        if (k.hi != first.hi || k.lo >= first.lo + COLLISIONS)
-            break;
-        err = item_name(k, val, vlen, &other, &n);
-        if (err < 0)
-            break;
-        if (n == len && !memcmp(other, name, len)) {
-            *ret_key = k;
-            return 0;
-        }
-        if (k.lo == free_at.lo)
-            free_at.lo++;
-    }
-    tree_cursor_end(c);
-    *ret_key = free_at;
-    return err < 0 && err != -ENOENT ? err : -ENOENT;
-}
-
-bool name_has_place(struct key k)
-{
-    return (k.lo & (COLLISIONS - 1)) != COLLISIONS - 1;
-}
 
 int dirent_find(struct project *p, const struct tree *t, uint64_t dir, const char *name,
                 struct key *ret_key, uint64_t *ret_ino, unsigned *ret_type)
@@ -80,13 +43,12 @@ int dirent_find(struct project *p, const struct tree *t, uint64_t dir, const cha
     return err;
 }
 
-int dirent_put(struct tree *t, struct key k, uint64_t ino, uint32_t mode, const char *name)
+int dirent_put(struct project *p, struct tree *t, struct key k, uint64_t ino, uint32_t mode,
+               const char *name)
 {
     uint8_t buf[DIRENT_ITEM_MAX];
 
-    if (!name_has_place(k))
-        return -ENOSPC;
-    return tree_put(t, k, buf, dirent_encode(ino, IFTODT(mode), name, strlen(name), buf));
+    return name_put(p, t, k, name, buf, dirent_encode(ino, IFTODT(mode), name, strlen(name), buf));
 }
 
 /* A directory that can be changed: not unlinked meanwhile. */
@@ -206,7 +168,7 @@ static int add_inode(struct project *p, struct ns *ns, uint64_t dir_ino, struct 
         err = tree_put(t, key_make(ino, ITEM_SYMLINK, i), target + at, n);
     }
     if (err == 0)
-        err = dirent_put(t, k, ino, in->mode, name);
+        err = dirent_put(p, t, k, ino, in->mode, name);
     if (err < 0) {
         (void)items_delete(t, ino);
         return err;
@@ -406,7 +368,7 @@ static int name_free(struct project *p, const struct tree *t, uint64_t dir, cons
 
     if (err != -ENOENT)
         return err == 0 ? -EEXIST : err;
-    return name_has_place(*ret_key) ? 0 : -ENOSPC;
+    return item_is_counter(*ret_key) ? -ENOSPC : 0;
 }
 
 static int link_here(struct project *p, struct ns *ns, uint64_t ino, uint64_t newdir,
@@ -431,7 +393,7 @@ static int link_here(struct project *p, struct ns *ns, uint64_t ino, uint64_t ne
     in.ctime = now(p);
     err = inode_store(&ns->tree, ino, &in);
     if (err == 0)
-        err = dirent_put(&ns->tree, k, ino, in.mode, name);
+        err = dirent_put(p, &ns->tree, k, ino, in.mode, name);
     if (err == 0)
         err = dir_touch(p, &ns->tree, newdir, &dir, 1, 0);
     if (err == 0)
@@ -493,7 +455,7 @@ static int link_nameless(struct project *p, struct vnode *v, uint64_t newdir, co
     in.ctime = now(p);
     err = inode_store(&ns->tree, ino, &in);
     if (err == 0)
-        err = dirent_put(&ns->tree, k, ino, in.mode, name);
+        err = dirent_put(p, &ns->tree, k, ino, in.mode, name);
     if (err == 0)
         err = dir_touch(p, &ns->tree, newdir, &dir, 1, 0);
     if (err == 0)

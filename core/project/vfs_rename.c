@@ -51,7 +51,7 @@ static int remove_entry(struct project *p, struct ns *ns, uint64_t dir_ino, cons
         return want_dir ? -ENOTDIR : -EISDIR;
     if (want_dir && in.size)
         return -ENOTEMPTY;
-    err = tree_del(&ns->tree, k);
+    err = name_del(p, &ns->tree, k, name);
     if (err == 0)
         err = drop_name(p, ns, ino, &in);
     if (err == 0)
@@ -161,10 +161,10 @@ static int count_dirs(struct project *p, struct ns *ns, uint64_t dir, int entrie
 static int exchange(struct project *p, struct ns *ns, struct spot *a, struct spot *b)
 {
     int a_dir = S_ISDIR(a->in.mode), b_dir = S_ISDIR(b->in.mode);
-    int err = dirent_put(&ns->tree, a->key, b->ino, b->in.mode, a->name);
+    int err = dirent_put(p, &ns->tree, a->key, b->ino, b->in.mode, a->name);
 
     if (err == 0)
-        err = dirent_put(&ns->tree, b->key, a->ino, a->in.mode, b->name);
+        err = dirent_put(p, &ns->tree, b->key, a->ino, a->in.mode, b->name);
     if (err == 0)
         err = reparent(p, ns, a, b->dir);
     if (err == 0)
@@ -177,17 +177,18 @@ static int exchange(struct project *p, struct ns *ns, struct spot *a, struct spo
 }
 
 /* What is left at the old name: nothing, or a whiteout, which hides that name of a lower layer. */
-static int vacate(struct ns *ns, const struct spot *s, const struct inode *whiteout)
+static int vacate(struct project *p, struct ns *ns, const struct spot *s,
+                  const struct inode *whiteout)
 {
     int err;
 
     if (!whiteout)
-        return tree_del(&ns->tree, s->key);
+        return name_del(p, &ns->tree, s->key, s->name);
     if (ns->next_ino > KEY_INO_MAX)
         return -ENOSPC;
     err = inode_store(&ns->tree, ns->next_ino, whiteout);
     if (err == 0)
-        err = dirent_put(&ns->tree, s->key, ns->next_ino, whiteout->mode, s->name);
+        err = dirent_put(p, &ns->tree, s->key, ns->next_ino, whiteout->mode, s->name);
     if (err == 0)
         ns->next_ino++;
     return err;
@@ -203,9 +204,9 @@ static int replace(struct project *p, struct ns *ns, struct spot *a, struct spot
         return dir ? -ENOTDIR : -EISDIR;
     if (gone_dir && b->in.size)
         return -ENOTEMPTY;
-    err = dirent_put(&ns->tree, b->key, a->ino, a->in.mode, b->name);
+    err = dirent_put(p, &ns->tree, b->key, a->ino, a->in.mode, b->name);
     if (err == 0)
-        err = vacate(ns, a, whiteout);
+        err = vacate(p, ns, a, whiteout);
     if (err == 0 && b->exists)
         err = drop_name(p, ns, b->ino, &b->in);
     if (err == 0)

@@ -126,7 +126,8 @@ int xattr_find(struct project *p, const struct items *it, const char *name, stru
     return err;
 }
 
-static int put_object(struct project *p, struct items *it, struct key k, struct xattr_item *x)
+static int put_object(struct project *p, struct items *it, struct key k, const char *name,
+                      struct xattr_item *x)
 {
     uint64_t owner = it->orphan ? 0 : vfs_node(it->ns->number, it->ino);
     uint8_t buf[XATTR_ITEM_MAX];
@@ -138,7 +139,7 @@ static int put_object(struct project *p, struct items *it, struct key k, struct 
     x->object = c->number;
     err = content_write(p, c, x->value, x->len, 0);
     if (err == 0)
-        err = tree_put(it->tree, k, buf, xattr_encode(x, buf));
+        err = name_put(p, it->tree, k, name, buf, xattr_encode(x, buf));
     if (err < 0) {
         content_cancel(p, c);
         return err;
@@ -154,24 +155,21 @@ int xattr_put(struct project *p, struct items *it, struct key k, const char *nam
     struct xattr_item x = {.name = name, .name_len = strlen(name), .value = value, .len = len};
     uint8_t buf[XATTR_ITEM_MAX];
 
-    if (!name_has_place(k))
-        return -ENOSPC;
     if (!xattr_is_inline(x.name_len, len))
-        return put_object(p, it, k, &x);
-    return tree_put(it->tree, k, buf, xattr_encode(&x, buf));
+        return put_object(p, it, k, name, &x);
+    return name_put(p, it->tree, k, name, buf, xattr_encode(&x, buf));
 }
 
 /* Is `k` the only attribute of its inode? In doubt it is not: the flag says "may". */
 static bool is_last(const struct items *it, struct key k)
 {
     struct tree_cursor c = TREE_CURSOR_INIT;
-    bool last = tree_seek(it->tree, key_make(it->ino, ITEM_XATTR, 0), &c) == 0 &&
-                key_compare(tree_cursor_key(&c), k) == 0;
+    int err = tree_seek(it->tree, key_make(it->ino, ITEM_XATTR, 0), &c);
 
-    if (last) {
-        int err = tree_next(&c);
-        last = err == -ENOENT || (err == 0 && tree_cursor_key(&c).hi != k.hi);
-    }
+    while (err == 0 && tree_cursor_key(&c).hi == k.hi &&
+           (item_is_counter(tree_cursor_key(&c)) || key_compare(tree_cursor_key(&c), k) == 0))
+        err = tree_next(&c);
+    bool last = err == -ENOENT || (err == 0 && tree_cursor_key(&c).hi != k.hi);
     tree_cursor_end(&c);
     return last;
 }
@@ -192,7 +190,7 @@ int xattr_change(struct project *p, struct items *it, struct inode *in, struct k
     err = inode_store(it->tree, it->ino, in);
     if (err < 0)
         return err;
-    err = value ? xattr_put(p, it, k, name, value, len) : tree_del(it->tree, k);
+    err = value ? xattr_put(p, it, k, name, value, len) : name_del(p, it->tree, k, name);
     if (err < 0)
         (void)inode_store(it->tree, it->ino, &old); /* copies no page any more */
     return change_done(p, it->ns, err);
@@ -227,6 +225,8 @@ static int list_names(const struct items *it, struct listing *l)
         struct xattr_item x;
         size_t len;
         const void *val = tree_cursor_value(&c, &len);
+        if (item_is_counter(tree_cursor_key(&c)))
+            continue;
         err = xattr_decode(val, len, &x);
         if (err < 0)
             break;

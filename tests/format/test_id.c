@@ -303,5 +303,6 @@ Test(id, a_veiled_id_is_another_of_the_same_content)
         id_derive(&key, &b, &a);
         cr_assert(!id_equal(&a, &b));
     }
-    cr_assert(id_key_equal(&key, &key) && !id_key_equal(&key, &plain) && !id_key_equal(&key, &other));
+    cr_assert(id_key_equal(&key, &key) && !id_key_equal(&key, &plain) &&
+              !id_key_equal(&key, &other));
 }

@@ -309,6 +309,53 @@ Test(item, entries_and_attributes_have_names_others_have_none)
     cr_assert_eq(item_name(key_make(1, ITEM_SYMLINK, 0), "x", 1, &n, &len), -EUCLEAN);
 }
 
+/* ---- counters ---- */
+
+Test(item, a_counter_stands_at_its_index_and_nothing_else_does)
+{
+    static const enum item_type types[] = {ITEM_DIRENT, ITEM_XATTR};
+    size_t elen = dirent_encode(1, DT_REG, "a", 1, entry), alen = make_attr(3, 5, 0), len;
+    struct dirent_item d;
+    const char *n;
+    uint64_t count;
+
+    counter_encode(173, buf);
+    cr_assert_eq(counter_decode(buf, COUNTER_ITEM_LEN, &count), 0);
+    cr_assert_eq(count, 173);
+    cr_assert_eq(dirent_decode(buf, COUNTER_ITEM_LEN, &d), -EUCLEAN);
+    for (size_t i = 0; i < 2; i++) {
+        struct key k = key_make(1, types[i], 5 * NAME_PLACES + NAME_COUNTER);
+        cr_assert(item_is_counter(k));
+        cr_assert_eq(item_check(k, buf, COUNTER_ITEM_LEN), 0);
+        cr_assert_eq(item_object(k, buf, COUNTER_ITEM_LEN), 0);
+        cr_assert_eq(item_name(k, buf, COUNTER_ITEM_LEN, &n, &len), -EUCLEAN);
+        cr_assert_eq(item_check(k, entry, elen), -EUCLEAN);
+        cr_assert_eq(item_check(k, attr, alen), -EUCLEAN);
+        k.lo--;
+        cr_assert_not(item_is_counter(k));
+        cr_assert_eq(item_check(k, buf, COUNTER_ITEM_LEN), -EUCLEAN);
+        k.lo = (UINT64_C(1) << 62) + NAME_COUNTER;
+        cr_assert_eq(item_check(k, buf, COUNTER_ITEM_LEN), -EUCLEAN);
+    }
+    cr_assert_not(item_is_counter(key_make(1, ITEM_SYMLINK, NAME_COUNTER)));
+}
+
+Test(item, a_counter_of_nothing_or_of_more_than_there_can_be_is_none)
+{
+    uint64_t count = 42;
+
+    counter_encode(KEY_INO_MAX, buf);
+    cr_assert_eq(counter_decode(buf, COUNTER_ITEM_LEN, &count), 0);
+    cr_assert_eq(count, KEY_INO_MAX);
+    cr_assert_eq(counter_decode(buf, COUNTER_ITEM_LEN - 1, &count), -EUCLEAN);
+    cr_assert_eq(counter_decode(buf, COUNTER_ITEM_LEN + 1, &count), -EUCLEAN);
+    counter_encode(KEY_INO_MAX + 1, buf);
+    cr_assert_eq(counter_decode(buf, COUNTER_ITEM_LEN, &count), -EUCLEAN);
+    counter_encode(0, buf);
+    cr_assert_eq(counter_decode(buf, COUNTER_ITEM_LEN, &count), -EUCLEAN);
+    cr_assert_eq(count, KEY_INO_MAX);
+}
+
 /* ---- any item ---- */
 
 Test(item, the_object_of_an_item_is_found_and_changed_in_place)

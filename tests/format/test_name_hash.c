@@ -6,7 +6,8 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
-static const struct name_key key = {.sip = {{1, 2, 3}}}, old = {.sip = {{1, 2, 3}}, .old = true, .seed = 7};
+static const struct name_key key = {.sip = {{1, 2, 3}}},
+                             old = {.sip = {{1, 2, 3}}, .old = true, .seed = 7};
 
 Test(name_hash, has_55_bits_and_room_for_the_index)
 {
@@ -18,7 +19,7 @@ Test(name_hash, has_55_bits_and_room_for_the_index)
             uint64_t h = name_hash(&key, name, len, level);
             cr_assert_eq(h >> 62, 0);
             cr_assert_eq(h, name_bucket(h));
-            cr_assert_eq(h, name_bucket(h + NAME_MORE));
+            cr_assert_eq(h, name_bucket(h + NAME_COUNTER));
         }
 }
 

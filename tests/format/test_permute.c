@@ -27,8 +27,8 @@ static void are_unlike(uint64_t *v)
 
 Test(permute, every_number_comes_back_and_fits)
 {
-    static const uint64_t edges[] = {0, 1, 2, 127, 128, (UINT64_C(1) << 31) - 1, UINT64_C(1) << 31,
-                                     MASK - 1, MASK};
+    static const uint64_t edges[] = {
+        0, 1, 2, 127, 128, (UINT64_C(1) << 31) - 1, UINT64_C(1) << 31, MASK - 1, MASK};
     uint64_t state = 1;
 
     for (unsigned i = 0; i < COUNT; i++) {

@@ -84,6 +84,21 @@ static void check_xattr(const uint8_t *val, size_t len)
     MUST(item_object(key_make(1, ITEM_XATTR, 0), val, len) == x.object);
 }
 
+static void check_counter(struct key k, const uint8_t *val, size_t len)
+{
+    uint8_t again[COUNTER_ITEM_LEN];
+    struct dirent_item d;
+    uint64_t n;
+
+    if (counter_decode(val, len, &n) < 0)
+        return;
+    counter_encode(n, again);
+    MUST(len == COUNTER_ITEM_LEN && memcmp(again, val, len) == 0 && n > 0);
+    MUST(dirent_decode(val, len, &d) < 0);
+    MUST(!item_is_counter(k) || (item_check(k, val, len) == 0) == (k.lo >> 62 == 0));
+    MUST(!item_is_counter(k) || item_object(k, val, len) == 0);
+}
+
 static void check_name(struct key k, const uint8_t *val, size_t len)
 {
     const char *name;
@@ -91,7 +106,7 @@ static void check_name(struct key k, const uint8_t *val, size_t len)
 
     if (item_name(k, val, len, &name, &n) < 0)
         return;
-    MUST(n > 0 && n <= ITEM_NAME_MAX);
+    MUST(n > 0 && n <= ITEM_NAME_MAX && !item_is_counter(k));
     MUST((const uint8_t *)name >= val && (const uint8_t *)name + n <= val + len);
 }
 
@@ -125,6 +140,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     check_extent(data, len);
     check_patch(data, len);
     check_xattr(data, len);
+    check_counter(k, data, len);
     check_name(k, data, len);
     check_object(k, data, len);
     if (item_check(k, data, len) == 0)

@@ -105,7 +105,7 @@ static void dangle(const char *path)
 {
     struct place p = find(path);
 
-    must(path, dirent_put(&p.ns->tree, p.key, KEY_INO_MAX, S_IFREG, p.name));
+    must(path, dirent_put(project, &p.ns->tree, p.key, KEY_INO_MAX, S_IFREG, p.name));
     ns_put(project, p.ns);
 }
 

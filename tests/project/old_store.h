@@ -38,6 +38,7 @@ static inline struct identity identity_read(struct fixture *x, size_t *ret_len)
     return id;
 }
 
+/* Its secret is always the same. */
 static inline void old_setup(struct fixture *x)
 {
     uint8_t record[OLD_IDENTITY_LEN];
@@ -47,6 +48,8 @@ static inline void old_setup(struct fixture *x)
     fixture_setup(x);
     cr_assert_eq(project_close(x->p), 0);
     id = identity_read(x, &len);
+    for (size_t i = 0; i < ID_SECRET_LEN; i++)
+        id.key.secret[i] = (uint8_t)(i * 7 + 101);
     old_identity(&id, record);
     put_identity_record(x, record, sizeof record);
     kv_close(x->kv);

@@ -86,7 +86,8 @@ Test(identity, of_an_old_store_is_given_the_missing_keys_once)
     cr_assert_eq(len, IDENTITY_LEN);
     cr_assert(first.complete && first.names.old && !first.key.veiled);
     cr_assert_eq(first.names.seed, get_le64(first.key.secret));
-    cr_assert_not(is_zeros(first.names.sip.b, SIP_KEY_LEN) || is_zeros(first.cookies.b, SIP_KEY_LEN));
+    cr_assert_not(is_zeros(first.names.sip.b, SIP_KEY_LEN) ||
+                  is_zeros(first.cookies.b, SIP_KEY_LEN));
     key = x.p->id_key;
     cr_assert(id_key_equal(&key, &first.key));
     fixture_reopen(&x);

@@ -49,7 +49,8 @@ static void make_names(void)
     struct vfs_attr a;
     char path[64];
 
-    cr_assert_eq(vfs_mknod(x.p, node_of(&x, "main"), "dir", S_IFDIR | 0755, 0, &fixture_cred, &a), 0);
+    cr_assert_eq(vfs_mknod(x.p, node_of(&x, "main"), "dir", S_IFDIR | 0755, 0, &fixture_cred, &a),
+                 0);
     vfs_forget(x.p, a.nodeid, 1);
     for (unsigned i = 0; i < NAMES; i++) {
         snprintf(path, sizeof path, "main/dir/name %u", i);
@@ -118,8 +119,13 @@ Test(listing, goes_on_behind_each_cookie_also_when_its_entry_is_gone)
 
 Test(listing, what_was_never_a_cookie_harms_nobody)
 {
-    static const uint64_t odd[] = {3, 4, (UINT64_C(1) << 62) - 1, UINT64_C(1) << 62,
-                                   (UINT64_C(1) << 62) + 2, (UINT64_C(1) << 62) + 3, INT64_MAX,
+    static const uint64_t odd[] = {3,
+                                   4,
+                                   (UINT64_C(1) << 62) - 1,
+                                   UINT64_C(1) << 62,
+                                   (UINT64_C(1) << 62) + 2,
+                                   (UINT64_C(1) << 62) + 3,
+                                   INT64_MAX,
                                    UINT64_MAX};
     struct seen part = seen_new();
 
