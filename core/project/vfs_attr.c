@@ -201,7 +201,7 @@ static void apply(struct project *p, unsigned set, const struct vfs_attr *want, 
         in->uid = want->uid;
     if (set & VFS_SET_GID)
         in->gid = want->gid;
-    if (set & VFS_KILL_SUID && S_ISREG(in->mode))
+    if (set & VFS_KILL_SUID && !S_ISDIR(in->mode))
         (void)inode_kill_suid(in);
     if (set & VFS_SET_ATIME)
         in->atime = want->atime;

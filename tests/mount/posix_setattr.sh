@@ -72,9 +72,14 @@ os.chmod(".", 0o777)
 for mode in 0o4755, 0o2755, 0o2745, 0o6777, 0o6644, 0o4644, 0o7777:
     for to in (-1, -1), (NOBODY, -1), (-1, 7), (NOBODY, NOBODY):
         for owner in 0, NOBODY:
-            for kind in "f", "d":
+            for kind in "f", "d", "p", "s", "c", "b":
                 p = f"{mode:o}{to}{owner}{kind}"
-                make(p) if kind == "f" else os.mkdir(p); os.chown(p, owner, owner)
+                if kind == "f": make(p)
+                elif kind == "d": os.mkdir(p)
+                else:
+                    os.mknod(p, {"p": stat.S_IFIFO, "s": stat.S_IFSOCK, "c": stat.S_IFCHR,
+                                 "b": stat.S_IFBLK}[kind] | 0o600, os.makedev(1, 3))
+                os.chown(p, owner, owner)
                 os.chmod(p, mode)
                 as_user(owner, lambda: do(os.chown, p, *to), groups=[7])
                 show(p)
