@@ -10,6 +10,8 @@
 
 /* From the kernel's fuse.h, as far as it is looked at. */
 enum opcode {
+    OP_LOOKUP = 1,
+    OP_GETATTR = 3,
     OP_SETATTR = 4,
     OP_SYMLINK = 6,
     OP_MKNOD = 8,
@@ -41,6 +43,16 @@ static uint64_t word(const void *msg, size_t len, size_t bytes)
     if (len >= sizeof(struct in_header) + bytes)
         memcpy(&v, (const struct in_header *)msg + 1, bytes); /* little-endian, as its machine is */
     return v;
+}
+
+/* Does its answer tell what a file has become when it is sealed, which may have to be done first? With
+ * nlink=refs attributes do (a STATX goes its own way). */
+static bool seals(const struct fs *fs, uint32_t opcode)
+{
+    if (!fs->o->nlink_refs)
+        return false;
+    return opcode == OP_LOOKUP || opcode == OP_GETATTR || opcode == OP_SETATTR ||
+           opcode == OP_LINK || opcode == OP_CREATE;
 }
 
 /* Is it a change? */
@@ -128,7 +140,7 @@ bool ahead_begin(struct fs *fs, const void *msg, size_t len)
     if (fs->p == NULL) /* session.h */
         return true;
     memcpy(&in, msg, sizeof(in));
-    if (is_far(fs, in.opcode, msg, len))
+    if (is_far(fs, in.opcode, msg, len) || seals(fs, in.opcode))
         return false;
     const uint64_t first = word(msg, len, in.opcode == OP_RELEASE ? 8 : 4);
     if (is_slow(fs, in.opcode, in.nodeid, (uint32_t)first))

@@ -138,8 +138,12 @@ void fs_reply_entry(fuse_req_t req, const struct vfs_attr *a);
 void fs_reply_linked(fuse_req_t req, const struct vfs_attr *a);
 void fs_reply_attr(fuse_req_t req, const struct vfs_attr *a);
 void fs_reply_set(fuse_req_t req, const struct vfs_attr *a); /* likewise */
-/* With nlink_refs: add the object's other references to st_nlink. */
-void fs_add_refs(struct fs *fs, uint64_t nodeid, struct stat *st);
+/* With nlink_refs: add the object's other references to st_nlink, for a user who may know of them. */
+void fs_add_refs(struct fs *fs, uint32_t uid, uint64_t nodeid, struct stat *st);
+/* May that user know who else has the bytes of a file? Its id and its count tell whether there are
+ * files with certain bytes, also where nobody else may look: so that is the mount's owner and root, as
+ * for `.tally`. */
+bool fs_may_know(const struct fs *fs, uint32_t uid);
 /* The end of a listing that the kernel must not keep, into `buf`: see ops_dir.c. Its length. */
 size_t fs_end_uncached(char *buf, size_t room);
 /* This thread's buffer of at least `len` bytes, valid until its next call; NULL: no memory. */

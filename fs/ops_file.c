@@ -108,7 +108,7 @@ void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
         return;
     }
     fs_entry(fs, &a, &e);
-    fs_add_refs(fs, a.nodeid, &e.attr);
+    fs_add_refs(fs, cred.uid, a.nodeid, &e.attr);
     fi->fh = (uintptr_t)h;
     fi->keep_cache = may_keep_cache(h, fi->flags);
     uncached_open(fs, h, fi, true);

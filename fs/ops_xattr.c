@@ -8,9 +8,11 @@
  */
 #include "fs_impl.h"
 
+#include "defer.h"
 #include "taldir.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/xattr.h>
 
 /* `n` is core's answer to a question with `cap` bytes of room at `buf`, none: for the length. */
@@ -32,12 +34,43 @@ static bool refused(fuse_req_t req)
     return r;
 }
 
+static void do_get_sealed(struct call *c)
+{
+    char buf[64]; /* longer than any of these */
+    const size_t room = c->len < sizeof(buf) ? c->len : sizeof(buf);
+    const ssize_t n = vfs_getxattr(fs_of(c->req)->p, c->ino, c->data, buf, room);
+    call_settle(c);
+    reply(c->req, n, buf, c->len);
+}
+
+/* Of what the file has become when it is sealed, which this may do, and wait for. */
+static void get_sealed(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
+{
+    const size_t len = strlen(name) + 1;
+    if (!fs_may_know(fs_of(req), fuse_req_ctx(req)->uid)) {
+        fuse_reply_err(req, ENODATA);
+        return;
+    }
+    struct call *c = call_new(req, do_get_sealed, len);
+    if (c == NULL)
+        return;
+    c->ino = ino;
+    c->len = size;
+    c->slow = true;
+    memcpy(c->data, name, len);
+    call_run(c);
+}
+
 void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 {
     if (refused(req))
         return;
     if (taldir_owns(ino)) {
         fuse_reply_err(req, ENODATA);
+        return;
+    }
+    if (strncmp(name, VFS_XATTR_OURS, strlen(VFS_XATTR_OURS)) == 0) {
+        get_sealed(req, ino, name, size);
         return;
     }
     char *buf = fs_buffer(size > 0 ? size : 1);

@@ -6,6 +6,7 @@
 #include "fs_impl.h"
 
 #include "clock.h"
+#include "taldir.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -84,10 +85,15 @@ void fs_entry(const struct fs *fs, const struct vfs_attr *a, struct fuse_entry_p
     fs_stat(a, &ret->attr);
 }
 
-void fs_add_refs(struct fs *fs, uint64_t nodeid, struct stat *st)
+bool fs_may_know(const struct fs *fs, uint32_t uid)
+{
+    return uid == 0 || uid == taldir_owner(fs->tal);
+}
+
+void fs_add_refs(struct fs *fs, uint32_t uid, uint64_t nodeid, struct stat *st)
 {
     char text[32];
-    if (!fs->o->nlink_refs || !S_ISREG(st->st_mode))
+    if (!fs->o->nlink_refs || !S_ISREG(st->st_mode) || !fs_may_know(fs, uid))
         return;
     ssize_t n = vfs_getxattr(fs->p, nodeid, "user.tally.refs", text, sizeof(text) - 1);
     if (n <= 0 || (size_t)n >= sizeof(text))
@@ -104,7 +110,7 @@ static void reply_entry(fuse_req_t req, const struct vfs_attr *a, uint32_t mode)
     struct fuse_entry_param e;
     fs_entry(fs, a, &e);
     e.attr.st_mode = mode;
-    fs_add_refs(fs, a->nodeid, &e.attr);
+    fs_add_refs(fs, fuse_req_ctx(req)->uid, a->nodeid, &e.attr);
     if (fuse_reply_entry(req, &e) != 0)
         vfs_forget(fs->p, a->nodeid, 1);
 }
@@ -125,7 +131,7 @@ static void reply_attr(fuse_req_t req, const struct vfs_attr *a, uint32_t mode)
     struct stat st;
     fs_stat(a, &st);
     st.st_mode = mode;
-    fs_add_refs(fs, a->nodeid, &st);
+    fs_add_refs(fs, fuse_req_ctx(req)->uid, a->nodeid, &st);
     fuse_reply_attr(req, &st, fs_attr_timeout(fs, a->mode));
 }
 

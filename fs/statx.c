@@ -70,8 +70,9 @@ static void fill(const struct stat *st, struct sx *ret)
     };
 }
 
-static int answer(struct fs *fs, uint64_t nodeid, struct statx_out *ret)
+static int answer(struct fs *fs, const struct in_header *in, struct statx_out *ret)
 {
+    const uint64_t nodeid = in->nodeid;
     struct vfs_attr a;
     struct stat st;
     int r;
@@ -86,7 +87,7 @@ static int answer(struct fs *fs, uint64_t nodeid, struct statx_out *ret)
     if (r < 0)
         return r;
     fs_stat(&a, &st);
-    fs_add_refs(fs, nodeid, &st);
+    fs_add_refs(fs, in->uid, nodeid, &st);
     fill(&st, &ret->stat);
     ret->stat.mask |= STATX_BTIME;
     st.st_mtim = fs_time(a.btime);
@@ -101,7 +102,7 @@ static void reply(struct fs *fs, const struct in_header *in)
     struct out_header head = {.len = sizeof(head), .unique = in->unique};
     struct iovec iov[2] = {{&head, sizeof(head)}, {&body, sizeof(body)}};
 
-    head.error = -fs_errno(answer(fs, in->nodeid, &body));
+    head.error = -fs_errno(answer(fs, in, &body));
     if (head.error == 0)
         head.len += (uint32_t)sizeof(body);
     /* Fails when the caller was killed meanwhile or the mount is gone: nobody waits then. */

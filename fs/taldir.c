@@ -111,6 +111,11 @@ static mode_t mode_of(const struct taldir *t, uint64_t nodeid)
     return nodeid == TALDIR_ROOT ? root_mode(t) : S_IFDIR | 0700;
 }
 
+uint32_t taldir_owner(const struct taldir *t)
+{
+    return t->uid;
+}
+
 void taldir_stat(const struct taldir *t, uint64_t nodeid, struct stat *ret)
 {
     const mode_t mode = mode_of(t, nodeid);

@@ -41,6 +41,7 @@ static inline bool taldir_owns(uint64_t nodeid)
 enum taldir_kind taldir_kind(uint64_t nodeid);
 
 int taldir_create(const struct fs *fs, struct taldir **ret_t);
+uint32_t taldir_owner(const struct taldir *t); /* a user id: the mount's owner */
 void taldir_destroy(struct taldir *t); /* NULL is fine */
 
 /* st_ino is the nodeid; counted until taldir_forget. W if taldir_lookup_waits(). In VFS_ROOT it

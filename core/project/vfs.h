@@ -186,6 +186,7 @@ void vfs_release(struct vfs_file *f);
  * user.tally.object (32 hex digits; -ENODATA for an empty or unsealable file) and user.tally.refs
  * are answers to who asks by name: never listed, and -EPERM to set or remove like all user.tally.*.
  */
+#define VFS_XATTR_OURS "user.tally."
 ssize_t vfs_getxattr(struct project *p, uint64_t nodeid, const char *name, void *buf, size_t cap);
 /* The names, each with its NUL; those with trusted. only if `trusted`. */
 ssize_t vfs_listxattr(struct project *p, uint64_t nodeid, char *buf, size_t cap, bool trusted);

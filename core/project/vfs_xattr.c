@@ -32,7 +32,7 @@ static int name_kind(const char *name, enum name_kind *ret)
 
     if (!*name || strlen(name) > XATTR_NAME_MAX)
         return -ERANGE;
-    *ret = starts(name, "user.tally.") ? NAME_VIRTUAL : NAME_PLAIN;
+    *ret = starts(name, VFS_XATTR_OURS) ? NAME_VIRTUAL : NAME_PLAIN;
     for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++)
         if (starts(name, prefixes[i]))
             return name[strlen(prefixes[i])] ? 0 : -EINVAL;

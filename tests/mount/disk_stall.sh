@@ -85,6 +85,22 @@ os.close(fd)'
     fault ""
     wait "$threads"
 
+    claim "$transport: who asks what 100 new files are when they are sealed: others go on there"
+    fault "sync STALL"
+    in_threads 100 '
+with open(f"{top}/ask{i}", "wb") as f:
+    f.write(os.urandom(200000))
+try:
+    os.getxattr(f"{top}/ask{i}", "user.tally.object")
+except OSError as e:
+    if e.errno not in (61, 28):
+        raise # ENODATA: not yet; ENOSPC: too many ask
+steps[i] += 1'
+    others_go_on
+    fault ""
+    wait "$threads"
+    rm -r "$M"/main/w/*
+
     claim "$transport: writers that wait for memory: others go on there"
     mkdir "$M"/main/w/{0..99} # of their own: in one the kernel lets one at a time make a file
     fault "sync STALL"

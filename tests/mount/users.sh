@@ -68,4 +68,31 @@ eq "$(ls -A dev)" ""
 claim "the store on disk is the owner's alone"
 denied "ls $S/packs"
 denied "cat $S/kv/data.mdb"
+claim "nobody else learns who has the same bytes: not by an attribute of a file of their own"
+# answers FILE - what user 65534 is told of it.
+answers() {
+    local name
+    for name in refs object other; do
+        fails as 65534 getfattr --only-values -n "user.tally.$name" "$1"
+        sed "s/.*: //" "$W/said"
+    done | sort -u
+    as 65534 stat -c %h "$1"
+}
+as 65534 cp main/public main/tmp/mine
+echo 'PIN 4711' >main/pin && chmod 600 main/pin
+for pin in 4711 4712; do
+    as 65534 sh -c "echo 'PIN $pin' >main/tmp/guess$pin"
+done
+drain
+for file in main/tmp/guess4711 main/tmp/guess4712 main/tmp/mine main/public; do
+    eq "$(answers "$file")" $'No such attribute\n1' "$file"
+done
+eq "$(getfattr --only-values -n user.tally.refs main/tmp/guess4711)" 2
+cd /
+unmount_store
+mount_with -o nlink=refs
+cd "$M"
+eq "$(answers main/tmp/guess4711)" $'No such attribute\n1'
+eq "$(stat -c %h main/tmp/guess4711)" 2
+eq "$(answers main/tmp/guess4711)" $'No such attribute\n1'
 finish
