@@ -329,40 +329,36 @@ static void say(struct project *p, struct job *j, const struct compact_result *r
     job_result(p, j, text);
 }
 
-static int compact_job(struct project *p, struct job *j, void *arg)
+static int work(struct project *p, struct job *j, bool thorough)
 {
     struct compact_result r;
     unsigned below = (unsigned)settings_get(&p->settings, SET_COMPACT_BELOW);
     int err;
 
     pool_io_idle(true);
-    err = project_compact(p, j, below, arg != NULL, &r);
+    err = project_compact(p, j, below, thorough, &r);
     say(p, j, &r);
     return err;
 }
 
-static int start(struct project *p, uint64_t *ret_number)
+static int asked_for(struct project *p, struct job *j, void *arg)
 {
-    static char yes;
-    struct job *j;
-    int err = job_start(p, "compact", "", &j);
+    (void)arg;
+    return work(p, j, true);
+}
 
-    if (err < 0)
-        return err;
-    *ret_number = j->number;
-    return job_run(p, j, compact_job, &yes);
+static int due(struct project *p, struct job *j, void *arg)
+{
+    (void)arg;
+    return work(p, j, false);
 }
 
 int control_compact(struct call *call)
 {
-    uint64_t number = 0;
+    uint64_t number;
     int err = control_may_change(call);
 
-    if (err == 0)
-        err = control_only_one(call, "compact");
-    if (err == 0)
-        err = start(call->p, &number);
-    return err < 0 ? err : control_started(call, number);
+    return err < 0 ? err : control_run_one(call, "", asked_for, NULL, &number);
 }
 
 /* ---- by itself ---- */
@@ -410,5 +406,5 @@ void compact_if_due(struct project *p)
         return;
     atomic_store(&p->compacting.looked, at);
     if (is_due(p))
-        (void)job_try(p, "compact", "due", compact_job, NULL); /* the job has the error */
+        (void)job_try(p, "compact", "due", due, NULL); /* the job has the error */
 }

@@ -77,34 +77,44 @@ static int say_lines(struct call *call, uint64_t number)
     return strbuf_error(&text);
 }
 
-int control_gc(struct call *call)
+static int may_collect(struct call *call)
 {
-    struct asked *a = malloc(sizeof *a);
-    struct job *j;
-    uint64_t number;
-    int err = a ? parse(call, a) : -ENOMEM;
+    int err = control_may_change(call);
 
-    if (err == 0)
-        err = control_may_change(call);
     if (err == 0 && call->p->gc.damage)
         err =
             control_fail(call, call->p->gc.damage,
                          "what GC cycles remembered is damaged: nothing is collected; `tally check "
                          "--repair` puts it right");
+    return err;
+}
+
+/* What it was asked for, in a word or two. */
+static void describe(const struct asked *a, char out[64])
+{
+    char grace[32] = "";
+
+    if (a->grace >= 0)
+        command_format_duration(a->grace, grace);
+    snprintf(out, 64, "%s%s%s%s", a->dry_run ? "dry-run" : "", a->dry_run && *grace ? " " : "",
+             *grace ? "grace=" : "", grace);
+}
+
+int control_gc(struct call *call)
+{
+    struct asked *a = malloc(sizeof *a);
+    char detail[64];
+    uint64_t number;
+    int err = a ? parse(call, a) : -ENOMEM;
+
     if (err == 0)
-        err = control_only_one(call, "gc");
-    if (err == 0)
-        err = job_start(call->p, "gc", a->dry_run ? "dry-run" : "", &j);
+        err = may_collect(call);
     if (err < 0) {
         free(a);
         return err;
     }
-    number = j->number;
-    err = job_run(call->p, j, gc_job, a);
-    if (err < 0)
-        free(a);
-    if (err == 0)
-        err = control_started(call, number);
+    describe(a, detail);
+    err = control_run_one(call, detail, gc_job, a, &number);
     return err < 0 ? err : say_lines(call, number);
 }
 

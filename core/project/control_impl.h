@@ -56,11 +56,14 @@ static inline const char *control_arg(const struct call *call, size_t i)
 bool control_is_keyword(const struct call *call, size_t i, const char *word);
 /* May changes be made now? Waits while too much is unflushed. */
 int control_may_change(struct call *call);
-/* -EBUSY while a job of that verb is running: for those of which there is one at a time. */
-int control_only_one(struct call *call, const char *verb);
 
 /* The end of a verb that started job `number`: waits if it was told to, and says the number. */
 int control_started(struct call *call, uint64_t number);
+/* All of a verb whose job runs alone: the job is begun, or who is at just the same is joined, and
+ * waited for if the command says so. `detail` says what was asked for. -EBUSY: one is at something
+ * else. `arg`, malloc'd or NULL, is the job's, or freed. */
+int control_run_one(struct call *call, const char *detail, job_fn *fn, void *arg,
+                    uint64_t *ret_number);
 
 /* A namespace, referenced; -ENOENT, -EINVAL it is a symlink, with a sentence. */
 int control_find_ns(struct call *call, const char *name, struct ns **ret_ns);

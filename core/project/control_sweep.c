@@ -3,8 +3,7 @@
 #include "control_impl.h"
 #include "sweep.h"
 #include <errno.h>
-
-#define U(x) ((unsigned long long)(x))
+#include <stdlib.h>
 
 static int parse(struct call *call, bool *ret_dry_run, bool *ret_list)
 {
@@ -35,24 +34,27 @@ static int may_sweep(struct call *call, bool dry_run)
         return control_fail(call, s.damage,
                             "what sweeps remembered is damaged, and what was lost is not known: no "
                             "ghost is looked for; `tally check --repair` begins it anew");
-    if (s.running)
-        return control_fail(call, -EBUSY, "one is running already: job %llu", U(s.job));
     return 0;
 }
 
 int control_sweep(struct call *call)
 {
     CLEANUP_STRBUF struct strbuf lines = STRBUF_INIT;
+    struct sweep_asked *a;
     bool dry_run, list;
     uint64_t job;
     int err = parse(call, &dry_run, &list);
 
     if (err == 0)
         err = may_sweep(call, dry_run);
-    if (err == 0)
-        err = sweep_start(call->p, dry_run, list, &job);
-    if (err == 0)
-        err = control_started(call, job);
+    if (err < 0)
+        return err;
+    a = malloc(sizeof *a);
+    if (!a)
+        return -ENOMEM;
+    *a = (struct sweep_asked){dry_run, list};
+    err = control_run_one(call, dry_run ? list ? "dry-run list" : "dry-run" : list ? "list" : "",
+                          sweep_job, a, &job);
     if (err == 0 && list && call->c->wait && job_get_lines(call->p, job, &lines) == 0)
         control_text(call, lines.s);
     return err < 0 ? err : strbuf_error(&lines);

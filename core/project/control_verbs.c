@@ -58,11 +58,30 @@ int control_may_change(struct call *call)
     return err < 0 ? err : flush_throttle(call->p);
 }
 
-int control_only_one(struct call *call, const char *verb)
+static int busy_with(struct call *call, uint64_t number)
 {
-    uint64_t job = job_of_verb(call->p, verb);
+    struct job other;
 
-    return job ? control_fail(call, -EBUSY, "one is running already: job %llu", U(job)) : 0;
+    if (job_get(call->p, number, &other) < 0 || !*other.detail)
+        return control_fail(call, -EBUSY, "one is running already: job %llu", U(number));
+    return control_fail(call, -EBUSY, "one is running already: job %llu (%s)", U(number),
+                        other.detail);
+}
+
+int control_run_one(struct call *call, const char *detail, job_fn *fn, void *arg,
+                    uint64_t *ret_number)
+{
+    struct job *j;
+    int err = job_start_one(call->p, call->verb->name, detail, &j, ret_number), started = err;
+
+
+    if (err == 0)
+        err = job_run(call->p, j, fn, arg);
+    if (started != 0 || err < 0)
+        free(arg);
+    if (err == -EBUSY)
+        return busy_with(call, *ret_number);
+    return err < 0 ? err : control_started(call, *ret_number);
 }
 
 void control_text(struct call *call, const char *text)
@@ -512,18 +531,9 @@ static int rebuild_job(struct project *p, struct job *j, void *arg)
 static int rebuild(struct call *call)
 {
     uint64_t number;
-    struct job *j;
     int err = control_may_change(call);
 
-    if (err == 0)
-        err = control_only_one(call, "rebuild");
-    if (err == 0)
-        err = job_start(call->p, "rebuild", "", &j);
-    if (err < 0)
-        return err;
-    number = j->number;
-    err = job_run(call->p, j, rebuild_job, NULL);
-    return err < 0 ? err : control_started(call, number);
+    return err < 0 ? err : control_run_one(call, "", rebuild_job, NULL, &number);
 }
 
 /* ---- the table ---- */

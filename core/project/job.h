@@ -55,6 +55,10 @@ void jobs_resume(struct project *p);
 /* Register a running job. Its entry stays valid until job_end; keep the number, not the pointer.
  * -ESHUTDOWN. */
 int job_start(struct project *p, const char *verb, const char *detail, struct job **ret_job);
+/* The same for work of which there is one at a time, where `detail` says all that it was asked for. 1:
+ * one is at just that, *ret_number; -EBUSY: *ret_number is at something else. */
+int job_start_one(struct project *p, const char *verb, const char *detail, struct job **ret_job,
+                  uint64_t *ret_number);
 void job_progress(struct project *p, struct job *j, uint64_t done, uint64_t total);
 void job_progress_bytes(struct project *p, struct job *j, uint64_t done, uint64_t total);
 /* Rest for that long, or until it is to end: -ECANCELED, -ESHUTDOWN. By its own thread; with 0 ns it
@@ -92,7 +96,6 @@ int job_cancel(struct project *p, uint64_t number);
 /* A copy, with its progress brought up to date; -ENOENT. */
 int job_get(struct project *p, uint64_t number, struct job *ret);
 int job_next(struct project *p, uint64_t after, uint64_t *ret_number); /* -ENOENT at the end */
-uint64_t job_of_verb(struct project *p, const char *verb); /* one that is running; 0: none */
 size_t jobs_running(struct project *p);
 /* Cancels all, waits for their threads and fails who waits for them. p->closing is set. May be
  * called again. */

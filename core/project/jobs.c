@@ -134,6 +134,37 @@ static struct job *make_job(struct project *p, const char *verb, const char *det
     return j;
 }
 
+static struct job *running_of(struct jobs *jobs, const char *verb)
+{
+    mutex_held(&jobs->lock);
+    for (size_t i = 0; i < jobs->count; i++)
+        if (jobs->v[i]->state == JOB_RUNNING && !strcmp(jobs->v[i]->verb, verb))
+            return jobs->v[i];
+    return NULL;
+}
+
+int job_start_one(struct project *p, const char *verb, const char *detail, struct job **ret_job,
+                  uint64_t *ret_number)
+{
+    struct job *j = make_job(p, verb, detail), *other;
+    int err = j ? 0 : -ENOMEM;
+
+    if (j) {
+        MUTEX_GUARD(&p->jobs.lock);
+        other = running_of(&p->jobs, verb);
+        if (other)
+            err = strcmp(other->detail, j->detail) == 0 ? 1 : -EBUSY;
+        else
+            err = atomic_load(&p->closing) ? -ESHUTDOWN : insert(&p->jobs, j);
+        *ret_number = other ? other->number : j->number;
+    }
+    if (err == 0)
+        *ret_job = j;
+    else
+        free(j);
+    return err;
+}
+
 int job_start(struct project *p, const char *verb, const char *detail, struct job **ret_job)
 {
     struct job *j = make_job(p, verb, detail);
@@ -483,16 +514,6 @@ int job_next(struct project *p, uint64_t after, uint64_t *ret_number)
             return 0;
         }
     return -ENOENT;
-}
-
-uint64_t job_of_verb(struct project *p, const char *verb)
-{
-    MUTEX_GUARD(&p->jobs.lock);
-
-    for (size_t i = 0; i < p->jobs.count; i++)
-        if (p->jobs.v[i]->state == JOB_RUNNING && !strcmp(p->jobs.v[i]->verb, verb))
-            return p->jobs.v[i]->number;
-    return 0;
 }
 
 size_t jobs_running(struct project *p)

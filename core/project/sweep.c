@@ -363,10 +363,6 @@ int project_sweep(struct project *p, struct job *j, bool dry_run, struct strbuf 
 
 /* ---- as a job ---- */
 
-struct asked {
-    bool dry_run, list;
-};
-
 static void say_result(struct project *p, struct job *j, const struct ghost_report *r)
 {
     char text[200];
@@ -376,10 +372,9 @@ static void say_result(struct project *p, struct job *j, const struct ghost_repo
     job_result(p, j, text);
 }
 
-/* Takes over `arg`; NULL: one that nobody asked for. */
-static int sweep_job(struct project *p, struct job *j, void *arg)
+int sweep_job(struct project *p, struct job *j, void *arg)
 {
-    const struct asked a = arg ? *(struct asked *)arg : (struct asked){0};
+    const struct sweep_asked a = arg ? *(struct sweep_asked *)arg : (struct sweep_asked){0};
     struct strbuf lines = STRBUF_INIT;
     struct ghost_report r;
     int err;
@@ -392,24 +387,6 @@ static int sweep_job(struct project *p, struct job *j, void *arg)
     if (lines.len && strbuf_error(&lines) == 0)
         job_lines(p, j, strbuf_detach(&lines, NULL));
     strbuf_release(&lines);
-    return err;
-}
-
-int sweep_start(struct project *p, bool dry_run, bool list, uint64_t *ret_job)
-{
-    struct asked *a = malloc(sizeof *a);
-    struct job *j;
-    int err = a ? job_start(p, "sweep", dry_run ? "dry-run" : "", &j) : -ENOMEM;
-
-    if (err < 0) {
-        free(a);
-        return err;
-    }
-    *a = (struct asked){dry_run, list};
-    *ret_job = j->number;
-    err = job_run(p, j, sweep_job, a);
-    if (err < 0)
-        free(a);
     return err;
 }
 

@@ -49,8 +49,12 @@ void sweep_note_purged(struct project *p);
  * nothing. Holding nothing. */
 int project_sweep(struct project *p, struct job *j, bool dry_run, struct strbuf *list,
                   struct ghost_report *ret);
-/* The same as a job: of its own thread, with idle I/O priority; the lines of the job are the list. */
-int sweep_start(struct project *p, bool dry_run, bool list, uint64_t *ret_job);
+/* The same as a job_fn, with idle I/O priority; the lines of the job are the list. Takes over `arg`;
+ * NULL: one that nobody asked for. */
+struct sweep_asked {
+    bool dry_run, list;
+};
+int sweep_job(struct project *p, struct job *j, void *arg);
 /* Begin one as a job if sweep_interval has passed since the last began and there are ghosts. */
 void sweep_if_due(struct project *p);
 

@@ -83,8 +83,7 @@ for i in {1..30}; do head -c 1000000 /dev/urandom >"main/slow$i"; done
 "$TALLY" drain >/dev/null
 matches "$("$TALLY" scrub)" '^job=[0-9]+$'
 job=$(names .tally/jobs | tr ' ' '\n' | sort -n | tail -n 1)
-fails "$TALLY" scrub
-matches "$(cat "$W/said")" "one is running already: job $job"
+eq "$("$TALLY" scrub)" "job=$job"
 under_way() { grep -qE '^bytes_done=[1-9][0-9]{5}' ".tally/jobs/$job"; }
 wait_until 60 under_way
 "$TALLY" cancel "$job" >/dev/null

@@ -490,7 +490,10 @@ Test(control, after_a_commit_that_failed_the_state_is_degraded_until_one_does_no
 Test(control, stats_and_metrics_show_the_requests_that_the_edge_counted)
 {
     const struct view_count counted[] = {{"LOOKUP", 7}, {"READ", 1}};
-    const struct view_edge edge = {counted, 2, "threads", "yes"};
+    const struct view_edge edge = {.requests = counted,
+                                   .request_kinds = 2,
+                                   .transport = "threads",
+                                   .passthrough = "yes"};
     CLEANUP_STRBUF struct strbuf json = STRBUF_INIT, text = STRBUF_INIT;
 
     put_file(&x, "main/a", "hello");

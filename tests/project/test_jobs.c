@@ -366,24 +366,69 @@ Test(jobs, a_drain_is_one_and_can_be_cancelled)
     free(bytes);
 }
 
-Test(jobs, of_some_there_is_one_at_a_time)
+struct asking {
+    const char *command;
+    char reply[4096];
+    ssize_t result;
+};
+
+static void *ask(void *arg)
 {
-    static const char *const verbs[] = {"gc", "compact", "rebuild"};
-    char result[256];
+    struct asking *a = arg;
+
+    a->result = say(&x, a->command, a->reply);
+    return NULL;
+}
+
+static unsigned waiters_of(struct job *j)
+{
+    MUTEX_GUARD(&x.p->jobs.lock);
+    return j->waiters;
+}
+
+Test(jobs, who_asks_for_what_is_being_done_joins_it)
+{
+    static const char *const verbs[] = {"gc", "compact", "rebuild", "sweep"};
+    struct asking a;
+    pthread_t thread;
+    char words[64], want[256];
     struct job *j;
 
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < 4; i++) {
         cr_assert_eq(job_start(x.p, verbs[i], "", &j), 0);
         uint64_t number = j->number;
 
-        snprintf(result, sizeof result, "one is running already: job %llu",
-                 (unsigned long long)number);
-        refused(&x, verbs[i], -EBUSY, result);
-        cr_assert_eq(job_next(x.p, number, &(uint64_t){0}), -ENOENT, "no other is left of it");
-        job_end(x.p, j, 0, NULL);
-        snprintf(result, sizeof result, "%s wait", verbs[i]);
-        agreed(&x, result, "ok");
+        snprintf(want, sizeof want, "ok job=%llu\n", (unsigned long long)number);
+        agreed(&x, verbs[i], want);
+        cr_assert_eq(job_next(x.p, number, &(uint64_t){0}), -ENOENT, "there is no other");
+        snprintf(words, sizeof words, "%s wait", verbs[i]);
+        a = (struct asking){.command = words};
+        cr_assert_eq(pthread_create(&thread, NULL, ask, &a), 0);
+        while (waiters_of(j) == 0)
+            sched_yield();
+        job_end(x.p, j, 0, "result=7");
+        pthread_join(thread, NULL);
+        snprintf(want, sizeof want, "ok result=7 job=%llu\n", (unsigned long long)number);
+        cr_assert_str_eq(a.reply, want);
+        agreed(&x, words, "ok"); /* and another one begins anew */
+        cr_assert_eq(job_next(x.p, number, &number), 0);
     }
+}
+
+Test(jobs, who_asks_for_something_else_is_told_what_is_at_work)
+{
+    struct job *j;
+
+    cr_assert_eq(job_start(x.p, "gc", "dry-run", &j), 0);
+    agreed(&x, "gc dry-run", "ok job=1\n");
+    refused(&x, "gc", -EBUSY, "one is running already: job 1 (dry-run)");
+    refused(&x, "gc grace=0 wait", -EBUSY, "one is running already: job 1 (dry-run)");
+    refused(&x, "gc dry-run grace=5s", -EBUSY, "job 1");
+    cr_assert_eq(job_next(x.p, 1, &(uint64_t){0}), -ENOENT, "no other is left of it");
+    job_end(x.p, j, 0, NULL);
+    cr_assert_eq(job_start(x.p, "compact", "due", &j), 0);
+    refused(&x, "compact", -EBUSY, "(due)");
+    job_end(x.p, j, 0, NULL);
 }
 
 Test(jobs, drains_do_not_push_out_the_results_of_other_jobs)

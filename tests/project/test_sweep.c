@@ -704,6 +704,16 @@ static int64_t turn_until_the_end(uint64_t number, int64_t step)
     return clock_ticks(&x.clock.base) - began;
 }
 
+static uint64_t started(void)
+{
+    unsigned long long job;
+    char reply[4096];
+
+    cr_assert_eq(say(&x, "sweep", reply), 5, "%s", reply);
+    cr_assert_eq(sscanf(reply, "ok job=%llu", &job), 1, "%s", reply);
+    return job;
+}
+
 Test(sweep, so_many_ghosts_take_the_time_that_the_rate_gives_them)
 {
     int64_t took;
@@ -717,7 +727,7 @@ Test(sweep, so_many_ghosts_take_the_time_that_the_rate_gives_them)
     move_to("main/", 1);
     drain();
     agreed(&x, "set sweep_rate 10/s", "sweep_rate=10/s");
-    cr_assert_eq(sweep_start(x.p, false, false, &job), 0);
+    job = started();
     took = turn_until_the_end(job, 10 * NSEC_PER_MSEC);
     cr_assert_eq(status().last.kept, 30);
     cr_assert_geq(took, 30 * NSEC_PER_SEC / 10 - 2 * RATE_BURST);
@@ -731,10 +741,13 @@ Test(sweep, one_that_is_cancelled_ends_at_once)
 
     many_ghosts(50);
     agreed(&x, "set sweep_rate 1/s", "ok");
-    cr_assert_eq(sweep_start(x.p, false, false, &job), 0);
+    job = started();
     while (!status().running)
         usleep(1000);
-    refused(&x, "sweep", -EBUSY, "one is running already: job ");
+    snprintf(command, sizeof command, "ok job=%llu\n", (unsigned long long)job);
+    agreed(&x, "sweep", command);
+    refused(&x, "sweep dry-run", -EBUSY, "one is running already: job ");
+    refused(&x, "sweep list wait", -EBUSY, "one is running already: job ");
     snprintf(command, sizeof command, "cancel %llu", (unsigned long long)job);
     agreed(&x, command, "ok");
     cr_assert_eq(job_wait(x.p, job, -1, NULL, &error, result), 0);
