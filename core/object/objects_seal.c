@@ -7,7 +7,8 @@
  *     taken, bytes equal? -> be an alias of it                           (seal_alias)
  *     taken, it is bad?   -> store ours in its place, alarm, be an alias (heal)
  *     taken, both sound?  -> derive the id, go on
- *     nobody can say?     -> likewise; also where the row of the one that has it is lost or damaged
+ *     nobody can say?     -> likewise; also where the row of the one that has it is lost or damaged,
+ *                            and where it can have no more references
  *
  * So many of one chain are somebody's doing. A content that finds no place in it is stored all the same,
  * under an id with a salt that nothing leads to (seal_apart): then its bytes are not shared.
@@ -328,6 +329,8 @@ static int try_taken(struct objects *o, uint64_t number, const struct source *s,
         err = same;
     if (err == 0)
         err = refs_seal_alias(o->c.refs, number, target);
+    if (err == -EOVERFLOW) /* it can have no more references: the bytes once more, then */
+        return TRIAL_TAKEN;
     return err < 0 ? err : TRIAL_DONE;
 }
 

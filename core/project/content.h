@@ -39,7 +39,9 @@ struct content {
     bool slot_told;            /* io; a frame or a commit calls it a slot */
     uint64_t gone_at;          /* contents; freezes before it left the table */
     _Atomic uint32_t log_left; /* bytes of small writes that frames may carry for its slot */
-    bool seal_failed;                   /* one seal at a time; it was reported */
+    int seal_error;                     /* contents; why it could not be sealed the last time, or 0 */
+    bool stuck;                         /* contents; counted so (stuck.h), */
+    int64_t tried;                      /* contents; and when, monotonic ns */
     int64_t changed;                    /* contents; monotonic ns of the last change */
     struct content *next;
 };
@@ -56,6 +58,7 @@ struct content_table {
     _Atomic size_t count;      /* changed under the lock */
     _Atomic size_t buffered;   /* bytes of all buffers */
     _Atomic size_t slots;      /* contents that have one: an open file each */
+    _Atomic size_t stuck;      /* of these; they could not be sealed */
     _Atomic bool behind;       /* a worker begins to write a slot back */
     _Atomic bool slot_names;   /* slots were made since their directory was last synced */
     struct content_list dirty; /* slots with bytes that no sync has, nor a frame; also deleted ones */

@@ -86,6 +86,7 @@ void content_unlist(struct project *p, struct content *c)
         p->contents.count--;
         atomic_fetch_sub(&p->contents.buffered, c->room);
         atomic_fetch_sub(&p->contents.slots, c->blob != NULL);
+        atomic_fetch_sub(&p->contents.stuck, c->stuck);
     }
     content_unref(c);
 }
@@ -579,12 +580,12 @@ size_t contents_pick(struct project *p, bool (*want)(struct project *, struct co
  * it the slot may be sound and have what a commit must not let the log forget. */
 static void no_slot(struct project *p, uint64_t number, int err)
 {
-    report(REPORT_ALARM, "slot %llu %s", (unsigned long long)number,
-           err == -EUCLEAN ? "is damaged: shorter than the last commit says"
-           : err == -EIO   ? "cannot be opened (Input/output error): its file cannot be read"
-                           : "cannot be opened: its file cannot be read until the next mount");
     if (err != -EUCLEAN && err != -EIO)
-        project_turn_readonly(p, "opening a slot", err);
+        project_turn_readonly(p, "opening all slots", err); /* told once */
+    else
+        report(REPORT_ALARM, "slot %llu %s", (unsigned long long)number,
+               err == -EUCLEAN ? "is damaged: shorter than the last commit says"
+                               : "cannot be opened (Input/output error): its file cannot be read");
 }
 
 static int load_slot(struct project *p, uint64_t number, uint64_t size)

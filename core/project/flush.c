@@ -58,6 +58,8 @@ void project_turn_readonly(struct project *p, const char *what, int err)
     blame_note(p, BLAME_FLUSH, err, 0, "%s failed", what);
     if (atomic_exchange(&p->readonly, true))
         return;
+    atomic_store(&p->readonly_err, err);
+    atomic_store(&p->readonly_what, what);
     report(REPORT_ALARM, "%s failed (%s): the store is read-only now", what, strerror(-err));
     if (settings_get(&p->settings, SET_ON_FATAL) == ON_FATAL_EXIT)
         event_stop(p);

@@ -83,6 +83,14 @@ int project_flush(struct project *p)
     return err;
 }
 
+/* Those that a flush makes fewer, as far as anybody knows. */
+static size_t sealable_slots(struct project *p)
+{
+    size_t slots = atomic_load(&p->contents.slots), stuck = atomic_load(&p->contents.stuck);
+
+    return slots > stuck ? slots - stuck : 0;
+}
+
 /* How full is it: 0 fine, 1 start a flush, 2 wait for one. */
 static int pressure(struct project *p)
 {
@@ -94,7 +102,7 @@ static int pressure(struct project *p)
     if (buffered > buffers || dirty > cache || changes > CHANGES_WAIT)
         return 2;
     return buffered > buffers / 2 || dirty > cache / 2 || changes > CHANGES_KICK ||
-           atomic_load(&p->contents.slots) > SLOTS_KICK ||
+           sealable_slots(p) > SLOTS_KICK ||
            atomic_load(&p->flush.logged) > LOG_KICK;
 }
 
@@ -149,7 +157,7 @@ int flush_throttle(struct project *p)
         return flush_run(p, SEAL_BUFFERS);
     if (full == 2)
         return wait_for_memory(p);
-    if (atomic_load(&p->contents.slots) > SLOTS_WAIT)
+    if (sealable_slots(p) > SLOTS_WAIT)
         return project_flush(p);
     flush_kick(p);
     return 0;
@@ -221,7 +229,7 @@ bool flush_lets_go_on(struct project *p)
     int full = pressure(p);
 
     if (full == 2 || (full && !p->flush.threads_running) ||
-        atomic_load(&p->contents.slots) > SLOTS_WAIT)
+        sealable_slots(p) > SLOTS_WAIT)
         return false;
     return knows_of_room(p) || has_room(p, true, 0) == 0;
 }
@@ -296,7 +304,7 @@ static bool wait_to_begin(struct project *p, bool *ret_asked)
 static void begin_one(struct project *p)
 {
     struct flusher *f = &p->flush;
-    bool many = atomic_load(&p->contents.slots) > SLOTS_KICK;
+    bool many = sealable_slots(p) > SLOTS_KICK;
     struct ticket *t = NULL;
     int err = flush_begin(p, many ? SEAL_CLOSED : SEAL_READY, &t); /* status has its error */
     MUTEX_GUARD(&f->lock);

@@ -536,6 +536,7 @@ static void init_locks(struct project *p)
     mutex_init(&p->flush.seal, "seal");
     cond_init(&p->flush.wake);
     cond_init(&p->flush.done);
+    stuck_init(p);
     mutex_init(&p->jobs.lock, "jobs");
     mutex_init(&p->scrub.lock, "scrub");
     mutex_init(&p->moving.lock, "move");
@@ -643,6 +644,7 @@ void project_abandon(struct project *p)
     pages_close(p->pages);
     map64_release(&p->settings_changed);
     touches_release(p);
+    stuck_release(p);
     strbuf_release(&p->scrub.lines);
     met_release(p);
     free(p->last_reply);

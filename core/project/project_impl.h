@@ -23,6 +23,7 @@
 #include "project.h"
 #include "scrub_record.h"
 #include "settings.h"
+#include "stuck.h"
 #include "sweep_record.h"
 #include "tree.h"
 #include "vfs.h"
@@ -330,7 +331,7 @@ struct flusher {
     int64_t waited_ns;                /* lock; and all that was ever waited so */
     _Atomic uint64_t buried;          /* dead ones deleted */
     _Atomic uint64_t logged;          /* bytes of frames since the last freeze */
-    int slot_error;                   /* seal; of the last pass: a slot that could not be sealed */
+    int slot_error;                   /* seal; of the last pass over all: a slot that could not be sealed */
     uint64_t durable_seq;             /* lock */
     uint64_t commits, failed;         /* lock */
     uint64_t limits;                  /* lock; how often one of memory was set */
@@ -551,6 +552,8 @@ struct project {
     struct rwlock gate;    /* "gate" */
     _Atomic uint64_t seq;  /* of the last change */
     _Atomic bool readonly; /* a commit, or a part of a start, failed in a way that cannot be trusted */
+    _Atomic(const char *) readonly_what; /* which, or NULL; static text, */
+    _Atomic int readonly_err;            /* and its error */
     _Atomic bool closing;
 
     struct pages *pages;
@@ -598,6 +601,7 @@ struct project {
     struct touches touches;
     struct sweep_of_store sweep;
     struct met_of_store met;
+    struct stuck stuck;
 
     struct mutex last_reply_lock; /* "last reply" */
     char *last_reply;             /* of the control file */
@@ -616,7 +620,7 @@ static inline int change_done(struct project *p, struct ns *ns, int err)
 }
 /* May anything be changed? 0, -EROFS, -ESHUTDOWN. */
 int project_writable(struct project *p);
-/* What is on disk can no longer be known: no change is taken from now on. */
+/* What is on disk can no longer be known: no change is taken from now on. `what`: static text. */
 void project_turn_readonly(struct project *p, const char *what, int err);
 int settings_load(struct project *p);
 int settings_set(struct project *p, enum setting which, int64_t value);

@@ -14,15 +14,18 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 #define TURN_LOOK (50 * NSEC_PER_MSEC)
 #define BATCH 1024      /* contents in one round on the pool */
-#define SLOTS_MOST 512u /* at which no buffer becomes one that need not */
+#define STUCK_RETRY (10 * NSEC_PER_SEC) /* it may be long, and read again each time */
+#define SLOTS_LEAST 512u /* that may be made of buffers, and half of the files that may be open */
 
 struct pass {
     struct project *p;
     enum seal_what what;
     bool gate_held; /* for writing, by the caller */
+    bool all;       /* also what was tried lately, and failed */
     _Atomic size_t put_off, failed, sealed;
     _Atomic int error;      /* of a buffer: no commit without it */
     _Atomic int slot_error; /* of a slot: it stays one, the rest goes on */
@@ -42,7 +45,7 @@ static bool wanted(struct project *p, struct content *c, void *ctx)
         return false;
     if (!c->blob)
         return true;
-    if (pass->what == SEAL_BUFFERS)
+    if (pass->what == SEAL_BUFFERS || (c->stuck && !pass->all && ticks(p) - c->tried < STUCK_RETRY))
         return false;
     return pass->what == SEAL_CLOSED ||
            ticks(p) - c->changed >= settings_get(&p->settings, SET_SEAL_DELAY);
@@ -193,6 +196,14 @@ static int seal_content(struct pass *pass, struct content *c)
     return place(pass, c, &none, &seen);
 }
 
+static size_t slots_most(void)
+{
+    struct rlimit limit;
+    size_t most = getrlimit(RLIMIT_NOFILE, &limit) == 0 ? (size_t)limit.rlim_cur / 2 : 0;
+
+    return most > SLOTS_LEAST ? most : SLOTS_LEAST;
+}
+
 /* A buffer that finds no place as an object, for a reason of its own, becomes a slot, so that the
  * commit can name it and all else. On a full disk there is no room for that either, and many slots
  * are many open files. */
@@ -200,7 +211,7 @@ static int make_slot(struct pass *pass, struct content *c, int err)
 {
     struct project *p = pass->p;
 
-    if (io_is_full(err) || err == -ENOMEM || atomic_load(&p->contents.slots) >= SLOTS_MOST)
+    if (io_is_full(err) || atomic_load(&p->contents.slots) >= slots_most())
         return err;
     if (pass->gate_held)
         return content_spill(p, c);
@@ -210,9 +221,11 @@ static int make_slot(struct pass *pass, struct content *c, int err)
 
 static void failed(struct pass *pass, struct content *c, int err)
 {
+    bool slot = c->blob || make_slot(pass, c, err) == 0, again = stuck_note(pass->p, c, err);
+
     atomic_fetch_add(&pass->failed, 1);
-    if (!c->blob && make_slot(pass, c, err) < 0) {
-        if (!c->seal_failed && !io_is_full(err))
+    if (!slot) {
+        if (!again && !io_is_full(err))
             report(REPORT_WARN,
                    "content %llu of inode %llu cannot be sealed (%s): no commit without it, it is "
                    "tried again",
@@ -220,7 +233,6 @@ static void failed(struct pass *pass, struct content *c, int err)
                    strerror(-err));
         blame_note(pass->p, BLAME_FLUSH, err, c->number, "content %llu cannot be sealed",
                    (unsigned long long)c->number);
-        c->seal_failed = !io_is_full(err);
         atomic_store(&pass->error, err);
         return;
     }
@@ -229,11 +241,10 @@ static void failed(struct pass *pass, struct content *c, int err)
                (unsigned long long)c->number);
     if (blob_is_suspect(c->blob))
         project_turn_readonly(pass->p, "syncing a slot", err);
-    else if (!c->seal_failed)
+    else if (!again)
         report(REPORT_WARN,
                "slot %llu cannot be sealed (%s): it stays as it is, and is tried again",
                (unsigned long long)c->number, strerror(-err));
-    c->seal_failed = true;
 }
 
 static int run_task(void *arg)
@@ -334,7 +345,7 @@ static bool take_turn(struct project *p, int64_t since)
 
 int seal_pass(struct project *p, enum seal_what what, int64_t since, size_t *ret_left)
 {
-    struct pass pass = {.p = p, .what = what};
+    struct pass pass = {.p = p, .what = what, .all = what == SEAL_CLOSED && since < 0};
     int err;
 
     if (!take_turn(p, since)) {
@@ -342,8 +353,9 @@ int seal_pass(struct project *p, enum seal_what what, int64_t since, size_t *ret
         return 0;
     }
     err = rounds(&pass, since, ret_left);
-    p->flush.slot_error = atomic_load(&pass.slot_error);
-    if (err == 0 && p->flush.slot_error == 0)
+    if (pass.all)
+        p->flush.slot_error = atomic_load(&pass.slot_error);
+    if (pass.all && err == 0 && p->flush.slot_error == 0)
         blame_clear(p, BLAME_SLOT);
     mutex_unlock(&p->flush.seal);
     return err;

@@ -174,7 +174,8 @@ static int last_flush_error(struct project *p)
 
 const char *view_state(struct project *p, struct strbuf *why)
 {
-    const char *sentence = NULL, *detail = "";
+    const char *sentence = NULL, *detail = "", *what = atomic_load(&p->readonly_what);
+    char failed[160];
     bool readonly = atomic_load(&p->readonly), unsettled = atomic_load(&p->unsettled);
     int err = last_flush_error(p);
 
@@ -185,10 +186,15 @@ const char *view_state(struct project *p, struct strbuf *why)
         sentence = "not the pool's node any more: ";
         detail = pool_node_lost(p);
     } else if (readonly) {
-        sentence = "a commit failed; what was changed since is only in memory";
+        snprintf(failed, sizeof failed, "%.100s failed (%s); ", what ? what : "a commit",
+                 strerror(-atomic_load(&p->readonly_err)));
+        sentence = failed;
+        detail = "what was changed since is only in memory";
     } else if (err < 0) {
         sentence = "the last commit failed and is tried again: ";
         detail = strerror(-err);
+    } else if (stuck_slots(p)) {
+        sentence = "some files cannot be sealed: they stay in slots, and are tried again";
     } else if (scrub_found_damage(p)) {
         sentence = "the last scrub found damage";
     } else if (met_trouble(p)) {
@@ -211,6 +217,16 @@ static void add_state(struct project *p, struct strbuf *out)
     strbuf_addf(out, "state       %s%s\n", state, why.len ? why.s : "");
 }
 
+static void add_stuck(struct project *p, struct strbuf *out)
+{
+    size_t n = stuck_count(p);
+
+    if (n == 0)
+        return;
+    strbuf_addf(out, "unsealable  contents=%zu in_slots=%zu\n", n, stuck_slots(p));
+    (void)stuck_describe(p, "            ", "\n", out);
+}
+
 static void status(struct project *p, const struct facts *f, struct strbuf *out)
 {
     strbuf_addf(out, "store       %s\n", *p->label ? p->label : "(no label)");
@@ -219,6 +235,7 @@ static void status(struct project *p, const struct facts *f, struct strbuf *out)
                 "changes     seq=%llu durable=%llu unsealed=%zu buffered_bytes=%zu "
                 "dirty_pages_bytes=%zu\n",
                 U(f->seq), U(f->durable), f->unsealed, f->buffered, f->dirty);
+    add_stuck(p, out);
     strbuf_addf(out, "flush       commits=%llu failed=%llu last=", U(f->commits), U(f->failed));
     view_add_time(out, f->last_commit);
     strbuf_addf(out, " result=%s per_second=%.2f\n",

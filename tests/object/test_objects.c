@@ -441,6 +441,32 @@ Test(objects, an_equal_one_that_is_not_synced_is_waited_for)
     cr_assert_eq(is, a);
 }
 
+Test(objects, one_that_can_have_no_more_references_is_stored_once_more)
+{
+    uint64_t a = small('a'), b = numbered(&w), is;
+    cr_assert_eq(refs_correct(w.refs, a, UINT32_MAX - 1), 0);
+    cr_assert_eq(try_small('a', b, &is), 0);
+    cr_assert_eq(is, b);
+    cr_assert_eq(reads(b, 'a', 500), 1);
+    cr_assert_eq(count_of(a), UINT32_MAX);
+}
+
+Test(objects, a_damaged_place_in_the_index_is_passed_over)
+{
+    uint64_t a = small('a'), b;
+    struct entry e = entry_of(&w, a);
+    struct kv_txn *t;
+    warehouse_commit(&w);
+    cr_assert_eq(kv_txn_begin(w.kv, &t), 0);
+    cr_assert_eq(kv_put(t, 1, e.id.b, ID_LEN, "odd", 3), 0);
+    cr_assert_eq(kv_commit(t), 0);
+    warehouse_reopen(&w);
+    b = small('a');
+    cr_assert_neq(b, a);
+    cr_assert_eq(reads(b, 'a', 500), 1);
+    cr_assert_eq(reads(a, 'a', 500), 1);
+}
+
 /* ---- damage ---- */
 
 Test(objects, a_damaged_object_is_an_error_with_an_alarm_that_names_it)

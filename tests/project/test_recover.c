@@ -3,8 +3,7 @@
  * test_recover: what fails while a store is put together again is no reason to refuse it: it can be
  * read, it says what is wrong, nothing is lost, and the next start has all.
  */
-#include "disk_impl.h"
-#include "fixture.h"
+#include "picky.h"
 #include "project_impl.h"
 #include "report.h"
 
@@ -107,19 +106,6 @@ static void die(void)
     kv_close(x.kv);
 }
 
-/* Opened as fixture_open does, but with this disk, whatever it says. */
-static int open_on(struct disk *disk)
-{
-    cr_assert_eq(kv_open_mem(x.mem, project_tables, project_table_count, KV_CREATE, &x.kv), 0);
-    struct project_config config = {.disk = disk,
-                                    .kv = x.kv,
-                                    .clock = &x.clock.base,
-                                    .threads = 1,
-                                    .fold = x.fold,
-                                    .log_segment = 1 << 20};
-    return project_open(&config, &x.p);
-}
-
 static int try_change(void)
 {
     struct vfs_attr a;
@@ -153,7 +139,7 @@ static void any_write_fails(int error)
         fault_reset(&x.fault);
         x.fault.fail_at = n;
         x.fault.error = error;
-        cr_assert_eq(open_on(x.disk), 0, "change %d of the disk fails", (int)n);
+        cr_assert_eq(open_on(&x, x.disk), 0, "change %d of the disk fails", (int)n);
         failed = atomic_load(&x.fault.writes) >= n;
         x.fault.fail_at = 0;
         (void)unreadable();
@@ -194,81 +180,6 @@ Test(recover, a_disk_that_is_full_for_once_keeps_nobody_from_their_files)
 
 /* ---- names that fail ---- */
 
-/* The disk of `x` where one kind of call fails for names that begin so. */
-struct picky {
-    struct disk base;
-    const char *name;
-    int err;
-    unsigned calls; /* of incarnation: the first one, by who reads the log, is well */
-};
-
-static struct picky picky;
-
-static bool refuses(const char *name)
-{
-    return picky.err && strncmp(name, picky.name, strlen(picky.name)) == 0;
-}
-static void p_close(struct disk *d)
-{
-    (void)d;
-}
-static int p_mkdir(struct disk *d, const char *name)
-{
-    (void)d;
-    return refuses(name) ? picky.err : disk_mkdir(x.disk, name);
-}
-static int p_open(struct disk *d, const char *name, unsigned flags, struct disk_file **ret_file)
-{
-    (void)d;
-    return refuses(name) ? picky.err : disk_open(x.disk, name, flags, ret_file);
-}
-static int p_link(struct disk *d, const char *from, const char *to)
-{
-    (void)d;
-    return refuses(to) ? picky.err : disk_link(x.disk, from, to);
-}
-static int p_unlink(struct disk *d, const char *name)
-{
-    (void)d;
-    return refuses(name) ? picky.err : disk_unlink(x.disk, name);
-}
-static int p_rename(struct disk *d, const char *from, const char *to)
-{
-    (void)d;
-    return refuses(from) ? picky.err : disk_rename(x.disk, from, to);
-}
-static int p_sync_dir(struct disk *d, const char *name)
-{
-    (void)d;
-    return disk_sync_dir(x.disk, name);
-}
-static int p_list(struct disk *d, const char *name, disk_list_fn *fn, void *ctx)
-{
-    (void)d;
-    return refuses(name) ? picky.err : disk_list(x.disk, name, fn, ctx);
-}
-static int p_space(struct disk *d, struct disk_space *ret)
-{
-    (void)d;
-    return disk_space(x.disk, ret);
-}
-static int p_incarnation(struct disk *d, uint8_t out[32])
-{
-    (void)d;
-    return refuses("incarnation") && picky.calls++ ? picky.err : disk_incarnation(x.disk, out);
-}
-
-static const struct disk_ops picky_ops = {.close = p_close,
-                                          .mkdir = p_mkdir,
-                                          .open = p_open,
-                                          .link = p_link,
-                                          .unlink = p_unlink,
-                                          .rename = p_rename,
-                                          .sync_dir = p_sync_dir,
-                                          .list = p_list,
-                                          .space = p_space,
-                                          .incarnation = p_incarnation};
-
 /* Opened where that fails; *ret_writable: changes go on. How many files cannot be read. */
 static unsigned opened_where(const char *name, int err, bool *ret_writable)
 {
@@ -277,8 +188,8 @@ static unsigned opened_where(const char *name, int err, bool *ret_writable)
     fill();
     die();
     report_reset();
-    picky = (struct picky){{.ops = &picky_ops}, name, err, 0};
-    cr_assert_eq(open_on(&picky.base), 0, "%s", name);
+    picky_refuse(name, err);
+    cr_assert_eq(picky_open(&x), 0, "%s", name);
     n = unreadable();
     err = try_change();
     cr_assert(err == 0 || err == -EROFS);
@@ -321,8 +232,8 @@ Test(recover, without_a_log_it_can_be_read)
     cr_assert_eq(project_close(x.p), 0); /* else the log that is there cannot be read */
     x.p = NULL;
     kv_close(x.kv);
-    picky = (struct picky){{.ops = &picky_ops}, "incarnation", -EMFILE, 0};
-    int err = open_on(&picky.base);
+    picky_refuse("incarnation", -EMFILE);
+    int err = picky_open(&x);
     cr_assert_eq(err, 0, "%d", err);
     cr_assert_eq(unreadable(), 0);
     cr_assert_eq(try_change(), -EROFS);
@@ -335,8 +246,8 @@ Test(recover, a_log_that_cannot_be_read_is_refused)
 {
     fill();
     die();
-    picky = (struct picky){{.ops = &picky_ops}, "log", -EIO, 0};
-    cr_assert_eq(open_on(&picky.base), -EIO);
+    picky_refuse("log", -EIO);
+    cr_assert_eq(picky_open(&x), -EIO);
     kv_close(x.kv);
     fixture_open(&x);
     has_all();
