@@ -45,7 +45,7 @@ drain
 model fill 1
 model check
 fails "$TALLY" -C "$M" drain
-matches "$(cat "$W/said")" 'no disk quota left'
+matches "$(cat "$W/said")" 'Disk quota exceeded.*nothing is lost'
 matches "$("$TALLY" -C "$M" status)" 'state +degraded: the last commit failed .*[Qq]uota'
 
 claim "with more quota all goes on, and what waited is on disk"
