@@ -426,6 +426,26 @@ unsigned shards_look(struct shards *s)
     return count;
 }
 
+unsigned shards_look_away(struct shards *s)
+{
+    struct shards_info info = {0};
+    unsigned count = 0;
+
+    while (shards_next(s, info.number, &info) == 0)
+        if (!shards_is_readable(info.state))
+            count += look_at(s, info.number);
+    return count;
+}
+
+bool shards_any_away(struct shards *s)
+{
+    MUTEX_GUARD(&s->lock);
+    for (size_t i = 0; i < s->count; i++)
+        if (!s->slot[i]->damaged && !shards_is_readable(s->slot[i]->state))
+            return true;
+    return false;
+}
+
 int shards_wait(struct shards *s, uint16_t number, const _Atomic int64_t *ns,
                 const _Atomic bool *stop)
 {

@@ -160,6 +160,7 @@ static int move_job(struct project *p, struct job *j, void *arg)
     int err;
 
     pool_io_idle(true);
+    shards_look_now(p, SHARDS_LOOK_MOST);
     err = move_all(p, j, a, &r, why);
     if (err < 0)
         say_why(p, a->to, err, why);
@@ -242,7 +243,10 @@ static int cannot_use(struct call *call, uint16_t shard, int err)
 static int check_use(struct call *call, uint16_t shard, enum shards_use use)
 {
     struct shard *s;
-    int err = shards_get(call->p->shards, shard, use, &s, NULL);
+    int err;
+
+    shards_look_now(call->p, SHARDS_LOOK_MOST);
+    err = shards_get(call->p->shards, shard, use, &s, NULL);
 
     if (err < 0)
         return cannot_use(call, shard, err);
@@ -407,6 +411,7 @@ static int list_shards(struct call *call)
     struct shards_info info;
     unsigned count = 0;
 
+    shards_look_now(call->p, SHARDS_LOOK_MOST);
     for (unsigned at = 0; shards_next(call->p->shards, at, &info) == 0; at = info.number) {
         list_one(call, &info);
         count++;

@@ -56,6 +56,7 @@ int leaks_shards_open(struct finding *f)
     struct shards_info info = {.number = 0};
     int err = f->p->shards ? 0 : -ENOENT;
 
+    shards_look_now(f->p, SHARDS_LOOK_MOST);
     while (err == 0 && (err = shards_next(f->p->shards, info.number, &info)) == 0)
         err = open_one(f, info.number);
     return err == -ENOENT ? 0 : err;

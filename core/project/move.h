@@ -73,5 +73,11 @@ void shards_thread_stop(struct project *p);
 /* Settings that it waits by. At the start. */
 void shards_thread_watch(struct project *p);
 void shards_thread_kick(struct project *p); /* there is something to release */
+/* Whoever is about to say that a shard is away, or to leave it out for that, asks it anew first: those
+ * that cannot be read are looked for, by a thread of its own, and at most `most` ns waited for them.
+ * Where all can be read it costs nothing. Holding nothing. */
+void shards_look_now(struct project *p, int64_t most);
+#define SHARDS_LOOK_MOST (2 * NSEC_PER_SEC)       /* for who was asked to use it */
+#define SHARDS_LOOK_BRIEFLY (100 * NSEC_PER_MSEC) /* for a view */
 /* One turn of it, for tests and stores without threads. */
 void shards_step(struct project *p);

@@ -544,6 +544,8 @@ static void init_locks(struct project *p)
     mutex_init(&p->releasing.lock, "release");
     mutex_init(&p->shards_thread.lock, "shards thread");
     cond_init(&p->shards_thread.wake);
+    cond_init(&p->shards_thread.look);
+    cond_init(&p->shards_thread.looked);
     mutex_init(&p->touches.lock, "touches");
     mutex_init(&p->sweep.lock, "sweep");
     mutex_init(&p->met.lock, "met");

@@ -491,6 +491,11 @@ struct shards_thread {
     struct cond wake;
     bool kicked, stop, started;
     pthread_t thread;
+    /* Another one looks for those that are away when somebody asks for them: it may take long. */
+    struct cond look, looked;
+    uint64_t wanted, begun, done; /* looks */
+    bool looker_started;
+    pthread_t looker;
 };
 
 /* What was opened today and is to be remembered (touch.c). */

@@ -3,7 +3,8 @@
  * shards_thread: what shards need from time to time, on a thread of its own, since one may be slow:
  * those that are away are looked for, dead ghosts are released, sweeps begin.
  *
- * Without a shard it sleeps until one is added.
+ * Without a shard it sleeps until one is added. A second thread looks for those that are away when
+ * somebody asks: this one may be in the midst of a sweep.
  */
 #include "move.h"
 #include "shards.h"
@@ -83,6 +84,50 @@ void shards_thread_kick(struct project *p)
     cond_broadcast(&p->shards_thread.wake);
 }
 
+/* ---- looking on demand ---- */
+
+static void *looker_main(void *arg)
+{
+    struct project *p = arg;
+    struct shards_thread *t = &p->shards_thread;
+
+    pool_io_idle(false);
+    mutex_lock(&t->lock);
+    while (!t->stop) {
+        if (t->done >= t->wanted) {
+            cond_wait(&t->look, &t->lock);
+            continue;
+        }
+        t->begun = t->wanted;
+        mutex_unlock(&t->lock);
+        (void)shards_look_away(p->shards);
+        mutex_lock(&t->lock);
+        t->done = t->begun;
+        cond_broadcast(&t->looked);
+    }
+    mutex_unlock(&t->lock);
+    return NULL;
+}
+
+void shards_look_now(struct project *p, int64_t most)
+{
+    struct shards_thread *t = &p->shards_thread;
+    int64_t until = ticks(p) + most, left;
+
+    if (!p->shards || !shards_any_away(p->shards))
+        return;
+    if (!t->looker_started) {
+        (void)shards_look_away(p->shards);
+        return;
+    }
+    MUTEX_GUARD(&t->lock);
+    uint64_t mine = ++t->wanted; /* one that is under way may have asked before */
+
+    cond_broadcast(&t->look);
+    while (!t->stop && t->done < mine && (left = until - ticks(p)) > 0)
+        (void)cond_wait_for(&t->looked, &t->lock, left);
+}
+
 static void sweeps_set(void *ctx, int64_t value)
 {
     (void)value;
@@ -108,6 +153,9 @@ int shards_thread_start(struct project *p)
     int err = pthread_create(&p->shards_thread.thread, NULL, thread_main, p);
 
     p->shards_thread.started = err == 0;
+    if (err == 0)
+        err = pthread_create(&p->shards_thread.looker, NULL, looker_main, p);
+    p->shards_thread.looker_started = err == 0;
     return -err;
 }
 
@@ -122,7 +170,11 @@ void shards_thread_stop(struct project *p)
         MUTEX_GUARD(&t->lock);
         t->stop = true;
         cond_broadcast(&t->wake);
+        cond_broadcast(&t->look);
+        cond_broadcast(&t->looked);
     }
     pthread_join(t->thread, NULL);
-    t->started = false;
+    if (t->looker_started)
+        pthread_join(t->looker, NULL);
+    t->started = t->looker_started = false;
 }

@@ -280,6 +280,7 @@ static int run(struct sweep *s)
 {
     int err = sweep_lost_begin(s);
 
+    shards_look_now(s->p, SHARDS_LOOK_MOST);
     if (err == 0)
         err = sweep_all(s);
     if (s->dry_run)

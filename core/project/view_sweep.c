@@ -3,6 +3,7 @@
 #include "view_sweep.h"
 #include "command.h"
 #include "io.h"
+#include "move.h"
 #include "project_impl.h"
 #include "shards.h"
 #include "sweep.h"
@@ -102,6 +103,7 @@ void view_sweep_status(struct project *p, struct strbuf *out)
     bool any = false;
 
     sweep_get(p, &s);
+    shards_look_now(p, SHARDS_LOOK_BRIEFLY);
     for (unsigned at = 0; next_shard(p, at, &f); at = f.info.number) {
         add_shard(&f, any ? "            " : "shards      ", out);
         any = true;
@@ -188,6 +190,7 @@ int view_sweep_json(struct project *p, json_t *o)
     struct shard_facts f;
     int failed = 0;
 
+    shards_look_now(p, SHARDS_LOOK_BRIEFLY);
     for (unsigned at = 0; next_shard(p, at, &f); at = f.info.number)
         failed |= json_array_append_new(shards, shard_json(&f));
     list_numbers(p, numbers);

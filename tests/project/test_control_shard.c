@@ -156,3 +156,26 @@ Test(control_shard, the_job_says_how_far_it_is)
     cr_assert_eq(j.bytes_done, 301000);
     cr_assert_eq(j.bytes_total, 301000);
 }
+
+/* No time passes: nobody has to wait for what asks again from time to time. */
+Test(control_shard, one_that_is_back_is_seen_as_back_by_whoever_asks)
+{
+    moved();
+    for (int i = 0; i < 5; i++) {
+        shard_mem_set(w.cold, SHARD_MEM_UNREACHABLE, true);
+        cr_assert_eq(try_read(&w, "main/a", 1000, 1), -EIO);
+        agreed(&w.x, "status", "shard=1 state=unreachable");
+        agreed(&w.x, "sweep wait", " inconclusive=2");
+        shard_mem_set(w.cold, SHARD_MEM_UNREACHABLE, false);
+        if (i == 0)
+            agreed(&w.x, "shard list", "| shard=1 state=ok url=mem:cold objects=2");
+        if (i == 1)
+            agreed(&w.x, "status", "shard=1 state=ok");
+        if (i == 2)
+            agreed(&w.x, "sweep wait", " kept=2 inconclusive=0");
+        if (i == 3)
+            agreed(&w.x, "move main/a 1 wait", "ok objects=0");
+        if (i == 4)
+            agreed(&w.x, "recall main/ wait", "ok objects=2");
+    }
+}
