@@ -17,6 +17,7 @@
 #include "loop.h"
 #include "notify.h"
 #include "passthrough.h"
+#include "remount.h"
 #include "ring.h"
 #include "session.h"
 #include "sync.h"
@@ -49,6 +50,8 @@ static int serve(struct fs *fs)
     if (r == 0)
         r = notify_start(fs, &fs->notify);
     if (r == 0)
+        r = remount_start(fs, &fs->remount);
+    if (r == 0)
         r = loop_run(fs);
     ending_left_loop(fs->ending);
     /* Nobody reads requests any more; those that wait must answer before the session goes. */
@@ -60,6 +63,8 @@ static int serve(struct fs *fs)
     sync_free(fs->sync);
     fs->sync = NULL;
     project_set_events(fs->p, NULL);
+    remount_stop(fs->remount);
+    fs->remount = NULL;
     fuse_session_unmount(fs->se);
     ending_unmounted(fs->ending);
     if (fs->o->unmounted != NULL)
@@ -148,6 +153,7 @@ int fs_main(const struct fs_options *o, char *why, size_t why_len)
     if (fs == NULL)
         return fail(-ENOMEM, why, why_len, "out of memory");
     fs->o = o;
+    atomic_store(&fs->reads_all, (o->project.atime & PROJECT_STRICTATIME) != 0);
     mutex_init(&fs->handles_lock, "handles");
     /* Threads inherit this, core's too: signals wait for their own thread. */
     ending_signals(&ours);

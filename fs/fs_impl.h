@@ -30,6 +30,7 @@ struct defer;
 struct ending;
 struct notify;
 struct passthrough;
+struct remount;
 struct ring;
 struct sync;
 struct taldir;
@@ -44,6 +45,8 @@ struct fs {
     struct notify *notify;
     struct sync *sync;
     struct passthrough *passthrough;
+    struct remount *remount;       /* while requests are served; may be NULL */
+    _Atomic bool reads_all;        /* see fs_reads_all() */
     struct ending *ending;         /* from the mount to the end */
     _Atomic uint64_t init_unique;  /* the INIT request not answered yet, 0: none */
     _Atomic uint32_t init_offered, init_offered2; /* its flags */
@@ -91,7 +94,13 @@ static inline struct handle *fs_handle(const struct fuse_file_info *fi)
  * target of a symlink, and what it has of a file only while that is open. */
 static inline bool fs_reads_all(const struct fs *fs)
 {
-    return (fs->o->project.atime & PROJECT_STRICTATIME) != 0;
+    return atomic_load_explicit(&fs->reads_all, memory_order_relaxed);
+}
+/* How reading moves access times from now on, bits of enum project_atime. */
+static inline void fs_set_atime(struct fs *fs, unsigned how)
+{
+    atomic_store(&fs->reads_all, (how & PROJECT_STRICTATIME) != 0);
+    project_set_atime(fs->p, how);
 }
 /* Who asks, to own what is made. */
 static inline struct vfs_cred fs_cred(fuse_req_t req)

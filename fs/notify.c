@@ -5,6 +5,7 @@
 #include "listed.h"
 #include "loop.h"
 #include "passthrough.h"
+#include "remount.h"
 #include "waiting.h"
 #include "write_back.h"
 
@@ -43,6 +44,7 @@ static void on_describe(void *ctx, struct view_edge *ret)
     const struct notify *n = ctx;
     ret->transport = loop_transport(n->fs);
     ret->passthrough = passthrough_state(n->fs);
+    ret->mounted = remount_state(n->fs->remount);
     waiting_describe(n->fs->waiting, ret);
 }
 

@@ -13,6 +13,7 @@
 
 #include "loop.h"
 #include "passthrough.h"
+#include "remount.h"
 #include "waiting.h"
 
 #include <errno.h>
@@ -349,7 +350,8 @@ static int store_text(struct taldir *t, enum view_text which, struct strbuf *out
     struct view_edge edge = {.requests = requests,
                              .request_kinds = requests_list(t->requests, requests),
                              .transport = loop_transport(t->fs),
-                             .passthrough = passthrough_state(t->fs)};
+                             .passthrough = passthrough_state(t->fs),
+                             .mounted = remount_state(t->fs->remount)};
     waiting_describe(t->fs->waiting, &edge);
     return view_render(t->p, which, &edge, out);
 }

@@ -20,6 +20,7 @@
 #include "mount_flags.h"
 #include "mount_options.h"
 #include "mountinfo.h"
+#include "remount_mount.h"
 #include "report.h"
 #include "store.h"
 #include "utab.h"
@@ -376,6 +377,11 @@ static int run_mount(int argc, char **argv)
     /* Root's mounts are like those of a disk. */
     m.options.flags = geteuid() == 0 ? 0 : MS_NOSUID | MS_NODEV;
     int rc = take_options(argc, argv, &m);
+    if (rc == 0 && !m.fake && m.options.remount) {
+        rc = remount(m.mountpoint_arg, &m.options);
+        mount_options_release(&m.options);
+        return rc;
+    }
     if (rc == 0 && !m.fake) {
         rc = check_places(&m);
     }

@@ -16,6 +16,8 @@ bool mount_flags_add(unsigned long *flags, const char *word);
 /* The words of `flags` that libfuse knows, "a,b", at the end of `list`. What it does without them
  * depends on who mounts. -ENOMEM */
 int mount_flags_for_libfuse(unsigned long flags, struct strbuf *list);
+/* "rw,relatime" and the like, as the daemon shows them (fs/remount.h). */
+void mount_flags_describe(unsigned long flags, char out[64]);
 /* Is anything among them that libfuse has no word for? Then the mount needs mount_flags_attr(). */
 bool mount_flags_beyond_libfuse(unsigned long flags);
 /* What of them belongs to a mount, and not to its superblock, as bits of mount_setattr(2). */

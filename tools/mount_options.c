@@ -17,13 +17,17 @@
 #define THREADS_MAX 64
 
 /* mount(8)'s and fstab's own. What follows from `user` and the like it adds itself. */
-static const char *const ignored[] = {"defaults", "auto",   "noauto", "nofail", "_netdev", "user",
-                                      "nouser",   "users",  "owner",  "group",  "fuse",    NULL};
-static const char *const ignored_starts[] = {"x-", "X-", "comment=", "user=", NULL};
+static const char *const ignored[] = {"defaults", "auto",  "noauto", "nofail", "_netdev", "user",
+                                      "nouser",   "users", "owner",  "group",  "fuse",    NULL};
+static const char *const ignored_starts[] = {
+    "x-", "X-", "comment=", "user=", "uhelper=", "helper=", NULL};
+/* What the kernel shows of any such mount; for a remount mount(8) passes it on. */
+static const char *const shown[] = {"user_id=",  "group_id=", "default_permissions",
+                                    "max_read=", "blksize=",  NULL};
 /* For SELinux in the kernel, which knows none of them where it is off; mount(8) leaves them out
  * there. */
-static const char *const contexts[] = {"context=", "fscontext=", "defcontext=", "rootcontext=",
-                                       NULL};
+static const char *const contexts[] = {
+    "context=", "fscontext=", "defcontext=", "rootcontext=", NULL};
 
 static bool listed(const char *const *list, const char *word)
 {
@@ -145,8 +149,8 @@ static const struct {
     const char *name;
     int (*add)(struct mount_options *, const char *value, struct strbuf *why);
 } valued[] = {
-    {"ctl_mode", add_ctl_mode},   {"ctl_group", add_ctl_group},     {"transport", add_transport},
-    {"threads", add_threads},     {"passthrough", add_passthrough}, {"nlink", add_nlink},
+    {"ctl_mode", add_ctl_mode}, {"ctl_group", add_ctl_group},     {"transport", add_transport},
+    {"threads", add_threads},   {"passthrough", add_passthrough}, {"nlink", add_nlink},
 };
 
 /* -ENOENT: it is none of them. */
@@ -184,34 +188,43 @@ static int add_common(struct mount_options *m, const char *word, bool sloppy, st
         return add_context(m, word);
     }
     if (strcmp(word, "remount") == 0) {
-        strbuf_adds(why, "options cannot be changed while it is mounted: unmount it, then mount it "
-                         "with others (option remount)");
-        return -EINVAL;
-    } else if (!sloppy && !listed(ignored, word) && !listed_start(ignored_starts, word)) {
+        m->remount = true;
+    } else if (!sloppy && !listed(ignored, word) && !listed_start(ignored_starts, word) &&
+               !listed_start(shown, word)) {
         strbuf_addf(why, "there is no mount option '%s'", word);
         return -EINVAL;
     }
     return 0;
 }
 
-static int add_one(struct mount_options *m, const char *word, bool sloppy, struct strbuf *why)
+/* Ours without a value. */
+static bool add_plain(struct mount_options *m, const char *word)
 {
-    int err = add_valued(m, word, why);
-    if (err != -ENOENT) {
-        return err;
-    }
     if (strcmp(word, "showctl") == 0) {
         m->showctl = true;
     } else if (strcmp(word, "noxattr") == 0) {
         m->noxattr = true;
-    } else if (strcmp(word, "foreign_store") == 0) {
-        m->foreign_store = true;
-    } else if (strcmp(word, "allow_other") == 0) {
-        m->allow_other = true;
     } else {
-        return add_common(m, word, sloppy, why);
+        return false;
     }
-    return 0;
+    return true;
+}
+
+static int add_one(struct mount_options *m, const char *word, bool sloppy, struct strbuf *why)
+{
+    int err = add_valued(m, word, why);
+    if (err != -ENOENT && err < 0) {
+        return err;
+    }
+    if (err == 0 || add_plain(m, word)) {
+        strbuf_addf(&m->fixed, "%s,", word);
+        return strbuf_error(&m->fixed);
+    }
+    if (strcmp(word, "allow_other") == 0) {
+        m->allow_other = true;
+        return 0;
+    }
+    return add_common(m, word, sloppy, why);
 }
 
 /* Cuts the first word off *list: a comma between quotes does not end it. */
@@ -255,4 +268,5 @@ unsigned mount_options_atime(const struct mount_options *m)
 void mount_options_release(struct mount_options *m)
 {
     strbuf_release(&m->extra);
+    strbuf_release(&m->fixed);
 }

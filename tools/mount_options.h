@@ -19,11 +19,13 @@ struct mount_options {
     unsigned threads; /* 0: as many as suit */
     enum fs_passthrough passthrough;
     unsigned long flags; /* bits of mount(2): mount_flags.h */
+    bool remount;        /* of a mount that is there */
     struct strbuf extra; /* for libfuse: "a,b" */
+    struct strbuf fixed; /* those that stay as they were mounted, each with a comma behind it */
 };
 #define MOUNT_OPTIONS_INIT                                                                         \
     {                                                                                              \
-        .ctl_mode = 0600, .extra = STRBUF_INIT                                                     \
+        .ctl_mode = 0600, .extra = STRBUF_INIT, .fixed = STRBUF_INIT                               \
     }
 
 /* -EINVAL with a sentence in `why`. `sloppy`: leave out what is not known. -ENOMEM */

@@ -295,6 +295,8 @@ static size_t count_verifying(struct project *p)
 static void add_edge(struct project *p, const struct facts *f, const struct view_edge *edge,
                      struct strbuf *out)
 {
+    if (edge->mounted && *edge->mounted)
+        strbuf_addf(out, "mounted     %s\n", edge->mounted);
     strbuf_addf(out, "requests    by %s\n", edge->transport);
     strbuf_addf(out, "waiting     %zu", edge->waiting);
     if (edge->longest_kind)
@@ -468,6 +470,7 @@ static int add_requests(json_t *o, const struct view_edge *edge)
                                   json_real((double)edge->longest_wait / 1e9));
     failed |= json_object_set_new(o, "transport", json_string(edge->transport));
     failed |= json_object_set_new(o, "passthrough", json_string(edge->passthrough));
+    failed |= json_object_set_new(o, "mounted", json_string(edge->mounted ? edge->mounted : ""));
     return failed | json_object_set_new(o, "requests", requests);
 }
 

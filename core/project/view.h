@@ -25,6 +25,7 @@ struct view_edge {
     int64_t longest_wait;     /* for how long the first of them, ns, */
     const char *longest_kind; /* and what it asks for; NULL: none waits */
     bool waits_too_long;      /* nobody should wait for so long */
+    const char *mounted;      /* "rw,relatime" and the like; "" or NULL: not known */
 };
 
 /* Files of `.tally` that are plain texts. */

@@ -29,7 +29,7 @@ claim "unknown options are refused, with -s left out; -f does nothing"
 fails "$W/sbin/mount.fuse.tally" "$S" "$M" -o colour=blue
 matches "$(cat "$W/said")" "no mount option 'colour=blue'"
 fails "$W/sbin/mount.fuse.tally" "$S" "$M" -o remount
-matches "$(cat "$W/said")" 'unmount it'
+matches "$(cat "$W/said")" 'is not a tally mount'
 "$W/sbin/mount.fuse.tally" "$S" "$M" -f
 mountpoint -q "$M" && fail "mounted in spite of -f"
 "$W/sbin/mount.fuse.tally" "$S" "$M" -s -o colour=blue

@@ -493,7 +493,8 @@ Test(control, stats_and_metrics_show_the_requests_that_the_edge_counted)
     const struct view_edge edge = {.requests = counted,
                                    .request_kinds = 2,
                                    .transport = "threads",
-                                   .passthrough = "yes"};
+                                   .passthrough = "yes",
+                                   .mounted = "rw,relatime"};
     CLEANUP_STRBUF struct strbuf json = STRBUF_INIT, text = STRBUF_INIT;
 
     put_file(&x, "main/a", "hello");
@@ -501,6 +502,7 @@ Test(control, stats_and_metrics_show_the_requests_that_the_edge_counted)
     cr_assert(strstr(json.s, "\"requests\": {\n    \"LOOKUP\": 7,\n    \"READ\": 1\n"), "%s",
               json.s);
     cr_assert(strstr(json.s, "\"passthrough\": \"yes\""), "%s", json.s);
+    cr_assert(strstr(json.s, "\"mounted\": \"rw,relatime\""), "%s", json.s);
     cr_assert_eq(view_render(x.p, VIEW_METRICS, &edge, &text), 0);
     cr_assert(strstr(text.s, "# TYPE tallyfs_requests_total counter\n"
                              "tallyfs_requests_total{op=\"LOOKUP\"} 7\n"

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * remount: a thread in poll(2). A line of mountinfo:
+ *
+ *     36 35 0:42 / /mnt/tally rw,relatime shared:1 - fuse.tally /srv/store rw,user_id=0
+ *     id parent dev root point options    tags…    -  type       source     of the superblock
+ */
+#include "remount.h"
+
+#include "io.h"
+#include "thread.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+enum state {
+    RO = 1 << 0,
+    NODIRATIME = 1 << 1,
+    NOATIME = 1 << 2,
+    STRICTATIME = 1 << 3,
+};
+
+static const char *const texts[] = {
+    [0] = "rw,relatime",
+    [RO] = "ro,relatime",
+    [NODIRATIME] = "rw,relatime,nodiratime",
+    [RO | NODIRATIME] = "ro,relatime,nodiratime",
+    [NOATIME] = "rw,noatime",
+    [RO | NOATIME] = "ro,noatime",
+    [NOATIME | NODIRATIME] = "rw,noatime,nodiratime",
+    [RO | NOATIME | NODIRATIME] = "ro,noatime,nodiratime",
+    [STRICTATIME] = "rw,strictatime",
+    [RO | STRICTATIME] = "ro,strictatime",
+    [STRICTATIME | NODIRATIME] = "rw,strictatime,nodiratime",
+    [RO | STRICTATIME | NODIRATIME] = "ro,strictatime,nodiratime",
+};
+
+struct remount {
+    struct fs *fs;
+    pthread_t thread;
+    FILE *mounts;
+    int stop;    /* eventfd */
+    uint64_t id; /* of the mount */
+    _Atomic unsigned state;
+};
+
+/* ---- looking ---- */
+
+static bool has_word(const char *list, const char *word)
+{
+    const size_t len = strlen(word);
+    for (; *list; list += strcspn(list, ","), list += *list == ',')
+        if (strcspn(list, ", \n") == len && strncmp(list, word, len) == 0)
+            return true;
+    return false;
+}
+
+static unsigned state_of(const char *options, const char *of_superblock)
+{
+    unsigned state = has_word(options, "ro") || has_word(of_superblock, "ro") ? RO : 0;
+    if (has_word(options, "nodiratime"))
+        state |= NODIRATIME;
+    if (has_word(options, "noatime"))
+        return state | NOATIME;
+    return has_word(options, "relatime") ? state : state | STRICTATIME;
+}
+
+/* False: the line is about another mount, or looks otherwise. */
+static bool read_line(const struct remount *r, const char *line, unsigned *ret)
+{
+    unsigned long long id;
+    char options[256];
+    const char *rest = strstr(line, " - ");
+    if (sscanf(line, "%llu %*s %*s %*s %*s %255s", &id, options) != 2 || id != r->id || !rest)
+        return false;
+    rest += 3;
+    for (int skip = 0; skip < 2 && *rest; skip++) /* type and source */
+        rest += strcspn(rest, " "), rest += strspn(rest, " ");
+    *ret = state_of(options, rest);
+    return true;
+}
+
+/* -ENOENT: it is not mounted here any more. */
+static int look(struct remount *r, unsigned *ret)
+{
+    CLEANUP_FREE char *line = NULL;
+    size_t room = 0;
+    rewind(r->mounts);
+    while (getline(&line, &room, r->mounts) >= 0)
+        if (read_line(r, line, ret))
+            return 0;
+    return -ENOENT;
+}
+
+/* ---- following ---- */
+
+static unsigned atime_of(unsigned state)
+{
+    if ((state & (RO | NOATIME)) != 0)
+        return PROJECT_NOATIME;
+    return ((state & STRICTATIME) != 0 ? PROJECT_STRICTATIME : 0u) |
+           ((state & NODIRATIME) != 0 ? PROJECT_NODIRATIME : 0u);
+}
+
+static void follow(struct remount *r, unsigned state)
+{
+    const unsigned before = atomic_load(&r->state);
+    if (state == before)
+        return;
+    fs_set_atime(r->fs, atime_of(state));
+    /* A failure is reported by the flush, and the next one tries again. */
+    if ((state & RO) != 0 && (before & RO) == 0)
+        (void)project_flush(r->fs->p);
+    atomic_store(&r->state, state);
+}
+
+static void *remount_main(void *arg)
+{
+    struct remount *r = arg;
+    struct pollfd p[] = {{.fd = fileno(r->mounts), .events = POLLPRI},
+                         {.fd = r->stop, .events = POLLIN}};
+    unsigned state;
+    for (;;) {
+        if (poll(p, 2, -1) < 0 && errno != EINTR)
+            return NULL;
+        if ((p[1].revents & POLLIN) != 0)
+            return NULL;
+        if (look(r, &state) == 0)
+            follow(r, state);
+    }
+}
+
+/* ---- its life ---- */
+
+static void release(struct remount *r)
+{
+    if (r->mounts != NULL)
+        fclose(r->mounts);
+    io_cleanup_close(&r->stop);
+    free(r);
+}
+
+static int begin(struct remount *r)
+{
+    struct statx st;
+    unsigned state;
+    /* DONT_SYNC: nobody answers requests yet, perhaps. */
+    if (statx(AT_FDCWD, r->fs->o->mountpoint, AT_STATX_DONT_SYNC, STATX_MNT_ID, &st) < 0 ||
+        (st.stx_mask & STATX_MNT_ID) == 0)
+        return -ENOSYS;
+    r->id = st.stx_mnt_id;
+    r->mounts = fopen("/proc/self/mountinfo", "re");
+    if (r->mounts == NULL || look(r, &state) < 0)
+        return -ENOSYS;
+    atomic_store(&r->state, state);
+    r->stop = eventfd(0, EFD_CLOEXEC);
+    if (r->stop < 0)
+        return -errno;
+    return thread_start(&r->thread, remount_main, r);
+}
+
+int remount_start(struct fs *fs, struct remount **ret_r)
+{
+    struct remount *r = calloc(1, sizeof(*r));
+    if (r == NULL)
+        return -ENOMEM;
+    r->fs = fs;
+    r->stop = -1;
+    int err = begin(r);
+    if (err < 0)
+        release(r);
+    else
+        *ret_r = r;
+    return err == -ENOSYS ? 0 : err;
+}
+
+void remount_stop(struct remount *r)
+{
+    const uint64_t one = 1;
+    if (r == NULL)
+        return;
+    if (write(r->stop, &one, sizeof(one)) == (ssize_t)sizeof(one))
+        pthread_join(r->thread, NULL);
+    release(r);
+}
+
+const char *remount_state(const struct remount *r)
+{
+    return r == NULL ? "" : texts[atomic_load(&r->state)];
+}
