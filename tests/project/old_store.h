@@ -2,22 +2,9 @@
 /* old_store: the store of a fixture becomes one of version 3, as long as there is no name in it. */
 #pragma once
 
-#include "bytes.h"
 #include "fixture.h"
+#include "old_identity.h"
 #include "project_impl.h"
-
-#define OLD_IDENTITY_LEN 416
-
-/* As that version wrote it; FORMAT.md, "Meta". */
-static inline void old_identity(const struct identity *id, uint8_t out[OLD_IDENTITY_LEN])
-{
-    memset(out, 0, OLD_IDENTITY_LEN);
-    put_le32(out + 8, 1);
-    put_le64(out + 16, (uint64_t)id->created);
-    memcpy(out + 24, id->key.secret, ID_SECRET_LEN);
-    memcpy(out + 24 + ID_SECRET_LEN, id->label, strlen(id->label));
-    put_le64(out, id_checksum(out + 8, OLD_IDENTITY_LEN - 8, 0));
-}
 
 static inline void put_identity_record(struct fixture *x, const uint8_t *record, size_t len)
 {
