@@ -7,6 +7,8 @@ set -euo pipefail
 begin
 needs getfattr
 collide() { "${test_file%/*}/collide.py" "$1" "$S" "$M/$2" "$3" "$4"; }
+pack_bytes() { find "$S/packs" -type f -printf '%s\n' | awk '{n += $1} END {print n + 0}'; }
+grown() { [[ $(pack_bytes) -gt $before ]]; }
 ids() { find "$M/.tally/objects" -type f | wc -l; }
 # Seconds that a command may take: some times what it takes for files of other ids, sanitized.
 within() { timeout 60 "${@:2}" || fail "$1 took more than 60 s"; }
@@ -36,6 +38,19 @@ rm -r "$M/again"
 within "a compaction" "$TALLY" -C "$M" compact --wait
 collide same twig 0 2000
 
+claim "they move to another disk and come back"
+mkdir "$W/two"
+"$TALLY" -C "$M" shard add 1 "dir:$W/two" >/dev/null
+within "a move" "$TALLY" -C "$M" move --larger 100 1 --wait
+drain
+collide same main 0 2000
+[[ $(find "$W/two" -path '*/packs/*' -type f | wc -l) -gt 0 ]]
+within "the way back" "$TALLY" -C "$M" shard drain 1 --wait
+collide same main 0 2000
+drain
+eq "$(find "$W/two" -path '*/packs/*' -type f | wc -l)" 0
+"$TALLY" -C "$M" shard remove 1 >/dev/null
+
 claim "killed before anything is sealed, it is mounted again with all of them"
 "$TALLY" -C "$M" set flush_interval 1h
 collide make main 2000 2000
@@ -49,7 +64,9 @@ within "a drain" "$TALLY" -C "$M" drain
 
 claim "killed while they are sealed, likewise"
 collide make main 4000 2000
-"$TALLY" -C "$M" flush >/dev/null &
+before=$(pack_bytes)
+"$TALLY" -C "$M" flush >/dev/null 2>&1 &
+wait_until 10 grown
 kill_daemon
 wait $! || true
 mount_store
