@@ -135,6 +135,9 @@ struct gc_sources {
     /* Up to `max` ids that are held, those after `after` (NULL: from the first), in order. Only a
      * count of 0 says that there are no more. */
     int (*list)(void *ctx, const struct id *after, struct id *out, size_t max, size_t *ret_count);
+    /* How many objects reports name, each once, that `list` did not have: they are where no cycle looks.
+     * Only the i-th report for which counts[i]. May be NULL: there are none. */
+    int (*beyond)(void *ctx, const bool *counts, uint64_t *ret_active, uint64_t *ret_pinned);
     /* Make the whole list of marks known to all nodes under this serial, durably: all that is
      * marked, ascending, each with the serial of the list it first was in. With `with_since` also
      * what is unreferenced (mark 0), and whenever that changed: then the list is all that a

@@ -309,6 +309,27 @@ static bool is_cancelled(const struct cycle *w)
     return w->src->step && w->src->step(w->src->ctx, w->r->held);
 }
 
+/* What is named and was not listed: it is where no cycle looks, and stays. */
+static int count_beyond(struct cycle *w)
+{
+    bool *counts = calloc(w->report_count + 1, sizeof *counts);
+    uint64_t active = 0, pinned = 0;
+    int err = counts ? 0 : -ENOMEM;
+
+    for (size_t i = 0; i < w->report_count && err == 0; i++) {
+        const struct gc_node *node = gc_nodes_find(&w->nodes, w->reports[i].node);
+        counts[i] = node && w->reports[i].serial && gc_node_counts(node, w->config, w->now) &&
+                    !gc_node_is_stale(node, w->config, w->now);
+    }
+    if (err == 0)
+        err = w->src->beyond(w->src->ctx, counts, &active, &pinned);
+    free(counts);
+    w->r->active += active;
+    w->r->pinned += pinned;
+    w->r->held += active + pinned;
+    return err;
+}
+
 static int walk(struct cycle *w)
 {
     struct id last;
@@ -333,7 +354,7 @@ static int walk(struct cycle *w)
     }
     if (err == 0)
         pass_unheld(w, NULL);
-    return err;
+    return err < 0 || !w->src->beyond ? err : count_beyond(w);
 }
 
 /* ---- publish, apply ---- */

@@ -271,6 +271,7 @@ static int index_own(struct gc_pool_run *c)
 static const struct gc_sources sources_of = {.reports = get_reports,
                                              .names = gc_pool_names,
                                              .list = get_list,
+                                             .beyond = gc_pool_beyond,
                                              .publish = publish,
                                              .with_since = true,
                                              .look = look,

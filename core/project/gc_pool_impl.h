@@ -60,6 +60,11 @@ int gc_pool_names(void *ctx, const struct gc_report *r, const struct id *ids, si
 /* The least acknowledgement of those that are not retired; 0: somebody has none. */
 uint64_t gc_pool_least_ack(const struct gc_pool_run *c);
 
+/* ---- gc_pool_beyond.c ---- */
+
+/* gc_sources.beyond. */
+int gc_pool_beyond(void *ctx, const bool *counts, uint64_t *ret_active, uint64_t *ret_pinned);
+
 /* ---- gc_pool_nodes.c ---- */
 
 /* The coordinator looks at the heads of all nodes. */

@@ -390,6 +390,68 @@ int pool_report_find(const struct pool_report *r, const struct id *id, uint64_t 
     return -ENOENT;
 }
 
+static enum gc_named meaning(uint32_t flags)
+{
+    return flags & POOL_GONE     ? GC_NAMED_NOT
+           : flags & POOL_PINNED ? GC_NAMED_PINNED
+                                 : GC_NAMED_ACTIVE;
+}
+
+/* ---- all keys ---- */
+
+/* One side of a merge: its next record, unless it is at its end. */
+struct side {
+    struct cursor c;
+    struct pool_record r;
+    bool has;
+};
+
+static int side_next(struct side *s)
+{
+    int err = cursor_next(&s->c, &s->r);
+
+    s->has = err == 0;
+    return err == -ENOENT ? 0 : err;
+}
+
+static int side_begin(struct side *s, const struct report_part *part)
+{
+    static const struct id low;
+    int err = cursor_seek(&s->c, part, &low);
+
+    return err < 0 ? err : side_next(s);
+}
+
+/* The lower of the two, the delta's where both have it. */
+static int merge_next(struct side *base, struct side *delta, struct pool_record *ret)
+{
+    int order = !base->has    ? 1
+                : !delta->has ? -1
+                              : id_compare(&base->r.key, &delta->r.key);
+    int err = 0;
+
+    if (!base->has && !delta->has)
+        return -ENOENT;
+    *ret = order < 0 ? base->r : delta->r;
+    if (order <= 0)
+        err = side_next(base);
+    return err == 0 && order >= 0 ? side_next(delta) : err;
+}
+
+int pool_report_each(const struct pool_report *r, pool_report_key_fn *fn, void *ctx)
+{
+    CLEANUP_FREE struct side *sides = calloc(2, sizeof *sides);
+    struct pool_record record;
+    int err = sides ? side_begin(&sides[0], r->base) : -ENOMEM;
+
+    if (err == 0)
+        err = side_begin(&sides[1], r->delta);
+    while (err == 0 && (err = merge_next(&sides[0], &sides[1], &record)) == 0)
+        if (meaning(record.flags) != GC_NAMED_NOT)
+            err = fn(&record.key, meaning(record.flags), ctx);
+    return err == -ENOENT ? 0 : err;
+}
+
 /* ---- many keys ---- */
 
 struct window {
@@ -413,13 +475,6 @@ static int window_load(struct window *w, uint64_t block, uint64_t last)
     return err;
 }
 
-static uint8_t meaning(uint32_t flags)
-{
-    return flags & POOL_GONE     ? GC_NAMED_NOT
-           : flags & POOL_PINNED ? GC_NAMED_PINNED
-                                 : GC_NAMED_ACTIVE;
-}
-
 /* Keys [i, ...) that are in one block; returns the first that is not. */
 static size_t merge_block(const uint8_t *block, size_t records, const struct id *end,
                           const struct id *keys, size_t i, size_t count, uint8_t *ret)
@@ -432,7 +487,7 @@ static size_t merge_block(const uint8_t *block, size_t records, const struct id 
         while (at < records && (order = memcmp(record_at(block, at), keys[i].b, ID_LEN)) < 0)
             at++;
         if (at < records && order == 0)
-            ret[i] = meaning(get_le32(record_at(block, at) + FLAGS_AT));
+            ret[i] = (uint8_t)meaning(get_le32(record_at(block, at) + FLAGS_AT));
     }
     return i;
 }

@@ -47,6 +47,10 @@ int pool_report_get(const struct pool_report *r, const struct id *key, struct po
 int pool_report_names(const struct pool_report *r, const struct id *keys, size_t count,
                       uint8_t *ret);
 
+/* Every key it names, ascending. Non-zero from `fn` stops and is returned. */
+typedef int pool_report_key_fn(const struct id *key, enum gc_named named, void *ctx);
+int pool_report_each(const struct pool_report *r, pool_report_key_fn *fn, void *ctx);
+
 /* Write a report of `count` records, ascending by key, without two of one key (-EUCLEAN: two places
  * that share a key; -EINVAL not ascending, or a flag POOL_GONE). Of *head the caller sets node,
  * life, ack, time, and serial to that of the report before in this life, 0 at first; all else is

@@ -734,6 +734,30 @@ Test(gc_pool, while_the_pool_cannot_be_read_a_store_goes_on_and_says_so)
 
 /* ---- verbs and views ---- */
 
+/* Nobody but A knows what is in its open pack. */
+Test(gc_pool, what_is_named_in_packs_that_are_open_is_counted_once)
+{
+    char name[32], text[32];
+    for (int i = 0; i < 100; i++) {
+        snprintf(name, sizeof name, "main/f%d", i);
+        snprintf(text, sizeof text, "content %d", i);
+        put_file(A, name, text);
+    }
+    drained(A);
+    reports(A);
+    reports(B);
+    for (int i = 0; i < 100; i++) {
+        snprintf(name, sizeof name, "main/f%d", i);
+        snprintf(text, sizeof text, "content %d", i);
+        put_file(B, name, text);
+    }
+    drained(B);
+    reports(B);
+    agreed(A, "gc dry-run wait", " active=100 pinned=0 ");
+    agreed(B, "gc wait", " active=100 pinned=0 ");
+    agreed(A, "gc wait", " active=100 pinned=0 ");
+}
+
 Test(gc_pool, the_verb_counts_what_is_the_pools_and_what_is_the_stores)
 {
     put_large(A, "main/a", 'x');
