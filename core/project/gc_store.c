@@ -414,7 +414,7 @@ static int load(struct project *p, struct gc_memory *m)
 
 int project_gc_open(struct project *p)
 {
-    struct gc_memory m;
+    struct gc_memory m = {0};
     int err = load(p, &m);
 
     p->gc.damage = err < 0 && err != -ENOMEM ? err : 0;
