@@ -37,12 +37,10 @@ static void seen(struct packs *p, uint64_t number)
         p->next = number + 1;
 }
 
-/* On a disk that cannot be changed the dead file stays; nobody sees it. */
-static int remove_file(struct packs *p, uint64_t number)
+/* One that cannot be removed stays; nobody sees it, and a GC cycle finds it. */
+static void remove_file(struct packs *p, uint64_t number)
 {
-    int r = pack_unlink_dropped(p, number, 1);
-
-    return r == -EROFS ? 0 : r;
+    (void)pack_unlink_dropped(p, number, 1);
 }
 
 /* Files the table does not know were never committed. */
@@ -54,8 +52,8 @@ static int open_files(struct packs *p, const struct number_list *files)
 
         seen(p, files->number[i]);
         if (r == -ENOENT)
-            r = remove_file(p, files->number[i]);
-        if (r)
+            remove_file(p, files->number[i]);
+        else if (r)
             return r;
     }
     return 0;
@@ -70,7 +68,9 @@ static int open_entry(struct packs *p, uint64_t number, const struct pack_entry 
         return 0;
     int r = pack_entry_drop(p, number);
 
-    return r ? r : remove_file(p, number);
+    if (r == 0)
+        remove_file(p, number);
+    return r;
 }
 
 static int open_entries(struct packs *p)

@@ -11,15 +11,20 @@ struct picky {
     struct disk *below;
     const char *name, *also; /* beginnings of names; `also` may be NULL */
     int err;
+    bool removals; /* only these */
     unsigned calls; /* of incarnation: the first one, by who reads the log, is well */
 };
 
 static struct picky picky;
 
-static bool refuses(const char *name)
+static bool refuses_any(const char *name)
 {
     return picky.err && (strncmp(name, picky.name, strlen(picky.name)) == 0 ||
                          (picky.also && strncmp(name, picky.also, strlen(picky.also)) == 0));
+}
+static bool refuses(const char *name)
+{
+    return !picky.removals && refuses_any(name);
 }
 static void p_close(struct disk *d)
 {
@@ -43,7 +48,7 @@ static int p_link(struct disk *d, const char *from, const char *to)
 static int p_unlink(struct disk *d, const char *name)
 {
     (void)d;
-    return refuses(name) ? picky.err : disk_unlink(picky.below, name);
+    return refuses_any(name) ? picky.err : disk_unlink(picky.below, name);
 }
 static int p_rename(struct disk *d, const char *from, const char *to)
 {
@@ -100,6 +105,7 @@ static void picky_refuse(const char *name, int err)
 {
     picky.name = name;
     picky.also = NULL;
+    picky.removals = false;
     picky.err = err;
     picky.calls = 0;
 }

@@ -226,6 +226,28 @@ Test(recover, what_cannot_be_deleted_keeps_nobody_from_writing)
     cr_assert(writable);
 }
 
+Test(recover, no_pack_and_no_object_can_be_deleted_and_all_goes_on)
+{
+    fill();
+    cr_assert_eq(packs_retire_current(x.p->packs), 0);
+    (void)view_settle(x.p); /* a pack and files that no commit knows */
+    remove_file(&x, "main/object");
+    put_large("main/object", 'o', LARGE);
+    die();
+    picky_refuse("packs/", -EIO);
+    picky.also = "objects/";
+    picky.removals = true;
+    int err = picky_open(&x);
+    cr_assert_eq(err, 0, "%d", err);
+    cr_assert_eq(unreadable(), 0);
+    cr_assert_eq(try_change(), 0);
+    remove_file(&x, "main/made");
+    die();
+    picky_refuse("", 0);
+    fixture_open(&x);
+    has_all();
+}
+
 Test(recover, without_a_log_it_can_be_read)
 {
     fill();
