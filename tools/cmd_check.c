@@ -180,6 +180,7 @@ static int check_store(const char *path, struct checking *c)
     char why[STORE_WHY] = "";
     bool writes = c->repair && !(c->flags & REPAIR_DRY_RUN);
     (void)mapped_catch_faults(on_unreadable); /* without it: no sentence */
+    tally_raise_file_limit();
     unsigned flags = STORE_VERIFY | (writes ? 0 : STORE_READONLY) | (c->foreign ? STORE_FOREIGN : 0);
     int err = store_open(path, flags, "check", path, &store, why);
     if (err == -EUCLEAN) {

@@ -31,7 +31,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <syslog.h>
@@ -156,18 +155,6 @@ static int on_unreadable(const char *file, uint64_t offset)
     return 1;
 }
 
-/* Each large file that is not sealed yet is an open file of ours; many systems allow 1024 unless
- * one asks for more. */
-static void raise_file_limit(void)
-{
-    struct rlimit limit;
-
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-        limit.rlim_cur = limit.rlim_max;
-        (void)setrlimit(RLIMIT_NOFILE, &limit);
-    }
-}
-
 /* 0 or -errno with m->why. */
 static int serve(struct mounting *m)
 {
@@ -176,7 +163,7 @@ static int serve(struct mounting *m)
     unsigned flags = m->options.foreign_store ? STORE_FOREIGN : 0;
     mounted = m;
     int err = mapped_catch_faults(on_unreadable);
-    raise_file_limit();
+    tally_raise_file_limit();
     if (err == 0 && m->create && !store_exists(m->store)) {
         tally_default_label(m->store, label, sizeof(label));
         err = store_init(m->store, label, NULL, flags, m->why);

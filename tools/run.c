@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * run: mount(8), umount(8) and fusermount3(1), for what only they may or know to do.
+ * run: mount(8), umount(8) and fusermount3(1), for what only they may or know to do; and what a process
+ * that opens a store asks the machine for.
  */
 #include "tally.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <spawn.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -32,4 +34,14 @@ int tally_run(char *const argv[])
         }
     }
     return WIFEXITED(status) ? WEXITSTATUS(status) : -EINTR;
+}
+
+void tally_raise_file_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+    }
 }

@@ -54,3 +54,6 @@ int tally_no_mount(int err, const struct tally_mountinfo *part);
 
 /* run.c: run a program to its end, silently, found along PATH. Its exit code, or -errno. */
 int tally_run(char *const argv[]);
+/* As many open files as the machine gives: each large file that is not sealed yet is one, and many
+ * systems allow 1024 unless one asks for more. */
+void tally_raise_file_limit(void);

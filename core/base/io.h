@@ -38,6 +38,19 @@ static inline bool io_is_full(int err)
     return err == -ENOSPC || err == -EDQUOT;
 }
 
+/* Does it say that the process or the machine is short of something, descriptors or memory? Then the disk
+ * was not even asked: what is on it is as certain as before, and it can be tried again. */
+static inline bool io_is_short(int err)
+{
+    return err == -EMFILE || err == -ENFILE || err == -ENOMEM;
+}
+
+/* Something that passes: either of them. */
+static inline bool io_is_passing(int err)
+{
+    return io_is_full(err) || io_is_short(err);
+}
+
 static inline void io_cleanup_free(void *p)
 {
     void *q = *(void **)p;

@@ -161,7 +161,7 @@ static int open_file(struct disk *disk, const char *name, unsigned flags, uint64
 
     if (!b)
         return -ENOMEM;
-    int r = disk_open(disk, name, flags, &b->file);
+    int r = disk_open(disk, name, flags | DISK_HELD, &b->file);
 
     if (r) {
         free(b);
@@ -562,6 +562,15 @@ ssize_t blob_read(struct blob *b, void *buf, size_t len, uint64_t off)
 
 /* ---- sealing ---- */
 
+/* A failure is kept: nobody knows then what the disk has. A shortage is none. */
+static int sync_file(struct blob *b)
+{
+    int r = disk_sync(b->file);
+
+    b->sync_error = io_is_short(r) ? 0 : r;
+    return r;
+}
+
 static int refresh_and_sync(struct blob *b)
 {
     if (b->sync_error)
@@ -573,8 +582,7 @@ static int refresh_and_sync(struct blob *b)
         if (r)
             return r;
     }
-    b->sync_error = disk_sync(b->file);
-    return b->sync_error;
+    return sync_file(b);
 }
 
 void blob_flush_hint(struct blob *b, uint64_t off, uint64_t len)
@@ -584,9 +592,7 @@ void blob_flush_hint(struct blob *b, uint64_t off, uint64_t len)
 
 int blob_sync_bytes(struct blob *b)
 {
-    if (b->sync_error == 0 && !b->sealed)
-        b->sync_error = disk_sync(b->file);
-    return b->sync_error;
+    return b->sync_error == 0 && !b->sealed ? sync_file(b) : b->sync_error;
 }
 
 int blob_sync_slot(struct blob *b)

@@ -7,6 +7,7 @@
  */
 #include "objects_impl.h"
 #include "clock.h"
+#include "io.h"
 #include "report.h"
 #include <errno.h>
 #include <stdio.h>
@@ -79,6 +80,27 @@ void object_forget_file(struct objects *o, uint16_t shard, uint64_t number)
         }
 }
 
+/* Those that nobody reads just now are closed. */
+static void close_kept(struct objects *o)
+{
+    MUTEX_GUARD(&o->lock);
+
+    for (size_t i = 0; i < OPEN_MAX; i++) {
+        blob_unref(o->open[i].blob);
+        o->open[i] = (struct open_blob){0};
+    }
+}
+
+static int open_kept(struct objects *o, const struct entry *e, struct blob **ret_blob)
+{
+    int err = blob_open_object(o->c.disk, &e->id, e->where, e->size, ret_blob);
+
+    if (!io_is_short(err))
+        return err;
+    close_kept(o);
+    return blob_open_object(o->c.disk, &e->id, e->where, e->size, ret_blob);
+}
+
 int object_open_file(struct objects *o, const struct entry *e, bool fresh, struct blob **ret_blob)
 {
     struct blob *b = NULL;
@@ -89,7 +111,7 @@ int object_open_file(struct objects *o, const struct entry *e, bool fresh, struc
     if (!fresh)
         b = object_cache_get(o, 0, e->where);
     if (!b) {
-        err = blob_open_object(o->c.disk, &e->id, e->where, e->size, &b);
+        err = open_kept(o, e, &b);
         if (err < 0)
             return err == -ENOENT ? -EUCLEAN : err;
         if (!fresh)

@@ -16,6 +16,7 @@
  * file handle comes and goes.
  */
 #include "array.h"
+#include "io.h"
 #include "packs_impl.h"
 
 #include <errno.h>
@@ -218,7 +219,9 @@ static void sync_finish(struct packs *p, const struct sync_item *item, int r)
     MUTEX_GUARD(&p->lock);
     struct pack *k = item->pack;
 
-    if (r) {
+    if (io_is_short(r)) {
+        ; /* not begun: again with the next sync */
+    } else if (r) {
         k->suspect = true;
         if (p->current == k)
             p->current = NULL;

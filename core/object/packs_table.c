@@ -3,6 +3,7 @@
  * packs_table: what the kv table says of each pack, and the packs touched so far with their file
  * handles: at most HANDLES_MAX stay open, those in use excepted.
  */
+#include "io.h"
 #include "packs_impl.h"
 
 #include <errno.h>
@@ -215,11 +216,11 @@ static bool handle_idle(const struct packs *p, const struct pack *k)
     return k->refs == 0 && k->unsynced_count == 0 && k != p->current;
 }
 
-static void handles_trim(struct packs *p)
+static void handles_trim(struct packs *p, unsigned most)
 {
     struct pack *k = TAILQ_LAST(&p->open, pack_list), *before;
 
-    for (; k && p->handles > HANDLES_MAX; k = before) {
+    for (; k && p->handles > most; k = before) {
         before = TAILQ_PREV(k, pack_list, lru);
         if (handle_idle(p, k))
             handle_close(p, k);
@@ -233,16 +234,25 @@ void pack_handle_add(struct packs *p, struct pack *k, struct disk_file *file)
     p->handles++;
 }
 
+static int open_pack(struct packs *p, const char *name, struct disk_file **ret_file)
+{
+    int r = disk_open(p->disk, name, DISK_WRITE, ret_file);
+
+    return r == -EROFS ? disk_open(p->disk, name, DISK_READ, ret_file) : r;
+}
+
 static int handle_open(struct packs *p, struct pack *k)
 {
     char name[DISK_NAME_MAX + 1];
     struct disk_file *f;
 
     pack_name(k->number, name);
-    int r = disk_open(p->disk, name, DISK_WRITE, &f);
+    int r = open_pack(p, name, &f);
 
-    if (r == -EROFS)
-        r = disk_open(p->disk, name, DISK_READ, &f);
+    if (io_is_short(r)) { /* others that nobody reads just now are open for nothing */
+        handles_trim(p, 0);
+        r = open_pack(p, name, &f);
+    }
     if (r == 0)
         pack_handle_add(p, k, f);
     return r;
@@ -253,7 +263,7 @@ void pack_unref(struct packs *p, struct pack *k)
     k->refs--;
     if (k->gone && k->refs == 0)
         pack_free(p, k);
-    handles_trim(p);
+    handles_trim(p, HANDLES_MAX);
 }
 
 /* Somebody else may be about to remove that file: it should not be kept for our sake. */
@@ -286,7 +296,7 @@ int pack_acquire(struct packs *p, uint64_t number, struct pack **ret_pack)
     k->refs++;
     TAILQ_REMOVE(&p->open, k, lru);
     TAILQ_INSERT_HEAD(&p->open, k, lru);
-    handles_trim(p);
+    handles_trim(p, HANDLES_MAX);
     *ret_pack = k;
     return 0;
 }

@@ -810,15 +810,27 @@ void refs_get_stats(struct refs *r, struct refs_stats *ret)
         add_retained(&r->dead_frozen[i], ret);
 }
 
+/* Now, so that refs_thaw cannot fail. */
+static int reserve_ready(struct refs *r)
+{
+    return dead_reserve(&r->dead_ready,
+                        r->dead_ready.count + dead_in_batches(r) + r->dead_active.count);
+}
+
+int refs_prepare_freeze(struct refs *r)
+{
+    MUTEX_GUARD(&r->lock);
+    return reserve_ready(r);
+}
+
 int refs_freeze(struct refs *r)
 {
     struct layer *all[] = {r->objects, r->ids, r->dying, r->pins, r->ghosts};
     MUTEX_GUARD(&r->lock);
     int err = r->batches == LAYER_BATCHES_MAX ? -EBUSY : 0;
 
-    if (err == 0) /* now, so that refs_thaw cannot fail */
-        err = dead_reserve(&r->dead_ready,
-                           r->dead_ready.count + dead_in_batches(r) + r->dead_active.count);
+    if (err == 0)
+        err = reserve_ready(r);
     for (size_t i = 0; i < sizeof all / sizeof *all && err == 0; i++)
         err = layer_freeze(all[i]);
     if (err < 0)

@@ -221,5 +221,8 @@ void refs_list_end(struct refs_listing *l); /* NULL is fine */
 
 /* ---- its part in a commit: layer.h; freeze with all changes shut out ---- */
 int refs_freeze(struct refs *r);
+/* What refs_freeze needs memory for; until something is collected that cannot fail for want of it then.
+ * -ENOMEM: as it was. */
+int refs_prepare_freeze(struct refs *r);
 int refs_write(struct refs *r, size_t n, struct kv_txn *t);
 void refs_thaw(struct refs *r, size_t n);

@@ -123,12 +123,16 @@ static int freeze(struct project *p, struct batch *b)
         err = slots_record(p, &b->slots);
     if (err == 0)
         err = ns_table_freeze(p, &b->ns_records);
+    if (err == 0)
+        err = refs_prepare_freeze(p->refs);
     if (err < 0)
         return err;
     log_position(p->log, &b->log_pos);
     state_freeze(p, &b->log_pos, b->state);
-    /* From here on only a lack of memory can fail, and half a freeze cannot be taken back. */
     err = drops_freeze(p->drops);
+    if (io_is_short(err))
+        return err;
+    /* From here on nothing can fail for want of memory; and half a freeze cannot be taken back. */
     if (err == 0)
         err = refs_freeze(p->refs);
     if (err == 0)
@@ -249,7 +253,7 @@ static int stream(void *ctx, uint64_t number)
         return 0;
     /* A failed sync may have dropped the dirty bytes: no second try can be trusted. Packs and
      * slots remember theirs, so that nothing is acknowledged on top of a lost one. */
-    if (!io_is_full(err))
+    if (!io_is_passing(err))
         project_turn_readonly(p, "writing objects to disk", err);
     return note_failure(p, err, "writing objects to disk");
 }

@@ -8,6 +8,7 @@
  */
 #include "project_impl.h"
 #include <errno.h>
+#include <sys/resource.h>
 
 #define DROP_STEPS 16 /* at least for each commit that is waited for */
 #define ROOM_RESERVE (UINT64_C(16) << 20) /* bytes */
@@ -17,9 +18,11 @@
 #define ROOM_KNOWN (20 * NSEC_PER_MSEC)
 #define CHANGES_KICK 100000u /* uncommitted table changes that start a flush */
 #define CHANGES_WAIT 400000u /* at which writers wait for it */
-#define SLOTS_KICK 128u      /* slots, each an open file, that make a flush seal all it can */
+#define SLOTS_KICK 4         /* a part of SLOTS_WAIT that makes a flush seal all it can */
 #define LOG_KICK (UINT64_C(64) << 20) /* bytes of the log that only a commit gives back */
-#define SLOTS_WAIT 512u      /* at which each change waits for one; those being written stay */
+#define SLOTS_WAIT 512u      /* slots, each an open file, at which each change waits for a flush; those
+                              * being written stay. Or a part of the files that may be open: */
+#define SLOTS_PART 4
 
 /* ---- asking for one ---- */
 
@@ -91,6 +94,16 @@ static size_t sealable_slots(struct project *p)
     return slots > stuck ? slots - stuck : 0;
 }
 
+static bool has_many_slots(struct project *p)
+{
+    return sealable_slots(p) > p->flush.slots_wait / SLOTS_KICK;
+}
+
+static bool has_too_many_slots(struct project *p)
+{
+    return sealable_slots(p) > p->flush.slots_wait;
+}
+
 /* How full is it: 0 fine, 1 start a flush, 2 wait for one. */
 static int pressure(struct project *p)
 {
@@ -102,7 +115,7 @@ static int pressure(struct project *p)
     if (buffered > buffers || dirty > cache || changes > CHANGES_WAIT)
         return 2;
     return buffered > buffers / 2 || dirty > cache / 2 || changes > CHANGES_KICK ||
-           sealable_slots(p) > SLOTS_KICK ||
+           has_many_slots(p) ||
            atomic_load(&p->flush.logged) > LOG_KICK;
 }
 
@@ -157,7 +170,7 @@ int flush_throttle(struct project *p)
         return flush_run(p, SEAL_BUFFERS);
     if (full == 2)
         return wait_for_memory(p);
-    if (sealable_slots(p) > SLOTS_WAIT)
+    if (has_too_many_slots(p))
         return project_flush(p);
     flush_kick(p);
     return 0;
@@ -224,12 +237,26 @@ int flush_room_for(struct project *p, uint64_t bytes)
     return err < 0 ? err : has_room(p, false, bytes);
 }
 
+void flush_know_limits(struct project *p)
+{
+    struct rlimit limit;
+
+    p->flush.slots_wait = SLOTS_WAIT;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur / SLOTS_PART < SLOTS_WAIT)
+        p->flush.slots_wait = (size_t)limit.rlim_cur / SLOTS_PART;
+}
+
+int flush_short(struct project *p, int err)
+{
+    return change_is_ahead() ? err : project_flush(p);
+}
+
 bool flush_lets_go_on(struct project *p)
 {
     int full = pressure(p);
 
     if (full == 2 || (full && !p->flush.threads_running) ||
-        sealable_slots(p) > SLOTS_WAIT)
+        has_too_many_slots(p))
         return false;
     return knows_of_room(p) || has_room(p, true, 0) == 0;
 }
@@ -304,7 +331,7 @@ static bool wait_to_begin(struct project *p, bool *ret_asked)
 static void begin_one(struct project *p)
 {
     struct flusher *f = &p->flush;
-    bool many = sealable_slots(p) > SLOTS_KICK;
+    bool many = has_many_slots(p);
     struct ticket *t = NULL;
     int err = flush_begin(p, many ? SEAL_CLOSED : SEAL_READY, &t); /* status has its error */
     MUTEX_GUARD(&f->lock);

@@ -6,7 +6,10 @@
  */
 #include "log_impl.h"
 
+#include "io.h"
 #include <errno.h>
+
+#define SHORTAGE_TRIES 8
 
 /* ---- who leads ---- */
 
@@ -154,6 +157,17 @@ static void release(struct log *l, struct segment *s)
     segment_close(s);
 }
 
+/* A shortage passes, and only what is asked for again in this sync is sure to be durable before the
+ * next sync frame, which would say so. */
+static int sync_one(struct segment *s)
+{
+    int r = disk_sync(s->file);
+
+    for (unsigned i = 0; i < SHORTAGE_TRIES && io_is_short(r); i++)
+        r = disk_sync(s->file);
+    return r;
+}
+
 /* Older ones first: what is durable has no holes but at its end. */
 static int sync_segments(struct log *l, uint64_t last)
 {
@@ -163,7 +177,7 @@ static int sync_segments(struct log *l, uint64_t last)
 
     while (r == 0 && (s = next_dirty(l, after, last))) {
         after = s->serial;
-        r = disk_sync(s->file);
+        r = sync_one(s);
         release(l, s);
     }
     return r;

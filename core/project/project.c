@@ -525,6 +525,7 @@ static void init_locks(struct project *p)
     rwlock_init(&p->orphans.lock, "orphans");
     mutex_init(&p->vnodes.lock, "inodes");
     natives_init(p);
+    flush_know_limits(p);
     mutex_init(&p->gone.lock, "gone");
     mutex_init(&p->contents.lock, "contents");
     TAILQ_INIT(&p->contents.dirty);

@@ -343,7 +343,14 @@ struct flusher {
     _Atomic int64_t plenty_until;     /* monotonic ns; the disk need not be asked for room before */
     pthread_t flush_thread, drop_thread;
     bool threads_running;
+    size_t slots_wait; /* so many open slots make writers wait; set at start */
 };
+
+/* How many files may be open; once, before anything is changed. */
+void flush_know_limits(struct project *p);
+/* A change failed with the shortage `err`: a flush closes slots and frees memory. 0: worth a second try.
+ * Holding nothing. */
+int flush_short(struct project *p, int err);
 
 /* Wait (holding nothing) while too much is unflushed. The last flush's error if it cannot go down.
  */

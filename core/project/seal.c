@@ -205,8 +205,8 @@ static size_t slots_most(void)
 }
 
 /* A buffer that finds no place as an object, for a reason of its own, becomes a slot, so that the
- * commit can name it and all else. On a full disk there is no room for that either, and many slots
- * are many open files. */
+ * commit can name it and all else. On a full disk there is no room for that either, and where
+ * descriptors or memory are short none for one more; many slots are many open files. */
 static int make_slot(struct pass *pass, struct content *c, int err)
 {
     struct project *p = pass->p;
@@ -225,7 +225,7 @@ static void failed(struct pass *pass, struct content *c, int err)
 
     atomic_fetch_add(&pass->failed, 1);
     if (!slot) {
-        if (!again && !io_is_full(err))
+        if (!again && !io_is_passing(err))
             report(REPORT_WARN,
                    "content %llu of inode %llu cannot be sealed (%s): no commit without it, it is "
                    "tried again",
@@ -241,7 +241,7 @@ static void failed(struct pass *pass, struct content *c, int err)
                (unsigned long long)c->number);
     if (blob_is_suspect(c->blob))
         project_turn_readonly(pass->p, "syncing a slot", err);
-    else if (!again)
+    else if (!again && !io_is_passing(err))
         report(REPORT_WARN,
                "slot %llu cannot be sealed (%s): it stays as it is, and is tried again",
                (unsigned long long)c->number, strerror(-err));
@@ -295,7 +295,7 @@ static int round_once(struct pass *pass, struct task *tasks, struct content **pi
     if (atomic_load(&pass->put_off) == 0)
         return 0;
     int err = objects_sync(p->objects);
-    if (err < 0 && !io_is_full(err))
+    if (err < 0 && !io_is_passing(err))
         project_turn_readonly(p, "writing objects to disk", err);
     return err;
 }

@@ -12,6 +12,7 @@
  * as well, and leave it clean, so that the next fsync is one sync of the log, however many slots
  * were written to. Who never syncs pays for no copy.
  */
+#include "io.h"
 #include "project_impl.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -175,7 +176,8 @@ static int sync_some(struct project *p, struct content *const *some, size_t n)
  * nobody knows what the slot has, while frames that name its bytes stand in the log, below those of
  * all others. Room kept for it beforehand would help nothing: a filesystem that allocates late has
  * reserved the room when the write returned (that ENOSPC was the writer's), and where it still comes
- * up here, from a device that promises more than is behind it, fallocate is promised nothing. */
+ * up here, from a device that promises more than is behind it, fallocate is promised nothing. A shortage
+ * is no failure of the disk: it was not asked. */
 static int sync_bytes(struct project *p, struct content *c)
 {
     uint64_t changes;
@@ -191,7 +193,8 @@ static int sync_bytes(struct project *p, struct content *c)
     }
     if (err < 0) {
         blame_slot(p, c, err);
-        project_turn_readonly(p, "syncing a slot", err);
+        if (!io_is_short(err))
+            project_turn_readonly(p, "syncing a slot", err);
         return err;
     }
     MUTEX_GUARD(&p->contents.lock);
@@ -221,6 +224,20 @@ static struct content *take_dirty(struct project *p, uint64_t since)
     return c;
 }
 
+/* As it was before take_dirty, with its reference. */
+static void put_back_dirty(struct project *p, struct content *c)
+{
+    {
+        MUTEX_GUARD(&p->contents.lock);
+        if (!c->dirty) {
+            c->dirty = true;
+            TAILQ_INSERT_HEAD(&p->contents.dirty, c, dirty_next);
+            return;
+        }
+    }
+    content_unref(c); /* somebody wrote meanwhile */
+}
+
 /* Of each that has new ones: of what is being sealed, too, the frames speak as of slots; and of
  * what was deleted, since the frame that says so may come after the sync. */
 static int sync_all_bytes(struct project *p)
@@ -231,7 +248,10 @@ static int sync_all_bytes(struct project *p)
 
     while (err == 0 && (c = take_dirty(p, since))) {
         err = sync_bytes(p, c);
-        content_unref(c);
+        if (io_is_short(err))
+            put_back_dirty(p, c);
+        else
+            content_unref(c);
     }
     return err;
 }

@@ -16,6 +16,7 @@
  */
 #include "vfs_file_impl.h"
 #include "far.h"
+#include "io.h"
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -412,6 +413,8 @@ static ssize_t write_all(struct vfs_file *f, struct way *way, const void *buf, s
         size_t want = len - done < WRITE_AT_ONCE ? len - done : WRITE_AT_ONCE;
         ssize_t n = write_some(f, way, (const uint8_t *)buf + done, want, off + done);
 
+        if (n < 0 && io_is_short((int)n) && flush_short(f->p, (int)n) == 0)
+            n = write_some(f, way, (const uint8_t *)buf + done, want, off + done);
         if (n < 0)
             return done ? (ssize_t)done : n;
         done += (size_t)n;

@@ -7,7 +7,8 @@
  * Names are paths of at most DISK_NAME_MAX bytes below the root, such as "objects/ab/0123"; their
  * directories are made by `mkdir`. Durability, as POSIX has it: file bytes are durable after
  * `sync` of the file; a name (created, linked or removed) is durable after `sync_dir` of its
- * directory. Nothing else is promised, and disk_mem loses all the rest.
+ * directory. Nothing else is promised, and disk_mem loses all the rest. A sync that fails with a shortage
+ * (io_is_short) has not begun, and can be tried again; after any other nobody knows what the disk has.
  *
  * Errors: 0 or -errno. -ENOENT, -EEXIST, -ENOSPC, -EIO, -EROFS, -ENOMEM; -EUCLEAN what has the name is
  * no file, or no directory. A write that fails may have written a part. Threads: all calls from any
@@ -41,6 +42,9 @@ enum disk_open_flags {
     DISK_READ = 0,
     DISK_WRITE = 1 << 0,  /* read and write */
     DISK_CREATE = 1 << 1, /* must not exist: -EEXIST */
+    /* It stays open for as long as somebody likes: -EMFILE where only those descriptors are left that
+     * are kept for what ends soon, and for commits. */
+    DISK_HELD = 1 << 2,
 };
 
 /* A name found by disk_list; return non-zero to stop, which disk_list then returns. */

@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/quota.h>
+#include <sys/resource.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -23,6 +24,7 @@
 #include <unistd.h>
 
 #define IOV_BATCH 16
+#define FILES_RESERVE 64 /* descriptors, or a quarter of what the process may have */
 #define QUOTA_BLOCK 1024 /* bytes; the unit of limits, whatever the disk's blocks are */
 
 struct dir_disk {
@@ -50,6 +52,14 @@ static int result(int r)
     return r < 0 ? -errno : 0;
 }
 
+/* Of a sync: where the kernel had no memory to write something, that is lost as by any other failure. */
+static int sync_result(int r)
+{
+    int err = result(r);
+
+    return io_is_short(err) ? -EIO : err;
+}
+
 static void dir_close(struct disk *d)
 {
     close(root_of(d));
@@ -61,6 +71,30 @@ static int dir_mkdir(struct disk *d, const char *name)
     int r = beneath_mkdir(root_of(d), name, 0700);
 
     return r == -EEXIST ? 0 : r;
+}
+
+/* Is it one of the last that the process may have? The kernel gives out the lowest that is free. */
+static bool is_of_reserve(int fd)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY)
+        return false;
+    rlim_t reserve = limit.rlim_cur / 4 < FILES_RESERVE ? limit.rlim_cur / 4 : FILES_RESERVE;
+
+    return (rlim_t)fd >= limit.rlim_cur - reserve;
+}
+
+static int open_file(struct disk *d, const char *name, unsigned flags, int mode)
+{
+    int fd = beneath_open(root_of(d), name, mode, 0600);
+
+    if (fd < 0 || !(flags & DISK_HELD) || !is_of_reserve(fd))
+        return fd;
+    close(fd);
+    if (flags & DISK_CREATE)
+        (void)beneath_unlink(root_of(d), name);
+    return -EMFILE;
 }
 
 static const struct disk_ops dir_ops;
@@ -75,7 +109,7 @@ static int dir_open(struct disk *d, const char *name, unsigned flags, struct dis
     if (flags & DISK_CREATE)
         mode |= O_CREAT | O_EXCL;
     f->base.ops = &dir_ops;
-    f->fd = beneath_open(root_of(d), name, mode, 0600);
+    f->fd = open_file(d, name, flags, mode);
     if (f->fd < 0) {
         int r = f->fd;
 
@@ -107,7 +141,7 @@ static int dir_sync_dir(struct disk *d, const char *name)
 
     if (fd < 0)
         return fd;
-    int r = result(fsync(fd));
+    int r = sync_result(fsync(fd));
 
     close(fd);
     return r;
@@ -338,7 +372,7 @@ static void dir_map_wrote(struct disk_file *f, void *map, size_t at, size_t len)
 
 static int dir_sync(struct disk_file *f)
 {
-    return result(fdatasync(fd_of(f)));
+    return sync_result(fdatasync(fd_of(f)));
 }
 
 static int dir_fstat(struct disk_file *f, struct disk_stat *ret)

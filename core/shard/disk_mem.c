@@ -223,7 +223,7 @@ static int mem_open(struct disk *base, const char *name, unsigned flags,
     int r = flags & DISK_CREATE ? create(d, name, &n) : find(d, name, &n);
 
     if (r)
-        return r;
+        return r == -EISDIR ? -EUCLEAN : r; /* as disk_dir has it */
     struct mem_file *f = mem_must(calloc(1, sizeof *f));
 
     f->base.ops = &mem_ops;

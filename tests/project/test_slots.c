@@ -250,7 +250,7 @@ static void change_disk(void)
 
 static int open_no_pack(struct disk *d, const char *name, unsigned flags, struct disk_file **ret)
 {
-    return strncmp(name, "packs/", 6) == 0 ? -EMFILE : whole->open(d, name, flags, ret);
+    return strncmp(name, "packs/", 6) == 0 ? -EACCES : whole->open(d, name, flags, ret);
 }
 
 /* A replay knows it as a buffer, which cannot have so many bytes. */
