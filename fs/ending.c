@@ -136,6 +136,8 @@ static void begin(struct ending *e)
         return;
     e->ending = true;
     e->moved = clock_ticks(clock_real());
+    if (e->fs->o->ending != NULL)
+        e->fs->o->ending(e->fs->o->ctx);
     MUTEX_GUARD(&e->lock); /* it stays, until ending_let_go() */
     if (!atomic_load(&e->looping))
         return;

@@ -41,6 +41,7 @@ struct fs_options {
     bool set_attr;            /* the mount gets `attr`, which libfuse cannot say */
     uint64_t attr;            /* MOUNT_ATTR_…: all of the mount's own */
     void (*ready)(void *ctx); /* called once, from any thread: mounted and answering; or NULL */
+    void (*ending)(void *ctx);    /* called once, from any thread: it will end; or NULL */
     void (*unmounted)(void *ctx); /* called once if it was mounted, when it is no more; or NULL */
     void *ctx;
 };

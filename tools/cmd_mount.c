@@ -20,6 +20,7 @@
 #include "mount_flags.h"
 #include "mount_options.h"
 #include "mountinfo.h"
+#include "owner.h"
 #include "remount_mount.h"
 #include "report.h"
 #include "store.h"
@@ -41,6 +42,7 @@ struct mounting {
     char store[PATH_MAX], mountpoint[PATH_MAX], dev[32]; /* of the mount, once it is there */
     struct mount_options options;
     bool create, foreground, fake;
+    const struct store *opened;
     int ready_fd; /* the pipe to the waiting parent; -1: none, or told already */
     char why[STORE_WHY];
 };
@@ -93,6 +95,12 @@ static void on_ready(void *ctx)
     m->ready_fd = -1;
 }
 
+static void on_ending(void *ctx)
+{
+    const struct mounting *m = ctx;
+    store_tell_end(m->opened, m->mountpoint);
+}
+
 /* It may have been moved, or parts of it be mounted elsewhere: all of that would be dead. */
 static void on_unmounted(void *ctx)
 {
@@ -130,6 +138,7 @@ static int serve_store(struct mounting *m, struct store *store)
         .attr = mount_flags_attr(m->options.flags),
         .ready = on_ready,
         .unmounted = on_unmounted,
+        .ending = on_ending,
         .ctx = m,
     };
     return fs_main(&o, m->why, sizeof(m->why));
@@ -169,11 +178,12 @@ static int serve(struct mounting *m)
         err = store_init(m->store, label, NULL, flags, m->why);
     }
     if (err == 0) {
-        err = store_open(m->store, flags, "mount", m->mountpoint, &store, m->why);
+        err = owner_open(m->store, flags, m->mountpoint, &store, m->why);
     }
     if (err < 0) {
         return err;
     }
+    m->opened = &store;
     err = serve_store(m, &store);
     store_close(&store);
     if (err < 0 && !*m->why) {
@@ -284,6 +294,22 @@ static int check_overlap(const struct mounting *m)
     return 0;
 }
 
+/* Something of ours is at the mount point. 1, told. */
+static int refuse_mounted(const struct mounting *m, const struct tally_mountinfo *at)
+{
+    struct client c; /* opening asks the daemon; what stat() says may be cached */
+    int err = client_open(at->point, &c);
+    if (err == 0) {
+        client_close(&c);
+    }
+    if (err == -ENOTCONN || err == -ECONNABORTED) {
+        return tally_fail("the daemon that served %s at %s is gone; `tally umount %s`, then mount "
+                          "it again",
+                          at->source, m->mountpoint_arg, m->mountpoint_arg);
+    }
+    return tally_fail("%s is a tally mount already, of %s", m->mountpoint_arg, at->source);
+}
+
 /* Absolute paths, and what a person got wrong most likely. 0 or 1, told. */
 static int check_places(struct mounting *m)
 {
@@ -303,18 +329,8 @@ static int check_places(struct mounting *m)
         return tally_fail("%s is not a store; `tally init` makes one, or `tally mount --create`",
                           m->store_arg);
     }
-    if (mountinfo_at(m->mountpoint_arg, &at) == 0) {
-        struct client c; /* opening asks the daemon; what stat() says may be cached */
-        err = client_open(at.point, &c);
-        if (err == 0) {
-            client_close(&c);
-        }
-        if (err == -ENOTCONN || err == -ECONNABORTED) {
-            return tally_fail("the daemon that served %s at %s is gone; `tally umount %s`, then "
-                              "mount it again",
-                              at.source, m->mountpoint_arg, m->mountpoint_arg);
-        }
-        return tally_fail("%s is a tally mount already, of %s", m->mountpoint_arg, at.source);
+    if (owner_await_unmount(m->mountpoint_arg) < 0 && mountinfo_at(m->mountpoint_arg, &at) == 0) {
+        return refuse_mounted(m, &at);
     }
     if (!realpath(m->mountpoint_arg, m->mountpoint) || stat(m->mountpoint, &st) < 0) {
         return tally_fail("%s: %m", m->mountpoint_arg);

@@ -12,6 +12,7 @@
 #include "client.h"
 #include "io.h"
 #include "mountinfo.h"
+#include "owner.h"
 #include "utab.h"
 
 #include <errno.h>
@@ -67,22 +68,17 @@ static int open_daemon(const char *mnt)
  * that user's word, so only a process of that user is waited for. */
 static int open_daemon_of_store(const char *store)
 {
-    char path[PATH_MAX + 32], proc[32];
-    struct stat lock, process;
-    int pid = 0, fd = -1;
-    snprintf(path, sizeof(path), "%s/lock", store);
-    FILE *f = fopen(path, "re");
-    if (f && fscanf(f, "pid=%d what=mount", &pid) == 1 && pid > 0) {
-        fd = pidfd_open(pid, 0);
-        snprintf(proc, sizeof(proc), "/proc/%d", pid);
-        if (fstat(fileno(f), &lock) < 0 || stat(proc, &process) < 0 ||
-            lock.st_uid != process.st_uid) {
-            io_cleanup_close(&fd);
-            fd = -1;
-        }
+    char proc[32];
+    struct stat process;
+    struct owner o;
+    if (!owner_read(store, &o) || (strcmp(o.what, "mount") && strcmp(o.what, "ending"))) {
+        return -1;
     }
-    if (f) {
-        fclose(f);
+    int fd = pidfd_open(o.pid, 0);
+    snprintf(proc, sizeof(proc), "/proc/%d", o.pid);
+    if (fd >= 0 && (stat(proc, &process) < 0 || o.uid != process.st_uid)) {
+        io_cleanup_close(&fd);
+        fd = -1;
     }
     return fd;
 }

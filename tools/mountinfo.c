@@ -10,6 +10,7 @@
 #include "mountinfo.h"
 
 #include "io.h"
+#include "owner.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -112,9 +113,10 @@ static bool is_kind(const struct mount_line *m, enum kind kind)
 }
 
 /* The last line of that kind that `match` likes. How many there are, or -errno: -ENOENT for none. */
-static int find(mount_line_fn *match, const void *ctx, enum kind kind, struct tally_mountinfo *ret)
+static int find_in(const char *file, mount_line_fn *match, const void *ctx, enum kind kind,
+                   struct tally_mountinfo *ret)
 {
-    FILE *f = fopen("/proc/self/mountinfo", "re");
+    FILE *f = fopen(file, "re");
     if (!f) {
         return -errno;
     }
@@ -130,6 +132,11 @@ static int find(mount_line_fn *match, const void *ctx, enum kind kind, struct ta
     }
     fclose(f);
     return found > 0 ? found : -ENOENT;
+}
+
+static int find(mount_line_fn *match, const void *ctx, enum kind kind, struct tally_mountinfo *ret)
+{
+    return find_in("/proc/self/mountinfo", match, ctx, kind, ret);
 }
 
 static bool same_dev(const struct mount_line *m, const void *ctx)
@@ -162,20 +169,14 @@ int mountinfo_dev(const char *point, char dev[32])
  * the device shows, so the store's lock file is believed. */
 static int find_by_daemon(const struct tally_mountinfo *part, struct tally_mountinfo *ret)
 {
-    char path[PATH_MAX + 32], at[PATH_MAX], dev[32];
-    int pid = 0;
-    snprintf(path, sizeof(path), "%s/lock", part->source);
-    FILE *f = fopen(path, "re");
-    bool told = f && fscanf(f, "pid=%d what=mount at=%4095[^\n]", &pid, at) == 2;
-    if (f) {
-        fclose(f);
-    }
-    if (!told || snprintf(path, sizeof(path), "/proc/%d/root%s", pid, at) >= PATH_MAX ||
+    char path[PATH_MAX + 32], dev[32];
+    struct owner o;
+    *ret = *part;
+    if (!owner_read(part->source, &o) || strcmp(o.what, "mount") != 0 ||
+        snprintf(path, sizeof(path), "/proc/%d/root%s", o.pid, o.at) >= PATH_MAX ||
         dev_of(path, 0, dev) < 0 || strcmp(dev, part->dev) != 0) {
-        *ret = *part;
         return -EREMOTE;
     }
-    *ret = *part;
     snprintf(ret->root, sizeof(ret->root), "/");
     memcpy(ret->point, path, strlen(path) + 1);
     return 0;
@@ -248,6 +249,20 @@ bool mountinfo_is_mounted(const char *source, const char *point)
     const struct place place = {source, point};
     struct tally_mountinfo m;
     return find(same_place, &place, ANY, &m) != -ENOENT;
+}
+
+static bool same_source(const struct mount_line *m, const void *ctx)
+{
+    return !strcmp(m->source, ctx);
+}
+
+int mountinfo_process_has(int pid, const char *source)
+{
+    struct tally_mountinfo m;
+    char file[64];
+    snprintf(file, sizeof(file), "/proc/%d/mountinfo", pid);
+    int n = find_in(file, same_source, source, ANY, &m);
+    return n == -ENOENT && access(file, F_OK) == 0 ? 0 : n < 0 ? n : 1;
 }
 
 struct whole {

@@ -33,6 +33,8 @@ int mountinfo_inside(const char *path, char out[PATH_MAX]);
 int mountinfo_at(const char *path, struct tally_mountinfo *ret);
 /* How often is it mounted here, or the whole of it? A daemon lives as long as its last mount. -errno */
 int mountinfo_count(const char *dev, bool whole);
+/* Does that process, in its mount namespace, have a mount of `source`? 1, 0 or -errno: not to be seen. */
+int mountinfo_process_has(int pid, const char *source);
 /* The device number of what is mounted at `point`, without asking its daemon. -errno. */
 int mountinfo_dev(const char *point, char dev[32]);
 /* Unmount all of `source` that this process sees: it was moved, or parts of it are mounted elsewhere,

@@ -139,6 +139,11 @@ static int explain_busy(int lockfd, const char *path, char why[STORE_WHY])
                     "the store %s is in use: mounted at %s by process %d; unmount it first (tally "
                     "umount %s), or, if it is unmounted already, wait until it has ended",
                     path, at, pid, at);
+    if (strcmp(what, "ending") == 0)
+        return fail(-EBUSY, why,
+                    "the store %s is in use: process %d, which had it mounted at %s, is ending; "
+                    "mount it when that is gone",
+                    path, pid, at);
     return fail(-EBUSY, why,
                 "the store %s is in use: process %d runs `tally %s` on it; wait until it has ended",
                 path, pid, what);
@@ -166,6 +171,11 @@ static void sign_lock(int lockfd, const char *what, const char *at)
     text[n++] = '\n';
     if (ftruncate(lockfd, 0) == 0)
         (void)io_pwrite(lockfd, text, (size_t)n, 0);
+}
+
+void store_tell_end(const struct store *s, const char *at)
+{
+    sign_lock(s->lockfd, "ending", at);
 }
 
 static int take_lock(int dirfd, const char *path, unsigned flags, const char *what, const char *at,

@@ -48,6 +48,8 @@ bool store_exists(const char *path);
  * it can be read. Each opening of a node that may write begins a new life of it. */
 int store_open(const char *path, unsigned flags, const char *purpose, const char *at,
                struct store *ret, char why[STORE_WHY]);
+/* For others' messages, and for who waits: the mount that was opened for `at` is ending. Any thread. */
+void store_tell_end(const struct store *s, const char *at);
 /* For project_config; NULL: it is in none. */
 const struct project_pool *store_get_pool(const struct store *s);
 void store_close(struct store *s);

@@ -1,0 +1,75 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# A mount that is asked for while the last daemon of the store is ending waits for it, as that of a disk
+# does; says so after a second, and does not wait for who does not end.
+set -euo pipefail
+# shellcheck source=tests/mount/lib.sh
+. "$(dirname "$0")/lib.sh"
+begin
+"$TALLY" umount "$M"
+wait "$daemon"
+up() {
+    timeout 100 "$TALLY" mount "$S" "$M" 2>"$W/said" || fail "not mounted: $(<"$W/said")"
+    daemon=$(daemon_of "$M")
+    pids+=("$daemon")
+}
+tells_end() { grep -q what=ending "$S/lock" || ended "$daemon"; }
+said() { grep -q "$1" "$W/said"; }
+
+claim "after umount(2), and after SIGTERM: at once, and all is there"
+up
+for i in {1..8}; do
+    head -c 8000000 /dev/urandom >"$M/main/large"
+    for n in {1..20}; do echo "$i $n" >"$M/main/f$n"; done
+    want=$(tree_digest "$M")
+    if [[ $((i % 2)) == 0 ]]; then
+        umount -i "$M"
+    else
+        kill -TERM "$daemon"
+    fi
+    up
+    eq "$(tree_digest "$M")" "$want"
+done
+
+claim "a daemon that takes long: a sentence after a second, and the mount when it is gone"
+kill -STOP "$daemon"
+python3 -c 'import ctypes, os, sys
+sys.exit(ctypes.CDLL(None).umount2(os.fsencode(sys.argv[1]), 0))' "$M" # umount(8) would ask the daemon first
+"$TALLY" mount "$S" "$M" 2>"$W/said" &
+mounting=$!
+pids+=("$mounting")
+wait_until 10 said 'waiting for process' || fail "said: $(<"$W/said")"
+! mountpoint -q "$M"
+kill -CONT "$daemon"
+wait "$mounting" || fail "not mounted: $(<"$W/said")"
+daemon=$(daemon_of "$M")
+pids+=("$daemon")
+eq "$(tree_digest "$M")" "$want"
+
+claim "told to end, with a file open: the same at the same mount point, while it is still mounted"
+exec 8<"$M/main/large"
+kill -TERM "$daemon"
+wait_until 10 tells_end
+up
+exec 8<&-
+eq "$(tree_digest "$M")" "$want"
+
+claim "one that is mounted is refused at once, and so is one that is used by another command"
+mkdir "$W/other"
+before=$SECONDS
+fails "$TALLY" mount "$S" "$W/other"
+matches "$(<"$W/said")" "in use: mounted at $M"
+fails "$TALLY" mount "$S" "$M"
+matches "$(<"$W/said")" 'is a tally mount already'
+[[ $((SECONDS - before)) -lt 5 ]]
+
+claim "one that was unmounted lazily, and is still in use, is not waited for for ever"
+exec 8<"$M/main/large"
+umount -il "$M"
+fails timeout 60 "$TALLY" mount "$S" "$W/other"
+matches "$(<"$W/said")" 'in use'
+exec 8<&-
+up
+"$TALLY" umount "$M"
+check_clean
+claim "all of ${test_file##*/}"
