@@ -18,6 +18,7 @@
 #include "array.h"
 #include "io.h"
 #include "packs_impl.h"
+#include "report.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -310,6 +311,18 @@ int packs_adopt(struct packs *p, const struct pack_place *place, uint32_t len)
     return r == -ENOENT ? 0 : r;
 }
 
+/* What was counted out is done, whatever becomes of a pack that is empty by that: one whose row cannot be
+ * deleted now goes at the next start. 1: its file is to be unlinked. */
+static int drop_emptied(struct packs *p, uint64_t number)
+{
+    int r = pack_drop_if_empty(p, number);
+
+    if (r < 0)
+        report(REPORT_NOTE, "pack %" PRIu64 " is empty, and goes at the next mount (%s)", number,
+               strerror(-r));
+    return r < 0 ? 0 : r;
+}
+
 /* Count the record out. When a hole is due, *ret_pack is held. 1: the file is to be unlinked. */
 static int release_locked(struct packs *p, const struct pack_place *place, uint32_t len,
                           struct pack **ret_pack, struct dead *ret_hole)
@@ -319,7 +332,7 @@ static int release_locked(struct packs *p, const struct pack_place *place, uint3
 
     if (r)
         return r;
-    r = pack_drop_if_empty(p, place->pack);
+    r = drop_emptied(p, place->pack);
     if (r)
         return r;
     struct pack *k = pack_get(p, place->pack);
@@ -353,9 +366,11 @@ int packs_release(struct packs *p, const struct pack_place *place, uint32_t len)
         return r < 0 ? r : 0;
     }
     /* A hole is a gift, not a promise: a disk that cannot leaves it to compaction. */
-    (void)disk_punch(k->file, hole.start, hole.end - hole.start);
+    int punched = disk_punch(k->file, hole.start, hole.end - hole.start);
     MUTEX_GUARD(&p->lock);
 
+    if (punched == 0 && !k->gone)
+        pack_holes_add(p, k->number, hole.punched);
     pack_unref(p, k);
     return 0;
 }
@@ -393,9 +408,10 @@ int packs_count_out(struct packs *p, uint64_t number, uint32_t records, uint64_t
         MUTEX_GUARD(&p->lock);
         r = pack_count_out(p, number, records, bytes);
         if (r == 0)
-            r = pack_drop_if_empty(p, number);
+            r = drop_emptied(p, number);
     }
-    return pack_unlink_dropped(p, number, r);
+    (void)pack_unlink_dropped(p, number, r); /* else the next start does it */
+    return r < 0 ? r : 0;
 }
 
 static int file_bytes(struct packs *p, uint64_t number, uint64_t *ret_bytes)
@@ -430,9 +446,10 @@ int packs_correct(struct packs *p, uint64_t number, int64_t records, int64_t byt
         MUTEX_GUARD(&p->lock);
         r = pack_correct(p, number, records, bytes, size);
         if (r == 0)
-            r = pack_drop_if_empty(p, number);
+            r = drop_emptied(p, number);
     }
-    return pack_unlink_dropped(p, number, r);
+    (void)pack_unlink_dropped(p, number, r); /* else the next start does it */
+    return r < 0 ? r : 0;
 }
 
 /* ---- commit ---- */

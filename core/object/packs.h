@@ -41,7 +41,7 @@ struct pack_entry {
 };
 
 struct packs_stats {
-    uint64_t packs, live_records, live_bytes, dead_bytes, file_bytes;
+    uint64_t packs, live_records, live_bytes, dead_bytes, file_bytes; /* dead: without holes */
 };
 
 /* `table` is the kv table of packs; `next_pack` the first number never used before (kept by the
@@ -79,7 +79,8 @@ int packs_retire_dead(struct packs *p, uint64_t least);
 struct pack_info {
     uint64_t number;
     struct pack_entry entry;
-    uint64_t dead; /* bytes of its file that are dead for certain, holes among them */
+    uint64_t dead;  /* bytes of its file that are dead for certain, and that the disk keeps */
+    uint64_t bytes; /* of its file that the disk keeps: without holes */
 };
 int packs_next_closed(struct packs *p, uint64_t after, struct pack_info *ret);
 /* Is there, or may there be soon, a record in this pack that is counted? 1, 0 or -errno. */

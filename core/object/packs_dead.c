@@ -32,7 +32,7 @@ static bool dead_insert(struct pack *k, size_t at, uint64_t start, uint64_t end)
     if (ARRAY_RESERVE(k->dead, k->dead_room, k->dead_count + 1) < 0)
         return false; /* no memory: this range is not given back before compaction */
     memmove(&k->dead[at + 1], &k->dead[at], (k->dead_count - at) * sizeof *k->dead);
-    k->dead[at] = (struct dead){start, end, end - start};
+    k->dead[at] = (struct dead){start, end, end - start, 0};
     k->dead_count++;
     return true;
 }
@@ -56,13 +56,14 @@ void pack_dead_add(struct pack *k, uint64_t start, uint64_t end)
     if (at + 1 < k->dead_count && d[1].start == d->end) {
         d->end = d[1].end;
         d->unpunched += d[1].unpunched;
+        d->punched += d[1].punched;
         k->dead_count--;
         memmove(d + 1, d + 2, (k->dead_count - at - 1) * sizeof *d);
     }
 }
 
 /* The pages wholly inside the dead range around `start`, when enough died there since the last
- * time; `end` 0: nothing to do. */
+ * time, and, as `punched`, how many bytes of them are kept so far; `end` 0: nothing to do. */
 struct dead pack_dead_take_hole(struct pack *k, uint64_t start)
 {
     size_t at = dead_find(k, start + 1);
@@ -75,8 +76,11 @@ struct dead pack_dead_take_hole(struct pack *k, uint64_t start)
 
     if (d->unpunched < PUNCH_MIN || to < from + PUNCH_MIN)
         return (struct dead){0};
+    uint64_t fresh = to - from > d->punched ? to - from - d->punched : 0;
+
     d->unpunched = 0;
-    return (struct dead){.start = from, .end = to};
+    d->punched += fresh;
+    return (struct dead){.start = from, .end = to, .punched = fresh};
 }
 
 /* All that is known to be dead in it: in a pack of this run, all that is. */

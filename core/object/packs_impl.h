@@ -6,6 +6,7 @@
 #include "io.h"
 #include "layer.h"
 #include "lock.h"
+#include "map64.h"
 #include "packs.h"
 #include <sys/queue.h>
 
@@ -26,6 +27,7 @@
 struct dead {
     uint64_t start, end;
     uint64_t unpunched; /* bytes that died since the last hole was made here */
+    uint64_t punched;   /* bytes of the holes in it that were made in this run */
 };
 
 struct pack {
@@ -59,6 +61,8 @@ struct packs {
     struct pack *current;  /* appended to; NULL: the next append makes one */
     uint64_t next, size;
     struct packs_stats stats; /* without dead_bytes */
+    struct map64 holes;       /* pack -> bytes of its file that the disk does not keep */
+    uint64_t hole_bytes;      /* of all */
 };
 
 /* ---- pack_format.c: bytes ---- */
@@ -77,6 +81,10 @@ void pack_stats_add(struct packs *p, const struct pack_entry *e);
 int pack_count_in(struct packs *p, struct pack *k, uint32_t len);
 int pack_count_back(struct packs *p, uint64_t number, uint32_t len);
 int pack_count_out(struct packs *p, uint64_t number, uint32_t records, uint64_t bytes);
+/* So many more bytes of it are no longer kept; without memory it is as if they were. */
+void pack_holes_add(struct packs *p, uint64_t number, uint64_t bytes);
+void pack_holes_forget(struct packs *p, uint64_t number);
+uint64_t pack_holes(const struct packs *p, uint64_t number);
 int pack_correct(struct packs *p, uint64_t number, int64_t records, int64_t bytes, uint64_t size);
 bool pack_is_written(struct packs *p, uint64_t number);
 int pack_entry_drop(struct packs *p, uint64_t number);

@@ -59,13 +59,43 @@ static int open_files(struct packs *p, const struct number_list *files)
     return 0;
 }
 
+/* Padding is at most 7 bytes a record: what is called dead is. */
+static uint64_t dead_for_certain(const struct pack_entry *e)
+{
+    uint64_t used = FILE_HEAD + e->live_bytes + (uint64_t)e->live_records * (RECORD_HEAD + 7);
+
+    return e->file_bytes > used ? e->file_bytes - used : 0;
+}
+
+/* Those that earlier runs made. What cannot be asked has none. */
+static void find_holes(struct packs *p, uint64_t number, const struct pack_entry *e)
+{
+    uint64_t dead = dead_for_certain(e), holes;
+    char name[DISK_NAME_MAX + 1];
+    struct disk_stat st = {0};
+    struct disk_file *f;
+
+    pack_name(number, name);
+    if (dead < PUNCH_MIN || disk_open(p->disk, name, DISK_READ, &f) < 0)
+        return;
+    int r = disk_fstat(f, &st);
+
+    disk_file_close(f);
+    if (r || st.blocks >= st.size || st.size < e->file_bytes)
+        return;
+    holes = st.size - st.blocks;
+    pack_holes_add(p, number, holes < dead ? holes : dead);
+}
+
 static int open_entry(struct packs *p, uint64_t number, const struct pack_entry *e)
 {
     seen(p, number);
     p->stats.packs++;
     pack_stats_add(p, e);
-    if (e->live_records)
+    if (e->live_records) {
+        find_holes(p, number, e);
         return 0;
+    }
     int r = pack_entry_drop(p, number);
 
     if (r == 0)
@@ -152,6 +182,7 @@ void packs_close(struct packs *p)
         }
     }
     layer_destroy(p->entries);
+    map64_release(&p->holes);
     mutex_destroy(&p->sync_lock);
     mutex_destroy(&p->lock);
     free(p);
@@ -167,14 +198,6 @@ uint64_t packs_next(struct packs *p)
 {
     MUTEX_GUARD(&p->lock);
     return p->next;
-}
-
-/* Padding is at most 7 bytes a record: what is called dead is. */
-static uint64_t dead_for_certain(const struct pack_entry *e)
-{
-    uint64_t used = FILE_HEAD + e->live_bytes + (uint64_t)e->live_records * (RECORD_HEAD + 7);
-
-    return e->file_bytes > used ? e->file_bytes - used : 0;
 }
 
 int packs_next_closed(struct packs *p, uint64_t after, struct pack_info *ret)
@@ -194,6 +217,11 @@ int packs_next_closed(struct packs *p, uint64_t after, struct pack_info *ret)
         return r;
     ret->number = get_be64(key);
     ret->dead = dead_for_certain(&ret->entry);
+    uint64_t holes = pack_holes(p, ret->number);
+
+    holes = holes < ret->dead ? holes : ret->dead;
+    ret->dead -= holes;
+    ret->bytes = ret->entry.file_bytes - holes;
     return 0;
 }
 
@@ -201,7 +229,7 @@ void packs_get_stats(struct packs *p, struct packs_stats *ret)
 {
     MUTEX_GUARD(&p->lock);
     uint64_t heads = p->stats.packs * FILE_HEAD + p->stats.live_records * RECORD_HEAD;
-    uint64_t used = p->stats.live_bytes + heads;
+    uint64_t used = p->stats.live_bytes + heads + p->hole_bytes;
 
     *ret = p->stats;
     ret->dead_bytes = ret->file_bytes > used ? ret->file_bytes - used : 0;

@@ -150,7 +150,30 @@ int pack_entry_drop(struct packs *p, uint64_t number)
         return r;
     pack_stats_sub(p, &e);
     p->stats.packs--;
+    pack_holes_forget(p, number);
     return 0;
+}
+
+/* ---- holes ---- */
+
+void pack_holes_add(struct packs *p, uint64_t number, uint64_t bytes)
+{
+    if (map64_add(&p->holes, number, (int64_t)bytes, NULL) == 0)
+        p->hole_bytes += bytes;
+}
+
+uint64_t pack_holes(const struct packs *p, uint64_t number)
+{
+    uint64_t bytes = 0;
+
+    (void)map64_get(&p->holes, number, &bytes);
+    return bytes;
+}
+
+void pack_holes_forget(struct packs *p, uint64_t number)
+{
+    p->hole_bytes -= pack_holes(p, number);
+    (void)map64_del(&p->holes, number);
 }
 
 /* ---- packs in memory and their handles; all need p->lock ---- */

@@ -148,7 +148,7 @@ int compact_commit(struct compaction *c)
 static int rewrite(struct compaction *c, const struct pack_info *k)
 {
     uint64_t bytes = c->r->bytes;
-    int end, err = flush_room_for(c->p, k->entry.file_bytes - k->dead); /* until the old ones go */
+    int end, err = flush_room_for(c->p, k->bytes - k->dead); /* until the old ones go */
 
     c->at = c->done;
     if (err == 0) {
@@ -162,7 +162,7 @@ static int rewrite(struct compaction *c, const struct pack_info *k)
     if (packs_is_known(c->p->packs, k->number) == 0) {
         uint64_t written = c->r->bytes - bytes;
         c->r->packs++;
-        c->r->freed += k->entry.file_bytes > written ? k->entry.file_bytes - written : 0;
+        c->r->freed += k->bytes > written ? k->bytes - written : 0;
     }
     return 0;
 }
@@ -172,20 +172,20 @@ static int rewrite(struct compaction *c, const struct pack_info *k)
 static int by_dead_part(const void *a, const void *b)
 {
     const struct pack_info *x = a, *y = b;
-    double p = (double)x->dead / (double)x->entry.file_bytes;
-    double q = (double)y->dead / (double)y->entry.file_bytes;
+    double p = (double)x->dead / (double)x->bytes;
+    double q = (double)y->dead / (double)y->bytes;
 
     return p > q ? -1 : p < q;
 }
 
 bool compact_is_below(const struct pack_info *k, unsigned below)
 {
-    return k->dead && (k->entry.file_bytes - k->dead) * 100 < k->entry.file_bytes * below;
+    return k->dead && (k->bytes - k->dead) * 100 < k->bytes * below;
 }
 
 int compact_consider(struct compact_choice *l, const struct pack_info *k)
 {
-    l->file_bytes += k->entry.file_bytes;
+    l->file_bytes += k->bytes;
     l->dead += k->dead;
     if (k->dead == 0)
         return 0;

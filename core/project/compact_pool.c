@@ -25,8 +25,10 @@
 
 static struct pack_info info_of(const struct pool_held_pack *k)
 {
-    return (struct pack_info){
-        .number = k->number, .entry.file_bytes = k->bytes, .dead = k->bytes - k->held};
+    return (struct pack_info){.number = k->number,
+                              .entry.file_bytes = k->bytes,
+                              .dead = k->bytes - k->held,
+                              .bytes = k->bytes};
 }
 
 /* 1 ends the walk: one is enough. */

@@ -33,7 +33,8 @@ static struct pack_info info_of(uint64_t pack, const struct pack_entry *e)
 
     return (struct pack_info){.number = pack,
                               .entry = *e,
-                              .dead = e->file_bytes > alive ? e->file_bytes - alive : 0};
+                              .dead = e->file_bytes > alive ? e->file_bytes - alive : 0,
+                              .bytes = e->file_bytes};
 }
 
 /* The next pack of that shard that has something alive. -ENOENT */

@@ -531,6 +531,38 @@ Test(packs, a_punched_pack_gives_all_of_its_space_back_in_the_end)
     cr_assert_leq(held(), 50000 + 4 * 65536);
 }
 
+/* What the disk keeps and nobody needs: no more, also after a restart. */
+static void garbage_is_what_is_held(void)
+{
+    uint64_t used = stats().live_bytes + 32 + 40 * stats().live_records;
+    uint64_t garbage = held() - used;
+
+    cr_assert_geq(stats().dead_bytes + 8192, garbage, "%llu of %llu",
+                  (unsigned long long)stats().dead_bytes, (unsigned long long)garbage);
+    cr_assert_leq(stats().dead_bytes, garbage + 8192, "%llu of %llu",
+                  (unsigned long long)stats().dead_bytes, (unsigned long long)garbage);
+}
+
+Test(packs, holes_are_no_garbage)
+{
+    struct pack_place at[64];
+    struct pack_info k;
+
+    for (uint64_t i = 0; i < 64; i++)
+        at[i] = append(50000, i + 1);
+    for (uint64_t i = 0; i < 63; i++) {
+        release(at[i * 5 % 64], 50000);
+        garbage_is_what_is_held();
+    }
+    cr_assert_leq(stats().dead_bytes, 4 * 65536);
+    commit();
+    reopen();
+    garbage_is_what_is_held();
+    cr_assert_eq(packs_next_closed(packs, 0, &k), 0);
+    cr_assert_leq(k.dead, 4 * 65536);
+    cr_assert_leq(k.bytes, 50000 + 4 * 65536);
+}
+
 Test(packs, stats_count_the_living_and_the_dead)
 {
     struct pack_place a = append(RECORD, 1);

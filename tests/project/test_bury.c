@@ -75,3 +75,36 @@ Test(bury, no_record_of_a_pack_is_counted_out_twice_whatever_fails)
         fixture_teardown(&x);
     }
 }
+
+/* The last record of a pack dies, and the pack's own row cannot be deleted: the record is counted out all
+ * the same, and the pack goes at the next start. */
+Test(bury, a_pack_whose_row_stays_is_no_record_that_is_kept)
+{
+    char path[32], text[32];
+    struct refs_dead dead[FILES];
+    struct packs_stats s;
+    size_t count;
+
+    fixture_setup(&x);
+    make_files();
+    for (int i = REMOVED; i < FILES; i++) {
+        name_of(i, path, text);
+        remove_file(&x, path);
+    }
+    cr_assert_eq(packs_retire_current(x.p->packs), 0);
+    cr_assert_eq(refs_collect(x.p->refs, FILES, NULL, NULL), FILES);
+    cr_assert_eq(refs_freeze(x.p->refs), 0);
+    refs_thaw(x.p->refs, 1);
+    count = refs_collected(x.p->refs, dead, FILES);
+    cr_assert_eq(count, FILES);
+    for (size_t i = 0; i < count; i++) {
+        cr_assert_eq(refs_buried(x.p->refs, &dead[i]), 0);
+        fail_in = i + 1 == count ? 0 : -1;
+        cr_assert_eq(objects_delete(x.p->objects, &dead[i]), 0);
+    }
+    cr_assert_eq(fail_in, -1, "nothing failed");
+    packs_get_stats(x.p->packs, &s);
+    cr_assert_eq(s.live_records, 0);
+    cr_assert_eq(s.packs, 1);
+    fixture_teardown(&x);
+}
