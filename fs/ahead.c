@@ -2,6 +2,7 @@
 #include "ahead.h"
 
 #include "message.h"
+#include "notify.h"
 #include "passthrough.h"
 #include "taldir.h"
 
@@ -47,11 +48,13 @@ static uint64_t word(const void *msg, size_t len, size_t bytes)
 
 /* Does its answer tell what a file has become when it is sealed, which may have to be done first? With
  * nlink=refs attributes do (a STATX goes its own way). */
-static bool seals(const struct fs *fs, uint32_t opcode)
+static bool seals(const struct fs *fs, uint32_t opcode, uint32_t pid)
 {
     if (!fs->o->nlink_refs)
         return false;
-    return opcode == OP_LOOKUP || opcode == OP_GETATTR || opcode == OP_SETATTR ||
+    if (opcode == OP_GETATTR) /* such a one of our own a worker may wait for */
+        return !notify_is_own(fs, pid);
+    return opcode == OP_LOOKUP || opcode == OP_SETATTR ||
            opcode == OP_LINK || opcode == OP_CREATE;
 }
 
@@ -140,7 +143,7 @@ bool ahead_begin(struct fs *fs, const void *msg, size_t len)
     if (fs->p == NULL) /* session.h */
         return true;
     memcpy(&in, msg, sizeof(in));
-    if (is_far(fs, in.opcode, msg, len) || seals(fs, in.opcode))
+    if (is_far(fs, in.opcode, msg, len) || seals(fs, in.opcode, in.pid))
         return false;
     const uint64_t first = word(msg, len, in.opcode == OP_RELEASE ? 8 : 4);
     if (is_slow(fs, in.opcode, in.nodeid, (uint32_t)first))

@@ -14,7 +14,7 @@
  *
  * SIGTERM, SIGINT and SIGHUP belong to one thread. The first one interrupts the calls that wait, and
  * ends the loop once they have answered, at the latest after ENDING_CALLS seconds: what they wait
- * for may be requests that the loop serves (write_back.h). From then on, or
+ * for may be requests that the loop serves (apart.h). From then on, or
  * from umount on, it tells about once a second how much work is left, if that has changed. The
  * second one forces the end: everything is dropped in place and the process gone at once, as if
  * killed, but takes its mount along; the next mount replays the log, so that nothing is lost which

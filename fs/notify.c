@@ -1,22 +1,68 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "notify.h"
 
+#include "apart.h"
 #include "ending.h"
 #include "listed.h"
 #include "loop.h"
 #include "passthrough.h"
 #include "remount.h"
 #include "waiting.h"
-#include "write_back.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define MODE_TRIES 1000
 
 struct notify {
     struct fs *fs;
     struct project_events events;
-    struct write_back *write_back;
+    struct apart *write_back, *mode;
 };
+
+/* ---- in threads apart ---- */
+
+/* Waits until all dirty pages have come back as WRITE requests. Its own FSYNC is answered at once. */
+static int write_pages(const struct apart *a, uint64_t nodeid)
+{
+    int fd = apart_open(a, nodeid, O_RDONLY | O_NONBLOCK);
+    if (fd < 0)
+        return fd == -ENOENT ? 0 : fd; /* it is gone, and what was mapped with it */
+    int r = fdatasync(fd) < 0 ? -errno : 0;
+    close(fd);
+    return r;
+}
+
+static int mode_of(int fd, int flags, uint32_t *ret)
+{
+    struct statx st;
+    if (statx(fd, "", AT_EMPTY_PATH | flags, STATX_MODE, &st) < 0)
+        return -errno;
+    *ret = st.stx_mode;
+    return 0;
+}
+
+/* The kernel does not take an answer if the inode has changed since it asked: then once more. */
+static int ask_mode(const struct apart *a, uint64_t nodeid)
+{
+    uint32_t is = 0, kept = 1;
+    int fd = apart_open(a, nodeid, O_PATH);
+    if (fd < 0)
+        return fd;
+    int r = 0;
+    for (unsigned i = 0; r == 0 && is != kept && i < MODE_TRIES; i++) {
+        r = mode_of(fd, AT_STATX_FORCE_SYNC, &is);
+        if (r == 0)
+            r = mode_of(fd, AT_STATX_DONT_SYNC, &kept);
+    }
+    close(fd);
+    return r;
+}
+
+/* ---- events ---- */
 
 static void on_stale(void *ctx, uint64_t nodeid)
 {
@@ -36,7 +82,9 @@ static void on_rights(void *ctx, uint64_t nodeid)
 static void on_write_back(void *ctx, uint64_t nodeid)
 {
     const struct notify *n = ctx;
-    write_back_file(n->write_back, nodeid);
+    /* Offset 0, length 0: all pages are written, and let go of. */
+    if (apart_do(n->write_back, nodeid) < 0)
+        (void)fuse_lowlevel_notify_inval_inode(n->fs->se, nodeid, 0, 0);
 }
 
 static void on_describe(void *ctx, struct view_edge *ret)
@@ -60,8 +108,12 @@ int notify_start(struct fs *fs, struct notify **ret_n)
     if (n == NULL)
         return -ENOMEM;
     n->fs = fs;
-    int r = write_back_start(fs, &n->write_back);
+    int r = apart_start(fs, "write back", write_pages, &n->write_back);
+    if (r == 0)
+        r = apart_start(fs, "mode", ask_mode, &n->mode);
     if (r < 0) {
+        if (n->write_back != NULL)
+            (void)apart_stop(n->write_back);
         free(n);
         return r;
     }
@@ -73,20 +125,30 @@ int notify_start(struct fs *fs, struct notify **ret_n)
     return 0;
 }
 
-bool notify_is_own(const struct fs *fs, fuse_req_t req)
+void notify_mode(struct fs *fs, uint64_t nodeid)
 {
-    return fs->notify != NULL && write_back_asks(fs->notify->write_back, req);
+    (void)apart_do(fs->notify->mode, nodeid); /* else it is at least known to be stale */
+}
+
+bool notify_is_own(const struct fs *fs, uint32_t pid)
+{
+    const struct notify *n = fs->notify;
+    return n != NULL && (apart_asks(n->write_back, pid) || apart_asks(n->mode, pid));
 }
 
 void notify_give_up(struct notify *n)
 {
-    if (n != NULL)
-        write_back_give_up(n->write_back);
+    if (n == NULL)
+        return;
+    apart_give_up(n->write_back);
+    apart_give_up(n->mode);
 }
 
 void notify_stop(struct notify *n)
 {
-    if (n == NULL || !write_back_stop(n->write_back))
+    if (n == NULL)
         return;
-    free(n);
+    const bool written = apart_stop(n->write_back), asked = apart_stop(n->mode);
+    if (written && asked)
+        free(n);
 }

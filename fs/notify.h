@@ -21,8 +21,15 @@ struct notify;
 
 /* Subscribes to the project's events. The session must be mounted. */
 int notify_start(struct fs *fs, struct notify **ret_n);
-/* Is this request one of our own (write_back.h), to be answered without work? */
-bool notify_is_own(const struct fs *fs, fuse_req_t req);
+/* Has the kernel ask for the mode of that file anew, and waits until it has what we say. That it is stale
+ * (project_events.rights) it is told anyway: but a program that is just being executed was looked at
+ * before, and gets its rights by the mode that the kernel still has. From a thread that may wait, with no
+ * lock; the client whose request is being served may hold the inode's. Without CAP_DAC_READ_SEARCH, or
+ * where the mount point is covered, it does nothing. */
+void notify_mode(struct fs *fs, uint64_t nodeid);
+/* Does a request of that process come from a thread of ours (apart.h)? An FSYNC is then answered without
+ * work, and a GETATTR with what is known without any. */
+bool notify_is_own(const struct fs *fs, uint32_t pid);
 /* Nobody serves requests any more: who waits for the kernel goes on. NULL is fine. */
 void notify_give_up(struct notify *n);
 /* After the session was unmounted and the events are unset; NULL is fine. */

@@ -10,6 +10,7 @@
 #include "init.h"
 #include "listed.h"
 #include "loop.h"
+#include "notify.h"
 #include "taldir.h"
 
 #include <errno.h>
@@ -65,6 +66,14 @@ static void op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_dat
     fuse_reply_none(req);
 }
 
+/* Without what might have to be waited for. */
+static void reply_plain(fuse_req_t req, const struct vfs_attr *a)
+{
+    struct stat st;
+    fs_stat(a, &st);
+    fuse_reply_attr(req, &st, fs_attr_timeout(fs_of(req), a->mode));
+}
+
 static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
     struct vfs_attr a;
@@ -76,6 +85,8 @@ static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
     int r = vfs_getattr(fs_of(req)->p, ino, &a);
     if (r < 0)
         fs_reply_err(req, r);
+    else if (notify_is_own(fs_of(req), (uint32_t)fuse_req_ctx(req)->pid))
+        reply_plain(req, &a);
     else
         fs_reply_attr(req, &a);
 }

@@ -19,6 +19,7 @@
 #include "passthrough.h"
 #include "ring.h"
 #include "serve.h"
+#include "set_ids.h"
 #include "sync.h"
 #include "taldir.h"
 #include "translate.h"
@@ -30,18 +31,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Does who opens or writes lose set-id bits by it? Kernels before 5.11 do not tell of opens: there
- * root keeps them. */
-static bool kill_suid(fuse_req_t req)
-{
-    return translate_tells_kill(fs_of(req)) ? translate_asks_kill() : fuse_req_ctx(req)->uid != 0;
-}
-
-static unsigned open_flags(fuse_req_t req, int flags)
+/* `kill`: who opens may not keep set-id bits. */
+static unsigned open_flags(int flags, bool kill)
 {
     unsigned v = (flags & O_ACCMODE) != O_RDONLY ? VFS_WRITE : 0;
     if ((flags & O_TRUNC) != 0)
-        v |= VFS_TRUNC | (kill_suid(req) ? VFS_OPEN_KILL_SUID : 0);
+        v |= VFS_TRUNC | (kill ? VFS_OPEN_KILL_SUID : 0);
     if ((flags & O_EXCL) != 0)
         v |= VFS_EXCL;
     if ((flags & O_NOATIME) != 0)
@@ -56,19 +51,15 @@ static bool may_keep_cache(const struct handle *h, int flags)
     return (flags & O_ACCMODE) == O_WRONLY || !vfs_atime_due(h->file);
 }
 
-void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+static void open_file(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, bool kill)
 {
     struct fs *fs = fs_of(req);
-    if (taldir_owns(ino)) {
-        tal_op_open(req, ino, fi);
-        return;
-    }
     struct handle *h = handle_new(fs, HANDLE_FILE);
     if (h == NULL) {
         fuse_reply_err(req, ENOMEM);
         return;
     }
-    const unsigned flags = (open_flags(req, fi->flags) & ~(unsigned)VFS_EXCL) |
+    const unsigned flags = (open_flags(fi->flags, kill) & ~(unsigned)VFS_EXCL) |
                            passthrough_flags(fs) | (loop_may_wait() ? VFS_MAY_WAIT : 0);
     int r = vfs_open(fs->p, ino, flags, &h->file);
     if (r < 0) {
@@ -80,6 +71,35 @@ void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     fi->keep_cache = may_keep_cache(h, fi->flags);
     uncached_open(fs, h, fi, (fi->flags & O_TRUNC) != 0);
     passthrough_reply_open(req, ino, h, fi);
+}
+
+static void do_open(struct call *c)
+{
+    int r = set_ids_drop(fs_of(c->req), c->ino);
+    call_settle(c);
+    if (r < 0)
+        fs_reply_err(c->req, r);
+    else
+        open_file(c->req, c->ino, &c->fi, true);
+}
+
+void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+    if (taldir_owns(ino)) {
+        tal_op_open(req, ino, fi);
+        return;
+    }
+    const bool kill = (fi->flags & O_TRUNC) != 0 && set_ids_go(req);
+    if (!kill || !set_ids_are(fs_of(req), ino)) {
+        open_file(req, ino, fi, kill);
+        return;
+    }
+    struct call *c = call_new(req, do_open, 0);
+    if (c == NULL)
+        return;
+    c->ino = ino;
+    c->fi = *fi;
+    call_run(c);
 }
 
 void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
@@ -98,7 +118,7 @@ void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
         return;
     }
     const struct vfs_cred cred = fs_cred(req);
-    const unsigned flags = open_flags(req, fi->flags);
+    const unsigned flags = open_flags(fi->flags, set_ids_go(req));
     int r = strcmp(name, INIT_TMPFILE_NAME) == 0
                 ? vfs_tmpfile(fs->p, parent, mode, &cred, flags, &a, &h->file)
                 : vfs_create(fs->p, parent, name, mode, &cred, flags, &a, &h->file);
@@ -138,32 +158,10 @@ void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse
         fuse_reply_buf(req, buf, (size_t)n);
 }
 
-/* The kernel asks for it by SETATTR first, which is only heard from the owner and root (ops.c). */
-static void drop_set_ids(fuse_req_t req, fuse_ino_t ino)
-{
-    struct project *p = fs_of(req)->p;
-    struct vfs_attr a;
-    if (vfs_getattr(p, ino, &a) == 0 && (a.mode & (S_ISUID | S_ISGID)) != 0)
-        (void)vfs_setattr(p, ino, VFS_KILL_SUID, &a, &a); /* cannot it, a write cannot */
-}
-
-/* The same for changes that do not say it. */
-static bool changes_as_stranger(fuse_req_t req)
-{
-    return translate_tells_kill(fs_of(req)) && fuse_req_ctx(req)->uid != 0;
-}
-
-void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off,
-              struct fuse_file_info *fi)
+static void write_file(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off,
+                       struct fuse_file_info *fi)
 {
     const struct handle *h = fs_handle(fi);
-    (void)ino;
-    if (h->kind != HANDLE_FILE) {
-        tal_op_write(req, buf, size, off, fi);
-        return;
-    }
-    if (translate_asks_kill())
-        drop_set_ids(req, ino);
     if (uncached_is(h, fi)) {
         uncached_write(req, ino, buf, size, off, fi);
         return;
@@ -174,6 +172,45 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_
         fs_reply_err(req, n);
     else
         fuse_reply_write(req, (size_t)n);
+}
+
+/* Behind the offset, in a call's data. */
+#define BYTES_AT sizeof(off_t)
+
+static void do_write(struct call *c)
+{
+    off_t off;
+    memcpy(&off, c->data, sizeof(off));
+    int r = set_ids_drop(fs_of(c->req), c->ino);
+    call_settle(c);
+    if (r < 0)
+        fs_reply_err(c->req, r);
+    else
+        write_file(c->req, c->ino, c->data + BYTES_AT, c->len, off, &c->fi);
+}
+
+/* The kernel asks for them to go by SETATTR first, which is only heard from the owner and root
+ * (ops.c). */
+void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off,
+              struct fuse_file_info *fi)
+{
+    if (fs_handle(fi)->kind != HANDLE_FILE) {
+        tal_op_write(req, buf, size, off, fi);
+        return;
+    }
+    if (!translate_asks_kill() || !set_ids_are(fs_of(req), ino)) {
+        write_file(req, ino, buf, size, off, fi);
+        return;
+    }
+    struct call *c = call_new(req, do_write, BYTES_AT + size);
+    if (c == NULL)
+        return;
+    c->ino = ino;
+    c->fi = *fi;
+    c->len = size;
+    memcpy(c->data, &off, sizeof(off));
+    memcpy(c->data + BYTES_AT, buf, size);
+    call_run(c);
 }
 
 void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -189,7 +226,7 @@ void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_inf
 {
     (void)datasync;
     (void)fi;
-    if (taldir_owns(ino) || notify_is_own(fs_of(req), req)) {
+    if (taldir_owns(ino) || notify_is_own(fs_of(req), (uint32_t)fuse_req_ctx(req)->pid)) {
         fuse_reply_err(req, 0);
         return;
     }
@@ -197,35 +234,71 @@ void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_inf
     sync_request(fs_of(req)->sync, req);
 }
 
-void op_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t off_in,
-                        struct fuse_file_info *fi_in, fuse_ino_t ino_out, off_t off_out,
-                        struct fuse_file_info *fi_out, size_t len, int flags)
+struct copied {
+    struct fuse_file_info in;
+    off_t off_in, off_out;
+    size_t len;
+};
+
+static void copy_range(fuse_req_t req, const struct copied *k, const struct fuse_file_info *fi_out)
 {
-    const struct handle *in = fs_handle(fi_in), *out = fs_handle(fi_out);
-    (void)ino_in;
-    (void)flags;
+    const struct handle *in = fs_handle(&k->in), *out = fs_handle(fi_out);
     ssize_t n = -EOPNOTSUPP; /* the kernel copies */
-    if (changes_as_stranger(req))
-        drop_set_ids(req, ino_out);
-    if (in->kind == HANDLE_FILE && out->kind == HANDLE_FILE && off_in == off_out)
-        n = vfs_share_range(in->file, (uint64_t)off_in, out->file, (uint64_t)off_out, len);
+    if (in->kind == HANDLE_FILE && out->kind == HANDLE_FILE && k->off_in == k->off_out)
+        n = vfs_share_range(in->file, (uint64_t)k->off_in, out->file, (uint64_t)k->off_out, k->len);
     if (n < 0)
         fs_reply_err(req, n);
     else
         fuse_reply_write(req, (size_t)n);
 }
 
+static void do_copy_range(struct call *c)
+{
+    struct copied k;
+    memcpy(&k, c->data, sizeof(k));
+    int r = set_ids_drop(fs_of(c->req), c->ino);
+    call_settle(c);
+    if (r < 0)
+        fs_reply_err(c->req, r);
+    else
+        copy_range(c->req, &k, &c->fi);
+}
+
+void op_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t off_in,
+                        struct fuse_file_info *fi_in, fuse_ino_t ino_out, off_t off_out,
+                        struct fuse_file_info *fi_out, size_t len, int flags)
+{
+    const struct copied k = {.in = *fi_in, .off_in = off_in, .off_out = off_out, .len = len};
+    (void)ino_in;
+    (void)flags;
+    if (!set_ids_go_untold(req) || !set_ids_are(fs_of(req), ino_out)) {
+        copy_range(req, &k, fi_out);
+        return;
+    }
+    struct call *c = call_new(req, do_copy_range, sizeof(k));
+    if (c == NULL)
+        return;
+    c->ino = ino_out;
+    c->fi = *fi_out;
+    memcpy(c->data, &k, sizeof(k));
+    call_run(c);
+}
+
 struct space {
     int mode;
     uint64_t off, len;
+    bool kill; /* set-id bits go */
 };
 
 /* A hole may be as large as a disk: not on a thread that others wait for. */
 static void do_fallocate(struct call *c)
 {
+    struct fs *fs = fs_of(c->req);
     struct space s;
     memcpy(&s, c->data, sizeof(s));
-    int r = vfs_fallocate(fs_handle(&c->fi)->file, s.mode, s.off, s.len);
+    int r = s.kill && set_ids_are(fs, c->ino) ? set_ids_drop(fs, c->ino) : 0;
+    if (r == 0)
+        r = vfs_fallocate(fs_handle(&c->fi)->file, s.mode, s.off, s.len);
     call_settle(c);
     fs_reply_err(c->req, r);
 }
@@ -233,16 +306,18 @@ static void do_fallocate(struct call *c)
 void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t len,
                   struct fuse_file_info *fi)
 {
-    const struct space s = {.mode = mode, .off = (uint64_t)off, .len = (uint64_t)len};
+    const struct space s = {.mode = mode,
+                            .off = (uint64_t)off,
+                            .len = (uint64_t)len,
+                            .kill = set_ids_go_untold(req)};
     if (fs_handle(fi)->kind != HANDLE_FILE) {
         fuse_reply_err(req, EOPNOTSUPP);
         return;
     }
-    if (changes_as_stranger(req))
-        drop_set_ids(req, ino);
     struct call *c = call_new(req, do_fallocate, sizeof(s));
     if (c == NULL)
         return;
+    c->ino = ino;
     c->fi = *fi;
     memcpy(c->data, &s, sizeof(s));
     call_run(c);

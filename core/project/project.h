@@ -58,7 +58,7 @@
  *   "flush"        flusher.c      mutex   who waits for a flush or for memory; a leaf likewise
  *
  * The mount has its own, in fs/: "ending" comes before all of these, the others ("defer", "sync",
- * "ring waiting", "ring done", "write back", "handles", "nodes", "passthrough") are leaves.
+ * "ring waiting", "ring done", "write back", "mode", "handles", "nodes", "passthrough") are leaves.
  *
  * Who waits for a flush (fsync, drain, throttled writers) holds none of them.
  */

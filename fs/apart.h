@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * apart: a thread that does something to files of our own mount, as a client of it, for others of us
+ * who wait for that.
+ *
+ * It has a table of open files of its own, with nothing in it: while it waits in the kernel for what
+ * we are to answer, it must not be what keeps /dev/fuse open after the daemon was killed. It gets at a
+ * file by its handle (name_to_handle_at(2); needs CAP_DAC_READ_SEARCH).
+ */
+#pragma once
+
+#include "fs_impl.h"
+
+struct apart;
+
+/* In its thread. What it returns apart_do does. */
+typedef int apart_fn(const struct apart *a, uint64_t nodeid);
+
+int apart_start(struct fs *fs, const char *name, apart_fn *fn, struct apart **ret_a);
+/* Any thread that holds no lock and may wait; one file at a time. 0, too, when it is ending. */
+int apart_do(struct apart *a, uint64_t nodeid);
+/* Does a request of that process come from its thread? */
+bool apart_asks(const struct apart *a, uint32_t pid);
+/* Nobody serves requests any more: who waits goes on without, and later ones do not wait. */
+void apart_give_up(struct apart *a);
+/* After the unmount. Frees; false: its thread hangs in the kernel and keeps it. */
+bool apart_stop(struct apart *a);
+
+/* For apart_fn: a descriptor, or -errno; -ENOENT: the file is gone. Where the mount point is covered it
+ * fails, too. */
+int apart_open(const struct apart *a, uint64_t nodeid, int flags);
