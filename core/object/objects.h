@@ -14,8 +14,8 @@
  * an id with a salt (id_salt), and its bytes are not shared. So no content is without a place.
  *
  * Errors: 0 or -errno. -EUCLEAN damaged bytes (reported with the id). -EAGAIN from sealing: the
- * same content, of a blob one that may be the same, is being sealed and not synced yet: try again
- * after objects_sync.
+ * same content, or of larger ones one that may be the same, is being sealed and not synced yet: try
+ * again after objects_sync.
  * Threads: any; sealing of different numbers may run in parallel. Who seals holds the gate (read),
  * so that no commit sees half of it; the long part of objects_seal_blob, objects_hash_blob, needs
  * no gate.

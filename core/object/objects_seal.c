@@ -20,6 +20,8 @@
 #include <string.h>
 #include <sys/random.h>
 
+#define COMPARED_TWICE 4096u /* bytes */
+
 /* A content about to be sealed: bytes in memory or a blob. */
 struct source {
     const void *data;
@@ -27,6 +29,11 @@ struct source {
     struct blob *blob;
     const struct objects_seen *seen; /* NULL: nobody looked */
 };
+
+static uint64_t size_of(const struct source *s)
+{
+    return s->blob ? blob_length(s->blob) : s->len;
+}
 
 /* ---- comparing ---- */
 
@@ -91,16 +98,14 @@ static int compare_blob(struct objects *o, const struct entry *e, const struct s
 /* Sizes that differ prove nothing about the stored bytes: they are two contents. */
 static int compare(struct objects *o, const struct entry *e, const struct source *s)
 {
-    uint64_t size = s->blob ? blob_length(s->blob) : s->len;
-
-    if (e->size != size)
+    if (e->size != size_of(s))
         return 0;
     return s->blob ? compare_blob(o, e, s) : compare_small(o, e, s);
 }
 
 static bool may_be_equal(const struct entry *e, const struct source *s)
 {
-    return entry_is_ghost(e) && e->size == (s->blob ? blob_length(s->blob) : s->len);
+    return entry_is_ghost(e) && e->size == size_of(s);
 }
 
 /* The same with the gate held, which must not wait for a shard. */
@@ -239,7 +244,7 @@ static int name_place(struct objects *o, uint64_t number, const struct entry *pl
  * now; 0 or -errno. */
 static int adopt(struct objects *o, uint64_t number, const struct source *s, const struct id *id)
 {
-    uint64_t size = s->blob ? blob_length(s->blob) : s->len;
+    uint64_t size = size_of(s);
     struct entry e;
 
     if (!o->c.pool)
@@ -302,11 +307,17 @@ enum trial {
     TRIAL_TAKEN, /* by another content */
 };
 
-/* May it be told now from what is not synced yet? A record that was just written is in memory; of
- * whole files no more than one is compared, when they are durable. */
-static bool is_comparable(const struct source *s, bool pending)
+/* May it be compared now with what is not synced yet? It most likely is the same, and would be compared
+ * once more when that is durable: so only a little record is, and any where collisions were met
+ * before. Of whole files no more than one is compared. */
+static bool is_comparable(struct objects *o, const struct entry *e, const struct source *s)
 {
-    return !pending || !s->blob;
+    if (e->size != size_of(s))
+        return true;
+    if (s->blob || s->len <= COMPARED_TWICE)
+        return !s->blob;
+    MUTEX_GUARD(&o->lock);
+    return o->collisions > 0;
 }
 
 /* The content of `target`, held, has that id. */
@@ -315,7 +326,7 @@ static int try_taken(struct objects *o, uint64_t number, const struct source *s,
 {
     int err = 0, same;
 
-    if (!is_comparable(s, pending))
+    if (pending && !is_comparable(o, e, s))
         return -EAGAIN;
     same = entry_is_sealed(e) ? compare_held(o, e, s) : 0;
     if (same == 0)

@@ -418,6 +418,23 @@ Test(objects, a_gap_in_a_chain_is_filled_and_what_is_behind_it_still_shared)
     cr_assert(has_numbered(77, next));
 }
 
+Test(objects, records_that_collide_wait_for_a_sync_once_and_never_again)
+{
+    static char bytes[50000];
+    uint64_t is;
+    w.key.fold = all_alike;
+    for (unsigned i = 0; i < 100; i++) {
+        uint64_t n = numbered(&w);
+        memcpy(bytes, &i, sizeof i);
+        int err = objects_seal_buffer(w.objects, n, bytes, sizeof bytes, NULL, &is);
+        cr_assert_eq(err, i == 1 ? -EAGAIN : 0, "%u: %d", i, err);
+        if (err == -EAGAIN) { /* as equal ones, which are compared once */
+            cr_assert_eq(objects_sync(w.objects), 0);
+            cr_assert_eq(objects_seal_buffer(w.objects, n, bytes, sizeof bytes, NULL, &is), 0);
+        }
+    }
+}
+
 Test(objects, large_contents_that_collide_all_find_a_place)
 {
     uint64_t n[ID_CHAIN_MAX + 4];
