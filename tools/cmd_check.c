@@ -153,6 +153,19 @@ static int explain(const char *path, const struct checking *c, const struct repa
     return 2;
 }
 
+static void tell_salvaged(struct checking *c, const struct kv_salvaged *s)
+{
+    char text[512];
+    if (s->rows == 0) {
+        return;
+    }
+    snprintf(text, sizeof(text),
+             "it was damaged (%s): made anew from the %llu rows that can be read; %llu pages or "
+             "values are lost; the damaged one is kept as %s",
+             s->why, (unsigned long long)s->rows, (unsigned long long)s->lost, s->kept);
+    on_repaired("metadata", "kv/data.mdb", text, c);
+}
+
 /* So damaged that there is no more to be looked at, or repaired. */
 static int unopened(struct checking *c, const char *path, const char *why)
 {
@@ -181,7 +194,8 @@ static int check_store(const char *path, struct checking *c)
     bool writes = c->repair && !(c->flags & REPAIR_DRY_RUN);
     (void)mapped_catch_faults(on_unreadable); /* without it: no sentence */
     tally_raise_file_limit();
-    unsigned flags = STORE_VERIFY | (writes ? 0 : STORE_READONLY) | (c->foreign ? STORE_FOREIGN : 0);
+    unsigned flags = STORE_VERIFY | (writes ? STORE_SALVAGE : STORE_READONLY) |
+                     (c->foreign ? STORE_FOREIGN : 0);
     int err = store_open(path, flags, "check", path, &store, why);
     if (err == -EUCLEAN) {
         return unopened(c, path, why);
@@ -191,7 +205,9 @@ static int check_store(const char *path, struct checking *c)
         return 2;
     }
     c->started = clock_ticks(clock_real());
+    tell_salvaged(c, &store.salvaged);
     err = look(&store, c, &result);
+    result.repaired += store.salvaged.rows > 0;
     store_close(&store);
     tally_progress("%s", "");
     if (err < 0) {

@@ -54,6 +54,18 @@ enum kv_open_flags {
  * last kv_close left it is taken to be sound. Nobody else has it open. 0; -EUCLEAN damaged, -ENOENT
  * none is there, -EIO, -ENOMEM: `why` says where, and what is wrong. */
 int kv_verify_lmdb(int dirfd, const char *dir, bool always, char why[KV_WHY]);
+
+#define KV_KEPT 64
+struct kv_salvaged {
+    uint64_t rows;      /* found; whether they are as they were is for their readers to see */
+    uint64_t lost;      /* pages, values or tables that could not be read */
+    char why[KV_WHY];   /* the first of those; "": none */
+    char kept[KV_KEPT]; /* the name of the damaged one, in `dirfd` */
+};
+/* Of one that kv_verify_lmdb found damaged: a new one in its place has the rows that can be read. The
+ * other is kept beside it. On failure nothing was changed, but that DIR.new may be there. -EUCLEAN: no
+ * row can be read; -ENOSPC, -EIO and the like. */
+int kv_salvage_lmdb(int dirfd, const char *dir, struct kv_salvaged *ret);
 /* `dir` below `dirfd` is made with KV_CREATE. `tables` (names in static storage) are opened or
  * created; with KV_READONLY a missing one reads as empty. Table numbers are indices into it.
  * No symlink is followed: -EUCLEAN, as where a file is none.

@@ -66,21 +66,24 @@ struct walk {
     uint64_t size; /* of the file */
     uint32_t page_size;
     struct head head;
-    uint64_t *seen;  /* a bit for each page: reached, or free */
-    uint64_t beyond; /* free pages that the file is too short to have */
+    uint64_t *seen;         /* a bit for each page: reached, or free */
+    uint64_t beyond;        /* free pages that the file is too short to have */
+    struct lmdb_rows *rows; /* who takes what can be read; NULL: any damage is the end */
+    uint8_t *value;         /* with rows: room for one that has pages of its own */
+};
+
+struct bytes {
+    const uint8_t *p;
+    size_t len;
 };
 
 /* One tree on the way down. */
 struct visit {
     struct walk *w;
     enum kind kind;
+    struct bytes name;        /* of a table */
     struct tree is;           /* what was counted; depth is what it says */
     uint8_t *page[DEPTH_MAX]; /* of each level, or NULL */
-};
-
-struct bytes {
-    const uint8_t *p;
-    size_t len;
 };
 
 struct range {
@@ -93,6 +96,9 @@ static int bad(struct walk *w, uint64_t page, const char *fmt, ...)
 static int bad(struct walk *w, uint64_t page, const char *fmt, ...)
 {
     va_list args;
+
+    if (w->rows && *w->why)
+        return -EUCLEAN; /* the first is told */
     int n = snprintf(w->why, w->room, "page %llu: ", (unsigned long long)page);
 
     va_start(args, fmt);
@@ -209,7 +215,7 @@ static int check_nodes(struct walk *w, uint64_t number, const uint8_t *page)
     size_t all = 0;
 
     for (unsigned i = 0; i < count; i++) {
-        struct node n;
+        struct node n = {0};
         const char *wrong = node_at(w, page, i, &n);
 
         if (wrong)
@@ -235,7 +241,7 @@ static int check_keys(struct visit *v, uint64_t number, const uint8_t *page, str
     struct bytes before = range.from;
 
     for (unsigned i = leaf ? 0 : 1; i < count; i++) {
-        struct node n;
+        struct node n = {0};
         bool first = leaf && i == 0; /* may be the one that the page above has */
 
         (void)node_at(v->w, page, i, &n);
@@ -319,7 +325,36 @@ static int walk_list(struct walk *w, uint64_t page, size_t at, uint64_t len)
     return r;
 }
 
-static int walk_tree(struct walk *w, enum kind kind, uint64_t from, const struct tree *says);
+/* With rows what cannot be read is left out. */
+static int unless_lost(struct walk *w, int r)
+{
+    if (r != -EUCLEAN || !w->rows)
+        return r;
+    w->rows->lost++;
+    return 0;
+}
+
+static int tell_row(struct visit *v, const struct node *n)
+{
+    struct walk *w = v->w;
+    const uint8_t *value = n->data;
+    int r = 0;
+
+    if (n->value > w->rows->value_max)
+        return bad(w, 0, "a value is too long");
+    if (n->flags & NODE_BIG) {
+        value = w->value;
+        r = read_at(w, w->value, (size_t)n->value, get_le64(n->data), PAGE_HEAD);
+    }
+    if (r == 0)
+        r = w->rows->row(w->rows->ctx, v->name.p, v->name.len, n->key.p, n->key.len, value,
+                         (size_t)n->value);
+    w->rows->rows += r == 0;
+    return r;
+}
+
+static int walk_tree(struct walk *w, enum kind kind, uint64_t from, const struct tree *says,
+                     struct bytes name);
 
 static int walk_value(struct visit *v, uint64_t number, const uint8_t *page, const struct node *n)
 {
@@ -331,7 +366,7 @@ static int walk_value(struct visit *v, uint64_t number, const uint8_t *page, con
         return bad(w, number, "a value is of no kind that is here");
     r = n->flags & NODE_BIG ? walk_overflow(v, n) : 0;
     if (r || v->kind == TABLE)
-        return r;
+        return r == 0 && w->rows ? tell_row(v, n) : r;
     if (v->kind == FREE_PAGES) {
         if (get_le64(n->key.p) > w->head.txn)
             return bad(w, number, "pages were freed by a commit that is not there");
@@ -341,7 +376,7 @@ static int walk_value(struct visit *v, uint64_t number, const uint8_t *page, con
     if (n->value != TREE_LEN)
         return bad(w, number, "the record of a table has %llu bytes", (unsigned long long)n->value);
     struct tree t = tree_at(n->data);
-    return walk_tree(w, TABLE, number, &t);
+    return walk_tree(w, TABLE, number, &t, n->key);
 }
 
 /* ---- trees ---- */
@@ -349,10 +384,11 @@ static int walk_value(struct visit *v, uint64_t number, const uint8_t *page, con
 static int load_page(struct visit *v, uint64_t number, unsigned level, const uint8_t **ret)
 {
     struct walk *w = v->w;
-    unsigned want = level + 1 == v->is.depth ? IS_LEAF : IS_BRANCH;
-    /* LMDB leaves a branch with one page below it in its own tree of free pages. */
-    unsigned least = want == IS_BRANCH && v->kind != FREE_PAGES ? 2 : 1;
-    int r = take_pages(w, number, 1, "it is of a tree");
+    unsigned want = level + 1 == v->is.depth ? IS_LEAF : IS_BRANCH, least;
+    int r = level >= DEPTH_MAX ? bad(w, number, "it is too deep in its tree") : 0;
+
+    if (r == 0)
+        r = take_pages(w, number, 1, "it is of a tree");
 
     if (r)
         return r;
@@ -363,6 +399,10 @@ static int load_page(struct visit *v, uint64_t number, unsigned level, const uin
     if (r)
         return r;
     unsigned lower = get_le16(p + 12), upper = get_le16(p + 14);
+    if (w->rows && get_le16(p + 10) == (IS_BRANCH ^ IS_LEAF ^ want))
+        want ^= IS_BRANCH ^ IS_LEAF; /* the depth that the record says may be what is damaged */
+    /* LMDB leaves a branch with one page below it in its own tree of free pages. */
+    least = want == IS_BRANCH && v->kind != FREE_PAGES ? 2 : 1;
     if (get_le64(p) != number)
         return bad(w, number, "it says to be page %llu", (unsigned long long)get_le64(p));
     if (get_le16(p + 10) != want)
@@ -381,13 +421,13 @@ static int walk_branch(struct visit *v, const uint8_t *page, unsigned level, str
     int r = 0;
 
     for (unsigned i = 0; i < count && r == 0; i++) {
-        struct node n, next;
+        struct node n = {0}, next = {0};
 
         (void)node_at(v->w, page, i, &n);
         struct range below = {i ? n.key : range.from, range.to};
         if (i + 1 < count && !node_at(v->w, page, i + 1, &next))
             below.to = next.key;
-        r = walk_page(v, n.value, level + 1, below);
+        r = unless_lost(v->w, walk_page(v, n.value, level + 1, below));
     }
     return r;
 }
@@ -398,10 +438,10 @@ static int walk_leaf(struct visit *v, uint64_t number, const uint8_t *page)
     int r = 0;
 
     for (unsigned i = 0; i < count && r == 0; i++) {
-        struct node n;
+        struct node n = {0};
 
         (void)node_at(v->w, page, i, &n);
-        r = walk_value(v, number, page, &n);
+        r = unless_lost(v->w, walk_value(v, number, page, &n));
     }
     v->is.entries += count;
     return r;
@@ -416,7 +456,7 @@ static int walk_page(struct visit *v, uint64_t number, unsigned level, struct ra
         r = check_keys(v, number, page, range);
     if (r)
         return r;
-    if (level + 1 == v->is.depth) {
+    if (get_le16(page + 10) == IS_LEAF) {
         v->is.leaves++;
         return walk_leaf(v, number, page);
     }
@@ -425,19 +465,23 @@ static int walk_page(struct visit *v, uint64_t number, unsigned level, struct ra
 }
 
 /* The record of it is on page `from`. */
-static int walk_tree(struct walk *w, enum kind kind, uint64_t from, const struct tree *says)
+static int walk_tree(struct walk *w, enum kind kind, uint64_t from, const struct tree *says,
+                     struct bytes name)
 {
-    struct visit v = {.w = w, .kind = kind, .is.depth = says->depth};
+    struct visit v = {.w = w, .kind = kind, .name = name, .is.depth = says->depth};
     int r = 0;
 
     if (says->flags != (kind == FREE_PAGES ? INTEGER_KEYS : 0) || says->depth > DEPTH_MAX ||
         (says->depth == 0) != (says->root == NONE))
-        return bad(w, from, "the record of a tree is none");
-    if (says->depth)
+        r = bad(w, from, "the record of a tree is none");
+    if (r && !w->rows)
+        return r;
+    r = 0;
+    if (says->root != NONE)
         r = walk_page(&v, says->root, 0, (struct range){0});
     for (unsigned i = 0; i < DEPTH_MAX; i++)
         free(v.page[i]);
-    if (r)
+    if (r || w->rows)
         return r;
     if (v.is.branches != says->branches || v.is.leaves != says->leaves ||
         v.is.overflow != says->overflow || v.is.entries != says->entries)
@@ -470,7 +514,7 @@ static int read_head(struct walk *w, unsigned which, struct head *ret)
  * turn. */
 static int read_heads(struct walk *w)
 {
-    struct head h[METAS];
+    struct head h[METAS] = {0};
     int r;
 
     w->page_size = PAGE_MIN; /* where the first one lies does not depend on it */
@@ -518,6 +562,7 @@ static int check_end(struct walk *w)
 
 static int walk_all(struct walk *w)
 {
+    struct bytes none = {0};
     /* A list that names each page of the file could make it so many times as long. */
     uint64_t most = (w->size / w->page_size + 1) * (w->page_size / 8);
     int r;
@@ -527,11 +572,11 @@ static int walk_all(struct walk *w)
     w->seen = calloc(w->head.last / 64 + 1, sizeof *w->seen);
     if (!w->seen)
         return -ENOMEM;
-    r = walk_tree(w, FREE_PAGES, w->head.txn % 2, &w->head.free);
+    r = w->rows ? 0 : walk_tree(w, FREE_PAGES, w->head.txn % 2, &w->head.free, none);
     if (r == 0)
-        r = walk_tree(w, TABLES, w->head.txn % 2, &w->head.main);
+        r = walk_tree(w, TABLES, w->head.txn % 2, &w->head.main, none);
     free(w->seen);
-    return r ? r : check_end(w);
+    return r || w->rows ? r : check_end(w);
 }
 
 int lmdb_walk(int fd, char *why, size_t room)
@@ -544,4 +589,22 @@ int lmdb_walk(int fd, char *why, size_t room)
     w.size = (uint64_t)st.st_size;
     int r = read_heads(&w);
     return r ? r : walk_all(&w);
+}
+
+int lmdb_walk_rows(int fd, struct lmdb_rows *rows, char *why, size_t room)
+{
+    struct walk w = {.fd = fd, .why = why, .room = room, .rows = rows};
+    struct stat st;
+
+    *why = '\0';
+    rows->rows = rows->lost = 0;
+    if (fstat(fd, &st) < 0)
+        return -errno;
+    w.size = (uint64_t)st.st_size;
+    w.value = malloc(rows->value_max);
+    int r = w.value ? read_heads(&w) : -ENOMEM;
+    if (r == 0)
+        r = walk_all(&w);
+    free(w.value);
+    return r;
 }

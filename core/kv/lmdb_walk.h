@@ -23,5 +23,17 @@
 /* 0: sound. -EUCLEAN: damaged, and `why` says where and how: "page 17: its keys do not ascend". -EIO
  * and the like, -ENOMEM: not known. */
 int lmdb_walk(int fd, char *why, size_t room);
+/* What can be read of the tables although the rest cannot: each row that no damage is above of. */
+struct lmdb_rows {
+    /* One row of the table of that name, both not terminated; 0, or the -errno to stop with. */
+    int (*row)(void *ctx, const void *table, size_t tlen, const void *key, size_t klen,
+               const void *val, size_t vlen);
+    void *ctx;
+    size_t value_max; /* a longer value is damage */
+    uint64_t rows;    /* told */
+    uint64_t lost;    /* pages, values and tables that could not be read */
+};
+/* 0, however much is lost. -EUCLEAN: the heads, or all of it, are damaged. `why`: what was found first. */
+int lmdb_walk_rows(int fd, struct lmdb_rows *rows, char *why, size_t room);
 /* The number of the newest commit. -EUCLEAN: the heads are damaged. */
 int lmdb_walk_head(int fd, uint64_t *ret_txn);

@@ -206,9 +206,9 @@ static void drop_lock(int lockfd)
 
 /* ---- opening ---- */
 
-static const char *const names[] = {IDENTITY_FILE, LOCK_FILE,       STORE_POOL_FILE, "kv",
-                                    "kv/data.mdb", "kv/lock.mdb",   "log",           "packs",
-                                    "slots",       "objects",       NULL};
+static const char *const names[] = {
+    IDENTITY_FILE, LOCK_FILE, STORE_POOL_FILE, "kv",      "kv/data.mdb", "kv/lock.mdb",
+    "log",         "packs",   "slots",         "objects", NULL};
 
 /* Whose it is, and that nothing in it is what it should not be. */
 static int check_own(int dirfd, const char *path, unsigned flags, char why[STORE_WHY])
@@ -229,16 +229,36 @@ unsigned store_disk_flags(unsigned flags)
            (flags & STORE_FOREIGN ? DISK_FOREIGN : 0);
 }
 
+/* What can be read of them is enough for who repairs. */
+static int salvage_tables(struct store *s, const char *path, const char *wrong, char why[STORE_WHY])
+{
+    int err = kv_salvage_lmdb(s->dirfd, "kv", &s->salvaged);
+
+    if (err == 0) {
+        (void)snprintf(s->salvaged.why, sizeof s->salvaged.why, "%s", wrong);
+        return 0;
+    }
+    s->salvaged.rows = 0;
+    return fail(err, why,
+                "the metadata of the store %s is damaged: kv/data.mdb, %s; what can be read "
+                "of it could not be saved: %s",
+                path, wrong, strerror(-err));
+}
+
 /* A damaged structure would take LMDB anywhere. */
-static int verify_tables(const struct store *s, const char *path, unsigned flags,
-                         char why[STORE_WHY])
+static int verify_tables(struct store *s, const char *path, unsigned flags, char why[STORE_WHY])
 {
     char wrong[KV_WHY];
     int err = kv_verify_lmdb(s->dirfd, "kv", flags & STORE_VERIFY, wrong);
 
+    if (err == -EUCLEAN && flags & STORE_SALVAGE)
+        return salvage_tables(s, path, wrong, why);
     if (err == -EUCLEAN)
-        return fail(err, why, "the metadata of the store %s is damaged: kv/data.mdb, %s", path,
-                    wrong);
+        return fail(
+            err, why,
+            "the metadata of the store %s is damaged: kv/data.mdb, %s; `tally check --repair` "
+            "saves what can be read of it",
+            path, wrong);
     if (err < 0)
         return fail(err, why, "cannot read %s/kv: %s", path,
                     err == -ENOENT ? "it is missing" : wrong);
@@ -252,7 +272,8 @@ static int open_parts(struct store *s, const char *path, unsigned flags, bool po
 
     if (err < 0)
         return err;
-    err = kv_open_lmdb(s->dirfd, "kv", project_tables, project_table_count, kv_flags(flags), &s->kv);
+    err =
+        kv_open_lmdb(s->dirfd, "kv", project_tables, project_table_count, kv_flags(flags), &s->kv);
     if (err < 0)
         return fail(err, why, "cannot open %s/kv: %s", path,
                     err == -ENOENT ? "it is missing" : strerror(-err));
@@ -315,9 +336,8 @@ static int look(int dirfd, const char *path, bool *ret_pooled, char why[STORE_WH
         return no_store(dirfd, path, why);
     if (err == -EPROTO)
         return other_version(dirfd, path, why);
-    return err < 0
-               ? fail(err, why, "cannot read %s/" IDENTITY_FILE ": %s", path, strerror(-err))
-               : 0;
+    return err < 0 ? fail(err, why, "cannot read %s/" IDENTITY_FILE ": %s", path, strerror(-err))
+                   : 0;
 }
 
 int store_open(const char *path, unsigned flags, const char *purpose, const char *at,
@@ -412,7 +432,7 @@ static void remove_made(int fd)
 
 struct making {
     int dirfd;
-    unsigned flags; /* of store_init */
+    unsigned flags;           /* of store_init */
     const char *label, *pool; /* as store_init has them */
     char *why;
 };

@@ -25,11 +25,13 @@ struct store {
     struct kv *kv;
     struct project_pool pool; /* disk NULL: the store is in none */
     int nodefd;               /* the lock of its node */
+    struct kv_salvaged salvaged; /* with STORE_SALVAGE: rows 0: there was no need */
 };
 
 enum store_flags {
     STORE_READONLY = 1 << 0, /* check: never writes, still excludes a mount */
     STORE_FOREIGN = 1 << 1,  /* it, its pool and its shards may be somebody else's: the user says so */
+    STORE_SALVAGE = 1 << 3,  /* where that is damaged, what can be read of it takes its place */
     STORE_VERIFY = 1 << 2,   /* the structure of its metadata is read even if it was closed well */
 };
 

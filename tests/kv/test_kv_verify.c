@@ -292,19 +292,128 @@ Test(kv_verify, no_damage_that_it_passes_takes_lmdb_anywhere)
     both_teardown(&x);
 }
 
-static int fatal(const char *file, uint64_t offset)
-{
-    (void)file;
-    (void)offset;
-    return 3;
-}
-
 /* The page with the records of the tables, which opening reads. */
 static uint64_t root_of(const uint8_t *file)
 {
     bool second = get_le64(file + PAGE + HEAD_AT + 128) > get_le64(file + HEAD_AT + 128);
 
     return get_le64(file + second * PAGE + HEAD_AT + 72 + 40);
+}
+
+/* ---- what can be read of them ---- */
+
+#define ROWS_MAX 4000
+
+struct row {
+    unsigned table;
+    uint8_t key[64];
+    size_t klen, len;
+};
+
+static struct row rows[ROWS_MAX];
+
+static unsigned list_rows(struct fixture *x, struct row *out)
+{
+    unsigned n = 0;
+
+    cr_assert_eq(both_open(x, 2, KV_READONLY), 0);
+    for (unsigned table = 0; table < 2; table++) {
+        const void *at = NULL, *v;
+        size_t klen = 0, len;
+        struct kv_snap *s;
+
+        cr_assert_eq(kv_snap_begin(x->kv, &s), 0);
+        while (kv_snap_seek(s, table, at, klen, klen > 0, &at, &klen, &v, &len) == 0) {
+            cr_assert_lt(n, ROWS_MAX);
+            out[n] = (struct row){.table = table, .klen = klen, .len = len};
+            memcpy(out[n++].key, at, klen);
+        }
+        kv_snap_end(s);
+    }
+    kv_close(x->kv);
+    x->kv = NULL;
+    return n;
+}
+
+static void remove_kept(const struct fixture *x, const char *kept)
+{
+    static const char *const names[] = {"data.mdb", "lock.mdb", "closed"};
+
+    for (int i = 0; i < 3; i++) {
+        char path[128];
+        snprintf(path, sizeof path, "%s/%s", kept, names[i]);
+        (void)unlinkat(x->dir, path, 0);
+    }
+    cr_assert_eq(unlinkat(x->dir, kept, AT_REMOVEDIR), 0);
+}
+
+/* How many rows are found, and that each of them was there. */
+static unsigned salvage(struct fixture *x, unsigned before, struct kv_salvaged *ret)
+{
+    static struct row found[ROWS_MAX];
+    unsigned at = 0;
+
+    cr_assert_eq(verify(x), -EUCLEAN);
+    cr_assert_eq(kv_salvage_lmdb(x->dir, "kv", ret), 0);
+    cr_assert_eq(verify(x), 0, "%s", why);
+    unsigned n = list_rows(x, found);
+    for (unsigned i = 0; i < n; i++, at++) {
+        while (at < before && memcmp(&rows[at], &found[i], sizeof found[i]) != 0)
+            at++;
+        cr_assert_lt(at, before, "a row that was not there");
+    }
+    cr_assert_eq(ret->rows, n);
+    remove_kept(x, ret->kept);
+    return n;
+}
+
+/* The first page of that kind from `from` on that some tree has. */
+static uint64_t find_page(const uint8_t *file, size_t len, unsigned flags, uint64_t from)
+{
+    for (uint64_t n = from; n < len / PAGE; n++)
+        if (get_le64(file + n * PAGE) == n && get_le16(file + n * PAGE + 10) == flags)
+            return n;
+    return root_of(file);
+}
+
+Test(kv_verify, what_can_be_read_of_a_damaged_one_is_saved)
+{
+    static const unsigned kinds[] = {1, 2, 4}; /* branch, leaf, value */
+    struct kv_salvaged saved;
+    struct fixture x;
+    size_t len;
+
+    both_setup(&x, true);
+    fill(&x, 11, 30);
+    kv_close(x.kv);
+    x.kv = NULL;
+    unsigned before = list_rows(&x, rows);
+    uint8_t *was = load(&x, &len);
+    for (int i = 0; i < 12; i++) {
+        uint8_t bad[2] = {0xff, 0xff};
+        uint64_t page = find_page(was, len, kinds[i % 3], 2 + below(len / PAGE / 4));
+
+        if (page == root_of(was))
+            continue;
+        store(&x, was, len);
+        int fd = openat(x.dir, "kv/data.mdb", O_WRONLY | O_CLOEXEC);
+        cr_assert_eq(ftruncate(fd, (off_t)len), 0);
+        cr_assert_eq(pwrite(fd, bad, 2, (off_t)page * PAGE + 10), 2);
+        close(fd);
+        if (verify(&x) == 0)
+            continue; /* it is free */
+        unsigned n = salvage(&x, before, &saved);
+        cr_assert(saved.lost ? n < before && n > 0 : n == before, "%u of %u", n, before);
+    }
+    free(was);
+    both_teardown(&x);
+}
+
+static int fatal(const char *file, uint64_t offset)
+{
+    (void)file;
+    (void)offset;
+    return 3;
 }
 
 /* Page after page of what nobody has verified. */

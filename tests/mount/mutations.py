@@ -69,7 +69,8 @@ for top, dirs, names in os.walk(sys.argv[1]):
     for name in names:
         path = os.path.join(top, name)
         try:
-            if stat.S_ISREG(os.lstat(path).st_mode) and "/.tally" not in path:
+            st = os.lstat(path)
+            if stat.S_ISREG(st.st_mode) and st.st_size < 1 << 24 and "/.tally" not in path:
                 with open(path, "rb") as f:
                     out[os.path.relpath(path, sys.argv[1])] = hashlib.sha256(f.read()).hexdigest()
         except OSError:

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * kv_salvage: a new environment with the rows that can be read of a damaged one.
+ *
+ *     DIR.new      made; rows go there as they are, with the checksums they have
+ *     DIR          changes places with it; then the damaged one is DIR.damaged, or DIR.damaged.2 …
+ *
+ * Which commit a row is of is not known from the row: so only what the newest commit leads to counts.
+ */
+#include "beneath.h"
+#include "io.h"
+#include "kv_impl.h"
+#include "lmdb_walk.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <lmdb.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define BATCH 20000 /* rows of a transaction */
+#define MAP ((size_t)1 << 40)
+#define MAP_LEAST ((size_t)1 << 32)
+#define KEPT_MAX 100 /* damaged ones beside it */
+
+struct salvage {
+    MDB_env *env;
+    MDB_txn *txn; /* NULL: none is open */
+    unsigned rows;
+    MDB_dbi dbi; /* of the table `name` */
+    char name[KV_KEY_MAX + 1];
+};
+
+static int to_errno(int rc)
+{
+    return rc == 0 ? 0 : rc == MDB_MAP_FULL ? -ENOSPC : rc > 0 ? -rc : -EIO;
+}
+
+static int end_batch(struct salvage *s)
+{
+    int r = s->txn ? to_errno(mdb_txn_commit(s->txn)) : 0;
+
+    s->txn = NULL;
+    s->rows = 0;
+    return r;
+}
+
+static int open_table(struct salvage *s, const void *table, size_t len)
+{
+    char name[KV_KEY_MAX + 1];
+
+    if (len > KV_KEY_MAX)
+        return -EUCLEAN;
+    (void)snprintf(name, sizeof name, "%.*s", (int)len, (const char *)table);
+    if (strcmp(name, s->name) == 0)
+        return 0;
+    int r = to_errno(mdb_dbi_open(s->txn, name, MDB_CREATE, &s->dbi));
+    (void)snprintf(s->name, sizeof s->name, "%s", r == 0 ? name : "");
+    return r;
+}
+
+static int add_row(void *ctx, const void *table, size_t tlen, const void *key, size_t klen,
+                   const void *val, size_t vlen)
+{
+    struct salvage *s = ctx;
+    MDB_val k = {klen, (void *)(uintptr_t)key}, v = {vlen, (void *)(uintptr_t)val};
+    int r = s->rows >= BATCH ? end_batch(s) : 0;
+
+    if (klen > KV_KEY_MAX)
+        return -EUCLEAN;
+    if (r == 0 && !s->txn)
+        r = to_errno(mdb_txn_begin(s->env, NULL, 0, &s->txn));
+    if (r == 0)
+        r = open_table(s, table, tlen);
+    if (r == 0)
+        r = to_errno(mdb_put(s->txn, s->dbi, &k, &v, 0));
+    s->rows++;
+    return r;
+}
+
+static int open_env(struct salvage *s, int at)
+{
+    char path[64];
+    int r = -ENOMEM;
+
+    (void)snprintf(path, sizeof path, "/proc/self/fd/%d", at);
+    for (size_t map = MAP; map >= MAP_LEAST && r == -ENOMEM; map /= 2) {
+        if (s->env)
+            mdb_env_close(s->env);
+        s->env = NULL;
+        r = to_errno(mdb_env_create(&s->env));
+        if (r == 0)
+            r = to_errno(mdb_env_set_maxdbs(s->env, KV_TABLES_MAX));
+        if (r == 0)
+            r = to_errno(mdb_env_set_mapsize(s->env, map));
+        if (r == 0)
+            r = to_errno(mdb_env_open(s->env, path, MDB_NOTLS | MDB_NOSYNC, 0600));
+    }
+    return r;
+}
+
+static int copy_rows(int from, int at, struct kv_salvaged *ret)
+{
+    struct salvage s = {0};
+    struct lmdb_rows rows = {.row = add_row, .ctx = &s, .value_max = KV_VALUE_MAX + KV_SUM_LEN};
+    int r = open_env(&s, at);
+
+    if (r == 0)
+        r = lmdb_walk_rows(from, &rows, ret->why, sizeof ret->why);
+    if (r == 0)
+        r = end_batch(&s);
+    if (s.txn)
+        mdb_txn_abort(s.txn);
+    if (r == 0)
+        r = to_errno(mdb_env_sync(s.env, 1));
+    if (s.env)
+        mdb_env_close(s.env);
+    ret->rows = rows.rows;
+    ret->lost = rows.lost;
+    return r == 0 && rows.rows == 0 ? -EUCLEAN : r;
+}
+
+/* What a salvage that was cut off has left. */
+static int make_empty(int dirfd, const char *name)
+{
+    static const char *const files[] = {"data.mdb", "lock.mdb", "closed"};
+    int r = beneath_mkdir(dirfd, name, 0700);
+
+    if (r < 0 && r != -EEXIST)
+        return r;
+    int at = beneath_open_dir(dirfd, name);
+    for (size_t i = 0; at >= 0 && i < sizeof files / sizeof *files; i++)
+        (void)beneath_unlink(at, files[i]);
+    return at;
+}
+
+static int change_places(int dirfd, const char *dir, const char *new, char kept[KV_KEPT])
+{
+    struct stat st;
+    int n = 1;
+
+    do
+        (void)snprintf(kept, KV_KEPT, n == 1 ? "%s.damaged" : "%s.damaged.%d", dir, n);
+    while (fstatat(dirfd, kept, &st, AT_SYMLINK_NOFOLLOW) == 0 && n++ < KEPT_MAX);
+    if (renameat2(dirfd, dir, dirfd, new, RENAME_EXCHANGE) < 0)
+        return -errno;
+    int r = io_sync_dir(dirfd, ".");
+    if (r == 0 && renameat2(dirfd, new, dirfd, kept, RENAME_NOREPLACE) < 0)
+        r = -errno;
+    return r == 0 ? io_sync_dir(dirfd, ".") : r;
+}
+
+int kv_salvage_lmdb(int dirfd, const char *dir, struct kv_salvaged *ret)
+{
+    char new[KV_KEPT];
+    *ret = (struct kv_salvaged){0};
+    CLEANUP_CLOSE int old = beneath_open_dir(dirfd, dir);
+    CLEANUP_CLOSE int from = old < 0 ? old : beneath_open(old, "data.mdb", O_RDONLY, 0);
+
+    if (from < 0)
+        return from;
+    (void)snprintf(new, sizeof new, "%s.new", dir);
+    CLEANUP_CLOSE int at = make_empty(dirfd, new);
+    int r = at < 0 ? at : copy_rows(from, at, ret);
+    if (r == 0)
+        r = io_sync_dir(dirfd, new);
+    return r == 0 ? change_places(dirfd, dir, new, ret->kept) : r;
+}
