@@ -29,7 +29,7 @@ const struct taldir_fixed taldir_fixed[] = {
     {"refcounts", INO_REFCOUNTS, TALDIR_SPOOL}, {"objects", INO_OBJECTS, TALDIR_DIR},
     {"namespaces", INO_NAMESPACES, TALDIR_DIR}, {"jobs", INO_JOBS, TALDIR_DIR},
     {"nodes", INO_NODES, TALDIR_TEXT},          {"gc-history", INO_GC_HISTORY, TALDIR_TEXT},
-    {"ghosts", INO_GHOSTS, TALDIR_SPOOL},
+    {"ghosts", INO_GHOSTS, TALDIR_SPOOL},       {"flushes", INO_FLUSHES, TALDIR_TEXT},
 };
 const size_t taldir_fixed_count = sizeof(taldir_fixed) / sizeof(taldir_fixed[0]);
 
@@ -371,6 +371,8 @@ int taldir_text(struct taldir *t, uint64_t nodeid, struct strbuf *out)
         r = view_nodes(t->p, out, NULL);
     else if (nodeid == INO_GC_HISTORY)
         r = view_gc_history(t->p, out);
+    else if (nodeid == INO_FLUSHES)
+        r = view_flushes(t->p, out);
     else if (nodeid == INO_METRICS)
         r = store_text(t, VIEW_METRICS, out);
     return r < 0 ? r : strbuf_error(out);

@@ -33,6 +33,7 @@ enum taldir_ino {
     INO_NODES,
     INO_GC_HISTORY,
     INO_GHOSTS,
+    INO_FLUSHES,
     INO_CONTROL, /* in listings only: a looked-up one has NS_CONTROL */
 };
 

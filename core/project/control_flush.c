@@ -18,16 +18,12 @@ int control_flush(struct call *call)
                             FLUSH_LABEL_MAX);
     err = project_writable(call->p);
     if (err == 0)
-        err = flush_begin(call->p, SEAL_READY, &t);
+        err = flush_begin_named(call->p, SEAL_READY, name, &t);
     if (err < 0)
         return err;
-    if (name)
-        err = flush_set_label(call->p, ticket_number(t), name);
-    if (err == 0)
-        strbuf_addf(&call->head, " ticket=%llu seq=%llu", U(ticket_number(t)),
-                    U(ticket_snapshot(t)));
+    strbuf_addf(&call->head, " ticket=%llu seq=%llu", U(ticket_number(t)), U(ticket_snapshot(t)));
     ticket_unref(t);
-    return err;
+    return 0;
 }
 
 static int wait_for(struct call *call, struct ticket *t, int64_t timeout)
@@ -55,9 +51,16 @@ static int wait_for_old(struct call *call, uint64_t number)
         strbuf_addf(&call->head, " durable=%llu", U(durable));
         return 0;
     }
+    if (next == 0)
+        return control_fail(call, -ENOENT,
+                            "this mount has given out no ticket yet: `flush` begins a flush and says "
+                            "its ticket; those of earlier mounts ended with them: everything up to "
+                            "%llu is durable",
+                            U(durable));
     return control_fail(call, -ENOENT,
-                        "this mount has not given out a ticket %llu, its next is %llu; those of "
-                        "earlier mounts ended with them: everything up to %llu is durable",
+                        "this mount has not given out a ticket %llu, its next is %llu; `flush` begins "
+                        "a flush and says its ticket; those of earlier mounts ended with them: "
+                        "everything up to %llu is durable",
                         U(number), U(next), U(durable));
 }
 

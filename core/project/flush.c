@@ -104,6 +104,7 @@ static void batch_free(struct batch *b)
 {
     if (!b)
         return;
+    free(b->name);
     ns_records_release(&b->ns_records);
     slot_list_release(&b->slots);
     map64_release(&b->sealed_slots);
@@ -213,9 +214,15 @@ static int prepare(struct project *p, enum seal_what what, struct batch *b)
     return freeze(p, b);
 }
 
-/* `arg`: enum seal_what. */
+struct beginning {
+    enum seal_what what;
+    const char *name; /* or NULL */
+};
+
+/* `arg`: struct beginning. */
 static int rotate(void *ctx, void *arg, uint64_t number, uint64_t *ret_snapshot)
 {
+    const struct beginning *begin = arg;
     struct project *p = ctx;
     struct batch *b;
     int err;
@@ -224,7 +231,9 @@ static int rotate(void *ctx, void *arg, uint64_t number, uint64_t *ret_snapshot)
         return -EROFS;
     b = calloc(1, sizeof *b);
     batch_show(p, number, b);
-    err = b ? prepare(p, *(const enum seal_what *)arg, b) : -ENOMEM;
+    err = !b ? -ENOMEM : begin->name ? flush_set_label(p, number, begin->name, b) : 0;
+    if (err == 0)
+        err = prepare(p, begin->what, b);
     if (err < 0) {
         batch_show(p, number, NULL);
         batch_free(b);
@@ -266,6 +275,8 @@ static int write_records(struct project *p, uint64_t first, uint64_t last, struc
 
     for (uint64_t n = first; n <= last && err == 0; n++)
         err = ns_records_write(&(*batch_at(p, n))->ns_records, t);
+    if (err == 0)
+        err = flush_write_names(p, first, last, t);
     if (err == 0)
         err = settings_write(p, t);
     if (err == 0)
@@ -324,14 +335,15 @@ static void unlink_sealed_slots(struct project *p, const struct batch *b)
         (void)blob_unlink_slot(p->config.disk, number); /* else the next start does it */
 }
 
-static void committed(struct project *p, uint64_t seq, unsigned batches)
+static void committed(struct project *p, uint64_t first, uint64_t last)
 {
     struct flusher *f = &p->flush;
     MUTEX_GUARD(&f->lock);
 
-    f->durable_seq = seq;
+    f->durable_seq = (*batch_at(p, last))->seq;
     f->blame[BLAME_FLUSH] = (struct blame){.err = 0};
-    f->in_flight -= batches;
+    f->in_flight -= (unsigned)(last - first + 1);
+    (void)flush_add_names(p, first, last, &f->names);
     f->last_commit = now(p);
     f->commit_at[f->commits % FLUSH_RATE_OF] = ticks(p);
     flush_note(p, 0);
@@ -346,7 +358,7 @@ static int finalize(void *ctx, uint64_t first, uint64_t last)
         return note_failure(p, err, "a commit");
     atomic_fetch_add(&p->flush.committed, 1);
     thaw(p, (size_t)(last - first + 1));
-    committed(p, (*batch_at(p, last))->seq, (unsigned)(last - first + 1));
+    committed(p, first, last);
     durable_advanced(p, (*batch_at(p, last))->seq);
     project_settled(p);
     log_trim(p->log, &(*batch_at(p, last))->log_pos);
@@ -485,6 +497,8 @@ int flush_open(struct project *p)
     settings_watch(&p->settings, SET_MAX_PENDING_FLUSHES, permits_set, p);
     settings_watch(&p->settings, SET_FLUSH_RETRY, retry_set, p);
     flusher_watch(p);
+    if (flush_names_load(p->config.kv, &p->flush.names) < 0)
+        report(REPORT_WARN, "the names of flushes are damaged: they are forgotten");
     return coordinator_create(&config, &p->flush.coordinator);
 }
 
@@ -498,37 +512,11 @@ void flush_release(struct project *p)
         free(p->flush.label[i].name);
 }
 
-/* ---- names ---- */
-
-int flush_set_label(struct project *p, uint64_t number, const char *name)
-{
-    struct flush_label *l = &p->flush.label[number % TICKETS_KEPT];
-    char *copy = strndup(name, FLUSH_LABEL_MAX);
-
-    if (!copy)
-        return -ENOMEM;
-    MUTEX_GUARD(&p->flush.lock);
-    free(l->name);
-    *l = (struct flush_label){number, copy};
-    return 0;
-}
-
-bool flush_get_label(struct project *p, uint64_t number, char out[FLUSH_LABEL_MAX + 1])
-{
-    const struct flush_label *l = &p->flush.label[number % TICKETS_KEPT];
-    MUTEX_GUARD(&p->flush.lock);
-
-    if (!l->name || l->number != number)
-        return false;
-    snprintf(out, FLUSH_LABEL_MAX + 1, "%s", l->name);
-    return true;
-}
-
 /* ---- one flush ---- */
 
 /* A state that an earlier flush froze and could not commit comes first; it does not have what was
  * changed since. */
-static int begin_here(struct project *p, enum seal_what what, struct ticket **ret_ticket)
+static int begin_here(struct project *p, struct beginning *what, struct ticket **ret_ticket)
 {
     struct coordinator *c = p->flush.coordinator;
     int err;
@@ -536,7 +524,7 @@ static int begin_here(struct project *p, enum seal_what what, struct ticket **re
 
     err = coordinator_run(c);
     if (err == 0)
-        err = coordinator_flush(c, &what, false, ret_ticket);
+        err = coordinator_flush(c, what, false, ret_ticket);
     if (err < 0)
         return err;
     err = coordinator_run(c);
@@ -547,12 +535,20 @@ static int begin_here(struct project *p, enum seal_what what, struct ticket **re
     return err;
 }
 
+int flush_begin_named(struct project *p, enum seal_what what, const char *name,
+                      struct ticket **ret_ticket)
+{
+    struct beginning begin = {what, name};
+
+    if (!p->flush.threads_running)
+        return begin_here(p, &begin, ret_ticket);
+    coordinator_retry(p->flush.coordinator);
+    return coordinator_flush(p->flush.coordinator, &begin, false, ret_ticket);
+}
+
 int flush_begin(struct project *p, enum seal_what what, struct ticket **ret_ticket)
 {
-    if (!p->flush.threads_running)
-        return begin_here(p, what, ret_ticket);
-    coordinator_retry(p->flush.coordinator);
-    return coordinator_flush(p->flush.coordinator, &what, false, ret_ticket);
+    return flush_begin_named(p, what, NULL, ret_ticket);
 }
 
 int flush_run_for(struct project *p, enum seal_what what, int64_t timeout,

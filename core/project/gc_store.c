@@ -378,6 +378,9 @@ int project_gc(struct project *p, struct job *j, bool dry_run, int64_t grace,
     if (atomic_exchange(&p->gc.running, true))
         return -EBUSY;
     err = run_cycles(p, j, dry_run, grace, ret);
+    if (ret->collected)
+        report(REPORT_NOTE, "gc: cycle %llu deleted %llu of what nothing needs",
+               (unsigned long long)ret->cycle, (unsigned long long)ret->collected);
     atomic_store(&p->gc.running, false);
     return err;
 }

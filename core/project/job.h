@@ -27,6 +27,7 @@ struct job {
     enum job_state state;
     uint64_t done, total;             /* items; total 0: not known; neither ever gets less */
     uint64_t bytes_done, bytes_total; /* likewise; 0 where bytes mean nothing */
+    uint64_t bytes_first;             /* done when it began: by an earlier one that it goes on with */
     unsigned permille;                /* shown last: 0–999, 1000 when it ended well */
     int64_t started, ended;           /* realtime ns */
     int64_t began, lasted;            /* monotonic ns; lasted: when it has ended */
@@ -61,6 +62,8 @@ int job_start_one(struct project *p, const char *verb, const char *detail, struc
                   uint64_t *ret_number);
 void job_progress(struct project *p, struct job *j, uint64_t done, uint64_t total);
 void job_progress_bytes(struct project *p, struct job *j, uint64_t done, uint64_t total);
+/* So many bytes an earlier one had done: they took this one no time. */
+void job_goes_on_from(struct project *p, struct job *j, uint64_t bytes);
 /* Rest for that long, or until it is to end: -ECANCELED, -ESHUTDOWN. By its own thread; with 0 ns it
  * only asks. */
 int job_pause(struct project *p, struct job *j, int64_t ns);

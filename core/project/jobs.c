@@ -77,10 +77,13 @@ static void grow(uint64_t *done, uint64_t *total, uint64_t new_done, uint64_t ne
         *total = *done;
 }
 
-/* What is shown of it: never less than before, and not all before the end. */
+/* What is shown of it, by bytes where they are known: never less than before, and not all before the
+ * end. */
 static void show(struct job *j)
 {
-    double part = j->total ? (double)j->done / (double)j->total * 1000 : 0;
+    uint64_t done = j->bytes_total ? j->bytes_done : j->done;
+    uint64_t total = j->bytes_total ? j->bytes_total : j->total;
+    double part = total ? (double)done / (double)total * 1000 : 0;
     unsigned permille = part >= 999 ? 999 : (unsigned)part;
 
     if (j->permille < permille)
@@ -197,6 +200,13 @@ void job_progress_bytes(struct project *p, struct job *j, uint64_t done, uint64_
 {
     MUTEX_GUARD(&p->jobs.lock);
     grow(&j->bytes_done, &j->bytes_total, done, total);
+    show(j);
+}
+
+void job_goes_on_from(struct project *p, struct job *j, uint64_t bytes)
+{
+    MUTEX_GUARD(&p->jobs.lock);
+    j->bytes_first = bytes;
 }
 
 /* Needs jobs->lock. 1: the time is not over. */

@@ -12,6 +12,7 @@
 #include "drop.h"
 #include "gc.h"
 #include "identity.h"
+#include "flush_names.h"
 #include "job.h"
 #include "lock.h"
 #include "log.h"
@@ -300,6 +301,8 @@ void gone_release(struct project *p);
 struct batch {
     uint64_t seq;           /* of the last change in it */
     struct log_pos log_pos; /* where the log goes on behind it */
+    char *name;             /* that the flush was given, and when; or NULL */
+    int64_t time;
     struct ns_records ns_records;
     struct slot_list slots;
     struct map64 sealed_slots; /* numbers whose slot name goes after its commit */
@@ -321,6 +324,7 @@ struct flusher {
         uint64_t number;
         char *name;
     } label[TICKETS_KEPT];            /* lock; by number modulo */
+    struct flush_names names;         /* lock; committed */
     uint64_t started, finished;       /* runs of the flush thread; lock */
     int result;                       /* of the last one: of its rotation; lock */
     struct ticket *ticket;            /* of the last one that rotated; lock */
@@ -374,9 +378,14 @@ int flush_run_for(struct project *p, enum seal_what what, int64_t timeout,
                   const _Atomic bool *interrupted);
 /* The same without waiting for its end (where there are no threads it is done). */
 int flush_begin(struct project *p, enum seal_what what, struct ticket **ret_ticket);
+/* Under a name (NULL: none) of 1 to FLUSH_LABEL_MAX bytes, which is committed with it. */
+int flush_begin_named(struct project *p, enum seal_what what, const char *name,
+                      struct ticket **ret_ticket);
 /* The name of flush `number`; kept as long as its ticket. */
-#define FLUSH_LABEL_MAX 255
-int flush_set_label(struct project *p, uint64_t number, const char *name); /* -ENOMEM */
+int flush_set_label(struct project *p, uint64_t number, const char *name, struct batch *b);
+/* Append the names of those batches. False: they have none. */
+bool flush_add_names(struct project *p, uint64_t first, uint64_t last, struct flush_names *to);
+int flush_write_names(struct project *p, uint64_t first, uint64_t last, struct kv_txn *t);
 bool flush_get_label(struct project *p, uint64_t number, char out[FLUSH_LABEL_MAX + 1]);
 /* Does the slot of `number` have a name only until a commit that has its bytes elsewhere? The gate
  * is held. */

@@ -44,8 +44,8 @@ static void publish(struct scrub *s)
 
 static void show_progress(struct scrub *s)
 {
-    job_progress(s->p, s->j, s->at.seen, s->total);
     job_progress_bytes(s->p, s->j, s->at.now.bytes, s->bytes_total);
+    job_progress(s->p, s->j, s->at.seen, s->total);
     publish(s);
 }
 
@@ -534,6 +534,7 @@ static int run(struct scrub *s)
 {
     int err = begin(s);
 
+    job_goes_on_from(s->p, s->j, s->at.now.bytes);
     while (err == 0 && s->at.phase != SCRUB_NONE) {
         err = s->at.phase == SCRUB_VALUES_OF_TABLES ? scrub_values(s) : scrub_table(s);
         if (err < 0)

@@ -355,6 +355,9 @@ int project_sweep(struct project *p, struct job *j, bool dry_run, struct strbuf 
     s->r = ret;
     rate_init(&s->rate, p->clock);
     err = run(s);
+    if (!dry_run && ret->purged)
+        report(REPORT_NOTE, "sweep: %llu of %llu ghosts that nothing needs were deleted",
+               U(ret->purged), U(ret->checked));
     say_more(s);
     say_error(err);
     release(s);

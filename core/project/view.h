@@ -63,6 +63,7 @@ int view_objects(struct project *p, uint8_t prefix, const struct id *after, view
  * some of what they would collect. */
 int view_nodes(struct project *p, struct strbuf *out, size_t *ret_count); /* ret_count may be NULL */
 int view_gc_history(struct project *p, struct strbuf *out);
+int view_flushes(struct project *p, struct strbuf *out); /* those that were named */
 /* The first of them, a line each, and how many of `all` there are more. `describe`: leak_describe for
  * what a store alone found, view_gc_key for keys of a pool. */
 typedef void view_gc_describe(const struct id *key, struct strbuf *out);

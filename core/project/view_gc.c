@@ -62,13 +62,20 @@ void view_gc_ids(const char *indent, const struct id *ids, size_t count, uint64_
         strbuf_addf(out, "%sand %llu more\n", indent, U(all - SHOWN_IDS));
 }
 
+/* All that were kept. */
 static void add_record(const struct gc_record *r, view_gc_describe *describe, struct strbuf *out)
 {
     strbuf_addf(out, "cycle=%llu time=", U(r->cycle));
     view_add_time(out, r->time);
     strbuf_addf(out, " eligible=%llu collected=%llu preserved=%llu nodes=%llu\n", U(r->eligible),
                 U(r->collected), U(r->preserved), U(r->nodes));
-    view_gc_ids("  ", r->ids, r->id_count, r->eligible, describe, out);
+    for (size_t i = 0; i < r->id_count; i++) {
+        strbuf_adds(out, "  ");
+        describe(&r->ids[i], out);
+        strbuf_adds(out, "\n");
+    }
+    if (r->eligible > r->id_count)
+        strbuf_addf(out, "  and %llu more\n", U(r->eligible - r->id_count));
 }
 
 static int add_history(struct gc *gc, view_gc_describe *describe, struct strbuf *out)

@@ -54,6 +54,17 @@ static void add_words(struct strbuf *out, const char *words)
     }
 }
 
+/* By bytes where they are known: one object takes as long as a million others. */
+static void add_left(const struct job *j, double seconds, struct strbuf *out)
+{
+    uint64_t total = j->bytes_total ? j->bytes_total - j->bytes_first : j->total;
+    uint64_t done = j->bytes_total ? j->bytes_done - j->bytes_first : j->done;
+
+    if (done && total > done && seconds > 0)
+        strbuf_addf(out, "left_seconds=%.0f\n",
+                    seconds * (double)(total - done) / (double)done);
+}
+
 static void add_progress(struct project *p, const struct job *j, struct strbuf *out)
 {
     int64_t lasted = j->state == JOB_RUNNING ? ticks(p) - j->began : j->lasted;
@@ -71,9 +82,8 @@ static void add_progress(struct project *p, const struct job *j, struct strbuf *
         strbuf_addf(out, "per_second=%.1f\n", (double)j->done / seconds);
     if (j->bytes_done && seconds > 0)
         strbuf_addf(out, "bytes_per_second=%.0f\n", (double)j->bytes_done / seconds);
-    if (j->done && j->total > j->done && seconds > 0 && j->state == JOB_RUNNING)
-        strbuf_addf(out, "left_seconds=%.0f\n",
-                    seconds * (double)(j->total - j->done) / (double)j->done);
+    if (j->state == JOB_RUNNING)
+        add_left(j, seconds, out);
 }
 
 /* What a trial run of GC would collect. */

@@ -112,6 +112,18 @@ void view_sweep_status(struct project *p, struct strbuf *out)
         add_sweeps(p, &s, out);
 }
 
+static bool needed_shard_is_away(struct project *p)
+{
+    struct shards_info info;
+    uint64_t ghosts = 0, bytes;
+
+    for (unsigned at = 0; shards_next(p->shards, at, &info) == 0; at = info.number)
+        if (info.state != SHARDS_OK && info.state != SHARDS_NEW && info.state != SHARDS_READONLY &&
+            refs_ghosts_on(p->refs, info.number, &ghosts, &bytes) == 0 && ghosts > 0)
+            return true;
+    return false;
+}
+
 const char *view_sweep_trouble(struct project *p)
 {
     struct sweep_status s;
@@ -119,6 +131,8 @@ const char *view_sweep_trouble(struct project *p)
     sweep_get(p, &s);
     if (s.lost)
         return "a shard has lost objects that are needed";
+    if (needed_shard_is_away(p))
+        return "a shard that has objects cannot be read: files on it give errors";
     return s.damage ? "what sweeps remembered is damaged" : NULL;
 }
 
@@ -270,7 +284,8 @@ int view_ghosts(struct project *p, int fd)
     int err;
 
     while ((err = refs_next_ghost(p->refs, 0, number, &number, &e)) == 0) {
-        add_ghost(p, number, &e, &text);
+        if (e.count > 0) /* else it is on its way out */
+            add_ghost(p, number, &e, &text);
         if (text.len >= SPOOL_PIECE && (err = spool(fd, &text, &off)) < 0)
             return err;
     }

@@ -24,9 +24,9 @@ S=$W/store M=$W/mnt
 daemon=
 pids=()
 current="the set-up"
-# How much is left when a mount takes long to end; what a start took from the log; that the kernel may
+# What cycles and sweeps deleted; how much is left when a mount takes long to end; what a start took from the log; that the kernel may
 # not read files by itself (an ordinary user's mount).
-allowed='^$|^tally: note: ending; remaining: [0-9]|^tally: note: recovered [0-9]+ changes from the log|^tally: note: large files are not read by the kernel itself'
+allowed='^$|^tally: note: ending; remaining: [0-9]|^tally: note: gc: cycle [0-9]+ deleted [0-9]|^tally: note: sweep: [0-9]+ of [0-9]+ ghosts|^tally: note: recovered [0-9]+ changes from the log|^tally: note: large files are not read by the kernel itself'
 
 claim() {
     current=$1

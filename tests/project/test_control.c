@@ -3,6 +3,7 @@
  * Tests of the control file: the rules of a session, and every verb with good and bad words.
  */
 #include "fixture.h"
+#include "flush_names.h"
 
 #include "job.h"
 #include "report.h"
@@ -304,7 +305,7 @@ Test(control, a_ticket_of_long_ago_is_known_to_have_ended)
     cr_assert_geq(project_durable(x.p), seq);
     fixture_reopen(&x);
     snprintf(line, sizeof line, "wait ticket %llu", ticket + 200);
-    refused(&x, line, -ENOENT, "this mount has not given out a ticket");
+    refused(&x, line, -ENOENT, "this mount has given out no ticket yet");
 }
 
 Test(control, a_dropped_namespace_is_gone_and_its_job_ends_with_the_drain)
@@ -613,4 +614,47 @@ Test(control, who_goes_back_in_a_reply_reads_that_part_again)
     cr_assert_gt(at(s, 1, 4095, text), 0, "its sentence is where the write was to be");
     cr_assert_eq(strncmp(text, "error EINVAL", 12), 0);
     control_close(s);
+}
+
+Test(control, who_waits_for_a_ticket_before_there_is_one_is_told_how_to_get_it)
+{
+    refused(&x, "wait ticket 0", -ENOENT, "no ticket yet: `flush` begins a flush and says its ticket");
+    agreed(&x, "flush", "ok ticket=0");
+    agreed(&x, "wait ticket 0", "ok snapshot=");
+    refused(&x, "wait ticket 1", -ENOENT, "not given out a ticket 1, its next is 1; `flush` begins");
+}
+
+static void flushes_are(const char *want)
+{
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+
+    cr_assert_eq(view_flushes(x.p, &text), 0);
+    cr_assert_str_eq(text.s, want);
+}
+
+Test(control, names_of_flushes_survive_a_remount_and_are_listed)
+{
+    char command[64];
+
+    flushes_are("");
+    put_file(&x, "main/a", "hello");
+    agreed(&x, "flush", "ok ticket=");
+    flushes_are("");
+    agreed(&x, "flush \"before the move\"", "seq=4");
+    put_file(&x, "main/b", "world");
+    agreed(&x, "flush second", "seq=");
+    flushes_are("seq=4 time=1970-01-01T00:16:40Z name=\"before the move\"\n"
+                "seq=7 time=1970-01-01T00:16:40Z name=second\n");
+    fixture_reopen(&x);
+    flushes_are("seq=4 time=1970-01-01T00:16:40Z name=\"before the move\"\n"
+                "seq=7 time=1970-01-01T00:16:40Z name=second\n");
+    for (int i = 0; i < FLUSH_NAMES_MAX; i++) {
+        snprintf(command, sizeof command, "flush n%d", i);
+        agreed(&x, command, "ok");
+    }
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+    cr_assert_eq(view_flushes(x.p, &text), 0);
+    cr_assert(!strstr(text.s, "second") && strstr(text.s, "name=n0\n") &&
+                  strstr(text.s, "name=n63\n"),
+              "%s", text.s);
 }

@@ -210,18 +210,20 @@ Test(jobs, progress_only_grows_and_is_all_at_the_end_only)
 
     job_progress(x.p, j, 50, 100);
     job_progress_bytes(x.p, j, 5000, 9000);
-    cr_assert_eq(seen(n).permille, 500);
+    cr_assert_eq(seen(n).permille, 555, "by bytes");
     job_progress(x.p, j, 40, 90);
     cr_assert_eq(seen(n).done, 50);
     cr_assert_eq(seen(n).total, 100);
     job_progress(x.p, j, 60, 400);
-    cr_assert_eq(seen(n).permille, 500, "more work was found: not less is done");
+    job_progress_bytes(x.p, j, 5000, 90000);
+    cr_assert_eq(seen(n).permille, 555, "more work was found: not less is done");
     job_progress(x.p, j, 500, 400);
+    job_progress_bytes(x.p, j, 90001, 90000);
     cr_assert_eq(seen(n).permille, 999, "it has not ended");
     cr_assert_eq(seen(n).total, 500);
     job_end(x.p, j, 0, NULL);
     cr_assert_eq(seen(n).permille, 1000);
-    cr_assert_eq(seen(n).bytes_done, 9000);
+    cr_assert_eq(seen(n).bytes_done, 90001);
 }
 
 Test(jobs, one_that_fails_does_not_end_at_all_of_it)
@@ -364,6 +366,25 @@ Test(jobs, a_drain_is_one_and_can_be_cancelled)
     vfs_release(f);
     vfs_forget(x.p, a.nodeid, 1);
     free(bytes);
+}
+
+Test(jobs, percent_and_time_left_are_by_bytes_where_they_are_known)
+{
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT, later = STRBUF_INIT;
+    struct job *j;
+    uint64_t n = started("scrub", &j);
+
+    job_goes_on_from(x.p, j, 100);
+    job_progress_bytes(x.p, j, 100, 1000);
+    job_progress(x.p, j, 9, 10);
+    cr_assert_eq(view_job(x.p, n, &text), 0);
+    cr_assert(strstr(text.s, "percent=10.0\n"), "%s", text.s);
+    clock_manual_advance(&x.clock, 10 * NSEC_PER_SEC);
+    job_progress_bytes(x.p, j, 200, 1000);
+    cr_assert_eq(view_job(x.p, n, &later), 0);
+    cr_assert(strstr(later.s, "percent=20.0\n"), "%s", later.s);
+    cr_assert(strstr(later.s, "left_seconds=80\n"), "%s", later.s);
+    job_end(x.p, j, 0, NULL);
 }
 
 struct asking {

@@ -684,8 +684,49 @@ Test(sweep, ghosts_are_listed_one_a_line)
              "object=%s shard=1 refs=1 size=300000 created=1970-01-01T00:16:40Z\n", hex);
     cr_assert(strstr(text, line), "%s", text);
     cr_assert(strstr(text, " size=11 "));
+    remove_file(&x, "main/big");
+    remove_file(&x, "main/small"); /* what nobody needs is on its way out, and not listed */
+    cr_assert_gt(refs_ghosts(x.p->refs), 0);
+    cr_assert_eq(ftruncate(fd, 0), 0);
+    cr_assert_eq(view_ghosts(x.p, fd), 0);
+    cr_assert_eq(pread(fd, text, sizeof text - 1, 0), 0, "%s", text);
     close(fd);
     unlink(path);
+}
+
+Test(sweep, a_store_whose_files_are_on_a_shard_that_is_away_is_degraded)
+{
+    agreed(&x, "status", "state=ok");
+    two_ghosts();
+    shard_mem_set(cold, SHARD_MEM_UNREACHABLE, true);
+    shard_mem_set(other, SHARD_MEM_UNREACHABLE, true);
+    (void)shards_said(x.p->shards, 2, -EHOSTUNREACH);
+    agreed(&x, "status", "state=ok"); /* nothing is there */
+    (void)shards_said(x.p->shards, 1, -EHOSTUNREACH);
+    agreed(&x, "status", "state=degraded");
+    agreed(&x, "status", "degraded: a shard that has objects cannot be read");
+    shard_mem_set(cold, SHARD_MEM_UNREACHABLE, false);
+    clock_manual_advance(&x.clock, 60 * NSEC_PER_SEC);
+    (void)shards_look(x.p->shards);
+    agreed(&x, "status", "state=ok");
+}
+
+Test(sweep, one_that_deleted_something_says_so_in_the_journal)
+{
+    char recent[8][REPORT_TEXT];
+    size_t n;
+
+    two_ghosts();
+    report_reset();
+    agreed(&x, "sweep wait", "purged=0");
+    cr_assert_eq(report_recent(REPORT_NOTE, recent, 8), 0);
+    remove_file(&x, "main/big");
+    agreed(&x, "sweep dry-run wait", "purged=1");
+    cr_assert_eq(report_recent(REPORT_NOTE, recent, 8), 0);
+    agreed(&x, "sweep wait", "purged=1");
+    n = report_recent(REPORT_NOTE, recent, 8);
+    cr_assert_geq(n, 1);
+    cr_assert_str_eq(recent[0], "sweep: 1 of 2 ghosts that nothing needs were deleted");
 }
 
 /* ---- time ---- */
