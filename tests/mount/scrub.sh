@@ -35,7 +35,7 @@ matches "$("$TALLY" status)" 'scrub +last=20[0-9T:-]+Z objects=42 '
 claim "a bit of a pack: the scrub names the paths, reading them is an error"
 pack=$S/packs/0000000000000001
 flip "$pack" "$(offset_of "$pack" 'text of letter 7')"
-may_log '^tally: ALARM: (scrub: )?object [0-9a-f]{32} (is|was) '
+may_log '^tally: ALARM: ((scrub|read): )?object [0-9a-f]{32} (is|was) '
 said=$("$TALLY" scrub --wait)
 matches "$said" '^objects=42 .* damaged=1 '
 matches "$said" 'object [0-9a-f]{32} is damaged: .*\(packs/0000000000000001 at [0-9]+\)'
