@@ -13,6 +13,7 @@ import os
 import struct
 import sys
 
+CAPABILITY = bytes.fromhex("0100000280000000000000000000000000000000")  # cap_setuid, effective
 USER, GROUP, OWN_GROUP = 1000, 2000, 2001
 # Mode, owner, group: others may write it; the user's group may; it is the user's own, not the group.
 KINDS = ((0o4777, 0, 0), (0o2777, 0, GROUP), (0o6775, 0, OWN_GROUP), (0o2755, USER, GROUP))
@@ -196,6 +197,19 @@ def attack(path, way):
     return as_user(lambda: changed(path, way))
 
 
+def lose_capability(way_name, way):
+    """A capability of the file goes as well, for anybody's change."""
+    good = True
+    for user in False, True:
+        prepare("victim", 0o777, 0, 0)
+        os.setxattr("victim", "security.capability", CAPABILITY)
+        said = as_user(lambda: way("victim") or "") if user else way("victim") or ""
+        if "security.capability" in os.listxattr("victim") or said:
+            print(f"{way_name}: the capability stays; {said}")
+            good = False
+    return good
+
+
 def tries(way_name, way):
     """Every kind of set-id file; also by another of its names."""
     good = True
@@ -210,7 +224,7 @@ def tries(way_name, way):
         return run("victim")
     good &= harmless(f"{way_name}, by another name", as_user(by_name))
     os.unlink("name")
-    return good
+    return good & lose_capability(way_name, way)
 
 
 def main():
