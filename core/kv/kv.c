@@ -5,8 +5,10 @@
 #include "kv_impl.h"
 
 #include "breathe.h"
+#include "mapped.h"
 
 #include <errno.h>
+#include <string.h>
 
 static bool key_ok(const struct kv *kv, unsigned table, size_t klen)
 {
@@ -49,6 +51,26 @@ int kv_snap_get(struct kv_snap *s, unsigned table, const void *key, size_t klen,
     if (!key_ok(s->kv, table, klen))
         return -EINVAL;
     return s->kv->ops->snap_get(s, table, key, klen, ret_val, ret_len);
+}
+
+struct copying {
+    void *to;
+    const void *from;
+    size_t len;
+};
+
+static int copy_guarded(void *arg)
+{
+    const struct copying *c = arg;
+    if (c->len > 0)
+        memcpy(c->to, c->from, c->len);
+    return 0;
+}
+
+int kv_snap_copy(void *to, const void *from, size_t len)
+{
+    struct copying c = {to, from, len};
+    return mapped_guard(copy_guarded, &c);
 }
 
 int kv_snap_seek(struct kv_snap *s, unsigned table, const void *key, size_t klen, bool after,

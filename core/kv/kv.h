@@ -93,6 +93,9 @@ void kv_snap_end(struct kv_snap *s); /* NULL is fine */
 /* *ret_val points into the snapshot: valid until kv_snap_end. */
 int kv_snap_get(struct kv_snap *s, unsigned table, const void *key, size_t klen,
                 const void **ret_val, size_t *ret_len);
+/* Copy from what a snapshot handed out. -EIO: the disk, which had it a moment ago, cannot give it any more,
+ * which is the end of the process for who reads it otherwise. */
+int kv_snap_copy(void *to, const void *from, size_t len);
 /* First key ≥ (or, with `after`, >) the given one; klen 0 means from the start. -ENOENT at the end.
  * The pointers are valid until kv_snap_end. -EUCLEAN sets *ret_key and *ret_klen, too: to the key
  * whose value is damaged, behind which one may go on, or to NULL and 0: the table cannot be read

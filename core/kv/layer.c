@@ -226,7 +226,10 @@ static int get_below(struct layer *l, const void *key, void *buf, size_t cap, si
     if (l->snap == NULL)
         return kv_get(l->kv, l->table, key, l->klen, buf, cap, ret_len);
     int r = kv_snap_get(l->snap, l->table, key, l->klen, &val, &len);
-    return r < 0 ? r : copy_out(val, len, buf, cap, ret_len);
+    if (r < 0)
+        return r;
+    *ret_len = len;
+    return len > cap ? -ERANGE : kv_snap_copy(buf, val, len);
 }
 
 void layer_gets_begin(struct layer *l)
@@ -389,44 +392,46 @@ static const struct slot *smallest(const struct layer *l, size_t at, const void 
     return best;
 }
 
-/* First committed key beyond `key` that no change speaks of; pointers into the snapshot. */
+/* First committed key beyond `key` that no change speaks of; the value points into the snapshot. */
 static int next_committed(struct layer *l, struct kv_snap *snap, const void *key,
-                          const void **ret_key, const void **ret_val, size_t *ret_len)
+                          uint8_t ret_key[KEY_MAX], const void **ret_val, size_t *ret_len)
 {
-    size_t klen = key == NULL ? 0 : l->klen;
+    const void *found;
+    size_t klen = key == NULL ? 0 : l->klen, len;
     for (;;) {
-        size_t found;
-        int r = kv_snap_seek(snap, l->table, key, klen, true, &key, &found, ret_val, ret_len);
+        int r = kv_snap_seek(snap, l->table, key, klen, true, &found, &len, ret_val, ret_len);
         if (r < 0)
             return r;
-        if (found != l->klen)
+        if (len != l->klen)
             return -EUCLEAN;
-        klen = found;
-        struct key k = key_of(l, key);
+        r = kv_snap_copy(ret_key, found, len);
+        if (r < 0)
+            return r;
+        key = ret_key;
+        klen = len;
+        struct key k = key_of(l, ret_key);
         if (change_since(l, &k, 0) == NULL)
-            break;
+            return 0;
     }
-    *ret_key = key;
-    return 0;
 }
 
 static int next_in(struct layer *l, struct kv_snap *snap, const void *key, void *ret_key, void *buf,
                    size_t cap, size_t *ret_len)
 {
-    const void *next, *val;
-    size_t len;
+    uint8_t next[KEY_MAX];
+    const void *val;
     const struct slot *s = NULL;
     for (size_t at = 0; at <= l->batches; at++)
         s = smallest(l, at, key, s);
-    int r = next_committed(l, snap, key, &next, &val, &len);
+    int r = next_committed(l, snap, key, next, &val, ret_len);
     if (r < 0 && (r != -ENOENT || s == NULL))
         return r;
     if (r < 0 || (s != NULL && memcmp(s->key, next, l->klen) < 0)) {
-        next = s->key;
-        val = s->val;
-        len = s->vlen;
+        r = copy_out(s->val, s->vlen, buf, cap, ret_len);
+        memcpy(next, s->key, l->klen);
+    } else {
+        r = *ret_len > cap ? -ERANGE : kv_snap_copy(buf, val, *ret_len);
     }
-    r = copy_out(val, len, buf, cap, ret_len);
     if (r == 0)
         memcpy(ret_key, next, l->klen);
     return r;

@@ -32,6 +32,7 @@ struct walk {
     struct visit *stack;
     size_t count, room;
     uint64_t pages;
+    uint8_t *page; /* the one that is looked at: a copy, which the disk cannot take away */
 };
 
 static void damage(struct walk *w, const char *what, uint64_t number, const char *why)
@@ -124,8 +125,13 @@ static int visit_page(struct walk *w, const struct visit *v)
     }
     if (err < 0)
         return err;
-    if (len != PAGE_SIZE_BYTES || page_check(p, v->no, &why) < 0) {
-        damage(w, "page", v->no, len != PAGE_SIZE_BYTES ? "wrong length" : why);
+    why = "wrong length";
+    err = len == PAGE_SIZE_BYTES ? kv_snap_copy(w->page, p, len) : -EUCLEAN;
+    if (err == -EIO)
+        return err;
+    p = w->page;
+    if (err < 0 || page_check(p, v->no, &why) < 0) {
+        damage(w, "page", v->no, why);
         return 0;
     }
     if (v->level != LEVEL_ANY && page_level(p) != v->level) {
@@ -265,6 +271,9 @@ int recount_run(struct kv_snap *snap, const struct recount_options *o, struct re
     int err;
 
     *ret = (struct recount){0};
+    w.page = malloc(PAGE_SIZE_BYTES);
+    if (!w.page)
+        return -ENOMEM;
     err = each(&w, TABLE_NAMESPACES, "namespace", count_namespace);
     if (err == 0)
         err = count_orphans(&w);
@@ -275,6 +284,7 @@ int recount_run(struct kv_snap *snap, const struct recount_options *o, struct re
     if (err == 0 && !o->pages_only)
         err = each(&w, TABLE_OBJECTS, "object", count_alias);
     free(w.stack);
+    free(w.page);
     return err;
 }
 

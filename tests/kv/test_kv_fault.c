@@ -2,6 +2,7 @@
 /* A disk that cannot be read under LMDB's mapping. A file that is cut short is one: the kernel
  * sends the same SIGBUS for a page beyond its end. */
 #include "both.h"
+#include "layer.h"
 #include "mapped.h"
 
 #include <sys/mman.h>
@@ -99,6 +100,78 @@ Test(kv_fault, a_snapshot_says_so_too_and_goes_on_when_the_disk_does)
     cr_assert_eq(kv_snap_get(s, 0, &key, 1, &val, &vlen), 0);
     cr_assert_eq(walk(s), KEYS);
     kv_snap_end(s);
+    both_teardown(&x);
+}
+
+/* The disk had the value when it was looked up, and has it no more when it is copied. */
+static bool gone_behind;
+static char *gone;
+static size_t gone_len;
+static struct fixture *gone_of;
+
+static void go(int r)
+{
+    if (r == 0 && gone_behind && gone == NULL)
+        gone = damage(gone_of, &gone_len);
+}
+
+int __real_kv_snap_get(struct kv_snap *s, unsigned table, const void *key, size_t klen,
+                       const void **ret_val, size_t *ret_len);
+int __wrap_kv_snap_get(struct kv_snap *s, unsigned table, const void *key, size_t klen,
+                       const void **ret_val, size_t *ret_len);
+int __wrap_kv_snap_get(struct kv_snap *s, unsigned table, const void *key, size_t klen,
+                       const void **ret_val, size_t *ret_len)
+{
+    int r = __real_kv_snap_get(s, table, key, klen, ret_val, ret_len);
+    go(r);
+    return r;
+}
+
+int __real_kv_snap_seek(struct kv_snap *s, unsigned table, const void *key, size_t klen, bool after,
+                        const void **ret_key, size_t *ret_klen, const void **ret_val,
+                        size_t *ret_len);
+int __wrap_kv_snap_seek(struct kv_snap *s, unsigned table, const void *key, size_t klen, bool after,
+                        const void **ret_key, size_t *ret_klen, const void **ret_val,
+                        size_t *ret_len);
+int __wrap_kv_snap_seek(struct kv_snap *s, unsigned table, const void *key, size_t klen, bool after,
+                        const void **ret_key, size_t *ret_klen, const void **ret_val,
+                        size_t *ret_len)
+{
+    int r = __real_kv_snap_seek(s, table, key, klen, after, ret_key, ret_klen, ret_val, ret_len);
+    go(r);
+    return r;
+}
+
+Test(kv_fault, a_layer_that_copies_a_value_meets_an_error_not_its_end)
+{
+    struct fixture x;
+    struct layer *l;
+    struct kv_txn *t;
+    uint8_t key[8] = {3}, next[8], buf[64];
+    size_t len;
+    plant(&x);
+    cr_assert_eq(kv_txn_begin(x.kv, &t), 0);
+    for (uint8_t i = 0; i < KEYS; i++) {
+        key[0] = i;
+        cr_assert_eq(kv_put(t, 1, key, sizeof key, value, 20), 0);
+    }
+    cr_assert_eq(kv_commit(t), 0);
+    cr_assert_eq(layer_create(x.kv, 1, sizeof key, &l), 0);
+    gone_of = &x;
+    for (int i = 0; i < 2; i++) {
+        gone_behind = true;
+        key[0] = 3;
+        layer_gets_begin(l);
+        cr_assert_eq(i == 0 ? layer_get(l, key, buf, sizeof buf, &len)
+                            : layer_next(l, key, next, buf, sizeof buf, &len),
+                     -EIO);
+        layer_gets_end(l);
+        gone_behind = false;
+        mend(&x, gone, gone_len);
+        gone = NULL;
+        cr_assert_eq(layer_get(l, key, buf, sizeof buf, &len), 0);
+    }
+    layer_destroy(l);
     both_teardown(&x);
 }
 
