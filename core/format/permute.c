@@ -8,7 +8,12 @@
 #define HALF_MASK ((UINT64_C(1) << HALF) - 1)
 
 /* What a round does to the other half. No two rounds are alike. */
-static uint64_t round_of(const struct sip_key *key, unsigned i, uint64_t half)
+static uint64_t round_31(const struct sip_key *key, unsigned i, uint64_t half)
+{
+    return siphash_few(key, half | (uint64_t)i << 32, 5) & HALF_MASK;
+}
+
+static uint64_t round_64(const struct sip_key *key, unsigned i, uint64_t half)
 {
     uint8_t in[9];
 
@@ -22,7 +27,7 @@ uint64_t permute_62(const struct sip_key *key, uint64_t x)
     uint64_t left = x >> HALF, right = x & HALF_MASK;
 
     for (unsigned i = 0; i < ROUNDS; i++) {
-        uint64_t next = left ^ (round_of(key, i, right) & HALF_MASK);
+        uint64_t next = left ^ round_31(key, i, right);
         left = right;
         right = next;
     }
@@ -34,7 +39,7 @@ uint64_t permute_62_back(const struct sip_key *key, uint64_t y)
     uint64_t left = y >> HALF, right = y & HALF_MASK;
 
     for (unsigned i = ROUNDS; i-- > 0;) {
-        uint64_t before = right ^ (round_of(key, i, left) & HALF_MASK);
+        uint64_t before = right ^ round_31(key, i, left);
         right = left;
         left = before;
     }
@@ -44,7 +49,7 @@ uint64_t permute_62_back(const struct sip_key *key, uint64_t y)
 void permute_128(const struct sip_key *key, uint64_t x[2])
 {
     for (unsigned i = 0; i < ROUNDS; i++) {
-        uint64_t next = x[0] ^ round_of(key, i, x[1]);
+        uint64_t next = x[0] ^ round_64(key, i, x[1]);
         x[0] = x[1];
         x[1] = next;
     }

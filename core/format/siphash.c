@@ -34,11 +34,25 @@ static inline void take(struct sip *s, uint64_t word)
     s->v0 ^= word;
 }
 
-uint64_t siphash(const struct sip_key *key, const void *data, size_t len)
+static inline struct sip begin(const struct sip_key *key)
 {
     const uint64_t k0 = get_le64(key->b), k1 = get_le64(key->b + 8);
-    struct sip s = {k0 ^ 0x736f6d6570736575u, k1 ^ 0x646f72616e646f6du, k0 ^ 0x6c7967656e657261u,
-                    k1 ^ 0x7465646279746573u};
+
+    return (struct sip){k0 ^ 0x736f6d6570736575u, k1 ^ 0x646f72616e646f6du,
+                        k0 ^ 0x6c7967656e657261u, k1 ^ 0x7465646279746573u};
+}
+
+static inline uint64_t end(struct sip *s)
+{
+    s->v2 ^= 0xff;
+    for (unsigned i = 0; i < 4; i++)
+        round_of(s);
+    return s->v0 ^ s->v1 ^ s->v2 ^ s->v3;
+}
+
+uint64_t siphash(const struct sip_key *key, const void *data, size_t len)
+{
+    struct sip s = begin(key);
     const uint8_t *at = data;
     uint8_t last[8] = {0};
 
@@ -48,8 +62,13 @@ uint64_t siphash(const struct sip_key *key, const void *data, size_t len)
         memcpy(last, at, len % 8);
     last[7] = (uint8_t)len;
     take(&s, get_le64(last));
-    s.v2 ^= 0xff;
-    for (unsigned i = 0; i < 4; i++)
-        round_of(&s);
-    return s.v0 ^ s.v1 ^ s.v2 ^ s.v3;
+    return end(&s);
+}
+
+uint64_t siphash_few(const struct sip_key *key, uint64_t bytes, unsigned len)
+{
+    struct sip s = begin(key);
+
+    take(&s, bytes | (uint64_t)len << 56);
+    return end(&s);
 }

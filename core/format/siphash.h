@@ -17,3 +17,5 @@ struct sip_key {
 };
 
 uint64_t siphash(const struct sip_key *key, const void *data, size_t len);
+/* The same of at most 7 bytes, the lowest ones of `bytes`, little-endian; the others are 0. */
+uint64_t siphash_few(const struct sip_key *key, uint64_t bytes, unsigned len);

@@ -32,6 +32,9 @@ Test(siphash, has_the_published_values)
         in[i] = (uint8_t)i;
     for (size_t len = 0; len < sizeof published / sizeof *published; len++)
         cr_assert_eq(siphash(&key, in, len), published[len], "length %zu", len);
+    for (unsigned len = 0; len < 8; len++)
+        cr_assert_eq(siphash_few(&key, 0x06050403020100 & ((UINT64_C(1) << 8 * len) - 1), len),
+                     published[len], "length %u", len);
     cr_assert_eq(siphash(&key, in, 63), 0x958a324ceb064572u);
 }
 
