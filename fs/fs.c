@@ -30,6 +30,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 __attribute__((format(printf, 4, 5))) static int fail(int r, char *why, size_t why_len,
                                                       const char *fmt, ...)
@@ -130,6 +131,9 @@ destroy:
 
 static int run(struct fs *fs, char *why, size_t why_len)
 {
+    if (getrandom(&fs->tal_generation, sizeof(fs->tal_generation), 0) !=
+        sizeof(fs->tal_generation))
+        return fail(-EIO, why, why_len, "the kernel has no random numbers");
     int r = taldir_create(fs, &fs->tal);
     if (r < 0)
         return fail(r, why, why_len, "out of memory");

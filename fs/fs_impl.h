@@ -41,6 +41,7 @@ struct fs {
     const struct fs_options *o;
     struct fuse_session *se;
     struct taldir *tal;
+    uint32_t tal_generation; /* of all its nodes: nobody can make up a handle of one */
     struct defer *defer;
     struct notify *notify;
     struct sync *sync;

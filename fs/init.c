@@ -78,6 +78,7 @@ void init_op(void *userdata, struct fuse_conn_info *conn)
     want(conn, FUSE_CAP_POSIX_ACL, !fs->o->noxattr);
     want(conn, FUSE_CAP_DONT_MASK, true);
     want(conn, FUSE_CAP_CACHE_SYMLINKS, !fs_reads_all(fs));
+    want(conn, FUSE_CAP_EXPORT_SUPPORT, true); /* "." and ".." are looked up by number */
     want(conn, FUSE_CAP_READDIRPLUS, true);
     want(conn, FUSE_CAP_READDIRPLUS_AUTO, true);
 }

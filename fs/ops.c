@@ -27,9 +27,28 @@ static int check_change(uint64_t parent, const char *name, int taken)
     return fs_is_tally(parent, name) ? taken : 0;
 }
 
+/* For a handle whose inode, or whose parent's, the kernel has forgotten. Nothing of `.tally` is found so:
+ * who may enter it goes by names. */
+static void lookup_dots(fuse_req_t req, uint64_t node, bool parent)
+{
+    struct fs *fs = fs_of(req);
+    struct vfs_attr a;
+    int r = taldir_owns(node) ? -ESTALE
+            : parent          ? vfs_lookup_parent(fs->p, node, &a)
+                              : vfs_lookup_node(fs->p, node, &a);
+    if (r < 0)
+        fs_reply_err(req, r);
+    else
+        fs_reply_entry(req, &a);
+}
+
 static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
     struct vfs_attr a;
+    if (name[0] == '.' && (name[1] == '\0' || strcmp(name, "..") == 0)) {
+        lookup_dots(req, parent, name[1] != '\0');
+        return;
+    }
     if (taldir_owns(parent) || fs_is_tally(parent, name)) {
         tal_op_lookup(req, parent, name);
         return;

@@ -111,7 +111,7 @@ static void reply_entry(fuse_req_t req, const struct vfs_attr *a, uint32_t mode)
     fs_entry(fs, a, &e);
     e.attr.st_mode = mode;
     fs_add_refs(fs, fuse_req_ctx(req)->uid, a->nodeid, &e.attr);
-    if (fuse_reply_entry(req, &e) != 0)
+    if (fuse_reply_entry(req, &e) != 0 && a->nodeid != VFS_ROOT)
         vfs_forget(fs->p, a->nodeid, 1);
 }
 

@@ -37,7 +37,7 @@ static struct call *call_for(fuse_req_t req, call_fn *fn, uint64_t ino,
 static void lookup_and_reply(fuse_req_t req, uint64_t parent, const char *name, struct call *c)
 {
     struct fs *fs = fs_of(req);
-    struct fuse_entry_param e = {0};
+    struct fuse_entry_param e = {.generation = fs->tal_generation};
     int r = taldir_lookup(fs->tal, parent, name, &e.attr);
     e.ino = e.attr.st_ino;
     if (c != NULL)
@@ -317,7 +317,7 @@ static size_t add_entry(fuse_req_t req, const struct taldir_list *l, size_t inde
                         size_t left, bool plus)
 {
     struct taldir *t = fs_of(req)->tal;
-    struct fuse_entry_param e = {0};
+    struct fuse_entry_param e = {.generation = fs_of(req)->tal_generation};
     uint64_t next;
     const char *name = taldir_list_at(t, l, index, &e.attr, &next);
     if (name == NULL)

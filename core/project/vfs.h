@@ -84,6 +84,11 @@ enum vfs_set {
 };
 
 int vfs_lookup(struct project *p, uint64_t parent, const char *name, struct vfs_attr *ret); /* E */
+/* By number alone, as a handle has it that outlived all caches. -ESTALE: it is gone, or has no name
+ * any more. E, but for VFS_ROOT. */
+int vfs_lookup_node(struct project *p, uint64_t nodeid, struct vfs_attr *ret);
+/* The directory that directory `nodeid` is in. Likewise. */
+int vfs_lookup_parent(struct project *p, uint64_t nodeid, struct vfs_attr *ret);
 void vfs_forget(struct project *p, uint64_t nodeid, uint64_t count);
 int vfs_getattr(struct project *p, uint64_t nodeid, struct vfs_attr *ret);
 /* `set`: which of enum vfs_set; values from `in`. */

@@ -119,6 +119,61 @@ static int find_in(struct project *p, struct ns *ns, uint64_t dir, const char *n
     return err;
 }
 
+/* Fills *in and *ret, which is counted, as long as its namespace and its names last. */
+static int find_node(struct project *p, uint64_t nodeid, struct inode *in, struct vfs_attr *ret)
+{
+    struct ns *ns;
+    int err = ns_get(p, vfs_node_ns(nodeid), &ns);
+
+    if (err < 0)
+        return err;
+    {
+        READ_GUARD(&ns->lock);
+        err = ns->live ? 0 : -ESTALE;
+        if (err == 0 && ns->target) {
+            *in = (struct inode){.mode = S_IFLNK};
+            attr_fill_link(ns, ret);
+            err = ret->nodeid == nodeid ? 0 : -ESTALE;
+        } else if (err == 0) {
+            err = inode_load(&ns->tree, vfs_node_ino(nodeid), in);
+            if (err == 0 && in->nlink == 0)
+                err = -ESTALE;
+            if (err == 0)
+                attr_fill(ns, vfs_node_ino(nodeid), in, ret);
+        }
+        if (err == 0)
+            vfs_remember(ns);
+    }
+    ns_put(p, ns);
+    return err;
+}
+
+int vfs_lookup_node(struct project *p, uint64_t nodeid, struct vfs_attr *ret)
+{
+    struct inode in;
+
+    if (!node_is_root(nodeid))
+        return find_node(p, nodeid, &in, ret);
+    attr_fill_root(p, ret);
+    return nodeid == VFS_ROOT ? 0 : -ESTALE;
+}
+
+int vfs_lookup_parent(struct project *p, uint64_t nodeid, struct vfs_attr *ret)
+{
+    struct inode in;
+    int err = node_is_root(nodeid) ? -ESTALE : find_node(p, nodeid, &in, ret);
+
+    if (err < 0)
+        return err;
+    vfs_forget(p, nodeid, 1);
+    if (!S_ISDIR(in.mode))
+        return -ENOTDIR;
+    return vfs_lookup_node(
+        p,
+        vfs_node_ino(nodeid) == NS_ROOT_INO ? VFS_ROOT : vfs_node(vfs_node_ns(nodeid), in.parent),
+        ret);
+}
+
 int vfs_lookup(struct project *p, uint64_t parent, const char *name, struct vfs_attr *ret)
 {
     struct ns *ns;
