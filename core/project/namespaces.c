@@ -342,6 +342,7 @@ int ns_branch(struct project *p, const char *from, const char *to, uint64_t *ret
         INSTANT_GUARD(p);
         err = src->live ? tree_branch(&src->tree, &ns->tree.root) : -ENOENT;
         ns->next_ino = src->next_ino;
+        ns->branched = true;
         if (err == 0) {
             err = ns_publish(p, ns, src);
             if (err < 0)

@@ -4,13 +4,15 @@
  * project is opened, and collecting what changed for a commit.
  */
 #include "project_impl.h"
+#include "report.h"
 #include <errno.h>
 #include <stdlib.h>
 
 /* ---- records: FORMAT.md, "Namespaces" ---- */
 
-#define RECORD_HEAD 56
-#define RECORD_VERSION 1
+#define HEAD_1 56 /* of version 1, which says nothing of flushes */
+#define RECORD_HEAD 72
+#define RECORD_VERSION 2
 
 size_t ns_record_encode(const struct ns *ns, uint64_t root, uint8_t *out)
 {
@@ -18,7 +20,8 @@ size_t ns_record_encode(const struct ns *ns, uint64_t root, uint8_t *out)
 
     memset(out, 0, RECORD_HEAD);
     out[8] = RECORD_VERSION;
-    out[9] = (uint8_t)(ns->frozen | (ns->target ? 2 : 0) | (ns->verify ? 4 : 0));
+    out[9] = (uint8_t)(ns->frozen | (ns->target ? 2 : 0) | (ns->verify ? 4 : 0) |
+                       (ns->branched ? 8 : 0));
     put_le16(out + 10, (uint16_t)name);
     put_le32(out + 12, ns->generation);
     put_le64(out + 16, root);
@@ -27,6 +30,8 @@ size_t ns_record_encode(const struct ns *ns, uint64_t root, uint8_t *out)
     put_le64(out + 40, (uint64_t)ns->time);
     put_le32(out + 48, ns->uid);
     put_le32(out + 52, ns->gid);
+    put_le64(out + 56, atomic_load(&ns->flushes));
+    put_le64(out + 64, (uint64_t)atomic_load(&ns->flushed));
     memcpy(out + RECORD_HEAD, ns->name, name);
     if (target)
         memcpy(out + RECORD_HEAD + name, ns->target, target);
@@ -34,18 +39,26 @@ size_t ns_record_encode(const struct ns *ns, uint64_t root, uint8_t *out)
     return RECORD_HEAD + name + target;
 }
 
+/* Where the name is; 0: no version that is known. */
+static size_t head_of(const uint8_t *v, size_t len)
+{
+    size_t head = len < HEAD_1 ? 0 : v[8] == 1 ? HEAD_1 : v[8] == RECORD_VERSION ? RECORD_HEAD : 0;
+
+    return head <= len ? head : 0;
+}
+
 int ns_decode(const void *val, size_t len, struct ns_fields *ret)
 {
     const uint8_t *v = val;
-    size_t name = len >= RECORD_HEAD ? get_le16(v + 10) : 0;
+    size_t head = head_of(v, len), name = head ? get_le16(v + 10) : 0;
 
     *ret = (struct ns_fields){.target = NULL};
-    if (len < RECORD_HEAD || v[8] != RECORD_VERSION || name == 0 || name > VFS_NAME_MAX ||
-        RECORD_HEAD + name > len || len > RECORD_HEAD + name + 4095)
+    if (name == 0 || name > VFS_NAME_MAX || head + name > len || len > head + name + 4095)
         return -EUCLEAN;
-    memcpy(ret->name, v + RECORD_HEAD, name);
+    memcpy(ret->name, v + head, name);
     ret->frozen = v[9] & 1;
     ret->verify = v[9] & 4;
+    ret->branched = v[9] & 8;
     ret->generation = get_le32(v + 12);
     ret->root = get_le64(v + 16);
     ret->next_ino = get_le64(v + 24);
@@ -53,8 +66,12 @@ int ns_decode(const void *val, size_t len, struct ns_fields *ret)
     ret->time = (int64_t)get_le64(v + 40);
     ret->uid = get_le32(v + 48);
     ret->gid = get_le32(v + 52);
+    if (head == RECORD_HEAD) {
+        ret->flushes = get_le64(v + 56);
+        ret->flushed = (int64_t)get_le64(v + 64);
+    }
     if (v[9] & 2) {
-        ret->target = strndup((const char *)v + RECORD_HEAD + name, len - RECORD_HEAD - name);
+        ret->target = strndup((const char *)v + head + name, len - head - name);
         if (!ret->target)
             return -ENOMEM;
     }
@@ -65,7 +82,7 @@ int ns_record_check(uint32_t number, const void *val, size_t len)
 {
     const uint8_t *v = val;
 
-    return len < RECORD_HEAD || get_le64(v) != id_checksum(v + 8, len - 8, number) ? -EUCLEAN : 0;
+    return len < HEAD_1 || get_le64(v) != id_checksum(v + 8, len - 8, number) ? -EUCLEAN : 0;
 }
 
 static int record_push(struct ns_records *r, uint32_t number, size_t len, uint8_t *bytes)
@@ -81,7 +98,20 @@ static int record_push(struct ns_records *r, uint32_t number, size_t len, uint8_
     return 0;
 }
 
-static int freeze_one(struct ns *ns, struct ns_records *ret)
+/* Each flush of a branch leaves more of its pages and bytes where they were written then. */
+static void count_flush(struct project *p, struct ns *ns)
+{
+    uint64_t n = atomic_fetch_add(&ns->flushes, 1) + 1;
+
+    atomic_store(&ns->flushed, now(p));
+    if (ns->branched && n == (uint64_t)settings_get(&p->settings, SET_BRANCH_FRAGMENT_WARN))
+        report(REPORT_WARN,
+               "namespace %s was flushed %llu times since it was branched (branch_fragment_warn): "
+               "what it has lies scattered, and reading it may be slow",
+               ns->name, (unsigned long long)n);
+}
+
+static int freeze_one(struct project *p, struct ns *ns, struct ns_records *ret)
 {
     uint8_t *bytes;
 
@@ -91,6 +121,7 @@ static int freeze_one(struct ns *ns, struct ns_records *ret)
     bytes = malloc(NS_RECORD_MAX);
     if (!bytes)
         return -ENOMEM;
+    count_flush(p, ns);
     return record_push(ret, ns->number, ns_record_encode(ns, ns->tree.root, bytes), bytes);
 }
 
@@ -104,7 +135,7 @@ int ns_table_freeze(struct project *p, struct ns_records *ret)
     WRITE_GUARD(&p->names.lock); /* a last ns_put frees without the gate */
     for (size_t i = 0; i < NS_BUCKETS && err == 0; i++)
         for (struct ns *ns = p->names.by_number[i]; ns && err == 0; ns = ns->by_number_next)
-            err = freeze_one(ns, ret);
+            err = freeze_one(p, ns, ret);
     while (err == 0 && map64_next(&p->names.removed, &at, &number, &none))
         err = record_push(ret, (uint32_t)number, 0, NULL);
     if (err < 0) {
@@ -155,6 +186,9 @@ void ns_set_fields(struct ns *ns, uint32_t number, struct ns_fields *f)
     ns->gid = f->gid;
     ns->frozen = f->frozen;
     ns->verify = f->verify;
+    ns->branched = f->branched;
+    atomic_store(&ns->flushes, f->flushes);
+    atomic_store(&ns->flushed, f->flushed);
 }
 
 static int load_one(struct project *p, uint32_t number, const void *val, size_t len)

@@ -88,6 +88,9 @@ struct ns {
     bool frozen;  /* setting ns:NAME.frozen: no changes */
     bool verify;  /* setting ns:NAME.verify open: what the kernel will read is verified first */
     bool dirty;   /* record differs from the committed one */
+    bool branched; /* fixed; it was another one's branch */
+    _Atomic uint64_t flushes; /* that had changes of it, ever, */
+    _Atomic int64_t flushed;  /* and when the last of them froze it, ns since the epoch; 0: none */
     struct ns *by_number_next, *by_name_next;
 };
 
@@ -168,11 +171,12 @@ struct ns_fields {
     char *target; /* malloc'd or NULL */
     uint32_t generation, uid, gid;
     uint64_t root, next_ino, seq;
-    int64_t time;
-    bool frozen, verify;
+    int64_t time, flushed;
+    uint64_t flushes;
+    bool frozen, verify, branched;
 };
 /* Returns the length. */
-#define NS_RECORD_MAX (56 + VFS_NAME_MAX + 4096)
+#define NS_RECORD_MAX (72 + VFS_NAME_MAX + 4096)
 size_t ns_record_encode(const struct ns *ns, uint64_t root, uint8_t *out);
 /* 0 or -EUCLEAN: is the record whole, and that of this number? check uses both, too. */
 int ns_record_check(uint32_t number, const void *val, size_t len);

@@ -38,6 +38,7 @@ enum setting {
     SET_SWEEP_INTERVAL,         /* duration, 1m – 100d, 1h: between two sweeps that nobody asks for */
     SET_SWEEP_RATE,             /* count a second, 1/s – 1000000/s, 1000/s: a sweep asks for so many */
     SET_SHARD_WAIT,             /* duration, 0 – 10m, 0: readers wait so long for a shard */
+    SET_BRANCH_FRAGMENT_WARN,   /* number, 0 – 1000000000, 10000: flushes of a branch; 0: never */
     SETTING_COUNT
 };
 

@@ -251,6 +251,7 @@ static void status(struct project *p, const struct facts *f, struct strbuf *out)
                     U(p->replayed.changes), U(p->replayed.first), U(p->replayed.last),
                     U(p->replayed.bytes));
     strbuf_addf(out, "namespaces  %llu\n", U(f->namespaces));
+    view_ns_flushes(p, out);
     strbuf_addf(out, "objects     %llu pinned=%llu dying=%llu retained=%llu retained_bytes=%llu\n",
                 U(f->refs.objects), U(f->refs.pinned), U(f->refs.dying), U(f->refs.retained),
                 U(f->refs.retained_bytes));
@@ -655,104 +656,4 @@ int view_objects(struct project *p, uint8_t prefix, const struct id *after, view
     (void)view_settle(p);
     err = refs_list(p->refs, prefix, after, list_one, &l);
     return l.stopped ? 0 : err;
-}
-
-/* ---- namespaces ---- */
-
-struct names {
-    char **v;
-    size_t count;
-};
-
-static void names_release(struct names *n)
-{
-    for (size_t i = 0; i < n->count; i++)
-        free(n->v[i]);
-    free(n->v);
-}
-
-static int names_collect(struct project *p, const char *after, struct names *ret)
-{
-    READ_GUARD(&p->names.lock);
-
-    ret->v = calloc(p->names.live + 1, sizeof(char *));
-    if (!ret->v)
-        return -ENOMEM;
-    for (size_t i = 0; i < NS_BUCKETS; i++)
-        for (const struct ns *ns = p->names.by_name[i]; ns; ns = ns->by_name_next) {
-            if (ns->target || (after && strcmp(ns->name, after) <= 0))
-                continue;
-            ret->v[ret->count] = strdup(ns->name);
-            if (!ret->v[ret->count])
-                return -ENOMEM;
-            ret->count++;
-        }
-    return 0;
-}
-
-static int compare_names(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-int view_namespaces(struct project *p, const char *after, view_name_fn *fn, void *ctx)
-{
-    struct names n = {0};
-    int err = names_collect(p, after, &n);
-
-    if (err == 0 && n.count)
-        qsort(n.v, n.count, sizeof(char *), compare_names);
-    for (size_t i = 0; err == 0 && i < n.count; i++)
-        if (fn(n.v[i], ctx))
-            break;
-    names_release(&n);
-    return err;
-}
-
-enum { NS_ROOT, NS_SEQ, NS_DURABLE, NS_OPTIONS };
-const char *const view_ns_files[] = {
-    [NS_ROOT] = "root", [NS_SEQ] = "seq", [NS_DURABLE] = "durable", [NS_OPTIONS] = "options"};
-const unsigned view_ns_file_count = sizeof view_ns_files / sizeof *view_ns_files;
-
-static int ns_file(const char *file)
-{
-    for (unsigned i = 0; i < view_ns_file_count; i++)
-        if (!strcmp(view_ns_files[i], file))
-            return (int)i;
-    return -ENOENT;
-}
-
-int view_namespace(struct project *p, const char *name, const char *file, struct strbuf *out)
-{
-    int which = ns_file(file), err;
-    uint64_t root, seq, durable;
-    bool frozen, verify, gone;
-    struct ns *ns;
-
-    if (which < 0)
-        return which;
-    (void)view_settle(p);
-    err = ns_get_by_name(p, name, &ns);
-    if (err < 0)
-        return err;
-    {
-        READ_GUARD(&ns->lock);
-        gone = ns->target != NULL;
-        root = ns->tree.root;
-        seq = ns->seq;
-        frozen = ns->frozen;
-        verify = ns->verify;
-    }
-    ns_put(p, ns);
-    if (gone)
-        return -ENOENT;
-    durable = project_durable(p);
-    if (which == NS_ROOT)
-        strbuf_addf(out, "%llu\n", U(root));
-    else if (which == NS_OPTIONS)
-        strbuf_addf(out, "frozen=%s\nverify=%s\n", frozen ? "yes" : "no",
-                    verify ? "open" : "never");
-    else /* never beyond the last change: equal numbers mean that all of it is durable */
-        strbuf_addf(out, "%llu\n", U(which == NS_SEQ || seq < durable ? seq : durable));
-    return strbuf_error(out);
 }

@@ -77,6 +77,7 @@ int view_namespaces(struct project *p, const char *after, view_name_fn *fn, void
 /* The files under namespaces/<name>/: "root", "seq", "durable", "options", one fact a line. */
 extern const char *const view_ns_files[];
 extern const unsigned view_ns_file_count;
+void view_ns_flushes(struct project *p, struct strbuf *out); /* lines of status */
 int view_namespace(struct project *p, const char *name, const char *file, struct strbuf *out);
 
 /* Job numbers, ascending, above `after`; and one job's key=value lines. */

@@ -2,6 +2,8 @@
 /* Claims about what a commit says of a namespace. */
 #include "blob.h"
 #include "fixture.h"
+
+#include "report.h"
 #include "project_impl.h"
 
 #define SLOT_SIZE (200u * 1024) /* bytes; above pack_limit */
@@ -155,4 +157,54 @@ Test(namespaces, one_with_a_file_in_it_is_neither_removed_nor_replaced)
     cr_assert_eq(ns_rename(x.p, "main", "dev", 0), -ENOTEMPTY);
     cr_assert_eq(ns_open_files(x.p, "dev"), 1);
     still_there(f);
+}
+
+static void file_is(const char *ns, const char *file, const char *want)
+{
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+
+    cr_assert_eq(view_namespace(x.p, ns, file, &text), 0);
+    cr_assert_str_eq(text.s, want, "%s of %s", file, ns);
+}
+
+Test(namespaces, flushes_are_counted_for_each_also_after_a_remount)
+{
+    agreed(&x, "branch main dev", "ok");
+    agreed(&x, "flush", "ok");
+    file_is("dev", "flushes", "1\n");
+    clock_manual_advance(&x.clock, 60 * NSEC_PER_SEC);
+    put_file(&x, "dev/a", "hello");
+    agreed(&x, "flush", "ok");
+    agreed(&x, "flush", "ok");
+    file_is("dev", "flushes", "2\n");
+    file_is("dev", "flushed", "1970-01-01T00:17:40Z\n");
+    file_is("main", "flushed", "1970-01-01T00:16:40Z\n");
+    fixture_reopen(&x);
+    file_is("dev", "flushes", "2\n");
+    file_is("dev", "flushed", "1970-01-01T00:17:40Z\n");
+    agreed(&x, "status", "name=dev seq=");
+    agreed(&x, "status", " flushes=2 last_flush=1970-01-01T00:17:40Z");
+}
+
+Test(namespaces, a_branch_that_was_flushed_very_often_is_warned_of_once)
+{
+    char recent[8][REPORT_TEXT], path[32];
+
+    agreed(&x, "set branch_fragment_warn 3", "ok");
+    agreed(&x, "branch main dev", "ok");
+    report_reset();
+    for (int i = 0; i < 6; i++) {
+        snprintf(path, sizeof path, "dev/f%d", i);
+        put_file(&x, path, path);
+        snprintf(path, sizeof path, "main/f%d", i);
+        put_file(&x, path, path);
+        agreed(&x, "flush", "ok");
+    }
+    cr_assert_eq(report_recent(REPORT_WARN, recent, 8), 1);
+    cr_assert(strstr(recent[0], "namespace dev was flushed 3 times"), "%s", recent[0]);
+    agreed(&x, "status", "scattered=1");
+    fixture_reopen(&x);
+    agreed(&x, "status", "scattered=1");
+    agreed(&x, "set branch_fragment_warn 0", "ok");
+    agreed(&x, "get branch_fragment_warn", "default=10000");
 }
