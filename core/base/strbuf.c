@@ -32,6 +32,10 @@ static bool grow(struct strbuf *b, size_t more)
 {
     if (b->failed)
         return false;
+    if (b->most > 0 && (more > b->most || b->len > b->most - more)) {
+        b->failed = b->full = true;
+        return false;
+    }
     if (b->room > b->len && more < b->room - b->len)
         return true;
     size_t room = b->room < 32 ? 64 : b->room * 2;
@@ -88,7 +92,7 @@ void strbuf_vaddf(struct strbuf *b, const char *fmt, va_list ap)
 
 int strbuf_error(const struct strbuf *b)
 {
-    return b->failed ? -ENOMEM : 0;
+    return b->full ? -E2BIG : b->failed ? -ENOMEM : 0;
 }
 
 char *strbuf_detach(struct strbuf *b, size_t *ret_len)

@@ -2,7 +2,8 @@
 /*
  * strbuf: a growing text. `s` is never NULL and always NUL-terminated at `len`.
  * A failed allocation sets `failed`, keeps what was there, and makes every later call a no-op, so
- * that a long composition is checked once, at its end, with `strbuf_error()`.
+ * that a long composition is checked once, at its end, with `strbuf_error()`. So does a text that would
+ * have more than `most` bytes, where its owner sets that; `full` tells them apart.
  */
 #pragma once
 
@@ -15,6 +16,8 @@ struct strbuf {
     size_t len;  /* bytes without the NUL */
     size_t room; /* bytes allocated, 0 while `s` is static */
     bool failed;
+    bool full;   /* it failed because of `most` */
+    size_t most; /* bytes; 0: no bound */
 };
 
 extern char strbuf_empty[1];
@@ -30,7 +33,7 @@ void strbuf_adds(struct strbuf *b, const char *text);
 void strbuf_addf(struct strbuf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void strbuf_vaddf(struct strbuf *b, const char *fmt, va_list ap)
     __attribute__((format(printf, 2, 0)));
-/* 0, or -ENOMEM if any call before failed. */
+/* 0, or -ENOMEM if any call before failed, -E2BIG if it was too much. */
 int strbuf_error(const struct strbuf *b);
 /* You now own the storage (free() it); the strbuf is empty again. NULL if it failed. */
 char *strbuf_detach(struct strbuf *b, size_t *ret_len);

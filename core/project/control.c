@@ -15,6 +15,10 @@
 #define LOOK_EVERY (50 * NSEC_PER_MSEC)
 /* Replies nobody reads: above this the ones of earlier writes go. */
 #define UNREAD_MAX (1024 * 1024)
+/* Bytes of one write's replies after which no further command of it begins, */
+#define REPLIES_MAX (1024 * 1024)
+/* and of the lines of one reply. */
+#define LINES_MAX (16 * 1024 * 1024)
 
 struct control_session {
     struct project *p;
@@ -153,10 +157,16 @@ static int do_one(struct control_session *s, const struct command *c, bool only_
                         .lines = STRBUF_INIT,
                         .why = STRBUF_INIT};
     CLEANUP_STRBUF struct strbuf reply = STRBUF_INIT;
+    call.lines.most = LINES_MAX;
     int err = only_check ? control_check(&call) : control_run(&call);
 
-    if (err == 0 && (strbuf_error(&call.head) < 0 || strbuf_error(&call.lines) < 0))
-        err = -ENOMEM;
+    if (call.lines.full) {
+        strbuf_release(&call.lines);
+        strbuf_adds(&call.why, "the reply would have more than 16 MiB; ask for less at once");
+        err = -E2BIG;
+    }
+    if (err == 0)
+        err = strbuf_error(&call.head) < 0 ? -ENOMEM : strbuf_error(&call.lines);
     if (err < 0)
         put_error(&reply, err, c->verb, &call.why);
     else if (!only_check)
@@ -196,6 +206,21 @@ static int refuse(struct control_session *s, struct strbuf *all, int err, const 
     return err;
 }
 
+/* Who writes many commands at once is to read what they said before there is more of it: the rest of them
+ * was not run, and the write is short. */
+static int enough_said(struct control_session *s, const struct command *c, struct strbuf *all)
+{
+    CLEANUP_STRBUF struct strbuf reply = STRBUF_INIT, why = STRBUF_INIT;
+
+    if (all->len < REPLIES_MAX)
+        return 0;
+    strbuf_adds(&why, "not run, nor what follows it: the replies of this write have 1 MiB already; read "
+                      "them, then write the rest");
+    put_error(&reply, -E2BIG, c->verb, &why);
+    deliver(s, all, &reply);
+    return -E2BIG;
+}
+
 /* All are checked before the first runs: a line that cannot be right means nothing ran. */
 static ssize_t run_list(struct control_session *s, const struct command_list *l, size_t len,
                         struct strbuf *all, const _Atomic bool *interrupted)
@@ -206,7 +231,10 @@ static ssize_t run_list(struct control_session *s, const struct command_list *l,
             return err;
     }
     for (size_t i = 0; i < l->count; i++) {
-        int err = do_one(s, &l->items[i], false, all, interrupted);
+        int err = enough_said(s, &l->items[i], all);
+
+        if (err == 0)
+            err = do_one(s, &l->items[i], false, all, interrupted);
         /* A short write of 0 bytes would look like an error of its own; the first line, then. */
         if (err < 0)
             return i == 0 ? err : (ssize_t)l->items[i].offset;

@@ -8,6 +8,10 @@
  * session that wrote gives its unread replies, then end of file; on one that did not, the reply
  * last completed on this mount.
  *
+ * Replies are bounded: when those of one write have 1 MiB no further command of it begins, and the
+ * write is short; one that would have more than 16 MiB is -E2BIG instead. Those of earlier writes that
+ * nobody has read go when they have 1 MiB.
+ *
  * Threads: any; two writers on one session take turns.
  */
 #pragma once

@@ -98,3 +98,14 @@ Test(strbuf, detaching_an_empty_one_gives_an_empty_text)
     cr_assert_str_eq(s, "");
     free(s);
 }
+
+Test(strbuf, more_than_it_may_have_fails_and_says_so)
+{
+    CLEANUP_STRBUF struct strbuf b = {.s = strbuf_empty, .most = 10};
+    strbuf_adds(&b, "0123456789");
+    cr_assert_eq(strbuf_error(&b), 0);
+    strbuf_addf(&b, "%s", "a");
+    cr_assert_eq(strbuf_error(&b), -E2BIG);
+    cr_assert(b.full);
+    cr_assert_str_eq(b.s, "0123456789");
+}

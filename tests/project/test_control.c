@@ -658,3 +658,36 @@ Test(control, names_of_flushes_survive_a_remount_and_are_listed)
                   strstr(text.s, "name=n63\n"),
               "%s", text.s);
 }
+
+/* ---- how much is said ---- */
+
+Test(control, a_write_that_says_very_much_is_short_and_what_did_not_run_is_named)
+{
+    const char *one = "help\n";
+    size_t n = CONTROL_WRITE_MAX / strlen(one), lines = 0, got = 0;
+    char *text = malloc(CONTROL_WRITE_MAX + 1), *reply = malloc(4 << 20);
+    struct control_session *s = session();
+    ssize_t r, len;
+
+    for (size_t i = 0; i < n; i++)
+        memcpy(text + i * strlen(one), one, strlen(one) + 1);
+    r = put(s, text);
+    cr_assert_gt(r, 0);
+    cr_assert_lt(r, (ssize_t)strlen(text));
+    cr_assert_eq(r % (ssize_t)strlen(one), 0);
+    while ((len = control_read(s, reply + got, (4 << 20) - got - 1)) > 0)
+        got += (size_t)len;
+    reply[got] = 0;
+    cr_assert_leq(got, 1100 * 1024, "%zu bytes", got);
+    for (const char *at = reply; (at = strstr(at, "ok")); at++)
+        lines += at == reply || at[-1] == '\n';
+    cr_assert_eq(lines, (size_t)r / strlen(one), "what is counted ran, and nothing else");
+    const char *last = strstr(reply, "error E2BIG help: not run, nor what follows it");
+    cr_assert_not_null(last);
+    cr_assert_eq(strchr(last, '\n')[1], 0);
+    r = put(s, text + r); /* the rest, as it said */
+    cr_assert_gt(r, 0);
+    control_close(s);
+    free(text);
+    free(reply);
+}
