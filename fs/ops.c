@@ -139,11 +139,7 @@ static unsigned set_of(int to_set)
 /* Seconds that do not fit into 64 bits of nanoseconds (years 1677 … 2262) become the nearest. */
 static int64_t ns_of(const struct timespec *t)
 {
-    int64_t ns;
-    if (__builtin_mul_overflow((int64_t)t->tv_sec, NSEC_PER_SEC, &ns) ||
-        __builtin_add_overflow(ns, (int64_t)t->tv_nsec, &ns))
-        return t->tv_sec < 0 ? INT64_MIN : INT64_MAX;
-    return ns;
+    return clock_join(t->tv_sec, t->tv_nsec);
 }
 
 /* The kernel asks for set-id bits to go before a write, whoever writes, and also when a chown changes

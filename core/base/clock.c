@@ -7,11 +7,26 @@
 
 #include <time.h>
 
+/* Before the epoch the second below is the first that does not fit, though the nanoseconds may bring it
+ * back: so it is counted from the one above. */
+int64_t clock_join(int64_t sec, int64_t nsec)
+{
+    int64_t ns;
+
+    if (sec < 0) {
+        sec++;
+        nsec -= NSEC_PER_SEC;
+    }
+    if (__builtin_mul_overflow(sec, NSEC_PER_SEC, &ns) || __builtin_add_overflow(ns, nsec, &ns))
+        return sec < 0 ? INT64_MIN : INT64_MAX;
+    return ns;
+}
+
 static int64_t read_clock(clockid_t id)
 {
     struct timespec ts = {0};
     clock_gettime(id, &ts);
-    return (int64_t)ts.tv_sec * NSEC_PER_SEC + ts.tv_nsec;
+    return clock_join(ts.tv_sec, ts.tv_nsec);
 }
 
 static int64_t real_realtime(const struct clock *c)

@@ -26,13 +26,15 @@ struct lookup {
 /* "2026-11-22T08:30:00.123456789Z" */
 static void time_text(int64_t ns, char out[64])
 {
-    time_t seconds = (time_t)(ns / NSEC_PER_SEC);
+    int64_t rest = ns % NSEC_PER_SEC;
+    time_t seconds = (time_t)(ns / NSEC_PER_SEC) - (rest < 0);
     char second[32] = "";
     struct tm tm;
 
     if (gmtime_r(&seconds, &tm))
         strftime(second, sizeof second, "%Y-%m-%dT%H:%M:%S", &tm);
-    snprintf(out, 64, "%s.%09dZ", second, (int)(ns % NSEC_PER_SEC));
+    snprintf(out, 64, "%s.%09dZ", second,
+             (int)(rest < 0 ? rest + NSEC_PER_SEC : rest));
 }
 
 /* ".5" is half a second; *p is moved behind it. */
@@ -57,7 +59,8 @@ static int parse_time(const char *text, int64_t *ret)
 
     if (!end)
         return -EINVAL;
-    int64_t ns = (int64_t)timegm(&tm) * NSEC_PER_SEC + parse_fraction(&end);
+    time_t seconds = timegm(&tm);
+    int64_t ns = clock_join(seconds, parse_fraction(&end));
 
     if (strcmp(end, "Z") != 0)
         return -EINVAL;

@@ -26,6 +26,24 @@ a = os.stat("new")
 print(a.st_mtime_ns == a.st_ctime_ns == a.st_atime_ns)
 END
 
+claim "times that 64 bits of nanoseconds do not hold are the nearest, also when the kernel has forgotten them"
+python3 - "$M/main" <<"END"
+import ctypes, os, sys
+os.chdir(sys.argv[1])
+open("far", "w").close()
+least, most = -1 << 63, (1 << 63) - 1
+for asked in (most, most + 1, 1 << 64, 253402300799 * 10**9, least, least - 1, -14831769600 * 10**9, -1, -10**9):
+    os.utime("far", ns=(asked, asked))
+    for forget in (False, True):
+        if forget:
+            with open("/proc/sys/vm/drop_caches", "w") as f:
+                f.write("2")
+        st = os.stat("far")
+        want = min(max(asked, least), most)
+        assert (st.st_atime_ns, st.st_mtime_ns) == (want, want), (asked, st.st_atime_ns, st.st_mtime_ns)
+    open("far").read()
+END
+
 same "writing and truncating" <<'END'
 make("f", b"0123456789")
 fd = os.open("f", O_RDWR)

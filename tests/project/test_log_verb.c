@@ -88,6 +88,9 @@ Test(log_verb, find_gives_the_last_change_up_to_a_time)
     cr_assert_gt(say(&x, "log find main 1970-01-01T00:16:42Z", reply), 0, "%s", reply);
     cr_assert_eq(seq_in_reply(), 5003, "%s", reply);
     cr_assert_eq(say(&x, "log find main 1969-01-01T00:00:00Z", reply), -ENOENT);
+    cr_assert_eq(say(&x, "log find main 1500-01-01T00:00:00Z", reply), -ENOENT);
+    cr_assert_gt(say(&x, "log find main 2300-01-01T00:00:00Z", reply), 0, "%s", reply);
+    cr_assert_gt(say(&x, "log find main 9999-12-31T23:59:59Z", reply), 0, "%s", reply);
 }
 
 Test(log_verb, what_it_does_not_understand_it_says)
