@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * tal_ops: requests on nodes of `.tally`. The kernel keeps nothing of it (timeouts 0) and texts are
- * read with direct_io, so that their size need not be known; only the bytes of an object, which
- * never change, stay in its page cache.
+ * tal_ops: requests on nodes of `.tally`. The kernel keeps nothing of it that can change, and texts are
+ * read with direct_io, so that their size need not be known; the bytes of an object, which never
+ * change, stay in its page cache, and the directories of objects, which are always there and always
+ * the same. An object's id leads to its number for as long as that is there: that it does is kept for a
+ * moment (OBJECT_NAME), but not its attributes. When it is gone they are ESTALE, and the kernel asks for
+ * the name again; so nothing that is kept is ever seen to be old.
  *
  * Whatever may wait - views seal first, control commands wait for jobs - is a deferred call: the op
  * copies its arguments into the call, do_…() works, settles and answers.
@@ -34,12 +37,23 @@ static struct call *call_for(fuse_req_t req, call_fn *fn, uint64_t ino,
 
 /* ---- names and attributes ---- */
 
+#define OBJECT_NAME 1.0 /* seconds */
+
+static void set_validity(struct fuse_entry_param *e)
+{
+    if (taldir_is_constant(e->ino))
+        e->entry_timeout = e->attr_timeout = FS_FOREVER;
+    else if (taldir_kind(e->ino) == TALDIR_OBJECT)
+        e->entry_timeout = OBJECT_NAME;
+}
+
 static void lookup_and_reply(fuse_req_t req, uint64_t parent, const char *name, struct call *c)
 {
     struct fs *fs = fs_of(req);
     struct fuse_entry_param e = {.generation = fs->tal_generation};
     int r = taldir_lookup(fs->tal, parent, name, &e.attr);
     e.ino = e.attr.st_ino;
+    set_validity(&e);
     if (c != NULL)
         call_settle(c);
     if (r < 0)
@@ -91,7 +105,7 @@ void tal_op_getattr(fuse_req_t req, uint64_t ino)
     if (r < 0)
         fs_reply_err(req, r);
     else
-        fuse_reply_attr(req, &st, 0);
+        fuse_reply_attr(req, &st, taldir_is_constant(ino) ? FS_FOREVER : 0);
 }
 
 /* `echo … > control` truncates: nothing to do. Owners and modes come from the mount's options. */
@@ -326,6 +340,8 @@ static size_t add_entry(fuse_req_t req, const struct taldir_list *l, size_t inde
         return fuse_add_direntry(req, buf, left, name, &e.attr, (off_t)next);
     if (taldir_list_take(t, l, index) == 0)
         e.ino = e.attr.st_ino;
+    if (e.ino != 0)
+        set_validity(&e);
     size_t need = fuse_add_direntry_plus(req, buf, left, name, &e, (off_t)next);
     if (need > left && e.ino != 0)
         taldir_forget(t, e.ino, 1);

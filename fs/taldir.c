@@ -83,6 +83,11 @@ enum taldir_kind taldir_kind(uint64_t nodeid)
     }
 }
 
+bool taldir_is_constant(uint64_t nodeid)
+{
+    return nodeid == INO_OBJECTS || vfs_node_ns(nodeid) == NS_PREFIX;
+}
+
 /* ---- attributes ---- */
 
 /* Who may use the control file must get through the directory above it. */

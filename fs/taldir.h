@@ -39,6 +39,8 @@ static inline bool taldir_owns(uint64_t nodeid)
     return vfs_node_ns(nodeid) > VFS_NS_MAX || (nodeid < UINT64_C(1) << VFS_INO_BITS && nodeid > 1);
 }
 enum taldir_kind taldir_kind(uint64_t nodeid);
+/* Is it there, with these attributes, as long as the mount is: the directories of objects? */
+bool taldir_is_constant(uint64_t nodeid);
 
 int taldir_create(const struct fs *fs, struct taldir **ret_t);
 uint32_t taldir_owner(const struct taldir *t); /* a user id: the mount's owner */
