@@ -102,6 +102,20 @@ unshare -m sh -ec 'mount -o loop image "$1" && rm -r "$1/etc" && umount "$1"' sh
 unshare -m sh -ec 'mount -o loop,ro "$2" "$1" && cmp "$1/bin/large" lower2/bin/large' sh "$W/bind" "$M/copy/image"
 e2fsck -fn image >/dev/null 2>&1
 
+claim "overlayfs upon overlayfs, as containers in containers have it: with passthrough=off"
+cd /
+unmount_store
+mount_with -o passthrough=off
+cd "$M/main"
+mkdir "$W/outer"
+unshare -m sh -ec '
+    mount -t overlay overlay -o lowerdir=lower1:lower2 "$1"
+    mount -t tmpfs none "$3" && mkdir "$3/upper" "$3/work"
+    mount -t overlay overlay -o "lowerdir=$1,upperdir=$3/upper,workdir=$3/work" "$2"
+    echo more >>"$2/etc/one" && test "$(cat "$2/etc/one")" = "$(printf "one\nmore")"
+    cmp "$2/bin/large" lower2/bin/large' sh "$W/merged" "$W/outer" "$W/bind"
+eq "$(<lower1/etc/one)" one
+
 claim "the same after a remount"
 cd /
 before=$(tree_digest "$M/main")
