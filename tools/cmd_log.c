@@ -217,10 +217,14 @@ static int show(const char *path, const struct store *store, struct showing *s)
         return tally_fail("%s: the log cannot be read: %s", path, strerror(-err));
     }
     print_end(s, &report, err);
-    return err == 0 ? 0
-                    : tally_fail("%s: the log is damaged at segment %llu, offset %llu", path,
-                                 (unsigned long long)report.end.segment,
-                                 (unsigned long long)report.end.offset);
+    if (err == 0) {
+        return 0;
+    }
+    CLEANUP_STRBUF struct strbuf loss = STRBUF_INIT;
+    log_describe_loss(&report, &loss);
+    return tally_fail("%s: the log is damaged at segment %llu, offset %llu: a mount would give up %s",
+                      path, (unsigned long long)report.end.segment,
+                      (unsigned long long)report.end.offset, loss.s);
 }
 
 /* The first word that is no option says so; a store of that name is ./list. */
