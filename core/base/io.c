@@ -108,7 +108,7 @@ static int read_all(int fd, size_t max, struct strbuf *b)
 int io_read_file(int dirfd, const char *name, size_t max, char **ret_buf, size_t *ret_len)
 {
     CLEANUP_STRBUF struct strbuf b = STRBUF_INIT;
-    CLEANUP_CLOSE int fd = *name == '/' ? open(name, O_RDONLY | O_CLOEXEC)
+    CLEANUP_CLOSE int fd = *name == '/' ? openat(dirfd, name, O_RDONLY | O_CLOEXEC)
                                         : beneath_open(dirfd, name, O_RDONLY, 0);
     if (fd < 0)
         return *name == '/' ? -errno : fd;

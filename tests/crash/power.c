@@ -94,10 +94,10 @@ static const char *name_of(int fd, char buf[PATH_MAX])
     return *name == '/' && !strstr(name, "lock.mdb") ? name + 1 : *name ? NULL : name;
 }
 
-/* The path below the directory of `name` in `dirfd`; NULL: it is elsewhere. */
+/* The path below the directory of `name` in `dirfd`; NULL: it is elsewhere, or LMDB's lock file. */
 static const char *path_of(int dirfd, const char *name, char buf[PATH_MAX])
 {
-    if (!power.on || *name == '/')
+    if (!power.on || *name == '/' || !strcmp(name, "lock.mdb"))
         return NULL;
     if (is_root(dirfd))
         return name;
@@ -230,6 +230,15 @@ static int boot_file(void)
     return fd;
 }
 
+static int open_shadow(const char *path, int flags, struct disk_file **ret_file)
+{
+    int err = flags & O_EXCL ? -ENOENT : disk_open(power.shadow, path, DISK_WRITE, ret_file);
+
+    if (err == -ENOENT && flags & O_CREAT)
+        return disk_open(power.shadow, path, DISK_WRITE | DISK_CREATE, ret_file);
+    return err == 0 && flags & O_TRUNC ? disk_truncate(*ret_file, 0) : err;
+}
+
 static int do_openat(int dirfd, const char *name, int flags, mode_t mode)
 {
     char buf[PATH_MAX];
@@ -244,10 +253,11 @@ static int do_openat(int dirfd, const char *name, int flags, mode_t mode)
     if (!path)
         return (int)syscall(SYS_openat, dirfd, name, flags, mode);
     MUTEX_GUARD(&power.lock);
-    err =
-        disk_open(power.shadow, path, flags & O_CREAT ? DISK_WRITE | DISK_CREATE : DISK_WRITE, &f);
-    if (err < 0)
+    err = open_shadow(path, flags, &f);
+    if (err < 0) {
+        disk_file_close(f);
         return told(err);
+    }
     fd = (int)syscall(SYS_openat, dirfd, name, flags, mode);
     if (both(fd) >= 0 && fstat(fd, &s) == 0 && (flags & O_CREAT || !known_of(s.st_ino)))
         remember(s.st_ino, f);
