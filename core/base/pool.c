@@ -2,12 +2,10 @@
 /*
  * pool: worker threads over three queues of jobs that are ready.
  *
- *     submit --room?--> slot --no key, or first of its key--> ready[class] --> worker --> free
- *                         \--else--> behind the last of its key --when that has ended--^
+ *     submit --room?--> slot --> ready[class] --> worker --> free
  *
  * Slots are made before they are needed, at the start and where the limits are raised: a submit
- * allocates nothing, so it cannot fail. The first job of each key
- * that has not ended (it is ready or runs) is found through `lane`; the others hang behind it.
+ * allocates nothing, so it cannot fail.
  *
  * One mutex guards it all; a job's group has its own, taken only when the job has ended, so the two
  * are never held together.
@@ -25,10 +23,9 @@
 #include <unistd.h>
 
 #define POOL_THREADS_MAX 256
-#define LANES 256 /* buckets */
 #define SLOT_BITS 20 /* of an id: the number of its slot */
 
-enum place { FREE, BEHIND, READY, RUNNING };
+enum place { FREE, READY, RUNNING };
 
 struct job {
     struct pool_work work;
@@ -36,11 +33,8 @@ struct job {
     size_t number; /* of the slot */
     enum place place;
     TAILQ_ENTRY(job) list;   /* READY: of its class; FREE: of the free */
-    LIST_ENTRY(job) in_lane; /* first of its key */
-    struct job *next, *last; /* behind it with the same key; the first knows the last */
 };
 TAILQ_HEAD(job_list, job);
-LIST_HEAD(lane, job);
 
 struct pool {
     struct pool_config config;
@@ -51,7 +45,6 @@ struct pool {
     struct cond ended; /* a job ended while closed */
     /* guarded by lock: */
     struct job_list ready[POOL_CLASSES], free;
-    struct lane lane[LANES];
     struct pool_class_stats of[POOL_CLASSES];
     uint64_t serial;
     bool closed; /* no new jobs */
@@ -88,24 +81,7 @@ void pool_io_idle(bool idle)
     (void)syscall(SYS_ioprio_set, IOPRIO_WHO_THREAD, 0, idle ? IOPRIO_IDLE : io_before);
 }
 
-/* ---- lanes and queues: need p->lock ---- */
-
-static struct lane *lane_of(struct pool *p, uint64_t key)
-{
-    return &p->lane[(key * UINT64_C(0x9e3779b97f4a7c15)) >> 56];
-}
-
-static struct job *first_of(struct pool *p, uint64_t key)
-{
-    struct job *j;
-
-    LIST_FOREACH(j, lane_of(p, key), in_lane)
-    {
-        if (j->work.key == key)
-            break;
-    }
-    return j;
-}
+/* ---- queues: need p->lock ---- */
 
 static void make_ready(struct pool *p, struct job *j)
 {
@@ -116,47 +92,9 @@ static void make_ready(struct pool *p, struct job *j)
 
 static void enqueue(struct pool *p, struct job *j)
 {
-    struct job *first = j->work.key ? first_of(p, j->work.key) : NULL;
-
     mutex_held(&p->lock);
     p->of[j->work.class].queued++;
-    j->next = NULL;
-    j->last = j;
-    if (first) {
-        j->place = BEHIND;
-        first->last->next = j;
-        first->last = j;
-        return;
-    }
-    if (j->work.key)
-        LIST_INSERT_HEAD(lane_of(p, j->work.key), j, in_lane);
     make_ready(p, j);
-}
-
-/* The first of its key is gone: the next one takes its place. */
-static void pass_on(struct pool *p, struct job *j)
-{
-    struct job *next = j->next;
-
-    if (!j->work.key)
-        return;
-    LIST_REMOVE(j, in_lane);
-    if (!next)
-        return;
-    next->last = j->last;
-    LIST_INSERT_HEAD(lane_of(p, next->work.key), next, in_lane);
-    make_ready(p, next);
-}
-
-static void cut_out(struct pool *p, struct job *j)
-{
-    struct job *first = first_of(p, j->work.key), *before = first;
-
-    while (before->next != j)
-        before = before->next;
-    before->next = j->next;
-    if (first->last == j)
-        first->last = before;
 }
 
 static void give_back(struct pool *p, struct job *j)
@@ -179,12 +117,7 @@ static void withdraw(struct pool *p, struct job *j, struct pool_work *ret_w)
     of->dropped++;
     p->telling++;
     *ret_w = j->work;
-    if (j->place == READY) {
-        TAILQ_REMOVE(&p->ready[j->work.class], j, list);
-        pass_on(p, j);
-    } else {
-        cut_out(p, j);
-    }
+    TAILQ_REMOVE(&p->ready[j->work.class], j, list);
     give_back(p, j);
 }
 
@@ -279,7 +212,6 @@ static void run(struct pool *p, struct job *j)
         p->of[w.class].running--;
         p->of[w.class].done++;
         p->of[w.class].failed += err < 0;
-        pass_on(p, j);
         give_back(p, j);
     }
     /* After the slot: who waited for the group may then submit without waiting for this one. */
@@ -376,8 +308,6 @@ static void init(struct pool *p, const struct pool_config *config)
     TAILQ_INIT(&p->free);
     for (unsigned c = 0; c < POOL_CLASSES; c++)
         TAILQ_INIT(&p->ready[c]);
-    for (unsigned i = 0; i < LANES; i++)
-        LIST_INIT(&p->lane[i]);
 }
 
 static bool is_right(unsigned threads, size_t queue)
@@ -475,7 +405,7 @@ static bool withdraw_any(struct pool *p, struct pool_work *ret_w)
     close_queues(p);
     for (size_t i = 0; i < p->slot_count; i++) {
         struct job *j = slot(p, i);
-        if (j->place != READY && j->place != BEHIND)
+        if (j->place != READY)
             continue;
         withdraw(p, j, ret_w);
         return true;

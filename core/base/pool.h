@@ -5,8 +5,9 @@
  * Three classes: urgent goes first, idle last. With two workers or more one is kept for urgent
  * work, and with three or more another one is kept from idle work; what an idle job reads and
  * writes has idle I/O priority. Each class has a queue with a limit: at the limit the submitter
- * waits; nothing is dropped (promise 9). Jobs with the same key run one after the other, in the
- * order they were submitted, whatever their classes; others in parallel.
+ * waits; nothing is dropped (promise 9). Jobs begin in the order of their class's queue, and run side
+ * by side: what must be in order, as changes of one namespace must, is put in order before it becomes
+ * a job, by that namespace's lock, its frames in the log, and flushes that end as they began.
  *
  *     struct pool_group g;
  *     pool_group_init(&g);
@@ -56,7 +57,6 @@ struct pool_work {
     struct pool_group *group; /* or NULL */
     const char *name;         /* for `fatal`; static storage, or NULL */
     enum pool_class class;
-    uint64_t key; /* 0: none */
 };
 
 #define POOL_QUEUE_MAX 65536

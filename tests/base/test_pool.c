@@ -211,10 +211,10 @@ static int note_at_gate(void *arg)
     return note(arg);
 }
 
-static uint64_t submit(enum pool_class class, uint64_t key, pool_job_fn *fn, int arg)
+static uint64_t submit(enum pool_class class, pool_job_fn *fn, int arg)
 {
     const struct pool_work w = {
-        .fn = fn, .arg = (void *)(intptr_t)arg, .group = &group, .class = class, .key = key};
+        .fn = fn, .arg = (void *)(intptr_t)arg, .group = &group, .class = class};
     uint64_t id;
 
     cr_assert_eq(pool_submit_work(pool, &w, &id), 0);
@@ -231,12 +231,12 @@ Test(pool, urgent_work_goes_first_and_idle_work_last)
 {
     start(1, 8);
     mutex_lock(&gate);
-    submit(POOL_NORMAL, 0, note_at_gate, '0');
+    submit(POOL_NORMAL, note_at_gate, '0');
     await_running(POOL_NORMAL, 1);
-    submit(POOL_IDLE, 0, note, 'i');
-    submit(POOL_NORMAL, 0, note, 'n');
-    submit(POOL_URGENT, 0, note, 'u');
-    submit(POOL_NORMAL, 0, note, 'm');
+    submit(POOL_IDLE, note, 'i');
+    submit(POOL_NORMAL, note, 'n');
+    submit(POOL_URGENT, note, 'u');
+    submit(POOL_NORMAL, note, 'm');
     mutex_unlock(&gate);
     cr_assert_eq(pool_group_wait(&group), 0);
     cr_assert_str_eq(order, "0unmi");
@@ -248,9 +248,9 @@ Test(pool, one_worker_is_kept_for_urgent_work)
     start(2, 8);
     mutex_lock(&gate);
     for (int i = 0; i < 4; i++)
-        submit(POOL_NORMAL, 0, note_at_gate, 'n');
+        submit(POOL_NORMAL, note_at_gate, 'n');
     await_running(POOL_NORMAL, 1);
-    submit(POOL_URGENT, 0, note, 'u');
+    submit(POOL_URGENT, note, 'u');
     while (atomic_load(&ran) == 0)
         sched_yield();
     cr_assert_eq(order[0], 'u');
@@ -265,9 +265,9 @@ Test(pool, another_one_is_kept_from_idle_work)
     start(3, 8);
     mutex_lock(&gate);
     for (int i = 0; i < 4; i++)
-        submit(POOL_IDLE, 0, note_at_gate, 'i');
+        submit(POOL_IDLE, note_at_gate, 'i');
     await_running(POOL_IDLE, 1);
-    submit(POOL_NORMAL, 0, note, 'n');
+    submit(POOL_NORMAL, note, 'n');
     while (atomic_load(&ran) == 0)
         sched_yield();
     cr_assert_eq(order[0], 'n');
@@ -331,13 +331,13 @@ Test(pool, each_class_has_a_queue_of_its_own)
 
     start(1, 2);
     mutex_lock(&gate);
-    submit(POOL_NORMAL, 0, note_at_gate, '0');
+    submit(POOL_NORMAL, note_at_gate, '0');
     await_running(POOL_NORMAL, 1);
-    submit(POOL_NORMAL, 0, note, 'n');
-    submit(POOL_NORMAL, 0, note, 'n');
+    submit(POOL_NORMAL, note, 'n');
+    submit(POOL_NORMAL, note, 'n');
     cr_assert_eq(pool_try_submit(pool, &more, NULL), -EAGAIN);
-    submit(POOL_IDLE, 0, note, 'i');
-    submit(POOL_URGENT, 0, note, 'u');
+    submit(POOL_IDLE, note, 'i');
+    submit(POOL_URGENT, note, 'u');
     mutex_unlock(&gate);
     cr_assert_eq(pool_group_wait(&group), 0);
     cr_assert_str_eq(order, "0unni");
@@ -354,53 +354,6 @@ Test(pool, work_that_is_none_is_refused)
     pool_destroy(pool);
 }
 
-/* ---- keys ---- */
-
-static _Atomic int inside[4];
-static int last_of[4];
-
-/* 1000 * key + number: in order, and alone. */
-static int in_lane(void *arg)
-{
-    int key = (int)(intptr_t)arg / 1000, number = (int)(intptr_t)arg % 1000;
-    int others = atomic_fetch_add(&inside[key], 1);
-    int err = others == 0 && number == last_of[key] + 1 ? 0 : -EILSEQ;
-
-    last_of[key] = number;
-    sched_yield();
-    atomic_fetch_sub(&inside[key], 1);
-    (void)count(NULL);
-    return err;
-}
-
-Test(pool, jobs_of_one_key_run_in_order_and_one_at_a_time)
-{
-    start(4, 16);
-    for (int n = 1; n <= 300; n++)
-        for (int key = 1; key <= 3; key++)
-            submit((enum pool_class)((n + key) % POOL_CLASSES), (uint64_t)key, in_lane,
-                   key * 1000 + n);
-    cr_assert_eq(pool_group_wait(&group), 0);
-    cr_assert_eq(ran, 900);
-    pool_destroy(pool);
-}
-
-Test(pool, a_key_that_is_held_up_holds_up_no_other)
-{
-    start(3, 8);
-    mutex_lock(&gate);
-    submit(POOL_NORMAL, 7, note_at_gate, 'a');
-    submit(POOL_NORMAL, 7, note, 'b');
-    submit(POOL_NORMAL, 8, note, 'c');
-    while (atomic_load(&ran) == 0)
-        sched_yield();
-    cr_assert_eq(order[0], 'c');
-    mutex_unlock(&gate);
-    cr_assert_eq(pool_group_wait(&group), 0);
-    cr_assert_str_eq(order, "cab");
-    pool_destroy(pool);
-}
-
 /* ---- cancelling ---- */
 
 static int told;
@@ -412,17 +365,17 @@ static void on_dropped(void *arg, int err)
 
 Test(pool, what_is_cancelled_never_runs_and_its_owner_is_told)
 {
-    struct pool_work w = {.fn = count, .dropped = on_dropped, .arg = &told, .key = 3};
+    struct pool_work w = {.fn = count, .dropped = on_dropped, .arg = &told};
     uint64_t first, behind, ready;
 
     start(1, 8);
     mutex_lock(&gate);
-    first = submit(POOL_NORMAL, 3, note_at_gate, 'a');
+    first = submit(POOL_NORMAL, note_at_gate, 'a');
     await_running(POOL_NORMAL, 1);
     w.class = POOL_NORMAL;
     cr_assert_eq(pool_submit_work(pool, &w, &behind), 0);
-    ready = submit(POOL_NORMAL, 0, note, 'x');
-    submit(POOL_NORMAL, 3, note, 'b');
+    ready = submit(POOL_NORMAL, note, 'x');
+    submit(POOL_NORMAL, note, 'b');
     cr_assert_eq(pool_cancel(pool, first), -EBUSY);
     cr_assert_eq(pool_cancel(pool, behind), 0);
     cr_assert_eq(told, -ECANCELED);
@@ -434,23 +387,6 @@ Test(pool, what_is_cancelled_never_runs_and_its_owner_is_told)
     cr_assert_eq(pool_cancel(pool, first), -ENOENT);
     cr_assert_eq(pool_cancel(pool, 0), -ENOENT);
     cr_assert_eq(stats_of(POOL_NORMAL).dropped, 2);
-    pool_destroy(pool);
-}
-
-Test(pool, the_last_of_a_key_can_be_cancelled_and_others_follow)
-{
-    uint64_t last;
-
-    start(1, 8);
-    mutex_lock(&gate);
-    submit(POOL_NORMAL, 3, note_at_gate, 'a');
-    submit(POOL_NORMAL, 3, note, 'b');
-    last = submit(POOL_NORMAL, 3, note, 'c');
-    cr_assert_eq(pool_cancel(pool, last), 0);
-    submit(POOL_NORMAL, 3, note, 'd');
-    mutex_unlock(&gate);
-    cr_assert_eq(pool_group_wait(&group), -ECANCELED);
-    cr_assert_str_eq(order, "abd");
     pool_destroy(pool);
 }
 
@@ -481,7 +417,7 @@ Test(pool, an_error_that_nobody_takes_is_fatal_once)
         .fn = fail_with, .arg = (void *)(intptr_t)EIO, .name = "trying", .class = POOL_NORMAL};
 
     start_with_fatal();
-    submit(POOL_NORMAL, 0, fail_with, ENOSPC);
+    submit(POOL_NORMAL, fail_with, ENOSPC);
     cr_assert_eq(pool_submit_work(pool, &w, NULL), 0);
     cr_assert_eq(pool_submit(pool, NULL, fail_with, (void *)(intptr_t)ENOSPC), 0);
     cr_assert_eq(pool_group_wait(&group), -ENOSPC);
@@ -495,7 +431,7 @@ Test(pool, an_error_that_nobody_takes_is_fatal_once)
 Test(pool, what_cannot_be_recovered_is_fatal_also_in_a_group)
 {
     start_with_fatal();
-    submit(POOL_NORMAL, 0, fail_with, ENOTRECOVERABLE);
+    submit(POOL_NORMAL, fail_with, ENOTRECOVERABLE);
     cr_assert_eq(pool_group_wait(&group), -ENOTRECOVERABLE);
     pool_destroy(pool);
     cr_assert_eq(fatals, 1);
@@ -519,8 +455,8 @@ Test(pool, shutdown_empties_a_full_queue_and_says_how_many_remain)
     start(1, 8);
     mutex_lock(&gate);
     for (int i = 0; i < 4; i++) {
-        submit(POOL_NORMAL, 0, note_at_gate, 'n');
-        submit(POOL_IDLE, 5, note, 'i');
+        submit(POOL_NORMAL, note_at_gate, 'n');
+        submit(POOL_IDLE, note, 'i');
     }
     pool_shutdown(pool, on_remaining, NULL);
     cr_assert_eq(ran, 8);
@@ -568,9 +504,9 @@ Test(pool, who_waits_for_room_is_told_of_the_shutdown)
 
     start(1, 1);
     mutex_lock(&gate);
-    submit(POOL_NORMAL, 0, note_at_gate, 'a');
+    submit(POOL_NORMAL, note_at_gate, 'a');
     await_running(POOL_NORMAL, 1);
-    submit(POOL_NORMAL, 0, note, 'b');
+    submit(POOL_NORMAL, note, 'b');
     cr_assert_eq(pthread_create(&waiter, NULL, submit_one, pool), 0);
     while (stats_of(POOL_NORMAL).waiting == 0)
         sched_yield();
@@ -586,14 +522,14 @@ Test(pool, who_waits_for_room_is_told_of_the_shutdown)
 Test(pool, a_forced_end_drops_what_has_not_begun_and_tells_its_owners)
 {
     struct pool_work w = {
-        .fn = count, .dropped = on_dropped, .arg = &told, .class = POOL_IDLE, .key = 9};
+        .fn = count, .dropped = on_dropped, .arg = &told, .class = POOL_IDLE};
 
     start(1, 8);
     mutex_lock(&gate);
-    submit(POOL_NORMAL, 9, note_at_gate, 'a');
+    submit(POOL_NORMAL, note_at_gate, 'a');
     await_running(POOL_NORMAL, 1);
-    submit(POOL_NORMAL, 0, note, 'b');
-    submit(POOL_URGENT, 9, note, 'c');
+    submit(POOL_NORMAL, note, 'b');
+    submit(POOL_URGENT, note, 'c');
     cr_assert_eq(pool_submit_work(pool, &w, NULL), 0);
     cr_assert_eq(pool_abort(pool), 3);
     cr_assert_eq(told, -ESHUTDOWN);
@@ -613,9 +549,9 @@ Test(pool, the_time_that_submitters_waited_is_that_of_the_clock)
     clock_manual_init(&clock, 1000);
     cr_assert_eq(pool_open(&c, &pool), 0);
     mutex_lock(&gate);
-    submit(POOL_NORMAL, 0, note_at_gate, 'a');
+    submit(POOL_NORMAL, note_at_gate, 'a');
     await_running(POOL_NORMAL, 1);
-    submit(POOL_NORMAL, 0, note, 'b');
+    submit(POOL_NORMAL, note, 'b');
     cr_assert_eq(pthread_create(&waiter, NULL, submit_one, pool), 0);
     while (stats_of(POOL_NORMAL).waiting == 0)
         sched_yield();

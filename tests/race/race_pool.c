@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A pool under threads that submit (keyed and not, of every class), try, cancel, look at its
- * statistics and end it, gracefully or by force. What must hold in the end: every job that was
- * taken ran or was dropped, once; jobs of one key ran alone and in the order of their submitter;
- * nothing was taken after the end began.
+ * A pool under threads that submit (of every class), try, cancel, look at its statistics and end it,
+ * gracefully or by force. What must hold in the end: every job that was taken ran or was dropped,
+ * once; nothing was taken after the end began.
  *
  *     race_pool [SEED [ROUNDS]]
  */
@@ -19,8 +18,6 @@
 
 struct job {
     struct round *round;
-    unsigned key; /* of its submitter's own, or 0 */
-    unsigned number;
     _Atomic int ends; /* ran or dropped */
 };
 
@@ -28,10 +25,6 @@ struct round {
     struct pool *pool;
     struct pool_group group;
     struct job jobs[SUBMITTERS][JOBS];
-    struct {
-        _Atomic int inside;
-        unsigned last;
-    } lane[SUBMITTERS + 1];
     _Atomic unsigned taken, ended;
     _Atomic bool over;
     bool force;
@@ -51,12 +44,6 @@ static int run_job(void *arg)
     struct job *j = arg;
     struct round *r = j->round;
 
-    if (j->key) {
-        must(atomic_fetch_add(&r->lane[j->key].inside, 1) == 0, "two jobs of one key", r->seed);
-        must(r->lane[j->key].last < j->number, "jobs of one key out of order", r->seed);
-        r->lane[j->key].last = j->number; /* the pool orders this, else TSan speaks */
-        atomic_fetch_sub(&r->lane[j->key].inside, 1);
-    }
     must(atomic_fetch_add(&j->ends, 1) == 0, "a job ran twice", r->seed);
     atomic_fetch_add(&r->ended, 1);
     return 0;
@@ -87,13 +74,12 @@ static void *submit_jobs(void *arg)
         struct job *j = &r->jobs[s->number - 1][i];
         uint64_t id = 0;
         unsigned dice = (unsigned)rand_r(&state);
-        *j = (struct job){.round = r, .key = dice & 1 ? s->number : 0, .number = i + 1};
+        *j = (struct job){.round = r};
         const struct pool_work w = {.fn = run_job,
                                     .dropped = drop_job,
                                     .arg = j,
                                     .group = &r->group,
-                                    .class = (enum pool_class)(dice / 2 % POOL_CLASSES),
-                                    .key = j->key};
+                                    .class = (enum pool_class)(dice / 2 % POOL_CLASSES)};
         int err =
             dice & 64 ? pool_try_submit(r->pool, &w, &id) : pool_submit_work(r->pool, &w, &id);
         must(err == 0 || err == -ESHUTDOWN || (err == -EAGAIN && dice & 64), "refused", r->seed);
@@ -135,8 +121,6 @@ static void run_round(struct round *r, unsigned seed)
 
     r->seed = seed;
     r->force = seed % 3 == 0;
-    for (unsigned k = 0; k <= SUBMITTERS; k++)
-        r->lane[k].last = 0;
     atomic_store(&r->taken, 0);
     atomic_store(&r->ended, 0);
     atomic_store(&r->over, false);
