@@ -204,6 +204,8 @@ static bool add_plain(struct mount_options *m, const char *word)
         m->showctl = true;
     } else if (strcmp(word, "noxattr") == 0) {
         m->noxattr = true;
+    } else if (strcmp(word, "foreign_store") == 0) {
+        m->foreign_store = true;
     } else {
         return false;
     }

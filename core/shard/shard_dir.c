@@ -314,8 +314,11 @@ static int create_tmp(int tmp, char name[TMP_NAME])
 
         if (fd < 0)
             return told(-errno);
-        (void)flock(fd, LOCK_EX); /* where that does not work it is only cleaned later, or too early */
-        if (fstat(fd, &st) == 0 && st.st_nlink > 0)
+        /* Where that does not work it is only cleaned later, or too early. Whoever has it locked takes it
+         * away, and is not waited for. */
+        bool taken = flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+
+        if (!taken && fstat(fd, &st) == 0 && st.st_nlink > 0)
             return fd;
         close(fd);
     }
