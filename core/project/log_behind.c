@@ -88,14 +88,50 @@ static int try_frame(struct log_reader *r, struct behind *b, uint64_t off, uint6
     return 0;
 }
 
+/* How much of it is in memory. */
+static size_t window_from(const struct log_reader *r, uint64_t off)
+{
+    return r->len && off >= r->at && off - r->at < r->len ? r->len - (size_t)(off - r->at) : 0;
+}
+
+/* The first place from *off on where a frame could begin, or the end: most of it is zeros. */
+static int skip_others(struct log_reader *r, uint64_t *off)
+{
+    struct frame_head h;
+
+    while (*off < r->limit && r->limit - *off >= FRAME_HEAD) {
+        uint64_t left = r->limit - *off, i;
+        size_t n = left < LOG_WINDOW ? (size_t)left : LOG_WINDOW, have = window_from(r, *off);
+        const uint8_t *p;
+
+        n = have >= FRAME_HEAD ? have : n; /* nothing is read twice for each frame */
+        int e = log_reader_bytes(r, *off, n, &p);
+
+        if (e)
+            return e;
+        for (i = 0; i + FRAME_HEAD <= n; i += 8)
+            if (frame_peek(p + i, &h) == 0) {
+                *off += i;
+                return 0;
+            }
+        *off += i;
+    }
+    *off = r->limit;
+    return 0;
+}
+
 static int look_through_segment(struct log_reader *r, struct behind *b, uint64_t off)
 {
     uint64_t size;
     int e = 0;
 
     b->effort = r->limit * EFFORT;
-    for (; e == 0 && off < r->limit && r->limit - off >= FRAME_HEAD; off += size ? size : 8)
+    while ((e = skip_others(r, &off)) == 0 && off < r->limit) {
         e = try_frame(r, b, off, &size);
+        if (e)
+            break;
+        off += size ? size : 8;
+    }
     return e;
 }
 
