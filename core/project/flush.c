@@ -214,15 +214,10 @@ static int prepare(struct project *p, enum seal_what what, struct batch *b)
     return freeze(p, b);
 }
 
-struct beginning {
-    enum seal_what what;
-    const char *name; /* or NULL */
-};
-
-/* `arg`: struct beginning. */
+/* `arg`: struct flush_ask. */
 static int rotate(void *ctx, void *arg, uint64_t number, uint64_t *ret_snapshot)
 {
-    const struct beginning *begin = arg;
+    const struct flush_ask *begin = arg;
     struct project *p = ctx;
     struct batch *b;
     int err;
@@ -516,7 +511,7 @@ void flush_release(struct project *p)
 
 /* A state that an earlier flush froze and could not commit comes first; it does not have what was
  * changed since. */
-static int begin_here(struct project *p, struct beginning *what, struct ticket **ret_ticket)
+static int begin_here(struct project *p, struct flush_ask *what, struct ticket **ret_ticket)
 {
     struct coordinator *c = p->flush.coordinator;
     int err;
@@ -538,7 +533,7 @@ static int begin_here(struct project *p, struct beginning *what, struct ticket *
 int flush_begin_named(struct project *p, enum seal_what what, const char *name,
                       struct ticket **ret_ticket)
 {
-    struct beginning begin = {what, name};
+    struct flush_ask begin = {what, name};
 
     if (!p->flush.threads_running)
         return begin_here(p, &begin, ret_ticket);

@@ -315,6 +315,12 @@ struct batch {
 
 #define FLUSH_RATE_OF 16
 
+/* What a flush of the coordinator is begun with. */
+struct flush_ask {
+    enum seal_what what;
+    const char *name; /* or NULL */
+};
+
 struct flusher {
     struct mutex lock; /* "flush": a leaf */
     struct cond wake, done;

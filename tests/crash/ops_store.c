@@ -215,7 +215,7 @@ void op_sync(void)
 
 void op_begin_flush(void)
 {
-    enum seal_what what = SEAL_READY;
+    struct flush_ask ask = {SEAL_READY, NULL};
     struct ticket *t = NULL;
     bool again;
     int err;
@@ -223,7 +223,7 @@ void op_begin_flush(void)
     if (is_off())
         return;
     note_attempt();
-    err = coordinator_try_flush(w.p->flush.coordinator, &what, &t);
+    err = coordinator_try_flush(w.p->flush.coordinator, &ask, &t);
     if (err == 0)
         ticket_unref(t);
     else if (err != -EAGAIN && !done(err, &again) && again) /* -EAGAIN: as many as there may be */
