@@ -12,7 +12,6 @@ take() { handle take "$1"; }
 at() { handle open "$M" "$1"; }
 # The kernel has none of the inodes any more.
 evict() {
-    sync
     echo 2 >/proc/sys/vm/drop_caches
 }
 remount() {

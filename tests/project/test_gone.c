@@ -82,3 +82,40 @@ Test(gone, of_very_many_only_so_many_are_kept)
     cr_assert_eq(vfs_unlink(x.p, dir, "q"), 0);
     cr_assert_eq(vfs_getattr(x.p, node, &a), 0);
 }
+
+Test(gone, by_number_alone_only_what_has_a_name_is_found)
+{
+    struct vfs_attr a, dir;
+    uint64_t fifo = put("p", S_IFIFO | 0600), sub = put("d", S_IFDIR | 0755);
+    uint64_t top = node_of(&x, "main");
+
+    cr_assert_eq(vfs_lookup_node(x.p, fifo, &a), 0);
+    cr_assert_eq(a.nodeid, fifo);
+    cr_assert_eq(vfs_lookup_parent(x.p, fifo, &a), -ENOTDIR);
+    cr_assert_eq(vfs_lookup_parent(x.p, sub, &dir), 0);
+    cr_assert_eq(dir.nodeid, top);
+    cr_assert_eq(vfs_lookup_parent(x.p, top, &dir), 0);
+    cr_assert_eq(dir.nodeid, VFS_ROOT);
+    cr_assert_eq(vfs_lookup_node(x.p, VFS_ROOT, &a), 0);
+    cr_assert_eq(vfs_lookup_parent(x.p, VFS_ROOT, &a), -ESTALE);
+    cr_assert_eq(vfs_unlink(x.p, top, "p"), 0);
+    cr_assert_eq(vfs_rmdir(x.p, top, "d"), 0);
+    cr_assert_eq(vfs_getattr(x.p, fifo, &a), 0); /* the kernel still has them */
+    cr_assert_eq(vfs_lookup_node(x.p, fifo, &a), -ESTALE);
+    cr_assert_eq(vfs_lookup_node(x.p, sub, &a), -ESTALE);
+    cr_assert_eq(vfs_lookup_parent(x.p, sub, &a), -ESTALE);
+}
+
+Test(gone, by_number_alone_nothing_of_a_dropped_namespace_is_found)
+{
+    struct vfs_attr a;
+    uint64_t file;
+
+    agreed(&x, "branch main b", "ok");
+    put_file(&x, "b/f", "text");
+    file = node_of(&x, "b/f");
+    cr_assert_eq(vfs_lookup_node(x.p, file, &a), 0);
+    agreed(&x, "drop b", "ok");
+    cr_assert_eq(vfs_lookup_node(x.p, file, &a), -ESTALE);
+    cr_assert_eq(vfs_lookup_node(x.p, vfs_node(vfs_node_ns(file), VFS_TOP_INO), &a), -ESTALE);
+}
