@@ -170,6 +170,34 @@ matches "$("$TALLY" -C "$M" shard list)" "unreachable.*is a symlink"
 unmount_store
 nothing_in_roots
 
+claim "what stands on a shard in the place of its files: told, never waited for, and never read elsewhere"
+rm -rf "$W/shard" && mkdir "$W/shard" && chown "$user" "$W/shard"
+new_store "$S"
+mount_with -o foreign_store
+"$TALLY" -C "$M" shard add 1 "dir:$W/shard" >/dev/null
+for i in 1 2 3 4 5 6; do
+    head -c 300000 /dev/urandom >"$W/data.$i" && cp "$W/data.$i" "$M/main/f$i"
+done
+drain
+"$TALLY" -C "$M" move main/ 1 --wait >/dev/null
+mapfile -t parts < <(find "$W/shard/objects" -type f ! -name '*.sums')
+eq "${#parts[@]}" 6
+rm "${parts[@]:0:3}"
+mkfifo "${parts[0]}" && ln -s "$W/secret" "${parts[1]}" && mkdir "${parts[2]}"
+truncate -s 1T "${parts[3]}" && truncate -s 100 "${parts[4]}"
+may_log '^tally: ALARM: '
+sound=0
+for i in 1 2 3 4 5 6; do
+    rc=0
+    timeout 60 cat "$M/main/f$i" >"$W/got" 2>/dev/null || rc=$?
+    [[ $rc -le 1 ]] || fail "exit code $rc of reading f$i"
+    [[ $rc -eq 1 ]] || { cmp "$W/got" "$W/data.$i" && sound=$((sound + 1)); }
+    ! grep -q "root's own" "$W/got" || fail "f$i has another file's bytes"
+done
+[[ $sound -ge 1 && $sound -le 2 ]] || fail "$sound of them are sound"
+timeout 60 "$TALLY" -C "$M" scrub --wait >/dev/null 2>&1 || [[ $? -eq 1 ]]
+unmount_store
+
 claim "a pool that is somebody else's, or that others may write"
 mkdir "$W/pool" && chmod 777 "$W/pool"
 refused "pool .* may be written by everybody" "$TALLY" init --pool "dir:$W/pool" "$W/pooled"
