@@ -134,6 +134,7 @@ static int freeze(struct project *p, struct batch *b)
     if (io_is_short(err))
         return err;
     /* From here on nothing can fail for want of memory; and half a freeze cannot be taken back. */
+    ns_table_frozen(p);
     if (err == 0)
         err = refs_freeze(p->refs);
     if (err == 0)

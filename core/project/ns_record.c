@@ -138,17 +138,21 @@ int ns_table_freeze(struct project *p, struct ns_records *ret)
             err = freeze_one(p, ns, ret);
     while (err == 0 && map64_next(&p->names.removed, &at, &number, &none))
         err = record_push(ret, (uint32_t)number, 0, NULL);
-    if (err < 0) {
+    if (err < 0)
         ns_records_release(ret);
-        return err;
-    }
+    return err;
+}
+
+void ns_table_frozen(struct project *p)
+{
+    rwlock_held_write(&p->gate);
+    WRITE_GUARD(&p->names.lock);
     for (size_t i = 0; i < NS_BUCKETS; i++)
         for (struct ns *ns = p->names.by_number[i]; ns; ns = ns->by_number_next) {
             ns->dirty = false;
             ns->recorded_root = ns->tree.root;
         }
     map64_release(&p->names.removed);
-    return 0;
 }
 
 int ns_records_write(const struct ns_records *r, struct kv_txn *t)

@@ -161,8 +161,10 @@ struct ns_records {
     struct ns_record *v;
     size_t count;
 };
-/* Encode what changed since the last freeze (gate held for writing). Kept until released. */
+/* Encode what changed since the last freeze (gate held for writing). Kept until released. It counts as
+ * changed until ns_table_frozen, with the gate held all the while: what fails between the two is no loss. */
 int ns_table_freeze(struct project *p, struct ns_records *ret);
+void ns_table_frozen(struct project *p);
 int ns_records_write(const struct ns_records *r, struct kv_txn *t);
 void ns_records_release(struct ns_records *r);
 
