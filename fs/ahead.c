@@ -46,8 +46,8 @@ static uint64_t word(const void *msg, size_t len, size_t bytes)
     return v;
 }
 
-/* Does its answer tell what a file has become when it is sealed, which may have to be done first? With
- * nlink=refs attributes do (a STATX goes its own way). */
+/* Does its answer tell what a file has become when it is sealed, which may have to be done first?
+ * With nlink=refs attributes do (a STATX goes its own way). */
 static bool seals(const struct fs *fs, uint32_t opcode, uint32_t pid)
 {
     if (!fs->o->nlink_refs)

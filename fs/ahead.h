@@ -7,8 +7,8 @@
  *     if (ahead_begin(fs, msg, len))  serve it, ahead_end()
  *     else                            have another thread serve it
  *
- * Changes wait (vfs_ahead says for what), and what reads from another shard or has to seal; all else
- * is always served. `msg` is as the kernel sent it, before translate.h.
+ * Changes wait (vfs_ahead says for what), and what reads from another shard or has to seal; all
+ * else is always served. `msg` is as the kernel sent it, before translate.h.
  */
 #pragma once
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * apart: a thread that does something to files of our own mount, as a client of it, for others of us
- * who wait for that.
+ * apart: a thread that does something to files of our own mount, as a client of it, for others of
+ * us who wait for that.
  *
- * It has a table of open files of its own, with nothing in it: while it waits in the kernel for what
- * we are to answer, it must not be what keeps /dev/fuse open after the daemon was killed. It gets at a
- * file by its handle (name_to_handle_at(2); needs CAP_DAC_READ_SEARCH).
+ * It has a table of open files of its own, with nothing in it: while it waits in the kernel for
+ * what we are to answer, it must not be what keeps /dev/fuse open after the daemon was killed. It
+ * gets at a file by its handle (name_to_handle_at(2); needs CAP_DAC_READ_SEARCH).
  */
 #pragma once
 
@@ -26,6 +26,6 @@ void apart_give_up(struct apart *a);
 /* After the unmount. Frees; false: its thread hangs in the kernel and keeps it. */
 bool apart_stop(struct apart *a);
 
-/* For apart_fn: a descriptor, or -errno; -ENOENT: the file is gone. Where the mount point is covered it
- * fails, too. */
+/* For apart_fn: a descriptor, or -errno; -ENOENT: the file is gone. Where the mount point is
+ * covered it fails, too. */
 int apart_open(const struct apart *a, uint64_t nodeid, int flags);

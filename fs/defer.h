@@ -7,11 +7,11 @@
  *     fn:    work, looking at c->interrupted; call_settle(c); fuse_reply_*(c->req, ...)
  *
  * At most DEFER_MAX threads, made on demand; idle ones end. When all are busy, what a thread that
- * takes requests from the kernel brings is queued; any other thread runs its call itself: nothing is
- * refused, the mount gets slower. Calls that may wait for as long as somebody else likes (`slow`:
- * commands that wait for jobs) are never run so and never get the last threads: they queue, so that
- * any number of waiting clients leaves the mount usable; once half of a ring's queue waits they are
- * refused (ENOSPC).
+ * takes requests from the kernel brings is queued; any other thread runs its call itself: nothing
+ * is refused, the mount gets slower. Calls that may wait for as long as somebody else likes
+ * (`slow`: commands that wait for jobs) are never run so and never get the last threads: they
+ * queue, so that any number of waiting clients leaves the mount usable; once half of a ring's queue
+ * waits they are refused (ENOSPC).
  *
  * A client that is interrupted or killed sets c->interrupted, and so does the end of the mount; a
  * slow call that still queues then runs at once.

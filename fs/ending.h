@@ -12,14 +12,14 @@
  *     project_close
  *     ending_stop(e)
  *
- * SIGTERM, SIGINT and SIGHUP belong to one thread. The first one interrupts the calls that wait, and
- * ends the loop once they have answered, at the latest after ENDING_CALLS seconds: what they wait
- * for may be requests that the loop serves (apart.h). From then on, or
- * from umount on, it tells about once a second how much work is left, if that has changed. The
- * second one forces the end: everything is dropped in place and the process gone at once, as if
- * killed, but takes its mount along; the next mount replays the log, so that nothing is lost which
- * a call had returned for. Work that has not moved for ENDING_PATIENCE seconds forces it, too:
- * nothing keeps the daemon for ever.
+ * SIGTERM, SIGINT and SIGHUP belong to one thread. The first one interrupts the calls that wait,
+ * and ends the loop once they have answered, at the latest after ENDING_CALLS seconds: what they
+ * wait for may be requests that the loop serves (apart.h). From then on, or from umount on, it
+ * tells about once a second how much work is left, if that has changed. The second one forces the
+ * end: everything is dropped in place and the process gone at once, as if killed, but takes its
+ * mount along; the next mount replays the log, so that nothing is lost which a call had returned
+ * for. Work that has not moved for ENDING_PATIENCE seconds forces it, too: nothing keeps the daemon
+ * for ever.
  */
 #pragma once
 

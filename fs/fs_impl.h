@@ -130,8 +130,8 @@ void fs_reply_err(fuse_req_t req, int64_t r); /* r: 0 or -errno */
 /* Times before 1970 round down, so that tv_nsec is never negative. */
 struct timespec fs_time(int64_t ns);
 void fs_stat(const struct vfs_attr *a, struct stat *ret);
-/* Seconds the kernel may keep the attributes of such a file. Set-id bits give rights: it asks for the
- * mode before each use. */
+/* Seconds the kernel may keep the attributes of such a file. Set-id bits give rights: it asks for
+ * the mode before each use. */
 double fs_attr_timeout(const struct fs *fs, uint32_t mode);
 /* The mode that the answer to a change shows, one that leaves it as it is. The kernel drops what an
  * answer to a question says of an inode that has changed since; the answer to a change it takes as
@@ -148,11 +148,12 @@ void fs_reply_entry(fuse_req_t req, const struct vfs_attr *a);
 void fs_reply_linked(fuse_req_t req, const struct vfs_attr *a);
 void fs_reply_attr(fuse_req_t req, const struct vfs_attr *a);
 void fs_reply_set(fuse_req_t req, const struct vfs_attr *a); /* likewise */
-/* With nlink_refs: add the object's other references to st_nlink, for a user who may know of them. */
+/* With nlink_refs: add the object's other references to st_nlink, for a user who may know of
+ * them. */
 void fs_add_refs(struct fs *fs, uint32_t uid, uint64_t nodeid, struct stat *st);
 /* May that user know who else has the bytes of a file? Its id and its count tell whether there are
- * files with certain bytes, also where nobody else may look: so that is the mount's owner and root, as
- * for `.tally`. */
+ * files with certain bytes, also where nobody else may look: so that is the mount's owner and root,
+ * as for `.tally`. */
 bool fs_may_know(const struct fs *fs, uint32_t uid);
 /* The end of a listing that the kernel must not keep, into `buf`: see ops_dir.c. Its length. */
 size_t fs_end_uncached(char *buf, size_t room);

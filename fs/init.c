@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * libfuse 3.14 never tells the kernel of FUSE_PARALLEL_DIROPS, although it takes the wish, and does
- * not know of some newer flags. So a hook below it remembers which request was INIT and adds them to
- * the reply, if the kernel offered them; requests that they make different are translated
+ * not know of some newer flags. So a hook below it remembers which request was INIT and adds them
+ * to the reply, if the kernel offered them; requests that they make different are translated
  * (translate.h). The hook takes splice away, which only writes of whole pages would use and we do
  * not.
  *
  * HANDLE_KILLPRIV_V2 spares a GETXATTR with each write: the kernel leaves it to us to drop set-id
- * bits, and says when in flags of WRITE and OPEN that libfuse 3.14 does not show. They are noted for
- * the thread that reads the request, which is the one that serves it.
+ * bits, and says when in flags of WRITE and OPEN that libfuse 3.14 does not show. They are noted
+ * for the thread that reads the request, which is the one that serves it.
  *
  * POSIX_ACL lets the kernel check ACLs, which are ours to keep, and DONT_MASK leaves the umask to
  * us, because a default ACL takes its place.

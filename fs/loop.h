@@ -18,9 +18,9 @@ bool loop_takes_ring(struct fs *fs);
 void loop_begin(struct fs *fs);
 /* Serves until the session ends. */
 int loop_run(struct fs *fs);
-/* Before a thread asks the device for more than a request of this opcode: where rings carry all that
- * anybody waits for, it lets FORGETs gather for a millisecond. One at a time each unlink would wake
- * it; of many the kernel makes one message. */
+/* Before a thread asks the device for more than a request of this opcode: where rings carry all
+ * that anybody waits for, it lets FORGETs gather for a millisecond. One at a time each unlink would
+ * wake it; of many the kernel makes one message. */
 void loop_gather(const struct fs *fs, uint32_t opcode);
 /* After loop_run: no new requests are begun. */
 void loop_hold(struct fs *fs);

@@ -25,7 +25,8 @@ struct notify {
 
 /* ---- in threads apart ---- */
 
-/* Waits until all dirty pages have come back as WRITE requests. Its own FSYNC is answered at once. */
+/* Waits until all dirty pages have come back as WRITE requests. Its own FSYNC is answered at
+ * once. */
 static int write_pages(const struct apart *a, uint64_t nodeid)
 {
     int fd = apart_open(a, nodeid, O_RDONLY | O_NONBLOCK);

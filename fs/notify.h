@@ -5,10 +5,10 @@
  *
  * Only one kind of message is sent: "attributes of this inode are stale", and of directories of a
  * namespace that is gone what is kept of their names (listed.h). It waits for no directory's lock,
- * and for no page that waits for us. That about attributes waits for nothing at all, not even for the
- * lock of the inode that the client holds whose request is being served: so any thread that holds no
- * lock sends it, before it answers. A message that names an entry would wait for
- * the directory; a daemon that is killed meanwhile would never end, since that thread keeps the
+ * and for no page that waits for us. That about attributes waits for nothing at all, not even for
+ * the lock of the inode that the client holds whose request is being served: so any thread that
+ * holds no lock sends it, before it answers. A message that names an entry would wait for the
+ * directory; a daemon that is killed meanwhile would never end, since that thread keeps the
  * connection open that would have to be broken for the directory's lock to be let go. So names of
  * the root are kept for FS_ROOT_NAMES only, missing ones not at all, and who walks through a
  * namespace that is gone asks for its attributes, hears ESTALE, and looks the name up again.
@@ -21,14 +21,14 @@ struct notify;
 
 /* Subscribes to the project's events. The session must be mounted. */
 int notify_start(struct fs *fs, struct notify **ret_n);
-/* Has the kernel ask for the mode of that file anew, and waits until it has what we say. That it is stale
- * (project_events.rights) it is told anyway: but a program that is just being executed was looked at
- * before, and gets its rights by the mode that the kernel still has. From a thread that may wait, with no
- * lock; the client whose request is being served may hold the inode's. Without CAP_DAC_READ_SEARCH, or
- * where the mount point is covered, it does nothing. */
+/* Has the kernel ask for the mode of that file anew, and waits until it has what we say. That it is
+ * stale (project_events.rights) it is told anyway: but a program that is just being executed was
+ * looked at before, and gets its rights by the mode that the kernel still has. From a thread that
+ * may wait, with no lock; the client whose request is being served may hold the inode's. Without
+ * CAP_DAC_READ_SEARCH, or where the mount point is covered, it does nothing. */
 void notify_mode(struct fs *fs, uint64_t nodeid);
-/* Does a request of that process come from a thread of ours (apart.h)? An FSYNC is then answered without
- * work, and a GETATTR with what is known without any. */
+/* Does a request of that process come from a thread of ours (apart.h)? An FSYNC is then answered
+ * without work, and a GETATTR with what is known without any. */
 bool notify_is_own(const struct fs *fs, uint32_t pid);
 /* Nobody serves requests any more: who waits for the kernel goes on. NULL is fine. */
 void notify_give_up(struct notify *n);

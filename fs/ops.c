@@ -27,8 +27,8 @@ static int check_change(uint64_t parent, const char *name, int taken)
     return fs_is_tally(parent, name) ? taken : 0;
 }
 
-/* For a handle whose inode, or whose parent's, the kernel has forgotten. Nothing of `.tally` is found so:
- * who may enter it goes by names. */
+/* For a handle whose inode, or whose parent's, the kernel has forgotten. Nothing of `.tally` is
+ * found so: who may enter it goes by names. */
 static void lookup_dots(fuse_req_t req, uint64_t node, bool parent)
 {
     struct fs *fs = fs_of(req);
@@ -142,9 +142,9 @@ static int64_t ns_of(const struct timespec *t)
     return clock_join(t->tv_sec, t->tv_nsec);
 }
 
-/* The kernel asks for set-id bits to go before a write, whoever writes, and also when a chown changes
- * nothing else, without having looked who it is: so only the owner and root are obeyed. The answer
- * shows the file without the bits to others, too; a write then says itself that they go
+/* The kernel asks for set-id bits to go before a write, whoever writes, and also when a chown
+ * changes nothing else, without having looked who it is: so only the owner and root are obeyed. The
+ * answer shows the file without the bits to others, too; a write then says itself that they go
  * (ops_file.c). */
 static void drop_set_ids(fuse_req_t req, fuse_ino_t ino)
 {

@@ -2,12 +2,12 @@
 /*
  * ops_dir: listing directories. A listing has no state of ours: the cookie says where to go on. So
  * the first OPENDIR is answered with ENOSYS: the kernel then opens and closes directories by itself
- * and keeps their listings, for nothing, until it changes the directory itself, which is the only way
- * in which one of a namespace changes; when a command drops it, listed.h knows what was kept.
+ * and keeps their listings, for nothing, until it changes the directory itself, which is the only
+ * way in which one of a namespace changes; when a command drops it, listed.h knows what was kept.
  *
- * The mount root and `.tally` change by themselves, and with strictatime each listing is to be seen.
- * The kernel takes a listing for whole when it hears of its end by an empty answer; an answer too
- * short for an entry ends it for who lists, too, but leaves nothing that would be used again
+ * The mount root and `.tally` change by themselves, and with strictatime each listing is to be
+ * seen. The kernel takes a listing for whole when it hears of its end by an empty answer; an answer
+ * too short for an entry ends it for who lists, too, but leaves nothing that would be used again
  * (fs_end_uncached).
  *
  * vfs_readdir calls back under a lock of core, so fill() only fills this thread's buffer.

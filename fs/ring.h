@@ -10,9 +10,9 @@
  *     ring_hold, ... ring_stop         no new requests; then, when all have answered, the end
  *
  * FORGET, INTERRUPT and what we tell the kernel still go through the device. A request that waits
- * (defer.h, sync.h), or that another thread serves since it might (ahead.h), is parked: its entry is
- * busy until it is answered. Once half of a queue is, it gets more entries, up to a limit; once half
- * of the most is, ring_is_full says so to the thread of that queue.
+ * (defer.h, sync.h), or that another thread serves since it might (ahead.h), is parked: its entry
+ * is busy until it is answered. Once half of a queue is, it gets more entries, up to a limit; once
+ * half of the most is, ring_is_full says so to the thread of that queue.
  */
 #pragma once
 
@@ -26,8 +26,8 @@ struct ring;
 int ring_create(struct fs *fs, struct ring **ret_ring);
 /* -errno: the mount cannot go on, since the kernel waits for every queue. */
 int ring_start(struct ring *r);
-/* Sends the answer if its request came through a ring; false: it did not. Any thread. Every request of
- * a ring needs one, also those that have no answer (serve.h). */
+/* Sends the answer if its request came through a ring; false: it did not. Any thread. Every request
+ * of a ring needs one, also those that have no answer (serve.h). */
 bool ring_reply(struct ring *r, const struct iovec *iov, int count);
 /* In a ring thread, for a request that carries no data itself: where data of its answer need not be
  * copied from. Room for FS_IO_MAX bytes. Elsewhere NULL. */

@@ -29,10 +29,10 @@ bool serve_elsewhere(struct fs *fs, char *msg, size_t len);
 /* Both may be called where libfuse cancels threads. */
 void serve_read_next(struct fs *fs);
 bool serve_read(struct fs *fs, const void *msg, size_t len);
-/* An operation answers, or gives its request to another thread, which will. If it has done neither when
- * it returns, that is a fault: the client hears EIO, else it would wait for good. And FORGET, which
- * has no answer, may have been sent as a request that somebody waits for: by the device that ends
- * when it is read, a ring's entry has to be given back. */
+/* An operation answers, or gives its request to another thread, which will. If it has done neither
+ * when it returns, that is a fault: the client hears EIO, else it would wait for good. And FORGET,
+ * which has no answer, may have been sent as a request that somebody waits for: by the device that
+ * ends when it is read, a ring's entry has to be given back. */
 void serve_answered(uint64_t unique);
 void serve_kept(void);
 

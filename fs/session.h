@@ -2,8 +2,8 @@
 /*
  * session: libfuse's session of a mount, with the options that every one has.
  *
- * fs.c makes it with fs_ops. The benchmark's floor (tests/bench/floor.c) makes it with operations of
- * its own and no project (fs->p NULL), over the same transport and with the same INIT: what asks
+ * fs.c makes it with fs_ops. The benchmark's floor (tests/bench/floor.c) makes it with operations
+ * of its own and no project (fs->p NULL), over the same transport and with the same INIT: what asks
  * the project before an operation (ahead.h, translate.h) then asks nothing.
  */
 #pragma once

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * tal_ops: requests on nodes of `.tally`. The kernel keeps nothing of it that can change, and texts are
- * read with direct_io, so that their size need not be known; the bytes of an object, which never
- * change, stay in its page cache, and the directories of objects, which are always there and always
- * the same. An object's id leads to its number for as long as that is there: that it does is kept for a
- * moment (OBJECT_NAME), but not its attributes. When it is gone they are ESTALE, and the kernel asks for
- * the name again; so nothing that is kept is ever seen to be old.
+ * tal_ops: requests on nodes of `.tally`. The kernel keeps nothing of it that can change, and texts
+ * are read with direct_io, so that their size need not be known; the bytes of an object, which
+ * never change, stay in its page cache, and the directories of objects, which are always there and
+ * always the same. An object's id leads to its number for as long as that is there: that it does is
+ * kept for a moment (OBJECT_NAME), but not its attributes. When it is gone they are ESTALE, and the
+ * kernel asks for the name again; so nothing that is kept is ever seen to be old.
  *
  * Whatever may wait - views seal first, control commands wait for jobs - is a deferred call: the op
  * copies its arguments into the call, do_…() works, settles and answers.

@@ -61,8 +61,8 @@ int taldir_text(struct taldir *t, uint64_t nodeid, struct strbuf *out);
 /* A fresh unlinked file with what a big text says now; the caller closes it. W */
 int taldir_spool(struct taldir *t, uint64_t nodeid, int *ret_fd);
 
-/* A piece of a directory as it is now, "." and ".." included: about `most` entries behind the cookie
- * `after`, 0: the start. */
+/* A piece of a directory as it is now, "." and ".." included: about `most` entries behind the
+ * cookie `after`, 0: the start. */
 struct taldir_list;
 /* W if taldir_list_waits(). The caller frees *ret_l. */
 int taldir_list_new(struct taldir *t, uint64_t nodeid, uint64_t after, size_t most,

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * uncached: see the header. A message that has the kernel forget pages waits for those that are just
- * being read, so it is sent by a thread that may wait; a SIGKILL at that instant can leave the mount
- * hanging until `umount -f`, as where apart.h cannot help. It is sent only for a file that is being read
- * and written at once.
+ * uncached: see the header. A message that has the kernel forget pages waits for those that are
+ * just being read, so it is sent by a thread that may wait; a SIGKILL at that instant can leave the
+ * mount hanging until `umount -f`, as where apart.h cannot help. It is sent only for a file that is
+ * being read and written at once.
  */
 #include "uncached.h"
 

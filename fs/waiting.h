@@ -6,11 +6,12 @@
  *     waiting_done                     its answer is on its way
  *
  * A client whose request is not answered cannot be killed, and may hold a directory's lock, so that
- * others wait for it in turn: what waits for longer than WAITING_ALARM_NS is said once in the journal,
- * and shown by `tally status`. Requests for `.tally` are not counted here: they wait for as long as
- * the client asked for.
+ * others wait for it in turn: what waits for longer than WAITING_ALARM_NS is said once in the
+ * journal, and shown by `tally status`. Requests for `.tally` are not counted here: they wait for
+ * as long as the client asked for.
  *
- * Threads: any; the lock "waiting" is a leaf. All of it takes NULL, for a session without a project.
+ * Threads: any; the lock "waiting" is a leaf. All of it takes NULL, for a session without a
+ * project.
  */
 #pragma once
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * cmd_control: the verbs that are one line to the control file. Options become its words
- * ("--idle 30d" and "--idle=30d" → idle=30d, "--force" → force), arguments are quoted so that no
- * name is taken for a keyword, and paths become what they are called in the mount.
+ * ("--idle 30d" and "--idle=30d" → idle=30d, "--force" → force), arguments are quoted so that
+ * no name is taken for a keyword, and paths become what they are called in the mount.
  */
 #include "tally.h"
 

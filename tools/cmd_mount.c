@@ -70,9 +70,9 @@ static void sink_both(enum report_level level, const char *text, void *ctx)
     sink_syslog(level, text, ctx);
 }
 
-/* The mount answers: tell the parent, let go of the terminal. umount(8) takes a short cut by statfs(2),
- * which says "fuse" and not "fuse.tally", so that it would not call our helper and return before the
- * daemon is done: a line in utab keeps it from that. */
+/* The mount answers: tell the parent, let go of the terminal. umount(8) takes a short cut by
+ * statfs(2), which says "fuse" and not "fuse.tally", so that it would not call our helper and
+ * return before the daemon is done: a line in utab keeps it from that. */
 static void on_ready(void *ctx)
 {
     struct mounting *m = ctx;

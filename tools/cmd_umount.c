@@ -182,8 +182,8 @@ static int await_daemon(const struct umounting *u)
     }
 }
 
-/* One of several mounts of it, as by `mount --bind`: nothing ends with it, so nothing is drained. The
- * last one of a part has no control file: its daemon drains when it is unmounted. */
+/* One of several mounts of it, as by `mount --bind`: nothing ends with it, so nothing is drained.
+ * The last one of a part has no control file: its daemon drains when it is unmounted. */
 static bool is_extra(struct umounting *u)
 {
     struct statx st;

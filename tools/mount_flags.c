@@ -13,8 +13,8 @@
 #define FLAG_NOSYMFOLLOW (1ul << 8)
 #define ATTR_NOSYMFOLLOW UINT64_C(0x00200000)
 /* That mount(8) passes on and that change nothing here: the kernel gave up mandatory locks, nobody
- * reads a version of ours, libfuse says little, and times that are put into a log in memory are lazy
- * as they are. */
+ * reads a version of ours, libfuse says little, and times that are put into a log in memory are
+ * lazy as they are. */
 #define FLAG_NONE 0ul
 
 static const struct {

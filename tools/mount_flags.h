@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * mount_flags: the options that mount(8) knows for every filesystem and passes to mount(2), as its
- * bits (MS_RDONLY …). Of two words about one thing the last one counts; of those about access times,
- * as in the kernel, strictatime before noatime.
+ * bits (MS_RDONLY …). Of two words about one thing the last one counts; of those about access
+ * times, as in the kernel, strictatime before noatime.
  */
 #pragma once
 

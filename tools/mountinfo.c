@@ -112,7 +112,8 @@ static bool is_kind(const struct mount_line *m, enum kind kind)
     return kind == ANY || (is_tally(m) && (kind == OURS || is_whole(m)));
 }
 
-/* The last line of that kind that `match` likes. How many there are, or -errno: -ENOENT for none. */
+/* The last line of that kind that `match` likes. How many there are, or -errno: -ENOENT for
+ * none. */
 static int find_in(const char *file, mount_line_fn *match, const void *ctx, enum kind kind,
                    struct tally_mountinfo *ret)
 {
@@ -165,8 +166,8 @@ int mountinfo_dev(const char *point, char dev[32])
     return dev_of(point, AT_STATX_DONT_SYNC, dev);
 }
 
-/* The daemon has the whole where it mounted it, seen from its own mount namespace. That it is the same
- * the device shows, so the store's lock file is believed. */
+/* The daemon has the whole where it mounted it, seen from its own mount namespace. That it is the
+ * same the device shows, so the store's lock file is believed. */
 static int find_by_daemon(const struct tally_mountinfo *part, struct tally_mountinfo *ret)
 {
     char path[PATH_MAX + 32], dev[32];

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * owner: looked at every 20 ms. A daemon says in the lock file that it is ending once it knows; before
- * that, its own list of mounts shows that nothing leads to it any more.
+ * owner: looked at every 20 ms. A daemon says in the lock file that it is ending once it knows;
+ * before that, its own list of mounts shows that nothing leads to it any more.
  */
 #include "owner.h"
 

@@ -26,6 +26,6 @@ bool owner_is_ending(const char *store);
  * second a sentence on standard error says what is waited for. */
 int owner_open(const char *path, unsigned flags, const char *at, struct store *ret,
                char why[STORE_WHY]);
-/* Waits until nothing of ours is mounted at `point` any more, if its daemon is ending. -EBUSY: it is
- * not, or takes too long. */
+/* Waits until nothing of ours is mounted at `point` any more, if its daemon is ending. -EBUSY: it
+ * is not, or takes too long. */
 int owner_await_unmount(const char *point);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * remount_mount: the kernel does it, and does not tell the daemon, which sees it in its list of mounts a
- * moment later (fs/remount.h); we come back when it has. Options of ours are told to the daemon at its
- * start alone: they may stand here, as mount(8) adds those of the fstab, but not be other ones.
+ * remount_mount: the kernel does it, and does not tell the daemon, which sees it in its list of
+ * mounts a moment later (fs/remount.h); we come back when it has. Options of ours are told to the
+ * daemon at its start alone: they may stand here, as mount(8) adds those of the fstab, but not be
+ * other ones.
  */
 #include "remount_mount.h"
 

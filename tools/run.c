@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * run: mount(8), umount(8) and fusermount3(1), for what only they may or know to do; and what a process
- * that opens a store asks the machine for.
+ * run: mount(8), umount(8) and fusermount3(1), for what only they may or know to do; and what a
+ * process that opens a store asks the machine for.
  */
 #include "tally.h"
 

@@ -45,8 +45,8 @@ void tally_progress(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 bool tally_label_ok(const char *label);
 void tally_default_label(const char *store, char *out, size_t room);
 
-/* no_mount.c: mountinfo_of(), of the current directory or tally_mount, said `err`; `part` is what it
- * gave with -EREMOTE. The sentence; returns 1. */
+/* no_mount.c: mountinfo_of(), of the current directory or tally_mount, said `err`; `part` is what
+ * it gave with -EREMOTE. The sentence; returns 1. */
 struct tally_mountinfo;
 int tally_no_mount(int err, const struct tally_mountinfo *part);
 

@@ -7,8 +7,8 @@
 
 #include <time.h>
 
-/* Before the epoch the second below is the first that does not fit, though the nanoseconds may bring it
- * back: so it is counted from the one above. */
+/* Before the epoch the second below is the first that does not fit, though the nanoseconds may
+ * bring it back: so it is counted from the one above. */
 int64_t clock_join(int64_t sec, int64_t nsec)
 {
     int64_t ns;

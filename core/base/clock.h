@@ -40,6 +40,6 @@ static inline int64_t clock_ticks(const struct clock *c)
 #define NSEC_PER_SEC INT64_C(1000000000)
 #define NSEC_PER_MSEC INT64_C(1000000)
 
-/* As nanoseconds since the epoch. What 64 bits do not hold (before September 1677, after April 2262) is
- * the nearest that they do. `nsec`: 0 … NSEC_PER_SEC - 1. */
+/* As nanoseconds since the epoch. What 64 bits do not hold (before September 1677, after April
+ * 2262) is the nearest that they do. `nsec`: 0 … NSEC_PER_SEC - 1. */
 int64_t clock_join(int64_t sec, int64_t nsec);

@@ -22,8 +22,8 @@ int io_pwritev(int fd, struct iovec *iov, int count, uint64_t off);
 int io_write(int fd, const void *buf, size_t len);
 
 /* Whole small file below `dirfd` (beneath.h) into a fresh NUL-terminated buffer the caller frees; a
- * name that is absolute, and so the machine's, is opened as it is. -EFBIG above `max` bytes; -EUCLEAN
- * what is there is no regular file. */
+ * name that is absolute, and so the machine's, is opened as it is. -EFBIG above `max` bytes;
+ * -EUCLEAN what is there is no regular file. */
 int io_read_file(int dirfd, const char *name, size_t max, char **ret_buf, size_t *ret_len);
 /* Replace a file atomically and durably: temporary name, fsync, rename, fsync of the directory. */
 int io_write_file(int dirfd, const char *name, const void *buf, size_t len, mode_t mode);
@@ -38,8 +38,8 @@ static inline bool io_is_full(int err)
     return err == -ENOSPC || err == -EDQUOT;
 }
 
-/* Does it say that the process or the machine is short of something, descriptors or memory? Then the disk
- * was not even asked: what is on it is as certain as before, and it can be tried again. */
+/* Does it say that the process or the machine is short of something, descriptors or memory? Then
+ * the disk was not even asked: what is on it is as certain as before, and it can be tried again. */
 static inline bool io_is_short(int err)
 {
     return err == -EMFILE || err == -ENFILE || err == -ENOMEM;

@@ -70,11 +70,11 @@ static void store(_Atomic int *p, int value)
 /* ---- spinning ---- */
 
 /* Who finds a lock taken looks again for some time before it sleeps. Locks are held for two to five
- * microseconds where a request changes a name or a file; to sleep costs the sleeper its way down and
- * up, and the holder a call that wakes it, in a virtual machine an interrupt to a CPU that is asleep:
- * 10 us and more, of which a queue of others makes many. 16 threads that create and sync files in
- * directories of their own, two CPUs: 96 us a file without, 87, 66, 56, 57 with 50, 200, 400, 800
- * rounds for reader-writer locks, 50 with 400 for mutexes, too.
+ * microseconds where a request changes a name or a file; to sleep costs the sleeper its way down
+ * and up, and the holder a call that wakes it, in a virtual machine an interrupt to a CPU that is
+ * asleep: 10 us and more, of which a queue of others makes many. 16 threads that create and sync
+ * files in directories of their own, two CPUs: 96 us a file without, 87, 66, 56, 57 with 50, 200,
+ * 400, 800 rounds for reader-writer locks, 50 with 400 for mutexes, too.
  *
  * 400 rounds were some 35 us; a holder that takes longer reads from a disk or does not run. */
 #define SPIN_NS 35000
@@ -83,8 +83,8 @@ static void store(_Atomic int *p, int value)
 
 static bool spins;
 
-/* A holder cannot let go while we run on its CPU. And ThreadSanitizer learns the order of locks from
- * calls that wait only. */
+/* A holder cannot let go while we run on its CPU. And ThreadSanitizer learns the order of locks
+ * from calls that wait only. */
 __attribute__((constructor)) static void look_for_cpus(void)
 {
     cpu_set_t set;

@@ -15,8 +15,8 @@
  *
  * Not recursive: taking a mutex or the write side twice aborts with the lock's name. All rwlocks
  * prefer writers, so a thread must not take the read side twice either. Not fair: who finds a lock
- * taken looks again for some microseconds before it sleeps, and may have it before one that sleeps. So
- * who takes one again and again for longer than that calls mutex_let_others in between.
+ * taken looks again for some microseconds before it sleeps, and may have it before one that sleeps.
+ * So who takes one again and again for longer than that calls mutex_let_others in between.
  */
 #pragma once
 

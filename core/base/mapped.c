@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * mapped: one handler of SIGBUS and a table of the maps, which it may look at whatever was
- * interrupted. A fault that is not in one of them is none of ours and goes to whoever had the signal
- * before. What lies in a map can be damaged, and lead out of it: within mapped_guard that is an
- * error, too (SIGSEGV).
+ * interrupted. A fault that is not in one of them is none of ours and goes to whoever had the
+ * signal before. What lies in a map can be damaged, and lead out of it: within mapped_guard that is
+ * an error, too (SIGSEGV).
  */
 #include "mapped.h"
 

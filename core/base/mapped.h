@@ -2,16 +2,16 @@
 /*
  * mapped: mapped files whose disk fails.
  *
- * What is read or written through a mapping gets no error of a system call but a SIGBUS, sent to the
- * thread that touched it: a disk that cannot be read, a hole where a full disk has no room.
+ * What is read or written through a mapping gets no error of a system call but a SIGBUS, sent to
+ * the thread that touched it: a disk that cannot be read, a hole where a full disk has no room.
  *
  *     mapped_catch_faults(fn)          once, before any of these maps is used; without it all is as ever
  *     mapped_add(base, len, "file")    ... mapped_remove(base) before it is unmapped
  *     mapped_guard(fn, arg)            -EIO instead of the fault
  *
- * Within mapped_guard the thread is taken back to where it began. Anywhere else there is no way back:
- * the program is told where, and ends. Beyond 64 maps the rest are not known, and a fault in one of
- * those ends the process without a word. Threads: any.
+ * Within mapped_guard the thread is taken back to where it began. Anywhere else there is no way
+ * back: the program is told where, and ends. Beyond 64 maps the rest are not known, and a fault in
+ * one of those ends the process without a word. Threads: any.
  */
 #pragma once
 

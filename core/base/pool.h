@@ -5,9 +5,10 @@
  * Three classes: urgent goes first, idle last. With two workers or more one is kept for urgent
  * work, and with three or more another one is kept from idle work; what an idle job reads and
  * writes has idle I/O priority. Each class has a queue with a limit: at the limit the submitter
- * waits; nothing is dropped (promise 9). Jobs begin in the order of their class's queue, and run side
- * by side: what must be in order, as changes of one namespace must, is put in order before it becomes
- * a job, by that namespace's lock, its frames in the log, and flushes that end as they began.
+ * waits; nothing is dropped (promise 9). Jobs begin in the order of their class's queue, and run
+ * side by side: what must be in order, as changes of one namespace must, is put in order before it
+ * becomes a job, by that namespace's lock, its frames in the log, and flushes that end as they
+ * began.
  *
  *     struct pool_group g;
  *     pool_group_init(&g);
@@ -75,9 +76,9 @@ struct pool_config {
  */
 int pool_open(const struct pool_config *config, struct pool **ret_pool);
 int pool_create(unsigned threads, size_t queue, struct pool **ret_pool);
-/* Other limits, which count at once: of fewer workers those go on that have begun, and what is queued
- * stays. An error (-EINVAL, -ENOMEM, -EAGAIN) leaves them as they were. Not by two at once, nor with
- * pool_destroy. */
+/* Other limits, which count at once: of fewer workers those go on that have begun, and what is
+ * queued stays. An error (-EINVAL, -ENOMEM, -EAGAIN) leaves them as they were. Not by two at once,
+ * nor with pool_destroy. */
 int pool_set_threads(struct pool *p, unsigned threads);
 int pool_set_queue(struct pool *p, size_t queue);
 /* pool_shutdown, then joins the workers. NULL is fine. */

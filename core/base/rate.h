@@ -25,8 +25,8 @@ struct rate {
 };
 
 void rate_init(struct rate *r, const struct clock *clock); /* the clock is borrowed */
-/* `amount` was spent. Returns the ns to wait before the next is begun; 0: none. An amount worth less
- * than a ns counts as one. A wait is at most a day. `per_second` is at least 1; another one than the
- * last time counts from now on, also for what is owed. */
+/* `amount` was spent. Returns the ns to wait before the next is begun; 0: none. An amount worth
+ * less than a ns counts as one. A wait is at most a day. `per_second` is at least 1; another one
+ * than the last time counts from now on, also for what is owed. */
 int64_t rate_spend(struct rate *r, uint64_t amount, uint64_t per_second);
 int64_t rate_left(struct rate *r, uint64_t per_second); /* the same wait, as it is now */

@@ -2,8 +2,8 @@
 /*
  * strbuf: a growing text. `s` is never NULL and always NUL-terminated at `len`.
  * A failed allocation sets `failed`, keeps what was there, and makes every later call a no-op, so
- * that a long composition is checked once, at its end, with `strbuf_error()`. So does a text that would
- * have more than `most` bytes, where its owner sets that; `full` tells them apart.
+ * that a long composition is checked once, at its end, with `strbuf_error()`. So does a text that
+ * would have more than `most` bytes, where its owner sets that; `full` tells them apart.
  */
 #pragma once
 

@@ -2,11 +2,11 @@
 /*
  * id: the name of a content: XXH3-128 of its bytes, keyed by the store's secret.
  *
- * XXH3 is fast, not cryptographic: equal ids are a hint, never proof (DESIGN 4.1). And it is no MAC:
- * what it makes of short contents tells its secret. So nobody is shown that: an id is what a keyed
- * permutation makes of it (permute.h), "veiled", in all stores but those made before version 4. Text form:
- * exactly 32 lower-case hex digits, most significant first, which is also the byte order on disk,
- * so ids sort alike everywhere.
+ * XXH3 is fast, not cryptographic: equal ids are a hint, never proof (DESIGN 4.1). And it is no
+ * MAC: what it makes of short contents tells its secret. So nobody is shown that: an id is what a
+ * keyed permutation makes of it (permute.h), "veiled", in all stores but those made before version
+ * 4. Text form: exactly 32 lower-case hex digits, most significant first, which is also the byte
+ * order on disk, so ids sort alike everywhere.
  */
 #pragma once
 
@@ -41,8 +41,9 @@ void id_derive(const struct id_key *key, const struct id *id, struct id *ret_id)
 /* Ids that are tried for one content: its hash and those derived from it. More contents of one hash
  * are no chance. */
 #define ID_CHAIN_MAX 16
-/* An id that no content's chain leads to, for a content of that hash: the salt, which is to be random,
- * and what follows from it and the hash. So whoever has the bytes can still tell that they are its. */
+/* An id that no content's chain leads to, for a content of that hash: the salt, which is to be
+ * random, and what follows from it and the hash. So whoever has the bytes can still tell that they
+ * are its. */
 void id_salt(const struct id_key *key, const struct id *hash, uint64_t salt, struct id *ret_id);
 /* May a content of that hash have this id: as one of its chain, or with a salt? */
 bool id_fits(const struct id_key *key, const struct id *id, const struct id *hash);

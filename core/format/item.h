@@ -64,8 +64,8 @@ struct extent {
 void extent_encode(const struct extent *e, uint8_t out[EXTENT_ITEM_LEN]);
 int extent_decode(const void *val, size_t len, struct extent *ret);
 
-/* A patch: `valid` bytes of an object, 1 … PATCH_MAX, that override as many of its file from its key
- * on. They are all in one grain. Encoded as an extent. */
+/* A patch: `valid` bytes of an object, 1 … PATCH_MAX, that override as many of its file from its
+ * key on. They are all in one grain. Encoded as an extent. */
 #define PATCH_PAGE 4096u
 #define PATCH_MAX (32u * 1024)
 int patch_decode(struct key k, const void *val, size_t len, struct extent *ret);
@@ -88,8 +88,8 @@ bool xattr_is_inline(size_t name_len, size_t len);
 size_t xattr_encode(const struct xattr_item *x, uint8_t out[XATTR_ITEM_MAX]);
 int xattr_decode(const void *val, size_t len, struct xattr_item *ret);
 
-/* Not a name but how many names have that hash and are kept under one of a higher level, at least 1: at
- * the index NAME_COUNTER, of entries as of attributes. dirent_decode refuses it. */
+/* Not a name but how many names have that hash and are kept under one of a higher level, at least
+ * 1: at the index NAME_COUNTER, of entries as of attributes. dirent_decode refuses it. */
 static inline bool item_is_counter(struct key k)
 {
     return (key_type(k) == ITEM_DIRENT || key_type(k) == ITEM_XATTR) &&

@@ -2,9 +2,10 @@
 /*
  * name_hash: where names stand among the entries of a directory, or the attributes of an inode.
  *
- * A name's place is 55 bits of a keyed hash and an index of 7 bits: NAMES_OF_HASH names may have the
- * same. Where these places are taken a name goes to its hash of the next level, and the item with the
- * index that is left counts those that did: so there may be any number of them (FORMAT.md, "Items").
+ * A name's place is 55 bits of a keyed hash and an index of 7 bits: NAMES_OF_HASH names may have
+ * the same. Where these places are taken a name goes to its hash of the next level, and the item
+ * with the index that is left counts those that did: so there may be any number of them (FORMAT.md,
+ * "Items").
  */
 #pragma once
 

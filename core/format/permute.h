@@ -5,8 +5,8 @@
  *
  * A balanced Feistel network: each round changes one half by SipHash of the other one. Where nobody
  * can tell the function of the rounds from a random one, four rounds make a permutation that nobody
- * can tell from a random one who sees far fewer than 2^(width / 4) values (Luby, Rackoff, 1988), and
- * six one for who sees far fewer than 2^(width / 2) of them (Patarin, 2004).
+ * can tell from a random one who sees far fewer than 2^(width / 4) values (Luby, Rackoff, 1988),
+ * and six one for who sees far fewer than 2^(width / 2) of them (Patarin, 2004).
  */
 #pragma once
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * text: small texts on disk that people can read, too: "tallyfs WHAT 1", lines NAME=VALUE in a fixed
- * order, and last "sum=" over all before it.
+ * text: small texts on disk that people can read, too: "tallyfs WHAT 1", lines NAME=VALUE in a
+ * fixed order, and last "sum=" over all before it.
  *
- * One is right exactly if what was read of it is written again as the same text, so reading need not
- * be strict by itself:
+ * One is right exactly if what was read of it is written again as the same text, so reading need
+ * not be strict by itself:
  *
  *     err = text_begin(text, len, "tallyfs WHAT ", seed, copy, sizeof copy, &at);
  *     thing.number = text_number(&at, "number");

@@ -62,9 +62,9 @@ struct kv_salvaged {
     char why[KV_WHY];   /* the first of those; "": none */
     char kept[KV_KEPT]; /* the name of the damaged one, in `dirfd` */
 };
-/* Of one that kv_verify_lmdb found damaged: a new one in its place has the rows that can be read. The
- * other is kept beside it. On failure nothing was changed, but that DIR.new may be there. -EUCLEAN: no
- * row can be read; -ENOSPC, -EIO and the like. */
+/* Of one that kv_verify_lmdb found damaged: a new one in its place has the rows that can be read.
+ * The other is kept beside it. On failure nothing was changed, but that DIR.new may be there.
+ * -EUCLEAN: no row can be read; -ENOSPC, -EIO and the like. */
 int kv_salvage_lmdb(int dirfd, const char *dir, struct kv_salvaged *ret);
 /* `dir` below `dirfd` is made with KV_CREATE. `tables` (names in static storage) are opened or
  * created; with KV_READONLY a missing one reads as empty. Table numbers are indices into it.
@@ -93,13 +93,13 @@ void kv_snap_end(struct kv_snap *s); /* NULL is fine */
 /* *ret_val points into the snapshot: valid until kv_snap_end. */
 int kv_snap_get(struct kv_snap *s, unsigned table, const void *key, size_t klen,
                 const void **ret_val, size_t *ret_len);
-/* Copy from what a snapshot handed out. -EIO: the disk, which had it a moment ago, cannot give it any more,
- * which is the end of the process for who reads it otherwise. */
+/* Copy from what a snapshot handed out. -EIO: the disk, which had it a moment ago, cannot give it
+ * any more, which is the end of the process for who reads it otherwise. */
 int kv_snap_copy(void *to, const void *from, size_t len);
-/* First key ≥ (or, with `after`, >) the given one; klen 0 means from the start. -ENOENT at the end.
- * The pointers are valid until kv_snap_end. -EUCLEAN sets *ret_key and *ret_klen, too: to the key
- * whose value is damaged, behind which one may go on, or to NULL and 0: the table cannot be read
- * from there on. */
+/* First key ≥ (or, with `after`, >) the given one; klen 0 means from the start. -ENOENT at the
+ * end. The pointers are valid until kv_snap_end. -EUCLEAN sets *ret_key and *ret_klen, too: to the
+ * key whose value is damaged, behind which one may go on, or to NULL and 0: the table cannot be
+ * read from there on. */
 int kv_snap_seek(struct kv_snap *s, unsigned table, const void *key, size_t klen, bool after,
                  const void **ret_key, size_t *ret_klen, const void **ret_val, size_t *ret_len);
 /* The same for those who go through a table to its end whatever they meet: a damaged value is no

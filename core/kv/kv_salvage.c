@@ -5,7 +5,8 @@
  *     DIR.new      made; rows go there as they are, with the checksums they have
  *     DIR          changes places with it; then the damaged one is DIR.damaged, or DIR.damaged.2 …
  *
- * Which commit a row is of is not known from the row: so only what the newest commit leads to counts.
+ * Which commit a row is of is not known from the row: so only what the newest commit leads to
+ * counts.
  */
 #include "beneath.h"
 #include "io.h"

@@ -20,8 +20,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* 0: sound. -EUCLEAN: damaged, and `why` says where and how: "page 17: its keys do not ascend". -EIO
- * and the like, -ENOMEM: not known. */
+/* 0: sound. -EUCLEAN: damaged, and `why` says where and how: "page 17: its keys do not ascend".
+ * -EIO and the like, -ENOMEM: not known. */
 int lmdb_walk(int fd, char *why, size_t room);
 /* What can be read of the tables although the rest cannot: each row that no damage is above of. */
 struct lmdb_rows {
@@ -33,7 +33,8 @@ struct lmdb_rows {
     uint64_t rows;    /* told */
     uint64_t lost;    /* pages, values and tables that could not be read */
 };
-/* 0, however much is lost. -EUCLEAN: the heads, or all of it, are damaged. `why`: what was found first. */
+/* 0, however much is lost. -EUCLEAN: the heads, or all of it, are damaged. `why`: what was found
+ * first. */
 int lmdb_walk_rows(int fd, struct lmdb_rows *rows, char *why, size_t room);
 /* The number of the newest commit. -EUCLEAN: the heads are damaged. */
 int lmdb_walk_head(int fd, uint64_t *ret_txn);

@@ -468,7 +468,8 @@ struct reaping {
     char dir[sizeof "objects/ab"];
 };
 
-/* May its entry be lost? In a pool numbers of files are none of objects, and all are asked about. */
+/* May its entry be lost? In a pool numbers of files are none of objects, and all are asked
+ * about. */
 static bool may_be_lost(const struct reaping *r, uint64_t where)
 {
     struct entry e;

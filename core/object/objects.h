@@ -53,8 +53,8 @@ int objects_open(const struct objects_config *config, struct objects **ret_objec
 void objects_close(struct objects *o); /* NULL is fine */
 
 /* After a crash: remove the object files that no entry names: linked and never committed, or
- * removed by a commit whose unlink was lost. Before anything is sealed. In doubt a file stays; so does
- * one whose number has no entry, but was given before `next`, where `keep` says so. */
+ * removed by a commit whose unlink was lost. Before anything is sealed. In doubt a file stays; so
+ * does one whose number has no entry, but was given before `next`, where `keep` says so. */
 int objects_reap(struct objects *o, uint64_t next, bool (*keep)(void *ctx), void *ctx);
 
 /* Up to `len` bytes at `off` of a sealed entry; short at its end. All verified. Where the bytes
@@ -67,8 +67,8 @@ ssize_t objects_read(struct objects *o, const struct entry *e, void *buf, size_t
 int objects_pin(struct objects *o, const struct entry *e, struct blob **ret_blob);
 void objects_unpin(struct objects *o, uint64_t where);
 
-/* What was seen of objects on other shards that may be equal, before the gate was taken: under it no
- * shard is asked. Those of one id, and of one size, are more than a few by no chance. */
+/* What was seen of objects on other shards that may be equal, before the gate was taken: under it
+ * no shard is asked. Those of one id, and of one size, are more than a few by no chance. */
 #define OBJECTS_SEEN_MAX 4
 struct objects_seen {
     unsigned count;
@@ -103,7 +103,8 @@ int objects_sync(struct objects *o);
 /* Does an entry, with whatever count, name the object file "<id>.<where>"? Yes when that cannot be
  * told. */
 bool objects_is_named(struct objects *o, const struct id *id, uint64_t where);
-/* Delete the bytes of a dead entry; in a pool, let go of them. Bytes that are gone already are fine.
+/* Delete the bytes of a dead entry; in a pool, let go of them. Bytes that are gone already are
+ * fine.
  */
 int objects_delete(struct objects *o, const struct refs_dead *d);
 /* Read all bytes of a sealed entry and compare them with sums and id. 0 or -EUCLEAN. */
@@ -116,8 +117,8 @@ int objects_verify_slowly(struct objects *o, const struct entry *e,
 /* ---- other shards (objects_remote.c) ----
  *
  * Reading is as of any entry: objects_read, objects_verify. What cannot be asked is -EHOSTUNREACH.
- * To copy bytes elsewhere, `from` being sealed and held by the caller, wherever it is now. -ESTALE: it
- * is not there any more, since it was moved; -EUCLEAN, with an alarm, it is damaged.
+ * To copy bytes elsewhere, `from` being sealed and held by the caller, wherever it is now. -ESTALE:
+ * it is not there any more, since it was moved; -EUCLEAN, with an alarm, it is damaged.
  */
 
 /* Records gathered for one pack on one shard. */
@@ -128,8 +129,8 @@ int objects_batch_begin(struct objects *o, uint16_t shard, struct objects_batch 
 int objects_batch_add(struct objects_batch *b, uint64_t number, const struct entry *from);
 /* Put the pack, durably, and read it back. Nothing names it yet. */
 int objects_batch_put(struct objects_batch *b);
-/* The nth that was added, from 0: its number, where it was, where its copy is now. -ENOENT. The gate
- * is held from shard_packs_add until the entry names the place: see move.c. */
+/* The nth that was added, from 0: its number, where it was, where its copy is now. -ENOENT. The
+ * gate is held from shard_packs_add until the entry names the place: see move.c. */
 int objects_batch_get(const struct objects_batch *b, size_t nth, uint64_t *ret_number,
                       struct entry *ret_from, struct entry *ret_to);
 uint64_t objects_batch_file_bytes(const struct objects_batch *b); /* of the pack as it was put */
@@ -143,10 +144,10 @@ struct objects_pace {
 /* Copy a FILE to a shard, as a file of its own there, durably, and read it back. */
 int objects_copy_out(struct objects *o, uint16_t shard, const struct entry *from,
                      const struct objects_pace *pace, struct entry *ret_to);
-/* Copy a ghost home: a record in the open pack, or a file of its own. As after sealing it is durable
- * when objects_sync has returned; the gate is held (read) from this call until the entry names it,
- * but for a FILE, which is durable at once and needs no gate: `number` then is a fresh one
- * (refs_new) for its name, which the caller cancels (refs_cancel) afterwards. */
+/* Copy a ghost home: a record in the open pack, or a file of its own. As after sealing it is
+ * durable when objects_sync has returned; the gate is held (read) from this call until the entry
+ * names it, but for a FILE, which is durable at once and needs no gate: `number` then is a fresh
+ * one (refs_new) for its name, which the caller cancels (refs_cancel) afterwards. */
 int objects_copy_home(struct objects *o, uint64_t number, const struct entry *from,
                       const struct objects_pace *pace, struct entry *ret_to);
 /* Does the shard have the bytes of this ghost, as far as their size tells? 1, 0: it says no, and it

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* objects_impl: what objects.c, objects_seal.c and objects_remote.c share. Nobody else includes this. */
+/* objects_impl: what objects.c, objects_seal.c and objects_remote.c share. Nobody else includes
+ * this. */
 #pragma once
 
 #include "lock.h"
@@ -36,8 +37,8 @@ struct objects {
 };
 
 /* An object's file, wherever it is, from those kept open unless `fresh`; to be closed with what
- * reading it said, which object_close_file then returns, or what it really means. Between the two the
- * file's shard is in use. -EUCLEAN it is not there. */
+ * reading it said, which object_close_file then returns, or what it really means. Between the two
+ * the file's shard is in use. -EUCLEAN it is not there. */
 int object_open_file(struct objects *o, const struct entry *e, bool fresh, struct blob **ret_blob);
 int object_close_file(struct objects *o, const struct entry *e, struct blob *b, int err);
 /* Kept open; the caller's to unref, or NULL. */
@@ -48,12 +49,13 @@ void object_forget_file(struct objects *o, uint16_t shard, uint64_t number);
 /* objects_read of at least one byte of a sealed entry, without an alarm. */
 ssize_t object_read_quietly(struct objects *o, const struct entry *e, void *buf, size_t len,
                             uint64_t off);
-/* Have the bytes been moved since the entry was read? Its old place may be gone, or hold others. Then
- * *e is what it is now. */
+/* Have the bytes been moved since the entry was read? Its old place may be gone, or hold others.
+ * Then *e is what it is now. */
 bool object_has_moved(struct objects *o, struct entry *e);
 /* The alarm, if `err` is -EUCLEAN; returns it. */
 int object_damaged(const struct entry *e, int err);
-/* The id of all that a file has, piece by piece; `pace` may be NULL. What that says sets *ret_paced. */
+/* The id of all that a file has, piece by piece; `pace` may be NULL. What that says sets
+ * *ret_paced. */
 int object_hash_file(struct objects *o, struct blob *b, const struct objects_pace *pace,
                      bool *ret_paced, struct id *ret_hash);
 /* The number for the name of a new file, of the content or slot `number`. */

@@ -2,11 +2,11 @@
 /*
  * objects_remote: see objects.h: what is on other shards: reading it, and copies there and back.
  *
- * A shard is in use (shards_get) only for one read, or one copy: no file of it is kept open, or none
- * could be taken away. Of files that were read lately the sums are kept.
+ * A shard is in use (shards_get) only for one read, or one copy: no file of it is kept open, or
+ * none could be taken away. Of files that were read lately the sums are kept.
  *
- * That something is not there, or is not what it should be, is believed only of a shard that is known
- * to be the right one still: whatever says so is asked twice (object_put_back).
+ * That something is not there, or is not what it should be, is believed only of a shard that is
+ * known to be the right one still: whatever says so is asked twice (object_put_back).
  */
 #include "array.h"
 #include "objects_impl.h"

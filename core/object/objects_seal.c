@@ -10,8 +10,8 @@
  *     nobody can say?     -> likewise; also where the row of the one that has it is lost or damaged,
  *                            and where it can have no more references
  *
- * So many of one chain are somebody's doing. A content that finds no place in it is stored all the same,
- * under an id with a salt that nothing leads to (seal_apart): then its bytes are not shared.
+ * So many of one chain are somebody's doing. A content that finds no place in it is stored all the
+ * same, under an id with a salt that nothing leads to (seal_apart): then its bytes are not shared.
  */
 #include "objects_impl.h"
 #include "report.h"
@@ -37,8 +37,8 @@ static uint64_t size_of(const struct source *s)
 
 /* ---- comparing ---- */
 
-/* The disk, or the shard, does not give them: no verdict. Ours get an id of their own, or a bad sector
- * would stop every commit from the moment somebody writes the same bytes again. */
+/* The disk, or the shard, does not give them: no verdict. Ours get an id of their own, or a bad
+ * sector would stop every commit from the moment somebody writes the same bytes again. */
 static int verdict(int err)
 {
     return err < 0 && err != -EUCLEAN && err != -ENOMEM ? 0 : err;
@@ -239,9 +239,9 @@ static int name_place(struct objects *o, uint64_t number, const struct entry *pl
     return err;
 }
 
-/* Does somebody else have these bytes in the pool? A place that cannot be read, has others, or cannot
- * be counted is passed over: it is theirs, and ours can be put beside it. 1 it is so, and ours by
- * now; 0 or -errno. */
+/* Does somebody else have these bytes in the pool? A place that cannot be read, has others, or
+ * cannot be counted is passed over: it is theirs, and ours can be put beside it. 1 it is so, and
+ * ours by now; 0 or -errno. */
 static int adopt(struct objects *o, uint64_t number, const struct source *s, const struct id *id)
 {
     uint64_t size = size_of(s);
@@ -307,9 +307,9 @@ enum trial {
     TRIAL_TAKEN, /* by another content */
 };
 
-/* May it be compared now with what is not synced yet? It most likely is the same, and would be compared
- * once more when that is durable: so only a little record is, and any where collisions were met
- * before. Of whole files no more than one is compared. */
+/* May it be compared now with what is not synced yet? It most likely is the same, and would be
+ * compared once more when that is durable: so only a little record is, and any where collisions
+ * were met before. Of whole files no more than one is compared. */
 static bool is_comparable(struct objects *o, const struct entry *e, const struct source *s)
 {
     if (e->size != size_of(s))

@@ -311,8 +311,8 @@ int packs_adopt(struct packs *p, const struct pack_place *place, uint32_t len)
     return r == -ENOENT ? 0 : r;
 }
 
-/* What was counted out is done, whatever becomes of a pack that is empty by that: one whose row cannot be
- * deleted now goes at the next start. 1: its file is to be unlinked. */
+/* What was counted out is done, whatever becomes of a pack that is empty by that: one whose row
+ * cannot be deleted now goes at the next start. 1: its file is to be unlinked. */
 static int drop_emptied(struct packs *p, uint64_t number)
 {
     int r = pack_drop_if_empty(p, number);

@@ -8,7 +8,8 @@
  * closed. A closed pack without live records is unlinked; ranges of dead records of at least 64 KiB
  * are hole-punched (a record's neighbours that died before count with it where that is known).
  *
- * In a pool (disk_route.h) to unlink and to punch is to let go: the bytes stay for who else names them.
+ * In a pool (disk_route.h) to unlink and to punch is to let go: the bytes stay for who else names
+ * them.
  *
  * Order (promises 2, 5): packs_append, ..., packs_sync, commit that names the place; commit that
  * forgets the place, packs_release.
@@ -90,9 +91,9 @@ int packs_remove_unknown(struct packs *p, uint64_t number);
 /* So many records, and bytes of payload, were counted as alive without being so: nobody knows which
  * they are. -EUCLEAN there are not as many. */
 int packs_count_out(struct packs *p, uint64_t number, uint32_t records, uint64_t bytes);
-/* A recount found so many more (or fewer) records named, with so many bytes more, than the table has it; one
- * that the table does not have is put back, with the length of its file. -EUCLEAN they cannot be so
- * many, or so few. */
+/* A recount found so many more (or fewer) records named, with so many bytes more, than the table
+ * has it; one that the table does not have is put back, with the length of its file. -EUCLEAN they
+ * cannot be so many, or so few. */
 int packs_correct(struct packs *p, uint64_t number, int64_t records, int64_t bytes);
 void packs_get_stats(struct packs *p, struct packs_stats *ret);
 

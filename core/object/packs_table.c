@@ -81,8 +81,8 @@ int pack_count_in(struct packs *p, struct pack *k, uint32_t len)
     return 0;
 }
 
-/* One more that names a record, in a pack that has an entry. -ENOENT; -EBUSY such an entry could not
- * be. */
+/* One more that names a record, in a pack that has an entry. -ENOENT; -EBUSY such an entry could
+ * not be. */
 int pack_count_back(struct packs *p, uint64_t number, uint32_t len)
 {
     struct pack_entry old, e;

@@ -4,8 +4,8 @@
  * that is written twice is harmless. The only order that matters: an alias's target is counted up
  * before and counted down after the alias itself, so that its count is never too low in between.
  *
- * refs_index.c has the id side: lookup, sealing, listing; refs_ghosts.c what is on other shards; this
- * file the counts and the dying.
+ * refs_index.c has the id side: lookup, sealing, listing; refs_ghosts.c what is on other shards;
+ * this file the counts and the dying.
  */
 #include "array.h"
 #include "refs_impl.h"
@@ -70,8 +70,9 @@ int refs_make_dying(struct refs *r, uint64_t number, const struct entry *e)
     return err;
 }
 
-/* The one place where a count changes: moves the number in and out of the dying in the same step. What
- * has an entry and is among the dying is in r->zero, so a new number needs no deletion there. */
+/* The one place where a count changes: moves the number in and out of the dying in the same step.
+ * What has an entry and is among the dying is in r->zero, so a new number needs no deletion
+ * there. */
 int refs_change(struct refs *r, uint64_t number, struct entry *e, int64_t delta)
 {
     int64_t count = (int64_t)e->count + delta;

@@ -27,8 +27,8 @@
  * bytes are not durable yet, so a dedup hit on it is put off. `holds` (open handles, seals in
  * flight) delay refs_collect and are not in the count.
  *
- * Ids that collide form a chain id -> id_derive(id) -> …; removing an id whose successor is in use
- * leaves a marker, so that the rest of the chain is still found.
+ * Ids that collide form a chain id -> id_derive(id) -> …; removing an id whose successor is in
+ * use leaves a marker, so that the rest of the chain is still found.
  *
  * Errors: 0 or -errno. -ENOENT unknown, -EOVERFLOW a count would pass 2^32-1 (nothing changed),
  * -EUCLEAN a stored entry is damaged, -EIO, -ENOMEM.
@@ -81,9 +81,10 @@ void refs_cancel(struct refs *r, uint64_t number);
 /* For an alias its target counts along. An unknown number is a fault: -ENOENT, reported. */
 int refs_ref(struct refs *r, uint64_t number);
 int refs_unref(struct refs *r, uint64_t number);
-/* refs_ref of each of them but zeros, which a live page names, all or none; an alias's place in `numbers`
- * is taken by its target, which alone counts then. One whose entry is lost is left uncounted, with a
- * warning, until a rebuild: one file's damage does not keep others from being changed. */
+/* refs_ref of each of them but zeros, which a live page names, all or none; an alias's place in
+ * `numbers` is taken by its target, which alone counts then. One whose entry is lost is left
+ * uncounted, with a warning, until a rebuild: one file's damage does not keep others from being
+ * changed. */
 int refs_ref_all(struct refs *r, uint64_t *numbers, size_t count);
 /* The entry of a number; with `follow` an alias's target (and its number). */
 int refs_entry(struct refs *r, uint64_t number, bool follow, uint64_t *ret_number,
@@ -129,8 +130,8 @@ int refs_touch(struct refs *r, uint64_t number, uint16_t day);
 
 /* ---- ghosts ---- */
 
-/* The first entry after `number` that is a ghost, of `shard` (0: of any), also one with count 0. -ENOENT:
- * there is none. Changes that are not committed count. */
+/* The first entry after `number` that is a ghost, of `shard` (0: of any), also one with count 0.
+ * -ENOENT: there is none. Changes that are not committed count. */
 int refs_next_ghost(struct refs *r, uint16_t shard, uint64_t number, uint64_t *ret_number,
                     struct entry *ret);
 /* How many there are; on one shard, entries that name it. */
@@ -159,8 +160,8 @@ typedef void refs_dead_fn(uint64_t number, const struct entry *e, void *ctx);
 int refs_collect(struct refs *r, size_t max, refs_dead_fn *fn, void *ctx);
 /* After a commit: dead bytes whose removal it carried, to be deleted now; at most `max`. */
 size_t refs_collected(struct refs *r, struct refs_dead *out, size_t max);
-/* Their bytes are gone, or go with the same commit. Of several the first *ret_done, all but after an
- * error. */
+/* Their bytes are gone, or go with the same commit. Of several the first *ret_done, all but after
+ * an error. */
 int refs_buried(struct refs *r, const struct refs_dead *d);
 int refs_buried_all(struct refs *r, const struct refs_dead *dead, size_t count, size_t *ret_done);
 /* Numbers with count 0 that nobody holds, plus dead ones whose bytes still have to be deleted. */
@@ -186,9 +187,10 @@ size_t refs_changes(struct refs *r);
  * cannot be made up by number: -ENOENT. */
 int refs_correct(struct refs *r, uint64_t number, int64_t delta);
 
-/* `number`, which is named, has no entry that can be read, or one without bytes (NEW, with a count, which
- * stays): from now on it is `e`, and the index and the ghosts have it, too. -EEXIST it has one, or its
- * id is that of another object; -EBUSY it is among the dying; -EINVAL no such number was given. */
+/* `number`, which is named, has no entry that can be read, or one without bytes (NEW, with a count,
+ * which stays): from now on it is `e`, and the index and the ghosts have it, too. -EEXIST it has
+ * one, or its id is that of another object; -EBUSY it is among the dying; -EINVAL no such number
+ * was given. */
 int refs_restore(struct refs *r, uint64_t number, const struct entry *e);
 /* The rows of the index and of the ghosts that its entry should have. How many were put back. */
 int refs_reindex(struct refs *r, uint64_t number);
@@ -221,8 +223,8 @@ void refs_list_end(struct refs_listing *l); /* NULL is fine */
 
 /* ---- its part in a commit: layer.h; freeze with all changes shut out ---- */
 int refs_freeze(struct refs *r);
-/* What refs_freeze needs memory for; until something is collected that cannot fail for want of it then.
- * -ENOMEM: as it was. */
+/* What refs_freeze needs memory for; until something is collected that cannot fail for want of it
+ * then. -ENOMEM: as it was. */
 int refs_prepare_freeze(struct refs *r);
 int refs_write(struct refs *r, size_t n, struct kv_txn *t);
 void refs_thaw(struct refs *r, size_t n);

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * refs_ghosts: the refcount table's ghosts: an index of the entries whose bytes are on other shards,
- * kept in the same step as these entries, and the dead ones, whose bytes wait to be deleted there.
+ * refs_ghosts: the refcount table's ghosts: an index of the entries whose bytes are on other
+ * shards, kept in the same step as these entries, and the dead ones, whose bytes wait to be deleted
+ * there.
  *
- * A walk in the order of numbers has to look through all changes that are not committed, in no order
- * at all, so it reads ahead: GHOSTS_AHEAD numbers at a time. What is found there is looked up again
- * when its turn comes, so it does no harm where it is gone; what is added drops what was read ahead.
+ * A walk in the order of numbers has to look through all changes that are not committed, in no
+ * order at all, so it reads ahead: GHOSTS_AHEAD numbers at a time. What is found there is looked up
+ * again when its turn comes, so it does no harm where it is gone; what is added drops what was read
+ * ahead.
  */
 #include "refs_impl.h"
 #include "report.h"

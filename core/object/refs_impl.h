@@ -14,8 +14,8 @@ struct dead_list {
     size_t count, room;
 };
 
-/* What a walk over the ghosts has read ahead: of the numbers above `from` and up to `to` those in `v`
- * are ghosts, as far as they have not ceased to be. */
+/* What a walk over the ghosts has read ahead: of the numbers above `from` and up to `to` those in
+ * `v` are ghosts, as far as they have not ceased to be. */
 #define GHOSTS_AHEAD 256
 struct ghosts_ahead {
     uint64_t from, to; /* both 0: nothing */
@@ -73,8 +73,8 @@ int refs_unindex(struct refs *r, uint64_t number, const struct id *id);
 
 void refs_ghosts_release(struct refs *r);
 int refs_ghosts_recover(struct refs *r, struct kv_snap *s);
-/* The entry of `number` becomes `now`, having been `before` (NULL: there is none): to be said before it
- * is saved. Said the other way round it undoes that, which cannot fail. */
+/* The entry of `number` becomes `now`, having been `before` (NULL: there is none): to be said
+ * before it is saved. Said the other way round it undoes that, which cannot fail. */
 int refs_note_ghost(struct refs *r, uint64_t number, const struct entry *before,
                     const struct entry *now);
 int refs_ghost_row(struct refs *r, uint64_t number, struct ghost_row *ret); /* -ENOENT, -EUCLEAN */

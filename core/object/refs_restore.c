@@ -37,8 +37,8 @@ static int id_is_taken(struct refs *r, uint64_t number, const struct id *id)
     return err == -ENOENT ? 0 : err == -EUCLEAN ? 1 : err;
 }
 
-/* What stands there now: nothing, something that cannot be read, or an entry without bytes, whose count
- * is right. */
+/* What stands there now: nothing, something that cannot be read, or an entry without bytes, whose
+ * count is right. */
 static int look_at_row(struct refs *r, uint64_t number, const struct entry *e, uint32_t *ret_count)
 {
     struct entry now;

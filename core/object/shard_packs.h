@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * shard_packs: how much is alive of each pack that was put on another shard: a kv table with changes
- * in front (layer.h), committed with the refcount table.
+ * shard_packs: how much is alive of each pack that was put on another shard: a kv table with
+ * changes in front (layer.h), committed with the refcount table.
  *
  *     put the pack, verified      shard_packs_add            (with refs_relocate, one gate)
  *     a record's entry is gone    shard_packs_count_out      (with refs_buried, one gate)
  *     none is left                the pack is deleted, then shard_packs_forget
  *
- * So a row without live records leads to a pack that may still be there, and a pack without a row is
- * an orphan. Value: pack_entry (packs.h).
+ * So a row without live records leads to a pack that may still be there, and a pack without a row
+ * is an orphan. Value: pack_entry (packs.h).
  *
  * Errors: 0 or -errno: -ENOENT no row, -EUCLEAN damaged, or more counted out than there was.
  * Threads: any; "shard packs" inside, a leaf.

@@ -2,9 +2,9 @@
 /*
  * shards: the set of them, who uses which, and their states.
  *
- * Whoever asks a shard something about itself, or changes its record, first makes its slot busy; then
- * he gives the lock up, and nobody else does the same meanwhile. Readers of a shard that is known to
- * be there never wait for that.
+ * Whoever asks a shard something about itself, or changes its record, first makes its slot busy;
+ * then he gives the lock up, and nobody else does the same meanwhile. Readers of a shard that is
+ * known to be there never wait for that.
  */
 #include "shards_impl.h"
 

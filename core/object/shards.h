@@ -17,12 +17,12 @@
  *   WRONG        something else is there: another shard, or another store's: neither read nor written
  *   FOREIGN      it is the right one, but another copy of this store has written to it since: only read
  *
- * Who may write is settled once an opening, at the first use for writing, by claims: see shards.c and
- * FORMAT.md, "Shard".
+ * Who may write is settled once an opening, at the first use for writing, by claims: see shards.c
+ * and FORMAT.md, "Shard".
  *
  * Errors: 0 or -errno: -ENXIO no shard has that number, -EHOSTUNREACH it is UNREACHABLE or WRONG,
- * -EROFS it may only be read, and what a claim's writes said: -ENOSPC, -EIO. Threads: any; its lock, "shards", is not
- * held while a shard is asked.
+ * -EROFS it may only be read, and what a claim's writes said: -ENOSPC, -EIO. Threads: any; its
+ * lock, "shards", is not held while a shard is asked.
  */
 #pragma once
 
@@ -64,16 +64,17 @@ struct shards_info {
     struct shard_space space; /* as of the last look; zeros: unknown */
 };
 
-/* A record that is damaged is reported; its number is UNREACHABLE, and cannot be changed (-EUCLEAN) but
- * by shards_remove. Errors are those of reading the table. */
+/* A record that is damaged is reported; its number is UNREACHABLE, and cannot be changed (-EUCLEAN)
+ * but by shards_remove. Errors are those of reading the table. */
 int shards_open(const struct shards_config *config, struct shards **ret_shards);
 void shards_close(struct shards *s); /* NULL is fine; all are put back */
 
 /* ---- which there are ---- */
 
-/* -EEXIST the number is taken; -EINVAL number or URL; -EBUSY that place is another store's shard, or
- * another number's; -ENOTEMPTY it has other things in it; -EHOSTUNREACH, -EROFS, -ENOSPC. What an
- * interrupted one left is taken over. Nothing is changed on an error, but for half of an identity. */
+/* -EEXIST the number is taken; -EINVAL number or URL; -EBUSY that place is another store's shard,
+ * or another number's; -ENOTEMPTY it has other things in it; -EHOSTUNREACH, -EROFS, -ENOSPC. What
+ * an interrupted one left is taken over. Nothing is changed on an error, but for half of an
+ * identity. */
 int shards_add(struct shards *s, uint16_t number, const char *url, char why[SHARD_WHY]);
 /* Nothing of the store lives there any more: the caller knows. Its identity goes too if it can be
  * reached; if not, only the record goes. -EBUSY it is in use just now. */
@@ -91,20 +92,21 @@ const char *shards_state_name(enum shards_state state); /* "ok", "unreachable", 
 int shards_get(struct shards *s, uint16_t number, enum shards_use use, struct shard **ret_shard,
                struct disk **ret_disk);
 void shards_put_back(struct shards *s, uint16_t number);
-/* What a call to it said, told by who made the call, before it is put back: -EHOSTUNREACH, -EROFS and
- * the like change its state. Returns `err`, but for -ENOENT and -EIO, which are only returned when the
- * shard, asked afresh, is there and is the right one; else it is -EHOSTUNREACH. -EACCES: -EROFS. */
+/* What a call to it said, told by who made the call, before it is put back: -EHOSTUNREACH, -EROFS
+ * and the like change its state. Returns `err`, but for -ENOENT and -EIO, which are only returned
+ * when the shard, asked afresh, is there and is the right one; else it is -EHOSTUNREACH. -EACCES:
+ * -EROFS. */
 int shards_said(struct shards *s, uint16_t number, int err);
 /* A number that no name on that shard ever had: for packs and files. -EROFS: it is not claimed. */
 int shards_new_number(struct shards *s, uint16_t number, uint64_t *ret_where);
-/* The lowest that shards_new_number can give in this opening: what is below was put before. 0: it is
- * not claimed. */
+/* The lowest that shards_new_number can give in this opening: what is below was put before. 0: it
+ * is not claimed. */
 uint64_t shards_first_number(struct shards *s, uint16_t number);
 /* Look for those that are not OK; how many have become so. The others are asked for their space.
  * Never longer than the drivers take. */
 unsigned shards_look(struct shards *s);
-/* Those that cannot be read are asked at once, however lately they were; so is one that was not asked
- * yet. How many are OK now. */
+/* Those that cannot be read are asked at once, however lately they were; so is one that was not
+ * asked yet. How many are OK now. */
 unsigned shards_look_away(struct shards *s);
 /* Is there such a one? */
 bool shards_any_away(struct shards *s);

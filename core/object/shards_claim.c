@@ -2,9 +2,9 @@
 /*
  * shards_claim: whether a place is the shard it should be, and whether this store may write there.
  *
- * A store may have been copied, with all its tables, and both copies know the same shards. What lets
- * one of them write, and the other find out, is a chain of random tokens. The record says T, `owner`
- * on the shard says T. Once an opening, before its first write, a store
+ * A store may have been copied, with all its tables, and both copies know the same shards. What
+ * lets one of them write, and the other find out, is a chain of random tokens. The record says T,
+ * `owner` on the shard says T. Once an opening, before its first write, a store
  *
  *   b. reads `owner`: it is T, or the next token N of an earlier claim that was cut, whose claims/T is
  *      there still; else foreign
@@ -124,8 +124,8 @@ static bool is_there(struct shard *shard, const struct shard_record *r)
     return read_identity(shard, &i) == 0 && memcmp(i.id, r->id, sizeof i.id) == 0;
 }
 
-/* `owner` is the next token already. 1 if it was a claim of ours that put it there, and was cut: then it
- * is there still. -EKEYREVOKED it was another copy's, which knows the token, too. */
+/* `owner` is the next token already. 1 if it was a claim of ours that put it there, and was cut:
+ * then it is there still. -EKEYREVOKED it was another copy's, which knows the token, too. */
 static int check_claim_left(struct shard *shard, const struct shard_record *r, char why[SHARD_WHY])
 {
     char name[SHARD_CLAIM_NAME];
@@ -373,8 +373,8 @@ struct litter {
     char keep[SHARD_CLAIM_NAME]; /* the claim of who follows us: a copy of this store, just now */
 };
 
-/* What a claim that was cut left behind. Who has just put one there, by a token of before, is not let
- * in by `owner`. */
+/* What a claim that was cut left behind. Who has just put one there, by a token of before, is not
+ * let in by `owner`. */
 static int delete_litter(const char *name, uint64_t size, void *ctx)
 {
     const struct litter *l = ctx;
@@ -474,8 +474,8 @@ static int check_taken(struct shards *s, struct shard *shard, uint16_t number,
     return -EBUSY;
 }
 
-/* The token is a new one, or the one that an interrupted addition put: if it was another copy's, too,
- * the first claim settles which of them may write. */
+/* The token is a new one, or the one that an interrupted addition put: if it was another copy's,
+ * too, the first claim settles which of them may write. */
 static int put_owner(struct shard *shard, uint8_t token[SHARD_TOKEN_LEN], char why[SHARD_WHY])
 {
     char name[SHARD_CLAIM_NAME];

@@ -10,8 +10,8 @@
 #include "shard_format.h"
 #include "shards.h"
 
-/* An open shard. Users do not say which one they give back: one that was replaced is closed when the
- * shard has no user at all. */
+/* An open shard. Users do not say which one they give back: one that was replaced is closed when
+ * the shard has no user at all. */
 struct shards_handle {
     struct shards_handle *next; /* among the replaced ones */
     struct shard *shard;
@@ -96,6 +96,7 @@ enum shards_state shards_recognise(struct shards *s, const struct shard_record *
 int shards_claim(struct shards *s, struct shards_slot *slot);
 /* Is `owner` still what this store put there? 0, or as shards_claim. */
 int shards_check_owner(struct shards *s, struct shards_slot *slot);
-/* Make the place at r->url this store's shard `number`: identity and owner. `r` gets id and token. */
+/* Make the place at r->url this store's shard `number`: identity and owner. `r` gets id and
+ * token. */
 int shards_take(struct shards *s, struct shard *shard, uint16_t number, struct shard_record *r,
                 char why[SHARD_WHY]);

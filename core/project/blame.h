@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * blame: what could not be made durable, and why, for who asks after it failed: a drain, an unmount.
- * Whoever fails a flush notes it; it stands until a commit, or a pass over the slots, went well.
+ * blame: what could not be made durable, and why, for who asks after it failed: a drain, an
+ * unmount. Whoever fails a flush notes it; it stands until a commit, or a pass over the slots, went
+ * well.
  *
  *     blame_note(p, BLAME_FLUSH, err, number, "content %llu cannot be sealed", number);
  *     project_describe_failure(p, err, &out);
  *         "content 17 cannot be sealed (Input/output error); it is used by main/dir/file; nothing is
  *         lost, and it is tried again"
  *
- * Threads: any; a leaf ("flush"), but project_describe_failure (project.h), which walks trees to name the files: holding
- * nothing.
+ * Threads: any; a leaf ("flush"), but project_describe_failure (project.h), which walks trees to
+ * name the files: holding nothing.
  */
 #pragma once
 

@@ -310,7 +310,8 @@ static bool take_ahead(size_t want, struct change_room *ret)
     return true;
 }
 
-/* No frame can be written: of this start, until what it recovered is committed; or there is no log. */
+/* No frame can be written: of this start, until what it recovered is committed; or there is no
+ * log. */
 static bool is_refused(struct project *p)
 {
     return atomic_load(&p->unsettled) || (!p->log && atomic_load(&p->readonly));

@@ -158,8 +158,8 @@ int check_get_entry(struct check *c, unsigned table, uint64_t number, struct ent
 int check_objects(struct check *c);
 /* Look for the bytes of what is missing, for repair to give them an entry again (check_adopt.c). */
 int check_adopt(struct check *c);
-/* The same for who asks otherwise: needs of *c the disk, the snapshot, the key, `missing` and, to look
- * there, the shards. `fn` is told each that was found once; what it returns but 0 ends it. */
+/* The same for who asks otherwise: needs of *c the disk, the snapshot, the key, `missing` and, to
+ * look there, the shards. `fn` is told each that was found once; what it returns but 0 ends it. */
 typedef int check_adopt_fn(uint64_t number, const struct entry *e, const char *from, void *ctx);
 int check_find_lost(struct check *c, check_adopt_fn *fn, void *ctx);
 /* What was set. */
@@ -222,7 +222,8 @@ struct check_place {
 };
 struct check_place check_place_of(struct check *c, uint64_t root, struct key k, const char *name,
                                   size_t len);
-/* The counters of one inode: what they say, and the names that they should count; begins as zeros. */
+/* The counters of one inode: what they say, and the names that they should count; begins as
+ * zeros. */
 struct check_counter {
     struct key key;
     uint64_t said, names;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * check_names: do names stand where a lookup finds them? One that is kept under the hash of a higher
- * level is counted on each level below it; without its counter nobody looks for it there.
+ * check_names: do names stand where a lookup finds them? One that is kept under the hash of a
+ * higher level is counted on each level below it; without its counter nobody looks for it there.
  */
 #include "array.h"
 #include "check_impl.h"

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * check_shards: what is on other shards: the index of ghosts, the table of their packs, their bytes,
- * and what nobody names there. Shards are only read, without a claim. What cannot be asked is told
- * once for each shard, and is no damage: nothing is concluded from it.
+ * check_shards: what is on other shards: the index of ghosts, the table of their packs, their
+ * bytes, and what nobody names there. Shards are only read, without a claim. What cannot be asked
+ * is told once for each shard, and is no damage: nothing is concluded from it.
  */
 #include "array.h"
 #include "check_impl.h"

@@ -387,7 +387,8 @@ static void check_said(struct tree_check *t, const struct group *g)
     }
 }
 
-/* Names that are not counted are not found; where a part is hidden those that are too many may be. */
+/* Names that are not counted are not found; where a part is hidden those that are too many may
+ * be. */
 static void tell_counter(const struct check_counter *n, void *ctx)
 {
     struct tree_check *t = ctx;

@@ -12,8 +12,8 @@
  * so does its pack. Readers who have an old place find the new one (objects_read). Nothing of it is
  * in the log: until the commit all is where the last one says.
  *
- * In a pool the packs of others are looked at as well (compact_pool.c), and then those on other shards
- * (compact_shards.c).
+ * In a pool the packs of others are looked at as well (compact_pool.c), and then those on other
+ * shards (compact_shards.c).
  *
  * Bounded: one record in memory, one pack on its way; memory and disk are waited for as by any
  * writer. A thread of its own with idle I/O priority.

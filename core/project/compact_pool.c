@@ -1,20 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * compact_pool: packs of a pool that this store's table does not have: other members wrote them, or it
- * did and has let go of all its own there. What is dead in them only the pool knows: what cycles have
- * removed (pool_held.h). Where little is left, each member that still names some of it leaves:
+ * compact_pool: packs of a pool that this store's table does not have: other members wrote them, or
+ * it did and has let go of all its own there. What is dead in them only the pool knows: what cycles
+ * have removed (pool_held.h). Where little is left, each member that still names some of it leaves:
  *
  *     for each record that is held: does the entry of its id name this very place?
  *     is it somewhere else in the pool already? its bytes compared, that place is named
  *     else it is copied to the store's own open pack
  *
- * and the rest is as for any move (compact.c). Nothing is deleted here: the next report does not name
- * the old places any more, and when all members have left, cycles remove the records and the pack.
+ * and the rest is as for any move (compact.c). Nothing is deleted here: the next report does not
+ * name the old places any more, and when all members have left, cycles remove the records and the
+ * pack.
  *
- * A place elsewhere is found as a seal finds one: in a view of reports, the gate held from the look to
- * the entry (pool_index.h), so it is none that may be on its way out. Packs that are being left are
- * no better than the one at hand. Two members that leave at the same time do not see each other's
- * copies before they have reported: then the bytes are there twice, as after two writes at once.
+ * A place elsewhere is found as a seal finds one: in a view of reports, the gate held from the look
+ * to the entry (pool_index.h), so it is none that may be on its way out. Packs that are being left
+ * are no better than the one at hand. Two members that leave at the same time do not see each
+ * other's copies before they have reported: then the bytes are there twice, as after two writes at
+ * once.
  */
 #include "compact_impl.h"
 #include "pool_held.h"
@@ -171,8 +173,8 @@ static int look_at(const struct pool_held_pack *k, void *ctx)
     return r < 0 ? r : 0;
 }
 
-/* Only cycles remove, and each publishes a list first: without a newer one nothing has changed. What a
- * cycle removes after its list was read is seen with the next one. */
+/* Only cycles remove, and each publishes a list first: without a newer one nothing has changed.
+ * What a cycle removes after its list was read is seen with the next one. */
 void compact_look_at_pool(struct project *p, uint64_t serial)
 {
     struct looking l = {.p = p, .below = (unsigned)settings_get(&p->settings, SET_COMPACT_BELOW)};

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * compact_shards: packs on other shards of which little is alive. A pack there is never changed, so it
- * is only ever left: what is alive of it is moved within its shard, by a move as any (move.h), into new
- * packs; with the last of its records it goes, by a release.
+ * compact_shards: packs on other shards of which little is alive. A pack there is never changed, so
+ * it is only ever left: what is alive of it is moved within its shard, by a move as any (move.h),
+ * into new packs; with the last of its records it goes, by a release.
  *
  *     for each record of the pack: does the entry of its id name this very place? then it is moved
  *
- * What is dead in it is known from the table shard_packs alone: its file's bytes, less what the live
- * records may take. A shard that is away, full, read-only, or being drained is left out.
+ * What is dead in it is known from the table shard_packs alone: its file's bytes, less what the
+ * live records may take. A shard that is away, full, read-only, or being drained is left out.
  */
 #include "compact_impl.h"
 #include "move.h"

@@ -103,8 +103,8 @@ int content_restore(struct project *p, uint64_t number, uint64_t owner, uint64_t
 int content_restore_bytes(struct project *p, uint64_t number, const void *buf, size_t len,
                           uint64_t off);
 int content_restore_length(struct project *p, uint64_t number, uint64_t len);
-/* The slot of that number, of whose row nothing was known for a while, is a content again unless it is
- * one. */
+/* The slot of that number, of whose row nothing was known for a while, is a content again unless it
+ * is one. */
 int content_adopt_slot(struct project *p, uint64_t number, uint64_t size);
 /* After a restart: the slots that entries name are contents again; what no item names goes. The
  * log began numbers from `first` on. */
@@ -152,10 +152,10 @@ enum seal_what {
     SEAL_READY,   /* and slots closed since seal_delay */
     SEAL_CLOSED,  /* and all closed slots */
 };
-/* One pass over what is unsealed, on the worker pool; of a view that began at `since` (monotonic ns,
- * -1: it is none) until view_wait is over, and it does not wait longer for who is at it, either.
- * *ret_left: contents of that kind still unsealed. Takes the gate (read) per content. What goes
- * wrong with one slot does not fail the pass: it stays a slot, which a commit can name. */
+/* One pass over what is unsealed, on the worker pool; of a view that began at `since` (monotonic
+ * ns, -1: it is none) until view_wait is over, and it does not wait longer for who is at it,
+ * either. *ret_left: contents of that kind still unsealed. Takes the gate (read) per content. What
+ * goes wrong with one slot does not fail the pass: it stays a slot, which a commit can name. */
 int seal_pass(struct project *p, enum seal_what what, int64_t since, size_t *ret_left);
 /* The few buffers that are left, with the gate held for writing. */
 int seal_rest(struct project *p);

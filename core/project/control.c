@@ -59,9 +59,9 @@ void control_close(struct control_session *s)
 
 /* ---- offsets ---- */
 
-/* Who reads or writes is at `off`. Within the replies that is where he went back to, as a shell does
- * that read more than a line; an offset anywhere else means nothing, and he goes on where he was.
- * Needs s->lock. */
+/* Who reads or writes is at `off`. Within the replies that is where he went back to, as a shell
+ * does that read more than a line; an offset anywhere else means nothing, and he goes on where he
+ * was. Needs s->lock. */
 static void place(struct control_session *s, int64_t off)
 {
     if (s->placed && off >= s->base && (uint64_t)(off - s->base) <= s->out.len)
@@ -206,8 +206,8 @@ static int refuse(struct control_session *s, struct strbuf *all, int err, const 
     return err;
 }
 
-/* Who writes many commands at once is to read what they said before there is more of it: the rest of them
- * was not run, and the write is short. */
+/* Who writes many commands at once is to read what they said before there is more of it: the rest
+ * of them was not run, and the write is short. */
 static int enough_said(struct control_session *s, const struct command *c, struct strbuf *all)
 {
     CLEANUP_STRBUF struct strbuf reply = STRBUF_INIT, why = STRBUF_INIT;

@@ -9,8 +9,8 @@
  * last completed on this mount.
  *
  * Replies are bounded: when those of one write have 1 MiB no further command of it begins, and the
- * write is short; one that would have more than 16 MiB is -E2BIG instead. Those of earlier writes that
- * nobody has read go when they have 1 MiB.
+ * write is short; one that would have more than 16 MiB is -E2BIG instead. Those of earlier writes
+ * that nobody has read go when they have 1 MiB.
  *
  * Threads: any; two writers on one session take turns.
  */
@@ -30,12 +30,12 @@ void control_close(struct control_session *s);
 ssize_t control_write(struct control_session *s, const char *buf, size_t len,
                       const _Atomic bool *interrupted);
 ssize_t control_read(struct control_session *s, char *buf, size_t len);
-/* The same for a file with offsets (-1: not known, as above). Its replies begin behind the last write:
- * who goes back in them reads that part again, as shells do that read ahead and seek to the end of
- * the line that they took. Every other offset means nothing. */
+/* The same for a file with offsets (-1: not known, as above). Its replies begin behind the last
+ * write: who goes back in them reads that part again, as shells do that read ahead and seek to the
+ * end of the line that they took. Every other offset means nothing. */
 ssize_t control_write_at(struct control_session *s, const char *buf, size_t len, int64_t off,
                          const _Atomic bool *interrupted);
 ssize_t control_read_at(struct control_session *s, char *buf, size_t len, int64_t off);
-/* Might this write wait (for a job, a flush, a view, the kernel's write-back)? Then give it a thread
- * of its own. */
+/* Might this write wait (for a job, a flush, a view, the kernel's write-back)? Then give it a
+ * thread of its own. */
 bool control_may_wait(struct project *p, const char *buf, size_t len);

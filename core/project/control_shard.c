@@ -2,8 +2,9 @@
 /*
  * control_shard: the verbs about other shards: shard add, list, drain, remove; move; recall.
  *
- * What moves is a job: it looks what is meant, for its progress, and once more to move it. Its result
- * has a sentence (why=) if it did not do all, and then it has failed; asked again, it does the rest.
+ * What moves is a job: it looks what is meant, for its progress, and once more to move it. Its
+ * result has a sentence (why=) if it did not do all, and then it has failed; asked again, it does
+ * the rest.
  */
 #include "control_impl.h"
 #include "move.h"
@@ -444,8 +445,8 @@ static int drain_shard(struct call *call)
     return start(call, "shard drain", detail, a);
 }
 
-/* A move, what it left there, dead ghosts, packs without live records: all that may still need it, in
- * this order. No move begins there any more when this is asked. */
+/* A move, what it left there, dead ghosts, packs without live records: all that may still need it,
+ * in this order. No move begins there any more when this is asked. */
 static int is_needed(struct call *call, uint16_t n)
 {
     struct project *p = call->p;

@@ -349,8 +349,8 @@ static int branch(struct call *call)
     return err;
 }
 
-/* The kernel tells of a file's end after close(2) has returned: who drops right after his last close
- * shall not be told that it is open. */
+/* The kernel tells of a file's end after close(2) has returned: who drops right after his last
+ * close shall not be told that it is open. */
 static int drop_when_closed(struct call *call, const char *name, bool force, uint32_t *ret_open)
 {
     int err = ns_drop(call->p, name, force, false, false, ret_open);

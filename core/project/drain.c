@@ -91,8 +91,8 @@ static bool is_interrupted(const struct drain *d)
     return d->interrupted && atomic_load(d->interrupted);
 }
 
-/* What shards can be asked for goes now; a shard that is away holds nobody up. When the store is being
- * closed it is left for the next start. */
+/* What shards can be asked for goes now; a shard that is away holds nobody up. When the store is
+ * being closed it is left for the next start. */
 static void release(struct project *p)
 {
     uint64_t left;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * far: see far.h. While a thread gathers, content_read gives it a copy of what came from another shard;
- * what is asked for again, before far_end, is found there. Objects do not change, so what was
- * gathered is right, and what was not is read where it is.
+ * far: see far.h. While a thread gathers, content_read gives it a copy of what came from another
+ * shard; what is asked for again, before far_end, is found there. Objects do not change, so what
+ * was gathered is right, and what was not is read where it is.
  */
 #include "far.h"
 #include "shards.h"

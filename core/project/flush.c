@@ -393,9 +393,9 @@ static int bury_file(struct project *p, const struct refs_dead *d)
     return err < 0 ? err : refs_buried(p->refs, d);
 }
 
-/* Records of packs are counted out, which must not happen twice: so what says that they are to be goes
- * first, and both with the same commit. Those go under one hold of their lock: one by one they starved
- * whoever removed files then. */
+/* Records of packs are counted out, which must not happen twice: so what says that they are to be
+ * goes first, and both with the same commit. Those go under one hold of their lock: one by one they
+ * starved whoever removed files then. */
 static void bury_packed(struct project *p, const struct refs_dead *dead, size_t n)
 {
     size_t done;

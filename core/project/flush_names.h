@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * flush_names: the flushes that were named, and up to which change each goes. They are committed with
- * the flush itself, so a name that is listed is of something durable (FORMAT.md, "Names of flushes").
+ * flush_names: the flushes that were named, and up to which change each goes. They are committed
+ * with the flush itself, so a name that is listed is of something durable (FORMAT.md, "Names of
+ * flushes").
  *
  * The last FLUSH_NAMES_MAX are kept. Threads: the owner guards it.
  */

@@ -26,8 +26,8 @@
 
 /* ---- asking for one ---- */
 
-/* Needs the lock. Once is enough: under pressure each change says so, and whoever flushes may not be
- * allowed to begin yet, of which a commit tells him. */
+/* Needs the lock. Once is enough: under pressure each change says so, and whoever flushes may not
+ * be allowed to begin yet, of which a commit tells him. */
 static void kick(struct flusher *f, bool urgent)
 {
     if (f->kicked && (f->urgent || !urgent))
@@ -381,7 +381,8 @@ static bool stopping(struct flusher *f)
 }
 
 /* What a drop changes waits for the same commit as what writers do, and from half of the limits on
- * it is theirs. One commit, whatever became of it: where writers never pause a drop goes on, too. */
+ * it is theirs. One commit, whatever became of it: where writers never pause a drop goes on,
+ * too. */
 static void give_way(struct project *p)
 {
     if (pages_dirty_bytes(p->pages) > (size_t)settings_get(&p->settings, SET_PAGE_CACHE) / 2 ||

@@ -34,9 +34,9 @@
  *  - serials of marks are never used twice, not even that of a publication that failed.
  *
  * Bounded: 32 bytes an object that is held; during a cycle 4 more, 32 more for each that is new, 16
- * more for each that is eligible, 32 for each in the list while that is published; 26 to 52 for each that is pinned here, or was registered or
- * unpinned since the last cycle; GC_NODES_MAX nodes; GC_HISTORY_MAX cycles of up to GC_HISTORY_IDS
- * ids.
+ * more for each that is eligible, 32 for each in the list while that is published; 26 to 52 for
+ * each that is pinned here, or was registered or unpinned since the last cycle; GC_NODES_MAX nodes;
+ * GC_HISTORY_MAX cycles of up to GC_HISTORY_IDS ids.
  *
  * Errors: 0 or -errno; -ENOMEM and all others leave everything as it was, unless said otherwise.
  * Threads: any; one mutex inside ("gc"), which is not held while a callback runs, save `remove`:
@@ -118,8 +118,8 @@ struct gc_report {
 };
 enum gc_named {
     GC_NAMED_NOT,
-    /* Nobody can say now, because where it is held cannot be asked: if the table has it, it stays as
-     * it is there, and is neither marked nor deleted; its grace goes on. */
+    /* Nobody can say now, because where it is held cannot be asked: if the table has it, it stays
+     * as it is there, and is neither marked nor deleted; its grace goes on. */
     GC_NAMED_UNKNOWN,
     GC_NAMED_ACTIVE,
     GC_NAMED_PINNED
@@ -135,8 +135,8 @@ struct gc_sources {
     /* Up to `max` ids that are held, those after `after` (NULL: from the first), in order. Only a
      * count of 0 says that there are no more. */
     int (*list)(void *ctx, const struct id *after, struct id *out, size_t max, size_t *ret_count);
-    /* How many objects reports name, each once, that `list` did not have: they are where no cycle looks.
-     * Only the i-th report for which counts[i]. May be NULL: there are none. */
+    /* How many objects reports name, each once, that `list` did not have: they are where no cycle
+     * looks. Only the i-th report for which counts[i]. May be NULL: there are none. */
     int (*beyond)(void *ctx, const bool *counts, uint64_t *ret_active, uint64_t *ret_pinned);
     /* Make the whole list of marks known to all nodes under this serial, durably: all that is
      * marked, ascending, each with the serial of the list it first was in. With `with_since` also
@@ -198,8 +198,8 @@ struct gc_result {
 int gc_cycle(struct gc *gc, const struct gc_config *config, const struct gc_sources *sources,
              const struct gc_options *options, struct gc_result *ret);
 void gc_result_release(struct gc_result *r);
-/* Only look which reports there are (`reports` is all that is called), so that ages run, and serials
- * are seen to advance, between cycles, too. Errors as gc_cycle. */
+/* Only look which reports there are (`reports` is all that is called), so that ages run, and
+ * serials are seen to advance, between cycles, too. Errors as gc_cycle. */
 int gc_observe(struct gc *gc, const struct gc_config *config, const struct gc_sources *sources);
 
 /* ---- history: cycles with something eligible ---- */
@@ -229,8 +229,8 @@ int gc_history_get(struct gc *gc, size_t i, struct gc_record *ret);
 int gc_save(struct gc *gc, struct gc_saved **ret_v, size_t *ret_count);
 uint64_t gc_serial(struct gc *gc);
 uint64_t gc_cycles(struct gc *gc);
-/* Before anything else is asked of it: as it was after `cycles` cycles. A time that is still to come
- * is now. -EUCLEAN not ascending, or a mark above the serial. */
+/* Before anything else is asked of it: as it was after `cycles` cycles. A time that is still to
+ * come is now. -EUCLEAN not ascending, or a mark above the serial. */
 int gc_restore(struct gc *gc, uint64_t cycles, const struct gc_saved *v, size_t count);
 /* The list in force is another's, or was read again after a publication of which nobody knows what
  * became: from now on that serial and what stands in that list count, as after gc_restore; what is

@@ -176,7 +176,8 @@ static int put_aside(void *ctx, const struct id *key)
 
 /* ---- afterwards ---- */
 
-/* What could not be removed is marked still, in the list in force: the next cycle reads it there. */
+/* What could not be removed is marked still, in the list in force: the next cycle reads it
+ * there. */
 static int remove_gone(struct gc_pool_run *c, struct gc_result *r, struct pool_removed *ret)
 {
     uint8_t *done = calloc(c->gone_count + 1, 1);

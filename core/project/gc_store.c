@@ -11,9 +11,9 @@
  *     remove    look, then delete
  *
  * Afterwards what is unreferenced and marked is remembered (gc_record.h). A cycle comes on command
- * alone. What is on another shard goes with the last look, not under the coordinator's lock: a shard
- * may be slow, and nobody can come to need it. Pages that go take their references along only in a
- * recount, so one follows them.
+ * alone. What is on another shard goes with the last look, not under the coordinator's lock: a
+ * shard may be slow, and nobody can come to need it. Pages that go take their references along only
+ * in a recount, so one follows them.
  *
  * A store on a pool looks for its own leaks like this, too, and then for the pool's (gc_pool.h).
  */
@@ -347,7 +347,8 @@ static int run_pool_cycle(struct project *p, struct job *j, bool dry_run, int64_
     return err;
 }
 
-/* Both, and what is marked of each, or would be: lines of the job. Without memory nobody is told. */
+/* Both, and what is marked of each, or would be: lines of the job. Without memory nobody is
+ * told. */
 static int run_cycles(struct project *p, struct job *j, bool dry_run, int64_t grace,
                       struct gc_result *ret)
 {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * identity: the record "identity" of the table meta: who a store is, and its keys. Written when the
- * store is made. One that was made before version 4 has fewer keys: whoever opens it for changes gives
- * it the missing ones; what its secret made before, the secret goes on to make (FORMAT.md, "Meta").
+ * store is made. One that was made before version 4 has fewer keys: whoever opens it for changes
+ * gives it the missing ones; what its secret made before, the secret goes on to make (FORMAT.md,
+ * "Meta").
  */
 #pragma once
 

@@ -56,16 +56,16 @@ void jobs_resume(struct project *p);
 /* Register a running job. Its entry stays valid until job_end; keep the number, not the pointer.
  * -ESHUTDOWN. */
 int job_start(struct project *p, const char *verb, const char *detail, struct job **ret_job);
-/* The same for work of which there is one at a time, where `detail` says all that it was asked for. 1:
- * one is at just that, *ret_number; -EBUSY: *ret_number is at something else. */
+/* The same for work of which there is one at a time, where `detail` says all that it was asked for.
+ * 1: one is at just that, *ret_number; -EBUSY: *ret_number is at something else. */
 int job_start_one(struct project *p, const char *verb, const char *detail, struct job **ret_job,
                   uint64_t *ret_number);
 void job_progress(struct project *p, struct job *j, uint64_t done, uint64_t total);
 void job_progress_bytes(struct project *p, struct job *j, uint64_t done, uint64_t total);
 /* So many bytes an earlier one had done: they took this one no time. */
 void job_goes_on_from(struct project *p, struct job *j, uint64_t bytes);
-/* Rest for that long, or until it is to end: -ECANCELED, -ESHUTDOWN. By its own thread; with 0 ns it
- * only asks. */
+/* Rest for that long, or until it is to end: -ECANCELED, -ESHUTDOWN. By its own thread; with 0 ns
+ * it only asks. */
 int job_pause(struct project *p, struct job *j, int64_t ns);
 /* `amount` was spent at the rate that the setting `which` says: rest as long as that asks, by the
  * value that it has meanwhile. The same errors. */

@@ -77,8 +77,8 @@ static void grow(uint64_t *done, uint64_t *total, uint64_t new_done, uint64_t ne
         *total = *done;
 }
 
-/* What is shown of it, by bytes where they are known: never less than before, and not all before the
- * end. */
+/* What is shown of it, by bytes where they are known: never less than before, and not all before
+ * the end. */
 static void show(struct job *j)
 {
     uint64_t done = j->bytes_total ? j->bytes_done : j->done;

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * leaks_shards: the search on other shards. Which numbers may be on their way is settled at the same
- * instant as the snapshot: all that is below was put by a move that has come to its end, or by one of
- * an earlier life. Nobody but an entry, a record of the dying or a row of shard_packs can know of it
- * any more, and each of these is in the snapshot or was asked at that instant.
+ * leaks_shards: the search on other shards. Which numbers may be on their way is settled at the
+ * same instant as the snapshot: all that is below was put by a move that has come to its end, or by
+ * one of an earlier life. Nobody but an entry, a record of the dying or a row of shard_packs can
+ * know of it any more, and each of these is in the snapshot or was asked at that instant.
  *
- * A shard is believed when its listings came to their ends and it is still the right one afterwards.
+ * A shard is believed when its listings came to their ends and it is still the right one
+ * afterwards.
  */
 #include "array.h"
 #include "leaks_impl.h"

@@ -146,7 +146,8 @@ struct log_file {
 };
 /* Every segment there is, by serial. *ret_files is to be freed. */
 int log_files(struct disk *d, struct log_file **ret_files, size_t *ret_count);
-/* All that are there get a second name, log/damaged.<16 hex>, durable, which nothing here deletes. */
+/* All that are there get a second name, log/damaged.<16 hex>, durable, which nothing here
+ * deletes. */
 int log_keep(struct disk *d);
 /* The last recovery is committed, and the log in `epoch` is not open: all other files go. */
 int log_reap(struct disk *d, uint64_t epoch);

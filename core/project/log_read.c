@@ -6,7 +6,8 @@
  *                               ^ after a loss of power: up to here. The page cache lived: up to
  *                                 the hole.
  *
- * What is behind the first place where no frame goes on tells whether that is the end (log_behind.c).
+ * What is behind the first place where no frame goes on tells whether that is the end
+ * (log_behind.c).
  */
 #include "log_read_impl.h"
 

@@ -39,7 +39,8 @@ struct log_verdict {
     uint64_t behind, behind_last; /* whole changes behind it; the highest number of them */
 };
 
-/* At r->pos no frame goes on: is that the end of the log, or damage (-EUCLEAN)? Moves the reader. */
+/* At r->pos no frame goes on: is that the end of the log, or damage (-EUCLEAN)? Moves the
+ * reader. */
 int log_judge_hole(struct log_reader *r, struct log_verdict *v);
 /* There is no segment where the log should go on, at r->pos: was there none (0), or is it lost? */
 int log_judge_absence(struct log_reader *r, struct log_verdict *v);

@@ -92,9 +92,9 @@ static void give_up_sync(struct log *l)
     l->sync_due = true;
 }
 
-/* A sync that is the first to write a block makes the disk's own journal part of it, and takes twice
- * as long: who syncs often gets a segment that was written before. Not tried each time: there may be
- * no room for one. */
+/* A sync that is the first to write a block makes the disk's own journal part of it, and takes
+ * twice as long: who syncs often gets a segment that was written before. Not tried each time: there
+ * may be no room for one. */
 static void want_written(struct log *l)
 {
     const struct segment *s = l->current;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * lost: rows of the tables that are gone although pages or other rows need them, and counts that are
- * not what a recount gives. Of one committed state, which is consistent in itself.
+ * lost: rows of the tables that are gone although pages or other rows need them, and counts that
+ * are not what a recount gives. Of one committed state, which is consistent in itself.
  *
  *     lost_find(snap, &count, &numbers)    after recount_run: object numbers without an entry
  *     lost_guard(p, ...)                   before bytes that no entry names are deleted

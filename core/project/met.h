@@ -40,17 +40,19 @@ struct met_of_store {
 
 /* Holding whatever but the leaves. One that is known is not told again. */
 void met_damage(struct project *p, uint64_t number, enum met_kind kind, uint64_t place);
-/* It was read without an error: if its bytes are elsewhere now, they were healed, and it is forgotten. */
+/* It was read without an error: if its bytes are elsewhere now, they were healed, and it is
+ * forgotten. */
 void met_read(struct project *p, uint64_t number, uint64_t place);
-/* A number that an item names, now that the table does not have it: notes it, returns -EUCLEAN. What
- * was named before the table was asked may be gone since; so the item is looked at again first. */
+/* A number that an item names, now that the table does not have it: notes it, returns -EUCLEAN.
+ * What was named before the table was asked may be gone since; so the item is looked at again
+ * first. */
 int met_lost(struct project *p, uint64_t number);
 /* What is wrong, for a status; NULL: nothing. Of static storage. */
 const char *met_trouble(struct project *p);
 /* How many are known. */
 uint64_t met_count(struct project *p);
-/* Everything was looked at since `mark` was taken: what was met before it is forgotten. `rows`: of rows
- * only. */
+/* Everything was looked at since `mark` was taken: what was met before it is forgotten. `rows`: of
+ * rows only. */
 uint64_t met_mark(struct project *p);
 void met_forget(struct project *p, uint64_t mark, bool rows);
 /* Alarms that name the files of what was not told yet. What the job does. */

@@ -2,10 +2,10 @@
 /*
  * move_select: which objects are meant (move.h).
  *
- * By words: all that the items of a file name, of all files below a directory, of a namespace; or an
- * object by its id. Their numbers are gathered (8 bytes each), so that each is told once, in the order
- * in which they were made, which is about that of their places. By age and size: every entry of the
- * table is looked at, a few at a time.
+ * By words: all that the items of a file name, of all files below a directory, of a namespace; or
+ * an object by its id. Their numbers are gathered (8 bytes each), so that each is told once, in the
+ * order in which they were made, which is about that of their places. By age and size: every entry
+ * of the table is looked at, a few at a time.
  *
  * What is not sealed yet is sealed first, as far as that is done within view_wait.
  */

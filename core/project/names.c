@@ -3,10 +3,10 @@
  * names: the items that are kept under a name: entries of directories (vfs_name.c) and extended
  * attributes (vfs_xattr.c).
  *
- * A name is looked for among those of its hash. Where there is no counter, as ever but under attack,
- * that is all. A counter says that names with this hash found no place, and are kept under the hash
- * of their next level: there the search goes on. It goes when the last of them has gone; places that
- * become free before it are taken first.
+ * A name is looked for among those of its hash. Where there is no counter, as ever but under
+ * attack, that is all. A counter says that names with this hash found no place, and are kept under
+ * the hash of their next level: there the search goes on. It goes when the last of them has gone;
+ * places that become free before it are taken first.
  */
 #include "vfs_impl.h"
 #include <errno.h>
@@ -19,8 +19,8 @@ struct wanted {
     size_t len;
 };
 
-/* Walk the names of one hash, from the place `first` on. *ret_key: the name's, or the first that is free,
- * which is that of the counter where none is. */
+/* Walk the names of one hash, from the place `first` on. *ret_key: the name's, or the first that is
+ * free, which is that of the counter where none is. */
 static int find_at(const struct tree *t, const struct wanted *w, struct key first,
                    struct key *ret_key, bool *ret_counted, struct tree_cursor *c)
 {

@@ -99,9 +99,9 @@ static int write_names(struct project *p, struct pool_head *head)
     return 0;
 }
 
-/* The tables are as they were when the last report was read from them: no commit has come since, for
- * one that makes the store look idle has been counted before. Now and then it is written all the
- * same, should its records have been damaged on the disk. */
+/* The tables are as they were when the last report was read from them: no commit has come since,
+ * for one that makes the store look idle has been counted before. Now and then it is written all
+ * the same, should its records have been damaged on the disk. */
 static bool says_the_same(struct project *p)
 {
     struct pool_node *n = p->node;

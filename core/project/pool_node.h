@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * pool_node: a store's part in the pool it shares with others (DESIGN 4.8): it reports what it
- * needs, learns what is marked, and looks for bytes where others say to have them. A store alone has
- * none (p->node is NULL), and every call here is nothing to it.
+ * needs, learns what is marked, and looks for bytes where others say to have them. A store alone
+ * has none (p->node is NULL), and every call here is nothing to it.
  *
  * A report, in this order; each step is what makes the next one true:
  *
@@ -16,11 +16,11 @@
  *
  * So a report that acknowledges s and does not name K says that this store does not name K, and
  * cannot come to while a list with K in it is in force. It comes every `report_interval`, within
- * POOL_MARKS_WATCH of a newer list of marks, at the end of a drain that brought something new or finds
- * a newer list (or soon after, where a report takes long and drains follow each other closely), before
- * a GC cycle, and on command. Where no commit has come since the last
- * one only its head is written anew. With one that says something new, packs that are closed get
- * their indexes, so that what a store put that never runs a cycle itself can be collected, too.
+ * POOL_MARKS_WATCH of a newer list of marks, at the end of a drain that brought something new or
+ * finds a newer list (or soon after, where a report takes long and drains follow each other
+ * closely), before a GC cycle, and on command. Where no commit has come since the last one only its
+ * head is written anew. With one that says something new, packs that are closed get their indexes,
+ * so that what a store put that never runs a cycle itself can be collected, too.
  *
  * When the pool cannot be read or written the store goes on: what it has cached it serves, what is
  * new waits in the flush; status says since when, and it is tried again. When step 1 fails somebody
@@ -66,8 +66,8 @@ void pool_node_close(struct project *p);
 int pool_node_start(struct project *p);
 void pool_node_stop(struct project *p);
 
-/* At the end of a clean close: the pack that was open is closed for ever, and gets its index. Errors
- * leave that to the next life. */
+/* At the end of a clean close: the pack that was open is closed for ever, and gets its index.
+ * Errors leave that to the next life. */
 void pool_node_leave(struct project *p);
 
 /* One report, now. Holding nothing. -ESTALE it is not this store's place any more: read-only from

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * pool_report: a report, opened: which block a key would be in is known in memory, so what is asked
- * of it costs one block, or one pass in windows over the blocks that keys can be in. Most ids that are
- * looked for are not there, and for those no block is read.
+ * of it costs one block, or one pass in windows over the blocks that keys can be in. Most ids that
+ * are looked for are not there, and for those no block is read.
  *
  *     delta   has a record of a key (perhaps that it is gone): that counts
  *     base    else what this says
@@ -158,8 +158,8 @@ static int open_parts(struct disk *disk, const struct pool_report *like, struct 
     return err;
 }
 
-/* The marker is looked for afterwards: a node that does not know yet that it is retired may put a head
- * back, which is then above what removals have looked at. */
+/* The marker is looked for afterwards: a node that does not know yet that it is retired may put a
+ * head back, which is then above what removals have looked at. */
 static int read_head(struct disk *disk, unsigned node, struct pool_head *ret)
 {
     int err = pool_head_read(disk, node, ret);

@@ -6,14 +6,16 @@
  *     pool_report_write(disk, &head, records, count)      by the node itself, after a commit
  *     pool_report_open(disk, node, like, &r) -> find, names, get ... -> pool_report_close
  *
- * On disk: a head that names a base and, while it is small, a delta against it (FORMAT.md). Order of
- * durability: a body is written, synced, and its name synced; then the head that names it replaces
- * the old one, and is synced with its name; only then the bodies that no head names any more go.
+ * On disk: a head that names a base and, while it is small, a delta against it (FORMAT.md). Order
+ * of durability: a body is written, synced, and its name synced; then the head that names it
+ * replaces the old one, and is synced with its name; only then the bodies that no head names any
+ * more go.
  *
  * An opened report is what the node said at that time, for as long as it is open, whatever the node
- * writes meanwhile: files stay open. All blocks are read and checked once when it is opened, and each
- * again whenever it is read: damage is -EUCLEAN, never data. Memory: 2 bytes a record, and 16 for each
- * 85 of them; reads come from the page cache, and an id that is not there costs none. -ESTALE and -EIO of a disk that lost the file mean: open it anew.
+ * writes meanwhile: files stay open. All blocks are read and checked once when it is opened, and
+ * each again whenever it is read: damage is -EUCLEAN, never data. Memory: 2 bytes a record, and 16
+ * for each 85 of them; reads come from the page cache, and an id that is not there costs none.
+ * -ESTALE and -EIO of a disk that lost the file mean: open it anew.
  *
  * Threads: an opened report may be asked by any number of threads at once; pool_report_write is one
  * thread's at a time.
@@ -57,12 +59,13 @@ int pool_report_each(const struct pool_report *r, pool_report_key_fn *fn, void *
  * set here, also the new serial, which is above all before it. What is on disk of the node is
  * compared: nothing changed, only a head is written; little did, a delta; else, or where the old
  * one is damaged, a base. With 0 it is durable. -ESTALE the node is retired, or in another life: a
- * copy of the store, or whoever retired it, has taken its place. On error *head is as it was but for its serial, which
- * is not used again; the old report is still whole, and in force unless its head was being replaced,
- * when either may be. Bytes of memory: 12 for each record of the base at most. */
+ * copy of the store, or whoever retired it, has taken its place. On error *head is as it was but
+ * for its serial, which is not used again; the old report is still whole, and in force unless its
+ * head was being replaced, when either may be. Bytes of memory: 12 for each record of the base at
+ * most. */
 int pool_report_write(struct disk *disk, struct pool_head *head, const struct pool_record *records,
                       size_t count);
-/* The same, where what is named has not changed since this very *head was written: only a head, with
- * the new ack and time. -ESTALE it is not in force any more: write all. What has become of the
+/* The same, where what is named has not changed since this very *head was written: only a head,
+ * with the new ack and time. -ESTALE it is not in force any more: write all. What has become of the
  * records on disk meanwhile is not looked at. */
 int pool_report_again(struct disk *disk, struct pool_head *head);

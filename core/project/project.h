@@ -81,9 +81,9 @@ struct project_events {
      * names now, or it is gone and answers -ESTALE. Names of the root are not kept for long, so
      * there is no message for names. */
     void (*stale)(void *ctx, uint64_t nodeid);
-    /* Set-id bits of that nodeid are gone, or its ACL is another one, and the call that did it gives
-     * no attributes back, or gives them to one who asked for something else: what is kept of its
-     * mode, owner and ACL is no longer true. May be NULL. */
+    /* Set-id bits of that nodeid are gone, or its ACL is another one, and the call that did it
+     * gives no attributes back, or gives them to one who asked for something else: what is kept of
+     * its mode, owner and ACL is no longer true. May be NULL. */
     void (*rights)(void *ctx, uint64_t nodeid);
     /* A branch, or a namespace that is frozen, is to have what was written to that nodeid through
      * shared mappings: have the kernel write it, and return then. */
@@ -96,8 +96,9 @@ struct project_events {
     void *ctx;
 };
 
-/* The pool that several stores share, as one of them is given it (FORMAT.md, "Pool"). Packs and files
- * that it puts there have the numbers pool_number(node, life, 1, 2, ...): never used twice, by nobody.
+/* The pool that several stores share, as one of them is given it (FORMAT.md, "Pool"). Packs and
+ * files that it puts there have the numbers pool_number(node, life, 1, 2, ...): never used twice,
+ * by nobody.
  */
 struct project_pool {
     struct disk *disk; /* borrowed: the whole pool; config.disk is a route over it */
@@ -138,12 +139,13 @@ extern const unsigned project_table_count;
  * uid/gid. -EEXIST there is a project already. */
 int project_format(struct disk *disk, struct kv *kv, const struct clock *clock, const char *label,
                    uint32_t uid, uint32_t gid);
-/* The same for a node of a pool, whose key of ids it takes; NULL: one of its own. `disk` is the route. */
+/* The same for a node of a pool, whose key of ids it takes; NULL: one of its own. `disk` is the
+ * route. */
 int project_format_node(struct disk *disk, struct kv *kv, const struct clock *clock,
                         const char *label, uint32_t uid, uint32_t gid, const struct id_key *key);
 /* -ENOENT no project here, -EUCLEAN damaged, -EPROTO written by a newer version, -EXDEV the pool is
- * not the one it was made with. Finishes what a crash left half done (dying objects, orphans, slots)
- * before it returns. */
+ * not the one it was made with. Finishes what a crash left half done (dying objects, orphans,
+ * slots) before it returns. */
 int project_open(const struct project_config *config, struct project **ret_p);
 /* Flush everything, stop the threads, free. The error says that the last flush failed (what was
  * not flushed is lost with the process). NULL is fine. */
@@ -172,7 +174,8 @@ int project_sync(struct project *p);
 /* project_flush, and wait until background drops are worked off and dead bytes are deleted.
  * timeout in ns, -1: none. *interrupted may be NULL; looked at every 50 ms. `idle`: until nothing
  * at all is pending, otherwise what was accepted before the call. -ETIMEDOUT: the time is over and
- * not all is done (drain.h says what is left); a disk that does not answer may make it late. -EINTR. */
+ * not all is done (drain.h says what is left); a disk that does not answer may make it late.
+ * -EINTR. */
 int project_drain(struct project *p, bool idle, int64_t timeout, const _Atomic bool *interrupted);
 /* After an error of a flush or a drain: a sentence about what could not be made durable, and why.
  * Holding nothing. */

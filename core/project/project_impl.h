@@ -53,8 +53,8 @@ enum {
 
 /* ---- meta records (project.c, identity.h); check reads them, too ---- */
 
-/* By which its shards know the store: says nothing of the secret, and tells members of one pool (`node`;
- * 0: in none) apart. */
+/* By which its shards know the store: says nothing of the secret, and tells members of one pool
+ * (`node`; 0: in none) apart. */
 void project_store_id(const uint8_t secret[ID_SECRET_LEN], int64_t created, unsigned node,
                       uint8_t ret[16]);
 
@@ -123,7 +123,8 @@ int ns_create_symlink(struct project *p, const char *name, const char *target,
 /* Take gate (write) themselves. */
 int ns_branch(struct project *p, const char *from, const char *to, uint64_t *ret_seq,
               uint32_t *ret_number);
-/* -EBUSY with *ret_open files open unless `force`, or `only_empty`: then -ENOTEMPTY if it is not. */
+/* -EBUSY with *ret_open files open unless `force`, or `only_empty`: then -ENOTEMPTY if it is
+ * not. */
 int ns_drop(struct project *p, const char *name, bool force, bool only_empty, bool only_symlink,
             uint32_t *ret_open);
 int ns_rename(struct project *p, const char *name, const char *newname, unsigned flags);
@@ -364,8 +365,8 @@ struct flusher {
 
 /* How many files may be open; once, before anything is changed. */
 void flush_know_limits(struct project *p);
-/* A change failed with the shortage `err`: a flush closes slots and frees memory. 0: worth a second try.
- * Holding nothing. */
+/* A change failed with the shortage `err`: a flush closes slots and frees memory. 0: worth a second
+ * try. Holding nothing. */
 int flush_short(struct project *p, int err);
 
 /* Wait (holding nothing) while too much is unflushed. The last flush's error if it cannot go down.
@@ -436,17 +437,19 @@ struct gc_of_store {
     int damage;
     _Atomic uint64_t leaks, leaked_bytes; /* as the last cycle left them */
     _Atomic uint64_t collected;           /* by all cycles since the start */
-    /* The last cycle: shards that it could not look through, names there that are not the store's. */
+    /* The last cycle: shards that it could not look through, names there that are not the
+     * store's. */
     _Atomic uint64_t shards_away, foreign;
 };
 
-/* What earlier cycles knew is read. Damage there is reported, and only keeps cycles from running. */
+/* What earlier cycles knew is read. Damage there is reported, and only keeps cycles from
+ * running. */
 int project_gc_open(struct project *p);
 void project_gc_config(struct project *p, struct gc_config *ret);
 /* One cycle, in a pool one of the store's own leaks and then one of the pool's; `j` may be NULL.
- * `grace` < 0: as the setting says. *ret is the caller's to release: in a pool the sums of both, with
- * the number, the nodes and the eligible ones of the pool's, unless that failed before it began.
- * Holding nothing. -EUCLEAN what earlier ones knew is damaged, or a table of the store is;
+ * `grace` < 0: as the setting says. *ret is the caller's to release: in a pool the sums of both,
+ * with the number, the nodes and the eligible ones of the pool's, unless that failed before it
+ * began. Holding nothing. -EUCLEAN what earlier ones knew is damaged, or a table of the store is;
  * -EBUSY another one runs; -EROFS; -ECANCELED. The lines of the job say what a dry run would
  * collect. */
 int project_gc(struct project *p, struct job *j, bool dry_run, int64_t grace,
@@ -475,8 +478,8 @@ struct compact_result {
 /* Rewrite the packs of which less than `below` percent is alive, and with `thorough` as many more
  * as it takes until less than 5 % of all is dead. One after the other: its records are copied, the
  * new places are committed, then it goes. In a pool also packs of others whose records were mostly
- * removed: what this store needs of them it takes elsewhere. Holding nothing; `j` may be NULL. -EBUSY another one
- * runs; -ENOSPC, -EIO: what was done stays; -ECANCELED, -EROFS. */
+ * removed: what this store needs of them it takes elsewhere. Holding nothing; `j` may be NULL.
+ * -EBUSY another one runs; -ENOSPC, -EIO: what was done stays; -ECANCELED, -EROFS. */
 int project_compact(struct project *p, struct job *j, unsigned below, bool thorough,
                     struct compact_result *ret);
 /* Begin one as a job, if there is a pack below `compact_below`, and enough is dead at all. Asked
@@ -606,8 +609,8 @@ struct project {
     void *on_durable_ctx;
     _Atomic uint64_t durable_told;
     bool recovered; /* there was one */
-    /* What it said is not committed yet: no change may come after it, since frames of this epoch are
-     * read only behind a commit. */
+    /* What it said is not committed yet: no change may come after it, since frames of this epoch
+     * are read only behind a commit. */
     _Atomic bool unsettled;
     _Atomic bool unsettled_told; /* it could not be committed at once */
     struct replayed replayed; /* by this mount; fixed once it is open */

@@ -505,7 +505,8 @@ static int find_fixes(struct rebuild *b)
     return err;
 }
 
-/* What one look at the last commit finds. `found`: entries that were lost and have their bytes again. */
+/* What one look at the last commit finds. `found`: entries that were lost and have their bytes
+ * again. */
 static int rebuild_round(struct rebuild *b, bool last, uint64_t *found)
 {
     struct project *p = b->p;
@@ -545,7 +546,8 @@ static int tell_lost(struct rebuild *b)
     return err < 0 ? err : -EUCLEAN;
 }
 
-/* Lost entries are put back first, and all is counted once more: only then it is known what they count. */
+/* Lost entries are put back first, and all is counted once more: only then it is known what they
+ * count. */
 static int rebuild_rounds(struct rebuild *b)
 {
     uint64_t found = 0, mark = met_mark(b->p);

@@ -24,10 +24,10 @@
  * are written by their counts, then of names, then of what directories say of themselves. Cut
  * anywhere, it can simply be run again.
  *
- * Errors: what project_check returns, and -EUCLEAN: the identity or a whole table cannot be read, or
- * the changes in the log cannot be replayed, so that nothing may be changed. Nothing of the round that failed is changed; what earlier ones
- * did stays.
- * Memory: check's, and some 200 bytes for each thing to be repaired.
+ * Errors: what project_check returns, and -EUCLEAN: the identity or a whole table cannot be read,
+ * or the changes in the log cannot be replayed, so that nothing may be changed. Nothing of the
+ * round that failed is changed; what earlier ones did stays. Memory: check's, and some 200 bytes
+ * for each thing to be repaired.
  */
 #pragma once
 

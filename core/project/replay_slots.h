@@ -30,6 +30,7 @@ struct replay_slots {
 int replay_slots_write(struct replay_slots *s, struct project *p, const struct op *op);
 int replay_slots_synced(struct replay_slots *s, uint64_t number);
 /* After the last frame, before slots are opened. `scan`: what was replayed. Where they cannot be
- * written none of them is to be opened (contents.unwritten), and the store is read-only. -ENOMEM. */
+ * written none of them is to be opened (contents.unwritten), and the store is read-only.
+ * -ENOMEM. */
 int replay_slots_apply(struct replay_slots *s, struct project *p, const struct log_scan *scan);
 void replay_slots_release(struct replay_slots *s);

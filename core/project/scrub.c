@@ -226,8 +226,8 @@ static void describe(const struct entry *e, uint64_t number, char name[56], char
         snprintf(where, 100, "%s%.78s", shard, file);
 }
 
-/* What of a ghost is damage: also that its shard, which was asked and is the right one, does not have
- * it. */
+/* What of a ghost is damage: also that its shard, which was asked and is the right one, does not
+ * have it. */
 static bool is_damage_of(int err, const struct entry *e)
 {
     return is_damage(err) || (err == -ENOENT && entry_is_ghost(e));

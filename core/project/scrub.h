@@ -2,11 +2,12 @@
 /*
  * scrub: everything that the last commit names is read again and verified: the pages of the trees,
  * then the bytes of every object, by its checksums and its id, and of every slot that has sums; at
- * last what the other tables say (scrub_values.h), and whether rows are gone or counts are wrong (lost.h).
+ * last what the other tables say (scrub_values.h), and whether rows are gone or counts are wrong
+ * (lost.h).
  *
- * One job at a time, with idle priority, at most `scrub_rate` a second. What it stands on is free at
- * every moment: keys are taken from snapshots that last for SCRUB_KEYS of them, an object that is
- * being read is held, so that it is not deleted meanwhile, and nothing else waits.
+ * One job at a time, with idle priority, at most `scrub_rate` a second. What it stands on is free
+ * at every moment: keys are taken from snapshots that last for SCRUB_KEYS of them, an object that
+ * is being read is held, so that it is not deleted meanwhile, and nothing else waits.
  *
  *   damage    is an alarm with the object's id and place; then the paths of those who use it are
  *             (damage.h), once a minute or when there are many; of a table's entry its key is. What

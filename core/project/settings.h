@@ -68,8 +68,8 @@ struct setting_info {
 };
 extern const struct setting_info setting_infos[SETTING_COUNT];
 
-/* Told after a setting has got another value. Locks may be held: it takes leaves only, and wakes whom
- * the old value keeps waiting. */
+/* Told after a setting has got another value. Locks may be held: it takes leaves only, and wakes
+ * whom the old value keeps waiting. */
 typedef void setting_fn(void *ctx, int64_t value);
 #define SETTING_WATCHES 4
 
@@ -82,10 +82,12 @@ struct settings {
 };
 
 void settings_init(struct settings *s); /* all defaults, nobody watches */
-/* From now on `fn` is told of `which`. Who waits by a setting watches it, so that a new value counts
- * from now on; nobody else knows who they are. At most SETTING_WATCHES, before the first thread. */
+/* From now on `fn` is told of `which`. Who waits by a setting watches it, so that a new value
+ * counts from now on; nobody else knows who they are. At most SETTING_WATCHES, before the first
+ * thread. */
 void settings_watch(struct settings *s, enum setting which, setting_fn *fn, void *ctx);
-/* The setting has that value, and who watches it is told. Two of one setting: one after the other. */
+/* The setting has that value, and who watches it is told. Two of one setting: one after the
+ * other. */
 void settings_put(struct settings *s, enum setting which, int64_t value);
 static inline int64_t settings_get(struct settings *s, enum setting which)
 {

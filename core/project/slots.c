@@ -18,7 +18,8 @@
 #include <stdlib.h>
 
 #define SYNC_AT_ONCE 256
-/* Written back behind its writer, in steps; who writes less waits for less, and may delete it soon */
+/* Written back behind its writer, in steps; who writes less waits for less, and may delete it
+ * soon */
 #define BEHIND_FROM (UINT64_C(32) << 20) /* bytes a slot has before that begins */
 #define BEHIND_STEP (UINT64_C(8) << 20)  /* bytes */
 #define BEHIND_MOST (UINT64_C(64) << 20) /* bytes that one worker begins with at once */
@@ -83,7 +84,8 @@ static int behind_run(void *arg)
     return 0;
 }
 
-/* One at a time: where the disk is slow, more gathers meanwhile, and no other worker waits for it. */
+/* One at a time: where the disk is slow, more gathers meanwhile, and no other worker waits for
+ * it. */
 void content_write_behind(struct project *p, struct content *c, uint64_t end)
 {
     struct behind *b;
@@ -175,9 +177,9 @@ static int sync_some(struct project *p, struct content *const *some, size_t n)
  * told it once, its pages count as clean now, and a second sync would say that all is well. So
  * nobody knows what the slot has, while frames that name its bytes stand in the log, below those of
  * all others. Room kept for it beforehand would help nothing: a filesystem that allocates late has
- * reserved the room when the write returned (that ENOSPC was the writer's), and where it still comes
- * up here, from a device that promises more than is behind it, fallocate is promised nothing. A shortage
- * is no failure of the disk: it was not asked. */
+ * reserved the room when the write returned (that ENOSPC was the writer's), and where it still
+ * comes up here, from a device that promises more than is behind it, fallocate is promised nothing.
+ * A shortage is no failure of the disk: it was not asked. */
 static int sync_bytes(struct project *p, struct content *c)
 {
     uint64_t changes;

@@ -30,8 +30,8 @@
 #define LOCK_TEXT_MAX 4500 /* a path and a few words */
 #define REMOVE_DEPTH 3     /* store / objects / ab */
 
-/* What is read, too, and is made the one above by who opens it for writing: 2 has no patches, 3 neither
- * all the keys nor more than 127 names of one hash. They would not be seen there. */
+/* What is read, too, and is made the one above by who opens it for writing: 2 has no patches, 3
+ * neither all the keys nor more than 127 names of one hash. They would not be seen there. */
 static const char *const identity_before[] = {IDENTITY_START "2\n", IDENTITY_START "3\n"};
 static const char *const pooled_before[] = {IDENTITY_START "2 in a pool\n",
                                             IDENTITY_START "3 in a pool\n"};

@@ -35,22 +35,24 @@ enum store_flags {
     STORE_VERIFY = 1 << 2,   /* the structure of its metadata is read even if it was closed well */
 };
 
-/* Make a new store; the directory may exist if it is empty. `pool`, "dir:PATH" or NULL: as a new node
- * of that pool, which is made where there is nothing yet. `flags`: STORE_FOREIGN. -EEXIST, -ENOTEMPTY,
- * -EINVAL (within a store), -EPERM as below. */
+/* Make a new store; the directory may exist if it is empty. `pool`, "dir:PATH" or NULL: as a new
+ * node of that pool, which is made where there is nothing yet. `flags`: STORE_FOREIGN. -EEXIST,
+ * -ENOTEMPTY, -EINVAL (within a store), -EPERM as below. */
 int store_init(const char *path, const char *label, const char *pool, unsigned flags,
                char why[STORE_WHY]);
 /* Is this directory a store? */
 bool store_exists(const char *path);
 /* `purpose`: what the owner is ("mount", "check") and `at` where, for others' messages.
- * -EPERM the store, or its pool, is not the caller's own, or others may write it; -EUCLEAN under a name in
- * it is a symlink, a FIFO, a device. -EBUSY another process owns it (why names it), -ENOENT not a store, or its pool is missing. -ESTALE
- * it is not, or no longer, a node of the pool that is there: a copy of the store is, or it was
- * retired; nothing was changed. -EUCLEAN, too: the structure of its metadata is damaged, and no more of
- * it can be read. Each opening of a node that may write begins a new life of it. */
+ * -EPERM the store, or its pool, is not the caller's own, or others may write it; -EUCLEAN under a
+ * name in it is a symlink, a FIFO, a device. -EBUSY another process owns it (why names it), -ENOENT
+ * not a store, or its pool is missing. -ESTALE it is not, or no longer, a node of the pool that is
+ * there: a copy of the store is, or it was retired; nothing was changed. -EUCLEAN, too: the
+ * structure of its metadata is damaged, and no more of it can be read. Each opening of a node that
+ * may write begins a new life of it. */
 int store_open(const char *path, unsigned flags, const char *purpose, const char *at,
                struct store *ret, char why[STORE_WHY]);
-/* For others' messages, and for who waits: the mount that was opened for `at` is ending. Any thread. */
+/* For others' messages, and for who waits: the mount that was opened for `at` is ending. Any
+ * thread. */
 void store_tell_end(const struct store *s, const char *at);
 /* For project_config; NULL: it is in none. */
 const struct project_pool *store_get_pool(const struct store *s);

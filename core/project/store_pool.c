@@ -49,8 +49,8 @@ static int write_home(int dirfd, const struct pool_home *h)
 
 /* ---- joining ---- */
 
-/* A parent that we may not read is synced by whoever may. Also of a pool that was there: who made it
- * may have been cut. */
+/* A parent that we may not read is synced by whoever may. Also of a pool that was there: who made
+ * it may have been cut. */
 static int sync_parent(const char *path, char why[STORE_WHY])
 {
     CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -119,7 +119,8 @@ static int refuse_inside(int dirfd, const char *pool, char why[STORE_WHY])
                 "the pool %s would be inside of the store; give a directory of its own", pool);
 }
 
-/* The pool's directory, whose it is looked at; *ret_fd is the caller's, also when that is not enough. */
+/* The pool's directory, whose it is looked at; *ret_fd is the caller's, also when that is not
+ * enough. */
 static int open_disk(const char *path, unsigned flags, int *ret_fd, struct disk **ret_disk,
                      char why[STORE_WHY])
 {

@@ -16,11 +16,11 @@
  *     6  nodes/N/node: that life and token
  *     7  STORE/pool: the same without the token of 2: this life is entered
  *
- * Cut anywhere, the next opening goes on with one more life. Of two that are the same store one gets
- * through, and from then on only that one. A pool that was restored from a backup has a token of a
- * life before, and is refused, too: it lacks what the store needs. The life tells which of the two it
- * is, for that in nodes/N/node never falls. Only of an opening that was cut before 7 is it not told:
- * the pool as it was before that opening is taken for the right one.
+ * Cut anywhere, the next opening goes on with one more life. Of two that are the same store one
+ * gets through, and from then on only that one. A pool that was restored from a backup has a token
+ * of a life before, and is refused, too: it lacks what the store needs. The life tells which of the
+ * two it is, for that in nodes/N/node never falls. Only of an opening that was cut before 7 is it
+ * not told: the pool as it was before that opening is taken for the right one.
  */
 #pragma once
 
@@ -37,7 +37,8 @@ int store_pool_join(int dirfd, const char *url, const char *label, unsigned flag
 /* The store was not made after all: its number is nobody's for ever. Best effort. */
 void store_pool_leave(struct disk *disk, const struct pool_home *home);
 
-/* s->own is open; flags as of store_open. s->pool and s->disk are set; what is open when it fails store_pool_close closes. */
+/* s->own is open; flags as of store_open. s->pool and s->disk are set; what is open when it fails
+ * store_pool_close closes. */
 int store_pool_open(struct store *s, const char *path, unsigned flags, char why[STORE_WHY]);
 void store_pool_close(struct store *s);
 

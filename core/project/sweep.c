@@ -161,7 +161,8 @@ static int gather(struct sweep *s, uint64_t *number)
     return err == -ENOENT ? 0 : err;
 }
 
-/* Those with count 0 are dying, so that the next flush takes them out; by some failure one is not. */
+/* Those with count 0 are dying, so that the next flush takes them out; by some failure one is
+ * not. */
 static int let_go(struct sweep *s)
 {
     struct project *p = s->p;

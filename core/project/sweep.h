@@ -13,9 +13,9 @@
  *   it says no otherwise           kept, and *lost*: an alarm with the paths concerned
  *
  * In batches of SWEEP_BATCH ghosts (struct ghosts), each as the tables are then; between two, and
- * whenever `sweep_rate` says so, it rests, holding nothing. What was denied waits for the one recount
- * at the end (or until there is SWEEP_DENIED of it). What was lost is remembered, and shown until a
- * sweep finds it again, it is healed, or nobody refers to it any more; it is told once.
+ * whenever `sweep_rate` says so, it rests, holding nothing. What was denied waits for the one
+ * recount at the end (or until there is SWEEP_DENIED of it). What was lost is remembered, and shown
+ * until a sweep finds it again, it is healed, or nobody refers to it any more; it is told once.
  *
  * A damaged record of earlier sweeps, or a table that cannot be read, is a named error and stops
  * sweeping; it is never taken for an empty one.
@@ -33,8 +33,8 @@
 #define SWEEP_LINES 10000 /* of a list; how many more there are is said */
 #define SWEEP_LOST_SHOWN 8 /* in status */
 
-/* In p->sweep (project_impl.h): struct sweep_of_store, with what sweep_record.h persists: totals, the
- * last report, the time of the last sweep, ids that are lost. */
+/* In p->sweep (project_impl.h): struct sweep_of_store, with what sweep_record.h persists: totals,
+ * the last report, the time of the last sweep, ids that are lost. */
 
 /* What is remembered is read. Damage there is reported, and only keeps sweeps from running. */
 int sweep_open(struct project *p); /* -ENOMEM */
@@ -44,13 +44,13 @@ void sweep_close(struct project *p);
 void sweep_note_purged(struct project *p);
 
 /* One sweep; `j` may be NULL: then nobody can cancel it, and it does not keep to sweep_rate. `list`
- * (may be NULL) gets a line for each ghost that is not simply kept. -EBUSY another one runs; -EUCLEAN;
- * -EROFS; -ECANCELED: *ret is what was done. A dry run changes nothing, raises no alarm and remembers
- * nothing. Holding nothing. */
+ * (may be NULL) gets a line for each ghost that is not simply kept. -EBUSY another one runs;
+ * -EUCLEAN; -EROFS; -ECANCELED: *ret is what was done. A dry run changes nothing, raises no alarm
+ * and remembers nothing. Holding nothing. */
 int project_sweep(struct project *p, struct job *j, bool dry_run, struct strbuf *list,
                   struct ghost_report *ret);
-/* The same as a job_fn, with idle I/O priority; the lines of the job are the list. Takes over `arg`;
- * NULL: one that nobody asked for. */
+/* The same as a job_fn, with idle I/O priority; the lines of the job are the list. Takes over
+ * `arg`; NULL: one that nobody asked for. */
 struct sweep_asked {
     bool dry_run, list;
 };

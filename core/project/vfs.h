@@ -152,15 +152,15 @@ ssize_t vfs_read(struct vfs_file *f, void *buf, size_t len, uint64_t off);
 /* The same past the caller's cache, which keeps nothing of it. */
 ssize_t vfs_read_uncached(struct vfs_file *f, void *buf, size_t len, uint64_t off);
 ssize_t vfs_write(struct vfs_file *f, const void *buf, size_t len, uint64_t off);
-/* What is written through `f` goes past the caller's cache of the file, or some of it may. Said right
- * after opening it; never of an object. */
+/* What is written through `f` goes past the caller's cache of the file, or some of it may. Said
+ * right after opening it; never of an object. */
 void vfs_set_uncached(struct vfs_file *f);
 /* vfs_write through such a file; or through one of which that was not said, and then the cache may
  * have anything. *ret_stale, if it is not NULL: a cache may have what was there
- * before. The caller forgets what it has of a range before it writes to it; but others may have read
- * it, through another open file, before the bytes were changed: so it is once anybody has read the
- * file while it was open so, until all have closed it. The caller forgets the range again, and then
- * says vfs_stale_gone; until then vfs_write_back changes nothing of it. -ENOMEM */
+ * before. The caller forgets what it has of a range before it writes to it; but others may have
+ * read it, through another open file, before the bytes were changed: so it is once anybody has read
+ * the file while it was open so, until all have closed it. The caller forgets the range again, and
+ * then says vfs_stale_gone; until then vfs_write_back changes nothing of it. -ENOMEM */
 struct vfs_stale;
 ssize_t vfs_write_uncached(struct vfs_file *f, const void *buf, size_t len, uint64_t off,
                            struct vfs_stale **ret_stale);

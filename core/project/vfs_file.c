@@ -3,9 +3,9 @@
  * vfs_file: open files: opening, reading, sharing ranges, closing.
  *
  * A file's bytes are its object's first `valid` bytes, overridden by the extents of an overlay
- * (whole grains), and these by patches, zeros where none says anything. A read first maps the range to pieces, with
- * the namespace's lock, and then reads them without it. If an object is gone by then (sealing just
- * renamed an alias), it maps once more.
+ * (whole grains), and these by patches, zeros where none says anything. A read first maps the range
+ * to pieces, with the namespace's lock, and then reads them without it. If an object is gone by
+ * then (sealing just renamed an alias), it maps once more.
  */
 #include "vfs_file_impl.h"
 #include "far.h"

@@ -3,9 +3,9 @@
  * vfs_name: names: finding, making and linking them. Removing and renaming is in vfs_rename.c,
  * listing in vfs_list.c.
  *
- * An entry's key is the keyed hash of its name (55 bits) and an index (7 bits), so each has a readdir
- * cookie of its own that outlives other entries (names.c). A directory's inode counts its entries in
- * `size`. At the root the names are namespaces; those calls go to namespaces.c.
+ * An entry's key is the keyed hash of its name (55 bits) and an index (7 bits), so each has a
+ * readdir cookie of its own that outlives other entries (names.c). A directory's inode counts its
+ * entries in `size`. At the root the names are namespaces; those calls go to namespaces.c.
  */
 #include "vfs_file_impl.h"
 #include <dirent.h>

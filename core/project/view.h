@@ -44,7 +44,8 @@ int view_render(struct project *p, enum view_text which, const struct view_edge 
 /* The refcount table as JSON (CONTRACTS section 1, "Dump"), one consistent sequence number, written
  * to `fd` from its start. */
 int view_refcounts(struct project *p, int fd);
-/* The ghosts, one a line, in the order of their numbers, likewise. What changes meanwhile is seen or not. */
+/* The ghosts, one a line, in the order of their numbers, likewise. What changes meanwhile is seen
+ * or not. */
 int view_ghosts(struct project *p, int fd);
 
 /* One object's facts; -ENOENT also for a count of zero. */
@@ -64,8 +65,8 @@ int view_objects(struct project *p, uint8_t prefix, const struct id *after, view
 int view_nodes(struct project *p, struct strbuf *out, size_t *ret_count); /* ret_count may be NULL */
 int view_gc_history(struct project *p, struct strbuf *out);
 int view_flushes(struct project *p, struct strbuf *out); /* those that were named */
-/* The first of them, a line each, and how many of `all` there are more. `describe`: leak_describe for
- * what a store alone found, view_gc_key for keys of a pool. */
+/* The first of them, a line each, and how many of `all` there are more. `describe`: leak_describe
+ * for what a store alone found, view_gc_key for keys of a pool. */
 typedef void view_gc_describe(const struct id *key, struct strbuf *out);
 void view_gc_key(const struct id *key, struct strbuf *out);
 void view_gc_ids(const char *indent, const struct id *ids, size_t count, uint64_t all,

@@ -7,12 +7,13 @@
  * Names are paths of at most DISK_NAME_MAX bytes below the root, such as "objects/ab/0123"; their
  * directories are made by `mkdir`. Durability, as POSIX has it: file bytes are durable after
  * `sync` of the file; a name (created, linked or removed) is durable after `sync_dir` of its
- * directory. Nothing else is promised, and disk_mem loses all the rest. A sync that fails with a shortage
- * (io_is_short) has not begun, and can be tried again; after any other nobody knows what the disk has.
+ * directory. Nothing else is promised, and disk_mem loses all the rest. A sync that fails with a
+ * shortage (io_is_short) has not begun, and can be tried again; after any other nobody knows what
+ * the disk has.
  *
- * Errors: 0 or -errno. -ENOENT, -EEXIST, -ENOSPC, -EIO, -EROFS, -ENOMEM; -EUCLEAN what has the name is
- * no file, or no directory. A write that fails may have written a part. Threads: all calls from any
- * thread; two writers of one range race as on any disk.
+ * Errors: 0 or -errno. -ENOENT, -EEXIST, -ENOSPC, -EIO, -EROFS, -ENOMEM; -EUCLEAN what has the name
+ * is no file, or no directory. A write that fails may have written a part. Threads: all calls from
+ * any thread; two writers of one range race as on any disk.
  */
 #pragma once
 
@@ -42,8 +43,8 @@ enum disk_open_flags {
     DISK_READ = 0,
     DISK_WRITE = 1 << 0,  /* read and write */
     DISK_CREATE = 1 << 1, /* must not exist: -EEXIST */
-    /* It stays open for as long as somebody likes: -EMFILE where only those descriptors are left that
-     * are kept for what ends soon, and for commits. */
+    /* It stays open for as long as somebody likes: -EMFILE where only those descriptors are left
+     * that are kept for what ends soon, and for commits. */
     DISK_HELD = 1 << 2,
 };
 
@@ -57,7 +58,8 @@ enum disk_flags {
 
 /* The directory `path` of this machine. `readonly`: every change fails with -EROFS. */
 int disk_open_dir(const char *path, bool readonly, struct disk **ret_disk);
-/* The same of one that is open; `fd` stays the caller's. Whose it is was looked at by who opened it. */
+/* The same of one that is open; `fd` stays the caller's. Whose it is was looked at by who opened
+ * it. */
 int disk_open_fd(int fd, unsigned flags, struct disk **ret_disk);
 /* May what belongs to this disk be somebody else's? */
 bool disk_is_foreign(const struct disk *d);

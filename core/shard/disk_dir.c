@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * disk_dir: a disk that is a directory of this machine. Every name is resolved from the one
- * descriptor opened at the start, so renaming or covering the path later changes nothing, and below it
- * (beneath.h), so that what others put there leads nowhere else.
+ * descriptor opened at the start, so renaming or covering the path later changes nothing, and below
+ * it (beneath.h), so that what others put there leads nowhere else.
  */
 #include "disk_impl.h"
 
@@ -52,7 +52,8 @@ static int result(int r)
     return r < 0 ? -errno : 0;
 }
 
-/* Of a sync: where the kernel had no memory to write something, that is lost as by any other failure. */
+/* Of a sync: where the kernel had no memory to write something, that is lost as by any other
+ * failure. */
 static int sync_result(int r)
 {
     int err = result(r);

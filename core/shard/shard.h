@@ -8,10 +8,10 @@
  *     shard_get, shard_range, shard_stat, shard_list
  *     shard_delete(s, name)
  *
- * Names are paths of at most DISK_NAME_MAX bytes, "packs/0123", of printable ASCII, no part empty or
- * with a dot in front (-EINVAL), none in "tmp/", which is the drivers'; directories are their
- * business, too. What is put is seen whole or not at all, by everybody, also after a loss of power in the
- * middle; nothing can be appended to or changed in place.
+ * Names are paths of at most DISK_NAME_MAX bytes, "packs/0123", of printable ASCII, no part empty
+ * or with a dot in front (-EINVAL), none in "tmp/", which is the drivers'; directories are their
+ * business, too. What is put is seen whole or not at all, by everybody, also after a loss of power
+ * in the middle; nothing can be appended to or changed in place.
  *
  * Errors: 0 or -errno.
  *   -ENOENT        nothing has that name, as far as this can be told: an empty mount point says so, too
@@ -58,8 +58,9 @@ struct shard_space {
 /* A name found; return non-zero to stop, which shard_list then returns. */
 typedef int shard_list_fn(const char *name, uint64_t size, void *ctx);
 
-/* `why` gets a sentence. -EPERM it is not the caller's own, or others may write it. -EINVAL no driver, or not a URL that it can use; -EHOSTUNREACH: there is
- * nothing there now, and it may be tried again. */
+/* `why` gets a sentence. -EPERM it is not the caller's own, or others may write it. -EINVAL no
+ * driver, or not a URL that it can use; -EHOSTUNREACH: there is nothing there now, and it may be
+ * tried again. */
 int shard_open(const char *url, unsigned flags, struct shard **ret_shard, char why[SHARD_WHY]);
 void shard_close(struct shard *s); /* NULL is fine; nobody uses it, or a disk made of it, any more */
 /* The URL in the one form that is stored: -EINVAL with a sentence. */
@@ -76,9 +77,9 @@ ssize_t shard_get(struct shard *s, const char *name, void *buf, size_t cap);
 ssize_t shard_range(struct shard *s, const char *name, void *buf, size_t len, uint64_t off);
 int shard_stat(struct shard *s, const char *name, uint64_t *ret_size);
 int shard_delete(struct shard *s, const char *name); /* durable; -ENOENT it is not there */
-/* All names that begin with `dir` and '/', and with "" all that there are, without order; none is 0.
- * An error means that the list is not whole. What others have put there is listed, too, even under
- * names that none of these functions would take. */
+/* All names that begin with `dir` and '/', and with "" all that there are, without order; none is
+ * 0. An error means that the list is not whole. What others have put there is listed, too, even
+ * under names that none of these functions would take. */
 int shard_list(struct shard *s, const char *dir, shard_list_fn *fn, void *ctx);
 int shard_space(struct shard *s, struct shard_space *ret);
 
@@ -103,8 +104,8 @@ struct shard_driver {
     int (*list)(struct shard *s, const char *dir, shard_list_fn *fn, void *ctx);
     int (*space)(struct shard *s, struct shard_space *ret);
 };
-/* A driver embeds this as its first member; shard.c sets both. shard.c has checked names, lengths and
- * readonly. */
+/* A driver embeds this as its first member; shard.c sets both. shard.c has checked names, lengths
+ * and readonly. */
 struct shard {
     const struct shard_driver *driver;
     bool readonly;

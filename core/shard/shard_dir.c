@@ -3,9 +3,9 @@
  * shard_dir: a shard that is a directory of this machine: another disk, or what is mounted from
  * elsewhere.
  *
- * Every name is resolved from the one descriptor opened at the start, and through no symlink: what was
- * recognised then is what is written to, and never the empty mount point below it. That the path
- * still leads there is asked before each call, for reads once a second.
+ * Every name is resolved from the one descriptor opened at the start, and through no symlink: what
+ * was recognised then is what is written to, and never the empty mount point below it. That the
+ * path still leads there is asked before each call, for reads once a second.
  *
  *     tmp/put.<16 hex>    written and synced, locked by who does it
  *     packs/0123          then linked to its name, or renamed over it; and the directory synced
@@ -300,7 +300,8 @@ static int open_tmp(struct dir_shard *d)
     return fd;
 }
 
-/* A new file, locked. Between its making and its locking another process may have cleaned it away. */
+/* A new file, locked. Between its making and its locking another process may have cleaned it
+ * away. */
 static int create_tmp(int tmp, char name[TMP_NAME])
 {
     for (int i = 0; i < TRIES; i++) {
@@ -314,8 +315,8 @@ static int create_tmp(int tmp, char name[TMP_NAME])
 
         if (fd < 0)
             return told(-errno);
-        /* Where that does not work it is only cleaned later, or too early. Whoever has it locked takes it
-         * away, and is not waited for. */
+        /* Where that does not work it is only cleaned later, or too early. Whoever has it locked
+         * takes it away, and is not waited for. */
         bool taken = flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK;
 
         if (!taken && fstat(fd, &st) == 0 && st.st_nlink > 0)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * tree: walking down, reading, and making pages one's own. A change walks down and copies every
- * shared page on the way (tree_own_page, copy_page); what tree_put.c and tree_del.c then do, they do to
- * pages nobody else can see.
+ * shared page on the way (tree_own_page, copy_page); what tree_put.c and tree_del.c then do, they
+ * do to pages nobody else can see.
  */
 #include "tree_impl.h"
 #include "report.h"
@@ -22,8 +22,8 @@ void tree_let_go(struct tree *t, uint64_t object)
                (unsigned long long)object, strerror(-err));
 }
 
-/* One reference more on all that a page, a copy nobody knows yet, names; in its items objects take the
- * place of their aliases. All or none. */
+/* One reference more on all that a page, a copy nobody knows yet, names; in its items objects take
+ * the place of their aliases. All or none. */
 static int ref_all(struct tree *t, uint8_t *p)
 {
     uint64_t named[PAGE_ITEMS_MAX];

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# A mount that is asked for while the last daemon of the store is ending waits for it, as that of a disk
-# does; says so after a second, and does not wait for who does not end.
+# A mount that is asked for while the last daemon of the store is ending waits for it, as that of a
+# disk does; says so after a second, and does not wait for who does not end.
 set -euo pipefail
 # shellcheck source=tests/mount/lib.sh
 . "$(dirname "$0")/lib.sh"

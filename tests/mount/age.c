@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * age: make a store that nobody has mounted, and that has no name in it yet, one of version 3; and tell
- * the seed of its hash of names, which is what an attacker could learn of such a store.
+ * age: make a store that nobody has mounted, and that has no name in it yet, one of version 3; and
+ * tell the seed of its hash of names, which is what an attacker could learn of such a store.
  *
  *     age STORE
  *

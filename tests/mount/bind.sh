@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Bind mounts of a mount, of a namespace and of a directory, as containers have them: unmounted like any,
-# without a drain, and the verbs find their store from inside.
+# Bind mounts of a mount, of a namespace and of a directory, as containers have them: unmounted like
+# any, without a drain, and the verbs find their store from inside.
 set -euo pipefail
 # shellcheck source=tests/mount/lib.sh
 . "$(dirname "$0")/lib.sh"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# A mount that cannot put its store in order yet comes up all the same: everything can be read, nothing
-# can be changed, status says why, and as soon as it can be done changes go on.
+# A mount that cannot put its store in order yet comes up all the same: everything can be read,
+# nothing can be changed, status says why, and as soon as it can be done changes go on.
 set -euo pipefail
 # shellcheck source=tests/mount/lib.sh
 . "$(dirname "$0")/lib.sh"

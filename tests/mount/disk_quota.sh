@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# A quota that nothing tells of (as those of btrfs): the disk says EDQUOT, although statfs shows room.
+# A quota that nothing tells of (as those of btrfs): the disk says EDQUOT, although statfs shows
+# room.
 set -euo pipefail
 # shellcheck source=tests/mount/lib.sh
 . "$(dirname "$0")/lib.sh"

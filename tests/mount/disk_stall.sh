@@ -13,7 +13,8 @@ begin
 may_log '^tally: warning: .*(slow|waits)'
 "$TALLY" -C "$M" set flush_interval 1h >/dev/null # only who asks meets the disk
 "$TALLY" -C "$M" set buffers 1M >/dev/null
-# The kernel lets nobody look for a name that it has forgotten while somebody makes a file beside it.
+# The kernel lets nobody look for a name that it has forgotten while somebody makes a file beside
+# it.
 mkdir "$M/main/d" "$M/main/w"
 echo other >"$M/main/d/other"
 drain

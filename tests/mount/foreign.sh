@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Stores, pools and shards that others made or may write: refused unless told, and even then nothing in
-# them leads elsewhere; and what is no file in the place of one is told, not waited for.
+# Stores, pools and shards that others made or may write: refused unless told, and even then nothing
+# in them leads elsewhere; and what is no file in the place of one is told, not waited for.
 set -euo pipefail
 # shellcheck source=tests/mount/lib.sh
 . "$(dirname "$0")/lib.sh"

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * forgetful: a filesystem over tallyfs's own transport that makes the kernel send a FORGET as a request
- * that somebody waits for, which it else does where it has no memory for an entry of a listing: its
- * root lists entries of no type, which the kernel cannot take.
+ * forgetful: a filesystem over tallyfs's own transport that makes the kernel send a FORGET as a
+ * request that somebody waits for, which it else does where it has no memory for an entry of a
+ * listing: its root lists entries of no type, which the kernel cannot take.
  *
  *     forgetful TRANSPORT MOUNTPOINT     in the foreground, until it is unmounted
  *
- * When it ends it prints how many it was told to forget. A request for extended attributes it leaves
- * unanswered.
+ * When it ends it prints how many it was told to forget. A request for extended attributes it
+ * leaves unanswered.
  */
 #include "fs_impl.h"
 #include "init.h"

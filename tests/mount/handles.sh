@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# File handles (open_by_handle_at, as an NFS server and overlayfs use them) lead to the file whatever the
-# kernel has forgotten, also at the next mount, and to nothing once it is gone.
+# File handles (open_by_handle_at, as an NFS server and overlayfs use them) lead to the file
+# whatever the kernel has forgotten, also at the next mount, and to nothing once it is gone.
 set -euo pipefail
 # shellcheck source=tests/mount/lib.sh
 . "$(dirname "$0")/lib.sh"

@@ -24,8 +24,8 @@ S=$W/store M=$W/mnt
 daemon=
 pids=()
 current="the set-up"
-# What cycles and sweeps deleted; how much is left when a mount takes long to end; what a start took from the log; that the kernel may
-# not read files by itself (an ordinary user's mount).
+# What cycles and sweeps deleted; how much is left when a mount takes long to end; what a start took
+# from the log; that the kernel may not read files by itself (an ordinary user's mount).
 allowed='^$|^tally: note: ending; remaining: [0-9]|^tally: note: gc: cycle [0-9]+ deleted [0-9]|^tally: note: sweep: [0-9]+ of [0-9]+ ghosts|^tally: note: recovered [0-9]+ changes from the log|^tally: note: large files are not read by the kernel itself'
 
 claim() {
@@ -203,8 +203,8 @@ kill_daemon() {
     quiet_log
 }
 
-# with_helpers - the rest of the test runs in a mount namespace of its own, where mount(8) and umount(8)
-# find our helpers, and whose /run/mount is $W/run. Before `begin`.
+# with_helpers - the rest of the test runs in a mount namespace of its own, where mount(8) and
+# umount(8) find our helpers, and whose /run/mount is $W/run. Before `begin`.
 with_helpers() {
     [[ $(id -u) -eq 0 ]] || skip "not root"
     needs unshare mount umount

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# The structure of the file with the metadata is damaged: who opens it says so, and a repair saves what
-# can be read.
+# The structure of the file with the metadata is damaged: who opens it says so, and a repair saves
+# what can be read.
 set -euo pipefail
 # shellcheck source=tests/mount/lib.sh
 . "$(dirname "$0")/lib.sh"

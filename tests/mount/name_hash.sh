@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# A user who would learn the key of the hash of names, and who floods one hash of a store where he knows
-# it: a name that he does not want can be made all the same.
+# A user who would learn the key of the hash of names, and who floods one hash of a store where he
+# knows it: a name that he does not want can be made all the same.
 set -euo pipefail
 # shellcheck source=tests/mount/lib.sh
 . "$(dirname "$0")/lib.sh"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Listing all objects with their attributes costs few requests each; and what the kernel keeps for that
-# is never seen to be old: counts, and whether an object is there at all.
+# Listing all objects with their attributes costs few requests each; and what the kernel keeps for
+# that is never seen to be old: counts, and whether an object is there at all.
 set -euo pipefail
 # shellcheck source=tests/mount/lib.sh
 . "$(dirname "$0")/lib.sh"

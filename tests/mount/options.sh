@@ -60,8 +60,8 @@ moves() {
     "$@" >"$W/out"
     [[ $(stat -c %x "$path") != "$before" ]] && echo yes || echo no
 }
-# read_twice OPTIONS LINE… - for a file, a directory and a symlink: does a first reading move its access
-# time, and a second? All are new since their last change.
+# read_twice OPTIONS LINE… - for a file, a directory and a symlink: does a first reading move its
+# access time, and a second? All are new since their last change.
 read_twice() {
     again "$1"
     rm -rf "$M/main/t"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# 100,000 names in one directory, listed while it changes, by who remembers a cookie and nothing else, as
-# an NFS server does.
+# 100,000 names in one directory, listed while it changes, by who remembers a cookie and nothing
+# else, as an NFS server does.
 set -euo pipefail
 # shellcheck source=tests/mount/lib.sh
 . "$(dirname "$0")/lib.sh"

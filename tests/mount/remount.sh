@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# mount -o remount, by mount(8) with and without its helper, and by the system call alone: what it says
-# holds, and the daemon knows.
+# mount -o remount, by mount(8) with and without its helper, and by the system call alone: what it
+# says holds, and the daemon knows.
 set -euo pipefail
 # shellcheck source=tests/mount/lib.sh
 . "$(dirname "$0")/lib.sh"

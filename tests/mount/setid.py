@@ -15,7 +15,8 @@ import sys
 
 CAPABILITY = bytes.fromhex("0100000280000000000000000000000000000000")  # cap_setuid, effective
 USER, GROUP, OWN_GROUP = 1000, 2000, 2001
-# Mode, owner, group: others may write it; the user's group may; it is the user's own, not the group.
+# Mode, owner, group: others may write it; the user's group may; it is the user's own, not the
+# group.
 KINDS = ((0o4777, 0, 0), (0o2777, 0, GROUP), (0o6775, 0, OWN_GROUP), (0o2755, USER, GROUP))
 PROGRAM = open("/usr/bin/id", "rb").read()
 OTHER = PROGRAM + b"\0"  # runs as well

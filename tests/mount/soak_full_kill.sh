@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# A small disk that is full again and again, and a daemon that is killed at any moment of that: what an
-# fsync acknowledged is there after each start, and the store is sound at the end.
+# A small disk that is full again and again, and a daemon that is killed at any moment of that: what
+# an fsync acknowledged is there after each start, and the store is sound at the end.
 #     SOAK_SEED=1 SOAK_ROUNDS=6
 set -euo pipefail
 # shellcheck source=tests/mount/lib.sh

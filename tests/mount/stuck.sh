@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Files that cannot be made objects, for whatever reason, harm no other file: commits, fsync, drains and
-# branches go on, and who asks is told which files they are.
+# Files that cannot be made objects, for whatever reason, harm no other file: commits, fsync, drains
+# and branches go on, and who asks is told which files they are.
 set -euo pipefail
 # shellcheck source=tests/mount/lib.sh
 . "$(dirname "$0")/lib.sh"

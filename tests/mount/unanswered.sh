@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# A request that no operation answers is answered all the same: FORGET, when the kernel sends it as a
-# request that somebody waits for, and what a fault would leave. What waits is shown.
+# A request that no operation answers is answered all the same: FORGET, when the kernel sends it as
+# a request that somebody waits for, and what a fault would leave. What waits is shown.
 set -euo pipefail
 # shellcheck source=tests/mount/lib.sh
 . "$(dirname "$0")/lib.sh"

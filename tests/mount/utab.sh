@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# What mount(8) notes of a mount in its utab is gone when the mount is, whichever way it ended; lines of
-# others stay, and its lock is respected.
+# What mount(8) notes of a mount in its utab is gone when the mount is, whichever way it ended;
+# lines of others stay, and its lock is respected.
 set -euo pipefail
 # shellcheck source=tests/mount/lib.sh
 . "$(dirname "$0")/lib.sh"

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Claims of objects.h on other shards: reading what is there, copies there and home, sealing beside it. */
+/* Claims of objects.h on other shards: reading what is there, copies there and home, sealing beside
+ * it. */
 #include "shard_mem.h"
 #include "warehouse.h"
 
@@ -547,7 +548,8 @@ Test(remote, a_copy_that_is_cancelled_leaves_nothing_and_blames_nobody)
     cr_assert_eq(report_count(REPORT_ALARM), 0);
 }
 
-/* Numbers are given once; if one of another copy of the store is there all the same, it is its own. */
+/* Numbers are given once; if one of another copy of the store is there all the same, it is its
+ * own. */
 Test(remote, a_copy_that_finds_its_name_taken_leaves_what_has_it)
 {
     char name[DISK_NAME_MAX + 1], why[SHARD_WHY];

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * collide: names that share the hash of an old store, made as an attacker makes them who has learned its
- * seed: XXH3-64 of 16 bytes is undone step by step. The first half of such a name makes one factor of its
- * product zero; then the other half is what it has to be.
+ * collide: names that share the hash of an old store, made as an attacker makes them who has
+ * learned its seed: XXH3-64 of 16 bytes is undone step by step. The first half of such a name makes
+ * one factor of its product zero; then the other half is what it has to be.
  */
 #pragma once
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* old_identity: the identity of a store of version 3, as that version wrote it; FORMAT.md, "Meta". */
+/* old_identity: the identity of a store of version 3, as that version wrote it; FORMAT.md,
+ * "Meta". */
 #pragma once
 
 #include "bytes.h"

@@ -96,9 +96,9 @@ static inline bool has_temporaries(const char *dir)
 /*
  * AT_EACH_WRITE(prepare(), r = act()) { claims of r, and of what is on disk }
  *
- * prepare, then act with its first write failing; again with its second one failing; and so on until
- * it has fewer. Then all of that with the power cut there instead, each way of losing things: claims
- * are looked at with the power on again.
+ * prepare, then act with its first write failing; again with its second one failing; and so on
+ * until it has fewer. Then all of that with the power cut there instead, each way of losing things:
+ * claims are looked at with the power on again.
  */
 enum { FAIL_ALONE = -1, CUTS = 5 };
 #define SEEDS 3 /* of each kind of loss that has chance in it */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Claims about the dead whose bytes go after a commit, where a change of the tables fails in between:
- * the n-th deletion of a row, for every n. */
+/* Claims about the dead whose bytes go after a commit, where a change of the tables fails in
+ * between: the n-th deletion of a row, for every n. */
 #include "fixture.h"
 #include "layer.h"
 #include "packs.h"
@@ -76,8 +76,8 @@ Test(bury, no_record_of_a_pack_is_counted_out_twice_whatever_fails)
     }
 }
 
-/* The last record of a pack dies, and the pack's own row cannot be deleted: the record is counted out all
- * the same, and the pack goes at the next start. */
+/* The last record of a pack dies, and the pack's own row cannot be deleted: the record is counted
+ * out all the same, and the pack goes at the next start. */
 Test(bury, a_pack_whose_row_stays_is_no_record_that_is_kept)
 {
     char path[32], text[32];

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Bits are flipped at random in what a settled store has on the disk: pages, what the other tables
- * say, packs, objects with their sums, a slot, the log. Every read gives the right bytes or an error, a name that is there
- * is never said not to be, and a scrub names what is damaged, unless nobody needs it.
+ * say, packs, objects with their sums, a slot, the log. Every read gives the right bytes or an
+ * error, a name that is there is never said not to be, and a scrub names what is damaged, unless
+ * nobody needs it.
  *
  * The same seed does the same. Others, and more of them: FLIP_SEED=7 FLIPS=20000 test-flips.
  */
@@ -89,7 +90,8 @@ static void want_both(const char *name, unsigned value, size_t len)
     want("other", name, value, len);
 }
 
-/* Records alive and dead, equal ones, objects with a file, a slot, and a branch that shares most. */
+/* Records alive and dead, equal ones, objects with a file, a slot, and a branch that shares
+ * most. */
 static void populate_all(void)
 {
     char path[32];

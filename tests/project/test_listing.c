@@ -148,8 +148,8 @@ Test(listing, cookies_are_the_same_after_a_mount)
     seen_free(&again);
 }
 
-/* Neither where a name stands nor the order in which they stand: of those that follow one another about
- * half go up. */
+/* Neither where a name stands nor the order in which they stand: of those that follow one another
+ * about half go up. */
 static void tells_nothing(void)
 {
     struct ns *ns;

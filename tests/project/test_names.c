@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* What vfs_impl.h promises of items under names: any number of names of one hash, told apart by their
- * bytes. Hashes are forced here to be equal on the lower levels. */
+/* What vfs_impl.h promises of items under names: any number of names of one hash, told apart by
+ * their bytes. Hashes are forced here to be equal on the lower levels. */
 #include "fault.h"
 #include "fixture.h"
 #include "vfs_impl.h"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* A store of version 3, whose hash of names an attacker knows: names that collide are told apart; and
- * what check and repair say of their counters. */
+/* A store of version 3, whose hash of names an attacker knows: names that collide are told apart;
+ * and what check and repair say of their counters. */
 #include "collide.h"
 #include "old_store.h"
 #include "repair_fixture.h"

@@ -462,8 +462,8 @@ Test(repair, a_slot_without_an_entry_is_adopted)
     adopts(in_slot, false, "its bytes are in the slot of that number");
 }
 
-/* The i-th of many contents that have one id, with the secret of the store: a word of XXH3 whose low
- * half is the key's leaves no trace but what another one takes away. */
+/* The i-th of many contents that have one id, with the secret of the store: a word of XXH3 whose
+ * low half is the key's leaves no trace but what another one takes away. */
 #define COLLIDING (ID_CHAIN_MAX + 4u)
 static void colliding(struct fixture *x, unsigned i, uint8_t out[512])
 {

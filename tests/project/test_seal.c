@@ -205,8 +205,8 @@ static void has_all(void)
         cr_assert_eq(first_byte(names[i]), names[i][5], "%s", names[i]);
 }
 
-/* A drain where the n-th change of the disk or of the tables fails: only a failed sync or commit, after
- * which nobody knows what is on the disk, ends it. False: there are not so many. */
+/* A drain where the n-th change of the disk or of the tables fails: only a failed sync or commit,
+ * after which nobody knows what is on the disk, ends it. False: there are not so many. */
 static bool drains_with(uint64_t n)
 {
     bool failed;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * test_shortage: where descriptors or memory run out, nothing is said of the disk: what was asked for
- * fails, is tried again, and the store goes on.
+ * test_shortage: where descriptors or memory run out, nothing is said of the disk: what was asked
+ * for fails, is tried again, and the store goes on.
  */
 #include "disk_impl.h"
 #include "fixture.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Sweeps of a store whose objects are on shards in memory, which lose things, deny, lie, are away, slow,
- * read-only or exchanged. Each verdict of CONTRACTS section 2 and what is remembered of it.
+ * Sweeps of a store whose objects are on shards in memory, which lose things, deny, lie, are away,
+ * slow, read-only or exchanged. Each verdict of CONTRACTS section 2 and what is remembered of it.
  */
 #include "repair_fixture.h"
 

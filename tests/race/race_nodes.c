@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * race_nodes: two mounted stores on one pool, each with its threads and a writer that makes, removes
- * and reads files of a few contents which both have, while each runs GC cycles of the pool; under
- * ThreadSanitizer. A plain program, because Criterion does not start there.
+ * race_nodes: two mounted stores on one pool, each with its threads and a writer that makes,
+ * removes and reads files of a few contents which both have, while each runs GC cycles of the pool;
+ * under ThreadSanitizer. A plain program, because Criterion does not start there.
  *
  *     race_nodes [SEED [ROUNDS]]
  *

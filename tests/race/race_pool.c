@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A pool under threads that submit (of every class), try, cancel, look at its statistics and end it,
- * gracefully or by force. What must hold in the end: every job that was taken ran or was dropped,
- * once; nothing was taken after the end began.
+ * A pool under threads that submit (of every class), try, cancel, look at its statistics and end
+ * it, gracefully or by force. What must hold in the end: every job that was taken ran or was
+ * dropped, once; nothing was taken after the end began.
  *
  *     race_pool [SEED [ROUNDS]]
  */

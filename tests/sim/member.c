@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * member: a store's part in the pool. What store.c does with a directory of the machine is done
- * here with disks in memory: joining, and a new life at each opening, first noted in the store, then
- * in the pool.
+ * here with disks in memory: joining, and a new life at each opening, first noted in the store,
+ * then in the pool.
  */
 #include "sim.h"
 #include "disk_route.h"
