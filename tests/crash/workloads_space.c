@@ -37,6 +37,7 @@ void workload_compacted(void)
     op_unlink(1, "p3");
     op_unlink(0, "big");
     op_unlink(0, "p1");
+    op_unlink(1, "p5"); /* alone: what dies side by side becomes a hole, and that is no garbage */
     op_write(0, "p5", 0, 40 * KIB, 7); /* equals p7, which is being moved */
     op_begin_flush();
     op_drop(1);
