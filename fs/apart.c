@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apart.h"
 
+#include "clock.h"
 #include "thread.h"
 
 #include <errno.h>
@@ -16,6 +17,13 @@
 #define HANDLE_TYPE 0x81
 #define HANDLE_WORDS 3
 
+/* Of one who waits. */
+struct ask {
+    uint64_t nodeid;
+    int result; /* once it is done */
+    bool done;
+};
+
 struct apart {
     struct fs *fs;
     apart_fn *fn;
@@ -25,9 +33,8 @@ struct apart {
     struct mutex lock;
     struct cond work, done;
     /* guarded by lock: */
-    uint64_t asked, answered; /* files; one is being worked on while they differ */
-    uint64_t nodeid;
-    int result; /* of the last one */
+    struct ask *ask; /* NULL: nothing to do, or who asked does not wait any more */
+    bool working;    /* it was taken */
     bool stopping;
 };
 
@@ -61,17 +68,24 @@ int apart_open(const struct apart *a, uint64_t nodeid, int flags)
 static bool take(struct apart *a, uint64_t *ret_nodeid)
 {
     MUTEX_GUARD(&a->lock);
-    while (a->asked == a->answered && !a->stopping)
+    while (a->ask == NULL && !a->stopping)
         cond_wait(&a->work, &a->lock);
-    *ret_nodeid = a->nodeid;
-    return !a->stopping;
+    if (a->stopping)
+        return false;
+    a->working = true;
+    *ret_nodeid = a->ask->nodeid;
+    return true;
 }
 
 static void answer(struct apart *a, int result)
 {
     MUTEX_GUARD(&a->lock);
-    a->result = result;
-    a->answered++;
+    if (a->ask != NULL) {
+        a->ask->result = result;
+        a->ask->done = true;
+    }
+    a->ask = NULL;
+    a->working = false;
     cond_broadcast(&a->done);
 }
 
@@ -109,24 +123,38 @@ int apart_start(struct fs *fs, const char *name, apart_fn *fn, struct apart **re
     return 0;
 }
 
-int apart_do(struct apart *a, uint64_t nodeid)
+/* False: not within `end`, or it is ending. */
+static bool await(struct apart *a, int64_t end)
 {
+    const int64_t left = end - clock_ticks(clock_real());
+    mutex_held(&a->lock);
+    return left > 0 && !a->stopping && cond_wait_for(&a->done, &a->lock, left) >= 0;
+}
+
+int apart_do(struct apart *a, uint64_t nodeid, int64_t patience)
+{
+    struct ask mine = {.nodeid = nodeid};
+    int64_t end;
+    if (__builtin_add_overflow(clock_ticks(clock_real()), patience, &end))
+        end = INT64_MAX;
     MUTEX_GUARD(&a->lock);
-    while (a->asked != a->answered && !a->stopping)
-        cond_wait(&a->done, &a->lock);
-    if (a->stopping)
-        return 0;
-    a->nodeid = nodeid;
-    const uint64_t mine = ++a->asked;
-    cond_signal(&a->work);
-    while (a->answered < mine && !a->stopping)
-        cond_wait(&a->done, &a->lock);
-    return a->answered == mine ? a->result : 0;
+    while ((a->ask != NULL || a->working) && await(a, end)) {
+    }
+    if (a->ask == NULL && !a->working && !a->stopping) {
+        a->ask = &mine;
+        cond_signal(&a->work);
+        while (!mine.done && await(a, end)) {
+        }
+        if (!mine.done)
+            a->ask = NULL;
+    }
+    return mine.done ? mine.result : a->stopping ? 0 : -ETIMEDOUT;
 }
 
 bool apart_asks(const struct apart *a, uint32_t pid)
 {
-    return pid == (uint32_t)atomic_load_explicit(&a->tid, memory_order_relaxed);
+    /* 0: of another namespace of processes, and not begun. */
+    return pid != 0 && pid == (uint32_t)atomic_load_explicit(&a->tid, memory_order_relaxed);
 }
 
 void apart_give_up(struct apart *a)

@@ -17,8 +17,11 @@ struct apart;
 typedef int apart_fn(const struct apart *a, uint64_t nodeid);
 
 int apart_start(struct fs *fs, const char *name, apart_fn *fn, struct apart **ret_a);
-/* Any thread that holds no lock and may wait; one file at a time. 0, too, when it is ending. */
-int apart_do(struct apart *a, uint64_t nodeid);
+#define APART_PATIENT INT64_MAX
+
+/* Any thread that holds no lock and may wait; one file at a time. 0, too, when it is ending;
+ * -ETIMEDOUT: it did not come to it, or to its end, in `patience` ns. */
+int apart_do(struct apart *a, uint64_t nodeid, int64_t patience);
 /* Does a request of that process come from its thread? */
 bool apart_asks(const struct apart *a, uint32_t pid);
 /* Nobody serves requests any more: who waits goes on without, and later ones do not wait. */

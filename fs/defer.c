@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * defer: two queues, a set of detached threads, and a list of every call that has not answered,
- * which is what the end of the mount walks to interrupt them.
+ * defer: a queue for each lane, a set of detached threads, and a list of every call that has not
+ * answered, which is what the end of the mount walks to interrupt them.
  *
  *     call_run --> fast queue ------------------------------> worker --> fn --> free
- *              --> slow queue --fewer than DEFER_SLOW_MAX run--^
+ *              --> slow queue --fewer than DEFER_SLOW_MAX run--^  (others likewise)
  *              |       `-----interrupted--> fast queue
- *              --no thread idle or to be had, not slow, may wait: here ---> fn --> free
+ *              --no thread idle or to be had, fast, may wait: here -------> fn --> free
  *
  * Locks: libfuse calls on_interrupt under the request's lock and that takes ours; so nothing here
  * calls libfuse while holding ours.
@@ -18,7 +18,9 @@
 #include "serve.h"
 #include "thread.h"
 
+#include <assert.h>
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -26,13 +28,26 @@
 
 TAILQ_HEAD(queue, call);
 
+struct lane {
+    struct queue queue;
+    unsigned count, running; /* in the queue, and taken from it */
+};
+
+static const unsigned lane_max[CALL_LANES] = {
+    [CALL_FAST] = UINT_MAX,
+    [CALL_SLOW] = DEFER_SLOW_MAX,
+    [CALL_RIGHTS] = DEFER_RIGHTS_MAX,
+    [CALL_PAGES] = DEFER_PAGES_MAX,
+};
+static_assert(DEFER_SLOW_MAX + DEFER_RIGHTS_MAX + DEFER_PAGES_MAX < DEFER_MAX,
+              "work always gets a thread");
+
 struct defer {
     struct mutex lock;
     struct cond work;  /* a call came, or stopping */
     struct cond ended; /* a thread ended */
     /* guarded by lock: */
-    struct queue fast, slow;
-    unsigned fast_count, slow_count, slow_running;
+    struct lane lane[CALL_LANES];
     LIST_HEAD(, call) calls;
     unsigned threads, idle, left;
     bool interrupting, stopping;
@@ -46,8 +61,8 @@ int defer_start(struct defer **ret_d)
     mutex_init(&d->lock, "defer");
     cond_init(&d->work);
     cond_init(&d->ended);
-    TAILQ_INIT(&d->fast);
-    TAILQ_INIT(&d->slow);
+    for (unsigned i = 0; i < CALL_LANES; i++)
+        TAILQ_INIT(&d->lane[i].queue);
     LIST_INIT(&d->calls);
     *ret_d = d;
     return 0;
@@ -77,36 +92,45 @@ void call_settle(struct call *c)
 static void queue_add(struct defer *d, struct call *c)
 {
     mutex_held(&d->lock);
-    TAILQ_INSERT_TAIL(c->slow ? &d->slow : &d->fast, c, queue);
-    *(c->slow ? &d->slow_count : &d->fast_count) += 1;
+    TAILQ_INSERT_TAIL(&d->lane[c->lane].queue, c, queue);
+    d->lane[c->lane].count++;
     c->queued = true;
 }
 
 static void queue_del(struct defer *d, struct call *c)
 {
     mutex_held(&d->lock);
-    TAILQ_REMOVE(c->slow ? &d->slow : &d->fast, c, queue);
-    *(c->slow ? &d->slow_count : &d->fast_count) -= 1;
+    TAILQ_REMOVE(&d->lane[c->lane].queue, c, queue);
+    d->lane[c->lane].count--;
     c->queued = false;
 }
 
-/* How many queued calls a thread may begin now. */
+/* How many calls in its queue a thread may begin now. */
+static unsigned runnable_of(const struct lane *l, unsigned max)
+{
+    const unsigned room = max - l->running;
+    return l->count < room ? l->count : room;
+}
+
 static unsigned runnable(const struct defer *d)
 {
-    const unsigned room = DEFER_SLOW_MAX - d->slow_running;
-    return d->fast_count + (d->slow_count < room ? d->slow_count : room);
+    unsigned n = 0;
+    for (unsigned i = 0; i < CALL_LANES; i++)
+        n += runnable_of(&d->lane[i], lane_max[i]);
+    return n;
 }
 
 static struct call *queue_take(struct defer *d)
 {
     mutex_held(&d->lock);
-    struct call *c = TAILQ_FIRST(&d->fast);
-    if (c == NULL && runnable(d) > 0)
-        c = TAILQ_FIRST(&d->slow);
+    struct call *c = NULL;
+    for (unsigned i = 0; c == NULL && i < CALL_LANES; i++)
+        if (runnable_of(&d->lane[i], lane_max[i]) > 0)
+            c = TAILQ_FIRST(&d->lane[i].queue);
     if (c == NULL)
         return NULL;
     queue_del(d, c);
-    d->slow_running += c->slow;
+    d->lane[c->lane].running++;
     return c;
 }
 
@@ -135,23 +159,24 @@ static void interrupt(struct defer *d, struct call *c)
 {
     mutex_held(&d->lock);
     atomic_store(&c->interrupted, true);
-    if (!c->queued || !c->slow)
+    if (!c->queued || c->lane != CALL_SLOW)
         return;
     queue_del(d, c);
-    c->slow = false;
+    c->lane = CALL_FAST;
     queue_add(d, c);
     wake_worker(d); /* else a thread that is busy comes to it */
 }
 
 /* ---- above: under lock ---- */
 
-static void call_execute(struct defer *d, struct call *c)
+/* `taken`: from its queue. */
+static void call_execute(struct defer *d, struct call *c, bool taken)
 {
     c->fn(c); /* answers; c->req is gone afterwards */
     {
         MUTEX_GUARD(&d->lock);
         LIST_REMOVE(c, all);
-        d->slow_running -= c->slow;
+        d->lane[c->lane].running -= taken;
         d->left -= c->left;
     }
     free(c);
@@ -179,7 +204,7 @@ static void *worker(void *arg)
     struct defer *d = arg;
     struct call *c;
     while ((c = worker_next(d)) != NULL)
-        call_execute(d, c);
+        call_execute(d, c, true);
     return NULL;
 }
 
@@ -190,17 +215,14 @@ static bool hand_over(struct defer *d, struct call *c)
     LIST_INSERT_HEAD(&d->calls, c, all);
     if (d->interrupting)
         atomic_store(&c->interrupted, true);
-    if (atomic_load(&c->interrupted))
-        c->slow = false;
-    if (d->stopping) { /* nobody would wait for a thread of ours */
-        c->slow = false;
+    if (atomic_load(&c->interrupted) && c->lane == CALL_SLOW)
+        c->lane = CALL_FAST;
+    if (d->stopping) /* nobody would wait for a thread of ours */
         return false;
-    }
     queue_add(d, c);
-    if (wake_worker(d) || ((c->slow || !loop_may_wait()) && d->threads > 0))
+    if (wake_worker(d) || ((c->lane != CALL_FAST || !loop_may_wait()) && d->threads > 0))
         return true;
     queue_del(d, c);
-    c->slow = false; /* not one of those that DEFER_SLOW_MAX counts */
     return false;
 }
 
@@ -215,18 +237,32 @@ void call_run_in(struct defer *d, struct call *c)
 {
     serve_kept();
     if (!hand_over(d, c))
-        call_execute(d, c);
+        call_execute(d, c, false);
+}
+
+/* Too many of its lane wait already for a ring to take more: 0, or what the client is told. */
+static int refusal(struct defer *d, const struct call *c)
+{
+    if (c->lane == CALL_SLOW)
+        return loop_may_park() ? 0 : ENOSPC;
+    if (c->lane != CALL_RIGHTS)
+        return 0;
+    const struct lane *l = &d->lane[CALL_RIGHTS];
+    MUTEX_GUARD(&d->lock);
+    return l->count + l->running < DEFER_RIGHTS_TAKEN ? 0 : EAGAIN;
 }
 
 void call_run(struct call *c)
 {
-    if (c->slow && !loop_may_park()) { /* too many wait already for a ring to take more */
-        fuse_reply_err(c->req, ENOSPC);
+    struct defer *d = fs_of(c->req)->defer;
+    const int refused = refusal(d, c);
+    if (refused != 0) {
+        fuse_reply_err(c->req, refused);
         free(c);
         return;
     }
     fuse_req_interrupt_func(c->req, on_interrupt, c);
-    call_run_in(fs_of(c->req)->defer, c);
+    call_run_in(d, c);
 }
 
 void defer_interrupt_all(struct defer *d)

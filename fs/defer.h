@@ -8,10 +8,10 @@
  *
  * At most DEFER_MAX threads, made on demand; idle ones end. When all are busy, what a thread that
  * takes requests from the kernel brings is queued; any other thread runs its call itself: nothing
- * is refused, the mount gets slower. Calls that may wait for as long as somebody else likes
- * (`slow`: commands that wait for jobs) are never run so and never get the last threads: they
- * queue, so that any number of waiting clients leaves the mount usable; once half of a ring's queue
- * waits they are refused (ENOSPC).
+ * is refused, the mount gets slower. Calls that wait for others (enum call_lane) are never run so
+ * and never get the last threads: they queue, so that any number of waiting clients leaves the
+ * mount usable. Too many of them would fill a ring, whose entries they keep, and what they wait for
+ * could not come through it: such calls are refused.
  *
  * A client that is interrupted or killed sets c->interrupted, and so does the end of the mount; a
  * slow call that still queues then runs at once.
@@ -22,8 +22,28 @@
 
 #include <sys/queue.h>
 
-#define DEFER_MAX 64
+#define DEFER_MAX 96
+/* How many of a lane run at once. */
 #define DEFER_SLOW_MAX 48
+#define DEFER_RIGHTS_MAX 4
+#define DEFER_PAGES_MAX 24
+/* How many calls about rights are taken: fewer than a ring has entries. */
+#define DEFER_RIGHTS_TAKEN 48
+
+enum call_lane {
+    /* Work. */
+    CALL_FAST,
+    /* Waits for as long as somebody else likes: commands that wait for jobs. Refused (ENOSPC) once
+     * half of a ring's queue waits. */
+    CALL_SLOW,
+    /* Waits for a request that the kernel sends us (notify_mode). Refused (EAGAIN) when
+     * DEFER_RIGHTS_TAKEN are there. */
+    CALL_RIGHTS,
+    /* Has the kernel forget pages, and waits for those that are being read. Never refused: what it
+     * is about has happened. */
+    CALL_PAGES,
+};
+#define CALL_LANES (CALL_PAGES + 1)
 
 struct call;
 typedef void call_fn(struct call *c);
@@ -32,7 +52,7 @@ struct call {
     fuse_req_t req;
     call_fn *fn;
     _Atomic bool interrupted; /* true: answer soon, with EINTR if the work is not done */
-    bool slow;                /* set before call_run; then guarded by defer's lock */
+    enum call_lane lane;      /* set before call_run; then guarded by defer's lock */
     bool queued;              /* guarded by defer's lock */
     bool left;                /* guarded by defer's lock: begun before defer_interrupt_all */
     TAILQ_ENTRY(call) queue;  /* while queued */

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #define MODE_TRIES 1000
+#define MODE_PATIENCE (10 * NSEC_PER_SEC)
 
 struct notify {
     struct fs *fs;
@@ -84,7 +85,7 @@ static void on_write_back(void *ctx, uint64_t nodeid)
 {
     const struct notify *n = ctx;
     /* Offset 0, length 0: all pages are written, and let go of. */
-    if (apart_do(n->write_back, nodeid) < 0)
+    if (apart_do(n->write_back, nodeid, APART_PATIENT) < 0)
         (void)fuse_lowlevel_notify_inval_inode(n->fs->se, nodeid, 0, 0);
 }
 
@@ -126,9 +127,10 @@ int notify_start(struct fs *fs, struct notify **ret_n)
     return 0;
 }
 
-void notify_mode(struct fs *fs, uint64_t nodeid)
+int notify_mode(struct fs *fs, uint64_t nodeid)
 {
-    (void)apart_do(fs->notify->mode, nodeid); /* else it is at least known to be stale */
+    int r = apart_do(fs->notify->mode, nodeid, MODE_PATIENCE);
+    return r == -ETIMEDOUT ? r : 0; /* else it is at least known to be stale */
 }
 
 bool notify_is_own(const struct fs *fs, uint32_t pid)

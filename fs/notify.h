@@ -25,8 +25,10 @@ int notify_start(struct fs *fs, struct notify **ret_n);
  * stale (project_events.rights) it is told anyway: but a program that is just being executed was
  * looked at before, and gets its rights by the mode that the kernel still has. From a thread that
  * may wait, with no lock; the client whose request is being served may hold the inode's. Without
- * CAP_DAC_READ_SEARCH, or where the mount point is covered, it does nothing. */
-void notify_mode(struct fs *fs, uint64_t nodeid);
+ * CAP_DAC_READ_SEARCH, or where the mount point is covered, it does nothing. -ETIMEDOUT: the kernel
+ * has not asked for long, since its request finds no way to us, or somebody else is waited for on
+ * the way to the mount point. */
+int notify_mode(struct fs *fs, uint64_t nodeid);
 /* Does a request of that process come from a thread of ours (apart.h)? An FSYNC is then answered
  * without work, and a GETATTR with what is known without any. */
 bool notify_is_own(const struct fs *fs, uint32_t pid);

@@ -97,6 +97,7 @@ void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     struct call *c = call_new(req, do_open, 0);
     if (c == NULL)
         return;
+    c->lane = CALL_RIGHTS;
     c->ino = ino;
     c->fi = *fi;
     call_run(c);
@@ -205,6 +206,7 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_
     struct call *c = call_new(req, do_write, BYTES_AT + size);
     if (c == NULL)
         return;
+    c->lane = CALL_RIGHTS;
     c->ino = ino;
     c->fi = *fi;
     c->len = size;
@@ -278,6 +280,7 @@ void op_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t off_in,
     struct call *c = call_new(req, do_copy_range, sizeof(k));
     if (c == NULL)
         return;
+    c->lane = CALL_RIGHTS;
     c->ino = ino_out;
     c->fi = *fi_out;
     memcpy(c->data, &k, sizeof(k));
@@ -296,7 +299,7 @@ static void do_fallocate(struct call *c)
     struct fs *fs = fs_of(c->req);
     struct space s;
     memcpy(&s, c->data, sizeof(s));
-    int r = s.kill && set_ids_are(fs, c->ino) ? set_ids_drop(fs, c->ino) : 0;
+    int r = s.kill ? set_ids_drop(fs, c->ino) : 0;
     if (r == 0)
         r = vfs_fallocate(fs_handle(&c->fi)->file, s.mode, s.off, s.len);
     call_settle(c);
@@ -309,7 +312,7 @@ void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t len
     const struct space s = {.mode = mode,
                             .off = (uint64_t)off,
                             .len = (uint64_t)len,
-                            .kill = set_ids_go_untold(req)};
+                            .kill = set_ids_go_untold(req) && set_ids_are(fs_of(req), ino)};
     if (fs_handle(fi)->kind != HANDLE_FILE) {
         fuse_reply_err(req, EOPNOTSUPP);
         return;
@@ -317,6 +320,7 @@ void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t len
     struct call *c = call_new(req, do_fallocate, sizeof(s));
     if (c == NULL)
         return;
+    c->lane = s.kill ? CALL_RIGHTS : CALL_FAST;
     c->ino = ino;
     c->fi = *fi;
     memcpy(c->data, &s, sizeof(s));

@@ -56,7 +56,7 @@ static void get_sealed(fuse_req_t req, fuse_ino_t ino, const char *name, size_t 
         return;
     c->ino = ino;
     c->len = size;
-    c->slow = true;
+    c->lane = CALL_SLOW;
     memcpy(c->data, name, len);
     call_run(c);
 }

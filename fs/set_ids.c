@@ -27,7 +27,5 @@ int set_ids_drop(struct fs *fs, uint64_t ino)
 {
     struct vfs_attr a = {0};
     int r = vfs_setattr(fs->p, ino, VFS_KILL_SUID, &a, &a);
-    if (r == 0)
-        notify_mode(fs, ino);
-    return r;
+    return r < 0 ? r : notify_mode(fs, ino);
 }

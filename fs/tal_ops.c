@@ -307,7 +307,7 @@ void tal_op_write(fuse_req_t req, const char *buf, size_t size, off_t off,
         memcpy(c->data, buf, size);
         c->len = size;
         c->off = at;
-        c->slow = true;
+        c->lane = CALL_SLOW;
         call_run(c);
     }
 }

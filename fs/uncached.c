@@ -90,6 +90,7 @@ static void reply_write(fuse_req_t req, fuse_ino_t ino, const struct written *w)
         return;
     }
     c->ino = ino;
+    c->lane = w->stale != NULL ? CALL_PAGES : CALL_FAST;
     memcpy(c->data, w, sizeof(*w));
     call_run(c);
 }

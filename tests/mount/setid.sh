@@ -43,5 +43,14 @@ for by in $transports; do
         fails as_user cat f
     done
     cd /
+
+    claim "by $by: however many do that at once, the mount goes on answering"
+    mkdir -m 777 "$M/main/$by/many"
+    "${test_file%/*}/setid_many.py" "$M/main/$by/many" >"$W/made" 2>&1 &
+    many=$!
+    pids+=("$many")
+    wait_until 40 ended "$many"
+    wait "$many"
+    [[ $(<"$W/made") -gt 0 ]] || fail "said: $(<"$W/made")"
 done
 finish
