@@ -5,23 +5,55 @@
  */
 #include "client.h"
 
+#include "beneath.h"
+#include "io.h"
+
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
-#include <limits.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+static bool same_dev(int a, int b)
+{
+    struct stat st_a, st_b;
+    return fstat(a, &st_a) == 0 && fstat(b, &st_b) == 0 && st_a.st_dev == st_b.st_dev;
+}
+
+/* A mount may be anybody's, and root asks them, too: what is opened is a file of that mount. */
+static int open_file(const char *mnt, const char *name, int flags)
+{
+    int dir = open(mnt, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (dir < 0) {
+        return -errno;
+    }
+    int fd = beneath_open(dir, name, flags | O_CLOEXEC, 0);
+    if (fd >= 0 && (!same_dev(fd, dir) || fcntl(fd, F_SETFL, 0) < 0)) { /* no O_NONBLOCK */
+        io_cleanup_close(&fd);
+        fd = -EUCLEAN;
+    }
+    close(dir);
+    return fd;
+}
 
 int client_open(const char *mnt, struct client *ret)
 {
-    char path[PATH_MAX + 16];
-    snprintf(path, sizeof(path), "%s/.tally/control", mnt);
-    int fd = open(path, O_RDWR | O_CLOEXEC);
+    int fd = open_file(mnt, ".tally/control", O_RDWR);
     if (fd < 0) {
-        return -errno;
+        return fd;
     }
     ret->fd = fd;
     return 0;
+}
+
+json_t *client_load_stats(const char *mnt)
+{
+    int fd = open_file(mnt, ".tally/stats.json", O_RDONLY);
+    json_t *stats = fd < 0 ? NULL : json_loadfd(fd, 0, NULL);
+    io_cleanup_close(&fd);
+    return stats;
 }
 
 void client_close(struct client *c)

@@ -56,9 +56,7 @@ static int drain(struct client *c, char why[DRAIN_WHY])
 
 static int open_daemon(const char *mnt)
 {
-    char path[PATH_MAX + 32];
-    snprintf(path, sizeof(path), "%s/.tally/stats.json", mnt);
-    json_t *stats = json_load_file(path, 0, NULL);
+    json_t *stats = client_load_stats(mnt);
     json_int_t pid = json_integer_value(json_object_get(stats, "pid"));
     json_decref(stats);
     return pid > 0 && pid <= INT32_MAX ? pidfd_open((pid_t)pid, 0) : -1;

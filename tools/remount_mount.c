@@ -26,14 +26,6 @@
 #define LOOK_MS 10
 #define CMDLINE_MAX (128 * 1024)
 
-/* What the daemon says of itself; NULL: we may not look. The caller's. */
-static json_t *load_stats(const struct tally_mountinfo *m)
-{
-    char path[PATH_MAX + 32];
-    snprintf(path, sizeof(path), "%s/.tally/stats.json", m->point);
-    return json_load_file(path, 0, NULL);
-}
-
 /* ---- what cannot change ---- */
 
 static bool has_word(const char *list, const char *word, size_t len)
@@ -66,7 +58,7 @@ static int check_fixed(const struct tally_mountinfo *m, const struct mount_optio
     if (o->fixed.len == 0) {
         return 0;
     }
-    json_t *stats = load_stats(m);
+    json_t *stats = client_load_stats(m->point);
     json_int_t pid = json_integer_value(json_object_get(stats, "pid"));
     json_decref(stats);
     snprintf(path, sizeof(path), "/proc/%d/cmdline", (int)pid);
@@ -110,7 +102,7 @@ static int drain(const struct tally_mountinfo *m)
 
 static bool is_seen(const struct tally_mountinfo *m, const char *expected)
 {
-    json_t *stats = load_stats(m);
+    json_t *stats = client_load_stats(m->point);
     const char *mounted = json_string_value(json_object_get(stats, "mounted"));
     bool seen = !mounted || !*mounted || strcmp(mounted, expected) == 0;
     json_decref(stats);

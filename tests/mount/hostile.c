@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * hostile: a mount that says it is tallyfs's, whose `.tally/control` and `.tally/stats.json` are
+ * symlinks to whatever its maker likes root to write to, or to read.
+ *
+ *     hostile MOUNTPOINT TARGET          in the foreground, until it is unmounted
+ */
+#define FUSE_USE_VERSION 34
+#include <fuse_lowlevel.h>
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { ROOT = 1, TALLY, CONTROL, STATS };
+
+static const char *target;
+
+static struct stat stat_of(fuse_ino_t ino)
+{
+    const bool dir = ino == ROOT || ino == TALLY;
+    return (struct stat){
+        .st_ino = ino, .st_mode = dir ? S_IFDIR | 0755 : S_IFLNK | 0777, .st_nlink = 2};
+}
+
+static void get_attr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+    const struct stat st = stat_of(ino);
+    (void)fi;
+    fuse_reply_attr(req, &st, 0);
+}
+
+static void look_up(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+    struct fuse_entry_param e = {0};
+    if (parent == ROOT && strcmp(name, ".tally") == 0)
+        e.ino = TALLY;
+    else if (parent == TALLY && strcmp(name, "control") == 0)
+        e.ino = CONTROL;
+    else if (parent == TALLY && strcmp(name, "stats.json") == 0)
+        e.ino = STATS;
+    e.attr = stat_of(e.ino);
+    if (e.ino == 0)
+        fuse_reply_err(req, ENOENT);
+    else
+        fuse_reply_entry(req, &e);
+}
+
+static void read_link(fuse_req_t req, fuse_ino_t ino)
+{
+    (void)ino;
+    fuse_reply_readlink(req, target);
+}
+
+static const struct fuse_lowlevel_ops ops = {
+    .getattr = get_attr, .lookup = look_up, .readlink = read_link};
+
+int main(int argc, char **argv)
+{
+    char *words[] = {argv[0], "-o", "fsname=/nowhere,subtype=tally,allow_other", NULL};
+    struct fuse_args args = FUSE_ARGS_INIT(3, words);
+    struct fuse_session *se = argc == 3 ? fuse_session_new(&args, &ops, sizeof(ops), NULL) : NULL;
+    if (se == NULL || fuse_session_mount(se, argv[1]) != 0)
+        return 2;
+    target = argv[2];
+    int r = fuse_session_loop(se);
+    fuse_session_unmount(se);
+    fuse_session_destroy(se);
+    fuse_opt_free_args(&args);
+    return r == 0 ? 0 : 1;
+}
