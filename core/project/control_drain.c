@@ -84,7 +84,7 @@ static int not_durable(struct call *call, int err)
 
 static int drain_for(struct call *call, bool idle, int64_t timeout)
 {
-    uint64_t number, seq = project_seq(call->p);
+    uint64_t number = 0, seq = project_seq(call->p);
     int64_t start = ticks(call->p), left = -1;
     char result[256];
     int error, err = start_drain(call, idle, timeout, &number);

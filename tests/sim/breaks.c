@@ -77,6 +77,13 @@ static int told_list(void *ctx, const struct id *after, struct id *out, size_t m
     return t->real->list(t->real->ctx, after, out, max, ret_count);
 }
 
+static int told_beyond(void *ctx, const bool *counts, uint64_t *ret_active, uint64_t *ret_pinned)
+{
+    struct told *t = ctx;
+
+    return t->real->beyond ? t->real->beyond(t->real->ctx, counts, ret_active, ret_pinned) : 0;
+}
+
 static int told_publish(void *ctx, uint64_t serial, const struct gc_saved *v, size_t count)
 {
     struct told *t = ctx;
@@ -127,6 +134,7 @@ int __wrap_gc_cycle(struct gc *gc, const struct gc_config *config, const struct 
     s.reports = told_reports;
     s.names = told_names;
     s.list = told_list;
+    s.beyond = told_beyond;
     s.publish = told_publish;
     s.look = told_look;
     s.remove = told_remove;
