@@ -92,7 +92,8 @@ static int close_project(struct fs *fs, int r, char *why, size_t why_len)
     CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
     int closed = project_close_told(fs->p, &text);
     if (closed < 0)
-        r = fail(closed, why, why_len, "the last flush failed, what it had is in the log at best: %s",
+        r = fail(closed, why, why_len,
+                 "the last flush failed, what it had is in the log at best: %s",
                  strbuf_error(&text) == 0 && text.len ? text.s : strerror(fs_errno(closed)));
     return r;
 }

@@ -56,8 +56,9 @@ bool uncached_is(const struct handle *h, const struct fuse_file_info *fi)
 static void drop_capability(fuse_req_t req, fuse_ino_t ino)
 {
     struct project *p = fs_of(req)->p;
+    /* If it cannot be removed, the bytes cannot be changed either, and the caller sees that. */
     if (vfs_getxattr(p, ino, "security.capability", NULL, 0) >= 0)
-        (void)vfs_removexattr(p, ino, "security.capability"); /* what cannot be changed: nor bytes */
+        (void)vfs_removexattr(p, ino, "security.capability");
 }
 
 static void finish(struct call *c)

@@ -298,7 +298,8 @@ static int run_check(int argc, char **argv)
 
 const struct verb verb_check = {
     "check", run_check,
-    "[--all-bytes] [--foreign-store] [--json] [--repair [--dry-run] [--remove-dangling] [--free-leaks]] STORE",
+    "[--all-bytes] [--foreign-store] [--json] "
+    "[--repair [--dry-run] [--remove-dangling] [--free-leaks]] STORE",
     "verify every byte of a store that is not mounted, and repair it",
     "One line for each thing that is damaged: what, where, and how. Nothing is\n"
     "changed unless asked to. Of a store that was not unmounted the last commit is\n"

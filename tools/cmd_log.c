@@ -222,7 +222,8 @@ static int show(const char *path, const struct store *store, struct showing *s)
     }
     CLEANUP_STRBUF struct strbuf loss = STRBUF_INIT;
     log_describe_loss(&report, &loss);
-    return tally_fail("%s: the log is damaged at segment %llu, offset %llu: a mount would give up %s",
+    return tally_fail("%s: the log is damaged at segment %llu, offset %llu: a mount would give up "
+                      "%s",
                       path, (unsigned long long)report.end.segment,
                       (unsigned long long)report.end.offset, loss.s);
 }

@@ -5,7 +5,8 @@
  * What is read or written through a mapping gets no error of a system call but a SIGBUS, sent to
  * the thread that touched it: a disk that cannot be read, a hole where a full disk has no room.
  *
- *     mapped_catch_faults(fn)          once, before any of these maps is used; without it all is as ever
+ *     mapped_catch_faults(fn)          once, before any of these maps is used; without it a fault
+ *                                      ends the process as usual
  *     mapped_add(base, len, "file")    ... mapped_remove(base) before it is unmapped
  *     mapped_guard(fn, arg)            -EIO instead of the fault
  *

@@ -139,7 +139,8 @@ static unsigned pick(const struct pool *p)
     unsigned threads = p->config.threads;
     size_t for_all = threads > 1 ? threads - 1 : 1, for_idle = for_all > 1 ? for_all - 1 : 1;
 
-    if (!TAILQ_EMPTY(&p->ready[POOL_URGENT]) && p->of[POOL_URGENT].running + normal + idle < threads)
+    if (!TAILQ_EMPTY(&p->ready[POOL_URGENT]) &&
+        p->of[POOL_URGENT].running + normal + idle < threads)
         return POOL_URGENT;
     if (!TAILQ_EMPTY(&p->ready[POOL_NORMAL]) && normal + idle < for_all)
         return POOL_NORMAL;

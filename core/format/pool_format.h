@@ -11,9 +11,10 @@
  *   texts   a few lines for people, too: "tallyfs pool WHAT 1", name=value in a fixed order, and
  *           last "sum=" over all lines before it
  *   heads   of a node's newest report, POOL_HEAD_LEN bytes
- *   bodies  sorted records of one length in blocks of POOL_BLOCK bytes, each with a checksum, behind
- *           a first block that says how many there are and chains those checksums: so a block can
- *           be read and trusted alone, and all of them are those that were written together
+ *   bodies  sorted records of one length in blocks of POOL_BLOCK bytes, each with a checksum,
+ *           behind a first block that says how many there are and chains those checksums: so a
+ *           block can be read and trusted alone, and all of them are those that were written
+ *           together
  *
  * Decoders: 0, -EUCLEAN damaged, -EPROTO written by a newer version; output untouched then.
  */
@@ -144,7 +145,7 @@ struct pool_head {
     unsigned node;
     uint32_t life;   /* in which it was written */
     uint64_t serial; /* rises with each report, over all lives */
-    uint64_t ack;    /* the newest list of marks that was in force here before the report's snapshot */
+    uint64_t ack;    /* the newest list of marks in force here before the report's snapshot */
     int64_t time;    /* ns since the epoch by the node's own clock: shown, never trusted */
     uint64_t active, pinned; /* keys it names */
     /* Where its records are; serial 0: no such file, and nothing in it. */
@@ -171,7 +172,7 @@ struct pool_identity {
 struct pool_who {
     unsigned node;
     uint32_t life;
-    uint8_t token[POOL_TOKEN_LEN]; /* random, new in each life: a copy of the store has an old one */
+    uint8_t token[POOL_TOKEN_LEN]; /* random, new in each life: a copy has an old one */
     int64_t when;                  /* ns since the epoch, of its clock, when that life began */
     char label[POOL_LABEL_MAX + 1]; /* of the store; printable, may be empty */
 };

@@ -2,8 +2,8 @@
 /*
  * lmdb_walk: see the header. Down the tree of free pages, the tree of tables, and each table.
  *
- *     page:  number 8, 2 unused, flags 2, then of a tree's: end of the offsets 2, begin of the nodes 2;
- *            of a value's: how many pages 4; 16 in all. Offsets of nodes, 2 each, follow.
+ *     page:  number 8, 2 unused, flags 2, then of a tree's: end of the offsets 2, begin of the
+ *            nodes 2; of a value's: how many pages 4; 16 in all. Offsets of nodes, 2 each, follow.
  *     node:  8: low and high half of a length, flags, length of the key; or a page's number in
  *            the first 6; then the key, and the value or, where flags say so, its page's number
  *     tree:  48: unused 4, flags 2, depth 2, then 8 each: branch pages, leaves, pages of values,

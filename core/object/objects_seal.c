@@ -7,8 +7,8 @@
  *     taken, bytes equal? -> be an alias of it                           (seal_alias)
  *     taken, it is bad?   -> store ours in its place, alarm, be an alias (heal)
  *     taken, both sound?  -> derive the id, go on
- *     nobody can say?     -> likewise; also where the row of the one that has it is lost or damaged,
- *                            and where it can have no more references
+ *     nobody can say?     -> likewise; also where the row of the one that has it is lost or
+ *                            damaged, and where it can have no more references
  *
  * So many of one chain are somebody's doing. A content that finds no place in it is stored all the
  * same, under an id with a salt that nothing leads to (seal_apart): then its bytes are not shared.

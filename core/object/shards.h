@@ -14,8 +14,10 @@
  *   UNREACHABLE  cannot be asked, or is not there (an empty mount point): neither read nor written;
  *                looked for again at each shards_look, and by shards_get at most once a second
  *   READONLY     can be read; a write said -EROFS or -EACCES, or the store itself is read-only
- *   WRONG        something else is there: another shard, or another store's: neither read nor written
- *   FOREIGN      it is the right one, but another copy of this store has written to it since: only read
+ *   WRONG        something else is there, another shard or another store's: neither read nor
+ *                written
+ *   FOREIGN      it is the right one, but another copy of this store has written to it since: it
+ *                is only read
  *
  * Who may write is settled once an opening, at the first use for writing, by claims: see shards.c
  * and FORMAT.md, "Shard".

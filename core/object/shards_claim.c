@@ -6,11 +6,12 @@
  * lets one of them write, and the other find out, is a chain of random tokens. The record says T,
  * `owner` on the shard says T. Once an opening, before its first write, a store
  *
- *   b. reads `owner`: it is T, or the next token N of an earlier claim that was cut, whose claims/T is
- *      there still; else foreign
+ *   b. reads `owner`: it is T, or the next token N of an earlier claim that was cut, whose claims/T
+ *      is there still; else foreign
  *   c. records N, with a new life, durably
  *   d. puts claims/T = N if nobody has; somebody had: it must be this N, else foreign
- *   e. reads `owner` again, which must be as in b: a claim on T that was over before d began shows here
+ *   e. reads `owner` again, which must be as in b: a claim on T that was over before d began shows
+ *      here
  *   f. puts `owner` = N
  *   g. records T = N, durably
  *   h. deletes claims/T

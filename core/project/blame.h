@@ -6,8 +6,8 @@
  *
  *     blame_note(p, BLAME_FLUSH, err, number, "content %llu cannot be sealed", number);
  *     project_describe_failure(p, err, &out);
- *         "content 17 cannot be sealed (Input/output error); it is used by main/dir/file; nothing is
- *         lost, and it is tried again"
+ *         "content 17 cannot be sealed (Input/output error); it is used by main/dir/file; nothing
+ *         is lost, and it is tried again"
  *
  * Threads: any; a leaf ("flush"), but project_describe_failure (project.h), which walks trees to
  * name the files: holding nothing.

@@ -181,7 +181,8 @@ static int adopt_file(const char *name, void *ctx)
         e.size = sums.length;
         if (is_sound(a, number, &e))
             adopt(a, number, &e,
-                  a->shard ? "in an object file on its shard" : "in the object file of that number");
+                  a->shard ? "in an object file on its shard"
+                           : "in the object file of that number");
     }
     sums_release(&sums);
     return a->err;

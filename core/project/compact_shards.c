@@ -16,7 +16,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define RECORD_MORE (PACK_RECORD_HEAD + 7) /* bytes that a record takes beside its payload, at most */
+/* Bytes that a record takes beside its payload, at most. */
+#define RECORD_MORE (PACK_RECORD_HEAD + 7)
 
 struct leaving {
     struct compaction *c;

@@ -39,10 +39,10 @@ struct content {
     bool slot_told;            /* io; a frame or a commit calls it a slot */
     uint64_t gone_at;          /* contents; freezes before it left the table */
     _Atomic uint32_t log_left; /* bytes of small writes that frames may carry for its slot */
-    int seal_error;                     /* contents; why it could not be sealed the last time, or 0 */
-    bool stuck;                         /* contents; counted so (stuck.h), */
-    int64_t tried;                      /* contents; and when, monotonic ns */
-    int64_t changed;                    /* contents; monotonic ns of the last change */
+    int seal_error;            /* contents; of the last attempt to seal it, or 0 */
+    bool stuck;                /* contents; counted so (stuck.h), */
+    int64_t tried;             /* contents; and when, monotonic ns */
+    int64_t changed;           /* contents; monotonic ns of the last change */
     struct content *next;
 };
 
@@ -61,7 +61,7 @@ struct content_table {
     _Atomic size_t stuck;      /* of these; they could not be sealed */
     _Atomic bool behind;       /* a worker begins to write a slot back */
     _Atomic bool slot_names;   /* slots were made since their directory was last synced */
-    struct content_list dirty; /* slots with bytes that no sync has, nor a frame; also deleted ones */
+    struct content_list dirty; /* slots with bytes that no sync or frame has; deleted ones, too */
     uint64_t dirtied; /* insertions into it */
     uint64_t freezes;
     struct map64 sealed_slots; /* numbers whose slot name goes after the next commit */

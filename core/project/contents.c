@@ -460,7 +460,8 @@ static ssize_t read_ghost(struct project *p, uint64_t number, const struct entry
 /* No two places of one object are the same. */
 static uint64_t place_of(const struct entry *e)
 {
-    return e->where ^ (uint64_t)e->offset << 32 ^ (uint64_t)e->shard << 16 ^ (uint64_t)e->kind << 60;
+    return e->where ^ (uint64_t)e->offset << 32 ^ (uint64_t)e->shard << 16 ^
+           (uint64_t)e->kind << 60;
 }
 
 uint64_t content_absent(void)

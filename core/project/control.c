@@ -214,8 +214,8 @@ static int enough_said(struct control_session *s, const struct command *c, struc
 
     if (all->len < REPLIES_MAX)
         return 0;
-    strbuf_adds(&why, "not run, nor what follows it: the replies of this write have 1 MiB already; read "
-                      "them, then write the rest");
+    strbuf_adds(&why, "not run, nor what follows it: the replies of this write have 1 MiB already; "
+                      "read them, then write the rest");
     put_error(&reply, -E2BIG, c->verb, &why);
     deliver(s, all, &reply);
     return -E2BIG;

@@ -53,13 +53,14 @@ static int wait_for_old(struct call *call, uint64_t number)
     }
     if (next == 0)
         return control_fail(call, -ENOENT,
-                            "this mount has given out no ticket yet: `flush` begins a flush and says "
-                            "its ticket; those of earlier mounts ended with them: everything up to "
-                            "%llu is durable",
+                            "this mount has given out no ticket yet: `flush` begins a flush and "
+                            "says its ticket; those of earlier mounts ended with them: everything "
+                            "up to %llu is durable",
                             U(durable));
     return control_fail(call, -ENOENT,
-                        "this mount has not given out a ticket %llu, its next is %llu; `flush` begins "
-                        "a flush and says its ticket; those of earlier mounts ended with them: "
+                        "this mount has not given out a ticket %llu, its next is %llu; `flush` "
+                        "begins a flush and says its ticket; those of earlier mounts ended with "
+                        "them: "
                         "everything up to %llu is durable",
                         U(number), U(next), U(durable));
 }

@@ -476,7 +476,8 @@ static int is_needed(struct call *call, uint16_t n)
                             "%llu file%s that nothing needs any more wait%s for deletion there; it "
                             "comes by itself when the shard can be written",
                             U(left), left == 1 ? "" : "s", left == 1 ? "s" : "");
-    return err < 0 ? err : project_flush(p); /* no record of the dying leads to a shard that is gone */
+    /* After the flush no record of the dying leads to a shard that is gone. */
+    return err < 0 ? err : project_flush(p);
 }
 
 static int remove_shard(struct call *call)

@@ -11,7 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PIECES (2 * (2 + PATCHES_MAX)) /* two grains, each with the base or an extent, and patches */
+/* Two grains, each with the base or an extent, and patches. */
+#define PIECES (2 * (2 + PATCHES_MAX))
 
 static _Thread_local struct {
     bool gathering;

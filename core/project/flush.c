@@ -375,7 +375,8 @@ static int finalize(void *ctx, uint64_t first, uint64_t last)
 static void bury_failed(int err)
 {
     if (err < 0)
-        report(REPORT_WARN, "deleting dead bytes failed (%s): kept until the next mount, or a check",
+        report(REPORT_WARN,
+               "deleting dead bytes failed (%s): kept until the next mount, or a check",
                strerror(-err));
 }
 

@@ -20,8 +20,9 @@
 #define CHANGES_WAIT 400000u /* at which writers wait for it */
 #define SLOTS_KICK 4         /* a part of SLOTS_WAIT that makes a flush seal all it can */
 #define LOG_KICK (UINT64_C(64) << 20) /* bytes of the log that only a commit gives back */
-#define SLOTS_WAIT 512u      /* slots, each an open file, at which each change waits for a flush; those
-                              * being written stay. Or a part of the files that may be open: */
+/* At so many slots, each an open file, or at this part of the files that may be open, each change
+ * waits for a flush; those that are being written stay. */
+#define SLOTS_WAIT 512u
 #define SLOTS_PART 4
 
 /* ---- asking for one ---- */

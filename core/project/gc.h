@@ -24,8 +24,8 @@
  *  - bytes go only for what an earlier cycle marked, whose mark every known node acknowledged in a
  *    report that this coordinator saw arrive and that does not name the object, and which a last
  *    look finds unreferenced;
- *  - of what is held where nobody can be asked nothing is judged: it is neither marked nor deleted, nor
- *    does it count as not held any more;
+ *  - nothing is judged of what is held where nobody can be asked: it is neither marked nor deleted,
+ *    nor does it count as not held any more;
  *  - a node that is stale, silent or behind has acknowledged nothing: until it reports again, or is
  *    retired, what it could own stays (GC_STALE_RETAIN);
  *  - clocks of others are not looked at: a report's age runs from when its serial was seen to

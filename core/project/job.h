@@ -27,7 +27,7 @@ struct job {
     enum job_state state;
     uint64_t done, total;             /* items; total 0: not known; neither ever gets less */
     uint64_t bytes_done, bytes_total; /* likewise; 0 where bytes mean nothing */
-    uint64_t bytes_first;             /* done when it began: by an earlier one that it goes on with */
+    uint64_t bytes_first;             /* done when it began, by an earlier one that it continues */
     unsigned permille;                /* shown last: 0–999, 1000 when it ended well */
     int64_t started, ended;           /* realtime ns */
     int64_t began, lasted;            /* monotonic ns; lasted: when it has ended */

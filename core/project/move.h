@@ -2,8 +2,8 @@
 /*
  * move: objects to other shards, home again, and from pack to pack of one shard.
  *
- *     read, verified -> put at the target, durable -> read back -> entry and packs changed under the
- *     gate, the old place among the dying -> commit -> the old bytes go
+ *     read, verified -> put at the target, durable -> read back -> entry and packs changed under
+ *     the gate, the old place among the dying -> commit -> the old bytes go
  *
  * Interrupted anywhere the entry names bytes that are there, once. What was put and never named is
  * an orphan that a GC cycle finds. Nothing of it is in the log: until the commit all is where the

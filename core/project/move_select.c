@@ -79,7 +79,8 @@ static int tell(struct selecting *g, uint64_t number)
 
     if (err == -ENOENT || (err == 0 && !matches(g, &e)))
         return 0;
-    return err < 0 && err != -EUCLEAN ? err : g->fn(number, g->ctx); /* a damaged one it will find */
+    /* That an entry is damaged the move will find. */
+    return err < 0 && err != -EUCLEAN ? err : g->fn(number, g->ctx);
 }
 
 static int compare(const void *a, const void *b)

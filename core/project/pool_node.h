@@ -37,7 +37,8 @@
 struct project;
 
 #define POOL_NODE_WHY 256
-#define POOL_LOOK_REST 10 /* times its own duration that a look at others' heads is followed by none */
+/* After a look at others' heads none is begun for so many times its duration. */
+#define POOL_LOOK_REST 10
 /* So long, or `report_interval` if that is less, marks wait for the acknowledgement of a store that
  * has nothing to say. */
 #define POOL_MARKS_WATCH (3 * NSEC_PER_SEC)

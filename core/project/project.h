@@ -124,7 +124,7 @@ struct project_config {
     bool background;             /* run the flusher and dropper threads; tests step by hand */
     unsigned threads;            /* sealing workers, 0: one per CPU */
     uint64_t log_segment;        /* bytes of a segment of the log, 0: as the setting says */
-    bool accept_log_loss;        /* of a damaged log, what is before the damage is enough (repair) */
+    bool accept_log_loss;        /* repair: of a damaged log what is before the damage is enough */
     bool *log_refused; /* set where the log is why it cannot be opened; may be NULL */
     const struct project_pool *pool; /* copied, but for the disk; NULL: all is the store's own */
 };

@@ -162,8 +162,9 @@ struct ns_records {
     struct ns_record *v;
     size_t count;
 };
-/* Encode what changed since the last freeze (gate held for writing). Kept until released. It counts as
- * changed until ns_table_frozen, with the gate held all the while: what fails between the two is no loss. */
+/* Encode what changed since the last freeze (gate held for writing). Kept until released. It counts
+ * as changed until ns_table_frozen, with the gate held all the while: what fails between the two is
+ * no loss. */
 int ns_table_freeze(struct project *p, struct ns_records *ret);
 void ns_table_frozen(struct project *p);
 int ns_records_write(const struct ns_records *r, struct kv_txn *t);
@@ -348,7 +349,7 @@ struct flusher {
     int64_t waited_ns;                /* lock; and all that was ever waited so */
     _Atomic uint64_t buried;          /* dead ones deleted */
     _Atomic uint64_t logged;          /* bytes of frames since the last freeze */
-    int slot_error;                   /* seal; of the last pass over all: a slot that could not be sealed */
+    int slot_error;                   /* seal; of the last pass: a slot could not be sealed */
     uint64_t durable_seq;             /* lock */
     uint64_t commits, failed;         /* lock */
     uint64_t limits;                  /* lock; how often one of memory was set */
@@ -587,7 +588,7 @@ struct project {
 
     struct rwlock gate;    /* "gate" */
     _Atomic uint64_t seq;  /* of the last change */
-    _Atomic bool readonly; /* a commit, or a part of a start, failed in a way that cannot be trusted */
+    _Atomic bool readonly; /* a commit or a part of a start failed, and nobody knows how far */
     _Atomic(const char *) readonly_what; /* which, or NULL; static text, */
     _Atomic int readonly_err;            /* and its error */
     _Atomic bool closing;

@@ -11,10 +11,9 @@
  *
  *   damage    is an alarm with the object's id and place; then the paths of those who use it are
  *             (damage.h), once a minute or when there are many; of a table's entry its key is. What
- *             does not verify is looked up
- *             once more first: it may have been moved or deleted.
- *   ghosts    are read where they are. Those whose shard cannot be asked are counted, and are no damage;
- *             what a shard that can be asked does not have, is.
+ *             does not verify is looked up once more first: it may have been moved or deleted.
+ *   ghosts    are read where they are. Those whose shard cannot be asked are counted, and are no
+ *             damage; what a shard that can be asked does not have, is.
  *   stopping  how far it is is remembered, but for damage whose paths are not told yet: that is
  *             found again. A scrub that was cancelled goes on when the next one is asked for; one
  *             that a restart interrupted goes on by itself.

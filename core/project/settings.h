@@ -29,14 +29,14 @@ enum setting {
     SET_FLUSH_RETRY,         /* number, 0 – 1000000, or forever: of a flush that failed */
     SET_LOG_SEGMENT,         /* size, 1M – 1G, 64M: of the log's segments; from the next mount */
     SET_GRACE_PERIOD,           /* duration, 0 – 100d, 300s: unreferenced so long, then marked */
-    SET_STALE_REPORT_THRESHOLD, /* duration, 1s – 100d, 600s: a node's report of that age is stale */
+    SET_STALE_REPORT_THRESHOLD, /* duration, 1s – 100d, 600s: a report of that age is stale */
     SET_MIN_NODES_REPORTING,    /* number, 1 – 1024, 1: with fewer a GC cycle does nothing */
     SET_REPORT_INTERVAL,        /* duration, 1s – 1h, 60s: of a pool's nodes */
     SET_STALE_POLICY,           /* enum gc_stale_policy, retain */
     SET_COMPACT_BELOW,          /* percent, 0 – 95, 50%: packs with less alive are rewritten */
     SET_SCRUB_RATE,             /* rate, 1M/s – 64G/s, 64M/s: a scrub reads so much */
-    SET_SWEEP_INTERVAL,         /* duration, 1m – 100d, 1h: between two sweeps that nobody asks for */
-    SET_SWEEP_RATE,             /* count a second, 1/s – 1000000/s, 1000/s: a sweep asks for so many */
+    SET_SWEEP_INTERVAL,         /* duration, 1m – 100d, 1h: between sweeps that nobody asks for */
+    SET_SWEEP_RATE,             /* count a second, 1 – 1000000, 1000: a sweep asks for so many */
     SET_SHARD_WAIT,             /* duration, 0 – 10m, 0: readers wait so long for a shard */
     SET_BRANCH_FRAGMENT_WARN,   /* number, 0 – 1000000000, 10000: flushes of a branch; 0: never */
     SETTING_COUNT

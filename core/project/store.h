@@ -30,7 +30,7 @@ struct store {
 
 enum store_flags {
     STORE_READONLY = 1 << 0, /* check: never writes, still excludes a mount */
-    STORE_FOREIGN = 1 << 1,  /* it, its pool and its shards may be somebody else's: the user says so */
+    STORE_FOREIGN = 1 << 1,  /* option foreign_store: it, its pool, its shards may be anybody's */
     STORE_SALVAGE = 1 << 3,  /* where that is damaged, what can be read of it takes its place */
     STORE_VERIFY = 1 << 2,   /* the structure of its metadata is read even if it was closed well */
 };

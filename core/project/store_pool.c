@@ -192,7 +192,8 @@ int store_pool_join(int dirfd, const char *url, const char *label, unsigned flag
     CLEANUP_CLOSE int fd = -1;
     err = open_disk(home.path, flags, &fd, &disk, why);
     if (err < 0)
-        return *why ? err : fail(err, why, "cannot open the pool %s: %s", home.path, strerror(-err));
+        return *why ? err
+                    : fail(err, why, "cannot open the pool %s: %s", home.path, strerror(-err));
     err = identify_or_create(disk, home.path, &identity, why);
     if (err == 0)
         err = join(disk, label, &home, why);

@@ -8,8 +8,9 @@
  * life of its own, with a random token:
  *
  *     1  nodes/N/lock is locked           one process at a time, where the pool's disk can say so
- *     2  nodes/N/node has our token, or the one before it       else -ESTALE, and nothing is changed
- *        and is durable         else a loss of power could bring back one that 3 forgets
+ *     2  nodes/N/node has our token,      else -ESTALE, and nothing is changed
+ *        or the one before it,
+ *        and is durable                   else a loss of power could bring back one that 3 forgets
  *     3  STORE/pool: the next life, a new token, before it that of 2
  *     4  nodes/N/life.<5 hex> is put      -EEXIST somebody else began this life: -ESTALE
  *     5  nodes/N/node is still as in 2    else -ESTALE; the old claims of 4 may be gone already

@@ -3,7 +3,7 @@
  * sweep: anti-entropy: each ghost's shard is asked whether it really has the bytes (CONTRACTS
  * section 2; objects_ask). Verdicts:
  *
- *   count 0                        purged, without asking (release.c does it; a sweep only makes it do)
+ *   count 0                        purged, without asking (release.c does it; a sweep only wakes it)
  *   the shard has it               kept
  *   it cannot be asked             inconclusive: kept, asked again by the next
  *   it says no, and the ghost is younger than grace_period, or it is none any more
@@ -65,7 +65,7 @@ struct sweep_status {
     int64_t ended;
     struct ghost_report now, last, total; /* now: of the one that runs */
     uint64_t sweeps, purged;              /* purged: ever, also without a sweep */
-    uint64_t lost;                        /* that still are; those not remembered by id as of the last */
+    uint64_t lost;                        /* that still are; without an id: as of the last */
     size_t shown;                         /* the first of them */
     struct sweep_lost some[SWEEP_LOST_SHOWN];
 };

@@ -301,8 +301,8 @@ static void add_edge(struct project *p, const struct facts *f, const struct view
     strbuf_addf(out, "requests    by %s\n", edge->transport);
     strbuf_addf(out, "waiting     %zu", edge->waiting);
     if (edge->longest_kind)
-        strbuf_addf(out, ", the longest for %lld s (%s)", (long long)(edge->longest_wait / NSEC_PER_SEC),
-                    edge->longest_kind);
+        strbuf_addf(out, ", the longest for %lld s (%s)",
+                    (long long)(edge->longest_wait / NSEC_PER_SEC), edge->longest_kind);
     strbuf_adds(out, edge->waits_too_long ? ": ALARM: it is not being answered\n" : "\n");
     strbuf_addf(out, "passthrough %s\n", edge->passthrough);
     if (strcmp(edge->passthrough, "yes") != 0)
@@ -527,7 +527,8 @@ static int metrics(struct project *p, const struct facts *f, const struct view_e
     if (edge)
         strbuf_addf(out,
                     "# TYPE tallyfs_waiting_requests gauge\ntallyfs_waiting_requests %zu\n"
-                    "# TYPE tallyfs_longest_wait_seconds gauge\ntallyfs_longest_wait_seconds %lld\n",
+                    "# TYPE tallyfs_longest_wait_seconds gauge\n"
+                    "tallyfs_longest_wait_seconds %lld\n",
                     edge->waiting, (long long)(edge->longest_wait / NSEC_PER_SEC));
     strbuf_adds(out, "# TYPE tallyfs_requests_total counter\n");
     for (size_t i = 0; edge && i < edge->request_kinds; i++)

@@ -62,7 +62,7 @@ int view_objects(struct project *p, uint8_t prefix, const struct id *after, view
 
 /* Who uses the shard, one a line; and the GC cycles that had something, the last one first, with
  * some of what they would collect. */
-int view_nodes(struct project *p, struct strbuf *out, size_t *ret_count); /* ret_count may be NULL */
+int view_nodes(struct project *p, struct strbuf *out, size_t *ret_count); /* or NULL */
 int view_gc_history(struct project *p, struct strbuf *out);
 int view_flushes(struct project *p, struct strbuf *out); /* those that were named */
 /* The first of them, a line each, and how many of `all` there are more. `describe`: leak_describe
@@ -75,11 +75,14 @@ void view_gc_ids(const char *indent, const struct id *ids, size_t count, uint64_
 /* Namespace names, sorted, after `after` (NULL: all). */
 typedef int view_name_fn(const char *name, void *ctx);
 int view_namespaces(struct project *p, const char *after, view_name_fn *fn, void *ctx);
-/* The files under namespaces/<name>/: "root", "seq", "durable", "options", one fact a line. */
+/* The files under namespaces/<name>/, one fact a line: "root", "seq", "durable", "options", and of
+ * flushes that had changes of it: how many ("flushes"), and when the last one began ("flushed").
+ * These two are fields of the namespace's record (FORMAT.md, section 4). */
 extern const char *const view_ns_files[];
 extern const unsigned view_ns_file_count;
-void view_ns_flushes(struct project *p, struct strbuf *out); /* lines of status */
+/* The text of one of them. -ENOENT: no such namespace or file. */
 int view_namespace(struct project *p, const char *name, const char *file, struct strbuf *out);
+void view_ns_flushes(struct project *p, struct strbuf *out); /* lines of status, one for each */
 
 /* Job numbers, ascending, above `after`; and one job's key=value lines. */
 typedef int view_job_fn(uint64_t job, void *ctx);

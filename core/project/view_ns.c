@@ -167,7 +167,9 @@ static int add_one(const char *name, void *ctx)
     strbuf_addf(l->out, " seq=%llu durable=%llu flushes=%llu last_flush=", U(f.seq), U(f.durable),
                 U(f.flushes));
     view_add_time(l->out, f.flushed);
-    strbuf_adds(l->out, f.branched && warn && f.flushes >= (uint64_t)warn ? " scattered=1\n" : "\n");
+    if (f.branched && warn && f.flushes >= (uint64_t)warn)
+        strbuf_adds(l->out, " scattered=1");
+    strbuf_adds(l->out, "\n");
     return 0;
 }
 

@@ -53,7 +53,7 @@ typedef int disk_list_fn(const char *name, void *ctx);
 
 enum disk_flags {
     DISK_ONLY_READ = 1 << 0, /* every change fails with -EROFS */
-    DISK_FOREIGN = 1 << 1,   /* it may be somebody else's, and so may its shards: the caller knows */
+    DISK_FOREIGN = 1 << 1,   /* as STORE_FOREIGN: it and its shards may be anybody's */
 };
 
 /* The directory `path` of this machine. `readonly`: every change fails with -EROFS. */

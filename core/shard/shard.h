@@ -14,7 +14,8 @@
  * in the middle; nothing can be appended to or changed in place.
  *
  * Errors: 0 or -errno.
- *   -ENOENT        nothing has that name, as far as this can be told: an empty mount point says so, too
+ *   -ENOENT        nothing has that name, as far as this can be told: an empty mount point says
+ *                  so, too
  *   -EHOSTUNREACH  it cannot be asked now
  *   -EEXIST, -EROFS, -ENOSPC, -EDQUOT, -EACCES, -EIO, -ENOMEM as of any disk
  * After a failed put or delete either state may be found. Threads: all calls from any thread, but
@@ -48,7 +49,7 @@ struct shard_source {
 
 enum shard_open_flags {
     SHARD_READONLY = 1 << 0, /* every change: -EROFS */
-    SHARD_FOREIGN = 1 << 1,  /* it may be somebody else's, and others may write it: the user says so */
+    SHARD_FOREIGN = 1 << 1,  /* as STORE_FOREIGN: it may be anybody's, and others may write it */
 };
 
 struct shard_space {
@@ -62,7 +63,8 @@ typedef int shard_list_fn(const char *name, uint64_t size, void *ctx);
  * driver, or not a URL that it can use; -EHOSTUNREACH: there is nothing there now, and it may be
  * tried again. */
 int shard_open(const char *url, unsigned flags, struct shard **ret_shard, char why[SHARD_WHY]);
-void shard_close(struct shard *s); /* NULL is fine; nobody uses it, or a disk made of it, any more */
+/* Nobody uses it, or a disk made of it, any more. NULL is fine. */
+void shard_close(struct shard *s);
 /* The URL in the one form that is stored: -EINVAL with a sentence. */
 int shard_normal_url(const char *url, char out[SHARD_URL_MAX + 1], char why[SHARD_WHY]);
 

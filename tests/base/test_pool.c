@@ -170,7 +170,8 @@ Test(pool, a_longer_queue_counts_at_once_and_so_do_more_workers_and_fewer)
     pool_get_stats(pool, &s);
     cr_assert_eq(s.threads, 1);
     cr_assert_eq(s.of[POOL_NORMAL].running, 3);
-    cr_assert_eq(pool_submit_work(pool, &(struct pool_work){.fn = count, .class = POOL_NORMAL}, &id), 0);
+    struct pool_work work = {.fn = count, .class = POOL_NORMAL};
+    cr_assert_eq(pool_submit_work(pool, &work, &id), 0);
     cr_assert_eq(pool_cancel(pool, id), 0);
     cr_assert_eq(pool_set_queue(pool, 0), -EINVAL);
     cr_assert_eq(pool_set_threads(pool, 257), -EINVAL);

@@ -618,10 +618,12 @@ Test(control, who_goes_back_in_a_reply_reads_that_part_again)
 
 Test(control, who_waits_for_a_ticket_before_there_is_one_is_told_how_to_get_it)
 {
-    refused(&x, "wait ticket 0", -ENOENT, "no ticket yet: `flush` begins a flush and says its ticket");
+    refused(&x, "wait ticket 0", -ENOENT,
+            "no ticket yet: `flush` begins a flush and says its ticket");
     agreed(&x, "flush", "ok ticket=0");
     agreed(&x, "wait ticket 0", "ok snapshot=");
-    refused(&x, "wait ticket 1", -ENOENT, "not given out a ticket 1, its next is 1; `flush` begins");
+    refused(&x, "wait ticket 1", -ENOENT,
+            "not given out a ticket 1, its next is 1; `flush` begins");
 }
 
 static void flushes_are(const char *want)

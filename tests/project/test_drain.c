@@ -72,7 +72,8 @@ Test(drain, what_is_pending_when_the_time_is_over_is_named)
     put_file(&x, "main/a", "hello");
     WRITE_GUARD(&x.p->gate); /* no flush begins */
     refused(&x, "drain 0ms", -ETIMEDOUT, "not all was durable in time; by now seq=");
-    refused(&x, "drain 0ms", -ETIMEDOUT, "unsealed=1, dropped pages to work off 0, objects to delete 0");
+    refused(&x, "drain 0ms", -ETIMEDOUT,
+            "unsealed=1, dropped pages to work off 0, objects to delete 0");
 }
 
 Test(drain, who_gave_it_a_time_does_not_wait_for_a_lock_that_a_slow_disk_holds)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Claims about a commit for which there is no memory when it is prepared: the next one has all of it. */
+/* Claims about a commit for which there is no memory when it is prepared: the next one has all of
+ * it. */
 #include "fixture.h"
 #include "project_impl.h"
 

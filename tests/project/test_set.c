@@ -85,7 +85,8 @@ Test(set, buffers)
 
     agreed(&x, "set buffers 1M", "ok");
     agreed(&x, "drain", "ok");
-    cr_assert_eq(vfs_create(x.p, node_of(&x, "main"), "a", 0644, &fixture_cred, VFS_WRITE, &a, &f), 0);
+    cr_assert_eq(vfs_create(x.p, node_of(&x, "main"), "a", 0644, &fixture_cred, VFS_WRITE, &a, &f),
+                 0);
     mutex_lock(&x.p->flush.seal); /* no flush gets any further, */
     atomic_fetch_add(&x.p->contents.buffered, MUCH); /* and there is that much elsewhere */
     cr_assert_eq(pthread_create(&thread, NULL, write_much, f), 0);

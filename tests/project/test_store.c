@@ -234,7 +234,8 @@ Test(store, one_of_a_version_before_is_of_this_one_once_it_may_be_written)
     is_version(&x, "tallyfs store 4\n");
     for (size_t i = 0; i < sizeof before / sizeof *before; i++) {
         write_file(x.path, "tally-store", before[i]);
-        cr_assert_eq(store_open(x.path, STORE_READONLY, "check", x.path, &s, x.why), 0, "%s", x.why);
+        cr_assert_eq(store_open(x.path, STORE_READONLY, "check", x.path, &s, x.why), 0, "%s",
+                     x.why);
         store_close(&s);
         is_version(&x, before[i]);
         cr_assert_eq(store_open(x.path, 0, "mount", "/mnt", &s, x.why), 0, "%s", x.why);
