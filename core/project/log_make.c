@@ -187,12 +187,14 @@ static int take_spare(struct log *l, struct segment *s)
     return r ? r : disk_open(l->config.disk, to, DISK_WRITE, &s->file);
 }
 
-/* The head, with what looks like the end of the log behind it; then all of it is durable. */
+/* The head, and what looks like the end of the log behind it; then all of it is durable. The head is
+ * last: whoever is killed before that leaves none with an old frame behind it, which is what damage
+ * looks like. */
 static int write_head(struct log *l, struct segment *s)
 {
     struct segment_head h = {
         .serial = s->serial, .epoch = l->config.epoch, .seq = log_seq(l), .size = s->size};
-    uint8_t bytes[SEGMENT_HEAD + FRAME_HEAD] = {0};
+    uint8_t bytes[SEGMENT_HEAD] = {0}, end[FRAME_HEAD] = {0};
 
     if (getrandom(&h.salt, sizeof h.salt, 0) != sizeof h.salt)
         return -EIO;
@@ -200,8 +202,10 @@ static int write_head(struct log *l, struct segment *s)
     segment_head_encode(&h, bytes);
     s->seed = segment_seed(&h);
     s->used = SEGMENT_HEAD;
-    int r = disk_pwrite(s->file, bytes, sizeof bytes, 0);
+    int r = s->recycled ? disk_pwrite(s->file, end, sizeof end, SEGMENT_HEAD) : 0;
 
+    if (r == 0)
+        r = disk_pwrite(s->file, bytes, sizeof bytes, 0);
     if (r == 0)
         r = disk_sync(s->file);
     return r ? r : disk_sync_dir(l->config.disk, LOG_DIRECTORY);
