@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Claims about a daemon that is killed while it writes: the kernel leaves a write between two pages then,
- * and what is in the page cache stays. */
+/* Claims about a daemon that is killed while it writes: the kernel leaves a write between two pages
+ * then, and what is in the page cache stays. */
 #include "disk_impl.h"
 #include "log_fixture.h"
 
@@ -9,7 +9,7 @@
 
 static const struct disk_ops *real;
 static struct disk_ops mortal;
-static unsigned writes, dies_at; /* of the write it dies in there is the first page, if it has two */
+static unsigned writes, dies_at; /* of the last write there is the first page, if it has two */
 static bool dead;
 
 static int open_mortal(struct disk *d, const char *name, unsigned flags, struct disk_file **ret)
