@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * notify: what the kernel keeps and what changed by itself: branch, drop, whatever came in through
- * the control file.
+ * notify: tells the kernel what it must not keep any more, because it was changed by something that
+ * the kernel did not ask for: a branch, a drop, whatever came in through the control file.
  *
  * Only one kind of message is sent: "attributes of this inode are stale", and of directories of a
  * namespace that is gone what is kept of their names (listed.h). It waits for no directory's lock,

@@ -27,6 +27,7 @@ enum state {
     STRICTATIME = 1 << 3,
 };
 
+/* mount_flags_describe() of tools/mount_flags.h makes the same texts. */
 static const char *const texts[] = {
     [0] = "rw,relatime",
     [RO] = "ro,relatime",

@@ -18,7 +18,9 @@
 #endif
 
 #define SALT_LEN 8
-#define CHAIN_EVER 1000 /* ids of a chain that some version gave out */
+#define CHAIN_EVER 1000 /* the longest chain of any version; ID_CHAIN_MAX may not be above it */
+
+_Static_assert(ID_CHAIN_MAX <= CHAIN_EVER, "id_fits accepts every id that is given out");
 
 struct id_stream {
     XXH3_state_t *state;

@@ -2,11 +2,13 @@
 /*
  * id: the name of a content: XXH3-128 of its bytes, keyed by the store's secret.
  *
- * XXH3 is fast, not cryptographic: equal ids are a hint, never proof (DESIGN 4.1). And it is no
- * MAC: what it makes of short contents tells its secret. So nobody is shown that: an id is what a
- * keyed permutation makes of it (permute.h), "veiled", in all stores but those made before version
- * 4. Text form: exactly 32 lower-case hex digits, most significant first, which is also the byte
- * order on disk, so ids sort alike everywhere.
+ * XXH3 is fast, not cryptographic: equal ids are a hint, never proof (DESIGN 4.1). Nor is it a MAC:
+ * its value of a short content reveals the secret. So nobody is shown that value. An id is
+ * "veiled": it is what a keyed permutation (permute.h) makes of the value. In stores that were made
+ * before version 4 ids are not veiled.
+ *
+ * Text form: exactly 32 lower-case hex digits, most significant first, which is also the byte order
+ * on disk, so ids sort alike everywhere.
  */
 #pragma once
 
@@ -26,8 +28,8 @@ struct id {
 /* How ids are made in one store. */
 struct id_key {
     uint8_t secret[ID_SECRET_LEN];
-    bool veiled;         /* or ids are what XXH3 made of the content */
-    struct sip_key veil; /* zeros if they are not */
+    bool veiled;         /* false: an id is the value of XXH3 itself */
+    struct sip_key veil; /* zeros if `veiled` is false */
     /* Tests only: changes each content id (to force collisions); NULL in programs. */
     void (*fold)(struct id *id);
 };
@@ -38,14 +40,16 @@ bool id_key_equal(const struct id_key *a, const struct id_key *b);
 void id_of(const struct id_key *key, const void *data, size_t len, struct id *ret_id);
 /* The next id to try for a content whose id is taken by another: hash of the id. Not folded. */
 void id_derive(const struct id_key *key, const struct id *id, struct id *ret_id);
-/* Ids that are tried for one content: its hash and those derived from it. More contents of one hash
- * are no chance. */
+/* The length of a chain: so many ids are tried for one content, its hash and those derived from it.
+ * More contents of one hash are an attack, and get a salted id each (id_salt). The number may
+ * change without a new version of the store, for id_fits accepts the ids of all lengths that there
+ * ever were, up to 1,000. If it is lowered, copies of contents further down are not found any more.
+ * FORMAT.md, section 8, names it. */
 #define ID_CHAIN_MAX 16
-/* An id that no content's chain leads to, for a content of that hash: the salt, which is to be
- * random, and what follows from it and the hash. So whoever has the bytes can still tell that they
- * are its. */
+/* A salted id for a content of that hash; no chain leads to it. `salt` is random. The id holds the
+ * salt and 8 bytes that follow from the salt and the hash, so id_fits recognises it. */
 void id_salt(const struct id_key *key, const struct id *hash, uint64_t salt, struct id *ret_id);
-/* May a content of that hash have this id: as one of its chain, or with a salt? */
+/* May a content of that hash have this id, either as a part of its chain or as a salted id? */
 bool id_fits(const struct id_key *key, const struct id *id, const struct id *hash);
 
 /* The same for a content that comes in pieces. */

@@ -1,22 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * permute: numbers changed into others of the same width, each into its own, under a key without
- * which nobody can go back or tell anything of them but that two are equal.
+ * permute: keyed permutations. Each number becomes another number of the same width, and no two
+ * numbers become the same one. Without the key nobody can undo it, and nobody learns anything about
+ * the numbers but which of them are equal.
  *
- * A balanced Feistel network: each round changes one half by SipHash of the other one. Where nobody
- * can tell the function of the rounds from a random one, four rounds make a permutation that nobody
- * can tell from a random one who sees far fewer than 2^(width / 4) values (Luby, Rackoff, 1988),
- * and six one for who sees far fewer than 2^(width / 2) of them (Patarin, 2004).
+ * A balanced Feistel network: each round changes one half by SipHash of the other half. If the
+ * rounds look random, then so does the permutation to an attacker who sees far fewer than
+ * 2^(width / 4) values, with four rounds (Luby, Rackoff, 1988), or far fewer than 2^(width / 2)
+ * values, with six rounds (Patarin, 2004).
+ *
+ * permute_128 makes the ids of a store, so its rounds are part of the format (FORMAT.md, section
+ * 8): with another number of them no stored content is found by its id. permute_62 makes the
+ * cookies of readdir, and nothing on disk depends on it: with another number of rounds only the
+ * listings that are open across a mount go wrong.
  */
 #pragma once
 
 #include "siphash.h"
 
-#define PERMUTE_BITS 62 /* of what permute_62 takes and gives: it stands where a cookie does */
+#define PERMUTE_BITS 62 /* the width of permute_62: a cookie has so many bits */
 
+/* `x` is below 2^62, and so is the result. */
 uint64_t permute_62(const struct sip_key *key, uint64_t x);
-/* permute_62 gave `y` for it. */
+/* The number for which permute_62 gave `y`. */
 uint64_t permute_62_back(const struct sip_key *key, uint64_t y);
 
-/* The same for two words of 64 bits. */
+/* In place; x[0] is the left half. */
 void permute_128(const struct sip_key *key, uint64_t x[2]);

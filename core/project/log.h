@@ -132,7 +132,10 @@ struct log_report {
  * the same mount of the same boot as when they were written, else those that the last sync frame
  * below which every frame is whole vouches for. -EUCLEAN: damage (a hole where a frame must have
  * been: a completed sync vouched for it, or the page cache lived), reported with segment and offset
- * in ret->end; nothing is visited then, unless scan.accept. */
+ * in ret->end; nothing is visited then, unless scan.accept.
+ *
+ * So a mount is refused, nothing is changed, and replay.c raises the alarm that says what would be
+ * lost (log_describe_loss); `tally check --repair` mounts with scan.accept, which gives that up. */
 int log_read(struct disk *d, const struct log_scan *scan, log_frame_fn *fn, void *ctx,
              struct log_report *ret);
 /* What to read to list the frames that an open log still has. -ENOENT: none. */

@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-/* log_read_impl: what log_read.c (frame after frame) and log_behind.c (what a hole is) share. */
+/*
+ * log_read_impl: what log_read.c and log_behind.c share. log_read.c goes from frame to frame. Where
+ * no frame goes on it asks log_behind.c: is that the end of the log, or was something lost (a
+ * hole)? What follows from a hole is in log.h, at log_read.
+ */
 #pragma once
 
 #include "log_impl.h"
@@ -32,8 +36,8 @@ int log_reader_open(struct log_reader *r, uint64_t serial);
 int log_reader_bytes(struct log_reader *r, uint64_t off, size_t len, const uint8_t **ret);
 
 struct log_verdict {
-    uint64_t last;                /* frame that is whole */
-    uint64_t trusted;             /* frame that a sync vouches for */
+    uint64_t last;                /* number of the last frame that is whole */
+    uint64_t trusted;             /* number of the last frame that a sync vouches for */
     bool torn;                    /* something that is not whole was cut off */
     struct log_pos hole;          /* what comes first that is no frame */
     uint64_t behind, behind_last; /* whole changes behind it; the highest number of them */

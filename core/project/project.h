@@ -41,8 +41,8 @@
  *                                         for kv reads
  *   "shards"       object/shards.c mutex  which shards there are, and their states; not held while
  *                                         one is asked
- *   "packs"        object/packs.c mutex   which packs there are, their counts and handles; two of
- *                                         them: the one for syncs first
+ *   "packs sync"   object/packs_open.c mutex  one sync of packs at a time
+ *   "packs"        object/packs.c mutex   which packs there are, their counts and handles
  *   "object files", "blob"        mutex, rwlock  object files kept open; the sums of one file
  *   "gone"         vfs_gone.c     mutex   attributes of inodes without a name; a leaf
  *   "log sync"     log_sync.c     mutex   who leads the log's sync, and who waits for it
@@ -52,13 +52,15 @@
  *   "pool index"   pool_index.c   mutex   which view of the pool is asked; a leaf
  *   "pool node"    pool_node.c    mutex   what status says of reports and cycles; a leaf
  *   "shards thread", "touches"    mutexes, leaves
- *   "jobs", "scrub", "sweep", "met", "last reply", "control session", "pool"   mutexes, leaves
+ *   "jobs", "scrub", "sweep", "met", "stuck", "last reply", "control session", "pool",
+ *   "pool_group"                  mutexes, leaves
  *   "shard dir", "shard files"    shard/shard_dir*.c mutexes  what a driver keeps open; leaves
  *   "coordinator", "ticket"       mutexes the flushes in flight; leaves, never held while flushing
  *   "flush"        flusher.c      mutex   who waits for a flush or for memory; a leaf likewise
  *
  * The mount has its own, in fs/: "ending" comes before all of these, the others ("defer", "sync",
- * "ring waiting", "ring done", "write back", "mode", "handles", "nodes", "passthrough") are leaves.
+ * "ring waiting", "ring done", "write back", "mode", "handles", "nodes", "passthrough", "waiting")
+ * are leaves.
  *
  * Who waits for a flush (fsync, drain, throttled writers) holds none of them.
  */

@@ -385,7 +385,9 @@ static void tell(struct project *p, int64_t start)
                (long long)((ticks(p) - start) / NSEC_PER_MSEC));
 }
 
-static void tell_damage(const struct log_report *r)
+/* The sentence with which a mount is refused; `tally check` and `tally log` have theirs in
+ * check_log.c and cmd_log.c. */
+static void report_damage(const struct log_report *r)
 {
     CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
 
@@ -408,7 +410,7 @@ int replay_log(struct project *p, const struct state *s, struct log_report *ret)
     int err = log_read(p->config.disk, &scan, visit, &v, ret);
 
     if (err == -EUCLEAN && ret->damaged)
-        tell_damage(ret);
+        report_damage(ret);
     if (err == 0)
         err = replay_slots_apply(&v.slots, p, &scan);
     if (err == 0)

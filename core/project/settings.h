@@ -2,6 +2,9 @@
 /*
  * settings: every knob of a store: name, kind, unit, range, default, kept in the kv table.
  *
+ * A new one is a line in `enum setting` and one in setting_infos (settings.c), from which `get` and
+ * `set` take all they need. If a thread waits by it, its module calls settings_watch.
+ *
  * Values are int64: nanoseconds for durations, bytes for sizes, bytes a second for rates, numbers
  * a second for rates of things, plain numbers else. Per-namespace
  * settings ("ns:NAME.KEY") belong to the namespace's record, not to this table; their descriptions
@@ -68,8 +71,8 @@ struct setting_info {
 };
 extern const struct setting_info setting_infos[SETTING_COUNT];
 
-/* Told after a setting has got another value. Locks may be held: it takes leaves only, and wakes
- * whom the old value keeps waiting. */
+/* Called after a setting was given a value. The caller may hold locks, so the function takes leaf
+ * locks only. It wakes whoever waits for as long, or for as many, as the old value said. */
 typedef void setting_fn(void *ctx, int64_t value);
 #define SETTING_WATCHES 4
 
@@ -82,12 +85,11 @@ struct settings {
 };
 
 void settings_init(struct settings *s); /* all defaults, nobody watches */
-/* From now on `fn` is told of `which`. Who waits by a setting watches it, so that a new value
- * counts from now on; nobody else knows who they are. At most SETTING_WATCHES, before the first
- * thread. */
+/* From now on `fn` is called for each new value of `which`. A module that waits by a setting
+ * watches it, in its own start function: `set` knows nothing of those who wait. At most
+ * SETTING_WATCHES of one setting; only while there is one thread. */
 void settings_watch(struct settings *s, enum setting which, setting_fn *fn, void *ctx);
-/* The setting has that value, and who watches it is told. Two of one setting: one after the
- * other. */
+/* Stores the value, then calls those who watch. Two calls for one setting must not overlap. */
 void settings_put(struct settings *s, enum setting which, int64_t value);
 static inline int64_t settings_get(struct settings *s, enum setting which)
 {

@@ -206,11 +206,12 @@ static void drop_lock(int lockfd)
 
 /* ---- opening ---- */
 
+/* What a store consists of (store_own.h). What is not there yet is fine. */
 static const char *const names[] = {
     IDENTITY_FILE, LOCK_FILE, STORE_POOL_FILE, "kv",      "kv/data.mdb", "kv/lock.mdb",
     "log",         "packs",   "slots",         "objects", NULL};
 
-/* Whose it is, and that nothing in it is what it should not be. */
+/* Is the store the caller's own, and is each of its names a file or a directory? */
 static int check_own(int dirfd, const char *path, unsigned flags, char why[STORE_WHY])
 {
     int err = store_own_check(dirfd, "store", path, names, flags, why);

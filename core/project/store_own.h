@@ -1,17 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * store_own: whether a store or a pool may be opened, going by whose it is and by what stands under
- * the names that it is made of. Private to core/project.
+ * store_own: may a store or a pool be opened? That depends on who owns it, and on what is there
+ * under the names that it consists of. Private to core/project.
+ *
+ * The lists of names: `names` in store.c for a store, and for a pool those in store_pool.c. A new
+ * file or directory at the top of either goes into its list, and into FORMAT.md (section 1 or 15).
+ * Directories are listed because names in them could be exchanged, and LMDB's files because LMDB
+ * opens them by itself. Packs, slots, object files and segments of the log are not listed: they are
+ * opened through beneath.h, and their bytes have checksums.
  */
 #pragma once
 
 #include "store.h"
 
-/* `dirfd` is the directory `path` of a store or a pool, as `what` says in a sentence; `named` are
- * names in it, a NULL at the end: each is to be a directory or a regular file, and as much the
- * caller's own as the directory (own.h) unless STORE_FOREIGN is in `flags`. What is not there is
- * fine. 0; -EPERM it is somebody else's, or others may write it; -EUCLEAN there is something else
- * under a name. */
+/* `dirfd` is the directory `path`; `what` is "store" or "pool", for the sentence in `why`. `named`
+ * are names in it, with a NULL at the end. Each must be a directory or a regular file; the
+ * directory and each name must be the caller's own (own.h), unless STORE_FOREIGN is in `flags`. A
+ * name that is not there is fine. 0; -EPERM somebody else owns it or may write it; -EUCLEAN
+ * something else is under a name. */
 int store_own_check(int dirfd, const char *what, const char *path, const char *const *named,
                     unsigned flags, char why[STORE_WHY]);
 /* The same of objects/00 … objects/ff. */
