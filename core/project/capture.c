@@ -16,26 +16,49 @@
 static _Thread_local struct capture *current;
 static _Thread_local size_t room_left; /* of what change_room got; frames that it was not enough for
                                           are a mistake of this program */
+static _Thread_local struct change_room *memory; /* whose memory the next change notes into */
 
 /* ---- noting ---- */
 
+/* What change_room got before the change began: to note it cannot fail for want of memory. */
+static void use_memory(struct capture *c)
+{
+    struct change_room *m = memory;
+
+    if (!m || !m->memory || c->data)
+        return;
+    c->data = m->memory;
+    c->room = m->bytes;
+    c->borrowed = true;
+    memcpy(c->data, c->small, c->len);
+}
+
+static int grow(struct capture *c, size_t room)
+{
+    uint8_t *data = realloc(c->borrowed ? NULL : c->data, room);
+
+    if (!data)
+        return -ENOMEM;
+    if (!c->data || c->borrowed)
+        memcpy(data, c->data ? c->data : c->small, c->len);
+    c->data = data;
+    c->room = room;
+    c->borrowed = false;
+    return 0;
+}
+
 static int reserve(struct capture *c, size_t more)
 {
-    size_t need = c->len + more, room = c->data ? c->room : CAPTURE_INLINE;
-    uint8_t *data;
+    size_t need = c->len + more, room;
 
+    if (need > CAPTURE_INLINE)
+        use_memory(c);
+    room = c->data ? c->room : CAPTURE_INLINE;
     if (need <= room)
         return 0;
     while (room < need)
         room *= 2;
-    data = realloc(c->data, room);
-    if (!data)
-        return -ENOMEM;
-    if (!c->data)
-        memcpy(data, c->small, c->len);
-    c->data = data;
-    c->room = room;
-    return 0;
+    return grow(c, room);
 }
 
 static void add(struct capture *c, const void *bytes, size_t len)
@@ -214,18 +237,33 @@ int capture_emit(struct project *p, uint32_t ns, uint64_t *ret_seq)
     return err;
 }
 
+/* The first ones take no memory. */
+static int hold(struct capture *c, struct content *content)
+{
+    struct content **more = c->held == c->few ? NULL : c->held;
+
+    if (c->held_count == c->held_room) {
+        if (ARRAY_RESERVE(more, c->held_room, c->held_count + 1) < 0)
+            return -ENOMEM;
+        if (c->held == c->few)
+            memcpy(more, c->few, sizeof c->few);
+        c->held = more;
+    }
+    c->held[c->held_count++] = content;
+    return 0;
+}
+
 bool capture_defer_end(struct content *c)
 {
     struct capture *now = current;
 
     if (!now || now->len == 0)
         return false;
-    if (ARRAY_RESERVE(now->held, now->held_room, now->held_count + 1) < 0) {
+    if (hold(now, c) < 0) {
         now->error = -ENOMEM; /* there will be no frame that it had to wait for */
         return false;
     }
     atomic_fetch_add(&c->refs, 1);
-    now->held[now->held_count++] = c;
     return true;
 }
 
@@ -248,9 +286,11 @@ void change_enter(struct capture *c, struct project *p, bool instant)
     c->instant = instant;
     c->data = NULL;
     c->room = 0;
+    c->borrowed = false;
     forget(c);
-    c->held = NULL;
-    c->held_count = c->held_room = 0;
+    c->held = c->few;
+    c->held_count = 0;
+    c->held_room = CAPTURE_HELD;
     current = c;
 }
 
@@ -264,8 +304,10 @@ void change_leave(struct capture *c)
         (void)capture_emit(p, 0, &seq);
     assert(c->len == 0 && c->held_count == 0);
     current = NULL;
-    free(c->data);
-    free(c->held);
+    if (!c->borrowed)
+        free(c->data);
+    if (c->held != c->few)
+        free(c->held);
     if (c->instant)
         rwlock_wrunlock(&p->gate);
     else
@@ -294,10 +336,24 @@ static size_t room_for(size_t bytes)
     return bytes + ROOM_SLACK;
 }
 
-static void have_room(struct project *p, size_t bytes, struct change_room *ret)
+static void use_room(struct change_room *r)
 {
-    *ret = (struct change_room){p, bytes};
-    room_left = bytes;
+    room_left = r->bytes;
+    memory = r;
+}
+
+/* Of the room in the log that was got: the memory, too, or neither. */
+static int have_room(struct project *p, size_t bytes, struct change_room *ret)
+{
+    uint8_t *data = malloc(bytes);
+
+    if (!data) {
+        log_room_done(p->log, bytes);
+        return -ENOMEM;
+    }
+    *ret = (struct change_room){p, bytes, data};
+    use_room(ret);
+    return 0;
 }
 
 /* The room that was taken ahead, if it is as much. */
@@ -305,8 +361,9 @@ static bool take_ahead(size_t want, struct change_room *ret)
 {
     if (!ahead_room.p || ahead_room.bytes < want)
         return false;
-    have_room(ahead_room.p, ahead_room.bytes, ret);
-    ahead_room.p = NULL;
+    *ret = ahead_room;
+    use_room(ret);
+    ahead_room = (struct change_room){.p = NULL};
     return true;
 }
 
@@ -334,9 +391,7 @@ int change_room(struct project *p, size_t bytes, struct change_room *ret)
         if (err == 0)
             err = log_room(p->log, want);
     }
-    if (err == 0)
-        have_room(p, want, ret);
-    return err;
+    return err < 0 ? err : have_room(p, want, ret);
 }
 
 void change_room_done(struct change_room *r)
@@ -344,6 +399,9 @@ void change_room_done(struct change_room *r)
     if (r->p)
         log_room_done(r->p->log, r->bytes);
     room_left = r->p ? 0 : room_left;
+    memory = r->p ? NULL : memory;
+    free(r->memory);
+    r->memory = NULL;
     r->p = NULL;
 }
 
@@ -356,10 +414,7 @@ bool change_room_now(struct project *p, struct change_room *ret)
         return false;
     if (!p->log || take_ahead(want, ret))
         return true;
-    if (!log_room_now(p->log, want))
-        return false;
-    have_room(p, want, ret);
-    return true;
+    return log_room_now(p->log, want) && have_room(p, want, ret) == 0;
 }
 
 bool change_ahead(struct project *p, size_t bytes)
@@ -367,10 +422,13 @@ bool change_ahead(struct project *p, size_t bytes)
     size_t want = room_for(bytes);
 
     assert(!current && !is_ahead);
-    if (is_refused(p) || !flush_lets_go_on(p) || (p->log && !log_room_now(p->log, want)))
+    if (is_refused(p) || !flush_lets_go_on(p))
         return false;
+    if (p->log && (!log_room_now(p->log, want) || have_room(p, want, &ahead_room) < 0))
+        return false;
+    room_left = 0; /* until a change takes it */
+    memory = NULL;
     is_ahead = true;
-    ahead_room = (struct change_room){p->log ? p : NULL, want};
     return true;
 }
 

@@ -31,6 +31,7 @@ struct ns;
 struct project;
 
 #define CAPTURE_INLINE 1024 /* bytes of operations that need no memory */
+#define CAPTURE_HELD 64     /* contents that may wait for one frame and need no memory */
 #define CAPTURE_LENT 4      /* pieces of data in a frame that are not copied on their way to the log */
 
 /* Data that comes behind the first `at` bytes of what is noted. */
@@ -43,12 +44,14 @@ struct capture {
     struct project *p;
     bool instant;  /* the gate is held for writing */
     uint8_t *data; /* of `room` bytes; NULL: in `small` */
+    bool borrowed; /* `data` is the memory of a change_room */
     size_t len, room;
     struct capture_lent lent[CAPTURE_LENT];
     size_t lent_count, lent_len;
     int error; /* an operation could not be noted */
-    struct content **held; /* that wait for their frame */
+    struct content **held; /* that wait for their frame; at first `few` */
     size_t held_count, held_room;
+    struct content *few[CAPTURE_HELD];
     uint8_t small[CAPTURE_INLINE];
 };
 
@@ -69,7 +72,8 @@ void capture_op(struct project *p, const struct op *op);
 void capture_op_lent(struct project *p, const struct op *op);
 /* Append what was noted as one frame of `ns` (0: of the root). *ret_seq: the number of the last
  * change. The locks of the change are held. After a failure, which turns the store read-only, no
- * other frame is appended: the log is what was, up to some change. -ENOMEM, -EROFS, -EIO. */
+ * other frame is appended: the log is what was, up to some change. -EROFS, -EIO; -ENOMEM only of a
+ * change that has neither room of its own nor few contents. */
 int capture_emit(struct project *p, uint32_t ns, uint64_t *ret_seq);
 /* Is anything noted that no frame has yet? */
 bool capture_pending(void);
@@ -82,13 +86,15 @@ void capture_rest(struct ns *ns);
 void capture_ns_put(struct project *p, const struct ns *ns);
 void capture_ns_branch(struct project *p, const struct ns *ns, const struct ns *from);
 
-/* Room in the log for a change with so many bytes of data, kept until the end of the block that has
- * declared it with CHANGE_ROOM, or until change_room_done. Before any lock, and one at a time. If
+/* Room in the log for a change with so many bytes of data, and the memory to note it, kept until the
+ * end of the block that has declared it with CHANGE_ROOM, or until change_room_done: where memory is
+ * short the change has not begun. Before any lock, and one at a time. If
  * there is none a flush makes some. What is done to any number of items takes no more (items.c).
- * -ENOSPC, -EDQUOT, -EIO, -EROFS, -EFBIG. */
+ * -ENOSPC, -EDQUOT, -EIO, -EROFS, -EFBIG, -ENOMEM. */
 struct change_room {
     struct project *p; /* NULL: none */
     size_t bytes;
+    uint8_t *memory; /* as many */
 };
 int change_room(struct project *p, size_t bytes, struct change_room *ret);
 void change_room_done(struct change_room *r);
