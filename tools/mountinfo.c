@@ -25,6 +25,7 @@
 struct mount_line {
     uint64_t id;
     char *dev, *root, *point, *type, *source;
+    const char *options; /* of the superblock; "" */
 };
 
 void mountinfo_unescape(char *s)
@@ -62,6 +63,8 @@ static int parse_line(char *line, struct mount_line *ret)
     if (!word || !ret->type || !ret->source) {
         return -EINVAL;
     }
+    word = strtok_r(NULL, " ", &save);
+    ret->options = word ? word : "";
     ret->id = strtoull(field[0], NULL, 10);
     ret->dev = field[2];
     ret->root = field[3];
@@ -92,8 +95,15 @@ static bool is_tally(const struct mount_line *m)
     return lstat(control, &st) == 0 && S_ISREG(st.st_mode);
 }
 
+static uid_t user_of(const struct mount_line *m)
+{
+    const char *said = strstr(m->options, "user_id=");
+    return said ? (uid_t)strtoul(said + strlen("user_id="), NULL, 10) : 0;
+}
+
 static void keep(const struct mount_line *m, struct tally_mountinfo *ret)
 {
+    ret->user = user_of(m);
     snprintf(ret->point, sizeof(ret->point), "%s", m->point);
     snprintf(ret->source, sizeof(ret->source), "%s", m->source);
     snprintf(ret->dev, sizeof(ret->dev), "%s", m->dev);

@@ -10,11 +10,13 @@
 #include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 struct tally_mountinfo {
     char point[PATH_MAX];  /* absolute, without symlinks */
     char source[PATH_MAX]; /* the store, as the daemon named it */
     char root[PATH_MAX];   /* what of it is mounted there: "/", or "/NS/dir" by `mount --bind` */
+    uid_t user;            /* who mounted it */
     char dev[32];          /* "major:minor": the same for all mounts that one daemon serves */
 };
 

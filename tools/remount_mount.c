@@ -119,6 +119,13 @@ static void await_daemon(const struct tally_mountinfo *m, unsigned long flags)
     }
 }
 
+/* What an ordinary user serves has no rights of others in it, whatever is said: root's options for a
+ * mount of root's begin with suid and dev. */
+static unsigned long flags_for(const struct tally_mountinfo *m, const struct mount_options *o)
+{
+    return o->flags | (m->user != 0 ? MS_NOSUID | MS_NODEV : 0ul);
+}
+
 int remount(const char *mnt, const struct mount_options *o)
 {
     struct tally_mountinfo m;
@@ -135,7 +142,7 @@ int remount(const char *mnt, const struct mount_options *o)
     if (rc != 0) {
         return rc;
     }
-    if (mount("none", m.point, NULL, MS_REMOUNT | o->flags, NULL) < 0) {
+    if (mount("none", m.point, NULL, MS_REMOUNT | flags_for(&m, o), NULL) < 0) {
         return errno == EBUSY ? tally_fail("%s is busy: files are open for writing (fuser -vm %s "
                                            "shows whose); it stays as it is",
                                            m.point, m.point)

@@ -158,4 +158,17 @@ done
 kill -TERM "$daemon"
 wait_until 30 ended "$daemon"
 check_clean
+
+claim "what an ordinary user mounted stays nosuid and nodev, whatever root says"
+install -d -o 1000 -g 1000 "$W/users" "$W/users/mnt"
+mknod -m 666 "$W/fuse" c 10 229
+cat >"$W/as-user" <<'EOF'
+mount --bind "$1/fuse" /dev/fuse
+setpriv --reuid 1000 --regid 1000 --clear-groups "$TALLY" mount --create "$1/users/store" "$1/users/mnt"
+"$TALLY" mount -o remount,rw,suid "$1/users/store" "$1/users/mnt" || exit 1
+awk -v m="$1/users/mnt" '$5 == m { print $6 }' /proc/self/mountinfo
+"$TALLY" umount "$1/users/mnt"
+EOF
+options=$(TALLY=$TALLY unshare -m bash "$W/as-user" "$W" 2>"$W/said") || fail "said: $(<"$W/said")"
+[[ ,$options, == *,nosuid,* && ,$options, == *,nodev,* ]] || fail "it is $options"
 claim "all of ${test_file##*/}"
