@@ -27,7 +27,8 @@ struct reply {
 /* -errno of opening MNT/.tally/control; -EUCLEAN: that is no file of the mount, but a symlink, say,
  * and nothing is written to it. */
 int client_open(const char *mnt, struct client *ret);
-/* What MNT/.tally/stats.json tells, the caller's; NULL: it may not be looked at, or is no such file. */
+/* What MNT/.tally/stats.json tells, the caller's; NULL: it may not be looked at, or is no such
+ * file. */
 json_t *client_load_stats(const char *mnt);
 void client_close(struct client *c);
 /* Send one command and wait for its reply. 0, or -errno of the command with its sentence in

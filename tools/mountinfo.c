@@ -160,15 +160,20 @@ static bool same_point(const struct mount_line *m, const void *ctx)
     return !strcmp(m->point, ctx);
 }
 
-static int dev_of(const char *path, int flags, char dev[32])
+static int dev_at(int dirfd, const char *path, int flags, char dev[32])
 {
     struct statx st;
     flags |= AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT;
-    if (statx(AT_FDCWD, path, flags, STATX_TYPE, &st) < 0) {
+    if (statx(dirfd, path, flags, STATX_TYPE, &st) < 0) {
         return -errno;
     }
     snprintf(dev, 32, "%u:%u", st.stx_dev_major, st.stx_dev_minor);
     return 0;
+}
+
+static int dev_of(const char *path, int flags, char dev[32])
+{
+    return dev_at(AT_FDCWD, path, flags, dev);
 }
 
 int mountinfo_dev(const char *point, char dev[32])
@@ -287,21 +292,31 @@ static bool same_whole(const struct mount_line *m, const void *ctx)
            !strcmp(m->type, "fuse.tally");
 }
 
-/* What stands at a place is the last that was mounted there. */
-static bool is_on_top(const char *point, const struct whole *w)
+/* Others may move the way to it meanwhile, so it is looked at and unmounted by one descriptor. */
+static int detach(const char *point, const char *dev)
 {
-    struct tally_mountinfo top;
-    return find(same_point, point, ANY, &top) > 0 && !strcmp(top.dev, w->dev);
+    char itself[32], path[32];
+    int fd = open(point, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0) {
+        return -errno;
+    }
+    int err = dev_at(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, itself);
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    if (err == 0 && strcmp(itself, dev) != 0) {
+        err = -ENOENT; /* another is mounted over it */
+    }
+    if (err == 0 && umount2(path, MNT_DETACH) < 0) {
+        err = -errno;
+    }
+    close(fd);
+    return err;
 }
 
 void mountinfo_detach_all(const char *source, const char *dev)
 {
     const struct whole w = {source, dev};
     struct tally_mountinfo m;
-    while (find(same_whole, &w, ANY, &m) > 0 && is_on_top(m.point, &w)) {
-        if (umount2(m.point, MNT_DETACH | UMOUNT_NOFOLLOW) < 0) {
-            return;
-        }
+    while (find(same_whole, &w, ANY, &m) > 0 && detach(m.point, dev) == 0) {
     }
 }
 

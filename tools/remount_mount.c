@@ -119,8 +119,8 @@ static void await_daemon(const struct tally_mountinfo *m, unsigned long flags)
     }
 }
 
-/* What an ordinary user serves has no rights of others in it, whatever is said: root's options for a
- * mount of root's begin with suid and dev. */
+/* What an ordinary user serves has no rights of others in it, whatever is said: root's options for
+ * a mount of root's begin with suid and dev. */
 static unsigned long flags_for(const struct tally_mountinfo *m, const struct mount_options *o)
 {
     return o->flags | (m->user != 0 ? MS_NOSUID | MS_NODEV : 0ul);

@@ -5,8 +5,13 @@
  */
 #include "tally.h"
 
+#include "io.h"
+
+#include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -17,14 +22,23 @@ static const struct verb *const store_verbs[] = {&verb_init, &verb_mount, &verb_
                                                  &verb_check, &verb_log};
 #define STORE_VERBS (sizeof(store_verbs) / sizeof(*store_verbs))
 
+/* Much of it may be somebody else's, as names and what a lock file says: a terminal gets no commands
+ * by it. */
 __attribute__((format(printf, 1, 0))) static void say(const char *fmt, va_list ap)
 {
     int err = errno; /* for %m: isatty() and writing may set another */
     tally_progress("%s", "");
     fprintf(stderr, tally_verb ? "tally %s: " : "tally: ", tally_verb);
     errno = err;
-    vfprintf(stderr, fmt, ap);
-    fputc('\n', stderr);
+    CLEANUP_FREE char *text = NULL;
+    if (vasprintf(&text, fmt, ap) < 0) {
+        text = NULL;
+        return;
+    }
+    for (char *c = text; *c; c++) {
+        *c = iscntrl((unsigned char)*c) && *c != '\n' ? '?' : *c;
+    }
+    fprintf(stderr, "%s\n", text);
 }
 
 int tally_fail(const char *fmt, ...)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# What root does to a mount that only looks like one of ours, of somebody who means ill, leads out of
-# it nowhere.
+# What root does to a mount that only looks like one of ours, of somebody who means ill, leads
+# nowhere out of it.
 set -euo pipefail
 # shellcheck source=tests/mount/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -27,4 +27,8 @@ claim "--force unmounts it all the same"
 timeout 20 "$TALLY" umount --force "$W/hostile"
 eq "$(<"$W/precious")" root:precious
 wait_until 10 ended "$server"
+
+claim "a name says nothing to the terminal"
+fails "$TALLY" check "$W/"$'a\e]0;b'
+! grep -q $'\e' "$W/said" || fail "said: $(cat -v "$W/said")"
 finish

@@ -164,7 +164,8 @@ install -d -o 1000 -g 1000 "$W/users" "$W/users/mnt"
 mknod -m 666 "$W/fuse" c 10 229
 cat >"$W/as-user" <<'EOF'
 mount --bind "$1/fuse" /dev/fuse
-setpriv --reuid 1000 --regid 1000 --clear-groups "$TALLY" mount --create "$1/users/store" "$1/users/mnt"
+setpriv --reuid 1000 --regid 1000 --clear-groups \
+    "$TALLY" mount --create "$1/users/store" "$1/users/mnt"
 "$TALLY" mount -o remount,rw,suid "$1/users/store" "$1/users/mnt" || exit 1
 awk -v m="$1/users/mnt" '$5 == m { print $6 }' /proc/self/mountinfo
 "$TALLY" umount "$1/users/mnt"
