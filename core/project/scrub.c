@@ -203,21 +203,26 @@ static bool is_same_place(const struct entry *a, const struct entry *b)
            a->offset == b->offset;
 }
 
+static void file_of(const struct entry *e, uint64_t number, char file[DISK_NAME_MAX + 1])
+{
+    if (e->kind == ENTRY_SLOT)
+        blob_slot_name(number, file);
+    else if (e->kind == ENTRY_FILE)
+        blob_object_name(&e->id, e->where, file);
+    else
+        pack_name(e->where, file);
+}
+
 static void describe(const struct entry *e, uint64_t number, char name[56], char where[100])
 {
     char file[DISK_NAME_MAX + 1], hex[ID_HEX + 1], shard[16] = "";
 
     id_to_hex(&e->id, hex);
-    if (e->kind == ENTRY_SLOT) {
-        blob_slot_name(number, file);
+    file_of(e, number, file);
+    if (e->kind == ENTRY_SLOT)
         snprintf(name, 56, "unsealed content %llu", U(number));
-    } else {
+    else
         snprintf(name, 56, "object %s", hex);
-        if (e->kind == ENTRY_FILE)
-            blob_object_name(&e->id, e->where, file);
-        else
-            pack_name(e->where, file);
-    }
     if (entry_is_ghost(e))
         snprintf(shard, sizeof shard, "shard %u: ", (unsigned)e->shard);
     if (e->kind == ENTRY_PACK)
@@ -233,12 +238,28 @@ static bool is_damage_of(int err, const struct entry *e)
     return is_damage(err) || (err == -ENOENT && entry_is_ghost(e));
 }
 
+/* Does its file not exist at all? Of a ghost its shard said so. */
+static bool is_gone(struct scrub *s, uint64_t number, const struct entry *e)
+{
+    char file[DISK_NAME_MAX + 1];
+    struct disk_file *f = NULL;
+    int err;
+
+    if (entry_is_ghost(e))
+        return false;
+    file_of(e, number, file);
+    err = disk_open(s->p->config.disk, file, DISK_READ, &f);
+    disk_file_close(f);
+    return err == -ENOENT;
+}
+
 static int found_object(struct scrub *s, uint64_t number, const struct entry *e, int reason)
 {
     char name[56], where[100], why[160];
+    bool gone = is_gone(s, number, e);
 
     describe(e, number, name, where);
-    snprintf(why, sizeof why, "%s (%s)", why_of(reason), where);
+    snprintf(why, sizeof why, "%s (%s)", gone ? "its file is gone" : why_of(reason), where);
     return found(s, DAMAGE_OBJECT, number, name, why);
 }
 

@@ -159,6 +159,19 @@ Test(scrub, a_sound_store_has_no_damage_and_all_is_counted)
     agreed(&x, "status", "scrub       last=1970-01-01T00:16:40Z objects=152");
 }
 
+Test(scrub, of_a_pack_that_was_deleted_it_is_said_that_it_is_gone)
+{
+    char name[DISK_NAME_MAX + 1];
+    uint64_t byte;
+
+    place_of("main/file10", name, &byte);
+    cr_assert_eq(disk_unlink(x.disk, name), 0);
+    fixture_reopen(&x);
+    agreed(&x, "scrub wait", "ok objects=");
+    cr_assert(strstr(said, " is damaged: its file is gone (packs/"), "%s", said);
+    cr_assert_eq(read_all("main/file10"), -EUCLEAN);
+}
+
 Test(scrub, a_damaged_record_is_named_with_all_paths_and_is_never_read)
 {
     spoil("main/file10");
