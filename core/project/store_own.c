@@ -6,17 +6,18 @@
 #include <errno.h>
 #include <stdio.h>
 
+#define FORBIDDEN                                                                                  \
+    ": what is there could have been made to do harm; only who uses it, or root, may own and "     \
+    "write it (chown, chmod). If the others are trusted: mount -o foreign_store, or "              \
+    "--foreign-store of init, check and log"
+
 /* `name` is "" for the whole. */
 static int refuse(int err, const char *what, const char *path, const char *name,
                   const char reason[OWN_WHY], char why[STORE_WHY])
 {
-    const char *slash = *name ? "/" : "";
-
     if (err == -EPERM)
-        snprintf(why, STORE_WHY,
-                 "the %s %.200s%s%.40s %.100s: what is there could have been made to do harm; only "
-                 "who uses it should own and write it (option foreign_store: they are trusted)",
-                 what, path, slash, name, reason);
+        snprintf(why, STORE_WHY, "%.40s%sthe %s %.180s %.60s" FORBIDDEN, name, *name ? " in " : "",
+                 what, path, reason);
     else
         snprintf(why, STORE_WHY, "the %s %.200s is damaged: %.40s %.100s", what, path,
                  *name ? name : "it", reason);

@@ -30,7 +30,7 @@ claim "a user's store: root is told so, and may say that it is meant"
 new_store "$S"
 chown -R "$user:$user" "$S"
 refused "belongs to user $user" "$TALLY" mount "$S" "$M"
-refused "foreign_store" "$TALLY" check "$S"
+refused "chown.*mount -o foreign_store.*--foreign-store" "$TALLY" check "$S"
 refused "belongs to user $user" "$TALLY" check --repair "$S"
 refused "belongs to user $user" "$TALLY" log "$S"
 "$TALLY" check --foreign-store "$S" >/dev/null
