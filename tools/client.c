@@ -48,6 +48,22 @@ int client_open(const char *mnt, struct client *ret)
     return 0;
 }
 
+int client_copy_status(const char *mnt)
+{
+    char buf[8192];
+    ssize_t n;
+    int fd = open_file(mnt, ".tally/status", O_RDONLY);
+    if (fd < 0) {
+        return fd;
+    }
+    while ((n = read(fd, buf, sizeof(buf))) > 0) {
+        fwrite(buf, 1, (size_t)n, stdout);
+    }
+    int err = n < 0 ? -errno : 0;
+    io_cleanup_close(&fd);
+    return err;
+}
+
 json_t *client_load_stats(const char *mnt)
 {
     int fd = open_file(mnt, ".tally/stats.json", O_RDONLY);

@@ -30,6 +30,8 @@ int client_open(const char *mnt, struct client *ret);
 /* What MNT/.tally/stats.json tells, the caller's; NULL: it may not be looked at, or is no such
  * file. */
 json_t *client_load_stats(const char *mnt);
+/* MNT/.tally/status to standard output; whether that could be written is its owner's to look at. */
+int client_copy_status(const char *mnt);
 void client_close(struct client *c);
 /* Send one command and wait for its reply. 0, or -errno of the command with its sentence in
  * ret->head (a sentence is there always). */

@@ -146,6 +146,11 @@ static int take_options(int argc, char **argv, struct call *c)
         }
     }
     int n = argc - optind;
+    if (n > c->shape->max) {
+        tally_warn("one argument too many: '%s'", argv[optind + c->shape->max]);
+    } else if (n < c->shape->min) {
+        tally_warn("an argument is missing");
+    }
     return n < c->shape->min || n > c->shape->max ? -EINVAL : 0;
 }
 
@@ -475,6 +480,18 @@ static int run_watched(struct client *client, const char *mnt, const struct call
     return err;
 }
 
+/* A mount that is ro takes no commands, but how the store is can be read. */
+static int run_readonly(const struct call *c, const char *mnt)
+{
+    if (strcmp(c->shape->verb, "status") == 0 && !c->json) {
+        int err = client_copy_status(mnt);
+        return err < 0 ? tally_fail("%s/.tally/status: %s", mnt, strerror(-err)) : 0;
+    }
+    return tally_fail("%s is mounted ro and takes no commands (`mount -o remount,rw %s`); "
+                      "%s/.tally/%s can be read",
+                      mnt, mnt, mnt, c->json ? "stats.json" : "status");
+}
+
 static int run_in_mount(const struct call *c, const char *mnt, char **args, int nargs)
 {
     CLEANUP_STRBUF struct strbuf line = STRBUF_INIT;
@@ -495,8 +512,7 @@ static int run_in_mount(const struct call *c, const char *mnt, char **args, int 
                           mnt);
     }
     if (err == -EROFS) {
-        return tally_fail("%s is mounted ro and takes no commands; %s/.tally/status can be read",
-                          mnt, mnt);
+        return run_readonly(c, mnt);
     }
     if (err < 0) {
         return tally_fail("%s/.tally/control: %s%s", mnt, strerror(-err),
@@ -571,7 +587,7 @@ const struct verb cmd_control_verbs[] = {
      "  --idle   until nothing at all is pending, not only what came before\n"
      "  DUR      wait at most so long, as 30s or 5m\n"},
     {"flush", cmd_control_run, "[NAME]", "begin to make durable what is there",
-     "  NAME     is told again by tally wait ticket T\n"},
+     "  NAME     is told by tally wait ticket T, and kept in .tally/flushes\n"},
     {"du", cmd_control_run, "[NS...]", "what namespaces take, and what dropping one gives back",
      NULL},
     {"refs", cmd_control_run, "ID|PATH", "how many references an object has", NULL},

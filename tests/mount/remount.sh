@@ -46,6 +46,9 @@ echo more >>"$M/main/f"
 mount -o remount,ro "$M"
 has_flag ro
 eq "$(state)" ro,relatime
+matches "$("$TALLY" -C "$M" status)" 'mounted +ro,relatime' # though it takes no commands
+fails "$TALLY" -C "$M" drain
+matches "$(<"$W/said")" 'is mounted ro and takes no commands'
 refused_with EROFS
 ! moved "$M/main/f" cat "$M/main/f" || fail "a reading moved the access time"
 ! moved "$M/main/d" ls "$M/main/d" || fail "a listing moved the access time"
