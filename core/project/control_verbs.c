@@ -109,6 +109,17 @@ bool control_is_keyword(const struct call *call, size_t i, const char *word)
 
 /* ---- help, status ---- */
 
+/* A long one keeps its explanation apart from its words. */
+static void help_line(struct call *call, const struct verb *v)
+{
+    if (strlen(v->usage) > 30) {
+        control_line(call, "%s", v->usage);
+        control_line(call, "%-30s %s", "", v->help);
+    } else {
+        control_line(call, "%-30s %s", v->usage, v->help);
+    }
+}
+
 static int help(struct call *call)
 {
     const struct verb *v;
@@ -122,7 +133,7 @@ static int help(struct call *call)
         return 0;
     }
     for (v = control_verbs; v->name; v++)
-        control_line(call, "%-30s %s", v->usage, v->help);
+        help_line(call, v);
     return 0;
 }
 
