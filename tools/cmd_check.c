@@ -207,6 +207,9 @@ static int check_store(const char *path, struct checking *c)
     c->started = clock_ticks(clock_real());
     tell_salvaged(c, &store.salvaged);
     err = look(&store, c, &result);
+    if (err == 0 && writes) {
+        err = store_is_mended(&store);
+    }
     result.repaired += store.salvaged.rows > 0;
     store_close(&store);
     tally_progress("%s", "");

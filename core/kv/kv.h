@@ -66,6 +66,12 @@ struct kv_salvaged {
  * The other is kept beside it. On failure nothing was changed, but that DIR.new may be there.
  * -EUCLEAN: no row can be read; -ENOSPC, -EIO and the like. */
 int kv_salvage_lmdb(int dirfd, const char *dir, struct kv_salvaged *ret);
+/* The structure of the new one is sound, but rows may be missing that others rely on: nobody may
+ * write it before they are mended, also if whoever salvaged it was cut off. 1 it is such a one, 0,
+ * -errno. */
+int kv_salvage_is_unmended(int dirfd, const char *dir);
+/* They are, durably. */
+int kv_salvage_is_mended(int dirfd, const char *dir);
 /* `dir` below `dirfd` is made with KV_CREATE. `tables` (names in static storage) are opened or
  * created; with KV_READONLY a missing one reads as empty. Table numbers are indices into it.
  * No symlink is followed: -EUCLEAN, as where a file is none.

@@ -4,6 +4,7 @@
  *
  *     DIR.new      made; rows go there as they are, with the checksums they have
  *     DIR          changes places with it; then the damaged one is DIR.damaged, or DIR.damaged.2 …
+ *     DIR/salvaged comes with it, until whoever salvages has mended what the rows say
  *
  * Which commit a row is of is not known from the row: so only what the newest commit leads to
  * counts.
@@ -25,6 +26,7 @@
 #define MAP ((size_t)1 << 40)
 #define MAP_LEAST ((size_t)1 << 32)
 #define KEPT_MAX 100 /* damaged ones beside it */
+#define MARK "salvaged"
 
 struct salvage {
     MDB_env *env;
@@ -126,7 +128,7 @@ static int copy_rows(int from, int at, struct kv_salvaged *ret)
 /* What a salvage that was cut off has left. */
 static int make_empty(int dirfd, const char *name)
 {
-    static const char *const files[] = {"data.mdb", "lock.mdb", "closed"};
+    static const char *const files[] = {"data.mdb", "lock.mdb", "closed", MARK};
     int r = beneath_mkdir(dirfd, name, 0700);
 
     if (r < 0 && r != -EEXIST)
@@ -166,6 +168,28 @@ int kv_salvage_lmdb(int dirfd, const char *dir, struct kv_salvaged *ret)
     CLEANUP_CLOSE int at = make_empty(dirfd, new);
     int r = at < 0 ? at : copy_rows(from, at, ret);
     if (r == 0)
+        r = io_write_file(at, MARK, "\n", 1, 0600);
+    if (r == 0)
         r = io_sync_dir(dirfd, new);
     return r == 0 ? change_places(dirfd, dir, new, ret->kept) : r;
+}
+
+int kv_salvage_is_unmended(int dirfd, const char *dir)
+{
+    CLEANUP_CLOSE int at = beneath_open_dir(dirfd, dir);
+    struct stat st;
+
+    if (at < 0)
+        return at;
+    if (fstatat(at, MARK, &st, AT_SYMLINK_NOFOLLOW) == 0)
+        return 1;
+    return errno == ENOENT ? 0 : -errno;
+}
+
+int kv_salvage_is_mended(int dirfd, const char *dir)
+{
+    CLEANUP_CLOSE int at = beneath_open_dir(dirfd, dir);
+    int r = at < 0 ? at : beneath_unlink(at, MARK);
+
+    return r == 0 || r == -ENOENT ? io_sync_dir(dirfd, dir) : r;
 }

@@ -237,6 +237,7 @@ static int salvage_tables(struct store *s, const char *path, const char *wrong, 
 
     if (err == 0) {
         (void)snprintf(s->salvaged.why, sizeof s->salvaged.why, "%s", wrong);
+        s->unmended = true;
         return 0;
     }
     s->salvaged.rows = 0;
@@ -244,6 +245,26 @@ static int salvage_tables(struct store *s, const char *path, const char *wrong, 
                 "the metadata of the store %s is damaged: kv/data.mdb, %s; what can be read "
                 "of it could not be saved: %s",
                 path, wrong, strerror(-err));
+}
+
+/* Counts of rows that are lost would be taken for others: what is shared would be written over. */
+static int refuse_unmended(struct store *s, const char *path, unsigned flags, char why[STORE_WHY])
+{
+    s->unmended = kv_salvage_is_unmended(s->dirfd, "kv") > 0;
+    if (!s->unmended || flags & STORE_SALVAGE)
+        return 0;
+    return fail(-EUCLEAN, why,
+                "the metadata of the store %s was damaged, and the repair that saved what can be "
+                "read of it did not come to its end: run `tally check --repair` once more",
+                path);
+}
+
+int store_is_mended(struct store *s)
+{
+    int err = s->unmended ? kv_salvage_is_mended(s->dirfd, "kv") : 0;
+
+    s->unmended = s->unmended && err < 0;
+    return err;
 }
 
 /* A damaged structure would take LMDB anywhere. */
@@ -271,6 +292,8 @@ static int open_parts(struct store *s, const char *path, unsigned flags, bool po
 {
     int err = verify_tables(s, path, flags, why);
 
+    if (err == 0)
+        err = refuse_unmended(s, path, flags, why);
     if (err < 0)
         return err;
     err =

@@ -26,6 +26,7 @@ struct store {
     struct project_pool pool; /* disk NULL: the store is in none */
     int nodefd;               /* the lock of its node */
     struct kv_salvaged salvaged; /* with STORE_SALVAGE: rows 0: there was no need */
+    bool unmended; /* with STORE_SALVAGE: what was saved, now or before, is not repaired yet */
 };
 
 enum store_flags {
@@ -47,13 +48,16 @@ bool store_exists(const char *path);
  * name in it is a symlink, a FIFO, a device. -EBUSY another process owns it (why names it), -ENOENT
  * not a store, or its pool is missing. -ESTALE it is not, or no longer, a node of the pool that is
  * there: a copy of the store is, or it was retired; nothing was changed. -EUCLEAN, too: the
- * structure of its metadata is damaged, and no more of it can be read. Each opening of a node that
+ * structure of its metadata is damaged, and no more of it can be read; or what could be was saved,
+ * and a repair of that was cut off. Each opening of a node that
  * may write begins a new life of it. */
 int store_open(const char *path, unsigned flags, const char *purpose, const char *at,
                struct store *ret, char why[STORE_WHY]);
 /* For others' messages, and for who waits: the mount that was opened for `at` is ending. Any
  * thread. */
 void store_tell_end(const struct store *s, const char *at);
+/* What STORE_SALVAGE saved is repaired: from now on it can be opened without. */
+int store_is_mended(struct store *s);
 /* For project_config; NULL: it is in none. */
 const struct project_pool *store_get_pool(const struct store *s);
 void store_close(struct store *s);

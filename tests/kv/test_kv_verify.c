@@ -337,9 +337,9 @@ static unsigned list_rows(struct fixture *x, struct row *out)
 
 static void remove_kept(const struct fixture *x, const char *kept)
 {
-    static const char *const names[] = {"data.mdb", "lock.mdb", "closed"};
+    static const char *const names[] = {"data.mdb", "lock.mdb", "closed", "salvaged"};
 
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 4; i++) {
         char path[128];
         snprintf(path, sizeof path, "%s/%s", kept, names[i]);
         (void)unlinkat(x->dir, path, 0);
@@ -355,6 +355,7 @@ static unsigned salvage(struct fixture *x, unsigned before, struct kv_salvaged *
 
     cr_assert_eq(verify(x), -EUCLEAN);
     cr_assert_eq(kv_salvage_lmdb(x->dir, "kv", ret), 0);
+    cr_assert_eq(kv_salvage_is_unmended(x->dir, "kv"), 1);
     cr_assert_eq(verify(x), 0, "%s", why);
     unsigned n = list_rows(x, found);
     for (unsigned i = 0; i < n; i++, at++) {
@@ -363,6 +364,8 @@ static unsigned salvage(struct fixture *x, unsigned before, struct kv_salvaged *
         cr_assert_lt(at, before, "a row that was not there");
     }
     cr_assert_eq(ret->rows, n);
+    cr_assert_eq(kv_salvage_is_mended(x->dir, "kv"), 0);
+    cr_assert_eq(kv_salvage_is_unmended(x->dir, "kv"), 0);
     remove_kept(x, ret->kept);
     return n;
 }

@@ -268,3 +268,52 @@ Test(store, what_is_no_store_is_not_opened)
     cr_assert_eq(store_init(x.dir, "", NULL, 0, x.why), -EEXIST);
     teardown(&x);
 }
+
+/* ---- metadata that was damaged ---- */
+
+#define KV_PAGE 4096
+#define IS_LEAF 2
+
+/* The last leaf is none. */
+static void spoil_leaf(const struct place *x)
+{
+    char path[256];
+    uint8_t at[2] = {0};
+    off_t end;
+
+    snprintf(path, sizeof path, "%s/kv/data.mdb", x->path);
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    cr_assert_geq(fd, 0);
+    end = lseek(fd, 0, SEEK_END);
+    do {
+        end -= KV_PAGE;
+        cr_assert_gt(end, KV_PAGE);
+        cr_assert_eq(pread(fd, at, 2, end + 10), 2);
+    } while (at[0] != IS_LEAF || at[1]);
+    cr_assert_eq(pwrite(fd, "\100", 2, end + 10), 2);
+    close(fd);
+}
+
+Test(store, what_was_saved_of_its_metadata_is_opened_by_nobody_else_before_it_is_mended)
+{
+    struct place x;
+    struct store s;
+
+    made(&x);
+    spoil_leaf(&x);
+    cr_assert_eq(store_open(x.path, 0, "mount", "", &s, x.why), -EUCLEAN);
+    cr_assert_eq(store_open(x.path, STORE_SALVAGE, "check", "", &s, x.why), 0, "%s", x.why);
+    cr_assert(s.salvaged.rows && s.unmended);
+    store_close(&s); /* cut off */
+    cr_assert_eq(store_open(x.path, 0, "mount", "", &s, x.why), -EUCLEAN);
+    says(&x, "did not come to its end: run `tally check --repair` once more");
+    cr_assert_eq(store_open(x.path, STORE_READONLY, "check", "", &s, x.why), -EUCLEAN);
+    cr_assert_eq(store_open(x.path, STORE_SALVAGE, "check", "", &s, x.why), 0, "%s", x.why);
+    cr_assert(!s.salvaged.rows && s.unmended);
+    cr_assert_eq(store_is_mended(&s), 0);
+    store_close(&s);
+    cr_assert_eq(store_open(x.path, 0, "mount", "", &s, x.why), 0, "%s", x.why);
+    cr_assert_not(s.unmended);
+    store_close(&s);
+    teardown(&x);
+}
