@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * check: the order of things, and the tables of pages; check_objects.c has the other tables,
- * check_tree.c the namespaces, check_bytes.c the bytes. One snapshot; first a recount from the
+ * check_namespaces.c the trees, check_bytes.c the bytes. One snapshot; first a recount from the
  * roots, then each table is held against it and against the others. What repair could do is offered
  * (check_fix) where something is found.
  */

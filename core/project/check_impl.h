@@ -195,7 +195,7 @@ int check_gc(struct check *c);
 /* What sweeps remembered. (check_sweep.c) */
 int check_sweep(struct check *c);
 
-/* ---- trees (check_scan.c, check_tree.c, check_users.c) ---- */
+/* ---- trees (check_namespaces.c, check_scan.c, check_tree.c, check_users.c) ---- */
 
 /* Every namespace as a tree of directories. */
 int check_trees(struct check *c);
@@ -207,6 +207,13 @@ struct check_tree {
     uint64_t root;
     const char *name; /* of the namespace */
 };
+struct check_numbers {
+    uint64_t max;   /* the highest inode number in the tree */
+    uint64_t named; /* the highest that an entry leads to without an inode there; 0: none */
+};
+/* One tree. `orphans`: it is that of unlinked inodes, in which nothing has a name. */
+int check_tree(struct check *c, const struct check_tree *tree, bool orphans,
+               struct check_numbers *ret);
 /* Each sound item from `from` on; non-zero stops and is returned. *ret_hidden (may be NULL): a part
  * cannot be read. */
 typedef int scan_fn(struct key k, const uint8_t *val, size_t len, void *ctx);

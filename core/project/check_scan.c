@@ -328,3 +328,24 @@ void check_where_entry(struct check *c, const struct check_tree *t, struct key k
     text[escape(d->name, d->name_len, text)] = 0;
     (void)snprintf(out, CHECK_PATH, "%s inode %" PRIu64 "/%s", t->name, key_ino(k), text);
 }
+
+const char *check_type_name(unsigned type)
+{
+    switch (type) {
+    case DT_REG:
+        return "a regular file";
+    case DT_DIR:
+        return "a directory";
+    case DT_LNK:
+        return "a symbolic link";
+    case DT_FIFO:
+        return "a fifo";
+    case DT_SOCK:
+        return "a socket";
+    case DT_CHR:
+    case DT_BLK:
+        return "a device";
+    default:
+        return "of no known type";
+    }
+}

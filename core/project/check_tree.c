@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * check_tree: is each namespace a tree of directories? Two scans of its items: the first collects
- * what inodes there are (struct node, 24 bytes each), the second holds every entry and every
- * attribute against them. Namespaces that share their root are looked at once.
+ * check_tree: is one tree a tree of directories? Two scans of its items: the first collects what
+ * inodes there are (struct node, 24 bytes each), the second compares every entry and every
+ * attribute with them. check_namespaces.c says which trees there are.
  *
- * Where a page is damaged, what is missing proves nothing: then only what contradicts itself is
- * told, and nothing is offered to repair.
+ * Where a page is damaged, what is missing proves nothing: then only contradictions are reported,
+ * and no repair is offered.
  */
 #include "array.h"
 #include "check_impl.h"
@@ -564,7 +564,7 @@ static bool has_root_directory(struct tree_check *t)
     return false;
 }
 
-static int check_structure(struct tree_check *t)
+static int scan_twice(struct tree_check *t)
 {
     struct check *c = t->c;
     bool hidden;
@@ -585,98 +585,13 @@ static int check_structure(struct tree_check *t)
     return t->err;
 }
 
-/* ---- all namespaces ---- */
-
-static void fix_next(struct check *c, const struct ns_fields *f, uint32_t number, uint64_t max)
+int check_tree(struct check *c, const struct check_tree *tree, bool orphans,
+               struct check_numbers *ret)
 {
-    check_fix(c, &(struct fix){.kind = FIX_NEXT_INO, .ns = number, .value = max + 1}, "namespace",
-              f->name, "the next inode number to be given is %" PRIu64, max + 1);
-}
-
-/* A new inode must not come to stand behind an entry that leads nowhere now. */
-static void check_next(struct check *c, const struct ns_fields *f, uint32_t number, uint64_t max,
-                       uint64_t named)
-{
-    if (f->next_ino <= max)
-        check_found(c, true, "namespace", f->name,
-                    "inode %" PRIu64 " is in use, but the next number to be given is %" PRIu64, max,
-                    f->next_ino);
-    if (f->next_ino <= max || f->next_ino <= named)
-        fix_next(c, f, number, max > named ? max : named);
-}
-
-static int check_root(struct check *c, const struct ns_fields *f, uint64_t *ret_max,
-                      uint64_t *ret_named)
-{
-    struct tree_check t = {.c = c, .t = {f->root, f->name}, .max = 0};
-    int err;
-
-    *ret_named = 0;
-    (void)map64_get(&c->named, f->root, ret_named);
-    if (map64_get(&c->roots, f->root, ret_max))
-        return 0;
-    err = check_structure(&t);
-    free(t.node);
-    *ret_max = t.max;
-    *ret_named = t.named;
-    if (err == 0 && t.named)
-        err = map64_put(&c->named, f->root, t.named);
-    return err < 0 ? err : map64_put(&c->roots, f->root, t.max);
-}
-
-static int check_namespace(struct check *c, uint64_t number, const void *val, size_t len)
-{
-    struct ns_fields f;
-    uint64_t max, named;
-    int err =
-        number && number <= VFS_NS_MAX ? ns_record_check((uint32_t)number, val, len) : -EUCLEAN;
-
-    if (err == 0)
-        err = ns_decode(val, len, &f);
-    if (err < 0)
-        return err == -EUCLEAN ? 0 : err; /* the recount told */
-    if (!f.target && f.root) {
-        err = check_root(c, &f, &max, &named);
-        if (err == 0)
-            check_next(c, &f, (uint32_t)number, max, named);
-    }
-    free(f.target);
-    return err;
-}
-
-static int check_orphans(struct check *c)
-{
-    struct tree_check t = {.c = c, .t = {c->state.orphan_root, "unlinked files"}, .orphans = true};
-    int err = c->has_state && c->state.orphan_root ? check_structure(&t) : 0;
+    struct tree_check t = {.c = c, .t = *tree, .orphans = orphans};
+    int err = scan_twice(&t);
 
     free(t.node);
+    *ret = (struct check_numbers){t.max, t.named};
     return err;
-}
-
-int check_trees(struct check *c)
-{
-    int err = check_each(c, TABLE_NAMESPACES, "namespace", check_namespace);
-
-    return err < 0 ? err : check_orphans(c);
-}
-
-const char *check_type_name(unsigned type)
-{
-    switch (type) {
-    case DT_REG:
-        return "a regular file";
-    case DT_DIR:
-        return "a directory";
-    case DT_LNK:
-        return "a symbolic link";
-    case DT_FIFO:
-        return "a fifo";
-    case DT_SOCK:
-        return "a socket";
-    case DT_CHR:
-    case DT_BLK:
-        return "a device";
-    default:
-        return "of no known type";
-    }
 }
