@@ -157,6 +157,12 @@ static bool find_wanted(const struct adopting *a, const struct id *id, uint64_t 
 
 /* ---- object files ---- */
 
+/* A member of a pool sees no names of others' files in its own view of the pool. */
+static struct disk *lists(const struct adopting *a)
+{
+    return a->c->o->pool ? a->c->o->pool->disk : a->disk;
+}
+
 static bool is_sound(struct adopting *a, uint64_t number, const struct entry *e)
 {
     return check_quietly_on(a->c, a->disk, number, e);
@@ -194,7 +200,7 @@ static int adopt_files(struct adopting *a)
 
     for (unsigned i = 0; i < 256 && err == 0; i++) {
         (void)snprintf(a->dir, sizeof a->dir, "objects/%02x", i);
-        err = disk_list(a->disk, a->dir, adopt_file, a);
+        err = disk_list(lists(a), a->dir, adopt_file, a);
         err = err == -ENOENT ? 0 : err;
     }
     return err;
@@ -246,7 +252,7 @@ static int adopt_pack(const char *name, void *ctx)
 
 static int adopt_records(struct adopting *a)
 {
-    int err = a->count ? disk_list(a->disk, "packs", adopt_pack, a) : 0;
+    int err = a->count ? disk_list(lists(a), "packs", adopt_pack, a) : 0;
 
     return err == -ENOENT ? 0 : err;
 }

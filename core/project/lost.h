@@ -21,8 +21,8 @@ struct project;
 bool lost_is_stub(const struct entry *e);
 /* Number -> references, of what is named and has no entry that decodes. */
 int lost_find(struct kv_snap *snap, const struct recount *count, struct map64 *ret);
-/* -EUCLEAN, and alarms: some number is lost, and unnamed bytes may be its. Walks all trees; `step`
- * as in recount.h. */
+/* -EUCLEAN, and alarms: some number is lost, or may be, for damage hides a part of the trees; and
+ * unnamed bytes may be its. Walks all trees; `step` as in recount.h. */
 int lost_guard(struct project *p, bool (*step)(uint64_t pages, void *ctx), void *ctx);
 
 struct lost_look {

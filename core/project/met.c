@@ -154,17 +154,24 @@ void met_read(struct project *p, uint64_t number, uint64_t place)
     atomic_store(&p->met.any, p->met.known.count > 0);
 }
 
-const char *met_trouble(struct project *p)
+bool met_has_rows(struct project *p)
 {
     uint64_t number, when;
     size_t at = 0;
     MUTEX_GUARD(&p->met.lock);
 
-    if (p->met.known.count == 0)
-        return NULL;
     while (map64_next(&p->met.known, &at, &number, &when))
         if (when % 2 == MET_ROW)
-            return "objects that files name are missing in their table; `rebuild` looks for them";
+            return true;
+    return false;
+}
+
+const char *met_trouble(struct project *p)
+{
+    if (met_count(p) == 0)
+        return NULL;
+    if (met_has_rows(p))
+        return "objects that files name are missing in their table; `rebuild` looks for them";
     return "reading met damage; `scrub` looks at everything";
 }
 

@@ -49,6 +49,8 @@ void met_read(struct project *p, uint64_t number, uint64_t place);
 int met_lost(struct project *p, uint64_t number);
 /* What is wrong, for a status; NULL: nothing. Of static storage. */
 const char *met_trouble(struct project *p);
+/* Is a lost row known? */
+bool met_has_rows(struct project *p);
 /* How many are known. */
 uint64_t met_count(struct project *p);
 /* Everything was looked at since `mark` was taken: what was met before it is forgotten. `rows`: of

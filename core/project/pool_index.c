@@ -272,6 +272,30 @@ bool pool_index_names(struct pool_index *ix, const struct entry *e)
     return named;
 }
 
+bool pool_index_is_marked(struct pool_index *ix, const struct entry *e)
+{
+    struct pool_view *v = current(ix);
+    bool marked = v && is_absent(v, e);
+
+    pool_view_release(v);
+    return marked;
+}
+
+size_t pool_index_count_marked(struct pool_index *ix, const struct pool_record *v, size_t count)
+{
+    struct pool_view *view = current(ix);
+    const struct pool_marks *m = view ? view->marks : NULL;
+    size_t at = 0, marked = 0;
+
+    for (size_t i = 0; m && i < count && at < m->count; i++) {
+        while (at < m->count && id_compare(&m->v[at].id, &v[i].key) < 0)
+            at++;
+        marked += at < m->count && m->v[at].mark && id_equal(&m->v[at].id, &v[i].key);
+    }
+    pool_view_release(view);
+    return marked;
+}
+
 size_t pool_index_who(struct pool_index *ix, const struct id *id, uint64_t size,
                       unsigned *ret_nodes, size_t max)
 {

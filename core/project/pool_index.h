@@ -57,6 +57,11 @@ int pool_index_find(void *ctx, const struct id *id, uint64_t size, unsigned nth,
  * read does not. For figures. */
 bool pool_index_names(struct pool_index *ix, const struct entry *e);
 
+/* Does the list of marks have the place of this sealed entry? */
+bool pool_index_is_marked(struct pool_index *ix, const struct entry *e);
+/* How many of these places, ascending by key, it has. */
+size_t pool_index_count_marked(struct pool_index *ix, const struct pool_record *v, size_t count);
+
 struct pool_index_stats {
     uint64_t serial;  /* of the list whose marks are absent; 0: none yet */
     uint64_t absent;  /* places */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* pool_node: see the header. */
+#include "lost.h"
 #include "pool_marks.h"
 #include "pool_names.h"
 #include "pool_node_impl.h"
@@ -76,7 +77,88 @@ static int acknowledge(struct project *p, uint64_t *ret_serial)
     return 0;
 }
 
-/* ---- 4 to 6 ---- */
+/* ---- 6: is what the tables have all that somebody needs? ---- */
+
+static bool guard_step(uint64_t pages, void *ctx)
+{
+    const struct project *p = ctx;
+
+    (void)pages;
+    return atomic_load(&p->closing);
+}
+
+/* Lost entries were met, or found before, and no rebuild has run since. */
+static bool is_doubted(struct project *p)
+{
+    int64_t at = atomic_load(&p->node->doubted);
+
+    return met_has_rows(p) || (at && ticks(p) - at < POOL_DOUBT_REST);
+}
+
+static int look_for_lost(struct project *p)
+{
+    int err = lost_guard(p, guard_step, p);
+
+    atomic_store(&p->node->doubted, err == -EUCLEAN ? ticks(p) ? ticks(p) : 1 : 0);
+    return err;
+}
+
+/* After the names were read: may `head` acknowledge what it is about to? `marked`: how many of the
+ * names the list has. Of a list that is acknowledged already that only falls; a name that is gone
+ * from it may be that of an entry that is lost since. */
+static int vouch(struct project *p, const struct pool_head *head, size_t marked)
+{
+    struct pool_node *n = p->node;
+    struct pool_index_stats view;
+    int err;
+
+    pool_index_get_stats(n->index, &view);
+    if (view.absent && (head->ack != n->head.ack || marked != n->told_marked)) {
+        err = look_for_lost(p);
+        if (err < 0)
+            return err;
+    }
+    n->told_marked = marked;
+    return 0;
+}
+
+/* The last report stays, and so does what it acknowledged; one of an earlier life acknowledges
+ * nothing any more. */
+static void stay(struct project *p)
+{
+    struct pool_node *n = p->node;
+    struct pool_head head = n->head;
+
+    if (!head.serial && pool_head_read(p->shared->disk, p->shared->node, &head) < 0)
+        return;
+    if (!n->head.serial)
+        head.ack = 0;
+    head.life = p->shared->life;
+    head.time = now(p);
+    if (pool_report_again(p->shared->disk, &head) == 0 && n->head.serial)
+        n->head = head;
+}
+
+void pool_node_mended(struct project *p)
+{
+    if (p->node)
+        atomic_store(&p->node->doubted, 0);
+}
+
+const char *pool_node_doubt(struct project *p)
+{
+    struct pool_node *n = p->node;
+
+    if (!n)
+        return NULL;
+    MUTEX_GUARD(&n->lock);
+    return n->status.error != -EUCLEAN
+               ? NULL
+               : "its tables are damaged or lack entries, so it tells the pool nothing that would "
+                 "let bytes go; `rebuild` looks for them";
+}
+
+/* ---- 4, 5, 7 ---- */
 
 static int write_names(struct project *p, struct pool_head *head)
 {
@@ -86,6 +168,8 @@ static int write_names(struct project *p, struct pool_head *head)
     uint64_t before = atomic_load(&p->flush.committed);
     int err = pool_names_read(p->config.kv, &names);
 
+    if (err == 0)
+        err = vouch(p, head, pool_index_count_marked(n->index, names.v, names.count));
     if (err == 0)
         err = pool_report_write(p->shared->disk, head, names.v, names.count);
     pool_names_release(&names);
@@ -118,7 +202,7 @@ static int write_report(struct project *p, uint64_t ack)
 
     head.ack = ack;
     head.time = now(p);
-    if (says_the_same(p)) {
+    if (says_the_same(p) && head.ack == n->head.ack) {
         err = pool_report_again(p->shared->disk, &head);
         n->again++;
     }
@@ -138,6 +222,8 @@ static int report_once(struct project *p)
     int err = atomic_load(&p->readonly) ? -EROFS : still_ours(p);
 
     mutex_held(&n->report);
+    if (err == 0 && is_doubted(p))
+        err = -EUCLEAN;
     if (err == 0)
         err = acknowledge(p, &ack);
     if (err < 0)
@@ -199,9 +285,12 @@ int pool_node_report(struct project *p)
         return 0;
     MUTEX_GUARD(&n->report);
     err = report_once(p);
+    if (err == -EUCLEAN)
+        stay(p);
     if (err == 0)
         note_success(p);
-    else if (note_failure(p, err) && err != -ESTALE && err != -EROFS && err != -ESHUTDOWN)
+    else if (note_failure(p, err) && err != -ESTALE && err != -EROFS && err != -ESHUTDOWN &&
+             err != -ECANCELED)
         report(REPORT_WARN,
                "reporting to the pool failed (%s): it is tried again, and nothing that "
                "this store could need is collected meanwhile",

@@ -12,15 +12,21 @@
  *      and from now on none takes a place that s has marked
  *   4. a flush: what was taken before is committed
  *   5. all that the committed tables name is read (pool_names.h)
- *   6. that is written as the report, with s as its acknowledgement
+ *   6. if s marks something: all that the trees name has an entry in these tables (lost.h)
+ *   7. that is written as the report, with s as its acknowledgement
  *
  * So a report that acknowledges s and does not name K says that this store does not name K, and
  * cannot come to while a list with K in it is in force. It comes every `report_interval`, within
  * POOL_MARKS_WATCH of a newer list of marks, at the end of a drain that brought something new or
  * finds a newer list (or soon after, where a report takes long and drains follow each other
- * closely), before a GC cycle, and on command. Where no commit has come since the last one only its
- * head is written anew. With one that says something new, packs that are closed get their indexes,
+ * closely), before a GC cycle, and on command. Where no commit has come since the last one, and no
+ * newer list, only its head is written anew. With one that says something new, packs that are closed get their indexes,
  * so that what a store put that never runs a cycle itself can be collected, too.
+ *
+ * An entry that is lost would be a place that the report leaves out, and somebody needs. So where 6
+ * finds that one is, or cannot tell, there is no new report: the last one stays, with the list that
+ * it acknowledged, so that nothing is removed for a newer one. Its head alone goes on, lest the
+ * store be taken for stale. That ends with a rebuild, or is looked at again after POOL_DOUBT_REST.
  *
  * When the pool cannot be read or written the store goes on: what it has cached it serves, what is
  * new waits in the flush; status says since when, and it is tried again. When step 1 fails somebody
@@ -42,6 +48,7 @@ struct project;
 /* So long, or `report_interval` if that is less, marks wait for the acknowledgement of a store that
  * has nothing to say. */
 #define POOL_MARKS_WATCH (3 * NSEC_PER_SEC)
+#define POOL_DOUBT_REST (3600 * NSEC_PER_SEC)
 
 struct pool_node_status {
     uint64_t reports, failed; /* written in this life, and not */
@@ -72,8 +79,12 @@ void pool_node_stop(struct project *p);
 void pool_node_leave(struct project *p);
 
 /* One report, now. Holding nothing. -ESTALE it is not this store's place any more: read-only from
- * now on; -EROFS likewise before; any other error: nothing was said, the old report stands. */
+ * now on; -EROFS likewise before; -EUCLEAN its tables are damaged, or lack entries; any other error: nothing was said, the old report stands. */
 int pool_node_report(struct project *p);
+/* A rebuild has put back what it could: the next report asks again whether entries are lost. */
+void pool_node_mended(struct project *p);
+/* A sentence: it does not report since its own tables may lack something; or NULL. */
+const char *pool_node_doubt(struct project *p);
 /* The same at the end of a drain, if there is something to say. Errors are for status alone. */
 void pool_node_drained(struct project *p);
 /* Before a flush seals: are there newer reports of others? For at most a POOL_LOOK_REST-th of the

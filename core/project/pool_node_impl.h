@@ -15,6 +15,8 @@ struct pool_node {
     uint64_t told_seq, told_buried;
     uint64_t told_commits; /* commits there had been before it was read from the tables */
     unsigned again;        /* reports since then that only repeated it */
+    size_t told_marked;    /* of its names, how many the list has that it acknowledges */
+    _Atomic int64_t doubted; /* ticks; when rows were found to be lost; 0: they are not known to */
 
     _Atomic int64_t refreshed; /* ticks; 0: never */
     _Atomic int64_t rest;      /* ns from then to the next look at others */

@@ -8,6 +8,7 @@
 #include "bytes.h"
 #include "item.h"
 #include "page.h"
+#include "pool_node.h"
 #include "project_impl.h"
 #include "report.h"
 #include "restore.h"
@@ -561,6 +562,7 @@ static int rebuild_rounds(struct rebuild *b)
     if (b->job && !b->part)
         job_progress(b->p, b->job, b->total, b->total);
     met_forget(b->p, mark, true);
+    pool_node_mended(b->p);
     if (b->lost.count)
         return tell_lost(b);
     return b->count.damaged ? -EUCLEAN : 0;

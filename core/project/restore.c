@@ -4,6 +4,8 @@
 #include "array.h"
 #include "bytes.h"
 #include "check_impl.h"
+#include "pool_node_impl.h"
+#include "pool_report.h"
 #include "report.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -25,13 +27,43 @@ static uint32_t biased(uint64_t refs)
     return refs > UINT32_MAX - RESTORE_BIAS ? UINT32_MAX : (uint32_t)refs + RESTORE_BIAS;
 }
 
-static int put(struct restoring *r, uint64_t number, const struct entry *e)
+static bool last_report_names(struct project *p, const struct entry *e)
+{
+    const struct id key = pool_key(e);
+    struct pool_report *report;
+    struct pool_record r;
+    int err = pool_report_open(p->shared->disk, p->shared->node, NULL, &report);
+
+    if (err < 0)
+        return false;
+    err = pool_report_get(report, &key, &r);
+    pool_report_close(report);
+    return err == 0;
+}
+
+/* What a list of marks has that we acknowledged is about to go, unless we said that we need it. */
+static bool is_given_up(struct project *p, const struct entry *e)
+{
+    struct pool_node *n = p->node;
+    struct pool_index_stats view;
+
+    if (!n || !entry_is_sealed(e) || e->shard)
+        return false;
+    mutex_held(&n->report);
+    pool_index_get_stats(n->index, &view);
+    return view.serial <= n->head.ack && pool_index_is_marked(n->index, e) &&
+           !last_report_names(p, e);
+}
+
+static int put_now(struct restoring *r, uint64_t number, const struct entry *e)
 {
     struct project *p = r->p;
     const struct pack_place at = {e->where, e->offset};
     INSTANT_GUARD(p);
     int err = project_writable(p);
 
+    if (err == 0 && is_given_up(p, e))
+        err = -EBUSY;
     if (err == 0)
         err = refs_restore(p->refs, number, e);
     if (err < 0)
@@ -44,6 +76,15 @@ static int put(struct restoring *r, uint64_t number, const struct entry *e)
     if (err == 0)
         err = map64_put(r->fresh, number, 1);
     return change_done(p, NULL, err);
+}
+
+/* Between two reports: none acknowledges a list for names that were read before. */
+static int put(struct restoring *r, uint64_t number, const struct entry *e)
+{
+    if (!r->p->node)
+        return put_now(r, number, e);
+    MUTEX_GUARD(&r->p->node->report);
+    return put_now(r, number, e);
 }
 
 /* It has an entry meanwhile, or is not to get this one. */
@@ -87,14 +128,12 @@ static int put_stubs(struct restoring *r)
 
 /* What check's search needs; `missing` is borrowed. */
 static void begin(struct check *c, struct project *p, struct kv_snap *snap,
-                  const struct map64 *lost)
+                  const struct map64 *lost, const struct check_options *o)
 {
-    static const struct check_options silent = {.all_bytes = true};
-
     *c = (struct check){.disk = p->config.disk,
                         .from = p->config.disk,
                         .snap = snap,
-                        .o = &silent,
+                        .o = o,
                         .shards = p->shards,
                         .key = p->id_key,
                         .has_key = true,
@@ -105,10 +144,11 @@ int restore_lost(struct project *p, struct kv_snap *snap, const struct map64 *lo
                  struct map64 *fresh, uint64_t *ret_found)
 {
     struct restoring r = {.p = p, .lost = lost, .fresh = fresh};
+    const struct check_options o = {.all_bytes = true, .pool = p->shared};
     struct check c;
     int err;
 
-    begin(&c, p, snap, lost);
+    begin(&c, p, snap, lost, &o);
     err = check_find_lost(&c, found, &r);
     c.missing = (struct map64)MAP64_INIT;
     check_release(&c);

@@ -199,6 +199,8 @@ const char *view_state(struct project *p, struct strbuf *why)
         sentence = "the last scrub found damage";
     } else if (met_trouble(p)) {
         sentence = met_trouble(p);
+    } else if (pool_node_doubt(p)) {
+        sentence = pool_node_doubt(p);
     } else if (p->gc.damage) {
         sentence = "what GC cycles remembered is damaged";
     } else {
