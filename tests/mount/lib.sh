@@ -237,6 +237,17 @@ daemon_of() {
     python3 -c 'import json, sys; print(json.load(open(sys.argv[1] + "/.tally/stats.json"))["pid"])' "$1"
 }
 
+# The array `transports` gets those that the kernel offers now. It goes on to do so until the script
+# ends: kill.sh and tests/matrix, which move the switch, ask for this lock.
+find_transports() {
+    local switch=/sys/module/fuse/parameters/enable_uring
+    transports=(threads)
+    [[ -e $switch ]] || return 0
+    exec 7<"$switch"
+    flock -s 7
+    [[ $(<"$switch") != Y ]] || transports+=(uring)
+}
+
 drain() { "$TALLY" -C "$M" drain >/dev/null; }
 
 # What the store takes of its disk, without its log, which takes its room beforehand.

@@ -123,14 +123,13 @@ WAYS = {
 }
 
 
-def run(path):
-    """What the program at `path` says of who runs it; empty if it cannot be executed."""
+def in_child(function):
+    """The text that a child process writes: it calls function(into), which writes there, and ends."""
     out, into = os.pipe()
     pid = os.fork()
     if pid == 0:
         try:
-            os.dup2(into, 1)
-            os.execv(path, [path])
+            function(into)
         finally:
             os._exit(1)
     os.close(into)
@@ -140,25 +139,25 @@ def run(path):
     return said
 
 
+def run(path):
+    """What the program at `path` says of who runs it; empty if it cannot be executed."""
+    def execute(into):
+        os.dup2(into, 1)
+        os.execv(path, [path])
+    return in_child(execute)
+
+
 def as_user(function):
     """The text that function() returns, called as the user."""
-    out, into = os.pipe()
-    pid = os.fork()
-    if pid == 0:
+    def call(into):
         try:
             os.setgroups([OWN_GROUP])
             os.setresgid(USER, USER, USER)
             os.setresuid(USER, USER, USER)
             os.write(into, function().encode())
-            os._exit(0)
         except BaseException as e:
             os.write(into, f"failed: {e!r}".encode())
-            os._exit(1)
-    os.close(into)
-    with open(out, "rb") as f:
-        said = f.read().decode()
-    os.waitpid(pid, 0)
-    return said
+    return in_child(call)
 
 
 def prepare(path, mode, owner, group):

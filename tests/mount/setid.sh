@@ -8,16 +8,10 @@ set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 begin
 needs setfacl setfattr setpriv
-switch=/sys/module/fuse/parameters/enable_uring
-transports=threads
-if [[ -e $switch ]]; then # kill.sh moves it
-    exec 7<"$switch"
-    flock -s 7
-    [[ $(<"$switch") != Y ]] || transports+=" uring"
-fi
+find_transports
 
 as_user() { setpriv --reuid 1000 --regid 1000 --clear-groups "$@"; }
-for by in $transports; do
+for by in "${transports[@]}"; do
     claim "by $by: who changes a program with set-id bits does not run with them"
     unmount_store
     mount_with -o "transport=$by"

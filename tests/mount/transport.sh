@@ -7,14 +7,8 @@ set -euo pipefail
 # shellcheck source=tests/mount/lib.sh
 . "$(dirname "$0")/lib.sh"
 begin
-switch=/sys/module/fuse/parameters/enable_uring
 by() { sed -n 's/^requests *by //p' "$M/.tally/status"; }
-transports=(threads)
-if [[ -e $switch ]]; then
-    exec 7<"$switch"
-    flock -s 7 # as kill.sh and tests/matrix ask
-    [[ $(<"$switch") == N ]] || transports+=(uring)
-fi
+find_transports
 
 # quiet_second PID - does some second of thirty cost all threads of it at most one tick (10 ms)? What
 # is left of earlier work, and a busy machine, only make that later; whoever spins never gets there.

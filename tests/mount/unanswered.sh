@@ -7,13 +7,7 @@ set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 : "${FORGETFUL:?is the program forgetful, of the same build}"
 begin
-switch=/sys/module/fuse/parameters/enable_uring
-transports=threads
-if [[ -e $switch ]]; then # kill.sh moves it
-    exec 7<"$switch"
-    flock -s 7
-    [[ $(<"$switch") != Y ]] || transports+=" uring"
-fi
+find_transports
 mkdir "$W/forgetful"
 
 claim "status tells how many requests wait, and all that are answered are counted off"
@@ -38,7 +32,7 @@ bounded() {
     wait "$bounded"
 }
 
-for by in $transports; do
+for by in "${transports[@]}"; do
     claim "by $by: who lists a directory whose entries the kernel cannot take comes back"
     "$FORGETFUL" "$by" "$W/forgetful" >"$W/forgotten" 2>"$W/faults" &
     server=$!

@@ -136,20 +136,6 @@ static void lose_all(struct shard_mem *m, const char *url)
         cr_assert_eq(shard_mem_lose(m, names[i]), 0);
 }
 
-static ssize_t read_all(const char *path)
-{
-    static char buf[400000];
-    struct vfs_file *f;
-    ssize_t n;
-    int err = vfs_open(x.p, node_of(&x, path), 0, &f);
-
-    if (err < 0)
-        return err;
-    n = vfs_read(f, buf, sizeof buf, 0);
-    vfs_release(f);
-    return n;
-}
-
 /* ---- what is said ---- */
 
 static void sweep_says(const char *what)
@@ -385,13 +371,13 @@ Test(sweep, the_same_bytes_written_again_heal_a_loss)
     two_ghosts();
     lose_all(cold, "mem:cold");
     sweep_says(" lost=2");
-    cr_assert_lt(read_all("main/big"), 0);
+    cr_assert_lt(try_read(&x, "main/big"), 0);
     put_file(&x, "main/again", "a few bytes");
     put_big(&x, "main/big again", 300000);
     drain();
     cr_assert_eq(status().lost, 0, "it is still said to be lost");
-    cr_assert_eq(read_all("main/big"), 300000);
-    cr_assert_eq(read_all("main/small"), 11);
+    cr_assert_eq(try_read(&x, "main/big"), 300000);
+    cr_assert_eq(try_read(&x, "main/small"), 11);
     sweep_says(" lost=0");
     cr_assert(has_line("state       ok"));
 }
@@ -412,7 +398,7 @@ Test(sweep, bytes_that_are_put_back_are_found_again)
     clock_manual_advance(&x.clock, 2 * NSEC_PER_SEC);
     sweep_says(" kept=2 inconclusive=0 lost=0");
     cr_assert_eq(status().lost, 0);
-    cr_assert_eq(read_all("main/big"), 300000);
+    cr_assert_eq(try_read(&x, "main/big"), 300000);
     shard_mem_destroy(backup);
 }
 
@@ -594,7 +580,7 @@ Test(sweep, what_comes_home_while_its_shard_is_asked_is_not_lost)
     one_ghost(recall_meanwhile);
     sweep_says(" checked=1 purged=0 kept=0 inconclusive=1 lost=0");
     cr_assert(hooked);
-    cr_assert_eq(read_all("main/big"), 300000);
+    cr_assert_eq(try_read(&x, "main/big"), 300000);
 }
 
 Test(sweep, what_moves_on_while_its_shard_is_asked_is_asked_for_where_it_is)
@@ -882,7 +868,7 @@ Test(sweep, a_damaged_record_is_a_named_error_and_stops_sweeping)
     wait_for_jobs();
     cr_assert_eq(status().sweeps, 0);
     cr_assert(has_line("state       degraded: what sweeps remembered is damaged"));
-    cr_assert_eq(read_all("main/big"), 300000);
+    cr_assert_eq(try_read(&x, "main/big"), 300000);
 }
 
 Test(sweep, a_repair_begins_a_damaged_record_anew)
