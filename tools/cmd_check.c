@@ -127,7 +127,7 @@ static int look(const struct store *store, struct checking *c, struct repair_res
                                         .ctx = c,
                                         .pool = store_get_pool(store),
                                         .all_bytes = c->all_bytes};
-    const struct repair_options o = {.flags = c->flags,
+    const struct repair_options o = {.flags = c->flags | (store->unmended ? REPAIR_SALVAGED : 0),
                                      .clock = clock_real(),
                                      .check = check,
                                      .repaired = on_repaired,

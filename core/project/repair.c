@@ -80,6 +80,11 @@ static bool is_of_tables(const struct fix *f)
     return f->kind == FIX_PUT || f->kind == FIX_DEL;
 }
 
+static bool is_of_page_counts(const struct fix *f)
+{
+    return is_of_tables(f) && f->table == TABLE_PAGE_COUNTS;
+}
+
 static bool any(const struct fixes *l, bool (*want)(const struct fix *))
 {
     for (size_t i = 0; i < l->count; i++)
@@ -88,7 +93,7 @@ static bool any(const struct fixes *l, bool (*want)(const struct fix *))
     return false;
 }
 
-static int change_tables(struct repair *r)
+static int change_tables(struct repair *r, bool (*want)(const struct fix *))
 {
     struct kv_txn *t;
     int err = kv_txn_begin(r->kv, &t);
@@ -97,7 +102,7 @@ static int change_tables(struct repair *r)
         return err;
     for (size_t i = 0; i < r->fixes.count && err == 0; i++) {
         const struct fix *f = &r->fixes.v[i];
-        if (is_of_tables(f))
+        if (want(f))
             err = f->kind == FIX_PUT ? kv_put(t, f->table, f->k, f->klen, f->val, f->len)
                                      : kv_del(t, f->table, f->k, f->klen);
     }
@@ -107,7 +112,7 @@ static int change_tables(struct repair *r)
     }
     err = kv_commit(t);
     for (size_t i = 0; i < r->fixes.count && err == 0; i++)
-        if (is_of_tables(&r->fixes.v[i]))
+        if (want(&r->fixes.v[i]))
             tell(r, &r->fixes.v[i]);
     return err;
 }
@@ -148,7 +153,7 @@ static int change(struct repair *r)
     int err;
 
     if (any(&r->fixes, is_of_tables))
-        return change_tables(r);
+        return change_tables(r, is_of_tables);
     err = any(&r->fixes, fix_is_of_tree) ? change_trees(r) : 0;
     return err < 0 || r->r.repaired != before ? err : delete_files(r);
 }
@@ -172,12 +177,36 @@ static int change_until_done(struct repair *r)
     return err < 0 ? err : look_again(r, true);
 }
 
+/* Of what may be lost nothing else reads as if it were right: a page without a count is nobody
+ * else's, and changes from the log would be written over what branches share. */
+static int count_pages_again(struct repair *r)
+{
+    struct check_options o = {
+        .found = say_nothing, .ctx = r->o->check.ctx, .pool = r->o->check.pool};
+    struct map64 none = MAP64_INIT;
+    struct check c = {.disk = r->disk, .o = &o, .fixes = &r->fixes, .only = &none};
+    int err = check_run(&c, r->kv);
+
+    if (err == 0 && (!c.has_key || c.unreadable || c.count.unreadable))
+        err = -EUCLEAN;
+    if (err == 0)
+        err = r->fixes.err;
+    check_release(&c);
+    if (err == 0 && any(&r->fixes, is_of_page_counts))
+        err = change_tables(r, is_of_page_counts);
+    fixes_release(&r->fixes);
+    return err;
+}
+
 int project_repair(struct disk *disk, struct kv *kv, const struct repair_options *o,
                    struct repair_result *ret)
 {
     struct repair r = {.disk = disk, .kv = kv, .o = o};
-    int err = repair_log(disk, kv, o, &r.r.repaired);
+    bool lost = o->flags & REPAIR_SALVAGED && !(o->flags & REPAIR_DRY_RUN);
+    int err = lost ? count_pages_again(&r) : 0;
 
+    if (err == 0)
+        err = repair_log(disk, kv, o, &r.r.repaired);
     if (err == 0)
         err = first_look(&r);
     if (err == 0)

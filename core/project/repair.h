@@ -13,7 +13,8 @@
  *   what GC cycles remembered       where it is damaged, all of it is forgotten: graces begin anew
  *
  *   the log of a store not closed   is replayed first, a damaged one up to the damage; the segments
- *                                   of such a one are kept (log/damaged.*)
+ *                                   of such a one are kept (log/damaged.*). Counts of pages that
+ *                                   may be lost come even before (REPAIR_SALVAGED)
  *
  * Never deleted unless asked: entries that lead nowhere, second names of directories, pins on
  * nothing (REPAIR_REMOVE_DANGLING); pages, objects, files and items that nothing needs
@@ -38,6 +39,9 @@ enum repair_flags {
     REPAIR_REMOVE_DANGLING = 1 << 0,
     REPAIR_FREE_LEAKS = 1 << 1,
     REPAIR_DRY_RUN = 1 << 2, /* say what the first round would do */
+    /* Rows of the tables may be lost with their file (kv_salvage_lmdb): the counts of pages are put
+     * right before the log is replayed, for a page without one counts as nobody else's. */
+    REPAIR_SALVAGED = 1 << 3,
 };
 
 struct repair_options {
