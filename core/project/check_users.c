@@ -21,7 +21,7 @@ struct users {
     struct check *c;
     struct check_tree t;
     struct map64 paths; /* object -> how many were told */
-    struct map64 seen;  /* roots */
+    struct map64 idle;  /* roots below which there is nothing to tell any more */
     struct use *use;    /* in the order of inodes */
     size_t count, room;
     int err;
@@ -145,11 +145,11 @@ static int take_namespace(struct users *u, uint64_t number, const void *val, siz
         err = ns_decode(val, len, &f);
     if (err < 0)
         return err == -EUCLEAN ? 0 : err;
-    if (f.root && !map64_get(&u->seen, f.root, &none)) {
+    if (f.root && !map64_get(&u->idle, f.root, &none)) { /* branches may have one root together */
         u->t = (struct check_tree){f.root, f.name};
-        err = map64_put(&u->seen, f.root, 1);
-        if (err == 0)
-            err = look_through(u);
+        err = look_through(u);
+        if (err == 0 && u->count == 0)
+            err = map64_put(&u->idle, f.root, 1);
     }
     free(f.target);
     return err;
@@ -189,7 +189,7 @@ int check_users(struct check *c)
     if (err == 0 && c->bad.count)
         err = each_namespace(&u);
     map64_release(&u.paths);
-    map64_release(&u.seen);
+    map64_release(&u.idle);
     free(u.use);
     return err;
 }

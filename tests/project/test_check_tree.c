@@ -204,6 +204,7 @@ Test(check_tree, the_paths_that_use_a_damaged_object_are_told)
     plant_setup(&x);
     put_big(&x, "main/dir/sub/big", 300000);
     branch(&x, "main", "twin");
+    branch(&x, "main", "same");
     put_file(&x, "twin/own", "so that the twin has a root of its own");
     down_clean(&x);
     pick(&x, TABLE_OBJECTS, in_file, &at);
@@ -214,6 +215,7 @@ Test(check_tree, the_paths_that_use_a_damaged_object_are_told)
     cr_assert_eq(f.r.problems, 1, "%s", f.text);
     cr_assert(strstr(f.text, "file|main/dir/sub/big|its content is damaged: "), "%s", f.text);
     cr_assert(strstr(f.text, "file|twin/dir/sub/big|its content is damaged: "), "%s", f.text);
+    cr_assert(strstr(f.text, "file|same/dir/sub/big|its content is damaged: "), "%s", f.text);
     fixture_teardown(&x);
 }
 
