@@ -8,6 +8,7 @@
 #include "lock.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -64,6 +65,15 @@ uint64_t report_count(enum report_level level)
     return counts[level];
 }
 
+static bool is_among(const char *text, char (*texts)[REPORT_TEXT], size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(texts[i], text) == 0)
+            return true;
+    }
+    return false;
+}
+
 size_t report_recent(enum report_level level, char (*out)[REPORT_TEXT], size_t max)
 {
     MUTEX_GUARD(&lock);
@@ -71,7 +81,7 @@ size_t report_recent(enum report_level level, char (*out)[REPORT_TEXT], size_t m
     size_t n = 0;
     for (uint64_t back = 1; back <= have && n < max; back++) {
         const struct message *m = &kept[(total - back) % REPORT_KEEP];
-        if (m->level >= level)
+        if (m->level >= level && !is_among(m->text, out, n))
             memcpy(out[n++], m->text, REPORT_TEXT);
     }
     return n;

@@ -53,6 +53,17 @@ Test(report, the_newest_comes_first)
     cr_assert_str_eq(recent[1], "first");
 }
 
+Test(report, what_was_said_again_is_there_once)
+{
+    report(REPORT_WARN, "seldom");
+    for (int i = 0; i < 8; i++)
+        report(REPORT_ALARM, "often");
+    cr_assert_eq(report_recent(REPORT_WARN, recent, 8), 2);
+    cr_assert_str_eq(recent[0], "often");
+    cr_assert_str_eq(recent[1], "seldom");
+    cr_assert_eq(report_count(REPORT_ALARM), 8);
+}
+
 Test(report, lower_levels_are_left_out)
 {
     report(REPORT_ALARM, "alarm");
