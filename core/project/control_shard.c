@@ -90,7 +90,7 @@ static void say_failed(const struct move_result *r, char why[256])
     if (*why || r->failed == 0)
         return;
     snprintf(why, 256, "%llu stayed where they are, the first because of: %s", U(r->failed),
-             r->error == -EUCLEAN       ? "damaged bytes"
+             r->error == -EUCLEAN       ? "their bytes are damaged, or gone"
              : r->error == -EHOSTUNREACH ? "their shard cannot be asked"
                                          : strerrordesc_np(-r->error));
 }
