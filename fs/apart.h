@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * apart: a thread that does something to files of our own mount, as a client of it, for others of
- * us who wait for that.
+ * apart: a thread that does something to files of our own mount, as a client of it. Other threads
+ * of the daemon ask it to, and wait for the result.
  *
- * It has a table of open files of its own, with nothing in it: while it waits in the kernel for
- * what we are to answer, it must not be what keeps /dev/fuse open after the daemon was killed. It
- * gets at a file by its handle (name_to_handle_at(2); needs CAP_DAC_READ_SEARCH).
+ * The thread has its own table of open files, which is empty. For it waits in the kernel for
+ * answers of the daemon, and if the daemon is killed meanwhile, the thread must not keep /dev/fuse
+ * open. It opens a file by its handle (name_to_handle_at(2)), which needs CAP_DAC_READ_SEARCH.
  */
 #pragma once
 
@@ -13,7 +13,7 @@
 
 struct apart;
 
-/* In its thread. What it returns apart_do does. */
+/* Runs in the thread. apart_do returns its result. */
 typedef int apart_fn(const struct apart *a, uint64_t nodeid);
 
 int apart_start(struct fs *fs, const char *name, apart_fn *fn, struct apart **ret_a);
@@ -24,7 +24,8 @@ int apart_start(struct fs *fs, const char *name, apart_fn *fn, struct apart **re
 int apart_do(struct apart *a, uint64_t nodeid, int64_t patience);
 /* Does a request of that process come from its thread? */
 bool apart_asks(const struct apart *a, uint32_t pid);
-/* Nobody serves requests any more: who waits goes on without, and later ones do not wait. */
+/* Nobody serves requests any more: those who wait in apart_do return, and later calls do not
+ * wait. */
 void apart_give_up(struct apart *a);
 /* After the unmount. Frees; false: its thread hangs in the kernel and keeps it. */
 bool apart_stop(struct apart *a);

@@ -2,9 +2,9 @@
 /*
  * drain: what project_drain waits for, looked at from outside.
  *
- * Who has a deadline must be able to say at that moment whether all is done, whatever lock a disk
- * that does not answer makes somebody hold: so no more than DRAIN_LOOK is waited for any. Threads:
- * any, holding nothing.
+ * A caller with a deadline must be able to say at that moment whether all is done, even if a disk
+ * that does not answer keeps another thread in a lock. So no lock is waited for longer than
+ * DRAIN_LOOK. Threads: any; the caller holds no lock.
  */
 #pragma once
 
@@ -24,7 +24,7 @@ struct drain_left {
     size_t unsealed;       /* contents */
     size_t dropped_pages;
     uint64_t dying; /* objects to delete */
-    bool slow;      /* who counts these waits for a disk: `dying` is 0 */
+    bool slow;      /* `dying` is not known, and 0: its lock was not free in time */
 };
 
 void drain_look(struct project *p, struct drain_left *ret);

@@ -25,7 +25,7 @@ struct identity {
 };
 #define IDENTITY_LEN 464
 
-/* Random ones: -EIO. */
+/* Random keys. -EIO: there are no random bytes. */
 int id_key_make(struct id_key *ret);
 /* A new one; `key` is copied, NULL: one of its own. -ENAMETOOLONG the label, -EIO. */
 int identity_make(const char *label, int64_t created, const struct id_key *key,

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * lost_start: a start deletes packs, slots and object files that no row names, for they were never
- * committed; where the row is lost they are all that is left of somebody's bytes. So before any
- * goes that the last commit may have had, it is asked who names it. Where all is sound there is
- * nothing to ask about, or little after a loss of power.
+ * committed. But if the row is lost, they are all that is left of a file's bytes. So before a start
+ * deletes one that the last commit may have had, it asks here whether something names it. In a
+ * sound store there is nothing to ask about; after a loss of power there is little.
  */
 #pragma once
 

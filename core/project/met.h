@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * met: damage that somebody met on the way: a read whose bytes are not those that were written, or
- * an item that names an object number which the table of objects does not have (a lost row). It
- * makes the store degraded until a scrub has looked at everything, or a rebuild has put the rows
- * back; and the files that use it are told, by a job of its own.
+ * met: damage that was met in normal work. Either a read found bytes that are not those that were
+ * written, or an item names an object number that the table of objects does not have (a lost row).
+ * The store is degraded until a scrub has looked at everything, or a rebuild has put the rows back.
+ * A job reports the files that use the damaged object.
  *
  *     met_damage(p, number, MET_BYTES, place);
  *     return met_lost(p, number);
  *
- * Memory: MET_MAX numbers; of more only that there are more. Threads: any.
+ * Memory: MET_MAX numbers; if there are more, only that is remembered. Threads: any.
  */
 #pragma once
 
@@ -30,15 +30,15 @@ struct met_of_store {
     struct mutex lock;   /* "met", a leaf */
     struct map64 known;  /* number -> when it was met, times 2, plus enum met_kind */
     struct map64 place;  /* number -> where its bytes were then */
-    struct map64 untold; /* of these: its files were not told yet */
+    struct map64 untold; /* those of them whose files were not reported yet */
     uint64_t serial;     /* of the last one met */
     _Atomic bool any;    /* one is known */
-    bool telling;        /* a job does it */
-    bool more;           /* than MET_MAX */
+    bool telling;        /* the job that reports them runs */
+    bool more;           /* there were more than MET_MAX */
     bool asked, keep;    /* lost_start.h; of the start alone */
 };
 
-/* Holding whatever but the leaves. One that is known is not told again. */
+/* The caller may hold any lock but leaves. A number that is known is not reported again. */
 void met_damage(struct project *p, uint64_t number, enum met_kind kind, uint64_t place);
 /* It was read without an error: if its bytes are elsewhere now, they were healed, and it is
  * forgotten. */
@@ -57,6 +57,6 @@ uint64_t met_count(struct project *p);
  * rows only. */
 uint64_t met_mark(struct project *p);
 void met_forget(struct project *p, uint64_t mark, bool rows);
-/* Alarms that name the files of what was not told yet. What the job does. */
+/* What the job does: it raises alarms that name the files of what was not reported yet. */
 int met_tell(struct project *p);
 void met_release(struct project *p);

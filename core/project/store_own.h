@@ -5,9 +5,11 @@
  *
  * The lists of names: `names` in store.c for a store, and for a pool those in store_pool.c. A new
  * file or directory at the top of either goes into its list, and into FORMAT.md (section 1 or 15).
- * Directories are listed because names in them could be exchanged, and LMDB's files because LMDB
- * opens them by itself. Packs, slots, object files and segments of the log are not listed: they are
- * opened through beneath.h, and their bytes have checksums.
+ * If `init` makes it, it also goes into `made` in store.c (what a failed `init` removes again), and
+ * a directory of a pool into `directories` in pool_dir.c. Directories are listed because names in
+ * them could be exchanged, and LMDB's files because LMDB opens them by itself. Packs, slots, object
+ * files and segments of the log are not listed: they are opened through beneath.h, and their bytes
+ * have checksums.
  */
 #pragma once
 

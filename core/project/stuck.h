@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * stuck: contents that could not be sealed. They stay in slots, which a commit can name, and each
- * flush tries them again; one that found no place in a slot either is what a commit waits for.
+ * flush tries them again. A content that is not in a slot either keeps every commit waiting.
  *
- * Whose they are takes walks through all trees (damage.h): it is looked up once for each set of
- * them.
+ * To find their files takes walks through all trees (damage.h). So that is done once for each set
+ * of such contents.
  *
- * Threads: any. Holding nothing.
+ * Threads: any. The caller holds no lock, unless a function says otherwise.
  */
 #pragma once
 
@@ -24,12 +24,13 @@ struct stuck {
     struct strbuf text;
 };
 
-#define STUCK_TOLD 8 /* so many are told of */
+#define STUCK_TOLD 8 /* so many of them are described */
 
 void stuck_init(struct project *p);
 void stuck_release(struct project *p);
 
-/* `err` came of it. Was it so before? Needs no lock; one seal at a time. */
+/* The last attempt to seal `c` returned `err`. Was it stuck before? Needs no lock; called for one
+ * content at a time. */
 bool stuck_note(struct project *p, struct content *c, int err);
 /* How many there are: in slots; all. */
 size_t stuck_slots(struct project *p);
