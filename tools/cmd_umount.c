@@ -62,8 +62,8 @@ static int open_daemon(const char *mnt)
     return pid > 0 && pid <= INT32_MAX ? pidfd_open((pid_t)pid, 0) : -1;
 }
 
-/* Where the kernel lets not even root look into a user's mount, the store's lock file tells. It is
- * that user's word, so only a process of that user is waited for. */
+/* Where root does not look into a user's mount, the store's lock file tells. It is that user's word,
+ * so only a process of that user is waited for. */
 static int open_daemon_of_store(const char *store)
 {
     char proc[32];
@@ -81,20 +81,27 @@ static int open_daemon_of_store(const char *store)
     return fd;
 }
 
+/* Does root take away a user's mount? Mostly the kernel lets not even root in; and whoever answers
+ * there may let root wait for good. So it is asked nothing: its daemon drains when it is unmounted. */
+static bool is_of_another(const struct umounting *u)
+{
+    return geteuid() == 0 && u->m.user != 0;
+}
+
 /* 0: drained or nobody there to drain. 1: told why not. */
 static int prepare(struct umounting *u)
 {
     struct client c;
     char why[DRAIN_WHY];
+    if (is_of_another(u)) {
+        u->pidfd = open_daemon_of_store(u->m.source);
+        return 0;
+    }
     int err = client_open(u->m.point, &c);
     if (err == -ENOTCONN || err == -ECONNABORTED) {
         tally_warn("the daemon of %s is gone; the next mount of %s goes on from its log",
                    u->m.point, u->m.source);
         u->dead = true;
-        return 0;
-    }
-    if (err == -EACCES && geteuid() == 0) { /* the daemon drains when it is unmounted */
-        u->pidfd = open_daemon_of_store(u->m.source);
         return 0;
     }
     if (err == -EROFS) { /* mounted ro: takes no command; the daemon drains when it is unmounted */
@@ -155,6 +162,7 @@ static int unmount(struct umounting *u)
 }
 
 #define ASTONISHING 10 /* seconds after which waiting needs a reason */
+#define PATIENCE 60    /* seconds that root waits for a user's process, which need not end */
 
 /* Only the process's end says that its last write is done. */
 static int await_daemon(const struct umounting *u)
@@ -167,6 +175,11 @@ static int await_daemon(const struct umounting *u)
         }
         if (n > 0) {
             tally_progress("%s", "");
+            return 0;
+        }
+        if (seconds == PATIENCE && is_of_another(u)) {
+            tally_warn("%s is unmounted, but the daemon of user %u did not end", u->m.point,
+                       (unsigned)u->m.user);
             return 0;
         }
         if (seconds == ASTONISHING) {

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * hostile: a mount that says it is tallyfs's, whose `.tally/control` and `.tally/stats.json` are
- * symlinks to whatever its maker likes root to write to, or to read.
+ * symlinks to whatever its maker likes root to write to, or to read; or who looks for `.tally` waits
+ * for good.
  *
  *     hostile MOUNTPOINT TARGET          in the foreground, until it is unmounted
+ *     hostile MOUNTPOINT                 the same, for waiting
  */
 #define FUSE_USE_VERSION 34
 #include <fuse_lowlevel.h>
@@ -34,6 +36,8 @@ static void get_attr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 static void look_up(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
     struct fuse_entry_param e = {0};
+    if (target == NULL)
+        return;
     if (parent == ROOT && strcmp(name, ".tally") == 0)
         e.ino = TALLY;
     else if (parent == TALLY && strcmp(name, "control") == 0)
@@ -60,7 +64,7 @@ int main(int argc, char **argv)
 {
     char *words[] = {argv[0], "-o", "fsname=/nowhere,subtype=tally,allow_other", NULL};
     struct fuse_args args = FUSE_ARGS_INIT(3, words);
-    struct fuse_session *se = argc == 3 ? fuse_session_new(&args, &ops, sizeof(ops), NULL) : NULL;
+    struct fuse_session *se = argc >= 2 ? fuse_session_new(&args, &ops, sizeof(ops), NULL) : NULL;
     if (se == NULL || fuse_session_mount(se, argv[1]) != 0)
         return 2;
     target = argv[2];

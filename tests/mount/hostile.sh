@@ -28,6 +28,19 @@ timeout 20 "$TALLY" umount --force "$W/hostile"
 eq "$(<"$W/precious")" root:precious
 wait_until 10 ended "$server"
 
+claim "root unmounts what a user mounted without asking who answers there"
+install -d -o 1000 -g 1000 "$W/users"
+mknod -m 666 "$W/fuse" c 10 229
+echo user_allow_other >"$W/fuse.conf"
+cat >"$W/as-user" <<'EOF'
+mount --bind "$1/fuse" /dev/fuse && mount --bind "$1/fuse.conf" /etc/fuse.conf || exit 1
+setpriv --reuid 1000 --regid 1000 --clear-groups "$HOSTILE" "$1/users" &
+until mountpoint -q "$1/users"; do sleep 0.1; done
+timeout 20 "$TALLY" umount "$1/users" && wait
+EOF
+[[ -e /etc/fuse.conf ]] || skip "there is no /etc/fuse.conf"
+TALLY=$TALLY HOSTILE=$(realpath "$HOSTILE") timeout 40 unshare -m bash "$W/as-user" "$W"
+
 claim "a name says nothing to the terminal"
 fails "$TALLY" check "$W/"$'a\e]0;b'
 ! grep -q $'\e' "$W/said" || fail "said: $(cat -v "$W/said")"
