@@ -78,6 +78,10 @@ static inline bool id_equal(const struct id *a, const struct id *b)
 {
     return id_compare(a, b) == 0;
 }
+static inline bool id_is_zero(const struct id *id)
+{
+    return id_equal(id, &(struct id){{0}});
+}
 /* `out` gets 32 digits and a NUL. */
 void id_to_hex(const struct id *id, char out[ID_HEX + 1]);
 /* -EINVAL unless `text` is exactly 32 hex digits of either case; *ret_id untouched then. */

@@ -111,7 +111,8 @@ int gc_unpin(struct gc *gc, const struct id *id)
 
 /* ---- history ---- */
 
-/* `ids` is its own from now on: room for the first GC_HISTORY_IDS of the eligible. */
+/* `ids` is its own from now on: room for keys and whole ids of the first GC_HISTORY_IDS of the
+ * eligible. */
 void gc_record_cycle(struct gc *gc, const struct gc_result *r, struct id *ids)
 {
     struct gc_record *h = &gc->history[gc->records++ % GC_HISTORY_MAX];
@@ -125,8 +126,29 @@ void gc_record_cycle(struct gc *gc, const struct gc_result *r, struct id *ids)
                             .preserved = r->active + r->pinned,
                             .nodes = r->reporting,
                             .ids = ids};
-    h->id_count = r->eligible_count < GC_HISTORY_IDS ? r->eligible_count : GC_HISTORY_IDS;
+    h->id_count = gc_recorded(r);
     memcpy(ids, r->eligible, h->id_count * sizeof *ids);
+    if (r->whole) {
+        h->whole = ids + h->id_count;
+        memcpy(h->whole, r->whole, h->id_count * sizeof *ids);
+    }
+}
+
+/* *to is the caller's, and does not share anything with *from. */
+static int copy_record(const struct gc_record *from, struct gc_record *to)
+{
+    struct id *ids = calloc(2 * from->id_count + 1, sizeof *ids);
+
+    if (!ids)
+        return -ENOMEM;
+    *to = *from;
+    to->ids = ids;
+    to->whole = from->whole ? ids + from->id_count : NULL;
+    if (from->id_count)
+        memcpy(ids, from->ids, from->id_count * sizeof *ids);
+    if (from->id_count && from->whole)
+        memcpy(to->whole, from->whole, from->id_count * sizeof *ids);
+    return 0;
 }
 
 uint64_t gc_history_count(struct gc *gc)
@@ -137,20 +159,11 @@ uint64_t gc_history_count(struct gc *gc)
 
 int gc_history_get(struct gc *gc, size_t i, struct gc_record *ret)
 {
-    struct gc_record *h;
-    struct id *ids;
     MUTEX_GUARD(&gc->lock);
 
     if (i >= gc->records || i >= GC_HISTORY_MAX)
         return -ENOENT;
-    h = &gc->history[(gc->records - 1 - i) % GC_HISTORY_MAX];
-    ids = calloc(h->id_count, sizeof *ids);
-    if (!ids)
-        return -ENOMEM;
-    memcpy(ids, h->ids, h->id_count * sizeof *ids);
-    *ret = *h;
-    ret->ids = ids;
-    return 0;
+    return copy_record(&gc->history[(gc->records - 1 - i) % GC_HISTORY_MAX], ret);
 }
 
 /* ---- what outlives the process ---- */
@@ -256,17 +269,15 @@ int gc_take_over(struct gc *gc, uint64_t serial, const struct gc_saved *v, size_
 
 int gc_restore_record(struct gc *gc, const struct gc_record *r)
 {
-    struct id *ids = calloc(r->id_count + 1, sizeof *ids);
+    struct gc_record copy;
     MUTEX_GUARD(&gc->lock);
     struct gc_record *h = &gc->history[gc->records % GC_HISTORY_MAX];
+    int err = copy_record(r, &copy);
 
-    if (!ids)
-        return -ENOMEM;
-    if (r->id_count)
-        memcpy(ids, r->ids, r->id_count * sizeof *ids);
+    if (err < 0)
+        return err;
     free(h->ids);
-    *h = *r;
-    h->ids = ids;
+    *h = copy;
     gc->records++;
     return 0;
 }

@@ -36,7 +36,7 @@
  * Bounded: 32 bytes an object that is held; during a cycle 4 more, 32 more for each that is new, 16
  * more for each that is eligible, 32 for each in the list while that is published; 26 to 52 for
  * each that is pinned here, or was registered or unpinned since the last cycle; GC_NODES_MAX nodes;
- * GC_HISTORY_MAX cycles of up to GC_HISTORY_IDS ids.
+ * GC_HISTORY_MAX cycles of up to GC_HISTORY_IDS keys, and as many whole ids.
  *
  * Errors: 0 or -errno; -ENOMEM and all others leave everything as it was, unless said otherwise.
  * Threads: any; one mutex inside ("gc"), which is not held while a callback runs, save `remove`:
@@ -150,6 +150,9 @@ struct gc_sources {
     /* Delete its bytes, excluding whoever would revive it: -EBUSY somebody has done so. Called with
      * the coordinator's mutex held: must not call it. -ENOENT: they are gone already. */
     int (*remove)(void *ctx, const struct id *id);
+    /* The whole object id that a key stands for; all zeros where it stands for none, or nobody
+     * knows. For people. May be NULL: keys are ids. */
+    void (*whole)(void *ctx, const struct id *key, struct id *ret);
     /* After every `step`: ids listed so far. True: end with -ECANCELED. May be NULL. */
     bool (*step)(void *ctx, uint64_t listed);
     void *ctx;
@@ -186,6 +189,7 @@ struct gc_result {
     uint64_t kept[GC_KEEP_REASONS];
     struct id *eligible; /* all that are marked now, collected ones included; ascending */
     size_t eligible_count;
+    struct id *whole; /* the first GC_HISTORY_IDS of them, by gc_sources.whole; NULL without that */
     uint64_t *stale; /* node ids, ascending */
     size_t stale_count;
 };
@@ -216,6 +220,7 @@ struct gc_record {
     uint64_t nodes;     /* reporting */
     size_t id_count;    /* of `ids`: the first of the eligible */
     struct id *ids;
+    struct id *whole; /* behind `ids`, of each of them as gc_sources.whole says; NULL: unknown */
 };
 /* Records since the start, of which the last GC_HISTORY_MAX can be read. */
 uint64_t gc_history_count(struct gc *gc);

@@ -357,14 +357,30 @@ static int walk(struct cycle *w)
     return err < 0 || !w->src->beyond ? err : count_beyond(w);
 }
 
+/* What keys stand for, for people: of no more than the history keeps. */
+static int name_eligible(struct cycle *w)
+{
+    struct gc_result *r = w->r;
+    size_t n = gc_recorded(r);
+
+    if (n == 0 || !w->src->whole)
+        return 0;
+    r->whole = calloc(n, sizeof *r->whole);
+    if (!r->whole)
+        return -ENOMEM;
+    for (size_t i = 0; i < n; i++)
+        w->src->whole(w->src->ctx, &r->eligible[i], &r->whole[i]);
+    return 0;
+}
+
 /* ---- publish, apply ---- */
 
 /* All that can fail after the marks are out. */
 static int reserve(struct cycle *w)
 {
-    size_t n = w->r->eligible_count < GC_HISTORY_IDS ? w->r->eligible_count : GC_HISTORY_IDS;
+    size_t n = gc_recorded(w->r);
 
-    w->record = n ? calloc(n, sizeof *w->record) : NULL;
+    w->record = n ? calloc(2 * n, sizeof *w->record) : NULL;
     if (n && !w->record)
         return -ENOMEM;
     if (w->gc->objects.count == 0)
@@ -562,6 +578,8 @@ static int run(struct cycle *w)
         return -ENOMEM;
     count_beside(w);
     err = walk(w);
+    if (err == 0)
+        err = name_eligible(w);
     if (err < 0)
         return err;
     if (w->dry)
@@ -640,6 +658,7 @@ int gc_observe(struct gc *gc, const struct gc_config *config, const struct gc_so
 void gc_result_release(struct gc_result *r)
 {
     free(r->eligible);
+    free(r->whole);
     free(r->stale);
     *r = (struct gc_result){0};
 }

@@ -94,3 +94,9 @@ static inline bool gc_is_fresh(const struct gc *gc, const struct id *id)
     return gc_ids_has(&gc->fresh, id) || gc_ids_has(&gc->judged, id);
 }
 void gc_record_cycle(struct gc *gc, const struct gc_result *r, struct id *ids);
+
+/* How many of the eligible the history keeps. */
+static inline size_t gc_recorded(const struct gc_result *r)
+{
+    return r->eligible_count < GC_HISTORY_IDS ? r->eligible_count : GC_HISTORY_IDS;
+}

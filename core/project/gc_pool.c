@@ -61,16 +61,23 @@ static int get_list(void *ctx, const struct id *after, struct id *out, size_t ma
 
     while (after && low < high) {
         size_t mid = low + (high - low) / 2;
-        if (id_compare(&h->keys[mid], after) <= 0)
+        if (id_compare(&h->keys[mid].key, after) <= 0)
             low = mid + 1;
         else
             high = mid;
     }
     n = h->count - low < max ? h->count - low : max;
-    if (n)
-        memcpy(out, h->keys + low, n * sizeof *out);
+    for (size_t i = 0; i < n; i++)
+        out[i] = h->keys[low + i].key;
     *ret_count = n;
     return 0;
+}
+
+static void get_whole(void *ctx, const struct id *key, struct id *ret)
+{
+    const struct gc_pool_run *c = ctx;
+
+    *ret = pool_held_whole(&c->held, key);
 }
 
 static bool step(void *ctx, uint64_t listed)
@@ -277,6 +284,7 @@ static const struct gc_sources sources_of = {.reports = get_reports,
                                              .with_since = true,
                                              .look = look,
                                              .remove = put_aside,
+                                             .whole = get_whole,
                                              .step = step};
 
 static int drop_stale(struct gc_pool_run *c)

@@ -25,9 +25,9 @@ static int note(const struct id *key, enum gc_named named, void *ctx)
     struct beyond *b = ctx;
     const struct pool_held *h = b->held;
 
-    while (b->at < h->count && id_compare(&h->keys[b->at], key) < 0)
+    while (b->at < h->count && id_compare(&h->keys[b->at].key, key) < 0)
         b->at++;
-    if (b->at < h->count && id_equal(&h->keys[b->at], key))
+    if (b->at < h->count && id_equal(&h->keys[b->at].key, key))
         return 0;
     if (ARRAY_RESERVE(b->v, b->room, b->count + 1) < 0)
         return -ENOMEM;

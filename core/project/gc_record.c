@@ -14,7 +14,9 @@
 
 #define HEAD_LEN 40
 #define SAVED_LEN 24
-#define RECORD_LEN 56 /* and the ids */
+#define RECORD_LEN 56 /* and the keys, and with FORM_WHOLE as many ids */
+#define FORM_KEYS 0
+#define FORM_WHOLE 1
 #define RECORD_KEY 9
 #define VERSION 1
 
@@ -55,7 +57,8 @@ static int load_saved(struct gc_memory *m, const uint8_t *key, const uint8_t *v,
 
 static int load_history(struct gc_memory *m, const uint8_t *key, const uint8_t *v, size_t len)
 {
-    size_t ids = (len - RECORD_LEN) / ID_LEN;
+    size_t ids = get_le32(v + 48), form = get_le32(v + 52);
+    size_t rest = form == FORM_WHOLE ? 2 * ids : ids;
     struct gc_record r = {.cycle = get_be64(key + 1),
                           .time = (int64_t)get_le64(v + 8),
                           .eligible = get_le64(v + 16),
@@ -64,14 +67,15 @@ static int load_history(struct gc_memory *m, const uint8_t *key, const uint8_t *
                           .nodes = get_le64(v + 40),
                           .id_count = ids};
 
-    if ((len - RECORD_LEN) % ID_LEN || ids > GC_HISTORY_IDS || get_le64(v + 48) != ids)
+    if (ids > GC_HISTORY_IDS || form > FORM_WHOLE || len != RECORD_LEN + rest * ID_LEN)
         return -EUCLEAN;
     if (ARRAY_RESERVE(m->history, m->history_room, m->history_count + 1) < 0)
         return -ENOMEM;
-    r.ids = calloc(ids + 1, sizeof *r.ids);
+    r.ids = calloc(rest + 1, sizeof *r.ids);
     if (!r.ids)
         return -ENOMEM;
-    memcpy(r.ids, v + RECORD_LEN, ids * sizeof *r.ids);
+    memcpy(r.ids, v + RECORD_LEN, rest * sizeof *r.ids);
+    r.whole = form == FORM_WHOLE ? r.ids + ids : NULL;
     m->history[m->history_count++] = r;
     return 0;
 }
@@ -171,7 +175,7 @@ static void record_key(uint64_t cycle, uint8_t key[RECORD_KEY])
 
 static int put_record(struct kv_txn *t, const struct gc_record *r)
 {
-    size_t len = RECORD_LEN + r->id_count * ID_LEN;
+    size_t keys = r->id_count * ID_LEN, len = RECORD_LEN + (r->whole ? 2 * keys : keys);
     uint8_t key[RECORD_KEY], *v = malloc(len);
     int err;
 
@@ -183,9 +187,12 @@ static int put_record(struct kv_txn *t, const struct gc_record *r)
     put_le64(v + 24, r->collected);
     put_le64(v + 32, r->preserved);
     put_le64(v + 40, r->nodes);
-    put_le64(v + 48, r->id_count);
+    put_le32(v + 48, (uint32_t)r->id_count);
+    put_le32(v + 52, r->whole ? FORM_WHOLE : FORM_KEYS);
     if (r->id_count)
-        memcpy(v + RECORD_LEN, r->ids, r->id_count * ID_LEN);
+        memcpy(v + RECORD_LEN, r->ids, keys);
+    if (r->id_count && r->whole)
+        memcpy(v + RECORD_LEN + keys, r->whole, keys);
     seal(key, sizeof key, v, len);
     err = kv_put(t, TABLE_GC, key, sizeof key, v, len);
     free(v);

@@ -177,6 +177,15 @@ static int remove_one(void *ctx, const struct id *id)
     return note_removed(c, l, err < 0 ? err : leak_remove(c->p, l));
 }
 
+/* Of a file, on a shard that answers. */
+static void get_whole(void *ctx, const struct id *key, struct id *ret)
+{
+    const struct cycle *c = ctx;
+    const struct leak *l = leaks_get(&c->leaks, key);
+
+    *ret = l ? l->id : (struct id){{0}};
+}
+
 static bool step(void *ctx, uint64_t listed)
 {
     (void)listed;
@@ -293,6 +302,7 @@ static int run_cycle(struct project *p, struct job *j, bool dry_run, int64_t gra
                                        .publish = publish,
                                        .look = look,
                                        .remove = remove_one,
+                                       .whole = get_whole,
                                        .step = step,
                                        .ctx = &c};
     struct gc_config config;
@@ -355,12 +365,11 @@ static int run_cycles(struct project *p, struct job *j, bool dry_run, int64_t gr
     struct strbuf lines = STRBUF_INIT;
     int err = run_cycle(p, j, dry_run, grace, ret);
 
-    view_gc_ids("", ret->eligible, ret->eligible_count, ret->eligible_count, leak_describe, &lines);
+    view_gc_eligible(ret, leak_describe, &lines);
     if (err == 0 && p->node) {
         err = run_pool_cycle(p, j, dry_run, grace, ret);
         if (err == 0)
-            view_gc_ids("", ret->eligible, ret->eligible_count, ret->eligible_count, view_gc_key,
-                        &lines);
+            view_gc_eligible(ret, view_gc_key, &lines);
     }
     if (err == 0 && j && dry_run && strbuf_error(&lines) == 0 && lines.len)
         job_lines(p, j, strbuf_detach(&lines, NULL));

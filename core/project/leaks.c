@@ -56,7 +56,21 @@ uint16_t leak_shard(const struct id *key)
     return (uint16_t)(key->b[1] << 8 | key->b[2]);
 }
 
-void leak_describe(const struct id *key, struct strbuf *out)
+/* The key has the first `digits` of it, from `hex` on. */
+static void describe_file(const char *hex, int digits, const struct id *whole, uint64_t number,
+                          struct strbuf *out)
+{
+    char id[ID_HEX + 1];
+
+    if (whole && !id_is_zero(whole)) {
+        id_to_hex(whole, id);
+        strbuf_addf(out, "objects/%.2s/%s.%016" PRIx64, id, id, number);
+    } else {
+        strbuf_addf(out, "objects/%.2s/%.*s….%016" PRIx64, hex, digits, hex, number);
+    }
+}
+
+void leak_describe(const struct id *key, const struct id *whole, struct strbuf *out)
 {
     unsigned long long n = leak_number(key);
     char hex[ID_HEX + 1];
@@ -64,7 +78,7 @@ void leak_describe(const struct id *key, struct strbuf *out)
     id_to_hex(key, hex);
     switch (leak_kind(key)) {
     case LEAK_FILE:
-        strbuf_addf(out, "objects/%.2s/%.14s….%016llx", hex + 2, hex + 2, n);
+        describe_file(hex + 2, 14, whole, n, out);
         break;
     case LEAK_SLOT:
         strbuf_addf(out, "slots/%016llx", n);
@@ -82,8 +96,8 @@ void leak_describe(const struct id *key, struct strbuf *out)
         strbuf_addf(out, "object number %llu", n);
         break;
     case LEAK_SHARD_FILE:
-        strbuf_addf(out, "shard %u: objects/%.2s/%.10s….%016llx", leak_shard(key), hex + 6, hex + 6,
-                    n);
+        strbuf_addf(out, "shard %u: ", leak_shard(key));
+        describe_file(hex + 6, 10, whole, n, out);
         break;
     case LEAK_SHARD_PACK:
         strbuf_addf(out, "shard %u: packs/%016llx", leak_shard(key), n);

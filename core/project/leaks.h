@@ -112,5 +112,6 @@ bool leak_is_file_of(const struct id *key, const struct id *id);
 enum leak_kind leak_kind(const struct id *key);
 uint64_t leak_number(const struct id *key);
 uint16_t leak_shard(const struct id *key); /* 0: it is at home */
-/* "objects/ab/ab01234567….000000000000002a", "page 7": for people. */
-void leak_describe(const struct id *key, struct strbuf *out);
+/* "objects/ab/ab0123….000000000000002a", "page 7": for people. `whole`: the id in a file's name;
+ * NULL, or zeros: only what the key has of it is told. */
+void leak_describe(const struct id *key, const struct id *whole, struct strbuf *out);

@@ -28,13 +28,16 @@ static int fail(struct listing *l, int err, const char *name)
     return err;
 }
 
-static int add_key(struct listing *l, const struct id *key)
+static int add_key(struct listing *l, const struct entry *e)
 {
     struct pool_held *h = l->held;
+    struct pool_held_key *k;
 
     if (ARRAY_RESERVE(h->keys, h->room, h->count + 1) < 0)
         return -ENOMEM;
-    h->keys[h->count++] = *key;
+    k = &h->keys[h->count++];
+    k->key = pool_key(e);
+    memcpy(k->rest, e->id.b + ID_LEN - sizeof k->rest, sizeof k->rest);
     return 0;
 }
 
@@ -49,9 +52,7 @@ static int add_file(const char *name, void *ctx)
 
     if (blob_parse_object(name, &e.id, &e.where) < 0)
         return 0; /* its sums, or no object */
-    struct id key = pool_key(&e);
-
-    return add_key(ctx, &key);
+    return add_key(ctx, &e);
 }
 
 static int list_files(struct listing *l)
@@ -84,10 +85,10 @@ static int list_pack(struct listing *l, uint64_t number)
     if (r < 0)
         return r == -ENOENT ? 0 : fail(l, r, name);
     for (size_t i = 0; i < k.count && r == 0; i++) {
-        struct id key = held_pack_key(&k, i);
+        struct entry e = held_pack_entry(&k, i);
 
         if (!k.dead[i])
-            r = add_key(l, &key);
+            r = add_key(l, &e);
     }
     held_pack_release(&k);
     return r < 0 ? r : cancelled(l);
@@ -113,7 +114,9 @@ static int list_packs(struct listing *l)
 
 static int by_key(const void *a, const void *b)
 {
-    return id_compare(a, b);
+    const struct pool_held_key *x = a, *y = b;
+
+    return id_compare(&x->key, &y->key);
 }
 
 static void sort_keys(struct pool_held *h)
@@ -124,7 +127,7 @@ static void sort_keys(struct pool_held *h)
         return;
     qsort(h->keys, h->count, sizeof *h->keys, by_key);
     for (size_t i = 0; i < h->count; i++)
-        if (i == 0 || !id_equal(&h->keys[i], &h->keys[kept - 1]))
+        if (i == 0 || !id_equal(&h->keys[i].key, &h->keys[kept - 1].key))
             h->keys[kept++] = h->keys[i];
     h->count = kept;
 }
@@ -147,6 +150,20 @@ int pool_held_list(struct disk *disk, pool_step_fn *step, void *ctx, struct pool
     if (err == 0)
         *why = 0;
     return err;
+}
+
+struct id pool_held_whole(const struct pool_held *h, const struct id *key)
+{
+    const struct pool_held_key want = {.key = *key};
+    const struct pool_held_key *k =
+        h->count ? bsearch(&want, h->keys, h->count, sizeof *h->keys, by_key) : NULL;
+    struct id whole = {{0}};
+
+    if (!k)
+        return whole;
+    memcpy(whole.b, k->key.b, ID_LEN - sizeof k->rest);
+    memcpy(whole.b + ID_LEN - sizeof k->rest, k->rest, sizeof k->rest);
+    return whole;
 }
 
 void pool_held_release(struct pool_held *h)

@@ -34,8 +34,12 @@
 #include "id.h"
 #include "pool_dir.h"
 
+struct pool_held_key {
+    struct id key;
+    uint8_t rest[8]; /* of the object's id, whose first half the key has */
+};
 struct pool_held {
-    struct id *keys; /* ascending */
+    struct pool_held_key *keys; /* ascending */
     size_t count, room;
     uint64_t unindexed; /* packs that are not listed because they have no index (yet) */
 };
@@ -43,11 +47,13 @@ struct pool_held {
 /* Return true to end with -ECANCELED; `n` keys, or packs, were seen so far. NULL: never. */
 typedef bool pool_step_fn(void *ctx, uint64_t n);
 
-/* All keys, each once: 16 bytes each. *ret is the caller's to release, also on failure, when it is empty. `why`
- * names what is damaged, or could not be read; "" after success. */
+/* All keys, each once: 24 bytes each. *ret is the caller's to release, also on failure, when it is
+ * empty. `why` names what is damaged, or could not be read; "" after success. */
 int pool_held_list(struct disk *disk, pool_step_fn *step, void *ctx, struct pool_held *ret,
                    char why[POOL_WHY]);
 void pool_held_release(struct pool_held *h);
+/* The whole id of the object with that key; all zeros: it is not held. */
+struct id pool_held_whole(const struct pool_held *h, const struct id *key);
 
 /* A pack from which records were removed, and that holds others still. */
 struct pool_held_pack {

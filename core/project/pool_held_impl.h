@@ -28,5 +28,6 @@ struct held_pack {
 /* -ENOENT, -EUCLEAN: of its index. */
 int held_pack_load(struct disk *disk, uint64_t number, struct held_pack *ret);
 void held_pack_release(struct held_pack *k);
-/* The key of its record i. */
+/* Its record i, as a sealed entry with count 0; and the key of it. */
+struct entry held_pack_entry(const struct held_pack *k, size_t i);
 struct id held_pack_key(const struct held_pack *k, size_t i);

@@ -188,7 +188,7 @@ void held_pack_release(struct held_pack *k)
     *k = (struct held_pack){0};
 }
 
-static struct entry entry_of(const struct held_pack *k, size_t i)
+struct entry held_pack_entry(const struct held_pack *k, size_t i)
 {
     const struct pool_indexed *x = &k->v[i];
 
@@ -198,7 +198,7 @@ static struct entry entry_of(const struct held_pack *k, size_t i)
 
 struct id held_pack_key(const struct held_pack *k, size_t i)
 {
-    struct entry e = entry_of(k, i);
+    struct entry e = held_pack_entry(k, i);
 
     return pool_key(&e);
 }
@@ -248,7 +248,7 @@ int pool_held_records(struct disk *disk, uint64_t pack, pool_held_record_fn *fn,
     if (err < 0)
         return err;
     for (size_t i = 0; i < k.count && err == 0; i++) {
-        struct entry e = entry_of(&k, i);
+        struct entry e = held_pack_entry(&k, i);
         if (!k.dead[i])
             err = fn(&e, ctx);
     }

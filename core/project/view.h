@@ -11,6 +11,8 @@
 #include "project.h"
 #include "strbuf.h"
 
+struct gc_result;
+
 /* What only the edge that serves the store can count; borrowed, shown as it is. */
 struct view_count {
     const char *name; /* upper-case letters, digits, '_' */
@@ -65,12 +67,11 @@ int view_objects(struct project *p, uint8_t prefix, const struct id *after, view
 int view_nodes(struct project *p, struct strbuf *out, size_t *ret_count); /* or NULL */
 int view_gc_history(struct project *p, struct strbuf *out);
 int view_flushes(struct project *p, struct strbuf *out); /* those that were named */
-/* The first of them, a line each, and how many of `all` there are more. `describe`: leak_describe
- * for what a store alone found, view_gc_key for keys of a pool. */
-typedef void view_gc_describe(const struct id *key, struct strbuf *out);
-void view_gc_key(const struct id *key, struct strbuf *out);
-void view_gc_ids(const char *indent, const struct id *ids, size_t count, uint64_t all,
-                 view_gc_describe *describe, struct strbuf *out);
+/* The first of what is eligible, a line each, and how many there are more. `describe`:
+ * leak_describe for what a store alone found, view_gc_key for keys of a pool. */
+typedef void view_gc_describe(const struct id *key, const struct id *whole, struct strbuf *out);
+void view_gc_key(const struct id *key, const struct id *whole, struct strbuf *out);
+void view_gc_eligible(const struct gc_result *r, view_gc_describe *describe, struct strbuf *out);
 
 /* Namespace names, sorted, after `after` (NULL: all). */
 typedef int view_name_fn(const char *name, void *ctx);

@@ -42,24 +42,28 @@ int view_nodes(struct project *p, struct strbuf *out, size_t *ret_count)
 }
 
 /* A key of a pool: its first half is that of the object's id. */
-void view_gc_key(const struct id *key, struct strbuf *out)
+void view_gc_key(const struct id *key, const struct id *whole, struct strbuf *out)
 {
-    char hex[ID_HEX + 1];
+    char hex[ID_HEX + 1], id[ID_HEX + 1];
 
     id_to_hex(key, hex);
-    strbuf_addf(out, "key %s of object %.16s…", hex, hex);
+    strbuf_addf(out, "key %s of object ", hex);
+    if (!whole || id_is_zero(whole)) {
+        strbuf_addf(out, "%.16s…", hex);
+        return;
+    }
+    id_to_hex(whole, id);
+    strbuf_adds(out, id);
 }
 
-void view_gc_ids(const char *indent, const struct id *ids, size_t count, uint64_t all,
-                 view_gc_describe *describe, struct strbuf *out)
+void view_gc_eligible(const struct gc_result *r, view_gc_describe *describe, struct strbuf *out)
 {
-    for (size_t i = 0; i < count && i < SHOWN_IDS; i++) {
-        strbuf_adds(out, indent);
-        describe(&ids[i], out);
+    for (size_t i = 0; i < r->eligible_count && i < SHOWN_IDS; i++) {
+        describe(&r->eligible[i], r->whole ? &r->whole[i] : NULL, out);
         strbuf_adds(out, "\n");
     }
-    if (all > SHOWN_IDS)
-        strbuf_addf(out, "%sand %llu more\n", indent, U(all - SHOWN_IDS));
+    if (r->eligible_count > SHOWN_IDS)
+        strbuf_addf(out, "and %llu more\n", U(r->eligible_count - SHOWN_IDS));
 }
 
 /* All that were kept. */
@@ -71,7 +75,7 @@ static void add_record(const struct gc_record *r, view_gc_describe *describe, st
                 U(r->collected), U(r->preserved), U(r->nodes));
     for (size_t i = 0; i < r->id_count; i++) {
         strbuf_adds(out, "  ");
-        describe(&r->ids[i], out);
+        describe(&r->ids[i], r->whole ? &r->whole[i] : NULL, out);
         strbuf_adds(out, "\n");
     }
     if (r->eligible > r->id_count)

@@ -161,8 +161,10 @@ static inline int try_cycle(struct fixture *x, int64_t grace, struct gc_result *
     int err = project_gc(x->p, NULL, false, grace, ret);
 
     free(ret->eligible);
+    free(ret->whole);
     free(ret->stale);
     ret->eligible = NULL;
+    ret->whole = NULL;
     ret->stale = NULL;
     return err;
 }

@@ -989,16 +989,30 @@ Test(gc_pool, an_object_says_how_many_nodes_name_it)
     object_line(A, &id, "state=marked since=1970-");
 }
 
-Test(gc_pool, the_history_names_keys)
+Test(gc_pool, the_history_names_keys_and_whole_ids)
 {
     CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+    char hex[ID_HEX + 1], line[80];
+    static char block[LARGE];
+    struct id id;
 
+    memset(block, 'x', sizeof block);
     put_large(A, "main/a", 'x');
+    put_file(A, "main/b", "small");
     drop_file(A, "main/a");
-    cr_assert_eq(collect(A), 1);
+    drop_file(A, "main/b");
+    cr_assert_eq(collect(A), 2);
     cr_assert_eq(view_gc_history(A->p, &text), 0);
     cr_assert(strstr(text.s, "cycle=1 "), "%s", text.s);
     cr_assert(strstr(text.s, "\n  key "), "%s", text.s);
+    id_of(&A->p->id_key, block, sizeof block, &id);
+    id_to_hex(&id, hex);
+    snprintf(line, sizeof line, " of object %s\n", hex);
+    cr_assert(strstr(text.s, line), "%s", text.s);
+    id_of(&A->p->id_key, "small", 5, &id);
+    id_to_hex(&id, hex);
+    snprintf(line, sizeof line, " of object %s\n", hex);
+    cr_assert(strstr(text.s, line), "a record of a pack: %s", text.s);
 }
 
 Test(gc_pool, numbers_are_told_to_programs)

@@ -9,6 +9,7 @@
 #include "gc_record.h"
 #include "leaks.h"
 #include "packs_impl.h"
+#include "report.h"
 
 static struct fixture x;
 
@@ -759,6 +760,58 @@ Test(gc_store, the_history_names_what_was_eligible)
                  0, "%s", text.s);
     cr_assert(strstr(text.s, "\n  objects/ab/ab010203040506"), "%s", text.s);
     cr_assert(strstr(text.s, "\n  page "), "%s", text.s);
+}
+
+static void history_has(const char *part)
+{
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+
+    cr_assert_eq(view_gc_history(x.p, &text), 0);
+    cr_assert(strstr(text.s, part), "%s", text.s);
+}
+
+Test(gc_store, the_history_names_files_by_whole_ids_also_after_a_remount)
+{
+    plant_file();
+    cycle(0);
+    history_has(planted_name);
+    fixture_reopen(&x); /* the start removes the file */
+    history_has(planted_name);
+    cr_assert(strstr(planted_name, "ab0102030405060708090a0b0c0d0e0f."), "%s", planted_name);
+}
+
+Test(gc_store, a_history_of_before_whole_ids_is_shown_as_it_is)
+{
+    struct gc_record r;
+
+    plant_file();
+    cycle(0);
+    cr_assert_eq(gc_history_get(x.p->gc.gc, 0, &r), 0);
+    r.whole = NULL;
+    r.cycle = 7;
+    cr_assert_eq(gc_record_save(x.kv, gc_serial(x.p->gc.gc), 7, NULL, 0, &r), 0);
+    free(r.ids);
+    fixture_reopen(&x);
+    history_has("cycle=7 ");
+    history_has("\n  objects/ab/ab010203040506….");
+    history_has(planted_name); /* of the first cycle */
+}
+
+Test(gc_store, a_cycle_that_deleted_something_says_so_once)
+{
+    char recent[8][REPORT_TEXT];
+
+    plant_entry();
+    plant_slot();
+    report_reset();
+    cycle(0);
+    cr_assert_eq(report_recent(REPORT_NOTE, recent, 8), 0, "%s", recent[0]);
+    cycle(0);
+    cr_assert_eq(result.collected, 2);
+    cr_assert_eq(report_recent(REPORT_NOTE, recent, 8), 1);
+    cr_assert(strstr(recent[0], "gc: cycle 2 deleted 2 of what nothing needs"), "%s", recent[0]);
+    cycle(0);
+    cr_assert_eq(report_recent(REPORT_NOTE, recent, 8), 1);
 }
 
 /* ---- two of them ---- */

@@ -130,7 +130,7 @@ static bool held[ALL];
 static bool has_key(const struct pool_held *h, const struct id *key)
 {
     for (size_t i = 0; i < h->count; i++)
-        if (id_equal(&h->keys[i], key))
+        if (id_equal(&h->keys[i].key, key))
             return true;
     return false;
 }
@@ -150,7 +150,7 @@ static unsigned list(void)
     }
     cr_assert_eq(n, h.count, "something is held that nobody put");
     for (size_t i = 1; i < h.count; i++)
-        cr_assert_lt(id_compare(&h.keys[i - 1], &h.keys[i]), 0);
+        cr_assert_lt(id_compare(&h.keys[i - 1].key, &h.keys[i].key), 0);
     pool_held_release(&h);
     return n;
 }

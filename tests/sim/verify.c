@@ -135,7 +135,7 @@ static size_t count_garbage(uint64_t *ret_unindexed)
     CHECK_OK(pool_held_list(sim.pool, NULL, NULL, &held, why));
     for (size_t i = 0; i < held.count; i++)
         garbage += named.count == 0 ||
-                   !bsearch(&held.keys[i], named.keys, named.count, sizeof *named.keys, by_key);
+                   !bsearch(&held.keys[i].key, named.keys, named.count, sizeof *named.keys, by_key);
     *ret_unindexed = held.unindexed;
     pool_held_release(&held);
     free(named.keys);
