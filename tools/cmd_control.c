@@ -77,7 +77,7 @@ static const struct shape shapes[] = {
     {"move", 1, 1000, ARG_MOVE, OPT_WAIT | OPT_IDLE_FOR | OPT_LARGER},
     {"recall", 1, 1000, ARG_PATH, OPT_WAIT},
     {"flush", 0, 1, ARG_TEXT, 0},
-    {"wait", 1, 3, ARG_TEXT, 0},
+    {"wait", 1, 4, ARG_TEXT, 0},
     {"cancel", 1, 1, ARG_TEXT, 0},
     {"log", 2, 3, ARG_LOG, OPT_UNTIL},
 };
@@ -630,8 +630,10 @@ const struct verb cmd_control_verbs[] = {
     {"node", cmd_control_run, "list | retire N | prune", "who uses the store's shard",
      "  retire N  that stale node is gone for good; prune: all stale ones\n"},
     {"jobs", cmd_jobs_run, "[JOB]", "what runs, how far it is, and what has ended", NULL},
-    {"wait", cmd_control_run, "JOB [DUR] | ticket T [DUR]", "wait for a job, or a flush",
-     "  ticket T  until the flush of that ticket is durable (tally flush)\n"},
+    {"wait", cmd_control_run, "JOB [DUR] | ticket T [DUR] | durable NS [SEQ] [DUR]",
+     "wait for a job, a flush, or a namespace",
+     "  ticket T    until the flush of that ticket is durable (tally flush)\n"
+     "  durable NS  until all changes of the namespace are, or those up to number SEQ\n"},
     {"cancel", cmd_control_run, "JOB", "end a job early", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };

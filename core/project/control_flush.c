@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* control_flush: the verbs that begin a flush and wait for one by its ticket. */
+/* control_flush: the verbs that begin a flush, wait for one by its ticket, and wait until what a
+ * namespace has is durable. */
 #include "control_impl.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -74,6 +75,8 @@ int control_wait_ticket(struct call *call)
 
     if (call->c->nargs < 2)
         return control_fail(call, -EINVAL, "it takes more words; usage: wait ticket T [DUR]");
+    if (call->c->nargs > 3)
+        return control_fail(call, -EINVAL, "it takes fewer words; usage: wait ticket T [DUR]");
     if (command_number(control_arg(call, 1), &number) < 0)
         return control_fail_word(call, -EINVAL, "%s is not the number of a ticket",
                                  control_arg(call, 1));
@@ -86,5 +89,80 @@ int control_wait_ticket(struct call *call)
         return wait_for_old(call, number);
     err = wait_for(call, t, timeout);
     ticket_unref(t);
+    return err;
+}
+
+/* ---- a namespace ---- */
+
+static uint64_t last_change(struct ns *ns)
+{
+    READ_GUARD(&ns->lock);
+    return ns->seq;
+}
+
+/* `seq`: all changes of it up to that number, UINT64_MAX: of before the call. Those behind its last
+ * one are other namespaces' and nobody waits for them. */
+static int wait_for_ns(struct call *call, struct ns *ns, uint64_t seq, int64_t timeout)
+{
+    uint64_t last = last_change(ns), until = seq < last ? seq : last, durable;
+    int err = project_wait_durable(call->p, until, timeout, call->interrupted);
+
+    last = last_change(ns);
+    durable = project_durable(call->p);
+    durable = durable < last ? durable : last;
+    if (err == -ETIMEDOUT)
+        return control_fail(call, err, "%s is durable up to change %llu, and not yet up to %llu",
+                            control_arg(call, 1), U(durable), U(until));
+    if (err == -EROFS)
+        return control_fail(call, err,
+                            "%s is durable up to change %llu, and cannot become so up to %llu: "
+                            "the store is read-only",
+                            control_arg(call, 1), U(durable), U(until));
+    if (err == 0)
+        strbuf_addf(&call->head, " seq=%llu durable=%llu", U(until), U(durable));
+    return err;
+}
+
+#define DURABLE_USAGE "usage: wait durable NS [SEQ] [DUR]"
+
+/* A number of a change has no unit, a duration has one. */
+static int durable_words(struct call *call, uint64_t *ret_seq, int64_t *ret_timeout)
+{
+    size_t at = 2, n = call->c->nargs;
+
+    *ret_seq = UINT64_MAX;
+    *ret_timeout = -1;
+    if (n < 2)
+        return control_fail(call, -EINVAL, "it takes more words; " DURABLE_USAGE);
+    if (at < n && command_number(control_arg(call, at), ret_seq) == 0)
+        at++;
+    if (at < n && command_duration(control_arg(call, at), ret_timeout) < 0)
+        return control_fail_word(call, -EINVAL,
+                                 "%s is neither the number of a change nor a duration; "
+                                 DURABLE_USAGE,
+                                 control_arg(call, at));
+    at += at < n;
+    if (at < n)
+        return control_fail_word(call, -EINVAL, "%s is too much; " DURABLE_USAGE,
+                                 control_arg(call, at));
+    if (*ret_seq != UINT64_MAX && *ret_seq > project_seq(call->p))
+        return control_fail(call, -EINVAL, "there is no change %llu yet, the last one is %llu",
+                            U(*ret_seq), U(project_seq(call->p)));
+    return 0;
+}
+
+int control_wait_durable(struct call *call)
+{
+    int64_t timeout;
+    uint64_t seq;
+    struct ns *ns;
+    int err = durable_words(call, &seq, &timeout);
+
+    if (err == 0)
+        err = control_find_ns(call, control_arg(call, 1), &ns);
+    if (err < 0)
+        return err;
+    err = wait_for_ns(call, ns, seq, timeout);
+    ns_put(call->p, ns);
     return err;
 }

@@ -76,7 +76,8 @@ int control_du(struct call *call);
 
 /* control_flush.c */
 int control_flush(struct call *call);
-int control_wait_ticket(struct call *call); /* `wait ticket T [DUR]` */
+int control_wait_ticket(struct call *call);  /* `wait ticket T [DUR]` */
+int control_wait_durable(struct call *call); /* `wait durable NS [SEQ] [DUR]` */
 
 /* control_gc.c */
 int control_gc(struct call *call);

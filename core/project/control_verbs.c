@@ -489,6 +489,8 @@ static int wait_job(struct call *call)
 
     if (control_is_keyword(call, 0, "ticket"))
         return control_wait_ticket(call);
+    if (control_is_keyword(call, 0, "durable"))
+        return control_wait_durable(call);
     if (call->c->nargs > 2)
         return control_fail(call, -EINVAL, "it takes fewer words; usage: wait N [DUR]");
     err = job_number(call, &number);
@@ -597,8 +599,9 @@ const struct verb control_verbs[] = {
      true, true, false, 0, 2, control_sweep},
     {"resolve", "resolve ID|PATH", "on which shard an object is; 0: at home", false, true, false, 1,
      1, control_resolve},
-    {"wait", "wait N|ticket T [DUR]", "wait until job N has ended, or flush T is durable", false,
-     true, false, 1, 3, wait_job},
+    {"wait", "wait N|ticket T|durable NS [SEQ] [DUR]",
+     "wait until job N has ended, flush T is durable, or so is NS, up to change SEQ", false, true,
+     false, 1, 4, wait_job},
     {"cancel", "cancel N", "ask job N to stop", false, false, false, 1, 1, cancel},
     {"log", "log list NS [until=SEQ] | log find NS SEQ|TIME",
      "list the changes of a namespace that the log still has, or find one", false, false, false, 2,

@@ -531,6 +531,7 @@ static void init_locks(struct project *p)
     TAILQ_INIT(&p->contents.dirty);
     mutex_init(&p->settings_lock, "settings");
     mutex_init(&p->last_reply_lock, "last reply");
+    durable_init(p);
     mutex_init(&p->flush.lock, "flush");
     mutex_init(&p->flush.run, "flush run");
     mutex_init(&p->flush.bury, "bury");

@@ -57,6 +57,7 @@
  *   "shard dir", "shard files"    shard/shard_dir*.c mutexes  what a driver keeps open; leaves
  *   "coordinator", "ticket"       mutexes the flushes in flight; leaves, never held while flushing
  *   "flush"        flusher.c      mutex   who waits for a flush or for memory; a leaf likewise
+ *   "durable"      durable.c      mutex   who is to be told that a change is durable; a leaf
  *
  * The mount has its own, in fs/: "ending" comes before all of these, the others ("defer", "sync",
  * "ring waiting", "ring done", "write back", "mode", "handles", "nodes", "passthrough", "waiting")
@@ -184,8 +185,5 @@ int project_drain(struct project *p, bool idle, int64_t timeout, const _Atomic b
 void project_describe_failure(struct project *p, int err, struct strbuf *out);
 /* The number of the last change that is durable here, in the log or by a commit. */
 uint64_t project_durable(struct project *p);
-/* `fn` is told when that advances, without a lock held, by whoever made it so. Two may tell at
- * once, and the lower number come later. Once, before the first change. */
-void project_on_durable(struct project *p, void (*fn)(void *ctx, uint64_t seq), void *ctx);
 /* The number of the last change. */
 uint64_t project_seq(struct project *p);

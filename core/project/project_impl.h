@@ -10,6 +10,7 @@
 #include "content.h"
 #include "coordinator.h"
 #include "drop.h"
+#include "durable.h"
 #include "gc.h"
 #include "identity.h"
 #include "flush_names.h"
@@ -606,9 +607,7 @@ struct project {
     struct pool_node *node; /* its part in that pool (pool_node.h); NULL likewise */
     struct log *log; /* NULL until what it has is replayed */
     uint64_t epoch;  /* of the log */
-    void (*on_durable)(void *ctx, uint64_t seq);
-    void *on_durable_ctx;
-    _Atomic uint64_t durable_told;
+    struct durable_watches durable;
     bool recovered; /* there was one */
     /* What it said is not committed yet: no change may come after it, since frames of this epoch
      * are read only behind a commit. */
@@ -667,8 +666,6 @@ int project_pin(struct project *p, uint64_t number, bool pin);          /* or un
 /* The order in which a start puts together what the last commit, the log and the disk have
  * (recover.c). Afterwards the log is open. */
 int project_recover(struct project *p, const struct state *s);
-/* Everything up to `seq` is durable. `ctx`: the project. Holding nothing. */
-void durable_advanced(void *ctx, uint64_t seq);
 /* Commit what that found, if there was anything: before anybody may change something. Where that
  * fails nothing may be changed until a later flush has done it. */
 void project_settle(struct project *p);

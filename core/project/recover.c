@@ -156,24 +156,6 @@ uint64_t project_durable(struct project *p)
     return synced > committed ? synced : committed;
 }
 
-void project_on_durable(struct project *p, void (*fn)(void *ctx, uint64_t seq), void *ctx)
-{
-    p->on_durable = fn;
-    p->on_durable_ctx = ctx;
-    atomic_store(&p->durable_told, project_durable(p));
-}
-
-void durable_advanced(void *ctx, uint64_t seq)
-{
-    struct project *p = ctx;
-    uint64_t told = atomic_load(&p->durable_told);
-
-    while (told < seq && !atomic_compare_exchange_weak(&p->durable_told, &told, seq))
-        ;
-    if (told < seq && p->on_durable)
-        p->on_durable(p->on_durable_ctx, seq);
-}
-
 static int sync_slots(void *ctx)
 {
     return slots_sync_logged(ctx);

@@ -474,21 +474,40 @@ static void note_durable(void *ctx, uint64_t seq)
     *(uint64_t *)ctx = seq;
 }
 
+/* Who is to be told of the last change that there is. */
+static struct durable_watch tell_of_last(uint64_t *told)
+{
+    *told = 0;
+    return (struct durable_watch){.seq = project_seq(x.p), .fn = note_durable, .ctx = told};
+}
+
 Test(replay, what_is_durable_is_told_of_the_log_and_of_commits)
 {
-    uint64_t told = 0;
+    struct durable_watch watch, later, off;
+    uint64_t told, told_later, told_off;
 
-    project_on_durable(x.p, note_durable, &told);
     put_file(&x, "main/f", "text");
+    watch = tell_of_last(&told);
+    project_on_durable(x.p, &watch);
     cr_assert_lt(project_durable(x.p), project_seq(x.p));
+    cr_assert_eq(told, 0);
     cr_assert_eq(project_sync(x.p), 0);
     cr_assert_eq(told, project_seq(x.p));
     cr_assert_eq(project_durable(x.p), told);
     put_file(&x, "main/g", "text");
+    off = tell_of_last(&told_off);
+    project_on_durable(x.p, &off);
+    later = tell_of_last(&told_later);
+    project_on_durable(x.p, &later);
+    project_off_durable(x.p, &off);
     cr_assert_eq(project_durable(x.p), told);
     cr_assert_eq(project_flush(x.p), 0);
-    cr_assert_eq(told, project_seq(x.p));
-    cr_assert_eq(project_durable(x.p), told);
+    cr_assert_eq(told_later, project_seq(x.p));
+    cr_assert_eq(project_durable(x.p), told_later);
+    cr_assert_lt(told, told_later, "who was told is not told again");
+    cr_assert_eq(told_off, 0, "nor is who was taken off");
+    project_on_durable(x.p, &off);
+    cr_assert_eq(told_off, told_later, "what is durable already is told at once");
 }
 
 Test(replay, a_closed_store_has_no_log_and_a_sync_needs_no_commit)

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * durable: who is told that a change is durable, in the log or by a commit: each names the number
+ * of a change, and is told once, when that change and all before it are.
+ *
+ *     project_on_durable(p, &watch)       told at once if they are already
+ *     project_off_durable(p, &watch)      afterwards nobody tells it
+ *     project_wait_durable(p, seq, ...)   the same for one who waits
+ *
+ * Nobody is hurried: changes become durable by an fsync, a flush, or the flusher's rounds.
+ *
+ * Threads: any. A watch is its owner's, and stays where it is until it was told or taken off.
+ */
+#pragma once
+
+#include "lock.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+struct project;
+
+struct durable_watch {
+    uint64_t seq;
+    /* Everything up to `durable`, at least `seq`, is durable. The lock "durable" is held: it takes
+     * no other one, and calls nothing of the project. */
+    void (*fn)(void *ctx, uint64_t durable);
+    void *ctx;
+    struct durable_watch *next;
+    bool listed;
+};
+
+struct durable_watches {
+    struct mutex lock; /* "durable" */
+    struct durable_watch *first;
+};
+
+void durable_init(struct project *p);
+void project_on_durable(struct project *p, struct durable_watch *w);
+void project_off_durable(struct project *p, struct durable_watch *w);
+/* Until everything up to `seq` is durable. Timeout in ns by the clock, -1: none, 0: only look.
+ * -EROFS it cannot become so, -ESHUTDOWN, -ETIMEDOUT, -EINTR: these, and *interrupted, which may be
+ * NULL, are looked at every 50 ms. Holding nothing. */
+int project_wait_durable(struct project *p, uint64_t seq, int64_t timeout,
+                         const _Atomic bool *interrupted);
+
+/* ---- for who makes it so ---- */
+
+/* Everything up to `seq` is durable. `ctx`: the project. Holding nothing. */
+void durable_advanced(void *ctx, uint64_t seq);
