@@ -20,6 +20,11 @@ static int add_figures(struct call *call, struct ns *ns, const char *name, struc
                 U(du.frees), U(du.tree));
     if (du.elsewhere)
         strbuf_addf(out, " elsewhere=%llu", U(du.elsewhere));
+    if (du.pieces)
+        strbuf_addf(out, " pieces=%llu", U(du.pieces));
+    ns_count_pieces(call->p, ns, name, du.pieces);
+    if (ns_is_scattered(call->p, ns))
+        strbuf_adds(out, " scattered=1");
     return 0;
 }
 

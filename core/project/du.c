@@ -55,6 +55,8 @@ static void visit(struct walk *w, const struct tree_cursor *c)
     count_pages(w, c);
     if (key_type(k) == ITEM_INODE)
         count_bytes(w, val, len);
+    if (object && (key_type(k) == ITEM_EXTENT || key_type(k) == ITEM_PATCH))
+        w->du->pieces++;
     if (object)
         w->piece[w->count++] = (struct reference){object, goes(c, c->depth - 1)};
 }

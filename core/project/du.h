@@ -30,6 +30,7 @@ struct du {
     uint64_t frees;   /* bytes of objects that would go: each once, unsealed contents included */
     uint64_t tree;    /* bytes of its tree's pages that would go */
     uint64_t elsewhere; /* of `frees`: what would come back on other shards, not at home */
+    uint64_t pieces;    /* extents and patches of its files: where reading one goes on elsewhere */
 };
 
 /* Holding nothing; `ns` is referenced, and no symlink. `interrupted` may be NULL. */

@@ -111,6 +111,28 @@ static void count_flush(struct project *p, struct ns *ns)
                ns->name, (unsigned long long)n);
 }
 
+void ns_count_pieces(struct project *p, struct ns *ns, const char *name, uint64_t pieces)
+{
+    uint64_t warn = (uint64_t)settings_get(&p->settings, SET_BRANCH_FRAGMENT_WARN);
+    bool many = ns->branched && warn && pieces >= warn;
+
+    atomic_store(&ns->pieces, pieces);
+    if (atomic_exchange(&ns->pieces_told, many) || !many)
+        return;
+    report(REPORT_WARN,
+           "files of namespace %s, a branch, are in %llu pieces (branch_fragment_warn): reading "
+           "them may be slow",
+           name, (unsigned long long)pieces);
+}
+
+bool ns_is_scattered(struct project *p, struct ns *ns)
+{
+    uint64_t warn = (uint64_t)settings_get(&p->settings, SET_BRANCH_FRAGMENT_WARN);
+
+    return ns->branched && warn &&
+           (atomic_load(&ns->flushes) >= warn || atomic_load(&ns->pieces) >= warn);
+}
+
 static int freeze_one(struct project *p, struct ns *ns, struct ns_records *ret)
 {
     uint8_t *bytes;

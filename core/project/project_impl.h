@@ -92,6 +92,8 @@ struct ns {
     bool branched; /* fixed; it was another one's branch */
     _Atomic uint64_t flushes; /* that had changes of it, ever, */
     _Atomic int64_t flushed;  /* and when the last of them froze it, ns since the epoch; 0: none */
+    _Atomic uint64_t pieces;  /* in how many its files were when they were last counted (du.h), */
+    _Atomic bool pieces_told; /* and that this is many was said */
     struct ns *by_number_next, *by_name_next;
 };
 
@@ -129,6 +131,10 @@ int ns_branch(struct project *p, const char *from, const char *to, uint64_t *ret
 int ns_drop(struct project *p, const char *name, bool force, bool only_empty, bool only_symlink,
             uint32_t *ret_open);
 int ns_rename(struct project *p, const char *name, const char *newname, unsigned flags);
+/* Its files are in so many pieces (du.h): a branch in many is warned of, once. */
+void ns_count_pieces(struct project *p, struct ns *ns, const char *name, uint64_t pieces);
+/* A branch that was flushed very often, or was in very many pieces when they were last counted. */
+bool ns_is_scattered(struct project *p, struct ns *ns);
 /* How many files are open in it just now; none where there is no such namespace. */
 uint32_t ns_open_files(struct project *p, const char *name);
 /* The next namespace in name order after `after` (NULL: the first), referenced. -ENOENT. */

@@ -88,8 +88,8 @@ const struct setting_info setting_infos[SETTING_COUNT] = {
     [SET_SHARD_WAIT] = {"shard_wait", SETTING_DURATION, 0, 10 * MINUTE, 0,
                         "who reads what is on a shard that is away waits so long for it", NULL},
     [SET_BRANCH_FRAGMENT_WARN] = {"branch_fragment_warn", SETTING_NUMBER, 0, 1000000000, 10000,
-                                  "flushes of a branch after which a warning says that it is "
-                                  "scattered; 0: none",
+                                  "flushes of a branch, or pieces of its files, after which a "
+                                  "warning says that it is scattered; 0: none",
                                   NULL},
 };
 

@@ -79,7 +79,7 @@ static int ns_file(const char *file)
 struct ns_facts {
     uint64_t root, seq, durable, flushes;
     int64_t flushed;
-    bool frozen, verify, branched;
+    bool frozen, verify, scattered;
 };
 
 /* -ENOENT, also of a symlink. */
@@ -101,7 +101,7 @@ static int ns_look(struct project *p, const char *name, struct ns_facts *ret)
                                  .flushed = atomic_load(&ns->flushed),
                                  .frozen = ns->frozen,
                                  .verify = ns->verify,
-                                 .branched = ns->branched};
+                                 .scattered = ns_is_scattered(p, ns)};
     }
     ns_put(p, ns);
     durable = project_durable(p);
@@ -152,7 +152,6 @@ struct listing {
 static int add_one(const char *name, void *ctx)
 {
     struct listing *l = ctx;
-    int64_t warn = settings_get(&l->p->settings, SET_BRANCH_FRAGMENT_WARN);
     struct ns_facts f;
 
     if (l->shown == SHOWN) {
@@ -167,7 +166,7 @@ static int add_one(const char *name, void *ctx)
     strbuf_addf(l->out, " seq=%llu durable=%llu flushes=%llu last_flush=", U(f.seq), U(f.durable),
                 U(f.flushes));
     view_add_time(l->out, f.flushed);
-    if (f.branched && warn && f.flushes >= (uint64_t)warn)
+    if (f.scattered)
         strbuf_adds(l->out, " scattered=1");
     strbuf_adds(l->out, "\n");
     return 0;

@@ -208,3 +208,30 @@ Test(namespaces, a_branch_that_was_flushed_very_often_is_warned_of_once)
     agreed(&x, "set branch_fragment_warn 0", "ok");
     agreed(&x, "get branch_fragment_warn", "default=10000");
 }
+
+Test(namespaces, a_branch_whose_files_are_in_very_many_pieces_is_warned_of_once)
+{
+    char recent[8][REPORT_TEXT];
+
+    agreed(&x, "set branch_fragment_warn 3", "ok");
+    put_file(&x, "main/big", "");
+    cr_assert_eq(write_at("main/big", 0, 8 * SLOT_SIZE), 8 * SLOT_SIZE);
+    agreed(&x, "branch main dev", "ok");
+    agreed(&x, "drain", "ok");
+    report_reset();
+    for (uint64_t i = 0; i < 3; i++) {
+        agreed(&x, "du dev", i == 0 ? " tree=" : i == 1 ? " pieces=1\n" : " pieces=2\n");
+        cr_assert_eq(write_at("dev/big", i * 3 * 131072, 10), 10);
+        cr_assert_eq(write_at("main/big", i * 3 * 131072, 10), 10);
+    }
+    cr_assert_eq(report_recent(REPORT_WARN, recent, 8), 0);
+    agreed(&x, "du dev", " pieces=3 scattered=1\n");
+    agreed(&x, "du main", " pieces=3\n");
+    agreed(&x, "du dev main", " pieces=3 scattered=1\n");
+    cr_assert_eq(report_recent(REPORT_WARN, recent, 8), 1);
+    cr_assert(strstr(recent[0], "files of namespace dev, a branch, are in 3 pieces"), "%s",
+              recent[0]);
+    agreed(&x, "status", "scattered=1");
+    agreed(&x, "set branch_fragment_warn 4", "ok");
+    agreed(&x, "du dev", " pieces=3\n");
+}
