@@ -217,6 +217,60 @@ Test(set, max_pending_flushes_and_flush_retry_reach_the_coordinator)
     cr_assert_eq(s.permits, 7);
 }
 
+static void *wait_ticket(void *arg)
+{
+    static char reply[4096];
+
+    return say(&x, arg, reply) < 0 ? reply : NULL;
+}
+
+/* Begins a flush whose first attempt finds the disk full; the next one the clock never lets begin.
+ * The write that fails may be another one, of the log: then once more. */
+static uint64_t failing_flush(void)
+{
+    struct coordinator_stats s = {.failed = 0};
+    uint64_t done = 0, next = 0;
+
+    x.fault.error = ENOSPC;
+    do {
+        x.fault.fail_at = 0;
+        put_file(&x, "main/a", "hello");
+        agreed(&x, "drain", "ok"); /* no bytes are left that have to be sealed first */
+        cr_assert_eq(vfs_unlink(x.p, node_of(&x, "main"), "a"), 0);
+        x.fault.fail_at = x.fault.writes + 1;
+        agreed(&x, "flush", "ok ticket=");
+        do {
+            sched_yield();
+            coordinator_get_stats(x.p->flush.coordinator, &s);
+            coordinator_numbers(x.p->flush.coordinator, &done, &next);
+        } while (s.failed == 0 && done < next);
+    } while (s.failed == 0);
+    x.fault.fail_at = 0;
+    return next - 1;
+}
+
+Test(set, flush_retry_ends_the_wait_for_a_flush_that_has_failed)
+{
+    uint64_t ticket;
+    pthread_t thread;
+    char line[64];
+    void *why;
+
+    agreed(&x, "set flush_interval 1h", "ok");
+    until_the_flusher_waits();
+    ticket = failing_flush();
+    snprintf(line, sizeof line, "wait ticket %llu 0ms", (unsigned long long)ticket);
+    refused(&x, line, -ETIMEDOUT, "");
+    *strstr(line, " 0ms") = 0;
+    cr_assert_eq(pthread_create(&thread, NULL, wait_ticket, line), 0);
+    agreed(&x, "set flush_retry 0", "ok");
+    pthread_join(thread, &why);
+    cr_assert_not_null(why);
+    cr_assert(strstr(why, "error ENOSPC wait: "), "%s", (char *)why);
+    clock_manual_advance(&x.clock, 3600 * NSEC_PER_SEC);
+    agreed(&x, "drain", "ok");
+}
+
 Test(set, max_in_flight_jobs_and_max_enqueued_jobs_reach_the_pool)
 {
     struct pool_stats s;
