@@ -47,13 +47,18 @@ static size_t head_of(const uint8_t *v, size_t len)
     return head <= len ? head : 0;
 }
 
+static bool is_name(const uint8_t *name, size_t len)
+{
+    return len > 0 && len <= VFS_NAME_MAX && !memchr(name, 0, len) && !memchr(name, '/', len);
+}
+
 int ns_decode(const void *val, size_t len, struct ns_fields *ret)
 {
     const uint8_t *v = val;
     size_t head = head_of(v, len), name = head ? get_le16(v + 10) : 0;
 
     *ret = (struct ns_fields){.target = NULL};
-    if (name == 0 || name > VFS_NAME_MAX || head + name > len || len > head + name + 4095)
+    if (head == 0 || head + name > len || len > head + name + 4095 || !is_name(v + head, name))
         return -EUCLEAN;
     memcpy(ret->name, v + head, name);
     ret->frozen = v[9] & 1;
