@@ -62,8 +62,8 @@ static int open_daemon(const char *mnt)
     return pid > 0 && pid <= INT32_MAX ? pidfd_open((pid_t)pid, 0) : -1;
 }
 
-/* Where root does not look into a user's mount, the store's lock file tells. It is that user's word,
- * so only a process of that user is waited for. */
+/* Where root does not look into a user's mount, the store's lock file tells. It is that user's
+ * word, so only a process of that user is waited for. */
 static int open_daemon_of_store(const char *store)
 {
     char proc[32];
@@ -82,7 +82,8 @@ static int open_daemon_of_store(const char *store)
 }
 
 /* Does root take away a user's mount? Mostly the kernel lets not even root in; and whoever answers
- * there may let root wait for good. So it is asked nothing: its daemon drains when it is unmounted. */
+ * there may let root wait for good. So it is asked nothing: its daemon drains when it is
+ * unmounted. */
 static bool is_of_another(const struct umounting *u)
 {
     return geteuid() == 0 && u->m.user != 0;

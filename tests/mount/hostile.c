@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * hostile: a mount that says it is tallyfs's, whose `.tally/control` and `.tally/stats.json` are
- * symlinks to whatever its maker likes root to write to, or to read; or who looks for `.tally` waits
- * for good.
+ * symlinks to whatever its maker likes root to write to, or to read; or who looks for `.tally`
+ * waits for good.
  *
  *     hostile MOUNTPOINT TARGET          in the foreground, until it is unmounted
  *     hostile MOUNTPOINT                 the same, for waiting
