@@ -123,6 +123,13 @@ static bool told_step(void *ctx, uint64_t listed)
     return t->real->step && t->real->step(t->real->ctx, listed);
 }
 
+static void told_whole(void *ctx, const struct id *key, struct id *ret)
+{
+    struct told *t = ctx;
+
+    t->real->whole(t->real->ctx, key, ret);
+}
+
 int __wrap_gc_cycle(struct gc *gc, const struct gc_config *config, const struct gc_sources *sources,
                     const struct gc_options *options, struct gc_result *ret)
 {
@@ -139,6 +146,7 @@ int __wrap_gc_cycle(struct gc *gc, const struct gc_config *config, const struct 
     s.look = told_look;
     s.remove = told_remove;
     s.step = told_step;
+    s.whole = sources->whole ? told_whole : NULL;
     s.ctx = &told;
     return __real_gc_cycle(gc, config, &s, options, ret);
 }
