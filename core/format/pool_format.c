@@ -289,7 +289,8 @@ static bool part_ok(const struct pool_part *p, uint64_t serial)
 
 static bool head_ok(const struct pool_head *h)
 {
-    return h->serial > 0 && part_ok(&h->base, h->serial) && part_ok(&h->delta, h->serial) &&
+    return h->serial > 0 && h->serial >> 32 <= h->life && h->life <= POOL_LIFE_MAX &&
+           part_ok(&h->base, h->serial) && part_ok(&h->delta, h->serial) &&
            (h->delta.serial == 0 || (h->base.serial && h->base.serial < h->delta.serial)) &&
            h->active <= h->base.count + h->delta.count &&
            h->pinned <= h->base.count + h->delta.count - h->active;

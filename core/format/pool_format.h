@@ -144,7 +144,7 @@ uint64_t pool_chain(uint64_t chain, uint64_t block_sum);
 struct pool_head {
     unsigned node;
     uint32_t life;   /* in which it was written */
-    uint64_t serial; /* rises with each report, over all lives */
+    uint64_t serial; /* rises with each report, over all lives: below (life + 1) << 32 */
     uint64_t ack;    /* the newest list of marks in force here before the report's snapshot */
     int64_t time;    /* ns since the epoch by the node's own clock: shown, never trusted */
     uint64_t active, pinned; /* keys it names */

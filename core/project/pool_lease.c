@@ -84,7 +84,7 @@ static int take_next(struct disk *disk, uint64_t term, unsigned node, uint32_t l
                      struct lease *l)
 {
     struct pool_term t = {.term = term, .node = node, .life = life, .beat = 1};
-    int err = write_term(disk, &t, POOL_PUT);
+    int err = term ? write_term(disk, &t, POOL_PUT) : -EOVERFLOW; /* no member counts that far */
 
     if (err < 0)
         return err == -EEXIST ? -EBUSY : err;

@@ -34,7 +34,8 @@ struct lease {
         .seen_at = 0                                                                               \
     }
 
-/* 0 it is ours (already, or now); -EBUSY it is another's: l->seen says whose. */
+/* 0 it is ours (already, or now); -EBUSY it is another's: l->seen says whose; -EOVERFLOW there are no
+ * more terms, for somebody has forged one. */
 int lease_take(struct disk *disk, const struct clock *clock, unsigned node, uint32_t life,
                struct lease *l);
 /* We are alive. -ESTALE a newer term was taken: it is ours no more, end the cycle. */

@@ -46,8 +46,8 @@ static int still_ours(struct project *p)
 
 /* ---- 2, 3: what is marked ---- */
 
-/* A list that there has been for certain: what we said so of, in this life or the last one. A head
- * that is damaged is replaced by the next report. */
+/* A list that there has been for certain: what we said so of in the last life. A head that is damaged
+ * is replaced by the next report. */
 static int known_list(struct project *p, uint64_t *ret_serial)
 {
     struct pool_head head;
@@ -63,8 +63,8 @@ static int acknowledge(struct project *p, uint64_t *ret_serial)
 {
     struct pool_node *n = p->node;
     struct pool_view *v;
-    uint64_t from;
-    int err = known_list(p, &from);
+    uint64_t from = n->head.ack;
+    int err = n->head.serial ? 0 : known_list(p, &from);
 
     if (err == 0)
         err = pool_index_load(n->index, from, &v);
@@ -122,20 +122,15 @@ static int vouch(struct project *p, const struct pool_head *head, size_t marked)
     return 0;
 }
 
-/* The last report stays, and so does what it acknowledged; one of an earlier life acknowledges
- * nothing any more. */
+/* The last report of this life stays, and so does what it acknowledged. One of an earlier life is
+ * not touched: what it acknowledged says which lists there have been. */
 static void stay(struct project *p)
 {
     struct pool_node *n = p->node;
     struct pool_head head = n->head;
 
-    if (!head.serial && pool_head_read(p->shared->disk, p->shared->node, &head) < 0)
-        return;
-    if (!n->head.serial)
-        head.ack = 0;
-    head.life = p->shared->life;
     head.time = now(p);
-    if (pool_report_again(p->shared->disk, &head) == 0 && n->head.serial)
+    if (head.serial && pool_report_again(p->shared->disk, &head) == 0)
         n->head = head;
 }
 

@@ -25,8 +25,8 @@
  *
  * An entry that is lost would be a place that the report leaves out, and somebody needs. So where 6
  * finds that one is, or cannot tell, there is no new report: the last one stays, with the list that
- * it acknowledged, so that nothing is removed for a newer one. Its head alone goes on, lest the
- * store be taken for stale. That ends with a rebuild, or is looked at again after POOL_DOUBT_REST.
+ * it acknowledged, so that nothing is removed for a newer one. In a life that has reported its head
+ * alone goes on, lest the store be taken for stale. That ends with a rebuild, or is looked at again after POOL_DOUBT_REST.
  *
  * When the pool cannot be read or written the store goes on: what it has cached it serves, what is
  * new waits in the flush; status says since when, and it is tried again. When step 1 fails somebody

@@ -240,21 +240,27 @@ static int check_life(struct disk *disk, const struct pool_head *head)
     return r < 0 ? r : who.life == head->life ? 0 : -ESTALE;
 }
 
+/* One of a life that has not come is nobody's, and not built on. */
 static int open_old(struct writing *w)
 {
     int err = pool_report_open(w->disk, w->head.node, NULL, &w->old);
 
+    if (err == 0 && w->old->head.life > w->head.life) {
+        pool_report_close(w->old);
+        w->old = NULL;
+    }
     return err == -ENOENT || err == -EUCLEAN || err == -EIO || err == -ESTALE ? 0 : err;
 }
 
-/* Above all before it: the last in this life, what the head says, and all of earlier lives. */
+/* Above all before it: the last in this life, what the head says, and all of earlier lives. What a
+ * head says of a life that has not come does not count. */
 static uint64_t next_serial(const struct pool_head *head, const struct pool_head *old)
 {
     uint64_t n = (uint64_t)head->life << 32;
 
     if (n < head->serial)
         n = head->serial;
-    if (old && n < old->serial)
+    if (old && old->life <= head->life && n < old->serial)
         n = old->serial;
     return n + 1;
 }
