@@ -5,6 +5,7 @@
  */
 #include "array.h"
 #include "io.h"
+#include "log_promise.h"
 #include "project_impl.h"
 #include <assert.h>
 #include <errno.h>
@@ -342,6 +343,21 @@ static void use_room(struct change_room *r)
     memory = r;
 }
 
+/* Before the first frame: that there is a log must not be a secret of its files. */
+static int promise(struct project *p)
+{
+    int err;
+
+    if (atomic_load(&p->promised))
+        return 0;
+    err = log_promise_save(p->config.kv, p->epoch);
+    if (err == -EIO) /* as after any commit that failed so */
+        project_turn_readonly(p, "a commit", err);
+    if (err == 0)
+        atomic_store(&p->promised, true);
+    return err;
+}
+
 /* Of the room in the log that was got: the memory, too, or neither. */
 static int have_room(struct project *p, size_t bytes, struct change_room *ret)
 {
@@ -391,7 +407,14 @@ int change_room(struct project *p, size_t bytes, struct change_room *ret)
         if (err == 0)
             err = log_room(p->log, want);
     }
-    return err < 0 ? err : have_room(p, want, ret);
+    if (err < 0)
+        return err;
+    err = promise(p);
+    if (err < 0) {
+        log_room_done(p->log, want);
+        return err;
+    }
+    return have_room(p, want, ret);
 }
 
 void change_room_done(struct change_room *r)
@@ -414,7 +437,7 @@ bool change_room_now(struct project *p, struct change_room *ret)
         return false;
     if (!p->log || take_ahead(want, ret))
         return true;
-    return log_room_now(p->log, want) && have_room(p, want, ret) == 0;
+    return atomic_load(&p->promised) && log_room_now(p->log, want) && have_room(p, want, ret) == 0;
 }
 
 bool change_ahead(struct project *p, size_t bytes)
@@ -422,7 +445,7 @@ bool change_ahead(struct project *p, size_t bytes)
     size_t want = room_for(bytes);
 
     assert(!current && !is_ahead);
-    if (is_refused(p) || !flush_lets_go_on(p))
+    if (is_refused(p) || !flush_lets_go_on(p) || (p->log && !atomic_load(&p->promised)))
         return false;
     if (p->log && (!log_room_now(p->log, want) || have_room(p, want, &ahead_room) < 0))
         return false;

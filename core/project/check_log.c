@@ -7,6 +7,7 @@
  * replayed first, or, damaged, up to the damage.
  */
 #include "check_impl.h"
+#include "log_promise.h"
 #include "repair_impl.h"
 #include "strbuf.h"
 #include <errno.h>
@@ -70,12 +71,26 @@ static void found_damage(struct check *c, const struct log_report *r)
     char where[CHECK_WHERE];
 
     log_place(r, where);
-    if (r->damaged) {
+    if (r->missing) {
+        log_describe_loss(r, &text);
+        check_found(c, true, "log", where,
+                    "no segment is there, where the log goes on: a mount would give up %s", text.s);
+    } else if (r->damaged) {
         log_describe_loss(r, &text);
         check_found(c, true, "log", where, "it is damaged: a mount would give up %s", text.s);
     } else {
         check_found(c, true, "log", where, "a change in it is no list of operations");
     }
+}
+
+static bool is_promised(struct check *c)
+{
+    const void *val;
+    uint64_t epoch;
+    size_t len;
+
+    return kv_snap_get(c->snap, TABLE_META, "log", 3, &val, &len) == 0 &&
+           log_promise_decode(val, len, &epoch) && epoch == c->state.epoch;
 }
 
 int check_log(struct check *c)
@@ -87,6 +102,7 @@ int check_log(struct check *c)
     if (!c->has_state)
         return log_without_state(c);
     c->r.seq = c->state.seq;
+    scan.must = is_promised(c);
     err = log_read(c->disk, &scan, look_at_frame, c, &r);
     if (err == -EUCLEAN)
         found_damage(c, &r);
@@ -120,10 +136,12 @@ static int read_state(struct kv *kv, struct state *ret)
 }
 
 /* None of it is replayed. */
-static int put_aside(struct disk *d)
+static int put_aside(struct disk *d, struct kv *kv)
 {
     int err = log_keep(d);
 
+    if (err == 0)
+        err = log_promise_clear(kv);
     return err < 0 ? err : log_remove(d);
 }
 
@@ -157,7 +175,7 @@ static int settle_log(struct disk *disk, struct kv *kv, const struct repair_opti
         err = replay(disk, kv, o, &refused);
     if (err == -EUCLEAN && refused) {
         *ret_aside = true;
-        err = put_aside(disk);
+        err = put_aside(disk, kv);
     }
     return err;
 }
@@ -177,7 +195,7 @@ static void describe_settled(const struct log_report *r, const struct state *s, 
     if (r->damaged) {
         strbuf_adds(out, ", given up are ");
         log_describe_loss(r, out);
-        strbuf_adds(out, "; " KEPT);
+        strbuf_adds(out, r->missing ? "; no segment was there" : "; " KEPT);
     }
 }
 
@@ -194,6 +212,9 @@ int repair_log(struct disk *disk, struct kv *kv, const struct repair_options *o,
     if (err < 0)
         return err == -ENOENT ? 0 : err;
     scan = scan_behind(&s);
+    err = log_promise_load(kv, s.epoch, &scan.must);
+    if (err < 0)
+        return err;
     err = log_read(disk, &scan, nothing, NULL, &r);
     if ((err < 0 && err != -EUCLEAN) || (err == 0 && r.frames == 0))
         return err;

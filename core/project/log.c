@@ -295,7 +295,12 @@ void log_position(struct log *l, struct log_pos *ret)
     MUTEX_GUARD(&l->lock);
     const struct segment *s = l->current ? l->current : TAILQ_FIRST(&l->ready);
 
-    *ret = (struct log_pos){s ? s->serial : l->next_serial, s ? s->used : SEGMENT_HEAD};
+    if (s)
+        *ret = (struct log_pos){s->serial, s->used};
+    else if (l->given_up.segment) /* its file has its name still: see log_promise.h */
+        *ret = l->given_up;
+    else
+        *ret = (struct log_pos){l->next_serial, SEGMENT_HEAD};
 }
 
 /* ---- life ---- */

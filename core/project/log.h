@@ -115,6 +115,7 @@ struct log_scan {
     struct log_pos pos;  /* where the first of them would be */
     struct log_pos end;  /* segment 0: none; else nothing from there on is looked at */
     bool all;    /* for listing: whatever number comes first, sync frames and the tail, too */
+    bool must;   /* there is a log: with none of its files it is lost (log_promise.h) */
     bool accept; /* damage is no error: the frames before it count, what is behind is given up */
 };
 struct log_report {
@@ -123,6 +124,7 @@ struct log_report {
     bool same_boot;     /* the disk's page cache lived: every whole frame counted */
     bool torn;          /* something behind the last frame that counts was cut off */
     struct log_pos end; /* where that is, or the damage */
+    bool missing;       /* none of its files is there, which is damage, too */
     bool damaged;       /* there is some; then, */
     uint64_t whole;     /* number of the last frame before it, */
     uint64_t behind;    /* how many whole changes are behind it, */

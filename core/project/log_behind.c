@@ -27,6 +27,7 @@ struct behind {
     struct log_pos hole;
     bool frames;      /* there is one of any kind */
     bool headless;    /* a segment of whose frames nothing can be told */
+    bool named;       /* the segment where the log goes on, or the next, has its name at least */
     unsigned syncs;   /* sync frames */
     uint64_t done;    /* what they say was durable before */
     uint64_t changes; /* with numbers that were due */
@@ -176,9 +177,13 @@ static int look_behind(struct log_reader *r, struct behind *b)
 
     if (e)
         return e;
-    for (size_t i = 0; i < count && e == 0; i++)
-        if (files[i].serial >= b->hole.segment)
-            e = look_at_segment(r, b, files[i].serial);
+    for (size_t i = 0; i < count && e == 0; i++) {
+        uint64_t serial = files[i].serial;
+
+        b->named = b->named || serial == b->hole.segment || serial == b->hole.segment + 1;
+        if (serial >= b->hole.segment)
+            e = look_at_segment(r, b, serial);
+    }
     free(files);
     r->segments = segments;
     return e;
@@ -228,5 +233,7 @@ int log_judge_absence(struct log_reader *r, struct log_verdict *v)
 
     v->behind = b.changes;
     v->behind_last = b.last;
-    return e ? e : b.frames || b.headless ? -EUCLEAN : 0;
+    v->missing = e == 0 && r->scan->must && !b.named;
+    v->hole = v->missing ? b.hole : v->hole;
+    return e ? e : b.frames || b.headless || v->missing ? -EUCLEAN : 0;
 }

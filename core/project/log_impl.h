@@ -80,6 +80,7 @@ struct log {
     bool sync_runs; /* and has not put its frame yet */
     bool sync_due;  /* there are frames that no sync is for */
     uint64_t next_serial;
+    struct log_pos given_up; /* the end of the last segment that was, while there is none */
     uint64_t prepare_at; /* once so much of the current segment is used the next one is made */
     unsigned room_waiters;
     bool want, stop; /* of the thread: make a segment; end */

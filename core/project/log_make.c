@@ -259,6 +259,24 @@ static int fill_segment(struct log *l, struct segment *s, uint64_t least)
     return 0;
 }
 
+/* A spare one may be the only one that the log has: it gets its former name. */
+static void give_back_file(struct log *l, struct segment *s, const char *name)
+{
+    char former[DISK_NAME_MAX + 1];
+
+    if (!s->recycled) {
+        disk_unlink(l->config.disk, name);
+        return;
+    }
+    log_name(l->spare, former);
+    int r = disk_rename(l->config.disk, name, former);
+
+    if (r && r != -ENOENT)
+        return;
+    l->spare_size = s->size;
+    count_segment(l, 1, s->size);
+}
+
 /* Needs "log make". */
 static int make_segment(struct log *l, uint64_t least)
 {
@@ -273,8 +291,8 @@ static int make_segment(struct log *l, uint64_t least)
 
     if (r) {
         log_name(s->serial, name);
+        give_back_file(l, s, name);
         segment_close(s);
-        disk_unlink(l->config.disk, name);
         return r;
     }
     count_segment(l, 1, s->size);
@@ -329,13 +347,13 @@ int log_make(struct log *l, uint64_t cost)
 
 /* ---- trimming ---- */
 
-/* Needs "log make". */
-static void keep_or_unlink(struct log *l, uint64_t serial, uint64_t size, bool written)
+/* Needs "log make". `last`: there is no other segment, and its name has to stay. */
+static void keep_or_unlink(struct log *l, uint64_t serial, uint64_t size, bool written, bool last)
 {
     char name[DISK_NAME_MAX + 1];
     uint64_t gone = serial, gone_size = size;
 
-    if (written != l->spare_written ? written : size > l->spare_size) {
+    if (last || (written != l->spare_written ? written : size > l->spare_size)) {
         gone = l->spare;
         gone_size = l->spare_size;
         l->spare = serial;
@@ -367,8 +385,10 @@ static struct segment *take_trimmed(struct log *l, const struct log_pos *pos)
     if (!s || (s == l->current ? !can_give_up_current(l, pos) : s->serial >= pos->segment))
         return NULL;
     TAILQ_REMOVE(&l->held, s, next);
-    if (s == l->current)
+    if (s == l->current) {
         l->current = NULL;
+        l->given_up = *pos;
+    }
     return s;
 }
 
@@ -379,13 +399,14 @@ void log_trim(struct log *l, const struct log_pos *pos)
     lock_in_a_hurry(l);
     while ((s = take_trimmed(l, pos))) {
         uint64_t serial = s->serial, size = s->size;
+        bool last = serial == pos->segment;
         bool written = s->written || s->used > size - size / 8;
 
         mutex_lock(&l->lock);
         s = segment_unref(s);
         mutex_unlock(&l->lock);
         segment_close(s);
-        keep_or_unlink(l, serial, size, written);
+        keep_or_unlink(l, serial, size, written, last);
     }
     mutex_unlock(&l->make);
 }

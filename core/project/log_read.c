@@ -363,6 +363,7 @@ int log_read(struct disk *d, const struct log_scan *scan, log_frame_fn *fn, void
 
     if (bad == -EUCLEAN && scan->accept)
         until = v.last;
+    report.missing = v.missing;
     report.torn = v.torn || until < v.last;
     report.damaged = bad == -EUCLEAN;
     report.whole = v.last;

@@ -38,6 +38,7 @@ int log_reader_bytes(struct log_reader *r, uint64_t off, size_t len, const uint8
 struct log_verdict {
     uint64_t last;                /* number of the last frame that is whole */
     uint64_t trusted;             /* number of the last frame that a sync vouches for */
+    bool missing;                 /* the files of the log are gone */
     bool torn;                    /* something that is not whole was cut off */
     struct log_pos hole;          /* what comes first that is no frame */
     uint64_t behind, behind_last; /* whole changes behind it; the highest number of them */

@@ -9,6 +9,7 @@
 #include "pool_format.h"
 #include "pool_node.h"
 #include "lost_start.h"
+#include "log_promise.h"
 #include "project_impl.h"
 #include "report.h"
 #include "scrub.h"
@@ -679,7 +680,9 @@ int project_close_told(struct project *p, struct strbuf *why)
         sweep_close(p);
         log_close(p->log);
         p->log = NULL;
-        err = log_remove(p->config.disk);
+        err = atomic_load(&p->promised) ? log_promise_clear(p->config.kv) : 0;
+        if (err == 0)
+            err = log_remove(p->config.disk);
     }
     project_abandon(p);
     return err;

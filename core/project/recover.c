@@ -140,6 +140,8 @@ int project_recover(struct project *p, const struct state *s)
         project_turn_readonly(p, "beginning a log", err);
     ns_table_tap(p);
     p->recovered = !was_closed(s, &r);
+    if (p->recovered)
+        atomic_store(&p->promised, false); /* that was of the epoch before */
     atomic_store(&p->unsettled, p->recovered);
     return 0;
 }

@@ -6,6 +6,7 @@
 #include "replay.h"
 #include "project_impl.h"
 #include "replay_slots.h"
+#include "log_promise.h"
 #include "report.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -392,6 +393,13 @@ static void report_damage(const struct log_report *r)
     CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
 
     log_describe_loss(r, &text);
+    if (r->missing) {
+        report(REPORT_ALARM,
+               "the log is missing: there is no segment %llu, where it goes on; a mount would give "
+               "up %s; nothing was changed; `tally check --repair` accepts this loss",
+               (unsigned long long)r->end.segment, text.s);
+        return;
+    }
     report(
         REPORT_ALARM,
         "the log is damaged in segment %llu at offset %llu: a mount would give up %s; nothing was "
@@ -407,8 +415,12 @@ int replay_log(struct project *p, const struct state *s, struct log_report *ret)
                             .accept = p->config.accept_log_loss};
     struct visitor v = {.p = p};
     int64_t start = ticks(p);
-    int err = log_read(p->config.disk, &scan, visit, &v, ret);
+    int err = log_promise_load(p->config.kv, s->epoch, &scan.must);
 
+    atomic_store(&p->promised, scan.must);
+    if (err < 0)
+        return err;
+    err = log_read(p->config.disk, &scan, visit, &v, ret);
     if (err == -EUCLEAN && ret->damaged)
         report_damage(ret);
     if (err == 0)

@@ -2,6 +2,7 @@
 /* scrub_values: see the header. */
 #include "scrub_values.h"
 #include "gc_record.h"
+#include "log_promise.h"
 #include "project_impl.h"
 #include "shard_format.h"
 #include <errno.h>
@@ -21,6 +22,10 @@ static bool meta_is_sound(const void *key, size_t klen, const void *val, size_t 
     struct identity identity;
     struct state state;
 
+    uint64_t epoch;
+
+    if (is_key(key, klen, "log"))
+        return log_promise_decode(val, len, &epoch);
     if (is_key(key, klen, "identity"))
         return identity_decode(val, len, &identity) == 0;
     return !is_key(key, klen, "state") || state_decode(val, len, &state) == 0;

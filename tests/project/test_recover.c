@@ -274,3 +274,100 @@ Test(recover, a_log_that_cannot_be_read_is_refused)
     fixture_open(&x);
     has_all();
 }
+
+/* ---- a log that is gone ---- */
+
+static void remove_segments(void)
+{
+    struct log_file *v;
+    size_t count;
+
+    cr_assert_eq(log_files(x.disk, &v, &count), 0);
+    cr_assert_gt(count, 0);
+    free(v);
+    cr_assert_eq(log_remove(x.disk), 0);
+}
+
+static int open_again(bool accept)
+{
+    bool refused = false;
+    struct project_config config = {.disk = x.disk,
+                                    .kv = x.kv,
+                                    .clock = &x.clock.base,
+                                    .threads = 1,
+                                    .log_segment = 1 << 20,
+                                    .accept_log_loss = accept,
+                                    .log_refused = &refused};
+    int err = project_open(&config, &x.p);
+
+    cr_assert_eq(refused, err < 0);
+    return err;
+}
+
+static void lost_with_its_only_segment(void)
+{
+    cr_assert_eq(project_sync(x.p), 0);
+    project_abandon(x.p);
+    x.p = NULL;
+    remove_segments();
+    cr_assert_eq(open_again(false), -EUCLEAN);
+    cr_assert_eq(open_again(false), -EUCLEAN, "nothing was changed");
+    cr_assert_eq(open_again(true), 0);
+    fixture_reopen(&x);
+}
+
+Test(recover, a_log_that_is_gone_is_no_log_that_never_was)
+{
+    put_file(&x, "main/durable", "acknowledged by a sync");
+    lost_with_its_only_segment();
+    cr_assert_eq(node_of(&x, "main/durable"), 0, "the loss was accepted");
+    put_file(&x, "main/after", "goes on");
+    fixture_reopen(&x);
+    cr_assert_neq(node_of(&x, "main/after"), 0);
+}
+
+Test(recover, nor_behind_a_commit)
+{
+    put_file(&x, "main/committed", "by a flush");
+    cr_assert_eq(project_flush(x.p), 0);
+    put_file(&x, "main/durable", "acknowledged by a sync");
+    lost_with_its_only_segment();
+    cr_assert_neq(node_of(&x, "main/committed"), 0);
+}
+
+Test(recover, nor_after_a_recovery)
+{
+    put_file(&x, "main/first", "replayed");
+    project_abandon(x.p);
+    kv_close(x.kv);
+    fixture_open(&x);
+    put_file(&x, "main/durable", "acknowledged by a sync");
+    lost_with_its_only_segment();
+    cr_assert_neq(node_of(&x, "main/first"), 0);
+}
+
+/* A store that nothing was changed in since it was opened, or that was closed, has none. */
+Test(recover, where_there_was_no_log_none_is_missed)
+{
+    put_file(&x, "main/file", "closed");
+    fixture_reopen(&x);
+    project_abandon(x.p);
+    (void)log_remove(x.disk);
+    cr_assert_eq(open_again(false), 0);
+    cr_assert_neq(node_of(&x, "main/file"), 0);
+}
+
+/* With everything committed the log gives up its only segment, and begins the next in its file. */
+Test(recover, a_segment_that_was_given_up_is_not_missed)
+{
+    for (unsigned i = 0; i < 40; i++) {
+        put_large("main/file", 'a' + (int)(i % 26), 60000);
+        cr_assert_eq(project_flush(x.p), 0);
+        cr_assert_eq(project_flush(x.p), 0);
+        if (i % 3)
+            continue;
+        project_abandon(x.p);
+        cr_assert_eq(open_again(false), 0, "%u", i);
+        cr_assert_eq(reads("main/file"), 'a' + (int)(i % 26));
+    }
+}
