@@ -21,13 +21,14 @@ struct notify;
 
 /* Subscribes to the project's events. The session must be mounted. */
 int notify_start(struct fs *fs, struct notify **ret_n);
-/* Has the kernel ask for the mode of that file anew, and waits until it has what we say. That it is
- * stale (project_events.rights) it is told anyway: but a program that is just being executed was
- * looked at before, and gets its rights by the mode that the kernel still has. From a thread that
- * may wait, with no lock; the client whose request is being served may hold the inode's. Without
- * CAP_DAC_READ_SEARCH, or where the mount point is covered, it does nothing. -ETIMEDOUT: the kernel
- * has not asked for long, since its request finds no way to us, or somebody else is waited for on
- * the way to the mount point. */
+/* Makes the kernel ask for the mode of that file anew, and waits until it has the answer. The event
+ * `rights` (project.h) has said already that the mode is stale. That is not enough: a program that
+ * is just being executed was looked up before, and gets its rights by the mode that the kernel
+ * still has. The caller is a thread that may wait (defer.h) and holds no lock; the client whose
+ * request is being served may hold the kernel's lock of the inode. Without CAP_DAC_READ_SEARCH, or
+ * where the mount point is covered, it does nothing. -ETIMEDOUT: the kernel has not asked in time,
+ * because its request did not reach us, or because somebody else is waited for on the way to the
+ * mount point. */
 int notify_mode(struct fs *fs, uint64_t nodeid);
 /* Does a request of that process come from a thread of ours (apart.h)? An FSYNC is then answered
  * without work, and a GETATTR with what is known without any. */

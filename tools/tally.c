@@ -22,8 +22,8 @@ static const struct verb *const store_verbs[] = {&verb_init, &verb_mount, &verb_
                                                  &verb_check, &verb_log};
 #define STORE_VERBS (sizeof(store_verbs) / sizeof(*store_verbs))
 
-/* Much of it may be somebody else's, as names and what a lock file says: a terminal gets no commands
- * by it. */
+/* Much of it may be somebody else's, as names and what a lock file says: a terminal gets no
+ * commands by it. */
 __attribute__((format(printf, 1, 0))) static void say(const char *fmt, va_list ap)
 {
     int err = errno; /* for %m: isatty() and writing may set another */

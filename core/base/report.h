@@ -27,7 +27,8 @@ void report_set_sink(report_sink_fn *fn, void *ctx);
 void report(enum report_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* How many of that level since start. */
 uint64_t report_count(enum report_level level);
-/* Newest first: copies up to `max` messages of at least `level`, each text once; returns how many. */
+/* Newest first: copies up to `max` messages of at least `level`, each text once; returns how
+ * many. */
 size_t report_recent(enum report_level level, char (*out)[REPORT_TEXT], size_t max);
 /* Tests: forget everything counted and kept. */
 void report_reset(void);

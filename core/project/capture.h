@@ -86,11 +86,11 @@ void capture_rest(struct ns *ns);
 void capture_ns_put(struct project *p, const struct ns *ns);
 void capture_ns_branch(struct project *p, const struct ns *ns, const struct ns *from);
 
-/* Room in the log for a change with so many bytes of data, and the memory to note it, kept until the
- * end of the block that has declared it with CHANGE_ROOM, or until change_room_done: where memory is
- * short the change has not begun. Before any lock, and one at a time. If
- * there is none a flush makes some. What is done to any number of items takes no more (items.c).
- * -ENOSPC, -EDQUOT, -EIO, -EROFS, -EFBIG, -ENOMEM. */
+/* Room in the log for a change with so many bytes of data, and the memory to note it, kept until
+ * the end of the block that has declared it with CHANGE_ROOM, or until change_room_done: where
+ * memory is short the change has not begun. Before any lock, and one at a time. If there is none a
+ * flush makes some. What is done to any number of items takes no more (items.c). -ENOSPC, -EDQUOT,
+ * -EIO, -EROFS, -EFBIG, -ENOMEM. */
 struct change_room {
     struct project *p; /* NULL: none */
     size_t bytes;

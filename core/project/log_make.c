@@ -110,8 +110,9 @@ static int create_file(struct log *l, struct segment *s, uint64_t least)
 /* Zeros over all of it, or as far as there is time. A block that was allocated and never written
  * makes the disk's own journal part of the sync that first writes it, which then takes twice as
  * long. In small pieces, because the page cache keeps what is written at once in one folio, and a
- * store through the mapping makes all of its folio dirty: with pieces of 1 MiB every sync of the log
- * wrote as much, and took four times as long. Whoever waits for a segment does not wait for this. */
+ * store through the mapping makes all of its folio dirty: with pieces of 1 MiB every sync of the
+ * log wrote as much, and took four times as long. Whoever waits for a segment does not wait for
+ * this. */
 static int write_zeros(struct log *l, struct segment *s)
 {
     static const uint8_t zeros[ZEROS];
@@ -187,9 +188,9 @@ static int take_spare(struct log *l, struct segment *s)
     return r ? r : disk_open(l->config.disk, to, DISK_WRITE, &s->file);
 }
 
-/* The head, and what looks like the end of the log behind it; then all of it is durable. The head is
- * last: whoever is killed before that leaves none with an old frame behind it, which is what damage
- * looks like. */
+/* The head, and what looks like the end of the log behind it; then all of it is durable. The head
+ * is last: whoever is killed before that leaves none with an old frame behind it, which is what
+ * damage looks like. */
 static int write_head(struct log *l, struct segment *s)
 {
     struct segment_head h = {
@@ -411,7 +412,8 @@ void log_trim(struct log *l, const struct log_pos *pos)
     mutex_unlock(&l->make);
 }
 
-/* ---- the thread: makes the next segment, and brings pages of this one, while there is time ---- */
+/* ---- the thread: makes the next segment, and brings pages of this one, while there is time
+ * ---- */
 
 static void bring_pages(struct log *l)
 {

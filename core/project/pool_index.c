@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * pool_index: a view is counted, never changed once it is installed, and replaced as a whole; so who
- * looks something up needs the lock only to take it.
+ * pool_index: a view is counted, never changed once it is installed, and replaced as a whole; so
+ * who looks something up needs the lock only to take it.
  */
 #include "pool_index.h"
 #include "lock.h"

@@ -9,25 +9,26 @@
  *     every report of a view was read after its list was known to be published.
  *
  * A collector removes a place K only when K was marked by list m, every node's report that it read
- * acknowledges m or a later list and does not name K, and the list that it took these acknowledgements
- * to be about is still the newest after it has read all of them (gc_pool.h). At that moment no node's
- * tables name K, and every view has a list with K in it, so none can come to. A later view, whose
- * list no longer has K (it is gone, or a listing was short), has reports that were read later than
- * that moment, and none of these names K. So K is never named again, however late it is removed.
+ * acknowledges m or a later list and does not name K, and the list that it took these
+ * acknowledgements to be about is still the newest after it has read all of them (gc_pool.h). At
+ * that moment no node's tables name K, and every view has a list with K in it, so none can come to.
+ * A later view, whose list no longer has K (it is gone, or a listing was short), has reports that
+ * were read later than that moment, and none of these names K. So K is never named again, however
+ * late it is removed.
  *
  *     pool_index_load(ix, &view)        reads the pool; holding nothing
  *     pool_index_install(ix, view)      from now on pool_index_find answers from it
  *     pool_index_update(ix)             newer reports, the same list: never puts off anything
  *     pool_index_find                   as objects_pool.find; before the first install: nothing
  *
- * Who wants to acknowledge a list installs its view with the gate held for writing: a seal holds the
- * gate for reading from its lookup to its entry, so that none is half done then.
+ * Who wants to acknowledge a list installs its view with the gate held for writing: a seal holds
+ * the gate for reading from its lookup to its entry, so that none is half done then.
  *
  * Errors: 0 or -errno; a pool that cannot be read leaves the view as it is, which is older, and as
  * true as before. What is damaged in one report hides what that report has, no more: this is a
  * saving, not a promise (a collector is stricter).
- * Memory: a view has 32 bytes for each mark; reports as in pool_report.h. Threads: any; a lock of its
- * own, "pool index", a leaf; a view is the caller's until it is installed.
+ * Memory: a view has 32 bytes for each mark; reports as in pool_report.h. Threads: any; a lock of
+ * its own, "pool index", a leaf; a view is the caller's until it is installed.
  */
 #pragma once
 
@@ -53,8 +54,8 @@ int pool_index_update(struct pool_index *ix);
 /* `ctx` is the index. -ENOENT: there are no more. */
 int pool_index_find(void *ctx, const struct id *id, uint64_t size, unsigned nth, struct entry *ret);
 
-/* Does another node's report name the place of this sealed entry (PACK, FILE)? A report that cannot be
- * read does not. For figures. */
+/* Does another node's report name the place of this sealed entry (PACK, FILE)? A report that cannot
+ * be read does not. For figures. */
 bool pool_index_names(struct pool_index *ix, const struct entry *e);
 
 /* Does the list of marks have the place of this sealed entry? */

@@ -20,8 +20,9 @@
  * POOL_MARKS_WATCH of a newer list of marks, at the end of a drain that brought something new or
  * finds a newer list (or soon after, where a report takes long and drains follow each other
  * closely), before a GC cycle, and on command. Where no commit has come since the last one, and no
- * newer list, only its head is written anew. With one that says something new, packs that are closed get their indexes,
- * so that what a store put that never runs a cycle itself can be collected, too.
+ * newer list, only its head is written anew. With one that says something new, packs that are
+ * closed get their indexes, so that what a store put that never runs a cycle itself can be
+ * collected, too.
  *
  * An entry that is lost would be a place that the report leaves out, and somebody needs. So where 6
  * finds that one is, or cannot tell, there is no new report: the last one stays, with the list that
@@ -79,7 +80,8 @@ void pool_node_stop(struct project *p);
 void pool_node_leave(struct project *p);
 
 /* One report, now. Holding nothing. -ESTALE it is not this store's place any more: read-only from
- * now on; -EROFS likewise before; -EUCLEAN its tables are damaged, or lack entries; any other error: nothing was said, the old report stands. */
+ * now on; -EROFS likewise before; -EUCLEAN its tables are damaged, or lack entries; any other
+ * error: nothing was said, the old report stands. */
 int pool_node_report(struct project *p);
 /* A rebuild has put back what it could: the next report asks again whether entries are lost. */
 void pool_node_mended(struct project *p);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* workloads_space: space comes back: packs are rewritten, dropped trees worked off in steps; and little is
- * taken: a few bytes written into large files are patches. */
+/* workloads_space: space comes back: packs are rewritten, dropped trees worked off in steps; and
+ * little is taken: a few bytes written into large files are patches. */
 #include "crash.h"
 
 #define KIB ((size_t)1024)
@@ -93,8 +93,8 @@ void workload_dropped(void)
     op_drain(true);
 }
 
-/* Little is written into large sealed files: patches, whole and cut, that are written again, merged,
- * shared, left by what they lay upon. */
+/* Little is written into large sealed files: patches, whole and cut, that are written again,
+ * merged, shared, left by what they lay upon. */
 void workload_patched(void)
 {
     op_write(0, "big", 0, 420 * KIB, 1);

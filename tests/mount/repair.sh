@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# A store that was spoiled is found out and put right by `tally check --repair`; what it holds stays.
+# A store that was spoiled is found out and put right by `tally check --repair`; what it holds
+# stays.
 set -euo pipefail
 # shellcheck source=tests/mount/lib.sh
 . "$(dirname "$0")/lib.sh"

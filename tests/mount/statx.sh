@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Times of birth are answered below libfuse: of an object, where the answer waits for sealing, without
-# taking a thread from the others, and without being lost when the mount ends.
+# Times of birth are answered below libfuse: of an object, where the answer waits for sealing,
+# without taking a thread from the others, and without being lost when the mount ends.
 set -euo pipefail
 # shellcheck source=tests/mount/lib.sh
 . "$(dirname "$0")/lib.sh"

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# What the way in which requests come must not do: cost while nothing is asked for, need a system call
-# that is forbidden, lose who is in a mount that goes. By io_uring where the kernel's switch is on
-# (tests/matrix --only uring turns it on), else by threads. disk_stall.sh: a slow sync delays no neighbour.
+# What the way in which requests come must not do: cost while nothing is asked for, need a system
+# call that is forbidden, lose who is in a mount that goes. By io_uring where the kernel's switch is
+# on (tests/matrix --only uring turns it on), else by threads. disk_stall.sh: a slow sync delays no
+# neighbour.
 set -euo pipefail
 # shellcheck source=tests/mount/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -10,8 +11,9 @@ begin
 by() { sed -n 's/^requests *by //p' "$M/.tally/status"; }
 find_transports
 
-# quiet_second PID - does some second of thirty cost all threads of it at most one tick (10 ms)? What
-# is left of earlier work, and a busy machine, only make that later; whoever spins never gets there.
+# quiet_second PID - does some second of thirty cost all threads of it at most one tick (10 ms)?
+# What is left of earlier work, and a busy machine, only make that later; whoever spins never gets
+# there.
 quiet_second() {
     python3 - "$1" <<'END'
 import glob, sys, time
@@ -85,7 +87,8 @@ for transport in "${transports[@]}"; do
     done
 done
 
-# without_uring COMMAND… - in which io_uring_setup is EPERM, as under a container's seccomp profile.
+# without_uring COMMAND… - in which io_uring_setup is EPERM, as under a container's seccomp
+# profile.
 without_uring() {
     python3 - "$@" <<'END'
 import ctypes, errno, os, struct, sys
