@@ -341,7 +341,7 @@ def main():
                                "beside", *sys.argv[5:]])
     for p in beside:
         p.start()
-    while killer.poll() is None and not notes.stop.is_set():
+    while killer.poll() is None and not notes.stop.is_set() and all(p.is_alive() for p in beside):
         time.sleep(0.2)
     notes.stop.set()
     if killer.poll() is None:
@@ -352,6 +352,8 @@ def main():
         if p.is_alive():
             notes.fault("a process hangs although the daemon has ended")
             p.kill()
+        elif p.exitcode != 0:
+            notes.fault(f"a process beside the writers ended with {p.exitcode}")
     check = subprocess.run([tally, "check", store], capture_output=True, text=True)
     if check.returncode != 0:
         notes.fault(f"tally check: {check.stdout}{check.stderr}")
