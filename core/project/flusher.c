@@ -120,19 +120,30 @@ static int pressure(struct project *p)
            atomic_load(&p->flush.logged) > LOG_KICK;
 }
 
-/* Until a commit has come, a limit is another one, or an attempt has failed: then its error. */
-static int wait_for_commit(struct flusher *f, bool urgent)
+/* What may end a wait. It is noted before the look at what is waited for: what changes behind that
+ * look ends the wait at once. */
+struct seen {
+    uint64_t commits, failures, limits;
+};
+
+static struct seen note_seen(struct flusher *f)
 {
     MUTEX_GUARD(&f->lock);
-    uint64_t commits = f->commits, failures = f->failed, limits = f->limits;
+    return (struct seen){f->commits, f->failed, f->limits};
+}
 
-    while (f->commits == commits && f->failed == failures && f->limits == limits) {
+/* Until a commit has come, a limit is another one, or an attempt has failed: then its error. */
+static int wait_for_commit(struct flusher *f, const struct seen *s, bool urgent)
+{
+    MUTEX_GUARD(&f->lock);
+
+    while (f->commits == s->commits && f->failed == s->failures && f->limits == s->limits) {
         if (f->stop)
             return -ESHUTDOWN;
         kick(f, urgent);
         cond_wait(&f->done, &f->lock);
     }
-    return f->failed != failures ? f->error : 0;
+    return f->failed != s->failures ? f->error : 0;
 }
 
 static void waiting(struct project *p, bool begins, int64_t ns)
@@ -145,12 +156,14 @@ static void waiting(struct project *p, bool begins, int64_t ns)
 static int wait_for_memory(struct project *p)
 {
     int64_t start = ticks(p);
+    struct seen seen = note_seen(&p->flush);
     int err = 0;
 
     waiting(p, true, 0);
     while (err == 0 && pressure(p) == 2) {
         coordinator_retry(p->flush.coordinator);
-        err = wait_for_commit(&p->flush, true);
+        err = wait_for_commit(&p->flush, &seen, true);
+        seen = note_seen(&p->flush);
     }
     waiting(p, false, ticks(p) - start);
     return err;
@@ -386,9 +399,11 @@ static bool stopping(struct flusher *f)
  * too. */
 static void give_way(struct project *p)
 {
+    const struct seen seen = note_seen(&p->flush);
+
     if (pages_dirty_bytes(p->pages) > (size_t)settings_get(&p->settings, SET_PAGE_CACHE) / 2 ||
         refs_changes(p->refs) > CHANGES_KICK)
-        (void)wait_for_commit(&p->flush, false);
+        (void)wait_for_commit(&p->flush, &seen, false);
 }
 
 static void *drop_main(void *arg)

@@ -50,7 +50,7 @@ static inline void put_bytes(struct world *w, const char *path, size_t len, uint
 }
 
 /* What reading it gives: 0, or the error. The bytes must be those of the seed. */
-static inline int try_read(struct world *w, const char *path, size_t len, uint64_t seed)
+static inline int try_bytes(struct world *w, const char *path, size_t len, uint64_t seed)
 {
     uint8_t *buf = malloc(len + 1), *want = malloc(len + 1);
     uint64_t node = node_of(&w->x, path);
@@ -73,7 +73,7 @@ static inline int try_read(struct world *w, const char *path, size_t len, uint64
 
 static inline void has_bytes(struct world *w, const char *path, size_t len, uint64_t seed)
 {
-    cr_assert_eq(try_read(w, path, len, seed), 0, "%s", path);
+    cr_assert_eq(try_bytes(w, path, len, seed), 0, "%s", path);
 }
 
 static inline void make_dir(struct world *w, const char *path)

@@ -29,7 +29,7 @@ Test(control_shard, list_says_what_there_is)
     agreed(&w.x, "shard list", "ok shards=2\n");
     agreed(&w.x, "shard list", "| shard=1 state=ok url=mem:cold objects=2 bytes=301000");
     shard_mem_set(w.cold, SHARD_MEM_UNREACHABLE, true);
-    cr_assert_eq(try_read(&w, "main/a", 1000, 1), -EIO);
+    cr_assert_eq(try_bytes(&w, "main/a", 1000, 1), -EIO);
     agreed(&w.x, "shard list", "| shard=1 state=unreachable url=mem:cold objects=2");
 }
 
@@ -163,7 +163,7 @@ Test(control_shard, one_that_is_back_is_seen_as_back_by_whoever_asks)
     moved();
     for (int i = 0; i < 5; i++) {
         shard_mem_set(w.cold, SHARD_MEM_UNREACHABLE, true);
-        cr_assert_eq(try_read(&w, "main/a", 1000, 1), -EIO);
+        cr_assert_eq(try_bytes(&w, "main/a", 1000, 1), -EIO);
         agreed(&w.x, "status", "shard=1 state=unreachable");
         agreed(&w.x, "sweep wait", " inconclusive=2");
         shard_mem_set(w.cold, SHARD_MEM_UNREACHABLE, false);

@@ -501,8 +501,8 @@ Test(move, others_are_read_while_a_shard_is_away)
     agreed(&w.x, "move main/d/f1 main/d/large 1 wait", "objects=2 ");
     world_dies(&w);
     shard_mem_set(w.cold, SHARD_MEM_UNREACHABLE, true);
-    cr_assert_eq(try_read(&w, "main/d/f1", 2001, 1), -EIO);
-    cr_assert_eq(try_read(&w, "main/d/large", LARGE, 1000), -EIO);
+    cr_assert_eq(try_bytes(&w, "main/d/f1", 2001, 1), -EIO);
+    cr_assert_eq(try_bytes(&w, "main/d/large", LARGE, 1000), -EIO);
     has_bytes(&w, "main/d/f2", 2002, 2);
     shard_mem_set(w.cold, SHARD_MEM_UNREACHABLE, false);
     clock_manual_advance(&w.x.clock, 10 * NSEC_PER_SEC);
