@@ -126,7 +126,7 @@ Test(store_pool, a_store_alone_has_none)
 {
     struct store s;
 
-    cr_assert_eq(store_init(at("alone"), "org/project", NULL, 0, why), 0, "%s", 0, why);
+    cr_assert_eq(store_init(at("alone"), "org/project", NULL, 0, why), 0, "%s", why);
     cr_assert_eq(open_store("alone", 0, &s), 0, "%s", why);
     cr_assert_null(store_get_pool(&s));
     store_close(&s);
