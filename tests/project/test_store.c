@@ -274,23 +274,32 @@ Test(store, what_is_no_store_is_not_opened)
 #define KV_PAGE 4096
 #define IS_LEAF 2
 
-/* The last leaf is none. */
+static void set_flags(int fd, off_t page, uint16_t flags)
+{
+    cr_assert_eq(pwrite(fd, &flags, 2, page + 10), 2);
+}
+
+/* The last leaf in use is none; a leaf that is free is found sound, and left. The file was written at
+ * another time than when it was closed: the clock of a filesystem has ticks of milliseconds. */
 static void spoil_leaf(const struct place *x)
 {
-    char path[256];
-    uint8_t at[2] = {0};
-    off_t end;
+    char path[256], why[KV_WHY];
+    uint16_t flags = 0;
 
     snprintf(path, sizeof path, "%s/kv/data.mdb", x->path);
-    int fd = open(path, O_RDWR | O_CLOEXEC);
-    cr_assert_geq(fd, 0);
-    end = lseek(fd, 0, SEEK_END);
-    do {
-        end -= KV_PAGE;
-        cr_assert_gt(end, KV_PAGE);
-        cr_assert_eq(pread(fd, at, 2, end + 10), 2);
-    } while (at[0] != IS_LEAF || at[1]);
-    cr_assert_eq(pwrite(fd, "\100", 2, end + 10), 2);
+    int fd = open(path, O_RDWR | O_CLOEXEC), dir = open(x->path, O_RDONLY | O_CLOEXEC);
+    cr_assert(fd >= 0 && dir >= 0);
+    for (off_t at = lseek(fd, 0, SEEK_END) - KV_PAGE; kv_verify_lmdb(dir, "kv", true, why) == 0;
+         at -= KV_PAGE) {
+        cr_assert_gt(at, KV_PAGE);
+        if (flags == IS_LEAF)
+            set_flags(fd, at + KV_PAGE, IS_LEAF);
+        cr_assert_eq(pread(fd, &flags, 2, at + 10), 2);
+        if (flags == IS_LEAF)
+            set_flags(fd, at, 64);
+    }
+    cr_assert_eq(futimens(fd, (const struct timespec[2]){{.tv_sec = 1}, {.tv_sec = 1}}), 0);
+    close(dir);
     close(fd);
 }
 
