@@ -7,6 +7,7 @@
 
 #include "clock.h"
 #include "defer.h"
+#include "job.h"
 #include "report.h"
 #include "strbuf.h"
 #include "view.h"
@@ -30,13 +31,13 @@ struct ending {
     _Atomic bool asked;     /* the store wants the end */
     _Atomic bool unmounted; /* nothing is left of the mount */
     _Atomic bool over;      /* the thread may go */
-    struct mutex lock;      /* "ending": held while the project or the session is used */
+    struct mutex lock;      /* "ending": held while the state or the session is used */
     bool watch;             /* guarded by lock */
     /* of the thread: */
     bool ending;  /* begun, at `moved` */
     bool exiting; /* the loop was told */
     unsigned signals;
-    struct view_rest rest; /* told last */
+    struct jobs_rest rest; /* told last */
     int64_t moved;         /* monotonic ns: when there was progress */
 };
 
@@ -96,7 +97,7 @@ static void add(struct strbuf *out, uint64_t n, const char *one, const char *man
                     n == 1 ? one : many);
 }
 
-static void tell(const struct view_rest *r)
+static void tell(const struct jobs_rest *r)
 {
     CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
     add(&text, r->jobs, "job", "jobs");
@@ -111,13 +112,13 @@ static void tell(const struct view_rest *r)
 /* Once a second while it ends, more often while the loop is being left. */
 static void look(struct ending *e)
 {
-    struct view_rest rest = e->rest;
+    struct jobs_rest rest = e->rest;
     bool watched;
     {
         MUTEX_GUARD(&e->lock);
         watched = e->watch && !atomic_load(&e->looping);
         if (watched)
-            view_get_rest(e->fs->p, &rest);
+            jobs_get_rest(e->fs->p, &rest);
     }
     if (watched && memcmp(&rest, &e->rest, sizeof(rest)) != 0) {
         e->rest = rest;

@@ -7,9 +7,9 @@
  *     ending_left_loop(e)        whatever made it end
  *     … unmount …
  *     ending_unmounted(e)
- *     project_drain
+ *     flush_drain
  *     ending_let_go(e)
- *     project_close
+ *     store_close
  *     ending_stop(e)
  *
  * SIGTERM, SIGINT and SIGHUP belong to one thread. The first one interrupts the calls that wait,
@@ -23,7 +23,7 @@
  */
 #pragma once
 
-#include "fs_impl.h"
+#include "mount.h"
 
 #include <signal.h>
 
@@ -37,7 +37,7 @@ void ending_signals(sigset_t *ret);
 int ending_start(struct fs *fs, struct ending **ret_e);
 void ending_left_loop(struct ending *e);
 void ending_unmounted(struct ending *e);
-/* From now on neither the project nor the session is touched. */
+/* From now on neither the state nor the session is touched. */
 void ending_let_go(struct ending *e);
 /* Ends the thread and frees. NULL is fine. */
 void ending_stop(struct ending *e);

@@ -2,26 +2,36 @@
 /*
  * fs: one mount from its beginning to its end.
  *
- *     project_open -> mount -> notify, defer -> loop … -> interrupt waiters -> unmount
- *                  -> release what clients still hold -> drain -> project_close
+ *     store_open -> mount -> notify, defer -> loop … -> interrupt waiters -> unmount
+ *                  -> release what clients still hold -> drain -> store_close
  *
  * Signals, and what is told while it ends: ending.h.
  */
 #include "fs.h"
-#include "fs_impl.h"
+#include "blame.h"
+#include "durability.h"
+#include "mount.h"
 
+#include "ahead.h"
 #include "below.h"
 #include "defer.h"
 #include "ending.h"
+#include "handle.h"
 #include "init.h"
+#include "listed.h"
 #include "loop.h"
 #include "notify.h"
+#include "ops.h"
 #include "passthrough.h"
 #include "remount.h"
+#include "reply.h"
 #include "ring.h"
 #include "session.h"
+#include "shards_thread.h"
+#include "statx.h"
 #include "sync.h"
 #include "taldir.h"
+#include "view.h"
 #include "waiting.h"
 
 #include <errno.h>
@@ -31,6 +41,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 __attribute__((format(printf, 4, 5))) static int fail(int r, char *why, size_t why_len,
                                                       const char *fmt, ...)
@@ -42,6 +53,31 @@ __attribute__((format(printf, 4, 5))) static int fail(int r, char *why, size_t w
     return r;
 }
 
+/* ---- what lower rooms have done by higher ones ---- */
+
+static void stop(const struct fs *fs)
+{
+    ending_ask(fs->ending);
+}
+
+static void describe(const struct fs *fs, struct view_edge *ret)
+{
+    ret->transport = loop_transport(fs);
+    ret->passthrough = passthrough_state(fs);
+    ret->mounted = remount_state(fs->remount);
+    waiting_describe(fs->waiting, ret);
+}
+
+const struct fs_hooks fs_hooks = {
+    .ahead = ahead_begin,
+    .ahead_over = ahead_end,
+    .statx = statx_answer,
+    .stack_depth = passthrough_wanted,
+    .agreed = passthrough_begin,
+    .stop = stop,
+    .describe = describe,
+};
+
 /* ---- the mount ---- */
 
 /* The mount is up. Serves, and takes it down again. */
@@ -49,21 +85,25 @@ static int serve(struct fs *fs)
 {
     int r = init_hook(fs);
     if (r == 0)
+        r = listed_start(fs, &fs->listed);
+    if (r == 0)
         r = notify_start(fs, &fs->notify);
     if (r == 0)
         r = remount_start(fs, &fs->remount);
     if (r == 0)
         r = loop_run(fs);
     ending_left_loop(fs->ending);
+    shards_hurry(fs->p);
     /* Nobody reads requests any more; those that wait must answer before the session goes. */
     loop_hold(fs);
     notify_give_up(fs->notify);
+    listed_give_up(fs->listed);
     defer_stop(fs->defer);
     sync_stop(fs->sync);
     loop_end(fs);
     sync_free(fs->sync);
     fs->sync = NULL;
-    project_set_events(fs->p, NULL);
+    state_set_events(fs->p, NULL);
     remount_stop(fs->remount);
     fs->remount = NULL;
     fuse_session_unmount(fs->se);
@@ -71,6 +111,7 @@ static int serve(struct fs *fs)
     if (fs->o->unmounted != NULL)
         fs->o->unmounted(fs->o->ctx);
     notify_stop(fs->notify);
+    listed_stop(fs->listed);
     handle_free_all(fs);
     return r;
 }
@@ -78,19 +119,19 @@ static int serve(struct fs *fs)
 static int drain(struct fs *fs, char *why, size_t why_len)
 {
     CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
-    int r = project_drain(fs->p, false, -1, NULL);
+    int r = flush_drain(fs->p, false, -1, NULL);
     if (r < 0) {
-        project_describe_failure(fs->p, r, &text);
+        blame_describe(fs->p, r, &text);
         return fail(r, why, why_len, "not all could be made durable: %s",
                     strbuf_error(&text) == 0 ? text.s : strerror(fs_errno(r)));
     }
     return 0;
 }
 
-static int close_project(struct fs *fs, int r, char *why, size_t why_len)
+static int close_store(struct fs *fs, int r, char *why, size_t why_len)
 {
     CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
-    int closed = project_close_told(fs->p, &text);
+    int closed = store_close_told(fs->p, &text);
     if (closed < 0)
         r = fail(closed, why, why_len,
                  "the last flush failed, what it had is in the log at best: %s",
@@ -158,7 +199,9 @@ int fs_main(const struct fs_options *o, char *why, size_t why_len)
     if (fs == NULL)
         return fail(-ENOMEM, why, why_len, "out of memory");
     fs->o = o;
-    atomic_store(&fs->reads_all, (o->project.atime & PROJECT_STRICTATIME) != 0);
+    fs->hooks = &fs_hooks;
+    fs->owner = geteuid();
+    atomic_store(&fs->reads_all, (o->state.atime & STATE_STRICTATIME) != 0);
     mutex_init(&fs->handles_lock, "handles");
     /* Threads inherit this, core's too: signals wait for their own thread. */
     ending_signals(&ours);
@@ -167,17 +210,17 @@ int fs_main(const struct fs_options *o, char *why, size_t why_len)
     int started = sync_start(fs, &fs->sync); /* its thread is not of the class of the others */
     below_all();
     if (started == 0)
-        started = waiting_start(o->project.clock, &fs->waiting);
+        started = waiting_start(o->state.clock, &fs->waiting);
     signal(SIGIO, SIG_IGN); /* somebody opens a file on which a lease is being tried */
 
-    int r = started < 0 ? started : project_open(&o->project, &fs->p);
+    int r = started < 0 ? started : store_open(&o->state, &fs->p);
     if (started < 0) {
         fail(r, why, why_len, "no thread for what syncs or waits: %s", strerror(-r));
     } else if (r < 0) {
         fail(r, why, why_len, "%s cannot be opened: %s", o->store, strerror(-r));
     } else {
         r = run(fs, why, why_len);
-        r = close_project(fs, r, why, why_len);
+        r = close_store(fs, r, why, why_len);
     }
     sync_stop(fs->sync); /* there was no mount */
     sync_free(fs->sync);

@@ -7,6 +7,7 @@
  */
 #include "remount.h"
 
+#include "durability.h"
 #include "io.h"
 #include "thread.h"
 
@@ -20,14 +21,14 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-enum state {
+enum mount_state {
     RO = 1 << 0,
     NODIRATIME = 1 << 1,
     NOATIME = 1 << 2,
     STRICTATIME = 1 << 3,
 };
 
-/* mount_flags_describe() of tools/mount_flags.h makes the same texts. */
+/* mount_flags_describe() of tools/mount/mount_flags.h makes the same texts. */
 static const char *const texts[] = {
     [0] = "rw,relatime",
     [RO] = "ro,relatime",
@@ -105,9 +106,9 @@ static int look(struct remount *r, unsigned *ret)
 static unsigned atime_of(unsigned state)
 {
     if ((state & (RO | NOATIME)) != 0)
-        return PROJECT_NOATIME;
-    return ((state & STRICTATIME) != 0 ? PROJECT_STRICTATIME : 0u) |
-           ((state & NODIRATIME) != 0 ? PROJECT_NODIRATIME : 0u);
+        return STATE_NOATIME;
+    return ((state & STRICTATIME) != 0 ? STATE_STRICTATIME : 0u) |
+           ((state & NODIRATIME) != 0 ? STATE_NODIRATIME : 0u);
 }
 
 static void follow(struct remount *r, unsigned state)
@@ -118,7 +119,7 @@ static void follow(struct remount *r, unsigned state)
     fs_set_atime(r->fs, atime_of(state));
     /* A failure is reported by the flush, and the next one tries again. */
     if ((state & RO) != 0 && (before & RO) == 0)
-        (void)project_flush(r->fs->p);
+        (void)flush_now(r->fs->p);
     atomic_store(&r->state, state);
 }
 

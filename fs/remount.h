@@ -9,7 +9,7 @@
  */
 #pragma once
 
-#include "fs_impl.h"
+#include "mount.h"
 
 struct remount;
 

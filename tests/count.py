@@ -3,8 +3,10 @@
 """Count results in meson's testlog.json files and print "N passed, N failed, N skipped".
 
 A test that printed TAP (Criterion, with CRITERION_OUTPUTS) counts once per test in it, any other
-counts once. Exit code 1 if something failed, nothing ran, or a test of the suite "mount" was
-skipped although /dev/fuse opens (--fuse yes).
+counts once. What was skipped is listed with the reason that it gave: a line "skipped: REASON", or
+that of cr_skip_test. Exit code 1 if something failed, nothing ran, or, where /dev/fuse opens
+(--fuse yes), something was skipped that is of the suite "mount", gives no reason, or says that this
+is missing.
 """
 import argparse
 import json
@@ -13,6 +15,9 @@ import sys
 
 GOOD = {"OK", "EXPECTEDFAIL"}
 TAP_LINE = re.compile(r"^(ok|not ok)\b(.*# *skip)?", re.IGNORECASE | re.MULTILINE)
+TAP_SKIP = re.compile(r"^ok - (\S+) +# *skip *(.*)$", re.IGNORECASE | re.MULTILINE)
+NO_REASON = "test was skipped"  # Criterion's word for it
+NOT_MISSING = re.compile(r"not root|/dev/fuse")  # where --fuse yes
 
 
 def suites_of(test):
@@ -34,6 +39,23 @@ def criterion_counts(test):
     return counts
 
 
+def skips(test):
+    """(name, reason) of each skip in it."""
+    out = test.get("stdout") or ""
+    if test["result"] == "SKIP":
+        said = re.findall(r"^skipped: *(.+)$", out, re.MULTILINE)
+        return [(test["name"], said[-1] if said else "")]
+    if "# Criterion" not in out:
+        return []
+    return [(f"{test['name']}: {name}", "" if reason == NO_REASON else reason)
+            for name, reason in TAP_SKIP.findall(out)]
+
+
+def is_wrong(test, reason):
+    """Should it have run, where /dev/fuse opens?"""
+    return "mount" in suites_of(test) or not reason or NOT_MISSING.search(reason)
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--fuse", choices=["yes", "no"], required=True)
@@ -50,6 +72,12 @@ def main():
             complaints.append(f"no results: {e}")
             continue
         for t in tests:
+            for name, reason in skips(t):
+                line = f"{name}: skipped: {reason or 'no reason given'}"
+                if args.fuse == "yes" and is_wrong(t, reason):
+                    complaints.append(f"{line} (although /dev/fuse opens)")
+                else:
+                    print(line)
             counts = criterion_counts(t)
             if counts and t["result"] != "SKIP":
                 passed += counts[0]
@@ -59,8 +87,6 @@ def main():
                     complaints.append(f"{t['name']}: {t['result']}")
             elif t["result"] == "SKIP":
                 skipped += 1
-                if "mount" in suites_of(t) and args.fuse == "yes":
-                    complaints.append(f"{t['name']}: skipped although /dev/fuse opens")
             elif t["result"] in GOOD:
                 passed += 1
             else:

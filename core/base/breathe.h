@@ -2,7 +2,7 @@
 /*
  * breathe: long computations let others run.
  *
- * Threads of the idle class (fs/below.h) never preempt one another: one that wakes on a CPU where
+ * Threads of the idle class (fs/base/below.h) never preempt one another: one that wakes on a CPU where
  * another computes waits for the scheduler's tick, 4 ms or twice that, and so does who asked it for
  * something. So whoever computes for longer than BREATHE_NS says so in between, by a call here, which
  * gives the CPU away if somebody waits for it. Nothing happens in any other class.

@@ -20,6 +20,11 @@ int fault_write(struct fault *f)
     return f->error != 0 ? -f->error : -EIO;
 }
 
+bool fault_fired(const struct fault *f)
+{
+    return f->fail_at != 0 && atomic_load(&f->writes) >= f->fail_at;
+}
+
 bool fault_is_cut(const struct fault *f)
 {
     return f != NULL && f->cut && fails(f, atomic_load(&f->writes));

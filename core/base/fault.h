@@ -33,6 +33,8 @@ struct fault {
 
 /* Count one write. 0 to go on, or the -errno to fail with (nothing may be changed then). */
 int fault_write(struct fault *f);
+/* Has the operation come that was to fail? A test asks before it disarms the fault. */
+bool fault_fired(const struct fault *f);
 /* Is the power off? Reads fail with -EIO then, too. NULL: no. */
 bool fault_is_cut(const struct fault *f);
 /* Power on again, counters at zero, no fault armed. */

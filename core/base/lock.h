@@ -4,7 +4,7 @@
  *
  * Invariant: a function whose header says "needs L" calls `mutex_held(L)` or `rwlock_held_*(L)`
  * first, which aborts with the lock's name when the rule is broken. The check is on in every build:
- * one relaxed load. The order in which locks are taken stands in core/project/project.h.
+ * one relaxed load. The order in which locks are taken stands in core/state/state.h.
  *
  * Critical sections are braces:
  *

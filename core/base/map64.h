@@ -23,10 +23,12 @@ struct map64 {
     }
 
 void map64_release(struct map64 *m);
+/* Is the key there? *ret_value, which must not be NULL, is left as it was if it is not. */
 bool map64_get(const struct map64 *m, uint64_t key, uint64_t *ret_value);
 int map64_put(struct map64 *m, uint64_t key, uint64_t value);
 /* Add to the value (absent counts as 0); *ret_value, if not NULL, gets the sum. */
 int map64_add(struct map64 *m, uint64_t key, int64_t delta, uint64_t *ret_value);
 bool map64_del(struct map64 *m, uint64_t key); /* was it there? */
-/* Every entry once: start with *at = 0; false at the end. No changes meanwhile. */
+/* Every entry once: start with *at = 0; false at the end. No changes meanwhile. Neither of the last
+ * two may be NULL. */
 bool map64_next(const struct map64 *m, size_t *at, uint64_t *ret_key, uint64_t *ret_value);

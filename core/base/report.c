@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * report: counters per level and a ring of the last messages. This is the one piece of global state
- * below the project: an alarm must reach people from depths that know no project.
+ * below the store: an alarm must reach people from depths that know no store.
  */
 #include "report.h"
 

@@ -4,12 +4,13 @@
  * always and a buffer that is never written to costs no allocation; `room` 0 marks that state.
  */
 #include "strbuf.h"
-
+#include "clock.h"
 #include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 char strbuf_empty[1];
 
@@ -106,4 +107,16 @@ char *strbuf_detach(struct strbuf *b, size_t *ret_len)
         *ret_len = b->len;
     *b = (struct strbuf)STRBUF_INIT;
     return s;
+}
+
+void strbuf_add_time(struct strbuf *out, int64_t ns)
+{
+    time_t seconds = (time_t)(ns / NSEC_PER_SEC);
+    char text[32];
+    struct tm tm;
+
+    if (ns <= 0 || !gmtime_r(&seconds, &tm) || !strftime(text, sizeof text, "%FT%TZ", &tm))
+        strbuf_adds(out, "never");
+    else
+        strbuf_adds(out, text);
 }

@@ -10,6 +10,7 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct strbuf {
     char *s;
@@ -33,6 +34,8 @@ void strbuf_adds(struct strbuf *b, const char *text);
 void strbuf_addf(struct strbuf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void strbuf_vaddf(struct strbuf *b, const char *fmt, va_list ap)
     __attribute__((format(printf, 2, 0)));
+/* Nanoseconds since the epoch as "2026-01-02T03:04:05Z", or "never" for 0. */
+void strbuf_add_time(struct strbuf *b, int64_t ns);
 /* 0, or -ENOMEM if any call before failed, -E2BIG if it was too much. */
 int strbuf_error(const struct strbuf *b);
 /* You now own the storage (free() it); the strbuf is empty again. NULL if it failed. */

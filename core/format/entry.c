@@ -22,11 +22,17 @@ static const uint8_t lengths[] = {
     [ENTRY_PACK] = 5 + ID_LEN + 4 + PACK_NUMBER_LEN + 4,
     [ENTRY_FILE] = 5 + ID_LEN + 8 + 8,
     [ENTRY_ALIAS] = 5 + 8,
+    [ENTRY_HELD] = 5 + 8,
 };
 
 static size_t pack_number_len(uint64_t number)
 {
     return number >> (8 * PACK_NUMBER_LEN) ? PACK_NUMBER_LONG : PACK_NUMBER_LEN;
+}
+
+static bool has_size(const struct entry *e)
+{
+    return e->kind == ENTRY_SLOT || e->kind == ENTRY_FILE || e->kind == ENTRY_HELD;
 }
 
 static void encode_pack(const struct entry *e, uint8_t *p)
@@ -112,7 +118,7 @@ size_t entry_encode(const struct entry *e, uint8_t out[ENTRY_MAX])
     }
     if (e->kind == ENTRY_PACK)
         encode_pack(e, p);
-    if (e->kind == ENTRY_SLOT || e->kind == ENTRY_FILE)
+    if (has_size(e))
         put_le64(p, e->size);
     if (e->kind == ENTRY_FILE)
         put_le64(p + 8, e->where);
@@ -128,7 +134,7 @@ static int split(const uint8_t *v, size_t len, struct entry *e, uint8_t *ret_fla
     uint8_t flags = len ? v[0] & (HAS_DAY | IS_GHOST) : 0;
     size_t tail = tail_len(flags);
 
-    if (len < 5 + tail || (v[0] ^ flags) > ENTRY_ALIAS)
+    if (len < 5 + tail || (v[0] ^ flags) > ENTRY_HELD)
         return -EUCLEAN;
     e->kind = (enum entry_kind)(v[0] ^ flags);
     len -= tail;
@@ -155,7 +161,7 @@ int entry_decode(const void *val, size_t len, struct entry *ret)
     }
     if (e.kind == ENTRY_PACK)
         decode_pack(&e, p, len == PACK_LONG_LEN ? PACK_NUMBER_LONG : PACK_NUMBER_LEN);
-    if (e.kind == ENTRY_SLOT || e.kind == ENTRY_FILE)
+    if (has_size(&e))
         e.size = get_le64(p);
     if (e.kind == ENTRY_FILE)
         e.where = get_le64(p + 8);

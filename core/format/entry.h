@@ -4,6 +4,7 @@
  *
  *   NEW    bytes not sealed, in memory only: never committed
  *   SLOT   bytes not sealed, in the slot of the same number
+ *   HELD   bytes not sealed, in the row of the same number of the table `unsealed`
  *   PACK   sealed, a record in a pack
  *   FILE   sealed, a file of its own
  *   ALIAS  equal to object `target`, for which its references count too
@@ -25,12 +26,13 @@ enum entry_kind {
     ENTRY_PACK = 3,
     ENTRY_FILE = 4,
     ENTRY_ALIAS = 5,
+    ENTRY_HELD = 6,
 };
 
 struct entry {
     enum entry_kind kind;
     uint32_t count;  /* references: items in live pages, pins, references of aliases */
-    uint64_t size;   /* bytes of content (SLOT: of the slot at the last commit) */
+    uint64_t size;   /* bytes of content (SLOT, HELD: at the last commit) */
     struct id id;    /* NONE, PACK, FILE */
     uint64_t where;  /* PACK: pack number; FILE: number in the file's name; ALIAS: target */
     uint32_t offset; /* PACK: of the record in the pack */
@@ -46,6 +48,12 @@ int entry_decode(const void *val, size_t len, struct entry *ret);
 static inline bool entry_is_sealed(const struct entry *e)
 {
     return e->kind == ENTRY_PACK || e->kind == ENTRY_FILE;
+}
+
+/* Are its bytes not sealed yet? */
+static inline bool entry_is_unsealed(const struct entry *e)
+{
+    return e->kind == ENTRY_NEW || e->kind == ENTRY_SLOT || e->kind == ENTRY_HELD;
 }
 
 static inline bool entry_is_ghost(const struct entry *e)

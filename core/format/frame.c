@@ -151,6 +151,7 @@ int op_next(const void *payload, size_t len, size_t *at, struct op *ret)
 
 #define SEGMENT_MAGIC 0x674c7954u /* "TyLg" */
 #define HEAD_LEN 96
+#define HEAD_AFTER 80
 #define HEAD_SUMMED 88 /* the checksum follows */
 #define HEAD_COPY 2048
 
@@ -165,6 +166,7 @@ void segment_head_encode(const struct segment_head *h, uint8_t out[SEGMENT_HEAD]
     put_le64(out + 32, h->size);
     put_le64(out + 40, h->salt);
     memcpy(out + 48, h->incarnation, sizeof h->incarnation);
+    put_le64(out + HEAD_AFTER, h->after);
     put_le64(out + HEAD_SUMMED, id_checksum(out, HEAD_SUMMED, 0));
     memcpy(out + HEAD_COPY, out, HEAD_LEN);
 }
@@ -177,6 +179,7 @@ static int head_decode(const uint8_t *in, struct segment_head *ret)
         .seq = get_le64(in + 24),
         .size = get_le64(in + 32),
         .salt = get_le64(in + 40),
+        .after = get_le64(in + HEAD_AFTER),
     };
 
     if (get_le32(in) != SEGMENT_MAGIC ||
@@ -184,7 +187,7 @@ static int head_decode(const uint8_t *in, struct segment_head *ret)
         return -EUCLEAN;
     if (get_le32(in + 4) != SEGMENT_VERSION)
         return -EPROTO;
-    if (h.size < SEGMENT_HEAD || h.size % 8 || get_le64(in + HEAD_SUMMED - 8))
+    if (h.size < SEGMENT_HEAD || h.size % 8 || (h.after && h.after != h.serial - 1))
         return -EUCLEAN;
     memcpy(h.incarnation, in + 48, sizeof h.incarnation);
     *ret = h;

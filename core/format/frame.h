@@ -68,6 +68,8 @@ struct segment_head {
     uint64_t size; /* bytes, this head included */
     uint64_t salt; /* random; nobody who writes files can make bytes that look like a frame */
     uint8_t incarnation[32]; /* disk_incarnation() when it was made */
+    uint64_t after; /* serial of the one before it, which goes no earlier than a commit has passed
+                       it; 0: that may be gone */
 };
 
 /* Written twice, so that one damaged sector does not cost a segment. */

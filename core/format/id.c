@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <xxhash.h>
 #ifdef XXH_DISPATCH /* by meson.build */
 #include <xxh_x86dispatch.h>
@@ -213,4 +214,21 @@ int id_from_hex(const char *text, struct id *ret_id)
     }
     *ret_id = id;
     return 0;
+}
+
+static int random_bytes(void *out, size_t len)
+{
+    return getrandom(out, len, 0) == (ssize_t)len ? 0 : -EIO;
+}
+
+int id_key_make(struct id_key *ret)
+{
+    struct id_key key = {.veiled = true};
+    int err = random_bytes(key.secret, sizeof key.secret);
+
+    if (err == 0)
+        err = random_bytes(key.veil.b, sizeof key.veil.b);
+    if (err == 0)
+        *ret = key;
+    return err;
 }

@@ -37,6 +37,9 @@ struct id_key {
 /* Do both make the same ids? */
 bool id_key_equal(const struct id_key *a, const struct id_key *b);
 
+/* Random keys. -EIO: there are no random bytes. */
+int id_key_make(struct id_key *ret);
+
 void id_of(const struct id_key *key, const void *data, size_t len, struct id *ret_id);
 /* The next id to try for a content whose id is taken by another: hash of the id. Not folded. */
 void id_derive(const struct id_key *key, const struct id *id, struct id *ret_id);

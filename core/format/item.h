@@ -57,15 +57,16 @@ size_t dirent_encode(uint64_t ino, unsigned type, const char *name, size_t name_
 int dirent_decode(const void *val, size_t len, struct dirent_item *ret);
 
 struct extent {
-    uint64_t object; /* 0: a hole, whatever the base has there; `valid` is 0 then */
-    uint32_t valid; /* bytes of it that count, 0 … EXTENT_GRAIN; the rest of the grain is zeros */
+    uint64_t object; /* 0: a hole, whatever the file's base has there; `valid` is 0 then */
+    uint32_t valid;  /* bytes of the object that count, 0 … EXTENT_GRAIN; the rest is zeros */
 };
 #define EXTENT_ITEM_LEN 12
 void extent_encode(const struct extent *e, uint8_t out[EXTENT_ITEM_LEN]);
 int extent_decode(const void *val, size_t len, struct extent *ret);
 
-/* A patch: `valid` bytes of an object, 1 … PATCH_MAX, that override as many of its file from its
- * key on. They are all in one grain. Encoded as an extent. */
+/* A patch: `valid` bytes of an object, 1 … PATCH_MAX. They take the place of as many bytes of the
+ * file, from the offset in the patch's key on. A patch lies in one grain. It is encoded as an
+ * extent. */
 #define PATCH_PAGE 4096u
 #define PATCH_MAX (32u * 1024)
 int patch_decode(struct key k, const void *val, size_t len, struct extent *ret);
@@ -88,8 +89,9 @@ bool xattr_is_inline(size_t name_len, size_t len);
 size_t xattr_encode(const struct xattr_item *x, uint8_t out[XATTR_ITEM_MAX]);
 int xattr_decode(const void *val, size_t len, struct xattr_item *ret);
 
-/* Not a name but how many names have that hash and are kept under one of a higher level, at least
- * 1: at the index NAME_COUNTER, of entries as of attributes. dirent_decode refuses it. */
+/* Is this a counter? It stands among directory entries or extended attributes, at the index
+ * NAME_COUNTER of a hash. Its value is how many names have that hash and are kept under a hash of a
+ * higher level: at least 1. dirent_decode refuses a counter. */
 static inline bool item_is_counter(struct key k)
 {
     return (key_type(k) == ITEM_DIRENT || key_type(k) == ITEM_XATTR) &&
@@ -99,13 +101,13 @@ static inline bool item_is_counter(struct key k)
 void counter_encode(uint64_t count, uint8_t out[COUNTER_ITEM_LEN]);
 int counter_decode(const void *val, size_t len, uint64_t *ret);
 
-/* The name an item is kept under: of a directory entry or an extended attribute, other types are
- * -EUCLEAN, and counters. Points into the item. */
+/* The name of a directory entry or an extended attribute; it points into the item. -EUCLEAN: the
+ * item is damaged, of another type, or a counter. */
 int item_name(struct key k, const void *val, size_t len, const char **ret_name, size_t *ret_len);
 
 /* The object an item names, 0 if none. The item must decode. */
 uint64_t item_object(struct key k, const void *val, size_t len);
-/* Write another number (of the same content) in its place: item_set_object keeps the length. */
+/* Write another object number, of the same content, into an item; its length stays. */
 void item_set_object(struct key k, void *val, size_t len, uint64_t object);
-/* Does it decode, and as what it says? For check. */
+/* Does the item decode as the type that its key says? 0 or -EUCLEAN. For check. */
 int item_check(struct key k, const void *val, size_t len);

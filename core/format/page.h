@@ -73,7 +73,8 @@ static inline bool page_fits(const uint8_t *p, size_t vlen)
     return page_used(p) + PAGE_SLOT + vlen <= PAGE_CAPACITY;
 }
 
-/* Insert before slot i / replace the value of slot i. False: no room, nothing changed. */
+/* Insert before slot i / replace the value of slot i. `len` is at most PAGE_VALUE_MAX, and may be
+ * 0; the page does not check it. `val` is not in this page. False: no room, nothing changed. */
 bool page_insert(uint8_t *p, unsigned i, struct key k, const void *val, size_t len);
 bool page_replace(uint8_t *p, unsigned i, const void *val, size_t len);
 void page_set_key(uint8_t *p, unsigned i, struct key k);

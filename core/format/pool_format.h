@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * pool_format: the bytes of a pool that several stores share (FORMAT.md, "Pool"). Pure codecs,
- * checked bounds. (core/base/pool.h is something else: the pool of worker threads.)
+ * checked bounds.
  *
  * A *key* is one place where the bytes of one object are: what reports name, lists of marks list
  * and collectors remove. No place is ever used twice, in any life of any node, so neither is a key.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * shard_format: the bytes by which a store and its shards know each other (FORMAT.md, "Shards"). Pure
- * codecs, checked bounds.
+ * shard_format: the bytes by which a store and its shards know each other (FORMAT.md, "Shards").
+ * Pure codecs, checked bounds.
  *
  *     texts    on the shard: who it is, and who may write (text.h)
  *     records  in the store: the table `shards`
@@ -25,7 +25,7 @@
 #define SHARD_SPARE "spare" /* zeros: room for a claim when the shard is full */
 #define SHARD_CLAIM_NAME (sizeof SHARD_CLAIMS "/" + 2 * SHARD_TOKEN_LEN)
 
-/* The claim of who follows `token`. */
+/* The name of a claim: of the opening that takes the shard over from the opening with `token`. */
 void shard_claim_name(const uint8_t token[SHARD_TOKEN_LEN], char out[SHARD_CLAIM_NAME]);
 
 /* ---- texts ---- */
@@ -34,8 +34,8 @@ void shard_claim_name(const uint8_t token[SHARD_TOKEN_LEN], char out[SHARD_CLAIM
 
 struct shard_identity {
     uint8_t id[SHARD_ID_LEN];
-    uint8_t store[16]; /* whose it is */
-    uint16_t number;   /* there; not 0 */
+    uint8_t store[16]; /* the store that the shard belongs to */
+    uint16_t number;   /* the shard's number in that store; not 0 */
 };
 
 size_t shard_identity_encode(const struct shard_identity *i, char out[SHARD_TEXT_MAX]);
@@ -52,10 +52,10 @@ int shard_token_decode(const char *text, size_t len, uint8_t ret_token[SHARD_TOK
 
 struct shard_record {
     uint8_t id[SHARD_ID_LEN];
-    uint8_t token[SHARD_TOKEN_LEN]; /* under which this store last had it */
-    uint8_t next[SHARD_TOKEN_LEN];  /* which it was about to take; zeros unless has_next */
+    uint8_t token[SHARD_TOKEN_LEN]; /* of the last claim with which this store had the shard */
+    uint8_t next[SHARD_TOKEN_LEN];  /* of a claim that was begun; zeros unless has_next */
     bool has_next, draining;
-    uint32_t life; /* claims so far, the one about to be made among them */
+    uint32_t life; /* number of claims, one that was begun included */
     char url[SHARD_RECORD_URL + 1]; /* printable */
 };
 
@@ -64,7 +64,7 @@ size_t shard_record_encode(const struct shard_record *r, uint16_t number,
                            uint8_t out[SHARD_RECORD_MAX]);
 int shard_record_decode(const void *in, size_t len, uint16_t number, struct shard_record *ret);
 
-/* Under number 0: the highest life of the shards that were removed. */
+/* The row of number 0, which is no shard: the highest `life` of all shards that were removed. */
 #define SHARD_FLOOR_LEN 16
 void shard_floor_encode(uint32_t life, uint8_t out[SHARD_FLOOR_LEN]);
 int shard_floor_decode(const void *in, size_t len, uint32_t *ret_life);

@@ -5,6 +5,7 @@
 #include "kv_impl.h"
 
 #include "breathe.h"
+#include "bytes.h"
 #include "mapped.h"
 
 #include <errno.h>
@@ -53,6 +54,15 @@ int kv_snap_get(struct kv_snap *s, unsigned table, const void *key, size_t klen,
     return s->kv->ops->snap_get(s, table, key, klen, ret_val, ret_len);
 }
 
+int kv_snap_get_number(struct kv_snap *s, unsigned table, uint64_t number, const void **ret_val,
+                       size_t *ret_len)
+{
+    uint8_t key[8];
+
+    put_be64(key, number);
+    return kv_snap_get(s, table, key, sizeof key, ret_val, ret_len);
+}
+
 struct copying {
     void *to;
     const void *from;
@@ -82,16 +92,54 @@ int kv_snap_seek(struct kv_snap *s, unsigned table, const void *key, size_t klen
     return s->kv->ops->snap_seek(s, table, key, klen, after, ret_key, ret_klen, ret_val, ret_len);
 }
 
-int kv_snap_walk(struct kv_snap *s, unsigned table, const void *key, size_t klen, bool after,
-                 const void **ret_key, size_t *ret_klen, const void **ret_val, size_t *ret_len)
+static int seek_row(struct kv_each *e)
+{
+    uint8_t first[8];
+    bool is_first = e->klen == 0 && (e->from > 0 || e->after);
+
+    put_be64(first, e->from);
+    return kv_snap_seek(e->snap, e->table, is_first ? first : e->key,
+                        is_first ? sizeof first : e->klen, e->after, &e->key, &e->klen, &e->val,
+                        &e->len);
+}
+
+bool kv_next(struct kv_each *e)
 {
     static const uint64_t nothing;
-    int r = kv_snap_seek(s, table, key, klen, after, ret_key, ret_klen, ret_val, ret_len);
-    if (r != -EUCLEAN || *ret_key == NULL)
-        return r;
-    *ret_val = &nothing;
-    *ret_len = KV_DAMAGED;
-    return 0;
+    int err;
+
+    if (e->err != 0)
+        return false;
+    err = seek_row(e);
+    e->after = true;
+    e->cut = err == -EUCLEAN && e->key == NULL;
+    if (err == -EUCLEAN && !e->cut && !e->strict) {
+        e->val = &nothing;
+        e->len = KV_DAMAGED;
+        err = 0;
+    }
+    e->number = err == 0 && e->klen == 8 ? get_be64(e->key) : 0;
+    e->err = err == -ENOENT ? 0 : err;
+    return err == 0;
+}
+
+int kv_get_numbers(struct kv *kv, unsigned table, uint64_t from, uint64_t *v, size_t most,
+                   size_t *ret_count)
+{
+    struct kv_each e = {.table = table, .from = from};
+    size_t n = 0;
+    int err = kv_snap_begin(kv, &e.snap);
+
+    if (err < 0)
+        return err;
+    while (n < most && kv_next(&e))
+        if (e.klen != 8)
+            e.err = -EUCLEAN;
+        else
+            v[n++] = e.number;
+    kv_snap_end(e.snap);
+    *ret_count = n;
+    return n ? 0 : e.err;
 }
 
 int kv_snap_count(struct kv_snap *s, unsigned table, uint64_t *ret_count)

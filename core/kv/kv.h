@@ -11,12 +11,12 @@
  *     kv_txn_begin(kv, &t); kv_put(t, 0, key, klen, val, vlen); kv_commit(t);
  *     kv_get(kv, 0, key, klen, buf, sizeof buf, &len);
  *
- * Keys: 1–64 bytes, compared as unsigned bytes. Values: 0 bytes – 64 KiB.
+ * Keys: 1–64 bytes, compared as unsigned bytes. Values: 0 bytes – 128 KiB.
  *
- * Every value is stored with a checksum of it, its key and its table's name behind it, which is
- * looked at whenever it is read and which nobody above sees. What is not as it was written is
- * -EUCLEAN, never a value; the key tells of which. Tables that say so have values with a checksum
- * of their own, which their readers must look at: those get none.
+ * Behind every value stands a checksum of the value, its key and its table's name. It is checked
+ * whenever the value is read, and callers do not see it. A value that is not as it was written is
+ * -EUCLEAN, and is never returned. A table with `checks_itself` has values with checksums of their
+ * own, which its readers check: kv adds none.
  * Errors: 0 or -errno: -ENOENT no such key or end, -ENOSPC map or disk full, -EDQUOT no quota left,
  * -EROFS read-only, -EUCLEAN the file is damaged, -EIO, -ENOMEM, -ERANGE caller's buffer too small,
  * -EINVAL a key or value out of the limits above.
@@ -34,7 +34,7 @@ struct kv_txn;
 struct kv_snap;
 
 #define KV_KEY_MAX 64
-#define KV_VALUE_MAX (64 * 1024)
+#define KV_VALUE_MAX (128 * 1024)
 #define KV_TABLES_MAX 32
 
 struct kv_table {
@@ -66,11 +66,11 @@ struct kv_salvaged {
  * The other is kept beside it. On failure nothing was changed, but that DIR.new may be there.
  * -EUCLEAN: no row can be read; -ENOSPC, -EIO and the like. */
 int kv_salvage_lmdb(int dirfd, const char *dir, struct kv_salvaged *ret);
-/* The structure of the new one is sound, but rows may be missing that others rely on: nobody may
- * write it before they are mended, also if whoever salvaged it was cut off. 1 it is such a one, 0,
- * -errno. */
+/* Was the file in `dir` made by kv_salvage_lmdb, and is it not mended yet? Its structure is sound,
+ * but rows may be missing that other rows need; nobody may write it before a repair has mended
+ * that, also if the repair was cut off. 1, 0 or -errno. */
 int kv_salvage_is_unmended(int dirfd, const char *dir);
-/* They are, durably. */
+/* Note, durably, that the file is mended. */
 int kv_salvage_is_mended(int dirfd, const char *dir);
 /* `dir` below `dirfd` is made with KV_CREATE. `tables` (names in static storage) are opened or
  * created; with KV_READONLY a missing one reads as empty. Table numbers are indices into it.
@@ -99,8 +99,11 @@ void kv_snap_end(struct kv_snap *s); /* NULL is fine */
 /* *ret_val points into the snapshot: valid until kv_snap_end. */
 int kv_snap_get(struct kv_snap *s, unsigned table, const void *key, size_t klen,
                 const void **ret_val, size_t *ret_len);
-/* Copy from what a snapshot handed out. -EIO: the disk, which had it a moment ago, cannot give it
- * any more, which is the end of the process for who reads it otherwise. */
+/* The same of a key that is a number: 8 bytes, big-endian. */
+int kv_snap_get_number(struct kv_snap *s, unsigned table, uint64_t number, const void **ret_val,
+                       size_t *ret_len);
+/* Copy bytes that a snapshot handed out. -EIO: the disk cannot read them any more. Without this
+ * call a read of them would then end the process (see above). */
 int kv_snap_copy(void *to, const void *from, size_t len);
 /* First key ≥ (or, with `after`, >) the given one; klen 0 means from the start. -ENOENT at the
  * end. The pointers are valid until kv_snap_end. -EUCLEAN sets *ret_key and *ret_klen, too: to the
@@ -108,11 +111,42 @@ int kv_snap_copy(void *to, const void *from, size_t len);
  * read from there on. */
 int kv_snap_seek(struct kv_snap *s, unsigned table, const void *key, size_t klen, bool after,
                  const void **ret_key, size_t *ret_klen, const void **ret_val, size_t *ret_len);
-/* The same for those who go through a table to its end whatever they meet: a damaged value is no
- * error, but has the length KV_DAMAGED, and *ret_val must not be read. So it does not decode. */
+
+/* Every row of a table, in the order of the keys:
+ *
+ *     struct kv_each e = {.snap = s, .table = T};
+ *     while (kv_next(&e))
+ *         e.err = look(e.number, e.val, e.len);
+ *     return e.err;
+ *
+ * A damaged value is a row, too. It has the length KV_DAMAGED, so it does not decode, and `val`
+ * must not be read. With `strict` it ends the loop with -EUCLEAN. */
 #define KV_DAMAGED SIZE_MAX
-int kv_snap_walk(struct kv_snap *s, unsigned table, const void *key, size_t klen, bool after,
-                 const void **ret_key, size_t *ret_klen, const void **ret_val, size_t *ret_len);
+struct kv_each {
+    struct kv_snap *snap;
+    unsigned table;
+    bool strict;
+    /* Set before the first kv_next: where the loop begins, or with `after` behind what. Where the
+     * keys are numbers it is `from`, else the key; nothing: at the start. */
+    uint64_t from;
+    bool after;
+    /* The row. Its pointers are valid until kv_snap_end. */
+    const void *key;
+    size_t klen;
+    uint64_t number; /* a key of 8 bytes, big-endian; 0: the key has another length */
+    const void *val;
+    size_t len;
+    /* Why the loop ended; 0: at the end of the table, or by the caller. What the caller sets ends
+     * it. */
+    int err;
+    bool cut; /* `err` says that the table cannot be read from here on (as kv_snap_seek does) */
+};
+bool kv_next(struct kv_each *e);
+/* At most `most` numbers from `from` on, of a table whose keys are numbers; none: the end. An error
+ * is returned if there is none before it. -EUCLEAN: a key has not 8 bytes, or the table cannot be
+ * read. */
+int kv_get_numbers(struct kv *kv, unsigned table, uint64_t from, uint64_t *v, size_t most,
+                   size_t *ret_count);
 /* Entries in a table. */
 int kv_snap_count(struct kv_snap *s, unsigned table, uint64_t *ret_count);
 

@@ -2,7 +2,8 @@
 /*
  * kv_salvage: a new environment with the rows that can be read of a damaged one.
  *
- *     DIR.new      made; rows go there as they are, with the checksums they have
+ *     DIR.new      made; rows go there as they are, with the checksums they have; until it has all
+ *                  of them there is DIR.new/unfinished
  *     DIR          changes places with it; then the damaged one is DIR.damaged, or DIR.damaged.2 …
  *     DIR/salvaged comes with it, until whoever salvages has mended what the rows say
  *
@@ -27,6 +28,7 @@
 #define MAP_LEAST ((size_t)1 << 32)
 #define KEPT_MAX 100 /* damaged ones beside it */
 #define MARK "salvaged"
+#define UNFINISHED "unfinished"
 
 struct salvage {
     MDB_env *env;
@@ -125,8 +127,39 @@ static int copy_rows(int from, int at, struct kv_salvaged *ret)
     return r == 0 && rows.rows == 0 ? -EUCLEAN : r;
 }
 
-/* What a salvage that was cut off has left. */
-static int make_empty(int dirfd, const char *name)
+/* DIR.new gets the name of a damaged one. */
+static int move_aside(int dirfd, const char *dir, const char *new, char kept[KV_KEPT])
+{
+    struct stat st;
+    int n = 1;
+
+    do
+        (void)snprintf(kept, KV_KEPT, n == 1 ? "%s.damaged" : "%s.damaged.%d", dir, n);
+    while (fstatat(dirfd, kept, &st, AT_SYMLINK_NOFOLLOW) == 0 && n++ < KEPT_MAX);
+    if (renameat2(dirfd, new, dirfd, kept, RENAME_NOREPLACE) < 0)
+        return -errno;
+    return io_sync_dir(dirfd, ".");
+}
+
+/* A salvage that was cut off may have left the damaged one under that name: only what says that it
+ * is unfinished has nothing that is not elsewhere. 1: it may be the damaged one. */
+static int may_be_damaged_one(int dirfd, const char *new)
+{
+    CLEANUP_CLOSE int at = beneath_open_dir(dirfd, new);
+    struct stat st;
+
+    if (at < 0)
+        return at == -ENOENT ? 0 : at;
+    if (fstatat(at, UNFINISHED, &st, AT_SYMLINK_NOFOLLOW) == 0)
+        return 0;
+    if (errno != ENOENT)
+        return -errno;
+    if (fstatat(at, "data.mdb", &st, AT_SYMLINK_NOFOLLOW) == 0)
+        return 1;
+    return errno == ENOENT ? 0 : -errno;
+}
+
+static int clear(int dirfd, const char *name)
 {
     static const char *const files[] = {"data.mdb", "lock.mdb", "closed", MARK};
     int r = beneath_mkdir(dirfd, name, 0700);
@@ -139,20 +172,32 @@ static int make_empty(int dirfd, const char *name)
     return at;
 }
 
+static int make_empty(int dirfd, const char *dir, const char *new)
+{
+    char kept[KV_KEPT];
+    int r = may_be_damaged_one(dirfd, new);
+
+    if (r > 0)
+        r = move_aside(dirfd, dir, new, kept);
+    return r < 0 ? r : clear(dirfd, new);
+}
+
+/* It has all, and says so. */
+static int finish(int dirfd, const char *new, int at)
+{
+    int r = io_write_file(at, MARK, "\n", 1, 0600);
+
+    if (r == 0)
+        r = beneath_unlink(at, UNFINISHED);
+    return r == 0 ? io_sync_dir(dirfd, new) : r;
+}
+
 static int change_places(int dirfd, const char *dir, const char *new, char kept[KV_KEPT])
 {
-    struct stat st;
-    int n = 1;
-
-    do
-        (void)snprintf(kept, KV_KEPT, n == 1 ? "%s.damaged" : "%s.damaged.%d", dir, n);
-    while (fstatat(dirfd, kept, &st, AT_SYMLINK_NOFOLLOW) == 0 && n++ < KEPT_MAX);
     if (renameat2(dirfd, dir, dirfd, new, RENAME_EXCHANGE) < 0)
         return -errno;
     int r = io_sync_dir(dirfd, ".");
-    if (r == 0 && renameat2(dirfd, new, dirfd, kept, RENAME_NOREPLACE) < 0)
-        r = -errno;
-    return r == 0 ? io_sync_dir(dirfd, ".") : r;
+    return r == 0 ? move_aside(dirfd, dir, new, kept) : r;
 }
 
 int kv_salvage_lmdb(int dirfd, const char *dir, struct kv_salvaged *ret)
@@ -165,12 +210,12 @@ int kv_salvage_lmdb(int dirfd, const char *dir, struct kv_salvaged *ret)
     if (from < 0)
         return from;
     (void)snprintf(new, sizeof new, "%s.new", dir);
-    CLEANUP_CLOSE int at = make_empty(dirfd, new);
-    int r = at < 0 ? at : copy_rows(from, at, ret);
+    CLEANUP_CLOSE int at = make_empty(dirfd, dir, new);
+    int r = at < 0 ? at : io_write_file(at, UNFINISHED, "\n", 1, 0600);
     if (r == 0)
-        r = io_write_file(at, MARK, "\n", 1, 0600);
+        r = copy_rows(from, at, ret);
     if (r == 0)
-        r = io_sync_dir(dirfd, new);
+        r = finish(dirfd, new, at);
     return r == 0 ? change_places(dirfd, dir, new, ret->kept) : r;
 }
 

@@ -8,7 +8,8 @@
  *                      -> blob_hash -> blob_link_object -> commit -> blob_unlink_slot   (sealed)
  *
  * `number` is the number of the slot, never reused, so no two files ever share a name. In a pool,
- * which several stores share, an object's file has another one, of which the same is true.
+ * which several stores share, an object's file gets a number of its own, which is never reused
+ * either.
  * A slot has "slots/<number>.sums" exactly while nothing was written to it since its last
  * blob_sync_slot: the first write removes it before it changes a byte. So a present sums file that
  * disagrees is damage, an absent one means "written after the last commit".
@@ -30,17 +31,19 @@ void blob_slot_name(uint64_t number, char out[DISK_NAME_MAX + 1]);
 void blob_object_name(const struct id *id, uint64_t number, char out[DISK_NAME_MAX + 1]);
 /* The reverse of blob_slot_name's last part; -EINVAL for any other file name (or a .sums). */
 int blob_parse_slot(const char *file_name, uint64_t *ret_number);
-/* The same of an object's: "<32 hex>.<16 hex>". */
+/* The reverse of blob_object_name's last part: "<32 hex>.<16 hex>". -EINVAL as above. */
 int blob_parse_object(const char *file_name, struct id *ret_id, uint64_t *ret_number);
-/* The name of the file whose sums these are; false: it is no name of sums, and is copied. */
+/* `file_name` is that of a file of sums: `out` gets the name of the file that they are of. False:
+ * it is another file's name, and `out` gets a copy of it. */
 bool blob_strip_sums(const char *file_name, char out[DISK_NAME_MAX + 1]);
 
 /* Make the directories a store needs ("slots", "objects", "objects/00"–"ff"), durably. */
 int blob_init(struct disk *disk);
 
 int blob_create_slot(struct disk *disk, uint64_t number, struct blob **ret_blob);
-/* Make its id from the bytes as they are written, as long as they come one behind the other: then
- * blob_hash need not read them again. Before the first write. Without memory it reads. */
+/* Called before the first write. The id is then made from the bytes while they are written, as long
+ * as each write begins where the last one ended; so blob_hash need not read them again. If there is
+ * no memory for that, blob_hash reads them. */
 void blob_follow_id(struct blob *b, const struct id_key *key);
 /* After a crash or restart: open a slot the commit names, cut it to `length` (bytes past it were
  * never committed), load its sums where present and matching in length; else all are stale. */
@@ -48,9 +51,10 @@ int blob_open_slot(struct disk *disk, uint64_t number, uint64_t length, struct b
 /* An object's file, for reading. Its size must be `length`, else -EUCLEAN. */
 int blob_open_object(struct disk *disk, const struct id *id, uint64_t number, uint64_t length,
                      struct blob **ret_blob);
-/* For files that must not be kept open: what was read of one, without it, so that it need not be
- * read again when the file is opened the next time. Said before anybody else has `b`. -ENOMEM. The
- * same calls take and give back what is kept; it is good for nothing but blob_open_kept. */
+/* For objects whose files must not be kept open: *ret_kept keeps what was read of the sums of `b`
+ * without its open file, so that blob_open_kept need not read them again. Called before anybody but
+ * the caller has `b`. -ENOMEM. blob_ref and blob_unref work on *ret_kept, too; else it may be given
+ * to blob_open_kept only. */
 int blob_keep(struct blob *b, struct blob **ret_kept);
 int blob_open_kept(struct blob *kept, struct disk *disk, const struct id *id, uint64_t number,
                    struct blob **ret_blob);
@@ -68,30 +72,33 @@ int blob_truncate(struct blob *b, uint64_t length);
  * -EUCLEAN. */
 ssize_t blob_read(struct blob *b, void *buf, size_t len, uint64_t off);
 
-/* Refresh the sums, sync bytes, write and sync the sums file. The directory "slots" must then be
- * synced by the caller, once for many. */
+/* Make the sums of blocks that were written, sync the bytes, write and sync the file of sums. The
+ * caller syncs the directory "slots" afterwards, once for many slots. */
 int blob_sync_slot(struct blob *b);
-/* Begin to write back bytes that it has for long, so that a sync has less to do. A hint; beside
- * whatever else is done to it. */
+/* Begin to write these bytes back, so that a later sync has less to do. A hint. It may run at the
+ * same time as any other call. */
 void blob_flush_hint(struct blob *b, uint64_t off, uint64_t len);
-/* Only the bytes, so that blob_sync_slot has less to do. Beside it and other syncs not, but beside
- * writes and reads. */
+/* Sync the bytes alone, so that blob_sync_slot has less to do. It may run at the same time as
+ * writes and reads, but not as another sync. */
 int blob_sync_bytes(struct blob *b);
 /* A sync of it failed: what is on disk is unknown, and every later sync fails, too. */
 bool blob_is_suspect(const struct blob *b);
-/* The id, fresh sums: what is not known yet is read, once. Nothing may write meanwhile. */
+/* The id of the bytes; the sums are made, too. Blocks of which either is not known yet are read,
+ * once. Nothing may write meanwhile. */
 int blob_hash(struct blob *b, const struct id_key *key, struct id *ret_id);
 /* Are the bytes of two blobs the same? 1, 0 or -errno. Blocks are verified as they are read;
  * *ret_bad is set to the one of a/b whose block failed when -EUCLEAN comes back. */
 int blob_compare(struct blob *a, struct blob *b, struct blob **ret_bad);
-/* Give the slot its object's name too, with `number` in it, and store its sums there; both synced,
- * directories synced. The blob then reads as that object. */
+/* The slot's file gets the object's name as well, with `number` in it, and a file of sums beside
+ * that name. Both files and their directories are synced. From then on the blob reads as that
+ * object. */
 int blob_link_object(struct blob *b, const struct id *id, uint64_t number);
-/* The object's name was given up again: it is a slot as before. */
+/* The caller has removed the object's name again: the blob is a slot as before. */
 void blob_unseal(struct blob *b);
 
 int blob_unlink_slot(struct disk *disk, uint64_t number); /* ENOENT is fine */
-/* Its sums alone, before bytes of it change without blob_write; "slots" must then be synced. */
+/* Unlink the slot's file of sums alone, before something else than blob_write changes its bytes.
+ * The caller syncs "slots" afterwards. */
 int blob_unlink_slot_sums(struct disk *disk, uint64_t number); /* ENOENT is fine */
 int blob_unlink_object(struct disk *disk, const struct id *id,
                        uint64_t number); /* ENOENT is fine */

@@ -8,10 +8,11 @@
  *     (commit of the refs table)
  *     objects_delete                            bytes of what a commit forgot
  *
- * Identity is always the bytes (DESIGN 4.1): an id that is taken is compared; if it is the stored
- * one that is damaged, the good bytes replace it, with an alarm; two sound contents of one id are
- * told apart by deriving the id again, ID_CHAIN_MAX times; what finds no place then is stored under
- * an id with a salt (id_salt), and its bytes are not shared. So no content is without a place.
+ * Identity is always the bytes (DESIGN 4.1). If an object with the id exists, its bytes are
+ * compared. If those are damaged, the new bytes replace them, with an alarm. If they are sound and
+ * differ, the next id is derived from this one, up to ID_CHAIN_MAX times. A content for which all
+ * of these ids are taken is stored under an id with a salt (id_salt), and its bytes are not shared.
+ * So every content finds a place.
  *
  * Errors: 0 or -errno. -EUCLEAN damaged bytes (reported with the id). -EAGAIN from sealing: the
  * same content, or of larger ones one that may be the same, is being sealed and not synced yet: try
@@ -30,9 +31,9 @@ struct objects;
 
 /* A pool that other stores put bytes into, too. */
 struct objects_pool {
-    /* The nth place (from 0) where somebody else says to have `size` bytes of that id: kind, id,
-     * size, where and offset of *ret. The gate is held from here until the entry that names the
-     * place is made. -ENOENT: there are no more. */
+    /* The nth place (from 0) at which another store reports `size` bytes of that id; it is set in
+     * the kind, id, size, where and offset of *ret. The caller holds the gate until it has made the
+     * entry that names the place. -ENOENT: there are no more. */
     int (*find)(void *ctx, const struct id *id, uint64_t size, unsigned nth, struct entry *ret);
     void *ctx;
     uint64_t prefix; /* the numbers of files are this and 1, 2, 3 … in the low 32 bits */
@@ -52,23 +53,24 @@ struct objects_config {
 int objects_open(const struct objects_config *config, struct objects **ret_objects);
 void objects_close(struct objects *o); /* NULL is fine */
 
-/* After a crash: remove the object files that no entry names: linked and never committed, or
- * removed by a commit whose unlink was lost. Before anything is sealed. In doubt a file stays; so
- * does one whose number has no entry, but was given before `next`, where `keep` says so. */
+/* At a start, before anything is sealed: delete the object files that no entry names. No commit had
+ * them, or a commit removed them and their unlink was lost. A file of which that cannot be told
+ * stays. A file whose number is below `next`, and has no entry, stays if `keep` returns true. */
 int objects_reap(struct objects *o, uint64_t next, bool (*keep)(void *ctx), void *ctx);
 
 /* Up to `len` bytes at `off` of a sealed entry; short at its end. All verified. Where the bytes
  * were moved since the entry was read, they are read where they are now. */
 ssize_t objects_read(struct objects *o, const struct entry *e, void *buf, size_t len, uint64_t off);
 
-/* The file of a FILE entry of the home shard, to be kept open: until it is unpinned, as often as it
- * was pinned, whoever reads the object reads through this one open file, but objects_verify and
- * copies, which open it anew. -EUCLEAN it is not there, or not as it should be; no alarm. */
+/* Keep the file of a FILE entry of the home shard open, until objects_unpin was called as often as
+ * this. Meanwhile all reads of the object are through this one open file; only objects_verify and
+ * copies open it anew. -EUCLEAN: there is no such file, or it is damaged; no alarm is raised. */
 int objects_pin(struct objects *o, const struct entry *e, struct blob **ret_blob);
 void objects_unpin(struct objects *o, uint64_t where);
 
-/* What was seen of objects on other shards that may be equal, before the gate was taken: under it
- * no shard is asked. Those of one id, and of one size, are more than a few by no chance. */
+/* What was found of objects on other shards that may equal a content. They are looked at before the
+ * gate is taken, since with the gate no shard is asked. That more than OBJECTS_SEEN_MAX of them
+ * have the same id and size does not happen by chance. */
 #define OBJECTS_SEEN_MAX 4
 struct objects_seen {
     unsigned count;
@@ -77,7 +79,8 @@ struct objects_seen {
         int same; /* 1, 0, -EUCLEAN its bytes are damaged or lost, -errno */
     } v[OBJECTS_SEEN_MAX];
 };
-/* Holding nothing; for sealing right after. Without ghosts they cost nothing. */
+/* Fill *ret for the seal that follows. The caller holds no lock. In a store without ghosts these
+ * cost nothing. */
 void objects_look_buffer(struct objects *o, const void *data, uint32_t len,
                          struct objects_seen *ret);
 void objects_look_blob(struct objects *o, struct blob *b, const struct id *id,
@@ -109,8 +112,8 @@ bool objects_is_named(struct objects *o, const struct id *id, uint64_t where);
 int objects_delete(struct objects *o, const struct refs_dead *d);
 /* Read all bytes of a sealed entry and compare them with sums and id. 0 or -EUCLEAN. */
 int objects_verify(struct objects *o, const struct entry *e);
-/* The same for who has time: `pace` is told after each piece how many bytes it had; what it returns
- * but 0 ends it, and is returned. Piece by piece, holding nothing. */
+/* The same piece by piece. After each piece `pace` is called with its bytes, and no lock is held;
+ * non-zero from it ends the work and is returned. */
 int objects_verify_slowly(struct objects *o, const struct entry *e,
                           int (*pace)(uint64_t bytes, void *ctx), void *ctx);
 

@@ -311,6 +311,14 @@ int packs_adopt(struct packs *p, const struct pack_place *place, uint32_t len)
     return r == -ENOENT ? 0 : r;
 }
 
+bool packs_is_dead(struct packs *p, const struct pack_place *place)
+{
+    MUTEX_GUARD(&p->lock);
+    const struct pack *k = pack_find(p, place->pack);
+
+    return k && pack_dead_has(k, place->offset);
+}
+
 /* What was counted out is done, whatever becomes of a pack that is empty by that: one whose row
  * cannot be deleted now goes at the next start. 1: its file is to be unlinked. */
 static int drop_emptied(struct packs *p, uint64_t number)

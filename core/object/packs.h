@@ -46,10 +46,11 @@ struct packs_stats {
 };
 
 /* `table` is the kv table of packs; `next_pack` the first number never used before (kept by the
- * caller in the store's meta record; read it back with packs_next). `dead pack files` (present on
- * disk, absent in the table) are removed here: they were never committed. */
+ * caller in the store's meta record; read it back with packs_next). Files that are on disk and not
+ * in the table are removed here: they were never committed. One below `next_pack` may have been,
+ * and what the table said of it is lost: it stays where `keep` says so (NULL: never). */
 int packs_open(struct disk *disk, struct kv *kv, unsigned table, uint64_t next_pack,
-               struct packs **ret_packs);
+               bool (*keep)(void *ctx), void *ctx, struct packs **ret_packs);
 void packs_close(struct packs *p);                        /* NULL is fine */
 void packs_set_size(struct packs *p, uint64_t pack_size); /* bytes, from `pack_size` */
 uint64_t packs_next(struct packs *p);
@@ -64,17 +65,21 @@ uint64_t packs_suspect(struct packs *p);
 /* Read and verify one record of exactly `len` payload bytes into `buf`. */
 int packs_read(struct packs *p, const struct pack_place *place, const struct id *id, void *buf,
                uint32_t len);
-/* A record that somebody else has put into a pool, or this store itself once, is named by an entry
- * from now on: counted in if the table has its pack; else it is nothing that is counted here, and
- * releasing it is -ENOENT. One whose entry is dying is counted once more until that is buried;
- * -EBUSY the pack cannot have so many. */
+/* From now on an entry names a record that is in a pack already: another store put it into the
+ * pool, or this one did so once. If the table has that pack the record is counted in; if not, it is
+ * not counted here, and packs_release of it returns -ENOENT. A record that also has an entry among
+ * the dying is counted twice until that entry is buried. -EBUSY: the pack cannot have so many
+ * records. */
 int packs_adopt(struct packs *p, const struct pack_place *place, uint32_t len);
-/* The record is dead and that is durable: count it out, give the space back where possible. -ENOENT
- * the table does not have its pack: its file is kept open no longer. */
+/* Was this record released in this run? Then its bytes may go at any time. */
+bool packs_is_dead(struct packs *p, const struct pack_place *place);
+/* A commit has forgotten the record: count it out of its pack, and give its space back where that
+ * is possible. Once for each record. -ENOENT: the table does not have the pack; its file is closed.
+ * */
 int packs_release(struct packs *p, const struct pack_place *place, uint32_t len);
 /* Close the open pack, so that it can go when its last record dies (drain, shutdown). */
 int packs_retire_current(struct packs *p);
-/* The same, where at least so many bytes of it are dead. */
+/* The same, if at least `least` bytes of the open pack are dead. */
 int packs_retire_dead(struct packs *p, uint64_t least);
 /* The first pack above `after` that is never appended to again. -ENOENT: there is none. */
 struct pack_info {
@@ -84,12 +89,13 @@ struct pack_info {
     uint64_t bytes; /* of its file that the disk keeps: without holes */
 };
 int packs_next_closed(struct packs *p, uint64_t after, struct pack_info *ret);
-/* Is there, or may there be soon, a record in this pack that is counted? 1, 0 or -errno. */
+/* Does the table have this pack, or is it being written? 1, 0 or -errno. */
 int packs_is_known(struct packs *p, uint64_t number);
-/* A pack that is not known: its file goes. -EBUSY it is. A file that is not there is fine. */
+/* Delete the file of a pack of which packs_is_known says 0. -EBUSY: the pack is known. A file that
+ * is not there is fine. */
 int packs_remove_unknown(struct packs *p, uint64_t number);
-/* So many records, and bytes of payload, were counted as alive without being so: nobody knows which
- * they are. -EUCLEAN there are not as many. */
+/* The table counts `records` records, with `bytes` bytes of payload, as alive that are not, and
+ * nobody knows which: count them out. -EUCLEAN: the table counts fewer than that. */
 int packs_count_out(struct packs *p, uint64_t number, uint32_t records, uint64_t bytes);
 /* A recount found so many more (or fewer) records named, with so many bytes more, than the table
  * has it; one that the table does not have is put back, with the length of its file. -EUCLEAN they

@@ -27,6 +27,13 @@ static size_t dead_find(const struct pack *k, uint64_t start)
     return low;
 }
 
+bool pack_dead_has(const struct pack *k, uint64_t offset)
+{
+    size_t at = dead_find(k, offset + 1);
+
+    return at < k->dead_count && k->dead[at].start <= offset;
+}
+
 static bool dead_insert(struct pack *k, size_t at, uint64_t start, uint64_t end)
 {
     if (ARRAY_RESERVE(k->dead, k->dead_room, k->dead_count + 1) < 0)

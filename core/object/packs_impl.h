@@ -88,6 +88,7 @@ uint64_t pack_holes(const struct packs *p, uint64_t number);
 int pack_correct(struct packs *p, uint64_t number, int64_t records, int64_t bytes, uint64_t size);
 bool pack_is_written(struct packs *p, uint64_t number);
 int pack_entry_drop(struct packs *p, uint64_t number);
+struct pack *pack_find(struct packs *p, uint64_t number); /* one in memory, or NULL */
 struct pack *pack_get(struct packs *p, uint64_t number);
 void pack_free(struct packs *p, struct pack *k);
 void pack_handle_add(struct packs *p, struct pack *k, struct disk_file *file);
@@ -101,5 +102,6 @@ int pack_unlink_dropped(struct packs *p, uint64_t number, int r);
 
 void pack_dead_add(struct pack *k, uint64_t start, uint64_t end);
 struct dead pack_dead_take_hole(struct pack *k, uint64_t start);
+bool pack_dead_has(const struct pack *k, uint64_t offset); /* the record there */
 uint64_t pack_dead_bytes(const struct pack *k);
 void pack_forget_unsynced(struct pack *k, uint32_t offset);

@@ -43,17 +43,20 @@ static void remove_file(struct packs *p, uint64_t number)
     (void)pack_unlink_dropped(p, number, 1);
 }
 
-/* Files the table does not know were never committed. */
-static int open_files(struct packs *p, const struct number_list *files)
+/* Files the table does not know were never committed; or what it said of them is lost. */
+static int open_files(struct packs *p, const struct number_list *files, bool (*keep)(void *ctx),
+                      void *ctx)
 {
+    uint64_t first = p->next;
+
     for (size_t i = 0; i < files->count; i++) {
         struct pack_entry e;
         int r = pack_entry_get(p, files->number[i], &e);
 
         seen(p, files->number[i]);
-        if (r == -ENOENT)
+        if (r == -ENOENT && !(keep && files->number[i] < first && keep(ctx)))
             remove_file(p, files->number[i]);
-        else if (r)
+        else if (r && r != -ENOENT)
             return r;
     }
     return 0;
@@ -131,7 +134,7 @@ static int make_directory(struct packs *p)
     return r == -EROFS ? 0 : r;
 }
 
-static int packs_load(struct packs *p)
+static int packs_load(struct packs *p, bool (*keep)(void *ctx), void *ctx)
 {
     struct number_list files = {0};
     int r = disk_list(p->disk, "packs", list_file, &files);
@@ -139,13 +142,13 @@ static int packs_load(struct packs *p)
     if (r == -ENOENT)
         r = make_directory(p);
     if (r == 0)
-        r = open_files(p, &files);
+        r = open_files(p, &files, keep, ctx);
     free(files.number);
     return r ? r : open_entries(p);
 }
 
 int packs_open(struct disk *disk, struct kv *kv, unsigned table, uint64_t next_pack,
-               struct packs **ret_packs)
+               bool (*keep)(void *ctx), void *ctx, struct packs **ret_packs)
 {
     struct packs *p = calloc(1, sizeof *p);
 
@@ -160,7 +163,7 @@ int packs_open(struct disk *disk, struct kv *kv, unsigned table, uint64_t next_p
     int r = layer_create(kv, table, 8, &p->entries);
 
     if (r == 0)
-        r = packs_load(p);
+        r = packs_load(p, keep, ctx);
     if (r) {
         packs_close(p);
         return r;

@@ -183,7 +183,7 @@ static struct pack_bucket *bucket_of(struct packs *p, uint64_t number)
     return &p->buckets[number % BUCKETS];
 }
 
-static struct pack *pack_find(struct packs *p, uint64_t number)
+struct pack *pack_find(struct packs *p, uint64_t number)
 {
     struct pack *k;
 

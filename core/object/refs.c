@@ -244,6 +244,15 @@ uint64_t refs_next(struct refs *r)
     return r->next;
 }
 
+int refs_entry_in(struct kv_snap *s, unsigned table, uint64_t number, struct entry *ret)
+{
+    const void *val;
+    size_t len;
+    int err = kv_snap_get_number(s, table, number, &val, &len);
+
+    return err < 0 ? err : entry_decode(val, len, ret);
+}
+
 int refs_entry(struct refs *r, uint64_t number, bool follow, uint64_t *ret_number,
                struct entry *ret)
 {
@@ -334,7 +343,8 @@ static int find_pin(struct refs *r, uint64_t number, uint64_t *ret_at)
     return err;
 }
 
-int refs_pin(struct refs *r, uint64_t number)
+/* `lost`: also where the row of a number that was given out is lost. */
+static int pin(struct refs *r, uint64_t number, bool lost)
 {
     uint8_t key[8];
     uint64_t at;
@@ -344,11 +354,23 @@ int refs_pin(struct refs *r, uint64_t number)
     if (err != -ENOENT)
         return err;
     err = change_number(r, at, +1);
+    if (err == -ENOENT && lost && number && number < r->next)
+        err = 0;
     put_be64(key, at);
     if (err == 0)
         err = layer_put(r->pins, key, "", 0);
     r->pinned += err == 0;
     return err;
+}
+
+int refs_pin(struct refs *r, uint64_t number)
+{
+    return pin(r, number, false);
+}
+
+int refs_pin_again(struct refs *r, uint64_t number)
+{
+    return pin(r, number, true);
 }
 
 int refs_unpin(struct refs *r, uint64_t number)
@@ -673,18 +695,15 @@ int refs_new_dying(struct refs *r, refs_dying_fn *fn, void *ctx)
  * have had their removal committed, so their bytes may go at once. */
 static int recover_dying(struct refs *r, struct kv_snap *s)
 {
-    const void *key = NULL, *val;
-    size_t klen = 0, vlen;
-    int err;
+    struct kv_each e = {.snap = s, .table = r->tables.dying, .strict = true};
 
-    while ((err = kv_snap_seek(s, r->tables.dying, key, klen, klen > 0, &key, &klen, &val,
-                               &vlen)) == 0) {
-        struct refs_dead d;
+    while (kv_next(&e)) {
+        struct refs_dead d = {.number = e.number};
         struct entry now;
+        int err;
 
-        if (klen != 8 || entry_decode(val, vlen, &d.entry) < 0)
+        if (e.klen != 8 || entry_decode(e.val, e.len, &d.entry) < 0)
             return -EUCLEAN;
-        d.number = get_be64(key);
         err = refs_load(r, d.number, &now);
         if (err == 0 && now.count == 0) {
             r->live -= entry_is_sealed(&now);
@@ -694,10 +713,9 @@ static int recover_dying(struct refs *r, struct kv_snap *s)
             err = 0;
         } else if (err == -ENOENT)
             err = dead_push(&r->dead_ready, &d);
-        if (err < 0)
-            return err;
+        e.err = err;
     }
-    return err == -ENOENT ? 0 : err;
+    return e.err;
 }
 
 static int recover(struct refs *r)

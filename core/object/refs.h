@@ -14,14 +14,15 @@
  *
  * The life of a number, with the call that makes each step:
  *
- *   refs_new ─> NEW ──refs_set_slot──> SLOT
- *                │                       │
- *                └────refs_seal_new──────┴──> PACK / FILE <──┐ counts of aliases count here too
- *                └────refs_seal_alias────┴──> ALIAS ─────────┘
+ *   refs_new ─> NEW ──refs_set_held──> HELD ──refs_set_slot──> SLOT
+ *                ├────refs_set_slot──────┼───────────────────────┤
+ *                ├────refs_seal_new──────┴───────────────────────┼──> PACK / FILE <──┐ counts of
+ *                └────refs_seal_alias────────────────────────────┴──> ALIAS ─────────┘ aliases, too
  *
  *   count 0 ──> dying (still found by id, revived by any increment)
  *           ──refs_collect──> entry and id gone, dying record stays     not revivable any more
- *           ──commit──> refs_collected: bytes are deleted ──refs_buried──> dying record gone
+ *           ──commit──> refs_collected, then the bytes are deleted and, by refs_buried, the dying
+ *                       record: of a file the bytes first, of bytes in a pack the record first
  *
  * An entry is *pending* from refs_seal_new until the refs_settle of a sync that began after it: its
  * bytes are not durable yet, so a dedup hit on it is put off. `holds` (open handles, seals in
@@ -81,14 +82,16 @@ void refs_cancel(struct refs *r, uint64_t number);
 /* For an alias its target counts along. An unknown number is a fault: -ENOENT, reported. */
 int refs_ref(struct refs *r, uint64_t number);
 int refs_unref(struct refs *r, uint64_t number);
-/* refs_ref of each of them but zeros, which a live page names, all or none; an alias's place in
- * `numbers` is taken by its target, which alone counts then. One whose entry is lost is left
- * uncounted, with a warning, until a rebuild: one file's damage does not keep others from being
- * changed. */
+/* refs_ref of each number that is not 0, all or none; a live page names them. An alias is replaced
+ * in `numbers` by its target, and the target alone is counted. A number whose entry is lost is not
+ * counted, with a warning, until a rebuild: so the damage of one file does not keep others from
+ * being changed. */
 int refs_ref_all(struct refs *r, uint64_t *numbers, size_t count);
 /* The entry of a number; with `follow` an alias's target (and its number). */
 int refs_entry(struct refs *r, uint64_t number, bool follow, uint64_t *ret_number,
                struct entry *ret);
+/* As a snapshot's table of entries, or of the dying, has it. -ENOENT, -EUCLEAN. */
+int refs_entry_in(struct kv_snap *s, unsigned table, uint64_t number, struct entry *ret);
 /* If `number` is an alias, its target; else itself. Never fails. */
 uint64_t refs_resolve(struct refs *r, uint64_t number);
 /* By id, with holds taken on what is returned: give back with refs_unhold. -ENOENT unknown;
@@ -104,20 +107,24 @@ uint64_t refs_holds(struct refs *r, uint64_t number);
 
 /* Its bytes are in the slot of that number now, `size` of them as of this commit. */
 int refs_set_slot(struct refs *r, uint64_t number, uint64_t size);
+/* The commit has its bytes, `size` of them, since there is no other place for them. -EINVAL: it is
+ * sealed, or in a slot. */
+int refs_set_held(struct refs *r, uint64_t number, uint64_t size);
 /* `number`'s bytes now are at `place` (kind, id, size, where, offset of *place). -EEXIST the id
  * was taken meanwhile. The entry is pending. */
 int refs_seal_new(struct refs *r, uint64_t number, const struct entry *place);
 /* `number`'s bytes equal those of `target` (sealed, held by the caller). */
 int refs_seal_alias(struct refs *r, uint64_t number, uint64_t target);
-/* Healing: `number`'s bytes are damaged where they are and stand at `place` now. The old place is
- * returned for deletion after the next commit (the caller queues it with refs_bury_place). */
+/* Healing: the bytes of `number` are damaged at their place; sound ones are at `place` from now on.
+ * The old place is returned; the caller gives it to refs_bury_place, so that it is deleted after
+ * the next commit. */
 int refs_move(struct refs *r, uint64_t number, const struct entry *place, struct entry *ret_old);
-/* Compaction: the same, for sound bytes that were copied, and only if they still are where `from`
- * says. -ESTALE they are not. */
+/* Compaction: the bytes of `number` were copied to `place`, where they are from now on. -ESTALE:
+ * they are not where `from` says any more, and nothing was changed. */
 int refs_relocate(struct refs *r, uint64_t number, const struct entry *from,
                   const struct entry *place);
-/* Queue bytes that no number stands for (an old place, a lost race) for deletion after the next
- * commit. Uses a fresh number for the dying record. */
+/* Queue bytes that no number names (an old place, a lost race) for deletion after the next commit.
+ * The record of the dying gets a fresh number. */
 int refs_bury_place(struct refs *r, const struct entry *place);
 /* Before a sync: what is pending now. */
 uint64_t refs_pending_mark(struct refs *r);
@@ -146,7 +153,9 @@ uint64_t refs_dead_ghosts_on(struct refs *r, uint16_t shard);
 
 /* ---- pins ---- */
 
-int refs_pin(struct refs *r, uint64_t number);   /* repeats are fine */
+int refs_pin(struct refs *r, uint64_t number); /* repeats are fine */
+/* By a frame of the log: also where the row of a number that was given out is lost, uncounted. */
+int refs_pin_again(struct refs *r, uint64_t number);
 int refs_unpin(struct refs *r, uint64_t number); /* not pinned is fine */
 /* The number under which the pin of `number` stands, or would. */
 uint64_t refs_pin_place(struct refs *r, uint64_t number);
@@ -160,13 +169,15 @@ typedef void refs_dead_fn(uint64_t number, const struct entry *e, void *ctx);
 int refs_collect(struct refs *r, size_t max, refs_dead_fn *fn, void *ctx);
 /* After a commit: dead bytes whose removal it carried, to be deleted now; at most `max`. */
 size_t refs_collected(struct refs *r, struct refs_dead *out, size_t max);
-/* Their bytes are gone, or go with the same commit. Of several the first *ret_done, all but after
- * an error. */
+/* Remove records of the dying. Of a file or a ghost the bytes are gone; of bytes in a pack the
+ * caller counts them out next, and one commit has both. The first *ret_done are removed: without an
+ * error that is all of them. */
 int refs_buried(struct refs *r, const struct refs_dead *d);
 int refs_buried_all(struct refs *r, const struct refs_dead *dead, size_t count, size_t *ret_done);
 /* Numbers with count 0 that nobody holds, plus dead ones whose bytes still have to be deleted. */
 uint64_t refs_dying(struct refs *r);
-/* False: for all of `ns` somebody was at the counts, for a slow disk perhaps. */
+/* The same, waiting at most `ns` for the lock "refs". False: it was not free, as when the disk is
+ * slow. */
 bool refs_dying_within(struct refs *r, int64_t ns, uint64_t *ret);
 /* Is there a record of `number` among the dying? Also of one whose entry is gone, until it is
  * buried. 1, 0 or -errno. */

@@ -112,26 +112,21 @@ int refs_touch(struct refs *r, uint64_t number, uint16_t day)
 
 int refs_ghosts_recover(struct refs *r, struct kv_snap *s)
 {
-    const void *key = NULL, *val;
-    size_t klen = 0, vlen;
-    int err;
+    struct kv_each e = {.snap = s, .table = r->tables.ghosts};
 
     mutex_held(&r->lock);
-    while ((err = kv_snap_walk(s, r->tables.ghosts, key, klen, klen > 0, &key, &klen, &val,
-                               &vlen)) == 0) {
+    while (kv_next(&e)) {
         struct ghost_row row;
 
-        if (klen != 8 || ghost_row_decode(val, vlen, &row) < 0) {
+        if (e.klen != 8 || ghost_row_decode(e.val, e.len, &row) < 0) {
             if (!r->ghost.damaged)
                 report(REPORT_ALARM, "the table of ghosts is damaged; `check` says more");
             r->ghost.damaged = true;
             continue;
         }
-        err = count_ghost(r, &row, +1);
-        if (err < 0)
-            return err;
+        e.err = count_ghost(r, &row, +1);
     }
-    return err == -ENOENT ? 0 : err;
+    return e.err;
 }
 
 void refs_ghosts_release(struct refs *r)
@@ -172,27 +167,20 @@ static int insert_change(const void *key, const void *val, size_t vlen, void *ct
 
 static int insert_committed(struct refs *r, struct ghosts_ahead *a)
 {
-    uint8_t from[8];
-    const void *key = from, *val;
-    size_t klen = sizeof from, vlen;
-    struct kv_snap *s;
-    int err = kv_snap_begin(r->kv, &s);
+    struct kv_each e = {.table = r->tables.ghosts, .from = a->from, .after = true};
+    int err = kv_snap_begin(r->kv, &e.snap);
 
     if (err < 0)
         return err;
-    put_be64(from, a->from);
-    while ((err = kv_snap_walk(s, r->tables.ghosts, key, klen, true, &key, &klen, &val, &vlen)) ==
-           0) {
-        if (klen != 8) {
-            err = -EUCLEAN;
+    while (kv_next(&e))
+        if (e.klen != 8)
+            e.err = -EUCLEAN;
+        else if (a->count == GHOSTS_AHEAD && e.number >= a->v[GHOSTS_AHEAD - 1])
             break;
-        }
-        if (a->count == GHOSTS_AHEAD && get_be64(key) >= a->v[GHOSTS_AHEAD - 1])
-            break;
-        insert(a, get_be64(key));
-    }
-    kv_snap_end(s);
-    return err == -ENOENT ? 0 : err;
+        else
+            insert(a, e.number);
+    kv_snap_end(e.snap);
+    return e.err;
 }
 
 static int read_ahead(struct refs *r, struct ghosts_ahead *a, uint64_t number)
@@ -348,12 +336,8 @@ static int is_still_dead(struct refs *r, uint64_t number)
 static int is_dead(struct refs *r, struct kv_snap *s, const struct refs_dead *d)
 {
     const void *val;
-    uint8_t key[8];
     size_t len;
-    int err;
-
-    put_be64(key, d->number);
-    err = kv_snap_get(s, r->tables.objects, key, sizeof key, &val, &len);
+    int err = kv_snap_get_number(s, r->tables.objects, d->number, &val, &len);
     if (err != -ENOENT)
         return err;
     return is_still_dead(r, d->number);
@@ -362,19 +346,14 @@ static int is_dead(struct refs *r, struct kv_snap *s, const struct refs_dead *d)
 static int next_dead(struct refs *r, struct kv_snap *s, uint16_t shard, uint64_t number,
                      struct refs_dead *ret)
 {
-    uint8_t from[8];
-    const void *key = from, *val;
-    size_t klen = sizeof from, vlen;
-    int err;
+    struct kv_each e = {.snap = s, .table = r->tables.dying, .from = number, .after = true};
 
-    put_be64(from, number);
-    while ((err = kv_snap_walk(s, r->tables.dying, key, klen, true, &key, &klen, &val, &vlen)) ==
-           0) {
-        struct refs_dead d;
+    while (kv_next(&e)) {
+        struct refs_dead d = {.number = e.number};
+        int err;
 
-        if (klen != 8 || entry_decode(val, vlen, &d.entry) < 0)
+        if (e.klen != 8 || entry_decode(e.val, e.len, &d.entry) < 0)
             continue; /* it leaks; `check` has its number */
-        d.number = get_be64(key);
         if (!entry_is_ghost(&d.entry) || (shard && d.entry.shard != shard))
             continue;
         err = is_dead(r, s, &d);
@@ -383,7 +362,7 @@ static int next_dead(struct refs *r, struct kv_snap *s, uint16_t shard, uint64_t
         if (err != 0)
             return err < 0 ? err : 0;
     }
-    return err;
+    return e.err < 0 ? e.err : -ENOENT;
 }
 
 int refs_next_dead_ghost(struct refs *r, uint16_t shard, uint64_t number, struct refs_dead *ret)

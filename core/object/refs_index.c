@@ -75,7 +75,7 @@ int refs_find(struct refs *r, const struct id *id, uint64_t *ret_number, struct 
 
 /* ---- sealing ---- */
 
-int refs_set_slot(struct refs *r, uint64_t number, uint64_t size)
+static int set_unsealed(struct refs *r, uint64_t number, enum entry_kind kind, uint64_t size)
 {
     struct entry e;
     MUTEX_GUARD(&r->lock);
@@ -83,11 +83,21 @@ int refs_set_slot(struct refs *r, uint64_t number, uint64_t size)
 
     if (err < 0)
         return err;
-    if (e.kind != ENTRY_NEW && e.kind != ENTRY_SLOT)
+    if (!entry_is_unsealed(&e) || (e.kind == ENTRY_SLOT && kind != ENTRY_SLOT))
         return -EINVAL;
-    e.kind = ENTRY_SLOT;
+    e.kind = kind;
     e.size = size;
     return refs_save(r, number, &e);
+}
+
+int refs_set_slot(struct refs *r, uint64_t number, uint64_t size)
+{
+    return set_unsealed(r, number, ENTRY_SLOT, size);
+}
+
+int refs_set_held(struct refs *r, uint64_t number, uint64_t size)
+{
+    return set_unsealed(r, number, ENTRY_HELD, size);
 }
 
 /* The entry of `number`, which is `was`, with the place of `place`. */
@@ -121,7 +131,7 @@ int refs_seal_new(struct refs *r, uint64_t number, const struct entry *place)
 
     if (err < 0)
         return err;
-    if (e.kind != ENTRY_NEW && e.kind != ENTRY_SLOT)
+    if (!entry_is_unsealed(&e))
         return -EINVAL;
     err = index_get(r, &place->id, &at);
     if (err == 0 && at != 0)
@@ -149,7 +159,7 @@ int refs_seal_alias(struct refs *r, uint64_t number, uint64_t target)
         err = refs_load(r, target, &t);
     if (err < 0)
         return err;
-    if ((e.kind != ENTRY_NEW && e.kind != ENTRY_SLOT) || !entry_is_sealed(&t))
+    if (!entry_is_unsealed(&e) || !entry_is_sealed(&t))
         return -EINVAL;
     if (e.count > 0)
         err = refs_change(r, target, &t, e.count);
@@ -426,19 +436,13 @@ static int compare_changes(const void *a, const void *b)
 /* The entry of a number as of the listing's moment. */
 static int entry_then(struct refs *r, struct refs_listing *l, uint64_t number, struct entry *ret)
 {
-    uint8_t key[8];
     uint64_t at;
-    const void *val;
-    size_t len;
-    int err;
 
     if (map64_get(&l->entry_at, number, &at)) {
         *ret = l->entries[at];
         return 0;
     }
-    put_be64(key, number);
-    err = kv_snap_get(l->snap, r->tables.objects, key, sizeof key, &val, &len);
-    return err < 0 ? err : entry_decode(val, len, ret);
+    return refs_entry_in(l->snap, r->tables.objects, number, ret);
 }
 
 static int tell(struct refs *r, struct refs_listing *l, const struct id *id, uint64_t number,
@@ -457,22 +461,21 @@ static int tell(struct refs *r, struct refs_listing *l, const struct id *id, uin
 
 static int merge(struct refs *r, struct refs_listing *l, refs_list_fn *fn, void *ctx)
 {
-    uint8_t from[ID_LEN] = {0};
-    const void *key, *val;
-    size_t klen, vlen, i = 0;
-    struct id id;
-    int err, stop = 0;
     bool after = l->after && l->after->b[0] >= l->prefix;
+    struct id id = {.b = {l->prefix >= 0 ? (uint8_t)l->prefix : 0}};
+    struct kv_each e = {.snap = l->snap,
+                        .table = r->tables.ids,
+                        .strict = true,
+                        .key = after ? l->after->b : id.b,
+                        .klen = ID_LEN,
+                        .after = after};
+    size_t i = 0;
+    int stop = 0;
 
-    if (after)
-        memcpy(from, l->after->b, ID_LEN);
-    else if (l->prefix >= 0)
-        from[0] = (uint8_t)l->prefix;
-    err = kv_snap_seek(l->snap, r->tables.ids, from, ID_LEN, after, &key, &klen, &val, &vlen);
-    while (err == 0 && stop == 0) {
-        if (klen != ID_LEN || vlen != 8)
+    while (stop == 0 && kv_next(&e)) {
+        if (e.klen != ID_LEN || e.len != 8)
             return -EUCLEAN;
-        memcpy(id.b, key, ID_LEN);
+        memcpy(id.b, e.key, ID_LEN);
         if (!wanted(l, &id))
             break;
         for (; stop == 0 && i < l->count && id_compare(&l->v[i].id, &id) < 0; i++)
@@ -480,12 +483,11 @@ static int merge(struct refs *r, struct refs_listing *l, refs_list_fn *fn, void 
         if (stop == 0 && i < l->count && id_equal(&l->v[i].id, &id))
             stop = tell(r, l, &id, l->v[i++].number, fn, ctx);
         else if (stop == 0)
-            stop = tell(r, l, &id, get_be64(val), fn, ctx);
-        err = kv_snap_seek(l->snap, r->tables.ids, id.b, ID_LEN, true, &key, &klen, &val, &vlen);
+            stop = tell(r, l, &id, get_be64(e.val), fn, ctx);
     }
     for (; stop == 0 && i < l->count; i++)
         stop = tell(r, l, &l->v[i].id, l->v[i].number, fn, ctx);
-    return stop ? stop : err == -ENOENT ? 0 : err;
+    return stop ? stop : e.err;
 }
 
 void refs_list_end(struct refs_listing *l)

@@ -132,6 +132,8 @@ void shards_set_state(struct shards *s, struct shards_slot *slot, enum shards_st
                       const char *why)
 {
     mutex_held(&s->lock);
+    if (state == SHARDS_UNREACHABLE && shard_is_silent(slot->record.url, NULL))
+        why = SHARD_SILENT;
     bool same = slot->state == state && strcmp(slot->why, why) == 0;
 
     if (slot->state != state)

@@ -11,7 +11,8 @@
  * States:
  *   NEW          not asked since the opening
  *   OK           it is the one that was added, and this store may write to it
- *   UNREACHABLE  cannot be asked, or is not there (an empty mount point): neither read nor written;
+ *   UNREACHABLE  cannot be asked, does not answer (shard_set_patience), or is not there (an empty
+ *                mount point): neither read nor written;
  *                looked for again at each shards_look, and by shards_get at most once a second
  *   READONLY     can be read; a write said -EROFS or -EACCES, or the store itself is read-only
  *   WRONG        something else is there, another shard or another store's: neither read nor
@@ -20,7 +21,7 @@
  *                is only read
  *
  * Who may write is settled once an opening, at the first use for writing, by claims: see shards.c
- * and FORMAT.md, "Shard".
+ * and FORMAT.md, "Shards".
  *
  * Errors: 0 or -errno: -ENXIO no shard has that number, -EHOSTUNREACH it is UNREACHABLE or WRONG,
  * -EROFS it may only be read, and what a claim's writes said: -ENOSPC, -EIO. Threads: any; its
@@ -69,7 +70,8 @@ struct shards_info {
 /* A record that is damaged is reported; its number is UNREACHABLE, and cannot be changed (-EUCLEAN)
  * but by shards_remove. Errors are those of reading the table. */
 int shards_open(const struct shards_config *config, struct shards **ret_shards);
-void shards_close(struct shards *s); /* NULL is fine; all are put back */
+/* NULL is fine; all are put back. Those that do not answer are reported. */
+void shards_close(struct shards *s);
 
 /* ---- which there are ---- */
 
@@ -104,8 +106,7 @@ int shards_new_number(struct shards *s, uint16_t number, uint64_t *ret_where);
 /* The lowest that shards_new_number can give in this opening: what is below was put before. 0: it
  * is not claimed. */
 uint64_t shards_first_number(struct shards *s, uint16_t number);
-/* Look for those that are not OK; how many have become so. The others are asked for their space.
- * Never longer than the drivers take. */
+/* Look for those that are not OK; how many have become so. The others are asked for their space. */
 unsigned shards_look(struct shards *s);
 /* Those that cannot be read are asked at once, however lately they were; so is one that was not
  * asked yet. How many are OK now. */

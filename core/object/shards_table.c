@@ -115,23 +115,18 @@ static int read_one(struct shards *s, uint16_t number, const void *value, size_t
 
 static int read_all(struct shards *s)
 {
-    uint8_t key[2] = {0};
-    size_t klen = 0, len;
-    const void *found, *value;
-    struct kv_snap *snap;
-    int err = kv_snap_begin(s->kv, &snap);
+    struct kv_each e = {.table = s->table, .strict = true};
+    int err = kv_snap_begin(s->kv, &e.snap);
 
-    while (err == 0) {
-        err = kv_snap_seek(snap, s->table, key, klen, klen > 0, &found, &klen, &value, &len);
-        if (err == 0 && klen != sizeof key)
-            err = -EUCLEAN;
-        if (err < 0)
-            break;
-        memcpy(key, found, sizeof key);
-        err = read_one(s, (uint16_t)(key[0] << 8 | key[1]), value, len);
+    if (err < 0)
+        return err;
+    while (kv_next(&e)) {
+        const uint8_t *key = e.key;
+        e.err =
+            e.klen == 2 ? read_one(s, (uint16_t)(key[0] << 8 | key[1]), e.val, e.len) : -EUCLEAN;
     }
-    kv_snap_end(snap);
-    return err == -ENOENT ? 0 : err;
+    kv_snap_end(e.snap);
+    return e.err;
 }
 
 int shards_open(const struct shards_config *config, struct shards **ret_shards)
@@ -162,8 +157,12 @@ void shards_close(struct shards *s)
 {
     if (!s)
         return;
-    for (size_t i = 0; i < s->count; i++)
+    for (size_t i = 0; i < s->count; i++) {
+        if (shard_is_silent(s->slot[i]->record.url, NULL))
+            report(REPORT_WARN, "shard %u did not answer to the end: %.700s", s->slot[i]->number,
+                   s->slot[i]->record.url);
         shards_destroy_slot(s->slot[i]);
+    }
     cond_destroy(&s->changed);
     mutex_destroy(&s->lock);
     free(s);

@@ -2,14 +2,14 @@
 /*
  * disk: the home shard's file interface: plain files in plain directories, and a durability that is
  * said aloud. Two implementations: a directory of the machine (disk_dir.c), and one in memory that
- * can lose power and flip bits (disk_mem.c).
+ * can lose power and flip bits (mem/disk_mem.c).
  *
  * Names are paths of at most DISK_NAME_MAX bytes below the root, such as "objects/ab/0123"; their
  * directories are made by `mkdir`. Durability, as POSIX has it: file bytes are durable after
  * `sync` of the file; a name (created, linked or removed) is durable after `sync_dir` of its
  * directory. Nothing else is promised, and disk_mem loses all the rest. A sync that fails with a
- * shortage (io_is_short) has not begun, and can be tried again; after any other nobody knows what
- * the disk has.
+ * shortage (io_is_short) has not begun, and can be tried again; after any other failure nobody
+ * knows what the disk has.
  *
  * Errors: 0 or -errno. -ENOENT, -EEXIST, -ENOSPC, -EIO, -EROFS, -ENOMEM; -EUCLEAN what has the name
  * is no file, or no directory. A write that fails may have written a part. Threads: all calls from
@@ -43,8 +43,8 @@ enum disk_open_flags {
     DISK_READ = 0,
     DISK_WRITE = 1 << 0,  /* read and write */
     DISK_CREATE = 1 << 1, /* must not exist: -EEXIST */
-    /* It stays open for as long as somebody likes: -EMFILE where only those descriptors are left
-     * that are kept for what ends soon, and for commits. */
+    /* The file stays open for as long as somebody likes. -EMFILE: the only descriptors left are
+     * those that are kept for commits and for files that are closed soon. */
     DISK_HELD = 1 << 2,
 };
 
@@ -56,10 +56,8 @@ enum disk_flags {
     DISK_FOREIGN = 1 << 1,   /* as STORE_FOREIGN: it and its shards may be anybody's */
 };
 
-/* The directory `path` of this machine. `readonly`: every change fails with -EROFS. */
-int disk_open_dir(const char *path, bool readonly, struct disk **ret_disk);
-/* The same of one that is open; `fd` stays the caller's. Whose it is was looked at by who opened
- * it. */
+/* A directory of this machine that is open; `fd` stays the caller's. The caller has checked who
+ * owns the directory. */
 int disk_open_fd(int fd, unsigned flags, struct disk **ret_disk);
 /* May what belongs to this disk be somebody else's? */
 bool disk_is_foreign(const struct disk *d);
@@ -80,8 +78,9 @@ int disk_sync(struct disk_file *f); /* data and size (fdatasync) */
 int disk_fstat(struct disk_file *f, struct disk_stat *ret);
 /* Start writing back without waiting (sync_file_range); a hint, never fails. */
 void disk_flush_hint(struct disk_file *f, uint64_t off, uint64_t len);
-/* Make room for the whole file: it has `size` bytes, new ones are zeros, and writing within it
- * needs none. The file is empty or smaller. -ENOSPC and the like: what there was is still there. */
+/* Make the file `size` bytes long, which is more than it has. New bytes are zeros, and a write
+ * within the file then needs no room. After -ENOSPC and the like the bytes that there were are
+ * still there. */
 int disk_allocate(struct disk_file *f, uint64_t size);
 /* The bytes [off, off+len) as memory, off a multiple of 4096; of a file opened with DISK_WRITE to
  * be changed there, else only to be read. Programs see a change at once; it is durable after
@@ -91,7 +90,8 @@ int disk_map(struct disk_file *f, uint64_t off, size_t len, void **ret_map);
  * into a large one makes all of it dirty, and the next sync writes as much. A hint, never fails. */
 void disk_map_ahead(struct disk_file *f, uint64_t off, uint64_t len);
 void disk_unmap(struct disk_file *f, void *map, size_t len); /* NULL map is fine */
-/* Those bytes were changed in the mapping; said after every change, and before it counts. */
+/* To be called after every change of bytes in a mapping, and before anybody relies on the change.
+ * */
 void disk_map_wrote(struct disk_file *f, void *map, size_t at, size_t len);
 /* The descriptor behind it, for splice and the like; -1 where there is none. Borrowed. */
 int disk_fd(struct disk_file *f);
@@ -103,6 +103,6 @@ int disk_sync_dir(struct disk *d, const char *name);               /* "" is the 
 /* Names in a directory, without order, "." and "..". -ENOENT. */
 int disk_list(struct disk *d, const char *name, disk_list_fn *fn, void *ctx);
 int disk_space(struct disk *d, struct disk_space *ret);
-/* A number of this life of the disk's page cache: as long as it is the same, what was written is
- * there, synced or not. */
+/* A number of the disk's page cache, new after each boot and mount. As long as it is the same, all
+ * bytes that were written are there, synced or not. */
 int disk_incarnation(struct disk *d, uint8_t out[32]);

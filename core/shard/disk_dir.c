@@ -438,10 +438,3 @@ int disk_open_fd(int fd, unsigned flags, struct disk **ret_disk)
     *ret_disk = &d->base;
     return 0;
 }
-
-int disk_open_dir(const char *path, bool readonly, struct disk **ret_disk)
-{
-    CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-    return fd < 0 ? -errno : disk_open_fd(fd, readonly ? DISK_ONLY_READ : 0, ret_disk);
-}

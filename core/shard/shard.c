@@ -4,29 +4,72 @@
  */
 #include "shard.h"
 
+#include "clock.h"
+#include "shard_ask.h"
 #include "shard_impl.h"
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define DRIVERS_MAX 8
 #define OFFSET_MAX ((uint64_t)INT64_MAX) /* beyond off_t nothing can reach */
 #define SCHEME_MAX 16
 
-/* Written at start by one thread, then only read. */
-static const struct shard_driver *drivers[DRIVERS_MAX] = {&shard_dir_driver};
-static size_t driver_count = 1;
+#define LIST_BATCH 256
+#define MIB_SHIFT 20
+
+/* Ends with a NULL. Written at start by one thread, then only read. */
+static const struct shard_driver *drivers[DRIVERS_MAX + 1] = {&shard_dir_driver};
+
+/* ---- asking ---- */
+
+static int send(struct ask *a, const struct shard_driver *driver, const char *name, int64_t longer)
+{
+    a->driver = driver;
+    snprintf(a->name, sizeof a->name, "%s", name);
+    return shard_ask(a, longer);
+}
+
+static void say_silent(int err, char why[SHARD_WHY])
+{
+    snprintf(why, SHARD_WHY, "%s", err == -EHOSTUNREACH ? SHARD_SILENT : strerror(-err));
+}
+
+/* A question about `name`. NULL: *ret_err is why it was not answered. */
+static struct ask *ask_about(struct shard *s, const char *name, ask_fn *run, size_t room,
+                             int *ret_err)
+{
+    struct ask *a = ask_make(s->place, run, room);
+
+    *ret_err = -ENOMEM;
+    if (!a)
+        return NULL;
+    a->shard = s;
+    *ret_err = send(a, s->driver, name, 0);
+    return *ret_err == 0 ? a : NULL;
+}
+
+static ssize_t end(struct ask *a)
+{
+    ssize_t result = a->result;
+
+    ask_free(a);
+    return result;
+}
 
 /* ---- drivers and URLs ---- */
 
 int shard_register(const struct shard_driver *driver)
 {
-    for (size_t i = 0; i < driver_count; i++)
-        if (strcmp(drivers[i]->scheme, driver->scheme) == 0)
+    size_t count = 0;
+
+    for (; drivers[count]; count++)
+        if (strcmp(drivers[count]->scheme, driver->scheme) == 0)
             return -EEXIST;
-    if (driver_count == DRIVERS_MAX || strlen(driver->scheme) > SCHEME_MAX)
+    if (count == DRIVERS_MAX || strlen(driver->scheme) > SCHEME_MAX)
         return -EINVAL;
-    drivers[driver_count++] = driver;
+    drivers[count] = driver;
     return 0;
 }
 
@@ -49,7 +92,7 @@ static int split(const char *url, const struct shard_driver **ret_driver, const 
                  SHARD_URL_MAX);
         return -EINVAL;
     }
-    for (size_t i = 0; colon && i < driver_count; i++)
+    for (size_t i = 0; colon && drivers[i]; i++)
         if (strlen(drivers[i]->scheme) == (size_t)(colon - url) &&
             strncmp(drivers[i]->scheme, url, (size_t)(colon - url)) == 0) {
             *ret_driver = drivers[i];
@@ -58,6 +101,32 @@ static int split(const char *url, const struct shard_driver **ret_driver, const 
         }
     snprintf(why, SHARD_WHY, "nothing here knows what to do with '%.100s': say dir:PATH", url);
     return -EINVAL;
+}
+
+static ssize_t run_normal(struct ask *a)
+{
+    return a->driver->normal(a->name, a->data, a->len, a->why);
+}
+
+static int ask_normal(const char *url, const struct shard_driver *driver, const char *rest,
+                      char out[SHARD_URL_MAX + 1], char why[SHARD_WHY])
+{
+    struct place *place = place_get(url);
+    struct ask *a =
+        place ? ask_make(place, run_normal, SHARD_URL_MAX - strlen(driver->scheme)) : NULL;
+    int err = a ? send(a, driver, rest, 0) : -ENOMEM;
+
+    if (err == 0) {
+        err = (int)a->result;
+        memcpy(out, a->data, a->len);
+        memcpy(why, a->why, SHARD_WHY);
+        ask_free(a);
+    } else {
+        say_silent(err, why);
+    }
+    if (place)
+        place_put(place);
+    return err;
 }
 
 int shard_normal_url(const char *url, char out[SHARD_URL_MAX + 1], char why[SHARD_WHY])
@@ -69,7 +138,7 @@ int shard_normal_url(const char *url, char out[SHARD_URL_MAX + 1], char why[SHAR
 
     if (err < 0)
         return err;
-    err = driver->normal(rest, normal, SHARD_URL_MAX - strlen(driver->scheme), why);
+    err = ask_normal(url, driver, rest, normal, why);
     if (err < 0)
         return err;
     snprintf(out, SHARD_URL_MAX + 1, "%s:%.*s", driver->scheme,
@@ -77,27 +146,97 @@ int shard_normal_url(const char *url, char out[SHARD_URL_MAX + 1], char why[SHAR
     return 0;
 }
 
+/* ---- opening and closing ---- */
+
+static ssize_t run_open(struct ask *a)
+{
+    int err = a->driver->open(a->name, a->flags, &a->shard, a->why);
+
+    if (err == 0) {
+        a->shard->driver = a->driver;
+        a->shard->readonly = a->flags & SHARD_READONLY;
+    }
+    return err;
+}
+
+static ssize_t run_close(struct ask *a)
+{
+    if (a->shard)
+        a->shard->driver->close(a->shard);
+    return 0;
+}
+
+/* The reference that the shard had. */
+static ssize_t closed_late(struct ask *a)
+{
+    place_put(a->place); /* not the last one: the ask has one, too */
+    return 0;
+}
+
+static int ask_open(struct place *place, const struct shard_driver *driver, const char *rest,
+                    unsigned flags, struct shard **ret_shard, char why[SHARD_WHY])
+{
+    struct ask *a = ask_make(place, run_open, 0);
+    int err;
+
+    if (a) {
+        a->flags = flags;
+        a->late = run_close;
+    }
+    err = a ? send(a, driver, rest, 0) : -ENOMEM;
+    if (err < 0) {
+        say_silent(err, why);
+        return err;
+    }
+    err = (int)a->result;
+    if (err < 0)
+        memcpy(why, a->why, SHARD_WHY);
+    else
+        *ret_shard = a->shard;
+    ask_free(a);
+    return err;
+}
+
 int shard_open(const char *url, unsigned flags, struct shard **ret_shard, char why[SHARD_WHY])
 {
     const struct shard_driver *driver;
+    struct place *place;
     const char *rest;
-    bool readonly = flags & SHARD_READONLY;
     int err = split(url, &driver, &rest, why);
 
     if (err < 0)
         return err;
-    err = driver->open(rest, flags, ret_shard, why);
-    if (err < 0)
-        return err;
-    (*ret_shard)->driver = driver;
-    (*ret_shard)->readonly = readonly;
-    return 0;
+    place = place_get(url);
+    err = place ? ask_open(place, driver, rest, flags, ret_shard, why) : -ENOMEM;
+    if (err == 0)
+        (*ret_shard)->place = place;
+    else if (place)
+        place_put(place);
+    return err;
 }
 
 void shard_close(struct shard *s)
 {
-    if (s)
+    struct place *place = s ? s->place : NULL;
+    struct ask *a;
+    int err = -ENOMEM;
+
+    if (!s || place_close_later(place, s))
+        return;
+    a = ask_make(place, run_close, 0);
+    if (a) {
+        a->shard = s;
+        a->closes = true;
+        a->late = closed_late;
+        err = shard_ask(a, 0);
+    }
+    if (err == -EHOSTUNREACH) /* the place has it now */
+        return;
+    if (err == 0)
+        ask_free(a);
+    else /* no memory, or no thread; and no call that was left is in it */
         s->driver->close(s);
+    place_put(place);
 }
 
 /* ---- names ---- */
@@ -151,13 +290,53 @@ static int read_bytes(void *ctx, void *buf, size_t len, uint64_t off)
     return 0;
 }
 
+struct piece {
+    void *buf;
+    size_t len;
+    uint64_t off;
+};
+
+static int read_piece(struct ask *a, void *arg)
+{
+    const struct piece *p = arg;
+
+    return a->source->read(a->source->ctx, p->buf, p->len, p->off);
+}
+
+static int read_back(void *ctx, void *buf, size_t len, uint64_t off)
+{
+    return ask_back(ctx, read_piece, &(struct piece){buf, len, off});
+}
+
+static ssize_t run_put(struct ask *a)
+{
+    struct shard_source source = {.read = read_back, .ctx = a, .size = a->off};
+
+    return a->driver->put(a->shard, a->name, &source, a->replace);
+}
+
+static int put(struct shard *s, const char *name, const struct shard_source *source, bool replace)
+{
+    struct ask *a = ask_make(s->place, run_put, 0);
+    int err;
+
+    if (!a)
+        return -ENOMEM;
+    a->shard = s;
+    a->source = source;
+    a->off = source->size;
+    a->replace = replace;
+    err = send(a, s->driver, name, (int64_t)(source->size >> MIB_SHIFT) * NSEC_PER_SEC);
+    return err < 0 ? err : (int)end(a);
+}
+
 static int put_bytes(struct shard *s, const char *name, const void *data, size_t len, bool replace)
 {
     struct bytes bytes = {data};
     struct shard_source source = {.read = read_bytes, .ctx = &bytes, .size = len};
     int err = check_change(s, name);
 
-    return err < 0 ? err : s->driver->put(s, name, &source, replace);
+    return err < 0 ? err : put(s, name, &source, replace);
 }
 
 int shard_put(struct shard *s, const char *name, const void *data, size_t len)
@@ -176,16 +355,45 @@ int shard_put_stream(struct shard *s, const char *name, const struct shard_sourc
 
     if (err == 0 && source->size > OFFSET_MAX)
         err = -EFBIG;
-    return err < 0 ? err : s->driver->put(s, name, source, false);
+    return err < 0 ? err : put(s, name, source, false);
 }
 
-/* ---- the rest ---- */
+/* ---- reading ---- */
+
+static ssize_t run_get(struct ask *a)
+{
+    return a->driver->get(a->shard, a->name, a->data, a->len);
+}
+
+static ssize_t run_range(struct ask *a)
+{
+    return a->driver->range(a->shard, a->name, a->data, a->len, a->off);
+}
+
+/* An asker that comes late must not find somebody else's memory: it has its own. */
+static ssize_t read_there(struct shard *s, const char *name, ask_fn *run, void *buf, size_t len,
+                          uint64_t off)
+{
+    struct ask *a = ask_make(s->place, run, len);
+    int err;
+
+    if (!a)
+        return -ENOMEM;
+    a->shard = s;
+    a->off = off;
+    err = send(a, s->driver, name, 0);
+    if (err < 0)
+        return err;
+    if (a->result > 0)
+        memcpy(buf, a->data, (size_t)a->result);
+    return end(a);
+}
 
 ssize_t shard_get(struct shard *s, const char *name, void *buf, size_t cap)
 {
     int err = check_name(name);
 
-    return err < 0 ? err : s->driver->get(s, name, buf, cap);
+    return err < 0 ? err : read_there(s, name, run_get, buf, cap, 0);
 }
 
 ssize_t shard_range(struct shard *s, const char *name, void *buf, size_t len, uint64_t off)
@@ -194,31 +402,124 @@ ssize_t shard_range(struct shard *s, const char *name, void *buf, size_t len, ui
 
     if (err == 0 && (off > OFFSET_MAX || len > OFFSET_MAX - off))
         err = -EFBIG;
-    return err < 0 ? err : s->driver->range(s, name, buf, len, off);
+    return err < 0 ? err : read_there(s, name, run_range, buf, len, off);
+}
+
+/* ---- the rest ---- */
+
+static ssize_t run_stat(struct ask *a)
+{
+    return a->driver->stat(a->shard, a->name, &a->off);
 }
 
 int shard_stat(struct shard *s, const char *name, uint64_t *ret_size)
 {
     int err = check_name(name);
+    struct ask *a = err < 0 ? NULL : ask_about(s, name, run_stat, 0, &err);
 
-    return err < 0 ? err : s->driver->stat(s, name, ret_size);
+    if (!a)
+        return err;
+    if (a->result == 0)
+        *ret_size = a->off;
+    return (int)end(a);
+}
+
+static ssize_t run_remove(struct ask *a)
+{
+    return a->driver->remove(a->shard, a->name);
 }
 
 int shard_delete(struct shard *s, const char *name)
 {
     int err = check_change(s, name);
+    struct ask *a = err < 0 ? NULL : ask_about(s, name, run_remove, 0, &err);
 
-    return err < 0 ? err : s->driver->remove(s, name);
+    return a ? (int)end(a) : err;
 }
 
-int shard_list(struct shard *s, const char *dir, shard_list_fn *fn, void *ctx)
+static ssize_t run_space(struct ask *a)
 {
-    int err = *dir ? check_name(dir) : 0;
-
-    return err < 0 ? err : s->driver->list(s, dir, fn, ctx);
+    return a->driver->space(a->shard, &a->space);
 }
 
 int shard_space(struct shard *s, struct shard_space *ret)
 {
-    return s->driver->space(s, ret);
+    int err;
+    struct ask *a = ask_about(s, "", run_space, 0, &err);
+
+    if (!a)
+        return err;
+    if (a->result == 0)
+        *ret = a->space;
+    return (int)end(a);
+}
+
+/* ---- lists: names go to who asks by the batch ---- */
+
+struct batch {
+    size_t count;
+    struct {
+        char *name;
+        uint64_t size;
+    } v[LIST_BATCH];
+};
+
+/* By who asks. */
+static int hand_over(struct ask *a, void *arg)
+{
+    struct batch *b = arg;
+    int err = 0;
+
+    for (size_t i = 0; i < b->count; i++) {
+        if (err == 0)
+            err = a->fn(b->v[i].name, b->v[i].size, a->ctx);
+        free(b->v[i].name);
+    }
+    b->count = 0;
+    return err;
+}
+
+static int collect(const char *name, uint64_t size, void *ctx)
+{
+    struct ask *a = ctx;
+    struct batch *b = a->data;
+
+    b->v[b->count].size = size;
+    b->v[b->count].name = strdup(name);
+    if (!b->v[b->count].name)
+        return -ENOMEM;
+    return ++b->count == LIST_BATCH ? ask_back(a, hand_over, b) : 0;
+}
+
+static ssize_t run_list(struct ask *a)
+{
+    return a->driver->list(a->shard, a->name, collect, a);
+}
+
+static ssize_t listed_late(struct ask *a)
+{
+    struct batch *b = a->data;
+
+    while (b->count > 0)
+        free(b->v[--b->count].name);
+    return 0;
+}
+
+int shard_list(struct shard *s, const char *dir, shard_list_fn *fn, void *ctx)
+{
+    int err = *dir ? check_name(dir) : 0, stopped;
+    struct ask *a = err < 0 ? NULL : ask_make(s->place, run_list, sizeof(struct batch));
+
+    if (!a)
+        return err < 0 ? err : -ENOMEM;
+    a->shard = s;
+    a->fn = fn;
+    a->ctx = ctx;
+    a->late = listed_late;
+    err = send(a, s->driver, dir, 0);
+    if (err < 0)
+        return err;
+    stopped = hand_over(a, a->data);
+    err = (int)end(a);
+    return stopped ? stopped : err;
 }

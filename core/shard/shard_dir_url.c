@@ -124,11 +124,12 @@ static bool is_in_tally(const char *path, const dev_t *dev)
 
 /* ---- what is above it ---- */
 
-static bool has(int dir, const char *name)
+/* A mark is a file: a directory may have such a name, as ~/tally-store has. */
+static bool has_mark(int dir, const char *name)
 {
     struct stat st;
 
-    return fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+    return fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISDIR(st.st_mode);
 }
 
 /* What a directory is part of: a store, a pool or another shard; NULL: of none. Takes `dir`. */
@@ -141,7 +142,7 @@ static const char *part_of(int dir)
 
     for (unsigned depth = 0; depth < PARENTS_MAX && !found; depth++) {
         for (size_t i = 0; i < sizeof marks / sizeof marks[0] && !found; i++)
-            if (has(dir, marks[i][0]) && (depth > 0 || i < 2))
+            if (has_mark(dir, marks[i][0]) && (depth > 0 || i < 2))
                 found = marks[i][1]; /* its own mark does not count: it may be the one to be added */
         int up = openat(dir, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
 

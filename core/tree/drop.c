@@ -265,21 +265,17 @@ static int load_chunk(struct queue *q, const uint8_t *val, size_t len)
 
 static int load(struct drops *d)
 {
-    struct kv_snap *s;
-    const void *key = NULL, *val;
-    size_t klen = 0, vlen;
-    int err = kv_snap_begin(d->kv, &s);
+    struct kv_each e = {.table = d->table, .strict = true};
+    int err = kv_snap_begin(d->kv, &e.snap);
 
     if (err < 0)
         return err;
-    while ((err = kv_snap_seek(s, d->table, key, klen, klen > 0, &key, &klen, &val, &vlen)) == 0) {
-        err = load_chunk(&d->queue, val, vlen);
-        if (err < 0)
-            break;
-        d->stored++;
+    while (kv_next(&e)) {
+        e.err = load_chunk(&d->queue, e.val, e.len);
+        d->stored += e.err == 0;
     }
-    kv_snap_end(s);
-    return err == -ENOENT ? 0 : err;
+    kv_snap_end(e.snap);
+    return e.err;
 }
 
 int drops_open(struct kv *kv, unsigned table, struct pages *pages, struct refs *refs,

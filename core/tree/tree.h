@@ -43,8 +43,12 @@ struct tree {
 
 /* Copies the value; *ret_len is its length, also with -ERANGE (does not fit `cap`). */
 int tree_get(const struct tree *t, struct key k, void *buf, size_t cap, size_t *ret_len);
-/* Insert or replace. */
+/* Insert or replace. -EUCLEAN: what the item names is not in the refcount table. */
 int tree_put(struct tree *t, struct key k, const void *val, size_t len);
+/* The same for an item that was put before: a copy of one that is there, or from the log. If what
+ * it names is not in the refcount table it was lost since: it is left uncounted, with a warning,
+ * until a rebuild. */
+int tree_put_again(struct tree *t, struct key k, const void *val, size_t len);
 /* Replace an existing item, but only if that copies no page: -EAGAIN otherwise. -ENOENT. No tap is
  * told: it is for what changes nothing that an item means. */
 int tree_put_owned(struct tree *t, struct key k, const void *val, size_t len);

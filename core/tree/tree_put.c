@@ -259,9 +259,10 @@ static uint64_t object_there(const struct tree_path *path, struct key k)
 
 /* An owned path to `k`, and `object` (not 0) counted, *ret_counted, unless the item there names it
  * already: most changes of a file leave it its object. Counted before a page is copied: the copy
- * may take away what kept the object. */
-static int walk_counted(struct tree *t, struct key k, uint64_t object, struct tree_path *path,
-                        bool *ret_counted)
+ * may take away what kept the object. Where its row is lost it stays uncounted if the item is no
+ * news of it. */
+static int walk_counted(struct tree *t, struct key k, uint64_t object, bool no_news,
+                        struct tree_path *path, bool *ret_counted)
 {
     bool owned;
     int err = t->root ? tree_walk(t, k, false, path) : 0;
@@ -273,15 +274,15 @@ static int walk_counted(struct tree *t, struct key k, uint64_t object, struct tr
         return 0;
     err = refs_ref(t->refs, object);
     *ret_counted = err == 0;
-    if (err == -ENOENT && t->root && object_there(path, k) == object)
-        err = 0; /* its row is lost: it stays as uncounted as it is */
+    if (err == -ENOENT)
+        err = no_news || (t->root && object_there(path, k) == object) ? 0 : -EUCLEAN;
     if (err < 0 || owned)
         return err;
     tree_path_release(t, path->step, path->depth);
     return tree_walk(t, k, true, path);
 }
 
-int tree_put_untold(struct tree *t, struct key k, const void *val, size_t len)
+static int put(struct tree *t, struct key k, const void *val, size_t len, bool no_news)
 {
     struct tree_path path = {.depth = 0};
     uint64_t object = item_object(k, val, len), old = 0;
@@ -289,22 +290,37 @@ int tree_put_untold(struct tree *t, struct key k, const void *val, size_t len)
     int err = len > PAGE_VALUE_MAX ? -EINVAL : 0;
 
     if (err == 0 && object)
-        err = walk_counted(t, k, object, &path, &counted);
+        err = walk_counted(t, k, object, no_news, &path, &counted);
     else if (err == 0 && t->root)
         err = tree_walk(t, k, true, &path);
     if (err == 0)
         err = t->root ? put_in_leaf(t, &path, k, val, len, &old) : plant(t, k, val, len);
     tree_path_release(t, path.step, path.depth);
-    if (counted || !object)
-        tree_let_go(t, err < 0 ? object : old);
+    if (err == 0 && (counted || old != object))
+        tree_let_go(t, old);
+    else if (err < 0 && counted)
+        tree_let_go(t, object);
+    return err;
+}
+
+int tree_put_untold(struct tree *t, struct key k, const void *val, size_t len)
+{
+    return put(t, k, val, len, false);
+}
+
+static int tell_put(struct tree *t, struct key k, const void *val, size_t len, int err)
+{
+    if (err == 0 && t->tap)
+        t->tap->put(t->tap, k, val, len);
     return err;
 }
 
 int tree_put(struct tree *t, struct key k, const void *val, size_t len)
 {
-    int err = tree_put_untold(t, k, val, len);
+    return tell_put(t, k, val, len, put(t, k, val, len, false));
+}
 
-    if (err == 0 && t->tap)
-        t->tap->put(t->tap, k, val, len);
-    return err;
+int tree_put_again(struct tree *t, struct key k, const void *val, size_t len)
+{
+    return tell_put(t, k, val, len, put(t, k, val, len, true));
 }

@@ -30,9 +30,15 @@ Test(fault, a_plain_failure_hits_one_write)
 {
     struct fault f = {.fail_at = 2, .error = ENOSPC};
     cr_assert_eq(fault_write(&f), 0);
+    cr_assert_not(fault_fired(&f));
     cr_assert_eq(fault_write(&f), -ENOSPC);
+    cr_assert(fault_fired(&f));
     cr_assert_eq(fault_write(&f), 0);
+    cr_assert(fault_fired(&f));
     cr_assert_not(fault_is_cut(&f));
+    fault_reset(&f);
+    cr_assert_eq(fault_write(&f), 0);
+    cr_assert_not(fault_fired(&f), "none is armed");
 }
 
 Test(fault, a_cut_hits_that_write_and_all_later_ones)

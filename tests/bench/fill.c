@@ -9,7 +9,9 @@
  * names that ops gives them: d<i % DIRS>/f<i / DIRS>. No two contents are equal, nor are those of
  * two SEEDs. All is sealed and on disk when it ends.
  */
+#include "durability.h"
 #include "store.h"
+#include "store_dir.h"
 #include "vfs.h"
 
 #include <errno.h>
@@ -23,7 +25,7 @@
 #define DIRS_MAX 1000
 
 static const struct vfs_cred cred = {.umask = 022};
-static struct project *project;
+static struct state *state;
 static uint64_t dirs[DIRS_MAX];
 static unsigned char bytes[BYTES_MAX];
 
@@ -52,7 +54,7 @@ static void make_directories(uint64_t root, uint64_t count)
 
     for (uint64_t i = 0; i < count; i++) {
         snprintf(name, sizeof name, "d%llu", (unsigned long long)i);
-        must(name, vfs_mknod(project, root, name, S_IFDIR | 0755, 0, &cred, &a));
+        must(name, vfs_mknod(state, root, name, S_IFDIR | 0755, 0, &cred, &a));
         dirs[i] = a.nodeid;
     }
 }
@@ -64,47 +66,47 @@ static void make_file(uint64_t dir, uint64_t n, size_t len)
     char name[32];
 
     snprintf(name, sizeof name, "f%llu", (unsigned long long)n);
-    must(name, vfs_create(project, dir, name, 0644, &cred, VFS_WRITE | VFS_EXCL, &a, &f));
+    must(name, vfs_create(state, dir, name, 0644, &cred, VFS_WRITE | VFS_EXCL, &a, &f));
     must(name, vfs_write(f, bytes, len, 0));
     vfs_release(f);
-    vfs_forget(project, a.nodeid, 1);
+    vfs_forget(state, a.nodeid, 1);
 }
 
 static void fill(const char *ns, uint64_t dir_count, uint64_t files, size_t len, uint64_t seed)
 {
     struct vfs_attr a;
 
-    must(ns, vfs_mknod(project, VFS_ROOT, ns, S_IFDIR | 0755, 0, &cred, &a));
+    must(ns, vfs_mknod(state, VFS_ROOT, ns, S_IFDIR | 0755, 0, &cred, &a));
     make_directories(a.nodeid, dir_count);
     for (uint64_t i = 0; i < files; i++) {
         uint64_t words[2] = {seed, i};
         memcpy(bytes, words, sizeof words);
         make_file(dirs[i % dir_count], i / dir_count, len);
     }
-    must("drain", project_drain(project, false, -1, NULL));
+    must("drain", flush_drain(state, false, -1, NULL));
 }
 
 int main(int argc, char **argv)
 {
-    struct project_config config = {.clock = clock_real(), .background = true};
+    struct state_config config = {.clock = clock_real(), .background = true};
     char why[STORE_WHY] = "";
-    struct store store;
+    struct store_dir store;
 
     if (argc != 7) {
         fprintf(stderr, "usage: bench-fill STORE NS DIRS FILES BYTES SEED\n");
         return 2;
     }
-    if (store_open(argv[1], 0, "bench", argv[1], &store, why) < 0) {
+    if (store_dir_open(argv[1], 0, "bench", argv[1], &store, why) < 0) {
         fprintf(stderr, "bench-fill: %s\n", why);
         return 1;
     }
     config.disk = store.disk;
     config.kv = store.kv;
     config.pool = store_get_pool(&store);
-    must(argv[1], project_open(&config, &project));
+    must(argv[1], store_open(&config, &state));
     fill(argv[2], number(argv[3], 1, DIRS_MAX), number(argv[4], 1, UINT32_MAX),
          number(argv[5], BYTES_MIN, BYTES_MAX), number(argv[6], 0, UINT64_MAX));
-    must("closing", project_close(project));
-    store_close(&store);
+    must("closing", store_close(state));
+    store_dir_close(&store);
     return 0;
 }

@@ -18,9 +18,11 @@
  */
 #include "floor_mem.h"
 #include "below.h"
-#include "fs_impl.h"
+#include "fs.h"
 #include "init.h"
 #include "loop.h"
+#include "mount.h"
+#include "reply.h"
 #include "ring.h"
 #include "session.h"
 #include "translate.h"
@@ -698,7 +700,7 @@ int main(int argc, char **argv)
 {
     static struct requests none;
     struct fs_options o = {.store = "floor", .allow_other = true, .extra = "subtype=floor"};
-    struct fs fs = {.o = &o, .requests = none};
+    struct fs fs = {.o = &o, .hooks = &fs_hooks, .requests = none};
     char why[256] = "";
     if (!take_arguments(argc, argv, &o)) {
         fprintf(stderr,

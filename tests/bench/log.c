@@ -8,6 +8,7 @@
  * Not a test: by hand, with a build of type release.
  */
 #include "clock.h"
+#include "../fixture/dir_disk.h"
 #include "io.h"
 #include "log.h"
 
@@ -161,7 +162,7 @@ int main(int argc, char **argv)
     if (argc < 2)
         return 2;
     MUST(mkdir(argv[1], 0700) == 0 || errno == EEXIST);
-    MUST(disk_open_dir(argv[1], false, &c.disk) == 0);
+    MUST(dir_disk_open(argv[1], 0, &c.disk) == 0);
     MUST(log_open(&c, &log_) == 0);
     snprintf(name, sizeof name, "%s/plain", argv[1]);
     file = open(name, O_CREAT | O_TRUNC | O_WRONLY | O_APPEND, 0600);

@@ -10,7 +10,7 @@
  * places of a sealed file of LARGE bytes. Tells the nanoseconds of each kind of call, and apart from them what took more than WAIT. Under `valgrind --tool=callgrind` the
  * functions vfs_* show the instructions, which others on the machine do not change.
  */
-#include "store.h"
+#include "store_dir.h"
 #include "vfs.h"
 
 #include <errno.h>
@@ -59,7 +59,7 @@ static const char *const name_of[CALLS] = {
 };
 
 static const struct vfs_cred cred = {.umask = 022};
-static struct project *project;
+static struct state *state;
 static uint64_t root;
 static unsigned dirs_each, files_each;
 
@@ -118,7 +118,7 @@ static int64_t expected(int64_t err, int64_t want)
 
 static int64_t forget(uint64_t nodeid, uint64_t count)
 {
-    vfs_forget(project, nodeid, count);
+    vfs_forget(state, nodeid, count);
     return 0;
 }
 
@@ -133,15 +133,15 @@ static void make_file(struct worker *w, uint64_t dir, const char *name)
     struct vfs_attr a, b, in = {.mode = 0640, .uid = 1000, .gid = 1000, .atime = 1, .mtime = 2};
     struct vfs_file *f;
 
-    TIMED(w, PARENT, vfs_getattr(project, dir, &b));
-    TIMED(w, MISS, expected(vfs_lookup(project, dir, name, &b), -ENOENT));
-    TIMED(w, CREATE, vfs_create(project, dir, name, 0600, &cred, VFS_WRITE | VFS_EXCL, &a, &f));
+    TIMED(w, PARENT, vfs_getattr(state, dir, &b));
+    TIMED(w, MISS, expected(vfs_lookup(state, dir, name, &b), -ENOENT));
+    TIMED(w, CREATE, vfs_create(state, dir, name, 0600, &cred, VFS_WRITE | VFS_EXCL, &a, &f));
     TIMED(w, XATTR,
-          expected(vfs_getxattr(project, a.nodeid, "security.capability", NULL, 0), -ENODATA));
+          expected(vfs_getxattr(state, a.nodeid, "security.capability", NULL, 0), -ENODATA));
     TIMED(w, WRITE, vfs_write(f, w->bytes, BYTES, 0));
-    TIMED(w, UTIMES, vfs_setattr(project, a.nodeid, VFS_SET_ATIME | VFS_SET_MTIME, &in, &b));
-    TIMED(w, CHOWN, vfs_setattr(project, a.nodeid, VFS_SET_UID | VFS_SET_GID, &in, &b));
-    TIMED(w, CHMOD, vfs_setattr(project, a.nodeid, VFS_SET_MODE, &in, &b));
+    TIMED(w, UTIMES, vfs_setattr(state, a.nodeid, VFS_SET_ATIME | VFS_SET_MTIME, &in, &b));
+    TIMED(w, CHOWN, vfs_setattr(state, a.nodeid, VFS_SET_UID | VFS_SET_GID, &in, &b));
+    TIMED(w, CHMOD, vfs_setattr(state, a.nodeid, VFS_SET_MODE, &in, &b));
     TIMED(w, RELEASE, release(f));
     TIMED(w, FORGET, forget(a.nodeid, 1));
 }
@@ -163,7 +163,7 @@ static void *work(void *arg)
     must("memory", dir && node ? 0 : -ENOMEM);
     for (unsigned i = 0; i < dirs_each; i++) {
         snprintf(name, sizeof name, "d%u.%u", w->number, i);
-        must(name, vfs_mknod(project, root, name, S_IFDIR | 0755, 0, &cred, &a));
+        must(name, vfs_mknod(state, root, name, S_IFDIR | 0755, 0, &cred, &a));
         dir[i] = a.nodeid;
     }
     for (unsigned i = 0; i < files_each; i++) {
@@ -174,13 +174,13 @@ static void *work(void *arg)
     }
     for (unsigned i = 0; i < files_each; i++) {
         uint64_t at = place(dir, i, name);
-        TIMED(w, LOOKUP, vfs_lookup(project, at, name, &a));
+        TIMED(w, LOOKUP, vfs_lookup(state, at, name, &a));
         node[i] = a.nodeid;
     }
     for (unsigned i = 0; i < files_each; i++) {
         uint64_t at = place(dir, i, name);
-        TIMED(w, UNLINK, vfs_unlink(project, at, name));
-        TIMED(w, PARENT, vfs_getattr(project, at, &a));
+        TIMED(w, UNLINK, vfs_unlink(state, at, name));
+        TIMED(w, PARENT, vfs_getattr(state, at, &a));
         TIMED(w, FORGET, forget(node[i], 1));
     }
     free(node);
@@ -207,11 +207,11 @@ static void patch(struct worker *w)
     struct vfs_file *f;
     uint64_t at = 0;
 
-    must("large", vfs_create(project, root, "large", 0600, &cred, VFS_WRITE | VFS_EXCL, &a, &f));
+    must("large", vfs_create(state, root, "large", 0600, &cred, VFS_WRITE | VFS_EXCL, &a, &f));
     must("large", fill(f));
     vfs_release(f);
-    must("drain", project_drain(project, false, -1, NULL));
-    must("large", vfs_open(project, a.nodeid, VFS_WRITE, &f));
+    must("drain", flush_drain(state, false, -1, NULL));
+    must("large", vfs_open(state, a.nodeid, VFS_WRITE, &f));
     for (unsigned i = 0; i < PATCHES; i++) {
         memcpy(w->bytes, &i, sizeof i);
         at = (at + 40503) % (LARGE / BYTES);
@@ -226,7 +226,7 @@ static void run(const char *ns, unsigned threads)
     struct vfs_attr a;
     int64_t begun = ticks();
 
-    must(ns, vfs_mknod(project, VFS_ROOT, ns, S_IFDIR | 0755, 0, &cred, &a));
+    must(ns, vfs_mknod(state, VFS_ROOT, ns, S_IFDIR | 0755, 0, &cred, &a));
     root = a.nodeid;
     for (unsigned i = 0; i < threads; i++) {
         w[i].number = i;
@@ -235,7 +235,7 @@ static void run(const char *ns, unsigned threads)
     for (unsigned i = 0; i < threads; i++)
         pthread_join(w[i].thread, NULL);
     printf("%-26s %8.3f s\n", "all", (double)(ticks() - begun) / 1e9);
-    must("drain", project_drain(project, false, -1, NULL));
+    must("drain", flush_drain(state, false, -1, NULL));
     printf("%-26s %8.3f s\n", "... until drained", (double)(ticks() - begun) / 1e9);
     patch(&w[0]);
     for (int c = 0; c < CALLS; c++) {
@@ -253,28 +253,28 @@ static void run(const char *ns, unsigned threads)
 
 int main(int argc, char **argv)
 {
-    struct project_config config = {.clock = clock_real(), .background = true};
+    struct state_config config = {.clock = clock_real(), .background = true};
     char why[STORE_WHY] = "";
-    struct store store;
+    struct store_dir store;
     unsigned threads;
 
     if (argc != 5 && argc != 6) {
         fprintf(stderr, "usage: bench-names STORE NS DIRS FILES [THREADS]\n");
         return 2;
     }
-    if (store_open(argv[1], 0, "bench", argv[1], &store, why) < 0) {
+    if (store_dir_open(argv[1], 0, "bench", argv[1], &store, why) < 0) {
         fprintf(stderr, "bench-names: %s\n", why);
         return 1;
     }
     config.disk = store.disk;
     config.kv = store.kv;
     config.pool = store_get_pool(&store);
-    must(argv[1], project_open(&config, &project));
+    must(argv[1], store_open(&config, &state));
     threads = argc == 6 ? number(argv[5], THREADS_MAX) : 1;
     dirs_each = number(argv[3], 1000000);
     files_each = number(argv[4], UINT32_MAX) / threads;
     run(argv[2], threads);
-    must("closing", project_close(project));
-    store_close(&store);
+    must("closing", store_close(state));
+    store_dir_close(&store);
     return 0;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * compare: does the project hold what the model does?
+ * compare: does the store hold what the model does?
  */
 #include "model.h"
 #include <errno.h>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * crash_project: every write of a workload cut, and what must hold afterwards.
+ * crash_store: every write of a workload cut, and what must hold afterwards.
  *
- *     crash_project [--workload W] [--from K] [--to K] [--every N] [--loss all|keep|some]
+ *     crash_store [--workload W] [--from K] [--to K] [--every N] [--loss all|keep|some]
  *                   [--seed S | --seeds A..B] [--fault cut|eio|enospc] [--chances N]
  *                   [--pattern P] [--real DIR] [--pool] [--jobs N] [--tried FILE]
  *
@@ -72,7 +72,7 @@ _Noreturn void fail(const char *file, int line, const char *what)
     for (size_t i = 0; i < n && i < 8; i++)
         fprintf(stderr, "  reported: %s\n", text[i]);
     fprintf(stderr,
-            "repeat: crash_project --workload %s --from %llu --to %llu --fault %s --pattern %llu "
+            "repeat: crash_store --workload %s --from %llu --to %llu --fault %s --pattern %llu "
             "--seed %llu%s%s%s\n",
             now_at.workload->name, (unsigned long long)now_at.k, (unsigned long long)now_at.k,
             mode_names[mode], (unsigned long long)now_at.pattern, (unsigned long long)now_at.seed,
@@ -113,6 +113,8 @@ static bool run_cut(void)
     now_at.phase = "workload";
     arm(now_at.k, true, 0);
     now_at.workload->run();
+    /* `merged` fills the disk itself: a run of it may end before write k. */
+    CHECK(fault_fired(&w.fault) || now_at.workload->run == workload_merged);
     die();
     news = now_at.dies || tried_cut(now_at.lost);
     if (now_at.dies)
@@ -131,7 +133,7 @@ static void verify_readonly(void)
     count.readonly++;
     CHECK(report_count(REPORT_ALARM) > 0);
     must_match(&w.live);
-    CHECK(project_flush(w.p) == -EROFS);
+    CHECK(flush_now(w.p) == -EROFS);
     die();
     verify_recovery();
 }
@@ -142,6 +144,7 @@ static void run_fault(void)
     now_at.phase = "workload";
     arm(now_at.k, false, mode == MODE_EIO ? EIO : ENOSPC);
     now_at.workload->run();
+    CHECK(fault_fired(&w.fault));
     now_at.phase = "after the fault went away";
     do
         op_flush();
@@ -167,7 +170,7 @@ static int try_format(void)
 
     if (err < 0)
         return err;
-    err = project_format(w.disk, w.kv, &w.clock.base, "org/crash", 0, 0);
+    err = store_format(w.disk, w.kv, &w.clock.base, "org/crash", 0, 0, NULL);
     kv_close(w.kv);
     return err;
 }
@@ -191,7 +194,7 @@ static bool run_format(void)
     err = try_format();
     CHECK(err == 0 || err == -EEXIST);
     check_store(false);
-    project_reopen();
+    world_reopen();
     w.live.space[0] = vfs_lookup(w.p, VFS_ROOT, "main", &attr) == 0;
     if (w.live.space[0])
         vfs_forget(w.p, attr.nodeid, 1);
@@ -345,7 +348,7 @@ static void use_real_dir(const struct options *o)
     snprintf(real_dir, sizeof real_dir, "%.3000s/crash-%u", o->real, o->job);
     (void)mkdir(o->real, 0700);
     if (mkdir(real_dir, 0700) < 0 && errno != EEXIST) {
-        fprintf(stderr, "crash_project: cannot make %s: %s\n", real_dir, strerror(errno));
+        fprintf(stderr, "crash_store: cannot make %s: %s\n", real_dir, strerror(errno));
         exit(2);
     }
 }
@@ -418,7 +421,7 @@ static unsigned run(struct options *o)
     total = mmap(NULL, JOBS_MAX * sizeof *total, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
                  -1, 0);
     if ((o->tried && !tried) || total == MAP_FAILED) {
-        perror("crash_project");
+        perror("crash_store");
         exit(2);
     }
     if (tried) {
@@ -447,7 +450,7 @@ static int name_index(const char *name, const char *const *names, size_t n)
     for (size_t i = 0; i < n; i++)
         if (!strcmp(name, names[i]))
             return (int)i;
-    fprintf(stderr, "crash_project: %s is not one of the choices\n", name);
+    fprintf(stderr, "crash_store: %s is not one of the choices\n", name);
     exit(2);
 }
 
@@ -536,7 +539,7 @@ int main(int argc, char **argv)
     for (int i = 0; i < argc; i++)
         printf("%s%s", argv[i], i + 1 < argc ? " " : "\n");
     if (o.workload && !is_workload(o.workload)) {
-        fprintf(stderr, "crash_project: no workload is called %s\n", o.workload);
+        fprintf(stderr, "crash_store: no workload is called %s\n", o.workload);
         return 2;
     }
     return run(&o) ? 1 : 0;

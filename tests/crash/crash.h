@@ -19,7 +19,7 @@
 
 #include "disk_mem.h"
 #include "kv_mem.h"
-#include "project_impl.h"
+#include "store_impl.h"
 #include "shard.h"
 #include <stdio.h>
 
@@ -77,12 +77,12 @@ struct world {
     struct kv *kv;
     struct disk *disk;
     struct disk *own;           /* in a pool: what `disk` is a route over, beside the pool */
-    struct project_pool shared; /* likewise; life 0: the store is alone */
+    struct pool_member shared; /* likewise; life 0: the store is alone */
     bool sharded;               /* it has, or had, other shards */
     const char *dir; /* where the disk is a real one: its directory */
     int dirfd;
     struct clock_manual clock;
-    struct project *p;
+    struct state *p;
     struct vfs_file *handle[HANDLES];
     uint64_t rng, secrets;
 
@@ -123,9 +123,9 @@ void world_create(uint64_t seed, const char *dir); /* with a store */
 void world_create_pooled(uint64_t seed);
 void world_destroy(void);
 int world_open_kv(unsigned flags);
-int project_try_open(void); /* of the open kv */
-void project_reopen(void);  /* kv and project; must succeed */
-/* The death of the process: handles, project and kv are gone. */
+int world_try_open(void); /* of the open kv */
+void world_reopen(void);  /* kv and store; must succeed */
+/* The death of the process: handles, state and kv are gone. */
 void process_dies(void);
 /* Write `k` from now on fails with `error`; `cut`: the power is off from there on. 0: none. */
 void arm(uint64_t k, bool cut, int error);
@@ -199,7 +199,7 @@ struct cut {
 };
 extern struct cut now_at;
 
-/* ---- operations (ops.c, ops_store.c): to the project and to the model ---- */
+/* ---- operations (ops.c, ops_store.c): to the store and to the model ---- */
 
 /* `len` bytes that follow from `value`, at `off`. Creates the file. */
 void op_write(size_t space, const char *name, size_t off, size_t len, unsigned value);
@@ -248,7 +248,7 @@ void op_look(void); /* time passes, and shards that were said to be away are loo
 
 /* ---- the model (model.c, compare.c) ---- */
 
-/* Does the project hold exactly `s`? Else `why` says where not. */
+/* Does the store hold exactly `s`? Else `why` says where not. */
 bool model_matches(const struct model *s, char why[256]);
 void model_copy(struct model *to, const struct model *from); /* `to` holds nothing */
 void model_drop(struct model *s);

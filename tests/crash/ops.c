@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * ops: operations that change the files of the model and of the project alike. An operation touches
- * the model only after the project said that it was done; the states that a flush may make durable
+ * ops: operations that change the files of the model and of the store alike. An operation touches
+ * the model only after the store said that it was done; the states that a flush may make durable
  * are noted before it starts.
  */
 #include "model.h"

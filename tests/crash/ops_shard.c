@@ -108,7 +108,7 @@ static int leave(uint16_t shard)
 
     if (r < 0)
         return (int)r;
-    r = control_write(s, line, (size_t)n, &never);
+    r = control_write_at(s, line, (size_t)n, -1, &never);
     control_close(s);
     return r == -ENOENT ? 0 : r < 0 ? (int)r : 0; /* a commit that failed did it all the same */
 }
@@ -140,7 +140,7 @@ void op_release(void)
 static int sweep(void)
 {
     struct ghost_report r = {0};
-    int err = project_sweep(w.p, NULL, false, NULL, &r);
+    int err = sweep_store(w.p, NULL, false, NULL, &r);
 
     if (err == 0 && !fault_is_cut(&w.fault))
         CHECK(r.lost == 0);
@@ -155,7 +155,7 @@ void op_sweep(void)
 static int cycle(void)
 {
     struct gc_result r = {0};
-    int err = project_gc(w.p, NULL, false, 0, &r);
+    int err = gc_store_run(w.p, NULL, false, 0, &r);
 
     gc_result_release(&r);
     return err;

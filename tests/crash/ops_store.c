@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * ops_store: operations on namespaces, pins, open files and the store itself, on the model and on
- * the project alike; see ops.c.
+ * the store alike; see ops.c.
  */
 #include "model.h"
 #include <errno.h>
@@ -21,7 +21,7 @@ static int pin(const struct id *id, bool on)
 
     if (err < 0)
         return err;
-    err = project_pin(w.p, number, on);
+    err = state_pin(w.p, number, on);
     refs_unhold(w.p->refs, number);
     return err;
 }
@@ -150,7 +150,7 @@ void op_close(size_t h)
 void op_flush_retry(unsigned n)
 {
     atomic_store(&w.p->settings.value[SET_FLUSH_RETRY], n);
-    coordinator_set_retry(w.p->flush.coordinator, n);
+    coordinator_set_retry(w.p->flush->coordinator, n);
 }
 
 void op_given_up(uint64_t n)
@@ -159,7 +159,7 @@ void op_given_up(uint64_t n)
 
     if (is_off() || w.flush_failures || w.retried)
         return;
-    coordinator_get_stats(w.p->flush.coordinator, &s);
+    coordinator_get_stats(w.p->flush->coordinator, &s);
     CHECK(s.given_up == n);
 }
 
@@ -202,7 +202,7 @@ void op_flush(void)
     if (is_off())
         return;
     note_attempt();
-    flushed(project_flush(w.p));
+    flushed(flush_now(w.p));
 }
 
 void op_sync(void)
@@ -210,12 +210,13 @@ void op_sync(void)
     if (is_off())
         return;
     note_attempt();
-    flushed(project_sync(w.p));
+    flushed(flush_sync(w.p));
 }
 
 void op_begin_flush(void)
 {
     struct flush_ask ask = {SEAL_READY, NULL};
+    struct coordinator_stats s;
     struct ticket *t = NULL;
     bool again;
     int err;
@@ -223,10 +224,13 @@ void op_begin_flush(void)
     if (is_off())
         return;
     note_attempt();
-    err = coordinator_try_flush(w.p->flush.coordinator, &ask, &t);
+    coordinator_get_stats(w.p->flush->coordinator, &s);
+    if (s.used >= s.permits || s.pending >= COORDINATOR_MAX)
+        return; /* as many as there may be: it would wait for this thread */
+    err = coordinator_flush(w.p->flush->coordinator, &ask, false, &t);
     if (err == 0)
         ticket_unref(t);
-    else if (err != -EAGAIN && !done(err, &again) && again) /* -EAGAIN: as many as there may be */
+    else if (!done(err, &again) && again)
         w.flush_failures++;
 }
 
@@ -235,7 +239,7 @@ void op_drain(bool idle)
     if (is_off())
         return;
     note_attempt();
-    flushed(project_drain(w.p, idle, -1, NULL));
+    flushed(flush_drain(w.p, idle, -1, NULL));
 }
 
 /* It commits as a flush does, and nobody sees a difference. */
@@ -246,7 +250,7 @@ void op_compact(uint64_t packs)
     if (is_off())
         return;
     note_attempt();
-    flushed(project_compact(w.p, NULL, 50, true, &r));
+    flushed(compact_store(w.p, NULL, 50, true, &r));
     if (!is_off() && !w.flush_failures && !w.retried)
         CHECK(r.packs >= packs);
 }

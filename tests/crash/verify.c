@@ -41,7 +41,7 @@ void check_store(bool leaks_too)
     struct check_result result;
 
     CHECK(world_open_kv(0) == 0);
-    CHECK(project_check(w.disk, w.kv, &o, &result) == 0);
+    CHECK(store_check(w.disk, w.kv, &o, &result) == 0);
     kv_close(w.kv);
     CHECK(f.bad == 0);
 }
@@ -101,7 +101,7 @@ static void nothing_is_left(void)
     static const unsigned tables[] = {TABLE_PAGES,      TABLE_PAGE_COUNTS, TABLE_OBJECTS,
                                       TABLE_IDS,        TABLE_DYING,       TABLE_PACKS,
                                       TABLE_NAMESPACES, TABLE_PINS,        TABLE_DROPS,
-                                      TABLE_GHOSTS,     TABLE_SHARD_PACKS};
+                                      TABLE_GHOSTS,     TABLE_SHARD_PACKS, TABLE_UNSEALED};
     struct kv_snap *s;
     uint64_t bytes, names;
 
@@ -113,7 +113,7 @@ static void nothing_is_left(void)
     CHECK(kv_snap_begin(w.kv, &s) == 0);
     for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++) {
         if (table_entries(s, tables[i]))
-            fprintf(stderr, "left in table %s\n", project_tables[tables[i]].name);
+            fprintf(stderr, "left in table %s\n", store_tables[tables[i]].name);
         CHECK(table_entries(s, tables[i]) == 0);
     }
     kv_snap_end(s);
@@ -142,7 +142,7 @@ void drop_everything(void)
     op_drain(true);
     collect_elsewhere();
     CHECK(!w.stopped);
-    CHECK(project_close(w.p) == 0);
+    CHECK(store_close(w.p) == 0);
     w.p = NULL;
     nothing_is_left();
     kv_close(w.kv);
@@ -159,10 +159,10 @@ void settle(void)
     must_match(&w.live);
     if (w.sharded)
         world_shards_are_tight();
-    CHECK(project_close(w.p) == 0);
+    CHECK(store_close(w.p) == 0);
     kv_close(w.kv);
     check_store(true);
-    project_reopen();
+    world_reopen();
     must_match(&w.live);
 }
 
@@ -174,8 +174,8 @@ static void recover_until_cut(uint64_t n)
     arm(n, true, 0);
     if (world_open_kv(0) < 0)
         return;
-    if (project_try_open() == 0)
-        (void)project_drain(w.p, false, -1, NULL);
+    if (world_try_open() == 0)
+        (void)flush_drain(w.p, false, -1, NULL);
     model_note();
 }
 
@@ -193,7 +193,7 @@ static void cut_again(enum fault_loss loss)
     now_at.second_cuts++;
     now_at.phase = "after the second cut";
     check_store(false);
-    project_reopen();
+    world_reopen();
     match_some_state();
 }
 
@@ -201,7 +201,7 @@ void verify_recovery(void)
 {
     now_at.phase = "after the power came back";
     check_store(false);
-    project_reopen();
+    world_reopen();
     match_some_state();
     if (now_at.pattern < 3 || now_at.pattern % 3 == 0) {
         process_dies();
@@ -215,7 +215,7 @@ void verify_recovery(void)
 static void recover_and_sync(void)
 {
     now_at.phase = "after the process died";
-    project_reopen();
+    world_reopen();
     match_some_state();
     op_sync();
     CHECK(!w.stopped && w.attempts == 0);
@@ -225,7 +225,7 @@ static void recover_and_sync(void)
     now_at.second_cuts++;
     now_at.phase = "after the power came back";
     check_store(false);
-    project_reopen();
+    world_reopen();
     match_some_state();
 }
 

@@ -5,6 +5,7 @@
  * disks, one of which is a pool: the cut is one of both.
  */
 #include "crash.h"
+#include "../fixture/dir_disk.h"
 #include "disk_route.h"
 #include "pool_dir.h"
 #include "report.h"
@@ -48,7 +49,7 @@ void world_create_empty(uint64_t seed, const char *dir)
         w.dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         CHECK(w.dirfd >= 0);
         power_begin(&w.fault, dir);
-        CHECK(disk_open_dir(dir, false, &w.disk) == 0);
+        CHECK(dir_disk_open(dir, 0, &w.disk) == 0);
     } else {
         CHECK(kv_mem_create(&w.fault, &w.mem) == 0);
         CHECK(disk_mem_create(&w.fault, 0, &w.disk) == 0);
@@ -58,17 +59,17 @@ void world_create_empty(uint64_t seed, const char *dir)
 
 int world_open_kv(unsigned flags)
 {
-    return w.dir ? kv_open_lmdb(w.dirfd, "kv", project_tables, project_table_count, flags, &w.kv)
-                 : kv_open_mem(w.mem, project_tables, project_table_count, flags, &w.kv);
+    return w.dir ? kv_open_lmdb(w.dirfd, "kv", store_tables, store_table_count, flags, &w.kv)
+                 : kv_open_mem(w.mem, store_tables, store_table_count, flags, &w.kv);
 }
 
 void world_create(uint64_t seed, const char *dir)
 {
     world_create_empty(seed, dir);
     CHECK(world_open_kv(KV_CREATE) == 0);
-    CHECK(project_format(w.disk, w.kv, &w.clock.base, "org/crash", 0, 0) == 0);
+    CHECK(store_format(w.disk, w.kv, &w.clock.base, "org/crash", 0, 0, NULL) == 0);
     kv_close(w.kv);
-    project_reopen();
+    world_reopen();
     w.live.space[0] = true;
     model_copy(&w.acked, &w.live);
     fault_reset(&w.fault);
@@ -97,7 +98,7 @@ static void join_pool(void)
     CHECK(pool_dir_identity(pool, &identity, why) == 0);
     CHECK(getrandom(who.token, sizeof who.token, 0) == sizeof who.token);
     CHECK(pool_dir_join(pool, &who, why) == 0);
-    w.shared = (struct project_pool){.disk = pool, .node = who.node, .life = who.life};
+    w.shared = (struct pool_member){.disk = pool, .node = who.node, .life = who.life};
     memcpy(w.shared.token, who.token, sizeof who.token);
     w.shared.key = identity.key;
 }
@@ -122,10 +123,9 @@ static void be_node(uint64_t seed)
     w.own = w.disk;
     CHECK(disk_route_open(w.own, pool, w.shared.node, &w.disk) == 0);
     CHECK(world_open_kv(KV_CREATE) == 0);
-    CHECK(project_format_node(w.disk, w.kv, &w.clock.base, "org/crash", 0, 0, &w.shared.key) ==
-          0);
+    CHECK(store_format(w.disk, w.kv, &w.clock.base, "org/crash", 0, 0, &w.shared.key) == 0);
     kv_close(w.kv);
-    project_reopen();
+    world_reopen();
     w.live.space[0] = true;
     model_copy(&w.acked, &w.live);
     fault_reset(&w.fault);
@@ -140,7 +140,7 @@ void world_create_pooled(uint64_t seed)
     now_at.workload->run();
     for (size_t h = 0; h < HANDLES; h++)
         op_close(h);
-    CHECK(!w.stopped && project_close(w.p) == 0);
+    CHECK(!w.stopped && store_close(w.p) == 0);
     kv_close(w.kv);
     other = pool;
     pool = NULL; /* stays */
@@ -164,9 +164,9 @@ void world_destroy(void)
     world_shards_destroy();
 }
 
-int project_try_open(void)
+int world_try_open(void)
 {
-    struct project_config c = {.disk = w.disk,
+    struct state_config c = {.disk = w.disk,
                                .kv = w.kv,
                                .clock = &w.clock.base,
                                .threads = 1,
@@ -174,17 +174,17 @@ int project_try_open(void)
                                .pool = w.shared.life ? &w.shared : NULL};
     int err = w.shared.life ? begin_life() : 0;
 
-    return err < 0 ? err : project_open(&c, &w.p);
+    return err < 0 ? err : store_open(&c, &w.p);
 }
 
-void project_reopen(void)
+void world_reopen(void)
 {
     int err;
 
     CHECK(world_open_kv(KV_CREATE) == 0);
-    err = project_try_open();
+    err = world_try_open();
     if (err < 0)
-        fprintf(stderr, "project_open: %s\n", strerror(-err));
+        fprintf(stderr, "store_open: %s\n", strerror(-err));
     CHECK(err == 0);
     packs_set_size(w.p->packs, 200 * 1024);
     w.stopped = false;
@@ -201,7 +201,7 @@ void process_dies(void)
     for (size_t h = 0; h < HANDLES; h++)
         op_close(h);
     if (w.p)
-        project_abandon(w.p);
+        store_abandon(w.p);
     kv_close(w.kv);
     w.p = NULL;
     w.kv = NULL;

@@ -11,6 +11,7 @@ static const struct entry kinds[] = {
     {.kind = ENTRY_NONE, .count = UINT32_MAX, .id = {{1, 2, 3}}},
     {.kind = ENTRY_NEW, .count = 3},
     {.kind = ENTRY_SLOT, .count = 1, .size = UINT64_MAX},
+    {.kind = ENTRY_HELD, .count = 3, .size = 131072},
     {.kind = ENTRY_PACK,
      .count = 7,
      .size = UINT32_MAX,
@@ -84,7 +85,7 @@ Test(entry, an_unknown_kind_is_refused)
 {
     struct entry e;
     memset(buf, 0, sizeof buf);
-    for (unsigned kind = ENTRY_ALIAS + 1; kind < 256; kind++) {
+    for (unsigned kind = ENTRY_HELD + 1; kind < 256; kind++) {
         if ((kind & 0x3f) == ENTRY_PACK || (kind & 0x3f) == ENTRY_FILE)
             continue;
         buf[0] = (uint8_t)kind;
@@ -96,7 +97,7 @@ Test(entry, an_unknown_kind_is_refused)
 Test(entry, a_place_or_target_of_number_zero_is_refused)
 {
     struct entry e;
-    for (size_t i = 3; i < KINDS; i++) {
+    for (size_t i = 4; i < KINDS; i++) {
         struct entry none = kinds[i];
         none.where = 0;
         cr_assert_eq(entry_decode(buf, entry_encode(&none, buf), &e), -EUCLEAN);

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Claims of sync.h: who syncs together, and how long one waits for others. The project and the replies
+/* Claims of sync.h: who syncs together, and how long one waits for others. The store and the replies
  * are played here. */
 #include "clock.h"
+#include "durability.h"
+#include "reply.h"
 #include "sync.h"
 
 #include <criterion/criterion.h>
@@ -38,7 +40,7 @@ static void until(const unsigned *count, unsigned is)
 }
 
 /* A disk that takes a minute for it. */
-int project_sync(struct project *p)
+int flush_sync(struct state *p)
 {
     (void)p;
     set(&syncs, syncs + 1);
@@ -75,7 +77,7 @@ static void eight_share_one(struct sync *s)
 /* Each of the last two took a minute, and eight came: who comes alone does not wait two minutes. */
 Test(sync, after_slow_ones_who_comes_alone_is_answered_soon, .timeout = 20)
 {
-    struct fs_options o = {.project = {.clock = &slow.base}};
+    struct fs_options o = {.state = {.clock = &slow.base}};
     struct fs fs = {.o = &o};
     struct sync *s;
 

@@ -9,7 +9,7 @@
 #include "fuzz.h"
 #include "identity.h"
 #include "kv_mem.h"
-#include "project_impl.h"
+#include "store_impl.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -44,19 +44,19 @@ static void check_identity(const uint8_t *data, size_t len)
         MUST(identity_decode(again, sizeof again, &same) == 0 && same.complete);
         MUST(strcmp(id.label, same.label) == 0 && id.created == same.created);
         MUST(id_key_equal(&id.key, &same.key) && id.names.old == same.names.old);
-        MUST(strlen(id.label) <= PROJECT_LABEL_MAX);
+        MUST(strlen(id.label) <= STORE_LABEL_MAX);
     }
     free(b);
 }
 
 static void check_state(const uint8_t *data, size_t len)
 {
-    uint8_t *b = with_sum(data, len, 1), again[STATE_LEN];
-    struct state s;
+    uint8_t *b = with_sum(data, len, 1), again[STORE_RECORD_LEN];
+    struct store_record s;
 
-    if (state_decode(b, 8 + len, &s) == 0) {
-        state_encode(&s, again);
-        MUST(8 + len == STATE_LEN && memcmp(b, again, STATE_LEN) == 0);
+    if (store_record_decode(b, 8 + len, &s) == 0) {
+        store_record_encode(&s, again);
+        MUST(8 + len == STORE_RECORD_LEN && memcmp(b, again, STORE_RECORD_LEN) == 0);
     }
     free(b);
 }
@@ -86,7 +86,7 @@ static void check_flushes(const uint8_t *data, size_t len)
     struct kv *kv;
 
     MUST(kv_mem_create(&fault, &mem) == 0);
-    MUST(kv_open_mem(mem, project_tables, project_table_count, KV_CREATE, &kv) == 0);
+    MUST(kv_open_mem(mem, store_tables, store_table_count, KV_CREATE, &kv) == 0);
     MUST(kv_txn_begin(kv, &t) == 0);
     MUST(kv_put(t, TABLE_META, "flushes", 7, b, 8 + len) == 0 && kv_commit(t) == 0);
     if (flush_names_load(kv, &names) == 0) {

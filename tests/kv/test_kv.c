@@ -79,12 +79,12 @@ static void is_damaged(struct fixture *x, unsigned table, const char *key)
     cr_assert_eq(kv_snap_seek(s, table, key, strlen(key), false, &at, &klen, &val, &len), -EUCLEAN);
     cr_assert_eq(klen, strlen(key));
     cr_assert_arr_eq(at, key, klen);
-    cr_assert_eq(kv_snap_walk(s, table, key, strlen(key), false, &at, &klen, &val, &len), 0);
-    cr_assert_eq(klen, strlen(key));
-    cr_assert_arr_eq(at, key, klen);
-    cr_assert_eq(len, KV_DAMAGED);
-    int r = kv_snap_walk(s, table, at, klen, true, &at, &klen, &val, &len);
-    cr_assert(r == -ENOENT || (r == 0 && memcmp(at, key, 3) > 0));
+    struct kv_each e = {.snap = s, .table = table, .key = key, .klen = strlen(key)};
+    cr_assert(kv_next(&e));
+    cr_assert_eq(e.klen, strlen(key));
+    cr_assert_arr_eq(e.key, key, e.klen);
+    cr_assert_eq(e.len, KV_DAMAGED);
+    cr_assert(!kv_next(&e) ? e.err == 0 : memcmp(e.key, key, 3) > 0);
     kv_snap_end(s);
 }
 

@@ -228,15 +228,13 @@ static void use(struct fixture *x)
         return;
     for (int round = 0; round < 2; round++) {
         for (unsigned table = 0; table < 2; table++) {
-            const void *at = NULL, *v;
-            size_t klen = 0, len;
-            struct kv_snap *s;
+            struct kv_each e = {.table = table};
 
-            if (kv_snap_begin(x->kv, &s) < 0)
+            if (kv_snap_begin(x->kv, &e.snap) < 0)
                 return;
-            while (kv_snap_walk(s, table, at, klen, klen > 0, &at, &klen, &v, &len) == 0)
+            while (kv_next(&e))
                 ;
-            kv_snap_end(s);
+            kv_snap_end(e.snap);
         }
         if (kv_txn_begin(x->kv, &t) < 0)
             return;
@@ -412,6 +410,31 @@ Test(kv_verify, what_can_be_read_of_a_damaged_one_is_saved)
     both_teardown(&x);
 }
 
+/* The salvaged one has its place, and the damaged one was not renamed any more. */
+Test(kv_verify, a_salvage_that_was_cut_off_leaves_the_damaged_one_to_the_next)
+{
+    struct kv_salvaged saved;
+    struct stat was, now;
+    struct fixture x;
+
+    both_setup(&x, true);
+    fill(&x, 11, 30);
+    kv_close(x.kv);
+    x.kv = NULL;
+    cr_assert_eq(fstatat(x.dir, "kv/data.mdb", &was, 0), 0);
+    cr_assert_eq(kv_salvage_lmdb(x.dir, "kv", &saved), 0);
+    cr_assert_eq(renameat(x.dir, saved.kept, x.dir, "kv.new"), 0);
+    cr_assert_eq(kv_salvage_lmdb(x.dir, "kv", &saved), 0);
+    cr_assert_str_eq(saved.kept, "kv.damaged.2");
+    cr_assert_eq(fstatat(x.dir, "kv.damaged/data.mdb", &now, 0), 0);
+    cr_assert_eq(now.st_ino, was.st_ino);
+    cr_assert_eq(now.st_size, was.st_size);
+    remove_kept(&x, "kv.damaged");
+    remove_kept(&x, saved.kept);
+    cr_assert_eq(kv_salvage_is_mended(x.dir, "kv"), 0);
+    both_teardown(&x);
+}
+
 static int fatal(const char *file, uint64_t offset)
 {
     (void)file;
@@ -428,15 +451,13 @@ static void read_all(struct fixture *x)
     if (mapped_catch_faults(fatal) < 0 || both_open(x, 2, KV_READONLY) < 0)
         _exit(4);
     for (unsigned table = 0; table < 2; table++) {
-        const void *at = NULL, *v;
-        size_t klen = 0;
-        struct kv_snap *s;
+        struct kv_each e = {.table = table};
 
-        if (kv_snap_begin(x->kv, &s) < 0)
+        if (kv_snap_begin(x->kv, &e.snap) < 0)
             _exit(5);
-        while (kv_snap_walk(s, table, at, klen, klen > 0, &at, &klen, &v, &len) == 0)
+        while (kv_next(&e))
             ;
-        kv_snap_end(s);
+        kv_snap_end(e.snap);
         for (int i = 0; i < 100; i++)
             (void)kv_get(x->kv, table, key, any_key(key, 1500), buf, sizeof buf, &len);
     }

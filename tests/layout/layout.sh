@@ -29,29 +29,68 @@ room 'lmdb\.h' core/kv
 room 'fuse(_lowlevel|_common)?\.h' fs
 room 'xxhash\.h' core/format
 
-# Arrows point down: each floor with the include directories it may see.
-floors=(base format kv shard object tree project)
+# The rooms of core.
+tests/layout/rooms.py || bad=1
 flags=(-std=c17 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -fsyntax-only -x c)
-declare -A below=([base]="" [format]="base" [kv]="base" [shard]="base"
-    [object]="base format kv shard" [tree]="base format kv shard object"
-    [project]="base format kv shard object tree")
-for floor in "${floors[@]}"; do
-    dirs=("-Icore/$floor")
-    for d in ${below[$floor]}; do
-        dirs+=("-Icore/$d")
-    done
-    for header in core/"$floor"/*.h; do
-        "${CC:-cc}" "${flags[@]}" "${dirs[@]}" -include stddef.h /dev/null -include "$header" ||
-            wrong "$header does not compile alone, with only the floors below it"
+
+# The rooms of tools, from the ground up: each sees those before it. meson.build links a room with what
+# its README says that it stands on, and with no more; tests/layout/meson.build sees to the calls.
+dirs=()
+for d in core/*/; do
+    dirs+=("-I$d")
+done
+for room in client mount verbs; do
+    says=$(sed -n 's/^Stands on: \(.*\)\.$/\1/p' "tools/$room/README.md" | grep -oE '[a-z]+(,|$)' | tr -d , | sort)
+    links=$(grep -oE '[a-z]+_dep\b' "tools/$room/meson.build" | sed 's/_dep//' | grep -vx "$room" | sort -u)
+    [[ -n $says && $says == "$links" ]] ||
+        wrong "tools/$room stands on" $says", says its README, but is linked with" $links
+    [[ $says != *fs* ]] || dirs+=(-Ifs -Ifs/base)
+    if echo "#include \"$(basename "$(find tools/$room -name '*.h' | head -n 1)")\"" |
+        "${CC:-cc}" "${flags[@]}" "${dirs[@]}" - 2>/dev/null; then
+        wrong "tools/$room can be included from below"
+    fi
+    dirs+=("-Itools/$room")
+    for header in tools/"$room"/*.h; do
+        "${CC:-cc}" "${flags[@]}" "${dirs[@]}" /dev/null -include "$header" ||
+            wrong "$header does not compile alone, with only the rooms below it"
     done
 done
-if echo '#include "project.h"' | "${CC:-cc}" "${flags[@]}" -Icore/base -Icore/kv - 2>/dev/null; then
-    wrong "an include that points up compiles"
-fi
+
+# The lock table has each lock of an open store and of a mount, and the file that it says it is in.
+table=$(sed -n '1,/#pragma once/p' core/state/state.h)
+locks=$(grep -rhoE '(mutex_init|rwlock_init|apart_start)\(.*"[^"]+"' core fs --include='*.c' \
+    --exclude='*_mem.c' --exclude=lock.c | grep -oE '"[^"]+"$' | sort -u)
+[[ $(wc -l <<<"$locks") -gt 60 ]] || wrong "too few locks: $locks"
+while read -r lock; do
+    [[ $table == *"$lock"* ]] || wrong "lock $lock is not in the table of core/state/state.h"
+done <<<"$locks"
+for file in $(grep -oE '^ \*   "[a-z _]+" +[a-z_/]+\.c' <<<"$table" | grep -oE '[a-z_/]+\.c$'); do
+    [[ -n $(listed | grep -E "^core/(.*/)?$file\$") ]] || wrong "the table of core/state/state.h names $file, which is not there"
+done
 
 # Functions that have no place here.
 out=$(grep -rnE '\b(strcpy|strcat|sprintf|gets|strtok)\(' core fs tools --include='*.[ch]' || true)
 [[ -z $out ]] || wrong "unbounded functions: $out"
+
+# Assertions of shell tests that cannot fail: `set -e` does not look at the status of `! COMMAND`
+# (`! COMMAND || fail "..."` is right), nor has a value another one than itself.
+unchecked() {
+    awk '
+        function report() { if (held != "" && $0 !~ /^[[:space:]]*}/) print held; held = "" }
+        FNR == 1 { held = ""; before = "" }
+        { report(); line = $0; gsub(/\[\[.*\]\]/, "TEST", line) }
+        before !~ /(&&|\|\||\\)$/ && line ~ /(^[[:space:]]*|&& |\|\| )! / && line !~ /! .*(\|\| |; then|; do)/ &&
+            line !~ /^[[:space:]]*(#|if |elif |while |until |wait_until )|\(\) [({]/ { held = FILENAME ":" FNR ": " $0 }
+        { before = $0 }
+        END { if (held != "") print held }' "$@"
+    grep -HnE '\b(eq|cmp|diff) ("\$.*"|[^ ]+) \2( |$)' "$@" || true
+}
+mapfile -t scripts < <(listed | grep -E '^tests/.*\.sh$')
+[[ ${#scripts[@]} -gt 50 ]] || wrong "too few shell tests: ${#scripts[@]}"
+out=$(unchecked "${scripts[@]}")
+[[ -z $out ]] || wrong "assertions that cannot fail: $out"
+out=$(tests/layout/lists.py "${scripts[@]}" || true)
+[[ -z $out ]] || wrong "A && B, where set -e does not see that A fails: give each a line of its own: $out"
 
 # One line of licence in every source.
 while read -r f; do

@@ -39,12 +39,28 @@ sys.exit(ctypes.CDLL(None).umount2(os.fsencode(sys.argv[1]), 0))' "$M" # umount(
 mounting=$!
 pids+=("$mounting")
 wait_until 10 said 'waiting for process' || fail "said: $(<"$W/said")"
-! mountpoint -q "$M"
+! mountpoint -q "$M" || fail "it is mounted beside the one that ends"
 kill -CONT "$daemon"
 wait "$mounting" || fail "not mounted: $(<"$W/said")"
 daemon=$(daemon_of "$M")
 pids+=("$daemon")
 eq "$(tree_digest "$M")" "$want"
+
+# Also where the list of mounts has the store by another name.
+ln -s "$W" "$W/itself"
+for verb in check log; do
+    claim "the same for tally $verb, which says what it waits for and then looks"
+    kill -STOP "$daemon"
+    python3 -c 'import ctypes, os, sys
+sys.exit(ctypes.CDLL(None).umount2(os.fsencode(sys.argv[1]), 0))' "$M"
+    (cd "$W/itself" && exec "$TALLY" "$verb" store) >"$W/said" 2>&1 &
+    looking=$!
+    pids+=("$looking")
+    wait_until 10 said 'waiting for process' || fail "said: $(<"$W/said")"
+    kill -CONT "$daemon"
+    wait "$looking" || fail "$verb: $(<"$W/said")"
+    up
+done
 
 claim "told to end, with a file open: the same at the same mount point, while it is still mounted"
 exec 8<"$M/main/large"
@@ -62,6 +78,18 @@ matches "$(<"$W/said")" "in use: mounted at $M"
 fails "$TALLY" mount "$S" "$M"
 matches "$(<"$W/said")" 'is a tally mount already'
 [[ $((SECONDS - before)) -lt 5 ]]
+
+claim "the same where the list of mounts has a symlink to the store"
+"$TALLY" umount "$M"
+ln -s "$S" "$W/alias"
+"$TALLY" mount "$W/alias" "$M"
+pids+=("$(daemon_of "$M")")
+before=$SECONDS
+fails "$TALLY" check "$S"
+matches "$(<"$W/said")" "in use: mounted at $M"
+[[ $((SECONDS - before)) -lt 5 ]]
+"$TALLY" umount "$M"
+up
 
 claim "one that was unmounted lazily, and is still in use, is not waited for for ever"
 exec 8<"$M/main/large"

@@ -7,9 +7,9 @@
  *
  * Exit code 0, or 1 with a sentence.
  */
-#include "../project/old_identity.h"
+#include "../fixture/old_identity.h"
 #include "io.h"
-#include "store.h"
+#include "store_dir.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,7 +22,7 @@ static void must(const char *what, int err)
     exit(1);
 }
 
-static uint64_t age(struct store *s)
+static uint64_t age(struct store_dir *s)
 {
     uint8_t buf[IDENTITY_LEN], old[OLD_IDENTITY_LEN];
     struct identity id;
@@ -43,15 +43,15 @@ static uint64_t age(struct store *s)
 int main(int argc, char **argv)
 {
     static const char text[] = "tallyfs store 3\n";
-    struct store s;
+    struct store_dir s;
     char why[STORE_WHY];
 
-    if (argc != 2 || store_open(argv[1], 0, "age", argv[1], &s, why) < 0) {
+    if (argc != 2 || store_dir_open(argv[1], 0, "age", argv[1], &s, why) < 0) {
         fprintf(stderr, "age: %s\n", argc == 2 ? why : "age STORE");
         return 1;
     }
     printf("%" PRIu64 "\n", age(&s));
     must("writing", io_write_file(s.dirfd, "tally-store", text, sizeof text - 1, 0644));
-    store_close(&s);
+    store_dir_close(&s);
     return 0;
 }

@@ -127,4 +127,5 @@ def main():
     sys.exit(bad > 0 or left > 0)
 
 
-main()
+if __name__ == "__main__":
+    main()

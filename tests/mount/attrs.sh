@@ -29,8 +29,11 @@ chgrp 7 f
 eq "$(stat -c '%u:%g' link f | tr '\n' ' ')" "5:6 1:7 "
 
 claim "a set-gid directory hands its group down"
-mkdir g && chgrp 44 g && chmod 2775 g
-touch g/f && mkdir g/d
+mkdir g
+chgrp 44 g
+chmod 2775 g
+touch g/f
+mkdir g/d
 eq "$(stat -c '%g %a' g/f g/d | tr '\n' ' ')" "44 644 44 2755 "
 
 claim "utimens to the nanosecond, before 1970 and after 2038"
@@ -71,7 +74,10 @@ echo 1 >born
 birth=$(stat -c %w born)
 matches "$birth" '^2'
 sleep 0.02
-echo 2 >>born && chmod 600 born && touch -d 2001-01-01 born && mv born born2
+echo 2 >>born
+chmod 600 born
+touch -d 2001-01-01 born
+mv born born2
 eq "$(stat -c %w born2)" "$birth"
 matches "$(stat -c %w "$M/.tally/status" 2>&1)" '^-$'
 

@@ -63,18 +63,27 @@ eq "$(cat main/log)" "$(printf 'before\nafter')"
 exec 4>&-
 
 claim "while a writer goes on, a branch is one instant of it: a prefix of what it wrote"
-python3 - "$M/main" <<'END' &
-import os, sys
+python3 - "$M/main" "$W/stop" <<'END' &
+import itertools, os, sys
 os.chdir(sys.argv[1])
-for i in range(3000):
-    open(f"seq-{i:04d}", "w").write(str(i))
+for i in itertools.count():
+    open(f"seq-{i:06d}", "w").write(str(i))
+    if os.path.exists(sys.argv[2]):
+        break
 END
 writer=$!
 pids+=("$writer")
+written() { find "$1" -name 'seq-*' | wc -l; }
+has_more() { [[ $(written main) -gt $1 ]]; } # THAN
+seen=0
 for i in 1 2 3 4 5; do
-    sleep 0.1
+    wait_until 60 has_more "$seen"
     t branch main "run$i" >/dev/null
+    [[ $(written "run$i") -gt $seen ]] || fail "run$i has no more than $seen"
+    seen=$(written "run$i")
 done
+wait_until 60 has_more "$seen" || fail "the writer does not go on"
+touch "$W/stop"
 wait "$writer"
 for i in 1 2 3 4 5; do
     (cd "run$i" && find . -name 'seq-*' | sort) | awk -F- '$2 + 0 != NR - 1 { exit 1 }'

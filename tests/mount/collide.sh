@@ -70,9 +70,12 @@ claim "killed while they are sealed, likewise"
 collide make main 4000 2000
 before=$(pack_bytes)
 "$TALLY" -C "$M" flush >/dev/null 2>&1 &
+flush=$!
 wait_until 10 grown
 kill_daemon
-wait $! || true
+rc=0
+wait "$flush" || rc=$?
+[[ $rc -le 1 ]] || fail "exit code $rc of the flush whose daemon was killed"
 mount_store
 collide same main 0 6000
 unmount_store

@@ -6,7 +6,8 @@ set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 begin
 cd "$M"
-mkdir full && touch full/x
+mkdir full
+touch full/x
 cat >"$W/control.py" <<'END'
 import errno, os
 def run(text):

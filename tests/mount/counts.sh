@@ -74,7 +74,9 @@ rm main/a main/b main/c dev/a
 
 claim "what the link across shares is copied on write; owner, mode and times are the source's"
 echo text >main/a
-chown 3:4 main/a && chmod 640 main/a && touch -d '2001-02-03 04:05:06.7' main/a
+chown 3:4 main/a
+chmod 640 main/a
+touch -d '2001-02-03 04:05:06.7' main/a
 ln main/a dev/b
 eq "$(stat -c '%u %g %a %y' dev/b)" "$(stat -c '%u %g %a %y' main/a)"
 echo more >>dev/b

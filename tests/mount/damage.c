@@ -14,16 +14,16 @@
  * Exit code 0, or 1 with a sentence.
  */
 #include "bytes.h"
-#include "project_impl.h"
-#include "store.h"
+#include "store_impl.h"
+#include "store_dir.h"
 #include "vfs_impl.h"
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-static struct store store;
-static struct project *project;
+static struct store_dir store;
+static struct state *state;
 
 _Noreturn static void die(const char *what, int err)
 {
@@ -37,15 +37,15 @@ static void must(const char *what, int err)
         die(what, err);
 }
 
-static void project_up(void)
+static void store_up(void)
 {
-    struct project_config config = {
+    struct state_config config = {
         .disk = store.disk, .kv = store.kv, .clock = clock_real(), .threads = 1};
 
-    must("opening the project", project_open(&config, &project));
+    must("opening the store", store_open(&config, &state));
 }
 
-/* ---- trees: through an opened project, so that the counts stay right ---- */
+/* ---- trees: through an opened store, so that the counts stay right ---- */
 
 struct place {
     struct ns *ns;
@@ -62,7 +62,7 @@ static struct place find(const char *path)
     size_t n = strcspn(path, "/");
 
     snprintf(part, sizeof part, "%.*s", (int)n, path);
-    must(part, ns_get_by_name(project, part, &p.ns));
+    must(part, ns_get_by_name(state, part, &p.ns));
     p.ns->tree.tap = NULL; /* the log is not told */
     p.ns->dirty = true;
     for (path += n; *path++ == '/' && *path; path += n) {
@@ -70,7 +70,7 @@ static struct place find(const char *path)
         snprintf(part, sizeof part, "%.*s", (int)n, path);
         p.dir = p.ino;
         p.name = path;
-        int err = dirent_find(project, &p.ns->tree, p.dir, part, &p.key, &p.ino, &type);
+        int err = dirent_find(state, &p.ns->tree, p.dir, part, &p.key, &p.ino, &type);
         if (err == -ENOENT && !path[n])
             p.ino = 0;
         else
@@ -90,7 +90,7 @@ static void change_inode(const char *path, const char *field, const char *value)
     else
         in.size = strtoull(value, NULL, 10);
     must(path, inode_store(&p.ns->tree, p.ino, &in));
-    ns_put(project, p.ns);
+    ns_put(state, p.ns);
 }
 
 static void unname(const char *path)
@@ -98,18 +98,18 @@ static void unname(const char *path)
     struct place p = find(path);
 
     must(path, tree_del(&p.ns->tree, p.key));
-    ns_put(project, p.ns);
+    ns_put(state, p.ns);
 }
 
 static void dangle(const char *path)
 {
     struct place p = find(path);
 
-    must(path, dirent_put(project, &p.ns->tree, p.key, KEY_INO_MAX, S_IFREG, p.name));
-    ns_put(project, p.ns);
+    must(path, dirent_put(state, &p.ns->tree, p.key, KEY_INO_MAX, S_IFREG, p.name));
+    ns_put(state, p.ns);
 }
 
-/* ---- tables: one transaction behind the project's back ---- */
+/* ---- tables: one transaction behind the store's back ---- */
 
 static uint64_t object_of(const char *path)
 {
@@ -117,15 +117,15 @@ static uint64_t object_of(const char *path)
     struct inode in;
 
     must(path, inode_load(&p.ns->tree, p.ino, &in));
-    ns_put(project, p.ns);
-    return refs_resolve(project->refs, in.object);
+    ns_put(state, p.ns);
+    return refs_resolve(state->refs, in.object);
 }
 
 static struct entry entry_of(uint64_t number)
 {
     struct entry e;
 
-    must("the object", refs_entry(project->refs, number, true, NULL, &e));
+    must("the object", refs_entry(state->refs, number, true, NULL, &e));
     return e;
 }
 
@@ -182,11 +182,11 @@ int main(int argc, char **argv)
     uint64_t object = 0;
     char why[STORE_WHY];
 
-    if (argc < 3 || store_open(argv[1], 0, "damage", argv[1], &store, why) < 0) {
+    if (argc < 3 || store_dir_open(argv[1], 0, "damage", argv[1], &store, why) < 0) {
         fprintf(stderr, "damage: %s\n", argc < 3 ? "damage STORE WHAT [PATH [N]]" : why);
         return 1;
     }
-    project_up();
+    store_up();
     if (!strcmp(what, "links") || !strcmp(what, "entries"))
         change_inode(path, what, argc > 4 ? argv[4] : "0");
     else if (!strcmp(what, "unname"))
@@ -199,9 +199,9 @@ int main(int argc, char **argv)
         struct entry e = entry_of(object);
         spoil_file(&e);
     }
-    must("closing", project_close(project));
+    must("closing", store_close(state));
     if (!strcmp(what, "counts") || !strcmp(what, "forget"))
         change_tables(what, object);
-    store_close(&store);
+    store_dir_close(&store);
     return 0;
 }

@@ -102,7 +102,7 @@ eq "$(errno_of 'open(argv[0], "wb").write(os.urandom(1000000))' "$M/main/new4")"
 fault "name EIO objects"
 head -c 3000000 /dev/urandom >"$M/main/new5"
 digest=$(digest "$M/main/new5")
-drain || true # it may stay where it is
+drain # it stays where it is
 eq "$(digest "$M/main/new5")" "$digest"
 fault ""
 drain
@@ -134,8 +134,10 @@ for what in "sync EIO packs" "sync EIO packs/" "sync EIO kv/data.mdb" "write EIO
     matches "$(cat "$W/said")" '--force'
     fault ""
     eq "$(fsyncs new7)" EROFS "it does not trust the disk again by itself"
-    "$TALLY" umount --force "$M" >/dev/null 2>&1 || true
-    wait "$daemon" || true
+    "$TALLY" umount --force "$M" 2>/dev/null
+    rc=0
+    wait "$daemon" || rc=$?
+    eq "$rc" 1 "the daemon that was forced"
     replace_disk
     check_clean
     mount_store
@@ -153,7 +155,7 @@ drain
 may_log 'tally mount: background work did not end: .*'
 fault "sync EIO kv/data.mdb"
 echo x >"$M/main/new9"
-drain 2>/dev/null || true
+fails "$TALLY" -C "$M" drain
 wait_until 60 ended "$daemon" || fail "the daemon goes on"
 rc=0
 wait "$daemon" || rc=$?
@@ -176,7 +178,7 @@ mount_store
 chmod 700 "$M/main/small1" # a change that needs nothing but what is in memory, and a commit
 truncate -s 8192 "$S/kv/data.mdb" # to who has it mapped the same as a disk that cannot be read
 : >"$W/log"
-"$TALLY" -C "$M" drain >/dev/null 2>&1 || true
+fails "$TALLY" -C "$M" drain
 wait_until 20 ended "$daemon"
 rc=0
 wait "$daemon" || rc=$?

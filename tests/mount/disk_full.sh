@@ -27,7 +27,9 @@ drop_branches() {
     done
 }
 
-echo old >"$M/main/old" && echo saved >"$M/main/saved" && echo x >"$M/main/gone"
+echo old >"$M/main/old"
+echo saved >"$M/main/saved"
+echo x >"$M/main/gone"
 
 claim "filled: each operation succeeds or says ENOSPC, and all is there and right"
 model fill 1
@@ -85,7 +87,8 @@ done
 
 claim "when another program takes the room, commits wait for it, and nothing is lost"
 "$TALLY" -C "$M" set flush_interval 1h >/dev/null # only who asks commits
-echo kept >"$M/main/kept" && sync "$M/main/kept"
+echo kept >"$M/main/kept"
+sync "$M/main/kept"
 python3 - "$M/main/waiting" <<'END'
 import os, sys
 os.mkdir(sys.argv[1])

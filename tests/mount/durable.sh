@@ -49,7 +49,7 @@ for i in 1 2 3; do
 done
 
 claim "after a drain everything is there, also unsealed and unsynced files, and check is clean"
-(cd "$M/main" && for i in {1..500}; do echo "$i" >"f$i"; done)
+for i in {1..500}; do echo "$i" >"$M/main/f$i"; done
 head -c 20000000 /dev/urandom >"$M/main/big"
 "$TALLY" -C "$M" branch main copy >/dev/null
 printf over | dd of="$M/copy/big" bs=1 seek=9000000 conv=notrunc status=none
@@ -63,30 +63,41 @@ eq "$(tree_digest "$M")" "$want"
 
 claim "killed in the middle of writing, the store is sound and what was drained is there"
 mkdir "$M/noise"
+main=$(tree_digest "$M/main")
+drained() { cat "$M"/noise/{large,small}* | sha256sum; }
+# has_names COUNT [CONDITION…] - has the writer put as many, of which find(1) says so?
+has_names() { [[ $(find "$M/noise" -name 'n*[0-9]' "${@:2}" 2>/dev/null | wc -l) -ge $1 ]]; }
 for i in 1 2 3; do
     python3 - "$M/noise" "$i" <<'END' &
-import os, random, sys
+import contextlib, errno, os, random, sys
 os.chdir(sys.argv[1])
 rng = random.Random(int(sys.argv[2]))
 try:
-    for i in range(100000):
+    while True:
         with open(f"n{rng.randrange(200)}", "wb") as f:
             f.write(rng.randbytes(rng.choice((10, 5000, 400000))))
-        if i % 7 == 0:
-            os.unlink(f"n{rng.randrange(200)}") if rng.random() < 0.3 else None
-except OSError:
-    pass
+        if rng.random() < 0.1:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(f"n{rng.randrange(200)}")
+except OSError as e: # the daemon is gone
+    assert e.errno in (errno.ENOTCONN, errno.ECONNABORTED, errno.EIO), e
 END
     writer=$!
     pids+=("$writer")
-    sleep 1
+    wait_until 60 has_names 10
+    head -c 300000 /dev/urandom >"$M/noise/large$i"
+    echo "$i" >"$M/noise/small$i"
+    want_drained=$(drained)
     "$TALLY" -C "$M" drain >/dev/null
-    sleep 0.3
+    touch "$W/drained"
+    wait_until 60 has_names 10 -newer "$W/drained"
+    ! ended "$writer" || fail "the writer has ended by itself"
     kill_daemon
-    wait "$writer" || true
+    wait "$writer"
     check_clean
     mount_store
-    eq "$(tree_digest "$M/main")" "$(tree_digest "$M/main")"
+    eq "$(tree_digest "$M/main")" "$main"
+    eq "$(drained)" "$want_drained"
 done
 "$TALLY" -C "$M" drop noise >/dev/null
 eq "$(tree_digest "$M")" "$want"

@@ -26,11 +26,14 @@ work() {
 }
 a_drain_runs() { "$TALLY" -C "$M" jobs | grep -q 'running.*drain'; }
 is_unmounted() { ! mountpoint -q "$M"; }
-# The daemon must be gone, and all be there in the next mount.
+# all_is_there NAME [CODE] - the daemon must be gone, with that exit code, and all be there in the
+# next mount.
 all_is_there() {
     wait_until 60 ended "$daemon" || fail "the daemon does not end"
     wait_until 60 is_unmounted || fail "a dead mount is left"
-    wait "$daemon" 2>/dev/null || true
+    local rc=0
+    wait "$daemon" 2>/dev/null || rc=$?
+    eq "$rc" "${2:-0}"
     mount_store
     eq "$(tree_digest "$M")" "$want"
     eq "$(getfattr --only-values -n user.k "$M/main/$1/f5" 2>/dev/null)" v
@@ -119,7 +122,7 @@ for i in 1 2; do
     want=$(tree_digest "$M")
     kill -TERM "$daemon"
     kill -INT "$daemon" # another one, so that they are two
-    all_is_there "twice$i"
+    all_is_there "twice$i" 1
 done
 
 claim "SIGKILL: nothing that had returned is lost"
@@ -127,7 +130,7 @@ for i in 1 2; do
     work "kill$i"
     want=$(tree_digest "$M")
     kill_daemon
-    all_is_there "kill$i"
+    all_is_there "kill$i" 137
 done
 
 claim "in the background, too: a second signal leaves neither process nor mount"
@@ -139,7 +142,7 @@ work back
 want=$(tree_digest "$M")
 kill -TERM "$daemon"
 kill -INT "$daemon"
-all_is_there back
+all_is_there back 127 # it is no child of the shell, which has no code of it
 
 claim "while a drop is worked off: umount finishes it; after SIGKILL it goes on as a job"
 fill() {

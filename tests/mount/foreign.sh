@@ -50,16 +50,19 @@ for part in . kv kv/data.mdb kv/lock.mdb packs slots objects objects/7f tally-st
     mode=$(stat -c %a "$S/$part")
     chmod o+w "$S/$part"
     refused "may be written by everybody" "$TALLY" mount "$S" "$M"
-    chgrp 12345 "$S/$part" && chmod o-w,g+w "$S/$part"
+    chgrp 12345 "$S/$part"
+    chmod o-w,g+w "$S/$part"
     refused "may be written by group 12345" "$TALLY" mount "$S" "$M"
-    chmod "$mode" "$S/$part" && chgrp 0 "$S/$part"
+    chmod "$mode" "$S/$part"
+    chgrp 0 "$S/$part"
 done
 refused "belongs to user 0|Permission denied" setpriv --reuid "$user" --regid "$user" --clear-groups "$TALLY" check "$S"
 mount_with -o rw
 unmount_store
 
 claim "init in a directory that others may write"
-mkdir "$W/theirs" && chmod 777 "$W/theirs"
+mkdir "$W/theirs"
+chmod 777 "$W/theirs"
 refused "may be written by everybody" "$TALLY" init "$W/theirs"
 eq "$(ls -A "$W/theirs")" ""
 "$TALLY" init --foreign-store "$W/theirs"
@@ -68,7 +71,8 @@ rm -rf "$W/theirs"
 claim "a directory of the store is a symlink: nothing is put where it leads"
 for part in slots packs objects objects/00 kv log; do
     new_store "$S"
-    rm -rf "${S:?}/$part" && ln -s "$W/roots" "$S/$part"
+    rm -rf "${S:?}/$part"
+    ln -s "$W/roots" "$S/$part"
     for options in rw foreign_store; do
         refused "${part%/*}.* is a symlink" "$TALLY" mount -o "$options" "$S" "$M"
     done
@@ -81,7 +85,8 @@ echo "root's own" >"$W/secret"
 for part in kv/data.mdb kv/lock.mdb lock tally-store; do
     new_store "$S"
     cp -p "$S/$part" "$W/copy"
-    rm -f "$S/$part" && ln -s "$W/secret" "$S/$part"
+    rm -f "$S/$part"
+    ln -s "$W/secret" "$S/$part"
     refused "symlink|is not a store" "$TALLY" mount -o foreign_store "$S" "$M"
     refused "." "$TALLY" check --repair --foreign-store "$S"
     eq "$(<"$W/secret")" "root's own"
@@ -102,15 +107,23 @@ while True:
     os.link("real", "new")
     os.rename("new", "lock.mdb")
 END
-pids+=($!)
-for _ in $(seq 30); do timeout 60 "$TALLY" check --repair --foreign-store "$S" >/dev/null 2>&1 || true; done
-kill "${pids[-1]}"
+racer=$!
+pids+=("$racer")
+wait_until 20 test -e "$S/kv/real"
+for _ in $(seq 30); do
+    rc=0
+    timeout 60 "$TALLY" check --repair --foreign-store "$S" >"$W/said" 2>&1 || rc=$?
+    [[ $rc -le 2 ]] || fail "exit code $rc of a repair: $(<"$W/said")"
+    ! ended "$racer" || fail "nobody changes the names any more"
+done
+kill "$racer"
 eq "$(<"$W/secret")" "root's own"
 
 claim "something else than a file or directory in the place of each: told, not waited for"
 new_store "$S"
 mount_with -o rw
-head -c 300000 /dev/urandom >"$M/main/large" && echo small >"$M/main/small"
+head -c 300000 /dev/urandom >"$M/main/large"
+echo small >"$M/main/small"
 drain
 echo later >"$M/main/later"
 kill_daemon
@@ -118,22 +131,27 @@ cp -a "$S" "$W/whole"
 mapfile -t parts < <(cd "$S" && find . -mindepth 1 ! -path './objects/??' -printf '%P\n')
 [[ ${#parts[@]} -gt 12 ]] || fail "too few: ${parts[*]}"
 for part in "${parts[@]}"; do
-    rm -rf "$S" && cp -a "$W/whole" "$S"
-    rm -rf "${S:?}/$part" && mkfifo "$S/$part"
+    rm -rf "$S"
+    cp -a "$W/whole" "$S"
+    rm -rf "${S:?}/$part"
+    mkfifo "$S/$part"
     for command in "check --all-bytes" "log" "check --repair --free-leaks"; do
         rc=0
         # shellcheck disable=SC2086
         timeout 60 "$TALLY" $command "$S" >"$W/said" 2>&1 || rc=$?
         [[ $rc -le 2 ]] || fail "exit code $rc of: tally $command, with a FIFO for $part"
     done
-    rm -rf "$S" && cp -a "$W/whole" "$S"
-    rm -rf "${S:?}/$part" && mkfifo "$S/$part"
+    rm -rf "$S"
+    cp -a "$W/whole" "$S"
+    rm -rf "${S:?}/$part"
+    mkfifo "$S/$part"
     rc=0
     timeout 60 "$TALLY" mount "$S" "$M" >"$W/said" 2>&1 || rc=$?
     if [[ $rc -eq 0 ]]; then
         timeout 60 cat "$M/main/large" "$M/main/small" >/dev/null 2>&1 || rc=$?
         [[ $rc -le 2 ]] || fail "exit code $rc of reading, with a FIFO for $part"
-        timeout 60 "$TALLY" umount "$M" >/dev/null 2>&1 || true
+        timeout 60 "$TALLY" umount "$M" >"$W/said" 2>&1 || fail "exit code $? of umount, with a FIFO for $part: $(<"$W/said")"
+        ! mountpoint -q "$M" || fail "it is still mounted"
     else
         [[ $rc -eq 1 && -s $W/said ]] || fail "exit code $rc of a mount, with a FIFO for $part"
     fi
@@ -142,18 +160,22 @@ done
 claim "a shard that is somebody else's, or that others may write"
 new_store "$S"
 mount_with -o rw
-mkdir "$W/shard" && chmod 777 "$W/shard"
+mkdir "$W/shard"
+chmod 777 "$W/shard"
 refused_verb() { # REGEX WORDS…
     fails "$TALLY" -C "$M" "${@:2}"
     matches "$(<"$W/said")" "$1"
 }
 refused_verb "may be written by everybody.*foreign_store" shard add 1 "dir:$W/shard"
-chmod 755 "$W/shard" && chown "$user" "$W/shard"
+chmod 755 "$W/shard"
+chown "$user" "$W/shard"
 refused_verb "belongs to user $user" shard add 1 "dir:$W/shard"
 eq "$(ls -A "$W/shard")" ""
 chown 0 "$W/shard"
 "$TALLY" -C "$M" shard add 1 "dir:$W/shard" >/dev/null
-head -c 300000 /dev/urandom >"$W/data" && cp "$W/data" "$M/main/f" && drain
+head -c 300000 /dev/urandom >"$W/data"
+cp "$W/data" "$M/main/f"
+drain
 "$TALLY" -C "$M" move main/f 1 --wait >/dev/null
 unmount_store
 chmod 777 "$W/shard"
@@ -164,27 +186,34 @@ mount_with -o foreign_store
 cmp "$W/data" "$M/main/f"
 unmount_store
 chmod 755 "$W/shard"
-rm -r "$W/shard/objects" && ln -s "$W/roots" "$W/shard/objects"
+rm -r "$W/shard/objects"
+ln -s "$W/roots" "$W/shard/objects"
 mount_with -o foreign_store
 matches "$("$TALLY" -C "$M" shard list)" "unreachable.*is a symlink"
 unmount_store
 nothing_in_roots
 
 claim "what stands on a shard in the place of its files: told, never waited for, and never read elsewhere"
-rm -rf "$W/shard" && mkdir "$W/shard" && chown "$user" "$W/shard"
+rm -rf "$W/shard"
+mkdir "$W/shard"
+chown "$user" "$W/shard"
 new_store "$S"
 mount_with -o foreign_store
 "$TALLY" -C "$M" shard add 1 "dir:$W/shard" >/dev/null
 for i in 1 2 3 4 5 6; do
-    head -c 300000 /dev/urandom >"$W/data.$i" && cp "$W/data.$i" "$M/main/f$i"
+    head -c 300000 /dev/urandom >"$W/data.$i"
+    cp "$W/data.$i" "$M/main/f$i"
 done
 drain
 "$TALLY" -C "$M" move main/ 1 --wait >/dev/null
 mapfile -t parts < <(find "$W/shard/objects" -type f ! -name '*.sums')
 eq "${#parts[@]}" 6
 rm "${parts[@]:0:3}"
-mkfifo "${parts[0]}" && ln -s "$W/secret" "${parts[1]}" && mkdir "${parts[2]}"
-truncate -s 1T "${parts[3]}" && truncate -s 100 "${parts[4]}"
+mkfifo "${parts[0]}"
+ln -s "$W/secret" "${parts[1]}"
+mkdir "${parts[2]}"
+truncate -s 1T "${parts[3]}"
+truncate -s 100 "${parts[4]}"
 may_log '^tally: ALARM: '
 sound=0
 for i in 1 2 3 4 5 6; do
@@ -199,7 +228,8 @@ timeout 60 "$TALLY" -C "$M" scrub --wait >/dev/null 2>&1 || [[ $? -eq 1 ]]
 unmount_store
 
 claim "a pool that is somebody else's, or that others may write"
-mkdir "$W/pool" && chmod 777 "$W/pool"
+mkdir "$W/pool"
+chmod 777 "$W/pool"
 refused "pool .* may be written by everybody" "$TALLY" init --pool "dir:$W/pool" "$W/pooled"
 eq "$(ls -A "$W/pool")" ""
 chmod 755 "$W/pool"
@@ -207,9 +237,11 @@ chmod 755 "$W/pool"
 chown "$user" "$W/pool"
 refused "pool .* belongs to user $user" "$TALLY" mount "$W/pooled" "$M"
 chown 0 "$W/pool"
-mv "$W/pool/nodes/0001/slots" "$W/aside" && ln -s "$W/roots" "$W/pool/nodes/0001/slots"
+mv "$W/pool/nodes/0001/slots" "$W/aside"
+ln -s "$W/roots" "$W/pool/nodes/0001/slots"
 refused "slots is a symlink" "$TALLY" mount -o foreign_store "$W/pooled" "$M"
-rm "$W/pool/nodes/0001/slots" && mv "$W/aside" "$W/pool/nodes/0001/slots"
+rm "$W/pool/nodes/0001/slots"
+mv "$W/aside" "$W/pool/nodes/0001/slots"
 "$TALLY" check "$W/pooled" >/dev/null
 nothing_in_roots
 claim "all of ${test_file##*/}"

@@ -9,9 +9,11 @@
  * When it ends it prints how many it was told to forget. A request for extended attributes it
  * leaves unanswered.
  */
-#include "fs_impl.h"
+#include "fs.h"
 #include "init.h"
 #include "loop.h"
+#include "mount.h"
+#include "reply.h"
 #include "ring.h"
 #include "session.h"
 
@@ -102,7 +104,7 @@ int main(int argc, char **argv)
 {
     static struct requests none;
     struct fs_options o = {.store = "forgetful", .allow_other = true};
-    struct fs fs = {.o = &o, .requests = none};
+    struct fs fs = {.o = &o, .hooks = &fs_hooks, .requests = none};
     char why[256] = "";
     if (argc != 3)
         return 2;

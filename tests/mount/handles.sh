@@ -97,7 +97,8 @@ claim "those of a namespace that is dropped, or replaced under its name and numb
 for i in {1..5}; do
     eq "$(at "${h[other/x/f]}")" ESTALE
     eq "$(at "${h[other]}")" ESTALE
-    mkdir -p "$M/other/x" && echo "new $i" >"$M/other/x/f"
+    mkdir -p "$M/other/x"
+    echo "new $i" >"$M/other/x/f"
     evict
     eq "$(at "${h[other/x/f]}")" ESTALE "after $i"
     eq "$(at "$(take "$M/other/x/f")")" "new $i"

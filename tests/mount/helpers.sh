@@ -77,6 +77,6 @@ unshare -m --propagation private bash "$W/inner" "$W/sbin" "$W/run" "$S" "$M" "$
 [[ ! -f $W/run/pids ]] || mapfile -t -O "${#pids[@]}" pids <"$W/run/pids"
 eq "$rc" 0 "$(cat "$W/said")"
 check_clean
-[[ ! -e /run/mount/utab ]] || ! grep -q "$W" /run/mount/utab
+[[ ! -e /run/mount/utab ]] || ! grep -q "$W" /run/mount/utab || fail "umount(8) still knows it"
 mount_store
 finish

@@ -4,8 +4,9 @@
  * symlinks to whatever its maker likes root to write to, or to read; or who looks for `.tally`
  * waits for good.
  *
- *     hostile MOUNTPOINT TARGET          in the foreground, until it is unmounted
- *     hostile MOUNTPOINT                 the same, for waiting
+ *     hostile MOUNTPOINT TARGET           in the foreground, until it is unmounted
+ *     hostile MOUNTPOINT                  the same, for waiting
+ *     hostile MOUNTPOINT "" OPTIONS       the same with other options of the mount
  */
 #define FUSE_USE_VERSION 34
 #include <fuse_lowlevel.h>
@@ -36,7 +37,7 @@ static void get_attr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 static void look_up(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
     struct fuse_entry_param e = {0};
-    if (target == NULL)
+    if (target == NULL || *target == '\0')
         return;
     if (parent == ROOT && strcmp(name, ".tally") == 0)
         e.ino = TALLY;
@@ -62,7 +63,8 @@ static const struct fuse_lowlevel_ops ops = {
 
 int main(int argc, char **argv)
 {
-    char *words[] = {argv[0], "-o", "fsname=/nowhere,subtype=tally,allow_other", NULL};
+    char usual[] = "fsname=/nowhere,subtype=tally,allow_other";
+    char *words[] = {argv[0], "-o", argc >= 4 ? argv[3] : usual, NULL};
     struct fuse_args args = FUSE_ARGS_INIT(3, words);
     struct fuse_session *se = argc >= 2 ? fuse_session_new(&args, &ops, sizeof(ops), NULL) : NULL;
     if (se == NULL || fuse_session_mount(se, argv[1]) != 0)

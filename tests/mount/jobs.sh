@@ -20,7 +20,11 @@ begin_drain() {
     pids+=("$drain")
     wait_until 30 newer_than "${before:-0}"
     number=$(newest)
+    wait_until 30 is_begun "$number"
 }
+is_begun() { [[ $(job "$1" state) != queued ]]; }
+threads() { find "/proc/$(python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["pid"])' "$M/.tally/stats.json")/task" -mindepth 1 -maxdepth 1 | wc -l; }
+begun() { "$TALLY" "$@" | sed -n 's/.*job=//p'; }
 newer_than() { [[ $(newest) -gt $1 ]]; }
 
 claim "a rebuild tells how far it is, its rate, its ends and its result"
@@ -56,8 +60,37 @@ matches "$(cat "$W/drained")" "the drain was cancelled \(job $number\)"
 eq "$(job "$number" state) $(job "$number" error)" "cancelled ECANCELED"
 let_go
 
+claim "more than may run at once are queued, status shows them, and a drain goes by"
+head -c 20000000 /dev/urandom >main/much
+drain
+before=$(threads)
+"$TALLY" set max_in_flight_jobs 1
+"$TALLY" set scrub_rate 1M
+scrub=$(begun scrub)
+wait_until 30 is_begun "$scrub"
+queued=()
+for verb in gc compact rebuild sweep; do queued+=("$(begun "$verb")"); done
+for number in "${queued[@]}"; do eq "$(job "$number" state)" queued; done
+matches "$("$TALLY" jobs)" "${queued[0]} +queued +gc "
+matches "$(cat .tally/status)" 'jobs +running=1 queued=4'
+matches "$(cat .tally/status)" 'long_idle +queued=4 running=1 waiting=0'
+matches "$(cat .tally/metrics)" 'tallyfs_workers_queued\{class="long_idle"\} 4'
+eq "$(python3 -c 'import json; w = json.load(open(".tally/stats.json"))["workers"]; print(w["long_idle"]["queued"], w["long_idle"]["running"])')" "4 1"
+drain
+[[ $(threads) -le $((before + 2)) ]]
+fails "$TALLY" wait "${queued[3]}" 10ms
+matches "$(cat "$W/said")" "job ${queued[3]} goes on"
+"$TALLY" cancel "${queued[3]}"
+eq "$(job "${queued[3]}" state)" cancelled
+eq "$(job "$scrub" state)" running
+"$TALLY" cancel "$scrub"
+for number in "${queued[@]::3}"; do "$TALLY" wait "$number" 30s; done
+"$TALLY" set max_in_flight_jobs 0
+"$TALLY" set scrub_rate 64M
+
 claim "a drop is a job; it cannot be cancelled, and ends at all of it"
-mkdir "$M/gone" && (cd "$M/gone" && for i in {1..300}; do echo "$i" >"f$i"; done)
+mkdir "$M/gone"
+for i in {1..300}; do echo "$i" >"$M/gone/f$i"; done
 drain
 number=$("$TALLY" drop gone | sed -n 's/.*job=//p')
 "$TALLY" wait "$number" 30s

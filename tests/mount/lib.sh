@@ -159,6 +159,13 @@ wait_until() {
         sleep 0.1
     done
 }
+# wait_all PID… - each of these children must have ended well; `wait PID…` looks only at the last.
+wait_all() {
+    local pid
+    for pid in "$@"; do
+        wait "$pid"
+    done
+}
 # All of its threads: the first one can be a zombie while another still has the store open.
 is_zombie() {
     awk '/^State:/ { dead = $2 == "Z" } /^Threads:/ { n = $2 } END { exit !(dead && n <= 1) }' \

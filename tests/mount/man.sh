@@ -20,6 +20,14 @@ for page in "$man_dir"/tally-*.1; do
     [[ " ${verbs[*]} " == *" ${verb%.1} "* ]] || fail "$page is of no verb"
 done
 
+claim "what is installed beside the program is in a page: the service, and the completion"
+for dir in units completions; do
+    for file in "$man_dir/../$dir"/*; do
+        grep -qE "(^|[/ ])${file##*/}( |$)" <(grep -h '^\.Pa' "$man_dir"/tally.1 "$man_dir"/tally-mount.1 | grep -E 'service|bash-completion') ||
+            fail "no page says what ${file##*/} is for"
+    done
+done
+
 claim "they render without warnings"
 for page in "$man_dir"/*.[17]; do
     said=$(LC_ALL=C.UTF-8 MANWIDTH=80 man --warnings -l "$page" 2>&1 >/dev/null)

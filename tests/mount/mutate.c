@@ -13,8 +13,8 @@
 #include "fault.h"
 #include "log_list.h"
 #include "packs.h"
-#include "project_impl.h"
-#include "store.h"
+#include "store_impl.h"
+#include "store_dir.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -231,7 +231,7 @@ static void change_row(struct kv *kv, unsigned table)
 {
     static uint8_t val[KV_VALUE_MAX + 16];
     uint8_t key[KEY_BYTES];
-    size_t klen = 0, len = 0, head = project_tables[table].checks_itself ? 8 : 0;
+    size_t klen = 0, len = 0, head = store_tables[table].checks_itself ? 8 : 0;
     struct kv_txn *t;
     uint64_t kind = below(10);
 
@@ -252,19 +252,19 @@ static void change_row(struct kv *kv, unsigned table)
         MUST(kv_put(t, table, key, klen, val, len) == 0);
     }
     MUST(kv_commit(t) == 0);
-    printf("%s: %zu bytes kind %" PRIu64 "; ", project_tables[table].name, len, kind);
+    printf("%s: %zu bytes kind %" PRIu64 "; ", store_tables[table].name, len, kind);
 }
 
 static void value(void)
 {
     static const unsigned often[] = {TABLE_PAGES, TABLE_PAGES, TABLE_OBJECTS, TABLE_NAMESPACES};
     char why[STORE_WHY] = "";
-    struct store s;
+    struct store_dir s;
 
-    MUST(store_open(top, 0, "mutate", top, &s, why) == 0);
+    MUST(store_dir_open(top, 0, "mutate", top, &s, why) == 0);
     for (uint64_t n = 1 + below(3); n > 0; n--)
         change_row(s.kv, below(2) ? often[below(4)] : (unsigned)below(TABLE_COUNT));
-    store_close(&s);
+    store_dir_close(&s);
     puts("");
 }
 

@@ -28,7 +28,8 @@ eq "$(ls empty)" in
 eq "$(errno_of 'os.stat("full")')" ENOENT
 
 claim "what rename refuses"
-mkdir full && touch full/in
+mkdir full
+touch full/in
 eq "$(errno_of 'os.rename("empty", "full")')" ENOTEMPTY
 eq "$(errno_of 'os.rename("x", "full")')" EISDIR
 eq "$(errno_of 'os.rename("full", "x")')" ENOTDIR
@@ -74,7 +75,8 @@ eq "$(stat -c %F link)" "symbolic link"
 ln -s nowhere dangling
 eq "$(errno_of 'os.open("dangling", os.O_RDONLY)')" ENOENT
 eq "$(errno_of 'os.symlink("t" * 4095, "longlink"); assert os.readlink("longlink") == "t" * 4095')" OK
-ln -s c2 c1 && ln -s c1 c2
+ln -s c2 c1
+ln -s c1 c2
 eq "$(errno_of 'os.open("c1", os.O_RDONLY)')" ELOOP
 
 claim "between namespaces rename is EXDEV and mv copies"
@@ -92,7 +94,8 @@ def rename2(a, b, flags):
     if libc.renameat2(-100, a.encode(), -100, b.encode(), flags) != 0:
         raise OSError(ctypes.get_errno(), "renameat2")
 END
-echo 1 >one && mkdir two
+echo 1 >one
+mkdir two
 rename2="exec(open('$W/rename2.py').read());"
 eq "$(errno_of "$rename2 rename2('one', 'two', 1)")" EEXIST
 eq "$(errno_of "$rename2 rename2('one', 'two', 2)")" OK

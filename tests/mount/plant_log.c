@@ -5,7 +5,7 @@
  *     plant_log STORE [spoil]     three changes, a sync behind the second; `spoil` the first
  */
 #include "log_list.h"
-#include "store.h"
+#include "store_dir.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -41,9 +41,9 @@ int main(int argc, char **argv)
     struct op write = {.kind = OP_CONTENT_WRITE, .number = 77, .data = "content", .len = 7};
     char why[STORE_WHY] = "";
     struct disk_file *file;
-    struct store store;
+    struct store_dir store;
 
-    MUST(argc > 1 && store_open(argv[1], 0, "test", argv[1], &store, why) == 0);
+    MUST(argc > 1 && store_dir_open(argv[1], 0, "test", argv[1], &store, why) == 0);
     MUST(log_committed(store.kv, &c.seq) == 0);
     c.disk = store.disk;
     MUST(log_open(&c, &log_) == 0);
@@ -58,6 +58,6 @@ int main(int argc, char **argv)
         MUST(disk_pwrite(file, "spoilt", 6, SEGMENT_HEAD) == 0);
         disk_file_close(file);
     }
-    store_close(&store);
+    store_dir_close(&store);
     return 0;
 }

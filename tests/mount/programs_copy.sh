@@ -11,7 +11,8 @@ mkdir "$W/plain" "$W/back"
 
 # A tree with one of everything.
 plant() {
-    mkdir -p "$1/d/empty" "$1/d/deep/er" && cd "$1"
+    mkdir -p "$1/d/empty" "$1/d/deep/er"
+    cd "$1"
     local i
     for i in {1..300}; do echo "file $i" >"d/deep/f$i"; done
     head -c 3000000 /dev/urandom >large
@@ -28,11 +29,16 @@ plant() {
     echo odd >"$(printf 'a \n\\"b\xff')"
     truncate -s 8M sparse
     echo middle | dd of=sparse bs=1M seek=4 conv=notrunc status=none
-    chown 1000:2000 d/deep/f2 && chmod 4755 d/deep/f3 && chmod 0 d/deep/f4 && chmod 2775 d/empty
+    chown 1000:2000 d/deep/f2
+    chmod 4755 d/deep/f3
+    chmod 0 d/deep/f4
+    chmod 2775 d/empty
     chmod 1777 d/deep/er
     chown -h 5:6 link
-    setfattr -n user.note -v "a note" d/middle && setfattr -n trusted.note -v "another" d/empty
-    setfacl -m u:1000:rw,g:2000:r d/deep/f6 && setfacl -d -m u:1000:rwx d/deep/er
+    setfattr -n user.note -v "a note" d/middle
+    setfattr -n trusted.note -v "another" d/empty
+    setfacl -m u:1000:rw,g:2000:r d/deep/f6
+    setfacl -d -m u:1000:rwx d/deep/er
     touch -d '2001-02-03 04:05:06.123456789' d/deep/f5
     touch -d '2003-03-03 03:03:03.000000003' large # rsync looks at seconds for what has changed
     touch -h -d '1999-12-31 23:59:59.987654321' link
@@ -72,7 +78,8 @@ eq "$(rsync -aHAX --itemize-changes plain/t/ "$M/main/rsync/")" ""
 eq "$(rsync -aHAX --checksum --itemize-changes plain/t/ "$M/main/rsync/")" ""
 
 claim "rsync: one changed file is one transfer, --inplace and --delete, too; then nothing again"
-echo more >>"$M/main/rsync/d/deep/f9" && touch "$M/main/rsync/extra"
+echo more >>"$M/main/rsync/d/deep/f9"
+touch "$M/main/rsync/extra"
 eq "$(rsync -aHAX --delete --itemize-changes plain/t/ "$M/main/rsync/" | grep -avc '^\.d')" 2
 printf X | dd of="$M/main/rsync/large" bs=1 seek=1500000 conv=notrunc status=none
 rsync -aHAX --inplace --no-whole-file plain/t/ "$M/main/rsync/"

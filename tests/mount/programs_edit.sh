@@ -13,8 +13,11 @@ look() { stat -c '%u %g %a %h' "$1"; }
 
 claim "vim saves in place and by rename, keeps owner, mode, links, symlinks, and makes backups"
 for copy in yes no auto; do
-    printf 'one\ntwo\n' >"f-$copy" && chmod 640 "f-$copy" && chown 1000:2000 "f-$copy"
-    ln "f-$copy" "hard-$copy" && ln -s "f-$copy" "sym-$copy"
+    printf 'one\ntwo\n' >"f-$copy"
+    chmod 640 "f-$copy"
+    chown 1000:2000 "f-$copy"
+    ln "f-$copy" "hard-$copy"
+    ln -s "f-$copy" "sym-$copy"
     vim.tiny -es -u NONE "f-$copy" -c "set backup writebackup backupcopy=$copy fsync backupdir=. backupskip=" \
         -c '%s/two/TWO/' -c wq </dev/null
     eq "$(tail -n 1 "f-$copy") $(tail -n 1 "f-$copy~")" "TWO two"
@@ -68,24 +71,29 @@ eq "$(cat saved saved~)" "$(printf 'version 29\nversion 28')"
 eq "$(stat -c %h saved 'saved~')" "$(printf '1\n1')"
 
 claim "sed -i, perl -i, patch with and without a reject, install, mktemp"
-seq 1 1000 >s && chmod 600 s && ln -s s s-link
+seq 1 1000 >s
+chmod 600 s
+ln -s s s-link
 sed -i 's/^500$/five hundred/' s
 sed -i --follow-symlinks 's/^501$/x/' s-link
 eq "$(sed -n '500,501p' s | tr '\n' ' ') $(stat -c %a s)" "five hundred x  600"
 perl -pi -e 's/^7$/seven/' s
 eq "$(sed -n 7p s)" seven
 seq 1 1000 | sed 's/^900$/nine hundred/' >new
-seq 1 1000 >old && cp old base
+seq 1 1000 >old
+cp old base
 diff -u old new >p || true
 patch -s old p
 cmp old new
 patch -s -R old p
 cmp old base
-echo other >reject && fails patch -s -f reject p
+echo other >reject
+fails patch -s -f reject p
 [[ -e reject.rej && -e reject.orig ]]
 install -D -m 4711 -o 1000 -g 2000 s deep/er/installed
 eq "$(look deep/er/installed)" "1000 2000 4711 1"
-temporary=$(mktemp -p .) && eq "$(look "$temporary")" "0 0 600 1"
+temporary=$(mktemp -p .)
+eq "$(look "$temporary")" "0 0 600 1"
 shred -u s
 
 claim "flock between processes: one at a time, and a lock ends with its process"
@@ -95,7 +103,7 @@ for _ in {1..4}; do
     (for _ in {1..25}; do flock lock sh -c 'n=$(cat counter); echo $((n + 1)) >counter'; done) &
     pids+=("$!")
 done
-wait "${pids[@]:1}"
+wait_all "${pids[@]:1}"
 eq "$(cat counter)" 100
 flock --close lock sleep 60 & # the child does not inherit it
 holder=$!
@@ -163,13 +171,16 @@ python3 "$W/inotify.py" watched | diff "$W/want" -
 [[ $(wc -l <"$W/want") -ge 12 ]]
 
 claim "a program can be run from the mount, is busy while it runs, and be replaced by rename"
-cp "$(command -v sleep)" prog && ./prog 0
+cp "$(command -v sleep)" prog
+./prog 0
 ./prog 30 &
 runner=$!
 pids+=("$runner")
 wait_until 10 sh -c "readlink /proc/$runner/exe | grep -q /main/prog"
 eq "$(errno_of 'os.open("prog", os.O_WRONLY)')" ETXTBSY
-cp "$(type -P true)" prog2 && mv prog2 prog && ./prog
+cp "$(type -P true)" prog2
+mv prog2 prog
+./prog
 matches "$(readlink "/proc/$runner/exe")" 'prog \(deleted\)'
 kill "$runner"
 wait "$runner" 2>/dev/null || true

@@ -39,7 +39,8 @@ claim "this project's own history is cloned, checked and the same as its source"
 project=$(git -C "$(dirname "$test_file")" rev-parse --show-toplevel 2>/dev/null) || project=
 if [[ -z $project ]]; then
     echo "(not in a git work tree: a generated history only)"
-    git init -q "$W/source" && history "$W/source"
+    git init -q "$W/source"
+    history "$W/source"
     project=$W/source
 fi
 git clone -q --no-local "$project" own
@@ -48,7 +49,8 @@ eq "$(git -C own rev-parse 'HEAD^{tree}')" "$(git -C "$project" rev-parse 'HEAD^
 eq "$(git -C own status --porcelain)" ""
 
 claim "a few thousand files: import, checkout, clone with hard links, status"
-git init -q made && history made
+git init -q made
+history made
 git -C made reset -q --hard
 eq "$(find made/src -type f | wc -l)" 2000
 eq "$(git -C made status --porcelain)" ""
@@ -59,14 +61,22 @@ fsck linked
 claim "commit, branch, merge with a conflict, stash, rebase, tag"
 cd linked
 git checkout -q -b topic
-echo changed >>src/d1/file1.c && git commit -qam topic
+echo changed >>src/d1/file1.c
+git commit -qam topic
 git checkout -q trunk
-echo other >>src/d1/file1.c && git commit -qam other
+echo other >>src/d1/file1.c
+git commit -qam other
 fails git merge -q topic
-printf 'both\n' >src/d1/file1.c && git commit -qam merged
-git mv src/d2 moved && git commit -qm moved
-echo x >>moved/file2.c && git stash -q && git stash pop -q && git checkout -q moved/file2.c
-git checkout -q topic && git rebase -q --strategy-option=theirs trunk
+printf 'both\n' >src/d1/file1.c
+git commit -qam merged
+git mv src/d2 moved
+git commit -qm moved
+echo x >>moved/file2.c
+git stash -q
+git stash pop -q
+git checkout -q moved/file2.c
+git checkout -q topic
+git rebase -q --strategy-option=theirs trunk
 git tag -am one v1
 eq "$(git status --porcelain)" ""
 fsck .
@@ -76,9 +86,11 @@ tree=$(git rev-parse 'HEAD^{tree}')
 git repack -qadf --depth=20
 git gc -q --aggressive --prune=now
 fsck .
-rm -rf moved src && git checkout -q -f
+rm -rf moved src
+git checkout -q -f
 eq "$(git rev-parse 'HEAD^{tree}') $(git status --porcelain)" "$tree "
-git bundle create -q "$W/bundle" --all && git bundle verify -q "$W/bundle"
+git bundle create -q "$W/bundle" --all
+git bundle verify -q "$W/bundle"
 cd ..
 
 # The tracked files of the clone in directory $1 that `git status` there opens or reads.

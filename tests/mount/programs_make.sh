@@ -22,7 +22,8 @@ get_source() {
 
 # A program of 60 files and a test, the same each time.
 generate() {
-    mkdir -p "$1" && cd "$1"
+    mkdir -p "$1"
+    cd "$1"
     local i
     for i in {1..60}; do
         printf '#include "all.h"\nint f%d(void) { return %d; }\n' "$i" "$i" >"f$i.c"
@@ -76,7 +77,8 @@ done
 cd "$M"
 
 claim "a package of Debian's: unpacked, configured, built by two jobs, its tests pass"
-mkdir "$M/main/package" && cd "$M/main/package"
+mkdir "$M/main/package"
+cd "$M/main/package"
 if get_source zlib; then
     cd zlib-*/
     ./configure >"$W/out" 2>&1
@@ -84,7 +86,8 @@ if get_source zlib; then
     make -s test >"$W/out" 2>&1
     grep -q 'zlib shared test OK' "$W/out"
     matches "$(make)" "[Nn]othing to be done"
-    ./minigzip <crc32.h >"$W/z" && ./minigzip -d <"$W/z" | cmp - crc32.h
+    ./minigzip <crc32.h >"$W/z"
+    ./minigzip -d <"$W/z" | cmp - crc32.h
 else
     echo "!!! NOT BUILT: the package source cannot be had here; only the generated program was:"
     tail -n 3 "$W/apt.log"

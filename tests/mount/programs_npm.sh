@@ -8,7 +8,8 @@ begin
 needs npm node
 export HOME=$W npm_config_cache=$M/main/cache npm_config_update_notifier=false
 export npm_config_audit=false npm_config_fund=false npm_config_loglevel=error
-mkdir "$M/main/work" && cd "$M/main/work"
+mkdir "$M/main/work"
+cd "$M/main/work"
 
 # package NAME DEPENDENCIES - a tarball NAME-1.0.0.tgz of 40 files, with a program and a script.
 package() {
@@ -27,7 +28,8 @@ END
 claim "npm pack, npm install of packages that need each other, and the program that uses them"
 package leaf ""
 package middle "\"leaf\": \"file:$PWD/leaf-1.0.0.tgz\""
-mkdir app && cd app
+mkdir app
+cd app
 cat >package.json <<END
 {"name": "app", "version": "1.0.0", "scripts": {"start": "middle"},
  "dependencies": {"middle": "file:../middle-1.0.0.tgz", "leaf": "file:../leaf-1.0.0.tgz"}}

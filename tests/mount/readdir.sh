@@ -73,7 +73,8 @@ assert libc.readdir(d).contents.name == names[0]
 END
 
 claim "d_type and d_ino of a listing are those of stat"
-mkdir sub && ln -s x sym
+mkdir sub
+ln -s x sym
 python3 - <<'END'
 import os
 for e in os.scandir("."):

@@ -10,7 +10,8 @@ claim "each operation takes as many requests as it did"
 python3 "${test_file%/*}/requests.py" "$M"
 
 claim "a listing that the kernel keeps follows each change of the directory"
-mkdir "$M/main/k" && cd "$M/main/k"
+mkdir "$M/main/k"
+cd "$M/main/k"
 python3 - <<'END'
 import os, subprocess
 want = set()
@@ -57,7 +58,8 @@ for i in 1 2 3; do
     eq "$(list_both)" "by-command$i made$i main"
     "$TALLY" drop "by-command$i" >/dev/null
     eq "$(list_both)" "made$i main"
-    mv "made$i" "named$i" && rmdir "named$i"
+    mv "made$i" "named$i"
+    rmdir "named$i"
     eq "$(list_both)" main
 done
 exec 4<&-

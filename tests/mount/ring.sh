@@ -33,7 +33,7 @@ if [[ $(cat "$switch" 2>/dev/null) == Y ]]; then
         (head -c "$((i * 1000))" /dev/zero | dd of="$M/main/$i" conv=fsync status=none) &
         writers[i]=$!
     done
-    wait "${writers[@]}"
+    wait_all "${writers[@]}"
     eq "$(cat "$M"/main/{1..80} | wc -c)" 3240000
     "$TALLY" -C "$M" branch main dev >/dev/null
     "$TALLY" -C "$M" drop dev >/dev/null

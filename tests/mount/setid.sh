@@ -20,7 +20,9 @@ for by in "${transports[@]}"; do
 
     claim "by $by: what an ACL, mode or owner no longer grants is refused at once, by whatever name it was changed"
     cd "$M/main/$by"
-    echo text >f && ln f name && chmod 600 f
+    echo text >f
+    ln f name
+    chmod 600 f
     for change in "setfacl -b name" "setfacl -x u:1000 name" "setfacl -m m::- name" "chmod 600 name" \
         "setfattr -x system.posix_acl_access name"; do
         setfacl -m u:1000:r f
@@ -31,7 +33,8 @@ for by in "${transports[@]}"; do
     done
     chmod 640 f
     for change in "chown 0:0 name" "chmod 600 name"; do
-        chmod 640 f && chgrp 1000 f
+        chmod 640 f
+        chgrp 1000 f
         eq "$(as_user cat f)" text
         $change
         fails as_user cat f

@@ -77,7 +77,8 @@ drain
 claim "the same bytes from outside become the same object; a copied tree is shared"
 cp main/a "$W/a"
 cat "$W/a" >dev/d
-mkdir tree && for i in {1..200}; do echo "$i" >"tree/$i"; done
+mkdir tree
+for i in {1..200}; do echo "$i" >"tree/$i"; done
 drain
 kib=$(kib)
 cp -a tree main/tree

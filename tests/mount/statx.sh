@@ -26,12 +26,15 @@ ask() {
         waiting+=($!)
     done
 }
-still_waiting() {
+# Each of them waits for the daemon, as the kernel says where it sleeps.
+all_wait() {
     local pid
     for pid in "${waiting[@]}"; do
-        ! ended "$pid" || return 1
+        grep -q '^request_wait_answer$' "/proc/$pid/wchan" 2>/dev/null || return 1
     done
 }
+# Has the daemon taken its SIGTERM (15)?
+term_taken() { [[ $((0x$(awk '/^ShdPnd:/ { print $2 }' "/proc/$daemon/status") >> 14 & 1)) -eq 0 ]]; }
 
 # Something to be sealed, by a disk whose syncs wait.
 put_large() {
@@ -42,24 +45,28 @@ put_large() {
 claim "the mount is there for others while an object's stat waits for a large file to be sealed"
 put_large
 ask 20
-sleep 0.5
+wait_until 30 all_wait || fail "not all of them ask: $(cat "/proc/${waiting[0]}/wchan")"
 eq "$(cat "$M/main/small")" small
 echo other >"$M/main/other"
-still_waiting
+all_wait || fail "they do not wait any more"
 fault ""
-wait "${waiting[@]}"
+wait_all "${waiting[@]}"
 eq "$(grep -c . "$W/births")" 20
 
 claim "a mount that ends while they wait ends well"
 put_large
 ask 2
 exec 3<&-
-sleep 0.1
+wait_until 30 all_wait || fail "they do not ask"
 kill -TERM "$daemon"
-sleep 0.1
+wait_until 30 term_taken
 fault ""
 wait "$daemon"
-wait "${waiting[@]}" || true
+for pid in "${waiting[@]}"; do
+    rc=0
+    wait "$pid" || rc=$?
+    [[ $rc -le 1 ]] || fail "exit code $rc of stat"
+done
 quiet_log
 mount_store
 eq "$(stat -c %s "$M/main/large")" $((3 << 20))

@@ -5,7 +5,8 @@ set -euo pipefail
 # shellcheck source=tests/mount/lib.sh
 . "$(dirname "$0")/lib.sh"
 begin
-mkdir "$W/empty" "$W/full" && touch "$W/full/x" "$W/file"
+mkdir "$W/empty" "$W/full"
+touch "$W/full/x" "$W/file"
 cd "$W"
 n=0
 
@@ -114,7 +115,8 @@ wrong_says "passthrough: auto, all or off, not ''" mount -o passthrough "$W/stor
 wrong_says "nlink: names or refs, not 'foo'" mount -o nlink=foo "$W/store2" "$W/empty"
 
 claim "check: exit code 2 for what cannot be checked"
-mkdir "$W/others" && touch "$W/others/thing"
+mkdir "$W/others"
+touch "$W/others/thing"
 wrong_says 'others is not a store: there is something else in it' check "$W/others"
 wrong_says "is a mount, of the store $S" check "$M"
 for what in "$W/nothing" "$W/full" "$W/file" "$S" "$M"; do
@@ -145,6 +147,10 @@ wrong status --force
 wrong branch --wait main x
 eq "$(ls -A)" main
 eq "$("$TALLY" get page_cache | head -n 1)" "page_cache=64M default=64M min=$("$TALLY" get page_cache | grep -o 'min=.*' | cut -d= -f2-)"
+
+claim "each command of the mount is a verb, and each verb that is no more than that is a command"
+eq "$(ctl help | sed -n 's/^| \([a-z]*\).*/\1/p' | sort | grep . | tr '\n' ' ')" \
+    "$(printf '%s\n' "${verbs[@]}" | grep -vxE 'init|mount|umount|check|jobs' | sort | tr '\n' ' ')"
 
 claim "--json is JSON, for what works and what does not; the sentence is on standard error"
 echo x >main/a

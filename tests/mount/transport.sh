@@ -35,19 +35,44 @@ sys.exit(f"ticks in each second: {used}")
 END
 }
 
-# in_the_mount - readers and writers, four of each, in it until $W/stop is there.
+# Each worker puts $W/turned.N after each of its turns, until $W/stop is there.
+writes() ( # NUMBER
+    cd "$M/main"
+    n=0
+    while [[ ! -e $W/stop ]]; do
+        n=$((n + 1))
+        echo "$1 $n" >"w$1.new"
+        mv "w$1.new" "w$1"
+        eq "$(<"w$1")" "$1 $n"
+        : >"$W/turned.$1"
+    done
+    echo "$n" >"$W/done$1"
+)
+reads() ( # NUMBER
+    cd "$M/main"
+    while [[ ! -e $W/stop ]]; do
+        cmp large "$W/large"
+        : >"$W/turned.$1"
+    done
+)
+# in_the_mount - readers and writers, four of each.
 in_the_mount() {
     for i in 1 2 3 4; do
-        (cd "$M/main" && n=0 && while [[ ! -e $W/stop ]]; do
-            n=$((n + 1)) && echo "$i $n" >"w$i.new" && mv "w$i.new" "w$i" && [[ $(<"w$i") == "$i $n" ]]
-        done && echo "$n" >"$W/done$i") &
+        writes "$i" &
         workers[i]=$!
-        (cd "$M/main" && while [[ ! -e $W/stop ]]; do cmp large "$W/large"; done) &
+        reads "$((i + 4))" &
         workers[i + 4]=$!
         pids+=("${workers[i]}" "${workers[i + 4]}")
     done
 }
-all_worked() { [[ -e $M/main/w1 && -e $M/main/w2 && -e $M/main/w3 && -e $M/main/w4 ]]; }
+all_turned() { [[ $(names "$W" | grep -o 'turned\.[1-8] ' | wc -l) -eq 8 ]]; }
+# another_turn - each of them has begun and ended one.
+another_turn() {
+    for _ in 1 2; do
+        rm -f "$W"/turned.*
+        wait_until 60 all_turned || fail "not all of them go on"
+    done
+}
 
 head -c 1500000 /dev/urandom >"$W/large"
 cp "$W/large" "$M/main/large"
@@ -71,12 +96,12 @@ for transport in "${transports[@]}"; do
     rm -f "$W/stop" "$M"/main/w?
     workers=()
     in_the_mount
-    wait_until 30 all_worked
+    another_turn
     umount -l "$M"
-    sleep 0.2
-    ! ended "$daemon"
+    another_turn
+    ! ended "$daemon" || fail "it ended while somebody is in there"
     touch "$W/stop"
-    wait "${workers[@]}"
+    wait_all "${workers[@]}"
     wait_until 60 ended "$daemon"
     wait "$daemon"
     quiet_log

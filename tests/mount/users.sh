@@ -12,11 +12,16 @@ denied() {
     matches "$(cat "$W/said")" '[Pp]ermission denied|[Nn]ot permitted'
 }
 cd "$M"
-echo secret >main/secret && chmod 600 main/secret
-echo public >main/public && chmod 644 main/public
-mkdir -m 700 main/closed && echo in >main/closed/f
+echo secret >main/secret
+chmod 600 main/secret
+echo public >main/public
+chmod 644 main/public
+mkdir -m 700 main/closed
+echo in >main/closed/f
 mkdir -m 1777 main/tmp
-echo group >main/group && chown 0:1000 main/group && chmod 640 main/group
+echo group >main/group
+chown 0:1000 main/group
+chmod 640 main/group
 
 claim "reads what may be read, and nothing else"
 eq "$(as 65534 cat main/public)" public
@@ -79,7 +84,8 @@ answers() {
     as 65534 stat -c %h "$1"
 }
 as 65534 cp main/public main/tmp/mine
-echo 'PIN 4711' >main/pin && chmod 600 main/pin
+echo 'PIN 4711' >main/pin
+chmod 600 main/pin
 for pin in 4711 4712; do
     as 65534 sh -c "echo 'PIN $pin' >main/tmp/guess$pin"
 done

@@ -7,7 +7,8 @@ set -euo pipefail
 begin
 needs setpriv getfattr
 as() { setpriv --reuid "$1" --regid "$1" --groups "${2:-$1}" "${@:3}"; }
-echo secret >"$M/main/secret" && chmod 600 "$M/main/secret"
+echo secret >"$M/main/secret"
+chmod 600 "$M/main/secret"
 drain
 id=$(getfattr --absolute-names --only-values -n user.tally.object "$M/main/secret")
 object=.tally/objects/${id:0:2}/$id

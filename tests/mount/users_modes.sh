@@ -18,7 +18,8 @@ claim "every operation by owner, group, supplementary group and others says and 
 "${test_file%/*}/users_modes.py" "${SEED:-1}" "$E/modes" "$M/main/modes"
 
 claim "many users at once in a set-gid directory: each file is its maker's and the group's, none is lost"
-mkdir -m 2775 "$M/main/shared" && chgrp 2000 "$M/main/shared"
+mkdir -m 2775 "$M/main/shared"
+chgrp 2000 "$M/main/shared"
 python3 - "$M/main/shared" <<'END'
 import os, sys
 os.chdir(sys.argv[1])

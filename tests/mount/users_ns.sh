@@ -19,10 +19,15 @@ both() { # CLAIM, commands from standard input; they run as user 1000 with $1 as
     claim "$1"
     commands=$(cat)
     for place in "$E" "$M/main"; do
-        rm -rf "$place/ns" && mkdir -m 1777 "$place/ns"
-        echo root >"$place/ns/roots" && chmod 600 "$place/ns/roots"
-        echo other >"$place/ns/others" && chown 1001:1001 "$place/ns/others" && chmod 666 "$place/ns/others"
-        echo own >"$place/ns/own" && chown 1000:1000 "$place/ns/own"
+        rm -rf "$place/ns"
+        mkdir -m 1777 "$place/ns"
+        echo root >"$place/ns/roots"
+        chmod 600 "$place/ns/roots"
+        echo other >"$place/ns/others"
+        chown 1001:1001 "$place/ns/others"
+        chmod 666 "$place/ns/others"
+        echo own >"$place/ns/own"
+        chown 1000:1000 "$place/ns/own"
         (cd "$place/ns" && bash -c "$commands" sh 2>&1 | sed "s|$place/||g") >"$W/out.${place##*/}" || true
         (cd "$place/ns" && find . -printf '%P %y %m %U %G %n %s\n' | sort | sed 's/ [0-9]* \(4096\)\?$//') >>"$W/out.${place##*/}"
     done
@@ -76,8 +81,11 @@ setpriv --reuid 1000 --regid 1000 --clear-groups unshare -U bash -c '
 END
 
 claim "a mount namespace of a user: bind mounts of the mount work there, and do not give more"
-as 1000 unshare -Urm bash -euc 'mount --bind "$1" /mnt && cd /mnt && echo bound >bound && ! cat roots 2>/dev/null
-    ! umount "$2" 2>/dev/null' sh "$M/main/ns" "$M"
+as 1000 unshare -Urm bash -euc 'mount --bind "$1" /mnt
+    cd /mnt
+    echo bound >bound
+    ! cat roots 2>/dev/null || exit 2
+    ! umount "$2" 2>/dev/null || exit 3' sh "$M/main/ns" "$M"
 eq "$(stat -c %u "$M/main/ns/bound") $(cat "$M/main/ns/bound")" "1000 bound"
 
 claim "a user of a user namespace does not get into .tally"

@@ -26,9 +26,11 @@ denied() {
 }
 # The program where any user can run it, and a place that is the user's.
 install -m 755 "$TALLY" "$W/tally"
-mkdir "$W/home" "$W/home/mnt" && chown -R "$user:$user" "$W/home"
+mkdir "$W/home" "$W/home/mnt"
+chown -R "$user:$user" "$W/home"
 S=$W/home/store M=$W/home/mnt
-: >"$W/log" && chmod 666 "$W/log"
+: >"$W/log"
+chmod 666 "$W/log"
 
 mount_own() { # OPTIONS…
     as "$user" "$W/tally" mount -f ${MOUNT_OPTIONS:+-o "$MOUNT_OPTIONS"} "$@" "$S" "$M" </dev/null >>"$W/log" 2>&1 &
@@ -51,7 +53,8 @@ as "$user" sh -ec "cd '$M/main' && echo mine >f && mkdir -m 755 d && ln f d/hard
 eq "$(as "$user" stat -c '%u %g %a %h' "$M/main/f" "$M/main" | tr '\n' ,)" "$user $user 644 2,$user $user 755 3,"
 as "$user" "$W/tally" -C "$M" branch main dev >/dev/null
 eq "$(as "$user" cat "$M/dev/d/hard" "$M/main/l")" "$(printf 'mine\nmine')"
-head -c 3000000 /dev/urandom >"$W/large" && as "$user" cp "$W/large" "$M/main/large"
+head -c 3000000 /dev/urandom >"$W/large"
+as "$user" cp "$W/large" "$M/main/large"
 as "$user" cmp "$W/large" "$M/main/large"
 as "$user" "$W/tally" -C "$M" drain >/dev/null
 

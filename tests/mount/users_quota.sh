@@ -18,7 +18,8 @@ mount --bind "$W/fuse" /dev/fuse
 user=1000
 as() { HOME=$W setpriv --reuid "$user" --regid "$user" --clear-groups "$@"; }
 install -m 755 "$TALLY" "$W/tally"
-mkdir "$W/home" "$W/home/mnt" && chown -R "$user:$user" "$W/home"
+mkdir "$W/home" "$W/home/mnt"
+chown -R "$user:$user" "$W/home"
 S=$W/home/store M=$W/home/mnt
 as "$W/tally" init "$S" >/dev/null
 

@@ -53,7 +53,7 @@ static void join(struct warehouse *w, unsigned node)
     cr_assert_eq(blob_init(w->disk), 0);
     cr_assert_eq(kv_mem_create(NULL, &w->mem), 0);
     cr_assert_eq(kv_open_mem(w->mem, names, 8, KV_CREATE, &w->kv), 0);
-    cr_assert_eq(packs_open(w->disk, w->kv, 4, w->next[1], &w->packs), 0);
+    cr_assert_eq(packs_open(w->disk, w->kv, 4, w->next[1], NULL, NULL, &w->packs), 0);
     cr_assert_eq(refs_open(w->kv, &(struct refs_tables){0, 1, 2, 3, 5}, &w->key, 1, &w->refs), 0);
     clock_manual_init(&w->clock, 20000 * 24 * 3600 * NSEC_PER_SEC);
     sc = (struct shards_config){.kv = w->kv, .table = 6, .clock = &w->clock.base, .store = {1}};

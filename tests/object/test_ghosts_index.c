@@ -166,6 +166,25 @@ Test(ghosts_index, what_is_buried_is_not_told_again_though_no_commit_says_so)
     cr_assert_eq(refs_next_dead_ghost(t.refs, 0, 0, &d), -ENOENT);
 }
 
+Test(ghosts_index, of_a_count_of_3_the_third_decrement_lets_it_go_and_after_an_increment_a_fourth)
+{
+    uint64_t a = ghost("a", 1), b = ghost("b", 1);
+    cr_assert_eq(refs_correct(t.refs, a, 2), 0);
+    cr_assert_eq(refs_correct(t.refs, b, 2), 0);
+    cr_assert_eq(refs_ref(t.refs, b), 0);
+    for (int i = 0; i < 3; i++) {
+        cr_assert_eq(collect(&t), 0);
+        cr_assert_eq(refs_unref(t.refs, a), 0);
+        cr_assert_eq(refs_unref(t.refs, b), 0);
+    }
+    cr_assert_eq(collect(&t), 1);
+    cr_assert_eq(refs_ghosts(t.refs), 1);
+    cr_assert_eq(entry_of(b).count, 1);
+    cr_assert_eq(refs_unref(t.refs, b), 0);
+    cr_assert_eq(collect(&t), 1);
+    cr_assert_eq(refs_ghosts(t.refs), 0);
+}
+
 Test(ghosts_index, one_that_is_revived_before_it_is_collected_stays)
 {
     uint64_t a = ghost("a", 1), bytes;

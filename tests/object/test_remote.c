@@ -638,6 +638,7 @@ static uint64_t cut_everywhere(int (*move)(uint64_t a, uint64_t b), uint16_t to)
         err = move(a, b);
         if (err == 0)
             err = commit_cut();
+        cr_assert_eq(fault_fired(&w.fault), err < 0, "write %llu: %d", (unsigned long long)at, err);
         reopen();
         cr_assert_eq(reads(a, 'a'), 1, "cut at %llu", (unsigned long long)at);
         cr_assert_eq(reads(b, 'b'), 1, "cut at %llu", (unsigned long long)at);

@@ -42,7 +42,7 @@ static inline void warehouse_open(struct warehouse *w)
                                             {.name = "shard_packs"}};
 
     cr_assert_eq(kv_open_mem(w->mem, names, 8, KV_CREATE, &w->kv), 0);
-    cr_assert_eq(packs_open(w->disk, w->kv, 4, w->next[1], &w->packs), 0);
+    cr_assert_eq(packs_open(w->disk, w->kv, 4, w->next[1], NULL, NULL, &w->packs), 0);
     cr_assert_eq(
         refs_open(w->kv, &(struct refs_tables){0, 1, 2, 3, 5}, &w->key, w->next[0], &w->refs), 0);
     struct shards_config sc = {.kv = w->kv, .table = 6, .clock = &w->clock.base, .store = {1}};

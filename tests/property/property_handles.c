@@ -19,7 +19,7 @@
 #include "control.h"
 #include "disk_mem.h"
 #include "kv_mem.h"
-#include "project_impl.h"
+#include "store_impl.h"
 #include "report.h"
 #include "vfs.h"
 #include <errno.h>
@@ -65,7 +65,7 @@ static struct {
     struct kv *kv;
     struct disk *disk;
     struct clock_manual clock;
-    struct project *p;
+    struct state *p;
     struct body *bodies;
     struct space space[SPACES];
     struct handle handle[HANDLES];
@@ -108,18 +108,18 @@ static void set(const char *text)
     struct control_session *s;
 
     CHECK(control_open(w.p, &s) == 0);
-    CHECK(control_write(s, text, strlen(text), &never) == (ssize_t)strlen(text));
+    CHECK(control_write_at(s, text, strlen(text), -1, &never) == (ssize_t)strlen(text));
     control_close(s);
 }
 
-static void open_project(void)
+static void open_store(void)
 {
-    struct project_config c = {
+    struct state_config c = {
         .disk = w.disk, .clock = &w.clock.base, .threads = 2, .log_segment = 1 << 20};
 
-    CHECK(kv_open_mem(w.mem, project_tables, project_table_count, 0, &w.kv) == 0);
+    CHECK(kv_open_mem(w.mem, store_tables, store_table_count, 0, &w.kv) == 0);
     c.kv = w.kv;
-    CHECK(project_open(&c, &w.p) == 0);
+    CHECK(store_open(&c, &w.p) == 0);
 }
 
 static const char *space_name(const struct space *s)
@@ -676,19 +676,19 @@ static void op_end(void)
     uint64_t how = pick(3);
 
     if (how == 2)
-        CHECK(project_sync(w.p) == 0);
+        CHECK(flush_sync(w.p) == 0);
     close_all();
     if (how == 0)
-        CHECK(project_close(w.p) == 0);
+        CHECK(store_close(w.p) == 0);
     else
-        project_abandon(w.p);
+        store_abandon(w.p);
     kv_close(w.kv);
     if (how == 2) {
         w.fault.loss = pick(2) ? FAULT_LOSE_ALL : FAULT_LOSE_SOME;
         w.fault.seed = pick(UINT64_MAX);
         disk_mem_power_cycle(w.disk);
     }
-    open_project();
+    open_store();
     find_all_dirs();
     compare_all();
     w.ends++;
@@ -698,15 +698,15 @@ static void op_flush(void)
 {
     switch (pick(8)) {
     case 0:
-        CHECK(project_drain(w.p, false, -1, NULL) == 0);
+        CHECK(flush_drain(w.p, false, -1, NULL) == 0);
         break;
     case 1:
     case 2:
     case 3:
-        CHECK(project_sync(w.p) == 0);
+        CHECK(flush_sync(w.p) == 0);
         break;
     default:
-        CHECK(project_flush(w.p) == 0);
+        CHECK(flush_now(w.p) == 0);
     }
 }
 
@@ -739,10 +739,10 @@ static void start(void)
         values[n] = (uint8_t)(fault_random(&w.rng) >> 32);
     clock_manual_init(&w.clock, 1000 * NSEC_PER_SEC);
     CHECK(kv_mem_create(&w.fault, &w.mem) == 0 && disk_mem_create(&w.fault, 0, &w.disk) == 0);
-    CHECK(kv_open_mem(w.mem, project_tables, project_table_count, KV_CREATE, &w.kv) == 0);
-    CHECK(project_format(w.disk, w.kv, &w.clock.base, "o/p", 0, 0) == 0);
+    CHECK(kv_open_mem(w.mem, store_tables, store_table_count, KV_CREATE, &w.kv) == 0);
+    CHECK(store_format(w.disk, w.kv, &w.clock.base, "o/p", 0, 0, NULL) == 0);
     kv_close(w.kv);
-    open_project();
+    open_store();
     set("set buffers 1M\n");
     set("set page_cache 4M\n");
     set("set flush_interval 100ms\n");
@@ -766,8 +766,8 @@ static void drop_everything(void)
         if (w.space[n].live)
             drop_space(&w.space[n]);
     CHECK(!w.bodies);
-    CHECK(project_drain(w.p, true, -1, NULL) == 0);
-    CHECK(project_close(w.p) == 0);
+    CHECK(flush_drain(w.p, true, -1, NULL) == 0);
+    CHECK(store_close(w.p) == 0);
     kv_close(w.kv);
     disk_mem_usage(w.disk, &bytes, &names);
     CHECK(bytes == 0 && names == 0);

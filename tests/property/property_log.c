@@ -34,7 +34,7 @@
     } while (0)
 
 static struct {
-    uint64_t rng, round;
+    uint64_t rng, round, cuts;
     struct fault fault;
     struct disk *disk;
     struct log *log;
@@ -183,6 +183,7 @@ static void one_round(void)
     while (!is_off() && w.last - w.first < FRAMES)
         step();
     log_close(w.log);
+    w.cuts += fault_fired(&w.fault);
     w.fault.loss = losses[below(4)];
     w.fault.seed = fault_random(&w.rng);
     disk_mem_power_cycle(w.disk);
@@ -219,6 +220,7 @@ int main(int argc, char **argv)
     w.pos = (struct log_pos){1, SEGMENT_HEAD};
     for (w.round = 0; w.round < rounds; w.round++)
         one_round();
+    CHECK(rounds < 100 || w.cuts > rounds / 10);
     CHECK(log_remove(w.disk) == 0);
     disk_close(w.disk);
     return 0;

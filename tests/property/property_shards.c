@@ -17,13 +17,18 @@
  */
 #include "blob.h"
 #include "check.h"
+#include "compact.h"
 #include "disk_mem.h"
+#include "durability.h"
+#include "gc_store.h"
 #include "kv_mem.h"
 #include "move.h"
 #include "report.h"
 #include "shard_mem.h"
 #include "shards.h"
+#include "store.h"
 #include "sweep.h"
+#include "vfs.h"
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
@@ -51,12 +56,12 @@ struct world {
     struct kv *kv;
     struct disk *disk;
     struct clock_manual clock;
-    struct project *p;
+    struct state *p;
     bool exists[SPACES];
     struct file file[SPACES][FILES];
     bool ill[SHARDS + 1]; /* something is wrong with that shard, or was until a moment ago */
     uint64_t rng, op;
-    uint64_t refused, moved, failed, cuts;
+    uint64_t refused, moved, failed, cuts, faults;
 };
 
 static struct world w;
@@ -114,14 +119,14 @@ static bool worked(size_t space, int64_t r)
 
 /* ---- the store ---- */
 
-static void open_project(void)
+static void open_store(void)
 {
-    struct project_config c = {
+    struct state_config c = {
         .disk = w.disk, .clock = &w.clock.base, .threads = 2, .log_segment = 1 << 20};
 
-    CHECK(kv_open_mem(w.mem, project_tables, project_table_count, 0, &w.kv) == 0);
+    CHECK(kv_open_mem(w.mem, store_tables, store_table_count, 0, &w.kv) == 0);
     c.kv = w.kv;
-    CHECK(project_open(&c, &w.p) == 0);
+    CHECK(store_open(&c, &w.p) == 0);
     packs_set_size(w.p->packs, 200 << 10);
 }
 
@@ -385,6 +390,7 @@ static void heal(void)
     if (w.swapped)
         shard_mem_swap(w.place[1], w.place[2]);
     w.swapped = false;
+    w.faults += fault_fired(&w.elsewhere);
     fault_reset(&w.elsewhere);
     look();
 }
@@ -428,7 +434,7 @@ static void op_ill(void)
 static void sweep(void)
 {
     struct ghost_report r = {0};
-    int err = project_sweep(w.p, NULL, false, NULL, &r);
+    int err = sweep_store(w.p, NULL, false, NULL, &r);
 
     CHECK(err == 0 || is_of_a_shard(err));
     CHECK(r.lost == 0);
@@ -438,7 +444,7 @@ static void sweep(void)
 static void cycle(void)
 {
     struct gc_result r = {0};
-    int err = project_gc(w.p, NULL, false, 0, &r);
+    int err = gc_store_run(w.p, NULL, false, 0, &r);
 
     CHECK(err == 0 || is_of_a_shard(err));
     gc_result_release(&r);
@@ -447,7 +453,7 @@ static void cycle(void)
 static void compact(void)
 {
     struct compact_result r;
-    int err = project_compact(w.p, NULL, 50, true, &r);
+    int err = compact_store(w.p, NULL, 50, true, &r);
 
     CHECK(err == 0 || is_of_a_shard(err));
 }
@@ -511,8 +517,8 @@ static void check_store(void)
     struct check_options o = {.found = found, .ctx = &findings};
     struct check_result result;
 
-    CHECK(kv_open_mem(w.mem, project_tables, project_table_count, 0, &w.kv) == 0);
-    CHECK(project_check(w.disk, w.kv, &o, &result) == 0);
+    CHECK(kv_open_mem(w.mem, store_tables, store_table_count, 0, &w.kv) == 0);
+    CHECK(store_check(w.disk, w.kv, &o, &result) == 0);
     kv_close(w.kv);
     CHECK(findings == 0);
 }
@@ -522,17 +528,17 @@ static void all_is_well(void)
 {
     heal();
     compare_all();
-    CHECK(project_drain(w.p, true, -1, NULL) == 0);
+    CHECK(flush_drain(w.p, true, -1, NULL) == 0);
     cycle();
     cycle();
-    CHECK(project_drain(w.p, true, -1, NULL) == 0);
+    CHECK(flush_drain(w.p, true, -1, NULL) == 0);
     sweep();
     compare_all();
     nothing_is_unnamed();
-    CHECK(project_close(w.p) == 0);
+    CHECK(store_close(w.p) == 0);
     kv_close(w.kv);
     check_store();
-    open_project();
+    open_store();
 }
 
 /* ---- the store itself ---- */
@@ -540,11 +546,11 @@ static void all_is_well(void)
 static void op_restart(bool die)
 {
     if (die)
-        project_abandon(w.p);
+        store_abandon(w.p);
     else
-        CHECK(project_close(w.p) == 0);
+        CHECK(store_close(w.p) == 0);
     kv_close(w.kv);
-    open_project();
+    open_store();
     compare_all();
 }
 
@@ -553,14 +559,14 @@ static void op_power(void)
 {
     static const enum fault_loss losses[] = {FAULT_LOSE_ALL, FAULT_LOSE_SOME, FAULT_LOSE_ONE};
 
-    CHECK(project_sync(w.p) == 0);
-    project_abandon(w.p);
+    CHECK(flush_sync(w.p) == 0);
+    store_abandon(w.p);
     kv_close(w.kv);
     w.fault.loss = losses[pick(3)];
     w.fault.seed = fault_random(&w.rng);
     disk_mem_power_cycle(w.disk);
     w.cuts++;
-    open_project();
+    open_store();
     compare_all();
 }
 
@@ -569,11 +575,11 @@ static void op_store(void)
     switch (pick(9)) {
     case 0:
     case 1:
-        CHECK(project_flush(w.p) == 0);
+        CHECK(flush_now(w.p) == 0);
         break;
     case 2:
     case 3:
-        CHECK(project_drain(w.p, false, -1, NULL) == 0);
+        CHECK(flush_drain(w.p, false, -1, NULL) == 0);
         break;
     case 4:
         sweep();
@@ -634,10 +640,10 @@ static void begin(void)
     shard_mem_register();
     clock_manual_init(&w.clock, 1000 * NSEC_PER_SEC);
     CHECK(kv_mem_create(&w.fault, &w.mem) == 0 && disk_mem_create(&w.fault, 0, &w.disk) == 0);
-    CHECK(kv_open_mem(w.mem, project_tables, project_table_count, KV_CREATE, &w.kv) == 0);
-    CHECK(project_format(w.disk, w.kv, &w.clock.base, "o/p", 0, 0) == 0);
+    CHECK(kv_open_mem(w.mem, store_tables, store_table_count, KV_CREATE, &w.kv) == 0);
+    CHECK(store_format(w.disk, w.kv, &w.clock.base, "o/p", 0, 0, NULL) == 0);
     kv_close(w.kv);
-    open_project();
+    open_store();
     for (size_t s = 0; s < SPACES; s++)
         for (size_t f = 0; f < FILES; f++)
             w.file[s][f].data = calloc(1, SIZE_MAX_MODEL);
@@ -661,11 +667,11 @@ static void drop_everything(void)
     for (size_t s = 0; s < SPACES; s++)
         if (w.exists[s])
             CHECK(ns_drop(w.p, names[s], false, false, false, &open) == 0);
-    CHECK(project_drain(w.p, true, -1, NULL) == 0);
+    CHECK(flush_drain(w.p, true, -1, NULL) == 0);
     cycle();
     cycle();
-    CHECK(project_drain(w.p, true, -1, NULL) == 0);
-    CHECK(project_close(w.p) == 0);
+    CHECK(flush_drain(w.p, true, -1, NULL) == 0);
+    CHECK(store_close(w.p) == 0);
     w.p = NULL;
     nothing_is_unnamed(); /* so there is nothing */
     kv_close(w.kv);
@@ -700,9 +706,13 @@ int main(int argc, char **argv)
     for (size_t s = 0; s < SPACES; s++)
         for (size_t f = 0; f < FILES; f++)
             free(w.file[s][f].data);
-    printf("%llu objects moved, %llu not, %llu calls refused, %llu losses of power\n",
+    printf("%llu objects moved, %llu not, %llu calls refused, %llu losses of power, "
+           "%llu writes failed\n",
            (unsigned long long)w.moved, (unsigned long long)w.failed,
-           (unsigned long long)w.refused, (unsigned long long)w.cuts);
+           (unsigned long long)w.refused, (unsigned long long)w.cuts,
+           (unsigned long long)w.faults);
+    if (ops >= 4000)
+        CHECK(w.moved && w.refused && w.cuts && w.faults);
     disk_close(w.disk);
     kv_mem_destroy(w.mem);
     for (unsigned i = 1; i <= SHARDS; i++)

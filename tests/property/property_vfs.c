@@ -17,7 +17,7 @@
 #include "disk_mem.h"
 #include "history.h"
 #include "kv_mem.h"
-#include "project_impl.h"
+#include "store_impl.h"
 #include "report.h"
 #include "vfs.h"
 #include <errno.h>
@@ -51,7 +51,7 @@ struct world {
     struct kv *kv;
     struct disk *disk;
     struct clock_manual clock;
-    struct project *p;
+    struct state *p;
     bool exists[SPACES];
     bool made[SPACES]; /* or dropped, by this operation */
     struct history history[SPACES];
@@ -88,14 +88,14 @@ static uint64_t pick(uint64_t n)
 }
 static const struct vfs_cred root = {0};
 
-static void open_project(void)
+static void open_store(void)
 {
-    struct project_config c = {
+    struct state_config c = {
         .disk = w.disk, .kv = w.kv, .clock = &w.clock.base, .threads = 2, .log_segment = 1 << 20};
 
-    CHECK(kv_open_mem(w.mem, project_tables, project_table_count, 0, &w.kv) == 0);
+    CHECK(kv_open_mem(w.mem, store_tables, store_table_count, 0, &w.kv) == 0);
     c.kv = w.kv;
-    CHECK(project_open(&c, &w.p) == 0);
+    CHECK(store_open(&c, &w.p) == 0);
 }
 
 static const char *space_name(size_t s)
@@ -506,12 +506,12 @@ static void op_branch(size_t s)
 static void op_restart(bool die)
 {
     if (die) { /* whatever returned is in the log */
-        project_abandon(w.p);
+        store_abandon(w.p);
     } else {
-        CHECK(project_close(w.p) == 0);
+        CHECK(store_close(w.p) == 0);
     }
     kv_close(w.kv);
-    open_project();
+    open_store();
     for (size_t s = 0; s < SPACES; s++)
         for (size_t f = 0; f < FILES; f++)
             if (w.exists[s])
@@ -546,7 +546,7 @@ static void hash_changed(void)
 /* After each operation, which began when the store's last change was `before`. */
 static void note_changes(uint64_t before)
 {
-    uint64_t after = project_seq(w.p), durable = project_durable(w.p);
+    uint64_t after = state_seq(w.p), durable = flush_durable(w.p);
 
     for (size_t s = 0; s < SPACES; s++) {
         if (w.made[s])
@@ -616,18 +616,18 @@ static void op_power(void)
 {
     static const enum fault_loss losses[] = {FAULT_LOSE_ALL, FAULT_LOSE_SOME, FAULT_LOSE_ONE,
                                              FAULT_KEEP_ONE};
-    uint64_t durable = project_durable(w.p);
+    uint64_t durable = flush_durable(w.p);
     struct history_state there;
     struct vfs_attr attr;
 
-    project_abandon(w.p);
+    store_abandon(w.p);
     kv_close(w.kv);
     w.fault.loss = losses[pick(4)];
     w.fault.seed = pick(UINT64_MAX);
     disk_mem_power_cycle(w.disk);
-    open_project();
+    open_store();
     w.power_cuts++;
-    CHECK(project_seq(w.p) == durable);
+    CHECK(state_seq(w.p) == durable);
     for (size_t s = 0; s < SPACES; s++) {
         w.exists[s] = vfs_lookup(w.p, VFS_ROOT, space_name(s), &attr) == 0;
         if (w.exists[s])
@@ -656,11 +656,11 @@ static void op_store(void)
             blocks[s][f] = w.file[s][f].exists ? blocks_of(s, f) : 0;
 
     if (what < 7)
-        CHECK(project_flush(w.p) == 0);
+        CHECK(flush_now(w.p) == 0);
     else if (what < 11)
-        CHECK(project_drain(w.p, false, -1, NULL) == 0);
+        CHECK(flush_drain(w.p, false, -1, NULL) == 0);
     else if (what < 13)
-        CHECK(project_sync(w.p) == 0);
+        CHECK(flush_sync(w.p) == 0);
     else
         op_restart(pick(4));
     for (size_t s = 0; s < SPACES; s++)
@@ -673,7 +673,7 @@ static void step(void)
     size_t s = pick(SPACES), f = pick(FILES);
     uint64_t what = pick(80);
 
-    uint64_t before = project_seq(w.p);
+    uint64_t before = state_seq(w.p);
 
     if (!w.exists[s])
         s = 0;
@@ -717,8 +717,8 @@ static void drop_everything(void)
     for (size_t s = 0; s < SPACES; s++)
         if (w.exists[s])
             CHECK(ns_drop(w.p, space_name(s), false, false, false, &open) == 0);
-    CHECK(project_drain(w.p, true, -1, NULL) == 0);
-    CHECK(project_close(w.p) == 0);
+    CHECK(flush_drain(w.p, true, -1, NULL) == 0);
+    CHECK(store_close(w.p) == 0);
     kv_close(w.kv);
     disk_mem_usage(w.disk, &bytes, &names);
     CHECK(bytes == 0 && names == 0);
@@ -749,14 +749,14 @@ int main(int argc, char **argv)
     fflush(stdout);
     clock_manual_init(&w.clock, 1000 * NSEC_PER_SEC);
     CHECK(kv_mem_create(&w.fault, &w.mem) == 0 && disk_mem_create(&w.fault, 0, &w.disk) == 0);
-    CHECK(kv_open_mem(w.mem, project_tables, project_table_count, KV_CREATE, &w.kv) == 0);
-    CHECK(project_format(w.disk, w.kv, &w.clock.base, "o/p", 0, 0) == 0);
+    CHECK(kv_open_mem(w.mem, store_tables, store_table_count, KV_CREATE, &w.kv) == 0);
+    CHECK(store_format(w.disk, w.kv, &w.clock.base, "o/p", 0, 0, NULL) == 0);
     kv_close(w.kv);
     for (size_t s = 0; s < SPACES; s++)
         for (size_t f = 0; f < FILES; f++)
             w.file[s][f].data = calloc(1, SIZE_MAX_MODEL);
     w.exists[0] = true;
-    open_project();
+    open_store();
     restart_history();
     for (w.op = 0; w.op < ops; w.op++)
         step();

@@ -12,7 +12,7 @@
 #include "check.h"
 #include "disk_mem.h"
 #include "kv_mem.h"
-#include "project_impl.h"
+#include "store_impl.h"
 #include "vfs.h"
 #include <errno.h>
 #include <getopt.h>
@@ -41,7 +41,7 @@ static struct {
     struct kv *kv;
     struct disk *disk;
     struct clock_manual clock;
-    struct project *p;
+    struct state *p;
     bool exists[SPACES];
     struct file file[SPACES][FILES];
     uint64_t rng, op;
@@ -79,13 +79,13 @@ static const char *attr_name(size_t n)
     return name;
 }
 
-static void open_project(void)
+static void open_store(void)
 {
-    struct project_config c = {.disk = w.disk, .clock = &w.clock.base, .threads = 2};
+    struct state_config c = {.disk = w.disk, .clock = &w.clock.base, .threads = 2};
 
-    CHECK(kv_open_mem(w.mem, project_tables, project_table_count, KV_CREATE, &w.kv) == 0);
+    CHECK(kv_open_mem(w.mem, store_tables, store_table_count, KV_CREATE, &w.kv) == 0);
     c.kv = w.kv;
-    CHECK(project_open(&c, &w.p) == 0);
+    CHECK(store_open(&c, &w.p) == 0);
 }
 
 static void file_name(size_t f, char out[16])
@@ -152,8 +152,8 @@ static void check_store(struct check_result *ret)
     const struct check_options o = {.found = on_found};
 
     kv_close(w.kv);
-    CHECK(kv_open_mem(w.mem, project_tables, project_table_count, KV_READONLY, &w.kv) == 0);
-    CHECK(project_check(w.disk, w.kv, &o, ret) == 0);
+    CHECK(kv_open_mem(w.mem, store_tables, store_table_count, KV_READONLY, &w.kv) == 0);
+    CHECK(store_check(w.disk, w.kv, &o, ret) == 0);
     CHECK(ret->problems == 0);
     kv_close(w.kv);
 }
@@ -261,13 +261,13 @@ static void op_restart(void)
     struct check_result r;
 
     if (pick(2)) {
-        CHECK(project_close(w.p) == 0);
+        CHECK(store_close(w.p) == 0);
     } else {
-        CHECK(project_drain(w.p, pick(2), -1, NULL) == 0);
-        project_abandon(w.p);
+        CHECK(flush_drain(w.p, pick(2), -1, NULL) == 0);
+        store_abandon(w.p);
     }
     check_store(&r);
-    open_project();
+    open_store();
 }
 
 static void step(void)
@@ -291,11 +291,11 @@ static void step(void)
         op_branch(s);
         break;
     case 3:
-        CHECK(project_flush(w.p) == 0);
+        CHECK(flush_now(w.p) == 0);
         break;
     case 4:
         if (!pick(4))
-            CHECK(project_drain(w.p, false, -1, NULL) == 0);
+            CHECK(flush_drain(w.p, false, -1, NULL) == 0);
         break;
     case 5:
         if (!pick(30))
@@ -322,8 +322,8 @@ static void drop_everything(void)
     for (size_t s = 0; s < SPACES; s++)
         if (w.exists[s])
             CHECK(ns_drop(w.p, spaces[s], false, false, false, &open) == 0);
-    CHECK(project_drain(w.p, true, -1, NULL) == 0);
-    CHECK(project_close(w.p) == 0);
+    CHECK(flush_drain(w.p, true, -1, NULL) == 0);
+    CHECK(store_close(w.p) == 0);
     check_store(&r);
     CHECK(r.objects == 0 && r.pages == 0);
     disk_mem_usage(w.disk, &left, &names);
@@ -353,11 +353,11 @@ int main(int argc, char **argv)
         bytes[i] = (uint8_t)fault_random(&state);
     clock_manual_init(&w.clock, 1000 * NSEC_PER_SEC);
     CHECK(kv_mem_create(NULL, &w.mem) == 0 && disk_mem_create(NULL, 0, &w.disk) == 0);
-    CHECK(kv_open_mem(w.mem, project_tables, project_table_count, KV_CREATE, &w.kv) == 0);
-    CHECK(project_format(w.disk, w.kv, &w.clock.base, "o/p", 0, 0) == 0);
+    CHECK(kv_open_mem(w.mem, store_tables, store_table_count, KV_CREATE, &w.kv) == 0);
+    CHECK(store_format(w.disk, w.kv, &w.clock.base, "o/p", 0, 0, NULL) == 0);
     kv_close(w.kv);
     w.exists[0] = true;
-    open_project();
+    open_store();
     for (w.op = 0; w.op < ops; w.op++)
         step();
     drop_everything();

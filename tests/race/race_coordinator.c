@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * race_coordinator: threads that flush, wait, drain, look and turn the knobs of one coordinator,
- * whose streams run on a pool and fail now and then, under ThreadSanitizer. A plain program,
+ * whose streams run on workers and fail now and then, under ThreadSanitizer. A plain program,
  * because Criterion does not start there.
  *
  *     race_coordinator [SEED [FLUSHES]]          FLUSHES of each thread
@@ -12,7 +12,7 @@
 #include "coordinator.h"
 #include "fault.h"
 #include "lock.h"
-#include "pool.h"
+#include "workers.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -31,7 +31,7 @@
 static uint64_t seed = 1;
 static unsigned long flushes = 200;
 static struct coordinator *c;
-static struct pool *pool;
+static struct workers *workers;
 static struct mutex lock = {.m = PTHREAD_MUTEX_INITIALIZER, .name = "race"}; /* guards the rest */
 static uint64_t rotated, finalized, state;
 static bool *streamed, finalizing;
@@ -99,10 +99,10 @@ static int finalize(void *ctx, uint64_t first, uint64_t last)
 
 static int submit(void *ctx, int (*fn)(void *arg), void (*dropped)(void *arg, int err), void *arg)
 {
-    struct pool_work w = {.fn = fn, .dropped = dropped, .arg = arg};
+    struct workers_work w = {.fn = fn, .dropped = dropped, .arg = arg};
 
     (void)ctx;
-    return pool_submit_work(pool, &w, NULL);
+    return workers_submit_work(workers, &w, NULL);
 }
 
 static void *flusher(void *arg)
@@ -110,11 +110,10 @@ static void *flusher(void *arg)
     (void)arg;
     for (unsigned long i = 0; i < flushes; i++) {
         struct ticket *t = NULL;
-        int err =
-            i % 5 ? coordinator_flush(c, NULL, i % 2, &t) : coordinator_try_flush(c, NULL, &t);
+        int err = coordinator_flush(c, NULL, i % 2, &t);
         coordinator_retry(c);
         if (err < 0) {
-            MUST(err == -ENOSPC || err == -EAGAIN);
+            MUST(err == -ENOSPC);
             continue;
         }
         if (i % 3 == 0) {
@@ -162,7 +161,7 @@ int main(int argc, char **argv)
     flushes = argc > 2 ? strtoul(argv[2], NULL, 10) : flushes;
     state = seed * 2 + 1;
     streamed = calloc(FLUSHERS * flushes + 1, sizeof *streamed);
-    MUST(streamed && pool_create(4, 64, &pool) == 0 && coordinator_create(&config, &c) == 0);
+    MUST(streamed && workers_create(4, 64, &workers) == 0 && coordinator_create(&config, &c) == 0);
     for (unsigned i = 0; i < FLUSHERS; i++)
         MUST(pthread_create(&thread[i], NULL, flusher, NULL) == 0);
     MUST(pthread_create(&thread[FLUSHERS], NULL, looker, NULL) == 0);
@@ -170,8 +169,6 @@ int main(int argc, char **argv)
         pthread_join(thread[i], NULL);
     atomic_store(&stop, true);
     pthread_join(thread[FLUSHERS], NULL);
-    coordinator_shutdown(c);
-    MUST(coordinator_flush(c, NULL, true, NULL) == -ESHUTDOWN);
     coordinator_stop(c);
     while (coordinator_run(c) < 0)
         ;
@@ -181,7 +178,7 @@ int main(int argc, char **argv)
     printf("%llu flushes, %llu tries failed, %llu given up\n", (unsigned long long)rotated,
            (unsigned long long)s.failed, (unsigned long long)s.given_up);
     coordinator_destroy(c);
-    pool_destroy(pool);
+    workers_destroy(workers);
     free(streamed);
     return 0;
 }

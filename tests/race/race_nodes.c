@@ -15,7 +15,7 @@
 #include "kv_mem.h"
 #include "pool_dir.h"
 #include "pool_node.h"
-#include "project_impl.h"
+#include "store_impl.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -42,8 +42,8 @@ static struct store_of {
     struct kv_mem *mem;
     struct kv *kv;
     struct pool_who who;
-    struct project_pool pool;
-    struct project *p;
+    struct pool_member pool;
+    struct state *p;
     uint64_t root;
     int has[FILES]; /* content, -1: there is no such file */
     pthread_t writer, collector;
@@ -63,19 +63,19 @@ static void make_store(struct store_of *s, const struct pool_identity *identity)
     char why[POOL_WHY];
 
     MUST(pool_dir_join(shared, &s->who, why) == 0);
-    s->pool = (struct project_pool){.disk = shared, .node = s->who.node, .life = 1};
+    s->pool = (struct pool_member){.disk = shared, .node = s->who.node, .life = 1};
     s->who.life = 1;
     s->pool.key = identity->key;
     MUST(pool_node_write(shared, &s->who) == 0);
     MUST(disk_mem_create(NULL, 0, &s->own) == 0 && kv_mem_create(NULL, &s->mem) == 0);
-    MUST(kv_open_mem(s->mem, project_tables, project_table_count, KV_CREATE, &s->kv) == 0);
+    MUST(kv_open_mem(s->mem, store_tables, store_table_count, KV_CREATE, &s->kv) == 0);
     MUST(disk_route_open(s->own, shared, s->who.node, &s->route) == 0);
-    MUST(project_format_node(s->route, s->kv, clock_real(), "org/race", 0, 0, &s->pool.key) == 0);
+    MUST(store_format(s->route, s->kv, clock_real(), "org/race", 0, 0, &s->pool.key) == 0);
 }
 
 static void mount_store(struct store_of *s)
 {
-    struct project_config config = {.disk = s->route,
+    struct state_config config = {.disk = s->route,
                                     .kv = s->kv,
                                     .clock = clock_real(),
                                     .background = true,
@@ -84,7 +84,7 @@ static void mount_store(struct store_of *s)
                                     .pool = &s->pool};
     struct vfs_attr a;
 
-    MUST(project_open(&config, &s->p) == 0);
+    MUST(store_open(&config, &s->p) == 0);
     MUST(settings_set(s->p, SET_REPORT_INTERVAL, NSEC_PER_SEC) == 0);
     MUST(settings_set(s->p, SET_FLUSH_INTERVAL, 100 * NSEC_PER_MSEC) == 0);
     MUST(settings_set(s->p, SET_SEAL_DELAY, 0) == 0);
@@ -156,7 +156,7 @@ static void *write_files(void *arg)
         else
             look_at(s, file);
         if (r / 128 % 4 == 0)
-            MUST(project_drain(s->p, false, -1, NULL) == 0);
+            MUST(flush_drain(s->p, false, -1, NULL) == 0);
     }
     atomic_fetch_sub(&writing, 1);
     return NULL;
@@ -170,7 +170,7 @@ static void *collect(void *arg)
 
     while (atomic_load(&writing)) {
         struct gc_result r;
-        int err = project_gc(s->p, NULL, false, 0, &r);
+        int err = gc_store_run(s->p, NULL, false, 0, &r);
         MUST(err == 0 || err == -EBUSY || err == -EEXIST || err == -ESTALE || err == -EAGAIN);
         atomic_fetch_add(&collected, r.collected);
         gc_result_release(&r);
@@ -208,11 +208,11 @@ int main(int argc, char **argv)
     }
     for (unsigned i = 0; i < STORES; i++) {
         struct store_of *s = &stores[i];
-        MUST(project_drain(s->p, true, -1, NULL) == 0);
+        MUST(flush_drain(s->p, true, -1, NULL) == 0);
         for (unsigned k = 0; k < FILES; k++)
             if (s->has[k] >= 0)
                 look_at(s, k);
-        MUST(project_close(s->p) == 0);
+        MUST(store_close(s->p) == 0);
         disk_close(s->route);
         kv_close(s->kv);
         kv_mem_destroy(s->mem);

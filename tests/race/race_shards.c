@@ -16,10 +16,13 @@
 #include "check.h"
 #include "control.h"
 #include "disk_mem.h"
+#include "durability.h"
+#include "gc_store.h"
 #include "kv_mem.h"
 #include "move.h"
 #include "shard_mem.h"
 #include "shards.h"
+#include "store.h"
 #include "sweep.h"
 #include "vfs.h"
 
@@ -58,7 +61,7 @@ struct worker {
     unsigned refused; /* calls that said EIO */
 };
 
-static struct project *p;
+static struct state *p;
 static uint64_t main_node;
 static const struct vfs_cred cred;
 static const _Atomic bool never;
@@ -249,7 +252,7 @@ static void do_held(struct worker *w, struct file *file)
 
     same(w, f, file->bytes, file->size);
     if (below(&w->random, 2))
-        MUST(project_flush(p) == 0);
+        MUST(flush_now(p) == 0);
     same(w, f, file->bytes, file->size);
     vfs_release(f);
 }
@@ -300,10 +303,10 @@ static void step(struct worker *w)
         do_copy(w, file, &w->file[below(&w->random, FILES)]);
         break;
     case 7:
-        MUST(project_flush(p) == 0);
+        MUST(flush_now(p) == 0);
         break;
     case 8:
-        MUST(project_drain(p, false, -1, NULL) == 0);
+        MUST(flush_drain(p, false, -1, NULL) == 0);
         break;
     case 9:
     case 10:
@@ -389,7 +392,7 @@ static void *mover(void *arg)
 static void sweep(void)
 {
     struct ghost_report r = {0};
-    int err = project_sweep(p, NULL, false, NULL, &r);
+    int err = sweep_store(p, NULL, false, NULL, &r);
 
     MUST(err == 0);
     MUST(r.lost == 0);
@@ -399,7 +402,7 @@ static void sweep(void)
 static void cycle(void)
 {
     struct gc_result r = {0};
-    int err = project_gc(p, NULL, false, 0, &r);
+    int err = gc_store_run(p, NULL, false, 0, &r);
 
     MUST(err == 0 || is_away(err));
     gc_result_release(&r);
@@ -408,8 +411,8 @@ static void cycle(void)
 static void command(struct control_session *s, const char *text, const char *part)
 {
     char reply[4096];
-    ssize_t r = control_write(s, text, strlen(text), &never);
-    ssize_t n = control_read(s, reply, sizeof reply - 1);
+    ssize_t r = control_write_at(s, text, strlen(text), -1, &never);
+    ssize_t n = control_read_at(s, reply, sizeof reply - 1, -1);
 
     MUST(n > 0);
     reply[n] = 0;
@@ -459,12 +462,12 @@ static void *flapper(void *arg)
 static struct disk *disk;
 static struct kv *kv;
 
-static void open_project(void)
+static void open_store(void)
 {
-    struct project_config c = {
+    struct state_config c = {
         .disk = disk, .kv = kv, .clock = clock_real(), .background = true, .threads = 2};
 
-    MUST(project_open(&c, &p) == 0);
+    MUST(store_open(&c, &p) == 0);
     main_node = find(VFS_ROOT, "main");
 }
 
@@ -557,18 +560,18 @@ static void end_of_it(struct worker *w)
     struct check_options check = {.found = found, .ctx = &findings};
     struct check_result result;
 
-    MUST(project_close(p) == 0);
-    open_project();
+    MUST(store_close(p) == 0);
+    open_store();
     for (unsigned i = 0; i < WORKERS; i++)
         compare(&w[i]);
-    MUST(project_drain(p, true, -1, NULL) == 0);
+    MUST(flush_drain(p, true, -1, NULL) == 0);
     cycle();
     cycle();
-    MUST(project_drain(p, true, -1, NULL) == 0);
+    MUST(flush_drain(p, true, -1, NULL) == 0);
     for (unsigned i = 0; i < WORKERS; i++)
         compare(&w[i]);
-    MUST(project_close(p) == 0);
-    MUST(project_check(disk, kv, &check, &result) == 0);
+    MUST(store_close(p) == 0);
+    MUST(store_check(disk, kv, &check, &result) == 0);
     MUST(result.problems == 0 && findings == 0);
 }
 
@@ -582,9 +585,9 @@ int main(int argc, char **argv)
     seed = argc > 1 ? strtoull(argv[1], NULL, 10) : 1;
     MUST(disk_mem_create(&fault, 0, &disk) == 0);
     MUST(kv_mem_create(&fault, &mem) == 0);
-    MUST(kv_open_mem(mem, project_tables, project_table_count, KV_CREATE, &kv) == 0);
-    MUST(project_format(disk, kv, clock_real(), "org/race", 0, 0) == 0);
-    open_project();
+    MUST(kv_open_mem(mem, store_tables, store_table_count, KV_CREATE, &kv) == 0);
+    MUST(store_format(disk, kv, clock_real(), "org/race", 0, 0, NULL) == 0);
+    open_store();
     add_shards();
     for (unsigned i = 0; i < WORKERS; i++)
         worker_init(&w[i], i, argc > 2 ? strtoul(argv[2], NULL, 10) : 300);

@@ -9,13 +9,16 @@
  * Writers: blocks, truncations, holes, replacement by rename, shared copies, branches and forced drops.
  * Readers, until those have ended: by name, through handles that they keep, in branches (which stand
  * still, also when they are dropped meanwhile), and listings. Beside them flush, drain, compaction, GC,
- * and the project's own threads. Each writer knows what its files must have: compared while it runs,
+ * and the store's own threads. Each writer knows what its files must have: compared while it runs,
  * at the end, and after a restart, and the store must be sound.
  */
 #include "check.h"
 #include "control.h"
 #include "disk_mem.h"
+#include "durability.h"
 #include "kv_mem.h"
+#include "record.h"
+#include "store.h"
 #include "vfs.h"
 
 #include <errno.h>
@@ -74,7 +77,7 @@ struct reader {
     struct stamp buf[RUN][STAMPS], again[RUN][STAMPS];
 };
 
-static struct project *p;
+static struct state *p;
 static uint64_t main_node, seed = 1;
 static const struct vfs_cred cred;
 static const _Atomic bool never;
@@ -105,7 +108,7 @@ static void command(const char *text)
     ssize_t n;
 
     MUST(control_open(p, &s) == 0);
-    n = control_write(s, text, strlen(text), &never);
+    n = control_write_at(s, text, strlen(text), -1, &never);
     MUST(n == (ssize_t)strlen(text));
     control_close(s);
 }
@@ -455,11 +458,11 @@ static void *keep_up(void *arg)
 {
     (void)arg;
     while (!atomic_load(&stop)) {
-        MUST(project_flush(p) == 0);
-        MUST(project_sync(p) == 0);
+        MUST(flush_now(p) == 0);
+        MUST(flush_sync(p) == 0);
         command("compact wait\n");
         command("gc grace=0s wait\n");
-        MUST(project_drain(p, false, -1, NULL) == 0);
+        MUST(flush_drain(p, false, -1, NULL) == 0);
     }
     return NULL;
 }
@@ -490,12 +493,12 @@ static void compare_all(void)
             compare_name(&writers[i], main_node, file);
 }
 
-static void open_project(struct disk *d, struct kv *kv)
+static void open_store(struct disk *d, struct kv *kv)
 {
-    struct project_config c = {
+    struct state_config c = {
         .disk = d, .kv = kv, .clock = clock_real(), .background = true, .threads = 2};
 
-    MUST(project_open(&c, &p) == 0);
+    MUST(store_open(&c, &p) == 0);
     MUST(find(VFS_ROOT, "main", &main_node) == 0);
 }
 
@@ -540,17 +543,17 @@ int main(int argc, char **argv)
     seed = argc > 1 ? strtoull(argv[1], NULL, 10) : 1;
     MUST(disk_mem_create(&fault, 0, &d) == 0);
     MUST(kv_mem_create(&fault, &mem) == 0);
-    MUST(kv_open_mem(mem, project_tables, project_table_count, KV_CREATE, &kv) == 0);
-    MUST(project_format(d, kv, clock_real(), "org/race", 0, 0) == 0);
-    open_project(d, kv);
+    MUST(kv_open_mem(mem, store_tables, store_table_count, KV_CREATE, &kv) == 0);
+    MUST(store_format(d, kv, clock_real(), "org/race", 0, 0, NULL) == 0);
+    open_store(d, kv);
     command("set seal_delay 0s\n");
     command("set buffers 1M\n");
     run(argc > 2 ? strtoul(argv[2], NULL, 10) : 300);
-    MUST(project_close(p) == 0);
-    open_project(d, kv);
+    MUST(store_close(p) == 0);
+    open_store(d, kv);
     compare_all();
-    MUST(project_close(p) == 0);
-    MUST(project_check(d, kv, &check, &result) == 0);
+    MUST(store_close(p) == 0);
+    MUST(store_check(d, kv, &check, &result) == 0);
     MUST(result.problems == 0 && findings == 0);
     for (unsigned i = 0; i < READERS; i++)
         printf("reader %u: %llu reads, %llu blocks\n", i, (unsigned long long)readers[i].reads,

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "disk.h"
+#include "../fixture/dir_disk.h"
 #include "disk_mem.h"
 
 #include <criterion/criterion.h>
@@ -25,7 +26,7 @@ static void make(struct made *m, bool dir)
     }
     strcpy(m->path, "/tmp/tally-disk-XXXXXX");
     cr_assert_not_null(mkdtemp(m->path));
-    cr_assert_eq(disk_open_dir(m->path, false, &m->disk), 0);
+    cr_assert_eq(dir_disk_open(m->path, 0, &m->disk), 0);
 }
 
 static void unmake(struct made *m)

@@ -309,7 +309,7 @@ Test(disk_dir, readonly_refuses_every_change)
 
     make(&m, true);
     put(m.disk, "a", "1");
-    cr_assert_eq(disk_open_dir(m.path, true, &d), 0);
+    cr_assert_eq(dir_disk_open(m.path, DISK_ONLY_READ, &d), 0);
     cr_assert_eq(open_fails(d, "a", DISK_WRITE), -EROFS);
     cr_assert_eq(open_fails(d, "b", DISK_CREATE), -EROFS);
     cr_assert_eq(disk_mkdir(d, "x"), -EROFS);
@@ -325,8 +325,8 @@ Test(disk_dir, a_path_that_is_no_directory_is_refused)
 {
     struct disk *d;
 
-    cr_assert_eq(disk_open_dir("/dev/null", false, &d), -ENOTDIR);
-    cr_assert_eq(disk_open_dir("/nonexistent-tally", false, &d), -ENOENT);
+    cr_assert_eq(dir_disk_open("/dev/null", 0, &d), -ENOTDIR);
+    cr_assert_eq(dir_disk_open("/nonexistent-tally", 0, &d), -ENOENT);
 }
 
 /* ---- loss of power ---- */

@@ -82,10 +82,10 @@ Test(mapping, an_incarnation_of_a_directory_is_the_same_when_it_is_opened_again)
     uint8_t a[32], b[32], zeros[16] = {0};
     struct disk *d;
 
-    cr_assert_eq(disk_open_dir("/tmp", true, &d), 0);
+    cr_assert_eq(dir_disk_open("/tmp", DISK_ONLY_READ, &d), 0);
     cr_assert_eq(disk_incarnation(d, a), 0);
     disk_close(d);
-    cr_assert_eq(disk_open_dir("/tmp", true, &d), 0);
+    cr_assert_eq(dir_disk_open("/tmp", DISK_ONLY_READ, &d), 0);
     cr_assert_eq(disk_incarnation(d, b), 0);
     disk_close(d);
     cr_assert_arr_eq(a, b, 32);

@@ -328,6 +328,25 @@ Test(shard_dir, no_part_of_a_store_a_pool_or_a_shard_becomes_one)
     }
 }
 
+/* ~/tally-store is where tools/quickstart makes a store: then ~/cold may be a shard all the same. */
+Test(shard_dir, a_directory_that_has_the_name_of_a_mark_is_none)
+{
+    static const char *const marks[] = {"tally-store", "tally-pool", "tally-shard"};
+    char out[SHARD_URL_MAX + 1], url[300], path[256];
+    struct place p;
+
+    place_make(&p, true);
+    path_of(&p, "cold", path);
+    cr_assert_eq(mkdir(path, 0700), 0);
+    snprintf(url, sizeof url, "dir:%s", path);
+    for (int i = 0; i < 3; i++) {
+        path_of(&p, marks[i], path);
+        cr_assert_eq(mkdir(path, 0700), 0);
+    }
+    cr_assert_eq(normal(url, out), 0);
+    place_unmake(&p);
+}
+
 Test(shard_dir, what_is_no_directory_cannot_be_opened)
 {
     struct place p;

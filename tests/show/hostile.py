@@ -127,7 +127,9 @@ class User:
 
     def set_id(self):
         """Write the program over a set-id file of root's, in one of many ways, and run it."""
-        names = [n for n in os.listdir(f"{self.mnt}/main/setid")]
+        names = os.listdir(f"{self.mnt}/main/setid")
+        if not names:
+            return  # root has made none yet
         path = f"{self.mnt}/main/setid/{self.rng.choice(names)}"
         with open(self.program, "rb") as f:
             program = f.read()

@@ -157,8 +157,8 @@ int __real_pool_index_load(struct pool_index *ix, uint64_t from, struct pool_vie
 int __wrap_pool_index_load(struct pool_index *ix, uint64_t from, struct pool_view **ret_view);
 int __real_pool_marks_read(struct disk *disk, uint64_t serial, struct pool_marks *ret);
 int __wrap_pool_marks_read(struct disk *disk, uint64_t serial, struct pool_marks *ret);
-int __real_project_flush(struct project *p);
-int __wrap_project_flush(struct project *p);
+int __real_flush_now(struct state *p);
+int __wrap_flush_now(struct state *p);
 
 int __real_pool_node_find(void *ctx, const struct id *id, uint64_t size, unsigned nth,
                           struct entry *ret);
@@ -171,7 +171,7 @@ static bool loading; /* the index, not a cycle */
 int __wrap_pool_node_find(void *ctx, const struct id *id, uint64_t size, unsigned nth,
                           struct entry *ret)
 {
-    const struct project *p = ctx;
+    const struct state *p = ctx;
     int err = __real_pool_node_find(ctx, id, size, nth, ret);
 
     if (err == 0)
@@ -199,12 +199,12 @@ int __wrap_pool_marks_read(struct disk *disk, uint64_t serial, struct pool_marks
     return err;
 }
 
-int __wrap_project_flush(struct project *p)
+int __wrap_flush_now(struct state *p)
 {
     for (unsigned i = 0; i < sim.nodes && broken("before-commit"); i++)
         if (sim.node[i].p == p && sim.node[i].reporting)
             return 0;
-    return __real_project_flush(p);
+    return __real_flush_now(p);
 }
 
 /* ---- the lease ---- */

@@ -242,7 +242,7 @@ void op_pin(struct node *n)
     pinned = refs_is_pinned(n->p->refs, number);
     say("node %u: object %llu of %s/file%zu is %spinned", n->number, (unsigned long long)number,
         space_names[s], f, pinned ? "un" : "");
-    CHECK_OK(project_pin(n->p, number, !pinned));
+    CHECK_OK(state_pin(n->p, number, !pinned));
     refs_unhold(n->p->refs, number);
 }
 
@@ -288,7 +288,7 @@ static struct history_state state_of(const struct file *m)
 
 void model_begin(struct node *n)
 {
-    n->before = n->p ? project_seq(n->p) : 0;
+    n->before = n->p ? state_seq(n->p) : 0;
 }
 
 void model_note(struct node *n)
@@ -297,8 +297,8 @@ void model_note(struct node *n)
 
     if (!n->p)
         return;
-    after = project_seq(n->p);
-    durable = project_durable(n->p);
+    after = state_seq(n->p);
+    durable = flush_durable(n->p);
     for (size_t s = 0; s < SPACES; s++) {
         if (n->space_changed[s])
             history_note(&n->space_history[s], n->before, after,

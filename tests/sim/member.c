@@ -37,11 +37,11 @@ void member_format(struct node *n)
     CHECK_OK(pool_dir_identity(&n->eye.base, &identity, why));
     n->pool.key = identity.key;
     CHECK_OK(disk_route_open(n->own, &n->eye.base, n->number, &route));
-    CHECK_OK(project_format_node(route, n->kv, &n->clock.base, n->who.label, 0, 0, &n->pool.key));
+    CHECK_OK(store_format(route, n->kv, &n->clock.base, n->who.label, 0, 0, &n->pool.key));
     disk_close(route);
 }
 
-void member_begin(struct node *n, struct project_config *config)
+void member_begin(struct node *n, struct state_config *config)
 {
     struct pool_who in_pool;
 
@@ -101,7 +101,7 @@ static void flush(void *ctx)
 {
     struct node *n = ctx;
 
-    n->result = project_flush(n->p);
+    n->result = flush_now(n->p);
     sim.count.flushes += n->result == 0;
 }
 
@@ -110,7 +110,7 @@ static void drain(void *ctx)
 {
     struct node *n = ctx;
 
-    n->result = project_drain(n->p, false, -1, NULL);
+    n->result = flush_drain(n->p, false, -1, NULL);
     sim.count.flushes += n->result == 0;
 }
 
@@ -119,7 +119,7 @@ static void compact(void *ctx)
     struct node *n = ctx;
     struct compact_result r;
 
-    n->result = project_compact(n->p, NULL, 50, true, &r);
+    n->result = compact_store(n->p, NULL, 50, true, &r);
     say("  node %u: compaction: %llu records moved, %llu bytes copied", n->number,
         (unsigned long long)r.records, (unsigned long long)r.bytes);
     sim.count.moved += r.records;

@@ -42,7 +42,7 @@ struct node *add_node(void)
     n->clock.base = (struct clock){.realtime = calendar, .monotonic = monotonic};
     CHECK_OK(disk_mem_create(&n->fault, 0, &n->own));
     CHECK_OK(kv_mem_create(&n->fault, &n->mem));
-    CHECK_OK(kv_open_mem(n->mem, project_tables, project_table_count, KV_CREATE, &n->kv));
+    CHECK_OK(kv_open_mem(n->mem, store_tables, store_table_count, KV_CREATE, &n->kv));
     eye_open(&n->eye, n->number, &n->fault);
     member_join(n);
     member_format(n);
@@ -77,20 +77,20 @@ static void configure(struct node *n)
 
 void node_mount(struct node *n)
 {
-    struct project_config config = {
+    struct state_config config = {
         .clock = &n->clock.base, .threads = 1, .log_segment = LOG_SEGMENT};
     int err;
 
     CHECK(!n->p);
     eye_clear(&n->eye);
-    CHECK_OK(kv_open_mem(n->mem, project_tables, project_table_count, 0, &n->kv));
+    CHECK_OK(kv_open_mem(n->mem, store_tables, store_table_count, 0, &n->kv));
     config.kv = n->kv;
     member_begin(n, &config);
     config.disk = n->disk;
-    err = project_open(&config, &n->p);
+    err = store_open(&config, &n->p);
     if (err < 0)
         fail(__FILE__, __LINE__, "node %u cannot be mounted: %s", n->number, strerror(-err));
-    n->found = project_seq(n->p);
+    n->found = state_seq(n->p);
     configure(n);
 }
 
@@ -109,7 +109,7 @@ void node_unmount(struct node *n)
 
     say("node %u is unmounted", n->number);
     n->eye.fail_in = 0;
-    err = project_close(n->p);
+    err = store_close(n->p);
     if (err < 0)
         fail(__FILE__, __LINE__, "node %u: the last flush failed: %s", n->number, strerror(-err));
     close_kv(n);
@@ -130,7 +130,7 @@ void node_die(struct node *n)
     if (n->still)
         member_go_on(n, 0);
     CHECK(!n->still);
-    project_abandon(n->p);
+    store_abandon(n->p);
     close_kv(n);
     fault_reset(&n->fault);
     sim.count.deaths++;
@@ -179,7 +179,7 @@ void all_power(bool stores_too)
         was_up[i] = n->p;
         if (!n->p)
             continue;
-        durable[i] = project_durable(n->p);
+        durable[i] = flush_durable(n->p);
         node_die(n);
         if (stores_too)
             lose(n->own, &n->fault);

@@ -108,7 +108,7 @@ static void go_on(void)
 static void sync_log(struct node *n)
 {
     say("node %u: sync", n->number);
-    CHECK_OK(project_sync(n->p));
+    CHECK_OK(flush_sync(n->p));
 }
 
 static void change(struct node *n)
@@ -169,7 +169,7 @@ static void turn_calendar(struct node *n)
 static void die_at_work(struct node *n)
 {
     enum work what = (enum work)pick(WORKS);
-    uint64_t durable = project_durable(n->p);
+    uint64_t durable = flush_durable(n->p);
 
     say("node %u: %s, in which its daemon dies", n->number, work_names[what]);
     if (chance(2)) {
@@ -206,7 +206,7 @@ static void die(void)
     if (chance(5))
         all_power(chance(2));
     else if (chance(3))
-        node_power(n, project_durable(n->p));
+        node_power(n, flush_durable(n->p));
     else if (!node_may_act(n))
         node_restart(n);
     else if (chance(2))

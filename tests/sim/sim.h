@@ -12,7 +12,7 @@
  *     verify.c   what must hold
  *     breaks.c   rules that can be switched off, to see that it is noticed
  *
- * The daemon's own parts are linked: projects over disk_mem and kv_mem, the pool one shared
+ * The daemon's own parts are linked: stores over disk_mem and kv_mem, the pool one shared
  * disk_mem. Only clock, disk and kv are replaced. One thread acts at a time, so a seed does the
  * same again, step by step.
  */
@@ -23,7 +23,7 @@
 #include "disk_mem.h"
 #include "kv_mem.h"
 #include "pool_format.h"
-#include "project_impl.h"
+#include "store_impl.h"
 #include <stdio.h>
 
 #define NODES_MAX 6
@@ -68,15 +68,15 @@ struct node {
     unsigned number;     /* from 1, in the order they joined */
     bool gone, retired;  /* it will never be mounted again; a node noted that */
     struct pool_who who; /* in its newest life */
-    struct project_pool pool;
+    struct pool_member pool;
     struct fault fault; /* of its own disk and kv */
     struct disk *own;
     struct kv_mem *mem;
     struct eye eye;
-    struct disk *disk; /* what its project has: its own, or a route that leads to the pool, too */
+    struct disk *disk; /* what its store has: its own, or a route that leads to the pool, too */
     struct kv *kv;
     struct sim_clock clock;
-    struct project *p;   /* NULL: not mounted */
+    struct state *p;   /* NULL: not mounted */
     struct baton *still; /* work of it that stands still */
     int result;          /* of the last that came to its end */
     bool reporting;      /* that is what it does */
@@ -186,11 +186,11 @@ struct node *add_node(void);             /* one more, mounted */
 
 /* ---- member.c ---- */
 
-/* Where the bytes of a new store go: what project_format gets. */
+/* Where the bytes of a new store go: what store_format gets. */
 void member_join(struct node *n);
 void member_format(struct node *n);
-/* A new life of it begins; what project_open gets. */
-void member_begin(struct node *n, struct project_config *config);
+/* A new life of it begins; what store_open gets. */
+void member_begin(struct node *n, struct state_config *config);
 void member_end(struct node *n); /* it is not mounted any more */
 /* What it does in a context of its own, which may stand still. */
 enum work { WORK_CYCLE, WORK_REPORT, WORK_FLUSH, WORK_DRAIN, WORK_COMPACT, WORKS };

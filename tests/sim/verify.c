@@ -164,7 +164,7 @@ static void round_of_all(unsigned turn, bool retire)
         n = &sim.node[i];
         if (!n->p)
             continue;
-        CHECK_OK(project_drain(n->p, true, -1, NULL));
+        CHECK_OK(flush_drain(n->p, true, -1, NULL));
         member_work(n, WORK_REPORT, 0);
         CHECK_OK(n->result);
     }

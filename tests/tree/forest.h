@@ -13,6 +13,7 @@
 #include "kv_mem.h"
 #include "tree.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -140,7 +141,7 @@ static inline int forest_write(struct forest *f)
 /* The next commit fails with ENOSPC: nothing of it happens, and it may be tried again. */
 static inline void forest_fail_next_commit(struct forest *f)
 {
-    f->fault.error = 28;
+    f->fault.error = ENOSPC;
     f->fault.fail_at = f->fault.writes + 1;
 }
 

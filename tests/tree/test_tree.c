@@ -171,9 +171,23 @@ Test(tree, an_item_that_names_an_unknown_object_is_refused_and_the_old_one_stays
 {
     uint64_t a = forest_object(&f);
     cr_assert_eq(put_object(0, 1, a), 0);
-    cr_assert_eq(put_object(0, 1, 9999), -ENOENT);
+    cr_assert_eq(put_object(0, 1, 9999), -EUCLEAN);
     cr_assert_eq(object_of(0, 1), a);
     cr_assert_eq(forest_count(&f, a), 1);
+}
+
+Test(tree, an_item_that_is_put_again_may_name_what_is_lost_and_the_old_one_is_let_go)
+{
+    uint64_t a = forest_object(&f);
+    uint8_t val[EXTENT_ITEM_LEN];
+
+    extent_encode(&(struct extent){9999, 7}, val);
+    cr_assert_eq(put_object(0, 1, a), 0);
+    cr_assert_eq(put_object(0, 2, a), 0);
+    cr_assert_eq(tree_put_again(&f.tree[0], object_at(1), val, sizeof val), 0);
+    cr_assert_eq(object_of(0, 1), 9999);
+    cr_assert_eq(forest_count(&f, a), 1);
+    cr_assert_eq(tree_del(&f.tree[0], object_at(1)), 0);
 }
 
 Test(tree, an_item_that_keeps_its_object_changes_no_count)

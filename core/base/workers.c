@@ -1,0 +1,705 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * workers: worker threads over the queues of jobs that are ready, one queue for each class.
+ *
+ *     submit --room?--> slot --no key, or first of its key--> ready[class] --> worker --> free
+ *                         \--else--> behind --when no earlier one of its key is left--^
+ *
+ * Slots are made before they are needed, at the start and where the limits are raised: a submit
+ * allocates nothing, so it cannot fail. Threads for long work are started when there is such work;
+ * one is there from the start, so that this may fail. Of the jobs of one key in `keyed` the first
+ * is ready or runs, and the others are behind it.
+ *
+ * One mutex guards it all; a job's group has its own, taken only when the job has ended, so the two
+ * are never held together.
+ */
+#include "workers.h"
+
+#include "array.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/queue.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define WORKERS_THREADS_MAX 256
+#define SLOT_BITS 20 /* of an id: the number of its slot */
+
+enum place { FREE, BEHIND, READY, RUNNING };
+
+struct job {
+    struct workers_work work;
+    uint64_t id;
+    size_t number; /* of the slot */
+    enum place place;
+    TAILQ_ENTRY(job) list; /* READY: of its class; FREE: of the free */
+    TAILQ_ENTRY(job) in_keyed;
+};
+TAILQ_HEAD(job_list, job);
+
+struct workers {
+    struct workers_config config;
+    const struct clock *clock;
+    struct mutex lock;
+    struct cond work;  /* a job is ready, or stopping */
+    struct cond room;  /* a job left a queue, or closed */
+    struct cond ended; /* a job ended while closed */
+    /* guarded by lock: */
+    struct job_list ready[WORKERS_CLASSES], free;
+    struct job_list keyed; /* that have a key and have not ended, as they were submitted */
+    struct workers_class_stats of[WORKERS_CLASSES];
+    uint64_t serial;
+    bool closed; /* no new jobs */
+    bool stopping;
+    bool fatal;       /* it was called */
+    unsigned users;   /* submitters inside, whom destroy waits for */
+    unsigned telling; /* dropped jobs whose owners are being told */
+    struct slots {
+        struct job *v;
+        size_t count;
+    } * slots; /* numbered on from one to the next */
+    size_t slots_made, slots_room, slot_count;
+    unsigned threads; /* how many were started; config.threads: how many may work */
+    pthread_t thread[2 * WORKERS_THREADS_MAX];
+};
+
+const char *const workers_class_names[WORKERS_CLASSES] = {"urgent", "normal", "idle", "long",
+                                                          "long_idle"};
+
+static _Thread_local const struct workers *working_for;
+static _Thread_local bool works_long;
+
+/* Work that is short must not wait for other work; long work may wait for short work only. */
+static bool may_wait_for(const struct workers *p, enum workers_class class)
+{
+    return working_for != p || (works_long && class < WORKERS_LONG);
+}
+
+bool workers_here(const struct workers *p)
+{
+    return working_for == p;
+}
+
+/* ---- I/O priority: linux/ioprio.h, which not every system has ---- */
+
+#define IOPRIO_WHO_THREAD 1
+#define IOPRIO_CLASS 13 /* bits below it */
+#define IOPRIO_IDLE (3 << IOPRIO_CLASS)
+
+static _Thread_local int io_before;
+static _Thread_local bool io_idle;
+
+bool workers_io_is_idle(void)
+{
+    return io_idle;
+}
+
+void workers_io_idle(bool idle)
+{
+    io_idle = idle;
+    const int is = (int)syscall(SYS_ioprio_get, IOPRIO_WHO_THREAD, 0);
+    if (idle && is >= 0 && is >> IOPRIO_CLASS != IOPRIO_IDLE >> IOPRIO_CLASS)
+        io_before = is >> IOPRIO_CLASS == 0 ? 0 : is; /* of no class: no number either */
+    (void)syscall(SYS_ioprio_set, IOPRIO_WHO_THREAD, 0, idle ? IOPRIO_IDLE : io_before);
+}
+
+/* ---- queues: need p->lock ---- */
+
+static void make_ready(struct workers *p, struct job *j)
+{
+    j->place = READY;
+    TAILQ_INSERT_TAIL(&p->ready[j->work.class], j, list);
+    cond_signal(&p->work);
+}
+
+static struct job *first_of(const struct workers *p, uint64_t key)
+{
+    struct job *j;
+
+    TAILQ_FOREACH(j, &p->keyed, in_keyed)
+    if (j->work.key == key)
+        break;
+    return j;
+}
+
+static void enqueue(struct workers *p, struct job *j)
+{
+    bool behind = j->work.key && first_of(p, j->work.key);
+
+    mutex_held(&p->lock);
+    p->of[j->work.class].queued++;
+    if (j->work.key)
+        TAILQ_INSERT_TAIL(&p->keyed, j, in_keyed);
+    if (behind)
+        j->place = BEHIND;
+    else
+        make_ready(p, j);
+}
+
+static void give_back(struct workers *p, struct job *j)
+{
+    struct job *next;
+
+    if (j->work.key) {
+        TAILQ_REMOVE(&p->keyed, j, in_keyed);
+        next = first_of(p, j->work.key);
+        if (next && next->place == BEHIND)
+            make_ready(p, next);
+    }
+    j->place = FREE;
+    j->id = 0;
+    TAILQ_INSERT_HEAD(&p->free, j, list);
+    cond_broadcast(&p->room); /* of several classes: each looks for itself */
+    if (p->closed)
+        cond_broadcast(&p->ended);
+}
+
+/* Take back one that has not begun; tell_dropped comes next. */
+static void withdraw(struct workers *p, struct job *j, struct workers_work *ret_w)
+{
+    struct workers_class_stats *of = &p->of[j->work.class];
+
+    mutex_held(&p->lock);
+    of->queued--;
+    of->dropped++;
+    p->telling++;
+    *ret_w = j->work;
+    if (j->place == READY)
+        TAILQ_REMOVE(&p->ready[j->work.class], j, list);
+    give_back(p, j);
+}
+
+static size_t left(const struct workers *p)
+{
+    size_t n = p->telling;
+
+    for (unsigned c = 0; c < WORKERS_CLASSES; c++)
+        n += p->of[c].queued + p->of[c].running;
+    return n;
+}
+
+/* ---- the workers ---- */
+
+static size_t long_running(const struct workers *p)
+{
+    return p->of[WORKERS_LONG].running + p->of[WORKERS_LONG_IDLE].running;
+}
+
+/* Of long work, which leaves config.threads to short work whatever it does: the class that `pick`
+ * is to return. */
+static unsigned pick_long(const struct workers *p)
+{
+    size_t most = p->config.long_threads, of_one = most > 1 ? most - 1 : 1;
+    size_t n = long_running(p);
+
+    if (n >= most || n >= p->threads - p->config.threads)
+        return WORKERS_CLASSES;
+    for (unsigned c = WORKERS_LONG; c < WORKERS_CLASSES; c++)
+        if (!TAILQ_EMPTY(&p->ready[c]) && p->of[c].running < of_one)
+            return c;
+    return WORKERS_CLASSES;
+}
+
+/* The class whose first job may begin now, or WORKERS_CLASSES. */
+static unsigned pick(const struct workers *p)
+{
+    size_t normal = p->of[WORKERS_NORMAL].running, idle = p->of[WORKERS_IDLE].running;
+    unsigned threads = p->config.threads;
+    size_t for_all = threads > 1 ? threads - 1 : 1, for_idle = for_all > 1 ? for_all - 1 : 1;
+
+    if (p->of[WORKERS_URGENT].running + normal + idle >= threads)
+        return pick_long(p);
+    if (!TAILQ_EMPTY(&p->ready[WORKERS_URGENT]))
+        return WORKERS_URGENT;
+    if (!TAILQ_EMPTY(&p->ready[WORKERS_NORMAL]) && normal + idle < for_all)
+        return WORKERS_NORMAL;
+    if (!TAILQ_EMPTY(&p->ready[WORKERS_IDLE]) && normal + idle < for_all && idle < for_idle)
+        return WORKERS_IDLE;
+    return pick_long(p);
+}
+
+static struct job *take(struct workers *p)
+{
+    struct job *j;
+    unsigned class;
+    MUTEX_GUARD(&p->lock);
+
+    while ((class = pick(p)) == WORKERS_CLASSES) {
+        if (p->stopping)
+            return NULL;
+        cond_wait(&p->work, &p->lock);
+    }
+    j = TAILQ_FIRST(&p->ready[class]);
+    TAILQ_REMOVE(&p->ready[class], j, list);
+    j->place = RUNNING;
+    p->of[class].queued--;
+    p->of[class].running++;
+    cond_broadcast(&p->room);
+    if (pick(p) != WORKERS_CLASSES)
+        cond_signal(&p->work);
+    return j;
+}
+
+static void group_end(struct workers_group *g, int result)
+{
+    if (g == NULL)
+        return;
+    MUTEX_GUARD(&g->lock);
+    if (g->error == 0)
+        g->error = result;
+    /* Under the lock: the waiter frees the group as soon as it can take it. */
+    if (--g->left == 0)
+        cond_broadcast(&g->done);
+}
+
+/* An error that nobody takes. */
+static void tell_fatal(struct workers *p, const struct workers_work *w, int err)
+{
+    {
+        MUTEX_GUARD(&p->lock);
+        if (p->fatal)
+            return;
+        p->fatal = true;
+    }
+    if (p->config.fatal)
+        p->config.fatal(p->config.ctx, w->name ? w->name : "a job", err);
+}
+
+static void run(struct workers *p, struct job *j)
+{
+    const struct workers_work w = j->work;
+    bool idle = w.class == WORKERS_IDLE || w.class == WORKERS_LONG_IDLE;
+    int err;
+
+    works_long = w.class >= WORKERS_LONG;
+    if (idle)
+        workers_io_idle(true);
+    err = w.fn(w.arg);
+    if (idle)
+        workers_io_idle(false);
+    if (err < 0 && (w.group == NULL || err == -ENOTRECOVERABLE))
+        tell_fatal(p, &w, err);
+    {
+        MUTEX_GUARD(&p->lock);
+        p->of[w.class].running--;
+        p->of[w.class].done++;
+        p->of[w.class].failed += err < 0;
+        give_back(p, j);
+    }
+    /* After the slot: who waited for the group may then submit without waiting for this one. */
+    group_end(w.group, err);
+}
+
+static void *work(void *arg)
+{
+    struct workers *p = arg;
+    struct job *j;
+
+    working_for = p;
+    while ((j = take(p)) != NULL)
+        run(p, j);
+    return NULL;
+}
+
+/* ---- slots: as many as queues and workers hold together ---- */
+
+static size_t slots_for(const struct workers_config *c)
+{
+    return c->queue * WORKERS_CLASSES + c->threads + c->long_threads;
+}
+
+/* Needs p->lock. */
+static int make_slots(struct workers *p, size_t count)
+{
+    size_t more = count > p->slot_count ? count - p->slot_count : 0;
+    struct job *v;
+
+    if (more == 0)
+        return 0;
+    if (count >> SLOT_BITS)
+        return -EINVAL;
+    v = calloc(more, sizeof *v);
+    if (!v || ARRAY_RESERVE(p->slots, p->slots_room, p->slots_made + 1) < 0) {
+        free(v);
+        return -ENOMEM;
+    }
+    p->slots[p->slots_made++] = (struct slots){v, more};
+    for (size_t i = 0; i < more; i++) {
+        v[i].number = p->slot_count++;
+        TAILQ_INSERT_TAIL(&p->free, &v[i], list);
+    }
+    cond_broadcast(&p->room);
+    return 0;
+}
+
+/* Needs p->lock. */
+static struct job *slot(struct workers *p, size_t number)
+{
+    const struct slots *s = p->slots;
+
+    for (; number >= s->count; s++)
+        number -= s->count;
+    return &s->v[number];
+}
+
+/* ---- making one ---- */
+
+/* Signals are for the threads of the program, except those a thread causes itself. */
+static void block_signals(sigset_t *ret_old)
+{
+    static const int own[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP};
+    sigset_t set;
+    sigfillset(&set);
+    for (size_t i = 0; i < sizeof own / sizeof own[0]; i++)
+        sigdelset(&set, own[i]);
+    (void)pthread_sigmask(SIG_BLOCK, &set, ret_old);
+}
+
+static int start(struct workers *p, size_t threads)
+{
+    sigset_t old;
+    int error = 0;
+    if (p->threads >= threads)
+        return 0;
+    block_signals(&old);
+    while (p->threads < threads && error == 0) {
+        error = pthread_create(&p->thread[p->threads], NULL, work, p);
+        if (error == 0)
+            p->threads++;
+    }
+    (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+    return -error;
+}
+
+/* As many as the long work that is there can use. Where one cannot be had it waits for others. */
+static void start_for_long(struct workers *p)
+{
+    size_t n = long_running(p) + p->of[WORKERS_LONG].queued + p->of[WORKERS_LONG_IDLE].queued;
+
+    if (n > p->config.long_threads)
+        n = p->config.long_threads;
+    (void)start(p, p->config.threads + n);
+}
+
+static void init(struct workers *p, const struct workers_config *config)
+{
+    p->config = *config;
+    p->clock = config->clock ? config->clock : clock_real();
+    mutex_init(&p->lock, "workers");
+    cond_init(&p->work);
+    cond_init(&p->room);
+    cond_init(&p->ended);
+    TAILQ_INIT(&p->free);
+    TAILQ_INIT(&p->keyed);
+    for (unsigned c = 0; c < WORKERS_CLASSES; c++)
+        TAILQ_INIT(&p->ready[c]);
+}
+
+static bool is_right(const struct workers_config *c)
+{
+    return c->threads >= 1 && c->threads <= WORKERS_THREADS_MAX && c->long_threads >= 1 &&
+           c->long_threads <= WORKERS_THREADS_MAX && c->queue >= 1 && c->queue <= WORKERS_QUEUE_MAX;
+}
+
+/* To the limits of `to`; of the rest of it nothing counts. Needs p->lock. */
+static int resize(struct workers *p, const struct workers_config *to)
+{
+    size_t busy = long_running(p);
+    int err = is_right(to) ? make_slots(p, slots_for(to)) : -EINVAL;
+
+    if (err == 0)
+        err = start(p, to->threads + (busy ? busy : 1));
+    if (err < 0)
+        return err;
+    p->config.threads = to->threads;
+    p->config.long_threads = to->long_threads;
+    p->config.queue = to->queue;
+    start_for_long(p);
+    cond_broadcast(&p->work);
+    cond_broadcast(&p->room);
+    return 0;
+}
+
+int workers_set_threads(struct workers *p, unsigned threads, unsigned long_threads)
+{
+    MUTEX_GUARD(&p->lock);
+    struct workers_config to = p->config;
+
+    to.threads = threads;
+    to.long_threads = long_threads;
+    return resize(p, &to);
+}
+
+int workers_set_queue(struct workers *p, size_t queue)
+{
+    MUTEX_GUARD(&p->lock);
+    struct workers_config to = p->config;
+
+    to.queue = queue;
+    return resize(p, &to);
+}
+
+int workers_open(const struct workers_config *config, struct workers **ret_workers)
+{
+    struct workers *p;
+    int r;
+
+    if (!is_right(config))
+        return -EINVAL;
+    p = calloc(1, sizeof *p);
+    if (p == NULL)
+        return -ENOMEM;
+    init(p, config);
+    mutex_lock(&p->lock);
+    r = resize(p, config);
+    mutex_unlock(&p->lock);
+    if (r < 0) {
+        workers_destroy(p);
+        return r;
+    }
+    *ret_workers = p;
+    return 0;
+}
+
+int workers_create(unsigned threads, size_t queue, struct workers **ret_workers)
+{
+    const struct workers_config config = {
+        .threads = threads, .long_threads = threads, .queue = queue};
+
+    return workers_open(&config, ret_workers);
+}
+
+/* ---- the end ---- */
+
+static void close_queues(struct workers *p)
+{
+    mutex_held(&p->lock);
+    p->closed = true;
+    cond_broadcast(&p->room);
+}
+
+void workers_shutdown(struct workers *p, void (*remaining)(void *ctx, size_t jobs), void *ctx)
+{
+    size_t told = SIZE_MAX, now;
+
+    assert(working_for != p);
+    do {
+        {
+            MUTEX_GUARD(&p->lock);
+            close_queues(p);
+            while ((now = left(p)) != 0 && now >= told)
+                cond_wait(&p->ended, &p->lock);
+        }
+        if (remaining && (now != 0 || told != SIZE_MAX))
+            remaining(ctx, now);
+        told = now;
+    } while (now != 0);
+}
+
+/* Any job that has not begun, taken back; false: there is none. */
+static bool withdraw_any(struct workers *p, struct workers_work *ret_w)
+{
+    MUTEX_GUARD(&p->lock);
+
+    close_queues(p);
+    for (size_t i = 0; i < p->slot_count; i++) {
+        struct job *j = slot(p, i);
+        if (j->place != READY && j->place != BEHIND)
+            continue;
+        withdraw(p, j, ret_w);
+        return true;
+    }
+    return false;
+}
+
+static void tell_dropped(struct workers *p, const struct workers_work *w, int err)
+{
+    if (w->dropped)
+        w->dropped(w->arg, err);
+    group_end(w->group, err);
+    MUTEX_GUARD(&p->lock);
+    p->telling--;
+    cond_broadcast(&p->ended);
+}
+
+size_t workers_abort(struct workers *p)
+{
+    struct workers_work w;
+    size_t n = 0;
+
+    for (; withdraw_any(p, &w); n++)
+        tell_dropped(p, &w, -ESHUTDOWN);
+    return n;
+}
+
+static void stop(struct workers *p)
+{
+    MUTEX_GUARD(&p->lock);
+    p->stopping = true;
+    cond_broadcast(&p->work);
+    while (p->users > 0)
+        cond_wait(&p->ended, &p->lock);
+}
+
+void workers_destroy(struct workers *p)
+{
+    if (p == NULL)
+        return;
+    assert(working_for != p);
+    if (p->threads > 0)
+        workers_shutdown(p, NULL, NULL);
+    stop(p);
+    for (unsigned i = 0; i < p->threads; i++)
+        (void)pthread_join(p->thread[i], NULL);
+    cond_destroy(&p->work);
+    cond_destroy(&p->room);
+    cond_destroy(&p->ended);
+    mutex_destroy(&p->lock);
+    for (size_t i = 0; i < p->slots_made; i++)
+        free(p->slots[i].v);
+    free(p->slots);
+    free(p);
+}
+
+/* ---- submitting ---- */
+
+static void group_begin(struct workers_group *g, const struct workers *p)
+{
+    if (g == NULL)
+        return;
+    MUTEX_GUARD(&g->lock);
+    g->workers = p;
+    g->left++;
+}
+
+/* Needs p->lock; gives it up while it waits. */
+static int await_room(struct workers *p, struct workers_class_stats *of, bool wait)
+{
+    int64_t since = 0;
+
+    /* Where the limits were lowered, queues that were full may still have slots of others. */
+    while ((of->queued >= p->config.queue || TAILQ_EMPTY(&p->free)) && !p->closed) {
+        if (!wait)
+            return -EAGAIN;
+        if (since == 0)
+            since = clock_ticks(p->clock);
+        of->waiting++;
+        cond_wait(&p->room, &p->lock);
+        of->waiting--;
+    }
+    if (since != 0)
+        of->waited_ns += clock_ticks(p->clock) - since;
+    return p->closed ? -ESHUTDOWN : 0;
+}
+
+static int submit(struct workers *p, const struct workers_work *w, bool wait, uint64_t *ret_id)
+{
+    int err;
+    MUTEX_GUARD(&p->lock);
+
+    p->users++;
+    err = await_room(p, &p->of[w->class], wait);
+    if (err == 0) {
+        struct job *j = TAILQ_FIRST(&p->free);
+        TAILQ_REMOVE(&p->free, j, list);
+        j->work = *w;
+        j->id = ++p->serial << SLOT_BITS | j->number;
+        if (ret_id)
+            *ret_id = j->id;
+        enqueue(p, j);
+        if (w->class >= WORKERS_LONG)
+            start_for_long(p);
+    }
+    if (--p->users == 0 && p->stopping)
+        cond_broadcast(&p->ended);
+    return err;
+}
+
+static int submit_of_group(struct workers *p, const struct workers_work *w, bool wait,
+                           uint64_t *ret_id)
+{
+    int err;
+
+    if (w->fn == NULL || (unsigned)w->class >= WORKERS_CLASSES)
+        return -EINVAL;
+    group_begin(w->group, p); /* before: the job may end before this returns */
+    err = submit(p, w, wait, ret_id);
+    if (err < 0)
+        group_end(w->group, 0);
+    return err;
+}
+
+int workers_submit_work(struct workers *p, const struct workers_work *w, uint64_t *ret_id)
+{
+    assert(may_wait_for(p, w->class));
+    return submit_of_group(p, w, true, ret_id);
+}
+
+int workers_try_submit(struct workers *p, const struct workers_work *w, uint64_t *ret_id)
+{
+    return submit_of_group(p, w, false, ret_id);
+}
+
+int workers_submit(struct workers *p, struct workers_group *g, workers_job_fn *fn, void *arg)
+{
+    const struct workers_work w = {.fn = fn, .arg = arg, .group = g, .class = WORKERS_NORMAL};
+
+    return workers_submit_work(p, &w, NULL);
+}
+
+int workers_cancel(struct workers *p, uint64_t id)
+{
+    size_t number = id & ((UINT64_C(1) << SLOT_BITS) - 1);
+    struct workers_work w;
+
+    {
+        MUTEX_GUARD(&p->lock);
+        struct job *j = number < p->slot_count ? slot(p, number) : NULL;
+        if (id == 0 || !j || j->id != id)
+            return -ENOENT;
+        if (j->place == RUNNING)
+            return -EBUSY;
+        withdraw(p, j, &w);
+    }
+    tell_dropped(p, &w, -ECANCELED);
+    return 0;
+}
+
+void workers_get_stats(struct workers *p, struct workers_stats *ret)
+{
+    MUTEX_GUARD(&p->lock);
+
+    for (unsigned c = 0; c < WORKERS_CLASSES; c++)
+        ret->of[c] = p->of[c];
+    ret->threads = p->config.threads;
+    ret->long_threads = p->config.long_threads;
+}
+
+/* ---- groups ---- */
+
+void workers_group_init(struct workers_group *g)
+{
+    *g = (struct workers_group){0};
+    mutex_init(&g->lock, "workers_group");
+    cond_init(&g->done);
+}
+
+static int wait_until_done(struct workers_group *g)
+{
+    MUTEX_GUARD(&g->lock);
+    assert(g->workers == NULL || may_wait_for(g->workers, WORKERS_NORMAL));
+    while (g->left > 0)
+        cond_wait(&g->done, &g->lock);
+    return g->error;
+}
+
+int workers_group_wait(struct workers_group *g)
+{
+    int r = wait_until_done(g);
+    cond_destroy(&g->done);
+    mutex_destroy(&g->lock);
+    return r;
+}

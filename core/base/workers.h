@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * workers: the threads for all background work of a store, and for its jobs.
+ *
+ * Short work has three classes: urgent goes first, idle last. With two workers or more one is kept
+ * for urgent work, and with three or more another one is kept from idle work. Long work may take
+ * hours and may wait, as for a flush. It has two classes, of which `long` goes first, and workers
+ * beside those for short work. With two of them or more, each class leaves one to the other. What
+ * idle work of both kinds reads and writes has idle I/O priority.
+ *
+ * Each class has a queue with a limit: at the limit the submitter waits; nothing is dropped
+ * (promise 9). Work begins in the order of its class's queue, and runs side by side, except work
+ * of one key (not 0): it begins in the order in which it was submitted, whatever its classes, and
+ * one at a time. Work that is behind another of its key takes no worker.
+ *
+ *     struct workers_group g;
+ *     workers_group_init(&g);
+ *     for (...) workers_submit(workers, &g, job, arg);
+ *     int r = workers_group_wait(&g);    // first error of any job, or 0
+ *
+ * Who may wait for whom: short work waits for no work at all, and long work for short work only.
+ * So short work must not call `workers_submit`, `workers_submit_work` or `workers_group_wait` for
+ * the workers that run it; long work must not for long work; and neither may call
+ * `workers_shutdown` (asserted, but for a group of long work that long work waits for).
+ * `workers_try_submit` never waits, and all may call it.
+ *
+ * Why nothing waits for ever:
+ *  - Long work never begins if fewer than `threads` workers would be left. So the classes of
+ *    short work share `threads` workers as if there were no long work.
+ *  - Short work waits for no work, so each piece ends and each queue of short work gets shorter.
+ *    One worker begins urgent work only: an urgent piece waits for urgent pieces alone. A key must
+ *    not be common to short and long work, for a short piece would wait for the long one.
+ *  - What long work waits for is short work, a thread that is no worker, or time. None of them
+ *    waits for long work, so all long work ends, or fails as what it waits for fails.
+ *  - Long work of a class begins when an earlier piece of it ends or is submitted again
+ *    (`workers_try_submit`, which puts it behind the others), for the other class leaves one
+ *    worker to it. With `long_threads` 1 there is one worker for both, and `long` goes first.
+ *  - No work of a key waits for work behind it, as the order of a key is that of the submits.
+ *  - A worker for long work is there from the start. If others cannot be started, long work waits
+ *    for the one.
+ *
+ * An error is never swallowed: it goes to the job's group; that of a job without one, and
+ * -ENOTRECOVERABLE of any, goes to `fatal`, which is called once.
+ *
+ * The end: workers_shutdown takes no new jobs and returns when all are done; workers_abort drops
+ * what has not begun, in place: whoever dropped is told. Both may be called again, and by several.
+ */
+#pragma once
+
+#include "clock.h"
+#include "lock.h"
+#include <stddef.h>
+
+struct workers;
+
+/* One batch of jobs to wait for. Lives on the caller's stack until workers_group_wait()
+ * returned. */
+struct workers_group {
+    struct mutex lock;
+    struct cond done;
+    const struct workers *workers; /* of the submits, for the assertion; guarded by lock */
+    size_t left;                   /* jobs submitted and not ended; guarded by lock */
+    int error;                     /* first non-zero result; guarded by lock */
+};
+
+enum workers_class {
+    WORKERS_URGENT,
+    WORKERS_NORMAL,
+    WORKERS_IDLE,
+    WORKERS_LONG, /* from here on: long work */
+    WORKERS_LONG_IDLE,
+    WORKERS_CLASSES
+};
+extern const char *const workers_class_names[WORKERS_CLASSES];
+
+/* A job: returns 0 or -errno. */
+typedef int workers_job_fn(void *arg);
+
+struct workers_work {
+    workers_job_fn *fn;
+    /* Called instead of fn when the job will never run: -ECANCELED or -ESHUTDOWN. By the thread
+     * that cancels or aborts, without a lock of the workers. May be NULL. */
+    void (*dropped)(void *arg, int err);
+    void *arg;
+    struct workers_group *group; /* or NULL */
+    const char *name;            /* for `fatal`; static storage, or NULL */
+    enum workers_class class;
+    uint64_t key; /* 0: none */
+};
+
+#define WORKERS_QUEUE_MAX 65536
+
+struct workers_config {
+    unsigned threads;      /* 1–256: for short work */
+    unsigned long_threads; /* 1–256: at most so many more, for long work */
+    size_t queue;          /* 1–WORKERS_QUEUE_MAX: jobs of each class that wait */
+    /* A job failed in a way that nobody can handle. Called once, by the worker, without locks of
+     * the workers. May be NULL. */
+    void (*fatal)(void *ctx, const char *name, int err);
+    void *ctx;
+    const struct clock *clock; /* for `waited_ns`; NULL: clock_real() */
+};
+
+/* Start the workers. -EINVAL bad numbers, -ENOMEM, -EAGAIN no threads. The caller owns
+ * *ret_workers. */
+int workers_open(const struct workers_config *config, struct workers **ret_workers);
+/* With as many for long work. */
+int workers_create(unsigned threads, size_t queue, struct workers **ret_workers);
+/* Other limits, which count at once: of fewer workers those go on that have begun, and what is
+ * queued stays. An error (-EINVAL, -ENOMEM, -EAGAIN) leaves them as they were. Not by two at once,
+ * nor with workers_destroy. */
+int workers_set_threads(struct workers *p, unsigned threads, unsigned long_threads);
+int workers_set_queue(struct workers *p, size_t queue);
+/* workers_shutdown, then joins the workers. NULL is fine. */
+void workers_destroy(struct workers *p);
+
+/* Queue one job of class normal; waits while the queue is full. `g` may be NULL. -ESHUTDOWN: it was
+ * not taken, and the group knows nothing of it. */
+int workers_submit(struct workers *p, struct workers_group *g, workers_job_fn *fn, void *arg);
+/* The same for any job. *ret_id (may be NULL) is what workers_cancel takes. Nothing of *w is kept
+ * but what it points to. -EINVAL no such class. */
+int workers_submit_work(struct workers *p, const struct workers_work *w, uint64_t *ret_id);
+/* -EAGAIN instead of waiting. */
+int workers_try_submit(struct workers *p, const struct workers_work *w, uint64_t *ret_id);
+
+/* 0: it will not run; `dropped` was called and its group has -ECANCELED. -EBUSY: it runs (and goes
+ * on: what is to stop within a job is the job's own affair). -ENOENT: it has ended. */
+int workers_cancel(struct workers *p, uint64_t id);
+
+/* From now on jobs are refused with -ESHUTDOWN, also those whose submitters wait; returns when
+ * every job that was taken has ended. `remaining` (may be NULL) is told how many are left, at the
+ * beginning unless it is 0, and whenever it has shrunk; by this thread, without locks. */
+void workers_shutdown(struct workers *p, void (*remaining)(void *ctx, size_t jobs), void *ctx);
+/* The same without waiting, and what has not begun is dropped. Returns how many were. */
+size_t workers_abort(struct workers *p);
+
+struct workers_stats {
+    struct workers_class_stats {
+        size_t queued, running, waiting; /* waiting: submitters that wait for room */
+        uint64_t done, failed, dropped;  /* since the start; done has the failed ones, too */
+        int64_t waited_ns;               /* all that submitters ever waited for room */
+    } of[WORKERS_CLASSES];
+    unsigned threads, long_threads;
+};
+void workers_get_stats(struct workers *p, struct workers_stats *ret);
+/* Is the calling thread one of them? */
+bool workers_here(const struct workers *p);
+
+void workers_group_init(struct workers_group *g);
+/* Waits for all jobs of the group and releases it. Returns the first error, or 0. */
+int workers_group_wait(struct workers_group *g);
+
+/* The I/O priority of the calling thread: idle (served when nobody else wants the disk), or as it
+ * was. For threads that do idle work and are no workers. A kernel that has none is fine. */
+void workers_io_idle(bool idle);
+/* Did the calling thread ask for idle priority? For who does its work in another thread. */
+bool workers_io_is_idle(void);

@@ -1,0 +1,455 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * check: the order of things, and the tables of pages; check_objects.c has the other tables,
+ * check_namespaces.c the trees, check_bytes.c the bytes. One snapshot; first a recount from the
+ * roots, then each table is held against it and against the others. What repair could do is offered
+ * (check_fix) where something is found.
+ */
+#include "bytes.h"
+#include "check_impl.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define SENTENCE 300
+
+void check_found(struct check *c, bool problem, const char *what, const char *where,
+                 const char *fmt, ...)
+{
+    char sentence[SENTENCE], told_where[CHECK_TEXT], told[CHECK_TEXT];
+    va_list args;
+
+    va_start(args, fmt);
+    (void)vsnprintf(sentence, sizeof sentence, fmt, args);
+    va_end(args);
+    c->r.problems += problem;
+    check_text(where, told_where, sizeof told_where);
+    check_text(sentence, told, sizeof told);
+    c->o->found(what, told_where, told, c->o->ctx);
+}
+
+void check_advance(struct check *c, uint64_t bytes)
+{
+    c->done += bytes;
+    if (c->o->progress)
+        c->o->progress(c->done, c->total, c->o->ctx);
+}
+
+void check_where_number(const char *kind, uint64_t number, char out[CHECK_WHERE])
+{
+    (void)snprintf(out, CHECK_WHERE, "%s %" PRIu64, kind, number);
+}
+
+void check_where(const struct entry *e, uint64_t number, char out[CHECK_WHERE])
+{
+    if (e && (entry_is_sealed(e) || e->kind == ENTRY_NONE))
+        id_to_hex(&e->id, out);
+    else
+        check_where_number("object number", number, out);
+}
+
+int check_each(struct check *c, unsigned table, const char *what, check_entry_fn *fn)
+{
+    struct kv_each e = {.snap = c->snap, .table = table};
+
+    while (kv_next(&e))
+        if (e.klen != 8)
+            check_found(c, true, what, "a key", "it is %zu bytes long, not 8", e.klen);
+        else
+            e.err = fn(c, e.number, e.val, e.len);
+    if (!e.cut)
+        return e.err;
+    check_found(c, true, what, "the table", "it cannot be read to its end");
+    c->unreadable = true;
+    return 0;
+}
+
+/* ---- identity and state ---- */
+
+static int check_identity(struct check *c)
+{
+    struct identity id;
+    const void *val;
+    size_t len;
+    int err = kv_snap_get(c->snap, TABLE_META, "identity", 8, &val, &len);
+
+    if (err == 0)
+        err = identity_decode(val, len, &id);
+    if (err == -EUCLEAN) {
+        check_found(c, true, "identity", "identity",
+                    "it is damaged; object ids cannot be verified without its secret");
+        return 0;
+    }
+    if (err < 0)
+        return err;
+    c->has_key = true;
+    c->key = id.key;
+    c->names = id.names;
+    store_id_of(id.key.secret, id.created, c->o->pool ? c->o->pool->node : 0, c->store);
+    return 0;
+}
+
+/* Damage here is reported by the recount, which needs it, too. */
+static int check_state(struct check *c)
+{
+    const void *val;
+    size_t len;
+    int err = kv_snap_get(c->snap, TABLE_META, "state", 5, &val, &len);
+
+    c->raised = (struct store_record){
+        .next_page = 1, .next_number = 1, .next_pack = 1, .next_ns = 1, .orphan_next = 1};
+    if (err == 0)
+        err = store_record_decode(val, len, &c->state);
+    c->has_state = err == 0;
+    if (err == 0)
+        c->raised = c->state;
+    return err == -ENOENT || err == -EUCLEAN ? 0 : err;
+}
+
+void check_used(struct check *c, const char *kind, uint64_t number, uint64_t stored, uint64_t *next)
+{
+    char where[CHECK_WHERE];
+    uint64_t max = next == &c->raised.next_number ? OBJECT_NUMBER_MAX : INT64_MAX;
+
+    if (number >= *next && number < max) /* beyond that none was ever given */
+        *next = number + 1;
+    if (!c->has_state || number < stored)
+        return;
+    check_where_number(kind, number, where);
+    check_found(c, true, "state", where,
+                "it is in use, but the next number to be given is %" PRIu64, stored);
+}
+
+/* One record for all that was found to be too low; a lost one is made anew. */
+static void fix_state(struct check *c)
+{
+    uint8_t buf[STORE_RECORD_LEN];
+    struct fix f;
+
+    if (c->has_state && memcmp(&c->raised, &c->state, sizeof c->state) == 0)
+        return;
+    store_record_encode(&c->raised, buf);
+    f = fix_put(c, TABLE_META, "state", 5, buf, sizeof buf);
+    check_fix(c, &f, "state", "state", "%s",
+              c->has_state ? "the next numbers are above all in use"
+                           : "it is made anew from what the tables hold");
+}
+
+static int count_namespace(struct check *c, uint64_t number, const void *val, size_t len)
+{
+    struct ns_fields f;
+    int err = ns_read(number, val, len, &f);
+
+    if (!c->has_state && number >= c->raised.next_ns && number <= VFS_NS_MAX)
+        c->raised.next_ns = number + 1; /* that of a damaged record is not given again either */
+    if (err < 0)
+        return err == -EUCLEAN ? 0 : err;
+    c->r.namespaces += !f.target;
+    if (c->has_state && f.seq > c->state.seq) {
+        char where[CHECK_WHERE];
+        (void)snprintf(where, sizeof where, "%.100s", f.name);
+        check_found(c, true, "namespace", where, "it changed after the last change of the store");
+    }
+    if (f.seq > c->raised.seq)
+        c->raised.seq = f.seq;
+    free(f.target);
+    return 0;
+}
+
+/* ---- the recount ---- */
+
+/* What it named leaks, and everything else that waits can be worked off. The queue's chunks are
+ * numbered without a gap, so the last one takes the place: of one only at a time, for what stood in
+ * two places would be dropped twice. */
+static void fix_drop(struct check *c, uint64_t number, const char *where)
+{
+    uint8_t key[8];
+    struct kv_each e = {.snap = c->snap, .table = TABLE_DROPS}, last = {0};
+    bool is_bad = false;
+    struct fix f;
+
+    while (kv_next(&e)) {
+        if (e.klen != 8)
+            continue;
+        last = e;
+        is_bad |= e.number == number && e.len % 8 != 0; /* KV_DAMAGED, too */
+    }
+    if (!is_bad || c->drop_fixed)
+        return;
+    if (last.number != number) {
+        if (last.len == KV_DAMAGED)
+            return; /* that one goes first */
+        put_be64(key, number);
+        f = fix_put(c, TABLE_DROPS, key, 8, last.val, last.len);
+        check_fix_also(c, &f);
+    }
+    c->drop_fixed = true;
+    f = fix_del(TABLE_DROPS, last.key, 8);
+    check_fix(c, &f, "drop", where, "it is left out: what it named leaks");
+}
+
+static void on_damage(const char *what, uint64_t number, const char *why, void *ctx)
+{
+    char where[CHECK_WHERE];
+
+    if (strcmp(what, "page") == 0)
+        check_where_number("page", number, where);
+    else if (strcmp(what, "object") == 0)
+        check_where_number("object number", number, where);
+    else if (strcmp(what, "state") == 0)
+        (void)snprintf(where, sizeof where, "state");
+    else
+        (void)snprintf(where, sizeof where, "%" PRIu64, number);
+    check_found(ctx, true, what, where, "%s", why);
+    if (strcmp(what, "drop") == 0)
+        fix_drop(ctx, number, where);
+}
+
+static void on_page(uint64_t no, const uint8_t *bytes, void *ctx)
+{
+    struct check *c = ctx;
+
+    (void)no;
+    (void)bytes;
+    c->r.pages++;
+    check_advance(c, PAGE_SIZE_BYTES);
+}
+
+static int recount(struct check *c)
+{
+    struct recount_options o = {.damage = on_damage, .page = on_page, .ctx = c};
+
+    return recount_run(c->snap, &o, &c->count);
+}
+
+/* With damage a lower recount proves nothing. */
+bool check_count(struct check *c, const char *where, uint64_t stored, uint64_t refs)
+{
+    if (stored == refs || (c->count.damaged && stored > refs))
+        return true;
+    check_found(c, true, "count", where,
+                "the stored count is %" PRIu64 ", but %" PRIu64 " references exist", stored, refs);
+    return false;
+}
+
+/* ---- pages ---- */
+
+/* 1 is not stored. */
+static void fix_page_count(struct check *c, uint64_t no, uint64_t refs)
+{
+    uint8_t key[8], val[4];
+    char where[CHECK_WHERE];
+    struct fix f;
+
+    if (refs > UINT32_MAX)
+        return;
+    put_be64(key, no);
+    put_le32(val, (uint32_t)refs);
+    f = refs >= 2 ? fix_put(c, TABLE_PAGE_COUNTS, key, 8, val, 4)
+                  : fix_del(TABLE_PAGE_COUNTS, key, 8);
+    check_where_number("page", no, where);
+    check_fix(c, &f, "count", where, "it is %" PRIu64, refs);
+}
+
+static int check_page_entry(struct check *c, uint64_t no, const void *val, size_t len)
+{
+    uint64_t refs;
+    uint8_t key[8];
+    char where[CHECK_WHERE];
+    struct fix f;
+
+    (void)val;
+    (void)len;
+    if (!c->has_state) /* the record that said which were given is lost: this one was */
+        check_used(c, "page", no, 0, &c->raised.next_page);
+    if (map64_get(&c->count.pages, no, &refs) || c->count.damaged)
+        return 0;
+    check_where_number("page", no, where);
+    check_found(c, false, "leak", where, "nothing names it; `rebuild` frees it");
+    if (!check_may_free(c))
+        return 0;
+    put_be64(key, no);
+    f = fix_del(TABLE_PAGES, key, 8);
+    check_fix(c, &f, "leak", where, "it is freed");
+    f = fix_del(TABLE_PAGE_COUNTS, key, 8);
+    check_fix_also(c, &f);
+    return 0;
+}
+
+static int check_page_count(struct check *c, uint64_t no, const void *val, size_t len)
+{
+    uint64_t refs = 0;
+    uint8_t key[8];
+    const void *page;
+    bool named = map64_get(&c->count.pages, no, &refs);
+    char where[CHECK_WHERE];
+    int err;
+
+    check_where_number("page", no, where);
+    put_be64(key, no);
+    if (len != 4 || get_le32(val) < 2) {
+        check_found(c, true, "count", where, "its stored count is not a count");
+        if (!c->count.damaged)
+            fix_page_count(c, no, named ? refs : 1);
+        return 0;
+    }
+    if (named) /* compared with all that are named */
+        return 0;
+    err = kv_snap_get(c->snap, TABLE_PAGES, key, sizeof key, &page, &len);
+    if (err == -ENOENT && !c->count.damaged) {
+        struct fix f = fix_del(TABLE_PAGE_COUNTS, key, 8);
+        check_found(c, true, "count", where, "a count is stored for a page that does not exist");
+        check_fix(c, &f, "count", where, "none is stored");
+    }
+    return err < 0 && err != -ENOENT ? err : 0;
+}
+
+static int check_named_pages(struct check *c)
+{
+    uint64_t no, refs;
+    size_t at = 0, len;
+    const void *val;
+    char where[CHECK_WHERE];
+
+    while (map64_next(&c->count.pages, &at, &no, &refs)) {
+        uint64_t stored = 1;
+        check_used(c, "page", no, c->state.next_page, &c->raised.next_page);
+        int err = kv_snap_get_number(c->snap, TABLE_PAGE_COUNTS, no, &val, &len);
+        if (err < 0 && err != -ENOENT && err != -EUCLEAN)
+            return err;
+        if (err == 0 && len == 4 && get_le32(val) >= 2)
+            stored = get_le32(val);
+        else if (err != -ENOENT)
+            stored = refs; /* told elsewhere */
+        check_where_number("page", no, where);
+        if (!check_count(c, where, stored, refs))
+            fix_page_count(c, no, refs);
+    }
+    return 0;
+}
+
+/* ---- settings ---- */
+
+static void check_setting(struct check *c, const void *key, size_t klen, size_t len)
+{
+    char name[FIX_KEY_MAX + 1];
+    struct fix f;
+
+    if (klen > FIX_KEY_MAX || len == 8) /* none of ours, or sound */
+        return;
+    (void)snprintf(name, sizeof name, "%.*s", (int)klen, (const char *)key);
+    check_found(c, true, "setting", name, "its value is damaged: a mount uses the default");
+    f = fix_del(TABLE_SETTINGS, key, klen);
+    check_fix(c, &f, "setting", name, "it has its default");
+}
+
+int check_settings(struct check *c)
+{
+    struct kv_each e = {.snap = c->snap, .table = TABLE_SETTINGS};
+
+    while (kv_next(&e))
+        check_setting(c, e.key, e.klen, e.len);
+    if (!e.cut)
+        return e.err;
+    check_found(c, true, "setting", "the table", "it cannot be read to its end");
+    return 0;
+}
+
+/* ---- all of it ---- */
+
+static int check_tables(struct check *c)
+{
+    int err = check_each(c, TABLE_NAMESPACES, "namespace", count_namespace);
+
+    if (err == 0)
+        err = recount(c);
+    if (err == 0)
+        err = check_named_pages(c);
+    if (err == 0)
+        err = check_each(c, TABLE_PAGE_COUNTS, "count", check_page_count);
+    if (err == 0)
+        err = check_each(c, TABLE_PAGES, "page", check_page_entry);
+    if (err == 0)
+        err = check_objects(c);
+    return err < 0 ? err : check_settings(c);
+}
+
+static int check_all(struct check *c)
+{
+    uint64_t pages = 0;
+    int err = kv_snap_count(c->snap, TABLE_PAGES, &pages);
+
+    c->total = pages * PAGE_SIZE_BYTES;
+    if (err == 0)
+        err = check_identity(c);
+    if (err == 0)
+        err = check_state(c);
+    if (err == 0)
+        err = check_log(c);
+    if (err == 0)
+        err = check_shards_open(c, c->kv);
+    if (err == 0)
+        err = check_tables(c);
+    if (err == 0)
+        err = check_trees(c);
+    if (err == 0)
+        err = check_bytes(c);
+    if (err == 0)
+        err = check_files(c);
+    if (err == 0)
+        err = check_shards(c);
+    if (err == 0)
+        err = check_gc(c);
+    if (err == 0)
+        err = check_sweep(c);
+    if (err == 0)
+        err = check_users(c);
+    fix_state(c);
+    return err < 0 ? err : c->scan_err;
+}
+
+int check_run(struct check *c, struct kv *kv)
+{
+    int err = kv_snap_begin(kv, &c->snap);
+
+    c->kv = kv;
+    c->from = c->disk;
+    if (err == 0)
+        err = check_all(c);
+    kv_snap_end(c->snap);
+    c->snap = NULL;
+    c->r.unasked = c->unasked;
+    check_shards_close(c);
+    return err;
+}
+
+void check_release(struct check *c)
+{
+    disk_file_close(c->pack);
+    free(c->buf);
+    recount_release(&c->count);
+    map64_release(&c->files);
+    map64_release(&c->slots);
+    map64_release(&c->logged);
+    map64_release(&c->pack_records);
+    map64_release(&c->pack_bytes);
+    map64_release(&c->roots);
+    map64_release(&c->named);
+    map64_release(&c->bad);
+    map64_release(&c->reindexed);
+    map64_release(&c->missing);
+}
+
+int store_check(struct disk *disk, struct kv *kv, const struct check_options *o,
+                struct check_result *ret)
+{
+    struct check c = {.disk = disk, .o = o};
+    int err = check_run(&c, kv);
+
+    if (err == 0)
+        *ret = c.r;
+    check_release(&c);
+    return err;
+}

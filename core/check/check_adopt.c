@@ -1,0 +1,419 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * check_adopt: bytes of object numbers that are named, but have no entry in the table (or one that
+ * does not decode, or that says that there are none). In this order, and each only if the bytes are
+ * sound:
+ *
+ *   the dying record   of that number says where they are
+ *   a slot             its name is the number
+ *   an object file     its name ends in the number, and begins with the id; or the index leads from
+ *                      that id to the number
+ *   a pack record      the index leads from its id to the number
+ *   on another shard   likewise, where the index of ghosts says that it was there
+ *
+ * None is adopted whose id the index gives to another object: of two with one id nobody could tell
+ * which is meant.
+ */
+#include "array.h"
+#include "check_impl.h"
+#include "check_search.h"
+#include "io.h"
+#include "shards.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+struct wanted {
+    struct id id;
+    uint64_t number;
+};
+
+struct adopting {
+    struct check *c;
+    check_found_fn *fn;
+    void *ctx;
+    struct map64 done;     /* numbers that have been found */
+    struct wanted *wanted; /* by id */
+    size_t count, room;
+    char dir[sizeof "objects/ab"];
+    uint16_t shard; /* that is looked through, and its disk; 0: home */
+    struct disk *disk;
+    int err;
+};
+
+static bool is_wanted(const struct adopting *a, uint64_t number, uint64_t *ret_refs)
+{
+    uint64_t none;
+
+    return map64_get(&a->c->missing, number, ret_refs) && *ret_refs <= UINT32_MAX &&
+           !map64_get(&a->done, number, &none);
+}
+
+static bool id_is_taken(struct check *c, uint64_t number, const struct id *id)
+{
+    struct entry other;
+    const void *val;
+    size_t len;
+    uint64_t leads_to;
+    int err = kv_snap_get(c->snap, TABLE_IDS, id->b, ID_LEN, &val, &len);
+
+    if (err < 0 || len != 8)
+        return err < 0 && err != -ENOENT; /* when in doubt it is */
+    leads_to = get_be64(val);
+    if (!leads_to || leads_to == number)
+        return false;
+    err = refs_entry_in(c->snap, TABLE_OBJECTS, leads_to, &other);
+    return err == -ENOENT ? false : err < 0 || id_equal(&other.id, id);
+}
+
+static void adopt(struct adopting *a, uint64_t number, const struct entry *e, const char *from)
+{
+    if (entry_is_sealed(e) && id_is_taken(a->c, number, &e->id))
+        return;
+    a->err = map64_put(&a->done, number, 1);
+    if (a->err == 0)
+        a->err = a->fn(number, e, from, a->ctx);
+    if (a->err > 0) { /* perhaps they are somewhere else, too */
+        (void)map64_del(&a->done, number);
+        a->err = 0;
+    }
+}
+
+/* Could it be read? What damage hides is not found. What a shortage keeps closed may be what is
+ * missing: that error ends the search. */
+static bool looked(struct adopting *a, int err)
+{
+    if (io_is_short(err))
+        a->err = err;
+    return err >= 0;
+}
+
+static void adopt_dying(struct adopting *a, uint64_t number, uint64_t refs)
+{
+    struct entry e;
+
+    if (!looked(a, refs_entry_in(a->c->snap, TABLE_DYING, number, &e)) || e.kind == ENTRY_NONE ||
+        e.kind == ENTRY_NEW || e.kind == ENTRY_ALIAS)
+        return;
+    e.count = (uint32_t)refs;
+    if (looked(a, check_quietly(a->c, number, &e)))
+        adopt(a, number, &e, "where its record among the dying says");
+}
+
+static void adopt_slot(struct adopting *a, uint64_t number, uint64_t refs)
+{
+    struct entry e = {.kind = ENTRY_SLOT, .count = (uint32_t)refs};
+    struct sums sums = SUMS_INIT;
+    struct disk_file *file;
+    struct disk_stat st;
+    char name[DISK_NAME_MAX + 1];
+
+    blob_slot_name(number, name);
+    if (!looked(a, disk_open(a->c->disk, name, DISK_READ, &file)))
+        return; /* it was none */
+    if (looked(a, disk_fstat(file, &st)) && st.size > 0) {
+        bool summed = looked(a, sums_load(a->c->disk, name, &sums)) && sums.length <= st.size;
+        e.size = summed ? sums.length : st.size;
+        if (a->err == 0 && looked(a, check_quietly(a->c, number, &e)))
+            adopt(a, number, &e, "in the slot of that number");
+    }
+    sums_release(&sums);
+    disk_file_close(file);
+}
+
+static void adopt_held(struct adopting *a, uint64_t number, uint64_t refs)
+{
+    struct entry e = {.kind = ENTRY_HELD, .count = (uint32_t)refs};
+    const void *val;
+    size_t len;
+
+    if (!looked(a, kv_snap_get_number(a->c->snap, TABLE_UNSEALED, number, &val, &len)))
+        return;
+    e.size = len;
+    adopt(a, number, &e, "in the table of what could not be sealed");
+}
+
+/* ---- by id ---- */
+
+static int want_id(struct adopting *a, const void *key, uint64_t number)
+{
+    uint64_t refs;
+
+    if (!is_wanted(a, number, &refs))
+        return 0;
+    if (ARRAY_RESERVE(a->wanted, a->room, a->count + 1) < 0)
+        return -ENOMEM;
+    memcpy(a->wanted[a->count].id.b, key, ID_LEN);
+    a->wanted[a->count++].number = number;
+    return 0;
+}
+
+/* The index is in the order of ids. */
+static int want_ids(struct adopting *a)
+{
+    struct kv_each e = {.snap = a->c->snap, .table = TABLE_IDS};
+
+    while (kv_next(&e))
+        if (e.klen == ID_LEN && e.len == 8)
+            e.err = want_id(a, e.key, get_be64(e.val));
+    return e.cut ? 0 : e.err;
+}
+
+static int compare_wanted(const void *id, const void *w)
+{
+    return id_compare(id, &((const struct wanted *)w)->id);
+}
+
+/* The number that the index leads to from that id. */
+static bool find_wanted(const struct adopting *a, const struct id *id, uint64_t *ret_number,
+                        uint64_t *ret_refs)
+{
+    const struct wanted *w =
+        a->count ? bsearch(id, a->wanted, a->count, sizeof *a->wanted, compare_wanted) : NULL;
+
+    if (w)
+        *ret_number = w->number;
+    return w && is_wanted(a, w->number, ret_refs);
+}
+
+/* ---- object files ---- */
+
+/* A member of a pool sees no names of others' files in its own view of the pool. */
+static struct disk *lists(const struct adopting *a)
+{
+    return a->c->o->pool ? a->c->o->pool->disk : a->disk;
+}
+
+static bool is_sound(struct adopting *a, uint64_t number, const struct entry *e)
+{
+    return looked(a, check_quietly_on(a->c, a->disk, number, e));
+}
+
+static int adopt_file(const char *name, void *ctx)
+{
+    struct adopting *a = ctx;
+    struct entry e = {.kind = ENTRY_FILE, .shard = a->shard};
+    struct sums sums = SUMS_INIT;
+    char path[DISK_NAME_MAX + 1];
+    uint64_t refs, number;
+
+    if (blob_parse_object(name, &e.id, &e.where) < 0)
+        return 0;
+    number = e.where;
+    if ((a->shard || !is_wanted(a, number, &refs)) && !find_wanted(a, &e.id, &number, &refs))
+        return 0;
+    blob_object_name(&e.id, e.where, path);
+    if (looked(a, sums_load(a->disk, path, &sums))) {
+        e.count = (uint32_t)refs;
+        e.size = sums.length;
+        if (is_sound(a, number, &e))
+            adopt(a, number, &e,
+                  a->shard ? "in an object file on its shard"
+                           : "in the object file of that number");
+    }
+    sums_release(&sums);
+    return a->err;
+}
+
+static int adopt_files(struct adopting *a)
+{
+    int err = 0;
+
+    for (unsigned i = 0; i < 256 && err == 0; i++) {
+        (void)snprintf(a->dir, sizeof a->dir, "objects/%02x", i);
+        err = disk_list(lists(a), a->dir, adopt_file, a);
+        err = err == -ENOENT ? 0 : err;
+    }
+    return err;
+}
+
+/* ---- records of packs ---- */
+
+static int take_record(const struct id *id, const struct pack_place *place, const void *data,
+                       uint32_t len, void *ctx)
+{
+    struct adopting *a = ctx;
+    struct id hash;
+    uint64_t refs, number;
+
+    if (!find_wanted(a, id, &number, &refs))
+        return 0;
+    id_of(&a->c->key, data, len, &hash);
+    if (!check_id_fits(a->c, id, hash))
+        return 0;
+    adopt(a, number,
+          &(struct entry){.kind = ENTRY_PACK,
+                          .count = (uint32_t)refs,
+                          .size = len,
+                          .id = *id,
+                          .where = place->pack,
+                          .offset = place->offset,
+                          .shard = a->shard},
+          a->shard ? "in a pack on its shard" : "in a pack");
+    return a->err;
+}
+
+static int adopt_pack(const char *name, void *ctx)
+{
+    struct adopting *a = ctx;
+    struct disk_file *file;
+    char path[DISK_NAME_MAX + 1];
+    uint64_t number;
+    int err;
+
+    if (pack_parse_name(name, &number) < 0)
+        return 0;
+    pack_name(number, path);
+    if (!looked(a, disk_open(a->disk, path, DISK_READ, &file)))
+        return a->err;
+    err = packs_scan(file, number, a->c->buf, take_record, a);
+    disk_file_close(file);
+    return err == -EIO ? a->err : err; /* the rest of it cannot be read */
+}
+
+static int adopt_records(struct adopting *a)
+{
+    int err = a->count ? disk_list(lists(a), "packs", adopt_pack, a) : 0;
+
+    return err == -ENOENT ? 0 : err;
+}
+
+/* ---- other shards ---- */
+
+static int list_shard_name(const char *name, uint64_t size, void *ctx)
+{
+    const char *base = strrchr(name, '/');
+
+    (void)size;
+    if (!base)
+        return 0;
+    return strncmp(name, "packs/", 6) == 0 ? adopt_pack(base + 1, ctx) : adopt_file(base + 1, ctx);
+}
+
+/* One that cannot be asked is left out. */
+static int adopt_on_shard(struct adopting *a, uint16_t number)
+{
+    struct shard *shard;
+    int err = shards_get(a->c->shards, number, SHARDS_READ, &shard, &a->disk);
+
+    if (!looked(a, err))
+        return a->err;
+    a->shard = number;
+    (void)looked(a, shard_list(shard, "objects", list_shard_name, a));
+    if (a->err == 0)
+        (void)looked(a, shard_list(shard, "packs", list_shard_name, a));
+    shards_put_back(a->c->shards, number);
+    a->shard = 0;
+    a->disk = a->c->disk;
+    return a->err;
+}
+
+/* Those on which something was that is missing now. */
+static int adopt_ghosts(struct adopting *a)
+{
+    struct map64 on = MAP64_INIT;
+    uint64_t number, refs, shard, none;
+    size_t at = 0;
+
+    while (a->err == 0 && a->c->shards && map64_next(&a->c->missing, &at, &number, &refs)) {
+        struct ghost_row row;
+        const void *val;
+        size_t len;
+        if (is_wanted(a, number, &refs) &&
+            kv_snap_get_number(a->c->snap, TABLE_GHOSTS, number, &val, &len) == 0 &&
+            ghost_row_decode(val, len, &row) == 0)
+            a->err = map64_put(&on, row.shard, 1);
+    }
+    at = 0;
+    while (a->err == 0 && map64_next(&on, &at, &shard, &none))
+        a->err = adopt_on_shard(a, (uint16_t)shard);
+    map64_release(&on);
+    return a->err;
+}
+
+/* ---- all of it ---- */
+
+static int adopt_by_number(struct adopting *a)
+{
+    uint64_t number, refs;
+    size_t at = 0;
+
+    while (a->err == 0 && map64_next(&a->c->missing, &at, &number, &refs)) {
+        if (a->c->fixes && is_wanted(a, number, &refs)) /* in a mount they are on their way out */
+            adopt_dying(a, number, refs);
+        if (a->err == 0 && is_wanted(a, number, &refs))
+            adopt_slot(a, number, refs);
+        if (a->err == 0 && is_wanted(a, number, &refs))
+            adopt_held(a, number, refs);
+    }
+    return a->err;
+}
+
+static int find_lost(struct check *c, check_found_fn *fn, void *ctx)
+{
+    struct adopting a = {.c = c, .fn = fn, .ctx = ctx, .disk = c->disk};
+    int err = 0;
+
+    if (!c->missing.count || !c->has_key)
+        return 0;
+    if (!c->buf)
+        c->buf = malloc(PACK_RECORD_MAX);
+    err = c->buf ? want_ids(&a) : -ENOMEM;
+    if (err == 0)
+        err = adopt_by_number(&a);
+    if (err == 0)
+        err = adopt_files(&a);
+    if (err == 0)
+        err = adopt_records(&a);
+    if (err == 0)
+        err = adopt_ghosts(&a);
+    map64_release(&a.done);
+    free(a.wanted);
+    return err;
+}
+
+int check_find_lost(const struct check_search *s, check_found_fn *fn, void *ctx)
+{
+    const struct check_options o = {.all_bytes = true, .pool = s->pool};
+    struct check c = {.disk = s->disk,
+                      .from = s->disk,
+                      .snap = s->snap,
+                      .o = &o,
+                      .shards = s->shards,
+                      .key = *s->key,
+                      .has_key = true,
+                      .missing = *s->missing};
+    int err = find_lost(&c, fn, ctx);
+
+    c.missing = (struct map64)MAP64_INIT;
+    check_release(&c);
+    return err;
+}
+
+/* The entry and, of a sealed one, its place in the index. */
+static int offer(uint64_t number, const struct entry *e, const char *from, void *ctx)
+{
+    struct check *c = ctx;
+    uint8_t key[8], val[ENTRY_MAX];
+    char where[CHECK_WHERE];
+    struct fix f;
+
+    put_be64(key, number);
+    check_where_number("object number", number, where);
+    f = fix_put(c, TABLE_OBJECTS, key, sizeof key, val, entry_encode(e, val));
+    check_fix(c, &f, "object", where, "it is in the table again, its bytes are %s", from);
+    f = fix_del(TABLE_DYING, key, sizeof key);
+    check_fix_also(c, &f);
+    if (!entry_is_sealed(e))
+        return 0;
+    put_be64(val, number);
+    f = fix_put(c, TABLE_IDS, e->id.b, ID_LEN, val, 8);
+    check_fix_also(c, &f);
+    return 0;
+}
+
+int check_adopt(struct check *c)
+{
+    return c->fixes ? find_lost(c, offer, c) : 0;
+}

@@ -1,0 +1,336 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * check_bytes: the bytes behind the tables: pack records, object files, slots. Everything is read
+ * through the disk, nothing is opened as the store would, because opening mends and deletes.
+ */
+#include "check_impl.h"
+#include "io.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+bool check_id_fits(const struct check *c, const struct id *id, struct id hash)
+{
+    return !c->has_key || id_fits(&c->key, id, &hash);
+}
+
+/* ---- packs ---- */
+
+/* Objects lie in packs in the order of their numbers, so the last pack is mostly the right one. */
+int check_open_pack(struct check *c, uint64_t number)
+{
+    char name[DISK_NAME_MAX + 1];
+    int err;
+
+    if (c->pack_number == number && c->pack_shard == c->from_shard)
+        return c->pack ? 0 : -ENOENT;
+    disk_file_close(c->pack);
+    c->pack = NULL;
+    c->pack_number = number;
+    c->pack_shard = c->from_shard;
+    pack_name(number, name);
+    err = disk_open(c->from, name, DISK_READ, &c->pack);
+    if (err < 0)
+        c->pack = NULL;
+    if (io_is_short(err)) /* it may be there */
+        c->pack_number = 0;
+    return err;
+}
+
+static const char *shard_prefix(const struct entry *e, char out[16])
+{
+    *out = 0;
+    if (e->shard)
+        (void)snprintf(out, 16, "shard %u ", (unsigned)e->shard);
+    return out;
+}
+
+static int check_record(struct check *c, const struct entry *e)
+{
+    struct pack_place place = {e->where, e->offset};
+    char hex[ID_HEX + 1], where[CHECK_WHERE], prefix[16];
+    struct id hash;
+    int err = e->size <= PACK_RECORD_MAX ? check_open_pack(c, e->where) : -EUCLEAN;
+
+    if (err == 0)
+        err = packs_check_record(c->pack, &place, &e->id, c->buf, (uint32_t)e->size);
+    if (err < 0 && err != -ENOENT && err != -EUCLEAN && err != -EIO)
+        return err;
+    id_to_hex(&e->id, hex);
+    (void)snprintf(where, sizeof where, "%s%s pack %" PRIu64 " offset %" PRIu32,
+                   shard_prefix(e, prefix), hex, e->where, e->offset);
+    if (err == 0) {
+        id_of(&c->key, c->buf, e->size, &hash);
+        c->r.bytes += e->size;
+    }
+    if (err < 0)
+        check_found(c, true, "pack record", where, "%s",
+                    err == -ENOENT ? "its pack does not exist"
+                    : err == -EIO  ? "it cannot be read"
+                                   : "the record is damaged");
+    else if (!check_id_fits(c, &e->id, hash))
+        check_found(c, true, "pack record", where, "its bytes are not those of its id");
+    return 0;
+}
+
+/* ---- files with block checksums ---- */
+
+struct blocks {
+    struct check *c;
+    const char *what;
+    const char *where; /* of the whole */
+    struct disk_file *file;
+    struct sums sums;
+    struct id_stream *stream; /* NULL: no id to verify */
+    uint64_t bad;             /* blocks */
+};
+
+static void bad_block(struct blocks *b, size_t index, const char *why)
+{
+    char where[CHECK_WHERE + 32];
+
+    (void)snprintf(where, sizeof where, "%s block %zu", b->where, index);
+    check_found(b->c, true, b->what, where, "%s", why);
+    b->bad++;
+}
+
+static int check_block(struct blocks *b, size_t index)
+{
+    struct check *c = b->c;
+    uint64_t off = (uint64_t)index * SUMS_BLOCK, left = b->sums.length - off;
+    size_t len = left < SUMS_BLOCK ? (size_t)left : SUMS_BLOCK;
+    ssize_t n = disk_pread(b->file, c->buf, len, off);
+
+    if (n < 0 && n != -EIO)
+        return (int)n;
+    if (n < 0)
+        bad_block(b, index, "it cannot be read");
+    else if ((size_t)n < len)
+        bad_block(b, index, "the file ends before it");
+    else if (sums_verify(&b->sums, index, c->buf, len) < 0)
+        bad_block(b, index, "its bytes do not match their checksum");
+    check_advance(c, len);
+    return b->stream && !b->bad ? id_stream_add(b->stream, c->buf, len) : 0;
+}
+
+static int check_blocks(struct blocks *b)
+{
+    int err = 0;
+
+    for (size_t i = 0; i < b->sums.count && err == 0; i++)
+        err = check_block(b, i);
+    return err;
+}
+
+/* ---- object files ---- */
+
+static int check_file_id(struct blocks *b, const struct entry *e)
+{
+    struct id hash;
+    int err = id_stream_create(&b->c->key, &b->stream);
+
+    if (err == 0)
+        err = check_blocks(b);
+    if (err == 0 && !b->bad) {
+        id_stream_end(b->stream, &hash);
+        b->c->r.bytes += e->size;
+        if (!check_id_fits(b->c, &e->id, hash))
+            check_found(b->c, true, b->what, b->where, "its bytes are not those of its id");
+    }
+    id_stream_destroy(b->stream);
+    return err;
+}
+
+/* Its size and its sums, then its blocks. Errors that are findings come back as 0. */
+static int check_open_file(struct blocks *b, const struct entry *e, const char *name)
+{
+    struct disk_stat st;
+    int err = disk_fstat(b->file, &st);
+
+    if (err < 0)
+        return err;
+    if (st.size != e->size) {
+        check_found(b->c, true, b->what, b->where,
+                    "its file has %" PRIu64 " bytes instead of %" PRIu64, st.size, e->size);
+        return 0;
+    }
+    err = sums_load(b->c->from, name, &b->sums);
+    if (err == 0 && b->sums.length != e->size)
+        err = -EUCLEAN;
+    if (err == -ENOENT || err == -EUCLEAN || err == -EIO) {
+        check_found(b->c, true, b->what, b->where, "its checksums are %s",
+                    err == -ENOENT ? "missing" : "damaged");
+        return 0;
+    }
+    return err < 0 ? err : check_file_id(b, e);
+}
+
+static int check_file(struct check *c, const struct entry *e)
+{
+    char hex[ID_HEX + 1], name[DISK_NAME_MAX + 1], where[CHECK_WHERE], prefix[16];
+    struct blocks b = {.c = c, .what = "object block", .where = where, .sums = SUMS_INIT};
+    int err;
+
+    id_to_hex(&e->id, hex);
+    (void)snprintf(where, sizeof where, "%s%s", shard_prefix(e, prefix), hex);
+    blob_object_name(&e->id, e->where, name);
+    err = disk_open(c->from, name, DISK_READ, &b.file);
+    if (err == -ENOENT || err == -EIO) {
+        check_found(c, true, b.what, where, "its file %s",
+                    err == -ENOENT ? "does not exist" : "cannot be opened");
+        return 0;
+    }
+    if (err < 0)
+        return err;
+    err = check_open_file(&b, e, name);
+    sums_release(&b.sums);
+    disk_file_close(b.file);
+    return err;
+}
+
+/* ---- slots ---- */
+
+/* Sums that are there and of this length hold; without them the slot was written after its last
+ * sync. Damaged ones are what a power loss leaves of a sync; the commit did not need them. */
+static int check_open_slot(struct blocks *b, const char *name, uint64_t size)
+{
+    struct disk_stat st;
+    int err = disk_fstat(b->file, &st);
+
+    if (err < 0)
+        return err;
+    if (st.size < size) {
+        check_found(b->c, true, b->what, b->where,
+                    "its file has %" PRIu64 " bytes instead of %" PRIu64, st.size, size);
+        return 0;
+    }
+    err = sums_load(b->c->disk, name, &b->sums);
+    if (err == -EUCLEAN) {
+        check_found(b->c, false, "note", b->where,
+                    "its checksums are damaged, so its bytes could not be verified");
+        return 0;
+    }
+    if (err < 0 || b->sums.length != size)
+        return err == -ENOENT ? 0 : err;
+    return check_blocks(b);
+}
+
+static int check_slot(struct check *c, uint64_t number, uint64_t size)
+{
+    char where[CHECK_WHERE], name[DISK_NAME_MAX + 1];
+    struct blocks b = {.c = c, .what = "slot", .where = where, .sums = SUMS_INIT};
+    int err;
+
+    (void)snprintf(where, sizeof where, "slot %" PRIu64, number);
+    blob_slot_name(number, name);
+    err = disk_open(c->disk, name, DISK_READ, &b.file);
+    if (err == -ENOENT) {
+        check_found(c, true, b.what, where, "its file does not exist");
+        return 0;
+    }
+    if (err < 0)
+        return err;
+    err = check_open_slot(&b, name, size);
+    sums_release(&b.sums);
+    disk_file_close(b.file);
+    return err;
+}
+
+int check_sealed_bytes(struct check *c, struct disk *from, const struct entry *e)
+{
+    int err;
+
+    c->from = from;
+    c->from_shard = e->shard;
+    err = e->kind == ENTRY_FILE ? check_file(c, e) : check_record(c, e);
+    if (e->kind == ENTRY_PACK)
+        check_advance(c, e->size);
+    c->from = c->disk;
+    c->from_shard = 0;
+    return err;
+}
+
+/* What no place was found for: its bytes are a row of a table. */
+static int check_held(struct check *c, uint64_t number, uint64_t size)
+{
+    char where[CHECK_WHERE];
+    const void *val;
+    size_t len;
+    int err;
+
+    check_where_number("object number", number, where);
+    err = kv_snap_get_number(c->snap, TABLE_UNSEALED, number, &val, &len);
+    if (err < 0 && err != -ENOENT && err != -EUCLEAN)
+        return err;
+    if (err < 0)
+        check_found(c, true, "held", where, "its bytes in the metadata are %s",
+                    err == -ENOENT ? "missing" : "damaged");
+    else if (len != size)
+        check_found(c, true, "held", where, "the metadata has %zu bytes of it instead of %" PRIu64,
+                    len, size);
+    return 0;
+}
+
+static int check_place(struct check *c, uint64_t number, const struct entry *e)
+{
+    if (e->kind == ENTRY_SLOT)
+        return check_slot(c, number, e->size);
+    if (e->kind == ENTRY_HELD)
+        return check_held(c, number, e->size);
+    if (!entry_is_sealed(e))
+        return 0;
+    return e->shard ? check_ghost_bytes(c, e) : check_sealed_bytes(c, c->disk, e);
+}
+
+static void say_nothing(const char *what, const char *where, const char *sentence, void *ctx)
+{
+    (void)what;
+    (void)where;
+    (void)sentence;
+    (void)ctx;
+}
+
+int check_quietly_on(struct check *c, struct disk *from, uint64_t number, const struct entry *e)
+{
+    static const struct check_options silent = {.found = say_nothing, .all_bytes = true};
+    const struct check_options *o = c->o;
+    struct check_result r = c->r;
+    uint64_t unasked = c->unasked;
+    int err;
+
+    c->o = &silent;
+    err = from == c->disk ? check_place(c, number, e) : check_sealed_bytes(c, from, e);
+    if (err == 0 ? c->r.problems != r.problems || c->unasked != unasked : !io_is_short(err))
+        err = -EUCLEAN;
+    c->o = o;
+    c->r = r;
+    return err;
+}
+
+int check_quietly(struct check *c, uint64_t number, const struct entry *e)
+{
+    return check_quietly_on(c, c->disk, number, e);
+}
+
+static int check_object_bytes(struct check *c, uint64_t number, const void *val, size_t len)
+{
+    uint64_t before = c->r.problems, none;
+    struct entry e;
+    int err;
+
+    if (c->only && !map64_get(c->only, number, &none))
+        return 0;
+    if (entry_decode(val, len, &e) < 0)
+        return 0; /* reported */
+    err = check_place(c, number, &e);
+    return err < 0 || c->r.problems == before ? err : map64_put(&c->bad, number, number);
+}
+
+int check_bytes(struct check *c)
+{
+    if (!c->buf)
+        c->buf = malloc(PACK_RECORD_MAX);
+    return c->buf ? check_each(c, TABLE_OBJECTS, "object", check_object_bytes) : -ENOMEM;
+}

@@ -1,0 +1,346 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * check_log: what the log has behind the last commit: how much waits for the next mount, and
+ * whether all of it can be read. The rest of check looks at the commit.
+ *
+ * To repair the tables of a store whose log still waits would make the frames wrong: so the log is
+ * replayed first, or, damaged, up to the damage.
+ */
+#include "array.h"
+#include "check_impl.h"
+#include "log_promise.h"
+#include "repair_impl.h"
+#include "report.h"
+#include "strbuf.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- looking ---- */
+
+static int look_at_frame(const struct log_frame *f, void *ctx)
+{
+    struct check *c = ctx;
+    struct op op;
+    size_t at = 0;
+    int err;
+
+    while ((err = op_next(f->payload, f->len, &at, &op)) == 0)
+        if (op.kind == OP_CONTENT_SLOT) {
+            err = map64_put(&c->logged, op.number, 1);
+            if (err < 0)
+                return err;
+        }
+    return err == -ENOENT ? 0 : err;
+}
+
+static struct log_scan scan_behind(const struct store_record *s)
+{
+    return (struct log_scan){
+        .epoch = s->epoch, .seq = s->seq, .pos = {s->log_segment, s->log_offset}};
+}
+
+static bool is_promised(struct check *c, uint64_t *ret_epoch)
+{
+    const void *val;
+    size_t len;
+
+    return kv_snap_get(c->snap, TABLE_META, "log", 3, &val, &len) == 0 &&
+           log_promise_decode(val, len, ret_epoch);
+}
+
+/* Without the record that says where the log goes on nothing of it can be used. The epoch that the
+ * store goes on in is above all that are known, so that nothing of before is taken for its own. */
+static int log_without_state(struct check *c)
+{
+    struct log_file *files;
+    uint64_t epoch;
+    size_t count;
+    int err = log_files(c->disk, &files, &count);
+
+    if (err < 0)
+        return err;
+    c->raised.epoch = is_promised(c, &epoch) ? epoch + 1 : 1;
+    for (size_t i = 0; i < count; i++)
+        if (files[i].error == 0 && files[i].head.epoch >= c->raised.epoch)
+            c->raised.epoch = files[i].head.epoch + 1;
+    if (count)
+        check_found(c, false, "note", "log",
+                    "what it has is lost with the record that says where the commit ends");
+    free(files);
+    return 0;
+}
+
+static void log_place(const struct log_report *r, char where[CHECK_WHERE])
+{
+    (void)snprintf(where, CHECK_WHERE, "segment %" PRIu64 " offset %" PRIu64, r->end.segment,
+                   r->end.offset);
+}
+
+/* Damaged, or there is a frame that is no list of operations. */
+static void found_damage(struct check *c, const struct log_report *r)
+{
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+    char where[CHECK_WHERE];
+
+    log_place(r, where);
+    if (r->missing) {
+        log_describe_loss(r, &text);
+        check_found(c, true, "log", where,
+                    "no segment is there, where the log goes on: a mount would give up %s", text.s);
+    } else if (r->damaged) {
+        log_describe_loss(r, &text);
+        check_found(c, true, "log", where, "it is damaged: a mount would give up %s", text.s);
+    } else {
+        check_found(c, true, "log", where, "a change in it is no list of operations");
+    }
+}
+
+int check_log(struct check *c)
+{
+    struct log_scan scan = scan_behind(&c->state);
+    struct log_report r;
+    uint64_t epoch;
+    int err;
+
+    if (!c->has_state)
+        return log_without_state(c);
+    c->r.seq = c->state.seq;
+    scan.must = is_promised(c, &epoch) && epoch == c->state.epoch;
+    err = log_read(c->disk, &scan, look_at_frame, c, &r);
+    if (err == -EUCLEAN)
+        found_damage(c, &r);
+    if (err == 0)
+        c->r.waiting = r.frames;
+    if (err == 0 && r.frames)
+        check_found(c, false, "note", "log",
+                    "%" PRIu64 " changes behind the last commit wait for the next mount", r.frames);
+    return err == -EUCLEAN ? 0 : err;
+}
+
+/* ---- before a repair ---- */
+
+static int nothing(const struct log_frame *f, void *ctx)
+{
+    (void)f;
+    (void)ctx;
+    return 0;
+}
+
+/* -ENOENT: there is no state, or it is damaged. */
+static int read_state(struct kv *kv, struct store_record *ret)
+{
+    uint8_t buf[STORE_RECORD_LEN];
+    size_t len;
+    int err = kv_get(kv, TABLE_META, "state", 5, buf, sizeof buf, &len);
+
+    if (err == 0)
+        err = store_record_decode(buf, len, ret);
+    return err == -ERANGE || err == -EUCLEAN ? -ENOENT : err;
+}
+
+/* None of it is replayed. */
+static int put_aside(struct disk *d, struct kv *kv)
+{
+    int err = log_keep(d);
+
+    if (err == 0)
+        err = log_promise_clear(kv);
+    return err < 0 ? err : log_remove(d);
+}
+
+struct keys {
+    uint8_t (*v)[8];
+    size_t count, room;
+};
+
+static int find_damaged(struct kv_snap *s, struct keys *ret)
+{
+    struct kv_each row = {.snap = s, .table = TABLE_OBJECTS};
+
+    while (kv_next(&row)) {
+        struct entry e;
+        if (row.klen != 8 || entry_decode(row.val, row.len, &e) == 0)
+            continue;
+        if (ARRAY_RESERVE(ret->v, ret->room, ret->count + 1) < 0)
+            return -ENOMEM;
+        memcpy(ret->v[ret->count++], row.key, 8);
+    }
+    return row.err;
+}
+
+static int delete_rows(struct kv *kv, const struct keys *l)
+{
+    struct kv_txn *t;
+    int err = kv_txn_begin(kv, &t);
+
+    if (err < 0)
+        return err;
+    for (size_t i = 0; i < l->count && err == 0; i++)
+        err = kv_del(t, TABLE_OBJECTS, l->v[i], 8);
+    if (err < 0) {
+        kv_abort(t);
+        return err;
+    }
+    return kv_commit(t);
+}
+
+/* A damaged row of the table of objects refuses each frame that speaks of its number, one that is
+ * lost does not; and its bytes are looked for all the same. -ENOENT: there is none. */
+static int lose_damaged(struct kv *kv)
+{
+    struct keys l = {0};
+    struct kv_snap *s;
+    int err = kv_snap_begin(kv, &s);
+
+    if (err < 0)
+        return err;
+    err = find_damaged(s, &l);
+    kv_snap_end(s);
+    if (err == 0)
+        err = l.count ? delete_rows(kv, &l) : -ENOENT;
+    if (err == 0)
+        report(REPORT_NOTE,
+               "the log is replayed again without %zu damaged rows of the table of objects: what "
+               "they named is looked for",
+               l.count);
+    free(l.v);
+    return err;
+}
+
+static int replay_until(struct disk *disk, struct kv *kv, const struct repair_options *o,
+                        repair_replay_fn *replay, uint64_t until, struct replay_limit *ret)
+{
+    *ret = (struct replay_limit){.until = until};
+    return replay(disk, kv, o, ret);
+}
+
+static bool is_refused(int err, const struct replay_limit *limit)
+{
+    return err == -EUCLEAN && limit->refused;
+}
+
+/* What refuses it is mended, the counts of pages before objects, whose damaged rows are given up.
+ * Where a table cannot be read the log stays: nothing can be mended. */
+static int replay_somehow(struct disk *disk, struct kv *kv, const struct repair_options *o,
+                          repair_replay_fn *replay, struct replay_limit *ret, uint64_t *ret_done)
+{
+    uint64_t before = *ret_done;
+    int err = replay_until(disk, kv, o, replay, 0, ret);
+
+    if (!is_refused(err, ret))
+        return err;
+    err = repair_page_counts(disk, kv, o, ret_done);
+    if (err < 0) {
+        ret->refused = false;
+        return err;
+    }
+    if (*ret_done != before) {
+        err = replay_until(disk, kv, o, replay, 0, ret);
+        if (!is_refused(err, ret))
+            return err;
+    }
+    err = lose_damaged(kv);
+    if (err < 0)
+        return err == -ENOENT ? -EUCLEAN : err;
+    return replay_until(disk, kv, o, replay, 0, ret);
+}
+
+/* The changes before the one that cannot be made; none of them, where there are none. *ret_until:
+ * the number of the last one. */
+static int replay_before(struct disk *disk, struct kv *kv, const struct repair_options *o,
+                         repair_replay_fn *replay, uint64_t at, uint64_t *ret_until)
+{
+    struct replay_limit limit;
+    uint64_t committed = *ret_until;
+    int err = log_keep(disk);
+
+    if (err == 0 && at > committed + 1) {
+        err = replay_until(disk, kv, o, replay, at - 1, &limit);
+        if (err == 0)
+            *ret_until = at - 1;
+        if (!is_refused(err, &limit))
+            return err;
+    }
+    return err < 0 && err != -EUCLEAN ? err : put_aside(disk, kv);
+}
+
+/* Replayed up to the damage, or up to what cannot be made: *ret_until is the number of the last
+ * change then, and was that of the last commit. */
+static int settle_log(struct disk *disk, struct kv *kv, const struct repair_options *o,
+                      repair_replay_fn *replay, bool damaged, bool *ret_aside, uint64_t *ret_until,
+                      uint64_t *ret_done)
+{
+    struct replay_limit limit = {0};
+
+    *ret_aside = false;
+    if (o->flags & REPAIR_DRY_RUN)
+        return 0;
+    int err = damaged ? log_keep(disk) : 0;
+    if (err == 0)
+        err = replay_somehow(disk, kv, o, replay, &limit, ret_done);
+    if (is_refused(err, &limit)) {
+        *ret_aside = true;
+        err = replay_before(disk, kv, o, replay, limit.at, ret_until);
+    }
+    return err;
+}
+
+#define KEPT "the segments are kept as log/damaged.*"
+
+static void describe_settled(const struct log_report *r, const struct store_record *s, bool aside,
+                             uint64_t until, struct strbuf *out)
+{
+    if (aside) {
+        if (until > s->seq)
+            strbuf_addf(out, "%" PRIu64 " changes are replayed, ", until - s->seq);
+        strbuf_addf(out,
+                    "the changes behind number %" PRIu64 " are lost, they cannot be made; " KEPT,
+                    until);
+        return;
+    }
+    strbuf_addf(out, "%" PRIu64 " changes are replayed", r->whole - s->seq);
+    if (r->damaged) {
+        strbuf_adds(out, ", given up are ");
+        log_describe_loss(r, out);
+        strbuf_adds(out, r->missing ? "; no segment was there" : "; " KEPT);
+    }
+}
+
+int repair_log(struct disk *disk, struct kv *kv, const struct repair_options *o,
+               repair_replay_fn *replay, uint64_t *ret_done)
+{
+    CLEANUP_STRBUF struct strbuf sentence = STRBUF_INIT;
+    char where[CHECK_WHERE];
+    struct log_report r = {0};
+    struct log_scan scan;
+    struct store_record s;
+    uint64_t until;
+    bool aside;
+    int err = read_state(kv, &s);
+
+    if (err < 0)
+        return err == -ENOENT ? 0 : err;
+    scan = scan_behind(&s);
+    err = log_promise_load(kv, s.epoch, &scan.must);
+    if (err < 0)
+        return err;
+    err = log_read(disk, &scan, nothing, NULL, &r);
+    if ((err < 0 && err != -EUCLEAN) || (err == 0 && r.frames == 0))
+        return err;
+    (void)snprintf(where, sizeof where, "behind number %" PRIu64, s.seq);
+    if (r.damaged)
+        log_place(&r, where);
+    else
+        r.whole = r.last_seq;
+    until = s.seq;
+    err = settle_log(disk, kv, o, replay, r.damaged, &aside, &until, ret_done);
+    if (err < 0)
+        return err;
+    describe_settled(&r, &s, aside, until, &sentence);
+    o->repaired("log", where, sentence.s, o->check.ctx);
+    ++*ret_done;
+    return 0;
+}

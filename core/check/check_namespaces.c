@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * check_namespaces: the records of namespaces, each with its tree (check_tree.c), and the tree of
+ * unlinked inodes.
+ */
+#include "check_impl.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+static void fix_next(struct check *c, const struct ns_fields *f, uint32_t number, uint64_t max)
+{
+    check_fix(c, &(struct fix){.kind = FIX_NEXT_INO, .ns = number, .value = max + 1}, "namespace",
+              f->name, "the next inode number to be given is %" PRIu64, max + 1);
+}
+
+/* A new inode must not come to stand behind an entry that leads nowhere now. */
+static void check_next(struct check *c, const struct ns_fields *f, uint32_t number,
+                       const struct check_numbers *seen)
+{
+    const uint64_t max = seen->max, named = seen->named;
+
+    if (f->next_ino <= max)
+        check_found(c, true, "namespace", f->name,
+                    "inode %" PRIu64 " is in use, but the next number to be given is %" PRIu64, max,
+                    f->next_ino);
+    if (f->next_ino <= max || f->next_ino <= named)
+        fix_next(c, f, number, max > named ? max : named);
+}
+
+/* Namespaces that share their root are looked at once. */
+static int check_root(struct check *c, const struct ns_fields *f, struct check_numbers *ret)
+{
+    int err;
+
+    ret->named = 0;
+    (void)map64_get(&c->named, f->root, &ret->named);
+    if (map64_get(&c->roots, f->root, &ret->max))
+        return 0;
+    err = check_tree(c, &(struct check_tree){f->root, f->name}, false, ret);
+    if (err == 0 && ret->named)
+        err = map64_put(&c->named, f->root, ret->named);
+    return err < 0 ? err : map64_put(&c->roots, f->root, ret->max);
+}
+
+static int check_namespace(struct check *c, uint64_t number, const void *val, size_t len)
+{
+    struct ns_fields f;
+    struct check_numbers seen;
+    int err = ns_read(number, val, len, &f);
+
+    if (err < 0)
+        return err == -EUCLEAN ? 0 : err; /* the recount has reported it */
+    if (!f.target && f.root) {
+        err = check_root(c, &f, &seen);
+        if (err == 0)
+            check_next(c, &f, (uint32_t)number, &seen);
+    }
+    free(f.target);
+    return err;
+}
+
+static int check_orphans(struct check *c)
+{
+    struct check_tree t = {c->state.orphan_root, "unlinked files"};
+    struct check_numbers seen;
+
+    return c->has_state && t.root ? check_tree(c, &t, true, &seen) : 0;
+}
+
+int check_trees(struct check *c)
+{
+    int err = check_each(c, TABLE_NAMESPACES, "namespace", check_namespace);
+
+    return err < 0 ? err : check_orphans(c);
+}

@@ -1,0 +1,429 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * check_objects: the refcount table and what belongs to it: the index of ids, the dying, the pins.
+ */
+#include "check_impl.h"
+#include "lost.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+/* ---- objects ---- */
+
+static void fix_entry(struct check *c, uint64_t number, const struct entry *e, const char *where)
+{
+    uint8_t key[8], val[ENTRY_MAX];
+    struct fix f;
+
+    put_be64(key, number);
+    f = fix_put(c, TABLE_OBJECTS, key, sizeof key, val, entry_encode(e, val));
+    check_fix(c, &f, "count", where, "it is %" PRIu32, e->count);
+}
+
+/* From now on it is, or is not, waiting for deletion. */
+static struct fix fix_dying(struct check *c, uint64_t number, const struct entry *e)
+{
+    uint8_t key[8], val[ENTRY_MAX];
+
+    put_be64(key, number);
+    return e ? fix_put(c, TABLE_DYING, key, sizeof key, val, entry_encode(e, val))
+             : fix_del(TABLE_DYING, key, sizeof key);
+}
+
+static struct fix fix_id(struct check *c, const struct id *id, uint64_t number)
+{
+    uint8_t val[8];
+
+    put_be64(val, number);
+    return fix_put(c, TABLE_IDS, id->b, ID_LEN, val, sizeof val);
+}
+
+/* A count that reaches zero makes the object a leak, not a dying one: its bytes stay until somebody
+ * asks for them to go. */
+static void fix_count(struct check *c, uint64_t number, const struct entry *e, uint64_t refs,
+                      const char *where)
+{
+    struct entry now = *e;
+    struct fix f;
+
+    if (e->kind == ENTRY_NONE || refs > UINT32_MAX)
+        return;
+    now.count = (uint32_t)refs;
+    fix_entry(c, number, &now, where);
+    if (refs > 0 && e->count == 0) {
+        f = fix_dying(c, number, NULL);
+        check_fix_also(c, &f);
+    }
+}
+
+static uint64_t first_bytes(const void *id)
+{
+    return get_be64(id) | 1; /* never 0; if two are taken for one, the next look tells */
+}
+
+/* Its place in the index is damaged, which is told where the index is gone through. */
+static int reindex(struct check *c, const struct entry *e, uint64_t number)
+{
+    char where[CHECK_WHERE];
+    struct fix f = fix_id(c, &e->id, number);
+
+    check_where(e, number, where);
+    check_fix(c, &f, "id", where, "the index leads to object number %" PRIu64, number);
+    return map64_put(&c->reindexed, first_bytes(e->id.b), 1);
+}
+
+/* The index leads to the entry and to no other. */
+static int check_indexed(struct check *c, const struct entry *e, uint64_t number)
+{
+    const void *val;
+    size_t len;
+    char where[CHECK_WHERE];
+    struct entry other;
+    struct fix f;
+    int err = kv_snap_get(c->snap, TABLE_IDS, e->id.b, ID_LEN, &val, &len);
+
+    if (err == -EUCLEAN)
+        return reindex(c, e, number);
+    if (err == 0 && (len != 8 || get_be64(val) == number))
+        return 0; /* a wrong length is told where the index is gone through */
+    if (err < 0 && err != -ENOENT)
+        return err;
+    check_where(e, number, where);
+    if (err == -ENOENT)
+        check_found(c, true, "id", where, "the index does not know it");
+    else
+        check_found(c, true, "id", where,
+                    "the index leads to object number %" PRIu64 ", not to %" PRIu64, get_be64(val),
+                    number);
+    if (err == 0 && refs_entry_in(c->snap, TABLE_OBJECTS, get_be64(val), &other) == 0 &&
+        entry_is_sealed(&other) && id_equal(&other.id, &e->id))
+        return 0; /* two objects of one id: nobody knows which */
+    f = fix_id(c, &e->id, number);
+    check_fix(c, &f, "id", where, "the index leads to object number %" PRIu64, number);
+    return 0;
+}
+
+static int check_alias(struct check *c, const struct entry *e, uint64_t number)
+{
+    struct entry target;
+    char where[CHECK_WHERE];
+    int err = refs_entry_in(c->snap, TABLE_OBJECTS, e->where, &target);
+
+    if (err == 0 && entry_is_sealed(&target))
+        return 0;
+    if (err < 0 && err != -ENOENT && err != -EUCLEAN)
+        return err;
+    check_where_number("object number", number, where);
+    check_found(c, true, "object", where,
+                "it is an alias of object number %" PRIu64 ", which is no sealed object", e->where);
+    return 0;
+}
+
+static int note_pack(struct check *c, const struct entry *e)
+{
+    int err = map64_add(&c->pack_records, e->where, 1, NULL);
+
+    return err < 0 ? err : map64_add(&c->pack_bytes, e->where, (int64_t)e->size, NULL);
+}
+
+static int check_kind(struct check *c, const struct entry *e, uint64_t number)
+{
+    char where[CHECK_WHERE];
+    int err = 0;
+
+    if (entry_is_sealed(e) || e->kind == ENTRY_NONE)
+        err = check_indexed(c, e, number);
+    if (err < 0)
+        return err;
+    if (entry_is_ghost(e)) {
+        c->total += c->o->all_bytes ? e->size : 0;
+        return check_ghost_entry(c, number, e);
+    }
+    switch (e->kind) {
+    case ENTRY_NEW:
+        check_where_number("object number", number, where);
+        if (e->count > 0)
+            check_found(c, true, "object", where, "its bytes were never stored");
+        return 0;
+    case ENTRY_SLOT:
+        return map64_put(&c->slots, number, e->size);
+    case ENTRY_PACK:
+        c->total += e->size;
+        return e->where ? note_pack(c, e) : 0;
+    case ENTRY_FILE:
+        c->total += e->size;
+        return e->where ? map64_put(&c->files, e->where, 1) : 0;
+    case ENTRY_ALIAS:
+        return check_alias(c, e, number);
+    default:
+        return 0;
+    }
+}
+
+static int check_object(struct check *c, uint64_t number, const void *val, size_t len)
+{
+    struct entry e, dying;
+    uint64_t refs = 0;
+    char where[CHECK_WHERE];
+    int err;
+
+    check_used(c, "object number", number, c->state.next_number, &c->raised.next_number);
+    if (number == 0 || entry_decode(val, len, &e) < 0) {
+        c->unknown++;
+        return 0; /* the recount told */
+    }
+    check_where(&e, number, where);
+    (void)map64_get(&c->count.objects, number, &refs);
+    if (!check_count(c, where, e.count, refs))
+        fix_count(c, number, &e, refs, where);
+    c->r.objects += entry_is_sealed(&e) && e.count > 0;
+    err = check_kind(c, &e, number);
+    if (err < 0 || e.count > 0)
+        return err;
+    err = refs_entry_in(c->snap, TABLE_DYING, number, &dying);
+    if (err != -ENOENT)
+        return err == -EUCLEAN ? 0 : err;
+    check_found(c, false, "leak", where, "its count is 0, but it is not among the dying");
+    if (refs == 0 && check_may_free(c)) {
+        struct fix f = fix_dying(c, number, &e);
+        check_fix(c, &f, "leak", where, "it is among the dying: the next mount deletes it");
+    }
+    return 0;
+}
+
+/* Numbers that items or pins name and the table does not know. */
+static int check_named_objects(struct check *c)
+{
+    uint64_t number, refs;
+    size_t at = 0;
+    struct entry e;
+    char where[CHECK_WHERE];
+
+    while (map64_next(&c->count.objects, &at, &number, &refs)) {
+        int err = refs_entry_in(c->snap, TABLE_OBJECTS, number, &e);
+        if (err < 0 && err != -ENOENT && err != -EUCLEAN)
+            return err;
+        check_where_number("object number", number, where);
+        if (err == -ENOENT)
+            check_found(c, true, "count", where,
+                        "%" PRIu64 " references exist, but it is not in the table", refs);
+        if (err == 0 && !lost_is_stub(&e))
+            continue;
+        check_used(c, "object number", number, c->state.next_number, &c->raised.next_number);
+        err = map64_put(&c->bad, number, number);
+        if (err == 0)
+            err = map64_put(&c->missing, number, refs);
+        if (err < 0)
+            return err;
+    }
+    return check_adopt(c);
+}
+
+/* ---- ids, dying, pins ---- */
+
+static int check_id(struct check *c, const uint8_t *key, uint64_t number)
+{
+    uint64_t refs;
+    struct entry e;
+    struct id id;
+    char where[CHECK_WHERE];
+    struct fix f;
+    int err;
+
+    memcpy(id.b, key, ID_LEN);
+    id_to_hex(&id, where);
+    if (number == 0) /* a chain marker */
+        return 0;
+    err = refs_entry_in(c->snap, TABLE_OBJECTS, number, &e);
+    if (err == -ENOENT)
+        check_found(c, true, "id", where,
+                    "the index leads to object number %" PRIu64 ", which does not exist", number);
+    else if (err == 0 && (!(entry_is_sealed(&e) || e.kind == ENTRY_NONE) || !id_equal(&e.id, &id)))
+        check_found(c, true, "id", where,
+                    "the index leads to object number %" PRIu64 ", which has another id", number);
+    else
+        return err == -EUCLEAN ? 0 : err;
+    /* A marker, so that what was derived from this id is still found. The number of a lost entry
+     * stays: adopting the object needs it. */
+    if (map64_get(&c->missing, number, &refs))
+        return 0;
+    f = fix_id(c, &id, 0);
+    check_fix(c, &f, "id", where, "the index leads to no object");
+    return 0;
+}
+
+/* A marker unless an entry says that it belongs there: then that was offered. */
+static void damaged_id(struct check *c, const uint8_t *key)
+{
+    struct id id;
+    uint64_t none;
+    char where[CHECK_WHERE];
+    struct fix f;
+
+    memcpy(id.b, key, ID_LEN);
+    id_to_hex(&id, where);
+    check_found(c, true, "id", where, "its place in the index is damaged");
+    if (map64_get(&c->reindexed, first_bytes(key), &none))
+        return;
+    f = fix_id(c, &id, 0);
+    check_fix(c, &f, "id", where, "the index leads to no object");
+}
+
+static int check_ids(struct check *c)
+{
+    struct kv_each e = {.snap = c->snap, .table = TABLE_IDS};
+
+    while (kv_next(&e))
+        if (e.klen == ID_LEN && e.len == KV_DAMAGED)
+            damaged_id(c, e.key);
+        else if (e.klen != ID_LEN || e.len != 8)
+            check_found(c, true, "id", "the index", "an entry has the wrong length");
+        else
+            e.err = check_id(c, e.key, get_be64(e.val));
+    if (!e.cut)
+        return e.err;
+    check_found(c, true, "id", "the index", "it cannot be read to its end");
+    c->unreadable = true;
+    return 0;
+}
+
+/* A record that says what its entry does not. */
+static void wrong_dying(struct check *c, uint64_t number, const struct entry *now,
+                        const char *sentence)
+{
+    char where[CHECK_WHERE];
+    struct fix f = fix_dying(c, number, now && now->count == 0 ? now : NULL);
+
+    check_where_number("object number", number, where);
+    check_found(c, true, "dying", where, "%s", sentence);
+    check_fix(c, &f, "dying", where, "%s",
+              now && now->count == 0 ? "its record says what its entry says"
+                                     : "it is not among the dying");
+}
+
+/* Its entry is damaged, which the recount told; the record among the dying is a copy of it. */
+static void restore_dying(struct check *c, uint64_t number, const struct entry *e)
+{
+    uint8_t key[8], val[ENTRY_MAX];
+    char where[CHECK_WHERE];
+    struct fix f;
+
+    put_be64(key, number);
+    check_where_number("object number", number, where);
+    f = fix_put(c, TABLE_OBJECTS, key, sizeof key, val, entry_encode(e, val));
+    check_fix(c, &f, "object", where, "it is what its record among the dying says");
+}
+
+/* An entry that is still there must have count 0 and be the same thing. One that is gone has had
+ * its removal committed; its bytes may or may not be gone, too. */
+static int check_dying(struct check *c, uint64_t number, const void *val, size_t len)
+{
+    struct entry e, now;
+    uint64_t refs;
+    char sentence[80];
+    bool decodes = entry_decode(val, len, &e) == 0;
+    int err = refs_entry_in(c->snap, TABLE_OBJECTS, number, &now);
+
+    check_used(c, "object number", number, c->state.next_number, &c->raised.next_number);
+    if (err < 0 && err != -ENOENT && err != -EUCLEAN)
+        return err;
+    if (err == -EUCLEAN && decodes && e.count == 0 && !map64_get(&c->missing, number, &refs))
+        restore_dying(c, number, &e);
+    if (!decodes) {
+        wrong_dying(c, number, err == 0 ? &now : NULL, "its record does not decode");
+        return 0;
+    }
+    if (err == 0 && now.count > 0) {
+        (void)snprintf(sentence, sizeof sentence,
+                       "it is among the dying, but its count is %" PRIu32, now.count);
+        wrong_dying(c, number, &now, sentence);
+    } else if (err == 0 && entry_is_sealed(&now) && !entry_same_place(&now, &e)) {
+        wrong_dying(c, number, &now, "its record names other bytes than its entry");
+    }
+    if (err != -ENOENT || map64_get(&c->missing, number, &refs))
+        return 0;
+    if (entry_is_ghost(&e))
+        return check_note_ghost(c, &e);
+    if (e.kind == ENTRY_PACK && e.where)
+        return note_pack(c, &e);
+    if (e.kind == ENTRY_FILE && e.where)
+        return map64_put(&c->files, e.where, 1);
+    return e.kind == ENTRY_SLOT ? map64_put(&c->slots, number, 0) : 0;
+}
+
+/* The recount told of it, and did not count it. It is one if the count says so. */
+static void fix_pin(struct check *c, uint64_t number, const struct entry *e)
+{
+    uint64_t refs = 0;
+    uint8_t key[8];
+    char where[CHECK_WHERE];
+    struct fix f;
+
+    (void)map64_get(&c->count.objects, number, &refs);
+    if (e->count != refs + 1)
+        return;
+    put_be64(key, number);
+    check_where_number("object number", number, where);
+    f = fix_put(c, TABLE_PINS, key, sizeof key, "", 0);
+    check_fix(c, &f, "pin", where, "it is pinned");
+}
+
+static int check_pin(struct check *c, uint64_t number, const void *val, size_t len)
+{
+    struct entry e;
+    char where[CHECK_WHERE];
+    uint8_t key[8];
+    int err = refs_entry_in(c->snap, TABLE_OBJECTS, number, &e);
+
+    (void)val;
+    if (err == 0 && len != 0)
+        fix_pin(c, number, &e);
+    if (err != -ENOENT)
+        return err == -EUCLEAN ? 0 : err;
+    check_where_number("object number", number, where);
+    check_found(c, true, "pin", where, "it is pinned, but it is not in the table");
+    if (c->flags & REPAIR_REMOVE_DANGLING) {
+        put_be64(key, number);
+        struct fix f = fix_del(TABLE_PINS, key, sizeof key);
+        check_fix(c, &f, "pin", where, "it is not pinned");
+    }
+    return 0;
+}
+
+/* A row that no entry asks for. That of a lost entry stays: adopting the object needs it. */
+static int check_row(struct check *c, uint64_t number, const void *val, size_t len)
+{
+    struct entry e;
+    uint64_t refs;
+    char where[CHECK_WHERE];
+    uint8_t key[8];
+    int err = refs_entry_in(c->snap, TABLE_OBJECTS, number, &e);
+
+    (void)val;
+    (void)len;
+    if (err < 0 && err != -ENOENT)
+        return err == -EUCLEAN ? 0 : err;
+    if ((err == 0 && e.kind == ENTRY_HELD) || map64_get(&c->missing, number, &refs))
+        return 0;
+    check_where_number("object number", number, where);
+    check_found(c, false, "leak", where, "the metadata keeps bytes of it that nothing needs");
+    put_be64(key, number);
+    struct fix f = fix_del(TABLE_UNSEALED, key, sizeof key);
+    check_fix(c, &f, "leak", where, "the metadata does not keep them");
+    return 0;
+}
+
+int check_objects(struct check *c)
+{
+    int err = check_each(c, TABLE_OBJECTS, "object", check_object);
+
+    if (err == 0)
+        err = check_named_objects(c);
+    if (err == 0)
+        err = check_ids(c);
+    if (err == 0)
+        err = check_each(c, TABLE_DYING, "dying", check_dying);
+    if (err == 0)
+        err = check_each(c, TABLE_PINS, "pin", check_pin);
+    return err < 0 ? err : check_each(c, TABLE_UNSEALED, "held", check_row);
+}

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * log_list: see the header. Segments of one epoch with consecutive serials are read as one; only
+ * the last such run is what recovery reads, older ones wait to be deleted or used again.
+ */
+#include "log_list.h"
+
+#include "state.h"
+#include <errno.h>
+#include <stdlib.h>
+
+struct listing {
+    const struct log_list_options *o;
+    const struct log_file *files; /* of the run */
+    size_t count, told;           /* segments, of these told */
+};
+
+static bool is_sound(const struct log_file *f)
+{
+    return f->error == 0 && f->head.serial == f->serial;
+}
+
+static bool goes_on(const struct log_file *a, const struct log_file *b)
+{
+    return is_sound(a) && is_sound(b) && a->serial + 1 == b->serial &&
+           a->head.epoch == b->head.epoch;
+}
+
+/* Segments up to the one with that serial. */
+static void tell_segments(struct listing *l, uint64_t serial)
+{
+    while (l->told < l->count && l->files[l->told].serial <= serial)
+        l->o->segment(&l->files[l->told++], l->o->ctx);
+}
+
+static int on_frame(const struct log_frame *f, void *ctx)
+{
+    struct listing *l = ctx;
+
+    tell_segments(l, f->pos.segment);
+    return l->o->frame(f, l->o->ctx);
+}
+
+static int list_run(struct disk *d, struct listing *l, bool last, struct log_report *ret)
+{
+    const struct log_file *first = l->files, *end = &l->files[l->count - 1];
+    struct log_scan scan = {
+        .epoch = first->head.epoch, .pos = {first->serial, SEGMENT_HEAD}, .all = true};
+    struct log_report report = {0};
+
+    if (!last)
+        scan.end = (struct log_pos){end->serial, UINT64_MAX};
+    int r = is_sound(first) ? log_read(d, &scan, on_frame, l, &report) : 0;
+
+    tell_segments(l, UINT64_MAX);
+    if (!last)
+        return r == -EUCLEAN ? 0 : r;
+    *ret = report;
+    return r;
+}
+
+int log_list(struct disk *d, const struct log_list_options *o, struct log_report *ret)
+{
+    struct log_file *files = NULL;
+    size_t count = 0, n;
+    int r = log_files(d, &files, &count);
+
+    *ret = (struct log_report){0};
+    for (size_t i = 0; r == 0 && i < count; i += n) {
+        for (n = 1; i + n < count && goes_on(&files[i + n - 1], &files[i + n]);)
+            n++;
+        struct listing l = {.o = o, .files = files + i, .count = n};
+
+        r = list_run(d, &l, i + n == count, ret);
+    }
+    free(files);
+    return r;
+}
+
+int log_committed(struct kv *kv, uint64_t *ret_seq)
+{
+    uint8_t buf[STORE_RECORD_LEN];
+    struct store_record s;
+    size_t len;
+    int r = kv_get(kv, TABLE_META, "state", 5, buf, sizeof buf, &len);
+
+    if (r == 0)
+        r = store_record_decode(buf, len, &s);
+    if (r == 0)
+        *ret_seq = s.seq;
+    return r;
+}
+
+int log_namespace_name(struct kv *kv, uint32_t number, char ret[VFS_NAME_MAX + 1])
+{
+    uint8_t buf[NS_RECORD_MAX], key[8];
+    struct ns_fields f;
+    size_t len;
+
+    put_be64(key, number);
+    int r = kv_get(kv, TABLE_NAMESPACES, key, sizeof key, buf, sizeof buf, &len);
+
+    if (r == 0)
+        r = ns_read(number, buf, len, &f);
+    if (r)
+        return r;
+    free(f.target);
+    memcpy(ret, f.name, sizeof f.name);
+    return 0;
+}

@@ -1,0 +1,333 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * control: sessions on the control file. What a session may do: control.h; what the verbs do:
+ * control_verbs.c.
+ *
+ * A writer has the session's turn while its commands run, and no lock: replies go into `out` one by
+ * one as commands end, so a reader never waits for a command. A writer that waits for its turn
+ * looks at its interruption like any other waiter.
+ */
+#include "control.h"
+#include "control_impl.h"
+#include "control_of_store.h"
+#include <errno.h>
+#include <stdlib.h>
+
+#define LOOK_EVERY (50 * NSEC_PER_MSEC)
+/* Replies nobody reads: above this the ones of earlier writes go. */
+#define UNREAD_MAX (1024 * 1024)
+/* Bytes of one write's replies after which no further command of it begins, */
+#define REPLIES_MAX (1024 * 1024)
+/* and of the lines of one reply. */
+#define LINES_MAX (16 * 1024 * 1024)
+
+struct control_session {
+    struct state *p;
+    struct mutex lock; /* "control session": guards the rest */
+    struct cond free;
+    bool busy;         /* a writer has its turn */
+    bool wrote;        /* it reads its own replies */
+    bool opened_reply; /* `out` is a copy of the mount's last reply */
+    struct strbuf out;
+    size_t read;  /* bytes of `out` already read */
+    int64_t base; /* placed: the file's offset at which `out` begins */
+    bool placed;
+};
+
+int control_open(struct state *p, struct control_session **ret_s)
+{
+    struct control_session *s = calloc(1, sizeof *s);
+
+    if (!s)
+        return -ENOMEM;
+    s->p = p;
+    s->out = (struct strbuf)STRBUF_INIT;
+    mutex_init(&s->lock, "control session");
+    cond_init(&s->free);
+    *ret_s = s;
+    return 0;
+}
+
+void control_close(struct control_session *s)
+{
+    if (!s)
+        return;
+    strbuf_release(&s->out);
+    mutex_destroy(&s->lock);
+    cond_destroy(&s->free);
+    free(s);
+}
+
+/* ---- offsets ---- */
+
+/* Who reads or writes is at `off`. Within the replies that is where he went back to, as a shell
+ * does that read more than a line; an offset anywhere else means nothing, and he goes on where he
+ * was. Needs s->lock. */
+static void place(struct control_session *s, int64_t off)
+{
+    int64_t in;
+
+    if (s->placed && !__builtin_sub_overflow(off, s->base, &in) && in >= 0 &&
+        (uint64_t)in <= s->out.len)
+        s->read = (size_t)in;
+    s->base = off - (int64_t)s->read;
+    s->placed = true;
+}
+
+/* ---- turns ---- */
+
+static int take_turn(struct control_session *s, int64_t off, const _Atomic bool *interrupted)
+{
+    MUTEX_GUARD(&s->lock);
+
+    while (s->busy) {
+        if (interrupted && atomic_load(interrupted))
+            return -EINTR;
+        (void)cond_wait_for(&s->free, &s->lock, LOOK_EVERY);
+    }
+    s->busy = true;
+    if (off >= 0)
+        place(s, off);
+    if (!s->wrote || s->out.len - s->read > UNREAD_MAX || s->out.failed || s->read == s->out.len) {
+        strbuf_release(&s->out);
+        s->read = 0;
+    }
+    s->wrote = true;
+    return 0;
+}
+
+/* `after`: the offset behind the write, where its replies are read; -1: not known. */
+static void end_turn(struct control_session *s, int64_t after)
+{
+    MUTEX_GUARD(&s->lock);
+    s->busy = false;
+    s->placed = after >= 0;
+    s->base = after - (int64_t)s->read;
+    cond_signal(&s->free);
+}
+
+/* ---- replies ---- */
+
+/* What to say when a verb failed without a sentence of its own. */
+static const char *usual_sentence(int err)
+{
+    switch (err) {
+    case -EINTR:
+        return "interrupted; what was started goes on";
+    case -EROFS:
+        return "the store is read-only; `tally status` says why";
+    case -ESHUTDOWN:
+        return "the store is being unmounted";
+    case -ENOSPC:
+        return "no space left on the store's disk";
+    case -EDQUOT:
+        return "the owner of the store has no disk quota left";
+    case -ENOMEM:
+        return "out of memory";
+    case -EUCLEAN:
+        return "a damaged part of the store is in the way; `tally check` names it";
+    case -ETIMEDOUT:
+        return "not done in that time";
+    case -ECANCELED:
+        return "the job was cancelled";
+    default:
+        return strerrordesc_np(-err) ? strerrordesc_np(-err) : "failed";
+    }
+}
+
+static void put_error(struct strbuf *out, int err, const char *verb, const struct strbuf *why)
+{
+    strbuf_addf(out, "error %s ", command_errno_name(-err));
+    command_add_word(out, verb);
+    strbuf_adds(out, ": ");
+    for (const char *c = why->len ? why->s : usual_sentence(err); *c; c++)
+        strbuf_add(out, *c == '\n' ? "?" : c, 1); /* it is one line, whatever is named in it */
+    strbuf_adds(out, "\n");
+}
+
+static void deliver(struct control_session *s, struct strbuf *all, const struct strbuf *reply)
+{
+    strbuf_add(all, reply->s, reply->len);
+    MUTEX_GUARD(&s->lock);
+    strbuf_add(&s->out, reply->s, reply->len);
+}
+
+/* One command from begin to end; its reply is out when this returns. Only checked, it replies if it
+ * is wrong. */
+static int do_one(struct control_session *s, const struct command *c, bool only_check,
+                  struct strbuf *all, const _Atomic bool *interrupted)
+{
+    struct call call = {.p = s->p,
+                        .c = c,
+                        .interrupted = interrupted,
+                        .head = STRBUF_INIT,
+                        .lines = STRBUF_INIT,
+                        .why = STRBUF_INIT};
+    CLEANUP_STRBUF struct strbuf reply = STRBUF_INIT;
+    call.lines.most = LINES_MAX;
+    int err = only_check ? control_check(&call) : control_run(&call);
+
+    if (call.lines.full) {
+        strbuf_release(&call.lines);
+        strbuf_adds(&call.why, "the reply would have more than 16 MiB; ask for less at once");
+        err = -E2BIG;
+    }
+    if (err == 0)
+        err = strbuf_error(&call.head) < 0 ? -ENOMEM : strbuf_error(&call.lines);
+    if (err < 0)
+        put_error(&reply, err, c->verb, &call.why);
+    else if (!only_check)
+        strbuf_addf(&reply, "ok%s\n", call.head.s);
+    strbuf_add(&reply, call.lines.s, call.lines.len);
+    deliver(s, all, &reply);
+    strbuf_release(&call.head);
+    strbuf_release(&call.lines);
+    strbuf_release(&call.why);
+    return err;
+}
+
+/* The mount remembers the replies of the write last completed, for those who only read. */
+static void remember(struct state *p, struct strbuf *all)
+{
+    char *text = strbuf_detach(all, NULL), *old;
+
+    if (!text)
+        return;
+    {
+        MUTEX_GUARD(&p->control->last_reply_lock);
+        old = p->control->last_reply;
+        p->control->last_reply = text;
+    }
+    free(old);
+}
+
+/* ---- writing ---- */
+
+static int refuse(struct control_session *s, struct strbuf *all, int err, const char *sentence)
+{
+    CLEANUP_STRBUF struct strbuf reply = STRBUF_INIT, why = STRBUF_INIT;
+
+    strbuf_adds(&why, sentence);
+    put_error(&reply, err, "control", &why);
+    deliver(s, all, &reply);
+    return err;
+}
+
+/* Who writes many commands at once is to read what they said before there is more of it: the rest
+ * of them was not run, and the write is short. */
+static int enough_said(struct control_session *s, const struct command *c, struct strbuf *all)
+{
+    CLEANUP_STRBUF struct strbuf reply = STRBUF_INIT, why = STRBUF_INIT;
+
+    if (all->len < REPLIES_MAX)
+        return 0;
+    strbuf_adds(&why, "not run, nor what follows it: the replies of this write have 1 MiB already; "
+                      "read them, then write the rest");
+    put_error(&reply, -E2BIG, c->verb, &why);
+    deliver(s, all, &reply);
+    return -E2BIG;
+}
+
+/* All are checked before the first runs: a line that cannot be right means nothing ran. */
+static ssize_t run_list(struct control_session *s, const struct command_list *l, size_t len,
+                        struct strbuf *all, const _Atomic bool *interrupted)
+{
+    for (size_t i = 0; i < l->count; i++) {
+        int err = do_one(s, &l->items[i], true, all, interrupted);
+        if (err < 0)
+            return err;
+    }
+    for (size_t i = 0; i < l->count; i++) {
+        int err = enough_said(s, &l->items[i], all);
+
+        if (err == 0)
+            err = do_one(s, &l->items[i], false, all, interrupted);
+        /* A short write of 0 bytes would look like an error of its own; the first line, then. */
+        if (err < 0)
+            return i == 0 ? err : (ssize_t)l->items[i].offset;
+    }
+    return (ssize_t)len;
+}
+
+static ssize_t take(struct control_session *s, const char *buf, size_t len, struct strbuf *all,
+                    const _Atomic bool *interrupted)
+{
+    CLEANUP_STRBUF struct strbuf why = STRBUF_INIT;
+    struct command_list list;
+    ssize_t r;
+    int err;
+
+    if (len > CONTROL_WRITE_MAX)
+        return refuse(s, all, -E2BIG, "one write takes at most 64 KiB of commands");
+    if (memchr(buf, 0, len))
+        return refuse(s, all, -EINVAL, "a command cannot hold a NUL byte");
+    err = command_parse(buf, len, &list, &why);
+    if (err < 0)
+        return refuse(s, all, err, why.len ? why.s : usual_sentence(err));
+    r = run_list(s, &list, len, all, interrupted);
+    command_list_release(&list);
+    return r;
+}
+
+ssize_t control_write_at(struct control_session *s, const char *buf, size_t len, int64_t off,
+                         const _Atomic bool *interrupted)
+{
+    CLEANUP_STRBUF struct strbuf all = STRBUF_INIT;
+    ssize_t r = take_turn(s, off, interrupted);
+
+    if (r < 0)
+        return r;
+    r = len ? take(s, buf, len, &all, interrupted) : 0;
+    if (all.len)
+        remember(s->p, &all);
+    end_turn(s, off < 0 ? -1 : r < 0 ? off : off + r);
+    return r;
+}
+
+/* ---- reading ---- */
+
+/* Needs s->lock. */
+static int copy_last_reply(struct control_session *s)
+{
+    MUTEX_GUARD(&s->p->control->last_reply_lock);
+
+    s->opened_reply = true;
+    if (s->p->control->last_reply)
+        strbuf_adds(&s->out, s->p->control->last_reply);
+    return strbuf_error(&s->out);
+}
+
+ssize_t control_read_at(struct control_session *s, char *buf, size_t len, int64_t off)
+{
+    size_t n;
+    int err;
+    MUTEX_GUARD(&s->lock);
+
+    err = !s->wrote && !s->opened_reply ? copy_last_reply(s) : strbuf_error(&s->out);
+    if (err < 0)
+        return err;
+    if (off >= 0)
+        place(s, off);
+    n = s->out.len - s->read < len ? s->out.len - s->read : len;
+    memcpy(buf, s->out.s + s->read, n);
+    s->read += n;
+    return (ssize_t)n;
+}
+
+bool control_may_wait(struct state *p, const char *buf, size_t len)
+{
+    CLEANUP_STRBUF struct strbuf why = STRBUF_INIT;
+    struct command_list list;
+    bool waits;
+
+    if (len > CONTROL_WRITE_MAX || memchr(buf, 0, len) || command_parse(buf, len, &list, &why) < 0)
+        return false;
+    waits = list.count > 1; /* the second may find no room in the log */
+    for (size_t i = 0; i < list.count && !waits; i++) {
+        const struct verb *v = control_verb(list.items[i].verb);
+        waits = v && (v->waits || (v->job && list.items[i].wait) ||
+                      (v->write_back && atomic_load(&p->nwriters) > 0));
+    }
+    command_list_release(&list);
+    return waits;
+}

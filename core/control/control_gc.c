@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+/* control_gc: the verbs of GC cycles: gc, node list, node retire, node prune. */
+#include "compact.h"
+#include "control_impl.h"
+#include "gc_store.h"
+#include "job.h"
+#include "view.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define U(x) ((unsigned long long)(x))
+
+/* ---- gc ---- */
+
+struct asked {
+    bool dry_run;
+    int64_t grace; /* -1: as the setting says */
+};
+
+static void say_result(struct state *p, struct job *j, const struct gc_result *r)
+{
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+    struct gc_store_stats s;
+
+    strbuf_addf(&text, "cycle=%llu marked=%llu collected=%llu active=%llu pinned=%llu", U(r->cycle),
+                U(r->marked), U(r->collected), U(r->active), U(r->pinned));
+    for (unsigned i = 0; i < GC_KEEP_REASONS; i++)
+        strbuf_addf(&text, " kept_%s=%llu", gc_keep_names[i], U(r->kept[i]));
+    strbuf_addf(&text, " stale_nodes=%zu", r->stale_count);
+    gc_store_get_stats(p, &s);
+    if (s.shards_away)
+        strbuf_addf(&text, " shards_away=%llu", U(s.shards_away));
+    if (s.foreign)
+        strbuf_addf(&text, " foreign_names=%llu", U(s.foreign));
+    if (r->below_minimum)
+        strbuf_adds(&text, " below_minimum=1");
+    if (strbuf_error(&text) == 0)
+        job_result(p, j, text.s);
+}
+
+/* Takes over `arg`. */
+static int gc_job(struct state *p, struct job *j, void *arg)
+{
+    const struct asked a = *(struct asked *)arg;
+    struct gc_result r;
+    int err;
+
+    free(arg);
+    err = gc_store_run(p, j, a.dry_run, a.grace, &r);
+    if (err == 0 || r.cycle)
+        say_result(p, j, &r);
+    gc_result_release(&r);
+    return err;
+}
+
+static int parse(struct call *call, struct asked *ret)
+{
+    const char *grace = command_option(call->c, "grace");
+
+    *ret = (struct asked){.dry_run = call->c->nargs > 0, .grace = -1};
+    if (ret->dry_run && (call->c->args[0].quoted || strcmp(control_arg(call, 0), "dry-run") != 0))
+        return control_fail_word(call, -EINVAL, "after gc comes dry-run, not %s",
+                                 control_arg(call, 0));
+    if (grace && command_duration(grace, &ret->grace) < 0)
+        return control_fail_word(call, -EINVAL,
+                                 "%s is not a duration: a decimal number and ms, s, m, h or d",
+                                 grace);
+    return 0;
+}
+
+/* Those of a job that has ended. */
+static int say_lines(struct call *call, uint64_t number)
+{
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+
+    if (call->c->wait && job_get_lines(call->p, number, &text) == 0)
+        control_text(call, text.s);
+    return strbuf_error(&text);
+}
+
+static int may_collect(struct call *call)
+{
+    int err = control_may_change(call), damage = gc_store_damage(call->p);
+
+    if (err == 0 && damage)
+        err =
+            control_fail(call, damage,
+                         "what GC cycles remembered is damaged: nothing is collected; `tally check "
+                         "--repair` puts it right");
+    return err;
+}
+
+/* What it was asked for, in a word or two. */
+static void describe(const struct asked *a, char out[64])
+{
+    char grace[32] = "";
+
+    if (a->grace >= 0)
+        command_format_duration(a->grace, grace);
+    snprintf(out, 64, "%s%s%s%s", a->dry_run ? "dry-run" : "", a->dry_run && *grace ? " " : "",
+             *grace ? "grace=" : "", grace);
+}
+
+int control_gc(struct call *call)
+{
+    struct asked *a = malloc(sizeof *a);
+    char detail[64];
+    uint64_t number;
+    int err = a ? parse(call, a) : -ENOMEM;
+
+    if (err == 0)
+        err = may_collect(call);
+    if (err < 0) {
+        free(a);
+        return err;
+    }
+    describe(a, detail);
+    err = control_run_one(call, detail, gc_job, a, &number);
+    return err < 0 ? err : say_lines(call, number);
+}
+
+/* ---- node ---- */
+
+static int node_list(struct call *call)
+{
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+    size_t count;
+    int err = view_nodes(call->p, &text, &count);
+
+    if (err < 0)
+        return err;
+    control_text(call, text.s);
+    strbuf_addf(&call->head, " nodes=%zu", count);
+    return 0;
+}
+
+/* What is stale now was not retired because somebody is at it, or because it just came back. */
+static int why_not_retired(struct call *call, uint64_t node)
+{
+    int64_t stale = settings_get(&call->p->settings, SET_STALE_REPORT_THRESHOLD), wait = 0;
+    struct gc_node_info *v;
+    size_t count;
+    bool own = false;
+    int err = gc_store_nodes(call->p, &v, &count);
+
+    if (err < 0)
+        return err;
+    for (size_t i = 0; i < count; i++)
+        if (v[i].node == node) {
+            own = v[i].own;
+            wait = v[i].stale ? 0 : stale - v[i].age;
+        }
+    free(v);
+    if (own)
+        return control_fail(call, -EBUSY, "node %llu is this store, which is never stale",
+                            U(node));
+    if (wait > 0)
+        return control_fail(
+            call, -EBUSY,
+            "node %llu is not stale: it is after %llu seconds more without a report "
+            "(stale_report_threshold)",
+            U(node), U((wait + NSEC_PER_SEC - 1) / NSEC_PER_SEC));
+    return control_fail(call, -EBUSY, "a GC cycle is running; try again when it has ended");
+}
+
+static int node_retire(struct call *call)
+{
+    uint64_t node;
+    int err;
+
+    if (command_number(control_arg(call, 1), &node) < 0)
+        return control_fail_word(call, -EINVAL, "%s is not the number of a node",
+                                 control_arg(call, 1));
+    err = gc_store_retire(call->p, node);
+    if (err == -ENOENT)
+        return control_fail(call, err, "there is no node %llu; `tally node list` lists them",
+                            U(node));
+    if (err == -EBUSY)
+        return why_not_retired(call, node);
+    if (err < 0)
+        return control_fail(call, err,
+                            "node %llu could not be retired: nothing of it is collected; "
+                            "try again",
+                            U(node));
+    return 0;
+}
+
+static int node_prune(struct call *call)
+{
+    size_t retired;
+    int err = gc_store_prune(call->p, &retired);
+
+    if (err == -EBUSY)
+        return control_fail(call, err, "a GC cycle is running");
+    if (err == 0)
+        strbuf_addf(&call->head, " retired=%zu", retired);
+    return err;
+}
+
+int control_node(struct call *call)
+{
+    const char *what = call->c->args[0].quoted ? "" : control_arg(call, 0);
+    size_t nargs = call->c->nargs;
+
+    if (!strcmp(what, "list") && nargs == 1)
+        return node_list(call);
+    if (!strcmp(what, "retire") && nargs == 2)
+        return node_retire(call);
+    if (!strcmp(what, "prune") && nargs == 1)
+        return node_prune(call);
+    return control_fail(call, -EINVAL, "these words do not go together; usage: %s",
+                        call->verb->usage);
+}
+
+int control_compact(struct call *call)
+{
+    uint64_t number;
+    int err = control_may_change(call);
+
+    return err < 0 ? err : control_run_one(call, "", compact_job, NULL, &number);
+}

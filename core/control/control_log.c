@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * control_log: the verb log. It reads the segments that are there, beside those who append: what
+ * returned before the command was given is whole in them, so a hole is what comes just now.
+ */
+#include "control_impl.h"
+#include "log_list.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#define U(x) ((unsigned long long)(x))
+#define LINES_MAX 10000 /* of one list */
+#define WORDS_MAX 4     /* operations that a line names */
+
+struct lookup {
+    uint32_t ns;
+    uint64_t until;     /* number */
+    int64_t until_time; /* ns */
+    uint64_t frames;
+    struct log_frame last; /* the newest one that is meant; its payload is gone */
+    char **lines;          /* a ring of LINES_MAX, or NULL; malloc'd */
+};
+
+/* "2026-11-22T08:30:00.123456789Z" */
+static void time_text(int64_t ns, char out[64])
+{
+    int64_t rest = ns % NSEC_PER_SEC;
+    time_t seconds = (time_t)(ns / NSEC_PER_SEC) - (rest < 0);
+    char second[32] = "";
+    struct tm tm;
+
+    if (gmtime_r(&seconds, &tm))
+        strftime(second, sizeof second, "%Y-%m-%dT%H:%M:%S", &tm);
+    snprintf(out, 64, "%s.%09dZ", second,
+             (int)(rest < 0 ? rest + NSEC_PER_SEC : rest));
+}
+
+/* ".5" is half a second; *p is moved behind it. */
+static int64_t parse_fraction(const char **p)
+{
+    int64_t unit = NSEC_PER_SEC, ns = 0;
+
+    if (**p != '.')
+        return 0;
+    for ((*p)++; **p >= '0' && **p <= '9'; (*p)++) {
+        unit /= 10;
+        ns += unit * (**p - '0');
+    }
+    return ns;
+}
+
+/* -EINVAL: it is no time of that form. */
+static int parse_time(const char *text, int64_t *ret)
+{
+    struct tm tm = {0};
+    const char *end = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
+
+    if (!end)
+        return -EINVAL;
+    time_t seconds = timegm(&tm);
+    int64_t ns = clock_join(seconds, parse_fraction(&end));
+
+    if (strcmp(end, "Z") != 0)
+        return -EINVAL;
+    *ret = ns;
+    return 0;
+}
+
+/* ---- what is there ---- */
+
+static void keep_line(struct lookup *l, const struct log_frame *f)
+{
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+    char **line = &l->lines[l->frames % LINES_MAX], time[64];
+
+    time_text(f->time, time);
+    strbuf_addf(&text, "segment=%llu offset=%llu seq=%llu time=%s ", U(f->pos.segment),
+                U(f->pos.offset), U(f->seq), time);
+    (void)log_describe(f, WORDS_MAX, &text);
+    free(*line);
+    *line = strbuf_detach(&text, NULL);
+}
+
+static int on_frame(const struct log_frame *f, void *ctx)
+{
+    struct lookup *l = ctx;
+
+    if (f->sync || f->ns != l->ns || f->seq > l->until || f->time > l->until_time)
+        return 0;
+    if (l->lines)
+        keep_line(l, f);
+    l->frames++;
+    l->last = *f;
+    return 0;
+}
+
+static void on_segment(const struct log_file *f, void *ctx)
+{
+    (void)f, (void)ctx;
+}
+
+static int look_up(struct call *call, struct lookup *l)
+{
+    const struct log_list_options o = {.segment = on_segment, .frame = on_frame, .ctx = l};
+    struct log_report report;
+    int err = log_list(call->p->config.disk, &o, &report);
+
+    return err == -EUCLEAN ? 0 : err;
+}
+
+/* ---- list, find ---- */
+
+static int list(struct call *call, struct lookup *l)
+{
+    const char *until = command_option(call->c, "until");
+
+    if (call->c->nargs != 2)
+        return control_fail(call, -EINVAL,
+                            "these words do not go together; usage: log list NS [until=SEQ]");
+    if (until && command_number(until, &l->until) < 0)
+        return control_fail_word(call, -EINVAL, "%s is not a sequence number", until);
+    l->lines = calloc(LINES_MAX, sizeof *l->lines);
+    if (!l->lines)
+        return -ENOMEM;
+    int err = look_up(call, l);
+    uint64_t shown = l->frames < LINES_MAX ? l->frames : LINES_MAX;
+
+    if (err == 0)
+        strbuf_addf(&call->head, " frames=%llu shown=%llu", U(l->frames), U(shown));
+    for (uint64_t i = l->frames - shown; i < l->frames; i++) {
+        if (err == 0 && l->lines[i % LINES_MAX])
+            control_line(call, "%s", l->lines[i % LINES_MAX]);
+        free(l->lines[i % LINES_MAX]);
+    }
+    free(l->lines);
+    return err;
+}
+
+static int find(struct call *call, struct lookup *l)
+{
+    char time[64];
+
+    if (call->c->nargs != 3 || call->c->noptions)
+        return control_fail(call, -EINVAL,
+                            "these words do not go together; usage: log find NS SEQ|TIME");
+    const char *what = control_arg(call, 2);
+
+    if (command_number(what, &l->until) < 0 && parse_time(what, &l->until_time) < 0)
+        return control_fail_word(
+            call, -EINVAL, "%s is neither a sequence number nor a time as 2026-01-31T23:59:59Z",
+            what);
+    int err = look_up(call, l);
+
+    if (err < 0)
+        return err;
+    if (l->frames == 0)
+        return control_fail_word(call, -ENOENT, "the log has no change of that namespace up to %s",
+                                 what);
+    time_text(l->last.time, time);
+    strbuf_addf(&call->head, " segment=%llu offset=%llu seq=%llu time=%s", U(l->last.pos.segment),
+                U(l->last.pos.offset), U(l->last.seq), time);
+    return 0;
+}
+
+int control_log(struct call *call)
+{
+    struct lookup l = {.until = UINT64_MAX, .until_time = INT64_MAX};
+    const struct command_word *word = call->c->args;
+    struct ns *ns;
+    int err = ns_get_by_name(call->p, control_arg(call, 1), &ns);
+
+    if (err < 0)
+        return control_fail_word(call, err, "there is no namespace %s", control_arg(call, 1));
+    l.ns = ns->number;
+    ns_put(call->p, ns);
+    if (!word->quoted && strcmp(word->text, "list") == 0)
+        return list(call, &l);
+    if (!word->quoted && strcmp(word->text, "find") == 0)
+        return find(call, &l);
+    return control_fail_word(call, -EINVAL, "it is `log list` or `log find`, not log %s",
+                             word->text);
+}

@@ -1,0 +1,384 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * control_object: the verbs about one object: refs, object, why, pin, unpin.
+ *
+ * An object is named by its id or by a path to a file that is it. While a verb looks at one it has
+ * a hold on it, so that a count of zero does not make it vanish in between. Who uses it is found by
+ * a walk of all trees, in bounded pieces, each under its namespace's lock: what changes meanwhile
+ * may be seen or not.
+ */
+#include "control_impl.h"
+#include "gc_store.h"
+#include "pool_node.h"
+#include "shards.h"
+#include "strbuf.h"
+#include "sweep.h"
+#include "vfs.h"
+#include "view.h"
+#include "walk.h"
+#include <errno.h>
+#include <stdio.h>
+
+#define U(x) ((unsigned long long)(x))
+#define SHOWN_INODES 20
+#define SHOWN_NAMESPACES 1000
+
+struct object {
+    struct id id;
+    uint64_t number; /* held, unless `unknown` */
+    struct entry entry;
+    bool unknown;
+};
+
+static void object_release(struct call *call, struct object *o)
+{
+    if (!o->unknown)
+        refs_unhold(call->p->refs, o->number);
+}
+
+/* ---- naming one ---- */
+
+static int id_of_path(struct call *call, const char *path, struct id *ret_id)
+{
+    char hex[ID_HEX + 1];
+    const char *rest;
+    size_t ns_len;
+    uint64_t node = 0;
+    ssize_t n;
+    int err = command_path(path, &ns_len, &rest);
+
+    if (err < 0)
+        return control_fail_word(call, err, "%s is not a path: NAMESPACE/relative, without ..",
+                                 path);
+    err = vfs_lookup_path(call->p, path, ns_len, rest, &node);
+    if (err < 0)
+        return control_fail_word(call, err,
+                                 err == -ENOENT ? "there is no %s" : "%s cannot be reached", path);
+    n = vfs_getxattr(call->p, node, "user.tally.object", hex, sizeof hex);
+    vfs_forget(call->p, node, 1);
+    if (n == -EUCLEAN)
+        return control_fail_word(call, -EUCLEAN,
+                                 "what %s names is not in the table of objects, or damaged there; "
+                                 "`tally rebuild` looks for its bytes",
+                                 path);
+    if (n == -ENODATA)
+        return control_fail_word(call, -ENOENT,
+                                 "%s is not one object: not a regular file, empty, changed in "
+                                 "parts, or not sealed yet",
+                                 path);
+    if (n != ID_HEX)
+        return n < 0 ? (int)n : -EIO;
+    hex[ID_HEX] = 0;
+    return id_from_hex(hex, ret_id);
+}
+
+/* -ENOENT for a path; an id that nobody knows gives `unknown`. */
+static int object_find(struct call *call, struct object *ret)
+{
+    const char *word = control_arg(call, 0);
+    bool pending, path = strchr(word, '/') != NULL;
+    int err;
+
+    *ret = (struct object){.unknown = true};
+    if (!path && id_from_hex(word, &ret->id) < 0)
+        return control_fail_word(
+            call, -EINVAL, "%s is neither an id (32 hex digits) nor a path (NAMESPACE/…)", word);
+    (void)seal_settle(call->p);
+    err = path ? id_of_path(call, word, &ret->id) : 0;
+    if (err < 0)
+        return err;
+    err = refs_find(call->p->refs, &ret->id, &ret->number, &ret->entry, &pending);
+    if (err == -ENOENT || err == -EAGAIN)
+        return 0;
+    ret->unknown = err < 0;
+    if (err == -EUCLEAN)
+        return control_fail_word(call, err,
+                                 "what the index knows as %s is not in the table of objects, or "
+                                 "damaged there; `tally rebuild` looks for its bytes",
+                                 word);
+    return err;
+}
+
+static int no_object(struct call *call)
+{
+    return control_fail_word(call, -ENOENT, "there is no object %s", control_arg(call, 0));
+}
+
+/* ---- who uses it ---- */
+
+struct use {
+    struct call *call;
+    uint64_t number;
+    bool first_only; /* one hit is enough */
+    uint32_t ns;     /* that is walked */
+    uint64_t hits;
+    uint64_t inodes[SHOWN_INODES];
+    size_t shown;
+};
+
+static int note(struct key k, const void *val, size_t len, void *ctx)
+{
+    struct use *u = ctx;
+    uint64_t object = item_object(k, val, len), ino = key_ino(k);
+
+    if (!object ||
+        (object != u->number && refs_resolve(u->call->p->refs, object) != u->number))
+        return 0;
+    u->hits++;
+    if (u->shown < SHOWN_INODES && (u->shown == 0 || u->inodes[u->shown - 1] != ino))
+        u->inodes[u->shown++] = ino;
+    return u->first_only;
+}
+
+static int is_interrupted(void *ctx)
+{
+    const struct use *u = ctx;
+    const _Atomic bool *stop = u->call->interrupted;
+
+    return stop && atomic_load(stop) ? -EINTR : 0;
+}
+
+static int walk_tree(struct rwlock *lock, const struct tree *t, struct use *u)
+{
+    struct walk w = {
+        .lock = lock, .tree = t, WALK_ALL, .fn = note, .pause = is_interrupted, .ctx = u};
+    int err = is_interrupted(u);
+
+    u->hits = u->shown = 0;
+    if (err == 0)
+        err = walk_items(&w);
+    if (err == 0 && w.hidden)
+        return -EUCLEAN;
+    return err < 0 ? err : 0;
+}
+
+static void use_line(struct use *u, const char *what, const char *name)
+{
+    struct strbuf *out = &u->call->lines;
+
+    strbuf_adds(out, "| ");
+    strbuf_adds(out, what);
+    if (name) {
+        strbuf_adds(out, "=");
+        command_add_word(out, name);
+    }
+    strbuf_addf(out, " items=%llu inodes=", U(u->hits));
+    for (size_t i = 0; i < u->shown; i++)
+        strbuf_addf(out, "%s%llu", i ? "," : "", U(vfs_node(u->ns, u->inodes[i])));
+    strbuf_adds(out, u->hits > u->shown ? ",…\n" : "\n");
+}
+
+/* All namespaces; with `lines` each that uses it is told. */
+static int walk_namespaces(struct use *u, bool lines, uint64_t *ret_count)
+{
+    struct state *p = u->call->p;
+    struct ns *ns;
+    uint32_t at = 0;
+    int err = 0;
+
+    *ret_count = 0;
+    while (err == 0 && ns_next_number(p, at, &ns) == 0) {
+        at = u->ns = ns->number;
+        err = ns->target ? 0 : walk_tree(&ns->lock, &ns->tree, u);
+        if (err == 0 && !ns->target && u->hits && ++*ret_count <= SHOWN_NAMESPACES && lines) {
+            char name[VFS_NAME_MAX + 1];
+            {
+                READ_GUARD(&p->names.lock); /* a rename changes it */
+                snprintf(name, sizeof name, "%s", ns->name);
+            }
+            use_line(u, "namespace", name);
+        }
+        ns_put(p, ns);
+    }
+    return err;
+}
+
+/* ---- the verbs ---- */
+
+int control_refs(struct call *call)
+{
+    uint64_t namespaces = 0;
+    struct object o;
+    int err = object_find(call, &o);
+
+    if (err < 0)
+        return err;
+    if (!o.unknown && o.entry.count) {
+        struct use u = {.call = call, .number = o.number, .first_only = true};
+        err = walk_namespaces(&u, false, &namespaces);
+    }
+    if (err == 0)
+        strbuf_addf(&call->head, " refs=%u namespaces=%llu pins=%d", o.unknown ? 0u : o.entry.count,
+                    U(namespaces), !o.unknown && refs_is_pinned(call->p->refs, o.number));
+    object_release(call, &o);
+    return err;
+}
+
+/* The table knows nothing of it; its bytes may have been left behind, or be what other nodes of the
+ * pool need. */
+static void unknown_object(struct call *call, const struct id *id)
+{
+    static const char *const states[] = {[GC_NONE] = "none",
+                                         [GC_ACTIVE] = "active",
+                                         [GC_PINNED] = "pinned",
+                                         [GC_UNREFERENCED] = "unreferenced",
+                                         [GC_MARKED] = "marked"};
+    struct gc_object_info info;
+
+    gc_store_get(call->p, id, &info);
+    strbuf_addf(&call->head, " state=%s since=", states[info.state]);
+    strbuf_add_time(&call->head, info.since);
+    strbuf_addf(&call->head, " nodes=%u", info.nodes);
+}
+
+#define SHOWN_NODES 16
+
+static void why_nodes(struct call *call, const struct entry *e)
+{
+    unsigned nodes[SHOWN_NODES];
+    size_t count = pool_node_who(call->p, e, nodes, SHOWN_NODES);
+
+    for (size_t i = 0; i < count && i < SHOWN_NODES; i++)
+        control_line(call, "node %u of the pool says that it needs it, too", nodes[i]);
+    if (count > SHOWN_NODES)
+        control_line(call, "and %zu more nodes", count - SHOWN_NODES);
+}
+
+int control_object(struct call *call)
+{
+    char hex[ID_HEX + 1];
+    unsigned nodes[SHOWN_NODES];
+    struct object o;
+    int err = object_find(call, &o);
+
+    if (err < 0)
+        return err;
+    id_to_hex(&o.id, hex);
+    if (o.unknown) {
+        strbuf_addf(&call->head, " id=%s", hex);
+        unknown_object(call, &o.id);
+        return 0;
+    }
+    strbuf_addf(&call->head, " id=%s state=%s since=never nodes=%zu", hex,
+                refs_is_pinned(call->p->refs, o.number) ? "pinned"
+                : o.entry.count                         ? "active"
+                                                        : "unreferenced",
+                (o.entry.count > 0) + pool_node_who(call->p, &o.entry, nodes, SHOWN_NODES));
+    if (entry_is_sealed(&o.entry))
+        strbuf_addf(&call->head, " size=%llu shard=%u stored=%s%s", U(o.entry.size),
+                    o.entry.shard, o.entry.kind == ENTRY_PACK ? "pack" : "file",
+                    sweep_is_lost(call->p, o.number) ? " lost=1" : "");
+    strbuf_addf(&call->head, " refs=%u", o.entry.count);
+    object_release(call, &o);
+    return 0;
+}
+
+/* Unlinked files that are open still count: their items are in the orphan tree. */
+static int why_orphans(struct call *call, struct use *u)
+{
+    int err = walk_tree(&call->p->orphans.lock, &call->p->orphans.tree, u);
+
+    if (err == 0 && u->hits)
+        control_line(call, "unlinked but open files: items=%llu", U(u->hits));
+    return err;
+}
+
+int control_resolve(struct call *call)
+{
+    struct object o;
+    int err = object_find(call, &o);
+
+    if (err < 0)
+        return err;
+    if (o.unknown)
+        return no_object(call);
+    if (o.entry.count == 0)
+        err = no_object(call);
+    else
+        strbuf_addf(&call->head, " shard=%u", o.entry.shard);
+    object_release(call, &o);
+    return err;
+}
+
+/* Nothing of what is at home. */
+static void why_shard(struct call *call, const struct object *o)
+{
+    struct shards_info info;
+
+    if (!entry_is_ghost(&o->entry))
+        return;
+    if (shards_info_get(call->p->shards, o->entry.shard, &info) < 0)
+        control_line(call, "its bytes are on shard %u, which there is not any more",
+                     o->entry.shard);
+    else
+        control_line(call, "its bytes are on shard %u (%s), which is %s", o->entry.shard, info.url,
+                     shards_state_name(info.state));
+    if (sweep_is_lost(call->p, o->number))
+        control_line(call, "lost: shard %u does not have its bytes any more", o->entry.shard);
+}
+
+int control_why(struct call *call)
+{
+    struct state *p = call->p;
+    uint64_t namespaces = 0, holds;
+    size_t drops;
+    struct object o;
+    int err = object_find(call, &o);
+
+    if (err < 0)
+        return err;
+    if (o.unknown)
+        return no_object(call);
+    struct use u = {.call = call, .number = o.number};
+    if (refs_is_pinned(p->refs, o.number))
+        control_line(call, "pinned");
+    why_shard(call, &o);
+    err = walk_namespaces(&u, true, &namespaces);
+    if (err == 0)
+        err = why_orphans(call, &u);
+    holds = refs_holds(p->refs, o.number) - 1; /* ours */
+    if (holds)
+        control_line(call, "open handles, not counted: %llu", U(holds));
+    why_nodes(call, &o.entry);
+    drops = drops_left(p->drops);
+    if (drops)
+        control_line(call, "dropped trees not worked off yet may name it: pages=%zu", drops);
+    if (namespaces > SHOWN_NAMESPACES)
+        control_line(call, "and %llu more namespaces", U(namespaces - SHOWN_NAMESPACES));
+    if (err == 0)
+        strbuf_addf(&call->head, " refs=%u namespaces=%llu", o.entry.count, U(namespaces));
+    object_release(call, &o);
+    return err;
+}
+
+static int change_pin(struct call *call, bool pin)
+{
+    struct state *p = call->p;
+    struct entry e;
+    struct object o;
+    int err = control_may_change(call);
+
+    if (err == 0)
+        err = object_find(call, &o);
+    if (err < 0)
+        return err;
+    if (o.unknown)
+        return no_object(call);
+    err = state_pin(p, o.number, pin);
+    if (err == 0)
+        err = refs_entry(p->refs, o.number, true, NULL, &e);
+    if (err == 0)
+        strbuf_addf(&call->head, " refs=%u seq=%llu", e.count, U(state_seq(p)));
+    object_release(call, &o);
+    return err;
+}
+
+int control_pin(struct call *call)
+{
+    return change_pin(call, true);
+}
+
+int control_unpin(struct call *call)
+{
+    return change_pin(call, false);
+}

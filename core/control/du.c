@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+/* du: see the header. */
+#include "du.h"
+#include "item.h"
+#include "page.h"
+#include "pool_node.h"
+#include <errno.h>
+#include <sys/stat.h>
+
+struct reference {
+    uint64_t object;
+    bool goes;
+};
+
+struct walk {
+    struct state *p;
+    struct du *du;
+    struct map64 named; /* object -> how many of its references go */
+    struct reference piece[DU_AT_ONCE];
+    size_t count; /* of the piece */
+};
+
+/* Does the page `depth` steps down go with the namespace? */
+static bool goes(const struct tree_cursor *c, unsigned depth)
+{
+    for (unsigned i = 0; i <= depth; i++)
+        if (atomic_load(&c->step[i].page->count) != 1)
+            return false;
+    return true;
+}
+
+/* The pages that the walk comes upon with this item: those in which it is the very first one. */
+static void count_pages(struct walk *w, const struct tree_cursor *c)
+{
+    for (unsigned d = c->depth; d-- > 0 && c->step[d].slot == 0;)
+        if (goes(c, d))
+            w->du->tree += PAGE_SIZE_BYTES;
+}
+
+static void count_bytes(struct walk *w, const void *val, size_t len)
+{
+    struct inode in;
+
+    if (inode_decode(val, len, &in) == 0 && S_ISREG(in.mode))
+        w->du->logical += inode_stored(&in);
+}
+
+static void visit(struct walk *w, const struct tree_cursor *c)
+{
+    struct key k = tree_cursor_key(c);
+    size_t len;
+    const void *val = tree_cursor_value(c, &len);
+    uint64_t object = item_object(k, val, len);
+
+    count_pages(w, c);
+    if (key_type(k) == ITEM_INODE)
+        count_bytes(w, val, len);
+    if (object && (key_type(k) == ITEM_EXTENT || key_type(k) == ITEM_PATCH))
+        w->du->pieces++;
+    if (object)
+        w->piece[w->count++] = (struct reference){object, goes(c, c->depth - 1)};
+}
+
+/* Up to DU_AT_ONCE items from *k on, which then is where to go on. -ENOENT at the end. */
+static int read_piece(struct walk *w, struct ns *ns, struct key *k)
+{
+    struct tree_cursor c = TREE_CURSOR_INIT;
+    READ_GUARD(&ns->lock);
+    int err = tree_seek(&ns->tree, *k, &c);
+
+    w->count = 0;
+    for (unsigned n = 0; err == 0 && n < DU_AT_ONCE; n++) {
+        struct key at = tree_cursor_key(&c);
+        visit(w, &c);
+        *k = (struct key){at.hi + (at.lo == UINT64_MAX), at.lo + 1};
+        err = tree_next(&c);
+    }
+    tree_cursor_end(&c);
+    return err;
+}
+
+static int note_piece(struct walk *w)
+{
+    int err = 0;
+
+    for (size_t i = 0; i < w->count && err == 0; i++)
+        err = map64_add(&w->named, refs_resolve(w->p->refs, w->piece[i].object), w->piece[i].goes,
+                        NULL);
+    return err;
+}
+
+static uint64_t size_of(struct walk *w, uint64_t number, const struct entry *e)
+{
+    struct content *c = entry_is_sealed(e) ? NULL : content_find(w->p, number);
+    uint64_t size = c ? content_length(c) : e->size;
+
+    if (c)
+        content_unref(c);
+    return size;
+}
+
+static int weigh(struct walk *w)
+{
+    uint64_t number, going;
+    size_t at = 0;
+
+    while (map64_next(&w->named, &at, &number, &going)) {
+        struct entry e;
+        int err = refs_entry(w->p->refs, number, true, &number, &e);
+        if (err == -ENOENT) /* gone meanwhile */
+            continue;
+        if (err < 0)
+            return err;
+        uint64_t size = size_of(w, number, &e);
+        if (going >= e.count && !pool_node_is_shared(w->p, &e)) {
+            w->du->frees += size;
+            w->du->elsewhere += entry_is_ghost(&e) ? size : 0;
+        } else {
+            w->du->shared += size;
+        }
+    }
+    return 0;
+}
+
+int du_namespace(struct state *p, struct ns *ns, const _Atomic bool *interrupted, struct du *ret)
+{
+    struct du du = {0};
+    struct walk w = {.p = p, .du = &du};
+    struct key k = {0, 0};
+    int err, more = 0;
+
+    pool_node_refresh(p);
+    do {
+        more = interrupted && atomic_load(interrupted) ? -EINTR : read_piece(&w, ns, &k);
+        err = more == -ENOENT || more == 0 ? note_piece(&w) : more;
+    } while (err == 0 && more == 0);
+    if (err == 0)
+        err = weigh(&w);
+    map64_release(&w.named);
+    if (err == 0)
+        *ret = du;
+    return err;
+}

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * drain: everything that was accepted becomes durable, and the dead are deleted: rounds, until two
+ * of them found nothing to do.
+ *
+ * A deadline is kept where a round waits; a disk that does not answer may hold it up elsewhere. Who
+ * must not be late lets a thread of its own drain, and looks at what is left when the time is over
+ * (control_drain.c).
+ */
+#include "drain.h"
+#include "coordinator.h"
+#include "durability.h"
+#include "flush_impl.h"
+#include "state.h"
+#include "shard_packs.h"
+#include "ticket.h"
+#include <errno.h>
+
+#define DROP_PAGES_MAX ((size_t)64 << 20) /* bytes of dirty pages before a commit */
+
+/* ---- looking ---- */
+
+void drain_look(struct state *p, struct drain_left *ret)
+{
+    struct coordinator_stats flushes;
+
+    coordinator_get_stats(p->flush->coordinator, &flushes);
+    *ret = (struct drain_left){.seq = atomic_load(&p->seq),
+                               .flushes = flushes.pending,
+                               .unsealed = seal_waiting(p),
+                               .dropped_pages = drops_left(p->drops)};
+    ret->slow = !refs_dying_within(p->refs, DRAIN_LOOK, &ret->dying);
+    MUTEX_GUARD(&p->flush->lock);
+    ret->durable = p->flush->durable_seq;
+}
+
+static bool all_committed(struct state *p, const struct drain_left *left)
+{
+    return left->durable == left->seq && left->unsealed == 0 && refs_changes(p->refs) == 0 &&
+           shard_packs_changes(p->shard_packs) == 0 && pages_dirty_bytes(p->pages) == 0;
+}
+
+/* Neither a start nor a shortage has left anything that only a commit can end. */
+static bool owes_nothing(struct state *p)
+{
+    return state_lacks(p) == 0 && !capture_has_gap(p);
+}
+
+bool drain_done(struct state *p, bool idle, uint64_t seq)
+{
+    struct drain_left left;
+
+    drain_look(p, &left);
+    return owes_nothing(p) && left.durable >= seq && left.dropped_pages == 0 && !left.slow && left.dying == 0 &&
+           (!idle || all_committed(p, &left));
+}
+
+void drain_describe(const struct drain_left *left, struct strbuf *out)
+{
+    strbuf_addf(out,
+                "seq=%llu durable=%llu, flushes on their way %zu, unsealed=%zu, dropped pages to "
+                "work off %zu, objects to delete ",
+                (unsigned long long)left->seq, (unsigned long long)left->durable, left->flushes,
+                left->unsealed, left->dropped_pages);
+    if (left->slow)
+        strbuf_adds(out, "not known, as the disk does not answer");
+    else
+        strbuf_addf(out, "%llu", (unsigned long long)left->dying);
+}
+
+bool flush_is_idle(struct state *p)
+{
+    struct drain_left left;
+
+    drain_look(p, &left);
+    return owes_nothing(p) && left.dropped_pages == 0 && !left.slow && left.dying == 0 &&
+           all_committed(p, &left);
+}
+
+/* ---- one drain ---- */
+
+/* ns; -1: no end. */
+static int64_t time_left(const struct drain *d)
+{
+    int64_t left = d->until < 0 ? -1 : d->until - ticks(d->p);
+
+    return d->until < 0 || left > 0 ? left : 0;
+}
+
+static bool is_interrupted(const struct drain *d)
+{
+    return d->interrupted && atomic_load(d->interrupted);
+}
+
+/* What shards can be asked for goes now; a shard that is away holds nobody up. When the store is
+ * being closed it is left for the next start. */
+static void release(struct state *p)
+{
+    if (refs_dead_ghosts(p->refs) && !atomic_load(&p->closing))
+        p->flush->hooks->release_ghosts(p);
+}
+
+/* *ret_done: entries worked off by the last step; 0: there are no more. */
+static int work_off_drops(const struct drain *d, unsigned *ret_done)
+{
+    struct state *p = d->p;
+    int err;
+
+    do {
+        READ_GUARD(&p->gate);
+        err = drops_step(p->drops, DROP_AT_ONCE, ret_done);
+    } while (err == 0 && *ret_done && pages_dirty_bytes(p->pages) < DROP_PAGES_MAX &&
+             time_left(d) != 0 && !is_interrupted(d));
+    if (err == 0 && *ret_done == 0)
+        p->flush->hooks->drops_done(p);
+    return err;
+}
+
+static int retire_empty_pack(struct state *p)
+{
+    struct packs_stats packs;
+
+    packs_get_stats(p->packs, &packs);
+    if (packs.live_records)
+        return 0;
+    READ_GUARD(&p->gate);
+    return packs_retire_current(p->packs);
+}
+
+/* One try at getting everything down. *ret_more: something was left to do again. */
+static int drain_round(const struct drain *d, bool *ret_more)
+{
+    struct state *p = d->p;
+    uint64_t buried = atomic_load(&p->flush->buried);
+    uint64_t released = p->flush->hooks->ghosts_released(p);
+    unsigned done = 0;
+    int err = work_off_drops(d, &done);
+
+    if (err < 0)
+        blame_note(p, BLAME_FLUSH, err, 0, "working off what was dropped failed");
+    if (err == 0)
+        err = retire_empty_pack(p);
+    if (err == 0)
+        err = flush_run_for(p, SEAL_CLOSED, time_left(d), d->interrupted);
+    if (err == 0 && d->idle) { /* else it would wait for a slot that cannot be sealed */
+        MUTEX_GUARD(&p->flush->seal);
+        err = p->flush->slot_error;
+    }
+    if (err == -EINTR || err == -ETIMEDOUT)
+        return err;
+    (void)flush_bury(p, SIZE_MAX); /* and waits for who does it now */
+    release(p);
+    *ret_more = atomic_load(&p->flush->buried) != buried || done > 0 || refs_dying(p->refs) > 0 ||
+                p->flush->hooks->ghosts_released(p) != released;
+    return err;
+}
+
+/* What is left waits for somebody else: a file to be closed, a sweep, a shard. */
+static void rest(const struct drain *d)
+{
+    struct flusher *f = d->p->flush;
+    int64_t most = time_left(d);
+    MUTEX_GUARD(&f->lock);
+
+    (void)cond_wait_for(&f->done, &f->lock,
+                        most >= 0 && most < TICKET_LOOK_EVERY ? most : TICKET_LOOK_EVERY);
+}
+
+/* Two quiet rounds: the first may have made the last of the dead known to the disk only. */
+static int go_on(struct drain *d)
+{
+    bool more = false, waits;
+    int err = drain_round(d, &more);
+
+    if (err < 0)
+        return err;
+    if (is_interrupted(d))
+        return -EINTR;
+    d->quiet = more ? 0 : d->quiet + 1;
+    waits = d->idle && d->quiet >= 2 && !flush_is_idle(d->p);
+    if (d->quiet >= 2 && !waits)
+        return 0;
+    if (time_left(d) == 0)
+        return -ETIMEDOUT;
+    if (waits) {
+        d->quiet = 1;
+        rest(d);
+    }
+    return 1;
+}
+
+struct drain drain_begin(struct state *p, bool idle, int64_t timeout,
+                         const _Atomic bool *interrupted)
+{
+    int64_t begun = ticks(p);
+
+    return (struct drain){.p = p,
+                          .idle = idle,
+                          .seq = atomic_load(&p->seq),
+                          .begun = begun,
+                          .until = timeout < 0 ? -1 : begun + timeout,
+                          .interrupted = interrupted};
+}
+
+int drain_step(struct drain *d)
+{
+    int err = go_on(d);
+
+    if (err == -ETIMEDOUT && time_left(d) == 0 && drain_done(d->p, d->idle, d->seq))
+        err = 0; /* the round that would have found nothing to do had no time */
+    if (err)
+        return err;
+    natives_sweep(d->p); /* deleted files that were kept open go */
+    d->p->flush->hooks->drained(d->p);
+    return 0;
+}
+
+int flush_drain(struct state *p, bool idle, int64_t timeout, const _Atomic bool *interrupted)
+{
+    struct drain d = drain_begin(p, idle, timeout, interrupted);
+    int err;
+
+    do
+        err = drain_step(&d);
+    while (err > 0);
+    return err;
+}

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+/* flush_hooks: what the flush has done by the rooms above, as state_hooks.h. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct state;
+
+/* For the flush, the drain and their threads. */
+struct flush_hooks {
+    /* The queue of drops was seen empty: jobs_drops_done. */
+    void (*drops_done)(struct state *p);
+    /* A drain has ended well: pool_node_drained. */
+    void (*drained)(struct state *p);
+    /* A flush begins, and may find objects in the pool: pool_node_refresh. */
+    void (*refresh_pool)(struct state *p);
+    /* A run of the flush thread has ended: compact_if_due. */
+    void (*flushed)(struct state *p);
+    /* Delete the bytes of dead ghosts, of all shards: release_ghosts of store.c, by release_pass. */
+    void (*release_ghosts)(struct state *p);
+    /* How many dead ghosts lost their bytes since the start: ghosts_released of store.c. */
+    uint64_t (*ghosts_released)(struct state *p);
+    /* A commit is there, and there are dead ghosts: shards_thread_kick. */
+    void (*dead_ghosts)(struct state *p);
+    /* A ghost lost its last reference: sweep_note_purged. */
+    void (*ghost_purged)(struct state *p);
+};

@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * recover: putting a store together again after a start, and making it durable through the log.
+ *
+ *     trees, counts, drops as committed, with the contents that the tables have
+ *     replay            what the log has behind that commit (replay.c)
+ *     orphans dropped   nobody has them open any more
+ *     dead deleted      bytes whose removal was committed
+ *     slots             those that entries name are opened, others go
+ *     objects           files and packs that no table knows go
+ *     log opened        in the next epoch: no frame of before is ever read again
+ *     flush             has all of it; then the old segments go
+ *
+ * Until that flush everything may be cut off and done again: nothing is deleted that the replay
+ * would need. A store that was closed has no segments, and needs no flush.
+ *
+ * What fails here is no reason to keep somebody from their files. Only without a sound log, or the
+ * memory to replay it, nobody knows what the files are: then the store is not opened. Else:
+ *
+ *     what should go cannot be deleted      it stays, until the next start, or a check
+ *     one slot cannot be opened             its file is EIO
+ *     a slot lacks what the log has for it  its file is EIO; the store is read-only, since a commit
+ *                                           would let the log go
+ *     no slot can be found                  the store is read-only
+ *     too few descriptors for the slots,    their files cannot be read, and no change and no commit
+ *     or too little memory                  comes, until each flush's next try has done it
+ *     the flush fails                       no change until another one has done it
+ */
+#include "durability.h"
+#include "durable.h"
+#include "flush_impl.h"
+#include "io.h"
+#include "lost_start.h"
+#include "replay_slots.h"
+#include "state.h"
+#include "replay.h"
+#include "report.h"
+#include <errno.h>
+#include <string.h>
+
+static void on_fatal(void *ctx, const char *what, int err)
+{
+    state_turn_readonly(ctx, what, err);
+}
+
+/* Was it closed? Then its log goes on as if it had never been, without a commit. */
+static bool was_closed(struct state *p, const struct store_record *s, const struct log_report *r)
+{
+    return r->segments == 0 && !r->damaged && !atomic_load(&p->promised) &&
+           r->next_segment <= s->log_segment + 1;
+}
+
+static int open_log(struct state *p, const struct store_record *s, const struct log_report *r)
+{
+    struct log_config config = {
+        .disk = p->config.disk,
+        .clock = p->clock,
+        .seq = atomic_load(&p->seq),
+        .next_segment = r->next_segment,
+        .incarnation = r->incarnation,
+        .segment_size = p->config.log_segment
+                            ? p->config.log_segment
+                            : (uint64_t)settings_get(&p->settings, SET_LOG_SEGMENT),
+        .background = p->config.background,
+        .fatal = on_fatal,
+        .ctx = p,
+    };
+
+    int err;
+
+    p->epoch = s->epoch + !was_closed(p, s, r);
+    config.epoch = p->epoch;
+    err = log_open(&config, &p->log);
+    if (err == 0)
+        log_on_synced(p->log, durable_advanced, p);
+    return err;
+}
+
+static void is_kept(const char *what, int err)
+{
+    if (err < 0)
+        report(REPORT_WARN, "%s cannot be deleted (%s): kept until the next mount, or a check",
+               what, strerror(-err));
+}
+
+/* What the log speaks of is committed; then its old segments are not needed. */
+void recover_settle(struct state *p)
+{
+    int err = atomic_load(&p->unsettled) ? flush_run(p, SEAL_BUFFERS) : 0;
+
+    if (err == 0) {
+        is_kept("an old segment of the log", p->recovered ? log_reap(p->config.disk, p->epoch) : 0);
+        return;
+    }
+    atomic_store(&p->unsettled_told, true);
+    if (atomic_load(&p->readonly))
+        return;
+    if (state_lacks(p))
+        report(REPORT_ALARM,
+               "the slots of files that are not sealed cannot all be opened (%s): the other files "
+               "can be read, and nothing can be changed until they are; that is tried again",
+               strerror(-err));
+    else
+        report(
+            REPORT_ALARM,
+            "what was recovered from the log cannot be committed (%s): it can be read, and nothing "
+            "can be changed until it is; that is tried again",
+            strerror(-err));
+}
+
+void recover_settled(struct state *p)
+{
+    if (!atomic_exchange(&p->unsettled, false) || !atomic_load(&p->unsettled_told))
+        return;
+    is_kept("an old segment of the log", log_reap_earlier(p->config.disk, p->epoch));
+    report(REPORT_NOTE, "what was recovered from the log is committed: changes go on");
+}
+
+/* ---- slots ---- */
+
+/* What the log has for them, then all of them are opened. What was done is not done again. */
+static int try_slots(struct state *p)
+{
+    struct slots_left *l = p->slots_left;
+    int err = l->written ? 0 : replay_slots_apply(&l->slots, p, &l->scan);
+
+    if (err < 0)
+        return err;
+    l->written = true;
+    return contents_load(p, l->first);
+}
+
+int recover_slots(struct state *p)
+{
+    struct slots_left *l = p->slots_left;
+    int err = try_slots(p);
+    size_t before, now = SIZE_MAX, left;
+
+    do { /* each that becomes an object gives its descriptor back */
+        before = now;
+        if (!io_is_short(err) || !l->written)
+            break;
+        (void)seal_pass(p, SEAL_CLOSED, -1, &left);
+        err = try_slots(p);
+        now = atomic_load(&p->contents.slots);
+    } while (now < before);
+    atomic_store(&p->lacks, err);
+    if (err == 0)
+        replay_slots_release(&l->slots);
+    return err;
+}
+
+int recover_state(struct state *p, const struct store_record *s)
+{
+    struct log_report r;
+    int err;
+
+    p->orphans.tree = (struct tree){.pages = p->pages, .refs = p->refs, .root = s->orphan_root};
+    p->orphans.next_ino = s->orphan_next ? s->orphan_next : 1;
+    err = held_load(p); /* frames may go on with them */
+    if (err < 0)
+        return err;
+    err = replay_log(p, s, &r);
+    if (err < 0 && p->config.limit)
+        p->config.limit->refused = true;
+    if (err == 0)
+        err = drops_push(p->drops, p->orphans.tree.root);
+    if (err < 0)
+        return err;
+    p->orphans.tree.root = 0;
+    (void)flush_bury(p, SIZE_MAX);
+    p->slots_left->first = s->next_number;
+    err = try_slots(p);
+    if (err < 0 && !io_is_short(err))
+        return err;
+    atomic_store(&p->lacks, err);
+    is_kept("an object file that nothing names",
+            objects_reap(p->objects, s->next_number, lost_start_keep, p));
+    err = open_log(p, s, &r);
+    if (err < 0)
+        return err;
+    ns_table_tap(p);
+    p->recovered = !was_closed(p, s, &r);
+    if (p->recovered)
+        atomic_store(&p->promised, false); /* that was of the epoch before */
+    atomic_store(&p->unsettled, p->recovered || state_lacks(p) < 0);
+    return 0;
+}
+
+/* ---- durable ---- */
+
+uint64_t flush_durable(struct state *p)
+{
+    bool has_log = p->log && !atomic_load(&p->unsettled);
+    uint64_t committed, synced = has_log ? log_synced_seq(p->log) : 0;
+    MUTEX_GUARD(&p->flush->lock);
+
+    committed = p->flush->durable_seq;
+    return synced > committed ? synced : committed;
+}
+
+static int sync_slots(void *ctx)
+{
+    return slots_sync_logged(ctx);
+}
+
+static int sync_all(struct state *p)
+{
+    uint64_t seq = atomic_load(&p->seq);
+
+    {
+        MUTEX_GUARD(&p->flush->lock);
+        if (seq <= p->flush->durable_seq && !capture_has_gap(p))
+            return 0;
+    }
+    if (atomic_load(&p->unsettled) || capture_has_gap(p))
+        return flush_now(p);
+    return log_sync(p->log, seq, sync_slots, p);
+}
+
+int flush_sync(struct state *p)
+{
+    int err;
+
+    if (atomic_load(&p->readonly)) /* what made it so was reported */
+        return -EROFS;
+    err = sync_all(p);
+    blame_sync(p, err);
+    return err;
+}

@@ -1,0 +1,495 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * replay: each operation is checked against what is there, then done with the calls that did it the
+ * first time, so that it counts references as they do.
+ */
+#include "replay.h"
+#include "flush_impl.h"
+#include "lost.h"
+#include "state.h"
+#include "replay_slots.h"
+#include "log_promise.h"
+#include "report.h"
+#include <errno.h>
+#include <stdlib.h>
+
+struct replay {
+    struct state *p;
+    struct ns *ns; /* of the operation before, referenced */
+    struct replay_slots *slots;
+};
+
+/* Damage: what the operation needs is not there, or has another shape. */
+static int unless_absent(int err)
+{
+    return err == -ENOENT || err == -ESTALE || err == -EEXIST || err == -EINVAL ||
+                   err == -EOVERFLOW || err == -ERANGE
+               ? -EUCLEAN
+               : err;
+}
+
+/* ---- items ---- */
+
+static int find_ns(struct replay *r, uint32_t number, struct ns **ret_ns)
+{
+    if (!r->ns || r->ns->number != number || !r->ns->live) {
+        ns_put(r->p, r->ns);
+        r->ns = NULL;
+        int err = ns_get(r->p, number, &r->ns);
+        if (err < 0)
+            return err;
+    }
+    *ret_ns = r->ns;
+    return 0;
+}
+
+/* The tree of a namespace; numbers of inodes in it are given out above `ino` from now on. */
+static int find_tree(struct replay *r, uint32_t number, uint64_t ino, struct tree **ret_tree)
+{
+    uint64_t *next = &r->p->orphans.next_ino;
+    struct ns *ns;
+    int err = 0;
+
+    *ret_tree = &r->p->orphans.tree;
+    if (number != OP_NS_ORPHANS) {
+        err = find_ns(r, number, &ns);
+        if (err < 0)
+            return err;
+        *ret_tree = &ns->tree;
+        next = &ns->next_ino;
+        ns->dirty = true;
+    }
+    if (*next <= ino)
+        *next = ino + 1;
+    return 0;
+}
+
+static int do_put(struct replay *r, const struct op *op)
+{
+    struct tree *t = NULL;
+    int err = item_check(op->key, op->data, op->len);
+
+    if (err == 0)
+        err = find_tree(r, op->ns, key_ino(op->key), &t);
+    return err < 0 ? err : tree_put_again(t, op->key, op->data, op->len);
+}
+
+static int do_del(struct replay *r, const struct op *op)
+{
+    struct tree *t;
+    int err = find_tree(r, op->ns, key_ino(op->key), &t);
+
+    return err < 0 ? err : tree_del(t, op->key);
+}
+
+/* A range, which has something. */
+static int find_range(struct replay *r, const struct op *op, struct tree **ret_tree,
+                      struct key_range *ret)
+{
+    int err = find_tree(r, op->ns, key_ino(op->key), ret_tree);
+
+    *ret = (struct key_range){op->key, op->end};
+    return err < 0 ? err : items_any(*ret_tree, *ret) ? 0 : -ENOENT;
+}
+
+static int do_range_del(struct replay *r, const struct op *op)
+{
+    struct key_range range;
+    struct tree *t;
+    int err = find_range(r, op, &t, &range);
+
+    return err < 0 ? err : items_cut(r->p, t, range);
+}
+
+static int do_range_copy(struct replay *r, const struct op *op)
+{
+    struct key_range range;
+    struct tree *from, *to;
+    int err = op->a > VFS_NS_MAX || !op->b || op->b > KEY_INO_MAX ? -EUCLEAN : 0;
+
+    if (err == 0)
+        err = find_range(r, op, &from, &range);
+    if (err == 0)
+        err = find_tree(r, (uint32_t)op->a, op->b, &to);
+    if (err == 0 && from == to && op->b == key_ino(op->key))
+        err = -EUCLEAN;
+    return err < 0 ? err : items_copy(r->p, from, range, to, op->b);
+}
+
+/* ---- contents ---- */
+
+static int do_content_new(struct replay *r, const struct op *op)
+{
+    int err = op->number ? refs_new_at(r->p->refs, op->number) : -EUCLEAN;
+
+    return err < 0 ? err : content_restore(r->p, op->number, op->a, op->b);
+}
+
+/* A slot that the log speaks of, and that the commit gave its number, has a row. Where that is lost
+ * it gets one again: else all of the log would be refused for it. Its count is too high until a
+ * rebuild. */
+static int regain_slot(struct replay *r, uint64_t number)
+{
+    char name[DISK_NAME_MAX + 1];
+    struct disk_file *f;
+    struct disk_stat st;
+    struct entry e;
+    int err = refs_entry(r->p->refs, number, false, NULL, &e);
+
+    if (err != -ENOENT)
+        return 0;
+    blob_slot_name(number, name);
+    err = disk_open(r->p->config.disk, name, DISK_READ, &f);
+    if (err < 0)
+        return err;
+    err = disk_fstat(f, &st);
+    disk_file_close(f);
+    e = (struct entry){.kind = ENTRY_SLOT, .count = RESTORE_BIAS, .size = st.size};
+    if (err == 0)
+        err = refs_restore(r->p->refs, number, &e);
+    if (err == 0)
+        report(REPORT_ALARM,
+               "the table of objects did not have slot %llu, which the log speaks of: it is put "
+               "back, and its count is too high until a `rebuild`",
+               (unsigned long long)number);
+    return err;
+}
+
+/* Of one whose row is damaged only a slot can become sound again. */
+static int do_content_write(struct replay *r, const struct op *op)
+{
+    struct content *c = content_find(r->p, op->number);
+    int err = c ? 0 : regain_slot(r, op->number);
+
+    if (!c && held_is_damaged(r->p, op->number))
+        return err;
+    if (err == 0)
+        err = c ? content_restore_bytes(r->p, op->number, op->data, op->len, op->a)
+                : replay_slots_write(r->slots, r->p, op);
+    content_unref(c);
+    return err;
+}
+
+static int do_content_truncate(struct replay *r, const struct op *op)
+{
+    if (held_is_damaged(r->p, op->number))
+        return 0;
+    return content_restore_length(r->p, op->number, op->a);
+}
+
+static int do_content_slot(struct replay *r, const struct op *op)
+{
+    struct content *c = content_find(r->p, op->number);
+    int err = c ? 0 : regain_slot(r, op->number);
+
+    if (err == 0)
+        err = refs_set_slot(r->p->refs, op->number, op->a);
+    if (c && err == 0)
+        content_unlist(r->p, c); /* the slot has its bytes; contents_load opens it */
+    content_unref(c);
+    return err < 0 ? err : replay_slots_synced(r->slots, op->number);
+}
+
+static int do_content_cancel(struct replay *r, const struct op *op)
+{
+    struct content *c = content_find(r->p, op->number);
+    struct entry e;
+    int err = refs_entry(r->p->refs, op->number, false, NULL, &e);
+
+    if (err == 0 && (e.count > 0 || entry_is_sealed(&e)))
+        err = -EUCLEAN;
+    if (c && err == 0)
+        content_unlist(r->p, c);
+    content_unref(c);
+    if (err == 0)
+        refs_cancel(r->p->refs, op->number);
+    return err;
+}
+
+/* ---- namespaces ---- */
+
+static int new_ns(struct state *p, uint32_t number, struct ns_fields *f, struct ns **ret)
+{
+    int err = ns_alloc(p, f->name, ret);
+
+    if (err < 0)
+        return err;
+    ns_set_fields(*ret, number, f);
+    natives_note_verify(&p->natives, (*ret)->verify);
+    return 0;
+}
+
+static void insert_ns(struct state *p, struct ns *ns)
+{
+    WRITE_GUARD(&p->names.lock);
+
+    map64_del(&p->names.removed, ns->number);
+    ns_table_insert(&p->names, ns);
+    if (p->names.next <= ns->number)
+        p->names.next = ns->number + 1;
+}
+
+/* What may change of one that is there: its name and its settings. */
+static int change_ns(struct state *p, struct ns *ns, const struct ns_fields *f)
+{
+    char *name = strdup(f->name);
+    WRITE_GUARD(&p->names.lock);
+
+    if (!name)
+        return -ENOMEM;
+    free(ns_table_rename(&p->names, ns, name));
+    ns->frozen = f->frozen;
+    ns->verify = f->verify;
+    natives_note_verify(&p->natives, f->verify);
+    return 0;
+}
+
+static int do_ns_put(struct replay *r, const struct op *op)
+{
+    struct ns_fields f;
+    struct ns *ns;
+    int err = ns_read(op->ns, op->data, op->len, &f);
+
+    if (err < 0)
+        return err;
+    if (find_ns(r, op->ns, &ns) == 0) {
+        err = change_ns(r->p, ns, &f);
+    } else {
+        err = new_ns(r->p, op->ns, &f, &ns);
+        if (err == 0)
+            insert_ns(r->p, ns);
+    }
+    free(f.target);
+    return err;
+}
+
+static int do_ns_branch(struct replay *r, const struct op *op)
+{
+    struct ns_fields f;
+    struct ns *ns, *from;
+    int err = ns_read(op->ns, op->data, op->len, &f);
+
+    if (err < 0)
+        return err;
+    err = find_ns(r, op->ns, &ns) == 0 || op->number > VFS_NS_MAX ? -EUCLEAN : 0;
+    if (err == 0)
+        err = find_ns(r, (uint32_t)op->number, &from);
+    if (err == 0)
+        err = new_ns(r->p, op->ns, &f, &ns);
+    free(f.target);
+    if (err < 0)
+        return err;
+    err = tree_branch(&from->tree, &ns->tree.root);
+    if (err < 0) {
+        ns_discard(ns);
+        return err;
+    }
+    ns->next_ino = from->next_ino > ns->next_ino ? from->next_ino : ns->next_ino;
+    insert_ns(r->p, ns);
+    return 0;
+}
+
+static int do_ns_drop(struct replay *r, const struct op *op)
+{
+    struct ns *ns;
+    int err = find_ns(r, op->ns, &ns);
+
+    if (err < 0)
+        return err;
+    {
+        WRITE_GUARD(&r->p->names.lock);
+        err = ns_table_remove(r->p, ns);
+    }
+    r->ns = NULL;
+    ns_put(r->p, ns);
+    return err;
+}
+
+/* ---- the rest ---- */
+
+static int do_pin(struct replay *r, const struct op *op)
+{
+    return refs_pin_again(r->p->refs, op->number);
+}
+
+static int do_unpin(struct replay *r, const struct op *op)
+{
+    return refs_unpin(r->p->refs, op->number);
+}
+
+static int do_setting(struct replay *r, const struct op *op)
+{
+    return settings_restore(r->p, op->data, op->len, (int64_t)op->a);
+}
+
+static int (*const doers[OP_KIND_END])(struct replay *, const struct op *) = {
+    [OP_PUT] = do_put,
+    [OP_DEL] = do_del,
+    [OP_CONTENT_NEW] = do_content_new,
+    [OP_CONTENT_WRITE] = do_content_write,
+    [OP_RANGE_COPY] = do_range_copy,
+    [OP_CONTENT_TRUNCATE] = do_content_truncate,
+    [OP_CONTENT_SLOT] = do_content_slot,
+    [OP_CONTENT_CANCEL] = do_content_cancel,
+    [OP_NS_PUT] = do_ns_put,
+    [OP_NS_BRANCH] = do_ns_branch,
+    [OP_NS_DROP] = do_ns_drop,
+    [OP_PIN] = do_pin,
+    [OP_UNPIN] = do_unpin,
+    [OP_SETTING] = do_setting,
+    [OP_RANGE_DEL] = do_range_del,
+};
+
+/* ---- frames ---- */
+
+/* The row of a number that was given out is lost: so is what the log says of it alone, and no
+ * reason to refuse all else that the log has. */
+static bool is_of_lost(struct replay *r, const struct op *op)
+{
+    bool of_number = op->kind == OP_CONTENT_WRITE || op->kind == OP_CONTENT_TRUNCATE ||
+                     op->kind == OP_CONTENT_SLOT || op->kind == OP_CONTENT_CANCEL ||
+                     op->kind == OP_UNPIN;
+    struct entry e;
+
+    return of_number && op->number && op->number < refs_next(r->p->refs) &&
+           refs_entry(r->p->refs, op->number, false, NULL, &e) == -ENOENT;
+}
+
+static int do_op(struct replay *r, const struct op *op)
+{
+    int err = doers[op->kind](r, op);
+
+    if (err != -ENOENT || !is_of_lost(r, op))
+        return unless_absent(err);
+    report(REPORT_ALARM,
+           "log: the table of objects does not have object number %llu: %s is not replayed; "
+           "`rebuild` finds what else there is of it",
+           (unsigned long long)op->number, op_kind_name(op->kind));
+    return 0;
+}
+
+static int do_ops(struct replay *r, const struct log_frame *f, struct op *last)
+{
+    size_t at = 0;
+    int err;
+
+    while ((err = op_next(f->payload, f->len, &at, last)) == 0) {
+        r->slots->op++;
+        err = do_op(r, last);
+        if (err < 0)
+            return err;
+    }
+    return err == -ENOENT ? 0 : err;
+}
+
+static int replay_one(struct state *p, struct replay_slots *slots, const struct log_frame *f)
+{
+    struct replay r = {.p = p, .slots = slots};
+    struct op op = {.kind = OP_KIND_END};
+    struct ns *ns;
+    int err = do_ops(&r, f, &op);
+
+    if (err == 0) {
+        atomic_store(&p->seq, f->seq);
+        if (f->ns && find_ns(&r, f->ns, &ns) == 0) {
+            ns->seq = f->seq;
+            ns->dirty = true;
+        }
+    } else {
+        const char *kind = op_kind_name(op.kind);
+        report(REPORT_ALARM,
+               "log: frame %llu (segment %llu, offset %llu) cannot be replayed: %s: %s",
+               (unsigned long long)f->seq, (unsigned long long)f->pos.segment,
+               (unsigned long long)f->pos.offset, kind ? kind : "no operation", strerror(-err));
+    }
+    ns_put(p, r.ns);
+    return err;
+}
+
+int replay_frame(struct state *p, const struct log_frame *f)
+{
+    struct replay_slots slots = {0};
+    int err = replay_one(p, &slots, f);
+
+    replay_slots_release(&slots);
+    return err;
+}
+
+struct visitor {
+    struct state *p;
+    struct replay_slots slots;
+};
+
+static int visit(const struct log_frame *f, void *ctx)
+{
+    struct visitor *v = ctx;
+    struct replay_limit *limit = v->p->config.limit;
+    int err;
+
+    if (f->sync || (limit && limit->until && f->seq > limit->until))
+        return 0;
+    if (v->p->replayed.changes++ == 0)
+        v->p->replayed.first = f->seq;
+    v->p->replayed.last = f->seq;
+    v->p->replayed.bytes += f->len;
+    err = replay_one(v->p, &v->slots, f);
+    if (err < 0 && limit)
+        limit->at = f->seq;
+    return err;
+}
+
+static void tell(struct state *p, int64_t start)
+{
+    const struct replayed *r = &p->replayed;
+
+    if (r->changes)
+        report(REPORT_NOTE,
+               "recovered %llu changes from the log: numbers %llu to %llu, %llu bytes, in %lld ms",
+               (unsigned long long)r->changes, (unsigned long long)r->first,
+               (unsigned long long)r->last, (unsigned long long)r->bytes,
+               (long long)((ticks(p) - start) / NSEC_PER_MSEC));
+}
+
+/* The sentence with which a mount is refused; `tally check` and `tally log` have theirs in
+ * check_log.c and cmd_log.c. */
+static void report_damage(const struct log_report *r)
+{
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+
+    log_describe_loss(r, &text);
+    if (r->missing) {
+        report(REPORT_ALARM,
+               "the log is missing: there is no segment %llu, where it goes on; a mount would give "
+               "up %s; nothing was changed; `tally check --repair` accepts this loss",
+               (unsigned long long)r->end.segment, text.s);
+        return;
+    }
+    report(
+        REPORT_ALARM,
+        "the log is damaged in segment %llu at offset %llu: a mount would give up %s; nothing was "
+        "changed; `tally check --repair` accepts this loss and keeps the segments",
+        (unsigned long long)r->end.segment, (unsigned long long)r->end.offset, text.s);
+}
+
+int replay_log(struct state *p, const struct store_record *s, struct log_report *ret)
+{
+    struct log_scan scan = {.epoch = s->epoch,
+                            .seq = s->seq,
+                            .pos = {s->log_segment, s->log_offset},
+                            .accept = p->config.accept_log_loss};
+    struct visitor v = {.p = p};
+    int64_t start = ticks(p);
+    int err = log_promise_load(p->config.kv, s->epoch, &scan.must);
+
+    atomic_store(&p->promised, scan.must);
+    if (err < 0)
+        return err;
+    err = log_read(p->config.disk, &scan, visit, &v, ret);
+    if (err == -EUCLEAN && ret->damaged)
+        report_damage(ret);
+    p->slots_left->slots = v.slots;
+    p->slots_left->scan = scan;
+    if (err == 0)
+        tell(p, start);
+    return err;
+}

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "replay_slots.h"
+#include "io.h"
+#include "state.h"
+#include "report.h"
+#include <errno.h>
+#include <string.h>
+
+int replay_slots_write(struct replay_slots *s, struct state *p, const struct op *op)
+{
+    const uint64_t end = op->a + op->len;
+    struct entry e;
+    int err = refs_entry(p->refs, op->number, false, NULL, &e);
+
+    if (err < 0)
+        return err;
+    if (e.kind != ENTRY_SLOT || op->a > e.size || end < op->a || end > INT64_MAX)
+        return -EUCLEAN;
+    if (end > e.size)
+        err = refs_set_slot(p->refs, op->number, end);
+    return err < 0 ? err : map64_put(&s->written, op->number, s->op);
+}
+
+int replay_slots_synced(struct replay_slots *s, uint64_t number)
+{
+    return map64_put(&s->synced, number, s->op);
+}
+
+void replay_slots_release(struct replay_slots *s)
+{
+    map64_release(&s->synced);
+    map64_release(&s->written);
+}
+
+/* ---- at the end ---- */
+
+static uint64_t synced_at(const struct replay_slots *s, uint64_t number)
+{
+    uint64_t at = 0;
+
+    (void)map64_get(&s->synced, number, &at);
+    return at;
+}
+
+/* Are there bytes for that slot, and is it one still? */
+static bool is_wanted(const struct replay_slots *s, struct state *p, uint64_t number)
+{
+    uint64_t last;
+    struct entry e;
+
+    return map64_get(&s->written, number, &last) && last > synced_at(s, number) &&
+           refs_entry(p->refs, number, false, NULL, &e) == 0 && e.kind == ENTRY_SLOT;
+}
+
+/* Sums that a commit which never was has made may be there; gone before a byte changes. */
+static int drop_sums(struct replay_slots *s, struct state *p, size_t *ret_wanted)
+{
+    uint64_t number, last;
+    size_t at = 0;
+    int err = 0;
+
+    *ret_wanted = 0;
+    while (err == 0 && map64_next(&s->written, &at, &number, &last)) {
+        if (!is_wanted(s, p, number))
+            continue;
+        ++*ret_wanted;
+        err = blob_unlink_slot_sums(p->config.disk, number);
+    }
+    return err == 0 && *ret_wanted ? disk_sync_dir(p->config.disk, "slots") : err;
+}
+
+struct writer {
+    struct replay_slots *slots;
+    struct state *p;
+    uint64_t op;            /* operations so far */
+    uint64_t number;        /* whose slot is open, or was found missing */
+    struct disk_file *file; /* NULL: it is missing */
+};
+
+static int open_slot(struct writer *w, uint64_t number)
+{
+    char name[DISK_NAME_MAX + 1];
+    int err;
+
+    if (w->number == number)
+        return 0;
+    disk_file_close(w->file);
+    w->file = NULL;
+    w->number = number;
+    blob_slot_name(number, name);
+    err = disk_open(w->p->config.disk, name, DISK_WRITE, &w->file);
+    if (err == -ENOENT)
+        report(REPORT_ALARM, "%s is missing, which the log writes to", name);
+    return err == -ENOENT ? 0 : err;
+}
+
+static int write_op(struct writer *w, const struct op *op)
+{
+    int err;
+
+    w->op++;
+    if (op->kind != OP_CONTENT_WRITE || w->op <= synced_at(w->slots, op->number) ||
+        !is_wanted(w->slots, w->p, op->number))
+        return 0;
+    err = open_slot(w, op->number);
+    if (err == 0 && w->file)
+        err = disk_pwrite(w->file, op->data, op->len, op->a);
+    if (err < 0 && !io_is_short(err))
+        report(REPORT_ALARM, "what the log has of slot %llu cannot be written to it: %s",
+               (unsigned long long)op->number, strerror(-err));
+    return err;
+}
+
+static int visit(const struct log_frame *f, void *ctx)
+{
+    struct op op;
+    size_t at = 0;
+    int err;
+
+    while ((err = op_next(f->payload, f->len, &at, &op)) == 0) {
+        err = write_op(ctx, &op);
+        if (err < 0)
+            return err;
+    }
+    return err == -ENOENT ? 0 : err;
+}
+
+static int apply(struct replay_slots *s, struct state *p, const struct log_scan *scan)
+{
+    struct writer w = {.slots = s, .p = p};
+    struct log_report again;
+    size_t wanted;
+    int err = drop_sums(s, p, &wanted);
+
+    if (err < 0 || wanted == 0)
+        return err;
+    err = log_read(p->config.disk, scan, visit, &w, &again);
+    disk_file_close(w.file);
+    return err;
+}
+
+/* Nobody may read the old bytes of any of them, nor may a commit let the log go. */
+static int leave_unwritten(struct replay_slots *s, struct state *p, int why)
+{
+    uint64_t number, last;
+    size_t at = 0;
+    int err = 0;
+
+    while (err == 0 && map64_next(&s->written, &at, &number, &last))
+        if (is_wanted(s, p, number))
+            err = map64_put(&p->contents.unwritten, number, 1);
+    if (err == 0)
+        state_turn_readonly(p, "writing to slots what the log has for them", why);
+    return err;
+}
+
+int replay_slots_apply(struct replay_slots *s, struct state *p, const struct log_scan *scan)
+{
+    int err = apply(s, p, scan);
+
+    return err < 0 && !io_is_short(err) ? leave_unwritten(s, p, err) : err;
+}

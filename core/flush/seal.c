@@ -1,0 +1,397 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * seal: unsealed contents become objects. A pass picks what may be sealed, marks it (from then on a
+ * writer makes a new content instead of changing it) and hands it to the workers. What equals
+ * something not synced yet is put off until the pass has synced it.
+ *
+ * A buffer is sealed with the gate held for reading, since it changes the tables that a flush
+ * freezes. A slot is hashed without the gate, which may take long, and only placed with it.
+ */
+#include "breathe.h"
+#include "flush_impl.h"
+#include "io.h"
+#include "state.h"
+#include "report.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+
+#define TURN_LOOK (50 * NSEC_PER_MSEC)
+#define BATCH 1024      /* contents in one round on the workers */
+#define STUCK_RETRY (10 * NSEC_PER_SEC) /* it may be long, and read again each time */
+#define SLOTS_LEAST 512u /* that may be made of buffers, and half of the files that may be open */
+
+struct pass {
+    struct state *p;
+    enum seal_what what;
+    bool gate_held; /* for writing, by the caller */
+    bool all;       /* also what was tried lately, and failed */
+    _Atomic size_t put_off, failed, sealed;
+    _Atomic int full;     /* the disk is: no commit without it */
+    _Atomic int one_error; /* of one content: the rest goes on */
+};
+
+struct task {
+    struct pass *pass;
+    struct content *c;
+};
+
+/* May it be sealed in this kind of pass? Without looking at who has it open. Needs contents. */
+static bool wanted(struct state *p, struct content *c, void *ctx)
+{
+    const struct pass *pass = ctx;
+
+    if (c->sealing || c->changing || atomic_load(&p->contents.barred))
+        return false;
+    if (!c->blob)
+        return pass->what != SEAL_NEW || c->seal_error == 0 || c->changed > c->tried;
+    if (pass->what <= SEAL_BUFFERS || (c->stuck && !pass->all && ticks(p) - c->tried < STUCK_RETRY))
+        return false;
+    return pass->what == SEAL_CLOSED ||
+           ticks(p) - c->changed >= settings_get(&p->settings, SET_SEAL_DELAY);
+}
+
+static bool is_slot(struct state *p, const struct content *c)
+{
+    MUTEX_GUARD(&p->contents.lock);
+    return c->blob != NULL;
+}
+
+/* A buffer may spill while it is looked at: then it is left for the next pass. */
+static bool mark(struct state *p, struct content *c)
+{
+    bool slot = is_slot(p, c);
+
+    if (slot && c->owner && vnode_is_open(p, c->owner, true))
+        return false;
+    MUTEX_GUARD(&p->contents.lock);
+    if (c->sealing || c->changing || !c->listed || slot != (c->blob != NULL) ||
+        atomic_load(&p->contents.barred))
+        return false;
+    c->sealing = true;
+    return true;
+}
+
+static void unmark(struct state *p, struct content *c)
+{
+    MUTEX_GUARD(&p->contents.lock);
+    c->sealing = false;
+}
+
+static struct key owner_key(const struct content *c)
+{
+    uint64_t ino = vfs_node_ino(c->owner);
+
+    if (c->owner_off == CONTENT_WHOLE)
+        return key_make(ino, ITEM_INODE, 0);
+    if (c->owner_off & CONTENT_XATTR)
+        return key_make(ino, ITEM_XATTR, c->owner_off & ~CONTENT_XATTR);
+    if (c->owner_off & CONTENT_PATCH)
+        return key_make(ino, ITEM_PATCH, c->owner_off & ~CONTENT_PATCH);
+    return key_make(ino, ITEM_EXTENT, c->owner_off);
+}
+
+/* The item that named the alias names the object itself now, if that copies no page. */
+static void rename_item(struct state *p, const struct content *c, uint64_t target)
+{
+    uint8_t buf[PAGE_VALUE_MAX];
+    struct key k = owner_key(c);
+    struct ns *ns;
+    size_t len;
+
+    if (!c->owner || ns_get(p, vfs_node_ns(c->owner), &ns) < 0)
+        return;
+    {
+        WRITE_GUARD(&ns->lock);
+        if (ns->live && tree_get(&ns->tree, k, buf, sizeof buf, &len) == 0 &&
+            item_object(k, buf, len) == c->number) {
+            item_set_object(k, buf, len, target);
+            /* Shared by a branch: the alias serves until the page is copied. */
+            if (tree_put_owned(&ns->tree, k, buf, len) == 0)
+                ns->dirty = true;
+        }
+    }
+    ns_put(p, ns);
+}
+
+static void sealed(struct state *p, struct content *c, uint64_t target)
+{
+    if (c->blob) {
+        MUTEX_GUARD(&p->contents.lock);
+        /* Without memory the slot's name stays until the next start. */
+        (void)map64_put(&p->contents.sealed_slots, c->number, 1);
+        content_slot_clean(p, c); /* placing it synced it */
+    }
+    if (target != c->number)
+        rename_item(p, c, target);
+    content_unlist(p, c);
+}
+
+/* Sealing synced the slot, perhaps after it was deleted with its number: then its sums are left,
+ * and would stay until the next start. Without them a slot that a commit still names is sound, too.
+ */
+static void forget_sums(struct state *p, const struct content *c)
+{
+    char name[DISK_NAME_MAX + 1], sums[DISK_NAME_MAX + 6];
+
+    if (!c->blob)
+        return;
+    blob_slot_name(c->number, name);
+    snprintf(sums, sizeof sums, "%s.sums", name);
+    (void)disk_unlink(p->config.disk, sums);
+}
+
+static int place(struct pass *pass, struct content *c, const struct id *id,
+                 const struct objects_seen *seen)
+{
+    struct state *p = pass->p;
+    struct entry e;
+    uint64_t target;
+    int err = refs_entry(p->refs, c->number, false, NULL, &e);
+
+    if (err == 0)
+        err = c->blob
+                  ? objects_seal_blob(p->objects, c->number, c->blob, id, seen, &target)
+                  : objects_seal_buffer(p->objects, c->number, c->data, (uint32_t)c->len, seen,
+                                        &target);
+    if (err == 0)
+        sealed(p, c, target);
+    /* Collected while it waited, or, when a view seals beside a flush, in the midst of it. */
+    if (err == -ENOENT && refs_entry(p->refs, c->number, false, NULL, &e) == -ENOENT) {
+        forget_sums(p, c);
+        content_unlist(p, c);
+        return 0;
+    }
+    return err;
+}
+
+static int seal_slot(struct pass *pass, struct content *c)
+{
+    struct state *p = pass->p;
+    struct objects_seen seen;
+    struct id id;
+    MUTEX_GUARD(&c->sync); /* a flush may be syncing it */
+    int err = objects_hash_blob(p->objects, c->blob, &id);
+
+    /* Placing it syncs it: the bulk of that is done here, while branches need not wait for it. */
+    if (err == 0)
+        err = blob_sync_slot(c->blob);
+    if (err < 0)
+        return err;
+    objects_look_blob(p->objects, c->blob, &id, &seen);
+    READ_GUARD(&p->gate);
+    return place(pass, c, &id, &seen);
+}
+
+static int seal_content(struct pass *pass, struct content *c)
+{
+    static const struct id none;
+    struct objects_seen seen;
+
+    if (c->blob)
+        return seal_slot(pass, c);
+    if (pass->gate_held)
+        return place(pass, c, &none, NULL);
+    objects_look_buffer(pass->p->objects, c->data, (uint32_t)c->len, &seen);
+    READ_GUARD(&pass->p->gate);
+    return place(pass, c, &none, &seen);
+}
+
+static size_t slots_most(void)
+{
+    struct rlimit limit;
+    size_t most = getrlimit(RLIMIT_NOFILE, &limit) == 0 ? (size_t)limit.rlim_cur / 2 : 0;
+
+    return most > SLOTS_LEAST ? most : SLOTS_LEAST;
+}
+
+/* A buffer that finds no place as an object, for a reason of its own, becomes a slot, so that the
+ * commit can name it and all else. On a full disk there is no room for that either, and where
+ * descriptors or memory are short none for one more; many slots are many open files. */
+static int make_slot(struct pass *pass, struct content *c, int err)
+{
+    struct state *p = pass->p;
+
+    if (io_is_full(err) || atomic_load(&p->contents.slots) >= slots_most())
+        return err;
+    if (pass->gate_held)
+        return content_spill(p, c);
+    READ_GUARD(&p->gate);
+    return content_spill(p, c);
+}
+
+/* It stays a slot, or a buffer, of which a commit keeps the bytes. */
+static void stays(struct pass *pass, struct content *c, int err, bool tell)
+{
+    const char *what = c->blob ? "slot" : "content";
+
+    atomic_store(&pass->one_error, err);
+    blame_note(pass->p, BLAME_SLOT, err, c->number, "%s %llu cannot be sealed", what,
+               (unsigned long long)c->number);
+    if (tell)
+        report(REPORT_WARN, "%s %llu cannot be sealed (%s): %s tried again", what,
+               (unsigned long long)c->number, strerror(-err),
+               c->blob ? "it stays as it is, and is" : "the metadata keeps its bytes, and it is");
+}
+
+/* A full disk has no room for a commit, either. */
+static void holds_all(struct pass *pass, struct content *c, int err)
+{
+    blame_note(pass->p, BLAME_FLUSH, err, c->number, "content %llu cannot be sealed",
+               (unsigned long long)c->number);
+    atomic_store(&pass->full, err);
+}
+
+static void failed(struct pass *pass, struct content *c, int err)
+{
+    bool slot = c->blob || make_slot(pass, c, err) == 0, again = stuck_note(pass->p, c, err);
+
+    atomic_fetch_add(&pass->failed, 1);
+    if (!slot && io_is_full(err))
+        holds_all(pass, c, err);
+    else if (slot && blob_is_suspect(c->blob))
+        state_turn_readonly(pass->p, "syncing a slot", err);
+    else
+        stays(pass, c, err, !again && !io_is_passing(err));
+}
+
+static int run_task(void *arg)
+{
+    struct task *t = arg;
+    int err;
+
+    breathe();
+    err = seal_content(t->pass, t->c);
+
+    if (err == 0) {
+        atomic_fetch_add(&t->pass->sealed, 1);
+    } else {
+        if (err == -EAGAIN)
+            atomic_fetch_add(&t->pass->put_off, 1);
+        else
+            failed(t->pass, t->c, err);
+        unmark(t->pass->p, t->c);
+    }
+    content_unref(t->c);
+    return 0;
+}
+
+/* One round. *ret_left: what was wanted and is still unsealed. */
+static int round_once(struct pass *pass, struct task *tasks, struct content **picked,
+                      size_t *ret_left)
+{
+    struct state *p = pass->p;
+    struct workers_group group;
+    size_t n = contents_pick(p, wanted, pass, picked, BATCH), todo = 0;
+
+    atomic_store(&pass->put_off, 0);
+    atomic_store(&pass->failed, 0);
+    atomic_store(&pass->sealed, 0);
+    for (size_t i = 0; i < n; i++) {
+        if (mark(p, picked[i]))
+            tasks[todo++] = (struct task){pass, picked[i]};
+        else
+            content_unref(picked[i]);
+    }
+    workers_group_init(&group);
+    for (size_t i = 0; i < todo; i++) {
+        if (pass->gate_held || workers_submit(p->workers, &group, run_task, &tasks[i]) < 0)
+            (void)run_task(&tasks[i]);
+    }
+    (void)workers_group_wait(&group);
+    *ret_left = atomic_load(&pass->put_off) + atomic_load(&pass->failed);
+    if (atomic_load(&pass->put_off) == 0)
+        return 0;
+    int err = objects_sync(p->objects);
+    if (err < 0 && !io_is_passing(err))
+        state_turn_readonly(p, "writing objects to disk", err);
+    return err;
+}
+
+/* A view that began at `since` waits so long, by what the setting says now. */
+static bool view_is_late(struct state *p, int64_t since)
+{
+    return since >= 0 && ticks(p) - since >= settings_get(&p->settings, SET_VIEW_WAIT);
+}
+
+/* Rounds until nothing is left, nothing moves any more, or time is over. */
+static int rounds(struct pass *pass, int64_t since, size_t *ret_left)
+{
+    struct task *tasks = calloc(BATCH, sizeof *tasks);
+    struct content **picked = calloc(BATCH, sizeof(struct content *));
+    unsigned idle = 0;
+    int err = tasks && picked ? 0 : -ENOMEM;
+
+    *ret_left = 0;
+    while (err == 0) {
+        err = round_once(pass, tasks, picked, ret_left);
+        if (*ret_left == 0 && atomic_load(&pass->sealed) == 0)
+            break;
+        idle = atomic_load(&pass->sealed) ? 0 : idle + 1;
+        if (idle >= 2 || (atomic_load(&pass->failed) && idle))
+            break;
+        if (view_is_late(pass->p, since))
+            break;
+    }
+    free(tasks);
+    free(picked);
+    return err < 0 ? err : atomic_load(&pass->full);
+}
+
+/* False: it was late. */
+static bool take_turn(struct state *p, int64_t since)
+{
+    if (since < 0) {
+        mutex_lock(&p->flush->seal);
+        return true;
+    }
+    while (!mutex_lock_for(&p->flush->seal, TURN_LOOK))
+        if (view_is_late(p, since))
+            return false;
+    return true;
+}
+
+int seal_pass(struct state *p, enum seal_what what, int64_t since, size_t *ret_left)
+{
+    struct pass pass = {.p = p, .what = what, .all = what == SEAL_CLOSED && since < 0};
+    int err;
+
+    if (!take_turn(p, since)) {
+        *ret_left = seal_waiting(p);
+        return 0;
+    }
+    err = rounds(&pass, since, ret_left);
+    if (pass.all)
+        p->flush->slot_error = atomic_load(&pass.one_error);
+    if (pass.all && err == 0 && p->flush->slot_error == 0)
+        blame_clear(p, BLAME_SLOT);
+    mutex_unlock(&p->flush->seal);
+    return err;
+}
+
+int seal_rest(struct state *p)
+{
+    struct pass pass = {.p = p, .what = SEAL_NEW, .gate_held = true};
+    size_t left;
+
+    rwlock_held_write(&p->gate);
+    mutex_held(&p->flush->seal);
+    return rounds(&pass, -1, &left);
+}
+
+size_t seal_waiting(struct state *p)
+{
+    return atomic_load(&p->contents.count);
+}
+
+size_t seal_settle(struct state *p)
+{
+    size_t waiting = seal_waiting(p);
+
+    if (waiting == 0)
+        return 0;
+    if (state_writable(p) == 0) /* a failure is the flush's to report */
+        (void)seal_pass(p, SEAL_CLOSED, ticks(p), &waiting);
+    return seal_waiting(p);
+}

@@ -1,0 +1,377 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * log: frames. A frame is copied to where it belongs, its checksum last; whatever happens to the
+ * process then, what is in the page cache is either whole or no frame.
+ */
+#include "log_impl.h"
+#include "mapped.h"
+#include "report.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- room ---- */
+
+/* What is left of it if `syncs` sync frames and its end are kept free. */
+static uint64_t room_beside(const struct segment *s, unsigned syncs)
+{
+    uint64_t kept = s->used + syncs * LOG_SYNC_SIZE + LOG_END_SIZE;
+
+    return s->size > kept ? s->size - kept : 0;
+}
+
+uint64_t segment_room(const struct log *l, const struct segment *s)
+{
+    return room_beside(s, (unsigned)l->sync_runs + l->sync_due);
+}
+
+uint64_t log_room_left(const struct log *l)
+{
+    uint64_t most = l->current ? segment_room(l, l->current) : 0;
+    const struct segment *s;
+
+    TAILQ_FOREACH(s, &l->ready, next)
+    if (segment_room(l, s) > most)
+        most = segment_room(l, s);
+    return most;
+}
+
+struct segment *log_written_ready(const struct log *l)
+{
+    struct segment *s;
+
+    TAILQ_FOREACH(s, &l->ready, next)
+    if (s->written)
+        break;
+    return s;
+}
+
+static uint64_t cost_of(size_t bytes)
+{
+    return frame_size(bytes) + LOG_SYNC_SIZE;
+}
+
+/* Needs "log". */
+static bool take_room(struct log *l, uint64_t cost)
+{
+    mutex_held(&l->lock);
+    if (l->reserved + cost > log_room_left(l))
+        return false;
+    l->reserved += cost;
+    if (l->has_thread && TAILQ_EMPTY(&l->ready) && l->current && !l->want &&
+        l->current->used >= l->prepare_at) {
+        l->want = true;
+        cond_signal(&l->wanted);
+    }
+    return true;
+}
+
+/* A segment could not be made, because of `err`: wait, if there is room once others are done. */
+static int wait_for_others(struct log *l, uint64_t cost, int err)
+{
+    MUTEX_GUARD(&l->lock);
+    if (err != -EAGAIN && cost > log_room_left(l))
+        return err;
+    l->room_waiters++;
+    while (l->reserved && l->reserved + cost > log_room_left(l) && !l->broken)
+        cond_wait(&l->room_freed, &l->lock);
+    l->room_waiters--;
+    return 0;
+}
+
+static int wait_for_room(struct log *l, uint64_t cost)
+{
+    int64_t started = clock_ticks(l->config.clock);
+
+    for (;;) {
+        int r = log_make(l, cost);
+
+        if (r)
+            r = wait_for_others(l, cost, r);
+        MUTEX_GUARD(&l->lock);
+        if (r == 0 && l->broken)
+            r = -EIO;
+        if (r == 0 && !take_room(l, cost))
+            continue;
+        l->stats.waited_ns += clock_ticks(l->config.clock) - started;
+        return r;
+    }
+}
+
+int log_room(struct log *l, size_t bytes)
+{
+    uint64_t cost = cost_of(bytes);
+
+    if (bytes > LOG_FRAME_MAX)
+        return -EFBIG;
+    if (l->broken)
+        return -EIO;
+    {
+        MUTEX_GUARD(&l->lock);
+        if (take_room(l, cost))
+            return 0;
+    }
+    return wait_for_room(l, cost);
+}
+
+bool log_room_now(struct log *l, size_t bytes)
+{
+    if (bytes > LOG_FRAME_MAX || l->broken)
+        return false;
+    MUTEX_GUARD(&l->lock);
+    return take_room(l, cost_of(bytes));
+}
+
+void log_room_done(struct log *l, size_t bytes)
+{
+    MUTEX_GUARD(&l->lock);
+    if (l->reserved < cost_of(bytes))
+        abort(); /* the contract: as often as log_room */
+    l->reserved -= cost_of(bytes);
+    if (l->room_waiters)
+        cond_broadcast(&l->room_freed);
+}
+
+/* ---- frames ---- */
+
+struct putting {
+    const struct segment *s;
+    struct frame_head *h;
+    const struct iovec *iov;
+    int count;
+    uint64_t size, tail;
+};
+
+static int put_bytes(void *arg)
+{
+    const struct putting *p = arg;
+    uint8_t *frame = p->s->map + p->s->used, *to = frame + FRAME_HEAD;
+
+    for (int i = 0; i < p->count; i++) {
+        if (p->iov[i].iov_len)
+            memcpy(to, p->iov[i].iov_base, p->iov[i].iov_len);
+        to += p->iov[i].iov_len;
+    }
+    memset(frame + p->size, 0, p->tail); /* so that the end of the log looks like one */
+    frame_seal(frame, p->h, p->s->seed, p->s->used);
+    return 0;
+}
+
+/* The segment is mapped: what the disk does not take is a fault. The checksum, which comes last, is
+ * not there then. */
+int log_put(struct log *l, struct segment *s, struct frame_head *h, const struct iovec *iov,
+            int count)
+{
+    struct putting p = {s, h, iov, count, frame_size(h->len),
+                        s->recycled && h->kind != FRAME_END ? 16 : 0};
+    int r = l->broken ? -EIO : mapped_guard(put_bytes, &p);
+
+    if (r) {
+        if (!atomic_exchange(&l->broken, true))
+            report(REPORT_ALARM,
+                   "the disk does not take log/%016llx at byte %llu (it fails, or is full): free "
+                   "space or mend it, then mount the store again",
+                   (unsigned long long)s->serial, (unsigned long long)s->used);
+        cond_broadcast(&l->room_freed);
+        return r;
+    }
+    disk_map_wrote(s->file, s->map, s->used, p.size + p.tail);
+    s->used += p.size;
+    s->dirty = true;
+    return 0;
+}
+
+/* The first ready segment becomes the current one. */
+static int move_on(struct log *l)
+{
+    struct segment *s = TAILQ_FIRST(&l->ready);
+    struct frame_head end = {.kind = FRAME_END, .seq = l->seq};
+
+    int r = l->current ? log_put(l, l->current, &end, NULL, 0) : 0;
+
+    if (r)
+        return r;
+    TAILQ_REMOVE(&l->ready, s, next);
+    TAILQ_INSERT_TAIL(&l->held, s, next);
+    l->current = s;
+    l->prepare_at = s->size / 2;
+    return 0;
+}
+
+/* The frame makes a sync due. */
+static bool fits(const struct log *l, const struct segment *s, uint64_t size)
+{
+    return s && size <= room_beside(s, (unsigned)l->sync_runs + 1);
+}
+
+/* A segment with room for `size` bytes becomes current. -ENOSPC: there is none, nothing changed. */
+static int find_place(struct log *l, uint64_t size)
+{
+    const struct segment *s;
+    int r = 0;
+    bool found = fits(l, l->current, size);
+
+    TAILQ_FOREACH(s, &l->ready, next)
+    found = found || fits(l, s, size);
+    while (found && r == 0 && !fits(l, l->current, size))
+        r = move_on(l);
+    return found ? r : -ENOSPC;
+}
+
+/* From a segment in which syncs are slow to one where they are not, once there is one. */
+static int leave_slow(struct log *l)
+{
+    const struct segment *s;
+    int r = 0;
+
+    if (!l->current || !segment_is_slow(l->current))
+        return 0;
+    s = log_written_ready(l);
+    if (!s || l->reserved > segment_room(l, s))
+        return 0;
+    while (r == 0 && l->current != s)
+        r = move_on(l);
+    return r;
+}
+
+/* Nobody who appends waits for the disk to read what a segment had before it was used again. */
+static void expect_more(struct log *l)
+{
+    const struct segment *s = l->current;
+
+    if (!l->has_thread || l->expect || s->expected >= s->size ||
+        s->expected > s->used + LOG_EXPECT_AHEAD)
+        return;
+    l->expect = true;
+    cond_signal(&l->wanted);
+}
+
+int log_append(struct log *l, uint32_t ns, const struct iovec *iov, int count, uint64_t *ret_seq)
+{
+    struct frame_head h = {.kind = FRAME_CHANGE, .ns = ns};
+    size_t len = 0;
+
+    for (int i = 0; i < count; i++)
+        len += iov[i].iov_len;
+    if (len > LOG_FRAME_MAX)
+        return -EFBIG;
+    h.len = (uint32_t)len;
+    MUTEX_GUARD(&l->lock);
+    int r = leave_slow(l);
+
+    if (r == 0)
+        r = find_place(l, frame_size(len));
+    if (r)
+        return r;
+    h.seq = l->seq + 1;
+    h.time = clock_now(l->config.clock);
+    r = log_put(l, l->current, &h, iov, count);
+    if (r)
+        return r;
+    l->seq++;
+    l->sync_due = true;
+    l->stats.frames++;
+    l->stats.frame_bytes += frame_size(len);
+    expect_more(l);
+    *ret_seq = h.seq;
+    return 0;
+}
+
+uint64_t log_seq(struct log *l)
+{
+    MUTEX_GUARD(&l->lock);
+    return l->seq;
+}
+
+uint64_t log_synced_seq(struct log *l)
+{
+    MUTEX_GUARD(&l->lock);
+    return l->synced;
+}
+
+void log_position(struct log *l, struct log_pos *ret)
+{
+    MUTEX_GUARD(&l->lock);
+    const struct segment *s = l->current ? l->current : TAILQ_FIRST(&l->ready);
+
+    if (s)
+        *ret = (struct log_pos){s->serial, s->used};
+    else if (l->given_up.segment) /* its file has its name still: see log_promise.h */
+        *ret = l->given_up;
+    else
+        *ret = (struct log_pos){l->next_serial, SEGMENT_HEAD};
+}
+
+/* ---- life ---- */
+
+static int read_incarnation(const struct log_config *config, uint8_t out[32])
+{
+    if (!config->incarnation)
+        return disk_incarnation(config->disk, out);
+    memcpy(out, config->incarnation, 32);
+    return 0;
+}
+
+int log_open(const struct log_config *config, struct log **ret_log)
+{
+    struct log *l = calloc(1, sizeof *l);
+    int r = l ? read_incarnation(config, l->incarnation) : -ENOMEM;
+
+    if (r) {
+        free(l);
+        return r;
+    }
+    l->config = *config;
+    l->seq = l->synced = config->seq;
+    l->next_serial = config->next_segment ? config->next_segment : 1;
+    mutex_init(&l->sync, "log sync");
+    mutex_init(&l->make, "log make");
+    mutex_init(&l->lock, "log");
+    cond_init(&l->room_freed);
+    cond_init(&l->wanted);
+    TAILQ_INIT(&l->held);
+    TAILQ_INIT(&l->ready);
+    TAILQ_INIT(&l->waiters);
+    if (config->background)
+        log_thread_start(l);
+    *ret_log = l;
+    return 0;
+}
+
+static void close_all(struct segment_list *list)
+{
+    struct segment *s;
+
+    while ((s = TAILQ_FIRST(list))) {
+        TAILQ_REMOVE(list, s, next);
+        segment_close(s);
+    }
+}
+
+void log_close(struct log *l)
+{
+    if (!l)
+        return;
+    log_thread_stop(l);
+    close_all(&l->held);
+    close_all(&l->ready);
+    cond_destroy(&l->wanted);
+    cond_destroy(&l->room_freed);
+    mutex_destroy(&l->lock);
+    mutex_destroy(&l->make);
+    mutex_destroy(&l->sync);
+    free(l);
+}
+
+void log_on_synced(struct log *l, void (*fn)(void *ctx, uint64_t seq), void *ctx)
+{
+    l->on_synced = fn;
+    l->on_synced_ctx = ctx;
+}
+
+void log_get_stats(struct log *l, struct log_stats *ret)
+{
+    MUTEX_GUARD(&l->lock);
+    *ret = l->stats;
+}

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+/* log_files: which segments lie on a disk. */
+#include "log_impl.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NAME_DIGITS 16
+
+static bool parse_name(const char *name, uint64_t *ret)
+{
+    uint64_t v = 0;
+
+    if (strlen(name) != NAME_DIGITS || strspn(name, "0123456789abcdef") != NAME_DIGITS)
+        return false;
+    for (const char *c = name; *c; c++)
+        v = v << 4 | (uint64_t)(*c <= '9' ? *c - '0' : *c - 'a' + 10);
+    *ret = v;
+    return true;
+}
+
+struct found {
+    struct log_file *v;
+    size_t count, room;
+};
+
+static int add_name(const char *name, void *ctx)
+{
+    struct found *f = ctx;
+    struct log_file file = {0};
+
+    if (!parse_name(name, &file.serial))
+        return 0; /* not ours */
+    if (f->count == f->room) {
+        size_t room = f->room ? f->room * 2 : 16;
+        struct log_file *v = realloc(f->v, room * sizeof *v);
+
+        if (!v)
+            return -ENOMEM;
+        f->v = v;
+        f->room = room;
+    }
+    f->v[f->count++] = file;
+    return 0;
+}
+
+static int by_serial(const void *a, const void *b)
+{
+    uint64_t x = ((const struct log_file *)a)->serial, y = ((const struct log_file *)b)->serial;
+
+    return x < y ? -1 : x > y;
+}
+
+int segment_read_head(struct disk_file *f, struct segment_head *ret)
+{
+    uint8_t bytes[SEGMENT_HEAD] = {0};
+    ssize_t n = disk_pread(f, bytes, sizeof bytes, 0);
+
+    return n < 0 ? (int)n : segment_head_decode(bytes, ret);
+}
+
+static void look_at(struct disk *d, struct log_file *file)
+{
+    char name[DISK_NAME_MAX + 1];
+    struct disk_stat stat = {0};
+    struct disk_file *f;
+
+    log_name(file->serial, name);
+    file->error = disk_open(d, name, DISK_READ, &f);
+    if (file->error)
+        return;
+    file->error = segment_read_head(f, &file->head);
+    if (disk_fstat(f, &stat) == 0)
+        file->bytes = stat.size;
+    disk_file_close(f);
+}
+
+int log_files(struct disk *d, struct log_file **ret_files, size_t *ret_count)
+{
+    struct found f = {0};
+    int r = disk_list(d, LOG_DIRECTORY, add_name, &f);
+
+    if (r && r != -ENOENT) {
+        free(f.v);
+        return r;
+    }
+    if (f.count)
+        qsort(f.v, f.count, sizeof *f.v, by_serial);
+    for (size_t i = 0; i < f.count; i++)
+        look_at(d, &f.v[i]);
+    *ret_files = f.v;
+    *ret_count = f.count;
+    return 0;
+}
+
+/* ---- keeping them ---- */
+
+#define COMPARED 4096 /* bytes at once */
+
+/* The bytes up to `size`; what cannot be read is the same as what cannot be read. */
+static bool has_same_bytes(struct disk_file *a, struct disk_file *b, uint64_t size)
+{
+    uint8_t x[COMPARED], y[COMPARED];
+
+    for (uint64_t at = 0; at < size; at += COMPARED) {
+        ssize_t n = disk_pread(a, x, sizeof x, at), m = disk_pread(b, y, sizeof y, at);
+        if (n != m || (n > 0 && memcmp(x, y, (size_t)n) != 0))
+            return false;
+    }
+    return true;
+}
+
+/* Also not, where nobody can tell. */
+static bool is_same(struct disk *d, const char *from, const char *to)
+{
+    struct disk_stat is = {0}, kept = {0};
+    struct disk_file *a = NULL, *b = NULL;
+    bool same = disk_open(d, from, DISK_READ, &a) == 0 && disk_open(d, to, DISK_READ, &b) == 0 &&
+                disk_fstat(a, &is) == 0 && disk_fstat(b, &kept) == 0 && is.size == kept.size &&
+                has_same_bytes(a, b, is.size);
+
+    disk_file_close(a);
+    disk_file_close(b);
+    return same;
+}
+
+/* A log of which nothing could be made is followed by one with the same serials: what is kept of
+ * the one before stays beside it. */
+static int keep_one(struct disk *d, uint64_t serial)
+{
+    char from[DISK_NAME_MAX + 1], to[DISK_NAME_MAX + 1];
+    bool same = false;
+    int r = -EEXIST;
+
+    log_name(serial, from);
+    for (unsigned n = 1; r == -EEXIST && !same; n++) {
+        int len = snprintf(to, sizeof to, LOG_DIRECTORY "/damaged.%016" PRIx64, serial);
+        if (n > 1)
+            snprintf(to + len, sizeof to - (size_t)len, ".%u", n);
+        r = disk_link(d, from, to);
+        same = r == -EEXIST && is_same(d, from, to); /* by one who died */
+    }
+    return same ? 0 : r;
+}
+
+/* A link, not a rename: whoever dies in between has lost nothing of either. */
+int log_keep(struct disk *d)
+{
+    struct log_file *v;
+    size_t count;
+    int r = log_files(d, &v, &count);
+
+    if (r)
+        return r;
+    for (size_t i = 0; i < count && r == 0; i++)
+        r = keep_one(d, v[i].serial);
+    free(v);
+    return r == 0 && count ? disk_sync_dir(d, LOG_DIRECTORY) : r;
+}
+
+static bool is_of(const struct log_file *f, uint64_t epoch)
+{
+    return f->error == 0 && f->head.epoch == epoch && f->head.serial == f->serial;
+}
+
+static bool is_earlier(const struct log_file *f, uint64_t epoch)
+{
+    return f->error == 0 && f->head.epoch < epoch;
+}
+
+static int reap(struct disk *d, uint64_t epoch, bool earlier)
+{
+    struct log_file *v;
+    size_t count;
+    int r = log_files(d, &v, &count);
+
+    if (r)
+        return r;
+    for (size_t i = 0; i < count && r == 0; i++) {
+        char name[DISK_NAME_MAX + 1];
+
+        if (earlier ? !is_earlier(&v[i], epoch) : is_of(&v[i], epoch))
+            continue;
+        log_name(v[i].serial, name);
+        r = disk_unlink(d, name);
+    }
+    free(v);
+    return r;
+}
+
+int log_reap(struct disk *d, uint64_t epoch)
+{
+    return reap(d, epoch, false);
+}
+
+int log_reap_earlier(struct disk *d, uint64_t epoch)
+{
+    return reap(d, epoch, true);
+}
+
+static int unlink_one(const char *name, void *ctx)
+{
+    char path[DISK_NAME_MAX + 1];
+    uint64_t serial;
+
+    if (!parse_name(name, &serial))
+        return 0;
+    log_name(serial, path);
+    return disk_unlink(ctx, path);
+}
+
+int log_remove(struct disk *d)
+{
+    int r = disk_list(d, LOG_DIRECTORY, unlink_one, d);
+
+    if (r == -ENOENT)
+        return 0;
+    return r ? r : disk_sync_dir(d, LOG_DIRECTORY);
+}

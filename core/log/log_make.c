@@ -1,0 +1,510 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * log_make: segments as files: made before they are needed, and used again when a commit has what
+ * is in them. A segment's head and name are durable before the first frame is put into it, and
+ * serials have no gaps: recovery can tell a segment that was lost from one that never was.
+ */
+#include "log_impl.h"
+#include "mapped.h"
+
+#include "io.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#define SEGMENT_UNIT UINT64_C(4096)
+#define SHARE_OF_DISK 16                           /* a segment has at most this part of the disk */
+#define SHARE_OF_FREE 4                            /* and of what is free */
+#define TOGETHER_MAX (UINT64_C(2) * LOG_FRAME_MAX) /* bytes one segment is made for */
+#define FIRST_SIZE (UINT64_C(4) << 20)             /* of a segment that is waited for; then */
+#define GROWTH 4                                   /* times as much as the one before */
+#define ZEROS ((size_t)32 << 10)                   /* bytes written at once, */
+#define ZEROS_SYNCED (128 * ZEROS)                 /* and synced */
+
+void log_name(uint64_t serial, char out[DISK_NAME_MAX + 1])
+{
+    snprintf(out, DISK_NAME_MAX + 1, LOG_DIRECTORY "/%016" PRIx64, serial);
+}
+
+/* ---- one segment ---- */
+
+void segment_shut(struct segment *s)
+{
+    if (s->map)
+        mapped_remove(s->map);
+    if (s->file)
+        disk_unmap(s->file, s->map, s->size);
+    disk_file_close(s->file);
+    s->file = NULL;
+    s->map = NULL;
+}
+
+void segment_close(struct segment *s)
+{
+    if (!s)
+        return;
+    segment_shut(s);
+    free(s);
+}
+
+struct segment *segment_unref(struct segment *s)
+{
+    return --s->refs ? NULL : s;
+}
+
+/* ---- making ---- */
+
+static uint64_t round_up(uint64_t n)
+{
+    return (n + SEGMENT_UNIT - 1) / SEGMENT_UNIT * SEGMENT_UNIT;
+}
+
+static uint64_t smallest(const struct log *l)
+{
+    return l->config.segment_size < LOG_SEGMENT_MIN ? LOG_SEGMENT_TINY : LOG_SEGMENT_MIN;
+}
+
+/* What a new one should have, if `least` bytes are less. */
+static uint64_t usual_size(const struct log *l, uint64_t least)
+{
+    uint64_t size = l->config.segment_size;
+    struct disk_space space;
+
+    if (disk_space(l->config.disk, &space) == 0) {
+        uint64_t all = space.blocks * space.block_size / SHARE_OF_DISK;
+        uint64_t left = space.blocks_avail * space.block_size / SHARE_OF_FREE;
+
+        size = size < all ? size : all;
+        size = size < left ? size : left;
+    }
+    if (l->has_thread && size > l->last_size * GROWTH)
+        size = l->last_size ? l->last_size * GROWTH : size < FIRST_SIZE ? size : FIRST_SIZE;
+    size = size / SEGMENT_UNIT * SEGMENT_UNIT;
+    size = size > smallest(l) ? size : smallest(l);
+    return size > least ? size : least;
+}
+
+static int create_file(struct log *l, struct segment *s, uint64_t least)
+{
+    char name[DISK_NAME_MAX + 1];
+    int r;
+
+    log_name(s->serial, name);
+    r = disk_open(l->config.disk, name, DISK_WRITE | DISK_CREATE, &s->file);
+    if (r == -EEXIST && (r = disk_unlink(l->config.disk, name)) == 0) /* of a failed attempt */
+        r = disk_open(l->config.disk, name, DISK_WRITE | DISK_CREATE, &s->file);
+    if (r)
+        return r;
+    s->size = usual_size(l, least);
+    r = disk_allocate(s->file, s->size);
+    if (io_is_full(r)) { /* a quota, of which the disk does not tell: leave others what is left */
+        s->size = least > smallest(l) ? least : smallest(l);
+        r = disk_allocate(s->file, s->size);
+    }
+    return r;
+}
+
+/* Zeros over all of it, or as far as there is time. A block that was allocated and never written
+ * makes the disk's own journal part of the sync that first writes it, which then takes twice as
+ * long. In small pieces, because the page cache keeps what is written at once in one folio, and a
+ * store through the mapping makes all of its folio dirty: with pieces of 1 MiB every sync of the
+ * log wrote as much, and took four times as long. Whoever waits for a segment does not wait for
+ * this. */
+static int write_zeros(struct log *l, struct segment *s)
+{
+    static const uint8_t zeros[ZEROS];
+    uint64_t off;
+    int r = 0;
+
+    for (off = 0; off < s->size && r == 0; off += ZEROS) {
+        size_t n = s->size - off < ZEROS ? (size_t)(s->size - off) : ZEROS;
+
+        if (off > 0 && atomic_load(&l->hurry))
+            break;
+        r = disk_pwrite(s->file, zeros, n, off);
+        if (r == 0 && off % ZEROS_SYNCED == ZEROS_SYNCED - ZEROS)
+            r = disk_sync(s->file);
+    }
+    s->written = r == 0 && off >= s->size;
+    return io_is_full(r) ? 0 : r; /* a disk that does not write in place */
+}
+
+/* Only for those who sync often: others would have each byte of the log written twice. */
+static bool zeros_are_worth_it(struct log *l)
+{
+    uint64_t syncs;
+    bool slow;
+
+    if (!l->has_thread)
+        return false;
+    {
+        MUTEX_GUARD(&l->lock);
+        syncs = l->stats.syncs - l->syncs_before;
+        l->syncs_before = l->stats.syncs;
+        slow = l->current && segment_is_slow(l->current);
+    }
+    return l->last_size == 0 || slow || syncs >= LOG_SYNCS_WORTH_IT;
+}
+
+/* The first with zeros after others is a small one: somebody syncs in one of those meanwhile. */
+static int create_segment(struct log *l, struct segment *s, bool zeros, uint64_t least)
+{
+    if (zeros && !l->last_zeroed)
+        l->last_size = 0;
+    int r = create_file(l, s, least);
+
+    if (r == 0) {
+        l->last_size = s->size;
+        l->last_zeroed = zeros;
+    }
+    return r == 0 && zeros ? write_zeros(l, s) : r;
+}
+
+static void count_segment(struct log *l, int64_t n, uint64_t size)
+{
+    MUTEX_GUARD(&l->lock);
+    l->stats.segments += (uint64_t)n;
+    l->stats.bytes += (uint64_t)n * size;
+}
+
+/* The spare file gets the new name. Its old frames are not needed; where somebody has removed it
+ * there is none. -ENOENT. */
+static int take_spare(struct log *l, struct segment *s)
+{
+    char from[DISK_NAME_MAX + 1], to[DISK_NAME_MAX + 1];
+    int r;
+
+    log_name(l->spare, from);
+    log_name(s->serial, to);
+    s->size = l->spare_size;
+    s->recycled = true;
+    s->written = l->spare_written;
+    l->spare_size = 0;
+    l->spare_written = false;
+    count_segment(l, -1, s->size);
+    r = disk_rename(l->config.disk, from, to);
+    if (r == -ENOENT)
+        s->recycled = s->written = false;
+    return r ? r : disk_open(l->config.disk, to, DISK_WRITE, &s->file);
+}
+
+/* The one before it, which stays until a commit has passed it. One that was given up does not. */
+static uint64_t before(struct log *l, const struct segment *s)
+{
+    MUTEX_GUARD(&l->lock);
+
+    return l->current || !TAILQ_EMPTY(&l->ready) ? s->serial - 1 : 0;
+}
+
+/* The head, and what looks like the end of the log behind it; then all of it is durable. The head
+ * is last: whoever is killed before that leaves none with an old frame behind it, which is what
+ * damage looks like. */
+static int write_head(struct log *l, struct segment *s)
+{
+    struct segment_head h = {
+        .serial = s->serial, .epoch = l->config.epoch, .seq = log_seq(l), .size = s->size};
+    uint8_t bytes[SEGMENT_HEAD] = {0}, end[FRAME_HEAD] = {0};
+
+    h.after = before(l, s);
+    if (getrandom(&h.salt, sizeof h.salt, 0) != sizeof h.salt)
+        return -EIO;
+    memcpy(h.incarnation, l->incarnation, sizeof h.incarnation);
+    segment_head_encode(&h, bytes);
+    s->seed = segment_seed(&h);
+    s->used = SEGMENT_HEAD;
+    int r = s->recycled ? disk_pwrite(s->file, end, sizeof end, SEGMENT_HEAD) : 0;
+
+    if (r == 0)
+        r = disk_pwrite(s->file, bytes, sizeof bytes, 0);
+    if (r == 0)
+        r = disk_sync(s->file);
+    return r ? r : disk_sync_dir(l->config.disk, LOG_DIRECTORY);
+}
+
+static int make_directory(struct log *l)
+{
+    int r = l->have_directory ? 0 : disk_mkdir(l->config.disk, LOG_DIRECTORY);
+
+    if (r == 0 && !l->have_directory)
+        r = disk_sync_dir(l->config.disk, "");
+    l->have_directory = r == 0;
+    return r;
+}
+
+/* A spare one in which syncs would be slow only where there is no room for another. */
+static int take_file(struct log *l, struct segment *s, uint64_t least)
+{
+    bool zeros = zeros_are_worth_it(l), spare = l->spare_size >= least;
+    char name[DISK_NAME_MAX + 1];
+    int r, full;
+
+    if (spare && (l->spare_written || !zeros)) {
+        r = take_spare(l, s);
+        if (r == 0 || s->recycled)
+            return r;
+        spare = false;
+    }
+    full = create_segment(l, s, zeros, least);
+    if (!spare || !io_is_full(full))
+        return full;
+    segment_shut(s);
+    log_name(s->serial, name);
+    disk_unlink(l->config.disk, name);
+    r = take_spare(l, s);
+    return r == 0 || s->recycled ? r : full;
+}
+
+static int fill_segment(struct log *l, struct segment *s, uint64_t least)
+{
+    int r = make_directory(l);
+    void *map;
+
+    if (r == 0)
+        r = take_file(l, s, least);
+    if (r == 0)
+        r = write_head(l, s);
+    if (r == 0)
+        r = disk_map(s->file, 0, s->size, &map);
+    if (r)
+        return r;
+    s->map = map;
+    mapped_add(map, s->size, LOG_DIRECTORY);
+    s->expected = s->size < LOG_EXPECT ? s->size : LOG_EXPECT;
+    disk_map_ahead(s->file, 0, s->expected);
+    return 0;
+}
+
+/* A spare one may be the only one that the log has: it gets its former name. */
+static void give_back_file(struct log *l, struct segment *s, const char *name)
+{
+    char former[DISK_NAME_MAX + 1];
+
+    if (!s->recycled) {
+        disk_unlink(l->config.disk, name);
+        return;
+    }
+    log_name(l->spare, former);
+    int r = disk_rename(l->config.disk, name, former);
+
+    if (r && r != -ENOENT)
+        return;
+    l->spare_size = s->size;
+    count_segment(l, 1, s->size);
+}
+
+/* Needs "log make". */
+static int make_segment(struct log *l, uint64_t least)
+{
+    struct segment *s = calloc(1, sizeof *s);
+    char name[DISK_NAME_MAX + 1];
+
+    if (!s)
+        return -ENOMEM;
+    s->serial = l->next_serial;
+    s->refs = 1;
+    int r = fill_segment(l, s, least);
+
+    if (r) {
+        log_name(s->serial, name);
+        give_back_file(l, s, name);
+        segment_close(s);
+        return r;
+    }
+    count_segment(l, 1, s->size);
+    MUTEX_GUARD(&l->lock);
+    TAILQ_INSERT_TAIL(&l->ready, s, next);
+    l->next_serial++;
+    return 0;
+}
+
+/* The thread may be writing zeros: it need not come to their end. */
+static void lock_in_a_hurry(struct log *l)
+{
+    atomic_fetch_add(&l->hurry, 1);
+    mutex_lock(&l->make);
+    atomic_fetch_sub(&l->hurry, 1);
+}
+
+/* Is there one to go on in? */
+static bool have_next(const struct log *l)
+{
+    return !TAILQ_EMPTY(&l->ready) &&
+           (!l->current || !segment_is_slow(l->current) || log_written_ready(l));
+}
+
+/* Needs "log make". */
+static int make_if_due(struct log *l, uint64_t cost)
+{
+    uint64_t need;
+
+    {
+        MUTEX_GUARD(&l->lock);
+        need = l->reserved + cost;
+        if (cost ? need <= log_room_left(l) : have_next(l))
+            return 0;
+        if (need > TOGETHER_MAX && need > cost)
+            return -EAGAIN;
+    }
+    return make_segment(l, round_up(SEGMENT_HEAD + need + 2 * LOG_SYNC_SIZE + LOG_END_SIZE));
+}
+
+int log_make(struct log *l, uint64_t cost)
+{
+    if (cost)
+        lock_in_a_hurry(l);
+    else
+        mutex_lock(&l->make);
+    int r = make_if_due(l, cost);
+
+    if (cost && l->config.background)
+        log_thread_start(l);
+    mutex_unlock(&l->make);
+    return r;
+}
+
+/* ---- trimming ---- */
+
+/* Needs "log make". `last`: there is no other segment, and its name has to stay. */
+static void keep_or_unlink(struct log *l, uint64_t serial, uint64_t size, bool written, bool last)
+{
+    char name[DISK_NAME_MAX + 1];
+    uint64_t gone = serial, gone_size = size;
+
+    if (last || (written != l->spare_written ? written : size > l->spare_size)) {
+        gone = l->spare;
+        gone_size = l->spare_size;
+        l->spare = serial;
+        l->spare_size = size;
+        l->spare_written = written;
+    }
+    if (gone_size == 0)
+        return;
+    log_name(gone, name);
+    disk_unlink(l->config.disk, name);
+    count_segment(l, -1, gone_size);
+}
+
+/* Everything in the log is committed, and it has no other segment: this one can be used again. */
+static bool can_give_up_current(const struct log *l, const struct log_pos *pos)
+{
+    const struct segment *s = l->current;
+
+    return s && pos->segment == s->serial && pos->offset == s->used && s->used > s->size / 2 &&
+           l->reserved == 0 && TAILQ_EMPTY(&l->ready);
+}
+
+/* The oldest held segment that is before `pos`, taken out. NULL: no more. */
+static struct segment *take_trimmed(struct log *l, const struct log_pos *pos)
+{
+    MUTEX_GUARD(&l->lock);
+    struct segment *s = TAILQ_FIRST(&l->held);
+
+    if (!s || (s == l->current ? !can_give_up_current(l, pos) : s->serial >= pos->segment))
+        return NULL;
+    TAILQ_REMOVE(&l->held, s, next);
+    if (s == l->current) {
+        l->current = NULL;
+        l->given_up = *pos;
+    }
+    return s;
+}
+
+void log_trim(struct log *l, const struct log_pos *pos)
+{
+    struct segment *s;
+
+    lock_in_a_hurry(l);
+    while ((s = take_trimmed(l, pos))) {
+        uint64_t serial = s->serial, size = s->size;
+        bool last = serial == pos->segment;
+        bool written = s->written || s->used > size - size / 8;
+
+        mutex_lock(&l->lock);
+        s = segment_unref(s);
+        mutex_unlock(&l->lock);
+        segment_close(s);
+        keep_or_unlink(l, serial, size, written, last);
+    }
+    mutex_unlock(&l->make);
+}
+
+/* ---- the thread: makes the next segment, and brings pages of this one, while there is time
+ * ---- */
+
+static void bring_pages(struct log *l)
+{
+    struct segment *s;
+    uint64_t off;
+
+    {
+        MUTEX_GUARD(&l->lock);
+        l->expect = false;
+        s = l->current;
+        if (!s || s->expected >= s->size)
+            return;
+        s->refs++;
+        s->expecting = true;
+        off = s->expected > s->used ? s->expected : s->used;
+        s->expected = off + LOG_EXPECT < s->size ? off + LOG_EXPECT : s->size;
+    }
+    disk_map_ahead(s->file, off, LOG_EXPECT);
+    mutex_lock(&l->lock);
+    s->expecting = false;
+    s = segment_unref(s);
+    mutex_unlock(&l->lock);
+    segment_close(s);
+}
+
+static void *thread_main(void *arg)
+{
+    struct log *l = arg;
+
+    mutex_lock(&l->lock);
+    while (!l->stop) {
+        if (!l->want && !l->expect) {
+            cond_wait(&l->wanted, &l->lock);
+            continue;
+        }
+        bool make = l->want, bring = l->expect;
+        mutex_unlock(&l->lock);
+        if (bring)
+            bring_pages(l);
+        if (!make) {
+            mutex_lock(&l->lock);
+            continue;
+        }
+        int r = log_make(l, 0);
+
+        mutex_lock(&l->lock);
+        l->want = false;
+        if (r && l->current) /* no room, most likely: not again at once */
+            l->prepare_at = l->current->used + l->current->size / 16;
+    }
+    mutex_unlock(&l->lock);
+    return NULL;
+}
+
+void log_thread_start(struct log *l)
+{
+    if (l->has_thread)
+        return;
+    MUTEX_GUARD(&l->lock);
+    l->has_thread = pthread_create(&l->thread, NULL, thread_main, l) == 0;
+}
+
+void log_thread_stop(struct log *l)
+{
+    if (!l->has_thread)
+        return;
+    atomic_fetch_add(&l->hurry, 1);
+    {
+        MUTEX_GUARD(&l->lock);
+        l->stop = true;
+        cond_signal(&l->wanted);
+    }
+    pthread_join(l->thread, NULL);
+    l->has_thread = false;
+}

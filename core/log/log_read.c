@@ -1,0 +1,402 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * log_read: what can be trusted of a log that nobody closed.
+ *
+ *     [frame 7][frame 8][sync 8][frame 9][ hole ][frame 11][sync 11 (8 was durable)]
+ *                               ^ after a loss of power: up to here. The page cache lived: up to
+ *                                 the hole.
+ *
+ * What is behind the first place where no frame goes on tells whether that is the end
+ * (log_behind.c).
+ */
+#include "log_read_impl.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- one segment ---- */
+
+static void reader_release(struct log_reader *r)
+{
+    disk_file_close(r->file);
+    r->file = NULL;
+    free(r->window);
+    r->window = NULL;
+}
+
+/* A file is made with zeros all over. Frames without a head once had one. */
+static int why_no_head(struct disk_file *f)
+{
+    uint8_t bytes[FRAME_HEAD] = {0};
+    struct frame_head h;
+    ssize_t n = disk_pread(f, bytes, sizeof bytes, SEGMENT_HEAD);
+
+    return n < 0 ? (int)n : frame_peek(bytes, &h) ? -ENOENT : -EUCLEAN;
+}
+
+static int use_file(struct log_reader *r, uint64_t serial, struct disk_file *f)
+{
+    struct segment_head h;
+    struct disk_stat stat;
+    int e = segment_read_head(f, &h);
+
+    if (e)
+        return e == -ENOENT ? why_no_head(f) : e;
+    if (h.serial != serial || h.epoch != r->scan->epoch)
+        return -ENOENT; /* a file on its way to another name, or of another life */
+    e = disk_fstat(f, &stat);
+    if (e)
+        return e;
+    disk_file_close(r->file);
+    r->file = f;
+    r->head = h;
+    r->limit = h.size < stat.size ? h.size : stat.size;
+    r->len = 0;
+    if (r->segments++ == 0)
+        r->same_boot = memcmp(h.incarnation, r->now, sizeof r->now) == 0;
+    return 0;
+}
+
+int log_reader_open(struct log_reader *r, uint64_t serial)
+{
+    char name[DISK_NAME_MAX + 1];
+    struct disk_file *f;
+
+    log_name(serial, name);
+    int e = disk_open(r->disk, name, DISK_READ, &f);
+
+    if (e)
+        return e;
+    e = use_file(r, serial, f);
+    if (e)
+        disk_file_close(f);
+    return e;
+}
+
+static int make_window(struct log_reader *r, size_t len)
+{
+    size_t room = len > LOG_WINDOW ? len : LOG_WINDOW;
+    uint8_t *p = r->room >= room ? r->window : realloc(r->window, room);
+
+    if (!p)
+        return -ENOMEM;
+    r->window = p;
+    r->room = r->room >= room ? r->room : room;
+    return 0;
+}
+
+int log_reader_bytes(struct log_reader *r, uint64_t off, size_t len, const uint8_t **ret)
+{
+    if (off > r->limit || len > r->limit - off)
+        return -EUCLEAN;
+    if (r->len == 0 || off < r->at || off + len > r->at + r->len) {
+        int e = make_window(r, len);
+
+        if (e)
+            return e;
+        ssize_t n = disk_pread(r->file, r->window, r->room, off);
+
+        r->len = 0;
+        if (n < 0)
+            return (int)n;
+        if ((size_t)n < len)
+            return -EUCLEAN;
+        r->at = off;
+        r->len = (size_t)n;
+    }
+    *ret = r->window + (off - r->at);
+    return 0;
+}
+
+static int frame_at(struct log_reader *r, uint64_t off, struct frame_head *h, const uint8_t **ret)
+{
+    int e = log_reader_bytes(r, off, FRAME_HEAD, ret);
+
+    if (e == 0)
+        e = frame_peek(*ret, h);
+    if (e == 0 && h->len > LOG_FRAME_MAX)
+        e = -EUCLEAN;
+    if (e == 0)
+        e = log_reader_bytes(r, off, (size_t)frame_size(h->len), ret);
+    return e ? e : frame_decode(*ret, (size_t)frame_size(h->len), segment_seed(&r->head), off, h);
+}
+
+/* ---- frame after frame ---- */
+
+static bool at_end(const struct log_reader *r)
+{
+    const struct log_pos *end = &r->scan->end;
+
+    return end->segment && (r->pos.segment > end->segment ||
+                            (r->pos.segment == end->segment && r->pos.offset >= end->offset));
+}
+
+/* The first segment may be one that was given up with everything in it committed; the next one says
+ * whether it was. */
+static int open_first(struct log_reader *r)
+{
+    int e = log_reader_open(r, r->pos.segment);
+
+    while (e == -ENOENT && !at_end(r)) {
+        if (!r->scan->end.segment && r->pos.segment > r->scan->pos.segment)
+            break;
+        r->pos = (struct log_pos){r->pos.segment + 1, SEGMENT_HEAD};
+        e = log_reader_open(r, r->pos.segment);
+    }
+    if (e == 0 && r->scan->must && r->head.after >= r->scan->pos.segment) {
+        r->pos = r->scan->pos;
+        e = -EUCLEAN;
+    }
+    if (e == -EUCLEAN)
+        r->lost = true;
+    return e;
+}
+
+static int open_next(struct log_reader *r)
+{
+    r->pos = (struct log_pos){r->pos.segment + 1, 0};
+    if (r->scan->end.segment && r->pos.segment > r->scan->end.segment)
+        return -ENOENT;
+    int e = log_reader_open(r, r->pos.segment);
+
+    if (e == -ENOENT || e == -EUCLEAN) {
+        r->lost = true; /* its head was durable before the one before it ended */
+        return -EUCLEAN;
+    }
+    r->pos.offset = SEGMENT_HEAD;
+    return e;
+}
+
+static bool in_order(const struct log_reader *r, const struct frame_head *h)
+{
+    if (!r->begun && r->scan->all)
+        return true;
+    if (h->kind == FRAME_SYNC)
+        return h->seq <= r->last;
+    return h->seq == r->last + 1 || (!r->begun && h->seq <= r->scan->seq);
+}
+
+static void pass_frame(struct log_reader *r, const struct frame_head *h, const uint8_t *frame,
+                       struct log_frame *ret)
+{
+    bool sync = h->kind == FRAME_SYNC;
+
+    *ret = (struct log_frame){.pos = r->pos,
+                              .seq = h->seq,
+                              .time = h->time,
+                              .ns = h->ns,
+                              .sync = sync,
+                              .payload = sync ? NULL : frame + FRAME_HEAD,
+                              .len = sync ? 0 : h->len};
+    r->pos.offset += frame_size(h->len);
+    if (h->seq > r->scan->seq && !sync) {
+        r->last = h->seq;
+        r->begun = true;
+    }
+}
+
+/* Is the first frame of the segment that is open the one due, or its end? */
+static int starts_with_due(struct log_reader *r)
+{
+    struct frame_head h;
+    const uint8_t *frame;
+    int e = frame_at(r, SEGMENT_HEAD, &h, &frame);
+
+    if (e)
+        return e;
+    if (h.kind == FRAME_END)
+        return h.seq <= r->last ? 0 : -EUCLEAN;
+    return h.kind == FRAME_CHANGE && h.seq == r->last + 1 ? 0 : -EUCLEAN;
+}
+
+/* A hole at the end of a segment, where the next one goes on with the number due, is of its end
+ * alone; one that was given up, everything in it being committed, has none. */
+static int go_on_behind_hole(struct log_reader *r)
+{
+    struct log_pos hole = r->pos;
+    uint64_t segments = r->segments;
+
+    if (r->scan->end.segment && hole.segment >= r->scan->end.segment)
+        return -EUCLEAN;
+    int e = log_reader_open(r, hole.segment + 1);
+
+    if (e == 0)
+        e = starts_with_due(r);
+    if (e == 0) {
+        r->pos = (struct log_pos){hole.segment + 1, SEGMENT_HEAD};
+        return 0;
+    }
+    if (e != -EUCLEAN && e != -ENOENT)
+        return e;
+    e = log_reader_open(r, hole.segment);
+    r->segments = segments;
+    return e ? e : -EUCLEAN;
+}
+
+/* The frame at r->pos, or, where its segment has ended, the first one behind that. */
+static int whole_frame(struct log_reader *r, struct frame_head *h, const uint8_t **ret)
+{
+    int e = 0;
+
+    for (;;) {
+        if (at_end(r))
+            return -ENOENT;
+        if (!r->file)
+            e = open_first(r);
+        if (e)
+            return e;
+        e = frame_at(r, r->pos.offset, h, ret);
+        if (e == 0 && h->kind != FRAME_END)
+            return 0;
+        if (e == 0)
+            e = open_next(r);
+        else if (e == -EUCLEAN)
+            e = go_on_behind_hole(r);
+        if (e)
+            return e;
+    }
+}
+
+/* -ENOENT: there is no more to look at. -EUCLEAN: at r->pos there is no frame that goes on. */
+static int next_frame(struct log_reader *r, struct log_frame *ret)
+{
+    struct frame_head h;
+    const uint8_t *frame;
+
+    for (;;) {
+        int e = whole_frame(r, &h, &frame);
+
+        if (e)
+            return e;
+        if (!in_order(r, &h))
+            return -EUCLEAN;
+        pass_frame(r, &h, frame, ret);
+        if (ret->sync || ret->seq > r->scan->seq)
+            return 0;
+    }
+}
+
+/* ---- the whole ---- */
+
+static int verify(struct log_reader *r, struct log_verdict *v)
+{
+    struct log_frame f;
+    int e;
+
+    while ((e = next_frame(r, &f)) == 0)
+        if (f.sync && f.seq > v->trusted)
+            v->trusted = f.seq;
+    v->last = r->last;
+    v->hole = r->pos;
+    if (e == -ENOENT && !r->file) { /* is it that there never was one? */
+        r->pos = r->scan->pos;
+        e = log_judge_absence(r, v);
+    } else if (e == -EUCLEAN) {
+        e = log_judge_hole(r, v);
+    }
+    return e == -ENOENT ? 0 : e;
+}
+
+/* Visits frames up to `until`, and with scan.all those behind it. */
+static int visit(struct log_reader *r, uint64_t until, log_frame_fn *fn, void *ctx,
+                 struct log_report *ret)
+{
+    struct log_frame f;
+    int e = 0;
+
+    ret->end = r->pos;
+    while (e == 0 && (r->scan->all || r->last < until) && (e = next_frame(r, &f)) == 0) {
+        f.tail = f.seq > until;
+        if (f.sync && !r->scan->all)
+            continue;
+        e = fn(&f, ctx);
+        if (f.sync || f.tail)
+            continue;
+        ret->frames++;
+        ret->last_seq = f.seq;
+        ret->end = r->pos;
+    }
+    if (r->scan->all && (e == -EUCLEAN || e == -ENOENT))
+        return 0; /* the end, or the hole that is known */
+    return e;
+}
+
+static struct log_reader reader(struct disk *d, const struct log_scan *scan)
+{
+    return (struct log_reader){.disk = d, .scan = scan, .pos = scan->pos, .last = scan->seq};
+}
+
+static int examine(struct disk *d, const struct log_scan *scan, struct log_verdict *v,
+                   struct log_report *ret)
+{
+    struct log_reader r = reader(d, scan);
+    int e = disk_incarnation(d, r.now);
+
+    if (e == 0)
+        e = verify(&r, v);
+    memcpy(ret->incarnation, r.now, sizeof r.now);
+    ret->segments = r.segments;
+    ret->same_boot = r.same_boot;
+    reader_release(&r);
+    return e;
+}
+
+static int count_segments(struct disk *d, uint64_t *ret_next)
+{
+    struct log_file *files;
+    size_t count;
+    int e = log_files(d, &files, &count);
+
+    if (e)
+        return e;
+    *ret_next = count ? files[count - 1].serial + 1 : 0;
+    free(files);
+    return 0;
+}
+
+int log_read(struct disk *d, const struct log_scan *scan, log_frame_fn *fn, void *ctx,
+             struct log_report *ret)
+{
+    struct log_verdict v = {.last = scan->seq, .trusted = scan->seq};
+    struct log_report report = {.last_seq = scan->seq};
+    int e = count_segments(d, &report.next_segment);
+    int bad = e ? e : examine(d, scan, &v, &report);
+
+    if (report.next_segment <= scan->pos.segment)
+        report.next_segment = scan->pos.segment + 1;
+    uint64_t until = report.same_boot ? v.last : v.trusted;
+
+    if (bad == -EUCLEAN && scan->accept)
+        until = v.last;
+    report.missing = v.missing;
+    report.torn = v.torn || until < v.last;
+    report.damaged = bad == -EUCLEAN;
+    report.whole = v.last;
+    report.behind = v.behind;
+    report.behind_last = v.behind_last;
+    if (bad == 0 || (bad == -EUCLEAN && (scan->all || scan->accept))) {
+        struct log_reader r = reader(d, scan);
+
+        e = visit(&r, until, fn, ctx, &report);
+        reader_release(&r);
+    }
+    if (bad == -EUCLEAN)
+        report.end = v.hole;
+    *ret = report;
+    return bad && !(bad == -EUCLEAN && scan->accept) ? bad : e;
+}
+
+int log_scan_now(struct log *l, struct log_scan *ret)
+{
+    MUTEX_GUARD(&l->lock);
+    const struct segment *first = TAILQ_FIRST(&l->held), *last = l->current;
+
+    if (!first || !last)
+        return -ENOENT;
+    *ret = (struct log_scan){.epoch = l->config.epoch,
+                             .pos = {first->serial, SEGMENT_HEAD},
+                             .end = {last->serial, last->used},
+                             .all = true};
+    return 0;
+}

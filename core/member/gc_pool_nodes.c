@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * gc_pool_nodes: which nodes a pool has, and which of them are gone for good. What is known of their
+ * ages is the coordinator's own: it has looked at their heads now and then, since the mount.
+ */
+#include "gc_pool_impl.h"
+#include "report.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int get_heads(void *ctx, const struct gc_report **ret_v, size_t *ret_count)
+{
+    struct gc_pool_run *c = ctx;
+    int err = gc_pool_read(c);
+
+    *ret_v = c->reports;
+    *ret_count = c->nodes;
+    return err;
+}
+
+int gc_pool_look(struct gc_pool_run *c)
+{
+    const struct gc_sources sources = {.reports = get_heads, .ctx = c};
+    struct gc_config config;
+    int err;
+
+    state_gc_config(c->p, &config);
+    c->heads_only = true;
+    err = gc_observe(c->p->node->gc, &config, &sources);
+    gc_pool_forget(c);
+    c->heads_only = false;
+    return err;
+}
+
+/* ---- retiring ---- */
+
+static bool never_open(void *ctx, uint64_t pack)
+{
+    (void)ctx;
+    (void)pack;
+    return false;
+}
+
+int gc_pool_index_retired(struct gc_pool_run *c)
+{
+    int err = 0;
+
+    for (unsigned i = 0; i < c->nodes && err == 0; i++)
+        if (c->reports[i].gone)
+            err = pool_index_packs(disk_of(c), c->p->shared->node, i + 1, never_open, NULL, NULL);
+    return err;
+}
+
+/* Retiring takes a while, and so does whatever stops this process: has it reported since it was
+ * found stale? -EBUSY. */
+static int still_silent(struct gc_pool_run *c, const struct gc_node_info *info)
+{
+    struct pool_head head;
+    int err = pool_head_read(disk_of(c), (unsigned)info->node, &head);
+
+    if (err == -ENOENT)
+        return 0;
+    return err < 0 ? err : head.serial > info->serial ? -EBUSY : 0;
+}
+
+/* Its packs last: should it wake up just now, what it can still tell others of is in them by then. */
+static int retire(struct gc_pool_run *c, const struct gc_node_info *info)
+{
+    unsigned node = (unsigned)info->node;
+    int err = still_silent(c, info);
+
+    if (err == 0)
+        err = pool_node_retire(disk_of(c), node);
+    if (err == 0)
+        err = pool_index_packs(disk_of(c), c->p->shared->node, node, never_open, NULL, NULL);
+    return err;
+}
+
+int gc_pool_retire_stale(struct gc_pool_run *c, const char *by, size_t *ret_retired)
+{
+    struct gc_node_info *v;
+    struct gc_config config;
+    size_t count;
+    int err;
+
+    *ret_retired = 0;
+    state_gc_config(c->p, &config);
+    err = gc_node_list(c->p->node->gc, &config, &v, &count);
+    if (err < 0)
+        return err;
+    for (size_t i = 0; i < count && err == 0; i++) {
+        if (!v[i].stale || v[i].node == c->p->shared->node)
+            continue;
+        err = retire(c, &v[i]);
+        *ret_retired += err == 0;
+        if (err == 0)
+            report(REPORT_WARN, "%s: node %u of the pool, stale for %llu seconds, is retired", by,
+                   (unsigned)v[i].node, (unsigned long long)(v[i].age / NSEC_PER_SEC));
+        err = err == -EBUSY ? 0 : err;
+    }
+    free(v);
+    return err;
+}
+
+/* ---- for the verbs ---- */
+
+static int with_nodes(struct state *p, int (*fn)(struct gc_pool_run *c, void *arg), void *arg)
+{
+    char why[GC_POOL_WHY] = "";
+    struct gc_pool_run c = {.p = p, .why = why};
+    int err;
+
+    if (atomic_exchange(&p->node->running, true))
+        return -EBUSY;
+    err = gc_pool_follow(&c);
+    if (err == 0)
+        err = gc_pool_look(&c);
+    if (err == 0 && fn)
+        err = fn(&c, arg);
+    atomic_store(&p->node->running, false);
+    return err;
+}
+
+int gc_pool_observe(struct state *p)
+{
+    return with_nodes(p, NULL, NULL);
+}
+
+/* While a cycle runs, as it saw them last. */
+int gc_pool_nodes(struct state *p, struct gc_node_info **ret_v, size_t *ret_count)
+{
+    struct gc_config config;
+    int err = gc_pool_observe(p);
+
+    if (err < 0 && err != -EBUSY)
+        return err;
+    state_gc_config(p, &config);
+    return gc_node_list(p->node->gc, &config, ret_v, ret_count);
+}
+
+static int retire_one(struct gc_pool_run *c, void *arg)
+{
+    unsigned node = *(unsigned *)arg;
+    struct gc_node_info *v;
+    struct gc_config config;
+    size_t count, at = 0;
+    int err;
+
+    state_gc_config(c->p, &config);
+    err = gc_node_list(c->p->node->gc, &config, &v, &count);
+    if (err < 0)
+        return err;
+    while (at < count && v[at].node != node)
+        at++;
+    err = at == count ? -ENOENT : node == c->p->shared->node || !v[at].stale ? -EBUSY : 0;
+    if (err == 0)
+        err = retire(c, &v[at]);
+    free(v);
+    return err;
+}
+
+int gc_pool_retire(struct state *p, unsigned node)
+{
+    int err = state_writable(p);
+
+    return err < 0 ? err : with_nodes(p, retire_one, &node);
+}
+
+static int retire_all(struct gc_pool_run *c, void *arg)
+{
+    return gc_pool_retire_stale(c, "node prune", arg);
+}
+
+int gc_pool_prune(struct state *p, size_t *ret_retired)
+{
+    int err = state_writable(p);
+
+    *ret_retired = 0;
+    return err < 0 ? err : with_nodes(p, retire_all, ret_retired);
+}
+
+/* ---- objects ---- */
+
+/* How much an object in that state is needed. */
+static unsigned need(enum gc_state s)
+{
+    static const unsigned needs[] = {
+        [GC_NONE] = 0, [GC_MARKED] = 1, [GC_UNREFERENCED] = 2, [GC_ACTIVE] = 3, [GC_PINNED] = 4};
+
+    return needs[s];
+}
+
+int gc_pool_history(struct state *p, size_t i, struct gc_record *ret)
+{
+    return gc_history_get(p->node->gc, i, ret);
+}
+
+/* Keys begin with the first half of the id; two ids with one such half are as good as never met. */
+void gc_pool_get(struct state *p, const struct id *id, struct gc_object_info *ret)
+{
+    struct id from = {{0}}, key;
+    struct gc_object_info info;
+
+    *ret = (struct gc_object_info){.state = GC_NONE};
+    memcpy(from.b, id->b, 8);
+    while (gc_next(p->node->gc, &from, &key, &info) == 0 && memcmp(key.b, id->b, 8) == 0) {
+        if (need(info.state) > need(ret->state))
+            *ret = info;
+        from = key;
+        for (int i = ID_LEN; i-- > 8 && ++from.b[i] == 0;)
+            ;
+        if (id_compare(&from, &key) <= 0) /* the last key of that half */
+            break;
+    }
+}

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+/* ns_record: what the table of namespaces says of one (FORMAT.md, "Namespaces"). */
+#pragma once
+
+#include "node.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct ns_fields {
+    char name[VFS_NAME_MAX + 1];
+    char *target; /* malloc'd or NULL */
+    uint32_t generation, uid, gid;
+    uint64_t root, next_ino, seq;
+    int64_t time, flushed;
+    uint64_t flushes;
+    bool frozen, verify, branched;
+};
+#define NS_RECORD_MAX (72 + VFS_NAME_MAX + 4096)
+/* Returns the length; at most NS_RECORD_MAX bytes. */
+size_t ns_record_encode(uint32_t number, const struct ns_fields *f, uint8_t *out);
+/* 0 or -EUCLEAN: is the record whole, and that of this number? check uses both, too. */
+int ns_record_check(uint32_t number, const void *val, size_t len);
+int ns_decode(const void *val, size_t len, struct ns_fields *ret);
+/* Both: the row of that number. -EUCLEAN also of a number that no namespace has, -ENOMEM. */
+int ns_read(uint64_t number, const void *val, size_t len, struct ns_fields *ret);

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * record: the kv tables of a store, and the record "state" of the table meta: what every commit
+ * says of the store as a whole (FORMAT.md, "Meta").
+ */
+#pragma once
+
+#include "id.h"
+#include "kv.h"
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    TABLE_META,
+    TABLE_PAGES,
+    TABLE_PAGE_COUNTS,
+    TABLE_OBJECTS,
+    TABLE_IDS,
+    TABLE_DYING,
+    TABLE_PACKS,
+    TABLE_NAMESPACES,
+    TABLE_PINS,
+    TABLE_DROPS,
+    TABLE_SETTINGS,
+    TABLE_GC,
+    TABLE_GHOSTS,
+    TABLE_SHARDS,
+    TABLE_SHARD_PACKS,
+    TABLE_UNSEALED,
+    TABLE_COUNT,
+};
+
+extern const struct kv_table store_tables[];
+extern const unsigned store_table_count;
+
+/* By which its shards know the store: says nothing of the secret, and tells members of one pool
+ * (`node`; 0: in none) apart. */
+void store_id_of(const uint8_t secret[ID_SECRET_LEN], int64_t created, unsigned node,
+                 uint8_t ret[16]);
+
+/* The record "state". */
+struct store_record {
+    uint64_t seq, next_page, next_number, next_pack, next_ns, orphan_root, orphan_next;
+    uint64_t epoch, log_segment, log_offset; /* where the log goes on behind this commit */
+};
+#define STORE_RECORD_LEN 88
+void store_record_encode(const struct store_record *s, uint8_t out[STORE_RECORD_LEN]);
+int store_record_decode(const void *val, size_t len, struct store_record *ret); /* -EUCLEAN */

@@ -1,0 +1,373 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * pool_dir: see the header. What others wrote is visible before it is durable, so whoever builds on
+ * it syncs it first: the numbers below the own one, the identity of the pool that is joined.
+ */
+#include "pool_dir.h"
+
+#include "pool_file.h"
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+
+#define HEAD_READ_MAX 4096 /* bytes; of a newer version it may be longer than ours */
+
+static const char *const directories[] = {"packs", "marks", "lease", "nodes", "objects"};
+#define DIRECTORIES (sizeof directories / sizeof *directories)
+
+__attribute__((format(printf, 3, 4))) static int fail(int err, char why[POOL_WHY], const char *fmt,
+                                                      ...)
+{
+    va_list args;
+
+    va_start(args, fmt);
+    (void)vsnprintf(why, POOL_WHY, fmt, args);
+    va_end(args);
+    return err;
+}
+
+void pool_node_path(unsigned node, const char *name, char out[DISK_NAME_MAX + 1])
+{
+    snprintf(out, DISK_NAME_MAX + 1, "nodes/%04x%s%s", node, *name ? "/" : "", name);
+}
+
+/* ---- the pool ---- */
+
+int pool_identity_make(struct pool_identity *ret)
+{
+    struct pool_identity i;
+    int err = id_key_make(&i.key);
+
+    if (err == 0 && getrandom(i.id, sizeof i.id, 0) != sizeof i.id)
+        err = -EIO;
+    if (err == 0)
+        *ret = i;
+    return err;
+}
+
+int pool_dir_identity(struct disk *disk, struct pool_identity *ret, char why[POOL_WHY])
+{
+    char text[POOL_TEXT_MAX];
+    size_t len;
+    int err = pool_file_get(disk, POOL_IDENTITY_FILE, text, sizeof text, &len);
+
+    if (err == 0)
+        err = pool_identity_decode(text, len, ret);
+    if (err == 0)
+        return 0;
+    if (err == -ENOENT)
+        return fail(err, why, "it is no pool: it has no file " POOL_IDENTITY_FILE);
+    if (err == -EPROTO)
+        return fail(err, why, "it was made by a newer version of tally");
+    if (err == -EUCLEAN)
+        return fail(err, why, "its file " POOL_IDENTITY_FILE " is damaged");
+    return fail(err, why, "its file " POOL_IDENTITY_FILE " cannot be read: %s", strerror(-err));
+}
+
+static int stop(const char *name, void *ctx)
+{
+    (void)name;
+    (void)ctx;
+    return 1;
+}
+
+/* 1, 0 or -errno; one that is not there is empty. */
+static int is_empty(struct disk *disk, const char *dir)
+{
+    int r = disk_list(disk, dir, stop, NULL);
+
+    return r == 1 ? 0 : r == 0 || r == -ENOENT ? 1 : r;
+}
+
+static int find_stranger(const char *name, void *ctx)
+{
+    (void)ctx;
+    for (size_t i = 0; i < DIRECTORIES; i++)
+        if (strcmp(name, directories[i]) == 0)
+            return 0;
+    return strncmp(name, "tmp.", 4) != 0 && strcmp(name, "lost+found") != 0;
+}
+
+/* Directories alone are what an interrupted creation leaves. Anything in them was some pool's whose
+ * identity is lost: to its new members all of that would be nobody's. */
+static int is_fresh(struct disk *disk)
+{
+    char name[DISK_NAME_MAX + 1];
+    int r = disk_list(disk, "", find_stranger, NULL);
+
+    if (r)
+        return r < 0 ? r : 0;
+    r = 1;
+    for (size_t i = 0; i + 1 < DIRECTORIES && r == 1; i++)
+        r = is_empty(disk, directories[i]);
+    for (unsigned i = 0; i < 256 && r == 1; i++) {
+        snprintf(name, sizeof name, "objects/%02x", i);
+        r = is_empty(disk, name);
+    }
+    return r;
+}
+
+static int make_directories(struct disk *disk)
+{
+    char name[DISK_NAME_MAX + 1];
+    int err = 0;
+
+    for (size_t i = 0; i < DIRECTORIES && err == 0; i++)
+        err = disk_mkdir(disk, directories[i]);
+    for (unsigned i = 0; i < 256 && err == 0; i++) {
+        snprintf(name, sizeof name, "objects/%02x", i);
+        err = disk_mkdir(disk, name);
+    }
+    if (err == 0)
+        err = disk_sync_dir(disk, "objects");
+    return err < 0 ? err : disk_sync_dir(disk, "");
+}
+
+int pool_dir_create(struct disk *disk, const struct pool_identity *identity, char why[POOL_WHY])
+{
+    char text[POOL_TEXT_MAX];
+    struct pool_identity there;
+    int err = pool_dir_identity(disk, &there, why);
+
+    if (err != -ENOENT)
+        return err < 0 ? err : fail(-EEXIST, why, "it is a pool already");
+    int fresh = is_fresh(disk);
+
+    if (fresh == 0)
+        return fail(-ENOTEMPTY, why, "it is not empty and no pool; give an empty directory");
+    err = fresh < 0 ? fresh : make_directories(disk);
+    if (err == 0)
+        err = pool_file_put(disk, 0, POOL_IDENTITY_FILE, text, pool_identity_encode(identity, text),
+                            POOL_PUT);
+    if (err == -EEXIST)
+        return fail(err, why, "it has just become somebody else's pool");
+    return err < 0 ? fail(err, why, "cannot make the pool: %s", strerror(-err)) : 0;
+}
+
+/* ---- nodes ---- */
+
+/* Was this number ever given out? 1, 0 or -errno. */
+static int is_node(struct disk *disk, unsigned node)
+{
+    char name[DISK_NAME_MAX + 1];
+
+    pool_node_path(node, "node", name);
+    int r = pool_file_exists(disk, name);
+
+    return r ? r : pool_node_is_retired(disk, node);
+}
+
+struct highest {
+    struct disk *disk;
+    unsigned above, found; /* the highest node above that */
+};
+
+static int find_highest(const char *name, void *ctx)
+{
+    struct highest *h = ctx;
+    uint64_t n;
+
+    if (pool_file_number(name, 4, &n) < 0 || n <= h->above || n <= h->found || n > POOL_NODE_MAX)
+        return 0;
+    int r = is_node(h->disk, (unsigned)n);
+
+    if (r == 1)
+        h->found = (unsigned)n;
+    return r < 0 ? r : 0;
+}
+
+/* From `node` upward to the first that is none. */
+static int probe(struct disk *disk, unsigned *node)
+{
+    int r = 1;
+
+    while (r == 1 && *node < POOL_NODE_MAX) {
+        r = is_node(disk, *node + 1);
+        *node += r == 1;
+    }
+    return r < 0 ? r : 0;
+}
+
+/* The listing proves nothing by what it leaves out, but by what it has: a number above the last one
+ * is one that came just now, or shows that one between is lost. */
+int pool_dir_nodes(struct disk *disk, unsigned *ret_count)
+{
+    struct highest h = {.disk = disk};
+    unsigned n = 0;
+    int err = probe(disk, &n);
+
+    h.above = n;
+    if (err == 0)
+        err = disk_list(disk, "nodes", find_highest, &h);
+    if (err == 0 && h.found)
+        err = probe(disk, &n);
+    if (err < 0)
+        return err == -ENOENT ? -EUCLEAN : err;
+    if (n < h.found)
+        return -EUCLEAN;
+    *ret_count = n;
+    return 0;
+}
+
+/* Everything that the next number builds on: the pool, and the node before it. */
+static int sync_below(struct disk *disk, unsigned node)
+{
+    char name[DISK_NAME_MAX + 1];
+    int err = disk_sync_dir(disk, "");
+
+    pool_node_path(node - 1, "", name);
+    if (err == 0 && node > 1)
+        err = disk_sync_dir(disk, name);
+    return err;
+}
+
+static int take_number(struct disk *disk, struct pool_who *who)
+{
+    char name[DISK_NAME_MAX + 1], text[POOL_TEXT_MAX];
+    int err = sync_below(disk, who->node);
+
+    pool_node_path(who->node, "", name);
+    if (err == 0)
+        err = disk_mkdir(disk, name);
+    pool_node_path(who->node, "slots", name);
+    if (err == 0)
+        err = disk_mkdir(disk, name);
+    if (err == 0)
+        err = disk_sync_dir(disk, "nodes");
+    pool_node_path(who->node, "node", name);
+    if (err == 0)
+        err = pool_file_put(disk, who->node, name, text, pool_who_encode(who, text), POOL_PUT);
+    return err;
+}
+
+static int join(struct disk *disk, struct pool_who *who)
+{
+    unsigned n;
+    int err = pool_dir_nodes(disk, &n);
+
+    if (err < 0)
+        return err;
+    do {
+        if (n == POOL_NODE_MAX)
+            return -ENOSPC;
+        who->node = ++n;
+        err = take_number(disk, who);
+    } while (err == -EEXIST);
+    return err;
+}
+
+int pool_dir_join(struct disk *disk, struct pool_who *who, char why[POOL_WHY])
+{
+    struct pool_who mine = *who;
+    int err = join(disk, &mine);
+
+    if (err == -ENOSPC && mine.node == POOL_NODE_MAX)
+        return fail(err, why, "it has had %u members, which is as many as it can", POOL_NODE_MAX);
+    if (err == -EUCLEAN)
+        return fail(err, why, "its directory nodes is damaged");
+    if (err < 0)
+        return fail(err, why, "cannot join it: %s", strerror(-err));
+    *who = mine;
+    return 0;
+}
+
+int pool_node_read(struct disk *disk, unsigned node, struct pool_who *ret)
+{
+    char name[DISK_NAME_MAX + 1], text[POOL_TEXT_MAX];
+    size_t len;
+
+    pool_node_path(node, "node", name);
+    int err = pool_file_get(disk, name, text, sizeof text, &len);
+
+    return err < 0 ? err : pool_who_decode(text, len, node, ret);
+}
+
+int pool_node_settle(struct disk *disk, unsigned node)
+{
+    char name[DISK_NAME_MAX + 1];
+
+    pool_node_path(node, "", name);
+    return disk_sync_dir(disk, name);
+}
+
+int pool_node_write(struct disk *disk, const struct pool_who *who)
+{
+    char name[DISK_NAME_MAX + 1], text[POOL_TEXT_MAX];
+
+    pool_node_path(who->node, "node", name);
+    return pool_file_put(disk, who->node, name, text, pool_who_encode(who, text), POOL_REPLACE);
+}
+
+int pool_node_is_retired(struct disk *disk, unsigned node)
+{
+    char name[DISK_NAME_MAX + 1];
+
+    pool_node_path(node, "retired", name);
+    return pool_file_exists(disk, name);
+}
+
+int pool_head_read(struct disk *disk, unsigned node, struct pool_head *ret)
+{
+    char name[DISK_NAME_MAX + 1];
+    uint8_t bytes[HEAD_READ_MAX];
+    size_t len;
+
+    pool_node_path(node, "head", name);
+    int err = pool_file_get(disk, name, bytes, sizeof bytes, &len);
+
+    return err < 0 ? err : pool_head_decode(bytes, len, node, ret);
+}
+
+/* ---- what goes ---- */
+
+struct cleaning {
+    struct disk *disk;
+    const char *dir;    /* without the last slash */
+    const char *prefix; /* of the names that go; "" all */
+};
+
+static int unlink_matching(const char *name, void *ctx)
+{
+    const struct cleaning *c = ctx;
+    char path[2 * DISK_NAME_MAX];
+
+    if (strncmp(name, c->prefix, strlen(c->prefix)) != 0)
+        return 0;
+    snprintf(path, sizeof path, "%s/%s", c->dir, name);
+    return pool_file_unlink(c->disk, path);
+}
+
+static int clean(struct disk *disk, unsigned node, const char *sub, const char *prefix)
+{
+    char dir[DISK_NAME_MAX + 1];
+    struct cleaning c = {disk, dir, prefix};
+
+    pool_node_path(node, sub, dir);
+    int err = disk_list(disk, dir, unlink_matching, &c);
+
+    return err == -ENOENT ? 0 : err;
+}
+
+int pool_node_tidy(struct disk *disk, unsigned node)
+{
+    return clean(disk, node, "", "tmp.");
+}
+
+int pool_node_retire(struct disk *disk, unsigned node)
+{
+    static const char *const parts[] = {"head", "base.", "delta.", "tmp."};
+    static const char text[] = "tallyfs pool retired 1\n";
+    char name[DISK_NAME_MAX + 1];
+
+    pool_node_path(node, "retired", name);
+    int err = pool_file_put(disk, node, name, text, sizeof text - 1, POOL_PUT);
+
+    pool_node_path(node, "", name);
+    if (err == -EEXIST) /* it need not be durable yet */
+        err = disk_sync_dir(disk, name);
+    for (size_t i = 0; i < sizeof parts / sizeof *parts && err == 0; i++)
+        err = clean(disk, node, "", parts[i]);
+    return err < 0 ? err : clean(disk, node, "slots", "");
+}

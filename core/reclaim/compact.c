@@ -1,0 +1,413 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * compact: packs of which little is alive are rewritten, one after the other:
+ *
+ *     scan      each sound record of the pack: does the entry of its id name this very place?
+ *     move      append it to the open pack, name the new place, put the old one among the dying
+ *     commit    the new places; the bytes were synced before, as of all that is sealed
+ *     bury      the old places are counted out, and the pack goes with the last of them
+ *
+ * A move is what healing does: cut anywhere, either commit names bytes that are there. A record is
+ * read once, checked, and what was checked is what is written; a damaged one stays where it is, and
+ * so does its pack. Readers who have an old place find the new one (objects_read). Nothing of it is
+ * in the log: until the commit all is where the last one says.
+ *
+ * In a pool the packs of others are looked at as well (compact_pool.c), and then those on other
+ * shards (compact_shards.c).
+ *
+ * Bounded: one record in memory, one pack on its way; memory and disk are waited for as by any
+ * writer. A thread of its own with idle I/O priority.
+ */
+#include "array.h"
+#include "compact_impl.h"
+#include "durability.h"
+#include "flush.h"
+#include "job.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define U(x) ((unsigned long long)(x))
+#define DEAD_PART 20        /* a 20th of all may be dead */
+#define THROTTLE_EVERY 256u /* records */
+#define VAIN_MAX 10         /* runs in vain that double the time to the next one */
+
+/* ---- one record ---- */
+
+static int copy(struct compaction *c, const struct entry *from, const void *data,
+                struct entry *ret_place)
+{
+    struct pack_place to;
+    int err = packs_append(c->p->packs, &from->id, data, (uint32_t)from->size, &to);
+
+    if (err < 0)
+        return err;
+    *ret_place = (struct entry){.kind = ENTRY_PACK, .id = from->id, .size = from->size};
+    ret_place->where = to.pack;
+    ret_place->offset = to.offset;
+    c->r->bytes += from->size;
+    return 0;
+}
+
+int compact_move(struct compaction *c, uint64_t number, const struct entry *from, const void *data)
+{
+    struct state *p = c->p;
+    struct entry place;
+    READ_GUARD(&p->gate);
+    int err = compact_adopt(c, from, data, &place);
+
+    if (err == -ENOENT)
+        err = copy(c, from, data, &place);
+    if (err < 0)
+        return err;
+    err = refs_relocate(p->refs, number, from, &place);
+    if (err < 0) {
+        (void)refs_bury_place(p->refs, &place);
+        return err == -ESTALE || err == -ENOENT ? 0 : err; /* healed or collected meanwhile */
+    }
+    c->r->records++;
+    return refs_bury_place(p->refs, from); /* else it stays counted until a GC cycle */
+}
+
+bool compact_is_cancelled(const struct compaction *c)
+{
+    return atomic_load(&c->p->closing) || (c->job && atomic_load(&c->job->cancel));
+}
+
+int compact_breathe(struct compaction *c)
+{
+    if (compact_is_cancelled(c))
+        return -ECANCELED;
+    if (++c->records % THROTTLE_EVERY)
+        return 0;
+    if (c->job) {
+        job_progress(c->p, c->job, c->done, c->total);
+        job_progress_bytes(c->p, c->job, c->done, c->total);
+    }
+    int err = flush_throttle(c->p);
+    return err < 0 ? err : flush_room(c->p);
+}
+
+int compact_find(struct state *p, const struct entry *at, uint64_t *ret_number)
+{
+    struct entry e;
+    bool pending;
+    int err = refs_find(p->refs, &at->id, ret_number, &e, &pending);
+
+    if (err < 0) /* nobody has it, or it has one further down the chain */
+        return err == -ENOENT || err == -EAGAIN ? 0 : err;
+    if (entry_same_place(&e, at))
+        return 1;
+    refs_unhold(p->refs, *ret_number);
+    return 0;
+}
+
+static int visit(const struct id *id, const struct pack_place *at, const void *data, uint32_t len,
+                 void *ctx)
+{
+    struct compaction *c = ctx;
+    const struct entry e = {
+        .kind = ENTRY_PACK, .id = *id, .size = len, .where = at->pack, .offset = at->offset};
+    uint64_t number;
+    int err = compact_breathe(c);
+
+    c->done = c->at + at->offset;
+    if (err == 0)
+        err = compact_find(c->p, &e, &number);
+    if (err <= 0)
+        return err;
+    err = compact_move(c, number, &e, data);
+    refs_unhold(c->p->refs, number);
+    return err;
+}
+
+/* ---- one pack ---- */
+
+static int scan(struct compaction *c, uint64_t pack)
+{
+    char name[DISK_NAME_MAX + 1];
+    struct disk_file *f;
+    int err;
+
+    pack_name(pack, name);
+    err = disk_open(c->p->config.disk, name, DISK_READ, &f);
+    if (err < 0)
+        return err == -ENOENT ? 0 : err; /* its last records died */
+    err = packs_scan(f, pack, c->buf, visit, c);
+    disk_file_close(f);
+    return err;
+}
+
+/* The old places are gone when this returns, but for those that readers of the dying still hold. */
+int compact_commit(struct compaction *c)
+{
+    int err = flush_now(c->p);
+
+    (void)flush_bury(c->p, SIZE_MAX);
+    return err;
+}
+
+static int rewrite(struct compaction *c, const struct pack_info *k)
+{
+    uint64_t bytes = c->r->bytes;
+    int end, err = flush_room_for(c->p, k->bytes - k->dead); /* until the old ones go */
+
+    c->at = c->done;
+    if (err == 0) {
+        err = scan(c, k->number);
+        end = compact_commit(c); /* also of a part: else both copies would stay */
+        err = err < 0 ? err : end;
+    }
+    c->done = c->at + k->entry.file_bytes;
+    if (err < 0)
+        return err;
+    if (packs_is_known(c->p->packs, k->number) == 0) {
+        uint64_t written = c->r->bytes - bytes;
+        c->r->packs++;
+        c->r->freed += k->bytes > written ? k->bytes - written : 0;
+    }
+    return 0;
+}
+
+/* ---- which ---- */
+
+static int by_dead_part(const void *a, const void *b)
+{
+    const struct pack_info *x = a, *y = b;
+    double p = (double)x->dead / (double)x->bytes;
+    double q = (double)y->dead / (double)y->bytes;
+
+    return p > q ? -1 : p < q;
+}
+
+bool compact_is_below(const struct pack_info *k, unsigned below)
+{
+    return k->dead && (k->bytes - k->dead) * 100 < k->bytes * below;
+}
+
+int compact_consider(struct compact_choice *l, const struct pack_info *k)
+{
+    l->file_bytes += k->bytes;
+    l->dead += k->dead;
+    if (k->dead == 0)
+        return 0;
+    if (ARRAY_RESERVE(l->v, l->room, l->count + 1) < 0)
+        return -ENOMEM;
+    l->v[l->count++] = *k;
+    return 0;
+}
+
+static int gather(struct state *p, struct compact_choice *l)
+{
+    struct pack_info k = {.number = 0};
+    int err;
+
+    while ((err = packs_next_closed(p->packs, k.number, &k)) == 0) {
+        err = compact_consider(l, &k);
+        if (err < 0)
+            return err;
+    }
+    return err == -ENOENT ? 0 : err;
+}
+
+void compact_choose(struct compact_choice *c, unsigned below, bool thorough)
+{
+    uint64_t dead = c->dead, file_bytes = c->file_bytes;
+    size_t n = 0;
+
+    if (c->count)
+        qsort(c->v, c->count, sizeof *c->v, by_dead_part);
+    for (; n < c->count; n++) {
+        if (!compact_is_below(&c->v[n], below) && !(thorough && dead * DEAD_PART > file_bytes))
+            break;
+        dead -= c->v[n].dead;
+        file_bytes -= c->v[n].dead;
+    }
+    c->count = n;
+}
+
+/* ---- all ---- */
+
+/* A bad sector, or damage, is of one pack; the others can be rewritten all the same. */
+static bool is_of_one(int err)
+{
+    return err == -EIO || err == -EUCLEAN;
+}
+
+typedef int rewrite_fn(struct compaction *c, const struct pack_info *k);
+
+static int rewrite_all(struct compaction *c, const struct compact_choice *l, rewrite_fn *fn)
+{
+    int err = 0;
+
+    for (size_t i = 0; i < l->count && (err == 0 || is_of_one(err)); i++) {
+        int r = compact_is_cancelled(c) ? -ECANCELED : fn(c, &l->v[i]);
+        err = r < 0 && (err == 0 || !is_of_one(r)) ? r : err;
+    }
+    return err;
+}
+
+/* What died and was not buried yet is counted as alive. */
+static int prepare(struct compaction *c, bool thorough)
+{
+    int err = state_writable(c->p);
+
+    if (err == 0 && !flush_is_idle(c->p))
+        err = compact_commit(c);
+    if (err < 0 || !thorough)
+        return err;
+    READ_GUARD(&c->p->gate); /* also of the pack that is open */
+    return packs_retire_current(c->p->packs);
+}
+
+static int choose_all(struct compaction *c, unsigned below, bool thorough)
+{
+    int err = gather(c->p, &c->own);
+
+    if (err == 0)
+        err = compact_pool_gather(c);
+    if (err < 0)
+        return err;
+    compact_choose(&c->own, below, thorough);
+    compact_choose(&c->others, below, thorough);
+    for (size_t i = 0; i < c->own.count; i++)
+        c->total += c->own.v[i].entry.file_bytes;
+    for (size_t i = 0; i < c->others.count; i++)
+        c->total += c->others.v[i].entry.file_bytes;
+    return 0;
+}
+
+static int run(struct compaction *c, unsigned below, bool thorough)
+{
+    int err = prepare(c, thorough), end;
+
+    if (err == 0)
+        err = choose_all(c, below, thorough);
+    if (err < 0)
+        return err;
+    err = rewrite_all(c, &c->own, rewrite);
+    if (err < 0 && !is_of_one(err))
+        return err;
+    end = rewrite_all(c, &c->others, compact_pool_leave);
+    if (end < 0 && !is_of_one(end))
+        return end;
+    err = err < 0 ? err : end;
+    end = compact_shards(c, below, thorough);
+    return end < 0 ? end : err;
+}
+
+int compact_store(struct state *p, struct job *j, unsigned below, bool thorough,
+                  struct compact_result *ret)
+{
+    struct compaction c = {.p = p, .job = j, .r = ret};
+    int err;
+
+    *ret = (struct compact_result){0};
+    if (atomic_exchange(&p->compacting->running, true))
+        return -EBUSY;
+    c.buf = malloc(PACK_RECORD_MAX);
+    err = c.buf ? run(&c, below, thorough) : -ENOMEM;
+    free(c.buf);
+    free(c.own.v);
+    free(c.others.v);
+    if (err == 0)
+        atomic_store(&p->compacting->elsewhere, 0); /* until the pool has another list */
+    atomic_fetch_add(&p->compacting->packs, ret->packs);
+    atomic_fetch_add(&p->compacting->bytes, ret->bytes);
+    if (ret->packs)
+        atomic_store(&p->compacting->vain, 0);
+    else if (c.total && err != -ECANCELED && atomic_load(&p->compacting->vain) < VAIN_MAX)
+        atomic_fetch_add(&p->compacting->vain, 1);
+    atomic_store(&p->compacting->running, false);
+    return err;
+}
+
+static void say(struct state *p, struct job *j, const struct compact_result *r)
+{
+    char text[256];
+
+    snprintf(text, sizeof text, "packs=%llu moved=%llu moved_bytes=%llu freed_bytes=%llu",
+             U(r->packs), U(r->records), U(r->bytes), U(r->freed));
+    job_result(p, j, text);
+}
+
+static int work(struct state *p, struct job *j, bool thorough)
+{
+    struct compact_result r;
+    unsigned below = (unsigned)settings_get(&p->settings, SET_COMPACT_BELOW);
+    int err;
+
+    err = compact_store(p, j, below, thorough, &r);
+    say(p, j, &r);
+    return err;
+}
+
+int compact_job(struct state *p, struct job *j, void *arg)
+{
+    (void)arg;
+    return work(p, j, true);
+}
+
+static int due(struct state *p, struct job *j, void *arg)
+{
+    (void)arg;
+    return work(p, j, false);
+}
+
+/* ---- by itself ---- */
+
+static bool is_due(struct state *p)
+{
+    unsigned below = (unsigned)settings_get(&p->settings, SET_COMPACT_BELOW);
+    uint64_t worth = (uint64_t)settings_get(&p->settings, SET_PACK_SIZE) / COMPACT_DUE_PART;
+    uint64_t dead = atomic_load(&p->compacting->elsewhere);
+    struct pack_info k = {.number = 0};
+    struct packs_stats s;
+
+    packs_get_stats(p->packs, &s);
+    if (below == 0)
+        return false;
+    if (s.dead_bytes + dead < worth)
+        return compact_shards_dead(p, below, worth) >= worth;
+    while (dead < worth && packs_next_closed(p->packs, k.number, &k) == 0)
+        dead += compact_is_below(&k, below) ? k.dead : 0;
+    return dead >= worth || compact_shards_dead(p, below, worth) >= worth;
+}
+
+static void below_set(void *ctx, int64_t value)
+{
+    struct state *p = ctx;
+
+    (void)value;
+    atomic_store(&p->compacting->vain, 0);
+    atomic_store(&p->compacting->looked, INT64_MIN / 2); /* long ago */
+    flush_kick(p); /* who looks is the flusher */
+}
+
+void compact_watch(struct state *p)
+{
+    settings_watch(&p->settings, SET_COMPACT_BELOW, below_set, p);
+}
+
+void compact_if_due(struct state *p)
+{
+    int64_t at = ticks(p), looked = atomic_load(&p->compacting->looked);
+    int64_t every = (int64_t)COMPACT_EVERY << atomic_load(&p->compacting->vain);
+
+    if (at - (looked ? looked : p->opened) < every || atomic_load(&p->closing) ||
+        atomic_load(&p->readonly) || atomic_load(&p->compacting->running))
+        return;
+    atomic_store(&p->compacting->looked, at);
+    if (is_due(p))
+        (void)job_try(p, "compact", "due", &(struct job_work){.fn = due, .alone = true});
+    /* the job has the error */
+}
+
+void compact_get_stats(struct state *p, struct compact_stats *ret)
+{
+    struct compacting *c = p->compacting;
+
+    *ret = (struct compact_stats){.packs = atomic_load(&c->packs),
+                                  .bytes = atomic_load(&c->bytes),
+                                  .running = atomic_load(&c->running)};
+}

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * compact_pool: packs of a pool that this store's table does not have: other members wrote them, or
+ * it did and has let go of all its own there. What is dead in them only the pool knows: what cycles
+ * have removed (pool_held.h). Where little is left, each member that still names some of it leaves:
+ *
+ *     for each record that is held: does the entry of its id name this very place?
+ *     is it somewhere else in the pool already? its bytes compared, that place is named
+ *     else it is copied to the store's own open pack
+ *
+ * and the rest is as for any move (compact.c). Nothing is deleted here: the next report does not
+ * name the old places any more, and when all members have left, cycles remove the records and the
+ * pack.
+ *
+ * A place elsewhere is found as a seal finds one: in a view of reports, the gate held from the look
+ * to the entry (pool_index.h), so it is none that may be on its way out. Packs that are being left
+ * are no better than the one at hand. Two members that leave at the same time do not see each
+ * other's copies before they have reported: then the bytes are there twice, as after two writes at
+ * once.
+ */
+#include "compact_impl.h"
+#include "flush.h"
+#include "pool_held.h"
+#include "pool_node.h"
+#include <errno.h>
+
+/* ---- which ---- */
+
+static struct pack_info info_of(const struct pool_held_pack *k)
+{
+    return (struct pack_info){.number = k->number,
+                              .entry.file_bytes = k->bytes,
+                              .dead = k->bytes - k->held,
+                              .bytes = k->bytes};
+}
+
+/* 1 ends the walk: one is enough. */
+static int is_named(const struct entry *at, void *ctx)
+{
+    struct state *p = ctx;
+    uint64_t number;
+    int r = atomic_load(&p->closing) ? -ECANCELED : compact_find(p, at, &number);
+
+    if (r == 1)
+        refs_unhold(p->refs, number);
+    return r;
+}
+
+/* Is it none of this store's table, and has something that this store needs? A pack that goes
+ * meanwhile has not. */
+static int concerns(struct state *p, uint64_t pack)
+{
+    int r = pool_number_node(pack) == p->shared->node ? packs_is_known(p->packs, pack) : 0;
+
+    if (r != 0)
+        return r < 0 ? r : 0;
+    r = pool_held_records(p->shared->disk, pack, is_named, p);
+    return r == -ENOENT || r == -EUCLEAN || r == -EIO ? 0 : r;
+}
+
+static int gather_one(const struct pool_held_pack *k, void *ctx)
+{
+    struct compaction *c = ctx;
+    struct pack_info info = info_of(k);
+    int r = concerns(c->p, k->number);
+
+    return r <= 0 ? r : compact_consider(&c->others, &info);
+}
+
+int compact_pool_gather(struct compaction *c)
+{
+    if (!c->p->shared)
+        return 0;
+    pool_node_refresh(c->p);
+    return pool_held_packs(c->p->shared->disk, gather_one, c);
+}
+
+/* ---- one record ---- */
+
+static bool has_pack(const struct compact_choice *l, uint64_t pack)
+{
+    for (size_t i = 0; i < l->count; i++)
+        if (l->v[i].number == pack)
+            return true;
+    return false;
+}
+
+static bool is_left(const struct compaction *c, const struct entry *e)
+{
+    return e->kind == ENTRY_PACK && (has_pack(&c->own, e->where) || has_pack(&c->others, e->where));
+}
+
+/* What cannot be read there, or counted, is passed over: it can be put beside it. */
+int compact_adopt(struct compaction *c, const struct entry *from, const void *data,
+                  struct entry *ret_place)
+{
+    struct state *p = c->p;
+
+    for (unsigned nth = 0; pool_node_find(p, &from->id, from->size, nth, ret_place) == 0; nth++) {
+        const struct pack_place at = {ret_place->where, ret_place->offset};
+        if (is_left(c, ret_place) ||
+            objects_are_at(p->objects, ret_place, data, (uint32_t)from->size) != 1)
+            continue;
+        if (ret_place->kind != ENTRY_PACK || packs_adopt(p->packs, &at, (uint32_t)from->size) == 0)
+            return 0;
+    }
+    return -ENOENT;
+}
+
+static int read_and_move(struct compaction *c, uint64_t number, const struct entry *at)
+{
+    const struct pack_place place = {at->where, at->offset};
+    int err = packs_read(c->p->packs, &place, &at->id, c->buf, (uint32_t)at->size);
+
+    if (err == -EUCLEAN || err == -ENOENT) { /* it stays, as its alarm does */
+        c->kept = true;
+        return 0;
+    }
+    return err < 0 ? err : compact_move(c, number, at, c->buf);
+}
+
+static int visit(const struct entry *at, void *ctx)
+{
+    struct compaction *c = ctx;
+    uint64_t number;
+    int err = compact_breathe(c);
+
+    c->done = c->at + at->offset;
+    if (err == 0)
+        err = compact_find(c->p, at, &number);
+    if (err <= 0)
+        return err;
+    err = read_and_move(c, number, at);
+    refs_unhold(c->p->refs, number);
+    return err;
+}
+
+/* ---- one pack ---- */
+
+int compact_pool_leave(struct compaction *c, const struct pack_info *k)
+{
+    uint64_t records = c->r->records;
+    int end, err = flush_room_for(c->p, k->entry.file_bytes - k->dead);
+
+    c->at = c->done;
+    c->kept = false;
+    if (err == 0) {
+        err = pool_held_records(c->p->shared->disk, k->number, visit, c);
+        end = compact_commit(c); /* also of a part: else both copies would stay */
+        err = err < 0 && err != -ENOENT ? err : end;
+    }
+    c->done = c->at + k->entry.file_bytes;
+    if (err == 0 && !c->kept)
+        c->r->packs += c->r->records > records;
+    return err;
+}
+
+/* ---- by itself ---- */
+
+struct looking {
+    struct state *p;
+    unsigned below;
+    uint64_t dead;
+};
+
+static int look_at(const struct pool_held_pack *k, void *ctx)
+{
+    struct looking *l = ctx;
+    struct pack_info info = info_of(k);
+    int r = compact_is_below(&info, l->below) ? concerns(l->p, k->number) : 0;
+
+    if (r > 0)
+        l->dead += info.dead;
+    return r < 0 ? r : 0;
+}
+
+/* Only cycles remove, and each publishes a list first: without a newer one nothing has changed.
+ * What a cycle removes after its list was read is seen with the next one. */
+void compact_look_at_pool(struct state *p, uint64_t serial)
+{
+    struct looking l = {.p = p, .below = (unsigned)settings_get(&p->settings, SET_COMPACT_BELOW)};
+
+    if (l.below == 0 || serial == p->compacting->serial)
+        return;
+    if (pool_held_packs(p->shared->disk, look_at, &l) < 0)
+        return;
+    p->compacting->serial = serial;
+    atomic_store(&p->compacting->elsewhere, l.dead);
+}

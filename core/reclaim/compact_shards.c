@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * compact_shards: packs on other shards of which little is alive. A pack there is never changed, so
+ * it is only ever left: what is alive of it is moved within its shard, by a move as any (move.h),
+ * into new packs; with the last of its records it goes, by a release.
+ *
+ *     for each record of the pack: does the entry of its id name this very place? then it is moved
+ *
+ * What is dead in it is known from the table shard_packs alone: its file's bytes, less what the
+ * live records may take. A shard that is away, full, read-only, or being drained is left out.
+ */
+#include "compact_impl.h"
+#include "move.h"
+#include "shard_packs.h"
+#include "shards.h"
+#include <errno.h>
+#include <stdlib.h>
+
+/* Bytes that a record takes beside its payload, at most. */
+#define RECORD_MORE (PACK_RECORD_HEAD + 7)
+
+struct leaving {
+    struct compaction *c;
+    struct move *move;
+    uint16_t shard;
+    struct disk *disk;
+};
+
+/* ---- which ---- */
+
+static struct pack_info info_of(uint64_t pack, const struct pack_entry *e)
+{
+    uint64_t alive = PACK_FILE_HEAD + e->live_bytes + (uint64_t)e->live_records * RECORD_MORE;
+
+    return (struct pack_info){.number = pack,
+                              .entry = *e,
+                              .dead = e->file_bytes > alive ? e->file_bytes - alive : 0,
+                              .bytes = e->file_bytes};
+}
+
+/* The next pack of that shard that has something alive. -ENOENT */
+static int next_pack(struct state *p, uint16_t shard, uint64_t *pack, struct pack_info *ret)
+{
+    uint16_t at = shard;
+    struct pack_entry e;
+    int err;
+
+    while ((err = shard_packs_next(p->shard_packs, &at, pack, &e)) == 0 && at == shard) {
+        *ret = info_of(*pack, &e);
+        if (e.live_records > 0)
+            return 0;
+    }
+    return err < 0 ? err : -ENOENT;
+}
+
+static int gather(struct compaction *c, uint16_t shard, struct compact_choice *l)
+{
+    struct pack_info k;
+    uint64_t pack = 0;
+    int err;
+
+    while ((err = next_pack(c->p, shard, &pack, &k)) == 0) {
+        err = compact_consider(l, &k);
+        if (err < 0)
+            return err;
+    }
+    return err == -ENOENT ? 0 : err;
+}
+
+uint64_t compact_shards_dead(struct state *p, unsigned below, uint64_t enough)
+{
+    struct shards_info s = {.number = 0};
+    uint64_t dead = 0;
+
+    while (p->shards && dead < enough && shards_next(p->shards, s.number, &s) == 0) {
+        struct pack_info k;
+        uint64_t pack = 0;
+        if (s.state != SHARDS_OK || s.draining)
+            continue;
+        while (dead < enough && next_pack(p, s.number, &pack, &k) == 0)
+            dead += compact_is_below(&k, below) ? k.dead : 0;
+    }
+    return dead;
+}
+
+/* ---- one pack ---- */
+
+static int visit(const struct id *id, const struct pack_place *at, const void *data, uint32_t len,
+                 void *ctx)
+{
+    struct leaving *l = ctx;
+    const struct entry e = {.kind = ENTRY_PACK,
+                            .id = *id,
+                            .size = len,
+                            .shard = l->shard,
+                            .where = at->pack,
+                            .offset = at->offset};
+    uint64_t number;
+    int err = compact_breathe(l->c);
+
+    (void)data; /* the move reads it again, and verifies it by its id, too */
+    l->c->done = l->c->at + at->offset;
+    if (err == 0)
+        err = compact_find(l->c->p, &e, &number);
+    if (err <= 0)
+        return err;
+    err = move_one(l->move, number, &e);
+    refs_unhold(l->c->p->refs, number);
+    return err;
+}
+
+/* What cannot be read stays where it is, and so does its pack. */
+static int leave(struct leaving *l, const struct pack_info *k)
+{
+    struct compaction *c = l->c;
+    char name[DISK_NAME_MAX + 1];
+    struct disk_file *f;
+    int err = compact_is_cancelled(c) ? -ECANCELED : 0;
+
+    c->at = c->done;
+    pack_name(k->number, name);
+    if (err == 0)
+        err = disk_open(l->disk, name, DISK_READ, &f);
+    if (err == 0) {
+        err = packs_scan(f, k->number, c->buf, visit, l);
+        disk_file_close(f);
+    }
+    c->done = c->at + k->entry.file_bytes;
+    return err == -ENOENT || err == -EIO || err == -EUCLEAN ? 0 : err;
+}
+
+/* ---- one shard ---- */
+
+static int leave_all(struct leaving *l, const struct compact_choice *choice,
+                     struct move_result *ret)
+{
+    struct state *p = l->c->p;
+    int end, err = move_begin(p, NULL, l->shard, &l->move);
+
+    if (err < 0)
+        return err;
+    for (size_t i = 0; i < choice->count && err == 0; i++)
+        err = leave(l, &choice->v[i]);
+    end = move_end(l->move, ret);
+    return err < 0 ? err : end;
+}
+
+static void count_gone(struct compaction *c, uint16_t shard, const struct compact_choice *choice,
+                       const struct move_result *moved)
+{
+    uint64_t gone = 0;
+    struct pack_entry e;
+
+    for (size_t i = 0; i < choice->count; i++) {
+        if (shard_packs_get(c->p->shard_packs, shard, choice->v[i].number, &e) != -ENOENT)
+            continue;
+        c->r->packs++;
+        gone += choice->v[i].entry.file_bytes;
+    }
+    c->r->records += moved->objects;
+    c->r->bytes += moved->bytes;
+    c->r->freed += gone > moved->bytes ? gone - moved->bytes : 0;
+}
+
+static int compact_shard(struct compaction *c, uint16_t shard, const struct compact_choice *choice)
+{
+    struct leaving l = {.c = c, .shard = shard};
+    struct move_result moved = {0};
+    uint64_t left;
+    int err = shards_get(c->p->shards, shard, SHARDS_WRITE, NULL, &l.disk);
+
+    if (err < 0)
+        return err;
+    for (size_t i = 0; i < choice->count; i++)
+        c->total += choice->v[i].entry.file_bytes;
+    err = leave_all(&l, choice, &moved);
+    shards_put_back(c->p->shards, shard);
+    (void)release_pass(c->p, shard, &left);
+    count_gone(c, shard, choice, &moved);
+    return err;
+}
+
+/* That of one shard ends with it. */
+static bool is_of_shard(int err)
+{
+    return err == -EHOSTUNREACH || err == -EROFS || err == -EACCES || err == -ENOSPC ||
+           err == -EDQUOT || err == -EBUSY || err == -ENXIO || err == -EIO || err == -EUCLEAN;
+}
+
+int compact_shards(struct compaction *c, unsigned below, bool thorough)
+{
+    struct shards_info s = {.number = 0};
+    int err = 0;
+
+    while (c->p->shards && err == 0 && shards_next(c->p->shards, s.number, &s) == 0) {
+        struct compact_choice choice = {0};
+        if (s.draining)
+            continue;
+        err = gather(c, s.number, &choice);
+        if (err == 0)
+            compact_choose(&choice, below, thorough);
+        if (err == 0 && choice.count)
+            err = compact_shard(c, s.number, &choice);
+        free(choice.v);
+        if (is_of_shard(err) && !atomic_load(&c->p->readonly))
+            err = 0;
+    }
+    return err;
+}

@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * move_select: which objects are meant (move.h).
+ *
+ * By words: all that the items of a file name, of all files below a directory, of a namespace; or
+ * an object by its id. Their numbers are gathered (8 bytes each), so that each is told once, in the
+ * order in which they were made, which is about that of their places. By age and size: every entry
+ * of the table is looked at, a few at a time.
+ *
+ * What is not sealed yet is sealed first, as far as that is done within view_wait.
+ */
+#include "array.h"
+#include "command.h"
+#include "durability.h"
+#include "move.h"
+#include "vfs.h"
+#include "walk.h"
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#define KEYS_AT_ONCE 256 /* under one snapshot */
+#define DAY (24 * 3600 * NSEC_PER_SEC)
+
+struct numbers {
+    uint64_t *v;
+    size_t count, room;
+};
+
+struct selecting {
+    struct state *p;
+    const struct move_selection *s;
+    move_select_fn *fn;
+    void *ctx;
+    char *why;
+    struct numbers objects;
+    struct numbers dirs, files; /* inode numbers, to be looked through */
+    bool hidden;
+};
+
+static int add(struct numbers *l, uint64_t number)
+{
+    if (ARRAY_RESERVE(l->v, l->room, l->count + 1) < 0)
+        return -ENOMEM;
+    l->v[l->count++] = number;
+    return 0;
+}
+
+static int say(struct selecting *g, int err, const char *fmt, const char *word)
+{
+    CLEANUP_STRBUF struct strbuf quoted = STRBUF_INIT;
+    const char *at = strstr(fmt, "%s");
+
+    command_add_word(&quoted, word);
+    snprintf(g->why, 256, "%.*s%.160s%s", (int)(at - fmt), fmt, quoted.s, at + 2);
+    return err;
+}
+
+/* ---- one object ---- */
+
+/* A day that is not known is older than all that are. */
+static bool is_idle(struct selecting *g, const struct entry *e)
+{
+    if (g->s->idle <= 0)
+        return true;
+    return ((int64_t)e->day + 1) * DAY <= now(g->p) - g->s->idle;
+}
+
+static bool matches(struct selecting *g, const struct entry *e)
+{
+    return entry_is_sealed(e) && e->count && (g->s->on < 0 || e->shard == g->s->on) &&
+           (g->s->larger == 0 || e->size > g->s->larger) && is_idle(g, e);
+}
+
+static int tell(struct selecting *g, uint64_t number)
+{
+    struct entry e;
+    int err = refs_entry(g->p->refs, number, false, NULL, &e);
+
+    if (err == -ENOENT || (err == 0 && !matches(g, &e)))
+        return 0;
+    /* That an entry is damaged the move will find. */
+    return err < 0 && err != -EUCLEAN ? err : g->fn(number, g->ctx);
+}
+
+static int compare(const void *a, const void *b)
+{
+    const uint64_t *x = a, *y = b;
+
+    return *x < *y ? -1 : *x > *y;
+}
+
+static int tell_gathered(struct selecting *g)
+{
+    struct numbers *l = &g->objects;
+    int err = 0;
+
+    if (l->count)
+        qsort(l->v, l->count, sizeof *l->v, compare);
+    for (size_t i = 0; i < l->count && err == 0; i++)
+        if (i == 0 || l->v[i] != l->v[i - 1])
+            err = tell(g, l->v[i]);
+    return err;
+}
+
+/* ---- trees ---- */
+
+static int stop(void *ctx)
+{
+    const struct selecting *g = ctx;
+
+    return atomic_load(&g->p->closing) ? -ESHUTDOWN : 0;
+}
+
+static int gather(struct key k, const void *val, size_t len, void *ctx)
+{
+    struct selecting *g = ctx;
+    uint64_t number = item_object(k, val, len);
+
+    return number ? add(&g->objects, refs_resolve(g->p->refs, number)) : 0;
+}
+
+/* Of a directory: its own objects, too, and what is in it. */
+static int gather_below(struct key k, const void *val, size_t len, void *ctx)
+{
+    struct selecting *g = ctx;
+    struct dirent_item d;
+
+    if (key_type(k) != ITEM_DIRENT)
+        return gather(k, val, len, ctx);
+    if (item_is_counter(k))
+        return 0;
+    if (dirent_decode(val, len, &d) < 0) {
+        g->hidden = true;
+        return 0;
+    }
+    return add(d.type == DT_DIR ? &g->dirs : &g->files, d.ino);
+}
+
+static int walk(struct selecting *g, struct ns *ns, struct key_range r,
+                int (*fn)(struct key k, const void *val, size_t len, void *ctx))
+{
+    struct walk w = {.lock = &ns->lock,
+                     .tree = &ns->tree,
+                     .from = r.from,
+                     .to = r.to,
+                     .fn = fn,
+                     .pause = stop,
+                     .ctx = g};
+    int err = walk_items(&w);
+
+    g->hidden |= w.hidden;
+    return err;
+}
+
+static int gather_directory(struct selecting *g, struct ns *ns, uint64_t ino)
+{
+    int err = add(&g->dirs, ino);
+
+    while (err == 0 && g->dirs.count) {
+        err = walk(g, ns, range_of_inode(g->dirs.v[--g->dirs.count]), gather_below);
+        while (err == 0 && g->files.count)
+            err = walk(g, ns, range_of_inode(g->files.v[--g->files.count]), gather);
+    }
+    return err;
+}
+
+static int load_mode(struct ns *ns, uint64_t ino, uint32_t *ret_mode)
+{
+    struct inode in;
+    READ_GUARD(&ns->lock);
+    int err = inode_load(&ns->tree, ino, &in);
+
+    *ret_mode = in.mode;
+    return err;
+}
+
+static int gather_node(struct selecting *g, uint64_t node, const char *word)
+{
+    static const struct key_range all = {.to = {UINT64_MAX, UINT64_MAX}};
+    uint64_t ino = vfs_node_ino(node);
+    uint32_t mode;
+    struct ns *ns;
+    int err = ns_get(g->p, vfs_node_ns(node), &ns);
+
+    if (err < 0)
+        return err;
+    if (ns->target)
+        err = say(g, -EINVAL, "%s is a symbolic link, not a namespace", word);
+    else if (!g->fn)
+        err = 0; /* it is there, and that was asked */
+    else if (ino == NS_ROOT_INO)
+        err = walk(g, ns, all, gather);
+    else if ((err = load_mode(ns, ino, &mode)) == 0)
+        err = S_ISDIR(mode) ? gather_directory(g, ns, ino)
+                            : walk(g, ns, range_of_inode(ino), gather);
+    ns_put(g->p, ns);
+    return err;
+}
+
+/* ---- words ---- */
+
+static int gather_path(struct selecting *g, const char *word)
+{
+    const char *rest;
+    size_t ns_len;
+    uint64_t node;
+    int err = command_path(word, &ns_len, &rest);
+
+    if (err < 0)
+        return say(g, -EINVAL, "%s is not a path: NAMESPACE/relative, without ..", word);
+    err = vfs_lookup_path(g->p, word, ns_len, rest, &node);
+    if (err < 0)
+        return say(g, err, err == -ENOENT ? "there is no %s" : "%s cannot be reached", word);
+    err = gather_node(g, node, word);
+    vfs_forget(g->p, node, 1);
+    return err == -ENOENT || err == -ESTALE ? say(g, -ENOENT, "there is no %s", word) : err;
+}
+
+static int gather_id(struct selecting *g, const char *word)
+{
+    struct id id;
+    struct entry e;
+    uint64_t number;
+    bool pending;
+    int err = id_from_hex(word, &id);
+
+    if (err < 0)
+        return say(g, -EINVAL, "%s is neither an id (32 hex digits) nor a path (NAMESPACE/…)",
+                   word);
+    err = refs_find(g->p->refs, &id, &number, &e, &pending);
+    if (err == -ENOENT || err == -EAGAIN)
+        return say(g, -ENOENT, "there is no object %s", word);
+    if (err < 0)
+        return err;
+    refs_unhold(g->p->refs, number);
+    return add(&g->objects, number);
+}
+
+static int select_words(struct selecting *g)
+{
+    int err = 0;
+
+    for (size_t i = 0; i < g->s->count && err == 0; i++) {
+        const char *word = g->s->words[i];
+        err = strchr(word, '/') ? gather_path(g, word) : gather_id(g, word);
+    }
+    return err == 0 && g->fn ? tell_gathered(g) : err;
+}
+
+/* ---- the table ---- */
+
+static int select_table(struct selecting *g)
+{
+    uint64_t v[KEYS_AT_ONCE], next = 1;
+    size_t count = 0;
+    int err;
+
+    do {
+        err = kv_get_numbers(g->p->config.kv, TABLE_OBJECTS, next, v, KEYS_AT_ONCE, &count);
+        for (size_t i = 0; i < count && err == 0; i++)
+            err = tell(g, v[i]);
+        if (err == 0)
+            err = stop(g);
+        next = count ? v[count - 1] + 1 : next;
+    } while (err == 0 && count);
+    return err;
+}
+
+static int select_ghosts(struct selecting *g)
+{
+    uint64_t number = 0;
+    struct entry e;
+    int err;
+
+    while ((err = refs_next_ghost(g->p->refs, (uint16_t)g->s->on, number, &number, &e)) == 0) {
+        err = tell(g, number);
+        if (err == 0)
+            err = stop(g);
+        if (err)
+            return err;
+    }
+    return err == -ENOENT ? 0 : err;
+}
+
+int move_select(struct state *p, const struct move_selection *s, move_select_fn *fn, void *ctx,
+                char why[256])
+{
+    struct selecting g = {.p = p, .s = s, .fn = fn, .ctx = ctx, .why = why};
+    int err = 0;
+
+    *why = 0;
+    (void)seal_settle(p);
+    if (s->words)
+        err = select_words(&g);
+    else if (fn && s->on > 0)
+        err = select_ghosts(&g);
+    else if (fn) {
+        err = flush_now(p); /* the table shows what is committed */
+        if (err == 0)
+            err = select_table(&g);
+    }
+    free(g.objects.v);
+    free(g.dirs.v);
+    free(g.files.v);
+    if (err == 0 && g.hidden) {
+        snprintf(why, 256, "a part of it cannot be read; `tally check` names it");
+        err = -EUCLEAN;
+    }
+    return err;
+}

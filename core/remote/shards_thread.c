@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * shards_thread: what shards need from time to time, on a thread of its own, since one may be slow:
+ * those that are away are looked for, dead ghosts are released, sweeps begin.
+ *
+ * Without a shard it sleeps until one is added. A second thread looks for those that are away when
+ * somebody asks: this one may be in the midst of a sweep.
+ */
+#include "move.h"
+#include "remote_impl.h"
+#include "shards.h"
+#include "shards_thread.h"
+#include "sweep.h"
+#include <errno.h>
+
+#define LOOK_EVERY (5 * NSEC_PER_SEC) /* while something is not as it should be */
+#define REST (60 * NSEC_PER_SEC)
+#define ENDING_PATIENCE (2 * NSEC_PER_SEC) /* with a shard, while the store is being closed */
+
+/* ---- one turn ---- */
+
+enum need { NEED_NOTHING, NEED_REST, NEED_LOOK };
+
+static enum need need_of(struct state *p)
+{
+    struct shards_info info;
+    enum need need = NEED_NOTHING;
+
+    for (unsigned at = 0; shards_next(p->shards, at, &info) == 0; at = info.number) {
+        if (info.state != SHARDS_OK)
+            return NEED_LOOK;
+        need = NEED_REST;
+    }
+    return need == NEED_REST && refs_dead_ghosts(p->refs) ? NEED_LOOK : need;
+}
+
+void shards_step(struct state *p)
+{
+    enum need need = need_of(p);
+    uint64_t left;
+
+    if (need == NEED_NOTHING || atomic_load(&p->readonly))
+        return;
+    if (need == NEED_LOOK)
+        (void)shards_look(p->shards);
+    (void)release_pass(p, 0, &left);
+    sweep_if_due(p);
+}
+
+/* ---- the thread ---- */
+
+/* False: the end. */
+static bool wait_for_next(struct state *p)
+{
+    struct shards_thread *t = p->shards_thread;
+    enum need need = need_of(p);
+    int64_t until = ticks(p) + (need == NEED_LOOK ? LOOK_EVERY : REST), left;
+    MUTEX_GUARD(&t->lock);
+
+    while (!t->stop && !t->kicked) {
+        if (need == NEED_NOTHING)
+            cond_wait(&t->wake, &t->lock);
+        else if ((left = until - ticks(p)) > 0)
+            (void)cond_wait_for(&t->wake, &t->lock, left);
+        else
+            break;
+    }
+    t->kicked = false;
+    return !t->stop;
+}
+
+static void *thread_main(void *arg)
+{
+    struct state *p = arg;
+
+    workers_io_idle(true);
+    do
+        shards_step(p);
+    while (wait_for_next(p));
+    return NULL;
+}
+
+void shards_thread_kick(struct state *p)
+{
+    MUTEX_GUARD(&p->shards_thread->lock);
+    p->shards_thread->kicked = true;
+    cond_broadcast(&p->shards_thread->wake);
+}
+
+/* ---- looking on demand ---- */
+
+static void *looker_main(void *arg)
+{
+    struct state *p = arg;
+    struct shards_thread *t = p->shards_thread;
+
+    workers_io_idle(false);
+    mutex_lock(&t->lock);
+    while (!t->stop) {
+        if (t->done >= t->wanted) {
+            cond_wait(&t->look, &t->lock);
+            continue;
+        }
+        t->begun = t->wanted;
+        mutex_unlock(&t->lock);
+        (void)shards_look_away(p->shards);
+        mutex_lock(&t->lock);
+        t->done = t->begun;
+        cond_broadcast(&t->looked);
+    }
+    mutex_unlock(&t->lock);
+    return NULL;
+}
+
+void shards_look_now(struct state *p, int64_t most)
+{
+    struct shards_thread *t = p->shards_thread;
+    int64_t until = ticks(p) + most, left;
+
+    if (!p->shards || !shards_any_away(p->shards))
+        return;
+    if (!t->looker_started) {
+        (void)shards_look_away(p->shards);
+        return;
+    }
+    MUTEX_GUARD(&t->lock);
+    uint64_t mine = ++t->wanted; /* one that is under way may have asked before */
+
+    cond_broadcast(&t->look);
+    while (!t->stop && t->done < mine && (left = until - ticks(p)) > 0)
+        (void)cond_wait_for(&t->looked, &t->lock, left);
+}
+
+static void sweeps_set(void *ctx, int64_t value)
+{
+    (void)value;
+    shards_thread_kick(ctx);
+}
+
+static void wait_set(void *ctx, int64_t value)
+{
+    struct state *p = ctx;
+
+    (void)value;
+    shards_wake(p->shards);
+}
+
+static void patience_set(void *ctx, int64_t value)
+{
+    (void)ctx;
+    shard_set_patience(value);
+}
+
+void shards_hurry(struct state *p)
+{
+    int64_t ns = settings_get(&p->settings, SET_SHARD_PATIENCE);
+
+    shard_set_patience(ns < ENDING_PATIENCE ? ns : ENDING_PATIENCE);
+}
+
+void shards_thread_watch(struct state *p)
+{
+    shard_set_patience(settings_get(&p->settings, SET_SHARD_PATIENCE));
+    settings_watch(&p->settings, SET_SHARD_PATIENCE, patience_set, p);
+    settings_watch(&p->settings, SET_SWEEP_INTERVAL, sweeps_set, p);
+    settings_watch(&p->settings, SET_SHARD_WAIT, wait_set, p);
+}
+
+int shards_thread_start(struct state *p)
+{
+    int err = pthread_create(&p->shards_thread->thread, NULL, thread_main, p);
+
+    p->shards_thread->started = err == 0;
+    if (err == 0)
+        err = pthread_create(&p->shards_thread->looker, NULL, looker_main, p);
+    p->shards_thread->looker_started = err == 0;
+    return -err;
+}
+
+void shards_thread_stop(struct state *p)
+{
+    struct shards_thread *t = p->shards_thread;
+
+    atomic_store(&p->releasing->stop, true);
+    if (!t->started)
+        return;
+    {
+        MUTEX_GUARD(&t->lock);
+        t->stop = true;
+        cond_broadcast(&t->wake);
+        cond_broadcast(&t->look);
+        cond_broadcast(&t->looked);
+    }
+    pthread_join(t->thread, NULL);
+    if (t->looker_started)
+        pthread_join(t->looker, NULL);
+    t->started = t->looker_started = false;
+}

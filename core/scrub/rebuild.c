@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * rebuild: see the header. Each round compares one committed state with what a recount of it gives
+ * (recount.h), and adds the differences to the live counts.
+ */
+#include "rebuild.h"
+#include "array.h"
+#include "bytes.h"
+#include "durability.h"
+#include "flush.h"
+#include "job.h"
+#include "pool_node.h"
+#include "scrub_impl.h"
+#include "state.h"
+#include "recount.h"
+#include "report.h"
+#include "restore.h"
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* One count that is wrong: what to add to it. */
+struct fix {
+    uint64_t number;
+    int64_t delta;
+    bool page, unnamed; /* a page's; a page that nothing names */
+    bool alias;         /* an object's that was an alias in the snapshot */
+    bool sealed;        /* an object's that has bytes of its own */
+};
+
+struct rebuild {
+    struct state *p;
+    struct job *job;
+    bool part; /* of a job whose progress is another one */
+    struct kv_snap *snap;
+    struct recount count;
+    struct map64 lost;  /* numbers without an entry -> references */
+    struct map64 fresh; /* numbers that this rebuild gave one, with a count too high */
+    uint64_t total; /* pages */
+    struct fix *fix;
+    size_t fixes, room;
+    uint64_t changed;
+};
+
+#define FIXES_AT_ONCE 256 /* under one hold of the gate */
+
+/* What is hidden may name it, and a lost number may have been its alias. */
+static bool may_lower(const struct rebuild *b, const struct fix *f)
+{
+    uint64_t none;
+
+    if (b->count.damaged)
+        return false;
+    return f->page || !f->sealed || !b->lost.count || map64_get(&b->fresh, f->number, &none);
+}
+
+static int fix_push(struct rebuild *b, const struct fix *f)
+{
+    if (f->delta == 0 && !f->unnamed)
+        return 0;
+    if ((f->delta < 0 || f->unnamed) && !may_lower(b, f))
+        return 0;
+    if (ARRAY_RESERVE(b->fix, b->room, b->fixes + 1) < 0)
+        return -ENOMEM;
+    b->fix[b->fixes++] = *f;
+    return 0;
+}
+
+static bool rebuild_step(uint64_t pages, void *ctx)
+{
+    struct rebuild *b = ctx;
+
+    if (!b->job)
+        return atomic_load(&b->p->closing);
+    if (pages % 256 == 0 && !b->part) {
+        job_progress(b->p, b->job, pages, b->total);
+        job_progress_bytes(b->p, b->job, pages * PAGE_SIZE_BYTES, b->total * PAGE_SIZE_BYTES);
+    }
+    return atomic_load(&b->job->cancel);
+}
+
+static void rebuild_damage(const char *what, uint64_t number, const char *why, void *ctx)
+{
+    (void)ctx;
+    report(REPORT_ALARM, "rebuild: %s %llu: %s", what, (unsigned long long)number, why);
+}
+
+static int compare_object(struct rebuild *b, uint64_t number, const void *val, size_t len)
+{
+    uint64_t refs = 0;
+    struct entry e;
+
+    if (entry_decode(val, len, &e) < 0)
+        return 0; /* told already */
+    (void)map64_get(&b->count.objects, number, &refs);
+    return fix_push(b, &(struct fix){.number = number,
+                                     .delta = (int64_t)refs - e.count,
+                                     .alias = e.kind == ENTRY_ALIAS,
+                                     .sealed = entry_is_sealed(&e)});
+}
+
+static int compare_page(struct rebuild *b, uint64_t no, const void *val, size_t len)
+{
+    uint64_t refs = 0, stored = 1;
+    int err;
+
+    (void)val;
+    (void)len;
+    (void)map64_get(&b->count.pages, no, &refs);
+    err = kv_snap_get_number(b->snap, TABLE_PAGE_COUNTS, no, &val, &len);
+    if (err < 0 && err != -ENOENT && err != -EUCLEAN)
+        return err;
+    if (err == 0 && len == 4)
+        stored = get_le32(val);
+    return fix_push(b, &(struct fix){.number = no,
+                                     .delta = (int64_t)(refs - stored),
+                                     .page = true,
+                                     .unnamed = refs == 0});
+}
+
+static int compare_table(struct rebuild *b, unsigned table,
+                         int (*fn)(struct rebuild *, uint64_t, const void *, size_t))
+{
+    struct kv_each e = {.snap = b->snap, .table = table};
+
+    while (kv_next(&e))
+        e.err = e.klen == 8 ? fn(b, e.number, e.val, e.len) : 0;
+    return e.err;
+}
+
+static int add_count(struct state *p, uint64_t no, int64_t delta)
+{
+    int err = 0;
+
+    while (delta != 0 && err == 0) { /* a damaged count may be off by more than an int holds */
+        int64_t step = delta > INT_MAX ? INT_MAX : delta < -INT_MAX ? -INT_MAX : delta;
+        err = pages_add_count(p->pages, no, (int)step, NULL);
+        delta -= step;
+    }
+    return err;
+}
+
+/* Nothing can name such a page again, for its number is not used again. */
+static int free_page(struct state *p, const struct fix *f)
+{
+    int err = f->delta < -1 ? add_count(p, f->number, f->delta) : 0;
+
+    return err < 0 ? err : pages_free(p->pages, f->number);
+}
+
+/* Surplus references belong to nobody, so the live count is at least as large. The last of them is
+ * given back by the dropper, which knows what to do with a page that nobody else names by now. */
+static int fix_page(struct state *p, const struct fix *f)
+{
+    int err;
+
+    if (f->unnamed)
+        return free_page(p, f);
+    if (f->delta > 0)
+        return add_count(p, f->number, f->delta);
+    err = add_count(p, f->number, f->delta + 1);
+    return err < 0 ? err : drops_push(p->drops, f->number);
+}
+
+/* What became an alias after the snapshot took its wrong count along to its target. */
+static int fix_object(struct state *p, const struct fix *f)
+{
+    uint64_t target = refs_resolve(p->refs, f->number);
+    int err = 0;
+
+    if (!f->alias && target != f->number)
+        err = refs_correct(p->refs, target, f->delta);
+    return err < 0 ? err : refs_correct(p->refs, f->number, f->delta);
+}
+
+static int apply_some(struct rebuild *b, size_t from, size_t upto)
+{
+    struct state *p = b->p;
+    INSTANT_TXN(t, p);
+    int err = state_writable(p);
+
+    for (size_t i = from; i < upto && err == 0; i++) {
+        const struct fix *f = &b->fix[i];
+        err = f->page ? fix_page(p, f) : fix_object(p, f);
+        if (err == -ENOENT || err == -EOVERFLOW) { /* too low for too long: it is gone by now */
+            report(REPORT_WARN, "rebuild: the count of %s %llu could not be corrected",
+                   f->page ? "page" : "object number", (unsigned long long)f->number);
+            err = 0;
+            continue;
+        }
+        b->changed += err == 0;
+    }
+    return b->changed ? change_done(&t, NULL, err) : err;
+}
+
+static int apply(struct rebuild *b)
+{
+    int err = 0;
+
+    for (size_t i = 0; i < b->fixes && err == 0; i += FIXES_AT_ONCE)
+        err = apply_some(b, i, b->fixes - i < FIXES_AT_ONCE ? b->fixes : i + FIXES_AT_ONCE);
+    if (b->fixes)
+        flush_kick_drops(b->p);
+    return err;
+}
+
+static int find_fixes(struct rebuild *b)
+{
+    struct recount_options o = {.damage = rebuild_damage, .step = rebuild_step, .ctx = b};
+    int err = kv_snap_count(b->snap, TABLE_PAGES, &b->total);
+
+    if (err == 0)
+        err = recount_run(b->snap, &o, &b->count);
+    if (err == 0)
+        err = lost_find(b->snap, &b->count, &b->lost);
+    if (err == 0)
+        err = compare_table(b, TABLE_OBJECTS, compare_object);
+    if (err == 0)
+        err = compare_table(b, TABLE_PAGES, compare_page);
+    return err;
+}
+
+/* What one look at the last commit finds. `found`: entries that were lost and have their bytes
+ * again. */
+static int rebuild_round(struct rebuild *b, bool last, uint64_t *found)
+{
+    struct state *p = b->p;
+    int err = flush_now(p); /* the corrections of the one before are in the snapshot */
+
+    if (err < 0)
+        return err;
+    recount_release(&b->count);
+    map64_release(&b->lost);
+    b->fixes = 0;
+    /* Any committed state will do: it is consistent, and the live one is that plus changes. */
+    err = kv_snap_begin(p->config.kv, &b->snap);
+    if (err < 0)
+        return err;
+    err = find_fixes(b);
+    if (err == 0 && b->lost.count && !last)
+        err = restore_lost(p, b->snap, &b->lost, &b->fresh, found);
+    else if (err == 0)
+        err = restore_rows(p, b->snap, !b->count.damaged && !b->lost.count, &b->changed);
+    kv_snap_end(b->snap);
+    return err < 0 ? err : apply(b);
+}
+
+/* Files have lost their bytes: which, and what the job says of it. */
+static int tell_lost(struct rebuild *b)
+{
+    char text[200];
+    int err = restore_tell(b->p, &b->lost);
+
+    snprintf(text, sizeof text,
+             "changed=%llu lost=%llu why=\"the bytes of %llu objects are nowhere to be found; the "
+             "journal names the files\"",
+             (unsigned long long)b->changed, (unsigned long long)b->lost.count,
+             (unsigned long long)b->lost.count);
+    if (b->job && !b->part)
+        job_result(b->p, b->job, text);
+    return err < 0 ? err : -EUCLEAN;
+}
+
+/* Lost entries are put back first, and all is counted once more: only then it is known what they
+ * count. */
+static int rebuild_rounds(struct rebuild *b)
+{
+    uint64_t found = 0, mark = met_mark(b->p);
+    int err = rebuild_round(b, false, &found);
+
+    if (err == 0 && b->lost.count)
+        err = rebuild_round(b, true, &found);
+    if (err < 0)
+        return err;
+    b->changed += found;
+    if (b->job && !b->part)
+        job_progress(b->p, b->job, b->total, b->total);
+    met_forget(b->p, mark, true);
+    pool_node_mended(b->p);
+    if (b->lost.count)
+        return tell_lost(b);
+    return b->count.damaged ? -EUCLEAN : 0;
+}
+
+static int rebuild_alone(struct state *p, struct job *j, bool part, uint64_t *ret_changed)
+{
+    struct rebuild b = {.p = p, .job = j, .part = part};
+    int err = rebuild_rounds(&b);
+
+    if (err == 0)
+        *ret_changed = b.changed;
+    recount_release(&b.count);
+    map64_release(&b.lost);
+    map64_release(&b.fresh);
+    free(b.fix);
+    return err;
+}
+
+/* Two at once would both see a count that is too high, and both lower it. */
+static int rebuild(struct state *p, struct job *j, bool part, uint64_t *ret_changed)
+{
+    if (atomic_exchange(&p->scrub->recounting, true))
+        return -EBUSY;
+    int err = rebuild_alone(p, j, part, ret_changed);
+
+    atomic_store(&p->scrub->recounting, false);
+    return err;
+}
+
+int rebuild_store(struct state *p, struct job *j, uint64_t *ret_changed)
+{
+    return rebuild(p, j, false, ret_changed);
+}
+
+int rebuild_part(struct state *p, struct job *j, uint64_t *ret_changed)
+{
+    return rebuild(p, j, true, ret_changed);
+}

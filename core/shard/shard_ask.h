@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * shard_ask: calls of drivers for which nobody waits for ever. Private to core/shard.
+ *
+ *     place_get("dir:/mnt/cold") ... place_put(p)
+ *     a = ask_make(p, run)        fill in what `run` needs
+ *     shard_ask(a, 0)             0: `run` has returned a->result; ask_free(a)
+ *
+ * A mount whose server is gone keeps whoever asks it in the kernel, and no signal ends that. So
+ * drivers are called by askers: threads of a place that own nothing of a store. Who asks waits for
+ * shard_set_patience. A call that has not come back by then is left to its asker, together with all
+ * memory that it uses. Until it comes back the place is silent: whatever is asked there is
+ * -EHOSTUNREACH at once. So no more threads hang than had asked at that time, and a call that was
+ * left never comes after a later one.
+ *
+ * Nor is the place probed meanwhile. A put or a delete that was left may still be done, and would
+ * undo what was done after it under the same name; and a shard cannot be closed while a call that
+ * was left uses it.
+ *
+ * Threads: any. Locks: "place", a leaf, is not held while a driver or a caller's function runs.
+ */
+#pragma once
+
+#include "lock.h"
+#include "shard.h"
+#include <sys/queue.h>
+
+struct place; /* what a URL leads to; one for all who have it open */
+struct ask;
+
+/* In an asker. It touches the ask, and nothing of who asks but by ask_back. */
+typedef ssize_t ask_fn(struct ask *a);
+/* In the thread that asks, holding no lock of this module. */
+typedef int ask_back_fn(struct ask *a, void *arg);
+
+struct ask {
+    ask_fn *run;
+    ask_fn *late; /* in the asker, after a `run` that was left; NULL: nothing */
+    struct shard *shard;
+    ssize_t result;
+    /* Of the question and its answer, as `run` needs it. */
+    const struct shard_driver *driver;
+    char name[SHARD_URL_MAX + 1];
+    char why[SHARD_WHY];
+    unsigned flags;
+    bool replace;
+    bool closes; /* `shard`: see shard_ask */
+    void *data;  /* malloc'd, freed with the ask */
+    size_t len;
+    uint64_t off;
+    struct shard_space space;
+    const struct shard_source *source; /* of who asks: for ask_back, as are the next two */
+    shard_list_fn *fn;
+    void *ctx;
+    /* Private to shard_ask.c; under the place's lock. */
+    struct place *place;
+    enum { ASK_WAITS, ASK_RUNS, ASK_CALLS_BACK, ASK_DONE, ASK_LEFT } state;
+    struct cond changed;
+    ask_back_fn *back;
+    void *back_arg;
+    int back_result;
+    bool io_idle;
+    STAILQ_ENTRY(ask) next;
+};
+
+/* Found or made; NULL: no memory. */
+struct place *place_get(const char *url);
+void place_put(struct place *p);
+/* NULL: no memory. `room`: bytes at a->data, which are zeros. */
+struct ask *ask_make(struct place *p, ask_fn *run, size_t room);
+void ask_free(struct ask *a); /* NULL is fine */
+/* 0: it was answered. Else it was not, and `a` is not yours any more: -EHOSTUNREACH, -ENOMEM. The
+ * answer may take `longer` ns than others; each ask_back begins the time anew. An ask that closes
+ * a shard is never dropped by -EHOSTUNREACH: the place has the shard and its reference from then
+ * on, and closes it when it answers again. */
+int shard_ask(struct ask *a, int64_t longer);
+/* By `run`: have who asks call `fn`, and wait for what it returns. -ECANCELED: nobody waits any
+ * more. */
+int ask_back(struct ask *a, ask_back_fn *fn, void *arg);
+/* The place is silent: close the shard when it is not any more. False: it is not silent. */
+bool place_close_later(struct place *p, struct shard *s);

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+/* blame: see the header. */
+#include "blame.h"
+#include "damage.h"
+#include "state.h"
+#include "report.h"
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define FILES_NAMED 3
+
+void blame_note(struct state *p, enum blame_kind kind, int err, uint64_t number, const char *fmt,
+                ...)
+{
+    struct blame *b = &p->blames.of[kind];
+    va_list args;
+    MUTEX_GUARD(&p->blames.lock);
+
+    if (b->text[0])
+        return;
+    va_start(args, fmt);
+    (void)vsnprintf(b->text, sizeof b->text, fmt, args);
+    va_end(args);
+    b->number = number;
+    b->err = err;
+}
+
+void blame_clear(struct state *p, enum blame_kind kind)
+{
+    MUTEX_GUARD(&p->blames.lock);
+    p->blames.of[kind] = (struct blame){.err = 0};
+}
+
+/* ---- telling ---- */
+
+struct naming {
+    struct strbuf *out;
+    unsigned named, more;
+};
+
+static void name_file(const char *line, void *ctx)
+{
+    struct naming *n = ctx;
+
+    if (n->named++ < FILES_NAMED)
+        strbuf_addf(n->out, "; %s", line);
+    else
+        n->more++;
+}
+
+/* Whose content it is. */
+static void add_files(struct state *p, uint64_t number, struct strbuf *out)
+{
+    struct damage *d = calloc(1, sizeof *d);
+    struct naming n = {.out = out};
+
+    if (d && damage_add(d, DAMAGE_OBJECT, number, "it") == 0)
+        (void)damage_tell(p, d, name_file, NULL, &n);
+    if (n.more)
+        strbuf_addf(out, "; and by %u more", n.more);
+    if (d)
+        damage_release(d);
+    free(d);
+}
+
+static struct blame get(struct state *p)
+{
+    MUTEX_GUARD(&p->blames.lock);
+    const struct blame *b = p->blames.of;
+
+    return b[BLAME_FLUSH].text[0] ? b[BLAME_FLUSH] : b[BLAME_SLOT];
+}
+
+bool blame_is_noted(struct state *p)
+{
+    return get(p).text[0] != 0;
+}
+
+void blame_sync(struct state *p, int err)
+{
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+
+    if (err == 0 && atomic_load(&p->sync_failed))
+        atomic_store(&p->sync_failed, false);
+    if (err == 0 || err == -ESHUTDOWN || err == -EINTR || atomic_exchange(&p->sync_failed, true))
+        return;
+    blame_describe(p, err, &text);
+    if (strbuf_error(&text) == 0)
+        report(REPORT_ALARM, "fsync failed: %s", text.s);
+}
+
+void blame_describe(struct state *p, int err, struct strbuf *out)
+{
+    struct blame b = get(p);
+
+    strbuf_addf(out, "%s (%s)", b.text[0] ? b.text : "it failed",
+                strerror(b.text[0] ? -b.err : -err));
+    if (b.number)
+        add_files(p, b.number, out);
+    strbuf_adds(out,
+                atomic_load(&p->readonly)
+                    ? "; the store is read-only now, and what is not durable is in memory and in "
+                      "the log"
+                    : "; nothing is lost, and it is tried again");
+}

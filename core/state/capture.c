@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: Apache-2.0
+/* capture: see the header. */
+#include "io.h"
+#include "state.h"
+#include "report.h"
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#define LENT_MIN 512 /* bytes of data that are cheaper to copy */
+
+/* ---- noting ---- */
+
+/* The memory that came with the room in the log: to note a change cannot fail for want of it. */
+static void use_memory(struct txn *t)
+{
+    if (!t->reserved.memory || t->data)
+        return;
+    t->data = t->reserved.memory;
+    t->room = t->reserved.bytes;
+    t->borrowed = true;
+    memcpy(t->data, t->small, t->len);
+}
+
+static int grow(struct txn *t, size_t room)
+{
+    uint8_t *data = realloc(t->borrowed ? NULL : t->data, room);
+
+    if (!data)
+        return -ENOMEM;
+    if (!t->data || t->borrowed)
+        memcpy(data, t->data ? t->data : t->small, t->len);
+    t->data = data;
+    t->room = room;
+    t->borrowed = false;
+    return 0;
+}
+
+static int reserve(struct txn *t, size_t more)
+{
+    size_t need = t->len + more, room;
+
+    if (need > CAPTURE_INLINE)
+        use_memory(t);
+    room = t->data ? t->room : CAPTURE_INLINE;
+    if (need <= room)
+        return 0;
+    while (room < need)
+        room *= 2;
+    return grow(t, room);
+}
+
+static void add(struct txn *t, const void *bytes, size_t len)
+{
+    memcpy((t->data ? t->data : t->small) + t->len, bytes, len);
+    t->len += len;
+}
+
+static void lend(struct txn *t, const struct op *op)
+{
+    t->lent[t->lent_count++] = (struct capture_lent){t->len, op->len, op->data};
+    t->lent_len += op->len;
+}
+
+static void note(struct txn *t, const struct op *op, bool lent)
+{
+    uint8_t head[OP_HEAD_MAX];
+    size_t n = op_encode(op, head);
+
+    assert(t); /* else a tree is changed that no change has locked */
+    lent = lent && op->len >= LENT_MIN && t->lent_count < CAPTURE_LENT;
+    if (reserve(t, n + (lent ? 0 : op->len)) < 0) {
+        t->error = -ENOMEM;
+        return;
+    }
+    add(t, head, n);
+    if (lent)
+        lend(t, op);
+    else if (op->len)
+        add(t, op->data, op->len);
+}
+
+void capture_op(struct txn *t, const struct op *op)
+{
+    if (t->p->log)
+        note(t, op, false);
+}
+
+void capture_op_lent(struct txn *t, const struct op *op)
+{
+    if (t->p->log)
+        note(t, op, true);
+}
+
+/* ---- trees ---- */
+
+static void tap_put(const struct tree_tap *tap, struct key k, const void *val, size_t len)
+{
+    const struct capture_tap *c = (const struct capture_tap *)tap;
+
+    note(c->txn, &(struct op){.kind = OP_PUT, .ns = c->ns, .key = k, .data = val, .len = len},
+         false);
+}
+
+static void tap_del(const struct tree_tap *tap, struct key k)
+{
+    const struct capture_tap *c = (const struct capture_tap *)tap;
+
+    note(c->txn, &(struct op){.kind = OP_DEL, .ns = c->ns, .key = k}, false);
+}
+
+void capture_tap_init(struct capture_tap *t, uint32_t ns)
+{
+    *t = (struct capture_tap){.tap = {.put = tap_put, .del = tap_del}, .ns = ns};
+}
+
+/* ---- namespaces ---- */
+
+static void ns_op(struct txn *t, const struct ns *ns, enum op_kind kind, uint32_t from)
+{
+    uint8_t record[NS_RECORD_MAX];
+    struct ns_fields f;
+    size_t len;
+
+    ns_get_fields(ns, &f);
+    f.root = 0; /* of no commit yet */
+    len = ns_record_encode(ns->number, &f, record);
+    capture_op(t, &(struct op){
+                      .kind = kind, .ns = ns->number, .number = from, .data = record, .len = len});
+}
+
+void capture_ns_put(struct txn *t, const struct ns *ns)
+{
+    ns_op(t, ns, OP_NS_PUT, 0);
+}
+
+void capture_ns_branch(struct txn *t, const struct ns *ns, const struct ns *from)
+{
+    ns_op(t, ns, OP_NS_BRANCH, from->number);
+}
+
+/* ---- frames ---- */
+
+static void note_seq(struct state *p, uint64_t seq)
+{
+    uint64_t last = atomic_load(&p->seq);
+
+    while (last < seq && !atomic_compare_exchange_weak(&p->seq, &last, seq))
+        ;
+}
+
+/* Contents that waited for their frame may be sealed now. */
+static void end_held(struct txn *t)
+{
+    for (size_t i = 0; i < t->held_count; i++) {
+        content_let_go(t->p, t->held[i]);
+        content_unref(t->held[i]);
+    }
+    t->held_count = 0;
+    if (t->bars)
+        atomic_fetch_sub(&t->p->contents.barred, 1);
+    t->bars = false;
+}
+
+/* What was noted, with what was lent in between; returns how many pieces it is in. */
+static int gather(struct txn *t, struct iovec iov[2 * CAPTURE_LENT + 1])
+{
+    uint8_t *noted = t->data ? t->data : t->small;
+    size_t at = 0;
+    int n = 0;
+
+    for (size_t i = 0; i < t->lent_count; i++) {
+        const struct capture_lent *lent = &t->lent[i];
+
+        iov[n++] = (struct iovec){noted + at, lent->at - at};
+        iov[n++] = (struct iovec){(void *)(uintptr_t)lent->data, lent->len};
+        at = lent->at;
+    }
+    iov[n++] = (struct iovec){noted + at, t->len - at};
+    return n;
+}
+
+bool capture_has_gap(struct state *p)
+{
+    return atomic_load(&p->gaps) > atomic_load(&p->gaps_committed);
+}
+
+void capture_gaps_committed(struct state *p, uint64_t gaps)
+{
+    if (gaps > atomic_load(&p->gaps_committed))
+        atomic_store(&p->gaps_committed, gaps);
+}
+
+/* The gate is held: whoever freezes later has the change. */
+static void leave_gap(struct state *p)
+{
+    bool first = !capture_has_gap(p);
+
+    atomic_fetch_add(&p->gaps, 1);
+    if (first)
+        report(REPORT_WARN, "there is no memory to log a change: the next ones wait until a commit "
+                            "has it");
+    p->hooks->kick(p);
+}
+
+/* The log ends where a change is missing: no frame comes after it. */
+static int append(struct txn *t, uint32_t ns, uint64_t *ret_seq)
+{
+    struct state *p = t->p;
+    struct iovec iov[2 * CAPTURE_LENT + 1];
+    size_t size = frame_size(t->len + t->lent_len);
+
+    if (t->error)
+        return t->error;
+    if (atomic_load(&p->readonly))
+        return -EROFS;
+    if (capture_has_gap(p))
+        return -ENOMEM;
+#ifndef __OPTIMIZE__ /* where users are, the log itself says whether there is room */
+    assert(size <= t->room_left);
+#endif
+    t->room_left -= size < t->room_left ? size : t->room_left;
+    return log_append(p->log, ns, iov, gather(t, iov), ret_seq);
+}
+
+/* Nothing is noted any more. */
+static void forget(struct txn *t)
+{
+    t->len = t->lent_len = t->lent_count = 0;
+    t->error = 0;
+}
+
+int capture_emit(struct txn *t, uint32_t ns, uint64_t *ret_seq)
+{
+    struct state *p = t->p;
+    int err;
+
+    *ret_seq = atomic_load(&p->seq);
+    if (!p->log)
+        *ret_seq = atomic_fetch_add(&p->seq, 1) + 1;
+    if (!p->log || (t->len == 0 && t->error == 0))
+        return 0;
+    rwlock_held(&p->gate);
+    err = append(t, ns, ret_seq);
+    if (err == 0)
+        note_seq(p, *ret_seq);
+    else if (io_is_short(err))
+        leave_gap(p);
+    else /* memory has a change that no recovery would know */
+        state_turn_readonly(p, "logging a change", err);
+    atomic_fetch_add(&p->logged, t->len + t->lent_len);
+    forget(t);
+    end_held(t);
+    return err;
+}
+
+/* To note more of them would take memory, which there may be none of: so sealing waits then. */
+bool capture_defer_end(struct txn *t, struct content *c)
+{
+    if (t->len == 0)
+        return false;
+    if (t->held_count < CAPTURE_HELD) {
+        t->held[t->held_count++] = c;
+        atomic_fetch_add(&c->refs, 1);
+        return true;
+    }
+    if (!t->bars)
+        atomic_fetch_add(&t->p->contents.barred, 1);
+    t->bars = true;
+    return false;
+}
+
+void capture_rest(struct txn *t, struct ns *ns)
+{
+    if (t->len || t->error)
+        (void)state_changed(t, ns);
+}

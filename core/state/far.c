@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+/* far: see the header. */
+#include "far.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+
+void far_keep(struct far *f, uint64_t number, const void *buf, size_t want, size_t len,
+              uint64_t off)
+{
+    struct far_piece *s = &f->v[f->count];
+
+    if (!f->gathering || f->count == FAR_PIECES || !(s->data = malloc(len + 1)))
+        return;
+    memcpy(s->data, buf, len);
+    s->number = number;
+    s->off = off;
+    s->want = want;
+    s->len = len;
+    f->count++;
+}
+
+ssize_t far_get(const struct far *f, uint64_t number, void *buf, size_t len, uint64_t off)
+{
+    for (size_t i = 0; i < f->count; i++) {
+        const struct far_piece *s = &f->v[i];
+        size_t at = (size_t)(off - s->off), have;
+        if (s->number != number || off < s->off || off - s->off > s->len)
+            continue;
+        have = s->len - at;
+        if (have < len && s->len == s->want)
+            continue; /* there is more */
+        have = have < len ? have : len;
+        memcpy(buf, s->data + at, have);
+        return (ssize_t)have;
+    }
+    return -ENOENT;
+}
+
+void far_end(struct far *f)
+{
+    for (size_t i = 0; i < f->count; i++)
+        free(f->v[i].data);
+    f->count = 0;
+}

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * items: what is done to any number of items of one inode: deleting them, copying them to another
+ * inode. It is one operation in a frame, however many they are, so that a frame stays small, and
+ * replaying it does the same again: at that point the tree has the same items.
+ *
+ * The first few are told one by one: most inodes have no more, and the log then says what happened.
+ * What fails in the middle has done a part from the front, and the log is told of that part.
+ */
+#include "state.h"
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+
+#define TOLD_MAX 8                /* items that are an operation each */
+#define DELETE_MAX 1024           /* items whose objects lose their references at once */
+#define TOLD_BYTES ((size_t)1024) /* of those that are copied */
+#define COPY_ITEMS 256            /* read at once; */
+#define COPY_BYTES (8 * (size_t)PAGE_VALUE_MAX)
+
+/* ---- telling the log ---- */
+
+static const struct capture_tap *tapped(const struct tree_tap *tap)
+{
+    return (const struct capture_tap *)tap;
+}
+
+/* Whoever tells it in one operation does not want it told in many. */
+static const struct tree_tap *untap(struct tree *t)
+{
+    const struct tree_tap *tap = t->tap;
+
+    t->tap = NULL;
+    return tap;
+}
+
+static void tell_delete(const struct tree_tap *tap, struct key from, struct key to)
+{
+    if (tap && key_compare(from, to) < 0)
+        capture_op(
+            tapped(tap)->txn,
+            &(struct op){.kind = OP_RANGE_DEL, .ns = tapped(tap)->ns, .key = from, .end = to});
+}
+
+static void tell_copy(const struct tree_tap *from, const struct tree_tap *to, struct key_range r,
+                      uint64_t ino)
+{
+    if (to && key_compare(r.from, r.to) < 0)
+        capture_op(tapped(to)->txn, &(struct op){.kind = OP_RANGE_COPY,
+                                                 .ns = tapped(from)->ns,
+                                                 .key = r.from,
+                                                 .end = r.to,
+                                                 .a = tapped(to)->ns,
+                                                 .b = ino});
+}
+
+/* ---- deleting ---- */
+
+/* The first key in the range. -ENOENT: there is none. */
+static int first_key(const struct tree *t, struct key_range r, struct key *ret)
+{
+    struct tree_cursor c = TREE_CURSOR_INIT;
+    int err = tree_seek(t, r.from, &c);
+
+    if (err < 0)
+        return err;
+    *ret = tree_cursor_key(&c);
+    tree_cursor_end(&c);
+    return key_compare(*ret, r.to) < 0 ? 0 : -ENOENT;
+}
+
+/* At most `most` of them, one by one; then r->from is behind. -ENOENT: none is left. */
+static int delete_some(struct tree *t, struct key_range *r, unsigned most)
+{
+    int err = 0;
+
+    while (err == 0 && most-- > 0) {
+        err = first_key(t, *r, &r->from);
+        if (err == 0)
+            err = tree_del(t, r->from);
+    }
+    return err;
+}
+
+int items_cut(struct state *p, struct tree *t, struct key_range r)
+{
+    const struct tree_tap *tap;
+    struct key first;
+    int err = delete_some(t, &r, TOLD_MAX);
+
+    if (err == 0)
+        err = first_key(t, r, &r.from);
+    if (err < 0)
+        return err == -ENOENT ? 0 : err;
+    first = r.from;
+    tap = untap(t);
+    err = delete_some(t, &r, DELETE_MAX);
+    if (err == 0) {
+        err = tree_cut(t, r.from, r.to, p->drops, &r.from);
+        p->hooks->kick_drops(p);
+    }
+    t->tap = tap;
+    tell_delete(tap, first, err == -ENOENT ? r.to : r.from);
+    return err == -ENOENT ? 0 : err;
+}
+
+int items_delete(struct tree *t, uint64_t ino)
+{
+    struct key_range r = range_of_inode(ino);
+    int err = delete_some(t, &r, UINT_MAX);
+
+    return err == -ENOENT ? 0 : err;
+}
+
+bool items_any(const struct tree *t, struct key_range r)
+{
+    return first_key(t, r, &r.from) == 0;
+}
+
+/* ---- copying ---- */
+
+/* Some items in a row, apart from their tree: it may be the one they are copied to. */
+struct some_items {
+    unsigned count;
+    struct {
+        struct key key;
+        size_t len, at;
+    } item[COPY_ITEMS];
+    size_t used;
+    uint8_t bytes[COPY_BYTES];
+};
+
+/* As many from the front of the range as fit, at most `most` of `bytes`. None: count 0. */
+static int read_some(const struct tree *t, struct key_range r, unsigned most, size_t bytes,
+                     struct some_items *s)
+{
+    struct tree_cursor c = TREE_CURSOR_INIT;
+    int err = tree_seek(t, r.from, &c);
+
+    s->count = 0;
+    s->used = 0;
+    for (; err == 0 && s->count < most && s->count < COPY_ITEMS; err = tree_next(&c)) {
+        struct key k = tree_cursor_key(&c);
+        size_t len;
+        const void *val = tree_cursor_value(&c, &len);
+
+        if (key_compare(k, r.to) >= 0 || s->used + len > bytes)
+            break;
+        s->item[s->count].key = k;
+        s->item[s->count].len = len;
+        s->item[s->count++].at = s->used;
+        memcpy(s->bytes + s->used, val, len);
+        s->used += len;
+    }
+    tree_cursor_end(&c);
+    return err == -ENOENT ? 0 : err;
+}
+
+/* r->from is then behind what was put, also after a failure. */
+static int put_some(struct tree *t, uint64_t ino, const struct some_items *s, struct key_range *r)
+{
+    for (unsigned i = 0; i < s->count; i++) {
+        struct key k = s->item[i].key;
+        int err = tree_put_again(t, key_make(ino, (enum item_type)key_type(k), k.lo),
+                           s->bytes + s->item[i].at, s->item[i].len);
+
+        if (err < 0)
+            return err;
+        r->from = k;
+        if (++r->from.lo == 0)
+            r->from.hi++;
+    }
+    return 0;
+}
+
+static int copy(const struct tree *from, struct key_range r, struct tree *to,
+                uint64_t ino, struct some_items *s)
+{
+    const struct tree_tap *from_tap = from->tap, *to_tap;
+    struct key_range told;
+    int err = read_some(from, r, TOLD_MAX, TOLD_BYTES, s);
+
+    if (err == 0)
+        err = put_some(to, ino, s, &r);
+    told = r;
+    to_tap = untap(to);
+    s->count = 1;
+    while (err == 0 && s->count > 0) {
+        err = read_some(from, r, COPY_ITEMS, COPY_BYTES, s);
+        if (err == 0)
+            err = put_some(to, ino, s, &r);
+    }
+    to->tap = to_tap;
+    if (key_compare(told.from, r.from) < 0) {
+        told.to = err < 0 ? r.from : told.to;
+        tell_copy(from_tap, to_tap, told, ino);
+    }
+    return err;
+}
+
+int items_copy(struct state *p, const struct tree *from, struct key_range r, struct tree *to,
+               uint64_t ino)
+{
+    struct some_items *s = malloc(sizeof *s);
+    struct key_range copied = {{ino << 6 | (r.from.hi & 63), r.from.lo},
+                               {ino << 6 | (r.to.hi & 63), r.to.lo}};
+    int err = s ? copy(from, r, to, ino, s) : -ENOMEM;
+
+    free(s);
+    if (err < 0)
+        (void)items_cut(p, to, copied);
+    return err;
+}

@@ -1,0 +1,481 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * namespaces: which trees exist, by name and by number, and the instants that make and branch them
+ * (ns_drop.c: drop and rename them). A namespace is a root page and a counter of inode numbers; a
+ * branch is one more count on the root page, taken with the gate held for writing, so that it is a
+ * point in time of the whole tree.
+ *
+ * A dropped one leaves the names at once; its struct stays while the kernel or an open file knows
+ * its number, and the number is used again only after that.
+ */
+#include "state.h"
+#include <errno.h>
+#include <linux/fs.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+static unsigned hash_name(const char *name)
+{
+    return (unsigned)(id_checksum(name, strlen(name), 0) & (NS_BUCKETS - 1));
+}
+
+/* ---- the table ---- */
+
+static struct ns *find_number(struct ns_table *t, uint32_t number)
+{
+    struct ns *ns = t->by_number[number % NS_BUCKETS];
+
+    while (ns && ns->number != number)
+        ns = ns->by_number_next;
+    return ns;
+}
+
+static struct ns *find_name(struct ns_table *t, const char *name)
+{
+    struct ns *ns = t->by_name[hash_name(name)];
+
+    while (ns && strcmp(ns->name, name))
+        ns = ns->by_name_next;
+    return ns;
+}
+
+struct ns *ns_ref(struct ns *ns)
+{
+    atomic_fetch_add(&ns->refs, 1);
+    return ns;
+}
+
+void ns_discard(struct ns *ns)
+{
+    rwlock_destroy(&ns->lock);
+    free(ns->name);
+    free(ns->target);
+    free(ns);
+}
+
+/* Take the struct out of the table and free it, once it is dropped and nobody knows it. It may be
+ * gone already: somebody found it by number meanwhile and was the last once more. */
+static void ns_reap(struct state *p, struct ns *ns, uint32_t number)
+{
+    WRITE_GUARD(&p->names.lock);
+    struct ns **at = &p->names.by_number[number % NS_BUCKETS];
+
+    while (*at && *at != ns)
+        at = &(*at)->by_number_next;
+    if (!*at || ns->live || atomic_load(&ns->refs) > 0 || atomic_load(&ns->nlookup) > 0)
+        return;
+    *at = ns->by_number_next;
+    ns_discard(ns);
+}
+
+void ns_put(struct state *p, struct ns *ns)
+{
+    uint32_t number;
+    bool last;
+
+    if (!ns)
+        return;
+    {
+        /* The names lock keeps the struct from being reaped between the two lines. */
+        READ_GUARD(&p->names.lock);
+        number = ns->number;
+        last = atomic_fetch_sub(&ns->refs, 1) == 1 && !ns->live && atomic_load(&ns->nlookup) == 0;
+    }
+    if (last)
+        ns_reap(p, ns, number);
+}
+
+int ns_get(struct state *p, uint32_t number, struct ns **ret_ns)
+{
+    READ_GUARD(&p->names.lock);
+    struct ns *ns = find_number(&p->names, number);
+
+    if (!ns || !ns->live)
+        return -ESTALE;
+    *ret_ns = ns_ref(ns);
+    return 0;
+}
+
+struct ns *ns_get_any(struct state *p, uint32_t number)
+{
+    READ_GUARD(&p->names.lock);
+    struct ns *ns = find_number(&p->names, number);
+
+    return ns ? ns_ref(ns) : NULL;
+}
+
+int ns_get_by_name(struct state *p, const char *name, struct ns **ret_ns)
+{
+    READ_GUARD(&p->names.lock);
+    struct ns *ns = find_name(&p->names, name);
+
+    if (!ns)
+        return -ENOENT;
+    *ret_ns = ns_ref(ns);
+    return 0;
+}
+
+/* Needs names (write). The table's part of a live namespace. */
+void ns_table_insert(struct ns_table *t, struct ns *ns)
+{
+    struct ns **n = &t->by_number[ns->number % NS_BUCKETS];
+    struct ns **b = &t->by_name[hash_name(ns->name)];
+
+    ns->by_number_next = *n;
+    *n = ns;
+    ns->by_name_next = *b;
+    *b = ns;
+    ns->live = true;
+    t->live++;
+}
+
+static void unlink_name(struct ns_table *t, struct ns *ns)
+{
+    struct ns **b = &t->by_name[hash_name(ns->name)];
+
+    while (*b != ns)
+        b = &(*b)->by_name_next;
+    *b = ns->by_name_next;
+}
+
+static void link_name(struct ns_table *t, struct ns *ns)
+{
+    struct ns **b = &t->by_name[hash_name(ns->name)];
+
+    ns->by_name_next = *b;
+    *b = ns;
+}
+
+char *ns_table_rename(struct ns_table *t, struct ns *ns, char *name)
+{
+    char *old = ns->name;
+
+    unlink_name(t, ns);
+    ns->name = name;
+    link_name(t, ns);
+    ns->dirty = true;
+    return old;
+}
+
+/* A number no struct has: rising, wrapping around. */
+static int free_number(struct ns_table *t, uint32_t *ret_number)
+{
+    for (uint32_t tries = 0; tries <= VFS_NS_MAX; tries++) {
+        if (t->next == 0 || t->next > VFS_NS_MAX)
+            t->next = 1;
+        if (!find_number(t, t->next)) {
+            *ret_number = t->next++;
+            return 0;
+        }
+        t->next++;
+    }
+    return -EMFILE;
+}
+
+int ns_alloc(struct state *p, const char *name, struct ns **ret_ns)
+{
+    struct ns *ns = calloc(1, sizeof *ns);
+
+    if (!ns)
+        return -ENOMEM;
+    ns->name = strdup(name);
+    if (!ns->name) {
+        free(ns);
+        return -ENOMEM;
+    }
+    rwlock_init(&ns->lock, "namespace");
+    ns->tree = (struct tree){.pages = p->pages, .refs = p->refs};
+    ns->next_ino = NS_ROOT_INO + 1;
+    ns->time = now(p);
+    ns->dirty = true;
+    *ret_ns = ns;
+    return 0;
+}
+
+/* The root directory was made before its namespace had a number. */
+static int capture_root(struct txn *t, const struct ns *ns)
+{
+    uint8_t buf[INODE_ITEM_MAX];
+    struct key k = key_make(NS_ROOT_INO, ITEM_INODE, 0);
+    size_t len;
+    int err = tree_get(&ns->tree, k, buf, sizeof buf, &len);
+
+    if (err == 0)
+        capture_op(
+            t, &(struct op){.kind = OP_PUT, .ns = ns->number, .key = k, .data = buf, .len = len});
+    return err;
+}
+
+/* What the log needs to make it again. */
+static int capture_birth(struct txn *t, const struct ns *ns, const struct ns *from)
+{
+    if (from) {
+        capture_ns_branch(t, ns, from);
+        return 0;
+    }
+    capture_ns_put(t, ns);
+    return ns->target ? 0 : capture_root(t, ns);
+}
+
+/* Give it a number and a place in the table: nobody finds it before the log has it. `from`: whose
+ * branch it is. Takes ownership on success. */
+static int ns_publish(struct txn *t, struct ns *ns, const struct ns *from)
+{
+    struct state *p = t->p;
+    WRITE_GUARD(&p->names.lock);
+    int err;
+
+    if (find_name(&p->names, ns->name))
+        return -EEXIST;
+    err = free_number(&p->names, &ns->number);
+    if (err < 0)
+        return err;
+    /* A number that was used before gets another generation, from the ever-rising sequence. */
+    ns->generation = (uint32_t)atomic_load(&p->seq);
+    err = capture_birth(t, ns, from);
+    if (err == 0)
+        err = state_changed(t, ns);
+    if (err < 0)
+        return err;
+    map64_del(&p->names.removed, ns->number);
+    capture_tap_init(&ns->tap, ns->number);
+    ns->tree.tap = p->log ? &ns->tap.tap : NULL;
+    ns_table_insert(&p->names, ns);
+    p->names.mtime = now(p);
+    return 0;
+}
+
+int ns_check_name(const char *name)
+{
+    if (strlen(name) > VFS_NAME_MAX)
+        return -ENAMETOOLONG;
+    return !*name || strchr(name, '/') || !strcmp(name, ".") || !strcmp(name, "..") ||
+                   !strcmp(name, ".tally")
+               ? -EINVAL
+               : 0;
+}
+
+/* ---- making ---- */
+
+static int plant_root(struct state *p, struct ns *ns, uint32_t mode, const struct vfs_cred *cred)
+{
+    struct inode in = {.mode = S_IFDIR | (mode & 07777),
+                       .nlink = 2,
+                       .uid = cred->uid,
+                       .gid = cred->gid,
+                       .parent = NS_ROOT_INO};
+
+    in.atime = in.mtime = in.ctime = in.btime = now(p);
+    return inode_store(&ns->tree, NS_ROOT_INO, &in);
+}
+
+int ns_create(struct txn *t, const char *name, uint32_t mode, const struct vfs_cred *cred)
+{
+    struct state *p = t->p;
+    struct ns *ns;
+    int err = ns_check_name(name);
+
+    if (err == 0)
+        err = ns_alloc(p, name, &ns);
+    if (err < 0)
+        return err;
+    err = plant_root(p, ns, mode, cred);
+    if (err == 0)
+        err = ns_publish(t, ns, NULL);
+    if (err < 0) {
+        (void)drops_push(p->drops, ns->tree.root);
+        ns_discard(ns);
+        return err;
+    }
+    return 0;
+}
+
+int ns_create_symlink(struct txn *t, const char *name, const char *target,
+                      const struct vfs_cred *cred)
+{
+    struct state *p = t->p;
+    struct ns *ns;
+    int err = ns_check_name(name);
+
+    if (err == 0)
+        err = ns_alloc(p, name, &ns);
+    if (err < 0)
+        return err;
+    ns->target = strdup(target);
+    ns->uid = cred->uid;
+    ns->gid = cred->gid;
+    err = ns->target ? ns_publish(t, ns, NULL) : -ENOMEM;
+    if (err < 0) {
+        ns_discard(ns);
+        return err;
+    }
+    return 0;
+}
+
+int ns_branch(struct state *p, const char *from, const char *to, uint64_t *ret_seq,
+              uint32_t *ret_number)
+{
+    TXN(t);
+    struct ns *src, *ns = NULL;
+    int err = ns_check_name(to);
+
+    if (err == 0)
+        err = ns_get_by_name(p, from, &src);
+    if (err < 0)
+        return err;
+    err = src->target ? -EINVAL : ns_alloc(p, to, &ns);
+    /* A shared mapping keeps its file open: without writers there is nothing to ask for. */
+    if (err == 0)
+        err = vnodes_write_back(p, src);
+    if (err == 0)
+        err = txn_begin_alone(p, 0, &t);
+    if (err == 0) {
+        err = src->live ? tree_branch(&src->tree, &ns->tree.root) : -ENOENT;
+        ns->next_ino = src->next_ino;
+        ns->branched = true;
+        if (err == 0) {
+            err = ns_publish(&t, ns, src);
+            if (err < 0)
+                (void)drops_push(p->drops, ns->tree.root);
+        }
+        if (err == 0) {
+            *ret_number = ns->number;
+            *ret_seq = ns->seq;
+        }
+    }
+    txn_end(&t);
+    ns_put(p, src);
+    if (err < 0) {
+        if (ns)
+            ns_discard(ns);
+        return err;
+    }
+    event_stale(p, VFS_ROOT);
+    return 0;
+}
+
+int ns_table_remove(struct state *p, struct ns *ns)
+{
+    int err;
+
+    rwlock_held_write(&p->names.lock);
+    /* First what can fail: a record that stayed would name pages that are gone. */
+    err = map64_put(&p->names.removed, ns->number, 1);
+    if (err == 0)
+        err = drops_push(p->drops, ns->tree.root);
+    if (err < 0) {
+        map64_del(&p->names.removed, ns->number);
+        return err;
+    }
+    ns->tree.root = 0;
+    unlink_name(&p->names, ns);
+    ns->live = false;
+    p->names.live--;
+    p->names.mtime = now(p);
+    return 0;
+}
+
+/* ---- its settings ---- */
+
+int ns_set_frozen(struct state *p, const char *name, bool frozen)
+{
+    TXN(t);
+    struct ns *ns;
+    int err = ns_get_by_name(p, name, &ns);
+
+    if (err < 0)
+        return err;
+    if (frozen) /* what is in mappings could not be written any more */
+        err = vnodes_write_back(p, ns);
+    if (err == 0)
+        err = txn_begin_alone(p, 0, &t);
+    if (err == 0) {
+        NS_GUARD(&t, ns);
+        ns->frozen = frozen;
+        ns->dirty = true;
+        capture_ns_put(&t, ns);
+        err = state_changed(&t, NULL);
+    }
+    txn_end(&t);
+    ns_put(p, ns);
+    return err;
+}
+
+int ns_set_verify(struct state *p, const char *name, bool on_open)
+{
+    TXN(t);
+    struct ns *ns;
+    int err = ns_get_by_name(p, name, &ns);
+
+    if (err < 0)
+        return err;
+    err = txn_begin_alone(p, 0, &t);
+    if (err == 0) {
+        NS_GUARD(&t, ns);
+        ns->verify = on_open;
+        natives_note_verify(&p->natives, on_open);
+        ns->dirty = true;
+        capture_ns_put(&t, ns);
+        err = state_changed(&t, NULL);
+    }
+    txn_end(&t);
+    ns_put(p, ns);
+    return err;
+}
+
+/* ---- listings ---- */
+
+int ns_next(struct state *p, const char *after, struct ns **ret_ns)
+{
+    READ_GUARD(&p->names.lock);
+    struct ns *best = NULL;
+
+    for (size_t i = 0; i < NS_BUCKETS; i++)
+        for (struct ns *ns = p->names.by_name[i]; ns; ns = ns->by_name_next)
+            if ((!after || strcmp(ns->name, after) > 0) &&
+                (!best || strcmp(ns->name, best->name) < 0))
+                best = ns;
+    if (!best)
+        return -ENOENT;
+    *ret_ns = ns_ref(best);
+    return 0;
+}
+
+int ns_next_number(struct state *p, uint32_t after, struct ns **ret_ns)
+{
+    READ_GUARD(&p->names.lock);
+    struct ns *best = NULL;
+
+    for (size_t i = 0; i < NS_BUCKETS; i++)
+        for (struct ns *ns = p->names.by_number[i]; ns; ns = ns->by_number_next)
+            if (ns->live && ns->number > after && (!best || ns->number < best->number))
+                best = ns;
+    if (!best)
+        return -ENOENT;
+    *ret_ns = ns_ref(best);
+    return 0;
+}
+
+void ns_table_release(struct state *p)
+{
+    for (size_t i = 0; i < NS_BUCKETS; i++)
+        while (p->names.by_number[i]) {
+            struct ns *ns = p->names.by_number[i];
+            p->names.by_number[i] = ns->by_number_next;
+            ns_discard(ns);
+        }
+    map64_release(&p->names.removed);
+}
+
+void ns_table_tap(struct state *p)
+{
+    WRITE_GUARD(&p->names.lock);
+
+    capture_tap_init(&p->orphans.tap, OP_NS_ORPHANS);
+    p->orphans.tree.tap = &p->orphans.tap.tap;
+    for (size_t i = 0; i < NS_BUCKETS; i++)
+        for (struct ns *ns = p->names.by_number[i]; ns; ns = ns->by_number_next) {
+            capture_tap_init(&ns->tap, ns->number);
+            ns->tree.tap = &ns->tap.tap;
+        }
+}

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * ns_table: the namespaces of an open store and their records: reading them when the store is
+ * opened, and collecting what changed for a commit.
+ */
+#include "bytes.h"
+#include "state.h"
+#include "report.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int record_push(struct ns_records *r, uint32_t number, size_t len, uint8_t *bytes)
+{
+    struct ns_record *v = realloc(r->v, (r->count + 1) * sizeof *v);
+
+    if (!v) {
+        free(bytes);
+        return -ENOMEM;
+    }
+    r->v = v;
+    r->v[r->count++] = (struct ns_record){number, len, bytes};
+    return 0;
+}
+
+/* Each flush of a branch leaves more of its pages and bytes where they were written then. */
+static void count_flush(struct state *p, struct ns *ns)
+{
+    uint64_t n = atomic_fetch_add(&ns->flushes, 1) + 1;
+
+    atomic_store(&ns->flushed, now(p));
+    if (ns->branched && n == (uint64_t)settings_get(&p->settings, SET_BRANCH_FRAGMENT_WARN))
+        report(REPORT_WARN,
+               "namespace %s was flushed %llu times since it was branched (branch_fragment_warn): "
+               "what it has lies scattered, and reading it may be slow",
+               ns->name, (unsigned long long)n);
+}
+
+void ns_count_pieces(struct state *p, struct ns *ns, const char *name, uint64_t pieces)
+{
+    uint64_t warn = (uint64_t)settings_get(&p->settings, SET_BRANCH_FRAGMENT_WARN);
+    bool many = ns->branched && warn && pieces >= warn;
+
+    atomic_store(&ns->pieces, pieces);
+    if (atomic_exchange(&ns->pieces_told, many) || !many)
+        return;
+    report(REPORT_WARN,
+           "files of namespace %s, a branch, are in %llu pieces (branch_fragment_warn): reading "
+           "them may be slow",
+           name, (unsigned long long)pieces);
+}
+
+bool ns_is_scattered(struct state *p, struct ns *ns)
+{
+    uint64_t warn = (uint64_t)settings_get(&p->settings, SET_BRANCH_FRAGMENT_WARN);
+
+    return ns->branched && warn &&
+           (atomic_load(&ns->flushes) >= warn || atomic_load(&ns->pieces) >= warn);
+}
+
+static int freeze_one(struct state *p, struct ns *ns, struct ns_records *ret)
+{
+    struct ns_fields f;
+    uint8_t *bytes;
+
+    /* A change that failed half-way may have copied the root: the old one has lost its count. */
+    if (!ns->live || (!ns->dirty && ns->tree.root == ns->recorded_root))
+        return 0;
+    bytes = malloc(NS_RECORD_MAX);
+    if (!bytes)
+        return -ENOMEM;
+    count_flush(p, ns);
+    ns_get_fields(ns, &f);
+    return record_push(ret, ns->number, ns_record_encode(ns->number, &f, bytes), bytes);
+}
+
+int ns_table_freeze(struct state *p, struct ns_records *ret)
+{
+    uint64_t number, none;
+    size_t at = 0;
+    int err = 0;
+
+    rwlock_held_write(&p->gate);
+    WRITE_GUARD(&p->names.lock); /* a last ns_put frees without the gate */
+    for (size_t i = 0; i < NS_BUCKETS && err == 0; i++)
+        for (struct ns *ns = p->names.by_number[i]; ns && err == 0; ns = ns->by_number_next)
+            err = freeze_one(p, ns, ret);
+    while (err == 0 && map64_next(&p->names.removed, &at, &number, &none))
+        err = record_push(ret, (uint32_t)number, 0, NULL);
+    if (err < 0)
+        ns_records_release(ret);
+    return err;
+}
+
+void ns_table_frozen(struct state *p)
+{
+    rwlock_held_write(&p->gate);
+    WRITE_GUARD(&p->names.lock);
+    for (size_t i = 0; i < NS_BUCKETS; i++)
+        for (struct ns *ns = p->names.by_number[i]; ns; ns = ns->by_number_next) {
+            ns->dirty = false;
+            ns->recorded_root = ns->tree.root;
+        }
+    map64_release(&p->names.removed);
+}
+
+int ns_records_write(const struct ns_records *r, struct kv_txn *t)
+{
+    uint8_t key[8];
+    int err = 0;
+
+    for (size_t i = 0; i < r->count && err == 0; i++) {
+        put_be64(key, r->v[i].number);
+        err = r->v[i].len ? kv_put(t, TABLE_NAMESPACES, key, 8, r->v[i].bytes, r->v[i].len)
+                          : kv_del(t, TABLE_NAMESPACES, key, 8);
+    }
+    return err;
+}
+
+void ns_records_release(struct ns_records *r)
+{
+    for (size_t i = 0; i < r->count; i++)
+        free(r->v[i].bytes);
+    free(r->v);
+    *r = (struct ns_records){0};
+}
+
+void ns_set_fields(struct ns *ns, uint32_t number, struct ns_fields *f)
+{
+    ns->number = number;
+    ns->generation = f->generation;
+    ns->target = f->target;
+    f->target = NULL;
+    ns->tree.root = ns->recorded_root = f->root;
+    ns->next_ino = f->next_ino;
+    ns->seq = f->seq;
+    ns->time = f->time;
+    ns->uid = f->uid;
+    ns->gid = f->gid;
+    ns->frozen = f->frozen;
+    ns->verify = f->verify;
+    ns->branched = f->branched;
+    atomic_store(&ns->flushes, f->flushes);
+    atomic_store(&ns->flushed, f->flushed);
+}
+
+void ns_get_fields(const struct ns *ns, struct ns_fields *ret)
+{
+    *ret = (struct ns_fields){.target = ns->target,
+                              .generation = ns->generation,
+                              .uid = ns->uid,
+                              .gid = ns->gid,
+                              .root = ns->tree.root,
+                              .next_ino = ns->next_ino,
+                              .seq = ns->seq,
+                              .time = ns->time,
+                              .flushed = atomic_load(&ns->flushed),
+                              .flushes = atomic_load(&ns->flushes),
+                              .frozen = ns->frozen,
+                              .verify = ns->verify,
+                              .branched = ns->branched};
+    memcpy(ret->name, ns->name, strlen(ns->name) + 1);
+}
+
+static int load_one(struct state *p, uint32_t number, const void *val, size_t len)
+{
+    struct ns_fields f;
+    struct ns *ns;
+    int err = ns_record_check(number, val, len);
+
+    if (err == 0)
+        err = ns_decode(val, len, &f);
+    if (err == 0)
+        err = ns_alloc(p, f.name, &ns);
+    if (err < 0)
+        return err;
+    ns_set_fields(ns, number, &f);
+    natives_note_verify(&p->natives, ns->verify);
+    ns->dirty = false;
+    WRITE_GUARD(&p->names.lock);
+    ns_table_insert(&p->names, ns);
+    return 0;
+}
+
+int ns_table_load(struct state *p)
+{
+    struct kv_each e = {.table = TABLE_NAMESPACES, .strict = true};
+    int err = kv_snap_begin(p->config.kv, &e.snap);
+
+    if (err < 0)
+        return err;
+    while (kv_next(&e))
+        e.err = e.klen == 8 ? load_one(p, (uint32_t)e.number, e.val, e.len) : -EUCLEAN;
+    kv_snap_end(e.snap);
+    p->names.mtime = p->created;
+    return e.err;
+}

@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * settings: the table of knobs, and their texts. Kinds, ranges and defaults are CONTROL.md's; the
+ * order is enum setting's.
+ */
+#include "settings.h"
+
+#include "command.h"
+#include "gc.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define MS INT64_C(1000000)
+#define SECOND (1000 * MS)
+#define MINUTE (60 * SECOND)
+#define HOUR (3600 * SECOND)
+#define DAY (24 * HOUR)
+#define KIB INT64_C(1024)
+#define MIB (1024 * KIB)
+#define GIB (1024 * MIB)
+
+static const char *const on_fatal_words[] = {"readonly", "exit"};
+static const char *const stale_policy_words[] = {"retain", "drop"};
+static const char *const flush_retry_words[] = {"forever"};
+
+const struct setting_info setting_infos[SETTING_COUNT] = {
+    [SET_FLUSH_INTERVAL] = {"flush_interval", SETTING_DURATION, 100 * MS, HOUR, 5 * SECOND,
+                            "changes are made durable at least so often", NULL},
+    [SET_MAX_IN_FLIGHT_JOBS] = {"max_in_flight_jobs", SETTING_NUMBER, 0, 256, 0,
+                                "background workers, 0: one per CPU", NULL},
+    [SET_PAGE_CACHE] = {"page_cache", SETTING_SIZE, 4 * MIB, 64 * GIB, 64 * MIB,
+                        "memory for pages of the namespaces' trees", NULL},
+    [SET_BUFFERS] = {"buffers", SETTING_SIZE, MIB, 64 * GIB, 64 * MIB,
+                     "memory for bytes that are not sealed yet; at the limit writers wait", NULL},
+    [SET_SEAL_DELAY] = {"seal_delay", SETTING_DURATION, 0, HOUR, SECOND,
+                        "a large file is sealed so long after its last close", NULL},
+    [SET_VIEW_WAIT] = {"view_wait", SETTING_DURATION, 0, 60 * SECOND, 2 * SECOND,
+                       "how long a view waits for closed files to be sealed", NULL},
+    [SET_PACK_LIMIT] = {"pack_limit", SETTING_SIZE, 4 * KIB, 128 * KIB, 128 * KIB,
+                        "larger objects get a file of their own", NULL},
+    [SET_PACK_SIZE] = {"pack_size", SETTING_SIZE, MIB, GIB, 64 * MIB,
+                       "a pack is closed at about this size", NULL},
+    [SET_MAX_ENQUEUED_JOBS] = {"max_enqueued_jobs", SETTING_NUMBER, 1, 65536, 1024,
+                               "background work that waits for a worker; more waits to be taken",
+                               NULL},
+    [SET_ON_FATAL] = {"on_fatal", SETTING_WORD, ON_FATAL_READONLY, ON_FATAL_EXIT, ON_FATAL_READONLY,
+                      "when what is on disk can no longer be trusted: go on readonly, or exit",
+                      on_fatal_words},
+    [SET_MAX_PENDING_FLUSHES] = {"max_pending_flushes", SETTING_NUMBER, 1, 60, 4,
+                                 "flushes on their way at once; at the limit writers wait", NULL},
+    [SET_FLUSH_RETRY] = {"flush_retry", SETTING_NUMBER, FLUSH_RETRY_FOREVER, 1000000,
+                         FLUSH_RETRY_FOREVER,
+                         "tries after a flush has failed, before its ticket fails; what it has is "
+                         "made durable by the next one",
+                         flush_retry_words},
+    [SET_LOG_SEGMENT] = {"log_segment", SETTING_SIZE, MIB, GIB, 64 * MIB,
+                         "a segment of the log has this size, less at first and on a small or full "
+                         "disk; from the next mount",
+                         NULL},
+    [SET_GRACE_PERIOD] = {"grace_period", SETTING_DURATION, 0, 100 * DAY, 300 * SECOND,
+                          "what nothing needs is kept so long after a GC cycle has found it", NULL},
+    [SET_STALE_REPORT_THRESHOLD] = {"stale_report_threshold", SETTING_DURATION, SECOND, 100 * DAY,
+                                    600 * SECOND,
+                                    "a node of which nothing new was heard for so long is stale",
+                                    NULL},
+    [SET_MIN_NODES_REPORTING] = {"min_nodes_reporting", SETTING_NUMBER, 1, 1024, 1,
+                                 "with fewer nodes reporting a GC cycle judges nothing", NULL},
+    [SET_REPORT_INTERVAL] = {"report_interval", SETTING_DURATION, SECOND, HOUR, 60 * SECOND,
+                             "a node of a pool reports so often; a store alone in each GC cycle",
+                             NULL},
+    [SET_STALE_POLICY] =
+        {"stale_policy", SETTING_WORD, GC_STALE_RETAIN, GC_STALE_DROP, GC_STALE_RETAIN,
+         "what a stale node could need: retain it, or drop its word; in a pool that retires it",
+         stale_policy_words},
+    [SET_COMPACT_BELOW] = {"compact_below", SETTING_PERCENT, 0, 95, 50,
+                           "packs of which less is alive are rewritten by themselves; 0%: none",
+                           NULL},
+    [SET_SCRUB_RATE] = {"scrub_rate", SETTING_RATE, MIB, 64 * GIB, 64 * MIB,
+                        "a scrub reads so much and no more", NULL},
+    [SET_SWEEP_INTERVAL] =
+        {"sweep_interval", SETTING_DURATION, MINUTE, 100 * DAY, HOUR,
+         "ghosts are looked for on their shards so often, without being asked to", NULL},
+    [SET_SWEEP_RATE] = {"sweep_rate", SETTING_COUNT_RATE, 1, 1000000, 1000,
+                        "a sweep looks for so many ghosts and no more", NULL},
+    [SET_SHARD_WAIT] = {"shard_wait", SETTING_DURATION, 0, 10 * MINUTE, 0,
+                        "who reads what is on a shard that is away waits so long for it", NULL},
+    [SET_SHARD_PATIENCE] = {"shard_patience", SETTING_DURATION, SECOND, HOUR, 30 * SECOND,
+                            "a shard that gives no answer for so long is away", NULL},
+    [SET_BRANCH_FRAGMENT_WARN] = {"branch_fragment_warn", SETTING_NUMBER, 0, 1000000000, 10000,
+                                  "flushes of a branch, or pieces of its files, after which a "
+                                  "warning says that it is scattered; 0: none",
+                                  NULL},
+};
+
+void settings_init(struct settings *s)
+{
+    for (int i = 0; i < SETTING_COUNT; i++) {
+        atomic_init(&s->value[i], setting_infos[i].standard);
+    }
+    memset(s->watch, 0, sizeof s->watch);
+}
+
+void settings_watch(struct settings *s, enum setting which, setting_fn *fn, void *ctx)
+{
+    struct setting_watch *w = s->watch[which];
+    while (w->fn) {
+        w++;
+        assert(w < s->watch[which] + SETTING_WATCHES);
+    }
+    *w = (struct setting_watch){fn, ctx};
+}
+
+void settings_put(struct settings *s, enum setting which, int64_t value)
+{
+    atomic_store(&s->value[which], value);
+    for (const struct setting_watch *w = s->watch[which];
+         w < s->watch[which] + SETTING_WATCHES && w->fn; w++) {
+        w->fn(w->ctx, value);
+    }
+}
+
+int setting_find(const char *key)
+{
+    for (int i = 0; i < SETTING_COUNT; i++) {
+        if (strcmp(setting_infos[i].key, key) == 0) {
+            return i;
+        }
+    }
+    return -EINVAL;
+}
+
+/* How many values have a word. */
+static int64_t word_count(const struct setting_info *info)
+{
+    if (!info->words) {
+        return 0;
+    }
+    return info->kind == SETTING_WORD ? info->max - info->min + 1 : 1;
+}
+
+/* A decimal number, and the sign if one likes. */
+static int parse_percent(const char *text, int64_t *ret)
+{
+    size_t digits = strspn(text, "0123456789");
+    char number[16];
+    uint64_t n;
+    int err;
+    if (digits >= sizeof number || strcmp(text + digits + (text[digits] == '%'), "") != 0) {
+        return -EINVAL;
+    }
+    memcpy(number, text, digits);
+    number[digits] = '\0';
+    err = command_number(number, &n);
+    if (err == 0) {
+        *ret = (int64_t)n;
+    }
+    return err;
+}
+
+/* A size, or a plain number, and "/s", which may be left out. */
+static int parse_rate(const char *text, bool plain, uint64_t *ret)
+{
+    size_t n = strlen(text);
+    char size[32];
+    if (n > 2 && strcmp(text + n - 2, "/s") == 0) {
+        n -= 2;
+    }
+    if (n >= sizeof size) {
+        return -EINVAL;
+    }
+    memcpy(size, text, n);
+    size[n] = '\0';
+    return plain ? command_number(size, ret) : command_size(size, ret);
+}
+
+/* -EINVAL unless `text` is a value of that kind. One too large for int64 is out of any range. */
+static int parse_kind(const struct setting_info *info, const char *text, int64_t *ret)
+{
+    uint64_t n;
+    int err;
+    for (int64_t i = 0; i < word_count(info); i++) {
+        if (strcmp(info->words[i], text) == 0) {
+            *ret = info->min + i;
+            return 0;
+        }
+    }
+    if (info->kind == SETTING_WORD) {
+        return -EINVAL;
+    }
+    if (info->kind == SETTING_DURATION) {
+        return command_duration(text, ret);
+    }
+    if (info->kind == SETTING_PERCENT)
+        return parse_percent(text, ret);
+    err = info->kind == SETTING_SIZE   ? command_size(text, &n)
+          : info->kind == SETTING_RATE || info->kind == SETTING_COUNT_RATE
+              ? parse_rate(text, info->kind == SETTING_COUNT_RATE, &n)
+              : command_number(text, &n);
+    if (err < 0) {
+        return err;
+    }
+    *ret = n > INT64_MAX ? INT64_MAX : (int64_t)n;
+    return 0;
+}
+
+/* "readonly or exit" */
+static void add_words(const struct setting_info *info, struct strbuf *out)
+{
+    for (int64_t i = 0; i < word_count(info); i++) {
+        strbuf_addf(out, "%s%s", i == 0 ? "" : " or ", info->words[i]);
+    }
+}
+
+int setting_parse(enum setting which, const char *text, int64_t *ret, struct strbuf *why)
+{
+    static const char *const form[] = {
+        [SETTING_DURATION] = "a duration: a decimal number and ms, s, m, h or d",
+        [SETTING_SIZE] = "a size: a decimal number and perhaps K, M, G or T",
+        [SETTING_RATE] = "a rate: a decimal number and perhaps K, M, G or T, and /s",
+        [SETTING_COUNT_RATE] = "a rate: a decimal number, and perhaps /s",
+        [SETTING_NUMBER] = "a decimal number",
+        [SETTING_PERCENT] = "a decimal number of percent",
+    };
+    const struct setting_info *info = &setting_infos[which];
+    int64_t value;
+    int err = parse_kind(info, text, &value);
+    if (err < 0) {
+        strbuf_addf(why, "%s is ", info->key);
+        add_words(info, why);
+        if (info->kind != SETTING_WORD) {
+            strbuf_addf(why, "%s%s", info->words ? " or " : "", form[info->kind]);
+        }
+        strbuf_adds(why, ", not ");
+        command_add_word(why, text);
+        return err;
+    }
+    if (value < info->min || value > info->max) {
+        char min[32], max[32];
+        setting_format(which, info->min, min);
+        setting_format(which, info->max, max);
+        strbuf_addf(why, "%s is between %s and %s, not %s", info->key, min, max, text);
+        return -ERANGE;
+    }
+    *ret = value;
+    return 0;
+}
+
+void setting_format(enum setting which, int64_t value, char out[32])
+{
+    const struct setting_info *info = &setting_infos[which];
+    char size[32];
+    if (value >= info->min && value - info->min < word_count(info)) {
+        snprintf(out, 32, "%s", info->words[value - info->min]);
+    } else if (info->kind == SETTING_DURATION) {
+        command_format_duration(value, out);
+    } else if (info->kind == SETTING_SIZE) {
+        command_format_size((uint64_t)value, out);
+    } else if (info->kind == SETTING_PERCENT) {
+        snprintf(out, 32, "%lld%%", (long long)value);
+    } else if (info->kind == SETTING_COUNT_RATE) {
+        snprintf(out, 32, "%lld/s", (long long)value);
+    } else if (info->kind == SETTING_RATE) {
+        command_format_size((uint64_t)value, size);
+        snprintf(out, 32, "%.29s/s", size);
+    } else {
+        snprintf(out, 32, "%lld", (long long)value);
+    }
+}
+
+void setting_describe(enum setting which, int64_t value, struct strbuf *out)
+{
+    const struct setting_info *info = &setting_infos[which];
+    char now[32], standard[32], min[32], max[32];
+    setting_format(which, value, now);
+    setting_format(which, info->standard, standard);
+    setting_format(which, info->min, min);
+    setting_format(which, info->max, max);
+    strbuf_addf(out, "%s=%s default=%s min=%s max=%s %s", info->key, now, standard, min, max,
+                info->what);
+}

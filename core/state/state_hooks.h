@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+/* state_hooks: what the state has done by the rooms above; opening a store fills it, and nothing
+ * changes it afterwards. Each function keeps the rules of the one that its comment names. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct state;
+
+/* For the state in memory. */
+struct state_hooks {
+    /* Commit what is not committed yet, and wait for it: flush_now. */
+    int (*flush)(struct state *p);
+    /* Would a change wait for nothing? flush_lets_go_on. */
+    bool (*lets_go_on)(struct state *p);
+    /* Begin a flush: flush_kick. */
+    void (*kick)(struct state *p);
+    /* Pages were put into the queue of drops: flush_kick_drops. */
+    void (*kick_drops)(struct state *p);
+    /* Begin a job that reports which files use damaged objects, by met_tell: locate_damage of
+     * store.c. 0 or -errno. */
+    int (*locate_damage)(struct state *p);
+    /* Did the last scrub find damage? scrub_found_damage. */
+    bool (*has_damage)(struct state *p);
+};

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "stuck.h"
+#include "damage.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void stuck_init(struct state *p)
+{
+    mutex_init(&p->stuck.lock, "stuck");
+    p->stuck.text = (struct strbuf)STRBUF_INIT;
+}
+
+void stuck_release(struct state *p)
+{
+    strbuf_release(&p->stuck.text);
+}
+
+bool stuck_note(struct state *p, struct content *c, int err)
+{
+    MUTEX_GUARD(&p->contents.lock);
+    bool before = c->seal_error != 0;
+
+    c->seal_error = err;
+    c->tried = ticks(p);
+    if (c->listed && c->blob && !c->stuck) {
+        c->stuck = true;
+        atomic_fetch_add(&p->contents.stuck, 1);
+    }
+    return before;
+}
+
+size_t stuck_slots(struct state *p)
+{
+    return atomic_load(&p->contents.stuck);
+}
+
+/* ---- which ---- */
+
+static bool is_stuck(struct state *p, struct content *c, void *ctx)
+{
+    (void)p;
+    if (c->seal_error)
+        ++*(size_t *)ctx;
+    return c->seal_error != 0;
+}
+
+static bool counts(struct state *p, struct content *c, void *ctx)
+{
+    (void)is_stuck(p, c, ctx);
+    return false;
+}
+
+size_t stuck_count(struct state *p)
+{
+    size_t n = 0;
+
+    (void)contents_pick(p, counts, &n, NULL, 1);
+    return n;
+}
+
+struct few {
+    struct {
+        uint64_t number;
+        int error;
+    } v[STUCK_TOLD];
+    size_t count;
+    uint64_t sum;
+};
+
+static void pick(struct state *p, struct few *ret)
+{
+    struct content *c[STUCK_TOLD];
+    size_t none = 0;
+
+    *ret = (struct few){.count = contents_pick(p, is_stuck, &none, c, STUCK_TOLD)};
+    for (size_t i = 0; i < ret->count; i++) {
+        MUTEX_GUARD(&p->contents.lock);
+        ret->v[i].number = c[i]->number;
+        ret->v[i].error = c[i]->seal_error;
+    }
+    for (size_t i = 0; i < ret->count; i++) {
+        ret->sum = id_checksum(&ret->v[i].number, sizeof ret->v[i].number,
+                               ret->sum + (uint64_t)ret->v[i].error);
+        content_unref(c[i]);
+    }
+}
+
+/* ---- whose ---- */
+
+static void add_line(const char *line, void *ctx)
+{
+    struct strbuf *out = ctx;
+
+    strbuf_adds(out, line);
+    strbuf_adds(out, "\n");
+}
+
+static int look_up(struct state *p, const struct few *few, struct strbuf *out)
+{
+    struct damage *d = calloc(1, sizeof *d);
+    char what[sizeof d->v->name];
+    int err = d ? 0 : -ENOMEM;
+
+    for (size_t i = 0; i < few->count && err == 0; i++) {
+        snprintf(what, sizeof what, "what cannot be sealed (%s)", strerror(-few->v[i].error));
+        err = damage_add(d, DAMAGE_OBJECT, few->v[i].number, what);
+    }
+    if (err == 0)
+        err = damage_tell(p, d, add_line, NULL, out);
+    if (d)
+        damage_release(d);
+    free(d);
+    return err < 0 ? err : strbuf_error(out);
+}
+
+static void keep(struct state *p, const struct few *few, const struct strbuf *text)
+{
+    MUTEX_GUARD(&p->stuck.lock);
+
+    strbuf_release(&p->stuck.text);
+    p->stuck.text = (struct strbuf)STRBUF_INIT;
+    strbuf_adds(&p->stuck.text, text->s);
+    p->stuck.sum = strbuf_error(&p->stuck.text) ? 0 : few->sum;
+}
+
+static bool is_known(struct state *p, const struct few *few, struct strbuf *out)
+{
+    MUTEX_GUARD(&p->stuck.lock);
+
+    if (p->stuck.sum != few->sum || !p->stuck.text.len)
+        return false;
+    strbuf_adds(out, p->stuck.text.s);
+    return true;
+}
+
+int stuck_describe(struct state *p, const char *before, const char *after, struct strbuf *out)
+{
+    CLEANUP_STRBUF struct strbuf lines = STRBUF_INIT;
+    struct few few;
+    int err = 0;
+
+    pick(p, &few);
+    if (few.count == 0)
+        return 0;
+    if (!is_known(p, &few, &lines)) {
+        err = look_up(p, &few, &lines);
+        if (err == 0)
+            keep(p, &few, &lines);
+    }
+    for (const char *at = lines.s, *end; err == 0 && at && (end = strchr(at, '\n')); at = end + 1) {
+        strbuf_adds(out, before);
+        strbuf_add(out, at, (size_t)(end - at));
+        strbuf_adds(out, after);
+    }
+    return err;
+}

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * touch: the day of an object's last open, for `move idle=AGE`. Opening only notes what was opened,
+ * once a day, in memory: it neither waits nor reads. Before the next flush the days go into the
+ * entries. What a crash loses of it is lost.
+ *
+ * `seen` knows what was noted lately; what it has forgotten, or a full list had no place for, is noted
+ * once more by the next open, and changes nothing.
+ */
+#include "array.h"
+#include "state.h"
+#include "walk.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TOUCH_MAX (UINT32_C(1) << 20) /* noted at most between two flushes */
+#define TOUCH_AT_ONCE 256             /* under one hold of the gate */
+#define DAY (24 * 3600 * NSEC_PER_SEC)
+
+uint16_t touch_today(struct state *p)
+{
+    int64_t day = now(p) / DAY;
+
+    return day < 1 ? 1 : day > UINT16_MAX ? UINT16_MAX : (uint16_t)day;
+}
+
+/* ---- noting ---- */
+
+static uint64_t seen_as(const struct touched *what)
+{
+    return (what->key * 2 + what->inode) * UINT64_C(0x9e3779b97f4a7c15);
+}
+
+static void note(struct state *p, struct touched what)
+{
+    struct touches *t = &p->touches;
+    uint64_t as = seen_as(&what), *slot = &t->seen[as >> 40 & (TOUCH_SEEN - 1)];
+    uint16_t today = touch_today(p);
+    MUTEX_GUARD(&t->lock);
+
+    if (t->day != today) {
+        memset(t->seen, 0, sizeof t->seen);
+        t->day = today;
+    }
+    if (*slot == as || t->count >= TOUCH_MAX || ARRAY_RESERVE(t->v, t->room, t->count + 1) < 0)
+        return;
+    *slot = as;
+    t->v[t->count++] = what;
+}
+
+void touch_object(struct state *p, uint64_t number)
+{
+    if (!atomic_load(&p->readonly))
+        note(p, (struct touched){number, false});
+}
+
+void touch_opened(struct state *p, uint64_t nodeid, const struct inode *in)
+{
+    if (atomic_load(&p->readonly))
+        return;
+    if (in->flags & INODE_EXTENTS)
+        note(p, (struct touched){nodeid, true});
+    else if (in->object)
+        note(p, (struct touched){in->object, false});
+}
+
+/* ---- remembering ---- */
+
+struct objects_of {
+    uint64_t *v;
+    size_t count, room;
+};
+
+static int add_object(struct key k, const void *val, size_t len, void *ctx)
+{
+    struct objects_of *l = ctx;
+    uint64_t number = item_object(k, val, len);
+
+    if (!number || key_type(k) == ITEM_XATTR)
+        return 0;
+    if (ARRAY_RESERVE(l->v, l->room, l->count + 1) < 0)
+        return -ENOMEM;
+    l->v[l->count++] = number;
+    return 0;
+}
+
+/* What a file in pieces names. Without memory it is the first of them. */
+static void objects_of_inode(struct state *p, uint64_t nodeid, struct objects_of *ret)
+{
+    struct key_range r = range_of_inode(vfs_node_ino(nodeid));
+    struct ns *ns;
+
+    if (ns_get(p, vfs_node_ns(nodeid), &ns) < 0)
+        return;
+    struct walk w = {.lock = &ns->lock,
+                     .tree = &ns->tree,
+                     .from = r.from,
+                     .to = r.to,
+                     .fn = add_object,
+                     .ctx = ret};
+    (void)walk_items(&w);
+    ns_put(p, ns);
+}
+
+static void apply(struct state *p, const struct objects_of *l, uint16_t day)
+{
+    for (size_t i = 0; i < l->count;) {
+        READ_GUARD(&p->gate);
+        for (size_t n = 0; n < TOUCH_AT_ONCE && i < l->count; n++, i++)
+            (void)refs_touch(p->refs, refs_resolve(p->refs, l->v[i]), day);
+    }
+}
+
+void touches_apply(struct state *p)
+{
+    struct touches *t = &p->touches;
+    struct objects_of all = {0};
+    struct touched *v;
+    size_t count;
+    uint16_t day;
+
+    {
+        MUTEX_GUARD(&t->lock);
+        v = t->v;
+        count = t->count;
+        day = t->day;
+        t->v = NULL;
+        t->count = t->room = 0;
+    }
+    for (size_t i = 0; i < count; i++)
+        if (v[i].inode)
+            objects_of_inode(p, v[i].key, &all);
+        else if (ARRAY_RESERVE(all.v, all.room, all.count + 1) == 0)
+            all.v[all.count++] = v[i].key;
+    free(v);
+    apply(p, &all, day);
+    free(all.v);
+}
+
+void touches_release(struct state *p)
+{
+    free(p->touches.v);
+    p->touches.v = NULL;
+}

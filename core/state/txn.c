@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: Apache-2.0
+/* txn: see the header. What a txn notes is in capture.c. */
+#include "txn.h"
+
+#include "io.h"
+#include "log_promise.h"
+#include "state.h"
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#define ROOM_SLACK ((size_t)64 * 1024) /* bytes of operations beside the data of a change */
+
+/* ---- room ---- */
+
+/* Of a thread that is ahead: what its next change gets. */
+static _Thread_local bool is_ahead;
+static _Thread_local struct txn_room ahead_room;
+
+static size_t room_for(size_t bytes)
+{
+    return bytes + ROOM_SLACK;
+}
+
+/* Before the first frame: that there is a log must not be a secret of its files. */
+static int promise(struct state *p)
+{
+    int err;
+
+    if (atomic_load(&p->promised))
+        return 0;
+    err = log_promise_save(p->config.kv, p->epoch);
+    if (err == -EIO) /* as after any commit that failed so */
+        state_turn_readonly(p, "a commit", err);
+    if (err == 0)
+        atomic_store(&p->promised, true);
+    return err;
+}
+
+/* Of the room in the log that was got: the memory, too, or neither. */
+static int have_room(struct state *p, size_t bytes, struct txn_room *ret)
+{
+    uint8_t *data = malloc(bytes);
+
+    if (!data) {
+        log_room_done(p->log, bytes);
+        return -ENOMEM;
+    }
+    *ret = (struct txn_room){p, bytes, data};
+    return 0;
+}
+
+static void room_done(struct txn_room *r)
+{
+    if (r->p)
+        log_room_done(r->p->log, r->bytes);
+    free(r->memory);
+    *r = (struct txn_room){.p = NULL};
+}
+
+/* The room that was taken ahead, if it is as much. */
+static bool take_ahead(size_t want, struct txn_room *ret)
+{
+    if (!ahead_room.p || ahead_room.bytes < want)
+        return false;
+    *ret = ahead_room;
+    ahead_room = (struct txn_room){.p = NULL};
+    return true;
+}
+
+/* No frame can be written: of this start, until what it recovered is committed; or there is no
+ * log. */
+static int refused(struct state *p)
+{
+    if (atomic_load(&p->unsettled))
+        return state_refuses(p);
+    return !p->log && atomic_load(&p->readonly) ? -EROFS : 0;
+}
+
+/* Nor at once. */
+static bool is_refused_now(struct state *p)
+{
+    return capture_has_gap(p) || refused(p) < 0;
+}
+
+static int take_room(struct state *p, size_t bytes, struct txn_room *ret)
+{
+    size_t want = room_for(bytes);
+    int err = refused(p);
+
+    *ret = (struct txn_room){.p = NULL};
+    if (err == 0 && capture_has_gap(p))
+        err = p->hooks->flush(p);
+    if (err < 0)
+        return err;
+    if (!p->log || take_ahead(want, ret))
+        return 0;
+    room_done(&ahead_room); /* too little: nobody waits for room who keeps some */
+    err = log_room(p->log, want);
+    if (io_is_full(err)) {
+        err = p->hooks->flush(p); /* the commit trims the log */
+        if (err == 0)
+            err = log_room(p->log, want);
+    }
+    if (err < 0)
+        return err;
+    err = promise(p);
+    if (err < 0) {
+        log_room_done(p->log, want);
+        return err;
+    }
+    return have_room(p, want, ret);
+}
+
+static int take_room_now(struct state *p, size_t bytes, struct txn_room *ret)
+{
+    size_t want = room_for(bytes);
+
+    if (is_refused_now(p))
+        return -EAGAIN;
+    if (!p->log || take_ahead(want, ret))
+        return 0;
+    return atomic_load(&p->promised) && log_room_now(p->log, want) && have_room(p, want, ret) == 0
+               ? 0
+               : -EAGAIN;
+}
+
+bool txn_ahead(struct state *p, size_t bytes)
+{
+    assert(!is_ahead);
+    if (!p->hooks->lets_go_on(p) || take_room_now(p, bytes, &ahead_room) < 0)
+        return false;
+    is_ahead = true;
+    return true;
+}
+
+void txn_ahead_end(void)
+{
+    is_ahead = false;
+    room_done(&ahead_room);
+}
+
+bool txn_is_ahead(void)
+{
+    return is_ahead;
+}
+
+/* ---- beginning and ending ---- */
+
+/* The gate is taken last. `small` and what is not counted yet stay as they are. */
+static void open_txn(struct state *p, const struct txn_room *room, bool alone, struct txn *t)
+{
+    if (alone)
+        rwlock_wrlock(&p->gate);
+    else
+        rwlock_rdlock(&p->gate);
+    t->p = p;
+    t->ns = NULL;
+    t->far = NULL;
+    t->alone = alone;
+    t->reserved = *room;
+    t->room_left = room->bytes;
+    t->data = NULL;
+    t->borrowed = t->bars = false;
+    t->len = t->room = 0;
+    t->lent_count = t->lent_len = 0;
+    t->error = 0;
+    t->held_count = 0;
+}
+
+int txn_begin(struct state *p, size_t bytes, struct txn *ret)
+{
+    struct txn_room room;
+    int err = take_room(p, bytes, &room);
+
+    if (err == 0)
+        open_txn(p, &room, false, ret);
+    return err;
+}
+
+int txn_begin_alone(struct state *p, size_t bytes, struct txn *ret)
+{
+    struct txn_room room;
+    int err = take_room(p, bytes, &room);
+
+    if (err == 0)
+        open_txn(p, &room, true, ret);
+    return err;
+}
+
+int txn_begin_now(struct state *p, struct txn *ret)
+{
+    struct txn_room room = {.p = NULL};
+    int err = take_room_now(p, 0, &room);
+
+    if (err == 0)
+        open_txn(p, &room, false, ret);
+    return err;
+}
+
+void txn_open(struct state *p, bool alone, struct txn *ret)
+{
+    open_txn(p, &(struct txn_room){.p = NULL}, alone, ret);
+}
+
+void txn_end(struct txn *t)
+{
+    struct state *p = t->p;
+    uint64_t seq;
+
+    if (!p)
+        return;
+    if (t->len || t->error) /* what a failed change left */
+        (void)capture_emit(t, 0, &seq);
+    assert(t->len == 0 && t->held_count == 0 && !t->bars);
+    t->p = NULL;
+    if (!t->borrowed)
+        free(t->data);
+    if (t->alone)
+        rwlock_wrunlock(&p->gate);
+    else
+        rwlock_rdunlock(&p->gate);
+    room_done(&t->reserved);
+    ns_put(p, t->ns);
+}
+
+/* ---- the trees it changes ---- */
+
+void ns_lock(struct txn *t, struct ns *ns)
+{
+    rwlock_wrlock(&ns->lock);
+    ns->tap.txn = t;
+}
+
+void ns_unlock(struct ns *ns)
+{
+    ns->tap.txn = NULL;
+    rwlock_wrunlock(&ns->lock);
+}
+
+void ns_guard_leave(struct ns **ns)
+{
+    capture_rest((*ns)->tap.txn, *ns);
+    ns_unlock(*ns);
+}
+
+void orphans_lock(struct txn *t)
+{
+    rwlock_wrlock(&t->p->orphans.lock);
+    t->p->orphans.tap.txn = t;
+}
+
+void orphans_unlock(struct orphans *o)
+{
+    o->tap.txn = NULL;
+    rwlock_wrunlock(&o->lock);
+}
+
+void orphans_guard_leave(struct orphans **o)
+{
+    orphans_unlock(*o);
+}

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * txn: one change of an open store, from the room for it in the log to its last frame.
+ *
+ *     TXN(t);
+ *     int err = txn_begin(p, bytes, &t);   room in the log, memory to note it; then the gate (read)
+ *     if (err < 0)
+ *         return err;                      nothing was changed
+ *     NS_GUARD(&t, ns);
+ *     tree_put, content_write(&t, ...)     each notes in the txn what it did
+ *     state_changed(&t, ns);               one frame of all that was noted
+ *                                          what a failed change left is a frame, too: memory is the
+ *                                          truth, and the log must tell the same
+ *
+ * A txn is handed to all that changes something. A tree finds the txn that has it locked for
+ * writing in its tap (ns_lock, orphans_lock).
+ *
+ * Frames are in the order of conflicting changes because they are appended under the locks that
+ * keep those apart.
+ *
+ * Threads: a txn belongs to the thread that began it; a thread has one at a time.
+ */
+#pragma once
+
+#include "capture.h"
+#include "lock.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct content;
+struct far;
+struct ns;
+struct orphans;
+struct state;
+
+/* Room in the log, and the memory to note a change that takes it. */
+struct txn_room {
+    struct state *p; /* NULL: none */
+    size_t bytes;
+    uint8_t *memory; /* as many */
+};
+
+struct txn {
+    struct state *p; /* NULL: not begun, or ended */
+    struct ns *ns;   /* NULL, or given back by txn_end */
+    struct far *far; /* what was gathered for it; NULL: nothing */
+    bool alone;      /* the gate is held for writing */
+    struct txn_room reserved;
+    size_t room_left; /* of it; frames that it is not enough for are a mistake of this program */
+    /* What is noted, and no frame has yet (capture.c). */
+    uint8_t *data; /* of `room` bytes; NULL: in `small` */
+    bool borrowed; /* `data` is the reserved memory */
+    size_t len, room;
+    struct capture_lent lent[CAPTURE_LENT];
+    size_t lent_count, lent_len;
+    int error; /* an operation could not be noted */
+    struct content *held[CAPTURE_HELD]; /* that wait for their frame */
+    size_t held_count;
+    bool bars; /* there are more: it is counted in contents.barred */
+    uint8_t small[CAPTURE_INLINE];
+};
+
+/* Room in the log for a change with so many bytes of data, and the memory to note it, both until
+ * the end: where memory is short the change has not begun. Then the gate for reading. Before any
+ * lock. If there is no room a flush makes some. What is done to any number of items takes no more
+ * (items.c). -ENOSPC, -EDQUOT, -EIO, -EROFS, -EFBIG, -ENOMEM. */
+int txn_begin(struct state *p, size_t bytes, struct txn *ret);
+/* The same with the gate for writing: no other change is in flight. */
+int txn_begin_alone(struct state *p, size_t bytes, struct txn *ret);
+/* With the least room, if it is there at once; else -EAGAIN. */
+int txn_begin_now(struct state *p, struct txn *ret);
+/* Without room: what it does needs no frame. */
+void txn_open(struct state *p, bool alone, struct txn *ret);
+/* Appends what is left. Also of one that was not begun. */
+void txn_end(struct txn *t);
+
+/* For a thread that must not wait: see vfs_ahead. While it is ahead, flush_throttle and flush_room
+ * let it go on, and its first change has the room that was taken here. */
+bool txn_ahead(struct state *p, size_t bytes);
+void txn_ahead_end(void);
+bool txn_is_ahead(void);
+
+/* The tree of a namespace, and that of the orphans, for writing. */
+void ns_lock(struct txn *t, struct ns *ns);
+void ns_unlock(struct ns *ns);
+void orphans_lock(struct txn *t);
+void orphans_unlock(struct orphans *o);
+
+/* For the rest of the enclosing block: a txn that ends with it, to be begun; one that is alone and
+ * has no room; the tree of a namespace, with a frame of what is left; the tree of the orphans. */
+#define TXN(name)                                                                                  \
+    struct txn name __attribute__((cleanup(txn_end)));                                             \
+    name.p = NULL
+#define INSTANT_TXN(name, state)                                                                   \
+    TXN(name);                                                                                     \
+    txn_open((state), true, &name)
+void ns_guard_leave(struct ns **ns);
+#define NS_GUARD(txn, n)                                                                           \
+    struct ns *LOCK_CAT(guard_, __LINE__) __attribute__((cleanup(ns_guard_leave), unused)) = (n);  \
+    ns_lock((txn), LOCK_CAT(guard_, __LINE__))
+void orphans_guard_leave(struct orphans **o);
+#define ORPHANS_GUARD(txn)                                                                         \
+    struct orphans *LOCK_CAT(guard_, __LINE__)                                                     \
+        __attribute__((cleanup(orphans_guard_leave), unused)) = &(txn)->p->orphans;                \
+    orphans_lock(txn)

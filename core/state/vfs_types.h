@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+/* vfs_types: what calls of the vfs take and give (vfs.h). */
+#pragma once
+
+#include "node.h"
+#include <stddef.h>
+#include <stdint.h>
+
+struct vfs_attr {
+    uint64_t nodeid;
+    uint32_t generation;
+    uint32_t mode, nlink, uid, gid, rdev;
+    uint64_t size;                      /* bytes */
+    uint64_t blocks;                    /* of 512 bytes */
+    int64_t atime, mtime, ctime, btime; /* ns since the epoch */
+};
+
+struct vfs_cred {
+    uint32_t uid, gid;
+    uint32_t umask; /* taken off the mode of what is made, unless a default ACL says what it gets */
+};
+
+enum vfs_open_flags {
+    VFS_WRITE = 1 << 0, /* may write; else only read */
+    VFS_TRUNC = 1 << 1,
+    VFS_EXCL = 1 << 2, /* vfs_create: -EEXIST if the name is there */
+    /* With VFS_TRUNC: who opens may not keep set-id bits. The kernel leaves that to us here alone:
+     * the truncation is part of the open. */
+    VFS_OPEN_KILL_SUID = 1 << 3,
+    VFS_NOATIME = 1 << 4,    /* reading through it leaves atime alone */
+    VFS_MAY_NATIVE = 1 << 5, /* the kernel can read it by itself (see "native reading" below) */
+    VFS_NATIVE_ALL = 1 << 6, /* also what may be written */
+    VFS_MAY_WAIT = 1 << 7,   /* this thread may wait a little */
+};
+
+enum vfs_set {
+    VFS_SET_MODE = 1 << 0,
+    VFS_SET_UID = 1 << 1,
+    VFS_SET_GID = 1 << 2,
+    VFS_SET_SIZE = 1 << 3,
+    VFS_SET_ATIME = 1 << 4, /* attr.atime; */
+    VFS_SET_MTIME = 1 << 5,
+    VFS_SET_ATIME_NOW = 1 << 6,
+    VFS_SET_MTIME_NOW = 1 << 7,
+    VFS_SET_CTIME = 1 << 8,
+    VFS_KILL_SUID = 1 << 9,     /* drop set-uid, and set-gid where group-executable */
+    VFS_SET_MAY_WAIT = 1 << 10, /* changes nothing: as VFS_MAY_WAIT */
+};
+
+struct vfs_natives {
+    size_t open;           /* inodes that are open natively, */
+    size_t sealed_by_disk; /* of these with fs-verity; */
+    size_t closed;         /* and those that were, and may still be mapped */
+};

@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * vnodes: inodes that somebody works on just now, and where their items are. Only these take
+ * memory; all else is found through the nodeid alone.
+ *
+ * An inode whose last name goes while it is open moves to the orphan tree, which no branch
+ * inherits; its last close deletes it there. After a crash the whole orphan tree is dropped.
+ */
+#include "state.h"
+#include <errno.h>
+#include <stdlib.h>
+
+int inode_load(const struct tree *t, uint64_t ino, struct inode *ret)
+{
+    uint8_t buf[INODE_ITEM_MAX];
+    size_t len;
+    int err = tree_get(t, key_make(ino, ITEM_INODE, 0), buf, sizeof buf, &len);
+
+    if (err < 0)
+        return err == -ERANGE ? -EUCLEAN : err == -ENOENT ? -ESTALE : err;
+    return inode_decode(buf, len, ret);
+}
+
+int inode_store(struct tree *t, uint64_t ino, const struct inode *in)
+{
+    uint8_t buf[INODE_ITEM_MAX];
+
+    return tree_put(t, key_make(ino, ITEM_INODE, 0), buf, inode_encode(in, buf));
+}
+
+/* ---- the table ---- */
+
+static struct vnode **bucket(struct state *p, uint64_t nodeid)
+{
+    uint64_t h = nodeid * UINT64_C(0x9E3779B97F4A7C15);
+    return &p->vnodes.bucket[(h >> 40) % VNODE_BUCKETS];
+}
+
+static struct vnode *find(struct state *p, uint64_t nodeid)
+{
+    struct vnode *v = *bucket(p, nodeid);
+
+    mutex_held(&p->vnodes.lock);
+    while (v && v->nodeid != nodeid)
+        v = v->next;
+    return v;
+}
+
+static struct vnode *take(struct state *p, uint64_t nodeid)
+{
+    MUTEX_GUARD(&p->vnodes.lock);
+    struct vnode *v = find(p, nodeid);
+
+    if (v)
+        v->refs++;
+    return v;
+}
+
+/* Put `fresh` in the table, or take the one that came first and free `fresh`. */
+static struct vnode *insert(struct state *p, struct vnode *fresh)
+{
+    MUTEX_GUARD(&p->vnodes.lock);
+    struct vnode *v = find(p, fresh->nodeid), **b = bucket(p, fresh->nodeid);
+
+    if (v) {
+        v->refs++;
+        return v;
+    }
+    fresh->next = *b;
+    *b = fresh;
+    p->vnodes.count++;
+    return fresh;
+}
+
+int vnode_get(struct state *p, uint64_t nodeid, struct vnode **ret_v)
+{
+    struct vnode *v = take(p, nodeid), *fresh;
+    struct ns *ns;
+    int err;
+
+    if (v) {
+        *ret_v = v;
+        return 0;
+    }
+    err = ns_get(p, vfs_node_ns(nodeid), &ns);
+    if (err < 0)
+        return err;
+    fresh = calloc(1, sizeof *fresh);
+    if (!fresh) {
+        ns_put(p, ns);
+        return -ENOMEM;
+    }
+    fresh->nodeid = nodeid;
+    fresh->ns = ns;
+    fresh->refs = 1;
+    rwlock_init(&fresh->io, "inode");
+    v = insert(p, fresh);
+    if (v != fresh) {
+        ns_put(p, ns);
+        rwlock_destroy(&fresh->io);
+        free(fresh);
+    }
+    *ret_v = v;
+    return 0;
+}
+
+void vnode_hold(struct state *p, struct vnode *v)
+{
+    MUTEX_GUARD(&p->vnodes.lock);
+    v->refs++;
+}
+
+void vnode_put(struct state *p, struct vnode *v)
+{
+    struct vnode **b;
+
+    {
+        MUTEX_GUARD(&p->vnodes.lock);
+        if (--v->refs > 0)
+            return;
+        for (b = bucket(p, v->nodeid); *b != v; b = &(*b)->next)
+            ;
+        *b = v->next;
+        p->vnodes.count--;
+    }
+    ns_put(p, v->ns);
+    rwlock_destroy(&v->io);
+    free(v);
+}
+
+void vnode_count_open(struct state *p, struct vnode *v, bool write)
+{
+    mutex_held(&p->vnodes.lock);
+    v->refs++;
+    v->opens++;
+    v->writers += write;
+    atomic_fetch_add(&v->ns->nopen, 1);
+    if (write) {
+        atomic_fetch_add(&v->ns->nwriters, 1);
+        atomic_fetch_add(&p->nwriters, 1);
+    }
+}
+
+void vnode_open(struct state *p, struct vnode *v, bool write)
+{
+    MUTEX_GUARD(&p->vnodes.lock);
+    vnode_count_open(p, v, write);
+}
+
+void vnode_close(struct state *p, struct vnode *v, bool write, bool *ret_last)
+{
+    {
+        MUTEX_GUARD(&p->vnodes.lock);
+        v->opens--;
+        v->writers -= write;
+        *ret_last = v->opens == 0;
+    }
+    atomic_fetch_sub(&v->ns->nopen, 1);
+    if (write) {
+        atomic_fetch_sub(&v->ns->nwriters, 1);
+        atomic_fetch_sub(&p->nwriters, 1);
+    }
+}
+
+bool vnode_is_open(struct state *p, uint64_t nodeid, bool for_writing)
+{
+    MUTEX_GUARD(&p->vnodes.lock);
+    struct vnode *v = find(p, nodeid);
+
+    return v && (for_writing ? v->writers : v->opens) > 0;
+}
+
+/* Nodeids of files open for writing in `ns`; no more than `room`. */
+static size_t list_writers(struct state *p, const struct ns *ns, uint64_t *out, size_t room)
+{
+    size_t n = 0;
+    MUTEX_GUARD(&p->vnodes.lock);
+
+    for (size_t i = 0; i < VNODE_BUCKETS; i++)
+        for (struct vnode *v = p->vnodes.bucket[i]; v && n < room; v = v->next)
+            if (v->ns == ns && v->writers)
+                out[n++] = v->nodeid;
+    return n;
+}
+
+int vnodes_write_back(struct state *p, const struct ns *ns)
+{
+    size_t room = atomic_load(&ns->nwriters), n; /* who opens from now on comes after the branch */
+    uint64_t *nodeid;
+
+    /* Who must not wait saw no writers when it began (control_may_wait). */
+    if (room == 0 || txn_is_ahead())
+        return 0;
+    nodeid = calloc(room, sizeof *nodeid);
+    if (!nodeid)
+        return -ENOMEM;
+    n = list_writers(p, ns, nodeid, room);
+    for (size_t i = 0; i < n; i++)
+        event_write_back(p, nodeid[i]);
+    free(nodeid);
+    return 0;
+}
+
+/* ---- where its items are ---- */
+
+int items_lock(struct state *p, struct vnode *v, struct txn *t, struct items *ret)
+{
+    *ret = (struct items){.ns = v->ns, .txn = t};
+    if (t)
+        ns_lock(t, v->ns);
+    else
+        rwlock_rdlock(&v->ns->lock);
+    ret->orphan = v->orphan != 0;
+    if (ret->orphan && t)
+        orphans_lock(t);
+    else if (ret->orphan)
+        rwlock_rdlock(&p->orphans.lock);
+    ret->tree = ret->orphan ? &p->orphans.tree : &v->ns->tree;
+    ret->ino = ret->orphan ? v->orphan : vfs_node_ino(v->nodeid);
+    if (ret->orphan || v->ns->live)
+        return 0;
+    items_unlock(p, ret);
+    return -ESTALE;
+}
+
+void items_unlock(struct state *p, struct items *it)
+{
+    if (it->txn)
+        capture_rest(it->txn, it->ns);
+    items_leave(p, it);
+}
+
+void items_leave(struct state *p, struct items *it)
+{
+    if (it->orphan && it->txn)
+        orphans_unlock(&p->orphans);
+    else if (it->orphan)
+        rwlock_rdunlock(&p->orphans.lock);
+    if (it->txn)
+        ns_unlock(it->ns);
+    else
+        rwlock_rdunlock(&it->ns->lock);
+}
+
+/* ---- orphans ---- */
+
+/* Needs ns->lock (write). */
+static int adopt(struct state *p, struct ns *ns, struct vnode *v)
+{
+    struct key_range all = range_of_inode(vfs_node_ino(v->nodeid));
+    uint64_t serial;
+    int err;
+    ORPHANS_GUARD(ns->tap.txn);
+
+    serial = p->orphans.next_ino++;
+    err = items_copy(p, &ns->tree, all, &p->orphans.tree, serial);
+    if (err < 0)
+        return err;
+    v->orphan = serial;
+    return items_cut(p, &ns->tree, all);
+}
+
+int orphan_create(struct state *p, struct vnode *v, const struct inode *in, bool linkable)
+{
+    uint64_t serial;
+    int err;
+    rwlock_held_write(&v->ns->lock);
+    ORPHANS_GUARD(v->ns->tap.txn);
+    serial = p->orphans.next_ino++;
+    err = inode_store(&p->orphans.tree, serial, in);
+    if (err == 0) {
+        v->orphan = serial;
+        v->linkable = linkable;
+    }
+    return err;
+}
+
+int orphan_return(struct state *p, struct vnode *v)
+{
+    struct tree *t = &v->ns->tree, *orphans = &p->orphans.tree;
+    uint64_t ino = vfs_node_ino(v->nodeid), serial;
+    int err;
+    rwlock_held_write(&v->ns->lock);
+    ORPHANS_GUARD(v->ns->tap.txn);
+    serial = v->orphan;
+    err = items_copy(p, orphans, range_of_inode(serial), t, ino);
+    if (err < 0)
+        return err;
+    v->orphan = 0;
+    v->linkable = false;
+    return items_cut(p, orphans, range_of_inode(serial));
+}
+
+int orphan_adopt(struct state *p, struct ns *ns, uint64_t ino, bool *ret_moved)
+{
+    struct vnode *v;
+    int err = 0;
+
+    rwlock_held_write(&ns->lock);
+    v = take(p, vfs_node(ns->number, ino));
+    *ret_moved = false;
+    if (!v)
+        return 0;
+    if (vnode_is_open(p, v->nodeid, false)) {
+        err = adopt(p, ns, v);
+        *ret_moved = err == 0;
+    }
+    vnode_put(p, v);
+    return err;
+}
+
+/* An open inode of `ns` that still has its items there, referenced. */
+static struct vnode *open_vnode_of(struct state *p, struct ns *ns)
+{
+    MUTEX_GUARD(&p->vnodes.lock);
+
+    for (size_t i = 0; i < VNODE_BUCKETS; i++)
+        for (struct vnode *v = p->vnodes.bucket[i]; v; v = v->next)
+            if (v->ns == ns && v->opens && !v->orphan) {
+                v->refs++;
+                return v;
+            }
+    return NULL;
+}
+
+int orphan_adopt_all(struct state *p, struct ns *ns)
+{
+    struct vnode *v;
+    int err = 0;
+
+    rwlock_held_write(&ns->lock);
+    while (err == 0 && (v = open_vnode_of(p, ns))) {
+        err = adopt(p, ns, v);
+        vnode_put(p, v);
+    }
+    return err;
+}

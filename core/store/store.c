@@ -1,0 +1,530 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * store: making, opening and closing one; the meta records (FORMAT.md, "Meta"):
+ *
+ *   "identity"  version, label, time, keys        identity.h
+ *   "state"     next numbers, sequence, orphans   in every commit
+ */
+#include "member_hooks.h"
+#include "move.h"
+#include "pool_format.h"
+#include "pool_node.h"
+#include "lost_start.h"
+#include "log_promise.h"
+#include "shards_thread.h"
+#include "store_impl.h"
+#include "report.h"
+#include "scrub.h"
+#include "shard_packs.h"
+#include "shards.h"
+#include "sweep.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+/* ---- making one ---- */
+
+#define FORMAT_LOG (1u << 20) /* bytes of the log's segment while a store is made */
+
+static int put_identity(struct kv *kv, const struct identity *identity)
+{
+    struct store_record s = {.epoch = 1,
+                      .next_page = 1,
+                      .next_number = 1,
+                      .next_pack = 1,
+                      .next_ns = 1,
+                      .orphan_next = 1};
+    uint8_t id[IDENTITY_LEN], state[STORE_RECORD_LEN];
+    struct kv_txn *t;
+    int err = kv_txn_begin(kv, &t);
+
+    if (err < 0)
+        return err;
+    identity_encode(identity, id);
+    store_record_encode(&s, state);
+    err = kv_put(t, TABLE_META, "identity", 8, id, sizeof id);
+    if (err == 0)
+        err = kv_put(t, TABLE_META, "state", 5, state, sizeof state);
+    if (err < 0) {
+        kv_abort(t);
+        return err;
+    }
+    return kv_commit(t);
+}
+
+static int make_main(struct state *p, const struct vfs_cred *cred)
+{
+    TXN(t);
+    int err = txn_begin(p, 0, &t);
+
+    return err < 0 ? err : ns_create(&t, "main", 0755, cred);
+}
+
+static int format(struct disk *disk, struct kv *kv, const struct clock *clock,
+                  struct identity *identity, const struct vfs_cred *cred)
+{
+    struct state_config config = {
+        .disk = disk, .kv = kv, .clock = clock, .threads = 1, .log_segment = FORMAT_LOG};
+    struct state *p;
+    uint8_t none[1];
+    size_t len;
+    int err = kv_get(kv, TABLE_META, "identity", 8, none, sizeof none, &len);
+
+    if (err != -ENOENT)
+        return err == 0 || err == -ERANGE ? -EEXIST : err;
+    err = blob_init(disk);
+    if (err == 0)
+        err = disk_mkdir(disk, "packs");
+    if (err == 0)
+        err = disk_sync_dir(disk, "");
+    if (err == 0)
+        err = put_identity(kv, identity);
+    if (err == 0)
+        err = store_open(&config, &p);
+    if (err < 0)
+        return err;
+    err = make_main(p, cred);
+    if (err == 0)
+        return store_close(p);
+    store_abandon(p);
+    return err;
+}
+
+int store_format(struct disk *disk, struct kv *kv, const struct clock *clock, const char *label,
+                 uint32_t uid, uint32_t gid, const struct id_key *key)
+{
+    struct identity identity;
+    int err = identity_make(label, clock_now(clock), key, &identity);
+
+    if (err < 0)
+        return err;
+    return format(disk, kv, clock, &identity, &(struct vfs_cred){.uid = uid, .gid = gid});
+}
+
+/* ---- what rooms do for those below ---- */
+
+static int locate_job(struct state *p, struct job *j, void *arg)
+{
+    (void)j;
+    (void)arg;
+    return met_tell(p);
+}
+
+/* Cancelled before it began: what is met next begins another. */
+static void not_located(struct state *p, void *arg, int err)
+{
+    (void)arg;
+    (void)err;
+    MUTEX_GUARD(&p->met.lock);
+    p->met.telling = false;
+}
+
+static int locate_damage(struct state *p)
+{
+    return job_try(p, "locate", "", &(struct job_work){.fn = locate_job, .dropped = not_located});
+}
+
+static const struct state_hooks state_hooks = {
+    .flush = flush_now,
+    .lets_go_on = flush_lets_go_on,
+    .kick = flush_kick,
+    .kick_drops = flush_kick_drops,
+    .locate_damage = locate_damage,
+    .has_damage = scrub_found_damage,
+};
+
+static const struct member_hooks member_hooks = {.looked = compact_look_at_pool};
+
+static void release_ghosts(struct state *p)
+{
+    uint64_t left;
+
+    (void)release_pass(p, 0, &left);
+}
+
+static uint64_t ghosts_released(struct state *p)
+{
+    return atomic_load(&p->releasing->released);
+}
+
+static const struct flush_hooks flush_hooks = {
+    .drops_done = jobs_drops_done,
+    .drained = pool_node_drained,
+    .refresh_pool = pool_node_refresh,
+    .flushed = compact_if_due,
+    .release_ghosts = release_ghosts,
+    .ghosts_released = ghosts_released,
+    .dead_ghosts = shards_thread_kick,
+    .ghost_purged = sweep_note_purged,
+};
+
+/* ---- opening ---- */
+
+static int read_meta(struct state *p, struct store_record *ret_state)
+{
+    uint8_t buf[STORE_RECORD_LEN];
+    struct identity id;
+    size_t len;
+    int err = identity_load(p->config.kv, &id);
+
+    if (err < 0)
+        return err;
+    p->created = id.created;
+    memcpy(p->label, id.label, sizeof p->label);
+    p->id_key = id.key;
+    p->id_key.fold = p->config.fold;
+    p->name_key = id.names;
+    p->cookie_key = id.cookies;
+    if (p->shared && !id_key_equal(&id.key, &p->shared->key))
+        return -EXDEV;
+    err = kv_get(p->config.kv, TABLE_META, "state", 5, buf, sizeof buf, &len);
+    if (err == 0)
+        err = store_record_decode(buf, len, ret_state);
+    return err == -ENOENT || err == -ERANGE ? -EUCLEAN : err;
+}
+
+/* Numbers of packs, too, are given in a life of the store's own. */
+static uint64_t next_pack(const struct state *p, const struct store_record *s)
+{
+    return p->shared ? pool_number(p->shared->node, p->shared->life, 1) : s->next_pack;
+}
+
+/* A damaged record is one shard that cannot be asked; the others can. */
+static int open_shards(struct state *p)
+{
+    struct shards_config config = {
+        .kv = p->config.kv, .table = TABLE_SHARDS, .clock = p->clock,
+        .foreign = disk_is_foreign(p->config.disk)};
+    int err;
+
+    store_id_of(p->id_key.secret, p->created, p->shared ? p->shared->node : 0, config.store);
+    err = shards_open(&config, &p->shards);
+    return err == -EUCLEAN && p->shards ? 0 : err;
+}
+
+static int open_objects(struct state *p)
+{
+    struct objects_config config = {.disk = p->config.disk,
+                                    .packs = p->packs,
+                                    .shards = p->shards,
+                                    .shard_packs = p->shard_packs,
+                                    .clock = p->clock,
+                                    .refs = p->refs,
+                                    .key = &p->id_key};
+    struct objects_pool pool = {.find = pool_node_find, .ctx = p};
+
+    if (p->shared) {
+        pool.prefix = pool_number(p->shared->node, p->shared->life, 0);
+        config.pool = &pool;
+    }
+    return objects_open(&config, &p->objects);
+}
+
+static void page_cache_set(void *ctx, int64_t value)
+{
+    struct state *p = ctx;
+
+    pages_set_cache(p->pages, (size_t)value);
+}
+
+static void pack_size_set(void *ctx, int64_t value)
+{
+    struct state *p = ctx;
+
+    packs_set_size(p->packs, (uint64_t)value);
+}
+
+static int open_floors(struct state *p, const struct store_record *s)
+{
+    static const struct refs_tables tables = {TABLE_OBJECTS, TABLE_IDS, TABLE_DYING, TABLE_PINS,
+                                               TABLE_GHOSTS};
+    struct kv *kv = p->config.kv;
+    size_t cache = (size_t)settings_get(&p->settings, SET_PAGE_CACHE);
+    int err = pages_open(kv, TABLE_PAGES, TABLE_PAGE_COUNTS, s->next_page, cache, &p->pages);
+
+    if (err == 0)
+        err = refs_open(kv, &tables, &p->id_key, s->next_number, &p->refs);
+    if (err == 0)
+        err = lost_start_packs(p, next_pack(p, s));
+    if (err == 0)
+        err = packs_open(p->config.disk, kv, TABLE_PACKS, next_pack(p, s), lost_start_keep, p,
+                         &p->packs);
+    if (err == 0)
+        err = shard_packs_open(kv, TABLE_SHARD_PACKS, &p->shard_packs);
+    if (err == 0)
+        err = open_shards(p);
+    if (err < 0)
+        return err;
+    packs_set_size(p->packs, (uint64_t)settings_get(&p->settings, SET_PACK_SIZE));
+    settings_watch(&p->settings, SET_PAGE_CACHE, page_cache_set, p);
+    settings_watch(&p->settings, SET_PACK_SIZE, pack_size_set, p);
+    err = open_objects(p);
+    if (err == 0)
+        atomic_store(&p->has_ghosts, refs_ghosts(p->refs) > 0);
+    if (err == 0)
+        err = drops_open(kv, TABLE_DROPS, p->pages, p->refs, &p->drops);
+    return err;
+}
+
+/* A job failed and nobody could handle it. */
+static void on_fatal_job(void *ctx, const char *name, int err)
+{
+    state_turn_readonly(ctx, name, err);
+}
+
+#define JOBS_AT_LEAST 4
+
+/* One worker more than there may be in flight: for short work it is kept for what is urgent, and
+ * for long work for drains. One per CPU is too few for jobs where there are few CPUs: a scrub that
+ * takes days would keep the others waiting. */
+static unsigned workers(int64_t setting, int64_t at_least)
+{
+    int64_t n = setting ? setting : sysconf(_SC_NPROCESSORS_ONLN);
+
+    if (setting == 0 && n < at_least)
+        n = at_least;
+    return n > 255 ? 256 : (unsigned)n + 1;
+}
+
+static void say_kept(const char *setting, int err)
+{
+    if (err < 0)
+        report(REPORT_WARN, "%s stays as it is until the next mount (%s)", setting, strerror(-err));
+}
+
+static void in_flight_set(void *ctx, int64_t value)
+{
+    struct state *p = ctx;
+
+    say_kept("max_in_flight_jobs",
+             workers_set_threads(p->workers, workers(value, 1), workers(value, JOBS_AT_LEAST)));
+}
+
+static void enqueued_set(void *ctx, int64_t value)
+{
+    struct state *p = ctx;
+
+    say_kept("max_enqueued_jobs", workers_set_queue(p->workers, (size_t)value));
+}
+
+static int open_workers(struct state *p)
+{
+    int64_t jobs = p->config.threads;
+    struct workers_config config = {
+        .queue = (size_t)settings_get(&p->settings, SET_MAX_ENQUEUED_JOBS),
+        .fatal = on_fatal_job,
+        .ctx = p,
+        .clock = p->clock,
+    };
+
+    settings_watch(&p->settings, SET_MAX_ENQUEUED_JOBS, enqueued_set, p);
+    if (jobs == 0) {
+        jobs = settings_get(&p->settings, SET_MAX_IN_FLIGHT_JOBS);
+        settings_watch(&p->settings, SET_MAX_IN_FLIGHT_JOBS, in_flight_set, p);
+    }
+    config.threads = workers(jobs, 1);
+    config.long_threads = workers(jobs, JOBS_AT_LEAST);
+    return workers_open(&config, &p->workers);
+}
+
+static void init_locks(struct state *p)
+{
+    rwlock_init(&p->gate, "gate");
+    rwlock_init(&p->names.lock, "names");
+    rwlock_init(&p->orphans.lock, "orphans");
+    mutex_init(&p->vnodes.lock, "inodes");
+    natives_init(p);
+    flush_know_limits(p);
+    mutex_init(&p->gone.lock, "gone");
+    mutex_init(&p->contents.lock, "contents");
+    TAILQ_INIT(&p->contents.dirty);
+    mutex_init(&p->settings_lock, "settings");
+    mutex_init(&p->events_lock, "events");
+    cond_init(&p->events_left);
+    mutex_init(&p->control->last_reply_lock, "last reply");
+    durable_init(p);
+    mutex_init(&p->flush->lock, "flush");
+    mutex_init(&p->flush->run, "flush run");
+    mutex_init(&p->flush->bury, "bury");
+    mutex_init(&p->flush->seal, "seal");
+    cond_init(&p->flush->wake);
+    cond_init(&p->flush->done);
+    stuck_init(p);
+    mutex_init(&p->jobs->lock, "jobs");
+    mutex_init(&p->scrub->lock, "scrub");
+    mutex_init(&p->moving->lock, "move");
+    cond_init(&p->moving->changed);
+    mutex_init(&p->releasing->lock, "release");
+    mutex_init(&p->shards_thread->lock, "shards thread");
+    cond_init(&p->shards_thread->wake);
+    cond_init(&p->shards_thread->look);
+    cond_init(&p->shards_thread->looked);
+    mutex_init(&p->blames.lock, "blame");
+    mutex_init(&p->touches.lock, "touches");
+    mutex_init(&p->sweep->lock, "sweep");
+    mutex_init(&p->met.lock, "met");
+    cond_init(&p->jobs->changed);
+    p->jobs->next = 1;
+    p->scrub->lines = (struct strbuf)STRBUF_INIT;
+}
+
+/* The state is the first member: who has it has the whole. */
+static struct state *alloc(void)
+{
+    struct store *s = calloc(1, sizeof *s);
+
+    if (!s)
+        return NULL;
+    s->state.flush = &s->flush;
+    s->state.durable = &s->durable;
+    s->state.slots_left = &s->slots_left;
+    s->state.jobs = &s->jobs;
+    s->state.scrub = &s->scrub;
+    s->state.gc = &s->gc;
+    s->state.compacting = &s->compacting;
+    s->state.moving = &s->moving;
+    s->state.releasing = &s->releasing;
+    s->state.shards_thread = &s->shards_thread;
+    s->state.sweep = &s->sweep;
+    s->state.control = &s->control;
+    return &s->state;
+}
+
+int store_open(const struct state_config *config, struct state **ret_p)
+{
+    struct state *p = alloc();
+    struct store_record s;
+    int err;
+
+    if (!p)
+        return -ENOMEM;
+    p->config = *config;
+    if (config->pool) {
+        p->shared_pool = *config->pool;
+        p->config.pool = p->shared = &p->shared_pool;
+    }
+    p->clock = config->clock;
+    atomic_store(&p->atime, config->atime);
+    p->hooks = &state_hooks;
+    p->member_hooks = &member_hooks;
+    p->flush->hooks = &flush_hooks;
+    p->opened = ticks(p);
+    init_locks(p);
+    err = read_meta(p, &s);
+    if (err == 0)
+        err = settings_load(p);
+    if (err == 0)
+        err = pool_node_open(p);
+    if (err == 0)
+        err = open_floors(p, &s);
+    if (err == 0)
+        err = open_workers(p);
+    if (err == 0)
+        err = flush_open(p);
+    if (err == 0) {
+        atomic_store(&p->seq, s.seq);
+        p->flush->durable_seq = s.seq;
+        p->names.next = (uint32_t)s.next_ns;
+        err = ns_table_load(p);
+    }
+    if (err == 0)
+        err = recover_state(p, &s);
+    if (err == 0)
+        err = gc_store_open(p);
+    if (err == 0)
+        err = sweep_open(p);
+    if (err == 0)
+        jobs_resume(p);
+    if (err == 0) {
+        compact_watch(p);
+        shards_thread_watch(p);
+    }
+    if (err == 0 && config->background)
+        err = flush_start_threads(p);
+    if (err == 0)
+        recover_settle(p);
+    if (err == 0 && config->background)
+        err = pool_node_start(p);
+    if (err == 0 && config->background)
+        err = shards_thread_start(p);
+    if (err < 0) {
+        store_abandon(p);
+        return err;
+    }
+    scrub_open(p);
+    *ret_p = p;
+    return 0;
+}
+
+/* ---- closing ---- */
+
+void store_abandon(struct state *p)
+{
+    if (!p)
+        return;
+    atomic_store(&p->closing, true);
+    shards_hurry(p);
+    shards_thread_stop(p);
+    pool_node_stop(p);
+    flush_stop_threads(p);
+    jobs_release(p);
+    pool_node_close(p);
+    gc_destroy(p->gc->gc);
+    workers_destroy(p->workers);
+    flush_release(p);
+    contents_release(p);
+    replay_slots_release(&p->slots_left->slots);
+    natives_release(p);
+    gone_release(p);
+    ns_table_release(p);
+    drops_close(p->drops);
+    log_close(p->log);
+    objects_close(p->objects);
+    shards_close(p->shards);
+    shard_set_patience(settings_get(&p->settings, SET_SHARD_PATIENCE));
+    shard_packs_close(p->shard_packs);
+    packs_close(p->packs);
+    refs_close(p->refs);
+    pages_close(p->pages);
+    map64_release(&p->settings_changed);
+    touches_release(p);
+    stuck_release(p);
+    strbuf_release(&p->scrub->lines);
+    met_release(p);
+    free(p->control->last_reply);
+    free(p);
+}
+
+int store_close(struct state *p)
+{
+    return store_close_told(p, NULL);
+}
+
+int store_close_told(struct state *p, struct strbuf *why)
+{
+    int err;
+
+    if (!p)
+        return 0;
+    atomic_store(&p->closing, true);
+    shards_hurry(p);
+    shards_thread_stop(p);
+    pool_node_stop(p);
+    jobs_release(p);
+    flush_stop_threads(p);
+    err = flush_drain(p, false, -1, NULL);
+    if (err < 0 && why)
+        blame_describe(p, err, why);
+    if (err == 0) { /* the commit has all of it */
+        pool_node_leave(p);
+        sweep_close(p);
+        log_close(p->log);
+        p->log = NULL;
+        err = atomic_load(&p->promised) ? log_promise_clear(p->config.kv) : 0;
+        if (err == 0)
+            err = log_remove(p->config.disk);
+    }
+    store_abandon(p);
+    return err;
+}

@@ -1,0 +1,686 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * store: see the header. The lock is taken before anything is read or made and given up last. The
+ * identity file is written last, when all the rest is durable: a directory without it is no store,
+ * whatever an interrupted `init` left in it.
+ */
+#include "identity.h"
+#include "pool_dir.h"
+#include "record.h"
+#include "store.h"
+#include "store_pool.h"
+#include "beneath.h"
+#include "disk_route.h"
+#include "io.h"
+#include "shard.h"
+#include "store_own.h"
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define IDENTITY_FILE "tally-store"
+#define IDENTITY_START "tallyfs store "
+#define IDENTITY_TEXT IDENTITY_START "5\n"
+#define IDENTITY_POOLED IDENTITY_START "5 in a pool\n"
+#define IDENTITY_OLD IDENTITY_START "1" /* its tables have no checksums */
+#define LOCK_FILE "lock"
+#define LOCK_TEXT_MAX 4500 /* a path and a few words */
+#define REMOVE_DEPTH 3     /* store / objects / ab */
+
+/* What is read, too, and is made the one above by who opens it for writing: 2 has no patches, 3
+ * neither all the keys nor more than 127 names of one hash, 4 no contents in its tables. They would
+ * not be seen there. */
+#define VERSIONS_BEFORE 3
+static const char *const identity_before[VERSIONS_BEFORE] = {
+    IDENTITY_START "2\n", IDENTITY_START "3\n", IDENTITY_START "4\n"};
+static const char *const pooled_before[VERSIONS_BEFORE] = {
+    IDENTITY_START "2 in a pool\n", IDENTITY_START "3 in a pool\n",
+    IDENTITY_START "4 in a pool\n"};
+
+__attribute__((format(printf, 3, 4))) static int fail(int err, char why[STORE_WHY], const char *fmt,
+                                                      ...)
+{
+    va_list args;
+
+    va_start(args, fmt);
+    (void)vsnprintf(why, STORE_WHY, fmt, args);
+    va_end(args);
+    return err;
+}
+
+static int open_directory(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    return fd < 0 ? -errno : fd;
+}
+
+/* ---- what tells a store from any directory ---- */
+
+static bool is_one_of(const char *text, const char *const before[VERSIONS_BEFORE])
+{
+    for (unsigned i = 0; i < VERSIONS_BEFORE; i++)
+        if (strcmp(text, before[i]) == 0)
+            return true;
+    return false;
+}
+
+/* 0 it is a store we know, -EPROTO one of another version, -ENOENT none. */
+static int check_identity(int dirfd, bool *ret_pooled)
+{
+    CLEANUP_FREE char *text = NULL;
+    size_t len;
+    int err = io_read_file(dirfd, IDENTITY_FILE, 256, &text, &len);
+
+    if (err == -EFBIG)
+        return -ENOENT;
+    if (err < 0)
+        return err;
+    if (strncmp(text, IDENTITY_START, strlen(IDENTITY_START)) != 0)
+        return -ENOENT;
+    *ret_pooled = strcmp(text, IDENTITY_POOLED) == 0 || is_one_of(text, pooled_before);
+    if (*ret_pooled || strcmp(text, IDENTITY_TEXT) == 0 || is_one_of(text, identity_before))
+        return 0;
+    return -EPROTO;
+}
+
+static int other_version(int dirfd, const char *path, char why[STORE_WHY])
+{
+    CLEANUP_FREE char *text = NULL;
+    size_t len, old = strlen(IDENTITY_OLD);
+    bool is_old = io_read_file(dirfd, IDENTITY_FILE, 256, &text, &len) == 0 &&
+                  strncmp(text, IDENTITY_OLD, old) == 0 && (text[old] == '\n' || text[old] == ' ');
+
+    if (is_old)
+        return fail(-EPROTO, why,
+                    "the store %s was made by an older version of tally, which has to read it: "
+                    "this one cannot",
+                    path);
+    return fail(-EPROTO, why, "the store %s was written by a newer version of tally", path);
+}
+
+/* From here on it may have what the version before would read wrongly: that shall refuse it. */
+static int renew_identity(int dirfd, bool pooled, const char *path, char why[STORE_WHY])
+{
+    const char *is = pooled ? IDENTITY_POOLED : IDENTITY_TEXT;
+    CLEANUP_FREE char *text = NULL;
+    size_t len;
+    int err = io_read_file(dirfd, IDENTITY_FILE, 256, &text, &len);
+
+    if (err == 0 && strcmp(text, is) != 0)
+        err = io_write_file(dirfd, IDENTITY_FILE, is, strlen(is), 0644);
+    if (err < 0)
+        return fail(err, why, "cannot write %s/" IDENTITY_FILE ": %s", path, strerror(-err));
+    return 0;
+}
+
+bool store_exists(const char *path)
+{
+    CLEANUP_CLOSE int fd = open_directory(path);
+    bool pooled;
+    int err = fd < 0 ? fd : check_identity(fd, &pooled);
+
+    return err == 0 || err == -EPROTO;
+}
+
+/* ---- the lock ---- */
+
+/* The owner's line "pid=… what=… at=…" in words. */
+static int explain_busy(int lockfd, const char *path, char why[STORE_WHY])
+{
+    char text[LOCK_TEXT_MAX + 1], what[32];
+    ssize_t n = io_pread(lockfd, text, LOCK_TEXT_MAX, 0);
+    int pid;
+
+    text[n > 0 ? n : 0] = 0;
+    text[strcspn(text, "\n")] = 0;
+    if (sscanf(text, "pid=%d what=%31s", &pid, what) != 2)
+        return fail(-EBUSY, why, "the store %s is in use by another process", path);
+    const char *at = strstr(text, " at=");
+    at = at ? at + 4 : "";
+    if (strcmp(what, "mount") == 0)
+        return fail(-EBUSY, why,
+                    "the store %s is in use: mounted at %s by process %d; unmount it first (tally "
+                    "umount %s), or, if it is unmounted already, wait until it has ended",
+                    path, at, pid, at);
+    if (strcmp(what, "ending") == 0)
+        return fail(-EBUSY, why,
+                    "the store %s is in use: process %d, which had it mounted at %s, is ending; "
+                    "try again when that is gone",
+                    path, pid, at);
+    return fail(-EBUSY, why,
+                "the store %s is in use: process %d runs `tally %s` on it; wait until it has ended",
+                path, pid, what);
+}
+
+/* Who cannot write here can still exclude others: flock needs no write access. */
+static int open_lock_file(int dirfd, unsigned flags)
+{
+    int fd = beneath_open(dirfd, LOCK_FILE, O_RDWR | O_CREAT, 0600);
+
+    if (flags & STORE_READONLY && (fd == -EACCES || fd == -EROFS || fd == -EPERM))
+        fd = beneath_open(dirfd, LOCK_FILE, O_RDONLY, 0);
+    return fd;
+}
+
+/* Only for others' messages: a failure to write it harms nobody. */
+static void sign_lock(int lockfd, const char *what, const char *at)
+{
+    char text[LOCK_TEXT_MAX];
+    int n = snprintf(text, sizeof text, "pid=%d what=%s at=%s", (int)getpid(), what, at);
+
+    n = n < 0 ? 0 : n < (int)sizeof text - 1 ? n : (int)sizeof text - 2;
+    for (int i = 0; i < n; i++)
+        text[i] = (unsigned char)text[i] < ' ' ? '?' : text[i];
+    text[n++] = '\n';
+    if (ftruncate(lockfd, 0) == 0)
+        (void)io_pwrite(lockfd, text, (size_t)n, 0);
+}
+
+void store_tell_end(const struct store_dir *s, const char *at)
+{
+    sign_lock(s->lockfd, "ending", at);
+}
+
+static int take_lock(int dirfd, const char *path, unsigned flags, const char *what, const char *at,
+                     char why[STORE_WHY])
+{
+    int fd = open_lock_file(dirfd, flags);
+
+    if (fd < 0)
+        return fail(fd, why, "cannot open %s/" LOCK_FILE ": %s", path, strerror(-fd));
+    if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+        int err = errno == EWOULDBLOCK
+                      ? explain_busy(fd, path, why)
+                      : fail(-errno, why, "cannot lock %s: %s", path, strerror(errno));
+        close(fd);
+        return err;
+    }
+    sign_lock(fd, what, at);
+    return fd;
+}
+
+/* A thread that is left in a shard may keep the process: then the file says that it is no owner any
+ * more. The lock goes with the file's description, of which nobody else has a descriptor. */
+static void drop_lock(int lockfd)
+{
+    char url[SHARD_URL_MAX + 1];
+
+    if (lockfd < 0)
+        return;
+    if (shard_is_silent(NULL, url))
+        sign_lock(lockfd, STORE_CLOSED, url);
+    else
+        (void)!ftruncate(lockfd, 0); /* else the next owner overwrites it */
+    close(lockfd);
+}
+
+/* ---- opening ---- */
+
+/* What a store consists of (store_own.h). What is not there yet is fine. */
+static const char *const names[] = {
+    IDENTITY_FILE, LOCK_FILE, STORE_POOL_FILE, "kv",      "kv/data.mdb", "kv/lock.mdb",
+    "log",         "packs",   "slots",         "objects", NULL};
+
+/* Is the store the caller's own, and is each of its names a file or a directory? */
+static int check_own(int dirfd, const char *path, unsigned flags, char why[STORE_WHY])
+{
+    int err = store_own_check(dirfd, "store", path, names, flags, why);
+
+    return err < 0 ? err : store_own_check_objects(dirfd, "store", path, flags, why);
+}
+
+static unsigned kv_flags(unsigned flags)
+{
+    return (flags & STORE_READONLY ? KV_READONLY : 0) | (flags & STORE_FOREIGN ? KV_FOREIGN : 0);
+}
+
+unsigned store_disk_flags(unsigned flags)
+{
+    return (flags & STORE_READONLY ? DISK_ONLY_READ : 0) |
+           (flags & STORE_FOREIGN ? DISK_FOREIGN : 0);
+}
+
+/* What can be read of them is enough for who repairs. */
+static int salvage_tables(struct store_dir *s, const char *path, const char *wrong,
+                          char why[STORE_WHY])
+{
+    int err = kv_salvage_lmdb(s->dirfd, "kv", &s->salvaged);
+
+    if (err == 0) {
+        (void)snprintf(s->salvaged.why, sizeof s->salvaged.why, "%s", wrong);
+        s->unmended = true;
+        return 0;
+    }
+    s->salvaged.rows = 0;
+    return fail(err, why,
+                "the metadata of the store %s is damaged: kv/data.mdb, %s; what can be read "
+                "of it could not be saved: %s",
+                path, wrong, strerror(-err));
+}
+
+/* Counts of rows that are lost would be taken for others: what is shared would be written over. */
+static int refuse_unmended(struct store_dir *s, const char *path, unsigned flags,
+                           char why[STORE_WHY])
+{
+    s->unmended = kv_salvage_is_unmended(s->dirfd, "kv") > 0;
+    if (!s->unmended || flags & STORE_SALVAGE)
+        return 0;
+    return fail(-EUCLEAN, why,
+                "the metadata of the store %s was damaged, and the repair that saved what can be "
+                "read of it did not come to its end: run `tally check --repair` once more",
+                path);
+}
+
+int store_is_mended(struct store_dir *s)
+{
+    int err = s->unmended ? kv_salvage_is_mended(s->dirfd, "kv") : 0;
+
+    s->unmended = s->unmended && err < 0;
+    return err;
+}
+
+static int no_tables(const char *path, char why[STORE_WHY])
+{
+    return fail(
+        -ENOENT, why,
+        "%s is not a whole store: it has no metadata (kv/data.mdb), without which nothing of "
+        "it can be read; was it copied in part? Take the whole directory from a backup",
+        path);
+}
+
+/* A damaged structure would take LMDB anywhere. */
+static int verify_tables(struct store_dir *s, const char *path, unsigned flags, char why[STORE_WHY])
+{
+    char wrong[KV_WHY];
+    int err = kv_verify_lmdb(s->dirfd, "kv", flags & STORE_VERIFY, wrong);
+
+    if (err == -EUCLEAN && flags & STORE_SALVAGE)
+        return salvage_tables(s, path, wrong, why);
+    if (err == -EUCLEAN)
+        return fail(
+            err, why,
+            "the metadata of the store %s is damaged: kv/data.mdb, %s; `tally check --repair` "
+            "saves what can be read of it",
+            path, wrong);
+    if (err == -ENOENT)
+        return no_tables(path, why);
+    return err < 0 ? fail(err, why, "cannot read %s/kv: %s", path, wrong) : 0;
+}
+
+static int open_parts(struct store_dir *s, const char *path, unsigned flags, bool pooled,
+                      char why[STORE_WHY])
+{
+    int err = verify_tables(s, path, flags, why);
+
+    if (err == 0)
+        err = refuse_unmended(s, path, flags, why);
+    if (err < 0)
+        return err;
+    err = kv_open_lmdb(s->dirfd, "kv", store_tables, store_table_count, kv_flags(flags), &s->kv);
+    if (err == -ENOENT)
+        return no_tables(path, why);
+    if (err < 0)
+        return fail(err, why, "cannot open %s/kv: %s", path, strerror(-err));
+    /* The directory that was locked, whatever its path means by now. */
+    err = disk_open_fd(s->dirfd, store_disk_flags(flags), &s->own);
+    if (err < 0)
+        return fail(err, why, "cannot open %s: %s", path, strerror(-err));
+    if (pooled)
+        return store_pool_open(s, path, flags, why);
+    s->disk = s->own;
+    return 0;
+}
+
+static bool is_dots(const char *name)
+{
+    return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
+}
+
+static DIR *open_names(int dirfd, const char *name)
+{
+    int fd = beneath_open_dir(dirfd, name);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+
+    if (fd < 0)
+        errno = -fd;
+    if (!dir && fd >= 0)
+        close(fd);
+    return dir;
+}
+
+/* Nothing but our lock file and what a fresh filesystem has? 1, 0 or -errno. */
+static int is_empty(int dirfd)
+{
+    DIR *dir = open_names(dirfd, ".");
+    struct dirent *e;
+    bool empty = true;
+
+    if (!dir)
+        return -errno;
+    while (empty && (e = readdir(dir)))
+        empty = is_dots(e->d_name) || strcmp(e->d_name, LOCK_FILE) == 0 ||
+                strcmp(e->d_name, "lost+found") == 0;
+    closedir(dir);
+    return empty;
+}
+
+static bool is_there(int dirfd, const char *name)
+{
+    struct stat st;
+
+    return fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+/* What is somebody else's must not be made one. */
+static int no_store(int dirfd, const char *path, char why[STORE_WHY])
+{
+    if (is_there(dirfd, POOL_IDENTITY_FILE))
+        return fail(-ENOENT, why,
+                    "%s is not a store: it is a pool, which several stores share; name one of them",
+                    path);
+    if (is_there(dirfd, "objects") && is_there(dirfd, "packs"))
+        return fail(-ENOENT, why,
+                    "%s is not a store: it has objects and packs, as a shard does, or a store that "
+                    "has lost its file " IDENTITY_FILE,
+                    path);
+    if (is_empty(dirfd) == 0)
+        return fail(-ENOENT, why,
+                    "%s is not a store: there is something else in it; name the directory of a "
+                    "store, or make one in an empty directory (tally init)",
+                    path);
+    return fail(-ENOENT, why,
+                "%s is not a store: it is an empty directory; `tally init %s` makes "
+                "it one",
+                path, path);
+}
+
+static int look(int dirfd, const char *path, bool *ret_pooled, char why[STORE_WHY])
+{
+    int err = check_identity(dirfd, ret_pooled);
+
+    if (err == -ENOENT)
+        return no_store(dirfd, path, why);
+    if (err == -EPROTO)
+        return other_version(dirfd, path, why);
+    if (err == -EUCLEAN)
+        return fail(err, why, "%s is not a store: " IDENTITY_FILE " in it is a symlink, or no file",
+                    path);
+    return err < 0 ? fail(err, why, "cannot read %s/" IDENTITY_FILE ": %s", path, strerror(-err))
+                   : 0;
+}
+
+int store_explain(const char *path, char why[STORE_WHY])
+{
+    CLEANUP_CLOSE int fd = open_directory(path);
+    bool pooled;
+
+    if (fd == -ENOENT)
+        return fail(fd, why,
+                    "%s is not a store: there is no such directory; `tally init %s` makes one",
+                    path, path);
+    if (fd < 0)
+        return fail(fd, why, "cannot open the store %s: %s", path, strerror(-fd));
+    return look(fd, path, &pooled, why);
+}
+
+int store_dir_open(const char *path, unsigned flags, const char *purpose, const char *at,
+                   struct store_dir *ret, char why[STORE_WHY])
+{
+    struct store_dir s = {.dirfd = open_directory(path), .lockfd = -1, .nodefd = -1};
+    bool pooled = false;
+    int err;
+
+    if (s.dirfd < 0)
+        return fail(s.dirfd, why, "cannot open the store %s: %s", path, strerror(-s.dirfd));
+    err = look(s.dirfd, path, &pooled, why);
+    if (err == 0)
+        err = check_own(s.dirfd, path, flags, why);
+    if (err == 0)
+        s.lockfd = take_lock(s.dirfd, path, flags, purpose, at, why);
+    if (err == 0)
+        err = s.lockfd < 0 ? s.lockfd : look(s.dirfd, path, &pooled, why); /* another had it */
+    if (err == 0)
+        err = open_parts(&s, path, flags, pooled, why);
+    if (err == 0 && !(flags & STORE_READONLY))
+        err = renew_identity(s.dirfd, pooled, path, why);
+    if (err < 0) {
+        store_dir_close(&s);
+        return err;
+    }
+    *ret = s;
+    return 0;
+}
+
+const struct pool_member *store_get_pool(const struct store_dir *s)
+{
+    return s->pool.disk ? &s->pool : NULL;
+}
+
+void store_dir_close(struct store_dir *s)
+{
+    if (s->disk != s->own)
+        disk_close(s->disk);
+    s->disk = NULL;
+    store_pool_close(s);
+    disk_close(s->own);
+    kv_close(s->kv);
+    drop_lock(s->lockfd);
+    if (s->dirfd >= 0)
+        close(s->dirfd);
+    *s = (struct store_dir){.dirfd = -1, .lockfd = -1, .nodefd = -1};
+}
+
+/* ---- making ---- */
+
+/* The same rule as for `--label`; an empty one is no label. */
+static bool label_ok(const char *label)
+{
+    size_t len = strlen(label);
+    const char *slash = strchr(label, '/');
+
+    if (len == 0)
+        return true;
+    if (len > STORE_LABEL_MAX || !slash || slash == label || !slash[1] || strchr(slash + 1, '/'))
+        return false;
+    for (size_t i = 0; i < len; i++)
+        if ((unsigned char)label[i] <= ' ' || label[i] == 0x7f)
+            return false;
+    return true;
+}
+
+/* Remove a file, or a directory of at most `depth` levels with all in it. Best effort. */
+static void remove_tree(int at, const char *name, unsigned depth)
+{
+    DIR *dir;
+    struct dirent *e;
+
+    if (unlinkat(at, name, 0) == 0 || errno == ENOENT || depth == 0)
+        return;
+    dir = open_names(at, name);
+    while (dir && (e = readdir(dir)))
+        if (!is_dots(e->d_name))
+            remove_tree(dirfd(dir), e->d_name, depth - 1);
+    if (dir)
+        closedir(dir);
+    (void)unlinkat(at, name, AT_REMOVEDIR);
+}
+
+static void remove_made(int fd)
+{
+    static const char *const made[] = {"kv", "packs", "slots", "objects", STORE_POOL_FILE};
+
+    for (size_t i = 0; i < sizeof made / sizeof *made; i++)
+        remove_tree(fd, made[i], REMOVE_DEPTH);
+}
+
+struct making {
+    int dirfd;
+    unsigned flags;           /* of store_init */
+    const char *label, *pool; /* as store_init has them */
+    char *why;
+};
+
+/* Everything but the identity file: tables, and the namespace main. */
+static int fill(const struct making *m, struct disk *disk, const struct id_key *key)
+{
+    const struct clock *clock = clock_real();
+    struct kv *kv = NULL;
+    int err = kv_open_lmdb(m->dirfd, "kv", store_tables, store_table_count,
+                           KV_CREATE | kv_flags(m->flags), &kv);
+
+    if (err == 0)
+        err = store_format(disk, kv, clock, m->label, getuid(), getgid(), key);
+    kv_close(kv);
+    return err;
+}
+
+/* The same as a new node of the pool. */
+static int fill_pooled(const struct making *m, struct disk *own)
+{
+    struct id_key key;
+    struct disk *pool, *route;
+    struct pool_home home;
+    int err = store_pool_join(m->dirfd, m->pool, m->label, m->flags, m->why, &pool, &home, &key);
+
+    if (err < 0)
+        return err;
+    err = disk_route_open(own, pool, home.node, &route);
+    if (err == 0) {
+        err = fill(m, route, &key);
+        disk_close(route);
+    }
+    if (err < 0)
+        store_pool_leave(pool, &home);
+    disk_close(pool);
+    return err;
+}
+
+static int fill_any(const struct making *m)
+{
+    struct disk *own;
+    int err = disk_open_fd(m->dirfd, store_disk_flags(m->flags), &own);
+
+    if (err < 0)
+        return err;
+    err = m->pool ? fill_pooled(m, own) : fill(m, own, NULL);
+    disk_close(own);
+    return err;
+}
+
+/* A parent that we may not read is synced by whoever may; the store itself is durable. */
+static int sync_parent(int dirfd)
+{
+    int err = io_sync_dir(dirfd, "..");
+
+    return err == -EACCES ? 0 : err;
+}
+
+/* In a directory that is there and locked. */
+static int init_locked(const struct making *m, const char *path, char why[STORE_WHY])
+{
+    const char *identity = m->pool ? IDENTITY_POOLED : IDENTITY_TEXT;
+    int dirfd = m->dirfd, empty;
+    bool pooled;
+    int err = check_identity(dirfd, &pooled);
+
+    if (err == 0 || err == -EPROTO)
+        return fail(-EEXIST, why, "%s is a store already", path);
+    empty = is_empty(dirfd);
+    if (empty == 0)
+        return fail(-ENOTEMPTY, why, "%s is not empty and no store; give an empty directory", path);
+    *why = '\0';
+    err = empty < 0 ? empty : fill_any(m);
+    if (err == 0)
+        err = io_write_file(dirfd, IDENTITY_FILE, identity, strlen(identity), 0644);
+    if (err == 0)
+        err = sync_parent(dirfd);
+    if (err == 0)
+        return 0;
+    (void)unlinkat(dirfd, IDENTITY_FILE, 0);
+    if (empty > 0)
+        remove_made(dirfd);
+    return *why ? err : fail(err, why, "cannot make the store %s: %s", path, strerror(-err));
+}
+
+static int init_in(const struct making *m, const char *path, char why[STORE_WHY])
+{
+    struct stat st;
+    int dirfd = m->dirfd;
+    bool pooled, had_lock = fstatat(dirfd, LOCK_FILE, &st, AT_SYMLINK_NOFOLLOW) == 0;
+    int err, lockfd;
+
+    /* Told before a lock file is put into a directory that is somebody else's. */
+    err = check_identity(dirfd, &pooled);
+    if (err == -ENOENT && is_empty(dirfd) == 0)
+        return fail(-ENOTEMPTY, why, "%s is not empty and no store; give an empty directory", path);
+    if (err == 0 || err == -EPROTO)
+        return fail(-EEXIST, why, "%s is a store already", path);
+    err = check_own(dirfd, path, m->flags, why);
+    if (err < 0)
+        return err;
+    lockfd = take_lock(dirfd, path, 0, "init", path, why);
+    if (lockfd < 0)
+        return lockfd;
+    err = init_locked(m, path, why);
+    if (err < 0 && err != -EEXIST && !had_lock)
+        (void)unlinkat(dirfd, LOCK_FILE, 0);
+    drop_lock(lockfd);
+    return err;
+}
+
+/* A directory that `path`, which exists, lies in and that is a store: then `dir` is that one. */
+static bool lies_in_store(const char *path, char dir[PATH_MAX])
+{
+    char *slash;
+
+    if (!realpath(path, dir))
+        return false;
+    while ((slash = strrchr(dir, '/')) && slash != dir) {
+        *slash = '\0';
+        if (store_exists(dir))
+            return true;
+    }
+    return false;
+}
+
+static int init_at(const char *path, struct making *m)
+{
+    CLEANUP_CLOSE int dirfd = open_directory(path);
+    char outer[PATH_MAX], *why = m->why;
+
+    if (dirfd < 0)
+        return fail(dirfd, why, "cannot open %s: %s", path, strerror(-dirfd));
+    if (lies_in_store(path, outer))
+        return fail(-EINVAL, why, "%s lies in the store %s, which has its own files there", path,
+                    outer);
+    m->dirfd = dirfd;
+    return init_in(m, path, why);
+}
+
+int store_init(const char *path, const char *label, const char *pool, unsigned flags,
+               char why[STORE_WHY])
+{
+    struct making m = {.flags = flags, .label = label, .pool = pool, .why = why};
+    bool made;
+    int err;
+
+    if (!label_ok(label))
+        return fail(-EINVAL, why, "a label is ORG/PROJECT, at most %d bytes; not '%.200s'",
+                    STORE_LABEL_MAX, label);
+    made = mkdir(path, 0700) == 0;
+    if (!made && errno != EEXIST)
+        return fail(-errno, why, "cannot make the directory %s: %s", path, strerror(errno));
+    err = init_at(path, &m);
+    if (err < 0 && made)
+        (void)rmdir(path);
+    return err;
+}

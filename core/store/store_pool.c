@@ -1,0 +1,479 @@
+// SPDX-License-Identifier: Apache-2.0
+/* store_pool: see the header; what is in a pool: pool_dir.h. */
+#include "store_pool.h"
+#include "beneath.h"
+#include "disk_route.h"
+#include "io.h"
+#include "pool_dir.h"
+#include "pool_file.h"
+#include "store_own.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define URL_START "dir:"
+#define CLAIM "life."
+
+_Static_assert(sizeof(((struct pool_member *)0)->token) == POOL_TOKEN_LEN, "a token");
+
+__attribute__((format(printf, 3, 4))) static int fail(int err, char why[STORE_WHY], const char *fmt,
+                                                      ...)
+{
+    va_list args;
+
+    va_start(args, fmt);
+    (void)vsnprintf(why, STORE_WHY, fmt, args);
+    va_end(args);
+    return err;
+}
+
+static int make_token(uint8_t token[POOL_TOKEN_LEN])
+{
+    return getrandom(token, POOL_TOKEN_LEN, 0) == POOL_TOKEN_LEN ? 0 : -EIO;
+}
+
+static int write_home(int dirfd, const struct pool_home *h)
+{
+    char text[POOL_TEXT_MAX];
+    size_t len = pool_home_encode(h, text);
+
+    return io_write_file(dirfd, STORE_POOL_FILE, text, len, 0600);
+}
+
+/* ---- joining ---- */
+
+/* A parent that we may not read is synced by whoever may. Also of a pool that was there: who made
+ * it may have been cut. */
+static int sync_parent(const char *path, char why[STORE_WHY])
+{
+    CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int err = fd < 0 ? -errno : io_sync_dir(fd, "..");
+
+    return err == 0 || err == -EACCES
+               ? 0
+               : fail(err, why, "cannot make the pool %s: %s", path, strerror(-err));
+}
+
+/* The directory that `url` means, made if it is not there. */
+static int find_directory(const char *url, char why[STORE_WHY], char ret_path[POOL_PATH_MAX + 1])
+{
+    const char *name = url + strlen(URL_START);
+    char *path;
+    int err;
+
+    if (strncmp(url, URL_START, strlen(URL_START)) != 0 || !*name)
+        return fail(-EINVAL, why, "a pool is dir:PATH, not '%.200s'", url);
+    if (mkdir(name, 0700) < 0 && errno != EEXIST)
+        return fail(-errno, why, "cannot make the pool %s: %s", name, strerror(errno));
+    path = realpath(name, NULL);
+    if (!path)
+        return fail(-errno, why, "cannot find the pool %s: %s", name, strerror(errno));
+    err = strlen(path) > POOL_PATH_MAX || !pool_text_ok(path) ? -EINVAL : 0;
+    if (err == 0)
+        snprintf(ret_path, POOL_PATH_MAX + 1, "%s", path);
+    free(path);
+    return err ? fail(err, why,
+                      "the path of a pool has at most %d bytes and no control characters; %.200s",
+                      POOL_PATH_MAX, name)
+               : sync_parent(ret_path, why);
+}
+
+/* Is `path` the directory `in` or below it? Both are absolute, without symlinks. */
+static bool is_within(const char *path, const char *in)
+{
+    size_t n = strcmp(in, "/") == 0 ? 0 : strlen(in);
+
+    return strncmp(path, in, n) == 0 && (path[n] == '/' || path[n] == '\0');
+}
+
+/* What is in a store goes with it, and so would what others keep there; what is in a pool is the
+ * pool's. A pool that was made just now goes again. */
+static int refuse_inside(int dirfd, const char *pool, char why[STORE_WHY])
+{
+    char self[64], store[POOL_PATH_MAX + 1] = "";
+    ssize_t n;
+    bool within;
+
+    snprintf(self, sizeof self, "/proc/self/fd/%d", dirfd);
+    n = readlink(self, store, sizeof store - 1);
+    if (n <= 0 || (size_t)n >= sizeof store - 1)
+        return 0;
+    within = is_within(pool, store);
+    if (!within && !is_within(store, pool))
+        return 0;
+    if (strcmp(store, pool) == 0)
+        return fail(-EINVAL, why,
+                    "the store %s cannot be the pool itself; give a directory of its own", store);
+    if (!within)
+        return fail(-EINVAL, why,
+                    "the store %s would be inside of the pool; give another directory", store);
+    (void)rmdir(pool);
+    return fail(-EINVAL, why,
+                "the pool %s would be inside of the store; give a directory of its own", pool);
+}
+
+/* The pool's directory, whose it is looked at; *ret_fd is the caller's, also when that is not
+ * enough. */
+static int open_disk(const char *path, unsigned flags, int *ret_fd, struct disk **ret_disk,
+                     char why[STORE_WHY])
+{
+    static const char *const names[] = {POOL_IDENTITY_FILE, "packs", "marks", "lease",
+                                        "nodes",            "objects", NULL};
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), err;
+
+    *ret_fd = fd;
+    if (fd < 0)
+        return -errno;
+    err = store_own_check(fd, "pool", path, names, flags, why);
+    if (err == 0)
+        err = store_own_check_objects(fd, "pool", path, flags, why);
+    return err < 0 ? err : disk_open_fd(fd, store_disk_flags(flags), ret_disk);
+}
+
+/* Two may make it at the same time: one of them joins. */
+static int identify_or_create(struct disk *disk, const char *path, struct pool_identity *ret,
+                              char why[STORE_WHY])
+{
+    char reason[POOL_WHY] = "";
+    int err = pool_dir_identity(disk, ret, reason);
+
+    if (err == -ENOENT) {
+        err = pool_identity_make(ret);
+        if (err == 0)
+            err = pool_dir_create(disk, ret, reason);
+        if (err == -EEXIST)
+            err = pool_dir_identity(disk, ret, reason);
+    }
+    return err < 0 ? fail(err, why, "cannot use %s as a pool: %s", path,
+                          *reason ? reason : strerror(-err))
+                   : 0;
+}
+
+static int join(struct disk *disk, const char *label, struct pool_home *home, char why[STORE_WHY])
+{
+    struct pool_who who = {.life = 1, .when = clock_now(clock_real())};
+    char reason[POOL_WHY] = "";
+    int err = make_token(who.token);
+
+    snprintf(who.label, sizeof who.label, "%s", label);
+    if (err == 0)
+        err = pool_dir_join(disk, &who, reason);
+    if (err < 0)
+        return fail(err, why, "cannot join the pool %s: %s", home->path,
+                    *reason ? reason : strerror(-err));
+    home->node = who.node;
+    home->life = who.life;
+    memcpy(home->token, who.token, sizeof home->token);
+    memcpy(home->before, who.token, sizeof home->before);
+    return 0;
+}
+
+int store_pool_join(int dirfd, const char *url, const char *label, unsigned flags,
+                    char why[STORE_WHY], struct disk **ret_disk, struct pool_home *ret_home,
+                    struct id_key *ret_key)
+{
+    struct pool_identity identity;
+    struct pool_home home = {.life = 1};
+    struct disk *disk = NULL;
+    int err = find_directory(url, why, home.path);
+
+    if (err == 0)
+        err = refuse_inside(dirfd, home.path, why);
+    if (err < 0)
+        return err;
+    *why = '\0';
+    CLEANUP_CLOSE int fd = -1;
+    err = open_disk(home.path, flags, &fd, &disk, why);
+    if (err < 0)
+        return *why ? err
+                    : fail(err, why, "cannot open the pool %s: %s", home.path, strerror(-err));
+    err = identify_or_create(disk, home.path, &identity, why);
+    if (err == 0)
+        err = join(disk, label, &home, why);
+    if (err == 0) {
+        memcpy(home.id, identity.id, sizeof home.id);
+        err = write_home(dirfd, &home);
+        if (err < 0) {
+            store_pool_leave(disk, &home);
+            (void)fail(err, why, "cannot write the store's file " STORE_POOL_FILE ": %s",
+                       strerror(-err));
+        }
+    }
+    if (err < 0) {
+        disk_close(disk);
+        return err;
+    }
+    *ret_disk = disk;
+    *ret_home = home;
+    *ret_key = identity.key;
+    return 0;
+}
+
+void store_pool_leave(struct disk *disk, const struct pool_home *home)
+{
+    (void)pool_node_retire(disk, home->node);
+}
+
+/* ---- is it our pool, and are we its node? ---- */
+
+static int read_home(struct store_dir *s, const char *path, struct pool_home *ret,
+                     char why[STORE_WHY])
+{
+    CLEANUP_FREE char *text = NULL;
+    size_t len;
+    int err = io_read_file(s->dirfd, STORE_POOL_FILE, POOL_TEXT_MAX, &text, &len);
+
+    if (err == 0)
+        err = pool_home_decode(text, len, ret);
+    if (err == -EPROTO)
+        return fail(err, why, "the store %s was written by a newer version of tally", path);
+    if (err == -EUCLEAN || err == -EFBIG)
+        return fail(-EUCLEAN, why, "the file %s/" STORE_POOL_FILE " is damaged", path);
+    return err < 0 ? fail(err, why, "cannot read %s/" STORE_POOL_FILE ": %s", path, strerror(-err))
+                   : 0;
+}
+
+static int check_pool(struct store_dir *s, const char *path, const struct pool_home *home,
+                      char why[STORE_WHY])
+{
+    struct pool_identity identity;
+    char reason[POOL_WHY] = "";
+    int err = pool_dir_identity(s->pool.disk, &identity, reason);
+
+    if (err < 0)
+        return fail(err, why, "the pool of the store %s is not at %s: %s", path, home->path,
+                    reason);
+    if (memcmp(identity.id, home->id, sizeof home->id) != 0)
+        return fail(-ESTALE, why,
+                    "the pool at %s is another one than that of the store %s; put back the right "
+                    "one",
+                    home->path, path);
+    s->pool.key = identity.key;
+    return 0;
+}
+
+static bool is_entered(const struct pool_home *home)
+{
+    return memcmp(home->token, home->before, sizeof home->token) == 0;
+}
+
+/* The pool is in its life `life`: whether it is the store or the pool that was put back. */
+static int stale(const char *path, const struct pool_home *home, uint32_t life, char why[STORE_WHY])
+{
+    if (life >= home->life)
+        return fail(-ESTALE, why,
+                    "the store %s is a copy, or was restored from a backup: in the pool %s another "
+                    "one goes on as node %u; make a new store, and copy the files from there",
+                    path, home->path, home->node);
+    return fail(-ESTALE, why,
+                "the pool %s is older than the store %s, as one that was restored from a backup%s; "
+                "nothing was changed: put back the pool as it was when the store was last in use",
+                home->path, path,
+                is_entered(home) ? "" : ", or another copy of the store was opened since");
+}
+
+/* *ret_who is the node as the pool has it. */
+static int check_node(struct store_dir *s, const char *path, const struct pool_home *home,
+                      struct pool_who *ret_who, char why[STORE_WHY])
+{
+    int r = pool_node_is_retired(s->pool.disk, home->node);
+
+    if (r == 1)
+        return fail(-ESTALE, why,
+                    "the store %s was retired as node %u of the pool %s: what it needs there may "
+                    "be gone; make a new store",
+                    path, home->node, home->path);
+    r = r < 0 ? r : pool_node_read(s->pool.disk, home->node, ret_who);
+    if (r < 0)
+        return fail(r, why, "the pool %s does not know node %u, the store %s: %s", home->path,
+                    home->node, path, r == -EUCLEAN ? "its file is damaged" : strerror(-r));
+    if (memcmp(ret_who->token, home->token, POOL_TOKEN_LEN) != 0 &&
+        memcmp(ret_who->token, home->before, POOL_TOKEN_LEN) != 0)
+        return stale(path, home, ret_who->life, why);
+    return 0;
+}
+
+/* ---- a new life ---- */
+
+/* Where the pool's disk knows no locks the tokens must do. */
+static int lock_node(struct store_dir *s, int poolfd, const char *path,
+                     const struct pool_home *home, char why[STORE_WHY])
+{
+    char name[DISK_NAME_MAX + 1];
+
+    pool_node_path(home->node, "lock", name);
+    s->nodefd = beneath_open(poolfd, name, O_RDWR | O_CREAT, 0600);
+    if (s->nodefd < 0)
+        return fail(s->nodefd, why, "the pool %s cannot be written: %s", home->path,
+                    strerror(-s->nodefd));
+    if (flock(s->nodefd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK)
+        return 0;
+    return fail(-EBUSY, why,
+                "a copy of the store %s is in use as node %u of the pool %s; only one of them can "
+                "be it",
+                path, home->node, home->path);
+}
+
+static int claim_life(struct disk *pool, const struct pool_home *home)
+{
+    char claim[16], name[DISK_NAME_MAX + 1];
+
+    snprintf(claim, sizeof claim, CLAIM "%05x", (unsigned)home->life);
+    pool_node_path(home->node, claim, name);
+    return pool_file_put(pool, home->node, name, "", 0, POOL_PUT);
+}
+
+struct claims {
+    struct disk *pool;
+    const struct pool_home *home;
+};
+
+static int remove_claim(const char *name, void *ctx)
+{
+    const struct claims *c = ctx;
+    char path[DISK_NAME_MAX + 1];
+    uint64_t life;
+
+    if (strncmp(name, CLAIM, strlen(CLAIM)) != 0 ||
+        pool_file_number(name + strlen(CLAIM), 5, &life) < 0 || life >= c->home->life)
+        return 0;
+    pool_node_path(c->home->node, name, path);
+    return pool_file_unlink(c->pool, path);
+}
+
+/* Of lives that are over; what stays for now goes at the next opening. */
+static void remove_claims(struct disk *pool, const struct pool_home *home)
+{
+    struct claims c = {pool, home};
+    char dir[DISK_NAME_MAX + 1];
+
+    pool_node_path(home->node, "", dir);
+    (void)disk_list(pool, dir, remove_claim, &c);
+}
+
+/* Step 7. */
+static int enter_life(struct store_dir *s, struct pool_home *home)
+{
+    memcpy(home->before, home->token, sizeof home->before);
+    return write_home(s->dirfd, home);
+}
+
+/* Steps 3 to 7. 1: somebody else is the node. */
+static int begin_life(struct store_dir *s, struct pool_home *home, const struct pool_who *was)
+{
+    struct pool_who who = *was, now;
+    int err = make_token(home->token);
+
+    home->life = (home->life > was->life ? home->life : was->life) + 1;
+    memcpy(home->before, was->token, sizeof home->before);
+    if (err == 0)
+        err = pool_node_settle(s->pool.disk, home->node);
+    if (err == 0)
+        err = write_home(s->dirfd, home);
+    if (err == 0)
+        err = claim_life(s->pool.disk, home);
+    if (err == 0)
+        err = pool_node_read(s->pool.disk, home->node, &now);
+    if (err < 0)
+        return err == -EEXIST ? 1 : err;
+    if (memcmp(now.token, was->token, sizeof now.token) != 0)
+        return 1;
+    who.life = home->life;
+    who.when = clock_now(clock_real());
+    memcpy(who.token, home->token, sizeof who.token);
+    err = pool_node_write(s->pool.disk, &who);
+    if (err == 0)
+        err = enter_life(s, home);
+    if (err == 0)
+        err = pool_node_tidy(s->pool.disk, home->node);
+    return err;
+}
+
+static int become_node(struct store_dir *s, int poolfd, const char *path, struct pool_home *home,
+                       struct pool_who *who, char why[STORE_WHY])
+{
+    int r = lock_node(s, poolfd, path, home, why);
+
+    if (r == 0)
+        r = check_node(s, path, home, who, why); /* again: nobody else comes in between */
+    if (r < 0)
+        return r;
+    if (home->life >= POOL_LIFE_MAX || who->life >= POOL_LIFE_MAX)
+        return fail(-EOVERFLOW, why,
+                    "the store %s was opened %u times, which is as often as a "
+                    "node of a pool can be; make a new one",
+                    path, POOL_LIFE_MAX);
+    r = begin_life(s, home, who);
+    if (r == 1)
+        return stale(path, home, home->life, why);
+    if (r < 0)
+        return fail(r, why, "the store %s cannot begin to use its pool %s: %s", path, home->path,
+                    strerror(-r));
+    remove_claims(s->pool.disk, home);
+    return 0;
+}
+
+/* ---- opening, closing ---- */
+
+/* What nobody but this node writes. */
+static int check_node_own(int poolfd, const struct pool_home *home, unsigned flags,
+                          char why[STORE_WHY])
+{
+    char dir[DISK_NAME_MAX + 1], slots[DISK_NAME_MAX + 1];
+    const char *const names[] = {dir, slots, NULL};
+
+    pool_node_path(home->node, "", dir);
+    pool_node_path(home->node, "slots", slots);
+    return store_own_check(poolfd, "pool", home->path, names, flags, why);
+}
+
+int store_pool_open(struct store_dir *s, const char *path, unsigned flags, char why[STORE_WHY])
+{
+    CLEANUP_CLOSE int fd = -1;
+    struct pool_home home;
+    struct pool_who who;
+    int err = read_home(s, path, &home, why);
+
+    if (err < 0)
+        return err;
+    *why = '\0';
+    err = open_disk(home.path, flags, &fd, &s->pool.disk, why);
+    if (err < 0 && *why)
+        return err;
+    if (err < 0)
+        return fail(err, why, "the pool %s of the store %s %s", home.path, path,
+                    err == -ENOENT ? "is missing; is its disk mounted? Where it was moved, leave a "
+                                     "symlink to it"
+                                   : strerror(-err));
+    err = check_pool(s, path, &home, why);
+    if (err == 0)
+        err = check_node(s, path, &home, &who, why);
+    if (err == 0)
+        err = check_node_own(fd, &home, flags, why);
+    if (err == 0 && !(flags & STORE_READONLY))
+        err = become_node(s, fd, path, &home, &who, why);
+    if (err < 0)
+        return err;
+    s->pool.node = home.node;
+    s->pool.life = home.life;
+    memcpy(s->pool.token, home.token, sizeof s->pool.token);
+    err = disk_route_open(s->own, s->pool.disk, home.node, &s->disk);
+    return err < 0 ? fail(err, why, "cannot open %s: %s", path, strerror(-err)) : 0;
+}
+
+void store_pool_close(struct store_dir *s)
+{
+    disk_close(s->disk);
+    disk_close(s->pool.disk);
+    s->disk = s->pool.disk = NULL;
+    if (s->nodefd >= 0)
+        close(s->nodefd);
+    s->nodefd = -1;
+}

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * vfs_acl: what ACLs have to do with inodes. Who may do what is the kernel's business; ours is that
+ * an access ACL and the mode say the same at any time, and that a directory's default ACL is
+ * handed on.
+ */
+#include "acl.h"
+#include "vfs_xattr_impl.h"
+#include <errno.h>
+#include <stdlib.h>
+
+bool xattr_is_acl(const char *name)
+{
+    return !strcmp(name, ACL_ACCESS) || !strcmp(name, ACL_DEFAULT);
+}
+
+/* ---- setting ---- */
+
+/* What is not there is not removed, and what is the same stays: then nothing changes, not even
+ * ctime (as on ext4). */
+static int replace(struct state *p, struct items *it, struct inode *in, const char *name,
+                   const void *value, size_t len)
+{
+    struct key k;
+    int err = xattr_find(p, it, name, &k);
+
+    if (err == -ENOENT && !value)
+        return 0;
+    if (err < 0 && err != -ENOENT)
+        return err;
+    if (value && xattr_is(p, it, name, value, len))
+        return 0;
+    return xattr_change(p, it, in, k, name, value, len);
+}
+
+static int set_access(struct state *p, struct items *it, struct inode *in, const uint8_t *value,
+                      size_t len, bool kill_sgid)
+{
+    uint32_t old_mode = in->mode;
+    bool only_mode = acl_to_mode(value, len, &in->mode);
+    struct key k;
+    int err;
+
+    if (kill_sgid)
+        in->mode &= ~(uint32_t)S_ISGID;
+    err = xattr_find(p, it, ACL_ACCESS, &k);
+    if (err < 0 && err != -ENOENT)
+        return err;
+    if (!only_mode) {
+        if (in->mode == old_mode && xattr_is(p, it, ACL_ACCESS, value, len))
+            return 0;
+        return xattr_change(p, it, in, k, ACL_ACCESS, value, len);
+    }
+    if (err == 0)
+        return xattr_change(p, it, in, k, ACL_ACCESS, NULL, 0);
+    if (in->mode == old_mode)
+        return 0;
+    in->ctime = now(p);
+    err = inode_store(it->tree, it->ino, in);
+    return change_done(it->txn, it->ns, err);
+}
+
+static int set_list(struct state *p, struct items *it, struct inode *in, const char *name,
+                    const void *value, size_t len, bool kill_sgid)
+{
+    uint8_t *own = malloc(len);
+    int err;
+
+    if (!own)
+        return -ENOMEM;
+    memcpy(own, value, len);
+    acl_normalize(own, len);
+    if (!strcmp(name, ACL_ACCESS))
+        err = set_access(p, it, in, own, len, kill_sgid);
+    else
+        err = S_ISDIR(in->mode) ? replace(p, it, in, name, own, len) : -EACCES;
+    free(own);
+    return err;
+}
+
+int acl_set(struct state *p, struct items *it, const char *name, const void *value, size_t len,
+            bool kill_sgid)
+{
+    struct inode in;
+    bool empty = true;
+    int err = inode_load(it->tree, it->ino, &in);
+
+    if (err == 0 && S_ISLNK(in.mode))
+        err = -EOPNOTSUPP;
+    if (err == 0 && value)
+        err = acl_check(value, len, &empty);
+    if (err < 0)
+        return err;
+    if (empty)
+        return replace(p, it, &in, name, NULL, 0);
+    return set_list(p, it, &in, name, value, len, kill_sgid);
+}
+
+/* ---- following the mode, handing on ---- */
+
+/* One that is stored. -ENOENT: there is none. */
+static int load(struct state *p, const struct items *it, const char *name, uint8_t **ret_value,
+                size_t *ret_len)
+{
+    bool empty;
+    int err = xattr_load_all(p, it, name, ret_value, ret_len);
+
+    if (err < 0)
+        return err;
+    err = acl_check(*ret_value, *ret_len, &empty);
+    if (err == 0 && !empty)
+        return 0;
+    free(*ret_value);
+    return -EUCLEAN;
+}
+
+int acl_follow_mode(struct state *p, struct items *it, uint32_t mode)
+{
+    uint8_t *value;
+    size_t len;
+    struct key k;
+    int err = load(p, it, ACL_ACCESS, &value, &len);
+
+    if (err < 0)
+        return err == -ENOENT ? 0 : err;
+    acl_chmod(value, len, mode);
+    err = xattr_find(p, it, ACL_ACCESS, &k);
+    if (err == 0)
+        err = xattr_put(p, it, k, ACL_ACCESS, value, len);
+    free(value);
+    return err;
+}
+
+static int put(struct state *p, struct items *it, const char *name, const void *value, size_t len)
+{
+    struct key k;
+    int err = xattr_find(p, it, name, &k);
+
+    return err == -ENOENT ? xattr_put(p, it, k, name, value, len) : err < 0 ? err : -EUCLEAN;
+}
+
+/* Both lists of something made in a directory with the default list `value`, which is changed. */
+static int hand_on(struct state *p, struct items *it, uint8_t *value, size_t len, struct inode *in)
+{
+    int err = S_ISDIR(in->mode) ? put(p, it, ACL_DEFAULT, value, len) : 0;
+
+    if (S_ISDIR(in->mode))
+        in->flags |= INODE_XATTRS;
+    if (err == 0 && acl_inherit(value, len, &in->mode)) {
+        in->flags |= INODE_XATTRS;
+        err = put(p, it, ACL_ACCESS, value, len);
+    }
+    return err;
+}
+
+int acl_make(struct state *p, struct ns *ns, uint64_t dir_ino, const struct inode *dir,
+             uint32_t umask, struct items *to, struct inode *in)
+{
+    struct items from = {.tree = &ns->tree, .ino = dir_ino, .ns = ns};
+    uint8_t *value;
+    size_t len;
+    int err;
+
+    if (S_ISLNK(in->mode))
+        return 0;
+    err = dir->flags & INODE_XATTRS ? load(p, &from, ACL_DEFAULT, &value, &len) : -ENOENT;
+    if (err == -ENOENT) {
+        in->mode &= ~(umask & 0777);
+        return 0;
+    }
+    if (err < 0)
+        return err;
+    err = hand_on(p, to, value, len, in);
+    free(value);
+    return err;
+}

@@ -1,0 +1,406 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * vfs_attr: attributes of inodes, and the frame every change stands in.
+ */
+#include "flush.h"
+#include "io.h"
+#include "report.h"
+#include "vfs.h"
+#include "vfs_file_impl.h"
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#define DIR_SIZE 4096 /* what stat says of every directory, bytes */
+
+/* ---- the frame of a change ---- */
+
+/* May the namespace be changed? It is referenced, if it is found. */
+static int find_ns(struct state *p, uint64_t nodeid, struct ns **ret)
+{
+    int err = ns_get(p, vfs_node_ns(nodeid), ret);
+
+    if (err < 0) {
+        *ret = NULL;
+        return err;
+    }
+    return (*ret)->target ? -ENOTDIR : (*ret)->frozen ? -EROFS : state_writable(p);
+}
+
+static int begin(struct state *p, uint64_t nodeid, struct txn *ret, bool removal)
+{
+    int err = state_writable(p);
+
+    if (err == 0)
+        err = flush_throttle(p);
+    if (err == 0 && !removal)
+        err = flush_room(p);
+    if (err == 0 || (removal && io_is_full(err)))
+        err = txn_begin(p, removal ? 0 : 2 * XATTR_VALUE_MAX, ret); /* inherited lists */
+    return err < 0 ? err : find_ns(p, nodeid, &ret->ns);
+}
+
+int change_begin(struct state *p, uint64_t nodeid, struct txn *ret)
+{
+    return begin(p, nodeid, ret, false);
+}
+
+int change_begin_removal(struct state *p, uint64_t nodeid, struct txn *ret)
+{
+    return begin(p, nodeid, ret, true);
+}
+
+/* ---- attributes ---- */
+
+void attr_fill(const struct ns *ns, uint64_t ino, const struct inode *in, struct vfs_attr *ret)
+{
+    bool dir = S_ISDIR(in->mode);
+    uint64_t size = dir ? DIR_SIZE : in->size, stored = dir ? DIR_SIZE : inode_stored(in);
+
+    *ret = (struct vfs_attr){.nodeid = vfs_node(ns->number, ino),
+                             .generation = ns->generation,
+                             .mode = in->mode,
+                             .nlink = in->nlink,
+                             .uid = in->uid,
+                             .gid = in->gid,
+                             .rdev = in->rdev,
+                             .size = size,
+                             .blocks = (stored + 511) / 512,
+                             .atime = in->atime,
+                             .mtime = in->mtime,
+                             .ctime = in->ctime,
+                             .btime = in->btime};
+}
+
+void attr_fill_link(const struct ns *ns, struct vfs_attr *ret)
+{
+    *ret = (struct vfs_attr){.nodeid = vfs_node(ns->number, NS_ROOT_INO),
+                             .generation = ns->generation,
+                             .mode = S_IFLNK | 0777,
+                             .nlink = 1,
+                             .uid = ns->uid,
+                             .gid = ns->gid,
+                             .size = strlen(ns->target),
+                             .atime = ns->time,
+                             .mtime = ns->time,
+                             .ctime = ns->time,
+                             .btime = ns->time};
+}
+
+void attr_fill_root(struct state *p, struct vfs_attr *ret)
+{
+    READ_GUARD(&p->names.lock);
+    *ret = (struct vfs_attr){.nodeid = VFS_ROOT,
+                             .mode = S_IFDIR | 0755,
+                             .nlink = 2 + (uint32_t)p->names.live,
+                             .uid = (uint32_t)getuid(),
+                             .gid = (uint32_t)getgid(),
+                             .size = DIR_SIZE,
+                             .blocks = DIR_SIZE / 512,
+                             .atime = p->names.mtime,
+                             .mtime = p->names.mtime,
+                             .ctime = p->names.mtime,
+                             .btime = p->created};
+}
+
+/* An inode that may be an orphan, or gone, or not open at all: without making a vnode where none
+ * is. */
+static int load_any(struct state *p, uint64_t nodeid, struct inode *ret, struct vfs_attr *attr)
+{
+    struct vnode *v;
+    struct items it;
+    int err = vnode_get(p, nodeid, &v);
+
+    if (err < 0)
+        return err;
+    if (v->ns->target) {
+        attr_fill_link(v->ns, attr);
+        *ret = (struct inode){.mode = attr->mode, .size = attr->size};
+        vnode_put(p, v);
+        return 0;
+    }
+    err = items_lock(p, v, NULL, &it);
+    if (err == 0) {
+        err = inode_load(it.tree, it.ino, ret);
+        if (err == -ESTALE)
+            err = gone_load(p, nodeid, ret);
+        if (err == 0)
+            attr_fill(v->ns, vfs_node_ino(nodeid), ret, attr);
+        items_unlock(p, &it);
+    }
+    vnode_put(p, v);
+    return err;
+}
+
+int inode_get(struct state *p, uint64_t nodeid, struct inode *ret, struct vfs_attr *attr)
+{
+    struct ns *ns;
+    int err = ns_get(p, vfs_node_ns(nodeid), &ns);
+
+    if (err == 0 && !ns->target) { /* the usual case, without the table of open inodes */
+        {
+            READ_GUARD(&ns->lock);
+            err = ns->live ? inode_load(&ns->tree, vfs_node_ino(nodeid), ret) : -ESTALE;
+            if (err == 0)
+                attr_fill(ns, vfs_node_ino(nodeid), ret, attr);
+        }
+        ns_put(p, ns);
+        if (err != -ESTALE)
+            return err;
+    } else if (err == 0) {
+        attr_fill_link(ns, attr);
+        *ret = (struct inode){.mode = attr->mode, .size = attr->size};
+        ns_put(p, ns);
+        return 0;
+    }
+    return load_any(p, nodeid, ret, attr);
+}
+
+int vfs_getattr(struct state *p, uint64_t nodeid, struct vfs_attr *ret)
+{
+    struct inode in;
+
+    if (nodeid == VFS_ROOT) {
+        attr_fill_root(p, ret);
+        return 0;
+    }
+    return inode_get(p, nodeid, &in, ret);
+}
+
+bool inode_kill_suid(struct inode *in)
+{
+    uint32_t kill = in->mode & S_ISUID;
+
+    if ((in->mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP))
+        kill |= S_ISGID;
+    in->mode &= ~kill;
+    return kill != 0;
+}
+
+static void apply(struct state *p, unsigned set, const struct vfs_attr *want, struct inode *in)
+{
+    int64_t t = now(p);
+
+    if (set & VFS_SET_MODE)
+        in->mode = (in->mode & S_IFMT) | (want->mode & 07777);
+    if (set & VFS_SET_UID)
+        in->uid = want->uid;
+    if (set & VFS_SET_GID)
+        in->gid = want->gid;
+    if (set & VFS_KILL_SUID && !S_ISDIR(in->mode))
+        (void)inode_kill_suid(in);
+    if (set & VFS_SET_ATIME)
+        in->atime = want->atime;
+    if (set & VFS_SET_MTIME)
+        in->mtime = want->mtime;
+    if (set & VFS_SET_ATIME_NOW)
+        in->atime = t;
+    if (set & VFS_SET_MTIME_NOW)
+        in->mtime = t;
+    in->ctime = set & VFS_SET_CTIME ? want->ctime : t;
+}
+
+/* The inode, and the access ACL that must say the same: both or none. */
+static int store_attrs(struct state *p, struct items *it, unsigned set, const struct inode *old,
+                       const struct inode *in)
+{
+    int err = inode_store(it->tree, it->ino, in);
+
+    if (err < 0 || !(set & VFS_SET_MODE) || !(in->flags & INODE_XATTRS))
+        return err;
+    err = acl_follow_mode(p, it, in->mode);
+    if (err < 0)
+        (void)inode_store(it->tree, it->ino, old); /* copies no page any more */
+    return err;
+}
+
+/* What a call of vfs_setattr is about. */
+struct setting_of {
+    unsigned set; /* enum vfs_set */
+    const struct vfs_attr *want;
+    bool killed; /* set-id bits that were there are gone */
+};
+
+static int set_items(struct txn *t, struct vnode *v, struct setting_of *s, struct vfs_attr *ret)
+{
+    struct state *p = t->p;
+    const unsigned set = s->set;
+    struct items it;
+    struct inode in, old;
+    bool gone;
+    int err = items_lock(p, v, t, &it);
+
+    if (err < 0)
+        return err;
+    err = inode_load(it.tree, it.ino, &in);
+    gone = err == -ESTALE;
+    if (gone)
+        err = gone_load(p, v->nodeid, &in);
+    if (err == 0 && set & ~(unsigned)(VFS_SET_SIZE | VFS_SET_MAY_WAIT)) {
+        old = in;
+        apply(p, set, s->want, &in);
+        s->killed = set & VFS_KILL_SUID && old.mode & ~in.mode & (S_ISUID | S_ISGID);
+        if (gone) {
+            gone_keep(p, v->nodeid, &in);
+        } else {
+            err = change_done(t, it.ns, store_attrs(p, &it, set, &old, &in));
+        }
+    }
+    if (err == 0)
+        attr_fill(v->ns, vfs_node_ino(v->nodeid), &in, ret);
+    items_unlock(p, &it);
+    return err;
+}
+
+static int set_vnode(struct state *p, struct vnode *v, struct setting_of *s, struct vfs_attr *ret)
+{
+    TXN(t);
+    int err = txn_begin(p, s->set & VFS_SET_MODE ? XATTR_VALUE_MAX : 0, &t); /* the ACL */
+
+    if (err < 0)
+        return err;
+    WRITE_GUARD(&v->io);
+    err = vnode_changeable(v);
+    if (err == 0 && s->set & VFS_SET_SIZE)
+        err = file_truncate(&t, v, s->want->size);
+    return err < 0 ? err : set_items(&t, v, s, ret);
+}
+
+/* The size of what is read natively stays. */
+static int set_size(struct state *p, struct vnode *v, struct setting_of *s, struct vfs_attr *ret)
+{
+    int err = native_cut_begin(p, v);
+
+    for (unsigned i = 0; err == -ETXTBSY && s->set & VFS_SET_MAY_WAIT && i < NATIVE_TRIES; i++) {
+        native_pause();
+        err = native_cut_begin(p, v);
+    }
+    if (err < 0)
+        return err;
+    err = set_vnode(p, v, s, ret);
+    native_cut_end(p, v);
+    if (err == 0 && !vnode_is_open(p, v->nodeid, true))
+        file_consolidate(p, v); /* no close will come */
+    return err;
+}
+
+int vfs_setattr(struct state *p, uint64_t nodeid, unsigned set, const struct vfs_attr *in,
+                struct vfs_attr *ret)
+{
+    struct setting_of s = {.set = set, .want = in};
+    struct vnode *v;
+    int err = nodeid == VFS_ROOT ? -EPERM : state_writable(p);
+
+    if (err == 0)
+        err = flush_throttle(p);
+    if (io_is_full(err) && set & VFS_SET_SIZE)
+        err = 0; /* cutting a file goes on where a full disk lets nothing be flushed */
+    if (err == 0)
+        err = vnode_get(p, nodeid, &v);
+    if (err < 0)
+        return err;
+    err = v->ns->target         ? -EPERM
+          : set & VFS_SET_SIZE ? set_size(p, v, &s, ret)
+                               : set_vnode(p, v, &s, ret);
+    vnode_put(p, v);
+    if (s.killed)
+        event_rights(p, nodeid);
+    return err;
+}
+
+/* ---- symlinks, objects, the disk ---- */
+
+static int read_pieces(const struct tree *t, uint64_t ino, char *buf, size_t cap)
+{
+    size_t at = 0, len = 0;
+    int err;
+
+    for (uint64_t i = 0; at < cap; i++, at += len) {
+        err = tree_get(t, key_make(ino, ITEM_SYMLINK, i), buf + at, cap - 1 - at, &len);
+        if (err == -ENOENT && i > 0)
+            break;
+        if (err < 0)
+            return err == -ENOENT ? -EINVAL : err == -ERANGE ? -EUCLEAN : err;
+    }
+    buf[at < cap ? at : cap - 1] = 0;
+    return 0;
+}
+
+int vfs_readlink(struct state *p, uint64_t nodeid, char *buf, size_t cap)
+{
+    struct vnode *v;
+    struct items it;
+    int err = nodeid == VFS_ROOT ? -EINVAL : vnode_get(p, nodeid, &v);
+
+    if (err < 0)
+        return err;
+    if (v->ns->target) {
+        err = (size_t)snprintf(buf, cap, "%s", v->ns->target) < cap ? 0 : -ENAMETOOLONG;
+    } else {
+        err = items_lock(p, v, NULL, &it);
+        if (err == 0) {
+            err = read_pieces(it.tree, it.ino, buf, cap);
+            items_unlock(p, &it);
+        }
+        if (err == 0)
+            atime_touch(p, v);
+    }
+    vnode_put(p, v);
+    return err;
+}
+
+/* What the inode names, as the table has it. It may be given another number just then; one that it
+ * still names, and that the table does not have, is lost. */
+static int named_object(struct state *p, uint64_t nodeid, struct inode *in, struct entry *ret)
+{
+    struct vfs_attr attr;
+    uint64_t before = in->object;
+    int err = in->object ? refs_entry(p->refs, in->object, true, NULL, ret) : -ENODATA;
+
+    while (err == -ENOENT) {
+        err = inode_get(p, nodeid, in, &attr);
+        if (err < 0 || in->object == before)
+            return err < 0 ? err : met_lost(p, refs_resolve(p->refs, before));
+        before = in->object;
+        err = in->object ? refs_entry(p->refs, in->object, true, NULL, ret) : -ENODATA;
+    }
+    return err;
+}
+
+int sealed_object(struct state *p, uint64_t nodeid, struct entry *ret)
+{
+    int64_t since = ticks(p);
+    struct inode in;
+    struct vfs_attr attr;
+    size_t left;
+    int err = inode_get(p, nodeid, &in, &attr);
+
+    if (err < 0)
+        return err;
+    if (!S_ISREG(in.mode) || !in.object || in.flags & INODE_EXTENTS)
+        return -ENODATA;
+    err = named_object(p, nodeid, &in, ret);
+    if (err == 0 && !entry_is_sealed(ret)) {
+        (void)seal_pass(p, SEAL_CLOSED, since, &left);
+        err = inode_get(p, nodeid, &in, &attr);
+        if (err == 0)
+            err = named_object(p, nodeid, &in, ret);
+    }
+    if (err < 0)
+        return err;
+    return entry_is_sealed(ret) && ret->size == in.size && in.valid == in.size ? 0 : -ENODATA;
+}
+
+int vfs_statfs(struct state *p, struct disk_space *ret)
+{
+    uint64_t kept;
+    int err = disk_space(p->config.disk, ret);
+
+    if (err < 0)
+        return err;
+    kept = flush_reserve(ret) / ret->block_size;
+    ret->blocks_avail = ret->blocks_avail > kept ? ret->blocks_avail - kept : 0;
+    return 0;
+}

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+/* vfs_dir: entries of directories (vfs_name.c), for the calls of a filesystem and for repair. All
+ * need the namespace's lock, or that nobody else has the store. Errors: 0 or -errno. */
+#pragma once
+
+#include "names.h"
+#include "state.h"
+
+/* `entries` entries more or less, `subdirs` directories among them; stamps and stores it. */
+int dir_touch(struct state *p, struct tree *t, uint64_t ino, struct inode *dir, int entries,
+              int subdirs);
+int dirent_put(struct state *p, struct tree *t, struct key k, uint64_t ino, uint32_t mode,
+               const char *name);
+/* The entry of that name; as name_find (names.h). */
+int dirent_find(struct state *p, const struct tree *t, uint64_t dir, const char *name,
+                struct key *ret_key, uint64_t *ret_ino, unsigned *ret_type);

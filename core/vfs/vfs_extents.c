@@ -1,0 +1,397 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * vfs_extents: grains, the extents that override them, and how many bytes of them are stored.
+ *
+ *     offset     0        128K      256K      384K      512K      640K
+ *     base       ########  ########  ########  ####|               | = valid
+ *     extents              [#####..] [hole]              [##......]
+ *     the file   ########  #####...  ........  ####....  ##......        # stored, . a hole
+ *
+ * Data is always at the start of a grain, so one number tells where it ends. A hole extent stands
+ * only where the base has bytes: elsewhere no extent says the same.
+ */
+#include "vfs_file_impl.h"
+#include <errno.h>
+
+#define SEEK_AT_ONCE 16384 /* extents looked at under one hold of the namespace's lock */
+
+static bool has_extents(const struct inode *in)
+{
+    return in->flags & INODE_EXTENTS;
+}
+
+int grain_load(const struct items *it, const struct inode *in, uint64_t off, struct grain *ret)
+{
+    struct key k = key_make(it->ino, ITEM_EXTENT, grain_start(off));
+    uint8_t buf[EXTENT_ITEM_LEN];
+    struct extent e;
+    size_t len;
+    int err = has_extents(in) ? tree_get(it->tree, k, buf, sizeof buf, &len) : -ENOENT;
+
+    if (err == -ENOENT) {
+        *ret = (struct grain){.at = k.lo, .bytes = base_bytes(in, k.lo)};
+        return 0;
+    }
+    if (err == 0)
+        err = extent_decode(buf, len, &e);
+    if (err < 0)
+        return err == -ERANGE ? -EUCLEAN : err;
+    *ret = (struct grain){.at = k.lo, .own = true, .e = e, .bytes = e.valid};
+    return 0;
+}
+
+int grain_set(const struct items *it, const struct inode *was, struct inode *in,
+              const struct grain *g, const struct extent *e)
+{
+    struct key k = key_make(it->ino, ITEM_EXTENT, g->at);
+    uint8_t buf[EXTENT_ITEM_LEN];
+    int err;
+
+    inode_use_extents(in);
+    in->stored += (e ? e->valid : base_bytes(in, g->at)) - g->bytes;
+    err = inode_store(it->tree, it->ino, in);
+    if (err < 0)
+        return err;
+    if (e)
+        extent_encode(e, buf);
+    err = e ? tree_put(it->tree, k, buf, sizeof buf) : tree_del(it->tree, k);
+    if (err < 0)
+        (void)inode_store(it->tree, it->ino,
+                          was); /* its page is our own by now: it takes no room */
+    return err;
+}
+
+/* The grain becomes a hole. */
+static int grain_clear(const struct items *it, struct inode *in, const struct grain *g)
+{
+    static const struct extent hole = {0};
+    const struct inode was = *in;
+    int err = grain_set(it, &was, in, g, base_bytes(in, g->at) ? &hole : NULL);
+
+    return err < 0 ? err : patches_punch(it, in, g->at, g->at + EXTENT_GRAIN, false);
+}
+
+/* ---- looking for extents ---- */
+
+/* The extent the cursor stands at, after `err` of having moved it. -ENOENT: no more of `ino`. */
+static int cursor_extent(const struct tree_cursor *c, int err, uint64_t ino, struct grain *ret)
+{
+    struct key k;
+    const void *val;
+    size_t len;
+
+    if (err < 0)
+        return err;
+    k = tree_cursor_key(c);
+    if (k.hi != key_make(ino, ITEM_EXTENT, 0).hi)
+        return -ENOENT;
+    val = tree_cursor_value(c, &len);
+    *ret = (struct grain){.at = k.lo, .own = true};
+    err = extent_decode(val, len, &ret->e);
+    ret->bytes = err == 0 ? ret->e.valid : 0;
+    return err;
+}
+
+int extent_next(const struct items *it, const struct inode *in, uint64_t off, struct grain *ret)
+{
+    struct tree_cursor c = TREE_CURSOR_INIT;
+    struct key k = key_make(it->ino, ITEM_EXTENT, grain_start(off));
+    int err = has_extents(in) ? tree_seek(it->tree, k, &c) : -ENOENT;
+
+    err = cursor_extent(&c, err, it->ino, ret);
+    tree_cursor_end(&c);
+    return err;
+}
+
+/* Is what is sought for before the extent at `next`, where the base shows through? */
+static bool seek_in_base(const struct inode *in, uint64_t next, bool data, uint64_t *pos)
+{
+    if (data)
+        return *pos < in->valid && *pos < next;
+    if (in->valid >= next || *pos >= next)
+        return false;
+    if (*pos < in->valid)
+        *pos = in->valid;
+    return true;
+}
+
+/* Is it in the grain, at or behind *pos? */
+static bool seek_in_grain(const struct grain *g, bool data, uint64_t *pos)
+{
+    uint64_t end = g->at + g->bytes;
+
+    if (data)
+        return *pos < end;
+    if (*pos < end)
+        *pos = end;
+    return *pos < g->at + EXTENT_GRAIN;
+}
+
+static int seek_extents(const struct items *it, const struct inode *in, struct tree_cursor *c,
+                        bool data, uint64_t *pos)
+{
+    struct key k = key_make(it->ino, ITEM_EXTENT, grain_start(*pos));
+    int err = has_extents(in) ? tree_seek(it->tree, k, c) : -ENOENT;
+    struct grain g;
+
+    for (unsigned i = 0; i < SEEK_AT_ONCE; i++) {
+        err = cursor_extent(c, err, it->ino, &g);
+        if (err == -ENOENT)
+            return seek_in_base(in, UINT64_MAX, data, pos) ? 0 : -ENXIO;
+        if (err < 0)
+            return err;
+        if (seek_in_base(in, g.at, data, pos))
+            return 0;
+        if (*pos < g.at)
+            *pos = g.at;
+        if (seek_in_grain(&g, data, pos))
+            return 0;
+        *pos = g.at + EXTENT_GRAIN;
+        err = tree_next(c);
+    }
+    return -EAGAIN;
+}
+
+int extents_seek(const struct items *it, const struct inode *in, uint64_t off, bool data,
+                 uint64_t *ret)
+{
+    struct tree_cursor c = TREE_CURSOR_INIT;
+    uint64_t pos = off;
+    int err = seek_extents(it, in, &c, data, &pos);
+
+    tree_cursor_end(&c);
+    if (err == 0 || err == -EAGAIN)
+        *ret = pos;
+    return err;
+}
+
+/* ---- making holes ---- */
+
+/* Bytes of the base at `from` and behind that extents hide. */
+static int hidden_bytes(const struct items *it, const struct inode *in, uint64_t from,
+                        uint64_t *ret)
+{
+    struct tree_cursor c = TREE_CURSOR_INIT;
+    struct key k = key_make(it->ino, ITEM_EXTENT, grain_start(from));
+    struct grain g;
+    int err = has_extents(in) ? tree_seek(it->tree, k, &c) : -ENOENT;
+
+    *ret = 0;
+    while ((err = cursor_extent(&c, err, it->ino, &g)) == 0 && g.at < in->valid) {
+        *ret += base_bytes(in, g.at) - (from > g.at ? from - g.at : 0);
+        err = tree_next(&c);
+    }
+    tree_cursor_end(&c);
+    return err == -ENOENT ? 0 : err;
+}
+
+int base_seen(const struct items *it, const struct inode *in, uint64_t *ret)
+{
+    uint64_t hidden;
+    int err = hidden_bytes(it, in, 0, &hidden);
+
+    if (err == 0)
+        *ret = in->valid - hidden;
+    return err;
+}
+
+int base_next(const struct items *it, const struct inode *in, uint64_t off, struct grain *ret)
+{
+    struct tree_cursor c = TREE_CURSOR_INIT;
+    struct key k = key_make(it->ino, ITEM_EXTENT, grain_start(off));
+    int err = has_extents(in) ? tree_seek(it->tree, k, &c) : -ENOENT;
+    struct grain g;
+
+    while ((err = cursor_extent(&c, err, it->ino, &g)) == 0 && g.at == k.lo) {
+        k.lo += EXTENT_GRAIN;
+        err = tree_next(&c);
+    }
+    tree_cursor_end(&c);
+    if (err < 0 && err != -ENOENT)
+        return err;
+    *ret = (struct grain){.at = k.lo, .bytes = base_bytes(in, k.lo)};
+    return ret->bytes ? 0 : -ENOENT;
+}
+
+int base_trim(const struct items *it, struct inode *in, unsigned most)
+{
+    struct grain g = {.own = true};
+    int err = 0;
+
+    while (err == 0 && in->valid && has_extents(in) && most--) {
+        err = grain_load(it, in, in->valid - 1, &g);
+        if (err < 0 || !g.own)
+            break;
+        in->valid = g.at;
+    }
+    if (in->valid == 0)
+        in->object = 0;
+    return err;
+}
+
+/* Nothing of the base is left at `from` and behind. */
+static int base_cut(const struct items *it, struct inode *in, uint64_t from, unsigned budget)
+{
+    uint64_t hidden;
+    int err = hidden_bytes(it, in, from, &hidden);
+
+    if (err < 0)
+        return err;
+    in->stored = inode_stored(in) - (in->valid - from - hidden);
+    in->valid = from;
+    err = base_trim(it, in, budget);
+    if (err == 0 && has_extents(in))
+        err = inode_store(it->tree, it->ino, in);
+    return err;
+}
+
+/* The part of a grain that is in the range, which is not all of what is stored of it. */
+static int punch_part(const struct items *it, struct inode *in, const struct grain *g,
+                      struct punch *u, uint64_t start, uint64_t stop)
+{
+    const struct inode was = *in;
+    struct extent e = {g->e.object, (uint32_t)(start - g->at)};
+    uint64_t end = g->at + g->bytes;
+
+    if (start >= end)
+        return 0;
+    if (g->own && stop >= end) {
+        int err = grain_set(it, &was, in, g, &e);
+        return err < 0 ? err : patches_punch(it, in, start, g->at + EXTENT_GRAIN, false);
+    }
+    u->zero = start;
+    u->zero_len = (stop < end ? stop : end) - start;
+    return -EAGAIN;
+}
+
+/* The next grain in which there is something to do. -ENOENT: there is none. */
+static int punch_find(const struct items *it, const struct inode *in, struct punch *u,
+                      struct grain *ret)
+{
+    int err;
+
+    if (u->pos >= in->valid)
+        return extent_next(it, in, u->pos, ret);
+    err = extents_seek(it, in, u->pos, true, &u->pos);
+    if (err < 0)
+        return err == -ENXIO ? -ENOENT : err;
+    return grain_load(it, in, u->pos, ret);
+}
+
+static int punch_grain(const struct items *it, struct inode *in, struct punch *u)
+{
+    uint64_t start, stop;
+    struct grain g;
+    int err = punch_find(it, in, u, &g);
+
+    if (err < 0)
+        return err;
+    if (g.at >= u->end)
+        return -ENOENT;
+    u->pos = g.at + EXTENT_GRAIN;
+    if (g.own && !g.e.object) /* it hides what is gone? */
+        return base_bytes(in, g.at) ? 0 : grain_clear(it, in, &g);
+    if (u->pos <= u->from)
+        return 0;
+    start = u->from > g.at ? u->from : g.at;
+    stop = u->end < u->pos ? u->end : u->pos;
+    if (start == g.at && stop >= g.at + g.bytes)
+        return grain_clear(it, in, &g);
+    return punch_part(it, in, &g, u, start, stop);
+}
+
+/* The base ends at u->from. -EAGAIN: not yet, for there are many grains with patches. */
+static int punch_base(const struct items *it, struct inode *in, struct punch *u, unsigned budget)
+{
+    uint64_t from = u->from, was = in->valid, most = (uint64_t)budget * EXTENT_GRAIN;
+    struct patch any;
+    int err = u->all ? -ENOENT : patch_next(it, in, from, was, &any);
+
+    if (err < 0 && err != -ENOENT)
+        return err;
+    if (err == 0 && was - from > most)
+        from = grain_start(was - most);
+    err = base_cut(it, in, from, budget);
+    if (in->valid < u->pos)
+        u->pos = in->valid;
+    if (err == 0 && !u->all)
+        err = patches_punch(it, in, from, was, true);
+    return err == 0 && from > u->from ? -EAGAIN : err;
+}
+
+int extents_punch(const struct items *it, struct inode *in, struct punch *u, unsigned budget)
+{
+    int err = 0;
+
+    u->zero_len = 0;
+    /* The base first, and stored so: else it would show where an extent goes that hides it. */
+    if (u->from < in->valid && in->valid <= u->end)
+        err = punch_base(it, in, u, budget);
+    while (err == 0 && budget--)
+        err = u->pos < u->end ? punch_grain(it, in, u) : -ENOENT;
+    return err == 0 ? -EAGAIN : err == -ENOENT ? 0 : err;
+}
+
+int extents_settle(const struct items *it, struct inode *in)
+{
+    struct patch patch;
+    struct grain any;
+    int err = patch_next(it, in, 0, UINT64_MAX, &patch);
+
+    if (err != -ENOENT)
+        return err;
+    in->flags &= ~(uint32_t)INODE_PATCHES;
+    err = extent_next(it, in, 0, &any);
+    if (err == -ENOENT)
+        in->flags &= ~(uint32_t)INODE_EXTENTS;
+    return err == -ENOENT ? 0 : err;
+}
+
+/* ---- any number of them ---- */
+
+int bytes_of_extents(const struct items *it, const struct inode *in, uint64_t from, uint64_t end,
+                     uint64_t *ret)
+{
+    struct tree_cursor c = TREE_CURSOR_INIT;
+    struct grain g;
+    int err = tree_seek(it->tree, key_make(it->ino, ITEM_EXTENT, from), &c);
+
+    *ret = 0;
+    while ((err = cursor_extent(&c, err, it->ino, &g)) == 0 && g.at < end) {
+        *ret += g.bytes - base_bytes(in, g.at);
+        err = tree_next(&c);
+    }
+    tree_cursor_end(&c);
+    return err == -ENOENT ? 0 : err;
+}
+
+int extent_after(const struct items *it, const struct inode *in, uint64_t off, unsigned count,
+                 uint64_t *ret)
+{
+    struct tree_cursor c = TREE_CURSOR_INIT;
+    struct grain g;
+    int err =
+        has_extents(in) ? tree_seek(it->tree, key_make(it->ino, ITEM_EXTENT, off), &c) : -ENOENT;
+
+    while ((err = cursor_extent(&c, err, it->ino, &g)) == 0 && count-- > 0)
+        err = tree_next(&c);
+    tree_cursor_end(&c);
+    *ret = err == 0 ? g.at : UINT64_MAX;
+    return err == -ENOENT ? 0 : err;
+}
+
+int extents_cut(struct state *p, const struct items *it, struct inode *in, uint64_t from)
+{
+    uint64_t bytes, left = 0;
+    int r, err = has_extents(in) ? bytes_of_extents(it, in, from, UINT64_MAX, &bytes) : -ENOENT;
+
+    if (err < 0)
+        return err == -ENOENT ? 0 : err;
+    err = items_cut(p, it->tree, range_of_items(it->ino, ITEM_EXTENT, from));
+    r = err < 0 ? bytes_of_extents(it, in, from, UINT64_MAX, &left) : 0;
+    if (r == 0) {
+        in->stored -= bytes - left;
+        r = inode_store(it->tree, it->ino, in);
+    }
+    return err < 0 ? err : r;
+}

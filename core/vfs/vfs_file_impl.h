@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+/* vfs_file_impl: what reading and writing of open files share. */
+#pragma once
+
+#include "vfs_grain.h"
+#include "vfs_impl.h"
+
+/* Bytes of a file; needs v->io (either side). Short only at its end. */
+ssize_t file_read(struct state *p, struct vnode *v, void *buf, size_t len, uint64_t off,
+                  struct reader *r);
+/* Are some of these bytes (of the first MiB of them) on another shard? Holding nothing. */
+bool file_is_away(struct state *p, struct vnode *v, uint64_t off, size_t len);
+/* Write part of a step: *ret_len bytes, at least one. Needs the gate (read) and v->io (write), not
+ * the namespace's lock. */
+int file_write_step(struct txn *t, struct vnode *v, const uint8_t *buf, size_t len, uint64_t off,
+                    size_t *ret_len);
+/* Is there a change to be made through `f` just now? The errno of it, after waiting for room. */
+int file_writable(struct vfs_file *f);
+/* A file mostly changed, or in too many pieces, becomes one content again (DESIGN 4.5), and what
+ * its base cannot show any more is let go. After a change that no other is to follow soon; a
+ * failure leaves it as it is. Holding nothing (vfs_whole.c). */
+void file_consolidate(struct state *p, struct vnode *v);
+/* Bytes past what the item calls valid are not the file's: cut before they would show. */
+int content_cut_stale(struct txn *t, struct content *c, uint64_t valid);
+/* If the bytes are this file's own, unsealed and not yet part of a commit, they are cut at once, so
+ * that nothing longer is sealed without need: the item's `valid` is what counts. */
+int file_cut_content(struct items *it, const struct inode *in);
+
+/* Bytes that a write logs beside its own: what the grains at its ends had. The most that a change
+ * takes that no thread must wait for. */
+#define WRITE_ROOM (2 * (size_t)EXTENT_GRAIN)
+#define PUNCH_AT_ONCE 512 /* grains in one step of making holes */
+#define PUNCH_STEPS 4     /* in one turn; two edges and what is between need three */
+#define PUNCH_ITEM 480    /* bytes that a grain between them logs at most: its inode, its patches */
+/* What a turn logs at most: each edge has old bytes and zeros of its grain. */
+#define PUNCH_ROOM ((size_t)4 * EXTENT_GRAIN + (size_t)PUNCH_STEPS * PUNCH_AT_ONCE * PUNCH_ITEM)
+#define FILE_SIZE_MAX ((uint64_t)INT64_MAX)
+
+/* ---- grains and extents (vfs_extents.c); all need the namespace's lock, as the tree does ----
+ *
+ * A grain is EXTENT_GRAIN bytes of a file. How many of them, from its start, are stored is what its
+ * extent says, or, without one, how many the base has there; behind them it is a hole. The inode's
+ * `stored` is the sum over all grains: whatever changes an extent or `valid` keeps it so. */
+
+struct grain {
+    uint64_t at;     /* offset in the file */
+    bool own;        /* it has the extent `e` */
+    struct extent e; /* object 0: a hole */
+    uint64_t bytes;  /* stored */
+};
+
+/* From now on the inode may have extents. */
+static inline void inode_use_extents(struct inode *in)
+{
+    in->stored = inode_stored(in);
+    in->flags |= INODE_EXTENTS;
+}
+
+/* The grain that holds `off`. */
+int grain_load(const struct items *it, const struct inode *in, uint64_t off, struct grain *ret);
+/* The grain becomes what `e` says; NULL: the base shows through. Stores `in`, with its `stored`
+ * made right, instead of `was`, which is what the tree has: both or none. */
+int grain_set(const struct items *it, const struct inode *was, struct inode *in,
+              const struct grain *g, const struct extent *e);
+/* The first extent in or behind the grain that holds `off`. -ENOENT. */
+int extent_next(const struct items *it, const struct inode *in, uint64_t off, struct grain *ret);
+/* Where data, or a hole, is next, at or behind `off`; the hole behind all data has no end. -ENXIO:
+ * no data. -EAGAIN: not known yet, go on at *ret (so that no lock is held for long). */
+int extents_seek(const struct items *it, const struct inode *in, uint64_t off, bool data,
+                 uint64_t *ret);
+/* Bytes of the base that no extent hides. */
+int base_seen(const struct items *it, const struct inode *in, uint64_t *ret);
+/* The first grain in or behind the one that holds `off` where the base is seen. -ENOENT. */
+int base_next(const struct items *it, const struct inode *in, uint64_t off, struct grain *ret);
+/* What of the base extents hide up to its end, at most so many grains, is its no more. In `in`
+ * only: the caller stores it, and then a hole behind `valid` is of no use. */
+int base_trim(const struct items *it, struct inode *in, unsigned most);
+
+/* Making [from, end) a hole, in turns. */
+struct punch {
+    uint64_t from, end;
+    bool all;                /* it has no end, and the caller cuts patches_cut */
+    uint64_t pos;            /* `from` at first; done up to here */
+    uint64_t zero, zero_len; /* before the next turn zeros are to be written there: the edge of a
+                                grain that stays */
+};
+/* One turn: at most `budget` grains. -EAGAIN: there is more. `in` is changed, and stored where the
+ * file has extents; where it has none the caller must. An `end` behind all data needs no zeros. */
+int extents_punch(const struct items *it, struct inode *in, struct punch *u, unsigned budget);
+/* After extents or patches have gone: none left, no need to look for any. Does not store `in`. */
+int extents_settle(const struct items *it, struct inode *in);
+/* By how much more (or, wrapping around, less) is stored in the grains at `from` up to `end` because
+ * of their extents. */
+int bytes_of_extents(const struct items *it, const struct inode *in, uint64_t from, uint64_t end,
+                     uint64_t *ret);
+/* Where the extent is that has `count` others between it and `off`; UINT64_MAX: nowhere. */
+int extent_after(const struct items *it, const struct inode *in, uint64_t off, unsigned count,
+                 uint64_t *ret);
+/* All extents of the grain at `from` and behind go, however many there are; the base has nothing
+ * there. Stores `in`. */
+int extents_cut(struct state *p, const struct items *it, struct inode *in, uint64_t from);
+
+/* ---- patches (vfs_patches.c); as above ----
+ *
+ * A few bytes written into a grain that may not change in place, because it is sealed or shared, become
+ * a patch: a content of its own that overrides them. Patches lie only upon what is stored of a grain,
+ * begin at a page, do not overlap, and end within their grain. So what is stored and where holes are
+ * they do not change; but whoever makes a grain end earlier, or gives it other bytes, must take away
+ * (after that, under the same hold of the lock) what lay upon it. */
+
+struct patch {
+    uint64_t at;     /* offset in the file */
+    struct extent e; /* its object, never 0, and how many bytes of it */
+};
+
+/* The first patch with bytes in the pages of [off, end). -ENOENT: there is none. */
+int patch_next(const struct items *it, const struct inode *in, uint64_t off, uint64_t end,
+               struct patch *ret);
+/* The same within the grain, and how many there are in all of it. */
+int patch_meet(const struct items *it, const struct inode *in, const struct grain *g, uint64_t off,
+               uint64_t end, struct patch *ret, unsigned *ret_count);
+/* May these pages become one more patch of the grain, where none of its `count` touches them? */
+bool patch_fits(const struct grain *g, struct pages_of u, unsigned count);
+/* A new patch, or one with another content. Stores `in` instead of `was`: both or none. */
+int patch_set(const struct items *it, const struct inode *was, struct inode *in, uint64_t at,
+              const struct extent *e);
+/* The patches of [from, end) go, and of one that lies across `from` what is behind it; none lies across
+ * `end`. They are few: those of a grain, or of PUNCH_AT_ONCE. `base`: only those upon the base. */
+int patches_punch(const struct items *it, const struct inode *in, uint64_t from, uint64_t end,
+                  bool base);
+/* The same of all behind `from`, however many there are. */
+int patches_cut(struct state *p, const struct items *it, const struct inode *in, uint64_t from);

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * vfs_list: reading directories. A cookie is where the entry stands in the tree, so it stays good
+ * whatever is added or removed around it. That is a hash of its name, which is nobody's business:
+ * who saw those of some names could learn to make others that collide. So a cookie is what the
+ * store's keyed permutation makes of it, the same at each mount.
+ */
+#include "permute.h"
+#include "vfs.h"
+#include "vfs_impl.h"
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+
+#define COOKIE_DOT 1
+#define COOKIE_DOTDOT 2
+#define COOKIE_BASE 3 /* + the permuted rest of the key, below 2^62 */
+
+struct listing {
+    struct state *p;
+    struct ns *ns; /* NULL: the root */
+    bool plus;
+    vfs_dirent_fn *fn;
+    void *ctx;
+};
+
+/* Give one entry to the caller; false: no room. Counts the kernel's reference on `plus`. */
+static bool give(struct listing *l, struct ns *ns, struct vfs_dirent *d, const char *name)
+{
+    bool dots = !strcmp(name, ".") || !strcmp(name, "..");
+
+    d->name = name;
+    if (!l->fn(d, l->ctx))
+        return false;
+    if (l->plus && !dots && ns)
+        vfs_remember(ns);
+    return true;
+}
+
+static int list_dots(struct listing *l, const struct inode *dir, uint64_t ino, uint64_t *cookie,
+                     bool *ret_full)
+{
+    uint32_t number = l->ns->number;
+    uint64_t up = ino == NS_ROOT_INO ? VFS_ROOT : vfs_node(number, dir->parent);
+
+    for (uint64_t c = *cookie; c < COOKIE_DOTDOT && !*ret_full; c++) {
+        struct vfs_dirent d = {.cookie = c + 1};
+        d.attr.nodeid = c == 0 ? vfs_node(number, ino) : up;
+        d.attr.mode = S_IFDIR;
+        *ret_full = !give(l, l->ns, &d, c == 0 ? "." : "..");
+        *cookie = *ret_full ? c : c + 1;
+    }
+    return 0;
+}
+
+static uint64_t cookie_of(const struct state *p, struct key k)
+{
+    return permute_62(&p->cookie_key, k.lo) + COOKIE_BASE;
+}
+
+/* Where a listing goes on behind that cookie. One that was never given is behind all. */
+static uint64_t rest_behind(const struct state *p, uint64_t cookie)
+{
+    if (cookie < COOKIE_BASE)
+        return 0;
+    if ((cookie - COOKIE_BASE) >> PERMUTE_BITS)
+        return UINT64_MAX;
+    return permute_62_back(&p->cookie_key, cookie - COOKIE_BASE) + 1;
+}
+
+static int list_entry(struct listing *l, const struct tree_cursor *c, bool *ret_full)
+{
+    char name[VFS_NAME_MAX + 1];
+    struct vfs_dirent d = {.cookie = cookie_of(l->p, tree_cursor_key(c))};
+    struct dirent_item item;
+    struct inode in;
+    size_t len;
+    const void *val = tree_cursor_value(c, &len);
+    int err = dirent_decode(val, len, &item);
+
+    if (err < 0)
+        return err;
+    memcpy(name, item.name, item.name_len);
+    name[item.name_len] = 0;
+    d.attr.nodeid = vfs_node(l->ns->number, item.ino);
+    d.attr.mode = DTTOIF(item.type);
+    if (l->plus) {
+        err = inode_load(&l->ns->tree, item.ino, &in);
+        if (err < 0)
+            return err == -ESTALE ? -EUCLEAN : err;
+        attr_fill(l->ns, item.ino, &in, &d.attr);
+    }
+    *ret_full = !give(l, l->ns, &d, name);
+    return 0;
+}
+
+static int list_tree(struct listing *l, uint64_t ino, uint64_t cookie)
+{
+    struct tree_cursor c = TREE_CURSOR_INIT;
+    struct inode dir;
+    struct key from;
+    bool full = false;
+    int err = l->ns->live ? inode_load(&l->ns->tree, ino, &dir) : -ESTALE;
+
+    if (err == 0 && !S_ISDIR(dir.mode))
+        err = -ENOTDIR;
+    if (err == 0)
+        err = list_dots(l, &dir, ino, &cookie, &full);
+    if (err < 0 || full)
+        return err;
+    from = key_make(ino, ITEM_DIRENT, rest_behind(l->p, cookie));
+    err = tree_seek(&l->ns->tree, from, &c);
+    while (err == 0 && tree_cursor_key(&c).hi == from.hi) {
+        err = item_is_counter(tree_cursor_key(&c)) ? 0 : list_entry(l, &c, &full);
+        if (err < 0 || full)
+            break;
+        err = tree_next(&c);
+    }
+    tree_cursor_end(&c);
+    return err == -ENOENT ? 0 : err;
+}
+
+/* The root: cookies are namespace numbers, so they too outlive other entries. */
+static int list_root(struct listing *l, uint64_t cookie)
+{
+    struct ns *ns;
+    bool more = true;
+
+    for (uint64_t c = cookie; c < COOKIE_DOTDOT && more; c++) {
+        struct vfs_dirent d = {.cookie = c + 1, .attr = {.nodeid = VFS_ROOT, .mode = S_IFDIR}};
+        more = give(l, NULL, &d, c == 0 ? "." : "..");
+        cookie = c + 1;
+    }
+    if (cookie < COOKIE_BASE)
+        cookie = COOKIE_BASE;
+    while (more && ns_next_number(l->p, (uint32_t)(cookie - COOKIE_BASE), &ns) == 0) {
+        char name[VFS_NAME_MAX + 1];
+        struct vfs_dirent d = {.cookie = ns->number + COOKIE_BASE};
+        struct inode in;
+        int err = 0;
+        {
+            READ_GUARD(&l->p->names.lock); /* names move under a rename */
+            snprintf(name, sizeof name, "%s", ns->name);
+        }
+        if (ns->target) {
+            attr_fill_link(ns, &d.attr);
+        } else {
+            READ_GUARD(&ns->lock);
+            err = ns->live ? inode_load(&ns->tree, NS_ROOT_INO, &in) : -ENOENT;
+            if (err == 0)
+                attr_fill(ns, NS_ROOT_INO, &in, &d.attr);
+        }
+        if (err == 0)
+            more = give(l, ns, &d, name);
+        cookie = (uint64_t)ns->number + COOKIE_BASE;
+        ns_put(l->p, ns);
+        if (err < 0 && err != -ENOENT)
+            return err;
+    }
+    return 0;
+}
+
+int vfs_readdir(struct state *p, uint64_t nodeid, uint64_t cookie, bool plus, vfs_dirent_fn *fn,
+                void *ctx)
+{
+    struct listing l = {p, NULL, plus, fn, ctx};
+    int err;
+
+    if (node_is_root(nodeid))
+        return list_root(&l, cookie);
+    err = ns_get(p, vfs_node_ns(nodeid), &l.ns);
+    if (err < 0)
+        return err;
+    {
+        READ_GUARD(&l.ns->lock);
+        err = list_tree(&l, vfs_node_ino(nodeid), cookie);
+    }
+    ns_put(p, l.ns);
+    if (err == 0)
+        atime_touch_node(p, nodeid);
+    return err;
+}

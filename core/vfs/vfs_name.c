@@ -1,0 +1,648 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * vfs_name: names: finding, making and linking them. Removing and renaming is in vfs_rename.c,
+ * listing in vfs_list.c.
+ *
+ * An entry's key is the keyed hash of its name (55 bits) and an index (7 bits), so each has a
+ * readdir cookie of its own that outlives other entries (names.c). A directory's inode counts its
+ * entries in `size`. At the root the names are namespaces; those calls go to namespaces.c.
+ */
+#include "flush.h"
+#include "vfs.h"
+#include "vfs_file_impl.h"
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <linux/fs.h>
+
+#define NLINK_MAX 65000 /* names of a file, as ext4; directories may hold any number of others */
+
+int name_check(const char *name)
+{
+    return strlen(name) > VFS_NAME_MAX ? -ENAMETOOLONG : 0;
+}
+
+/* ---- entries ---- */
+
+int dirent_find(struct state *p, const struct tree *t, uint64_t dir, const char *name,
+                struct key *ret_key, uint64_t *ret_ino, unsigned *ret_type)
+{
+    struct tree_cursor c = TREE_CURSOR_INIT;
+    struct dirent_item d;
+    size_t len;
+    const void *val;
+    int err = name_find(p, t, dir, ITEM_DIRENT, name, ret_key, &c);
+
+    if (err < 0)
+        return err;
+    val = tree_cursor_value(&c, &len);
+    err = dirent_decode(val, len, &d);
+    if (err == 0) {
+        *ret_ino = d.ino;
+        *ret_type = d.type;
+    }
+    tree_cursor_end(&c);
+    return err;
+}
+
+int dirent_put(struct state *p, struct tree *t, struct key k, uint64_t ino, uint32_t mode,
+               const char *name)
+{
+    uint8_t buf[DIRENT_ITEM_MAX];
+
+    return name_put(p, t, k, name, buf, dirent_encode(ino, IFTODT(mode), name, strlen(name), buf));
+}
+
+/* A directory that can be changed: not unlinked meanwhile. */
+int dir_load(const struct tree *t, uint64_t ino, struct inode *ret)
+{
+    int err = inode_load(t, ino, ret);
+
+    if (err < 0)
+        return err;
+    return S_ISDIR(ret->mode) ? ret->nlink ? 0 : -ENOENT : -ENOTDIR;
+}
+
+/* One entry more or less, and `subdirs` directories more or less. */
+int dir_touch(struct state *p, struct tree *t, uint64_t ino, struct inode *dir, int entries,
+              int subdirs)
+{
+    dir->size += (uint64_t)(int64_t)entries;
+    dir->nlink += (uint32_t)subdirs;
+    dir->mtime = dir->ctime = now(p);
+    return inode_store(t, ino, dir);
+}
+
+/* ---- looking up ---- */
+
+static int lookup_root(struct state *p, const char *name, struct vfs_attr *ret)
+{
+    struct ns *ns;
+    struct inode in;
+    int err = ns_get_by_name(p, name, &ns);
+
+    if (err < 0)
+        return err;
+    if (ns->target) {
+        attr_fill_link(ns, ret);
+    } else {
+        READ_GUARD(&ns->lock);
+        err = ns->live ? inode_load(&ns->tree, NS_ROOT_INO, &in) : -ENOENT;
+        if (err == 0)
+            attr_fill(ns, NS_ROOT_INO, &in, ret);
+    }
+    if (err == 0)
+        vfs_remember(ns);
+    ns_put(p, ns);
+    return err;
+}
+
+static int find_in(struct state *p, struct ns *ns, uint64_t dir, const char *name,
+                   struct vfs_attr *ret)
+{
+    struct inode in;
+    struct key k;
+    uint64_t ino;
+    unsigned type;
+    int err = ns->live ? 0 : -ESTALE;
+
+    if (err < 0)
+        return err;
+    if (!strcmp(name, ".") || !strcmp(name, "..")) {
+        err = dir_load(&ns->tree, dir, &in);
+        ino = name[1] ? in.parent : dir;
+    } else {
+        err = dirent_find(p, &ns->tree, dir, name, &k, &ino, &type);
+    }
+    if (err == 0)
+        err = inode_load(&ns->tree, ino, &in);
+    if (err == 0)
+        attr_fill(ns, ino, &in, ret);
+    return err;
+}
+
+/* Fills *in and *ret, which is counted, as long as its namespace and its names last. */
+static int find_node(struct state *p, uint64_t nodeid, struct inode *in, struct vfs_attr *ret)
+{
+    struct ns *ns;
+    int err = ns_get(p, vfs_node_ns(nodeid), &ns);
+
+    if (err < 0)
+        return err;
+    {
+        READ_GUARD(&ns->lock);
+        err = ns->live ? 0 : -ESTALE;
+        if (err == 0 && ns->target) {
+            *in = (struct inode){.mode = S_IFLNK};
+            attr_fill_link(ns, ret);
+            err = ret->nodeid == nodeid ? 0 : -ESTALE;
+        } else if (err == 0) {
+            err = inode_load(&ns->tree, vfs_node_ino(nodeid), in);
+            if (err == 0 && in->nlink == 0)
+                err = -ESTALE;
+            if (err == 0)
+                attr_fill(ns, vfs_node_ino(nodeid), in, ret);
+        }
+        if (err == 0)
+            vfs_remember(ns);
+    }
+    ns_put(p, ns);
+    return err;
+}
+
+int vfs_lookup_node(struct state *p, uint64_t nodeid, struct vfs_attr *ret)
+{
+    struct inode in;
+
+    if (!node_is_root(nodeid))
+        return find_node(p, nodeid, &in, ret);
+    attr_fill_root(p, ret);
+    return nodeid == VFS_ROOT ? 0 : -ESTALE;
+}
+
+int vfs_lookup_parent(struct state *p, uint64_t nodeid, struct vfs_attr *ret)
+{
+    struct inode in;
+    int err = node_is_root(nodeid) ? -ESTALE : find_node(p, nodeid, &in, ret);
+
+    if (err < 0)
+        return err;
+    vfs_forget(p, nodeid, 1);
+    if (!S_ISDIR(in.mode))
+        return -ENOTDIR;
+    return vfs_lookup_node(
+        p,
+        vfs_node_ino(nodeid) == NS_ROOT_INO ? VFS_ROOT : vfs_node(vfs_node_ns(nodeid), in.parent),
+        ret);
+}
+
+int vfs_lookup(struct state *p, uint64_t parent, const char *name, struct vfs_attr *ret)
+{
+    struct ns *ns;
+    int err = name_check(name);
+
+    if (err < 0)
+        return err;
+    if (node_is_root(parent))
+        return lookup_root(p, name, ret);
+    err = ns_get(p, vfs_node_ns(parent), &ns);
+    if (err < 0)
+        return err;
+    {
+        READ_GUARD(&ns->lock);
+        err = find_in(p, ns, vfs_node_ino(parent), name, ret);
+        if (err == 0)
+            vfs_remember(ns);
+    }
+    ns_put(p, ns);
+    return err;
+}
+
+/* ---- making ---- */
+
+/* A new inode under a name; needs the tree. `in` is complete but for its parent. */
+static int add_inode(struct state *p, struct ns *ns, uint64_t dir_ino, struct inode *dir,
+                     const char *name, struct inode *in, const char *target, uint64_t *ret_ino)
+{
+    struct tree *t = &ns->tree;
+    struct key k;
+    uint64_t ino = ns->next_ino, taken;
+    unsigned type;
+    int err = dirent_find(p, t, dir_ino, name, &k, &taken, &type);
+
+    if (err == 0)
+        return -EEXIST;
+    if (err != -ENOENT)
+        return err;
+    if (ino > KEY_INO_MAX)
+        return -ENOSPC;
+    if (S_ISDIR(in->mode) && dir->nlink == UINT32_MAX)
+        return -EMLINK;
+    in->parent = S_ISDIR(in->mode) ? dir_ino : 0;
+    err = inode_store(t, ino, in);
+    for (size_t at = 0, i = 0; err == 0 && target && at < in->size; i++, at += ITEM_SYMLINK_PIECE) {
+        size_t n = in->size - at < ITEM_SYMLINK_PIECE ? in->size - at : ITEM_SYMLINK_PIECE;
+        err = tree_put(t, key_make(ino, ITEM_SYMLINK, i), target + at, n);
+    }
+    if (err == 0)
+        err = dirent_put(p, t, k, ino, in->mode, name);
+    if (err < 0) {
+        (void)items_delete(t, ino);
+        return err;
+    }
+    ns->next_ino++;
+    *ret_ino = ino;
+    return dir_touch(p, t, dir_ino, dir, 1, S_ISDIR(in->mode));
+}
+
+void inode_inherit(struct state *p, const struct inode *dir, const struct vfs_cred *cred,
+                   struct inode *in)
+{
+    in->uid = cred->uid;
+    in->gid = cred->gid;
+    if (dir->mode & S_ISGID) {
+        in->gid = dir->gid;
+        if (S_ISDIR(in->mode))
+            in->mode |= S_ISGID;
+    }
+    in->atime = in->mtime = in->ctime = in->btime = now(p);
+}
+
+static int make(struct state *p, uint64_t parent, const char *name, struct inode *in,
+                const char *target, const struct vfs_cred *cred, struct vfs_attr *ret)
+{
+    TXN(t);
+    struct inode dir;
+    struct items fresh;
+    uint64_t ino;
+    int err = name_check(name);
+
+    if (err == 0)
+        err = change_begin(p, parent, &t);
+    if (err < 0)
+        return err;
+    fresh = (struct items){.tree = &t.ns->tree, .ns = t.ns, .txn = &t};
+    {
+        NS_GUARD(&t, t.ns);
+        err = t.ns->live ? dir_load(&t.ns->tree, vfs_node_ino(parent), &dir) : -ESTALE;
+        if (err == 0) {
+            inode_inherit(p, &dir, cred, in);
+            fresh.ino = t.ns->next_ino;
+            err = acl_make(p, t.ns, vfs_node_ino(parent), &dir, cred->umask, &fresh, in);
+        }
+        if (err == 0)
+            err = add_inode(p, t.ns, vfs_node_ino(parent), &dir, name, in, target, &ino);
+        if (err == 0)
+            err = state_changed(&t, t.ns);
+        if (err == 0) {
+            attr_fill(t.ns, ino, in, ret);
+            vfs_remember(t.ns);
+        } else if (in->flags & INODE_XATTRS && t.ns->next_ino == fresh.ino) {
+            (void)items_delete(fresh.tree, fresh.ino); /* what its ACLs were to be */
+        }
+    }
+    txn_end(&t);
+    return err;
+}
+
+/* Its mode and ACLs, as of anything made in that directory. Needs ns->lock. */
+static int dress_nameless(struct state *p, struct vnode *v, uint64_t dir_ino,
+                          const struct inode *dir, const struct vfs_cred *cred, struct inode *in)
+{
+    struct txn *t = v->ns->tap.txn;
+    struct items to = {.tree = &p->orphans.tree, .ns = v->ns, .txn = t, .orphan = true};
+    int err;
+    ORPHANS_GUARD(t);
+
+    to.ino = v->orphan;
+    err = acl_make(p, v->ns, dir_ino, dir, cred->umask, &to, in);
+    if (err == 0)
+        err = inode_store(to.tree, to.ino, in);
+    if (err < 0) {
+        (void)items_delete(to.tree, to.ino);
+        v->orphan = 0;
+        v->linkable = false;
+    }
+    return err;
+}
+
+/* Needs ns->lock. */
+static int add_nameless(struct state *p, struct ns *ns, uint64_t dir_ino, struct inode *in,
+                        const struct vfs_cred *cred, bool linkable, struct vnode **ret_v)
+{
+    struct inode dir;
+    struct vnode *v;
+    int err = ns->live ? dir_load(&ns->tree, dir_ino, &dir) : -ESTALE;
+
+    if (err == 0 && ns->next_ino > KEY_INO_MAX)
+        err = -ENOSPC;
+    if (err == 0)
+        err = vnode_get(p, vfs_node(ns->number, ns->next_ino), &v);
+    if (err < 0)
+        return err;
+    inode_inherit(p, &dir, cred, in);
+    err = orphan_create(p, v, in, linkable);
+    if (err == 0)
+        err = dress_nameless(p, v, dir_ino, &dir, cred, in);
+    if (err < 0) {
+        vnode_put(p, v);
+        return err;
+    }
+    ns->next_ino++;
+    *ret_v = v;
+    return 0;
+}
+
+int make_nameless(struct state *p, uint64_t parent, uint32_t mode, const struct vfs_cred *cred,
+                  unsigned flags, struct vfs_attr *ret, struct vnode **ret_v)
+{
+    struct inode in = {.mode = S_IFREG | (mode & 07777)};
+    TXN(t);
+    int err = change_begin(p, parent, &t);
+
+    if (err < 0)
+        return err;
+    {
+        NS_GUARD(&t, t.ns);
+        err = add_nameless(p, t.ns, vfs_node_ino(parent), &in, cred, !(flags & VFS_EXCL), ret_v);
+        if (err == 0) {
+            err = state_changed(&t, t.ns);
+            if (err < 0)
+                vnode_put(p, *ret_v);
+        }
+        if (err == 0) {
+            attr_fill(t.ns, vfs_node_ino((*ret_v)->nodeid), &in, ret);
+            vfs_remember(t.ns);
+            vnode_open(p, *ret_v, flags & VFS_WRITE);
+        }
+    }
+    txn_end(&t);
+    return err;
+}
+
+static int make_namespace(struct state *p, const char *name, uint32_t mode,
+                          const struct vfs_cred *cred, struct vfs_attr *ret)
+{
+    TXN(t);
+    int err = state_writable(p);
+
+    if (err == 0)
+        err = flush_throttle(p);
+    if (err == 0)
+        err = flush_room(p);
+    if (err == 0)
+        err = txn_begin(p, 0, &t);
+    if (err == 0)
+        err = ns_create(&t, name, mode & ~cred->umask, cred);
+    txn_end(&t);
+    return err < 0 ? err : lookup_root(p, name, ret);
+}
+
+int vfs_mknod(struct state *p, uint64_t parent, const char *name, uint32_t mode, uint32_t rdev,
+              const struct vfs_cred *cred, struct vfs_attr *ret)
+{
+    struct inode in = {.mode = mode & (S_IFMT | 07777), .nlink = S_ISDIR(mode) ? 2 : 1};
+
+    if (node_is_root(parent))
+        return S_ISDIR(mode) ? make_namespace(p, name, mode, cred, ret) : -EPERM;
+    if (!(in.mode & S_IFMT))
+        in.mode |= S_IFREG;
+    if (S_ISCHR(mode) || S_ISBLK(mode))
+        in.rdev = rdev;
+    return make(p, parent, name, &in, NULL, cred, ret);
+}
+
+int vfs_symlink(struct state *p, uint64_t parent, const char *name, const char *target,
+                const struct vfs_cred *cred, struct vfs_attr *ret)
+{
+    struct inode in = {.mode = S_IFLNK | 0777, .nlink = 1, .size = strlen(target)};
+    int err = in.size == 0 ? -ENOENT : in.size >= PATH_MAX ? -ENAMETOOLONG : 0;
+
+    if (err < 0)
+        return err;
+    if (!node_is_root(parent))
+        return make(p, parent, name, &in, target, cred, ret);
+    TXN(t);
+    err = state_writable(p);
+    if (err == 0)
+        err = txn_begin(p, 0, &t);
+    if (err == 0)
+        err = ns_create_symlink(&t, name, target, cred);
+    txn_end(&t);
+    return err < 0 ? err : lookup_root(p, name, ret);
+}
+
+/* ---- linking ---- */
+
+/* Where that entry will go: before anything is changed. -EEXIST, -ENOSPC. */
+static int name_free(struct state *p, const struct tree *t, uint64_t dir, const char *name,
+                     struct key *ret_key)
+{
+    uint64_t ino;
+    unsigned type;
+    int err = dirent_find(p, t, dir, name, ret_key, &ino, &type);
+
+    if (err != -ENOENT)
+        return err == 0 ? -EEXIST : err;
+    return item_is_counter(*ret_key) ? -ENOSPC : 0;
+}
+
+static int link_here(struct state *p, struct ns *ns, uint64_t ino, uint64_t newdir,
+                     const char *name, struct vfs_attr *ret)
+{
+    struct inode in, dir;
+    struct key k;
+    int err = ns->live ? dir_load(&ns->tree, newdir, &dir) : -ESTALE;
+
+    if (err == 0)
+        err = inode_load(&ns->tree, ino, &in);
+    if (err < 0)
+        return err == -ESTALE && ns->live ? -ENOENT : err;
+    if (S_ISDIR(in.mode))
+        return -EPERM;
+    if (in.nlink >= NLINK_MAX)
+        return -EMLINK;
+    err = name_free(p, &ns->tree, newdir, name, &k);
+    if (err < 0)
+        return err;
+    in.nlink++;
+    in.ctime = now(p);
+    err = inode_store(&ns->tree, ino, &in);
+    if (err == 0)
+        err = dirent_put(p, &ns->tree, k, ino, in.mode, name);
+    if (err == 0)
+        err = dir_touch(p, &ns->tree, newdir, &dir, 1, 0);
+    if (err == 0)
+        attr_fill(ns, ino, &in, ret);
+    return err;
+}
+
+/* Both namespaces' locks are held for writing. */
+static int link_across(struct state *p, const struct items *src, struct ns *ns, uint64_t newdir,
+                       const char *name, struct vfs_attr *ret)
+{
+    struct inode in, dir;
+    uint64_t ino;
+    int err = ns->live ? dir_load(&ns->tree, newdir, &dir) : -ESTALE;
+
+    if (err == 0)
+        err = inode_load(src->tree, src->ino, &in);
+    if (err < 0)
+        return err;
+    if (!S_ISREG(in.mode))
+        return -EXDEV;
+    in.nlink = 1;
+    /* Before the name: a file that lacks some would show the base's old bytes. */
+    ino = ns->next_ino;
+    if (in.flags & INODE_EXTENTS)
+        err = items_copy(p, src->tree, range_of_items(src->ino, ITEM_EXTENT, 0), &ns->tree, ino);
+    if (err == 0 && in.flags & INODE_PATCHES)
+        err = items_copy(p, src->tree, range_of_items(src->ino, ITEM_PATCH, 0), &ns->tree, ino);
+    if (err == 0 && in.flags & INODE_XATTRS)
+        err = items_copy(p, src->tree, range_of_items(src->ino, ITEM_XATTR, 0), &ns->tree, ino);
+    if (err == 0)
+        err = add_inode(p, ns, newdir, &dir, name, &in, NULL, &ino);
+    if (err == 0)
+        attr_fill(ns, ino, &in, ret);
+    else if (ns->next_ino == ino)
+        (void)items_cut(p, &ns->tree, range_of_inode(ino));
+    return err;
+}
+
+/* The first name of a file made by vfs_tmpfile. */
+static int link_nameless(struct state *p, struct vnode *v, uint64_t newdir, const char *name,
+                         struct vfs_attr *ret)
+{
+    struct ns *ns = v->ns;
+    uint64_t ino = vfs_node_ino(v->nodeid);
+    struct inode in, dir;
+    struct key k;
+    int err = v->linkable ? dir_load(&ns->tree, newdir, &dir) : -ENOENT;
+
+    if (err == 0)
+        err = name_free(p, &ns->tree, newdir, name, &k);
+    if (err == 0)
+        err = orphan_return(p, v);
+    if (err == 0)
+        err = inode_load(&ns->tree, ino, &in);
+    if (err < 0)
+        return err;
+    in.nlink = 1;
+    in.ctime = now(p);
+    err = inode_store(&ns->tree, ino, &in);
+    if (err == 0)
+        err = dirent_put(p, &ns->tree, k, ino, in.mode, name);
+    if (err == 0)
+        err = dir_touch(p, &ns->tree, newdir, &dir, 1, 0);
+    if (err == 0)
+        attr_fill(ns, ino, &in, ret);
+    return err;
+}
+
+/* The locks of two namespaces, the lower number first. */
+static void lock_two(struct txn *t, struct ns *a, struct ns *b)
+{
+    ns_lock(t, a->number < b->number ? a : b);
+    ns_lock(t, a->number < b->number ? b : a);
+}
+
+static int link_vnode(struct txn *t, struct vnode *v, uint64_t newdir, const char *name,
+                      struct vfs_attr *ret)
+{
+    struct state *p = t->p;
+    struct ns *ns = t->ns;
+    struct items src = {.tree = &v->ns->tree, .ino = vfs_node_ino(v->nodeid), .ns = v->ns};
+    int err;
+    READ_GUARD(&v->io); /* shared as it is now: no write is half done */
+
+    if (v->ns == ns) {
+        NS_GUARD(t, ns);
+        err = v->orphan ? link_nameless(p, v, newdir, name, ret)
+                        : link_here(p, ns, src.ino, newdir, name, ret);
+        if (err == 0)
+            err = state_changed(t, ns);
+        if (err == 0)
+            vfs_remember(ns);
+        return err;
+    }
+    lock_two(t, v->ns, ns);
+    err = v->orphan || !v->ns->live ? -ENOENT : link_across(p, &src, ns, newdir, name, ret);
+    if (err == 0)
+        err = state_changed(t, ns);
+    if (err == 0)
+        vfs_remember(ns);
+    capture_rest(t, ns);
+    ns_unlock(v->ns);
+    ns_unlock(ns);
+    return err;
+}
+
+int vfs_link(struct state *p, uint64_t nodeid, uint64_t newparent, const char *newname,
+             struct vfs_attr *ret)
+{
+    TXN(t);
+    struct vnode *v;
+    int err = node_is_root(newparent) ? -EPERM : name_check(newname);
+
+    if (err == 0)
+        err = vnode_get(p, nodeid, &v);
+    if (err < 0)
+        return err;
+    err = v->ns->target ? -EPERM : change_begin(p, newparent, &t);
+    if (err == 0) {
+        err = link_vnode(&t, v, vfs_node_ino(newparent), newname, ret);
+        txn_end(&t);
+    }
+    vnode_put(p, v);
+    return err;
+}
+
+int vfs_link_object(struct state *p, const struct id *id, uint64_t newparent, const char *newname,
+                    const struct vfs_cred *cred, struct vfs_attr *ret)
+{
+    const struct vfs_cred as_is = {.uid = cred->uid, .gid = cred->gid}; /* 0644 is what it gets */
+    struct inode in = {.mode = S_IFREG | 0644, .nlink = 1};
+    struct entry e;
+    uint64_t number;
+    bool pending;
+    int err = node_is_root(newparent) ? -EPERM : refs_find(p->refs, id, &number, &e, &pending);
+
+    if (err < 0)
+        return err == -EAGAIN ? -ENOENT : err;
+    in.object = number;
+    in.size = in.valid = e.size;
+    err = entry_is_sealed(&e) && e.count > 0 ? make(p, newparent, newname, &in, NULL, &as_is, ret)
+                                             : -ENOENT;
+    refs_unhold(p->refs, number);
+    return err;
+}
+
+/* One step down, giving back what stood for the step before. */
+static int step(struct state *p, uint64_t *node, const char *name, size_t len)
+{
+    char component[VFS_NAME_MAX + 1];
+    struct vfs_attr attr;
+    int err;
+
+    if (len > VFS_NAME_MAX)
+        return -ENAMETOOLONG;
+    memcpy(component, name, len);
+    component[len] = 0;
+    err = vfs_lookup(p, *node, component, &attr);
+    if (err < 0)
+        return err;
+    if (*node != VFS_ROOT)
+        vfs_forget(p, *node, 1);
+    *node = attr.nodeid;
+    return 0;
+}
+
+int vfs_lookup_path(struct state *p, const char *path, size_t ns_len, const char *rest,
+                    uint64_t *ret_node)
+{
+    uint64_t node = VFS_ROOT;
+    int err = step(p, &node, path, ns_len);
+
+    while (err == 0 && *rest) {
+        size_t n = strcspn(rest, "/");
+        if (n && !(n == 1 && *rest == '.'))
+            err = step(p, &node, rest, n);
+        rest += n + (rest[n] == '/');
+    }
+    if (err < 0 && node != VFS_ROOT)
+        vfs_forget(p, node, 1);
+    if (err == 0)
+        *ret_node = node;
+    return err;
+}
+
+void vfs_forget(struct state *p, uint64_t nodeid, uint64_t count)
+{
+    struct ns *ns = ns_get_any(p, vfs_node_ns(nodeid));
+
+    gone_forget(p, nodeid);
+    if (!ns)
+        return;
+    atomic_fetch_sub(&ns->nlookup, count);
+    ns_put(p, ns);
+}

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * vfs_space: what of a file is stored and what is a hole: fallocate, and seeking data and holes.
+ *
+ * A hole is made of whole grains and of what is behind a grain's data. The edge of a grain whose
+ * other bytes stay is written as zeros, if there is data. A huge range is worked off in turns,
+ * each with the locks of one write: readers, flushes and branches get in between, as they do
+ * between the pieces of a large write.
+ */
+#include "flush.h"
+#include "io.h"
+#include "vfs.h"
+#include "vfs_file_impl.h"
+#include <errno.h>
+#include <linux/falloc.h>
+#include <stdlib.h>
+
+static int check_range(struct vfs_file *f, int mode, uint64_t off, uint64_t len)
+{
+    const int punch = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+
+    if (mode & ~(FALLOC_FL_ZERO_RANGE | punch))
+        return -EOPNOTSUPP;
+    if (mode & FALLOC_FL_PUNCH_HOLE && mode != punch)
+        return -EOPNOTSUPP;
+    if (!f->write)
+        return -EBADF;
+    if (len == 0 || off > FILE_SIZE_MAX)
+        return -EINVAL;
+    return len > FILE_SIZE_MAX - off ? -EFBIG : 0;
+}
+
+/* Would the disk take what is not stored of the range yet? Nothing is reserved. */
+static int check_room(struct state *p, const struct inode *in, uint64_t off, uint64_t len)
+{
+    uint64_t end = off + len, from = off > in->size ? off : in->size;
+    uint64_t behind = end > from ? end - from : 0, inside = len - behind;
+    uint64_t stored = inode_stored(in), need = behind + (inside > stored ? inside - stored : 0);
+    struct disk_space s;
+    int err = vfs_statfs(p, &s);
+
+    if (err < 0)
+        return err;
+    return need > s.blocks_avail * s.block_size ? s.full : 0;
+}
+
+static int load_inode(struct vfs_file *f, struct inode *ret)
+{
+    struct items it;
+    int err = items_lock(f->p, f->v, NULL, &it);
+
+    if (err < 0)
+        return err;
+    err = inode_load(it.tree, it.ino, ret);
+    items_unlock(f->p, &it);
+    return err;
+}
+
+/* One turn over what is to be a hole, under the namespace's lock; times and size with it. */
+static int punch_items(struct items *it, struct punch *u, uint64_t size)
+{
+    struct inode in;
+    int err = inode_load(it->tree, it->ino, &in), more;
+
+    if (err < 0)
+        return err;
+    more = extents_punch(it, &in, u, PUNCH_AT_ONCE);
+    if (more < 0 && more != -EAGAIN)
+        return more;
+    in.size = size > in.size ? size : in.size;
+    in.mtime = in.ctime = now(it->txn->p);
+    if (more == 0)
+        err = extents_settle(it, &in);
+    if (err == 0)
+        err = file_cut_content(it, &in);
+    if (err == 0)
+        err = inode_store(it->tree, it->ino, &in);
+    err = change_done(it->txn, it->ns, err);
+    return err < 0 ? err : more;
+}
+
+static int write_zeros(struct txn *t, struct vnode *v, uint64_t off, uint64_t len)
+{
+    uint8_t *zeros = calloc(1, len);
+    size_t n;
+    int err = zeros ? 0 : -ENOMEM;
+
+    for (uint64_t done = 0; done < len && err == 0; done += n)
+        err = file_write_step(t, v, zeros, len - done, off + done, &n);
+    free(zeros);
+    return err;
+}
+
+/* Holes up to the next edge, and its zeros. -EAGAIN: there is more. Needs v->io (write). */
+static int punch_step(struct txn *t, struct vfs_file *f, struct punch *u, uint64_t size, int room)
+{
+    struct state *p = f->p;
+    struct items it;
+    int more, err = items_lock(p, f->v, t, &it);
+
+    if (err < 0)
+        return err;
+    f->v->version++;
+    more = punch_items(&it, u, size);
+    items_unlock(p, &it);
+    if (more != -EAGAIN || u->zero_len == 0)
+        return more;
+    err = room < 0 ? room : write_zeros(t, f->v, u->zero, u->zero_len);
+    return err < 0 ? err : -EAGAIN;
+}
+
+/* One turn: all of a range that is not huge, both its edges included, so that a branch has all of
+ * the change or nothing. -EAGAIN: there is more. */
+static int punch_turn(struct vfs_file *f, struct punch *u, uint64_t size, int room)
+{
+    TXN(t);
+    int err = txn_begin(f->p, PUNCH_ROOM, &t);
+
+    if (err < 0)
+        return err;
+    WRITE_GUARD(&f->v->io);
+    err = vnode_changeable(f->v);
+    if (err < 0)
+        return err;
+    err = -EAGAIN;
+    for (unsigned steps = 0; err == -EAGAIN && steps < PUNCH_STEPS; steps++)
+        err = punch_step(&t, f, u, steps ? 0 : size, room);
+    return err;
+}
+
+/* Punching goes on where a full disk lets nothing be flushed. */
+static int unless_full(int err, int mode)
+{
+    return mode & FALLOC_FL_PUNCH_HOLE && io_is_full(err) ? 0 : err;
+}
+
+int vfs_fallocate(struct vfs_file *f, int mode, uint64_t off, uint64_t len)
+{
+    bool clear = mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE);
+    uint64_t size = mode & FALLOC_FL_KEEP_SIZE ? 0 : off + len;
+    struct punch u = {.from = off, .pos = off, .end = off + len};
+    struct inode in;
+    int room, err = check_range(f, mode, off, len);
+
+    if (err == 0)
+        err = unless_full(file_writable(f), mode);
+    if (err < 0)
+        return err;
+    err = load_inode(f, &in);
+    if (err == 0 && !(mode & FALLOC_FL_PUNCH_HOLE))
+        err = check_room(f->p, &in, off, len);
+    if (err < 0)
+        return err;
+    if (!clear)
+        u.end = u.pos;                   /* only size and times */
+    room = clear ? flush_room(f->p) : 0; /* punching needs it only for the zeros at the edges */
+    err = punch_turn(f, &u, size, room);
+    while (err == -EAGAIN) {
+        err = unless_full(flush_throttle(f->p), mode);
+        if (err == 0)
+            err = punch_turn(f, &u, 0, room);
+    }
+    return err;
+}
+
+/* ---- seeking ---- */
+
+/* From `off`, of which what is before *pos is known. */
+static int seek(struct vfs_file *f, uint64_t off, uint64_t *pos, bool data)
+{
+    struct items it;
+    struct inode in;
+    int err = items_lock(f->p, f->v, NULL, &it);
+
+    if (err < 0)
+        return err;
+    err = inode_load(it.tree, it.ino, &in);
+    if (err == 0)
+        err = off < in.size ? extents_seek(&it, &in, *pos, data, pos) : -ENXIO;
+    items_unlock(f->p, &it);
+    if (err == 0 && *pos >= in.size) {
+        *pos = in.size;
+        return data ? -ENXIO : 0;
+    }
+    return err;
+}
+
+int64_t vfs_seek(struct vfs_file *f, uint64_t off, bool data)
+{
+    uint64_t pos = off;
+    struct entry e;
+    int err;
+
+    if (!f->v) { /* an object has no holes */
+        err = refs_entry(f->p->refs, f->object, true, NULL, &e);
+        if (err < 0)
+            return err;
+        return off >= e.size ? -ENXIO : (int64_t)(data ? off : e.size);
+    }
+    READ_GUARD(&f->v->io);
+    do
+        err = seek(f, off, &pos, data);
+    while (err == -EAGAIN);
+    return err < 0 ? err : (int64_t)pos;
+}

@@ -1,0 +1,370 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * vfs_whole: files that a change has left in a worse shape than they need: on close, or after a
+ * truncation that no close follows.
+ *
+ *   mostly extents and patches, no holes  one content with all the bytes        (made whole)
+ *   little is seen of a large object      extents for that little, and the
+ *                                         object goes                           (left)
+ *   the end of the base is all hidden     the base ends earlier                 (trimmed)
+ *
+ * Nothing that stat shows changes, and every step leaves the file with the same bytes: who fails
+ * in the middle leaves it as good as it was. Bytes are moved without a lock over the whole; a
+ * write that comes in between ends it (v->version).
+ */
+#include "flush.h"
+#include "vfs_file_impl.h"
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+
+#define COPY_STEP (1024 * 1024) /* bytes moved at once when a file is made whole */
+#define TRIM_AT_ONCE 256 /* grains of the base that go under one hold of the locks */
+#define BASE_HIDDEN 4    /* a base of which less than this part is seen is copied and left */
+
+/* ---- what of it is seen ---- */
+
+/* Is at least half of the file changed? An extent is a grain, also of what lies beyond the base, and
+ * a patch its bytes and a page more: small ones are pieces to look for, too. */
+static int count_changed(const struct items *it, const struct inode *in, bool *ret_mostly)
+{
+    struct tree_cursor c = TREE_CURSOR_INIT;
+    struct key from = key_make(it->ino, ITEM_EXTENT, 0);
+    uint64_t changed = 0, pos = 0;
+    struct patch u;
+    int err;
+
+    for (err = tree_seek(it->tree, from, &c); err == 0 && tree_cursor_key(&c).hi == from.hi;
+         err = tree_next(&c))
+        changed += EXTENT_GRAIN;
+    tree_cursor_end(&c);
+    if (err < 0 && err != -ENOENT)
+        return err;
+    while ((err = patch_next(it, in, pos, UINT64_MAX, &u)) == 0) {
+        pos = pages_around(u.at, u.e.valid).end;
+        changed += pos - u.at + PATCH_PAGE;
+    }
+    *ret_mostly = changed >= in->size / 2;
+    return err == -ENOENT ? 0 : err;
+}
+
+/* Should the file be made whole? Not one with holes: they would be stored. -ENODATA: one without a
+ * name is not worth any work, since it goes with its last close. */
+static int is_mostly_changed(struct state *p, struct vnode *v, struct inode *ret_in,
+                             bool *ret_mostly)
+{
+    struct items it;
+    int err = items_lock(p, v, NULL, &it);
+
+    *ret_mostly = false;
+    if (err < 0)
+        return err;
+    err = it.orphan ? -ENODATA : inode_load(it.tree, it.ino, ret_in);
+    if (err == 0 && ret_in->flags & INODE_EXTENTS && ret_in->stored == ret_in->size)
+        err = count_changed(&it, ret_in, ret_mostly);
+    items_unlock(p, &it);
+    return err;
+}
+
+/* One turn of letting go what of the base nobody can see any more. -ENOENT: nothing was left. */
+static int trim_some(struct items *it)
+{
+    struct inode in;
+    struct punch u;
+    int err = inode_load(it->tree, it->ino, &in);
+
+    u = (struct punch){.from = in.valid, .end = in.valid};
+    if (err == 0)
+        err = base_trim(it, &in, TRIM_AT_ONCE);
+    u.pos = in.valid;
+    if (err < 0 || u.pos >= u.end)
+        return err < 0 ? err : -ENOENT;
+    err = inode_store(it->tree, it->ino, &in);
+    while (err == 0 && (err = extents_punch(it, &in, &u, TRIM_AT_ONCE)) == -EAGAIN)
+        err = 0; /* the holes that hid it */
+    return change_done(it->txn, it->ns, err);
+}
+
+static int trim_turn(struct state *p, struct vnode *v)
+{
+    struct items it;
+    TXN(t);
+    int err = txn_begin(p, 0, &t);
+
+    if (err < 0)
+        return err;
+    WRITE_GUARD(&v->io);
+    err = items_lock(p, v, &t, &it);
+    if (err < 0)
+        return err;
+    err = trim_some(&it);
+    items_unlock(p, &it);
+    return err;
+}
+
+/* What of the base nobody can see any more, up to its end, is let go, in turns. */
+static void trim_base(struct state *p, struct vnode *v)
+{
+    int err;
+
+    do {
+        err = flush_throttle(p);
+        if (err == 0)
+            err = trim_turn(p, v);
+    } while (err == 0);
+}
+
+/* Is so little seen of a large sealed object that copying it is worth what then is freed? One that
+ * others name, too, would stay. */
+static int look_at_base(struct state *p, const struct items *it, bool *ret_hidden)
+{
+    struct inode in;
+    struct entry e;
+    uint64_t seen;
+    int err = inode_load(it->tree, it->ino, &in);
+
+    if (err == 0)
+        err = in.object ? refs_entry(p->refs, in.object, true, NULL, &e) : -ENODATA;
+    if (err == 0)
+        err = e.kind == ENTRY_FILE && e.count == 1 ? base_seen(it, &in, &seen) : -ENODATA;
+    if (err < 0)
+        return err;
+    *ret_hidden = seen < e.size / BASE_HIDDEN;
+    return 0;
+}
+
+static bool is_mostly_hidden(struct state *p, struct vnode *v)
+{
+    struct items it;
+    bool hidden = false;
+
+    if (items_lock(p, v, NULL, &it) < 0)
+        return false;
+    if (look_at_base(p, &it, &hidden) < 0)
+        hidden = false;
+    items_unlock(p, &it);
+    return hidden;
+}
+
+/* The next grain from *pos on where the base is seen, and then *pos is behind it. */
+static int find_base(struct state *p, struct vnode *v, uint64_t *pos, struct grain *ret)
+{
+    struct items it;
+    struct inode in;
+    int err = items_lock(p, v, NULL, &it);
+
+    if (err < 0)
+        return err;
+    err = inode_load(it.tree, it.ino, &in);
+    if (err == 0)
+        err = base_next(&it, &in, *pos, ret);
+    items_unlock(p, &it);
+    *pos = err == 0 ? ret->at + EXTENT_GRAIN : *pos;
+    return err;
+}
+
+static int name_grain(struct txn *t, struct vnode *v, const struct grain *g,
+                      const struct content *c)
+{
+    struct extent e = {c->number, (uint32_t)g->bytes};
+    struct inode was, in;
+    struct items it;
+    int err = items_lock(t->p, v, t, &it);
+
+    if (err < 0)
+        return err;
+    err = inode_load(it.tree, it.ino, &was);
+    in = was;
+    if (err == 0)
+        err = grain_set(&it, &was, &in, g, &e);
+    if (err == 0) /* it has their bytes */
+        err = patches_punch(&it, &in, g->at, g->at + EXTENT_GRAIN, false);
+    err = change_done(t, it.ns, err);
+    items_unlock(t->p, &it);
+    return err;
+}
+
+/* The next grain of the base gets an extent with the same bytes. -ENOENT: there is none. */
+static int copy_grain(struct state *p, struct vnode *v, uint64_t version, uint64_t *pos,
+                      uint8_t *buf)
+{
+    struct content *c;
+    struct grain g;
+    ssize_t n;
+    TXN(t);
+    int err = txn_begin(p, EXTENT_GRAIN, &t);
+
+    if (err < 0)
+        return err;
+    WRITE_GUARD(&v->io);
+    err = v->version == version ? find_base(p, v, pos, &g) : -EAGAIN;
+    if (err < 0)
+        return err;
+    n = file_read(p, v, buf, g.bytes, g.at, &(struct reader){.far = NULL});
+    if (n != (ssize_t)g.bytes)
+        return n < 0 ? (int)n : -EUCLEAN;
+    err = content_new(&t, v->nodeid, g.at, &c);
+    if (err < 0)
+        return err;
+    err = content_write(&t, c, buf, g.bytes, 0);
+    if (err == 0)
+        err = name_grain(&t, v, &g, c);
+    if (err < 0) {
+        content_cancel(&t, c);
+        return err;
+    }
+    content_end(&t, c);
+    content_unref(c);
+    return 0;
+}
+
+/* The little that is seen of the base becomes extents: then the base can go. */
+static void leave_base(struct state *p, struct vnode *v, uint64_t version)
+{
+    uint8_t *buf = malloc(EXTENT_GRAIN);
+    uint64_t pos = 0;
+    int err = buf ? 0 : -ENOMEM;
+
+    while (err == 0) {
+        err = flush_throttle(p);
+        if (err == 0)
+            err = flush_room(p);
+        if (err == 0)
+            err = copy_grain(p, v, version, &pos, buf);
+    }
+    free(buf);
+}
+
+static int write_piece(struct state *p, struct content *c, const void *buf, size_t len, uint64_t at)
+{
+    TXN(t);
+    int err = txn_begin(p, len, &t);
+
+    if (err < 0)
+        return err;
+    return change_done(&t, NULL, content_write(&t, c, buf, len, at));
+}
+
+/* Copy the file's bytes, without any lock over the whole of it. */
+static int copy_whole(struct state *p, struct vnode *v, struct content *c, uint64_t size)
+{
+    uint8_t *buf = malloc(COPY_STEP);
+    int err = buf ? 0 : -ENOMEM;
+
+    for (uint64_t at = 0; at < size && err == 0; at += COPY_STEP) {
+        ssize_t n;
+        {
+            READ_GUARD(&v->io);
+            n = file_read(p, v, buf, COPY_STEP, at, &(struct reader){.far = NULL});
+        }
+        err = n < 0 ? (int)n : n ? write_piece(p, c, buf, (size_t)n, at) : 0;
+    }
+    free(buf);
+    return err;
+}
+
+/* Name the copy instead, if nobody wrote meanwhile. Needs v->io (write). */
+static int name_whole(struct txn *t, struct vnode *v, struct content *c, uint64_t version)
+{
+    struct state *p = t->p;
+    struct items it;
+    struct inode in;
+    int err = v->version == version ? items_lock(p, v, t, &it) : -EAGAIN;
+
+    if (err < 0)
+        return err;
+    err = inode_load(it.tree, it.ino, &in);
+    if (err == 0) {
+        in.object = c->number;
+        in.valid = content_length(c); /* `stored` was this, too */
+        err = inode_store(it.tree, it.ino, &in);
+    }
+    /* Extents and patches hold the same bytes: whichever step fails, the file reads right. */
+    if (err == 0)
+        err = items_cut(p, it.tree, range_of_items(it.ino, ITEM_EXTENT, 0));
+    if (err == 0)
+        err = items_cut(p, it.tree, range_of_items(it.ino, ITEM_PATCH, 0));
+    if (err == 0) {
+        in.flags &= ~(uint32_t)(INODE_EXTENTS | INODE_PATCHES);
+        err = inode_store(it.tree, it.ino, &in);
+    }
+    err = change_done(t, it.ns, err);
+    items_unlock(p, &it);
+    return err;
+}
+
+/* Name the copy, or forget it after a failure, which needs no frame. */
+static void end_whole(struct state *p, struct vnode *v, struct content *c, uint64_t version,
+                      int err)
+{
+    TXN(t);
+    int full = txn_begin(p, 0, &t);
+
+    if (full < 0)
+        txn_open(p, false, &t);
+    WRITE_GUARD(&v->io);
+    err = err < 0 ? err : full;
+    if (err == 0)
+        err = name_whole(&t, v, c, version);
+    if (err < 0) {
+        content_cancel(&t, c);
+        return;
+    }
+    content_end(&t, c);
+    content_unref(c);
+}
+
+/* A content for the copy: a slot at once, because a flush may come while it is filled. */
+static int new_whole(struct state *p, struct vnode *v, uint64_t size, struct content **ret_c)
+{
+    TXN(t);
+    int err = txn_begin(p, 0, &t);
+
+    if (err < 0)
+        return err;
+    err = content_new(&t, v->nodeid, CONTENT_WHOLE, ret_c);
+    if (err < 0)
+        return err;
+    err = content_truncate(&t, *ret_c, size);
+    if (err < 0) {
+        content_cancel(&t, *ret_c);
+        return err;
+    }
+    err = state_changed(&t, NULL);
+    if (err < 0)
+        content_cancel(&t, *ret_c);
+    return err;
+}
+
+void file_consolidate(struct state *p, struct vnode *v)
+{
+    struct content *c;
+    struct inode in;
+    uint64_t version;
+    bool mostly;
+    int err;
+
+    if (txn_is_ahead()) /* it was asked whether there is anything to do: vfs_is_work */
+        return;
+    {
+        READ_GUARD(&v->io);
+        version = v->version;
+        err = version ? is_mostly_changed(p, v, &in, &mostly) : -ENODATA;
+    }
+    if (err < 0)
+        return;
+    if (!mostly || in.size <= CONTENT_BUFFER_MAX) {
+        bool hidden = is_mostly_hidden(p, v);
+        if (hidden)
+            leave_base(p, v, version);
+        if (hidden || (in.flags & INODE_EXTENTS && in.object))
+            trim_base(p, v);
+        return;
+    }
+    if (flush_throttle(p) < 0 || flush_room(p) < 0) /* the room kept for commits is not for this */
+        return;
+    if (new_whole(p, v, in.size, &c) < 0)
+        return;
+    err = copy_whole(p, v, c, in.size);
+    end_whole(p, v, c, version, err);
+}

@@ -1,0 +1,552 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * vfs_write: changing the bytes of a file. What a write does depends on what the file is:
+ *
+ *   nothing yet, or small and sealed or shared   a new content with the old bytes    (fresh)
+ *   an unsealed content that only it names       in place                            (in place)
+ *   large and sealed or shared                   per 128 KiB grain, an extent that
+ *                                                names a content of its own          (overlay)
+ *                                                or, of a little in a grain, a patch
+ *
+ * "Only it names" is decided by the tree: tree_own makes the item's page this namespace's own,
+ * which counts what a branch shares; then the count tells. The gate (read) keeps any branch out
+ * from that look until the bytes are written, v->io keeps `ln`, sharing and other writers out.
+ *
+ * Three steps: plan with the namespace's lock, move bytes without it, record with it again.
+ */
+#include "flush.h"
+#include "vfs.h"
+#include "vfs_file_impl.h"
+#include "vfs_far.h"
+#include "io.h"
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+
+/* Bytes of nothing, in front of what is written, that are not stored as zeros. */
+#define SPARSE_HOLE EXTENT_GRAIN
+/* Bytes written with one room in the log, and to one lock of the file. */
+#define WRITE_AT_ONCE ((size_t)8 << 20)
+
+/* A range that was written past a cache, while that may have pages of it as they were. Where some
+ * bytes of such a page are changed in a mapping, all of it comes back. */
+struct vfs_stale {
+    struct state *p;
+    struct vnode *v; /* referenced */
+    uint64_t off, end;
+    struct vfs_stale *next;
+};
+
+/* How a write comes. */
+struct way {
+    bool back;               /* pages of a cache */
+    struct vfs_stale *stale; /* for a write past it; taken if one is left, else the caller's */
+    bool left;
+};
+
+/* What one step of a write changes. */
+struct plan {
+    struct txn *t;
+    struct inode in;    /* as it was */
+    struct content *c;  /* referenced, begun */
+    bool fresh;         /* c is new: no item names it yet */
+    bool overlay;       /* c is an extent's, */
+    bool patch;         /* or a patch's */
+    struct grain g;     /* that is written to, where the file has extents */
+    uint64_t start;     /* offset of c's first byte in the file */
+    uint64_t old_valid; /* fresh: bytes at `start` that c must have before the write */
+    size_t len;         /* bytes this step writes */
+};
+
+static uint64_t pack_limit(struct state *p)
+{
+    return (uint64_t)settings_get(&p->settings, SET_PACK_LIMIT);
+}
+
+/* The content of `number` if item `k`, which names it, is the only one to do so and it may change:
+ * referenced and begun. NULL otherwise; *ret_err tells errors apart. Bytes past `valid` would have
+ * to be cut off: not where the last commit still shows them. */
+static struct content *own_content(struct state *p, struct items *it, struct key k, uint64_t number,
+                                   uint64_t valid, int *ret_err)
+{
+    struct content *c;
+    struct entry e;
+
+    c = content_find(p, number);
+    if (!c)
+        return NULL;
+    *ret_err = tree_own(it->tree, k);
+    if (*ret_err == 0)
+        *ret_err = refs_entry(p->refs, number, false, NULL, &e);
+    if (*ret_err == 0 && e.count == 1 && e.kind != ENTRY_ALIAS && valid >= c->recorded &&
+        content_begin(p, c))
+        return c;
+    content_unref(c);
+    return NULL;
+}
+
+static int plan_fresh(struct vnode *v, uint64_t start, uint64_t old_valid, struct plan *plan)
+{
+    uint64_t owner_off = plan->patch              ? start | CONTENT_PATCH
+                         : start || plan->overlay ? start
+                                                  : CONTENT_WHOLE;
+    int err = content_new(plan->t, v->nodeid, owner_off, &plan->c);
+
+    if (err < 0)
+        return err;
+    plan->fresh = true;
+    plan->start = start;
+    plan->old_valid = old_valid;
+    return 0;
+}
+
+int content_cut_stale(struct txn *t, struct content *c, uint64_t valid)
+{
+    return content_length(c) > valid ? content_truncate(t, c, valid) : 0;
+}
+
+/* The content that `k` names, if it may change in place: begun, and no longer than `valid`. */
+static int plan_in_place(struct items *it, struct key k, uint64_t object, uint64_t valid,
+                         struct plan *plan)
+{
+    int err = 0;
+
+    plan->c = own_content(plan->t->p, it, k, object, valid, &err);
+    return plan->c ? content_cut_stale(plan->t, plan->c, valid) : err;
+}
+
+/* The content of the grain, or the base, which may end there, if it may change in place. */
+static int plan_grain_in_place(struct items *it, uint64_t off, struct plan *plan)
+{
+    const struct inode *in = &plan->in;
+    const struct grain *g = &plan->g;
+
+    if (!g->own && in->object && off <= in->valid)
+        return plan_in_place(it, key_make(it->ino, ITEM_INODE, 0), in->object, in->valid, plan);
+    if (!g->own || !g->e.object)
+        return 0;
+    plan->overlay = true;
+    plan->start = g->at;
+    return plan_in_place(it, key_make(it->ino, ITEM_EXTENT, g->at), g->e.object, g->e.valid,
+                         plan);
+}
+
+/* All of it within one patch: into that. */
+static int plan_old_patch(struct vnode *v, struct items *it, const struct patch *u,
+                          struct plan *plan)
+{
+    int err;
+
+    plan->patch = true;
+    plan->start = u->at;
+    err = plan_in_place(it, key_make(it->ino, ITEM_PATCH, u->at), u->e.object, u->e.valid, plan);
+    return plan->c || err < 0 ? err : plan_fresh(v, u->at, u->e.valid, plan);
+}
+
+/* A new one beside `count` others, if that is worth it: then plan->c. */
+static int plan_new_patch(struct vnode *v, uint64_t off, unsigned count, struct plan *plan)
+{
+    struct pages_of pages = pages_around(off, plan->len);
+
+    if (!patch_fits(&plan->g, pages, count))
+        return 0;
+    plan->patch = true;
+    return plan_fresh(v, pages.from, pages.end - pages.from, plan);
+}
+
+/* Within one grain: into a patch; in place; a new patch; else a new extent of the whole grain. */
+static int plan_overlay(struct vnode *v, struct items *it, uint64_t off, struct plan *plan)
+{
+    struct grain *g = &plan->g;
+    struct patch u;
+    unsigned count;
+    int err = grain_load(it, &plan->in, off, g), met;
+
+    if (err < 0)
+        return err;
+    if (plan->len > g->at + EXTENT_GRAIN - off)
+        plan->len = (size_t)(g->at + EXTENT_GRAIN - off);
+    met = patch_meet(it, &plan->in, g, off, off + plan->len, &u, &count);
+    if (met < 0 && met != -ENOENT)
+        return met;
+    if (met == 0 && off >= u.at && off + plan->len <= u.at + u.e.valid)
+        return plan_old_patch(v, it, &u, plan);
+    if (met == -ENOENT) {
+        err = plan_grain_in_place(it, off, plan);
+        if (plan->c || err < 0)
+            return err;
+        err = plan_new_patch(v, off, count, plan);
+        if (plan->c || err < 0)
+            return err;
+    }
+    plan->overlay = true;
+    return plan_fresh(v, g->at, g->bytes, plan);
+}
+
+static int plan_write(struct vnode *v, struct items *it, uint64_t off, struct plan *plan)
+{
+    struct inode *in = &plan->in;
+    int err = inode_load(it->tree, it->ino, in);
+
+    if (err < 0)
+        return err;
+    if (in->flags & INODE_EXTENTS || (off > in->valid && off - in->valid >= SPARSE_HOLE))
+        return plan_overlay(v, it, off, plan);
+    if (!in->object)
+        return plan_fresh(v, 0, 0, plan);
+    err = plan_in_place(it, key_make(it->ino, ITEM_INODE, 0), in->object, in->valid, plan);
+    if (plan->c || err < 0)
+        return err;
+    if (in->valid <= pack_limit(plan->t->p))
+        return plan_fresh(v, 0, in->valid, plan);
+    return plan_overlay(v, it, off, plan);
+}
+
+/* The old bytes of a fresh content, unless the write covers them all. */
+static int fill_fresh(struct vnode *v, const struct plan *plan, uint64_t off)
+{
+    uint8_t *old;
+    ssize_t n;
+    int err = 0;
+
+    if (!plan->fresh || plan->old_valid == 0 ||
+        (off == plan->start && plan->len >= plan->old_valid))
+        return 0;
+    old = malloc(plan->old_valid);
+    if (!old)
+        return -ENOMEM;
+    n = file_read(plan->t->p, v, old, plan->old_valid, plan->start,
+                  &(struct reader){.far = plan->t->far});
+    if (n > 0)
+        err = content_write(plan->t, plan->c, old, (size_t)n, 0);
+    free(old);
+    return n < 0 ? (int)n : err;
+}
+
+/* What was written to an extent. A new one has the bytes of all patches. */
+static int record_extent(struct items *it, const struct plan *plan, const struct inode *was,
+                         struct inode *in)
+{
+    struct extent e = {plan->c->number, (uint32_t)content_length(plan->c)};
+    int err;
+
+    if (!plan->fresh && e.valid == plan->g.e.valid)
+        return inode_store(it->tree, it->ino, in);
+    err = grain_set(it, was, in, &plan->g, &e);
+    if (err < 0 || !plan->fresh)
+        return err;
+    return patches_punch(it, in, plan->g.at, plan->g.at + EXTENT_GRAIN, false);
+}
+
+static int record_patch(struct items *it, const struct plan *plan, const struct inode *was,
+                        struct inode *in)
+{
+    struct extent e = {plan->c->number, (uint32_t)content_length(plan->c)};
+
+    return plan->fresh ? patch_set(it, was, in, plan->start, &e)
+                       : inode_store(it->tree, it->ino, in);
+}
+
+/* What was written to the base. */
+static int record_base(struct items *it, const struct plan *plan, struct inode *in)
+{
+    uint64_t valid = content_length(plan->c);
+
+    if (in->flags & INODE_EXTENTS)
+        in->stored += valid - in->valid;
+    in->valid = valid;
+    if (plan->fresh)
+        in->object = plan->c->number;
+    return inode_store(it->tree, it->ino, in);
+}
+
+/* The inode as it is now names what was written. */
+static int record(struct vnode *v, const struct plan *plan, uint64_t end)
+{
+    struct state *p = plan->t->p;
+    struct items it;
+    struct inode was, in;
+    int err = items_lock(p, v, plan->t, &it);
+
+    if (err < 0)
+        return err;
+    err = inode_load(it.tree, it.ino, &was);
+    if (err == 0) {
+        in = was;
+        in.size = end > in.size ? end : in.size;
+        in.mtime = in.ctime = now(p);
+        err = plan->patch     ? record_patch(&it, plan, &was, &in)
+              : plan->overlay ? record_extent(&it, plan, &was, &in)
+                              : record_base(&it, plan, &in);
+    }
+    err = change_done(it.txn, it.ns, err);
+    items_unlock(p, &it);
+    return err;
+}
+
+static void plan_end(struct plan *plan, int err)
+{
+    if (!plan->c)
+        return;
+    if (err < 0 && plan->fresh) {
+        content_cancel(plan->t, plan->c);
+        return;
+    }
+    content_end(plan->t, plan->c);
+    content_unref(plan->c);
+}
+
+int file_write_step(struct txn *t, struct vnode *v, const uint8_t *buf, size_t len, uint64_t off,
+                    size_t *ret_len)
+{
+    struct plan plan = {.t = t, .len = len};
+    struct items it;
+    int err = items_lock(t->p, v, t, &it);
+
+    if (err < 0)
+        return err;
+    err = plan_write(v, &it, off, &plan);
+    items_leave(t->p, &it);
+    if (err == 0)
+        err = fill_fresh(v, &plan, off);
+    if (err == 0)
+        err = content_write_lent(t, plan.c, buf, plan.len, off - plan.start);
+    if (err == 0)
+        err = record(v, &plan, off + plan.len);
+    plan_end(&plan, err);
+    if (err < 0)
+        (void)state_changed(t, NULL); /* `buf` is the caller's again */
+    *ret_len = plan.len;
+    return err;
+}
+
+int file_writable(struct vfs_file *f)
+{
+    int err = state_writable(f->p);
+
+    if (!f->write)
+        return -EBADF;
+    if (err < 0)
+        return err;
+    err = vnode_changeable(f->v);
+    return err < 0 ? err : flush_throttle(f->p);
+}
+
+/* How many of `len` bytes at `off` are alike: stale, or to be written. */
+static size_t stale_part(const struct vnode *v, uint64_t off, size_t len, bool *ret_stale)
+{
+    *ret_stale = false;
+    for (const struct vfs_stale *s = v->stale; s; s = s->next) {
+        if (s->off <= off && off < s->end) {
+            *ret_stale = true;
+            return s->end - off < len ? (size_t)(s->end - off) : len;
+        }
+        if (off < s->off && s->off - off < len)
+            len = (size_t)(s->off - off);
+    }
+    return len;
+}
+
+/* Needs the gate and v->io. Part of it; *ret_len bytes. */
+static int write_part(struct txn *t, struct vfs_file *f, const struct way *way, const uint8_t *buf,
+                      size_t len, uint64_t off, size_t *ret_len)
+{
+    bool stale = false;
+
+    *ret_len = way->back ? stale_part(f->v, off, len, &stale) : len;
+    return stale ? 0 : file_write_step(t, f->v, buf, *ret_len, off, ret_len);
+}
+
+/* Who reads it from here on sees what was written. Needs v->io. */
+static void leave_stale(struct vnode *v, struct way *way, uint64_t off, size_t len)
+{
+    if (!way->stale || len == 0 || !atomic_load_explicit(&v->read_beside, memory_order_relaxed))
+        return;
+    *way->stale = (struct vfs_stale){.v = v, .off = off, .end = off + len, .next = v->stale};
+    v->stale = way->stale;
+    way->left = true;
+}
+
+static ssize_t write_near(struct vfs_file *f, struct way *way, const void *buf, size_t len,
+                          uint64_t off, struct far *far)
+{
+    TXN(t);
+    struct state *p = f->p;
+    size_t done = 0, n;
+    int err = file_writable(f);
+
+    if (err == 0)
+        err = flush_room(p);
+    if (err == 0)
+        err = txn_begin(p, len + WRITE_ROOM, &t);
+    if (err < 0)
+        return err;
+    t.far = far;
+    WRITE_GUARD(&f->v->io);
+    err = vnode_changeable(f->v);
+    f->v->version++;
+    while (done < len && err == 0) {
+        err = write_part(&t, f, way, (const uint8_t *)buf + done, len - done, off + done, &n);
+        if (err == 0)
+            done += n;
+    }
+    leave_stale(f->v, way, off, done);
+    return done ? (ssize_t)done : err;
+}
+
+/* What it keeps of another shard's bytes comes first. */
+static ssize_t write_some(struct vfs_file *f, struct way *way, const void *buf, size_t len,
+                          uint64_t off)
+{
+    struct far far;
+    int err;
+    ssize_t n;
+
+    far_init(&far);
+    err = f->write ? far_begin(f->p, f->v, off, len, &far) : 0;
+    n = err < 0 ? err : write_near(f, way, buf, len, off, &far);
+    far_end(&far);
+    return n == -EHOSTUNREACH ? -EIO : n;
+}
+
+static ssize_t write_all(struct vfs_file *f, struct way *way, const void *buf, size_t len,
+                         uint64_t off)
+{
+    size_t done = 0;
+
+    if (off > FILE_SIZE_MAX || len > FILE_SIZE_MAX - off)
+        return f->write ? -EFBIG : -EBADF;
+    do {
+        size_t want = len - done < WRITE_AT_ONCE ? len - done : WRITE_AT_ONCE;
+        ssize_t n = write_some(f, way, (const uint8_t *)buf + done, want, off + done);
+
+        if (n < 0 && io_is_short((int)n) && flush_short(f->p, (int)n) == 0)
+            n = write_some(f, way, (const uint8_t *)buf + done, want, off + done);
+        if (n < 0)
+            return done ? (ssize_t)done : n;
+        done += (size_t)n;
+        if ((size_t)n < want)
+            break;
+    } while (done < len);
+    return (ssize_t)done;
+}
+
+ssize_t vfs_write(struct vfs_file *f, const void *buf, size_t len, uint64_t off)
+{
+    return write_all(f, &(struct way){.back = false}, buf, len, off);
+}
+
+ssize_t vfs_write_back(struct vfs_file *f, const void *buf, size_t len, uint64_t off)
+{
+    return write_all(f, &(struct way){.back = true}, buf, len, off);
+}
+
+/* One lock of the file, so that it leaves one range: in pieces, if it is very much. */
+ssize_t vfs_write_uncached(struct vfs_file *f, const void *buf, size_t len, uint64_t off,
+                           struct vfs_stale **ret_stale)
+{
+    struct way way = {.stale = malloc(sizeof *way.stale)};
+
+    if (!atomic_load(&f->uncached)) { /* who read it so far was not noted */
+        vfs_set_uncached(f);
+        atomic_store(&f->v->read_beside, true);
+    }
+    ssize_t n = way.stale ? write_all(f, &way, buf, len < WRITE_AT_ONCE ? len : WRITE_AT_ONCE, off)
+                          : -ENOMEM;
+
+    *ret_stale = way.left ? way.stale : NULL;
+    if (way.left) {
+        way.stale->p = f->p;
+        vnode_hold(f->p, f->v);
+    } else {
+        free(way.stale);
+    }
+    return n;
+}
+
+void vfs_stale_gone(struct vfs_stale *stale)
+{
+    {
+        WRITE_GUARD(&stale->v->io);
+        struct vfs_stale **at = &stale->v->stale;
+        while (*at != stale)
+            at = &(*at)->next;
+        *at = stale->next;
+    }
+    vnode_put(stale->p, stale->v);
+    free(stale);
+}
+
+/* ---- truncating ---- */
+
+#define TRUNCATE_GRAINS 128 /* hidden grains of the base that are trimmed with it */
+
+int file_cut_content(struct items *it, const struct inode *in)
+{
+    struct content *c;
+    int err = 0;
+
+    if (!in->object || in->flags & INODE_EXTENTS)
+        return 0;
+    c = own_content(it->txn->p, it, key_make(it->ino, ITEM_INODE, 0), in->object, in->valid, &err);
+    if (!c)
+        return err;
+    err = in->valid ? content_cut_stale(it->txn, c, in->valid) : 0;
+    content_end(it->txn, c);
+    content_unref(c);
+    return err;
+}
+
+/* Before the size: what is behind it must not show when the file grows again. The base goes, what
+ * hid its end, and the edge; then all extents behind. */
+static int truncate_data(struct state *p, struct items *it, struct inode *in, uint64_t size)
+{
+    struct punch u = {.from = size, .pos = size, .end = UINT64_MAX, .all = true};
+    int err = extents_punch(it, in, &u, TRUNCATE_GRAINS);
+
+    while (err == -EAGAIN && u.pos < size)
+        err = extents_punch(it, in, &u, 1);
+    if (err == -EAGAIN)
+        err = extents_cut(p, it, in, u.pos);
+    if (err == 0)
+        err = patches_cut(p, it, in, size);
+    return err < 0 ? err : extents_settle(it, in);
+}
+
+static int truncate_items(struct state *p, struct items *it, uint64_t size)
+{
+    struct inode in;
+    int err = inode_load(it->tree, it->ino, &in);
+
+    if (err < 0)
+        return err;
+    if (!S_ISREG(in.mode))
+        return S_ISDIR(in.mode) ? -EISDIR : -EINVAL;
+    if (size < in.size)
+        err = truncate_data(p, it, &in, size);
+    if (err < 0)
+        return err;
+    in.size = size;
+    in.mtime = in.ctime = now(p);
+    err = file_cut_content(it, &in);
+    if (err == 0)
+        err = inode_store(it->tree, it->ino, &in);
+    return change_done(it->txn, it->ns, err);
+}
+
+int file_truncate(struct txn *t, struct vnode *v, uint64_t size)
+{
+    struct state *p = t->p;
+    struct items it;
+    int err;
+
+    if (size > FILE_SIZE_MAX)
+        return -EFBIG;
+    err = items_lock(p, v, t, &it);
+    if (err < 0)
+        return err;
+    err = truncate_items(p, &it, size);
+    v->version++;
+    items_unlock(p, &it);
+    return err;
+}

@@ -1,0 +1,439 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * vfs_xattr: extended attributes. Each is an item of its inode, found by the hash of its name as an
+ * entry of a directory is. A value that is too long for an item is an object, which the item names:
+ * equal ones are stored once, and branches share them like anything else.
+ *
+ * An inode without the flag INODE_XATTRS has none, which is all that most questions need to know:
+ * the kernel asks for security.capability at every write(2).
+ *
+ * ACLs are attributes with a meaning (vfs_acl.c). user.tally.* are no attributes at all but
+ * answers, so that nothing that copies attributes copies them.
+ */
+#include "flush.h"
+#include "io.h"
+#include "vfs.h"
+#include "vfs_xattr_impl.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* Bytes the names of one inode may take in a list: Linux's XATTR_LIST_MAX. */
+#define LIST_MAX 65536
+
+enum name_kind { NAME_PLAIN, NAME_ACL, NAME_VIRTUAL };
+
+static bool starts(const char *name, const char *prefix)
+{
+    return !strncmp(name, prefix, strlen(prefix));
+}
+
+static int name_kind(const char *name, enum name_kind *ret)
+{
+    static const char *const prefixes[] = {"user.", "trusted.", "security."};
+
+    if (!*name || strlen(name) > XATTR_NAME_MAX)
+        return -ERANGE;
+    *ret = starts(name, VFS_XATTR_OURS) ? NAME_VIRTUAL : NAME_PLAIN;
+    for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++)
+        if (starts(name, prefixes[i]))
+            return name[strlen(prefixes[i])] ? 0 : -EINVAL;
+    *ret = NAME_ACL;
+    return xattr_is_acl(name) ? 0 : -EOPNOTSUPP;
+}
+
+/* ---- one attribute; the lock of the tree is held ---- */
+
+static int read_object(struct state *p, uint64_t object, uint8_t *buf, size_t len)
+{
+    struct reader r = {.far = NULL};
+
+    for (size_t done = 0; done < len;) {
+        ssize_t n = content_read(p, object, buf + done, len - done, done, &r);
+        if (n == -ENOENT)
+            return met_lost(p, object);
+        if (n <= 0)
+            return n < 0 ? (int)n : -EUCLEAN;
+        done += (size_t)n;
+    }
+    return 0;
+}
+
+int xattr_load(struct state *p, const struct items *it, const char *name, void *buf, size_t cap,
+               size_t *ret_len)
+{
+    struct tree_cursor c = TREE_CURSOR_INIT;
+    struct xattr_item x;
+    struct key k;
+    const void *val;
+    size_t len;
+    int err = name_find(p, it->tree, it->ino, ITEM_XATTR, name, &k, &c);
+
+    if (err < 0)
+        return err;
+    val = tree_cursor_value(&c, &len);
+    err = xattr_decode(val, len, &x);
+    if (err == 0 && cap && x.len > cap)
+        err = -ERANGE;
+    if (err == 0 && cap && !x.object)
+        memcpy(buf, x.value, x.len);
+    tree_cursor_end(&c);
+    if (err == 0 && cap && x.object)
+        err = read_object(p, x.object, buf, x.len);
+    if (err == 0)
+        *ret_len = x.len;
+    return err;
+}
+
+int xattr_load_all(struct state *p, const struct items *it, const char *name, uint8_t **ret_value,
+                   size_t *ret_len)
+{
+    size_t len;
+    uint8_t *value;
+    int err = xattr_load(p, it, name, NULL, 0, &len);
+
+    if (err < 0)
+        return err;
+    value = malloc(len + 1);
+    if (!value)
+        return -ENOMEM;
+    err = xattr_load(p, it, name, value, len + 1, &len);
+    if (err < 0) {
+        free(value);
+        return err;
+    }
+    *ret_value = value;
+    *ret_len = len;
+    return 0;
+}
+
+bool xattr_is(struct state *p, const struct items *it, const char *name, const void *value,
+              size_t len)
+{
+    uint8_t *old;
+    size_t old_len;
+    bool same;
+
+    if (xattr_load_all(p, it, name, &old, &old_len) < 0)
+        return false;
+    same = old_len == len && !memcmp(old, value, len);
+    free(old);
+    return same;
+}
+
+int xattr_find(struct state *p, const struct items *it, const char *name, struct key *ret_key)
+{
+    struct tree_cursor c = TREE_CURSOR_INIT;
+    int err = name_find(p, it->tree, it->ino, ITEM_XATTR, name, ret_key, &c);
+
+    tree_cursor_end(&c);
+    return err;
+}
+
+static int put_object(struct state *p, struct items *it, struct key k, const char *name,
+                      struct xattr_item *x)
+{
+    uint64_t owner = it->orphan ? 0 : vfs_node(it->ns->number, it->ino);
+    uint8_t buf[XATTR_ITEM_MAX];
+    struct content *c;
+    int err = content_new(it->txn, owner, CONTENT_XATTR | k.lo, &c);
+
+    if (err < 0)
+        return err;
+    x->object = c->number;
+    err = content_write(it->txn, c, x->value, x->len, 0);
+    if (err == 0)
+        err = name_put(p, it->tree, k, name, buf, xattr_encode(x, buf));
+    if (err < 0) {
+        content_cancel(it->txn, c);
+        return err;
+    }
+    content_end(it->txn, c);
+    content_unref(c);
+    return 0;
+}
+
+int xattr_put(struct state *p, struct items *it, struct key k, const char *name, const void *value,
+              size_t len)
+{
+    struct xattr_item x = {.name = name, .name_len = strlen(name), .value = value, .len = len};
+    uint8_t buf[XATTR_ITEM_MAX];
+
+    if (!xattr_is_inline(x.name_len, len))
+        return put_object(p, it, k, name, &x);
+    return name_put(p, it->tree, k, name, buf, xattr_encode(&x, buf));
+}
+
+/* Is `k` the only attribute of its inode? In doubt it is not: the flag says "may". */
+static bool is_last(const struct items *it, struct key k)
+{
+    struct tree_cursor c = TREE_CURSOR_INIT;
+    int err = tree_seek(it->tree, key_make(it->ino, ITEM_XATTR, 0), &c);
+
+    while (err == 0 && tree_cursor_key(&c).hi == k.hi &&
+           (item_is_counter(tree_cursor_key(&c)) || key_compare(tree_cursor_key(&c), k) == 0))
+        err = tree_next(&c);
+    bool last = err == -ENOENT || (err == 0 && tree_cursor_key(&c).hi != k.hi);
+    tree_cursor_end(&c);
+    return last;
+}
+
+int xattr_change(struct state *p, struct items *it, struct inode *in, struct key k,
+                 const char *name, const void *value, size_t len)
+{
+    struct inode old;
+    int err = inode_load(it->tree, it->ino, &old);
+
+    if (err < 0)
+        return err;
+    in->ctime = now(p);
+    if (value)
+        in->flags |= INODE_XATTRS;
+    else if (is_last(it, k))
+        in->flags &= ~(uint32_t)INODE_XATTRS;
+    err = inode_store(it->tree, it->ino, in);
+    if (err < 0)
+        return err;
+    err = value ? xattr_put(p, it, k, name, value, len) : name_del(p, it->tree, k, name);
+    if (err < 0)
+        (void)inode_store(it->tree, it->ino, &old); /* copies no page any more */
+    return change_done(it->txn, it->ns, err);
+}
+
+/* ---- the names ---- */
+
+struct listing {
+    char *buf;
+    size_t cap, used; /* used: also of what did not fit */
+    bool trusted;
+};
+
+static void list_name(struct listing *l, const char *name, size_t len)
+{
+    if (!l->trusted && len > 8 && !memcmp(name, "trusted.", 8))
+        return;
+    if (l->used + len + 1 <= l->cap) {
+        memcpy(l->buf + l->used, name, len);
+        l->buf[l->used + len] = 0;
+    }
+    l->used += len + 1;
+}
+
+static int list_names(const struct items *it, struct listing *l)
+{
+    struct tree_cursor c = TREE_CURSOR_INIT;
+    struct key first = key_make(it->ino, ITEM_XATTR, 0);
+    int err = tree_seek(it->tree, first, &c);
+
+    for (; err == 0 && tree_cursor_key(&c).hi == first.hi; err = tree_next(&c)) {
+        struct xattr_item x;
+        size_t len;
+        const void *val = tree_cursor_value(&c, &len);
+        if (item_is_counter(tree_cursor_key(&c)))
+            continue;
+        err = xattr_decode(val, len, &x);
+        if (err < 0)
+            break;
+        list_name(l, x.name, x.name_len);
+    }
+    tree_cursor_end(&c);
+    return err == -ENOENT ? 0 : err;
+}
+
+/* A name more must not make a list that listxattr(2) cannot give. */
+static int check_list(const struct items *it, const char *name)
+{
+    struct listing l = {.trusted = true};
+    int err = list_names(it, &l);
+
+    if (err < 0)
+        return err;
+    return l.used + strlen(name) + 1 > LIST_MAX ? -ENOSPC : 0;
+}
+
+/* ---- asking ---- */
+
+/* Has it any? Only then *ret_v is given, and the tree is locked for reading. */
+static int begin_read(struct state *p, uint64_t nodeid, bool *ret_any, struct vnode **ret_v,
+                      struct items *ret)
+{
+    struct vfs_attr attr;
+    struct inode in;
+    int err = node_is_root(nodeid) ? 0 : inode_get(p, nodeid, &in, &attr);
+
+    *ret_any = err == 0 && !node_is_root(nodeid) && in.flags & INODE_XATTRS;
+    if (err < 0 || !*ret_any)
+        return err;
+    err = vnode_get(p, nodeid, ret_v);
+    if (err < 0)
+        return err;
+    err = items_lock(p, *ret_v, NULL, ret);
+    if (err < 0)
+        vnode_put(p, *ret_v);
+    return err;
+}
+
+static void end_read(struct state *p, struct vnode *v, struct items *it)
+{
+    items_unlock(p, it);
+    vnode_put(p, v);
+}
+
+/* user.tally.object, user.tally.refs. */
+static ssize_t get_virtual(struct state *p, uint64_t nodeid, const char *name, char *buf,
+                           size_t cap)
+{
+    bool object = !strcmp(name, "user.tally.object"), refs = !strcmp(name, "user.tally.refs");
+    char text[ID_HEX + 1];
+    struct entry e;
+    size_t len;
+    int err = (object || refs) && !node_is_root(nodeid) ? sealed_object(p, nodeid, &e) : -ENODATA;
+
+    if (err < 0)
+        return err;
+    if (object)
+        id_to_hex(&e.id, text);
+    else
+        snprintf(text, sizeof text, "%u", e.count);
+    len = strlen(text);
+    if (cap && cap < len)
+        return -ERANGE;
+    if (cap)
+        memcpy(buf, text, len);
+    return (ssize_t)len;
+}
+
+ssize_t vfs_getxattr(struct state *p, uint64_t nodeid, const char *name, void *buf, size_t cap)
+{
+    enum name_kind kind;
+    struct vnode *v;
+    struct items it;
+    size_t len;
+    bool any;
+    int err = name_kind(name, &kind);
+
+    if (err < 0)
+        return err;
+    if (kind == NAME_VIRTUAL)
+        return get_virtual(p, nodeid, name, buf, cap);
+    err = begin_read(p, nodeid, &any, &v, &it);
+    if (err < 0 || !any)
+        return err < 0 ? err : -ENODATA;
+    err = xattr_load(p, &it, name, buf, cap, &len);
+    end_read(p, v, &it);
+    if (err < 0)
+        return err == -ENOENT ? -ENODATA : err;
+    return (ssize_t)len;
+}
+
+ssize_t vfs_listxattr(struct state *p, uint64_t nodeid, char *buf, size_t cap, bool trusted)
+{
+    struct listing l = {.buf = buf, .cap = cap, .trusted = trusted};
+    struct vnode *v;
+    struct items it;
+    bool any;
+    int err = begin_read(p, nodeid, &any, &v, &it);
+
+    if (err < 0 || !any)
+        return err;
+    err = list_names(&it, &l);
+    end_read(p, v, &it);
+    if (err < 0)
+        return err;
+    return cap && l.used > cap ? -ERANGE : (ssize_t)l.used;
+}
+
+/* ---- changing ---- */
+
+struct change_of {
+    const char *name;
+    enum name_kind kind;
+    const void *value; /* NULL: it is removed */
+    size_t len;
+    unsigned flags; /* enum vfs_xattr_flags */
+};
+
+static int set_plain(struct state *p, struct items *it, const struct change_of *c)
+{
+    struct inode in;
+    struct key k;
+    int found, err = inode_load(it->tree, it->ino, &in);
+
+    if (err < 0)
+        return err;
+    found = xattr_find(p, it, c->name, &k);
+    if (found < 0 && found != -ENOENT)
+        return found;
+    if (found == 0 && c->flags & VFS_XATTR_CREATE)
+        return -EEXIST;
+    if (found < 0 && (!c->value || c->flags & VFS_XATTR_REPLACE))
+        return -ENODATA;
+    if (found == 0 && c->value && xattr_is(p, it, c->name, c->value, c->len))
+        return 0; /* nothing changes, not even ctime (as on ext4) */
+    err = found < 0 ? check_list(it, c->name) : 0;
+    return err < 0 ? err : xattr_change(p, it, &in, k, c->name, c->value, c->len);
+}
+
+static int set_locked(struct state *p, struct items *it, const struct change_of *c)
+{
+    if (c->kind == NAME_ACL)
+        return acl_set(p, it, c->name, c->value, c->len, c->flags & VFS_XATTR_KILL_SGID);
+    return set_plain(p, it, c);
+}
+
+static int set_vnode(struct state *p, struct vnode *v, const struct change_of *c)
+{
+    TXN(t);
+    struct items it;
+    int err = v->ns->target ? -EPERM : txn_begin(p, c->len, &t);
+
+    if (err < 0)
+        return err;
+    err = vnode_changeable(v);
+    if (err == 0)
+        err = items_lock(p, v, &t, &it);
+    if (err < 0)
+        return err;
+    err = set_locked(p, &it, c);
+    items_unlock(p, &it);
+    return err;
+}
+
+static int set(struct state *p, uint64_t nodeid, struct change_of *c)
+{
+    struct vnode *v;
+    int err = name_kind(c->name, &c->kind);
+
+    if (err == 0 && (c->kind == NAME_VIRTUAL || node_is_root(nodeid)))
+        err = -EPERM;
+    if (err == 0)
+        err = state_writable(p);
+    if (err == 0)
+        err = flush_throttle(p);
+    if (err == 0 && c->value)
+        err = flush_room(p);
+    if (io_is_full(err) && !c->value)
+        err = 0; /* removing goes on where a full disk lets nothing be flushed */
+    if (err == 0)
+        err = vnode_get(p, nodeid, &v);
+    if (err < 0)
+        return err;
+    err = set_vnode(p, v, c);
+    vnode_put(p, v);
+    if (err == 0 && c->kind == NAME_ACL)
+        event_rights(p, nodeid);
+    return err;
+}
+
+int vfs_setxattr(struct state *p, uint64_t nodeid, const char *name, const void *value, size_t len,
+                 unsigned flags)
+{
+    struct change_of c = {.name = name, .value = value ? value : "", .len = len, .flags = flags};
+
+    return len > XATTR_VALUE_MAX ? -E2BIG : set(p, nodeid, &c);
+}
+
+int vfs_removexattr(struct state *p, uint64_t nodeid, const char *name)
+{
+    return set(p, nodeid, &(struct change_of){.name = name});
+}

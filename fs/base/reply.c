@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * reply: how core's answers look to the kernel. The one place where an error leaves the daemon, so
+ * the one place where an errno that no filesystem gives becomes one that it may give.
+ */
+#include "reply.h"
+
+#include "clock.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+int fs_errno(int64_t r)
+{
+    if (r >= 0)
+        return 0;
+    if (r == -EUCLEAN || r == -EPROTO || r == -EHOSTUNREACH)
+        return EIO;
+    return (int)-r;
+}
+
+void fs_reply_err(fuse_req_t req, int64_t r)
+{
+    fuse_reply_err(req, fs_errno(r));
+}
+
+struct timespec fs_time(int64_t ns)
+{
+    struct timespec t = {.tv_sec = ns / NSEC_PER_SEC, .tv_nsec = ns % NSEC_PER_SEC};
+    if (t.tv_nsec < 0) {
+        t.tv_sec--;
+        t.tv_nsec += NSEC_PER_SEC;
+    }
+    return t;
+}
+
+void fs_stat(const struct vfs_attr *a, struct stat *ret)
+{
+    *ret = (struct stat){
+        .st_ino = a->nodeid,
+        .st_mode = a->mode,
+        .st_nlink = a->nlink,
+        .st_uid = a->uid,
+        .st_gid = a->gid,
+        .st_rdev = a->rdev,
+        .st_size = (off_t)a->size,
+        .st_blocks = (blkcnt_t)a->blocks,
+        .st_blksize = 4096,
+        .st_atim = fs_time(a->atime),
+        .st_mtim = fs_time(a->mtime),
+        .st_ctim = fs_time(a->ctime),
+    };
+}
+
+double fs_attr_timeout(const struct fs *fs, uint32_t mode)
+{
+    const bool asks = fs->o->nlink_refs || (mode & (S_ISUID | S_ISGID)) != 0;
+    return asks && S_ISREG(mode) ? 0 : FS_FOREVER;
+}
+
+uint32_t fs_mode_unchanged(fuse_req_t req, uint32_t mode)
+{
+    if (!S_ISREG(mode) || fuse_req_ctx(req)->uid == 0)
+        return mode;
+    return mode & ~(uint32_t)(S_ISUID | ((mode & S_IXGRP) != 0 ? S_ISGID : 0));
+}
+
+void fs_entry(const struct fs *fs, const struct vfs_attr *a, struct fuse_entry_param *ret)
+{
+    const bool at_root = vfs_node_ino(a->nodeid) == VFS_TOP_INO;
+    *ret = (struct fuse_entry_param){
+        .ino = a->nodeid,
+        .generation = a->generation,
+        .attr_timeout = fs_attr_timeout(fs, a->mode),
+        .entry_timeout = at_root ? FS_ROOT_NAMES : FS_FOREVER,
+    };
+    fs_stat(a, &ret->attr);
+}
+
+bool fs_may_know(const struct fs *fs, uint32_t uid)
+{
+    return uid == 0 || uid == fs->owner;
+}
+
+void fs_add_refs(struct fs *fs, uint32_t uid, uint64_t nodeid, struct stat *st)
+{
+    char text[32];
+    if (!fs->o->nlink_refs || !S_ISREG(st->st_mode) || !fs_may_know(fs, uid))
+        return;
+    ssize_t n = vfs_getxattr(fs->p, nodeid, "user.tally.refs", text, sizeof(text) - 1);
+    if (n <= 0 || (size_t)n >= sizeof(text))
+        return;
+    text[n] = '\0';
+    unsigned long long refs = strtoull(text, NULL, 10);
+    if (refs > 1) /* one of them is this inode's own */
+        st->st_nlink += refs - 1;
+}
+
+static void reply_entry(fuse_req_t req, const struct vfs_attr *a, uint32_t mode)
+{
+    struct fs *fs = fs_of(req);
+    struct fuse_entry_param e;
+    fs_entry(fs, a, &e);
+    e.attr.st_mode = mode;
+    fs_add_refs(fs, fuse_req_ctx(req)->uid, a->nodeid, &e.attr);
+    if (fuse_reply_entry(req, &e) != 0 && a->nodeid != VFS_ROOT)
+        vfs_forget(fs->p, a->nodeid, 1);
+}
+
+void fs_reply_entry(fuse_req_t req, const struct vfs_attr *a)
+{
+    reply_entry(req, a, a->mode);
+}
+
+void fs_reply_linked(fuse_req_t req, const struct vfs_attr *a)
+{
+    reply_entry(req, a, fs_mode_unchanged(req, a->mode));
+}
+
+static void reply_attr(fuse_req_t req, const struct vfs_attr *a, uint32_t mode)
+{
+    struct fs *fs = fs_of(req);
+    struct stat st;
+    fs_stat(a, &st);
+    st.st_mode = mode;
+    fs_add_refs(fs, fuse_req_ctx(req)->uid, a->nodeid, &st);
+    fuse_reply_attr(req, &st, fs_attr_timeout(fs, a->mode));
+}
+
+void fs_reply_attr(fuse_req_t req, const struct vfs_attr *a)
+{
+    reply_attr(req, a, a->mode);
+}
+
+void fs_reply_set(fuse_req_t req, const struct vfs_attr *a)
+{
+    reply_attr(req, a, fs_mode_unchanged(req, a->mode));
+}
+
+size_t fs_end_uncached(char *buf, size_t room)
+{
+    const size_t len = 8; /* less than the head of an entry */
+    if (room < len)
+        return 0;
+    memset(buf, 0, len);
+    return len;
+}
+
+/* ---- a buffer for each thread ---- */
+
+static pthread_once_t buffer_once = PTHREAD_ONCE_INIT;
+static pthread_key_t buffer_key;
+static _Thread_local char *buffer;
+static _Thread_local size_t buffer_room;
+
+static void buffer_make_key(void)
+{
+    if (pthread_key_create(&buffer_key, free) != 0)
+        abort(); /* at the first request, when a process has no keys at all */
+}
+
+void *fs_buffer(size_t len)
+{
+    if (len <= buffer_room)
+        return buffer;
+    size_t room = len < 64 * 1024 ? 64 * 1024 : len;
+    pthread_once(&buffer_once, buffer_make_key);
+    char *fresh = malloc(room);
+    if (fresh == NULL)
+        return NULL;
+    if (pthread_setspecific(buffer_key, fresh) != 0) {
+        free(fresh);
+        return NULL;
+    }
+    free(buffer);
+    buffer = fresh;
+    buffer_room = room;
+    return buffer;
+}

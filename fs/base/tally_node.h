@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * tally_node: which nodes and which name are those of `.tally`, as all who look at a request ask.
+ * What the numbers mean: taldir.h.
+ */
+#pragma once
+
+#include "vfs.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+#define FS_TALLY_NAME ".tally"
+#define TALDIR_ROOT UINT64_C(2)
+
+static inline bool taldir_owns(uint64_t nodeid)
+{
+    return vfs_node_ns(nodeid) > VFS_NS_MAX || (nodeid < UINT64_C(1) << VFS_INO_BITS && nodeid > 1);
+}
+
+/* Is this the mount root's `.tally`? */
+static inline bool fs_is_tally(uint64_t parent, const char *name)
+{
+    return parent == VFS_ROOT && name[0] == '.' && strcmp(name, FS_TALLY_NAME) == 0;
+}

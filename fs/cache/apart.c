@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apart.h"
+
+#include "clock.h"
+#include "thread.h"
+#include "vfs.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+/* FUSE's handles, fs/fuse/inode.c of the kernel: FILEID_INO64_GEN, three words. */
+#define HANDLE_TYPE 0x81
+#define HANDLE_WORDS 3
+
+/* Of one who waits. */
+struct ask {
+    uint64_t nodeid;
+    int result; /* once it is done */
+    bool done;
+};
+
+struct apart {
+    struct fs *fs;
+    apart_fn *fn;
+    char *mountpoint;
+    uint64_t device; /* of our mount: another may cover it there later */
+    pthread_t thread;
+    _Atomic pid_t tid;
+    struct mutex lock;
+    struct cond work, done;
+    /* guarded by lock: */
+    struct ask *ask; /* NULL: nothing to do, or who asked does not wait any more */
+    bool working;    /* it was taken */
+    bool stopping;
+};
+
+/* ---- the thread ---- */
+
+/* The device of what is mounted there, without a request to its daemon. 0: not to be had. */
+static uint64_t device_of(int fd, const char *path)
+{
+    struct statx st;
+    const int flags = AT_EMPTY_PATH | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC;
+    if (statx(fd, path, flags, STATX_TYPE, &st) < 0)
+        return 0;
+    return (uint64_t)st.stx_dev_major << 32 | st.stx_dev_minor;
+}
+
+/* The root of our mount, or -errno. -ESTALE: another mount covers it, and our handle could mean a
+ * file of that one. */
+static int open_root(const struct apart *a)
+{
+    int at = open(a->mountpoint, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (at < 0)
+        return -errno;
+    int root = -ESTALE;
+    if (device_of(at, "") == a->device) {
+        root = openat(at, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        root = root < 0 ? -errno : root;
+    }
+    close(at);
+    return root;
+}
+
+static int open_handle(const struct apart *a, uint64_t nodeid, uint32_t generation, int flags)
+{
+    union {
+        struct file_handle h;
+        char room[sizeof(struct file_handle) + HANDLE_WORDS * sizeof(uint32_t)];
+    } u = {.h = {.handle_bytes = HANDLE_WORDS * sizeof(uint32_t), .handle_type = HANDLE_TYPE}};
+    const uint32_t words[HANDLE_WORDS] = {(uint32_t)(nodeid >> 32), (uint32_t)nodeid, generation};
+    int root = open_root(a);
+    if (root < 0)
+        return root;
+    memcpy(u.h.f_handle, words, sizeof(words));
+    int fd = open_by_handle_at(root, &u.h, flags | O_CLOEXEC);
+    int err = fd < 0 ? -errno : fd;
+    close(root);
+    return err;
+}
+
+int apart_open(const struct apart *a, uint64_t nodeid, int flags)
+{
+    struct vfs_attr attr;
+    int r = vfs_getattr(a->fs->p, nodeid, &attr);
+    return r < 0 ? -ENOENT : open_handle(a, nodeid, attr.generation, flags);
+}
+
+/* Waits for work. False: the end. */
+static bool take(struct apart *a, uint64_t *ret_nodeid)
+{
+    MUTEX_GUARD(&a->lock);
+    while (a->ask == NULL && !a->stopping)
+        cond_wait(&a->work, &a->lock);
+    if (a->stopping)
+        return false;
+    a->working = true;
+    *ret_nodeid = a->ask->nodeid;
+    return true;
+}
+
+static void answer(struct apart *a, int result)
+{
+    MUTEX_GUARD(&a->lock);
+    if (a->ask != NULL) {
+        a->ask->result = result;
+        a->ask->done = true;
+    }
+    a->ask = NULL;
+    a->working = false;
+    cond_broadcast(&a->done);
+}
+
+static void *apart_main(void *arg)
+{
+    struct apart *a = arg;
+    uint64_t nodeid;
+    atomic_store(&a->tid, gettid());
+    const bool apart = unshare(CLONE_FILES) == 0 && close_range(0, ~0U, 0) == 0;
+    while (take(a, &nodeid))
+        answer(a, apart ? a->fn(a, nodeid) : -EPERM);
+    return NULL;
+}
+
+/* ---- its users ---- */
+
+int apart_start(struct fs *fs, const char *name, apart_fn *fn, struct apart **ret_a)
+{
+    struct apart *a = calloc(1, sizeof(*a));
+    if (a == NULL)
+        return -ENOMEM;
+    a->fs = fs;
+    a->fn = fn;
+    a->mountpoint = realpath(fs->o->mountpoint, NULL);
+    a->device = a->mountpoint != NULL ? device_of(AT_FDCWD, a->mountpoint) : 0;
+    mutex_init(&a->lock, name);
+    cond_init(&a->work);
+    cond_init(&a->done);
+    int r = a->mountpoint == NULL ? -errno : thread_start(&a->thread, apart_main, a);
+    if (r < 0) {
+        free(a->mountpoint);
+        free(a);
+        return r;
+    }
+    *ret_a = a;
+    return 0;
+}
+
+/* False: not within `end`, or it is ending. */
+static bool await(struct apart *a, int64_t end)
+{
+    const int64_t left = end - clock_ticks(clock_real());
+    mutex_held(&a->lock);
+    return left > 0 && !a->stopping && cond_wait_for(&a->done, &a->lock, left) >= 0;
+}
+
+int apart_do(struct apart *a, uint64_t nodeid, int64_t patience)
+{
+    struct ask mine = {.nodeid = nodeid};
+    int64_t end;
+    if (__builtin_add_overflow(clock_ticks(clock_real()), patience, &end))
+        end = INT64_MAX;
+    MUTEX_GUARD(&a->lock);
+    while ((a->ask != NULL || a->working) && await(a, end)) {
+    }
+    if (a->ask == NULL && !a->working && !a->stopping) {
+        a->ask = &mine;
+        cond_signal(&a->work);
+        while (!mine.done && await(a, end)) {
+        }
+        if (!mine.done)
+            a->ask = NULL;
+    }
+    return mine.done ? mine.result : a->stopping ? 0 : -ETIMEDOUT;
+}
+
+bool apart_asks(const struct apart *a, uint32_t pid)
+{
+    /* 0: of another namespace of processes, and not begun. */
+    return pid != 0 && pid == (uint32_t)atomic_load_explicit(&a->tid, memory_order_relaxed);
+}
+
+void apart_give_up(struct apart *a)
+{
+    MUTEX_GUARD(&a->lock);
+    a->stopping = true;
+    cond_signal(&a->work);
+    cond_broadcast(&a->done);
+}
+
+bool apart_stop(struct apart *a)
+{
+    struct timespec until;
+    apart_give_up(a);
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += 2;
+    if (pthread_timedjoin_np(a->thread, NULL, &until) != 0)
+        return false;
+    cond_destroy(&a->work);
+    cond_destroy(&a->done);
+    mutex_destroy(&a->lock);
+    free(a->mountpoint);
+    free(a);
+    return true;
+}

@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * listed: a table of sets of LISTED_WAYS nodeids, 0: free. A message that is to be sent is a mark at
+ * its place in the table, so none needs memory and none is lost. A place that is `leaving` is free
+ * once its message is sent.
+ */
+#include "listed.h"
+
+#include "clock.h"
+#include "thread.h"
+#include "vfs.h"
+
+#include <errno.h>
+#include <linux/fuse.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#define NO_PLACE SIZE_MAX
+#define DUE_WORDS (LISTED_MAX / 64)
+#define DROP_PATIENCE NSEC_PER_SEC
+
+struct listed {
+    int fd; /* the session's; not owned */
+    pthread_t thread;
+    struct mutex lock;
+    struct cond work, sent;
+    /* Written under lock: */
+    _Atomic uint64_t node[LISTED_MAX]; /* sets of LISTED_WAYS */
+    _Atomic bool leaving[LISTED_MAX];
+    /* guarded by lock: */
+    uint64_t due[DUE_WORDS]; /* bits: places whose message is to be sent */
+    size_t due_count, leaving_count;
+    size_t word;       /* of `due`: the thread was there last */
+    unsigned turn;     /* the place in a full set that leaves next */
+    size_t sending;    /* the place of the message that is on its way, or NO_PLACE */
+    int64_t sent_from; /* ns; since when it is on its way */
+    bool stopping;
+};
+
+/* Inode numbers are given in order, so their low bits spread the directories of one tree. */
+static size_t set_of(uint64_t nodeid)
+{
+    return (size_t)(vfs_node_ino(nodeid) + vfs_node_ns(nodeid) * UINT64_C(0x9e3779b1)) %
+           LISTED_SETS * LISTED_WAYS;
+}
+
+/* Its place in that set, or NO_PLACE; of nodeid 0: a free place. */
+static size_t place_of(const struct listed *l, size_t set, uint64_t nodeid)
+{
+    for (size_t at = set; at < set + LISTED_WAYS; at++)
+        if (atomic_load(&l->node[at]) == nodeid)
+            return at;
+    return NO_PLACE;
+}
+
+static bool is_due(const struct listed *l, size_t at)
+{
+    return (l->due[at / 64] >> at % 64 & 1) != 0;
+}
+
+/* ---- the thread ---- */
+
+/* It fails where the kernel has no such inode: then it has no listing of it. */
+static void send_message(const struct listed *l, uint64_t nodeid)
+{
+    const struct {
+        struct fuse_out_header head;
+        struct fuse_notify_inval_inode_out of;
+    } message = {.head = {.len = sizeof(message), .error = FUSE_NOTIFY_INVAL_INODE},
+                 .of = {.ino = nodeid}};
+    ssize_t n = write(l->fd, &message, sizeof(message));
+    (void)n;
+}
+
+static size_t next_due(struct listed *l)
+{
+    mutex_held(&l->lock);
+    do
+        l->word = (l->word + 1) % DUE_WORDS;
+    while (l->due[l->word] == 0);
+    return l->word * 64 + (size_t)__builtin_ctzll(l->due[l->word]);
+}
+
+/* Waits for work. False: the end. */
+static bool take(struct listed *l, uint64_t *ret_nodeid)
+{
+    MUTEX_GUARD(&l->lock);
+    while (l->due_count == 0 && !l->stopping)
+        cond_wait(&l->work, &l->lock);
+    if (l->stopping)
+        return false;
+    l->sending = next_due(l);
+    l->sent_from = clock_ticks(clock_real());
+    l->due[l->sending / 64] &= ~(UINT64_C(1) << l->sending % 64);
+    l->due_count--;
+    *ret_nodeid = atomic_load(&l->node[l->sending]);
+    return true;
+}
+
+static void finish(struct listed *l)
+{
+    MUTEX_GUARD(&l->lock);
+    const size_t at = l->sending;
+    l->sending = NO_PLACE;
+    if (atomic_load(&l->leaving[at]) && !is_due(l, at)) {
+        atomic_store(&l->node[at], 0);
+        atomic_store(&l->leaving[at], false);
+        l->leaving_count--;
+    }
+    cond_broadcast(&l->sent);
+}
+
+/* If the daemon is killed while this hangs in the kernel, it must not keep the store's lock. */
+static void *listed_main(void *arg)
+{
+    struct listed *l = arg;
+    uint64_t nodeid;
+    if (unshare(CLONE_FILES) == 0) {
+        if (l->fd > 0)
+            (void)close_range(0, (unsigned)l->fd - 1, 0);
+        (void)close_range((unsigned)l->fd + 1, ~0U, 0);
+    }
+    while (take(l, &nodeid)) {
+        send_message(l, nodeid);
+        finish(l);
+    }
+    return NULL;
+}
+
+/* ---- its users ---- */
+
+int listed_start(struct fs *fs, struct listed **ret_l)
+{
+    struct listed *l = calloc(1, sizeof(*l)); /* what is never touched takes no memory */
+    if (l == NULL)
+        return -ENOMEM;
+    l->fd = fuse_session_fd(fs->se);
+    l->sending = NO_PLACE;
+    mutex_init(&l->lock, "listed");
+    cond_init(&l->work);
+    cond_init(&l->sent);
+    int r = thread_start(&l->thread, listed_main, l);
+    if (r < 0) {
+        free(l);
+        return r;
+    }
+    *ret_l = l;
+    return 0;
+}
+
+static void mark(struct listed *l, size_t at, bool leaves)
+{
+    mutex_held(&l->lock);
+    if (!is_due(l, at)) {
+        l->due[at / 64] |= UINT64_C(1) << at % 64;
+        l->due_count++;
+        cond_signal(&l->work);
+    }
+    if (leaves && !atomic_exchange(&l->leaving[at], true))
+        l->leaving_count++;
+}
+
+/* Waits until a message was sent. False: it is `end`, or the one on its way takes too long. */
+static bool await(struct listed *l, int64_t end)
+{
+    mutex_held(&l->lock);
+    if (l->sending != NO_PLACE && l->sent_from + LISTED_PATIENCE < end)
+        end = l->sent_from + LISTED_PATIENCE;
+    const int64_t left = end - clock_ticks(clock_real());
+    if (left <= 0 || l->stopping)
+        return false;
+    (void)cond_wait_for(&l->sent, &l->lock, left);
+    return true;
+}
+
+void listed_again(struct fs *fs, uint64_t nodeid)
+{
+    struct listed *l = fs->listed;
+    const size_t set = set_of(nodeid);
+    if (place_of(l, set, nodeid) == NO_PLACE)
+        return;
+    const int64_t end = clock_ticks(clock_real()) + LISTED_PATIENCE;
+    MUTEX_GUARD(&l->lock);
+    const size_t at = place_of(l, set, nodeid);
+    if (at == NO_PLACE)
+        return;
+    mark(l, at, false);
+    while ((is_due(l, at) || l->sending == at) && await(l, end)) {
+    }
+}
+
+bool listed_add(struct fs *fs, uint64_t nodeid)
+{
+    struct listed *l = fs->listed;
+    const size_t set = set_of(nodeid);
+    size_t at = place_of(l, set, nodeid);
+    if (at != NO_PLACE && !atomic_load(&l->leaving[at]))
+        return true;
+    MUTEX_GUARD(&l->lock);
+    at = place_of(l, set, nodeid);
+    if (at != NO_PLACE)
+        return !atomic_load(&l->leaving[at]);
+    at = place_of(l, set, 0);
+    if (at != NO_PLACE) {
+        atomic_store(&l->node[at], nodeid);
+        return true;
+    }
+    at = set + l->turn++ % LISTED_WAYS;
+    if (!atomic_load(&l->leaving[at]))
+        mark(l, at, true);
+    return false;
+}
+
+void listed_drop(struct fs *fs, uint32_t ns)
+{
+    struct listed *l = fs->listed;
+    bool any = false;
+    for (size_t at = 0; at < LISTED_MAX; at++) {
+        uint64_t nodeid = atomic_load(&l->node[at]);
+        if (nodeid == 0 || vfs_node_ns(nodeid) != ns)
+            continue;
+        MUTEX_GUARD(&l->lock);
+        if (atomic_load(&l->node[at]) == nodeid)
+            mark(l, at, true);
+        any = true;
+    }
+    if (!any)
+        return;
+    const int64_t end = clock_ticks(clock_real()) + DROP_PATIENCE;
+    MUTEX_GUARD(&l->lock);
+    while (l->leaving_count > 0 && await(l, end)) {
+    }
+}
+
+void listed_give_up(struct listed *l)
+{
+    if (l == NULL)
+        return;
+    MUTEX_GUARD(&l->lock);
+    l->stopping = true;
+    cond_signal(&l->work);
+    cond_broadcast(&l->sent);
+}
+
+void listed_stop(struct listed *l)
+{
+    struct timespec until;
+    if (l == NULL)
+        return;
+    listed_give_up(l);
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += 2;
+    if (pthread_timedjoin_np(l->thread, NULL, &until) != 0)
+        return;
+    cond_destroy(&l->work);
+    cond_destroy(&l->sent);
+    mutex_destroy(&l->lock);
+    free(l);
+}

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "notify.h"
+
+#include "apart.h"
+#include "clock.h"
+#include "listed.h"
+#include "vfs.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define MODE_TRIES 1000
+#define MODE_PATIENCE (10 * NSEC_PER_SEC)
+
+struct notify {
+    struct fs *fs;
+    struct state_events events;
+    struct apart *write_back, *mode;
+};
+
+/* ---- in threads apart ---- */
+
+/* Waits until all dirty pages have come back as WRITE requests. Its own FSYNC is answered at
+ * once. */
+static int write_pages(const struct apart *a, uint64_t nodeid)
+{
+    int fd = apart_open(a, nodeid, O_RDONLY | O_NONBLOCK);
+    if (fd < 0)
+        return fd == -ENOENT ? 0 : fd; /* it is gone, and what was mapped with it */
+    int r = fdatasync(fd) < 0 ? -errno : 0;
+    close(fd);
+    return r;
+}
+
+static int mode_of(int fd, int flags, uint32_t *ret)
+{
+    struct statx st;
+    if (statx(fd, "", AT_EMPTY_PATH | flags, STATX_MODE, &st) < 0)
+        return -errno;
+    *ret = st.stx_mode;
+    return 0;
+}
+
+/* The kernel does not take an answer if the inode has changed since it asked: then once more. */
+static int ask_mode(const struct apart *a, uint64_t nodeid)
+{
+    uint32_t is = 0, kept = 1;
+    int fd = apart_open(a, nodeid, O_PATH);
+    if (fd < 0)
+        return fd;
+    int r = 0;
+    for (unsigned i = 0; r == 0 && is != kept && i < MODE_TRIES; i++) {
+        r = mode_of(fd, AT_STATX_FORCE_SYNC, &is);
+        if (r == 0)
+            r = mode_of(fd, AT_STATX_DONT_SYNC, &kept);
+    }
+    close(fd);
+    return r;
+}
+
+/* ---- events ---- */
+
+static void on_stale(void *ctx, uint64_t nodeid)
+{
+    const struct notify *n = ctx;
+    /* A negative offset: attributes only. -ENOENT: the kernel does not know it. */
+    (void)fuse_lowlevel_notify_inval_inode(n->fs->se, nodeid, -1, 0);
+    if (nodeid != VFS_ROOT)
+        listed_drop(n->fs, vfs_node_ns(nodeid));
+}
+
+static void on_rights(void *ctx, uint64_t nodeid)
+{
+    const struct notify *n = ctx;
+    (void)fuse_lowlevel_notify_inval_inode(n->fs->se, nodeid, -1, 0);
+}
+
+static void on_write_back(void *ctx, uint64_t nodeid)
+{
+    const struct notify *n = ctx;
+    /* Offset 0, length 0: all pages are written, and let go of. */
+    if (apart_do(n->write_back, nodeid, APART_PATIENT) < 0)
+        (void)fuse_lowlevel_notify_inval_inode(n->fs->se, nodeid, 0, 0);
+}
+
+static void on_describe(void *ctx, struct view_edge *ret)
+{
+    const struct notify *n = ctx;
+    n->fs->hooks->describe(n->fs, ret);
+}
+
+static void on_stop(void *ctx)
+{
+    const struct notify *n = ctx;
+    n->fs->hooks->stop(n->fs);
+}
+
+int notify_start(struct fs *fs, struct notify **ret_n)
+{
+    struct notify *n = calloc(1, sizeof(*n));
+    if (n == NULL)
+        return -ENOMEM;
+    n->fs = fs;
+    int r = apart_start(fs, "write back", write_pages, &n->write_back);
+    if (r == 0)
+        r = apart_start(fs, "mode", ask_mode, &n->mode);
+    if (r < 0) {
+        if (n->write_back != NULL)
+            (void)apart_stop(n->write_back);
+        free(n);
+        return r;
+    }
+    *ret_n = n;
+    n->events = (struct state_events){
+        .stale = on_stale, .rights = on_rights, .write_back = on_write_back, .stop = on_stop,
+        .describe = on_describe, .ctx = n};
+    state_set_events(fs->p, &n->events);
+    return 0;
+}
+
+int notify_mode(struct fs *fs, uint64_t nodeid)
+{
+    int r = apart_do(fs->notify->mode, nodeid, MODE_PATIENCE);
+    return r == -ETIMEDOUT ? r : 0; /* else it is at least known to be stale */
+}
+
+bool notify_is_own(const struct fs *fs, uint32_t pid)
+{
+    const struct notify *n = fs->notify;
+    return n != NULL && (apart_asks(n->write_back, pid) || apart_asks(n->mode, pid));
+}
+
+void notify_give_up(struct notify *n)
+{
+    if (n == NULL)
+        return;
+    apart_give_up(n->write_back);
+    apart_give_up(n->mode);
+}
+
+void notify_stop(struct notify *n)
+{
+    if (n == NULL)
+        return;
+    const bool written = apart_stop(n->write_back), asked = apart_stop(n->mode);
+    if (written && asked)
+        free(n);
+}

@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * passthrough: see the header. The table has each inode that core opened natively, with the backing
+ * id and how many opens have it: the first one gets it, the last one gives it back. An id that could
+ * not be had is remembered as 0 until then: those opens are answered as usual, and core hears that
+ * they are not native.
+ *
+ * libfuse 3.14 knows nothing of it, so the answer is put together here.
+ *
+ * Locks: "passthrough", a leaf, held across the kernel's call that opens or closes an id and across
+ * no reply.
+ */
+#include "passthrough.h"
+
+#include "disk.h"
+#include "handle.h"
+#include "init.h"
+#include "map64.h"
+#include "native.h"
+#include "reply.h"
+#include "report.h"
+
+#include <errno.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/vfs.h>
+
+/* From the kernel's fuse.h, as far as it is used. */
+struct backing_map {
+    int32_t fd;
+    uint32_t flags;
+    uint64_t padding;
+};
+#define BACKING_OPEN _IOW(229, 1, struct backing_map)
+#define BACKING_CLOSE _IOW(229, 2, uint32_t)
+#define FOPEN_PASSTHROUGH (1u << 7)
+struct open_out {
+    uint64_t fh;
+    uint32_t open_flags;
+    int32_t backing_id;
+};
+
+#define TRIAL_NAME "slots/trial" /* where objects are: not among the other files in a pool */
+#define ID_SHIFT 32              /* in the table: the id, and below it the opens */
+
+struct passthrough {
+    enum fs_passthrough option;
+    struct disk *disk;
+    struct disk_file *trial; /* without a name; until passthrough_begin */
+    uint32_t depth;
+    _Atomic bool on;
+    _Atomic(const char *) why; /* the last text; while it is off */
+    char text[3][128];         /* whoever reads an earlier one may */
+    unsigned texts;
+    struct mutex lock;
+    struct map64 files; /* lock; nodeid -> id and opens */
+};
+
+static void refuse(struct passthrough *pt, const char *why, int err)
+{
+    char *text = pt->text[pt->texts++];
+    snprintf(text, sizeof(pt->text[0]), "no: %s%s%s", why, err == 0 ? "" : ": ",
+             err == 0 ? "" : strerror(err));
+    atomic_store(&pt->why, text);
+}
+
+/* ---- whether it is to be had ---- */
+
+static int make_trial(struct passthrough *pt)
+{
+    int r = disk_open(pt->disk, TRIAL_NAME, DISK_CREATE, &pt->trial);
+    if (r == -EEXIST) { /* a daemon died just then */
+        (void)disk_unlink(pt->disk, TRIAL_NAME);
+        r = disk_open(pt->disk, TRIAL_NAME, DISK_CREATE, &pt->trial);
+    }
+    if (r == 0)
+        r = disk_unlink(pt->disk, TRIAL_NAME);
+    return r;
+}
+
+/* What the store's disk says to it: how deep it lies itself, and whether it is told who maps a
+ * file. */
+static void look_at_disk(struct passthrough *pt)
+{
+    struct statfs st;
+    int r = make_trial(pt);
+    if (r < 0) {
+        refuse(pt, "no file can be made to try it", -r);
+        return;
+    }
+    const int fd = disk_fd(pt->trial);
+    r = fd < 0 ? -EBADF : vfs_native_probe(fd);
+    if (r == 0)
+        r = fstatfs(fd, &st) < 0 ? -errno : 0;
+    if (r < 0)
+        refuse(pt, "the store's disk takes no leases", -r);
+    else
+        pt->depth = st.f_type == OVERLAYFS_SUPER_MAGIC ? 2 : 1;
+}
+
+int passthrough_prepare(struct fs *fs)
+{
+    struct passthrough *pt = calloc(1, sizeof(*pt));
+    if (pt == NULL)
+        return -ENOMEM;
+    mutex_init(&pt->lock, "passthrough");
+    pt->option = fs->o->passthrough;
+    pt->disk = fs->o->state.disk;
+    refuse(pt, "the kernel does not offer it", 0);
+    if (pt->option == FS_PASSTHROUGH_OFF)
+        refuse(pt, "passthrough=off", 0);
+    else
+        look_at_disk(pt);
+    fs->passthrough = pt;
+    return 0;
+}
+
+uint32_t passthrough_wanted(struct fs *fs)
+{
+    const bool offered = (atomic_load(&fs->init_offered2) & INIT2_PASSTHROUGH) != 0;
+    return offered && fs->passthrough != NULL ? fs->passthrough->depth : 0;
+}
+
+static int backing_open(struct fs *fs, int fd)
+{
+    struct backing_map m = {.fd = fd};
+    const int id = ioctl(fuse_session_fd(fs->se), BACKING_OPEN, &m);
+    return id < 0 ? -errno : id;
+}
+
+static void backing_close(struct fs *fs, uint32_t id)
+{
+    (void)ioctl(fuse_session_fd(fs->se), BACKING_CLOSE, &id); /* fails once it is unmounted */
+}
+
+void passthrough_begin(struct fs *fs)
+{
+    struct passthrough *pt = fs->passthrough;
+    if (pt == NULL) /* a session without a store (tests/bench/floor.c) */
+        return;
+    if (passthrough_wanted(fs) != 0) {
+        const int id = backing_open(fs, disk_fd(pt->trial));
+        if (id > 0) {
+            backing_close(fs, (uint32_t)id);
+            atomic_store(&pt->on, true);
+        } else if (id == -EPERM) {
+            refuse(pt, "needs root", 0);
+        } else {
+            refuse(pt, "the kernel will not do it", -id);
+        }
+    }
+    disk_file_close(pt->trial);
+    pt->trial = NULL;
+    if (!atomic_load(&pt->on) && pt->option != FS_PASSTHROUGH_OFF)
+        report(REPORT_NOTE, "large files are not read by the kernel itself (passthrough %s)",
+               passthrough_state(fs));
+}
+
+void passthrough_free(struct passthrough *pt)
+{
+    if (pt == NULL)
+        return;
+    disk_file_close(pt->trial);
+    map64_release(&pt->files);
+    mutex_destroy(&pt->lock);
+    free(pt);
+}
+
+unsigned passthrough_flags(const struct fs *fs)
+{
+    const struct passthrough *pt = fs->passthrough;
+    if (!atomic_load_explicit(&pt->on, memory_order_relaxed))
+        return 0;
+    return VFS_MAY_NATIVE | (pt->option == FS_PASSTHROUGH_ALL ? VFS_NATIVE_ALL : 0);
+}
+
+const char *passthrough_state(const struct fs *fs)
+{
+    const struct passthrough *pt = fs->passthrough;
+    return atomic_load(&pt->on) ? "yes" : atomic_load(&pt->why);
+}
+
+/* ---- files ---- */
+
+/* The id for one open more, 0: none is to be had. -ENOMEM. */
+static int64_t take_id(struct fs *fs, uint64_t nodeid, const struct vfs_file *f)
+{
+    struct passthrough *pt = fs->passthrough;
+    uint64_t v = 0;
+    MUTEX_GUARD(&pt->lock);
+    const bool first = !map64_get(&pt->files, nodeid, &v);
+    int r = map64_put(&pt->files, nodeid, v + 1);
+    if (r < 0)
+        return r;
+    if (first) {
+        const int id = backing_open(fs, vfs_native_fd(f));
+        v = (uint64_t)(id > 0 ? id : 0) << ID_SHIFT;
+        (void)map64_put(&pt->files, nodeid, v + 1); /* it is there */
+    }
+    return (int64_t)(v >> ID_SHIFT);
+}
+
+static void drop_id(struct fs *fs, uint64_t nodeid)
+{
+    struct passthrough *pt = fs->passthrough;
+    uint64_t v = 0;
+    MUTEX_GUARD(&pt->lock);
+    if (!map64_get(&pt->files, nodeid, &v))
+        return;
+    if ((uint32_t)v > 1) {
+        (void)map64_put(&pt->files, nodeid, v - 1);
+        return;
+    }
+    (void)map64_del(&pt->files, nodeid);
+    if (v >> ID_SHIFT != 0)
+        backing_close(fs, (uint32_t)(v >> ID_SHIFT));
+}
+
+void passthrough_close(struct fs *fs, struct handle *h)
+{
+    if (h->backed != 0)
+        drop_id(fs, h->backed);
+    h->backed = 0;
+}
+
+static int reply_native(fuse_req_t req, const struct handle *h, int64_t id)
+{
+    const struct open_out out = {.fh = (uintptr_t)h,
+                                 .open_flags = FOPEN_PASSTHROUGH,
+                                 .backing_id = (int32_t)id};
+    return fuse_reply_buf(req, (const char *)&out, sizeof(out));
+}
+
+void passthrough_reply_open(fuse_req_t req, uint64_t nodeid, struct handle *h,
+                            const struct fuse_file_info *fi)
+{
+    struct fs *fs = fs_of(req);
+    int64_t id = 0;
+    if (vfs_is_native(h->file)) {
+        id = take_id(fs, nodeid, h->file);
+        if (id < 0) {
+            handle_free(fs, h);
+            fs_reply_err(req, id);
+            return;
+        }
+        h->backed = nodeid;
+        if (id == 0)
+            vfs_not_native(h->file);
+    }
+    if ((id > 0 ? reply_native(req, h, id) : fuse_reply_open(req, fi)) != 0)
+        handle_free(fs, h); /* nobody took it: no release will come */
+}

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * uncached: see the header. A message that has the kernel forget pages waits for those that are
+ * just being read, so it is sent by a thread that may wait; a SIGKILL at that instant can leave the
+ * mount hanging until `umount -f`, as where apart.h cannot help. It is sent only for a file that is
+ * being read and written at once.
+ */
+#include "uncached.h"
+
+#include "defer.h"
+#include "durability.h"
+#include "handle.h"
+#include "init.h"
+#include "reply.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <string.h>
+
+struct written {
+    off_t off;
+    size_t len;
+    struct vfs_stale *stale;
+    bool sync, late; /* to be durable when it is answered; answered before the kernel forgets */
+};
+
+/* A write that waits for pages keeps what others need by which these pages come: one of the
+ * kernel's background requests (init.c; asynchronous writes are such, and reading ahead is), and an
+ * entry of a ring. So WAITING_MAX of them wait, half of what there is of the first. One more is
+ * answered before the kernel forgets, and who reads beside it may see the old bytes a moment
+ * longer. */
+#define WAITING_MAX 32
+#define LATER_MAX 4096
+static _Atomic unsigned waiting, later; /* all mounts of the process, which has one */
+
+/* Since 6.6 the kernel forgets before it writes. That version has no flag; another of it has. */
+static bool kernel_forgets(struct fs *fs)
+{
+    return (atomic_load_explicit(&fs->init_offered2, memory_order_relaxed) &
+            INIT2_DIRECT_IO_MMAP) != 0;
+}
+
+/* Not what is appended to: others like to read that meanwhile. Nor what each write syncs. */
+bool uncached_wanted(struct fs *fs, int flags)
+{
+    return (flags & O_ACCMODE) == O_WRONLY && (flags & (O_APPEND | O_DSYNC | O_SYNC)) == 0 &&
+           kernel_forgets(fs);
+}
+
+void uncached_open(struct fs *fs, struct handle *h, struct fuse_file_info *fi, bool made)
+{
+    const bool asked = (fi->flags & O_ACCMODE) != O_RDONLY && (fi->flags & O_DIRECT) != 0;
+    if (made && uncached_wanted(fs, fi->flags)) {
+        h->uncached = true;
+        fi->direct_io = 1;
+    }
+    if (h->uncached || asked)
+        vfs_set_uncached(h->file);
+}
+
+bool uncached_is(const struct handle *h, const struct fuse_file_info *fi)
+{
+    if (fi->writepage)
+        return false;
+    return h->uncached || ((fi->flags & O_DIRECT) != 0 && fi->lock_owner != 0);
+}
+
+static void drop_capability(fuse_req_t req, fuse_ino_t ino)
+{
+    struct state *p = fs_of(req)->p;
+    /* If it cannot be removed, the bytes cannot be changed either, and the caller sees that. */
+    if (vfs_getxattr(p, ino, "security.capability", NULL, 0) >= 0)
+        (void)vfs_removexattr(p, ino, "security.capability");
+}
+
+/* ---- what the kernel has to forget ---- */
+
+struct later {
+    struct fs *fs;
+    uint64_t ino;
+    struct written w;
+};
+
+/* Once the mount ends nobody may come to read a page that is waited for. */
+static void forget(struct fs *fs, uint64_t ino, const struct written *w)
+{
+    if (!defer_is_ending(fs->defer)) /* -ENOENT: the kernel has none */
+        (void)fuse_lowlevel_notify_inval_inode(fs->se, ino, w->off, (off_t)w->len);
+    vfs_stale_gone(w->stale);
+}
+
+static void forget_later(struct call *c)
+{
+    struct later l;
+    memcpy(&l, c->data, sizeof(l));
+    forget(l.fs, l.ino, &l.w);
+    atomic_fetch_sub(&later, 1);
+}
+
+/* NULL: there is no room for it, and the kernel keeps what it has. */
+static struct call *later_new(struct fs *fs, uint64_t ino, const struct written *w)
+{
+    const struct later l = {fs, ino, *w};
+    struct call *c =
+        atomic_fetch_add(&later, 1) < LATER_MAX ? call_new(NULL, forget_later, sizeof(l)) : NULL;
+    if (c == NULL) {
+        atomic_fetch_sub(&later, 1);
+        vfs_stale_gone(w->stale);
+        return NULL;
+    }
+    c->lane = CALL_PAGES;
+    memcpy(c->data, &l, sizeof(l));
+    return c;
+}
+
+/* ---- answering ---- */
+
+static void reply_then_forget(fuse_req_t req, uint64_t ino, const struct written *w)
+{
+    struct fs *fs = fs_of(req);
+    struct call *c = later_new(fs, ino, w);
+    if (c == NULL) {
+        fuse_reply_err(req, ENOMEM);
+        return;
+    }
+    fuse_reply_write(req, w->len);
+    call_run_in(fs->defer, c);
+}
+
+static void finish(struct call *c)
+{
+    struct fs *fs = fs_of(c->req);
+    struct written w;
+    memcpy(&w, c->data, sizeof(w));
+    const bool waits = w.stale != NULL && !w.late;
+    if (waits)
+        forget(fs, c->ino, &w);
+    const int r = w.sync ? flush_sync(fs->p) : 0;
+    call_settle(c);
+    if (w.late && r == 0)
+        reply_then_forget(c->req, c->ino, &w);
+    else if (r < 0)
+        fs_reply_err(c->req, r);
+    else
+        fuse_reply_write(c->req, w.len);
+    if (w.late && r < 0)
+        vfs_stale_gone(w.stale);
+    if (waits)
+        atomic_fetch_sub(&waiting, 1);
+}
+
+static void reply_in_call(fuse_req_t req, fuse_ino_t ino, const struct written *w)
+{
+    const bool waits = w->stale != NULL && !w->late;
+    struct call *c = call_new(req, finish, sizeof(*w));
+    if (c == NULL) {
+        if (w->stale != NULL)
+            vfs_stale_gone(w->stale);
+        if (waits)
+            atomic_fetch_sub(&waiting, 1);
+        return;
+    }
+    c->ino = ino;
+    c->lane = waits ? CALL_PAGES : CALL_FAST;
+    memcpy(c->data, w, sizeof(*w));
+    call_run(c);
+}
+
+static bool may_wait(void)
+{
+    if (atomic_fetch_add(&waiting, 1) < WAITING_MAX)
+        return true;
+    atomic_fetch_sub(&waiting, 1);
+    return false;
+}
+
+static void reply_write(fuse_req_t req, fuse_ino_t ino, struct written *w)
+{
+    w->late = w->stale != NULL && !may_wait();
+    if (w->sync || (w->stale != NULL && !w->late))
+        reply_in_call(req, ino, w);
+    else if (w->late)
+        reply_then_forget(req, ino, w);
+    else
+        fuse_reply_write(req, w->len);
+}
+
+void uncached_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off,
+                    const struct fuse_file_info *fi)
+{
+    struct written w = {.off = off, .sync = (fi->flags & O_DSYNC) != 0};
+    struct vfs_file *file = fs_handle(fi)->file;
+    if (fs_handle(fi)->uncached) /* else the kernel has done that */
+        drop_capability(req, ino);
+    const ssize_t n = vfs_write_uncached(file, buf, size, (uint64_t)off, &w.stale);
+    if (n < 0) {
+        fs_reply_err(req, n);
+        return;
+    }
+    w.len = (size_t)n;
+    reply_write(req, ino, &w);
+}

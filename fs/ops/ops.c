@@ -1,0 +1,362 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * ops: the operations on names and attributes, and the table of all operations.
+ *
+ * Not in the table, on purpose: flush (the kernel learns from the first ENOSYS to send no more; a
+ * file is sealed after its release), access (default_permissions), locks (the kernel keeps them).
+ */
+#include "ops.h"
+
+#include "clock.h"
+#include "init.h"
+#include "listed.h"
+#include "loop.h"
+#include "notify.h"
+#include "reply.h"
+#include "tal_ops.h"
+#include "taldir.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/statvfs.h>
+
+/* May names be changed there? 0, or the -errno. */
+static int check_change(uint64_t parent, const char *name, int taken)
+{
+    if (taldir_owns(parent))
+        return -EPERM;
+    return fs_is_tally(parent, name) ? taken : 0;
+}
+
+/* For a handle whose inode, or whose parent's, the kernel has forgotten. Nothing of `.tally` is
+ * found so: who may enter it goes by names. */
+static void lookup_dots(fuse_req_t req, uint64_t node, bool parent)
+{
+    struct fs *fs = fs_of(req);
+    struct vfs_attr a;
+    int r = taldir_owns(node) ? -ESTALE
+            : parent          ? vfs_lookup_parent(fs->p, node, &a)
+                              : vfs_lookup_node(fs->p, node, &a);
+    if (r < 0)
+        fs_reply_err(req, r);
+    else
+        fs_reply_entry(req, &a);
+}
+
+static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+    struct vfs_attr a;
+    if (name[0] == '.' && (name[1] == '\0' || strcmp(name, "..") == 0)) {
+        lookup_dots(req, parent, name[1] != '\0');
+        return;
+    }
+    if (taldir_owns(parent) || fs_is_tally(parent, name)) {
+        tal_op_lookup(req, parent, name);
+        return;
+    }
+    int r = vfs_lookup(fs_of(req)->p, parent, name, &a);
+    if (r == 0) {
+        fs_reply_entry(req, &a);
+    } else if (r == -ENOENT && parent != VFS_ROOT) {
+        struct fuse_entry_param none = {.entry_timeout = FS_FOREVER};
+        fuse_reply_entry(req, &none);
+    } else {
+        fs_reply_err(req, r);
+    }
+}
+
+static void forget(struct fs *fs, uint64_t ino, uint64_t count)
+{
+    if (taldir_owns(ino))
+        taldir_forget(fs->tal, ino, count);
+    else if (ino != VFS_ROOT)
+        vfs_forget(fs->p, ino, count);
+}
+
+static void op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t count)
+{
+    forget(fs_of(req), ino, count);
+    fuse_reply_none(req);
+}
+
+static void op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets)
+{
+    for (size_t i = 0; i < count; i++)
+        forget(fs_of(req), forgets[i].ino, forgets[i].nlookup);
+    fuse_reply_none(req);
+}
+
+/* Without what might have to be waited for. */
+static void reply_plain(fuse_req_t req, const struct vfs_attr *a)
+{
+    struct stat st;
+    fs_stat(a, &st);
+    fuse_reply_attr(req, &st, fs_attr_timeout(fs_of(req), a->mode));
+}
+
+static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+    struct vfs_attr a;
+    (void)fi;
+    if (taldir_owns(ino)) {
+        tal_op_getattr(req, ino);
+        return;
+    }
+    int r = vfs_getattr(fs_of(req)->p, ino, &a);
+    if (r < 0)
+        fs_reply_err(req, r);
+    else if (notify_is_own(fs_of(req), (uint32_t)fuse_req_ctx(req)->pid))
+        reply_plain(req, &a);
+    else
+        fs_reply_attr(req, &a);
+}
+
+static unsigned set_of(int to_set)
+{
+    static const struct {
+        int fuse;
+        unsigned vfs;
+    } map[] = {
+        {FUSE_SET_ATTR_MODE, VFS_SET_MODE},   {FUSE_SET_ATTR_UID, VFS_SET_UID},
+        {FUSE_SET_ATTR_GID, VFS_SET_GID},     {FUSE_SET_ATTR_SIZE, VFS_SET_SIZE},
+        {FUSE_SET_ATTR_CTIME, VFS_SET_CTIME}, {FUSE_SET_ATTR_KILL_SUID, VFS_KILL_SUID},
+    };
+    unsigned set = 0;
+    for (size_t i = 0; i < sizeof(map) / sizeof(map[0]); i++)
+        if ((to_set & map[i].fuse) != 0)
+            set |= map[i].vfs;
+    /* "now" comes together with the plain bit and means another thing. */
+    if ((to_set & FUSE_SET_ATTR_ATIME_NOW) != 0)
+        set |= VFS_SET_ATIME_NOW;
+    else if ((to_set & FUSE_SET_ATTR_ATIME) != 0)
+        set |= VFS_SET_ATIME;
+    if ((to_set & FUSE_SET_ATTR_MTIME_NOW) != 0)
+        set |= VFS_SET_MTIME_NOW;
+    else if ((to_set & FUSE_SET_ATTR_MTIME) != 0)
+        set |= VFS_SET_MTIME;
+    return set;
+}
+
+/* Seconds that do not fit into 64 bits of nanoseconds (years 1677 … 2262) become the nearest. */
+static int64_t ns_of(const struct timespec *t)
+{
+    return clock_join(t->tv_sec, t->tv_nsec);
+}
+
+/* The kernel asks for set-id bits to go before a write, whoever writes, and also when a chown
+ * changes nothing else, without having looked who it is: so only the owner and root are obeyed. The
+ * answer shows the file without the bits to others, too; a write then says itself that they go
+ * (ops_file.c). */
+static void drop_set_ids(fuse_req_t req, fuse_ino_t ino)
+{
+    struct fs *fs = fs_of(req);
+    const uint32_t uid = fuse_req_ctx(req)->uid;
+    struct vfs_attr a;
+    int r = vfs_getattr(fs->p, ino, &a);
+    if (r == 0 && (uid == 0 || uid == a.uid))
+        r = vfs_setattr(fs->p, ino, VFS_KILL_SUID, &a, &a);
+    if (r < 0)
+        fs_reply_err(req, r);
+    else
+        fs_reply_set(req, &a);
+}
+
+static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_set,
+                       struct fuse_file_info *fi)
+{
+    struct vfs_attr a;
+    (void)fi;
+    if (taldir_owns(ino)) {
+        tal_op_setattr(req, ino, to_set);
+        return;
+    }
+    if (to_set == 0) {
+        drop_set_ids(req, ino);
+        return;
+    }
+    const struct vfs_attr in = {
+        .mode = st->st_mode,
+        .uid = st->st_uid,
+        .gid = st->st_gid,
+        .size = (uint64_t)st->st_size,
+        .atime = ns_of(&st->st_atim),
+        .mtime = ns_of(&st->st_mtim),
+        .ctime = ns_of(&st->st_ctim),
+    };
+    int r = vfs_setattr(fs_of(req)->p, ino,
+                        set_of(to_set) | (loop_may_wait() ? VFS_SET_MAY_WAIT : 0), &in, &a);
+    if (r == 0 && S_ISDIR(a.mode))
+        listed_again(fs_of(req), ino);
+    if (r < 0)
+        fs_reply_err(req, r);
+    else if ((to_set & FUSE_SET_ATTR_MODE) != 0)
+        fs_reply_attr(req, &a);
+    else
+        fs_reply_set(req, &a);
+}
+
+static void op_readlink(fuse_req_t req, fuse_ino_t ino)
+{
+    char target[PATH_MAX];
+    int r = taldir_owns(ino) ? -EINVAL : vfs_readlink(fs_of(req)->p, ino, target, sizeof(target));
+    if (r < 0)
+        fs_reply_err(req, r);
+    else
+        fuse_reply_readlink(req, target);
+}
+
+static void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
+{
+    struct vfs_attr a;
+    const struct vfs_cred cred = fs_cred(req);
+    int r = check_change(parent, name, -EEXIST);
+    if (r == 0)
+        r = vfs_mknod(fs_of(req)->p, parent, name, mode, (uint32_t)rdev, &cred, &a);
+    if (r < 0)
+        fs_reply_err(req, r);
+    else
+        fs_reply_entry(req, &a);
+}
+
+static void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
+{
+    op_mknod(req, parent, name, (mode & ~(mode_t)S_IFMT) | S_IFDIR, 0);
+}
+
+static void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name)
+{
+    struct vfs_attr a;
+    const struct vfs_cred cred = fs_cred(req);
+    int r = check_change(parent, name, -EEXIST);
+    if (r == 0)
+        r = vfs_symlink(fs_of(req)->p, parent, name, target, &cred, &a);
+    if (r < 0)
+        fs_reply_err(req, r);
+    else
+        fs_reply_entry(req, &a);
+}
+
+static void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+    int r = check_change(parent, name, -EPERM);
+    fs_reply_err(req, r < 0 ? r : vfs_unlink(fs_of(req)->p, parent, name));
+}
+
+static void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+    int r = check_change(parent, name, -EPERM);
+    fs_reply_err(req, r < 0 ? r : vfs_rmdir(fs_of(req)->p, parent, name));
+}
+
+/* A directory that has another parent: what the kernel keeps of its listing has the old "..". */
+static void forget_dots(struct fs *fs, uint64_t parent, const char *name)
+{
+    struct vfs_attr a;
+    if (vfs_lookup(fs->p, parent, name, &a) < 0)
+        return;
+    if (S_ISDIR(a.mode))
+        listed_again(fs, a.nodeid);
+    vfs_forget(fs->p, a.nodeid, 1);
+}
+
+static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t newparent,
+                      const char *newname, unsigned flags)
+{
+    const struct vfs_cred cred = fs_cred(req);
+    int r = check_change(parent, name, -EPERM);
+    if (r == 0)
+        r = check_change(newparent, newname, -EPERM);
+    if (r == 0)
+        r = vfs_rename(fs_of(req)->p, parent, name, newparent, newname, flags, &cred);
+    if (r == 0 && parent != newparent) {
+        forget_dots(fs_of(req), newparent, newname);
+        if ((flags & RENAME_EXCHANGE) != 0)
+            forget_dots(fs_of(req), parent, name);
+    }
+    fs_reply_err(req, r);
+}
+
+static int link_node(struct fs *fs, uint64_t ino, uint64_t newparent, const char *newname,
+                     const struct vfs_cred *cred, struct vfs_attr *ret)
+{
+    struct id id;
+    int r = check_change(newparent, newname, -EEXIST);
+    if (r < 0)
+        return r;
+    if (!taldir_owns(ino))
+        return vfs_link(fs->p, ino, newparent, newname, ret);
+    r = taldir_object(fs->tal, ino, &id);
+    return r < 0 ? r : vfs_link_object(fs->p, &id, newparent, newname, cred, ret);
+}
+
+static void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t newparent, const char *newname)
+{
+    struct vfs_attr a;
+    const struct vfs_cred cred = fs_cred(req);
+    int r = link_node(fs_of(req), ino, newparent, newname, &cred, &a);
+    if (r < 0)
+        fs_reply_err(req, r);
+    else
+        fs_reply_linked(req, &a);
+}
+
+static void op_statfs(fuse_req_t req, fuse_ino_t ino)
+{
+    struct disk_space d;
+    (void)ino;
+    int r = vfs_statfs(fs_of(req)->p, &d);
+    if (r < 0) {
+        fs_reply_err(req, r);
+        return;
+    }
+    const struct statvfs st = {
+        .f_bsize = d.block_size,
+        .f_frsize = d.block_size,
+        .f_blocks = d.blocks,
+        .f_bfree = d.blocks_free,
+        .f_bavail = d.blocks_avail,
+        .f_files = d.files,
+        .f_ffree = d.files_free,
+        .f_favail = d.files_free,
+        .f_namemax = VFS_NAME_MAX,
+    };
+    fuse_reply_statfs(req, &st);
+}
+
+const struct fuse_lowlevel_ops fs_ops = {
+    .init = init_op,
+    .lookup = op_lookup,
+    .forget = op_forget,
+    .forget_multi = op_forget_multi,
+    .getattr = op_getattr,
+    .setattr = op_setattr,
+    .readlink = op_readlink,
+    .mknod = op_mknod,
+    .mkdir = op_mkdir,
+    .symlink = op_symlink,
+    .unlink = op_unlink,
+    .rmdir = op_rmdir,
+    .rename = op_rename,
+    .link = op_link,
+    .statfs = op_statfs,
+    .getxattr = op_getxattr,
+    .listxattr = op_listxattr,
+    .setxattr = op_setxattr,
+    .removexattr = op_removexattr,
+    .open = op_open,
+    .create = op_create,
+    .read = op_read,
+    .write = op_write,
+    .release = op_release,
+    .fsync = op_fsync,
+    .fsyncdir = op_fsync,
+    .copy_file_range = op_copy_file_range,
+    .fallocate = op_fallocate,
+    .lseek = op_lseek,
+    .opendir = op_opendir,
+    .readdir = op_readdir,
+    .readdirplus = op_readdirplus,
+    .releasedir = op_releasedir,
+};

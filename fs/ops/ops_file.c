@@ -1,0 +1,347 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * ops_file: opening, reading, writing, syncing and sharing files, and the holes in them.
+ *
+ * Files of namespaces are opened with keep_cache: only we change bytes, and what changes without
+ * the kernel's doing is told by notify.c.
+ *
+ * Files that are made to be written are written past the kernel's cache: one request for each
+ * write(2), wherever it begins and ends, and one copy, from the program's memory to ours. Through
+ * the cache a write that begins in the midst of a page is two, and the kernel asks for
+ * security.capability before the first. What is so small that it is read again at once lies in our
+ * buffers; a large file would be twice in memory. See uncached.c.
+ */
+#include "ops.h"
+
+#include "defer.h"
+#include "handle.h"
+#include "loop.h"
+#include "notify.h"
+#include "passthrough.h"
+#include "reply.h"
+#include "ring.h"
+#include "serve.h"
+#include "set_ids.h"
+#include "sync.h"
+#include "tal_ops.h"
+#include "tally_node.h"
+#include "translate.h"
+#include "uncached.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* `kill`: who opens may not keep set-id bits. */
+static unsigned open_flags(int flags, bool kill)
+{
+    unsigned v = (flags & O_ACCMODE) != O_RDONLY ? VFS_WRITE : 0;
+    if ((flags & O_TRUNC) != 0)
+        v |= VFS_TRUNC | (kill ? VFS_OPEN_KILL_SUID : 0);
+    if ((flags & O_EXCL) != 0)
+        v |= VFS_EXCL;
+    if ((flags & O_NOATIME) != 0)
+        v |= VFS_NOATIME;
+    return v;
+}
+
+/* What is read from the kernel's cache we do not see: where the next read moves atime, it must come
+ * to us. */
+static bool may_keep_cache(const struct handle *h, int flags)
+{
+    return (flags & O_ACCMODE) == O_WRONLY || !vfs_atime_due(h->file);
+}
+
+static void open_file(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, bool kill)
+{
+    struct fs *fs = fs_of(req);
+    struct handle *h = handle_new(fs, HANDLE_FILE);
+    if (h == NULL) {
+        fuse_reply_err(req, ENOMEM);
+        return;
+    }
+    const unsigned flags = (open_flags(fi->flags, kill) & ~(unsigned)VFS_EXCL) |
+                           passthrough_flags(fs) | (loop_may_wait() ? VFS_MAY_WAIT : 0);
+    int r = vfs_open(fs->p, ino, flags, &h->file);
+    if (r < 0) {
+        handle_drop(fs, h);
+        fs_reply_err(req, r);
+        return;
+    }
+    fi->fh = (uintptr_t)h;
+    fi->keep_cache = may_keep_cache(h, fi->flags);
+    uncached_open(fs, h, fi, (fi->flags & O_TRUNC) != 0);
+    passthrough_reply_open(req, ino, h, fi);
+}
+
+static void do_open(struct call *c)
+{
+    int r = set_ids_drop(fs_of(c->req), c->ino);
+    call_settle(c);
+    if (r < 0)
+        fs_reply_err(c->req, r);
+    else
+        open_file(c->req, c->ino, &c->fi, true);
+}
+
+void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+    if (taldir_owns(ino)) {
+        tal_op_open(req, ino, fi);
+        return;
+    }
+    const bool kill = (fi->flags & O_TRUNC) != 0 && set_ids_go(req);
+    if (!kill || !set_ids_are(fs_of(req), ino)) {
+        open_file(req, ino, fi, kill);
+        return;
+    }
+    struct call *c = call_new(req, do_open, 0);
+    if (c == NULL)
+        return;
+    c->lane = CALL_RIGHTS;
+    c->ino = ino;
+    c->fi = *fi;
+    call_run(c);
+}
+
+void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
+               struct fuse_file_info *fi)
+{
+    struct fs *fs = fs_of(req);
+    struct vfs_attr a;
+    struct fuse_entry_param e;
+    if (taldir_owns(parent) || fs_is_tally(parent, name)) {
+        fuse_reply_err(req, EPERM);
+        return;
+    }
+    struct handle *h = handle_new(fs, HANDLE_FILE);
+    if (h == NULL) {
+        fuse_reply_err(req, ENOMEM);
+        return;
+    }
+    const struct vfs_cred cred = fs_cred(req);
+    const unsigned flags = open_flags(fi->flags, set_ids_go(req));
+    int r = strcmp(name, INIT_TMPFILE_NAME) == 0
+                ? vfs_tmpfile(fs->p, parent, mode, &cred, flags, &a, &h->file)
+                : vfs_create(fs->p, parent, name, mode, &cred, flags, &a, &h->file);
+    if (r < 0) {
+        handle_drop(fs, h);
+        fs_reply_err(req, r);
+        return;
+    }
+    fs_entry(fs, &a, &e);
+    fs_add_refs(fs, cred.uid, a.nodeid, &e.attr);
+    fi->fh = (uintptr_t)h;
+    fi->keep_cache = may_keep_cache(h, fi->flags);
+    uncached_open(fs, h, fi, true);
+    if (fuse_reply_create(req, &e, fi) != 0) {
+        handle_free(fs, h);
+        vfs_forget(fs->p, a.nodeid, 1);
+    }
+}
+
+void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+{
+    const struct handle *h = fs_handle(fi);
+    (void)ino;
+    if (h->kind != HANDLE_FILE) {
+        tal_op_read(req, size, off, fi);
+        return;
+    }
+    char *buf = size <= FS_IO_MAX ? ring_answer_room() : NULL;
+    if (buf == NULL)
+        buf = fs_buffer(size);
+    ssize_t n = buf == NULL          ? -ENOMEM
+                : uncached_is(h, fi) ? vfs_read_uncached(h->file, buf, size, (uint64_t)off)
+                                     : vfs_read(h->file, buf, size, (uint64_t)off);
+    if (n < 0)
+        fs_reply_err(req, n);
+    else
+        fuse_reply_buf(req, buf, (size_t)n);
+}
+
+static void write_file(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off,
+                       struct fuse_file_info *fi)
+{
+    const struct handle *h = fs_handle(fi);
+    if (uncached_is(h, fi)) {
+        uncached_write(req, ino, buf, size, off, fi);
+        return;
+    }
+    const ssize_t n = fi->writepage ? vfs_write_back(h->file, buf, size, (uint64_t)off)
+                                    : vfs_write(h->file, buf, size, (uint64_t)off);
+    if (n < 0)
+        fs_reply_err(req, n);
+    else
+        fuse_reply_write(req, (size_t)n);
+}
+
+/* Behind the offset, in a call's data. */
+#define BYTES_AT sizeof(off_t)
+
+static void do_write(struct call *c)
+{
+    off_t off;
+    memcpy(&off, c->data, sizeof(off));
+    int r = set_ids_drop(fs_of(c->req), c->ino);
+    call_settle(c);
+    if (r < 0)
+        fs_reply_err(c->req, r);
+    else
+        write_file(c->req, c->ino, c->data + BYTES_AT, c->len, off, &c->fi);
+}
+
+/* The kernel asks for them to go by SETATTR first, which is only heard from the owner and root
+ * (ops.c). */
+void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off,
+              struct fuse_file_info *fi)
+{
+    if (fs_handle(fi)->kind != HANDLE_FILE) {
+        tal_op_write(req, buf, size, off, fi);
+        return;
+    }
+    if (!translate_asks_kill() || !set_ids_are(fs_of(req), ino)) {
+        write_file(req, ino, buf, size, off, fi);
+        return;
+    }
+    struct call *c = call_new(req, do_write, BYTES_AT + size);
+    if (c == NULL)
+        return;
+    c->lane = CALL_RIGHTS;
+    c->ino = ino;
+    c->fi = *fi;
+    c->len = size;
+    memcpy(c->data, &off, sizeof(off));
+    memcpy(c->data + BYTES_AT, buf, size);
+    call_run(c);
+}
+
+void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+    (void)ino;
+    handle_free(fs_of(req), fs_handle(fi));
+    fuse_reply_err(req, 0);
+}
+
+/* One sync serves files and directories alike: it makes everything durable that was acknowledged
+ * before. */
+void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
+{
+    (void)datasync;
+    (void)fi;
+    if (taldir_owns(ino) || notify_is_own(fs_of(req), (uint32_t)fuse_req_ctx(req)->pid)) {
+        fuse_reply_err(req, 0);
+        return;
+    }
+    serve_kept();
+    sync_request(fs_of(req)->sync, req);
+}
+
+struct copied {
+    struct fuse_file_info in;
+    off_t off_in, off_out;
+    size_t len;
+};
+
+static void copy_range(fuse_req_t req, const struct copied *k, const struct fuse_file_info *fi_out)
+{
+    const struct handle *in = fs_handle(&k->in), *out = fs_handle(fi_out);
+    ssize_t n = -EOPNOTSUPP; /* the kernel copies */
+    if (in->kind == HANDLE_FILE && out->kind == HANDLE_FILE && k->off_in == k->off_out)
+        n = vfs_share_range(in->file, (uint64_t)k->off_in, out->file, (uint64_t)k->off_out, k->len);
+    if (n < 0)
+        fs_reply_err(req, n);
+    else
+        fuse_reply_write(req, (size_t)n);
+}
+
+static void do_copy_range(struct call *c)
+{
+    struct copied k;
+    memcpy(&k, c->data, sizeof(k));
+    int r = set_ids_drop(fs_of(c->req), c->ino);
+    call_settle(c);
+    if (r < 0)
+        fs_reply_err(c->req, r);
+    else
+        copy_range(c->req, &k, &c->fi);
+}
+
+void op_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t off_in,
+                        struct fuse_file_info *fi_in, fuse_ino_t ino_out, off_t off_out,
+                        struct fuse_file_info *fi_out, size_t len, int flags)
+{
+    const struct copied k = {.in = *fi_in, .off_in = off_in, .off_out = off_out, .len = len};
+    (void)ino_in;
+    (void)flags;
+    if (!set_ids_go_untold(req) || !set_ids_are(fs_of(req), ino_out)) {
+        copy_range(req, &k, fi_out);
+        return;
+    }
+    struct call *c = call_new(req, do_copy_range, sizeof(k));
+    if (c == NULL)
+        return;
+    c->lane = CALL_RIGHTS;
+    c->ino = ino_out;
+    c->fi = *fi_out;
+    memcpy(c->data, &k, sizeof(k));
+    call_run(c);
+}
+
+struct space {
+    int mode;
+    uint64_t off, len;
+    bool kill; /* set-id bits go */
+};
+
+/* A hole may be as large as a disk: not on a thread that others wait for. */
+static void do_fallocate(struct call *c)
+{
+    struct fs *fs = fs_of(c->req);
+    struct space s;
+    memcpy(&s, c->data, sizeof(s));
+    int r = s.kill ? set_ids_drop(fs, c->ino) : 0;
+    if (r == 0)
+        r = vfs_fallocate(fs_handle(&c->fi)->file, s.mode, s.off, s.len);
+    call_settle(c);
+    fs_reply_err(c->req, r);
+}
+
+void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t len,
+                  struct fuse_file_info *fi)
+{
+    const struct space s = {.mode = mode,
+                            .off = (uint64_t)off,
+                            .len = (uint64_t)len,
+                            .kill = set_ids_go_untold(req) && set_ids_are(fs_of(req), ino)};
+    if (fs_handle(fi)->kind != HANDLE_FILE) {
+        fuse_reply_err(req, EOPNOTSUPP);
+        return;
+    }
+    struct call *c = call_new(req, do_fallocate, sizeof(s));
+    if (c == NULL)
+        return;
+    c->lane = s.kill ? CALL_RIGHTS : CALL_FAST;
+    c->ino = ino;
+    c->fi = *fi;
+    memcpy(c->data, &s, sizeof(s));
+    call_run(c);
+}
+
+/* SEEK_DATA and SEEK_HOLE; the kernel knows the rest. What .tally renders has size 0 in stat. */
+void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct fuse_file_info *fi)
+{
+    const struct handle *h = fs_handle(fi);
+    int64_t r = -ENXIO;
+    (void)ino;
+    if (whence != SEEK_DATA && whence != SEEK_HOLE)
+        r = -EINVAL;
+    else if (off >= 0 && h->kind == HANDLE_FILE)
+        r = vfs_seek(h->file, (uint64_t)off, whence == SEEK_DATA);
+    if (r < 0)
+        fs_reply_err(req, r);
+    else
+        fuse_reply_lseek(req, r);
+}

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * ops_xattr: extended attributes, ACLs among them. Nodes of `.tally` have none and take none.
+ *
+ * The kernel asks for security.capability at every write(2), and for the ACLs of what others than
+ * the owner look at; where an inode has no attributes core knows that from the inode alone. With
+ * the mount option noxattr it hears ENOSYS once for each of the four, and asks no more.
+ */
+#include "ops.h"
+
+#include "defer.h"
+#include "reply.h"
+#include "tally_node.h"
+#include "translate.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/xattr.h>
+
+/* `n` is core's answer to a question with `cap` bytes of room at `buf`, none: for the length. */
+static void reply(fuse_req_t req, ssize_t n, const char *buf, size_t cap)
+{
+    if (n < 0)
+        fs_reply_err(req, n);
+    else if (cap == 0)
+        fuse_reply_xattr(req, (size_t)n);
+    else
+        fuse_reply_buf(req, buf, (size_t)n);
+}
+
+static bool refused(fuse_req_t req)
+{
+    const bool r = fs_of(req)->o->noxattr;
+    if (r)
+        fuse_reply_err(req, ENOSYS);
+    return r;
+}
+
+static void do_get_sealed(struct call *c)
+{
+    char buf[64]; /* longer than any of these */
+    const size_t room = c->len < sizeof(buf) ? c->len : sizeof(buf);
+    const ssize_t n = vfs_getxattr(fs_of(c->req)->p, c->ino, c->data, buf, room);
+    call_settle(c);
+    reply(c->req, n, buf, c->len);
+}
+
+/* Of what the file has become when it is sealed, which this may do, and wait for. */
+static void get_sealed(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
+{
+    const size_t len = strlen(name) + 1;
+    if (!fs_may_know(fs_of(req), fuse_req_ctx(req)->uid)) {
+        fuse_reply_err(req, ENODATA);
+        return;
+    }
+    struct call *c = call_new(req, do_get_sealed, len);
+    if (c == NULL)
+        return;
+    c->ino = ino;
+    c->len = size;
+    c->lane = CALL_SLOW;
+    memcpy(c->data, name, len);
+    call_run(c);
+}
+
+void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
+{
+    if (refused(req))
+        return;
+    if (taldir_owns(ino)) {
+        fuse_reply_err(req, ENODATA);
+        return;
+    }
+    if (strncmp(name, VFS_XATTR_OURS, strlen(VFS_XATTR_OURS)) == 0) {
+        get_sealed(req, ino, name, size);
+        return;
+    }
+    char *buf = fs_buffer(size > 0 ? size : 1);
+    ssize_t n = buf == NULL ? -ENOMEM : vfs_getxattr(fs_of(req)->p, ino, name, buf, size);
+    reply(req, n, buf, size);
+}
+
+/* Names with trusted. are for who has CAP_SYS_ADMIN. A daemon is not told of capabilities: root
+ * stands for them here. That only lists; getting and setting them the kernel allows or not. */
+void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
+{
+    if (refused(req))
+        return;
+    const bool trusted = fuse_req_ctx(req)->uid == 0;
+    char *buf = fs_buffer(size > 0 ? size : 1);
+    ssize_t n = 0;
+    if (buf == NULL)
+        n = -ENOMEM;
+    else if (!taldir_owns(ino))
+        n = vfs_listxattr(fs_of(req)->p, ino, buf, size, trusted);
+    reply(req, n, buf, size);
+}
+
+void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size,
+                 int flags)
+{
+    if (refused(req))
+        return;
+    unsigned vflags = 0;
+    if ((flags & XATTR_CREATE) != 0)
+        vflags |= VFS_XATTR_CREATE;
+    if ((flags & XATTR_REPLACE) != 0)
+        vflags |= VFS_XATTR_REPLACE;
+    if ((flags & FS_XATTR_KILL_SGID) != 0)
+        vflags |= VFS_XATTR_KILL_SGID;
+    int r = taldir_owns(ino) ? -EPERM : vfs_setxattr(fs_of(req)->p, ino, name, value, size, vflags);
+    fs_reply_err(req, r);
+}
+
+void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
+{
+    if (refused(req))
+        return;
+    fs_reply_err(req, taldir_owns(ino) ? -EPERM : vfs_removexattr(fs_of(req)->p, ino, name));
+}

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * statx: see the header. The messages are those of the kernel's fuse.h, protocol 7.39.
+ *
+ * libfuse counts a thread that is still reading as one that is free, and at the end of the mount
+ * cancels it wherever it is: so nothing here waits in that thread, nor lets it be cancelled.
+ */
+#include "statx.h"
+
+#include "defer.h"
+#include "loop.h"
+#include "message.h"
+#include "reply.h"
+#include "serve.h"
+#include "taldir.h"
+
+#include <pthread.h>
+#include <string.h>
+#include <sys/sysmacros.h>
+#include <sys/uio.h>
+
+struct sx_time {
+    int64_t sec;
+    uint32_t nsec;
+    int32_t reserved;
+};
+
+struct sx {
+    uint32_t mask, blksize;
+    uint64_t attributes;
+    uint32_t nlink, uid, gid;
+    uint16_t mode, spare0;
+    uint64_t ino, size, blocks, attributes_mask;
+    struct sx_time atime, btime, ctime, mtime;
+    uint32_t rdev_major, rdev_minor, dev_major, dev_minor;
+    uint64_t spare2[14];
+};
+
+struct statx_out {
+    uint64_t attr_valid; /* seconds the kernel may keep it */
+    uint32_t attr_valid_nsec, flags;
+    uint64_t spare[2];
+    struct sx stat;
+};
+
+_Static_assert(sizeof(struct sx) == 256, "fuse_statx");
+_Static_assert(sizeof(struct statx_out) == 288, "fuse_statx_out");
+
+static struct sx_time sx_time(const struct timespec *t)
+{
+    return (struct sx_time){.sec = t->tv_sec, .nsec = (uint32_t)t->tv_nsec};
+}
+
+static void fill(const struct stat *st, struct sx *ret)
+{
+    *ret = (struct sx){
+        .mask = STATX_BASIC_STATS,
+        .blksize = (uint32_t)st->st_blksize,
+        .nlink = (uint32_t)st->st_nlink,
+        .uid = st->st_uid,
+        .gid = st->st_gid,
+        .mode = (uint16_t)st->st_mode,
+        .ino = st->st_ino,
+        .size = (uint64_t)st->st_size,
+        .blocks = (uint64_t)st->st_blocks,
+        .atime = sx_time(&st->st_atim),
+        .ctime = sx_time(&st->st_ctim),
+        .mtime = sx_time(&st->st_mtim),
+        .rdev_major = major(st->st_rdev),
+        .rdev_minor = minor(st->st_rdev),
+    };
+}
+
+static int answer(struct fs *fs, const struct in_header *in, struct statx_out *ret)
+{
+    const uint64_t nodeid = in->nodeid;
+    struct vfs_attr a;
+    struct stat st;
+    int r;
+
+    if (taldir_owns(nodeid)) { /* nothing there is kept by the kernel, and nothing was born */
+        r = taldir_getattr(fs->tal, nodeid, &st);
+        if (r == 0)
+            fill(&st, &ret->stat);
+        return r;
+    }
+    r = vfs_getattr(fs->p, nodeid, &a);
+    if (r < 0)
+        return r;
+    fs_stat(&a, &st);
+    fs_add_refs(fs, in->uid, nodeid, &st);
+    fill(&st, &ret->stat);
+    ret->stat.mask |= STATX_BTIME;
+    st.st_mtim = fs_time(a.btime);
+    ret->stat.btime = sx_time(&st.st_mtim);
+    ret->attr_valid = (uint64_t)fs_attr_timeout(fs, a.mode);
+    return 0;
+}
+
+static void reply(struct fs *fs, const struct in_header *in)
+{
+    struct statx_out body = {0};
+    struct out_header head = {.len = sizeof(head), .unique = in->unique};
+    struct iovec iov[2] = {{&head, sizeof(head)}, {&body, sizeof(body)}};
+
+    head.error = -fs_errno(answer(fs, in, &body));
+    if (head.error == 0)
+        head.len += (uint32_t)sizeof(body);
+    /* Fails when the caller was killed meanwhile or the mount is gone: nobody waits then. */
+    if (loop_writev(fs, fuse_session_fd(fs->se), iov, head.error == 0 ? 2 : 1) < 0)
+        return;
+}
+
+struct later {
+    struct fs *fs;
+    struct in_header in;
+};
+
+static void reply_later(struct call *c)
+{
+    struct later l;
+    memcpy(&l, c->data, sizeof(l));
+    reply(l.fs, &l.in);
+}
+
+/* False: no memory. */
+static bool defer_reply(struct fs *fs, const struct in_header *in)
+{
+    const struct later l = {fs, *in};
+    struct call *c = call_new(NULL, reply_later, sizeof(l));
+    if (c == NULL)
+        return false;
+    memcpy(c->data, &l, sizeof(l));
+    call_run_in(fs->defer, c);
+    return true;
+}
+
+/* Is it of what a view tells, which seals what was closed before? */
+static bool waits(const struct fs *fs, uint64_t nodeid)
+{
+    return taldir_owns(nodeid) ? taldir_kind(nodeid) == TALDIR_OBJECT : fs->o->nlink_refs;
+}
+
+void statx_answer(struct fs *fs, const void *msg, size_t len)
+{
+    struct in_header in;
+    int before;
+
+    if (len < sizeof(in))
+        return;
+    memcpy(&in, msg, sizeof(in));
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
+    serve_kept(); /* answered here, below libfuse */
+    if (!waits(fs, in.nodeid) || !defer_reply(fs, &in))
+        reply(fs, &in);
+    pthread_setcancelstate(before, NULL);
+}

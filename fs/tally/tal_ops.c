@@ -1,0 +1,414 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * tal_ops: requests on nodes of `.tally`. The kernel keeps nothing of it that can change, and texts
+ * are read with direct_io, so that their size need not be known; the bytes of an object, which
+ * never change, stay in its page cache, and the directories of objects, which are always there and
+ * always the same. An object's id leads to its number for as long as that is there: that it does is
+ * kept for a moment (OBJECT_NAME), but not its attributes. When it is gone they are ESTALE, and the
+ * kernel asks for the name again; so nothing that is kept is ever seen to be old.
+ *
+ * Whatever may wait - views seal first, control commands wait for jobs - is a deferred call: the op
+ * copies its arguments into the call, do_…() works, settles and answers.
+ */
+#include "tal_ops.h"
+
+#include "control.h"
+#include "defer.h"
+#include "handle.h"
+#include "io.h"
+#include "reply.h"
+#include "taldir.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+/* A call for this request; `run` it at once where nothing can wait. */
+static struct call *call_for(fuse_req_t req, call_fn *fn, uint64_t ino,
+                             const struct fuse_file_info *fi, size_t room)
+{
+    struct call *c = call_new(req, fn, room);
+    if (c == NULL)
+        return NULL;
+    c->ino = ino;
+    if (fi != NULL)
+        c->fi = *fi;
+    return c;
+}
+
+/* ---- names and attributes ---- */
+
+#define OBJECT_NAME 1.0 /* seconds */
+
+static void set_validity(struct fuse_entry_param *e)
+{
+    if (taldir_is_constant(e->ino))
+        e->entry_timeout = e->attr_timeout = FS_FOREVER;
+    else if (taldir_kind(e->ino) == TALDIR_OBJECT)
+        e->entry_timeout = OBJECT_NAME;
+}
+
+static void lookup_and_reply(fuse_req_t req, uint64_t parent, const char *name, struct call *c)
+{
+    struct fs *fs = fs_of(req);
+    struct fuse_entry_param e = {.generation = fs->tal_generation};
+    int r = taldir_lookup(fs->tal, parent, name, &e.attr);
+    e.ino = e.attr.st_ino;
+    set_validity(&e);
+    if (c != NULL)
+        call_settle(c);
+    if (r < 0)
+        fs_reply_err(req, r);
+    else if (fuse_reply_entry(req, &e) != 0)
+        taldir_forget(fs->tal, e.ino, 1);
+}
+
+static void do_lookup(struct call *c)
+{
+    lookup_and_reply(c->req, c->ino, c->data, c);
+}
+
+void tal_op_lookup(fuse_req_t req, uint64_t parent, const char *name)
+{
+    if (!taldir_lookup_waits(parent)) {
+        lookup_and_reply(req, parent, name, NULL);
+        return;
+    }
+    const size_t len = strlen(name) + 1;
+    struct call *c = call_for(req, do_lookup, parent, NULL, len);
+    if (c == NULL)
+        return;
+    memcpy(c->data, name, len);
+    call_run(c);
+}
+
+static void do_getattr(struct call *c)
+{
+    struct stat st;
+    int r = taldir_getattr(fs_of(c->req)->tal, c->ino, &st);
+    call_settle(c);
+    if (r < 0)
+        fs_reply_err(c->req, r);
+    else
+        fuse_reply_attr(c->req, &st, 0);
+}
+
+void tal_op_getattr(fuse_req_t req, uint64_t ino)
+{
+    struct stat st;
+    if (taldir_kind(ino) == TALDIR_OBJECT) {
+        struct call *c = call_for(req, do_getattr, ino, NULL, 0);
+        if (c != NULL)
+            call_run(c);
+        return;
+    }
+    int r = taldir_getattr(fs_of(req)->tal, ino, &st);
+    if (r < 0)
+        fs_reply_err(req, r);
+    else
+        fuse_reply_attr(req, &st, taldir_is_constant(ino) ? FS_FOREVER : 0);
+}
+
+/* `echo … > control` truncates: nothing to do. Owners and modes come from the mount's options. */
+void tal_op_setattr(fuse_req_t req, uint64_t ino, int to_set)
+{
+    const int refused = FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID;
+    if (taldir_kind(ino) != TALDIR_CONTROL || (to_set & refused) != 0)
+        fuse_reply_err(req, EPERM);
+    else
+        tal_op_getattr(req, ino);
+}
+
+/* ---- opening ---- */
+
+/* Answer an open: with the handle, or with the error and no handle. */
+static void reply_open(fuse_req_t req, struct fuse_file_info *fi, struct handle *h, int r)
+{
+    struct fs *fs = fs_of(req);
+    if (r < 0) {
+        if (h != NULL)
+            handle_drop(fs, h);
+        fs_reply_err(req, r);
+        return;
+    }
+    fi->fh = (uintptr_t)h;
+    if (fuse_reply_open(req, fi) != 0)
+        handle_free(fs, h);
+}
+
+static void open_control(fuse_req_t req, struct fuse_file_info *fi)
+{
+    struct fs *fs = fs_of(req);
+    struct handle *h = handle_new(fs, HANDLE_CONTROL);
+    fi->direct_io = 1;
+    reply_open(req, fi, h, h == NULL ? -ENOMEM : control_open(fs->p, &h->control));
+}
+
+static int object_open(struct fs *fs, uint64_t ino, struct handle *h)
+{
+    struct id id;
+    int r = h == NULL ? -ENOMEM : taldir_object(fs->tal, ino, &id);
+    if (r == 0)
+        r = vfs_open_object(fs->p, &id, &h->file);
+    return r == -ENOENT ? -ESTALE : r;
+}
+
+static void open_object(fuse_req_t req, uint64_t ino, struct fuse_file_info *fi)
+{
+    struct fs *fs = fs_of(req);
+    struct handle *h = handle_new(fs, HANDLE_FILE);
+    fi->keep_cache = 1;
+    reply_open(req, fi, h, object_open(fs, ino, h));
+}
+
+static int text_open(struct fs *fs, uint64_t ino, struct handle *h)
+{
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+    int r = h == NULL ? -ENOMEM : taldir_text(fs->tal, ino, &text);
+    if (r < 0)
+        return r;
+    h->text.s = strbuf_detach(&text, &h->text.len);
+    return h->text.s == NULL ? -ENOMEM : 0;
+}
+
+static void do_open_text(struct call *c)
+{
+    struct fs *fs = fs_of(c->req);
+    struct handle *h = handle_new(fs, HANDLE_TEXT);
+    int r = text_open(fs, c->ino, h);
+    c->fi.direct_io = 1;
+    call_settle(c);
+    reply_open(c->req, &c->fi, h, r);
+}
+
+static void do_open_spool(struct call *c)
+{
+    struct fs *fs = fs_of(c->req);
+    struct handle *h = handle_new(fs, HANDLE_SPOOL);
+    int r = h == NULL ? -ENOMEM : taldir_spool(fs->tal, c->ino, &h->fd);
+    c->fi.direct_io = 1;
+    call_settle(c);
+    reply_open(c->req, &c->fi, h, r);
+}
+
+void tal_op_open(fuse_req_t req, uint64_t ino, const struct fuse_file_info *fi)
+{
+    struct fuse_file_info own = *fi;
+    const enum taldir_kind kind = taldir_kind(ino);
+    if (kind == TALDIR_CONTROL) {
+        open_control(req, &own);
+    } else if ((fi->flags & O_ACCMODE) != O_RDONLY || (fi->flags & O_TRUNC) != 0) {
+        fuse_reply_err(req, EPERM);
+    } else if (kind == TALDIR_OBJECT) {
+        open_object(req, ino, &own);
+    } else {
+        call_fn *fn = kind == TALDIR_SPOOL ? do_open_spool : do_open_text;
+        struct call *c = call_for(req, fn, ino, fi, 0);
+        if (c != NULL)
+            call_run(c);
+    }
+}
+
+/* ---- reading and writing ---- */
+
+/* Waits where a write of the same session does. */
+static void do_read_control(struct call *c)
+{
+    const struct handle *h = fs_handle(&c->fi);
+    ssize_t n = control_read_at(h->control, c->data, c->len, c->off);
+    call_settle(c);
+    if (n < 0)
+        fs_reply_err(c->req, n);
+    else
+        fuse_reply_buf(c->req, c->data, (size_t)n);
+}
+
+static void read_text(fuse_req_t req, const struct handle *h, size_t size, off_t off)
+{
+    const size_t len = h->text.len;
+    const size_t from = (uint64_t)off < len ? (size_t)off : len;
+    const size_t n = len - from < size ? len - from : size;
+    /* A copy: the handle may be released before this thread is back from the system call. */
+    char *buf = fs_buffer(size);
+    if (buf == NULL) {
+        fuse_reply_err(req, ENOMEM);
+        return;
+    }
+    memcpy(buf, h->text.s + from, n);
+    fuse_reply_buf(req, buf, n);
+}
+
+static void read_spool(fuse_req_t req, const struct handle *h, size_t size, off_t off)
+{
+    char *buf = fs_buffer(size);
+    ssize_t n = buf == NULL ? -ENOMEM : io_pread(h->fd, buf, size, (uint64_t)off);
+    if (n < 0)
+        fs_reply_err(req, n);
+    else
+        fuse_reply_buf(req, buf, (size_t)n);
+}
+
+void tal_op_read(fuse_req_t req, size_t size, off_t off, const struct fuse_file_info *fi)
+{
+    const struct handle *h = fs_handle(fi);
+    struct call *c;
+    switch (h->kind) {
+    case HANDLE_CONTROL:
+        c = call_for(req, do_read_control, 0, fi, size);
+        if (c == NULL)
+            return;
+        c->len = size;
+        c->off = off;
+        call_run(c);
+        break;
+    case HANDLE_TEXT:
+        read_text(req, h, size, off);
+        break;
+    case HANDLE_SPOOL:
+        read_spool(req, h, size, off);
+        break;
+    default:
+        fuse_reply_err(req, EBADF);
+        break;
+    }
+}
+
+static void reply_written(fuse_req_t req, ssize_t n)
+{
+    if (n < 0)
+        fs_reply_err(req, n);
+    else
+        fuse_reply_write(req, (size_t)n);
+}
+
+static void do_write_control(struct call *c)
+{
+    ssize_t n = -EINTR; /* before it began: nothing ran */
+    if (!atomic_load(&c->interrupted))
+        n = control_write_at(fs_handle(&c->fi)->control, c->data, c->len, c->off, &c->interrupted);
+    call_settle(c);
+    reply_written(c->req, n);
+}
+
+/* With O_APPEND the offset is the kernel's idea of a size. */
+void tal_op_write(fuse_req_t req, const char *buf, size_t size, off_t off,
+                  const struct fuse_file_info *fi)
+{
+    static const _Atomic bool never = false;
+    const struct handle *h = fs_handle(fi);
+    const int64_t at = (fi->flags & O_APPEND) != 0 ? -1 : off;
+    if (h->kind != HANDLE_CONTROL) {
+        fuse_reply_err(req, EBADF);
+    } else if (size > CONTROL_WRITE_MAX || !control_may_wait(fs_of(req)->p, buf, size)) {
+        reply_written(req, control_write_at(h->control, buf, size, at, &never));
+    } else {
+        struct call *c = call_for(req, do_write_control, 0, fi, size);
+        if (c == NULL)
+            return;
+        memcpy(c->data, buf, size);
+        c->len = size;
+        c->off = at;
+        c->lane = CALL_SLOW;
+        call_run(c);
+    }
+}
+
+/* ---- directories ---- */
+
+struct part {
+    uint64_t ino;
+    size_t size;
+    off_t off;
+    bool plus;
+};
+
+/* The least that an entry takes. */
+#define ENTRY_LEAST 32
+
+/* One entry into `buf`. With `plus` objects come with their attributes and count as looked up; the
+ * others (ino 0) are looked up when they are used. Returns the bytes it takes, or more than `left`;
+ * 0: there is none. */
+static size_t add_entry(fuse_req_t req, const struct taldir_list *l, size_t index, char *buf,
+                        size_t left, bool plus)
+{
+    struct taldir *t = fs_of(req)->tal;
+    struct fuse_entry_param e = {.generation = fs_of(req)->tal_generation};
+    uint64_t next;
+    const char *name = taldir_list_at(t, l, index, &e.attr, &next);
+    if (name == NULL)
+        return 0;
+    if (!plus)
+        return fuse_add_direntry(req, buf, left, name, &e.attr, (off_t)next);
+    if (taldir_list_take(t, l, index) == 0)
+        e.ino = e.attr.st_ino;
+    if (e.ino != 0)
+        set_validity(&e);
+    size_t need = fuse_add_direntry_plus(req, buf, left, name, &e, (off_t)next);
+    if (need > left && e.ino != 0)
+        taldir_forget(t, e.ino, 1);
+    return need;
+}
+
+static void forget_objects(struct taldir *t, const struct taldir_list *l, size_t count)
+{
+    struct stat st;
+    uint64_t cookie;
+    for (size_t i = 0; i < count; i++)
+        if (taldir_list_at(t, l, i, &st, &cookie) != NULL &&
+            taldir_kind(st.st_ino) == TALDIR_OBJECT)
+            taldir_forget(t, st.st_ino, 1);
+}
+
+static void reply_list(fuse_req_t req, const struct part *part, const struct taldir_list *l,
+                       char *buf)
+{
+    size_t used = 0, index = 0, need;
+    for (;; index++) {
+        need = add_entry(req, l, index, buf + used, part->size - used, part->plus);
+        if (need == 0 || need > part->size - used)
+            break;
+        used += need;
+    }
+    if (used == 0)
+        used = fs_end_uncached(buf, part->size);
+    if (fuse_reply_buf(req, buf, used) != 0 && part->plus)
+        forget_objects(fs_of(req)->tal, l, index);
+}
+
+static void read_list(fuse_req_t req, const struct part *part, struct call *c)
+{
+    struct taldir_list *l = NULL;
+    char *buf = fs_buffer(part->size);
+    int r = buf == NULL ? -ENOMEM
+                        : taldir_list_new(fs_of(req)->tal, part->ino, (uint64_t)part->off,
+                                          part->size / ENTRY_LEAST + 1, &l);
+    if (c != NULL)
+        call_settle(c);
+    if (r < 0)
+        fs_reply_err(req, r);
+    else
+        reply_list(req, part, l, buf);
+    taldir_list_free(l);
+}
+
+static void do_readdir(struct call *c)
+{
+    struct part part;
+    memcpy(&part, c->data, sizeof(part));
+    read_list(c->req, &part, c);
+}
+
+void tal_op_readdir(fuse_req_t req, uint64_t ino, size_t size, off_t off, bool plus)
+{
+    const struct part part = {.ino = ino, .size = size, .off = off, .plus = plus};
+    if (!taldir_list_waits(ino)) {
+        read_list(req, &part, NULL);
+        return;
+    }
+    struct call *c = call_for(req, do_readdir, ino, NULL, sizeof(part));
+    if (c == NULL)
+        return;
+    memcpy(c->data, &part, sizeof(part));
+    call_run(c);
+}

@@ -1,0 +1,395 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * taldir: names, attributes and texts of `.tally`. Fixed entries come from one table; the rest is
+ * computed from the nodeid, or from the table of what the kernel knows (nodes.h).
+ */
+#include "taldir_impl.h"
+
+#include "clock.h"
+#include "io.h"
+#include "mount.h"
+#include "view.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+const struct taldir_fixed taldir_fixed[] = {
+    {"control", INO_CONTROL, TALDIR_CONTROL},   {"status", INO_STATUS, TALDIR_TEXT},
+    {"stats.json", INO_STATS, TALDIR_TEXT},     {"metrics", INO_METRICS, TALDIR_TEXT},
+    {"refcounts", INO_REFCOUNTS, TALDIR_SPOOL}, {"objects", INO_OBJECTS, TALDIR_DIR},
+    {"namespaces", INO_NAMESPACES, TALDIR_DIR}, {"jobs", INO_JOBS, TALDIR_DIR},
+    {"nodes", INO_NODES, TALDIR_TEXT},          {"gc-history", INO_GC_HISTORY, TALDIR_TEXT},
+    {"ghosts", INO_GHOSTS, TALDIR_SPOOL},       {"flushes", INO_FLUSHES, TALDIR_TEXT},
+};
+const size_t taldir_fixed_count = sizeof(taldir_fixed) / sizeof(taldir_fixed[0]);
+
+int taldir_create(const struct fs *fs, struct taldir **ret_t)
+{
+    struct taldir *t = calloc(1, sizeof(*t));
+    if (t == NULL)
+        return -ENOMEM;
+    int r = nodes_create(&t->nodes);
+    if (r < 0) {
+        free(t);
+        return r;
+    }
+    t->p = fs->p;
+    t->o = fs->o;
+    t->fs = fs;
+    t->requests = &fs->requests;
+    t->uid = fs->owner;
+    t->gid = getegid();
+    clock_gettime(CLOCK_REALTIME, &t->since);
+    *ret_t = t;
+    return 0;
+}
+
+void taldir_destroy(struct taldir *t)
+{
+    if (t == NULL)
+        return;
+    nodes_destroy(t->nodes);
+    free(t);
+}
+
+enum taldir_kind taldir_kind(uint64_t nodeid)
+{
+    switch (vfs_node_ns(nodeid)) {
+    case NS_JOB:
+        return TALDIR_TEXT;
+    case NS_NAMESPACE:
+        return (nodeid & NS_FILE_MASK) == 0 ? TALDIR_DIR : TALDIR_TEXT;
+    case NS_CONTROL:
+        return TALDIR_CONTROL;
+    case NS_OBJECT:
+        return TALDIR_OBJECT;
+    case NS_PREFIX:
+        return TALDIR_DIR;
+    default:
+        for (size_t i = 0; i < taldir_fixed_count; i++)
+            if (taldir_fixed[i].ino == nodeid)
+                return taldir_fixed[i].kind;
+        return TALDIR_DIR;
+    }
+}
+
+bool taldir_is_constant(uint64_t nodeid)
+{
+    return nodeid == INO_OBJECTS || vfs_node_ns(nodeid) == NS_PREFIX;
+}
+
+/* ---- attributes ---- */
+
+/* Who may use the control file must get through the directory above it. */
+static mode_t root_mode(const struct taldir *t)
+{
+    mode_t mode = S_IFDIR | 0700;
+    if ((t->o->ctl_mode & 0060) != 0)
+        mode |= 0010;
+    if ((t->o->ctl_mode & 0006) != 0)
+        mode |= 0001;
+    return mode;
+}
+
+static mode_t mode_of(const struct taldir *t, uint64_t nodeid)
+{
+    switch (taldir_kind(nodeid)) {
+    case TALDIR_CONTROL:
+        return S_IFREG | (t->o->ctl_mode & 0777);
+    case TALDIR_OBJECT:
+        return S_IFREG | 0444;
+    case TALDIR_TEXT:
+    case TALDIR_SPOOL:
+        return S_IFREG | 0400;
+    case TALDIR_DIR:
+        break;
+    }
+    return nodeid == TALDIR_ROOT ? root_mode(t) : S_IFDIR | 0700;
+}
+
+void taldir_stat(const struct taldir *t, uint64_t nodeid, struct stat *ret)
+{
+    const mode_t mode = mode_of(t, nodeid);
+    const bool shared = nodeid == TALDIR_ROOT || taldir_kind(nodeid) == TALDIR_CONTROL;
+    *ret = (struct stat){
+        .st_ino = nodeid,
+        .st_mode = mode,
+        .st_nlink = S_ISDIR(mode) ? 2 : 1,
+        .st_uid = t->uid,
+        .st_gid = shared && t->o->has_ctl_gid ? t->o->ctl_gid : t->gid,
+        .st_blksize = 4096,
+        .st_atim = t->since,
+        .st_mtim = t->since,
+        .st_ctim = t->since,
+    };
+}
+
+void taldir_object_stat(const struct taldir *t, const struct view_object *o, struct stat *ret)
+{
+    taldir_stat(t, vfs_node(NS_OBJECT, o->number), ret);
+    ret->st_nlink = o->refs < UINT32_MAX ? o->refs : UINT32_MAX;
+    ret->st_size = (off_t)o->size;
+    ret->st_blocks = (blkcnt_t)((o->size + 511) / 512);
+}
+
+int taldir_object(struct taldir *t, uint64_t nodeid, struct id *ret)
+{
+    if (taldir_kind(nodeid) != TALDIR_OBJECT)
+        return -EPERM;
+    ssize_t n = nodes_get(t->nodes, nodeid, ret, sizeof(*ret));
+    return n < 0 ? (int)n : 0;
+}
+
+int taldir_getattr(struct taldir *t, uint64_t nodeid, struct stat *ret)
+{
+    struct view_object o;
+    struct id id;
+    if (taldir_kind(nodeid) != TALDIR_OBJECT) {
+        taldir_stat(t, nodeid, ret);
+        return 0;
+    }
+    int r = taldir_object(t, nodeid, &id);
+    if (r == 0)
+        r = view_object(t->p, &id, &o);
+    /* Gone, or gone and put anew under another number: the path must be walked again. */
+    if (r == -ENOENT || (r == 0 && vfs_node(NS_OBJECT, o.number) != nodeid))
+        return -ESTALE;
+    if (r == 0)
+        taldir_object_stat(t, &o, ret);
+    return r;
+}
+
+/* ---- names ---- */
+
+static int lookup_fixed(struct taldir *t, const char *name, struct stat *ret)
+{
+    for (size_t i = 0; i < taldir_fixed_count; i++) {
+        if (strcmp(taldir_fixed[i].name, name) != 0)
+            continue;
+        uint64_t node = taldir_fixed[i].ino;
+        if (taldir_fixed[i].kind == TALDIR_CONTROL)
+            node = vfs_node(NS_CONTROL, atomic_fetch_add(&t->controls, 1) & INO_MASK);
+        taldir_stat(t, node, ret);
+        return 0;
+    }
+    return -ENOENT;
+}
+
+static int hex_digit(char c)
+{
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+static int lookup_prefix(const struct taldir *t, const char *name, struct stat *ret)
+{
+    if (strlen(name) != 2 || hex_digit(name[0]) < 0 || hex_digit(name[1]) < 0)
+        return -ENOENT;
+    taldir_stat(t, vfs_node(NS_PREFIX, (unsigned)(hex_digit(name[0]) << 4 | hex_digit(name[1]))),
+                ret);
+    return 0;
+}
+
+/* An id has one spelling here: lower case. */
+static int lookup_object(struct taldir *t, uint64_t prefix, const char *name, struct stat *ret)
+{
+    struct view_object o;
+    struct id id;
+    char hex[ID_HEX + 1];
+    if (id_from_hex(name, &id) < 0 || id.b[0] != prefix)
+        return -ENOENT;
+    id_to_hex(&id, hex);
+    if (strcmp(hex, name) != 0)
+        return -ENOENT;
+    int r = view_object(t->p, &id, &o);
+    if (r == 0)
+        r = nodes_take(t->nodes, vfs_node(NS_OBJECT, o.number), &id, sizeof(id));
+    if (r < 0)
+        return r == -EEXIST ? -ESTALE : r;
+    taldir_object_stat(t, &o, ret);
+    return 0;
+}
+
+uint64_t taldir_hash(const char *name)
+{
+    uint64_t hash = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
+    for (const char *c = name; *c != '\0'; c++)
+        hash = (hash ^ (unsigned char)*c) * UINT64_C(0x100000001b3);
+    return hash;
+}
+
+/* Count a lookup of the node of that namespace, which is the same as long as the kernel knows it.
+ */
+static int take_namespace(struct taldir *t, const char *name, uint64_t *ret_node)
+{
+    uint64_t hash = taldir_hash(name);
+    for (unsigned i = 0; i < 64; i++, hash += UINT64_C(1) << 32) {
+        uint64_t node = taldir_namespace_node(hash);
+        int r = nodes_take(t->nodes, node, name, strlen(name) + 1);
+        if (r != -EEXIST) {
+            *ret_node = node;
+            return r;
+        }
+    }
+    return -EIO; /* 64 names in a row: not by chance */
+}
+
+static int lookup_namespace(struct taldir *t, const char *name, struct stat *ret)
+{
+    struct vfs_attr a;
+    uint64_t node;
+    int r = vfs_lookup(t->p, VFS_ROOT, name, &a);
+    if (r < 0)
+        return r;
+    vfs_forget(t->p, a.nodeid, 1);
+    if (!S_ISDIR(a.mode))
+        return -ENOENT; /* a symlink */
+    r = take_namespace(t, name, &node);
+    if (r == 0)
+        taldir_stat(t, node, ret);
+    return r;
+}
+
+/* The files of one namespace are counted with their directory. */
+static int lookup_ns_file(struct taldir *t, uint64_t dir, const char *name, struct stat *ret)
+{
+    char ns[VFS_NAME_MAX + 1];
+    if ((dir & NS_FILE_MASK) != 0)
+        return -ENOTDIR;
+    for (unsigned i = 0; i < view_ns_file_count; i++) {
+        if (strcmp(view_ns_files[i], name) != 0)
+            continue;
+        ssize_t n = nodes_get(t->nodes, dir, ns, sizeof(ns));
+        int r = n < 0 ? (int)n : nodes_take(t->nodes, dir, ns, (size_t)n);
+        if (r == 0)
+            taldir_stat(t, dir + i + 1, ret);
+        return r;
+    }
+    return -ENOENT;
+}
+
+static int lookup_job(const struct taldir *t, const char *name, struct stat *ret)
+{
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+    uint64_t job = 0;
+    for (const char *c = name; *c != '\0'; c++) {
+        if (*c < '0' || *c > '9' || (c > name && *name == '0') || job > INO_MASK / 16)
+            return -ENOENT;
+        job = job * 10 + (uint64_t)(*c - '0');
+    }
+    int r = view_job(t->p, job, &text);
+    if (r == 0)
+        taldir_stat(t, vfs_node(NS_JOB, job), ret);
+    return r;
+}
+
+int taldir_lookup(struct taldir *t, uint64_t parent, const char *name, struct stat *ret)
+{
+    switch (vfs_node_ns(parent)) {
+    case NS_PREFIX:
+        return lookup_object(t, vfs_node_ino(parent), name, ret);
+    case NS_NAMESPACE:
+        return lookup_ns_file(t, parent, name, ret);
+    default:
+        break;
+    }
+    switch (parent) {
+    case VFS_ROOT:
+        taldir_stat(t, TALDIR_ROOT, ret);
+        return 0;
+    case TALDIR_ROOT:
+        return lookup_fixed(t, name, ret);
+    case INO_OBJECTS:
+        return lookup_prefix(t, name, ret);
+    case INO_NAMESPACES:
+        return lookup_namespace(t, name, ret);
+    case INO_JOBS:
+        return lookup_job(t, name, ret);
+    default:
+        return -ENOTDIR;
+    }
+}
+
+bool taldir_lookup_waits(uint64_t parent)
+{
+    return vfs_node_ns(parent) == NS_PREFIX || parent == INO_JOBS;
+}
+
+void taldir_forget(struct taldir *t, uint64_t nodeid, uint64_t count)
+{
+    if (vfs_node_ns(nodeid) == NS_OBJECT)
+        nodes_forget(t->nodes, nodeid, count);
+    else if (vfs_node_ns(nodeid) == NS_NAMESPACE)
+        nodes_forget(t->nodes, nodeid & ~NS_FILE_MASK, count);
+}
+
+/* ---- texts ---- */
+
+static int ns_text(struct taldir *t, uint64_t nodeid, struct strbuf *out)
+{
+    char ns[VFS_NAME_MAX + 1];
+    const uint64_t file = (nodeid & NS_FILE_MASK) - 1;
+    ssize_t n = nodes_get(t->nodes, nodeid & ~NS_FILE_MASK, ns, sizeof(ns));
+    if (n < 0 || file >= view_ns_file_count)
+        return -ESTALE;
+    return view_namespace(t->p, ns, view_ns_files[file], out);
+}
+
+static int store_text(struct taldir *t, enum view_text which, struct strbuf *out)
+{
+    struct view_count requests[REQUESTS_KINDS];
+    struct view_edge edge = {.requests = requests,
+                             .request_kinds = requests_list(t->requests, requests)};
+    t->fs->hooks->describe(t->fs, &edge);
+    return view_render(t->p, which, &edge, out);
+}
+
+int taldir_text(struct taldir *t, uint64_t nodeid, struct strbuf *out)
+{
+    int r = -EINVAL;
+    if (vfs_node_ns(nodeid) == NS_JOB)
+        r = view_job(t->p, vfs_node_ino(nodeid), out);
+    else if (vfs_node_ns(nodeid) == NS_NAMESPACE)
+        r = ns_text(t, nodeid, out);
+    else if (nodeid == INO_STATUS)
+        r = store_text(t, VIEW_STATUS, out);
+    else if (nodeid == INO_STATS)
+        r = store_text(t, VIEW_STATS_JSON, out);
+    else if (nodeid == INO_NODES)
+        r = view_nodes(t->p, out, NULL);
+    else if (nodeid == INO_GC_HISTORY)
+        r = view_gc_history(t->p, out);
+    else if (nodeid == INO_FLUSHES)
+        r = view_flushes(t->p, out);
+    else if (nodeid == INO_METRICS)
+        r = store_text(t, VIEW_METRICS, out);
+    return r < 0 ? r : strbuf_error(out);
+}
+
+/* Big ones go to the store's disk, not into memory. */
+static int temporary(const char *dir)
+{
+    int fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == EROFS))
+        fd = memfd_create("tallyfs-view", MFD_CLOEXEC);
+    return fd < 0 ? -errno : fd;
+}
+
+int taldir_spool(struct taldir *t, uint64_t nodeid, int *ret_fd)
+{
+    if (nodeid != INO_REFCOUNTS && nodeid != INO_GHOSTS)
+        return -EINVAL;
+    int fd = temporary(t->o->store);
+    if (fd < 0)
+        return fd;
+    int r = nodeid == INO_GHOSTS ? view_ghosts(t->p, fd) : view_refcounts(t->p, fd);
+    if (r < 0) {
+        close(fd);
+        return r;
+    }
+    *ret_fd = fd;
+    return 0;
+}

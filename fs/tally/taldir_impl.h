@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * taldir_impl: what taldir.c and taldir_list.c share.
+ */
+#pragma once
+
+#include "nodes.h"
+#include "taldir.h"
+#include "view.h"
+
+#include <stdatomic.h>
+#include <time.h>
+
+#define INO_MASK ((UINT64_C(1) << VFS_INO_BITS) - 1)
+
+/* Namespace numbers above VFS_NS_MAX (taldir.h draws them). */
+#define NS_JOB 0x3ffffbu
+#define NS_PREFIX 0x3ffffcu
+#define NS_NAMESPACE 0x3ffffdu
+#define NS_CONTROL 0x3ffffeu
+#define NS_OBJECT 0x3fffffu
+
+#define NS_FILE_MASK UINT64_C(15) /* in nodeids of NS_NAMESPACE: 0 the directory, else file + 1 */
+
+enum taldir_ino {
+    INO_STATUS = 3,
+    INO_STATS,
+    INO_METRICS,
+    INO_REFCOUNTS,
+    INO_OBJECTS,
+    INO_NAMESPACES,
+    INO_JOBS,
+    INO_NODES,
+    INO_GC_HISTORY,
+    INO_GHOSTS,
+    INO_FLUSHES,
+    INO_CONTROL, /* in listings only: a looked-up one has NS_CONTROL */
+};
+
+struct taldir_fixed {
+    const char *name;
+    uint64_t ino;
+    enum taldir_kind kind;
+};
+extern const struct taldir_fixed taldir_fixed[];
+extern const size_t taldir_fixed_count;
+
+struct taldir {
+    struct state *p;
+    const struct fs_options *o;
+    const struct fs *fs;
+    const struct requests *requests; /* of the mount */
+    struct nodes *nodes;
+    uint32_t uid, gid;     /* of the mount's owner */
+    struct timespec since; /* when it was mounted; the time of everything here */
+    _Atomic uint64_t controls;
+};
+
+void taldir_stat(const struct taldir *t, uint64_t nodeid, struct stat *ret);
+void taldir_object_stat(const struct taldir *t, const struct view_object *o, struct stat *ret);
+/* Of a namespace's name, and the node that it has unless another name got there before. */
+uint64_t taldir_hash(const char *name);
+static inline uint64_t taldir_namespace_node(uint64_t hash)
+{
+    return vfs_node(NS_NAMESPACE, (hash >> 28 << 4) & INO_MASK);
+}

@@ -1,0 +1,311 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * defer: a queue for each lane, a set of detached threads, and a list of every call that has not
+ * answered, which is what the end of the mount walks to interrupt them.
+ *
+ *     call_run --> fast queue ------------------------------> worker --> fn --> free
+ *              --> slow queue --fewer than DEFER_SLOW_MAX run--^  (others likewise)
+ *              |       `-----interrupted--> fast queue
+ *              --no thread idle or to be had, fast, may wait: here -------> fn --> free
+ *
+ * Locks: libfuse calls on_interrupt under the request's lock and that takes ours; so nothing here
+ * calls libfuse while holding ours.
+ */
+#include "defer.h"
+
+#include "clock.h"
+#include "loop.h"
+#include "serve.h"
+#include "thread.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <limits.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+#define IDLE_NS (10 * NSEC_PER_SEC)
+
+TAILQ_HEAD(queue, call);
+
+struct lane {
+    struct queue queue;
+    unsigned count, running; /* in the queue, and taken from it */
+};
+
+static const unsigned lane_max[CALL_LANES] = {
+    [CALL_FAST] = UINT_MAX,
+    [CALL_SLOW] = DEFER_SLOW_MAX,
+    [CALL_RIGHTS] = DEFER_RIGHTS_MAX,
+    [CALL_PAGES] = DEFER_PAGES_MAX,
+};
+static_assert(DEFER_SLOW_MAX + DEFER_RIGHTS_MAX + DEFER_PAGES_MAX < DEFER_MAX,
+              "work always gets a thread");
+
+struct defer {
+    struct mutex lock;
+    struct cond work;  /* a call came, or stopping */
+    struct cond ended; /* a thread ended */
+    /* guarded by lock: */
+    struct lane lane[CALL_LANES];
+    LIST_HEAD(, call) calls;
+    unsigned threads, idle, left;
+    bool interrupting, stopping;
+};
+
+int defer_start(struct defer **ret_d)
+{
+    struct defer *d = calloc(1, sizeof(*d));
+    if (d == NULL)
+        return -ENOMEM;
+    mutex_init(&d->lock, "defer");
+    cond_init(&d->work);
+    cond_init(&d->ended);
+    for (unsigned i = 0; i < CALL_LANES; i++)
+        TAILQ_INIT(&d->lane[i].queue);
+    LIST_INIT(&d->calls);
+    *ret_d = d;
+    return 0;
+}
+
+struct call *call_new(fuse_req_t req, call_fn *fn, size_t room)
+{
+    struct call *c = malloc(sizeof(*c) + room);
+    if (c == NULL) {
+        if (req != NULL)
+            fuse_reply_err(req, ENOMEM);
+        return NULL;
+    }
+    *c = (struct call){.req = req, .fn = fn};
+    return c;
+}
+
+/* libfuse calls on_interrupt under the request's own lock, which this takes, too: when it returns
+ * no interrupt is running, and none will. */
+void call_settle(struct call *c)
+{
+    fuse_req_interrupt_func(c->req, NULL, NULL);
+}
+
+/* ---- below: under lock ---- */
+
+static void queue_add(struct defer *d, struct call *c)
+{
+    mutex_held(&d->lock);
+    TAILQ_INSERT_TAIL(&d->lane[c->lane].queue, c, queue);
+    d->lane[c->lane].count++;
+    c->queued = true;
+}
+
+static void queue_del(struct defer *d, struct call *c)
+{
+    mutex_held(&d->lock);
+    TAILQ_REMOVE(&d->lane[c->lane].queue, c, queue);
+    d->lane[c->lane].count--;
+    c->queued = false;
+}
+
+/* How many calls in its queue a thread may begin now. */
+static unsigned runnable_of(const struct lane *l, unsigned max)
+{
+    const unsigned room = max - l->running;
+    return l->count < room ? l->count : room;
+}
+
+static unsigned runnable(const struct defer *d)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < CALL_LANES; i++)
+        n += runnable_of(&d->lane[i], lane_max[i]);
+    return n;
+}
+
+static struct call *queue_take(struct defer *d)
+{
+    mutex_held(&d->lock);
+    struct call *c = NULL;
+    for (unsigned i = 0; c == NULL && i < CALL_LANES; i++)
+        if (runnable_of(&d->lane[i], lane_max[i]) > 0)
+            c = TAILQ_FIRST(&d->lane[i].queue);
+    if (c == NULL)
+        return NULL;
+    queue_del(d, c);
+    d->lane[c->lane].running++;
+    return c;
+}
+
+static void *worker(void *arg);
+
+static int start_worker(struct defer *d)
+{
+    mutex_held(&d->lock);
+    if (d->threads >= DEFER_MAX)
+        return -EAGAIN;
+    int r = thread_start(NULL, worker, d);
+    d->threads += r == 0;
+    return r;
+}
+
+/* A call came: see that a thread takes it. False: none can now. */
+static bool wake_worker(struct defer *d)
+{
+    mutex_held(&d->lock);
+    cond_signal(&d->work);
+    return runnable(d) <= d->idle || start_worker(d) == 0;
+}
+
+/* Interrupted: it has no reason to wait for its turn any more. */
+static void interrupt(struct defer *d, struct call *c)
+{
+    mutex_held(&d->lock);
+    atomic_store(&c->interrupted, true);
+    if (!c->queued || c->lane != CALL_SLOW)
+        return;
+    queue_del(d, c);
+    c->lane = CALL_FAST;
+    queue_add(d, c);
+    wake_worker(d); /* else a thread that is busy comes to it */
+}
+
+/* ---- above: under lock ---- */
+
+/* `taken`: from its queue. */
+static void call_execute(struct defer *d, struct call *c, bool taken)
+{
+    c->fn(c); /* answers; c->req is gone afterwards */
+    {
+        MUTEX_GUARD(&d->lock);
+        LIST_REMOVE(c, all);
+        d->lane[c->lane].running -= taken;
+        d->left -= c->left;
+    }
+    free(c);
+}
+
+/* The next call for this thread, or NULL: end it (it is counted out already). */
+static struct call *worker_next(struct defer *d)
+{
+    struct call *c;
+    MUTEX_GUARD(&d->lock);
+    d->idle++;
+    int r = 0;
+    while ((c = queue_take(d)) == NULL && !d->stopping && r != -ETIMEDOUT)
+        r = cond_wait_for(&d->work, &d->lock, IDLE_NS);
+    d->idle--;
+    if (c == NULL) {
+        d->threads--;
+        cond_broadcast(&d->ended);
+    }
+    return c;
+}
+
+static void *worker(void *arg)
+{
+    struct defer *d = arg;
+    struct call *c;
+    while ((c = worker_next(d)) != NULL)
+        call_execute(d, c, true);
+    return NULL;
+}
+
+/* Queue it for a thread that is or will be there. False: run it here. */
+static bool hand_over(struct defer *d, struct call *c)
+{
+    MUTEX_GUARD(&d->lock);
+    LIST_INSERT_HEAD(&d->calls, c, all);
+    if (d->interrupting)
+        atomic_store(&c->interrupted, true);
+    if (atomic_load(&c->interrupted) && c->lane == CALL_SLOW)
+        c->lane = CALL_FAST;
+    if (d->stopping) /* nobody would wait for a thread of ours */
+        return false;
+    queue_add(d, c);
+    if (wake_worker(d) || ((c->lane != CALL_FAST || !loop_may_wait()) && d->threads > 0))
+        return true;
+    queue_del(d, c);
+    return false;
+}
+
+static void on_interrupt(fuse_req_t req, void *data)
+{
+    struct defer *d = fs_of(req)->defer;
+    MUTEX_GUARD(&d->lock);
+    interrupt(d, data);
+}
+
+void call_run_in(struct defer *d, struct call *c)
+{
+    serve_kept();
+    if (!hand_over(d, c))
+        call_execute(d, c, false);
+}
+
+/* Too many of its lane wait already for a ring to take more: 0, or what the client is told. */
+static int refusal(struct defer *d, const struct call *c)
+{
+    if (c->lane == CALL_SLOW)
+        return loop_may_park() ? 0 : ENOSPC;
+    if (c->lane != CALL_RIGHTS)
+        return 0;
+    const struct lane *l = &d->lane[CALL_RIGHTS];
+    MUTEX_GUARD(&d->lock);
+    return l->count + l->running < DEFER_RIGHTS_TAKEN ? 0 : EAGAIN;
+}
+
+void call_run(struct call *c)
+{
+    struct defer *d = fs_of(c->req)->defer;
+    const int refused = refusal(d, c);
+    if (refused != 0) {
+        fuse_reply_err(c->req, refused);
+        free(c);
+        return;
+    }
+    fuse_req_interrupt_func(c->req, on_interrupt, c);
+    call_run_in(d, c);
+}
+
+void defer_interrupt_all(struct defer *d)
+{
+    struct call *c;
+    MUTEX_GUARD(&d->lock);
+    d->interrupting = true;
+    LIST_FOREACH(c, &d->calls, all)
+    {
+        d->left += !c->left;
+        c->left = true;
+        interrupt(d, c);
+    }
+}
+
+bool defer_is_ending(struct defer *d)
+{
+    MUTEX_GUARD(&d->lock);
+    return d->interrupting;
+}
+
+unsigned defer_left(struct defer *d)
+{
+    MUTEX_GUARD(&d->lock);
+    return d->left;
+}
+
+void defer_stop(struct defer *d)
+{
+    defer_interrupt_all(d);
+    MUTEX_GUARD(&d->lock);
+    d->stopping = true;
+    cond_broadcast(&d->work);
+    while (d->threads > 0)
+        cond_wait(&d->ended, &d->lock);
+}
+
+void defer_free(struct defer *d)
+{
+    if (d == NULL)
+        return;
+    cond_destroy(&d->work);
+    cond_destroy(&d->ended);
+    mutex_destroy(&d->lock);
+    free(d);
+}

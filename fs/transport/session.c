@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "session.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+static int add_options(const struct fs_options *o, struct fuse_args *args)
+{
+    char *source = NULL, *opts = NULL;
+    int r = -ENOMEM;
+    if (asprintf(&source, "fsname=%s", o->store) < 0)
+        return -ENOMEM;
+    /* The source is any path: its commas must not end the option. */
+    if (fuse_opt_add_opt_escaped(&opts, source) == 0 &&
+        fuse_opt_add_opt(&opts, "subtype=tally") == 0 &&
+        fuse_opt_add_opt(&opts, "default_permissions") == 0 &&
+        (!o->allow_other || fuse_opt_add_opt(&opts, "allow_other") == 0) &&
+        (o->extra == NULL || o->extra[0] == '\0' || fuse_opt_add_opt(&opts, o->extra) == 0) &&
+        fuse_opt_add_arg(args, "tally") == 0 && fuse_opt_add_arg(args, "-o") == 0 &&
+        fuse_opt_add_arg(args, opts) == 0)
+        r = 0;
+    free(source);
+    free(opts);
+    return r;
+}
+
+int session_new(struct fs *fs, const struct fuse_lowlevel_ops *ops)
+{
+    struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
+    int r = add_options(fs->o, &args);
+    if (r == 0) {
+        fs->se = fuse_session_new(&args, ops, sizeof(*ops), fs);
+        r = fs->se == NULL ? -EINVAL : 0; /* libfuse said on stderr which option it is */
+    }
+    fuse_opt_free_args(&args);
+    return r;
+}
+
+#define ATTR_NOSYMFOLLOW UINT64_C(0x00200000) /* newer than the C library may be */
+
+/* An ordinary user may not. What access times mean is ours to know, so only they are not shown. */
+static int set_attr(const struct fs_options *o)
+{
+    /* The rest libfuse has set. Nothing that protects is taken away: who owns a directory above may
+     * have put a mount of his own at this place meanwhile. */
+    struct mount_attr attr = {.attr_set = o->attr, .attr_clr = MOUNT_ATTR__ATIME};
+    if (mount_setattr(AT_FDCWD, o->mountpoint, AT_SYMLINK_NOFOLLOW, &attr, sizeof(attr)) == 0)
+        return 0;
+    if ((errno == EPERM || errno == ENOSYS) && (o->attr & ATTR_NOSYMFOLLOW) == 0)
+        return 0;
+    return -errno;
+}
+
+int session_mount(struct fs *fs, char *why, size_t why_len)
+{
+    if (fuse_session_mount(fs->se, fs->o->mountpoint) != 0) {
+        int r = errno > 0 ? -errno : -EIO;
+        snprintf(why, why_len, "cannot mount at %s", fs->o->mountpoint);
+        return r;
+    }
+    int r = fs->o->set_attr ? set_attr(fs->o) : 0;
+    if (r < 0) {
+        snprintf(why, why_len, "the kernel refuses these mount options: %s", strerror(-r));
+        fuse_session_unmount(fs->se);
+    }
+    return r;
+}

@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Claims of the verbs shard, move and recall: what they say, and what they refuse. */
+#include "move_fixture.h"
+
+static struct world w;
+
+static void up(void)
+{
+    world_up(&w);
+}
+static void down_all(void)
+{
+    world_down(&w);
+}
+
+TestSuite(control_shard, .init = up, .fini = down_all);
+
+static void moved(void)
+{
+    put_bytes(&w, "main/a", 1000, 1);
+    put_bytes(&w, "main/large", LARGE, 3);
+    settle(&w);
+    agreed(&w.x, "move main/ 1 wait", "ok objects=2 bytes=301000 skipped=0 failed=0 job=");
+}
+
+Test(control_shard, list_says_what_there_is)
+{
+    moved();
+    agreed(&w.x, "shard list", "ok shards=2\n");
+    agreed(&w.x, "shard list", "| shard=1 state=ok url=mem:cold objects=2 bytes=301000");
+    shard_mem_set(w.cold, SHARD_MEM_UNREACHABLE, true);
+    cr_assert_eq(try_bytes(&w, "main/a", 1000, 1), -EIO);
+    agreed(&w.x, "shard list", "| shard=1 state=unreachable url=mem:cold objects=2");
+}
+
+Test(control_shard, numbers_and_words_that_are_none)
+{
+    refused(&w.x, "shard add 0 mem:x", -EINVAL, "0 is the store itself");
+    refused(&w.x, "shard add 65536 mem:x", -EINVAL, "too high");
+    refused(&w.x, "shard add x mem:x", -EINVAL, "x is not the number of a shard");
+    refused(&w.x, "shard add 1 mem:other", -EEXIST, "1");
+    refused(&w.x, "shard drain 7", -ENOENT, "there is no shard 7");
+    refused(&w.x, "shard remove 7", -ENOENT, "there is no shard 7");
+    refused(&w.x, "shard list wait", -EINVAL, "only `tally shard drain` is a job");
+    refused(&w.x, "shard", -EINVAL, "usage");
+    refused(&w.x, "shard frob 1", -EINVAL, "usage");
+    refused(&w.x, "move main/ 7", -ENOENT, "there is no shard 7");
+    refused(&w.x, "move main/ 0", -EINVAL, "`tally recall` brings objects home");
+    refused(&w.x, "move 1", -EINVAL, "what is to be moved");
+    refused(&w.x, "move idle=soon 1", -EINVAL, "soon is not a duration");
+    refused(&w.x, "move larger=big 1", -EINVAL, "big is not a size");
+    refused(&w.x, "recall idle=5d main/", -EINVAL, "unknown option idle=");
+    refused(&w.x, "recall", -EINVAL, "usage");
+}
+
+Test(control_shard, a_place_that_is_another_shard_is_refused)
+{
+    char reply[4096];
+
+    cr_assert_lt(say(&w.x, "shard add 3 mem:cold", reply), 0, "%s", reply);
+    cr_assert_lt(say(&w.x, "shard add 3 mem:nowhere", reply), 0, "%s", reply);
+    cr_assert_lt(say(&w.x, "shard add 3 nonsense", reply), 0, "%s", reply);
+    agreed(&w.x, "shard list", "ok shards=2\n");
+}
+
+Test(control_shard, remove_is_refused_while_something_lives_there)
+{
+    moved();
+    refused(&w.x, "shard remove 1", -EBUSY,
+            "2 objects with 301000 bytes live there; `tally shard drain 1`");
+    agreed(&w.x, "move main/ 2 wait", "objects=2"); /* the refusal left it as it was */
+    agreed(&w.x, "move main/ 1 wait", "objects=2");
+    agreed(&w.x, "shard remove 2", "ok shard=2");
+    agreed(&w.x, "shard list", "ok shards=1\n");
+    fixture_reopen(&w.x);
+    agreed(&w.x, "shard list", "ok shards=1\n");
+    agreed(&w.x, "shard add 2 mem:other", "ok shard=2");
+}
+
+Test(control_shard, remove_is_refused_while_dead_bytes_wait)
+{
+    moved();
+    shard_mem_set(w.cold, SHARD_MEM_UNREACHABLE, true);
+    remove_file(&w.x, "main/a");
+    remove_file(&w.x, "main/large");
+    refused(&w.x, "shard remove 1", -EBUSY, "2 files that nothing needs any more wait");
+    shard_mem_set(w.cold, SHARD_MEM_UNREACHABLE, false);
+    clock_manual_advance(&w.x.clock, 10 * NSEC_PER_SEC);
+    shards_step(w.x.p);
+    agreed(&w.x, "shard remove 1", "ok shard=1");
+}
+
+Test(control_shard, drain_brings_all_home_and_then_it_can_be_removed)
+{
+    moved();
+    agreed(&w.x, "shard drain 1 wait", "objects=2 bytes=301000 skipped=0 failed=0 left=0 job=");
+    refused(&w.x, "move main/ 1 wait", -EBUSY, "shard 1 is being drained");
+    agreed(&w.x, "shard list", "draining=1");
+    has_bytes(&w, "main/a", 1000, 1);
+    has_bytes(&w, "main/large", LARGE, 3);
+    cr_assert_eq(names_in("mem:cold", "packs"), 0);
+    agreed(&w.x, "shard drain 1 wait", "objects=0");
+    agreed(&w.x, "shard remove 1", "ok shard=1");
+    cr_assert_eq(shard_mem_count(w.cold), 0);
+}
+
+Test(control_shard, a_drain_that_was_cut_off_goes_on_when_it_is_asked_for_again)
+{
+    char reply[4096];
+
+    moved();
+    shard_mem_set(w.cold, SHARD_MEM_UNREACHABLE, true);
+    cr_assert_lt(say(&w.x, "shard drain 1 wait", reply), 0, "%s", reply);
+    shard_mem_set(w.cold, SHARD_MEM_UNREACHABLE, false);
+    fixture_reopen(&w.x);
+    agreed(&w.x, "shard drain 1 wait", "objects=2");
+    agreed(&w.x, "shard remove 1", "ok");
+}
+
+Test(control_shard, a_target_that_cannot_take_anything_is_refused_with_a_sentence)
+{
+    put_bytes(&w, "main/a", 1000, 1);
+    fixture_reopen(&w.x);
+    shard_mem_set(w.cold, SHARD_MEM_UNREACHABLE, true);
+    refused(&w.x, "move main/a 1 wait", -EIO, "shard 1 is unreachable");
+    shard_mem_set(w.cold, SHARD_MEM_UNREACHABLE, false);
+    fixture_reopen(&w.x);
+    shard_mem_swap(w.cold, w.other);
+    refused(&w.x, "move main/a 1 wait", -EIO, "shard 1 is wrong");
+    shard_mem_swap(w.cold, w.other);
+    fixture_reopen(&w.x);
+    shard_mem_set(w.cold, SHARD_MEM_READONLY, true);
+    refused(&w.x, "move main/a 1 wait", -EROFS, "shard 1 is readonly");
+}
+
+Test(control_shard, settings_have_their_ranges)
+{
+    agreed(&w.x, "get sweep_rate", "sweep_rate=1000/s default=1000/s min=1/s max=1000000/s");
+    agreed(&w.x, "set sweep_rate 50/s", "ok sweep_rate=50/s");
+    agreed(&w.x, "set sweep_rate 60", "ok sweep_rate=60/s");
+    refused(&w.x, "set sweep_rate 0", -EINVAL, "between");
+    refused(&w.x, "set sweep_rate 1K", -EINVAL, "a rate: a decimal number");
+    agreed(&w.x, "get sweep_interval", "sweep_interval=1h");
+    agreed(&w.x, "get shard_wait", "shard_wait=0");
+}
+
+Test(control_shard, the_job_says_how_far_it_is)
+{
+    moved();
+    agreed(&w.x, "recall main/", "ok job=2\n");
+    agreed(&w.x, "wait 2", "ok objects=2 bytes=301000");
+    struct job j;
+    cr_assert_eq(job_get(w.x.p, 2, &j), 0);
+    cr_assert_eq(j.done, 2);
+    cr_assert_eq(j.total, 2);
+    cr_assert_eq(j.bytes_done, 301000);
+    cr_assert_eq(j.bytes_total, 301000);
+}
+
+/* No time passes: nobody has to wait for what asks again from time to time. */
+Test(control_shard, one_that_is_back_is_seen_as_back_by_whoever_asks)
+{
+    moved();
+    for (int i = 0; i < 5; i++) {
+        shard_mem_set(w.cold, SHARD_MEM_UNREACHABLE, true);
+        cr_assert_eq(try_bytes(&w, "main/a", 1000, 1), -EIO);
+        agreed(&w.x, "status", "shard=1 state=unreachable");
+        agreed(&w.x, "sweep wait", " inconclusive=2");
+        shard_mem_set(w.cold, SHARD_MEM_UNREACHABLE, false);
+        if (i == 0)
+            agreed(&w.x, "shard list", "| shard=1 state=ok url=mem:cold objects=2");
+        if (i == 1)
+            agreed(&w.x, "status", "shard=1 state=ok");
+        if (i == 2)
+            agreed(&w.x, "sweep wait", " kept=2 inconclusive=0");
+        if (i == 3)
+            agreed(&w.x, "move main/a 1 wait", "ok objects=0");
+        if (i == 4)
+            agreed(&w.x, "recall main/ wait", "ok objects=2");
+    }
+}
+
+/* ---- jobs that are queued ---- */
+
+static int until_told(struct state *p, struct job *j, void *arg)
+{
+    (void)p;
+    (void)arg;
+    while (!atomic_load(&j->cancel))
+        sched_yield();
+    return -ECANCELED;
+}
+
+/* Job 1 is at work, and the others are behind it. */
+static void one_at_work(void)
+{
+    struct job *j;
+
+    cr_assert_eq(job_start(w.x.p, "test", "", &j), 0);
+    cr_assert_eq(job_run(w.x.p, j, &(struct job_work){.fn = until_told}, -1, NULL), 0);
+}
+
+Test(control_shard, a_drain_that_is_cancelled_before_it_begins_leaves_the_shard_in_use)
+{
+    struct shards_info info;
+
+    one_at_work();
+    agreed(&w.x, "shard drain 1", "ok job=2\n");
+    cr_assert_eq(shards_info_get(w.x.p->shards, 1, &info), 0);
+    cr_assert(info.draining);
+    agreed(&w.x, "cancel 2", "ok");
+    cr_assert_eq(shards_info_get(w.x.p->shards, 1, &info), 0);
+    cr_assert_not(info.draining);
+    agreed(&w.x, "cancel 1", "ok");
+}
+
+Test(control_shard, a_drain_that_is_queued_when_the_store_is_closed_leaves_the_shard_draining)
+{
+    struct shards_info info;
+
+    one_at_work();
+    agreed(&w.x, "shard drain 1", "ok job=2\n");
+    fixture_reopen(&w.x);
+    cr_assert_eq(shards_info_get(w.x.p->shards, 1, &info), 0);
+    cr_assert(info.draining);
+}
+
+static uint64_t key_of(uint64_t number)
+{
+    struct job j;
+
+    cr_assert_eq(job_get(w.x.p, number, &j), 0);
+    return j.work.key;
+}
+
+Test(control_shard, moves_of_one_namespace_have_its_key)
+{
+    put_bytes(&w, "main/a", 1000, 1);
+    put_bytes(&w, "main/b", 1000, 2);
+    agreed(&w.x, "branch main main2", "ok");
+    settle(&w);
+    one_at_work();
+    agreed(&w.x, "move main/a 1", "ok job=2\n");
+    agreed(&w.x, "recall main/b main/a", "ok job=3\n");
+    agreed(&w.x, "recall main2/", "ok job=4\n");
+    agreed(&w.x, "recall main/a main2/a", "ok job=5\n");
+    agreed(&w.x, "move idle=0s 1", "ok job=6\n");
+    cr_assert_neq(key_of(2), 0);
+    cr_assert_eq(key_of(3), key_of(2));
+    cr_assert_neq(key_of(4), 0);
+    cr_assert_neq(key_of(4), key_of(2));
+    cr_assert_eq(key_of(5), 0, "of two");
+    cr_assert_eq(key_of(6), 0, "of all");
+    agreed(&w.x, "cancel 1", "ok");
+    agreed(&w.x, "wait 3", "ok");
+    agreed(&w.x, "resolve main/a", " shard=0");
+}

@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: Apache-2.0
+/* test_seal: what cannot be sealed is its own file's matter: commits, and all others, go on. */
+#include "picky.h"
+#include "store_impl.h"
+#include "report.h"
+
+static struct fixture x;
+
+static void up(void)
+{
+    fixture_setup(&x);
+    cr_assert_eq(store_close(x.p), 0);
+    kv_close(x.kv);
+    cr_assert_eq(picky_open(&x), 0);
+    picky_refuse("", 0);
+}
+static void gone(void)
+{
+    picky_refuse("", 0);
+    fixture_teardown(&x);
+}
+TestSuite(seal, .init = up, .fini = gone);
+
+#define MANY 700u /* more than the slots that press */
+
+static void name_of(unsigned i, char out[32])
+{
+    snprintf(out, 32, "main/small%u", i);
+}
+
+static void put_many(void)
+{
+    char name[32];
+
+    for (unsigned i = 0; i < MANY; i++) {
+        name_of(i, name);
+        put_file(&x, name, name);
+    }
+}
+
+static bool has_many(void)
+{
+    char name[32], text[32];
+
+    for (unsigned i = 0; i < MANY; i++) {
+        struct vfs_file *f;
+        ssize_t n;
+        name_of(i, name);
+        cr_assert_eq(vfs_open(x.p, node_of(&x, name), 0, &f), 0);
+        n = vfs_read(f, text, sizeof text, 0);
+        vfs_release(f);
+        if (n != (ssize_t)strlen(name) || memcmp(text, name, (size_t)n) != 0)
+            return false;
+    }
+    return true;
+}
+
+/* Neither in packs nor as files of their own. */
+static void no_places(int err)
+{
+    picky_refuse("packs/", err);
+    picky.also = "objects/";
+}
+
+static uint64_t commits(void)
+{
+    MUTEX_GUARD(&x.p->flush->lock);
+    return x.p->flush->commits;
+}
+
+static bool all_committed(void)
+{
+    MUTEX_GUARD(&x.p->flush->lock);
+    return x.p->flush->durable_seq == atomic_load(&x.p->seq);
+}
+
+Test(seal, what_cannot_be_sealed_becomes_a_slot_however_many_there_are)
+{
+    put_many();
+    no_places(-EIO);
+    cr_assert_eq(flush_now(x.p), 0);
+    cr_assert(all_committed());
+    cr_assert_eq(stuck_slots(x.p), MANY);
+    cr_assert_eq(flush_drain(x.p, false, -1, NULL), 0);
+    cr_assert(has_many());
+    picky_refuse("", 0);
+    cr_assert_eq(flush_drain(x.p, true, -1, NULL), 0);
+    cr_assert_eq(stuck_slots(x.p), 0);
+    cr_assert_eq(stuck_count(x.p), 0);
+    cr_assert(has_many());
+}
+
+Test(seal, so_does_one_for_which_there_is_no_memory)
+{
+    put_file(&x, "main/a", "a");
+    no_places(-ENOMEM);
+    cr_assert_eq(flush_now(x.p), 0);
+    cr_assert(all_committed());
+    cr_assert_eq(stuck_slots(x.p), 1);
+}
+
+Test(seal, those_that_cannot_be_sealed_slow_nobody)
+{
+    put_many();
+    no_places(-EIO);
+    cr_assert_eq(flush_now(x.p), 0);
+    uint64_t before = commits();
+    for (unsigned i = 0; i < 20; i++)
+        put_file(&x, "main/other", "other");
+    cr_assert_eq(commits(), before);
+}
+
+Test(seal, one_is_tried_again_after_a_while_and_by_every_drain)
+{
+    put_file(&x, "main/a", "a");
+    no_places(-EIO);
+    cr_assert_eq(flush_now(x.p), 0);
+    cr_assert_eq(stuck_slots(x.p), 1);
+    picky_refuse("", 0);
+    clock_manual_advance(&x.clock, 5 * NSEC_PER_SEC);
+    cr_assert_eq(flush_now(x.p), 0);
+    cr_assert_eq(stuck_slots(x.p), 1, "not yet");
+    clock_manual_advance(&x.clock, 3600 * NSEC_PER_SEC);
+    cr_assert_eq(flush_now(x.p), 0);
+    cr_assert_eq(stuck_slots(x.p), 0);
+    put_file(&x, "main/b", "b");
+    no_places(-EIO);
+    cr_assert_eq(packs_retire_current(x.p->packs), 0);
+    cr_assert_eq(flush_now(x.p), 0);
+    cr_assert_eq(stuck_slots(x.p), 1);
+    picky_refuse("", 0);
+    cr_assert_eq(flush_drain(x.p, false, -1, NULL), 0);
+    cr_assert_eq(stuck_slots(x.p), 0);
+}
+
+Test(seal, status_and_a_drain_name_the_file)
+{
+    put_file(&x, "main/poor", "a");
+    put_file(&x, "main/well", "b");
+    no_places(-EIO);
+    cr_assert_eq(flush_now(x.p), 0);
+    remove_file(&x, "main/well");
+    agreed(&x, "status", "what cannot be sealed (Input/output error) is used by main/poor");
+    agreed(&x, "status", "state=degraded");
+    agreed(&x, "drain", "seq=");
+    refused(&x, "drain idle", -EIO, "is used by main/poor");
+    remove_file(&x, "main/poor");
+    agreed(&x, "drain idle", "seq=");
+    agreed(&x, "status", "state=ok");
+}
+
+Test(seal, where_the_disk_is_full_the_file_is_named_and_the_next_flush_has_it)
+{
+    put_file(&x, "main/poor", "a");
+    picky_refuse("", -ENOSPC);
+    cr_assert_eq(flush_now(x.p), -ENOSPC);
+    agreed(&x, "status", "what cannot be sealed (No space left on device) is used by main/poor");
+    refused(&x, "drain", -ENOSPC, "is used by main/poor");
+    picky_refuse("", 0);
+    cr_assert_eq(flush_now(x.p), 0);
+    cr_assert(all_committed());
+    agreed(&x, "status", "state=ok");
+}
+
+/* ---- whatever fails once ---- */
+
+static void put_large(const char *path, int fill)
+{
+    const size_t len = 300 * 1024; /* above pack_limit */
+    char *buf = malloc(len);
+    struct vfs_file *f;
+
+    memset(buf, fill, len);
+    put_file(&x, path, "");
+    cr_assert_eq(vfs_open(x.p, node_of(&x, path), VFS_WRITE, &f), 0);
+    cr_assert_eq(vfs_write(f, buf, len, 0), (ssize_t)len);
+    vfs_release(f);
+    free(buf);
+}
+
+static char first_byte(const char *path)
+{
+    struct vfs_file *f;
+    char c = 0;
+
+    cr_assert_eq(vfs_open(x.p, node_of(&x, path), 0, &f), 0);
+    cr_assert_eq(vfs_read(f, &c, 1, 0), 1, "%s", path);
+    vfs_release(f);
+    return c;
+}
+
+static void put_all(void)
+{
+    put_file(&x, "main/a", "a");
+    put_file(&x, "main/b", "b");
+    put_large("main/l", 'l');
+    put_large("main/m", 'm');
+}
+
+static void has_all(void)
+{
+    static const char *const names[] = {"main/a", "main/b", "main/l", "main/m"};
+
+    for (unsigned i = 0; i < 4; i++)
+        cr_assert_eq(first_byte(names[i]), names[i][5], "%s", names[i]);
+}
+
+/* A drain where the n-th change of the disk or of the tables fails: only a failed sync or commit,
+ * after which nobody knows what is on the disk, ends it. False: there are not so many. */
+static bool drains_with(uint64_t n)
+{
+    bool failed;
+
+    put_all();
+    x.fault.fail_at = atomic_load(&x.fault.writes) + n;
+    int err = flush_drain(x.p, false, -1, NULL);
+    failed = fault_fired(&x.fault);
+    x.fault.fail_at = 0;
+    cr_assert(err == 0 || atomic_load(&x.p->readonly), "change %d: %d", (int)n, err);
+    cr_assert(err != 0 || all_committed());
+    has_all();
+    return failed;
+}
+
+Test(seal, whatever_the_disk_refuses_once_the_rest_is_committed)
+{
+    uint64_t n = 1;
+
+    for (; drains_with(n); n++) {
+        gone();
+        up();
+    }
+    cr_assert_gt(n, 20);
+}

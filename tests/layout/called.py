@@ -1,0 +1,114 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Each global function of the product is called by the product: reached from main(), from a table, or from
+a macro. What only a test calls is not proved by that test to be of use. The folders `mem` hold doubles and
+count as tests.
+
+usage: called.py TOP
+"""
+import os
+import re
+import sys
+
+# Functions that tests alone call, and may: name -> why.
+SEAMS = {
+    'beneath_go_slowly': 'shows opens to a fault injection',
+    'clock_manual_init': 'a clock that is turned by hand',
+    'clock_manual_advance': 'likewise',
+    'fault_fired': 'faults of the doubles',
+    'fault_is_cut': 'likewise',
+    'fault_random': 'likewise',
+    'fault_reset': 'likewise',
+    'fault_write': 'likewise',
+    'log_get_stats': 'how many syncs a caller shares is seen nowhere else',
+    'log_scan_now': 'frames of a log that others append to meanwhile',
+    'replay_frame': 'one frame, without a log',
+    'report_reset': 'a process that runs many stores',
+    'shard_register': 'drivers that fail',
+    'tree_diff': 'to be called by what shows the changes between two branches',
+}
+# Left over from before this check.
+LEFT = {
+    'gc_ids_del', 'gc_pin', 'gc_register', 'gc_unpin',
+    'refs_decr', 'refs_get', 'refs_incr',
+    'workers_abort', 'workers_cancel', 'workers_create',
+}
+
+TEXT = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', re.S)
+NAME = re.compile(r'[A-Za-z_]\w*')
+# A function, or its prototype, begins in the first column; the first name before a bracket is its own.
+HEAD = re.compile(r'(?!typedef\b|struct \w+ \{|enum\b)(?P<before>[A-Za-z_][\w\s*]*?)\b(?P<name>[A-Za-z_]\w*)\(')
+ATTRIBUTES = re.compile(r'__attribute__\(\(.*?\)\)\)?\s*')
+
+
+def sources(top):
+    """The files of the product."""
+    for part in ('core', 'fs', 'tools'):
+        for folder, inner, files in os.walk(os.path.join(top, part)):
+            if 'mem' in inner:
+                inner.remove('mem')
+            yield from (os.path.join(folder, f) for f in sorted(files) if f.endswith(('.c', '.h')))
+
+
+def plain(text):
+    """The same lines without comments and strings."""
+    return TEXT.sub(lambda m: '\n' * m.group().count('\n') + ' ', text)
+
+
+def chunks(lines):
+    """What begins in the first column, with the indented lines and brackets that belong to it. A macro is
+    one line that ends without a backslash."""
+    chunk = []
+    for line in lines:
+        inside = chunk and chunk[-1].endswith('\\')
+        if chunk and not inside and (NAME.match(line) or line.startswith('#')):
+            yield '\n'.join(chunk)
+            chunk = []
+        chunk.append(line)
+    yield '\n'.join(chunk)
+
+
+class Calls:
+    def __init__(self):
+        self.globals = {}           # name -> the file that defines it
+        self.named_by = {None: set()}  # function (None: a table or a macro) -> the names in it
+
+    def read(self, path, text):
+        for chunk in chunks(plain(text).split('\n')):
+            head = not chunk.startswith('#') and HEAD.match(ATTRIBUTES.sub('', chunk))
+            if not head:
+                self.named_by[None].update(NAME.findall(chunk))
+                continue
+            if not re.search(r'^\{', chunk, re.M):
+                continue  # a prototype
+            names = self.named_by.setdefault(head['name'], set())
+            names.update(n for n in NAME.findall(chunk) if n != head['name'])
+            if path.endswith('.c') and 'static' not in head['before'].split():
+                self.globals[head['name']] = path
+
+    def unreached(self):
+        seen, todo = set(), ['main', None]
+        while todo:
+            name = todo.pop()
+            if name not in seen:
+                seen.add(name)
+                todo += self.named_by.get(name, ())
+        return sorted(set(self.globals) - seen)
+
+
+def main():
+    top = sys.argv[1]
+    calls = Calls()
+    for path in sources(top):
+        with open(path, encoding='utf-8') as f:
+            calls.read(path, f.read())
+    found = calls.unreached()
+    wrong = [f'{os.path.relpath(calls.globals[n], top)}: {n} is called by no function of the product'
+             for n in found if n not in SEAMS and n not in LEFT]
+    wrong += [f'called.py: {n} is in the list of seams, and need not be' for n in SEAMS if n not in found]
+    print('\n'.join(wrong) or f'{len(calls.globals)} functions, {len(SEAMS)} for tests only')
+    return 1 if wrong else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,550 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Claims of moves: what is moved is read as before and counted once, wherever the move was cut off,
+ * whatever the target does, and whatever others do meanwhile.
+ */
+#include "move_fixture.h"
+
+#define SMALL 40
+
+static struct world w;
+
+static void path_of(int i, char path[32])
+{
+    snprintf(path, 32, "main/d/f%d", i);
+}
+
+/* Small ones, and two that are files of their own. */
+static void make_files(void)
+{
+    char path[32];
+
+    make_dir(&w, "main/d");
+    for (int i = 0; i < SMALL; i++) {
+        path_of(i, path);
+        put_bytes(&w, path, 2000 + (size_t)i, (uint64_t)i);
+    }
+    put_bytes(&w, "main/d/large", LARGE, 1000);
+    put_bytes(&w, "main/d/larger", LARGE + 1, 1001);
+    settle(&w);
+}
+
+static void files_are(void)
+{
+    char path[32];
+
+    for (int i = 0; i < SMALL; i++) {
+        path_of(i, path);
+        has_bytes(&w, path, 2000 + (size_t)i, (uint64_t)i);
+    }
+    has_bytes(&w, "main/d/large", LARGE, 1000);
+    has_bytes(&w, "main/d/larger", LARGE + 1, 1001);
+}
+
+static void up(void)
+{
+    world_up(&w);
+    make_files();
+}
+static void down_all(void)
+{
+    world_down(&w);
+}
+
+TestSuite(move, .init = up, .fini = down_all);
+
+/* By a commit alone it is what it was, its counts are right, and what is brought home is sound. */
+static void is_sound(void)
+{
+    struct findings f;
+    char reply[4096];
+
+    settle(&w);
+    world_dies(&w);
+    files_are();
+    agreed(&w.x, "rebuild wait", "changed=0");
+    agreed(&w.x, "recall main/ wait", "failed=0");
+    settle(&w);
+    (void)say(&w.x, "gc grace=0s wait", reply); /* what was put and never named */
+    (void)say(&w.x, "gc grace=0s wait", reply);
+    files_are();
+    down(&w.x);
+    is_clean(&w.x, &f);
+    fixture_open(&w.x);
+}
+
+Test(move, what_is_moved_is_there_and_is_read_as_before)
+{
+    uint64_t before, after, names;
+
+    disk_use(&w.x, &before, &names);
+    agreed(&w.x, "move main/d 1 wait", "objects=42 ");
+    cr_assert_eq(ghosts_on(&w, 1), 42);
+    cr_assert_eq(shard_of(&w, "main/d/f7"), 1);
+    cr_assert_eq(names_in("mem:cold", "packs"), 1); /* not one file each */
+    cr_assert_eq(names_in("mem:cold", "objects"), 4); /* two, and their sums */
+    files_are();
+    settle(&w);
+    disk_use(&w.x, &after, &names);
+    cr_assert_lt(after + 2 * LARGE, before);
+    is_sound();
+}
+
+Test(move, what_is_recalled_is_home_and_nothing_is_left_there)
+{
+    agreed(&w.x, "move main/d 1 wait", "objects=42 ");
+    agreed(&w.x, "recall main/d wait", "objects=42 ");
+    cr_assert_eq(ghosts_on(&w, 1), 0);
+    files_are();
+    settle(&w);
+    cr_assert_eq(names_in("mem:cold", "packs"), 0);
+    cr_assert_eq(names_in("mem:cold", "objects"), 0);
+    is_sound();
+}
+
+Test(move, from_one_shard_to_another)
+{
+    agreed(&w.x, "move main/d 1 wait", "objects=42 ");
+    agreed(&w.x, "move main/d 2 wait", "objects=42 ");
+    cr_assert_eq(ghosts_on(&w, 1), 0);
+    cr_assert_eq(ghosts_on(&w, 2), 42);
+    settle(&w);
+    cr_assert_eq(names_in("mem:cold", "objects"), 0);
+    cr_assert_eq(names_in("mem:cold", "packs"), 0);
+    is_sound();
+}
+
+Test(move, what_is_there_is_not_moved_twice)
+{
+    agreed(&w.x, "move main/d 1 wait", "objects=42 ");
+    uint64_t puts = shard_mem_calls(w.cold, SHARD_MEM_PUT);
+    agreed(&w.x, "move main/d 1 wait", "objects=0 bytes=0 skipped=42 ");
+    cr_assert_eq(shard_mem_calls(w.cold, SHARD_MEM_PUT), puts);
+    agreed(&w.x, "recall main/d/f1 main/d/f1 main/d/f1 wait", "objects=1 ");
+    is_sound();
+}
+
+Test(move, a_full_target_ends_it_and_the_rest_comes_later)
+{
+    shard_mem_set_capacity(w.cold, shard_mem_used(w.cold) + LARGE / 2);
+    refused(&w.x, "move main/d 1 wait", -ENOSPC, "shard 1 is full");
+    files_are();
+    shard_mem_set_capacity(w.cold, 0);
+    agreed(&w.x, "move main/d 1 wait", "failed=0");
+    cr_assert_eq(ghosts_on(&w, 1), 42);
+    is_sound();
+}
+
+Test(move, a_target_that_is_away_ends_it)
+{
+    shard_mem_set(w.cold, SHARD_MEM_UNREACHABLE, true);
+    refused(&w.x, "move main/d 1 wait", -EIO, "shard 1 is unreachable");
+    shard_mem_set(w.cold, SHARD_MEM_UNREACHABLE, false);
+    clock_manual_advance(&w.x.clock, 10 * NSEC_PER_SEC);
+    shards_step(w.x.p);
+    agreed(&w.x, "move main/d 1 wait", "objects=42 ");
+    is_sound();
+}
+
+/* Right before the nth call to the target. */
+static unsigned calls_left;
+static enum shard_mem_switch to_switch;
+
+static void count_down(void *ctx, int64_t ns)
+{
+    (void)ctx;
+    (void)ns;
+    if (calls_left && --calls_left == 0)
+        shard_mem_set(w.cold, to_switch, true);
+}
+
+static void in_the_middle(enum shard_mem_switch what, int err, const char *part)
+{
+    unsigned failed = 0;
+
+    for (unsigned n = 1;; n += 3) {
+        char reply[4096];
+        calls_left = n;
+        to_switch = what;
+        shard_mem_set_latency(w.cold, 1, count_down, NULL);
+        ssize_t r = say(&w.x, "move main/d 1 wait", reply);
+        bool cut = calls_left == 0;
+        calls_left = 0;
+        shard_mem_set_latency(w.cold, 0, NULL, NULL);
+        if (r < 0) {
+            failed++;
+            cr_assert_eq(r, err, "cut at %u: %zd %s", n, r, reply);
+            cr_assert(strstr(reply, part), "cut at %u: %s", n, reply);
+        }
+        shard_mem_set(w.cold, what, false);
+        clock_manual_advance(&w.x.clock, 10 * NSEC_PER_SEC);
+        shards_step(w.x.p);
+        files_are();
+        if (!cut)
+            break;
+        agreed(&w.x, "recall main/d wait", "failed=0");
+        world_dies(&w); /* what says that it is readonly is not asked again in this life */
+        files_are();
+    }
+    cr_assert_gt(failed, 0);
+    cr_assert_eq(ghosts_on(&w, 1), 42);
+    is_sound();
+}
+
+Test(move, away_in_the_middle, .timeout = 60)
+{
+    in_the_middle(SHARD_MEM_UNREACHABLE, -EIO, "shard 1 is unreachable");
+}
+
+Test(move, full_in_the_middle, .timeout = 60)
+{
+    in_the_middle(SHARD_MEM_FULL, -ENOSPC, "shard 1 is full");
+}
+
+Test(move, read_only_in_the_middle, .timeout = 60)
+{
+    in_the_middle(SHARD_MEM_READONLY, -EROFS, "shard 1 is readonly");
+}
+
+Test(move, a_target_that_lies_at_reading_back_gets_nothing)
+{
+    shard_mem_set(w.cold, SHARD_MEM_FLIPS, true);
+    refused(&w.x, "move main/d 1 wait", -EIO, "42 stayed where they are");
+    shard_mem_set(w.cold, SHARD_MEM_FLIPS, false);
+    cr_assert_eq(ghosts_on(&w, 1), 0);
+    files_are();
+    is_sound();
+}
+
+Test(move, one_that_is_damaged_stays_and_the_others_go)
+{
+    struct entry e;
+    char reply[4096];
+
+    agreed(&w.x, "move main/d 1 wait", "objects=42 ");
+    (void)place_of(&w, "main/d/large", &e);
+    char name[DISK_NAME_MAX + 1];
+    blob_object_name(&e.id, e.where, name);
+    cr_assert_eq(shard_mem_flip(w.cold, name, 100, 1), 0);
+    cr_assert_eq(say(&w.x, "recall main/d wait", reply), -EUCLEAN, "%s", reply);
+    cr_assert(strstr(reply, "1 stayed where they are"), "%s", reply);
+    cr_assert_eq(ghosts_on(&w, 1), 1);
+    cr_assert_eq(shard_of(&w, "main/d/large"), 1);
+    has_bytes(&w, "main/d/larger", LARGE + 1, 1001);
+}
+
+/* ---- others, meanwhile ---- */
+
+static struct move *begun;
+
+static void move_begins(uint16_t shard)
+{
+    cr_assert_eq(move_begin(w.x.p, NULL, shard, &begun), 0);
+}
+
+static void gathered(const char *path)
+{
+    struct entry e;
+
+    cr_assert_eq(move_one(begun, place_of(&w, path, &e), NULL), 0);
+}
+
+static struct move_result ended(void)
+{
+    struct move_result r;
+
+    cr_assert_eq(move_end(begun, &r), 0);
+    return r;
+}
+
+Test(move, what_is_removed_while_it_is_on_its_way_is_gone)
+{
+    move_begins(1);
+    gathered("main/d/f1");
+    gathered("main/d/f2");
+    remove_file(&w.x, "main/d/f1");
+    cr_assert_eq(flush_now(w.x.p), 0);
+    struct move_result r = ended();
+    cr_assert_eq(r.failed, 0);
+    has_bytes(&w, "main/d/f2", 2002, 2);
+    settle(&w);
+    world_dies(&w);
+    cr_assert_eq(ghosts_on(&w, 1), 1);
+    agreed(&w.x, "recall main/d wait", "objects=1 ");
+    settle(&w);
+    cr_assert_eq(names_in("mem:cold", "packs"), 0); /* also of the one that died there */
+}
+
+Test(move, linked_branched_and_dropped_while_it_is_on_its_way)
+{
+    move_begins(1);
+    gathered("main/d/f1");
+    gathered("main/d/f2");
+    agreed(&w.x, "branch main dev", "ok");
+    remove_file(&w.x, "main/d/f2");
+    struct move_result r = ended();
+    cr_assert_eq(r.objects, 2);
+    has_bytes(&w, "dev/d/f1", 2001, 1);
+    has_bytes(&w, "dev/d/f2", 2002, 2);
+    cr_assert_eq(shard_of(&w, "dev/d/f2"), 1);
+    agreed(&w.x, "drop dev", "ok");
+    settle(&w);
+    cr_assert_eq(ghosts_on(&w, 1), 1); /* f1, of main */
+    cr_assert_eq(names_in("mem:cold", "packs"), 1);
+    remove_file(&w.x, "main/d/f1");
+    settle(&w);
+    cr_assert_eq(ghosts_on(&w, 1), 0);
+    cr_assert_eq(names_in("mem:cold", "packs"), 0);
+}
+
+Test(move, written_to_while_it_is_on_its_way)
+{
+    move_begins(1);
+    gathered("main/d/f1");
+    put_bytes(&w, "main/d/f1", 50, 77);
+    (void)ended();
+    has_bytes(&w, "main/d/f1", 50, 77);
+    settle(&w);
+    has_bytes(&w, "main/d/f1", 50, 77);
+    cr_assert_eq(shard_of(&w, "main/d/f1"), 0);
+}
+
+Test(move, writing_to_what_is_moved_copies_up)
+{
+    struct vfs_file *f;
+
+    agreed(&w.x, "move main/d 1 wait", "objects=42 ");
+    cr_assert_eq(vfs_open(w.x.p, node_of(&w.x, "main/d/f3"), VFS_WRITE, &f), 0);
+    cr_assert_eq(vfs_write(f, "zz", 2, 0), 2);
+    vfs_release(f);
+    settle(&w);
+    cr_assert_eq(shard_of(&w, "main/d/f3"), 0);
+    cr_assert_eq(ghosts_on(&w, 1), 41);
+}
+
+static bool gate_was_held;
+
+static void look_at_gate(void *ctx, int64_t ns)
+{
+    (void)ctx;
+    (void)ns;
+    gate_was_held |= atomic_load(&w.x.p->gate.readers) > 0;
+}
+
+Test(move, writing_to_what_is_moved_does_not_wait_for_its_shard_with_the_gate)
+{
+    struct vfs_file *f;
+    uint8_t got[9], want[LARGE];
+
+    agreed(&w.x, "move main/d 1 wait", "objects=42 ");
+    world_dies(&w);
+    gate_was_held = false;
+    shard_mem_set_latency(w.cold, 1, look_at_gate, NULL);
+    uint64_t reads = shard_mem_calls(w.cold, SHARD_MEM_RANGE);
+    cr_assert_eq(vfs_open(w.x.p, node_of(&w.x, "main/d/large"), VFS_WRITE, &f), 0);
+    cr_assert_eq(vfs_write(f, "zz", 2, 131071), 2); /* across two grains */
+    cr_assert_gt(shard_mem_calls(w.cold, SHARD_MEM_RANGE), reads);
+    cr_assert_not(gate_was_held);
+    fill(want, LARGE, 1000);
+    cr_assert_eq(vfs_read(f, got, 9, 131068), 9);
+    cr_assert_eq(memcmp(got, want + 131068, 3), 0);
+    cr_assert_eq(memcmp(got + 3, "zz", 2), 0);
+    cr_assert_eq(memcmp(got + 5, want + 131073, 4), 0);
+    vfs_release(f);
+    cr_assert_eq(vfs_open(w.x.p, node_of(&w.x, "main/d/f9"), VFS_WRITE, &f), 0);
+    cr_assert_eq(vfs_write(f, "zz", 2, 100), 2);
+    cr_assert_not(gate_was_held);
+    shard_mem_set_latency(w.cold, 0, NULL, NULL);
+    shard_mem_set(w.cold, SHARD_MEM_UNREACHABLE, true);
+    vfs_release(f);
+    cr_assert_eq(vfs_open(w.x.p, node_of(&w.x, "main/d/f11"), VFS_WRITE, &f), 0);
+    cr_assert_eq(vfs_write(f, "zz", 2, 100), -EIO);
+    vfs_release(f);
+    shard_mem_set(w.cold, SHARD_MEM_UNREACHABLE, false);
+}
+
+Test(move, equal_bytes_share_what_is_moved)
+{
+    agreed(&w.x, "move main/d 1 wait", "objects=42 ");
+    put_bytes(&w, "main/again", LARGE, 1000);
+    settle(&w);
+    cr_assert_eq(shard_of(&w, "main/again"), 1);
+    has_bytes(&w, "main/again", LARGE, 1000);
+}
+
+Test(move, two_moves_of_the_same_objects_count_them_once)
+{
+    struct move *second;
+    struct move_result r;
+    struct entry e;
+
+    move_begins(1);
+    gathered("main/d/f1");
+    cr_assert_eq(move_begin(w.x.p, NULL, 2, &second), 0);
+    cr_assert_eq(move_one(second, place_of(&w, "main/d/f1", &e), NULL), 0);
+    cr_assert_eq(move_end(second, &r), 0);
+    cr_assert_eq(r.objects, 1);
+    r = ended();
+    cr_assert_eq(r.objects, 0);
+    cr_assert_eq(r.skipped, 1);
+    cr_assert_eq(shard_of(&w, "main/d/f1"), 2);
+    settle(&w);
+    cr_assert_eq(names_in("mem:cold", "packs"), 0);
+    is_sound();
+}
+
+/* ---- interrupted ---- */
+
+Test(move, the_process_dies_before_the_commit)
+{
+    move_begins(1);
+    gathered("main/d/f1");
+    gathered("main/d/large");
+    gathered("main/d/f2");
+    store_abandon(w.x.p);
+    w.x.p = NULL;
+    kv_close(w.x.kv);
+    fixture_open(&w.x);
+    files_are();
+    cr_assert_eq(ghosts_on(&w, 1), 0);
+    agreed(&w.x, "move main/d 1 wait", "objects=42 ");
+    is_sound();
+}
+
+Test(move, the_process_dies_after_it)
+{
+    agreed(&w.x, "move main/d 1 wait", "objects=42 ");
+    world_dies(&w);
+    files_are();
+    cr_assert_eq(ghosts_on(&w, 1), 42);
+    agreed(&w.x, "recall main/d wait", "objects=42 ");
+    world_dies(&w); /* before its bytes there were released */
+    files_are();
+    settle(&w);
+    cr_assert_eq(names_in("mem:cold", "packs"), 0);
+    cr_assert_eq(names_in("mem:cold", "objects"), 0);
+    is_sound();
+}
+
+static void cancel_it(void *ctx, int64_t ns)
+{
+    (void)ns;
+    if (calls_left && --calls_left == 0)
+        atomic_store((_Atomic bool *)ctx, true);
+}
+
+Test(move, cancelled_what_was_moved_stays_so)
+{
+    struct job *j;
+    struct move_result r;
+    struct entry e;
+
+    cr_assert_eq(job_start(w.x.p, "move", "", &j), 0);
+    cr_assert_eq(move_begin(w.x.p, j, 1, &begun), 0);
+    cr_assert_eq(move_one(begun, place_of(&w, "main/d/large", &e), NULL), 0);
+    gathered("main/d/f1");
+    calls_left = 1;
+    shard_mem_set_latency(w.cold, 1, cancel_it, &j->cancel);
+    cr_assert_eq(move_one(begun, place_of(&w, "main/d/larger", &e), NULL), -ECANCELED);
+    shard_mem_set_latency(w.cold, 0, NULL, NULL);
+    cr_assert_eq(move_end(begun, &r), -ECANCELED);
+    job_end(w.x.p, j, -ECANCELED, NULL);
+    cr_assert_eq(r.objects, 1);
+    cr_assert_eq(ghosts_on(&w, 1), 1);
+    files_are();
+    is_sound();
+}
+
+Test(move, what_is_on_its_way_is_told_to_gc_cycles)
+{
+    cr_assert_eq(move_in_flight(w.x.p, 1), UINT64_MAX);
+    move_begins(1);
+    uint64_t from = move_in_flight(w.x.p, 1);
+    cr_assert_neq(from, UINT64_MAX);
+    cr_assert_eq(move_in_flight(w.x.p, 2), UINT64_MAX);
+    gathered("main/d/large");
+    struct entry e;
+    (void)place_of(&w, "main/d/large", &e);
+    cr_assert_eq(e.shard, 1);
+    cr_assert_geq(e.where, from);
+    (void)ended();
+    cr_assert_eq(move_in_flight(w.x.p, 1), UINT64_MAX);
+}
+
+/* Three cycles between two reads of a long copy home: found, marked, deleted. */
+static bool in_cycle;
+
+static void collect(void *ctx, int64_t ns)
+{
+    (void)ctx;
+    (void)ns;
+    if (in_cycle || !calls_left || --calls_left)
+        return;
+    in_cycle = true;
+    for (int i = 0; i < 3; i++)
+        agreed(&w.x, "gc grace=0s wait", "collected=0");
+    in_cycle = false;
+}
+
+Test(move, what_comes_home_is_no_leak_before_it_is_named, .timeout = 60)
+{
+    /* a recall and a cycle at once */
+    cr_assert_eq(workers_set_threads(w.x.p->workers, 2, 3), 0);
+    for (unsigned n = 1; n < 9; n++) {
+        agreed(&w.x, "move main/d/large 1 wait", "objects=1 ");
+        calls_left = n;
+        shard_mem_set_latency(w.cold, 1, collect, NULL);
+        agreed(&w.x, "recall main/d/large wait", "objects=1 ");
+        shard_mem_set_latency(w.cold, 0, NULL, NULL);
+        cr_assert_eq(shard_of(&w, "main/d/large"), 0);
+        has_bytes(&w, "main/d/large", LARGE, 1000);
+    }
+    is_sound();
+}
+
+Test(move, others_are_read_while_a_shard_is_away)
+{
+    agreed(&w.x, "move main/d/f1 main/d/large 1 wait", "objects=2 ");
+    world_dies(&w);
+    shard_mem_set(w.cold, SHARD_MEM_UNREACHABLE, true);
+    cr_assert_eq(try_bytes(&w, "main/d/f1", 2001, 1), -EIO);
+    cr_assert_eq(try_bytes(&w, "main/d/large", LARGE, 1000), -EIO);
+    has_bytes(&w, "main/d/f2", 2002, 2);
+    shard_mem_set(w.cold, SHARD_MEM_UNREACHABLE, false);
+    clock_manual_advance(&w.x.clock, 10 * NSEC_PER_SEC);
+    shards_step(w.x.p);
+    files_are();
+}
+
+Test(move, a_target_that_is_being_drained_takes_nothing)
+{
+    struct move *m;
+
+    cr_assert_eq(shards_set_draining(w.x.p->shards, 1, true), 0);
+    cr_assert_eq(move_begin(w.x.p, NULL, 1, &m), -EBUSY);
+    cr_assert_eq(move_begin(w.x.p, NULL, 9, &m), -ENXIO);
+}
+
+static void *begin_another(void *ctx)
+{
+    return (void *)(intptr_t)move_begin(w.x.p, NULL, 1, ctx);
+}
+
+Test(move, who_waited_for_a_target_that_is_being_drained_since_moves_nothing_there)
+{
+    struct move *second = NULL;
+    pthread_t thread;
+    void *err;
+
+    move_begins(1);
+    clock_manual_advance(&w.x.clock, 10 * NSEC_PER_SEC); /* so that it is asked who may write */
+    uint64_t calls = shard_mem_calls(w.cold, SHARD_MEM_GET);
+    cr_assert_eq(pthread_create(&thread, NULL, begin_another, &second), 0);
+    while (shard_mem_calls(w.cold, SHARD_MEM_GET) == calls)
+        usleep(1000);
+    cr_assert_eq(shards_set_draining(w.x.p->shards, 1, true), 0);
+    (void)ended();
+    pthread_join(thread, &err);
+    cr_assert_eq((int)(intptr_t)err, -EBUSY);
+    cr_assert_eq(move_in_flight(w.x.p, 1), UINT64_MAX);
+}

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Claims of releases: dead bytes on a shard go when it can be asked, and nothing else does. */
+#include "move_fixture.h"
+
+static struct world w;
+
+static void up(void)
+{
+    world_up(&w);
+    put_bytes(&w, "main/a", 1000, 1);
+    put_bytes(&w, "main/b", 1000, 2);
+    put_bytes(&w, "main/large", LARGE, 3);
+    settle(&w);
+    agreed(&w.x, "move main/ 1 wait", "objects=3 ");
+}
+static void down_all(void)
+{
+    world_down(&w);
+}
+
+TestSuite(release, .init = up, .fini = down_all);
+
+static void heals(void)
+{
+    shard_mem_set(w.cold, SHARD_MEM_UNREACHABLE, false);
+    clock_manual_advance(&w.x.clock, 10 * NSEC_PER_SEC);
+    shards_step(w.x.p);
+}
+
+static void nothing_is_left(void)
+{
+    cr_assert_eq(refs_dead_ghosts(w.x.p->refs), 0);
+    cr_assert_eq(names_in("mem:cold", "packs"), 0);
+    cr_assert_eq(names_in("mem:cold", "objects"), 0);
+}
+
+Test(release, a_drain_waits_for_shards_that_answer)
+{
+    remove_file(&w.x, "main/large");
+    settle(&w);
+    cr_assert_eq(names_in("mem:cold", "objects"), 0);
+    remove_file(&w.x, "main/a");
+    settle(&w);
+    cr_assert_eq(names_in("mem:cold", "packs"), 1); /* b is in it */
+    has_bytes(&w, "main/b", 1000, 2);
+    remove_file(&w.x, "main/b");
+    settle(&w);
+    nothing_is_left();
+    struct pack_entry row;
+    uint16_t shard = 0;
+    uint64_t pack = 0;
+    cr_assert_eq(shard_packs_next(w.x.p->shard_packs, &shard, &pack, &row), -ENOENT);
+}
+
+Test(release, what_dies_while_the_shard_is_away_goes_when_it_is_back)
+{
+    shard_mem_set(w.cold, SHARD_MEM_UNREACHABLE, true);
+    remove_file(&w.x, "main/large");
+    remove_file(&w.x, "main/a");
+    remove_file(&w.x, "main/b");
+    settle(&w); /* is not held up */
+    cr_assert_eq(ghosts_on(&w, 1), 0);
+    shards_step(w.x.p);
+    cr_assert_eq(refs_dead_ghosts(w.x.p->refs), 1); /* of small ones the pack is remembered */
+    heals();
+    nothing_is_left();
+}
+
+Test(release, it_is_remembered_over_restarts)
+{
+    shard_mem_set(w.cold, SHARD_MEM_UNREACHABLE, true);
+    remove_file(&w.x, "main/large");
+    remove_file(&w.x, "main/a");
+    remove_file(&w.x, "main/b");
+    settle(&w);
+    world_dies(&w);
+    cr_assert_eq(refs_dead_ghosts(w.x.p->refs), 1);
+    fixture_reopen(&w.x);
+    cr_assert_eq(refs_dead_ghosts(w.x.p->refs), 1);
+    heals();
+    nothing_is_left();
+}
+
+/* Deleted there, and the process dies before the commit that knows it. */
+Test(release, once_more_after_a_death_is_fine)
+{
+    uint64_t left;
+
+    remove_file(&w.x, "main/large");
+    remove_file(&w.x, "main/a");
+    remove_file(&w.x, "main/b");
+    cr_assert_eq(flush_now(w.x.p), 0);
+    cr_assert_eq(release_pass(w.x.p, 0, &left), 0);
+    cr_assert_eq(left, 0);
+    nothing_is_left();
+    world_dies(&w);
+    cr_assert_eq(refs_dead_ghosts(w.x.p->refs), 3);
+    settle(&w);
+    nothing_is_left();
+    cr_assert_eq(shard_packs_changes(w.x.p->shard_packs), 0);
+}
+
+Test(release, a_shard_that_is_only_read_is_left_alone)
+{
+    uint64_t left;
+
+    shard_mem_set(w.cold, SHARD_MEM_READONLY, true);
+    remove_file(&w.x, "main/large");
+    remove_file(&w.x, "main/a");
+    settle(&w);
+    cr_assert_eq(release_pass(w.x.p, 0, &left), 0);
+    cr_assert_eq(left, 1);
+    cr_assert_eq(names_in("mem:cold", "objects"), 2);
+    has_bytes(&w, "main/b", 1000, 2);
+    shard_mem_set(w.cold, SHARD_MEM_READONLY, false);
+    fixture_reopen(&w.x);
+    remove_file(&w.x, "main/b");
+    settle(&w);
+    nothing_is_left();
+}
+
+Test(release, one_that_is_away_does_not_keep_others)
+{
+    put_bytes(&w, "main/c", 1000, 4);
+    settle(&w);
+    agreed(&w.x, "move main/c 2 wait", "objects=1 ");
+    uint64_t there = shard_mem_count(w.cold);
+
+    shard_mem_set(w.cold, SHARD_MEM_UNREACHABLE, true);
+    remove_file(&w.x, "main/a");
+    remove_file(&w.x, "main/c");
+    settle(&w);
+    cr_assert_eq(names_in("mem:other", "packs"), 0);
+    remove_file(&w.x, "main/b");
+    remove_file(&w.x, "main/large");
+    settle(&w);
+    cr_assert_eq(shard_mem_count(w.cold), there, "it is away");
+    heals();
+    nothing_is_left();
+}
+
+Test(release, a_dropped_namespace_takes_its_ghosts_along)
+{
+    agreed(&w.x, "branch main dev", "ok");
+    agreed(&w.x, "drop main", "ok");
+    settle(&w);
+    cr_assert_eq(ghosts_on(&w, 1), 3);
+    has_bytes(&w, "dev/a", 1000, 1);
+    agreed(&w.x, "drop dev", "ok");
+    settle(&w);
+    nothing_is_left();
+}
+
+Test(release, an_open_file_keeps_its_bytes)
+{
+    uint8_t buf[1000], want[1000];
+    struct vfs_file *f;
+
+    cr_assert_eq(vfs_open(w.x.p, node_of(&w.x, "main/a"), 0, &f), 0);
+    remove_file(&w.x, "main/a");
+    remove_file(&w.x, "main/b");
+    settle(&w);
+    fill(want, sizeof want, 1);
+    cr_assert_eq(vfs_read(f, buf, sizeof buf, 0), (ssize_t)sizeof buf);
+    cr_assert_eq(memcmp(buf, want, sizeof buf), 0);
+    vfs_release(f);
+    settle(&w);
+    cr_assert_eq(names_in("mem:cold", "packs"), 0);
+}

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Claims about a store one of whose shards never answers: the store is read, written and closed.
+ * Its threads and jobs are those of a mount; the clock is the machine's.
+ */
+#include "move_fixture.h"
+#include "shards_thread.h"
+
+static struct world w;
+
+/* As a mount opens it. */
+static void reopen(void)
+{
+    struct state_config config = {.disk = w.x.disk,
+                                    .clock = clock_real(),
+                                    .threads = 2,
+                                    .log_segment = 1 << 20,
+                                    .background = true};
+
+    if (w.x.p) {
+        cr_assert_eq(store_close(w.x.p), 0);
+        kv_close(w.x.kv);
+    }
+    cr_assert_eq(kv_open_mem(w.x.mem, store_tables, store_table_count, KV_CREATE, &w.x.kv), 0);
+    config.kv = w.x.kv;
+    cr_assert_eq(store_open(&config, &w.x.p), 0);
+}
+
+static void up(void)
+{
+    world_up(&w);
+    put_bytes(&w, "main/a", 1000, 1);
+    put_bytes(&w, "main/large", LARGE, 3);
+    put_bytes(&w, "main/elsewhere", LARGE, 4);
+    settle(&w);
+    agreed(&w.x, "move main/a 1 wait", "objects=1");
+    agreed(&w.x, "move main/large 1 wait", "objects=1");
+    agreed(&w.x, "move main/elsewhere 2 wait", "objects=1");
+    reopen();
+    agreed(&w.x, "set shard_patience 1s", "ok");
+}
+
+static void unblock(void)
+{
+    shard_mem_set(w.cold, SHARD_MEM_BLOCKED, false);
+    while (shard_is_silent("mem:cold", NULL))
+        usleep(1000);
+}
+
+static void down_all(void)
+{
+    unblock();
+    world_down(&w);
+}
+
+TestSuite(silent, .init = up, .fini = down_all, .timeout = 60);
+
+static void block(void)
+{
+    has_bytes(&w, "main/elsewhere", LARGE, 4);
+    shard_mem_set(w.cold, SHARD_MEM_BLOCKED, true);
+}
+
+static void until_they_wait(unsigned n)
+{
+    while (shard_mem_waiting(w.cold) < n)
+        usleep(1000);
+}
+
+static int64_t since(int64_t begin)
+{
+    return clock_ticks(clock_real()) - begin;
+}
+
+Test(silent, what_is_there_is_an_error_and_all_else_is_as_ever)
+{
+    int64_t begin = clock_ticks(clock_real());
+    block();
+    cr_assert_eq(try_bytes(&w, "main/large", LARGE, 3), -EIO);
+    cr_assert_geq(since(begin), NSEC_PER_SEC / 2); /* another ask may have begun before this one */
+    cr_assert_eq(try_bytes(&w, "main/a", 1000, 1), -EIO);
+    has_bytes(&w, "main/elsewhere", LARGE, 4);
+    put_bytes(&w, "main/new", LARGE, 5);
+    settle(&w);
+    has_bytes(&w, "main/new", LARGE, 5);
+    agreed(&w.x, "shard list", "| shard=1 state=unreachable");
+    agreed(&w.x, "shard list", "it does not answer");
+    agreed(&w.x, "shard list", "| shard=2 state=ok");
+    agreed(&w.x, "status", "it does not answer");
+    unblock();
+    agreed(&w.x, "shard list", "| shard=1 state=ok");
+    has_bytes(&w, "main/large", LARGE, 3);
+}
+
+Test(silent, one_that_is_away_is_seen_as_back_although_another_does_not_answer)
+{
+    block();
+    shard_mem_set(w.other, SHARD_MEM_UNREACHABLE, true);
+    cr_assert_eq(try_bytes(&w, "main/elsewhere", LARGE, 4), -EIO);
+    cr_assert_eq(try_bytes(&w, "main/large", LARGE, 3), -EIO);
+    shard_mem_set(w.other, SHARD_MEM_UNREACHABLE, false);
+    agreed(&w.x, "shard list", "| shard=2 state=ok");
+    has_bytes(&w, "main/elsewhere", LARGE, 4);
+}
+
+/* A reader, a sweep and a move are in the shard when the store is closed. */
+static void *read_large(void *arg)
+{
+    (void)arg;
+    cr_assert_eq(try_bytes(&w, "main/large", LARGE, 3), -EIO);
+    return NULL;
+}
+
+static void *move_there(void *arg)
+{
+    char reply[4096];
+
+    (void)arg;
+    cr_assert_lt(say(&w.x, "move main/b 1 wait", reply), 0);
+    return NULL;
+}
+
+Test(silent, the_store_is_closed_with_everything_in_it)
+{
+    pthread_t reader, mover;
+
+    agreed(&w.x, "set shard_patience 1h", "ok");
+    put_bytes(&w, "main/b", LARGE, 6);
+    settle(&w);
+    block();
+    cr_assert_eq(pthread_create(&reader, NULL, read_large, NULL), 0);
+    cr_assert_eq(pthread_create(&mover, NULL, move_there, NULL), 0);
+    agreed(&w.x, "sweep", "ok job=");
+    until_they_wait(3);
+    put_bytes(&w, "main/last", 1000, 7);
+    shards_hurry(w.x.p); /* as who ends the mount, before it waits for requests */
+    pthread_join(reader, NULL);
+    pthread_join(mover, NULL);
+    reopen();
+    cr_assert(shard_is_silent("mem:cold", NULL));
+    has_bytes(&w, "main/last", 1000, 7);
+    has_bytes(&w, "main/b", LARGE, 6);
+    has_bytes(&w, "main/elsewhere", LARGE, 4);
+    cr_assert_eq(try_bytes(&w, "main/large", LARGE, 3), -EIO);
+    unblock();
+    agreed(&w.x, "shard list", "| shard=1 state=ok");
+    has_bytes(&w, "main/large", LARGE, 3);
+}
+
+/* The thread that looks for shards is in it. */
+Test(silent, the_store_is_closed_while_it_is_looked_for)
+{
+    agreed(&w.x, "set shard_patience 1h", "ok");
+    shard_mem_set(w.cold, SHARD_MEM_UNREACHABLE, true);
+    cr_assert_eq(try_bytes(&w, "main/a", 1000, 1), -EIO);
+    shard_mem_set(w.cold, SHARD_MEM_BLOCKED, true);
+    shard_mem_set(w.cold, SHARD_MEM_UNREACHABLE, false);
+    shards_thread_kick(w.x.p);
+    until_they_wait(1);
+    put_bytes(&w, "main/last", 1000, 7);
+    reopen();
+    has_bytes(&w, "main/last", 1000, 7);
+    unblock();
+    agreed(&w.x, "shard list", "| shard=1 state=ok");
+    has_bytes(&w, "main/a", 1000, 1);
+}

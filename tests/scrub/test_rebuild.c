@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+/* test_rebuild: rebuild mends counts and nothing else, and lowers none where it cannot see all. */
+#include "check_fixture.h"
+#include "rebuild.h"
+
+static void rebuild(struct fixture *x, uint64_t expected)
+{
+    uint64_t changed = 0;
+
+    fixture_open(x);
+    cr_assert_eq(rebuild_store(x->p, NULL, &changed), 0);
+    cr_assert_eq(changed, expected, "%llu changed", (unsigned long long)changed);
+    down_clean(x);
+}
+
+Test(rebuild, a_sound_store_is_left_alone)
+{
+    struct fixture x;
+    struct findings f;
+
+    setup(&x);
+    rebuild(&x, 0);
+    is_clean(&x, &f);
+    fixture_teardown(&x);
+}
+
+Test(rebuild, object_counts_too_high_and_too_low_are_mended)
+{
+    struct fixture x;
+    struct findings f;
+    struct found high, low;
+
+    setup(&x);
+    pick(&x, TABLE_OBJECTS, in_pack, &high);
+    alter(&x, TABLE_OBJECTS, &high, 2, 0);
+    pick(&x, TABLE_OBJECTS, in_file, &low);
+    cr_assert_geq(entry_of(&low).count, 1);
+    alter(&x, TABLE_OBJECTS, &low, 1, entry_of(&low).count & 1 ? 0 : 1);
+    rebuild(&x, 2);
+    is_clean(&x, &f);
+    fixture_teardown(&x);
+}
+
+Test(rebuild, page_counts_are_mended)
+{
+    struct fixture x;
+    struct findings f;
+    struct found at;
+
+    setup(&x);
+    pick(&x, TABLE_PAGE_COUNTS, NULL, &at);
+    alter(&x, TABLE_PAGE_COUNTS, &at, 3, 7); /* by more than an int holds */
+    rebuild(&x, 1);
+    is_clean(&x, &f);
+    fixture_teardown(&x);
+}
+
+Test(rebuild, a_page_nobody_names_is_freed)
+{
+    struct fixture x;
+    struct findings f;
+    uint8_t key[8], page[PAGE_SIZE_BYTES];
+
+    setup(&x);
+    put_be64(key, UINT64_C(1) << 40);
+    page_init(page, UINT64_C(1) << 40, 0);
+    page_seal(page);
+    put(&x, TABLE_PAGES, key, page, sizeof page);
+    examine(&x, &f);
+    cr_assert(strstr(f.text, "leak|page 1099511627776|"), "%s", f.text);
+    rebuild(&x, 1);
+    is_clean(&x, &f);
+    fixture_teardown(&x);
+}
+
+Test(rebuild, damage_raises_counts_and_lowers_none)
+{
+    struct fixture x;
+    struct findings f;
+    struct found leaf;
+    uint64_t changed = 0;
+    char where[32];
+
+    setup(&x);
+    pick(&x, TABLE_PAGES, with_objects, &leaf);
+    flip(&x, TABLE_PAGES, &leaf, 4000, 3);
+    fixture_open(&x);
+    cr_assert_eq(rebuild_store(x.p, NULL, &changed), -EUCLEAN);
+    cr_assert_eq(flush_drain(x.p, true, -1, NULL), 0);
+    down(&x);
+    examine(&x, &f); /* nothing but the page, whose objects are all still counted and there */
+    snprintf(where, sizeof where, "page %llu", (unsigned long long)get_be64(leaf.key));
+    is_only(&f, "page", where);
+    flip(&x, TABLE_PAGES, &leaf, 4000, 3);
+    is_clean(&x, &f);
+    fixture_teardown(&x);
+}
+
+Test(rebuild, pins_are_kept)
+{
+    struct fixture x;
+    struct findings f;
+    struct found at;
+    uint8_t none;
+    size_t len;
+
+    setup(&x);
+    pick(&x, TABLE_OBJECTS, in_pack, &at);
+    fixture_open(&x);
+    cr_assert_eq(refs_pin(x.p->refs, get_be64(at.key)), 0);
+    down_clean(&x);
+    is_clean(&x, &f);
+    rebuild(&x, 0);
+    is_clean(&x, &f);
+    cr_assert_eq(kv_open_mem(x.mem, store_tables, store_table_count, 0, &x.kv), 0);
+    cr_assert_eq(kv_get(x.kv, TABLE_PINS, at.key, 8, &none, 1, &len), 0);
+    fixture_teardown(&x);
+}
+
+Test(rebuild, a_second_one_beside_it_is_refused)
+{
+    struct fixture x;
+    uint64_t changed;
+
+    setup(&x);
+    fixture_open(&x);
+    atomic_store(&x.p->scrub->recounting, true);
+    cr_assert_eq(rebuild_store(x.p, NULL, &changed), -EBUSY);
+    atomic_store(&x.p->scrub->recounting, false);
+    cr_assert_eq(rebuild_store(x.p, NULL, &changed), 0);
+    fixture_teardown(&x);
+}

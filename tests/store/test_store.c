@@ -1,0 +1,329 @@
+// SPDX-License-Identifier: Apache-2.0
+/* test_store: making and owning a store in a directory of the machine. */
+#include "check.h"
+#include "store_dir.h"
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct place {
+    char dir[64], path[128], why[STORE_WHY];
+};
+
+static void setup(struct place *x)
+{
+    strcpy(x->dir, "/tmp/tally-store-XXXXXX");
+    cr_assert_not_null(mkdtemp(x->dir));
+    snprintf(x->path, sizeof x->path, "%s/store", x->dir);
+    x->why[0] = 0;
+}
+
+static void teardown(struct place *x)
+{
+    char command[128];
+
+    snprintf(command, sizeof command, "rm -rf '%s'", x->dir);
+    cr_assert_eq(system(command), 0);
+}
+
+static void made(struct place *x)
+{
+    setup(x);
+    cr_assert_eq(store_init(x->path, "org/project", NULL, 0, x->why), 0, "%s", x->why);
+}
+
+static void write_file(const char *dir, const char *name, const char *text)
+{
+    char path[256];
+
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    FILE *f = fopen(path, "w");
+    cr_assert_not_null(f);
+    cr_assert_geq(fputs(text, f), 0);
+    cr_assert_eq(fclose(f), 0);
+}
+
+static bool is_there(const char *dir, const char *name)
+{
+    char path[256];
+    struct stat st;
+
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    return lstat(path, &st) == 0;
+}
+
+static void says(const struct place *x, const char *part)
+{
+    cr_assert(strstr(x->why, part), "'%s' is not in '%s'", part, x->why);
+}
+
+static void count(const char *what, const char *where, const char *sentence, void *ctx)
+{
+    (void)what;
+    (void)where;
+    (void)sentence;
+    ++*(int *)ctx;
+}
+
+Test(store, a_new_one_opens_and_is_clean)
+{
+    struct place x;
+    struct store_dir s;
+    struct check_result r;
+    int findings = 0;
+    struct check_options o = {.found = count, .ctx = &findings};
+
+    made(&x);
+    cr_assert(store_exists(x.path));
+    cr_assert_eq(store_dir_open(x.path, STORE_READONLY, "check", x.path, &s, x.why), 0, "%s", x.why);
+    cr_assert_eq(store_check(s.disk, s.kv, &o, &r), 0);
+    cr_assert_eq(r.problems, 0);
+    cr_assert_eq(findings, 0);
+    cr_assert_eq(r.namespaces, 1);
+    store_dir_close(&s);
+    teardown(&x);
+}
+
+Test(store, an_empty_directory_and_an_empty_label_will_do)
+{
+    struct place x;
+
+    setup(&x);
+    cr_assert_eq(mkdir(x.path, 0700), 0);
+    cr_assert_eq(store_init(x.path, "", NULL, 0, x.why), 0, "%s", x.why);
+    teardown(&x);
+}
+
+Test(store, a_second_owner_is_told_the_first)
+{
+    struct place x;
+    struct store_dir s, t;
+    char part[64];
+
+    made(&x);
+    cr_assert_eq(store_dir_open(x.path, 0, "mount", "/mnt/some where", &s, x.why), 0, "%s", x.why);
+    cr_assert_eq(store_dir_open(x.path, 0, "mount", "/else", &t, x.why), -EBUSY);
+    snprintf(part, sizeof part, "mounted at /mnt/some where by process %d;", (int)getpid());
+    says(&x, part);
+    says(&x, "tally umount /mnt/some where");
+    cr_assert_eq(store_dir_open(x.path, STORE_READONLY, "check", x.path, &t, x.why), -EBUSY);
+    says(&x, part);
+    store_dir_close(&s);
+    teardown(&x);
+}
+
+Test(store, a_check_excludes_a_mount)
+{
+    struct place x;
+    struct store_dir s, t;
+
+    made(&x);
+    cr_assert_eq(store_dir_open(x.path, STORE_READONLY, "check", x.path, &s, x.why), 0, "%s", x.why);
+    cr_assert_eq(store_dir_open(x.path, 0, "mount", "/mnt", &t, x.why), -EBUSY);
+    says(&x, "tally check");
+    store_dir_close(&s);
+    cr_assert_eq(store_dir_open(x.path, 0, "mount", "/mnt", &t, x.why), 0, "%s", x.why);
+    store_dir_close(&t);
+    teardown(&x);
+}
+
+Test(store, one_opened_for_reading_is_not_written)
+{
+    struct place x;
+    struct store_dir s;
+    struct kv_txn *t;
+
+    made(&x);
+    cr_assert_eq(store_dir_open(x.path, STORE_READONLY, "check", x.path, &s, x.why), 0, "%s", x.why);
+    cr_assert_eq(kv_txn_begin(s.kv, &t), -EROFS);
+    cr_assert_eq(disk_mkdir(s.disk, "new"), -EROFS);
+    store_dir_close(&s);
+    teardown(&x);
+}
+
+Test(store, a_directory_with_something_in_it_is_left_alone)
+{
+    struct place x;
+
+    setup(&x);
+    cr_assert_eq(mkdir(x.path, 0700), 0);
+    write_file(x.path, "mine", "text");
+    cr_assert_eq(store_init(x.path, "org/project", NULL, 0, x.why), -ENOTEMPTY);
+    says(&x, "not empty");
+    cr_assert(is_there(x.path, "mine"));
+    cr_assert_not(is_there(x.path, "lock"));
+    cr_assert_not(store_exists(x.path));
+    teardown(&x);
+}
+
+Test(store, a_store_is_not_made_twice)
+{
+    struct place x;
+
+    made(&x);
+    cr_assert_eq(store_init(x.path, "org/project", NULL, 0, x.why), -EEXIST);
+    says(&x, "a store already");
+    cr_assert(store_exists(x.path));
+    teardown(&x);
+}
+
+Test(store, within_a_store_none_is_made)
+{
+    struct place x;
+    char inner[160];
+
+    made(&x);
+    snprintf(inner, sizeof inner, "%s/objects/inner", x.path);
+    cr_assert_eq(store_init(inner, "org/project", NULL, 0, x.why), -EINVAL);
+    says(&x, "lies in the store");
+    says(&x, x.path);
+    cr_assert_not(is_there(x.path, "objects/inner"));
+    teardown(&x);
+}
+
+Test(store, parents_are_not_made)
+{
+    struct place x;
+    char deep[256];
+
+    setup(&x);
+    snprintf(deep, sizeof deep, "%s/a/b", x.dir);
+    cr_assert_eq(store_init(deep, "org/project", NULL, 0, x.why), -ENOENT);
+    says(&x, deep);
+    teardown(&x);
+}
+
+Test(store, a_failed_init_leaves_nothing)
+{
+    static const char *const bad[] = {"noslash", "/x", "x/", "a/b/c", "a b/c", "a/b\n"};
+    struct place x;
+
+    setup(&x);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        cr_assert_eq(store_init(x.path, bad[i], NULL, 0, x.why), -EINVAL, "%s", bad[i]);
+        says(&x, "ORG/PROJECT");
+        cr_assert_not(is_there(x.dir, "store"));
+    }
+    teardown(&x);
+}
+
+static void is_version(const struct place *x, const char *version)
+{
+    char path[256], text[64] = "";
+
+    snprintf(path, sizeof path, "%s/tally-store", x->path);
+    FILE *f = fopen(path, "r");
+    cr_assert_not_null(f);
+    cr_assert_not_null(fgets(text, sizeof text, f));
+    cr_assert_eq(fclose(f), 0);
+    cr_assert_str_eq(text, version);
+}
+
+Test(store, one_of_a_version_before_is_of_this_one_once_it_may_be_written)
+{
+    static const char *const before[] = {"tallyfs store 2\n", "tallyfs store 3\n",
+                                          "tallyfs store 4\n"};
+    struct place x;
+    struct store_dir s;
+
+    made(&x);
+    is_version(&x, "tallyfs store 5\n");
+    for (size_t i = 0; i < sizeof before / sizeof *before; i++) {
+        write_file(x.path, "tally-store", before[i]);
+        cr_assert_eq(store_dir_open(x.path, STORE_READONLY, "check", x.path, &s, x.why), 0, "%s",
+                     x.why);
+        store_dir_close(&s);
+        is_version(&x, before[i]);
+        cr_assert_eq(store_dir_open(x.path, 0, "mount", "/mnt", &s, x.why), 0, "%s", x.why);
+        is_version(&x, "tallyfs store 5\n");
+        store_dir_close(&s);
+    }
+    teardown(&x);
+}
+
+Test(store, what_is_no_store_is_not_opened)
+{
+    struct place x;
+    struct store_dir s;
+
+    setup(&x);
+    cr_assert_eq(store_dir_open(x.path, 0, "mount", "/mnt", &s, x.why), -ENOENT);
+    cr_assert_eq(store_dir_open(x.dir, 0, "mount", "/mnt", &s, x.why), -ENOENT);
+    says(&x, "is not a store");
+    says(&x, "`tally init ");
+    write_file(x.dir, "somebodys", "");
+    cr_assert_eq(store_dir_open(x.dir, 0, "mount", "/mnt", &s, x.why), -ENOENT);
+    says(&x, "is not a store: there is something else in it");
+    cr_assert_not(is_there(x.dir, "lock"));
+    write_file(x.dir, "tally-store", "tallyfs store 6\n");
+    cr_assert_eq(store_dir_open(x.dir, 0, "mount", "/mnt", &s, x.why), -EPROTO);
+    says(&x, "newer");
+    write_file(x.dir, "tally-store", "tallyfs store 1 in a pool\n");
+    cr_assert_eq(store_dir_open(x.dir, 0, "mount", "/mnt", &s, x.why), -EPROTO);
+    says(&x, "older");
+    cr_assert_eq(store_init(x.dir, "", NULL, 0, x.why), -EEXIST);
+    teardown(&x);
+}
+
+/* ---- metadata that was damaged ---- */
+
+#define KV_PAGE 4096
+#define IS_LEAF 2
+
+static void set_flags(int fd, off_t page, uint16_t flags)
+{
+    cr_assert_eq(pwrite(fd, &flags, 2, page + 10), 2);
+}
+
+/* The last leaf in use is none; a leaf that is free is found sound, and left. The file was written at
+ * another time than when it was closed: the clock of a filesystem has ticks of milliseconds. */
+static void spoil_leaf(const struct place *x)
+{
+    char path[256], why[KV_WHY];
+    uint16_t flags = 0;
+
+    snprintf(path, sizeof path, "%s/kv/data.mdb", x->path);
+    int fd = open(path, O_RDWR | O_CLOEXEC), dir = open(x->path, O_RDONLY | O_CLOEXEC);
+    cr_assert(fd >= 0 && dir >= 0);
+    for (off_t at = lseek(fd, 0, SEEK_END) - KV_PAGE; kv_verify_lmdb(dir, "kv", true, why) == 0;
+         at -= KV_PAGE) {
+        cr_assert_gt(at, KV_PAGE);
+        if (flags == IS_LEAF)
+            set_flags(fd, at + KV_PAGE, IS_LEAF);
+        cr_assert_eq(pread(fd, &flags, 2, at + 10), 2);
+        if (flags == IS_LEAF)
+            set_flags(fd, at, 64);
+    }
+    cr_assert_eq(futimens(fd, (const struct timespec[2]){{.tv_sec = 1}, {.tv_sec = 1}}), 0);
+    close(dir);
+    close(fd);
+}
+
+Test(store, what_was_saved_of_its_metadata_is_opened_by_nobody_else_before_it_is_mended)
+{
+    struct place x;
+    struct store_dir s;
+
+    made(&x);
+    spoil_leaf(&x);
+    cr_assert_eq(store_dir_open(x.path, 0, "mount", "", &s, x.why), -EUCLEAN);
+    cr_assert_eq(store_dir_open(x.path, STORE_SALVAGE, "check", "", &s, x.why), 0, "%s", x.why);
+    cr_assert(s.salvaged.rows && s.unmended);
+    store_dir_close(&s); /* cut off */
+    cr_assert_eq(store_dir_open(x.path, 0, "mount", "", &s, x.why), -EUCLEAN);
+    says(&x, "did not come to its end: run `tally check --repair` once more");
+    cr_assert_eq(store_dir_open(x.path, STORE_READONLY, "check", "", &s, x.why), -EUCLEAN);
+    cr_assert_eq(store_dir_open(x.path, STORE_SALVAGE, "check", "", &s, x.why), 0, "%s", x.why);
+    cr_assert(!s.salvaged.rows && s.unmended);
+    cr_assert_eq(store_is_mended(&s), 0);
+    store_dir_close(&s);
+    cr_assert_eq(store_dir_open(x.path, 0, "mount", "", &s, x.why), 0, "%s", x.why);
+    cr_assert_not(s.unmended);
+    store_dir_close(&s);
+    teardown(&x);
+}

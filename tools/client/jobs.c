@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "jobs.h"
+
+#include "command.h"
+#include "say.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define REDRAW_NS (200 * 1000 * 1000)
+#define BAR_CELLS 24
+
+static json_t *value_of(const char *key, const char *text)
+{
+    char *end;
+    double x = strtod(text, &end);
+    if (end == text || *end || strcmp(key, "detail") == 0) {
+        return json_stringn_nocheck(text, strlen(text));
+    }
+    return strchr(text, '.') ? json_real(x) : json_integer(strtoll(text, NULL, 10));
+}
+
+/* "key=value", the value perhaps quoted as a word of the control file is. */
+static void add_line(json_t *job, const char *line, size_t len)
+{
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT, why = STRBUF_INIT;
+    struct command_list list;
+    strbuf_adds(&text, "job ");
+    strbuf_add(&text, line, len);
+    if (command_parse(text.s, text.len, &list, &why) < 0) {
+        return;
+    }
+    for (size_t i = 0; list.count > 0 && i < list.items[0].noptions; i++) {
+        const struct command_option *o = &list.items[0].options[i];
+        json_object_set_new_nocheck(job, o->key, value_of(o->key, o->value));
+    }
+    command_list_release(&list);
+}
+
+json_t *jobs_read(const char *mnt, uint64_t number)
+{
+    char path[PATH_MAX + 64], *line = NULL;
+    size_t room = 0;
+    ssize_t n;
+    snprintf(path, sizeof(path), "%s/.tally/jobs/%llu", mnt, (unsigned long long)number);
+    FILE *f = fopen(path, "re");
+    if (!f) {
+        return NULL;
+    }
+    json_t *job = json_object();
+    while ((n = getline(&line, &room, f)) > 0) {
+        add_line(job, line, (size_t)n);
+    }
+    free(line);
+    fclose(f);
+    return job;
+}
+
+static int by_number(const void *a, const void *b)
+{
+    const uint64_t *x = a, *y = b;
+    return *x < *y ? -1 : *x > *y;
+}
+
+/* 0 or -errno. */
+static int list_numbers(const char *mnt, uint64_t **ret, size_t *ret_count)
+{
+    char path[PATH_MAX + 32];
+    struct dirent *e;
+    size_t room = 0;
+    snprintf(path, sizeof(path), "%s/.tally/jobs", mnt);
+    DIR *dir = opendir(path);
+    if (!dir) {
+        return -errno;
+    }
+    *ret = NULL;
+    *ret_count = 0;
+    while ((e = readdir(dir))) {
+        uint64_t n;
+        if (command_number(e->d_name, &n) < 0) {
+            continue;
+        }
+        if (*ret_count == room) {
+            room = room ? 2 * room : 64;
+            uint64_t *more = reallocarray(*ret, room, sizeof(n));
+            if (!more) {
+                break;
+            }
+            *ret = more;
+        }
+        (*ret)[(*ret_count)++] = n;
+    }
+    closedir(dir);
+    if (*ret_count) {
+        qsort(*ret, *ret_count, sizeof(**ret), by_number);
+    }
+    return 0;
+}
+
+json_t *jobs_read_all(const char *mnt)
+{
+    uint64_t *numbers;
+    size_t count;
+    int err = list_numbers(mnt, &numbers, &count);
+    if (err < 0) {
+        errno = -err;
+        return NULL;
+    }
+    json_t *all = json_array();
+    for (size_t i = 0; i < count; i++) {
+        json_t *job = jobs_read(mnt, numbers[i]); /* NULL: it was forgotten meanwhile */
+        if (job) {
+            json_array_append_new(all, job);
+        }
+    }
+    free(numbers);
+    return all;
+}
+
+static double number_of(const json_t *job, const char *key)
+{
+    return json_number_value(json_object_get(job, key));
+}
+
+static const char *text_of(const json_t *job, const char *key)
+{
+    const char *text = json_string_value(json_object_get(job, key));
+    return text ? text : "";
+}
+
+__attribute__((format(printf, 3, 4))) static void append(char *out, size_t room, const char *fmt,
+                                                         ...)
+{
+    size_t len = strlen(out);
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(out + len, room - len, fmt, ap);
+    va_end(ap);
+}
+
+void jobs_describe(const json_t *job, char *out, size_t room)
+{
+    double left = number_of(job, "left_seconds");
+    *out = '\0';
+    append(out, room, "%s %.1f%%", text_of(job, "verb"), number_of(job, "percent"));
+    if (json_object_get(job, "total")) {
+        append(out, room, ", %.0f of %.0f", number_of(job, "done"), number_of(job, "total"));
+    }
+    if (json_object_get(job, "per_second")) {
+        append(out, room, ", %.0f/s", number_of(job, "per_second"));
+    }
+    if (json_object_get(job, "left_seconds")) {
+        append(out, room, ", %d:%02d left", (int)(left / 60), (int)left % 60);
+    }
+}
+
+/* ---- the bar ---- */
+
+struct bar {
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    char mnt[PATH_MAX];
+    uint64_t number;
+    bool stop; /* guarded by lock */
+};
+
+static void draw(const struct bar *b)
+{
+    char cells[BAR_CELLS + 1], text[128];
+    json_t *job = jobs_read(b->mnt, b->number);
+    if (!job) {
+        return;
+    }
+    int full = (int)(number_of(job, "percent") * BAR_CELLS / 100);
+    for (int i = 0; i < BAR_CELLS; i++) {
+        cells[i] = i < full ? '#' : '.';
+    }
+    cells[BAR_CELLS] = '\0';
+    jobs_describe(job, text, sizeof(text));
+    tally_progress("[%s] %s", cells, text);
+    json_decref(job);
+}
+
+static void *bar_main(void *arg)
+{
+    struct bar *b = arg;
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    pthread_mutex_lock(&b->lock);
+    while (!b->stop) {
+        pthread_mutex_unlock(&b->lock);
+        draw(b);
+        pthread_mutex_lock(&b->lock);
+        clock_gettime(CLOCK_MONOTONIC, &until);
+        until.tv_nsec += REDRAW_NS;
+        until.tv_sec += until.tv_nsec / 1000000000;
+        until.tv_nsec %= 1000000000;
+        if (!b->stop) {
+            pthread_cond_timedwait(&b->wake, &b->lock, &until);
+        }
+    }
+    pthread_mutex_unlock(&b->lock);
+    return NULL;
+}
+
+struct bar *bar_start(const char *mnt, uint64_t number)
+{
+    pthread_condattr_t attr;
+    struct bar *b = isatty(STDERR_FILENO) ? calloc(1, sizeof(*b)) : NULL;
+    if (!b) {
+        return NULL;
+    }
+    snprintf(b->mnt, sizeof(b->mnt), "%s", mnt);
+    b->number = number;
+    pthread_mutex_init(&b->lock, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&b->wake, &attr);
+    pthread_condattr_destroy(&attr);
+    if (pthread_create(&b->thread, NULL, bar_main, b) != 0) {
+        free(b);
+        return NULL;
+    }
+    return b;
+}
+
+void bar_stop(struct bar *b)
+{
+    if (!b) {
+        return;
+    }
+    pthread_mutex_lock(&b->lock);
+    b->stop = true;
+    pthread_cond_signal(&b->wake);
+    pthread_mutex_unlock(&b->lock);
+    pthread_join(b->thread, NULL);
+    pthread_cond_destroy(&b->wake);
+    pthread_mutex_destroy(&b->lock);
+    free(b);
+    tally_progress("%s", "");
+}

@@ -1,0 +1,426 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * mountinfo: one pass over /proc/self/mountinfo per question. A line of it:
+ *
+ *     36 35 0:42 / /mnt/tally rw,nosuid shared:1 - fuse.tally /srv/store rw,user_id=0
+ *     id parent dev root point options tags… -  type       source     options
+ *
+ * Blanks, tabs, newlines and backslashes in names stand there as three octal digits.
+ */
+#include "mountinfo.h"
+
+#include "io.h"
+#include "owner.h"
+#include "walk.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct mount_line {
+    uint64_t id;
+    char *dev, *root, *point, *type, *source;
+    const char *options; /* of the superblock; "" */
+};
+
+void mountinfo_unescape(char *s)
+{
+    char *out = s;
+    while (*s) {
+        bool octal = s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] >= '0' && s[2] <= '7' &&
+                     s[3] >= '0' && s[3] <= '7';
+        if (octal) {
+            *out++ = (char)(unsigned char)((s[1] - '0') * 64 + (s[2] - '0') * 8 + (s[3] - '0'));
+            s += 4;
+        } else {
+            *out++ = *s++;
+        }
+    }
+    *out = '\0';
+}
+
+/* The line is cut up; -EINVAL for one that looks otherwise. */
+static int parse_line(char *line, struct mount_line *ret)
+{
+    char *field[5], *save, *word;
+    line[strcspn(line, "\n")] = '\0';
+    for (int i = 0; i < 5; i++) {
+        field[i] = strtok_r(i == 0 ? line : NULL, " ", &save);
+        if (!field[i]) {
+            return -EINVAL;
+        }
+    }
+    do {
+        word = strtok_r(NULL, " ", &save);
+    } while (word && strcmp(word, "-") != 0);
+    ret->type = strtok_r(NULL, " ", &save);
+    ret->source = strtok_r(NULL, " ", &save);
+    if (!word || !ret->type || !ret->source) {
+        return -EINVAL;
+    }
+    word = strtok_r(NULL, " ", &save);
+    ret->options = word ? word : "";
+    ret->id = strtoull(field[0], NULL, 10);
+    ret->dev = field[2];
+    ret->root = field[3];
+    ret->point = field[4];
+    mountinfo_unescape(ret->root);
+    mountinfo_unescape(ret->point);
+    mountinfo_unescape(ret->source);
+    return 0;
+}
+
+static bool is_whole(const struct mount_line *m)
+{
+    return strcmp(m->root, "/") == 0;
+}
+
+static uid_t user_of(const struct mount_line *m)
+{
+    const char *said = strstr(m->options, "user_id=");
+    return said ? (uid_t)strtoul(said + strlen("user_id="), NULL, 10) : 0;
+}
+
+static bool is_of_another(uid_t user)
+{
+    return geteuid() == 0 && user != 0;
+}
+
+bool mountinfo_is_of_another(const struct tally_mountinfo *m)
+{
+    return is_of_another(m->user);
+}
+
+/* Type "fuse" alone does not say whose it is: look for the control file, where nobody lets us wait. */
+static bool is_tally(const struct mount_line *m)
+{
+    char control[PATH_MAX + 16];
+    struct stat st;
+    if (strcmp(m->type, "fuse.tally") == 0) {
+        return true;
+    }
+    if (strcmp(m->type, "fuse") != 0 || !is_whole(m) || is_of_another(user_of(m))) {
+        return false;
+    }
+    snprintf(control, sizeof(control), "%s/.tally/control", m->point);
+    return lstat(control, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+static void keep(const struct mount_line *m, struct tally_mountinfo *ret)
+{
+    ret->user = user_of(m);
+    snprintf(ret->point, sizeof(ret->point), "%s", m->point);
+    snprintf(ret->source, sizeof(ret->source), "%s", m->source);
+    snprintf(ret->dev, sizeof(ret->dev), "%s", m->dev);
+    snprintf(ret->root, sizeof(ret->root), "%s", m->root);
+}
+
+typedef bool mount_line_fn(const struct mount_line *m, const void *ctx);
+enum kind {
+    ANY,
+    OURS,  /* the whole, or a part as by `mount --bind` */
+    WHOLE, /* ours, with `.tally` in it */
+};
+
+static bool is_kind(const struct mount_line *m, enum kind kind)
+{
+    return kind == ANY || (is_tally(m) && (kind == OURS || is_whole(m)));
+}
+
+/* The last line of that kind that `match` likes. How many there are, or -errno: -ENOENT for
+ * none. */
+static int find_in(const char *file, mount_line_fn *match, const void *ctx, enum kind kind,
+                   struct tally_mountinfo *ret)
+{
+    FILE *f = fopen(file, "re");
+    if (!f) {
+        return -errno;
+    }
+    CLEANUP_FREE char *line = NULL;
+    size_t room = 0;
+    int found = 0;
+    while (getline(&line, &room, f) >= 0) {
+        struct mount_line m;
+        if (parse_line(line, &m) == 0 && match(&m, ctx) && is_kind(&m, kind)) {
+            keep(&m, ret);
+            found++;
+        }
+    }
+    fclose(f);
+    return found > 0 ? found : -ENOENT;
+}
+
+static int find(mount_line_fn *match, const void *ctx, enum kind kind, struct tally_mountinfo *ret)
+{
+    return find_in("/proc/self/mountinfo", match, ctx, kind, ret);
+}
+
+static bool same_dev(const struct mount_line *m, const void *ctx)
+{
+    return !strcmp(m->dev, ctx);
+}
+
+static bool same_point(const struct mount_line *m, const void *ctx)
+{
+    return !strcmp(m->point, ctx);
+}
+
+/* Where `wanted` is 0 a FUSE mount tells also those whom it does not let in. */
+static int dev_at(int dirfd, const char *path, int flags, unsigned wanted, char dev[32])
+{
+    struct statx st;
+    flags |= AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT;
+    if (statx(dirfd, path, flags, wanted, &st) < 0) {
+        return -errno;
+    }
+    snprintf(dev, 32, "%u:%u", st.stx_dev_major, st.stx_dev_minor);
+    return 0;
+}
+
+static int dev_of(const char *path, int flags, char dev[32])
+{
+    return dev_at(AT_FDCWD, path, flags, STATX_TYPE, dev);
+}
+
+int mountinfo_dev(const char *point, char dev[32])
+{
+    return dev_of(point, AT_STATX_DONT_SYNC, dev);
+}
+
+static bool same_fuse(const struct mount_line *m, const void *ctx)
+{
+    return same_dev(m, ctx) && strncmp(m->type, "fuse", 4) == 0;
+}
+
+bool mountinfo_may_ask(int fd)
+{
+    struct tally_mountinfo m;
+    char dev[32];
+    if (dev_at(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, 0, dev) < 0) {
+        return false;
+    }
+    int n = find(same_fuse, dev, ANY, &m);
+    return n == -ENOENT || (n > 0 && !mountinfo_is_of_another(&m));
+}
+
+/* The daemon has the whole where it mounted it, seen from its own mount namespace. That it is the
+ * same the device shows, so the store's lock file is believed. */
+static int find_by_daemon(const struct tally_mountinfo *part, struct tally_mountinfo *ret)
+{
+    char path[PATH_MAX + 32], dev[32];
+    struct owner o;
+    *ret = *part;
+    if (mountinfo_is_of_another(part) || !owner_read(part->source, &o) || strcmp(o.what, "mount") != 0 ||
+        snprintf(path, sizeof(path), "/proc/%d/root%s", o.pid, o.at) >= PATH_MAX ||
+        dev_of(path, 0, dev) < 0 || strcmp(dev, part->dev) != 0) {
+        return -EREMOTE;
+    }
+    snprintf(ret->root, sizeof(ret->root), "/");
+    memcpy(ret->point, path, strlen(path) + 1);
+    return 0;
+}
+
+static int find_of(int dirfd, const char *path, int flags, struct tally_mountinfo *ret)
+{
+    struct tally_mountinfo part;
+    char dev[32];
+    /* By device and not by mount: a bind mount of a directory inside leads to the whole. */
+    int err = dev_at(dirfd, path, flags | AT_STATX_DONT_SYNC, STATX_TYPE, dev);
+    if (err == 0 && !(find(same_fuse, dev, ANY, &part) > 0 && mountinfo_is_of_another(&part))) {
+        err = dev_at(dirfd, path, flags, STATX_TYPE, dev); /* also an error of its daemon is one */
+    }
+    if (err < 0 || find(same_dev, dev, WHOLE, ret) > 0) {
+        return err;
+    }
+    err = find(same_dev, dev, OURS, &part);
+    return err < 0 ? err : find_by_daemon(&part, ret);
+}
+
+int mountinfo_of(const char *path, struct tally_mountinfo *ret)
+{
+    return find_of(AT_FDCWD, path, 0, ret);
+}
+
+int mountinfo_of_fd(int fd, struct tally_mountinfo *ret)
+{
+    return find_of(fd, "", AT_EMPTY_PATH, ret);
+}
+
+static bool same_id(const struct mount_line *m, const void *ctx)
+{
+    return m->id == *(const uint64_t *)ctx;
+}
+
+int mountinfo_inside(const char *path, char out[PATH_MAX])
+{
+    char absolute[PATH_MAX];
+    struct tally_mountinfo m;
+    struct statx st;
+    int err = mountinfo_absolute(path, absolute);
+    if (err < 0) {
+        return err;
+    }
+    if (statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_MNT_ID, &st) < 0) {
+        return -errno;
+    }
+    const uint64_t id = st.stx_mnt_id;
+    err = find(same_id, &id, OURS, &m);
+    if (err < 0) {
+        return err;
+    }
+    const size_t len = strcmp(m.point, "/") ? strlen(m.point) : 0;
+    if (strncmp(absolute, m.point, len) != 0 || (absolute[len] && absolute[len] != '/')) {
+        return -ENOENT;
+    }
+    const char *root = strcmp(m.root, "/") ? m.root : "", *below = absolute + len;
+    int n = snprintf(out, PATH_MAX, "%s%s", *root ? root + 1 : "",
+                     *root || !*below ? below : below + 1);
+    return n < PATH_MAX ? 0 : -ENAMETOOLONG;
+}
+
+int mountinfo_count(const char *dev, bool whole)
+{
+    struct tally_mountinfo m;
+    int n = find(same_dev, dev, whole ? WHOLE : ANY, &m);
+    return n == -ENOENT ? 0 : n;
+}
+
+struct place {
+    const char *source, *point;
+};
+
+static bool same_place(const struct mount_line *m, const void *ctx)
+{
+    const struct place *p = ctx;
+    return !strcmp(m->point, p->point) && !strcmp(m->source, p->source);
+}
+
+bool mountinfo_is_mounted(const char *source, const char *point)
+{
+    const struct place place = {source, point};
+    struct tally_mountinfo m;
+    return find(same_place, &place, ANY, &m) != -ENOENT;
+}
+
+struct source {
+    const char *path;
+    struct stat st; /* of no file, where there is none */
+};
+
+static bool leads_to(const char *path, const struct stat *to)
+{
+    struct stat st;
+    int fd = walk_to(path, true);
+    const bool does = fd >= 0 && mountinfo_may_ask(fd) && fstat(fd, &st) == 0 &&
+                      st.st_dev == to->st_dev && st.st_ino == to->st_ino;
+    io_cleanup_close(&fd);
+    return does;
+}
+
+/* A symlink to a store may have been mounted. */
+static bool same_source(const struct mount_line *m, const void *ctx)
+{
+    const struct source *s = ctx;
+    return !strcmp(m->source, s->path) ||
+           (!strcmp(m->type, "fuse.tally") && leads_to(m->source, &s->st));
+}
+
+int mountinfo_process_has(int pid, const char *source)
+{
+    struct source s = {.path = source};
+    struct tally_mountinfo m;
+    char file[64];
+    if (stat(source, &s.st) < 0) {
+        s.st = (struct stat){0};
+    }
+    snprintf(file, sizeof(file), "/proc/%d/mountinfo", pid);
+    int n = find_in(file, same_source, &s, ANY, &m);
+    return n == -ENOENT && access(file, F_OK) == 0 ? 0 : n < 0 ? n : 1;
+}
+
+struct whole {
+    const char *source, *dev;
+};
+
+static bool same_whole(const struct mount_line *m, const void *ctx)
+{
+    const struct whole *w = ctx;
+    return !strcmp(m->dev, w->dev) && !strcmp(m->source, w->source) &&
+           !strcmp(m->type, "fuse.tally");
+}
+
+/* Others may move the way to it meanwhile, so it is looked at and unmounted by one descriptor. */
+static int detach(const char *point, const char *dev)
+{
+    char itself[32], path[32];
+    int fd = open(point, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0) {
+        return -errno;
+    }
+    int err = dev_at(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, itself);
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    if (err == 0 && strcmp(itself, dev) != 0) {
+        err = -ENOENT; /* another is mounted over it */
+    }
+    if (err == 0 && umount2(path, MNT_DETACH) < 0) {
+        err = -errno;
+    }
+    close(fd);
+    return err;
+}
+
+void mountinfo_detach_all(const char *source, const char *dev)
+{
+    const struct whole w = {source, dev};
+    struct tally_mountinfo m;
+    while (find(same_whole, &w, ANY, &m) > 0 && detach(m.point, dev) == 0) {
+    }
+}
+
+int mountinfo_absolute(const char *path, char out[PATH_MAX])
+{
+    char copy[PATH_MAX], dir[PATH_MAX];
+    size_t len = strlen(path);
+    while (len > 1 && path[len - 1] == '/') {
+        len--;
+    }
+    if (len == 0 || len >= sizeof(copy)) {
+        return len ? -ENAMETOOLONG : -ENOENT;
+    }
+    memcpy(copy, path, len);
+    copy[len] = '\0';
+    char *slash = strrchr(copy, '/');
+    const char *base = slash ? slash + 1 : copy;
+    if (!*base || !strcmp(base, ".") || !strcmp(base, "..")) {
+        return realpath(copy, out) ? 0 : -errno;
+    }
+    if (slash) {
+        *slash = '\0';
+    }
+    if (!realpath(!slash ? "." : *copy ? copy : "/", dir)) {
+        return -errno;
+    }
+    int n = snprintf(out, PATH_MAX, "%s/%s", strcmp(dir, "/") ? dir : "", base);
+    return n < PATH_MAX ? 0 : -ENAMETOOLONG;
+}
+
+int mountinfo_at(const char *path, struct tally_mountinfo *ret)
+{
+    char absolute[PATH_MAX];
+    /* A symlink to the mount point first; a dead daemon makes that fail, then the text must do. */
+    if (realpath(path, absolute) && find(same_point, absolute, OURS, ret) > 0) {
+        return 0;
+    }
+    int err = mountinfo_absolute(path, absolute);
+    if (err < 0) {
+        return err;
+    }
+    err = find(same_point, absolute, OURS, ret);
+    return err < 0 ? err : 0;
+}

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "owner.h"
+
+#include "io.h"
+#include "mountinfo.h"
+#include "store_dir.h"
+#include "walk.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* A descriptor, or -1. */
+static int open_carefully(const char *path)
+{
+    char same[32];
+    int way = *path == '/' ? walk_to(path, false) : -1;
+    if (way < 0) {
+        return -1;
+    }
+    if (!mountinfo_may_ask(way)) {
+        close(way);
+        return -1;
+    }
+    snprintf(same, sizeof(same), "/proc/self/fd/%d", way);
+    int fd = open(same, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    close(way);
+    return fd;
+}
+
+/* The store may be anybody's: nothing is followed, and nothing waits. */
+static FILE *open_lock(const char *store, bool carefully, uid_t *ret_uid)
+{
+    char path[PATH_MAX + 8];
+    struct stat st;
+    snprintf(path, sizeof(path), "%s/lock", store);
+    int fd = carefully ? open_carefully(path)
+                       : open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    FILE *f = fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) ? fdopen(fd, "r") : NULL;
+    if (!f) {
+        io_cleanup_close(&fd);
+        return NULL;
+    }
+    *ret_uid = st.st_uid;
+    return f;
+}
+
+static bool read_lock(const char *store, bool carefully, struct owner *ret)
+{
+    FILE *f = open_lock(store, carefully, &ret->uid);
+    ret->at[0] = '\0';
+    ret->pid = 0;
+    bool told =
+        f && fscanf(f, "pid=%d what=%31s at=%4095[^\n]", &ret->pid, ret->what, ret->at) >= 2;
+    if (f) {
+        fclose(f);
+    }
+    return told && ret->pid > 0 && (kill(ret->pid, 0) == 0 || errno == EPERM);
+}
+
+bool owner_read(const char *store, struct owner *ret)
+{
+    return read_lock(store, false, ret);
+}
+
+bool owner_of_mount(const struct tally_mountinfo *m, struct owner *ret)
+{
+    return read_lock(m->source, mountinfo_is_of_another(m), ret);
+}
+
+bool owner_has_closed(const struct tally_mountinfo *m, int pid, struct owner *ret)
+{
+    ret->what[0] = '\0';
+    (void)owner_of_mount(m, ret); /* the process may be gone by now */
+    return pid > 0 && ret->pid == pid && strcmp(ret->what, STORE_CLOSED) == 0;
+}

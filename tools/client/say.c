@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "say.h"
+
+#include "io.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <unistd.h>
+
+const char *tally_verb;
+
+/* Much of it may be somebody else's, as names and what a lock file says: a terminal gets no
+ * commands by it. */
+__attribute__((format(printf, 1, 0))) static void say(const char *fmt, va_list ap)
+{
+    int err = errno; /* for %m: isatty() and writing may set another */
+    tally_progress("%s", "");
+    fprintf(stderr, tally_verb ? "tally %s: " : "tally: ", tally_verb);
+    errno = err;
+    CLEANUP_FREE char *text = NULL;
+    if (vasprintf(&text, fmt, ap) < 0) {
+        text = NULL;
+        return;
+    }
+    for (char *c = text; *c; c++) {
+        *c = iscntrl((unsigned char)*c) && *c != '\n' ? '?' : *c;
+    }
+    fprintf(stderr, "%s\n", text);
+}
+
+int tally_fail(const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    say(fmt, ap);
+    va_end(ap);
+    return 1;
+}
+
+void tally_warn(const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    say(fmt, ap);
+    va_end(ap);
+}
+
+void tally_progress(const char *fmt, ...)
+{
+    static bool shown;
+    char line[256];
+    va_list ap;
+    if (!isatty(STDERR_FILENO)) {
+        return;
+    }
+    va_start(ap, fmt);
+    vsnprintf(line, sizeof(line), fmt, ap);
+    va_end(ap);
+    if (*line || shown) {
+        fprintf(stderr, "\r%.78s\033[K", line);
+        fflush(stderr);
+    }
+    shown = *line;
+}
+
+int tally_getopt(int argc, char **argv, const char *letters, const struct option *options)
+{
+    char name[40], *word = argv[0];
+    snprintf(name, sizeof(name), "tally %s", tally_verb);
+    argv[0] = name;
+    int o = getopt_long(argc, argv, letters, options, NULL);
+    argv[0] = word;
+    return o;
+}

@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * mount_options: one option at a time, by table.
+ */
+#include "mount_options.h"
+
+#include "mount_flags.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+#define THREADS_MAX 64
+
+/* mount(8)'s and fstab's own. What follows from `user` and the like it adds itself. */
+static const char *const ignored[] = {"defaults", "auto",  "noauto", "nofail", "_netdev", "user",
+                                      "nouser",   "users", "owner",  "group",  "fuse",    NULL};
+static const char *const ignored_starts[] = {
+    "x-", "X-", "comment=", "user=", "uhelper=", "helper=", NULL};
+/* What the kernel shows of any such mount; for a remount mount(8) passes it on. */
+static const char *const shown[] = {"user_id=",  "group_id=", "default_permissions",
+                                    "max_read=", "blksize=",  NULL};
+/* For SELinux in the kernel, which knows none of them where it is off; mount(8) leaves them out
+ * there. */
+static const char *const contexts[] = {
+    "context=", "fscontext=", "defcontext=", "rootcontext=", NULL};
+
+static bool listed(const char *const *list, const char *word)
+{
+    for (; *list; list++) {
+        if (strcmp(*list, word) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool listed_start(const char *const *list, const char *word)
+{
+    for (; *list; list++) {
+        if (strncmp(*list, word, strlen(*list)) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int add_ctl_mode(struct mount_options *m, const char *value, struct strbuf *why)
+{
+    char *end;
+    unsigned long mode = strtoul(value, &end, 8);
+    if (!*value || *end || strspn(value, "01234567") != strlen(value) || mode > 0777) {
+        strbuf_addf(why, "ctl_mode is an octal mode up to 0777, not '%s'", value);
+        return -EINVAL;
+    }
+    m->ctl_mode = (unsigned)mode;
+    return 0;
+}
+
+/* A name, or as for mount(8) a number: a container has numbers that nobody has named. */
+static int add_ctl_group(struct mount_options *m, const char *value, struct strbuf *why)
+{
+    const struct group *g = getgrnam(value);
+    unsigned long number = strtoul(value, NULL, 10);
+    bool is_number = *value && strspn(value, "0123456789") == strlen(value) && number < UINT32_MAX;
+    if (!g && !is_number) {
+        strbuf_addf(why, "ctl_group: there is no group '%s'", value);
+        return -EINVAL;
+    }
+    m->ctl_gid = g ? g->gr_gid : (gid_t)number;
+    m->has_ctl_gid = true;
+    return 0;
+}
+
+/* One of `names`, which ends with NULL: its index, or -EINVAL. */
+static int choose(const char *option, const char *const *names, const char *value,
+                  struct strbuf *why)
+{
+    for (int i = 0; names[i] != NULL; i++) {
+        if (strcmp(value, names[i]) == 0) {
+            return i;
+        }
+    }
+    strbuf_addf(why, "%s: ", option);
+    for (int i = 0; names[i] != NULL; i++) {
+        strbuf_addf(why, "%s%s", i == 0 ? "" : names[i + 1] ? ", " : " or ", names[i]);
+    }
+    strbuf_addf(why, ", not '%s'", value);
+    return -EINVAL;
+}
+
+static int add_passthrough(struct mount_options *m, const char *value, struct strbuf *why)
+{
+    static const char *const names[] = {
+        [FS_PASSTHROUGH_AUTO] = "auto",
+        [FS_PASSTHROUGH_ALL] = "all",
+        [FS_PASSTHROUGH_OFF] = "off",
+        NULL,
+    };
+    int n = choose("passthrough", names, value, why);
+    if (n >= 0) {
+        m->passthrough = (enum fs_passthrough)n;
+    }
+    return n < 0 ? n : 0;
+}
+
+static int add_transport(struct mount_options *m, const char *value, struct strbuf *why)
+{
+    static const char *const names[] = {
+        [FS_TRANSPORT_AUTO] = "auto",
+        [FS_TRANSPORT_URING] = "uring",
+        [FS_TRANSPORT_THREADS] = "threads",
+        NULL,
+    };
+    int n = choose("transport", names, value, why);
+    if (n >= 0) {
+        m->transport = (enum fs_transport)n;
+    }
+    return n < 0 ? n : 0;
+}
+
+static int add_nlink(struct mount_options *m, const char *value, struct strbuf *why)
+{
+    static const char *const names[] = {"names", "refs", NULL};
+    int n = choose("nlink", names, value, why);
+    if (n >= 0) {
+        m->nlink_refs = n == 1;
+    }
+    return n < 0 ? n : 0;
+}
+
+static int add_threads(struct mount_options *m, const char *value, struct strbuf *why)
+{
+    unsigned long n = strtoul(value, NULL, 10);
+    if (!*value || strspn(value, "0123456789") != strlen(value) || n == 0 || n > THREADS_MAX) {
+        strbuf_addf(why, "threads is a number from 1 to %d, not '%s'", THREADS_MAX, value);
+        return -EINVAL;
+    }
+    m->threads = (unsigned)n;
+    return 0;
+}
+
+/* Those that are nothing without a value. */
+static const struct {
+    const char *name;
+    int (*add)(struct mount_options *, const char *value, struct strbuf *why);
+} valued[] = {
+    {"ctl_mode", add_ctl_mode}, {"ctl_group", add_ctl_group},     {"transport", add_transport},
+    {"threads", add_threads},   {"passthrough", add_passthrough}, {"nlink", add_nlink},
+};
+
+/* -ENOENT: it is none of them. */
+static int add_valued(struct mount_options *m, const char *word, struct strbuf *why)
+{
+    size_t len = strcspn(word, "=");
+    for (size_t i = 0; i < sizeof(valued) / sizeof(valued[0]); i++) {
+        if (strlen(valued[i].name) == len && strncmp(valued[i].name, word, len) == 0) {
+            return valued[i].add(m, word + len + (word[len] == '='), why);
+        }
+    }
+    return -ENOENT;
+}
+
+/* libfuse splits its options at commas, and a context may have some. */
+static int add_context(struct mount_options *m, const char *word)
+{
+    if (access("/sys/fs/selinux/enforce", F_OK) < 0) {
+        return 0;
+    }
+    strbuf_adds(&m->extra, m->extra.len ? "," : "");
+    for (; *word; word++) {
+        strbuf_addf(&m->extra, "%s%c", *word == ',' || *word == '\\' ? "\\" : "", *word);
+    }
+    return strbuf_error(&m->extra);
+}
+
+/* What the kernel or mount(8) knows. */
+static int add_common(struct mount_options *m, const char *word, bool sloppy, struct strbuf *why)
+{
+    if (mount_flags_add(&m->flags, word)) {
+        return 0;
+    }
+    if (listed_start(contexts, word)) {
+        return add_context(m, word);
+    }
+    if (strcmp(word, "remount") == 0) {
+        m->remount = true;
+    } else if (!sloppy && !listed(ignored, word) && !listed_start(ignored_starts, word) &&
+               !listed_start(shown, word)) {
+        strbuf_addf(why, "there is no mount option '%s'", word);
+        return -EINVAL;
+    }
+    return 0;
+}
+
+/* Ours without a value. */
+static bool add_plain(struct mount_options *m, const char *word)
+{
+    if (strcmp(word, "showctl") == 0) {
+        m->showctl = true;
+    } else if (strcmp(word, "noxattr") == 0) {
+        m->noxattr = true;
+    } else if (strcmp(word, "foreign_store") == 0) {
+        m->foreign_store = true;
+    } else {
+        return false;
+    }
+    return true;
+}
+
+static int add_one(struct mount_options *m, const char *word, bool sloppy, struct strbuf *why)
+{
+    int err = add_valued(m, word, why);
+    if (err != -ENOENT && err < 0) {
+        return err;
+    }
+    if (err == 0 || add_plain(m, word)) {
+        strbuf_addf(&m->fixed, "%s,", word);
+        return strbuf_error(&m->fixed);
+    }
+    if (strcmp(word, "allow_other") == 0) {
+        m->allow_other = true;
+        return 0;
+    }
+    return add_common(m, word, sloppy, why);
+}
+
+/* Cuts the first word off *list: a comma between quotes does not end it. */
+static char *next_word(char **list)
+{
+    char *word = *list, *end = word;
+    for (bool quoted = false; *end && (quoted || *end != ','); end++) {
+        quoted ^= *end == '"';
+    }
+    *list = *end ? end + 1 : end;
+    *end = '\0';
+    return word;
+}
+
+int mount_options_add(struct mount_options *m, const char *list, bool sloppy, struct strbuf *why)
+{
+    char *copy = strdup(list), *rest = copy;
+    int err = copy ? 0 : -ENOMEM;
+    while (err == 0 && *rest) {
+        const char *word = next_word(&rest);
+        err = *word ? add_one(m, word, sloppy, why) : 0;
+    }
+    free(copy);
+    return err;
+}
+
+int mount_options_end(struct mount_options *m)
+{
+    return mount_flags_for_libfuse(m->flags, &m->extra);
+}
+
+unsigned mount_options_atime(const struct mount_options *m)
+{
+    if ((m->flags & MS_RDONLY) || (m->flags & (MS_NOATIME | MS_STRICTATIME)) == MS_NOATIME) {
+        return STATE_NOATIME;
+    }
+    return (m->flags & MS_STRICTATIME ? STATE_STRICTATIME : 0u) |
+           (m->flags & MS_NODIRATIME ? STATE_NODIRATIME : 0u);
+}
+
+void mount_options_release(struct mount_options *m)
+{
+    strbuf_release(&m->extra);
+    strbuf_release(&m->fixed);
+}

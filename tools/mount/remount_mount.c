@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * remount_mount: the kernel does it, and does not tell the daemon, which sees it in its list of
+ * mounts a moment later (fs/remount.h); we come back when it has. Options of ours are told to the
+ * daemon at its start alone: they may stand here, as mount(8) adds those of the fstab, but not be
+ * other ones.
+ */
+#include "remount_mount.h"
+
+#include "client.h"
+#include "io.h"
+#include "mount_flags.h"
+#include "mountinfo.h"
+#include "say.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define SEEN_MS 2000 /* how long we wait for the daemon to have seen it */
+#define LOOK_MS 10
+#define CMDLINE_MAX (128 * 1024)
+
+/* ---- what cannot change ---- */
+
+static bool has_word(const char *list, const char *word, size_t len)
+{
+    for (; *list; list += strcspn(list, ","), list += *list == ',') {
+        if (strcspn(list, ",") == len && strncmp(list, word, len) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Was the daemon started with it? Each of its arguments is looked at as a list. */
+static bool was_given(const char *args, size_t args_len, const char *word, size_t len)
+{
+    for (const char *arg = args; arg < args + args_len; arg += strlen(arg) + 1) {
+        if (has_word(strncmp(arg, "-o", 2) == 0 ? arg + 2 : arg, word, len)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* 0, or 1 told. */
+static int check_fixed(const struct tally_mountinfo *m, const struct mount_options *o)
+{
+    char path[32];
+    CLEANUP_FREE char *args = NULL;
+    size_t len = 0;
+    if (o->fixed.len == 0) {
+        return 0;
+    }
+    json_t *stats = mountinfo_is_of_another(m) ? NULL : client_load_stats(m->point);
+    json_int_t pid = json_integer_value(json_object_get(stats, "pid"));
+    json_decref(stats);
+    snprintf(path, sizeof(path), "/proc/%d/cmdline", (int)pid);
+    if (pid <= 0 || io_read_file(AT_FDCWD, path, CMDLINE_MAX, &args, &len) < 0) {
+        return tally_fail("cannot tell how %s was mounted, to compare options with", m->point);
+    }
+    for (const char *word = o->fixed.s; *word; word += strcspn(word, ",") + 1) {
+        const size_t n = strcspn(word, ",");
+        if (!was_given(args, len, word, n)) {
+            return tally_fail("%.*s: only ro, rw and the options that mount(8) knows for all "
+                              "filesystems can be changed while it is mounted: unmount it, then "
+                              "mount it with others",
+                              (int)n, word);
+        }
+    }
+    return 0;
+}
+
+/* ---- what can ---- */
+
+/* As other filesystems do it before they are read-only. 0, or 1 told. */
+static int drain(const struct tally_mountinfo *m)
+{
+    struct client c;
+    struct reply reply = REPLY_INIT;
+    if (mountinfo_is_of_another(m)) {
+        return tally_fail("%s stays as it is: user %u mounted it, and root asks nothing of it, so it "
+                          "cannot be drained; unmount it",
+                          m->point, (unsigned)m->user);
+    }
+    int err = client_open(m->point, &c);
+    if (err == -EROFS) {
+        return 0; /* it is */
+    }
+    if (err < 0) {
+        return tally_fail("cannot drain: %s/.tally/control: %s", m->point, strerror(-err));
+    }
+    err = client_run(&c, "drain", &reply);
+    client_close(&c);
+    int rc = err < 0 ? tally_fail("%s stays as it is, since not everything is on disk: %s",
+                                  m->point, reply.head.s)
+                     : 0;
+    reply_release(&reply);
+    return rc;
+}
+
+static bool is_seen(const struct tally_mountinfo *m, const char *expected)
+{
+    json_t *stats = client_load_stats(m->point);
+    const char *mounted = json_string_value(json_object_get(stats, "mounted"));
+    bool seen = !mounted || !*mounted || strcmp(mounted, expected) == 0;
+    json_decref(stats);
+    return seen;
+}
+
+static void await_daemon(const struct tally_mountinfo *m, unsigned long flags)
+{
+    const struct timespec nap = {.tv_nsec = LOOK_MS * 1000000L};
+    char expected[64];
+    mount_flags_describe(flags, expected);
+    for (int left = SEEN_MS / LOOK_MS; left > 0 && !is_seen(m, expected); left--) {
+        nanosleep(&nap, NULL);
+    }
+}
+
+/* What an ordinary user serves has no rights of others in it, whatever is said: root's options for
+ * a mount of root's begin with suid and dev. */
+static unsigned long flags_for(const struct tally_mountinfo *m, const struct mount_options *o)
+{
+    return o->flags | (m->user != 0 ? MS_NOSUID | MS_NODEV : 0ul);
+}
+
+/* Who owns a directory above may have put a mount of his own there meanwhile, which would lose
+ * nosuid: so it is looked at and changed by one descriptor. -ESTALE: another is there. */
+static int remount_it(const struct tally_mountinfo *m, unsigned long flags)
+{
+    struct statx st;
+    char dev[32], path[32];
+    int fd = open(m->point, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0) {
+        return -errno;
+    }
+    /* Nothing but the device: more a user's mount does not tell root. */
+    int err = statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, 0, &st) < 0 ? -errno : 0;
+    if (err == 0) {
+        snprintf(dev, sizeof(dev), "%u:%u", st.stx_dev_major, st.stx_dev_minor);
+        err = strcmp(dev, m->dev) == 0 ? 0 : -ESTALE;
+    }
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    if (err == 0 && mount("none", path, NULL, MS_REMOUNT | flags, NULL) < 0) {
+        err = -errno;
+    }
+    close(fd);
+    return err;
+}
+
+int remount(const char *mnt, const struct mount_options *o)
+{
+    struct tally_mountinfo m;
+    int err = mountinfo_at(mnt, &m);
+    if (err < 0) {
+        return err == -ENOENT ? tally_fail("%s is not a tally mount", mnt)
+                              : tally_fail("%s: %s", mnt, strerror(-err));
+    }
+    const bool whole = strcmp(m.root, "/") == 0;
+    int rc = whole ? check_fixed(&m, o) : 0;
+    if (rc == 0 && whole && (o->flags & MS_RDONLY)) {
+        rc = drain(&m);
+    }
+    if (rc != 0) {
+        return rc;
+    }
+    err = remount_it(&m, flags_for(&m, o));
+    if (err < 0) {
+        return err == -EBUSY ? tally_fail("%s is busy: files are open for writing (fuser -vm %s "
+                                          "shows whose); it stays as it is",
+                                          m.point, m.point)
+                             : tally_fail("cannot remount %s: %s", m.point, strerror(-err));
+    }
+    if (whole && !mountinfo_is_of_another(&m)) {
+        await_daemon(&m, o->flags);
+    }
+    return 0;
+}

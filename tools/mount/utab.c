@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * utab: read all, keep what stays, rename over it.
+ */
+#include "utab.h"
+
+#include "io.h"
+#include "mountinfo.h"
+#include "run.h"
+#include "strbuf.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define UMOUNT_HELPER "/sbin/umount.fuse.tally"
+#define UTAB "/run/mount/utab"
+#define NAP_MS 20
+
+/* The value of `key` in a line, unescaped, into `out`; false: it has none, or too long a one. */
+static bool value_of(const char *line, const char *key, char out[PATH_MAX])
+{
+    const size_t len = strlen(key);
+    for (const char *at = line; *at; at += strspn(at, " \n")) {
+        const size_t word = strcspn(at, " \n");
+        if (word > len && strncmp(at, key, len) == 0 && at[len] == '=') {
+            if (word - len - 1 >= PATH_MAX) {
+                return false;
+            }
+            memcpy(out, at + len + 1, word - len - 1);
+            out[word - len - 1] = '\0';
+            mountinfo_unescape(out);
+            return true;
+        }
+        at += word;
+    }
+    return false;
+}
+
+/* Is it about a mount of `source` that is not there? */
+static bool is_stale(const char *line, const char *source)
+{
+    char src[PATH_MAX], target[PATH_MAX];
+    return value_of(line, "SRC", src) && strcmp(src, source) == 0 &&
+           value_of(line, "TARGET", target) && !mountinfo_is_mounted(source, target);
+}
+
+/* What is to stay of it, into `out`. How many lines are not, or -errno. */
+static int read_rest(const char *source, struct strbuf *out)
+{
+    CLEANUP_FREE char *line = NULL;
+    size_t room = 0;
+    int stale = 0;
+    FILE *f = fopen(UTAB, "re");
+    if (!f) {
+        return -errno;
+    }
+    while (getline(&line, &room, f) >= 0) {
+        if (is_stale(line, source)) {
+            stale++;
+        } else {
+            strbuf_adds(out, line);
+        }
+    }
+    int err = ferror(f) ? -EIO : strbuf_error(out);
+    fclose(f);
+    return err < 0 ? err : stale;
+}
+
+static int replace(const struct strbuf *text)
+{
+    char path[] = UTAB ".XXXXXX";
+    int fd = mkostemp(path, O_CLOEXEC);
+    if (fd < 0) {
+        return -errno;
+    }
+    int err = io_write(fd, text->s, text->len);
+    if (err == 0 && (fchmod(fd, 0644) < 0 || rename(path, UTAB) < 0)) {
+        err = -errno;
+    }
+    close(fd);
+    if (err < 0) {
+        unlink(path);
+    }
+    return err;
+}
+
+/* The lock's descriptor, or -errno. Anybody can have it who can read, so nobody waits for ever. */
+static int lock(void)
+{
+    const struct timespec nap = {.tv_nsec = NAP_MS * 1000000L};
+    int fd = open(UTAB ".lock", O_RDONLY | O_CREAT | O_CLOEXEC, 0644);
+    if (fd < 0) {
+        return -errno;
+    }
+    for (int left = UTAB_PATIENCE * 1000 / NAP_MS; flock(fd, LOCK_EX | LOCK_NB) < 0; left--) {
+        if ((errno != EWOULDBLOCK && errno != EINTR) || left == 0) {
+            close(fd);
+            return -EWOULDBLOCK;
+        }
+        nanosleep(&nap, NULL);
+    }
+    return fd;
+}
+
+void utab_clean(const char *source)
+{
+    CLEANUP_STRBUF struct strbuf before = STRBUF_INIT, rest = STRBUF_INIT;
+    /* Mostly there is nothing to do, and then nothing is locked or made. */
+    if (geteuid() != 0 || read_rest(source, &before) <= 0) {
+        return;
+    }
+    int fd = lock();
+    if (fd < 0) {
+        return;
+    }
+    if (read_rest(source, &rest) > 0) {
+        (void)replace(&rest);
+    }
+    close(fd);
+}
+
+/* Is there a line for it already, of a mount that nobody cleared up behind? */
+static bool is_noted(const char *source, const char *target)
+{
+    CLEANUP_FREE char *line = NULL;
+    char src[PATH_MAX], at[PATH_MAX], opts[PATH_MAX];
+    size_t room = 0;
+    bool noted = false;
+    FILE *f = fopen(UTAB, "re");
+    while (f && !noted && getline(&line, &room, f) >= 0) {
+        noted = value_of(line, "SRC", src) && strcmp(src, source) == 0 &&
+                value_of(line, "TARGET", at) && strcmp(at, target) == 0 &&
+                value_of(line, "OPTS", opts) && strstr(opts, "uhelper=fuse.tally");
+    }
+    if (f) {
+        fclose(f);
+    }
+    return noted;
+}
+
+void utab_note(const char *source, const char *target)
+{
+    char *argv[] = {"mount",
+                    "-i",
+                    "-f",
+                    "-t",
+                    "fuse.tally",
+                    "-o",
+                    "uhelper=fuse.tally",
+                    "--",
+                    (char *)(uintptr_t)source,
+                    (char *)(uintptr_t)target,
+                    NULL};
+    if (geteuid() != 0 || access(UMOUNT_HELPER, X_OK) < 0) {
+        return;
+    }
+    utab_clean(source);
+    if (!is_noted(source, target)) {
+        (void)tally_run(argv);
+    }
+}

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * cmd_control: the verbs that are one line to the control file: most of them, and each no more than
+ * its row in verbs.c.
+ */
+#include "ctl.h"
+#include "say.h"
+#include "which_mount.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+/* How it becomes rw, also where mount(8) has no helper of ours. */
+static void advise_rw(const char *mnt, struct strbuf *out)
+{
+    struct tally_mountinfo m;
+    if (mountinfo_of(mnt, &m) < 0) {
+        return;
+    }
+    if (geteuid() == 0) {
+        strbuf_addf(out, "`tally mount -o remount,rw %s %s`", m.source, m.point);
+    } else {
+        strbuf_addf(out, "root can change that, or who mounted it mounts it again");
+    }
+}
+
+/* A mount that is ro takes no commands, but how the store is can be read. */
+static int run_readonly(const struct ctl_call *c, const char *mnt)
+{
+    if (strcmp(c->verb->name, "status") == 0 && !c->json) {
+        int err = client_copy_status(mnt);
+        return err < 0 ? tally_fail("%s/.tally/status: %s", mnt, strerror(-err)) : 0;
+    }
+    CLEANUP_STRBUF struct strbuf advice = STRBUF_INIT;
+    advise_rw(mnt, &advice);
+    return tally_fail("%s is mounted ro and takes no commands%s%s; %s/.tally/%s can be read", mnt,
+                      advice.len ? ": " : "", advice.len ? advice.s : "", mnt,
+                      c->json ? "stats.json" : "status");
+}
+
+/* The control file could not be opened. */
+static int run_unopened(const struct ctl_call *c, const char *mnt, int err)
+{
+    if (err == -ENOTCONN || err == -ECONNABORTED) {
+        return tally_fail("the daemon of %s is gone; `tally umount %s`, then mount it again", mnt,
+                          mnt);
+    }
+    if (err == -EROFS) {
+        return run_readonly(c, mnt);
+    }
+    return tally_fail("%s/.tally/control: %s%s", mnt, strerror(-err),
+                      err == -EACCES ? " (ctl_group and ctl_mode of tally-mount(1) let others "
+                                       "command)"
+                                     : "");
+}
+
+/* The mount says how its own commands are called: here it is the program that was. */
+static void say_failed(const struct ctl_call *c, int err, const struct strbuf *sentence)
+{
+    CLEANUP_STRBUF struct strbuf usage = STRBUF_INIT;
+    strbuf_addf(&usage, "usage: %s ", c->verb->name);
+    const char *at = err == -EINVAL && usage.s ? strstr(sentence->s, usage.s) : NULL;
+    if (!at) {
+        tally_warn("%s", sentence->s);
+        return;
+    }
+    size_t len = (size_t)(at - sentence->s);
+    while (len > 0 && strchr(" ;:", sentence->s[len - 1])) {
+        len--;
+    }
+    tally_warn("%.*s", (int)len, sentence->s);
+    verbs_misuse();
+}
+
+int ctl_run(const struct ctl_call *c, const char *mnt)
+{
+    CLEANUP_STRBUF struct strbuf line = STRBUF_INIT;
+    struct reply reply = REPLY_INIT;
+    struct client client;
+    if (ctl_check_paths(c, mnt)) {
+        return 1;
+    }
+    ctl_build(c, mnt, &line);
+    int err = strbuf_error(&line);
+    if (err == 0) {
+        err = client_open(mnt, &client);
+    }
+    if (err < 0) {
+        return run_unopened(c, mnt, err);
+    }
+    err = ctl_is_watched(c) ? ctl_run_watched(c, mnt, line.s, &client, &reply)
+                            : client_run(&client, line.s, &reply);
+    client_close(&client);
+    if (c->json) {
+        ctl_print_json(c->verb->name, err, &reply);
+    } else if (err == 0) {
+        ctl_print(&reply);
+    }
+    if (err < 0) {
+        say_failed(c, err, &reply.head);
+    }
+    reply_release(&reply);
+    return err < 0;
+}
+
+int cmd_control_run(int argc, char **argv)
+{
+    struct ctl_call c;
+    struct tally_mountinfo m;
+    if (ctl_parse(argc, argv, &c) < 0) {
+        return verbs_misuse();
+    }
+    int err = ctl_find_mount(&c, &m);
+    return err < 0 ? which_mount_fail(err, &m) : ctl_run(&c, m.point);
+}

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * cmd_jobs: the jobs of a mount, those that run and the last that ended: a line each, or all that
+ * one tells of itself.
+ */
+#include "command.h"
+#include "jobs.h"
+#include "say.h"
+#include "verbs.h"
+#include "which_mount.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+static const char *text_of(const json_t *job, const char *key)
+{
+    const char *text = json_string_value(json_object_get(job, key));
+    return text ? text : "";
+}
+
+static void print_row(const json_t *job)
+{
+    char how[128];
+    const char *state = text_of(job, "state");
+    bool runs = strcmp(state, "running") == 0;
+    jobs_describe(job, how, sizeof(how));
+    printf("%-6lld %-10s %s", (long long)json_integer_value(json_object_get(job, "job")), state,
+           how);
+    if (*text_of(job, "detail")) {
+        printf(" (%s)", text_of(job, "detail"));
+    }
+    printf(runs ? " since %s" : " %s", text_of(job, runs ? "started" : "ended"));
+    if (strcmp(state, "failed") == 0) {
+        const char *why = text_of(job, "why");
+        printf(" %s%s%s", text_of(job, "error"), *why ? ": " : "", why);
+    }
+    putchar('\n');
+}
+
+static void print_all(const json_t *job)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)job, key, value)
+    {
+        printf("%-16s ", key);
+        if (json_is_string(value)) {
+            puts(json_string_value(value));
+        } else {
+            json_dumpf(value, stdout, JSON_ENCODE_ANY | JSON_REAL_PRECISION(10));
+            putchar('\n');
+        }
+    }
+}
+
+static void print_json(const json_t *jobs)
+{
+    json_dumpf(jobs, stdout, JSON_PRESERVE_ORDER | JSON_INDENT(2) | JSON_REAL_PRECISION(10));
+    putchar('\n');
+}
+
+/* 1, told: what is below `mnt`/.tally cannot be read. */
+static int cannot_read(const char *mnt, const char *what)
+{
+    if (errno == ENOTCONN || errno == ECONNABORTED) {
+        return tally_fail("the daemon of %s is gone; `tally umount %s`, then mount it again", mnt,
+                          mnt);
+    }
+    return tally_fail("%s/.tally/%s: %m", mnt, what);
+}
+
+static int show_one(const char *mnt, const char *word, bool json)
+{
+    uint64_t number;
+    if (command_number(word, &number) < 0) {
+        return tally_fail("%s is not the number of a job", word);
+    }
+    json_t *job = jobs_read(mnt, number);
+    if (!job) {
+        return errno == ENOENT ? tally_fail("there is no job %" PRIu64, number)
+                               : cannot_read(mnt, "jobs");
+    }
+    if (json) {
+        print_json(job);
+    } else {
+        print_all(job);
+    }
+    json_decref(job);
+    return 0;
+}
+
+static int show_all(const char *mnt, bool json)
+{
+    json_t *all = jobs_read_all(mnt), *job;
+    size_t i;
+    if (!all) {
+        return cannot_read(mnt, "jobs");
+    }
+    if (json) {
+        print_json(all);
+    } else {
+        json_array_foreach(all, i, job)
+        {
+            print_row(job);
+        }
+    }
+    json_decref(all);
+    return 0;
+}
+
+int cmd_jobs_run(int argc, char **argv)
+{
+    static const struct option options[] = {{"json", no_argument, NULL, 'j'}, {NULL, 0, NULL, 0}};
+    struct tally_mountinfo m;
+    bool json = false;
+    int o;
+    while ((o = tally_getopt(argc, argv, "C:", options)) >= 0) {
+        if (o == '?') {
+            return verbs_misuse();
+        }
+        if (o == 'C') {
+            tally_mount = optarg;
+        }
+        json |= o == 'j';
+    }
+    if (argc - optind > 1) {
+        return verbs_misuse();
+    }
+    int err = which_mount(&m);
+    if (err < 0) {
+        return which_mount_fail(err, &m);
+    }
+    return optind < argc ? show_one(m.point, argv[optind], json) : show_all(m.point, json);
+}

@@ -1,0 +1,413 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * cmd_mount: serve a store at a mount point, in the background unless told -f.
+ *
+ * The fork comes before anything is opened and before any thread: locks and LMDB's maps belong to
+ * the process that made them. The parent waits on a pipe: one NUL byte says "mounted", anything
+ * else is the sentence to print. Until then the child keeps the terminal's standard error, for what
+ * libfuse says and for reports (what was recovered from the log); those go to syslog, too, and
+ * afterwards only there.
+ *
+ * mount(8) calls the same as `mount.fuse.tally STORE MNT [-sfnv] [-N ns] [-t type] [-o options]`;
+ * there -f means "do not really" and -s "leave out options you do not know".
+ */
+#include "client.h"
+#include "fs.h"
+#include "identity.h"
+#include "kv.h"
+#include "label.h"
+#include "mapped.h"
+#include "mount_flags.h"
+#include "mount_options.h"
+#include "mountinfo.h"
+#include "owner_wait.h"
+#include "remount_mount.h"
+#include "report.h"
+#include "run.h"
+#include "say.h"
+#include "store_dir.h"
+#include "utab.h"
+#include "verbs.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <syslog.h>
+#include <unistd.h>
+
+struct mounting {
+    const char *store_arg, *mountpoint_arg;
+    char store[PATH_MAX], mountpoint[PATH_MAX], dev[32]; /* of the mount, once it is there */
+    struct mount_options options;
+    bool create, foreground, fake;
+    const struct store_dir *opened;
+    int ready_fd; /* the pipe to the waiting parent; -1: none, or told already */
+    char why[STORE_WHY];
+};
+
+static void sink_stderr(enum report_level level, const char *text, void *ctx)
+{
+    static const char *const name[] = {
+        [REPORT_NOTE] = "note", [REPORT_WARN] = "warning", [REPORT_ALARM] = "ALARM"};
+    (void)ctx;
+    fprintf(stderr, "tally: %s: %s\n", name[level], text);
+}
+
+static void sink_syslog(enum report_level level, const char *text, void *ctx)
+{
+    static const int priority[] = {
+        [REPORT_NOTE] = LOG_NOTICE, [REPORT_WARN] = LOG_WARNING, [REPORT_ALARM] = LOG_CRIT};
+    (void)ctx;
+    syslog(priority[level], "%s", text);
+}
+
+/* While it begins in the background: who called mount still reads what is said. */
+static void sink_both(enum report_level level, const char *text, void *ctx)
+{
+    sink_stderr(level, text, ctx);
+    sink_syslog(level, text, ctx);
+}
+
+/* The mount answers: tell the parent, let go of the terminal. umount(8) takes a short cut by
+ * statfs(2), which says "fuse" and not "fuse.tally", so that it would not call our helper and
+ * return before the daemon is done: a line in utab keeps it from that. */
+static void on_ready(void *ctx)
+{
+    struct mounting *m = ctx;
+    if (mountinfo_dev(m->mountpoint, m->dev) < 0) {
+        m->dev[0] = '\0';
+    }
+    utab_note(m->store, m->mountpoint);
+    if (m->ready_fd < 0) {
+        return;
+    }
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (null >= 0) {
+        dup2(null, STDOUT_FILENO);
+        dup2(null, STDERR_FILENO);
+        close(null);
+    }
+    report_set_sink(sink_syslog, NULL);
+    (void)!write(m->ready_fd, "", 1);
+    close(m->ready_fd);
+    m->ready_fd = -1;
+}
+
+static void on_ending(void *ctx)
+{
+    const struct mounting *m = ctx;
+    store_tell_end(m->opened, m->mountpoint);
+}
+
+/* It may have been moved, or parts of it be mounted elsewhere: all of that would be dead. */
+static void on_unmounted(void *ctx)
+{
+    const struct mounting *m = ctx;
+    if (*m->dev) {
+        mountinfo_detach_all(m->store, m->dev);
+    }
+    utab_clean(m->store);
+}
+
+/* The store is opened: serve it until it is unmounted. */
+static int serve_store(struct mounting *m, struct store_dir *store)
+{
+    struct fs_options o = {
+        .state = {.disk = store->disk,
+                  .kv = store->kv,
+                  .clock = clock_real(),
+                  .atime = mount_options_atime(&m->options),
+                  .background = true,
+                  .pool = store_get_pool(store)},
+        .store = m->store,
+        .mountpoint = m->mountpoint,
+        .ctl_mode = m->options.ctl_mode,
+        .ctl_gid = m->options.ctl_gid,
+        .has_ctl_gid = m->options.has_ctl_gid,
+        .showctl = m->options.showctl,
+        .transport = m->options.transport,
+        .threads = m->options.threads,
+        .passthrough = m->options.passthrough,
+        .nlink_refs = m->options.nlink_refs,
+        .noxattr = m->options.noxattr,
+        .allow_other = m->options.allow_other,
+        .extra = m->options.extra.len ? m->options.extra.s : NULL,
+        .set_attr = mount_flags_beyond_libfuse(m->options.flags),
+        .attr = mount_flags_attr(m->options.flags),
+        .ready = on_ready,
+        .unmounted = on_unmounted,
+        .ending = on_ending,
+        .ctx = m,
+    };
+    return fs_main(&o, m->why, sizeof(m->why));
+}
+
+/* The one mounting of this process, for who is called without a context. */
+static struct mounting *mounted;
+
+/* The disk cannot read the metadata, in a place where no request can get the error: the process
+ * ends when this returns. Before it was mounted the waiting parent prints the sentence. */
+static int on_unreadable(const char *file, uint64_t offset)
+{
+    struct mounting *m = mounted;
+    snprintf(
+        m->why, sizeof(m->why),
+        "the disk cannot read %.400s/%s at byte %llu: the daemon ends; what was durable stays so",
+        m->store, file, (unsigned long long)offset);
+    if (m->ready_fd >= 0) {
+        (void)!write(m->ready_fd, m->why, strlen(m->why));
+    } else {
+        report(REPORT_ALARM, "%s", m->why);
+    }
+    return 1;
+}
+
+/* 0 or -errno with m->why. */
+static int serve(struct mounting *m)
+{
+    struct store_dir store;
+    char label[STORE_LABEL_MAX + 1];
+    unsigned flags = m->options.foreign_store ? STORE_FOREIGN : 0;
+    mounted = m;
+    int err = mapped_catch_faults(on_unreadable);
+    tally_raise_file_limit();
+    if (err == 0 && m->create && !store_exists(m->store)) {
+        tally_default_label(m->store, label, sizeof(label));
+        err = store_init(m->store, label, NULL, flags, m->why);
+    }
+    if (err == 0) {
+        err = owner_open(m->store, flags, "mount", m->mountpoint, &store, m->why);
+    }
+    if (err < 0) {
+        return err;
+    }
+    m->opened = &store;
+    err = serve_store(m, &store);
+    store_dir_close(&store);
+    if (err < 0 && !*m->why) {
+        snprintf(m->why, sizeof(m->why), "%s", strerror(-err));
+    }
+    return err;
+}
+
+/* The child: never returns. */
+static _Noreturn void serve_background(struct mounting *m)
+{
+    setsid();
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (null >= 0) {
+        dup2(null, STDIN_FILENO);
+        dup2(null, STDOUT_FILENO);
+        close(null);
+    }
+    openlog("tally", LOG_PID, LOG_DAEMON);
+    report_set_sink(sink_both, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    if (chdir("/") < 0) {
+        snprintf(m->why, sizeof(m->why), "cannot leave the current directory: %s", strerror(errno));
+    } else if (serve(m) == 0) {
+        tally_end(0);
+    }
+    if (m->ready_fd < 0) {
+        syslog(LOG_ERR, "%s at %s: %s", m->store, m->mountpoint, m->why);
+    } else {
+        (void)!write(m->ready_fd, m->why, strlen(m->why));
+    }
+    tally_end(1);
+}
+
+/* The parent: wait for the child's word. */
+static int await_ready(int fd, pid_t child)
+{
+    char word[STORE_WHY] = "";
+    size_t len = 0;
+    for (;;) {
+        ssize_t n = read(fd, word + len, sizeof(word) - 1 - len);
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n <= 0) {
+            break;
+        }
+        len += (size_t)n;
+        if (word[0] == '\0') {
+            return 0;
+        }
+    }
+    int status = 0;
+    waitpid(child, &status, 0);
+    if (len == 0 && WIFSIGNALED(status)) {
+        return tally_fail("the daemon was killed before it had mounted: %s",
+                          strsignal(WTERMSIG(status)));
+    }
+    return tally_fail("%s", len ? word : "the daemon ended before it had mounted");
+}
+
+static int mount_background(struct mounting *m)
+{
+    int fds[2];
+    if (pipe2(fds, O_CLOEXEC) < 0) {
+        return tally_fail("cannot make a pipe: %m");
+    }
+    fflush(NULL);
+    pid_t child = fork();
+    if (child < 0) {
+        return tally_fail("cannot start the daemon: %m");
+    }
+    if (child == 0) {
+        close(fds[0]);
+        m->ready_fd = fds[1];
+        serve_background(m);
+    }
+    close(fds[1]);
+    int rc = await_ready(fds[0], child);
+    close(fds[0]);
+    return rc;
+}
+
+/* Is `path` that directory, or in it? Both are absolute and without symlinks. */
+static bool is_within(const char *path, const char *dir)
+{
+    size_t n = strlen(dir);
+    return strncmp(path, dir, n) == 0 &&
+           (path[n] == '\0' || path[n] == '/' || (n > 0 && dir[n - 1] == '/'));
+}
+
+/* A mount over its own store would hide it, and one in it would be taken for a part of it. */
+static int check_overlap(const struct mounting *m)
+{
+    char store[PATH_MAX];
+    if (!realpath(m->store, store)) {
+        return 0; /* it is made where nothing is */
+    }
+    if (is_within(m->mountpoint, store)) {
+        return tally_fail("%s is the store itself or lies in it: mount it at a directory outside",
+                          m->mountpoint_arg);
+    }
+    if (is_within(store, m->mountpoint)) {
+        return tally_fail("the store %s lies in %s and would be hidden by the mount: mount it at "
+                          "another directory",
+                          m->store_arg, m->mountpoint_arg);
+    }
+    return 0;
+}
+
+/* Something of ours is at the mount point. 1, told. */
+static int refuse_mounted(const struct mounting *m, const struct tally_mountinfo *at)
+{
+    struct client c; /* opening asks the daemon; what stat() says may be cached */
+    int err = client_open(at->point, &c);
+    if (err == 0) {
+        client_close(&c);
+    }
+    if (err == -ENOTCONN || err == -ECONNABORTED) {
+        return tally_fail("the daemon that served %s at %s is gone; `tally umount %s`, then mount "
+                          "it again",
+                          at->source, m->mountpoint_arg, m->mountpoint_arg);
+    }
+    return tally_fail("%s is a tally mount already, of %s", m->mountpoint_arg, at->source);
+}
+
+/* 1, told; 0: by now it is one. */
+static int refuse_no_store(const struct mounting *m)
+{
+    char why[STORE_WHY] = "";
+    if (store_exists(m->mountpoint_arg)) {
+        return tally_fail("%s is not a store, but %s is: the store comes first, then the mount "
+                          "point",
+                          m->store_arg, m->mountpoint_arg);
+    }
+    return store_explain(m->store_arg, why) < 0 ? tally_fail("%s", why) : 0;
+}
+
+/* Absolute paths, and what a person got wrong most likely. 0 or 1, told. */
+static int check_places(struct mounting *m)
+{
+    struct stat st;
+    struct tally_mountinfo at;
+    int err = mountinfo_absolute(m->store_arg, m->store);
+    if (err < 0) {
+        return tally_fail("%s: %s", m->store_arg, strerror(-err));
+    }
+    if (stat(m->store, &st) == 0 && !S_ISDIR(st.st_mode)) {
+        return tally_fail("cannot open the store %s: %s", m->store_arg, strerror(ENOTDIR));
+    }
+    if (access(m->store, X_OK) < 0 && errno == EACCES) {
+        return tally_fail("cannot open the store %s: %m", m->store_arg);
+    }
+    if (!m->create && !store_exists(m->store)) {
+        return refuse_no_store(m);
+    }
+    if (owner_await_unmount(m->mountpoint_arg) < 0 && mountinfo_at(m->mountpoint_arg, &at) == 0) {
+        return refuse_mounted(m, &at);
+    }
+    if (!realpath(m->mountpoint_arg, m->mountpoint) || stat(m->mountpoint, &st) < 0) {
+        return tally_fail("cannot mount at %s: %m", m->mountpoint_arg);
+    }
+    if (!S_ISDIR(st.st_mode)) {
+        return tally_fail("%s is not a directory", m->mountpoint_arg);
+    }
+    return check_overlap(m);
+}
+
+/* 0, or 1 after saying what is wrong. */
+static int take_options(int argc, char **argv, struct mounting *m)
+{
+    static const struct option long_options[] = {{"create", no_argument, NULL, 'c'},
+                                                 {"foreground", no_argument, NULL, 'f'},
+                                                 {NULL, 0, NULL, 0}};
+    bool helper = strcmp(argv[0], "mount") != 0, sloppy = false;
+    CLEANUP_STRBUF struct strbuf list = STRBUF_INIT, why = STRBUF_INIT;
+    int o;
+    while ((o = tally_getopt(argc, argv, helper ? "sfnvo:N:t:" : "fo:", long_options)) >= 0) {
+        if (o == '?') {
+            return verbs_misuse();
+        }
+        if (o == 'o') {
+            strbuf_addf(&list, "%s,", optarg);
+        }
+        m->create |= o == 'c';
+        m->foreground |= o == 'f' && !helper;
+        m->fake |= o == 'f' && helper;
+        sloppy |= o == 's';
+    }
+    if (argc - optind != 2) {
+        return verbs_misuse();
+    }
+    m->store_arg = argv[optind];
+    m->mountpoint_arg = argv[optind + 1];
+    if (mount_options_add(&m->options, list.s, sloppy, &why) < 0) {
+        return tally_fail("%s", why.len ? why.s : "out of memory");
+    }
+    return mount_options_end(&m->options) < 0 ? tally_fail("out of memory") : 0;
+}
+
+int cmd_mount_run(int argc, char **argv)
+{
+    struct mounting m = {.options = MOUNT_OPTIONS_INIT, .ready_fd = -1};
+    m.options.allow_other = geteuid() == 0;
+    /* Root's mounts are like those of a disk. */
+    m.options.flags = geteuid() == 0 ? 0 : MS_NOSUID | MS_NODEV;
+    int rc = take_options(argc, argv, &m);
+    if (rc == 0 && !m.fake && m.options.remount) {
+        rc = remount(m.mountpoint_arg, &m.options);
+        mount_options_release(&m.options);
+        return rc;
+    }
+    if (rc == 0 && !m.fake) {
+        rc = check_places(&m);
+    }
+    if (rc == 0 && !m.fake && m.foreground) {
+        report_set_sink(sink_stderr, NULL);
+        rc = serve(&m) < 0 ? tally_fail("%s", m.why) : 0;
+    } else if (rc == 0 && !m.fake) {
+        rc = mount_background(&m);
+    }
+    mount_options_release(&m.options);
+    return rc;
+}

@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * cmd_umount: drain, unmount, and wait until the daemon is gone: then all is on disk.
+ *
+ * The kernel does not wait for a FUSE daemon (umount(2) comes back while it still writes), hence
+ * the pidfd, opened before the unmount so that the number cannot mean somebody else.
+ * A bind mount, of the whole or of a part, is just unmounted as long as another one is left.
+ * umount(8) calls the same as `umount.fuse.tally DIR [-nlfvr] [-t type] [-N ns]`.
+ */
+#include "client.h"
+#include "io.h"
+#include "mountinfo.h"
+#include "owner.h"
+#include "run.h"
+#include "say.h"
+#include "store_dir.h"
+#include "utab.h"
+#include "verbs.h"
+#include "walk.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/pidfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define DRAIN_WHY 1024
+
+struct umounting {
+    struct tally_mountinfo m;
+    bool force, lazy;
+    bool dead;   /* whoever has something open there gets nothing of it any more */
+    bool helper; /* umount(8) called us */
+    int pid, pidfd; /* of the daemon, -1: not known */
+};
+
+/* The reply's sentence says what is still pending; on a terminal it is shown every second. */
+static int drain(struct client *c, char why[DRAIN_WHY])
+{
+    const char *command = isatty(STDERR_FILENO) ? "drain 1s" : "drain";
+    for (;;) {
+        struct reply reply = REPLY_INIT;
+        int err = client_run(c, command, &reply);
+        snprintf(why, DRAIN_WHY, "%s", reply.head.s);
+        reply_release(&reply);
+        if (err != -ETIMEDOUT) {
+            tally_progress("%s", "");
+            return err;
+        }
+        tally_progress("draining: %s", why);
+    }
+}
+
+static void open_daemon(struct umounting *u)
+{
+    json_t *stats = client_load_stats(u->m.point);
+    json_int_t pid = json_integer_value(json_object_get(stats, "pid"));
+    json_decref(stats);
+    u->pid = pid > 0 && pid <= INT32_MAX ? (int)pid : -1;
+    u->pidfd = u->pid > 0 ? pidfd_open(u->pid, 0) : -1;
+}
+
+/* Where root does not look into a user's mount, the store's lock file tells. It is that user's
+ * word, so only a process of that user is waited for. */
+static void open_daemon_of_store(struct umounting *u)
+{
+    char proc[32];
+    struct stat process;
+    struct owner o;
+    if (!owner_of_mount(&u->m, &o) || (strcmp(o.what, "mount") && strcmp(o.what, "ending"))) {
+        return;
+    }
+    u->pid = o.pid;
+    u->pidfd = pidfd_open(o.pid, 0);
+    snprintf(proc, sizeof(proc), "/proc/%d", o.pid);
+    if (u->pidfd >= 0 && (stat(proc, &process) < 0 || o.uid != process.st_uid)) {
+        io_cleanup_close(&u->pidfd);
+        u->pidfd = -1;
+    }
+}
+
+/* 0: drained or nobody there to drain. 1: told why not. */
+static int prepare(struct umounting *u)
+{
+    struct client c;
+    char why[DRAIN_WHY];
+    if (mountinfo_is_of_another(&u->m)) { /* its daemon drains when it is unmounted */
+        open_daemon_of_store(u);
+        return 0;
+    }
+    int err = client_open(u->m.point, &c);
+    if (err == -ENOTCONN || err == -ECONNABORTED) {
+        tally_warn("the daemon of %s is gone; the next mount of %s goes on from its log",
+                   u->m.point, u->m.source);
+        u->dead = true;
+        return 0;
+    }
+    if (err == -EROFS) { /* mounted ro: takes no command; the daemon drains when it is unmounted */
+        open_daemon(u);
+        return 0;
+    }
+    if (err < 0) {
+        if (u->force) {
+            return 0;
+        }
+        return tally_fail("cannot drain: %s/.tally/control: %s", u->m.point, strerror(-err));
+    }
+    open_daemon(u);
+    err = drain(&c, why);
+    client_close(&c);
+    if (err == 0) {
+        return 0;
+    }
+    if (u->force) {
+        tally_warn("not everything is on disk: %s", why);
+        return 0;
+    }
+    return tally_fail("%s is still mounted, since not everything is on disk: %s (--force unmounts "
+                      "it nevertheless)",
+                      u->m.point, why);
+}
+
+/* umount(8) also forgets what mount(8) noted (see utab.h); -i keeps it from calling us. Who
+ * mounted without being root unmounts through fusermount3. Exit code, or -errno. */
+static int unmount_by_program(struct umounting *u)
+{
+    bool lazy = u->lazy || u->dead;
+    char *root[] = {"umount", lazy ? "-il" : "-i", "--", u->m.point, NULL};
+    char *user[] = {"fusermount3", lazy ? "-uz" : "-u", "--", u->m.point, NULL};
+    return tally_run(geteuid() == 0 ? root : user);
+}
+
+/* Never MNT_FORCE: for FUSE it cuts the daemon off even where the unmount then fails as busy. */
+static int unmount(struct umounting *u)
+{
+    int flags = (u->lazy || u->dead ? MNT_DETACH : 0) | UMOUNT_NOFOLLOW;
+    /* umount(8) would ask the mount for its attributes. */
+    bool direct = u->helper || u->lazy || u->force || mountinfo_is_of_another(&u->m);
+    if ((!direct || geteuid() != 0) && unmount_by_program(u) == 0) {
+        return 0;
+    }
+    int err = umount2(u->m.point, flags) < 0 ? -errno : 0;
+    if (err == -EBUSY) {
+        return tally_fail("%s is busy: a process has something open there, or is in it (fuser -vm "
+                          "%s shows which); nothing is lost and it stays mounted (--lazy takes it "
+                          "away now and ends it with its last user)",
+                          u->m.point, u->m.point);
+    }
+    if (err < 0) {
+        return tally_fail("cannot unmount %s: %s", u->m.point, strerror(-err));
+    }
+    utab_clean(u->m.source);
+    return 0;
+}
+
+#define ASTONISHING 10 /* seconds after which waiting needs a reason */
+#define PATIENCE 60    /* seconds that root waits for a user's process, which need not end */
+
+/* A shard that never answers may keep a thread of it in the kernel, and so the process, which no
+ * signal ends then. Says so. */
+static bool has_closed(const struct umounting *u)
+{
+    struct owner o;
+    if (!owner_has_closed(&u->m, u->pid, &o)) {
+        return false;
+    }
+    tally_progress("%s", "");
+    tally_warn("%s is unmounted and its store is closed; the shard %.700s did not answer, which may "
+               "keep process %d until it does",
+               u->m.point, o.at, u->pid);
+    return true;
+}
+
+/* Only the process's end, or its last word in the lock file, says that its last write is done. */
+static int await_daemon(const struct umounting *u)
+{
+    struct pollfd p = {.fd = u->pidfd, .events = POLLIN};
+    for (int seconds = 0;; seconds++) {
+        int n = poll(&p, 1, 1000);
+        if (n < 0 && errno != EINTR) {
+            return tally_fail("cannot wait for the daemon: %m");
+        }
+        if (has_closed(u) || n > 0) {
+            tally_progress("%s", "");
+            return 0;
+        }
+        if (seconds == PATIENCE && mountinfo_is_of_another(&u->m)) {
+            tally_warn("%s is unmounted, but the daemon of user %u did not end", u->m.point,
+                       (unsigned)u->m.user);
+            return 0;
+        }
+        if (seconds == ASTONISHING) {
+            tally_progress("%s", "");
+            tally_warn(
+                "%s is unmounted here, but its daemon goes on: it writes much, or a container "
+                "or another mount namespace has it mounted, too; waiting for it to end",
+                u->m.point);
+        }
+        tally_progress("unmounted; the daemon is writing the rest, %d s", seconds + 1);
+    }
+}
+
+/* One of several mounts of it, as by `mount --bind`: nothing ends with it, so nothing is drained.
+ * The last one of a part has no control file: its daemon drains when it is unmounted. */
+static bool is_extra(struct umounting *u)
+{
+    struct statx st;
+    if (strcmp(u->m.root, "/") == 0 && mountinfo_count(u->m.dev, true) == 1) {
+        return false;
+    }
+    u->dead = !mountinfo_is_of_another(&u->m) &&
+              statx(AT_FDCWD, u->m.point, 0, STATX_MODE, &st) < 0 &&
+              (errno == ENOTCONN || errno == ECONNABORTED);
+    if (mountinfo_count(u->m.dev, false) == 1 && !u->dead) {
+        open_daemon_of_store(u);
+    }
+    return true;
+}
+
+static int run_umount_at(struct umounting *u)
+{
+    int rc = is_extra(u) ? 0 : prepare(u);
+    if (rc == 0) {
+        rc = unmount(u);
+    }
+    if (rc == 0 && u->pidfd >= 0 && !u->lazy && mountinfo_count(u->m.dev, false) == 0) {
+        rc = await_daemon(u);
+    }
+    io_cleanup_close(&u->pidfd);
+    return rc;
+}
+
+/* Without waiting for somebody else's daemon, wherever the path leads meanwhile. False: it is none.
+ * `ret->pid` is 0 where it is not mounted. */
+static bool is_store(const char *path, struct owner *ret)
+{
+    char same[32];
+    int fd = walk_to(path, true);
+    snprintf(same, sizeof(same), "/proc/self/fd/%d", fd);
+    const bool is = fd >= 0 && mountinfo_may_ask(fd) && store_exists(same);
+    if (is && !(owner_read(same, ret) && strcmp(ret->what, "mount") == 0)) {
+        ret->pid = 0;
+    }
+    io_cleanup_close(&fd);
+    return is;
+}
+
+/* The mount point is wanted; a place inside is what people are at. */
+static int no_mount_point(const char *path, int err)
+{
+    struct tally_mountinfo m;
+    struct owner o;
+    if (err != -ENOENT) {
+        return tally_fail("%s: %s", path, strerror(-err));
+    }
+    if (mountinfo_of(path, &m) == 0) {
+        return tally_fail("%s lies in the tally mount %s and is no mount point itself: from "
+                          "outside, `tally umount %s` unmounts it",
+                          path, m.point, m.point);
+    }
+    if (!is_store(path, &o)) {
+        return tally_fail("%s is not a tally mount", path);
+    }
+    if (o.pid == 0) {
+        return tally_fail("%s is a store, and it is not mounted", path);
+    }
+    return tally_fail("%s is a store, and not where it is mounted: `tally umount %s`", path, o.at);
+}
+
+int cmd_umount_run(int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"force", no_argument, NULL, 'f'}, {"lazy", no_argument, NULL, 'l'}, {NULL, 0, NULL, 0}};
+    struct umounting u = {.pid = -1, .pidfd = -1, .helper = strcmp(argv[0], "umount") != 0};
+    int o;
+    while ((o = tally_getopt(argc, argv, u.helper ? "nlfvrt:N:" : "lf", options)) >= 0) {
+        if (o == '?') {
+            return verbs_misuse();
+        }
+        u.force |= o == 'f';
+        u.lazy |= o == 'l';
+    }
+    if (argc - optind != 1) {
+        return verbs_misuse();
+    }
+    int err = mountinfo_at(argv[optind], &u.m);
+    if (err < 0) {
+        return no_mount_point(argv[optind], err);
+    }
+    return run_umount_at(&u);
+}

@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ctl.h"
+
+#include "command.h"
+#include "say.h"
+#include "which_mount.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#define ARGS_MAX 1000 /* of a verb that takes any number */
+
+static const char *const names[CTL_OPTIONS] = {
+    [CTL_FORCE] = "force",   [CTL_DRY_RUN] = "dry-run", [CTL_LIST] = "list",   [CTL_IDLE] = "idle",
+    [CTL_LARGER] = "larger", [CTL_GRACE] = "grace",     [CTL_UNTIL] = "until", [CTL_WAIT] = "wait",
+};
+
+/* ---- the call ---- */
+
+/* How the synopsis has it: required_argument, no_argument, or optional_argument for not at all. */
+static int find_option(const char *synopsis, const char *name)
+{
+    const size_t len = strlen(name);
+    for (const char *at = strstr(synopsis, "[--"); at; at = strstr(at + 1, "[--")) {
+        if (strncmp(at + 3, name, len) == 0 && (at[3 + len] == ']' || at[3 + len] == ' ')) {
+            return at[3 + len] == ' ' ? required_argument : no_argument;
+        }
+    }
+    return optional_argument;
+}
+
+/* getopt_long(3) is given the options of all verbs: one that this verb does not take is named in the
+ * complaint. */
+static int take_options(int argc, char **argv, struct ctl_call *c)
+{
+    struct option options[CTL_OPTIONS + 2] = {[CTL_OPTIONS] = {"json", no_argument, NULL, 'j'}};
+    int o;
+    for (int i = 0; i < CTL_OPTIONS; i++) {
+        options[i] = (struct option){names[i], find_option(c->verb->synopsis, names[i]), NULL, i};
+    }
+    while ((o = tally_getopt(argc, argv, "C:", options)) >= 0) {
+        if (o == 'C') {
+            tally_mount = optarg;
+        } else if (o == 'j') {
+            c->json = true;
+        } else if (o == '?') {
+            return -EINVAL;
+        } else if (options[o].has_arg == optional_argument) {
+            tally_warn("it does not take %s", argv[optind - 1]);
+            return -EINVAL;
+        } else {
+            c->options[o].given = true;
+            c->options[o].value = optarg;
+        }
+    }
+    return 0;
+}
+
+static int max_args(const char *args)
+{
+    return strchr(args, '*') ? ARGS_MAX : (int)strlen(args);
+}
+
+int ctl_parse(int argc, char **argv, struct ctl_call *ret)
+{
+    *ret = (struct ctl_call){.verb = verbs_find(argv[0])};
+    int err = take_options(argc, argv, ret);
+    if (err < 0) {
+        return err;
+    }
+    const int max = max_args(ret->verb->args);
+    ret->args = argv + optind;
+    ret->nargs = argc - optind;
+    if (ret->nargs > max) {
+        tally_warn("one argument too many: '%s'", ret->args[max]);
+        return -EINVAL;
+    }
+    if (ret->nargs < ret->verb->min) {
+        tally_warn("an argument is missing");
+        return -EINVAL;
+    }
+    return 0;
+}
+
+/* What the verb's row says of that argument. */
+static char kind_of(const struct ctl_call *c, int arg)
+{
+    const char *args = c->verb->args;
+    if (*args && args[1] == '*') {
+        const int last = (int)strlen(args + 2), left = c->nargs - arg;
+        return left > last ? *args : args[2 + last - left];
+    }
+    return args[arg];
+}
+
+static bool is_path(const struct ctl_call *c, int arg)
+{
+    const char kind = kind_of(c, arg);
+    return kind == ARG_PATH || kind == ARG_ID;
+}
+
+/* ---- the mount ---- */
+
+int ctl_find_mount(const struct ctl_call *c, struct tally_mountinfo *ret)
+{
+    int err = which_mount(ret);
+    for (int i = 0; err < 0 && !tally_mount && i < c->nargs; i++) {
+        err = is_path(c, i) ? mountinfo_of(c->args[i], ret) : err;
+    }
+    return err;
+}
+
+static bool is_id(const char *text)
+{
+    return strlen(text) == 32 && strspn(text, "0123456789abcdefABCDEF") == 32;
+}
+
+/* What `path` is called in the mount at `mnt`; false: it does not exist there. */
+static bool name_inside(const char *mnt, const char *path, char inside[PATH_MAX])
+{
+    struct tally_mountinfo m;
+    return mountinfo_of(path, &m) == 0 && strcmp(m.point, mnt) == 0 &&
+           mountinfo_inside(path, inside) == 0 && *inside;
+}
+
+static int check_path(const char *mnt, const char *arg)
+{
+    char inside[PATH_MAX];
+    struct stat st;
+    if (is_id(arg) || name_inside(mnt, arg, inside) || (*arg != '/' && strchr(arg, '/'))) {
+        return 0;
+    }
+    return lstat(arg, &st) < 0 ? tally_fail("%s: %m", arg)
+                               : tally_fail("%s is not a file in %s", arg, mnt);
+}
+
+int ctl_check_paths(const struct ctl_call *c, const char *mnt)
+{
+    int rc = 0;
+    for (int i = 0; rc == 0 && i < c->nargs; i++) {
+        rc = is_path(c, i) ? check_path(mnt, c->args[i]) : 0;
+    }
+    return rc;
+}
+
+/* ---- the line ---- */
+
+/* A word that the grammar could take for something else is quoted even if its bytes need not be. */
+static bool looks_special(const char *text)
+{
+    for (int i = 0; i < CTL_OPTIONS; i++) {
+        if (strcmp(text, names[i]) == 0) {
+            return true;
+        }
+    }
+    return strchr(text, '=') != NULL;
+}
+
+static void add_text(struct strbuf *line, const char *text)
+{
+    CLEANUP_STRBUF struct strbuf word = STRBUF_INIT;
+    command_add_word(&word, text);
+    bool quote = word.s[0] != '"' && looks_special(text);
+    strbuf_addf(line, quote ? " \"%s\"" : " %s", word.s);
+}
+
+/* As it is, where it can be a keyword. */
+static void add_keyword(struct strbuf *line, const char *text)
+{
+    if (*text && text[strspn(text, "abcdefghijklmnopqrstuvwxyz")] == '\0') {
+        strbuf_addf(line, " %s", text);
+    } else {
+        add_text(line, text);
+    }
+}
+
+static void add_namespace(struct strbuf *line, const char *arg)
+{
+    CLEANUP_STRBUF struct strbuf name = STRBUF_INIT;
+    size_t len = strlen(arg);
+    while (len > 1 && arg[len - 1] == '/') {
+        len--;
+    }
+    strbuf_add(&name, arg, len);
+    add_text(line, name.s);
+}
+
+/* The mount's directory is not the caller's. */
+static void add_url(struct strbuf *line, const char *url)
+{
+    char absolute[PATH_MAX];
+    CLEANUP_STRBUF struct strbuf whole = STRBUF_INIT;
+    if (strncmp(url, "dir:", 4) != 0 || url[4] == '/') {
+        add_text(line, url);
+        return;
+    }
+    if (realpath(url + 4, absolute))
+        strbuf_addf(&whole, "dir:%s", absolute);
+    else if (getcwd(absolute, sizeof absolute)) /* it is not there, and the answer says where */
+        strbuf_addf(&whole, "dir:%s/%s", absolute, url + 4);
+    add_text(line, whole.s ? whole.s : url);
+}
+
+static void add_path(struct strbuf *line, const char *mnt, const char *arg, bool wants_id)
+{
+    char inside[PATH_MAX], id[33] = "";
+    if (is_id(arg) || !name_inside(mnt, arg, inside)) {
+        add_text(line, arg);
+        return;
+    }
+    if (strncmp(inside, ".tally/objects/", 15) == 0 && is_id(strrchr(inside, '/') + 1)) {
+        add_text(line, strrchr(inside, '/') + 1);
+        return;
+    }
+    if (wants_id && lgetxattr(arg, "user.tally.object", id, 32) == 32 && is_id(id)) {
+        add_text(line, id);
+        return;
+    }
+    CLEANUP_STRBUF struct strbuf path = STRBUF_INIT;
+    strbuf_addf(&path, strchr(inside, '/') ? "%s" : "%s/", inside);
+    add_text(line, path.s);
+}
+
+static void add_argument(struct strbuf *line, const char *mnt, const char *arg, char kind)
+{
+    switch (kind) {
+    case ARG_KEYWORD:
+        add_keyword(line, arg);
+        return;
+    case ARG_NAMESPACE:
+        add_namespace(line, arg);
+        return;
+    case ARG_PATH:
+    case ARG_ID:
+        add_path(line, mnt, arg, kind == ARG_ID);
+        return;
+    case ARG_URL:
+        add_url(line, arg);
+        return;
+    default:
+        add_text(line, arg);
+    }
+}
+
+static void add_option(struct strbuf *line, const struct ctl_call *c, enum ctl_option o)
+{
+    if (!c->options[o].given) {
+        return;
+    }
+    strbuf_addf(line, " %s", names[o]);
+    if (c->options[o].value) {
+        strbuf_adds(line, "=");
+        command_add_word(line, c->options[o].value);
+    }
+}
+
+void ctl_build(const struct ctl_call *c, const char *mnt, struct strbuf *line)
+{
+    bool idle_first = !c->options[CTL_IDLE].value; /* drain [idle] [DUR] */
+    strbuf_adds(line, c->verb->name);
+    if (idle_first) {
+        add_option(line, c, CTL_IDLE);
+    }
+    for (int i = 0; i < c->nargs; i++) {
+        add_argument(line, mnt, c->args[i], kind_of(c, i));
+    }
+    for (int o = 0; o < CTL_OPTIONS; o++) {
+        if (o != CTL_IDLE || !idle_first) {
+            add_option(line, c, (enum ctl_option)o);
+        }
+    }
+}

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ctl.h"
+
+#include "command.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+void ctl_print(const struct reply *r)
+{
+    if (r->head.len > 0) {
+        puts(r->head.s);
+    }
+    fwrite(r->body.s, 1, r->body.len, stdout);
+}
+
+json_t *ctl_json_text(const char *text, size_t len)
+{
+    json_t *ret = json_stringn(text, len);
+    if (ret) {
+        return ret;
+    }
+    CLEANUP_STRBUF struct strbuf plain = STRBUF_INIT;
+    for (size_t i = 0; i < len; i++) {
+        strbuf_add(&plain, (unsigned char)text[i] < 0x80 ? text + i : "?", 1);
+    }
+    return json_stringn(plain.s, plain.len);
+}
+
+/* A decimal number becomes one, unless the key holds names: a namespace may be called "7". */
+static json_t *json_value(const char *key, const char *value)
+{
+    static const char *const names[] = {"ns", "name", "id", "snapshot", "label", "url", "why"};
+    uint64_t n;
+    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+        if (strcmp(key, names[i]) == 0) {
+            return ctl_json_text(value, strlen(value));
+        }
+    }
+    if (command_number(value, &n) == 0 && n <= INT64_MAX) {
+        return json_integer((json_int_t)n);
+    }
+    return ctl_json_text(value, strlen(value));
+}
+
+/* "ns:NAME.KEY=VALUE", whose key may be quoted, is no option of a command. What follows it. */
+static const char *add_ns_setting(json_t *root, const char *head)
+{
+    CLEANUP_STRBUF struct strbuf word = STRBUF_INIT, why = STRBUF_INIT;
+    const bool quoted = *head == '"';
+    const char *end = head + quoted;
+    struct command_list list;
+    while (*end && (quoted ? *end != '"' : *end != '=' && *end != ' ')) {
+        end += *end == '\\' && end[1] ? 2 : 1;
+    }
+    end += quoted && *end;
+    const size_t len = strcspn(end, " ");
+    strbuf_adds(&word, "ok ");
+    strbuf_add(&word, head, (size_t)(end - head));
+    if (*end != '=' || strncmp(head + quoted, "ns:", 3) != 0 ||
+        command_parse(word.s, word.len, &list, &why) < 0) {
+        return head;
+    }
+    if (list.count > 0 && list.items[0].nargs > 0) {
+        const struct command_word *key = list.items[0].args;
+        json_object_set_new(root, key->text, ctl_json_text(end + 1, len - 1));
+    }
+    command_list_release(&list);
+    return end + len;
+}
+
+/* The reply's first line has the grammar of a command: "ok key=value …". */
+static void add_keys(json_t *root, const char *head)
+{
+    CLEANUP_STRBUF struct strbuf line = STRBUF_INIT, why = STRBUF_INIT;
+    struct command_list list;
+    strbuf_addf(&line, "ok %s", add_ns_setting(root, head));
+    if (command_parse(line.s, line.len, &list, &why) < 0) {
+        json_object_set_new(root, "text", ctl_json_text(head, strlen(head)));
+        return;
+    }
+    for (size_t i = 0; list.count > 0 && i < list.items[0].noptions; i++) {
+        const struct command_option *o = &list.items[0].options[i];
+        json_object_set_new(root, o->key, json_value(o->key, o->value));
+    }
+    command_list_release(&list);
+}
+
+void ctl_print_json(const char *verb, int err, const struct reply *r)
+{
+    json_t *root = json_object(), *lines = json_array();
+    json_object_set_new(root, "verb", json_string(verb));
+    json_object_set_new(root, "ok", json_boolean(err == 0));
+    if (err < 0) {
+        json_object_set_new(root, "error", json_string(command_errno_name(-err)));
+        json_object_set_new(root, "sentence", ctl_json_text(r->head.s, r->head.len));
+    } else {
+        add_keys(root, r->head.s);
+    }
+    for (const char *p = r->body.s; *p;) {
+        size_t n = strcspn(p, "\n");
+        json_array_append_new(lines, ctl_json_text(p, n));
+        p += n + (p[n] == '\n');
+    }
+    json_object_set_new(root, "lines", lines);
+    json_dumpf(root, stdout, JSON_PRESERVE_ORDER | JSON_INDENT(2));
+    putchar('\n');
+    json_decref(root);
+}

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ctl.h"
+
+#include "command.h"
+#include "jobs.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static bool is_wait(const struct ctl_call *c)
+{
+    return strcmp(c->verb->name, "wait") == 0;
+}
+
+bool ctl_is_watched(const struct ctl_call *c)
+{
+    return !c->json && (c->options[CTL_WAIT].given || is_wait(c)) && isatty(STDERR_FILENO);
+}
+
+/* "… job=7" */
+static bool job_of(const char *head, uint64_t *ret)
+{
+    const char *at = strstr(head, "job=");
+    char text[32];
+    if (!at) {
+        return false;
+    }
+    snprintf(text, sizeof(text), "%.*s", (int)strspn(at + 4, "0123456789"), at + 4);
+    return command_number(text, ret) == 0;
+}
+
+static int wait_watched(struct client *client, const char *mnt, const char *line, uint64_t number,
+                        struct reply *ret)
+{
+    struct bar *bar = bar_start(mnt, number);
+    int err = client_run(client, line, ret);
+    bar_stop(bar);
+    return err;
+}
+
+/* What the mount does by itself with `wait` in two steps, since the number of the job is needed:
+ * the job is started, then waited for. */
+int ctl_run_watched(const struct ctl_call *c, const char *mnt, const char *line,
+                    struct client *client, struct reply *ret)
+{
+    CLEANUP_STRBUF struct strbuf words = STRBUF_INIT;
+    struct reply started = REPLY_INIT;
+    struct ctl_call start = *c;
+    uint64_t number;
+    if (is_wait(c)) {
+        return command_number(c->args[0], &number) == 0
+                   ? wait_watched(client, mnt, line, number, ret)
+                   : client_run(client, line, ret);
+    }
+    start.options[CTL_WAIT].given = false;
+    ctl_build(&start, mnt, &words);
+    int err = strbuf_error(&words) ? -ENOMEM : client_run(client, words.s, &started);
+    if (err < 0 || !job_of(started.head.s, &number)) {
+        *ret = started;
+        return err;
+    }
+    strbuf_clear(&words);
+    strbuf_addf(&words, "wait %llu", (unsigned long long)number);
+    err = wait_watched(client, mnt, words.s, number, ret);
+    if (err == 0) {
+        strbuf_addf(&ret->head, "%s%s", ret->head.len ? " " : "", started.head.s);
+    }
+    reply_release(&started);
+    return err;
+}

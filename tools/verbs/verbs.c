@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "verbs.h"
+
+#include "say.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+static const struct verb verbs[] = {
+    {"init", OF_STORES, cmd_init_run, 0, NULL,
+     "[--label ORG/PROJECT] [--pool dir:PATH] [--foreign-store] STORE",
+     "make a new store in an empty directory",
+     "  --label ORG/PROJECT  its name, for people; local/ and the directory's name if left out\n"
+     "  --pool dir:PATH      keep its objects in that directory, which several stores share;\n"
+     "                       it is made a pool if it is missing or empty\n"
+     "  --foreign-store      the directory, or the pool, may be somebody else's, or written by\n"
+     "                       others: they are trusted\n"},
+    {"mount", OF_STORES, cmd_mount_run, 0, NULL, "[--create] [-f] [-o OPTIONS] STORE MNT",
+     "serve a store at a directory",
+     "  --create        make the store if there is none\n"
+     "  -f              stay in the foreground; reports go to standard error\n"
+     "  -o OPTIONS      a list with commas:\n"
+     "    ctl_mode=OCTAL   mode of .tally/control (0600)\n"
+     "    ctl_group=GROUP  its group, a name or a number\n"
+     "    showctl          list .tally in the mount's root\n"
+     "    transport=auto|uring|threads\n"
+     "                     how requests come from the kernel\n"
+     "    threads=N        how many threads read them where io_uring does not bring them\n"
+     "    passthrough=auto|all|off\n"
+     "                     which large files the kernel reads by itself: what nobody may\n"
+     "                     write, all, none\n"
+     "    nlink=refs       link counts show references to the content\n"
+     "    noxattr          no extended attributes, ACLs or file capabilities: fewer requests\n"
+     "    foreign_store    the store, its pool and its shards may be somebody else's, or\n"
+     "                     written by others: they are trusted\n"
+     "    allow_other      other users may look in (always when root mounts)\n"
+     "    noatime, nodiratime, strictatime\n"
+     "                     reading moves no access times, none of directories, always (else\n"
+     "                     as relatime)\n"
+     "    ro               nothing can be changed through the mount\n"
+     "    nosuid, nodev, noexec and all others that mount(8) knows for any filesystem\n"},
+    {"umount", OF_STORES, cmd_umount_run, 0, NULL, "[-f] [-l] MNT",
+     "make everything durable, then unmount",
+     "  -f, --force  also when not everything could be made durable: that is lost\n"
+     "  -l, --lazy   also when busy: it disappears now and ends with its last user\n"},
+    {"check", OF_STORES, cmd_check_run, 0, NULL,
+     "[--all-bytes] [--foreign-store] [--json] "
+     "[--repair [--dry-run] [--remove-dangling] [--free-leaks]] STORE",
+     "verify every byte of a store that is not mounted, and repair it",
+     "One line for each thing that is damaged: what, where, and how. Nothing is\n"
+     "changed unless asked to. Of a store that was not unmounted the last commit is\n"
+     "looked at, and it is told how many changes the log has for the next mount.\n"
+     "  --all-bytes        also read all bytes on other shards, instead of asking only\n"
+     "                     whether they are there\n"
+     "  --foreign-store    the store may be somebody else's: they are trusted\n"
+     "  --repair           put right what can be: counts, link counts, directories;\n"
+     "                     files without a name appear in lost+found. Deletes nothing;\n"
+     "                     first makes the changes that the log has\n"
+     "  --dry-run          only say what --repair would do first\n"
+     "  --remove-dangling  with --repair: remove names that lead nowhere, or to a\n"
+     "                     directory that has another\n"
+     "  --free-leaks       with --repair: delete what takes space and is needed by\n"
+     "                     nothing\n"
+     "  --json             one object with the findings and the counts\n"
+     "Exit code 0: sound, or all is repaired, 1: damage is left, 2: could not check.\n"},
+    {"log", OF_STORES, cmd_log_run, 2, "knt",
+     "[--json] [--foreign-store] STORE | list [--until SEQ] NS | find NS SEQ|TIME",
+     "list what lies in the log of a store that is not mounted, or of a mount",
+     "One line for each frame: offset, sequence number, time, state, and what it\n"
+     "changes. A frame is committed when the store has it without the log, pending\n"
+     "when the next mount will replay it, torn when it will not. A store that was\n"
+     "unmounted has no log.\n"
+     "  list         of a mount: the changes of the namespace NS that its log has\n"
+     "  find         the last one up to a sequence number or a time such as\n"
+     "               2026-01-31T23:59:59Z\n"
+     "  --until SEQ  only changes up to that number\n"
+     "  --json       of a store: one object a line\n"
+     "  --foreign-store  the store may be somebody else's: they are trusted\n"
+     "Exit code 0, or 1 with a sentence: the log is damaged, or could not be read.\n"},
+    {"help", IN_MOUNT, cmd_help_run, 0, "t", "[VERB]", "how the verbs are called, and what they do",
+     NULL},
+    {"status", IN_MOUNT, cmd_control_run, 0, "", "", "how the store is", NULL},
+    {"get", IN_MOUNT, cmd_control_run, 0, "t", "[KEY]", "settings, with their ranges and defaults",
+     NULL},
+    {"set", IN_MOUNT, cmd_control_run, 2, "tt", "KEY VALUE",
+     "change a setting; it stays with the store",
+     "ns:NAME.KEY is the setting KEY of the namespace NAME.\n"},
+    {"branch", IN_MOUNT, cmd_control_run, 2, "nn", "NS NEW",
+     "a new namespace with the content of another, at once", NULL},
+    {"drop", IN_MOUNT, cmd_control_run, 1, "n", "[--force] NS",
+     "remove a namespace with everything in it", "  --force  also when files are open in it\n"},
+    {"drain", IN_MOUNT, cmd_control_run, 0, "t", "[--idle] [DUR]",
+     "wait until everything is on disk",
+     "  --idle   until nothing at all is pending, not only what came before\n"
+     "  DUR      wait at most so long, as 30s or 5m\n"},
+    {"flush", IN_MOUNT, cmd_control_run, 0, "t", "[NAME]", "begin to make durable what is there",
+     "  NAME     is told by tally wait ticket T, and kept in .tally/flushes\n"},
+    {"du", IN_MOUNT, cmd_control_run, 0, "n*", "[NS...]",
+     "what namespaces take, and what dropping one gives back", NULL},
+    {"refs", IN_MOUNT, cmd_control_run, 1, "p", "ID|PATH", "how many references an object has",
+     NULL},
+    {"object", IN_MOUNT, cmd_control_run, 1, "i", "ID|PATH", "what is known of an object", NULL},
+    {"why", IN_MOUNT, cmd_control_run, 1, "i", "ID|PATH", "why an object is still there", NULL},
+    {"pin", IN_MOUNT, cmd_control_run, 1, "i", "ID|PATH", "keep an object, whoever else needs it",
+     NULL},
+    {"unpin", IN_MOUNT, cmd_control_run, 1, "i", "ID|PATH", "take the pin away again", NULL},
+    {"rebuild", IN_MOUNT, cmd_control_run, 0, "", "[--wait]", "count all references anew, as a job",
+     "  --wait   return when the job has ended\n"},
+    {"compact", IN_MOUNT, cmd_control_run, 0, "", "[--wait]",
+     "rewrite packs of which much is dead, as a job", "  --wait   return when the job has ended\n"},
+    {"gc", IN_MOUNT, cmd_control_run, 0, "", "[--dry-run] [--grace DUR] [--wait]",
+     "delete what nothing needs, found by an earlier run, as a job",
+     "  --dry-run    only say what would happen\n"
+     "  --grace DUR  how long something must have been found so before; else grace_period\n"
+     "  --wait       return when the job has ended\n"},
+    {"shard", IN_MOUNT, cmd_control_run, 1, "ktu", "list | add N URL | drain N [--wait] | remove N",
+     "other places for objects: a second disk",
+     "  add N URL  from now on objects can be moved there; URL: dir:PATH, N: 1 to 65535\n"
+     "  drain N    bring all home from there, as a job; nothing is moved there any more\n"
+     "  remove N   give it up, when nothing of the store is there\n"
+     "  --wait     return when the drain has ended\n"},
+    {"move", IN_MOUNT, cmd_control_run, 1, "p*t",
+     "[PATH|ID...] [--idle DUR] [--larger SIZE] N [--wait]", "move objects to shard N, as a job",
+     "  --idle DUR     only what was not opened for so long: 30d\n"
+     "  --larger SIZE  only what is larger: 1G\n"
+     "  --wait         return when the job has ended\n"},
+    {"recall", IN_MOUNT, cmd_control_run, 1, "p*", "PATH|ID... [--wait]",
+     "bring objects home from other shards, as a job",
+     "  --wait   return when the job has ended\n"},
+    {"resolve", IN_MOUNT, cmd_control_run, 1, "i", "ID|PATH",
+     "on which shard an object is; 0: at home", NULL},
+    {"sweep", IN_MOUNT, cmd_control_run, 0, "", "[--dry-run] [--list] [--wait]",
+     "ask the other shards whether they have all that was moved there, as a job",
+     "  --dry-run  only say what would happen\n"
+     "  --list     say each object that is not simply kept (with --wait, or in the job's file)\n"
+     "  --wait     return when the job has ended\n"},
+    {"scrub", IN_MOUNT, cmd_control_run, 0, "", "[--wait]",
+     "read everything again, and name the files of what is damaged, as a job",
+     "  --wait   return when the job has ended\n"},
+    {"node", IN_MOUNT, cmd_control_run, 1, "kt", "list | retire N | prune",
+     "who uses the store's shard",
+     "  retire N  that stale node is gone for good; prune: all stale ones\n"},
+    {"jobs", IN_MOUNT, cmd_jobs_run, 0, NULL, "[JOB]",
+     "what runs, how far it is, and what has ended", NULL},
+    {"wait", IN_MOUNT, cmd_control_run, 1, "tntt",
+     "JOB [DUR] | ticket T [DUR] | durable NS [SEQ] [DUR]",
+     "wait for a job, a flush, or a namespace",
+     "  ticket T    until the flush of that ticket is durable (tally flush)\n"
+     "  durable NS  until all changes of the namespace are, or those up to number SEQ\n"},
+    {"cancel", IN_MOUNT, cmd_control_run, 1, "t", "JOB", "end a job early", NULL},
+};
+#define VERBS_END (verbs + sizeof(verbs) / sizeof(*verbs))
+
+const struct verb *verbs_find(const char *name)
+{
+    for (const struct verb *v = verbs; v < VERBS_END; v++) {
+        if (strcmp(v->name, name) == 0) {
+            return v;
+        }
+    }
+    return NULL;
+}
+
+static void print_synopsis(FILE *out, const struct verb *v)
+{
+    fprintf(out, "usage: tally %s%s%s%s\n", v->name,
+            v->group == IN_MOUNT ? " [-C MNT] [--json]" : "", *v->synopsis ? " " : "", v->synopsis);
+}
+
+int verbs_misuse(void)
+{
+    print_synopsis(stderr, verbs_find(tally_verb));
+    return 1;
+}
+
+int verbs_help(const struct verb *v)
+{
+    print_synopsis(stdout, v);
+    printf("\n%s\n", v->summary);
+    if (v->details) {
+        printf("\n%s", v->details);
+    }
+    return 0;
+}
+
+static void print_group(FILE *out, enum verb_group group)
+{
+    char call[160];
+    for (const struct verb *v = verbs; v < VERBS_END; v++) {
+        bool long_call = snprintf(call, sizeof(call), "%s %s", v->name, v->synopsis) > 45;
+        if (v->group == group) {
+            fprintf(out, "  %-45s%s%*s%s\n", call, long_call ? "\n" : " ", long_call ? 48 : 0, "",
+                    v->summary);
+        }
+    }
+}
+
+void verbs_print_all(FILE *out)
+{
+    fputs("usage: tally [-C MNT] VERB …\n\nStores:\n", out);
+    print_group(out, OF_STORES);
+    fputs("\nIn a mount (of the current directory, or -C MNT); all take --json:\n", out);
+    print_group(out, IN_MOUNT);
+    fputs("\n`tally VERB --help` and the man page tally-VERB(1) say more.\n", out);
+}
