@@ -10,6 +10,8 @@
  * places of a sealed file of LARGE bytes. Tells the nanoseconds of each kind of call, and apart from them what took more than WAIT. Under `valgrind --tool=callgrind` the
  * functions vfs_* show the instructions, which others on the machine do not change.
  */
+#include "flush.h"
+#include "store.h"
 #include "store_dir.h"
 #include "vfs.h"
 
