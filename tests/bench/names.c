@@ -91,7 +91,7 @@ static unsigned number(const char *word, unsigned max)
     return (unsigned)n;
 }
 
-static int64_t ticks(void)
+static int64_t counter_now(void)
 {
     return clock_ticks(clock_real());
 }
@@ -108,9 +108,9 @@ static void count(struct worker *w, enum call which, int64_t ns)
 
 #define TIMED(w, which, expr)                                                                      \
     do {                                                                                           \
-        int64_t begun = ticks();                                                                   \
+        int64_t begun = counter_now();                                                                   \
         must(name_of[which], (expr));                                                              \
-        count(w, which, ticks() - begun);                                                          \
+        count(w, which, counter_now() - begun);                                                          \
     } while (0)
 
 static int64_t expected(int64_t err, int64_t want)
@@ -226,7 +226,7 @@ static void run(const char *ns, unsigned threads)
 {
     static struct worker w[THREADS_MAX];
     struct vfs_attr a;
-    int64_t begun = ticks();
+    int64_t begun = counter_now();
 
     must(ns, vfs_mknod(state, VFS_ROOT, ns, S_IFDIR | 0755, 0, &cred, &a));
     root = a.nodeid;
@@ -236,9 +236,9 @@ static void run(const char *ns, unsigned threads)
     }
     for (unsigned i = 0; i < threads; i++)
         pthread_join(w[i].thread, NULL);
-    printf("%-26s %8.3f s\n", "all", (double)(ticks() - begun) / 1e9);
+    printf("%-26s %8.3f s\n", "all", (double)(counter_now() - begun) / 1e9);
     must("drain", flush_drain(state, false, -1, NULL));
-    printf("%-26s %8.3f s\n", "... until drained", (double)(ticks() - begun) / 1e9);
+    printf("%-26s %8.3f s\n", "... until drained", (double)(counter_now() - begun) / 1e9);
     patch(&w[0]);
     for (int c = 0; c < CALLS; c++) {
         int64_t ns_all = 0, calls = 0, waited = 0, waits = 0;
