@@ -21,6 +21,7 @@
 #pragma once
 
 #include "entry.h"
+#include "feature_flags.h"
 #include "id.h"
 #include <stdbool.h>
 #include <stddef.h>
@@ -166,6 +167,7 @@ int pool_head_decode(const void *in, size_t len, unsigned node, struct pool_head
 struct pool_identity {
     uint8_t id[16];
     struct id_key key; /* of all its members: equal bytes have equal ids */
+    struct features features; /* with any of them it is of version 3, and has a veil */
 };
 
 /* Who a node is: which store, and in which of its lives. */

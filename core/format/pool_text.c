@@ -9,18 +9,28 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* An identity of version 1 has no veil: the ids of its members' objects are not veiled. */
-#define VEILED_VERSION "2"
+/* An identity of version 1 has no veil: the ids of its members' objects are not veiled. One of
+ * version 2 has no features. */
+#define IDENTITY_VERSION_MAX 3
+
+static bool has_features(const struct pool_identity *i)
+{
+    const uint64_t *m = i->features.mask;
+
+    return m[FEATURE_COMPATIBLE] || m[FEATURE_READ_ONLY] || m[FEATURE_INCOMPATIBLE];
+}
 
 size_t pool_identity_encode(const struct pool_identity *i, char out[POOL_TEXT_MAX])
 {
     struct text_writer w = {out, POOL_TEXT_MAX, 0};
 
-    text_add(&w, "tallyfs pool %s\n", i->key.veiled ? VEILED_VERSION : TEXT_VERSION);
+    text_add(&w, "tallyfs pool %d\n", has_features(i) ? 3 : i->key.veiled ? 2 : 1);
     text_add_hex(&w, "id", i->id, sizeof i->id);
     text_add_hex(&w, "secret", i->key.secret, sizeof i->key.secret);
     if (i->key.veiled)
         text_add_hex(&w, "veil", i->key.veil.b, sizeof i->key.veil.b);
+    if (has_features(i))
+        features_add(&w, &i->features);
     return text_end(&w, 0);
 }
 
@@ -74,16 +84,20 @@ int pool_identity_decode(const char *text, size_t len, struct pool_identity *ret
     char copy[POOL_TEXT_MAX], again[POOL_TEXT_MAX];
     struct pool_identity i = {0};
     const char *at;
-    int err = text_begin(text, len, "tallyfs pool ", 0, copy, sizeof copy, &at);
+    int err = text_begin(text, len, "tallyfs pool ", 0, copy, sizeof copy, &at), version;
 
-    if (err == -EPROTO && strncmp(at, VEILED_VERSION "\n", strlen(VEILED_VERSION "\n")) == 0)
-        i.key.veiled = true;
-    else if (err < 0)
+    if (err == -EUCLEAN)
         return err;
+    version = *at - '0';
+    if (version > IDENTITY_VERSION_MAX || at[1] != '\n')
+        return -EPROTO;
+    i.key.veiled = version >= 2;
     text_bytes(&at, "id", i.id, sizeof i.id);
     text_bytes(&at, "secret", i.key.secret, sizeof i.key.secret);
     if (i.key.veiled)
         text_bytes(&at, "veil", i.key.veil.b, sizeof i.key.veil.b);
+    if (version >= 3)
+        features_read(&at, &i.features);
     if (!text_is_same(again, pool_identity_encode(&i, again), text, len))
         return -EUCLEAN;
     *ret = i;

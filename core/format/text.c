@@ -17,11 +17,13 @@
 
 void text_add(struct text_writer *w, const char *fmt, ...)
 {
+    size_t left = w->room - w->len, n;
     va_list args;
 
     va_start(args, fmt);
-    w->len += (size_t)vsnprintf(w->out + w->len, w->room - w->len, fmt, args);
+    n = (size_t)vsnprintf(w->out + w->len, left, fmt, args);
     va_end(args);
+    w->len += n < left ? n : left - 1;
 }
 
 void text_add_hex(struct text_writer *w, const char *name, const uint8_t *b, size_t len)

@@ -20,7 +20,7 @@
 
 struct text_writer {
     char *out;
-    size_t room; /* more than is ever written */
+    size_t room; /* at least 1; what is beyond it is left out */
     size_t len;
 };
 

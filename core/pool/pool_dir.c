@@ -37,7 +37,7 @@ void pool_node_path(unsigned node, const char *name, char out[DISK_NAME_MAX + 1]
 
 int pool_identity_make(struct pool_identity *ret)
 {
-    struct pool_identity i;
+    struct pool_identity i = {0};
     int err = id_key_make(&i.key);
 
     if (err == 0 && getrandom(i.id, sizeof i.id, 0) != sizeof i.id)

@@ -4,6 +4,7 @@
  * identity file is written last, when all the rest is durable: a directory without it is no store,
  * whatever an interrupted `init` left in it.
  */
+#include "feature_flags.h"
 #include "identity.h"
 #include "pool_dir.h"
 #include "record.h"
@@ -27,23 +28,9 @@
 #include <unistd.h>
 
 #define IDENTITY_FILE "tally-store"
-#define IDENTITY_START "tallyfs store "
-#define IDENTITY_TEXT IDENTITY_START "5\n"
-#define IDENTITY_POOLED IDENTITY_START "5 in a pool\n"
-#define IDENTITY_OLD IDENTITY_START "1" /* its tables have no checksums */
 #define LOCK_FILE "lock"
 #define LOCK_TEXT_MAX 4500 /* a path and a few words */
 #define REMOVE_DEPTH 3     /* store / objects / ab */
-
-/* What is read, too, and is made the one above by who opens it for writing: 2 has no patches, 3
- * neither all the keys nor more than 127 names of one hash, 4 no contents in its tables. They would
- * not be seen there. */
-#define VERSIONS_BEFORE 3
-static const char *const identity_before[VERSIONS_BEFORE] = {
-    IDENTITY_START "2\n", IDENTITY_START "3\n", IDENTITY_START "4\n"};
-static const char *const pooled_before[VERSIONS_BEFORE] = {
-    IDENTITY_START "2 in a pool\n", IDENTITY_START "3 in a pool\n",
-    IDENTITY_START "4 in a pool\n"};
 
 __attribute__((format(printf, 3, 4))) static int fail(int err, char why[STORE_WHY], const char *fmt,
                                                       ...)
@@ -65,39 +52,29 @@ static int open_directory(const char *path)
 
 /* ---- what tells a store from any directory ---- */
 
-static bool is_one_of(const char *text, const char *const before[VERSIONS_BEFORE])
-{
-    for (unsigned i = 0; i < VERSIONS_BEFORE; i++)
-        if (strcmp(text, before[i]) == 0)
-            return true;
-    return false;
-}
-
-/* 0 it is a store we know, -EPROTO one of another version, -ENOENT none. */
-static int check_identity(int dirfd, bool *ret_pooled)
+/* 0 it is a store we know, -EPROTO one of another version, -ENOENT none, -EUCLEAN damaged. `ret` may
+ * be NULL. */
+static int check_identity(int dirfd, struct store_text *ret)
 {
     CLEANUP_FREE char *text = NULL;
+    struct store_text t;
     size_t len;
-    int err = io_read_file(dirfd, IDENTITY_FILE, 256, &text, &len);
+    int err = io_read_file(dirfd, IDENTITY_FILE, STORE_TEXT_READ_MAX, &text, &len);
 
-    if (err == -EFBIG)
-        return -ENOENT;
-    if (err < 0)
-        return err;
-    if (strncmp(text, IDENTITY_START, strlen(IDENTITY_START)) != 0)
-        return -ENOENT;
-    *ret_pooled = strcmp(text, IDENTITY_POOLED) == 0 || is_one_of(text, pooled_before);
-    if (*ret_pooled || strcmp(text, IDENTITY_TEXT) == 0 || is_one_of(text, identity_before))
-        return 0;
-    return -EPROTO;
+    if (err == 0)
+        err = store_text_decode(text, len, &t);
+    if (err == 0 && ret)
+        *ret = t;
+    return err == -EFBIG ? -ENOENT : err;
 }
 
 static int other_version(int dirfd, const char *path, char why[STORE_WHY])
 {
+    static const char old[] = STORE_TEXT_START "1"; /* its tables have no checksums */
     CLEANUP_FREE char *text = NULL;
-    size_t len, old = strlen(IDENTITY_OLD);
-    bool is_old = io_read_file(dirfd, IDENTITY_FILE, 256, &text, &len) == 0 &&
-                  strncmp(text, IDENTITY_OLD, old) == 0 && (text[old] == '\n' || text[old] == ' ');
+    size_t len, n = strlen(old);
+    bool is_old = io_read_file(dirfd, IDENTITY_FILE, STORE_TEXT_READ_MAX, &text, &len) == 0 &&
+                  strncmp(text, old, n) == 0 && (text[n] == '\n' || text[n] == ' ');
 
     if (is_old)
         return fail(-EPROTO, why,
@@ -107,28 +84,49 @@ static int other_version(int dirfd, const char *path, char why[STORE_WHY])
     return fail(-EPROTO, why, "the store %s was written by a newer version of tally", path);
 }
 
-/* From here on it may have what the version before would read wrongly: that shall refuse it. */
-static int renew_identity(int dirfd, bool pooled, const char *path, char why[STORE_WHY])
+/* Its features are looked at before anything else of it is read, and so before anything is
+ * written. */
+static int check_features(const struct store_text *t, const char *path, bool writes,
+                          char why[STORE_WHY])
 {
-    const char *is = pooled ? IDENTITY_POOLED : IDENTITY_TEXT;
-    CLEANUP_FREE char *text = NULL;
-    size_t len;
-    int err = io_read_file(dirfd, IDENTITY_FILE, 256, &text, &len);
+    char uses[FEATURES_WHY];
 
-    if (err == 0 && strcmp(text, is) != 0)
-        err = io_write_file(dirfd, IDENTITY_FILE, is, strlen(is), 0644);
-    if (err < 0)
-        return fail(err, why, "cannot write %s/" IDENTITY_FILE ": %s", path, strerror(-err));
+    if (features_check(&t->features, false, uses) < 0)
+        return fail(-EPROTO, why,
+                    "the store %s was written by a newer version of tally: it uses %s, which this "
+                    "one does not know",
+                    path, uses);
+    if (features_check(&t->features, writes, uses) < 0)
+        return fail(-EPROTO, why,
+                    "the store %s was written by a newer version of tally: it uses %s, so this one "
+                    "can read it (tally check) and may not write it",
+                    path, uses);
     return 0;
+}
+
+static int write_identity(int dirfd, const struct store_text *t)
+{
+    char text[STORE_TEXT_MAX + 1];
+
+    return io_write_file(dirfd, IDENTITY_FILE, text, store_text_encode(t, text), 0644);
+}
+
+/* From here on it may have what the version before would read wrongly: that shall refuse it. */
+static int renew_identity(int dirfd, const struct store_text *t, const char *path,
+                          char why[STORE_WHY])
+{
+    int err = t->version < STORE_VERSION ? write_identity(dirfd, t) : 0;
+
+    return err < 0 ? fail(err, why, "cannot write %s/" IDENTITY_FILE ": %s", path, strerror(-err))
+                   : 0;
 }
 
 bool store_exists(const char *path)
 {
     CLEANUP_CLOSE int fd = open_directory(path);
-    bool pooled;
-    int err = fd < 0 ? fd : check_identity(fd, &pooled);
+    int err = fd < 0 ? fd : check_identity(fd, NULL);
 
-    return err == 0 || err == -EPROTO;
+    return err == 0 || err == -EPROTO || err == -EUCLEAN;
 }
 
 /* ---- the lock ---- */
@@ -403,14 +401,21 @@ static int no_store(int dirfd, const char *path, char why[STORE_WHY])
                 path, path);
 }
 
-static int look(int dirfd, const char *path, bool *ret_pooled, char why[STORE_WHY])
+static int look(int dirfd, const char *path, struct store_text *ret, char why[STORE_WHY])
 {
-    int err = check_identity(dirfd, ret_pooled);
+    struct stat st;
+    int err = check_identity(dirfd, ret);
 
     if (err == -ENOENT)
         return no_store(dirfd, path, why);
     if (err == -EPROTO)
         return other_version(dirfd, path, why);
+    if (err == -EUCLEAN &&
+        fstatat(dirfd, IDENTITY_FILE, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode))
+        return fail(err, why,
+                    "the store %s is damaged: its file " IDENTITY_FILE " is not as it was written; "
+                    "put it back from a backup",
+                    path);
     if (err == -EUCLEAN)
         return fail(err, why, "%s is not a store: " IDENTITY_FILE " in it is a symlink, or no file",
                     path);
@@ -421,7 +426,6 @@ static int look(int dirfd, const char *path, bool *ret_pooled, char why[STORE_WH
 int store_explain(const char *path, char why[STORE_WHY])
 {
     CLEANUP_CLOSE int fd = open_directory(path);
-    bool pooled;
 
     if (fd == -ENOENT)
         return fail(fd, why,
@@ -429,29 +433,32 @@ int store_explain(const char *path, char why[STORE_WHY])
                     path, path);
     if (fd < 0)
         return fail(fd, why, "cannot open the store %s: %s", path, strerror(-fd));
-    return look(fd, path, &pooled, why);
+    return look(fd, path, NULL, why);
 }
 
 int store_dir_open(const char *path, unsigned flags, const char *purpose, const char *at,
                    struct store_dir *ret, char why[STORE_WHY])
 {
     struct store_dir s = {.dirfd = open_directory(path), .lockfd = -1, .nodefd = -1};
-    bool pooled = false;
+    bool writes = !(flags & STORE_READONLY);
+    struct store_text text;
     int err;
 
     if (s.dirfd < 0)
         return fail(s.dirfd, why, "cannot open the store %s: %s", path, strerror(-s.dirfd));
-    err = look(s.dirfd, path, &pooled, why);
+    err = look(s.dirfd, path, &text, why);
     if (err == 0)
         err = check_own(s.dirfd, path, flags, why);
     if (err == 0)
         s.lockfd = take_lock(s.dirfd, path, flags, purpose, at, why);
     if (err == 0)
-        err = s.lockfd < 0 ? s.lockfd : look(s.dirfd, path, &pooled, why); /* another had it */
+        err = s.lockfd < 0 ? s.lockfd : look(s.dirfd, path, &text, why); /* another had it */
     if (err == 0)
-        err = open_parts(&s, path, flags, pooled, why);
-    if (err == 0 && !(flags & STORE_READONLY))
-        err = renew_identity(s.dirfd, pooled, path, why);
+        err = check_features(&text, path, writes, why);
+    if (err == 0)
+        err = open_parts(&s, path, flags, text.pooled, why);
+    if (err == 0 && writes)
+        err = renew_identity(s.dirfd, &text, path, why);
     if (err < 0) {
         store_dir_close(&s);
         return err;
@@ -587,12 +594,11 @@ static int sync_parent(int dirfd)
 /* In a directory that is there and locked. */
 static int init_locked(const struct making *m, const char *path, char why[STORE_WHY])
 {
-    const char *identity = m->pool ? IDENTITY_POOLED : IDENTITY_TEXT;
+    const struct store_text text = {.pooled = m->pool};
     int dirfd = m->dirfd, empty;
-    bool pooled;
-    int err = check_identity(dirfd, &pooled);
+    int err = check_identity(dirfd, NULL);
 
-    if (err == 0 || err == -EPROTO)
+    if (err == 0 || err == -EPROTO || err == -EUCLEAN)
         return fail(-EEXIST, why, "%s is a store already", path);
     empty = is_empty(dirfd);
     if (empty == 0)
@@ -600,7 +606,7 @@ static int init_locked(const struct making *m, const char *path, char why[STORE_
     *why = '\0';
     err = empty < 0 ? empty : fill_any(m);
     if (err == 0)
-        err = io_write_file(dirfd, IDENTITY_FILE, identity, strlen(identity), 0644);
+        err = write_identity(dirfd, &text);
     if (err == 0)
         err = sync_parent(dirfd);
     if (err == 0)
@@ -615,14 +621,14 @@ static int init_in(const struct making *m, const char *path, char why[STORE_WHY]
 {
     struct stat st;
     int dirfd = m->dirfd;
-    bool pooled, had_lock = fstatat(dirfd, LOCK_FILE, &st, AT_SYMLINK_NOFOLLOW) == 0;
+    bool had_lock = fstatat(dirfd, LOCK_FILE, &st, AT_SYMLINK_NOFOLLOW) == 0;
     int err, lockfd;
 
     /* Told before a lock file is put into a directory that is somebody else's. */
-    err = check_identity(dirfd, &pooled);
+    err = check_identity(dirfd, NULL);
     if (err == -ENOENT && is_empty(dirfd) == 0)
         return fail(-ENOTEMPTY, why, "%s is not empty and no store; give an empty directory", path);
-    if (err == 0 || err == -EPROTO)
+    if (err == 0 || err == -EPROTO || err == -EUCLEAN)
         return fail(-EEXIST, why, "%s is a store already", path);
     err = check_own(dirfd, path, m->flags, why);
     if (err < 0)

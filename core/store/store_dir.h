@@ -2,7 +2,7 @@
 /*
  * store_dir: a store in a directory of this machine, owned by one process at a time.
  *
- *     STORE/tally-store   identity: "tallyfs store 5", what tells a store from any directory
+ *     STORE/tally-store   identity: what tells a store from any directory (feature_flags.h)
  *     STORE/lock          flock'ed by the owner; holds "pid=… what=… at=…" for the message
  *     STORE/kv/           LMDB
  *     STORE/packs slots objects

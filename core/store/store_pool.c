@@ -137,6 +137,20 @@ static int open_disk(const char *path, unsigned flags, int *ret_fd, struct disk 
     return err < 0 ? err : disk_open_fd(fd, store_disk_flags(flags), ret_disk);
 }
 
+/* What its members have agreed on when it was made. */
+static int check_features(const struct pool_identity *i, const char *path, bool writes,
+                          char why[STORE_WHY])
+{
+    char uses[FEATURES_WHY];
+
+    if (features_check(&i->features, writes, uses) == 0)
+        return 0;
+    return fail(-EPROTO, why,
+                "the pool %s was made by a newer version of tally: it uses %s, which this one does "
+                "not know",
+                path, uses);
+}
+
 /* Two may make it at the same time: one of them joins. */
 static int identify_or_create(struct disk *disk, const char *path, struct pool_identity *ret,
                               char why[STORE_WHY])
@@ -196,6 +210,8 @@ int store_pool_join(int dirfd, const char *url, const char *label, unsigned flag
                     : fail(err, why, "cannot open the pool %s: %s", home.path, strerror(-err));
     err = identify_or_create(disk, home.path, &identity, why);
     if (err == 0)
+        err = check_features(&identity, home.path, true, why);
+    if (err == 0)
         err = join(disk, label, &home, why);
     if (err == 0) {
         memcpy(home.id, identity.id, sizeof home.id);
@@ -241,7 +257,7 @@ static int read_home(struct store_dir *s, const char *path, struct pool_home *re
 }
 
 static int check_pool(struct store_dir *s, const char *path, const struct pool_home *home,
-                      char why[STORE_WHY])
+                      bool writes, char why[STORE_WHY])
 {
     struct pool_identity identity;
     char reason[POOL_WHY] = "";
@@ -256,7 +272,7 @@ static int check_pool(struct store_dir *s, const char *path, const struct pool_h
                     "one",
                     home->path, path);
     s->pool.key = identity.key;
-    return 0;
+    return check_features(&identity, home->path, writes, why);
 }
 
 static bool is_entered(const struct pool_home *home)
@@ -452,7 +468,7 @@ int store_pool_open(struct store_dir *s, const char *path, unsigned flags, char 
                     err == -ENOENT ? "is missing; is its disk mounted? Where it was moved, leave a "
                                      "symlink to it"
                                    : strerror(-err));
-    err = check_pool(s, path, &home, why);
+    err = check_pool(s, path, &home, !(flags & STORE_READONLY), why);
     if (err == 0)
         err = check_node(s, path, &home, &who, why);
     if (err == 0)

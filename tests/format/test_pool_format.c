@@ -293,6 +293,20 @@ Test(pool_format, an_identity_comes_back)
     identity_comes_back(&i, "tallyfs pool 1\nid=0102ff");
 }
 
+Test(pool_format, an_identity_with_features_is_of_a_version_that_older_members_refuse)
+{
+    struct pool_identity i = {.id = {1, 2, 0xff},
+                              .key.veiled = true,
+                              .features = {.mask = {0, 0, 1}, .names = {"", "", " a-name"}}};
+    char text[POOL_TEXT_MAX];
+    struct pool_identity r;
+
+    identity_comes_back(&i, "tallyfs pool 3\nid=0102ff");
+    cr_assert_eq(pool_identity_decode(text, pool_identity_encode(&i, text), &r), 0);
+    cr_assert_eq(r.features.mask[FEATURE_INCOMPATIBLE], 1);
+    cr_assert_str_eq(r.features.names[FEATURE_INCOMPATIBLE], " a-name");
+}
+
 Test(pool_format, who_a_node_is_comes_back_with_any_label)
 {
     char text[POOL_TEXT_MAX];

@@ -133,6 +133,7 @@ static void check_texts(const uint8_t *data, size_t len)
 {
     char again[POOL_TEXT_MAX];
     struct pool_identity i;
+    struct store_text s;
     struct pool_who w;
     struct pool_term t;
     struct pool_home h;
@@ -142,6 +143,8 @@ static void check_texts(const uint8_t *data, size_t len)
 
     if (pool_identity_decode(text, n, &i) == 0)
         MUST(pool_identity_encode(&i, again) == n && memcmp(again, text, n) == 0);
+    if (store_text_decode(text, n, &s) == 0 && s.version == STORE_VERSION)
+        MUST(store_text_encode(&s, again) == n && memcmp(again, text, n) == 0);
     if (pool_home_decode(text, n, &h) == 0)
         MUST(pool_home_encode(&h, again) == n && memcmp(again, text, n) == 0);
     if (pool_floor_decode(text, n, &f) == 0)

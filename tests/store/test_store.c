@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* test_store: making and owning a store in a directory of the machine. */
 #include "check.h"
+#include "feature_flags.h"
 #include "store_dir.h"
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -212,6 +213,15 @@ Test(store, a_failed_init_leaves_nothing)
     teardown(&x);
 }
 
+static void read_text(const char *path, char out[STORE_TEXT_MAX])
+{
+    FILE *f = fopen(path, "r");
+
+    cr_assert_not_null(f);
+    cr_assert_gt(fread(out, 1, STORE_TEXT_MAX - 1, f), 0);
+    cr_assert_eq(fclose(f), 0);
+}
+
 static void is_version(const struct place *x, const char *version)
 {
     char path[256], text[64] = "";
@@ -227,12 +237,12 @@ static void is_version(const struct place *x, const char *version)
 Test(store, one_of_a_version_before_is_of_this_one_once_it_may_be_written)
 {
     static const char *const before[] = {"tallyfs store 2\n", "tallyfs store 3\n",
-                                          "tallyfs store 4\n"};
+                                          "tallyfs store 4\n", "tallyfs store 5\n"};
     struct place x;
     struct store_dir s;
 
     made(&x);
-    is_version(&x, "tallyfs store 5\n");
+    is_version(&x, "tallyfs store 6\n");
     for (size_t i = 0; i < sizeof before / sizeof *before; i++) {
         write_file(x.path, "tally-store", before[i]);
         cr_assert_eq(store_dir_open(x.path, STORE_READONLY, "check", x.path, &s, x.why), 0, "%s",
@@ -240,9 +250,77 @@ Test(store, one_of_a_version_before_is_of_this_one_once_it_may_be_written)
         store_dir_close(&s);
         is_version(&x, before[i]);
         cr_assert_eq(store_dir_open(x.path, 0, "mount", "/mnt", &s, x.why), 0, "%s", x.why);
-        is_version(&x, "tallyfs store 5\n");
+        is_version(&x, "tallyfs store 6\n");
         store_dir_close(&s);
     }
+    teardown(&x);
+}
+
+static void set_features(const struct place *x, uint64_t compatible, uint64_t read_only,
+                         uint64_t incompatible)
+{
+    const struct store_text t = {
+        .features = {.mask = {compatible, read_only, incompatible},
+                     .names = {"", [FEATURE_READ_ONLY] = {read_only ? ' ' : 0, 'q', 'u', 'i', 'c', 'k'},
+                               [FEATURE_INCOMPATIBLE] = {incompatible ? ' ' : 0, 'f', 'a', 'r'}}}};
+    char text[STORE_TEXT_MAX + 1];
+
+    (void)store_text_encode(&t, text);
+    write_file(x->path, "tally-store", text);
+}
+
+static int open_with(struct place *x, unsigned flags)
+{
+    struct store_dir s;
+    int err = store_dir_open(x->path, flags, "mount", "/mnt", &s, x->why);
+
+    if (err == 0)
+        store_dir_close(&s);
+    return err;
+}
+
+Test(store, a_feature_that_is_not_known_is_named)
+{
+    struct place x;
+
+    made(&x);
+    set_features(&x, 0, 0, 1ull << 63);
+    cr_assert_eq(open_with(&x, 0), -EPROTO);
+    says(&x, "was written by a newer version of tally: it uses incompatible 63 (far)");
+    cr_assert_eq(open_with(&x, STORE_READONLY), -EPROTO);
+    says(&x, "incompatible 63 (far), which this one does not know");
+    set_features(&x, 0, 1ull << 63, 0);
+    cr_assert_eq(open_with(&x, 0), -EPROTO);
+    says(&x, "it uses read_only 63 (quick), so this one can read it (tally check)");
+    cr_assert_eq(open_with(&x, STORE_SALVAGE), -EPROTO);
+    cr_assert_eq(open_with(&x, STORE_READONLY), 0, "%s", x.why);
+    teardown(&x);
+}
+
+Test(store, a_feature_that_harms_nobody_is_kept)
+{
+    char path[256], before[STORE_TEXT_MAX] = "", after[STORE_TEXT_MAX] = "";
+    struct place x;
+
+    made(&x);
+    set_features(&x, 1ull << 63, 0, 0);
+    snprintf(path, sizeof path, "%s/tally-store", x.path);
+    read_text(path, before);
+    cr_assert_eq(open_with(&x, 0), 0, "%s", x.why);
+    read_text(path, after);
+    cr_assert_str_eq(before, after);
+    teardown(&x);
+}
+
+Test(store, one_whose_features_cannot_be_read_is_damaged)
+{
+    struct place x;
+
+    made(&x);
+    write_file(x.path, "tally-store", "tallyfs store 6\ncompatible=0\n");
+    cr_assert_eq(open_with(&x, STORE_READONLY), -EUCLEAN);
+    says(&x, "its file tally-store is not as it was written");
+    cr_assert_eq(store_init(x.path, "", NULL, 0, x.why), -EEXIST);
     teardown(&x);
 }
 
@@ -260,7 +338,7 @@ Test(store, what_is_no_store_is_not_opened)
     cr_assert_eq(store_dir_open(x.dir, 0, "mount", "/mnt", &s, x.why), -ENOENT);
     says(&x, "is not a store: there is something else in it");
     cr_assert_not(is_there(x.dir, "lock"));
-    write_file(x.dir, "tally-store", "tallyfs store 6\n");
+    write_file(x.dir, "tally-store", "tallyfs store 7\n");
     cr_assert_eq(store_dir_open(x.dir, 0, "mount", "/mnt", &s, x.why), -EPROTO);
     says(&x, "newer");
     write_file(x.dir, "tally-store", "tallyfs store 1 in a pool\n");

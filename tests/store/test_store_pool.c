@@ -428,3 +428,40 @@ Test(store_pool, a_damaged_identity_of_the_pool_is_named)
     cr_assert_eq(try("one", 0), -EUCLEAN);
     says("its file tally-pool is damaged");
 }
+
+/* The pool is as a version made it that has a feature of this kind, which nobody here knows. */
+static void set_feature(enum feature_kind kind)
+{
+    struct pool_identity identity;
+    char text[POOL_TEXT_MAX];
+    size_t len;
+    char *was;
+
+    cr_assert_eq(io_read_file(AT_FDCWD, at("pool/tally-pool"), POOL_TEXT_MAX, &was, &len), 0);
+    cr_assert_eq(pool_identity_decode(was, len, &identity), 0);
+    free(was);
+    identity.features = (struct features){0};
+    identity.features.mask[kind] = 1ull << 63;
+    len = pool_identity_encode(&identity, text);
+    FILE *f = fopen(at("pool/tally-pool"), "w");
+
+    cr_assert_not_null(f);
+    cr_assert_eq(fwrite(text, 1, len, f), len);
+    cr_assert_eq(fclose(f), 0);
+}
+
+Test(store_pool, members_use_a_pool_whose_features_they_know)
+{
+    set_feature(FEATURE_COMPATIBLE);
+    cr_assert_eq(try("one", 0), 0, "%s", why);
+    set_feature(FEATURE_READ_ONLY);
+    note("before");
+    cr_assert_eq(try("one", 0), -EPROTO);
+    says("was made by a newer version of tally: it uses read_only 63, which this one does not know");
+    cr_assert_eq(init("two", "pool"), -EPROTO);
+    is_unchanged("before");
+    cr_assert_eq(try("one", STORE_READONLY), 0, "%s", why);
+    set_feature(FEATURE_INCOMPATIBLE);
+    cr_assert_eq(try("one", STORE_READONLY), -EPROTO);
+    says("incompatible 63");
+}

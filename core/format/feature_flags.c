@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+/* feature_flags: see the header. */
+#include "feature_flags.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FLAGS 64
+
+static const char *const kinds[FEATURE_KINDS] = {"compatible", "read_only", "incompatible"};
+
+/* What this version knows. */
+static const uint64_t known[FEATURE_KINDS] = {0};
+
+/* ---- three lines of a text ---- */
+
+void features_add(struct text_writer *w, const struct features *f)
+{
+    for (unsigned i = 0; i < FEATURE_KINDS; i++)
+        text_add(w, "%s=%016" PRIx64 "%s\n", kinds[i], f->mask[i], f->names[i]);
+}
+
+/* Are these words with one space before each, and not more than there are features? Else "". */
+static void read_names(const char *from, uint64_t mask, char out[FEATURES_NAMES])
+{
+    size_t len = strcspn(from, "\n");
+    int words = 0;
+
+    *out = '\0';
+    if (len >= FEATURES_NAMES)
+        return;
+    for (size_t i = 0; i < len; i++) {
+        bool space = from[i] == ' ';
+
+        words += space;
+        if (space ? i + 1 == len || from[i + 1] == ' '
+                  : i == 0 || (!islower((unsigned char)from[i]) &&
+                               !isdigit((unsigned char)from[i]) && from[i] != '-'))
+            return;
+    }
+    if (words <= __builtin_popcountll(mask))
+        snprintf(out, FEATURES_NAMES, "%.*s", (int)len, from);
+}
+
+void features_read(const char **at, struct features *ret)
+{
+    for (unsigned i = 0; i < FEATURE_KINDS; i++) {
+        const char *value = text_value(at, kinds[i]);
+        char *end;
+
+        ret->mask[i] = strtoull(value, &end, 16);
+        read_names(end, ret->mask[i], ret->names[i]);
+    }
+}
+
+/* ---- what is not known ---- */
+
+/* The name of the feature that has `before` lower ones in its mask; "" it has none. */
+static int name_of(const char *names, unsigned before, const char **ret_name)
+{
+    while (*names && before-- > 0)
+        names += 1 + strcspn(names + 1, " ");
+    *ret_name = *names ? names + 1 : "";
+    int len = (int)strcspn(*ret_name, " ");
+
+    return len == 1 && **ret_name == '-' ? 0 : len;
+}
+
+static void add_unknown(const struct features *f, enum feature_kind kind, char why[FEATURES_WHY])
+{
+    struct text_writer w = {why, FEATURES_WHY, strlen(why)};
+    unsigned before = 0;
+
+    for (unsigned bit = 0; bit < FLAGS; bit++) {
+        const char *name;
+
+        if (!(f->mask[kind] >> bit & 1))
+            continue;
+        int len = name_of(f->names[kind], before++, &name);
+
+        if (known[kind] >> bit & 1 || w.len + FEATURES_NAMES > w.room)
+            continue;
+        text_add(&w, "%s%s %u", w.len ? ", " : "", kinds[kind], bit);
+        if (len > 0)
+            text_add(&w, " (%.*s)", len < 60 ? len : 60, name);
+    }
+}
+
+int features_check(const struct features *f, bool writes, char why[FEATURES_WHY])
+{
+    *why = '\0';
+    if (f->mask[FEATURE_INCOMPATIBLE] & ~known[FEATURE_INCOMPATIBLE])
+        add_unknown(f, FEATURE_INCOMPATIBLE, why);
+    else if (writes && f->mask[FEATURE_READ_ONLY] & ~known[FEATURE_READ_ONLY])
+        add_unknown(f, FEATURE_READ_ONLY, why);
+    return *why ? -EPROTO : 0;
+}
+
+/* ---- the text tally-store ---- */
+
+#define POOLED " in a pool\n"
+
+size_t store_text_encode(const struct store_text *t, char out[STORE_TEXT_MAX + 1])
+{
+    struct text_writer w = {out, STORE_TEXT_MAX + 1, 0};
+
+    text_add(&w, STORE_TEXT_START "%d%s", STORE_VERSION, t->pooled ? POOLED : "\n");
+    features_add(&w, &t->features);
+    return text_end(&w, 0);
+}
+
+/* Of a version that had this line alone. */
+static int decode_line(const char *rest, const struct store_text *t, struct store_text *ret)
+{
+    if (strcmp(rest, t->pooled ? POOLED : "\n") != 0)
+        return -EPROTO;
+    *ret = *t;
+    return 0;
+}
+
+int store_text_decode(const char *text, size_t len, struct store_text *ret)
+{
+    char copy[STORE_TEXT_MAX + 1], again[STORE_TEXT_MAX + 1];
+    struct store_text t = {0};
+    const char *at = text + strlen(STORE_TEXT_START);
+    char *rest;
+
+    if (strncmp(text, STORE_TEXT_START, strlen(STORE_TEXT_START)) != 0)
+        return -ENOENT;
+    t.version = isdigit((unsigned char)*at) ? (unsigned)strtoul(at, &rest, 10) : 0;
+    if (t.version < STORE_VERSION_OLDEST || t.version > STORE_VERSION || rest != at + 1)
+        return -EPROTO;
+    t.pooled = strncmp(rest, POOLED, strlen(POOLED)) == 0;
+    if (t.version < 6)
+        return decode_line(rest, &t, ret);
+    if (text_begin(text, len, STORE_TEXT_START, 0, copy, sizeof copy, &at) == -EUCLEAN)
+        return -EUCLEAN;
+    features_read(&at, &t.features);
+    if (!text_is_same(again, store_text_encode(&t, again), text, len))
+        return -EUCLEAN;
+    *ret = t;
+    return 0;
+}
