@@ -112,6 +112,8 @@ int job_cancel(struct state *p, uint64_t number);
 int job_get(struct state *p, uint64_t number, struct job *ret);
 int job_next(struct state *p, uint64_t after, uint64_t *ret_number); /* -ENOENT at the end */
 size_t jobs_in(struct state *p, enum job_state state);
+/* How many have not ended, queued and running, at one moment: a sum of two jobs_in is of two. */
+size_t jobs_unfinished(struct state *p);
 /* Cancels all, waits for those that have begun and fails who waits for them. p->closing is set. May be
  * called again. */
 void jobs_release(struct state *p);

@@ -588,6 +588,16 @@ size_t jobs_in(struct state *p, enum job_state state)
     return n;
 }
 
+size_t jobs_unfinished(struct state *p)
+{
+    size_t n = 0;
+    MUTEX_GUARD(&p->jobs->lock);
+
+    for (size_t i = 0; i < p->jobs->count; i++)
+        n += !job_is_over(p->jobs->v[i]);
+    return n;
+}
+
 static unsigned count_waiters(const struct jobs *jobs)
 {
     unsigned n = 0;
@@ -679,7 +689,7 @@ void jobs_get_rest(struct state *p, struct jobs_rest *ret)
     struct workers_stats workers;
     struct flush_stats s;
 
-    *ret = (struct jobs_rest){.jobs = jobs_in(p, JOB_QUEUED) + jobs_in(p, JOB_RUNNING),
+    *ret = (struct jobs_rest){.jobs = jobs_unfinished(p),
                               .unsealed = seal_waiting(p),
                               .dropped_pages = drops_left(p->drops)};
     workers_get_stats(p->workers, &workers);

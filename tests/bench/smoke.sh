@@ -80,7 +80,7 @@ mkdir "$W/floor"
 "$FLOOR" -o transport=threads "$W/floor" >"$W/out" 2>"$W/err" &
 floor=$!
 pids+=("$floor")
-wait_until 60 mountpoint -q "$W/floor"
+wait_until mountpoint -q "$W/floor"
 mkdir "$W/floor/tree"
 tar -C "$source" -cf "$W/tar" .
 tar -C "$W/floor/tree" -xf "$W/tar"
@@ -169,7 +169,7 @@ claim "ended in the middle, it unmounts and removes what it made"
 TALLY=$TALLY "$bench" --quick --linux "$source" --on image "$W/ext4" >"$W/out" 2>"$W/err" &
 pid=$! # not that of a shell between
 pids+=("$pid")
-wait_until 60 grep -q 'small: round 1' "$W/err"
+wait_until grep -q 'small: round 1' "$W/err"
 kill -TERM "$pid"
 rc=0
 wait "$pid" || rc=$?

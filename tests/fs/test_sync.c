@@ -75,7 +75,7 @@ static void eight_share_one(struct sync *s)
 }
 
 /* Each of the last two took a minute, and eight came: who comes alone does not wait two minutes. */
-Test(sync, after_slow_ones_who_comes_alone_is_answered_soon, .timeout = 20)
+Test(sync, after_slow_ones_who_comes_alone_is_answered_soon, .timeout = 60)
 {
     struct fs_options o = {.state = {.clock = &slow.base}};
     struct fs fs = {.o = &o};

@@ -16,7 +16,7 @@ static struct view_edge described(struct waiting *w)
     return edge;
 }
 
-Test(waiting, the_longest_of_those_that_are_not_answered_is_told, .timeout = 20)
+Test(waiting, the_longest_of_those_that_are_not_answered_is_told, .timeout = 60)
 {
     struct waiting *w;
     clock_manual_init(&now, NSEC_PER_SEC);
@@ -39,7 +39,7 @@ Test(waiting, the_longest_of_those_that_are_not_answered_is_told, .timeout = 20)
     waiting_stop(w);
 }
 
-Test(waiting, what_waits_for_a_minute_is_an_alarm_once, .timeout = 20)
+Test(waiting, what_waits_for_a_minute_is_an_alarm_once, .timeout = 60)
 {
     struct waiting *w;
     clock_manual_init(&now, NSEC_PER_SEC);

@@ -12,5 +12,5 @@ claim "who reads after a write has ended sees what was written, whoever read mea
 "${test_file%/*}/aio.py" "$M/main" 4000
 
 claim "many such writes, and readers of the same pages, do not wait for each other for good"
-timeout -s KILL 60 "${test_file%/*}/aio_many.py" "$M/main/many" 300
+timeout -s KILL "$limit" "${test_file%/*}/aio_many.py" "$M/main/many" 300
 finish

@@ -92,14 +92,14 @@ mount8
 mount --bind "$M/main" "$B"
 umount -i "$M"
 umount "part of it"
-wait_until 30 ended "$daemon"
+wait_until ended "$daemon"
 check_clean
 
 claim "a bind mount of which the daemon is dead"
 mount8
 mount --bind "$M/main" "$B"
 kill -KILL "$daemon"
-wait_until 10 ended "$daemon"
+wait_until ended "$daemon"
 umount "part of it"
 ! is_there || fail "it is still mounted"
 "$TALLY" umount "$M" 2>"$W/said"

@@ -77,12 +77,12 @@ written() { find "$1" -name 'seq-*' | wc -l; }
 has_more() { [[ $(written main) -gt $1 ]]; } # THAN
 seen=0
 for i in 1 2 3 4 5; do
-    wait_until 60 has_more "$seen"
+    wait_until has_more "$seen"
     t branch main "run$i" >/dev/null
     [[ $(written "run$i") -gt $seen ]] || fail "run$i has no more than $seen"
     seen=$(written "run$i")
 done
-wait_until 60 has_more "$seen" || fail "the writer does not go on"
+wait_until has_more "$seen" || fail "the writer does not go on"
 touch "$W/stop"
 wait "$writer"
 for i in 1 2 3 4 5; do

@@ -17,7 +17,7 @@ pack_bytes() { find "$bytes/packs" -type f -printf '%s\n' | awk '{n += $1} END {
 grown() { [[ $(pack_bytes) -gt $before ]]; }
 ids() { find "$M/.tally/objects" -type f | wc -l; }
 # Seconds that a command may take: some times what it takes for files of other ids, sanitized.
-within() { timeout 60 "${@:2}" || fail "$1 took more than 60 s"; }
+within() { timeout "$limit" "${@:2}" || fail "$1 took more than $limit s"; }
 may_log '^tally: warning: more than 16 contents have the id [0-9a-f]{32}, which is no chance'
 empty=$(store_kib)
 
@@ -71,7 +71,7 @@ collide make main 4000 2000
 before=$(pack_bytes)
 "$TALLY" -C "$M" flush >/dev/null 2>&1 &
 flush=$!
-wait_until 10 grown
+wait_until grown
 kill_daemon
 rc=0
 wait "$flush" || rc=$?

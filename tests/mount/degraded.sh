@@ -43,7 +43,7 @@ eq "$(makes more)" EROFS
 claim "where there is room again it is committed, and changes go on"
 rm "$D/other" "$D/other2"
 drain
-wait_until 20 is_ok || fail "$(state)"
+wait_until is_ok || fail "$(state)"
 eq "$(makes more)" OK
 rm "$M/main/more"
 eq "$(tree_digest "$M/main")" "$want"

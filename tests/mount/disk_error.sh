@@ -156,11 +156,11 @@ may_log 'tally mount: background work did not end: .*'
 fault "sync EIO kv/data.mdb"
 echo x >"$M/main/new9"
 fails "$TALLY" -C "$M" drain
-wait_until 60 ended "$daemon" || fail "the daemon goes on"
+wait_until ended "$daemon" || fail "the daemon goes on"
 rc=0
 wait "$daemon" || rc=$?
 eq "$rc" 1
-wait_until 60 is_unmounted || fail "it is still mounted"
+wait_until is_unmounted || fail "it is still mounted"
 matches "$(cat "$W/log")" 'ALARM: .* failed \(Input/output error\): the store is read-only now'
 fault ""
 replace_disk
@@ -179,7 +179,7 @@ chmod 700 "$M/main/small1" # a change that needs nothing but what is in memory, 
 truncate -s 8192 "$S/kv/data.mdb" # to who has it mapped the same as a disk that cannot be read
 : >"$W/log"
 fails "$TALLY" -C "$M" drain
-wait_until 20 ended "$daemon"
+wait_until ended "$daemon"
 rc=0
 wait "$daemon" || rc=$?
 eq "$rc" 1

@@ -58,12 +58,12 @@ sys.exit(1 if failed else 0)
 END
     threads=$!
     pids+=("$threads")
-    wait_until 60 test -e "$W/go"
+    wait_until test -e "$W/go"
 }
 others_go_on() {
-    eq "$(timeout 30 taskset -c 0 stat --cached=never -c %s "$M/main/d/other")" 6
-    eq "$(timeout 30 taskset -c 0 cat "$M/main/d/other")" other
-    fails timeout 30 taskset -c 0 ls "$M/main/d/nothing-of-that-name"
+    eq "$(timeout "$limit" taskset -c 0 stat --cached=never -c %s "$M/main/d/other")" 6
+    eq "$(timeout "$limit" taskset -c 0 cat "$M/main/d/other")" other
+    fails timeout "$limit" taskset -c 0 ls "$M/main/d/nothing-of-that-name"
 }
 
 for transport in threads uring; do

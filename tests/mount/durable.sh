@@ -84,13 +84,13 @@ except OSError as e: # the daemon is gone
 END
     writer=$!
     pids+=("$writer")
-    wait_until 60 has_names 10
+    wait_until has_names 10
     head -c 300000 /dev/urandom >"$M/noise/large$i"
     echo "$i" >"$M/noise/small$i"
     want_drained=$(drained)
     "$TALLY" -C "$M" drain >/dev/null
     touch "$W/drained"
-    wait_until 60 has_names 10 -newer "$W/drained"
+    wait_until has_names 10 -newer "$W/drained"
     ! ended "$writer" || fail "the writer has ended by itself"
     kill_daemon
     wait "$writer"
@@ -159,7 +159,7 @@ if [[ $(id -u) -eq 0 ]]; then
     claim "umount of one of two mounts of a daemon waits only for what is written"
     mount_store
     mount --bind "$M" "$W/other"
-    timeout 20 "$TALLY" umount "$W/other"
+    timeout "$limit" "$TALLY" umount "$W/other"
     mountpoint -q "$W/other" && fail "still mounted"
     eq "$(cat "$M/main/y")" still
     unmount_store
@@ -172,7 +172,7 @@ pid=$(python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["pid"])' 
 pids+=("$pid")
 exec 7<"$M/main/y"
 kill -KILL "$pid"
-wait_until 30 ended "$pid" || fail "the daemon is still there"
+wait_until ended "$pid" || fail "the daemon is still there"
 fails "$TALLY" mount "$S" "$M"
 matches "$(cat "$W/said")" 'is gone.*tally umount'
 fails "$TALLY" -C "$M" status

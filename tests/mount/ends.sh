@@ -29,8 +29,8 @@ is_unmounted() { ! mountpoint -q "$M"; }
 # all_is_there NAME [CODE] - the daemon must be gone, with that exit code, and all be there in the
 # next mount.
 all_is_there() {
-    wait_until 60 ended "$daemon" || fail "the daemon does not end"
-    wait_until 60 is_unmounted || fail "a dead mount is left"
+    wait_until ended "$daemon" || fail "the daemon does not end"
+    wait_until is_unmounted || fail "a dead mount is left"
     local rc=0
     wait "$daemon" 2>/dev/null || rc=$?
     eq "$rc" "${2:-0}"
@@ -63,15 +63,15 @@ for sig in TERM INT; do
     "$TALLY" -C "$M" drain --idle >"$W/drained" 2>&1 8>&- 9<&- &
     drain=$!
     pids+=("$drain")
-    wait_until 30 a_drain_runs
+    wait_until a_drain_runs
     kill -"$sig" "$daemon"
-    wait_until 60 ended "$daemon" || fail "the daemon does not end"
+    wait_until ended "$daemon" || fail "the daemon does not end"
     rc=0
     wait "$drain" || rc=$?
     eq "$rc" 1
     exec 8>&- 9<&-
     wait "$daemon"
-    wait_until 60 is_unmounted
+    wait_until is_unmounted
     mount_store
     eq "$(stat -c %s "$M/main/held")" 1000000
     rm "$M/main/held"
@@ -80,7 +80,7 @@ done
 
 claim "SIGTERM, while a branch waits for the kernel to write what a mapping made dirty"
 # Prints OK or the errno of the branch. The signal comes as soon as the command is with the daemon.
-rc=$(timeout 100 python3 - "$M/main/mapped" "$M/.tally/control" "$daemon" <<'END'
+rc=$(timeout "$limit" python3 - "$M/main/mapped" "$M/.tally/control" "$daemon" <<'END'
 import errno, mmap, os, signal, sys, threading, time
 fd = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT)
 os.ftruncate(fd, 48 << 20)
@@ -108,9 +108,9 @@ t.join()
 print(said[0])
 END
 )
-wait_until 60 ended "$daemon" || fail "the daemon does not end"
+wait_until ended "$daemon" || fail "the daemon does not end"
 wait "$daemon"
-wait_until 60 is_unmounted
+wait_until is_unmounted
 mount_store
 [[ $rc != OK || -d $M/mapped ]] || fail "the branch that was told of is not there"
 rm "$M/main/mapped"

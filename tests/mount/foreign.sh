@@ -19,7 +19,7 @@ new_store() { # DIRECTORY [OPTION…]
 # refused REGEX COMMAND… - soon, with that sentence.
 refused() {
     local rc=0
-    timeout 60 "${@:2}" >"$W/said" 2>&1 || rc=$?
+    timeout "$limit" "${@:2}" >"$W/said" 2>&1 || rc=$?
     [[ $rc -ge 1 && $rc -le 2 ]] || fail "exit code $rc of: ${*:2}: $(<"$W/said")"
     matches "$(<"$W/said")" "$1"
     ! mountpoint -q "$M" || fail "it is mounted"
@@ -109,10 +109,10 @@ while True:
 END
 racer=$!
 pids+=("$racer")
-wait_until 20 test -e "$S/kv/real"
+wait_until test -e "$S/kv/real"
 for _ in $(seq 30); do
     rc=0
-    timeout 60 "$TALLY" check --repair --foreign-store "$S" >"$W/said" 2>&1 || rc=$?
+    timeout "$limit" "$TALLY" check --repair --foreign-store "$S" >"$W/said" 2>&1 || rc=$?
     [[ $rc -le 2 ]] || fail "exit code $rc of a repair: $(<"$W/said")"
     ! ended "$racer" || fail "nobody changes the names any more"
 done
@@ -138,7 +138,7 @@ for part in "${parts[@]}"; do
     for command in "check --all-bytes" "log" "check --repair --free-leaks"; do
         rc=0
         # shellcheck disable=SC2086
-        timeout 60 "$TALLY" $command "$S" >"$W/said" 2>&1 || rc=$?
+        timeout "$limit" "$TALLY" $command "$S" >"$W/said" 2>&1 || rc=$?
         [[ $rc -le 2 ]] || fail "exit code $rc of: tally $command, with a FIFO for $part"
     done
     rm -rf "$S"
@@ -146,11 +146,11 @@ for part in "${parts[@]}"; do
     rm -rf "${S:?}/$part"
     mkfifo "$S/$part"
     rc=0
-    timeout 60 "$TALLY" mount "$S" "$M" >"$W/said" 2>&1 || rc=$?
+    timeout "$limit" "$TALLY" mount "$S" "$M" >"$W/said" 2>&1 || rc=$?
     if [[ $rc -eq 0 ]]; then
-        timeout 60 cat "$M/main/large" "$M/main/small" >/dev/null 2>&1 || rc=$?
+        timeout "$limit" cat "$M/main/large" "$M/main/small" >/dev/null 2>&1 || rc=$?
         [[ $rc -le 2 ]] || fail "exit code $rc of reading, with a FIFO for $part"
-        timeout 60 "$TALLY" umount "$M" >"$W/said" 2>&1 || fail "exit code $? of umount, with a FIFO for $part: $(<"$W/said")"
+        timeout "$limit" "$TALLY" umount "$M" >"$W/said" 2>&1 || fail "exit code $? of umount, with a FIFO for $part: $(<"$W/said")"
         ! mountpoint -q "$M" || fail "it is still mounted"
     else
         [[ $rc -eq 1 && -s $W/said ]] || fail "exit code $rc of a mount, with a FIFO for $part"
@@ -218,13 +218,13 @@ may_log '^tally: ALARM: '
 sound=0
 for i in 1 2 3 4 5 6; do
     rc=0
-    timeout 60 cat "$M/main/f$i" >"$W/got" 2>/dev/null || rc=$?
+    timeout "$limit" cat "$M/main/f$i" >"$W/got" 2>/dev/null || rc=$?
     [[ $rc -le 1 ]] || fail "exit code $rc of reading f$i"
     [[ $rc -eq 1 ]] || { cmp "$W/got" "$W/data.$i" && sound=$((sound + 1)); }
     ! grep -q "root's own" "$W/got" || fail "f$i has another file's bytes"
 done
 [[ $sound -ge 1 && $sound -le 2 ]] || fail "$sound of them are sound"
-timeout 60 "$TALLY" -C "$M" scrub --wait >/dev/null 2>&1 || [[ $? -eq 1 ]]
+timeout "$limit" "$TALLY" -C "$M" scrub --wait >/dev/null 2>&1 || [[ $? -eq 1 ]]
 unmount_store
 
 claim "a pool that is somebody else's, or that others may write"

@@ -93,7 +93,7 @@ for round in {1..8}; do
     rm "main/w3" "main/big$round"
     [[ $round -lt 3 ]] || "$TALLY" drop "b$((round - 2))" >/dev/null
 done
-wait_until 120 two_cycles
+wait_until two_cycles
 touch "$W/stop"
 wait "$cycles"
 eq "$(grep -v ' marked=0 collected=0 ' "$W/cycles" || true)" ""

@@ -18,9 +18,9 @@ begin_drain() {
     "$TALLY" -C "$M" drain --idle >"$W/drained" 2>&1 8>&- &
     drain=$!
     pids+=("$drain")
-    wait_until 30 newer_than "${before:-0}"
+    wait_until newer_than "${before:-0}"
     number=$(newest)
-    wait_until 30 is_begun "$number"
+    wait_until is_begun "$number"
 }
 is_begun() { [[ $(job "$1" state) != queued ]]; }
 threads() { find "/proc/$(python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["pid"])' "$M/.tally/stats.json")/task" -mindepth 1 -maxdepth 1 | wc -l; }
@@ -61,13 +61,13 @@ eq "$(job "$number" state) $(job "$number" error)" "cancelled ECANCELED"
 let_go
 
 claim "more than may run at once are queued, status shows them, and a drain goes by"
-head -c 20000000 /dev/urandom >main/much
+head -c 100000000 /dev/urandom >main/much # 100 seconds of a scrub at 1M
 drain
 before=$(threads)
 "$TALLY" set max_in_flight_jobs 1
 "$TALLY" set scrub_rate 1M
 scrub=$(begun scrub)
-wait_until 30 is_begun "$scrub"
+wait_until is_begun "$scrub"
 queued=()
 for verb in gc compact rebuild sweep; do queued+=("$(begun "$verb")"); done
 for number in "${queued[@]}"; do eq "$(job "$number" state)" queued; done
@@ -99,7 +99,7 @@ eq "$(job "$number" done)" "$(job "$number" total)"
 
 claim "on a terminal a bar is drawn again and again, and wiped; elsewhere there is none"
 begin_drain
-timeout 60 python3 - "$TALLY" "$M" "$number" "$W/drawn" <<'END' 8>&- &
+timeout "$limit" python3 - "$TALLY" "$M" "$number" "$W/drawn" <<'END' 8>&- &
 import os, pty, select, sys
 tally, mnt, number, drawn = sys.argv[1:]
 pid, fd = pty.fork()
@@ -125,7 +125,7 @@ assert said.rstrip().split(b"\x1b[K")[-1].strip().startswith(b"seq="), said
 END
 terminal=$!
 pids+=("$terminal")
-wait_until 60 test -e "$W/drawn"
+wait_until test -e "$W/drawn"
 let_go
 wait "$terminal"
 wait "$drain"

@@ -163,7 +163,7 @@ claim "a daemon that is gone is named by every verb"
 pid=$(daemon_of way)
 pids+=("$pid")
 kill -KILL "$pid"
-wait_until 10 ended "$pid"
+wait_until ended "$pid"
 for verb in status jobs 'jobs 1' 'branch main x'; do
     # shellcheck disable=SC2086
     says 'the daemon of .*way is gone; `tally umount' -C way $verb

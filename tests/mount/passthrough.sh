@@ -87,7 +87,7 @@ sys.stdin.read()
 sys.stdout.buffer.write(ctypes.string_at(m, 300000))' "$M/main/a" <"$W/pipe" >"$W/out" &
 reader=$!
 exec 6>"$W/pipe"
-wait_until 30 grep -q mapped "$W/out"
+wait_until grep -q mapped "$W/out"
 eq "$(errno_of 'os.open(argv[0], os.O_RDWR)' "$M/main/a")" ETXTBSY
 umount -l "$M"
 exec 6>&-

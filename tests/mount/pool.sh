@@ -15,7 +15,7 @@ use() {
 # A store that was just mounted reports by itself, at any moment: only then the test goes on.
 started() {
     daemons[$1]=$daemon
-    wait_until 60 has_reported "$1"
+    wait_until has_reported "$1"
 }
 has_reported() { "$TALLY" -C "$W/mnt.$1" status | grep -Eq '^ *report=[1-9]'; }
 start() {
@@ -43,7 +43,7 @@ settled_digest() {
     local i
     for i in "${!daemons[@]}"; do "$TALLY" -C "$W/mnt.$i" drain --idle >/dev/null; done
     rm -f "$W/digest"
-    wait_until 60 unchanged
+    wait_until unchanged
     cat "$W/digest"
 }
 unchanged() {
@@ -216,7 +216,7 @@ rm "$W/mnt.one/main/lone" "$W/mnt.one/main/large" "$W/mnt.one/main/small"
 "$TALLY" -C "$W/mnt.one" drain --idle >/dev/null
 matches "$(gc one)" 'marked=[1-9][0-9]* collected=0 '
 [[ -s $lone && -s $lone.sums ]]
-wait_until 60 collected "$lone"
+wait_until collected "$lone"
 [[ ! -e $lone.sums ]]
 cmp "$W/large" "$W/mnt.two/main/large"
 cmp "$W/small" "$W/mnt.two/main/small"
@@ -232,16 +232,16 @@ told two
 last=$(find "$P/objects" -name "$(object "$W/mnt.two/main/last").*" ! -name '*.sums')
 stop two
 "$TALLY" -C "$W/mnt.one" set stale_report_threshold 1s >/dev/null
-wait_until 60 retired 2
+wait_until retired 2
 refused 'was retired as node 2 of the pool' "$W/store.two"
-wait_until 60 collected "$last" one
+wait_until collected "$last" one
 cmp "$W/large" "$W/mnt.one/main/again"
 cmp "$W/other" "$W/mnt.one/main/other"
 
 claim "when nothing is left nothing is left of the bytes"
 rm "$W"/mnt.one/main/*
 "$TALLY" -C "$W/mnt.one" drain --idle >/dev/null
-wait_until 60 empty
+wait_until empty
 eq "$(find "$P/objects" "$P/packs" -type f)" ""
 
 claim "the daemon ends well and leaves a sound store"

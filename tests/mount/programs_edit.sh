@@ -108,16 +108,16 @@ eq "$(cat counter)" 100
 flock --close lock sleep 60 & # the child does not inherit it
 holder=$!
 pids+=("$holder")
-wait_until 10 sh -c '! flock -n lock true'
+wait_until sh -c '! flock -n lock true'
 fails flock -n lock true
 fails flock -n -s lock true
 child=$(pgrep -P "$holder")
 pids+=("$child")
 kill -KILL "$holder"
 wait "$holder" 2>/dev/null || true
-wait_until 10 flock -n lock true
+wait_until flock -n lock true
 kill "$child"
-wait_until 10 ended "$child"
+wait_until ended "$child"
 
 claim "fifos and sockets between processes"
 mkfifo pipe
@@ -176,7 +176,7 @@ cp "$(command -v sleep)" prog
 ./prog 30 &
 runner=$!
 pids+=("$runner")
-wait_until 10 sh -c "readlink /proc/$runner/exe | grep -q /main/prog"
+wait_until sh -c "readlink /proc/$runner/exe | grep -q /main/prog"
 eq "$(errno_of 'os.open("prog", os.O_WRONLY)')" ETXTBSY
 cp "$(type -P true)" prog2
 mv prog2 prog

@@ -59,7 +59,7 @@ for mode in wal delete truncate persist; do
     writer a.db one 100000 >"$W/progress" 2>/dev/null &
     victim=$!
     pids+=("$victim")
-    wait_until 60 grep -q 57 "$W/progress"
+    wait_until grep -q 57 "$W/progress"
     kill -KILL "$victim"
     wait "$victim" 2>/dev/null || true
     [[ $(rows a.db) -ge 58 ]]
@@ -86,7 +86,7 @@ writer a.db one 100000 >"$W/progress" 2>/dev/null &
 victim=$!
 pids+=("$victim")
 for i in 1 2 3; do
-    wait_until 60 grep -q "${i}57" "$W/progress"
+    wait_until grep -q "${i}57" "$W/progress"
     "$TALLY" branch main "b$i" >/dev/null
     sound "$M/b$i/a.db"
     [[ $(rows "$M/b$i/a.db") -ge ${i}58 ]]

@@ -125,12 +125,12 @@ for way in "-i -o remount,ro $M" "-o remount,ro $S $M" "-i -o remount,bind,ro $M
     touch "$M/main/f"
     # shellcheck disable=SC2086
     mount $way
-    wait_until 10 state_is ro,relatime || fail "the daemon says $(state)"
+    wait_until state_is ro,relatime || fail "the daemon says $(state)"
     eq "$(errno_of 'open(argv[0], "w")' "$M/main/f")" EROFS
     ! moved "$M/main/f" cat "$M/main/f" || fail "a reading moved the access time"
     mount -i -o remount,rw "$M"
     mount -i -o remount,bind,rw "$M"
-    wait_until 10 state_is rw,relatime || fail "the daemon says $(state)"
+    wait_until state_is rw,relatime || fail "the daemon says $(state)"
 done
 
 claim "mounted ro, then rw; a bind mount of a part turns read-only by itself"
@@ -161,7 +161,7 @@ for i in {1..20}; do
     echo "$i" >"$M/main/f"
 done
 kill -TERM "$daemon"
-wait_until 30 ended "$daemon"
+wait_until ended "$daemon"
 check_clean
 
 claim "what an ordinary user mounted stays nosuid and nodev, whatever root says"

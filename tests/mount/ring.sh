@@ -66,7 +66,7 @@ claim "as a group of its own for the scheduler the daemon is of the idle class, 
 setsid "$TALLY" mount -f "$S" "$M" </dev/null >>"$W/log" 2>&1 &
 daemon=$!
 pids+=("$daemon")
-wait_until 30 mounted_or_ended
+wait_until mounted_or_ended
 echo more >"$M/main/b"
 drain
 group=TS
@@ -74,7 +74,7 @@ if [[ $(cat /proc/sys/kernel/sched_autogroup_enabled 2>/dev/null) == 1 &&
     $(readlink /proc/self/ns/cgroup) == 'cgroup:[4026531835]' ]] &&
     ! grep -E '^[0-9]+:([^:]*,)?(cpu(,[^:]*)?)?:' /proc/self/cgroup | grep -qv ':/$'; then
     group=IDL
-    wait_until 20 one_is_not
+    wait_until one_is_not
 elif [[ $(cat /proc/sys/kernel/sched_autogroup_enabled 2>/dev/null) == 1 ]]; then
     group=$(classes "$daemon") # groups of version 2: it depends on what they divide
 fi

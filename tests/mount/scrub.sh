@@ -86,7 +86,7 @@ matches "$("$TALLY" scrub)" '^job=[0-9]+$'
 job=$(names .tally/jobs | tr ' ' '\n' | sort -n | tail -n 1)
 eq "$("$TALLY" scrub)" "job=$job"
 under_way() { grep -qE '^bytes_done=[1-9][0-9]{5}' ".tally/jobs/$job"; }
-wait_until 60 under_way
+wait_until under_way
 "$TALLY" cancel "$job" >/dev/null
 fails "$TALLY" wait "$job"
 matches "$(cat "$W/said")" 'was cancelled'
@@ -98,7 +98,7 @@ claim "one that the end of the mount interrupts goes on by itself"
 "$TALLY" set scrub_rate 1M/s >/dev/null
 matches "$("$TALLY" scrub)" '^job=[0-9]+$'
 it_runs() { "$TALLY" status | grep -q 'running=20'; }
-wait_until 60 it_runs # its thread begins when it gets to it
+wait_until it_runs # its thread begins when it gets to it
 cd /
 unmount_store
 mount_store

@@ -46,7 +46,7 @@ for by in "${transports[@]}"; do
     "${test_file%/*}/setid_many.py" "$M/main/$by/many" >"$W/made" 2>&1 &
     many=$!
     pids+=("$many")
-    wait_until 40 ended "$many"
+    wait_until ended "$many"
     wait "$many"
     [[ $(<"$W/made") -gt 0 ]] || fail "said: $(<"$W/made")"
 done

@@ -97,7 +97,7 @@ room_came_back() { [[ $(du -sk "$W/two/cold" | cut -f1) -lt $((there - 19000)) ]
 cp "$M/main/tree/l3" "$W/l3"
 rm "$M/main/tree/l3"
 drain
-wait_until 30 room_came_back
+wait_until room_came_back
 cp "$W/l3" "$M/main/tree/l3"
 touch -r "$W/l3" "$M/main/tree/l3"
 drain
@@ -113,7 +113,7 @@ detach two
 sync "$M/main/here"
 errors() { [[ $(errno_of 'open(argv[0], "rb").read()' "$M/main/tree/$1") == EIO ]]; }
 gone() { echo 3 >/proc/sys/vm/drop_caches && errors s200 && errors l2; }
-wait_until 30 gone
+wait_until gone
 eq "$(cat "$M/main/here")" here
 echo new >"$M/main/new"
 cp "$W/l3" "$M/main/l3.again"
@@ -138,7 +138,7 @@ attach two
 rm "$M/main/l3.again" "$M/main/new"
 sed -i '/s300$/d' "$W/sums"
 healed() { sha256sum --quiet -c "$W/sums" >/dev/null 2>&1 && shard_is 1 ok; }
-wait_until 60 healed
+wait_until healed
 want=$(tree_digest "$M/main/tree")
 
 claim "mounted without it, the store is there, and so are its other files"
@@ -150,7 +150,7 @@ errors s100
 errors l1
 eq "$(find "$M/main/tree" -type f | wc -l)" 302
 attach two
-wait_until 60 same_tree
+wait_until same_tree
 
 claim "another disk in its place is recognised, and never written to"
 unmount_store
@@ -163,7 +163,7 @@ mkdir -p "$other"
 "$TALLY" mount -f "$W/other.store" "$other" </dev/null >>"$W/log" 2>&1 &
 other_daemon=$!
 pids+=("$other_daemon")
-wait_until 30 mountpoint -q "$other"
+wait_until mountpoint -q "$other"
 mount "${loop[three]}" "$W/two"
 mkdir "$W/two/cold"
 "$TALLY" -C "$other" shard add 1 "dir:$W/two/cold" >/dev/null
@@ -179,7 +179,7 @@ t gc --grace 0s --wait >/dev/null
 eq "$(cd "$W/two" && find . -type f -print0 | sort -z | xargs -0 sha256sum)" "$swapped"
 detach two
 attach two
-wait_until 60 same_tree
+wait_until same_tree
 
 claim "read-only, it is read, and what is to go there stays here"
 mount -o remount,ro "$W/two"
@@ -192,7 +192,7 @@ drain
 want=$(tree_digest "$M/main/tree")
 shard_is 1 readonly
 mount -o remount,rw "$W/two"
-wait_until 60 shard_is 1 ok
+wait_until shard_is 1 ok
 same_tree
 
 claim "a full one takes what there is room for, and nothing is lost"
@@ -252,7 +252,7 @@ mkdir "$M2"
 "$TALLY" mount -f "$S2" "$M2" </dev/null >>"$W/log" 2>&1 &
 second=$!
 pids+=("$second")
-wait_until 30 mountpoint -q "$M2"
+wait_until mountpoint -q "$M2"
 eq "$(tree_digest "$M2/main/tree")" "$want"
 "$TALLY" -C "$M2" recall main/tree/l2 main/tree/s7 --wait >/dev/null
 eq "$(tree_digest "$M2/main/tree")" "$want"

@@ -13,7 +13,7 @@ mount_short() { # FILES
     (ulimit -n "$1" && exec "$TALLY" mount -f ${MOUNT_OPTIONS:+-o "$MOUNT_OPTIONS"} "$S" "$M" </dev/null >>"$W/log" 2>&1) &
     daemon=$!
     pids+=("$daemon")
-    wait_until 30 mounted_or_ended
+    wait_until mounted_or_ended
     mountpoint -q "$M"
 }
 state() { "$TALLY" -C "$M" status | sed -n 's/^state  *//p'; }
@@ -23,7 +23,7 @@ claim "the soft limit becomes the hard one"
 (ulimit -Sn 40 && exec "$TALLY" mount -f "$S" "$M" </dev/null >>"$W/log" 2>&1) &
 daemon=$!
 pids+=("$daemon")
-wait_until 30 mounted_or_ended
+wait_until mounted_or_ended
 eq "$(awk '/^Max open files/ { print $4 }' "/proc/$daemon/limits")" "$(ulimit -Hn)"
 unmount_store
 

@@ -17,8 +17,8 @@ may_log '^tally: warning: shard 1 is unreachable: it does not answer$'
 may_log '^tally: warning: shard 1 did not answer to the end: dir:'
 may_log '^tally: note: shard 1 is ok$'
 
-t() { timeout 60 "$TALLY" -C "$M" "$@"; }
-reads() { timeout 60 python3 -c '
+t() { timeout "$limit" "$TALLY" -C "$M" "$@"; }
+reads() { timeout "$limit" python3 -c '
 import errno, sys
 try:
     open(sys.argv[1], "rb").read()
@@ -27,7 +27,7 @@ except OSError as e:
     print(errno.errorcode[e.errno])' "$M/main/$1"; }
 # In bounded time, with a sentence that names the shard, and a store that is closed.
 unmounts() {
-    timeout 60 "$@" "$M" 2>"$W/said" || fail "no unmount: $(<"$W/said")"
+    timeout "$limit" "$@" "$M" 2>"$W/said" || fail "no unmount: $(<"$W/said")"
     matches "$(<"$W/said")" "its store is closed; the shard dir:$D/cold did not answer"
     ! mountpoint -q "$M" || fail "it is mounted"
     [[ -z $(ls "$S/log") ]] || fail "a log is left"
@@ -96,7 +96,7 @@ check_clean
 
 claim "it answers again: that process ends, and the shard is as it was"
 fault ""
-wait_until 30 ended "$stuck"
+wait_until ended "$stuck"
 wait "$stuck"
 mount_store
 eq "$(digest "$M/main/cold")" "$cold"
@@ -110,7 +110,7 @@ mount_store
 kill -STOP "$disk"
 others_go_on four
 unmounts "$TALLY" umount
-wait_until 30 ended "$daemon"
+wait_until ended "$daemon"
 kill -CONT "$disk"
 wait "$daemon"
 mount_store
@@ -121,9 +121,9 @@ claim "back while it is mounted, it is seen as back"
 kill -STOP "$disk"
 unseen() { [[ $(reads cold) == EIO ]]; }
 echo 3 >/proc/sys/vm/drop_caches
-wait_until 30 unseen
+wait_until unseen
 kill -CONT "$disk"
 back() { [[ $(t shard list) =~ 1\ .*ok ]]; }
-wait_until 30 back
+wait_until back
 eq "$(digest "$M/main/cold")" "$cold"
 finish

@@ -45,7 +45,7 @@ put_large() {
 claim "the mount is there for others while an object's stat waits for a large file to be sealed"
 put_large
 ask 20
-wait_until 30 all_wait || fail "not all of them ask: $(cat "/proc/${waiting[0]}/wchan")"
+wait_until all_wait || fail "not all of them ask: $(cat "/proc/${waiting[0]}/wchan")"
 eq "$(cat "$M/main/small")" small
 echo other >"$M/main/other"
 all_wait || fail "they do not wait any more"
@@ -57,9 +57,9 @@ claim "a mount that ends while they wait ends well"
 put_large
 ask 2
 exec 3<&-
-wait_until 30 all_wait || fail "they do not ask"
+wait_until all_wait || fail "they do not ask"
 kill -TERM "$daemon"
-wait_until 30 term_taken
+wait_until term_taken
 fault ""
 wait "$daemon"
 for pid in "${waiting[@]}"; do

@@ -23,7 +23,7 @@ others_go_on() {
     eq "$(fsyncs "other-$1")" OK
     "$TALLY" -C "$M" flush >/dev/null
     "$TALLY" -C "$M" branch main "branch-$1" >/dev/null
-    timeout 60 "$TALLY" -C "$M" drain >/dev/null || fail "no drain"
+    timeout "$limit" "$TALLY" -C "$M" drain >/dev/null || fail "no drain"
     after=$(durable)
     [[ $after -gt $before ]] || fail "durable $before, then $after"
     eq "$(<"$M/branch-$1/other-$1")" other
@@ -54,7 +54,7 @@ for i in range(700):
 END
 before=$(durable)
 fault "write EIO packs" "name EIO objects"
-timeout 60 "$TALLY" -C "$M" drain >/dev/null || fail "no drain"
+timeout "$limit" "$TALLY" -C "$M" drain >/dev/null || fail "no drain"
 [[ $(durable) -gt $before ]]
 eq "$(fsyncs another)" OK
 small() {
@@ -93,7 +93,7 @@ may_log 'tally: (ALARM|warning): the slots of files that are not sealed cannot a
 bash -c 'ulimit -n 300; exec "$@"' _ "$TALLY" mount -f "$S" "$M" </dev/null >>"$W/log" 2>&1 &
 daemon=$!
 pids+=("$daemon")
-wait_until 30 mounted_or_ended
+wait_until mounted_or_ended
 mountpoint -q "$M" || fail "it is not mounted"
 eq "$(<"$M/main/other-1")" other
 matches "$(state)" 'not all slots can be opened yet, which is tried again: Too many open files'

@@ -70,7 +70,7 @@ all_turned() { [[ $(names "$W" | grep -o 'turned\.[1-8] ' | wc -l) -eq 8 ]]; }
 another_turn() {
     for _ in 1 2; do
         rm -f "$W"/turned.*
-        wait_until 60 all_turned || fail "not all of them go on"
+        wait_until all_turned || fail "not all of them go on"
     done
 }
 
@@ -102,7 +102,7 @@ for transport in "${transports[@]}"; do
     ! ended "$daemon" || fail "it ended while somebody is in there"
     touch "$W/stop"
     wait_all "${workers[@]}"
-    wait_until 60 ended "$daemon"
+    wait_until ended "$daemon"
     wait "$daemon"
     quiet_log
     check_clean

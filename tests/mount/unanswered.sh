@@ -17,7 +17,7 @@ find "$M/main" -type f -exec cat {} + >/dev/null
 rm -r "$M/main/some"
 drain
 nobody_waits() { grep -q '^waiting  *0$' "$M/.tally/status"; }
-wait_until 5 nobody_waits
+wait_until nobody_waits
 eq "$(python3 -c 'import json, sys
 s = json.load(open(sys.argv[1]))
 print(s["waiting_requests"], s["longest_wait_seconds"])' "$M/.tally/stats.json")" "0 0.0"
@@ -28,7 +28,7 @@ bounded() {
     "$@" >"$W/out" 2>&1 &
     bounded=$!
     pids+=("$bounded")
-    wait_until 10 ended "$bounded"
+    wait_until ended "$bounded"
     wait "$bounded"
 }
 
@@ -37,7 +37,7 @@ for by in "${transports[@]}"; do
     "$FORGETFUL" "$by" "$W/forgetful" >"$W/forgotten" 2>"$W/faults" &
     server=$!
     pids+=("$server")
-    wait_until 10 mountpoint -q "$W/forgetful"
+    wait_until mountpoint -q "$W/forgetful"
     bounded python3 -c 'import os, sys
 try:
     os.listdir(sys.argv[1])

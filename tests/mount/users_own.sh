@@ -36,11 +36,11 @@ mount_own() { # OPTIONS…
     as "$user" "$W/tally" mount -f ${MOUNT_OPTIONS:+-o "$MOUNT_OPTIONS"} "$@" "$S" "$M" </dev/null >>"$W/log" 2>&1 &
     daemon=$!
     pids+=("$daemon")
-    wait_until 30 sh -c "grep -q ' $M fuse' /proc/self/mounts || ! kill -0 $daemon 2>/dev/null"
+    wait_until sh -c "grep -q ' $M fuse' /proc/self/mounts || ! kill -0 $daemon 2>/dev/null"
     grep -q " $M fuse" /proc/self/mounts
 }
 daemon_ended() {
-    wait_until 30 ended "$daemon"
+    wait_until ended "$daemon"
     wait "$daemon"
     quiet_log
 }

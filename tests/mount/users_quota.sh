@@ -35,12 +35,12 @@ print(struct.pack("<8QI4x", int(sys.argv[1]) << 10, 0, int(sys.argv[2]) << 20, 0
         </dev/null >>"$W/log" 2>&1 &
     daemon=$!
     pids+=("$daemon")
-    wait_until 30 sh -c "grep -q ' $M fuse' /proc/self/mounts || ! kill -0 $daemon 2>/dev/null"
+    wait_until sh -c "grep -q ' $M fuse' /proc/self/mounts || ! kill -0 $daemon 2>/dev/null"
     grep -q " $M fuse" /proc/self/mounts
 }
 unmount_quota() {
     as "$W/tally" umount "$M"
-    wait_until 30 ended "$daemon"
+    wait_until ended "$daemon"
     wait "$daemon"
     quiet_log
 }

@@ -27,7 +27,7 @@ up() {
     matches "$(<"$utab")" 'TARGET=[^ ]*mount\\040point .*uhelper=fuse.tally'
 }
 over() {
-    wait_until 30 ended "$daemon" || fail "the daemon does not end"
+    wait_until ended "$daemon" || fail "the daemon does not end"
     is_unmounted || fail "dead mounts are left: $(<"/proc/self/mountinfo")"
     # After a second signal the daemon ends at once, as after SIGKILL: the next mount clears up.
     [[ $1 == *TERM*INT* ]] || no_line "$1"
@@ -52,7 +52,7 @@ done
 claim "a daemon that was killed, and a mount that nobody told it of: the next one clears up"
 up
 kill -KILL "$daemon"
-wait_until 10 ended "$daemon"
+wait_until ended "$daemon"
 umount2 "$M" 2
 M="$W/other place"
 mount8
@@ -77,7 +77,7 @@ flock 9
 echo "$other" >"$W/expected"
 cp "$utab" "$W/before"
 umount2 "$M" 0
-wait_until 60 ended "$daemon" || fail "the daemon waits for the lock"
+wait_until ended "$daemon" || fail "the daemon waits for the lock"
 cmp "$utab" "$W/before"
 exec 9<&-
 up
@@ -85,7 +85,7 @@ eq "$(grep -c fuse.tally "$utab")" 1
 exec 9<"$W/run/utab.lock"
 flock 9
 umount2 "$M" 0
-wait_until 10 is_unmounted
+wait_until is_unmounted
 exec 9<&-
 over "the lock"
 eq "$(find "$W/run" -mindepth 1 -printf '%f ')" "$(find "$W/run" \( -name utab -o -name utab.lock \) -printf '%f ')"

@@ -948,7 +948,7 @@ static int while_t_is_listed(const struct refs_item *item, void *ctx)
     return pthread_join(thread, ctx);
 }
 
-Test(refs, two_tables_never_wait_for_each_other, .timeout = 10)
+Test(refs, two_tables_never_wait_for_each_other, .timeout = 60)
 {
     void *done = NULL;
     table_create(&u);

@@ -787,7 +787,7 @@ Test(sweep, one_that_is_cancelled_ends_at_once)
 
 static void wait_for_jobs(void)
 {
-    while (jobs_in(x.p, JOB_QUEUED) + jobs_in(x.p, JOB_RUNNING))
+    while (jobs_unfinished(x.p))
         usleep(1000);
 }
 

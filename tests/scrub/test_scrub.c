@@ -441,7 +441,7 @@ Test(scrub, one_that_is_cancelled_ends_at_once_and_the_next_goes_on)
     next = record().now.pages;
     cr_assert_gt(next, 0);
     fixture_reopen(&x);
-    cr_assert_eq(jobs_in(x.p, JOB_QUEUED) + jobs_in(x.p, JOB_RUNNING), 0,
+    cr_assert_eq(jobs_unfinished(x.p), 0,
                  "who cancelled it does not want it");
     cr_assert_eq(record().now.pages, next);
     agreed(&x, "set scrub_rate 1G/s", "ok");
@@ -461,7 +461,7 @@ Test(scrub, one_that_a_restart_interrupts_goes_on_by_itself)
     r = record();
     pages = r.now.pages;
     cr_assert_gt(pages, 0);
-    cr_assert_eq(jobs_in(x.p, JOB_QUEUED) + jobs_in(x.p, JOB_RUNNING), 1);
+    cr_assert_eq(jobs_unfinished(x.p), 1);
     turn_until_the_end(1);
     r = record();
     cr_assert_eq(r.phase, SCRUB_NONE);
@@ -469,7 +469,7 @@ Test(scrub, one_that_a_restart_interrupts_goes_on_by_itself)
     cr_assert_gt(r.last.objects, 150);
     cr_assert_eq(r.last.damaged, 0);
     fixture_reopen(&x);
-    cr_assert_eq(jobs_in(x.p, JOB_QUEUED) + jobs_in(x.p, JOB_RUNNING), 0);
+    cr_assert_eq(jobs_unfinished(x.p), 0);
     cr_assert_eq(record().ended, r.ended, "it is remembered");
 }
 
@@ -498,7 +498,7 @@ Test(scrub, a_damaged_record_of_it_begins_anew)
     kv_close(x.kv);
     cr_assert_eq(kv_mem_flip(x.mem, TABLE_META, "scrub", 5, 20, 1), 0);
     fixture_open(&x);
-    cr_assert_eq(jobs_in(x.p, JOB_QUEUED) + jobs_in(x.p, JOB_RUNNING), 0);
+    cr_assert_eq(jobs_unfinished(x.p), 0);
     agreed(&x, "set scrub_rate 1G/s", "ok");
     agreed(&x, "scrub wait", " damaged=0 job=");
 }

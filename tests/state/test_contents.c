@@ -221,7 +221,7 @@ Test(contents, what_dies_while_a_view_seals_it_is_no_failure_and_leaves_nothing)
     content_let_go(x.p, twin);
     drain();
     start_sealing(&sealer);
-    for (int i = 0; i < 100; i++) {
+    while (met < 50) { /* on few CPUs it takes more of them */
         struct content *c = begun_slot();
         stretch(c);
         content_let_go(x.p, c);
@@ -231,7 +231,6 @@ Test(contents, what_dies_while_a_view_seals_it_is_no_failure_and_leaves_nothing)
         cr_assert_eq(flush_now(x.p), 0);
     }
     stop_sealing(sealer);
-    cr_assert_gt(met, 50, "%u died while they were sealed", met);
     cr_assert_eq(refs_unref(x.p->refs, twin->number), 0);
     content_unref(twin);
     nothing_is_left();

@@ -413,7 +413,7 @@ Test(tree, an_item_whose_object_cannot_be_released_goes_and_the_leak_is_reported
 }
 
 /* A page in good order that names itself: its checksum says nothing about that. */
-Test(tree, a_page_that_leads_in_a_circle_is_an_error, .timeout = 20)
+Test(tree, a_page_that_leads_in_a_circle_is_an_error, .timeout = 60)
 {
     struct tree_page *p;
     uint8_t number[8];
