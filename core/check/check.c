@@ -436,7 +436,7 @@ void check_release(struct check *c)
     map64_release(&c->pack_records);
     map64_release(&c->pack_bytes);
     map64_release(&c->roots);
-    map64_release(&c->named);
+    free(c->seen);
     map64_release(&c->bad);
     map64_release(&c->reindexed);
     map64_release(&c->missing);

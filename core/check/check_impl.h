@@ -55,6 +55,14 @@ void fixes_release(struct fixes *f);
 
 /* ---- one check ---- */
 
+/* Of one tree. */
+struct check_numbers {
+    uint64_t max;       /* the highest inode number in it */
+    uint64_t named;     /* the highest that an entry leads to without an inode there; 0: none */
+    struct usage usage; /* of all inodes */
+    bool hidden;        /* a part of it cannot be read */
+};
+
 /* One that is known, or named. */
 struct check_shard {
     uint16_t number;
@@ -95,8 +103,9 @@ struct check {
     bool drop_fixed;      /* a chunk of the queue of drops is left out; of others the next look */
     int scan_err; /* a scan could not read a page that may be sound: nothing of this look holds */
     struct store_record raised; /* `state`, with next numbers above all in use */
-    struct map64 roots;  /* of namespaces -> highest inode number below */
-    struct map64 named;  /* roots -> highest inode number that an entry leads to in vain */
+    struct map64 roots;  /* of namespaces -> what was seen below, an index of `seen` */
+    struct check_numbers *seen;
+    size_t seen_count, seen_room;
     struct map64 bad;    /* object numbers whose bytes are damaged or gone, and their aliases -> the
                             object */
     struct fixes *fixes; /* NULL: nobody wants to repair */
@@ -201,10 +210,6 @@ const char *check_type_name(unsigned type); /* of a DT_…: "a directory" */
 struct check_tree {
     uint64_t root;
     const char *name; /* of the namespace */
-};
-struct check_numbers {
-    uint64_t max;   /* the highest inode number in the tree */
-    uint64_t named; /* the highest that an entry leads to without an inode there; 0: none */
 };
 /* One tree. `orphans`: it is that of unlinked inodes, in which nothing has a name. */
 int check_tree(struct check *c, const struct check_tree *tree, bool orphans,

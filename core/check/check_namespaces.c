@@ -3,6 +3,8 @@
  * check_namespaces: the records of namespaces, each with its tree (check_tree.c), and the tree of
  * unlinked inodes.
  */
+#include "array.h"
+#include "bytes.h"
 #include "check_impl.h"
 #include <errno.h>
 #include <inttypes.h>
@@ -28,19 +30,48 @@ static void check_next(struct check *c, const struct ns_fields *f, uint32_t numb
         fix_next(c, f, number, max > named ? max : named);
 }
 
+/* What its inodes take. A namespace from before that was recorded is counted here for the first
+ * time; where a part is hidden nobody knows. */
+static void check_usage(struct check *c, struct ns_fields f, uint32_t number,
+                        const struct check_numbers *seen)
+{
+    uint8_t key[8], record[NS_RECORD_MAX];
+    struct fix fix;
+
+    if (seen->hidden || (f.counted && usage_is(f.usage, seen->usage)))
+        return;
+    if (f.counted)
+        check_found(c, true, "namespace", f.name,
+                    "it is said to have %" PRIu64 " inodes with %" PRIu64 " bytes, but has %" PRIu64
+                    " with %" PRIu64,
+                    f.usage.inodes, f.usage.bytes, seen->usage.inodes, seen->usage.bytes);
+    f.usage = seen->usage;
+    f.counted = true;
+    put_be64(key, number);
+    fix = fix_put(c, TABLE_NAMESPACES, key, sizeof key, record,
+                  ns_record_encode(number, &f, record));
+    check_fix(c, &fix, "namespace", f.name,
+              "it is said to have %" PRIu64 " inodes with %" PRIu64 " bytes", f.usage.inodes,
+              f.usage.bytes);
+}
+
 /* Namespaces that share their root are looked at once. */
 static int check_root(struct check *c, const struct ns_fields *f, struct check_numbers *ret)
 {
+    uint64_t at;
     int err;
 
-    ret->named = 0;
-    (void)map64_get(&c->named, f->root, &ret->named);
-    if (map64_get(&c->roots, f->root, &ret->max))
+    if (map64_get(&c->roots, f->root, &at)) {
+        *ret = c->seen[at];
         return 0;
+    }
     err = check_tree(c, &(struct check_tree){f->root, f->name}, false, ret);
-    if (err == 0 && ret->named)
-        err = map64_put(&c->named, f->root, ret->named);
-    return err < 0 ? err : map64_put(&c->roots, f->root, ret->max);
+    if (err == 0 && ARRAY_RESERVE(c->seen, c->seen_room, c->seen_count + 1) < 0)
+        err = -ENOMEM;
+    if (err < 0)
+        return err;
+    c->seen[c->seen_count] = *ret;
+    return map64_put(&c->roots, f->root, c->seen_count++);
 }
 
 static int check_namespace(struct check *c, uint64_t number, const void *val, size_t len)
@@ -53,8 +84,10 @@ static int check_namespace(struct check *c, uint64_t number, const void *val, si
         return err == -EUCLEAN ? 0 : err; /* the recount has reported it */
     if (!f.target && f.root) {
         err = check_root(c, &f, &seen);
-        if (err == 0)
+        if (err == 0) {
             check_next(c, &f, (uint32_t)number, &seen);
+            check_usage(c, f, (uint32_t)number, &seen);
+        }
     }
     free(f.target);
     return err;

@@ -55,6 +55,7 @@ struct tree_check {
     unsigned searched;
     uint64_t max;   /* the highest inode number */
     uint64_t named; /* the highest that an entry leads to, where it does not exist */
+    struct usage usage;
     struct group g;
     int err;
 };
@@ -79,6 +80,7 @@ static int collect(struct key k, const uint8_t *val, size_t len, void *ctx)
     struct inode in;
 
     t->max = key_ino(k);
+    usage_add(&t->usage, item_usage(k, val, len));
     if (key_type(k) == ITEM_INODE && inode_decode(val, len, &in) == 0)
         t->err = node_push(t, key_ino(k), &in);
     return t->err < 0;
@@ -592,6 +594,6 @@ int check_tree(struct check *c, const struct check_tree *tree, bool orphans,
     int err = scan_twice(&t);
 
     free(t.node);
-    *ret = (struct check_numbers){t.max, t.named};
+    *ret = (struct check_numbers){t.max, t.named, t.usage, t.hidden};
     return err;
 }

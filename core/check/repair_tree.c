@@ -83,7 +83,9 @@ static int ns_add(struct mender *m, uint32_t number, struct ns_fields *f)
     }
     ns->number = number;
     ns->generation = f->generation;
-    ns->tree = (struct tree){.pages = m->p->pages, .refs = m->p->refs, .root = f->root};
+    ns->tree = (struct tree){
+        .pages = m->p->pages, .refs = m->p->refs, .root = f->root, .usage = f->usage};
+    ns->counted = f->counted;
     ns->next_ino = f->next_ino;
     if (map64_get(&m->raise, number, &next) && next > ns->next_ino)
         ns->next_ino = next;
@@ -461,7 +463,7 @@ static int follow(struct mender *m, uint64_t root, struct ns *first, size_t from
             ns->next_ino = first->next_ino;
         if (first->tree.root == root)
             continue;
-        err = tree_branch(&first->tree, &ns->tree.root);
+        err = tree_branch(&first->tree, &ns->tree);
         if (err == 0)
             err = drops_push(m->p->drops, root);
     }

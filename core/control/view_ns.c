@@ -66,10 +66,11 @@ int view_namespaces(struct state *p, const char *after, view_name_fn *fn, void *
 
 /* ---- one of them ---- */
 
-enum { NS_ROOT, NS_SEQ, NS_DURABLE, NS_OPTIONS, NS_FLUSHES, NS_FLUSHED };
+enum { NS_ROOT, NS_SEQ, NS_DURABLE, NS_OPTIONS, NS_FLUSHES, NS_FLUSHED, NS_USAGE };
 const char *const view_ns_files[] = {
     [NS_ROOT] = "root",       [NS_SEQ] = "seq",         [NS_DURABLE] = "durable",
-    [NS_OPTIONS] = "options", [NS_FLUSHES] = "flushes", [NS_FLUSHED] = "flushed"};
+    [NS_OPTIONS] = "options", [NS_FLUSHES] = "flushes", [NS_FLUSHED] = "flushed",
+    [NS_USAGE] = "usage"};
 const unsigned view_ns_file_count = sizeof view_ns_files / sizeof *view_ns_files;
 
 static int ns_file(const char *file)
@@ -83,7 +84,8 @@ static int ns_file(const char *file)
 struct ns_facts {
     uint64_t root, seq, durable, flushes;
     int64_t flushed;
-    bool frozen, verify, scattered;
+    struct usage usage;
+    bool frozen, verify, scattered, counted;
 };
 
 /* -ENOENT, also of a symlink. */
@@ -103,6 +105,8 @@ static int ns_look(struct state *p, const char *name, struct ns_facts *ret)
                                  .seq = ns->seq,
                                  .flushes = atomic_load(&ns->flushes),
                                  .flushed = atomic_load(&ns->flushed),
+                                 .usage = ns->tree.usage,
+                                 .counted = ns->counted,
                                  .frozen = ns->frozen,
                                  .verify = ns->verify,
                                  .scattered = ns_is_scattered(p, ns)};
@@ -118,6 +122,15 @@ static void add_time_line(int64_t ns, struct strbuf *out)
 {
     strbuf_add_time(out, ns);
     strbuf_adds(out, "\n");
+}
+
+/* Of what no version has counted yet there is nothing to tell. */
+static void add_usage(const struct ns_facts *f, struct strbuf *out)
+{
+    if (f->counted)
+        strbuf_addf(out, "inodes=%llu\nbytes=%llu\n", U(f->usage.inodes), U(f->usage.bytes));
+    else
+        strbuf_adds(out, "inodes=unknown\nbytes=unknown\n");
 }
 
 int view_namespace(struct state *p, const char *name, const char *file, struct strbuf *out)
@@ -136,6 +149,8 @@ int view_namespace(struct state *p, const char *name, const char *file, struct s
                     f.verify ? "open" : "never");
     else if (which == NS_FLUSHED)
         add_time_line(f.flushed, out);
+    else if (which == NS_USAGE)
+        add_usage(&f, out);
     else
         strbuf_addf(out, "%llu\n",
                     U(which == NS_ROOT      ? f.root

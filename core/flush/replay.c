@@ -215,6 +215,7 @@ static int new_ns(struct state *p, uint32_t number, struct ns_fields *f, struct 
     if (err < 0)
         return err;
     ns_set_fields(*ret, number, f);
+    (*ret)->counted = true; /* it begins with nothing */
     natives_note_verify(&p->natives, (*ret)->verify);
     return 0;
 }
@@ -279,7 +280,8 @@ static int do_ns_branch(struct replay *r, const struct op *op)
     free(f.target);
     if (err < 0)
         return err;
-    err = tree_branch(&from->tree, &ns->tree.root);
+    ns->counted = from->counted;
+    err = tree_branch(&from->tree, &ns->tree);
     if (err < 0) {
         ns_discard(ns);
         return err;

@@ -7,6 +7,7 @@
 #include "item.h"
 #include <dirent.h>
 #include <errno.h>
+#include <sys/stat.h>
 
 /* Inode item: map 2, mode 2, [object 8], then in this order the fields whose bit is set. */
 enum {
@@ -315,6 +316,15 @@ uint64_t item_object(struct key k, const void *val, size_t len)
 {
     const uint8_t *at = object_at(k, val, len);
     return at ? get_le64(at) : 0;
+}
+
+struct usage item_usage(struct key k, const void *val, size_t len)
+{
+    struct inode in;
+
+    if (key_type(k) != ITEM_INODE || inode_decode(val, len, &in) < 0)
+        return (struct usage){0};
+    return (struct usage){.inodes = 1, .bytes = S_ISDIR(in.mode) ? 0 : inode_blocks(&in) * 512};
 }
 
 void item_set_object(struct key k, void *val, size_t len, uint64_t object)

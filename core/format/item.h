@@ -40,6 +40,12 @@ static inline uint64_t inode_stored(const struct inode *in)
     return in->flags & INODE_EXTENTS ? in->stored : in->valid;
 }
 
+/* What stat(2) tells of a file, but a directory, in st_blocks. */
+static inline uint64_t inode_blocks(const struct inode *in)
+{
+    return (inode_stored(in) + 511) / 512;
+}
+
 #define INODE_ITEM_MAX 96
 /* Fields with their usual value take no room: FORMAT.md, "Inode item". Returns the length. */
 size_t inode_encode(const struct inode *in, uint8_t out[INODE_ITEM_MAX]);
@@ -104,6 +110,28 @@ int counter_decode(const void *val, size_t len, uint64_t *ret);
 /* The name of a directory entry or an extended attribute; it points into the item. -EUCLEAN: the
  * item is damaged, of another type, or a counter. */
 int item_name(struct key k, const void *val, size_t len, const char **ret_name, size_t *ret_len);
+
+/* What the inodes of a tree take. Sums of it are exact modulo 2^64, also of differences. */
+struct usage {
+    uint64_t inodes; /* of all types */
+    uint64_t bytes;  /* 512 for each block (inode_blocks); directories have none */
+};
+/* That of one item: only inodes that decode have any. */
+struct usage item_usage(struct key k, const void *val, size_t len);
+static inline void usage_add(struct usage *u, struct usage more)
+{
+    u->inodes += more.inodes;
+    u->bytes += more.bytes;
+}
+static inline void usage_take(struct usage *u, struct usage less)
+{
+    u->inodes -= less.inodes;
+    u->bytes -= less.bytes;
+}
+static inline bool usage_is(struct usage a, struct usage b)
+{
+    return a.inodes == b.inodes && a.bytes == b.bytes;
+}
 
 /* The object an item names, 0 if none. The item must decode. */
 uint64_t item_object(struct key k, const void *val, size_t len);

@@ -10,8 +10,9 @@
 /* ---- records: FORMAT.md, "Namespaces" ---- */
 
 #define HEAD_1 56 /* of version 1, which says nothing of flushes */
-#define RECORD_HEAD 72
-#define RECORD_VERSION 2
+#define HEAD_2 72 /* of version 2, which says nothing of what its inodes take */
+#define RECORD_HEAD 88
+#define RECORD_VERSION 3
 
 size_t ns_record_encode(uint32_t number, const struct ns_fields *f, uint8_t *out)
 {
@@ -20,7 +21,7 @@ size_t ns_record_encode(uint32_t number, const struct ns_fields *f, uint8_t *out
     memset(out, 0, RECORD_HEAD);
     out[8] = RECORD_VERSION;
     out[9] = (uint8_t)(f->frozen | (f->target ? 2 : 0) | (f->verify ? 4 : 0) |
-                       (f->branched ? 8 : 0));
+                       (f->branched ? 8 : 0) | (f->counted ? 16 : 0));
     put_le16(out + 10, (uint16_t)name);
     put_le32(out + 12, f->generation);
     put_le64(out + 16, f->root);
@@ -31,6 +32,8 @@ size_t ns_record_encode(uint32_t number, const struct ns_fields *f, uint8_t *out
     put_le32(out + 52, f->gid);
     put_le64(out + 56, f->flushes);
     put_le64(out + 64, (uint64_t)f->flushed);
+    put_le64(out + 72, f->usage.inodes);
+    put_le64(out + 80, f->usage.bytes);
     memcpy(out + RECORD_HEAD, f->name, name);
     if (target)
         memcpy(out + RECORD_HEAD + name, f->target, target);
@@ -41,7 +44,8 @@ size_t ns_record_encode(uint32_t number, const struct ns_fields *f, uint8_t *out
 /* Where the name is; 0: no version that is known. */
 static size_t head_of(const uint8_t *v, size_t len)
 {
-    size_t head = len < HEAD_1 ? 0 : v[8] == 1 ? HEAD_1 : v[8] == RECORD_VERSION ? RECORD_HEAD : 0;
+    static const size_t heads[] = {0, HEAD_1, HEAD_2, RECORD_HEAD};
+    size_t head = len < HEAD_1 || v[8] > RECORD_VERSION ? 0 : heads[v[8]];
 
     return head <= len ? head : 0;
 }
@@ -70,9 +74,13 @@ int ns_decode(const void *val, size_t len, struct ns_fields *ret)
     ret->time = (int64_t)get_le64(v + 40);
     ret->uid = get_le32(v + 48);
     ret->gid = get_le32(v + 52);
-    if (head == RECORD_HEAD) {
+    if (head >= HEAD_2) {
         ret->flushes = get_le64(v + 56);
         ret->flushed = (int64_t)get_le64(v + 64);
+    }
+    if (head == RECORD_HEAD) {
+        ret->usage = (struct usage){get_le64(v + 72), get_le64(v + 80)};
+        ret->counted = v[9] & 16;
     }
     if (v[9] & 2) {
         ret->target = strndup((const char *)v + head + name, len - head - name);

@@ -2,6 +2,7 @@
 /* ns_record: what the table of namespaces says of one (FORMAT.md, "Namespaces"). */
 #pragma once
 
+#include "item.h"
 #include "node.h"
 #include <stdbool.h>
 #include <stddef.h>
@@ -14,9 +15,10 @@ struct ns_fields {
     uint64_t root, next_ino, seq;
     int64_t time, flushed;
     uint64_t flushes;
-    bool frozen, verify, branched;
+    struct usage usage; /* of its inodes, if it is `counted` */
+    bool frozen, verify, branched, counted;
 };
-#define NS_RECORD_MAX (72 + VFS_NAME_MAX + 4096)
+#define NS_RECORD_MAX (88 + VFS_NAME_MAX + 4096)
 /* Returns the length; at most NS_RECORD_MAX bytes. */
 size_t ns_record_encode(uint32_t number, const struct ns_fields *f, uint8_t *out);
 /* 0 or -EUCLEAN: is the record whole, and that of this number? check uses both, too. */

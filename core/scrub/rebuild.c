@@ -15,6 +15,7 @@
 #include "recount.h"
 #include "report.h"
 #include "restore.h"
+#include "usage_settle.h"
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -242,6 +243,8 @@ static int rebuild_round(struct rebuild *b, bool last, uint64_t *found)
         err = restore_lost(p, b->snap, &b->lost, &b->fresh, found);
     else if (err == 0)
         err = restore_rows(p, b->snap, !b->count.damaged && !b->lost.count, &b->changed);
+    if (err == 0)
+        err = usage_settle(p, b->job, b->snap, true, &b->changed);
     kv_snap_end(b->snap);
     return err < 0 ? err : apply(b);
 }
@@ -305,6 +308,22 @@ static int rebuild(struct state *p, struct job *j, bool part, uint64_t *ret_chan
     int err = rebuild_alone(p, j, part, ret_changed);
 
     atomic_store(&p->scrub->recounting, false);
+    return err;
+}
+
+int rebuild_first_usage(struct state *p, struct job *j)
+{
+    struct kv_snap *snap;
+    uint64_t counted = 0;
+    int err = kv_snap_begin(p->config.kv, &snap);
+
+    if (err < 0)
+        return err;
+    if (!atomic_exchange(&p->scrub->recounting, true)) { /* else a rebuild does it */
+        err = usage_settle(p, j, snap, false, &counted);
+        atomic_store(&p->scrub->recounting, false);
+    }
+    kv_snap_end(snap);
     return err;
 }
 

@@ -12,6 +12,7 @@
 #include "job.h"
 #include "lost.h"
 #include "rate.h"
+#include "rebuild.h"
 #include "report.h"
 #include "scrub_impl.h"
 #include "scrub_record.h"
@@ -444,7 +445,8 @@ static int scrub_rows(struct scrub *s)
 
     if (err == 0 || err == -EROFS)
         err = lost_look(s->p->config.kv, &o);
-
+    if (err == 0 && !atomic_load(&s->p->readonly))
+        err = rebuild_first_usage(s->p, s->j);
     return err == -ECANCELED ? go_on(s) : err;
 }
 

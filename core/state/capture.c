@@ -123,7 +123,8 @@ static void ns_op(struct txn *t, const struct ns *ns, enum op_kind kind, uint32_
     size_t len;
 
     ns_get_fields(ns, &f);
-    f.root = 0; /* of no commit yet */
+    f.root = 0; /* of no commit yet, and replaying the log counts anew */
+    f.usage = (struct usage){0};
     len = ns_record_encode(ns->number, &f, record);
     capture_op(t, &(struct op){
                       .kind = kind, .ns = ns->number, .number = from, .data = record, .len = len});

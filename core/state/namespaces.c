@@ -186,6 +186,7 @@ int ns_alloc(struct state *p, const char *name, struct ns **ret_ns)
     rwlock_init(&ns->lock, "namespace");
     ns->tree = (struct tree){.pages = p->pages, .refs = p->refs};
     ns->next_ino = NS_ROOT_INO + 1;
+    ns->counted = true;
     ns->time = now(p);
     ns->dirty = true;
     *ret_ns = ns;
@@ -330,9 +331,10 @@ int ns_branch(struct state *p, const char *from, const char *to, uint64_t *ret_s
     if (err == 0)
         err = txn_begin_alone(p, 0, &t);
     if (err == 0) {
-        err = src->live ? tree_branch(&src->tree, &ns->tree.root) : -ENOENT;
+        err = src->live ? tree_branch(&src->tree, &ns->tree) : -ENOENT;
         ns->next_ino = src->next_ino;
         ns->branched = true;
+        ns->counted = src->counted;
         if (err == 0) {
             err = ns_publish(&t, ns, src);
             if (err < 0)

@@ -27,13 +27,16 @@ struct ns {
     struct rwlock lock;          /* "namespace": guards the rest */
     struct tree tree;
     struct capture_tap tap; /* of the tree, since the log is open */
-    uint64_t recorded_root; /* gate; what the last freeze recorded */
+    uint64_t recorded_root; /* gate; what the last freeze recorded, */
+    struct usage recorded;  /* and of the tree's usage */
     uint64_t next_ino;
     uint64_t seq;  /* of its last change */
     bool frozen;   /* setting ns:NAME.frozen: no changes */
     bool verify;   /* setting ns:NAME.verify open: what the kernel will read is verified first */
     bool dirty;    /* record differs from the committed one */
     bool branched; /* fixed; it was another one's branch */
+    bool counted;  /* the tree's usage is that of all its inodes; else of what changed since it was
+                      read from a record that has none (usage.h) */
     _Atomic uint64_t flushes; /* that had changes of it, ever, */
     _Atomic int64_t flushed;  /* and when the last of them froze it, ns since the epoch; 0: none */
     _Atomic uint64_t pieces;  /* in how many its files were when they were last counted (du.h), */

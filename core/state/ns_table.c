@@ -63,8 +63,10 @@ static int freeze_one(struct state *p, struct ns *ns, struct ns_records *ret)
     struct ns_fields f;
     uint8_t *bytes;
 
-    /* A change that failed half-way may have copied the root: the old one has lost its count. */
-    if (!ns->live || (!ns->dirty && ns->tree.root == ns->recorded_root))
+    /* A change that failed half-way may have copied the root: the old one has lost its count. It may
+     * have put inodes, too. */
+    if (!ns->live || (!ns->dirty && ns->tree.root == ns->recorded_root &&
+                      usage_is(ns->tree.usage, ns->recorded)))
         return 0;
     bytes = malloc(NS_RECORD_MAX);
     if (!bytes)
@@ -100,6 +102,7 @@ void ns_table_frozen(struct state *p)
         for (struct ns *ns = p->names.by_number[i]; ns; ns = ns->by_number_next) {
             ns->dirty = false;
             ns->recorded_root = ns->tree.root;
+            ns->recorded = ns->tree.usage;
         }
     map64_release(&p->names.removed);
 }
@@ -132,6 +135,8 @@ void ns_set_fields(struct ns *ns, uint32_t number, struct ns_fields *f)
     ns->target = f->target;
     f->target = NULL;
     ns->tree.root = ns->recorded_root = f->root;
+    ns->tree.usage = ns->recorded = f->usage;
+    ns->counted = f->counted;
     ns->next_ino = f->next_ino;
     ns->seq = f->seq;
     ns->time = f->time;
@@ -151,6 +156,7 @@ void ns_get_fields(const struct ns *ns, struct ns_fields *ret)
                               .uid = ns->uid,
                               .gid = ns->gid,
                               .root = ns->tree.root,
+                              .usage = ns->tree.usage,
                               .next_ino = ns->next_ino,
                               .seq = ns->seq,
                               .time = ns->time,
@@ -158,7 +164,8 @@ void ns_get_fields(const struct ns *ns, struct ns_fields *ret)
                               .flushes = atomic_load(&ns->flushes),
                               .frozen = ns->frozen,
                               .verify = ns->verify,
-                              .branched = ns->branched};
+                              .branched = ns->branched,
+                              .counted = ns->counted};
     memcpy(ret->name, ns->name, strlen(ns->name) + 1);
 }
 

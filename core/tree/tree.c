@@ -253,11 +253,13 @@ int tree_own(struct tree *t, struct key k)
     return found ? 0 : -ENOENT;
 }
 
-int tree_branch(struct tree *t, uint64_t *ret_root)
+int tree_branch(const struct tree *t, struct tree *ret)
 {
     int err = t->root ? pages_add_count(t->pages, t->root, +1, NULL) : 0;
 
-    if (err == 0)
-        *ret_root = t->root;
+    if (err == 0) {
+        ret->root = t->root;
+        ret->usage = t->usage;
+    }
     return err;
 }

@@ -3,7 +3,8 @@
  * tree: a copy-on-write B+tree over counted pages (DESIGN 4.3).
  *
  * Invariant: an object's count is the number of items in live pages that name it (plus pins), and
- * the tree keeps it so: every call that adds, removes or copies an item counts.
+ * the tree keeps it so: every call that adds, removes or copies an item counts. Every call that
+ * puts or deletes an inode counts it in `usage`, too.
  *
  *     struct tree t = {pages, refs, root};
  *     tree_put(&t, key, val, len);                    // t.root may change
@@ -38,6 +39,7 @@ struct tree {
     struct pages *pages;
     struct refs *refs;
     uint64_t root;              /* page number; 0: empty */
+    struct usage usage;         /* of its inodes; of a root that was found: what one was told */
     const struct tree_tap *tap; /* borrowed; NULL: nobody is told */
 };
 
@@ -55,15 +57,15 @@ int tree_put_owned(struct tree *t, struct key k, const void *val, size_t len);
 int tree_del(struct tree *t, struct key k);
 /* Every item with from ≤ key < to goes; pages that hold nothing else go to the drop queue as they
  * are, with all that they name, so that the cost is the tree's height and not the items. No tap is
- * told. *ret_done, also after a failure: nothing is left below it. */
+ * told. No inode is among them. *ret_done, also after a failure: nothing is left below it. */
 int tree_cut(struct tree *t, struct key from, struct key to, struct drops *drops,
              struct key *ret_done);
 /* Make the item's page this tree's own, as a change would; then an object it names that has count
  * 1 is named by nobody else. -ENOENT. */
 int tree_own(struct tree *t, struct key k);
-/* One more reference on the root: *ret_root is a second tree with the same items. An empty tree
- * gives 0. The caller excludes changes to `t`. */
-int tree_branch(struct tree *t, uint64_t *ret_root);
+/* One more reference on the root: *ret, which was empty, has the same items. The caller excludes
+ * changes to `t`. */
+int tree_branch(const struct tree *t, struct tree *ret);
 
 /* ---- ordered walk ---- */
 

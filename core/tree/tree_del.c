@@ -163,6 +163,7 @@ int tree_del_untold(struct tree *t, struct key k)
     if (err == 0) {
         v = page_value(leaf->data, slot, &len);
         object = item_object(k, v, len);
+        usage_take(&t->usage, item_usage(k, v, len));
         page_remove(leaf->data, slot);
         /* The item is gone; a page that could not be joined or freed is merely sparse or leaked. */
         (void)tree_tidy(t, &path);

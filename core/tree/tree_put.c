@@ -211,9 +211,15 @@ static int plant(struct tree *t, struct key k, const void *val, size_t len)
     return 0;
 }
 
-/* Put into an owned leaf. *ret_old: the object the replaced item named. */
+/* What an item that is replaced had; zeros: there was none. */
+struct replaced {
+    uint64_t object;
+    struct usage usage;
+};
+
+/* Put into an owned leaf. */
 static int put_in_leaf(struct tree *t, struct tree_path *path, struct key k, const void *val,
-                       size_t len, uint64_t *ret_old)
+                       size_t len, struct replaced *ret)
 {
     struct tree_page *leaf = path->step[path->depth - 1].page;
     bool found;
@@ -223,7 +229,7 @@ static int put_in_leaf(struct tree *t, struct tree_path *path, struct key k, con
     size_t old_len;
     int err;
 
-    *ret_old = 0;
+    *ret = (struct replaced){0};
     if (!found) {
         err = page_fits(leaf->data, len) ? 0 : share_room(t, path, PAGE_SLOT + len, &slot);
         return err < 0 ? err : insert_at(t, path, path->depth - 1, slot, k, val, len);
@@ -232,7 +238,7 @@ static int put_in_leaf(struct tree *t, struct tree_path *path, struct key k, con
     if (err < 0)
         return err;
     old = page_value(leaf->data, slot, &old_len);
-    *ret_old = item_object(k, old, old_len);
+    *ret = (struct replaced){item_object(k, old, old_len), item_usage(k, old, old_len)};
     if (page_replace(leaf->data, slot, val, len))
         return 0;
     memcpy(kept, old, old_len);
@@ -240,7 +246,7 @@ static int put_in_leaf(struct tree *t, struct tree_path *path, struct key k, con
     err = insert_at(t, path, path->depth - 1, slot, k, val, len);
     if (err < 0) {
         (void)page_insert(leaf->data, slot, k, kept, old_len);
-        *ret_old = 0;
+        ret->object = 0;
     }
     return err;
 }
@@ -285,7 +291,8 @@ static int walk_counted(struct tree *t, struct key k, uint64_t object, bool no_n
 static int put(struct tree *t, struct key k, const void *val, size_t len, bool no_news)
 {
     struct tree_path path = {.depth = 0};
-    uint64_t object = item_object(k, val, len), old = 0;
+    uint64_t object = item_object(k, val, len);
+    struct replaced old = {0};
     bool counted = false;
     int err = len > PAGE_VALUE_MAX ? -EINVAL : 0;
 
@@ -296,8 +303,12 @@ static int put(struct tree *t, struct key k, const void *val, size_t len, bool n
     if (err == 0)
         err = t->root ? put_in_leaf(t, &path, k, val, len, &old) : plant(t, k, val, len);
     tree_path_release(t, path.step, path.depth);
-    if (err == 0 && (counted || old != object))
-        tree_let_go(t, old);
+    if (err == 0) {
+        usage_add(&t->usage, item_usage(k, val, len));
+        usage_take(&t->usage, old.usage);
+    }
+    if (err == 0 && (counted || old.object != object))
+        tree_let_go(t, old.object);
     else if (err < 0 && counted)
         tree_let_go(t, object);
     return err;

@@ -57,7 +57,7 @@ int change_begin_removal(struct state *p, uint64_t nodeid, struct txn *ret)
 void attr_fill(const struct ns *ns, uint64_t ino, const struct inode *in, struct vfs_attr *ret)
 {
     bool dir = S_ISDIR(in->mode);
-    uint64_t size = dir ? DIR_SIZE : in->size, stored = dir ? DIR_SIZE : inode_stored(in);
+    uint64_t size = dir ? DIR_SIZE : in->size;
 
     *ret = (struct vfs_attr){.nodeid = vfs_node(ns->number, ino),
                              .generation = ns->generation,
@@ -67,7 +67,7 @@ void attr_fill(const struct ns *ns, uint64_t ino, const struct inode *in, struct
                              .gid = in->gid,
                              .rdev = in->rdev,
                              .size = size,
-                             .blocks = (stored + 511) / 512,
+                             .blocks = dir ? DIR_SIZE / 512 : inode_blocks(in),
                              .atime = in->atime,
                              .mtime = in->mtime,
                              .ctime = in->ctime,

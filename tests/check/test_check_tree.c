@@ -107,6 +107,11 @@ Test(check_tree, a_next_inode_number_that_is_taken)
 {
     tells(plant_next_ino, "namespace|main|inode 7 is in use, but the next number to be given is 3");
 }
+Test(check_tree, a_namespace_that_does_not_have_what_it_is_said_to)
+{
+    tells(plant_usage, "namespace|main|it is said to have 12 inodes with 1536 bytes, but has 7 with "
+                       "1536");
+}
 Test(check_tree, items_of_an_inode_that_does_not_exist)
 {
     tells(plant_no_inode, "inode|main inode 99|1 items of it exist, but it does not");

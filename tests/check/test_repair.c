@@ -77,6 +77,12 @@ Test(repair, the_next_inode_number)
     mends(plant_next_ino, "namespace|main|the next inode number to be given is 8\n");
 }
 
+Test(repair, what_the_inodes_of_a_namespace_take)
+{
+    mends(plant_usage, "namespace|main|it is said to have 7 inodes with 1536 bytes\n");
+    mends(plant_uncounted, "namespace|main|it is said to have 7 inodes with 1536 bytes\n");
+}
+
 Test(repair, an_entry_under_the_wrong_hash)
 {
     mends(plant_hash, "entry|main/dir/other|it stands where a lookup finds it\n");

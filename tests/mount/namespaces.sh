@@ -101,10 +101,11 @@ rmdir "$n" ' ' $'a\nb' '"'
 
 claim "the namespaces' facts are below .tally/namespaces"
 eq "$(names .tally/namespaces)" "empty full main "
-eq "$(names .tally/namespaces/main)" "durable flushed flushes options root seq "
+eq "$(names .tally/namespaces/main)" "durable flushed flushes options root seq usage "
 drain
 eq "$(cat .tally/namespaces/main/durable)" "$(cat .tally/namespaces/main/seq)"
 matches "$(cat .tally/namespaces/main/flushes)" '^[1-9][0-9]*$'
+matches "$(cat .tally/namespaces/main/usage)" '^inodes=[1-9][0-9]*.bytes=[0-9]+$'
 matches "$(cat .tally/namespaces/main/flushed)" '^20[0-9T:-]+Z$'
 matches "$("$TALLY" status)" 'name=main seq=[0-9]+ durable=[0-9]+ flushes=[1-9][0-9]* last_flush=20'
 eq "$(errno_of 'os.stat(".tally/namespaces/nothing")')" ENOENT

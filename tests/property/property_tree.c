@@ -318,7 +318,7 @@ static void do_branch(unsigned t)
     if (to == t)
         return;
     MUST(drops_push(f.drops, f.tree[to].root) == 0);
-    MUST(tree_branch(&f.tree[t], &f.tree[to].root) == 0);
+    MUST(tree_branch(&f.tree[t], &f.tree[to]) == 0);
     memcpy(now.tree[to], now.tree[t], sizeof now.tree[t]);
 }
 

@@ -8,7 +8,8 @@
  * sharing, copies of ranges, links across, branches, renames, removals, flushes, syncs, drains,
  * clean restarts, deaths of the process and losses of power are drawn at random. Every read
  * is compared; data and holes, as lseek finds them, must be all of the file, hold all that is not
- * zero, and add up to st_blocks, which only changes of the file change. After a loss of power the
+ * zero, and add up to st_blocks, which only changes of the file change; what a namespace is said to
+ * have is what its files add up to. After a loss of power the
  * store is what it was after the last change that was durable, and no other state; of a file that
  * may have been a slot then and was changed since, only the length is certain (history.h): none is
  * with a small --size, which is the most that a file has. At the end everything is
@@ -202,6 +203,22 @@ static uint64_t blocks_of(size_t s, size_t f)
 
     CHECK(find(s, f, &attr) == 0);
     return attr.blocks;
+}
+
+/* What the namespace is said to have is its root directory, and the files with their blocks. */
+static void compare_usage(size_t s)
+{
+    struct usage sum = {.inodes = 1};
+    struct ns *ns;
+
+    if (!w.exists[s])
+        return;
+    for (size_t f = 0; f < FILES; f++)
+        if (w.file[s][f].exists)
+            usage_add(&sum, (struct usage){1, blocks_of(s, f) * 512});
+    CHECK(ns_get_by_name(w.p, space_name(s), &ns) == 0);
+    CHECK(ns->counted && usage_is(ns->tree.usage, sum));
+    ns_put(w.p, ns);
 }
 
 /* Closing may make a file whole: nobody sees that. */
@@ -512,10 +529,12 @@ static void op_restart(bool die)
     }
     kv_close(w.kv);
     open_store();
-    for (size_t s = 0; s < SPACES; s++)
+    for (size_t s = 0; s < SPACES; s++) {
         for (size_t f = 0; f < FILES; f++)
             if (w.exists[s])
                 compare(s, f, true);
+        compare_usage(s);
+    }
 }
 
 /* ---- the power goes ---- */
@@ -700,6 +719,7 @@ static void step(void)
         op_write(s, f);
     else
         compare(s, f, !pick(16));
+    compare_usage(s);
     note_changes(before);
 }
 

@@ -52,7 +52,7 @@ static void rebranch(unsigned tree)
         WRITE_GUARD(&lock[tree]);
         old = f.tree[tree].root;
         WRITE_GUARD(&lock[0]);
-        MUST(tree_branch(&f.tree[0], &f.tree[tree].root) == 0);
+        MUST(tree_branch(&f.tree[0], &f.tree[tree]) == 0);
     }
     MUST(drops_push(f.drops, old) == 0);
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* test_rebuild: rebuild mends counts and nothing else, and lowers none where it cannot see all. */
-#include "check_fixture.h"
+#include "plant.h"
 #include "rebuild.h"
+#include "view.h"
 
 static void rebuild(struct fixture *x, uint64_t expected)
 {
@@ -20,6 +21,69 @@ Test(rebuild, a_sound_store_is_left_alone)
 
     setup(&x);
     rebuild(&x, 0);
+    is_clean(&x, &f);
+    fixture_teardown(&x);
+}
+
+static void is_known(struct fixture *x, bool known)
+{
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+
+    cr_assert_eq(view_namespace(x->p, "main", "usage", &text), 0);
+    cr_assert_eq(strstr(text.s, "unknown") == NULL, known, "%s", text.s);
+}
+
+static void count_first(struct fixture *x, bool by_scrub)
+{
+    uint64_t changed = 0;
+
+    cr_assert_eq(by_scrub ? rebuild_first_usage(x->p, NULL) : rebuild_store(x->p, NULL, &changed),
+                 0);
+    cr_assert(by_scrub || changed == 2); /* the branch, too */
+}
+
+/* What is changed before the count is committed, and what after, are in it. */
+static void is_counted_for_the_first_time(bool by_scrub)
+{
+    struct fixture x;
+    struct findings f;
+
+    plant_setup(&x);
+    plant_uncounted(&x);
+    fixture_reopen(&x);
+    branch(&x, "main", "dev");
+    put_file(&x, "main/new", "new");
+    cr_assert_eq(flush_now(x.p), 0);
+    put_file(&x, "main/newer", "newer");
+    is_known(&x, false);
+    count_first(&x, by_scrub);
+    is_known(&x, true);
+    put_file(&x, "main/newest", "newest");
+    down_clean(&x);
+    examine(&x, &f);
+    cr_assert_eq(f.r.problems, 0, "%s", f.text);
+    fixture_teardown(&x);
+}
+
+Test(rebuild, what_no_version_has_counted_is_counted)
+{
+    is_counted_for_the_first_time(false);
+}
+
+Test(rebuild, a_scrub_counts_what_no_version_has_counted)
+{
+    is_counted_for_the_first_time(true);
+}
+
+Test(rebuild, what_the_inodes_of_a_namespace_take_is_mended)
+{
+    struct fixture x;
+    struct findings f;
+
+    plant_setup(&x);
+    plant_usage(&x);
+    down_clean(&x);
+    rebuild(&x, 1);
     is_clean(&x, &f);
     fixture_teardown(&x);
 }

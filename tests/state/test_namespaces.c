@@ -241,6 +241,74 @@ Test(namespaces, flushes_are_counted_for_each_also_after_a_remount)
     agreed(&x, "status", " flushes=2 last_flush=1970-01-01T00:17:40Z");
 }
 
+static void usage_is_now(const char *ns, unsigned inodes, unsigned bytes)
+{
+    char want[64];
+
+    snprintf(want, sizeof want, "inodes=%u\nbytes=%u\n", inodes, bytes);
+    file_is(ns, "usage", want);
+}
+
+Test(namespaces, what_its_inodes_take_is_known_after_each_change)
+{
+    struct vfs_attr attr;
+    struct vfs_file *f;
+
+    usage_is_now("main", 1, 0);
+    put_file(&x, "main/f", "");
+    usage_is_now("main", 2, 0);
+    cr_assert_eq(write_at("main/f", 0, 1000), 1000);
+    usage_is_now("main", 2, 1024);
+    cr_assert_eq(vfs_link(x.p, node_of(&x, "main/f"), node_of(&x, "main"), "g", &attr), 0);
+    usage_is_now("main", 2, 1024);
+    agreed(&x, "branch main dev", "ok");
+    cr_assert_eq(vfs_open(x.p, node_of(&x, "main/f"), VFS_WRITE, &f), 0);
+    remove_file(&x, "main/f");
+    usage_is_now("main", 2, 1024);
+    remove_file(&x, "main/g"); /* it is nobody's while it is open */
+    usage_is_now("main", 1, 0);
+    vfs_release(f);
+    usage_is_now("dev", 2, 1024);
+    cr_assert_eq(write_at("dev/f", 1 << 20, 1), 1);
+    cr_assert_eq(vfs_getattr(x.p, node_of(&x, "dev/f"), &attr), 0);
+    usage_is_now("dev", 2, (unsigned)attr.blocks * 512);
+}
+
+Test(namespaces, what_its_inodes_take_survives_the_death_of_the_process_and_a_clean_end)
+{
+    agreed(&x, "branch main dev", "ok");
+    put_file(&x, "dev/f", "five!");
+    agreed(&x, "flush", "ok");
+    put_file(&x, "dev/g", "");
+    agreed(&x, "branch dev more", "ok");
+    store_abandon(x.p);
+    kv_close(x.kv);
+    fixture_open(&x);
+    usage_is_now("main", 1, 0);
+    usage_is_now("dev", 3, 512);
+    usage_is_now("more", 3, 512);
+    fixture_reopen(&x);
+    usage_is_now("more", 3, 512);
+}
+
+Test(namespaces, a_record_of_version_2_does_not_say_what_its_inodes_take)
+{
+    struct ns_fields f = {.name = "old", .root = 9, .flushes = 7, .usage = {3, 4}, .counted = true};
+    uint8_t record[NS_RECORD_MAX], *v = record;
+    size_t len = ns_record_encode(5, &f, record);
+
+    cr_assert_eq(ns_read(5, record, len, &f), 0);
+    cr_assert(f.counted && usage_is(f.usage, (struct usage){3, 4}));
+    memmove(v + 72, v + 88, len - 88); /* as version 2 has it */
+    v[8] = 2;
+    len -= 16;
+    put_le64(v, id_checksum(v + 8, len - 8, 5));
+    cr_assert_eq(ns_read(5, record, len, &f), 0);
+    cr_assert(!f.counted && usage_is(f.usage, (struct usage){0}));
+    cr_assert_eq(f.flushes, 7);
+    cr_assert_str_eq(f.name, "old");
+}
+
 Test(namespaces, a_branch_that_was_flushed_very_often_is_warned_of_once)
 {
     char recent[8][REPORT_TEXT], path[32];

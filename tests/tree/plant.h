@@ -83,7 +83,7 @@ static inline int del(unsigned tree, uint64_t n)
 
 static inline void branch(unsigned from, unsigned to)
 {
-    cr_assert_eq(tree_branch(&f.tree[from], &f.tree[to].root), 0);
+    cr_assert_eq(tree_branch(&f.tree[from], &f.tree[to]), 0);
 }
 
 static inline unsigned depth(unsigned tree)
