@@ -324,6 +324,13 @@ static int do_setting(struct replay *r, const struct op *op)
     return settings_restore(r->p, op->data, op->len, (int64_t)op->a);
 }
 
+/* Whose change the frame is does not change what it is. */
+static int do_request(struct replay *r, const struct op *op)
+{
+    (void)r;
+    return op->a ? 0 : -EUCLEAN;
+}
+
 static int (*const doers[OP_KIND_END])(struct replay *, const struct op *) = {
     [OP_PUT] = do_put,
     [OP_DEL] = do_del,
@@ -340,6 +347,7 @@ static int (*const doers[OP_KIND_END])(struct replay *, const struct op *) = {
     [OP_UNPIN] = do_unpin,
     [OP_SETTING] = do_setting,
     [OP_RANGE_DEL] = do_range_del,
+    [OP_REQUEST] = do_request,
 };
 
 /* ---- frames ---- */

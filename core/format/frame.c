@@ -38,6 +38,7 @@ static const struct {
     [OP_UNPIN] = {"unpin", HAS_NUMBER},
     [OP_SETTING] = {"setting", HAS_A | HAS_DATA},
     [OP_RANGE_DEL] = {"range-del", HAS_NS | HAS_KEY | HAS_END},
+    [OP_REQUEST] = {"request", HAS_A},
 };
 
 const char *op_kind_name(enum op_kind kind)

@@ -35,6 +35,7 @@ enum op_kind {
     OP_UNPIN,
     OP_SETTING,   /* the setting named by `data` becomes (int64_t)`a` */
     OP_RANGE_DEL, /* the items of `ns` from `key` to before `end`, all of one inode, go */
+    OP_REQUEST,   /* the kernel's request number `a` made this frame: nothing is to be done */
     OP_KIND_END,
 };
 

@@ -168,6 +168,8 @@ int log_reap_earlier(struct disk *d, uint64_t epoch);
 /* What an operation of a frame of namespace `ns` does, in words: "write 4096 bytes of content 77".
  */
 void log_describe_op(const struct op *op, uint32_t ns, struct strbuf *out);
+/* The number that the kernel gave the request that made the frame; 0: it was made for none. */
+uint64_t log_frame_request(const struct log_frame *f);
 /* All of a frame's, at most `max` of them. -EUCLEAN: an operation is none; those before are there.
  */
 int log_describe(const struct log_frame *f, size_t max, struct strbuf *out);

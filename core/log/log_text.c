@@ -120,6 +120,9 @@ void log_describe_op(const struct op *op, uint32_t ns, struct strbuf *out)
     case OP_UNPIN:
         strbuf_addf(out, "%s object %llu", op_kind_name(op->kind), U(op->number));
         break;
+    case OP_REQUEST:
+        strbuf_addf(out, "request %llu", U(op->a));
+        break;
     case OP_SETTING:
         snprintf(text, sizeof text, "%.*s", (int)(op->len < sizeof text ? op->len : 0),
                  op->data ? (const char *)op->data : "");
@@ -130,6 +133,14 @@ void log_describe_op(const struct op *op, uint32_t ns, struct strbuf *out)
     default:
         describe_content(op, out);
     }
+}
+
+uint64_t log_frame_request(const struct log_frame *f)
+{
+    size_t at = 0;
+    struct op op;
+
+    return op_next(f->payload, f->len, &at, &op) == 0 && op.kind == OP_REQUEST ? op.a : 0;
 }
 
 int log_describe(const struct log_frame *f, size_t max, struct strbuf *out)

@@ -62,12 +62,22 @@ static void lend(struct txn *t, const struct op *op)
     t->lent_len += op->len;
 }
 
+/* The first operation of a frame says whose change it is. */
+static size_t encode_request(const struct txn *t, uint8_t out[OP_HEAD_MAX])
+{
+    return t->len == 0 && t->request
+               ? op_encode(&(struct op){.kind = OP_REQUEST, .a = t->request}, out)
+               : 0;
+}
+
 static void note(struct txn *t, const struct op *op, bool lent)
 {
-    uint8_t head[OP_HEAD_MAX];
-    size_t n = op_encode(op, head);
+    uint8_t head[2 * OP_HEAD_MAX];
+    size_t n;
 
     assert(t); /* else a tree is changed that no change has locked */
+    n = encode_request(t, head);
+    n += op_encode(op, head + n);
     lent = lent && op->len >= LENT_MIN && t->lent_count < CAPTURE_LENT;
     if (reserve(t, n + (lent ? 0 : op->len)) < 0) {
         t->error = -ENOMEM;

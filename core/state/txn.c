@@ -17,6 +17,19 @@
 static _Thread_local bool is_ahead;
 static _Thread_local struct txn_room ahead_room;
 
+/* That a thread serves. */
+static _Thread_local uint64_t request;
+
+void txn_set_request(uint64_t unique)
+{
+    request = unique;
+}
+
+uint64_t txn_request(void)
+{
+    return request;
+}
+
 static size_t room_for(size_t bytes)
 {
     return bytes + ROOM_SLACK;
@@ -158,6 +171,7 @@ static void open_txn(struct state *p, const struct txn_room *room, bool alone, s
     t->ns = NULL;
     t->far = NULL;
     t->alone = alone;
+    t->request = request;
     t->reserved = *room;
     t->room_left = room->bytes;
     t->data = NULL;

@@ -46,6 +46,7 @@ struct txn {
     struct ns *ns;   /* NULL, or given back by txn_end */
     struct far *far; /* what was gathered for it; NULL: nothing */
     bool alone;      /* the gate is held for writing */
+    uint64_t request; /* the kernel's number of the request that this is done for; 0: for none */
     struct txn_room reserved;
     size_t room_left; /* of it; frames that it is not enough for are a mistake of this program */
     /* What is noted, and no frame has yet (capture.c). */
@@ -74,6 +75,11 @@ int txn_begin_now(struct state *p, struct txn *ret);
 void txn_open(struct state *p, bool alone, struct txn *ret);
 /* Appends what is left. Also of one that was not begun. */
 void txn_end(struct txn *t);
+
+/* Those that this thread begins from now on are for that request of the kernel; 0: for none, as at
+ * first. Frames say so, that who takes over a connection knows which requests have been done. */
+void txn_set_request(uint64_t unique);
+uint64_t txn_request(void);
 
 /* For a thread that must not wait: see vfs_ahead. While it is ahead, flush_throttle and flush_room
  * let it go on, and its first change has the room that was taken here. */

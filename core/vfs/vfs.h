@@ -188,6 +188,10 @@ int vfs_statfs(struct state *p, struct disk_space *ret);
  */
 bool vfs_ahead(struct state *p, size_t bytes);
 void vfs_ahead_end(void);
+/* The changes of this thread from now on are for that request of the kernel; 0: for none, as at
+ * first (txn.h). */
+void vfs_set_request(uint64_t unique);
+uint64_t vfs_request(void);
 /* Would reading there, or writing there, read from another shard? */
 bool vfs_read_is_work(const struct vfs_file *f, uint64_t off, size_t len);
 bool vfs_write_is_work(const struct vfs_file *f, uint64_t off, size_t len);

@@ -17,6 +17,16 @@ void vfs_ahead_end(void)
     txn_ahead_end();
 }
 
+void vfs_set_request(uint64_t unique)
+{
+    txn_set_request(unique);
+}
+
+uint64_t vfs_request(void)
+{
+    return txn_request();
+}
+
 /* Has it extents, or a large sealed object, of which file_consolidate may make something better? */
 static bool is_large(struct state *p, struct vnode *v)
 {

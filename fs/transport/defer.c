@@ -17,6 +17,7 @@
 #include "loop.h"
 #include "serve.h"
 #include "thread.h"
+#include "vfs.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -76,7 +77,7 @@ struct call *call_new(fuse_req_t req, call_fn *fn, size_t room)
             fuse_reply_err(req, ENOMEM);
         return NULL;
     }
-    *c = (struct call){.req = req, .fn = fn};
+    *c = (struct call){.req = req, .fn = fn, .request = vfs_request()};
     return c;
 }
 
@@ -172,7 +173,9 @@ static void interrupt(struct defer *d, struct call *c)
 /* `taken`: from its queue. */
 static void call_execute(struct defer *d, struct call *c, bool taken)
 {
+    vfs_set_request(c->request);
     c->fn(c); /* answers; c->req is gone afterwards */
+    vfs_set_request(0);
     {
         MUTEX_GUARD(&d->lock);
         LIST_REMOVE(c, all);

@@ -54,6 +54,7 @@ struct call {
     _Atomic bool interrupted; /* true: answer soon, with EINTR if the work is not done */
     enum call_lane lane;      /* set before call_run; then guarded by defer's lock */
     bool queued;              /* guarded by defer's lock */
+    uint64_t request;         /* the kernel's number of it */
     bool left;                /* guarded by defer's lock: begun before defer_interrupt_all */
     TAILQ_ENTRY(call) queue;  /* while queued */
     LIST_ENTRY(call) all;     /* every call that has not answered */

@@ -12,6 +12,7 @@
 #include "report.h"
 #include "tally_node.h"
 #include "translate.h"
+#include "vfs.h"
 #include "waiting.h"
 
 #include <errno.h>
@@ -58,6 +59,7 @@ static void begin(const void *msg)
     now.unique = in.unique;
     now.opcode = in.opcode;
     now.cared_for = false;
+    vfs_set_request(in.unique);
 }
 
 static void end(struct fs *fs)
@@ -65,6 +67,7 @@ static void end(struct fs *fs)
     struct out_header out = {.len = sizeof(out), .unique = now.unique};
     struct iovec iov = {&out, sizeof(out)};
     now.unique = 0;
+    vfs_set_request(0);
     if (out.unique == 0 || now.cared_for)
         return;
     if (!has_answer(now.opcode)) {

@@ -770,6 +770,7 @@ Test(replay, a_frame_that_does_not_fit_is_damage)
         {.kind = OP_NS_BRANCH, .ns = 5, .number = 1, .data = "x", .len = 1},
         {.kind = OP_NS_DROP, .ns = 77},
         {.kind = OP_PIN, .number = 999},
+        {.kind = OP_REQUEST, .a = 0},
         {.kind = OP_SETTING, .a = 1},
         {.kind = OP_SETTING, .a = 1, .data = "seal_delays", .len = 11},
         {.kind = OP_SETTING, .a = 1, .data = "seal_dela", .len = 9},

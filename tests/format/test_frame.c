@@ -26,6 +26,7 @@ static const struct op samples[] = {
     {.kind = OP_UNPIN, .number = 77},
     {.kind = OP_SETTING, .a = (uint64_t)-1, .data = data, .len = 9},
     {.kind = OP_RANGE_DEL, .ns = 7, .key = {64, 5}, .end = {127, UINT64_MAX}},
+    {.kind = OP_REQUEST, .a = UINT64_MAX},
 };
 #define SAMPLES (sizeof samples / sizeof *samples)
 

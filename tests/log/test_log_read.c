@@ -694,6 +694,8 @@ Test(log_read, operations_can_be_said_in_words)
     cr_assert_str_eq(words_of(&op, 3), "write 4096 bytes at 10 of content 77");
     op = (struct op){.kind = OP_SETTING, .a = (uint64_t)-1, .data = "flush_retry", .len = 11};
     cr_assert_str_eq(words_of(&op, 3), "set flush_retry to -1");
+    op = (struct op){.kind = OP_REQUEST, .a = UINT64_MAX};
+    cr_assert_str_eq(words_of(&op, 3), "request 18446744073709551615");
     op = (struct op){.kind = OP_RANGE_DEL, .ns = 3, .key = {12 << 6, 0}, .end = {12 << 6 | 63, 0}};
     cr_assert_str_eq(words_of(&op, 3), "delete items of inode 12");
     op = (struct op){.kind = OP_RANGE_COPY, .ns = 3, .key = key_make(12, ITEM_EXTENT, 131072)};

@@ -29,6 +29,7 @@ import json, sys
 lines = [json.loads(line) for line in sys.stdin]
 assert [l["type"] for l in lines] == "segment frame frame sync frame sync frame end".split(), lines
 frames = [l for l in lines if l["type"] == "frame"]
+assert all(f["request"] == 0 for f in frames), frames
 assert frames[0]["ns"] == "main" and frames[3]["ns"] is None and frames[3]["namespace"] == 99
 assert [f["seq"] for f in frames] == list(range(frames[0]["seq"], frames[0]["seq"] + 4))
 assert frames[1]["operations"] == [{"kind": "content-write", "text": "write 7 bytes at 0 of content 77"}]
@@ -55,6 +56,7 @@ begin
 T=("$TALLY" -C "$M")
 mkdir "$M/main/dir"
 matches "$("${T[@]}" log list main)" '^frames=[0-9]+ shown=[0-9]+'
+matches "$("${T[@]}" log list main | tail -n 1)" ' request [1-9][0-9]*, put ' # made by mkdir
 matches "$("${T[@]}" log list --json --until 5 main/)" '"verb": "log"'
 matches "$("$TALLY" log list -C "$M" main)" '^frames='
 ! "${T[@]}" log find main 0 2>"$W/said" || fail "there is no such change"

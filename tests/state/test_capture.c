@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Claims of txn.h and capture.h: what a frame has, and what comes after one that is missing. */
 #include "fixture.h"
+#include "log_list.h"
 #include "store_impl.h"
 
 static struct fixture x;
@@ -42,6 +43,45 @@ static void let_another_seal(void)
 
     cr_assert_eq(pthread_create(&t, NULL, seal_all, NULL), 0);
     cr_assert_eq(pthread_join(t, NULL), 0);
+}
+
+struct requests {
+    uint64_t seen[8];
+    size_t count;
+};
+
+static int note_request(const struct log_frame *f, void *ctx)
+{
+    struct requests *r = ctx;
+
+    if (!f->sync && r->count < 8)
+        r->seen[r->count++] = log_frame_request(f);
+    return 0;
+}
+
+static void pass(const struct log_file *f, void *ctx)
+{
+    (void)f, (void)ctx;
+}
+
+Test(capture, a_frame_says_for_which_request_it_was_made)
+{
+    struct requests r = {.count = 0};
+    const struct log_list_options o = {.segment = pass, .frame = note_request, .ctx = &r};
+    struct log_report report;
+
+    vfs_set_request(UINT64_MAX - 1);
+    put_file(&x, "main/f", "");
+    vfs_set_request(0);
+    put_file(&x, "main/g", "");
+    cr_assert_eq(log_list(x.disk, &o, &report), 0);
+    cr_assert_geq(r.count, 2);
+    cr_assert_eq(r.seen[0], UINT64_MAX - 1);
+    cr_assert_eq(r.seen[r.count - 1], 0);
+    store_abandon(x.p);
+    kv_close(x.kv);
+    fixture_open(&x); /* and such frames are replayed */
+    cr_assert(node_of(&x, "main/f") && node_of(&x, "main/g"));
 }
 
 Test(capture, a_change_of_many_contents_is_one_frame)

@@ -132,6 +132,7 @@ static void print_frame_json(struct showing *s, const struct log_frame *f)
         json_object_set_new(line, "namespace", json_integer(f->ns));
         json_object_set_new(line, "ns", *name ? ctl_json_text(name, strlen(name)) : json_null());
         json_object_set_new(line, "bytes", json_integer((json_int_t)f->len));
+        json_object_set_new(line, "request", json_integer((json_int_t)log_frame_request(f)));
         json_object_set_new(line, "operations", operations(f));
     }
     print_line(line);
