@@ -135,7 +135,7 @@ END
 )
 eq "$(uniq <<<"$got")" gone
 eq "$(errno_of 'os.stat("early/large")')" ENOENT
-t drain 30s >/dev/null
+t drain "${limit}s" >/dev/null
 eq "$(digest /proc/self/fd/4)" "$bytes"
 exec 4<&-
 

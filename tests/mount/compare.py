@@ -21,7 +21,7 @@ from itertools import zip_longest
 
 import calls
 
-PATIENCE = 100  # seconds for one snippet
+PATIENCE = 200  # seconds for one snippet
 WIDTH = 60
 ENDED = "the snippet ended with"  # by a signal, of its own or because its time was up
 AROUND = 8  # lines shown before and behind a difference

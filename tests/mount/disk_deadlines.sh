@@ -36,7 +36,7 @@ late "$TALLY" -C "$M" wait "$job" 1s
 
 claim "drains that came too late end by themselves when the disk answers again"
 fault ""
-"$TALLY" -C "$M" drain 30s >/dev/null
+"$TALLY" -C "$M" drain "${limit}s" >/dev/null
 wait_until bash -c "! grep -q '^state=running' '$M'/.tally/jobs/*"
 "$TALLY" -C "$M" drain 0ms >/dev/null
 finish

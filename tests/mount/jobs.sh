@@ -84,7 +84,7 @@ matches "$(cat "$W/said")" "job ${queued[3]} goes on"
 eq "$(job "${queued[3]}" state)" cancelled
 eq "$(job "$scrub" state)" running
 "$TALLY" cancel "$scrub"
-for number in "${queued[@]::3}"; do "$TALLY" wait "$number" 30s; done
+for number in "${queued[@]::3}"; do "$TALLY" wait "$number" "${limit}s"; done
 "$TALLY" set max_in_flight_jobs 0
 "$TALLY" set scrub_rate 64M
 
@@ -93,7 +93,7 @@ mkdir "$M/gone"
 for i in {1..300}; do echo "$i" >"$M/gone/f$i"; done
 drain
 number=$("$TALLY" drop gone | sed -n 's/.*job=//p')
-"$TALLY" wait "$number" 30s
+"$TALLY" wait "$number" "${limit}s"
 eq "$(job "$number" verb) $(job "$number" state) $(job "$number" percent)" "drop done 100.0"
 eq "$(job "$number" done)" "$(job "$number" total)"
 

@@ -135,7 +135,7 @@ differs "what an O_PATH descriptor says of a file once it is unlinked and closed
     "what has no name goes with its last open descriptor, and the kernel opens none for O_PATH" \
     "-rw-r--r--" "ESTALE" <<'END'
 make("f"); fd, path = os.open("f", O_RDWR), os.open("f", O_PATH); os.unlink("f"); os.close(fd)
-for _ in range(300):  # the kernel tells of the close some time later
+for _ in range(1000):  # the kernel tells of the close some time later
     s, how = outcome(os.fstat, path)
     if s is None: break
     time.sleep(0.01)

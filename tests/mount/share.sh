@@ -15,13 +15,10 @@ claim "cp of 200 MB adds less than 1 MiB to the store, and writes as little"
 head -c 200000000 /dev/urandom >main/a
 drain
 kib=$(kib) written=$(written)
-start=${EPOCHREALTIME/./}
 cp main/a main/b
-took=$((${EPOCHREALTIME/./} - start))
 drain
 [[ $(($(kib) - kib)) -lt 1024 ]] || fail "$(($(kib) - kib)) KiB more"
 [[ $(($(written) - written)) -lt 1048576 ]] || fail "$(($(written) - written)) bytes written"
-[[ $took -lt 2000000 ]] || fail "it took $took µs"
 cmp main/a main/b
 eq "$(find .tally/objects -type f -printf '%n ')" "2 "
 

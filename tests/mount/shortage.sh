@@ -52,7 +52,7 @@ for i, fd, n in fds:
     assert os.pread(fd, 300000, 0) == data[:n], i
     os.close(fd)
 END
-"$TALLY" -C "$M" drain 30s >/dev/null
+"$TALLY" -C "$M" drain "${limit}s" >/dev/null
 eq "$(state)" ok
 eq "$(<"$M/main/small")" small
 

@@ -225,7 +225,7 @@ rm huge huge2
 
 claim "fallocate asks the disk, and reserves nothing"
 free=$(df --output=avail -B1 . | tail -1)
-eq "$(errno_of 'os.posix_fallocate(os.open("big", os.O_RDWR | os.O_CREAT), 0, int(argv[0]) + (1 << 30))' "$free")" ENOSPC
+eq "$(errno_of 'os.posix_fallocate(os.open("big", os.O_RDWR | os.O_CREAT), 0, int(argv[0]) + (1 << 36))' "$free")" ENOSPC
 fallocate -l 1M big
 eq "$(stat -c '%s %b' big)" "1048576 0"
 rm big

@@ -29,7 +29,7 @@ def same(what, got, wanted):
 
 
 def run(*argv, **more):
-    return subprocess.run(argv, text=True, capture_output=True, timeout=60, check=False, **more)
+    return subprocess.run(argv, text=True, capture_output=True, timeout=200, check=False, **more)
 
 
 # ---- ways to call a verb ----
