@@ -24,6 +24,11 @@ work() {
     echo more >>"$M/$1/$1/f4"
     setfattr -n user.k -v v "$M/main/$1/f5"
 }
+# Two signals, which it takes together, however long it has to end after the first.
+tell_twice() {
+    local signal
+    for signal in STOP TERM INT CONT; do kill -"$signal" "$daemon"; done
+}
 a_drain_runs() { "$TALLY" -C "$M" jobs | grep -q 'running.*drain'; }
 is_unmounted() { ! mountpoint -q "$M"; }
 # all_is_there NAME [CODE] - the daemon must be gone, with that exit code, and all be there in the
@@ -120,8 +125,7 @@ claim "SIGTERM twice: forced, and the next mount goes on from the log"
 for i in 1 2; do
     work "twice$i"
     want=$(tree_digest "$M")
-    kill -TERM "$daemon"
-    kill -INT "$daemon" # another one, so that they are two
+    tell_twice
     all_is_there "twice$i" 1
 done
 
@@ -140,8 +144,7 @@ daemon=$(python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["pid"]
 pids+=("$daemon")
 work back
 want=$(tree_digest "$M")
-kill -TERM "$daemon"
-kill -INT "$daemon"
+tell_twice
 all_is_there back 127 # it is no child of the shell, which has no code of it
 
 claim "while a drop is worked off: umount finishes it; after SIGKILL it goes on as a job"
