@@ -467,7 +467,7 @@ class Mount:
         return os.path.ismount(MNT) and os.path.isdir(f"{MNT}/main")
 
     def wait_mounted(self):
-        for _ in range(6000):
+        for _ in range(20000):
             if self.daemon.poll() is not None:
                 raise Wrong(f"the daemon ended instead of mounting: {self.daemon.returncode}")
             if self.answers():
@@ -482,7 +482,7 @@ class Mount:
         self.switch.back()
         self.daemon.send_signal(signal.SIGTERM if GENTLE else signal.SIGKILL)
         try:
-            self.daemon.wait(60)
+            self.daemon.wait(200)
         except subprocess.TimeoutExpired:
             self.daemon.kill()
             raise Wrong("the daemon does not end") from None
@@ -497,7 +497,7 @@ class Mount:
     def unmount(self):
         if subprocess.run([TALLY, "umount", MNT]).returncode != 0:
             raise Wrong("tally umount failed")
-        if self.daemon.wait(60) != 0:
+        if self.daemon.wait(200) != 0:
             raise Wrong(f"the daemon ended with {self.daemon.returncode}")
         self.daemon = None
 
@@ -664,7 +664,7 @@ def in_child(where, fn, *args):
 
 
 def reap(pids):
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 200
     for pid in pids:
         while True:
             got, status = os.waitpid(pid, os.WNOHANG)
