@@ -12,7 +12,6 @@
 #include "durability.h"
 #include "mount.h"
 
-#include "ahead.h"
 #include "below.h"
 #include "defer.h"
 #include "ending.h"
@@ -26,6 +25,7 @@
 #include "remount.h"
 #include "reply.h"
 #include "ring.h"
+#include "serve.h"
 #include "session.h"
 #include "shards_thread.h"
 #include "statx.h"
@@ -69,8 +69,7 @@ static void describe(const struct fs *fs, struct view_edge *ret)
 }
 
 const struct fs_hooks fs_hooks = {
-    .ahead = ahead_begin,
-    .ahead_over = ahead_end,
+    .postpone = serve_postpone,
     .statx = statx_answer,
     .stack_depth = passthrough_wanted,
     .agreed = passthrough_begin,

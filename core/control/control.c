@@ -10,6 +10,7 @@
 #include "control.h"
 #include "control_impl.h"
 #include "control_of_store.h"
+#include "nowait.h"
 #include <errno.h>
 #include <stdlib.h>
 
@@ -80,6 +81,8 @@ static int take_turn(struct control_session *s, int64_t off, const _Atomic bool 
 {
     MUTEX_GUARD(&s->lock);
 
+    if (s->busy && !thread_may_wait())
+        return -EWOULDWAIT;
     while (s->busy) {
         if (interrupted && atomic_load(interrupted))
             return -EINTR;
@@ -179,7 +182,8 @@ static int do_one(struct control_session *s, const struct command *c, bool only_
     else if (!only_check)
         strbuf_addf(&reply, "ok%s\n", call.head.s);
     strbuf_add(&reply, call.lines.s, call.lines.len);
-    deliver(s, all, &reply);
+    if (err != -EWOULDWAIT) /* else it is made again */
+        deliver(s, all, &reply);
     strbuf_release(&call.head);
     strbuf_release(&call.lines);
     strbuf_release(&call.why);
@@ -314,7 +318,7 @@ ssize_t control_read_at(struct control_session *s, char *buf, size_t len, int64_
     return (ssize_t)n;
 }
 
-bool control_may_wait(struct state *p, const char *buf, size_t len)
+bool control_may_wait(const char *buf, size_t len)
 {
     CLEANUP_STRBUF struct strbuf why = STRBUF_INIT;
     struct command_list list;
@@ -322,11 +326,10 @@ bool control_may_wait(struct state *p, const char *buf, size_t len)
 
     if (len > CONTROL_WRITE_MAX || memchr(buf, 0, len) || command_parse(buf, len, &list, &why) < 0)
         return false;
-    waits = list.count > 1; /* the second may find no room in the log */
+    waits = list.count > 1; /* only the first can say -EWOULDWAIT */
     for (size_t i = 0; i < list.count && !waits; i++) {
         const struct verb *v = control_verb(list.items[i].verb);
-        waits = v && (v->waits || (v->job && list.items[i].wait) ||
-                      (v->write_back && atomic_load(&p->nwriters) > 0));
+        waits = v && (v->waits || (v->job && list.items[i].wait));
     }
     command_list_release(&list);
     return waits;

@@ -33,6 +33,6 @@ void control_close(struct control_session *s);
 ssize_t control_write_at(struct control_session *s, const char *buf, size_t len, int64_t off,
                          const _Atomic bool *interrupted);
 ssize_t control_read_at(struct control_session *s, char *buf, size_t len, int64_t off);
-/* Might this write wait (for a job, a flush, a view, the kernel's write-back)? Then give it a
- * thread of its own. */
-bool control_may_wait(struct state *p, const char *buf, size_t len);
+/* Might this write wait (for a job, a flush, a view), or is it several changes? Then give it a thread
+ * of its own. Any other one that would wait says -EWOULDWAIT (nowait.h), and nothing was done. */
+bool control_may_wait(const char *buf, size_t len);

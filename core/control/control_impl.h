@@ -26,7 +26,6 @@ struct verb {
     const char *name, *usage, *help; /* an option it takes stands in its usage: "[until=SEQ]" */
     bool job;        /* takes the word "wait" */
     bool waits;      /* may wait for a flush, a job or a seal */
-    bool write_back; /* waits for the kernel, too, while files are open for writing */
     size_t min_args, max_args;
     int (*run)(struct call *call);
 };

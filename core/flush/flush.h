@@ -13,19 +13,17 @@
 
 /* Find out how many files may be open. Called once, before anything is changed. */
 void flush_know_limits(struct state *p);
-/* A change failed with `err`, a shortage of memory or descriptors: run a flush, which closes slots
- * and frees memory. 0: the change may be tried again. The caller holds no lock. */
-int flush_short(struct state *p, int err);
+/* A change failed for a shortage of memory or descriptors: run a flush, which closes slots and frees
+ * memory. 0: the change may be tried again. -EWOULDWAIT (nowait.h). The caller holds no lock. */
+int flush_short(struct state *p);
 
 /* Wait while too much is unflushed. The caller holds no lock. If an attempt to flush fails
- * meanwhile, its error. */
+ * meanwhile, its error. -EWOULDWAIT (nowait.h). */
 int flush_throttle(struct state *p);
-/* Would neither flush_throttle nor flush_room wait? */
-bool flush_lets_go_on(struct state *p);
 /* Would flush_throttle wait for memory? True: it would not. For work that can be left undone. */
 bool flush_takes_more(struct state *p);
 /* Is there room for new data? -ENOSPC keeps a reserve free, so that what was acknowledged can be
- * committed and removing can give space back. Holding nothing. */
+ * committed and removing can give space back. -EWOULDWAIT (nowait.h). Holding nothing. */
 int flush_room(struct state *p);
 /* The same, and is there room for `bytes` bytes more? */
 int flush_room_for(struct state *p, uint64_t bytes);

@@ -9,6 +9,7 @@
 #include "coordinator.h"
 #include "durability.h"
 #include "flush_impl.h"
+#include "nowait.h"
 #include "state.h"
 #include "ticket.h"
 #include <errno.h>
@@ -188,10 +189,8 @@ int flush_throttle(struct state *p)
 
     if (full == 0)
         return 0;
-    if (txn_is_ahead()) {
-        flush_kick(p);
-        return 0;
-    }
+    if (!thread_may_wait() && (full == 2 || !f->threads_running || has_too_many_slots(p)))
+        return -EWOULDWAIT;
     if (!f->threads_running)
         return flush_run(p, SEAL_BUFFERS);
     if (full == 2)
@@ -247,8 +246,10 @@ int flush_room(struct state *p)
 {
     int err;
 
-    if (txn_is_ahead() || knows_of_room(p) || has_room(p, true, 0) == 0)
+    if (knows_of_room(p) || has_room(p, true, 0) == 0)
         return 0;
+    if (!thread_may_wait())
+        return -EWOULDWAIT;
     err = flush_now(p); /* then memory holds nothing more that needs room */
     return err < 0 ? err : has_room(p, false, 0);
 }
@@ -272,18 +273,9 @@ void flush_know_limits(struct state *p)
         p->flush->slots_wait = (size_t)limit.rlim_cur / SLOTS_PART;
 }
 
-int flush_short(struct state *p, int err)
+int flush_short(struct state *p)
 {
-    return txn_is_ahead() ? err : flush_now(p);
-}
-
-bool flush_lets_go_on(struct state *p)
-{
-    int full = pressure(p);
-
-    if (full == 2 || (full && !p->flush->threads_running) || has_too_many_slots(p))
-        return false;
-    return knows_of_room(p) || has_room(p, true, 0) == 0;
+    return thread_may_wait() ? flush_now(p) : -EWOULDWAIT;
 }
 
 /* ---- settings ---- */

@@ -20,6 +20,7 @@
 #include "far.h"
 #include "io.h"
 #include "lost_start.h"
+#include "nowait.h"
 #include "state.h"
 #include "report.h"
 #include <errno.h>
@@ -454,6 +455,8 @@ static ssize_t read_ghost(struct state *p, uint64_t number, const struct entry *
 
     if (n != -ENOENT)
         return n;
+    if (!thread_may_wait() && (!r->far || r->far->gathering)) /* else a change is under way */
+        return -EWOULDWAIT;
     n = objects_read(p->objects, e, buf, len, off);
     if (n >= 0 && r->far)
         far_keep(r->far, number, buf, len, (size_t)n, off);

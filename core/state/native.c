@@ -4,6 +4,7 @@
  * keeps a deleted file.
  */
 #include "state.h"
+#include "nowait.h"
 #include "report.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -256,17 +257,12 @@ void native_cut_end(struct state *p, struct vnode *v)
     v->cuts--;
 }
 
-bool native_any(struct state *p, uint64_t nodeid)
+int native_pause(void)
 {
-    if (atomic_load(&p->natives.count) == 0)
-        return false;
-    MUTEX_GUARD(&p->vnodes.lock);
-    return *find(p, nodeid) != NULL;
-}
-
-void native_pause(void)
-{
+    if (!thread_may_wait())
+        return -EWOULDWAIT;
     (void)nanosleep(&(struct timespec){.tv_nsec = NATIVE_PAUSE_NS}, NULL);
+    return 0;
 }
 
 void natives_sweep(struct state *p)
@@ -312,8 +308,7 @@ static int verify_all(struct state *p, const struct entry *e)
     return err;
 }
 
-int native_prepare(struct state *p, const struct inode *in, unsigned flags,
-                   struct native_candidate *c)
+int native_prepare(struct state *p, const struct inode *in, struct native_candidate *c)
 {
     struct entry e;
     int err;
@@ -322,9 +317,11 @@ int native_prepare(struct state *p, const struct inode *in, unsigned flags,
     if (refs_entry(p->refs, in->object, true, &c->object, &e) < 0 || e.kind != ENTRY_FILE ||
         entry_is_ghost(&e) || e.size != in->size)
         return 0;
+    if (c->verify && !thread_may_wait())
+        return -EWOULDWAIT;
     if (atomic_load(&p->natives.damage) || p->hooks->has_damage(p))
         c->verify = true; /* it may be this one */
-    if (c->verify && !(flags & VFS_MAY_WAIT))
+    if (c->verify && !thread_may_wait())
         return 0; /* through the daemon, then: it verifies what it reads */
     err = c->verify ? verify_all(p, &e) : 0;
     if (err < 0)

@@ -84,9 +84,8 @@ struct native_candidate {
     uint64_t object, where;
     struct blob *blob; /* pinned; NULL: it is none */
 };
-/* Holding nothing. Only damage is an error: -EUCLEAN, told. */
-int native_prepare(struct state *p, const struct inode *in, unsigned flags,
-                   struct native_candidate *c);
+/* Holding nothing. -EUCLEAN: damage, told; -EWOULDWAIT (nowait.h). Nothing else is an error. */
+int native_prepare(struct state *p, const struct inode *in, struct native_candidate *c);
 void native_candidate_release(struct state *p, struct native_candidate *c);
 
 /* Count an open of `v`, whose inode is `in`, with flags of enum vfs_open_flags, and decide what it
@@ -103,9 +102,7 @@ void native_forget(struct state *p, uint64_t nodeid);
 int native_cut_begin(struct state *p, struct vnode *v);
 void native_cut_end(struct state *p, struct vnode *v);
 
-/* Is, or was, that inode native? Then a change of it may have to wait. */
-bool native_any(struct state *p, uint64_t nodeid);
-void native_pause(void);
+int native_pause(void); /* -EWOULDWAIT (nowait.h) */
 /* Let go of those that nobody maps any more. Holding nothing. */
 void natives_sweep(struct state *p);
 void vfs_get_natives(struct state *p, struct vfs_natives *ret);

@@ -185,7 +185,6 @@ struct state {
     struct ns_table names;
     struct vnode_table vnodes;
     struct native_table natives;
-    _Atomic uint32_t nwriters; /* files open for writing */
     struct orphans orphans;
     struct gone_table gone;
     struct content_table contents;

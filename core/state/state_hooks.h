@@ -12,8 +12,6 @@ struct state;
 struct state_hooks {
     /* Commit what is not committed yet, and wait for it: flush_now. */
     int (*flush)(struct state *p);
-    /* Would a change wait for nothing? flush_lets_go_on. */
-    bool (*lets_go_on)(struct state *p);
     /* Begin a flush: flush_kick. */
     void (*kick)(struct state *p);
     /* Pages were put into the queue of drops: flush_kick_drops. */

@@ -4,6 +4,7 @@
 
 #include "io.h"
 #include "log_promise.h"
+#include "nowait.h"
 #include "state.h"
 #include <assert.h>
 #include <errno.h>
@@ -12,10 +13,6 @@
 #define ROOM_SLACK ((size_t)64 * 1024) /* bytes of operations beside the data of a change */
 
 /* ---- room ---- */
-
-/* Of a thread that is ahead: what its next change gets. */
-static _Thread_local bool is_ahead;
-static _Thread_local struct txn_room ahead_room;
 
 /* That a thread serves. */
 static _Thread_local uint64_t request;
@@ -71,16 +68,6 @@ static void room_done(struct txn_room *r)
     *r = (struct txn_room){.p = NULL};
 }
 
-/* The room that was taken ahead, if it is as much. */
-static bool take_ahead(size_t want, struct txn_room *ret)
-{
-    if (!ahead_room.p || ahead_room.bytes < want)
-        return false;
-    *ret = ahead_room;
-    ahead_room = (struct txn_room){.p = NULL};
-    return true;
-}
-
 /* No frame can be written: of this start, until what it recovered is committed; or there is no
  * log. */
 static int refused(struct state *p)
@@ -90,26 +77,10 @@ static int refused(struct state *p)
     return !p->log && atomic_load(&p->readonly) ? -EROFS : 0;
 }
 
-/* Nor at once. */
-static bool is_refused_now(struct state *p)
+static int wait_for_room(struct state *p, size_t want)
 {
-    return capture_has_gap(p) || refused(p) < 0;
-}
+    int err = log_room(p->log, want);
 
-static int take_room(struct state *p, size_t bytes, struct txn_room *ret)
-{
-    size_t want = room_for(bytes);
-    int err = refused(p);
-
-    *ret = (struct txn_room){.p = NULL};
-    if (err == 0 && capture_has_gap(p))
-        err = p->hooks->flush(p);
-    if (err < 0)
-        return err;
-    if (!p->log || take_ahead(want, ret))
-        return 0;
-    room_done(&ahead_room); /* too little: nobody waits for room who keeps some */
-    err = log_room(p->log, want);
     if (io_is_full(err)) {
         err = p->hooks->flush(p); /* the commit trims the log */
         if (err == 0)
@@ -118,44 +89,27 @@ static int take_room(struct state *p, size_t bytes, struct txn_room *ret)
     if (err < 0)
         return err;
     err = promise(p);
-    if (err < 0) {
+    if (err < 0)
         log_room_done(p->log, want);
-        return err;
-    }
-    return have_room(p, want, ret);
+    return err;
 }
 
-static int take_room_now(struct state *p, size_t bytes, struct txn_room *ret)
+/* `wait` false: at once, or -EWOULDWAIT. */
+static int take_room(struct state *p, size_t bytes, bool wait, struct txn_room *ret)
 {
     size_t want = room_for(bytes);
+    int err = refused(p);
 
-    if (is_refused_now(p))
-        return -EAGAIN;
-    if (!p->log || take_ahead(want, ret))
-        return 0;
-    return atomic_load(&p->promised) && log_room_now(p->log, want) && have_room(p, want, ret) == 0
-               ? 0
-               : -EAGAIN;
-}
-
-bool txn_ahead(struct state *p, size_t bytes)
-{
-    assert(!is_ahead);
-    if (!p->hooks->lets_go_on(p) || take_room_now(p, bytes, &ahead_room) < 0)
-        return false;
-    is_ahead = true;
-    return true;
-}
-
-void txn_ahead_end(void)
-{
-    is_ahead = false;
-    room_done(&ahead_room);
-}
-
-bool txn_is_ahead(void)
-{
-    return is_ahead;
+    *ret = (struct txn_room){.p = NULL};
+    if (err == 0 && capture_has_gap(p))
+        err = wait ? p->hooks->flush(p) : -EWOULDWAIT;
+    if (err < 0 || !p->log)
+        return err;
+    if (wait)
+        err = wait_for_room(p, want);
+    else
+        err = atomic_load(&p->promised) && log_room_now(p->log, want) ? 0 : -EWOULDWAIT;
+    return err < 0 ? err : have_room(p, want, ret);
 }
 
 /* ---- beginning and ending ---- */
@@ -182,34 +136,29 @@ static void open_txn(struct state *p, const struct txn_room *room, bool alone, s
     t->held_count = 0;
 }
 
-int txn_begin(struct state *p, size_t bytes, struct txn *ret)
+static int begin(struct state *p, size_t bytes, bool wait, bool alone, struct txn *ret)
 {
     struct txn_room room;
-    int err = take_room(p, bytes, &room);
+    int err = take_room(p, bytes, wait, &room);
 
     if (err == 0)
-        open_txn(p, &room, false, ret);
+        open_txn(p, &room, alone, ret);
     return err;
+}
+
+int txn_begin(struct state *p, size_t bytes, struct txn *ret)
+{
+    return begin(p, bytes, thread_may_wait(), false, ret);
 }
 
 int txn_begin_alone(struct state *p, size_t bytes, struct txn *ret)
 {
-    struct txn_room room;
-    int err = take_room(p, bytes, &room);
-
-    if (err == 0)
-        open_txn(p, &room, true, ret);
-    return err;
+    return begin(p, bytes, thread_may_wait(), true, ret);
 }
 
 int txn_begin_now(struct state *p, struct txn *ret)
 {
-    struct txn_room room = {.p = NULL};
-    int err = take_room_now(p, 0, &room);
-
-    if (err == 0)
-        open_txn(p, &room, false, ret);
-    return err;
+    return begin(p, 0, false, false, ret);
 }
 
 void txn_open(struct state *p, bool alone, struct txn *ret)

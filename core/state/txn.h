@@ -65,11 +65,12 @@ struct txn {
 /* Room in the log for a change with so many bytes of data, and the memory to note it, both until
  * the end: where memory is short the change has not begun. Then the gate for reading. Before any
  * lock. If there is no room a flush makes some. What is done to any number of items takes no more
- * (items.c). -ENOSPC, -EDQUOT, -EIO, -EROFS, -EFBIG, -ENOMEM. */
+ * (items.c). -ENOSPC, -EDQUOT, -EIO, -EROFS, -EFBIG, -ENOMEM. -EWOULDWAIT: there is no room at once,
+ * and this thread must not wait (nowait.h). */
 int txn_begin(struct state *p, size_t bytes, struct txn *ret);
 /* The same with the gate for writing: no other change is in flight. */
 int txn_begin_alone(struct state *p, size_t bytes, struct txn *ret);
-/* With the least room, if it is there at once; else -EAGAIN. */
+/* With the least room, as by a thread that must not wait. */
 int txn_begin_now(struct state *p, struct txn *ret);
 /* Without room: what it does needs no frame. */
 void txn_open(struct state *p, bool alone, struct txn *ret);
@@ -80,12 +81,6 @@ void txn_end(struct txn *t);
  * first. Frames say so, that who takes over a connection knows which requests have been done. */
 void txn_set_request(uint64_t unique);
 uint64_t txn_request(void);
-
-/* For a thread that must not wait: see vfs_ahead. While it is ahead, flush_throttle and flush_room
- * let it go on, and its first change has the room that was taken here. */
-bool txn_ahead(struct state *p, size_t bytes);
-void txn_ahead_end(void);
-bool txn_is_ahead(void);
 
 /* The tree of a namespace, and that of the orphans, for writing. */
 void ns_lock(struct txn *t, struct ns *ns);

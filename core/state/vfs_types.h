@@ -30,7 +30,6 @@ enum vfs_open_flags {
     VFS_NOATIME = 1 << 4,    /* reading through it leaves atime alone */
     VFS_MAY_NATIVE = 1 << 5, /* the kernel can read it by itself (see "native reading" below) */
     VFS_NATIVE_ALL = 1 << 6, /* also what may be written */
-    VFS_MAY_WAIT = 1 << 7,   /* this thread may wait a little */
 };
 
 enum vfs_set {
@@ -43,8 +42,7 @@ enum vfs_set {
     VFS_SET_ATIME_NOW = 1 << 6,
     VFS_SET_MTIME_NOW = 1 << 7,
     VFS_SET_CTIME = 1 << 8,
-    VFS_KILL_SUID = 1 << 9,     /* drop set-uid, and set-gid where group-executable */
-    VFS_SET_MAY_WAIT = 1 << 10, /* changes nothing: as VFS_MAY_WAIT */
+    VFS_KILL_SUID = 1 << 9, /* drop set-uid, and set-gid where group-executable */
 };
 
 struct vfs_natives {

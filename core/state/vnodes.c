@@ -6,6 +6,7 @@
  * An inode whose last name goes while it is open moves to the orphan tree, which no branch
  * inherits; its last close deletes it there. After a crash the whole orphan tree is dropped.
  */
+#include "nowait.h"
 #include "state.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -135,10 +136,8 @@ void vnode_count_open(struct state *p, struct vnode *v, bool write)
     v->opens++;
     v->writers += write;
     atomic_fetch_add(&v->ns->nopen, 1);
-    if (write) {
+    if (write)
         atomic_fetch_add(&v->ns->nwriters, 1);
-        atomic_fetch_add(&p->nwriters, 1);
-    }
 }
 
 void vnode_open(struct state *p, struct vnode *v, bool write)
@@ -156,10 +155,8 @@ void vnode_close(struct state *p, struct vnode *v, bool write, bool *ret_last)
         *ret_last = v->opens == 0;
     }
     atomic_fetch_sub(&v->ns->nopen, 1);
-    if (write) {
+    if (write)
         atomic_fetch_sub(&v->ns->nwriters, 1);
-        atomic_fetch_sub(&p->nwriters, 1);
-    }
 }
 
 bool vnode_is_open(struct state *p, uint64_t nodeid, bool for_writing)
@@ -188,9 +185,10 @@ int vnodes_write_back(struct state *p, const struct ns *ns)
     size_t room = atomic_load(&ns->nwriters), n; /* who opens from now on comes after the branch */
     uint64_t *nodeid;
 
-    /* Who must not wait saw no writers when it began (control_may_wait). */
-    if (room == 0 || txn_is_ahead())
+    if (room == 0)
         return 0;
+    if (!thread_may_wait())
+        return -EWOULDWAIT;
     nodeid = calloc(room, sizeof *nodeid);
     if (!nodeid)
         return -ENOMEM;

@@ -127,7 +127,6 @@ static int locate_damage(struct state *p)
 
 static const struct state_hooks state_hooks = {
     .flush = flush_now,
-    .lets_go_on = flush_lets_go_on,
     .kick = flush_kick,
     .kick_drops = flush_kick_drops,
     .locate_damage = locate_damage,

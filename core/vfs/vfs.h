@@ -11,6 +11,11 @@
  *
  * Permissions are the kernel's business (default_permissions). Errors: 0 or -errno as ext4 would
  * give; damage is -EIO and a report. Threads: all calls from any thread.
+ *
+ * Changes wait where too much is in memory, and where disk or log are full; closing or cutting a
+ * large file may copy some of it; what is on another shard is read from there; what is read natively
+ * may have to be verified first, or let go. A thread that must not wait (nowait.h) hears -EWOULDWAIT
+ * instead, and nothing was changed. vfs_fallocate is several changes: it is for others.
  */
 #pragma once
 
@@ -128,8 +133,8 @@ int vfs_fallocate(struct vfs_file *f, int mode, uint64_t off, uint64_t len);
 /* lseek(2), SEEK_DATA or SEEK_HOLE: the offset of the next data or hole at or behind `off`. -ENXIO:
  * `off` is not in the file, or no data follows. */
 int64_t vfs_seek(struct vfs_file *f, uint64_t off, bool data);
-/* Was the file written through this handle? (so that close may seal soon) */
-void vfs_release(struct vfs_file *f);
+/* Only -EWOULDWAIT is an error: then it is open still. */
+int vfs_release(struct vfs_file *f);
 
 /* Extended attributes. Names with the prefix user., trusted. or security., and the two of POSIX
  * ACLs; others are -EOPNOTSUPP, a prefix alone is -EINVAL, more than 255 bytes or none are -ERANGE.
@@ -161,11 +166,10 @@ int vfs_removexattr(struct state *p, uint64_t nodeid, const char *name);
  *
  * A file that nobody may write, and that is one large sealed object, the kernel can read by itself
  * from the object's file. Such an open is native: so are then all others to read it until the last
- * is released, and until nobody maps it any more it is -ETXTBSY to change its bytes or size. With
- * VFS_MAY_WAIT that is said only after waiting for 50 ms: a close is told of later. Without
- * VFS_MAY_NATIVE an inode that is open natively is -ESTALE to readers: the kernel then asks again,
- * by an open. In a namespace with verify=open all bytes are verified first, if this thread may wait
- * (else the open is not native); -EUCLEAN.
+ * is released, and until nobody maps it any more it is -ETXTBSY to change its bytes or size. That is
+ * said only after waiting for 50 ms: a close is told of later. Without VFS_MAY_NATIVE an inode that
+ * is open natively is -ESTALE to readers: the kernel then asks again, by an open. In a namespace with
+ * verify=open all bytes are verified first; -EUCLEAN.
  * Reading moves atime when the file is opened: what is read we do not see.
  */
 bool vfs_is_native(const struct vfs_file *f);
@@ -173,30 +177,5 @@ bool vfs_is_native(const struct vfs_file *f);
 int vfs_native_fd(const struct vfs_file *f);
 /* It is read through us after all, as an open that is not native. */
 void vfs_not_native(struct vfs_file *f);
-/* Might opening it with these flags, or changing its size, wait or read much? */
-bool vfs_open_is_work(struct state *p, uint64_t nodeid, unsigned flags);
 
 int vfs_statfs(struct state *p, struct disk_space *ret);
-
-/* ---- threads that must not wait (vfs_ahead.c) ----
- *
- * Changes wait where too much is in memory, and where disk or log are full; closing or cutting a
- * large file may copy some of it. A thread that others rely on asks before it begins; for an answer
- * of no, another thread makes the change. Between vfs_ahead and vfs_ahead_end the calls of this
- * thread wait for no flush, and one change, with at most `bytes` of data, has its room in the log;
- * with a second one it may wait. What a limit is exceeded by so is one request of each such thread.
- */
-bool vfs_ahead(struct state *p, size_t bytes);
-void vfs_ahead_end(void);
-/* The changes of this thread from now on are for that request of the kernel; 0: for none, as at
- * first (txn.h). */
-void vfs_set_request(uint64_t unique);
-uint64_t vfs_request(void);
-/* Would reading there, or writing there, read from another shard? */
-bool vfs_read_is_work(const struct vfs_file *f, uint64_t off, size_t len);
-bool vfs_write_is_work(const struct vfs_file *f, uint64_t off, size_t len);
-/* May anything at all be on another shard? */
-bool vfs_has_ghosts(struct state *p);
-/* Might closing this file, or cutting that one, move many bytes? */
-bool vfs_release_is_work(const struct vfs_file *f);
-bool vfs_cut_is_work(struct state *p, uint64_t nodeid);

@@ -4,6 +4,7 @@
  */
 #include "flush.h"
 #include "io.h"
+#include "nowait.h"
 #include "report.h"
 #include "vfs.h"
 #include "vfs_file_impl.h"
@@ -238,7 +239,7 @@ static int set_items(struct txn *t, struct vnode *v, struct setting_of *s, struc
     gone = err == -ESTALE;
     if (gone)
         err = gone_load(p, v->nodeid, &in);
-    if (err == 0 && set & ~(unsigned)(VFS_SET_SIZE | VFS_SET_MAY_WAIT)) {
+    if (err == 0 && set & ~(unsigned)VFS_SET_SIZE) {
         old = in;
         apply(p, set, s->want, &in);
         s->killed = set & VFS_KILL_SUID && old.mode & ~in.mode & (S_ISUID | S_ISGID);
@@ -271,11 +272,12 @@ static int set_vnode(struct state *p, struct vnode *v, struct setting_of *s, str
 /* The size of what is read natively stays. */
 static int set_size(struct state *p, struct vnode *v, struct setting_of *s, struct vfs_attr *ret)
 {
-    int err = native_cut_begin(p, v);
+    int err = file_is_work(p, v) ? -EWOULDWAIT : native_cut_begin(p, v);
 
-    for (unsigned i = 0; err == -ETXTBSY && s->set & VFS_SET_MAY_WAIT && i < NATIVE_TRIES; i++) {
-        native_pause();
-        err = native_cut_begin(p, v);
+    for (unsigned i = 0; err == -ETXTBSY && i < NATIVE_TRIES; i++) {
+        err = native_pause();
+        if (err == 0)
+            err = native_cut_begin(p, v);
     }
     if (err < 0)
         return err;

@@ -11,6 +11,7 @@
 #include "vfs.h"
 #include "vfs_file_impl.h"
 #include "vfs_far.h"
+#include "nowait.h"
 #include "report.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -267,6 +268,99 @@ ssize_t vfs_read_uncached(struct vfs_file *f, void *buf, size_t len, uint64_t of
     return read_all(f, buf, len, off, false);
 }
 
+/* ---- letting go of a file ---- */
+
+static void tell_kept(int err)
+{
+    report(REPORT_WARN, "an unlinked file could not be deleted (%s): kept until the next mount",
+           strerror(-err));
+}
+
+/* The last close of an unlinked inode: its items go, and with them what they name. */
+static void delete_orphan(struct txn *t, struct vnode *v)
+{
+    struct state *p = t->p;
+    struct items it;
+    int err = items_lock(p, v, t, &it);
+
+    if (err < 0)
+        return;
+    if (it.orphan && !vnode_is_open(p, v->nodeid, false)) {
+        err = change_done(t, NULL, items_cut(p, it.tree, range_of_inode(it.ino)));
+        if (err < 0)
+            tell_kept(err);
+    }
+    items_unlock(p, &it);
+}
+
+static bool is_unlinked(const struct vnode *v)
+{
+    READ_GUARD(&v->ns->lock);
+    return v->orphan != 0;
+}
+
+/* Is it the last to be closed? */
+static bool let_go(struct vfs_file *f)
+{
+    bool last;
+
+    if (f->uncached)
+        atomic_fetch_sub(&f->v->uncached, 1);
+    vfs_not_native(f);
+    vnode_close(f->p, f->v, f->write, &last);
+    return last;
+}
+
+/* If it has a name; nobody can unlink it in between. */
+static bool close_named(struct vfs_file *f)
+{
+    READ_GUARD(&f->v->ns->lock);
+
+    if (f->v->orphan)
+        return false;
+    (void)let_go(f);
+    return true;
+}
+
+/* The change that deletes it begins before. */
+static int close_unlinked(struct vfs_file *f)
+{
+    TXN(t);
+    int err = txn_begin(f->p, 0, &t);
+
+    if (err == -EWOULDWAIT)
+        return err;
+    if (!let_go(f) || !is_unlinked(f->v))
+        return 0;
+    native_forget(f->p, f->v->nodeid);
+    if (err < 0)
+        tell_kept(err);
+    else
+        delete_orphan(&t, f->v);
+    return 0;
+}
+
+static int close_file(struct vfs_file *f)
+{
+    int err = close_named(f) ? 0 : close_unlinked(f);
+
+    if (err == 0) {
+        vnode_put(f->p, f->v);
+        free(f);
+    }
+    return err;
+}
+
+/* Of an open that failed, through which nothing was written. Only where the file was unlinked in
+ * that moment it waits for room, if it must, in a thread that should not, too. */
+static void close_failed(struct vfs_file *f)
+{
+    bool before = thread_set_may_wait(true);
+
+    (void)close_file(f);
+    (void)thread_set_may_wait(before);
+}
+
 /* ---- opening ---- */
 
 /* *ret has no object where it is not known. */
@@ -305,13 +399,14 @@ static int open_vnode(struct state *p, struct vnode *v, unsigned flags, struct i
     int err = count_open(p, v, flags, &c, in, ret_native);
 
     if (err == -EAGAIN) {
-        err = native_prepare(p, in, flags, &c);
+        err = native_prepare(p, in, &c);
         if (err == 0)
             err = count_open(p, v, flags, &c, in, ret_native);
     }
-    for (unsigned i = 0; err == -ETXTBSY && flags & VFS_MAY_WAIT && i < NATIVE_TRIES; i++) {
-        native_pause();
-        err = count_open(p, v, flags, &c, in, ret_native);
+    for (unsigned i = 0; err == -ETXTBSY && i < NATIVE_TRIES; i++) {
+        err = native_pause();
+        if (err == 0)
+            err = count_open(p, v, flags, &c, in, ret_native);
     }
     native_candidate_release(p, &c);
     return err;
@@ -349,7 +444,7 @@ int vfs_open(struct state *p, uint64_t nodeid, unsigned flags, struct vfs_file *
             vfs_setattr(p, nodeid, VFS_SET_SIZE | (flags & VFS_OPEN_KILL_SUID ? VFS_KILL_SUID : 0),
                         &zero, &attr);
     if (err < 0) {
-        vfs_release(f);
+        close_failed(f);
         return err;
     }
     *ret_file = f;
@@ -368,11 +463,13 @@ int vfs_create(struct state *p, uint64_t parent, const char *name, uint32_t mode
         err = vfs_lookup(p, parent, name, ret);
     if (err < 0)
         return err;
+    if (!was_there)
+        flags &= ~(unsigned)VFS_TRUNC; /* it is empty: one change is enough */
     err = vfs_open(p, ret->nodeid, flags, &f);
-    if (err == 0 && was_there && flags & VFS_TRUNC) { /* size and set-id bits went */
+    if (err == 0 && flags & VFS_TRUNC) { /* size and set-id bits went */
         err = vfs_getattr(p, ret->nodeid, ret);
         if (err < 0)
-            vfs_release(f);
+            close_failed(f);
     }
     if (err < 0)
         vfs_forget(p, ret->nodeid, 1);
@@ -432,64 +529,18 @@ void vfs_set_uncached(struct vfs_file *f)
 
 /* ---- closing ---- */
 
-static void tell_kept(int err)
+int vfs_release(struct vfs_file *f)
 {
-    report(REPORT_WARN, "an unlinked file could not be deleted (%s): kept until the next mount",
-           strerror(-err));
-}
-
-/* The last close of an unlinked inode: its items go, and with them what they name. */
-static void delete_orphan(struct state *p, struct vnode *v)
-{
-    TXN(t);
-    struct items it;
-    int err = txn_begin(p, 0, &t);
-
-    if (err < 0) {
-        tell_kept(err);
-        return;
-    }
-    err = items_lock(p, v, &t, &it);
-    if (err < 0)
-        return;
-    if (it.orphan && !vnode_is_open(p, v->nodeid, false)) {
-        err = change_done(&t, NULL, items_cut(p, it.tree, range_of_inode(it.ino)));
-        if (err < 0)
-            tell_kept(err);
-    }
-    items_unlock(p, &it);
-}
-
-void vfs_release(struct vfs_file *f)
-{
-    struct state *p = f->p;
-    struct vnode *v = f->v;
-    bool last;
-
-    if (!v) {
-        refs_unhold(p->refs, f->object);
+    if (!f->v) {
+        refs_unhold(f->p->refs, f->object);
         free(f);
-        return;
+        return 0;
     }
+    if (f->write && file_is_work(f->p, f->v))
+        return -EWOULDWAIT;
     if (f->write)
-        file_consolidate(p, v);
-    if (f->uncached)
-        atomic_fetch_sub(&v->uncached, 1);
-    vfs_not_native(f);
-    vnode_close(p, v, f->write, &last);
-    if (last) {
-        bool orphan;
-        {
-            READ_GUARD(&v->ns->lock);
-            orphan = v->orphan != 0;
-        }
-        if (orphan) {
-            native_forget(p, v->nodeid);
-            delete_orphan(p, v);
-        }
-    }
-    vnode_put(p, v);
-    free(f);
+        file_consolidate(f->p, f->v);
+    return close_file(f);
 }
 
 /* ---- native reading ---- */

@@ -18,16 +18,19 @@ int file_write_step(struct txn *t, struct vnode *v, const uint8_t *buf, size_t l
 int file_writable(struct vfs_file *f);
 /* A file mostly changed, or in too many pieces, becomes one content again (DESIGN 4.5), and what
  * its base cannot show any more is let go. After a change that no other is to follow soon; a
- * failure leaves it as it is. Holding nothing (vfs_whole.c). */
+ * failure leaves it as it is, and so does a thread that must not wait. Holding nothing
+ * (vfs_whole.c). */
 void file_consolidate(struct state *p, struct vnode *v);
+/* Must this thread leave it to another, since it must not wait (nowait.h), and there may be bytes to
+ * be moved: has it extents, or is it a large sealed object? Before the change. */
+bool file_is_work(struct state *p, struct vnode *v);
 /* Bytes past what the item calls valid are not the file's: cut before they would show. */
 int content_cut_stale(struct txn *t, struct content *c, uint64_t valid);
 /* If the bytes are this file's own, unsealed and not yet part of a commit, they are cut at once, so
  * that nothing longer is sealed without need: the item's `valid` is what counts. */
 int file_cut_content(struct items *it, const struct inode *in);
 
-/* Bytes that a write logs beside its own: what the grains at its ends had. The most that a change
- * takes that no thread must wait for. */
+/* Bytes that a write logs beside its own: what the grains at its ends had. */
 #define WRITE_ROOM (2 * (size_t)EXTENT_GRAIN)
 #define PUNCH_AT_ONCE 512 /* grains in one step of making holes */
 #define PUNCH_STEPS 4     /* in one turn; two edges and what is between need three */

@@ -13,6 +13,7 @@
  * write that comes in between ends it (v->version).
  */
 #include "flush.h"
+#include "nowait.h"
 #include "vfs_file_impl.h"
 #include <errno.h>
 #include <limits.h>
@@ -336,6 +337,24 @@ static int new_whole(struct state *p, struct vnode *v, uint64_t size, struct con
     return err;
 }
 
+bool file_is_work(struct state *p, struct vnode *v)
+{
+    struct items it;
+    struct inode in;
+    struct entry e;
+    int err;
+
+    if (thread_may_wait() || items_lock(p, v, NULL, &it) < 0)
+        return false;
+    err = inode_load(it.tree, it.ino, &in);
+    items_unlock(p, &it);
+    if (err < 0)
+        return false;
+    return in.flags & INODE_EXTENTS ||
+           (in.object && refs_entry(p->refs, in.object, true, NULL, &e) == 0 &&
+            (e.kind == ENTRY_FILE || entry_is_ghost(&e)));
+}
+
 void file_consolidate(struct state *p, struct vnode *v)
 {
     struct content *c;
@@ -344,7 +363,7 @@ void file_consolidate(struct state *p, struct vnode *v)
     bool mostly;
     int err;
 
-    if (txn_is_ahead()) /* it was asked whether there is anything to do: vfs_is_work */
+    if (!thread_may_wait()) /* it was asked: file_is_work */
         return;
     {
         READ_GUARD(&v->io);

@@ -19,6 +19,7 @@
 #include "vfs_file_impl.h"
 #include "vfs_far.h"
 #include "io.h"
+#include "nowait.h"
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -420,8 +421,13 @@ static ssize_t write_all(struct vfs_file *f, struct way *way, const void *buf, s
         size_t want = len - done < WRITE_AT_ONCE ? len - done : WRITE_AT_ONCE;
         ssize_t n = write_some(f, way, (const uint8_t *)buf + done, want, off + done);
 
-        if (n < 0 && io_is_short((int)n) && flush_short(f->p, (int)n) == 0)
-            n = write_some(f, way, (const uint8_t *)buf + done, want, off + done);
+        if (n < 0 && io_is_short((int)n)) {
+            int err = flush_short(f->p);
+            if (err == 0)
+                n = write_some(f, way, (const uint8_t *)buf + done, want, off + done);
+            else if (err == -EWOULDWAIT)
+                n = err;
+        }
         if (n < 0)
             return done ? (ssize_t)done : n;
         done += (size_t)n;

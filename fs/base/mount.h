@@ -26,11 +26,9 @@ struct view_edge;
 /* What a room has done by a higher one. Each function keeps the rules of the declaration that its
  * comment names; all are there, and nothing changes them. */
 struct fs_hooks {
-    /* For the transport. May this request be served by a thread that must not wait? ahead_begin,
-     * and what ends it: ahead_end. */
-    bool (*ahead)(struct fs *fs, const void *msg, size_t len);
-    void (*ahead_over)(void);
-    /* Answer a STATX: statx_answer. */
+    /* For the answers. Core said -EWOULDWAIT: serve_postpone. */
+    void (*postpone)(fuse_req_t req);
+    /* For the transport. Answer a STATX: statx_answer. */
     void (*statx)(struct fs *fs, const void *msg, size_t len);
     /* What INIT is to say of passthrough: passthrough_wanted. */
     uint32_t (*stack_depth)(struct fs *fs);

@@ -6,6 +6,7 @@
 #include "reply.h"
 
 #include "clock.h"
+#include "nowait.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -23,7 +24,18 @@ int fs_errno(int64_t r)
 
 void fs_reply_err(fuse_req_t req, int64_t r)
 {
-    fuse_reply_err(req, fs_errno(r));
+    if (r == -EWOULDWAIT)
+        fs_of(req)->hooks->postpone(req);
+    else
+        fuse_reply_err(req, fs_errno(r));
+}
+
+bool fs_must_seal(fuse_req_t req)
+{
+    if (!fs_of(req)->o->nlink_refs || thread_may_wait())
+        return false;
+    fs_of(req)->hooks->postpone(req);
+    return true;
 }
 
 struct timespec fs_time(int64_t ns)

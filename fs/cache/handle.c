@@ -6,9 +6,12 @@
 #include "handle.h"
 
 #include "control.h"
+#include "defer.h"
+#include "nowait.h"
 #include "passthrough.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 static void list_add(struct fs *fs, struct handle *h)
@@ -41,13 +44,12 @@ struct handle *handle_new(struct fs *fs, enum handle_kind kind)
     return h;
 }
 
-static void handle_close(struct fs *fs, struct handle *h)
+static int handle_close(struct fs *fs, struct handle *h)
 {
     switch (h->kind) {
     case HANDLE_FILE:
         passthrough_close(fs, h);
-        vfs_release(h->file);
-        break;
+        return vfs_release(h->file);
     case HANDLE_CONTROL:
         control_close(h->control);
         break;
@@ -58,13 +60,47 @@ static void handle_close(struct fs *fs, struct handle *h)
         close(h->fd);
         break;
     }
+    return 0;
+}
+
+int handle_release(struct fs *fs, struct handle *h)
+{
+    int r = handle_close(fs, h);
+    if (r == 0)
+        handle_drop(fs, h);
+    return r;
+}
+
+struct later {
+    struct fs *fs;
+    struct handle *h;
+};
+
+static void wait_and_release(struct fs *fs, struct handle *h)
+{
+    const bool before = thread_set_may_wait(true);
+    (void)handle_release(fs, h);
+    (void)thread_set_may_wait(before);
+}
+
+static void release_later(struct call *c)
+{
+    struct later l;
+    memcpy(&l, c->data, sizeof(l));
+    wait_and_release(l.fs, l.h);
 }
 
 void handle_free(struct fs *fs, struct handle *h)
 {
-    list_del(fs, h);
-    handle_close(fs, h);
-    free(h);
+    if (handle_release(fs, h) == 0)
+        return;
+    struct call *c = call_new(NULL, release_later, sizeof(struct later));
+    if (c == NULL) {
+        wait_and_release(fs, h);
+        return;
+    }
+    memcpy(c->data, &(struct later){fs, h}, sizeof(struct later));
+    call_run_in(fs->defer, c);
 }
 
 void handle_drop(struct fs *fs, struct handle *h)

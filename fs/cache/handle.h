@@ -43,7 +43,9 @@ static inline struct handle *fs_handle(const struct fuse_file_info *fi)
 
 /* A handle in the mount's list; its kind and member are the caller's to fill. NULL: no memory. */
 struct handle *handle_new(struct fs *fs, enum handle_kind kind);
-/* Close what it holds and free it. */
+/* Close what it holds and free it; -EWOULDWAIT (nowait.h): nothing of it is done. */
+int handle_release(struct fs *fs, struct handle *h);
+/* The same, if need be by another thread; no request stands for it. */
 void handle_free(struct fs *fs, struct handle *h);
 /* Free without closing anything: the open failed. */
 void handle_drop(struct fs *fs, struct handle *h);

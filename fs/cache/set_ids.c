@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "set_ids.h"
 
-#include "loop.h"
 #include "notify.h"
+#include "serve.h"
 #include "translate.h"
 #include "vfs.h"
 
@@ -30,7 +30,7 @@ bool set_ids_are(struct fs *fs, uint64_t ino)
 int set_ids_drop(struct fs *fs, uint64_t ino)
 {
     struct vfs_attr a = {0};
-    if (!loop_may_wait()) /* there was no other thread to be had, and the kernel asks this one */
+    if (serve_takes()) /* there was no other thread to be had, and the kernel asks this one */
         return -EAGAIN;
     int r = vfs_setattr(fs->p, ino, VFS_KILL_SUID, &a, &a);
     return r < 0 ? r : notify_mode(fs, ino);

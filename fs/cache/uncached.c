@@ -11,6 +11,7 @@
 #include "durability.h"
 #include "handle.h"
 #include "init.h"
+#include "nowait.h"
 #include "reply.h"
 
 #include <errno.h>
@@ -66,12 +67,15 @@ bool uncached_is(const struct handle *h, const struct fuse_file_info *fi)
     return h->uncached || ((fi->flags & O_DIRECT) != 0 && fi->lock_owner != 0);
 }
 
-static void drop_capability(fuse_req_t req, fuse_ino_t ino)
+/* 0 or -EWOULDWAIT. If it cannot be removed for another reason, the bytes cannot be changed either,
+ * and the caller sees that. */
+static int drop_capability(fuse_req_t req, fuse_ino_t ino)
 {
     struct state *p = fs_of(req)->p;
-    /* If it cannot be removed, the bytes cannot be changed either, and the caller sees that. */
-    if (vfs_getxattr(p, ino, "security.capability", NULL, 0) >= 0)
-        (void)vfs_removexattr(p, ino, "security.capability");
+    int64_t r = vfs_getxattr(p, ino, "security.capability", NULL, 0);
+    if (r >= 0)
+        r = vfs_removexattr(p, ino, "security.capability");
+    return r == -EWOULDWAIT ? -EWOULDWAIT : 0;
 }
 
 /* ---- what the kernel has to forget ---- */
@@ -191,9 +195,11 @@ void uncached_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size
 {
     struct written w = {.off = off, .sync = (fi->flags & O_DSYNC) != 0};
     struct vfs_file *file = fs_handle(fi)->file;
+    ssize_t n = 0;
     if (fs_handle(fi)->uncached) /* else the kernel has done that */
-        drop_capability(req, ino);
-    const ssize_t n = vfs_write_uncached(file, buf, size, (uint64_t)off, &w.stale);
+        n = drop_capability(req, ino);
+    if (n == 0)
+        n = vfs_write_uncached(file, buf, size, (uint64_t)off, &w.stale);
     if (n < 0) {
         fs_reply_err(req, n);
         return;

@@ -10,7 +10,6 @@
 #include "clock.h"
 #include "init.h"
 #include "listed.h"
-#include "loop.h"
 #include "notify.h"
 #include "reply.h"
 #include "tal_ops.h"
@@ -48,6 +47,8 @@ static void lookup_dots(fuse_req_t req, uint64_t node, bool parent)
 static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
     struct vfs_attr a;
+    if (fs_must_seal(req))
+        return;
     if (name[0] == '.' && (name[1] == '\0' || strcmp(name, "..") == 0)) {
         lookup_dots(req, parent, name[1] != '\0');
         return;
@@ -104,10 +105,13 @@ static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
         tal_op_getattr(req, ino);
         return;
     }
+    const bool own = notify_is_own(fs_of(req), (uint32_t)fuse_req_ctx(req)->pid);
+    if (!own && fs_must_seal(req)) /* one of our own a worker may wait for */
+        return;
     int r = vfs_getattr(fs_of(req)->p, ino, &a);
     if (r < 0)
         fs_reply_err(req, r);
-    else if (notify_is_own(fs_of(req), (uint32_t)fuse_req_ctx(req)->pid))
+    else if (own)
         reply_plain(req, &a);
     else
         fs_reply_attr(req, &a);
@@ -172,6 +176,8 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_s
         tal_op_setattr(req, ino, to_set);
         return;
     }
+    if (fs_must_seal(req))
+        return;
     if (to_set == 0) {
         drop_set_ids(req, ino);
         return;
@@ -185,8 +191,7 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_s
         .mtime = ns_of(&st->st_mtim),
         .ctime = ns_of(&st->st_ctim),
     };
-    int r = vfs_setattr(fs_of(req)->p, ino,
-                        set_of(to_set) | (loop_may_wait() ? VFS_SET_MAY_WAIT : 0), &in, &a);
+    int r = vfs_setattr(fs_of(req)->p, ino, set_of(to_set), &in, &a);
     if (r == 0 && S_ISDIR(a.mode))
         listed_again(fs_of(req), ino);
     if (r < 0)
@@ -295,6 +300,8 @@ static void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t newparent, const 
 {
     struct vfs_attr a;
     const struct vfs_cred cred = fs_cred(req);
+    if (fs_must_seal(req))
+        return;
     int r = link_node(fs_of(req), ino, newparent, newname, &cred, &a);
     if (r < 0)
         fs_reply_err(req, r);

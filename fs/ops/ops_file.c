@@ -15,7 +15,6 @@
 
 #include "defer.h"
 #include "handle.h"
-#include "loop.h"
 #include "notify.h"
 #include "passthrough.h"
 #include "reply.h"
@@ -62,8 +61,8 @@ static void open_file(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi,
         fuse_reply_err(req, ENOMEM);
         return;
     }
-    const unsigned flags = (open_flags(fi->flags, kill) & ~(unsigned)VFS_EXCL) |
-                           passthrough_flags(fs) | (loop_may_wait() ? VFS_MAY_WAIT : 0);
+    const unsigned flags =
+        (open_flags(fi->flags, kill) & ~(unsigned)VFS_EXCL) | passthrough_flags(fs);
     int r = vfs_open(fs->p, ino, flags, &h->file);
     if (r < 0) {
         handle_drop(fs, h);
@@ -116,6 +115,8 @@ void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
         fuse_reply_err(req, EPERM);
         return;
     }
+    if (fs_must_seal(req))
+        return;
     struct handle *h = handle_new(fs, HANDLE_FILE);
     if (h == NULL) {
         fuse_reply_err(req, ENOMEM);
@@ -221,8 +222,7 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_
 void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
     (void)ino;
-    handle_free(fs_of(req), fs_handle(fi));
-    fuse_reply_err(req, 0);
+    fs_reply_err(req, handle_release(fs_of(req), fs_handle(fi)));
 }
 
 /* One sync serves files and directories alike: it makes everything durable that was acknowledged

@@ -16,6 +16,7 @@
 #include "defer.h"
 #include "handle.h"
 #include "io.h"
+#include "nowait.h"
 #include "reply.h"
 #include "taldir.h"
 
@@ -298,10 +299,13 @@ void tal_op_write(fuse_req_t req, const char *buf, size_t size, off_t off,
     static const _Atomic bool never = false;
     const struct handle *h = fs_handle(fi);
     const int64_t at = (fi->flags & O_APPEND) != 0 ? -1 : off;
-    if (h->kind != HANDLE_CONTROL) {
-        fuse_reply_err(req, EBADF);
-    } else if (size > CONTROL_WRITE_MAX || !control_may_wait(fs_of(req)->p, buf, size)) {
-        reply_written(req, control_write_at(h->control, buf, size, at, &never));
+    ssize_t n = -EWOULDWAIT;
+    if (h->kind != HANDLE_CONTROL)
+        n = -EBADF;
+    else if (size > CONTROL_WRITE_MAX || !control_may_wait(buf, size))
+        n = control_write_at(h->control, buf, size, at, &never);
+    if (n != -EWOULDWAIT) {
+        reply_written(req, n);
     } else {
         struct call *c = call_for(req, do_write_control, 0, fi, size);
         if (c == NULL)

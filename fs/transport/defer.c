@@ -15,9 +15,10 @@
 
 #include "clock.h"
 #include "loop.h"
+#include "nowait.h"
 #include "serve.h"
 #include "thread.h"
-#include "vfs.h"
+#include "txn.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -77,7 +78,7 @@ struct call *call_new(fuse_req_t req, call_fn *fn, size_t room)
             fuse_reply_err(req, ENOMEM);
         return NULL;
     }
-    *c = (struct call){.req = req, .fn = fn, .request = vfs_request()};
+    *c = (struct call){.req = req, .fn = fn, .request = txn_request()};
     return c;
 }
 
@@ -173,9 +174,9 @@ static void interrupt(struct defer *d, struct call *c)
 /* `taken`: from its queue. */
 static void call_execute(struct defer *d, struct call *c, bool taken)
 {
-    vfs_set_request(c->request);
+    txn_set_request(c->request);
     c->fn(c); /* answers; c->req is gone afterwards */
-    vfs_set_request(0);
+    txn_set_request(0);
     {
         MUTEX_GUARD(&d->lock);
         LIST_REMOVE(c, all);
@@ -223,7 +224,7 @@ static bool hand_over(struct defer *d, struct call *c)
     if (d->stopping) /* nobody would wait for a thread of ours */
         return false;
     queue_add(d, c);
-    if (wake_worker(d) || ((c->lane != CALL_FAST || !loop_may_wait()) && d->threads > 0))
+    if (wake_worker(d) || ((c->lane != CALL_FAST || !thread_may_wait()) && d->threads > 0))
         return true;
     queue_del(d, c);
     return false;

@@ -21,7 +21,6 @@
 #include "loop.h"
 #include "message.h"
 #include "serve.h"
-#include "translate.h"
 #include "waiting.h"
 
 #include <errno.h>
@@ -129,7 +128,7 @@ static ssize_t hook_read(int fd, void *buf, size_t len, void *userdata)
             return n;
         now = (size_t)n;
         before = in->opcode;
-    } while (!serve_read(fs, buf, now) || !translate_request(fs, buf, &now));
+    } while (!serve_read(fs, buf, &now));
     if (in->opcode == OPCODE_INIT) {
         struct init_in init = {0}; /* older kernels say less */
         const size_t said = now - sizeof(*in);

@@ -138,11 +138,6 @@ bool loop_may_park(void)
     return !ring_is_full();
 }
 
-bool loop_may_wait(void)
-{
-    return !ring_is_own() && !serve_reads();
-}
-
 const char *loop_transport(const struct fs *fs)
 {
     return atomic_load(&fs->ring_agreed) ? "io_uring" : "threads";

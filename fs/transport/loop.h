@@ -30,8 +30,7 @@ void loop_end(struct fs *fs);
 ssize_t loop_writev(struct fs *fs, int fd, struct iovec *iov, int count);
 /* The end of a request that has no answer: an empty one, `iov`, if it came by a ring. */
 void loop_commit_empty(struct fs *fs, const struct iovec *iov);
-/* For the thread that serves a request: may it be left to wait for others? May the thread? */
+/* For the thread that serves a request: may it be left to wait for others? */
 bool loop_may_park(void);
-bool loop_may_wait(void);
 /* "io_uring" or "threads" */
 const char *loop_transport(const struct fs *fs);

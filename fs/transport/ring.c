@@ -3,9 +3,10 @@
  * ring: queues, their threads, and where an answer goes.
  *
  *     kernel -> CQE -> serve -> libfuse -> op -> ring_reply in that thread --------> SQE
- *                        |                    `-> parked -> ring_reply elsewhere --> done list,
- *                        |                                    eventfd -> CQE -> that thread -> SQE
- *                        `-might wait-> a thread of defer.h -> libfuse -> op -> ring_reply there
+ *                                             `-> parked -> ring_reply elsewhere --> done list,
+ *                                                             eventfd -> CQE -> that thread -> SQE
+ *
+ * Parked is also what would wait: another thread serves it once more (serve.h).
  *
  * Every entry that is being served is in the table of those that wait, found by its request's
  * unique; who answers takes it out. Locks: "ring waiting" and "ring done", leaves.
@@ -173,14 +174,9 @@ static void serve(struct queue *q, struct entry *e)
     if (++q->parked > q->made / 2)
         grow(q);
     waiting_add(q->ring, e);
-    const bool now = fs->hooks->ahead(fs, m, len);
-    if (!now && serve_elsewhere(fs, m, len))
-        return;
     current = e;
     serve_here(fs, m, len);
     current = NULL;
-    if (now)
-        fs->hooks->ahead_over();
     if (e->answered) {
         q->parked--;
         submit(q, e, CMD_COMMIT_AND_FETCH);
@@ -281,11 +277,6 @@ char *ring_answer_room(void)
 bool ring_is_full(void)
 {
     return own != NULL && own->parked > own->made / 2;
-}
-
-bool ring_is_own(void)
-{
-    return own != NULL;
 }
 
 /* ---- its life ---- */

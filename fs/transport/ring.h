@@ -10,7 +10,7 @@
  *     ring_hold, ... ring_stop         no new requests; then, when all have answered, the end
  *
  * FORGET, INTERRUPT and what we tell the kernel still go through the device. A request that waits
- * (defer.h, sync.h), or that another thread serves since it might (ahead.h), is parked: its entry
+ * (defer.h, sync.h), or that another thread serves since it would (serve.h), is parked: its entry
  * is busy until it is answered. Once half of a queue is, it gets more entries, up to a limit; once
  * half of the most is, ring_is_full says so to the thread of that queue.
  */
@@ -34,8 +34,6 @@ bool ring_reply(struct ring *r, const struct iovec *iov, int count);
 char *ring_answer_room(void);
 /* In a ring thread: no more requests of its queue should be parked. */
 bool ring_is_full(void);
-/* Is this a ring thread? It must not wait: all that its CPU asks for would, too. */
-bool ring_is_own(void);
 /* From now on new requests are left unanswered. */
 void ring_hold(struct ring *r);
 /* Everything is answered: ends the threads. After ring_hold, before the unmount. */

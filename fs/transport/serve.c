@@ -1,18 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * serve: see the header. Between reading a request and asking for the next one libfuse serves it:
- * when the next is asked for, what the hook `ahead` took is given back; a thread that ends instead does
- * it as its last.
+ * serve: see the header. A message is handed over as libfuse was to have it: translated.
  */
 #include "serve.h"
 
 #include "defer.h"
 #include "loop.h"
 #include "message.h"
+#include "nowait.h"
 #include "report.h"
 #include "tally_node.h"
 #include "translate.h"
-#include "vfs.h"
+#include "txn.h"
 #include "waiting.h"
 
 #include <errno.h>
@@ -36,7 +35,12 @@ static _Thread_local struct {
     uint64_t unique; /* 0: nothing */
     uint32_t opcode;
     bool cared_for; /* answered, or another thread will */
+    char *message;
+    size_t len;
+    bool stays; /* the message, until it is answered */
 } now;
+
+static _Thread_local bool takes;
 
 static bool has_answer(uint32_t opcode)
 {
@@ -52,14 +56,17 @@ void serve_began(struct fs *fs, const void *msg)
         waiting_add(fs->waiting, in.unique, in.opcode, in.nodeid);
 }
 
-static void begin(const void *msg)
+static void begin(char *msg, size_t len, bool stays)
 {
     struct in_header in;
     memcpy(&in, msg, sizeof(in));
     now.unique = in.unique;
     now.opcode = in.opcode;
     now.cared_for = false;
-    vfs_set_request(in.unique);
+    now.message = msg;
+    now.len = len;
+    now.stays = stays;
+    txn_set_request(in.unique);
 }
 
 static void end(struct fs *fs)
@@ -67,7 +74,7 @@ static void end(struct fs *fs)
     struct out_header out = {.len = sizeof(out), .unique = now.unique};
     struct iovec iov = {&out, sizeof(out)};
     now.unique = 0;
-    vfs_set_request(0);
+    txn_set_request(0);
     if (out.unique == 0 || now.cared_for)
         return;
     if (!has_answer(now.opcode)) {
@@ -91,25 +98,59 @@ void serve_kept(void)
     now.cared_for = true;
 }
 
+static void process(struct fs *fs)
+{
+    fuse_session_process_buf(fs->se, &(struct fuse_buf){.size = now.len, .mem = now.message});
+    end(fs);
+}
+
+bool serve_takes(void)
+{
+    return takes;
+}
+
+/* Others rely on it: those that read are few, and the requests of a ring's CPU come to it alone. */
+static void take(void)
+{
+    takes = true;
+    (void)thread_set_may_wait(false);
+}
+
 void serve_here(struct fs *fs, char *msg, size_t len)
 {
-    begin(msg);
-    if (translate_request(fs, msg, &len))
-        fuse_session_process_buf(fs->se, &(struct fuse_buf){.size = len, .mem = msg});
-    end(fs);
+    take();
+    begin(msg, len, true);
+    if (translate_request(fs, msg, &now.len))
+        process(fs);
+    else
+        end(fs);
+}
+
+/* ---- what would wait ---- */
+
+/* Once more, from its beginning; it may wait even if this is a thread that took it, since there is
+ * no other. */
+static void serve_again(struct fs *fs, char *msg, size_t len)
+{
+    const bool before = thread_set_may_wait(true);
+    begin(msg, len, true);
+    translate_again(msg, len);
+    process(fs);
+    (void)thread_set_may_wait(before);
 }
 
 static void serve_handed(struct call *c)
 {
     struct handed h;
     memcpy(&h, c->data, sizeof(h));
-    serve_here(h.fs, h.message, h.len);
+    serve_again(h.fs, h.message, h.len);
     if (!h.copied)
         return;
     free(h.message);
     atomic_fetch_sub(&copied, h.len);
 }
 
+/* False: no memory. */
 static bool hand_over(const struct handed *h)
 {
     struct call *c = call_new(NULL, serve_handed, sizeof(*h));
@@ -120,48 +161,14 @@ static bool hand_over(const struct handed *h)
     return true;
 }
 
-bool serve_elsewhere(struct fs *fs, char *msg, size_t len)
+static bool hand_over_copy(struct fs *fs)
 {
-    return hand_over(&(struct handed){.fs = fs, .message = msg, .len = len});
-}
-
-/* ---- threads that read ---- */
-
-static pthread_once_t last_once = PTHREAD_ONCE_INIT;
-static pthread_key_t last_key; /* not NULL: there may be an end of `ahead` to come */
-static _Thread_local const struct fs_hooks *begun; /* their `ahead` began; NULL: none did */
-static _Thread_local bool reads;
-
-static void end_begun(void *unused)
-{
-    (void)unused;
-    if (begun != NULL)
-        begun->ahead_over();
-    begun = NULL;
-}
-
-static void make_key(void)
-{
-    if (pthread_key_create(&last_key, end_begun) != 0)
-        abort(); /* at the first request, when a process has no keys at all */
-}
-
-void serve_read_next(struct fs *fs)
-{
-    int before;
-    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
-    end(fs);
-    end_begun(NULL);
-    pthread_setcancelstate(before, NULL);
-}
-
-static bool serve_copy_elsewhere(struct fs *fs, const void *msg, size_t len)
-{
+    const size_t len = now.len;
     char *copy = NULL;
     if (atomic_fetch_add(&copied, len) + len <= SERVE_COPIES)
         copy = malloc(len);
     if (copy != NULL) {
-        memcpy(copy, msg, len);
+        memcpy(copy, now.message, len);
         if (hand_over(&(struct handed){.fs = fs, .message = copy, .len = len, .copied = true}))
             return true;
         free(copy);
@@ -170,22 +177,34 @@ static bool serve_copy_elsewhere(struct fs *fs, const void *msg, size_t len)
     return false;
 }
 
-bool serve_read(struct fs *fs, const void *msg, size_t len)
+void serve_postpone(fuse_req_t req)
+{
+    struct fs *fs = fs_of(req);
+    const struct handed h = {.fs = fs, .message = now.message, .len = now.len};
+    fuse_reply_none(req); /* libfuse forgets it */
+    if (!(now.stays ? hand_over(&h) : hand_over_copy(fs)))
+        serve_again(fs, h.message, h.len);
+}
+
+/* ---- threads that read ---- */
+
+void serve_read_next(struct fs *fs)
 {
     int before;
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
-    pthread_once(&last_once, make_key);
-    reads = pthread_setspecific(last_key, &begun) == 0; /* without memory for it: it waits */
-    serve_began(fs, msg);
-    begun = reads && fs->hooks->ahead(fs, msg, len) ? fs->hooks : NULL;
-    const bool here = !reads || begun != NULL || !serve_copy_elsewhere(fs, msg, len);
-    if (here)
-        begin(msg);
+    end(fs);
     pthread_setcancelstate(before, NULL);
-    return here;
 }
 
-bool serve_reads(void)
+bool serve_read(struct fs *fs, char *msg, size_t *len)
 {
-    return reads;
+    int before;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
+    take();
+    serve_began(fs, msg);
+    begin(msg, *len, false);
+    const bool here = translate_request(fs, msg, &now.len);
+    *len = now.len;
+    pthread_setcancelstate(before, NULL);
+    return here;
 }

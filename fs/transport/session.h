@@ -4,7 +4,7 @@
  *
  * fs.c makes it with fs_ops. The benchmark's floor (tests/bench/floor.c) makes it with operations
  * of its own and no store (fs->p NULL), over the same transport and with the same INIT: what asks
- * the store before an operation (ahead.h, translate.h) then asks nothing.
+ * the store before an operation (translate.h) then asks nothing.
  */
 #pragma once
 

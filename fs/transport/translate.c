@@ -73,6 +73,12 @@ static void shorten_setxattr(struct in_header *in, size_t *len)
     *len -= SETXATTR_MORE;
 }
 
+void translate_again(const void *msg, size_t len)
+{
+    const struct in_header *in = msg;
+    asks_kill = is_kill(in->opcode, in + 1, len - sizeof(*in));
+}
+
 bool translate_request(struct fs *fs, void *msg, size_t *len)
 {
     struct in_header *in = msg;
@@ -82,7 +88,7 @@ bool translate_request(struct fs *fs, void *msg, size_t *len)
         fs->hooks->statx(fs, msg, *len);
         return false;
     }
-    asks_kill = is_kill(in->opcode, in + 1, *len - sizeof(*in));
+    translate_again(msg, *len);
     if (in->opcode == OPCODE_TMPFILE)
         in->opcode = OPCODE_CREATE;
     if (in->opcode == OPCODE_SETXATTR && (atomic_load(&fs->init_offered) & INIT_SETXATTR_EXT) != 0)

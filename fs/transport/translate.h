@@ -20,6 +20,8 @@
 /* The request `msg` of *len bytes, aligned as its header is, is changed in place. False: it is
  * answered, or will be. */
 bool translate_request(struct fs *fs, void *msg, size_t *len);
+/* One that is translated, for another thread to serve. */
+void translate_again(const void *msg, size_t len);
 
 /* Does the kernel say when set-id bits are to go (init.c); and does the request that this thread
  * serves say that they are? */

@@ -4,6 +4,7 @@
  * whatever the target does, and whatever others do meanwhile.
  */
 #include "move_fixture.h"
+#include "nowait.h"
 
 #define SMALL 40
 
@@ -361,6 +362,30 @@ Test(move, writing_to_what_is_moved_does_not_wait_for_its_shard_with_the_gate)
     cr_assert_eq(vfs_write(f, "zz", 2, 100), -EIO);
     vfs_release(f);
     shard_mem_set(w.cold, SHARD_MEM_UNREACHABLE, false);
+}
+
+Test(move, who_must_not_wait_asks_no_shard)
+{
+    struct vfs_file *f;
+    char byte[2];
+
+    agreed(&w.x, "move main/d 1 wait", "objects=42 ");
+    world_dies(&w);
+    cr_assert_eq(vfs_open(w.x.p, node_of(&w.x, "main/d/large"), VFS_WRITE, &f), 0);
+    uint64_t reads = shard_mem_calls(w.cold, SHARD_MEM_RANGE), seq = state_seq(w.x.p);
+    (void)thread_set_may_wait(false);
+    cr_assert_eq(vfs_read(f, byte, 2, 100), -EWOULDWAIT);
+    cr_assert_eq(vfs_write(f, "zz", 2, 100), -EWOULDWAIT);
+    cr_assert_eq(shard_mem_calls(w.cold, SHARD_MEM_RANGE), reads);
+    cr_assert_eq(state_seq(w.x.p), seq);
+    (void)thread_set_may_wait(true);
+    cr_assert_eq(vfs_write(f, "zz", 2, 100), 2);
+    (void)thread_set_may_wait(false);
+    cr_assert_eq(vfs_read(f, byte, 2, 100), 2); /* it is here now */
+    cr_assert_eq(byte[0], 'z');
+    cr_assert_eq(vfs_read(f, byte, 2, 10000), -EWOULDWAIT);
+    (void)thread_set_may_wait(true);
+    vfs_release(f);
 }
 
 Test(move, equal_bytes_share_what_is_moved)

@@ -70,9 +70,9 @@ Test(capture, a_frame_says_for_which_request_it_was_made)
     const struct log_list_options o = {.segment = pass, .frame = note_request, .ctx = &r};
     struct log_report report;
 
-    vfs_set_request(UINT64_MAX - 1);
+    txn_set_request(UINT64_MAX - 1);
     put_file(&x, "main/f", "");
-    vfs_set_request(0);
+    txn_set_request(0);
     put_file(&x, "main/g", "");
     cr_assert_eq(log_list(x.disk, &o, &report), 0);
     cr_assert_geq(r.count, 2);

@@ -7,13 +7,14 @@
 #include "durability.h"
 #include "dir_disk.h"
 #include "fixture.h"
+#include "nowait.h"
 #include "report.h"
 #include "vfs_impl.h"
 #include <fcntl.h>
 #include <ftw.h>
 
 #define LARGE ((size_t)200000)
-#define READ (VFS_MAY_NATIVE | VFS_MAY_WAIT)
+#define READ VFS_MAY_NATIVE
 
 static struct fixture x;
 static char dir[64];
@@ -110,6 +111,19 @@ static int opening(uint64_t node, unsigned flags)
     return err;
 }
 
+/* The same in a thread that must not wait. */
+static int hurried(uint64_t node, unsigned flags)
+{
+    struct vfs_file *f;
+    bool before = thread_set_may_wait(false);
+    int err = vfs_open(x.p, node, flags, &f);
+
+    (void)thread_set_may_wait(before);
+    if (err == 0)
+        vfs_release(f);
+    return err;
+}
+
 static int cutting(uint64_t node)
 {
     struct vfs_attr zero = {0}, a;
@@ -181,7 +195,7 @@ Test(native, small_unsealed_and_patched_files_and_other_opens_are_not)
     cr_assert_not(is_native(small, READ));
     cr_assert_not(is_native(patched, READ));
     cr_assert_not(is_native(open, READ));
-    cr_assert_not(is_native(large, VFS_MAY_WAIT));
+    cr_assert_not(is_native(large, 0));
     cr_assert_eq(known(), 0);
     cr_assert(is_native(large, READ));
 }
@@ -311,7 +325,6 @@ Test(native, who_changes_a_file_that_was_native_must_know_that_nobody_maps_it)
     cr_assert(is_native(node, READ));
     mapped = true;
     cr_assert_eq(opening(node, VFS_WRITE), -ETXTBSY);
-    cr_assert_eq(opening(node, VFS_WRITE | VFS_MAY_WAIT), -ETXTBSY);
     cr_assert_eq(opening(node, VFS_TRUNC), -ETXTBSY);
     cr_assert_eq(cutting(node), -ETXTBSY);
     cr_assert_eq(opening(node, 0), 0); /* to read it through us is fine: the bytes are the same */
@@ -334,9 +347,9 @@ Test(native, who_may_wait_waits_for_the_kernel_to_let_go)
 
     cr_assert(is_native(node, READ));
     x.p->natives.probe = probe_twice;
-    cr_assert_eq(opening(node, VFS_WRITE), -ETXTBSY);
+    cr_assert_eq(hurried(node, VFS_WRITE), -EWOULDWAIT);
     cr_assert_eq(asked, 1);
-    cr_assert_eq(opening(node, VFS_WRITE | VFS_MAY_WAIT), 0);
+    cr_assert_eq(opening(node, VFS_WRITE), 0);
     cr_assert_eq(asked, 3);
 }
 
@@ -456,7 +469,7 @@ Test(native, with_verify_open_a_damaged_object_is_not_opened)
     agreed(&x, "get ns:main.verify", "ns:main.verify=open");
     cr_assert_eq(opening(node, READ), -EUCLEAN);
     cr_assert_gt(told, 0);
-    cr_assert_not(is_native(node, VFS_MAY_NATIVE)); /* no time to verify it: through us */
+    cr_assert_eq(hurried(node, READ), -EWOULDWAIT); /* it was to be verified */
     cr_assert_eq(known(), 0);
     cr_assert_eq(flush_now(x.p), 0);
     fixture_reopen(&x);
@@ -477,7 +490,9 @@ Test(native, once_a_scrub_has_found_damage_all_is_verified_first)
     cr_assert_eq(nftw(dir, spoil, 8, FTW_PHYS), 1);
     agreed(&x, "scrub wait", " damaged=1 ");
     cr_assert_eq(opening(node, READ), -EUCLEAN);
-    cr_assert_not(is_native(node, VFS_MAY_NATIVE));
+    (void)thread_set_may_wait(false);
+    cr_assert_not(is_native(node, READ)); /* no time to verify it: through us */
+    (void)thread_set_may_wait(true);
     report_set_sink(NULL, NULL);
 }
 
@@ -497,17 +512,19 @@ Test(native, once_a_read_has_found_damage_all_is_verified_first)
     report_set_sink(NULL, NULL);
 }
 
-Test(native, who_must_not_wait_is_told_beforehand)
+Test(native, who_must_not_wait_is_told_instead)
 {
     uint64_t node = sealed("a", 0444, LARGE, 'a');
 
-    cr_assert_not(vfs_open_is_work(x.p, node, VFS_WRITE));
-    cr_assert_not(vfs_open_is_work(x.p, node, READ));
-    cr_assert(is_native(node, READ));
-    cr_assert(vfs_open_is_work(x.p, node, VFS_WRITE));
+    cr_assert_eq(hurried(node, VFS_WRITE), 0);
+    cr_assert_eq(hurried(node, READ), 0);
+    mapped = true;
+    cr_assert_eq(hurried(node, VFS_WRITE), -EWOULDWAIT);
+    cr_assert_eq(hurried(node, VFS_TRUNC), -EWOULDWAIT);
+    mapped = false;
     agreed(&x, "set ns:main.verify open", "ok");
-    cr_assert(vfs_open_is_work(x.p, node, READ));
-    cr_assert_not(vfs_open_is_work(x.p, node, 0));
+    cr_assert_eq(hurried(node, READ), -EWOULDWAIT);
+    cr_assert_eq(hurried(node, 0), 0);
 }
 
 Test(native, the_open_moves_atime)
