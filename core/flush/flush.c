@@ -109,8 +109,6 @@ static int freeze(struct state *p, struct batch *b)
         err = slots_record(p, &b->slots);
     if (err == 0)
         err = ns_table_freeze(p, &b->ns_records);
-    if (err == 0)
-        err = refs_prepare_freeze(p->refs);
     if (err < 0)
         return err;
     log_position(p->log, &b->log_pos);
@@ -389,7 +387,7 @@ static int bury_file(struct state *p, const struct refs_dead *d)
     int err = objects_delete(p->objects, d);
     READ_GUARD(&p->gate);
 
-    return err < 0 ? err : refs_buried(p->refs, d);
+    return err < 0 ? err : refs_buried(p->refs, d, 1);
 }
 
 /* Records of packs are counted out, which must not happen twice: so what says that they are to be
@@ -397,11 +395,12 @@ static int bury_file(struct state *p, const struct refs_dead *d)
  * starved whoever removed files then. */
 static void bury_packed(struct state *p, const struct refs_dead *dead, size_t n)
 {
-    size_t done;
+    int err;
     READ_GUARD(&p->gate);
 
-    bury_failed(refs_buried_all(p->refs, dead, n, &done));
-    for (size_t i = 0; i < done; i++)
+    err = refs_buried(p->refs, dead, n);
+    bury_failed(err);
+    for (size_t i = 0; i < n && err == 0; i++)
         bury_failed(objects_delete(p->objects, &dead[i]));
 }
 

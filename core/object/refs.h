@@ -169,11 +169,9 @@ typedef void refs_dead_fn(uint64_t number, const struct entry *e, void *ctx);
 int refs_collect(struct refs *r, size_t max, refs_dead_fn *fn, void *ctx);
 /* After a commit: dead bytes whose removal it carried, to be deleted now; at most `max`. */
 size_t refs_collected(struct refs *r, struct refs_dead *out, size_t max);
-/* Remove records of the dying. Of a file or a ghost the bytes are gone; of bytes in a pack the
- * caller counts them out next, and one commit has both. The first *ret_done are removed: without an
- * error that is all of them. */
-int refs_buried(struct refs *r, const struct refs_dead *d);
-int refs_buried_all(struct refs *r, const struct refs_dead *dead, size_t count, size_t *ret_done);
+/* Remove records of the dying, all or none. Of a file or a ghost the bytes are gone; of bytes in a
+ * pack the caller counts them out next, and one commit has both. */
+int refs_buried(struct refs *r, const struct refs_dead *dead, size_t count);
 /* Numbers with count 0 that nobody holds, plus dead ones whose bytes still have to be deleted. */
 uint64_t refs_dying(struct refs *r);
 /* The same, waiting at most `ns` for the lock "refs". False: it was not free, as when the disk is
@@ -233,9 +231,6 @@ int refs_list_run(struct refs *r, struct refs_listing *l, refs_list_fn *fn, void
 void refs_list_end(struct refs_listing *l); /* NULL is fine */
 
 /* ---- its part in a commit: layer.h; freeze with all changes shut out ---- */
-int refs_freeze(struct refs *r);
-/* What refs_freeze needs memory for; until something is collected that cannot fail for want of it
- * then. -ENOMEM: as it was. */
-int refs_prepare_freeze(struct refs *r);
+int refs_freeze(struct refs *r); /* needs no memory */
 int refs_write(struct refs *r, size_t n, struct kv_txn *t);
 void refs_thaw(struct refs *r, size_t n);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* refs_impl: what refs.c, refs_index.c and refs_ghosts.c share. Nobody else includes this. */
+/* refs_impl: what the files of refs share. Nobody else includes this. */
 #pragma once
 
 #include "bytes.h"
@@ -8,11 +8,7 @@
 #include "map64.h"
 #include "refs.h"
 #include <stdatomic.h>
-
-struct dead_list {
-    struct refs_dead *v;
-    size_t count, room;
-};
+#include <sys/queue.h>
 
 /* What a walk over the ghosts has read ahead: of the numbers above `from` and up to `to` those in
  * `v` are ghosts, as far as they have not ceased to be. */
@@ -47,10 +43,9 @@ struct refs {
     struct map64 holds;   /* number -> open handles and seals in flight */
     struct map64 pending; /* numbers whose bytes are not synced -> when they were added */
     uint64_t pending_serial;
-    struct dead_list dead_active, dead_ready;
-    struct dead_list dead_frozen[LAYER_BATCHES_MAX]; /* by batch, the oldest first */
-    size_t batches;
-    uint64_t burying; /* handed out by refs_collected, not yet buried */
+    STAILQ_HEAD(, dead) dead; /* collected, the oldest first (refs_dying.c) */
+    size_t dead_count;
+    uint64_t batch, durable; /* the number of the batch that is filled now; so many are committed */
     struct refs_ghosts ghost;
     uint64_t live;    /* sealed entries with count > 0 */
     uint64_t pinned;
@@ -61,13 +56,21 @@ struct refs {
 int refs_load(struct refs *r, uint64_t number, struct entry *ret);
 int refs_save(struct refs *r, uint64_t number, const struct entry *e);
 int refs_change(struct refs *r, uint64_t number, struct entry *e, int64_t delta);
-/* A number with the entry `e`, of count 0, is among the dying and in r->zero: both or neither. */
-int refs_make_dying(struct refs *r, uint64_t number, const struct entry *e);
 int refs_set_pending(struct refs *r, uint64_t number);
 int refs_hold_locked(struct refs *r, uint64_t number, int64_t delta);
-int refs_is_dying_locked(struct refs *r, uint64_t number); /* as refs_is_dying */
 /* Take the id out of the index, leaving a marker if its chain goes on. */
 int refs_unindex(struct refs *r, uint64_t number, const struct id *id);
+
+/* ---- refs_dying.c: all but the first need r->lock ---- */
+
+void refs_dying_release(struct refs *r);
+int refs_dying_recover(struct refs *r, struct kv_snap *s);
+/* A number with the entry `e`, of count 0, is among the dying and in r->zero: both or neither. */
+int refs_make_dying(struct refs *r, uint64_t number, const struct entry *e);
+/* It is in neither from now on, if it was. */
+int refs_revive(struct refs *r, uint64_t number);
+int refs_is_dying_locked(struct refs *r, uint64_t number); /* as refs_is_dying */
+void refs_add_retained(const struct refs *r, struct refs_stats *s);
 
 /* ---- refs_ghosts.c: all but the first need r->lock ---- */
 

@@ -64,7 +64,7 @@ static int count_out(struct release *r, const struct refs_dead *d, bool *ret_las
 
     *ret_last = false;
     if (err == 0 || err == -ENOENT)
-        err = refs_buried(r->p->refs, d);
+        err = refs_buried(r->p->refs, d, 1);
     if (err == 0 && known) {
         err = shard_packs_count_out(r->p->shard_packs, r->shard, d->entry.where, 1, d->entry.size,
                                     &left);
@@ -105,7 +105,7 @@ static int release_file(struct release *r, const struct refs_dead *d)
     if (err < 0)
         return err;
     READ_GUARD(&r->p->gate);
-    return refs_buried(r->p->refs, d);
+    return refs_buried(r->p->refs, d, 1);
 }
 
 /* ---- one shard ---- */

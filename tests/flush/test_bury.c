@@ -84,8 +84,8 @@ Test(bury, no_record_of_a_pack_is_counted_out_twice_whatever_fails)
     cr_assert_not(failed, "a flush deletes more than %d rows", n);
 }
 
-/* A commit says that they are dying, and the power is cut before anything is deleted. */
-static void cut_before_the_bytes_go(void)
+/* A commit says that they are dying, and nothing is deleted yet. */
+static void commit_alone(void)
 {
     struct flush_ask ask = {SEAL_READY, NULL};
     struct ticket *t;
@@ -94,8 +94,6 @@ static void cut_before_the_bytes_go(void)
     cr_assert_eq(coordinator_run(x.p->flush->coordinator), 0);
     ticket_unref(t);
     cr_assert_eq(refs_dying(x.p->refs), REMOVED);
-    store_abandon(x.p);
-    kv_close(x.kv);
 }
 
 Test(bury, nor_at_a_start)
@@ -107,7 +105,9 @@ Test(bury, nor_at_a_start)
     for (n = 0; failed && n < FAILURES_MOST; n++) {
         fixture_setup(&x);
         make_files();
-        cut_before_the_bytes_go();
+        commit_alone();
+        store_abandon(x.p); /* the power is cut */
+        kv_close(x.kv);
         fail_in = n;
         fixture_open(&x);
         failed = fail_in < 0;
@@ -122,6 +122,25 @@ Test(bury, nor_at_a_start)
     }
     cr_assert_geq(n, REMOVED, "only %d deletions", n);
     cr_assert_not(failed, "a start deletes more than %d rows", n);
+}
+
+/* One record cannot be removed: none is, so that the next start finds all of them. */
+Test(bury, records_of_the_dying_go_all_or_none)
+{
+    struct refs_dead dead[REMOVED];
+
+    fixture_setup(&x);
+    make_files();
+    commit_alone();
+    cr_assert_eq(refs_collected(x.p->refs, dead, REMOVED), REMOVED);
+    fail_in = REMOVED - 1;
+    cr_assert_eq(refs_buried(x.p->refs, dead, REMOVED), -ENOMEM);
+    for (int i = 0; i < REMOVED; i++)
+        cr_assert_eq(refs_is_dying(x.p->refs, dead[i].number), 1, "%d", i);
+    cr_assert_eq(refs_buried(x.p->refs, dead, REMOVED), 0);
+    for (int i = 0; i < REMOVED; i++)
+        cr_assert_eq(refs_is_dying(x.p->refs, dead[i].number), 0, "%d", i);
+    fixture_teardown(&x);
 }
 
 /* The last record of a pack dies, and the pack's own row cannot be deleted: the record is counted
@@ -146,7 +165,7 @@ Test(bury, a_pack_whose_row_stays_is_no_record_that_is_kept)
     count = refs_collected(x.p->refs, dead, FILES);
     cr_assert_eq(count, FILES);
     for (size_t i = 0; i < count; i++) {
-        cr_assert_eq(refs_buried(x.p->refs, &dead[i]), 0);
+        cr_assert_eq(refs_buried(x.p->refs, &dead[i], 1), 0);
         fail_in = i + 1 == count ? 0 : -1;
         cr_assert_eq(objects_delete(x.p->objects, &dead[i]), 0);
     }

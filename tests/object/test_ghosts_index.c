@@ -50,7 +50,7 @@ static int bury(uint64_t number)
     struct refs_dead d;
     cr_assert_eq(refs_next_dead_ghost(t.refs, 0, number - 1, &d), 0);
     cr_assert_eq(d.number, number);
-    return refs_buried(t.refs, &d);
+    return refs_buried(t.refs, &d, 1);
 }
 
 static uint64_t on(uint16_t shard, uint64_t *ret_bytes)
@@ -142,8 +142,8 @@ Test(ghosts_index, a_dead_one_is_told_only_after_its_commit_and_never_with_those
     cr_assert_eq(refs_next_dead_ghost(t.refs, 2, 0, &d), -ENOENT);
     cr_assert_eq(refs_next_dead_ghost(t.refs, 1, 0, &d), 0);
     cr_assert(d.number == a && d.entry.shard == 1);
-    cr_assert_eq(refs_buried(t.refs, &d), 0);
-    cr_assert_eq(refs_buried(t.refs, &home[0]), 0);
+    cr_assert_eq(refs_buried(t.refs, &d, 1), 0);
+    cr_assert_eq(refs_buried(t.refs, &home[0], 1), 0);
     cr_assert(refs_dead_ghosts(t.refs) == 0 && refs_dying(t.refs) == 0);
     commit(&t);
     cr_assert_eq(rows(&t, 2), 0);
@@ -161,7 +161,7 @@ Test(ghosts_index, what_is_buried_is_not_told_again_though_no_commit_says_so)
     for (int i = 0; i < 2; i++) {
         cr_assert_eq(refs_next_dead_ghost(t.refs, 0, 0, &d), 0);
         cr_assert_eq(d.number, n[i]);
-        cr_assert_eq(refs_buried(t.refs, &d), 0);
+        cr_assert_eq(refs_buried(t.refs, &d, 1), 0);
     }
     cr_assert_eq(refs_next_dead_ghost(t.refs, 0, 0, &d), -ENOENT);
 }
@@ -413,7 +413,7 @@ static void one_step(struct model *m, struct model *committed)
         *committed = *m;
         n = refs_collected(t.refs, home, OBJECTS);
         for (size_t k = 0; k < n; k++)
-            cr_assert_eq(refs_buried(t.refs, &home[k]), 0);
+            cr_assert_eq(refs_buried(t.refs, &home[k], 1), 0);
         break;
     default:
         if (rnd(4) == 0) {

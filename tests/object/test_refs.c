@@ -210,7 +210,7 @@ Test(refs, what_dies_is_retained_until_a_commit_has_its_death)
     cr_assert_eq(s.retained_bytes, 0);
     cr_assert_eq(s.dying, 1, "its bytes are still there");
     cr_assert_eq(refs_collected(t.refs, &dead, 1), 1);
-    cr_assert_eq(refs_buried(t.refs, &dead), 0);
+    cr_assert_eq(refs_buried(t.refs, &dead, 1), 0);
 }
 
 Test(refs, what_a_handle_holds_is_not_retained_by_the_log)
@@ -355,7 +355,7 @@ Test(refs, dead_bytes_not_buried_before_a_crash_are_told_again_and_buried_ones_n
     crash(&t);
     cr_assert_eq(refs_collected(t.refs, &d, 1), 1);
     cr_assert_eq(d.entry.offset, n * 64);
-    cr_assert_eq(refs_buried(t.refs, &d), 0);
+    cr_assert_eq(refs_buried(t.refs, &d, 1), 0);
     commit(&t);
     crash(&t);
     cr_assert_eq(refs_collected(t.refs, &d, 1), 0);

@@ -174,7 +174,7 @@ static void bury(void)
                          0);
         if (left.live_records == 0)
             cr_assert_eq(objects_delete_remote(w.objects, &d.entry), 0);
-        cr_assert_eq(refs_buried(w.refs, &d), 0);
+        cr_assert_eq(refs_buried(w.refs, &d, 1), 0);
     }
     warehouse_commit(&w);
 }

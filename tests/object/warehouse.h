@@ -128,7 +128,7 @@ static inline unsigned warehouse_bury(struct warehouse *w)
     warehouse_commit(w);
     for (; refs_collected(w->refs, &d, 1); n++) {
         cr_assert_eq(objects_delete(w->objects, &d), 0);
-        cr_assert_eq(refs_buried(w->refs, &d), 0);
+        cr_assert_eq(refs_buried(w->refs, &d, 1), 0);
     }
     warehouse_commit(w);
     return n;

@@ -204,7 +204,7 @@ static void do_collect(void)
     for (size_t i = 0; i < n; i++) {
         struct entry e;
         MUST(refs_entry(f.refs, dead[i].number, false, NULL, &e) == -ENOENT);
-        MUST(refs_buried(f.refs, &dead[i]) == 0);
+        MUST(refs_buried(f.refs, &dead[i], 1) == 0);
     }
 }
 

@@ -1,0 +1,399 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * refs_dying: what goes. Three steps, each with what remembers it:
+ *
+ *     count 0      r->zero: in memory, found by its number, since it may be revived
+ *     collected    r->dead: a queue in the order of collecting. Each carries the number of the batch
+ *                  that takes its entry out of the tables, and may go once r->durable, the number
+ *                  of batches that are committed, is higher. So neither a freeze nor a thaw moves
+ *                  any of them.
+ *     buried       nothing
+ *
+ * A record in the table of the dying goes with a number from the first step to the last, so that a
+ * start finds it again. Dead ghosts are in that table alone: their shard may be away for a long
+ * time, and their number has no limit (refs_ghosts.c).
+ */
+#include "refs_impl.h"
+#include "report.h"
+#include <errno.h>
+#include <stdlib.h>
+
+#define COLLECT_BATCH 32 /* numbers taken out under one hold of the lock */
+
+struct dead {
+    STAILQ_ENTRY(dead) next;
+    uint64_t batch; /* whose commit takes its entry out */
+    struct refs_dead is;
+};
+
+/* ---- count 0 ---- */
+
+static int put_dying(struct refs *r, uint64_t number, const struct entry *e)
+{
+    uint8_t key[8], buf[ENTRY_MAX];
+
+    put_be64(key, number);
+    return layer_put(r->dying, key, buf, entry_encode(e, buf));
+}
+
+static int del_dying(struct refs *r, uint64_t number)
+{
+    uint8_t key[8];
+
+    put_be64(key, number);
+    return layer_del(r->dying, key);
+}
+
+int refs_make_dying(struct refs *r, uint64_t number, const struct entry *e)
+{
+    uint64_t none;
+    bool was = map64_get(&r->zero, number, &none);
+    int err = map64_put(&r->zero, number, e->size);
+
+    if (err == 0)
+        err = put_dying(r, number, e);
+    if (err < 0 && !was)
+        map64_del(&r->zero, number);
+    return err;
+}
+
+/* What has an entry and is among the dying is in r->zero, so others need no deletion there. */
+int refs_revive(struct refs *r, uint64_t number)
+{
+    uint64_t none;
+    int err = map64_get(&r->zero, number, &none) ? del_dying(r, number) : 0;
+
+    if (err == 0)
+        map64_del(&r->zero, number);
+    return err;
+}
+
+/* ---- collecting ---- */
+
+/* Take one number out of the tables; its dying record stays until its bytes are gone. */
+static int take_out(struct refs *r, uint64_t number, const struct entry *e)
+{
+    uint8_t key[8];
+    int err = refs_note_ghost(r, number, e, NULL);
+
+    if (err < 0)
+        return err;
+    put_be64(key, number);
+    if (entry_is_sealed(e) || e->kind == ENTRY_NONE)
+        err = refs_unindex(r, number, &e->id);
+    if (err == 0)
+        err = layer_del(r->objects, key);
+    if (err < 0)
+        (void)refs_note_ghost(r, number, NULL, e);
+    return err;
+}
+
+/* At the end of the queue, or where it is a ghost: one more that waits for its shard. */
+static void add_dead(struct refs *r, struct dead *d)
+{
+    if (entry_is_ghost(&d->is.entry)) {
+        refs_count_dead(r, d->is.entry.shard, true);
+        free(d);
+        return;
+    }
+    d->batch = r->batch;
+    STAILQ_INSERT_TAIL(&r->dead, d, next);
+    r->dead_count++;
+}
+
+static struct dead *dead_create(uint64_t number, const struct entry *e)
+{
+    struct dead *d = malloc(sizeof *d);
+
+    if (d)
+        d->is = (struct refs_dead){number, *e};
+    return d;
+}
+
+static int collect_one(struct refs *r, uint64_t number, const struct entry *e)
+{
+    struct dead *d = dead_create(number, e);
+    int err = d ? take_out(r, number, e) : -ENOMEM;
+
+    if (err < 0) {
+        free(d);
+        return err;
+    }
+    add_dead(r, d);
+    map64_del(&r->zero, number);
+    return 0;
+}
+
+/* The zero-count numbers nobody holds, copied out because collecting changes the map. Each goes on
+ * where the last one ended, for else many would pass by the places of all before. */
+static size_t pick_zero(struct refs *r, uint64_t *out, size_t max)
+{
+    size_t start = r->zero_at, n = 0;
+    uint64_t number, none;
+
+    while (n < max && map64_next(&r->zero, &r->zero_at, &number, &none))
+        if (!map64_get(&r->holds, number, &none))
+            out[n++] = number;
+    if (n == max || start == 0)
+        return n;
+    r->zero_at = 0;
+    return pick_zero(r, out, max);
+}
+
+/* One batch, under the lock; what was taken out goes to `out`. */
+static int collect_some(struct refs *r, size_t max, struct refs_dead *out, size_t *ret_count)
+{
+    uint64_t some[COLLECT_BATCH];
+    int err = 0;
+    MUTEX_GUARD(&r->lock);
+    size_t n = pick_zero(r, some, max);
+
+    *ret_count = 0;
+    for (size_t i = 0; i < n && err == 0; i++) {
+        struct refs_dead *d = &out[*ret_count];
+        d->number = some[i];
+        err = refs_load(r, some[i], &d->entry);
+        if (err == -EUCLEAN) { /* it leaks, and nothing waits for it */
+            report(REPORT_ALARM, "the entry of object number %llu is damaged: it is not deleted",
+                   (unsigned long long)some[i]);
+            map64_del(&r->zero, some[i]);
+            err = 0;
+            continue;
+        }
+        if (err == 0 && d->entry.count > 0) { /* a change that failed half-way left it queued */
+            map64_del(&r->zero, some[i]);
+            continue;
+        }
+        if (err == 0)
+            err = collect_one(r, some[i], &d->entry);
+        *ret_count += err == 0;
+    }
+    return err;
+}
+
+int refs_collect(struct refs *r, size_t max, refs_dead_fn *fn, void *ctx)
+{
+    struct refs_dead some[COLLECT_BATCH];
+    size_t done = 0, n;
+    int err = 0;
+
+    do {
+        size_t want = max - done < COLLECT_BATCH ? max - done : COLLECT_BATCH;
+        mutex_let_others(&r->lock);
+        err = collect_some(r, want, some, &n);
+        for (size_t i = 0; i < n && fn; i++)
+            fn(some[i].number, &some[i].entry, ctx);
+        done += n;
+        if (n < want)
+            break;
+    } while (done < max && err == 0);
+    return done ? (int)done : err;
+}
+
+/* ---- burying ---- */
+
+size_t refs_collected(struct refs *r, struct refs_dead *out, size_t max)
+{
+    struct dead *d;
+    size_t n = 0;
+    MUTEX_GUARD(&r->lock);
+
+    while (n < max && (d = STAILQ_FIRST(&r->dead)) && d->batch < r->durable) {
+        STAILQ_REMOVE_HEAD(&r->dead, next);
+        out[n++] = d->is;
+        free(d);
+    }
+    r->dead_count -= n;
+    return n;
+}
+
+int refs_buried(struct refs *r, const struct refs_dead *dead, size_t count)
+{
+    MUTEX_GUARD(&r->lock);
+
+    for (size_t i = 0; i < count; i++) {
+        int err = del_dying(r, dead[i].number);
+        if (err == 0)
+            continue;
+        while (i-- > 0) /* over what was just put: needs no memory */
+            (void)put_dying(r, dead[i].number, &dead[i].entry);
+        return err;
+    }
+    for (size_t i = 0; i < count; i++)
+        if (entry_is_ghost(&dead[i].entry))
+            refs_count_dead(r, dead[i].entry.shard, false);
+    return 0;
+}
+
+int refs_bury_place(struct refs *r, const struct entry *place)
+{
+    struct entry e = *place;
+    MUTEX_GUARD(&r->lock);
+    uint64_t number = r->next++;
+    struct dead *d;
+    int err;
+
+    e.count = 0;
+    d = dead_create(number, &e);
+    err = d ? put_dying(r, number, &e) : -ENOMEM;
+    if (err == 0)
+        add_dead(r, d);
+    else
+        free(d);
+    return err;
+}
+
+/* ---- looking ---- */
+
+static uint64_t count_dying(struct refs *r)
+{
+    uint64_t number, none, waiting = 0;
+    size_t at = 0;
+
+    mutex_held(&r->lock);
+    while (map64_next(&r->zero, &at, &number, &none))
+        waiting += !map64_get(&r->holds, number, &none);
+    return waiting + r->dead_count;
+}
+
+uint64_t refs_dying(struct refs *r)
+{
+    MUTEX_GUARD(&r->lock);
+    return count_dying(r);
+}
+
+bool refs_dying_within(struct refs *r, int64_t ns, uint64_t *ret)
+{
+    if (!mutex_lock_for(&r->lock, ns))
+        return false;
+    *ret = count_dying(r);
+    mutex_unlock(&r->lock);
+    return true;
+}
+
+void refs_add_retained(const struct refs *r, struct refs_stats *s)
+{
+    const struct dead *d;
+    uint64_t number, size, none;
+    size_t at = 0;
+
+    while (map64_next(&r->zero, &at, &number, &size)) {
+        if (map64_get(&r->holds, number, &none))
+            continue; /* who holds it, not the log, keeps it */
+        s->retained++;
+        s->retained_bytes += size;
+    }
+    STAILQ_FOREACH(d, &r->dead, next)
+        if (d->batch >= r->durable) {
+            s->retained++;
+            s->retained_bytes += d->is.entry.size;
+        }
+}
+
+/* ---- what was lost ---- */
+
+int refs_is_dying_locked(struct refs *r, uint64_t number)
+{
+    uint8_t key[8], buf[ENTRY_MAX];
+    size_t len;
+    int err;
+
+    mutex_held(&r->lock);
+    put_be64(key, number);
+    err = layer_get(r->dying, key, buf, sizeof buf, &len);
+    return err == -ENOENT ? 0 : err < 0 && err != -ERANGE ? err : 1;
+}
+
+int refs_is_dying(struct refs *r, uint64_t number)
+{
+    MUTEX_GUARD(&r->lock);
+    return refs_is_dying_locked(r, number);
+}
+
+int refs_let_go(struct refs *r, uint64_t number)
+{
+    struct entry e;
+    uint64_t none;
+    MUTEX_GUARD(&r->lock);
+    int err = refs_load(r, number, &e);
+
+    if (err == 0)
+        err = refs_is_dying_locked(r, number);
+    if (err < 0)
+        return err;
+    if (err || e.count || map64_get(&r->zero, number, &none) || map64_get(&r->holds, number, &none))
+        return -EBUSY;
+    return refs_make_dying(r, number, &e);
+}
+
+struct visiting {
+    refs_dying_fn *fn;
+    void *ctx;
+};
+
+static int visit_dying(const void *key, const void *val, size_t vlen, void *ctx)
+{
+    const struct visiting *v = ctx;
+    struct entry e;
+
+    if (!val)
+        return 0;
+    return entry_decode(val, vlen, &e) < 0 ? -EUCLEAN : v->fn(get_be64(key), &e, v->ctx);
+}
+
+int refs_new_dying(struct refs *r, refs_dying_fn *fn, void *ctx)
+{
+    struct visiting v = {fn, ctx};
+    MUTEX_GUARD(&r->lock);
+
+    return layer_visit_changes(r->dying, visit_dying, &v);
+}
+
+/* ---- opening ---- */
+
+/* A number with count 0 waits for refs_collect again. One whose entry is gone has had its removal
+ * committed, so its bytes may go at once. */
+static int recover_one(struct refs *r, uint64_t number, const struct entry *e)
+{
+    struct entry now;
+    struct dead *d;
+    int err = refs_load(r, number, &now);
+
+    if (err == 0 && now.count == 0) {
+        r->live -= entry_is_sealed(&now);
+        return map64_put(&r->zero, number, e->size);
+    }
+    if (err != -ENOENT)
+        return err;
+    d = dead_create(number, e);
+    if (!d)
+        return -ENOMEM;
+    add_dead(r, d);
+    return 0;
+}
+
+int refs_dying_recover(struct refs *r, struct kv_snap *s)
+{
+    struct kv_each at = {.snap = s, .table = r->tables.dying, .strict = true};
+    struct entry e;
+
+    r->batch = 0;
+    while (kv_next(&at)) {
+        if (at.klen != 8 || entry_decode(at.val, at.len, &e) < 0)
+            return -EUCLEAN;
+        at.err = recover_one(r, at.number, &e);
+    }
+    r->batch = r->durable = 1; /* what was found is of a batch before the first */
+    return at.err;
+}
+
+void refs_dying_release(struct refs *r)
+{
+    struct dead *d;
+
+    while ((d = STAILQ_FIRST(&r->dead))) {
+        STAILQ_REMOVE_HEAD(&r->dead, next);
+        free(d);
+    }
+    map64_release(&r->zero);
+}
