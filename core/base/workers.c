@@ -464,22 +464,7 @@ int workers_open(const struct workers_config *config, struct workers **ret_worke
     return 0;
 }
 
-int workers_create(unsigned threads, size_t queue, struct workers **ret_workers)
-{
-    const struct workers_config config = {
-        .threads = threads, .long_threads = threads, .queue = queue};
-
-    return workers_open(&config, ret_workers);
-}
-
 /* ---- the end ---- */
-
-static void close_queues(struct workers *p)
-{
-    mutex_held(&p->lock);
-    p->closed = true;
-    cond_broadcast(&p->room);
-}
 
 void workers_shutdown(struct workers *p, void (*remaining)(void *ctx, size_t jobs), void *ctx)
 {
@@ -489,7 +474,8 @@ void workers_shutdown(struct workers *p, void (*remaining)(void *ctx, size_t job
     do {
         {
             MUTEX_GUARD(&p->lock);
-            close_queues(p);
+            p->closed = true;
+            cond_broadcast(&p->room);
             while ((now = left(p)) != 0 && now >= told)
                 cond_wait(&p->ended, &p->lock);
         }
@@ -499,40 +485,14 @@ void workers_shutdown(struct workers *p, void (*remaining)(void *ctx, size_t job
     } while (now != 0);
 }
 
-/* Any job that has not begun, taken back; false: there is none. */
-static bool withdraw_any(struct workers *p, struct workers_work *ret_w)
-{
-    MUTEX_GUARD(&p->lock);
-
-    close_queues(p);
-    for (size_t i = 0; i < p->slot_count; i++) {
-        struct job *j = slot(p, i);
-        if (j->place != READY && j->place != BEHIND)
-            continue;
-        withdraw(p, j, ret_w);
-        return true;
-    }
-    return false;
-}
-
-static void tell_dropped(struct workers *p, const struct workers_work *w, int err)
+static void tell_dropped(struct workers *p, const struct workers_work *w)
 {
     if (w->dropped)
-        w->dropped(w->arg, err);
-    group_end(w->group, err);
+        w->dropped(w->arg, -ECANCELED);
+    group_end(w->group, -ECANCELED);
     MUTEX_GUARD(&p->lock);
     p->telling--;
     cond_broadcast(&p->ended);
-}
-
-size_t workers_abort(struct workers *p)
-{
-    struct workers_work w;
-    size_t n = 0;
-
-    for (; withdraw_any(p, &w); n++)
-        tell_dropped(p, &w, -ESHUTDOWN);
-    return n;
 }
 
 static void stop(struct workers *p)
@@ -664,7 +624,7 @@ int workers_cancel(struct workers *p, uint64_t id)
             return -EBUSY;
         withdraw(p, j, &w);
     }
-    tell_dropped(p, &w, -ECANCELED);
+    tell_dropped(p, &w);
     return 0;
 }
 

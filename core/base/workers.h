@@ -42,8 +42,8 @@
  * An error is never swallowed: it goes to the job's group; that of a job without one, and
  * -ENOTRECOVERABLE of any, goes to `fatal`, which is called once.
  *
- * The end: workers_shutdown takes no new jobs and returns when all are done; workers_abort drops
- * what has not begun, in place: whoever dropped is told. Both may be called again, and by several.
+ * The end: workers_shutdown takes no new jobs and returns when all are done. It may be called again,
+ * and by several.
  */
 #pragma once
 
@@ -78,8 +78,8 @@ typedef int workers_job_fn(void *arg);
 
 struct workers_work {
     workers_job_fn *fn;
-    /* Called instead of fn when the job will never run: -ECANCELED or -ESHUTDOWN. By the thread
-     * that cancels or aborts, without a lock of the workers. May be NULL. */
+    /* Called instead of fn when the job will never run: -ECANCELED. By the thread that cancels,
+     * without a lock of the workers. May be NULL. */
     void (*dropped)(void *arg, int err);
     void *arg;
     struct workers_group *group; /* or NULL */
@@ -104,8 +104,6 @@ struct workers_config {
 /* Start the workers. -EINVAL bad numbers, -ENOMEM, -EAGAIN no threads. The caller owns
  * *ret_workers. */
 int workers_open(const struct workers_config *config, struct workers **ret_workers);
-/* With as many for long work. */
-int workers_create(unsigned threads, size_t queue, struct workers **ret_workers);
 /* Other limits, which count at once: of fewer workers those go on that have begun, and what is
  * queued stays. An error (-EINVAL, -ENOMEM, -EAGAIN) leaves them as they were. Not by two at once,
  * nor with workers_destroy. */
@@ -131,8 +129,6 @@ int workers_cancel(struct workers *p, uint64_t id);
  * every job that was taken has ended. `remaining` (may be NULL) is told how many are left, at the
  * beginning unless it is 0, and whenever it has shrunk; by this thread, without locks. */
 void workers_shutdown(struct workers *p, void (*remaining)(void *ctx, size_t jobs), void *ctx);
-/* The same without waiting, and what has not begun is dropped. Returns how many were. */
-size_t workers_abort(struct workers *p);
 
 struct workers_stats {
     struct workers_class_stats {

@@ -181,17 +181,10 @@ static int stream(void *arg)
     return 0;
 }
 
-static void stream_dropped(void *arg, int err)
-{
-    struct flight *f = arg;
-
-    end_stream(f->c, f, err);
-}
-
 /* `f` has begun its stream. Without the lock. */
 static void hand_out(struct coordinator *c, struct flight *f)
 {
-    if (!c->config.submit || c->config.submit(c->config.ctx, stream, stream_dropped, f) < 0)
+    if (!c->config.submit || c->config.submit(c->config.ctx, stream, f) < 0)
         (void)stream(f);
 }
 

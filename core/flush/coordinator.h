@@ -61,10 +61,9 @@ struct coordinator_config {
     /* A portion of work that can wait, by the thread that finalizes while nothing is to be
      * finalized. True: there is more. May be NULL. */
     bool (*idle)(void *ctx);
-    /* Have fn(arg) run on another thread. If it will not run after all, dropped(arg, error) is
-     * called instead. After an error neither is called. NULL: the thread that finalizes streams as
-     * well. */
-    int (*submit)(void *ctx, int (*fn)(void *arg), void (*dropped)(void *arg, int err), void *arg);
+    /* Have fn(arg) run on another thread, without fail; after an error it is not called. NULL: the
+     * thread that finalizes streams as well. */
+    int (*submit)(void *ctx, int (*fn)(void *arg), void *arg);
     void *ctx;
     bool background; /* a thread of its own finalizes and tries again */
 };

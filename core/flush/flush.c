@@ -449,11 +449,10 @@ static int fatal(void *ctx)
     return atomic_load(&p->readonly) ? -EROFS : 0;
 }
 
-static int submit(void *ctx, int (*fn)(void *arg), void (*dropped)(void *arg, int err), void *arg)
+static int submit(void *ctx, int (*fn)(void *arg), void *arg)
 {
     struct state *p = ctx;
-    struct workers_work w = {
-        .fn = fn, .dropped = dropped, .arg = arg, .name = "a flush", .class = WORKERS_URGENT};
+    struct workers_work w = {.fn = fn, .arg = arg, .name = "a flush", .class = WORKERS_URGENT};
 
     return workers_submit_work(p->workers, &w, NULL);
 }

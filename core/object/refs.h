@@ -60,18 +60,7 @@ int refs_open(struct kv *kv, const struct refs_tables *tables, const struct id_k
 void refs_close(struct refs *r); /* NULL is fine */
 uint64_t refs_next(struct refs *r);
 
-/* ---- by id: the contract ---- */
-
-/* Add one to each id; absent ones start at 1; one named twice counts twice. All or nothing. */
-int refs_incr(struct refs *r, const struct id *ids, size_t count);
-/* Take one from each. `ret_zero` (room for `count`) gets those that reached zero, each once. An
- * unknown id is left out with a warning that names the repair; the rest goes on. */
-int refs_decr(struct refs *r, const struct id *ids, size_t count, struct id *ret_zero,
-              size_t *ret_zeros);
-/* The count; 0 for an unknown id. */
-int refs_get(struct refs *r, const struct id *id, uint64_t *ret_count);
-
-/* ---- by number: what trees use ---- */
+/* ---- by number ---- */
 
 /* A fresh number with an entry NEW and count 0. */
 int refs_new(struct refs *r, uint64_t *ret_number);

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * refs_index: the id side of the refcount table: finding, sealing, the by-id contract, listings.
+ * refs_index: the id side of the refcount table: finding, sealing, listings.
  *
  * An index value is the number, 8 bytes; number 0 is a chain marker: some content whose hash was
  * this id lives further down the chain (refs.h).
  */
 #include "array.h"
 #include "refs_impl.h"
-#include "report.h"
 #include <errno.h>
 #include <stdlib.h>
 
@@ -230,150 +229,6 @@ void refs_settle(struct refs *r, uint64_t mark)
     }
     map64_release(&r->pending);
     r->pending = left;
-}
-
-/* ---- the contract, by id ---- */
-
-static int by_id(struct refs *r, const struct id *id, uint64_t *ret_number, struct entry *ret)
-{
-    int err = index_get(r, id, ret_number);
-
-    if (err == 0 && *ret_number == 0)
-        return -ENOENT;
-    return err < 0 ? err : refs_load(r, *ret_number, ret);
-}
-
-int refs_get(struct refs *r, const struct id *id, uint64_t *ret_count)
-{
-    uint64_t number;
-    struct entry e;
-    MUTEX_GUARD(&r->lock);
-    int err = by_id(r, id, &number, &e);
-
-    if (err < 0 && err != -ENOENT)
-        return err;
-    *ret_count = err == 0 ? e.count : 0;
-    return 0;
-}
-
-/* As if the number had never been. */
-static int forget(struct refs *r, uint64_t number)
-{
-    uint8_t key[8];
-
-    put_be64(key, number);
-    return layer_del(r->objects, key);
-}
-
-static int incr_one(struct refs *r, const struct id *id)
-{
-    uint64_t number;
-    struct entry e;
-    int err = by_id(r, id, &number, &e);
-
-    if (err == 0)
-        return refs_change(r, number, &e, +1);
-    if (err != -ENOENT)
-        return err;
-    e = (struct entry){.kind = ENTRY_NONE, .count = 1, .id = *id};
-    err = refs_save(r, r->next, &e);
-    if (err < 0)
-        return err;
-    err = index_put(r, id, r->next);
-    if (err < 0)
-        (void)forget(r, r->next);
-    else
-        r->next++;
-    return err;
-}
-
-/* *ret_number: what was counted down; 0 where the id is unknown. */
-static int decr_one(struct refs *r, const struct id *id, uint64_t *ret_number, bool *ret_zero)
-{
-    struct entry e;
-    char hex[ID_HEX + 1];
-    int err = by_id(r, id, ret_number, &e);
-
-    *ret_zero = false;
-    if (err < 0 && err != -ENOENT)
-        return err;
-    if (err == 0 && e.count > 0) {
-        err = refs_change(r, *ret_number, &e, -1);
-        *ret_zero = err == 0 && e.count == 0;
-        return err;
-    }
-    id_to_hex(id, hex);
-    *ret_number = 0;
-    r->unknown_decrements++;
-    report(REPORT_WARN, "object %s is not counted but was released; leaking until `rebuild`", hex);
-    return 0;
-}
-
-static void undo_decr(struct refs *r, uint64_t number)
-{
-    struct entry e;
-
-    if (number && refs_load(r, number, &e) == 0)
-        (void)refs_change(r, number, &e, +1);
-}
-
-/* Numbers from `first` on are this batch's own: they go without a trace. */
-static void undo_incr(struct refs *r, const struct id *id, uint64_t first)
-{
-    uint64_t number;
-    struct entry e;
-
-    if (by_id(r, id, &number, &e) < 0)
-        return;
-    if (number < first || e.count > 1) {
-        (void)refs_change(r, number, &e, -1);
-        return;
-    }
-    (void)refs_unindex(r, number, id);
-    (void)forget(r, number);
-}
-
-/* A batch is all or nothing: what was done before a failure is undone, backwards. */
-int refs_incr(struct refs *r, const struct id *ids, size_t count)
-{
-    int err = 0;
-    MUTEX_GUARD(&r->lock);
-    uint64_t first = r->next;
-
-    for (size_t i = 0; i < count; i++) {
-        err = incr_one(r, &ids[i]);
-        if (err < 0) {
-            while (i-- > 0)
-                undo_incr(r, &ids[i], first);
-            return err;
-        }
-    }
-    return 0;
-}
-
-int refs_decr(struct refs *r, const struct id *ids, size_t count, struct id *ret_zero,
-              size_t *ret_zeros)
-{
-    uint64_t *done = calloc(count ? count : 1, sizeof *done);
-    size_t zeros = 0;
-    bool zero;
-    int err = done ? 0 : -ENOMEM;
-    MUTEX_GUARD(&r->lock);
-
-    for (size_t i = 0; i < count && err == 0; i++) {
-        err = decr_one(r, &ids[i], &done[i], &zero);
-        if (err < 0) {
-            while (i-- > 0)
-                undo_decr(r, done[i]);
-            break;
-        }
-        if (zero)
-            ret_zero[zeros++] = ids[i];
-    }
-    free(done);
-    if (err == 0)
-        *ret_zeros = zeros;
-    return err;
 }
 
 /* ---- listing: the uncommitted index changes, sorted, merged with a snapshot ---- */

@@ -22,7 +22,9 @@ static void setup(void)
 
 static void start(unsigned threads, size_t queue)
 {
-    cr_assert_eq(workers_create(threads, queue, &workers), 0);
+    const struct workers_config c = {.threads = threads, .long_threads = threads, .queue = queue};
+
+    cr_assert_eq(workers_open(&c, &workers), 0);
 }
 
 static int count(void *arg)
@@ -85,9 +87,14 @@ TestSuite(workers, .init = setup, .timeout = 60);
 
 Test(workers, bad_numbers_are_refused)
 {
-    cr_assert_eq(workers_create(0, 1, &workers), -EINVAL);
-    cr_assert_eq(workers_create(257, 1, &workers), -EINVAL);
-    cr_assert_eq(workers_create(1, 0, &workers), -EINVAL);
+    const struct workers_config bad[] = {{.threads = 0, .long_threads = 1, .queue = 1},
+                                         {.threads = 257, .long_threads = 1, .queue = 1},
+                                         {.threads = 1, .long_threads = 0, .queue = 1},
+                                         {.threads = 1, .long_threads = 257, .queue = 1},
+                                         {.threads = 1, .long_threads = 1, .queue = 0}};
+
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        cr_assert_eq(workers_open(&bad[i], &workers), -EINVAL, "%zu", i);
     workers_destroy(NULL);
 }
 
@@ -529,27 +536,6 @@ Test(workers, who_waits_for_room_is_told_of_the_shutdown)
     mutex_unlock(&gate);
     cr_assert_eq(pthread_join(ender, NULL), 0);
     cr_assert_str_eq(order, "ab");
-    workers_destroy(workers);
-}
-
-Test(workers, a_forced_end_drops_what_has_not_begun_and_tells_its_owners)
-{
-    struct workers_work w = {
-        .fn = count, .dropped = on_dropped, .arg = &told, .class = WORKERS_IDLE};
-
-    start(1, 8);
-    mutex_lock(&gate);
-    submit(WORKERS_NORMAL, note_at_gate, 'a');
-    await_running(WORKERS_NORMAL, 1);
-    submit(WORKERS_NORMAL, note, 'b');
-    submit(WORKERS_URGENT, note, 'c');
-    cr_assert_eq(workers_submit_work(workers, &w, NULL), 0);
-    cr_assert_eq(workers_abort(workers), 3);
-    cr_assert_eq(told, -ESHUTDOWN);
-    cr_assert_eq(workers_abort(workers), 0);
-    mutex_unlock(&gate);
-    cr_assert_eq(workers_group_wait(&group), -ESHUTDOWN);
-    cr_assert_str_eq(order, "a");
     workers_destroy(workers);
 }
 

@@ -116,9 +116,9 @@ static bool idle(void *ctx)
     return false;
 }
 
-static int submit(void *ctx, int (*fn)(void *arg), void (*dropped)(void *arg, int err), void *arg)
+static int submit(void *ctx, int (*fn)(void *arg), void *arg)
 {
-    struct workers_work w = {.fn = fn, .dropped = dropped, .arg = arg};
+    struct workers_work w = {.fn = fn, .arg = arg};
 
     (void)ctx;
     return workers_submit_work(r.workers, &w, NULL);
@@ -142,7 +142,9 @@ static void begin_with(unsigned permits, int64_t retry, bool background)
     clock_manual_init(&r.clock, 1000 * NSEC_PER_SEC);
     mutex_init(&r.lock, "rig");
     cond_init(&r.changed);
-    cr_assert_eq(workers_create(16, 64, &r.workers), 0);
+    cr_assert_eq(workers_open(&(struct workers_config){.threads = 16, .long_threads = 16, .queue = 64},
+                              &r.workers),
+                 0);
     cr_assert_eq(coordinator_create(&config, &r.c), 0);
 }
 

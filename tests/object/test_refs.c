@@ -19,56 +19,7 @@ static void teardown(void)
 
 TestSuite(refs, .init = setup, .fini = teardown);
 
-/* ---- incr, decr, get ---- */
-
-Test(refs, incr_of_an_absent_id_starts_at_one)
-{
-    struct id a = named(&t, "a");
-    cr_assert_eq(refs_incr(t.refs, &a, 1), 0);
-    cr_assert_eq(get(&t, &a), 1);
-}
-
-Test(refs, an_id_named_twice_in_a_batch_counts_twice)
-{
-    struct id a = named(&t, "a"), b = named(&t, "b"), batch[] = {a, b, a};
-    cr_assert_eq(refs_incr(t.refs, batch, 3), 0);
-    cr_assert_eq(get(&t, &a), 2);
-    cr_assert_eq(get(&t, &b), 1);
-}
-
-Test(refs, the_empty_batch_does_nothing)
-{
-    size_t zeros = 9;
-    cr_assert_eq(refs_incr(t.refs, NULL, 0), 0);
-    cr_assert_eq(refs_decr(t.refs, NULL, 0, NULL, &zeros), 0);
-    cr_assert_eq(zeros, 0);
-    cr_assert_eq(refs_changes(t.refs), 0);
-}
-
-static struct id full(const char *content)
-{
-    struct id id = named(&t, content);
-    uint64_t number;
-    struct entry e;
-    bool pending;
-    cr_assert_eq(refs_incr(t.refs, &id, 1), 0);
-    cr_assert_eq(refs_find(t.refs, &id, &number, &e, &pending), 0);
-    refs_unhold(t.refs, number);
-    cr_assert_eq(refs_correct(t.refs, number, UINT32_MAX - 1), 0);
-    return id;
-}
-
-Test(refs, overflow_is_an_error_and_changes_nothing)
-{
-    struct id a = full("a"), b = named(&t, "b"), c = named(&t, "c"), batch[] = {b, c, c, a};
-    cr_assert_eq(refs_incr(t.refs, &c, 1), 0);
-    cr_assert_eq(refs_incr(t.refs, batch, 4), -EOVERFLOW);
-    cr_assert_eq(get(&t, &a), UINT32_MAX);
-    cr_assert_eq(get(&t, &b), 0);
-    cr_assert_eq(get(&t, &c), 1);
-    cr_assert_eq(refs_dying(t.refs), 0);
-    cr_assert_eq(collect(&t), 0);
-}
+/* ---- counting ---- */
 
 Test(refs, an_overflowing_alias_changes_neither_it_nor_its_target)
 {
@@ -80,78 +31,32 @@ Test(refs, an_overflowing_alias_changes_neither_it_nor_its_target)
     cr_assert_eq(count_of(&t, target), UINT32_MAX);
 }
 
-Test(refs, decr_returns_those_that_reached_zero_each_once)
+Test(refs, what_reached_zero_is_collected_each_once)
 {
-    struct id a = named(&t, "a"), b = named(&t, "b"), zero[5];
-    struct id up[] = {a, a, b, b}, down[] = {a, a, b};
-    size_t zeros;
-    cr_assert_eq(refs_incr(t.refs, up, 4), 0);
-    cr_assert_eq(refs_decr(t.refs, down, 3, zero, &zeros), 0);
-    cr_assert_eq(zeros, 1);
-    cr_assert(id_equal(&zero[0], &a));
-    cr_assert_eq(get(&t, &a), 0);
-    cr_assert_eq(get(&t, &b), 1);
+    uint64_t a = object(&t, "a", 2), b = object(&t, "b", 2);
+    cr_assert_eq(refs_unref(t.refs, a), 0);
+    cr_assert_eq(refs_unref(t.refs, b), 0);
+    cr_assert_eq(refs_unref(t.refs, a), 0);
+    cr_assert_eq(collect(&t), 1);
+    cr_assert_eq(collect(&t), 0);
+    cr_assert_not(exists(&t, a));
+    cr_assert_eq(count_of(&t, b), 1);
 }
 
-Test(refs, an_unknown_id_is_never_deletable_warns_of_rebuild_and_the_rest_goes_on)
+Test(refs, a_number_nobody_counted_is_a_fault_and_reported_and_never_deletable)
 {
-    struct id a = named(&t, "a"), x = named(&t, "x"), down[] = {x, a, x}, zero[3];
     char said[1][REPORT_TEXT];
     struct refs_stats s;
-    size_t zeros;
-    cr_assert_eq(refs_incr(t.refs, &a, 1), 0);
-    cr_assert_eq(refs_decr(t.refs, down, 3, zero, &zeros), 0);
-    cr_assert_eq(zeros, 1);
-    cr_assert(id_equal(&zero[0], &a));
-    cr_assert_eq(report_recent(REPORT_WARN, said, 1), 1);
-    cr_assert_not_null(strstr(said[0], "rebuild"));
-    refs_get_stats(t.refs, &s);
-    cr_assert_eq(s.unknown_decrements, 2);
-    cr_assert_eq(get(&t, &x), 0);
-}
-
-Test(refs, a_decr_below_zero_is_that_of_an_unknown_id)
-{
-    struct id a = named(&t, "a"), down[] = {a, a}, zero[2];
-    size_t zeros;
-    cr_assert_eq(refs_incr(t.refs, &a, 1), 0);
-    cr_assert_eq(refs_decr(t.refs, down, 2, zero, &zeros), 0);
-    cr_assert_eq(zeros, 1);
-    cr_assert_eq(report_count(REPORT_WARN), 1);
-    cr_assert_eq(get(&t, &a), 0);
-}
-
-Test(refs, get_of_an_unknown_id_is_zero)
-{
-    struct id a = named(&t, "never");
-    cr_assert_eq(get(&t, &a), 0);
-}
-
-Test(refs, a_number_nobody_counted_is_a_fault_and_reported)
-{
     uint64_t n = fresh(&t, 0);
     cr_assert_eq(refs_ref(t.refs, 12345), -ENOENT);
     cr_assert_eq(refs_unref(t.refs, 12345), -ENOENT);
     cr_assert_eq(refs_unref(t.refs, n), -ENOENT);
     cr_assert_eq(report_count(REPORT_WARN), 3);
-}
-
-/* A damaged entry in the middle: the batch is taken back, what was unknown stays unknown. */
-Test(refs, a_decr_that_fails_half_way_changes_nothing)
-{
-    struct id a = named(&t, "a"), b = named(&t, "b"), x = named(&t, "x"), zero[4];
-    struct id down[] = {x, a, a, b}, up[] = {a, b};
-    uint8_t key[8] = {0};
-    size_t zeros = 77;
-    cr_assert_eq(refs_incr(t.refs, up, 2), 0);
-    commit(&t);
-    key[7] = 2; /* the number of b */
-    cr_assert_eq(kv_mem_flip(t.mem, 0, key, 8, 0, 7), 0);
-    cr_assert_eq(refs_decr(t.refs, down, 4, zero, &zeros), -EUCLEAN);
-    cr_assert_eq(zeros, 77);
-    cr_assert_eq(get(&t, &a), 1);
-    cr_assert_eq(get(&t, &x), 0);
-    cr_assert_eq(refs_dying(t.refs), 0);
+    cr_assert_eq(report_recent(REPORT_WARN, said, 1), 1);
+    cr_assert_not_null(strstr(said[0], "rebuild"));
+    refs_get_stats(t.refs, &s);
+    cr_assert_eq(s.unknown_decrements, 2);
+    cr_assert_eq(collect(&t), 0);
 }
 
 /* ---- the dying ---- */
@@ -548,6 +453,25 @@ Test(refs, of_many_at_once_an_alias_gives_its_place_to_its_target_which_alone_co
     cr_assert_eq(count_of(&t, other), 2);
 }
 
+Test(refs, of_none_at_once_nothing_is_changed)
+{
+    cr_assert_eq(refs_ref_all(t.refs, NULL, 0), 0);
+    cr_assert_eq(refs_changes(t.refs), 0);
+}
+
+/* A damaged entry in the middle: the batch is taken back. */
+Test(refs, of_many_at_once_a_damaged_one_keeps_all_from_being_counted)
+{
+    uint64_t a = object(&t, "a", 1), b = object(&t, "b", 1), named[] = {a, a, b, a};
+    uint8_t key[8];
+    commit(&t);
+    put_be64(key, b);
+    cr_assert_eq(kv_mem_flip(t.mem, 0, key, 8, 0, 7), 0);
+    cr_assert_eq(refs_ref_all(t.refs, named, 4), -EUCLEAN);
+    cr_assert_eq(count_of(&t, a), 1);
+    cr_assert_eq(refs_dying(t.refs), 0);
+}
+
 Test(refs, of_many_at_once_all_are_counted_or_none)
 {
     uint64_t target = object(&t, "a", 1), n = fresh(&t, 1), full = object(&t, "b", 1);
@@ -935,9 +859,8 @@ Test(refs, sealed_objects_in_use_are_counted_now_and_after_a_restart)
 
 static void *count_in_u(void *arg)
 {
-    struct id id = named(&u, "a");
     (void)arg;
-    return refs_incr(u.refs, &id, 1) == 0 ? &u : NULL;
+    return object(&u, "a", 1) ? &u : NULL;
 }
 
 static int while_t_is_listed(const struct refs_item *item, void *ctx)

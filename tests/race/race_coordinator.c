@@ -97,9 +97,9 @@ static int finalize(void *ctx, uint64_t first, uint64_t last)
     return 0;
 }
 
-static int submit(void *ctx, int (*fn)(void *arg), void (*dropped)(void *arg, int err), void *arg)
+static int submit(void *ctx, int (*fn)(void *arg), void *arg)
 {
-    struct workers_work w = {.fn = fn, .dropped = dropped, .arg = arg};
+    struct workers_work w = {.fn = fn, .arg = arg};
 
     (void)ctx;
     return workers_submit_work(workers, &w, NULL);
@@ -154,6 +154,7 @@ int main(int argc, char **argv)
                                         .finalize = finalize,
                                         .submit = submit,
                                         .background = true};
+    const struct workers_config pool = {.threads = 4, .long_threads = 4, .queue = 64};
     pthread_t thread[FLUSHERS + 1];
     struct coordinator_stats s;
 
@@ -161,7 +162,7 @@ int main(int argc, char **argv)
     flushes = argc > 2 ? strtoul(argv[2], NULL, 10) : flushes;
     state = seed * 2 + 1;
     streamed = calloc(FLUSHERS * flushes + 1, sizeof *streamed);
-    MUST(streamed && workers_create(4, 64, &workers) == 0 && coordinator_create(&config, &c) == 0);
+    MUST(streamed && workers_open(&pool, &workers) == 0 && coordinator_create(&config, &c) == 0);
     for (unsigned i = 0; i < FLUSHERS; i++)
         MUST(pthread_create(&thread[i], NULL, flusher, NULL) == 0);
     MUST(pthread_create(&thread[FLUSHERS], NULL, looker, NULL) == 0);

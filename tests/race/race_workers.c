@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Workers under threads that submit (of every class, and long work with keys), try, cancel, look at
- * their statistics, change their number and end them, gracefully or by force. Long work waits for
- * short work. What must hold in the end: every job that was taken ran or was dropped, once; nothing
- * was taken after the end began; work of one key ran one at a time.
+ * their statistics, change their number and end them. Long work waits for short work. What must hold
+ * in the end: every job that was taken ran or was dropped, once; nothing was taken after the end
+ * began; work of one key ran one at a time.
  *
  *     race_workers [SEED [ROUNDS]]
  */
@@ -32,7 +32,6 @@ struct round {
     _Atomic unsigned taken, ended;
     _Atomic bool over;
     _Atomic int busy[KEYS + 1];
-    bool force;
     unsigned seed;
 };
 
@@ -140,23 +139,22 @@ static void end_it(struct round *r)
     unsigned state = r->seed;
 
     (void)usleep((useconds_t)(rand_r(&state) % 3000));
-    if (r->force)
-        (void)workers_abort(r->workers);
     workers_shutdown(r->workers, NULL, NULL);
 }
 
 static void run_round(struct round *r, unsigned seed)
 {
+    const struct workers_config config = {
+        .threads = 1 + seed % 4, .long_threads = 1 + seed % 4, .queue = 8};
     struct submitter s[SUBMITTERS];
     pthread_t looker;
 
     r->seed = seed;
-    r->force = seed % 3 == 0;
     atomic_store(&r->taken, 0);
     atomic_store(&r->ended, 0);
     atomic_store(&r->over, false);
     workers_group_init(&r->group);
-    must(workers_create(1 + seed % 4, 8, &r->workers) == 0, "no workers", seed);
+    must(workers_open(&config, &r->workers) == 0, "no workers", seed);
     must(pthread_create(&looker, NULL, look, r) == 0, "no thread", seed);
     for (unsigned i = 0; i < SUBMITTERS; i++) {
         s[i] = (struct submitter){.round = r, .number = i + 1};
