@@ -435,14 +435,14 @@ int objects_delete(struct objects *o, const struct refs_dead *d)
 
 /* ---- after a crash ---- */
 
-static bool is_file_of(const struct entry *e, const struct id *id, uint64_t where)
+static bool is_file_of(const struct entry *e, uint16_t shard, const struct id *id, uint64_t where)
 {
-    return e->kind == ENTRY_FILE && e->shard == 0 && e->where == where && id_equal(&e->id, id);
+    return e->kind == ENTRY_FILE && e->shard == shard && e->where == where && id_equal(&e->id, id);
 }
 
-/* Does an entry name this file? By its id, or by the number it had as a slot, in case the index is
- * damaged. Yes when that cannot be told. */
-bool objects_is_named(struct objects *o, const struct id *id, uint64_t where)
+/* Does an entry name this file? By its id, or at home by the number it had as a slot, in case the index
+ * is damaged. Yes when that cannot be told. */
+bool objects_is_named(struct objects *o, uint16_t shard, const struct id *id, uint64_t where)
 {
     struct entry e;
     uint64_t number;
@@ -451,13 +451,15 @@ bool objects_is_named(struct objects *o, const struct id *id, uint64_t where)
 
     if (err == 0) {
         refs_unhold(o->c.refs, number);
-        if (is_file_of(&e, id, where) || !id_equal(&e.id, id))
+        if (is_file_of(&e, shard, id, where) || !id_equal(&e.id, id))
             return true;
     } else if (err != -ENOENT && err != -EAGAIN) {
         return true;
     }
+    if (shard)
+        return false;
     err = refs_entry(o->c.refs, where, false, NULL, &e);
-    return err == 0 ? is_file_of(&e, id, where) : err != -ENOENT;
+    return err == 0 ? is_file_of(&e, 0, id, where) : err != -ENOENT;
 }
 
 struct reaping {
@@ -487,7 +489,7 @@ static int reap_file(const char *name, void *ctx)
     int err;
 
     (void)blob_strip_sums(name, file);
-    if (blob_parse_object(file, &id, &where) < 0 || objects_is_named(r->o, &id, where) ||
+    if (blob_parse_object(file, &id, &where) < 0 || objects_is_named(r->o, 0, &id, where) ||
         may_be_lost(r, where))
         return 0;
     snprintf(path, sizeof path, "%s/%.100s", r->dir, name);

@@ -103,9 +103,9 @@ int objects_are_at(struct objects *o, const struct entry *place, const void *dat
 /* Everything sealed before the call is durable (and dedup hits on it need not wait). */
 int objects_sync(struct objects *o);
 
-/* Does an entry, with whatever count, name the object file "<id>.<where>"? Yes when that cannot be
- * told. */
-bool objects_is_named(struct objects *o, const struct id *id, uint64_t where);
+/* Does an entry, with whatever count, name the object file "<id>.<where>" on that shard (0: at home)?
+ * Yes when that cannot be told. */
+bool objects_is_named(struct objects *o, uint16_t shard, const struct id *id, uint64_t where);
 /* Delete the bytes of a dead entry; in a pool, let go of them. Bytes that are gone already are
  * fine.
  */

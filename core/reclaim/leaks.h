@@ -16,7 +16,7 @@
  *   RECORDS   live records of pack N that no entry names       counted in, and never out
  *   PAGE      page N                                           no root leads to it
  *   ENTRY     object number N with count 0                     it is not among the dying either
- *   SHARD_FILE, SHARD_PACK, SHARD_RECORDS: the same on another shard (leaks_shards.c), of the table
+ *   SHARD_FILE, SHARD_PACK, SHARD_RECORDS: the same on another shard, of the table
  *   shard_packs; SHARD_PACK also: none of its records is alive, and it is still there
  *
  * A start removes the first three by itself; the others stay until a cycle (or a repair) comes.
@@ -37,7 +37,7 @@
  * Keys of the coordinator are ids of 16 bytes. Here they are: the kind 1; 7 bytes that tell things
  * of one number apart (FILE: the first of the id; RECORDS: of a checksum of how many there are, so
  * that another number of them is another leak); the number 8, big-endian. On a shard the first 2 of
- * these 7 are its number, big-endian.
+ * these 7 are its number, big-endian, and 5 are left for that.
  *
  * Errors: 0 or -errno. Any error while searching, and any damage that could hide who needs
  * something, is the search's: -EUCLEAN is reported with its place; errors of shards are not, see
@@ -110,6 +110,7 @@ int leak_remove(struct state *p, const struct leak *l);
 void leak_first_file(const struct id *id, struct id *ret_key);
 bool leak_is_file_of(const struct id *key, const struct id *id);
 enum leak_kind leak_kind(const struct id *key);
+enum leak_kind leak_what(const struct id *key); /* the same; of a shard that which it is at home */
 uint64_t leak_number(const struct id *key);
 uint16_t leak_shard(const struct id *key); /* 0: it is at home */
 /* "objects/ab/ab0123….000000000000002a", "page 7": for people. `whole`: the id in a file's name;

@@ -1,31 +1,44 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * leaks_fix: is one leak needed after all, and away with it. Both what changed and the last commit
- * are asked: bytes that a commit names stay until the one that does not is durable.
+ * are asked: bytes that a commit names stay until the one that does not is durable. What is on another
+ * shard was seen to be nobody's by the search, and asking again is the second rope.
+ *
+ * Right before a deletion there the shard is asked afresh whether it is the right one: names on two
+ * shards of a store may be equal, and disks are swapped.
  */
 #include "flush.h"
 #include "leaks_impl.h"
 #include "move.h"
+#include "shard_packs.h"
+#include "shards.h"
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 
 /* ---- asking ---- */
 
+/* 1, 0 or -errno. Of what is damaged nobody can say whether it is needed. */
+static int committed_row(struct state *p, unsigned table, const void *key, size_t klen, void *buf,
+                         size_t cap, size_t *ret_len)
+{
+    int err = kv_get(p->config.kv, table, key, klen, buf, cap, ret_len);
+
+    return err == -ENOENT ? 0 : err == -ERANGE ? -EUCLEAN : err < 0 ? err : 1;
+}
+
 /* What the last commit has under that number. 1, 0 or -errno. */
 static int committed(struct state *p, unsigned table, uint64_t number, struct entry *ret)
 {
     uint8_t key[8], buf[ENTRY_MAX];
     size_t len;
-    int err;
+    int r;
 
     put_be64(key, number);
-    err = kv_get(p->config.kv, table, key, sizeof key, buf, sizeof buf, &len);
-    if (err == -ENOENT)
-        return 0;
-    if (err == -ERANGE || err == -EUCLEAN || (ret && err == 0 && entry_decode(buf, len, ret) < 0))
-        return ret ? -EUCLEAN : 1;
-    return err < 0 ? err : 1;
+    r = committed_row(p, table, key, sizeof key, buf, sizeof buf, &len);
+    if (!ret)
+        return r == -EUCLEAN ? 1 : r;
+    return r <= 0 ? r : entry_decode(buf, len, ret) < 0 ? -EUCLEAN : 1;
 }
 
 static bool has_content(struct state *p, uint64_t number)
@@ -50,31 +63,38 @@ static int committed_by_id(struct state *p, const struct leak *l)
     uint8_t buf[8];
     struct entry e;
     size_t len;
-    int err = kv_get(p->config.kv, TABLE_IDS, l->id.b, ID_LEN, buf, sizeof buf, &len);
+    int r = committed_row(p, TABLE_IDS, l->id.b, ID_LEN, buf, sizeof buf, &len);
 
-    if (err == -ENOENT || (err == 0 && len == 8 && get_be64(buf) == 0))
-        return 0;
-    if (err < 0 || len != 8)
-        return err < 0 && err != -ERANGE ? err : -EUCLEAN;
-    err = committed(p, TABLE_OBJECTS, get_be64(buf), &e);
-    return err <= 0 ? err : e.kind == ENTRY_FILE && e.shard == 0 && e.where == leak_number(&l->key);
+    if (r <= 0 || len != 8)
+        return r <= 0 ? r : -EUCLEAN;
+    r = get_be64(buf) ? committed(p, TABLE_OBJECTS, get_be64(buf), &e) : 0;
+    return r <= 0 ? r
+                  : e.kind == ENTRY_FILE && e.shard == leak_shard(&l->key) &&
+                        e.where == leak_number(&l->key);
+}
+
+/* At home a file has the number of an object: that which it had as a slot. */
+static int number_is_needed(struct state *p, uint64_t number)
+{
+    struct entry e;
+    int r = is_moving(p, number);
+
+    if (r)
+        return r;
+    r = committed(p, TABLE_OBJECTS, number, &e);
+    /* As an alias, in a pack, or on another shard it has no file of its own. */
+    r = r > 0 ? e.kind != ENTRY_ALIAS && e.kind != ENTRY_PACK && !entry_is_ghost(&e) : r;
+    return r ? r : committed(p, TABLE_DYING, number, NULL);
 }
 
 static int file_is_needed(struct state *p, const struct leak *l)
 {
     uint64_t number = leak_number(&l->key);
-    struct entry e;
-    int r = is_moving(p, number);
+    uint16_t shard = leak_shard(&l->key);
+    int r = shard ? 0 : number_is_needed(p, number);
 
     if (r == 0)
-        r = objects_is_named(p->objects, &l->id, number);
-    if (r == 0) {
-        r = committed(p, TABLE_OBJECTS, number, &e);
-        /* As an alias, in a pack, or on another shard it has no file of its own. */
-        r = r > 0 ? e.kind != ENTRY_ALIAS && e.kind != ENTRY_PACK && !entry_is_ghost(&e) : r;
-    }
-    if (r == 0)
-        r = committed(p, TABLE_DYING, number, NULL);
+        r = objects_is_named(p->objects, shard, &l->id, number);
     return r ? r : committed_by_id(p, l);
 }
 
@@ -93,6 +113,23 @@ static int slot_is_needed(struct state *p, uint64_t number)
     if (r == 0)
         r = committed(p, TABLE_OBJECTS, number, NULL);
     return r ? r : committed(p, TABLE_DYING, number, NULL);
+}
+
+/* On a shard one without live records is not. */
+static int shard_pack_is_needed(struct state *p, uint16_t shard, uint64_t pack)
+{
+    uint8_t key[10] = {(uint8_t)(shard >> 8), (uint8_t)shard}, buf[PACK_ENTRY_LEN];
+    struct pack_entry e;
+    size_t len;
+    int r = shard_packs_get(p->shard_packs, shard, pack, &e);
+
+    if (r < 0 && r != -ENOENT)
+        return r;
+    if (r == 0 && e.live_records > 0)
+        return 1;
+    put_be64(key + 2, pack);
+    r = committed_row(p, TABLE_SHARD_PACKS, key, sizeof key, buf, sizeof buf, &len);
+    return r <= 0 ? r : pack_entry_decode(buf, len, &e) < 0 ? -EUCLEAN : e.live_records > 0;
 }
 
 static int pack_is_needed(struct state *p, uint64_t number)
@@ -128,24 +165,23 @@ static int entry_is_needed(struct state *p, uint64_t number)
 int leak_is_needed(struct state *p, const struct leak *l)
 {
     uint64_t number = leak_number(&l->key);
+    uint16_t shard = leak_shard(&l->key);
 
-    switch (leak_kind(&l->key)) {
+    if (l->unknown || (shard && number >= move_in_flight(p, shard)))
+        return 1;
+    switch (leak_what(&l->key)) {
     case LEAK_FILE:
         return file_is_needed(p, l);
     case LEAK_SLOT:
         return slot_is_needed(p, number);
     case LEAK_PACK:
-        return pack_is_needed(p, number);
+        return shard ? shard_pack_is_needed(p, shard, number) : pack_is_needed(p, number);
     case LEAK_RECORDS:
         return 0; /* it is only a count */
     case LEAK_PAGE:
         return page_is_needed(p, number);
     case LEAK_ENTRY:
         return entry_is_needed(p, number);
-    case LEAK_SHARD_FILE:
-    case LEAK_SHARD_PACK:
-    case LEAK_SHARD_RECORDS:
-        return leak_shard_is_needed(p, l);
     default:
         return -EINVAL;
     }
@@ -215,6 +251,15 @@ static int free_page(struct state *p, uint64_t no)
     return err < 0 ? err : pages_free(p->pages, no);
 }
 
+static int count_out(struct state *p, const struct leak *l)
+{
+    uint64_t number = leak_number(&l->key);
+    uint16_t shard = leak_shard(&l->key);
+
+    return shard ? shard_packs_count_out(p->shard_packs, shard, number, l->records, l->bytes, NULL)
+                 : packs_count_out(p->packs, number, l->records, l->bytes);
+}
+
 /* What stands in a table; the next commit has it. */
 static int forget(struct state *p, const struct leak *l)
 {
@@ -225,9 +270,9 @@ static int forget(struct state *p, const struct leak *l)
     err = leak_is_needed(p, l);
     if (err)
         return err < 0 ? err : -EBUSY;
-    switch (leak_kind(&l->key)) {
+    switch (leak_what(&l->key)) {
     case LEAK_RECORDS:
-        err = packs_count_out(p->packs, number, l->records, l->bytes);
+        err = count_out(p, l);
         break;
     case LEAK_PAGE:
         err = free_page(p, number);
@@ -240,10 +285,45 @@ static int forget(struct state *p, const struct leak *l)
     return err;
 }
 
-/* Once nobody needs such a file nobody ever will: it need not be held up for the removal. */
-static int unlink_file(struct state *p, const struct leak *l)
+static int forget_row(struct state *p, const struct leak *l)
+{
+    int err;
+    INSTANT_TXN(t, p);
+
+    err = shard_packs_forget(p->shard_packs, leak_shard(&l->key), leak_number(&l->key));
+    if (err == 0)
+        state_changed(&t, NULL);
+    return err == -ENOENT ? 0 : err;
+}
+
+static int delete_there(struct state *p, const struct leak *l)
+{
+    const struct entry at = {.kind = leak_what(&l->key) == LEAK_FILE ? ENTRY_FILE : ENTRY_PACK,
+                             .id = l->id,
+                             .shard = leak_shard(&l->key),
+                             .where = leak_number(&l->key)};
+    int err = objects_delete_remote(p->objects, &at);
+
+    return err < 0 || at.kind == ENTRY_FILE ? err : forget_row(p, l);
+}
+
+static int delete_here(struct state *p, const struct leak *l)
 {
     uint64_t number = leak_number(&l->key);
+
+    switch (leak_kind(&l->key)) {
+    case LEAK_FILE:
+        return blob_unlink_object(p->config.disk, &l->id, number);
+    case LEAK_SLOT:
+        return blob_unlink_slot(p->config.disk, number);
+    default:
+        return packs_remove_unknown(p->packs, number);
+    }
+}
+
+/* Once nobody needs such a file nobody ever will: it need not be held up for the removal. */
+static int delete_file(struct state *p, const struct leak *l)
+{
     int err;
 
     {
@@ -252,11 +332,21 @@ static int unlink_file(struct state *p, const struct leak *l)
     }
     if (err)
         return err < 0 ? err : -EBUSY;
-    if (leak_kind(&l->key) == LEAK_FILE)
-        return blob_unlink_object(p->config.disk, &l->id, number);
-    if (leak_kind(&l->key) == LEAK_SLOT)
-        return blob_unlink_slot(p->config.disk, number);
-    return packs_remove_unknown(p->packs, number);
+    return leak_shard(&l->key) ? delete_there(p, l) : delete_here(p, l);
+}
+
+/* -ENOENT, from the right shard: nothing is missing. */
+static int delete_if_right(struct state *p, const struct leak *l)
+{
+    uint16_t shard = leak_shard(&l->key);
+    int err = shards_get(p->shards, shard, SHARDS_WRITE, NULL, NULL);
+
+    if (err < 0)
+        return err;
+    err = shards_said(p->shards, shard, -ENOENT);
+    err = err == -ENOENT ? delete_file(p, l) : err;
+    shards_put_back(p->shards, shard);
+    return err;
 }
 
 int leak_remove(struct state *p, const struct leak *l)
@@ -265,15 +355,11 @@ int leak_remove(struct state *p, const struct leak *l)
 
     if (err < 0)
         return err;
-    switch (leak_kind(&l->key)) {
+    switch (leak_what(&l->key)) {
     case LEAK_FILE:
     case LEAK_SLOT:
     case LEAK_PACK:
-        return unlink_file(p, l);
-    case LEAK_SHARD_FILE:
-    case LEAK_SHARD_PACK:
-    case LEAK_SHARD_RECORDS:
-        return leak_shard_remove(p, l);
+        return leak_shard(&l->key) ? delete_if_right(p, l) : delete_file(p, l);
     default:
         return forget(p, l);
     }

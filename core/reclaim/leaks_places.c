@@ -1,0 +1,370 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * leaks_places: the search in each place: what its rows of packs count and no entry names, and which of
+ * its names nothing needs. Which numbers may be on their way is settled at the same instant as the
+ * snapshot. On a shard all that is below was put by a move that has come to its end, or by one of an
+ * earlier life. Nobody but an entry, a record of the dying or a row of a pack can know of it any more,
+ * and each of these is in the snapshot or was asked at that instant.
+ *
+ * An error of a listing at home is the search's. A shard is believed when its listings came to their
+ * ends and it is still the right one afterwards; else nothing is said of what it has.
+ */
+#include "array.h"
+#include "leaks_impl.h"
+#include "move.h"
+#include "shards.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LIFE(number) ((number) >> 32)
+#define UNKNOWN UINT64_MAX /* the bytes of a name that a directory has */
+
+/* ---- which ---- */
+
+static int ask(struct state *p, uint16_t number, struct shard **ret_shard)
+{
+    struct shards_info info;
+    int err = shards_get(p->shards, number, SHARDS_READ, ret_shard, NULL);
+
+    if (err < 0)
+        return err;
+    err = shards_info_get(p->shards, number, &info);
+    if (err == 0 && info.state != SHARDS_OK)
+        err = -EROFS;
+    if (err < 0) {
+        shards_put_back(p->shards, number);
+        *ret_shard = NULL;
+    }
+    return err;
+}
+
+static int open_one(struct finding *f, uint16_t number)
+{
+    struct place_search *s;
+
+    if (ARRAY_RESERVE(f->places, f->place_room, f->place_count + 1) < 0)
+        return -ENOMEM;
+    s = &f->places[f->place_count++];
+    *s = (struct place_search){.number = number};
+    s->err = number ? ask(f->p, number, &s->shard) : 0;
+    return s->err == -ENOMEM ? -ENOMEM : 0;
+}
+
+int leaks_places_open(struct finding *f)
+{
+    struct shards_info info = {.number = 0};
+    int err = open_one(f, 0);
+
+    shards_look_now(f->p, SHARDS_LOOK_MOST);
+    while (err == 0 && f->p->shards && (err = shards_next(f->p->shards, info.number, &info)) == 0)
+        err = open_one(f, info.number);
+    return err == -ENOENT ? 0 : err;
+}
+
+static void begin_shard(struct state *p, struct place_search *s)
+{
+    uint64_t next = UINT64_MAX, moving = move_in_flight(p, s->number);
+
+    s->unclaimed = shards_first_number(p->shards, s->number) == 0;
+    if (!s->unclaimed) /* that one is given to nobody */
+        s->err = s->err < 0 ? s->err : shards_new_number(p->shards, s->number, &next);
+    s->files_end = s->packs_end = moving < next ? moving : next;
+}
+
+void leaks_places_begin(struct finding *f)
+{
+    f->places[0].files_end = refs_next(f->p->refs);
+    f->places[0].packs_end = packs_next(f->p->packs);
+    for (size_t i = 1; i < f->place_count; i++)
+        begin_shard(f->p, &f->places[i]);
+}
+
+/* What was put since then has a number of a life that had not begun. */
+static void settle_limit(struct finding *f, struct place_search *s)
+{
+    uint64_t first = s->unclaimed ? shards_first_number(f->p->shards, s->number) : 0;
+
+    if (first && LIFE(first) << 32 < s->files_end)
+        s->files_end = s->packs_end = LIFE(first) << 32;
+}
+
+void leaks_places_close(struct finding *f)
+{
+    for (size_t i = 0; i < f->place_count; i++) {
+        struct place_search *s = &f->places[i];
+        if (s->shard)
+            shards_put_back(f->p->shards, s->number);
+        map64_release(&s->files);
+        map64_release(&s->packs);
+        map64_release(&s->records);
+        map64_release(&s->payload);
+    }
+    free(f->places);
+}
+
+struct place_search *leaks_place(struct finding *f, uint16_t number)
+{
+    for (size_t i = 0; i < f->place_count; i++)
+        if (f->places[i].number == number)
+            return number == 0 || f->places[i].shard ? &f->places[i] : NULL;
+    return NULL;
+}
+
+static int add(struct finding *f, const struct place_search *s, enum leak_kind what,
+               const void *detail, uint64_t number, struct leak *l)
+{
+    l->key = leak_make_key(s->number, what, detail, number);
+    return leaks_add(f, l);
+}
+
+/* ---- rows of packs ---- */
+
+static int damaged(uint16_t shard, uint64_t pack, const char *why)
+{
+    char what[sizeof "shard 65535 pack"] = "pack";
+
+    if (shard)
+        snprintf(what, sizeof what, "shard %u pack", (unsigned)shard);
+    return leaks_damaged(what, pack, why);
+}
+
+static int note_row(struct finding *f, struct place_search *s, uint64_t number,
+                    const struct pack_entry *e)
+{
+    uint64_t records = 0, payload = 0, lost[2];
+    uint8_t detail[8];
+    int err = map64_put(&s->packs, number, 1);
+
+    (void)map64_get(&s->records, number, &records);
+    (void)map64_get(&s->payload, number, &payload);
+    if (err < 0)
+        return err;
+    if (records > e->live_records || payload > e->live_bytes)
+        return damaged(s->number, number, "its table entry says less than the objects do");
+    if (number >= s->packs_end)
+        return 0;
+    if (s->number && e->live_records == 0)
+        return add(f, s, LEAK_PACK, NULL, number, &(struct leak){.bytes = e->file_bytes});
+    lost[0] = e->live_records - records;
+    lost[1] = e->live_bytes - payload;
+    if (!lost[0] && !lost[1])
+        return 0;
+    put_le64(detail, id_checksum(lost, sizeof lost, number));
+    return add(f, s, LEAK_RECORDS, detail, number,
+               &(struct leak){.bytes = lost[1], .records = (uint32_t)lost[0]});
+}
+
+int leaks_search_rows(struct finding *f, unsigned table)
+{
+    struct kv_each row = {.snap = f->snap, .table = table};
+    size_t skip = table == TABLE_PACKS ? 0 : 2; /* the shard's number */
+
+    while (kv_next(&row)) {
+        const uint8_t *k = row.key;
+        struct place_search *s;
+        struct pack_entry e;
+        uint64_t number;
+        uint16_t shard = 0;
+        if (row.klen != skip + 8)
+            return leaks_damaged("table", table, "a key has another length");
+        if (skip)
+            shard = (uint16_t)(k[0] << 8 | k[1]);
+        number = get_be64(k + skip);
+        if (number == 0 || pack_entry_decode(row.val, row.len, &e) < 0)
+            return damaged(shard, number, "its table entry does not decode");
+        s = leaks_place(f, shard);
+        row.err = s ? note_row(f, s, number, &e) : 0;
+    }
+    return row.err;
+}
+
+/* ---- names ---- */
+
+struct listing {
+    struct finding *f;
+    struct place_search *s;
+    const char *dir; /* home: the one that is being listed */
+    int err;         /* our own */
+};
+
+/* For people only; what cannot be asked has none. */
+static uint64_t bytes_of(struct state *p, const char *name)
+{
+    struct disk_file *file;
+    struct disk_stat st = {0};
+
+    if (disk_open(p->config.disk, name, DISK_READ, &file) < 0)
+        return 0;
+    (void)disk_fstat(file, &st);
+    disk_file_close(file);
+    return st.blocks;
+}
+
+/* What the store would call exactly so, sums apart; 0: nothing. */
+static enum leak_kind parse_name(const char *name, struct id *ret_id, uint64_t *ret_number)
+{
+    char file[DISK_NAME_MAX + 1], want[DISK_NAME_MAX + 1];
+    const char *base = strrchr(name, '/');
+
+    if (strlen(name) > DISK_NAME_MAX || !base)
+        return 0;
+    if (strncmp(name, "packs/", 6) == 0)
+        return pack_parse_name(name + 6, ret_number) == 0 ? LEAK_PACK : 0;
+    (void)blob_strip_sums(name, file);
+    if (strncmp(name, "slots/", 6) == 0)
+        return blob_parse_slot(file + 6, ret_number) == 0 ? LEAK_SLOT : 0;
+    if (blob_parse_object(file + (base + 1 - name), ret_id, ret_number) < 0)
+        return 0;
+    blob_object_name(ret_id, *ret_number, want);
+    return strcmp(want, file) == 0 ? LEAK_FILE : 0;
+}
+
+static bool is_named(const struct finding *f, const struct place_search *s, enum leak_kind what,
+                     uint64_t number)
+{
+    uint64_t none;
+
+    if (number >= (what == LEAK_PACK ? s->packs_end : s->files_end))
+        return true;
+    if (what == LEAK_PACK)
+        return map64_get(&s->packs, number, &none) || map64_get(&s->records, number, &none);
+    return map64_get(what == LEAK_SLOT ? &f->slots : &s->files, number, &none);
+}
+
+static int look_at(struct listing *l, const char *name, uint64_t size)
+{
+    struct leak leak = {.bytes = size};
+    uint64_t number = 0;
+    enum leak_kind what = parse_name(name, &leak.id, &number);
+
+    if (!what || (l->s->number ? LIFE(number) == 0 : number == 0)) {
+        l->f->out->foreign += l->s->number != 0;
+        return 0;
+    }
+    if (is_named(l->f, l->s, what, number))
+        return 0;
+    if (size == UNKNOWN)
+        leak.bytes = bytes_of(l->f->p, name);
+    return add(l->f, l->s, what, what == LEAK_FILE ? leak.id.b : NULL, number, &leak);
+}
+
+static int list_name(const char *name, uint64_t size, void *ctx)
+{
+    struct listing *l = ctx;
+
+    settle_limit(l->f, l->s);
+    l->err = leaks_advance(l->f, 1);
+    if (l->err == 0)
+        l->err = look_at(l, name, size);
+    return l->err;
+}
+
+/* ---- home ---- */
+
+static int list_in_dir(const char *name, void *ctx)
+{
+    const struct listing *l = ctx;
+    char path[DISK_NAME_MAX + 1];
+
+    snprintf(path, sizeof path, "%s/%.100s", l->dir, name);
+    return list_name(path, UNKNOWN, ctx);
+}
+
+/* A directory that is not there is an error, too: what it had could be on a disk that is gone. */
+static int list_dir(struct listing *l, const char *dir)
+{
+    l->dir = dir;
+    return disk_list(l->f->p->config.disk, dir, list_in_dir, l);
+}
+
+static int list_home(struct listing *l)
+{
+    char dir[sizeof "objects/ab"];
+    int err = list_dir(l, "packs");
+
+    if (err == 0)
+        err = list_dir(l, "slots");
+    for (unsigned i = 0; i < 256 && err == 0; i++) {
+        snprintf(dir, sizeof dir, "objects/%02x", i);
+        err = list_dir(l, dir);
+        if (err == 0)
+            err = leaks_advance(l->f, 1);
+    }
+    return err;
+}
+
+/* ---- shards ---- */
+
+/* What it says of itself after all that is asked afresh: there, and the right one. */
+static int is_right(struct state *p, uint16_t number)
+{
+    int err = shards_said(p->shards, number, -ENOENT);
+
+    return err == -ENOENT ? 0 : err;
+}
+
+static int list_shard(struct listing *l)
+{
+    struct place_search *s = l->s;
+    int err = shard_list(s->shard, "packs", list_name, l);
+
+    if (err == 0)
+        err = shard_list(s->shard, "objects", list_name, l);
+    if (l->err < 0)
+        return l->err;
+    if (err < 0)
+        err = shards_said(l->f->p->shards, s->number, err);
+    s->err = err < 0 ? err : is_right(l->f->p, s->number);
+    return 0;
+}
+
+/* Also those of its rows: they are of the same shard. */
+static void take_back(struct leaks *out, uint16_t shard)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < out->count; i++)
+        if (leak_shard(&out->v[i].key) != shard)
+            out->v[kept++] = out->v[i];
+    out->count = kept;
+}
+
+static int note_away(struct leaks *out, const struct place_search *s)
+{
+    struct leaks_away *v = realloc(out->away, (out->away_count + 1) * sizeof *v);
+
+    if (!v)
+        return -ENOMEM;
+    out->away = v;
+    v[out->away_count++] = (struct leaks_away){s->number, s->err, s->err < 0 ? 0 : s->files_end};
+    return 0;
+}
+
+static int search_shard(struct listing *l)
+{
+    struct place_search *s = l->s;
+    struct leaks *out = l->f->out;
+    uint64_t foreign = out->foreign;
+    int err = s->err < 0 ? 0 : list_shard(l);
+
+    if (err < 0)
+        return err;
+    if (s->err < 0) {
+        take_back(out, s->number);
+        out->foreign = foreign;
+    }
+    return s->err < 0 || s->files_end < UINT64_MAX ? note_away(out, s) : 0;
+}
+
+int leaks_search_names(struct finding *f)
+{
+    int err = 0;
+
+    for (size_t i = 0; i < f->place_count && err == 0; i++) {
+        struct listing l = {.f = f, .s = &f->places[i]};
+        err = l.s->number ? search_shard(&l) : list_home(&l);
+    }
+    return err;
+}
