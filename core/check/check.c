@@ -399,8 +399,6 @@ static int check_all(struct check *c)
     if (err == 0)
         err = check_files(c);
     if (err == 0)
-        err = check_shards(c);
-    if (err == 0)
         err = check_gc(c);
     if (err == 0)
         err = check_sweep(c);
@@ -430,11 +428,8 @@ void check_release(struct check *c)
     disk_file_close(c->pack);
     free(c->buf);
     recount_release(&c->count);
-    map64_release(&c->files);
     map64_release(&c->slots);
     map64_release(&c->logged);
-    map64_release(&c->pack_records);
-    map64_release(&c->pack_bytes);
     map64_release(&c->roots);
     free(c->seen);
     map64_release(&c->bad);

@@ -1,220 +1,275 @@
 // SPDX-License-Identifier: Apache-2.0
-/* check_files: what the packs table says of each pack, and the files that nobody names. */
+/* check_files: what the tables say of each pack, and the names that nobody needs, in each place: at home
+ * and on other shards. */
 #include "check_impl.h"
+#include "shards.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 /* ---- packs ---- */
 
+/* What stands in a table for one pack, and what the objects say. */
+struct pack_row {
+    const struct check_shard *s;
+    unsigned table;
+    uint64_t number, records, bytes;
+    uint8_t key[10];
+    size_t klen;
+    char where[CHECK_WHERE];
+};
+
+static struct pack_row row_of(const struct check_shard *s, uint64_t number)
+{
+    struct pack_row r = {.s = s, .table = TABLE_PACKS, .number = number};
+    int len = 0;
+
+    if (s->number) {
+        r.table = TABLE_SHARD_PACKS;
+        r.key[r.klen++] = (uint8_t)(s->number >> 8);
+        r.key[r.klen++] = (uint8_t)s->number;
+        len = snprintf(r.where, sizeof r.where, "shard %u ", (unsigned)s->number);
+    }
+    put_be64(r.key + r.klen, number);
+    r.klen += 8;
+    (void)snprintf(r.where + len, sizeof r.where - (size_t)len, "pack %" PRIu64, number);
+    (void)map64_get(&s->records, number, &r.records);
+    (void)map64_get(&s->bytes, number, &r.bytes);
+    return r;
+}
+
+/* Bytes of its file, where the table does not tell; 0: there is none. On a shard nobody has to be asked:
+ * at least these. */
+static uint64_t file_bytes(struct check *c, const struct pack_row *r, uint64_t told)
+{
+    uint64_t least = PACK_FILE_HEAD + r->records * PACK_RECORD_HEAD + r->bytes;
+    struct disk_stat st;
+
+    if (r->s->number)
+        return told < least ? least : told;
+    if (told)
+        return told;
+    return check_open_pack(c, r->number) == 0 && disk_fstat(c->pack, &st) == 0 ? st.size : 0;
+}
+
 /* What the objects say. Where some of them are not known, a pack may have more than that, and one
  * that is said to have none would be deleted. */
-static void fix_pack(struct check *c, uint64_t number, const struct pack_entry *was,
-                     const struct pack_entry *now, const char *where)
+static void fix_row(struct check *c, const struct pack_row *r, const struct pack_entry *was)
 {
-    uint8_t key[8], val[PACK_ENTRY_LEN];
+    const struct pack_entry now = {(uint32_t)r->records, r->bytes,
+                                   file_bytes(c, r, was->file_bytes)};
+    uint8_t val[PACK_ENTRY_LEN];
     struct fix f;
 
     if ((c->unknown || c->missing.count) &&
-        (was->live_records > now->live_records || was->live_bytes > now->live_bytes))
+        (was->live_records > now.live_records || was->live_bytes > now.live_bytes))
         return;
-    if (now->live_bytes > now->file_bytes)
+    if (now.live_bytes > now.file_bytes)
         return; /* such an entry does not decode: nothing right can be said */
-    put_be64(key, number);
-    pack_entry_encode(now, val);
-    f = fix_put(c, TABLE_PACKS, key, sizeof key, val, sizeof val);
-    check_fix(c, &f, "pack", where,
+    pack_entry_encode(&now, val);
+    f = fix_put(c, r->table, r->key, r->klen, val, sizeof val);
+    check_fix(c, &f, "pack", r->where,
               "its table entry says %" PRIu32 " live records of %" PRIu64 " bytes",
-              now->live_records, now->live_bytes);
+              now.live_records, now.live_bytes);
 }
 
-/* Bytes of its file; 0: there is none. */
-static uint64_t file_bytes(struct check *c, uint64_t number)
+static void check_row(struct check *c, const struct pack_row *r, const void *val, size_t len)
 {
-    struct disk_stat st;
+    struct pack_entry was = {0};
+    bool decodes = pack_entry_decode(val, len, &was) == 0;
 
-    return check_open_pack(c, number) == 0 && disk_fstat(c->pack, &st) == 0 ? st.size : 0;
+    if (decodes && r->records == was.live_records && r->bytes == was.live_bytes)
+        return;
+    if (!decodes)
+        check_found(c, true, "pack", r->where, "its table entry does not decode");
+    else
+        check_found(c, true, "pack", r->where,
+                    "its table entry says %" PRIu32 " live records of %" PRIu64
+                    " bytes, the objects say %" PRIu64 " of %" PRIu64,
+                    was.live_records, was.live_bytes, r->records, r->bytes);
+    fix_row(c, r, &was);
+}
+
+/* One without a file: its last records died, or each record was reported already. */
+static int check_head(struct check *c, const struct pack_row *r)
+{
+    int err = check_open_pack(c, r->number);
+
+    if (err == 0)
+        err = packs_check_head(c->pack, r->number);
+    if (err == -EUCLEAN || err == -EIO)
+        check_found(c, true, "pack", r->where, "the head of its file is damaged");
+    return err == -ENOENT || err == -EUCLEAN || err == -EIO ? 0 : err;
 }
 
 static int check_pack(struct check *c, uint64_t number, const void *val, size_t len)
 {
-    struct pack_entry e = {0}, now;
-    uint64_t records = 0, bytes = 0;
-    char where[CHECK_WHERE];
-    bool decodes = pack_entry_decode(val, len, &e) == 0;
-    int err;
+    const struct pack_row r = row_of(&c->home, number);
 
-    (void)snprintf(where, sizeof where, "pack %" PRIu64, number);
     check_used(c, "pack", number, c->state.next_pack, &c->raised.next_pack);
-    (void)map64_get(&c->pack_records, number, &records);
-    (void)map64_get(&c->pack_bytes, number, &bytes);
-    now = (struct pack_entry){(uint32_t)records, bytes,
-                              decodes ? e.file_bytes : file_bytes(c, number)};
-    if (!decodes)
-        check_found(c, true, "pack", where, "its table entry does not decode");
-    else if (records != e.live_records || bytes != e.live_bytes)
-        check_found(c, true, "pack", where,
-                    "its table entry says %" PRIu32 " live records of %" PRIu64
-                    " bytes, the objects say %" PRIu64 " of %" PRIu64,
-                    e.live_records, e.live_bytes, records, bytes);
-    if (!decodes || records != e.live_records || bytes != e.live_bytes)
-        fix_pack(c, number, &e, &now, where);
-    err = check_open_pack(c, number);
-    if (err == 0)
-        err = packs_check_head(c->pack, number);
-    if (err == -EUCLEAN || err == -EIO)
-        check_found(c, true, "pack", where, "the head of its file is damaged");
-    /* One without a file: its last records died, or each record was reported already. */
-    return err == -ENOENT || err == -EUCLEAN || err == -EIO ? 0 : err;
+    check_row(c, &r, val, len);
+    return check_head(c, &r);
+}
+
+static int check_shard_rows(struct check *c)
+{
+    struct kv_each e = {.snap = c->snap, .table = TABLE_SHARD_PACKS};
+
+    while (kv_next(&e)) {
+        const uint8_t *k = e.key;
+        struct pack_row r;
+        struct check_shard *s;
+        if (e.klen != 10) {
+            check_found(c, true, "pack", "a key", "it is %zu bytes long, not 10", e.klen);
+            continue;
+        }
+        e.err = check_get_shard(c, (uint16_t)(k[0] << 8 | k[1]), &s);
+        if (e.err < 0)
+            break;
+        r = row_of(s, get_be64(k + 2));
+        check_row(c, &r, e.val, e.len);
+    }
+    return e.err;
 }
 
 /* Packs that objects name and the table does not. */
-static int check_named_packs(struct check *c)
+static int check_named_packs(struct check *c, const struct check_shard *s)
 {
-    uint64_t number, records, bytes = 0;
+    uint64_t number, records;
     size_t at = 0, len;
     const void *val;
-    char where[CHECK_WHERE];
 
-    while (map64_next(&c->pack_records, &at, &number, &records)) {
-        int err = kv_snap_get_number(c->snap, TABLE_PACKS, number, &val, &len);
+    while (map64_next(&s->records, &at, &number, &records)) {
+        struct pack_row r = row_of(s, number);
+        int err = kv_snap_get(c->snap, r.table, r.key, r.klen, &val, &len);
         if (err == 0 || err == -EUCLEAN) /* that is told already */
             continue;
         if (err != -ENOENT)
             return err;
-        (void)snprintf(where, sizeof where, "pack %" PRIu64, number);
-        check_found(c, true, "pack", where,
+        check_found(c, true, "pack", r.where,
                     "%" PRIu64 " records in it are named, but it is not in the table", records);
-        (void)map64_get(&c->pack_bytes, number, &bytes);
-        fix_pack(c, number, &(struct pack_entry){0},
-                 &(struct pack_entry){(uint32_t)records, bytes, file_bytes(c, number)}, where);
+        fix_row(c, &r, &(struct pack_entry){0});
     }
     return 0;
 }
 
-/* ---- files that nobody names ---- */
+/* ---- names that nobody needs ---- */
 
 struct listing {
     struct check *c;
-    const char *dir;
+    const struct check_shard *s;
+    const char *dir; /* home: the one that is being listed */
 };
 
 static void leak(const struct listing *l, const char *name, const char *why, bool ours)
 {
+    struct check *c = l->c;
     char where[CHECK_WHERE];
 
-    if (ours && l->c->r.waiting) { /* the next mount decides */
-        l->c->undecided++;
+    if (l->s->number) {
+        (void)snprintf(where, sizeof where, "shard %u %.120s", (unsigned)l->s->number, name);
+        check_found(c, false, "leak", where, "%s", why);
         return;
     }
-    (void)snprintf(where, sizeof where, "%s/%.100s", l->dir, name);
-    check_found(l->c, false, "leak", where, "%s", why);
-    if (ours && check_may_free(l->c) && !l->c->missing.count)
-        check_fix(l->c, &(struct fix){.kind = FIX_FILE}, "leak", where, "the file is deleted");
-}
-
-/* The 16 hex digits a name ends in, ".sums" left out. */
-static bool parse_number(const char *name, size_t skip, uint64_t *ret)
-{
-    size_t len = strlen(name);
-    char digits[17];
-
-    if (len > 5 && strcmp(name + len - 5, ".sums") == 0)
-        len -= 5;
-    if (len != skip + 16)
-        return false;
-    memcpy(digits, name + skip, 16);
-    digits[16] = 0;
-    if (strspn(digits, "0123456789abcdef") != 16)
-        return false;
-    *ret = strtoull(digits, NULL, 16);
-    return true;
+    if (ours && c->r.waiting) { /* the next mount decides */
+        c->undecided++;
+        return;
+    }
+    check_found(c, false, "leak", name, "%s", why);
+    if (ours && check_may_free(c) && !c->missing.count)
+        check_fix(c, &(struct fix){.kind = FIX_FILE}, "leak", name, "the file is deleted");
 }
 
 /* The record that said which numbers were given is lost: these are. */
-static void note_number(struct check *c, uint64_t number)
+static void note_number(struct check *c, enum objects_name what, uint64_t number)
 {
-    if (!c->has_state)
+    if (c->has_state)
+        return;
+    if (what == OBJECTS_PACK)
+        check_used(c, "pack", number, 0, &c->raised.next_pack);
+    else
         check_used(c, "object number", number, 0, &c->raised.next_number);
 }
 
-static int list_pack(const char *name, void *ctx)
+/* 1, 0 or -errno. At home a pack is known by its row. */
+static int is_named(const struct listing *l, enum objects_name what, uint64_t number)
 {
-    struct listing *l = ctx;
+    struct check *c = l->c;
     const void *val;
-    uint64_t number;
+    uint64_t none;
     size_t len;
     int err;
 
-    if (!parse_number(name, 0, &number)) {
-        leak(l, name, "it is no file of the store", false);
-        return 0;
-    }
-    if (!l->c->has_state)
-        check_used(l->c, "pack", number, 0, &l->c->raised.next_pack);
-    err = kv_snap_get_number(l->c->snap, TABLE_PACKS, number, &val, &len);
-    if (err == -ENOENT)
-        leak(l, name, "the table does not know this pack; the next mount removes it", true);
-    return err == -ENOENT || err == -EUCLEAN ? 0 : err;
+    if (what == OBJECTS_SLOT)
+        return map64_get(&c->slots, number, &none) || map64_get(&c->logged, number, &none);
+    if (what == OBJECTS_FILE || l->s->number)
+        return map64_get(what == OBJECTS_PACK ? &l->s->records : &l->s->files, number, &none);
+    err = kv_snap_get_number(c->snap, TABLE_PACKS, number, &val, &len);
+    return err == -ENOENT ? 0 : err < 0 && err != -EUCLEAN ? err : 1;
 }
 
-static int list_slot(const char *name, void *ctx)
+static int list_name(const char *name, uint64_t size, void *ctx)
 {
-    struct listing *l = ctx;
-    uint64_t number, size;
-
-    if (!parse_number(name, 0, &number)) {
-        leak(l, name, "it is no file of the store", false);
-        return 0;
-    }
-    note_number(l->c, number);
-    if (map64_get(&l->c->missing, number, &size))
-        leak(l, name, "it may be what an object that is not in the table needs", false);
-    else if (!map64_get(&l->c->slots, number, &size) && !map64_get(&l->c->logged, number, &size))
-        leak(l, name, "nothing names this slot; the next mount removes it", true);
-    return 0;
-}
-
-static int list_object(const char *name, void *ctx)
-{
-    struct listing *l = ctx;
+    const struct listing *l = ctx;
+    bool home = l->s->number == 0;
     uint64_t number, none;
+    struct id id;
+    enum objects_name what = objects_parse_name(name, &id, &number);
+    int r;
 
-    if (!parse_number(name, ID_HEX + 1, &number)) {
+    (void)size;
+    if (what == OBJECTS_NO_NAME || (what == OBJECTS_SLOT && !home)) {
         leak(l, name, "it is no file of the store", false);
         return 0;
     }
-    note_number(l->c, number);
-    if (map64_get(&l->c->missing, number, &none))
+    if (home)
+        note_number(l->c, what, number);
+    if (home && what != OBJECTS_PACK && map64_get(&l->c->missing, number, &none)) {
         leak(l, name, "it may be what an object that is not in the table needs", false);
-    else if (!map64_get(&l->c->files, number, &none))
-        leak(l, name, "nothing names this object file", true);
-    return 0;
+        return 0;
+    }
+    r = is_named(l, what, number);
+    if (r == 0)
+        leak(l, name,
+             home && what != OBJECTS_FILE ? "nothing names it; the next mount removes it"
+                                         : "nothing names it; a GC cycle removes it",
+             true);
+    return r < 0 ? r : 0;
 }
 
-static int list(struct check *c, const char *dir, disk_list_fn *fn)
+static int list_in_dir(const char *name, void *ctx)
 {
-    struct listing l = {c, dir};
-    int err = disk_list(c->disk, dir, fn, &l);
+    const struct listing *l = ctx;
+    char path[CHECK_WHERE];
 
+    (void)snprintf(path, sizeof path, "%s/%.100s", l->dir, name);
+    return list_name(path, 0, ctx);
+}
+
+static int list_dir(struct listing *l, const char *dir)
+{
+    int err;
+
+    l->dir = dir;
+    err = disk_list(l->c->disk, dir, list_in_dir, l);
     if (err == -ENOENT) {
-        check_found(c, false, "note", dir, "the directory does not exist");
+        check_found(l->c, false, "note", dir, "the directory does not exist");
         return 0;
     }
     return err;
 }
 
-static int check_leaks(struct check *c)
+static int list_home(struct check *c)
 {
+    struct listing l = {.c = c, .s = &c->home};
     char dir[16];
-    int err = list(c, "packs", list_pack);
+    int err = list_dir(&l, "packs");
 
     if (err == 0)
-        err = list(c, "slots", list_slot);
+        err = list_dir(&l, "slots");
     for (unsigned i = 0; i < 256 && err == 0; i++) {
         (void)snprintf(dir, sizeof dir, "objects/%02x", i);
-        err = list(c, dir, list_object);
+        err = list_dir(&l, dir);
     }
     if (err == 0 && c->undecided)
         check_found(c, false, "note", "files",
@@ -224,11 +279,48 @@ static int check_leaks(struct check *c)
     return err;
 }
 
-int check_files(struct check *c)
+static int list_shard(struct check *c, struct check_shard *s)
+{
+    struct listing l = {.c = c, .s = s};
+    struct shard *shard;
+    int err = s->known && c->shards ? shards_get(c->shards, s->number, SHARDS_READ, &shard, NULL)
+                                    : -EHOSTUNREACH;
+
+    if (err == 0) {
+        err = shard_list(shard, "packs", list_name, &l);
+        if (err == 0)
+            err = shard_list(shard, "objects", list_name, &l);
+        if (err < 0)
+            err = shards_said(c->shards, s->number, err);
+        shards_put_back(c->shards, s->number);
+    }
+    s->listing = err;
+    check_say_unasked(c, s);
+    return err == -ENOMEM ? err : 0;
+}
+
+/* ---- all of it ---- */
+
+static int check_home(struct check *c)
 {
     int err = check_each(c, TABLE_PACKS, "pack", check_pack);
 
     if (err == 0 && !c->o->pool)
-        err = check_named_packs(c);
-    return err < 0 ? err : check_leaks(c);
+        err = check_named_packs(c, &c->home);
+    return err < 0 ? err : list_home(c);
+}
+
+int check_files(struct check *c)
+{
+    int err = check_home(c);
+
+    if (err == 0)
+        err = check_ghosts(c);
+    if (err == 0)
+        err = check_shard_rows(c);
+    for (size_t i = 0; i < c->shard_count && err == 0; i++)
+        err = check_named_packs(c, &c->shard[i]);
+    for (size_t i = 0; i < c->shard_count && err == 0; i++)
+        err = list_shard(c, &c->shard[i]);
+    return err;
 }

@@ -63,7 +63,7 @@ struct check_numbers {
     bool hidden;        /* a part of it cannot be read */
 };
 
-/* One that is known, or named. */
+/* Home, which is 0; another one that is known, or named. */
 struct check_shard {
     uint16_t number;
     bool known;      /* the table of shards has it */
@@ -87,15 +87,13 @@ struct check {
     bool has_state, has_key;
     uint8_t store[16];    /* its id, as shards know it */
     struct shards *shards; /* NULL: none is known, or it cannot be told whose they are */
-    struct check_shard *shard;
+    struct check_shard home, *shard;
     size_t shard_count, shard_room;
     uint64_t unasked; /* objects on shards whose bytes were not looked at */
     uint64_t done, total; /* bytes, for progress */
-    struct map64 files;   /* numbers in the names of object files that something names */
     struct map64 slots;   /* numbers of slots that something names */
     struct map64 logged;  /* numbers of slots that frames of the log name */
     uint64_t undecided;   /* files that no table names, while changes wait in the log */
-    struct map64 pack_records, pack_bytes; /* by pack, from the table of objects and the dying */
     struct map64 reindexed; /* first bytes of ids whose place in the index is damaged, but known */
     struct map64 missing; /* numbers that are named and have no entry that decodes -> references */
     uint64_t unknown;     /* entries of objects that do not decode */
@@ -180,7 +178,7 @@ int check_open_pack(struct check *c, uint64_t number);
 bool check_id_fits(const struct check *c, const struct id *id, struct id hash);
 /* The log behind the commit (check_log.c). */
 int check_log(struct check *c);
-/* The packs table, and files that nobody names. */
+/* The index of ghosts; in each place the table of packs, and names that nobody needs. */
 int check_files(struct check *c);
 /* The bytes of a sealed entry, wherever they are. */
 int check_sealed_bytes(struct check *c, struct disk *from, const struct entry *e);
@@ -188,12 +186,14 @@ int check_sealed_bytes(struct check *c, struct disk *from, const struct entry *e
 /* Other shards (check_shards.c). */
 int check_shards_open(struct check *c, struct kv *kv);
 void check_shards_close(struct check *c);
-/* An entry that is a ghost; a record of the dying that was one. */
+int check_get_shard(struct check *c, uint16_t number, struct check_shard **ret); /* -ENOMEM */
+/* A sealed entry, or a record of the dying: its place is named, at home or on a shard. */
+int check_note_place(struct check *c, const struct entry *e);
 int check_ghost_entry(struct check *c, uint64_t number, const struct entry *e);
-int check_note_ghost(struct check *c, const struct entry *e);
 int check_ghost_bytes(struct check *c, const struct entry *e);
-/* The tables, and what nobody names there. */
-int check_shards(struct check *c);
+int check_ghosts(struct check *c); /* their index */
+/* Why it was not asked for all, if so. */
+void check_say_unasked(struct check *c, const struct check_shard *s);
 /* What GC cycles remembered (check_gc.c). */
 int check_gc(struct check *c);
 /* What sweeps remembered. (check_sweep.c) */

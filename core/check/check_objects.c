@@ -119,13 +119,6 @@ static int check_alias(struct check *c, const struct entry *e, uint64_t number)
     return 0;
 }
 
-static int note_pack(struct check *c, const struct entry *e)
-{
-    int err = map64_add(&c->pack_records, e->where, 1, NULL);
-
-    return err < 0 ? err : map64_add(&c->pack_bytes, e->where, (int64_t)e->size, NULL);
-}
-
 static int check_kind(struct check *c, const struct entry *e, uint64_t number)
 {
     char where[CHECK_WHERE];
@@ -148,11 +141,9 @@ static int check_kind(struct check *c, const struct entry *e, uint64_t number)
     case ENTRY_SLOT:
         return map64_put(&c->slots, number, e->size);
     case ENTRY_PACK:
-        c->total += e->size;
-        return e->where ? note_pack(c, e) : 0;
     case ENTRY_FILE:
         c->total += e->size;
-        return e->where ? map64_put(&c->files, e->where, 1) : 0;
+        return check_note_place(c, e);
     case ENTRY_ALIAS:
         return check_alias(c, e, number);
     default:
@@ -342,12 +333,8 @@ static int check_dying(struct check *c, uint64_t number, const void *val, size_t
     }
     if (err != -ENOENT || map64_get(&c->missing, number, &refs))
         return 0;
-    if (entry_is_ghost(&e))
-        return check_note_ghost(c, &e);
-    if (e.kind == ENTRY_PACK && e.where)
-        return note_pack(c, &e);
-    if (e.kind == ENTRY_FILE && e.where)
-        return map64_put(&c->files, e.where, 1);
+    if (entry_is_sealed(&e))
+        return check_note_place(c, &e);
     return e.kind == ENTRY_SLOT ? map64_put(&c->slots, number, 0) : 0;
 }
 

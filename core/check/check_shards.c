@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * check_shards: what is on other shards: the index of ghosts, the table of their packs, their
- * bytes, and what nobody names there. Shards are only read, without a claim. What cannot be asked
- * is told once for each shard, and is no damage: nothing is concluded from it.
+ * check_shards: other shards: which there are, the index of ghosts, and their bytes. Shards are only
+ * read, without a claim. What cannot be asked is told once for each shard, and is no damage: nothing is
+ * concluded from it.
  */
 #include "array.h"
 #include "check_impl.h"
@@ -15,7 +15,7 @@
 
 /* ---- which ---- */
 
-static int get_shard(struct check *c, uint16_t number, struct check_shard **ret)
+int check_get_shard(struct check *c, uint16_t number, struct check_shard **ret)
 {
     for (size_t i = 0; i < c->shard_count; i++)
         if (c->shard[i].number == number) {
@@ -32,11 +32,6 @@ static int get_shard(struct check *c, uint16_t number, struct check_shard **ret)
 static void where_shard(uint16_t number, char out[CHECK_WHERE])
 {
     (void)snprintf(out, CHECK_WHERE, "shard %u", (unsigned)number);
-}
-
-static void where_pack(uint16_t shard, uint64_t pack, char out[CHECK_WHERE])
-{
-    (void)snprintf(out, CHECK_WHERE, "shard %u pack %" PRIu64, (unsigned)shard, pack);
 }
 
 /* A record that does not decode cannot be made anew: nobody else knows the URL. */
@@ -61,7 +56,7 @@ static int check_records(struct check *c)
                 check_found(c, true, "shard", "lives", "their record is damaged");
             continue;
         }
-        e.err = get_shard(c, number, &s);
+        e.err = check_get_shard(c, number, &s);
         if (e.err < 0)
             break;
         s->known = true;
@@ -87,6 +82,13 @@ int check_shards_open(struct check *c, struct kv *kv)
     return err == -EUCLEAN ? 0 : err; /* told */
 }
 
+static void release(struct check_shard *s)
+{
+    map64_release(&s->files);
+    map64_release(&s->records);
+    map64_release(&s->bytes);
+}
+
 void check_shards_close(struct check *c)
 {
     disk_file_close(c->pack); /* of one of them, perhaps */
@@ -94,11 +96,9 @@ void check_shards_close(struct check *c)
     c->pack_number = 0;
     shards_close(c->shards);
     c->shards = NULL;
-    for (size_t i = 0; i < c->shard_count; i++) {
-        map64_release(&c->shard[i].files);
-        map64_release(&c->shard[i].records);
-        map64_release(&c->shard[i].bytes);
-    }
+    release(&c->home);
+    for (size_t i = 0; i < c->shard_count; i++)
+        release(&c->shard[i]);
     free(c->shard);
     c->shard = NULL;
     c->shard_count = c->shard_room = 0;
@@ -106,10 +106,10 @@ void check_shards_close(struct check *c)
 
 /* ---- what is named there ---- */
 
-int check_note_ghost(struct check *c, const struct entry *e)
+int check_note_place(struct check *c, const struct entry *e)
 {
-    struct check_shard *s;
-    int err = get_shard(c, e->shard, &s);
+    struct check_shard *s = &c->home;
+    int err = e->shard ? check_get_shard(c, e->shard, &s) : 0;
 
     if (err < 0 || e->where == 0)
         return err;
@@ -156,14 +156,14 @@ int check_ghost_entry(struct check *c, uint64_t number, const struct entry *e)
         check_fix(c, &f, "ghost", where, "the index says shard %u and its size",
                   (unsigned)e->shard);
     }
-    err = get_shard(c, e->shard, &s);
+    err = check_get_shard(c, e->shard, &s);
     if (err < 0)
         return err;
     s->ghosts++;
     if (!s->known)
         check_found(c, true, "object", where, "it is on shard %u, which the store does not know",
                     (unsigned)e->shard);
-    return check_note_ghost(c, e);
+    return check_note_place(c, e);
 }
 
 static int check_index(struct check *c, uint64_t number, const void *val, size_t len)
@@ -183,100 +183,6 @@ static int check_index(struct check *c, uint64_t number, const void *val, size_t
     check_found(c, true, "ghost", where, "the index of ghosts knows it, but it is none");
     f = fix_index(c, number, NULL);
     check_fix(c, &f, "ghost", where, "the index does not know it");
-    return 0;
-}
-
-/* ---- the table of packs ---- */
-
-static void fix_row(struct check *c, const uint8_t key[10], const struct pack_entry *was,
-                    const struct pack_entry *now, const char *where)
-{
-    uint8_t val[PACK_ENTRY_LEN];
-    struct fix f;
-
-    if ((c->unknown || c->missing.count) &&
-        (was->live_records > now->live_records || was->live_bytes > now->live_bytes))
-        return;
-    pack_entry_encode(now, val);
-    f = fix_put(c, TABLE_SHARD_PACKS, key, 10, val, sizeof val);
-    check_fix(c, &f, "pack", where,
-              "its table entry says %" PRIu32 " live records of %" PRIu64 " bytes",
-              now->live_records, now->live_bytes);
-}
-
-/* How long the file is nobody has to be asked for: at least this. */
-static uint64_t least_bytes(uint64_t records, uint64_t bytes)
-{
-    return PACK_FILE_HEAD + records * PACK_RECORD_HEAD + bytes;
-}
-
-static void check_row(struct check *c, const struct check_shard *s, const uint8_t key[10],
-                      const void *val, size_t len)
-{
-    uint64_t number = get_be64(key + 2), records = 0, bytes = 0;
-    struct pack_entry was = {0}, now;
-    char where[CHECK_WHERE];
-    bool decodes = pack_entry_decode(val, len, &was) == 0;
-
-    (void)map64_get(&s->records, number, &records);
-    (void)map64_get(&s->bytes, number, &bytes);
-    where_pack(s->number, number, where);
-    if (decodes && records == was.live_records && bytes == was.live_bytes)
-        return;
-    if (!decodes)
-        check_found(c, true, "pack", where, "its table entry does not decode");
-    else
-        check_found(c, true, "pack", where,
-                    "its table entry says %" PRIu32 " live records of %" PRIu64
-                    " bytes, the objects say %" PRIu64 " of %" PRIu64,
-                    was.live_records, was.live_bytes, records, bytes);
-    now = (struct pack_entry){(uint32_t)records, bytes, was.file_bytes};
-    if (now.file_bytes < least_bytes(records, bytes))
-        now.file_bytes = least_bytes(records, bytes);
-    fix_row(c, key, &was, &now, where);
-}
-
-static int check_rows(struct check *c)
-{
-    struct kv_each e = {.snap = c->snap, .table = TABLE_SHARD_PACKS};
-
-    while (kv_next(&e)) {
-        const uint8_t *k = e.key;
-        struct check_shard *s;
-        if (e.klen != 10) {
-            check_found(c, true, "pack", "a key", "it is %zu bytes long, not 10", e.klen);
-            continue;
-        }
-        e.err = get_shard(c, (uint16_t)(k[0] << 8 | k[1]), &s);
-        if (e.err == 0)
-            check_row(c, s, k, e.val, e.len);
-    }
-    return e.err;
-}
-
-static int check_named_rows(struct check *c, const struct check_shard *s)
-{
-    uint64_t number, records, bytes;
-    size_t at = 0, len;
-    const void *val;
-    uint8_t key[10] = {(uint8_t)(s->number >> 8), (uint8_t)s->number};
-    char where[CHECK_WHERE];
-
-    while (map64_next(&s->records, &at, &number, &records)) {
-        put_be64(key + 2, number);
-        int err = kv_snap_get(c->snap, TABLE_SHARD_PACKS, key, sizeof key, &val, &len);
-        if (err == 0 || err == -EUCLEAN) /* check_row told of it */
-            continue;
-        if (err != -ENOENT)
-            return err;
-        bytes = 0;
-        (void)map64_get(&s->bytes, number, &bytes);
-        where_pack(s->number, number, where);
-        check_found(c, true, "pack", where,
-                    "%" PRIu64 " records in it are named, but it is not in the table", records);
-        fix_row(c, key, &(struct pack_entry){0},
-                &(struct pack_entry){(uint32_t)records, bytes, least_bytes(records, bytes)}, where);
-    }
     return 0;
 }
 
@@ -328,7 +234,7 @@ static int look(struct check *c, struct check_shard *s, const struct entry *e)
 int check_ghost_bytes(struct check *c, const struct entry *e)
 {
     struct check_shard *s;
-    int err = get_shard(c, e->shard, &s);
+    int err = check_get_shard(c, e->shard, &s);
 
     if (err == 0)
         err = look(c, s, e);
@@ -340,7 +246,7 @@ int check_ghost_bytes(struct check *c, const struct entry *e)
     return err;
 }
 
-static void say_unasked(struct check *c, const struct check_shard *s)
+void check_say_unasked(struct check *c, const struct check_shard *s)
 {
     struct shards_info info = {.why = ""};
     char where[CHECK_WHERE];
@@ -358,80 +264,7 @@ static void say_unasked(struct check *c, const struct check_shard *s)
                     *info.why ? ": " : "", info.why);
 }
 
-/* ---- what nobody names ---- */
-
-struct listing {
-    struct check *c;
-    struct check_shard *s;
-};
-
-static void leak(const struct listing *l, const char *name, const char *why)
+int check_ghosts(struct check *c)
 {
-    char where[CHECK_WHERE];
-
-    (void)snprintf(where, sizeof where, "shard %u %.120s", (unsigned)l->s->number, name);
-    check_found(l->c, false, "leak", where, "%s", why);
-}
-
-static int list_name(const char *name, uint64_t size, void *ctx)
-{
-    const struct listing *l = ctx;
-    const struct map64 *named = &l->s->files;
-    char file[DISK_NAME_MAX + 1], want[DISK_NAME_MAX + 1];
-    uint64_t number = 0, none;
-    const char *base;
-    struct id id;
-
-    (void)size;
-    if (strlen(name) > DISK_NAME_MAX) {
-        leak(l, name, "it is no file of the store");
-        return 0;
-    }
-    (void)blob_strip_sums(name, file);
-    base = strrchr(file, '/');
-    *want = 0;
-    if (base && blob_parse_object(base + 1, &id, &number) == 0) {
-        blob_object_name(&id, number, want);
-    } else if (base && pack_parse_name(base + 1, &number) == 0) {
-        named = &l->s->records;
-        pack_name(number, want);
-    }
-    if (strcmp(want, file) != 0)
-        leak(l, name, "it is no file of the store");
-    else if (!map64_get(named, number, &none))
-        leak(l, name, "nothing names it; a GC cycle removes it");
-    return 0;
-}
-
-static int list_shard(struct check *c, struct check_shard *s)
-{
-    struct listing l = {c, s};
-    struct shard *shard;
-    int err = s->known && c->shards ? shards_get(c->shards, s->number, SHARDS_READ, &shard, NULL)
-                                    : -EHOSTUNREACH;
-
-    if (err == 0) {
-        err = shard_list(shard, "packs", list_name, &l);
-        if (err == 0)
-            err = shard_list(shard, "objects", list_name, &l);
-        if (err < 0)
-            err = shards_said(c->shards, s->number, err);
-        shards_put_back(c->shards, s->number);
-    }
-    s->listing = err;
-    say_unasked(c, s);
-    return err == -ENOMEM ? err : 0;
-}
-
-int check_shards(struct check *c)
-{
-    int err = check_each(c, TABLE_GHOSTS, "ghost", check_index);
-
-    if (err == 0)
-        err = check_rows(c);
-    for (size_t i = 0; i < c->shard_count && err == 0; i++)
-        err = check_named_rows(c, &c->shard[i]);
-    for (size_t i = 0; i < c->shard_count && err == 0; i++)
-        err = list_shard(c, &c->shard[i]);
-    return err;
+    return check_each(c, TABLE_GHOSTS, "ghost", check_index);
 }

@@ -435,6 +435,24 @@ int objects_delete(struct objects *o, const struct refs_dead *d)
 
 /* ---- after a crash ---- */
 
+enum objects_name objects_parse_name(const char *name, struct id *ret_id, uint64_t *ret_number)
+{
+    char file[DISK_NAME_MAX + 1], want[DISK_NAME_MAX + 1];
+    const char *base = strrchr(name, '/');
+
+    if (!base || strlen(name) > DISK_NAME_MAX)
+        return OBJECTS_NO_NAME;
+    if (strncmp(name, "packs/", 6) == 0)
+        return pack_parse_name(name + 6, ret_number) == 0 ? OBJECTS_PACK : OBJECTS_NO_NAME;
+    (void)blob_strip_sums(name, file);
+    if (strncmp(name, "slots/", 6) == 0)
+        return blob_parse_slot(file + 6, ret_number) == 0 ? OBJECTS_SLOT : OBJECTS_NO_NAME;
+    if (blob_parse_object(file + (base + 1 - name), ret_id, ret_number) < 0)
+        return OBJECTS_NO_NAME;
+    blob_object_name(ret_id, *ret_number, want);
+    return strcmp(want, file) == 0 ? OBJECTS_FILE : OBJECTS_NO_NAME;
+}
+
 static bool is_file_of(const struct entry *e, uint16_t shard, const struct id *id, uint64_t where)
 {
     return e->kind == ENTRY_FILE && e->shard == shard && e->where == where && id_equal(&e->id, id);

@@ -103,6 +103,10 @@ int objects_are_at(struct objects *o, const struct entry *place, const void *dat
 /* Everything sealed before the call is durable (and dedup hits on it need not wait). */
 int objects_sync(struct objects *o);
 
+/* What a name below home, or on a shard, is: just as the store would write it, the sums of a file
+ * likewise. */
+enum objects_name { OBJECTS_NO_NAME, OBJECTS_PACK, OBJECTS_SLOT, OBJECTS_FILE };
+enum objects_name objects_parse_name(const char *name, struct id *ret_id, uint64_t *ret_number);
 /* Does an entry, with whatever count, name the object file "<id>.<where>" on that shard (0: at home)?
  * Yes when that cannot be told. */
 bool objects_is_named(struct objects *o, uint16_t shard, const struct id *id, uint64_t where);

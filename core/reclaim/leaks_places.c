@@ -16,7 +16,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #define LIFE(number) ((number) >> 32)
 #define UNKNOWN UINT64_MAX /* the bytes of a name that a directory has */
@@ -202,25 +201,6 @@ static uint64_t bytes_of(struct state *p, const char *name)
     return st.blocks;
 }
 
-/* What the store would call exactly so, sums apart; 0: nothing. */
-static enum leak_kind parse_name(const char *name, struct id *ret_id, uint64_t *ret_number)
-{
-    char file[DISK_NAME_MAX + 1], want[DISK_NAME_MAX + 1];
-    const char *base = strrchr(name, '/');
-
-    if (strlen(name) > DISK_NAME_MAX || !base)
-        return 0;
-    if (strncmp(name, "packs/", 6) == 0)
-        return pack_parse_name(name + 6, ret_number) == 0 ? LEAK_PACK : 0;
-    (void)blob_strip_sums(name, file);
-    if (strncmp(name, "slots/", 6) == 0)
-        return blob_parse_slot(file + 6, ret_number) == 0 ? LEAK_SLOT : 0;
-    if (blob_parse_object(file + (base + 1 - name), ret_id, ret_number) < 0)
-        return 0;
-    blob_object_name(ret_id, *ret_number, want);
-    return strcmp(want, file) == 0 ? LEAK_FILE : 0;
-}
-
 static bool is_named(const struct finding *f, const struct place_search *s, enum leak_kind what,
                      uint64_t number)
 {
@@ -235,9 +215,12 @@ static bool is_named(const struct finding *f, const struct place_search *s, enum
 
 static int look_at(struct listing *l, const char *name, uint64_t size)
 {
+    static const enum leak_kind kinds[] = {[OBJECTS_PACK] = LEAK_PACK,
+                                           [OBJECTS_SLOT] = LEAK_SLOT,
+                                           [OBJECTS_FILE] = LEAK_FILE};
     struct leak leak = {.bytes = size};
     uint64_t number = 0;
-    enum leak_kind what = parse_name(name, &leak.id, &number);
+    enum leak_kind what = kinds[objects_parse_name(name, &leak.id, &number)];
 
     if (!what || (l->s->number ? LIFE(number) == 0 : number == 0)) {
         l->f->out->foreign += l->s->number != 0;
