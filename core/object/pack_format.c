@@ -28,6 +28,14 @@ int pack_parse_name(const char *file_name, uint64_t *ret_pack)
     return 0;
 }
 
+/* Padding is at most 7 bytes a record: what is called dead is. */
+uint64_t pack_entry_dead(const struct pack_entry *e)
+{
+    uint64_t used = FILE_HEAD + e->live_bytes + (uint64_t)e->live_records * (RECORD_HEAD + 7);
+
+    return e->file_bytes > used ? e->file_bytes - used : 0;
+}
+
 void pack_entry_encode(const struct pack_entry *e, uint8_t out[PACK_ENTRY_LEN])
 {
     put_le32(out, e->live_records);

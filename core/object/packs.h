@@ -115,6 +115,7 @@ void packs_thaw(struct packs *p, size_t n);
 /* Bytes a record of so much payload takes in its file. */
 uint64_t pack_record_size(uint32_t len);
 
+uint64_t pack_entry_dead(const struct pack_entry *e); /* bytes of its file, for certain */
 #define PACK_ENTRY_LEN 20
 void pack_entry_encode(const struct pack_entry *e, uint8_t out[PACK_ENTRY_LEN]);
 int pack_entry_decode(const void *val, size_t len, struct pack_entry *ret); /* -EUCLEAN */

@@ -62,18 +62,10 @@ static int open_files(struct packs *p, const struct number_list *files, bool (*k
     return 0;
 }
 
-/* Padding is at most 7 bytes a record: what is called dead is. */
-static uint64_t dead_for_certain(const struct pack_entry *e)
-{
-    uint64_t used = FILE_HEAD + e->live_bytes + (uint64_t)e->live_records * (RECORD_HEAD + 7);
-
-    return e->file_bytes > used ? e->file_bytes - used : 0;
-}
-
 /* Those that earlier runs made. What cannot be asked has none. */
 static void find_holes(struct packs *p, uint64_t number, const struct pack_entry *e)
 {
-    uint64_t dead = dead_for_certain(e), holes;
+    uint64_t dead = pack_entry_dead(e), holes;
     char name[DISK_NAME_MAX + 1];
     struct disk_stat st = {0};
     struct disk_file *f;
@@ -219,7 +211,7 @@ int packs_next_closed(struct packs *p, uint64_t after, struct pack_info *ret)
     if (r)
         return r;
     ret->number = get_be64(key);
-    ret->dead = dead_for_certain(&ret->entry);
+    ret->dead = pack_entry_dead(&ret->entry);
     uint64_t holes = pack_holes(p, ret->number);
 
     holes = holes < ret->dead ? holes : ret->dead;

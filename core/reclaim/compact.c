@@ -69,14 +69,15 @@ int compact_move(struct compaction *c, uint64_t number, const struct entry *from
     return refs_bury_place(p->refs, from); /* else it stays counted until a GC cycle */
 }
 
-bool compact_is_cancelled(const struct compaction *c)
+static bool is_cancelled(const struct compaction *c)
 {
     return atomic_load(&c->p->closing) || (c->job && atomic_load(&c->job->cancel));
 }
 
-int compact_breathe(struct compaction *c)
+/* Now and then: progress, and waiting for room as any writer. */
+static int breathe(struct compaction *c)
 {
-    if (compact_is_cancelled(c))
+    if (is_cancelled(c))
         return -ECANCELED;
     if (++c->records % THROTTLE_EVERY)
         return 0;
@@ -102,35 +103,45 @@ int compact_find(struct state *p, const struct entry *at, uint64_t *ret_number)
     return 0;
 }
 
-static int visit(const struct id *id, const struct pack_place *at, const void *data, uint32_t len,
-                 void *ctx)
+int compact_visit(struct compaction *c, const struct entry *at, const void *data)
 {
-    struct compaction *c = ctx;
-    const struct entry e = {
-        .kind = ENTRY_PACK, .id = *id, .size = len, .where = at->pack, .offset = at->offset};
     uint64_t number;
-    int err = compact_breathe(c);
+    int err = breathe(c);
 
     c->done = c->at + at->offset;
     if (err == 0)
-        err = compact_find(c->p, &e, &number);
+        err = compact_find(c->p, at, &number);
     if (err <= 0)
         return err;
-    err = compact_move(c, number, &e, data);
+    err = c->move(c, number, at, data);
     refs_unhold(c->p->refs, number);
     return err;
 }
 
+static int visit(const struct id *id, const struct pack_place *at, const void *data, uint32_t len,
+                 void *ctx)
+{
+    struct compaction *c = ctx;
+    const struct entry e = {.kind = ENTRY_PACK,
+                            .id = *id,
+                            .size = len,
+                            .shard = c->shard,
+                            .where = at->pack,
+                            .offset = at->offset};
+
+    return compact_visit(c, &e, data);
+}
+
 /* ---- one pack ---- */
 
-static int scan(struct compaction *c, uint64_t pack)
+int compact_scan(struct compaction *c, uint64_t pack)
 {
     char name[DISK_NAME_MAX + 1];
     struct disk_file *f;
     int err;
 
     pack_name(pack, name);
-    err = disk_open(c->p->config.disk, name, DISK_READ, &f);
+    err = disk_open(c->disk, name, DISK_READ, &f);
     if (err < 0)
         return err == -ENOENT ? 0 : err; /* its last records died */
     err = packs_scan(f, pack, c->buf, visit, c);
@@ -139,7 +150,7 @@ static int scan(struct compaction *c, uint64_t pack)
 }
 
 /* The old places are gone when this returns, but for those that readers of the dying still hold. */
-int compact_commit(struct compaction *c)
+static int commit(struct compaction *c)
 {
     int err = flush_now(c->p);
 
@@ -147,26 +158,29 @@ int compact_commit(struct compaction *c)
     return err;
 }
 
+int compact_rewrite(struct compaction *c, const struct pack_info *k, compact_read_fn *read)
+{
+    int end, err = flush_room_for(c->p, k->bytes - k->dead); /* until the old ones go */
+
+    if (err < 0)
+        return err;
+    c->move = compact_move;
+    err = read(c, k->number);
+    end = commit(c); /* also of a part: else both copies would stay */
+    return err < 0 ? err : end;
+}
+
 static int rewrite(struct compaction *c, const struct pack_info *k)
 {
     uint64_t bytes = c->r->bytes;
-    int end, err = flush_room_for(c->p, k->bytes - k->dead); /* until the old ones go */
+    int err = compact_rewrite(c, k, compact_scan);
 
-    c->at = c->done;
-    if (err == 0) {
-        err = scan(c, k->number);
-        end = compact_commit(c); /* also of a part: else both copies would stay */
-        err = err < 0 ? err : end;
-    }
-    c->done = c->at + k->entry.file_bytes;
-    if (err < 0)
-        return err;
-    if (packs_is_known(c->p->packs, k->number) == 0) {
+    if (err == 0 && packs_is_known(c->p->packs, k->number) == 0) {
         uint64_t written = c->r->bytes - bytes;
         c->r->packs++;
         c->r->freed += k->bytes > written ? k->bytes - written : 0;
     }
-    return 0;
+    return err;
 }
 
 /* ---- which ---- */
@@ -228,20 +242,20 @@ void compact_choose(struct compact_choice *c, unsigned below, bool thorough)
 
 /* ---- all ---- */
 
-/* A bad sector, or damage, is of one pack; the others can be rewritten all the same. */
 static bool is_of_one(int err)
 {
     return err == -EIO || err == -EUCLEAN;
 }
 
-typedef int rewrite_fn(struct compaction *c, const struct pack_info *k);
-
-static int rewrite_all(struct compaction *c, const struct compact_choice *l, rewrite_fn *fn)
+int compact_all(struct compaction *c, const struct compact_choice *l, compact_pack_fn *fn)
 {
     int err = 0;
 
     for (size_t i = 0; i < l->count && (err == 0 || is_of_one(err)); i++) {
-        int r = compact_is_cancelled(c) ? -ECANCELED : fn(c, &l->v[i]);
+        int r;
+        c->at = c->done;
+        r = is_cancelled(c) ? -ECANCELED : fn(c, &l->v[i]);
+        c->done = c->at + l->v[i].entry.file_bytes;
         err = r < 0 && (err == 0 || !is_of_one(r)) ? r : err;
     }
     return err;
@@ -253,7 +267,7 @@ static int prepare(struct compaction *c, bool thorough)
     int err = state_writable(c->p);
 
     if (err == 0 && !flush_is_idle(c->p))
-        err = compact_commit(c);
+        err = commit(c);
     if (err < 0 || !thorough)
         return err;
     READ_GUARD(&c->p->gate); /* also of the pack that is open */
@@ -285,10 +299,10 @@ static int run(struct compaction *c, unsigned below, bool thorough)
         err = choose_all(c, below, thorough);
     if (err < 0)
         return err;
-    err = rewrite_all(c, &c->own, rewrite);
+    err = compact_all(c, &c->own, rewrite);
     if (err < 0 && !is_of_one(err))
         return err;
-    end = rewrite_all(c, &c->others, compact_pool_leave);
+    end = compact_all(c, &c->others, compact_pool_leave);
     if (end < 0 && !is_of_one(end))
         return end;
     err = err < 0 ? err : end;
@@ -299,7 +313,7 @@ static int run(struct compaction *c, unsigned below, bool thorough)
 int compact_store(struct state *p, struct job *j, unsigned below, bool thorough,
                   struct compact_result *ret)
 {
-    struct compaction c = {.p = p, .job = j, .r = ret};
+    struct compaction c = {.p = p, .job = j, .r = ret, .disk = p->config.disk};
     int err;
 
     *ret = (struct compact_result){0};

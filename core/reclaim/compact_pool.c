@@ -107,12 +107,15 @@ int compact_adopt(struct compaction *c, const struct entry *from, const void *da
     return -ENOENT;
 }
 
-static int read_and_move(struct compaction *c, uint64_t number, const struct entry *at)
+/* What cannot be read stays, as its alarm does. */
+static int read_and_move(struct compaction *c, uint64_t number, const struct entry *at,
+                         const void *none)
 {
     const struct pack_place place = {at->where, at->offset};
     int err = packs_read(c->p->packs, &place, &at->id, c->buf, (uint32_t)at->size);
 
-    if (err == -EUCLEAN || err == -ENOENT) { /* it stays, as its alarm does */
+    (void)none;
+    if (err == -EUCLEAN || err == -ENOENT) {
         c->kept = true;
         return 0;
     }
@@ -121,35 +124,26 @@ static int read_and_move(struct compaction *c, uint64_t number, const struct ent
 
 static int visit(const struct entry *at, void *ctx)
 {
-    struct compaction *c = ctx;
-    uint64_t number;
-    int err = compact_breathe(c);
-
-    c->done = c->at + at->offset;
-    if (err == 0)
-        err = compact_find(c->p, at, &number);
-    if (err <= 0)
-        return err;
-    err = read_and_move(c, number, at);
-    refs_unhold(c->p->refs, number);
-    return err;
+    return compact_visit(ctx, at, NULL);
 }
 
 /* ---- one pack ---- */
 
+static int read_held(struct compaction *c, uint64_t pack)
+{
+    int err;
+
+    c->move = read_and_move;
+    c->kept = false;
+    err = pool_held_records(c->p->shared->disk, pack, visit, c);
+    return err == -ENOENT ? 0 : err;
+}
+
 int compact_pool_leave(struct compaction *c, const struct pack_info *k)
 {
     uint64_t records = c->r->records;
-    int end, err = flush_room_for(c->p, k->entry.file_bytes - k->dead);
+    int err = compact_rewrite(c, k, read_held);
 
-    c->at = c->done;
-    c->kept = false;
-    if (err == 0) {
-        err = pool_held_records(c->p->shared->disk, k->number, visit, c);
-        end = compact_commit(c); /* also of a part: else both copies would stay */
-        err = err < 0 && err != -ENOENT ? err : end;
-    }
-    c->done = c->at + k->entry.file_bytes;
     if (err == 0 && !c->kept)
         c->r->packs += c->r->records > records;
     return err;

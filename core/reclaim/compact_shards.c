@@ -16,27 +16,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* Bytes that a record takes beside its payload, at most. */
-#define RECORD_MORE (PACK_RECORD_HEAD + 7)
-
-struct leaving {
-    struct compaction *c;
-    struct move *move;
-    uint16_t shard;
-    struct disk *disk;
-};
-
 /* ---- which ---- */
-
-static struct pack_info info_of(uint64_t pack, const struct pack_entry *e)
-{
-    uint64_t alive = PACK_FILE_HEAD + e->live_bytes + (uint64_t)e->live_records * RECORD_MORE;
-
-    return (struct pack_info){.number = pack,
-                              .entry = *e,
-                              .dead = e->file_bytes > alive ? e->file_bytes - alive : 0,
-                              .bytes = e->file_bytes};
-}
 
 /* The next pack of that shard that has something alive. -ENOENT */
 static int next_pack(struct state *p, uint16_t shard, uint64_t *pack, struct pack_info *ret)
@@ -46,7 +26,8 @@ static int next_pack(struct state *p, uint16_t shard, uint64_t *pack, struct pac
     int err;
 
     while ((err = shard_packs_next(p->shard_packs, &at, pack, &e)) == 0 && at == shard) {
-        *ret = info_of(*pack, &e);
+        *ret = (struct pack_info){
+            .number = *pack, .entry = e, .dead = pack_entry_dead(&e), .bytes = e.file_bytes};
         if (e.live_records > 0)
             return 0;
     }
@@ -85,64 +66,33 @@ uint64_t compact_shards_dead(struct state *p, unsigned below, uint64_t enough)
 
 /* ---- one pack ---- */
 
-static int visit(const struct id *id, const struct pack_place *at, const void *data, uint32_t len,
-                 void *ctx)
+/* The move reads it again, and verifies it by its id, too. */
+static int move_within(struct compaction *c, uint64_t number, const struct entry *at,
+                       const void *data)
 {
-    struct leaving *l = ctx;
-    const struct entry e = {.kind = ENTRY_PACK,
-                            .id = *id,
-                            .size = len,
-                            .shard = l->shard,
-                            .where = at->pack,
-                            .offset = at->offset};
-    uint64_t number;
-    int err = compact_breathe(l->c);
-
-    (void)data; /* the move reads it again, and verifies it by its id, too */
-    l->c->done = l->c->at + at->offset;
-    if (err == 0)
-        err = compact_find(l->c->p, &e, &number);
-    if (err <= 0)
-        return err;
-    err = move_one(l->move, number, &e);
-    refs_unhold(l->c->p->refs, number);
-    return err;
+    (void)data;
+    return move_one(c->within, number, at);
 }
 
 /* What cannot be read stays where it is, and so does its pack. */
-static int leave(struct leaving *l, const struct pack_info *k)
+static int leave(struct compaction *c, const struct pack_info *k)
 {
-    struct compaction *c = l->c;
-    char name[DISK_NAME_MAX + 1];
-    struct disk_file *f;
-    int err = compact_is_cancelled(c) ? -ECANCELED : 0;
-
-    c->at = c->done;
-    pack_name(k->number, name);
-    if (err == 0)
-        err = disk_open(l->disk, name, DISK_READ, &f);
-    if (err == 0) {
-        err = packs_scan(f, k->number, c->buf, visit, l);
-        disk_file_close(f);
-    }
-    c->done = c->at + k->entry.file_bytes;
-    return err == -ENOENT || err == -EIO || err == -EUCLEAN ? 0 : err;
+    return compact_scan(c, k->number);
 }
 
 /* ---- one shard ---- */
 
-static int leave_all(struct leaving *l, const struct compact_choice *choice,
+static int leave_all(struct compaction *c, const struct compact_choice *choice,
                      struct move_result *ret)
 {
-    struct state *p = l->c->p;
-    int end, err = move_begin(p, NULL, l->shard, &l->move);
+    int end, err = move_begin(c->p, NULL, c->shard, &c->within);
 
     if (err < 0)
         return err;
-    for (size_t i = 0; i < choice->count && err == 0; i++)
-        err = leave(l, &choice->v[i]);
-    end = move_end(l->move, ret);
-    return err < 0 ? err : end;
+    c->move = move_within;
+    err = compact_all(c, choice, leave);
+    end = move_end(c->within, ret);
+    return end < 0 ? end : err;
 }
 
 static void count_gone(struct compaction *c, uint16_t shard, const struct compact_choice *choice,
@@ -164,16 +114,16 @@ static void count_gone(struct compaction *c, uint16_t shard, const struct compac
 
 static int compact_shard(struct compaction *c, uint16_t shard, const struct compact_choice *choice)
 {
-    struct leaving l = {.c = c, .shard = shard};
     struct move_result moved = {0};
     uint64_t left;
-    int err = shards_get(c->p->shards, shard, SHARDS_WRITE, NULL, &l.disk);
+    int err = shards_get(c->p->shards, shard, SHARDS_WRITE, NULL, &c->disk);
 
     if (err < 0)
         return err;
     for (size_t i = 0; i < choice->count; i++)
         c->total += choice->v[i].entry.file_bytes;
-    err = leave_all(&l, choice, &moved);
+    c->shard = shard;
+    err = leave_all(c, choice, &moved);
     shards_put_back(c->p->shards, shard);
     (void)release_pass(c->p, shard, &left);
     count_gone(c, shard, choice, &moved);
