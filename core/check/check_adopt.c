@@ -36,7 +36,6 @@ struct adopting {
     struct map64 done;     /* numbers that have been found */
     struct wanted *wanted; /* by id */
     size_t count, room;
-    char dir[sizeof "objects/ab"];
     uint16_t shard; /* that is looked through, and its disk; 0: home */
     struct disk *disk;
     int err;
@@ -190,42 +189,23 @@ static bool is_sound(struct adopting *a, uint64_t number, const struct entry *e)
     return looked(a, check_quietly_on(a->c, a->disk, number, e));
 }
 
-static int adopt_file(const char *name, void *ctx)
+static int adopt_file(struct adopting *a, const char *path, struct entry *e)
 {
-    struct adopting *a = ctx;
-    struct entry e = {.kind = ENTRY_FILE, .shard = a->shard};
     struct sums sums = SUMS_INIT;
-    char path[DISK_NAME_MAX + 1];
-    uint64_t refs, number;
+    uint64_t refs, number = e->where;
 
-    if (blob_parse_object(name, &e.id, &e.where) < 0)
+    if ((a->shard || !is_wanted(a, number, &refs)) && !find_wanted(a, &e->id, &number, &refs))
         return 0;
-    number = e.where;
-    if ((a->shard || !is_wanted(a, number, &refs)) && !find_wanted(a, &e.id, &number, &refs))
-        return 0;
-    blob_object_name(&e.id, e.where, path);
     if (looked(a, sums_load(a->disk, path, &sums))) {
-        e.count = (uint32_t)refs;
-        e.size = sums.length;
-        if (is_sound(a, number, &e))
-            adopt(a, number, &e,
+        e->count = (uint32_t)refs;
+        e->size = sums.length;
+        if (is_sound(a, number, e))
+            adopt(a, number, e,
                   a->shard ? "in an object file on its shard"
                            : "in the object file of that number");
     }
     sums_release(&sums);
     return a->err;
-}
-
-static int adopt_files(struct adopting *a)
-{
-    int err = 0;
-
-    for (unsigned i = 0; i < 256 && err == 0; i++) {
-        (void)snprintf(a->dir, sizeof a->dir, "objects/%02x", i);
-        err = disk_list(lists(a), a->dir, adopt_file, a);
-        err = err == -ENOENT ? 0 : err;
-    }
-    return err;
 }
 
 /* ---- records of packs ---- */
@@ -254,17 +234,11 @@ static int take_record(const struct id *id, const struct pack_place *place, cons
     return a->err;
 }
 
-static int adopt_pack(const char *name, void *ctx)
+static int adopt_pack(struct adopting *a, const char *path, uint64_t number)
 {
-    struct adopting *a = ctx;
     struct disk_file *file;
-    char path[DISK_NAME_MAX + 1];
-    uint64_t number;
     int err;
 
-    if (pack_parse_name(name, &number) < 0)
-        return 0;
-    pack_name(number, path);
     if (!looked(a, disk_open(a->disk, path, DISK_READ, &file)))
         return a->err;
     err = packs_scan(file, number, a->c->buf, take_record, a);
@@ -272,23 +246,33 @@ static int adopt_pack(const char *name, void *ctx)
     return err == -EIO ? a->err : err; /* the rest of it cannot be read */
 }
 
-static int adopt_records(struct adopting *a)
+/* ---- places ---- */
+
+static int adopt_name(const char *name, uint64_t size, void *ctx)
 {
-    int err = a->count ? disk_list(lists(a), "packs", adopt_pack, a) : 0;
-
-    return err == -ENOENT ? 0 : err;
-}
-
-/* ---- other shards ---- */
-
-static int list_shard_name(const char *name, uint64_t size, void *ctx)
-{
-    const char *base = strrchr(name, '/');
+    struct entry e = {.kind = ENTRY_FILE, .shard = ((struct adopting *)ctx)->shard};
 
     (void)size;
-    if (!base)
+    switch (objects_parse_name(name, &e.id, &e.where)) {
+    case OBJECTS_FILE:
+        return adopt_file(ctx, name, &e);
+    case OBJECTS_PACK:
+        return adopt_pack(ctx, name, e.where);
+    default:
         return 0;
-    return strncmp(name, "packs/", 6) == 0 ? adopt_pack(base + 1, ctx) : adopt_file(base + 1, ctx);
+    }
+}
+
+static int adopt_home(struct adopting *a, unsigned first, unsigned end)
+{
+    char dir[OBJECTS_DIR];
+    int err = 0;
+
+    for (unsigned i = first; i < end && err == 0; i++) {
+        err = objects_list_home(lists(a), i, dir, adopt_name, a);
+        err = err == -ENOENT ? 0 : err;
+    }
+    return err;
 }
 
 /* One that cannot be asked is left out. */
@@ -300,9 +284,9 @@ static int adopt_on_shard(struct adopting *a, uint16_t number)
     if (!looked(a, err))
         return a->err;
     a->shard = number;
-    (void)looked(a, shard_list(shard, "objects", list_shard_name, a));
+    (void)looked(a, shard_list(shard, "objects", adopt_name, a));
     if (a->err == 0)
-        (void)looked(a, shard_list(shard, "packs", list_shard_name, a));
+        (void)looked(a, shard_list(shard, "packs", adopt_name, a));
     shards_put_back(a->c->shards, number);
     a->shard = 0;
     a->disk = a->c->disk;
@@ -363,9 +347,9 @@ static int find_lost(struct check *c, check_found_fn *fn, void *ctx)
     if (err == 0)
         err = adopt_by_number(&a);
     if (err == 0)
-        err = adopt_files(&a);
-    if (err == 0)
-        err = adopt_records(&a);
+        err = adopt_home(&a, OBJECTS_FIRST_DIR, OBJECTS_DIRS);
+    if (err == 0 && a.count)
+        err = adopt_home(&a, 0, 1); /* packs: what is wanted by its id */
     if (err == 0)
         err = adopt_ghosts(&a);
     map64_release(&a.done);

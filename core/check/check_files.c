@@ -158,7 +158,6 @@ static int check_named_packs(struct check *c, const struct check_shard *s)
 struct listing {
     struct check *c;
     const struct check_shard *s;
-    const char *dir; /* home: the one that is being listed */
 };
 
 static void leak(const struct listing *l, const char *name, const char *why, bool ours)
@@ -237,39 +236,18 @@ static int list_name(const char *name, uint64_t size, void *ctx)
     return r < 0 ? r : 0;
 }
 
-static int list_in_dir(const char *name, void *ctx)
-{
-    const struct listing *l = ctx;
-    char path[CHECK_WHERE];
-
-    (void)snprintf(path, sizeof path, "%s/%.100s", l->dir, name);
-    return list_name(path, 0, ctx);
-}
-
-static int list_dir(struct listing *l, const char *dir)
-{
-    int err;
-
-    l->dir = dir;
-    err = disk_list(l->c->disk, dir, list_in_dir, l);
-    if (err == -ENOENT) {
-        check_found(l->c, false, "note", dir, "the directory does not exist");
-        return 0;
-    }
-    return err;
-}
-
 static int list_home(struct check *c)
 {
     struct listing l = {.c = c, .s = &c->home};
-    char dir[16];
-    int err = list_dir(&l, "packs");
+    char dir[OBJECTS_DIR];
+    int err = 0;
 
-    if (err == 0)
-        err = list_dir(&l, "slots");
-    for (unsigned i = 0; i < 256 && err == 0; i++) {
-        (void)snprintf(dir, sizeof dir, "objects/%02x", i);
-        err = list_dir(&l, dir);
+    for (unsigned i = 0; i < OBJECTS_DIRS && err == 0; i++) {
+        err = objects_list_home(c->disk, i, dir, list_name, &l);
+        if (err != -ENOENT)
+            continue;
+        check_found(c, false, "note", dir, "the directory does not exist");
+        err = 0;
     }
     if (err == 0 && c->undecided)
         check_found(c, false, "note", "files",

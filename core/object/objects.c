@@ -480,12 +480,39 @@ bool objects_is_named(struct objects *o, uint16_t shard, const struct id *id, ui
     return err == 0 ? is_file_of(&e, 0, id, where) : err != -ENOENT;
 }
 
+struct listing {
+    char dir[OBJECTS_DIR];
+    shard_list_fn *fn;
+    void *ctx;
+};
+
+static int list_in_dir(const char *name, void *ctx)
+{
+    const struct listing *l = ctx;
+    char path[DISK_NAME_MAX + 1];
+
+    snprintf(path, sizeof path, "%s/%.100s", l->dir, name);
+    return l->fn(path, OBJECTS_NO_SIZE, l->ctx);
+}
+
+int objects_list_home(struct disk *disk, unsigned nth, char ret_dir[OBJECTS_DIR], shard_list_fn *fn,
+                      void *ctx)
+{
+    struct listing l = {.fn = fn, .ctx = ctx};
+
+    if (nth < OBJECTS_FIRST_DIR)
+        snprintf(l.dir, sizeof l.dir, "%s", nth ? "slots" : "packs");
+    else
+        snprintf(l.dir, sizeof l.dir, "objects/%02x", (nth - OBJECTS_FIRST_DIR) & 0xff);
+    memcpy(ret_dir, l.dir, sizeof l.dir);
+    return disk_list(disk, l.dir, list_in_dir, &l);
+}
+
 struct reaping {
     struct objects *o;
     uint64_t next;
     bool (*keep)(void *ctx);
     void *ctx;
-    char dir[sizeof "objects/ab"];
 };
 
 /* May its entry be lost? In a pool numbers of files are none of objects, and all are asked
@@ -498,31 +525,29 @@ static bool may_be_lost(const struct reaping *r, uint64_t where)
            refs_entry(r->o->c.refs, where, false, NULL, &e) == -ENOENT && r->keep(r->ctx);
 }
 
-static int reap_file(const char *name, void *ctx)
+static int reap_file(const char *name, uint64_t size, void *ctx)
 {
     struct reaping *r = ctx;
-    char file[DISK_NAME_MAX + 1], path[DISK_NAME_MAX + 1];
     struct id id;
     uint64_t where;
     int err;
 
-    (void)blob_strip_sums(name, file);
-    if (blob_parse_object(file, &id, &where) < 0 || objects_is_named(r->o, 0, &id, where) ||
-        may_be_lost(r, where))
+    (void)size;
+    if (objects_parse_name(name, &id, &where) != OBJECTS_FILE ||
+        objects_is_named(r->o, 0, &id, where) || may_be_lost(r, where))
         return 0;
-    snprintf(path, sizeof path, "%s/%.100s", r->dir, name);
-    err = disk_unlink(r->o->c.disk, path);
+    err = disk_unlink(r->o->c.disk, name);
     return err == -ENOENT || err == -EROFS ? 0 : err;
 }
 
 int objects_reap(struct objects *o, uint64_t next, bool (*keep)(void *ctx), void *ctx)
 {
     struct reaping r = {.o = o, .next = next, .keep = keep, .ctx = ctx};
+    char dir[OBJECTS_DIR];
     int err = 0;
 
-    for (unsigned i = 0; i < 256 && err == 0; i++) {
-        snprintf(r.dir, sizeof r.dir, "objects/%02x", i);
-        err = disk_list(o->c.disk, r.dir, reap_file, &r);
+    for (unsigned i = OBJECTS_FIRST_DIR; i < OBJECTS_DIRS && err == 0; i++) {
+        err = objects_list_home(o->c.disk, i, dir, reap_file, &r);
         err = err == -ENOENT ? 0 : err;
     }
     return err;

@@ -26,6 +26,7 @@
 #include "blob.h"
 #include "packs.h"
 #include "refs.h"
+#include "shard.h"
 
 struct objects;
 
@@ -107,6 +108,14 @@ int objects_sync(struct objects *o);
  * likewise. */
 enum objects_name { OBJECTS_NO_NAME, OBJECTS_PACK, OBJECTS_SLOT, OBJECTS_FILE };
 enum objects_name objects_parse_name(const char *name, struct id *ret_id, uint64_t *ret_number);
+/* Home listed as shard_list lists a shard: the names in the nth directory (0 packs, 1 slots, then those of
+ * object files), with the directory in front, and without sizes. -ENOENT: *ret_dir is not there. */
+#define OBJECTS_DIRS 258
+#define OBJECTS_FIRST_DIR 2
+#define OBJECTS_DIR (sizeof "objects/ab")
+#define OBJECTS_NO_SIZE UINT64_MAX
+int objects_list_home(struct disk *disk, unsigned nth, char ret_dir[OBJECTS_DIR], shard_list_fn *fn,
+                      void *ctx);
 /* Does an entry, with whatever count, name the object file "<id>.<where>" on that shard (0: at home)?
  * Yes when that cannot be told. */
 bool objects_is_named(struct objects *o, uint16_t shard, const struct id *id, uint64_t where);

@@ -18,7 +18,6 @@
 #include <stdlib.h>
 
 #define LIFE(number) ((number) >> 32)
-#define UNKNOWN UINT64_MAX /* the bytes of a name that a directory has */
 
 /* ---- which ---- */
 
@@ -184,8 +183,7 @@ int leaks_search_rows(struct finding *f, unsigned table)
 struct listing {
     struct finding *f;
     struct place_search *s;
-    const char *dir; /* home: the one that is being listed */
-    int err;         /* our own */
+    int err; /* our own */
 };
 
 /* For people only; what cannot be asked has none. */
@@ -228,7 +226,7 @@ static int look_at(struct listing *l, const char *name, uint64_t size)
     }
     if (is_named(l->f, l->s, what, number))
         return 0;
-    if (size == UNKNOWN)
+    if (size == OBJECTS_NO_SIZE)
         leak.bytes = bytes_of(l->f->p, name);
     return add(l->f, l->s, what, what == LEAK_FILE ? leak.id.b : NULL, number, &leak);
 }
@@ -244,41 +242,19 @@ static int list_name(const char *name, uint64_t size, void *ctx)
     return l->err;
 }
 
-/* ---- home ---- */
-
-static int list_in_dir(const char *name, void *ctx)
-{
-    const struct listing *l = ctx;
-    char path[DISK_NAME_MAX + 1];
-
-    snprintf(path, sizeof path, "%s/%.100s", l->dir, name);
-    return list_name(path, UNKNOWN, ctx);
-}
-
 /* A directory that is not there is an error, too: what it had could be on a disk that is gone. */
-static int list_dir(struct listing *l, const char *dir)
-{
-    l->dir = dir;
-    return disk_list(l->f->p->config.disk, dir, list_in_dir, l);
-}
-
 static int list_home(struct listing *l)
 {
-    char dir[sizeof "objects/ab"];
-    int err = list_dir(l, "packs");
+    char dir[OBJECTS_DIR];
+    int err = 0;
 
-    if (err == 0)
-        err = list_dir(l, "slots");
-    for (unsigned i = 0; i < 256 && err == 0; i++) {
-        snprintf(dir, sizeof dir, "objects/%02x", i);
-        err = list_dir(l, dir);
+    for (unsigned i = 0; i < OBJECTS_DIRS && err == 0; i++) {
+        err = objects_list_home(l->f->p->config.disk, i, dir, list_name, l);
         if (err == 0)
             err = leaks_advance(l->f, 1);
     }
     return err;
 }
-
-/* ---- shards ---- */
 
 /* What it says of itself after all that is asked afresh: there, and the right one. */
 static int is_right(struct state *p, uint16_t number)
