@@ -89,7 +89,6 @@ static void batch_free(struct batch *b)
     free(b->label);
     ns_records_release(&b->ns_records);
     slot_list_release(&b->slots);
-    map64_release(&b->sealed_slots);
     held_list_release(&b->held);
     free(b);
 }
@@ -134,9 +133,6 @@ static int freeze(struct state *p, struct batch *b)
     b->seq = atomic_load(&p->seq);
     b->gaps = atomic_load(&p->gaps);
     atomic_store(&p->logged, 0);
-    MUTEX_GUARD(&p->contents.lock);
-    b->sealed_slots = p->contents.sealed_slots;
-    p->contents.sealed_slots = (struct map64)MAP64_INIT;
     return 0;
 }
 
@@ -159,28 +155,6 @@ static int seal(struct state *p, enum seal_what what)
             break;
     }
     return err;
-}
-
-/* From before its freeze until the slots it has done with are gone. */
-static void batch_show(struct state *p, uint64_t number, struct batch *b)
-{
-    MUTEX_GUARD(&p->flush->lock);
-    *batch_at(p, number) = b;
-}
-
-bool flush_has_slot(struct state *p, uint64_t number)
-{
-    uint64_t none;
-    bool has;
-
-    {
-        MUTEX_GUARD(&p->contents.lock);
-        has = map64_get(&p->contents.sealed_slots, number, &none);
-    }
-    MUTEX_GUARD(&p->flush->lock);
-    for (size_t i = 0; i < COORDINATOR_MAX && !has; i++)
-        has = p->flush->batch[i] && map64_get(&p->flush->batch[i]->sealed_slots, number, &none);
-    return has;
 }
 
 static int prepare(struct state *p, enum seal_what what, struct batch *b)
@@ -213,17 +187,16 @@ static int rotate(void *ctx, void *arg, uint64_t number, uint64_t *ret_snapshot)
     if (atomic_load(&p->readonly))
         return -EROFS;
     b = calloc(1, sizeof *b);
-    batch_show(p, number, b);
     err = !b ? -ENOMEM : begin->name ? flush_name_batch(p, begin->name, b) : 0;
     if (err == 0)
         err = prepare(p, begin->what, b);
     if (err < 0) {
-        batch_show(p, number, NULL);
         batch_free(b);
         return note_failure(p, err, "preparing a commit");
     }
     *ret_snapshot = b->seq;
     MUTEX_GUARD(&p->flush->lock);
+    *batch_at(p, number) = b;
     flush_set_label(p, number, b); /* a number is taken only now: one that failed had the same */
     p->flush->in_flight++;
     return 0;
@@ -316,16 +289,6 @@ static void thaw(struct state *p, size_t batches)
     drops_thaw(p->drops, batches);
 }
 
-/* Names of slots whose contents the commit knows as objects. */
-static void unlink_sealed_slots(struct state *p, const struct batch *b)
-{
-    uint64_t number, none;
-    size_t at = 0;
-
-    while (map64_next(&b->sealed_slots, &at, &number, &none))
-        (void)blob_unlink_slot(p->config.disk, number); /* else the next start does it */
-}
-
 static void committed(struct state *p, uint64_t first, uint64_t last)
 {
     struct flusher *f = p->flush;
@@ -356,9 +319,8 @@ static int finalize(void *ctx, uint64_t first, uint64_t last)
     log_trim(p->log, &(*batch_at(p, last))->log_pos);
     for (uint64_t n = first; n <= last; n++) {
         struct batch *b = *batch_at(p, n);
-        unlink_sealed_slots(p, b);
         slots_committed(p, &b->slots);
-        batch_show(p, n, NULL);
+        *batch_at(p, n) = NULL;
         batch_free(b);
     }
     if (refs_dead_ghosts(p->refs))

@@ -42,9 +42,6 @@ int flush_begin_named(struct state *p, enum seal_what what, const char *name,
                       struct ticket **ret_ticket);
 /* The name of flush `number`, while its ticket is kept. False: it has none, or is not kept. */
 bool flush_get_label(struct state *p, uint64_t number, char out[FLUSH_LABEL_MAX + 1]);
-/* Does the slot of `number` have a name only until a commit that has its bytes elsewhere? The gate
- * is held. */
-bool flush_has_slot(struct state *p, uint64_t number);
 /* Delete the bytes of up to `max` of the dying whose removal is committed. Returns how many it
  * tried. Of bytes in a pack it removes the record of the dying first, and counts them out then:
  * that must not happen twice. Takes "bury", and the gate. */

@@ -21,7 +21,6 @@ struct batch {
     struct ns_records ns_records;
     struct slot_list slots;
     struct held_list held;
-    struct map64 sealed_slots;       /* numbers whose slot name goes after its commit */
     uint8_t state[STORE_RECORD_LEN]; /* the meta record */
 };
 
@@ -41,7 +40,7 @@ struct flusher {
     struct mutex bury; /* "bury": one who deletes dead bytes at a time */
     struct mutex seal; /* "seal": one sealing pass or freeze at a time */
     struct coordinator *coordinator;
-    /* By number modulo; changed under lock, looked into by who works on it, or under lock. */
+    /* By number modulo, from the rotation to the commit; whoever the coordinator lets work on it. */
     struct batch *batch[COORDINATOR_MAX];
     struct flush_label {
         uint64_t number;

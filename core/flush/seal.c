@@ -118,9 +118,9 @@ static void rename_item(struct state *p, const struct content *c, uint64_t targe
 static void sealed(struct state *p, struct content *c, uint64_t target)
 {
     if (c->blob) {
-        MUTEX_GUARD(&p->contents.lock);
         /* Without memory the slot's name stays until the next start. */
-        (void)map64_put(&p->contents.sealed_slots, c->number, 1);
+        (void)refs_bury_slot(p->refs, c->number);
+        MUTEX_GUARD(&p->contents.lock);
         content_slot_clean(p, c); /* placing it synced it */
     }
     if (target != c->number)

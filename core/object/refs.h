@@ -51,6 +51,7 @@ struct refs_tables {
 struct refs_dead {
     uint64_t number;
     struct entry entry; /* where the bytes are */
+    bool unrecorded;    /* a slot that another place took over: no record of the dying leads to it */
 };
 
 /* `key` is borrowed. `next` is the first number never used (refs_next gives it back for the
@@ -115,6 +116,11 @@ int refs_relocate(struct refs *r, uint64_t number, const struct entry *from,
 /* Queue bytes that no number names (an old place, a lost race) for deletion after the next commit.
  * The record of the dying gets a fresh number. */
 int refs_bury_place(struct refs *r, const struct entry *place);
+/* Queue the slot of a number whose entry says SLOT no more, for deletion after the next commit. It
+ * has no record: after a crash a start finds the slot itself. -ENOMEM. */
+int refs_bury_slot(struct refs *r, uint64_t number);
+/* Does it wait for that commit? */
+bool refs_has_slot(struct refs *r, uint64_t number);
 /* Before a sync: what is pending now. */
 uint64_t refs_pending_mark(struct refs *r);
 /* After it: what was pending when the mark was taken is durable. */

@@ -10,7 +10,8 @@
  *     buried       nothing
  *
  * A record in the table of the dying goes with a number from the first step to the last, so that a
- * start finds it again. Dead ghosts are in that table alone: their shard may be away for a long
+ * start finds it again. A slot that became an object, or was given up, is in the queue without one:
+ * a start finds its name. Dead ghosts are in that table alone: their shard may be away for a long
  * time, and their number has no limit (refs_ghosts.c).
  */
 #include "refs_impl.h"
@@ -106,7 +107,7 @@ static struct dead *dead_create(uint64_t number, const struct entry *e)
     struct dead *d = malloc(sizeof *d);
 
     if (d)
-        d->is = (struct refs_dead){number, *e};
+        d->is = (struct refs_dead){.number = number, .entry = *e};
     return d;
 }
 
@@ -200,6 +201,8 @@ size_t refs_collected(struct refs *r, struct refs_dead *out, size_t max)
 
     while (n < max && (d = STAILQ_FIRST(&r->dead)) && d->batch < r->durable) {
         STAILQ_REMOVE_HEAD(&r->dead, next);
+        if (d->is.unrecorded)
+            map64_del(&r->slots, d->is.number);
         out[n++] = d->is;
         free(d);
     }
@@ -212,11 +215,12 @@ int refs_buried(struct refs *r, const struct refs_dead *dead, size_t count)
     MUTEX_GUARD(&r->lock);
 
     for (size_t i = 0; i < count; i++) {
-        int err = del_dying(r, dead[i].number);
+        int err = dead[i].unrecorded ? 0 : del_dying(r, dead[i].number);
         if (err == 0)
             continue;
         while (i-- > 0) /* over what was just put: needs no memory */
-            (void)put_dying(r, dead[i].number, &dead[i].entry);
+            if (!dead[i].unrecorded)
+                (void)put_dying(r, dead[i].number, &dead[i].entry);
         return err;
     }
     for (size_t i = 0; i < count; i++)
@@ -243,7 +247,30 @@ int refs_bury_place(struct refs *r, const struct entry *place)
     return err;
 }
 
+int refs_bury_slot(struct refs *r, uint64_t number)
+{
+    MUTEX_GUARD(&r->lock);
+    struct dead *d = dead_create(number, &(struct entry){.kind = ENTRY_SLOT});
+    int err = d ? map64_put(&r->slots, number, 1) : -ENOMEM;
+
+    if (err < 0) {
+        free(d);
+        return err;
+    }
+    d->is.unrecorded = true;
+    add_dead(r, d);
+    return 0;
+}
+
 /* ---- looking ---- */
+
+bool refs_has_slot(struct refs *r, uint64_t number)
+{
+    uint64_t none;
+    MUTEX_GUARD(&r->lock);
+
+    return map64_get(&r->slots, number, &none);
+}
 
 static uint64_t count_dying(struct refs *r)
 {
@@ -284,7 +311,7 @@ void refs_add_retained(const struct refs *r, struct refs_stats *s)
         s->retained_bytes += size;
     }
     STAILQ_FOREACH(d, &r->dead, next)
-        if (d->batch >= r->durable) {
+        if (d->batch >= r->durable && !d->is.unrecorded) {
             s->retained++;
             s->retained_bytes += d->is.entry.size;
         }
@@ -395,5 +422,6 @@ void refs_dying_release(struct refs *r)
         STAILQ_REMOVE_HEAD(&r->dead, next);
         free(d);
     }
+    map64_release(&r->slots);
     map64_release(&r->zero);
 }

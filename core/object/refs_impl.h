@@ -45,6 +45,7 @@ struct refs {
     uint64_t pending_serial;
     STAILQ_HEAD(, dead) dead; /* collected, the oldest first (refs_dying.c) */
     size_t dead_count;
+    struct map64 slots; /* of these the numbers of slots without a record */
     uint64_t batch, durable; /* the number of the batch that is filled now; so many are committed */
     struct refs_ghosts ghost;
     uint64_t live;    /* sealed entries with count > 0 */

@@ -105,7 +105,7 @@ static int slot_is_needed(struct state *p, uint64_t number)
     int r = is_moving(p, number);
 
     if (r == 0)
-        r = flush_has_slot(p, number);
+        r = refs_has_slot(p->refs, number);
     if (r == 0) {
         r = refs_entry(p->refs, number, false, NULL, &e);
         r = r == -ENOENT ? 0 : r < 0 ? r : 1;

@@ -73,7 +73,6 @@ struct content_table {
     struct content_list dirty; /* slots with bytes that no sync or frame has; deleted ones, too */
     uint64_t dirtied; /* insertions into it */
     uint64_t freezes;
-    struct map64 sealed_slots; /* numbers whose slot name goes after the next commit */
     struct map64 held;         /* gate for writing; numbers that may have a row (held.h) */
     _Atomic size_t held_room;  /* bytes of buffers that the last freeze could only keep so */
     bool held_told;            /* gate for writing; it was reported that there are too many */

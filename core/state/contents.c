@@ -195,11 +195,8 @@ void content_cancel(struct txn *t, struct content *c)
         content_slot_clean(p, c);
     }
     refs_cancel(p->refs, c->number);
-    if (c->blob && c->named) { /* its name goes after the commit that names it no more */
-        const uint64_t slot = c->number;
-        MUTEX_GUARD(&p->contents.lock);
-        (void)map64_put(&p->contents.sealed_slots, slot, 1);
-    }
+    if (c->blob && c->named) /* its name goes after the commit that names it no more */
+        (void)refs_bury_slot(p->refs, c->number);
     if (t->len > 0) /* else no frame is needed: what nothing names is forgotten anyway */
         capture_op(t, &(struct op){.kind = OP_CONTENT_CANCEL, .number = c->number});
     content_unref(c);
@@ -648,14 +645,6 @@ void content_disown(struct state *p, uint64_t number)
     content_unref(c);
 }
 
-/* What was replayed may be more than a sync vouches for: if power goes before it is committed, the
- * next start replays less of it, and may find the slot named. */
-static int leave_for_commit(struct state *p, uint64_t number)
-{
-    MUTEX_GUARD(&p->contents.lock);
-    return map64_put(&p->contents.sealed_slots, number, 1);
-}
-
 static bool is_in(struct state *p, const struct map64 *map, uint64_t number)
 {
     uint64_t none;
@@ -667,6 +656,17 @@ struct loading {
     struct state *p;
     uint64_t first; /* numbers before it the last commit gave */
 };
+
+/* What was replayed may be more than a sync vouches for: if power goes before it is committed, the
+ * next start replays less of it, and may find the slot named. */
+static int leave_for_commit(struct state *p, uint64_t number)
+{
+    int err = refs_bury_slot(p->refs, number);
+
+    if (err == 0)
+        refs_cancel(p->refs, number);
+    return err;
+}
 
 /* A slot the commit names becomes a content again; any other was never committed, or its content
  * was sealed: it goes. So do sums that a power loss left alone. */
@@ -689,11 +689,9 @@ static int load_or_reap(const char *name, void *ctx)
         return sums ? 0 : content_adopt_slot(p, number, e.size);
     if (err < 0 && err != -ENOENT)
         return err == -ENOMEM ? err : 0;    /* nobody knows whose it is: it stays */
-    if (err == 0 && e.kind == ENTRY_SLOT) { /* of a file that is deleted, or was being made whole */
-        refs_cancel(p->refs, number);
+    if (err == 0 && e.kind == ENTRY_SLOT) /* of a file that is deleted, or was being made whole */
         return leave_for_commit(p, number);
-    }
-    if (!is_in(p, &p->contents.sealed_slots, number) &&
+    if (!refs_has_slot(p->refs, number) &&
         !(err == -ENOENT && number < l->first && lost_start_keep(p)))
         (void)blob_unlink_slot(p->config.disk, number); /* else the next start does it */
     return 0;
@@ -727,10 +725,8 @@ static int cancel_begun(struct state *p, uint64_t first)
     int err = 0;
 
     for (uint64_t n = first; n < refs_next(p->refs) && err == 0; n++)
-        if (refs_entry(p->refs, n, false, NULL, &e) == 0 && e.count == 0 && e.kind == ENTRY_SLOT) {
-            refs_cancel(p->refs, n);
+        if (refs_entry(p->refs, n, false, NULL, &e) == 0 && e.count == 0 && e.kind == ENTRY_SLOT)
             err = leave_for_commit(p, n);
-        }
     return err;
 }
 
@@ -763,7 +759,6 @@ void contents_release(struct state *p)
     for (size_t i = 0; i < CONTENT_BUCKETS; i++)
         while (p->contents.bucket[i])
             content_unlist(p, p->contents.bucket[i]);
-    map64_release(&p->contents.sealed_slots);
     map64_release(&p->contents.unwritten);
     map64_release(&p->contents.held);
 }

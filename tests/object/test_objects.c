@@ -280,7 +280,8 @@ Test(objects, deleting_everything_leaves_no_object_file_and_no_record)
 Test(objects, deleting_what_is_gone_already_is_fine)
 {
     uint64_t n = large('a');
-    struct refs_dead d = {n, entry_of(&w, n)}, slot = {99, {.kind = ENTRY_SLOT}};
+    struct refs_dead d = {.number = n, .entry = entry_of(&w, n)};
+    struct refs_dead slot = {.number = 99, .entry = {.kind = ENTRY_SLOT}};
     cr_assert_eq(objects_delete(w.objects, &d), 0);
     cr_assert_eq(objects_delete(w.objects, &d), 0);
     cr_assert_eq(objects_delete(w.objects, &slot), 0);
