@@ -258,6 +258,14 @@ struct check_patches {
 void check_patch(struct check *c, uint64_t root, const struct inode *in, struct key k,
                  const void *val, size_t len, struct check_patches *s);
 
+/* Its maps of holes; begins as zeros, too. */
+struct check_holes {
+    uint64_t count, bytes;
+    const char *why;
+};
+void check_holes(struct check *c, uint64_t root, const struct inode *in, struct key k,
+                 const void *val, size_t len, struct check_holes *s);
+
 /* The entry of directory `dir` that names `ino`. */
 bool check_entry_key(struct check *c, uint64_t root, uint64_t dir, uint64_t ino,
                      struct key *ret_key);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * check_patches: do the patches of a file lie where they may: upon what is stored of their grain, one
- * behind the other, and no more of them than a reader has room for?
+ * behind the other, and no more of them than a reader has room for? Do its maps of holes name only pages
+ * that are stored whole? That there are zeros is not looked at.
  */
 #include "check_impl.h"
 #include "vfs_grain.h"
@@ -52,4 +53,19 @@ void check_patch(struct check *c, uint64_t root, const struct inode *in, struct 
     else if (++s->in_grain > PATCHES_MAX)
         s->why = "it has more patches in a grain than there may be";
     s->end = pages_around(k.lo, e.valid).end;
+}
+
+void check_holes(struct check *c, uint64_t root, const struct inode *in, struct key k,
+                 const void *val, size_t len, struct check_holes *s)
+{
+    uint64_t stored;
+    uint32_t map;
+
+    if (holes_decode(k, val, len, &map) < 0)
+        return;
+    s->count++;
+    s->bytes += (uint64_t)__builtin_popcount(map) * PATCH_PAGE;
+    stored = stored_at(c, root, in, key_ino(k), k.lo) / PATCH_PAGE;
+    if (stored < EXTENT_GRAIN / PATCH_PAGE && map >> stored)
+        s->why = "it has a hole within what is not stored";
 }

@@ -42,6 +42,7 @@ struct group {
     struct key lost_at;       /* the last of those */
     struct check_names names; /* under hashes of higher levels */
     struct check_patches patches;
+    struct check_holes holes;
 };
 
 struct tree_check {
@@ -338,6 +339,10 @@ static void check_items(struct tree_check *t, const struct group *g)
         why = "it has patches, but is not a file that may have";
     else if (!t->hidden && g->patches.why)
         why = g->patches.why;
+    else if (g->holes.count && type != S_IFREG)
+        why = "it is no regular file, but has holes";
+    else if (!t->hidden && g->holes.why)
+        why = g->holes.why;
     else if (g->beyond)
         why = "it has extents behind its end";
     else if (g->lost)
@@ -361,10 +366,10 @@ static void check_items(struct tree_check *t, const struct group *g)
 /* What the inode says of its items, so that not all need be read. */
 static void check_said(struct tree_check *t, const struct group *g)
 {
-    uint64_t stored = g->in.valid - g->hides + g->own;
+    uint64_t stored = g->in.valid - g->hides + g->own - g->holes.bytes;
     char where[CHECK_PATH];
 
-    if (g->in.flags & INODE_EXTENTS && S_ISREG(g->in.mode) && !t->hidden &&
+    if (g->in.flags & (INODE_EXTENTS | INODE_HOLES) && S_ISREG(g->in.mode) && !t->hidden &&
         g->in.stored != stored) {
         where_inode(t, g->ino, where);
         check_found(t->c, !t->orphans, "inode", where,
@@ -379,6 +384,13 @@ static void check_said(struct tree_check *t, const struct group *g)
                     "it has patches, but is not marked as a file that has");
         offer(t, (struct fix){.kind = FIX_FLAGS, .ino = g->ino, .value = INODE_PATCHES}, "inode",
               where, "it is marked as one that has patches");
+    }
+    if (g->holes.count && !(g->in.flags & INODE_HOLES)) {
+        where_inode(t, g->ino, where);
+        check_found(t->c, !t->orphans, "inode", where,
+                    "it has maps of holes, but is not marked as a file that has");
+        offer(t, (struct fix){.kind = FIX_FLAGS, .ino = g->ino, .value = INODE_HOLES}, "inode",
+              where, "it is marked as one that has maps of holes");
     }
     if (g->xattrs && !(g->in.flags & INODE_XATTRS)) {
         where_inode(t, g->ino, where);
@@ -473,6 +485,9 @@ static int compare(struct key k, const uint8_t *val, size_t len, void *ctx)
         break;
     case ITEM_PATCH:
         check_patch(t->c, t->t.root, &g->in, k, val, len, &g->patches);
+        break;
+    case ITEM_HOLES:
+        check_holes(t->c, t->t.root, &g->in, k, val, len, &g->holes);
         break;
     default:
         break;

@@ -24,7 +24,7 @@ enum {
     HAS_CTIME = 1 << 10,  /* 8: ≠ mtime */
     HAS_BTIME = 1 << 11,  /* 8: ≠ ctime */
     HAS_FLAGS = 1 << 12,  /* 4 */
-    HAS_STORED = 1 << 13, /* 8: with INODE_EXTENTS, stored ≠ valid */
+    HAS_STORED = 1 << 13, /* 8: with INODE_EXTENTS or INODE_HOLES, stored ≠ valid */
     HAS_ALL = (1 << 14) - 1,
 };
 #define OBJECT_AT 4
@@ -197,6 +197,19 @@ int patch_decode(struct key k, const void *val, size_t len, struct extent *ret)
     return 0;
 }
 
+void holes_encode(uint32_t map, uint8_t out[HOLES_ITEM_LEN])
+{
+    put_le32(out, map);
+}
+
+int holes_decode(struct key k, const void *val, size_t len, uint32_t *ret)
+{
+    if (len != HOLES_ITEM_LEN || k.lo % EXTENT_GRAIN || get_le32(val) == 0)
+        return -EUCLEAN;
+    *ret = get_le32(val);
+    return 0;
+}
+
 /* Extended attribute item: length of the name 1, form 1, then by form. */
 enum {
     XATTR_INLINE = 0, /* name, value */
@@ -342,6 +355,7 @@ int item_check(struct key k, const void *val, size_t len)
     struct extent e;
     struct xattr_item x;
     uint64_t count;
+    uint32_t map;
 
     if (item_is_counter(k))
         return k.lo >> 62 ? -EUCLEAN : counter_decode(val, len, &count);
@@ -356,6 +370,8 @@ int item_check(struct key k, const void *val, size_t len)
         return k.lo % EXTENT_GRAIN ? -EUCLEAN : extent_decode(val, len, &e);
     case ITEM_PATCH:
         return patch_decode(k, val, len, &e);
+    case ITEM_HOLES:
+        return holes_decode(k, val, len, &map);
     case ITEM_XATTR:
         return k.lo >> 62 ? -EUCLEAN : xattr_decode(val, len, &x);
     default:

@@ -22,6 +22,7 @@ enum inode_flags {
     INODE_EXTENTS = 1 << 0, /* extent items override parts of the object */
     INODE_XATTRS = 1 << 1,  /* there may be extended attributes; without it there is none */
     INODE_PATCHES = 1 << 2, /* with INODE_EXTENTS: there may be patches; without it there is none */
+    INODE_HOLES = 1 << 3, /* there may be maps of holes; without it there is none */
 };
 
 struct inode {
@@ -29,7 +30,7 @@ struct inode {
     uint64_t size;   /* bytes; directories: number of entries */
     uint64_t object; /* object number of the content; 0: none (empty, or not a file) */
     uint64_t valid;  /* bytes of the object that belong to the file; beyond them: zeros */
-    uint64_t stored; /* with INODE_EXTENTS: bytes that are not holes; else not looked at */
+    uint64_t stored; /* with INODE_EXTENTS or _HOLES: bytes that are not holes; else not looked at */
     uint64_t parent; /* directories: inode number of the parent */
     int64_t atime, mtime, ctime, btime; /* ns since the epoch */
 };
@@ -37,7 +38,7 @@ struct inode {
 /* Bytes of the file that its object and its extents have: the rest is holes. */
 static inline uint64_t inode_stored(const struct inode *in)
 {
-    return in->flags & INODE_EXTENTS ? in->stored : in->valid;
+    return in->flags & (INODE_EXTENTS | INODE_HOLES) ? in->stored : in->valid;
 }
 
 /* What stat(2) tells of a file, but a directory, in st_blocks. */
@@ -76,6 +77,12 @@ int extent_decode(const void *val, size_t len, struct extent *ret);
 #define PATCH_PAGE 4096u
 #define PATCH_MAX (32u * 1024)
 int patch_decode(struct key k, const void *val, size_t len, struct extent *ret);
+
+/* A map of holes: bit n says that page n of the grain, which is stored whole, has only zeros that are no
+ * data. It is not 0. */
+#define HOLES_ITEM_LEN 4
+void holes_encode(uint32_t map, uint8_t out[HOLES_ITEM_LEN]);
+int holes_decode(struct key k, const void *val, size_t len, uint32_t *ret);
 
 /* An extended attribute: its name, and its value where that fits into a page's quarter, else the
  * object that holds it. */

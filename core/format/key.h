@@ -19,6 +19,7 @@ enum item_type {
     ITEM_EXTENT = 4,  /* rest: file offset, a multiple of EXTENT_GRAIN */
     ITEM_XATTR = 5,   /* rest: as of a directory entry */
     ITEM_PATCH = 6,   /* rest: file offset, a multiple of PATCH_PAGE */
+    ITEM_HOLES = 7,   /* rest: as of an extent */
 };
 
 struct key {

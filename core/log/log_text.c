@@ -14,6 +14,7 @@ static const char *item_word(unsigned type)
         [ITEM_INODE] = "inode",     [ITEM_SYMLINK] = "link target of inode",
         [ITEM_DIRENT] = "entry",    [ITEM_EXTENT] = "extent",
         [ITEM_XATTR] = "attribute", [ITEM_PATCH] = "patch",
+        [ITEM_HOLES] = "map of holes",
     };
 
     return type < sizeof words / sizeof *words && words[type] ? words[type] : "unknown item";
@@ -52,7 +53,7 @@ static void describe_item(const struct op *op, uint32_t ns, struct strbuf *out)
                 item_is_counter(op->key) ? "counter of an " : "", item_word(type));
     if (type == ITEM_DIRENT || type == ITEM_XATTR)
         add_name(op, out);
-    if (type == ITEM_EXTENT || type == ITEM_PATCH)
+    if (type == ITEM_EXTENT || type == ITEM_PATCH || type == ITEM_HOLES)
         strbuf_addf(out, " at %llu", U(op->key.lo));
     strbuf_addf(out, owns ? " %llu" : " of inode %llu", U(key_ino(op->key)));
     add_place(op->ns, ns, out);
@@ -62,11 +63,12 @@ static void describe_item(const struct op *op, uint32_t ns, struct strbuf *out)
 static void describe_range(const struct op *op, uint32_t ns, struct strbuf *out)
 {
     unsigned type = op->key.hi == op->end.hi ? key_type(op->key) : 0;
-    bool bytes = type == ITEM_EXTENT || type == ITEM_PATCH;
+    bool bytes = type == ITEM_EXTENT || type == ITEM_PATCH || type == ITEM_HOLES;
 
     strbuf_addf(out, "%s %s of inode %llu", op->kind == OP_RANGE_COPY ? "copy" : "delete",
                 type == ITEM_EXTENT  ? "extents"
                 : type == ITEM_PATCH ? "patches"
+                : type == ITEM_HOLES ? "maps of holes"
                                      : "items",
                 U(key_ino(op->key)));
     if (bytes)

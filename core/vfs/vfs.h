@@ -127,7 +127,7 @@ ssize_t vfs_share_range(struct vfs_file *in, uint64_t off_in, struct vfs_file *o
                         uint64_t off_out, size_t len);
 /* fallocate(2): `mode` 0 or FALLOC_FL_KEEP_SIZE (nothing is reserved, but -ENOSPC where the disk
  * would not take it), PUNCH_HOLE | KEEP_SIZE, ZERO_RANGE with or without KEEP_SIZE; any other is
- * -EOPNOTSUPP. Whole grains of 128 KiB become holes, less is written as zeros. -EBADF, -EINVAL,
+ * -EOPNOTSUPP. Whole pages of 4 KiB become holes, less is written as zeros. -EBADF, -EINVAL,
  * -EFBIG, -EROFS. */
 int vfs_fallocate(struct vfs_file *f, int mode, uint64_t off, uint64_t len);
 /* lseek(2), SEEK_DATA or SEEK_HOLE: the offset of the next data or hole at or behind `off`. -ENXIO:

@@ -229,7 +229,7 @@ int base_trim(const struct items *it, struct inode *in, unsigned most)
     return err;
 }
 
-/* Nothing of the base is left at `from` and behind. */
+/* Nothing of the base is left at `from` and behind; no map has pages there. */
 static int base_cut(const struct items *it, struct inode *in, uint64_t from, unsigned budget)
 {
     uint64_t hidden;
@@ -245,22 +245,43 @@ static int base_cut(const struct items *it, struct inode *in, uint64_t from, uns
     return err;
 }
 
-/* The part of a grain that is in the range, which is not all of what is stored of it. */
+/* The grain has an extent, which ends at `start`. */
+static int punch_end(const struct items *it, struct inode *in, const struct grain *g, uint64_t start)
+{
+    struct extent e = {g->e.object, (uint32_t)(start - g->at)};
+    uint64_t end = g->at + EXTENT_GRAIN;
+    struct inode was;
+    int err = holes_fill(it, in, (struct pages_of){pages_around(start, 0).end, end});
+
+    was = *in;
+    if (err == 0)
+        err = grain_set(it, &was, in, g, &e);
+    return err < 0 ? err : patches_punch(it, in, start, end, false);
+}
+
+/* The part of a grain that is in [start, stop): what is stored of it ends there, or is nothing any more,
+ * together with the holes beside it; else there are to be zeros. */
 static int punch_part(const struct items *it, struct inode *in, const struct grain *g,
                       struct punch *u, uint64_t start, uint64_t stop)
 {
-    const struct inode was = *in;
-    struct extent e = {g->e.object, (uint32_t)(start - g->at)};
-    uint64_t end = g->at + g->bytes;
+    uint64_t end = g->at + g->bytes, from = start, to = stop;
+    uint32_t map;
+    int err = start < end ? holes_load(it, in, g->at, &map) : 0;
 
-    if (start >= end)
-        return 0;
-    if (g->own && stop >= end) {
-        int err = grain_set(it, &was, in, g, &e);
-        return err < 0 ? err : patches_punch(it, in, start, g->at + EXTENT_GRAIN, false);
+    if (err < 0 || start >= end)
+        return err;
+    holes_widen(g->at, map, &from, &to);
+    if (to >= end && from == g->at) {
+        err = holes_fill(it, in, (struct pages_of){g->at, g->at + EXTENT_GRAIN});
+        return err < 0 ? err : grain_clear(it, in, g);
     }
+    if (to >= end && g->own)
+        return punch_end(it, in, g, from);
+    stop = stop < end ? stop : end;
+    if (holes_cover(g->at, map, pages_around(start, (size_t)(stop - start))))
+        return 0;
     u->zero = start;
-    u->zero_len = (stop < end ? stop : end) - start;
+    u->zero_len = stop - start;
     return -EAGAIN;
 }
 
@@ -295,27 +316,58 @@ static int punch_grain(const struct items *it, struct inode *in, struct punch *u
         return 0;
     start = u->from > g.at ? u->from : g.at;
     stop = u->end < u->pos ? u->end : u->pos;
-    if (start == g.at && stop >= g.at + g.bytes)
-        return grain_clear(it, in, &g);
     return punch_part(it, in, &g, u, start, stop);
 }
 
-/* The base ends at u->from. -EAGAIN: not yet, for there are many grains with patches. */
+/* Has anything between patches or holes? 0; -ENOENT. */
+static int any_upon(const struct items *it, const struct inode *in, uint64_t from, uint64_t end)
+{
+    struct patch patch;
+    uint64_t hole;
+    int err = patch_next(it, in, from, end, &patch);
+
+    if (err != -ENOENT)
+        return err;
+    err = holes_next(it, in, from, &hole);
+    return err == 0 && hole >= end ? -ENOENT : err;
+}
+
+/* *from goes to the beginning of the holes before it, where the base is seen. */
+static int before_holes(const struct items *it, const struct inode *in, uint64_t *from)
+{
+    uint64_t end = *from;
+    struct grain g;
+    uint32_t map;
+    int err = in->flags & INODE_HOLES ? grain_load(it, in, *from, &g) : -ENOENT;
+
+    if (err == 0)
+        err = g.own ? -ENOENT : holes_load(it, in, g.at, &map);
+    if (err == 0)
+        holes_widen(g.at, map, from, &end);
+    return err == -ENOENT ? 0 : err;
+}
+
+/* The base ends at u->from. -EAGAIN: not yet, for there are many grains with patches or holes. */
 static int punch_base(const struct items *it, struct inode *in, struct punch *u, unsigned budget)
 {
     uint64_t from = u->from, was = in->valid, most = (uint64_t)budget * EXTENT_GRAIN;
-    struct patch any;
-    int err = u->all ? -ENOENT : patch_next(it, in, from, was, &any);
+    int err = u->all ? -ENOENT : any_upon(it, in, from, was);
 
-    if (err < 0 && err != -ENOENT)
-        return err;
     if (err == 0 && was - from > most)
         from = grain_start(was - most);
-    err = base_cut(it, in, from, budget);
+    else if (err == 0 || err == -ENOENT)
+        err = before_holes(it, in, &from);
+    if (err == 0)
+        err = holes_fill(it, in,
+                         (struct pages_of){pages_around(from, 0).end, was - was % PATCH_PAGE});
+    if (err == 0)
+        err = base_cut(it, in, from, budget);
+    if (err < 0)
+        return err;
     if (in->valid < u->pos)
         u->pos = in->valid;
-    if (err == 0 && !u->all)
-        err = patches_punch(it, in, from, was, true);
+    if (!u->all || from < u->from)
+        err = patches_punch(it, in, from, u->all ? u->from : was, true);
     return err == 0 && from > u->from ? -EAGAIN : err;
 }
 
@@ -336,8 +388,10 @@ int extents_settle(const struct items *it, struct inode *in)
 {
     struct patch patch;
     struct grain any;
-    int err = patch_next(it, in, 0, UINT64_MAX, &patch);
+    int err = holes_settle(it, in);
 
+    if (err == 0)
+        err = patch_next(it, in, 0, UINT64_MAX, &patch);
     if (err != -ENOENT)
         return err;
     in->flags &= ~(uint32_t)INODE_PATCHES;

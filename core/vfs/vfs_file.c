@@ -569,7 +569,7 @@ void vfs_not_native(struct vfs_file *f)
 /* May [off, off+n) of `s` become that of `d` by naming the same object? */
 static bool can_share(struct state *p, const struct inode *s, const struct inode *d, uint64_t off)
 {
-    if (!s->object || d->flags & INODE_EXTENTS)
+    if (!s->object || d->flags & (INODE_EXTENTS | INODE_HOLES))
         return false;
     if (!d->object)
         return off == 0;
@@ -578,12 +578,12 @@ static bool can_share(struct state *p, const struct inode *s, const struct inode
            refs_resolve(p->refs, d->object) == refs_resolve(p->refs, s->object);
 }
 
-/* The same of a source with extents: from its start, or where an earlier call ended. */
+/* The same of a source with extents or holes: from its start, or where an earlier call ended. */
 static bool can_share_extents(struct state *p, const struct inode *s, const struct inode *d,
                               uint64_t off)
 {
     if (off == 0)
-        return !d->object && !(d->flags & INODE_EXTENTS);
+        return !d->object && !(d->flags & (INODE_EXTENTS | INODE_HOLES));
     if (off % EXTENT_GRAIN || d->size != off || d->valid != (s->valid < off ? s->valid : off))
         return false;
     return d->valid == 0 || refs_resolve(p->refs, d->object) == refs_resolve(p->refs, s->object);
@@ -611,28 +611,39 @@ static int copy_items(struct state *p, struct items *src, struct items *dst, enu
     return items_copy(p, src->tree, r, dst->tree, dst->ino);
 }
 
-/* Base, extents and patches from `off` up to `end`: then `d` shows there what `s` does. */
+/* Or they would show when the flag comes, or the file grows. */
+static void cut_shared(struct state *p, const struct items *dst, uint64_t off)
+{
+    (void)items_cut(p, dst->tree, range_of_items(dst->ino, ITEM_EXTENT, off));
+    (void)items_cut(p, dst->tree, range_of_items(dst->ino, ITEM_PATCH, off));
+    (void)items_cut(p, dst->tree, range_of_items(dst->ino, ITEM_HOLES, off));
+}
+
+/* Base, extents, patches and holes from `off` up to `end`: then `d` shows there what `s` does. */
 static int share_extents(struct state *p, struct items *src, const struct inode *s,
                          struct items *dst, struct inode *d, uint64_t off, uint64_t end)
 {
     struct inode was = *d;
-    uint64_t own;
-    int err = bytes_of_extents(src, s, off, end, &own);
+    uint64_t own = 0, holes;
+    int err = holes_bytes(src, s, off, end, &holes);
 
-    if (err == 0)
+    if (err == 0 && s->flags & INODE_EXTENTS)
+        err = bytes_of_extents(src, s, off, end, &own);
+    if (err == 0 && s->flags & INODE_EXTENTS)
         err = copy_items(p, src, dst, ITEM_EXTENT, off, end);
-    if (err == 0 && s->flags & INODE_PATCHES) {
+    if (err == 0 && s->flags & INODE_PATCHES)
         err = copy_items(p, src, dst, ITEM_PATCH, off, end);
-        if (err < 0)
-            (void)items_cut(p, dst->tree, range_of_items(dst->ino, ITEM_EXTENT, off));
-        d->flags |= INODE_PATCHES;
-    }
-    if (err < 0)
+    if (err == 0 && s->flags & INODE_HOLES)
+        err = copy_items(p, src, dst, ITEM_HOLES, off, end);
+    if (err < 0) {
+        cut_shared(p, dst, off);
         return err;
-    inode_use_extents(d);
+    }
+    d->stored = inode_stored(d);
+    d->flags |= s->flags & (INODE_EXTENTS | INODE_PATCHES | INODE_HOLES);
     d->object = s->object;
     d->valid = s->valid < end ? s->valid : end;
-    d->stored += own + d->valid - was.valid;
+    d->stored += own + d->valid - was.valid - holes;
     return 0;
 }
 
@@ -651,7 +662,7 @@ static ssize_t share(struct state *p, struct items *src, struct items *dst, uint
     if (off >= s.size)
         return 0;
     end = s.size - off < len ? s.size : off + len;
-    extents = s.flags & INODE_EXTENTS;
+    extents = s.flags & (INODE_EXTENTS | INODE_HOLES);
     if (!(extents ? can_share_extents(p, &s, &d, off) : can_share(p, &s, &d, off)))
         return -EOPNOTSUPP;
     err = extents ? share_end(src, &s, off, &end) : 0;
@@ -668,10 +679,8 @@ static ssize_t share(struct state *p, struct items *src, struct items *dst, uint
     d.size = end > d.size ? end : d.size;
     d.mtime = d.ctime = now(p);
     err = inode_store(dst->tree, dst->ino, &d);
-    if (err < 0 && extents) { /* or they would show when the flag comes, or the file grows */
-        (void)items_cut(p, dst->tree, range_of_items(dst->ino, ITEM_EXTENT, off));
-        (void)items_cut(p, dst->tree, range_of_items(dst->ino, ITEM_PATCH, off));
-    }
+    if (err < 0 && extents)
+        cut_shared(p, dst, off);
     if (err == 0)
         err = state_changed(dst->txn, dst->ns);
     return err < 0 ? err : (ssize_t)(end - off);

@@ -14,6 +14,9 @@ bool file_is_away(struct state *p, struct vnode *v, uint64_t off, size_t len);
  * the namespace's lock. */
 int file_write_step(struct txn *t, struct vnode *v, const uint8_t *buf, size_t len, uint64_t off,
                     size_t *ret_len);
+/* The same with zeros that are no data: the pages that it covers are a hole. */
+int file_write_hole(struct txn *t, struct vnode *v, const uint8_t *zeros, size_t len, uint64_t off,
+                    size_t *ret_len);
 /* Is there a change to be made through `f` just now? The errno of it, after waiting for room. */
 int file_writable(struct vfs_file *f);
 /* A file mostly changed, or in too many pieces, becomes one content again (DESIGN 4.5), and what
@@ -34,7 +37,7 @@ int file_cut_content(struct items *it, const struct inode *in);
 #define WRITE_ROOM (2 * (size_t)EXTENT_GRAIN)
 #define PUNCH_AT_ONCE 512 /* grains in one step of making holes */
 #define PUNCH_STEPS 4     /* in one turn; two edges and what is between need three */
-#define PUNCH_ITEM 480    /* bytes that a grain between them logs at most: its inode, its patches */
+#define PUNCH_ITEM 640    /* bytes that a grain between them logs at most: its inode, patches, map */
 /* What a turn logs at most: each edge has old bytes and zeros of its grain. */
 #define PUNCH_ROOM ((size_t)4 * EXTENT_GRAIN + (size_t)PUNCH_STEPS * PUNCH_AT_ONCE * PUNCH_ITEM)
 #define FILE_SIZE_MAX ((uint64_t)INT64_MAX)
@@ -82,7 +85,7 @@ int base_trim(const struct items *it, struct inode *in, unsigned most);
 /* Making [from, end) a hole, in turns. */
 struct punch {
     uint64_t from, end;
-    bool all;                /* it has no end, and the caller cuts patches_cut */
+    bool all;                /* it has no end; before it holes_cut, and patches_cut after it */
     uint64_t pos;            /* `from` at first; done up to here */
     uint64_t zero, zero_len; /* before the next turn zeros are to be written there: the edge of a
                                 grain that stays */
@@ -133,3 +136,31 @@ int patches_punch(const struct items *it, const struct inode *in, uint64_t from,
                   bool base);
 /* The same of all behind `from`, however many there are. */
 int patches_cut(struct state *p, const struct items *it, const struct inode *in, uint64_t from);
+
+/* ---- maps of holes (vfs_holes.c); as above ----
+ *
+ * Which pages of a grain are holes, of those that are stored whole: their bytes are zeros, and count
+ * neither as data nor as stored. Whoever changes such bytes, or makes a grain end before them, takes
+ * the map away before that. */
+
+/* Of the grain at `at`; 0: there is none. */
+int holes_load(const struct items *it, const struct inode *in, uint64_t at, uint32_t *ret);
+/* These pages are data, or are going to be neither. Stores `in` where it changes. */
+int holes_fill(const struct items *it, struct inode *in, struct pages_of u);
+/* The whole pages in [from, end) are holes: there are zeros, and they are stored. Stores `in`. */
+int holes_dig(const struct items *it, struct inode *in, uint64_t from, uint64_t end);
+/* No map is left? Then there is no need to look for any. Does not store `in`. */
+int holes_settle(const struct items *it, struct inode *in);
+/* All of them in the pages behind `from`, however many there are. Stores `in`. */
+int holes_cut(struct state *p, const struct items *it, struct inode *in, uint64_t from);
+/* [*from, *end) and the holes that touch it, within the grain at `at` that has this map. */
+void holes_widen(uint64_t at, uint32_t map, uint64_t *from, uint64_t *end);
+/* Has the map all of these pages of its grain? */
+bool holes_cover(uint64_t at, uint32_t map, struct pages_of u);
+/* The first page that a map has, at or behind `off`. -ENOENT. */
+int holes_next(const struct items *it, const struct inode *in, uint64_t off, uint64_t *ret);
+/* Is *off in a hole? -EAGAIN: yes, and *off is behind it, or behind the part of it in its grain. */
+int holes_pass(const struct items *it, const struct inode *in, uint64_t *off);
+/* Bytes of the holes of the grains from `from` up to `end`. */
+int holes_bytes(const struct items *it, const struct inode *in, uint64_t from, uint64_t end,
+                uint64_t *ret);

@@ -2,8 +2,9 @@
 /*
  * vfs_space: what of a file is stored and what is a hole: fallocate, and seeking data and holes.
  *
- * A hole is made of whole grains and of what is behind a grain's data. The edge of a grain whose
- * other bytes stay is written as zeros, if there is data. A huge range is worked off in turns,
+ * A hole is made of whole grains, of what is behind a grain's data, and of whole pages in a map
+ * (vfs_holes.c). The edge of a grain whose other bytes stay is written as zeros, if there is data, and
+ * then its whole pages get into the map. A huge range is worked off in turns,
  * each with the locks of one write: readers, flushes and branches get in between, as they do
  * between the pieces of a large write.
  */
@@ -86,7 +87,7 @@ static int write_zeros(struct txn *t, struct vnode *v, uint64_t off, uint64_t le
     int err = zeros ? 0 : -ENOMEM;
 
     for (uint64_t done = 0; done < len && err == 0; done += n)
-        err = file_write_step(t, v, zeros, len - done, off + done, &n);
+        err = file_write_hole(t, v, zeros, len - done, off + done, &n);
     free(zeros);
     return err;
 }
@@ -165,6 +166,21 @@ int vfs_fallocate(struct vfs_file *f, int mode, uint64_t off, uint64_t len)
 
 /* ---- seeking ---- */
 
+/* As extents_seek, which knows nothing of the holes within grains. */
+static int seek_items(const struct items *it, const struct inode *in, uint64_t *pos, bool data)
+{
+    uint64_t hole;
+    int r = data ? -ENOENT : holes_next(it, in, *pos, &hole);
+    int err = r < 0 && r != -ENOENT ? r : extents_seek(it, in, *pos, data, pos);
+
+    if (data)
+        return err < 0 ? err : holes_pass(it, in, pos);
+    if (r < 0 || (err < 0 && err != -EAGAIN) || hole >= *pos)
+        return err;
+    *pos = hole;
+    return 0;
+}
+
 /* From `off`, of which what is before *pos is known. */
 static int seek(struct vfs_file *f, uint64_t off, uint64_t *pos, bool data)
 {
@@ -176,7 +192,7 @@ static int seek(struct vfs_file *f, uint64_t off, uint64_t *pos, bool data)
         return err;
     err = inode_load(it.tree, it.ino, &in);
     if (err == 0)
-        err = off < in.size ? extents_seek(&it, &in, *pos, data, pos) : -ENXIO;
+        err = off < in.size ? seek_items(&it, &in, pos, data) : -ENXIO;
     items_unlock(f->p, &it);
     if (err == 0 && *pos >= in.size) {
         *pos = in.size;

@@ -55,6 +55,8 @@ struct plan {
     bool patch;         /* or a patch's */
     struct grain g;     /* that is written to, where the file has extents */
     uint64_t start;     /* offset of c's first byte in the file */
+    uint64_t off;       /* of what this step writes, */
+    bool hole;          /* which is zeros that are no data */
     uint64_t old_valid; /* fresh: bytes at `start` that c must have before the write */
     size_t len;         /* bytes this step writes */
 };
@@ -248,13 +250,30 @@ static int record_patch(struct items *it, const struct plan *plan, const struct 
                        : inode_store(it->tree, it->ino, in);
 }
 
+/* Where what was stored ended, of that which was written to. */
+static uint64_t end_before(const struct plan *plan, const struct inode *was)
+{
+    return plan->patch     ? UINT64_MAX
+           : plan->overlay ? plan->g.at + plan->g.bytes
+                           : was->valid;
+}
+
+/* Pages that were written are data; those that were skipped, so that zeros were stored, are holes. */
+static int record_holes(struct items *it, const struct plan *plan, uint64_t from, struct inode *in)
+{
+    int err = from < plan->off ? holes_dig(it, in, from, plan->off) : 0;
+
+    if (err == 0 && plan->hole)
+        err = holes_dig(it, in, plan->off, plan->off + plan->len);
+    return err;
+}
+
 /* What was written to the base. */
 static int record_base(struct items *it, const struct plan *plan, struct inode *in)
 {
     uint64_t valid = content_length(plan->c);
 
-    if (in->flags & INODE_EXTENTS)
-        in->stored += valid - in->valid;
+    in->stored = inode_stored(in) + valid - in->valid;
     in->valid = valid;
     if (plan->fresh)
         in->object = plan->c->number;
@@ -272,6 +291,8 @@ static int record(struct vnode *v, const struct plan *plan, uint64_t end)
     if (err < 0)
         return err;
     err = inode_load(it.tree, it.ino, &was);
+    if (err == 0 && !plan->hole)
+        err = holes_fill(&it, &was, pages_around(plan->off, plan->len));
     if (err == 0) {
         in = was;
         in.size = end > in.size ? end : in.size;
@@ -280,6 +301,8 @@ static int record(struct vnode *v, const struct plan *plan, uint64_t end)
               : plan->overlay ? record_extent(&it, plan, &was, &in)
                               : record_base(&it, plan, &in);
     }
+    if (err == 0)
+        err = record_holes(&it, plan, end_before(plan, &was), &in);
     err = change_done(it.txn, it.ns, err);
     items_unlock(p, &it);
     return err;
@@ -297,26 +320,45 @@ static void plan_end(struct plan *plan, int err)
     content_unref(plan->c);
 }
 
-int file_write_step(struct txn *t, struct vnode *v, const uint8_t *buf, size_t len, uint64_t off,
-                    size_t *ret_len)
+static int write_step(struct plan *plan, struct vnode *v, const uint8_t *buf)
 {
-    struct plan plan = {.t = t, .len = len};
+    struct txn *t = plan->t;
+    uint64_t off = plan->off;
     struct items it;
     int err = items_lock(t->p, v, t, &it);
 
     if (err < 0)
         return err;
-    err = plan_write(v, &it, off, &plan);
+    err = plan_write(v, &it, off, plan);
     items_leave(t->p, &it);
     if (err == 0)
-        err = fill_fresh(v, &plan, off);
+        err = fill_fresh(v, plan, off);
     if (err == 0)
-        err = content_write_lent(t, plan.c, buf, plan.len, off - plan.start);
+        err = content_write_lent(t, plan->c, buf, plan->len, off - plan->start);
     if (err == 0)
-        err = record(v, &plan, off + plan.len);
-    plan_end(&plan, err);
+        err = record(v, plan, off + plan->len);
+    plan_end(plan, err);
     if (err < 0)
         (void)state_changed(t, NULL); /* `buf` is the caller's again */
+    return err;
+}
+
+int file_write_step(struct txn *t, struct vnode *v, const uint8_t *buf, size_t len, uint64_t off,
+                    size_t *ret_len)
+{
+    struct plan plan = {.t = t, .len = len, .off = off};
+    int err = write_step(&plan, v, buf);
+
+    *ret_len = plan.len;
+    return err;
+}
+
+int file_write_hole(struct txn *t, struct vnode *v, const uint8_t *zeros, size_t len, uint64_t off,
+                    size_t *ret_len)
+{
+    struct plan plan = {.t = t, .len = len, .off = off, .hole = true};
+    int err = write_step(&plan, v, zeros);
+
     *ret_len = plan.len;
     return err;
 }
@@ -508,8 +550,10 @@ int file_cut_content(struct items *it, const struct inode *in)
 static int truncate_data(struct state *p, struct items *it, struct inode *in, uint64_t size)
 {
     struct punch u = {.from = size, .pos = size, .end = UINT64_MAX, .all = true};
-    int err = extents_punch(it, in, &u, TRUNCATE_GRAINS);
+    int err = holes_cut(p, it, in, size);
 
+    if (err == 0)
+        err = extents_punch(it, in, &u, TRUNCATE_GRAINS);
     while (err == -EAGAIN && u.pos < size)
         err = extents_punch(it, in, &u, 1);
     if (err == -EAGAIN)

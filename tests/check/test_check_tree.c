@@ -154,6 +154,14 @@ Test(check_tree, patches_where_none_may_be)
     tells(plant_many_patches,
           "inode|main/patched|it has more patches in a grain than there may be");
 }
+Test(check_tree, maps_of_holes)
+{
+    tells(plant_map_unmarked,
+          "inode|main/patched|it has maps of holes, but is not marked as a file that has");
+    tells(plant_map_beyond, "inode|main/patched|it has a hole within what is not stored");
+    tells(plant_map_of_more,
+          "inode|main/patched|it is said to store 226976 bytes, but stores 222880");
+}
 Test(check_tree, a_symlink_that_is_shorter_than_it_says)
 {
     tells(plant_symlink, "inode|main/symlink|its target is not as long as its size says");

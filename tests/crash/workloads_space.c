@@ -121,7 +121,10 @@ void workload_patched(void)
     op_sync();
     op_punch(1, "big", 0, 150 * KIB);
     op_punch(1, "big", 202 * KIB, 2 * KIB);
+    op_punch(1, "linked", 300 * KIB, 8 * KIB); /* a map */
+    op_write(1, "linked", 301 * KIB, 100, 22);
     op_flush();
+    op_punch(1, "linked", 312 * KIB, 4 * KIB);
     op_write(0, "copy", 140 * KIB, 280 * KIB, 21); /* most of it: made whole */
     op_drop(1);
     op_flush();

@@ -217,7 +217,25 @@ Test(item, a_hole_is_an_extent_without_an_object_and_stays_one)
     cr_assert_eq(extent_decode(buf, EXTENT_ITEM_LEN, &e), -EUCLEAN);
 }
 
-Test(item, bytes_stored_are_told_only_where_extents_are)
+Test(item, a_map_of_holes_has_one_and_stands_where_a_grain_begins)
+{
+    struct key k = key_make(1, ITEM_HOLES, 3 * EXTENT_GRAIN);
+    uint32_t map = 5;
+    holes_encode(UINT32_MAX, buf);
+    cr_assert_eq(holes_decode(k, buf, HOLES_ITEM_LEN, &map), 0);
+    cr_assert_eq(map, UINT32_MAX);
+    cr_assert_eq(item_check(k, buf, HOLES_ITEM_LEN), 0);
+    cr_assert_eq(item_object(k, buf, HOLES_ITEM_LEN), 0);
+    cr_assert_eq(holes_decode(k, buf, HOLES_ITEM_LEN - 1, &map), -EUCLEAN);
+    cr_assert_eq(holes_decode(k, buf, HOLES_ITEM_LEN + 1, &map), -EUCLEAN);
+    k.lo += PATCH_PAGE;
+    cr_assert_eq(item_check(k, buf, HOLES_ITEM_LEN), -EUCLEAN);
+    k.lo -= PATCH_PAGE;
+    holes_encode(0, buf);
+    cr_assert_eq(item_check(k, buf, HOLES_ITEM_LEN), -EUCLEAN);
+}
+
+Test(item, bytes_stored_are_told_only_where_extents_or_holes_are)
 {
     struct inode in = usual(), out;
     in.stored = 7;
@@ -229,6 +247,9 @@ Test(item, bytes_stored_are_told_only_where_extents_are)
     cr_assert_eq(inode_stored(&out), 7);
     put_le32(buf + len - 12, 2); /* another flag: then nobody may tell them */
     cr_assert_eq(inode_decode(buf, len, &out), -EUCLEAN);
+    put_le32(buf + len - 12, INODE_HOLES);
+    cr_assert_eq(inode_decode(buf, len, &out), 0);
+    cr_assert_eq(inode_stored(&out), 7);
     put_le32(buf + len - 12, INODE_EXTENTS);
     put_le64(buf + len - 8, in.valid); /* what goes without saying */
     cr_assert_eq(inode_decode(buf, len, &out), -EUCLEAN);

@@ -70,6 +70,20 @@ static void check_patch(const uint8_t *val, size_t len)
     MUST(len == EXTENT_ITEM_LEN && memcmp(again, val, len) == 0);
 }
 
+static void check_holes(const uint8_t *val, size_t len)
+{
+    struct key k = key_make(1, ITEM_HOLES, len > 4 ? (uint64_t)val[4] * PATCH_PAGE : 0);
+    uint8_t again[HOLES_ITEM_LEN];
+    uint32_t map;
+
+    if (holes_decode(k, val, len, &map) < 0)
+        return;
+    MUST(map && k.lo % EXTENT_GRAIN == 0 && item_check(k, val, len) == 0);
+    MUST(item_object(k, val, len) == 0);
+    holes_encode(map, again);
+    MUST(len == HOLES_ITEM_LEN && memcmp(again, val, len) == 0);
+}
+
 static void check_xattr(const uint8_t *val, size_t len)
 {
     uint8_t again[XATTR_ITEM_MAX];
@@ -139,11 +153,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     check_dirent(data, len);
     check_extent(data, len);
     check_patch(data, len);
+    check_holes(data, len);
     check_xattr(data, len);
     check_counter(k, data, len);
     check_name(k, data, len);
     check_object(k, data, len);
     if (item_check(k, data, len) == 0)
-        MUST(key_type(k) >= ITEM_INODE && key_type(k) <= ITEM_PATCH && len > 0);
+        MUST(key_type(k) >= ITEM_INODE && key_type(k) <= ITEM_HOLES && len > 0);
     return 0;
 }

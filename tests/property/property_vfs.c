@@ -190,9 +190,9 @@ static void compare(size_t s, size_t f, bool all)
 /* Bytes of holes that st_blocks must leave out, too, are what fallocate and writes far out make. */
 static void must_be_hole(struct vfs_file *file, const struct file *m, uint64_t from, uint64_t end)
 {
-    from += EXTENT_GRAIN - 1;
-    from -= from % EXTENT_GRAIN;
-    end = end < m->size ? end - end % EXTENT_GRAIN : m->size;
+    from += PATCH_PAGE - 1;
+    from -= from % PATCH_PAGE;
+    end = end < m->size ? end - end % PATCH_PAGE : m->size;
     if (from < end)
         CHECK(seek(file, m, from, true) >= end);
 }

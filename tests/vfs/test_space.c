@@ -108,30 +108,33 @@ Test(space, blocks_count_what_is_stored)
     cr_assert_str_eq(map(), "0+d4194303+h0+d4194303+h");
 }
 
-Test(space, a_gap_of_less_than_a_grain_is_stored_a_larger_one_is_not)
+Test(space, the_rest_of_a_page_with_data_is_data_what_is_behind_it_is_not)
 {
     fill(0, 10);
-    fill(GRAIN, 10);
-    cr_assert_str_eq(map(), "1+d");
+    fill(4096, 10);
+    cr_assert_str_eq(map(), "0+d");
+    fill(3 * 4096, 10);
+    cr_assert_str_eq(map(), "0+d0+h0+d");
     fill(4 * GRAIN, 10);
-    cr_assert_str_eq(map(), "1+d2+h0+d");
+    cr_assert_str_eq(map(), "0+d0+h0+d3+h0+d");
+    cr_assert_eq(attr().blocks, (2 * 4096 + 10 + 10 + 511) / 512);
 }
 
-Test(space, punching_makes_holes_of_whole_grains_sealed_or_not)
+Test(space, punching_makes_holes_of_whole_pages_sealed_or_not)
 {
     for (int sealed = 0; sealed < 2; sealed++) {
         fill(0, 8 * GRAIN);
         if (sealed)
             seal();
         cr_assert_eq(vfs_fallocate(f, PUNCH, GRAIN + 7, 3 * GRAIN), 0);
-        cr_assert_str_eq(map(), "2d2h4d");
+        cr_assert_str_eq(map(), "1+d2+h4d");
         is_filled(0, GRAIN + 7);
         is_zero(GRAIN + 7, 3 * GRAIN);
         is_filled(4 * GRAIN + 7, 4 * GRAIN - 7);
-        cr_assert_eq(attr().blocks, 6 * GRAIN / 512);
+        cr_assert_eq(attr().blocks, (5 * GRAIN + 4096) / 512);
         cr_assert_eq(attr().size, 8 * GRAIN);
         seal();
-        cr_assert_str_eq(map(), "2d2h4d");
+        cr_assert_str_eq(map(), "1+d2+h4d");
         is_zero(GRAIN + 7, 3 * GRAIN);
     }
 }
@@ -303,7 +306,7 @@ Test(space, the_largest_file_is_quick)
     fill(max - 10, 10);
     cr_assert_eq(vfs_seek(f, 0, true), (int64_t)far);
     cr_assert_eq(vfs_seek(f, far, false), (int64_t)far + 10);
-    cr_assert_eq(vfs_seek(f, far + 10, true), (int64_t)(max / GRAIN * GRAIN));
+    cr_assert_eq(vfs_seek(f, far + 10, true), (int64_t)(max / 4096 * 4096));
     cr_assert_eq(vfs_seek(f, max - 1, false), (int64_t)max);
     cr_assert_eq(vfs_seek(f, max, true), -ENXIO);
     cr_assert_eq(vfs_fallocate(f, PUNCH, 1, max - 1), 0);

@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * vfs_holes: the pages of a grain that are holes although bytes lie around them.
+ *
+ *     grain      |----------------128K----------------|
+ *     stored     ################################......   (the base's, or an extent's)
+ *     map           [0000]           [00]                 zeros that are no data
+ *
+ * Nothing that reads bytes looks at a map: below it are zeros, and a map that is missing makes data
+ * of them, which they were until then. So whoever changes bytes takes the map away first, and whoever
+ * writes zeros that are to be a hole puts it there afterwards.
+ */
+#include "vfs_file_impl.h"
+#include <errno.h>
+
+#define PAGES (EXTENT_GRAIN / PATCH_PAGE)
+_Static_assert(PAGES == 32, "a map has a bit for each page of a grain");
+
+struct holes {
+    uint64_t at; /* of the grain */
+    uint32_t map;
+};
+
+/* The pages of the grain at `at` that are in [from, end), of which each is the border of a page or
+ * outside of the grain. */
+static uint32_t pages_in(uint64_t at, uint64_t from, uint64_t end)
+{
+    uint64_t a = from > at ? (from - at) / PATCH_PAGE : 0;
+    uint64_t z = end > at ? (end - at) / PATCH_PAGE : 0;
+
+    z = z < PAGES ? z : PAGES;
+    return a < z ? (uint32_t)(((UINT64_C(1) << z) - 1) & ~((UINT64_C(1) << a) - 1)) : 0;
+}
+
+/* The pages that lie in [off, end) whole. */
+static struct pages_of pages_within(uint64_t off, uint64_t end)
+{
+    uint64_t up = (PATCH_PAGE - off % PATCH_PAGE) % PATCH_PAGE;
+
+    return (struct pages_of){off + up, end - end % PATCH_PAGE};
+}
+
+/* The first map of the grain that holds `off`, or of one behind it. -ENOENT. */
+static int next_map(const struct items *it, const struct inode *in, uint64_t off, struct holes *ret)
+{
+    struct tree_cursor c = TREE_CURSOR_INIT;
+    struct key from = key_make(it->ino, ITEM_HOLES, grain_start(off)), k;
+    int err = in->flags & INODE_HOLES ? tree_seek(it->tree, from, &c) : -ENOENT;
+    const void *val;
+    size_t len;
+
+    if (err < 0)
+        return err;
+    k = tree_cursor_key(&c);
+    val = tree_cursor_value(&c, &len);
+    err = k.hi == from.hi ? holes_decode(k, val, len, &ret->map) : -ENOENT;
+    ret->at = k.lo;
+    tree_cursor_end(&c);
+    return err;
+}
+
+int holes_load(const struct items *it, const struct inode *in, uint64_t at, uint32_t *ret)
+{
+    struct holes h;
+    int err = next_map(it, in, at, &h);
+
+    if (err < 0 && err != -ENOENT)
+        return err;
+    *ret = err == 0 && h.at == at ? h.map : 0;
+    return 0;
+}
+
+static int put_map(const struct items *it, uint64_t at, uint32_t map)
+{
+    struct key k = key_make(it->ino, ITEM_HOLES, at);
+    uint8_t buf[HOLES_ITEM_LEN];
+
+    holes_encode(map, buf);
+    return map ? tree_put(it->tree, k, buf, sizeof buf) : tree_del(it->tree, k);
+}
+
+/* The grain gets another map. Stores `in`: both or none. */
+static int set_map(const struct items *it, struct inode *in, const struct holes *h, uint32_t map)
+{
+    const struct inode was = *in;
+    int err, more = __builtin_popcount(map) - __builtin_popcount(h->map);
+
+    if (map == h->map)
+        return 0;
+    in->stored = inode_stored(in) - (uint64_t)((int64_t)more * PATCH_PAGE);
+    in->flags |= INODE_HOLES;
+    err = inode_store(it->tree, it->ino, in);
+    if (err == 0)
+        err = put_map(it, h->at, map);
+    if (err < 0) {
+        *in = was;
+        (void)inode_store(it->tree, it->ino, in); /* its page is our own by now */
+    }
+    return err;
+}
+
+int holes_settle(const struct items *it, struct inode *in)
+{
+    struct holes any;
+    int err = next_map(it, in, 0, &any);
+
+    if (err == -ENOENT)
+        in->flags &= ~(uint32_t)INODE_HOLES;
+    return err == -ENOENT ? 0 : err;
+}
+
+int holes_fill(const struct items *it, struct inode *in, struct pages_of u)
+{
+    struct holes h;
+    bool gone = false;
+    int err;
+
+    while (u.from < u.end && (err = next_map(it, in, u.from, &h)) != -ENOENT) {
+        if (err < 0)
+            return err;
+        if (h.at >= u.end)
+            break;
+        uint32_t map = h.map & ~pages_in(h.at, u.from, u.end);
+        err = set_map(it, in, &h, map);
+        if (err < 0)
+            return err;
+        gone |= map == 0;
+        u.from = h.at + EXTENT_GRAIN;
+    }
+    return gone ? holes_settle(it, in) : 0;
+}
+
+int holes_dig(const struct items *it, struct inode *in, uint64_t from, uint64_t end)
+{
+    struct pages_of u = pages_within(from, end);
+
+    for (uint64_t at = grain_start(u.from); u.from < u.end && at < u.end; at += EXTENT_GRAIN) {
+        struct holes h = {.at = at};
+        int err = holes_load(it, in, at, &h.map);
+
+        if (err == 0)
+            err = set_map(it, in, &h, h.map | pages_in(at, u.from, u.end));
+        if (err < 0)
+            return err;
+    }
+    return 0;
+}
+
+void holes_widen(uint64_t at, uint32_t map, uint64_t *from, uint64_t *end)
+{
+    while (*from > at && map >> (*from - 1 - at) / PATCH_PAGE & 1)
+        *from = *from - 1 - (*from - 1 - at) % PATCH_PAGE;
+    while (*end < at + EXTENT_GRAIN && map >> (*end - at) / PATCH_PAGE & 1)
+        *end += PATCH_PAGE - *end % PATCH_PAGE;
+}
+
+bool holes_cover(uint64_t at, uint32_t map, struct pages_of u)
+{
+    return !(pages_in(at, u.from, u.end) & ~map);
+}
+
+/* Where the pages are a hole no more: data, or the end of the grain. */
+static uint64_t behind(const struct holes *h, uint64_t off)
+{
+    uint64_t from = off;
+
+    holes_widen(h->at, h->map, &from, &off);
+    return off;
+}
+
+int holes_pass(const struct items *it, const struct inode *in, uint64_t *off)
+{
+    struct holes h;
+    int err = next_map(it, in, *off, &h);
+
+    if (err < 0)
+        return err == -ENOENT ? 0 : err;
+    uint64_t to = h.at <= *off ? behind(&h, *off) : *off;
+    bool moved = to > *off;
+    *off = to;
+    return moved ? -EAGAIN : 0;
+}
+
+int holes_next(const struct items *it, const struct inode *in, uint64_t off, uint64_t *ret)
+{
+    struct holes h;
+    int err;
+
+    while ((err = next_map(it, in, off, &h)) == 0) {
+        uint64_t pos = off > h.at ? off : h.at;
+        for (; pos < h.at + EXTENT_GRAIN; pos += PATCH_PAGE - pos % PATCH_PAGE)
+            if (h.map >> (pos - h.at) / PATCH_PAGE & 1) {
+                *ret = pos;
+                return 0;
+            }
+        off = h.at + EXTENT_GRAIN;
+    }
+    return err;
+}
+
+/* Bytes of the holes in the grains from `from` up to `end`. */
+int holes_bytes(const struct items *it, const struct inode *in, uint64_t from, uint64_t end,
+                uint64_t *ret)
+{
+    struct tree_cursor c = TREE_CURSOR_INIT;
+    struct key k = key_make(it->ino, ITEM_HOLES, from);
+    int err = in->flags & INODE_HOLES ? tree_seek(it->tree, k, &c) : -ENOENT;
+    uint32_t map;
+    size_t len;
+
+    *ret = 0;
+    for (; err == 0; err = err == 0 ? tree_next(&c) : err) {
+        struct key at = tree_cursor_key(&c);
+        const void *val = tree_cursor_value(&c, &len);
+
+        if (at.hi != k.hi || at.lo >= end)
+            break;
+        err = holes_decode(at, val, len, &map);
+        *ret += err == 0 ? (uint64_t)__builtin_popcount(map) * PATCH_PAGE : 0;
+    }
+    tree_cursor_end(&c);
+    return err == -ENOENT ? 0 : err;
+}
+
+int holes_cut(struct state *p, const struct items *it, struct inode *in, uint64_t from)
+{
+    struct pages_of u = pages_around(from, 0);
+    uint64_t bytes, left = 0, at = grain_start(u.end + EXTENT_GRAIN - 1);
+    int r, err;
+
+    if (!(in->flags & INODE_HOLES))
+        return 0;
+    err = holes_fill(it, in, (struct pages_of){u.end, at});
+    if (err == 0)
+        err = holes_bytes(it, in, at, UINT64_MAX, &bytes);
+    if (err < 0 || bytes == 0)
+        return err;
+    err = items_cut(p, it->tree, range_of_items(it->ino, ITEM_HOLES, at));
+    r = err < 0 ? holes_bytes(it, in, at, UINT64_MAX, &left) : 0;
+    if (r == 0) {
+        in->stored += bytes - left;
+        r = inode_store(it->tree, it->ino, in);
+    }
+    return err < 0 ? err : r;
+}
