@@ -110,7 +110,7 @@ static void drop(const char *name, bool force)
 
     snprintf(line, sizeof line, "drop %s%s", name, force ? " force" : "");
     while (command(line) == EBUSY) {
-        if (++tries == 1000)
+        if (++tries == 20000)
             fail(NULL, "\"%s\": files are open there, although all were closed", line);
         usleep(10000);
     }
