@@ -154,6 +154,12 @@ static int count_namespace(struct check *c, uint64_t number, const void *val, si
     }
     if (f.seq > c->raised.seq)
         c->raised.seq = f.seq;
+    if (c->state.next_ino && f.ino_end > c->raised.next_ino) {
+        check_found(c, true, "namespace", f.name,
+                    "inodes up to %" PRIu64 " are its own, but the next run of numbers begins at "
+                    "%" PRIu64, f.ino_end - 1, c->state.next_ino);
+        c->raised.next_ino = f.ino_end;
+    }
     free(f.target);
     return 0;
 }

@@ -87,8 +87,9 @@ static int ns_add(struct mender *m, uint32_t number, struct ns_fields *f)
         .pages = m->p->pages, .refs = m->p->refs, .root = f->root, .usage = f->usage};
     ns->counted = f->counted;
     ns->next_ino = f->next_ino;
-    if (map64_get(&m->raise, number, &next) && next > ns->next_ino)
-        ns->next_ino = next;
+    ns->ino_end = f->ino_end;
+    if (map64_get(&m->raise, number, &next))
+        ns_saw_ino(m->p, ns, next - 1);
     ns->seq = m->state.seq;
     ns->time = f->time;
     ns->uid = f->uid;
@@ -96,6 +97,9 @@ static int ns_add(struct mender *m, uint32_t number, struct ns_fields *f)
     ns->frozen = f->frozen;
     ns->verify = f->verify;
     ns->branched = f->branched;
+    ns->origin = f->origin;
+    ns->base = f->base;
+    ns->own_ino = f->own_ino;
     atomic_store(&ns->flushes, f->flushes);
     atomic_store(&ns->flushed, f->flushed);
     m->ns[m->count++] = ns;
@@ -110,6 +114,8 @@ static int ns_consider(struct mender *m, uint64_t number, const void *val, size_
 
     if (err < 0)
         return err == -EUCLEAN ? 0 : err;
+    if (f.ino_end > atomic_load(&m->p->next_ino))
+        atomic_store(&m->p->next_ino, f.ino_end);
     if (f.root && !f.target &&
         (map64_get(&m->first, f.root, &none) || map64_get(&m->raise, number, &none)))
         err = ns_add(m, (uint32_t)number, &f);
@@ -175,8 +181,8 @@ static int make_lost_found(struct tree_work *w)
     struct key k;
     int err = free_name(w, NS_ROOT_INO, "lost+found", name, &k);
 
-    if (err == 0 && w->ns->next_ino > KEY_INO_MAX)
-        err = -ENOSPC;
+    if (err == 0)
+        err = ns_need_ino(w->m->p, w->ns);
     if (err < 0)
         return err;
     in.atime = in.mtime = in.ctime = in.btime = now(w->m->p);
@@ -442,14 +448,6 @@ static int mend_tree(struct tree_work *w, uint64_t root)
     return err;
 }
 
-/* No inode number twice in any of them: what is made is given one that is new to all. */
-static void agree_on_next(struct mender *m, uint64_t root, struct ns *first, size_t from)
-{
-    for (size_t i = from; i < m->count; i++)
-        if (m->ns[i]->tree.root == root && first->next_ino < m->ns[i]->next_ino)
-            first->next_ino = m->ns[i]->next_ino;
-}
-
 /* The others of the same root leave it for the new one. */
 static int follow(struct mender *m, uint64_t root, struct ns *first, size_t from)
 {
@@ -459,8 +457,7 @@ static int follow(struct mender *m, uint64_t root, struct ns *first, size_t from
         struct ns *ns = m->ns[i];
         if (ns->tree.root != root)
             continue;
-        if (ns->next_ino < first->next_ino)
-            ns->next_ino = first->next_ino;
+        ns_saw_ino(m->p, ns, first->next_ino - 1);
         if (first->tree.root == root)
             continue;
         err = tree_branch(&first->tree, &ns->tree);
@@ -482,7 +479,6 @@ static int mend_trees(struct mender *m)
         if (map64_get(&seen, root, &none))
             continue;
         err = map64_put(&seen, root, 1);
-        agree_on_next(m, root, w.ns, i + 1);
         if (err == 0)
             err = mend_tree(&w, root);
         if (err == 0)
@@ -525,6 +521,7 @@ static int mender_open(struct mender *m, const struct clock *clock, struct id_ke
     m->p->clock = clock;
     m->p->hooks = &mender_hooks;
     m->p->name_key = id.names;
+    atomic_store(&m->p->next_ino, m->state.next_ino > NS_ROOT_INO ? m->state.next_ino : NS_ROOT_INO + 1);
     m->state.seq++;
     err = pages_open(m->kv, TABLE_PAGES, TABLE_PAGE_COUNTS, m->state.next_page, CACHE_BYTES,
                      &m->p->pages);
@@ -572,6 +569,7 @@ static int write_records(struct mender *m, struct kv_txn *t)
     free(record);
     m->state.next_page = pages_next(m->p->pages);
     m->state.next_number = refs_next(m->p->refs);
+    m->state.next_ino = atomic_load(&m->p->next_ino);
     store_record_encode(&m->state, state);
     return err < 0 ? err : kv_put(t, TABLE_META, "state", 5, state, sizeof state);
 }

@@ -43,24 +43,24 @@ static int find_ns(struct replay *r, uint32_t number, struct ns **ret_ns)
     return 0;
 }
 
-/* The tree of a namespace; numbers of inodes in it are given out above `ino` from now on. */
+/* The tree of a namespace, or of orphans. Inode `ino` is used there: its number is not given again. */
 static int find_tree(struct replay *r, uint32_t number, uint64_t ino, struct tree **ret_tree)
 {
     uint64_t *next = &r->p->orphans.next_ino;
     struct ns *ns;
-    int err = 0;
+    int err;
 
-    *ret_tree = &r->p->orphans.tree;
-    if (number != OP_NS_ORPHANS) {
-        err = find_ns(r, number, &ns);
-        if (err < 0)
-            return err;
-        *ret_tree = &ns->tree;
-        next = &ns->next_ino;
-        ns->dirty = true;
+    if (number == OP_NS_ORPHANS) {
+        *ret_tree = &r->p->orphans.tree;
+        *next = *next <= ino ? ino + 1 : *next;
+        return 0;
     }
-    if (*next <= ino)
-        *next = ino + 1;
+    err = find_ns(r, number, &ns);
+    if (err < 0)
+        return err;
+    *ret_tree = &ns->tree;
+    ns_saw_ino(r->p, ns, ino);
+    ns->dirty = true;
     return 0;
 }
 
@@ -216,6 +216,7 @@ static int new_ns(struct state *p, uint32_t number, struct ns_fields *f, struct 
         return err;
     ns_set_fields(*ret, number, f);
     (*ret)->counted = true; /* it begins with nothing */
+    ns_saw_ino(p, *ret, NS_ROOT_INO);
     natives_note_verify(&p->natives, (*ret)->verify);
     return 0;
 }
@@ -286,7 +287,7 @@ static int do_ns_branch(struct replay *r, const struct op *op)
         ns_discard(ns);
         return err;
     }
-    ns->next_ino = from->next_ino > ns->next_ino ? from->next_ino : ns->next_ino;
+    ns_saw_ino(r->p, ns, from->next_ino - 1);
     insert_ns(r->p, ns);
     return 0;
 }

@@ -3,6 +3,7 @@
 #include "ns_record.h"
 #include "bytes.h"
 #include "id.h"
+#include "key.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,9 +11,21 @@
 /* ---- records: FORMAT.md, "Namespaces" ---- */
 
 #define HEAD_1 56 /* of version 1, which says nothing of flushes */
-#define HEAD_2 72 /* of version 2, which says nothing of what its inodes take */
-#define RECORD_HEAD 88
+#define HEAD_2 72 /* of version 2, which says nothing of what its inodes take, runs and origins */
+#define RECORD_HEAD 152
 #define RECORD_VERSION 3
+
+static void put_instant(uint8_t *out, const struct ns_instant *i)
+{
+    put_le32(out, i->ns);
+    put_le32(out + 4, i->generation);
+    put_le64(out + 8, i->seq);
+}
+
+static struct ns_instant get_instant(const uint8_t *v)
+{
+    return (struct ns_instant){get_le32(v), get_le32(v + 4), get_le64(v + 8)};
+}
 
 size_t ns_record_encode(uint32_t number, const struct ns_fields *f, uint8_t *out)
 {
@@ -34,6 +47,10 @@ size_t ns_record_encode(uint32_t number, const struct ns_fields *f, uint8_t *out
     put_le64(out + 64, (uint64_t)f->flushed);
     put_le64(out + 72, f->usage.inodes);
     put_le64(out + 80, f->usage.bytes);
+    put_le64(out + 88, f->ino_end);
+    put_instant(out + 96, &f->origin);
+    put_le64(out + 120, f->own_ino);
+    put_instant(out + 128, &f->base);
     memcpy(out + RECORD_HEAD, f->name, name);
     if (target)
         memcpy(out + RECORD_HEAD + name, f->target, target);
@@ -53,6 +70,15 @@ static size_t head_of(const uint8_t *v, size_t len)
 static bool is_name(const uint8_t *name, size_t len)
 {
     return len > 0 && len <= VFS_NAME_MAX && !memchr(name, 0, len) && !memchr(name, '/', len);
+}
+
+static void decode_branch(const uint8_t *v, struct ns_fields *ret)
+{
+    if (get_le64(v + 88) > ret->ino_end)
+        ret->ino_end = get_le64(v + 88);
+    ret->origin = get_instant(v + 96);
+    ret->own_ino = get_le64(v + 120);
+    ret->base = get_instant(v + 128);
 }
 
 int ns_decode(const void *val, size_t len, struct ns_fields *ret)
@@ -82,6 +108,11 @@ int ns_decode(const void *val, size_t len, struct ns_fields *ret)
         ret->usage = (struct usage){get_le64(v + 72), get_le64(v + 80)};
         ret->counted = v[9] & 16;
     }
+    ret->ino_end = ret->next_ino;
+    if (head == RECORD_HEAD)
+        decode_branch(v, ret);
+    if (ret->ino_end > KEY_INO_MAX + 1)
+        return -EUCLEAN;
     if (v[9] & 2) {
         ret->target = strndup((const char *)v + head + name, len - head - name);
         if (!ret->target)

@@ -31,22 +31,25 @@ void store_record_encode(const struct store_record *s, uint8_t out[STORE_RECORD_
 {
     const uint64_t f[] = {s->seq,         s->next_page,   s->next_number, s->next_pack,
                           s->next_ns,     s->orphan_root, s->orphan_next, s->epoch,
-                          s->log_segment, s->log_offset};
+                          s->log_segment, s->log_offset,  s->next_ino};
 
     for (size_t i = 0; i < sizeof f / sizeof *f; i++)
         put_le64(out + 8 + i * 8, f[i]);
     put_le64(out, id_checksum(out + 8, STORE_RECORD_LEN - 8, 1));
 }
 
+#define LEN_5 88 /* before version 6 */
+
 int store_record_decode(const void *val, size_t len, struct store_record *ret)
 {
     const uint8_t *v = val;
 
-    if (len != STORE_RECORD_LEN || get_le64(v) != id_checksum(v + 8, STORE_RECORD_LEN - 8, 1))
+    if ((len != STORE_RECORD_LEN && len != LEN_5) || get_le64(v) != id_checksum(v + 8, len - 8, 1))
         return -EUCLEAN;
     *ret = (struct store_record){get_le64(v + 8),  get_le64(v + 16), get_le64(v + 24), get_le64(v + 32),
                           get_le64(v + 40), get_le64(v + 48), get_le64(v + 56), get_le64(v + 64),
-                          get_le64(v + 72), get_le64(v + 80)};
+                          get_le64(v + 72), get_le64(v + 80),
+                          len == LEN_5 ? 0 : get_le64(v + 88)};
     return 0;
 }
 

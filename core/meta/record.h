@@ -42,7 +42,8 @@ void store_id_of(const uint8_t secret[ID_SECRET_LEN], int64_t created, unsigned 
 struct store_record {
     uint64_t seq, next_page, next_number, next_pack, next_ns, orphan_root, orphan_next;
     uint64_t epoch, log_segment, log_offset; /* where the log goes on behind this commit */
+    uint64_t next_ino; /* that no run has; 0: of a version before 6, it is not known */
 };
-#define STORE_RECORD_LEN 88
+#define STORE_RECORD_LEN 96
 void store_record_encode(const struct store_record *s, uint8_t out[STORE_RECORD_LEN]);
 int store_record_decode(const void *val, size_t len, struct store_record *ret); /* -EUCLEAN */

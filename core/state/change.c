@@ -146,7 +146,8 @@ void store_record_freeze(struct state *p, const struct log_pos *pos, uint8_t out
                       .next_pack = packs_next(p->packs),
                       .next_ns = p->names.next,
                       .orphan_root = p->orphans.tree.root,
-                      .orphan_next = p->orphans.next_ino};
+                      .orphan_next = p->orphans.next_ino,
+                      .next_ino = atomic_load(&p->next_ino)};
 
     rwlock_held_write(&p->gate);
     store_record_encode(&s, out);

@@ -8,6 +8,7 @@
  * A dropped one leaves the names at once; its struct stays while the kernel or an open file knows
  * its number, and the number is used again only after that.
  */
+#include "report.h"
 #include "state.h"
 #include <errno.h>
 #include <linux/fs.h>
@@ -185,12 +186,58 @@ int ns_alloc(struct state *p, const char *name, struct ns **ret_ns)
     }
     rwlock_init(&ns->lock, "namespace");
     ns->tree = (struct tree){.pages = p->pages, .refs = p->refs};
-    ns->next_ino = NS_ROOT_INO + 1;
+    ns->next_ino = ns->ino_end = NS_ROOT_INO + 1;
     ns->counted = true;
     ns->time = now(p);
     ns->dirty = true;
     *ret_ns = ns;
     return 0;
+}
+
+/* ---- numbers of inodes ---- */
+
+#define INO_RUN 1024
+
+static void raise_next(struct state *p, uint64_t next)
+{
+    uint64_t was = atomic_load(&p->next_ino);
+
+    while (was < next && !atomic_compare_exchange_weak(&p->next_ino, &was, next))
+        ;
+}
+
+static int no_inodes(struct state *p)
+{
+    if (!atomic_exchange(&p->told_no_inodes, true))
+        report(REPORT_ALARM, "the store has given all numbers of inodes that there are, 2^42: no "
+                             "file can be made in it any more; copy its files to a new store");
+    return -ENOSPC;
+}
+
+int ns_need_ino(struct state *p, struct ns *ns)
+{
+    uint64_t first = atomic_load(&p->next_ino), end;
+
+    if (ns->next_ino < ns->ino_end)
+        return 0;
+    do {
+        if (first > KEY_INO_MAX)
+            return no_inodes(p);
+        end = first + INO_RUN > KEY_INO_MAX ? KEY_INO_MAX + 1 : first + INO_RUN;
+    } while (!atomic_compare_exchange_weak(&p->next_ino, &first, end));
+    ns->next_ino = first;
+    ns->ino_end = end;
+    ns->dirty = true;
+    return 0;
+}
+
+void ns_saw_ino(struct state *p, struct ns *ns, uint64_t ino)
+{
+    if (ns->next_ino <= ino)
+        ns->next_ino = ino + 1;
+    if (ns->ino_end < ns->next_ino)
+        ns->ino_end = ns->next_ino;
+    raise_next(p, ns->ino_end);
 }
 
 /* The root directory was made before its namespace had a number. */
@@ -313,6 +360,16 @@ int ns_create_symlink(struct txn *t, const char *name, const char *target,
     return 0;
 }
 
+/* It has the numbers of its origin up to here, and takes a run of its own when it needs one. */
+static void be_branch(struct state *p, struct ns *ns, const struct ns *from)
+{
+    ns->next_ino = ns->ino_end = ns->own_ino = from->next_ino;
+    ns->origin = (struct ns_instant){from->number, from->generation, atomic_load(&p->seq)};
+    ns->base = ns->origin;
+    ns->branched = true;
+    ns->counted = from->counted;
+}
+
 int ns_branch(struct state *p, const char *from, const char *to, uint64_t *ret_seq,
               uint32_t *ret_number)
 {
@@ -332,9 +389,7 @@ int ns_branch(struct state *p, const char *from, const char *to, uint64_t *ret_s
         err = txn_begin_alone(p, 0, &t);
     if (err == 0) {
         err = src->live ? tree_branch(&src->tree, &ns->tree) : -ENOENT;
-        ns->next_ino = src->next_ino;
-        ns->branched = true;
-        ns->counted = src->counted;
+        be_branch(p, ns, src);
         if (err == 0) {
             err = ns_publish(&t, ns, src);
             if (err < 0)

@@ -29,7 +29,7 @@ struct ns {
     struct capture_tap tap; /* of the tree, since the log is open */
     uint64_t recorded_root; /* gate; what the last freeze recorded, */
     struct usage recorded;  /* and of the tree's usage */
-    uint64_t next_ino;
+    uint64_t next_ino, ino_end; /* the numbers between are its own: ns_need_ino */
     uint64_t seq;  /* of its last change */
     bool frozen;   /* setting ns:NAME.frozen: no changes */
     bool verify;   /* setting ns:NAME.verify open: what the kernel will read is verified first */
@@ -37,6 +37,8 @@ struct ns {
     bool branched; /* fixed; it was another one's branch */
     bool counted;  /* the tree's usage is that of all its inodes; else of what changed since it was
                       read from a record that has none (usage.h) */
+    struct ns_instant origin, base; /* as its record has them (ns_record.h) */
+    uint64_t own_ino;
     _Atomic uint64_t flushes; /* that had changes of it, ever, */
     _Atomic int64_t flushed;  /* and when the last of them froze it, ns since the epoch; 0: none */
     _Atomic uint64_t pieces;  /* in how many its files were when they were last counted (du.h), */
@@ -88,6 +90,15 @@ uint32_t ns_open_files(struct state *p, const char *name);
 int ns_next(struct state *p, const char *after, struct ns **ret_ns);
 /* By number, for readdir: live, number > after. */
 int ns_next_number(struct state *p, uint32_t after, struct ns **ret_ns);
+/* Numbers of inodes are the store's: a namespace takes them in runs, and nobody else gives what is in
+ * its run. So no two files get one number, in whatever namespaces, and what both sides of a branch
+ * have under one number is one file. A number that was given is in a frame of the log, and a run that
+ * is in none is forgotten: so runs need no frames.
+ *
+ * After it, ns->next_ino is one. -ENOSPC: the store has given all there are. Needs ns->lock (write). */
+int ns_need_ino(struct state *p, struct ns *ns);
+/* `ino` is used in it, whoever gave it. Where it was not the namespace's own, the run ends there. */
+void ns_saw_ino(struct state *p, struct ns *ns, uint64_t ino);
 int ns_set_frozen(struct state *p, const char *name, bool frozen);
 int ns_set_verify(struct state *p, const char *name, bool on_open);
 

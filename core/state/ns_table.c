@@ -138,6 +138,10 @@ void ns_set_fields(struct ns *ns, uint32_t number, struct ns_fields *f)
     ns->tree.usage = ns->recorded = f->usage;
     ns->counted = f->counted;
     ns->next_ino = f->next_ino;
+    ns->ino_end = f->ino_end;
+    ns->origin = f->origin;
+    ns->base = f->base;
+    ns->own_ino = f->own_ino;
     ns->seq = f->seq;
     ns->time = f->time;
     ns->uid = f->uid;
@@ -158,6 +162,10 @@ void ns_get_fields(const struct ns *ns, struct ns_fields *ret)
                               .root = ns->tree.root,
                               .usage = ns->tree.usage,
                               .next_ino = ns->next_ino,
+                              .ino_end = ns->ino_end,
+                              .origin = ns->origin,
+                              .base = ns->base,
+                              .own_ino = ns->own_ino,
                               .seq = ns->seq,
                               .time = ns->time,
                               .flushed = atomic_load(&ns->flushed),
@@ -182,6 +190,7 @@ static int load_one(struct state *p, uint32_t number, const void *val, size_t le
     if (err < 0)
         return err;
     ns_set_fields(ns, number, &f);
+    ns_saw_ino(p, ns, NS_ROOT_INO);
     natives_note_verify(&p->natives, ns->verify);
     ns->dirty = false;
     WRITE_GUARD(&p->names.lock);

@@ -151,11 +151,13 @@ struct state {
 
     struct rwlock gate;    /* "gate" */
     _Atomic uint64_t seq;  /* of the last change */
+    _Atomic uint64_t next_ino; /* from here on no namespace has a number of an inode */
     _Atomic bool readonly; /* a commit or a part of a start failed, and nobody knows how far */
     _Atomic bool promised; /* the tables say that a log of this epoch must be there */
     _Atomic(const char *) readonly_what; /* which, or NULL; static text, */
     _Atomic int readonly_err;            /* and its error */
     _Atomic bool closing;
+    _Atomic bool told_no_inodes;
 
     struct pages *pages;
     struct refs *refs;

@@ -34,7 +34,8 @@ static int put_identity(struct kv *kv, const struct identity *identity)
                       .next_number = 1,
                       .next_pack = 1,
                       .next_ns = 1,
-                      .orphan_next = 1};
+                      .orphan_next = 1,
+                      .next_ino = NS_ROOT_INO + 1};
     uint8_t id[IDENTITY_LEN], state[STORE_RECORD_LEN];
     struct kv_txn *t;
     int err = kv_txn_begin(kv, &t);
@@ -425,6 +426,7 @@ int store_open(const struct state_config *config, struct state **ret_p)
         atomic_store(&p->seq, s.seq);
         p->flush->durable_seq = s.seq;
         p->names.next = (uint32_t)s.next_ns;
+        atomic_store(&p->next_ino, s.next_ino > NS_ROOT_INO ? s.next_ino : NS_ROOT_INO + 1);
         err = ns_table_load(p);
     }
     if (err == 0)

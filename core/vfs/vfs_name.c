@@ -214,8 +214,6 @@ static int add_inode(struct state *p, struct ns *ns, uint64_t dir_ino, struct in
         return -EEXIST;
     if (err != -ENOENT)
         return err;
-    if (ino > KEY_INO_MAX)
-        return -ENOSPC;
     if (S_ISDIR(in->mode) && dir->nlink == UINT32_MAX)
         return -EMLINK;
     in->parent = S_ISDIR(in->mode) ? dir_ino : 0;
@@ -265,6 +263,8 @@ static int make(struct state *p, uint64_t parent, const char *name, struct inode
     {
         NS_GUARD(&t, t.ns);
         err = t.ns->live ? dir_load(&t.ns->tree, vfs_node_ino(parent), &dir) : -ESTALE;
+        if (err == 0)
+            err = ns_need_ino(p, t.ns);
         if (err == 0) {
             inode_inherit(p, &dir, cred, in);
             fresh.ino = t.ns->next_ino;
@@ -314,8 +314,8 @@ static int add_nameless(struct state *p, struct ns *ns, uint64_t dir_ino, struct
     struct vnode *v;
     int err = ns->live ? dir_load(&ns->tree, dir_ino, &dir) : -ESTALE;
 
-    if (err == 0 && ns->next_ino > KEY_INO_MAX)
-        err = -ENOSPC;
+    if (err == 0)
+        err = ns_need_ino(p, ns);
     if (err == 0)
         err = vnode_get(p, vfs_node(ns->number, ns->next_ino), &v);
     if (err < 0)
@@ -467,6 +467,8 @@ static int link_across(struct state *p, const struct items *src, struct ns *ns, 
 
     if (err == 0)
         err = inode_load(src->tree, src->ino, &in);
+    if (err == 0)
+        err = ns_need_ino(p, ns);
     if (err < 0)
         return err;
     if (!S_ISREG(in.mode))

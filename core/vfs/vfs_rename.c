@@ -185,8 +185,9 @@ static int vacate(struct state *p, struct ns *ns, const struct spot *s,
 
     if (!whiteout)
         return name_del(p, &ns->tree, s->key, s->name);
-    if (ns->next_ino > KEY_INO_MAX)
-        return -ENOSPC;
+    err = ns_need_ino(p, ns);
+    if (err < 0)
+        return err;
     err = inode_store(&ns->tree, ns->next_ino, whiteout);
     if (err == 0)
         err = dirent_put(p, &ns->tree, s->key, ns->next_ino, whiteout->mode, s->name);

@@ -178,7 +178,7 @@ Test(repair, namespaces_that_share_a_root_still_share_it)
     read_file(&x, "triplet/lost+found/#6", "another content");
     read_file(&x, "main/lost+found/#6", "another content");
     put_file(&x, "twin/new", "no inode number twice");
-    cr_assert_eq(ino_of(&x, "twin/new"), 9);
+    cr_assert_gt(ino_of(&x, "twin/new"), ino_of(&x, "main/lost+found"));
     down_clean(&x);
     is_clean(&x, &f);
     (void)b;

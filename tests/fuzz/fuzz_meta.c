@@ -56,7 +56,9 @@ static void check_state(const uint8_t *data, size_t len)
 
     if (store_record_decode(b, 8 + len, &s) == 0) {
         store_record_encode(&s, again);
-        MUST(8 + len == STORE_RECORD_LEN && memcmp(b, again, STORE_RECORD_LEN) == 0);
+        /* One of before version 6 says less. */
+        MUST(8 + len == STORE_RECORD_LEN ? memcmp(b, again, STORE_RECORD_LEN) == 0
+                                         : memcmp(b + 8, again + 8, len) == 0);
     }
     free(b);
 }
