@@ -118,6 +118,104 @@ void recover_settled(struct state *p)
 
 /* ---- slots ---- */
 
+/* What was replayed may be more than a sync vouches for: if power goes before it is committed, the
+ * next start replays less of it, and may find the slot named. */
+static int leave_for_commit(struct state *p, uint64_t number)
+{
+    int err = refs_bury_slot(p->refs, number);
+
+    if (err == 0)
+        refs_cancel(p->refs, number);
+    return err;
+}
+
+static bool is_in(struct state *p, const struct map64 *map, uint64_t number)
+{
+    uint64_t none;
+    MUTEX_GUARD(&p->contents.lock);
+    return map64_get(map, number, &none);
+}
+
+struct loading {
+    struct state *p;
+    uint64_t first; /* numbers before it the last commit gave */
+};
+
+/* A slot the commit names becomes a content again; any other was never committed, or its content
+ * was sealed: it goes. So do sums that a power loss left alone. */
+static int load_or_reap(const char *name, void *ctx)
+{
+    const struct loading *l = ctx;
+    struct state *p = l->p;
+    char slot[DISK_NAME_MAX + 1];
+    struct entry e;
+    uint64_t number;
+    bool sums = blob_strip_sums(name, slot);
+    int err;
+
+    if (blob_parse_slot(slot, &number) < 0)
+        return 0;
+    err = refs_entry(p->refs, number, false, NULL, &e);
+    if (is_in(p, &p->contents.unwritten, number))
+        return 0;
+    if (err == 0 && e.kind == ENTRY_SLOT && e.count > 0)
+        return sums ? 0 : content_adopt_slot(p, number, e.size);
+    if (err < 0 && err != -ENOENT)
+        return err == -ENOMEM ? err : 0;    /* nobody knows whose it is: it stays */
+    if (err == 0 && e.kind == ENTRY_SLOT) /* of a file that is deleted, or was being made whole */
+        return leave_for_commit(p, number);
+    if (!refs_has_slot(p->refs, number) &&
+        !(err == -ENOENT && number < l->first && lost_start_keep(p)))
+        (void)blob_unlink_slot(p->config.disk, number); /* else the next start does it */
+    return 0;
+}
+
+static bool is_unnamed(struct state *p, struct content *c, void *ctx)
+{
+    struct entry e;
+
+    (void)ctx;
+    return refs_entry(p->refs, c->number, false, NULL, &e) == 0 && e.count == 0;
+}
+
+/* What the log began and no item names. */
+static void cancel_unnamed(struct state *p)
+{
+    struct content *c;
+
+    while (contents_pick(p, is_unnamed, NULL, &c, 1)) {
+        refs_cancel(p->refs, c->number);
+        content_unlist(p, c, CONTENT_GONE);
+        content_unref(c);
+    }
+}
+
+/* Of the numbers that the log began those that no item names, also where the slot is gone: the
+ * daemon died while it took one back. */
+static int cancel_begun(struct state *p, uint64_t first)
+{
+    struct entry e;
+    int err = 0;
+
+    for (uint64_t n = first; n < refs_next(p->refs) && err == 0; n++)
+        if (refs_entry(p->refs, n, false, NULL, &e) == 0 && e.count == 0 && e.kind == ENTRY_SLOT)
+            err = leave_for_commit(p, n);
+    return err;
+}
+
+static int load_slots(struct state *p, uint64_t first)
+{
+    struct loading l = {p, first};
+
+    cancel_unnamed(p);
+    int err = cancel_begun(p, first);
+    if (err == 0)
+        err = disk_list(p->config.disk, "slots", load_or_reap, &l);
+    if (err < 0 && !io_is_short(err))
+        state_turn_readonly(p, "looking for slots", err);
+    return io_is_short(err) ? err : 0;
+}
+
 /* What the log has for them, then all of them are opened. What was done is not done again. */
 static int try_slots(struct state *p)
 {
@@ -127,7 +225,7 @@ static int try_slots(struct state *p)
     if (err < 0)
         return err;
     l->written = true;
-    return contents_load(p, l->first);
+    return load_slots(p, l->first);
 }
 
 int recover_slots(struct state *p)

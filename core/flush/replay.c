@@ -122,7 +122,7 @@ static int do_content_new(struct replay *r, const struct op *op)
 {
     int err = op->number ? refs_new_at(r->p->refs, op->number) : -EUCLEAN;
 
-    return err < 0 ? err : content_restore(r->p, op->number, op->a, op->b);
+    return err < 0 ? err : content_restore(r->p, op->number, op->a, op->b, NULL);
 }
 
 /* A slot that the log speaks of, and that the commit gave its number, has a row. Where that is lost
@@ -185,7 +185,7 @@ static int do_content_slot(struct replay *r, const struct op *op)
     if (err == 0)
         err = refs_set_slot(r->p->refs, op->number, op->a);
     if (c && err == 0)
-        content_unlist(r->p, c); /* the slot has its bytes; contents_load opens it */
+        content_unlist(r->p, c, CONTENT_GONE); /* the slot has its bytes; load_slots opens it */
     content_unref(c);
     return err < 0 ? err : replay_slots_synced(r->slots, op->number);
 }
@@ -199,7 +199,7 @@ static int do_content_cancel(struct replay *r, const struct op *op)
     if (err == 0 && (e.count > 0 || entry_is_sealed(&e)))
         err = -EUCLEAN;
     if (c && err == 0)
-        content_unlist(r->p, c);
+        content_unlist(r->p, c, CONTENT_GONE);
     content_unref(c);
     if (err == 0)
         refs_cancel(r->p->refs, op->number);

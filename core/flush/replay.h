@@ -4,7 +4,7 @@
  * contents that the last commit has, in order, until they are what they were.
  *
  * While it runs nothing is collected, sealed or deleted: a frame may name a number that is at zero
- * just now. Buffers come out of the frames; what is in slots is opened by contents_load afterwards,
+ * just now. Buffers come out of the frames; what is in slots is opened by load_slots afterwards,
  * when it is known how long each is. Nothing is logged.
  *
  * Errors: -EUCLEAN a frame, or what it wants to change, is not as it must be: reported with

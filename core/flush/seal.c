@@ -35,6 +35,7 @@ struct pass {
 struct task {
     struct pass *pass;
     struct content *c;
+    enum content_state was; /* before it was marked */
 };
 
 /* May it be sealed in this kind of pass? Without looking at who has it open. Needs contents. */
@@ -42,11 +43,12 @@ static bool wanted(struct state *p, struct content *c, void *ctx)
 {
     const struct pass *pass = ctx;
 
-    if (c->sealing || c->changing || atomic_load(&p->contents.barred))
+    if (!content_is_open(c) || c->changing || atomic_load(&p->contents.barred))
         return false;
-    if (!c->blob)
+    if (!c->slot)
         return pass->what != SEAL_NEW || c->seal_error == 0 || c->changed > c->tried;
-    if (pass->what <= SEAL_BUFFERS || (c->stuck && !pass->all && ticks(p) - c->tried < STUCK_RETRY))
+    if (pass->what <= SEAL_BUFFERS ||
+        (c->seal_error && !pass->all && ticks(p) - c->tried < STUCK_RETRY))
         return false;
     return pass->what == SEAL_CLOSED ||
            ticks(p) - c->changed >= settings_get(&p->settings, SET_SEAL_DELAY);
@@ -55,28 +57,31 @@ static bool wanted(struct state *p, struct content *c, void *ctx)
 static bool is_slot(struct state *p, const struct content *c)
 {
     MUTEX_GUARD(&p->contents.lock);
-    return c->blob != NULL;
+    return c->slot != NULL;
 }
 
 /* A buffer may spill while it is looked at: then it is left for the next pass. */
-static bool mark(struct state *p, struct content *c)
+static bool mark(struct state *p, struct content *c, enum content_state *ret_was)
 {
     bool slot = is_slot(p, c);
 
     if (slot && c->owner && vnode_is_open(p, c->owner, true))
         return false;
     MUTEX_GUARD(&p->contents.lock);
-    if (c->sealing || c->changing || !c->listed || slot != (c->blob != NULL) ||
+    if (!content_is_open(c) || c->changing || slot != (c->slot != NULL) ||
         atomic_load(&p->contents.barred))
         return false;
-    c->sealing = true;
+    *ret_was = c->state;
+    content_set_state(p, c, CONTENT_SEALING);
     return true;
 }
 
-static void unmark(struct state *p, struct content *c)
+/* What was a buffer may have a slot by now, and what was collected meanwhile stays out. */
+static void unmark(struct state *p, struct content *c, enum content_state was)
 {
     MUTEX_GUARD(&p->contents.lock);
-    c->sealing = false;
+    if (content_is_listed(c))
+        content_set_state(p, c, c->slot ? CONTENT_SLOT : was);
 }
 
 static struct key owner_key(const struct content *c)
@@ -117,7 +122,7 @@ static void rename_item(struct state *p, const struct content *c, uint64_t targe
 
 static void sealed(struct state *p, struct content *c, uint64_t target)
 {
-    if (c->blob) {
+    if (c->slot) {
         /* Without memory the slot's name stays until the next start. */
         (void)refs_bury_slot(p->refs, c->number);
         MUTEX_GUARD(&p->contents.lock);
@@ -125,7 +130,7 @@ static void sealed(struct state *p, struct content *c, uint64_t target)
     }
     if (target != c->number)
         rename_item(p, c, target);
-    content_unlist(p, c);
+    content_unlist(p, c, CONTENT_SEALED);
 }
 
 /* Sealing synced the slot, perhaps after it was deleted with its number: then its sums are left,
@@ -135,7 +140,7 @@ static void forget_sums(struct state *p, const struct content *c)
 {
     char name[DISK_NAME_MAX + 1], sums[DISK_NAME_MAX + 6];
 
-    if (!c->blob)
+    if (!c->slot)
         return;
     blob_slot_name(c->number, name);
     snprintf(sums, sizeof sums, "%s.sums", name);
@@ -151,8 +156,8 @@ static int place(struct pass *pass, struct content *c, const struct id *id,
     int err = refs_entry(p->refs, c->number, false, NULL, &e);
 
     if (err == 0)
-        err = c->blob
-                  ? objects_seal_blob(p->objects, c->number, c->blob, id, seen, &target)
+        err = c->slot
+                  ? objects_seal_blob(p->objects, c->number, c->slot->blob, id, seen, &target)
                   : objects_seal_buffer(p->objects, c->number, c->data, (uint32_t)c->len, seen,
                                         &target);
     if (err == 0)
@@ -160,7 +165,7 @@ static int place(struct pass *pass, struct content *c, const struct id *id,
     /* Collected while it waited, or, when a view seals beside a flush, in the midst of it. */
     if (err == -ENOENT && refs_entry(p->refs, c->number, false, NULL, &e) == -ENOENT) {
         forget_sums(p, c);
-        content_unlist(p, c);
+        content_unlist(p, c, CONTENT_GONE);
         return 0;
     }
     return err;
@@ -169,17 +174,18 @@ static int place(struct pass *pass, struct content *c, const struct id *id,
 static int seal_slot(struct pass *pass, struct content *c)
 {
     struct state *p = pass->p;
+    struct blob *b = c->slot->blob;
     struct objects_seen seen;
     struct id id;
-    MUTEX_GUARD(&c->sync); /* a flush may be syncing it */
-    int err = objects_hash_blob(p->objects, c->blob, &id);
+    MUTEX_GUARD(&c->slot->sync); /* a flush may be syncing it */
+    int err = objects_hash_blob(p->objects, b, &id);
 
     /* Placing it syncs it: the bulk of that is done here, while branches need not wait for it. */
     if (err == 0)
-        err = blob_sync_slot(c->blob);
+        err = blob_sync_slot(b);
     if (err < 0)
         return err;
-    objects_look_blob(p->objects, c->blob, &id, &seen);
+    objects_look_blob(p->objects, b, &id, &seen);
     READ_GUARD(&p->gate);
     return place(pass, c, &id, &seen);
 }
@@ -189,7 +195,7 @@ static int seal_content(struct pass *pass, struct content *c)
     static const struct id none;
     struct objects_seen seen;
 
-    if (c->blob)
+    if (c->slot)
         return seal_slot(pass, c);
     if (pass->gate_held)
         return place(pass, c, &none, NULL);
@@ -224,7 +230,7 @@ static int make_slot(struct pass *pass, struct content *c, int err)
 /* It stays a slot, or a buffer, of which a commit keeps the bytes. */
 static void stays(struct pass *pass, struct content *c, int err, bool tell)
 {
-    const char *what = c->blob ? "slot" : "content";
+    const char *what = c->slot ? "slot" : "content";
 
     atomic_store(&pass->one_error, err);
     blame_note(pass->p, BLAME_SLOT, err, c->number, "%s %llu cannot be sealed", what,
@@ -232,7 +238,7 @@ static void stays(struct pass *pass, struct content *c, int err, bool tell)
     if (tell)
         report(REPORT_WARN, "%s %llu cannot be sealed (%s): %s tried again", what,
                (unsigned long long)c->number, strerror(-err),
-               c->blob ? "it stays as it is, and is" : "the metadata keeps its bytes, and it is");
+               c->slot ? "it stays as it is, and is" : "the metadata keeps its bytes, and it is");
 }
 
 /* A full disk has no room for a commit, either. */
@@ -245,12 +251,12 @@ static void holds_all(struct pass *pass, struct content *c, int err)
 
 static void failed(struct pass *pass, struct content *c, int err)
 {
-    bool slot = c->blob || make_slot(pass, c, err) == 0, again = stuck_note(pass->p, c, err);
+    bool slot = c->slot || make_slot(pass, c, err) == 0, again = stuck_note(pass->p, c, err);
 
     atomic_fetch_add(&pass->failed, 1);
     if (!slot && io_is_full(err))
         holds_all(pass, c, err);
-    else if (slot && blob_is_suspect(c->blob))
+    else if (slot && blob_is_suspect(c->slot->blob))
         state_turn_readonly(pass->p, "syncing a slot", err);
     else
         stays(pass, c, err, !again && !io_is_passing(err));
@@ -271,7 +277,7 @@ static int run_task(void *arg)
             atomic_fetch_add(&t->pass->put_off, 1);
         else
             failed(t->pass, t->c, err);
-        unmark(t->pass->p, t->c);
+        unmark(t->pass->p, t->c, t->was);
     }
     content_unref(t->c);
     return 0;
@@ -289,8 +295,9 @@ static int round_once(struct pass *pass, struct task *tasks, struct content **pi
     atomic_store(&pass->failed, 0);
     atomic_store(&pass->sealed, 0);
     for (size_t i = 0; i < n; i++) {
-        if (mark(p, picked[i]))
-            tasks[todo++] = (struct task){pass, picked[i]};
+        tasks[todo] = (struct task){.pass = pass, .c = picked[i]};
+        if (mark(p, picked[i], &tasks[todo].was))
+            todo++;
         else
             content_unref(picked[i]);
     }

@@ -36,8 +36,8 @@ struct blame {
 };
 
 struct blames {
-    struct mutex lock; /* "blame": a leaf; guards the rest */
-    struct blame of[BLAME_KINDS];
+    struct mutex lock; /* "blame": a leaf */
+    struct blame of[BLAME_KINDS] GUARDED_BY(blame);
 };
 
 /* If there is a note of that kind, it stays: a first failure causes others. */

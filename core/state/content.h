@@ -17,41 +17,80 @@ struct far;
 struct state;
 struct txn;
 
+/*
+ * What a content is, and who makes which move. content_set_state aborts at any other, in every
+ * build. What is in a box a writer may change in place; that and SEALING is in the table.
+ *
+ *               ┌────────┐    2    ┌──────┐
+ *     NEW ──1──>│ BUFFER ├────────>│ SLOT │<──1── NEW
+ *               └──┬──^──┘         └──^───┘        a box ──5──> SEALING ──6──> the box it was in,
+ *                 3│  │4             2│                           │            or SLOT
+ *               ┌──v──┴──┐            │                           └─────7──> SEALED
+ *               │  HELD  ├────────────┘            a box ──8──> CANCELLED
+ *               └────────┘                         a box or SEALING ──9──> GONE
+ *
+ *     the move                              made by                      which holds, beside "contents"
+ *     1  it is in the table                 content_new,                 gate (read);
+ *                                           content_restore              at a start: nothing
+ *     2  its bytes outgrow the buffer       content_make_slot            gate, "content"
+ *     3  a commit will have its bytes       held_frozen; restore         "seal", gate (write); -
+ *     4  they change                        who began a change of it     gate (read), "content"
+ *     5  no writer may begin                mark                         "seal"
+ *     6  it could not be sealed             unmark                       "seal"
+ *     7  its number is that of an object    sealed                       "seal", gate
+ *     8  its number is not needed           content_cancel               gate (read), "content"
+ *     9  it is forgotten                    content_forget,              gate (read)
+ *                                           replay, content_disown       at a start, or gate (write)
+ *
+ * `restore` is in held.c; `mark`, `unmark` and `sealed` are in seal.c. A content that SEALING finds
+ * in a buffer may get a slot meanwhile (2). Who began a change keeps it from 5, and who holds "seal"
+ * from 3.
+ */
+enum content_state {
+    CONTENT_NEW,     /* one thread alone knows it */
+    CONTENT_BUFFER,  /* its bytes are in memory */
+    CONTENT_HELD,    /* likewise; a commit has these very ones, or will have them (held.h) */
+    CONTENT_SLOT,    /* they are in its slot */
+    CONTENT_SEALING, /* in either place; nobody changes them */
+    CONTENT_SEALED,
+    CONTENT_CANCELLED, /* nobody asks for its bytes any more */
+    CONTENT_GONE,      /* its number was collected; a commit may still name its slot */
+};
+
 struct content {
     uint64_t number;
-    _Atomic uint32_t refs;
-    struct mutex sync;  /* "content sync": one who hashes, syncs or seals its slot at a time */
-    struct mutex io;    /* "content": one change of bytes or sync at a time */
-    uint8_t *data;      /* up to CONTENT_BUFFER_MAX bytes, or NULL */
-    size_t len, room;   /* of data */
-    struct blob *blob;  /* io, contents; the slot, once the bytes outgrew the buffer */
-    bool cancelled;     /* io; its slot is deleted */
-    /* A commit has, or will have, these very bytes (held.h). Set and read with the gate held for
-     * writing; cleared under io, with the gate held for reading. */
-    bool kept;
-    bool named;         /* gate; a frame or a freeze names its slot: only a commit may let it go */
-    uint64_t recorded;  /* gate; bytes of the slot that frames or freezes name: never cut off */
     uint64_t owner;     /* nodeid that wrote it first: a hint for sealing */
     uint64_t owner_off; /* of the grain in that file, or one of the three below */
-    unsigned changing;  /* contents; changes in flight */
-    bool sealing;       /* contents; bytes must not change any more */
-    bool listed;        /* contents; in the table */
-    /* contents; numbers of changes of its slot (slots.c): of the last one; of the last one whose
-     * bytes are in no frame; up to which a sync has the bytes; up to which a sync has the bytes and
-     * their sums */
-    uint64_t slot_changes, slot_unlogged, slot_durable, slot_synced;
-    TAILQ_ENTRY(content) dirty_next;
-    bool dirty;                /* contents; in the table's list `dirty`, which has a reference */
-    uint64_t dirty_at;         /* contents; number of its insertion into that list */
-    uint64_t behind;           /* io; bytes that write-behind has taken */
-    bool slot_told;            /* io; a frame or a commit calls it a slot */
-    uint64_t gone_at;          /* contents; freezes before it left the table */
-    _Atomic uint32_t log_left; /* bytes of small writes that frames may carry for its slot */
-    int seal_error;            /* contents; of the last attempt to seal it, or 0 */
-    bool stuck;                /* contents; counted among those that cannot be sealed (stuck.h) */
-    int64_t tried;             /* contents; when it was last tried to be sealed, monotonic ns */
-    int64_t changed;           /* contents; monotonic ns of the last change */
-    struct content *next;
+    _Atomic uint32_t refs;
+    struct mutex io;                                 /* "content" */
+    uint8_t *data GUARDED_BY(content);               /* up to CONTENT_BUFFER_MAX bytes, or NULL */
+    size_t len GUARDED_BY(content);                  /* of data */
+    size_t room GUARDED_BY(content);                 /* of data */
+    struct slot *slot GUARDED_BY(content, contents); /* NULL: it is a buffer */
+    /* Who began a change, or holds the gate for writing, reads it without the lock. */
+    enum content_state state GUARDED_BY(contents);
+    unsigned changing GUARDED_BY(contents); /* changes in flight */
+    int64_t changed GUARDED_BY(contents);   /* when the last one ended, monotonic ns */
+    int seal_error GUARDED_BY(contents);    /* of the last attempt to seal it, or 0 */
+    int64_t tried GUARDED_BY(contents);     /* when that was, monotonic ns */
+    struct content *next GUARDED_BY(contents);
+};
+
+/* Where the bytes of a content are that outgrew its buffer, and what is durable of them (slots.c).
+ * It is dirty while it has bytes that neither a sync nor a frame has. */
+struct slot {
+    struct blob *blob;                      /* fixed */
+    struct mutex sync;                      /* "content sync" */
+    bool told GUARDED_BY(content);          /* a frame or a commit calls it a slot */
+    uint64_t behind GUARDED_BY(content);    /* bytes that write-behind has taken */
+    _Atomic uint32_t log_left;              /* bytes of small writes that frames may carry */
+    bool named GUARDED_BY(contents);        /* a frame or a freeze names it: a commit lets it go */
+    uint64_t recorded GUARDED_BY(contents); /* bytes that these name: never cut off */
+    uint64_t changes GUARDED_BY(contents);  /* number of the last one of its bytes */
+    uint64_t synced GUARDED_BY(contents);   /* of these, the last one that a sync has, with sums */
+    uint64_t dirty_at GUARDED_BY(contents); /* number of its insertion; 0: it is not dirty */
+    TAILQ_ENTRY(content) dirty_next GUARDED_BY(contents);
+    uint64_t gone_at GUARDED_BY(contents); /* freezes before its content left the table */
 };
 
 #define CONTENT_BUFFER_MAX EXTENT_GRAIN
@@ -62,22 +101,34 @@ struct content {
 TAILQ_HEAD(content_list, content);
 struct content_table {
     struct mutex lock; /* "contents" */
-    struct content *bucket[CONTENT_BUCKETS];
-    _Atomic size_t count;      /* changed under the lock */
-    _Atomic size_t buffered;   /* bytes of all buffers */
-    _Atomic size_t slots;      /* contents that have one: an open file each */
-    _Atomic size_t stuck;      /* contents with a slot that could not be sealed */
-    _Atomic unsigned barred;   /* changes before whose frame nothing is sealed (capture.h) */
-    _Atomic bool behind;       /* a worker begins to write a slot back */
-    _Atomic bool slot_names;   /* slots were made since their directory was last synced */
-    struct content_list dirty; /* slots with bytes that no sync or frame has; deleted ones, too */
-    uint64_t dirtied; /* insertions into it */
-    uint64_t freezes;
-    struct map64 held;         /* gate for writing; numbers that may have a row (held.h) */
-    _Atomic size_t held_room;  /* bytes of buffers that the last freeze could only keep so */
-    bool held_told;            /* gate for writing; it was reported that there are too many */
-    struct map64 unwritten;    /* slots that lack what the log has for them: not opened */
+    struct content *bucket[CONTENT_BUCKETS] GUARDED_BY(contents);
+    _Atomic size_t count;    /* changed under the lock */
+    _Atomic size_t buffered; /* bytes of all buffers */
+    _Atomic size_t slots;    /* contents that have one: an open file each */
+    _Atomic size_t stuck;    /* contents with a slot that could not be sealed */
+    _Atomic unsigned barred; /* changes before whose frame nothing is sealed (capture.h) */
+    _Atomic bool behind;     /* a worker begins to write a slot back */
+    _Atomic bool slot_names; /* slots were made since their directory was last synced */
+    struct content_list dirty GUARDED_BY(contents); /* whose slot is; it has a reference of each */
+    uint64_t dirtied GUARDED_BY(contents);          /* insertions into it */
+    uint64_t freezes GUARDED_BY(contents);
+    struct map64 held GUARDED_BY(gate); /* for writing; numbers that may have a row (held.h) */
+    _Atomic size_t held_room;        /* bytes of buffers that the last freeze could only keep so */
+    bool held_told GUARDED_BY(gate); /* for writing; it was reported that there are too many */
+    struct map64 unwritten GUARDED_BY(contents); /* slots that lack what the log has: not opened */
 };
+
+/* Make a move of the drawing above, or abort. Needs contents. */
+void content_set_state(struct state *p, struct content *c, enum content_state to);
+/* In the table, and a writer may begin; in the table. Need contents. */
+static inline bool content_is_open(const struct content *c)
+{
+    return c->state >= CONTENT_BUFFER && c->state <= CONTENT_SLOT;
+}
+static inline bool content_is_listed(const struct content *c)
+{
+    return content_is_open(c) || c->state == CONTENT_SEALING;
+}
 
 /* A new unsealed content, begun, with an object number of count 0: name it in an item, or cancel
  * it instead of content_end. */
@@ -87,8 +138,9 @@ int content_new(struct txn *t, uint64_t owner, uint64_t owner_off, struct conten
 void content_cancel(struct txn *t, struct content *c);
 struct content *content_find(struct state *p, uint64_t number); /* referenced, or NULL */
 void content_unref(struct content *c);
-/* May this content's bytes be changed in place? Then it stays changeable until content_end. */
-bool content_begin(struct state *p, struct content *c);
+/* May this content's bytes be changed in place, and those past `valid` be cut off? Then it stays
+ * changeable until content_end. */
+bool content_begin(struct state *p, struct content *c, uint64_t valid);
 void content_end(struct txn *t, struct content *c);
 /* content_end of what no frame is to come of: at once. */
 void content_let_go(struct state *p, struct content *c);
@@ -96,8 +148,7 @@ void content_let_go(struct state *p, struct content *c);
  * synced again and again are in their frame, too: then the sync of the log is enough. */
 int content_write(struct txn *t, struct content *c, const void *buf, size_t len, uint64_t off);
 /* The same with bytes that stay as they are until the change is in the log. */
-int content_write_lent(struct txn *t, struct content *c, const void *buf, size_t len,
-                       uint64_t off);
+int content_write_lent(struct txn *t, struct content *c, const void *buf, size_t len, uint64_t off);
 int content_truncate(struct txn *t, struct content *c, uint64_t len);
 /* The bytes of a content that is being sealed, so that nobody may change it, go from its buffer to
  * a slot. The gate is held. */
@@ -106,7 +157,7 @@ uint64_t content_length(struct content *c);
 /* What reading needs, and what it says beside the bytes. */
 struct reader {
     struct far *far; /* what is gathered of other shards; NULL: nothing */
-    uint16_t away;   /* of the last read that said -EHOSTUNREACH: the shard that could not be asked */
+    uint16_t away; /* of the last read that said -EHOSTUNREACH: the shard that could not be asked */
     uint64_t absent; /* of the last that said -ENOENT: the number, without bytes; 0: none did */
 };
 /* Bytes of any number, sealed or not; short at the end of the content. */
@@ -114,9 +165,11 @@ ssize_t content_read(struct state *p, uint64_t number, void *buf, size_t len, ui
                      struct reader *r);
 /* Its number was collected: forget the bytes. */
 void content_forget(struct state *p, uint64_t number);
-/* As the log has it (replay.c): a content that may be sealed any time; its bytes, however many
- * there may be in a buffer by now. -ENOENT, -EUCLEAN. */
-int content_restore(struct state *p, uint64_t number, uint64_t owner, uint64_t owner_off);
+/* As it was before a start: a content that may be sealed any time, with the slot that it takes, or
+ * (NULL) a buffer; its bytes, however many there may be in a buffer by now. -ENOMEM (the slot is
+ * released); -ENOENT, -EUCLEAN. */
+int content_restore(struct state *p, uint64_t number, uint64_t owner, uint64_t owner_off,
+                    struct slot *slot);
 int content_restore_bytes(struct state *p, uint64_t number, const void *buf, size_t len,
                           uint64_t off);
 int content_restore_length(struct state *p, uint64_t number, uint64_t len);
@@ -125,14 +178,12 @@ int content_restore_length(struct state *p, uint64_t number, uint64_t len);
 int content_adopt_slot(struct state *p, uint64_t number, uint64_t size);
 /* Nobody has seen the content that content_adopt_slot or held_adopt made: it is none again. */
 void content_disown(struct state *p, uint64_t number);
-/* After a restart: the slots that entries name are contents again; what no item names goes. The
- * log began numbers from `first` on. */
-int contents_load(struct state *p, uint64_t first);
 void contents_release(struct state *p);
 /* Fill `out` with the contents that `want` says true of, referenced; returns how many. */
 size_t contents_pick(struct state *p, bool (*want)(struct state *, struct content *, void *),
                      void *ctx, struct content **out, size_t max);
-void content_unlist(struct state *p, struct content *c);
+/* Out of the table, where it still is in it, and what it is then. */
+void content_unlist(struct state *p, struct content *c, enum content_state to);
 
 /* ---- slots (slots.c) ---- */
 
@@ -144,8 +195,13 @@ struct slot_list {
 };
 #define SLOT_LOGGED_WRITE (64u * 1024) /* bytes; larger writes to a slot are not in their frame, */
 #define SLOT_LOGGED_MAX (1024u * 1024) /* and no more than this since the slot was last synced */
-/* The bytes of its slot changed. `logged`: the frame of that change has them. Needs contents. */
-void content_slot_changed(struct state *p, struct content *c, bool logged);
+/* From the buffer to a slot. Its io held. -ENOMEM, and what the disk says: it is as it was. */
+int content_make_slot(struct state *p, struct content *c);
+void slot_free(struct slot *s); /* NULL is fine */
+/* May the frame have these bytes of its slot, so that only the log need be synced? Its io held. */
+bool slot_takes_credit(struct slot *s, size_t len, uint64_t off);
+/* Its slot has new bytes, which their frame has, or (`logged` false) says to be there. Its io held. */
+void content_slot_changed(struct txn *t, struct content *c, bool logged);
 /* A large one that goes on growing is written back while it is written, by a worker: who then waits
  * for it to be durable waits for less. Bytes up to `end` are there; its io held. */
 void content_write_behind(struct state *p, struct content *c, uint64_t end);

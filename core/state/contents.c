@@ -1,13 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * contents: bytes that are not sealed yet, by object number: a buffer of up to `pack_limit` bytes,
- * above that a slot.
- *
- *            content_write beyond pack_limit
- *   buffer ──────────────────────────────────> slot
- *      └────────────── sealed ───────────────────┘   (seal.c; then the content leaves the table)
- *
- * A buffer that can neither be sealed nor become a slot stays one, and commits keep it (held.c).
+ * above that a slot (slots.c). A buffer that can be neither sealed nor become a slot stays one, and
+ * commits keep it (held.c).
+ * content.h draws what becomes of one, and enum content_state says where it is.
  *
  * A slot is written in place. So after a power loss, bytes that were overwritten since the last
  * commit are the old or the new ones, as on ext4; bytes past what the commit says never show, and
@@ -24,6 +20,7 @@
 #include "state.h"
 #include "report.h"
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 static struct content **bucket(struct state *p, uint64_t number)
@@ -55,42 +52,98 @@ void content_unref(struct content *c)
 {
     if (!c || atomic_fetch_sub(&c->refs, 1) > 1)
         return;
-    blob_unref(c->blob);
+    slot_free(c->slot);
     free(c->data);
-    mutex_destroy(&c->sync);
     mutex_destroy(&c->io);
     free(c);
 }
+
+/* ---- what it is ---- */
+
+#define TO(state) (1u << CONTENT_##state)
+#define OUT (TO(CANCELLED) | TO(GONE))
+static const struct {
+    const char *name;
+    unsigned moves;
+} states[] = {
+    [CONTENT_NEW] = {"NEW", TO(BUFFER) | TO(SLOT)},
+    [CONTENT_BUFFER] = {"BUFFER", TO(HELD) | TO(SLOT) | TO(SEALING) | OUT},
+    [CONTENT_HELD] = {"HELD", TO(BUFFER) | TO(SLOT) | TO(SEALING) | OUT},
+    [CONTENT_SLOT] = {"SLOT", TO(SEALING) | OUT},
+    [CONTENT_SEALING] = {"SEALING", TO(BUFFER) | TO(HELD) | TO(SLOT) | TO(SEALED) | TO(GONE)},
+    [CONTENT_SEALED] = {"SEALED", 0},
+    [CONTENT_CANCELLED] = {"CANCELLED", 0},
+    [CONTENT_GONE] = {"GONE", 0},
+};
+
+static _Noreturn void die(const struct content *c, const char *what, enum content_state to)
+{
+    fprintf(stderr, "content %llu, %s: %s %s\n", (unsigned long long)c->number,
+            states[c->state].name, what, states[to].name);
+    abort();
+}
+
+/* Does what else is known of it fit what it is? */
+static void content_assert(const struct content *c)
+{
+    const bool slot = c->slot != NULL, changing = c->changing > 0;
+    const bool fits[] = {
+        [CONTENT_NEW] = true,
+        [CONTENT_BUFFER] = !slot,
+        [CONTENT_HELD] = !slot,
+        [CONTENT_SLOT] = slot && !c->data,
+        [CONTENT_SEALING] = !changing,
+        [CONTENT_SEALED] = !changing,
+        [CONTENT_CANCELLED] = changing,
+        [CONTENT_GONE] = true,
+    };
+
+    if (!fits[c->state])
+        die(c, "its fields are not those of", c->state);
+}
+
+void content_set_state(struct state *p, struct content *c, enum content_state to)
+{
+    mutex_held(&p->contents.lock);
+    if (!(states[c->state].moves & 1u << to))
+        die(c, "there is no move to", to);
+    c->state = to;
+    content_assert(c);
+}
+
+/* ---- the table ---- */
 
 static void enlist(struct state *p, struct content *c)
 {
     MUTEX_GUARD(&p->contents.lock);
     struct content **b = bucket(p, c->number);
 
+    content_set_state(p, c, c->slot ? CONTENT_SLOT : CONTENT_BUFFER);
     c->next = *b;
     *b = c;
-    c->listed = true;
     atomic_fetch_add(&c->refs, 1); /* the table's */
     p->contents.count++;
-    atomic_fetch_add(&p->contents.slots, c->blob != NULL);
+    atomic_fetch_add(&p->contents.slots, c->slot != NULL);
 }
 
-void content_unlist(struct state *p, struct content *c)
+void content_unlist(struct state *p, struct content *c, enum content_state to)
 {
     {
         MUTEX_GUARD(&p->contents.lock);
         struct content **b = bucket(p, c->number);
-        if (!c->listed)
+        if (!content_is_listed(c))
             return;
         while (*b != c)
             b = &(*b)->next;
         *b = c->next;
-        c->listed = false;
-        c->gone_at = p->contents.freezes;
+        content_set_state(p, c, to);
         p->contents.count--;
         atomic_fetch_sub(&p->contents.buffered, c->room);
-        atomic_fetch_sub(&p->contents.slots, c->blob != NULL);
-        atomic_fetch_sub(&p->contents.stuck, c->stuck);
+        if (c->slot) {
+            c->slot->gone_at = p->contents.freezes;
+            atomic_fetch_sub(&p->contents.slots, 1);
+            atomic_fetch_sub(&p->contents.stuck, c->seal_error != 0);
+        }
     }
     content_unref(c);
 }
@@ -118,23 +171,6 @@ static void capture_bytes(struct txn *t, const struct content *c, const struct b
         capture_op(t, &op);
 }
 
-/* Its slot has new bytes, which their frame has, too, or says to be there. From here on frames name
- * what it has now: nothing of it may be cut off, and where no frame has the bytes it must be synced
- * before the one that names them is called durable. */
-static void slot_changed(struct txn *t, struct content *c, bool logged)
-{
-    struct op op = {.kind = OP_CONTENT_SLOT, .number = c->number, .a = blob_length(c->blob)};
-
-    if (!logged) {
-        capture_op(t, &op);
-        c->slot_told = true;
-    }
-    c->named = true;
-    c->recorded = op.a > c->recorded ? op.a : c->recorded;
-    MUTEX_GUARD(&t->p->contents.lock);
-    content_slot_changed(t->p, c, logged);
-}
-
 static struct content *create(uint64_t number, uint64_t owner, uint64_t owner_off)
 {
     struct content *c = calloc(1, sizeof *c);
@@ -145,7 +181,6 @@ static struct content *create(uint64_t number, uint64_t owner, uint64_t owner_of
     c->owner = owner;
     c->owner_off = owner_off;
     atomic_init(&c->refs, 1);
-    mutex_init(&c->sync, "content sync");
     mutex_init(&c->io, "content");
     return c;
 }
@@ -173,6 +208,26 @@ int content_new(struct txn *t, uint64_t owner, uint64_t owner_off, struct conten
     return 0;
 }
 
+/* A slot that no commit names need not wait for one: on a full disk there may be none. The name of
+ * one that was cancelled goes after the commit that names it no more; else with its dying record. */
+static void leave_slot(struct state *p, struct content *c)
+{
+    bool cancelled = c->state == CONTENT_CANCELLED, named;
+
+    {
+        MUTEX_GUARD(&p->contents.lock);
+        if (!c->slot)
+            return;
+        named = c->slot->named;
+        if (cancelled || !named)
+            content_slot_clean(p, c);
+    }
+    if (!named)
+        (void)blob_unlink_slot(p->config.disk, c->number);
+    else if (cancelled)
+        (void)refs_bury_slot(p->refs, c->number);
+}
+
 void content_cancel(struct txn *t, struct content *c)
 {
     struct state *p = t->p;
@@ -183,20 +238,12 @@ void content_cancel(struct txn *t, struct content *c)
         content_unref(c);
         return;
     }
-    content_unlist(p, c); /* before anybody could take it for finished, and seal it */
     {
         MUTEX_GUARD(&c->io); /* a flush that syncs it would leave sums behind */
-        c->cancelled = true;
-        if (c->blob && !c->named)
-            (void)blob_unlink_slot(p->config.disk, c->number);
-    }
-    {
-        MUTEX_GUARD(&p->contents.lock);
-        content_slot_clean(p, c);
+        content_unlist(p, c, CONTENT_CANCELLED); /* before anybody could take it for finished */
+        leave_slot(p, c);
     }
     refs_cancel(p->refs, c->number);
-    if (c->blob && c->named) /* its name goes after the commit that names it no more */
-        (void)refs_bury_slot(p->refs, c->number);
     if (t->len > 0) /* else no frame is needed: what nothing names is forgotten anyway */
         capture_op(t, &(struct op){.kind = OP_CONTENT_CANCEL, .number = c->number});
     content_unref(c);
@@ -208,21 +255,17 @@ void content_forget(struct state *p, uint64_t number)
 
     if (!c)
         return;
-    content_unlist(p, c);
-    /* A slot that no commit names need not wait for one: on a full disk there may be none. */
-    if (c->blob && !c->named) { /* else it goes with its dying record */
-        (void)blob_unlink_slot(p->config.disk, number);
-        MUTEX_GUARD(&p->contents.lock);
-        content_slot_clean(p, c);
-    }
+    content_unlist(p, c, CONTENT_GONE);
+    leave_slot(p, c);
     content_unref(c);
 }
 
-bool content_begin(struct state *p, struct content *c)
+bool content_begin(struct state *p, struct content *c, uint64_t valid)
 {
     MUTEX_GUARD(&p->contents.lock);
 
-    if (c->sealing || !c->listed)
+    content_assert(c);
+    if (!content_is_open(c) || (c->slot && c->slot->recorded > valid))
         return false;
     c->changing++;
     return true;
@@ -262,51 +305,13 @@ static int grow(struct state *p, struct content *c, size_t need)
     return 0;
 }
 
-/* From the buffer to a slot. The entry says SLOT from here on, so that the slot is deleted with
- * the number, whenever that is. */
-static int spill(struct state *p, struct content *c)
+/* The bytes are about to be others than a commit has. */
+static void no_longer_held(struct state *p, struct content *c)
 {
-    struct blob *b;
-    int err = blob_create_slot(p->config.disk, c->number, &b);
-
-    if (err < 0)
-        return err;
-    objects_follow_blob(p->objects, b);
-    if (c->len)
-        err = blob_write(b, c->data, c->len, 0);
-    if (err == 0)
-        err = refs_set_slot(p->refs, c->number, c->len);
-    if (err < 0) {
-        blob_unref(b);
-        (void)blob_unlink_slot(p->config.disk, c->number);
-        return err;
-    }
-    {
-        MUTEX_GUARD(&p->contents.lock); /* a flush looks through the table meanwhile */
-        c->blob = b;
-        atomic_fetch_add(&p->contents.slots, 1);
-    }
-    atomic_fetch_sub(&p->contents.buffered, c->room);
-    free(c->data);
-    c->data = NULL;
-    c->len = c->room = 0;
-    atomic_store(&p->contents.slot_names, true);
-    return 0;
-}
-
-int content_spill(struct state *p, struct content *c)
-{
-    int err;
-
-    {
-        MUTEX_GUARD(&c->io);
-        err = c->blob || c->cancelled ? 0 : spill(p, c);
-    }
-    if (err < 0)
-        return err;
+    if (c->state != CONTENT_HELD)
+        return;
     MUTEX_GUARD(&p->contents.lock);
-    content_slot_changed(p, c, false);
-    return 0;
+    content_set_state(p, c, CONTENT_BUFFER);
 }
 
 static size_t buffer_limit(struct state *p)
@@ -322,7 +327,7 @@ static int write_buffer(struct state *p, struct content *c, const void *buf, siz
 
     if (err < 0)
         return err;
-    c->kept = false;
+    no_longer_held(p, c);
     if (off > c->len)
         memset(c->data + c->len, 0, off - c->len);
     memcpy(c->data + off, buf, len);
@@ -331,26 +336,14 @@ static int write_buffer(struct state *p, struct content *c, const void *buf, siz
     return 0;
 }
 
-/* May the frame have these bytes of a slot, so that only the log need be synced? Not where they
- * leave a gap, which a replay could not fill; nor where a replay would take it for a buffer. */
-static bool takes_credit(struct content *c, size_t len, uint64_t off)
-{
-    uint32_t left = atomic_load(&c->log_left);
-
-    if (!c->slot_told || len > SLOT_LOGGED_WRITE || len > left || off > blob_length(c->blob))
-        return false;
-    atomic_store(&c->log_left, left - (uint32_t)len);
-    return true;
-}
-
 static int write_slot(struct txn *t, struct content *c, const struct bytes *b)
 {
-    bool logged = takes_credit(c, b->len, b->off);
-    int err = blob_write(c->blob, b->buf, b->len, b->off);
+    bool logged = slot_takes_credit(c->slot, b->len, b->off);
+    int err = blob_write(c->slot->blob, b->buf, b->len, b->off);
 
     if (err == 0 && logged)
         capture_bytes(t, c, b);
-    slot_changed(t, c, err == 0 && logged); /* also a part of it */
+    content_slot_changed(t, c, err == 0 && logged); /* also a part of it */
     if (err == 0)
         content_write_behind(t->p, c, b->off + b->len);
     return err;
@@ -362,11 +355,11 @@ static int write_bytes(struct txn *t, struct content *c, const struct bytes *b)
     int err = 0;
     MUTEX_GUARD(&c->io);
 
-    if (!c->blob && b->off + b->len > buffer_limit(p))
-        err = spill(p, c);
+    if (!c->slot && b->off + b->len > buffer_limit(p))
+        err = content_make_slot(p, c);
     if (err < 0)
         return err;
-    if (c->blob)
+    if (c->slot)
         return write_slot(t, c, b);
     err = write_buffer(p, c, b->buf, b->len, b->off);
     if (err == 0)
@@ -391,7 +384,7 @@ static int cut_buffer(struct state *p, struct content *c, uint64_t len)
 
     if (err < 0)
         return err;
-    c->kept = false;
+    no_longer_held(p, c);
     if (len > c->len)
         memset(c->data + c->len, 0, len - c->len);
     c->len = len;
@@ -404,12 +397,12 @@ int content_truncate(struct txn *t, struct content *c, uint64_t len)
     int err = 0;
     MUTEX_GUARD(&c->io);
 
-    if (!c->blob && len > buffer_limit(p))
-        err = spill(p, c);
+    if (!c->slot && len > buffer_limit(p))
+        err = content_make_slot(p, c);
     if (err == 0)
-        err = c->blob ? blob_truncate(c->blob, len) : cut_buffer(p, c, len);
-    if (c->blob)
-        slot_changed(t, c, false);
+        err = c->slot ? blob_truncate(c->slot->blob, len) : cut_buffer(p, c, len);
+    if (c->slot)
+        content_slot_changed(t, c, false);
     else if (err == 0)
         capture_op(t, &(struct op){.kind = OP_CONTENT_TRUNCATE, .number = c->number, .a = len});
     return err;
@@ -418,7 +411,7 @@ int content_truncate(struct txn *t, struct content *c, uint64_t len)
 uint64_t content_length(struct content *c)
 {
     MUTEX_GUARD(&c->io);
-    return c->blob ? blob_length(c->blob) : c->len;
+    return c->slot ? blob_length(c->slot->blob) : c->len;
 }
 
 /* ---- reading ---- */
@@ -430,7 +423,7 @@ static ssize_t read_unsealed(struct content *c, void *buf, size_t len, uint64_t 
 
     {
         MUTEX_GUARD(&c->io);
-        if (!c->blob) {
+        if (!c->slot) {
             if (off >= c->len)
                 return 0;
             if (len > c->len - off)
@@ -438,7 +431,7 @@ static ssize_t read_unsealed(struct content *c, void *buf, size_t len, uint64_t 
             memcpy(buf, c->data + off, len);
             return (ssize_t)len;
         }
-        b = blob_ref(c->blob);
+        b = blob_ref(c->slot->blob);
         n = blob_read(b, buf, len, off);
     }
     blob_unref(b);
@@ -517,12 +510,16 @@ ssize_t content_read(struct state *p, uint64_t number, void *buf, size_t len, ui
 
 /* ---- from the log ---- */
 
-int content_restore(struct state *p, uint64_t number, uint64_t owner, uint64_t owner_off)
+int content_restore(struct state *p, uint64_t number, uint64_t owner, uint64_t owner_off,
+                    struct slot *slot)
 {
     struct content *c = create(number, owner, owner_off);
 
-    if (!c)
+    if (!c) {
+        slot_free(slot);
         return -ENOMEM;
+    }
+    c->slot = slot;
     enlist(p, c);
     content_unref(c);
     return 0;
@@ -569,7 +566,7 @@ int content_restore_length(struct state *p, uint64_t number, uint64_t len)
     return err;
 }
 
-/* ---- choosing, loading, releasing ---- */
+/* ---- choosing, releasing ---- */
 
 size_t contents_pick(struct state *p, bool (*want)(struct state *, struct content *, void *),
                      void *ctx, struct content **out, size_t max)
@@ -586,179 +583,18 @@ size_t contents_pick(struct state *p, bool (*want)(struct state *, struct conten
     return n;
 }
 
-/* One file's damage, or the disk's there: reading it says so. */
-static void no_slot(uint64_t number, int err)
-{
-    report(REPORT_ALARM, "slot %llu %s%s%s", (unsigned long long)number,
-           err == -EUCLEAN ? "is damaged: shorter than the last commit says"
-                           : "cannot be opened (",
-           err == -EUCLEAN ? "" : strerror(-err),
-           err == -EUCLEAN ? "" : "): its file cannot be read");
-}
-
-/* Where the process has too little for it the slot may be sound and have what a commit must not let
- * the log forget: that is the error, and it can be tried again. */
-static int load_slot(struct state *p, uint64_t number, uint64_t size)
-{
-    struct content *c = create(number, 0, CONTENT_WHOLE);
-    int err;
-
-    if (!c)
-        return -ENOMEM;
-    c->recorded = size;
-    c->named = c->slot_told = true;
-    err = blob_open_slot(p->config.disk, number, size, &c->blob);
-    if (err == 0) {
-        enlist(p, c);
-        /* Where the daemon alone died, only the page cache may have what frames say of it. */
-        MUTEX_GUARD(&p->contents.lock);
-        content_slot_changed(p, c, false);
-    }
-    if (err < 0 && !io_is_short(err))
-        no_slot(number, err);
-    content_unref(c);
-    return io_is_short(err) ? err : 0;
-}
-
-int content_adopt_slot(struct state *p, uint64_t number, uint64_t size)
-{
-    struct content *c = content_find(p, number);
-    int err = c ? 0 : load_slot(p, number, size);
-
-    content_unref(c);
-    return err;
-}
-
-void content_disown(struct state *p, uint64_t number)
-{
-    struct content *c = content_find(p, number);
-
-    if (!c)
-        return;
-    content_unlist(p, c);
-    {
-        MUTEX_GUARD(&p->contents.lock);
-        content_slot_clean(p, c);
-        if (!c->blob)
-            map64_del(&p->contents.held, number);
-    }
-    content_unref(c);
-}
-
-static bool is_in(struct state *p, const struct map64 *map, uint64_t number)
-{
-    uint64_t none;
-    MUTEX_GUARD(&p->contents.lock);
-    return map64_get(map, number, &none);
-}
-
-struct loading {
-    struct state *p;
-    uint64_t first; /* numbers before it the last commit gave */
-};
-
-/* What was replayed may be more than a sync vouches for: if power goes before it is committed, the
- * next start replays less of it, and may find the slot named. */
-static int leave_for_commit(struct state *p, uint64_t number)
-{
-    int err = refs_bury_slot(p->refs, number);
-
-    if (err == 0)
-        refs_cancel(p->refs, number);
-    return err;
-}
-
-/* A slot the commit names becomes a content again; any other was never committed, or its content
- * was sealed: it goes. So do sums that a power loss left alone. */
-static int load_or_reap(const char *name, void *ctx)
-{
-    const struct loading *l = ctx;
-    struct state *p = l->p;
-    char slot[DISK_NAME_MAX + 1];
-    struct entry e;
-    uint64_t number;
-    bool sums = blob_strip_sums(name, slot);
-    int err;
-
-    if (blob_parse_slot(slot, &number) < 0)
-        return 0;
-    err = refs_entry(p->refs, number, false, NULL, &e);
-    if (is_in(p, &p->contents.unwritten, number))
-        return 0;
-    if (err == 0 && e.kind == ENTRY_SLOT && e.count > 0)
-        return sums ? 0 : content_adopt_slot(p, number, e.size);
-    if (err < 0 && err != -ENOENT)
-        return err == -ENOMEM ? err : 0;    /* nobody knows whose it is: it stays */
-    if (err == 0 && e.kind == ENTRY_SLOT) /* of a file that is deleted, or was being made whole */
-        return leave_for_commit(p, number);
-    if (!refs_has_slot(p->refs, number) &&
-        !(err == -ENOENT && number < l->first && lost_start_keep(p)))
-        (void)blob_unlink_slot(p->config.disk, number); /* else the next start does it */
-    return 0;
-}
-
-static bool is_unnamed(struct state *p, struct content *c, void *ctx)
-{
-    struct entry e;
-
-    (void)ctx;
-    return refs_entry(p->refs, c->number, false, NULL, &e) == 0 && e.count == 0;
-}
-
-/* What the log began and no item names. */
-static void cancel_unnamed(struct state *p)
-{
-    struct content *c;
-
-    while (contents_pick(p, is_unnamed, NULL, &c, 1)) {
-        refs_cancel(p->refs, c->number);
-        content_unlist(p, c);
-        content_unref(c);
-    }
-}
-
-/* Of the numbers that the log began those that no item names, also where the slot is gone: the
- * daemon died while it took one back. */
-static int cancel_begun(struct state *p, uint64_t first)
-{
-    struct entry e;
-    int err = 0;
-
-    for (uint64_t n = first; n < refs_next(p->refs) && err == 0; n++)
-        if (refs_entry(p->refs, n, false, NULL, &e) == 0 && e.count == 0 && e.kind == ENTRY_SLOT)
-            err = leave_for_commit(p, n);
-    return err;
-}
-
-int contents_load(struct state *p, uint64_t first)
-{
-    struct loading l = {p, first};
-
-    cancel_unnamed(p);
-    int err = cancel_begun(p, first);
-    if (err == 0)
-        err = disk_list(p->config.disk, "slots", load_or_reap, &l);
-    if (err < 0 && !io_is_short(err))
-        state_turn_readonly(p, "looking for slots", err);
-    return io_is_short(err) ? err : 0;
-}
-
-static void clean_all(struct state *p)
-{
-    struct content *c;
-
-    while ((c = TAILQ_FIRST(&p->contents.dirty))) {
-        TAILQ_REMOVE(&p->contents.dirty, c, dirty_next);
-        content_unref(c);
-    }
-}
-
 void contents_release(struct state *p)
 {
-    clean_all(p); /* nobody else is there any more */
+    struct content *c;
+
+    {
+        MUTEX_GUARD(&p->contents.lock);
+        while ((c = TAILQ_FIRST(&p->contents.dirty)))
+            content_slot_clean(p, c);
+    }
     for (size_t i = 0; i < CONTENT_BUCKETS; i++)
         while (p->contents.bucket[i])
-            content_unlist(p, p->contents.bucket[i]);
+            content_unlist(p, p->contents.bucket[i], CONTENT_GONE);
     map64_release(&p->contents.unwritten);
     map64_release(&p->contents.held);
 }

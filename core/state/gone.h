@@ -14,7 +14,7 @@ struct state;
 #define GONE_MAX 65536
 struct gone_table {
     struct mutex lock; /* "gone" */
-    struct gone *bucket[GONE_BUCKETS];
+    struct gone *bucket[GONE_BUCKETS] GUARDED_BY(gone);
     _Atomic size_t count;
 };
 

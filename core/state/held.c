@@ -79,7 +79,7 @@ static int keep(struct state *p, struct content *c, struct held_list *l)
 
     if (err == -ENOENT || err == -EUCLEAN) /* collected just now; its entry is damaged */
         return 0;
-    if (err < 0 || c->kept)
+    if (err < 0 || c->state == CONTENT_HELD)
         return err;
     err = copy_bytes(c, &row);
     if (err == 0)
@@ -116,7 +116,7 @@ static bool is_buffer(struct state *p, struct content *c, void *ctx)
 {
     (void)p;
     (void)ctx;
-    return !c->blob;
+    return !c->slot;
 }
 
 static int keep_all(struct state *p, struct content *const *some, size_t n, struct held_list *l)
@@ -155,9 +155,10 @@ void held_frozen(struct state *p, const struct held_list *l)
 {
     rwlock_held_write(&p->gate);
     p->contents.held_told = false;
+    MUTEX_GUARD(&p->contents.lock);
     for (size_t i = 0; i < l->count; i++) {
         if (l->v[i].c)
-            l->v[i].c->kept = true;
+            content_set_state(p, l->v[i].c, CONTENT_HELD);
         else
             map64_del(&p->contents.held, l->v[i].number);
     }
@@ -182,16 +183,18 @@ int held_write(const struct held_list *l, struct kv_txn *t)
 static int restore(struct state *p, uint64_t number, const void *val, size_t len)
 {
     struct content *c;
-    int err = content_restore(p, number, 0, CONTENT_WHOLE);
+    int err = content_restore(p, number, 0, CONTENT_WHOLE, NULL);
 
     if (err < 0)
         return err;
     err = content_restore_bytes(p, number, val, len, 0);
     c = content_find(p, number);
-    if (err == 0)
-        c->kept = true;
-    else
-        content_unlist(p, c);
+    if (err == 0) {
+        MUTEX_GUARD(&p->contents.lock);
+        content_set_state(p, c, CONTENT_HELD);
+    } else {
+        content_unlist(p, c, CONTENT_GONE);
+    }
     content_unref(c);
     return err;
 }

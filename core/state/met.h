@@ -27,15 +27,16 @@ enum met_kind {
 };
 
 struct met_of_store {
-    struct mutex lock;   /* "met", a leaf */
-    struct map64 known;  /* number -> when it was met, times 2, plus enum met_kind */
-    struct map64 place;  /* number -> where its bytes were then */
-    struct map64 untold; /* those of them whose files were not reported yet */
-    uint64_t serial;     /* of the last one met */
-    _Atomic bool any;    /* one is known */
-    bool telling;        /* the job that reports them runs */
-    bool more;           /* there were more than MET_MAX */
-    bool asked, keep;    /* lost_start.h; of the start alone */
+    struct mutex lock;                   /* "met", a leaf */
+    struct map64 known GUARDED_BY(met);  /* number -> when it was met, times 2, plus met_kind */
+    struct map64 place GUARDED_BY(met);  /* number -> where its bytes were then */
+    struct map64 untold GUARDED_BY(met); /* those of them whose files were not reported yet */
+    uint64_t serial GUARDED_BY(met);     /* of the last one met */
+    _Atomic bool any;                    /* one is known */
+    bool telling GUARDED_BY(met);        /* the job that reports them runs */
+    bool more GUARDED_BY(met);           /* there were more than MET_MAX */
+    bool asked;                          /* lost_start.h; of the start alone */
+    bool keep;                           /* lost_start.h; of the start alone */
 };
 
 /* The caller may hold any lock but leaves. A number that is known is not reported again. */

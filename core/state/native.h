@@ -31,6 +31,7 @@
 #pragma once
 
 #include "blob.h"
+#include "lock.h"
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <sys/queue.h>
@@ -57,8 +58,8 @@ struct native {
 TAILQ_HEAD(native_list, native);
 
 struct native_table {
-    struct native *bucket[NATIVE_BUCKETS];
-    struct native_list idle;
+    struct native *bucket[NATIVE_BUCKETS] GUARDED_BY(inodes);
+    struct native_list idle GUARDED_BY(inodes);
     _Atomic size_t count; /* of both */
     size_t max;
     _Atomic bool verify; /* some namespace has verify=open, or had */

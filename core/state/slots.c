@@ -13,9 +13,11 @@
  * were written to. Who never syncs pays for no copy.
  */
 #include "io.h"
+#include "report.h"
 #include "state.h"
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define SYNC_AT_ONCE 256
 /* Written back behind its writer, in steps; who writes less waits for less, and may delete it
@@ -26,31 +28,213 @@
 /* So much is synced without keeping its writers and readers waiting; then the rest of it with. */
 #define SYNC_ALONE (UINT64_C(1) << 20) /* bytes */
 
-void content_slot_changed(struct state *p, struct content *c, bool logged)
+/* ---- having one ---- */
+
+static struct slot *slot_alloc(void)
 {
-    mutex_held(&p->contents.lock);
-    if (!c->blob)
+    struct slot *s = calloc(1, sizeof *s);
+
+    if (s)
+        mutex_init(&s->sync, "content sync");
+    return s;
+}
+
+void slot_free(struct slot *s)
+{
+    if (!s)
         return;
-    c->slot_changes++;
+    blob_unref(s->blob);
+    mutex_destroy(&s->sync);
+    free(s);
+}
+
+/* The entry says SLOT from here on, so that the slot is deleted with the number, whenever that
+ * is. */
+static int fill(struct state *p, const struct content *c, struct slot *s)
+{
+    int err = blob_create_slot(p->config.disk, c->number, &s->blob);
+
+    if (err < 0)
+        return err;
+    objects_follow_blob(p->objects, s->blob);
+    if (c->len)
+        err = blob_write(s->blob, c->data, c->len, 0);
+    if (err == 0)
+        err = refs_set_slot(p->refs, c->number, c->len);
+    if (err < 0)
+        (void)blob_unlink_slot(p->config.disk, c->number);
+    return err;
+}
+
+int content_make_slot(struct state *p, struct content *c)
+{
+    struct slot *s = slot_alloc();
+    int err = s ? fill(p, c, s) : -ENOMEM;
+
+    if (err < 0) {
+        slot_free(s);
+        return err;
+    }
+    atomic_store(&p->contents.slot_names, true);
+    MUTEX_GUARD(&p->contents.lock); /* a flush looks through the table meanwhile */
+    if (content_is_listed(c)) {
+        atomic_fetch_sub(&p->contents.buffered, c->room);
+        atomic_fetch_add(&p->contents.slots, 1);
+        atomic_fetch_add(&p->contents.stuck, c->seal_error != 0);
+    }
+    free(c->data);
+    c->data = NULL;
+    c->len = c->room = 0;
+    c->slot = s;
+    if (content_is_open(c))
+        content_set_state(p, c, CONTENT_SLOT);
+    return 0;
+}
+
+/* Dirty, or, where the frame has the bytes, as it was. */
+static void changed(struct state *p, struct content *c, bool logged)
+{
+    struct slot *s = c->slot;
+
+    mutex_held(&p->contents.lock);
+    s->changes++;
     if (logged)
         return;
-    c->slot_unlogged = c->slot_changes;
-    atomic_store(&c->log_left, 0);
-    if (c->dirty)
+    atomic_store(&s->log_left, 0);
+    if (s->dirty_at)
         return;
-    c->dirty = true;
-    c->dirty_at = ++p->contents.dirtied;
-    TAILQ_INSERT_TAIL(&p->contents.dirty, c, dirty_next);
+    s->dirty_at = ++p->contents.dirtied;
+    TAILQ_INSERT_TAIL(&p->contents.dirty, c, slot->dirty_next);
     atomic_fetch_add(&c->refs, 1);
+}
+
+int content_spill(struct state *p, struct content *c)
+{
+    int err;
+
+    {
+        MUTEX_GUARD(&c->io);
+        err = c->slot ? 0 : content_make_slot(p, c);
+    }
+    if (err < 0)
+        return err;
+    MUTEX_GUARD(&p->contents.lock);
+    changed(p, c, false);
+    return 0;
+}
+
+/* Nothing of those bytes may be cut off from here on. */
+static void name_bytes(struct state *p, struct slot *s, uint64_t len)
+{
+    mutex_held(&p->contents.lock);
+    s->named = true;
+    s->recorded = len > s->recorded ? len : s->recorded;
+}
+
+/* Where no frame has the bytes they must be synced before the one that names them is called
+ * durable. */
+void content_slot_changed(struct txn *t, struct content *c, bool logged)
+{
+    const uint64_t len = blob_length(c->slot->blob);
+    struct op op = {.kind = OP_CONTENT_SLOT, .number = c->number, .a = len};
+
+    if (!logged) {
+        capture_op(t, &op);
+        c->slot->told = true;
+    }
+    MUTEX_GUARD(&t->p->contents.lock);
+    name_bytes(t->p, c->slot, len);
+    changed(t->p, c, logged);
+}
+
+/* Not where they leave a gap, which a replay could not fill; nor where a replay would take it for a
+ * buffer. */
+bool slot_takes_credit(struct slot *s, size_t len, uint64_t off)
+{
+    uint32_t left = atomic_load(&s->log_left);
+
+    if (!s->told || len > SLOT_LOGGED_WRITE || len > left || off > blob_length(s->blob))
+        return false;
+    atomic_store(&s->log_left, left - (uint32_t)len);
+    return true;
+}
+
+/* Out of the list; its reference is the caller's. */
+static void take_out(struct state *p, struct content *c)
+{
+    mutex_held(&p->contents.lock);
+    c->slot->dirty_at = 0;
+    TAILQ_REMOVE(&p->contents.dirty, c, slot->dirty_next);
 }
 
 void content_slot_clean(struct state *p, struct content *c)
 {
-    mutex_held(&p->contents.lock);
-    if (!c->dirty)
+    if (!c->slot->dirty_at)
         return;
-    c->dirty = false;
-    TAILQ_REMOVE(&p->contents.dirty, c, dirty_next);
+    take_out(p, c);
+    content_unref(c);
+}
+
+/* One file's damage, or the disk's there: reading it says so. */
+static void no_slot(uint64_t number, int err)
+{
+    report(REPORT_ALARM, "slot %llu %s%s%s", (unsigned long long)number,
+           err == -EUCLEAN ? "is damaged: shorter than the last commit says"
+                           : "cannot be opened (",
+           err == -EUCLEAN ? "" : strerror(-err),
+           err == -EUCLEAN ? "" : "): its file cannot be read");
+}
+
+/* Where the process has too little for it the slot may be sound and have what a commit must not let
+ * the log forget: that is the error, and it can be tried again. */
+static int load_slot(struct state *p, uint64_t number, uint64_t size)
+{
+    struct slot *s = slot_alloc();
+    struct content *c;
+    int err = s ? blob_open_slot(p->config.disk, number, size, &s->blob) : -ENOMEM;
+
+    if (err < 0) {
+        slot_free(s);
+        if (io_is_short(err))
+            return err;
+        no_slot(number, err);
+        return 0;
+    }
+    s->recorded = size;
+    s->named = s->told = true;
+    err = content_restore(p, number, 0, CONTENT_WHOLE, s);
+    c = err == 0 ? content_find(p, number) : NULL;
+    if (c) { /* where the daemon alone died, only the page cache may have what frames say of it */
+        MUTEX_GUARD(&p->contents.lock);
+        changed(p, c, false);
+    }
+    content_unref(c);
+    return err;
+}
+
+int content_adopt_slot(struct state *p, uint64_t number, uint64_t size)
+{
+    struct content *c = content_find(p, number);
+    int err = c ? 0 : load_slot(p, number, size);
+
+    content_unref(c);
+    return err;
+}
+
+void content_disown(struct state *p, uint64_t number)
+{
+    struct content *c = content_find(p, number);
+
+    if (!c)
+        return;
+    content_unlist(p, c, CONTENT_GONE);
+    {
+        MUTEX_GUARD(&p->contents.lock);
+        if (c->slot)
+            content_slot_clean(p, c);
+        else
+            map64_del(&p->contents.held, number);
+    }
     content_unref(c);
 }
 
@@ -79,7 +263,7 @@ static int behind_run(void *arg)
 {
     struct behind *b = arg;
 
-    blob_flush_hint(b->c->blob, b->from, b->len);
+    blob_flush_hint(b->c->slot->blob, b->from, b->len);
     behind_end(b);
     return 0;
 }
@@ -88,9 +272,10 @@ static int behind_run(void *arg)
  * it. */
 void content_write_behind(struct state *p, struct content *c, uint64_t end)
 {
+    struct slot *s = c->slot;
     struct behind *b;
 
-    if (end < BEHIND_FROM || end < c->behind + BEHIND_STEP ||
+    if (end < BEHIND_FROM || end < s->behind + BEHIND_STEP ||
         atomic_exchange(&p->contents.behind, true))
         return;
     b = malloc(sizeof *b);
@@ -98,10 +283,10 @@ void content_write_behind(struct state *p, struct content *c, uint64_t end)
         atomic_store(&p->contents.behind, false);
         return;
     }
-    *b = (struct behind){.p = p, .c = c, .from = c->behind, .len = end - c->behind};
+    *b = (struct behind){.p = p, .c = c, .from = s->behind, .len = end - s->behind};
     if (b->len > BEHIND_MOST)
         b->len = BEHIND_MOST;
-    c->behind += b->len;
+    s->behind += b->len;
     atomic_fetch_add(&c->refs, 1);
     if (workers_try_submit(p->workers,
                            &(struct workers_work){.fn = behind_run,
@@ -115,29 +300,29 @@ void content_write_behind(struct state *p, struct content *c, uint64_t end)
 
 /* ---- syncing ---- */
 
-static bool is_dirty(struct state *p, struct content *c, void *ctx)
+static bool is_cancelled(struct state *p, const struct content *c)
 {
-    (void)ctx;
-    mutex_held(&p->contents.lock);
-    return c->blob && c->slot_changes != c->slot_synced;
+    MUTEX_GUARD(&p->contents.lock);
+    return c->state == CONTENT_CANCELLED;
 }
 
 /* One that was sealed meanwhile is synced. */
-static int sync_slot(struct content *c)
+static int sync_slot(struct state *p, struct content *c)
 {
+    struct blob *b = c->slot->blob;
     int err = 0;
-    MUTEX_GUARD(&c->sync);
+    MUTEX_GUARD(&c->slot->sync);
 
-    if (blob_length(c->blob) > SYNC_ALONE)
-        err = blob_sync_bytes(c->blob);
+    if (blob_length(b) > SYNC_ALONE)
+        err = blob_sync_bytes(b);
     if (err < 0)
         return err;
     MUTEX_GUARD(&c->io);
-    if (c->cancelled)
+    if (is_cancelled(p, c))
         return 0;
-    err = blob_sync_slot(c->blob);
+    err = blob_sync_slot(b);
     /* A commit needs its bytes. Sums beside it that cannot be stored hold nobody up. */
-    return err < 0 && !blob_is_suspect(c->blob) ? blob_sync_bytes(c->blob) : err;
+    return err < 0 && !blob_is_suspect(b) ? blob_sync_bytes(b) : err;
 }
 
 static void blame_slot(struct state *p, const struct content *c, int err)
@@ -155,13 +340,13 @@ static int sync_some(struct state *p, struct content *const *some, size_t n)
     {
         MUTEX_GUARD(&p->contents.lock);
         for (size_t i = 0; i < n; i++)
-            changes[i] = some[i]->slot_changes;
+            changes[i] = some[i]->slot->changes;
     }
     for (size_t i = 0; i < n && err == 0; i++) {
-        err = sync_slot(some[i]);
+        err = sync_slot(p, some[i]);
         if (err < 0)
             blame_slot(p, some[i], err);
-        if (err < 0 && blob_is_suspect(some[i]->blob))
+        if (err < 0 && blob_is_suspect(some[i]->slot->blob))
             state_turn_readonly(p, "syncing a slot", err);
     }
     if (err == 0 && n > 0)
@@ -170,9 +355,8 @@ static int sync_some(struct state *p, struct content *const *some, size_t n)
         return err;
     MUTEX_GUARD(&p->contents.lock);
     for (size_t i = 0; i < n; i++) {
-        struct content *c = some[i];
-        c->slot_synced = changes[i] > c->slot_synced ? changes[i] : c->slot_synced;
-        c->slot_durable = changes[i] > c->slot_durable ? changes[i] : c->slot_durable;
+        struct slot *s = some[i]->slot;
+        s->synced = changes[i] > s->synced ? changes[i] : s->synced;
     }
     return 0;
 }
@@ -186,16 +370,11 @@ static int sync_some(struct state *p, struct content *const *some, size_t n)
  * A shortage is no failure of the disk: it was not asked. */
 static int sync_bytes(struct state *p, struct content *c)
 {
-    uint64_t changes;
     int err;
 
     {
-        MUTEX_GUARD(&p->contents.lock);
-        changes = c->slot_changes;
-    }
-    {
-        MUTEX_GUARD(&c->sync);
-        err = c->cancelled ? 0 : blob_sync_bytes(c->blob);
+        MUTEX_GUARD(&c->slot->sync);
+        err = is_cancelled(p, c) ? 0 : blob_sync_bytes(c->slot->blob);
     }
     if (err < 0) {
         blame_slot(p, c, err);
@@ -204,10 +383,8 @@ static int sync_bytes(struct state *p, struct content *c)
         return err;
     }
     MUTEX_GUARD(&p->contents.lock);
-    if (c->slot_durable < changes)
-        c->slot_durable = changes;
-    if (c->slot_unlogged <= c->slot_durable)
-        atomic_store(&c->log_left, SLOT_LOGGED_MAX);
+    if (!c->slot->dirty_at) /* since it was taken out of the list */
+        atomic_store(&c->slot->log_left, SLOT_LOGGED_MAX);
     return 0;
 }
 
@@ -223,21 +400,20 @@ static struct content *take_dirty(struct state *p, uint64_t since)
     MUTEX_GUARD(&p->contents.lock);
     struct content *c = TAILQ_FIRST(&p->contents.dirty);
 
-    if (!c || c->dirty_at > since)
+    if (!c || c->slot->dirty_at > since)
         return NULL;
-    c->dirty = false;
-    TAILQ_REMOVE(&p->contents.dirty, c, dirty_next);
+    take_out(p, c);
     return c;
 }
 
-/* As it was before take_dirty, with its reference. */
-static void put_back_dirty(struct state *p, struct content *c)
+/* As it was before take_dirty with that `since`, with its reference. */
+static void put_back_dirty(struct state *p, struct content *c, uint64_t since)
 {
     {
         MUTEX_GUARD(&p->contents.lock);
-        if (!c->dirty) {
-            c->dirty = true;
-            TAILQ_INSERT_HEAD(&p->contents.dirty, c, dirty_next);
+        if (!c->slot->dirty_at) {
+            c->slot->dirty_at = since;
+            TAILQ_INSERT_HEAD(&p->contents.dirty, c, slot->dirty_next);
             return;
         }
     }
@@ -255,7 +431,7 @@ static int sync_all_bytes(struct state *p)
     while (err == 0 && (c = take_dirty(p, since))) {
         err = sync_bytes(p, c);
         if (io_is_short(err))
-            put_back_dirty(p, c);
+            put_back_dirty(p, c, since);
         else
             content_unref(c);
     }
@@ -284,7 +460,7 @@ int slots_sync_recorded(struct state *p, const struct slot_list *l)
         {
             MUTEX_GUARD(&p->contents.lock);
             for (; i < l->count && n < SYNC_AT_ONCE; i++)
-                if (is_dirty(p, l->v[i], NULL))
+                if (l->v[i]->slot->changes != l->v[i]->slot->synced)
                     some[n++] = l->v[i];
         }
         err = sync_some(p, some, n);
@@ -304,7 +480,7 @@ static bool is_slot(struct state *p, struct content *c, void *ctx)
 {
     (void)p;
     (void)ctx;
-    return c->blob != NULL;
+    return c->slot != NULL;
 }
 
 int slots_record(struct state *p, struct slot_list *ret)
@@ -322,9 +498,10 @@ int slots_record(struct state *p, struct slot_list *ret)
         struct content *c = ret->v[i];
         uint64_t len = content_length(c);
         int r = refs_set_slot(p->refs, c->number, len);
-        if (len > c->recorded)
-            c->recorded = len;
-        c->named = true;
+        {
+            MUTEX_GUARD(&p->contents.lock);
+            name_bytes(p, c->slot, len);
+        }
         /* Collected or sealed just now; or its entry is damaged, which is its file's matter. */
         if (r < 0 && r != -ENOENT && r != -EINVAL && r != -EUCLEAN)
             err = r;
@@ -340,16 +517,15 @@ void slots_committed(struct state *p, const struct slot_list *l)
     {
         MUTEX_GUARD(&p->contents.lock);
         for (c = TAILQ_FIRST(&p->contents.dirty); c; c = next) {
-            next = TAILQ_NEXT(c, dirty_next);
-            if (c->listed || c->gone_at >= l->freeze)
+            next = TAILQ_NEXT(c, slot->dirty_next);
+            if (content_is_listed(c) || c->slot->gone_at >= l->freeze)
                 continue;
-            c->dirty = false;
-            TAILQ_REMOVE(&p->contents.dirty, c, dirty_next);
-            TAILQ_INSERT_TAIL(&gone, c, dirty_next);
+            take_out(p, c);
+            TAILQ_INSERT_TAIL(&gone, c, slot->dirty_next);
         }
     }
     while ((c = TAILQ_FIRST(&gone))) { /* closing a file that is deleted may take long */
-        TAILQ_REMOVE(&gone, c, dirty_next);
+        TAILQ_REMOVE(&gone, c, slot->dirty_next);
         content_unref(c);
     }
 }

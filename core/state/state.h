@@ -66,16 +66,16 @@
  *
  * Who waits for a flush (fsync, drain, throttled writers) holds none of them.
  *
- * Which lock guards a field stands at the field, in front of what the field is: "a; text" means
- * that it is read and changed only with lock a held. "a, b; text": it is changed with both held,
- * and read with either. "a, write": it is changed with a held for writing. "gate" alone is held for
- * reading by changes; "gate for writing" is the instants. A field of which nothing is said is set
- * before others can see its struct, or belongs to one thread; _Atomic ones need no lock. "lock" is
- * the lock of the same struct. The lock of a struct is a field named `lock`, but for these:
+ * Which lock guards a field stands at the field, as GUARDED_BY(a), or in front of what the field is,
+ * as "a; text": it is read and changed only with lock a held, changed with a held for writing.
+ * (a, b): it is changed with both held, and read with either. "gate" alone is held for reading by
+ * changes; "gate for writing" is the instants. A field of which nothing is said is set before others
+ * can see its struct, or belongs to one thread; _Atomic ones need no lock. In front of a text "lock"
+ * is the lock of the same struct. The lock of a struct is a field named `lock`, but for these:
  *
  *   "gate" state.gate, "settings" state.settings_lock, "events" state.events_lock
  *   "inode" vnode.io, "inodes" vnode_table.lock, "namespace" ns.lock, "names" ns_table.lock
- *   "content" content.io, "content sync" content.sync, "contents" content_table.lock
+ *   "content" content.io, "content sync" slot.sync, "contents" content_table.lock
  *   "flush run", "bury", "seal" flusher.run, .bury, .seal; "rotation" coordinator.rotation
  *   "drop step" drops.work, "packs sync" packs.sync_lock, "kv_writer" kv.writer
  *   "log sync", "log make" log.sync, log.make; "pool report" pool_node.report
@@ -146,7 +146,7 @@ struct state {
     _Atomic bool has_events;
     _Atomic bool events_end;    /* a thread waits until no call of an event runs */
     _Atomic unsigned in_events; /* calls of events that run */
-    struct mutex events_lock; /* "events" */
+    struct mutex events_lock;   /* "events" */
     struct cond events_left;
 
     struct rwlock gate;    /* "gate" */
@@ -154,8 +154,8 @@ struct state {
     _Atomic uint64_t next_ino; /* from here on no namespace has a number of an inode */
     _Atomic bool readonly; /* a commit or a part of a start failed, and nobody knows how far */
     _Atomic bool promised; /* the tables say that a log of this epoch must be there */
-    _Atomic(const char *) readonly_what; /* which, or NULL; static text, */
-    _Atomic int readonly_err;            /* and its error */
+    _Atomic(const char *) readonly_what; /* which part, or NULL; static text */
+    _Atomic int readonly_err;            /* the error of that part */
     _Atomic bool closing;
     _Atomic bool told_no_inodes;
 
@@ -179,8 +179,9 @@ struct state {
     _Atomic int lacks;           /* a shortage (-errno) puts off a part of the start, or 0 */
     _Atomic bool unsettled_told; /* it was reported that this could not be committed at once */
     /* Gaps: changes in memory that are in no frame. After a gap no frame comes until a commit has
-     * that change. How many gaps there were, and up to which of them commits have them. */
-    _Atomic uint64_t gaps, gaps_committed;
+     * that change. So many gaps there were. */
+    _Atomic uint64_t gaps;
+    _Atomic uint64_t gaps_committed; /* commits have as many of them */
     _Atomic bool sync_failed;  /* the last sync failed (blame_sync) */
     struct replayed replayed;  /* fixed once the store is open */
 
@@ -191,8 +192,8 @@ struct state {
     struct gone_table gone;
     struct content_table contents;
     struct settings settings;
-    struct map64 settings_changed; /* settings_lock; setting + 1 -> value, to be committed */
-    struct mutex settings_lock;    /* "settings" */
+    struct mutex settings_lock; /* "settings" */
+    struct map64 settings_changed GUARDED_BY(settings); /* setting + 1 -> value, to be committed */
     _Atomic bool has_ghosts;       /* there are ghosts, or there were some since the start */
     _Atomic uint64_t logged;       /* bytes of frames since the last freeze */
     struct blames blames;

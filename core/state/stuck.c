@@ -24,10 +24,8 @@ bool stuck_note(struct state *p, struct content *c, int err)
 
     c->seal_error = err;
     c->tried = ticks(p);
-    if (c->listed && c->blob && !c->stuck) {
-        c->stuck = true;
+    if (content_is_listed(c) && c->slot && !before)
         atomic_fetch_add(&p->contents.stuck, 1);
-    }
     return before;
 }
 

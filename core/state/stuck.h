@@ -21,8 +21,8 @@ struct content;
 
 struct stuck {
     struct mutex lock; /* "stuck": a leaf */
-    uint64_t sum;      /* of those that `text` is about */
-    struct strbuf text;
+    struct strbuf text GUARDED_BY(stuck);
+    uint64_t sum GUARDED_BY(stuck); /* of those that `text` is about */
 };
 
 #define STUCK_TOLD 8 /* so many of them are described */

@@ -13,14 +13,15 @@ struct state;
 /* What was opened today and is to be remembered (touch.c). */
 #define TOUCH_SEEN 8192
 struct touches {
-    struct mutex lock; /* "touches": a leaf; guards the rest */
-    uint16_t day;      /* of `seen` */
-    uint64_t seen[TOUCH_SEEN];
+    struct mutex lock;                /* "touches": a leaf */
+    uint16_t day GUARDED_BY(touches); /* of `seen` */
+    uint64_t seen[TOUCH_SEEN] GUARDED_BY(touches);
     struct touched {
         uint64_t key; /* an object's number, or the nodeid of a file in pieces */
         bool inode;
-    } * v;
-    size_t count, room;
+    } * v GUARDED_BY(touches);
+    size_t count GUARDED_BY(touches);
+    size_t room GUARDED_BY(touches);
 };
 
 /* A file with this inode was opened. Never waits, and nothing is read for it. */

@@ -15,33 +15,34 @@ struct state;
 
 struct vnode {
     uint64_t nodeid;
-    struct ns *ns;             /* referenced */
-    unsigned refs;             /* inodes */
-    unsigned opens;            /* inodes; open files */
-    unsigned writers;          /* inodes; open files that are open for writing */
-    unsigned cuts;             /* inodes; changes of its size that need no open file, in flight */
-    struct rwlock io;          /* "inode": bytes and size */
-    _Atomic unsigned uncached; /* open files that are written past the caller's cache */
-    _Atomic bool read_beside;  /* set under io; a caller's cache may have bytes of it */
-    struct vfs_stale *stale;   /* io; ranges of which callers' caches may have older bytes */
-    uint64_t orphan;           /* ns->lock; inode number in the orphan tree, 0: has names */
-    bool linkable;             /* ns->lock; an orphan that never had a name, and may get one */
-    uint64_t version;          /* io; changes of its bytes since this struct was made */
-    struct vnode *next;
+    struct ns *ns; /* referenced */
+    unsigned refs GUARDED_BY(inodes);
+    unsigned opens GUARDED_BY(inodes);   /* open files */
+    unsigned writers GUARDED_BY(inodes); /* open files that are open for writing */
+    unsigned cuts GUARDED_BY(inodes);    /* changes of its size that need no open file, in flight */
+    struct rwlock io;                    /* "inode": bytes and size */
+    _Atomic unsigned uncached;           /* open files that are written past the caller's cache */
+    _Atomic bool read_beside;            /* set under io; a caller's cache may have bytes of it */
+    /* Ranges of which callers' caches may have older bytes. */
+    struct vfs_stale *stale GUARDED_BY(inode);
+    uint64_t version GUARDED_BY(inode);    /* changes of its bytes since this struct was made */
+    uint64_t orphan GUARDED_BY(namespace); /* inode number in the orphan tree, 0: has names */
+    bool linkable GUARDED_BY(namespace);   /* an orphan that never had a name, and may get one */
+    struct vnode *next GUARDED_BY(inodes);
 };
 
 #define VNODE_BUCKETS 4096
 struct vnode_table {
     struct mutex lock; /* "inodes" */
-    struct vnode *bucket[VNODE_BUCKETS];
-    size_t count;
+    struct vnode *bucket[VNODE_BUCKETS] GUARDED_BY(inodes);
+    size_t count GUARDED_BY(inodes);
 };
 
 struct orphans {
     struct rwlock lock; /* "orphans" */
-    struct tree tree;
-    struct capture_tap tap;
-    uint64_t next_ino;
+    struct tree tree GUARDED_BY(orphans);
+    struct capture_tap tap GUARDED_BY(orphans);
+    uint64_t next_ino GUARDED_BY(orphans);
 };
 
 /* The open inode of a nodeid, made if there is none. The namespace may be dead (-ESTALE then,

@@ -81,8 +81,8 @@ static struct content *own_content(struct state *p, struct items *it, struct key
     *ret_err = tree_own(it->tree, k);
     if (*ret_err == 0)
         *ret_err = refs_entry(p->refs, number, false, NULL, &e);
-    if (*ret_err == 0 && e.count == 1 && e.kind != ENTRY_ALIAS && valid >= c->recorded &&
-        content_begin(p, c))
+    if (*ret_err == 0 && e.count == 1 && e.kind != ENTRY_ALIAS &&
+        content_begin(p, c, valid))
         return c;
     content_unref(c);
     return NULL;

@@ -96,7 +96,7 @@ Test(capture, a_change_of_many_contents_is_one_frame)
         content_end(&t, c[i]);
     let_another_seal();
     for (size_t i = 0; i < 100; i++)
-        cr_assert(c[i]->listed, "it cannot be sealed before its frame is there");
+        cr_assert(content_is_listed(c[i]), "it cannot be sealed before its frame is there");
     cr_assert_eq(log_seq(x.p->log), seq);
     cr_assert_eq(state_changed(&t, NULL), 0);
     txn_end(&t);
@@ -105,7 +105,7 @@ Test(capture, a_change_of_many_contents_is_one_frame)
         cr_assert_eq(c[i]->changing, 0);
     let_another_seal();
     for (size_t i = 0; i < 100; i++) {
-        cr_assert_not(c[i]->listed);
+        cr_assert_not(content_is_listed(c[i]));
         content_unref(c[i]);
     }
 }

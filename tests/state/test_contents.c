@@ -5,6 +5,7 @@
 #include "report.h"
 
 #include <pthread.h>
+#include <signal.h>
 
 #define SLOT_SIZE (200u * 1024) /* bytes; above pack_limit */
 
@@ -78,11 +79,36 @@ Test(contents, what_is_sealed_is_not_written_by_who_found_it_before)
     struct content *c = begun_slot();
 
     content_let_go(x.p, c);
-    cr_assert(content_begin(x.p, c));
+    cr_assert(content_begin(x.p, c, UINT64_MAX));
     content_let_go(x.p, c);
     drain();
-    cr_assert_not(content_begin(x.p, c));
+    cr_assert_not(content_begin(x.p, c, UINT64_MAX));
     content_unref(c);
+}
+
+/* Make that move of it. */
+static void move_to(struct content *c, enum content_state to)
+{
+    MUTEX_GUARD(&x.p->contents.lock);
+    content_set_state(x.p, c, to);
+}
+
+Test(contents, a_move_that_is_not_drawn_aborts, .signal = SIGABRT)
+{
+    struct content *c = begun_slot();
+
+    content_let_go(x.p, c);
+    drain();
+    cr_assert_eq(c->state, CONTENT_SEALED);
+    move_to(c, CONTENT_SLOT);
+}
+
+Test(contents, fields_that_do_not_fit_the_state_abort, .signal = SIGABRT)
+{
+    struct content *c = begun_slot();
+
+    cr_assert_eq(c->changing, 1);
+    move_to(c, CONTENT_SEALING);
 }
 
 Test(contents, a_file_cut_to_nothing_keeps_no_object)
@@ -164,7 +190,7 @@ static bool offered; /* it was in the table, and nobody was changing it */
 /* Whoever ends a change notes the time, with the table locked: the next to lock it may be a sealer. */
 static int64_t look_at_it(const struct clock *clock)
 {
-    if (watched && watched->listed && watched->changing == 0)
+    if (watched && content_is_listed(watched) && watched->changing == 0)
         offered = true;
     return atomic_load(&((const struct clock_manual *)clock)->now);
 }
@@ -184,7 +210,7 @@ static bool is_offered_by(void (*how)(struct content *c))
 static void end_and_give_up(struct content *c)
 {
     content_let_go(x.p, c);
-    cr_assert(content_begin(x.p, c));
+    cr_assert(content_begin(x.p, c, UINT64_MAX));
     give_up(c);
 }
 
@@ -201,7 +227,7 @@ static bool is_met_by_the_sealer(struct content *c)
 {
     for (;;) {
         mutex_lock(&x.p->contents.lock);
-        bool sealing = c->sealing;
+        bool sealing = c->state == CONTENT_SEALING;
 
         mutex_unlock(&x.p->contents.lock);
         if (sealing || kind_of(c->number) != ENTRY_SLOT)
