@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * gc: states, pins and history; a cycle is gc_cycle.c. What was registered or unpinned since the
- * last cycle stands in small sets in front of the table, which only a cycle changes.
+ * gc: states and history; a cycle is gc_cycle.c.
  */
 #include "gc_impl.h"
 #include <errno.h>
@@ -33,9 +32,6 @@ void gc_destroy(struct gc *gc)
     if (!gc)
         return;
     free(gc->objects.v);
-    gc_ids_release(&gc->pins);
-    gc_ids_release(&gc->fresh);
-    gc_ids_release(&gc->judged);
     gc_nodes_release(&gc->nodes);
     for (size_t i = 0; i < GC_HISTORY_MAX; i++)
         free(gc->history[i].ids);
@@ -45,15 +41,6 @@ void gc_destroy(struct gc *gc)
 
 /* ---- objects ---- */
 
-int gc_register(struct gc *gc, const struct id *id)
-{
-    MUTEX_GUARD(&gc->lock);
-
-    if (gc_ids_has(&gc->pins, id) || gc_is_fresh(gc, id))
-        return 0;
-    return gc_table_find(&gc->objects, id) ? 0 : gc_ids_add(&gc->fresh, id);
-}
-
 void gc_get(struct gc *gc, const struct id *id, struct gc_object_info *ret)
 {
     int64_t ago;
@@ -61,10 +48,6 @@ void gc_get(struct gc *gc, const struct id *id, struct gc_object_info *ret)
     const struct gc_object *o = gc_table_find(&gc->objects, id);
 
     *ret = (struct gc_object_info){.state = o ? o->state : GC_NONE, .nodes = o ? o->nodes : 0};
-    if (gc_ids_has(&gc->pins, id))
-        ret->state = GC_PINNED;
-    else if (gc_is_fresh(gc, id))
-        ret->state = GC_ACTIVE;
     if (ret->state != GC_UNREFERENCED && ret->state != GC_MARKED)
         return;
     ago = clock_ticks(gc->clock) - o->since;
@@ -91,22 +74,6 @@ int gc_next(struct gc *gc, const struct id *from, struct id *ret_id, struct gc_o
     }
     gc_get(gc, ret_id, ret);
     return 0;
-}
-
-int gc_pin(struct gc *gc, const struct id *id)
-{
-    MUTEX_GUARD(&gc->lock);
-    return gc_ids_add(&gc->pins, id);
-}
-
-int gc_unpin(struct gc *gc, const struct id *id)
-{
-    MUTEX_GUARD(&gc->lock);
-    int err = gc_ids_has(&gc->pins, id) ? gc_ids_add(&gc->fresh, id) : 0;
-
-    if (err == 0)
-        (void)gc_ids_del(&gc->pins, id);
-    return err;
 }
 
 /* ---- history ---- */
@@ -181,7 +148,7 @@ int gc_save(struct gc *gc, struct gc_saved **ret_v, size_t *ret_count)
     }
     for (size_t i = 0; i < t->count; i++) {
         const struct gc_object *o = &t->v[i];
-        if (is_saved(o) && !gc_ids_has(&gc->pins, &o->id) && !gc_is_fresh(gc, &o->id))
+        if (is_saved(o))
             v[n++] = (struct gc_saved){.id = o->id,
                                        .since = o->since + epoch,
                                        .mark = o->state == GC_MARKED ? o->mark : 0};

@@ -34,15 +34,12 @@
  *  - serials of marks are never used twice, not even that of a publication that failed.
  *
  * Bounded: 32 bytes an object that is held; during a cycle 4 more, 32 more for each that is new, 16
- * more for each that is eligible, 32 for each in the list while that is published; 26 to 52 for
- * each that is pinned here, or was registered or unpinned since the last cycle; GC_NODES_MAX nodes;
- * GC_HISTORY_MAX cycles of up to GC_HISTORY_IDS keys, and as many whole ids.
+ * more for each that is eligible, 32 for each in the list while that is published; GC_NODES_MAX
+ * nodes; GC_HISTORY_MAX cycles of up to GC_HISTORY_IDS keys, and as many whole ids.
  *
  * Errors: 0 or -errno; -ENOMEM and all others leave everything as it was, unless said otherwise.
- * Threads: any; one mutex inside ("gc"), which is not held while a callback runs, save `remove`:
- * so a pin comes before the removal, which then does not happen, or after it. A cycle runs in the
- * caller's thread; everything else goes on meanwhile, and what is pinned, unpinned or registered
- * meanwhile is not judged by it.
+ * Threads: any; one mutex inside ("gc"), which is not held while a callback runs, save `remove`. A
+ * cycle runs in the caller's thread; everything else goes on meanwhile.
  */
 #pragma once
 
@@ -91,16 +88,10 @@ struct gc_object_info {
 int gc_create(const struct clock *clock, uint64_t serial, struct gc **ret_gc);
 void gc_destroy(struct gc *gc); /* NULL is fine; no call may be running */
 
-/* An object that came into being: active until the next cycle. Never overwrites a state. */
-int gc_register(struct gc *gc, const struct id *id);
 /* Its state; of an unknown id GC_NONE. */
 void gc_get(struct gc *gc, const struct id *id, struct gc_object_info *ret);
 /* The first id from `from` on that a cycle has left in the table; -ENOENT. */
 int gc_next(struct gc *gc, const struct id *from, struct id *ret_id, struct gc_object_info *ret);
-/* The store's own pin: beats everything, stays until unpinned; repeats are fine. */
-int gc_pin(struct gc *gc, const struct id *id);
-/* It is active until the next cycle. Not pinned is fine, and changes nothing. */
-int gc_unpin(struct gc *gc, const struct id *id);
 
 /* ---- what a cycle reads ---- */
 
@@ -237,7 +228,7 @@ uint64_t gc_cycles(struct gc *gc);
 int gc_restore(struct gc *gc, uint64_t cycles, const struct gc_saved *v, size_t count);
 /* The list in force is another's, or was read again after a publication of which nobody knows what
  * became: from now on that serial and what stands in that list count, as after gc_restore; what is
- * known of nodes, pins, history and the number of cycles stay. So a coordinator that did not run
+ * known of nodes, history and the number of cycles stay. So a coordinator that did not run
  * for a while goes on where the last one stood. -EBUSY a cycle runs. -EUCLEAN as gc_restore. */
 int gc_take_over(struct gc *gc, uint64_t serial, const struct gc_saved *v, size_t count);
 /* One record more, the oldest first; copied. */

@@ -63,13 +63,10 @@ static int prepare(struct cycle *w)
 {
     struct gc *gc = w->gc;
     MUTEX_GUARD(&gc->lock);
-    int err = gc->running ? -EBUSY : gc_ids_add_all(&gc->judged, &gc->fresh);
+    int err = gc->running ? -EBUSY : gc_nodes_copy(&gc->nodes, &w->nodes);
 
-    if (err == 0)
-        err = gc_nodes_copy(&gc->nodes, &w->nodes);
     if (err < 0)
         return err;
-    gc_ids_release(&gc->fresh);
     gc->running = true;
     w->now = clock_ticks(gc->clock);
     w->r->cycle = gc->cycles + 1;
@@ -183,6 +180,11 @@ static int collect_opinions(struct cycle *w, size_t n)
     return err;
 }
 
+static bool is_missed(uint8_t state)
+{
+    return state == GC_UNREFERENCED || state == GC_MARKED;
+}
+
 /* As it was; of one that nobody knew nothing is claimed. */
 static struct verdict leave(const struct gc_object *o, bool before)
 {
@@ -192,14 +194,13 @@ static struct verdict leave(const struct gc_object *o, bool before)
 }
 
 /* `o`: how it stands in the table, or NULL. */
-static struct verdict judge(const struct cycle *w, const struct id *id, const struct gc_object *o,
+static struct verdict judge(const struct cycle *w, const struct gc_object *o,
                             const struct opinion *op)
 {
-    bool before = o && (o->state == GC_UNREFERENCED || o->state == GC_MARKED) &&
-                  !gc_ids_has(&w->gc->judged, id);
+    bool before = o && is_missed(o->state);
     struct verdict v = {.nodes = op->nodes, .state = GC_UNREFERENCED};
 
-    if (op->named == GC_NAMED_PINNED || gc_ids_has(&w->gc->pins, id)) {
+    if (op->named == GC_NAMED_PINNED) {
         v.state = GC_PINNED;
     } else if (op->named == GC_NAMED_ACTIVE) {
         v.state = GC_ACTIVE;
@@ -247,11 +248,6 @@ static int find_new(struct cycle *w, const struct id *id, const struct verdict *
     return 0;
 }
 
-static bool is_missed(uint8_t state)
-{
-    return state == GC_UNREFERENCED || state == GC_MARKED;
-}
-
 /* Those of the table that come before `id` (NULL: all that are left) were not listed. */
 static void pass_unheld(struct cycle *w, const struct id *id)
 {
@@ -272,7 +268,7 @@ static int judge_one(struct cycle *w, const struct id *id, const struct opinion 
 
     pass_unheld(w, id);
     o = w->at < t->count && id_equal(&t->v[w->at].id, id) ? &t->v[w->at] : NULL;
-    v = judge(w, id, o, op);
+    v = judge(w, o, op);
     w->changed |= v.since_now || v.anew || (o && is_missed(o->state) != is_missed(v.state));
     err = count(w, id, &v, op->stale);
     if (err == 0 && !o)
@@ -287,7 +283,7 @@ static int judge_one(struct cycle *w, const struct id *id, const struct opinion 
 static int judge_batch(struct cycle *w, size_t n)
 {
     int err = 0;
-    MUTEX_GUARD(&w->gc->lock); /* for the pins */
+    MUTEX_GUARD(&w->gc->lock);
 
     for (size_t i = 0; i < n && err == 0; i++)
         err = judge_one(w, &w->ids[i], &w->opinions[i]);
@@ -479,15 +475,12 @@ static void apply(struct cycle *w)
 
 /* ---- remove ---- */
 
-/* The last look was `err`. The mutex is held over the removal, so that a pin comes before or after
- * it. */
+/* The last look was `err`. */
 static int remove_bytes(struct cycle *w, struct gc_object *o, int err)
 {
     struct gc *gc = w->gc;
     MUTEX_GUARD(&gc->lock);
 
-    if (err == 0 && (gc_ids_has(&gc->pins, &o->id) || gc_ids_has(&gc->fresh, &o->id)))
-        err = -EBUSY;
     if (err == 0) {
         err = w->src->remove(w->src->ctx, &o->id);
         err = err == -ENOENT ? 0 : err; /* gone already */
@@ -560,7 +553,6 @@ static void finish(struct cycle *w)
         gc_table_squeeze(&gc->objects);
         gc_table_merge(&gc->objects, &w->found);
     }
-    gc_ids_release(&gc->judged);
     keep_nodes(w);
     gc->cycles++;
     if (w->r->eligible_count == 0)

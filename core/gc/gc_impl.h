@@ -5,20 +5,6 @@
 #include "gc.h"
 #include "lock.h"
 
-/* ---- a small set of ids (gc_ids.c): open addressing, keyed by the id itself ---- */
-
-struct gc_ids {
-    struct id *slots; /* room of them; `used` says which are taken */
-    uint8_t *used;
-    size_t room; /* a power of two, or 0 */
-    size_t count;
-};
-void gc_ids_release(struct gc_ids *s); /* empty again */
-bool gc_ids_has(const struct gc_ids *s, const struct id *id);
-int gc_ids_add(struct gc_ids *s, const struct id *id);  /* again is fine; -ENOMEM: as it was */
-bool gc_ids_del(struct gc_ids *s, const struct id *id); /* was it there? */
-int gc_ids_add_all(struct gc_ids *s, const struct gc_ids *from);
-
 /* ---- the table of objects (gc_table.c): one sorted array ---- */
 
 struct gc_object {
@@ -76,9 +62,6 @@ struct gc {
     const struct clock *clock;
     struct mutex lock;       /* "gc": guards the rest */
     struct gc_table objects; /* array and order change only at the end of a cycle */
-    struct gc_ids pins;
-    struct gc_ids fresh;  /* registered or unpinned, and met by no cycle: active */
-    struct gc_ids judged; /* the same, up to when the running (or last failed) cycle began */
     struct gc_nodes nodes;
     bool running;
     bool unpublished; /* the list in force has what is not marked any more */
@@ -88,11 +71,7 @@ struct gc {
     uint64_t records;
 };
 
-/* Both need gc->lock. */
-static inline bool gc_is_fresh(const struct gc *gc, const struct id *id)
-{
-    return gc_ids_has(&gc->fresh, id) || gc_ids_has(&gc->judged, id);
-}
+/* Needs gc->lock. */
 void gc_record_cycle(struct gc *gc, const struct gc_result *r, struct id *ids);
 
 /* How many of the eligible the history keeps. */

@@ -27,37 +27,9 @@ Test(gc, defaults_are_300_s_600_s_and_one_node)
     cr_assert_eq(c.stale_policy, GC_STALE_RETAIN);
 }
 
-Test(gc, an_unknown_id_has_no_state_and_a_registered_one_is_active)
+Test(gc, an_unknown_id_has_no_state)
 {
     cr_assert_eq(state_of(&x, 1), GC_NONE);
-    pool_register(&x, 1);
-    cr_assert_eq(state_of(&x, 1), GC_ACTIVE);
-    cr_assert_eq(state_of(&x, 2), GC_NONE);
-}
-
-Test(gc, registering_never_overwrites_a_state)
-{
-    pool_own(&x, 1);
-    pool_holds(&x, 2);
-    pool_pin(&x, 1);
-    pool_run(&x);
-    cr_assert_eq(state_of(&x, 0), GC_UNREFERENCED);
-    pool_register(&x, 0);
-    pool_register(&x, 1);
-    cr_assert_eq(state_of(&x, 0), GC_UNREFERENCED);
-    cr_assert_eq(state_of(&x, 1), GC_PINNED);
-    x.config.grace_period = 0;
-    pool_run(&x);
-    pool_register(&x, 0);
-    cr_assert_eq(state_of(&x, 0), GC_MARKED);
-}
-
-Test(gc, what_is_registered_and_not_held_is_forgotten_by_the_next_cycle)
-{
-    pool_own(&x, 1);
-    pool_register(&x, 9);
-    pool_run(&x);
-    cr_assert_eq(state_of(&x, 9), GC_NONE);
 }
 
 Test(gc, pinned_beats_active_beats_unreferenced)
@@ -69,12 +41,11 @@ Test(gc, pinned_beats_active_beats_unreferenced)
     a->names[0] = GC_NAMED_PINNED;
     b->names[0] = GC_NAMED_ACTIVE;
     a->names[1] = GC_NAMED_ACTIVE;
-    b->names[2] = GC_NAMED_ACTIVE;
-    pool_pin(&x, 2);
+    b->names[2] = GC_NAMED_PINNED;
     struct gc_result r = pool_run(&x);
     cr_assert_eq(state_of(&x, 0), GC_PINNED);
     cr_assert_eq(state_of(&x, 1), GC_ACTIVE);
-    cr_assert_eq(state_of(&x, 2), GC_PINNED, "the store's own pin");
+    cr_assert_eq(state_of(&x, 2), GC_PINNED);
     cr_assert_eq(state_of(&x, 3), GC_UNREFERENCED);
     cr_assert_eq(r.held, 4);
     cr_assert_eq(r.pinned, 2);
@@ -103,30 +74,11 @@ Test(gc, an_object_tells_how_many_nodes_name_it_and_since_when_none_does)
 
 /* ---- pins ---- */
 
-Test(gc, a_pin_may_be_repeated_and_one_unpin_makes_it_active_until_the_next_cycle)
-{
-    pool_own(&x, 1);
-    pool_holds(&x, 1);
-    x.config.grace_period = 0;
-    pool_pin(&x, 0);
-    pool_pin(&x, 0);
-    pool_run(&x);
-    cr_assert_eq(state_of(&x, 0), GC_PINNED);
-    pool_unpin(&x, 0);
-    cr_assert_eq(state_of(&x, 0), GC_ACTIVE);
-    x.config.grace_period = NSEC_PER_SEC;
-    pool_run(&x);
-    cr_assert_eq(state_of(&x, 0), GC_UNREFERENCED);
-    pool_unpin(&x, 0);
-    cr_assert_eq(state_of(&x, 0), GC_UNREFERENCED, "it was not pinned");
-}
-
-Test(gc, a_nodes_pins_end_with_its_report_and_the_stores_own_stay)
+Test(gc, a_nodes_pins_end_with_its_report)
 {
     struct pool_node *n = pool_own(&x, 1);
     pool_holds(&x, 2);
-    n->names[0] = GC_NAMED_PINNED;
-    pool_pin(&x, 1);
+    n->names[0] = n->names[1] = GC_NAMED_PINNED;
     pool_run(&x);
     cr_assert_eq(state_of(&x, 0), GC_PINNED);
     pool_report(&x, 1)->names[0] = GC_NAMED_NOT;
@@ -144,52 +96,15 @@ Test(gc, a_pin_saves_what_is_marked_and_its_unpin_begins_the_grace_anew)
     pool_wait(&x, 10);
     pool_run(&x);
     cr_assert_eq(state_of(&x, 0), GC_MARKED);
-    pool_pin(&x, 0);
-    pool_unpin(&x, 0);
-    pool_report(&x, 1);
+    pool_report(&x, 1)->names[0] = GC_NAMED_PINNED;
+    cr_assert_eq(pool_run(&x).collected, 0);
+    cr_assert_eq(state_of(&x, 0), GC_PINNED);
+    pool_report(&x, 1)->names[0] = GC_NAMED_NOT;
     cr_assert_eq(pool_run(&x).collected, 0);
     cr_assert_eq(state_of(&x, 0), GC_UNREFERENCED);
     pool_report(&x, 1);
     pool_wait(&x, 9);
     cr_assert_eq(pool_run(&x).marked, 0);
-}
-
-static void pin_it(struct pool_of *p, unsigned object)
-{
-    pool_pin(p, object);
-}
-
-Test(gc, a_pin_between_the_last_look_and_the_removal_saves_it)
-{
-    pool_own(&x, 1);
-    pool_holds(&x, 1);
-    x.config.grace_period = 0;
-    pool_run(&x);
-    pool_report(&x, 1);
-    x.at_look = pin_it;
-    struct gc_result r = pool_run(&x);
-    cr_assert_eq(r.collected, 0);
-    cr_assert_eq(r.kept[GC_KEEP_IN_USE], 1);
-    cr_assert(x.held[0]);
-    cr_assert_eq(state_of(&x, 0), GC_PINNED);
-}
-
-static void pin_and_unpin(struct pool_of *p, unsigned object)
-{
-    pool_pin(p, object);
-    pool_unpin(p, object);
-}
-
-Test(gc, what_is_unpinned_while_a_cycle_runs_is_active_until_the_next)
-{
-    pool_own(&x, 1);
-    pool_holds(&x, 1);
-    x.config.grace_period = 0;
-    pool_run(&x);
-    pool_report(&x, 1);
-    x.at_look = pin_and_unpin;
-    cr_assert_eq(pool_run(&x).collected, 0);
-    cr_assert_eq(state_of(&x, 0), GC_ACTIVE);
 }
 
 /* ---- which reports count ---- */
@@ -366,10 +281,9 @@ Test(gc, with_a_grace_of_0_the_first_cycle_marks_and_the_second_deletes)
 Test(gc, a_pinned_object_is_not_collected)
 {
     pool_holds(&x, 1);
-    pool_pin(&x, 0);
     x.config.grace_period = 0;
     for (int i = 0; i < 5; i++) {
-        pool_own(&x, 1);
+        pool_own(&x, 1)->names[0] = GC_NAMED_PINNED;
         cr_assert_eq(pool_run(&x).pinned, 1);
     }
     cr_assert(x.held[0]);

@@ -69,8 +69,7 @@ static void prepare(void)
         x.node[0].names[i] = i < 10 ? GC_NAMED_PINNED : GC_NAMED_NOT;
     x.node[1].names[0] = GC_NAMED_ACTIVE;
     pool_holds(&x, 30);
-    pool_pin(&x, 1);
-    pool_register(&x, 25);
+    x.node[1].names[1] = GC_NAMED_PINNED;
     pool_report(&x, 1);
     pool_report(&x, 2);
     x.held[15] = false;

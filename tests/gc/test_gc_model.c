@@ -37,7 +37,6 @@ static struct model {
     int64_t since[POOL_OBJECTS];
     uint64_t mark[POOL_OBJECTS];
     unsigned nodes[POOL_OBJECTS];
-    bool pinned[POOL_OBJECTS], fresh[POOL_OBJECTS];
     struct {
         bool known, proven, retired;
         uint64_t serial, covers;
@@ -105,7 +104,7 @@ static void model_nodes(struct model *k)
 static void model_object(struct model *k, const struct model *old, unsigned i, bool held)
 {
     int64_t now = clock_ticks(&x.clock.base);
-    bool active = false, pinned = old->pinned[i], stale = false, unknown = false, was;
+    bool active = false, pinned = false, stale = false, unknown = false, was;
 
     k->nodes[i] = 0;
     if (!held) {
@@ -122,7 +121,7 @@ static void model_object(struct model *k, const struct model *old, unsigned i, b
         active |= !is_stale(k, n) && named == GC_NAMED_ACTIVE;
         unknown |= !is_stale(k, n) && named == GC_NAMED_UNKNOWN;
     }
-    was = !old->fresh[i] && (old->state[i] == GC_UNREFERENCED || old->state[i] == GC_MARKED);
+    was = old->state[i] == GC_UNREFERENCED || old->state[i] == GC_MARKED;
     if (!was)
         k->since[i] = now;
     want.held++;
@@ -205,7 +204,6 @@ static void model_cycle(struct model *k)
         return;
     for (unsigned i = 0; i < POOL_OBJECTS; i++) {
         model_object(k, &old, i, x.held[i]);
-        k->fresh[i] = false;
         unmarked |= old.state[i] == GC_MARKED && k->state[i] != GC_MARKED;
         want.eligible += want.list[i];
     }
@@ -232,7 +230,6 @@ static uint64_t in_lists_since[POOL_OBJECTS];
 static void may_be_removed(struct pool_of *p, unsigned i)
 {
     CHECK(in_lists_since[i] && in_lists_since[i] < cycle, "object %u: no earlier mark\n", i);
-    CHECK(!m.pinned[i], "object %u is pinned\n", i);
     CHECK(!p->in_use[i], "object %u is in use\n", i);
     for (unsigned n = 0; n < POOL_NODES; n++) {
         if (!m.node[n].known || m.node[n].retired)
@@ -310,25 +307,11 @@ static void touch_object(void)
 {
     unsigned i = chance(POOL_OBJECTS);
 
-    switch (chance(8)) {
+    switch (chance(4)) {
     case 0:
-        pool_pin(&x, i);
-        m.pinned[i] = true;
-        break;
-    case 1:
-    case 2:
-        pool_unpin(&x, i);
-        m.fresh[i] |= m.pinned[i];
-        m.pinned[i] = false;
-        break;
-    case 3:
-        m.fresh[i] |= state_of(&x, i) == GC_NONE;
-        pool_register(&x, i);
-        break;
-    case 4:
         x.held[i] = chance(4) > 0;
         break;
-    case 5:
+    case 1:
         x.in_use[i] = chance(4) == 0;
         break;
     default:
@@ -405,7 +388,7 @@ static void compare_states(void)
     for (unsigned i = 0; i < POOL_OBJECTS; i++) {
         struct gc_object_info info;
         struct id id = id_nr(i);
-        enum gc_state state = m.pinned[i] ? GC_PINNED : m.fresh[i] ? GC_ACTIVE : m.state[i];
+        enum gc_state state = m.state[i];
 
         gc_get(x.gc, &id, &info);
         CHECK(info.state == state, "object %u is %d, not %d\n", i, info.state, state);

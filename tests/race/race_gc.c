@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * race_gc: cycles that delete, while threads pin, unpin, register and look; under ThreadSanitizer.
+ * race_gc: cycles that delete, while threads look and bring objects back; under ThreadSanitizer.
  * A plain program, because Criterion does not start there.
  *
  *     race_gc [SEED [CYCLES]]
- *
- * What is pinned when its removal is asked for, is not asked for: a pin comes before or after.
  */
 #include "fault.h"
 #include "gc.h"
@@ -18,7 +16,7 @@
 
 #define THREADS 4
 #define OBJECTS 4000
-#define MINE (OBJECTS / THREADS) /* objects that one thread pins */
+#define MINE (OBJECTS / THREADS) /* objects that one thread brings back */
 
 #define MUST(claim)                                                                                \
     do {                                                                                           \
@@ -31,7 +29,7 @@
 static struct gc *gc;
 static uint64_t seed = 1, cycles = 200, serial;
 static struct gc_report report_;
-static _Atomic bool held[OBJECTS], pinned[OBJECTS];
+static _Atomic bool held[OBJECTS];
 static _Atomic bool stop;
 static _Atomic uint64_t removed;
 
@@ -98,29 +96,12 @@ static int look(void *ctx, const struct id *id)
 static int remove_it(void *ctx, const struct id *id)
 {
     (void)ctx;
-    MUST(!atomic_load(&pinned[nr_of(id)]));
     atomic_store(&held[nr_of(id)], false);
     atomic_fetch_add(&removed, 1);
     return 0;
 }
 
 /* ---- the others ---- */
-
-/* `pinned` is true while the pin surely stands. */
-static void pin_and_unpin(uint64_t *state, unsigned i)
-{
-    struct gc_object_info info;
-    struct id id = id_nr(i);
-
-    MUST(gc_pin(gc, &id) == 0);
-    atomic_store(&pinned[i], true);
-    gc_get(gc, &id, &info);
-    MUST(info.state == GC_PINNED);
-    if (fault_random(state) % 4 == 0) /* hold it over some cycles */
-        sched_yield();
-    atomic_store(&pinned[i], false);
-    MUST(gc_unpin(gc, &id) == 0);
-}
 
 static void *other(void *arg)
 {
@@ -133,18 +114,12 @@ static void *other(void *arg)
         struct gc_record record;
         struct id id = id_nr(i);
 
-        switch ((fault_random(&state) >> 20) % 5) {
+        switch ((fault_random(&state) >> 20) % 3) {
         case 0:
-            pin_and_unpin(&state, i);
-            break;
-        case 1:
-            MUST(gc_register(gc, &id) == 0);
-            break;
-        case 2:
             if (gc_history_get(gc, 0, &record) == 0)
                 free(record.ids);
             break;
-        case 3:
+        case 1:
             atomic_store(&held[i], true);
             break;
         default:
