@@ -326,6 +326,33 @@ Test(holes, of_a_base_are_cut_with_it)
     is("0+8 12+28 44+28 74+2");
 }
 
+Test(holes, of_an_extent_are_cut_with_its_end)
+{
+    write_at(0, 4 * GRAIN);
+    vfs_release(f);
+    sealed();
+    opened();
+    write_at(GRAIN, GRAIN);
+    punch(GRAIN + 10 * PAGE, 2 * PAGE);
+    punch(GRAIN + 5 * PAGE, GRAIN - 5 * PAGE);
+    is("0+37 64+64");
+    write_at(GRAIN + 20 * PAGE, PAGE);
+    is("0+37 52+1 64+64");
+}
+
+Test(holes, of_more_grains_than_one_look_takes_are_cut)
+{
+    struct vfs_attr a;
+
+    for (uint64_t i = 0; i < 200; i++)
+        cr_assert_eq(vfs_write(f, "x", 1, (2 * i + 1) * GRAIN + 8 * PAGE), 1);
+    cr_assert_eq(vfs_getattr(x.p, node_of(&x, "main/f"), &a), 0);
+    cr_assert_eq(a.blocks, 1); /* 200 bytes */
+    set_size(0);
+    write_at(3 * GRAIN, PAGE);
+    is("96+1");
+}
+
 /* ---- what is shared ---- */
 
 Test(holes, go_along_when_a_file_is_shared)
