@@ -97,7 +97,7 @@ static void add(struct strbuf *out, uint64_t n, const char *one, const char *man
                     n == 1 ? one : many);
 }
 
-static void tell(const struct jobs_rest *r)
+static void report_rest(const struct jobs_rest *r)
 {
     CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
     add(&text, r->jobs, "job", "jobs");
@@ -110,7 +110,7 @@ static void tell(const struct jobs_rest *r)
 }
 
 /* Once a second while it ends, more often while the loop is being left. */
-static void look(struct ending *e)
+static void show_progress(struct ending *e)
 {
     struct jobs_rest rest = e->rest;
     bool watched;
@@ -123,7 +123,7 @@ static void look(struct ending *e)
     if (watched && memcmp(&rest, &e->rest, sizeof(rest)) != 0) {
         e->rest = rest;
         e->moved = clock_ticks(clock_real());
-        tell(&rest);
+        report_rest(&rest);
     }
     if (clock_ticks(clock_real()) - e->moved > ENDING_PATIENCE * NSEC_PER_SEC)
         force(e, "nothing has moved for ten minutes");
@@ -193,7 +193,7 @@ static void *ending_main(void *arg)
         if (e->exiting && atomic_load(&e->looping))
             pthread_kill(e->main, WAKE_SIGNAL);
         if (sig < 0 && errno == EAGAIN)
-            look(e);
+            show_progress(e);
     }
 }
 

@@ -90,7 +90,7 @@ static bool read_line(const struct remount *r, const char *line, unsigned *ret)
 }
 
 /* -ENOENT: it is not mounted here any more. */
-static int look(struct remount *r, unsigned *ret)
+static int read_options(struct remount *r, unsigned *ret)
 {
     CLEANUP_FREE char *line = NULL;
     size_t room = 0;
@@ -134,7 +134,7 @@ static void *remount_main(void *arg)
             return NULL;
         if ((p[1].revents & POLLIN) != 0)
             return NULL;
-        if (look(r, &state) == 0)
+        if (read_options(r, &state) == 0)
             follow(r, state);
     }
 }
@@ -159,7 +159,7 @@ static int begin(struct remount *r)
         return -ENOSYS;
     r->id = st.stx_mnt_id;
     r->mounts = fopen("/proc/self/mountinfo", "re");
-    if (r->mounts == NULL || look(r, &state) < 0)
+    if (r->mounts == NULL || read_options(r, &state) < 0)
         return -ENOSYS;
     atomic_store(&r->state, state);
     r->stop = eventfd(0, EFD_CLOEXEC);

@@ -11,15 +11,16 @@
  * bring it back: so it is counted from the one above. */
 int64_t clock_join(int64_t sec, int64_t nsec)
 {
-    int64_t ns;
+    int64_t time_ns;
 
     if (sec < 0) {
         sec++;
         nsec -= NSEC_PER_SEC;
     }
-    if (__builtin_mul_overflow(sec, NSEC_PER_SEC, &ns) || __builtin_add_overflow(ns, nsec, &ns))
+    if (__builtin_mul_overflow(sec, NSEC_PER_SEC, &time_ns) ||
+        __builtin_add_overflow(time_ns, nsec, &time_ns))
         return sec < 0 ? INT64_MIN : INT64_MAX;
-    return ns;
+    return time_ns;
 }
 
 static int64_t read_clock(clockid_t id)
@@ -59,7 +60,7 @@ void clock_manual_init(struct clock_manual *m, int64_t start_ns)
     atomic_init(&m->now, start_ns);
 }
 
-void clock_manual_advance(struct clock_manual *m, int64_t ns)
+void clock_manual_advance(struct clock_manual *m, int64_t duration_ns)
 {
-    atomic_fetch_add(&m->now, ns);
+    atomic_fetch_add(&m->now, duration_ns);
 }

@@ -26,7 +26,7 @@ struct clock_manual {
 };
 
 void clock_manual_init(struct clock_manual *m, int64_t start_ns);
-void clock_manual_advance(struct clock_manual *m, int64_t ns);
+void clock_manual_advance(struct clock_manual *m, int64_t duration_ns);
 
 static inline int64_t clock_now(const struct clock *c)
 {

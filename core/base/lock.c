@@ -162,10 +162,10 @@ void mutex_lock(struct mutex *m)
     store(&m->owner, self());
 }
 
-bool mutex_lock_for(struct mutex *m, int64_t ns)
+bool mutex_lock_for(struct mutex *m, int64_t duration_ns)
 {
     const struct timespec rest = {.tv_nsec = 200000};
-    int64_t until = ticks() + ns;
+    int64_t until = ticks() + duration_ns;
     bool got;
 
     if (load(&m->owner) == self())
@@ -310,22 +310,22 @@ void cond_wait(struct cond *c, struct mutex *m)
     must(error, m->name, "cannot wait");
 }
 
-static struct timespec deadline_in(int64_t ns)
+static struct timespec deadline_in(int64_t duration_ns)
 {
     const int64_t second = 1000000000;
     struct timespec ts;
-    if (ns < 0)
-        ns = 0;
+    if (duration_ns < 0)
+        duration_ns = 0;
     clock_gettime(CLOCK_MONOTONIC, &ts);
-    int64_t part = ts.tv_nsec + ns % second;
-    ts.tv_sec += ns / second + part / second;
+    int64_t part = ts.tv_nsec + duration_ns % second;
+    ts.tv_sec += duration_ns / second + part / second;
     ts.tv_nsec = part % second;
     return ts;
 }
 
-int cond_wait_for(struct cond *c, struct mutex *m, int64_t ns)
+int cond_wait_for(struct cond *c, struct mutex *m, int64_t duration_ns)
 {
-    struct timespec until = deadline_in(ns);
+    struct timespec until = deadline_in(duration_ns);
     mutex_held(m);
     store(&m->owner, 0);
     int error = pthread_cond_timedwait(&c->c, &m->m, &until);

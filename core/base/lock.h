@@ -49,7 +49,7 @@ void mutex_destroy(struct mutex *m);
 void mutex_lock(struct mutex *m);
 void mutex_unlock(struct mutex *m);
 /* False: somebody else had it for all of `ns`. */
-bool mutex_lock_for(struct mutex *m, int64_t ns);
+bool mutex_lock_for(struct mutex *m, int64_t duration_ns);
 /* Not holding it: until those who sleep have had it, or for a fifth of a millisecond. */
 void mutex_let_others(struct mutex *m);
 /* Aborts unless the calling thread holds `m`. */
@@ -70,7 +70,7 @@ void cond_destroy(struct cond *c);
 /* Both need `m` and give it up while they wait. The timed one: relative nanoseconds; returns 0 when
  * woken (perhaps spuriously), -ETIMEDOUT when the time is over. */
 void cond_wait(struct cond *c, struct mutex *m);
-int cond_wait_for(struct cond *c, struct mutex *m, int64_t ns);
+int cond_wait_for(struct cond *c, struct mutex *m, int64_t duration_ns);
 void cond_signal(struct cond *c);
 void cond_broadcast(struct cond *c);
 

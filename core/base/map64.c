@@ -13,7 +13,7 @@ static size_t home(const struct map64 *m, uint64_t key)
 }
 
 /* The slot of `key`, or the free one where it would go. Needs room. */
-static size_t find(const struct map64 *m, uint64_t key)
+static size_t find_bucket(const struct map64 *m, uint64_t key)
 {
     size_t i = home(m, key);
     while (m->slots[i].key && m->slots[i].key != key)
@@ -30,7 +30,7 @@ static int grow(struct map64 *m)
         return -ENOMEM;
     for (size_t i = 0; i < m->room; i++)
         if (m->slots[i].key)
-            bigger.slots[find(&bigger, m->slots[i].key)] = m->slots[i];
+            bigger.slots[find_bucket(&bigger, m->slots[i].key)] = m->slots[i];
     free(m->slots);
     *m = bigger;
     return 0;
@@ -48,7 +48,7 @@ bool map64_get(const struct map64 *m, uint64_t key, uint64_t *ret_value)
 
     if (!m->room)
         return false;
-    i = find(m, key);
+    i = find_bucket(m, key);
     if (!m->slots[i].key)
         return false;
     *ret_value = m->slots[i].value;
@@ -64,7 +64,7 @@ int map64_add(struct map64 *m, uint64_t key, int64_t delta, uint64_t *ret_value)
         if (r < 0)
             return r;
     }
-    i = find(m, key);
+    i = find_bucket(m, key);
     if (!m->slots[i].key) {
         m->slots[i] = (struct map64_slot){key, 0};
         m->count++;
@@ -81,7 +81,7 @@ int map64_put(struct map64 *m, uint64_t key, uint64_t value)
     int r = map64_add(m, key, 0, &sum);
     if (r < 0)
         return r;
-    m->slots[find(m, key)].value = value;
+    m->slots[find_bucket(m, key)].value = value;
     return 0;
 }
 
@@ -91,7 +91,7 @@ bool map64_del(struct map64 *m, uint64_t key)
 
     if (!m->room)
         return false;
-    i = find(m, key);
+    i = find_bucket(m, key);
     if (!m->slots[i].key)
         return false;
     for (j = (i + 1) & (m->room - 1); m->slots[j].key; j = (j + 1) & (m->room - 1)) {

@@ -109,13 +109,13 @@ char *strbuf_detach(struct strbuf *b, size_t *ret_len)
     return s;
 }
 
-void strbuf_add_time(struct strbuf *out, int64_t ns)
+void strbuf_add_time(struct strbuf *out, int64_t time_ns)
 {
-    time_t seconds = (time_t)(ns / NSEC_PER_SEC);
+    time_t seconds = (time_t)(time_ns / NSEC_PER_SEC);
     char text[32];
     struct tm tm;
 
-    if (ns <= 0 || !gmtime_r(&seconds, &tm) || !strftime(text, sizeof text, "%FT%TZ", &tm))
+    if (time_ns <= 0 || !gmtime_r(&seconds, &tm) || !strftime(text, sizeof text, "%FT%TZ", &tm))
         strbuf_adds(out, "never");
     else
         strbuf_adds(out, text);

@@ -35,7 +35,7 @@ void strbuf_addf(struct strbuf *b, const char *fmt, ...) __attribute__((format(p
 void strbuf_vaddf(struct strbuf *b, const char *fmt, va_list ap)
     __attribute__((format(printf, 2, 0)));
 /* Nanoseconds since the epoch as "2026-01-02T03:04:05Z", or "never" for 0. */
-void strbuf_add_time(struct strbuf *b, int64_t ns);
+void strbuf_add_time(struct strbuf *b, int64_t time_ns);
 /* 0, or -ENOMEM if any call before failed, -E2BIG if it was too much. */
 int strbuf_error(const struct strbuf *b);
 /* You now own the storage (free() it); the strbuf is empty again. NULL if it failed. */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* check_files: what the tables say of each pack, and the names that nobody needs, in each place: at home
- * and on other shards. */
+/* check_files: what the tables say of each pack, and the names that nobody needs, in each place: at
+ * home and on other shards. */
 #include "check_impl.h"
 #include "shards.h"
 #include <errno.h>
@@ -38,8 +38,8 @@ static struct pack_row row_of(const struct check_shard *s, uint64_t number)
     return r;
 }
 
-/* Bytes of its file, where the table does not tell; 0: there is none. On a shard nobody has to be asked:
- * at least these. */
+/* Bytes of its file, where the table does not tell; 0: there is none. On a shard nobody has to be
+ * asked: at least these. */
 static uint64_t file_bytes(struct check *c, const struct pack_row *r, uint64_t told)
 {
     uint64_t least = PACK_FILE_HEAD + r->records * PACK_RECORD_HEAD + r->bytes;
@@ -155,12 +155,12 @@ static int check_named_packs(struct check *c, const struct check_shard *s)
 
 /* ---- names that nobody needs ---- */
 
-struct listing {
+struct file_listing {
     struct check *c;
     const struct check_shard *s;
 };
 
-static void leak(const struct listing *l, const char *name, const char *why, bool ours)
+static void leak(const struct file_listing *l, const char *name, const char *why, bool ours)
 {
     struct check *c = l->c;
     char where[CHECK_WHERE];
@@ -191,7 +191,7 @@ static void note_number(struct check *c, enum objects_name what, uint64_t number
 }
 
 /* 1, 0 or -errno. At home a pack is known by its row. */
-static int is_named(const struct listing *l, enum objects_name what, uint64_t number)
+static int is_named(const struct file_listing *l, enum objects_name what, uint64_t number)
 {
     struct check *c = l->c;
     const void *val;
@@ -209,7 +209,7 @@ static int is_named(const struct listing *l, enum objects_name what, uint64_t nu
 
 static int list_name(const char *name, uint64_t size, void *ctx)
 {
-    const struct listing *l = ctx;
+    const struct file_listing *l = ctx;
     bool home = l->s->number == 0;
     uint64_t number, none;
     struct id id;
@@ -238,7 +238,7 @@ static int list_name(const char *name, uint64_t size, void *ctx)
 
 static int list_home(struct check *c)
 {
-    struct listing l = {.c = c, .s = &c->home};
+    struct file_listing l = {.c = c, .s = &c->home};
     char dir[OBJECTS_DIR];
     int err = 0;
 
@@ -259,7 +259,7 @@ static int list_home(struct check *c)
 
 static int list_shard(struct check *c, struct check_shard *s)
 {
-    struct listing l = {.c = c, .s = s};
+    struct file_listing l = {.c = c, .s = s};
     struct shard *shard;
     int err = s->known && c->shards ? shards_get(c->shards, s->number, SHARDS_READ, &shard, NULL)
                                     : -EHOSTUNREACH;

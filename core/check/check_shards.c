@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * check_shards: other shards: which there are, the index of ghosts, and their bytes. Shards are only
- * read, without a claim. What cannot be asked is told once for each shard, and is no damage: nothing is
- * concluded from it.
+ * check_shards: other shards: which there are, the index of ghosts, and their bytes. Shards are
+ * only read, without a claim. What cannot be asked is told once for each shard, and is no damage:
+ * nothing is concluded from it.
  */
 #include "array.h"
 #include "check_impl.h"
@@ -45,14 +45,14 @@ static int check_records(struct check *c)
         struct check_shard *s;
         const uint8_t *k = e.key;
         uint16_t number;
-        uint32_t life;
+        uint32_t incarnation;
         if (e.klen != 2) {
             check_found(c, true, "shard", "a key", "it is %zu bytes long, not 2", e.klen);
             continue;
         }
         number = (uint16_t)(k[0] << 8 | k[1]);
         if (number == 0) { /* what is remembered of those that were removed */
-            if (shard_floor_decode(e.val, e.len, &life) < 0)
+            if (shard_floor_decode(e.val, e.len, &incarnation) < 0)
                 check_found(c, true, "shard", "lives", "their record is damaged");
             continue;
         }
@@ -215,7 +215,7 @@ static int ask(struct check *c, struct shard *shard, const struct entry *e)
     return 1;
 }
 
-static int look(struct check *c, struct check_shard *s, const struct entry *e)
+static int check_entry(struct check *c, struct check_shard *s, const struct entry *e)
 {
     struct shard *shard;
     struct disk *disk;
@@ -237,7 +237,7 @@ int check_ghost_bytes(struct check *c, const struct entry *e)
     int err = check_get_shard(c, e->shard, &s);
 
     if (err == 0)
-        err = look(c, s, e);
+        err = check_entry(c, s, e);
     if (err == -EHOSTUNREACH || err == -EROFS || err == -EACCES || err == -ENXIO) {
         s->unasked++;
         c->unasked++;

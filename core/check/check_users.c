@@ -54,7 +54,7 @@ static int take_use(struct key k, const uint8_t *val, size_t len, void *ctx)
     return u->err < 0;
 }
 
-static void tell(struct users *u, struct use *use, const char *where)
+static void report_user(struct users *u, struct use *use, const char *where)
 {
     struct entry e;
     char object[CHECK_WHERE];
@@ -96,7 +96,7 @@ static int take_name(struct key k, const uint8_t *val, size_t len, void *ctx)
         if (u->use[i].told)
             continue;
         check_where_entry(u->c, &u->t, k, &d, true, where);
-        tell(u, &u->use[i], where);
+        report_user(u, &u->use[i], where);
     }
     return 0;
 }
@@ -108,7 +108,7 @@ static void tell_nameless(struct users *u)
     for (size_t i = 0; i < u->count; i++)
         if (!u->use[i].told) {
             check_where_inode(u->c, &u->t, u->use[i].ino, false, where);
-            tell(u, &u->use[i], where);
+            report_user(u, &u->use[i], where);
         }
 }
 

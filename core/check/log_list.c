@@ -9,7 +9,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-struct listing {
+struct log_listing {
     const struct log_list_options *o;
     const struct log_file *files; /* of the run */
     size_t count, told;           /* segments, of these told */
@@ -27,7 +27,7 @@ static bool goes_on(const struct log_file *a, const struct log_file *b)
 }
 
 /* Segments up to the one with that serial. */
-static void tell_segments(struct listing *l, uint64_t serial)
+static void tell_segments(struct log_listing *l, uint64_t serial)
 {
     while (l->told < l->count && l->files[l->told].serial <= serial)
         l->o->segment(&l->files[l->told++], l->o->ctx);
@@ -35,13 +35,13 @@ static void tell_segments(struct listing *l, uint64_t serial)
 
 static int on_frame(const struct log_frame *f, void *ctx)
 {
-    struct listing *l = ctx;
+    struct log_listing *l = ctx;
 
     tell_segments(l, f->pos.segment);
     return l->o->frame(f, l->o->ctx);
 }
 
-static int list_run(struct disk *d, struct listing *l, bool last, struct log_report *ret)
+static int list_run(struct disk *d, struct log_listing *l, bool last, struct log_report *ret)
 {
     const struct log_file *first = l->files, *end = &l->files[l->count - 1];
     struct log_scan scan = {
@@ -69,7 +69,7 @@ int log_list(struct disk *d, const struct log_list_options *o, struct log_report
     for (size_t i = 0; r == 0 && i < count; i += n) {
         for (n = 1; i + n < count && goes_on(&files[i + n - 1], &files[i + n]);)
             n++;
-        struct listing l = {.o = o, .files = files + i, .count = n};
+        struct log_listing l = {.o = o, .files = files + i, .count = n};
 
         r = list_run(d, &l, i + n == count, ret);
     }

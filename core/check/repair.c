@@ -63,7 +63,7 @@ static int look_again(struct repair *r, bool last)
 
 /* ---- changing ---- */
 
-static void tell(struct repair *r, const struct fix *f)
+static void report_fix(struct repair *r, const struct fix *f)
 {
     const char *what = f->text, *where, *sentence;
 
@@ -113,7 +113,7 @@ static int change_tables(struct repair *r, bool (*want)(const struct fix *))
     err = kv_commit(t);
     for (size_t i = 0; i < r->fixes.count && err == 0; i++)
         if (want(&r->fixes.v[i]))
-            tell(r, &r->fixes.v[i]);
+            report_fix(r, &r->fixes.v[i]);
     return err;
 }
 
@@ -124,7 +124,7 @@ static int change_trees(struct repair *r)
 
     for (size_t i = 0; i < r->fixes.count && err == 0; i++)
         if (done[i])
-            tell(r, &r->fixes.v[i]);
+            report_fix(r, &r->fixes.v[i]);
     free(done);
     return err;
 }
@@ -141,7 +141,7 @@ static int delete_files(struct repair *r)
         err = disk_unlink(r->disk, what + strlen(what) + 1);
         err = err == -ENOENT ? 0 : err;
         if (err == 0)
-            tell(r, &r->fixes.v[i]);
+            report_fix(r, &r->fixes.v[i]);
     }
     return err;
 }
@@ -214,7 +214,7 @@ int repair_with(struct disk *disk, struct kv *kv, const struct repair_options *o
         err = r.fixes.err;
     if (err == 0 && o->flags & REPAIR_DRY_RUN)
         for (size_t i = 0; i < r.fixes.count; i++)
-            tell(&r, &r.fixes.v[i]);
+            report_fix(&r, &r.fixes.v[i]);
     else if (err == 0 && r.fixes.count)
         err = change_until_done(&r);
     *ret = r.r;

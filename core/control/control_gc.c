@@ -29,8 +29,8 @@ static void say_result(struct state *p, struct job *j, const struct gc_result *r
         strbuf_addf(&text, " kept_%s=%llu", gc_keep_names[i], U(r->kept[i]));
     strbuf_addf(&text, " stale_nodes=%zu", r->stale_count);
     gc_store_get_stats(p, &s);
-    if (s.shards_away)
-        strbuf_addf(&text, " shards_away=%llu", U(s.shards_away));
+    if (s.shards_unreachable)
+        strbuf_addf(&text, " shards_unreachable=%llu", U(s.shards_unreachable));
     if (s.foreign)
         strbuf_addf(&text, " foreign_names=%llu", U(s.foreign));
     if (r->below_minimum)

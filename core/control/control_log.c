@@ -24,10 +24,10 @@ struct lookup {
 };
 
 /* "2026-11-22T08:30:00.123456789Z" */
-static void time_text(int64_t ns, char out[64])
+static void time_text(int64_t time_ns, char out[64])
 {
-    int64_t rest = ns % NSEC_PER_SEC;
-    time_t seconds = (time_t)(ns / NSEC_PER_SEC) - (rest < 0);
+    int64_t rest = time_ns % NSEC_PER_SEC;
+    time_t seconds = (time_t)(time_ns / NSEC_PER_SEC) - (rest < 0);
     char second[32] = "";
     struct tm tm;
 
@@ -60,11 +60,11 @@ static int parse_time(const char *text, int64_t *ret)
     if (!end)
         return -EINVAL;
     time_t seconds = timegm(&tm);
-    int64_t ns = clock_join(seconds, parse_fraction(&end));
+    int64_t time_ns = clock_join(seconds, parse_fraction(&end));
 
     if (strcmp(end, "Z") != 0)
         return -EINVAL;
-    *ret = ns;
+    *ret = time_ns;
     return 0;
 }
 
@@ -138,7 +138,7 @@ static int list(struct call *call, struct lookup *l)
     return err;
 }
 
-static int find(struct call *call, struct lookup *l)
+static int find_frames(struct call *call, struct lookup *l)
 {
     char time[64];
 
@@ -178,7 +178,7 @@ int control_log(struct call *call)
     if (!word->quoted && strcmp(word->text, "list") == 0)
         return list(call, &l);
     if (!word->quoted && strcmp(word->text, "find") == 0)
-        return find(call, &l);
+        return find_frames(call, &l);
     return control_fail_word(call, -EINVAL, "it is `log list` or `log find`, not log %s",
                              word->text);
 }

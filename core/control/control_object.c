@@ -116,7 +116,7 @@ struct use {
     size_t shown;
 };
 
-static int note(struct key k, const void *val, size_t len, void *ctx)
+static int note_use(struct key k, const void *val, size_t len, void *ctx)
 {
     struct use *u = ctx;
     uint64_t object = item_object(k, val, len), ino = key_ino(k);
@@ -141,7 +141,7 @@ static int is_interrupted(void *ctx)
 static int walk_tree(struct rwlock *lock, const struct tree *t, struct use *u)
 {
     struct walk w = {
-        .lock = lock, .tree = t, WALK_ALL, .fn = note, .pause = is_interrupted, .ctx = u};
+        .lock = lock, .tree = t, WALK_ALL, .fn = note_use, .pause = is_interrupted, .ctx = u};
     int err = is_interrupted(u);
 
     u->hits = u->shown = 0;

@@ -12,7 +12,7 @@ struct reference {
     bool goes;
 };
 
-struct walk {
+struct du_walk {
     struct state *p;
     struct du *du;
     struct map64 named; /* object -> how many of its references go */
@@ -30,14 +30,14 @@ static bool goes(const struct tree_cursor *c, unsigned depth)
 }
 
 /* The pages that the walk comes upon with this item: those in which it is the very first one. */
-static void count_pages(struct walk *w, const struct tree_cursor *c)
+static void count_pages(struct du_walk *w, const struct tree_cursor *c)
 {
     for (unsigned d = c->depth; d-- > 0 && c->step[d].slot == 0;)
         if (goes(c, d))
             w->du->tree += PAGE_SIZE_BYTES;
 }
 
-static void count_bytes(struct walk *w, const void *val, size_t len)
+static void count_bytes(struct du_walk *w, const void *val, size_t len)
 {
     struct inode in;
 
@@ -45,7 +45,7 @@ static void count_bytes(struct walk *w, const void *val, size_t len)
         w->du->logical += inode_stored(&in);
 }
 
-static void visit(struct walk *w, const struct tree_cursor *c)
+static void visit_item(struct du_walk *w, const struct tree_cursor *c)
 {
     struct key k = tree_cursor_key(c);
     size_t len;
@@ -62,7 +62,7 @@ static void visit(struct walk *w, const struct tree_cursor *c)
 }
 
 /* Up to DU_AT_ONCE items from *k on, which then is where to go on. -ENOENT at the end. */
-static int read_piece(struct walk *w, struct ns *ns, struct key *k)
+static int read_piece(struct du_walk *w, struct ns *ns, struct key *k)
 {
     struct tree_cursor c = TREE_CURSOR_INIT;
     READ_GUARD(&ns->lock);
@@ -71,7 +71,7 @@ static int read_piece(struct walk *w, struct ns *ns, struct key *k)
     w->count = 0;
     for (unsigned n = 0; err == 0 && n < DU_AT_ONCE; n++) {
         struct key at = tree_cursor_key(&c);
-        visit(w, &c);
+        visit_item(w, &c);
         *k = (struct key){at.hi + (at.lo == UINT64_MAX), at.lo + 1};
         err = tree_next(&c);
     }
@@ -79,7 +79,7 @@ static int read_piece(struct walk *w, struct ns *ns, struct key *k)
     return err;
 }
 
-static int note_piece(struct walk *w)
+static int note_piece(struct du_walk *w)
 {
     int err = 0;
 
@@ -89,7 +89,7 @@ static int note_piece(struct walk *w)
     return err;
 }
 
-static uint64_t size_of(struct walk *w, uint64_t number, const struct entry *e)
+static uint64_t size_of(struct du_walk *w, uint64_t number, const struct entry *e)
 {
     struct content *c = entry_is_sealed(e) ? NULL : content_find(w->p, number);
     uint64_t size = c ? content_length(c) : e->size;
@@ -99,7 +99,7 @@ static uint64_t size_of(struct walk *w, uint64_t number, const struct entry *e)
     return size;
 }
 
-static int weigh(struct walk *w)
+static int weigh(struct du_walk *w)
 {
     uint64_t number, going;
     size_t at = 0;
@@ -125,7 +125,7 @@ static int weigh(struct walk *w)
 int du_namespace(struct state *p, struct ns *ns, const _Atomic bool *interrupted, struct du *ret)
 {
     struct du du = {0};
-    struct walk w = {.p = p, .du = &du};
+    struct du_walk w = {.p = p, .du = &du};
     struct key k = {0, 0};
     int err, more = 0;
 

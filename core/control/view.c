@@ -4,7 +4,8 @@
  *
  * Nothing here is kept: each call gathers facts under the locks that guard them, one after the
  * other, and writes them down with none held. Only the dump of the refcount table is tied to one
- * instant: its sequence number is read, and its listing begun, with the gate held for writing.
+ * instant: its sequence number is read, and its listing begun, with the freeze lock held for
+ * writing.
  */
 #include "view.h"
 #include "command.h"
@@ -48,7 +49,7 @@ struct facts {
     struct workers_stats workers;
     struct scrub_record scrub;
     bool scrub_running;
-    struct vfs_natives natives;
+    struct vfs_passthroughs passthroughs;
 };
 
 static uint64_t count_namespaces(struct state *p)
@@ -73,7 +74,7 @@ static void measure_disk(struct state *p, struct facts *f)
     f->disk_free = s.blocks_avail * s.block_size;
 }
 
-static void gather(struct state *p, struct facts *f)
+static void gather_facts(struct state *p, struct facts *f)
 {
     *f = (struct facts){.unsealed = seal_settle(p),
                         .dirty = pages_dirty_bytes(p->pages),
@@ -94,7 +95,7 @@ static void gather(struct state *p, struct facts *f)
     workers_get_stats(p->workers, &f->workers);
     objects_get_counts(p->objects, &f->healed, &f->collisions);
     scrub_get(p, &f->scrub, &f->scrub_running, NULL);
-    vfs_get_natives(p, &f->natives);
+    vfs_get_passthroughs(p, &f->passthroughs);
     f->durable = flush_durable(p);
     flush_get_stats(p, &f->flush);
 }
@@ -298,12 +299,12 @@ static void add_edge(struct state *p, const struct facts *f, const struct view_e
     strbuf_addf(out, "passthrough %s\n", edge->passthrough);
     if (strcmp(edge->passthrough, "yes") != 0)
         return;
-    strbuf_addf(out, "            files=%zu perhaps_mapped=%zu\n", f->natives.open,
-                f->natives.closed);
+    strbuf_addf(out, "            files=%zu perhaps_mapped=%zu\n", f->passthroughs.open,
+                f->passthroughs.closed);
     strbuf_addf(out,
                 "            verified by scrubs; by fs-verity: %zu of these files; when they are "
                 "opened (verify=open): in %zu namespaces\n",
-                f->natives.sealed_by_disk, count_verifying(p));
+                f->passthroughs.sealed_by_disk, count_verifying(p));
 }
 
 /* ---- stats.json and metrics ---- */
@@ -362,8 +363,8 @@ static void list_numbers(struct state *p, const struct facts *f, struct number r
         {"healed_objects", COUNTER, f->healed},
         {"collisions", COUNTER, f->collisions},
         {"unknown_decrements", COUNTER, f->refs.unknown_decrements},
-        {"native_files", GAUGE, f->natives.open},
-        {"native_files_closed", GAUGE, f->natives.closed},
+        {"passthrough_files", GAUGE, f->passthroughs.open},
+        {"passthrough_files_closed", GAUGE, f->passthroughs.closed},
         {"alarms", COUNTER, report_count(REPORT_ALARM)},
         {"warnings", COUNTER, report_count(REPORT_WARN)},
         {"commits", COUNTER, f->flush.commits},
@@ -536,7 +537,7 @@ int view_render(struct state *p, enum view_text which, const struct view_edge *e
 {
     struct facts f;
 
-    gather(p, &f);
+    gather_facts(p, &f);
     switch (which) {
     case VIEW_STATS_JSON:
         return stats(p, &f, edge, out);
@@ -591,7 +592,7 @@ int view_refcounts(struct state *p, int fd)
 
     (void)seal_settle(p);
     {
-        WRITE_GUARD(&p->gate);
+        WRITE_GUARD(&p->freeze_lock);
         seq = atomic_load(&p->seq);
         err = refs_list_begin(p->refs, -1, NULL, &l);
     }
@@ -627,7 +628,7 @@ int view_object(struct state *p, const struct id *id, struct view_object *ret)
     return 0;
 }
 
-struct listing {
+struct view_listing {
     view_object_fn *fn;
     void *ctx;
     bool stopped;
@@ -635,7 +636,7 @@ struct listing {
 
 static int list_one(const struct refs_item *item, void *ctx)
 {
-    struct listing *l = ctx;
+    struct view_listing *l = ctx;
     struct view_object o = {item->id, item->number, item->count, item->size};
 
     l->stopped = l->fn(&o, l->ctx) != 0;
@@ -645,7 +646,7 @@ static int list_one(const struct refs_item *item, void *ctx)
 int view_objects(struct state *p, uint8_t prefix, const struct id *after, view_object_fn *fn,
                  void *ctx)
 {
-    struct listing l = {.fn = fn, .ctx = ctx};
+    struct view_listing l = {.fn = fn, .ctx = ctx};
     int err;
 
     (void)seal_settle(p);

@@ -27,10 +27,10 @@ static void add_line(struct strbuf *out, const char *key, const char *value)
     strbuf_adds(out, "\n");
 }
 
-static void add_stamp(struct strbuf *out, const char *key, int64_t ns)
+static void add_stamp(struct strbuf *out, const char *key, int64_t time_ns)
 {
     strbuf_addf(out, "%s=", key);
-    strbuf_add_time(out, ns);
+    strbuf_add_time(out, time_ns);
     strbuf_adds(out, "\n");
 }
 
@@ -44,7 +44,8 @@ const char *job_state_name(enum job_state state)
     return names[state];
 }
 
-/* One word, with blanks in its quotes. One that was too long for a result has no end. What follows. */
+/* One word, with blanks in its quotes. One that was too long for a result has no end. What follows.
+ * */
 static const char *add_word(struct strbuf *out, const char *word)
 {
     bool quoted = false;

@@ -118,9 +118,9 @@ static int ns_look(struct state *p, const char *name, struct ns_facts *ret)
     return gone ? -ENOENT : 0;
 }
 
-static void add_time_line(int64_t ns, struct strbuf *out)
+static void add_time_line(int64_t time_ns, struct strbuf *out)
 {
-    strbuf_add_time(out, ns);
+    strbuf_add_time(out, time_ns);
     strbuf_adds(out, "\n");
 }
 
@@ -162,7 +162,7 @@ int view_namespace(struct state *p, const char *name, const char *file, struct s
 
 /* ---- in status ---- */
 
-struct listing {
+struct ns_listing {
     struct state *p;
     struct strbuf *out;
     size_t shown, more;
@@ -170,7 +170,7 @@ struct listing {
 
 static int add_one(const char *name, void *ctx)
 {
-    struct listing *l = ctx;
+    struct ns_listing *l = ctx;
     struct ns_facts f;
 
     if (l->shown == SHOWN) {
@@ -193,7 +193,7 @@ static int add_one(const char *name, void *ctx)
 
 void view_ns_flushes(struct state *p, struct strbuf *out)
 {
-    struct listing l = {.p = p, .out = out};
+    struct ns_listing l = {.p = p, .out = out};
 
     (void)view_namespaces(p, NULL, add_one, &l);
     if (l.more)

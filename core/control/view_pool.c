@@ -48,7 +48,7 @@ void view_pool_status(struct state *p, struct strbuf *out)
     if (!p->node)
         return;
     pool_node_get_status(p, &s);
-    strbuf_addf(out, "pool        node=%u life=%u\n", p->shared->node, p->shared->life);
+    strbuf_addf(out, "pool        node=%u life=%u\n", p->shared->node, p->shared->incarnation);
     add_reports(&s, out);
     add_garbage(&s, out);
     if (settings_get(&p->settings, SET_STALE_POLICY) == GC_STALE_DROP)
@@ -89,7 +89,7 @@ static void list_numbers(struct state *p, struct number ret[static NUMBERS])
         {"collected", true, s.collected},
         {"collected_bytes", true, s.collected_bytes},
         {"unindexed_packs", false, s.unindexed},
-        {"life", false, p->shared->life},
+        {"life", false, p->shared->incarnation},
     };
 
     memcpy(ret, numbers, sizeof numbers);

@@ -113,7 +113,7 @@ void view_sweep_status(struct state *p, struct strbuf *out)
         add_sweeps(p, &s, out);
 }
 
-static bool needed_shard_is_away(struct state *p)
+static bool needed_shard_is_unreachable(struct state *p)
 {
     struct shards_info info;
     uint64_t ghosts = 0, bytes;
@@ -132,7 +132,7 @@ const char *view_sweep_trouble(struct state *p)
     sweep_get(p, &s);
     if (s.lost)
         return "a shard has lost objects that are needed";
-    if (needed_shard_is_away(p))
+    if (needed_shard_is_unreachable(p))
         return "a shard that has objects cannot be read: files on it give errors";
     return s.damage ? "what sweeps remembered is damaged" : NULL;
 }

@@ -62,11 +62,11 @@ static int64_t now(const struct coordinator *c)
 
 static int64_t backoff(unsigned failures)
 {
-    int64_t ns = COORDINATOR_BACKOFF;
+    int64_t duration_ns = COORDINATOR_BACKOFF;
 
-    while (--failures > 0 && ns < COORDINATOR_BACKOFF_MAX)
-        ns *= 2;
-    return ns < COORDINATOR_BACKOFF_MAX ? ns : COORDINATOR_BACKOFF_MAX;
+    while (--failures > 0 && duration_ns < COORDINATOR_BACKOFF_MAX)
+        duration_ns *= 2;
+    return duration_ns < COORDINATOR_BACKOFF_MAX ? duration_ns : COORDINATOR_BACKOFF_MAX;
 }
 
 static void give_back_permit(struct coordinator *c, struct flight *f)
@@ -260,12 +260,12 @@ static int64_t until_retry(const struct coordinator *c)
 
 static void rest(struct coordinator *c)
 {
-    int64_t ns = until_retry(c);
+    int64_t duration_ns = until_retry(c);
 
-    if (ns < 0)
+    if (duration_ns < 0)
         cond_wait(&c->changed, &c->lock);
     else
-        (void)cond_wait_for(&c->changed, &c->lock, ns);
+        (void)cond_wait_for(&c->changed, &c->lock, duration_ns);
 }
 
 static void *run(void *arg)

@@ -51,8 +51,8 @@ bool drain_done(struct state *p, bool idle, uint64_t seq)
     struct drain_left left;
 
     drain_look(p, &left);
-    return owes_nothing(p) && left.durable >= seq && left.dropped_pages == 0 && !left.slow && left.dying == 0 &&
-           (!idle || all_committed(p, &left));
+    return owes_nothing(p) && left.durable >= seq && left.dropped_pages == 0 &&
+           !left.slow && left.dying == 0 && (!idle || all_committed(p, &left));
 }
 
 void drain_describe(const struct drain_left *left, struct strbuf *out)
@@ -92,8 +92,8 @@ static bool is_interrupted(const struct drain *d)
     return d->interrupted && atomic_load(d->interrupted);
 }
 
-/* What shards can be asked for goes now; a shard that is away holds nobody up. When the store is
- * being closed it is left for the next start. */
+/* What shards can be asked for goes now; a shard that is unreachable holds nobody up. When the
+ * store is being closed it is left for the next start. */
 static void release(struct state *p)
 {
     if (refs_dead_ghosts(p->refs) && !atomic_load(&p->closing))
@@ -107,7 +107,7 @@ static int work_off_drops(const struct drain *d, unsigned *ret_done)
     int err;
 
     do {
-        READ_GUARD(&p->gate);
+        READ_GUARD(&p->freeze_lock);
         err = drops_step(p->drops, DROP_AT_ONCE, ret_done);
     } while (err == 0 && *ret_done && pages_dirty_bytes(p->pages) < DROP_PAGES_MAX &&
              time_left(d) != 0 && !is_interrupted(d));
@@ -123,7 +123,7 @@ static int retire_empty_pack(struct state *p)
     packs_get_stats(p->packs, &packs);
     if (packs.live_records)
         return 0;
-    READ_GUARD(&p->gate);
+    READ_GUARD(&p->freeze_lock);
     return packs_retire_current(p->packs);
 }
 
@@ -131,7 +131,7 @@ static int retire_empty_pack(struct state *p)
 static int drain_round(const struct drain *d, bool *ret_more)
 {
     struct state *p = d->p;
-    uint64_t buried = atomic_load(&p->flush->buried);
+    uint64_t reclaimed = atomic_load(&p->flush->reclaimed);
     uint64_t released = p->flush->hooks->ghosts_released(p);
     unsigned done = 0;
     int err = work_off_drops(d, &done);
@@ -148,10 +148,10 @@ static int drain_round(const struct drain *d, bool *ret_more)
     }
     if (err == -EINTR || err == -ETIMEDOUT)
         return err;
-    (void)flush_bury(p, SIZE_MAX); /* and waits for who does it now */
+    (void)flush_reclaim_dead(p, SIZE_MAX); /* and waits for who does it now */
     release(p);
-    *ret_more = atomic_load(&p->flush->buried) != buried || done > 0 || refs_dying(p->refs) > 0 ||
-                p->flush->hooks->ghosts_released(p) != released;
+    *ret_more = atomic_load(&p->flush->reclaimed) != reclaimed || done > 0 ||
+                refs_dying(p->refs) > 0 || p->flush->hooks->ghosts_released(p) != released;
     return err;
 }
 
@@ -210,7 +210,7 @@ int drain_step(struct drain *d)
         err = 0; /* the round that would have found nothing to do had no time */
     if (err)
         return err;
-    natives_sweep(d->p); /* deleted files that were kept open go */
+    passthrough_table_sweep(d->p); /* deleted files that were kept open go */
     d->p->flush->hooks->drained(d->p);
     return 0;
 }

@@ -64,7 +64,7 @@ struct waiting {
     bool is_told; /* lock */
 };
 
-static void tell(void *ctx, uint64_t durable)
+static void on_durable(void *ctx, uint64_t durable)
 {
     struct waiting *w = ctx;
 
@@ -74,8 +74,8 @@ static void tell(void *ctx, uint64_t durable)
 }
 
 /* Needs the lock. *ret_nap: how long to wait. 1: go on waiting. */
-static int look(struct state *p, const struct waiting *w, int64_t until,
-                const _Atomic bool *interrupted, int64_t *ret_nap)
+static int is_reached(struct state *p, const struct waiting *w, int64_t until,
+                      const _Atomic bool *interrupted, int64_t *ret_nap)
 {
     int64_t left = until < 0 ? LOOK_EVERY : until - ticks(p);
 
@@ -96,7 +96,7 @@ static int look(struct state *p, const struct waiting *w, int64_t until,
 int durable_wait(struct state *p, uint64_t seq, int64_t timeout, const _Atomic bool *interrupted)
 {
     struct waiting w = {.is_told = false};
-    struct durable_watch watch = {.seq = seq, .fn = tell, .ctx = &w};
+    struct durable_watch watch = {.seq = seq, .fn = on_durable, .ctx = &w};
     int64_t until = timeout < 0 ? -1 : ticks(p) + timeout, nap = 0;
     int err;
 
@@ -104,7 +104,7 @@ int durable_wait(struct state *p, uint64_t seq, int64_t timeout, const _Atomic b
     durable_on(p, &watch);
     {
         MUTEX_GUARD(&p->durable->lock);
-        while ((err = look(p, &w, until, interrupted, &nap)) > 0)
+        while ((err = is_reached(p, &w, until, interrupted, &nap)) > 0)
             (void)cond_wait_for(&w.told, &p->durable->lock, nap);
     }
     durable_off(p, &watch);

@@ -4,11 +4,11 @@
  *
  *     rotate    what nobody wants is collected; buffers (and closed slots) become objects
  *                                                                    writers go on
- *               the last few buffers; every table is frozen, with    gate held for writing
+ *               the last few buffers; every table is frozen, with    freeze_lock held for writing
  *               the bytes of what could not be sealed
  *     stream    bytes of slots and packs, and their names, are synced  writers go on
  *     finalize  one kv commit of pages, counts, entries, roots
- *     bury      the dead are deleted, when there is nothing more urgent
+ *     reclaim      the dead are deleted, when there is nothing more urgent
  *
  * Several batches may be between rotate and finalize: their streams run beside each other and
  * beside the sealing of the next. If a commit fails, what was frozen stays so and is written again,
@@ -32,9 +32,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define COLLECT_AT_ONCE 64 /* under one hold of the gate: who wants it for writing waits for them */
+#define COLLECT_AT_ONCE                                                                            \
+    64 /* under one hold of the freeze lock: who wants it for writing waits for them */
 #define BURY_AT_ONCE 64
-#define BURY_TOGETHER 8 /* under one hold of the gate: each may punch a hole */
+#define BURY_TOGETHER 8 /* under one hold of the freeze lock: each may punch a hole */
 #define SEAL_PASSES 4
 #define SEAL_REST 64u /* buffers that may be left to be sealed while nobody may write */
 
@@ -52,7 +53,7 @@ static int collect(struct state *p)
     int n;
 
     do {
-        READ_GUARD(&p->gate);
+        READ_GUARD(&p->freeze_lock);
         n = refs_collect(p->refs, COLLECT_AT_ONCE, forget, p);
     } while (n == COLLECT_AT_ONCE);
     return n < 0 ? n : 0;
@@ -163,7 +164,7 @@ static int prepare(struct state *p, enum seal_what what, struct batch *b)
 
     if (err == 0)
         err = collect(p); /* so that what nobody wants any more needs no place on the disk */
-    touches_apply(p);
+    lastuse_apply(p);
     p->flush->hooks->refresh_pool(p);
     if (err == 0)
         err = seal(p, what);
@@ -172,7 +173,7 @@ static int prepare(struct state *p, enum seal_what what, struct batch *b)
     if (err < 0)
         return err;
     MUTEX_GUARD(&p->flush->seal);
-    WRITE_GUARD(&p->gate);
+    WRITE_GUARD(&p->freeze_lock);
     return freeze(p, b);
 }
 
@@ -277,16 +278,16 @@ static int commit(struct state *p, uint64_t first, uint64_t last)
     return err;
 }
 
-static void thaw(struct state *p, size_t batches)
+static void retire(struct state *p, size_t batches)
 {
-    /* Briefly, so that no listing sees one table thawed and another not. */
-    READ_GUARD(&p->gate);
+    /* Briefly, so that no listing sees one table retired and another not. */
+    READ_GUARD(&p->freeze_lock);
 
-    refs_thaw(p->refs, batches);
-    pages_thaw(p->pages, batches);
-    packs_thaw(p->packs, batches);
-    shard_packs_thaw(p->shard_packs, batches);
-    drops_thaw(p->drops, batches);
+    refs_retire(p->refs, batches);
+    pages_retire(p->pages, batches);
+    packs_retire(p->packs, batches);
+    shard_packs_retire(p->shard_packs, batches);
+    drops_retire(p->drops, batches);
 }
 
 static void committed(struct state *p, uint64_t first, uint64_t last)
@@ -311,7 +312,7 @@ static int finalize(void *ctx, uint64_t first, uint64_t last)
     if (err < 0)
         return note_failure(p, err, "a commit");
     atomic_fetch_add(&p->flush->committed, 1);
-    thaw(p, (size_t)(last - first + 1));
+    retire(p, (size_t)(last - first + 1));
     committed(p, first, last);
     capture_gaps_committed(p, (*batch_at(p, last))->gaps);
     durable_advanced(p, (*batch_at(p, last))->seq);
@@ -328,9 +329,9 @@ static int finalize(void *ctx, uint64_t first, uint64_t last)
     return 0;
 }
 
-/* ---- bury ---- */
+/* ---- reclaim ---- */
 
-static void bury_failed(int err)
+static void reclaim_failed(int err)
 {
     if (err < 0)
         report(REPORT_WARN,
@@ -343,57 +344,57 @@ static bool is_file(const struct refs_dead *d)
     return d->entry.kind == ENTRY_FILE || d->entry.kind == ENTRY_SLOT;
 }
 
-/* The bytes first, for which no gate is needed: to delete them twice does no harm. */
-static int bury_file(struct state *p, const struct refs_dead *d)
+/* The bytes first, for which no freeze lock is needed: to delete them twice does no harm. */
+static int reclaim_file(struct state *p, const struct refs_dead *d)
 {
     int err = objects_delete(p->objects, d);
-    READ_GUARD(&p->gate);
+    READ_GUARD(&p->freeze_lock);
 
-    return err < 0 ? err : refs_buried(p->refs, d, 1);
+    return err < 0 ? err : refs_reclaimed(p->refs, d, 1);
 }
 
 /* Records of packs are counted out, which must not happen twice: so what says that they are to be
  * goes first, and both with the same commit. Those go under one hold of their lock: one by one they
  * starved whoever removed files then. */
-static void bury_packed(struct state *p, const struct refs_dead *dead, size_t n)
+static void reclaim_packed(struct state *p, const struct refs_dead *dead, size_t n)
 {
     int err;
-    READ_GUARD(&p->gate);
+    READ_GUARD(&p->freeze_lock);
 
-    err = refs_buried(p->refs, dead, n);
-    bury_failed(err);
+    err = refs_reclaimed(p->refs, dead, n);
+    reclaim_failed(err);
     for (size_t i = 0; i < n && err == 0; i++)
-        bury_failed(objects_delete(p->objects, &dead[i]));
+        reclaim_failed(objects_delete(p->objects, &dead[i]));
 }
 
-static void bury_some(struct state *p, const struct refs_dead *dead, size_t n)
+static void reclaim_some(struct state *p, const struct refs_dead *dead, size_t n)
 {
     struct refs_dead packed[BURY_TOGETHER];
     size_t count = 0;
 
     for (size_t i = 0; i < n; i++) {
         if (is_file(&dead[i]))
-            bury_failed(bury_file(p, &dead[i]));
+            reclaim_failed(reclaim_file(p, &dead[i]));
         else
             packed[count++] = dead[i];
         if (count == BURY_TOGETHER || (count > 0 && i + 1 == n)) {
-            bury_packed(p, packed, count);
+            reclaim_packed(p, packed, count);
             count = 0;
         }
     }
 }
 
-size_t flush_bury(struct state *p, size_t max)
+size_t flush_reclaim_dead(struct state *p, size_t max)
 {
     struct refs_dead dead[BURY_AT_ONCE];
     size_t n, done = 0;
-    MUTEX_GUARD(&p->flush->bury);
+    MUTEX_GUARD(&p->flush->reclaim_dead);
 
     while (done < max && (n = refs_collected(p->refs, dead, BURY_AT_ONCE)) > 0) {
-        bury_some(p, dead, n);
+        reclaim_some(p, dead, n);
         done += n;
     }
-    atomic_fetch_add(&p->flush->buried, done);
+    atomic_fetch_add(&p->flush->reclaimed, done);
     return done;
 }
 
@@ -401,7 +402,7 @@ size_t flush_bury(struct state *p, size_t max)
 
 static bool idle(void *ctx)
 {
-    return flush_bury(ctx, BURY_AT_ONCE) > 0;
+    return flush_reclaim_dead(ctx, BURY_AT_ONCE) > 0;
 }
 
 static int fatal(void *ctx)
@@ -486,7 +487,7 @@ static int begin_here(struct state *p, struct flush_ask *what, struct ticket **r
     if (err < 0)
         ticket_unref(*ret_ticket);
     else
-        (void)flush_bury(p, SIZE_MAX);
+        (void)flush_reclaim_dead(p, SIZE_MAX);
     return err;
 }
 

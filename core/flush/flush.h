@@ -13,8 +13,9 @@
 
 /* Find out how many files may be open. Called once, before anything is changed. */
 void flush_know_limits(struct state *p);
-/* A change failed for a shortage of memory or descriptors: run a flush, which closes slots and frees
- * memory. 0: the change may be tried again. -EWOULDWAIT (nowait.h). The caller holds no lock. */
+/* A change failed for a shortage of memory or descriptors: run a flush, which closes slots and
+ * frees memory. 0: the change may be tried again. -EWOULDWAIT (nowait.h). The caller holds no lock.
+ * */
 int flush_short(struct state *p);
 
 /* Wait while too much is unflushed. The caller holds no lock. If an attempt to flush fails
@@ -44,8 +45,8 @@ int flush_begin_named(struct state *p, enum seal_what what, const char *name,
 bool flush_get_label(struct state *p, uint64_t number, char out[FLUSH_LABEL_MAX + 1]);
 /* Delete the bytes of up to `max` of the dying whose removal is committed. Returns how many it
  * tried. Of bytes in a pack it removes the record of the dying first, and counts them out then:
- * that must not happen twice. Takes "bury", and the gate. */
-size_t flush_bury(struct state *p, size_t max);
+ * that must not happen twice. Takes "reclaim dead", and the freeze lock. */
+size_t flush_reclaim_dead(struct state *p, size_t max);
 int flush_open(struct state *p);
 /* What is frozen and not committed is dropped. */
 void flush_release(struct state *p);
@@ -76,9 +77,9 @@ void flush_get_names(struct state *p, struct flush_names *ret);
 void flush_numbers(struct state *p, uint64_t *ret_done, uint64_t *ret_next);
 int flush_ticket(struct state *p, uint64_t number, struct ticket **ret_ticket);
 /* Since the start, read without a lock. flush_commits: commits; each is counted before anything of
- * it is taken for committed. flush_buried: how many of the dying lost their bytes. */
+ * it is taken for committed. flush_reclaimed: how many of the dying lost their bytes. */
 uint64_t flush_commits(struct state *p);
-uint64_t flush_buried(struct state *p);
+uint64_t flush_reclaimed(struct state *p);
 
 /* ---- a start ---- */
 

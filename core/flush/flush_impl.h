@@ -37,10 +37,11 @@ struct flusher {
     struct mutex lock;               /* "flush": a leaf */
     struct cond wake, done;
     struct mutex run;  /* "flush run": without threads, one flush at a time */
-    struct mutex bury; /* "bury": one who deletes dead bytes at a time */
+    struct mutex reclaim_dead; /* "reclaim dead": one who deletes dead bytes at a time */
     struct mutex seal; /* "seal": one sealing pass or freeze at a time */
     struct coordinator *coordinator;
-    /* By number modulo, from the rotation to the commit; whoever the coordinator lets work on it. */
+    /* By number modulo, from the rotation to the commit; whoever the coordinator lets work on it.
+     * */
     struct batch *batch[COORDINATOR_MAX];
     struct flush_label {
         uint64_t number;
@@ -55,7 +56,7 @@ struct flusher {
     unsigned in_flight;               /* lock; batches */
     size_t waiting;                   /* lock; writers that wait for memory, */
     int64_t waited_ns;                /* lock; and all that was ever waited so */
-    _Atomic uint64_t buried;          /* dead ones deleted */
+    _Atomic uint64_t reclaimed;       /* dead ones deleted */
     int slot_error;                   /* seal; of the last pass: a slot could not be sealed */
     uint64_t durable_seq;             /* lock */
     uint64_t commits, failed;         /* lock */
@@ -89,8 +90,8 @@ int flush_write_names(struct state *p, uint64_t first, uint64_t last, struct kv_
 
 /* Settings that the flusher, or who waits for it, waits by. At the start. */
 void flusher_watch(struct state *p);
-/* Pages of one step of a drop: whoever wants the gate for writing waits for it, and everybody else
- * for that one. */
+/* Pages of one step of a drop: whoever wants the freeze lock for writing waits for it, and
+ * everybody else for that one. */
 #define DROP_AT_ONCE 4
 
 /* ---- durable.c ---- */

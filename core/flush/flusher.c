@@ -4,7 +4,7 @@
  * and the two background threads, one that flushes and one that works off what was dropped.
  *
  * Who asks for a flush waits for one that starts after it asked; many share one. Writers are slowed
- * before any lock is taken: a flush needs the gate for writing, which they would hold.
+ * before any lock is taken: a flush needs the freeze lock for writing, which they would hold.
  */
 #include "coordinator.h"
 #include "durability.h"
@@ -159,11 +159,11 @@ static int wait_for_commit(struct flusher *f, const struct seen *s, bool urgent)
     return f->failed != s->failures ? f->error : 0;
 }
 
-static void waiting(struct state *p, bool begins, int64_t ns)
+static void waiting(struct state *p, bool begins, int64_t duration_ns)
 {
     MUTEX_GUARD(&p->flush->lock);
     p->flush->waiting += begins ? 1 : (size_t)-1;
-    p->flush->waited_ns += ns;
+    p->flush->waited_ns += duration_ns;
 }
 
 static int wait_for_memory(struct state *p)
@@ -367,7 +367,7 @@ static void *flush_main(void *arg)
     bool asked;
 
     while (wait_to_begin(p, &asked)) {
-        touches_apply(p);
+        lastuse_apply(p);
         if (asked || !flush_is_idle(p))
             begin_one(p);
         {
@@ -376,7 +376,7 @@ static void *flush_main(void *arg)
             cond_broadcast(&f->done);
         }
         f->hooks->flushed(p);
-        natives_sweep(p);
+        passthrough_table_sweep(p);
     }
     return NULL;
 }
@@ -420,7 +420,7 @@ static void *drop_main(void *arg)
                 give_way(p);
             int err = flush_throttle(p);
             if (err == 0) {
-                READ_GUARD(&p->gate);
+                READ_GUARD(&p->freeze_lock);
                 err = drops_step(p->drops, DROP_AT_ONCE, &done);
             }
             if (err < 0)
@@ -521,7 +521,7 @@ uint64_t flush_commits(struct state *p)
     return atomic_load(&p->flush->committed);
 }
 
-uint64_t flush_buried(struct state *p)
+uint64_t flush_reclaimed(struct state *p)
 {
-    return atomic_load(&p->flush->buried);
+    return atomic_load(&p->flush->reclaimed);
 }

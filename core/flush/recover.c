@@ -266,7 +266,7 @@ int recover_state(struct state *p, const struct store_record *s)
     if (err < 0)
         return err;
     p->orphans.tree.root = 0;
-    (void)flush_bury(p, SIZE_MAX);
+    (void)flush_reclaim_dead(p, SIZE_MAX);
     p->slots_left->first = s->next_number;
     err = try_slots(p);
     if (err < 0 && !io_is_short(err))

@@ -43,7 +43,8 @@ static int find_ns(struct replay *r, uint32_t number, struct ns **ret_ns)
     return 0;
 }
 
-/* The tree of a namespace, or of orphans. Inode `ino` is used there: its number is not given again. */
+/* The tree of a namespace, or of orphans. Inode `ino` is used there: its number is not given again.
+ * */
 static int find_tree(struct replay *r, uint32_t number, uint64_t ino, struct tree **ret_tree)
 {
     uint64_t *next = &r->p->orphans.next_ino;
@@ -217,7 +218,7 @@ static int new_ns(struct state *p, uint32_t number, struct ns_fields *f, struct 
     ns_set_fields(*ret, number, f);
     (*ret)->counted = true; /* it begins with nothing */
     ns_saw_ino(p, *ret, NS_ROOT_INO);
-    natives_note_verify(&p->natives, (*ret)->verify);
+    passthrough_table_note_verify(&p->passthroughs, (*ret)->verify);
     return 0;
 }
 
@@ -242,7 +243,7 @@ static int change_ns(struct state *p, struct ns *ns, const struct ns_fields *f)
     free(ns_table_rename(&p->names, ns, name));
     ns->frozen = f->frozen;
     ns->verify = f->verify;
-    natives_note_verify(&p->natives, f->verify);
+    passthrough_table_note_verify(&p->passthroughs, f->verify);
     return 0;
 }
 
@@ -431,7 +432,7 @@ struct visitor {
     struct replay_slots slots;
 };
 
-static int visit(const struct log_frame *f, void *ctx)
+static int apply_frame(const struct log_frame *f, void *ctx)
 {
     struct visitor *v = ctx;
     struct replay_limit *limit = v->p->config.limit;
@@ -449,7 +450,7 @@ static int visit(const struct log_frame *f, void *ctx)
     return err;
 }
 
-static void tell(struct state *p, int64_t start)
+static void report_recovered(struct state *p, int64_t start)
 {
     const struct replayed *r = &p->replayed;
 
@@ -495,12 +496,12 @@ int replay_log(struct state *p, const struct store_record *s, struct log_report 
     atomic_store(&p->promised, scan.must);
     if (err < 0)
         return err;
-    err = log_read(p->config.disk, &scan, visit, &v, ret);
+    err = log_read(p->config.disk, &scan, apply_frame, &v, ret);
     if (err == -EUCLEAN && ret->damaged)
         report_damage(ret);
     p->slots_left->slots = v.slots;
     p->slots_left->scan = scan;
     if (err == 0)
-        tell(p, start);
+        report_recovered(p, start);
     return err;
 }

@@ -111,7 +111,7 @@ static int write_op(struct writer *w, const struct op *op)
     return err;
 }
 
-static int visit(const struct log_frame *f, void *ctx)
+static int visit_frame(const struct log_frame *f, void *ctx)
 {
     struct op op;
     size_t at = 0;
@@ -134,7 +134,7 @@ static int apply(struct replay_slots *s, struct state *p, const struct log_scan 
 
     if (err < 0 || wanted == 0)
         return err;
-    err = log_read(p->config.disk, scan, visit, &w, &again);
+    err = log_read(p->config.disk, scan, visit_frame, &w, &again);
     disk_file_close(w.file);
     return err;
 }

@@ -4,10 +4,11 @@
  * writer makes a new content instead of changing it) and hands it to the workers. What equals
  * something not synced yet is put off until the pass has synced it.
  *
- * A buffer is sealed with the gate held for reading, since it changes the tables that a flush
- * freezes. A slot is hashed without the gate, which may take long, and only placed with it.
+ * A buffer is sealed with the freeze lock held for reading, since it changes the tables that a
+ * flush freezes. A slot is hashed without the freeze lock, which may take long, and only placed
+ * with it.
  */
-#include "breathe.h"
+#include "yield_cpu.h"
 #include "flush_impl.h"
 #include "io.h"
 #include "state.h"
@@ -25,7 +26,7 @@
 struct pass {
     struct state *p;
     enum seal_what what;
-    bool gate_held; /* for writing, by the caller */
+    bool freeze_lock_held; /* for writing, by the caller */
     bool all;       /* also what was tried lately, and failed */
     _Atomic size_t put_off, failed, sealed;
     _Atomic int full;     /* the disk is: no commit without it */
@@ -186,7 +187,7 @@ static int seal_slot(struct pass *pass, struct content *c)
     if (err < 0)
         return err;
     objects_look_blob(p->objects, b, &id, &seen);
-    READ_GUARD(&p->gate);
+    READ_GUARD(&p->freeze_lock);
     return place(pass, c, &id, &seen);
 }
 
@@ -197,10 +198,10 @@ static int seal_content(struct pass *pass, struct content *c)
 
     if (c->slot)
         return seal_slot(pass, c);
-    if (pass->gate_held)
+    if (pass->freeze_lock_held)
         return place(pass, c, &none, NULL);
     objects_look_buffer(pass->p->objects, c->data, (uint32_t)c->len, &seen);
-    READ_GUARD(&pass->p->gate);
+    READ_GUARD(&pass->p->freeze_lock);
     return place(pass, c, &none, &seen);
 }
 
@@ -221,9 +222,9 @@ static int make_slot(struct pass *pass, struct content *c, int err)
 
     if (io_is_full(err) || atomic_load(&p->contents.slots) >= slots_most())
         return err;
-    if (pass->gate_held)
+    if (pass->freeze_lock_held)
         return content_spill(p, c);
-    READ_GUARD(&p->gate);
+    READ_GUARD(&p->freeze_lock);
     return content_spill(p, c);
 }
 
@@ -267,7 +268,7 @@ static int run_task(void *arg)
     struct task *t = arg;
     int err;
 
-    breathe();
+    yield_cpu();
     err = seal_content(t->pass, t->c);
 
     if (err == 0) {
@@ -303,7 +304,7 @@ static int round_once(struct pass *pass, struct task *tasks, struct content **pi
     }
     workers_group_init(&group);
     for (size_t i = 0; i < todo; i++) {
-        if (pass->gate_held || workers_submit(p->workers, &group, run_task, &tasks[i]) < 0)
+        if (pass->freeze_lock_held || workers_submit(p->workers, &group, run_task, &tasks[i]) < 0)
             (void)run_task(&tasks[i]);
     }
     (void)workers_group_wait(&group);
@@ -379,10 +380,10 @@ int seal_pass(struct state *p, enum seal_what what, int64_t since, size_t *ret_l
 
 int seal_rest(struct state *p)
 {
-    struct pass pass = {.p = p, .what = SEAL_NEW, .gate_held = true};
+    struct pass pass = {.p = p, .what = SEAL_NEW, .freeze_lock_held = true};
     size_t left;
 
-    rwlock_held_write(&p->gate);
+    rwlock_held_write(&p->freeze_lock);
     mutex_held(&p->flush->seal);
     return rounds(&pass, -1, &left);
 }

@@ -107,8 +107,8 @@ static int explain(const struct ticket *t, int err, struct strbuf *why)
 }
 
 /* Needs the lock. *ret_nap: how long to wait. 1: go on waiting. */
-static int look(struct ticket *t, bool patient, int64_t until, const _Atomic bool *interrupted,
-                int64_t *ret_nap)
+static int await_state(struct ticket *t, bool patient, int64_t until,
+                       const _Atomic bool *interrupted, int64_t *ret_nap)
 {
     int64_t left = until < 0 ? TICKET_LOOK_EVERY : until - clock_ticks(t->clock);
 
@@ -133,7 +133,7 @@ int ticket_wait(struct ticket *t, bool patient, int64_t timeout, const _Atomic b
     MUTEX_GUARD(&t->lock);
     int err;
 
-    while ((err = look(t, patient, until, interrupted, &nap)) > 0)
+    while ((err = await_state(t, patient, until, interrupted, &nap)) > 0)
         (void)cond_wait_for(&t->changed, &t->lock, nap);
     return explain(t, err, why);
 }

@@ -400,17 +400,17 @@ int command_number(const char *text, uint64_t *ret)
 
 int command_duration(const char *text, int64_t *ret_ns)
 {
-    uint64_t ns;
+    uint64_t duration_ns;
     int err = 0;
     if (strcmp(text, "0") == 0) { /* of whatever unit */
-        ns = 0;
+        duration_ns = 0;
     } else {
-        err = take_with_unit(text, duration_units, &ns);
+        err = take_with_unit(text, duration_units, &duration_ns);
     }
-    if (err < 0 || ns > (uint64_t)DURATION_MAX_NS) {
+    if (err < 0 || duration_ns > (uint64_t)DURATION_MAX_NS) {
         return -EINVAL;
     }
-    *ret_ns = (int64_t)ns;
+    *ret_ns = (int64_t)duration_ns;
     return 0;
 }
 
@@ -464,10 +464,10 @@ int command_path(const char *text, size_t *ret_ns_len, const char **ret_rest)
 }
 
 /* Minutes are left out, so that "300s" and "600s" come back as they are always written. */
-void command_format_duration(int64_t ns, char out[32])
+void command_format_duration(int64_t duration_ns, char out[32])
 {
     static const int order[] = {4, 3, 1};
-    uint64_t n = ns < 0 ? 0 : (uint64_t)ns;
+    uint64_t n = duration_ns < 0 ? 0 : (uint64_t)duration_ns;
     for (size_t i = 0; n > 0 && i < sizeof(order) / sizeof(*order); i++) {
         const struct unit *u = &duration_units[order[i]];
         if (n % u->factor == 0) {

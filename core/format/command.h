@@ -65,7 +65,7 @@ int command_namespace(const char *text);
 int command_path(const char *text, size_t *ret_ns_len, const char **ret_rest);
 
 /* Durations and sizes as the same grammar writes them, exactly ("300s", "64M", "131072"). */
-void command_format_duration(int64_t ns, char out[32]);
+void command_format_duration(int64_t duration_ns, char out[32]);
 void command_format_size(uint64_t bytes, char out[32]);
 
 /* ---- replies ---- */

@@ -271,7 +271,7 @@ void pool_head_encode(const struct pool_head *h, uint8_t out[POOL_HEAD_LEN])
     put_le32(out + 8, HEAD_MAGIC);
     put_le32(out + 12, VERSION);
     put_le32(out + 16, h->node);
-    put_le32(out + 20, h->life);
+    put_le32(out + 20, h->incarnation);
     put_le64(out + 24, h->serial);
     put_le64(out + 32, h->ack);
     put_le64(out + 40, (uint64_t)h->time);
@@ -289,8 +289,9 @@ static bool part_ok(const struct pool_part *p, uint64_t serial)
 
 static bool head_ok(const struct pool_head *h)
 {
-    return h->serial > 0 && h->serial >> 32 <= h->life && h->life <= POOL_LIFE_MAX &&
-           part_ok(&h->base, h->serial) && part_ok(&h->delta, h->serial) &&
+    return h->serial > 0 && h->serial >> 32 <= h->incarnation &&
+           h->incarnation <= POOL_INCARNATION_MAX && part_ok(&h->base, h->serial) &&
+           part_ok(&h->delta, h->serial) &&
            (h->delta.serial == 0 || (h->base.serial && h->base.serial < h->delta.serial)) &&
            h->active <= h->base.count + h->delta.count &&
            h->pinned <= h->base.count + h->delta.count - h->active;
@@ -307,7 +308,7 @@ int pool_head_decode(const void *in, size_t len, unsigned node, struct pool_head
     if (get_le32(v + 12) > VERSION)
         return -EPROTO;
     struct pool_head h = {.node = node,
-                          .life = get_le32(v + 20),
+                          .incarnation = get_le32(v + 20),
                           .serial = get_le64(v + 24),
                           .ack = get_le64(v + 32),
                           .time = (int64_t)get_le64(v + 40),

@@ -4,8 +4,8 @@
  * checked bounds.
  *
  * A *key* is one place where the bytes of one object are: what reports name, lists of marks list
- * and collectors remove. No place is ever used twice, in any life of any node, so neither is a key.
- * Its first 8 bytes are those of the id, so that sorted keys are found by id, too.
+ * and collectors remove. No place is ever used twice, in any incarnation of any node, so neither is
+ * a key. Its first 8 bytes are those of the id, so that sorted keys are found by id, too.
  *
  * Three shapes:
  *   texts   a few lines for people, too: "tallyfs pool WHAT 1", name=value in a fixed order, and
@@ -30,19 +30,20 @@
 /* ---- numbers of packs and object files in a pool: node 12 bits, life 20, sequence 32 ---- */
 
 #define POOL_NODE_MAX 4095u   /* nodes are 1 ... */
-#define POOL_LIFE_MAX 0xfffffu /* lives of a node are 1 ...: one each time its store is opened */
+#define POOL_INCARNATION_MAX                                                                       \
+    0xfffffu /* incarnations of a node are 1 ...: one each time its store is opened */
 
-static inline uint64_t pool_number(unsigned node, uint32_t life, uint32_t sequence)
+static inline uint64_t pool_number(unsigned node, uint32_t incarnation, uint32_t sequence)
 {
-    return (uint64_t)node << 52 | (uint64_t)life << 32 | sequence;
+    return (uint64_t)node << 52 | (uint64_t)incarnation << 32 | sequence;
 }
 static inline unsigned pool_number_node(uint64_t number)
 {
     return (unsigned)(number >> 52);
 }
-static inline uint32_t pool_number_life(uint64_t number)
+static inline uint32_t pool_number_incarnation(uint64_t number)
 {
-    return (uint32_t)(number >> 32) & POOL_LIFE_MAX;
+    return (uint32_t)(number >> 32) & POOL_INCARNATION_MAX;
 }
 
 /* ---- records ---- */
@@ -144,7 +145,7 @@ uint64_t pool_chain(uint64_t chain, uint64_t block_sum);
 
 struct pool_head {
     unsigned node;
-    uint32_t life;   /* in which it was written */
+    uint32_t incarnation; /* in which it was written */
     uint64_t serial; /* rises with each report, over all lives: below (life + 1) << 32 */
     uint64_t ack;    /* the newest list of marks in force here before the report's snapshot */
     int64_t time;    /* ns since the epoch by the node's own clock: shown, never trusted */
@@ -173,9 +174,9 @@ struct pool_identity {
 /* Who a node is: which store, and in which of its lives. */
 struct pool_who {
     unsigned node;
-    uint32_t life;
-    uint8_t token[POOL_TOKEN_LEN]; /* random, new in each life: a copy has an old one */
-    int64_t when;                  /* ns since the epoch, of its clock, when that life began */
+    uint32_t incarnation;
+    uint8_t token[POOL_TOKEN_LEN]; /* random, new in each incarnation: a copy has an old one */
+    int64_t when; /* ns since the epoch, of its clock, when that incarnation began */
     char label[POOL_LABEL_MAX + 1]; /* of the store; printable, may be empty */
 };
 
@@ -183,7 +184,7 @@ struct pool_who {
 struct pool_term {
     uint64_t term;
     unsigned node;
-    uint32_t life;
+    uint32_t incarnation;
     uint64_t beat; /* rises while it runs */
     bool released;
 };
@@ -193,8 +194,8 @@ struct pool_term {
 struct pool_home {
     uint8_t id[16]; /* of the pool */
     unsigned node;
-    uint32_t life;                  /* its last, or the one it was about to begin */
-    uint8_t token[POOL_TOKEN_LEN];  /* of that life, */
+    uint32_t incarnation;           /* its last, or the one it was about to begin */
+    uint8_t token[POOL_TOKEN_LEN];  /* of that incarnation, */
     uint8_t before[POOL_TOKEN_LEN]; /* the one that the pool had until then; entered: `token` */
     char path[POOL_PATH_MAX + 1];   /* of the pool's directory: absolute, printable */
 };

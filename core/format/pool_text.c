@@ -39,7 +39,7 @@ size_t pool_who_encode(const struct pool_who *who, char out[POOL_TEXT_MAX])
     struct text_writer w = {out, POOL_TEXT_MAX, 0};
 
     text_add(&w, "tallyfs pool node " TEXT_VERSION "\nnode=%u\nlife=%" PRIu32 "\n", who->node,
-        who->life);
+             who->incarnation);
     text_add_hex(&w, "token", who->token, sizeof who->token);
     text_add(&w, "when=%" PRId64 "\nlabel=%s\n", who->when, who->label);
     return text_end(&w, who->node);
@@ -51,7 +51,7 @@ size_t pool_term_encode(const struct pool_term *t, char out[POOL_TEXT_MAX])
 
     text_add(&w,
              "tallyfs pool lease " TEXT_VERSION "\nterm=%" PRIu64 "\nnode=%u\nlife=%" PRIu32 "\n",
-             t->term, t->node, t->life);
+             t->term, t->node, t->incarnation);
     text_add(&w, "beat=%" PRIu64 "\nreleased=%d\n", t->beat, t->released);
     return text_end(&w, t->term);
 }
@@ -62,7 +62,7 @@ size_t pool_home_encode(const struct pool_home *h, char out[POOL_TEXT_MAX])
 
     text_add(&w, "tallyfs pool home " TEXT_VERSION "\n");
     text_add_hex(&w, "id", h->id, sizeof h->id);
-    text_add(&w, "node=%u\nlife=%" PRIu32 "\n", h->node, h->life);
+    text_add(&w, "node=%u\nlife=%" PRIu32 "\n", h->node, h->incarnation);
     text_add_hex(&w, "token", h->token, sizeof h->token);
     text_add_hex(&w, "before", h->before, sizeof h->before);
     text_add(&w, "path=%s\n", h->path);
@@ -121,13 +121,13 @@ int pool_who_decode(const char *text, size_t len, unsigned node, struct pool_who
 
     if (err < 0)
         return err;
-    w.life = (uint32_t)text_number(&at, "life");
+    w.incarnation = (uint32_t)text_number(&at, "life");
     text_bytes(&at, "token", w.token, sizeof w.token);
     w.when = strtoll(text_value(&at, "when"), NULL, 10);
     const char *label = text_value(&at, "label");
 
     snprintf(w.label, sizeof w.label, "%.*s", (int)strcspn(label, "\n"), label);
-    if (!pool_text_ok(w.label) || w.life == 0 || w.life > POOL_LIFE_MAX ||
+    if (!pool_text_ok(w.label) || w.incarnation == 0 || w.incarnation > POOL_INCARNATION_MAX ||
         !text_is_same(again, pool_who_encode(&w, again), text, len))
         return -EUCLEAN;
     *ret = w;
@@ -144,7 +144,7 @@ int pool_term_decode(const char *text, size_t len, uint64_t term, struct pool_te
     if (err < 0)
         return err;
     t.node = (unsigned)text_number(&at, "node");
-    t.life = (uint32_t)text_number(&at, "life");
+    t.incarnation = (uint32_t)text_number(&at, "life");
     t.beat = text_number(&at, "beat");
     t.released = text_number(&at, "released") == 1;
     if (!text_is_same(again, pool_term_encode(&t, again), text, len))
@@ -164,14 +164,14 @@ int pool_home_decode(const char *text, size_t len, struct pool_home *ret)
         return err;
     text_bytes(&at, "id", h.id, sizeof h.id);
     h.node = (unsigned)text_number(&at, "node");
-    h.life = (uint32_t)text_number(&at, "life");
+    h.incarnation = (uint32_t)text_number(&at, "life");
     text_bytes(&at, "token", h.token, sizeof h.token);
     text_bytes(&at, "before", h.before, sizeof h.before);
     const char *path = text_value(&at, "path");
 
     snprintf(h.path, sizeof h.path, "%.*s", (int)strcspn(path, "\n"), path);
     if (!pool_text_ok(h.path) || h.path[0] != '/' || h.node == 0 || h.node > POOL_NODE_MAX ||
-        h.life == 0 || h.life > POOL_LIFE_MAX ||
+        h.incarnation == 0 || h.incarnation > POOL_INCARNATION_MAX ||
         !text_is_same(again, pool_home_encode(&h, again), text, len))
         return -EUCLEAN;
     *ret = h;

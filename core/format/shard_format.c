@@ -88,7 +88,7 @@ size_t shard_record_encode(const struct shard_record *r, uint16_t number,
     memset(out, 0, SHARD_RECORD_HEAD);
     put_le32(out + 8, VERSION);
     put_le32(out + 12, (r->draining ? FLAG_DRAINING : 0) | (r->has_next ? FLAG_NEXT : 0));
-    put_le32(out + 16, r->life);
+    put_le32(out + 16, r->incarnation);
     memcpy(out + 24, r->id, sizeof r->id);
     memcpy(out + 40, r->token, sizeof r->token);
     if (r->has_next)
@@ -122,7 +122,7 @@ int shard_record_decode(const void *in, size_t len, uint16_t number, struct shar
 
     r.draining = flags & FLAG_DRAINING;
     r.has_next = flags & FLAG_NEXT;
-    r.life = get_le32(v + 16);
+    r.incarnation = get_le32(v + 16);
     memcpy(r.id, v + 24, sizeof r.id);
     memcpy(r.token, v + 40, sizeof r.token);
     memcpy(r.next, v + 56, sizeof r.next);
@@ -134,14 +134,14 @@ int shard_record_decode(const void *in, size_t len, uint16_t number, struct shar
     return 0;
 }
 
-void shard_floor_encode(uint32_t life, uint8_t out[SHARD_FLOOR_LEN])
+void shard_floor_encode(uint32_t incarnation, uint8_t out[SHARD_FLOOR_LEN])
 {
     put_le32(out + 8, VERSION);
-    put_le32(out + 12, life);
+    put_le32(out + 12, incarnation);
     put_le64(out, id_checksum(out + 8, SHARD_FLOOR_LEN - 8, 0));
 }
 
-int shard_floor_decode(const void *in, size_t len, uint32_t *ret_life)
+int shard_floor_decode(const void *in, size_t len, uint32_t *ret_incarnation)
 {
     const uint8_t *v = in;
 
@@ -151,6 +151,6 @@ int shard_floor_decode(const void *in, size_t len, uint32_t *ret_life)
         return -EPROTO;
     if (len != SHARD_FLOOR_LEN || get_le32(v + 8) != VERSION)
         return -EUCLEAN;
-    *ret_life = get_le32(v + 12);
+    *ret_incarnation = get_le32(v + 12);
     return 0;
 }

@@ -55,7 +55,7 @@ struct shard_record {
     uint8_t token[SHARD_TOKEN_LEN]; /* of the last claim with which this store had the shard */
     uint8_t next[SHARD_TOKEN_LEN];  /* of a claim that was begun; zeros unless has_next */
     bool has_next, draining;
-    uint32_t life; /* number of claims, one that was begun included */
+    uint32_t incarnation;           /* number of claims, one that was begun included */
     char url[SHARD_RECORD_URL + 1]; /* printable */
 };
 
@@ -66,5 +66,5 @@ int shard_record_decode(const void *in, size_t len, uint16_t number, struct shar
 
 /* The row of number 0, which is no shard: the highest `life` of all shards that were removed. */
 #define SHARD_FLOOR_LEN 16
-void shard_floor_encode(uint32_t life, uint8_t out[SHARD_FLOOR_LEN]);
-int shard_floor_decode(const void *in, size_t len, uint32_t *ret_life);
+void shard_floor_encode(uint32_t incarnation, uint8_t out[SHARD_FLOOR_LEN]);
+int shard_floor_decode(const void *in, size_t len, uint32_t *ret_incarnation);

@@ -414,7 +414,7 @@ static size_t list_marks(const struct cycle *w, uint64_t serial, struct gc_saved
     return n;
 }
 
-static int tell(struct cycle *w, uint64_t serial)
+static int publish_marks(struct cycle *w, uint64_t serial)
 {
     const uint64_t *kept = w->r->kept;
     struct gc_saved *v = calloc(w->r->eligible_count + kept[GC_KEEP_GRACE] + kept[GC_KEEP_STALE] +
@@ -445,7 +445,7 @@ static int publish(struct cycle *w)
         serial = ++gc->serial;
         gc->unpublished = true;
     }
-    err = tell(w, serial);
+    err = publish_marks(w, serial);
     if (err < 0)
         return err;
     MUTEX_GUARD(&gc->lock);

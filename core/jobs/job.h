@@ -79,7 +79,7 @@ void job_progress_bytes(struct state *p, struct job *j, uint64_t done, uint64_t 
 void job_goes_on_from(struct state *p, struct job *j, uint64_t bytes);
 /* Rest for that long, or until it is to end: -ECANCELED, -ESHUTDOWN. By its own worker; with 0 ns
  * it only asks. */
-int job_pause(struct state *p, struct job *j, int64_t ns);
+int job_pause(struct state *p, struct job *j, int64_t duration_ns);
 /* `amount` was spent at the rate that the setting `which` says: rest as long as that asks, by the
  * value that it has meanwhile. The same errors. */
 int job_pay(struct state *p, struct job *j, struct rate *rate, uint64_t amount, enum setting which);
@@ -114,8 +114,8 @@ int job_next(struct state *p, uint64_t after, uint64_t *ret_number); /* -ENOENT 
 size_t jobs_in(struct state *p, enum job_state state);
 /* How many have not ended, queued and running, at one moment: a sum of two jobs_in is of two. */
 size_t jobs_unfinished(struct state *p);
-/* Cancels all, waits for those that have begun and fails who waits for them. p->closing is set. May be
- * called again. */
+/* Cancels all, waits for those that have begun and fails who waits for them. p->closing is set. May
+ * be called again. */
 void jobs_release(struct state *p);
 /* The pages of this drop job are in the queue now. */
 void job_drop_queued(struct state *p, struct job *j);

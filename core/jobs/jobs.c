@@ -32,7 +32,7 @@
 
 /* ---- the table: needs jobs->lock ---- */
 
-static struct job *find(struct jobs *jobs, uint64_t number)
+static struct job *find_job(struct jobs *jobs, uint64_t number)
 {
     for (size_t i = 0; i < jobs->count; i++)
         if (jobs->v[i]->number == number)
@@ -229,9 +229,9 @@ static int look_at_pause(struct state *p, struct job *j, int64_t left)
     return 1;
 }
 
-int job_pause(struct state *p, struct job *j, int64_t ns)
+int job_pause(struct state *p, struct job *j, int64_t duration_ns)
 {
-    int64_t until = ticks(p) + ns;
+    int64_t until = ticks(p) + duration_ns;
     int err;
     MUTEX_GUARD(&p->jobs->lock);
 
@@ -488,7 +488,7 @@ int job_wait(struct state *p, uint64_t number, int64_t timeout, const _Atomic bo
 
     assert(!workers_here(p->workers)); /* no job waits for a job */
     MUTEX_GUARD(&p->jobs->lock);
-    j = find(p->jobs, number);
+    j = find_job(p->jobs, number);
     if (!j)
         return -ENOENT;
     j->waiters++;
@@ -508,7 +508,7 @@ static int ask_to_stop(struct state *p, uint64_t number, uint64_t *ret_id)
     struct job *j;
     MUTEX_GUARD(&p->jobs->lock);
 
-    j = find(p->jobs, number);
+    j = find_job(p->jobs, number);
     if (!j)
         return -ENOENT;
     if (job_is_over(j))
@@ -532,7 +532,7 @@ int job_cancel(struct state *p, uint64_t number)
 }
 
 /* What is seen of a drop or a drain from outside. */
-static void look(struct job *j, const struct jobs_rest *rest, uint64_t worked)
+static void note_progress(struct job *j, const struct jobs_rest *rest, uint64_t worked)
 {
     uint64_t pending = rest->unsealed + rest->dropped_pages + rest->flushes, done;
 
@@ -557,11 +557,11 @@ int job_get(struct state *p, uint64_t number, struct job *ret)
 
     jobs_get_rest(p, &rest); /* before the lock, which is a leaf */
     MUTEX_GUARD(&p->jobs->lock);
-    j = find(p->jobs, number);
+    j = find_job(p->jobs, number);
     if (!j)
         return -ENOENT;
     if (!job_is_over(j))
-        look(j, &rest, worked);
+        note_progress(j, &rest, worked);
     *ret = *j;
     return 0;
 }
@@ -678,7 +678,7 @@ void jobs_drops_done(struct state *p)
         struct job *j = p->jobs->v[i];
         if (job_is_over(j) || !j->drop_ticket || j->drop_ticket > until)
             continue;
-        look(j, &none, worked);
+        note_progress(j, &none, worked);
         end(p, j, 0, NULL);
     }
     prune(p->jobs);

@@ -4,7 +4,7 @@
  */
 #include "kv_impl.h"
 
-#include "breathe.h"
+#include "yield_cpu.h"
 #include "bytes.h"
 #include "mapped.h"
 
@@ -88,7 +88,7 @@ int kv_snap_seek(struct kv_snap *s, unsigned table, const void *key, size_t klen
 {
     if (table >= s->kv->tables || klen > KV_KEY_MAX)
         return -EINVAL;
-    breathe();
+    yield_cpu();
     return s->kv->ops->snap_seek(s, table, key, klen, after, ret_key, ret_klen, ret_val, ret_len);
 }
 
@@ -160,7 +160,7 @@ int kv_put(struct kv_txn *t, unsigned table, const void *key, size_t klen, const
     uint8_t sum[KV_SUM_LEN];
     if (!key_ok(t->kv, table, klen) || vlen > KV_VALUE_MAX)
         return -EINVAL;
-    breathe(); /* a commit has very many */
+    yield_cpu(); /* a commit has very many */
     size_t slen = kv_sum_make(t->kv, table, key, klen, val, vlen, sum);
     return t->kv->ops->put(t, table, key, klen, val, vlen, sum, slen);
 }
@@ -169,7 +169,7 @@ int kv_del(struct kv_txn *t, unsigned table, const void *key, size_t klen)
 {
     if (!key_ok(t->kv, table, klen))
         return -EINVAL;
-    breathe();
+    yield_cpu();
     return t->kv->ops->del(t, table, key, klen);
 }
 

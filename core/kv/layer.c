@@ -6,7 +6,7 @@
  *
  * A miss is the usual answer, and it reads eight bytes of the index and no slot. Slots lie dense in
  * the order of arrival; a deletion is a slot like any other, so nothing is ever taken out of a map:
- * it only grows until it is thawed as a whole.
+ * it only grows until it is retired as a whole.
  */
 #include "layer.h"
 
@@ -341,7 +341,7 @@ int layer_write(struct layer *l, size_t n, struct kv_txn *t)
     return r;
 }
 
-void layer_thaw(struct layer *l, size_t n)
+void layer_retire(struct layer *l, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         atomic_fetch_sub_explicit(&l->pending, l->batch[i].count, memory_order_relaxed);

@@ -8,14 +8,14 @@
  * Changes are absolute values or deletions, never differences, so a reader that misses a batch
  * just as it is retired finds the same value in the one below, and what is written twice does no
  * harm. A flush calls `layer_freeze` (the active changes become the newest batch; O(1)),
- * `layer_write` of the oldest batches into a transaction, and after the commit `layer_thaw` of as
+ * `layer_write` of the oldest batches into a transaction, and after the commit `layer_retire` of as
  * many. If the commit fails they stay, and are written again: alone, or with the next ones in one
- * transaction. Every freeze needs its thaw, also when nothing was pending.
+ * transaction. Every freeze needs its retire, also when nothing was pending.
  *
  * Keys have one fixed length per layer (1–16 bytes), values 0–LAYER_VALUE_MAX bytes.
  * Errors: 0 or -errno: -ENOENT, -ENOMEM (nothing changed), -ERANGE, and what kv_get returns.
  * Threads: NOT locked here. The owner guards all calls on one layer with one lock of its own,
- * except layer_write, which only reads batches and may run beside all others but layer_thaw, and
+ * except layer_write, which only reads batches and may run beside all others but layer_retire, and
  * layer_pending, which may be asked at any time.
  */
 #pragma once
@@ -31,8 +31,8 @@ int layer_create(struct kv *kv, unsigned table, size_t klen, struct layer **ret_
 void layer_destroy(struct layer *l); /* NULL is fine; uncommitted changes are dropped */
 
 int layer_get(struct layer *l, const void *key, void *buf, size_t cap, size_t *ret_len);
-/* Between these two all layer_get share one look into the table, which makes many of neighbouring keys
- * cheaper. No layer_thaw meanwhile: the owner's lock stays held. */
+/* Between these two all layer_get share one look into the table, which makes many of neighbouring
+ * keys cheaper. No layer_retire meanwhile: the owner's lock stays held. */
 void layer_gets_begin(struct layer *l);
 void layer_gets_end(struct layer *l);
 int layer_put(struct layer *l, const void *key, const void *val, size_t vlen);
@@ -42,7 +42,7 @@ int layer_del(struct layer *l, const void *key); /* absent is fine */
 int layer_freeze(struct layer *l);
 /* The `n` oldest batches (as many there are), the oldest first. */
 int layer_write(struct layer *l, size_t n, struct kv_txn *t);
-void layer_thaw(struct layer *l, size_t n);
+void layer_retire(struct layer *l, size_t n);
 
 /* Uncommitted changes: active plus frozen; one that stands in several batches counts in each. */
 size_t layer_pending(const struct layer *l);

@@ -299,8 +299,8 @@ static int verify(struct log_reader *r, struct log_verdict *v)
 }
 
 /* Visits frames up to `until`, and with scan.all those behind it. */
-static int visit(struct log_reader *r, uint64_t until, log_frame_fn *fn, void *ctx,
-                 struct log_report *ret)
+static int visit_frame(struct log_reader *r, uint64_t until, log_frame_fn *fn, void *ctx,
+                       struct log_report *ret)
 {
     struct log_frame f;
     int e = 0;
@@ -378,7 +378,7 @@ int log_read(struct disk *d, const struct log_scan *scan, log_frame_fn *fn, void
     if (bad == 0 || (bad == -EUCLEAN && (scan->all || scan->accept))) {
         struct log_reader r = reader(d, scan);
 
-        e = visit(&r, until, fn, ctx, &report);
+        e = visit_frame(&r, until, fn, ctx, &report);
         reader_release(&r);
     }
     if (bad == -EUCLEAN)

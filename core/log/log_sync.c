@@ -163,7 +163,7 @@ static void release(struct log *l, struct segment *s)
  * next sync frame, which would say so. So whoever waits for it waits as long as it lasts. */
 static int sync_one(struct log *l, struct segment *s)
 {
-    int64_t ns = NSEC_PER_MSEC;
+    int64_t duration_ns = NSEC_PER_MSEC;
     int r = disk_sync(s->file);
 
     if (io_is_short(r))
@@ -174,9 +174,9 @@ static int sync_one(struct log *l, struct segment *s)
     while (io_is_short(r)) {
         {
             MUTEX_GUARD(&l->lock);
-            (void)cond_wait_for(&l->room_freed, &l->lock, ns);
+            (void)cond_wait_for(&l->room_freed, &l->lock, duration_ns);
         }
-        ns = ns < SHORTAGE_REST_MAX ? ns * 2 : ns;
+        duration_ns = duration_ns < SHORTAGE_REST_MAX ? duration_ns * 2 : duration_ns;
         r = disk_sync(s->file);
     }
     return r;

@@ -159,7 +159,7 @@ static int look_around(struct gc_pool_run *c)
     return err;
 }
 
-static int look(void *ctx, const struct id *key)
+static int look_up(void *ctx, const struct id *key)
 {
     struct gc_pool_run *c = ctx;
     int err = c->looks++ % LOOK_AT_ONCE == 0 ? look_around(c) : c->alone ? 0 : -ESTALE;
@@ -206,8 +206,8 @@ static int remove_gone(struct gc_pool_run *c, struct gc_result *r, struct pool_r
     return err;
 }
 
-static void note(struct gc_pool_run *c, const struct gc_result *r,
-                 const struct pool_removed *removed)
+static void note_result(struct gc_pool_run *c, const struct gc_result *r,
+                        const struct pool_removed *removed)
 {
     struct pool_node *n = c->p->node;
     MUTEX_GUARD(&n->lock);
@@ -226,7 +226,7 @@ static int end_cycle(struct gc_pool_run *c, struct gc_result *r)
 
     if (err == 0 && c->held.unindexed)
         err = gc_pool_index_retired(c);
-    note(c, r, &removed);
+    note_result(c, r, &removed);
     (void)pool_marks_prune(disk_of(c), c->p->shared->node, gc_pool_least_ack(c));
     if (err < 0 && !*c->why)
         gc_pool_say(c, err, "removing failed (%s): %llu objects are tried again", strerror(-err),
@@ -242,7 +242,7 @@ static bool is_open(void *ctx, uint64_t pack)
     struct state *p = ctx;
     struct pack_info info;
 
-    if (pool_number_life(pack) != p->shared->life)
+    if (pool_number_incarnation(pack) != p->shared->incarnation)
         return false;
     if (packs_is_known(p->packs, pack) == 0)
         return false;
@@ -285,7 +285,7 @@ static const struct gc_sources sources_of = {.reports = get_reports,
                                              .beyond = gc_pool_beyond,
                                              .publish = publish,
                                              .with_since = true,
-                                             .look = look,
+                                             .look = look_up,
                                              .remove = put_aside,
                                              .whole = get_whole,
                                              .step = step};
@@ -307,8 +307,8 @@ static int close_open_pack(struct state *p)
 
     if (err < 0)
         return err;
-    (void)flush_bury(p, SIZE_MAX);
-    READ_GUARD(&p->gate);
+    (void)flush_reclaim_dead(p, SIZE_MAX);
+    READ_GUARD(&p->freeze_lock);
     return packs_retire_dead(p->packs, 1);
 }
 
@@ -359,7 +359,7 @@ static int take_lease(struct gc_pool_run *c)
 {
     const struct pool_member *s = c->p->shared;
     struct lease *l = &c->p->node->lease;
-    int err = lease_take(s->disk, c->p->clock, s->node, s->life, l);
+    int err = lease_take(s->disk, c->p->clock, s->node, s->incarnation, l);
 
     if (err == -EBUSY && l->seen.node)
         return gc_pool_say(c, err,

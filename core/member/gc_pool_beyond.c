@@ -20,7 +20,7 @@ struct beyond {
     size_t count, room;
 };
 
-static int note(const struct id *key, enum gc_named named, void *ctx)
+static int note_key(const struct id *key, enum gc_named named, void *ctx)
 {
     struct beyond *b = ctx;
     const struct pool_held *h = b->held;
@@ -53,7 +53,7 @@ int gc_pool_beyond(void *ctx, const bool *counts, uint64_t *ret_active, uint64_t
     for (unsigned i = 0; i < c->nodes && err == 0; i++) {
         b.at = 0;
         if (counts[i] && c->members[i].report)
-            err = pool_report_each(c->members[i].report, note, &b);
+            err = pool_report_each(c->members[i].report, note_key, &b);
     }
     if (err == 0 && b.count)
         qsort(b.v, b.count, sizeof *b.v, compare);

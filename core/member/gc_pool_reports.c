@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What bytes are removed on must not be taken back by a loss of power, although whoever wrote it may
- * have been stopped before it made sure of that. */
+/* What bytes are removed on must not be taken back by a loss of power, although whoever wrote it
+ * may have been stopped before it made sure of that. */
 static int make_durable(struct gc_pool_run *c, unsigned node)
 {
     char dir[DISK_NAME_MAX + 1];
@@ -30,8 +30,8 @@ static int read_head(struct gc_pool_run *c, unsigned node, struct pool_head *ret
     return err;
 }
 
-/* What it names keeps in any case; that it has seen a list it can say only of the life that runs,
- * which is asked for afterwards: another opening of the store may have begun meanwhile. */
+/* What it names keeps in any case; that it has seen a list it can say only of the incarnation that
+ * runs, which is asked for afterwards: another opening of the store may have begun meanwhile. */
 static int read_report(struct gc_pool_run *c, unsigned node, struct gc_report *r)
 {
     struct pool_head head;
@@ -44,7 +44,7 @@ static int read_report(struct gc_pool_run *c, unsigned node, struct gc_report *r
         return err == -ENOENT ? 0 : err; /* a silent node; perhaps a number that nobody is */
     c->members[node - 1].ack = head.ack;
     r->serial = head.serial;
-    r->ack = head.life == who.life ? head.ack : 0;
+    r->ack = head.incarnation == who.incarnation ? head.ack : 0;
     r->timestamp = head.time;
     return 0;
 }

@@ -41,7 +41,8 @@ static int still_ours(struct state *p)
                     "it was retired while it was mounted; what it alone needed may be gone");
     if (err == 0)
         err = pool_node_read(s->disk, s->node, &who);
-    if (err == 0 && (who.life != s->life || memcmp(who.token, s->token, sizeof s->token) != 0))
+    if (err == 0 &&
+        (who.incarnation != s->incarnation || memcmp(who.token, s->token, sizeof s->token) != 0))
         return lost(p, "a copy of this store is",
                     "a copy of this store was opened after it, and is the node now");
     return err;
@@ -49,8 +50,8 @@ static int still_ours(struct state *p)
 
 /* ---- 2, 3: what is marked ---- */
 
-/* A list that there has been for certain: what we said so of in the last life. A head that is damaged
- * is replaced by the next report. */
+/* A list that there has been for certain: what we said so of in the last incarnation. A head that
+ * is damaged is replaced by the next report. */
 static int known_list(struct state *p, uint64_t *ret_serial)
 {
     struct pool_head head;
@@ -75,7 +76,7 @@ static int acknowledge(struct state *p, uint64_t *ret_serial)
         return err;
     *ret_serial = pool_view_serial(v);
     atomic_store(&n->refreshed, ticks(p) ? ticks(p) : 1);
-    WRITE_GUARD(&p->gate);
+    WRITE_GUARD(&p->freeze_lock);
     pool_index_install(n->index, v);
     return 0;
 }
@@ -125,8 +126,8 @@ static int vouch(struct state *p, const struct pool_head *head, size_t marked)
     return 0;
 }
 
-/* The last report of this life stays, and so does what it acknowledged. One of an earlier life is
- * not touched: what it acknowledged says which lists there have been. */
+/* The last report of this incarnation stays, and so does what it acknowledged. One of an earlier
+ * incarnation is not touched: what it acknowledged says which lists there have been. */
 static void stay(struct state *p)
 {
     struct pool_node *n = p->node;
@@ -216,7 +217,7 @@ static int write_report(struct state *p, uint64_t ack)
 static int report_once(struct state *p)
 {
     struct pool_node *n = p->node;
-    uint64_t ack = 0, seq, buried;
+    uint64_t ack = 0, seq, reclaimed;
     int err = atomic_load(&p->readonly) ? -EROFS : still_ours(p);
 
     mutex_held(&n->report);
@@ -227,7 +228,7 @@ static int report_once(struct state *p)
     if (err < 0)
         return err;
     seq = state_seq(p);
-    buried = flush_buried(p);
+    reclaimed = flush_reclaimed(p);
     if (!flush_is_idle(p))
         err = flush_now(p);
     if (err == 0)
@@ -236,7 +237,7 @@ static int report_once(struct state *p)
         err = lost(p, "somebody else is", "somebody else reported for it");
     if (err == 0) {
         n->told_seq = seq;
-        n->told_buried = buried;
+        n->told_reclaimed = reclaimed;
     }
     return err;
 }
@@ -297,7 +298,7 @@ int pool_node_report(struct state *p)
 }
 
 /* Who drains every second should not wait for a report each time: the thread does it soon. The last
- * one of a life is written in any case. */
+ * one of an incarnation is written in any case. */
 static bool leave_to_the_thread(struct state *p)
 {
     struct pool_node *n = p->node;
@@ -333,8 +334,8 @@ void pool_node_drained(struct state *p)
         return;
     {
         MUTEX_GUARD(&n->report);
-        news =
-            n->head.serial == 0 || n->told_seq != state_seq(p) || n->told_buried != flush_buried(p);
+        news = n->head.serial == 0 || n->told_seq != state_seq(p) ||
+               n->told_reclaimed != flush_reclaimed(p);
     }
     if (news || has_newer_marks(p))
         (void)pool_node_report(p);
@@ -360,7 +361,7 @@ const char *pool_node_lost(struct state *p)
 
 /* ---- finding ---- */
 
-/* The first view needs no gate: before it nothing was found. */
+/* The first view needs no freeze lock: before it nothing was found. */
 static int first_view(struct state *p)
 {
     struct pool_view *v;
@@ -463,7 +464,7 @@ void pool_node_leave(struct state *p)
     if (!p->node || atomic_load(&p->readonly))
         return;
     {
-        READ_GUARD(&p->gate);
+        READ_GUARD(&p->freeze_lock);
         (void)packs_retire_current(p->packs);
     }
     (void)gc_pool_index_closed(p);
@@ -517,7 +518,7 @@ int pool_node_open(struct state *p)
     n = calloc(1, sizeof *n);
     if (!n)
         return -ENOMEM;
-    n->head = (struct pool_head){.node = p->shared->node, .life = p->shared->life};
+    n->head = (struct pool_head){.node = p->shared->node, .incarnation = p->shared->incarnation};
     n->lease = (struct lease)LEASE_INIT;
     n->reload = true;
     mutex_init(&n->report, "pool report");

@@ -8,8 +8,8 @@
  *
  *   1. nodes/N says that this opening of the store is the node still, and it is not retired
  *   2. the newest list of marks s is read, and reports of others after it
- *   3. with the gate held for writing that becomes the view: no seal is half done on an older one,
- *      and from now on none takes a place that s has marked
+ *   3. with the freeze lock held for writing that becomes the view: no seal is half done on an
+ *      older one, and from now on none takes a place that s has marked
  *   4. a flush: what was taken before is committed
  *   5. all that the committed tables name is read (pool_names.h)
  *   6. if s marks something: all that the trees name has an entry in these tables (lost.h)
@@ -26,8 +26,9 @@
  *
  * An entry that is lost would be a place that the report leaves out, and somebody needs. So where 6
  * finds that one is, or cannot tell, there is no new report: the last one stays, with the list that
- * it acknowledged, so that nothing is removed for a newer one. In a life that has reported its head
- * alone goes on, lest the store be taken for stale. That ends with a rebuild, or is looked at again after POOL_DOUBT_REST.
+ * it acknowledged, so that nothing is removed for a newer one. In an incarnation that has reported
+ * its head alone goes on, lest the store be taken for stale. That ends with a rebuild, or is looked
+ * at again after POOL_DOUBT_REST.
  *
  * When the pool cannot be read or written the store goes on: what it has cached it serves, what is
  * new waits in the flush; status says since when, and it is tried again. When step 1 fails somebody
@@ -52,7 +53,7 @@ struct state;
 #define POOL_DOUBT_REST (3600 * NSEC_PER_SEC)
 
 struct pool_node_status {
-    uint64_t reports, failed; /* written in this life, and not */
+    uint64_t reports, failed; /* written in this incarnation, and not */
     uint64_t serial, ack;     /* of the last one; 0: none yet */
     uint64_t named;           /* keys in it */
     int64_t reported;         /* realtime ns; 0: none yet */
@@ -60,7 +61,7 @@ struct pool_node_status {
     int error;                /* of the last attempt */
     int64_t failing;          /* ns since the first of the failures in a row; 0 */
     struct pool_index_stats index;
-    /* Pool cycles of this store, in this life; counts of the last one. */
+    /* Pool cycles of this store, in this incarnation; counts of the last one. */
     uint64_t cycles, collected, collected_bytes;
     uint64_t kept[GC_KEEP_REASONS], unindexed;
     int cycle_error;         /* of the last attempt */
@@ -76,7 +77,7 @@ int pool_node_start(struct state *p);
 void pool_node_stop(struct state *p);
 
 /* At the end of a clean close: the pack that was open is closed for ever, and gets its index.
- * Errors leave that to the next life. */
+ * Errors leave that to the next incarnation. */
 void pool_node_leave(struct state *p);
 
 /* One report, now. Holding nothing. -ESTALE it is not this store's place any more: read-only from

@@ -12,7 +12,7 @@ struct pool_node {
     struct mutex report; /* "pool report": guards the next */
     struct pool_head head;
     /* What the last report has: changes up to here, and so many dead that had been let go of. */
-    uint64_t told_seq, told_buried;
+    uint64_t told_seq, told_reclaimed;
     uint64_t told_commits; /* commits there had been before it was read from the tables */
     unsigned again;        /* reports since then that only repeated it */
     size_t told_marked;    /* of its names, how many the list has that it acknowledges */

@@ -194,7 +194,8 @@ static int put_record(struct kv_txn *t, const struct gc_record *r)
     return err;
 }
 
-static const struct gc_saved *find(const struct gc_saved *v, size_t count, const struct id *id)
+static const struct gc_saved *find_saved(const struct gc_saved *v, size_t count,
+                                         const struct id *id)
 {
     size_t low = 0, high = count;
 
@@ -219,7 +220,7 @@ static int delete_old(struct kv_txn *t, const struct gc_memory *old, const struc
     int err = 0;
 
     for (size_t i = 0; i < old->saved_count && err == 0; i++)
-        if (!find(v, count, &old->saved[i].id))
+        if (!find_saved(v, count, &old->saved[i].id))
             err = kv_del(t, TABLE_GC, old->saved[i].id.b, ID_LEN);
     for (size_t i = 0; i + GC_HISTORY_MAX < old->history_count + one_more && err == 0; i++) {
         record_key(old->history[i].cycle, key);

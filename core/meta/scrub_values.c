@@ -40,12 +40,12 @@ static bool shard_is_sound(const void *key, size_t klen, const void *val, size_t
     const uint8_t *k = key;
     uint16_t number = (uint16_t)(klen == 2 ? k[0] << 8 | k[1] : 0);
     struct shard_record record;
-    uint32_t life;
+    uint32_t incarnation;
 
     if (klen != 2)
         return false;
     return number ? shard_record_decode(val, len, number, &record) == 0
-                  : shard_floor_decode(val, len, &life) == 0;
+                  : shard_floor_decode(val, len, &incarnation) == 0;
 }
 
 static bool is_sound(unsigned table, const void *key, size_t klen, const void *val, size_t len)
@@ -101,8 +101,8 @@ static int end_table(struct scrub_values *at, int err, scrub_values_fn *fn, void
 }
 
 /* One entry of the table; -ENOENT: there is none behind the last one. */
-static int look(struct kv_snap *snap, struct scrub_values *at, scrub_values_fn *fn, void *ctx,
-                uint64_t *bytes)
+static int look_at_table(struct kv_snap *snap, struct scrub_values *at, scrub_values_fn *fn,
+                         void *ctx, uint64_t *bytes)
 {
     struct kv_each e = {
         .snap = snap, .table = at->table, .key = at->key, .klen = at->klen, .after = at->klen > 0};
@@ -131,7 +131,7 @@ int scrub_values_step(struct kv *kv, struct scrub_values *at, scrub_values_fn *f
     for (unsigned i = 0; i < SCRUB_VALUES && err == 0; i++) {
         while (at->table < TABLE_COUNT && is_elsewhere(at->table))
             at->table++;
-        err = at->table < TABLE_COUNT ? look(snap, at, fn, ctx, &bytes) : -ENOENT;
+        err = at->table < TABLE_COUNT ? look_at_table(snap, at, fn, ctx, &bytes) : -ENOENT;
     }
     kv_snap_end(snap);
     *ret_bytes = bytes;

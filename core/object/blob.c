@@ -14,7 +14,7 @@
  * on outside it; only a sync, which is alone anyway, sums stale blocks under it.
  */
 #include "blob.h"
-#include "breathe.h"
+#include "yield_cpu.h"
 
 #include "io.h"
 #include "lock.h"
@@ -646,7 +646,7 @@ static int hash_rest(struct blob *b, struct id_stream *s, uint64_t from)
         size_t n = b->length - off < READ_SIZE ? (size_t)(b->length - off) : READ_SIZE;
         size_t known = from > off ? (size_t)(from - off) : 0;
 
-        breathe();
+        yield_cpu();
         r = read_exactly(b, buf, n, off);
         if (r == 0)
             r = take_blocks(b, buf, n, off);
@@ -704,7 +704,7 @@ int blob_compare(struct blob *a, struct blob *b, struct blob **ret_bad)
         size_t n = length - off < READ_SIZE ? (size_t)(length - off) : READ_SIZE;
         int r;
 
-        breathe();
+        yield_cpu();
         r = read_or_blame(a, buf, off, ret_bad);
 
         if (r == 0)

@@ -17,9 +17,9 @@
  * Errors: 0 or -errno. -EUCLEAN damaged bytes (reported with the id). -EAGAIN from sealing: the
  * same content, or of larger ones one that may be the same, is being sealed and not synced yet: try
  * again after objects_sync.
- * Threads: any; sealing of different numbers may run in parallel. Who seals holds the gate (read),
- * so that no commit sees half of it; the long part of objects_seal_blob, objects_hash_blob, needs
- * no gate.
+ * Threads: any; sealing of different numbers may run in parallel. Who seals holds the freeze lock
+ * (read), so that no commit sees half of it; the long part of objects_seal_blob, objects_hash_blob,
+ * needs no freeze lock.
  */
 #pragma once
 
@@ -33,8 +33,8 @@ struct objects;
 /* A pool that other stores put bytes into, too. */
 struct objects_pool {
     /* The nth place (from 0) at which another store reports `size` bytes of that id; it is set in
-     * the kind, id, size, where and offset of *ret. The caller holds the gate until it has made the
-     * entry that names the place. -ENOENT: there are no more. */
+     * the kind, id, size, where and offset of *ret. The caller holds the freeze lock until it has
+     * made the entry that names the place. -ENOENT: there are no more. */
     int (*find)(void *ctx, const struct id *id, uint64_t size, unsigned nth, struct entry *ret);
     void *ctx;
     uint64_t prefix; /* the numbers of files are this and 1, 2, 3 … in the low 32 bits */
@@ -70,8 +70,8 @@ int objects_pin(struct objects *o, const struct entry *e, struct blob **ret_blob
 void objects_unpin(struct objects *o, uint64_t where);
 
 /* What was found of objects on other shards that may equal a content. They are looked at before the
- * gate is taken, since with the gate no shard is asked. That more than OBJECTS_SEEN_MAX of them
- * have the same id and size does not happen by chance. */
+ * freeze_lock is taken, since with the freeze lock no shard is asked. That more than
+ * OBJECTS_SEEN_MAX of them have the same id and size does not happen by chance. */
 #define OBJECTS_SEEN_MAX 4
 struct objects_seen {
     unsigned count;
@@ -108,16 +108,17 @@ int objects_sync(struct objects *o);
  * likewise. */
 enum objects_name { OBJECTS_NO_NAME, OBJECTS_PACK, OBJECTS_SLOT, OBJECTS_FILE };
 enum objects_name objects_parse_name(const char *name, struct id *ret_id, uint64_t *ret_number);
-/* Home listed as shard_list lists a shard: the names in the nth directory (0 packs, 1 slots, then those of
- * object files), with the directory in front, and without sizes. -ENOENT: *ret_dir is not there. */
+/* Home listed as shard_list lists a shard: the names in the nth directory (0 packs, 1 slots, then
+ * those of object files), with the directory in front, and without sizes. -ENOENT: *ret_dir is not
+ * there. */
 #define OBJECTS_DIRS 258
 #define OBJECTS_FIRST_DIR 2
 #define OBJECTS_DIR (sizeof "objects/ab")
 #define OBJECTS_NO_SIZE UINT64_MAX
 int objects_list_home(struct disk *disk, unsigned nth, char ret_dir[OBJECTS_DIR], shard_list_fn *fn,
                       void *ctx);
-/* Does an entry, with whatever count, name the object file "<id>.<where>" on that shard (0: at home)?
- * Yes when that cannot be told. */
+/* Does an entry, with whatever count, name the object file "<id>.<where>" on that shard (0: at
+ * home)? Yes when that cannot be told. */
 bool objects_is_named(struct objects *o, uint16_t shard, const struct id *id, uint64_t where);
 /* Delete the bytes of a dead entry; in a pool, let go of them. Bytes that are gone already are
  * fine.
@@ -146,7 +147,7 @@ int objects_batch_add(struct objects_batch *b, uint64_t number, const struct ent
 /* Put the pack, durably, and read it back. Nothing names it yet. */
 int objects_batch_put(struct objects_batch *b);
 /* The nth that was added, from 0: its number, where it was, where its copy is now. -ENOENT. The
- * gate is held from shard_packs_add until the entry names the place: see move.c. */
+ * freeze_lock is held from shard_packs_add until the entry names the place: see move.c. */
 int objects_batch_get(const struct objects_batch *b, size_t nth, uint64_t *ret_number,
                       struct entry *ret_from, struct entry *ret_to);
 uint64_t objects_batch_file_bytes(const struct objects_batch *b); /* of the pack as it was put */
@@ -161,9 +162,9 @@ struct objects_pace {
 int objects_copy_out(struct objects *o, uint16_t shard, const struct entry *from,
                      const struct objects_pace *pace, struct entry *ret_to);
 /* Copy a ghost home: a record in the open pack, or a file of its own. As after sealing it is
- * durable when objects_sync has returned; the gate is held (read) from this call until the entry
- * names it, but for a FILE, which is durable at once and needs no gate: `number` then is a fresh
- * one (refs_new) for its name, which the caller cancels (refs_cancel) afterwards. */
+ * durable when objects_sync has returned; the freeze lock is held (read) from this call until the
+ * entry names it, but for a FILE, which is durable at once and needs no freeze lock: `number` then
+ * is a fresh one (refs_new) for its name, which the caller cancels (refs_cancel) afterwards. */
 int objects_copy_home(struct objects *o, uint64_t number, const struct entry *from,
                       const struct objects_pace *pace, struct entry *ret_to);
 /* Does the shard have the bytes of this ghost, as far as their size tells? 1, 0: it says no, and it

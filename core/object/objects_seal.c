@@ -108,7 +108,7 @@ static bool may_be_equal(const struct entry *e, const struct source *s)
     return entry_is_ghost(e) && e->size == size_of(s);
 }
 
-/* The same with the gate held, which must not wait for a shard. */
+/* The same with the freeze lock held, which must not wait for a shard. */
 static int compare_held(struct objects *o, const struct entry *e, const struct source *s)
 {
     if (!may_be_equal(e, s))
@@ -122,7 +122,8 @@ static int compare_held(struct objects *o, const struct entry *e, const struct s
 }
 
 /* The ghosts in the chain that may be equal, up to one that is. */
-static void look(struct objects *o, const struct source *s, struct id id, struct objects_seen *ret)
+static void look_for_equal(struct objects *o, const struct source *s, struct id id,
+                           struct objects_seen *ret)
 {
     uint64_t target;
     bool pending;
@@ -203,7 +204,7 @@ static void abandon(struct objects *o, const struct source *s, const struct entr
         (void)blob_unlink_object(o->c.disk, &place->id, place->where);
         blob_unseal(s->blob);
     } else {
-        (void)refs_bury_place(o->c.refs, place);
+        (void)refs_reclaim_place(o->c.refs, place);
     }
 }
 
@@ -296,7 +297,7 @@ static int heal(struct objects *o, uint64_t target, uint64_t number, const struc
         MUTEX_GUARD(&o->lock);
         o->healed++;
     }
-    return refs_bury_place(o->c.refs, &old);
+    return refs_reclaim_place(o->c.refs, &old);
 }
 
 /* What an id of the chain is for a content. */
@@ -440,7 +441,7 @@ void objects_look_buffer(struct objects *o, const void *data, uint32_t len,
     if (len == 0 || refs_ghosts(o->c.refs) == 0)
         return;
     id_of(o->c.key, data, len, &id);
-    look(o, &(struct source){.data = data, .len = len}, id, ret);
+    look_for_equal(o, &(struct source){.data = data, .len = len}, id, ret);
 }
 
 void objects_look_blob(struct objects *o, struct blob *b, const struct id *id,
@@ -448,7 +449,7 @@ void objects_look_blob(struct objects *o, struct blob *b, const struct id *id,
 {
     ret->count = 0;
     if (refs_ghosts(o->c.refs))
-        look(o, &(struct source){.blob = b}, *id, ret);
+        look_for_equal(o, &(struct source){.blob = b}, *id, ret);
 }
 
 int objects_seal_buffer(struct objects *o, uint64_t number, const void *data, uint32_t len,

@@ -473,8 +473,8 @@ int packs_write(struct packs *p, size_t n, struct kv_txn *t)
     return layer_write(p->entries, n, t);
 }
 
-void packs_thaw(struct packs *p, size_t n)
+void packs_retire(struct packs *p, size_t n)
 {
     MUTEX_GUARD(&p->lock);
-    layer_thaw(p->entries, n);
+    layer_retire(p->entries, n);
 }

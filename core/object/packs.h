@@ -68,7 +68,7 @@ int packs_read(struct packs *p, const struct pack_place *place, const struct id 
 /* From now on an entry names a record that is in a pack already: another store put it into the
  * pool, or this one did so once. If the table has that pack the record is counted in; if not, it is
  * not counted here, and packs_release of it returns -ENOENT. A record that also has an entry among
- * the dying is counted twice until that entry is buried. -EBUSY: the pack cannot have so many
+ * the dying is counted twice until that entry is reclaimed. -EBUSY: the pack cannot have so many
  * records. */
 int packs_adopt(struct packs *p, const struct pack_place *place, uint32_t len);
 /* Was this record released in this run? Then its bytes may go at any time. */
@@ -106,7 +106,7 @@ void packs_get_stats(struct packs *p, struct packs_stats *ret);
 /* The table's part in a commit; see layer.h. Call freeze with all appenders shut out. */
 int packs_freeze(struct packs *p);
 int packs_write(struct packs *p, size_t n, struct kv_txn *t);
-void packs_thaw(struct packs *p, size_t n);
+void packs_retire(struct packs *p, size_t n);
 
 /* ---- format, for check and pools: FORMAT.md, "Packs" ---- */
 

@@ -4,8 +4,8 @@
  * that is written twice is harmless. The only order that matters: an alias's target is counted up
  * before and counted down after the alias itself, so that its count is never too low in between.
  *
- * refs_index.c has the id side: lookup, sealing, listing; refs_dying.c what goes; refs_ghosts.c what
- * is on other shards; this file counts, holds and pins, and the table's part in a commit.
+ * refs_index.c has the id side: lookup, sealing, listing; refs_dying.c what goes; refs_ghosts.c
+ * what is on other shards; this file counts, holds and pins, and the table's part in a commit.
  */
 #include "refs_impl.h"
 #include "report.h"
@@ -35,7 +35,8 @@ int refs_save(struct refs *r, uint64_t number, const struct entry *e)
     return layer_put(r->objects, key, buf, entry_encode(e, buf));
 }
 
-/* The one place where a count changes: moves the number in and out of the dying in the same step. */
+/* The one place where a count changes: moves the number in and out of the dying in the same step.
+ * */
 int refs_change(struct refs *r, uint64_t number, struct entry *e, int64_t delta)
 {
     int64_t count = (int64_t)e->count + delta;
@@ -482,14 +483,14 @@ int refs_write(struct refs *r, size_t n, struct kv_txn *t)
     return err;
 }
 
-void refs_thaw(struct refs *r, size_t n)
+void refs_retire(struct refs *r, size_t n)
 {
     MUTEX_GUARD(&r->lock);
 
-    layer_thaw(r->objects, n);
-    layer_thaw(r->ids, n);
-    layer_thaw(r->dying, n);
-    layer_thaw(r->pins, n);
-    layer_thaw(r->ghosts, n);
+    layer_retire(r->objects, n);
+    layer_retire(r->ids, n);
+    layer_retire(r->dying, n);
+    layer_retire(r->pins, n);
+    layer_retire(r->ghosts, n);
     r->durable += n;
 }

@@ -21,8 +21,8 @@
  *
  *   count 0 ──> dying (still found by id, revived by any increment)
  *           ──refs_collect──> entry and id gone, dying record stays     not revivable any more
- *           ──commit──> refs_collected, then the bytes are deleted and, by refs_buried, the dying
- *                       record: of a file the bytes first, of bytes in a pack the record first
+ *           ──commit──> refs_collected, then the bytes are deleted and, by refs_reclaimed, the
+ *                       dying record: of a file the bytes first, of bytes in a pack the record first
  *
  * An entry is *pending* from refs_seal_new until the refs_settle of a sync that began after it: its
  * bytes are not durable yet, so a dedup hit on it is put off. `holds` (open handles, seals in
@@ -51,7 +51,7 @@ struct refs_tables {
 struct refs_dead {
     uint64_t number;
     struct entry entry; /* where the bytes are */
-    bool unrecorded;    /* a slot that another place took over: no record of the dying leads to it */
+    bool unrecorded;    /* a slot that another place took over: no dying record leads to it */
 };
 
 /* `key` is borrowed. `next` is the first number never used (refs_next gives it back for the
@@ -106,7 +106,7 @@ int refs_seal_new(struct refs *r, uint64_t number, const struct entry *place);
 /* `number`'s bytes equal those of `target` (sealed, held by the caller). */
 int refs_seal_alias(struct refs *r, uint64_t number, uint64_t target);
 /* Healing: the bytes of `number` are damaged at their place; sound ones are at `place` from now on.
- * The old place is returned; the caller gives it to refs_bury_place, so that it is deleted after
+ * The old place is returned; the caller gives it to refs_reclaim_place, so that it is deleted after
  * the next commit. */
 int refs_move(struct refs *r, uint64_t number, const struct entry *place, struct entry *ret_old);
 /* Compaction: the bytes of `number` were copied to `place`, where they are from now on. -ESTALE:
@@ -115,7 +115,7 @@ int refs_relocate(struct refs *r, uint64_t number, const struct entry *from,
                   const struct entry *place);
 /* Queue bytes that no number names (an old place, a lost race) for deletion after the next commit.
  * The record of the dying gets a fresh number. */
-int refs_bury_place(struct refs *r, const struct entry *place);
+int refs_reclaim_place(struct refs *r, const struct entry *place);
 /* Queue the slot of a number whose entry says SLOT no more, for deletion after the next commit. It
  * has no record: after a crash a start finds the slot itself. -ENOMEM. */
 int refs_bury_slot(struct refs *r, uint64_t number);
@@ -128,7 +128,7 @@ void refs_settle(struct refs *r, uint64_t mark);
 
 /* It was opened on that day (days since 1970): never falls. Nothing happens unless it is sealed and
  * the day is a later one. */
-int refs_touch(struct refs *r, uint64_t number, uint16_t day);
+int refs_set_lastuse(struct refs *r, uint64_t number, uint16_t day);
 
 /* ---- ghosts ---- */
 
@@ -141,7 +141,7 @@ uint64_t refs_ghosts(struct refs *r);
 int refs_ghosts_on(struct refs *r, uint16_t shard, uint64_t *ret_count, uint64_t *ret_bytes);
 /* Dead ghosts: the first record of the dying behind `number` whose bytes are on `shard` (0: any but
  * home), that has no entry any more, and all of that is committed. Delete its bytes, then
- * refs_buried. -ENOENT. refs_collected never gives these out. */
+ * refs_reclaimed. -ENOENT. refs_collected never gives these out. */
 int refs_next_dead_ghost(struct refs *r, uint16_t shard, uint64_t number, struct refs_dead *ret);
 uint64_t refs_dead_ghosts(struct refs *r); /* how many; not among refs_dying */
 uint64_t refs_dead_ghosts_on(struct refs *r, uint16_t shard);
@@ -166,14 +166,14 @@ int refs_collect(struct refs *r, size_t max, refs_dead_fn *fn, void *ctx);
 size_t refs_collected(struct refs *r, struct refs_dead *out, size_t max);
 /* Remove records of the dying, all or none. Of a file or a ghost the bytes are gone; of bytes in a
  * pack the caller counts them out next, and one commit has both. */
-int refs_buried(struct refs *r, const struct refs_dead *dead, size_t count);
+int refs_reclaimed(struct refs *r, const struct refs_dead *dead, size_t count);
 /* Numbers with count 0 that nobody holds, plus dead ones whose bytes still have to be deleted. */
 uint64_t refs_dying(struct refs *r);
 /* The same, waiting at most `ns` for the lock "refs". False: it was not free, as when the disk is
  * slow. */
-bool refs_dying_within(struct refs *r, int64_t ns, uint64_t *ret);
+bool refs_dying_within(struct refs *r, int64_t duration_ns, uint64_t *ret);
 /* Is there a record of `number` among the dying? Also of one whose entry is gone, until it is
- * buried. 1, 0 or -errno. */
+ * reclaimed. 1, 0 or -errno. */
 int refs_is_dying(struct refs *r, uint64_t number);
 /* A number with count 0 that, by some failure, is not among the dying: it is from now on. -EBUSY
  * somebody needs it, or it is dying. -ENOENT. */
@@ -228,4 +228,4 @@ void refs_list_end(struct refs_listing *l); /* NULL is fine */
 /* ---- its part in a commit: layer.h; freeze with all changes shut out ---- */
 int refs_freeze(struct refs *r); /* needs no memory */
 int refs_write(struct refs *r, size_t n, struct kv_txn *t);
-void refs_thaw(struct refs *r, size_t n);
+void refs_retire(struct refs *r, size_t n);

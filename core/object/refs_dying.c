@@ -5,9 +5,9 @@
  *     count 0      r->zero: in memory, found by its number, since it may be revived
  *     collected    r->dead: a queue in the order of collecting. Each carries the number of the batch
  *                  that takes its entry out of the tables, and may go once r->durable, the number
- *                  of batches that are committed, is higher. So neither a freeze nor a thaw moves
+ *                  of batches that are committed, is higher. So neither a freeze nor a retire moves
  *                  any of them.
- *     buried       nothing
+ *     reclaimed       nothing
  *
  * A record in the table of the dying goes with a number from the first step to the last, so that a
  * start finds it again. A slot that became an object, or was given up, is in the queue without one:
@@ -191,7 +191,7 @@ int refs_collect(struct refs *r, size_t max, refs_dead_fn *fn, void *ctx)
     return done ? (int)done : err;
 }
 
-/* ---- burying ---- */
+/* ---- reclaiming ---- */
 
 size_t refs_collected(struct refs *r, struct refs_dead *out, size_t max)
 {
@@ -210,7 +210,7 @@ size_t refs_collected(struct refs *r, struct refs_dead *out, size_t max)
     return n;
 }
 
-int refs_buried(struct refs *r, const struct refs_dead *dead, size_t count)
+int refs_reclaimed(struct refs *r, const struct refs_dead *dead, size_t count)
 {
     MUTEX_GUARD(&r->lock);
 
@@ -229,7 +229,7 @@ int refs_buried(struct refs *r, const struct refs_dead *dead, size_t count)
     return 0;
 }
 
-int refs_bury_place(struct refs *r, const struct entry *place)
+int refs_reclaim_place(struct refs *r, const struct entry *place)
 {
     struct entry e = *place;
     MUTEX_GUARD(&r->lock);
@@ -289,9 +289,9 @@ uint64_t refs_dying(struct refs *r)
     return count_dying(r);
 }
 
-bool refs_dying_within(struct refs *r, int64_t ns, uint64_t *ret)
+bool refs_dying_within(struct refs *r, int64_t duration_ns, uint64_t *ret)
 {
-    if (!mutex_lock_for(&r->lock, ns))
+    if (!mutex_lock_for(&r->lock, duration_ns))
         return false;
     *ret = count_dying(r);
     mutex_unlock(&r->lock);

@@ -92,7 +92,7 @@ int refs_note_ghost(struct refs *r, uint64_t number, const struct entry *before,
     return 0;
 }
 
-int refs_touch(struct refs *r, uint64_t number, uint16_t day)
+int refs_set_lastuse(struct refs *r, uint64_t number, uint16_t day)
 {
     struct entry e;
     MUTEX_GUARD(&r->lock);
@@ -316,7 +316,7 @@ uint64_t refs_dead_ghosts_on(struct refs *r, uint16_t shard)
     return dead;
 }
 
-/* What a commit has made dead may have been buried since. */
+/* What a commit has made dead may have been reclaimed since. */
 static int is_still_dead(struct refs *r, uint64_t number)
 {
     struct entry e;

@@ -300,8 +300,8 @@ static int entry_then(struct refs *r, struct refs_listing *l, uint64_t number, s
     return refs_entry_in(l->snap, r->tables.objects, number, ret);
 }
 
-static int tell(struct refs *r, struct refs_listing *l, const struct id *id, uint64_t number,
-                refs_list_fn *fn, void *ctx)
+static int list_one(struct refs *r, struct refs_listing *l, const struct id *id, uint64_t number,
+                    refs_list_fn *fn, void *ctx)
 {
     struct entry e;
     int err;
@@ -334,14 +334,14 @@ static int merge(struct refs *r, struct refs_listing *l, refs_list_fn *fn, void 
         if (!wanted(l, &id))
             break;
         for (; stop == 0 && i < l->count && id_compare(&l->v[i].id, &id) < 0; i++)
-            stop = tell(r, l, &l->v[i].id, l->v[i].number, fn, ctx);
+            stop = list_one(r, l, &l->v[i].id, l->v[i].number, fn, ctx);
         if (stop == 0 && i < l->count && id_equal(&l->v[i].id, &id))
-            stop = tell(r, l, &id, l->v[i++].number, fn, ctx);
+            stop = list_one(r, l, &id, l->v[i++].number, fn, ctx);
         else if (stop == 0)
-            stop = tell(r, l, &id, get_be64(e.val), fn, ctx);
+            stop = list_one(r, l, &id, get_be64(e.val), fn, ctx);
     }
     for (; stop == 0 && i < l->count; i++)
-        stop = tell(r, l, &l->v[i].id, l->v[i].number, fn, ctx);
+        stop = list_one(r, l, &l->v[i].id, l->v[i].number, fn, ctx);
     return stop ? stop : e.err;
 }
 

@@ -160,10 +160,10 @@ int shard_packs_write(struct shard_packs *p, size_t n, struct kv_txn *t)
     return layer_write(p->rows, n, t);
 }
 
-void shard_packs_thaw(struct shard_packs *p, size_t n)
+void shard_packs_retire(struct shard_packs *p, size_t n)
 {
     MUTEX_GUARD(&p->lock);
-    layer_thaw(p->rows, n);
+    layer_retire(p->rows, n);
 }
 
 size_t shard_packs_changes(struct shard_packs *p)

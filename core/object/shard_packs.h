@@ -3,8 +3,8 @@
  * shard_packs: how much is alive of each pack that was put on another shard: a kv table with
  * changes in front (layer.h), committed with the refcount table.
  *
- *     put the pack, verified      shard_packs_add            (with refs_relocate, one gate)
- *     a record's entry is gone    shard_packs_count_out      (with refs_buried, one gate)
+ *     put the pack, verified      shard_packs_add            (with refs_relocate, one freeze lock)
+ *     a record's entry is gone    shard_packs_count_out      (with refs_reclaimed, one freeze lock)
  *     none is left                the pack is deleted, then shard_packs_forget
  *
  * So a row without live records leads to a pack that may still be there, and a pack without a row
@@ -36,5 +36,5 @@ int shard_packs_next(struct shard_packs *p, uint16_t *shard, uint64_t *pack,
 /* Its part in a commit; see layer.h. */
 int shard_packs_freeze(struct shard_packs *p);
 int shard_packs_write(struct shard_packs *p, size_t n, struct kv_txn *t);
-void shard_packs_thaw(struct shard_packs *p, size_t n);
+void shard_packs_retire(struct shard_packs *p, size_t n);
 size_t shard_packs_changes(struct shard_packs *p); /* without the lock */

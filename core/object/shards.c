@@ -167,7 +167,7 @@ void shards_ask_busy(struct shards *s, struct shards_slot *slot)
 
 /* ---- telling ---- */
 
-static void tell(const struct shards_slot *slot, struct shards_info *ret)
+static void get_info(const struct shards_slot *slot, struct shards_info *ret)
 {
     memset(ret, 0, sizeof *ret);
     ret->number = slot->number;
@@ -185,7 +185,7 @@ int shards_next(struct shards *s, unsigned after, struct shards_info *ret)
     MUTEX_GUARD(&s->lock);
     for (size_t i = 0; i < s->count; i++)
         if (s->slot[i]->number > after) {
-            tell(s->slot[i], ret);
+            get_info(s->slot[i], ret);
             return 0;
         }
     return -ENOENT;
@@ -198,7 +198,7 @@ int shards_info_get(struct shards *s, uint16_t number, struct shards_info *ret)
 
     if (!slot)
         return -ENXIO;
-    tell(slot, ret);
+    get_info(slot, ret);
     return 0;
 }
 
@@ -370,7 +370,7 @@ int shards_new_number(struct shards *s, uint16_t number, uint64_t *ret_where)
         return -EROFS;
     if (slot->sequence == UINT32_MAX)
         return -EOVERFLOW;
-    *ret_where = (uint64_t)slot->record.life << 32 | ++slot->sequence;
+    *ret_where = (uint64_t)slot->record.incarnation << 32 | ++slot->sequence;
     return 0;
 }
 
@@ -379,10 +379,10 @@ uint64_t shards_first_number(struct shards *s, uint16_t number)
     MUTEX_GUARD(&s->lock);
     const struct shards_slot *slot = shards_find(s, number);
 
-    return slot && slot->claimed ? (uint64_t)slot->record.life << 32 | 1 : 0;
+    return slot && slot->claimed ? (uint64_t)slot->record.incarnation << 32 | 1 : 0;
 }
 
-/* ---- looking for those that are away ---- */
+/* ---- looking for those that are unreachable ---- */
 
 static void look_at_busy(struct shards *s, struct shards_slot *slot)
 {
@@ -428,7 +428,7 @@ unsigned shards_look(struct shards *s)
     return count;
 }
 
-unsigned shards_look_away(struct shards *s)
+unsigned shards_probe_unreachable(struct shards *s)
 {
     struct shards_info info = {0};
     unsigned count = 0;
@@ -439,7 +439,7 @@ unsigned shards_look_away(struct shards *s)
     return count;
 }
 
-bool shards_any_away(struct shards *s)
+bool shards_any_unreachable(struct shards *s)
 {
     MUTEX_GUARD(&s->lock);
     for (size_t i = 0; i < s->count; i++)
@@ -448,7 +448,7 @@ bool shards_any_away(struct shards *s)
     return false;
 }
 
-int shards_wait(struct shards *s, uint16_t number, const _Atomic int64_t *ns,
+int shards_wait(struct shards *s, uint16_t number, const _Atomic int64_t *duration_ns,
                 const _Atomic bool *stop)
 {
     int64_t begin = clock_ticks(s->clock);
@@ -459,8 +459,8 @@ int shards_wait(struct shards *s, uint16_t number, const _Atomic int64_t *ns,
 
         if (err == 0)
             shards_put_back(s, number);
-        MUTEX_GUARD(&s->lock); /* before the look at *ns: see shards_wake */
-        left = *ns - (clock_ticks(s->clock) - begin);
+        MUTEX_GUARD(&s->lock); /* before the look at *duration_ns: see shards_wake */
+        left = *duration_ns - (clock_ticks(s->clock) - begin);
         if (err != -EHOSTUNREACH || left <= 0 || (stop && *stop))
             return err;
         (void)cond_wait_for(&s->changed, &s->lock, left < WAIT_STEP ? left : WAIT_STEP);

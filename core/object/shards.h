@@ -110,11 +110,11 @@ uint64_t shards_first_number(struct shards *s, uint16_t number);
 unsigned shards_look(struct shards *s);
 /* Those that cannot be read are asked at once, however lately they were; so is one that was not
  * asked yet. How many are OK now. */
-unsigned shards_look_away(struct shards *s);
+unsigned shards_probe_unreachable(struct shards *s);
 /* Is there such a one? */
-bool shards_any_away(struct shards *s);
+bool shards_any_unreachable(struct shards *s);
 /* Wait until it can be read, for at most *ns, or until *stop; looks each second. 0 or
  * -EHOSTUNREACH. *ns may change meanwhile, and counts from the call. */
-int shards_wait(struct shards *s, uint16_t number, const _Atomic int64_t *ns,
+int shards_wait(struct shards *s, uint16_t number, const _Atomic int64_t *duration_ns,
                 const _Atomic bool *stop);
 void shards_wake(struct shards *s); /* who waits looks again: *ns is another one */

@@ -8,7 +8,7 @@
  *
  *   b. reads `owner`: it is T, or the next token N of an earlier claim that was cut, whose claims/T
  *      is there still; else foreign
- *   c. records N, with a new life, durably
+ *   c. records N, with a new incarnation, durably
  *   d. puts claims/T = N if nobody has; somebody had: it must be this N, else foreign
  *   e. reads `owner` again, which must be as in b: a claim on T that was over before d began shows
  *      here
@@ -329,12 +329,12 @@ static int offer_next(struct shards *s, struct shards_slot *slot)
 {
     struct shard_record r = slot->record;
 
-    if (r.life == UINT32_MAX)
+    if (r.incarnation == UINT32_MAX)
         return -EOVERFLOW;
     int err = r.has_next ? 0 : shards_random(r.next, sizeof r.next);
 
     r.has_next = true;
-    r.life++;
+    r.incarnation++;
     return err < 0 ? err : shards_write_record(s, slot, &r);
 }
 

@@ -37,7 +37,7 @@ struct shards_slot {
     bool claimed;     /* since the opening */
     bool foreign;     /* as `owner` said last; if that was wrong it is claimed anew */
     bool no_write;    /* a write said so */
-    uint32_t sequence; /* numbers given out in this life */
+    uint32_t sequence; /* numbers given out in this incarnation */
 };
 
 struct shards {
@@ -51,7 +51,7 @@ struct shards {
     struct cond changed;
     struct shards_slot *slot[SHARDS_MAX]; /* sorted by number */
     size_t count;
-    uint32_t floor; /* the highest life of a shard that was removed */
+    uint32_t floor; /* the highest incarnation of a shard that was removed */
     bool floor_damaged;
 };
 

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FLOOR_KEY 0 /* in place of a number: the highest life of those that were removed */
+#define FLOOR_KEY 0 /* in place of a number: the highest incarnation of those that were removed */
 
 /* ---- the table ---- */
 
@@ -38,7 +38,7 @@ static int put_record(struct shards *s, uint16_t number, const struct shard_reco
     return kv_commit(t);
 }
 
-/* The record goes, its life stays. */
+/* The record goes, its incarnation stays. */
 static int drop_record(struct shards *s, uint16_t number, uint32_t floor)
 {
     uint8_t key[2], zero[2], value[SHARD_FLOOR_LEN];
@@ -67,8 +67,9 @@ int shards_write_record(struct shards *s, struct shards_slot *slot, const struct
     if (err < 0)
         return err;
     MUTEX_GUARD(&s->lock);
-    if (slot->record.life != r->life)
-        slot->sequence = 0; /* in the same step, or numbers of the new life are given twice */
+    if (slot->record.incarnation != r->incarnation)
+        slot->sequence =
+            0; /* in the same step, or numbers of the new incarnation are given twice */
     slot->record = *r;
     return 0;
 }
@@ -200,7 +201,7 @@ static int reserve(struct shards *s, uint16_t number, const char *url,
     }
     slot->busy = true;
     snprintf(slot->why, sizeof slot->why, "it is just being added");
-    slot->record.life = s->floor;
+    slot->record.incarnation = s->floor;
     snprintf(slot->record.url, sizeof slot->record.url, "%s", url);
     shards_insert(s, slot);
     *ret_slot = slot;
@@ -297,13 +298,13 @@ static int begin_removal(struct shards *s, uint16_t number, struct shards_slot *
     return 0;
 }
 
-/* Above every life that it had: if its record does not tell, the time is, in seconds. */
+/* Above every incarnation that it had: if its record does not tell, the time is, in seconds. */
 static uint32_t new_floor(const struct shards *s, const struct shards_slot *slot)
 {
-    uint32_t life =
-        slot->damaged ? (uint32_t)(clock_now(s->clock) / NSEC_PER_SEC) : slot->record.life;
+    uint32_t incarnation =
+        slot->damaged ? (uint32_t)(clock_now(s->clock) / NSEC_PER_SEC) : slot->record.incarnation;
 
-    return life > s->floor ? life : s->floor;
+    return incarnation > s->floor ? incarnation : s->floor;
 }
 
 int shards_remove(struct shards *s, uint16_t number, char why[SHARD_WHY])

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * pool_dir: the directory of a pool (FORMAT.md, "Pool") and its nodes: who there is, and the head of
- * each one's newest report. Lists of marks: pool_marks.h; who runs cycles: pool_lease.h; reports:
- * pool_report.h; what there is of objects: pool_held.h. All work on the pool's own disk, not on the
- * store's routed one.
+ * pool_dir: the directory of a pool (FORMAT.md, "Pool") and its nodes: who there is, and the head
+ * of each one's newest report. Lists of marks: pool_marks.h; who runs cycles: pool_lease.h;
+ * reports: pool_report.h; what there is of objects: pool_held.h. All work on the pool's own disk,
+ * not on the store's routed one.
  *
  *     pool_dir_create(disk, &new_identity, why)      once
  *     pool_dir_identity(disk, &identity, why)        at each open: is it the pool that we know?
@@ -18,9 +18,9 @@
  * does everybody after a loss of power. What is called "put" is linked: -EEXIST somebody was first.
  *
  * Errors: 0 or -errno. -EUCLEAN damaged, or what cannot be; -EPROTO written by a newer version.
- * Nothing was changed then, unless it is a failed sync: then either state may be found. `why`, where
- * there is one, gets a sentence without the pool's path in it ("its file tally-pool is damaged").
- * Threads: any.
+ * Nothing was changed then, unless it is a failed sync: then either state may be found. `why`,
+ * where there is one, gets a sentence without the pool's path in it ("its file tally-pool is
+ * damaged"). Threads: any.
  */
 #pragma once
 
@@ -35,9 +35,9 @@
 
 /* A new id and a new secret, at random. */
 int pool_identity_make(struct pool_identity *ret);
-/* Make an empty directory a pool: its directories first, durably, then the identity, durably. Half a
- * pool that was left by an interrupted one is taken over. -EEXIST it is one already (somebody else's
- * may have become one just now), -ENOTEMPTY it has other things in it. */
+/* Make an empty directory a pool: its directories first, durably, then the identity, durably. Half
+ * a pool that was left by an interrupted one is taken over. -EEXIST it is one already (somebody
+ * else's may have become one just now), -ENOTEMPTY it has other things in it. */
 int pool_dir_create(struct disk *disk, const struct pool_identity *identity, char why[POOL_WHY]);
 /* -ENOENT it is no pool: an empty mount point, say. Only reads. */
 int pool_dir_identity(struct disk *disk, struct pool_identity *ret, char why[POOL_WHY]);
@@ -55,7 +55,7 @@ int pool_dir_nodes(struct disk *disk, unsigned *ret_count);
 int pool_node_read(struct disk *disk, unsigned node, struct pool_who *ret);
 /* What pool_node_read says is durable from now on: whoever wrote it may have died before it was. */
 int pool_node_settle(struct disk *disk, unsigned node);
-/* who->node begins its life who->life: durable when this returns 0. */
+/* who->node begins its incarnation who->life: durable when this returns 0. */
 int pool_node_write(struct disk *disk, const struct pool_who *who);
 /* 1, 0 or -errno. */
 int pool_node_is_retired(struct disk *disk, unsigned node);
@@ -64,8 +64,8 @@ int pool_node_is_retired(struct disk *disk, unsigned node);
  * a node that does not know yet reports no more once the marker is there, so an index made after it
  * has every record that a report of it, however late it is seen, can name. */
 int pool_node_retire(struct disk *disk, unsigned node);
-/* Remove what a life before left half written in nodes/N. Call at open, when no other thread works
- * for this node yet. */
+/* Remove what an incarnation before left half written in nodes/N. Call at open, when no other
+ * thread works for this node yet. */
 int pool_node_tidy(struct disk *disk, unsigned node);
 /* -ENOENT it has not reported yet (or is retired). */
 int pool_head_read(struct disk *disk, unsigned node, struct pool_head *ret);

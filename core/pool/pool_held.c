@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * pool_held: what a pool holds; see the header. Removal is in pool_held_remove.c, indexes are made in
- * pool_held_index.c.
+ * pool_held: what a pool holds; see the header. Removal is in pool_held_remove.c, indexes are made
+ * in pool_held_index.c.
  */
 #include "pool_held_impl.h"
 
@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct listing {
+struct held_listing {
     struct disk *disk;
     struct pool_held *held;
     pool_step_fn *step;
@@ -21,14 +21,14 @@ struct listing {
     char *why; /* POOL_WHY */
 };
 
-static int fail(struct listing *l, int err, const char *name)
+static int fail(struct held_listing *l, int err, const char *name)
 {
     snprintf(l->why, POOL_WHY, err == -EUCLEAN ? "its file %s is damaged" : "%s cannot be read: %s",
              name, strerror(-err));
     return err;
 }
 
-static int add_key(struct listing *l, const struct entry *e)
+static int add_key(struct held_listing *l, const struct entry *e)
 {
     struct pool_held *h = l->held;
     struct pool_held_key *k;
@@ -41,7 +41,7 @@ static int add_key(struct listing *l, const struct entry *e)
     return 0;
 }
 
-static int cancelled(struct listing *l)
+static int cancelled(struct held_listing *l)
 {
     return l->step && l->step(l->ctx, l->held->count) ? -ECANCELED : 0;
 }
@@ -55,7 +55,7 @@ static int add_file(const char *name, void *ctx)
     return add_key(ctx, &e);
 }
 
-static int list_files(struct listing *l)
+static int list_files(struct held_listing *l)
 {
     char dir[sizeof "objects/00"];
     int err = 0;
@@ -70,7 +70,7 @@ static int list_files(struct listing *l)
     return err;
 }
 
-static int list_pack(struct listing *l, uint64_t number)
+static int list_pack(struct held_listing *l, uint64_t number)
 {
     char name[DISK_NAME_MAX + 1];
     struct held_pack k;
@@ -94,7 +94,7 @@ static int list_pack(struct listing *l, uint64_t number)
     return r < 0 ? r : cancelled(l);
 }
 
-static int list_packs(struct listing *l)
+static int list_packs(struct held_listing *l)
 {
     struct held_numbers packs = {0}, indexes = {0};
     int err = held_packs_list(l->disk, "", &packs);
@@ -135,7 +135,7 @@ static void sort_keys(struct pool_held *h)
 int pool_held_list(struct disk *disk, pool_step_fn *step, void *ctx, struct pool_held *ret,
                    char why[POOL_WHY])
 {
-    struct listing l = {disk, ret, step, ctx, why};
+    struct held_listing l = {disk, ret, step, ctx, why};
 
     *ret = (struct pool_held){0};
     snprintf(why, POOL_WHY, "out of memory, or cancelled");

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* pool_held_pack: one pack's index and dead list, read; which packs there are, and what they hold. */
+/* pool_held_pack: one pack's index and dead list, read; which packs there are, and what they hold.
+ * */
 #include "pool_held_impl.h"
 
 #include "array.h"
@@ -19,14 +20,14 @@ void held_pack_name(uint64_t pack, const char *suffix, char out[DISK_NAME_MAX + 
 
 /* ---- which packs ---- */
 
-struct listing {
+struct pack_listing {
     const char *suffix;
     struct held_numbers *n;
 };
 
 static int add_number(const char *name, void *ctx)
 {
-    struct listing *l = ctx;
+    struct pack_listing *l = ctx;
     char digits[17];
     uint64_t number;
 
@@ -50,7 +51,7 @@ static int by_number(const void *a, const void *b)
 
 int held_packs_list(struct disk *disk, const char *suffix, struct held_numbers *ret)
 {
-    struct listing l = {suffix, ret};
+    struct pack_listing l = {suffix, ret};
     size_t kept = 0;
     int err = disk_list(disk, "packs", add_number, &l);
 
@@ -123,7 +124,7 @@ static int load_index(struct disk *disk, struct held_pack *k)
     return err;
 }
 
-struct burial {
+struct removed_records {
     struct held_pack *pack;
     size_t at; /* the first record that no dead offset was compared with */
 };
@@ -131,7 +132,7 @@ struct burial {
 /* Offsets rise, as those of records do; what is not of a record says nothing. */
 static int add_dead(void *ctx, const uint8_t *records, size_t count, uint64_t first)
 {
-    struct burial *b = ctx;
+    struct removed_records *b = ctx;
 
     (void)first;
     for (size_t i = 0; i < count; i++) {
@@ -147,7 +148,7 @@ static int add_dead(void *ctx, const uint8_t *records, size_t count, uint64_t fi
 
 static int load_dead(struct disk *disk, struct held_pack *k)
 {
-    struct burial b = {.pack = k};
+    struct removed_records b = {.pack = k};
     char name[DISK_NAME_MAX + 1];
     struct disk_file *file;
     struct pool_body body;

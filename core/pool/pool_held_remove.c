@@ -24,7 +24,7 @@ struct removal {
     int err; /* the first */
 };
 
-static void note(struct removal *r, int err)
+static void note_error(struct removal *r, int err)
 {
     if (r->err == 0 && err < 0)
         r->err = err;
@@ -36,7 +36,7 @@ static int by_key(const void *a, const void *b)
 }
 
 /* Is that key to be removed? Its index, or -1. */
-static int64_t find(const struct removal *r, const struct id *key)
+static int64_t find_removal(const struct removal *r, const struct id *key)
 {
     const struct id *k =
         r->count ? bsearch(key, r->keys, r->count, sizeof *r->keys, by_key) : NULL;
@@ -92,7 +92,7 @@ static int find_file(const char *name, void *ctx)
     if (blob_parse_object(name, &e.id, &e.where) < 0)
         return 0;
     struct id key = pool_key(&e);
-    int64_t at = find(l->r, &key);
+    int64_t at = find_removal(l->r, &key);
 
     if (at < 0)
         return 0;
@@ -110,7 +110,7 @@ static void remove_file(struct removal *r, const struct found *f)
     uint64_t bytes = bytes_of(r->disk, name);
     int err = blob_unlink_object(r->disk, &f->id, f->number);
 
-    note(r, err);
+    note_error(r, err);
     if (err < 0)
         return;
     set_done(r, f->at);
@@ -127,7 +127,7 @@ static void remove_files(struct removal *r)
         char dir[sizeof "objects/00"];
 
         snprintf(dir, sizeof dir, "objects/%02x", first);
-        note(r, disk_list(r->disk, dir, find_file, &l));
+        note_error(r, disk_list(r->disk, dir, find_file, &l));
         for (size_t n = 0; n < l.count; n++)
             remove_file(r, &l.v[n]);
         free(l.v);
@@ -141,7 +141,7 @@ static void remove_files(struct removal *r)
 /* Marks of k->dead: 1 dead before, 2 just now. */
 #define JUST_NOW 2
 
-static size_t bury(struct removal *r, struct held_pack *k)
+static size_t remove_dead_records(struct removal *r, struct held_pack *k)
 {
     size_t n = 0;
 
@@ -150,7 +150,7 @@ static size_t bury(struct removal *r, struct held_pack *k)
             continue;
         struct id key = held_pack_key(k, i);
 
-        if (find(r, &key) >= 0) {
+        if (find_removal(r, &key) >= 0) {
             k->dead[i] = JUST_NOW;
             n++;
         }
@@ -159,13 +159,13 @@ static size_t bury(struct removal *r, struct held_pack *k)
     return n;
 }
 
-static void set_buried_done(struct removal *r, const struct held_pack *k)
+static void set_removed_done(struct removal *r, const struct held_pack *k)
 {
     for (size_t i = 0; i < k->count; i++)
         if (k->dead[i] == JUST_NOW) {
             struct id key = held_pack_key(k, i);
 
-            set_done(r, find(r, &key));
+            set_done(r, find_removal(r, &key));
             r->ret->records++;
         }
 }
@@ -207,7 +207,7 @@ static void punch(struct removal *r, struct disk_file *f, const struct run *run)
     int err = disk_punch(f, from, to - from);
 
     if (err != -EOPNOTSUPP) /* then the space comes back with the file */
-        note(r, err);
+        note_error(r, err);
 }
 
 /* What is between two records is nothing where the pack is whole, else perhaps something. */
@@ -270,8 +270,8 @@ static int destroy(struct removal *r, const struct held_pack *k)
 
 /* ---- packs ---- */
 
-/* Can all of it go? Not if it has grown since it was indexed: then it was not closed, and has what no
- * index lists. */
+/* Can all of it go? Not if it has grown since it was indexed: then it was not closed, and has what
+ * no index lists. */
 static bool is_spent(const struct held_pack *k, const struct disk_stat *st)
 {
     return k->live == 0 && k->whole && k->size == st->size;
@@ -291,18 +291,18 @@ static int remove_pack_file(struct removal *r, const char *name, const struct di
 static int remove_records(struct removal *r, struct held_pack *k, const char *name)
 {
     struct disk_stat st = stat_of(r->disk, name);
-    size_t buried = bury(r, k);
+    size_t removed = remove_dead_records(r, k);
     int err = 0;
 
     if (is_spent(k, &st)) {
         err = remove_pack_file(r, name, &st);
-    } else if (buried > 0) {
+    } else if (removed > 0) {
         err = destroy(r, k);
         if (err == 0)
             err = write_dead(r, k);
     }
     if (err == 0)
-        set_buried_done(r, k);
+        set_removed_done(r, k);
     return err;
 }
 
@@ -344,9 +344,9 @@ static void remove_leftovers(struct removal *r, const char *suffix)
 {
     struct held_numbers n = {0};
 
-    note(r, held_packs_list(r->disk, suffix, &n));
+    note_error(r, held_packs_list(r->disk, suffix, &n));
     for (size_t i = 0; i < n.count; i++)
-        note(r, remove_beside(r, n.v[i]));
+        note_error(r, remove_beside(r, n.v[i]));
     held_numbers_release(&n);
 }
 
@@ -355,12 +355,12 @@ static void remove_from_packs(struct removal *r)
     struct held_numbers indexes = {0};
     int err = held_packs_list(r->disk, ".index", &indexes);
 
-    note(r, err);
+    note_error(r, err);
     for (size_t i = 0; i < indexes.count && err == 0; i++)
-        note(r, visit_pack(r, indexes.v[i]));
+        note_error(r, visit_pack(r, indexes.v[i]));
     held_numbers_release(&indexes);
     err = disk_sync_dir(r->disk, "packs");
-    note(r, err);
+    note_error(r, err);
     if (err < 0)
         return;
     remove_leftovers(r, ".index");

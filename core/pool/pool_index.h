@@ -21,8 +21,8 @@
  *     pool_index_update(ix)             newer reports, the same list: never puts off anything
  *     pool_index_find                   as objects_pool.find; before the first install: nothing
  *
- * Who wants to acknowledge a list installs its view with the gate held for writing: a seal holds
- * the gate for reading from its lookup to its entry, so that none is half done then.
+ * Who wants to acknowledge a list installs its view with the freeze lock held for writing: a seal
+ * holds the freeze lock for reading from its lookup to its entry, so that none is half done then.
  *
  * Errors: 0 or -errno; a pool that cannot be read leaves the view as it is, which is older, and as
  * true as before. What is damaged in one report hides what that report has, no more: this is a

@@ -52,9 +52,9 @@ static int write_term(struct disk *disk, const struct pool_term *t, enum pool_pu
     return pool_file_put(disk, t->node, name, text, pool_term_encode(t, text), how);
 }
 
-static bool is_free(const struct pool_term *t, unsigned node, uint32_t life)
+static bool is_free(const struct pool_term *t, unsigned node, uint32_t incarnation)
 {
-    return t->term == 0 || t->released || (t->node == node && t->life <= life);
+    return t->term == 0 || t->released || (t->node == node && t->incarnation <= incarnation);
 }
 
 /* Has it not moved for long enough, as we saw it? */
@@ -68,10 +68,10 @@ static bool is_dead(struct lease *l, const struct pool_term *t, int64_t now)
     return now - l->seen_at >= LEASE_PATIENCE;
 }
 
-static int take_next(struct disk *disk, uint64_t term, unsigned node, uint32_t life,
+static int take_next(struct disk *disk, uint64_t term, unsigned node, uint32_t incarnation,
                      struct lease *l)
 {
-    struct pool_term t = {.term = term, .node = node, .life = life, .beat = 1};
+    struct pool_term t = {.term = term, .node = node, .incarnation = incarnation, .beat = 1};
     int err = term ? write_term(disk, &t, POOL_PUT) : -EOVERFLOW; /* no member counts that far */
 
     if (err < 0)
@@ -81,7 +81,7 @@ static int take_next(struct disk *disk, uint64_t term, unsigned node, uint32_t l
     return 0;
 }
 
-int lease_take(struct disk *disk, const struct clock *clock, unsigned node, uint32_t life,
+int lease_take(struct disk *disk, const struct clock *clock, unsigned node, uint32_t incarnation,
                struct lease *l)
 {
     struct pool_term t;
@@ -94,9 +94,9 @@ int lease_take(struct disk *disk, const struct clock *clock, unsigned node, uint
     l->own = (struct pool_term){0};
     bool dead = is_dead(l, &t, clock_ticks(clock));
 
-    if (!dead && !is_free(&t, node, life))
+    if (!dead && !is_free(&t, node, incarnation))
         return -EBUSY;
-    return take_next(disk, t.term + 1, node, life, l);
+    return take_next(disk, t.term + 1, node, incarnation, l);
 }
 
 static void lose(struct lease *l)

@@ -55,14 +55,14 @@ int pool_report_each(const struct pool_report *r, pool_report_key_fn *fn, void *
 
 /* Write a report of `count` records, ascending by key, without two of one key (-EUCLEAN: two places
  * that share a key; -EINVAL not ascending, or a flag POOL_GONE). Of *head the caller sets node,
- * life, ack, time, and serial to that of the report before in this life, 0 at first; all else is
- * set here, also the new serial, which is above all before it. What is on disk of the node is
- * compared: nothing changed, only a head is written; little did, a delta; else, or where the old
- * one is damaged, a base. With 0 it is durable. -ESTALE the node is retired, or in another life: a
- * copy of the store, or whoever retired it, has taken its place. On error *head is as it was but
- * for its serial, which is not used again; the old report is still whole, and in force unless its
- * head was being replaced, when either may be. Bytes of memory: 12 for each record of the base at
- * most. */
+ * life, ack, time, and serial to that of the report before in this incarnation, 0 at first; all
+ * else is set here, also the new serial, which is above all before it. What is on disk of the node
+ * is compared: nothing changed, only a head is written; little did, a delta; else, or where the old
+ * one is damaged, a base. With 0 it is durable. -ESTALE the node is retired, or in another
+ * incarnation: a copy of the store, or whoever retired it, has taken its place. On error *head is
+ * as it was but for its serial, which is not used again; the old report is still whole, and in
+ * force unless its head was being replaced, when either may be. Bytes of memory: 12 for each record
+ * of the base at most. */
 int pool_report_write(struct disk *disk, struct pool_head *head, const struct pool_record *records,
                       size_t count);
 /* The same, where what is named has not changed since this very *head was written: only a head,

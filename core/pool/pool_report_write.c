@@ -226,8 +226,9 @@ static int check_records(struct writing *w)
     return 0;
 }
 
-/* Another life of the node has begun, or its life is over: it is not ours to report for. */
-static int check_life(struct disk *disk, const struct pool_head *head)
+/* Another incarnation of the node has begun, or its incarnation is over: it is not ours to report
+ * for. */
+static int check_incarnation(struct disk *disk, const struct pool_head *head)
 {
     struct pool_who who;
     int r = pool_node_is_retired(disk, head->node);
@@ -237,30 +238,30 @@ static int check_life(struct disk *disk, const struct pool_head *head)
     if (r == 1)
         return -ESTALE;
     r = pool_node_read(disk, head->node, &who);
-    return r < 0 ? r : who.life == head->life ? 0 : -ESTALE;
+    return r < 0 ? r : who.incarnation == head->incarnation ? 0 : -ESTALE;
 }
 
-/* One of a life that has not come is nobody's, and not built on. */
+/* One of an incarnation that has not come is nobody's, and not built on. */
 static int open_old(struct writing *w)
 {
     int err = pool_report_open(w->disk, w->head.node, NULL, &w->old);
 
-    if (err == 0 && w->old->head.life > w->head.life) {
+    if (err == 0 && w->old->head.incarnation > w->head.incarnation) {
         pool_report_close(w->old);
         w->old = NULL;
     }
     return err == -ENOENT || err == -EUCLEAN || err == -EIO || err == -ESTALE ? 0 : err;
 }
 
-/* Above all before it: the last in this life, what the head says, and all of earlier lives. What a
- * head says of a life that has not come does not count. */
+/* Above all before it: the last in this incarnation, what the head says, and all of earlier lives.
+ * What a head says of an incarnation that has not come does not count. */
 static uint64_t next_serial(const struct pool_head *head, const struct pool_head *old)
 {
-    uint64_t n = (uint64_t)head->life << 32;
+    uint64_t n = (uint64_t)head->incarnation << 32;
 
     if (n < head->serial)
         n = head->serial;
-    if (old && old->life <= head->life && n < old->serial)
+    if (old && old->incarnation <= head->incarnation && n < old->serial)
         n = old->serial;
     return n + 1;
 }
@@ -277,7 +278,7 @@ static int write_report(struct writing *w, uint64_t *serial)
     *serial = w->head.serial = next_serial(&w->head, err == 0 ? &before : NULL);
     err = write_parts(w);
     if (err == 0)
-        err = check_life(w->disk, &w->head);
+        err = check_incarnation(w->disk, &w->head);
     if (err == 0)
         err = write_head(w);
     pool_node_path(w->head.node, "", dir);
@@ -295,7 +296,7 @@ int pool_report_write(struct disk *disk, struct pool_head *head, const struct po
     int err = check_records(&w);
 
     if (err == 0)
-        err = check_life(disk, head);
+        err = check_incarnation(disk, head);
     if (err == 0)
         err = write_report(&w, &head->serial);
     if (err == 0)
@@ -309,7 +310,7 @@ int pool_report_again(struct disk *disk, struct pool_head *head)
 {
     struct writing w = {.disk = disk, .head = *head};
     struct pool_head before;
-    int err = check_life(disk, head);
+    int err = check_incarnation(disk, head);
 
     if (err == 0)
         err = pool_head_read(disk, head->node, &before);

@@ -5,7 +5,7 @@
  *     scan      each sound record of the pack: does the entry of its id name this very place?
  *     move      append it to the open pack, name the new place, put the old one among the dying
  *     commit    the new places; the bytes were synced before, as of all that is sealed
- *     bury      the old places are counted out, and the pack goes with the last of them
+ *     reclaim      the old places are counted out, and the pack goes with the last of them
  *
  * A move is what healing does: cut anywhere, either commit names bytes that are there. A record is
  * read once, checked, and what was checked is what is written; a damaged one stays where it is, and
@@ -53,7 +53,7 @@ int compact_move(struct compaction *c, uint64_t number, const struct entry *from
 {
     struct state *p = c->p;
     struct entry place;
-    READ_GUARD(&p->gate);
+    READ_GUARD(&p->freeze_lock);
     int err = compact_adopt(c, from, data, &place);
 
     if (err == -ENOENT)
@@ -62,11 +62,11 @@ int compact_move(struct compaction *c, uint64_t number, const struct entry *from
         return err;
     err = refs_relocate(p->refs, number, from, &place);
     if (err < 0) {
-        (void)refs_bury_place(p->refs, &place);
+        (void)refs_reclaim_place(p->refs, &place);
         return err == -ESTALE || err == -ENOENT ? 0 : err; /* healed or collected meanwhile */
     }
     c->r->records++;
-    return refs_bury_place(p->refs, from); /* else it stays counted until a GC cycle */
+    return refs_reclaim_place(p->refs, from); /* else it stays counted until a GC cycle */
 }
 
 static bool is_cancelled(const struct compaction *c)
@@ -75,7 +75,7 @@ static bool is_cancelled(const struct compaction *c)
 }
 
 /* Now and then: progress, and waiting for room as any writer. */
-static int breathe(struct compaction *c)
+static int yield_cpu(struct compaction *c)
 {
     if (is_cancelled(c))
         return -ECANCELED;
@@ -106,7 +106,7 @@ int compact_find(struct state *p, const struct entry *at, uint64_t *ret_number)
 int compact_visit(struct compaction *c, const struct entry *at, const void *data)
 {
     uint64_t number;
-    int err = breathe(c);
+    int err = yield_cpu(c);
 
     c->done = c->at + at->offset;
     if (err == 0)
@@ -118,8 +118,8 @@ int compact_visit(struct compaction *c, const struct entry *at, const void *data
     return err;
 }
 
-static int visit(const struct id *id, const struct pack_place *at, const void *data, uint32_t len,
-                 void *ctx)
+static int visit_record(const struct id *id, const struct pack_place *at, const void *data,
+                        uint32_t len, void *ctx)
 {
     struct compaction *c = ctx;
     const struct entry e = {.kind = ENTRY_PACK,
@@ -144,7 +144,7 @@ int compact_scan(struct compaction *c, uint64_t pack)
     err = disk_open(c->disk, name, DISK_READ, &f);
     if (err < 0)
         return err == -ENOENT ? 0 : err; /* its last records died */
-    err = packs_scan(f, pack, c->buf, visit, c);
+    err = packs_scan(f, pack, c->buf, visit_record, c);
     disk_file_close(f);
     return err;
 }
@@ -154,7 +154,7 @@ static int commit(struct compaction *c)
 {
     int err = flush_now(c->p);
 
-    (void)flush_bury(c->p, SIZE_MAX);
+    (void)flush_reclaim_dead(c->p, SIZE_MAX);
     return err;
 }
 
@@ -211,7 +211,7 @@ int compact_consider(struct compact_choice *l, const struct pack_info *k)
     return 0;
 }
 
-static int gather(struct state *p, struct compact_choice *l)
+static int gather_packs(struct state *p, struct compact_choice *l)
 {
     struct pack_info k = {.number = 0};
     int err;
@@ -261,7 +261,7 @@ int compact_all(struct compaction *c, const struct compact_choice *l, compact_pa
     return err;
 }
 
-/* What died and was not buried yet is counted as alive. */
+/* What died and was not reclaimed yet is counted as alive. */
 static int prepare(struct compaction *c, bool thorough)
 {
     int err = state_writable(c->p);
@@ -270,13 +270,13 @@ static int prepare(struct compaction *c, bool thorough)
         err = commit(c);
     if (err < 0 || !thorough)
         return err;
-    READ_GUARD(&c->p->gate); /* also of the pack that is open */
+    READ_GUARD(&c->p->freeze_lock); /* also of the pack that is open */
     return packs_retire_current(c->p->packs);
 }
 
 static int choose_all(struct compaction *c, unsigned below, bool thorough)
 {
-    int err = gather(c->p, &c->own);
+    int err = gather_packs(c->p, &c->own);
 
     if (err == 0)
         err = compact_pool_gather(c);

@@ -50,7 +50,8 @@ bool compact_is_below(const struct pack_info *k, unsigned below);
 int compact_consider(struct compact_choice *l, const struct pack_info *k);
 /* The worst first, and not more than needed. */
 void compact_choose(struct compact_choice *l, unsigned below, bool thorough);
-/* The number whose entry names that very place, held: give it back with refs_unhold. 1, 0 or -errno. */
+/* The number whose entry names that very place, held: give it back with refs_unhold. 1, 0 or
+ * -errno. */
 int compact_find(struct state *p, const struct entry *at, uint64_t *ret_number);
 /* `number`, which is held, has `data` at `from`: from now on elsewhere. */
 int compact_move(struct compaction *c, uint64_t number, const struct entry *from, const void *data);
@@ -58,13 +59,13 @@ int compact_move(struct compaction *c, uint64_t number, const struct entry *from
 int compact_visit(struct compaction *c, const struct entry *at, const void *data);
 /* The same of each sound one in the file of a pack; one that is not there has none. */
 int compact_scan(struct compaction *c, uint64_t pack);
-/* What `read` visits of a pack is moved and committed; then its old places are let go, but for those
- * that readers still hold. */
+/* What `read` visits of a pack is moved and committed; then its old places are let go, but for
+ * those that readers still hold. */
 typedef int compact_read_fn(struct compaction *c, uint64_t pack);
 int compact_rewrite(struct compaction *c, const struct pack_info *k, compact_read_fn *read);
 
-/* Each of them, one after the other. A bad sector, or damage, is of one pack: the others go on, and it is
- * returned at the end. */
+/* Each of them, one after the other. A bad sector, or damage, is of one pack: the others go on, and
+ * it is returned at the end. */
 typedef int compact_pack_fn(struct compaction *c, const struct pack_info *k);
 int compact_all(struct compaction *c, const struct compact_choice *l, compact_pack_fn *fn);
 
@@ -79,8 +80,8 @@ uint64_t compact_shards_dead(struct state *p, unsigned below, uint64_t enough);
 
 /* Fill c->others. Nothing for a store alone. */
 int compact_pool_gather(struct compaction *c);
-/* Another place that has those bytes already, and that is not about to be left; counted in. The gate
- * is held from here until it is named. -ENOENT there is none. */
+/* Another place that has those bytes already, and that is not about to be left; counted in. The
+ * freeze lock is held from here until it is named. -ENOENT there is none. */
 int compact_adopt(struct compaction *c, const struct entry *from, const void *data,
                   struct entry *ret_place);
 /* One of c->others: move what this store has in it. */

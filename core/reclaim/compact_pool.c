@@ -12,11 +12,11 @@
  * name the old places any more, and when all members have left, cycles remove the records and the
  * pack.
  *
- * A place elsewhere is found as a seal finds one: in a view of reports, the gate held from the look
- * to the entry (pool_index.h), so it is none that may be on its way out. Packs that are being left
- * are no better than the one at hand. Two members that leave at the same time do not see each
- * other's copies before they have reported: then the bytes are there twice, as after two writes at
- * once.
+ * A place elsewhere is found as a seal finds one: in a view of reports, the freeze lock held from
+ * the look to the entry (pool_index.h), so it is none that may be on its way out. Packs that are
+ * being left are no better than the one at hand. Two members that leave at the same time do not see
+ * each other's copies before they have reported: then the bytes are there twice, as after two
+ * writes at once.
  */
 #include "compact_impl.h"
 #include "flush.h"
@@ -122,7 +122,7 @@ static int read_and_move(struct compaction *c, uint64_t number, const struct ent
     return err < 0 ? err : compact_move(c, number, at, c->buf);
 }
 
-static int visit(const struct entry *at, void *ctx)
+static int visit_entry(const struct entry *at, void *ctx)
 {
     return compact_visit(ctx, at, NULL);
 }
@@ -135,7 +135,7 @@ static int read_held(struct compaction *c, uint64_t pack)
 
     c->move = read_and_move;
     c->kept = false;
-    err = pool_held_records(c->p->shared->disk, pack, visit, c);
+    err = pool_held_records(c->p->shared->disk, pack, visit_entry, c);
     return err == -ENOENT ? 0 : err;
 }
 

@@ -7,7 +7,8 @@
  *     for each record of the pack: does the entry of its id name this very place? then it is moved
  *
  * What is dead in it is known from the table shard_packs alone: its file's bytes, less what the
- * live records may take. A shard that is away, full, read-only, or being drained is left out.
+ * live records may take. A shard that is unreachable, full, read-only, or being drained is left
+ * out.
  */
 #include "compact_impl.h"
 #include "move.h"
@@ -34,7 +35,7 @@ static int next_pack(struct state *p, uint16_t shard, uint64_t *pack, struct pac
     return err < 0 ? err : -ENOENT;
 }
 
-static int gather(struct compaction *c, uint16_t shard, struct compact_choice *l)
+static int gather_packs(struct compaction *c, uint16_t shard, struct compact_choice *l)
 {
     struct pack_info k;
     uint64_t pack = 0;
@@ -146,7 +147,7 @@ int compact_shards(struct compaction *c, unsigned below, bool thorough)
         struct compact_choice choice = {0};
         if (s.draining)
             continue;
-        err = gather(c, s.number, &choice);
+        err = gather_packs(c, s.number, &choice);
         if (err == 0)
             compact_choose(&choice, below, thorough);
         if (err == 0 && choice.count)

@@ -100,7 +100,7 @@ static int get_names(void *ctx, const struct gc_report *r, const struct id *ids,
             continue;
         }
         {
-            READ_GUARD(&c->p->gate);
+            READ_GUARD(&c->p->freeze_lock);
             needed = leak_is_needed(c->p, l);
         }
         if (needed == 0) /* few come so far, and few have to wait for them */
@@ -151,7 +151,7 @@ static int note_removed(struct cycle *c, const struct leak *l, int err)
     return 0;
 }
 
-static int look(void *ctx, const struct id *id)
+static int look_up(void *ctx, const struct id *id)
 {
     struct cycle *c = ctx;
     const struct leak *l = leaks_get(&c->leaks, id);
@@ -199,7 +199,7 @@ static bool step(void *ctx, uint64_t listed)
 
 /* ---- a cycle ---- */
 
-static void note(struct cycle *c, const struct gc_result *r)
+static void note_result(struct cycle *c, const struct gc_result *r)
 {
     struct gc_of_store *g = c->p->gc;
 
@@ -213,17 +213,17 @@ static void note_shards(struct cycle *c)
 {
     struct gc_of_store *g = c->p->gc;
 
-    uint64_t away = 0;
+    uint64_t unreachable = 0;
 
-    for (size_t i = 0; i < c->leaks.away_count; i++) {
-        const struct leaks_away *s = &c->leaks.away[i];
+    for (size_t i = 0; i < c->leaks.unreachable_count; i++) {
+        const struct leaks_unreachable *s = &c->leaks.unreachable[i];
         if (s->err == 0)
             continue;
-        away++;
+        unreachable++;
         report(REPORT_NOTE, "gc: what is on shard %u stays as it is: %s", (unsigned)s->shard,
                s->err == -EROFS ? "it may only be read" : "it cannot be asked");
     }
-    atomic_store(&g->shards_away, away);
+    atomic_store(&g->shards_unreachable, unreachable);
     atomic_store(&g->foreign, c->leaks.foreign);
     if (c->leaks.foreign)
         report(REPORT_NOTE, "gc: %llu names on shards are none of the store's, and stay",
@@ -280,7 +280,7 @@ static int finish(struct cycle *c, const struct gc_result *r)
 {
     int err, saved;
 
-    note(c, r);
+    note_result(c, r);
     if (r->below_minimum)
         return 0;
     saved = save(c, r);
@@ -296,7 +296,7 @@ static int run_cycle(struct state *p, struct job *j, bool dry_run, int64_t grace
                                        .names = get_names,
                                        .list = get_list,
                                        .publish = publish,
-                                       .look = look,
+                                       .look = look_up,
                                        .remove = remove_one,
                                        .whole = get_whole,
                                        .step = step,
@@ -508,7 +508,7 @@ void gc_store_get_stats(struct state *p, struct gc_store_stats *ret)
                                    .leaks = atomic_load(&g->leaks),
                                    .leaked_bytes = atomic_load(&g->leaked_bytes),
                                    .collected = atomic_load(&g->collected),
-                                   .shards_away = atomic_load(&g->shards_away),
+                                   .shards_unreachable = atomic_load(&g->shards_unreachable),
                                    .foreign = atomic_load(&g->foreign)};
 }
 

@@ -18,5 +18,5 @@ struct gc_of_store {
     _Atomic uint64_t collected;           /* by all cycles since the start */
     /* The last cycle: shards that it could not look through, names there that are not the
      * store's. */
-    _Atomic uint64_t shards_away, foreign;
+    _Atomic uint64_t shards_unreachable, foreign;
 };

@@ -132,7 +132,7 @@ const struct leak *leaks_get(const struct leaks *l, const struct id *key)
 void leaks_release(struct leaks *l)
 {
     free(l->v);
-    free(l->away);
+    free(l->unreachable);
     *l = (struct leaks){0};
 }
 
@@ -166,10 +166,11 @@ void leaks_sort(struct leaks *l)
 
 /* ---- what was found before ---- */
 
-static bool is_away(const struct leaks *l, const struct id *key)
+static bool is_unreachable(const struct leaks *l, const struct id *key)
 {
-    for (size_t i = 0; i < l->away_count; i++)
-        if (l->away[i].shard == leak_shard(key) && leak_number(key) >= l->away[i].from)
+    for (size_t i = 0; i < l->unreachable_count; i++)
+        if (l->unreachable[i].shard == leak_shard(key) &&
+            leak_number(key) >= l->unreachable[i].from)
             return true;
     return false;
 }
@@ -188,10 +189,10 @@ int leaks_remember(struct leaks *l, struct gc *gc)
     struct id from = {{LEAK_SHARD_FILE}}, key;
     struct gc_object_info info;
 
-    if (!l->away_count)
+    if (!l->unreachable_count)
         return 0;
     while (gc_next(gc, &from, &key, &info) == 0 && leak_kind(&key) < LEAK_KINDS) {
-        if ((info.state == GC_UNREFERENCED || info.state == GC_MARKED) && is_away(l, &key)) {
+        if ((info.state == GC_UNREFERENCED || info.state == GC_MARKED) && is_unreachable(l, &key)) {
             if (ARRAY_RESERVE(l->v, l->room, l->count + 1) < 0)
                 return -ENOMEM;
             l->v[l->count++] = (struct leak){.key = key, .unknown = true};

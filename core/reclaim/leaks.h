@@ -3,9 +3,9 @@
  * leaks: what the disk and the tables of a store hold and nothing needs, found while the store is
  * in use. It is what cycles of a store alone list (gc_store.c); what is needed they only count.
  *
- *     leaks_find(p, step, ctx, &l)          the gate is not held
- *     leak_is_needed(p, &l.v[i])            the gate is held, for reading or writing
- *     leak_look(p, &l.v[i])                 the same with all changes shut out: takes the gate
+ *     leaks_find(p, step, ctx, &l)          the freeze lock is not held
+ *     leak_is_needed(p, &l.v[i])            the freeze lock is held, for reading or writing
+ *     leak_look(p, &l.v[i])                 the same, with all changes shut out: takes that lock
  *     leak_remove(p, &l.v[i])               looks once more, and then acts
  *
  *   kind      what                                             nothing needs it because
@@ -21,18 +21,19 @@
  *
  * A start removes the first three by itself; the others stay until a cycle (or a repair) comes.
  *
- * Only shards that answer and that this store may write to are looked through. What is on the others
- * (`away`) nobody can say: what earlier cycles found there is taken along as it was (leaks_remember).
- * So it is where a listing ends with an error, or another shard turns out to be in its place.
+ * Only shards that answer and that this store may write to are looked through. What is on the
+ * others (`away`) nobody can say: what earlier cycles found there is taken along as it was
+ * (leaks_remember). So it is where a listing ends with an error, or another shard turns out to be
+ * in its place.
  *
  * Why deleting one meets nobody who revives it: numbers of objects, packs and pages are given once.
  * Whatever could name such a thing again would have to be told of it by something that names it
  * already, and none does: neither the last commit nor what changed since (leak_is_needed). Numbers
  * that were given after the search began are not looked at. What is on its way between two names
- * (a seal, a heal, a deletion) holds the gate for reading, or stands in the table of contents,
- * among the dying or in a batch; so the look before a removal holds the gate for writing. What a move
- * has put on a shard and not committed has numbers that move_in_flight tells, at the instant when the
- * search begins and at the last look.
+ * (a seal, a heal, a deletion) holds the freeze lock for reading, or stands in the table of
+ * contents, among the dying or in a batch; so the look before a removal holds the freeze lock for
+ * writing. What a move has put on a shard and not committed has numbers that move_in_flight tells,
+ * at the instant when the search begins and at the last look.
  *
  * Keys of the coordinator are ids of 16 bytes. Here they are: the kind 1; 7 bytes that tell things
  * of one number apart (FILE: the first of the id; RECORDS: of a checksum of how many there are, so
@@ -41,9 +42,8 @@
  *
  * Errors: 0 or -errno. Any error while searching, and any damage that could hide who needs
  * something, is the search's: -EUCLEAN is reported with its place; errors of shards are not, see
- * above. Memory: 56 bytes for each leak, 24 to 48 for each page, object file and pack, wherever they
- * are. Threads: one search at a time; it keeps one snapshot
- * of the kv while it runs.
+ * above. Memory: 56 bytes for each leak, 24 to 48 for each page, object file and pack, wherever
+ * they are. Threads: one search at a time; it keeps one snapshot of the kv while it runs.
  */
 #pragma once
 
@@ -72,18 +72,18 @@ struct leak {
     struct id id;     /* FILE: in its name */
     uint64_t bytes;   /* it takes, as far as that is known; RECORDS: payload */
     uint32_t records; /* RECORDS */
-    bool unknown;     /* of an earlier cycle, on a shard that cannot be asked: there is only the key */
+    bool unknown;     /* of an earlier cycle, on a shard that cannot be asked: only the key is there */
 };
 struct leaks {
     struct leak *v; /* ascending by key */
     size_t count, room;
     uint64_t bytes; /* of all */
-    struct leaks_away {
+    struct leaks_unreachable {
         uint16_t shard;
         int err;       /* why it was not looked through to the end; 0: it was, but */
         uint64_t from; /* what has such a number, or a higher one, may be on its way */
-    } * away;
-    size_t away_count;
+    } * unreachable;
+    size_t unreachable_count;
     uint64_t foreign; /* names on shards that are none of the store's: left alone */
 };
 
@@ -94,7 +94,8 @@ typedef bool leaks_step_fn(void *ctx, uint64_t done, uint64_t total);
  * committed, or it may seem to leak until leak_is_needed is asked. */
 int leaks_find(struct state *p, leaks_step_fn *step, void *ctx, struct leaks *ret);
 void leaks_release(struct leaks *l);
-/* What cycles found on shards that are away now, or what may be on its way now, joins the list. */
+/* What cycles found on shards that are unreachable now, or what may be on its way now, joins the
+ * list. */
 int leaks_remember(struct leaks *l, struct gc *gc);
 const struct leak *leaks_get(const struct leaks *l, const struct id *key); /* NULL: not there */
 

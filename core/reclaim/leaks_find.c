@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * leaks_find: the search. One snapshot of the last commit says what pages, packs and files are named;
- * then the names in each place are listed (leaks_places.c). What is found so is sorted, and asked about
- * again by those who use the list.
+ * leaks_find: the search. One snapshot of the last commit says what pages, packs and files are
+ * named; then the names in each place are listed (leaks_places.c). What is found so is sorted, and
+ * asked about again by those who use the list.
  */
 #include "leaks_impl.h"
 #include "lost.h"
@@ -165,7 +165,7 @@ static int search_tables(struct finding *f)
 static int begin(struct finding *f)
 {
     struct state *p = f->p;
-    WRITE_GUARD(&p->gate);
+    WRITE_GUARD(&p->freeze_lock);
     int err = refs_new_dying(p->refs, note_new_dying, f);
 
     f->next_page = pages_next(p->pages);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * leaks_fix: is one leak needed after all, and away with it. Both what changed and the last commit
- * are asked: bytes that a commit names stay until the one that does not is durable. What is on another
- * shard was seen to be nobody's by the search, and asking again is the second rope.
+ * are asked: bytes that a commit names stay until the one that does not is durable. What is on
+ * another shard was seen to be nobody's by the search, and asking again is the second rope.
  *
  * Right before a deletion there the shard is asked afresh whether it is the right one: names on two
  * shards of a store may be equal, and disks are swapped.
@@ -49,7 +49,8 @@ static bool has_content(struct state *p, uint64_t number)
     return c != NULL;
 }
 
-/* Bytes on their way from a slot to an object, home from a shard, to the dead, or out of the world. */
+/* Bytes on their way from a slot to an object, home from a shard, to the dead, or out of the world.
+ * */
 static int is_moving(struct state *p, uint64_t number)
 {
     if (number >= move_in_flight(p, 0))
@@ -231,7 +232,7 @@ int leak_look(struct state *p, const struct leak *l)
     int r;
 
     {
-        WRITE_GUARD(&p->gate);
+        WRITE_GUARD(&p->freeze_lock);
         r = leak_is_needed(p, l);
     }
     return r ? r : file_is_gone(p, l);
@@ -327,7 +328,7 @@ static int delete_file(struct state *p, const struct leak *l)
     int err;
 
     {
-        WRITE_GUARD(&p->gate);
+        WRITE_GUARD(&p->freeze_lock);
         err = leak_is_needed(p, l);
     }
     if (err)

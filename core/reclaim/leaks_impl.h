@@ -13,7 +13,7 @@ struct place_search {
     struct shard *shard; /* NULL: home, or it cannot be asked */
     uint64_t files_end;  /* numbers from this on are given later, or on their way, */
     uint64_t packs_end;  /* and those of packs */
-    bool unclaimed;      /* when the search began: no number of this life was given */
+    bool unclaimed;      /* when the search began: no number of this incarnation was given */
     struct map64 files;  /* numbers that the last commit, or a change, needs */
     struct map64 packs;  /* in the table of the last commit, */
     struct map64 records, payload; /* and what its entries name in each */
@@ -45,7 +45,7 @@ void leaks_sort(struct leaks *l);
 
 /* Which can be asked. Holding nothing. */
 int leaks_places_open(struct finding *f);
-/* At the instant of the snapshot, with the gate held for writing. */
+/* At the instant of the snapshot, with the freeze lock held for writing. */
 void leaks_places_begin(struct finding *f);
 /* NULL: it cannot be asked. */
 struct place_search *leaks_place(struct finding *f, uint16_t number);

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * leaks_places: the search in each place: what its rows of packs count and no entry names, and which of
- * its names nothing needs. Which numbers may be on their way is settled at the same instant as the
- * snapshot. On a shard all that is below was put by a move that has come to its end, or by one of an
- * earlier life. Nobody but an entry, a record of the dying or a row of a pack can know of it any more,
- * and each of these is in the snapshot or was asked at that instant.
+ * leaks_places: the search in each place: what its rows of packs count and no entry names, and
+ * which of its names nothing needs. Which numbers may be on their way is settled at the same
+ * instant as the snapshot. On a shard all that is below was put by a move that has come to its end,
+ * or by one of an earlier incarnation. Nobody but an entry, a record of the dying or a row of a
+ * pack can know of it any more, and each of these is in the snapshot or was asked at that instant.
  *
- * An error of a listing at home is the search's. A shard is believed when its listings came to their
- * ends and it is still the right one afterwards; else nothing is said of what it has.
+ * An error of a listing at home is the search's. A shard is believed when its listings came to
+ * their ends and it is still the right one afterwards; else nothing is said of what it has.
  */
 #include "array.h"
 #include "leaks_impl.h"
@@ -79,7 +79,7 @@ void leaks_places_begin(struct finding *f)
         begin_shard(f->p, &f->places[i]);
 }
 
-/* What was put since then has a number of a life that had not begun. */
+/* What was put since then has a number of an incarnation that had not begun. */
 static void settle_limit(struct finding *f, struct place_search *s)
 {
     uint64_t first = s->unclaimed ? shards_first_number(f->p->shards, s->number) : 0;
@@ -290,14 +290,16 @@ static void take_back(struct leaks *out, uint16_t shard)
     out->count = kept;
 }
 
-static int note_away(struct leaks *out, const struct place_search *s)
+static int note_unreachable(struct leaks *out, const struct place_search *s)
 {
-    struct leaks_away *v = realloc(out->away, (out->away_count + 1) * sizeof *v);
+    struct leaks_unreachable *v =
+        realloc(out->unreachable, (out->unreachable_count + 1) * sizeof *v);
 
     if (!v)
         return -ENOMEM;
-    out->away = v;
-    v[out->away_count++] = (struct leaks_away){s->number, s->err, s->err < 0 ? 0 : s->files_end};
+    out->unreachable = v;
+    v[out->unreachable_count++] =
+        (struct leaks_unreachable){s->number, s->err, s->err < 0 ? 0 : s->files_end};
     return 0;
 }
 
@@ -314,7 +316,7 @@ static int search_shard(struct listing *l)
         take_back(out, s->number);
         out->foreign = foreign;
     }
-    return s->err < 0 || s->files_end < UINT64_MAX ? note_away(out, s) : 0;
+    return s->err < 0 || s->files_end < UINT64_MAX ? note_unreachable(out, s) : 0;
 }
 
 int leaks_search_names(struct finding *f)

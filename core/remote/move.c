@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * move: see the header. What is small is gathered in a batch (objects_batch), whose objects are held
- * until it was put and their entries name it; what is large goes at once. Nobody waits for a shard
- * with a lock: bytes are copied holding nothing, and only to change entries the gate is taken.
+ * move: see the header. What is small is gathered in a batch (objects_batch), whose objects are
+ * held until it was put and their entries name it; what is large goes at once. Nobody waits for a
+ * shard with a lock: bytes are copied holding nothing, and only to change entries the freeze lock
+ * is taken.
  *
- * All records of a pack are counted in, and their entries changed, under one hold of the gate: else
- * the first of them could die, and take the pack along, before the last is counted.
+ * All records of a pack are counted in, and their entries changed, under one hold of the freeze
+ * lock: else the first of them could die, and take the pack along, before the last is counted.
  *
  * Which moves are at work is a list: one for each target, and who wants another waits. It tells GC
  * cycles what is on its way, too.
@@ -21,7 +22,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define BATCH_RECORDS 2048u /* under one hold of the gate */
+#define BATCH_RECORDS 2048u /* under one hold of the freeze lock */
 #define COMMIT_EVERY (5 * NSEC_PER_SEC)
 #define LOOK_EVERY (50 * NSEC_PER_MSEC)
 
@@ -59,7 +60,7 @@ static uint64_t next_number(struct move *m)
     return m->shard ? shards_first_number(m->p->shards, m->shard) : refs_next(m->p->refs);
 }
 
-static struct move *find(struct state *p, uint16_t shard)
+static struct move *find_move(struct state *p, uint16_t shard)
 {
     mutex_held(&p->moving->lock);
     for (struct move *m = p->moving->first; m; m = m->next)
@@ -82,7 +83,7 @@ static int enlist(struct move *m)
     struct moving *all = m->p->moving;
     MUTEX_GUARD(&all->lock);
 
-    while (find(m->p, m->shard)) {
+    while (find_move(m->p, m->shard)) {
         if (is_cancelled(m->p, m->job))
             return -ECANCELED;
         (void)cond_wait_for(&all->changed, &all->lock, LOOK_EVERY);
@@ -116,7 +117,7 @@ static void raise_floor(struct move *m)
 uint64_t move_in_flight(struct state *p, uint16_t shard)
 {
     MUTEX_GUARD(&p->moving->lock);
-    const struct move *m = find(p, shard);
+    const struct move *m = find_move(p, shard);
 
     return m ? m->floor : UINT64_MAX;
 }
@@ -205,13 +206,13 @@ static int commit(struct move *m)
     m->changed = false;
     m->uncommitted = 0;
     m->committed = ticks(m->p);
-    (void)flush_bury(m->p, SIZE_MAX);
+    (void)flush_reclaim_dead(m->p, SIZE_MAX);
     if (!m->batch)
         raise_floor(m);
     return 0;
 }
 
-static int breathe(struct move *m)
+static int yield_cpu(struct move *m)
 {
     int err = is_cancelled(m->p, m->job) ? -ECANCELED : state_writable(m->p);
 
@@ -224,12 +225,12 @@ static int breathe(struct move *m)
     return 0;
 }
 
-/* ---- changing entries: the gate is held ---- */
+/* ---- changing entries: the freeze lock is held ---- */
 
-static int bury(struct move *m, const struct entry *place)
+static int retire_place(struct move *m, const struct entry *place)
 {
     m->changed = true;
-    return refs_bury_place(m->p->refs, place);
+    return refs_reclaim_place(m->p->refs, place);
 }
 
 /* If it still is where it was read it is at its new place from now on. */
@@ -238,13 +239,13 @@ static int name(struct move *m, uint64_t number, const struct entry *from, const
     int err = refs_relocate(m->p->refs, number, from, to);
 
     if (err < 0) {
-        (void)bury(m, to);
-        return err == -ESTALE || err == -ENOENT ? skip(m) : err; /* healed, moved or dead meanwhile */
+        (void)retire_place(m, to);
+        return err == -ESTALE || err == -ENOENT ? skip(m) : err; /* healed, moved or dead by now */
     }
     m->r.objects++;
     m->r.bytes += from->size;
     m->uncommitted += from->size;
-    return bury(m, from); /* else it stays counted until a GC cycle */
+    return retire_place(m, from); /* else it stays counted until a GC cycle */
 }
 
 static int count_in(struct move *m)
@@ -262,12 +263,12 @@ static int count_in(struct move *m)
              : 0;
 }
 
-/* After an error the rest is buried: what was counted in must be counted out. */
+/* After an error the rest is reclaimed: what was counted in must be counted out. */
 static int name_batch(struct move *m)
 {
     uint64_t number;
     struct entry from, to;
-    READ_GUARD(&m->p->gate);
+    READ_GUARD(&m->p->freeze_lock);
     int err = count_in(m);
 
     if (err < 0)
@@ -276,7 +277,7 @@ static int name_batch(struct move *m)
         if (err == 0)
             err = name(m, number, &from, &to);
         else
-            (void)bury(m, &to);
+            (void)retire_place(m, &to);
     }
     return err;
 }
@@ -321,7 +322,7 @@ static int add_to_batch(struct move *m, uint64_t number, const struct entry *fro
 }
 
 /* Takes over the hold of the number unless it fails, or does not come along. */
-static int gather(struct move *m, uint64_t number, const struct entry *from, bool *ret_taken)
+static int gather_one(struct move *m, uint64_t number, const struct entry *from, bool *ret_taken)
 {
     int err = ARRAY_RESERVE(m->held, m->held_room, m->held_count + 1);
 
@@ -352,14 +353,14 @@ static int copy_file_out(struct move *m, uint64_t number, const struct entry *fr
     err = objects_copy_out(m->p->objects, m->shard, from, &slowly, &to);
     if (err < 0)
         return err;
-    READ_GUARD(&m->p->gate);
+    READ_GUARD(&m->p->freeze_lock);
     return name(m, number, from, &to);
 }
 
 /* A number that nothing else ever has, for the name of a file. */
 static int fresh_number(struct state *p, uint64_t *ret)
 {
-    READ_GUARD(&p->gate);
+    READ_GUARD(&p->freeze_lock);
     int err = refs_new(p->refs, ret);
 
     if (err == 0)
@@ -379,7 +380,7 @@ static int copy_file_home(struct move *m, uint64_t number, const struct entry *f
         err = objects_copy_home(m->p->objects, fresh, from, &slowly, &to);
     if (err < 0)
         return err;
-    READ_GUARD(&m->p->gate);
+    READ_GUARD(&m->p->freeze_lock);
     return name(m, number, from, &to);
 }
 
@@ -395,7 +396,7 @@ static int read_record(struct move *m, const struct entry *from)
     return (uint64_t)n == from->size ? 0 : -EUCLEAN;
 }
 
-/* The shard is read without the gate. */
+/* The shard is read without the freeze lock. */
 static int copy_record_home(struct move *m, uint64_t number, const struct entry *from)
 {
     struct entry to = {.kind = ENTRY_PACK, .id = from->id, .size = from->size};
@@ -404,7 +405,7 @@ static int copy_record_home(struct move *m, uint64_t number, const struct entry 
 
     if (err < 0)
         return err;
-    READ_GUARD(&m->p->gate);
+    READ_GUARD(&m->p->freeze_lock);
     err = packs_append(m->p->packs, &from->id, m->buf, (uint32_t)from->size, &at);
     if (err < 0)
         return err;
@@ -428,7 +429,7 @@ static int move_entry(struct move *m, uint64_t number, const struct entry *e, bo
     int err;
 
     if (m->shard && e->kind == ENTRY_PACK)
-        return gather(m, number, e, ret_taken);
+        return gather_one(m, number, e, ret_taken);
     err = m->shard ? copy_file_out(m, number, e) : bring_home(m, number, e);
     if (err == 0)
         done_with(m, 1, e->size);
@@ -457,7 +458,7 @@ static int move_held(struct move *m, uint64_t number, const struct entry *from, 
 int move_one(struct move *m, uint64_t number, const struct entry *from)
 {
     bool taken = false;
-    int err = m->error ? m->error : breathe(m);
+    int err = m->error ? m->error : yield_cpu(m);
 
     if (err == 0)
         err = refs_hold(m->p->refs, number);

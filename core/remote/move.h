@@ -3,7 +3,7 @@
  * move: objects to other shards, home again, and from pack to pack of one shard.
  *
  *     read, verified -> put at the target, durable -> read back -> entry and packs changed under
- *     the gate, the old place among the dying -> commit -> the old bytes go
+ *     the freeze lock, the old place among the dying -> commit -> the old bytes go
  *
  * Interrupted anywhere the entry names bytes that are there, once. What was put and never named is
  * an orphan that a GC cycle finds. Nothing of it is in the log: until the commit all is where the
@@ -44,8 +44,8 @@ int move_end(struct move *m, struct move_result *ret);
 /* For GC cycles: what has a number from this on, on `shard`, may have been put there by a move
  * without a commit that names it yet, or is about to be; nothing below it is. UINT64_MAX: no move
  * is at work there. A move counts from before its first number is given until all it put is
- * committed, buried, or given up, for an orphan. The gate is held (write): then this, refs and
- * shard_packs are of one instant. */
+ * committed, reclaimed, or given up, for an orphan. The freeze lock is held (write): then this,
+ * refs and shard_packs are of one instant. */
 uint64_t move_in_flight(struct state *p, uint16_t shard);
 
 /* What a person named (control_shard.c, move_select.c), each object once; non-zero from `fn` ends
@@ -70,16 +70,16 @@ int move_select(struct state *p, const struct move_selection *s, move_select_fn 
  * ones only those whose pack is not known to be dead yet. Holding nothing. */
 int release_pass(struct state *p, uint16_t shard, uint64_t *ret_left);
 
-/* ---- shards_thread.c: looks for shards that are away, releases, begins sweeps ---- */
+/* ---- shards_thread.c: looks for shards that are unreachable, releases, begins sweeps ---- */
 
 int shards_thread_start(struct state *p);
 void shards_thread_stop(struct state *p);
 /* Settings that it waits by. At the start. */
 void shards_thread_watch(struct state *p);
 void shards_thread_kick(struct state *p); /* there is something to release */
-/* Whoever is about to say that a shard is away, or to leave it out for that, asks it anew first:
- * those that cannot be read are looked for, by a thread of its own, and at most `most` ns waited
- * for them. Where all can be read it costs nothing. Holding nothing. */
+/* Whoever is about to say that a shard is unreachable, or to leave it out for that, asks it anew
+ * first: those that cannot be read are looked for, by a thread of its own, and at most `most` ns
+ * waited for them. Where all can be read it costs nothing. Holding nothing. */
 void shards_look_now(struct state *p, int64_t most);
 #define SHARDS_LOOK_MOST (2 * NSEC_PER_SEC)       /* for who was asked to use it */
 #define SHARDS_LOOK_BRIEFLY (100 * NSEC_PER_MSEC) /* for a view */

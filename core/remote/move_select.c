@@ -74,7 +74,7 @@ static bool matches(struct selecting *g, const struct entry *e)
            (g->s->larger == 0 || e->size > g->s->larger) && is_idle(g, e);
 }
 
-static int tell(struct selecting *g, uint64_t number)
+static int select_one(struct selecting *g, uint64_t number)
 {
     struct entry e;
     int err = refs_entry(g->p->refs, number, false, NULL, &e);
@@ -101,7 +101,7 @@ static int tell_gathered(struct selecting *g)
         qsort(l->v, l->count, sizeof *l->v, compare);
     for (size_t i = 0; i < l->count && err == 0; i++)
         if (i == 0 || l->v[i] != l->v[i - 1])
-            err = tell(g, l->v[i]);
+            err = select_one(g, l->v[i]);
     return err;
 }
 
@@ -114,7 +114,7 @@ static int stop(void *ctx)
     return atomic_load(&g->p->closing) ? -ESHUTDOWN : 0;
 }
 
-static int gather(struct key k, const void *val, size_t len, void *ctx)
+static int gather_item(struct key k, const void *val, size_t len, void *ctx)
 {
     struct selecting *g = ctx;
     uint64_t number = item_object(k, val, len);
@@ -129,7 +129,7 @@ static int gather_below(struct key k, const void *val, size_t len, void *ctx)
     struct dirent_item d;
 
     if (key_type(k) != ITEM_DIRENT)
-        return gather(k, val, len, ctx);
+        return gather_item(k, val, len, ctx);
     if (item_is_counter(k))
         return 0;
     if (dirent_decode(val, len, &d) < 0) {
@@ -162,7 +162,7 @@ static int gather_directory(struct selecting *g, struct ns *ns, uint64_t ino)
     while (err == 0 && g->dirs.count) {
         err = walk(g, ns, range_of_inode(g->dirs.v[--g->dirs.count]), gather_below);
         while (err == 0 && g->files.count)
-            err = walk(g, ns, range_of_inode(g->files.v[--g->files.count]), gather);
+            err = walk(g, ns, range_of_inode(g->files.v[--g->files.count]), gather_item);
     }
     return err;
 }
@@ -192,10 +192,10 @@ static int gather_node(struct selecting *g, uint64_t node, const char *word)
     else if (!g->fn)
         err = 0; /* it is there, and that was asked */
     else if (ino == NS_ROOT_INO)
-        err = walk(g, ns, all, gather);
+        err = walk(g, ns, all, gather_item);
     else if ((err = load_mode(ns, ino, &mode)) == 0)
         err = S_ISDIR(mode) ? gather_directory(g, ns, ino)
-                            : walk(g, ns, range_of_inode(ino), gather);
+                            : walk(g, ns, range_of_inode(ino), gather_item);
     ns_put(g->p, ns);
     return err;
 }
@@ -261,7 +261,7 @@ static int select_table(struct selecting *g)
     do {
         err = kv_get_numbers(g->p->config.kv, TABLE_OBJECTS, next, v, KEYS_AT_ONCE, &count);
         for (size_t i = 0; i < count && err == 0; i++)
-            err = tell(g, v[i]);
+            err = select_one(g, v[i]);
         if (err == 0)
             err = stop(g);
         next = count ? v[count - 1] + 1 : next;
@@ -276,7 +276,7 @@ static int select_ghosts(struct selecting *g)
     int err;
 
     while ((err = refs_next_ghost(g->p->refs, (uint16_t)g->s->on, number, &number, &e)) == 0) {
-        err = tell(g, number);
+        err = select_one(g, number);
         if (err == 0)
             err = stop(g);
         if (err)

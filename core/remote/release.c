@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * release: the bytes of dead ghosts go. A record of the dying leads to each; it stays until they are
- * gone, however long the shard is away, and across restarts.
+ * release: the bytes of dead ghosts go. A record of the dying leads to each; it stays until they
+ * are gone, however long the shard is unreachable, and across restarts.
  *
- *     FILE    deleted, then its record is buried
- *     PACK    counted out of its pack and buried, under one hold of the gate; with the last of its
- *             live records the pack is deleted, then its row
+ *     FILE    deleted, then its record is reclaimed
+ *     PACK    counted out of its pack and reclaimed, under one hold of the freeze lock; with the
+ *             last of its live records the pack is deleted, then its row
  *
  * Cut anywhere, the last commit has the record, or the row without live records, that leads to what
- * is there still; what is gone already is fine. Only a shard that this store may write to is deleted
- * from, and each step is one deletion: nobody waits for more than that.
+ * is there still; what is gone already is fine. Only a shard that this store may write to is
+ * deleted from, and each step is one deletion: nobody waits for more than that.
  */
 #include "move.h"
 #include "remote_impl.h"
@@ -46,25 +46,25 @@ static int delete_pack(struct release *r, uint64_t pack)
 {
     const struct entry e = {.kind = ENTRY_PACK, .shard = r->shard, .where = pack};
     int err = delete(r, &e);
-    READ_GUARD(&r->p->gate);
+    READ_GUARD(&r->p->freeze_lock);
 
     if (err == 0)
         err = shard_packs_forget(r->p->shard_packs, r->shard, pack);
     return err == -ENOENT || err == -EBUSY ? 0 : err;
 }
 
-/* A row that is not there: the pack is gone, or an orphan. The record goes first: counted out twice it
- * would take the pack from those that are alive; not at all, it is a leak. */
+/* A row that is not there: the pack is gone, or an orphan. The record goes first: counted out twice
+ * it would take the pack from those that are alive; not at all, it is a leak. */
 static int count_out(struct release *r, const struct refs_dead *d, bool *ret_last)
 {
     struct pack_entry left = {0};
-    READ_GUARD(&r->p->gate);
+    READ_GUARD(&r->p->freeze_lock);
     int err = shard_packs_get(r->p->shard_packs, r->shard, d->entry.where, &left);
     bool known = err == 0;
 
     *ret_last = false;
     if (err == 0 || err == -ENOENT)
-        err = refs_buried(r->p->refs, d, 1);
+        err = refs_reclaimed(r->p->refs, d, 1);
     if (err == 0 && known) {
         err = shard_packs_count_out(r->p->shard_packs, r->shard, d->entry.where, 1, d->entry.size,
                                     &left);
@@ -81,7 +81,7 @@ static int release_record(struct release *r, const struct refs_dead *d)
     return err == 0 && last ? delete_pack(r, d->entry.where) : err;
 }
 
-/* What an earlier pass, or a life that was cut off, left behind. */
+/* What an earlier pass, or an incarnation that was cut off, left behind. */
 static int release_empty_packs(struct release *r)
 {
     uint16_t shard = r->shard;
@@ -104,8 +104,8 @@ static int release_file(struct release *r, const struct refs_dead *d)
 
     if (err < 0)
         return err;
-    READ_GUARD(&r->p->gate);
-    return refs_buried(r->p->refs, d, 1);
+    READ_GUARD(&r->p->freeze_lock);
+    return refs_reclaimed(r->p->refs, d, 1);
 }
 
 /* ---- one shard ---- */

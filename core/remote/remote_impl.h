@@ -29,7 +29,8 @@ struct shards_thread {
     struct cond wake;
     bool kicked, stop, started;
     pthread_t thread;
-    /* Another one looks for those that are away when somebody asks for them: it may take long. */
+    /* Another one looks for those that are unreachable when somebody asks for them: it may take
+     * long. */
     struct cond look, looked;
     uint64_t wanted, begun, done; /* looks */
     bool looker_started;

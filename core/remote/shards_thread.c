@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * shards_thread: what shards need from time to time, on a thread of its own, since one may be slow:
- * those that are away are looked for, dead ghosts are released, sweeps begin.
+ * those that are unreachable are looked for, dead ghosts are released, sweeps begin.
  *
- * Without a shard it sleeps until one is added. A second thread looks for those that are away when
- * somebody asks: this one may be in the midst of a sweep.
+ * Without a shard it sleeps until one is added. A second thread looks for those that are
+ * unreachable when somebody asks: this one may be in the midst of a sweep.
  */
 #include "move.h"
 #include "remote_impl.h"
@@ -103,7 +103,7 @@ static void *looker_main(void *arg)
         }
         t->begun = t->wanted;
         mutex_unlock(&t->lock);
-        (void)shards_look_away(p->shards);
+        (void)shards_probe_unreachable(p->shards);
         mutex_lock(&t->lock);
         t->done = t->begun;
         cond_broadcast(&t->looked);
@@ -117,10 +117,10 @@ void shards_look_now(struct state *p, int64_t most)
     struct shards_thread *t = p->shards_thread;
     int64_t until = ticks(p) + most, left;
 
-    if (!p->shards || !shards_any_away(p->shards))
+    if (!p->shards || !shards_any_unreachable(p->shards))
         return;
     if (!t->looker_started) {
-        (void)shards_look_away(p->shards);
+        (void)shards_probe_unreachable(p->shards);
         return;
     }
     MUTEX_GUARD(&t->lock);
@@ -153,9 +153,9 @@ static void patience_set(void *ctx, int64_t value)
 
 void shards_hurry(struct state *p)
 {
-    int64_t ns = settings_get(&p->settings, SET_SHARD_PATIENCE);
+    int64_t duration_ns = settings_get(&p->settings, SET_SHARD_PATIENCE);
 
-    shard_set_patience(ns < ENDING_PATIENCE ? ns : ENDING_PATIENCE);
+    shard_set_patience(duration_ns < ENDING_PATIENCE ? duration_ns : ENDING_PATIENCE);
 }
 
 void shards_thread_watch(struct state *p)

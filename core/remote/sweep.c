@@ -126,7 +126,7 @@ void sweep_count(struct sweep *s, struct sweep_ghost *v, size_t count)
 /* ---- a batch ---- */
 
 /* Behind *number. Who is held at count 0 is open somewhere, and goes by itself afterwards. */
-static int gather(struct sweep *s, uint64_t *number)
+static int gather_ghosts(struct sweep *s, uint64_t *number)
 {
     struct sweep_ghost *g;
     int err = 0;
@@ -206,7 +206,7 @@ static int sweep_all(struct sweep *s)
     for (;;) {
         err = sweep_go_on(s);
         if (err == 0)
-            err = gather(s, &number);
+            err = gather_ghosts(s, &number);
         if (err < 0)
             return err;
         if (s->count == 0)

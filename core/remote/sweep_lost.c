@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * sweep_lost: what becomes of ghosts whose shard, asked afresh, says that it does not have the bytes.
+ * sweep_lost: what becomes of ghosts whose shard, asked afresh, says that it does not have the
+ * bytes.
  *
- * A count may be too high, so a recount comes first, and puts counts right on its way (recount.h): who
- * has count 0 after it is nobody's, and goes the way of all that has. The others are lost. A loss is
- * told with the paths of those who use it, and only what was told is remembered; so it is told once,
- * or, if that was interrupted, again by the next sweep.
+ * A count may be too high, so a recount comes first, and puts counts right on its way (recount.h):
+ * who has count 0 after it is nobody's, and goes the way of all that has. The others are lost. A
+ * loss is told with the paths of those who use it, and only what was told is remembered; so it is
+ * told once, or, if that was interrupted, again by the next sweep.
  */
 #include "rebuild.h"
 #include "recount.h"
@@ -103,7 +104,7 @@ static void say_lost(struct sweep *s, const struct sweep_lost *l)
     say(line, s);
 }
 
-static int tell(struct sweep *s)
+static int report_lost(struct sweep *s)
 {
     int err;
 
@@ -152,7 +153,7 @@ static int remember(struct sweep *s, const struct sweep_ghost *g)
         return 0;
     }
     if (s->damage.count == DAMAGE_AT_ONCE) {
-        err = tell(s);
+        err = report_lost(s);
         if (err < 0)
             return err;
     }
@@ -175,7 +176,7 @@ int sweep_settle(struct sweep *s)
         if (!s->dry_run && s->denied[i].reason == SWEEP_REFERENCED)
             err = remember(s, &s->denied[i]);
     if (err == 0)
-        err = tell(s);
+        err = report_lost(s);
     for (size_t i = 0, n; i < s->denied_count && err == 0; i += n) {
         n = s->denied_count - i < SWEEP_BATCH ? s->denied_count - i : SWEEP_BATCH;
         sweep_count(s, s->denied + i, n);

@@ -44,7 +44,7 @@ struct rebuild {
     uint64_t changed;
 };
 
-#define FIXES_AT_ONCE 256 /* under one hold of the gate */
+#define FIXES_AT_ONCE 256 /* under one hold of the freeze lock */
 
 /* What is hidden may name it, and a lost number may have been its alias. */
 static bool may_lower(const struct rebuild *b, const struct fix *f)

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 
 #define U(x) ((unsigned long long)(x))
-#define ROWS_AT_ONCE 256 /* under one hold of the gate */
+#define ROWS_AT_ONCE 256 /* under one hold of the freeze lock */
 
 struct restoring {
     struct state *p;
@@ -137,7 +137,7 @@ int restore_lost(struct state *p, struct kv_snap *snap, const struct map64 *lost
                                    .pool = p->shared};
     int err;
 
-    (void)flush_bury(p, SIZE_MAX); /* of what the snapshot does not have: it is dead then */
+    (void)flush_reclaim_dead(p, SIZE_MAX); /* of what the snapshot does not have: it is dead then */
     err = check_find_lost(&s, found, &r);
     if (err == 0)
         err = put_stubs(&r);

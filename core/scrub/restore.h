@@ -7,7 +7,7 @@
  *
  * Such entries have a count that is too high by RESTORE_BIAS, for nobody counted what was changed
  * since the snapshot; the next recount knows which they are (`fresh`), and puts it right. Errors: 0
- * or -errno. Takes the gate: call without locks.
+ * or -errno. Takes the freeze lock: call without locks.
  */
 #pragma once
 

@@ -99,7 +99,7 @@ static void say(const char *line, void *ctx)
         strbuf_addf(lines, "%s\n", line);
 }
 
-static int tell(struct scrub *s)
+static int report_damage(struct scrub *s)
 {
     int err = damage_tell(s->p, &s->damage, say, go_on, s);
 
@@ -186,7 +186,7 @@ static int verify_unsealed(struct scrub *s, uint64_t number)
         if (!c)
             return -EUCLEAN;
         content_unref(c);
-        n = content_read(s->p, number, s->buf, SUMS_BLOCK, off, &(struct reader){.far = NULL});
+        n = content_read(s->p, number, s->buf, SUMS_BLOCK, off, &(struct reader){.remote = NULL});
         if (n < 0)
             return (int)n;
         off += (uint64_t)n;
@@ -337,7 +337,7 @@ static int keep(struct scrub *s)
     if (s->damage.count == 0)
         s->safe = s->at;
     if (s->damage.count == DAMAGE_AT_ONCE || ticks(s->p) - s->saved >= SAVE_EVERY) {
-        err = tell(s);
+        err = report_damage(s);
         if (err == 0)
             save(s, &s->safe);
     }
@@ -418,7 +418,7 @@ static int found_lost(uint64_t number, uint64_t refs, void *ctx)
              "`rebuild` looks for them",
              U(refs));
     if (s->damage.count == DAMAGE_AT_ONCE) {
-        int err = tell(s);
+        int err = report_damage(s);
         if (err < 0)
             return err;
     }
@@ -545,7 +545,7 @@ static int run(struct scrub *s)
                                                      : SCRUB_NONE;
         s->at.next = 0;
     }
-    return err == 0 ? tell(s) : err;
+    return err == 0 ? report_damage(s) : err;
 }
 
 /* It is over, or it is to go on some time. */

@@ -45,7 +45,7 @@ static bool is_shared(const char *name)
 }
 
 /* The disk that has `name`, and what it is called there. */
-static struct disk *find(struct disk *d, const char *name, char ret_name[NAME_ROOM])
+static struct disk *find_disk(struct disk *d, const char *name, char ret_name[NAME_ROOM])
 {
     const struct route *r = route_of(d);
     bool slot = is_below(name, SLOTS);
@@ -159,7 +159,7 @@ static int route_mkdir(struct disk *d, const char *name)
 {
     char there[NAME_ROOM];
 
-    return disk_mkdir(find(d, name, there), there);
+    return disk_mkdir(find_disk(d, name, there), there);
 }
 
 static int route_open(struct disk *d, const char *name, unsigned flags, struct disk_file **ret_file)
@@ -170,7 +170,7 @@ static int route_open(struct disk *d, const char *name, unsigned flags, struct d
 
     if (is_shared(name) && flags & DISK_WRITE && !(flags & DISK_CREATE))
         return -EROFS;
-    r = disk_open(find(d, name, there), there, flags, &file);
+    r = disk_open(find_disk(d, name, there), there, flags, &file);
     if (r)
         return r;
     if (is_shared(name) && flags & DISK_CREATE)
@@ -182,26 +182,26 @@ static int route_open(struct disk *d, const char *name, unsigned flags, struct d
 static int route_link(struct disk *d, const char *from, const char *to)
 {
     char here[NAME_ROOM], there[NAME_ROOM];
-    struct disk *disk = find(d, from, here);
+    struct disk *disk = find_disk(d, from, here);
 
-    return find(d, to, there) == disk ? disk_link(disk, here, there) : -EXDEV;
+    return find_disk(d, to, there) == disk ? disk_link(disk, here, there) : -EXDEV;
 }
 
 static int route_unlink(struct disk *d, const char *name)
 {
     char there[NAME_ROOM];
 
-    return is_shared(name) ? 0 : disk_unlink(find(d, name, there), there);
+    return is_shared(name) ? 0 : disk_unlink(find_disk(d, name, there), there);
 }
 
 static int route_rename(struct disk *d, const char *from, const char *to)
 {
     char here[NAME_ROOM], there[NAME_ROOM];
-    struct disk *disk = find(d, from, here);
+    struct disk *disk = find_disk(d, from, here);
 
     if (is_shared(from) || is_shared(to))
         return -EROFS;
-    return find(d, to, there) == disk ? disk_rename(disk, here, there) : -EXDEV;
+    return find_disk(d, to, there) == disk ? disk_rename(disk, here, there) : -EXDEV;
 }
 
 static int sync_roots(const struct route *r)
@@ -219,14 +219,14 @@ static int route_sync_dir(struct disk *d, const char *name)
 {
     char there[NAME_ROOM];
 
-    return *name ? disk_sync_dir(find(d, name, there), there) : sync_roots(route_of(d));
+    return *name ? disk_sync_dir(find_disk(d, name, there), there) : sync_roots(route_of(d));
 }
 
 static int route_list(struct disk *d, const char *name, disk_list_fn *fn, void *ctx)
 {
     char there[NAME_ROOM];
 
-    return is_shared(name) ? 0 : disk_list(find(d, name, there), there, fn, ctx);
+    return is_shared(name) ? 0 : disk_list(find_disk(d, name, there), there, fn, ctx);
 }
 
 /* ---- both ---- */

@@ -75,7 +75,7 @@ int shard_open(const char *url, unsigned flags, struct shard **ret_shard, char w
 void shard_close(struct shard *s);
 /* How long one answer may take, in ns, for all shards of this process; 30 s. A put may take longer
  * by a second for each MiB. It counts from the call, and at once. */
-void shard_set_patience(int64_t ns);
+void shard_set_patience(int64_t duration_ns);
 /* Does that place keep somebody waiting, or with NULL any? Which one is in `ret_url`, which may be
  * NULL. A process of which such a thread is left should end by _exit: exit may wait for it. */
 bool shard_is_silent(const char *url, char ret_url[SHARD_URL_MAX + 1]);
@@ -144,6 +144,6 @@ struct shard {
     struct place *place; /* shard_ask.h */
     struct shard *next;  /* of those to be closed later */
 };
-/* For drivers of tests. -EEXIST the scheme is taken. The driver is borrowed for ever. One thread, at
- * start. */
+/* For drivers of tests. -EEXIST the scheme is taken. The driver is borrowed for ever. One thread,
+ * at start. */
 int shard_register(const struct shard_driver *driver);

@@ -37,14 +37,14 @@ static struct place *places;
 static pthread_mutex_t places_lock = PTHREAD_MUTEX_INITIALIZER;
 static _Atomic int64_t patience = PATIENCE;
 
-void shard_set_patience(int64_t ns)
+void shard_set_patience(int64_t duration_ns)
 {
-    atomic_store(&patience, ns);
+    atomic_store(&patience, duration_ns);
 }
 
 /* ---- places ---- */
 
-static struct place *find(const char *url)
+static struct place *find_place(const char *url)
 {
     struct place *p = places;
 
@@ -73,7 +73,7 @@ struct place *place_get(const char *url)
     struct place *p;
 
     pthread_mutex_lock(&places_lock);
-    p = find(url);
+    p = find_place(url);
     if (!p)
         p = make(url);
     if (p)
@@ -121,7 +121,7 @@ bool shard_is_silent(const char *url, char ret_url[SHARD_URL_MAX + 1])
     struct place *p;
 
     pthread_mutex_lock(&places_lock);
-    p = url ? find(url) : places;
+    p = url ? find_place(url) : places;
     while (!url && p && atomic_load(&p->silent) == 0)
         p = p->next;
     bool is = p && atomic_load(&p->silent) > 0;

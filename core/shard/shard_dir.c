@@ -439,16 +439,17 @@ static int dir_remove(struct shard *s, const char *name)
 
 /* ---- listing ---- */
 
-struct listing {
+struct dir_listing {
     shard_list_fn *fn;
     void *ctx;
     char name[PATH_MAX]; /* of the directory, with a slash behind it; of what is told */
 };
 
-static int list_dir(struct listing *l, int dir, size_t at, unsigned depth);
+static int list_dir(struct dir_listing *l, int dir, size_t at, unsigned depth);
 
 /* `e` in `dir`; at: where its name begins in l->name. */
-static int list_one(struct listing *l, int dir, const struct dirent *e, size_t at, unsigned depth)
+static int list_one(struct dir_listing *l, int dir, const struct dirent *e, size_t at,
+                    unsigned depth)
 {
     size_t len = strlen(e->d_name);
     struct stat st;
@@ -469,7 +470,7 @@ static int list_one(struct listing *l, int dir, const struct dirent *e, size_t a
 }
 
 /* Takes `fd`. */
-static int list_dir(struct listing *l, int fd, size_t at, unsigned depth)
+static int list_dir(struct dir_listing *l, int fd, size_t at, unsigned depth)
 {
     DIR *dir = fdopendir(fd);
     int err = 0;
@@ -497,7 +498,7 @@ static int list_dir(struct listing *l, int fd, size_t at, unsigned depth)
 static int dir_list(struct shard *s, const char *name, shard_list_fn *fn, void *ctx)
 {
     struct dir_shard *d = dir_of(s);
-    struct listing l = {.fn = fn, .ctx = ctx};
+    struct dir_listing l = {.fn = fn, .ctx = ctx};
     char below[DISK_NAME_MAX + 3];
     const char *last;
     int err = check_here(d);

@@ -40,7 +40,7 @@ void shard_dir_files_release(struct shard_dir_files *f)
     mutex_destroy(&f->lock);
 }
 
-static struct shard_dir_file *find(struct shard_dir_files *f, const char *name)
+static struct shard_dir_file *find_open_file(struct shard_dir_files *f, const char *name)
 {
     uint64_t hash = hash_of(name);
 
@@ -54,7 +54,7 @@ struct shard_dir_file *shard_dir_files_get(struct shard_dir_files *f, const char
                                            uint64_t *ret_changes)
 {
     MUTEX_GUARD(&f->lock);
-    struct shard_dir_file *file = find(f, name);
+    struct shard_dir_file *file = find_open_file(f, name);
 
     *ret_changes = f->changes;
     if (!file)
@@ -76,7 +76,7 @@ bool shard_dir_files_add(struct shard_dir_files *f, const char *name, int fd, ui
     MUTEX_GUARD(&f->lock);
     struct shard_dir_file *oldest = NULL;
 
-    if (f->changes != changes || find(f, name))
+    if (f->changes != changes || find_open_file(f, name))
         return false;
     for (size_t i = 0; i < SHARD_DIR_OPEN; i++) {
         struct shard_dir_file *file = &f->file[i];
@@ -98,7 +98,7 @@ bool shard_dir_files_add(struct shard_dir_files *f, const char *name, int fd, ui
 void shard_dir_files_forget(struct shard_dir_files *f, const char *name)
 {
     MUTEX_GUARD(&f->lock);
-    struct shard_dir_file *file = find(f, name);
+    struct shard_dir_file *file = find_open_file(f, name);
 
     f->changes++;
     if (!file)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * shard_disk: a shard as a disk that can only be read (disk.h), so that what reads packs and files of
- * the home shard reads those, too. A mapping is a copy.
+ * shard_disk: a shard as a disk that can only be read (disk.h), so that what reads packs and files
+ * of the home shard reads those, too. A mapping is a copy.
  */
 #include "array.h"
 #include "disk_impl.h"
@@ -128,7 +128,7 @@ static void no_hint(struct disk_file *f, uint64_t off, uint64_t len)
 
 /* ---- lists: a shard has no directories, a disk has ---- */
 
-struct listing {
+struct disk_listing {
     disk_list_fn *fn;
     void *ctx;
     size_t skip; /* bytes of the directory's name, and the slash */
@@ -138,7 +138,7 @@ struct listing {
     } *dir; /* told already */
 };
 
-static int tell_dir_once(struct listing *l, const char *name, size_t len)
+static int tell_dir_once(struct disk_listing *l, const char *name, size_t len)
 {
     if (len > DISK_NAME_MAX)
         return 0;
@@ -154,9 +154,9 @@ static int tell_dir_once(struct listing *l, const char *name, size_t len)
     return l->fn(l->dir[l->count++].name, l->ctx);
 }
 
-static int tell(const char *name, uint64_t size, void *ctx)
+static int list_one(const char *name, uint64_t size, void *ctx)
 {
-    struct listing *l = ctx;
+    struct disk_listing *l = ctx;
     const char *slash = strchr(name + l->skip, '/');
 
     (void)size;
@@ -167,8 +167,8 @@ static int tell(const char *name, uint64_t size, void *ctx)
 
 static int shard_disk_list(struct disk *d, const char *name, disk_list_fn *fn, void *ctx)
 {
-    struct listing l = {.fn = fn, .ctx = ctx, .skip = *name ? strlen(name) + 1 : 0};
-    int r = shard_list(shard_of(d), name, tell, &l);
+    struct disk_listing l = {.fn = fn, .ctx = ctx, .skip = *name ? strlen(name) + 1 : 0};
+    int r = shard_list(shard_of(d), name, list_one, &l);
 
     free(l.dir);
     return r;

@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define LENT_MIN 512 /* bytes of data that are cheaper to copy */
+#define BORROWED_MIN 512 /* bytes of data that are cheaper to copy */
 
 /* ---- noting ---- */
 
@@ -58,8 +58,8 @@ static void add(struct txn *t, const void *bytes, size_t len)
 
 static void lend(struct txn *t, const struct op *op)
 {
-    t->lent[t->lent_count++] = (struct capture_lent){t->len, op->len, op->data};
-    t->lent_len += op->len;
+    t->pieces[t->borrowed_count++] = (struct capture_borrowed){t->len, op->len, op->data};
+    t->borrowed_len += op->len;
 }
 
 /* The first operation of a frame says whose change it is. */
@@ -70,7 +70,7 @@ static size_t encode_request(const struct txn *t, uint8_t out[OP_HEAD_MAX])
                : 0;
 }
 
-static void note(struct txn *t, const struct op *op, bool lent)
+static void note_op(struct txn *t, const struct op *op, bool borrowed)
 {
     uint8_t head[2 * OP_HEAD_MAX];
     size_t n;
@@ -78,13 +78,13 @@ static void note(struct txn *t, const struct op *op, bool lent)
     assert(t); /* else a tree is changed that no change has locked */
     n = encode_request(t, head);
     n += op_encode(op, head + n);
-    lent = lent && op->len >= LENT_MIN && t->lent_count < CAPTURE_LENT;
-    if (reserve(t, n + (lent ? 0 : op->len)) < 0) {
+    borrowed = borrowed && op->len >= BORROWED_MIN && t->borrowed_count < CAPTURE_BORROWED;
+    if (reserve(t, n + (borrowed ? 0 : op->len)) < 0) {
         t->error = -ENOMEM;
         return;
     }
     add(t, head, n);
-    if (lent)
+    if (borrowed)
         lend(t, op);
     else if (op->len)
         add(t, op->data, op->len);
@@ -93,35 +93,36 @@ static void note(struct txn *t, const struct op *op, bool lent)
 void capture_op(struct txn *t, const struct op *op)
 {
     if (t->p->log)
-        note(t, op, false);
+        note_op(t, op, false);
 }
 
-void capture_op_lent(struct txn *t, const struct op *op)
+void capture_op_borrowed(struct txn *t, const struct op *op)
 {
     if (t->p->log)
-        note(t, op, true);
+        note_op(t, op, true);
 }
 
 /* ---- trees ---- */
 
-static void tap_put(const struct tree_tap *tap, struct key k, const void *val, size_t len)
+static void observe_put(const struct tree_observer *observer, struct key k, const void *val,
+                        size_t len)
 {
-    const struct capture_tap *c = (const struct capture_tap *)tap;
+    const struct capture_observer *c = (const struct capture_observer *)observer;
 
-    note(c->txn, &(struct op){.kind = OP_PUT, .ns = c->ns, .key = k, .data = val, .len = len},
-         false);
+    note_op(c->txn, &(struct op){.kind = OP_PUT, .ns = c->ns, .key = k, .data = val, .len = len},
+            false);
 }
 
-static void tap_del(const struct tree_tap *tap, struct key k)
+static void observe_del(const struct tree_observer *observer, struct key k)
 {
-    const struct capture_tap *c = (const struct capture_tap *)tap;
+    const struct capture_observer *c = (const struct capture_observer *)observer;
 
-    note(c->txn, &(struct op){.kind = OP_DEL, .ns = c->ns, .key = k}, false);
+    note_op(c->txn, &(struct op){.kind = OP_DEL, .ns = c->ns, .key = k}, false);
 }
 
-void capture_tap_init(struct capture_tap *t, uint32_t ns)
+void capture_observer_init(struct capture_observer *t, uint32_t ns)
 {
-    *t = (struct capture_tap){.tap = {.put = tap_put, .del = tap_del}, .ns = ns};
+    *t = (struct capture_observer){.observer = {.put = observe_put, .del = observe_del}, .ns = ns};
 }
 
 /* ---- namespaces ---- */
@@ -173,19 +174,19 @@ static void end_held(struct txn *t)
     t->bars = false;
 }
 
-/* What was noted, with what was lent in between; returns how many pieces it is in. */
-static int gather(struct txn *t, struct iovec iov[2 * CAPTURE_LENT + 1])
+/* What was noted, with what was borrowed in between; returns how many pieces it is in. */
+static int gather_pieces(struct txn *t, struct iovec iov[2 * CAPTURE_BORROWED + 1])
 {
     uint8_t *noted = t->data ? t->data : t->small;
     size_t at = 0;
     int n = 0;
 
-    for (size_t i = 0; i < t->lent_count; i++) {
-        const struct capture_lent *lent = &t->lent[i];
+    for (size_t i = 0; i < t->borrowed_count; i++) {
+        const struct capture_borrowed *borrowed = &t->pieces[i];
 
-        iov[n++] = (struct iovec){noted + at, lent->at - at};
-        iov[n++] = (struct iovec){(void *)(uintptr_t)lent->data, lent->len};
-        at = lent->at;
+        iov[n++] = (struct iovec){noted + at, borrowed->at - at};
+        iov[n++] = (struct iovec){(void *)(uintptr_t)borrowed->data, borrowed->len};
+        at = borrowed->at;
     }
     iov[n++] = (struct iovec){noted + at, t->len - at};
     return n;
@@ -202,7 +203,7 @@ void capture_gaps_committed(struct state *p, uint64_t gaps)
         atomic_store(&p->gaps_committed, gaps);
 }
 
-/* The gate is held: whoever freezes later has the change. */
+/* The freeze lock is held: whoever freezes later has the change. */
 static void leave_gap(struct state *p)
 {
     bool first = !capture_has_gap(p);
@@ -218,8 +219,8 @@ static void leave_gap(struct state *p)
 static int append(struct txn *t, uint32_t ns, uint64_t *ret_seq)
 {
     struct state *p = t->p;
-    struct iovec iov[2 * CAPTURE_LENT + 1];
-    size_t size = frame_size(t->len + t->lent_len);
+    struct iovec iov[2 * CAPTURE_BORROWED + 1];
+    size_t size = frame_size(t->len + t->borrowed_len);
 
     if (t->error)
         return t->error;
@@ -231,13 +232,13 @@ static int append(struct txn *t, uint32_t ns, uint64_t *ret_seq)
     assert(size <= t->room_left);
 #endif
     t->room_left -= size < t->room_left ? size : t->room_left;
-    return log_append(p->log, ns, iov, gather(t, iov), ret_seq);
+    return log_append(p->log, ns, iov, gather_pieces(t, iov), ret_seq);
 }
 
 /* Nothing is noted any more. */
 static void forget(struct txn *t)
 {
-    t->len = t->lent_len = t->lent_count = 0;
+    t->len = t->borrowed_len = t->borrowed_count = 0;
     t->error = 0;
 }
 
@@ -251,7 +252,7 @@ int capture_emit(struct txn *t, uint32_t ns, uint64_t *ret_seq)
         *ret_seq = atomic_fetch_add(&p->seq, 1) + 1;
     if (!p->log || (t->len == 0 && t->error == 0))
         return 0;
-    rwlock_held(&p->gate);
+    rwlock_held(&p->freeze_lock);
     err = append(t, ns, ret_seq);
     if (err == 0)
         note_seq(p, *ret_seq);
@@ -259,7 +260,7 @@ int capture_emit(struct txn *t, uint32_t ns, uint64_t *ret_seq)
         leave_gap(p);
     else /* memory has a change that no recovery would know */
         state_turn_readonly(p, "logging a change", err);
-    atomic_fetch_add(&p->logged, t->len + t->lent_len);
+    atomic_fetch_add(&p->logged, t->len + t->borrowed_len);
     forget(t);
     end_held(t);
     return err;

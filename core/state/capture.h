@@ -21,26 +21,27 @@ struct txn;
 
 #define CAPTURE_INLINE 1024 /* bytes of operations that need no memory */
 #define CAPTURE_HELD 64     /* contents that wait for one frame; of more, none is sealed until then */
-#define CAPTURE_LENT 4      /* pieces of data in a frame that are not copied on their way to the log */
+#define CAPTURE_BORROWED                                                                           \
+    4 /* pieces of data in a frame that are not copied on their way to the log */
 
 /* Data that comes behind the first `at` bytes of what is noted. */
-struct capture_lent {
+struct capture_borrowed {
     size_t at, len;
     const void *data;
 };
 
 /* What is told of one tree: of namespace `ns`, or OP_NS_ORPHANS. */
-struct capture_tap {
-    struct tree_tap tap; /* first */
+struct capture_observer {
+    struct tree_observer observer; /* first */
     uint32_t ns;
     struct txn *txn; /* that has the tree locked for writing; NULL: none */
 };
-void capture_tap_init(struct capture_tap *t, uint32_t ns);
+void capture_observer_init(struct capture_observer *t, uint32_t ns);
 
 /* Note one operation; its data is copied. Without a log nothing is noted. */
 void capture_op(struct txn *t, const struct op *op);
 /* The same, but much data is not copied: it has to stay as it is until its frame is appended. */
-void capture_op_lent(struct txn *t, const struct op *op);
+void capture_op_borrowed(struct txn *t, const struct op *op);
 /* Append what was noted as one frame of `ns` (0: of the root). *ret_seq: the number of the last
  * change. The locks of the change are held. After a failure, which turns the store read-only, no
  * other frame is appended: the log is what was, up to some change. -EROFS, -EIO; -ENOMEM only of a
@@ -56,8 +57,9 @@ void capture_rest(struct txn *t, struct ns *ns);
 void capture_ns_put(struct txn *t, const struct ns *ns);
 void capture_ns_branch(struct txn *t, const struct ns *ns, const struct ns *from);
 
-/* Where there was no memory to note a change (ENOMEM), memory has it and the log has not: its caller
- * gets the error, and until a commit has it no other change is logged. Is there such a one? */
+/* Where there was no memory to note a change (ENOMEM), memory has it and the log has not: its
+ * caller gets the error, and until a commit has it no other change is logged. Is there such a one?
+ * */
 bool capture_has_gap(struct state *p);
 /* A commit has the first `gaps` of them. */
 void capture_gaps_committed(struct state *p, uint64_t gaps);

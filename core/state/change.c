@@ -149,7 +149,7 @@ void store_record_freeze(struct state *p, const struct log_pos *pos, uint8_t out
                       .orphan_next = p->orphans.next_ino,
                       .next_ino = atomic_load(&p->next_ino)};
 
-    rwlock_held_write(&p->gate);
+    rwlock_held_write(&p->freeze_lock);
     store_record_encode(&s, out);
 }
 

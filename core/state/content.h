@@ -13,7 +13,7 @@
 #include <stdatomic.h>
 #include <sys/queue.h>
 
-struct far;
+struct remote_bytes;
 struct state;
 struct txn;
 
@@ -30,21 +30,21 @@ struct txn;
  *               └────────┘                         a box or SEALING ──9──> GONE
  *
  *     the move                              made by                      which holds, beside "contents"
- *     1  it is in the table                 content_new,                 gate (read);
+ *     1  it is in the table                 content_new,                 freeze_lock (read);
  *                                           content_restore              at a start: nothing
- *     2  its bytes outgrow the buffer       content_make_slot            gate, "content"
- *     3  a commit will have its bytes       held_frozen; restore         "seal", gate (write); -
- *     4  they change                        who began a change of it     gate (read), "content"
+ *     2  its bytes outgrow the buffer       content_make_slot            freeze_lock, "content"
+ *     3  a commit will have its bytes       held_frozen; restore         "seal", freeze_lock (write); -
+ *     4  they change                        who began a change of it     freeze_lock (read), "content"
  *     5  no writer may begin                mark                         "seal"
  *     6  it could not be sealed             unmark                       "seal"
- *     7  its number is that of an object    sealed                       "seal", gate
- *     8  its number is not needed           content_cancel               gate (read), "content"
- *     9  it is forgotten                    content_forget,              gate (read)
- *                                           replay, content_disown       at a start, or gate (write)
+ *     7  its number is that of an object    sealed                       "seal", freeze_lock
+ *     8  its number is not needed           content_cancel               freeze_lock (read), "content"
+ *     9  it is forgotten                    content_forget,              freeze_lock (read)
+ *                                           replay, content_disown       at a start, or freeze_lock (write)
  *
  * `restore` is in held.c; `mark`, `unmark` and `sealed` are in seal.c. A content that SEALING finds
- * in a buffer may get a slot meanwhile (2). Who began a change keeps it from 5, and who holds "seal"
- * from 3.
+ * in a buffer may get a slot meanwhile (2). Who began a change keeps it from 5, and who holds
+ * "seal" from 3.
  */
 enum content_state {
     CONTENT_NEW,     /* one thread alone knows it */
@@ -67,7 +67,7 @@ struct content {
     size_t len GUARDED_BY(content);                  /* of data */
     size_t room GUARDED_BY(content);                 /* of data */
     struct slot *slot GUARDED_BY(content, contents); /* NULL: it is a buffer */
-    /* Who began a change, or holds the gate for writing, reads it without the lock. */
+    /* Who began a change, or holds the freeze lock for writing, reads it without the lock. */
     enum content_state state GUARDED_BY(contents);
     unsigned changing GUARDED_BY(contents); /* changes in flight */
     int64_t changed GUARDED_BY(contents);   /* when the last one ended, monotonic ns */
@@ -112,9 +112,11 @@ struct content_table {
     struct content_list dirty GUARDED_BY(contents); /* whose slot is; it has a reference of each */
     uint64_t dirtied GUARDED_BY(contents);          /* insertions into it */
     uint64_t freezes GUARDED_BY(contents);
-    struct map64 held GUARDED_BY(gate); /* for writing; numbers that may have a row (held.h) */
+    struct map64
+        held GUARDED_BY(freeze); /* for writing; numbers that may have a row (held.h) */
     _Atomic size_t held_room;        /* bytes of buffers that the last freeze could only keep so */
-    bool held_told GUARDED_BY(gate); /* for writing; it was reported that there are too many */
+    bool held_told
+        GUARDED_BY(freeze); /* for writing; it was reported that there are too many */
     struct map64 unwritten GUARDED_BY(contents); /* slots that lack what the log has: not opened */
 };
 
@@ -148,16 +150,17 @@ void content_let_go(struct state *p, struct content *c);
  * synced again and again are in their frame, too: then the sync of the log is enough. */
 int content_write(struct txn *t, struct content *c, const void *buf, size_t len, uint64_t off);
 /* The same with bytes that stay as they are until the change is in the log. */
-int content_write_lent(struct txn *t, struct content *c, const void *buf, size_t len, uint64_t off);
+int content_write_borrowed(struct txn *t, struct content *c, const void *buf, size_t len,
+                           uint64_t off);
 int content_truncate(struct txn *t, struct content *c, uint64_t len);
 /* The bytes of a content that is being sealed, so that nobody may change it, go from its buffer to
- * a slot. The gate is held. */
+ * a slot. The freeze lock is held. */
 int content_spill(struct state *p, struct content *c);
 uint64_t content_length(struct content *c);
 /* What reading needs, and what it says beside the bytes. */
 struct reader {
-    struct far *far; /* what is gathered of other shards; NULL: nothing */
-    uint16_t away; /* of the last read that said -EHOSTUNREACH: the shard that could not be asked */
+    struct remote_bytes *remote; /* what is gathered of other shards; NULL: nothing */
+    uint16_t unreachable; /* of the last read that said -EHOSTUNREACH: the shard */
     uint64_t absent; /* of the last that said -ENOENT: the number, without bytes; 0: none did */
 };
 /* Bytes of any number, sealed or not; short at the end of the content. */
@@ -200,7 +203,8 @@ int content_make_slot(struct state *p, struct content *c);
 void slot_free(struct slot *s); /* NULL is fine */
 /* May the frame have these bytes of its slot, so that only the log need be synced? Its io held. */
 bool slot_takes_credit(struct slot *s, size_t len, uint64_t off);
-/* Its slot has new bytes, which their frame has, or (`logged` false) says to be there. Its io held. */
+/* Its slot has new bytes, which their frame has, or (`logged` false) says to be there. Its io held.
+ * */
 void content_slot_changed(struct txn *t, struct content *c, bool logged);
 /* A large one that goes on growing is written back while it is written, by a worker: who then waits
  * for it to be durable waits for less. Bytes up to `end` are there; its io held. */
@@ -230,11 +234,12 @@ enum seal_what {
 };
 /* One pass over what is unsealed, on the workers; of a view that began at `since` (monotonic ns,
  * -1: it is none) until view_wait is over, and it does not wait longer for who is at it,
- * either. *ret_left: contents of that kind still unsealed. Takes the gate (read) per content. What
- * goes wrong with one content does not fail the pass, unless the disk is full: it stays a slot,
- * which a commit can name, or a buffer, which it can keep (held.h). */
+ * either. *ret_left: contents of that kind still unsealed. Takes the freeze lock (read) per
+ * content. What goes wrong with one content does not fail the pass, unless the disk is full: it
+ * stays a slot, which a commit can name, or a buffer, which it can keep (held.h). */
 int seal_pass(struct state *p, enum seal_what what, int64_t since, size_t *ret_left);
-/* The few buffers that are left, with the gate held for writing, but those that were tried. */
+/* The few buffers that are left, with the freeze lock held for writing, but those that were tried.
+ * */
 int seal_rest(struct state *p);
 /* How many contents wait that a view should show. */
 size_t seal_waiting(struct state *p);

@@ -13,7 +13,7 @@
  * once sealing has started: then the writer makes a new content. Whoever holds a reference may go
  * on reading a content that has left the table: its bytes do not change any more.
  */
-#include "far.h"
+#include "remote_bytes.h"
 #include "io.h"
 #include "lost_start.h"
 #include "nowait.h"
@@ -28,7 +28,7 @@ static struct content **bucket(struct state *p, uint64_t number)
     return &p->contents.bucket[number % CONTENT_BUCKETS];
 }
 
-static struct content *find(struct state *p, uint64_t number)
+static struct content *find_content(struct state *p, uint64_t number)
 {
     struct content *c = *bucket(p, number);
 
@@ -41,7 +41,7 @@ static struct content *find(struct state *p, uint64_t number)
 struct content *content_find(struct state *p, uint64_t number)
 {
     MUTEX_GUARD(&p->contents.lock);
-    struct content *c = find(p, number);
+    struct content *c = find_content(p, number);
 
     if (c)
         atomic_fetch_add(&c->refs, 1);
@@ -153,7 +153,7 @@ struct bytes {
     const void *buf;
     size_t len;
     uint64_t off;
-    bool lent; /* they stay until they are in the log */
+    bool borrowed; /* they stay until they are in the log */
 };
 
 /* For the log. */
@@ -165,8 +165,8 @@ static void capture_bytes(struct txn *t, const struct content *c, const struct b
                     .data = b->buf,
                     .len = b->len};
 
-    if (b->lent)
-        capture_op_lent(t, &op);
+    if (b->borrowed)
+        capture_op_borrowed(t, &op);
     else
         capture_op(t, &op);
 }
@@ -209,7 +209,8 @@ int content_new(struct txn *t, uint64_t owner, uint64_t owner_off, struct conten
 }
 
 /* A slot that no commit names need not wait for one: on a full disk there may be none. The name of
- * one that was cancelled goes after the commit that names it no more; else with its dying record. */
+ * one that was cancelled goes after the commit that names it no more; else with its dying record.
+ * */
 static void leave_slot(struct state *p, struct content *c)
 {
     bool cancelled = c->state == CONTENT_CANCELLED, named;
@@ -372,8 +373,8 @@ int content_write(struct txn *t, struct content *c, const void *buf, size_t len,
     return write_bytes(t, c, &(struct bytes){buf, len, off, false});
 }
 
-int content_write_lent(struct txn *t, struct content *c, const void *buf, size_t len,
-                       uint64_t off)
+int content_write_borrowed(struct txn *t, struct content *c, const void *buf, size_t len,
+                           uint64_t off)
 {
     return write_bytes(t, c, &(struct bytes){buf, len, off, true});
 }
@@ -441,17 +442,17 @@ static ssize_t read_unsealed(struct content *c, void *buf, size_t len, uint64_t 
 static ssize_t read_ghost(struct state *p, uint64_t number, const struct entry *e, void *buf,
                           size_t len, uint64_t off, struct reader *r)
 {
-    ssize_t n = r->far ? far_get(r->far, number, buf, len, off) : -ENOENT;
+    ssize_t n = r->remote ? remote_bytes_get(r->remote, number, buf, len, off) : -ENOENT;
 
     if (n != -ENOENT)
         return n;
-    if (!thread_may_wait() && (!r->far || r->far->gathering)) /* else a change is under way */
+    if (!thread_may_wait() && (!r->remote || r->remote->gathering)) /* else a change is under way */
         return -EWOULDWAIT;
     n = objects_read(p->objects, e, buf, len, off);
-    if (n >= 0 && r->far)
-        far_keep(r->far, number, buf, len, (size_t)n, off);
+    if (n >= 0 && r->remote)
+        remote_bytes_keep(r->remote, number, buf, len, (size_t)n, off);
     else if (n == -EHOSTUNREACH)
-        r->away = e->shard;
+        r->unreachable = e->shard;
     return n;
 }
 

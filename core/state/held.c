@@ -140,7 +140,7 @@ int held_record(struct state *p, struct held_list *ret)
     struct content **some = calloc(max ? max : 1, sizeof(struct content *));
     int err = some ? drop_rows(p, ret) : -ENOMEM;
 
-    rwlock_held_write(&p->gate);
+    rwlock_held_write(&p->freeze_lock);
     if (err == 0 && max)
         n = contents_pick(p, is_buffer, NULL, some, max);
     if (err == 0)
@@ -153,7 +153,7 @@ int held_record(struct state *p, struct held_list *ret)
 
 void held_frozen(struct state *p, const struct held_list *l)
 {
-    rwlock_held_write(&p->gate);
+    rwlock_held_write(&p->freeze_lock);
     p->contents.held_told = false;
     MUTEX_GUARD(&p->contents.lock);
     for (size_t i = 0; i < l->count; i++) {
@@ -296,7 +296,7 @@ int held_adopt(struct state *p, uint64_t number, uint64_t size)
     size_t len;
     int err;
 
-    rwlock_held_write(&p->gate);
+    rwlock_held_write(&p->freeze_lock);
     content_unref(c);
     if (c)
         return 0;

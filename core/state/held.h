@@ -41,12 +41,13 @@ struct held_list {
  * -EUCLEAN. -EUCLEAN: the table cannot be read to its end, which is reported. The store must not be
  * opened then: a replay would drop what the log has for the rows that were not read. */
 int held_load(struct state *p);
-/* The gate is held for writing. Each content that is still in a buffer gets an entry HELD. If these
- * have more than HELD_MAX bytes in all, that is reported, and the result is the error with which
- * one of them could not be sealed. *ret is empty before; the caller releases it, after an error,
- * too. */
+/* The freeze lock is held for writing. Each content that is still in a buffer gets an entry HELD.
+ * If these have more than HELD_MAX bytes in all, that is reported, and the result is the error with
+ * which one of them could not be sealed. *ret is empty before; the caller releases it, after an
+ * error, too. */
 int held_record(struct state *p, struct held_list *ret);
-/* The batch of *l is frozen, and will be committed. The gate is held for writing. Cannot fail. */
+/* The batch of *l is frozen, and will be committed. The freeze lock is held for writing. Cannot
+ * fail. */
 void held_frozen(struct state *p, const struct held_list *l);
 /* Put the rows of *l into the transaction, and delete those that go. Needs no lock: *l belongs to
  * its batch, and holds copies of the bytes. */
@@ -57,5 +58,5 @@ void held_list_release(struct held_list *l);
 bool held_is_damaged(struct state *p, uint64_t number);
 /* The entry of `number`, of `size` bytes, was lost, and the row is still there: its bytes are a
  * content again. If there is a content of that number nothing happens. -EBUSY: there is no such
- * row. The gate is held for writing. content_disown undoes it. */
+ * row. The freeze lock is held for writing. content_disown undoes it. */
 int held_adopt(struct state *p, uint64_t number, uint64_t size);

@@ -20,38 +20,39 @@
 
 /* ---- telling the log ---- */
 
-static const struct capture_tap *tapped(const struct tree_tap *tap)
+static const struct capture_observer *observed_by(const struct tree_observer *observer)
 {
-    return (const struct capture_tap *)tap;
+    return (const struct capture_observer *)observer;
 }
 
 /* Whoever tells it in one operation does not want it told in many. */
-static const struct tree_tap *untap(struct tree *t)
+static const struct tree_observer *unobserve(struct tree *t)
 {
-    const struct tree_tap *tap = t->tap;
+    const struct tree_observer *observer = t->observer;
 
-    t->tap = NULL;
-    return tap;
+    t->observer = NULL;
+    return observer;
 }
 
-static void tell_delete(const struct tree_tap *tap, struct key from, struct key to)
+static void tell_delete(const struct tree_observer *observer, struct key from, struct key to)
 {
-    if (tap && key_compare(from, to) < 0)
-        capture_op(
-            tapped(tap)->txn,
-            &(struct op){.kind = OP_RANGE_DEL, .ns = tapped(tap)->ns, .key = from, .end = to});
+    if (observer && key_compare(from, to) < 0)
+        capture_op(observed_by(observer)->txn, &(struct op){.kind = OP_RANGE_DEL,
+                                                            .ns = observed_by(observer)->ns,
+                                                            .key = from,
+                                                            .end = to});
 }
 
-static void tell_copy(const struct tree_tap *from, const struct tree_tap *to, struct key_range r,
-                      uint64_t ino)
+static void tell_copy(const struct tree_observer *from, const struct tree_observer *to,
+                      struct key_range r, uint64_t ino)
 {
     if (to && key_compare(r.from, r.to) < 0)
-        capture_op(tapped(to)->txn, &(struct op){.kind = OP_RANGE_COPY,
-                                                 .ns = tapped(from)->ns,
-                                                 .key = r.from,
-                                                 .end = r.to,
-                                                 .a = tapped(to)->ns,
-                                                 .b = ino});
+        capture_op(observed_by(to)->txn, &(struct op){.kind = OP_RANGE_COPY,
+                                                      .ns = observed_by(from)->ns,
+                                                      .key = r.from,
+                                                      .end = r.to,
+                                                      .a = observed_by(to)->ns,
+                                                      .b = ino});
 }
 
 /* ---- deleting ---- */
@@ -84,7 +85,7 @@ static int delete_some(struct tree *t, struct key_range *r, unsigned most)
 
 int items_cut(struct state *p, struct tree *t, struct key_range r)
 {
-    const struct tree_tap *tap;
+    const struct tree_observer *observer;
     struct key first;
     int err = delete_some(t, &r, TOLD_MAX);
 
@@ -93,14 +94,14 @@ int items_cut(struct state *p, struct tree *t, struct key_range r)
     if (err < 0)
         return err == -ENOENT ? 0 : err;
     first = r.from;
-    tap = untap(t);
+    observer = unobserve(t);
     err = delete_some(t, &r, DELETE_MAX);
     if (err == 0) {
         err = tree_cut(t, r.from, r.to, p->drops, &r.from);
         p->hooks->kick_drops(p);
     }
-    t->tap = tap;
-    tell_delete(tap, first, err == -ENOENT ? r.to : r.from);
+    t->observer = observer;
+    tell_delete(observer, first, err == -ENOENT ? r.to : r.from);
     return err == -ENOENT ? 0 : err;
 }
 
@@ -176,24 +177,24 @@ static int put_some(struct tree *t, uint64_t ino, const struct some_items *s, st
 static int copy(const struct tree *from, struct key_range r, struct tree *to,
                 uint64_t ino, struct some_items *s)
 {
-    const struct tree_tap *from_tap = from->tap, *to_tap;
+    const struct tree_observer *from_observer = from->observer, *to_observer;
     struct key_range told;
     int err = read_some(from, r, TOLD_MAX, TOLD_BYTES, s);
 
     if (err == 0)
         err = put_some(to, ino, s, &r);
     told = r;
-    to_tap = untap(to);
+    to_observer = unobserve(to);
     s->count = 1;
     while (err == 0 && s->count > 0) {
         err = read_some(from, r, COPY_ITEMS, COPY_BYTES, s);
         if (err == 0)
             err = put_some(to, ino, s, &r);
     }
-    to->tap = to_tap;
+    to->observer = to_observer;
     if (key_compare(told.from, r.from) < 0) {
         told.to = err < 0 ? r.from : told.to;
-        tell_copy(from_tap, to_tap, told, ino);
+        tell_copy(from_observer, to_observer, told, ino);
     }
     return err;
 }

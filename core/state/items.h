@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * items: any number of items of one inode. The lock of the tree is held for writing. Each call is
- * one operation for the log. `p` replays if the trees have no taps.
+ * one operation for the log. `p` replays if the trees have no observers.
  */
 #pragma once
 

@@ -116,7 +116,8 @@ int met_lost_all(struct state *p, const struct map64 *numbers)
 /* ---- what is known ---- */
 
 /* 1: it is new, and nobody tells of it yet. */
-static int note(struct state *p, uint64_t number, enum met_kind kind, uint64_t place, bool *ret_new)
+static int note_met(struct state *p, uint64_t number, enum met_kind kind, uint64_t place,
+                    bool *ret_new)
 {
     struct met_of_store *m = &p->met;
     uint64_t none;
@@ -143,7 +144,7 @@ static int note(struct state *p, uint64_t number, enum met_kind kind, uint64_t p
 void met_damage(struct state *p, uint64_t number, enum met_kind kind, uint64_t place)
 {
     bool new;
-    int begin = note(p, number, kind, place, &new);
+    int begin = note_met(p, number, kind, place, &new);
 
     if (new &&kind == MET_ROW)
         report(REPORT_ALARM,

@@ -2,8 +2,8 @@
 /*
  * namespaces: which trees exist, by name and by number, and the instants that make and branch them
  * (ns_drop.c: drop and rename them). A namespace is a root page and a counter of inode numbers; a
- * branch is one more count on the root page, taken with the gate held for writing, so that it is a
- * point in time of the whole tree.
+ * branch is one more count on the root page, taken with the freeze lock held for writing, so that
+ * it is a point in time of the whole tree.
  *
  * A dropped one leaves the names at once; its struct stays while the kernel or an open file knows
  * its number, and the number is used again only after that.
@@ -286,8 +286,8 @@ static int ns_publish(struct txn *t, struct ns *ns, const struct ns *from)
     if (err < 0)
         return err;
     map64_del(&p->names.removed, ns->number);
-    capture_tap_init(&ns->tap, ns->number);
-    ns->tree.tap = p->log ? &ns->tap.tap : NULL;
+    capture_observer_init(&ns->observer, ns->number);
+    ns->tree.observer = p->log ? &ns->observer.observer : NULL;
     ns_table_insert(&p->names, ns);
     p->names.mtime = now(p);
     return 0;
@@ -470,7 +470,7 @@ int ns_set_verify(struct state *p, const char *name, bool on_open)
     if (err == 0) {
         NS_GUARD(&t, ns);
         ns->verify = on_open;
-        natives_note_verify(&p->natives, on_open);
+        passthrough_table_note_verify(&p->passthroughs, on_open);
         ns->dirty = true;
         capture_ns_put(&t, ns);
         err = state_changed(&t, NULL);
@@ -528,11 +528,11 @@ void ns_table_tap(struct state *p)
 {
     WRITE_GUARD(&p->names.lock);
 
-    capture_tap_init(&p->orphans.tap, OP_NS_ORPHANS);
-    p->orphans.tree.tap = &p->orphans.tap.tap;
+    capture_observer_init(&p->orphans.observer, OP_NS_ORPHANS);
+    p->orphans.tree.observer = &p->orphans.observer.observer;
     for (size_t i = 0; i < NS_BUCKETS; i++)
         for (struct ns *ns = p->names.by_number[i]; ns; ns = ns->by_number_next) {
-            capture_tap_init(&ns->tap, ns->number);
-            ns->tree.tap = &ns->tap.tap;
+            capture_observer_init(&ns->observer, ns->number);
+            ns->tree.observer = &ns->observer.observer;
         }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* namespaces: those of an open store, by name and by number (namespaces.c, ns_drop.c, ns_table.c). */
+/* namespaces: those of an open store, by name and by number (namespaces.c, ns_drop.c, ns_table.c).
+ * */
 #pragma once
 
 #include "capture.h"
@@ -26,8 +27,8 @@ struct ns {
     int64_t time;                /* its creation, ns */
     struct rwlock lock;          /* "namespace": guards the rest */
     struct tree tree;
-    struct capture_tap tap; /* of the tree, since the log is open */
-    uint64_t recorded_root; /* gate; what the last freeze recorded, */
+    struct capture_observer observer; /* of the tree, since the log is open */
+    uint64_t recorded_root;           /* freeze_lock; what the last freeze recorded, */
     struct usage recorded;  /* and of the tree's usage */
     uint64_t next_ino, ino_end; /* the numbers between are its own: ns_need_ino */
     uint64_t seq;  /* of its last change */
@@ -72,7 +73,7 @@ int ns_check_name(const char *name);
 int ns_create(struct txn *t, const char *name, uint32_t mode, const struct vfs_cred *cred);
 int ns_create_symlink(struct txn *t, const char *name, const char *target,
                       const struct vfs_cred *cred);
-/* Take gate (write) themselves. */
+/* Take freeze_lock (write) themselves. */
 int ns_branch(struct state *p, const char *from, const char *to, uint64_t *ret_seq,
               uint32_t *ret_number);
 /* -EBUSY with *ret_open files open unless `force`, or `only_empty`: then -ENOTEMPTY if it is
@@ -90,14 +91,16 @@ uint32_t ns_open_files(struct state *p, const char *name);
 int ns_next(struct state *p, const char *after, struct ns **ret_ns);
 /* By number, for readdir: live, number > after. */
 int ns_next_number(struct state *p, uint32_t after, struct ns **ret_ns);
-/* Numbers of inodes are the store's: a namespace takes them in runs, and nobody else gives what is in
- * its run. So no two files get one number, in whatever namespaces, and what both sides of a branch
- * have under one number is one file. A number that was given is in a frame of the log, and a run that
- * is in none is forgotten: so runs need no frames.
+/* Numbers of inodes are the store's: a namespace takes them in runs, and nobody else gives what is
+ * in its run. So no two files get one number, in whatever namespaces, and what both sides of a
+ * branch have under one number is one file. A number that was given is in a frame of the log, and a
+ * run that is in none is forgotten: so runs need no frames.
  *
- * After it, ns->next_ino is one. -ENOSPC: the store has given all there are. Needs ns->lock (write). */
+ * After it, ns->next_ino is one. -ENOSPC: the store has given all there are. Needs ns->lock
+ * (write). */
 int ns_need_ino(struct state *p, struct ns *ns);
-/* `ino` is used in it, whoever gave it. Where it was not the namespace's own, the run ends there. */
+/* `ino` is used in it, whoever gave it. Where it was not the namespace's own, the run ends there.
+ * */
 void ns_saw_ino(struct state *p, struct ns *ns, uint64_t ino);
 int ns_set_frozen(struct state *p, const char *name, bool frozen);
 int ns_set_verify(struct state *p, const char *name, bool on_open);
@@ -127,9 +130,9 @@ struct ns_records {
     struct ns_record *v;
     size_t count;
 };
-/* Encode what changed since the last freeze (gate held for writing). Kept until released. It counts
- * as changed until ns_table_frozen, with the gate held all the while: what fails between the two is
- * no loss. */
+/* Encode what changed since the last freeze (freeze_lock held for writing). Kept until released. It
+ * counts as changed until ns_table_frozen, with the freeze lock held all the while: what fails
+ * between the two is no loss. */
 int ns_table_freeze(struct state *p, struct ns_records *ret);
 void ns_table_frozen(struct state *p);
 int ns_records_write(const struct ns_records *r, struct kv_txn *t);

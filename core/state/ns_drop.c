@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * ns_drop: the instants that end a namespace: a drop, and a rename over an empty one; and those that
- * only rename. By force what is open in it then is kept for who has it open, with room in the log that was
- * taken before (orphan_adopt_all). What is open in an empty one was removed, and is kept already.
+ * ns_drop: the instants that end a namespace: a drop, and a rename over an empty one; and those
+ * that only rename. By force what is open in it then is kept for who has it open, with room in the
+ * log that was taken before (orphan_adopt_all). What is open in an empty one was removed, and is
+ * kept already.
  */
 #include "state.h"
 #include <errno.h>
@@ -17,7 +18,7 @@ static int is_empty(struct ns *ns)
     return err < 0 ? err : in.size ? -ENOTEMPTY : 0;
 }
 
-/* Needs gate and ns->lock (write). */
+/* Needs freeze_lock and ns->lock (write). */
 static int drop_locked(struct txn *t, struct ns *ns)
 {
     struct state *p = t->p;
@@ -137,8 +138,8 @@ static int replace(struct txn *t, const struct ns *ns, struct ns *other)
     return err;
 }
 
-static int rename_under_gate(struct txn *t, struct ns *ns, const char *newname, unsigned flags,
-                             struct ns **ret_replaced)
+static int rename_under_freeze_lock(struct txn *t, struct ns *ns, const char *newname,
+                                    unsigned flags, struct ns **ret_replaced)
 {
     struct state *p = t->p;
     char *copy = strdup(newname);
@@ -190,7 +191,7 @@ int ns_rename(struct state *p, const char *name, const char *newname, unsigned f
         return err;
     err = txn_begin_alone(p, 0, &t);
     if (err == 0)
-        err = rename_under_gate(&t, ns, newname, flags, &other);
+        err = rename_under_freeze_lock(&t, ns, newname, flags, &other);
     if (err == 0)
         err = state_changed(&t, NULL);
     txn_end(&t);

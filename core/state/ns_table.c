@@ -63,8 +63,8 @@ static int freeze_one(struct state *p, struct ns *ns, struct ns_records *ret)
     struct ns_fields f;
     uint8_t *bytes;
 
-    /* A change that failed half-way may have copied the root: the old one has lost its count. It may
-     * have put inodes, too. */
+    /* A change that failed half-way may have copied the root: the old one has lost its count. It
+     * may have put inodes, too. */
     if (!ns->live || (!ns->dirty && ns->tree.root == ns->recorded_root &&
                       usage_is(ns->tree.usage, ns->recorded)))
         return 0;
@@ -82,8 +82,8 @@ int ns_table_freeze(struct state *p, struct ns_records *ret)
     size_t at = 0;
     int err = 0;
 
-    rwlock_held_write(&p->gate);
-    WRITE_GUARD(&p->names.lock); /* a last ns_put frees without the gate */
+    rwlock_held_write(&p->freeze_lock);
+    WRITE_GUARD(&p->names.lock); /* a last ns_put frees without the freeze lock */
     for (size_t i = 0; i < NS_BUCKETS && err == 0; i++)
         for (struct ns *ns = p->names.by_number[i]; ns && err == 0; ns = ns->by_number_next)
             err = freeze_one(p, ns, ret);
@@ -96,7 +96,7 @@ int ns_table_freeze(struct state *p, struct ns_records *ret)
 
 void ns_table_frozen(struct state *p)
 {
-    rwlock_held_write(&p->gate);
+    rwlock_held_write(&p->freeze_lock);
     WRITE_GUARD(&p->names.lock);
     for (size_t i = 0; i < NS_BUCKETS; i++)
         for (struct ns *ns = p->names.by_number[i]; ns; ns = ns->by_number_next) {
@@ -191,7 +191,7 @@ static int load_one(struct state *p, uint32_t number, const void *val, size_t le
         return err;
     ns_set_fields(ns, number, &f);
     ns_saw_ino(p, ns, NS_ROOT_INO);
-    natives_note_verify(&p->natives, ns->verify);
+    passthrough_table_note_verify(&p->passthroughs, ns->verify);
     ns->dirty = false;
     WRITE_GUARD(&p->names.lock);
     ns_table_insert(&p->names, ns);

@@ -488,7 +488,7 @@ int slots_record(struct state *p, struct slot_list *ret)
     size_t max = p->contents.count;
     int err = 0;
 
-    rwlock_held_write(&p->gate);
+    rwlock_held_write(&p->freeze_lock);
     ret->freeze = ++p->contents.freezes;
     ret->v = calloc(max ? max : 1, sizeof(struct content *));
     if (!ret->v)

@@ -11,11 +11,11 @@
  *   "pool report"  pool_node.c    mutex   one report of a pool's node at a time, with its flush
  *   "flush run"    flush.c        mutex   without threads: one flush at a time
  *   "rotation"     coordinator.c  mutex   one rotation at a time
- *   "bury"         flush.c        mutex   one who deletes dead bytes at a time
+ *   "reclaim dead" flush.c        mutex   one who deletes dead bytes at a time
  *   "seal"         flush.c        mutex   one sealing pass or freeze at a time
  *   "content sync" seal.c, slots.c  mutex  who hashes, syncs or seals the slot of one content
  *   "gc"           gc.c           mutex   what a GC cycle knows; held over a removal, too
- *   "gate"         txn.c          rwlock  read: every change, from its first look to its last
+ *   "freeze"       txn.c          rwlock  read: every change, from its first look to its last
  *                                         write; write: branch, drop, rotate - the instants
  *   "drop step"    tree/drop.c    mutex   one step of the dropper at a time
  *   "inode"        vnodes.c       rwlock  read: reading bytes; write: changing bytes or size of one
@@ -23,7 +23,7 @@
  *   "namespace"    namespaces.c   rwlock  one namespace's tree; two: lower namespace number first
  *   "orphans"      vnodes.c       rwlock  the tree of unlinked inodes that are still open
  *   "names"        namespaces.c   rwlock  which namespaces exist, by name and number
- *   "inodes"       vnodes.c       mutex   the table of open inodes, and of those read natively
+ *   "inodes"       vnodes.c       mutex   the table of open inodes, and of those read by passthrough
  *   "content"      contents.c     mutex   the bytes of one unsealed content
  *   "contents"     contents.c     mutex   the table of unsealed contents
  *   "kv_writer"    kv/kv_lmdb.c   mutex   the one transaction, from its beginning to its end
@@ -41,7 +41,7 @@
  *   "packs sync"   object/packs_open.c mutex  one sync of packs at a time
  *   "packs"        object/packs.c mutex   which packs there are, their counts and handles
  *   "object files", "blob"        mutex, rwlock  object files kept open; the sums of one file
- *   "gone"         gone.c         mutex   attributes of inodes without a name; a leaf
+ *   "forgotten attrs"  forgotten_attrs.c mutex  attributes of inodes without a name; a leaf
  *   "events"       change.c       mutex   who waits for calls of state_events to end; a leaf, not
  *                                         held while one is called
  *   "log sync"     log_sync.c     mutex   who leads the log's sync, and who waits for it
@@ -49,7 +49,7 @@
  *   "log"          log.c          mutex   the frames of the log, and the room for them; a leaf
  *   "pool index"   pool_index.c   mutex   which view of the pool is asked; a leaf
  *   "pool node"    pool_node.c    mutex   what status says of reports and cycles; a leaf
- *   "shards thread", "touches", "blame"    mutexes, leaves
+ *   "shards thread", "lastuse", "blame"    mutexes, leaves
  *   "jobs"         jobs/jobs.c    mutex   which jobs there are; a leaf but for "workers"
  *   "scrub", "sweep", "met", "stuck", "last reply", "control session",
  *   "workers", "workers_group"    mutexes, leaves
@@ -66,17 +66,19 @@
  *
  * Who waits for a flush (fsync, drain, throttled writers) holds none of them.
  *
- * Which lock guards a field stands at the field, as GUARDED_BY(a), or in front of what the field is,
- * as "a; text": it is read and changed only with lock a held, changed with a held for writing.
- * (a, b): it is changed with both held, and read with either. "gate" alone is held for reading by
- * changes; "gate for writing" is the instants. A field of which nothing is said is set before others
- * can see its struct, or belongs to one thread; _Atomic ones need no lock. In front of a text "lock"
- * is the lock of the same struct. The lock of a struct is a field named `lock`, but for these:
+ * Which lock guards a field stands at the field, as GUARDED_BY(a), or in front of what the field
+ * is, as "a; text": it is read and changed only with lock a held, changed with a held for writing.
+ * (a, b): it is changed with both held, and read with either. "freeze" alone is held for reading by
+ * changes; "freeze_lock for writing" is the instants. A field of which nothing is said is set
+ * before others can see its struct, or belongs to one thread; _Atomic ones need no lock. In front
+ * of a text "lock" is the lock of the same struct. The lock of a struct is a field named `lock`,
+ * but for these:
  *
- *   "gate" state.gate, "settings" state.settings_lock, "events" state.events_lock
+ *   "freeze" state.freeze_lock, "settings" state.settings_lock, "events" state.events_lock
  *   "inode" vnode.io, "inodes" vnode_table.lock, "namespace" ns.lock, "names" ns_table.lock
  *   "content" content.io, "content sync" slot.sync, "contents" content_table.lock
- *   "flush run", "bury", "seal" flusher.run, .bury, .seal; "rotation" coordinator.rotation
+ *   "flush run", "reclaim dead", "seal" flusher.run, .reclaim_dead, .seal
+ *   "rotation" coordinator.rotation
  *   "drop step" drops.work, "packs sync" packs.sync_lock, "kv_writer" kv.writer
  *   "log sync", "log make" log.sync, log.make; "pool report" pool_node.report
  *   "last reply" control_of_store.last_reply_lock
@@ -91,7 +93,7 @@
 #include "disk.h"
 #include "drop.h"
 #include "gc.h"
-#include "gone.h"
+#include "forgotten_attrs.h"
 #include "held.h"
 #include "id.h"
 #include "identity.h"
@@ -102,7 +104,7 @@
 #include "map64.h"
 #include "met.h"
 #include "namespaces.h"
-#include "native.h"
+#include "passthrough_table.h"
 #include "ns_record.h"
 #include "objects.h"
 #include "record.h"
@@ -110,7 +112,7 @@
 #include "state_config.h"
 #include "state_hooks.h"
 #include "stuck.h"
-#include "touch.h"
+#include "lastuse.h"
 #include "tree.h"
 #include "txn.h"
 #include "vfs_types.h"
@@ -149,7 +151,7 @@ struct state {
     struct mutex events_lock;   /* "events" */
     struct cond events_left;
 
-    struct rwlock gate;    /* "gate" */
+    struct rwlock freeze_lock; /* "freeze" */
     _Atomic uint64_t seq;  /* of the last change */
     _Atomic uint64_t next_ino; /* from here on no namespace has a number of an inode */
     _Atomic bool readonly; /* a commit or a part of a start failed, and nobody knows how far */
@@ -169,7 +171,7 @@ struct state {
     struct workers *workers;
     const struct pool_member *shared; /* &shared_pool: the pool of bytes; NULL: a store alone */
     struct pool_member shared_pool;
-    struct pool_node *node; /* the store as a node of that pool (core/member); NULL: a store alone */
+    struct pool_node *node; /* the store as a node of that pool (core/member); NULL: alone */
     struct log *log;        /* NULL until the log that was found is replayed */
     uint64_t epoch;         /* of `log` */
     bool recovered;         /* the store had not been closed: there was a log to replay */
@@ -187,9 +189,9 @@ struct state {
 
     struct ns_table names;
     struct vnode_table vnodes;
-    struct native_table natives;
+    struct passthrough_table passthroughs;
     struct orphans orphans;
-    struct gone_table gone;
+    struct forgotten_attrs forgotten;
     struct content_table contents;
     struct settings settings;
     struct mutex settings_lock; /* "settings" */
@@ -197,7 +199,7 @@ struct state {
     _Atomic bool has_ghosts;       /* there are ghosts, or there were some since the start */
     _Atomic uint64_t logged;       /* bytes of frames since the last freeze */
     struct blames blames;
-    struct touches touches;
+    struct lastuse lastuse;
     struct met_of_store met;
     struct stuck stuck;
 

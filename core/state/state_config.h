@@ -42,8 +42,9 @@ struct state_events {
 struct pool_member {
     struct disk *disk; /* borrowed: the whole pool; config.disk is a route over it */
     unsigned node;     /* this store's number among the nodes: 1 ... POOL_NODE_MAX */
-    uint32_t life;     /* of the store, a new one at each open: 1 ... POOL_LIFE_MAX */
-    uint8_t token[16]; /* POOL_TOKEN_LEN; what nodes/N/node says as long as this life is its own */
+    uint32_t incarnation; /* of the store, a new one at each open: 1 ... POOL_INCARNATION_MAX */
+    uint8_t token
+        [16]; /* POOL_TOKEN_LEN; what nodes/N/node says as long as this incarnation is its own */
     struct id_key key; /* of all members: equal bytes have equal ids */
 };
 
@@ -76,7 +77,8 @@ struct state_config {
 };
 
 /* NULL: from now on nobody is told. What was set before is not used any more when it returns: it
- * waits for calls of it that have begun, so it is no business of such a call. One thread at once. */
+ * waits for calls of it that have begun, so it is no business of such a call. One thread at once.
+ * */
 void state_set_events(struct state *p, const struct state_events *events);
 /* As config.atime, from now on. Any thread. */
 void state_set_atime(struct state *p, unsigned how);

@@ -114,16 +114,16 @@ static int take_room(struct state *p, size_t bytes, bool wait, struct txn_room *
 
 /* ---- beginning and ending ---- */
 
-/* The gate is taken last. `small` and what is not counted yet stay as they are. */
+/* The freeze lock is taken last. `small` and what is not counted yet stay as they are. */
 static void open_txn(struct state *p, const struct txn_room *room, bool alone, struct txn *t)
 {
     if (alone)
-        rwlock_wrlock(&p->gate);
+        rwlock_wrlock(&p->freeze_lock);
     else
-        rwlock_rdlock(&p->gate);
+        rwlock_rdlock(&p->freeze_lock);
     t->p = p;
     t->ns = NULL;
-    t->far = NULL;
+    t->remote = NULL;
     t->alone = alone;
     t->request = request;
     t->reserved = *room;
@@ -131,7 +131,7 @@ static void open_txn(struct state *p, const struct txn_room *room, bool alone, s
     t->data = NULL;
     t->borrowed = t->bars = false;
     t->len = t->room = 0;
-    t->lent_count = t->lent_len = 0;
+    t->borrowed_count = t->borrowed_len = 0;
     t->error = 0;
     t->held_count = 0;
 }
@@ -180,9 +180,9 @@ void txn_end(struct txn *t)
     if (!t->borrowed)
         free(t->data);
     if (t->alone)
-        rwlock_wrunlock(&p->gate);
+        rwlock_wrunlock(&p->freeze_lock);
     else
-        rwlock_rdunlock(&p->gate);
+        rwlock_rdunlock(&p->freeze_lock);
     room_done(&t->reserved);
     ns_put(p, t->ns);
 }
@@ -192,30 +192,30 @@ void txn_end(struct txn *t)
 void ns_lock(struct txn *t, struct ns *ns)
 {
     rwlock_wrlock(&ns->lock);
-    ns->tap.txn = t;
+    ns->observer.txn = t;
 }
 
 void ns_unlock(struct ns *ns)
 {
-    ns->tap.txn = NULL;
+    ns->observer.txn = NULL;
     rwlock_wrunlock(&ns->lock);
 }
 
 void ns_guard_leave(struct ns **ns)
 {
-    capture_rest((*ns)->tap.txn, *ns);
+    capture_rest((*ns)->observer.txn, *ns);
     ns_unlock(*ns);
 }
 
 void orphans_lock(struct txn *t)
 {
     rwlock_wrlock(&t->p->orphans.lock);
-    t->p->orphans.tap.txn = t;
+    t->p->orphans.observer.txn = t;
 }
 
 void orphans_unlock(struct orphans *o)
 {
-    o->tap.txn = NULL;
+    o->observer.txn = NULL;
     rwlock_wrunlock(&o->lock);
 }
 

@@ -3,7 +3,7 @@
  * txn: one change of an open store, from the room for it in the log to its last frame.
  *
  *     TXN(t);
- *     int err = txn_begin(p, bytes, &t);   room in the log, memory to note it; then the gate (read)
+ *     int err = txn_begin(p, bytes, &t);   room in the log, and memory; then the freeze lock (read)
  *     if (err < 0)
  *         return err;                      nothing was changed
  *     NS_GUARD(&t, ns);
@@ -13,7 +13,7 @@
  *                                          truth, and the log must tell the same
  *
  * A txn is handed to all that changes something. A tree finds the txn that has it locked for
- * writing in its tap (ns_lock, orphans_lock).
+ * writing in its observer (ns_lock, orphans_lock).
  *
  * Frames are in the order of conflicting changes because they are appended under the locks that
  * keep those apart.
@@ -29,7 +29,7 @@
 #include <stdint.h>
 
 struct content;
-struct far;
+struct remote_bytes;
 struct ns;
 struct orphans;
 struct state;
@@ -44,8 +44,8 @@ struct txn_room {
 struct txn {
     struct state *p; /* NULL: not begun, or ended */
     struct ns *ns;   /* NULL, or given back by txn_end */
-    struct far *far; /* what was gathered for it; NULL: nothing */
-    bool alone;      /* the gate is held for writing */
+    struct remote_bytes *remote; /* what was gathered for it; NULL: nothing */
+    bool alone;                  /* the freeze lock is held for writing */
     uint64_t request; /* the kernel's number of the request that this is done for; 0: for none */
     struct txn_room reserved;
     size_t room_left; /* of it; frames that it is not enough for are a mistake of this program */
@@ -53,8 +53,8 @@ struct txn {
     uint8_t *data; /* of `room` bytes; NULL: in `small` */
     bool borrowed; /* `data` is the reserved memory */
     size_t len, room;
-    struct capture_lent lent[CAPTURE_LENT];
-    size_t lent_count, lent_len;
+    struct capture_borrowed pieces[CAPTURE_BORROWED];
+    size_t borrowed_count, borrowed_len;
     int error; /* an operation could not be noted */
     struct content *held[CAPTURE_HELD]; /* that wait for their frame */
     size_t held_count;
@@ -63,12 +63,12 @@ struct txn {
 };
 
 /* Room in the log for a change with so many bytes of data, and the memory to note it, both until
- * the end: where memory is short the change has not begun. Then the gate for reading. Before any
- * lock. If there is no room a flush makes some. What is done to any number of items takes no more
- * (items.c). -ENOSPC, -EDQUOT, -EIO, -EROFS, -EFBIG, -ENOMEM. -EWOULDWAIT: there is no room at once,
- * and this thread must not wait (nowait.h). */
+ * the end: where memory is short the change has not begun. Then the freeze lock for reading. Before
+ * any lock. If there is no room a flush makes some. What is done to any number of items takes no
+ * more (items.c). -ENOSPC, -EDQUOT, -EIO, -EROFS, -EFBIG, -ENOMEM. -EWOULDWAIT: there is no room at
+ * once, and this thread must not wait (nowait.h). */
 int txn_begin(struct state *p, size_t bytes, struct txn *ret);
-/* The same with the gate for writing: no other change is in flight. */
+/* The same with the freeze lock for writing: no other change is in flight. */
 int txn_begin_alone(struct state *p, size_t bytes, struct txn *ret);
 /* With the least room, as by a thread that must not wait. */
 int txn_begin_now(struct state *p, struct txn *ret);

@@ -27,9 +27,10 @@ enum vfs_open_flags {
     /* With VFS_TRUNC: who opens may not keep set-id bits. The kernel leaves that to us here alone:
      * the truncation is part of the open. */
     VFS_OPEN_KILL_SUID = 1 << 3,
-    VFS_NOATIME = 1 << 4,    /* reading through it leaves atime alone */
-    VFS_MAY_NATIVE = 1 << 5, /* the kernel can read it by itself (see "native reading" below) */
-    VFS_NATIVE_ALL = 1 << 6, /* also what may be written */
+    VFS_NOATIME = 1 << 4, /* reading through it leaves atime alone */
+    VFS_MAY_PASSTHROUGH =
+        1 << 5, /* the kernel can read it by itself (see "passthrough reading" below) */
+    VFS_PASSTHROUGH_ALL = 1 << 6, /* also what may be written */
 };
 
 enum vfs_set {
@@ -45,8 +46,8 @@ enum vfs_set {
     VFS_KILL_SUID = 1 << 9, /* drop set-uid, and set-gid where group-executable */
 };
 
-struct vfs_natives {
-    size_t open;           /* inodes that are open natively, */
+struct vfs_passthroughs {
+    size_t open;           /* inodes that are open by passthrough, */
     size_t sealed_by_disk; /* of these with fs-verity; */
     size_t closed;         /* and those that were, and may still be mapped */
 };

@@ -37,7 +37,7 @@ static struct vnode **bucket(struct state *p, uint64_t nodeid)
     return &p->vnodes.bucket[(h >> 40) % VNODE_BUCKETS];
 }
 
-static struct vnode *find(struct state *p, uint64_t nodeid)
+static struct vnode *find_vnode(struct state *p, uint64_t nodeid)
 {
     struct vnode *v = *bucket(p, nodeid);
 
@@ -50,7 +50,7 @@ static struct vnode *find(struct state *p, uint64_t nodeid)
 static struct vnode *take(struct state *p, uint64_t nodeid)
 {
     MUTEX_GUARD(&p->vnodes.lock);
-    struct vnode *v = find(p, nodeid);
+    struct vnode *v = find_vnode(p, nodeid);
 
     if (v)
         v->refs++;
@@ -61,7 +61,7 @@ static struct vnode *take(struct state *p, uint64_t nodeid)
 static struct vnode *insert(struct state *p, struct vnode *fresh)
 {
     MUTEX_GUARD(&p->vnodes.lock);
-    struct vnode *v = find(p, fresh->nodeid), **b = bucket(p, fresh->nodeid);
+    struct vnode *v = find_vnode(p, fresh->nodeid), **b = bucket(p, fresh->nodeid);
 
     if (v) {
         v->refs++;
@@ -162,7 +162,7 @@ void vnode_close(struct state *p, struct vnode *v, bool write, bool *ret_last)
 bool vnode_is_open(struct state *p, uint64_t nodeid, bool for_writing)
 {
     MUTEX_GUARD(&p->vnodes.lock);
-    struct vnode *v = find(p, nodeid);
+    struct vnode *v = find_vnode(p, nodeid);
 
     return v && (for_writing ? v->writers : v->opens) > 0;
 }
@@ -248,7 +248,7 @@ static int adopt(struct state *p, struct ns *ns, struct vnode *v)
     struct key_range all = range_of_inode(vfs_node_ino(v->nodeid));
     uint64_t serial;
     int err;
-    ORPHANS_GUARD(ns->tap.txn);
+    ORPHANS_GUARD(ns->observer.txn);
 
     serial = p->orphans.next_ino++;
     err = items_copy(p, &ns->tree, all, &p->orphans.tree, serial);
@@ -263,7 +263,7 @@ int orphan_create(struct state *p, struct vnode *v, const struct inode *in, bool
     uint64_t serial;
     int err;
     rwlock_held_write(&v->ns->lock);
-    ORPHANS_GUARD(v->ns->tap.txn);
+    ORPHANS_GUARD(v->ns->observer.txn);
     serial = p->orphans.next_ino++;
     err = inode_store(&p->orphans.tree, serial, in);
     if (err == 0) {
@@ -279,7 +279,7 @@ int orphan_return(struct state *p, struct vnode *v)
     uint64_t ino = vfs_node_ino(v->nodeid), serial;
     int err;
     rwlock_held_write(&v->ns->lock);
-    ORPHANS_GUARD(v->ns->tap.txn);
+    ORPHANS_GUARD(v->ns->observer.txn);
     serial = v->orphan;
     err = items_copy(p, orphans, range_of_inode(serial), t, ino);
     if (err < 0)

@@ -41,7 +41,7 @@ struct vnode_table {
 struct orphans {
     struct rwlock lock; /* "orphans" */
     struct tree tree GUARDED_BY(orphans);
-    struct capture_tap tap GUARDED_BY(orphans);
+    struct capture_observer observer GUARDED_BY(orphans);
     uint64_t next_ino GUARDED_BY(orphans);
 };
 

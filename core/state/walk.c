@@ -59,7 +59,7 @@ static int find_leaf(struct walk *w, struct key k, struct leaf *ret)
     return 0;
 }
 
-static int visit(struct walk *w, const struct leaf *l, struct key *k, unsigned *left)
+static int visit_item(struct walk *w, const struct leaf *l, struct key *k, unsigned *left)
 {
     const uint8_t *p = l->page->data;
     bool found;
@@ -91,7 +91,7 @@ static int piece(struct walk *w, struct key *k)
         if (err < 0)
             return err;
         if (l.page) {
-            err = visit(w, &l, k, &left);
+            err = visit_item(w, &l, k, &left);
             pages_put(w->tree->pages, l.page);
         }
         if (err == 0 && left > 0) { /* the leaf is done */

@@ -187,7 +187,7 @@ static int read_meta(struct state *p, struct store_record *ret_state)
 /* Numbers of packs, too, are given in a life of the store's own. */
 static uint64_t next_pack(const struct state *p, const struct store_record *s)
 {
-    return p->shared ? pool_number(p->shared->node, p->shared->life, 1) : s->next_pack;
+    return p->shared ? pool_number(p->shared->node, p->shared->incarnation, 1) : s->next_pack;
 }
 
 /* A damaged record is one shard that cannot be asked; the others can. */
@@ -215,7 +215,7 @@ static int open_objects(struct state *p)
     struct objects_pool pool = {.find = pool_node_find, .ctx = p};
 
     if (p->shared) {
-        pool.prefix = pool_number(p->shared->node, p->shared->life, 0);
+        pool.prefix = pool_number(p->shared->node, p->shared->incarnation, 0);
         config.pool = &pool;
     }
     return objects_open(&config, &p->objects);
@@ -330,13 +330,13 @@ static int open_workers(struct state *p)
 
 static void init_locks(struct state *p)
 {
-    rwlock_init(&p->gate, "gate");
+    rwlock_init(&p->freeze_lock, "freeze");
     rwlock_init(&p->names.lock, "names");
     rwlock_init(&p->orphans.lock, "orphans");
     mutex_init(&p->vnodes.lock, "inodes");
-    natives_init(p);
+    passthrough_table_init(p);
     flush_know_limits(p);
-    mutex_init(&p->gone.lock, "gone");
+    mutex_init(&p->forgotten.lock, "forgotten attrs");
     mutex_init(&p->contents.lock, "contents");
     TAILQ_INIT(&p->contents.dirty);
     mutex_init(&p->settings_lock, "settings");
@@ -346,7 +346,7 @@ static void init_locks(struct state *p)
     durable_init(p);
     mutex_init(&p->flush->lock, "flush");
     mutex_init(&p->flush->run, "flush run");
-    mutex_init(&p->flush->bury, "bury");
+    mutex_init(&p->flush->reclaim_dead, "reclaim dead");
     mutex_init(&p->flush->seal, "seal");
     cond_init(&p->flush->wake);
     cond_init(&p->flush->done);
@@ -361,7 +361,7 @@ static void init_locks(struct state *p)
     cond_init(&p->shards_thread->look);
     cond_init(&p->shards_thread->looked);
     mutex_init(&p->blames.lock, "blame");
-    mutex_init(&p->touches.lock, "touches");
+    mutex_init(&p->lastuse.lock, "lastuse");
     mutex_init(&p->sweep->lock, "sweep");
     mutex_init(&p->met.lock, "met");
     cond_init(&p->jobs->changed);
@@ -476,8 +476,8 @@ void store_abandon(struct state *p)
     flush_release(p);
     contents_release(p);
     replay_slots_release(&p->slots_left->slots);
-    natives_release(p);
-    gone_release(p);
+    passthrough_table_release(p);
+    forgotten_attrs_release(p);
     ns_table_release(p);
     drops_close(p->drops);
     log_close(p->log);
@@ -489,7 +489,7 @@ void store_abandon(struct state *p)
     refs_close(p->refs);
     pages_close(p->pages);
     map64_release(&p->settings_changed);
-    touches_release(p);
+    lastuse_release(p);
     stuck_release(p);
     strbuf_release(&p->scrub->lines);
     met_release(p);

@@ -52,8 +52,8 @@ static int open_directory(const char *path)
 
 /* ---- what tells a store from any directory ---- */
 
-/* 0 it is a store we know, -EPROTO one of another version, -ENOENT none, -EUCLEAN damaged. `ret` may
- * be NULL. */
+/* 0 it is a store we know, -EPROTO one of another version, -ENOENT none, -EUCLEAN damaged. `ret`
+ * may be NULL. */
 static int check_identity(int dirfd, struct store_text *ret)
 {
     CLEANUP_FREE char *text = NULL;
@@ -401,7 +401,7 @@ static int no_store(int dirfd, const char *path, char why[STORE_WHY])
                 path, path);
 }
 
-static int look(int dirfd, const char *path, struct store_text *ret, char why[STORE_WHY])
+static int look_at_store(int dirfd, const char *path, struct store_text *ret, char why[STORE_WHY])
 {
     struct stat st;
     int err = check_identity(dirfd, ret);
@@ -433,7 +433,7 @@ int store_explain(const char *path, char why[STORE_WHY])
                     path, path);
     if (fd < 0)
         return fail(fd, why, "cannot open the store %s: %s", path, strerror(-fd));
-    return look(fd, path, NULL, why);
+    return look_at_store(fd, path, NULL, why);
 }
 
 int store_dir_open(const char *path, unsigned flags, const char *purpose, const char *at,
@@ -446,13 +446,14 @@ int store_dir_open(const char *path, unsigned flags, const char *purpose, const 
 
     if (s.dirfd < 0)
         return fail(s.dirfd, why, "cannot open the store %s: %s", path, strerror(-s.dirfd));
-    err = look(s.dirfd, path, &text, why);
+    err = look_at_store(s.dirfd, path, &text, why);
     if (err == 0)
         err = check_own(s.dirfd, path, flags, why);
     if (err == 0)
         s.lockfd = take_lock(s.dirfd, path, flags, purpose, at, why);
     if (err == 0)
-        err = s.lockfd < 0 ? s.lockfd : look(s.dirfd, path, &text, why); /* another had it */
+        err =
+            s.lockfd < 0 ? s.lockfd : look_at_store(s.dirfd, path, &text, why); /* another had it */
     if (err == 0)
         err = check_features(&text, path, writes, why);
     if (err == 0)

@@ -172,7 +172,7 @@ static int identify_or_create(struct disk *disk, const char *path, struct pool_i
 
 static int join(struct disk *disk, const char *label, struct pool_home *home, char why[STORE_WHY])
 {
-    struct pool_who who = {.life = 1, .when = clock_now(clock_real())};
+    struct pool_who who = {.incarnation = 1, .when = clock_now(clock_real())};
     char reason[POOL_WHY] = "";
     int err = make_token(who.token);
 
@@ -183,7 +183,7 @@ static int join(struct disk *disk, const char *label, struct pool_home *home, ch
         return fail(err, why, "cannot join the pool %s: %s", home->path,
                     *reason ? reason : strerror(-err));
     home->node = who.node;
-    home->life = who.life;
+    home->incarnation = who.incarnation;
     memcpy(home->token, who.token, sizeof home->token);
     memcpy(home->before, who.token, sizeof home->before);
     return 0;
@@ -194,7 +194,7 @@ int store_pool_join(int dirfd, const char *url, const char *label, unsigned flag
                     struct id_key *ret_key)
 {
     struct pool_identity identity;
-    struct pool_home home = {.life = 1};
+    struct pool_home home = {.incarnation = 1};
     struct disk *disk = NULL;
     int err = find_directory(url, why, home.path);
 
@@ -280,10 +280,11 @@ static bool is_entered(const struct pool_home *home)
     return memcmp(home->token, home->before, sizeof home->token) == 0;
 }
 
-/* The pool is in its life `life`: whether it is the store or the pool that was put back. */
-static int stale(const char *path, const struct pool_home *home, uint32_t life, char why[STORE_WHY])
+/* The pool is in its incarnation `life`: whether it is the store or the pool that was put back. */
+static int stale(const char *path, const struct pool_home *home, uint32_t incarnation,
+                 char why[STORE_WHY])
 {
-    if (life >= home->life)
+    if (incarnation >= home->incarnation)
         return fail(-ESTALE, why,
                     "the store %s is a copy, or was restored from a backup: in the pool %s another "
                     "one goes on as node %u; make a new store, and copy the files from there",
@@ -312,11 +313,11 @@ static int check_node(struct store_dir *s, const char *path, const struct pool_h
                     home->node, path, r == -EUCLEAN ? "its file is damaged" : strerror(-r));
     if (memcmp(ret_who->token, home->token, POOL_TOKEN_LEN) != 0 &&
         memcmp(ret_who->token, home->before, POOL_TOKEN_LEN) != 0)
-        return stale(path, home, ret_who->life, why);
+        return stale(path, home, ret_who->incarnation, why);
     return 0;
 }
 
-/* ---- a new life ---- */
+/* ---- a new incarnation ---- */
 
 /* Where the pool's disk knows no locks the tokens must do. */
 static int lock_node(struct store_dir *s, int poolfd, const char *path,
@@ -337,11 +338,11 @@ static int lock_node(struct store_dir *s, int poolfd, const char *path,
                 path, home->node, home->path);
 }
 
-static int claim_life(struct disk *pool, const struct pool_home *home)
+static int claim_incarnation(struct disk *pool, const struct pool_home *home)
 {
     char claim[16], name[DISK_NAME_MAX + 1];
 
-    snprintf(claim, sizeof claim, CLAIM "%05x", (unsigned)home->life);
+    snprintf(claim, sizeof claim, CLAIM "%05x", (unsigned)home->incarnation);
     pool_node_path(home->node, claim, name);
     return pool_file_put(pool, home->node, name, "", 0, POOL_PUT);
 }
@@ -355,10 +356,11 @@ static int remove_claim(const char *name, void *ctx)
 {
     const struct claims *c = ctx;
     char path[DISK_NAME_MAX + 1];
-    uint64_t life;
+    uint64_t incarnation;
 
     if (strncmp(name, CLAIM, strlen(CLAIM)) != 0 ||
-        pool_file_number(name + strlen(CLAIM), 5, &life) < 0 || life >= c->home->life)
+        pool_file_number(name + strlen(CLAIM), 5, &incarnation) < 0 ||
+        incarnation >= c->home->incarnation)
         return 0;
     pool_node_path(c->home->node, name, path);
     return pool_file_unlink(c->pool, path);
@@ -375,38 +377,40 @@ static void remove_claims(struct disk *pool, const struct pool_home *home)
 }
 
 /* Step 7. */
-static int enter_life(struct store_dir *s, struct pool_home *home)
+static int enter_incarnation(struct store_dir *s, struct pool_home *home)
 {
     memcpy(home->before, home->token, sizeof home->before);
     return write_home(s->dirfd, home);
 }
 
 /* Steps 3 to 7. 1: somebody else is the node. */
-static int begin_life(struct store_dir *s, struct pool_home *home, const struct pool_who *was)
+static int begin_incarnation(struct store_dir *s, struct pool_home *home,
+                             const struct pool_who *was)
 {
     struct pool_who who = *was, now;
     int err = make_token(home->token);
 
-    home->life = (home->life > was->life ? home->life : was->life) + 1;
+    home->incarnation =
+        (home->incarnation > was->incarnation ? home->incarnation : was->incarnation) + 1;
     memcpy(home->before, was->token, sizeof home->before);
     if (err == 0)
         err = pool_node_settle(s->pool.disk, home->node);
     if (err == 0)
         err = write_home(s->dirfd, home);
     if (err == 0)
-        err = claim_life(s->pool.disk, home);
+        err = claim_incarnation(s->pool.disk, home);
     if (err == 0)
         err = pool_node_read(s->pool.disk, home->node, &now);
     if (err < 0)
         return err == -EEXIST ? 1 : err;
     if (memcmp(now.token, was->token, sizeof now.token) != 0)
         return 1;
-    who.life = home->life;
+    who.incarnation = home->incarnation;
     who.when = clock_now(clock_real());
     memcpy(who.token, home->token, sizeof who.token);
     err = pool_node_write(s->pool.disk, &who);
     if (err == 0)
-        err = enter_life(s, home);
+        err = enter_incarnation(s, home);
     if (err == 0)
         err = pool_node_tidy(s->pool.disk, home->node);
     return err;
@@ -421,14 +425,14 @@ static int become_node(struct store_dir *s, int poolfd, const char *path, struct
         r = check_node(s, path, home, who, why); /* again: nobody else comes in between */
     if (r < 0)
         return r;
-    if (home->life >= POOL_LIFE_MAX || who->life >= POOL_LIFE_MAX)
+    if (home->incarnation >= POOL_INCARNATION_MAX || who->incarnation >= POOL_INCARNATION_MAX)
         return fail(-EOVERFLOW, why,
                     "the store %s was opened %u times, which is as often as a "
                     "node of a pool can be; make a new one",
-                    path, POOL_LIFE_MAX);
-    r = begin_life(s, home, who);
+                    path, POOL_INCARNATION_MAX);
+    r = begin_incarnation(s, home, who);
     if (r == 1)
-        return stale(path, home, home->life, why);
+        return stale(path, home, home->incarnation, why);
     if (r < 0)
         return fail(r, why, "the store %s cannot begin to use its pool %s: %s", path, home->path,
                     strerror(-r));
@@ -478,7 +482,7 @@ int store_pool_open(struct store_dir *s, const char *path, unsigned flags, char 
     if (err < 0)
         return err;
     s->pool.node = home.node;
-    s->pool.life = home.life;
+    s->pool.incarnation = home.incarnation;
     memcpy(s->pool.token, home.token, sizeof s->pool.token);
     err = disk_route_open(s->own, s->pool.disk, home.node, &s->disk);
     return err < 0 ? fail(err, why, "cannot open %s: %s", path, strerror(-err)) : 0;

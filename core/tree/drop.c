@@ -4,7 +4,7 @@
  * it changed: it is short by construction.
  */
 #include "array.h"
-#include "breathe.h"
+#include "yield_cpu.h"
 #include "drop.h"
 #include "item.h"
 #include "lock.h"
@@ -116,7 +116,7 @@ static int work_off(struct drops *d, uint64_t no)
 {
     struct tree_page *p;
     uint32_t count;
-    breathe();
+    yield_cpu();
     /* Counted down first: an owner of the other reference may be letting go at the same time, and
      * one of the two must see the zero. */
     int err = pages_add_count(d->pages, no, -1, &count);
@@ -238,7 +238,7 @@ int drops_write(struct drops *d, size_t n, struct kv_txn *t)
     return err;
 }
 
-void drops_thaw(struct drops *d, size_t n)
+void drops_retire(struct drops *d, size_t n)
 {
     MUTEX_GUARD(&d->lock);
     const struct batch *b = last_changed(d, n);
@@ -305,7 +305,7 @@ void drops_close(struct drops *d)
 {
     if (!d)
         return;
-    drops_thaw(d, d->batches);
+    drops_retire(d, d->batches);
     free(d->queue.v);
     mutex_destroy(&d->lock);
     mutex_destroy(&d->work);

@@ -26,7 +26,7 @@ void drops_close(struct drops *d); /* NULL is fine */
 /* Give up one reference on a root (0: nothing to do). */
 int drops_push(struct drops *d, uint64_t root);
 /* Work off up to `budget` entries. *ret_done: how many; 0 when the queue is empty. The caller holds
- * the gate so that no commit happens within. */
+ * the freeze lock so that no commit happens within. */
 int drops_step(struct drops *d, unsigned budget, unsigned *ret_done);
 /* Entries waiting, and the one that is being worked off: with 0 all is done. Waits for no step. */
 size_t drops_left(struct drops *d);
@@ -38,4 +38,4 @@ uint64_t drops_freed(const struct drops *d);
 /* Its part in a commit: as of pages. */
 int drops_freeze(struct drops *d);
 int drops_write(struct drops *d, size_t n, struct kv_txn *t);
-void drops_thaw(struct drops *d, size_t n);
+void drops_retire(struct drops *d, size_t n);

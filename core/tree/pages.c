@@ -578,7 +578,7 @@ int pages_write(struct pages *ps, size_t n, struct kv_txn *t)
     return err < 0 ? err : layer_write(ps->counts, n, t);
 }
 
-void pages_thaw(struct pages *ps, size_t n)
+void pages_retire(struct pages *ps, size_t n)
 {
     {
         MUTEX_GUARD(&ps->lock);
@@ -586,7 +586,7 @@ void pages_thaw(struct pages *ps, size_t n)
             batch_release(ps, &ps->batch[i]);
         ps->batches -= n;
         memmove(ps->batch, ps->batch + n, ps->batches * sizeof *ps->batch);
-        layer_thaw(ps->counts, n);
+        layer_retire(ps->counts, n);
     }
     cache_trim_all(ps);
 }

@@ -6,7 +6,7 @@
  * may change it, and only in memory: a change makes it dirty, the next commit writes it under the
  * same number. Numbers are never reused. Its checksum is checked when it is loaded.
  *
- *     clean ──pages_modify──> dirty ──pages_freeze──> frozen ──commit, pages_thaw──> clean
+ *     clean ──pages_modify──> dirty ──pages_freeze──> frozen ──commit, pages_retire──> clean
  *                               ^                        │
  *                               └──pages_modify (copies)─┘
  *
@@ -72,8 +72,8 @@ bool pages_is_idle(struct pages *ps, uint64_t no);
 
 size_t pages_dirty_bytes(struct pages *ps); /* dirty and frozen; in each generation it stands in */
 
-/* Its part in a commit: layer.h. Freeze with all changes shut out; write and thaw from one thread
+/* Its part in a commit: layer.h. Freeze with all changes shut out; write and retire from one thread
  * at a time. */
 int pages_freeze(struct pages *ps);
 int pages_write(struct pages *ps, size_t n, struct kv_txn *t);
-void pages_thaw(struct pages *ps, size_t n);
+void pages_retire(struct pages *ps, size_t n);

@@ -28,11 +28,12 @@
 
 struct drops; /* drop.h */
 
-/* Told of each item after it was put or deleted in a tree that has the tap, by the caller's thread.
+/* Told of each item after it was put or deleted in a tree that has the observer, by the caller's
+ * thread.
  */
-struct tree_tap {
-    void (*put)(const struct tree_tap *tap, struct key k, const void *val, size_t len);
-    void (*del)(const struct tree_tap *tap, struct key k);
+struct tree_observer {
+    void (*put)(const struct tree_observer *observer, struct key k, const void *val, size_t len);
+    void (*del)(const struct tree_observer *observer, struct key k);
 };
 
 struct tree {
@@ -40,7 +41,7 @@ struct tree {
     struct refs *refs;
     uint64_t root;              /* page number; 0: empty */
     struct usage usage;         /* of its inodes; of a root that was found: what one was told */
-    const struct tree_tap *tap; /* borrowed; NULL: nobody is told */
+    const struct tree_observer *observer; /* borrowed; NULL: nobody is told */
 };
 
 /* Copies the value; *ret_len is its length, also with -ERANGE (does not fit `cap`). */

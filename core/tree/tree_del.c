@@ -177,7 +177,7 @@ int tree_del(struct tree *t, struct key k)
 {
     int err = tree_del_untold(t, k);
 
-    if (err == 0 && t->tap)
-        t->tap->del(t->tap, k);
+    if (err == 0 && t->observer)
+        t->observer->del(t->observer, k);
     return err;
 }

@@ -19,9 +19,9 @@ bool tree_path_is_owned(const struct tree_path *path);
 int tree_own_page(struct tree *t, struct tree_page *parent, unsigned slot, struct tree_page **page);
 /* A page found below `parent` has the level it must have, or damage could lead in a circle. */
 int tree_check_level(const struct tree_page *p, unsigned depth, const struct tree_page *parent);
-/* tree_put, and no tap is told. */
+/* tree_put, and no observer is told. */
 int tree_put_untold(struct tree *t, struct key k, const void *val, size_t len);
-/* tree_del, and no tap is told. */
+/* tree_del, and no observer is told. */
 int tree_del_untold(struct tree *t, struct key k);
 /* Before the last slot of the path's last page goes: every page above that will lose a child. */
 int tree_ready_to_unhang(struct tree *t, struct tree_path *path);

@@ -321,8 +321,8 @@ int tree_put_untold(struct tree *t, struct key k, const void *val, size_t len)
 
 static int tell_put(struct tree *t, struct key k, const void *val, size_t len, int err)
 {
-    if (err == 0 && t->tap)
-        t->tap->put(t->tap, k, val, len);
+    if (err == 0 && t->observer)
+        t->observer->put(t->observer, k, val, len);
     return err;
 }
 

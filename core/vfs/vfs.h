@@ -13,9 +13,10 @@
  * give; damage is -EIO and a report. Threads: all calls from any thread.
  *
  * Changes wait where too much is in memory, and where disk or log are full; closing or cutting a
- * large file may copy some of it; what is on another shard is read from there; what is read natively
- * may have to be verified first, or let go. A thread that must not wait (nowait.h) hears -EWOULDWAIT
- * instead, and nothing was changed. vfs_fallocate is several changes: it is for others.
+ * large file may copy some of it; what is on another shard is read from there; what is read by
+ * passthrough may have to be verified first, or let go. A thread that must not wait (nowait.h)
+ * hears -EWOULDWAIT instead, and nothing was changed. vfs_fallocate is several changes: it is for
+ * others.
  */
 #pragma once
 
@@ -162,20 +163,20 @@ int vfs_setxattr(struct state *p, uint64_t nodeid, const char *name, const void 
 /* -ENODATA; an ACL that is not there is fine. */
 int vfs_removexattr(struct state *p, uint64_t nodeid, const char *name);
 
-/* ---- native reading (native.h) ----
+/* ---- passthrough reading (passthrough_table.h) ----
  *
  * A file that nobody may write, and that is one large sealed object, the kernel can read by itself
- * from the object's file. Such an open is native: so are then all others to read it until the last
- * is released, and until nobody maps it any more it is -ETXTBSY to change its bytes or size. That is
- * said only after waiting for 50 ms: a close is told of later. Without VFS_MAY_NATIVE an inode that
- * is open natively is -ESTALE to readers: the kernel then asks again, by an open. In a namespace with
- * verify=open all bytes are verified first; -EUCLEAN.
- * Reading moves atime when the file is opened: what is read we do not see.
+ * from the object's file. Such an open is passthrough: so are then all others to read it until the
+ * last is released, and until nobody maps it any more it is -ETXTBSY to change its bytes or size.
+ * That is said only after waiting for 50 ms: a close is told of later. Without VFS_MAY_PASSTHROUGH
+ * an inode that is open by passthrough is -ESTALE to readers: the kernel then asks again, by an
+ * open. In a namespace with verify=open all bytes are verified first; -EUCLEAN. Reading moves atime
+ * when the file is opened: what is read we do not see.
  */
-bool vfs_is_native(const struct vfs_file *f);
-/* The object's file; borrowed, good until the release. Only of a native one. */
-int vfs_native_fd(const struct vfs_file *f);
-/* It is read through us after all, as an open that is not native. */
-void vfs_not_native(struct vfs_file *f);
+bool vfs_is_passthrough(const struct vfs_file *f);
+/* The object's file; borrowed, good until the release. Only of a passthrough one. */
+int vfs_passthrough_fd(const struct vfs_file *f);
+/* It is read through us after all, as an open that is not passthrough. */
+void vfs_not_passthrough(struct vfs_file *f);
 
 int vfs_statfs(struct state *p, struct disk_space *ret);

@@ -126,7 +126,7 @@ static int load_any(struct state *p, uint64_t nodeid, struct inode *ret, struct 
     if (err == 0) {
         err = inode_load(it.tree, it.ino, ret);
         if (err == -ESTALE)
-            err = gone_load(p, nodeid, ret);
+            err = forgotten_attrs_load(p, nodeid, ret);
         if (err == 0)
             attr_fill(v->ns, vfs_node_ino(nodeid), ret, attr);
         items_unlock(p, &it);
@@ -238,13 +238,13 @@ static int set_items(struct txn *t, struct vnode *v, struct setting_of *s, struc
     err = inode_load(it.tree, it.ino, &in);
     gone = err == -ESTALE;
     if (gone)
-        err = gone_load(p, v->nodeid, &in);
+        err = forgotten_attrs_load(p, v->nodeid, &in);
     if (err == 0 && set & ~(unsigned)VFS_SET_SIZE) {
         old = in;
         apply(p, set, s->want, &in);
         s->killed = set & VFS_KILL_SUID && old.mode & ~in.mode & (S_ISUID | S_ISGID);
         if (gone) {
-            gone_keep(p, v->nodeid, &in);
+            forgotten_attrs_keep(p, v->nodeid, &in);
         } else {
             err = change_done(t, it.ns, store_attrs(p, &it, set, &old, &in));
         }
@@ -269,20 +269,20 @@ static int set_vnode(struct state *p, struct vnode *v, struct setting_of *s, str
     return err < 0 ? err : set_items(&t, v, s, ret);
 }
 
-/* The size of what is read natively stays. */
+/* The size of what is read by passthrough stays. */
 static int set_size(struct state *p, struct vnode *v, struct setting_of *s, struct vfs_attr *ret)
 {
-    int err = file_is_work(p, v) ? -EWOULDWAIT : native_cut_begin(p, v);
+    int err = file_is_work(p, v) ? -EWOULDWAIT : passthrough_file_cut_begin(p, v);
 
-    for (unsigned i = 0; err == -ETXTBSY && i < NATIVE_TRIES; i++) {
-        err = native_pause();
+    for (unsigned i = 0; err == -ETXTBSY && i < PASSTHROUGH_TRIES; i++) {
+        err = passthrough_pause();
         if (err == 0)
-            err = native_cut_begin(p, v);
+            err = passthrough_file_cut_begin(p, v);
     }
     if (err < 0)
         return err;
     err = set_vnode(p, v, s, ret);
-    native_cut_end(p, v);
+    passthrough_file_cut_end(p, v);
     if (err == 0 && !vnode_is_open(p, v->nodeid, true))
         file_consolidate(p, v); /* no close will come */
     return err;

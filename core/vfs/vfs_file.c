@@ -10,7 +10,7 @@
 #include "flush.h"
 #include "vfs.h"
 #include "vfs_file_impl.h"
-#include "vfs_far.h"
+#include "vfs_remote.h"
 #include "nowait.h"
 #include "report.h"
 #include <errno.h>
@@ -118,19 +118,19 @@ static int map_range(const struct items *it, const struct inode *in, uint64_t of
     return 0;
 }
 
-static bool is_away(struct state *p, uint64_t object)
+static bool is_unreachable(struct state *p, uint64_t object)
 {
     struct entry e;
 
     return object && refs_entry(p->refs, object, true, NULL, &e) == 0 && entry_is_ghost(&e);
 }
 
-bool file_is_away(struct state *p, struct vnode *v, uint64_t off, size_t len)
+bool file_is_unreachable(struct state *p, struct vnode *v, uint64_t off, size_t len)
 {
     struct items it;
     struct inode in;
     struct map m;
-    bool away = false;
+    bool unreachable = false;
 
     if (!atomic_load_explicit(&p->has_ghosts, memory_order_relaxed) ||
         items_lock(p, v, NULL, &it) < 0)
@@ -139,11 +139,11 @@ bool file_is_away(struct state *p, struct vnode *v, uint64_t off, size_t len)
     if (inode_load(it.tree, it.ino, &in) == 0)
         (void)map_range(&it, &in, off, len < READ_STEP ? len : READ_STEP, &m);
     items_unlock(p, &it);
-    for (size_t i = 0; i < m.count && !away; i++)
-        away = is_away(p, m.piece[i].object);
-    for (size_t i = 0; i < m.patches && !away; i++)
-        away = is_away(p, m.patch[i].object);
-    return away;
+    for (size_t i = 0; i < m.count && !unreachable; i++)
+        unreachable = is_unreachable(p, m.piece[i].object);
+    for (size_t i = 0; i < m.patches && !unreachable; i++)
+        unreachable = is_unreachable(p, m.patch[i].object);
+    return unreachable;
 }
 
 static int read_piece(struct state *p, const struct piece *piece, uint8_t *buf, struct reader *r)
@@ -218,7 +218,7 @@ ssize_t file_read(struct state *p, struct vnode *v, void *buf, size_t len, uint6
         if (err == -ENOENT)
             err = read_again(p, v, (uint8_t *)buf + done, want, off + done, &n, r);
         if (err == -EUCLEAN)
-            atomic_store(&p->natives.damage, true);
+            atomic_store(&p->passthroughs.damage, true);
         if (err < 0)
             return err;
         done += n;
@@ -244,10 +244,10 @@ static ssize_t read_once(struct vfs_file *f, void *buf, size_t len, uint64_t off
 
 static ssize_t read_all(struct vfs_file *f, void *buf, size_t len, uint64_t off, bool cached)
 {
-    struct reader r = {.far = NULL};
+    struct reader r = {.remote = NULL};
     ssize_t n = read_once(f, buf, len, off, cached, &r);
 
-    if (n == -EHOSTUNREACH && far_wait(f->p, r.away))
+    if (n == -EHOSTUNREACH && remote_bytes_wait(f->p, r.unreachable))
         n = read_once(f, buf, len, off, cached, &r);
     if (n == -EHOSTUNREACH)
         n = -EIO;
@@ -306,7 +306,7 @@ static bool let_go(struct vfs_file *f)
 
     if (f->uncached)
         atomic_fetch_sub(&f->v->uncached, 1);
-    vfs_not_native(f);
+    vfs_not_passthrough(f);
     vnode_close(f->p, f->v, f->write, &last);
     return last;
 }
@@ -332,7 +332,7 @@ static int close_unlinked(struct vfs_file *f)
         return err;
     if (!let_go(f) || !is_unlinked(f->v))
         return 0;
-    native_forget(f->p, f->v->nodeid);
+    passthrough_file_forget(f->p, f->v->nodeid);
     if (err < 0)
         tell_kept(err);
     else
@@ -382,33 +382,34 @@ static int check_open(struct vnode *v, unsigned flags, struct inode *ret)
     return flags & (VFS_WRITE | VFS_TRUNC) && v->ns->frozen ? -EROFS : 0;
 }
 
-static int count_open(struct state *p, struct vnode *v, unsigned flags, struct native_candidate *c,
-                      struct inode *in, struct native **ret_native)
+static int count_open(struct state *p, struct vnode *v, unsigned flags,
+                      struct passthrough_candidate *c, struct inode *in,
+                      struct passthrough_file **ret_passthrough)
 {
     READ_GUARD(&v->ns->lock); /* so that no unlink slips in between */
     int err = v->ns->target ? -ELOOP : check_open(v, flags, in);
 
     c->verify = v->ns->verify;
-    return err < 0 ? err : native_count_open(p, v, in, flags, c, ret_native);
+    return err < 0 ? err : passthrough_file_count_open(p, v, in, flags, c, ret_passthrough);
 }
 
 static int open_vnode(struct state *p, struct vnode *v, unsigned flags, struct inode *in,
-                      struct native **ret_native)
+                      struct passthrough_file **ret_passthrough)
 {
-    struct native_candidate c = {.tried = false};
-    int err = count_open(p, v, flags, &c, in, ret_native);
+    struct passthrough_candidate c = {.tried = false};
+    int err = count_open(p, v, flags, &c, in, ret_passthrough);
 
     if (err == -EAGAIN) {
-        err = native_prepare(p, in, &c);
+        err = passthrough_file_prepare(p, in, &c);
         if (err == 0)
-            err = count_open(p, v, flags, &c, in, ret_native);
+            err = count_open(p, v, flags, &c, in, ret_passthrough);
     }
-    for (unsigned i = 0; err == -ETXTBSY && i < NATIVE_TRIES; i++) {
-        err = native_pause();
+    for (unsigned i = 0; err == -ETXTBSY && i < PASSTHROUGH_TRIES; i++) {
+        err = passthrough_pause();
         if (err == 0)
-            err = count_open(p, v, flags, &c, in, ret_native);
+            err = count_open(p, v, flags, &c, in, ret_passthrough);
     }
-    native_candidate_release(p, &c);
+    passthrough_candidate_release(p, &c);
     return err;
 }
 
@@ -416,7 +417,7 @@ int vfs_open(struct state *p, uint64_t nodeid, unsigned flags, struct vfs_file *
 {
     struct vfs_file *f = calloc(1, sizeof *f);
     struct vfs_attr zero = {0}, attr;
-    struct native *native = NULL;
+    struct passthrough_file *passthrough = NULL;
     struct inode in;
     struct vnode *v;
     int err = f ? nodeid == VFS_ROOT ? -EISDIR : vnode_get(p, nodeid, &v) : -ENOMEM;
@@ -425,10 +426,10 @@ int vfs_open(struct state *p, uint64_t nodeid, unsigned flags, struct vfs_file *
         free(f);
         return err;
     }
-    err = open_vnode(p, v, flags, &in, &native);
+    err = open_vnode(p, v, flags, &in, &passthrough);
     *f = (struct vfs_file){.p = p,
                            .v = v,
-                           .native = native,
+                           .passthrough = passthrough,
                            .write = flags & VFS_WRITE,
                            .noatime = flags & VFS_NOATIME};
     vnode_put(p, v);
@@ -436,8 +437,8 @@ int vfs_open(struct state *p, uint64_t nodeid, unsigned flags, struct vfs_file *
         free(f);
         return err;
     }
-    touch_opened(p, nodeid, &in);
-    if (native && !f->noatime)
+    lastuse_note_open(p, nodeid, &in);
+    if (passthrough && !f->noatime)
         atime_touch(p, v);
     if (flags & VFS_TRUNC)
         err =
@@ -513,7 +514,7 @@ int vfs_open_object(struct state *p, const struct id *id, struct vfs_file **ret_
         refs_unhold(p->refs, number);
         return entry_is_sealed(&e) && e.count ? -ENOMEM : -ENOENT;
     }
-    touch_object(p, number);
+    lastuse_note_object(p, number);
     *f = (struct vfs_file){.p = p, .object = number};
     *ret_file = f;
     return 0;
@@ -543,23 +544,23 @@ int vfs_release(struct vfs_file *f)
     return close_file(f);
 }
 
-/* ---- native reading ---- */
+/* ---- passthrough reading ---- */
 
-bool vfs_is_native(const struct vfs_file *f)
+bool vfs_is_passthrough(const struct vfs_file *f)
 {
-    return f->native;
+    return f->passthrough;
 }
 
-int vfs_native_fd(const struct vfs_file *f)
+int vfs_passthrough_fd(const struct vfs_file *f)
 {
-    return blob_fd(f->native->blob);
+    return blob_fd(f->passthrough->blob);
 }
 
-void vfs_not_native(struct vfs_file *f)
+void vfs_not_passthrough(struct vfs_file *f)
 {
-    if (f->native)
-        native_close(f->p, f->native);
-    f->native = NULL;
+    if (f->passthrough)
+        passthrough_file_close(f->p, f->passthrough);
+    f->passthrough = NULL;
 }
 
 /* ---- sharing ---- */

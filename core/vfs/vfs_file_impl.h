@@ -9,9 +9,9 @@
 ssize_t file_read(struct state *p, struct vnode *v, void *buf, size_t len, uint64_t off,
                   struct reader *r);
 /* Are some of these bytes (of the first MiB of them) on another shard? Holding nothing. */
-bool file_is_away(struct state *p, struct vnode *v, uint64_t off, size_t len);
-/* Write part of a step: *ret_len bytes, at least one. Needs the gate (read) and v->io (write), not
- * the namespace's lock. */
+bool file_is_unreachable(struct state *p, struct vnode *v, uint64_t off, size_t len);
+/* Write part of a step: *ret_len bytes, at least one. Needs the freeze lock (read) and v->io
+ * (write), not the namespace's lock. */
 int file_write_step(struct txn *t, struct vnode *v, const uint8_t *buf, size_t len, uint64_t off,
                     size_t *ret_len);
 /* The same with zeros that are no data: the pages that it covers are a hole. */
@@ -24,8 +24,8 @@ int file_writable(struct vfs_file *f);
  * failure leaves it as it is, and so does a thread that must not wait. Holding nothing
  * (vfs_whole.c). */
 void file_consolidate(struct state *p, struct vnode *v);
-/* Must this thread leave it to another, since it must not wait (nowait.h), and there may be bytes to
- * be moved: has it extents, or is it a large sealed object? Before the change. */
+/* Must this thread leave it to another, since it must not wait (nowait.h), and there may be bytes
+ * to be moved: has it extents, or is it a large sealed object? Before the change. */
 bool file_is_work(struct state *p, struct vnode *v);
 /* Bytes past what the item calls valid are not the file's: cut before they would show. */
 int content_cut_stale(struct txn *t, struct content *c, uint64_t valid);
@@ -95,8 +95,8 @@ struct punch {
 int extents_punch(const struct items *it, struct inode *in, struct punch *u, unsigned budget);
 /* After extents or patches have gone: none left, no need to look for any. Does not store `in`. */
 int extents_settle(const struct items *it, struct inode *in);
-/* By how much more (or, wrapping around, less) is stored in the grains at `from` up to `end` because
- * of their extents. */
+/* By how much more (or, wrapping around, less) is stored in the grains at `from` up to `end`
+ * because of their extents. */
 int bytes_of_extents(const struct items *it, const struct inode *in, uint64_t from, uint64_t end,
                      uint64_t *ret);
 /* Where the extent is that has `count` others between it and `off`; UINT64_MAX: nowhere. */
@@ -108,11 +108,11 @@ int extents_cut(struct state *p, const struct items *it, struct inode *in, uint6
 
 /* ---- patches (vfs_patches.c); as above ----
  *
- * A few bytes written into a grain that may not change in place, because it is sealed or shared, become
- * a patch: a content of its own that overrides them. Patches lie only upon what is stored of a grain,
- * begin at a page, do not overlap, and end within their grain. So what is stored and where holes are
- * they do not change; but whoever makes a grain end earlier, or gives it other bytes, must take away
- * (after that, under the same hold of the lock) what lay upon it. */
+ * A few bytes written into a grain that may not change in place, because it is sealed or shared,
+ * become a patch: a content of its own that overrides them. Patches lie only upon what is stored of
+ * a grain, begin at a page, do not overlap, and end within their grain. So what is stored and where
+ * holes are they do not change; but whoever makes a grain end earlier, or gives it other bytes,
+ * must take away (after that, under the same hold of the lock) what lay upon it. */
 
 struct patch {
     uint64_t at;     /* offset in the file */
@@ -130,8 +130,9 @@ bool patch_fits(const struct grain *g, struct pages_of u, unsigned count);
 /* A new patch, or one with another content. Stores `in` instead of `was`: both or none. */
 int patch_set(const struct items *it, const struct inode *was, struct inode *in, uint64_t at,
               const struct extent *e);
-/* The patches of [from, end) go, and of one that lies across `from` what is behind it; none lies across
- * `end`. They are few: those of a grain, or of PUNCH_AT_ONCE. `base`: only those upon the base. */
+/* The patches of [from, end) go, and of one that lies across `from` what is behind it; none lies
+ * across `end`. They are few: those of a grain, or of PUNCH_AT_ONCE. `base`: only those upon the
+ * base. */
 int patches_punch(const struct items *it, const struct inode *in, uint64_t from, uint64_t end,
                   bool base);
 /* The same of all behind `from`, however many there are. */
@@ -139,9 +140,9 @@ int patches_cut(struct state *p, const struct items *it, const struct inode *in,
 
 /* ---- maps of holes (vfs_holes.c); as above ----
  *
- * Which pages of a grain are holes, of those that are stored whole: their bytes are zeros, and count
- * neither as data nor as stored. Whoever changes such bytes, or makes a grain end before them, takes
- * the map away before that. */
+ * Which pages of a grain are holes, of those that are stored whole: their bytes are zeros, and
+ * count neither as data nor as stored. Whoever changes such bytes, or makes a grain end before
+ * them, takes the map away before that. */
 
 /* Of the grain at `at`; 0: there is none. */
 int holes_load(const struct items *it, const struct inode *in, uint64_t at, uint32_t *ret);

@@ -11,7 +11,7 @@
 struct vfs_file {
     struct state *p;
     struct vnode *v;       /* referenced and open; NULL for an object */
-    struct native *native; /* NULL: read through us */
+    struct passthrough_file *passthrough; /* NULL: read through us */
     bool write, noatime;
     _Atomic bool uncached;
     uint64_t object; /* held; of an object opened by id */
@@ -32,14 +32,14 @@ static inline void vfs_remember(struct ns *ns)
     atomic_fetch_add(&ns->nlookup, 1);
 }
 
-/* Begin a change in the namespace of `nodeid`: throttle, room in the log, gate (read), namespace
- * found; its lock is the caller's business. */
+/* Begin a change in the namespace of `nodeid`: throttle, room in the log, freeze_lock (read),
+ * namespace found; its lock is the caller's business. */
 int change_begin(struct state *p, uint64_t nodeid, struct txn *ret);
 /* The same for what gives space back: it goes on where a full disk lets nothing be flushed. */
 int change_begin_removal(struct state *p, uint64_t nodeid, struct txn *ret);
 
 /* May the inode be changed, as far as its namespace goes? What is unlinked belongs to none. Asked
- * with the gate held the answer stays true until it is let go. */
+ * with the freeze lock held the answer stays true until it is let go. */
 static inline int vnode_changeable(const struct vnode *v)
 {
     return v->ns->frozen && !v->orphan ? -EROFS : 0;
@@ -77,7 +77,8 @@ int acl_make(struct state *p, struct ns *ns, uint64_t dir_ino, const struct inod
 /* After chmod: the access ACL of an inode that may have one says `mode`, too. */
 int acl_follow_mode(struct state *p, struct items *it, uint32_t mode);
 
-/* ---- changing what a file's inode names (vfs_write.c); v->io (write) and the gate held ---- */
+/* ---- changing what a file's inode names (vfs_write.c); v->io (write) and the freeze lock held
+ * ---- */
 int file_truncate(struct txn *t, struct vnode *v, uint64_t size);
 /* Drop set-uid, and set-gid where group-executable. */
 bool inode_kill_suid(struct inode *in);

@@ -16,7 +16,7 @@
 #define COOKIE_DOTDOT 2
 #define COOKIE_BASE 3 /* + the permuted rest of the key, below 2^62 */
 
-struct listing {
+struct inode_listing {
     struct state *p;
     struct ns *ns; /* NULL: the root */
     bool plus;
@@ -25,7 +25,7 @@ struct listing {
 };
 
 /* Give one entry to the caller; false: no room. Counts the kernel's reference on `plus`. */
-static bool give(struct listing *l, struct ns *ns, struct vfs_dirent *d, const char *name)
+static bool give(struct inode_listing *l, struct ns *ns, struct vfs_dirent *d, const char *name)
 {
     bool dots = !strcmp(name, ".") || !strcmp(name, "..");
 
@@ -37,8 +37,8 @@ static bool give(struct listing *l, struct ns *ns, struct vfs_dirent *d, const c
     return true;
 }
 
-static int list_dots(struct listing *l, const struct inode *dir, uint64_t ino, uint64_t *cookie,
-                     bool *ret_full)
+static int list_dots(struct inode_listing *l, const struct inode *dir, uint64_t ino,
+                     uint64_t *cookie, bool *ret_full)
 {
     uint32_t number = l->ns->number;
     uint64_t up = ino == NS_ROOT_INO ? VFS_ROOT : vfs_node(number, dir->parent);
@@ -68,7 +68,7 @@ static uint64_t rest_behind(const struct state *p, uint64_t cookie)
     return permute_62_back(&p->cookie_key, cookie - COOKIE_BASE) + 1;
 }
 
-static int list_entry(struct listing *l, const struct tree_cursor *c, bool *ret_full)
+static int list_entry(struct inode_listing *l, const struct tree_cursor *c, bool *ret_full)
 {
     char name[VFS_NAME_MAX + 1];
     struct vfs_dirent d = {.cookie = cookie_of(l->p, tree_cursor_key(c))};
@@ -94,7 +94,7 @@ static int list_entry(struct listing *l, const struct tree_cursor *c, bool *ret_
     return 0;
 }
 
-static int list_tree(struct listing *l, uint64_t ino, uint64_t cookie)
+static int list_tree(struct inode_listing *l, uint64_t ino, uint64_t cookie)
 {
     struct tree_cursor c = TREE_CURSOR_INIT;
     struct inode dir;
@@ -121,7 +121,7 @@ static int list_tree(struct listing *l, uint64_t ino, uint64_t cookie)
 }
 
 /* The root: cookies are namespace numbers, so they too outlive other entries. */
-static int list_root(struct listing *l, uint64_t cookie)
+static int list_root(struct inode_listing *l, uint64_t cookie)
 {
     struct ns *ns;
     bool more = true;
@@ -163,7 +163,7 @@ static int list_root(struct listing *l, uint64_t cookie)
 int vfs_readdir(struct state *p, uint64_t nodeid, uint64_t cookie, bool plus, vfs_dirent_fn *fn,
                 void *ctx)
 {
-    struct listing l = {p, NULL, plus, fn, ctx};
+    struct inode_listing l = {p, NULL, plus, fn, ctx};
     int err;
 
     if (node_is_root(nodeid))

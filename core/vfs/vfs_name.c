@@ -286,10 +286,10 @@ static int make(struct state *p, uint64_t parent, const char *name, struct inode
 }
 
 /* Its mode and ACLs, as of anything made in that directory. Needs ns->lock. */
-static int dress_nameless(struct state *p, struct vnode *v, uint64_t dir_ino,
-                          const struct inode *dir, const struct vfs_cred *cred, struct inode *in)
+static int tmpfile_init(struct state *p, struct vnode *v, uint64_t dir_ino, const struct inode *dir,
+                        const struct vfs_cred *cred, struct inode *in)
 {
-    struct txn *t = v->ns->tap.txn;
+    struct txn *t = v->ns->observer.txn;
     struct items to = {.tree = &p->orphans.tree, .ns = v->ns, .txn = t, .orphan = true};
     int err;
     ORPHANS_GUARD(t);
@@ -323,7 +323,7 @@ static int add_nameless(struct state *p, struct ns *ns, uint64_t dir_ino, struct
     inode_inherit(p, &dir, cred, in);
     err = orphan_create(p, v, in, linkable);
     if (err == 0)
-        err = dress_nameless(p, v, dir_ino, &dir, cred, in);
+        err = tmpfile_init(p, v, dir_ino, &dir, cred, in);
     if (err < 0) {
         vnode_put(p, v);
         return err;
@@ -644,7 +644,7 @@ void vfs_forget(struct state *p, uint64_t nodeid, uint64_t count)
 {
     struct ns *ns = ns_get_any(p, vfs_node_ns(nodeid));
 
-    gone_forget(p, nodeid);
+    forgotten_attrs_forget(p, nodeid);
     if (!ns)
         return;
     atomic_fetch_sub(&ns->nlookup, count);

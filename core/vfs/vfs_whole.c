@@ -25,8 +25,8 @@
 
 /* ---- what of it is seen ---- */
 
-/* Is at least half of the file changed? An extent is a grain, also of what lies beyond the base, and
- * a patch its bytes and a page more: small ones are pieces to look for, too. */
+/* Is at least half of the file changed? An extent is a grain, also of what lies beyond the base,
+ * and a patch its bytes and a page more: small ones are pieces to look for, too. */
 static int count_changed(const struct items *it, const struct inode *in, bool *ret_mostly)
 {
     struct tree_cursor c = TREE_CURSOR_INIT;
@@ -201,7 +201,7 @@ static int copy_grain(struct state *p, struct vnode *v, uint64_t version, uint64
     err = v->version == version ? find_base(p, v, pos, &g) : -EAGAIN;
     if (err < 0)
         return err;
-    n = file_read(p, v, buf, g.bytes, g.at, &(struct reader){.far = NULL});
+    n = file_read(p, v, buf, g.bytes, g.at, &(struct reader){.remote = NULL});
     if (n != (ssize_t)g.bytes)
         return n < 0 ? (int)n : -EUCLEAN;
     err = content_new(&t, v->nodeid, g.at, &c);
@@ -256,7 +256,7 @@ static int copy_whole(struct state *p, struct vnode *v, struct content *c, uint6
         ssize_t n;
         {
             READ_GUARD(&v->io);
-            n = file_read(p, v, buf, COPY_STEP, at, &(struct reader){.far = NULL});
+            n = file_read(p, v, buf, COPY_STEP, at, &(struct reader){.remote = NULL});
         }
         err = n < 0 ? (int)n : n ? write_piece(p, c, buf, (size_t)n, at) : 0;
     }

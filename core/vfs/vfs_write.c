@@ -9,15 +9,15 @@
  *                                                or, of a little in a grain, a patch
  *
  * "Only it names" is decided by the tree: tree_own makes the item's page this namespace's own,
- * which counts what a branch shares; then the count tells. The gate (read) keeps any branch out
- * from that look until the bytes are written, v->io keeps `ln`, sharing and other writers out.
+ * which counts what a branch shares; then the count tells. The freeze lock (read) keeps any branch
+ * out from that look until the bytes are written, v->io keeps `ln`, sharing and other writers out.
  *
  * Three steps: plan with the namespace's lock, move bytes without it, record with it again.
  */
 #include "flush.h"
 #include "vfs.h"
 #include "vfs_file_impl.h"
-#include "vfs_far.h"
+#include "vfs_remote.h"
 #include "io.h"
 #include "nowait.h"
 #include <errno.h>
@@ -39,7 +39,7 @@ struct vfs_stale {
 };
 
 /* How a write comes. */
-struct way {
+struct write_mode {
     bool back;               /* pages of a cache */
     struct vfs_stale *stale; /* for a write past it; taken if one is left, else the caller's */
     bool left;
@@ -219,7 +219,7 @@ static int fill_fresh(struct vnode *v, const struct plan *plan, uint64_t off)
     if (!old)
         return -ENOMEM;
     n = file_read(plan->t->p, v, old, plan->old_valid, plan->start,
-                  &(struct reader){.far = plan->t->far});
+                  &(struct reader){.remote = plan->t->remote});
     if (n > 0)
         err = content_write(plan->t, plan->c, old, (size_t)n, 0);
     free(old);
@@ -258,7 +258,8 @@ static uint64_t end_before(const struct plan *plan, const struct inode *was)
                            : was->valid;
 }
 
-/* Pages that were written are data; those that were skipped, so that zeros were stored, are holes. */
+/* Pages that were written are data; those that were skipped, so that zeros were stored, are holes.
+ * */
 static int record_holes(struct items *it, const struct plan *plan, uint64_t from, struct inode *in)
 {
     int err = from < plan->off ? holes_dig(it, in, from, plan->off) : 0;
@@ -334,7 +335,7 @@ static int write_step(struct plan *plan, struct vnode *v, const uint8_t *buf)
     if (err == 0)
         err = fill_fresh(v, plan, off);
     if (err == 0)
-        err = content_write_lent(t, plan->c, buf, plan->len, off - plan->start);
+        err = content_write_borrowed(t, plan->c, buf, plan->len, off - plan->start);
     if (err == 0)
         err = record(v, plan, off + plan->len);
     plan_end(plan, err);
@@ -390,28 +391,29 @@ static size_t stale_part(const struct vnode *v, uint64_t off, size_t len, bool *
     return len;
 }
 
-/* Needs the gate and v->io. Part of it; *ret_len bytes. */
-static int write_part(struct txn *t, struct vfs_file *f, const struct way *way, const uint8_t *buf,
-                      size_t len, uint64_t off, size_t *ret_len)
+/* Needs the freeze lock and v->io. Part of it; *ret_len bytes. */
+static int write_part(struct txn *t, struct vfs_file *f, const struct write_mode *write_mode,
+                      const uint8_t *buf, size_t len, uint64_t off, size_t *ret_len)
 {
     bool stale = false;
 
-    *ret_len = way->back ? stale_part(f->v, off, len, &stale) : len;
+    *ret_len = write_mode->back ? stale_part(f->v, off, len, &stale) : len;
     return stale ? 0 : file_write_step(t, f->v, buf, *ret_len, off, ret_len);
 }
 
 /* Who reads it from here on sees what was written. Needs v->io. */
-static void leave_stale(struct vnode *v, struct way *way, uint64_t off, size_t len)
+static void leave_stale(struct vnode *v, struct write_mode *write_mode, uint64_t off, size_t len)
 {
-    if (!way->stale || len == 0 || !atomic_load_explicit(&v->read_beside, memory_order_relaxed))
+    if (!write_mode->stale || len == 0 ||
+        !atomic_load_explicit(&v->read_beside, memory_order_relaxed))
         return;
-    *way->stale = (struct vfs_stale){.v = v, .off = off, .end = off + len, .next = v->stale};
-    v->stale = way->stale;
-    way->left = true;
+    *write_mode->stale = (struct vfs_stale){.v = v, .off = off, .end = off + len, .next = v->stale};
+    v->stale = write_mode->stale;
+    write_mode->left = true;
 }
 
-static ssize_t write_near(struct vfs_file *f, struct way *way, const void *buf, size_t len,
-                          uint64_t off, struct far *far)
+static ssize_t write_near(struct vfs_file *f, struct write_mode *write_mode, const void *buf,
+                          size_t len, uint64_t off, struct remote_bytes *remote)
 {
     TXN(t);
     struct state *p = f->p;
@@ -424,36 +426,37 @@ static ssize_t write_near(struct vfs_file *f, struct way *way, const void *buf, 
         err = txn_begin(p, len + WRITE_ROOM, &t);
     if (err < 0)
         return err;
-    t.far = far;
+    t.remote = remote;
     WRITE_GUARD(&f->v->io);
     err = vnode_changeable(f->v);
     f->v->version++;
     while (done < len && err == 0) {
-        err = write_part(&t, f, way, (const uint8_t *)buf + done, len - done, off + done, &n);
+        err =
+            write_part(&t, f, write_mode, (const uint8_t *)buf + done, len - done, off + done, &n);
         if (err == 0)
             done += n;
     }
-    leave_stale(f->v, way, off, done);
+    leave_stale(f->v, write_mode, off, done);
     return done ? (ssize_t)done : err;
 }
 
 /* What it keeps of another shard's bytes comes first. */
-static ssize_t write_some(struct vfs_file *f, struct way *way, const void *buf, size_t len,
-                          uint64_t off)
+static ssize_t write_some(struct vfs_file *f, struct write_mode *write_mode, const void *buf,
+                          size_t len, uint64_t off)
 {
-    struct far far;
+    struct remote_bytes remote;
     int err;
     ssize_t n;
 
-    far_init(&far);
-    err = f->write ? far_begin(f->p, f->v, off, len, &far) : 0;
-    n = err < 0 ? err : write_near(f, way, buf, len, off, &far);
-    far_end(&far);
+    remote_bytes_init(&remote);
+    err = f->write ? remote_bytes_begin(f->p, f->v, off, len, &remote) : 0;
+    n = err < 0 ? err : write_near(f, write_mode, buf, len, off, &remote);
+    remote_bytes_end(&remote);
     return n == -EHOSTUNREACH ? -EIO : n;
 }
 
-static ssize_t write_all(struct vfs_file *f, struct way *way, const void *buf, size_t len,
-                         uint64_t off)
+static ssize_t write_all(struct vfs_file *f, struct write_mode *write_mode, const void *buf,
+                         size_t len, uint64_t off)
 {
     size_t done = 0;
 
@@ -461,12 +464,12 @@ static ssize_t write_all(struct vfs_file *f, struct way *way, const void *buf, s
         return f->write ? -EFBIG : -EBADF;
     do {
         size_t want = len - done < WRITE_AT_ONCE ? len - done : WRITE_AT_ONCE;
-        ssize_t n = write_some(f, way, (const uint8_t *)buf + done, want, off + done);
+        ssize_t n = write_some(f, write_mode, (const uint8_t *)buf + done, want, off + done);
 
         if (n < 0 && io_is_short((int)n)) {
             int err = flush_short(f->p);
             if (err == 0)
-                n = write_some(f, way, (const uint8_t *)buf + done, want, off + done);
+                n = write_some(f, write_mode, (const uint8_t *)buf + done, want, off + done);
             else if (err == -EWOULDWAIT)
                 n = err;
         }
@@ -481,33 +484,34 @@ static ssize_t write_all(struct vfs_file *f, struct way *way, const void *buf, s
 
 ssize_t vfs_write(struct vfs_file *f, const void *buf, size_t len, uint64_t off)
 {
-    return write_all(f, &(struct way){.back = false}, buf, len, off);
+    return write_all(f, &(struct write_mode){.back = false}, buf, len, off);
 }
 
 ssize_t vfs_write_back(struct vfs_file *f, const void *buf, size_t len, uint64_t off)
 {
-    return write_all(f, &(struct way){.back = true}, buf, len, off);
+    return write_all(f, &(struct write_mode){.back = true}, buf, len, off);
 }
 
 /* One lock of the file, so that it leaves one range: in pieces, if it is very much. */
 ssize_t vfs_write_uncached(struct vfs_file *f, const void *buf, size_t len, uint64_t off,
                            struct vfs_stale **ret_stale)
 {
-    struct way way = {.stale = malloc(sizeof *way.stale)};
+    struct write_mode write_mode = {.stale = malloc(sizeof *write_mode.stale)};
 
     if (!atomic_load(&f->uncached)) { /* who read it so far was not noted */
         vfs_set_uncached(f);
         atomic_store(&f->v->read_beside, true);
     }
-    ssize_t n = way.stale ? write_all(f, &way, buf, len < WRITE_AT_ONCE ? len : WRITE_AT_ONCE, off)
-                          : -ENOMEM;
+    ssize_t n = write_mode.stale
+                    ? write_all(f, &write_mode, buf, len < WRITE_AT_ONCE ? len : WRITE_AT_ONCE, off)
+                    : -ENOMEM;
 
-    *ret_stale = way.left ? way.stale : NULL;
-    if (way.left) {
-        way.stale->p = f->p;
+    *ret_stale = write_mode.left ? write_mode.stale : NULL;
+    if (write_mode.left) {
+        write_mode.stale->p = f->p;
         vnode_hold(f->p, f->v);
     } else {
-        free(way.stale);
+        free(write_mode.stale);
     }
     return n;
 }

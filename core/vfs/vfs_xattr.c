@@ -46,7 +46,7 @@ static int name_kind(const char *name, enum name_kind *ret)
 
 static int read_object(struct state *p, uint64_t object, uint8_t *buf, size_t len)
 {
-    struct reader r = {.far = NULL};
+    struct reader r = {.remote = NULL};
 
     for (size_t done = 0; done < len;) {
         ssize_t n = content_read(p, object, buf + done, len - done, done, &r);
@@ -202,13 +202,13 @@ int xattr_change(struct state *p, struct items *it, struct inode *in, struct key
 
 /* ---- the names ---- */
 
-struct listing {
+struct xattr_listing {
     char *buf;
     size_t cap, used; /* used: also of what did not fit */
     bool trusted;
 };
 
-static void list_name(struct listing *l, const char *name, size_t len)
+static void list_name(struct xattr_listing *l, const char *name, size_t len)
 {
     if (!l->trusted && len > 8 && !memcmp(name, "trusted.", 8))
         return;
@@ -219,7 +219,7 @@ static void list_name(struct listing *l, const char *name, size_t len)
     l->used += len + 1;
 }
 
-static int list_names(const struct items *it, struct listing *l)
+static int list_names(const struct items *it, struct xattr_listing *l)
 {
     struct tree_cursor c = TREE_CURSOR_INIT;
     struct key first = key_make(it->ino, ITEM_XATTR, 0);
@@ -243,7 +243,7 @@ static int list_names(const struct items *it, struct listing *l)
 /* A name more must not make a list that listxattr(2) cannot give. */
 static int check_list(const struct items *it, const char *name)
 {
-    struct listing l = {.trusted = true};
+    struct xattr_listing l = {.trusted = true};
     int err = list_names(it, &l);
 
     if (err < 0)
@@ -328,7 +328,7 @@ ssize_t vfs_getxattr(struct state *p, uint64_t nodeid, const char *name, void *b
 
 ssize_t vfs_listxattr(struct state *p, uint64_t nodeid, char *buf, size_t cap, bool trusted)
 {
-    struct listing l = {.buf = buf, .cap = cap, .trusted = trusted};
+    struct xattr_listing l = {.buf = buf, .cap = cap, .trusted = trusted};
     struct vnode *v;
     struct items it;
     bool any;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * vfs_xattr_impl: attributes and ACLs of an inode whose tree is locked (items_lock; for writing
- * where something changes, then with the gate, too).
+ * where something changes, then with the freeze lock, too).
  */
 #pragma once
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "below.h"
 
-#include "breathe.h"
+#include "yield_cpu.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -110,5 +110,5 @@ void below_all(void)
         return;
     keep_io_priority();
     if (pthread_setschedparam(pthread_self(), SCHED_IDLE, &none) == 0) /* without it: slower */
-        breathe_is_needed();
+        yield_cpu_is_needed();
 }

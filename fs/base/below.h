@@ -4,9 +4,9 @@
  * CPU.
  *
  * A CPU on which nothing but threads of this class run counts as idle when the kernel looks for a
- * place for a thread that wakes (select_idle_sibling). So who waits for the answer of a ring's thread
- * (ring.h) goes on where it is. Else it is moved to a CPU that sleeps, which costs more than most
- * requests: 41 us a lookup instead of 15, on two CPUs of a virtual machine.
+ * place for a thread that wakes (select_idle_sibling). So who waits for the answer of a ring's
+ * thread (ring.h) goes on where it is. Else it is moved to a CPU that sleeps, which costs more than
+ * most requests: 41 us a lookup instead of 15, on two CPUs of a virtual machine.
  *
  * But next to threads of the usual class one of this class gets a 340th of a CPU: beside two busy
  * loops, in one group with them, a lookup took 185 ms on average, and the rings' threads alone in
@@ -19,7 +19,7 @@
  *     beside a busy process on each CPU 12 ms for an fsync instead of 3.7 (ext4: 3.5). It is made
  *     before: only root may leave this class again.
  *
- * Nor do they preempt one another: see breathe.h.
+ * Nor do they preempt one another: see yield_cpu.h.
  *
  * What they read and write keeps its priority, which the kernel would else take from the class.
  */
@@ -27,8 +27,8 @@
 
 #include <stdbool.h>
 
-/* The calling thread, before it makes those that are to inherit it. Where the group is not its own nothing
- * happens. */
+/* The calling thread, before it makes those that are to inherit it. Where the group is not its own
+ * nothing happens. */
 void below_all(void);
 
 /* Is the process a group of its own for the scheduler? */

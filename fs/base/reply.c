@@ -38,9 +38,9 @@ bool fs_must_seal(fuse_req_t req)
     return true;
 }
 
-struct timespec fs_time(int64_t ns)
+struct timespec fs_time(int64_t time_ns)
 {
-    struct timespec t = {.tv_sec = ns / NSEC_PER_SEC, .tv_nsec = ns % NSEC_PER_SEC};
+    struct timespec t = {.tv_sec = time_ns / NSEC_PER_SEC, .tv_nsec = time_ns % NSEC_PER_SEC};
     if (t.tv_nsec < 0) {
         t.tv_sec--;
         t.tv_nsec += NSEC_PER_SEC;

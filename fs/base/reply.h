@@ -26,7 +26,7 @@ int fs_errno(int64_t r);
 /* r: 0 or -errno; -EWOULDWAIT gives the request to a thread that may wait (serve.h). */
 void fs_reply_err(fuse_req_t req, int64_t r);
 /* Times before 1970 round down, so that tv_nsec is never negative. */
-struct timespec fs_time(int64_t ns);
+struct timespec fs_time(int64_t time_ns);
 void fs_stat(const struct vfs_attr *a, struct stat *ret);
 /* Seconds the kernel may keep the attributes of such a file. Set-id bits give rights: it asks for
  * the mode before each use. */
@@ -49,8 +49,8 @@ void fs_reply_set(fuse_req_t req, const struct vfs_attr *a); /* likewise */
 /* With nlink_refs: add the object's other references to st_nlink, for a user who may know of
  * them. */
 void fs_add_refs(struct fs *fs, uint32_t uid, uint64_t nodeid, struct stat *st);
-/* The same: asked before the request begins, the answer to which adds them. What was written last has
- * to be sealed first, which waits. True: the request is with another thread. */
+/* The same: asked before the request begins, the answer to which adds them. What was written last
+ * has to be sealed first, which waits. True: the request is with another thread. */
 bool fs_must_seal(fuse_req_t req);
 /* May that user know who else has the bytes of a file? Its id and its count tell whether there are
  * files with certain bytes, also where nobody else may look: so that is the mount's owner and root,

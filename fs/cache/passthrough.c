@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * passthrough: see the header. The table has each inode that core opened natively, with the backing
- * id and how many opens have it: the first one gets it, the last one gives it back. An id that could
- * not be had is remembered as 0 until then: those opens are answered as usual, and core hears that
- * they are not native.
+ * passthrough: see the header. The table has each inode that core opened by passthrough, with the
+ * backing id and how many opens have it: the first one gets it, the last one gives it back. An id
+ * that could not be had is remembered as 0 until then: those opens are answered as usual, and core
+ * hears that they are not passthrough.
  *
  * libfuse 3.14 knows nothing of it, so the answer is put together here.
  *
@@ -16,7 +16,7 @@
 #include "handle.h"
 #include "init.h"
 #include "map64.h"
-#include "native.h"
+#include "passthrough_table.h"
 #include "reply.h"
 #include "report.h"
 
@@ -92,7 +92,7 @@ static void look_at_disk(struct passthrough *pt)
         return;
     }
     const int fd = disk_fd(pt->trial);
-    r = fd < 0 ? -EBADF : vfs_native_probe(fd);
+    r = fd < 0 ? -EBADF : vfs_passthrough_probe(fd);
     if (r == 0)
         r = fstatfs(fd, &st) < 0 ? -errno : 0;
     if (r < 0)
@@ -174,7 +174,7 @@ unsigned passthrough_flags(const struct fs *fs)
     const struct passthrough *pt = fs->passthrough;
     if (!atomic_load_explicit(&pt->on, memory_order_relaxed))
         return 0;
-    return VFS_MAY_NATIVE | (pt->option == FS_PASSTHROUGH_ALL ? VFS_NATIVE_ALL : 0);
+    return VFS_MAY_PASSTHROUGH | (pt->option == FS_PASSTHROUGH_ALL ? VFS_PASSTHROUGH_ALL : 0);
 }
 
 const char *passthrough_state(const struct fs *fs)
@@ -196,7 +196,7 @@ static int64_t take_id(struct fs *fs, uint64_t nodeid, const struct vfs_file *f)
     if (r < 0)
         return r;
     if (first) {
-        const int id = backing_open(fs, vfs_native_fd(f));
+        const int id = backing_open(fs, vfs_passthrough_fd(f));
         v = (uint64_t)(id > 0 ? id : 0) << ID_SHIFT;
         (void)map64_put(&pt->files, nodeid, v + 1); /* it is there */
     }
@@ -226,7 +226,7 @@ void passthrough_close(struct fs *fs, struct handle *h)
     h->backed = 0;
 }
 
-static int reply_native(fuse_req_t req, const struct handle *h, int64_t id)
+static int reply_passthrough(fuse_req_t req, const struct handle *h, int64_t id)
 {
     const struct open_out out = {.fh = (uintptr_t)h,
                                  .open_flags = FOPEN_PASSTHROUGH,
@@ -239,7 +239,7 @@ void passthrough_reply_open(fuse_req_t req, uint64_t nodeid, struct handle *h,
 {
     struct fs *fs = fs_of(req);
     int64_t id = 0;
-    if (vfs_is_native(h->file)) {
+    if (vfs_is_passthrough(h->file)) {
         id = take_id(fs, nodeid, h->file);
         if (id < 0) {
             handle_free(fs, h);
@@ -248,8 +248,8 @@ void passthrough_reply_open(fuse_req_t req, uint64_t nodeid, struct handle *h,
         }
         h->backed = nodeid;
         if (id == 0)
-            vfs_not_native(h->file);
+            vfs_not_passthrough(h->file);
     }
-    if ((id > 0 ? reply_native(req, h, id) : fuse_reply_open(req, fi)) != 0)
+    if ((id > 0 ? reply_passthrough(req, h, id) : fuse_reply_open(req, fi)) != 0)
         handle_free(fs, h); /* nobody took it: no release will come */
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * passthrough: files that core calls native (vfs.h) are read by the kernel itself, from the file of
- * their object; no READ comes. The kernel keeps one backing file for an inode while it is open, by
- * an id that it gives for a descriptor.
+ * passthrough: files that core calls passthrough (vfs.h) are read by the kernel itself, from the
+ * file of their object; no READ comes. The kernel keeps one backing file for an inode while it is
+ * open, by an id that it gives for a descriptor.
  *
  *     passthrough_prepare                 before the mount answers
  *     passthrough_wanted                  into the reply to INIT

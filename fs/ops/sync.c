@@ -38,8 +38,9 @@ struct sync {
  * else, and many do not fall apart into small groups that sync one after the other: with half of it
  * for all, 16 that create files in one directory came in groups of four, and took a sixth more. The
  * shorter of the last two: the disk may have been busy with something else. Where syncs take long,
- * because there is much to write, what is gained by one of them less is not worth as long a wait. */
-static void gather(struct sync *s)
+ * because there is much to write, what is gained by one of them less is not worth as long a wait.
+ * */
+static void gather_waiting(struct sync *s)
 {
     const size_t worth = s->last_count < GATHER_MAX ? s->last_count : GATHER_MAX;
     const int64_t took = s->took < s->before ? s->took : s->before;
@@ -60,7 +61,7 @@ static bool take(struct sync *s, struct requests_list *spare)
         cond_wait(&s->work, &s->lock);
     if (s->waiting.count == 0)
         return false;
-    gather(s);
+    gather_waiting(s);
     const struct requests_list taken = s->waiting;
     s->last_count = taken.count;
     spare->count = 0;

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * taldir_list: directories of `.tally`, gathered anew for each piece that is read: names in one text,
- * and what is known of each beside it. Cookies grow along a listing and stay with their entry, so
- * that the next piece goes on behind it whatever came and went meanwhile:
+ * taldir_list: directories of `.tally`, gathered anew for each piece that is read: names in one
+ * text, and what is known of each beside it. Cookies grow along a listing and stay with their
+ * entry, so that the next piece goes on behind it whatever came and went meanwhile:
  *
  *     1, 2            "." and ".."
  *     2 + n           the n-th of fixed ones, the job n, the prefix n - 1
  *     2 + 62 bits     objects: of the id, behind the prefix; namespaces: of a hash of the name
  *
- * Among 2^31 of these two may share theirs, and then one is not listed if a piece ends between them.
+ * Among 2^31 of these two may share theirs, and then one is not listed if a piece ends between
+ * them.
  */
 #include "taldir_impl.h"
 
@@ -192,7 +193,7 @@ static int list_ns_files(struct taldir_list *l, uint64_t dir)
     return r;
 }
 
-static int gather(struct taldir *t, uint64_t dir, struct taldir_list *l)
+static int gather_names(struct taldir *t, uint64_t dir, struct taldir_list *l)
 {
     struct gathering g = {.l = l};
     int r = -ENOTDIR;
@@ -239,7 +240,7 @@ int taldir_list_new(struct taldir *t, uint64_t nodeid, uint64_t after, size_t mo
     if (r == 0)
         r = add_node(l, "..", parent_of(nodeid), COOKIE_DOTS);
     if (r == 0)
-        r = gather(t, nodeid, l);
+        r = gather_names(t, nodeid, l);
     if (r < 0) {
         taldir_list_free(l);
         return r;

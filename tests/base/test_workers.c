@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Claims of workers.h. A gate (a mutex a job must pass) stands in for slow work: no sleeps. */
+/* Claims of workers.h. A freeze_lock (a mutex a job must pass) stands in for slow work: no sleeps.
+ * */
 #include "workers.h"
 
 #include <criterion/criterion.h>
@@ -12,11 +13,11 @@ static struct workers *workers;
 static struct workers_group group;
 static _Atomic int ran;
 static _Atomic int submitted;
-static struct mutex gate;
+static struct mutex freeze_lock;
 
 static void setup(void)
 {
-    mutex_init(&gate, "gate");
+    mutex_init(&freeze_lock, "freeze");
     workers_group_init(&group);
 }
 
@@ -40,9 +41,9 @@ static int fail_with(void *arg)
     return -(int)(intptr_t)arg;
 }
 
-static int pass_gate(void *arg)
+static int pass_freeze_lock(void *arg)
 {
-    MUTEX_GUARD(&gate);
+    MUTEX_GUARD(&freeze_lock);
     return count(arg);
 }
 
@@ -61,7 +62,7 @@ static int wait_again(void *arg)
 static void *submit_ten(void *arg)
 {
     for (int i = 0; i < 10; i++) {
-        workers_submit(workers, &group, pass_gate, NULL);
+        workers_submit(workers, &group, pass_freeze_lock, NULL);
         atomic_fetch_add(&submitted, 1);
     }
     return arg;
@@ -136,10 +137,10 @@ Test(workers, an_empty_group_is_done)
 Test(workers, destroy_runs_what_is_queued)
 {
     start(1, 64);
-    mutex_lock(&gate);
+    mutex_lock(&freeze_lock);
     for (int i = 0; i < 50; i++)
-        workers_submit(workers, NULL, pass_gate, NULL);
-    mutex_unlock(&gate);
+        workers_submit(workers, NULL, pass_freeze_lock, NULL);
+    mutex_unlock(&freeze_lock);
     workers_destroy(workers);
     cr_assert_eq(ran, 50);
 }
@@ -148,14 +149,14 @@ Test(workers, at_the_limit_the_submitter_waits_and_nothing_is_dropped)
 {
     pthread_t t;
     start(1, 2);
-    mutex_lock(&gate);
+    mutex_lock(&freeze_lock);
     cr_assert_eq(pthread_create(&t, NULL, submit_ten, NULL), 0);
     while (!is_full())
         sched_yield();
-    /* One job at the gate and two queued is all there is room for. */
+    /* One job at the freeze lock and two queued is all there is room for. */
     cr_assert_eq(stats_of(WORKERS_NORMAL).queued, 2);
     cr_assert_leq(atomic_load(&submitted), 3);
-    mutex_unlock(&gate);
+    mutex_unlock(&freeze_lock);
     cr_assert_eq(pthread_join(t, NULL), 0);
     cr_assert_eq(workers_group_wait(&group), 0);
     cr_assert_eq(ran, 10);
@@ -169,7 +170,7 @@ Test(workers, a_longer_queue_counts_at_once_and_so_do_more_workers_and_fewer)
     uint64_t id;
 
     start(1, 2); /* as is_full has it */
-    mutex_lock(&gate);
+    mutex_lock(&freeze_lock);
     cr_assert_eq(pthread_create(&thread, NULL, submit_ten, NULL), 0);
     while (!is_full())
         sched_yield();
@@ -190,7 +191,7 @@ Test(workers, a_longer_queue_counts_at_once_and_so_do_more_workers_and_fewer)
     cr_assert_eq(workers_cancel(workers, id), 0);
     cr_assert_eq(workers_set_queue(workers, 0), -EINVAL);
     cr_assert_eq(workers_set_threads(workers, 257, 1), -EINVAL);
-    mutex_unlock(&gate);
+    mutex_unlock(&freeze_lock);
     cr_assert_eq(workers_group_wait(&group), 0);
     cr_assert_eq(atomic_load(&ran), 10);
     workers_destroy(workers);
@@ -221,9 +222,9 @@ static int note(void *arg)
     return count(NULL);
 }
 
-static int note_at_gate(void *arg)
+static int note_at_freeze_lock(void *arg)
 {
-    MUTEX_GUARD(&gate);
+    MUTEX_GUARD(&freeze_lock);
     return note(arg);
 }
 
@@ -246,14 +247,14 @@ static void await_running(enum workers_class class, size_t n)
 Test(workers, urgent_work_goes_first_and_idle_work_last)
 {
     start(1, 8);
-    mutex_lock(&gate);
-    submit(WORKERS_NORMAL, note_at_gate, '0');
+    mutex_lock(&freeze_lock);
+    submit(WORKERS_NORMAL, note_at_freeze_lock, '0');
     await_running(WORKERS_NORMAL, 1);
     submit(WORKERS_IDLE, note, 'i');
     submit(WORKERS_NORMAL, note, 'n');
     submit(WORKERS_URGENT, note, 'u');
     submit(WORKERS_NORMAL, note, 'm');
-    mutex_unlock(&gate);
+    mutex_unlock(&freeze_lock);
     cr_assert_eq(workers_group_wait(&group), 0);
     cr_assert_str_eq(order, "0unmi");
     workers_destroy(workers);
@@ -262,16 +263,16 @@ Test(workers, urgent_work_goes_first_and_idle_work_last)
 Test(workers, one_worker_is_kept_for_urgent_work)
 {
     start(2, 8);
-    mutex_lock(&gate);
+    mutex_lock(&freeze_lock);
     for (int i = 0; i < 4; i++)
-        submit(WORKERS_NORMAL, note_at_gate, 'n');
+        submit(WORKERS_NORMAL, note_at_freeze_lock, 'n');
     await_running(WORKERS_NORMAL, 1);
     submit(WORKERS_URGENT, note, 'u');
     while (atomic_load(&ran) == 0)
         sched_yield();
     cr_assert_eq(order[0], 'u');
     cr_assert_eq(stats_of(WORKERS_NORMAL).running, 1);
-    mutex_unlock(&gate);
+    mutex_unlock(&freeze_lock);
     cr_assert_eq(workers_group_wait(&group), 0);
     workers_destroy(workers);
 }
@@ -279,16 +280,16 @@ Test(workers, one_worker_is_kept_for_urgent_work)
 Test(workers, another_one_is_kept_from_idle_work)
 {
     start(3, 8);
-    mutex_lock(&gate);
+    mutex_lock(&freeze_lock);
     for (int i = 0; i < 4; i++)
-        submit(WORKERS_IDLE, note_at_gate, 'i');
+        submit(WORKERS_IDLE, note_at_freeze_lock, 'i');
     await_running(WORKERS_IDLE, 1);
     submit(WORKERS_NORMAL, note, 'n');
     while (atomic_load(&ran) == 0)
         sched_yield();
     cr_assert_eq(order[0], 'n');
     cr_assert_eq(stats_of(WORKERS_IDLE).running, 1);
-    mutex_unlock(&gate);
+    mutex_unlock(&freeze_lock);
     cr_assert_eq(workers_group_wait(&group), 0);
     cr_assert_eq(ran, 5);
     workers_destroy(workers);
@@ -347,15 +348,15 @@ Test(workers, each_class_has_a_queue_of_its_own)
     const struct workers_work more = {.fn = note, .class = WORKERS_NORMAL};
 
     start(1, 2);
-    mutex_lock(&gate);
-    submit(WORKERS_NORMAL, note_at_gate, '0');
+    mutex_lock(&freeze_lock);
+    submit(WORKERS_NORMAL, note_at_freeze_lock, '0');
     await_running(WORKERS_NORMAL, 1);
     submit(WORKERS_NORMAL, note, 'n');
     submit(WORKERS_NORMAL, note, 'n');
     cr_assert_eq(workers_try_submit(workers, &more, NULL), -EAGAIN);
     submit(WORKERS_IDLE, note, 'i');
     submit(WORKERS_URGENT, note, 'u');
-    mutex_unlock(&gate);
+    mutex_unlock(&freeze_lock);
     cr_assert_eq(workers_group_wait(&group), 0);
     cr_assert_str_eq(order, "0unni");
     workers_destroy(workers);
@@ -388,8 +389,8 @@ Test(workers, what_is_cancelled_never_runs_and_its_owner_is_told)
     uint64_t first, behind, ready;
 
     start(1, 8);
-    mutex_lock(&gate);
-    first = submit(WORKERS_NORMAL, note_at_gate, 'a');
+    mutex_lock(&freeze_lock);
+    first = submit(WORKERS_NORMAL, note_at_freeze_lock, 'a');
     await_running(WORKERS_NORMAL, 1);
     w.class = WORKERS_NORMAL;
     cr_assert_eq(workers_submit_work(workers, &w, &behind), 0);
@@ -400,7 +401,7 @@ Test(workers, what_is_cancelled_never_runs_and_its_owner_is_told)
     cr_assert_eq(told, -ECANCELED);
     cr_assert_eq(workers_cancel(workers, ready), 0);
     cr_assert_eq(workers_cancel(workers, ready), -ENOENT);
-    mutex_unlock(&gate);
+    mutex_unlock(&freeze_lock);
     cr_assert_eq(workers_group_wait(&group), -ECANCELED);
     cr_assert_str_eq(order, "ab");
     cr_assert_eq(workers_cancel(workers, first), -ENOENT);
@@ -466,16 +467,16 @@ static void on_remaining(void *ctx, size_t jobs)
 {
     (void)ctx;
     if (atomic_load(&reports) == 0)
-        mutex_unlock(&gate); /* by the thread that took it */
+        mutex_unlock(&freeze_lock); /* by the thread that took it */
     remained[atomic_fetch_add(&reports, 1)] = jobs;
 }
 
 Test(workers, shutdown_empties_a_full_queue_and_says_how_many_remain)
 {
     start(1, 8);
-    mutex_lock(&gate);
+    mutex_lock(&freeze_lock);
     for (int i = 0; i < 4; i++) {
-        submit(WORKERS_NORMAL, note_at_gate, 'n');
+        submit(WORKERS_NORMAL, note_at_freeze_lock, 'n');
         submit(WORKERS_IDLE, note, 'i');
     }
     workers_shutdown(workers, on_remaining, NULL);
@@ -523,8 +524,8 @@ Test(workers, who_waits_for_room_is_told_of_the_shutdown)
     void *result;
 
     start(1, 1);
-    mutex_lock(&gate);
-    submit(WORKERS_NORMAL, note_at_gate, 'a');
+    mutex_lock(&freeze_lock);
+    submit(WORKERS_NORMAL, note_at_freeze_lock, 'a');
     await_running(WORKERS_NORMAL, 1);
     submit(WORKERS_NORMAL, note, 'b');
     cr_assert_eq(pthread_create(&waiter, NULL, submit_one, workers), 0);
@@ -533,7 +534,7 @@ Test(workers, who_waits_for_room_is_told_of_the_shutdown)
     cr_assert_eq(pthread_create(&ender, NULL, shut_down, workers), 0);
     cr_assert_eq(pthread_join(waiter, &result), 0);
     cr_assert_eq((int)(intptr_t)result, -ESHUTDOWN);
-    mutex_unlock(&gate);
+    mutex_unlock(&freeze_lock);
     cr_assert_eq(pthread_join(ender, NULL), 0);
     cr_assert_str_eq(order, "ab");
     workers_destroy(workers);
@@ -547,15 +548,15 @@ Test(workers, the_time_that_submitters_waited_is_that_of_the_clock)
 
     clock_manual_init(&clock, 1000);
     cr_assert_eq(workers_open(&c, &workers), 0);
-    mutex_lock(&gate);
-    submit(WORKERS_NORMAL, note_at_gate, 'a');
+    mutex_lock(&freeze_lock);
+    submit(WORKERS_NORMAL, note_at_freeze_lock, 'a');
     await_running(WORKERS_NORMAL, 1);
     submit(WORKERS_NORMAL, note, 'b');
     cr_assert_eq(pthread_create(&waiter, NULL, submit_one, workers), 0);
     while (stats_of(WORKERS_NORMAL).waiting == 0)
         sched_yield();
     clock_manual_advance(&clock, 70);
-    mutex_unlock(&gate);
+    mutex_unlock(&freeze_lock);
     cr_assert_eq(pthread_join(waiter, NULL), 0);
     cr_assert_eq(workers_group_wait(&group), 0);
     cr_assert_eq(stats_of(WORKERS_NORMAL).waited_ns, 70);
@@ -572,40 +573,40 @@ static int note_io(void *arg)
 Test(workers, short_work_has_its_workers_whatever_long_work_does)
 {
     start(2, 8);
-    mutex_lock(&gate);
+    mutex_lock(&freeze_lock);
     for (int i = 0; i < 6; i++)
-        submit(i % 2 ? WORKERS_LONG : WORKERS_LONG_IDLE, note_at_gate, 'l');
+        submit(i % 2 ? WORKERS_LONG : WORKERS_LONG_IDLE, note_at_freeze_lock, 'l');
     while (stats_of(WORKERS_LONG).running + stats_of(WORKERS_LONG_IDLE).running < 2)
         sched_yield();
-    submit(WORKERS_NORMAL, note_at_gate, 'n');
+    submit(WORKERS_NORMAL, note_at_freeze_lock, 'n');
     await_running(WORKERS_NORMAL, 1);
     submit(WORKERS_URGENT, note, 'u');
     while (atomic_load(&ran) == 0)
         sched_yield();
     cr_assert_eq(order[0], 'u');
     cr_assert_eq(stats_of(WORKERS_LONG).running + stats_of(WORKERS_LONG_IDLE).running, 2);
-    mutex_unlock(&gate);
+    mutex_unlock(&freeze_lock);
     cr_assert_eq(workers_group_wait(&group), 0);
     cr_assert_eq(ran, 8);
     workers_destroy(workers);
 }
 
-/* With all of one class at the gate, one of the other goes by. */
+/* With all of one class at the freeze lock, one of the other goes by. */
 static void passes(enum workers_class other, enum workers_class class)
 {
     workers_group_init(&group);
     atomic_store(&ran, 0);
     start(2, 8);
-    mutex_lock(&gate);
+    mutex_lock(&freeze_lock);
     for (int i = 0; i < 4; i++)
-        submit(class, pass_gate, 0);
+        submit(class, pass_freeze_lock, 0);
     await_running(class, 1);
     submit(other, count, 0);
     while (atomic_load(&ran) == 0)
         sched_yield();
     cr_assert_eq(stats_of(class).running, 1);
     cr_assert_eq(stats_of(class).queued, 3);
-    mutex_unlock(&gate);
+    mutex_unlock(&freeze_lock);
     cr_assert_eq(workers_group_wait(&group), 0);
     workers_destroy(workers);
 }
@@ -670,9 +671,9 @@ Test(workers, long_idle_work_has_idle_io_priority_and_other_long_work_has_not)
 Test(workers, more_workers_for_long_work_count_at_once_and_so_do_fewer)
 {
     start(1, 8);
-    mutex_lock(&gate);
+    mutex_lock(&freeze_lock);
     for (int i = 0; i < 6; i++)
-        submit(WORKERS_LONG_IDLE, pass_gate, 0);
+        submit(WORKERS_LONG_IDLE, pass_freeze_lock, 0);
     await_running(WORKERS_LONG_IDLE, 1);
     cr_assert_eq(stats_of(WORKERS_LONG_IDLE).queued, 5);
     cr_assert_eq(workers_set_threads(workers, 3, 4), 0);
@@ -683,7 +684,7 @@ Test(workers, more_workers_for_long_work_count_at_once_and_so_do_fewer)
         sched_yield();
     cr_assert_eq(stats_of(WORKERS_LONG_IDLE).running, 3, "these go on");
     cr_assert_eq(workers_set_threads(workers, 1, 0), -EINVAL);
-    mutex_unlock(&gate);
+    mutex_unlock(&freeze_lock);
     cr_assert_eq(workers_group_wait(&group), 0);
     cr_assert_eq(ran, 7);
     workers_destroy(workers);
@@ -704,8 +705,8 @@ static uint64_t submit_of(uint64_t key, enum workers_class class, workers_job_fn
 Test(workers, work_of_one_key_goes_in_order_and_one_at_a_time)
 {
     start(4, 8);
-    mutex_lock(&gate);
-    submit_of(7, WORKERS_LONG_IDLE, note_at_gate, '1');
+    mutex_lock(&freeze_lock);
+    submit_of(7, WORKERS_LONG_IDLE, note_at_freeze_lock, '1');
     submit_of(7, WORKERS_LONG_IDLE, note, '2');
     submit_of(7, WORKERS_LONG, note, '3'); /* whatever its class */
     submit_of(7, WORKERS_LONG_IDLE, note, '4');
@@ -716,7 +717,7 @@ Test(workers, work_of_one_key_goes_in_order_and_one_at_a_time)
     while (atomic_load(&ran) < 2)
         sched_yield();
     cr_assert_str_eq(order, "on", "others go by");
-    mutex_unlock(&gate);
+    mutex_unlock(&freeze_lock);
     cr_assert_eq(workers_group_wait(&group), 0);
     cr_assert_str_eq(order, "on1234");
     workers_destroy(workers);
@@ -727,8 +728,8 @@ Test(workers, those_behind_one_that_is_cancelled_go_on)
     uint64_t first, second;
 
     start(1, 8);
-    mutex_lock(&gate);
-    submit(WORKERS_LONG, note_at_gate, '0');
+    mutex_lock(&freeze_lock);
+    submit(WORKERS_LONG, note_at_freeze_lock, '0');
     await_running(WORKERS_LONG, 1);
     first = submit_of(7, WORKERS_LONG, note, '1');
     second = submit_of(7, WORKERS_LONG, note, '2');
@@ -737,7 +738,7 @@ Test(workers, those_behind_one_that_is_cancelled_go_on)
     cr_assert_eq(stats_of(WORKERS_LONG).queued, 4);
     cr_assert_eq(workers_cancel(workers, second), 0);
     cr_assert_eq(workers_cancel(workers, first), 0);
-    mutex_unlock(&gate);
+    mutex_unlock(&freeze_lock);
     cr_assert_eq(workers_group_wait(&group), -ECANCELED);
     cr_assert_str_eq(order, "034");
     workers_destroy(workers);

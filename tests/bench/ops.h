@@ -34,7 +34,7 @@ int run_verb(int count, char **words);
 __attribute__((noreturn)) void die(const char *what); /* with errno's words */
 int64_t now(void); /* nanoseconds */
 int64_t time_of(clockid_t clock);
-void print_time(int64_t ns);
+void print_time(int64_t duration_ns);
 unsigned long number(const char *word);
 size_t small(const char *word); /* a number of at most PIECE */
 uint64_t next(uint64_t *state); /* pseudo-random */
@@ -45,7 +45,8 @@ extern unsigned char piece[PIECE]; /* what is written */
 extern uint64_t seed; /* set by fill */
 
 void fill(const char *seed_word); /* the piece, and the seed */
-/* Makes every page of the first `len` bytes unlike any before; costs nothing beside writing them. */
+/* Makes every page of the first `len` bytes unlike any before; costs nothing beside writing them.
+ * */
 void stamp(uint64_t n, size_t len);
 void write_all(int fd, size_t len, const char *path); /* the beginning of the piece */
 int open_or_die(const char *path, int flags);
@@ -55,7 +56,8 @@ void close_or_die(int fd, const char *path);
 
 /* Number i of those that `create` makes; in one buffer. */
 const char *file_path(const char *dir, unsigned long dirs, unsigned long i);
-/* Number i of them all over the place, none twice in `files` calls; begins somewhere by the seed. */
+/* Number i of them all over the place, none twice in `files` calls; begins somewhere by the seed.
+ * */
 const char *far_path(const char *dir, unsigned long dirs, unsigned long files, unsigned long i);
 void stat_one(const char *path); /* lstat */
 bool input_ended(void); /* of standard input: time to end */

@@ -33,9 +33,9 @@ int64_t now(void)
     return time_of(CLOCK_MONOTONIC);
 }
 
-void print_time(int64_t ns)
+void print_time(int64_t duration_ns)
 {
-    printf("%lld\n", (long long)ns);
+    printf("%lld\n", (long long)duration_ns);
 }
 
 unsigned long number(const char *s)

@@ -258,7 +258,7 @@ void op_compact(uint64_t packs)
 static int drop_some(unsigned budget)
 {
     unsigned n;
-    READ_GUARD(&w.p->gate);
+    READ_GUARD(&w.p->freeze_lock);
 
     return drops_step(w.p->drops, budget, &n);
 }

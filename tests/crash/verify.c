@@ -37,7 +37,7 @@ void check_store(bool leaks_too)
 {
     struct findings f = {.leaks_too = leaks_too};
     struct check_options o = {
-        .found = found, .ctx = &f, .pool = w.shared.life > 0 ? &w.shared : NULL};
+        .found = found, .ctx = &f, .pool = w.shared.incarnation > 0 ? &w.shared : NULL};
     struct check_result result;
 
     CHECK(world_open_kv(0) == 0);

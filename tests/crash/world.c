@@ -91,22 +91,22 @@ static void make_pool(void)
 
 static void join_pool(void)
 {
-    struct pool_who who = {.life = 1};
+    struct pool_who who = {.incarnation = 1};
     struct pool_identity identity;
     char why[POOL_WHY];
 
     CHECK(pool_dir_identity(pool, &identity, why) == 0);
     CHECK(getrandom(who.token, sizeof who.token, 0) == sizeof who.token);
     CHECK(pool_dir_join(pool, &who, why) == 0);
-    w.shared = (struct pool_member){.disk = pool, .node = who.node, .life = who.life};
+    w.shared = (struct pool_member){.disk = pool, .node = who.node, .incarnation = who.incarnation};
     memcpy(w.shared.token, who.token, sizeof who.token);
     w.shared.key = identity.key;
 }
 
 /* As store_pool.h has it, but for what the store itself keeps of it. */
-static int begin_life(void)
+static int begin_incarnation(void)
 {
-    struct pool_who who = {.node = w.shared.node, .life = ++w.shared.life};
+    struct pool_who who = {.node = w.shared.node, .incarnation = ++w.shared.incarnation};
     int err;
 
     memcpy(who.token, w.shared.token, sizeof who.token);
@@ -167,12 +167,12 @@ void world_destroy(void)
 int world_try_open(void)
 {
     struct state_config c = {.disk = w.disk,
-                               .kv = w.kv,
-                               .clock = &w.clock.base,
-                               .threads = 1,
-                               .log_segment = LOG_SEGMENT,
-                               .pool = w.shared.life ? &w.shared : NULL};
-    int err = w.shared.life ? begin_life() : 0;
+                             .kv = w.kv,
+                             .clock = &w.clock.base,
+                             .threads = 1,
+                             .log_segment = LOG_SEGMENT,
+                             .pool = w.shared.incarnation ? &w.shared : NULL};
+    int err = w.shared.incarnation ? begin_incarnation() : 0;
 
     return err < 0 ? err : store_open(&c, &w.p);
 }

@@ -218,9 +218,9 @@ static void drain(void)
 }
 
 /* Time goes on until what failed has been tried again. */
-static void pass(int64_t ns)
+static void pass(int64_t duration_ns)
 {
-    clock_manual_advance(&r.clock, ns);
+    clock_manual_advance(&r.clock, duration_ns);
     coordinator_set_permits(r.c, stats().permits); /* it looks at the clock again */
 }
 
@@ -403,10 +403,10 @@ Test(coordinator, a_failed_stream_keeps_its_place_and_is_tried_again_with_back_o
     begin(2, COORDINATOR_FOREVER);
     r.fail_stream[0] = 3;
     struct ticket *a = flush(), *b = flush();
-    int64_t ns = COORDINATOR_BACKOFF;
-    for (unsigned tries = 1; tries <= 3; tries++, ns *= 2) {
+    int64_t duration_ns = COORDINATOR_BACKOFF;
+    for (unsigned tries = 1; tries <= 3; tries++, duration_ns *= 2) {
         wait_for_failures(tries);
-        pass(ns - 1);
+        pass(duration_ns - 1);
         cr_assert_eq(stats().error, -ENOSPC);
         cr_assert_eq(r.streams[0], tries, "it is not due yet");
         cr_assert_eq(ticket_wait(b, true, 0, NULL, NULL), -ETIMEDOUT);

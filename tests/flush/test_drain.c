@@ -70,7 +70,7 @@ Test(drain, where_nothing_is_pending_any_time_is_enough)
 Test(drain, what_is_pending_when_the_time_is_over_is_named)
 {
     put_file(&x, "main/a", "hello");
-    WRITE_GUARD(&x.p->gate); /* no flush begins */
+    WRITE_GUARD(&x.p->freeze_lock); /* no flush begins */
     refused(&x, "drain 0ms", -ETIMEDOUT, "not all was durable in time; by now seq=");
     refused(&x, "drain 0ms", -ETIMEDOUT,
             "unsealed=1, dropped pages to work off 0, objects to delete 0");
@@ -81,7 +81,7 @@ Test(drain, who_gave_it_a_time_does_not_wait_for_a_lock_that_a_slow_disk_holds)
     put_file(&x, "main/a", "hello");
     agreed(&x, "drain", "ok seq=");
     {
-        WRITE_GUARD(&x.p->gate);
+        WRITE_GUARD(&x.p->freeze_lock);
         agreed(&x, "drain 0ms", "ok seq=");
         count_slowly();
         refused(&x, "drain 0ms", -ETIMEDOUT, "objects to delete not known");
@@ -94,7 +94,7 @@ Test(drain, who_gave_it_a_time_does_not_wait_for_a_lock_that_a_slow_disk_holds)
 Test(drain, drains_that_are_stuck_do_not_make_the_next_one_late)
 {
     agreed(&x, "drain", "ok seq=");
-    WRITE_GUARD(&x.p->gate);
+    WRITE_GUARD(&x.p->freeze_lock);
     for (int i = 0; i < 70; i++)
         agreed(&x, "drain 0ms", "ok seq=");
 }

@@ -778,7 +778,7 @@ Test(replay, a_frame_that_does_not_fit_is_damage)
     };
 
     cr_assert_eq(ns_get_by_name(x.p, "main", &ns), 0);
-    ns->tree.tap = NULL;
+    ns->tree.observer = NULL;
     cr_assert_eq(ns->number, 1);
     ns_put(x.p, ns);
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)

@@ -186,15 +186,15 @@ Test(command, numbers_are_decimal_and_fit)
 
 Test(command, durations_but_0_need_a_unit_and_end_at_a_hundred_years)
 {
-    int64_t ns = 7;
-    cr_assert_eq(command_duration("250ms", &ns), 0);
-    cr_assert_eq(ns, 250000000);
-    cr_assert_eq(command_duration("2m", &ns), 0);
-    cr_assert_eq(ns, INT64_C(120000000000));
-    cr_assert_eq(command_duration("36525d", &ns), 0);
-    cr_assert_eq(ns, INT64_C(3155760000000000000));
-    cr_assert_eq(command_duration("0", &ns), 0, "nothing is nothing in any unit");
-    cr_assert_eq(ns, 0);
+    int64_t duration_ns = 7;
+    cr_assert_eq(command_duration("250ms", &duration_ns), 0);
+    cr_assert_eq(duration_ns, 250000000);
+    cr_assert_eq(command_duration("2m", &duration_ns), 0);
+    cr_assert_eq(duration_ns, INT64_C(120000000000));
+    cr_assert_eq(command_duration("36525d", &duration_ns), 0);
+    cr_assert_eq(duration_ns, INT64_C(3155760000000000000));
+    cr_assert_eq(command_duration("0", &duration_ns), 0, "nothing is nothing in any unit");
+    cr_assert_eq(duration_ns, 0);
     const char *bad[] = {"",
                          "5",
                          "00",
@@ -209,7 +209,7 @@ Test(command, durations_but_0_need_a_unit_and_end_at_a_hundred_years)
                          "99999999999999999999s",
                          "18446744073709551615d"};
     for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
-        cr_assert_eq(command_duration(bad[i], &ns), -EINVAL, "'%s'", bad[i]);
+        cr_assert_eq(command_duration(bad[i], &duration_ns), -EINVAL, "'%s'", bad[i]);
     }
 }
 
@@ -232,9 +232,9 @@ Test(command, durations_and_sizes_come_back_as_they_are_written)
     const char *sizes[] = {"0", "1", "1023", "1K", "128K", "64M", "1025", "3T", "1024T"};
     char out[32];
     for (size_t i = 0; i < sizeof(durations) / sizeof(*durations); i++) {
-        int64_t ns;
-        cr_assert_eq(command_duration(durations[i], &ns), 0);
-        command_format_duration(ns, out);
+        int64_t duration_ns;
+        cr_assert_eq(command_duration(durations[i], &duration_ns), 0);
+        command_format_duration(duration_ns, out);
         cr_assert_str_eq(out, durations[i]);
     }
     for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {

@@ -23,11 +23,11 @@ static const struct entry filed = {
 
 Test(pool_format, a_number_is_made_of_node_life_and_sequence)
 {
-    uint64_t n = pool_number(POOL_NODE_MAX, POOL_LIFE_MAX, UINT32_MAX);
+    uint64_t n = pool_number(POOL_NODE_MAX, POOL_INCARNATION_MAX, UINT32_MAX);
 
     cr_assert_eq(n, UINT64_MAX);
     n = pool_number(5, 9, 11);
-    cr_assert(pool_number_node(n) == 5 && pool_number_life(n) == 9 && (uint32_t)n == 11);
+    cr_assert(pool_number_node(n) == 5 && pool_number_incarnation(n) == 9 && (uint32_t)n == 11);
 }
 
 Test(pool_format, keys_sort_as_ids_do_and_differ_with_every_part_of_the_place)
@@ -189,7 +189,7 @@ Test(pool_format, a_chain_tells_the_order)
 /* ---- heads ---- */
 
 static const struct pool_head head = {.node = NODE,
-                                      .life = 3,
+                                      .incarnation = 3,
                                       .serial = 20,
                                       .ack = 5,
                                       .time = -1,
@@ -263,7 +263,7 @@ Test(pool_format, what_a_newer_version_wrote_is_told_apart_from_damage)
 /* ---- texts ---- */
 
 static const struct pool_who who = {.node = NODE,
-                                    .life = 12,
+                                    .incarnation = 12,
                                     .token = {0, 1, 0xfe},
                                     .when = INT64_C(1700000000000000000),
                                     .label = "acme/models"};
@@ -317,7 +317,8 @@ Test(pool_format, who_a_node_is_comes_back_with_any_label)
         if (i == 1)
             memcpy(w.label, "a/b=", 4);
         cr_assert_eq(pool_who_decode(text, pool_who_encode(&w, text), NODE, &r), 0, "%d", i);
-        cr_assert(strcmp(r.label, w.label) == 0 && r.life == w.life && r.when == w.when);
+        cr_assert(strcmp(r.label, w.label) == 0 && r.incarnation == w.incarnation &&
+                  r.when == w.when);
         cr_assert_arr_eq(r.token, w.token, POOL_TOKEN_LEN);
     }
 }
@@ -339,7 +340,7 @@ Test(pool_format, a_term_comes_back)
     struct pool_term t = {UINT64_MAX, 3, 4, 5, true}, r;
 
     cr_assert_eq(pool_term_decode(text, pool_term_encode(&t, text), UINT64_MAX, &r), 0);
-    cr_assert(r.term == t.term && r.node == 3 && r.life == 4 && r.beat == 5 && r.released);
+    cr_assert(r.term == t.term && r.node == 3 && r.incarnation == 4 && r.beat == 5 && r.released);
     cr_assert_eq(pool_term_decode(text, strlen(text), 1, &r), -EUCLEAN, "another term's");
 }
 
@@ -347,7 +348,8 @@ Test(pool_format, the_home_of_a_store_comes_back_and_is_a_place_that_can_be)
 {
     static const char *const bad[] = {"", "relative", "/with\na line"};
     char text[POOL_TEXT_MAX];
-    struct pool_home h = {.id = {1, 2}, .node = 7, .life = 9, .token = {3}, .before = {4}}, r;
+    struct pool_home h = {.id = {1, 2}, .node = 7, .incarnation = 9, .token = {3}, .before = {4}},
+                     r;
 
     memset(h.path, 'x', POOL_PATH_MAX);
     h.path[0] = '/';
@@ -362,7 +364,7 @@ Test(pool_format, the_home_of_a_store_comes_back_and_is_a_place_that_can_be)
     h.node = 0;
     cr_assert_eq(pool_home_decode(text, pool_home_encode(&h, text), &r), -EUCLEAN);
     h.node = POOL_NODE_MAX;
-    h.life = POOL_LIFE_MAX + 1;
+    h.incarnation = POOL_INCARNATION_MAX + 1;
     cr_assert_eq(pool_home_decode(text, pool_home_encode(&h, text), &r), -EUCLEAN);
 }
 
@@ -380,7 +382,7 @@ Test(pool_format, a_floor_comes_back_and_none_is_refused)
 Test(pool_format, a_text_with_any_byte_changed_or_missing_is_refused)
 {
     char text[POOL_TEXT_MAX];
-    struct pool_who r = {.life = 99};
+    struct pool_who r = {.incarnation = 99};
     size_t len = pool_who_encode(&who, text);
 
     for (size_t i = 0; i < len; i++) {
@@ -390,5 +392,5 @@ Test(pool_format, a_text_with_any_byte_changed_or_missing_is_refused)
         text[i] ^= 1;
     }
     cr_assert_eq(pool_who_decode(text, len, NODE + 1, &r), -EUCLEAN, "another node's");
-    cr_assert_eq(r.life, 99);
+    cr_assert_eq(r.incarnation, 99);
 }

@@ -18,7 +18,7 @@ static const struct shard_record record = {.id = {1, 2, 0xff},
                                            .next = {5},
                                            .has_next = true,
                                            .draining = true,
-                                           .life = 77,
+                                           .incarnation = 77,
                                            .url = "dir:/mnt/cold storage"};
 
 /* With a sum that fits. */
@@ -137,7 +137,8 @@ Test(shard_format, a_record_comes_back)
         cr_assert_eq(len, SHARD_RECORD_HEAD + strlen(in.url));
         cr_assert_eq(shard_record_decode(b, len, NUMBER, &r), 0);
         cr_assert_str_eq(r.url, in.url);
-        cr_assert(r.life == in.life && r.has_next == in.has_next && r.draining == in.draining);
+        cr_assert(r.incarnation == in.incarnation && r.has_next == in.has_next &&
+                  r.draining == in.draining);
         cr_assert_arr_eq(r.id, in.id, SHARD_ID_LEN);
         cr_assert_arr_eq(r.token, in.token, SHARD_TOKEN_LEN);
         cr_assert_arr_eq(r.next, in.next, SHARD_TOKEN_LEN);
@@ -147,7 +148,7 @@ Test(shard_format, a_record_comes_back)
 Test(shard_format, a_changed_bit_or_length_or_number_of_a_record_is_damage)
 {
     uint8_t b[SHARD_RECORD_MAX];
-    struct shard_record r = {.life = 9};
+    struct shard_record r = {.incarnation = 9};
     size_t len = shard_record_encode(&record, NUMBER, b);
 
     for (size_t i = 0; i < 8 * len; i++) {
@@ -158,7 +159,7 @@ Test(shard_format, a_changed_bit_or_length_or_number_of_a_record_is_damage)
     for (size_t n = 0; n < len; n++)
         cr_assert_eq(shard_record_decode(b, n, NUMBER, &r), -EUCLEAN);
     cr_assert_eq(shard_record_decode(b, len, NUMBER + 1, &r), -EUCLEAN, "another one's");
-    cr_assert_eq(r.life, 9);
+    cr_assert_eq(r.incarnation, 9);
 }
 
 /* Decoded after `byte` became `value` and the sum was made to fit. */
@@ -188,18 +189,18 @@ Test(shard_format, what_a_record_cannot_say_is_refused)
 Test(shard_format, the_floor_of_lives_comes_back_and_damage_is_told)
 {
     uint8_t b[SHARD_FLOOR_LEN];
-    uint32_t life = 0;
+    uint32_t incarnation = 0;
 
     shard_floor_encode(UINT32_MAX, b);
-    cr_assert_eq(shard_floor_decode(b, sizeof b, &life), 0);
-    cr_assert_eq(life, UINT32_MAX);
+    cr_assert_eq(shard_floor_decode(b, sizeof b, &incarnation), 0);
+    cr_assert_eq(incarnation, UINT32_MAX);
     for (size_t i = 0; i < 8 * sizeof b; i++) {
         b[i / 8] = (uint8_t)(b[i / 8] ^ 1 << i % 8);
-        cr_assert_eq(shard_floor_decode(b, sizeof b, &life), -EUCLEAN);
+        cr_assert_eq(shard_floor_decode(b, sizeof b, &incarnation), -EUCLEAN);
         b[i / 8] = (uint8_t)(b[i / 8] ^ 1 << i % 8);
     }
-    cr_assert_eq(shard_floor_decode(b, 8, &life), -EUCLEAN);
+    cr_assert_eq(shard_floor_decode(b, 8, &incarnation), -EUCLEAN);
     b[8] = 2;
     put_le64(b, id_checksum(b + 8, sizeof b - 8, 0));
-    cr_assert_eq(shard_floor_decode(b, sizeof b, &life), -EPROTO);
+    cr_assert_eq(shard_floor_decode(b, sizeof b, &incarnation), -EPROTO);
 }

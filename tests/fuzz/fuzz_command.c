@@ -67,12 +67,12 @@ static void check_values(const char *text)
     const char *rest;
     size_t ns_len;
     uint64_t n;
-    int64_t ns;
+    int64_t duration_ns;
     char out[32];
-    if (command_duration(text, &ns) == 0) {
+    if (command_duration(text, &duration_ns) == 0) {
         int64_t back;
-        command_format_duration(ns, out);
-        MUST(command_duration(out, &back) == 0 && back == ns);
+        command_format_duration(duration_ns, out);
+        MUST(command_duration(out, &back) == 0 && back == duration_ns);
     }
     if (command_size(text, &n) == 0) {
         uint64_t back;

@@ -53,10 +53,10 @@ static void check_record(const uint8_t *data, size_t len)
 static void check_floor(const uint8_t *data, size_t len)
 {
     uint8_t *b = with_sum(data, len, 0), again[SHARD_FLOOR_LEN];
-    uint32_t life;
+    uint32_t incarnation;
 
-    if (shard_floor_decode(b, 8 + len, &life) == 0) {
-        shard_floor_encode(life, again);
+    if (shard_floor_decode(b, 8 + len, &incarnation) == 0) {
+        shard_floor_encode(incarnation, again);
         MUST(8 + len == SHARD_FLOOR_LEN && memcmp(b, again, SHARD_FLOOR_LEN) == 0);
     }
     free(b);

@@ -303,7 +303,7 @@ static void prune(void)
     CHECK(gc_node_prune(x.gc, &x.config, &n) == 0 && n == expect, "%zu pruned\n", n);
 }
 
-static void touch_object(void)
+static void lastuse_note_object(void)
 {
     unsigned i = chance(POOL_OBJECTS);
 
@@ -369,7 +369,7 @@ static void some_events(void)
         choose_config();
     pool_wait(&x, naps[chance(8)]);
     for (unsigned k = chance(6); k-- > 0;)
-        touch_object();
+        lastuse_note_object();
     for (unsigned k = chance(6); k-- > 0;)
         touch_node();
     if (chance(3)) /* times in which all is well, so that things do get deleted */

@@ -355,15 +355,16 @@ static int64_t clock_of(clockid_t id)
     return t.tv_sec * NSEC_PER_SEC + t.tv_nsec;
 }
 
-/* Is less than half of so much time spent on a CPU? It may be longer where others are at work, too. */
-static bool rests_for(int64_t ns)
+/* Is less than half of so much time spent on a CPU? It may be longer where others are at work, too.
+ * */
+static bool rests_for(int64_t duration_ns)
 {
     int64_t cpu = clock_of(CLOCK_PROCESS_CPUTIME_ID), begun = clock_of(CLOCK_MONOTONIC), took;
 
     do {
         usleep(1000);
         took = clock_of(CLOCK_MONOTONIC) - begun;
-    } while (took < ns);
+    } while (took < duration_ns);
     return clock_of(CLOCK_PROCESS_CPUTIME_ID) - cpu < took / 2;
 }
 

@@ -63,7 +63,7 @@ static void flush(struct fixture *x, struct layer *l)
 {
     cr_assert_eq(layer_freeze(l), 0);
     cr_assert_eq(write_out(x, l), 0);
-    layer_thaw(l, 1);
+    layer_retire(l, 1);
 }
 
 /* All keys by layer_next, each followed by its value. */
@@ -189,7 +189,7 @@ BOTH(layer, a_value_is_the_same_on_every_floor)
     is(l, "k", "v");
     cr_assert_eq(write_out(x, l), 0);
     is(l, "k", "v");
-    layer_thaw(l, 1);
+    layer_retire(l, 1);
     is(l, "k", "v");
     cr_assert_eq(layer_pending(l), 0);
     layer_destroy(l);
@@ -205,7 +205,7 @@ BOTH(layer, a_deleted_key_is_hidden_before_and_after_the_commit)
     cr_assert_eq(layer_freeze(l), 0);
     is(l, "k", NULL);
     cr_assert_eq(write_out(x, l), 0);
-    layer_thaw(l, 1);
+    layer_retire(l, 1);
     is(l, "k", NULL);
     layer_destroy(l);
 }
@@ -228,7 +228,7 @@ BOTH(layer, changes_after_the_freeze_are_not_in_its_commit)
 {
     struct layer *l = three_floors(x);
     cr_assert_eq(write_out(x, l), 0);
-    layer_thaw(l, 1);
+    layer_retire(l, 1);
     cr_assert_eq(layer_pending(l), 1);
     layer_destroy(l);
     l = make(x);
@@ -280,15 +280,15 @@ BOTH(layer, each_commit_has_its_batch_and_none_after_it)
 {
     struct layer *l = three_batches(x);
     cr_assert_eq(write_some(x, l, 1), 0);
-    layer_thaw(l, 1);
+    layer_retire(l, 1);
     stored(x, "a2b1");
     lists(l, "a2b3c2");
     cr_assert_eq(write_some(x, l, 1), 0);
-    layer_thaw(l, 1);
+    layer_retire(l, 1);
     stored(x, "a2c2");
     is(l, "b", "3");
     cr_assert_eq(write_some(x, l, 1), 0);
-    layer_thaw(l, 1);
+    layer_retire(l, 1);
     stored(x, "a2b3c2");
     cr_assert_eq(layer_pending(l), 0);
     layer_destroy(l);
@@ -300,7 +300,7 @@ BOTH(layer, several_batches_in_one_commit_are_as_if_each_had_had_its_own)
     put(l, "d", "4");
     cr_assert_eq(write_some(x, l, 3), 0);
     stored(x, "a2b3c2");
-    layer_thaw(l, 3);
+    layer_retire(l, 3);
     cr_assert_eq(layer_pending(l), 1);
     lists(l, "a2b3c2d4");
     flush(x, l);
@@ -316,10 +316,10 @@ BOTH(layer, a_batch_of_nothing_needs_its_thaw_too)
     put(l, "k", "v");
     cr_assert_eq(layer_freeze(l), -EBUSY);
     is(l, "k", "v");
-    layer_thaw(l, 1);
+    layer_retire(l, 1);
     cr_assert_eq(layer_freeze(l), 0);
     cr_assert_eq(write_some(x, l, LAYER_BATCHES_MAX), 0);
-    layer_thaw(l, LAYER_BATCHES_MAX);
+    layer_retire(l, LAYER_BATCHES_MAX);
     stored(x, "kv");
     layer_destroy(l);
 }
@@ -443,7 +443,7 @@ Test(layer, a_failed_commit_is_written_again_by_the_next)
     put(l, "l", "w");
     cr_assert_eq(layer_freeze(l), 0);
     cr_assert_eq(write_some(&x, l, 2), 0);
-    layer_thaw(l, 2);
+    layer_retire(l, 2);
     stored(&x, "kvlw");
     layer_destroy(l);
     both_teardown(&x);

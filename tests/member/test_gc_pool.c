@@ -338,7 +338,7 @@ Test(gc_pool, a_store_whose_copy_was_opened_turns_read_only)
 {
     struct pool_who copy = nodes[1].who;
 
-    copy.life++;
+    copy.incarnation++;
     copy.token[0]++;
     cr_assert_eq(pool_node_write(shared, &copy), 0);
     cr_assert_eq(pool_node_report(B->p), -ESTALE);
@@ -363,7 +363,7 @@ Test(gc_pool, the_report_of_an_earlier_life_vouches_for_nothing)
     knows_all(A);
     cr_assert_eq(cycle(A, 0).marked, 1);
     reports(B);
-    nodes[1].who.life++;
+    nodes[1].who.incarnation++;
     cr_assert_eq(pool_node_write(shared, &nodes[1].who), 0);
     cr_assert_eq(cycle(A, 0).collected, 0);
 }
@@ -531,7 +531,7 @@ Test(gc_pool, while_one_node_has_the_lease_no_other_runs_a_cycle)
     struct lease l = LEASE_INIT;
     struct gc_result r;
 
-    cr_assert_eq(lease_take(shared, &A->clock.base, 1, nodes[0].who.life, &l), 0);
+    cr_assert_eq(lease_take(shared, &A->clock.base, 1, nodes[0].who.incarnation, &l), 0);
     cr_assert_eq(try_cycle(B, 0, &r), -EBUSY);
     wait_seconds(LEASE_PATIENCE / NSEC_PER_SEC + 1);
     cr_assert_eq(try_cycle(B, 0, &r), 0, "its beat did not advance");
@@ -778,7 +778,7 @@ Test(gc_pool, why_a_cycle_ended_stands_in_status)
     struct lease l = LEASE_INIT;
     struct gc_result r;
 
-    cr_assert_eq(lease_take(shared, &A->clock.base, 1, nodes[0].who.life, &l), 0);
+    cr_assert_eq(lease_take(shared, &A->clock.base, 1, nodes[0].who.incarnation, &l), 0);
     cr_assert_eq(try_cycle(B, 0, &r), -EBUSY);
     agreed(B, "status", "the last cycle ended with EBUSY: node 1 runs a GC cycle of the pool");
     cr_assert_eq(lease_release(shared, &l), 0);

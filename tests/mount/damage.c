@@ -63,7 +63,7 @@ static struct place find(const char *path)
 
     snprintf(part, sizeof part, "%.*s", (int)n, path);
     must(part, ns_get_by_name(state, part, &p.ns));
-    p.ns->tree.tap = NULL; /* the log is not told */
+    p.ns->tree.observer = NULL; /* the log is not told */
     p.ns->dirty = true;
     for (path += n; *path++ == '/' && *path; path += n) {
         n = strcspn(path, "/");

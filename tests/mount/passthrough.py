@@ -51,9 +51,9 @@ def until(what):
 
 def natives(n):
     if on:
-        until(lambda: stats()["native_files"] == n)
+        until(lambda: stats()["passthrough_files"] == n)
     else:
-        eq(stats()["native_files"], 0)
+        eq(stats()["passthrough_files"], 0)
 
 
 def make(name, mode=0o444, text=TEXT, where=main):
@@ -156,19 +156,19 @@ fd = os.open(b, os.O_RDONLY)
 eq(content(fd), TEXT)
 os.chmod(b, 0o444)
 second = os.open(b, os.O_RDONLY)
-eq(stats()["native_files"], 0)
+eq(stats()["passthrough_files"], 0)
 eq(content(second), TEXT)
 os.close(fd)
 writer = os.open(b, os.O_RDWR)
 third = os.open(b, os.O_RDONLY)
-eq(stats()["native_files"], 0)
+eq(stats()["passthrough_files"], 0)
 for fd in second, third, writer:
     os.close(fd)
-def native_again():
+def passthrough_file_again():
     with open(b, "rb") as f:
         eq(f.read(), TEXT)
-        return not on or stats()["native_files"] == 1
-until(native_again)
+        return not on or stats()["passthrough_files"] == 1
+until(passthrough_file_again)
 
 claim("a mapping outlives the close: until it goes nobody changes the file")
 fd = os.open(b, os.O_RDONLY)
@@ -301,7 +301,7 @@ run("recall", "main/h", "wait")
 def home_again():
     with open(h, "rb") as f:
         eq(f.read(), TEXT)
-        return not on or stats()["native_files"] == 1
+        return not on or stats()["passthrough_files"] == 1
 until(home_again)
 
 claim("atime moves when it is opened")

@@ -8,7 +8,7 @@ set -euo pipefail
 begin
 state() { sed -n 's/^passthrough *//p' "$M/.tally/status"; }
 mixtures() { python3 "${test_file%/*}/passthrough.py" "$M" "$1"; }
-native_files() { python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["native_files"])' "$M/.tally/stats.json"; }
+passthrough_files() { python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["passthrough_files"])' "$M/.tally/stats.json"; }
 
 claim "status says whether the kernel does it, and why not"
 unmount_store
@@ -44,7 +44,7 @@ head -c 300000 /dev/urandom >"$W/bytes"
 cp "$W/bytes" "$M/main/a"
 drain
 exec 5<"$M/main/a"
-eq "$(native_files)" 1
+eq "$(passthrough_files)" 1
 cmp "$W/bytes" "$M/main/a"
 eq "$(errno_of 'os.open(argv[0], os.O_RDWR)' "$M/main/a")" ETXTBSY
 exec 5<&-
@@ -62,7 +62,7 @@ cmp "$W/bytes" "$M/main/a"
 
 claim "who reads goes on when the daemon is killed"
 exec 5<"$M/main/a"
-eq "$(native_files)" 1
+eq "$(passthrough_files)" 1
 kill -KILL "$daemon"
 wait "$daemon" 2>/dev/null || true
 python3 -c 'import os, sys; sys.stdout.buffer.write(os.pread(5, 1 << 20, 0))' >"$W/out"

@@ -88,7 +88,7 @@ static inline void commit(struct table *t)
 {
     freeze(t);
     cr_assert_eq(write_out(t), 0);
-    refs_thaw(t->refs, 1);
+    refs_retire(t->refs, 1);
 }
 
 /* How many entries a table has on disk: 0 objects, 1 ids, 2 dying, 3 pins. */

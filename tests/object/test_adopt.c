@@ -151,7 +151,7 @@ static bool sound(struct warehouse *w, uint64_t number)
 static void let_go(struct warehouse *w, uint64_t number)
 {
     cr_assert_eq(refs_unref(w->refs, number), 0);
-    cr_assert_eq(warehouse_bury(w), 1);
+    cr_assert_eq(warehouse_reclaim(w), 1);
 }
 
 static struct packs_stats packs_of(struct warehouse *w)
@@ -263,8 +263,8 @@ Test(adopt, a_place_that_is_damaged_is_passed_over_without_an_alarm)
     cr_assert_eq(disk_mem_flip(pool, name, s.offset + 200, 1), 0);
     blob_object_name(&l.id, l.where, name);
     cr_assert_eq(disk_mem_flip(pool, name, 200, 1), 0);
-    uint64_t ns = small(&here, 'a'), nl = large(&here, 'b');
-    cr_assert(!at(&here, ns, &s) && sound(&here, ns));
+    uint64_t duration_ns = small(&here, 'a'), nl = large(&here, 'b');
+    cr_assert(!at(&here, duration_ns, &s) && sound(&here, duration_ns));
     cr_assert(!at(&here, nl, &l) && sound(&here, nl));
     cr_assert_eq(report_count(REPORT_ALARM), 0);
 }
@@ -305,8 +305,8 @@ static void name_copy(struct warehouse *w, uint64_t number, const struct entry *
     struct entry from = entry_of(w, number);
 
     cr_assert_eq(refs_relocate(w->refs, number, &from, to), 0);
-    cr_assert_eq(refs_bury_place(w->refs, &from), 0);
-    warehouse_bury(w);
+    cr_assert_eq(refs_reclaim_place(w->refs, &from), 0);
+    warehouse_reclaim(w);
 }
 
 static void go_out(struct warehouse *w, uint64_t number)

@@ -45,12 +45,12 @@ static uint64_t ghost(const char *content, uint16_t shard)
     return number;
 }
 
-static int bury(uint64_t number)
+static int reclaim_dead(uint64_t number)
 {
     struct refs_dead d;
     cr_assert_eq(refs_next_dead_ghost(t.refs, 0, number - 1, &d), 0);
     cr_assert_eq(d.number, number);
-    return refs_buried(t.refs, &d, 1);
+    return refs_reclaimed(t.refs, &d, 1);
 }
 
 static uint64_t on(uint16_t shard, uint64_t *ret_bytes)
@@ -114,7 +114,7 @@ Test(ghosts_index, healing_brings_it_home)
     cr_assert_eq(refs_move(t.refs, a, &place, &old), 0);
     cr_assert_eq(old.shard, 1);
     cr_assert_eq(refs_next_ghost(t.refs, 0, 0, &number, &e), -ENOENT);
-    cr_assert_eq(refs_bury_place(t.refs, &old), 0);
+    cr_assert_eq(refs_reclaim_place(t.refs, &old), 0);
     cr_assert(refs_dead_ghosts(t.refs) == 1 && refs_dying(t.refs) == 0);
 }
 
@@ -136,14 +136,14 @@ Test(ghosts_index, a_dead_one_is_told_only_after_its_commit_and_never_with_those
     freeze(&t);
     cr_assert_eq(refs_next_dead_ghost(t.refs, 0, 0, &d), -ENOENT, "nor now");
     cr_assert_eq(write_out(&t), 0);
-    refs_thaw(t.refs, 1);
+    refs_retire(t.refs, 1);
     cr_assert_eq(refs_collected(t.refs, home, 4), 1);
     cr_assert_eq(home[0].number, b);
     cr_assert_eq(refs_next_dead_ghost(t.refs, 2, 0, &d), -ENOENT);
     cr_assert_eq(refs_next_dead_ghost(t.refs, 1, 0, &d), 0);
     cr_assert(d.number == a && d.entry.shard == 1);
-    cr_assert_eq(refs_buried(t.refs, &d, 1), 0);
-    cr_assert_eq(refs_buried(t.refs, &home[0], 1), 0);
+    cr_assert_eq(refs_reclaimed(t.refs, &d, 1), 0);
+    cr_assert_eq(refs_reclaimed(t.refs, &home[0], 1), 0);
     cr_assert(refs_dead_ghosts(t.refs) == 0 && refs_dying(t.refs) == 0);
     commit(&t);
     cr_assert_eq(rows(&t, 2), 0);
@@ -161,7 +161,7 @@ Test(ghosts_index, what_is_buried_is_not_told_again_though_no_commit_says_so)
     for (int i = 0; i < 2; i++) {
         cr_assert_eq(refs_next_dead_ghost(t.refs, 0, 0, &d), 0);
         cr_assert_eq(d.number, n[i]);
-        cr_assert_eq(refs_buried(t.refs, &d, 1), 0);
+        cr_assert_eq(refs_reclaimed(t.refs, &d, 1), 0);
     }
     cr_assert_eq(refs_next_dead_ghost(t.refs, 0, 0, &d), -ENOENT);
 }
@@ -215,7 +215,7 @@ Test(ghosts_index, the_dead_and_the_living_are_known_after_a_crash)
     cr_assert(on(1, &bytes) == 0 && on(2, &bytes) == 1 && bytes == 10);
     cr_assert_eq(refs_next_dead_ghost(t.refs, 0, 0, &d), 0);
     cr_assert_eq(d.number, a);
-    cr_assert_eq(bury(a), 0);
+    cr_assert_eq(reclaim_dead(a), 0);
     commit(&t);
     crash(&t);
     cr_assert_eq(refs_dead_ghosts(t.refs), 0);
@@ -264,22 +264,22 @@ Test(ghosts_index, the_day_never_falls_and_is_kept_by_moves)
     size_t changes;
 
     cr_assert_eq(refs_seal_alias(t.refs, alias, a), 0);
-    cr_assert_eq(refs_touch(t.refs, alias, 20000), 0);
+    cr_assert_eq(refs_set_lastuse(t.refs, alias, 20000), 0);
     cr_assert_eq(entry_of(a).day, 20000);
     commit(&t);
     changes = refs_changes(t.refs);
-    cr_assert_eq(refs_touch(t.refs, a, 19999), 0);
-    cr_assert_eq(refs_touch(t.refs, a, 20000), 0);
+    cr_assert_eq(refs_set_lastuse(t.refs, a, 19999), 0);
+    cr_assert_eq(refs_set_lastuse(t.refs, a, 20000), 0);
     cr_assert_eq(refs_changes(t.refs), changes);
     cr_assert_eq(entry_of(a).day, 20000);
     send(a, 3);
     cr_assert_eq(entry_of(a).day, 20000);
-    cr_assert_eq(refs_touch(t.refs, a, 20001), 0);
+    cr_assert_eq(refs_set_lastuse(t.refs, a, 20001), 0);
     cr_assert(entry_of(a).day == 20001 && entry_of(a).shard == 3);
     send(a, 0);
     cr_assert_eq(entry_of(a).day, 20001);
-    cr_assert_eq(refs_touch(t.refs, 12345, 1), -ENOENT);
-    cr_assert_eq(refs_touch(t.refs, fresh(&t, 1), 1), 0);
+    cr_assert_eq(refs_set_lastuse(t.refs, 12345, 1), -ENOENT);
+    cr_assert_eq(refs_set_lastuse(t.refs, fresh(&t, 1), 1), 0);
 }
 
 /* ---- a walk while things change ---- */
@@ -413,14 +413,14 @@ static void one_step(struct model *m, struct model *committed)
         *committed = *m;
         n = refs_collected(t.refs, home, OBJECTS);
         for (size_t k = 0; k < n; k++)
-            cr_assert_eq(refs_buried(t.refs, &home[k], 1), 0);
+            cr_assert_eq(refs_reclaimed(t.refs, &home[k], 1), 0);
         break;
     default:
         if (rnd(4) == 0) {
             crash(&t);
             *m = *committed;
         } else if (m->o[i].dead && m->o[i].shard && committed->o[i].dead) {
-            cr_assert_eq(bury(m->o[i].number), 0);
+            cr_assert_eq(reclaim_dead(m->o[i].number), 0);
             m->o[i].dead = false;
         }
     }

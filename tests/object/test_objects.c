@@ -224,7 +224,7 @@ Test(objects, a_hit_on_a_dying_object_revives_it)
     cr_assert_eq(refs_dying(w.refs), 1);
     cr_assert_eq(small('a'), a);
     cr_assert_eq(refs_dying(w.refs), 0);
-    cr_assert_eq(warehouse_bury(&w), 0);
+    cr_assert_eq(warehouse_reclaim(&w), 0);
     cr_assert_eq(reads(a, 'a', 500), 1);
 }
 
@@ -233,7 +233,7 @@ Test(objects, bytes_that_come_again_after_they_were_deleted_are_stored_anew)
     uint64_t a = small('a'), b = large('b'), c;
     release(a);
     release(b);
-    cr_assert_eq(warehouse_bury(&w), 2);
+    cr_assert_eq(warehouse_reclaim(&w), 2);
     cr_assert_eq(reads(small('a'), 'a', 500), 1);
     cr_assert_eq(reads(large('b'), 'b', LARGE), 1);
     c = small('c');
@@ -268,7 +268,7 @@ Test(objects, deleting_everything_leaves_no_object_file_and_no_record)
         release(small(c));
         release(large(c));
     }
-    cr_assert_eq(warehouse_bury(&w), 18);
+    cr_assert_eq(warehouse_reclaim(&w), 18);
     packs_get_stats(w.packs, &s);
     cr_assert_eq(s.live_records, 0);
     cr_assert_eq(packs_retire_current(w.packs), 0);
@@ -308,7 +308,7 @@ Test(objects, contents_that_collide_are_kept_apart_readable_and_deletable)
     objects_get_counts(w.objects, &h, &collisions);
     cr_assert(h == 0 && collisions == 0 + 1 + 2 + 3);
     release(n[1]);
-    cr_assert_eq(warehouse_bury(&w), 1);
+    cr_assert_eq(warehouse_reclaim(&w), 1);
     cr_assert_eq(small('d'), n[3], "beyond the gap in the chain");
     cr_assert_eq(reads(n[2], 'c', 500), 1);
     cr_assert_eq(reads(n[0], 'a', 500), 1);
@@ -328,7 +328,7 @@ Test(objects, large_contents_that_collide_are_kept_apart)
     cr_assert_eq(reads(c, 'c', 500), 1);
     cr_assert_eq(large('b'), b);
     release(a);
-    cr_assert_eq(warehouse_bury(&w), 1);
+    cr_assert_eq(warehouse_reclaim(&w), 1);
     cr_assert_eq(large('b'), b);
 }
 
@@ -373,7 +373,7 @@ Test(objects, any_number_of_contents_that_collide_is_stored_with_one_sync)
         cr_assert(has_numbered(i, n[i]), "%u", i);
     for (unsigned i = 0; i < MANY; i++)
         release(n[i]);
-    cr_assert_eq(warehouse_bury(&w) + warehouse_bury(&w), MANY, "in two turns");
+    cr_assert_eq(warehouse_reclaim(&w) + warehouse_reclaim(&w), MANY, "in two turns");
     cr_assert_eq(report_count(REPORT_ALARM), 0);
 }
 
@@ -394,7 +394,7 @@ Test(objects, one_beyond_the_chain_is_found_by_its_id_and_shares_nothing)
     cr_assert_eq(is, again);
     cr_assert_not(id_equal(&e.id, &(struct id){{0}}));
     release(last);
-    cr_assert_eq(warehouse_bury(&w), 1);
+    cr_assert_eq(warehouse_reclaim(&w), 1);
     cr_assert(has_numbered(ID_CHAIN_MAX, again));
     cr_assert_eq(refs_find(w.refs, &e.id, &found, &e, &pending), -ENOENT);
 }
@@ -410,7 +410,7 @@ Test(objects, a_gap_in_a_chain_is_filled_and_what_is_behind_it_still_shared)
     gone = n[3];
     was = entry_of(&w, gone);
     release(gone);
-    cr_assert_eq(warehouse_bury(&w), 1);
+    cr_assert_eq(warehouse_reclaim(&w), 1);
     cr_assert_eq(try_numbered(ID_CHAIN_MAX - 1, same, &is), 0);
     cr_assert_eq(is, n[ID_CHAIN_MAX - 1], "beyond the gap");
     cr_assert_eq(try_numbered(77, next, &is), 0);
@@ -525,7 +525,7 @@ Test(objects, a_damaged_record_is_healed_by_good_bytes_of_its_name_with_an_alarm
     cr_assert_gt(report_count(REPORT_ALARM), 0);
     cr_assert_eq(reads(a, 'a', 500), 1);
     cr_assert_eq(count_of(a), 2);
-    cr_assert_eq(warehouse_bury(&w), 1, "the damaged record goes");
+    cr_assert_eq(warehouse_reclaim(&w), 1, "the damaged record goes");
     warehouse_reopen(&w);
     cr_assert_eq(reads(a, 'a', 500), 1);
 }
@@ -539,7 +539,7 @@ Test(objects, a_damaged_file_is_healed_by_good_bytes_of_its_name_with_an_alarm)
     cr_assert_eq(large('a'), a);
     cr_assert_eq(healed(), 1);
     cr_assert_eq(reads(a, 'a', LARGE), 1);
-    cr_assert_eq(warehouse_bury(&w), 1);
+    cr_assert_eq(warehouse_reclaim(&w), 1);
     warehouse_reopen(&w);
     cr_assert_eq(reads(a, 'a', LARGE), 1);
 }

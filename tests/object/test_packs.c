@@ -74,7 +74,7 @@ static void commit(void)
     cr_assert_eq(kv_txn_begin(kv, &t), 0);
     cr_assert_eq(packs_write(packs, 1, t), 0);
     cr_assert_eq(kv_commit(t), 0);
-    packs_thaw(packs, 1);
+    packs_retire(packs, 1);
 }
 
 /* ---- helpers: records, each filled by its seed ---- */
@@ -322,7 +322,7 @@ Test(packs, what_was_appended_after_the_freeze_is_in_the_next_commit)
     cr_assert_eq(kv_txn_begin(kv, &t), 0);
     cr_assert_eq(packs_write(packs, 1, t), 0);
     cr_assert_eq(kv_commit(t), 0);
-    packs_thaw(packs, 1);
+    packs_retire(packs, 1);
     power_cycle();
     check(a, RECORD, 1);
     cr_assert_eq(try_read(b, RECORD, 2), -EUCLEAN, "it was not synced");

@@ -115,7 +115,7 @@ Test(refs, what_dies_is_retained_until_a_commit_has_its_death)
     cr_assert_eq(s.retained_bytes, 0);
     cr_assert_eq(s.dying, 1, "its bytes are still there");
     cr_assert_eq(refs_collected(t.refs, &dead, 1), 1);
-    cr_assert_eq(refs_buried(t.refs, &dead, 1), 0);
+    cr_assert_eq(refs_reclaimed(t.refs, &dead, 1), 0);
 }
 
 Test(refs, what_a_handle_holds_is_not_retained_by_the_log)
@@ -203,7 +203,7 @@ Test(refs, bytes_are_told_dead_only_after_the_commit_that_forgot_them)
     freeze(&t);
     cr_assert_eq(write_out(&t), 0);
     cr_assert_eq(refs_collected(t.refs, &d, 1), 0);
-    refs_thaw(t.refs, 1);
+    refs_retire(t.refs, 1);
     cr_assert_eq(refs_collected(t.refs, &d, 1), 1);
     cr_assert_eq(d.number, n);
     cr_assert_eq(d.entry.kind, ENTRY_PACK);
@@ -220,7 +220,7 @@ Test(refs, what_is_collected_while_a_commit_is_under_way_waits_for_the_next)
     cr_assert_eq(refs_unref(t.refs, n), 0);
     cr_assert_eq(collect(&t), 1);
     cr_assert_eq(write_out(&t), 0);
-    refs_thaw(t.refs, 1);
+    refs_retire(t.refs, 1);
     cr_assert_eq(refs_collected(t.refs, &d, 1), 0, "its removal is not durable");
     commit(&t);
     cr_assert_eq(refs_collected(t.refs, &d, 1), 1);
@@ -239,12 +239,12 @@ Test(refs, bytes_of_several_batches_are_told_dead_after_the_commit_of_their_own)
         freeze(&t);
     }
     cr_assert_eq(write_some(&t, 1), 0);
-    refs_thaw(t.refs, 1);
+    refs_retire(t.refs, 1);
     cr_assert_eq(refs_collected(t.refs, d, 3), 1);
     cr_assert_eq(d[0].number, n[0]);
     cr_assert_eq(write_some(&t, 2), 0);
     cr_assert_eq(refs_collected(t.refs, d, 3), 0, "thawed is what a commit has");
-    refs_thaw(t.refs, 2);
+    refs_retire(t.refs, 2);
     cr_assert_eq(refs_collected(t.refs, d, 3), 2);
     cr_assert_eq(refs_dying(t.refs), 0);
 }
@@ -260,7 +260,7 @@ Test(refs, dead_bytes_not_buried_before_a_crash_are_told_again_and_buried_ones_n
     crash(&t);
     cr_assert_eq(refs_collected(t.refs, &d, 1), 1);
     cr_assert_eq(d.entry.offset, n * 64);
-    cr_assert_eq(refs_buried(t.refs, &d, 1), 0);
+    cr_assert_eq(refs_reclaimed(t.refs, &d, 1), 0);
     commit(&t);
     crash(&t);
     cr_assert_eq(refs_collected(t.refs, &d, 1), 0);
@@ -309,7 +309,7 @@ Test(refs, a_buried_place_is_told_dead_after_the_next_commit)
 {
     struct entry place = {.kind = ENTRY_FILE, .where = 44, .id = named(&t, "a"), .size = 5};
     struct refs_dead d;
-    cr_assert_eq(refs_bury_place(t.refs, &place), 0);
+    cr_assert_eq(refs_reclaim_place(t.refs, &place), 0);
     cr_assert_eq(refs_collected(t.refs, &d, 1), 0);
     commit(&t);
     crash(&t);
@@ -739,7 +739,7 @@ Test(refs, a_listing_is_the_same_before_while_and_after_a_commit)
     cr_assert_eq(write_out(&t), 0);
     b = list(-1, NULL);
     cr_assert_eq(memcmp(&a, &b, sizeof a), 0);
-    refs_thaw(t.refs, 1);
+    refs_retire(t.refs, 1);
     b = list(-1, NULL);
     cr_assert_eq(memcmp(&a, &b, sizeof a), 0);
 }
@@ -796,7 +796,7 @@ Test(refs, a_commit_that_failed_is_tried_again_with_what_it_had)
     cr_assert_eq(refs_ref(t.refs, n), 0);
     cr_assert_eq(count_of(&t, n), 2);
     cr_assert_eq(write_out(&t), 0);
-    refs_thaw(t.refs, 1);
+    refs_retire(t.refs, 1);
     crash(&t);
     cr_assert_eq(count_of(&t, n), 1, "the reference came after the freeze");
 }

@@ -116,7 +116,7 @@ static int name_copy(uint64_t number, const struct entry *from, const struct ent
         err = shard_packs_add(w.shard_packs, to->shard, to->where, 1, to->size, file_bytes);
     if (err == 0)
         err = refs_relocate(w.refs, number, from, to);
-    return err < 0 ? err : refs_bury_place(w.refs, from);
+    return err < 0 ? err : refs_reclaim_place(w.refs, from);
 }
 
 static int pack_out(uint64_t number, uint16_t shard)
@@ -161,11 +161,11 @@ static int home(uint64_t number)
 }
 
 /* Commit, and delete the dead: at home and on the shards. */
-static void bury(void)
+static void reclaim_dead(void)
 {
     struct refs_dead d;
 
-    warehouse_bury(&w);
+    warehouse_reclaim(&w);
     while (refs_next_dead_ghost(w.refs, 0, 0, &d) == 0) {
         struct pack_entry left = {0};
         if (d.entry.kind == ENTRY_PACK)
@@ -174,7 +174,7 @@ static void bury(void)
                          0);
         if (left.live_records == 0)
             cr_assert_eq(objects_delete_remote(w.objects, &d.entry), 0);
-        cr_assert_eq(refs_buried(w.refs, &d, 1), 0);
+        cr_assert_eq(refs_reclaimed(w.refs, &d, 1), 0);
     }
     warehouse_commit(&w);
 }
@@ -184,7 +184,7 @@ static uint64_t small_ghost(char seed)
     uint64_t n = small(seed);
     warehouse_commit(&w);
     cr_assert_eq(pack_out(n, 1), 0);
-    bury();
+    reclaim_dead();
     cr_assert_eq(entry_of(&w, n).shard, 1);
     return n;
 }
@@ -194,7 +194,7 @@ static uint64_t large_ghost(char seed)
     uint64_t n = large(seed);
     warehouse_commit(&w);
     cr_assert_eq(file_out(n, 1), 0);
-    bury();
+    reclaim_dead();
     cr_assert_eq(entry_of(&w, n).shard, 1);
     return n;
 }
@@ -260,7 +260,7 @@ Test(remote, nothing_of_a_ghost_is_left_at_home_and_of_one_at_home_nothing_there
     cr_assert_eq(stats.live_records, 0);
     cr_assert_eq(home(n), 0);
     cr_assert_eq(home(s), 0);
-    bury();
+    reclaim_dead();
     cr_assert_eq(shard_mem_count(cold), before);
     cr_assert(reads(n, 'a') == 1 && reads(s, 'b') == 1);
     packs_get_stats(w.packs, &stats);
@@ -275,13 +275,13 @@ Test(remote, who_has_an_old_entry_reads_the_bytes_where_they_are_now)
     before[0] = entry_of(&w, n);
     before[1] = entry_of(&w, s);
     cr_assert(file_out(n, 1) == 0 && pack_out(s, 1) == 0);
-    bury();
+    reclaim_dead();
     cr_assert_eq(reads_at(&before[0], 'a', LARGE, 0), 1);
     cr_assert_eq(reads_at(&before[1], 'b', SMALL, 0), 1);
     there[0] = entry_of(&w, n);
     there[1] = entry_of(&w, s);
     cr_assert(home(n) == 0 && home(s) == 0);
-    bury();
+    reclaim_dead();
     cr_assert_eq(reads_at(&there[0], 'a', LARGE, 0), 1);
     cr_assert_eq(reads_at(&there[1], 'b', SMALL, 0), 1);
     shard_mem_set(cold, SHARD_MEM_UNREACHABLE, true);
@@ -296,7 +296,7 @@ Test(remote, a_file_of_the_same_number_on_another_shard_is_another_file)
     struct entry ea = entry_of(&w, a), eb;
     warehouse_commit(&w);
     cr_assert_eq(file_out(b, 2), 0);
-    bury();
+    reclaim_dead();
     eb = entry_of(&w, b);
     cr_assert_eq(ea.where, eb.where, "the test's own claim");
     cr_assert(reads(a, 'a') == 1 && reads(b, 'b') == 1 && reads(a, 'a') == 1);
@@ -402,7 +402,7 @@ Test(remote, many_records_go_in_one_pack_and_a_full_one_says_so)
     }
     cr_assert_eq(i, N - 1);
     objects_batch_end(b);
-    bury();
+    reclaim_dead();
     for (i = 0; i < N; i++) {
         e = entry_of(&w, n[i]);
         cr_assert_eq(objects_read(w.objects, &e, bytes, PACK_RECORD_MAX, 0), PACK_RECORD_MAX);
@@ -420,13 +420,13 @@ Test(remote, a_copy_has_the_day_of_the_original_and_the_time_when_it_became_a_gh
     cr_assert_eq(e.day, 20000);
     clock_manual_advance(&w.clock, 100 * 24 * 3600 * NSEC_PER_SEC);
     cr_assert_eq(file_out(n, 1), 0);
-    bury();
+    reclaim_dead();
     e = entry_of(&w, n);
     then = (uint64_t)(clock_now(&w.clock.base) / NSEC_PER_MSEC);
     cr_assert(e.day == 20000 && e.created == then);
     clock_manual_advance(&w.clock, 3600 * NSEC_PER_SEC);
     cr_assert_eq(file_out(n, 2), 0, "from shard to shard");
-    bury();
+    reclaim_dead();
     e = entry_of(&w, n);
     cr_assert(e.shard == 2 && e.created == then && e.day == 20000);
     cr_assert_eq(reads(n, 'a'), 1);
@@ -501,11 +501,11 @@ Test(remote, an_original_that_was_moved_meanwhile_is_stale_and_no_alarm)
 
     warehouse_commit(&w);
     cr_assert_eq(file_out(n, 1), 0);
-    bury();
+    reclaim_dead();
     cr_assert_eq(objects_copy_out(w.objects, 2, &before, NULL, &to), -ESTALE);
     there = entry_of(&w, n);
     cr_assert_eq(home(n), 0);
-    bury();
+    reclaim_dead();
     cr_assert_eq(refs_new(w.refs, &fresh), 0);
     cr_assert_eq(objects_copy_home(w.objects, fresh, &there, NULL, &to), -ESTALE);
     refs_cancel(w.refs, fresh);
@@ -536,7 +536,7 @@ Test(remote, a_copy_that_is_cancelled_leaves_nothing_and_blames_nobody)
     }
     warehouse_commit(&w);
     cr_assert_eq(file_out(n, 1), 0);
-    bury();
+    reclaim_dead();
     pieces = 2;
     e = entry_of(&w, n);
     cr_assert_eq(refs_new(w.refs, &fresh), 0);
@@ -628,7 +628,7 @@ static uint64_t cut_everywhere(int (*move)(uint64_t a, uint64_t b), uint16_t to)
     warehouse_commit(&w);
     if (to == 0) {
         cr_assert_eq(both_out(a, b), 0);
-        bury();
+        reclaim_dead();
     }
     for (at = 1; err < 0; at++) {
         w.fault.writes = 0;
@@ -645,7 +645,7 @@ static uint64_t cut_everywhere(int (*move)(uint64_t a, uint64_t b), uint16_t to)
         cr_assert_eq(entry_of(&w, a).shard == to, err == 0);
         cr_assert_eq(entry_of(&w, b).shard == to, err == 0);
     }
-    bury();
+    reclaim_dead();
     cr_assert(reads(a, 'a') == 1 && reads(b, 'b') == 1);
     cr_assert_eq(report_count(REPORT_ALARM), 0);
     return at;
@@ -716,7 +716,7 @@ Test(remote, the_same_bytes_again_are_an_alias_of_the_ghost)
     cr_assert_eq(collisions(), 0);
 }
 
-/* It may be slow, and the gate is held. */
+/* It may be slow, and the freeze lock is held. */
 Test(remote, sealing_itself_asks_no_shard)
 {
     uint64_t a = small_ghost('a'), reads = shard_mem_calls(cold, SHARD_MEM_RANGE), is;
@@ -782,7 +782,7 @@ Test(remote, good_bytes_heal_a_ghost_whose_own_are_damaged_or_lost_and_it_is_at_
         cr_assert_eq(reads(n[i], (char)('a' + i)), 1);
     }
     cr_assert_eq(refs_dead_ghosts(w.refs), 4);
-    bury();
+    reclaim_dead();
     cr_assert_eq(refs_dead_ghosts(w.refs), 0);
 }
 

@@ -46,7 +46,7 @@ static void commit(void)
     cr_assert_eq(kv_txn_begin(kv, &t), 0);
     cr_assert_eq(shard_packs_write(p, 1, t), 0);
     cr_assert_eq(kv_commit(t), 0);
-    shard_packs_thaw(p, 1);
+    shard_packs_retire(p, 1);
 }
 
 static void is(uint16_t shard, uint64_t pack, uint32_t records, uint64_t bytes, uint64_t file)

@@ -112,14 +112,14 @@ static inline void warehouse_commit(struct warehouse *w)
     w->next[0] = refs_next(w->refs);
     w->next[1] = packs_next(w->packs);
     cr_assert_eq(kv_commit(t), 0);
-    refs_thaw(w->refs, 1);
-    packs_thaw(w->packs, 1);
+    refs_retire(w->refs, 1);
+    packs_retire(w->packs, 1);
     if (w->shard_packs)
-        shard_packs_thaw(w->shard_packs, 1);
+        shard_packs_retire(w->shard_packs, 1);
 }
 
 /* Collect the dead, commit, delete their bytes; how many. */
-static inline unsigned warehouse_bury(struct warehouse *w)
+static inline unsigned warehouse_reclaim(struct warehouse *w)
 {
     struct refs_dead d;
     unsigned n = 0;
@@ -128,7 +128,7 @@ static inline unsigned warehouse_bury(struct warehouse *w)
     warehouse_commit(w);
     for (; refs_collected(w->refs, &d, 1); n++) {
         cr_assert_eq(objects_delete(w->objects, &d), 0);
-        cr_assert_eq(refs_buried(w->refs, &d, 1), 0);
+        cr_assert_eq(refs_reclaimed(w->refs, &d, 1), 0);
     }
     warehouse_commit(w);
     return n;

@@ -122,7 +122,7 @@ Test(pool_dir, making_a_pool_can_be_cut_anywhere_and_done_again)
 
 static int join(unsigned *ret_node)
 {
-    struct pool_who who = {.life = 1, .label = "org/two", .token = {9}, .when = 5};
+    struct pool_who who = {.incarnation = 1, .label = "org/two", .token = {9}, .when = 5};
     int err = pool_dir_join(disk, &who, why);
 
     *ret_node = who.node;
@@ -146,7 +146,7 @@ Test(pool_dir, nodes_are_numbered_from_one_without_gaps)
 
 Test(pool_dir, a_node_reads_as_it_was_written)
 {
-    struct pool_who r, who = {.node = 1, .life = 2, .token = {3}, .when = 4, .label = "a/b"};
+    struct pool_who r, who = {.node = 1, .incarnation = 2, .token = {3}, .when = 4, .label = "a/b"};
 
     a_pool();
     cr_assert_eq(pool_node_read(disk, 1, &r), -ENOENT);
@@ -155,7 +155,7 @@ Test(pool_dir, a_node_reads_as_it_was_written)
     cr_assert_str_eq(r.label, "org/one");
     cr_assert_eq(pool_node_write(disk, &who), 0);
     cr_assert_eq(pool_node_read(disk, 1, &r), 0);
-    cr_assert(r.life == 2 && r.when == 4 && r.token[0] == 3 && strcmp(r.label, "a/b") == 0);
+    cr_assert(r.incarnation == 2 && r.when == 4 && r.token[0] == 3 && strcmp(r.label, "a/b") == 0);
     cr_assert_eq(disk_mem_flip(disk, "nodes/0001/node", 30, 1), 0);
     cr_assert_eq(pool_node_read(disk, 1, &r), -EUCLEAN);
     unsigned n;
@@ -219,7 +219,7 @@ Test(pool_dir, joining_can_be_cut_anywhere_and_no_number_below_is_lost)
 /* Somebody who sees number 1 before it is durable, takes number 2, and the power goes. */
 static void join_upon_the_unsynced(void)
 {
-    struct pool_who who = {.node = 1, .life = 1};
+    struct pool_who who = {.node = 1, .incarnation = 1};
     char text[POOL_TEXT_MAX];
     unsigned n;
 
@@ -246,9 +246,9 @@ Test(pool_dir, a_number_is_taken_only_above_what_is_durable)
     }
 }
 
-static int begin_life(void)
+static int begin_incarnation(void)
 {
-    struct pool_who who = {.node = 1, .life = 2, .token = {2}, .label = "org/one"};
+    struct pool_who who = {.node = 1, .incarnation = 2, .token = {2}, .label = "org/one"};
 
     return pool_node_write(disk, &who);
 }
@@ -257,13 +257,13 @@ Test(pool_dir, a_life_begins_wholly_or_not)
 {
     int r = 0;
 
-    AT_EACH_WRITE(a_pool_with_one(), r = begin_life())
+    AT_EACH_WRITE(a_pool_with_one(), r = begin_incarnation())
     {
         struct pool_who who;
 
         cr_assert_eq(pool_node_read(disk, 1, &who), 0);
-        cr_assert(who.life == 2 || (r < 0 && who.life == 1));
-        cr_assert_eq(who.token[0], who.life == 2 ? 2 : 0);
+        cr_assert(who.incarnation == 2 || (r < 0 && who.incarnation == 1));
+        cr_assert_eq(who.token[0], who.incarnation == 2 ? 2 : 0);
         cr_assert_eq(pool_node_tidy(disk, 1), 0);
         cr_assert(!has_temporaries("nodes/0001"));
     }
@@ -272,7 +272,7 @@ Test(pool_dir, a_life_begins_wholly_or_not)
 /* Its daemon died before it had synced the directory; then the power goes. */
 Test(pool_dir, a_life_that_is_built_upon_is_settled_first)
 {
-    struct pool_who who = {.node = 1, .life = 2, .token = {2}, .label = "org/one"};
+    struct pool_who who = {.node = 1, .incarnation = 2, .token = {2}, .label = "org/one"};
     char text[POOL_TEXT_MAX];
 
     a_pool_with_one();
@@ -283,7 +283,7 @@ Test(pool_dir, a_life_that_is_built_upon_is_settled_first)
     fault.loss = FAULT_LOSE_ALL;
     disk_mem_power_cycle(disk);
     cr_assert_eq(pool_node_read(disk, 1, &who), 0);
-    cr_assert_eq(who.life, 2);
+    cr_assert_eq(who.incarnation, 2);
     disk_close(disk);
 }
 
@@ -291,7 +291,7 @@ Test(pool_dir, a_life_that_is_built_upon_is_settled_first)
 
 Test(pool_dir, a_head_is_there_once_it_is_written_and_damage_is_told)
 {
-    struct pool_head h = {.node = 1, .life = 1, .serial = 5}, r = {.serial = 42};
+    struct pool_head h = {.node = 1, .incarnation = 1, .serial = 5}, r = {.serial = 42};
 
     a_pool_with_one();
     cr_assert_eq(pool_head_read(disk, 1, &r), -ENOENT);
@@ -310,7 +310,7 @@ static void a_pool_with_three(void)
     a_pool_with_one();
     a_node();
     a_node();
-    put_head(2, &(struct pool_head){.node = 2, .serial = 5, .life = 1});
+    put_head(2, &(struct pool_head){.node = 2, .serial = 5, .incarnation = 1});
     write_text("nodes/0002/base.0000000000000005", "x");
     write_text("nodes/0002/delta.0000000000000006", "x");
     write_text("nodes/0002/slots/0000000000000001", "x");

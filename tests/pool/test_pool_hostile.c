@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * A member of a pool who means harm: it writes well-formed files with untrue words into the pool,
- * puts others' files back as they were, and changes packs. What the others read is right or an error,
- * and they always come to an end. Each seed is a round of forgeries, one kind after the other.
+ * puts others' files back as they were, and changes packs. What the others read is right or an
+ * error, and they always come to an end. Each seed is a round of forgeries, one kind after the
+ * other.
  */
 #include "nodes_fixture.h"
 
@@ -105,7 +106,7 @@ static void forge(const char *name, const void *data, size_t len)
 static void forge_head(void)
 {
     unsigned node = 1 + (unsigned)any(3);
-    struct pool_head h = {.node = node, .life = 1};
+    struct pool_head h = {.node = node, .incarnation = 1};
     uint8_t head[POOL_HEAD_LEN];
     char name[DISK_NAME_MAX + 1];
 
@@ -118,7 +119,7 @@ static void forge_head(void)
         h.ack = any_number();
         break;
     case 2:
-        h.life = (uint32_t)any_number();
+        h.incarnation = (uint32_t)any_number();
         h.serial = any_number();
         break;
     case 3:
@@ -126,7 +127,7 @@ static void forge_head(void)
         break;
     case 4:
         h.serial = UINT64_MAX;
-        h.life = UINT32_MAX;
+        h.incarnation = UINT32_MAX;
         break;
     default:
         h.base = h.delta = (struct pool_part){0};
@@ -141,7 +142,7 @@ static void forge_head(void)
 /* What A and B name, at other places; or all of it at the same. */
 static void forge_report(void)
 {
-    struct pool_head h = {.node = 3, .life = nodes[2].who.life, .ack = any_number()};
+    struct pool_head h = {.node = 3, .incarnation = nodes[2].who.incarnation, .ack = any_number()};
     struct pool_names n;
     size_t kept = 0;
 
@@ -206,7 +207,8 @@ static void forge_text(void)
         forge("marks/floor", text, pool_floor_encode(&floor, text));
         break;
     default:
-        who.life = any(16) ? nodes[who.node - 1].who.life : who.life & POOL_LIFE_MAX;
+        who.incarnation =
+            any(16) ? nodes[who.node - 1].who.incarnation : who.incarnation & POOL_INCARNATION_MAX;
         if (any(16))
             memcpy(who.token, nodes[who.node - 1].who.token, sizeof who.token);
         pool_node_path(who.node, "node", name);
@@ -464,7 +466,7 @@ Test(pool_hostile, an_acknowledgement_that_was_never_given_does_not_silence_its_
     pool_of_nodes(3);
     put_large(A, "main/x", 'x');
     reports(A);
-    head_of_a_says(((uint64_t)nodes[0].who.life << 32) + 1000, UINT64_MAX);
+    head_of_a_says(((uint64_t)nodes[0].who.incarnation << 32) + 1000, UINT64_MAX);
     write_large(A, "main/y", 'x');
     a_is_heard_again();
     pool_is_gone();

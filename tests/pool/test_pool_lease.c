@@ -26,9 +26,9 @@ static int b_takes(void)
     return lease_take(disk, &now.base, 2, 1, &b);
 }
 
-static void wait(int64_t ns)
+static void wait(int64_t duration_ns)
 {
-    clock_manual_advance(&now, ns);
+    clock_manual_advance(&now, duration_ns);
 }
 
 Test(pool_lease, one_has_it_and_the_other_is_told_who)
@@ -111,7 +111,8 @@ Test(pool_lease, a_damaged_one_is_waited_for_like_any)
 
 Test(pool_lease, after_the_last_of_all_terms_that_somebody_forged_there_is_none)
 {
-    struct pool_term t = {.term = UINT64_MAX, .node = 1, .life = 1, .beat = 1, .released = true};
+    struct pool_term t = {
+        .term = UINT64_MAX, .node = 1, .incarnation = 1, .beat = 1, .released = true};
     char text[POOL_TEXT_MAX];
 
     two_nodes();

@@ -53,7 +53,7 @@ static void make_records(unsigned from, unsigned to)
 static int write_report(void)
 {
     head.node = NODE;
-    head.life = 1;
+    head.incarnation = 1;
     return pool_report_write(disk, &head, records, count);
 }
 
@@ -86,8 +86,8 @@ static void end(struct pool_report *r)
     disk = NULL;
 }
 
-/* What the report says of the entries [0, 2 * MANY) is what `records` has: of each of `step` of them
- * however it is asked, of the others when asked of all. */
+/* What the report says of the entries [0, 2 * MANY) is what `records` has: of each of `step` of
+ * them however it is asked, of the others when asked of all. */
 static void must_say_of(const struct pool_report *r, unsigned step)
 {
     static struct id keys[2 * MANY];
@@ -514,7 +514,7 @@ Test(pool_report, records_out_of_order_twice_or_wrong_are_refused)
 
 Test(pool_report, a_node_that_is_retired_or_replaced_does_not_report)
 {
-    struct pool_who who = {.node = NODE, .life = 2};
+    struct pool_who who = {.node = NODE, .incarnation = 2};
     struct pool_report *r;
 
     a_node_with(0, 300);
@@ -523,7 +523,7 @@ Test(pool_report, a_node_that_is_retired_or_replaced_does_not_report)
     cr_assert_eq(write_report(), -ESTALE);
     make_records(0, 300);
     must_be_on_disk();
-    who.life = 1;
+    who.incarnation = 1;
     cr_assert_eq(pool_node_write(disk, &who), 0);
     must_write();
     cr_assert_eq(pool_node_retire(disk, NODE), 0);
@@ -553,19 +553,19 @@ Test(pool_report, serials_rise_over_lives_and_lost_heads)
     uint64_t last = 0;
 
     a_node_with(0, 100);
-    for (uint32_t life = 1; life < 6; life++) {
-        struct pool_who who = {.node = NODE, .life = life};
+    for (uint32_t incarnation = 1; incarnation < 6; incarnation++) {
+        struct pool_who who = {.node = NODE, .incarnation = incarnation};
 
         cr_assert_eq(pool_node_write(disk, &who), 0);
-        head = (struct pool_head){.node = NODE, .life = life};
+        head = (struct pool_head){.node = NODE, .incarnation = incarnation};
         for (int i = 0; i < 3; i++) {
             cr_assert_eq(pool_report_write(disk, &head, records, count), 0);
             cr_assert_gt(head.serial, last);
             last = head.serial;
-            if (i == 1 && life % 2)
+            if (i == 1 && incarnation % 2)
                 cr_assert_eq(disk_mem_flip(disk, "nodes/0001/head", 30, 1), 0);
         }
-        if (life % 2 == 0)
+        if (incarnation % 2 == 0)
             cr_assert_eq(disk_unlink(disk, "nodes/0001/head"), 0);
     }
     disk_close(disk);
@@ -574,14 +574,14 @@ Test(pool_report, serials_rise_over_lives_and_lost_heads)
 /* As a copy of the store leaves it that was mounted meanwhile. */
 Test(pool_report, a_report_of_a_life_that_has_not_come_is_not_built_on_nor_counted_from)
 {
-    struct pool_who who = {.node = NODE, .life = 2};
+    struct pool_who who = {.node = NODE, .incarnation = 2};
 
     a_node_with(0, 300);
-    struct pool_head mine = head, theirs = {.node = NODE, .life = 2};
+    struct pool_head mine = head, theirs = {.node = NODE, .incarnation = 2};
 
     cr_assert_eq(pool_node_write(disk, &who), 0);
     cr_assert_eq(pool_report_write(disk, &theirs, records, count), 0);
-    who.life = 1;
+    who.incarnation = 1;
     cr_assert_eq(pool_node_write(disk, &who), 0);
     head = mine;
     must_write();

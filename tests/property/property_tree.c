@@ -204,7 +204,7 @@ static void do_collect(void)
     for (size_t i = 0; i < n; i++) {
         struct entry e;
         MUST(refs_entry(f.refs, dead[i].number, false, NULL, &e) == -ENOENT);
-        MUST(refs_buried(f.refs, &dead[i], 1) == 0);
+        MUST(refs_reclaimed(f.refs, &dead[i], 1) == 0);
     }
 }
 
@@ -412,7 +412,7 @@ static void do_commit(bool fail)
         return; /* it stays frozen while work goes on, and is tried again */
     }
     MUST(!fail);
-    forest_thaw(&f);
+    forest_retire(&f);
     committed = frozen;
     aliases_committed = aliases_frozen;
     freezing = false;

@@ -63,8 +63,8 @@ static void make_store(struct store_of *s, const struct pool_identity *identity)
     char why[POOL_WHY];
 
     MUST(pool_dir_join(shared, &s->who, why) == 0);
-    s->pool = (struct pool_member){.disk = shared, .node = s->who.node, .life = 1};
-    s->who.life = 1;
+    s->pool = (struct pool_member){.disk = shared, .node = s->who.node, .incarnation = 1};
+    s->who.incarnation = 1;
     s->pool.key = identity->key;
     MUST(pool_node_write(shared, &s->who) == 0);
     MUST(disk_mem_create(NULL, 0, &s->own) == 0 && kv_mem_create(NULL, &s->mem) == 0);

@@ -6,12 +6,12 @@
  *
  *     race_shards [SEED [OPS]]          OPS of each worker, in each of two halves
  *
- * Each worker has files of its own, and an array beside each that says what is in it. Half of what is
- * written is drawn from a few contents, so that equal bytes come into being where there are ghosts of
- * them. In the first half everything must work; in the second a shard goes away and comes back: then a
- * call may be refused and have done nothing, and must never show other bytes. Flushes never fail. At the
- * end all is compared, again after a restart, and the store checked: no damage, and after two cycles
- * no leak either.
+ * Each worker has files of its own, and an array beside each that says what is in it. Half of what
+ * is written is drawn from a few contents, so that equal bytes come into being where there are
+ * ghosts of them. In the first half everything must work; in the second a shard goes away and comes
+ * back: then a call may be refused and have done nothing, and must never show other bytes. Flushes
+ * never fail. At the end all is compared, again after a restart, and the store checked: no damage,
+ * and after two cycles no leak either.
  */
 #include "check.h"
 #include "control.h"
@@ -336,7 +336,7 @@ static int move_each(uint64_t number, void *ctx)
 }
 
 /* A shard that has gone ends a move. */
-static bool is_away(int err)
+static bool is_unreachable(int err)
 {
     return atomic_load(&flapping) && (err == -EHOSTUNREACH || err == -EIO || err == -EROFS);
 }
@@ -350,14 +350,14 @@ static void move_some(uint64_t *random, const struct move_selection *what)
     int end, err = move_begin(p, NULL, to, &m);
 
     if (err < 0) {
-        MUST(is_away(err));
+        MUST(is_unreachable(err));
         return;
     }
     err = move_select(p, what, move_each, m, why);
     end = move_end(m, &r);
     /* A name may have gone meanwhile. */
-    MUST(err >= 0 || is_away(err) || (what->words && (err == -ENOENT || err == -ESTALE)));
-    MUST(end >= 0 || is_away(end));
+    MUST(err >= 0 || is_unreachable(err) || (what->words && (err == -ENOENT || err == -ESTALE)));
+    MUST(end >= 0 || is_unreachable(end));
     MUST(r.failed == 0 || atomic_load(&flapping));
     atomic_fetch_add(to ? &moved : &home, r.objects);
 }
@@ -404,7 +404,7 @@ static void cycle(void)
     struct gc_result r = {0};
     int err = gc_store_run(p, NULL, false, 0, &r);
 
-    MUST(err == 0 || is_away(err));
+    MUST(err == 0 || is_unreachable(err));
     gc_result_release(&r);
 }
 

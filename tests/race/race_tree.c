@@ -6,8 +6,8 @@
  *
  *     race_tree [SECONDS]
  *
- * As in the store, changes hold the gate's read side and a freeze its write side. At the end all
- * counts are recounted.
+ * As in the store, changes hold the freeze lock's read side and a freeze its write side. At the end
+ * all counts are recounted.
  */
 #include "lock.h"
 #include "recount.h"
@@ -19,8 +19,8 @@
 #define KEYS 2000
 
 static struct forest f;
-static struct rwlock gate;
-static struct rwlock lock[FOREST_TREES]; /* tree i; taken below the gate */
+static struct rwlock freeze_lock;
+static struct rwlock lock[FOREST_TREES]; /* tree i; taken below the freeze lock */
 static _Atomic bool stop;
 static uint64_t objects[16];
 
@@ -46,7 +46,7 @@ static void change(uint64_t *state, unsigned tree)
 /* Branch the shared tree 0 to one's own, changing it now and then too. */
 static void rebranch(unsigned tree)
 {
-    READ_GUARD(&gate);
+    READ_GUARD(&freeze_lock);
     uint64_t old;
     {
         WRITE_GUARD(&lock[tree]);
@@ -66,7 +66,7 @@ static void *writer(void *arg)
         unsigned t = below(&state, 10) ? tree : 0;
         if (below(&state, 200) == 0)
             rebranch(tree);
-        READ_GUARD(&gate);
+        READ_GUARD(&freeze_lock);
         WRITE_GUARD(&lock[t]);
         change(&state, t);
     }
@@ -96,7 +96,7 @@ static void *dropper(void *arg)
     while (!atomic_load(&stop)) {
         unsigned done;
         {
-            READ_GUARD(&gate);
+            READ_GUARD(&freeze_lock);
             MUST(drops_step(f.drops, 20, &done) == 0);
         }
         if (!done)
@@ -114,13 +114,13 @@ static void *committer(void *arg)
         size_t batches = 1 + turn++ % 3;
         for (size_t i = 0; i < batches; i++) {
             {
-                WRITE_GUARD(&gate);
+                WRITE_GUARD(&freeze_lock);
                 forest_freeze(&f);
             }
             nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
         }
         MUST(forest_write_some(&f, batches) == 0);
-        forest_thaw_some(&f, batches);
+        forest_retire_some(&f, batches);
         nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
     }
     return NULL;
@@ -133,7 +133,7 @@ int main(int argc, char **argv)
 
     forest_create(&f);
     pages_set_cache(f.pages, 256 * 1024);
-    rwlock_init(&gate, "gate");
+    rwlock_init(&freeze_lock, "freeze");
     for (unsigned i = 0; i < FOREST_TREES; i++)
         rwlock_init(&lock[i], "tree");
     for (unsigned i = 0; i < 16; i++) {
@@ -156,7 +156,7 @@ int main(int argc, char **argv)
     printf("%zu pages left, %llu made\n", recount(&f), (unsigned long long)pages_next(f.pages));
     for (unsigned i = 0; i < FOREST_TREES; i++)
         rwlock_destroy(&lock[i]);
-    rwlock_destroy(&gate);
+    rwlock_destroy(&freeze_lock);
     forest_destroy(&f);
     return 0;
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Tests of GC cycles over other shards: what a move that was cut off left there goes, by the rules of
- * all leaks; what a ghost names, or a move has on its way, never; and of a shard that cannot be asked
- * nothing is judged.
+ * Tests of GC cycles over other shards: what a move that was cut off left there goes, by the rules
+ * of all leaks; what a ghost names, or a move has on its way, never; and of a shard that cannot be
+ * asked nothing is judged.
  */
 #include "away.h"
 
@@ -266,7 +266,7 @@ static void judged_by_the_others_only(enum shard_mem_switch which)
     cr_assert(!is_on("mem:cool", planted));
     cr_assert_eq(result.kept[GC_KEEP_UNASKED], 1);
     cr_assert_eq(state_of(LEAK_SHARD_FILE), GC_MARKED, "%d: as it was", which);
-    cr_assert_eq(atomic_load(&x.p->gc->shards_away), 1);
+    cr_assert_eq(atomic_load(&x.p->gc->shards_unreachable), 1);
     shard_mem_set(a.cold, which, false);
     clock_manual_advance(&x.clock, 2 * NSEC_PER_SEC);
     (void)shards_look(x.p->shards);
@@ -362,7 +362,8 @@ static void heal(struct away *w, void (*what)(struct away *w), bool happened)
     (void)shards_look(w->store.p->shards);
 }
 
-/* At each call of the cycle that deletes: nothing but the leak may ever go, and that goes in the end. */
+/* At each call of the cycle that deletes: nothing but the leak may ever go, and that goes in the
+ * end. */
 static void at_each_call(void (*what)(struct away *w))
 {
     bool happened = true;

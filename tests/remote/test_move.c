@@ -151,10 +151,10 @@ Test(move, a_target_that_is_away_ends_it)
 static unsigned calls_left;
 static enum shard_mem_switch to_switch;
 
-static void count_down(void *ctx, int64_t ns)
+static void count_down(void *ctx, int64_t duration_ns)
 {
     (void)ctx;
-    (void)ns;
+    (void)duration_ns;
     if (calls_left && --calls_left == 0)
         shard_mem_set(w.cold, to_switch, true);
 }
@@ -323,13 +323,13 @@ Test(move, writing_to_what_is_moved_copies_up)
     cr_assert_eq(ghosts_on(&w, 1), 41);
 }
 
-static bool gate_was_held;
+static bool freeze_lock_was_held;
 
-static void look_at_gate(void *ctx, int64_t ns)
+static void look_at_freeze_lock(void *ctx, int64_t duration_ns)
 {
     (void)ctx;
-    (void)ns;
-    gate_was_held |= atomic_load(&w.x.p->gate.readers) > 0;
+    (void)duration_ns;
+    freeze_lock_was_held |= atomic_load(&w.x.p->freeze_lock.readers) > 0;
 }
 
 Test(move, writing_to_what_is_moved_does_not_wait_for_its_shard_with_the_gate)
@@ -339,13 +339,13 @@ Test(move, writing_to_what_is_moved_does_not_wait_for_its_shard_with_the_gate)
 
     agreed(&w.x, "move main/d 1 wait", "objects=42 ");
     world_dies(&w);
-    gate_was_held = false;
-    shard_mem_set_latency(w.cold, 1, look_at_gate, NULL);
+    freeze_lock_was_held = false;
+    shard_mem_set_latency(w.cold, 1, look_at_freeze_lock, NULL);
     uint64_t reads = shard_mem_calls(w.cold, SHARD_MEM_RANGE);
     cr_assert_eq(vfs_open(w.x.p, node_of(&w.x, "main/d/large"), VFS_WRITE, &f), 0);
     cr_assert_eq(vfs_write(f, "zz", 2, 131071), 2); /* across two grains */
     cr_assert_gt(shard_mem_calls(w.cold, SHARD_MEM_RANGE), reads);
-    cr_assert_not(gate_was_held);
+    cr_assert_not(freeze_lock_was_held);
     fill(want, LARGE, 1000);
     cr_assert_eq(vfs_read(f, got, 9, 131068), 9);
     cr_assert_eq(memcmp(got, want + 131068, 3), 0);
@@ -354,7 +354,7 @@ Test(move, writing_to_what_is_moved_does_not_wait_for_its_shard_with_the_gate)
     vfs_release(f);
     cr_assert_eq(vfs_open(w.x.p, node_of(&w.x, "main/d/f9"), VFS_WRITE, &f), 0);
     cr_assert_eq(vfs_write(f, "zz", 2, 100), 2);
-    cr_assert_not(gate_was_held);
+    cr_assert_not(freeze_lock_was_held);
     shard_mem_set_latency(w.cold, 0, NULL, NULL);
     shard_mem_set(w.cold, SHARD_MEM_UNREACHABLE, true);
     vfs_release(f);
@@ -451,9 +451,9 @@ Test(move, the_process_dies_after_it)
     is_sound();
 }
 
-static void cancel_it(void *ctx, int64_t ns)
+static void cancel_it(void *ctx, int64_t duration_ns)
 {
-    (void)ns;
+    (void)duration_ns;
     if (calls_left && --calls_left == 0)
         atomic_store((_Atomic bool *)ctx, true);
 }
@@ -499,10 +499,10 @@ Test(move, what_is_on_its_way_is_told_to_gc_cycles)
 /* Three cycles between two reads of a long copy home: found, marked, deleted. */
 static bool in_cycle;
 
-static void collect(void *ctx, int64_t ns)
+static void collect(void *ctx, int64_t duration_ns)
 {
     (void)ctx;
-    (void)ns;
+    (void)duration_ns;
     if (in_cycle || !calls_left || --calls_left)
         return;
     in_cycle = true;

@@ -286,10 +286,10 @@ Test(sweep, a_shard_that_says_yes_is_believed_for_its_bytes_are_a_scrubs)
     sweep_says(" kept=2 inconclusive=0 lost=0");
 }
 
-static void let_time_pass(void *ctx, int64_t ns)
+static void let_time_pass(void *ctx, int64_t duration_ns)
 {
     (void)ctx;
-    clock_manual_advance(&x.clock, ns);
+    clock_manual_advance(&x.clock, duration_ns);
 }
 
 Test(sweep, a_slow_shard_makes_it_slow_and_no_more)
@@ -432,7 +432,7 @@ static void leak_of(const char *path)
     uint64_t number = number_at(path, &e);
 
     {
-        WRITE_GUARD(&x.p->gate);
+        WRITE_GUARD(&x.p->freeze_lock);
         cr_assert_eq(refs_correct(x.p->refs, number, 1), 0);
     }
     remove_file(&x, path);
@@ -535,30 +535,30 @@ Test(sweep, more_losses_than_are_remembered_are_counted)
 
 static bool hooked;
 
-static void recall_meanwhile(void *ctx, int64_t ns)
+static void recall_meanwhile(void *ctx, int64_t duration_ns)
 {
     (void)ctx;
-    (void)ns;
+    (void)duration_ns;
     if (hooked)
         return;
     hooked = true;
     agreed(&x, "recall main/big wait", "ok");
     drain();
 }
-static void move_meanwhile(void *ctx, int64_t ns)
+static void move_meanwhile(void *ctx, int64_t duration_ns)
 {
     (void)ctx;
-    (void)ns;
+    (void)duration_ns;
     if (hooked)
         return;
     hooked = true;
     agreed(&x, "move main/big 2 wait", "ok");
     drain();
 }
-static void remove_meanwhile(void *ctx, int64_t ns)
+static void remove_meanwhile(void *ctx, int64_t duration_ns)
 {
     (void)ctx;
-    (void)ns;
+    (void)duration_ns;
     if (hooked)
         return;
     hooked = true;
@@ -566,7 +566,7 @@ static void remove_meanwhile(void *ctx, int64_t ns)
     drain();
 }
 
-static void one_ghost(void (*hook)(void *ctx, int64_t ns))
+static void one_ghost(void (*hook)(void *ctx, int64_t duration_ns))
 {
     put_big(&x, "main/big", 300000);
     move_to("main/big", 1);

@@ -199,9 +199,9 @@ MEM(after_a_swap_the_one_that_was_opened_cannot_be_asked)
     shard_close(o);
 }
 
-static void pass(void *clock, int64_t ns)
+static void pass(void *clock, int64_t duration_ns)
 {
-    clock_manual_advance(clock, ns);
+    clock_manual_advance(clock, duration_ns);
 }
 
 MEM(each_call_takes_as_long_as_it_is_told)

@@ -21,7 +21,7 @@ const char *const break_names[] = {
     "drop-marks",      /* lists of marks leave some out */
     "no-absent",       /* a node takes what is marked, though it acknowledged the mark */
     "before-commit",   /* a report says what was committed before it learned of the marks */
-    "place-reuse",     /* a life goes on with the numbers of the last one (member.c) */
+    "place-reuse",     /* an incarnation goes on with the numbers of the last one (member.c) */
     "marks-unsynced",  /* a list of marks is acknowledged that a loss of power takes back, */
     "nodes-unsynced",  /* or a node goes on from a number that is (eye.c) */
     "nothing-goes",    /* what is collected stays */
@@ -209,16 +209,16 @@ int __wrap_flush_now(struct state *p)
 
 /* ---- the lease ---- */
 
-int __real_lease_take(struct disk *disk, const struct clock *clock, unsigned node, uint32_t life,
-                      struct lease *l);
-int __wrap_lease_take(struct disk *disk, const struct clock *clock, unsigned node, uint32_t life,
-                      struct lease *l);
+int __real_lease_take(struct disk *disk, const struct clock *clock, unsigned node,
+                      uint32_t incarnation, struct lease *l);
+int __wrap_lease_take(struct disk *disk, const struct clock *clock, unsigned node,
+                      uint32_t incarnation, struct lease *l);
 
 /* No rule: safety does not rest on it, so every other cycle does not ask who else runs one. */
-int __wrap_lease_take(struct disk *disk, const struct clock *clock, unsigned node, uint32_t life,
-                      struct lease *l)
+int __wrap_lease_take(struct disk *disk, const struct clock *clock, unsigned node,
+                      uint32_t incarnation, struct lease *l)
 {
     if (!sim.quiet && sim.step % 2)
         return 0;
-    return __real_lease_take(disk, clock, node, life, l);
+    return __real_lease_take(disk, clock, node, incarnation, l);
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * member: a store's part in the pool. What store.c does with a directory of the machine is done
- * here with disks in memory: joining, and a new life at each opening, first noted in the store,
- * then in the pool.
+ * here with disks in memory: joining, and a new incarnation at each opening, first noted in the
+ * store, then in the pool.
  */
 #include "sim.h"
 #include "disk_route.h"
@@ -19,7 +19,7 @@
 void member_join(struct node *n)
 {
     char why[POOL_WHY];
-    struct pool_who who = {.life = 1, .when = clock_now(&n->clock.base)};
+    struct pool_who who = {.incarnation = 1, .when = clock_now(&n->clock.base)};
 
     snprintf(who.label, sizeof who.label, "org/sim%u", n->number);
     CHECK(getrandom(who.token, sizeof who.token, 0) == sizeof who.token);
@@ -48,14 +48,14 @@ void member_begin(struct node *n, struct state_config *config)
     CHECK_OK(pool_node_read(&n->eye.base, n->number, &in_pool));
     CHECK(memcmp(in_pool.token, n->who.token, POOL_TOKEN_LEN) == 0);
     if (!broken("place-reuse"))
-        n->who.life++;
+        n->who.incarnation++;
     CHECK(getrandom(n->who.token, POOL_TOKEN_LEN, 0) == POOL_TOKEN_LEN);
     CHECK_OK(pool_node_write(&n->eye.base, &n->who));
     CHECK_OK(pool_node_tidy(&n->eye.base, n->number));
     CHECK_OK(disk_route_open(n->own, &n->eye.base, n->number, &n->disk));
     n->pool.disk = &n->eye.base;
     n->pool.node = n->number;
-    n->pool.life = n->who.life;
+    n->pool.incarnation = n->who.incarnation;
     memcpy(n->pool.token, n->who.token, POOL_TOKEN_LEN);
     config->pool = &n->pool;
 }

@@ -92,8 +92,8 @@ struct sim {
     uint64_t seed, rng, secrets, step, steps;
     bool quiet;   /* faults have stopped */
     int64_t time; /* ns */
-    /* Of two ways in which a pool can deceive, a run has one: listings are short, and what nodes see
-     * is late by less than the grace period; or it may be late by any time. */
+    /* Of two ways in which a pool can deceive, a run has one: listings are short, and what nodes
+     * see is late by less than the grace period; or it may be late by any time. */
     bool shortens;
     int64_t delay;      /* ns */
     struct fault fault; /* of the pool */
@@ -150,8 +150,8 @@ static inline bool chance(unsigned of)
 void eye_open(struct eye *e, unsigned node, struct fault *fault);
 /* Nothing is wrong with it any more. */
 void eye_clear(struct eye *e);
-/* FROZEN: heads and lists of marks are those of this moment. BEHIND: heads are those of a while ago,
- * by sim.delay. */
+/* FROZEN: heads and lists of marks are those of this moment. BEHIND: heads are those of a while
+ * ago, by sim.delay. */
 void eye_freeze(struct eye *e);
 #define GRACE (60 * NSEC_PER_SEC)
 
@@ -189,7 +189,7 @@ struct node *add_node(void);             /* one more, mounted */
 /* Where the bytes of a new store go: what store_format gets. */
 void member_join(struct node *n);
 void member_format(struct node *n);
-/* A new life of it begins; what store_open gets. */
+/* A new incarnation of it begins; what store_open gets. */
 void member_begin(struct node *n, struct state_config *config);
 void member_end(struct node *n); /* it is not mounted any more */
 /* What it does in a context of its own, which may stand still. */

@@ -112,7 +112,7 @@ Test(capture, a_change_of_many_contents_is_one_frame)
 
 /* ---- data that is lent ---- */
 
-#define LEND (CAPTURE_LENT + 2) /* more than are lent */
+#define LEND (CAPTURE_BORROWED + 2) /* more than are lent */
 
 struct pieces {
     uint8_t data[LEND][2000];
@@ -138,8 +138,8 @@ static int look(const struct log_frame *f, void *ctx)
 
 static void note_piece(struct txn *t, uint64_t number, const void *data, size_t len)
 {
-    capture_op_lent(t, &(struct op){
-                           .kind = OP_CONTENT_WRITE, .number = number, .data = data, .len = len});
+    capture_op_borrowed(
+        t, &(struct op){.kind = OP_CONTENT_WRITE, .number = number, .data = data, .len = len});
 }
 
 Test(capture, what_was_lent_is_in_the_frame_where_it_was_noted)

@@ -193,14 +193,14 @@ Test(names, a_counter_does_not_keep_a_name_from_being_removed)
     make_many(NAMES_OF_HASH + 3);
     cr_assert_eq(ns_get_by_name(x.p, "main", &ns), 0);
     {
-        const struct tree_tap *tap = ns->tree.tap;
+        const struct tree_observer *observer = ns->tree.observer;
         uint64_t place = name_hash(&x.p->name_key, "any", 3, 0) + NAME_COUNTER;
         WRITE_GUARD(&ns->lock);
-        ns->tree.tap = NULL;
+        ns->tree.observer = NULL;
         cr_assert_eq(tree_put(&ns->tree, key_make(NS_ROOT_INO, ITEM_DIRENT, place), wrong,
                               sizeof wrong),
                      0);
-        ns->tree.tap = tap;
+        ns->tree.observer = observer;
     }
     ns_put(x.p, ns);
     cr_assert_eq(vfs_unlink(x.p, top(), name_of(NAMES_OF_HASH + 1)), 0);

@@ -203,9 +203,9 @@ Test(slots, sums_of_a_commit_that_was_cut_off_are_not_believed)
     write_at("main/f", 0, SMALL, 'b');
     sync_all();
     write_at("main/f", 0, SMALL, 'c'); /* in the slot, but its frame is lost */
-    rwlock_wrlock(&x.p->gate);
+    rwlock_wrlock(&x.p->freeze_lock);
     cr_assert_eq(slots_record(x.p, &l), 0);
-    rwlock_wrunlock(&x.p->gate);
+    rwlock_wrunlock(&x.p->freeze_lock);
     cr_assert_eq(slots_sync_recorded(x.p, &l), 0);
     slot_list_release(&l);
     dies(FAULT_LOSE_ALL);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Tests of what a store in a pool does as any store does: its leaks, check and repair, compaction, a
- * start after a crash. It looks after what is its own, and what is the pool's it neither misses nor
- * touches.
+ * Tests of what a store in a pool does as any store does: its leaks, check and repair, compaction,
+ * a start after a crash. It looks after what is its own, and what is the pool's it neither misses
+ * nor touches.
  */
 #include "compact.h"
 #include "durability.h"
@@ -288,7 +288,7 @@ Test(pool_store, what_repair_puts_there_from_the_log_has_places_of_its_life)
 
     write_large(A, "main/large", 'x');
     node_die(n);
-    node_begin_life(n);
+    node_begin_incarnation(n);
     cr_assert_eq(store_repair(n->x.disk, n->x.kv, &o, &r), 0);
     node_gone(n);
     cr_assert_eq(r.repaired, 1);
@@ -297,5 +297,5 @@ Test(pool_store, what_repair_puts_there_from_the_log_has_places_of_its_life)
     has_large(A, "main/large", 'x');
     cr_assert_eq(refs_entry(A->p->refs, number_of(A, "main/large"), true, NULL, &e), 0);
     cr_assert_eq(e.kind, ENTRY_FILE);
-    cr_assert_eq(e.where, pool_number(n->who.node, n->who.life - 1, 1));
+    cr_assert_eq(e.where, pool_number(n->who.node, n->who.incarnation - 1, 1));
 }

@@ -95,7 +95,7 @@ static void is_unchanged(const char *name)
     run("cmp now %s", name);
 }
 
-static unsigned node_of(const char *name, uint32_t *ret_life)
+static unsigned node_of(const char *name, uint32_t *ret_incarnation)
 {
     struct store_dir s;
     unsigned node;
@@ -103,7 +103,7 @@ static unsigned node_of(const char *name, uint32_t *ret_life)
     cr_assert_eq(open_store(name, 0, &s), 0, "%s", why);
     cr_assert_not_null(store_get_pool(&s));
     node = store_get_pool(&s)->node;
-    *ret_life = store_get_pool(&s)->life;
+    *ret_incarnation = store_get_pool(&s)->incarnation;
     store_dir_close(&s);
     return node;
 }
@@ -242,7 +242,7 @@ static void set_home(const char *name, const struct pool_home *home)
 enum { NOTHING, STORE_HAS_BOTH, LIFE_IS_CLAIMED, POOL_HAS_IT, STORE_HAS_ONE, OPENING_WRITES };
 
 /* Open it, and undo all that comes after the write `upto`. */
-static void open_up_to(int upto, uint32_t *ret_life)
+static void open_up_to(int upto, uint32_t *ret_incarnation)
 {
     struct pool_home was = home_of("one"), begun;
     struct pool_home is;
@@ -258,7 +258,7 @@ static void open_up_to(int upto, uint32_t *ret_life)
         run("rm pool/nodes/0001/life.*");
     if (upto < STORE_HAS_ONE)
         set_home("one", upto == NOTHING ? &was : &begun);
-    *ret_life = is.life;
+    *ret_incarnation = is.incarnation;
 }
 
 Test(store_pool, an_opening_that_was_cut_at_any_write_is_followed_by_one_more_life)
@@ -279,7 +279,7 @@ Test(store_pool, until_the_pool_has_the_new_token_that_before_is_good)
     struct pool_home home = home_of("one");
     char claim[64];
 
-    snprintf(claim, sizeof claim, "pool/nodes/0001/life.%05x", home.life + 1);
+    snprintf(claim, sizeof claim, "pool/nodes/0001/life.%05x", home.incarnation + 1);
     run("touch %s", claim);
     cr_assert_eq(try("one", 0), -ESTALE);
     run("rm %s", claim);
@@ -291,11 +291,11 @@ Test(store_pool, until_the_pool_has_the_new_token_that_before_is_good)
 
 Test(store_pool, a_life_that_another_one_began_is_not_begun_again)
 {
-    uint32_t life;
+    uint32_t incarnation;
     char claim[64];
 
-    (void)node_of("one", &life);
-    snprintf(claim, sizeof claim, "pool/nodes/0001/life.%05x", life + 1);
+    (void)node_of("one", &incarnation);
+    snprintf(claim, sizeof claim, "pool/nodes/0001/life.%05x", incarnation + 1);
     run("cp pool/nodes/0001/node before && touch %s", claim);
     cr_assert_eq(try("one", 0), -ESTALE);
     run("cmp before pool/nodes/0001/node");
@@ -305,7 +305,7 @@ Test(store_pool, a_store_has_only_so_many_lives)
 {
     struct pool_home home = home_of("one");
 
-    home.life = POOL_LIFE_MAX;
+    home.incarnation = POOL_INCARNATION_MAX;
     set_home("one", &home);
     note("before");
     cr_assert_eq(try("one", 0), -EOVERFLOW);
@@ -376,11 +376,11 @@ Test(store_pool, a_pool_that_is_one_opening_older_is_refused_and_the_right_one_i
 
 Test(store_pool, of_an_opening_that_was_cut_both_are_named)
 {
-    uint32_t life;
+    uint32_t incarnation;
 
     run("cp -a pool backup");
     cr_assert_eq(try("one", 0), 0, "%s", why);
-    open_up_to(STORE_HAS_BOTH, &life);
+    open_up_to(STORE_HAS_BOTH, &incarnation);
     run("rm -rf pool && mv backup pool");
     cr_assert_eq(try("one", 0), -ESTALE);
     says("is older than the store");

@@ -145,23 +145,23 @@ static inline void forest_fail_next_commit(struct forest *f)
     f->fault.fail_at = f->fault.writes + 1;
 }
 
-static inline void forest_thaw_some(struct forest *f, size_t n)
+static inline void forest_retire_some(struct forest *f, size_t n)
 {
-    refs_thaw(f->refs, n);
-    pages_thaw(f->pages, n);
-    drops_thaw(f->drops, n);
+    refs_retire(f->refs, n);
+    pages_retire(f->pages, n);
+    drops_retire(f->drops, n);
 }
 
-static inline void forest_thaw(struct forest *f)
+static inline void forest_retire(struct forest *f)
 {
-    forest_thaw_some(f, 1);
+    forest_retire_some(f, 1);
 }
 
 static inline void forest_commit(struct forest *f)
 {
     forest_freeze(f);
     MUST(forest_write(f) == 0);
-    forest_thaw(f);
+    forest_retire(f);
 }
 
 /* A sealed object with count 0 and an id nobody else has. */

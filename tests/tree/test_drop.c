@@ -142,13 +142,13 @@ Test(drop, each_batch_has_the_queue_as_it_was_then)
     forest_drop_all(&f);
     forest_freeze(&f);
     cr_assert_eq(forest_write_some(&f, 2), 0);
-    forest_thaw_some(&f, 2);
+    forest_retire_some(&f, 2);
     cr_assert_eq(stored_queue(), 1);
     cr_assert_eq(forest_write(&f), 0);
-    forest_thaw(&f);
+    forest_retire(&f);
     cr_assert_eq(stored_queue(), 2);
     cr_assert_eq(forest_write(&f), 0);
-    forest_thaw(&f);
+    forest_retire(&f);
     cr_assert_eq(stored_queue(), 0);
     cr_assert_eq(settle(), 0);
 }
@@ -163,7 +163,7 @@ Test(drop, steps_during_a_commit_are_not_in_it)
     forest_fail_next_commit(&f);
     cr_assert_eq(forest_write(&f), -ENOSPC);
     cr_assert_eq(forest_write(&f), 0);
-    forest_thaw(&f);
+    forest_retire(&f);
     forest_crash(&f);
     cr_assert_eq(drops_left(f.drops), 1);
     recount(&f);

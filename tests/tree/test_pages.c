@@ -163,7 +163,7 @@ Test(pages, a_frozen_page_that_changes_keeps_its_old_bytes_in_the_commit)
     cr_assert_eq(byte_of(a), 'c');
     cr_assert_eq(pages_dirty_bytes(f.pages), (size_t)2 * PAGE_SIZE_BYTES);
     cr_assert_eq(forest_write(&f), 0);
-    forest_thaw(&f);
+    forest_retire(&f);
     cr_assert_eq(byte_of(a), 'c');
     forest_crash(&f);
     cr_assert_eq(byte_of(a), 'a');
@@ -180,12 +180,12 @@ Test(pages, a_page_in_several_batches_has_in_each_the_bytes_it_had_then)
     cr_assert_eq(pages_dirty_bytes(f.pages), (size_t)3 * PAGE_SIZE_BYTES);
     cr_assert_eq(byte_of(a), 'c');
     cr_assert_eq(forest_write(&f), 0);
-    forest_thaw(&f);
+    forest_retire(&f);
     cr_assert_eq(pages_dirty_bytes(f.pages), (size_t)2 * PAGE_SIZE_BYTES);
     cr_assert_eq(stored_byte(a), 'a');
     cr_assert_eq(forest_write_some(&f, 2), 0);
     cr_assert_eq(stored_byte(a), 'c');
-    forest_thaw_some(&f, 2);
+    forest_retire_some(&f, 2);
     cr_assert_eq(pages_dirty_bytes(f.pages), 0);
     forest_crash(&f);
     cr_assert_eq(byte_of(a), 'c');
@@ -200,11 +200,11 @@ Test(pages, a_page_untouched_since_two_freezes_is_in_the_first_only)
     change(a, 'b');
     cr_assert_eq(pages_dirty_bytes(f.pages), (size_t)4 * PAGE_SIZE_BYTES);
     cr_assert_eq(forest_write(&f), 0);
-    forest_thaw(&f);
+    forest_retire(&f);
     cr_assert_eq(stored_byte(a), 'a');
     cr_assert_eq(stored_byte(b), 'x');
     cr_assert_eq(forest_write(&f), 0);
-    forest_thaw(&f);
+    forest_retire(&f);
     cr_assert_eq(stored_byte(a), 'a');
     cr_assert_eq(stored_byte(b), 'y');
     forest_commit(&f);
@@ -219,10 +219,10 @@ Test(pages, a_page_freed_between_two_batches_is_in_the_first_and_gone_with_the_s
     cr_assert_eq(pages_free(f.pages, a), 0);
     forest_freeze(&f);
     cr_assert_eq(forest_write(&f), 0);
-    forest_thaw(&f);
+    forest_retire(&f);
     cr_assert_eq(stored_byte(a), 'a');
     cr_assert_eq(forest_write(&f), 0);
-    forest_thaw(&f);
+    forest_retire(&f);
     cr_assert_eq(stored_byte(a), -ENOENT);
     cr_assert_eq(pages_dirty_bytes(f.pages), 0);
 }
@@ -236,7 +236,7 @@ Test(pages, there_are_as_many_batches_as_there_may_be_and_no_more)
     }
     cr_assert_eq(pages_freeze(f.pages), -EBUSY);
     cr_assert_eq(forest_write_some(&f, LAYER_BATCHES_MAX), 0);
-    forest_thaw_some(&f, LAYER_BATCHES_MAX);
+    forest_retire_some(&f, LAYER_BATCHES_MAX);
     cr_assert_eq(stored_byte(a), 'a' + (LAYER_BATCHES_MAX - 1) % 26);
     forest_commit(&f);
 }
@@ -263,7 +263,7 @@ Test(pages, a_page_freed_during_a_commit_that_writes_it_goes_with_the_next)
     change(a, 'b');
     cr_assert_eq(pages_free(f.pages, a), 0);
     cr_assert_eq(forest_write(&f), 0);
-    forest_thaw(&f);
+    forest_retire(&f);
     forest_commit(&f);
     cr_assert_eq(recount(&f), 0);
     cr_assert_eq(pages_dirty_bytes(f.pages), 0);

@@ -350,7 +350,7 @@ Test(tree, what_changes_during_a_commit_is_not_in_it)
     for (uint64_t n = 500; n < 1000; n++)
         cr_assert_eq(del(0, n), 0);
     cr_assert_eq(forest_write(&f), 0);
-    forest_thaw(&f);
+    forest_retire(&f);
     cr_assert_eq(what(0, 0), 'b');
     forest_crash(&f);
     for (uint64_t n = 0; n < 1000; n++)
@@ -367,7 +367,7 @@ Test(tree, a_commit_that_failed_is_tried_again_and_later_changes_wait_for_the_ne
     cr_assert_eq(forest_write(&f), -ENOSPC);
     put_many(0, 0, 300, 'c');
     cr_assert_eq(forest_write(&f), 0);
-    forest_thaw(&f);
+    forest_retire(&f);
     forest_crash(&f);
     cr_assert_eq(what(0, 0), 'a');
     put(0, 0, 'd');

@@ -344,7 +344,7 @@ Test(space, a_file_changed_all_over_has_its_hole_at_its_end)
     set_size(count * GRAIN);
     ino = vfs_node_ino(node_of(&x, "main/f"));
     cr_assert_eq(ns_get_by_name(x.p, "main", &ns), 0);
-    ns->tree.tap = NULL; /* behind the log's back */
+    ns->tree.observer = NULL; /* behind the log's back */
     cr_assert_eq(
         tree_get(&ns->tree, key_make(ino, ITEM_EXTENT, 4 * GRAIN), item, sizeof item, &len), 0);
     for (uint64_t i = 0; i < count; i++)

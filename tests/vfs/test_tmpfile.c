@@ -105,7 +105,7 @@ static void take_all_places(const char *name)
     struct ns *ns;
 
     cr_assert_eq(ns_get_by_name(x.p, "main", &ns), 0);
-    ns->tree.tap = NULL; /* behind the log's back */
+    ns->tree.observer = NULL; /* behind the log's back */
     for (; !item_is_counter(k); k.lo++) {
         char other[32];
         size_t n = (size_t)snprintf(other, sizeof other, "other %u", (unsigned)(k.lo & 127));

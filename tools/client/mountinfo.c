@@ -97,7 +97,8 @@ bool mountinfo_is_of_another(const struct tally_mountinfo *m)
     return is_of_another(m->user);
 }
 
-/* Type "fuse" alone does not say whose it is: look for the control file, where nobody lets us wait. */
+/* Type "fuse" alone does not say whose it is: look for the control file, where nobody lets us wait.
+ * */
 static bool is_tally(const struct mount_line *m)
 {
     char control[PATH_MAX + 16];
@@ -156,7 +157,8 @@ static int find_in(const char *file, mount_line_fn *match, const void *ctx, enum
     return found > 0 ? found : -ENOENT;
 }
 
-static int find(mount_line_fn *match, const void *ctx, enum kind kind, struct tally_mountinfo *ret)
+static int find_line(mount_line_fn *match, const void *ctx, enum kind kind,
+                     struct tally_mountinfo *ret)
 {
     return find_in("/proc/self/mountinfo", match, ctx, kind, ret);
 }
@@ -205,7 +207,7 @@ bool mountinfo_may_ask(int fd)
     if (dev_at(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, 0, dev) < 0) {
         return false;
     }
-    int n = find(same_fuse, dev, ANY, &m);
+    int n = find_line(same_fuse, dev, ANY, &m);
     return n == -ENOENT || (n > 0 && !mountinfo_is_of_another(&m));
 }
 
@@ -232,13 +234,14 @@ static int find_of(int dirfd, const char *path, int flags, struct tally_mountinf
     char dev[32];
     /* By device and not by mount: a bind mount of a directory inside leads to the whole. */
     int err = dev_at(dirfd, path, flags | AT_STATX_DONT_SYNC, STATX_TYPE, dev);
-    if (err == 0 && !(find(same_fuse, dev, ANY, &part) > 0 && mountinfo_is_of_another(&part))) {
+    if (err == 0 &&
+        !(find_line(same_fuse, dev, ANY, &part) > 0 && mountinfo_is_of_another(&part))) {
         err = dev_at(dirfd, path, flags, STATX_TYPE, dev); /* also an error of its daemon is one */
     }
-    if (err < 0 || find(same_dev, dev, WHOLE, ret) > 0) {
+    if (err < 0 || find_line(same_dev, dev, WHOLE, ret) > 0) {
         return err;
     }
-    err = find(same_dev, dev, OURS, &part);
+    err = find_line(same_dev, dev, OURS, &part);
     return err < 0 ? err : find_by_daemon(&part, ret);
 }
 
@@ -270,7 +273,7 @@ int mountinfo_inside(const char *path, char out[PATH_MAX])
         return -errno;
     }
     const uint64_t id = st.stx_mnt_id;
-    err = find(same_id, &id, OURS, &m);
+    err = find_line(same_id, &id, OURS, &m);
     if (err < 0) {
         return err;
     }
@@ -287,7 +290,7 @@ int mountinfo_inside(const char *path, char out[PATH_MAX])
 int mountinfo_count(const char *dev, bool whole)
 {
     struct tally_mountinfo m;
-    int n = find(same_dev, dev, whole ? WHOLE : ANY, &m);
+    int n = find_line(same_dev, dev, whole ? WHOLE : ANY, &m);
     return n == -ENOENT ? 0 : n;
 }
 
@@ -305,7 +308,7 @@ bool mountinfo_is_mounted(const char *source, const char *point)
 {
     const struct place place = {source, point};
     struct tally_mountinfo m;
-    return find(same_place, &place, ANY, &m) != -ENOENT;
+    return find_line(same_place, &place, ANY, &m) != -ENOENT;
 }
 
 struct source {
@@ -379,7 +382,7 @@ void mountinfo_detach_all(const char *source, const char *dev)
 {
     const struct whole w = {source, dev};
     struct tally_mountinfo m;
-    while (find(same_whole, &w, ANY, &m) > 0 && detach(m.point, dev) == 0) {
+    while (find_line(same_whole, &w, ANY, &m) > 0 && detach(m.point, dev) == 0) {
     }
 }
 
@@ -414,13 +417,13 @@ int mountinfo_at(const char *path, struct tally_mountinfo *ret)
 {
     char absolute[PATH_MAX];
     /* A symlink to the mount point first; a dead daemon makes that fail, then the text must do. */
-    if (realpath(path, absolute) && find(same_point, absolute, OURS, ret) > 0) {
+    if (realpath(path, absolute) && find_line(same_point, absolute, OURS, ret) > 0) {
         return 0;
     }
     int err = mountinfo_absolute(path, absolute);
     if (err < 0) {
         return err;
     }
-    err = find(same_point, absolute, OURS, ret);
+    err = find_line(same_point, absolute, OURS, ret);
     return err < 0 ? err : 0;
 }

@@ -29,8 +29,8 @@ struct checking {
 };
 
 /* One line, or with --json one more in `list`. */
-static void note(json_t *list, const char *word, const char *what, const char *where,
-                 const char *sentence)
+static void note_finding(json_t *list, const char *word, const char *what, const char *where,
+                         const char *sentence)
 {
     if (list) {
         json_array_append_new(
@@ -45,20 +45,20 @@ static void on_found(const char *what, const char *where, const char *sentence, 
 {
     struct checking *c = ctx;
     c->leaks += strcmp(what, "leak") == 0;
-    note(c->found, "", what, where, sentence);
+    note_finding(c->found, "", what, where, sentence);
 }
 
 static void on_repaired(const char *what, const char *where, const char *sentence, void *ctx)
 {
     const struct checking *c = ctx;
-    note(c->repaired, c->flags & REPAIR_DRY_RUN ? "would repair " : "repaired ", what, where,
-         sentence);
+    note_finding(c->repaired, c->flags & REPAIR_DRY_RUN ? "would repair " : "repaired ", what,
+                 where, sentence);
 }
 
 static void on_left(const char *what, const char *where, const char *sentence, void *ctx)
 {
     const struct checking *c = ctx;
-    note(c->left, "left ", what, where, sentence);
+    note_finding(c->left, "left ", what, where, sentence);
 }
 
 static void on_progress(uint64_t done, uint64_t total, void *ctx)
@@ -123,7 +123,8 @@ static void print_json(const struct checking *c, const struct repair_result *res
     json_decref(root);
 }
 
-static int look(const struct store_dir *store, struct checking *c, struct repair_result *ret)
+static int look_at_store(const struct store_dir *store, struct checking *c,
+                         struct repair_result *ret)
 {
     const struct check_options check = {.found = on_found,
                                         .progress = on_progress,
@@ -209,7 +210,7 @@ static int check_store(const char *path, struct checking *c)
     }
     c->started = clock_ticks(clock_real());
     tell_salvaged(c, &store.salvaged);
-    err = look(&store, c, &result);
+    err = look_at_store(&store, c, &result);
     if (err == 0 && writes) {
         err = store_is_mended(&store);
     }

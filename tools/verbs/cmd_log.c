@@ -29,10 +29,10 @@ struct showing {
 /* ---- parts ---- */
 
 /* "2026-11-22T08:30:00.123456789Z" */
-static const char *time_text(int64_t ns, char out[48])
+static const char *time_text(int64_t time_ns, char out[48])
 {
-    time_t seconds = (time_t)(ns / NSEC_PER_SEC);
-    int64_t rest = ns % NSEC_PER_SEC;
+    time_t seconds = (time_t)(time_ns / NSEC_PER_SEC);
+    int64_t rest = time_ns % NSEC_PER_SEC;
     char second[32] = "?";
     struct tm tm;
     if (rest < 0) {

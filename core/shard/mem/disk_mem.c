@@ -195,7 +195,7 @@ static int create(struct mem_disk *d, const char *name, struct inode **ret_inode
     return 0;
 }
 
-static int find(struct mem_disk *d, const char *name, struct inode **ret_inode)
+static int find_inode(struct mem_disk *d, const char *name, struct inode **ret_inode)
 {
     int r = power(d);
 
@@ -220,7 +220,7 @@ static int mem_open(struct disk *base, const char *name, unsigned flags,
     struct inode *n;
 
     MUTEX_GUARD(&d->lock);
-    int r = flags & DISK_CREATE ? create(d, name, &n) : find(d, name, &n);
+    int r = flags & DISK_CREATE ? create(d, name, &n) : find_inode(d, name, &n);
 
     if (r)
         return r == -EISDIR ? -EUCLEAN : r; /* as disk_dir has it */
@@ -245,7 +245,7 @@ static int mem_link(struct disk *base, const char *from, const char *to)
 
     if (r)
         return r;
-    r = find(d, from, &n);
+    r = find_inode(d, from, &n);
     if (r)
         return r;
     struct inode *dir = walk(d, to, &last);
@@ -269,7 +269,7 @@ static int mem_unlink(struct disk *base, const char *name)
 
     if (r)
         return r;
-    r = find(d, name, &n);
+    r = find_inode(d, name, &n);
     if (r)
         return r;
     change_names(d, walk(d, name, &last), strrchr(name, '/') ? strrchr(name, '/') + 1 : name, "",
@@ -288,7 +288,7 @@ static int mem_rename(struct disk *base, const char *from, const char *to)
 
     if (r)
         return r;
-    r = find(d, from, &n);
+    r = find_inode(d, from, &n);
     if (r)
         return r;
     struct inode *dir_from = walk(d, from, &last_from), *dir_to = walk(d, to, &last_to);

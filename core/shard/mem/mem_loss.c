@@ -65,7 +65,7 @@ static uint64_t change_apply_torn(const struct change *c, struct bytes *b, uint6
     return FATE_TORN + before * 2 + first;
 }
 
-static uint64_t tell(uint64_t told, uint64_t what)
+static uint64_t report_loss(uint64_t told, uint64_t what)
 {
     told = (told ^ what) * UINT64_C(0x9e3779b97f4a7c15);
     return told ^ told >> 29;
@@ -83,7 +83,7 @@ static uint64_t change_apply_sectors(const struct change *c, struct bytes *b, ui
         if (arrives)
             mem_bytes_write(b, c->data + done, n, c->off + done);
         kept += arrives;
-        told = tell(told, arrives);
+        told = report_loss(told, arrives);
     }
     return kept == 0 ? FATE_LOST : kept == sectors ? FATE_KEPT : FATE_TORN + (told >> 1);
 }
@@ -124,7 +124,7 @@ static void change_settle(const struct change *c, struct bytes *b, struct fates 
         fate = change_survive_some(c, b, &f->state);
     else if (loss == FAULT_KEEP_ALL)
         mem_change_apply(c, b);
-    f->told = tell(f->told, fate);
+    f->told = report_loss(f->told, fate);
 }
 
 /* Carry the changes over to the durable bytes, as the fates say, and forget them. */
@@ -199,7 +199,7 @@ void mem_name_changes_settle(struct inode *dir, struct fates *f)
 
         if (kept)
             mem_name_change_apply(c, &dir->durable_names);
-        f->told = tell(f->told, kept ? FATE_KEPT : FATE_LOST);
+        f->told = report_loss(f->told, kept ? FATE_KEPT : FATE_LOST);
         free(c);
     }
 }
@@ -282,7 +282,7 @@ void disk_mem_power_cycle(struct disk *base)
     for (n = LIST_FIRST(&d->inodes); n; n = next) {
         next = LIST_NEXT(n, all);
         if (n->reachable)
-            d->lost = tell(d->lost, n->lost);
+            d->lost = report_loss(d->lost, n->lost);
         else
             mem_inode_destroy(n);
     }

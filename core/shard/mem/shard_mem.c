@@ -205,11 +205,11 @@ void shard_mem_set(struct shard_mem *m, enum shard_mem_switch which, bool on)
     cond_broadcast(&m->unblocked);
 }
 
-void shard_mem_set_latency(struct shard_mem *m, int64_t ns, void (*wait)(void *ctx, int64_t ns),
-                           void *ctx)
+void shard_mem_set_latency(struct shard_mem *m, int64_t duration_ns,
+                           void (*wait)(void *ctx, int64_t duration_ns), void *ctx)
 {
     MUTEX_GUARD(&m->lock);
-    m->latency = ns;
+    m->latency = duration_ns;
     m->wait = wait;
     m->wait_ctx = ctx;
 }
@@ -313,8 +313,8 @@ static struct mem_shard *shard_of(struct shard *s)
 /* Wait as long as calls do here. */
 static void arrive(struct shard_mem *m, enum shard_mem_call what)
 {
-    void (*wait)(void *ctx, int64_t ns);
-    int64_t ns;
+    void (*wait)(void *ctx, int64_t duration_ns);
+    int64_t duration_ns;
     void *ctx;
 
     {
@@ -326,10 +326,10 @@ static void arrive(struct shard_mem *m, enum shard_mem_call what)
         m->waiting--;
         wait = m->wait;
         ctx = m->wait_ctx;
-        ns = m->latency;
+        duration_ns = m->latency;
     }
     if (wait)
-        wait(ctx, ns);
+        wait(ctx, duration_ns);
 }
 
 /* Needs the lock: can this medium be asked? */
@@ -432,7 +432,7 @@ static int mem_remove(struct shard *base, const char *name)
 }
 
 /* Needs the lock: the thing of that name, if one may see it. */
-static int look(struct mem_shard *s, const char *name, struct thing **ret_thing)
+static int find_thing(struct mem_shard *s, const char *name, struct thing **ret_thing)
 {
     int err = check_shard(s);
 
@@ -449,7 +449,7 @@ static ssize_t mem_range(struct shard *base, const char *name, void *buf, size_t
 
     arrive(s->place, SHARD_MEM_RANGE);
     MUTEX_GUARD(&s->place->lock);
-    int err = look(s, name, &t);
+    int err = find_thing(s, name, &t);
 
     if (err < 0)
         return err;
@@ -471,7 +471,7 @@ static ssize_t mem_get(struct shard *base, const char *name, void *buf, size_t c
 
     arrive(s->place, SHARD_MEM_GET);
     MUTEX_GUARD(&s->place->lock);
-    int err = look(s, name, &t);
+    int err = find_thing(s, name, &t);
 
     if (err < 0)
         return err;
@@ -489,7 +489,7 @@ static int mem_stat(struct shard *base, const char *name, uint64_t *ret_size)
 
     arrive(s->place, SHARD_MEM_STAT);
     MUTEX_GUARD(&s->place->lock);
-    int err = look(s, name, &t);
+    int err = find_thing(s, name, &t);
 
     if (err == -ENOENT && s->place->on[SHARD_MEM_BOASTS]) {
         t = *find(s->place->medium, name);
@@ -510,7 +510,7 @@ struct name_list {
     } *v;
 };
 
-static int gather(struct mem_shard *s, const char *dir, struct name_list *l)
+static int gather_names(struct mem_shard *s, const char *dir, struct name_list *l)
 {
     struct shard_mem *m = s->place;
     size_t len = strlen(dir);
@@ -541,7 +541,7 @@ static int mem_list(struct shard *base, const char *dir, shard_list_fn *fn, void
     int r = 0;
 
     arrive(s->place, SHARD_MEM_LIST);
-    int err = gather(s, dir, &l);
+    int err = gather_names(s, dir, &l);
 
     for (size_t i = 0; r == 0 && i < l.count; i++)
         r = fn(l.v[i].name, l.v[i].size, ctx);

@@ -10,9 +10,9 @@
  *     shard_mem_destroy(m)
  *
  * Puts and deletes are numbered in one sequence with the writes of a kv and a disk that share the
- * `struct fault`. What was put is durable at once. One that the fault hits fails, and is done wholly or
- * not at all: FAULT_KEEP_ALL done, FAULT_LOSE_ALL not, else by seed. While the power is off whatever
- * is called says -EIO.
+ * `struct fault`. What was put is durable at once. One that the fault hits fails, and is done
+ * wholly or not at all: FAULT_KEEP_ALL done, FAULT_LOSE_ALL not, else by seed. While the power is
+ * off whatever is called says -EIO.
  *
  * What is opened stays that medium: after shard_mem_swap it says -EHOSTUNREACH, as a directory does
  * whose path leads elsewhere. Threads: any, but for register, create and destroy.
@@ -55,8 +55,8 @@ void shard_mem_destroy(struct shard_mem *m); /* NULL is fine; nobody has it open
 
 void shard_mem_set(struct shard_mem *m, enum shard_mem_switch which, bool on);
 /* Each call first waits: `wait` is told how long. NULL: not at all. */
-void shard_mem_set_latency(struct shard_mem *m, int64_t ns, void (*wait)(void *ctx, int64_t ns),
-                           void *ctx);
+void shard_mem_set_latency(struct shard_mem *m, int64_t duration_ns,
+                           void (*wait)(void *ctx, int64_t duration_ns), void *ctx);
 void shard_mem_set_capacity(struct shard_mem *m, uint64_t bytes); /* 0: no end */
 /* The media of two places change places. */
 void shard_mem_swap(struct shard_mem *a, struct shard_mem *b);

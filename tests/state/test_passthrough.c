@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Claims of native.c: which opens the kernel may serve by itself, and who is refused meanwhile. The
- * store is a directory of the machine; whether somebody maps a file is what `mapped` says, but for
- * the claims of the real lease.
+ * Claims of passthrough_table.c: which opens the kernel may serve by itself, and who is refused
+ * meanwhile. The store is a directory of the machine; whether somebody maps a file is what `mapped`
+ * says, but for the claims of the real lease.
  */
 #include "durability.h"
 #include "dir_disk.h"
@@ -14,7 +14,7 @@
 #include <ftw.h>
 
 #define LARGE ((size_t)200000)
-#define READ VFS_MAY_NATIVE
+#define READ VFS_MAY_PASSTHROUGH
 
 static struct fixture x;
 static char dir[64];
@@ -37,7 +37,7 @@ static void up_on(struct disk *disk)
     cr_assert_eq(store_format(x.disk, x.kv, &x.clock.base, "org/test", 1000, 1000, NULL), 0);
     kv_close(x.kv);
     fixture_open(&x);
-    x.p->natives.probe = fake_probe;
+    x.p->passthroughs.probe = fake_probe;
 }
 
 static void up(void)
@@ -66,7 +66,7 @@ static void down(void)
     (void)nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 }
 
-TestSuite(native, .init = up, .fini = down);
+TestSuite(passthrough, .init = up, .fini = down);
 
 /* A sealed file of `len` bytes, each of them `fill`. */
 static uint64_t sealed(const char *name, uint32_t mode, size_t len, int fill)
@@ -75,8 +75,8 @@ static uint64_t sealed(const char *name, uint32_t mode, size_t len, int fill)
     struct vfs_attr a;
 
     memset(bytes, fill, len);
-    cr_assert_eq(
-        vfs_create(x.p, node_of(&x, "main"), name, mode, &fixture_cred, VFS_WRITE, &a, &f), 0);
+    cr_assert_eq(vfs_create(x.p, node_of(&x, "main"), name, mode, &fixture_cred, VFS_WRITE, &a, &f),
+                 0);
     cr_assert_eq(vfs_write(f, bytes, len, 0), (ssize_t)len);
     vfs_release(f);
     cr_assert_eq(flush_drain(x.p, false, -1, NULL), 0);
@@ -91,13 +91,13 @@ static struct vfs_file *opened(uint64_t node, unsigned flags)
     return f;
 }
 
-static bool is_native(uint64_t node, unsigned flags)
+static bool is_passthrough(uint64_t node, unsigned flags)
 {
     struct vfs_file *f = opened(node, flags);
-    bool native = vfs_is_native(f);
+    bool passthrough = vfs_is_passthrough(f);
 
     vfs_release(f);
-    return native;
+    return passthrough;
 }
 
 /* What opening says; 0 is closed again. */
@@ -140,42 +140,42 @@ static void chmod_to(uint64_t node, uint32_t mode)
 
 static size_t known(void)
 {
-    return atomic_load(&x.p->natives.count);
+    return atomic_load(&x.p->passthroughs.count);
 }
 
 /* ---- which files ---- */
 
-Test(native, a_large_sealed_file_that_nobody_may_write_is_native)
+Test(passthrough, a_large_sealed_file_that_nobody_may_write_is_native)
 {
     uint64_t node = sealed("a", 0444, LARGE, 'a');
     struct vfs_file *f = opened(node, READ);
     uint8_t got[LARGE];
 
-    cr_assert(vfs_is_native(f));
-    cr_assert_eq(pread(vfs_native_fd(f), got, LARGE, 0), (ssize_t)LARGE);
+    cr_assert(vfs_is_passthrough(f));
+    cr_assert_eq(pread(vfs_passthrough_fd(f), got, LARGE, 0), (ssize_t)LARGE);
     cr_assert_eq(memcmp(got, bytes, LARGE), 0);
     vfs_release(f);
 }
 
-Test(native, what_may_be_written_is_so_only_where_the_mount_says_all)
+Test(passthrough, what_may_be_written_is_so_only_where_the_mount_says_all)
 {
     uint64_t node = sealed("a", 0644, LARGE, 'a');
 
-    cr_assert_not(is_native(node, READ));
-    cr_assert(is_native(node, READ | VFS_NATIVE_ALL));
+    cr_assert_not(is_passthrough(node, READ));
+    cr_assert(is_passthrough(node, READ | VFS_PASSTHROUGH_ALL));
 }
 
-Test(native, in_a_frozen_namespace_nobody_may_write)
+Test(passthrough, in_a_frozen_namespace_nobody_may_write)
 {
     uint64_t node = sealed("a", 0644, LARGE, 'a');
 
     agreed(&x, "set ns:main.frozen yes", "ok");
-    cr_assert(is_native(node, READ));
+    cr_assert(is_passthrough(node, READ));
     agreed(&x, "set ns:main.frozen no", "ok");
-    cr_assert_not(is_native(node, READ));
+    cr_assert_not(is_passthrough(node, READ));
 }
 
-Test(native, small_unsealed_and_patched_files_and_other_opens_are_not)
+Test(passthrough, small_unsealed_and_patched_files_and_other_opens_are_not)
 {
     uint64_t small = sealed("small", 0444, 5000, 's'), large = sealed("large", 0444, LARGE, 'l');
     uint64_t patched = sealed("patched", 0444, LARGER, 'p'), open;
@@ -192,48 +192,48 @@ Test(native, small_unsealed_and_patched_files_and_other_opens_are_not)
     open = a.nodeid;
     cr_assert_eq(vfs_write(f, bytes, LARGE, 0), (ssize_t)LARGE);
     vfs_release(f);
-    cr_assert_not(is_native(small, READ));
-    cr_assert_not(is_native(patched, READ));
-    cr_assert_not(is_native(open, READ));
-    cr_assert_not(is_native(large, 0));
+    cr_assert_not(is_passthrough(small, READ));
+    cr_assert_not(is_passthrough(patched, READ));
+    cr_assert_not(is_passthrough(open, READ));
+    cr_assert_not(is_passthrough(large, 0));
     cr_assert_eq(known(), 0);
-    cr_assert(is_native(large, READ));
+    cr_assert(is_passthrough(large, READ));
 }
 
-Test(native, on_a_disk_without_descriptors_nothing_is)
+Test(passthrough, on_a_disk_without_descriptors_nothing_is)
 {
     struct disk *disk;
 
     fixture_teardown(&x);
     cr_assert_eq(disk_mem_create(&x.fault, 0, &disk), 0);
     up_on(disk);
-    cr_assert_not(is_native(sealed("a", 0444, LARGE, 'a'), READ));
+    cr_assert_not(is_passthrough(sealed("a", 0444, LARGE, 'a'), READ));
 }
 
 /* ---- mixtures ---- */
 
-Test(native, beside_an_open_that_is_not_native_none_is)
+Test(passthrough, beside_an_open_that_is_not_native_none_is)
 {
     uint64_t node = sealed("a", 0444, LARGE, 'a');
     struct vfs_file *reader = opened(node, 0);
 
-    cr_assert_not(is_native(node, READ));
+    cr_assert_not(is_passthrough(node, READ));
     vfs_release(reader);
     struct vfs_file *writer = opened(node, VFS_WRITE);
-    cr_assert_not(is_native(node, READ));
+    cr_assert_not(is_passthrough(node, READ));
     vfs_release(writer);
-    cr_assert(is_native(node, READ));
+    cr_assert(is_passthrough(node, READ));
 }
 
-Test(native, beside_a_native_one_every_reader_is_and_no_writer_comes)
+Test(passthrough, beside_a_native_one_every_reader_is_and_no_writer_comes)
 {
     uint64_t node = sealed("a", 0444, LARGE, 'a');
     struct vfs_file *f = opened(node, READ), *g;
 
     chmod_to(node, 0644);
     g = opened(node, READ);
-    cr_assert(vfs_is_native(g));
-    cr_assert_eq(vfs_native_fd(f), vfs_native_fd(g));
+    cr_assert(vfs_is_passthrough(g));
+    cr_assert_eq(vfs_passthrough_fd(f), vfs_passthrough_fd(g));
     vfs_release(f);
     for (unsigned last = 0; last < 2; last++) {
         cr_assert_eq(opening(node, VFS_WRITE), -ETXTBSY);
@@ -249,42 +249,42 @@ Test(native, beside_a_native_one_every_reader_is_and_no_writer_comes)
     cr_assert_eq(cutting(node), 0);
 }
 
-Test(native, while_a_file_is_cut_by_its_name_no_native_open_begins)
+Test(passthrough, while_a_file_is_cut_by_its_name_no_native_open_begins)
 {
     uint64_t node = sealed("a", 0444, LARGE, 'a');
     struct vnode *v;
 
     cr_assert_eq(vnode_get(x.p, node, &v), 0);
-    cr_assert_eq(native_cut_begin(x.p, v), 0);
-    cr_assert_not(is_native(node, READ));
-    native_cut_end(x.p, v);
-    cr_assert(is_native(node, READ));
+    cr_assert_eq(passthrough_file_cut_begin(x.p, v), 0);
+    cr_assert_not(is_passthrough(node, READ));
+    passthrough_file_cut_end(x.p, v);
+    cr_assert(is_passthrough(node, READ));
     vnode_put(x.p, v);
 }
 
-Test(native, an_open_that_becomes_an_ordinary_one_stops_no_writer)
+Test(passthrough, an_open_that_becomes_an_ordinary_one_stops_no_writer)
 {
     uint64_t node = sealed("a", 0444, LARGE, 'a');
     struct vfs_file *f = opened(node, READ);
     uint8_t c;
 
-    vfs_not_native(f);
-    cr_assert_not(vfs_is_native(f));
-    cr_assert_not(is_native(node, READ)); /* beside it */
+    vfs_not_passthrough(f);
+    cr_assert_not(vfs_is_passthrough(f));
+    cr_assert_not(is_passthrough(node, READ)); /* beside it */
     cr_assert_eq(opening(node, VFS_WRITE), 0);
     cr_assert_eq(vfs_read(f, &c, 1, 7), 1);
     cr_assert_eq(c, 'a');
     vfs_release(f);
 }
 
-Test(native, an_unlinked_file_stays_native_and_goes_with_its_last_close)
+Test(passthrough, an_unlinked_file_stays_native_and_goes_with_its_last_close)
 {
     uint64_t node = sealed("a", 0444, LARGE, 'a');
     struct vfs_file *f = opened(node, READ), *g;
 
     remove_file(&x, "main/a");
     g = opened(node, READ);
-    cr_assert(vfs_is_native(g));
+    cr_assert(vfs_is_passthrough(g));
     cr_assert_eq(opening(node, VFS_WRITE), -ETXTBSY);
     vfs_release(f);
     mapped = true;
@@ -293,7 +293,7 @@ Test(native, an_unlinked_file_stays_native_and_goes_with_its_last_close)
     cr_assert_eq(opening(node, READ), -ESTALE);
 }
 
-Test(native, a_dropped_namespace_leaves_them_open)
+Test(passthrough, a_dropped_namespace_leaves_them_open)
 {
     agreed(&x, "branch main dev", "ok");
     struct vfs_attr a;
@@ -304,12 +304,12 @@ Test(native, a_dropped_namespace_leaves_them_open)
     agreed(&x, "branch main side", "ok");
     cr_assert_eq(vfs_lookup(x.p, node_of(&x, "side"), "a", &a), 0);
     f = opened(a.nodeid, READ);
-    cr_assert(vfs_is_native(f));
+    cr_assert(vfs_is_passthrough(f));
     agreed(&x, "drop side force", "ok");
     cr_assert_eq(flush_drain(x.p, false, -1, NULL), 0);
     g = opened(a.nodeid, READ);
-    cr_assert(vfs_is_native(g));
-    cr_assert_eq(pread(vfs_native_fd(g), &c, 1, 9), 1);
+    cr_assert(vfs_is_passthrough(g));
+    cr_assert_eq(pread(vfs_passthrough_fd(g), &c, 1, 9), 1);
     cr_assert_eq(c, 'a');
     vfs_release(f);
     vfs_release(g);
@@ -318,17 +318,17 @@ Test(native, a_dropped_namespace_leaves_them_open)
 
 /* ---- mappings outlive the close ---- */
 
-Test(native, who_changes_a_file_that_was_native_must_know_that_nobody_maps_it)
+Test(passthrough, who_changes_a_file_that_was_native_must_know_that_nobody_maps_it)
 {
     uint64_t node = sealed("a", 0444, LARGE, 'a');
 
-    cr_assert(is_native(node, READ));
+    cr_assert(is_passthrough(node, READ));
     mapped = true;
     cr_assert_eq(opening(node, VFS_WRITE), -ETXTBSY);
     cr_assert_eq(opening(node, VFS_TRUNC), -ETXTBSY);
     cr_assert_eq(cutting(node), -ETXTBSY);
     cr_assert_eq(opening(node, 0), 0); /* to read it through us is fine: the bytes are the same */
-    cr_assert(is_native(node, READ));
+    cr_assert(is_passthrough(node, READ));
     mapped = false;
     cr_assert_eq(opening(node, VFS_WRITE), 0);
     cr_assert_eq(known(), 0);
@@ -341,69 +341,69 @@ static int probe_twice(int fd)
     return ++asked < 3 ? -EAGAIN : 0;
 }
 
-Test(native, who_may_wait_waits_for_the_kernel_to_let_go)
+Test(passthrough, who_may_wait_waits_for_the_kernel_to_let_go)
 {
     uint64_t node = sealed("a", 0444, LARGE, 'a');
 
-    cr_assert(is_native(node, READ));
-    x.p->natives.probe = probe_twice;
+    cr_assert(is_passthrough(node, READ));
+    x.p->passthroughs.probe = probe_twice;
     cr_assert_eq(hurried(node, VFS_WRITE), -EWOULDWAIT);
     cr_assert_eq(asked, 1);
     cr_assert_eq(opening(node, VFS_WRITE), 0);
     cr_assert_eq(asked, 3);
 }
 
-Test(native, an_object_stored_anew_is_read_from_its_new_file_once_nobody_maps_the_old_one)
+Test(passthrough, an_object_stored_anew_is_read_from_its_new_file_once_nobody_maps_the_old_one)
 {
     uint64_t node = sealed("a", 0444, LARGE, 'a');
-    struct native *n;
+    struct passthrough_file *n;
 
-    cr_assert(is_native(node, READ));
-    n = TAILQ_FIRST(&x.p->natives.idle);
+    cr_assert(is_passthrough(node, READ));
+    n = TAILQ_FIRST(&x.p->passthroughs.idle);
     uint64_t where = n->where;
     n->where = where + 1000; /* as if it had been there when it was opened */
     mapped = true;
-    cr_assert_not(is_native(node, READ));
+    cr_assert_not(is_passthrough(node, READ));
     n->where = where;
-    cr_assert(is_native(node, READ));
+    cr_assert(is_passthrough(node, READ));
     cr_assert_eq(known(), 1);
 }
 
-Test(native, a_sweep_lets_go_of_what_nobody_maps)
+Test(passthrough, a_sweep_lets_go_of_what_nobody_maps)
 {
     uint64_t a = sealed("a", 0444, LARGE, 'a'), b = sealed("b", 0444, LARGE, 'b');
     struct vfs_file *f = opened(b, READ);
 
-    cr_assert(is_native(a, READ));
+    cr_assert(is_passthrough(a, READ));
     mapped = true;
-    natives_sweep(x.p);
+    passthrough_table_sweep(x.p);
     cr_assert_eq(known(), 2);
     mapped = false;
-    natives_sweep(x.p);
+    passthrough_table_sweep(x.p);
     cr_assert_eq(known(), 1);
     vfs_release(f);
-    natives_sweep(x.p);
+    passthrough_table_sweep(x.p);
     cr_assert_eq(known(), 0);
 }
 
-Test(native, a_full_table_makes_no_file_native)
+Test(passthrough, a_full_table_makes_no_file_native)
 {
     uint64_t a = sealed("a", 0444, LARGE, 'a'), b = sealed("b", 0444, LARGE, 'b');
 
-    x.p->natives.max = 1;
-    cr_assert(is_native(a, READ));
+    x.p->passthroughs.max = 1;
+    cr_assert(is_passthrough(a, READ));
     mapped = true;
-    cr_assert_not(is_native(b, READ));
+    cr_assert_not(is_passthrough(b, READ));
     mapped = false;
-    cr_assert(is_native(b, READ)); /* the first one is let go of */
+    cr_assert(is_passthrough(b, READ)); /* the first one is let go of */
     cr_assert_eq(known(), 1);
 }
 
-Test(native, a_deleted_file_that_was_native_gives_its_room_back)
+Test(passthrough, a_deleted_file_that_was_native_gives_its_room_back)
 {
     uint64_t node = sealed("a", 0444, LARGE, 'a');
 
-    cr_assert(is_native(node, READ));
+    cr_assert(is_passthrough(node, READ));
     remove_file(&x, "main/a");
     cr_assert_eq(flush_drain(x.p, false, -1, NULL), 0);
     cr_assert_eq(known(), 0);
@@ -411,16 +411,16 @@ Test(native, a_deleted_file_that_was_native_gives_its_room_back)
 
 /* ---- the real lease ---- */
 
-Test(native, the_lease_is_refused_while_another_has_the_file_and_one_file_serves_all)
+Test(passthrough, the_lease_is_refused_while_another_has_the_file_and_one_file_serves_all)
 {
     uint64_t node = sealed("a", 0444, LARGE, 'a'), other = sealed("b", 0444, LARGE, 'a');
     struct vfs_file *f = opened(node, READ), *g = opened(other, READ), *h;
     char path[64];
     int fd;
 
-    x.p->natives.probe = vfs_native_probe;
-    cr_assert_eq(vfs_native_fd(f), vfs_native_fd(g)); /* one object */
-    snprintf(path, sizeof path, "/proc/self/fd/%d", vfs_native_fd(f));
+    x.p->passthroughs.probe = vfs_passthrough_probe;
+    cr_assert_eq(vfs_passthrough_fd(f), vfs_passthrough_fd(g)); /* one object */
+    snprintf(path, sizeof path, "/proc/self/fd/%d", vfs_passthrough_fd(f));
     fd = open(path, O_RDONLY | O_CLOEXEC);
     vfs_release(f);
     vfs_release(g);
@@ -453,18 +453,18 @@ static void note(enum report_level level, const char *text, void *ctx)
     ++*(unsigned *)ctx;
 }
 
-Test(native, with_verify_open_a_damaged_object_is_not_opened)
+Test(passthrough, with_verify_open_a_damaged_object_is_not_opened)
 {
     uint64_t node = sealed("a", 0444, LARGE, 'a');
     unsigned told = 0;
 
     report_set_sink(note, &told);
-    cr_assert(is_native(node, READ));
-    natives_sweep(x.p);
+    cr_assert(is_passthrough(node, READ));
+    passthrough_table_sweep(x.p);
     cr_assert_eq(nftw(dir, spoil, 8, FTW_PHYS), 1);
     agreed(&x, "get ns:main.verify", "ns:main.verify=never");
-    cr_assert(is_native(node, READ));
-    natives_sweep(x.p);
+    cr_assert(is_passthrough(node, READ));
+    passthrough_table_sweep(x.p);
     agreed(&x, "set ns:main.verify open", "ok");
     agreed(&x, "get ns:main.verify", "ns:main.verify=open");
     cr_assert_eq(opening(node, READ), -EUCLEAN);
@@ -473,7 +473,7 @@ Test(native, with_verify_open_a_damaged_object_is_not_opened)
     cr_assert_eq(known(), 0);
     cr_assert_eq(flush_now(x.p), 0);
     fixture_reopen(&x);
-    x.p->natives.probe = fake_probe;
+    x.p->passthroughs.probe = fake_probe;
     agreed(&x, "get ns:main.verify", "ns:main.verify=open");
     cr_assert_eq(opening(node_of(&x, "main/a"), READ), -EUCLEAN);
     refused(&x, "set ns:main.verify often", -EINVAL, "verify is open or never, not often");
@@ -481,7 +481,7 @@ Test(native, with_verify_open_a_damaged_object_is_not_opened)
     report_set_sink(NULL, NULL);
 }
 
-Test(native, once_a_scrub_has_found_damage_all_is_verified_first)
+Test(passthrough, once_a_scrub_has_found_damage_all_is_verified_first)
 {
     uint64_t node = sealed("a", 0444, LARGE, 'a');
     unsigned told = 0;
@@ -491,12 +491,12 @@ Test(native, once_a_scrub_has_found_damage_all_is_verified_first)
     agreed(&x, "scrub wait", " damaged=1 ");
     cr_assert_eq(opening(node, READ), -EUCLEAN);
     (void)thread_set_may_wait(false);
-    cr_assert_not(is_native(node, READ)); /* no time to verify it: through us */
+    cr_assert_not(is_passthrough(node, READ)); /* no time to verify it: through us */
     (void)thread_set_may_wait(true);
     report_set_sink(NULL, NULL);
 }
 
-Test(native, once_a_read_has_found_damage_all_is_verified_first)
+Test(passthrough, once_a_read_has_found_damage_all_is_verified_first)
 {
     uint64_t node = sealed("a", 0444, LARGE, 'a');
     struct vfs_file *f;
@@ -512,7 +512,7 @@ Test(native, once_a_read_has_found_damage_all_is_verified_first)
     report_set_sink(NULL, NULL);
 }
 
-Test(native, who_must_not_wait_is_told_instead)
+Test(passthrough, who_must_not_wait_is_told_instead)
 {
     uint64_t node = sealed("a", 0444, LARGE, 'a');
 
@@ -527,17 +527,17 @@ Test(native, who_must_not_wait_is_told_instead)
     cr_assert_eq(hurried(node, 0), 0);
 }
 
-Test(native, the_open_moves_atime)
+Test(passthrough, the_open_moves_atime)
 {
     uint64_t node = sealed("a", 0444, LARGE, 'a');
     struct vfs_attr before, a;
 
     cr_assert_eq(vfs_getattr(x.p, node, &before), 0);
     clock_manual_advance(&x.clock, 2 * NSEC_PER_SEC);
-    cr_assert(is_native(node, READ | VFS_NOATIME));
+    cr_assert(is_passthrough(node, READ | VFS_NOATIME));
     cr_assert_eq(vfs_getattr(x.p, node, &a), 0);
     cr_assert_eq(a.atime, before.atime);
-    cr_assert(is_native(node, READ));
+    cr_assert(is_passthrough(node, READ));
     cr_assert_eq(vfs_getattr(x.p, node, &a), 0);
     cr_assert_eq(a.atime, before.atime + 2 * NSEC_PER_SEC);
 }

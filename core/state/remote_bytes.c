@@ -1,17 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 /* far: see the header. */
-#include "far.h"
+#include "remote_bytes.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-
-void far_keep(struct far *f, uint64_t number, const void *buf, size_t want, size_t len,
-              uint64_t off)
+void remote_bytes_keep(struct remote_bytes *f, uint64_t number, const void *buf, size_t want,
+                       size_t len, uint64_t off)
 {
-    struct far_piece *s = &f->v[f->count];
+    struct remote_piece *s = &f->v[f->count];
 
-    if (!f->gathering || f->count == FAR_PIECES || !(s->data = malloc(len + 1)))
+    if (!f->gathering || f->count == REMOTE_PIECES || !(s->data = malloc(len + 1)))
         return;
     memcpy(s->data, buf, len);
     s->number = number;
@@ -21,10 +20,11 @@ void far_keep(struct far *f, uint64_t number, const void *buf, size_t want, size
     f->count++;
 }
 
-ssize_t far_get(const struct far *f, uint64_t number, void *buf, size_t len, uint64_t off)
+ssize_t remote_bytes_get(const struct remote_bytes *f, uint64_t number, void *buf, size_t len,
+                         uint64_t off)
 {
     for (size_t i = 0; i < f->count; i++) {
-        const struct far_piece *s = &f->v[i];
+        const struct remote_piece *s = &f->v[i];
         size_t at = (size_t)(off - s->off), have;
         if (s->number != number || off < s->off || off - s->off > s->len)
             continue;
@@ -38,7 +38,7 @@ ssize_t far_get(const struct far *f, uint64_t number, void *buf, size_t len, uin
     return -ENOENT;
 }
 
-void far_end(struct far *f)
+void remote_bytes_end(struct remote_bytes *f)
 {
     for (size_t i = 0; i < f->count; i++)
         free(f->v[i].data);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* breathe: see the header. */
-#include "breathe.h"
+/* yield_cpu: see the header. */
+#include "yield_cpu.h"
 
 #include <sched.h>
 #include <stdatomic.h>
@@ -10,7 +10,7 @@
 static _Atomic bool needed;
 static _Thread_local int64_t last;
 
-void breathe_is_needed(void)
+void yield_cpu_is_needed(void)
 {
     atomic_store(&needed, true);
 }
@@ -23,12 +23,12 @@ static int64_t machine_ns(void)
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-void breathe(void)
+void yield_cpu(void)
 {
     if (!atomic_load_explicit(&needed, memory_order_relaxed))
         return;
     int64_t at = machine_ns();
-    if (at - last < BREATHE_NS)
+    if (at - last < YIELD_CPU_NS)
         return;
     (void)sched_yield();
     last = machine_ns();

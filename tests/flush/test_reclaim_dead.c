@@ -58,7 +58,7 @@ static void all_others_are_there(void)
     }
 }
 
-Test(bury, no_record_of_a_pack_is_counted_out_twice_whatever_fails)
+Test(reclaim_dead, no_record_of_a_pack_is_counted_out_twice_whatever_fails)
 {
     struct packs_stats s;
     bool failed = true;
@@ -96,7 +96,7 @@ static void commit_alone(void)
     cr_assert_eq(refs_dying(x.p->refs), REMOVED);
 }
 
-Test(bury, nor_at_a_start)
+Test(reclaim_dead, nor_at_a_start)
 {
     struct packs_stats s;
     bool failed = true;
@@ -125,7 +125,7 @@ Test(bury, nor_at_a_start)
 }
 
 /* One record cannot be removed: none is, so that the next start finds all of them. */
-Test(bury, records_of_the_dying_go_all_or_none)
+Test(reclaim_dead, records_of_the_dying_go_all_or_none)
 {
     struct refs_dead dead[REMOVED];
 
@@ -134,10 +134,10 @@ Test(bury, records_of_the_dying_go_all_or_none)
     commit_alone();
     cr_assert_eq(refs_collected(x.p->refs, dead, REMOVED), REMOVED);
     fail_in = REMOVED - 1;
-    cr_assert_eq(refs_buried(x.p->refs, dead, REMOVED), -ENOMEM);
+    cr_assert_eq(refs_reclaimed(x.p->refs, dead, REMOVED), -ENOMEM);
     for (int i = 0; i < REMOVED; i++)
         cr_assert_eq(refs_is_dying(x.p->refs, dead[i].number), 1, "%d", i);
-    cr_assert_eq(refs_buried(x.p->refs, dead, REMOVED), 0);
+    cr_assert_eq(refs_reclaimed(x.p->refs, dead, REMOVED), 0);
     for (int i = 0; i < REMOVED; i++)
         cr_assert_eq(refs_is_dying(x.p->refs, dead[i].number), 0, "%d", i);
     fixture_teardown(&x);
@@ -145,7 +145,7 @@ Test(bury, records_of_the_dying_go_all_or_none)
 
 /* The last record of a pack dies, and the pack's own row cannot be deleted: the record is counted
  * out all the same, and the pack goes at the next start. */
-Test(bury, a_pack_whose_row_stays_is_no_record_that_is_kept)
+Test(reclaim_dead, a_pack_whose_row_stays_is_no_record_that_is_kept)
 {
     char path[32], text[32];
     struct refs_dead dead[FILES];
@@ -161,11 +161,11 @@ Test(bury, a_pack_whose_row_stays_is_no_record_that_is_kept)
     cr_assert_eq(packs_retire_current(x.p->packs), 0);
     cr_assert_eq(refs_collect(x.p->refs, FILES, NULL, NULL), FILES);
     cr_assert_eq(refs_freeze(x.p->refs), 0);
-    refs_thaw(x.p->refs, 1);
+    refs_retire(x.p->refs, 1);
     count = refs_collected(x.p->refs, dead, FILES);
     cr_assert_eq(count, FILES);
     for (size_t i = 0; i < count; i++) {
-        cr_assert_eq(refs_buried(x.p->refs, &dead[i], 1), 0);
+        cr_assert_eq(refs_reclaimed(x.p->refs, &dead[i], 1), 0);
         fail_in = i + 1 == count ? 0 : -1;
         cr_assert_eq(objects_delete(x.p->objects, &dead[i]), 0);
     }

@@ -4,8 +4,8 @@
  * once a day, in memory: it neither waits nor reads. Before the next flush the days go into the
  * entries. What a crash loses of it is lost.
  *
- * `seen` knows what was noted lately; what it has forgotten, or a full list had no place for, is noted
- * once more by the next open, and changes nothing.
+ * `seen` knows what was noted lately; what it has forgotten, or a full list had no place for, is
+ * noted once more by the next open, and changes nothing.
  */
 #include "array.h"
 #include "state.h"
@@ -15,10 +15,10 @@
 #include <string.h>
 
 #define TOUCH_MAX (UINT32_C(1) << 20) /* noted at most between two flushes */
-#define TOUCH_AT_ONCE 256             /* under one hold of the gate */
+#define LASTUSE_AT_ONCE 256           /* under one hold of the freeze lock */
 #define DAY (24 * 3600 * NSEC_PER_SEC)
 
-uint16_t touch_today(struct state *p)
+uint16_t lastuse_today(struct state *p)
 {
     int64_t day = now(p) / DAY;
 
@@ -27,16 +27,16 @@ uint16_t touch_today(struct state *p)
 
 /* ---- noting ---- */
 
-static uint64_t seen_as(const struct touched *what)
+static uint64_t seen_as(const struct lastuse_note *what)
 {
     return (what->key * 2 + what->inode) * UINT64_C(0x9e3779b97f4a7c15);
 }
 
-static void note(struct state *p, struct touched what)
+static void note_use(struct state *p, struct lastuse_note what)
 {
-    struct touches *t = &p->touches;
-    uint64_t as = seen_as(&what), *slot = &t->seen[as >> 40 & (TOUCH_SEEN - 1)];
-    uint16_t today = touch_today(p);
+    struct lastuse *t = &p->lastuse;
+    uint64_t as = seen_as(&what), *slot = &t->seen[as >> 40 & (LASTUSE_SEEN - 1)];
+    uint16_t today = lastuse_today(p);
     MUTEX_GUARD(&t->lock);
 
     if (t->day != today) {
@@ -49,20 +49,20 @@ static void note(struct state *p, struct touched what)
     t->v[t->count++] = what;
 }
 
-void touch_object(struct state *p, uint64_t number)
+void lastuse_note_object(struct state *p, uint64_t number)
 {
     if (!atomic_load(&p->readonly))
-        note(p, (struct touched){number, false});
+        note_use(p, (struct lastuse_note){number, false});
 }
 
-void touch_opened(struct state *p, uint64_t nodeid, const struct inode *in)
+void lastuse_note_open(struct state *p, uint64_t nodeid, const struct inode *in)
 {
     if (atomic_load(&p->readonly))
         return;
     if (in->flags & INODE_EXTENTS)
-        note(p, (struct touched){nodeid, true});
+        note_use(p, (struct lastuse_note){nodeid, true});
     else if (in->object)
-        note(p, (struct touched){in->object, false});
+        note_use(p, (struct lastuse_note){in->object, false});
 }
 
 /* ---- remembering ---- */
@@ -106,17 +106,17 @@ static void objects_of_inode(struct state *p, uint64_t nodeid, struct objects_of
 static void apply(struct state *p, const struct objects_of *l, uint16_t day)
 {
     for (size_t i = 0; i < l->count;) {
-        READ_GUARD(&p->gate);
-        for (size_t n = 0; n < TOUCH_AT_ONCE && i < l->count; n++, i++)
-            (void)refs_touch(p->refs, refs_resolve(p->refs, l->v[i]), day);
+        READ_GUARD(&p->freeze_lock);
+        for (size_t n = 0; n < LASTUSE_AT_ONCE && i < l->count; n++, i++)
+            (void)refs_set_lastuse(p->refs, refs_resolve(p->refs, l->v[i]), day);
     }
 }
 
-void touches_apply(struct state *p)
+void lastuse_apply(struct state *p)
 {
-    struct touches *t = &p->touches;
+    struct lastuse *t = &p->lastuse;
     struct objects_of all = {0};
-    struct touched *v;
+    struct lastuse_note *v;
     size_t count;
     uint16_t day;
 
@@ -138,8 +138,8 @@ void touches_apply(struct state *p)
     free(all.v);
 }
 
-void touches_release(struct state *p)
+void lastuse_release(struct state *p)
 {
-    free(p->touches.v);
-    p->touches.v = NULL;
+    free(p->lastuse.v);
+    p->lastuse.v = NULL;
 }

@@ -13,7 +13,7 @@ static void down(void)
     fixture_teardown(&x);
 }
 
-TestSuite(gone, .init = up, .fini = down);
+TestSuite(forgotten_attrs, .init = up, .fini = down);
 
 static uint64_t put(const char *name, uint32_t mode)
 {
@@ -23,7 +23,7 @@ static uint64_t put(const char *name, uint32_t mode)
     return a.nodeid; /* not forgotten: the kernel has it */
 }
 
-Test(gone, a_removed_directory_has_its_attributes_without_links)
+Test(forgotten_attrs, a_removed_directory_has_its_attributes_without_links)
 {
     struct vfs_attr a, want = {.mode = 0700};
     uint64_t node = put("d", S_IFDIR | 0755);
@@ -37,7 +37,7 @@ Test(gone, a_removed_directory_has_its_attributes_without_links)
     cr_assert_eq(a.mode, S_IFDIR | 0700);
 }
 
-Test(gone, what_is_forgotten_is_stale)
+Test(forgotten_attrs, what_is_forgotten_is_stale)
 {
     struct vfs_attr a;
     uint64_t fifo = put("p", S_IFIFO | 0600), other = put("q", S_IFIFO | 0600);
@@ -50,7 +50,7 @@ Test(gone, what_is_forgotten_is_stale)
     cr_assert_eq(vfs_setattr(x.p, fifo, VFS_SET_MODE, &a, &a), -ESTALE);
 }
 
-Test(gone, its_content_goes_with_its_name)
+Test(forgotten_attrs, its_content_goes_with_its_name)
 {
     struct vfs_attr a;
     struct vfs_file *f;
@@ -64,7 +64,7 @@ Test(gone, its_content_goes_with_its_name)
     cr_assert_eq(vfs_open(x.p, node, 0, &f), -ESTALE);
 }
 
-Test(gone, of_very_many_only_so_many_are_kept)
+Test(forgotten_attrs, of_very_many_only_so_many_are_kept)
 {
     struct vfs_attr a;
     uint64_t dir = node_of(&x, "main"), first = 0, node = 0;
@@ -83,7 +83,7 @@ Test(gone, of_very_many_only_so_many_are_kept)
     cr_assert_eq(vfs_getattr(x.p, node, &a), 0);
 }
 
-Test(gone, by_number_alone_only_what_has_a_name_is_found)
+Test(forgotten_attrs, by_number_alone_only_what_has_a_name_is_found)
 {
     struct vfs_attr a, dir;
     uint64_t fifo = put("p", S_IFIFO | 0600), sub = put("d", S_IFDIR | 0755);
@@ -106,7 +106,7 @@ Test(gone, by_number_alone_only_what_has_a_name_is_found)
     cr_assert_eq(vfs_lookup_parent(x.p, sub, &a), -ESTALE);
 }
 
-Test(gone, by_number_alone_nothing_of_a_dropped_namespace_is_found)
+Test(forgotten_attrs, by_number_alone_nothing_of_a_dropped_namespace_is_found)
 {
     struct vfs_attr a;
     uint64_t file;
