@@ -130,12 +130,12 @@ BOTH(kv, the_last_put_or_del_of_a_key_counts)
     struct kv_txn *t = begin(x);
     put(t, 0, "twice", "1");
     put(t, 0, "twice", "2");
-    put(t, 0, "forgotten attrs", "x");
-    cr_assert_eq(kv_del(t, 0, "forgotten attrs", 4), 0);
+    put(t, 0, "gone", "x");
+    cr_assert_eq(kv_del(t, 0, "gone", 4), 0);
     cr_assert_eq(kv_del(t, 0, "never", 5), 0);
     cr_assert_eq(kv_commit(t), 0);
     is(x, 0, "twice", "2");
-    is(x, 0, "forgotten attrs", NULL);
+    is(x, 0, "gone", NULL);
     cr_assert_eq(count(x, 0), 1);
 }
 
@@ -200,19 +200,19 @@ BOTH(kv, keys_are_ordered_as_unsigned_bytes_and_prefixes_come_first)
 BOTH(kv, a_snapshot_does_not_see_later_commits)
 {
     set(x, "kept", "old");
-    set(x, "forgotten attrs", "old");
+    set(x, "gone", "old");
     struct kv_snap *s = snap(x);
     struct kv_txn *t = begin(x);
     put(t, 0, "kept", "new");
     put(t, 0, "fresh", "new");
-    cr_assert_eq(kv_del(t, 0, "forgotten attrs", 4), 0);
+    cr_assert_eq(kv_del(t, 0, "gone", 4), 0);
     cr_assert_eq(kv_commit(t), 0);
     snap_is(s, "kept", "old");
-    snap_is(s, "forgotten attrs", "old");
+    snap_is(s, "gone", "old");
     snap_is(s, "fresh", NULL);
     kv_snap_end(s);
     is(x, 0, "kept", "new");
-    is(x, 0, "forgotten attrs", NULL);
+    is(x, 0, "gone", NULL);
 }
 
 BOTH(kv, one_snapshot_searches_several_tables)

@@ -42,7 +42,7 @@ def look():
     waits = 0
     for t in ts:
         try:
-            with open(f"/proc/self/task/{t.passthrough_file_id}/wchan") as f:
+            with open(f"/proc/self/task/{t.native_id}/wchan") as f:
                 waits += t.is_alive() and f.read() != "0"
         except FileNotFoundError:
             pass

@@ -103,7 +103,7 @@ def branch():
 t = threading.Thread(target=branch)
 t.start()
 def waits():
-    with open(f"/proc/self/task/{t.passthrough_file_id}/wchan") as f:
+    with open(f"/proc/self/task/{t.native_id}/wchan") as f:
         return "wait_answer" in f.read()
 end = time.monotonic() + 2
 while not waits() and not said and time.monotonic() < end:

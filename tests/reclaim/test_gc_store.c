@@ -296,8 +296,8 @@ Test(gc_store, what_is_in_use_or_on_its_way_is_never_marked)
                             &slot),
                  0);
     cr_assert_eq(vfs_write(slot, buf, 400000, 0), 400000);
-    cr_assert_eq(vfs_create(x.p, node_of(&x, "main"), "forgotten attrs", 0644, &fixture_cred,
-                            VFS_WRITE, &b, &unlinked),
+    cr_assert_eq(vfs_create(x.p, node_of(&x, "main"), "gone", 0644, &fixture_cred, VFS_WRITE, &b,
+                            &unlinked),
                  0);
     memset(buf, 'y', 400000);
     cr_assert_eq(vfs_write(unlinked, buf, 400000, 0), 400000);

@@ -37,7 +37,7 @@ static void up(void)
     filler = create("filler");
     open_file = create("open");
     to_share = create("share");
-    gone = create("forgotten attrs");
+    gone = create("gone");
     remove_file(&x, "main/gone");
 }
 static void down(void)
