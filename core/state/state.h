@@ -69,7 +69,7 @@
  * Which lock guards a field stands at the field, as GUARDED_BY(a), or in front of what the field
  * is, as "a; text": it is read and changed only with lock a held, changed with a held for writing.
  * (a, b): it is changed with both held, and read with either. "freeze" alone is held for reading by
- * changes; "freeze_lock for writing" is the instants. A field of which nothing is said is set
+ * changes; "freeze for writing" is the instants. A field of which nothing is said is set
  * before others can see its struct, or belongs to one thread; _Atomic ones need no lock. In front
  * of a text "lock" is the lock of the same struct. The lock of a struct is a field named `lock`,
  * but for these:
