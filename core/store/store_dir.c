@@ -121,12 +121,22 @@ static int renew_identity(int dirfd, const struct store_text *t, const char *pat
                    : 0;
 }
 
+/* Is the directory a store, of whatever version and state? `err` is what check_identity returned. A
+ * directory of that name is none: people call their stores so. */
+static bool is_store(int dirfd, int err)
+{
+    struct stat st;
+
+    return err == 0 || err == -EPROTO ||
+           (err == -EUCLEAN && fstatat(dirfd, IDENTITY_FILE, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+            S_ISREG(st.st_mode));
+}
+
 bool store_exists(const char *path)
 {
     CLEANUP_CLOSE int fd = open_directory(path);
-    int err = fd < 0 ? fd : check_identity(fd, NULL);
 
-    return err == 0 || err == -EPROTO || err == -EUCLEAN;
+    return fd >= 0 && is_store(fd, check_identity(fd, NULL));
 }
 
 /* ---- the lock ---- */
@@ -403,15 +413,13 @@ static int no_store(int dirfd, const char *path, char why[STORE_WHY])
 
 static int look_at_store(int dirfd, const char *path, struct store_text *ret, char why[STORE_WHY])
 {
-    struct stat st;
     int err = check_identity(dirfd, ret);
 
     if (err == -ENOENT)
         return no_store(dirfd, path, why);
     if (err == -EPROTO)
         return other_version(dirfd, path, why);
-    if (err == -EUCLEAN &&
-        fstatat(dirfd, IDENTITY_FILE, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode))
+    if (err == -EUCLEAN && is_store(dirfd, err))
         return fail(err, why,
                     "the store %s is damaged: its file " IDENTITY_FILE " is not as it was written; "
                     "put it back from a backup",
@@ -627,10 +635,10 @@ static int init_in(const struct making *m, const char *path, char why[STORE_WHY]
 
     /* Told before a lock file is put into a directory that is somebody else's. */
     err = check_identity(dirfd, NULL);
-    if (err == -ENOENT && is_empty(dirfd) == 0)
-        return fail(-ENOTEMPTY, why, "%s is not empty and no store; give an empty directory", path);
-    if (err == 0 || err == -EPROTO || err == -EUCLEAN)
+    if (is_store(dirfd, err))
         return fail(-EEXIST, why, "%s is a store already", path);
+    if ((err == -ENOENT || err == -EUCLEAN) && is_empty(dirfd) == 0)
+        return fail(-ENOTEMPTY, why, "%s is not empty and no store; give an empty directory", path);
     err = check_own(dirfd, path, m->flags, why);
     if (err < 0)
         return err;
