@@ -78,8 +78,8 @@ int gc_next(struct gc *gc, const struct id *from, struct id *ret_id, struct gc_o
 
 /* ---- history ---- */
 
-/* `ids` is its own from now on: room for keys and whole ids of the first GC_HISTORY_IDS of the
- * eligible. */
+/* Puts a cycle into the history, over the oldest record when it is full. It takes over `ids`, which
+ * has room for the keys and the whole ids of the first GC_HISTORY_IDS eligible objects. */
 void gc_record_cycle(struct gc *gc, const struct gc_result *r, struct id *ids)
 {
     struct gc_record *h = &gc->history[gc->records++ % GC_HISTORY_MAX];
@@ -101,7 +101,7 @@ void gc_record_cycle(struct gc *gc, const struct gc_result *r, struct id *ids)
     }
 }
 
-/* *to is the caller's, and does not share anything with *from. */
+/* Copies a record with its ids. The caller owns *to, which shares nothing with *from. */
 static int copy_record(const struct gc_record *from, struct gc_record *to)
 {
     struct id *ids = calloc(2 * from->id_count + 1, sizeof *ids);
@@ -129,6 +129,8 @@ int gc_history_get(struct gc *gc, size_t i, struct gc_record *ret)
 
 /* ---- what outlives the process ---- */
 
+/* Only unreferenced and marked objects outlive the process: the others are found again by the next
+ * cycle. */
 static bool is_saved(const struct gc_object *o)
 {
     return o->state == GC_UNREFERENCED || o->state == GC_MARKED;
@@ -170,7 +172,8 @@ uint64_t gc_cycles(struct gc *gc)
     return gc->cycles;
 }
 
-/* A table of what was saved under that serial; the caller's, also after an error. */
+/* Builds a table from objects that were saved, with marks up to `serial`. The caller frees the
+ * table, also after an error. */
 static int table_of(const struct gc *gc, uint64_t serial, const struct gc_saved *v, size_t count,
                     struct gc_table *ret)
 {
@@ -191,6 +194,8 @@ static int table_of(const struct gc *gc, uint64_t serial, const struct gc_saved 
     return err;
 }
 
+/* Replaces the whole table of objects by one made from `v`. After an error the old one stays. The
+ * caller holds the lock. */
 static int replace_table(struct gc *gc, uint64_t serial, const struct gc_saved *v, size_t count)
 {
     struct gc_table t = {.count = 0};

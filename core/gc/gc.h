@@ -68,11 +68,12 @@ struct gc_config {
 
 /* ---- objects ---- */
 
-/* What outlives a cycle, and perhaps the process, of one that is unreferenced or marked. */
+/* An unreferenced or marked object as it is saved beyond a cycle, and perhaps beyond the
+ * process. */
 struct gc_saved {
     struct id id;
     int64_t since; /* ns since the epoch */
-    uint32_t mark; /* serial of the list it first was in; 0: not marked */
+    uint32_t mark; /* serial of the list of marks it first was in; 0: not marked */
 };
 
 enum gc_state { GC_NONE, GC_ACTIVE, GC_PINNED, GC_UNREFERENCED, GC_MARKED };
@@ -84,13 +85,13 @@ struct gc_object_info {
     unsigned nodes; /* known nodes whose report named it in the last cycle; stops at 65535 */
 };
 
-/* `serial`: of the last list of marks ever published here, by any coordinator; 0: none. */
+/* `serial` is that of the last list of marks ever published here, by any coordinator; 0: none. */
 int gc_create(const struct clock *clock, uint64_t serial, struct gc **ret_gc);
 void gc_destroy(struct gc *gc); /* NULL is fine; no call may be running */
 
-/* Its state; of an unknown id GC_NONE. */
+/* The state of an object; GC_NONE for an unknown id. */
 void gc_get(struct gc *gc, const struct id *id, struct gc_object_info *ret);
-/* The first id from `from` on that a cycle has left in the table; -ENOENT. */
+/* The first id that is not below `from` and that a cycle has left in the table; -ENOENT: none. */
 int gc_next(struct gc *gc, const struct id *from, struct id *ret_id, struct gc_object_info *ret);
 
 /* ---- what a cycle reads ---- */
@@ -109,8 +110,9 @@ struct gc_report {
 };
 enum gc_named {
     GC_NAMED_NOT,
-    /* Nobody can say now, because where it is held cannot be asked: if the table has it, it stays
-     * as it is there, and is neither marked nor deleted; its grace goes on. */
+    /* The answer is not known now, since the place where the object is held cannot be asked. An
+     * object in the table keeps its state: it is neither marked nor deleted, and its grace period
+     * goes on. */
     GC_NAMED_UNKNOWN,
     GC_NAMED_ACTIVE,
     GC_NAMED_PINNED
@@ -119,32 +121,37 @@ enum gc_named {
 struct gc_sources {
     /* All reports there are, of all nodes registered, in any order; valid until the cycle ends. */
     int (*reports)(void *ctx, const struct gc_report **ret_v, size_t *ret_count);
-    /* What a report says of each of `count` ids (ascending, and from call to call of one cycle):
-     * ret[i] is an enum gc_named. It may err towards keeping, so a filter will do. */
+    /* Sets ret[i], an enum gc_named, to what the report says of each of `count` ids (ascending,
+     * also from call to call of one cycle). An answer may err towards keeping, so a filter will
+     * do. */
     int (*names)(void *ctx, const struct gc_report *r, const struct id *ids, size_t count,
                  uint8_t *ret);
-    /* Up to `max` ids that are held, those after `after` (NULL: from the first), in order. Only a
-     * count of 0 says that there are no more. */
+    /* Lists up to `max` ids that are held, in order, beginning after `after` (NULL: with the
+     * first). Only a count of 0 says that there are no more. */
     int (*list)(void *ctx, const struct id *after, struct id *out, size_t max, size_t *ret_count);
-    /* How many objects are named by reports and were not listed, since they are where no cycle
-     * looks; each counts once. Report i is asked only if counts[i]. May be NULL: there are none. */
+    /* Counts the objects that reports name and that were not listed, because they are where no
+     * cycle looks. Each counts once. Only the reports with counts[i] are asked. May be NULL: there
+     * are none. */
     int (*beyond)(void *ctx, const bool *counts, uint64_t *ret_active, uint64_t *ret_pinned);
-    /* Make the whole list of marks known to all nodes under this serial, durably: all that is
-     * marked, ascending, each with the serial of the list it first was in. With `with_since` also
-     * what is unreferenced (mark 0), and whenever that changed: then the list is all that a
-     * successor needs (gc_take_over). -EEXIST, or any other error, ends the cycle; nothing was
-     * removed. */
+    /* Makes the whole list of marks known to all nodes under this serial, durably. The list has all
+     * marked objects, ascending, each with the serial of the list it first was in. After -EEXIST,
+     * or any other error, the cycle ends and nothing was removed. */
     int (*publish)(void *ctx, uint64_t serial, const struct gc_saved *v, size_t count);
+    /* The published list also has the unreferenced objects (with mark 0), and is published whenever
+     * they changed. Then a successor needs nothing else (gc_take_over). */
     bool with_since;
-    /* The last look: 0 still unreferenced, -EBUSY somebody needs it, other: cannot be said. */
+    /* The last look before a removal. 0: still unreferenced; -EBUSY: somebody needs the object; any
+     * other error: it cannot be decided. */
     int (*look)(void *ctx, const struct id *id);
-    /* Delete its bytes, excluding whoever would revive it: -EBUSY somebody has done so. Called with
-     * the coordinator's mutex held: must not call it. -ENOENT: they are gone already. */
+    /* Deletes the bytes of an object, and excludes any thread that would revive it meanwhile.
+     * -EBUSY: it was revived; -ENOENT: the bytes are gone already. The mutex of the coordinator is
+     * held, so this must not call the coordinator. */
     int (*remove)(void *ctx, const struct id *id);
-    /* The whole object id that a key stands for; all zeros where it stands for none, or nobody
-     * knows. For people. May be NULL: keys are ids. */
+    /* The whole object id that a key stands for, for people to read. All zeros: the key stands for
+     * none, or it is not known. May be NULL: keys are ids. */
     void (*whole)(void *ctx, const struct id *key, struct id *ret);
-    /* After every `step`: ids listed so far. True: end with -ECANCELED. May be NULL. */
+    /* Called with the number of ids listed so far, from time to time. True ends the cycle with
+     * -ECANCELED. May be NULL. */
     bool (*step)(void *ctx, uint64_t listed);
     void *ctx;
 };
@@ -152,10 +159,10 @@ struct gc_sources {
 /* ---- cycles ---- */
 
 struct gc_options {
-    bool dry_run; /* say what would happen; nothing is changed, published or removed */
+    bool dry_run; /* the result says what would happen; nothing is changed, published or removed */
 };
 
-/* Why an object that nobody names was not collected in this cycle. */
+/* The reason why an object that no report names was not collected in this cycle. */
 enum gc_keep {
     GC_KEEP_GRACE,          /* unreferenced, but not for long enough */
     GC_KEEP_STALE,          /* the report of a stale node names it */
@@ -185,16 +192,16 @@ struct gc_result {
     size_t stale_count;
 };
 
-/* One cycle. With fewer than min_nodes_reporting nodes reporting nothing is judged: 0, and all
- * counts are 0. -EBUSY another one is running. -EUCLEAN a listing or a report is not in order.
- * -ECANCELED; other errors are those of a source. *ret is the caller's to release, also on failure,
- * where it is empty. A cycle that is cancelled while it removes has done all but the rest of that:
- * -ECANCELED, but *ret says what it did. */
+/* Runs one cycle. With fewer than min_nodes_reporting nodes reporting nothing is judged: it returns
+ * 0, and all counts are 0. -EBUSY: another cycle is running. -EUCLEAN: a listing or a report is not
+ * in order. -ECANCELED: gc_sources.step ended it. Other errors are those of a source. The caller
+ * releases *ret, also after a failure, where it is empty. One exception: a cycle that is cancelled
+ * during the removals returns -ECANCELED and has a full *ret, since all before was done. */
 int gc_cycle(struct gc *gc, const struct gc_config *config, const struct gc_sources *sources,
              const struct gc_options *options, struct gc_result *ret);
 void gc_result_release(struct gc_result *r);
-/* Only look which reports there are (`reports` is all that is called), so that ages run, and
- * serials are seen to advance, between cycles, too. Errors as gc_cycle. */
+/* Only reads the reports (it calls no source but `reports`). So the ages of reports run on, and the
+ * advance of serials is seen, between cycles, too. Errors as for gc_cycle. */
 int gc_observe(struct gc *gc, const struct gc_config *config, const struct gc_sources *sources);
 
 /* ---- history: cycles with something eligible ---- */
@@ -226,12 +233,13 @@ uint64_t gc_cycles(struct gc *gc);
 /* Called before anything else: the coordinator is as it was after `cycles` cycles. A time in the
  * future is taken for now. -EUCLEAN: `v` is not ascending, or has a mark above the serial. */
 int gc_restore(struct gc *gc, uint64_t cycles, const struct gc_saved *v, size_t count);
-/* The list in force is another's, or was read again after a publication of which nobody knows what
- * became: from now on that serial and what stands in that list count, as after gc_restore; what is
- * known of nodes, history and the number of cycles stay. So a coordinator that did not run
- * for a while goes on where the last one stood. -EBUSY a cycle runs. -EUCLEAN as gc_restore. */
+/* Call it when the list of marks in force is that of another coordinator, or was read again after a
+ * publication whose outcome is unknown. From now on `serial` and the objects of that list count, as
+ * after gc_restore. What is known of the nodes, the history and the number of cycles stay. So a
+ * coordinator that did not run for a while goes on where the last one stopped. -EBUSY: a cycle is
+ * running; -EUCLEAN as for gc_restore. */
 int gc_take_over(struct gc *gc, uint64_t serial, const struct gc_saved *v, size_t count);
-/* One record more, the oldest first; copied. */
+/* Adds one record to the history; the caller begins with the oldest. The record is copied. */
 int gc_restore_record(struct gc *gc, const struct gc_record *r);
 
 /* ---- nodes ---- */
@@ -249,9 +257,9 @@ struct gc_node_info {
 /* Known nodes, ascending: *ret_v is the caller's to free. As of the last cycle. */
 int gc_node_list(struct gc *gc, const struct gc_config *config, struct gc_node_info **ret_v,
                  size_t *ret_count);
-/* A stale node is gone for good: its report no longer counts, nothing waits for it. Should its
- * serial advance nevertheless, it is known again. -ENOENT; -EBUSY it is not stale, or a cycle is
- * running. */
+/* Declares that a stale node is gone for good: its report no longer counts, and nothing waits for
+ * it. If its serial advances nevertheless, it is known again. -ENOENT; -EBUSY: it is not stale, or
+ * a cycle is running. */
 int gc_node_retire(struct gc *gc, const struct gc_config *config, uint64_t node);
 /* Retire all stale ones. -EBUSY a cycle is running. */
 int gc_node_prune(struct gc *gc, const struct gc_config *config, size_t *ret_retired);

@@ -20,20 +20,20 @@
 
 #define BATCH 1024 /* ids asked for, or looked at, at once */
 
-/* What becomes of one object of the table. */
+/* What this cycle decides about one object of the table. */
 struct verdict {
     uint16_t nodes;
     uint8_t state;  /* GC_NONE: it is not held any more */
-    bool since_now; /* unreferenced since this cycle */
+    bool since_now; /* this cycle is the first in which no report names it */
     bool anew;      /* marked by this cycle */
-    bool unasked;   /* it is as it was */
+    bool unasked;   /* a report answered GC_NAMED_UNKNOWN: the object keeps its state */
 };
 
 /* What all reports together say of one id. */
 struct opinion {
     uint16_t nodes;
     uint8_t named; /* enum gc_named */
-    bool stale;    /* a stale node names it, and that counts */
+    bool stale;    /* a stale node whose report still counts names it */
 };
 
 struct cycle {
@@ -43,22 +43,27 @@ struct cycle {
     struct gc_result *r;
     bool dry;
     int64_t now;           /* ticks */
-    struct gc_nodes nodes; /* as they are from now on */
+    struct gc_nodes nodes; /* a copy, which replaces gc->nodes at the end of the cycle */
     const struct gc_report *reports;
     size_t report_count;
     struct verdict *verdicts; /* by place in the table */
-    size_t at;                /* place in the table up to which ids were met */
+    /* place in the table of the first object that the walk has not reached yet */
+    size_t at;
     struct gc_table found;    /* held, and not in the table */
     size_t eligible_room;
-    bool unmarked;     /* something is no longer marked */
-    bool changed;      /* something else is unreferenced or marked than before */
-    bool applied;      /* there is no way back */
+    bool unmarked;     /* an object that was marked is no longer marked */
+    /* the set of unreferenced or marked objects differs from that before the cycle */
+    bool changed;
+    /* the verdicts are in the table, so the result is valid even after an error */
+    bool applied;
     struct id *record; /* ids for the history */
     struct id ids[BATCH];
     uint8_t names[BATCH];
     struct opinion opinions[BATCH];
 };
 
+/* Claims the only cycle that may run (-EBUSY) and copies what is known of the nodes, so that a
+ * cycle that fails leaves them unchanged. */
 static int prepare(struct cycle *w)
 {
     struct gc *gc = w->gc;
@@ -74,7 +79,7 @@ static int prepare(struct cycle *w)
     return 0;
 }
 
-/* *ret_w: nothing is done yet; for cycle_end and free. */
+/* Allocates a cycle and prepares it. The caller ends *ret_w with cycle_end and frees it. */
 static int begin(struct gc *gc, const struct gc_config *config, const struct gc_sources *sources,
                  struct gc_result *r, struct cycle **ret_w)
 {
@@ -97,6 +102,7 @@ static int begin(struct gc *gc, const struct gc_config *config, const struct gc_
 
 /* ---- observe ---- */
 
+/* Counts the nodes that report, and lists the stale ones in the result. */
 static int list_stale(struct cycle *w)
 {
     size_t room = 0;
@@ -113,6 +119,8 @@ static int list_stale(struct cycle *w)
     return 0;
 }
 
+/* Reads the reports, updates the copy of the nodes from them, and decides whether enough nodes
+ * report for anything to be judged. */
 static int observe(struct cycle *w)
 {
     unsigned min = w->config->min_nodes_reporting ? w->config->min_nodes_reporting : 1;
@@ -126,7 +134,8 @@ static int observe(struct cycle *w)
     return err;
 }
 
-/* What reports that count name beside the listing. */
+/* Adds the objects that the reports only count, since the listing leaves them out: they are needed
+ * for certain (gc_report). */
 static void count_beside(struct cycle *w)
 {
     for (size_t i = 0; i < w->report_count; i++) {
@@ -142,14 +151,15 @@ static void count_beside(struct cycle *w)
 
 /* ---- walk ---- */
 
-/* One report's word on the `n` ids of this batch. */
+/* Asks one report about the `n` ids of this batch, and merges its answers into the opinions. A
+ * stale node's answer sets `stale` alone. */
 static int ask(struct cycle *w, const struct gc_report *r, size_t n)
 {
     const struct gc_node *node = gc_nodes_find(&w->nodes, r->node);
     bool stale;
     int err;
 
-    /* A retired one's node may be forgotten; one with serial 0 has said nothing yet. */
+    /* The node of a retired report may be forgotten; a report with serial 0 says nothing yet. */
     if (!node || r->serial == 0 || !gc_node_counts(node, w->config, w->now))
         return 0;
     stale = gc_node_is_stale(node, w->config, w->now);
@@ -170,6 +180,7 @@ static int ask(struct cycle *w, const struct gc_report *r, size_t n)
     return err;
 }
 
+/* Asks all reports about the `n` ids of this batch. */
 static int collect_opinions(struct cycle *w, size_t n)
 {
     int err = 0;
@@ -185,7 +196,8 @@ static bool is_missed(uint8_t state)
     return state == GC_UNREFERENCED || state == GC_MARKED;
 }
 
-/* As it was; of one that nobody knew nothing is claimed. */
+/* The verdict where a report cannot say: an object that was unreferenced or marked (`before`) keeps
+ * that state; any other is taken for active. */
 static struct verdict leave(const struct gc_object *o, bool before)
 {
     return (struct verdict){.nodes = o ? o->nodes : 0,
@@ -193,7 +205,9 @@ static struct verdict leave(const struct gc_object *o, bool before)
                             .unasked = before};
 }
 
-/* `o`: how it stands in the table, or NULL. */
+/* Decides the new state of one listed object. `o` is its row in the table before this cycle, or
+ * NULL. A named object is active or pinned. An object that nobody names is unreferenced, and
+ * becomes marked once the grace period is over, unless a stale node names it. */
 static struct verdict judge(const struct cycle *w, const struct gc_object *o,
                             const struct opinion *op)
 {
@@ -218,6 +232,7 @@ static struct verdict judge(const struct cycle *w, const struct gc_object *o,
     return v;
 }
 
+/* Counts one verdict in the result. A marked object is also added to the eligible ones. */
 static int count(struct cycle *w, const struct id *id, const struct verdict *v, bool stale)
 {
     struct gc_result *r = w->r;
@@ -239,6 +254,7 @@ static int count(struct cycle *w, const struct id *id, const struct verdict *v, 
     return 0;
 }
 
+/* Notes an object that is held and is not in the table; finish() merges it in. */
 static int find_new(struct cycle *w, const struct id *id, const struct verdict *v)
 {
     if (ARRAY_RESERVE(w->found.v, w->found.room, w->found.count + 1) < 0)
@@ -248,7 +264,8 @@ static int find_new(struct cycle *w, const struct id *id, const struct verdict *
     return 0;
 }
 
-/* Those of the table that come before `id` (NULL: all that are left) were not listed. */
+/* Passes the objects of the table that come before `id` (NULL: all that are left). The listing does
+ * not have them, so they are no longer held; their verdicts stay GC_NONE. */
 static void pass_unheld(struct cycle *w, const struct id *id)
 {
     const struct gc_table *t = &w->gc->objects;
@@ -259,6 +276,7 @@ static void pass_unheld(struct cycle *w, const struct id *id)
     }
 }
 
+/* Judges one listed id, and advances in the table, which is in the same order as the listing. */
 static int judge_one(struct cycle *w, const struct id *id, const struct opinion *op)
 {
     const struct gc_table *t = &w->gc->objects;
@@ -290,6 +308,7 @@ static int judge_batch(struct cycle *w, size_t n)
     return err;
 }
 
+/* Are the `n` ids of this batch ascending, and all behind `after`? */
 static bool in_order(const struct cycle *w, const struct id *after, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
@@ -305,7 +324,8 @@ static bool is_cancelled(const struct cycle *w)
     return w->src->step && w->src->step(w->src->ctx, w->r->held);
 }
 
-/* What is named and was not listed: it is where no cycle looks, and stays. */
+/* Counts the objects that reports name and that were not listed, because they are where no cycle
+ * looks. They are never collected. */
 static int count_beyond(struct cycle *w)
 {
     bool *counts = calloc(w->report_count + 1, sizeof *counts);
@@ -326,6 +346,8 @@ static int count_beyond(struct cycle *w)
     return err;
 }
 
+/* Goes through the whole listing in batches, and judges each id. An error ends it, and a partial
+ * listing is never used. */
 static int walk(struct cycle *w)
 {
     struct id last;
@@ -353,7 +375,8 @@ static int walk(struct cycle *w)
     return err < 0 || !w->src->beyond ? err : count_beyond(w);
 }
 
-/* What keys stand for, for people: of no more than the history keeps. */
+/* Looks up the whole ids of the eligible keys, for people to read. It does so for no more of them
+ * than the history keeps. */
 static int name_eligible(struct cycle *w)
 {
     struct gc_result *r = w->r;
@@ -371,7 +394,8 @@ static int name_eligible(struct cycle *w)
 
 /* ---- publish, apply ---- */
 
-/* All that can fail after the marks are out. */
+/* Reserves all memory that is needed after the marks are published, so that nothing fails for want
+ * of it then. */
 static int reserve(struct cycle *w)
 {
     size_t n = gc_recorded(w->r);
@@ -385,12 +409,14 @@ static int reserve(struct cycle *w)
     return gc_table_reserve(&w->gc->objects, w->found.count);
 }
 
+/* Does the published list have objects in this state? */
 static bool is_listed(const struct cycle *w, uint8_t state)
 {
     return state == GC_MARKED || (w->src->with_since && state == GC_UNREFERENCED);
 }
 
-/* The list of marks, as it is from now on: what is new stands between what was known. */
+/* Writes the list of marks as it will be after this cycle to `v`: the table and the new objects,
+ * merged in the order of ids. Returns how many there are. */
 static size_t list_marks(const struct cycle *w, uint64_t serial, struct gc_saved *v)
 {
     int64_t epoch = clock_now(w->gc->clock) - clock_ticks(w->gc->clock); /* of the ticks */
@@ -414,6 +440,7 @@ static size_t list_marks(const struct cycle *w, uint64_t serial, struct gc_saved
     return n;
 }
 
+/* Builds the list of marks under `serial` and gives it to the callback. */
 static int publish_marks(struct cycle *w, uint64_t serial)
 {
     const uint64_t *kept = w->r->kept;
@@ -428,6 +455,8 @@ static int publish_marks(struct cycle *w, uint64_t serial)
     return err;
 }
 
+/* Publishes a new list of marks if it differs from the one in force. After an error the table is
+ * unchanged, but the serial is used up and the next cycle publishes again. */
 static int publish(struct cycle *w)
 {
     struct gc *gc = w->gc;
@@ -454,6 +483,7 @@ static int publish(struct cycle *w)
     return 0;
 }
 
+/* Writes the verdicts of the walk to the table, once the list of marks is published. */
 static void apply(struct cycle *w)
 {
     struct gc *gc = w->gc;
@@ -475,7 +505,9 @@ static void apply(struct cycle *w)
 
 /* ---- remove ---- */
 
-/* The last look was `err`. */
+/* Removes the bytes of one object if `err`, the result of the last look, is 0. The lock is held
+ * over the removal. Returns what became of it: 0, -EBUSY somebody needs the object, or another
+ * error. */
 static int remove_bytes(struct cycle *w, struct gc_object *o, int err)
 {
     struct gc *gc = w->gc;
@@ -493,6 +525,7 @@ static int remove_bytes(struct cycle *w, struct gc_object *o, int err)
     return err;
 }
 
+/* Takes the last look at one marked object and removes it; a dry run looks only. */
 static void remove_one(struct cycle *w, struct gc_object *o)
 {
     int err = w->src->look(w->src->ctx, &o->id);
@@ -505,7 +538,9 @@ static void remove_one(struct cycle *w, struct gc_object *o)
         w->r->kept[err == -EBUSY ? GC_KEEP_IN_USE : GC_KEEP_FAILED]++;
 }
 
-/* -ECANCELED: what is left counts as failed. */
+/* Removes the objects that an earlier cycle marked and whose mark all nodes that count have
+ * acknowledged. -ECANCELED: the cycle was cancelled; the objects that were left are counted as
+ * GC_KEEP_FAILED. */
 static int remove_marked(struct cycle *w)
 {
     uint64_t covers = gc_nodes_covers(&w->nodes, w->config, w->now);
@@ -532,6 +567,8 @@ static int remove_marked(struct cycle *w)
 
 /* ---- the end ---- */
 
+/* Makes the copy of the nodes the one that the coordinator keeps. The old one is released by
+ * cycle_end. */
 static void keep_nodes(struct cycle *w)
 {
     struct gc_nodes old = w->gc->nodes;
@@ -540,6 +577,8 @@ static void keep_nodes(struct cycle *w)
     w->nodes = old;
 }
 
+/* Ends a cycle that was applied: the table without the removed objects and with the new ones, the
+ * nodes, and a record in the history if anything was eligible. */
 static void finish(struct cycle *w)
 {
     struct gc *gc = w->gc;
@@ -561,6 +600,7 @@ static void finish(struct cycle *w)
     w->record = NULL;
 }
 
+/* All steps after observe. A dry run stops before anything is published or changed. */
 static int run(struct cycle *w)
 {
     int err;
@@ -588,6 +628,7 @@ static int run(struct cycle *w)
     return err;
 }
 
+/* Lets the next cycle begin, and releases all but the result. */
 static void cycle_end(struct cycle *w)
 {
     {

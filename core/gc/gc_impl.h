@@ -24,16 +24,17 @@ struct gc_object *gc_table_find(const struct gc_table *t, const struct id *id);
 int gc_table_reserve(struct gc_table *t, size_t more);
 /* Take out those that are GC_NONE. */
 void gc_table_squeeze(struct gc_table *t);
-/* Put in what is in `found`, whose ids are in order and not in the table. */
+/* Merges in the objects of `found`, whose ids are ascending and not in the table. */
 void gc_table_merge(struct gc_table *t, const struct gc_table *found);
 
 /* ---- known nodes (gc_nodes.c) ---- */
 
 struct gc_node {
     uint64_t id, serial, ack;
-    uint64_t covers;   /* marks up to this serial it has acknowledged, as far as we can tell */
+    /* the node has acknowledged marks up to this serial, as far as this coordinator saw */
+    uint64_t covers;
     int64_t timestamp; /* its own clock */
-    int64_t seen;      /* ticks: its serial advanced, or was first seen */
+    int64_t seen;      /* ticks when its serial was last seen to advance, or was first seen */
     bool proven, own, retired;
     bool present, behind; /* in this cycle: it has a report; an older one than before */
 };
@@ -49,11 +50,11 @@ struct gc_node *gc_nodes_find(const struct gc_nodes *ns, uint64_t id);
 int gc_nodes_observe(struct gc_nodes *ns, const struct gc_report *r, size_t count, uint64_t marks,
                      int64_t now);
 bool gc_node_is_stale(const struct gc_node *n, const struct gc_config *c, int64_t now);
-/* Does what it says, or could say, keep anything? */
+/* Can the report of this node, or one that it still writes, keep an object? */
 bool gc_node_counts(const struct gc_node *n, const struct gc_config *c, int64_t now);
-/* Has it a report that shows that it lives? */
+/* Has the node a report that proves that it is alive? */
 bool gc_node_reports(const struct gc_node *n, const struct gc_config *c, int64_t now);
-/* The serial up to which marks are acknowledged by all that count. */
+/* The highest serial up to which all nodes that count have acknowledged the marks. */
 uint64_t gc_nodes_covers(const struct gc_nodes *ns, const struct gc_config *c, int64_t now);
 
 /* ---- the coordinator ---- */

@@ -13,7 +13,7 @@
 
 /* ---- room ---- */
 
-/* What is left of it if `syncs` sync frames and its end are kept free. */
+/* The bytes left in a segment if `syncs` sync frames and its end frame are kept free. */
 static uint64_t room_beside(const struct segment *s, unsigned syncs)
 {
     uint64_t kept = s->used + syncs * LOG_SYNC_SIZE + LOG_END_SIZE;
@@ -47,12 +47,15 @@ struct segment *log_written_ready(const struct log *l)
     return s;
 }
 
+/* The bytes that are reserved for a frame with `bytes` bytes of content: the frame, and the sync
+ * frame that it makes necessary. */
 static uint64_t cost_of(size_t bytes)
 {
     return frame_size(bytes) + LOG_SYNC_SIZE;
 }
 
-/* Needs "log". */
+/* Reserves `cost` bytes if a segment has room for all reservations together. Where the current
+ * segment is full enough, it also asks the thread for the next one. Needs "log". */
 static bool take_room(struct log *l, uint64_t cost)
 {
     mutex_held(&l->lock);
@@ -67,7 +70,9 @@ static bool take_room(struct log *l, uint64_t cost)
     return true;
 }
 
-/* A segment could not be made, because of `err`: wait, if there is room once others are done. */
+/* Called when no segment could be made, because of `err`. Waits while the reservations of others
+ * take the room, then returns 0. If no segment could hold `cost` bytes even alone, returns `err` at
+ * once. */
 static int wait_for_others(struct log *l, uint64_t cost, int err)
 {
     MUTEX_GUARD(&l->lock);
@@ -80,6 +85,8 @@ static int wait_for_others(struct log *l, uint64_t cost, int err)
     return 0;
 }
 
+/* Makes a segment, or waits for others to give room back, until `cost` bytes are reserved. The time
+ * is added to waited_ns. */
 static int wait_for_room(struct log *l, uint64_t cost)
 {
     int64_t started = clock_ticks(l->config.clock);
@@ -143,6 +150,8 @@ struct putting {
     uint64_t size, tail;
 };
 
+/* Copies one frame into the mapping. Runs under mapped_guard, since a full or failing disk shows as
+ * SIGBUS. */
 static int put_bytes(void *arg)
 {
     const struct putting *p = arg;
@@ -158,8 +167,9 @@ static int put_bytes(void *arg)
     return 0;
 }
 
-/* The segment is mapped: what the disk does not take is a fault. The checksum, which comes last, is
- * not there then. */
+/* Puts a frame at the end of a segment. Since the segment is mapped, a write that the disk does not
+ * take is a memory fault: then the log is broken, -EIO is returned, and the frame lacks its
+ * checksum, which is written last. */
 int log_put(struct log *l, struct segment *s, struct frame_head *h, const struct iovec *iov,
             int count)
 {
@@ -182,7 +192,7 @@ int log_put(struct log *l, struct segment *s, struct frame_head *h, const struct
     return 0;
 }
 
-/* The first ready segment becomes the current one. */
+/* Ends the current segment with an end frame, and makes the first ready segment the current one. */
 static int move_on(struct log *l)
 {
     struct segment *s = TAILQ_FIRST(&l->ready);
@@ -199,7 +209,7 @@ static int move_on(struct log *l)
     return 0;
 }
 
-/* The frame makes a sync due. */
+/* Does a frame of `size` bytes fit into the segment, beside the sync frame that it makes due? */
 static bool fits(const struct log *l, const struct segment *s, uint64_t size)
 {
     return s && size <= room_beside(s, (unsigned)l->sync_runs + 1);
@@ -219,7 +229,8 @@ static int find_place(struct log *l, uint64_t size)
     return found ? r : -ENOSPC;
 }
 
-/* From a segment in which syncs are slow to one where they are not, once there is one. */
+/* Moves on from a current segment in which syncs are slow, once a ready one is there whose blocks
+ * were written before and that has room for all reservations. */
 static int leave_slow(struct log *l)
 {
     const struct segment *s;
@@ -235,7 +246,8 @@ static int leave_slow(struct log *l)
     return r;
 }
 
-/* Nobody who appends waits for the disk to read what a segment had before it was used again. */
+/* Asks the thread to bring the next pages of the current segment into memory, so that no appending
+ * thread waits for the disk to read the old content of a segment that is used again. */
 static void expect_more(struct log *l)
 {
     const struct segment *s = l->current;
@@ -305,6 +317,7 @@ void log_position(struct log *l, struct log_pos *ret)
 
 /* ---- life ---- */
 
+/* The incarnation of the disk: from the configuration, or from the disk itself. */
 static int read_incarnation(const struct log_config *config, uint8_t out[32])
 {
     if (!config->incarnation)

@@ -37,8 +37,8 @@ struct log_pos {
 struct log_config {
     struct disk *disk; /* borrowed */
     const struct clock *clock;
-    uint64_t epoch; /* of this recovery: frames of any other are not read */
-    uint64_t seq;   /* of the last frame before */
+    uint64_t epoch; /* of this recovery; frames of any other epoch are not read */
+    uint64_t seq;   /* number of the last frame of the epoch before */
     uint64_t next_segment;
     const uint8_t *incarnation; /* 32 bytes that disk_incarnation gave before; NULL: it is asked */
     uint64_t segment_size; /* bytes; less where the disk is small or full, and at first */
@@ -49,28 +49,29 @@ struct log_config {
     void *ctx;
 };
 
-/* No file is made before there is a first frame. If no thread can be made now, it is tried again
- * with each segment that somebody waits for. -ENOMEM; without `incarnation` the errors of
- * disk_incarnation, too. */
+/* Opens an empty log. No file is made before the first frame. If the thread cannot be started now,
+ * that is tried again with each segment that a caller waits for. -ENOMEM; without `incarnation` the
+ * errors of disk_incarnation, too. */
 int log_open(const struct log_config *config, struct log **ret_log);
 /* Stops its thread, unmaps. Files stay. NULL is fine. */
 void log_close(struct log *l);
 
 #define LOG_FRAME_MAX (64u << 20) /* bytes of a frame's payload */
 
-/* Before a change takes its locks: room for one frame with a payload of at most so many bytes,
- * beside those of all others who asked; it is kept until log_room_done. Waits for a new segment,
- * and for others to be done, so the caller holds nothing, no other room either. -ENOSPC, -EDQUOT:
- * none can be had before a commit has trimmed; -EFBIG: more than LOG_FRAME_MAX; -EIO. */
+/* Reserves room for one frame with a payload of at most `bytes` bytes, beside the room of all other
+ * callers; the room is kept until log_room_done. Called before a change takes its locks: it waits
+ * for a new segment and for other callers, so the caller holds no lock and no other room. -ENOSPC,
+ * -EDQUOT: there is no room before a commit has trimmed the log; -EFBIG: more than LOG_FRAME_MAX;
+ * -EIO. */
 int log_room(struct log *l, size_t bytes);
 /* The same without waiting. False: there is none at once. */
 bool log_room_now(struct log *l, size_t bytes);
 /* Exactly once after each log_room that returned 0, with the same number, whether or not a frame
  * was appended. Locks may be held. */
 void log_room_done(struct log *l, size_t bytes);
-/* One frame. `iov` is its payload: operations, encoded. Cannot fail for lack of room between
- * log_room and log_room_done (-ENOSPC otherwise, and nothing is written). -EIO: the disk does not
- * take it; no other frame will come, and no sync. */
+/* Appends one frame. `iov` is its payload: encoded operations. It cannot fail for lack of room
+ * between log_room and log_room_done (otherwise -ENOSPC, and nothing is written). -EIO: the disk
+ * does not take the frame; no later frame or sync will succeed. */
 int log_append(struct log *l, uint32_t ns, const struct iovec *iov, int count, uint64_t *ret_seq);
 uint64_t log_seq(struct log *l);        /* of the last frame */
 uint64_t log_synced_seq(struct log *l); /* every frame up to it is durable in the log */
@@ -86,8 +87,8 @@ void log_on_synced(struct log *l, void (*fn)(void *ctx, uint64_t seq), void *ctx
 
 /* Where the next frame goes. The caller shuts out appends. */
 void log_position(struct log *l, struct log_pos *ret);
-/* A commit has everything before `pos`: whole segments before it are deleted, or kept to be used
- * again, never below what is needed to go on when the disk is full. */
+/* Called when a commit has everything before `pos`. Whole segments before it are deleted, or kept
+ * to be used again; the log keeps the file that it needs to go on when the disk is full. */
 void log_trim(struct log *l, const struct log_pos *pos);
 /* Delete every file of the log: no frame is needed any more, and no change will come. */
 int log_remove(struct disk *d);

@@ -62,12 +62,15 @@ static uint64_t round_up(uint64_t n)
     return (n + SEGMENT_UNIT - 1) / SEGMENT_UNIT * SEGMENT_UNIT;
 }
 
+/* The smallest size of a segment; less than LOG_SEGMENT_MIN only where the configuration says
+ * so. */
 static uint64_t smallest(const struct log *l)
 {
     return l->config.segment_size < LOG_SEGMENT_MIN ? LOG_SEGMENT_TINY : LOG_SEGMENT_MIN;
 }
 
-/* What a new one should have, if `least` bytes are less. */
+/* The size of a new segment, never less than `least`. It is bounded by a share of the disk and of
+ * its free space; with a thread the first segments are small, since callers wait for them. */
 static uint64_t usual_size(const struct log *l, uint64_t least)
 {
     uint64_t size = l->config.segment_size;
@@ -87,6 +90,8 @@ static uint64_t usual_size(const struct log *l, uint64_t least)
     return size > least ? size : least;
 }
 
+/* Creates and allocates the file of a segment. Where the disk is full at the usual size, the
+ * smallest size is tried. */
 static int create_file(struct log *l, struct segment *s, uint64_t least)
 {
     char name[DISK_NAME_MAX + 1];
@@ -107,12 +112,12 @@ static int create_file(struct log *l, struct segment *s, uint64_t least)
     return r;
 }
 
-/* Zeros over all of it, or as far as there is time. A block that was allocated and never written
- * makes the disk's own journal part of the sync that first writes it, which then takes twice as
- * long. In small pieces, because the page cache keeps what is written at once in one folio, and a
- * store through the mapping makes all of its folio dirty: with pieces of 1 MiB every sync of the
- * log wrote as much, and took four times as long. Whoever waits for a segment does not wait for
- * this. */
+/* Writes zeros over the whole segment, or as far as there is time (`hurry` ends it). Without that
+ * the first sync that writes a block makes the journal of the disk part of it, and takes twice as
+ * long. The pieces are small because the page cache keeps the bytes of one write in one folio, and
+ * a store through the mapping makes the whole folio dirty: with pieces of 1 MiB every sync of the
+ * log wrote as much, and took four times as long. No thread that waits for a segment waits for the
+ * zeros. */
 static int write_zeros(struct log *l, struct segment *s)
 {
     static const uint8_t zeros[ZEROS];
@@ -132,7 +137,8 @@ static int write_zeros(struct log *l, struct segment *s)
     return io_is_full(r) ? 0 : r; /* a disk that does not write in place */
 }
 
-/* Only for those who sync often: others would have each byte of the log written twice. */
+/* Are syncs so frequent that zeros pay? They double the bytes that are written for the log, so with
+ * rare syncs they would only cost. */
 static bool zeros_are_worth_it(struct log *l)
 {
     uint64_t syncs;
@@ -224,6 +230,7 @@ static int write_head(struct log *l, struct segment *s)
     return r ? r : disk_sync_dir(l->config.disk, LOG_DIRECTORY);
 }
 
+/* Makes the directory of the log once, durably. */
 static int make_directory(struct log *l)
 {
     int r = l->have_directory ? 0 : disk_mkdir(l->config.disk, LOG_DIRECTORY);
@@ -234,7 +241,9 @@ static int make_directory(struct log *l)
     return r;
 }
 
-/* A spare one in which syncs would be slow only where there is no room for another. */
+/* Gives the segment a file: the spare one, if it is large enough and syncs in it are fast, else a
+ * new one. A spare one in which syncs would be slow is used only where there is no room for a new
+ * file. */
 static int take_file(struct log *l, struct segment *s, uint64_t least)
 {
     bool zeros = zeros_are_worth_it(l), spare = l->spare_size >= least;
@@ -257,6 +266,7 @@ static int take_file(struct log *l, struct segment *s, uint64_t least)
     return r == 0 || s->recycled ? r : full;
 }
 
+/* Gives a segment its file, its durable head, and its mapping. */
 static int fill_segment(struct log *l, struct segment *s, uint64_t least)
 {
     int r = make_directory(l);
@@ -277,7 +287,8 @@ static int fill_segment(struct log *l, struct segment *s, uint64_t least)
     return 0;
 }
 
-/* A spare one may be the only one that the log has: it gets its former name. */
+/* Undoes take_file after a failure. A new file is deleted. A spare file gets its former name back,
+ * since it may be the only file that the log has. */
 static void give_back_file(struct log *l, struct segment *s, const char *name)
 {
     char former[DISK_NAME_MAX + 1];
@@ -320,7 +331,8 @@ static int make_segment(struct log *l, uint64_t least)
     return 0;
 }
 
-/* The thread may be writing zeros: it need not come to their end. */
+/* Takes "log make" for a caller that waits: the thread, which may be writing zeros under that lock,
+ * stops doing so. */
 static void lock_in_a_hurry(struct log *l)
 {
     atomic_fetch_add(&l->hurry, 1);
@@ -328,7 +340,8 @@ static void lock_in_a_hurry(struct log *l)
     atomic_fetch_sub(&l->hurry, 1);
 }
 
-/* Is there one to go on in? */
+/* Is there a ready segment to go on in, and one with fast syncs if those in the current one are
+ * slow? */
 static bool have_next(const struct log *l)
 {
     return !TAILQ_EMPTY(&l->ready) &&
@@ -367,7 +380,9 @@ int log_make(struct log *l, uint64_t cost)
 
 /* ---- trimming ---- */
 
-/* Needs "log make". `last`: there is no other segment, and its name has to stay. */
+/* Keeps the file of a trimmed segment as the spare one, or deletes it; of the two the file with
+ * fast syncs, or the larger one, is kept. `last`: there is no other segment, so this file must keep
+ * its name. Needs "log make". */
 static void keep_or_unlink(struct log *l, uint64_t serial, uint64_t size, bool written, bool last)
 {
     char name[DISK_NAME_MAX + 1];
@@ -387,7 +402,8 @@ static void keep_or_unlink(struct log *l, uint64_t serial, uint64_t size, bool w
     count_segment(l, -1, gone_size);
 }
 
-/* Everything in the log is committed, and it has no other segment: this one can be used again. */
+/* May the current segment be trimmed? Only if everything in the log is committed, the segment is
+ * more than half full, and no other segment or reservation exists. */
 static bool can_give_up_current(const struct log *l, const struct log_pos *pos)
 {
     const struct segment *s = l->current;
@@ -396,7 +412,7 @@ static bool can_give_up_current(const struct log *l, const struct log_pos *pos)
            l->reserved == 0 && TAILQ_EMPTY(&l->ready);
 }
 
-/* The oldest held segment that is before `pos`, taken out. NULL: no more. */
+/* Takes the oldest held segment before `pos` out of the list. NULL: there is none. */
 static struct segment *take_trimmed(struct log *l, const struct log_pos *pos)
 {
     MUTEX_GUARD(&l->lock);
@@ -434,6 +450,8 @@ void log_trim(struct log *l, const struct log_pos *pos)
 /* ---- the thread: makes the next segment, and brings pages of this one, while there is time
  * ---- */
 
+/* Brings the next LOG_EXPECT bytes of the current segment into memory. A reference keeps the
+ * segment mapped meanwhile. */
 static void bring_pages(struct log *l)
 {
     struct segment *s;
@@ -458,6 +476,8 @@ static void bring_pages(struct log *l)
     segment_close(s);
 }
 
+/* The thread: makes the next segment, or brings pages of the current one, whenever it is asked
+ * to. */
 static void *thread_main(void *arg)
 {
     struct log *l = arg;

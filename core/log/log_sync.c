@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * log_sync: one sync for all who wait. Who finds none running leads one, for everybody whose frames
- * were there when it began; the others sleep. At its end those it was for are woken, and the first
- * of those who came too late, to lead the next: nobody is woken for nothing.
+ * log_sync: one sync for all threads that wait. A thread that finds no sync running leads one,
+ * which covers every frame that was there when it began; the other threads sleep. At its end the
+ * leader wakes the threads whose frames are now durable, and one more thread, whose frame came too
+ * late: that one leads the next sync. No thread is woken without a result.
  */
 #include "log_impl.h"
 
@@ -15,6 +16,8 @@
 
 /* ---- who leads ---- */
 
+/* Queues the caller, and sleeps until a leader wakes it. Needs "log sync", which is released while
+ * it sleeps. */
 static void wait_to_be_woken(struct log *l, uint64_t seq, struct waiter *w)
 {
     *w = (struct waiter){.seq = seq};
@@ -25,7 +28,8 @@ static void wait_to_be_woken(struct log *l, uint64_t seq, struct waiter *w)
     cond_destroy(&w->cond);
 }
 
-/* 1: the caller leads a sync. 0: synced, by another. */
+/* Makes the caller the leader, or waits for one. Returns 1: the caller leads a sync; 0: another
+ * thread has synced frame `seq`; -EIO: the log is broken. */
 static int lead_or_wait(struct log *l, uint64_t seq)
 {
     struct waiter w = {0};
@@ -51,6 +55,8 @@ static void wake(struct log *l, struct waiter *w)
     cond_signal(&w->cond);
 }
 
+/* Wakes the waiters whose frames are durable (all, if the log is broken), and hands the lead to the
+ * first of the others. */
 static void end_lead(struct log *l)
 {
     struct waiter *w, *later;
@@ -78,7 +84,7 @@ static void end_lead(struct log *l)
 
 /* ---- one sync ---- */
 
-/* What the sync is for: every frame that there is. */
+/* Begins a sync, and returns its target: the number of the last frame that is there now. */
 static uint64_t begin_sync(struct log *l)
 {
     MUTEX_GUARD(&l->lock);
@@ -87,6 +93,7 @@ static uint64_t begin_sync(struct log *l)
     return l->seq;
 }
 
+/* Undoes begin_sync when the `before` callback failed: the frames still need a sync. */
 static void give_up_sync(struct log *l)
 {
     MUTEX_GUARD(&l->lock);
@@ -94,9 +101,10 @@ static void give_up_sync(struct log *l)
     l->sync_due = true;
 }
 
-/* A sync that is the first to write a block makes the disk's own journal part of it, and takes
- * twice as long: who syncs often gets a segment that was written before. Not tried each time: there
- * may be no room for one. */
+/* Asks the thread for a segment whose blocks were written before, if syncs in the current one are
+ * slow: the first sync that writes a block makes the journal of the disk part of it, and takes
+ * twice as long. It asks only at every LOG_SYNCS_WORTH_IT-th sync, since there may be no room for
+ * another segment. */
 static void want_written(struct log *l)
 {
     const struct segment *s = l->current;
@@ -108,7 +116,8 @@ static void want_written(struct log *l)
     cond_signal(&l->wanted);
 }
 
-/* *ret_serial: where it is; 0: no segment is there that could have one. */
+/* Appends the sync frame for `target`. *ret_serial: the segment it is in; 0: no segment is current,
+ * so every frame is committed and none is written. */
 static int put_sync_frame(struct log *l, uint64_t target, uint64_t *ret_serial)
 {
     uint8_t done[FRAME_SYNC_LEN];
@@ -127,7 +136,8 @@ static int put_sync_frame(struct log *l, uint64_t target, uint64_t *ret_serial)
     return log_put(l, l->current, &h, &iov, 1);
 }
 
-/* The first dirty segment behind `after`, referenced and taken to be clean. */
+/* Takes the first dirty segment with a serial above `after` and up to `last`: it gets a reference
+ * and counts as clean from here on. NULL: there is none. */
 static struct segment *next_dirty(struct log *l, uint64_t after, uint64_t last)
 {
     struct segment *s;
@@ -142,7 +152,8 @@ static struct segment *next_dirty(struct log *l, uint64_t after, uint64_t last)
     return NULL;
 }
 
-/* Synced, and nothing more will come: it needs no mapping. */
+/* Gives back a segment after its sync. One that is not current and is still clean gets no more
+ * frames, so its mapping and its file are closed. */
 static void release(struct log *l, struct segment *s)
 {
     bool shut;
@@ -159,8 +170,9 @@ static void release(struct log *l, struct segment *s)
     segment_close(s);
 }
 
-/* A shortage passes, and only what is asked for again in this sync is sure to be durable before the
- * next sync frame, which would say so. So whoever waits for it waits as long as it lasts. */
+/* Syncs one segment. A shortage (io_is_short) passes, so the sync is repeated until it succeeds or
+ * fails otherwise: the next sync frame would vouch for this segment, and only a repeated sync makes
+ * it durable. The callers wait as long. */
 static int sync_one(struct log *l, struct segment *s)
 {
     int64_t duration_ns = NSEC_PER_MSEC;
@@ -182,7 +194,8 @@ static int sync_one(struct log *l, struct segment *s)
     return r;
 }
 
-/* Older ones first: what is durable has no holes but at its end. */
+/* Syncs all dirty segments up to `last`, the oldest first, so that what is durable has no hole but
+ * at its end. */
 static int sync_segments(struct log *l, uint64_t last)
 {
     uint64_t after = 0;
@@ -197,6 +210,8 @@ static int sync_segments(struct log *l, uint64_t last)
     return r;
 }
 
+/* After a sync failed, nobody knows what is durable: nothing is appended or synced any more, and
+ * the owner of the log is informed. */
 static void break_log(struct log *l, int err)
 {
     l->broken = true;
@@ -208,6 +223,8 @@ static void break_log(struct log *l, int err)
         l->config.fatal(l->config.ctx, "the log cannot be synced", err);
 }
 
+/* The leader's work: calls `before`, appends the sync frame, syncs the segments, then publishes the
+ * number of the last durable frame. */
 static int sync_now(struct log *l, int (*before)(void *ctx), void *ctx)
 {
     uint64_t target = begin_sync(l);
