@@ -8,8 +8,9 @@
  *
  * THE ROOM. `reserved` is the number of bytes that callers of log_room may still append, with the
  * head of each frame and one sync frame for each. All of it fits into one segment: the current one,
- * or one that is ready. If a part of it has gone into the current segment and the log then moves on,
- * the rest is not more, so it fits into the next. So log_append makes no segment and cannot fail.
+ * or one that is ready. If a part of it has gone into the current segment and the log then moves
+ * on, the rest is not more, so it fits into the next. So log_append makes no segment and cannot
+ * fail for want of room.
  */
 #pragma once
 
