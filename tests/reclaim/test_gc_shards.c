@@ -404,6 +404,65 @@ Test(gc_shards, it_may_be_swapped_at_each_call)
     at_each_call(swap);
 }
 
+/* ---- the second rope ---- */
+
+/* A leak of the object file ID.N on that shard. */
+static struct leak file_on(uint16_t shard, const struct id *id, uint64_t number)
+{
+    struct leak l = {.key = {{LEAK_SHARD_FILE, (uint8_t)(shard >> 8), (uint8_t)shard}}, .id = *id};
+
+    memcpy(l.key.b + 3, id->b, 5);
+    put_be64(l.key.b + 8, number);
+    return l;
+}
+
+Test(gc_shards, of_what_an_earlier_cycle_found_nobody_says_that_it_is_not_needed)
+{
+    struct leaks l;
+
+    plant_file();
+    cr_assert_eq(leaks_find(x.p, NULL, NULL, &l), 0);
+    cr_assert_eq(l.count, 1);
+    cr_assert_eq(leak_look(x.p, &l.v[0]), 0);
+    l.v[0].unknown = true;
+    cr_assert_eq(leak_look(x.p, &l.v[0]), 1);
+    cr_assert_eq(leak_remove(x.p, &l.v[0]), -EBUSY);
+    leaks_release(&l);
+}
+
+Test(gc_shards, what_may_be_of_a_move_that_is_on_its_way_is_needed)
+{
+    struct move_result r = {0};
+    struct leak on_its_way;
+    struct move *m;
+
+    cr_assert_eq(move_begin(x.p, NULL, 1, &m), 0);
+    on_its_way = file_on(1, &stray, burnt_on(&x, 1));
+    cr_assert_eq(leak_look(x.p, &on_its_way), 1);
+    cr_assert_eq(leak_remove(x.p, &on_its_way), -EBUSY);
+    cr_assert_eq(move_end(m, &r), 0);
+    cr_assert_eq(leak_look(x.p, &on_its_way), 0);
+}
+
+/* Names on two shards may be equal: it is the one that the last commit names. */
+Test(gc_shards, the_last_commit_needs_a_file_on_its_own_shard_alone)
+{
+    const uint64_t number = object_of(&x, "main/big0");
+    const struct entry then = place_of(&x, "main/big0");
+    const struct leak cold = file_on(1, &then.id, then.where),
+                      cool = file_on(2, &then.id, then.where);
+    struct entry now = then;
+
+    cr_assert(then.kind == ENTRY_FILE && then.shard == 1);
+    cr_assert_eq(leak_look(x.p, &cold), 1);
+    cr_assert_eq(leak_look(x.p, &cool), 0);
+    now.shard = 2; /* and not committed */
+    cr_assert_eq(refs_relocate(x.p->refs, number, &then, &now), 0);
+    cr_assert_eq(leak_look(x.p, &cold), 1);
+    cr_assert_eq(leak_look(x.p, &cool), 1);
+    cr_assert_eq(refs_relocate(x.p->refs, number, &now, &then), 0);
+}
+
 /* ---- beside moves ---- */
 
 static void cycles(struct away *w)
