@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+/* Reads and decodes the entry of a number. -ENOENT: it has none; -EUCLEAN: the entry is damaged. */
 int refs_load(struct refs *r, uint64_t number, struct entry *ret)
 {
     uint8_t key[8], buf[ENTRY_MAX];
@@ -35,8 +36,8 @@ int refs_save(struct refs *r, uint64_t number, const struct entry *e)
     return layer_put(r->objects, key, buf, entry_encode(e, buf));
 }
 
-/* The one place where a count changes: moves the number in and out of the dying in the same step.
- * */
+/* The one place where a count changes. In the same step it puts the number among the dying (count
+ * 0), or takes it out (count above 0). After an error neither has changed. */
 int refs_change(struct refs *r, uint64_t number, struct entry *e, int64_t delta)
 {
     int64_t count = (int64_t)e->count + delta;
@@ -68,6 +69,8 @@ int refs_change(struct refs *r, uint64_t number, struct entry *e, int64_t delta)
     return 0;
 }
 
+/* Changes the count of a number, and for an alias that of its target, too: the target is counted up
+ * before the alias, and down after it. */
 static int change_entries(struct refs *r, uint64_t number, int64_t delta)
 {
     struct entry e, target;
@@ -88,6 +91,7 @@ static int change_entries(struct refs *r, uint64_t number, int64_t delta)
     return err < 0 ? err : refs_change(r, e.where, &target, delta);
 }
 
+/* As change_entries, and reports a number that has no entry. */
 static int change_number(struct refs *r, uint64_t number, int64_t delta)
 {
     int err = change_entries(r, number, delta);
@@ -121,6 +125,8 @@ static int ref_resolved(struct refs *r, uint64_t *number)
                                              : change_number(r, *number, +1);
 }
 
+/* Counts up all numbers that are not 0; after an error it undoes those it has done. A lost number
+ * was reported and is skipped. */
 static int ref_all(struct refs *r, uint64_t *numbers, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
@@ -279,8 +285,9 @@ uint64_t refs_holds(struct refs *r, uint64_t number)
 
 /* ---- pins ---- */
 
-/* The number the pin of `number` stands under: its own, if it was pinned before it became an alias,
- * else its target's. 0 it is pinned, -ENOENT it is not (*ret_at is where a pin goes), -errno. */
+/* Finds the number under which the pin of `number` stands: its own, if it was pinned before it
+ * became an alias, else that of its target. Returns 0: it is pinned; -ENOENT: it is not, and a pin
+ * goes to *ret_at; -errno. */
 static int find_pin(struct refs *r, uint64_t number, uint64_t *ret_at)
 {
     uint8_t key[8], none;
@@ -301,7 +308,8 @@ static int find_pin(struct refs *r, uint64_t number, uint64_t *ret_at)
     return err;
 }
 
-/* `lost`: also where the row of a number that was given out is lost. */
+/* Pins a number: one more count, and a row in the table of pins. With `lost` a number that was
+ * given out but has lost its entry is pinned, too, without a count. */
 static int pin(struct refs *r, uint64_t number, bool lost)
 {
     uint8_t key[8];
@@ -377,6 +385,8 @@ size_t refs_changes(struct refs *r)
 
 /* ---- opening, committing ---- */
 
+/* Loads what memory holds of the committed tables: the dying, the ghosts, and the numbers of the
+ * statistics. */
 static int recover(struct refs *r)
 {
     struct kv_snap *s;

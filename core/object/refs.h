@@ -65,11 +65,12 @@ uint64_t refs_next(struct refs *r);
 
 /* A fresh number with an entry NEW and count 0. */
 int refs_new(struct refs *r, uint64_t *ret_number);
-/* That very number, as a frame of the log has it. -EEXIST it is in use. */
+/* Makes the entry of that very number, which a frame of the log names. -EEXIST: it is in use. */
 int refs_new_at(struct refs *r, uint64_t number);
 /* Give back a number that no item ever named (count 0, never committed). */
 void refs_cancel(struct refs *r, uint64_t number);
-/* For an alias its target counts along. An unknown number is a fault: -ENOENT, reported. */
+/* One more, or one fewer, reference. The target of an alias is counted along. An unknown number is
+ * a fault: it is reported, and -ENOENT returned. */
 int refs_ref(struct refs *r, uint64_t number);
 int refs_unref(struct refs *r, uint64_t number);
 /* refs_ref of each number that is not 0, all or none; a live page names them. An alias is replaced
@@ -80,13 +81,14 @@ int refs_ref_all(struct refs *r, uint64_t *numbers, size_t count);
 /* The entry of a number; with `follow` an alias's target (and its number). */
 int refs_entry(struct refs *r, uint64_t number, bool follow, uint64_t *ret_number,
                struct entry *ret);
-/* As a snapshot's table of entries, or of the dying, has it. -ENOENT, -EUCLEAN. */
+/* The entry that a snapshot has in `table`, that of entries or of the dying. -ENOENT, -EUCLEAN. */
 int refs_entry_in(struct kv_snap *s, unsigned table, uint64_t number, struct entry *ret);
 /* If `number` is an alias, its target; else itself. Never fails. */
 uint64_t refs_resolve(struct refs *r, uint64_t number);
-/* By id, with holds taken on what is returned: give back with refs_unhold. -ENOENT unknown;
- * -EAGAIN it is a chain marker; -EUCLEAN the index or the entry is damaged, or the entry that the
- * index leads to is lost; *ret_pending: its bytes are not synced yet. */
+/* Finds an object by its id, and takes a hold on it, which the caller gives back with refs_unhold.
+ * *ret_pending: its bytes are not synced yet. -ENOENT: the id is unknown; -EAGAIN: it is a chain
+ * marker; -EUCLEAN: the index or the entry is damaged, or the entry that the index leads to is
+ * lost. */
 int refs_find(struct refs *r, const struct id *id, uint64_t *ret_number, struct entry *ret,
               bool *ret_pending);
 int refs_hold(struct refs *r, uint64_t number);
@@ -95,10 +97,10 @@ uint64_t refs_holds(struct refs *r, uint64_t number);
 
 /* ---- sealing ---- */
 
-/* Its bytes are in the slot of that number now, `size` of them as of this commit. */
+/* The bytes of `number` are in its slot from now on, `size` of them as of this commit. */
 int refs_set_slot(struct refs *r, uint64_t number, uint64_t size);
-/* The commit has its bytes, `size` of them, since there is no other place for them. -EINVAL: it is
- * sealed, or in a slot. */
+/* The commit itself keeps the bytes of `number`, `size` of them, since there is no other place for
+ * them. -EINVAL: the number is sealed, or in a slot. */
 int refs_set_held(struct refs *r, uint64_t number, uint64_t size);
 /* `number`'s bytes now are at `place` (kind, id, size, where, offset of *place). -EEXIST the id
  * was taken meanwhile. The entry is pending. */
@@ -119,29 +121,29 @@ int refs_reclaim_place(struct refs *r, const struct entry *place);
 /* Queue the slot of a number whose entry says SLOT no more, for deletion after the next commit. It
  * has no record: after a crash a start finds the slot itself. -ENOMEM. */
 int refs_bury_slot(struct refs *r, uint64_t number);
-/* Does it wait for that commit? */
+/* Does the slot of that number wait for its deletion (refs_bury_slot)? */
 bool refs_has_slot(struct refs *r, uint64_t number);
 /* Before a sync: what is pending now. */
 uint64_t refs_pending_mark(struct refs *r);
 /* After it: what was pending when the mark was taken is durable. */
 void refs_settle(struct refs *r, uint64_t mark);
 
-/* It was opened on that day (days since 1970): never falls. Nothing happens unless it is sealed and
- * the day is a later one. */
+/* Notes that the object was opened on that day (days since 1970): its lastuse. It never falls; an
+ * earlier day, or an object that is not sealed, changes nothing. */
 int refs_set_lastuse(struct refs *r, uint64_t number, uint16_t day);
 
 /* ---- ghosts ---- */
 
-/* The first entry after `number` that is a ghost, of `shard` (0: of any), also one with count 0.
- * -ENOENT: there is none. Changes that are not committed count. */
+/* The first ghost after `number` on `shard` (0: on any), also one with count 0. Uncommitted changes
+ * count. -ENOENT: there is none. */
 int refs_next_ghost(struct refs *r, uint16_t shard, uint64_t number, uint64_t *ret_number,
                     struct entry *ret);
-/* How many there are; on one shard, entries that name it. */
+/* How many ghosts there are, in all; and on one shard, with their bytes. */
 uint64_t refs_ghosts(struct refs *r);
 int refs_ghosts_on(struct refs *r, uint16_t shard, uint64_t *ret_count, uint64_t *ret_bytes);
 /* Dead ghosts: the first record of the dying behind `number` whose bytes are on `shard` (0: any but
- * home), that has no entry any more, and all of that is committed. Delete its bytes, then
- * refs_reclaimed. -ENOENT. refs_collected never gives these out. */
+ * home) and whose entry is gone, if a commit has both. The caller deletes its bytes and calls
+ * refs_reclaimed. refs_collected never returns these. -ENOENT: there is none. */
 int refs_next_dead_ghost(struct refs *r, uint16_t shard, uint64_t number, struct refs_dead *ret);
 uint64_t refs_dead_ghosts(struct refs *r); /* how many; not among refs_dying */
 uint64_t refs_dead_ghosts_on(struct refs *r, uint16_t shard);
@@ -149,37 +151,39 @@ uint64_t refs_dead_ghosts_on(struct refs *r, uint16_t shard);
 /* ---- pins ---- */
 
 int refs_pin(struct refs *r, uint64_t number); /* repeats are fine */
-/* By a frame of the log: also where the row of a number that was given out is lost, uncounted. */
+/* As refs_pin, for a frame of the log: a number that was given out and has lost its entry is
+ * pinned, too, uncounted. */
 int refs_pin_again(struct refs *r, uint64_t number);
 int refs_unpin(struct refs *r, uint64_t number); /* not pinned is fine */
-/* The number under which the pin of `number` stands, or would. */
+/* The number under which the pin of `number` stands, or would stand (see aliases). */
 uint64_t refs_pin_place(struct refs *r, uint64_t number);
 bool refs_is_pinned(struct refs *r, uint64_t number);
 
 /* ---- deletion ---- */
 
-/* Take out up to `max` numbers whose count is 0 and that nobody holds. `fn` is told each (to drop
- * what memory holds of it). Returns how many, or -errno. */
+/* Takes out up to `max` numbers with count 0 and no holds. `fn` is called with each, so that the
+ * caller can drop what memory holds of it. Returns how many, or -errno. */
 typedef void refs_dead_fn(uint64_t number, const struct entry *e, void *ctx);
 int refs_collect(struct refs *r, size_t max, refs_dead_fn *fn, void *ctx);
-/* After a commit: dead bytes whose removal it carried, to be deleted now; at most `max`. */
+/* After a commit: lists at most `max` places whose removal it carried. The caller deletes their
+ * bytes now. Returns how many. */
 size_t refs_collected(struct refs *r, struct refs_dead *out, size_t max);
-/* Remove records of the dying, all or none. Of a file or a ghost the bytes are gone; of bytes in a
- * pack the caller counts them out next, and one commit has both. */
+/* Removes records of the dying, all or none. The bytes of a file or a ghost are gone by then; bytes
+ * in a pack are counted out by the caller next, in the same commit. */
 int refs_reclaimed(struct refs *r, const struct refs_dead *dead, size_t count);
 /* Numbers with count 0 that nobody holds, plus dead ones whose bytes still have to be deleted. */
 uint64_t refs_dying(struct refs *r);
-/* The same, waiting at most `ns` for the lock "refs". False: it was not free, as when the disk is
- * slow. */
+/* As refs_dying, but waits at most `duration_ns` for the lock "refs". False: it was not free, as
+ * happens with a slow disk. */
 bool refs_dying_within(struct refs *r, int64_t duration_ns, uint64_t *ret);
 /* Is there a record of `number` among the dying? Also of one whose entry is gone, until it is
  * reclaimed. 1, 0 or -errno. */
 int refs_is_dying(struct refs *r, uint64_t number);
-/* A number with count 0 that, by some failure, is not among the dying: it is from now on. -EBUSY
- * somebody needs it, or it is dying. -ENOENT. */
+/* Puts a number with count 0 among the dying, if a failure kept it out. -EBUSY: its count is not 0,
+ * it is held, or it is dying already. -ENOENT. */
 int refs_let_go(struct refs *r, uint64_t number);
-/* The records of the dying that no commit has yet. Non-zero from `fn` stops and is returned; it
- * must not call back. -EUCLEAN. */
+/* Visits the records of the dying that no commit has yet. A result of `fn` other than 0 stops the
+ * visit and is returned; `fn` must not call refs. -EUCLEAN. */
 typedef int refs_dying_fn(uint64_t number, const struct entry *e, void *ctx);
 int refs_new_dying(struct refs *r, refs_dying_fn *fn, void *ctx);
 /* Uncommitted changes in all its tables. */
@@ -187,8 +191,8 @@ size_t refs_changes(struct refs *r);
 
 /* ---- repair, listings ---- */
 
-/* Add `delta` to a count after a recount found it wrong. Absent and delta > 0: a NONE-kind entry
- * cannot be made up by number: -ENOENT. */
+/* Adds `delta` to a count that a recount found wrong. -ENOENT: the number has no entry, and none
+ * can be made up. */
 int refs_correct(struct refs *r, uint64_t number, int64_t delta);
 
 /* `number`, which is named, has no entry that can be read, or one without bytes (NEW, with a count,
@@ -196,15 +200,16 @@ int refs_correct(struct refs *r, uint64_t number, int64_t delta);
  * one, or its id is that of another object; -EBUSY it is among the dying; -EINVAL no such number
  * was given. */
 int refs_restore(struct refs *r, uint64_t number, const struct entry *e);
-/* The rows of the index and of the ghosts that its entry should have. How many were put back. */
+/* Puts back the rows of the index and of the ghosts that the entry should have. Returns how many
+ * were put back, or -errno. */
 int refs_reindex(struct refs *r, uint64_t number);
 
 struct refs_stats {
     uint64_t objects; /* sealed, count > 0 */
     uint64_t unknown_decrements;
     uint64_t dying, pinned;
-    /* Wanted by nobody, and yet there: until a commit says so the log's segments may be replayed,
-     * whose changes name them. */
+    /* Objects without references or holds that are kept all the same: until a commit covers their
+     * removal, the log may be replayed, and its changes name them. */
     uint64_t retained, retained_bytes;
 };
 void refs_get_stats(struct refs *r, struct refs_stats *ret);
@@ -217,7 +222,7 @@ struct refs_item {
 };
 typedef int refs_list_fn(const struct refs_item *item, void *ctx);
 int refs_list(struct refs *r, int prefix, const struct id *after, refs_list_fn *fn, void *ctx);
-/* The same in two steps, for who must tie the moment to something else: begin copies the
+/* The same in two steps, for a caller that must tie the moment to something else: begin copies the
  * uncommitted changes (short), run walks. `after` is borrowed until the end. */
 struct refs_listing;
 int refs_list_begin(struct refs *r, int prefix, const struct id *after,

@@ -23,12 +23,13 @@
 
 struct dead {
     STAILQ_ENTRY(dead) next;
-    uint64_t batch; /* whose commit takes its entry out */
+    uint64_t batch; /* the number of the batch whose commit removes its entry */
     struct refs_dead is;
 };
 
 /* ---- count 0 ---- */
 
+/* Writes the record of a dying number. */
 static int put_dying(struct refs *r, uint64_t number, const struct entry *e)
 {
     uint8_t key[8], buf[ENTRY_MAX];
@@ -58,7 +59,8 @@ int refs_make_dying(struct refs *r, uint64_t number, const struct entry *e)
     return err;
 }
 
-/* What has an entry and is among the dying is in r->zero, so others need no deletion there. */
+/* Every number that has an entry and is among the dying is in r->zero. So a number that is not
+ * there has no record to delete. */
 int refs_revive(struct refs *r, uint64_t number)
 {
     uint64_t none;
@@ -71,7 +73,8 @@ int refs_revive(struct refs *r, uint64_t number)
 
 /* ---- collecting ---- */
 
-/* Take one number out of the tables; its dying record stays until its bytes are gone. */
+/* Takes one number out of the tables: its entry, its id and its row among the ghosts. Its record
+ * among the dying stays until its bytes are gone. */
 static int take_out(struct refs *r, uint64_t number, const struct entry *e)
 {
     uint8_t key[8];
@@ -89,7 +92,8 @@ static int take_out(struct refs *r, uint64_t number, const struct entry *e)
     return err;
 }
 
-/* At the end of the queue, or where it is a ghost: one more that waits for its shard. */
+/* Puts a dead number at the end of the queue. A ghost is only counted, and `d` is freed: its shard
+ * may be away for long, so it waits in the table of the dying. */
 static void add_dead(struct refs *r, struct dead *d)
 {
     if (entry_is_ghost(&d->is.entry)) {
@@ -111,6 +115,7 @@ static struct dead *dead_create(uint64_t number, const struct entry *e)
     return d;
 }
 
+/* Moves one number with count 0 out of the tables and into the queue of the dead. */
 static int collect_one(struct refs *r, uint64_t number, const struct entry *e)
 {
     struct dead *d = dead_create(number, e);
@@ -125,8 +130,9 @@ static int collect_one(struct refs *r, uint64_t number, const struct entry *e)
     return 0;
 }
 
-/* The zero-count numbers nobody holds, copied out because collecting changes the map. Each goes on
- * where the last one ended, for else many would pass by the places of all before. */
+/* Copies up to `max` numbers that have count 0 and no holds to `out`; collecting them changes the
+ * map. Each call goes on where the last one stopped: otherwise each would first walk past the empty
+ * places that all calls before it left. */
 static size_t pick_zero(struct refs *r, uint64_t *out, size_t max)
 {
     size_t start = r->zero_at, n = 0;
@@ -141,7 +147,8 @@ static size_t pick_zero(struct refs *r, uint64_t *out, size_t max)
     return pick_zero(r, out, max);
 }
 
-/* One batch, under the lock; what was taken out goes to `out`. */
+/* Collects one batch of up to `max` numbers under the lock, and lists what was taken out in
+ * `out`. */
 static int collect_some(struct refs *r, size_t max, struct refs_dead *out, size_t *ret_count)
 {
     uint64_t some[COLLECT_BATCH];
@@ -306,7 +313,7 @@ void refs_add_retained(const struct refs *r, struct refs_stats *s)
 
     while (map64_next(&r->zero, &at, &number, &size)) {
         if (map64_get(&r->holds, number, &none))
-            continue; /* who holds it, not the log, keeps it */
+            continue; /* a holder, and not the log, keeps it */
         s->retained++;
         s->retained_bytes += size;
     }
@@ -378,8 +385,8 @@ int refs_new_dying(struct refs *r, refs_dying_fn *fn, void *ctx)
 
 /* ---- opening ---- */
 
-/* A number with count 0 waits for refs_collect again. One whose entry is gone has had its removal
- * committed, so its bytes may go at once. */
+/* Recovers one record of the dying at a start. A number with count 0 waits for refs_collect again.
+ * If its entry is gone, the removal was committed, so its bytes may go at once. */
 static int recover_one(struct refs *r, uint64_t number, const struct entry *e)
 {
     struct entry now;
@@ -410,7 +417,7 @@ int refs_dying_recover(struct refs *r, struct kv_snap *s)
             return -EUCLEAN;
         at.err = recover_one(r, at.number, &e);
     }
-    r->batch = r->durable = 1; /* what was found is of a batch before the first */
+    r->batch = r->durable = 1; /* all that was found is of batch 0, which is durable */
     return at.err;
 }
 

@@ -29,7 +29,8 @@ int refs_ghost_row(struct refs *r, uint64_t number, struct ghost_row *ret)
 
 /* ---- kept with the entries ---- */
 
-/* Cannot fail where the shard was counted before. */
+/* Counts a ghost in (`sign` 1) or out (-1), with its bytes. It cannot fail for a shard that was
+ * counted before. */
 static int count_ghost(struct refs *r, const struct ghost_row *row, int64_t sign)
 {
     int err = map64_add(&r->ghost.count, row->shard, sign, NULL);
@@ -44,6 +45,7 @@ static int count_ghost(struct refs *r, const struct ghost_row *row, int64_t sign
     return err;
 }
 
+/* Drops what was read ahead where a new ghost now stands in between. */
 static void forget_ahead(struct refs *r, uint64_t number)
 {
     for (size_t i = 0; i < GHOST_WALKS; i++)
@@ -138,7 +140,7 @@ void refs_ghosts_release(struct refs *r)
 
 /* ---- finding them ---- */
 
-/* Put a number in its place in the order; those too many fall off at the end. */
+/* Inserts a number in order. If there are too many the highest one falls off. */
 static void insert(struct ghosts_ahead *a, uint64_t number)
 {
     size_t i = a->count;
@@ -165,6 +167,7 @@ static int insert_change(const void *key, const void *val, size_t vlen, void *ct
     return 0;
 }
 
+/* Inserts the committed ghosts behind a->from, until they are higher than all that fit. */
 static int insert_committed(struct refs *r, struct ghosts_ahead *a)
 {
     struct kv_each e = {.table = r->tables.ghosts, .from = a->from, .after = true};
@@ -183,6 +186,7 @@ static int insert_committed(struct refs *r, struct ghosts_ahead *a)
     return e.err;
 }
 
+/* Reads the next GHOSTS_AHEAD numbers of ghosts behind `number`, committed or not. */
 static int read_ahead(struct refs *r, struct ghosts_ahead *a, uint64_t number)
 {
     int err;
@@ -198,7 +202,8 @@ static int read_ahead(struct refs *r, struct ghosts_ahead *a, uint64_t number)
     return err;
 }
 
-/* What was, or is now, read ahead of that number. */
+/* Finds the numbers that were read ahead of `number`; if no walk has them, they are read, in place
+ * of the least recently used ones. */
 static int get_ahead(struct refs *r, uint64_t number, struct ghosts_ahead **ret)
 {
     struct ghosts_ahead *a = r->ghost.ahead, *oldest = a;
@@ -219,7 +224,8 @@ static int get_ahead(struct refs *r, uint64_t number, struct ghosts_ahead **ret)
     return err;
 }
 
-/* One step: from *number to what comes next. 0 it is one, 1 it is not, -ENOENT the end, -errno. */
+/* One step of a walk: from *number to the next ghost. Returns 0: it is on `shard`; 1: it is not, or
+ * is gone; -ENOENT: the end; -errno. */
 static int step(struct refs *r, uint16_t shard, uint64_t *number, struct entry *ret)
 {
     struct ghosts_ahead *a;
@@ -259,7 +265,7 @@ int refs_next_ghost(struct refs *r, uint16_t shard, uint64_t number, uint64_t *r
     struct entry e;
     int err;
 
-    do /* each under a hold of the lock of its own: there may be very many on other shards */
+    do /* each step takes the lock anew: there may be very many ghosts of other shards */
         err = step(r, shard, &number, &e);
     while (err == 1);
     if (err < 0)
@@ -316,7 +322,8 @@ uint64_t refs_dead_ghosts_on(struct refs *r, uint16_t shard)
     return dead;
 }
 
-/* What a commit has made dead may have been reclaimed since. */
+/* Is a number that is dead in the snapshot still dead now? It may have been reclaimed since the
+ * commit. 1, 0 or -errno. */
 static int is_still_dead(struct refs *r, uint64_t number)
 {
     struct entry e;
@@ -333,6 +340,8 @@ static int is_still_dead(struct refs *r, uint64_t number)
     return err == 0 ? 0 : err == -ENOENT ? 1 : err;
 }
 
+/* Is the number without an entry, both in the snapshot and now? Then a commit has the removal, and
+ * the bytes may go. 1, 0 or -errno. */
 static int is_dead(struct refs *r, struct kv_snap *s, const struct refs_dead *d)
 {
     const void *val;
@@ -343,6 +352,8 @@ static int is_dead(struct refs *r, struct kv_snap *s, const struct refs_dead *d)
     return is_still_dead(r, d->number);
 }
 
+/* The first dead ghost behind `number` in the committed table of the dying. A damaged record is
+ * passed over. */
 static int next_dead(struct refs *r, struct kv_snap *s, uint16_t shard, uint64_t number,
                      struct refs_dead *ret)
 {

@@ -39,13 +39,13 @@ struct refs {
     struct layer *objects, *ids, *dying, *pins, *ghosts;
     uint64_t next;        /* first number never used */
     struct map64 zero;    /* numbers whose count is 0 and whose entry exists -> bytes */
-    size_t zero_at;       /* where in it refs_collect goes on */
+    size_t zero_at;       /* place in `zero` at which refs_collect goes on */
     struct map64 holds;   /* number -> open handles and seals in flight */
     struct map64 pending; /* numbers whose bytes are not synced -> when they were added */
     uint64_t pending_serial;
     STAILQ_HEAD(, dead) dead; /* collected, the oldest first (refs_dying.c) */
     size_t dead_count;
-    struct map64 slots; /* of these the numbers of slots without a record */
+    struct map64 slots; /* numbers in `dead` that are slots without a record */
     uint64_t batch, durable; /* the number of the batch that is filled now; so many are committed */
     struct refs_ghosts ghost;
     uint64_t live;    /* sealed entries with count > 0 */
@@ -66,9 +66,10 @@ int refs_unindex(struct refs *r, uint64_t number, const struct id *id);
 
 void refs_dying_release(struct refs *r);
 int refs_dying_recover(struct refs *r, struct kv_snap *s);
-/* A number with the entry `e`, of count 0, is among the dying and in r->zero: both or neither. */
+/* Puts a number with the entry `e`, of count 0, into the table of the dying and into r->zero: into
+ * both or neither. */
 int refs_make_dying(struct refs *r, uint64_t number, const struct entry *e);
-/* It is in neither from now on, if it was. */
+/* Takes a number out of both, if it is there. */
 int refs_revive(struct refs *r, uint64_t number);
 int refs_is_dying_locked(struct refs *r, uint64_t number); /* as refs_is_dying */
 void refs_add_retained(const struct refs *r, struct refs_stats *s);
@@ -77,10 +78,10 @@ void refs_add_retained(const struct refs *r, struct refs_stats *s);
 
 void refs_ghosts_release(struct refs *r);
 int refs_ghosts_recover(struct refs *r, struct kv_snap *s);
-/* The entry of `number` becomes `now`, having been `before` (NULL: there is none): to be said
- * before it is saved. Said the other way round it undoes that, which cannot fail. */
+/* Called before the entry of `number` is saved as `now`, where it was `before` (NULL: there is
+ * none). With the two exchanged it undoes the call, which cannot fail. */
 int refs_note_ghost(struct refs *r, uint64_t number, const struct entry *before,
                     const struct entry *now);
 int refs_ghost_row(struct refs *r, uint64_t number, struct ghost_row *ret); /* -ENOENT, -EUCLEAN */
-/* One more, or one fewer, of the dead whose bytes are there. */
+/* Counts the dead ghosts of a shard: one more, or one fewer. */
 void refs_count_dead(struct refs *r, uint16_t shard, bool more);

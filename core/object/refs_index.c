@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+/* The number that an id leads to; 0: the id is a chain marker. */
 static int index_get(struct refs *r, const struct id *id, uint64_t *ret_number)
 {
     uint8_t buf[8];
@@ -32,8 +33,8 @@ static int index_put(struct refs *r, const struct id *id, uint64_t number)
     return layer_put(r->ids, id->b, buf, sizeof buf);
 }
 
-/* One that is damaged is taken for this number's: nothing finds by it as it is, and what dies must
- * not hold up a commit. */
+/* Takes the id of a dying number out of the index. A damaged row is taken for the row of this
+ * number: no lookup succeeds by it anyway, and a dying number must not hold up a commit. */
 int refs_unindex(struct refs *r, uint64_t number, const struct id *id)
 {
     struct id successor;
@@ -66,7 +67,8 @@ int refs_find(struct refs *r, const struct id *id, uint64_t *ret_number, struct 
     if (err == 0)
         err = refs_hold_locked(r, number, +1);
     if (err < 0)
-        return err == -ENOENT ? -EUCLEAN : err; /* they go and come together: the row is lost */
+        /* an entry and its id are written together, so the entry was lost */
+        return err == -ENOENT ? -EUCLEAN : err;
     *ret_number = number;
     *ret_pending = map64_get(&r->pending, number, &none);
     return 0;
@@ -74,6 +76,8 @@ int refs_find(struct refs *r, const struct id *id, uint64_t *ret_number, struct 
 
 /* ---- sealing ---- */
 
+/* Changes the kind and size of an unsealed entry. A slot never goes back to another unsealed
+ * kind. */
 static int set_unsealed(struct refs *r, uint64_t number, enum entry_kind kind, uint64_t size)
 {
     struct entry e;
@@ -99,7 +103,8 @@ int refs_set_held(struct refs *r, uint64_t number, uint64_t size)
     return set_unsealed(r, number, ENTRY_HELD, size);
 }
 
-/* The entry of `number`, which is `was`, with the place of `place`. */
+/* Gives `number`, whose entry is `was`, the place of `place`. Its count stays, and its day never
+ * falls. The ghosts and the dying are kept in step. */
 static int put_place(struct refs *r, uint64_t number, const struct entry *was,
                      const struct entry *place)
 {
@@ -211,7 +216,7 @@ uint64_t refs_pending_mark(struct refs *r)
     return r->pending_serial;
 }
 
-/* Without memory all stay pending until the next time. */
+/* Without memory for the map of the rest, all numbers stay pending until the next call. */
 void refs_settle(struct refs *r, uint64_t mark)
 {
     struct map64 left = MAP64_INIT;
@@ -254,6 +259,7 @@ static bool wanted(const struct refs_listing *l, const struct id *id)
     return (l->prefix < 0 || id->b[0] == l->prefix) && (!l->after || id_compare(id, l->after) > 0);
 }
 
+/* Copies one uncommitted change of the index into the listing. */
 static int add_change(const void *key, const void *val, size_t vlen, void *ctx)
 {
     struct refs_listing *l = ctx;
@@ -268,6 +274,7 @@ static int add_change(const void *key, const void *val, size_t vlen, void *ctx)
     return 0;
 }
 
+/* Copies one uncommitted entry into the listing. */
 static int add_entry(const void *key, const void *val, size_t vlen, void *ctx)
 {
     struct refs_listing *l = ctx;
@@ -288,7 +295,8 @@ static int compare_changes(const void *a, const void *b)
     return id_compare(&x->id, &y->id);
 }
 
-/* The entry of a number as of the listing's moment. */
+/* The entry of a number at the moment of the listing: an uncommitted one, or that of the
+ * snapshot. */
 static int entry_then(struct refs *r, struct refs_listing *l, uint64_t number, struct entry *ret)
 {
     uint64_t at;
@@ -300,6 +308,7 @@ static int entry_then(struct refs *r, struct refs_listing *l, uint64_t number, s
     return refs_entry_in(l->snap, r->tables.objects, number, ret);
 }
 
+/* Gives one id to `fn`, unless it is a marker, is deleted, or has count 0. */
 static int list_one(struct refs *r, struct refs_listing *l, const struct id *id, uint64_t number,
                     refs_list_fn *fn, void *ctx)
 {
@@ -314,6 +323,8 @@ static int list_one(struct refs *r, struct refs_listing *l, const struct id *id,
     return err < 0 ? err : fn(&(struct refs_item){*id, number, e.count, e.size}, ctx);
 }
 
+/* Walks the ids of the snapshot and the uncommitted changes side by side; where both have an id the
+ * change counts. */
 static int merge(struct refs *r, struct refs_listing *l, refs_list_fn *fn, void *ctx)
 {
     bool after = l->after && l->after->b[0] >= l->prefix;

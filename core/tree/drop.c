@@ -61,6 +61,7 @@ int drops_push(struct drops *d, uint64_t root)
     return 0;
 }
 
+/* Takes the last entry of the queue in hand: drops_left still counts it until put_down. */
 static bool pop(struct drops *d, uint64_t *ret_no)
 {
     MUTEX_GUARD(&d->lock);
@@ -85,9 +86,9 @@ static void leaks(uint64_t no)
            (unsigned long long)no);
 }
 
-/* The page is named by nobody: hand its references on. Fails only where nothing has happened yet:
- * a reference that cannot be given back leaks, because a second try would give others back twice.
- */
+/* Hands on the references of a page that nothing names any more: its children become entries of the
+ * queue, its objects lose a reference. It fails only before anything has changed. A reference that
+ * cannot be given back leaks, because a second try would give back the others twice. */
 static int dissolve(struct drops *d, struct tree_page *p)
 {
     unsigned n = page_count(p->data);
@@ -112,13 +113,14 @@ static int dissolve(struct drops *d, struct tree_page *p)
     return 0;
 }
 
+/* Gives back one reference on a page; the last one dissolves the page and frees it. */
 static int work_off(struct drops *d, uint64_t no)
 {
     struct tree_page *p;
     uint32_t count;
     yield_cpu();
-    /* Counted down first: an owner of the other reference may be letting go at the same time, and
-     * one of the two must see the zero. */
+    /* The count goes down first: the owner of the other reference may release it at the same time,
+     * and one of the two must see the zero. */
     int err = pages_add_count(d->pages, no, -1, &count);
 
     if (err < 0 || count > 0)
@@ -197,7 +199,7 @@ static size_t chunks_of(const struct queue *q)
     return (q->count + CHUNK - 1) / CHUNK;
 }
 
-/* The last of the `n` oldest batches that says how the queue is; NULL: none. */
+/* The last of the `n` oldest batches in which the queue changed; NULL: there is none. */
 static const struct batch *last_changed(const struct drops *d, size_t n)
 {
     while (n > 0 && !d->batch[n - 1].changed)
@@ -205,6 +207,7 @@ static const struct batch *last_changed(const struct drops *d, size_t n)
     return n > 0 ? &d->batch[n - 1] : NULL;
 }
 
+/* Writes chunk `c` of the queue: up to CHUNK page numbers under one key. */
 static int write_chunk(struct drops *d, const struct queue *q, size_t c, uint8_t *buf,
                        struct kv_txn *t)
 {
@@ -251,6 +254,7 @@ void drops_retire(struct drops *d, size_t n)
     memmove(d->batch, d->batch + n, d->batches * sizeof *d->batch);
 }
 
+/* Appends the page numbers of one stored chunk to the queue. -EUCLEAN: the chunk is damaged. */
 static int load_chunk(struct queue *q, const uint8_t *val, size_t len)
 {
     int err = len == 0 || len % 8 || len > CHUNK * 8 ? -EUCLEAN : reserve(q, len / 8);

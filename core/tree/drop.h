@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * drop: the persistent queue of trees (and parts of trees) nobody names any more.
+ * drop: the persistent queue of trees, and parts of trees, that nothing names any more.
  *
  * An entry is one reference on a page, waiting to be given back. Working one off takes the count
  * down; at zero the page's children become entries, its objects lose a reference, the page goes.
@@ -28,7 +28,8 @@ int drops_push(struct drops *d, uint64_t root);
 /* Work off up to `budget` entries. *ret_done: how many; 0 when the queue is empty. The caller holds
  * the freeze lock so that no commit happens within. */
 int drops_step(struct drops *d, unsigned budget, unsigned *ret_done);
-/* Entries waiting, and the one that is being worked off: with 0 all is done. Waits for no step. */
+/* How many entries wait, with the one that is being worked off; 0: all is done. It does not wait
+ * for a step that runs. */
 size_t drops_left(struct drops *d);
 /* Entries worked off since open. Any thread, no lock. */
 uint64_t drops_worked(const struct drops *d);

@@ -15,7 +15,8 @@
 #define SHARDS 16
 #define BUCKETS 4096  /* per shard; a power of two */
 #define TRIM_STEPS 64 /* pages looked at for each one that comes in */
-#define FREED (UINT32_C(1) << 31) /* in pins: it has left the cache, the last pin takes it away */
+/* in `pins`: the page has left the cache, and the last pages_put frees it */
+#define FREED (UINT32_C(1) << 31)
 
 struct shard {
     struct mutex lock; /* "page cache": guards the rest */
@@ -34,7 +35,8 @@ struct number_list {
     size_t count, room;
 };
 
-/* The bytes of a page in a frozen generation, when it was changed again afterwards. */
+/* The bytes of a page as a frozen generation has them. Made when the page is changed again before
+ * the commit of that generation. */
 struct page_copy {
     uint64_t gen;
     uint8_t *data;
@@ -87,6 +89,7 @@ static void page_destroy(struct tree_page *p)
     free(p);
 }
 
+/* Allocates a page with one pin and count 1, outside of the cache. */
 static int page_create(uint64_t no, struct tree_page **ret_page)
 {
     struct tree_page *p = calloc(1, sizeof *p);
@@ -140,8 +143,9 @@ static void cache_remove(struct shard *s, struct tree_page *p)
     s->count--;
 }
 
-/* The clock: pages in use or used since the hand's last visit get another round. Pinned covers
- * dirty and frozen ones, because their lists pin them. `steps` bounds the walk past those. */
+/* The clock algorithm (second chance): pages that are pinned, or were used since the last visit of
+ * the hand, get another round. Dirty and frozen pages are pinned by their lists. `steps` bounds the
+ * walk. */
 static void cache_trim(struct pages *ps, struct shard *s, size_t steps)
 {
     size_t max = atomic_load_explicit(&ps->shard_max, memory_order_relaxed);
@@ -178,6 +182,7 @@ static int damaged(uint64_t no, const char *why)
     return -EUCLEAN;
 }
 
+/* Reads the count of a page; a page without a row has count 1. */
 static int count_get(struct pages *ps, uint64_t no, uint32_t *ret_count)
 {
     uint8_t key[8], buf[4];
@@ -199,6 +204,7 @@ static int count_get(struct pages *ps, uint64_t no, uint32_t *ret_count)
     return 0;
 }
 
+/* Reads a page from the store and checks it. A damaged or missing page is reported. */
 static int load(struct pages *ps, uint64_t no, struct tree_page **ret_page)
 {
     uint8_t key[8];
@@ -237,8 +243,9 @@ static struct tree_page *cache_pin(struct shard *s, uint64_t no)
     return p;
 }
 
-/* The count is read under the lock that guards counts, in the same step in which the page becomes
- * visible to pages_add_count, so that neither misses the other. */
+/* Puts a page that was just loaded into the cache, or returns the one that another thread put there
+ * meanwhile. The count is read under "pages", in the same step that makes the page visible to
+ * pages_add_count, so that no change of it is missed. */
 static int cache_add(struct pages *ps, struct tree_page *fresh, struct tree_page **ret_page)
 {
     struct shard *s = shard_of(ps, fresh->no);
@@ -303,6 +310,8 @@ static int number_push(struct number_list *l, uint64_t no)
     return 0;
 }
 
+/* Puts a page on the dirty list of the current generation, which pins it. The caller has reserved
+ * the room. */
 static void mark_dirty(struct pages *ps, struct tree_page *p)
 {
     p->dirty_gen = atomic_load(&ps->gen);
@@ -335,7 +344,8 @@ int pages_new(struct pages *ps, unsigned level, struct tree_page **ret_page)
     return 0;
 }
 
-/* The bytes stay those of the generation they were changed in; the page gets new ones. */
+/* Keeps the bytes of a page for the frozen generation in which they were changed; the page goes on
+ * with a copy. */
 static int keep_copy(struct tree_page *p)
 {
     struct page_copy *c = malloc(sizeof *c);
@@ -375,6 +385,7 @@ int pages_get_count(struct pages *ps, uint64_t no, uint32_t *ret_count)
     return count_get(ps, no, ret_count);
 }
 
+/* Changes a count in its table and, if the page is cached, in memory. Needs "pages". */
 static int add_count(struct pages *ps, uint64_t no, int delta, uint32_t *ret_count)
 {
     uint8_t key[8], buf[4];
@@ -410,6 +421,7 @@ int pages_add_count(struct pages *ps, uint64_t no, int delta, uint32_t *ret_coun
     return add_count(ps, no, delta, ret_count);
 }
 
+/* Counts all pages up; after an error it undoes those it has done. */
 static int ref_all(struct pages *ps, const uint64_t *numbers, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
@@ -475,7 +487,8 @@ uint64_t pages_next(struct pages *ps)
 
 /* ---- committing ---- */
 
-/* Where the bytes of a page in generation `gen`, frozen, are. */
+/* Finds the link to the copy that a page keeps for the frozen generation `gen`; it points to NULL
+ * if there is none. */
 static struct page_copy **copy_of(struct tree_page *p, uint64_t gen)
 {
     struct page_copy **c = &p->copies;
@@ -496,7 +509,7 @@ static void copy_drop(struct tree_page *p, uint64_t gen)
     free(c);
 }
 
-/* Gives up its pins and its bytes. */
+/* Releases the pins and the copies of a batch. */
 static void batch_release(struct pages *ps, struct batch *b)
 {
     for (size_t i = 0; i < b->dirty.count; i++) {
@@ -522,7 +535,8 @@ int pages_freeze(struct pages *ps)
     return 0;
 }
 
-/* NULL: it was freed in the generation it was changed in; its number is among the freed ones. */
+/* The bytes of a page in generation `gen`. NULL: it was freed in that generation or before; its
+ * number is then among the freed ones. */
 static const uint8_t *bytes_in(struct pages *ps, struct tree_page *p, uint64_t gen)
 {
     MUTEX_GUARD(&ps->lock);
@@ -539,8 +553,8 @@ static int write_page(struct pages *ps, struct kv_txn *t, struct tree_page *p, u
 
     if (!bytes)
         return 0;
-    /* Whoever changes the page from here on leaves these bytes alone (pages_modify). Sealed in a
-     * copy: readers may be looking at them. */
+    /* A change from here on leaves these bytes alone (pages_modify). They are sealed in a copy,
+     * since readers may be looking at them. */
     memcpy(sealed, bytes, sizeof sealed);
     page_seal(sealed);
     put_be64(key, p->no);

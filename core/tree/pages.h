@@ -2,8 +2,8 @@
 /*
  * pages: counted tree pages: a bounded cache over the kv tables `pages` and `page_counts`.
  *
- * A page belongs to whoever's tree reaches it through pages that all have count 1; only its owner
- * may change it, and only in memory: a change makes it dirty, the next commit writes it under the
+ * A tree owns a page if every page on the way from its root to it has count 1. Only the owner may
+ * change a page, and only in memory: a change makes it dirty, the next commit writes it under the
  * same number. Numbers are never reused. Its checksum is checked when it is loaded.
  *
  *     clean ──pages_modify──> dirty ──pages_freeze──> frozen ──commit, pages_retire──> clean
@@ -39,7 +39,7 @@ struct tree_page {
     _Atomic uint32_t pins;
     uint64_t dirty_gen;       /* the generation it was last changed in; 0: clean since loaded */
     struct page_copy *copies; /* its bytes as earlier, frozen generations have them */
-    uint64_t freed_gen;       /* the generation nobody named it any more in */
+    uint64_t freed_gen;       /* the generation in which the last reference to it went */
     bool freed;
     bool recent;
     struct tree_page *hash_next, *lru_next, *lru_prev;
@@ -56,18 +56,18 @@ int pages_get(struct pages *ps, uint64_t no, struct tree_page **ret_page);
 void pages_put(struct pages *ps, struct tree_page *p); /* NULL is fine */
 /* A new dirty page with count 1, pinned. */
 int pages_new(struct pages *ps, unsigned level, struct tree_page **ret_page);
-/* Before changing the bytes of a page one owns. -ENOMEM: nothing changed. */
+/* Called before the bytes of a page are changed, by its owner. -ENOMEM: nothing changed. */
 int pages_modify(struct pages *ps, struct tree_page *p);
-/* Change a count; *ret_count gets the new one. Taking one from 1 gives 0 and stores nothing: the
- * caller releases what the page holds and frees it. -EOVERFLOW. */
+/* Changes a count; *ret_count is the new one. From 1 to 0 nothing is stored: the caller releases
+ * what the page holds and frees it. -EOVERFLOW. */
 int pages_add_count(struct pages *ps, uint64_t no, int delta, uint32_t *ret_count);
 /* One reference more on each of them: all or none. */
 int pages_ref_all(struct pages *ps, const uint64_t *numbers, size_t count);
 int pages_get_count(struct pages *ps, uint64_t no, uint32_t *ret_count);
-/* Nothing names the page any more. The caller may still hold a pin and read it. */
+/* Frees a page that nothing names any more. The caller may still hold a pin and read it. */
 int pages_free(struct pages *ps, uint64_t no);
 
-/* Does nobody in this process use it, or has changed it since the last commit? */
+/* True if no caller has the page pinned, and it has not changed since the last commit. */
 bool pages_is_idle(struct pages *ps, uint64_t no);
 
 size_t pages_dirty_bytes(struct pages *ps); /* dirty and frozen; in each generation it stands in */

@@ -10,8 +10,8 @@
 
 /* ---- copying shared pages ---- */
 
-/* An item that named `object` is gone. Nobody can be told of a failure here: the change has been
- * made, and a count too high only leaks. */
+/* Gives back the reference of an item that was removed. A failure is only reported: the change has
+ * been made, and a count that is too high only leaks. */
 void tree_let_go(struct tree *t, uint64_t object)
 {
     int err = object ? refs_unref(t->refs, object) : 0;
@@ -22,8 +22,8 @@ void tree_let_go(struct tree *t, uint64_t object)
                (unsigned long long)object, strerror(-err));
 }
 
-/* One reference more on all that a page, a copy nobody knows yet, names; in its items objects take
- * the place of their aliases. All or none. */
+/* Takes one more reference on all that a page names, all or none. The page is a copy that nothing
+ * names yet; its items get the targets of aliases in place of the aliases. */
 static int ref_all(struct tree *t, uint8_t *p)
 {
     uint64_t named[PAGE_ITEMS_MAX];
@@ -45,7 +45,8 @@ static int ref_all(struct tree *t, uint8_t *p)
     return err;
 }
 
-/* One less, as far as it goes. */
+/* Gives back one reference on all that a page names. It goes on after an error, and returns the
+ * first. */
 static int unref_all(struct tree *t, const uint8_t *p)
 {
     int err = 0;
@@ -57,15 +58,16 @@ static int unref_all(struct tree *t, const uint8_t *p)
         int r = page_level(p) > 0 ? pages_add_count(t->pages, get_le64(v), -1, NULL)
                 : object          ? refs_unref(t->refs, object)
                                   : 0;
-        if (r == -ENOENT && object) /* lost, and told: there is nothing to be given back */
+        /* the entry is lost, which was reported: nothing can be given back */
+        if (r == -ENOENT && object)
             r = 0;
         err = err < 0 ? err : r;
     }
     return err;
 }
 
-/* Give back one reference on a page that was shared a moment ago. Two owners may copy it at the
- * same time; then the second finds the count at zero and lets go of what the page held. */
+/* Gives back one reference on a page that was shared a moment ago. Two owners may copy it at the
+ * same time; then the second finds count 0 and releases what the page held. */
 static int release_copied(struct tree *t, struct tree_page *old)
 {
     uint32_t count;
@@ -77,6 +79,7 @@ static int release_copied(struct tree *t, struct tree_page *old)
     return err < 0 ? err : pages_free(t->pages, old->no);
 }
 
+/* Makes a copy of a page under a new number, with one more reference on all that it names. */
 static int copy_page(struct tree *t, struct tree_page *old, struct tree_page **ret_copy)
 {
     struct tree_page *copy;

@@ -28,9 +28,7 @@
 
 struct drops; /* drop.h */
 
-/* Told of each item after it was put or deleted in a tree that has the observer, by the caller's
- * thread.
- */
+/* Called by the thread that changes a tree, after each item that it put or deleted. */
 struct tree_observer {
     void (*put)(const struct tree_observer *observer, struct key k, const void *val, size_t len);
     void (*del)(const struct tree_observer *observer, struct key k);
@@ -40,8 +38,9 @@ struct tree {
     struct pages *pages;
     struct refs *refs;
     uint64_t root;              /* page number; 0: empty */
-    struct usage usage;         /* of its inodes; of a root that was found: what one was told */
-    const struct tree_observer *observer; /* borrowed; NULL: nobody is told */
+    /* usage of its inodes; for a tree that was opened by its root, what the opener gave */
+    struct usage usage;
+    const struct tree_observer *observer; /* borrowed; NULL: there is none */
 };
 
 /* Copies the value; *ret_len is its length, also with -ERANGE (does not fit `cap`). */
@@ -52,17 +51,18 @@ int tree_put(struct tree *t, struct key k, const void *val, size_t len);
  * it names is not in the refcount table it was lost since: it is left uncounted, with a warning,
  * until a rebuild. */
 int tree_put_again(struct tree *t, struct key k, const void *val, size_t len);
-/* Replace an existing item, but only if that copies no page: -EAGAIN otherwise. -ENOENT. No tap is
- * told: it is for what changes nothing that an item means. */
+/* Replaces an existing item if no page has to be copied for that, else -EAGAIN. -ENOENT. The
+ * observer is not called: this is for changes that do not alter what an item means. */
 int tree_put_owned(struct tree *t, struct key k, const void *val, size_t len);
 int tree_del(struct tree *t, struct key k);
-/* Every item with from ≤ key < to goes; pages that hold nothing else go to the drop queue as they
- * are, with all that they name, so that the cost is the tree's height and not the items. No tap is
- * told. No inode is among them. *ret_done, also after a failure: nothing is left below it. */
+/* Removes every item with from ≤ key < to; no inode may be among them. Pages that hold nothing else
+ * go to the drop queue as they are, with all that they name, so the cost is the height of the tree
+ * and not the number of items. The observer is not called. *ret_done, also after a failure: no item
+ * is left between `from` and it. */
 int tree_cut(struct tree *t, struct key from, struct key to, struct drops *drops,
              struct key *ret_done);
-/* Make the item's page this tree's own, as a change would; then an object it names that has count
- * 1 is named by nobody else. -ENOENT. */
+/* Makes the page of the item this tree's own, as a change would. After that an object that the item
+ * names and that has count 1 is named by no other tree. -ENOENT. */
 int tree_own(struct tree *t, struct key k);
 /* One more reference on the root: *ret, which was empty, has the same items. The caller excludes
  * changes to `t`. */

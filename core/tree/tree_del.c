@@ -10,7 +10,8 @@
 #define MERGE_BELOW (PAGE_CAPACITY / 4) /* a page used less looks for a neighbour to join */
 #define MERGE_UPTO (PAGE_CAPACITY * 3 / 4)
 
-/* Take slot `slot` out of the inner page at depth d; its page holds nothing any more. */
+/* Removes slot `slot` of the inner page at depth d, and frees the page that it led to, which holds
+ * nothing any more. */
 static int unhang(struct tree *t, struct tree_path *path, unsigned d, unsigned slot, uint64_t no)
 {
     struct tree_page *p = path->step[d].page;
@@ -25,8 +26,8 @@ static int unhang(struct tree *t, struct tree_path *path, unsigned d, unsigned s
     return 0;
 }
 
-/* Join the page at depth d with the neighbour at `slot` of its parent, if that one is ours and
- * both fit in one. The right one's slots move to the left one. */
+/* Joins the page at depth d with the neighbour at `slot` of its parent, if the tree owns that one
+ * and both fit into one page. The slots of the right page move to the left one. */
 static int join(struct tree *t, struct tree_path *path, unsigned d, unsigned slot, bool *ret_joined)
 {
     struct tree_step *up = &path->step[d - 1];
@@ -59,6 +60,7 @@ static int join(struct tree *t, struct tree_path *path, unsigned d, unsigned slo
     return err;
 }
 
+/* Tries to join a sparse page with its right neighbour, then with its left one. */
 static int try_join(struct tree *t, struct tree_path *path, unsigned d, bool *ret_joined)
 {
     struct tree_step *up = &path->step[d - 1];
@@ -72,7 +74,7 @@ static int try_join(struct tree *t, struct tree_path *path, unsigned d, bool *re
     return err;
 }
 
-/* An inner root with one child gives way to it. */
+/* Frees an inner root with one child; the child becomes the root. */
 static int shrink_root(struct tree *t)
 {
     for (;;) {

@@ -10,8 +10,8 @@ struct tree_path {
     unsigned depth;
 };
 
-/* Down to the leaf of `k`. `own`: copying shared pages, so that all of the path may be changed. On
- * failure nothing is pinned and the depth is 0. */
+/* Walks down to the leaf of `k`. With `own` shared pages on the way are copied, so that all of the
+ * path may be changed. After a failure nothing is pinned and the depth is 0. */
 int tree_walk(struct tree *t, struct key k, bool own, struct tree_path *path);
 /* Would a walk to the same place that makes its pages our own copy none of them? */
 bool tree_path_is_owned(const struct tree_path *path);
@@ -19,17 +19,19 @@ bool tree_path_is_owned(const struct tree_path *path);
 int tree_own_page(struct tree *t, struct tree_page *parent, unsigned slot, struct tree_page **page);
 /* A page found below `parent` has the level it must have, or damage could lead in a circle. */
 int tree_check_level(const struct tree_page *p, unsigned depth, const struct tree_page *parent);
-/* tree_put, and no observer is told. */
+/* As tree_put, but the observer is not called. */
 int tree_put_untold(struct tree *t, struct key k, const void *val, size_t len);
-/* tree_del, and no observer is told. */
+/* As tree_del, but the observer is not called. */
 int tree_del_untold(struct tree *t, struct key k);
-/* Before the last slot of the path's last page goes: every page above that will lose a child. */
+/* Called before the last slot of the last page of the path is removed: every page above that will
+ * lose a child is made ready for the change. */
 int tree_ready_to_unhang(struct tree *t, struct tree_path *path);
-/* After slots of it went: from it up empty pages go, sparse ones join a neighbour. */
+/* Called after slots were removed: from the leaf up, empty pages are freed and sparse ones join a
+ * neighbour. */
 int tree_tidy(struct tree *t, struct tree_path *path);
 /* Unpin the pages of a path. */
 void tree_path_release(const struct tree *t, struct tree_step *step, unsigned depth);
-/* An object lost the item that named it. */
+/* Gives back the reference of an item that was removed. */
 void tree_let_go(struct tree *t, uint64_t object);
 /* The first slot of an inner page stands for minus infinity, whatever led there: were an old key
  * left in it, a later split of its child below that key would put the slots out of order. */
