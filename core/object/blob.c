@@ -183,7 +183,8 @@ int blob_create_slot(struct disk *disk, uint64_t number, struct blob **ret_blob)
     return open_file(disk, name, DISK_WRITE | DISK_CREATE, number, ret_blob);
 }
 
-/* A damaged sums file is what a cut in the middle of blob_sync_slot leaves: as good as none. */
+/* Loads the sums of a slot. A damaged file of sums counts as none: a crash in the middle of
+ * blob_sync_slot leaves one. */
 static int load_slot_sums(struct blob *b, const char *name, uint64_t length)
 {
     int r = sums_load(b->disk, name, &b->sums);
@@ -198,6 +199,7 @@ static int load_slot_sums(struct blob *b, const char *name, uint64_t length)
     return sums_note_truncate(&b->sums, length);
 }
 
+/* Cuts a slot to its committed length, and loads its sums. */
 static int prepare_slot(struct blob *b, const char *name, uint64_t length)
 {
     struct disk_stat st;
@@ -359,8 +361,8 @@ int blob_fd(const struct blob *b)
 
 /* ---- writing ---- */
 
-/* The sums file must be gone for good before a byte changes: else a power loss could bring it back
- * beside bytes it does not fit, which would look like damage. */
+/* Removes the file of sums durably before the first byte changes. Otherwise a power loss could
+ * bring it back beside bytes that it does not fit, which would look like damage. */
 static int drop_sums_file(struct blob *b)
 {
     char name[DISK_NAME_MAX + 1];
@@ -392,13 +394,15 @@ static int set_length(struct blob *b, uint64_t length)
     return r;
 }
 
+/* Forgets the id that was made while bytes were written. */
 static void restart_id(struct blob *b)
 {
     id_stream_restart(b->id);
     b->hashed = 0;
 }
 
-/* Before bytes at `off` and behind change: an id that has some of them is of no use. */
+/* Called before the bytes from `off` on change: an id that already has some of them is of no
+ * use. */
 static void spare_id(struct blob *b, uint64_t off)
 {
     if (b->id && off < b->hashed)
@@ -484,7 +488,7 @@ static size_t block_len(uint64_t length, uint64_t start)
     return length - start < SUMS_BLOCK ? (size_t)(length - start) : SUMS_BLOCK;
 }
 
-/* Check whole blocks as read from `start`. */
+/* Checks the sums of whole blocks that were read from `start` on. */
 static int verify(struct blob *b, const char *data, size_t len, uint64_t start)
 {
     READ_GUARD(&b->lock);
@@ -502,7 +506,7 @@ static int verify(struct blob *b, const char *data, size_t len, uint64_t start)
     return 0;
 }
 
-/* A part of one block: all of the block is read, to be verified. */
+/* Reads a part of one block. The whole block is read, since its sum covers all of it. */
 static int read_part(struct blob *b, uint64_t length, char *buf, size_t len, uint64_t off)
 {
     uint64_t start = off - off % SUMS_BLOCK;
@@ -527,7 +531,8 @@ static int read_whole(struct blob *b, char *buf, size_t len, uint64_t off)
     return r ? r : verify(b, buf, len, off);
 }
 
-/* The bytes from `off` that one call takes: a part of a block, or as many whole ones as fit. */
+/* How many of the bytes from `off` on the next read takes: a part of one block, or as many whole
+ * blocks as fit. */
 static size_t next_piece(uint64_t length, uint64_t off, size_t len, bool *ret_whole)
 {
     size_t within = (size_t)(off % SUMS_BLOCK);
@@ -562,7 +567,8 @@ ssize_t blob_read(struct blob *b, void *buf, size_t len, uint64_t off)
 
 /* ---- sealing ---- */
 
-/* A failure is kept: nobody knows then what the disk has. A shortage is none. */
+/* Syncs the file. A failure is kept, since what the disk has is unknown from then on; a shortage
+ * (io_is_short) is not one. */
 static int sync_file(struct blob *b)
 {
     int r = disk_sync(b->file);
@@ -571,6 +577,7 @@ static int sync_file(struct blob *b)
     return r;
 }
 
+/* Makes the stale sums from the bytes, then syncs the bytes. */
 static int refresh_and_sync(struct blob *b)
 {
     if (b->sync_error)
@@ -617,7 +624,8 @@ bool blob_is_suspect(const struct blob *b)
     return b->sync_error != 0;
 }
 
-/* Whole blocks as read from `start`: checked, or summed. */
+/* Takes whole blocks that were read from `start` on: each is checked, or summed if its sum is
+ * stale. */
 static int take_blocks(struct blob *b, const char *data, size_t len, uint64_t start)
 {
     WRITE_GUARD(&b->lock);
@@ -631,7 +639,7 @@ static int take_blocks(struct blob *b, const char *data, size_t len, uint64_t st
     return r;
 }
 
-/* The bytes from `from` on, read block by block. */
+/* Reads the bytes from `from` on block by block, and adds them to the id. */
 static int hash_rest(struct blob *b, struct id_stream *s, uint64_t from)
 {
     CLEANUP_FREE char *buf = NULL;
@@ -681,6 +689,7 @@ int blob_hash(struct blob *b, const struct id_key *key, struct id *ret_id)
     return r;
 }
 
+/* Reads one block for blob_compare. *ret_bad: the blob whose block is damaged. */
 static int read_or_blame(struct blob *b, char *buf, uint64_t off, struct blob **ret_bad)
 {
     ssize_t n = blob_read(b, buf, READ_SIZE, off);
@@ -717,7 +726,8 @@ int blob_compare(struct blob *a, struct blob *b, struct blob **ret_bad)
     return 1;
 }
 
-/* A name that is there already was linked before a crash and never committed. */
+/* Links a file to a second name. A name that is there already was linked before a crash and never
+ * committed, so it is replaced. */
 static int link_anew(struct disk *disk, const char *from, const char *to)
 {
     int r = disk_link(disk, from, to);

@@ -41,9 +41,9 @@ bool blob_strip_sums(const char *file_name, char out[DISK_NAME_MAX + 1]);
 int blob_init(struct disk *disk);
 
 int blob_create_slot(struct disk *disk, uint64_t number, struct blob **ret_blob);
-/* Called before the first write. The id is then made from the bytes while they are written, as long
- * as each write begins where the last one ended; so blob_hash need not read them again. If there is
- * no memory for that, blob_hash reads them. */
+/* Called before the first write: the id is then made from the bytes while they are written, as long
+ * as each write begins where the last one ended, so that blob_hash need not read them again.
+ * Without memory for that blob_hash reads them. */
 void blob_follow_id(struct blob *b, const struct id_key *key);
 /* After a crash or restart: open a slot the commit names, cut it to `length` (bytes past it were
  * never committed), load its sums where present and matching in length; else all are stale. */
@@ -51,10 +51,10 @@ int blob_open_slot(struct disk *disk, uint64_t number, uint64_t length, struct b
 /* An object's file, for reading. Its size must be `length`, else -EUCLEAN. */
 int blob_open_object(struct disk *disk, const struct id *id, uint64_t number, uint64_t length,
                      struct blob **ret_blob);
-/* For objects whose files must not be kept open: *ret_kept keeps what was read of the sums of `b`
- * without its open file, so that blob_open_kept need not read them again. Called before anybody but
- * the caller has `b`. -ENOMEM. blob_ref and blob_unref work on *ret_kept, too; else it may be given
- * to blob_open_kept only. */
+/* For objects whose files must not be kept open: *ret_kept keeps what was read of the sums of `b`,
+ * without the open file. blob_open_kept then need not read the sums again. The caller must be the
+ * only user of `b`. *ret_kept may be given to blob_open_kept, blob_ref and blob_unref only.
+ * -ENOMEM. */
 int blob_keep(struct blob *b, struct blob **ret_kept);
 int blob_open_kept(struct blob *kept, struct disk *disk, const struct id *id, uint64_t number,
                    struct blob **ret_blob);
@@ -81,16 +81,17 @@ void blob_flush_hint(struct blob *b, uint64_t off, uint64_t len);
 /* Sync the bytes alone, so that blob_sync_slot has less to do. It may run at the same time as
  * writes and reads, but not as another sync. */
 int blob_sync_bytes(struct blob *b);
-/* A sync of it failed: what is on disk is unknown, and every later sync fails, too. */
+/* True if a sync of the blob failed: what is on disk is unknown, and every later sync fails,
+ * too. */
 bool blob_is_suspect(const struct blob *b);
-/* The id of the bytes; the sums are made, too. Blocks of which either is not known yet are read,
- * once. Nothing may write meanwhile. */
+/* Computes the id of the bytes, and the sums with it. A block whose part of either is not known yet
+ * is read, once. No thread may write meanwhile. */
 int blob_hash(struct blob *b, const struct id_key *key, struct id *ret_id);
 /* Are the bytes of two blobs the same? 1, 0 or -errno. Blocks are verified as they are read;
  * *ret_bad is set to the one of a/b whose block failed when -EUCLEAN comes back. */
 int blob_compare(struct blob *a, struct blob *b, struct blob **ret_bad);
-/* The slot's file gets the object's name as well, with `number` in it, and a file of sums beside
- * that name. Both files and their directories are synced. From then on the blob reads as that
+/* Links the file of the slot to the name of the object, which has `number` in it, with a file of
+ * sums beside it. Both files and their directories are synced. From then on the blob reads as that
  * object. */
 int blob_link_object(struct blob *b, const struct id *id, uint64_t number);
 /* The caller has removed the object's name again: the blob is a slot as before. */

@@ -18,7 +18,8 @@
 
 /* ---- object files kept open ---- */
 
-/* Where a pinned file of the home shard hangs, or would: a pointer to NULL. */
+/* Finds the link to a pinned file of the home shard. It points to NULL if there is none, and a new
+ * one goes there. */
 static struct pinned_blob **find_pinned(struct objects *o, uint64_t number)
 {
     struct pinned_blob **at = &o->pinned[number % PINNED_BUCKETS];
@@ -29,7 +30,7 @@ static struct pinned_blob **find_pinned(struct objects *o, uint64_t number)
     return at;
 }
 
-/* As one that is open, if one is; borrowed. */
+/* The blob of that file if it is pinned or kept open, else NULL. Borrowed, under the lock. */
 static struct blob *find_open(struct objects *o, uint16_t shard, uint64_t number)
 {
     struct pinned_blob *pinned = shard == 0 ? *find_pinned(o, number) : NULL;
@@ -80,7 +81,7 @@ void object_forget_file(struct objects *o, uint16_t shard, uint64_t number)
         }
 }
 
-/* Those that nobody reads just now are closed. */
+/* Empties the cache of open files. A file that a reader still uses stays open until it is done. */
 static void close_kept(struct objects *o)
 {
     MUTEX_GUARD(&o->lock);
@@ -91,6 +92,8 @@ static void close_kept(struct objects *o)
     }
 }
 
+/* Opens the file of an object. If file handles or memory are short, the cache is emptied and it
+ * tries once more. */
 static int open_kept(struct objects *o, const struct entry *e, struct blob **ret_blob)
 {
     int err = blob_open_object(o->c.disk, &e->id, e->where, e->size, ret_blob);
@@ -121,7 +124,7 @@ int object_open_file(struct objects *o, const struct entry *e, bool fresh, struc
     return 0;
 }
 
-/* Takes `b`, unless another open one of that file is used instead. */
+/* Pins the file of that number: as `b`, or as the blob that is already open for it. */
 static int pin(struct objects *o, uint64_t number, struct blob *b, struct blob **ret_blob)
 {
     MUTEX_GUARD(&o->lock);
@@ -195,7 +198,7 @@ int object_damaged(const struct entry *e, int err)
     return err;
 }
 
-/* All of a record. */
+/* Reads all of a record, from a pack at home or on another shard. */
 static int load_record(struct objects *o, const struct entry *e, void *buf)
 {
     const struct pack_place at = {e->where, e->offset};
@@ -207,6 +210,7 @@ static int load_record(struct objects *o, const struct entry *e, void *buf)
     return err == -ENOENT ? -EUCLEAN : err; /* the pack is gone */
 }
 
+/* Reads a part of a record. The whole record is read, since its checksum covers all of it. */
 static ssize_t read_record(struct objects *o, const struct entry *e, void *buf, size_t len,
                            uint64_t off)
 {
@@ -226,6 +230,8 @@ static ssize_t read_record(struct objects *o, const struct entry *e, void *buf, 
     return err < 0 ? err : (ssize_t)len;
 }
 
+/* Reads from the place that the entry names, without a look at where the bytes may have been
+ * moved. */
 static ssize_t read_at(struct objects *o, const struct entry *e, void *buf, size_t len,
                        uint64_t off)
 {
@@ -259,7 +265,8 @@ bool object_has_moved(struct objects *o, struct entry *e)
     return true;
 }
 
-/* It moves once a compaction, a repair, or when somebody has it moved. */
+/* May the error come from a move of the bytes (by compaction, repair or a user) after the entry was
+ * read? */
 static bool may_have_moved(int err)
 {
     return err == -EUCLEAN || err == -EHOSTUNREACH;
@@ -306,6 +313,7 @@ ssize_t objects_read(struct objects *o, const struct entry *e, void *buf, size_t
     return n == -EUCLEAN ? object_damaged(e, -EUCLEAN) : n;
 }
 
+/* Adds all bytes of a file to an id, piece by piece. *ret_paced: the error is that of `pace`. */
 static int hash_pieces(struct blob *b, struct id_stream *s, const struct objects_pace *pace,
                        bool *ret_paced)
 {
@@ -339,6 +347,8 @@ int object_hash_file(struct objects *o, struct blob *b, const struct objects_pac
     return err;
 }
 
+/* Computes the id of an object's file, which is opened anew. An error of `pace` is not blamed on
+ * the shard. */
 static int hash_file(struct objects *o, const struct entry *e, const struct objects_pace *pace,
                      struct id *ret_hash)
 {
@@ -353,6 +363,7 @@ static int hash_file(struct objects *o, const struct entry *e, const struct obje
     return paced ? err : end;
 }
 
+/* Computes the id of the bytes of a record. */
 static int hash_record(struct objects *o, const struct entry *e, const struct objects_pace *pace,
                        struct id *ret_hash)
 {

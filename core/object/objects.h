@@ -32,7 +32,7 @@ struct objects;
 
 /* A pool that other stores put bytes into, too. */
 struct objects_pool {
-    /* The nth place (from 0) at which another store reports `size` bytes of that id; it is set in
+    /* Finds the nth place (from 0) at which another store reports `size` bytes of that id. It sets
      * the kind, id, size, where and offset of *ret. The caller holds the freeze lock until it has
      * made the entry that names the place. -ENOENT: there are no more. */
     int (*find)(void *ctx, const struct id *id, uint64_t size, unsigned nth, struct entry *ret);
@@ -54,9 +54,10 @@ struct objects_config {
 int objects_open(const struct objects_config *config, struct objects **ret_objects);
 void objects_close(struct objects *o); /* NULL is fine */
 
-/* At a start, before anything is sealed: delete the object files that no entry names. No commit had
- * them, or a commit removed them and their unlink was lost. A file of which that cannot be told
- * stays. A file whose number is below `next`, and has no entry, stays if `keep` returns true. */
+/* Called at a start, before anything is sealed: deletes the object files that no entry names.
+ * Either no commit had them, or a commit removed them and the unlink was lost. A file stays if the
+ * entries cannot be read. A file whose number is below `next`, and that no entry names, stays if
+ * `keep` returns true. */
 int objects_reap(struct objects *o, uint64_t next, bool (*keep)(void *ctx), void *ctx);
 
 /* Up to `len` bytes at `off` of a sealed entry; short at its end. All verified. Where the bytes
@@ -69,9 +70,9 @@ ssize_t objects_read(struct objects *o, const struct entry *e, void *buf, size_t
 int objects_pin(struct objects *o, const struct entry *e, struct blob **ret_blob);
 void objects_unpin(struct objects *o, uint64_t where);
 
-/* What was found of objects on other shards that may equal a content. They are looked at before the
- * freeze_lock is taken, since with the freeze lock no shard is asked. That more than
- * OBJECTS_SEEN_MAX of them have the same id and size does not happen by chance. */
+/* The objects on other shards that may equal a content, and the results of comparing them. The
+ * shards are read before the freeze lock is taken, since no thread that holds the freeze lock asks
+ * a shard. More than OBJECTS_SEEN_MAX objects with the same id and size do not happen by chance. */
 #define OBJECTS_SEEN_MAX 4
 struct objects_seen {
     unsigned count;
@@ -86,26 +87,29 @@ void objects_look_buffer(struct objects *o, const void *data, uint32_t len,
                          struct objects_seen *ret);
 void objects_look_blob(struct objects *o, struct blob *b, const struct id *id,
                        struct objects_seen *ret);
-/* Seal `len` (1 … PACK_RECORD_MAX) bytes in memory under `number`. *ret_number is what they are
- * now: `number` itself or the object they equal. `seen`: as a look said; what has changed since is
- * -EAGAIN: look again. NULL: nobody looked, and what is on another shard is another content. */
+/* Seals `len` (1 … PACK_RECORD_MAX) bytes in memory under `number`. *ret_number is the object they
+ * are now: `number` itself, or the object they equal. `seen` is the result of objects_look_buffer;
+ * -EAGAIN: it is out of date, look again. NULL: nothing was looked up, and every object on another
+ * shard counts as another content. */
 int objects_seal_buffer(struct objects *o, uint64_t number, const void *data, uint32_t len,
                         const struct objects_seen *seen, uint64_t *ret_number);
 /* Seal a slot, whose id objects_hash_blob gave. If it became a FILE of its own its slot's name must
  * be removed after the commit (the caller keeps the list); so also if it became an alias. */
 int objects_hash_blob(struct objects *o, struct blob *b, struct id *ret_id);
-/* Of a new slot: what is written to it is hashed on the way (blob_follow_id). */
+/* Called for a new slot: the bytes that are written to it are hashed on the way
+ * (blob_follow_id). */
 void objects_follow_blob(struct objects *o, struct blob *b);
 int objects_seal_blob(struct objects *o, uint64_t number, struct blob *b, const struct id *id,
                       const struct objects_seen *seen, uint64_t *ret_number);
-/* Are the stored bytes of that very place (whether or not an entry names it, and wherever others of
- * its id may be) these? 1, 0, -EUCLEAN damaged or not there, -errno. No alarm. */
+/* Are the bytes that are stored at exactly this place equal to `data`? It does not matter whether
+ * an entry names the place, or where other objects of its id are. 1, 0, -EUCLEAN: damaged or not
+ * there, -errno. No alarm is raised. */
 int objects_are_at(struct objects *o, const struct entry *place, const void *data, uint32_t len);
 /* Everything sealed before the call is durable (and dedup hits on it need not wait). */
 int objects_sync(struct objects *o);
 
-/* What a name below home, or on a shard, is: just as the store would write it, the sums of a file
- * likewise. */
+/* What a file name, at home or on a shard, stands for. Only names exactly as the store writes them
+ * count; a file of sums counts as the file that it belongs to. */
 enum objects_name { OBJECTS_NO_NAME, OBJECTS_PACK, OBJECTS_SLOT, OBJECTS_FILE };
 enum objects_name objects_parse_name(const char *name, struct id *ret_id, uint64_t *ret_number);
 /* Home listed as shard_list lists a shard: the names in the nth directory (0 packs, 1 slots, then
@@ -117,12 +121,11 @@ enum objects_name objects_parse_name(const char *name, struct id *ret_id, uint64
 #define OBJECTS_NO_SIZE UINT64_MAX
 int objects_list_home(struct disk *disk, unsigned nth, char ret_dir[OBJECTS_DIR], shard_list_fn *fn,
                       void *ctx);
-/* Does an entry, with whatever count, name the object file "<id>.<where>" on that shard (0: at
- * home)? Yes when that cannot be told. */
+/* Does an entry, with any count, name the object file "<id>.<where>" on that shard (0: at home)? It
+ * says yes if the entries cannot be read. */
 bool objects_is_named(struct objects *o, uint16_t shard, const struct id *id, uint64_t where);
-/* Delete the bytes of a dead entry; in a pool, let go of them. Bytes that are gone already are
- * fine.
- */
+/* Deletes the bytes of a dead entry; in a pool the store only gives up its claim on them. Bytes
+ * that are gone already are no error. */
 int objects_delete(struct objects *o, const struct refs_dead *d);
 /* Read all bytes of a sealed entry and compare them with sums and id. 0 or -EUCLEAN. */
 int objects_verify(struct objects *o, const struct entry *e);
@@ -146,8 +149,9 @@ int objects_batch_begin(struct objects *o, uint16_t shard, struct objects_batch 
 int objects_batch_add(struct objects_batch *b, uint64_t number, const struct entry *from);
 /* Put the pack, durably, and read it back. Nothing names it yet. */
 int objects_batch_put(struct objects_batch *b);
-/* The nth that was added, from 0: its number, where it was, where its copy is now. -ENOENT. The
- * freeze_lock is held from shard_packs_add until the entry names the place: see move.c. */
+/* The nth record that was added, from 0: its number, where it was, and where its copy is now.
+ * -ENOENT: there are no more. The caller holds the freeze lock from shard_packs_add until the entry
+ * names the new place (move.c). */
 int objects_batch_get(const struct objects_batch *b, size_t nth, uint64_t *ret_number,
                       struct entry *ret_from, struct entry *ret_to);
 uint64_t objects_batch_file_bytes(const struct objects_batch *b); /* of the pack as it was put */
@@ -167,8 +171,8 @@ int objects_copy_out(struct objects *o, uint16_t shard, const struct entry *from
  * is a fresh one (refs_new) for its name, which the caller cancels (refs_cancel) afterwards. */
 int objects_copy_home(struct objects *o, uint64_t number, const struct entry *from,
                       const struct objects_pace *pace, struct entry *ret_to);
-/* Does the shard have the bytes of this ghost, as far as their size tells? 1, 0: it says no, and it
- * is the right one, -errno: it cannot be asked. */
+/* Does the shard have the bytes of this ghost, judged by their size? 1: yes; 0: the shard is the
+ * right one and does not; -errno: it cannot be asked. */
 int objects_ask(struct objects *o, const struct entry *ghost);
 /* Delete the bytes of a dead ghost, of FILE kind, or of the whole pack that it is in. */
 int objects_delete_remote(struct objects *o, const struct entry *ghost);

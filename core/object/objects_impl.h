@@ -11,7 +11,8 @@
 struct open_blob {
     uint64_t number;   /* in the file's name; 0: free */
     uint16_t shard;    /* where the file is */
-    struct blob *blob; /* of one on another shard only what is kept (blob_keep) */
+    /* for a file on another shard only what blob_keep keeps, without the open file */
+    struct blob *blob;
     uint64_t used;
 };
 
@@ -36,26 +37,27 @@ struct objects {
     uint64_t files; /* in a pool: numbers given to files */
 };
 
-/* An object's file, wherever it is, from those kept open unless `fresh`; to be closed with what
- * reading it said, which object_close_file then returns, or what it really means. Between the two
- * the file's shard is in use. -EUCLEAN it is not there. */
+/* Opens an object's file, at home or on another shard; from those kept open unless `fresh`. The
+ * caller closes it with object_close_file, and passes the result of its reads as `err`. For a file
+ * on another shard that call returns what `err` really means (shards_said). The shard is in use
+ * between the two. -EUCLEAN: the file is not there. */
 int object_open_file(struct objects *o, const struct entry *e, bool fresh, struct blob **ret_blob);
 int object_close_file(struct objects *o, const struct entry *e, struct blob *b, int err);
-/* Kept open; the caller's to unref, or NULL. */
+/* The blob of a file that is kept open, or NULL. The caller gives it back with blob_unref. */
 struct blob *object_cache_get(struct objects *o, uint16_t shard, uint64_t number);
 void object_cache_put(struct objects *o, uint16_t shard, uint64_t number, struct blob *b);
-/* The file of that number is kept open no longer. */
+/* Closes the file of that number, if it is kept open. */
 void object_forget_file(struct objects *o, uint16_t shard, uint64_t number);
 /* objects_read of at least one byte of a sealed entry, without an alarm. */
 ssize_t object_read_quietly(struct objects *o, const struct entry *e, void *buf, size_t len,
                             uint64_t off);
-/* Have the bytes been moved since the entry was read? Its old place may be gone, or hold others.
- * Then *e is what it is now. */
+/* True if the bytes were moved since the entry was read (the old place may be gone, or hold other
+ * bytes). *e is the present entry then. */
 bool object_has_moved(struct objects *o, struct entry *e);
 /* The alarm, if `err` is -EUCLEAN; returns it. */
 int object_damaged(const struct entry *e, int err);
-/* The id of all that a file has, piece by piece; `pace` may be NULL. What that says sets
- * *ret_paced. */
+/* Computes the id of all bytes of a file, piece by piece. `pace` may be NULL. *ret_paced: the error
+ * is that of `pace`. */
 int object_hash_file(struct objects *o, struct blob *b, const struct objects_pace *pace,
                      bool *ret_paced, struct id *ret_hash);
 /* The number for the name of a new file, of the content or slot `number`. */
@@ -69,5 +71,6 @@ uint16_t object_today(const struct objects *o);
 int object_read_remote(struct objects *o, const struct entry *e, void *buf);
 int object_open_remote(struct objects *o, const struct entry *e, bool fresh,
                        struct blob **ret_blob);
-/* `err` is what the shard, which is in use, said; what it means. It is given back. */
+/* Gives back a shard that was in use. `err` is the error of the last call to it; returns what it
+ * means (shards_said). */
 int object_put_back(struct objects *o, uint16_t shard, int err);

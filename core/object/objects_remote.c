@@ -72,6 +72,7 @@ int object_read_remote(struct objects *o, const struct entry *e, void *buf)
     return err < 0 ? err : object_put_back(o, e->shard, read_record(disk, e, buf));
 }
 
+/* Opens a file on a shard, and keeps its sums in the cache without the open file. */
 static int open_and_keep(struct objects *o, struct disk *disk, const struct entry *e,
                          struct blob **ret_blob)
 {
@@ -114,6 +115,7 @@ int object_open_remote(struct objects *o, const struct entry *e, bool fresh, str
 
 /* ---- names and places ---- */
 
+/* The name, on its shard, of the file that has the bytes of an entry. */
 static void name_of(const struct entry *e, char out[DISK_NAME_MAX + 1])
 {
     if (e->kind == ENTRY_PACK)
@@ -144,6 +146,7 @@ static struct entry copy_of(struct objects *o, uint16_t shard, const struct entr
     return to;
 }
 
+/* A number for a new pack or file on a shard. */
 static int new_number(struct objects *o, uint16_t shard, uint64_t *ret_where)
 {
     int err = use(o, shard, SHARDS_WRITE, NULL, NULL);
@@ -155,7 +158,8 @@ static int new_number(struct objects *o, uint16_t shard, uint64_t *ret_where)
     return err;
 }
 
-/* What was put does not come back: the shard cannot be trusted with anything. */
+/* Reports that a shard does not return what was just put there, so it cannot be trusted. Always
+ * -EIO. */
 static int is_lying(uint16_t shard, const char *name)
 {
     report(REPORT_WARN, "shard %u: %.120s is not what was just put there: nothing is moved to it",
@@ -163,7 +167,7 @@ static int is_lying(uint16_t shard, const char *name)
     return -EIO;
 }
 
-/* What reading the source of a copy said. */
+/* What an error of reading the source of a copy means. -ESTALE: the source was moved meanwhile. */
 static int source_said(struct objects *o, const struct entry *from, int err)
 {
     struct entry now = *from;
@@ -220,7 +224,7 @@ void objects_batch_end(struct objects_batch *b)
     free(b);
 }
 
-/* All the bytes of `from`, which are those of its id. */
+/* Reads all the bytes of `from`, and checks them against its id. */
 static int load(struct objects *o, const struct entry *from, void *buf)
 {
     struct id hash;
@@ -261,7 +265,7 @@ int objects_batch_add(struct objects_batch *b, uint64_t number, const struct ent
     return 0;
 }
 
-/* 1: the bytes of that name are these. */
+/* Does the file of that name have just these bytes? 1, 0 or -errno. */
 static int reads_as(struct shard *s, const char *name, const uint8_t *data, uint32_t len)
 {
     uint8_t *buf = malloc(PIECE);
@@ -279,6 +283,7 @@ static int reads_as(struct shard *s, const char *name, const uint8_t *data, uint
     return same;
 }
 
+/* Puts the pack on the shard and reads it back. A pack that reads differently is deleted. */
 static int put_and_compare(struct objects_batch *b, struct shard *s, const char *name)
 {
     int same, err = said(b->o, b->shard, shard_put_if_absent(s, name, b->data, b->end));
@@ -328,7 +333,8 @@ uint64_t objects_batch_file_bytes(const struct objects_batch *b)
 
 /* ---- a large one: a file ---- */
 
-/* What is put, as it is read; an error of its own, or of the pace, is not the target's. */
+/* The source of a file that is put on a shard. Its own errors, and those of the pace, are kept
+ * apart from those of the shard. */
 struct outgoing {
     struct blob *blob;
     const struct objects_pace *pace;
@@ -336,6 +342,7 @@ struct outgoing {
     bool paced; /* it was the pace */
 };
 
+/* Reads the next piece of the source for shard_put_stream. */
 static int read_outgoing(void *ctx, void *buf, size_t len, uint64_t off)
 {
     struct outgoing *out = ctx;
@@ -350,6 +357,7 @@ static int read_outgoing(void *ctx, void *buf, size_t len, uint64_t off)
     return out->err;
 }
 
+/* Puts the file of sums of a copy on its shard. */
 static int put_sums(struct objects *o, struct shard *s, const struct entry *to,
                     const struct blob *blob)
 {
@@ -367,7 +375,8 @@ static int put_sums(struct objects *o, struct shard *s, const struct entry *to,
     return err;
 }
 
-/* The sums first: bytes without them are damaged, sums without bytes are nothing. */
+/* Puts a file and its sums on a shard. The sums go first: bytes without sums count as damaged, but
+ * sums without bytes are only litter. */
 static int put_file(struct objects *o, struct shard *s, const struct entry *to,
                     struct outgoing *out)
 {
@@ -382,7 +391,7 @@ static int put_file(struct objects *o, struct shard *s, const struct entry *to,
     return out->err ? out->err : said(o, to->shard, err);
 }
 
-/* Is all of it there as its id says? */
+/* Reads a copy back and checks it against its id. */
 static int check_copy(struct objects *o, struct disk *disk, const struct entry *to,
                       const struct objects_pace *pace)
 {
@@ -405,7 +414,8 @@ static int check_copy(struct objects *o, struct disk *disk, const struct entry *
     return err == -ENOENT ? is_lying(to->shard, name) : err;
 }
 
-/* Bytes first. -ENOENT: it is the right shard, and neither is there. */
+/* Deletes a file and its sums; the bytes go first. -ENOENT: the shard is the right one, and had
+ * neither. */
 static int delete_file(struct shard *s, const struct entry *e)
 {
     char name[DISK_NAME_MAX + 1], sums[DISK_NAME_MAX + 1];
@@ -421,6 +431,7 @@ static int delete_file(struct shard *s, const struct entry *e)
     return err == -ENOENT ? bytes : err;
 }
 
+/* Puts a file on a shard and checks it. After a failure the copy is deleted. */
 static int copy_file(struct objects *o, struct shard *s, struct disk *disk, const struct entry *to,
                      struct outgoing *out)
 {
@@ -465,6 +476,7 @@ int objects_copy_out(struct objects *o, uint16_t shard, const struct entry *from
 
 /* ---- home ---- */
 
+/* Copies the bytes of a ghost into the open pack at home. */
 static int record_home(struct objects *o, const struct entry *from, struct entry *to)
 {
     uint8_t *buf = malloc(from->size ? from->size : 1);

@@ -7,11 +7,12 @@
  *     taken, bytes equal? -> be an alias of it                           (seal_alias)
  *     taken, it is bad?   -> store ours in its place, alarm, be an alias (heal)
  *     taken, both sound?  -> derive the id, go on
- *     nobody can say?     -> likewise; also where the row of the one that has it is lost or
- *                            damaged, and where it can have no more references
+ *     cannot be read?     -> likewise; also if the row of the object with that id is lost or
+ *                            damaged, or if it can have no more references
  *
- * So many of one chain are somebody's doing. A content that finds no place in it is stored all the
- * same, under an id with a salt that nothing leads to (seal_apart): then its bytes are not shared.
+ * ID_CHAIN_MAX collisions do not happen by chance: an attacker made them. A content that finds no
+ * place in the chain is stored all the same, under an id with a salt that nothing leads to
+ * (seal_apart); then its bytes are not shared.
  */
 #include "objects_impl.h"
 #include "report.h"
@@ -37,8 +38,9 @@ static uint64_t size_of(const struct source *s)
 
 /* ---- comparing ---- */
 
-/* The disk, or the shard, does not give them: no verdict. Ours get an id of their own, or a bad
- * sector would stop every commit from the moment somebody writes the same bytes again. */
+/* If the disk or the shard does not return the stored bytes, they count as different. The new
+ * content gets an id of its own: otherwise a bad sector would stop every commit once the same bytes
+ * are written again. */
 static int verdict(int err)
 {
     return err < 0 && err != -EUCLEAN && err != -ENOMEM ? 0 : err;
@@ -59,7 +61,7 @@ static int compare_small(struct objects *o, const struct entry *e, const struct 
     return verdict((int)n);
 }
 
-/* A file that once was large and a record that was always small. */
+/* Compares a slot that was cut to the size of a small object with a record. */
 static int compare_with_record(struct objects *o, const struct entry *e, const struct source *s)
 {
     uint8_t *ours = malloc(e->size ? e->size : 1);
@@ -76,6 +78,8 @@ static int compare_with_record(struct objects *o, const struct entry *e, const s
     return (int)n;
 }
 
+/* Compares a slot with a stored file. Damage in the slot itself is -EIO: it says nothing about the
+ * stored bytes. */
 static int compare_blob(struct objects *o, const struct entry *e, const struct source *s)
 {
     struct blob *stored, *bad = NULL;
@@ -95,7 +99,8 @@ static int compare_blob(struct objects *o, const struct entry *e, const struct s
     return entry_is_ghost(e) ? verdict(err) : err;
 }
 
-/* Sizes that differ prove nothing about the stored bytes: they are two contents. */
+/* Are the stored bytes of `e` those of `s`? As compare_small. With different sizes these are two
+ * contents, and the stored bytes are not read. */
 static int compare(struct objects *o, const struct entry *e, const struct source *s)
 {
     if (e->size != size_of(s))
@@ -103,12 +108,14 @@ static int compare(struct objects *o, const struct entry *e, const struct source
     return s->blob ? compare_blob(o, e, s) : compare_small(o, e, s);
 }
 
+/* Must another shard be asked for the comparison? Only for a ghost of the same size. */
 static bool may_be_equal(const struct entry *e, const struct source *s)
 {
     return entry_is_ghost(e) && e->size == size_of(s);
 }
 
-/* The same with the freeze lock held, which must not wait for a shard. */
+/* As compare, but with the freeze lock held, which must not wait for a shard: for a ghost it uses
+ * what the look before has found. -EAGAIN: the caller must look again. */
 static int compare_held(struct objects *o, const struct entry *e, const struct source *s)
 {
     if (!may_be_equal(e, s))
@@ -121,7 +128,8 @@ static int compare_held(struct objects *o, const struct entry *e, const struct s
     return s->seen->count == OBJECTS_SEEN_MAX ? 0 : -EAGAIN;
 }
 
-/* The ghosts in the chain that may be equal, up to one that is. */
+/* Compares the content with the ghosts in its chain that have its size, up to the first that is
+ * equal, and keeps the results in *ret. */
 static void look_for_equal(struct objects *o, const struct source *s, struct id id,
                            struct objects_seen *ret)
 {
@@ -150,7 +158,8 @@ static void look_for_equal(struct objects *o, const struct source *s, struct id 
 
 /* ---- sealing ---- */
 
-/* The number in the name of a file: in a pool one that nobody ever used, else that of its slot. */
+/* The number in the name of a new file: in a pool one that was never used before, else that of its
+ * slot. */
 int object_file_number(struct objects *o, uint64_t number, uint64_t *ret_where)
 {
     MUTEX_GUARD(&o->lock);
@@ -164,6 +173,7 @@ int object_file_number(struct objects *o, uint64_t number, uint64_t *ret_where)
     return 0;
 }
 
+/* Gives the file of a slot the name of an object; *place is where it is. */
 static int store_file(struct objects *o, uint64_t number, const struct source *s,
                       const struct id *id, struct entry *place)
 {
@@ -179,6 +189,7 @@ static int store_file(struct objects *o, uint64_t number, const struct source *s
     return err;
 }
 
+/* Stores the bytes of a content, as a record or as a file. Nothing names *ret_place yet. */
 static int store(struct objects *o, uint64_t number, const struct source *s, const struct id *id,
                  struct entry *ret_place)
 {
@@ -196,8 +207,9 @@ static int store(struct objects *o, uint64_t number, const struct source *s, con
     return err;
 }
 
-/* Nothing names the place. A file's name would be used again by a second try, so it must not wait
- * among the dying; a crash before this leaves an orphan, late, never early. */
+/* Gives up bytes that were stored and that nothing names. The name of a file would be used again by
+ * a second try, so it is unlinked at once and not put among the dying. A crash before this leaves
+ * an orphan, which costs space and loses nothing. */
 static void abandon(struct objects *o, const struct source *s, const struct entry *place)
 {
     if (place->kind == ENTRY_FILE) {
@@ -208,6 +220,7 @@ static void abandon(struct objects *o, const struct source *s, const struct entr
     }
 }
 
+/* Stores the bytes of a content, and seals `number` with that place. */
 static int place_new(struct objects *o, uint64_t number, const struct source *s,
                      const struct id *id)
 {
@@ -222,7 +235,7 @@ static int place_new(struct objects *o, uint64_t number, const struct source *s,
     return err;
 }
 
-/* `number` stands for what somebody else has put at `place`. */
+/* Seals `number` with a place in the pool at which another store has put the same bytes. */
 static int name_place(struct objects *o, uint64_t number, const struct entry *place)
 {
     const struct pack_place at = {place->where, place->offset};
@@ -240,9 +253,9 @@ static int name_place(struct objects *o, uint64_t number, const struct entry *pl
     return err;
 }
 
-/* Does somebody else have these bytes in the pool? A place that cannot be read, has others, or
- * cannot be counted is passed over: it is theirs, and ours can be put beside it. 1 it is so, and
- * ours by now; 0 or -errno. */
+/* Looks for the same bytes in the pool, put there by another store. A place that cannot be read,
+ * has other bytes, or cannot be counted is passed over: ours can be put beside it. 1: `number` is
+ * sealed with such a place; 0: there is none; -errno. */
 static int adopt(struct objects *o, uint64_t number, const struct source *s, const struct id *id)
 {
     uint64_t size = size_of(s);
@@ -258,11 +271,12 @@ static int adopt(struct objects *o, uint64_t number, const struct source *s, con
         if (err != -EBUSY)
             return err < 0 ? err : 1;
         if (e.kind == ENTRY_FILE)
-            object_forget_file(o, 0, e.where); /* whose it is may want it gone */
+            object_forget_file(o, 0, e.where); /* its owner may want to delete it */
     }
     return 0;
 }
 
+/* Seals a content under an id that is free: at a place in the pool, or with new bytes. */
 static int seal_free_id(struct objects *o, uint64_t number, const struct source *s,
                         const struct id *id)
 {
@@ -273,7 +287,8 @@ static int seal_free_id(struct objects *o, uint64_t number, const struct source 
     return err == -EEXIST ? -EAGAIN : err < 0 ? err : 0;
 }
 
-/* The stored bytes of `target` are bad and ours are good: they take its place. */
+/* Heals `target`, whose stored bytes are damaged, with the sound bytes of `s`; the old place is
+ * deleted after the next commit. */
 static int heal(struct objects *o, uint64_t target, uint64_t number, const struct source *s,
                 const struct id *id)
 {
@@ -304,13 +319,13 @@ static int heal(struct objects *o, uint64_t target, uint64_t number, const struc
 enum trial {
     TRIAL_DONE, /* it is sealed */
     TRIAL_FREE,
-    TRIAL_GAP,   /* free, too, and there are more behind it */
+    TRIAL_GAP,   /* a chain marker: free, too, and the chain goes on behind it */
     TRIAL_TAKEN, /* by another content */
 };
 
-/* May it be compared now with what is not synced yet? It most likely is the same, and would be
- * compared once more when that is durable: so only a little record is, and any where collisions
- * were met before. Of whole files no more than one is compared. */
+/* May the content be compared now with an object that is not synced yet? Most likely they are
+ * equal, and would be compared once more when that object is durable. So only small records are
+ * compared at once, and any record if collisions were met before; files never. */
 static bool is_comparable(struct objects *o, const struct entry *e, const struct source *s)
 {
     if (e->size != size_of(s))
@@ -321,7 +336,7 @@ static bool is_comparable(struct objects *o, const struct entry *e, const struct
     return o->collisions > 0;
 }
 
-/* The content of `target`, held, has that id. */
+/* Tries an id that `target`, which the caller holds, already has. An enum trial, or -errno. */
 static int try_taken(struct objects *o, uint64_t number, const struct source *s,
                      const struct id *id, uint64_t target, const struct entry *e, bool pending)
 {
@@ -341,7 +356,7 @@ static int try_taken(struct objects *o, uint64_t number, const struct source *s,
         err = same;
     if (err == 0)
         err = refs_seal_alias(o->c.refs, number, target);
-    if (err == -EOVERFLOW) /* it can have no more references: the bytes once more, then */
+    if (err == -EOVERFLOW) /* its count is at the limit, so the bytes are stored once more */
         return TRIAL_TAKEN;
     return err < 0 ? err : TRIAL_DONE;
 }
@@ -357,7 +372,7 @@ static int try_id(struct objects *o, uint64_t number, const struct source *s, co
 
     if (r == -ENOENT || r == -EAGAIN)
         return r == -ENOENT ? TRIAL_FREE : TRIAL_GAP;
-    if (r == -EUCLEAN) /* what is said of it is lost: ours stand beside it */
+    if (r == -EUCLEAN) /* the entry of that id is lost: the new bytes are stored beside it */
         return TRIAL_TAKEN;
     if (r < 0)
         return r;
@@ -374,7 +389,7 @@ static void note_collision(struct objects *o)
     o->collisions++;
 }
 
-/* Told once: whoever makes them makes many. */
+/* Reported once only: an attacker who makes such contents makes many. */
 static void note_apart(struct objects *o, const struct id *hash)
 {
     char hex[ID_HEX + 1];
@@ -392,7 +407,7 @@ static void note_apart(struct objects *o, const struct id *hash)
                ID_CHAIN_MAX, hex);
 }
 
-/* All ids of its chain are others'. */
+/* Seals a content for which all ids of its chain are taken, under an id with a random salt. */
 static int seal_apart(struct objects *o, uint64_t number, const struct source *s,
                       const struct id *hash)
 {
@@ -410,6 +425,8 @@ static int seal_apart(struct objects *o, uint64_t number, const struct source *s
     return 0;
 }
 
+/* Tries the ids of the chain in order, until the content equals an object or the chain ends; then
+ * it takes the first free id that it met. */
 static int seal(struct objects *o, uint64_t number, const struct source *s, struct id hash,
                 uint64_t *ret_number)
 {

@@ -28,6 +28,7 @@
 
 /* ---- appending ---- */
 
+/* Creates the file of a pack, with its head. */
 static int create_file(struct packs *p, uint64_t number, struct disk_file **ret_file)
 {
     char name[DISK_NAME_MAX + 1];
@@ -47,7 +48,8 @@ static int create_file(struct packs *p, uint64_t number, struct disk_file **ret_
     return r;
 }
 
-/* The number is used up even when this fails: half a file of that name may be left. */
+/* Makes a new current pack. Its number is used up even after a failure: a part of a file of that
+ * name may be left. */
 static int current_create(struct packs *p)
 {
     struct pack *k = pack_get(p, p->next);
@@ -68,7 +70,8 @@ static int current_create(struct packs *p)
     return 0;
 }
 
-/* Take a range of the current pack; the pack is held. */
+/* Takes a range of the current pack for a record of `len` bytes. The pack is referenced for the
+ * caller. */
 static int range_take(struct packs *p, uint32_t len, struct pack **ret_pack, uint32_t *ret_offset)
 {
     int r = p->current ? 0 : current_create(p);
@@ -95,6 +98,8 @@ static int unsynced_add(struct pack *k, uint32_t offset)
     return 0;
 }
 
+/* Counts in a record that was written. -EIO: a sync of the pack failed meanwhile, so its bytes may
+ * be lost. */
 static int record_count_in(struct packs *p, struct pack *k, uint32_t offset, uint32_t len)
 {
     if (k->suspect) /* its sync failed while we wrote */
@@ -109,6 +114,7 @@ static int record_count_in(struct packs *p, struct pack *k, uint32_t offset, uin
     return r;
 }
 
+/* Ends an append with its result `r`: the record is counted in, or its range is dead. */
 static int append_end(struct packs *p, struct pack *k, uint32_t offset, uint32_t len, int r)
 {
     uint64_t number = k->number;
@@ -191,7 +197,8 @@ struct sync_item {
     size_t count; /* records this sync makes durable */
 };
 
-/* The packs with unsynced records, held. */
+/* Lists the packs with unsynced records; each is referenced. *ret_names: some file has a name that
+ * is not durable yet. */
 static int sync_collect(struct packs *p, struct sync_item **ret_items, size_t *ret_count,
                         bool *ret_names)
 {
@@ -215,13 +222,15 @@ static int sync_collect(struct packs *p, struct sync_item **ret_items, size_t *r
     return 0;
 }
 
+/* Ends the sync of one pack with its result `r`. A pack whose sync failed is suspect: it is never
+ * appended to or synced again. */
 static void sync_finish(struct packs *p, const struct sync_item *item, int r)
 {
     MUTEX_GUARD(&p->lock);
     struct pack *k = item->pack;
 
     if (io_is_short(r)) {
-        ; /* not begun: again with the next sync */
+        ; /* a shortage: the sync did not begin, and the next one repeats it */
     } else if (r) {
         k->suspect = true;
         if (p->current == k)
@@ -319,8 +328,8 @@ bool packs_is_dead(struct packs *p, const struct pack_place *place)
     return k && pack_dead_has(k, place->offset);
 }
 
-/* What was counted out is done, whatever becomes of a pack that is empty by that: one whose row
- * cannot be deleted now goes at the next start. 1: its file is to be unlinked. */
+/* Drops a pack that may be empty now. The records stay counted out even if its row cannot be
+ * deleted; the pack then goes at the next start. 1: its file is to be unlinked. */
 static int drop_emptied(struct packs *p, uint64_t number)
 {
     int r = pack_drop_if_empty(p, number);
@@ -331,7 +340,8 @@ static int drop_emptied(struct packs *p, uint64_t number)
     return r < 0 ? 0 : r;
 }
 
-/* Count the record out. When a hole is due, *ret_pack is held. 1: the file is to be unlinked. */
+/* Counts a record out, and notes its range as dead. If a hole is due, *ret_pack is referenced and
+ * *ret_hole is the range. 1: the file is to be unlinked. */
 static int release_locked(struct packs *p, const struct pack_place *place, uint32_t len,
                           struct pack **ret_pack, struct dead *ret_hole)
 {
@@ -369,11 +379,12 @@ int packs_release(struct packs *p, const struct pack_place *place, uint32_t len)
             pack_handle_drop(p, place->pack);
     }
     if (!k) {
-        /* It is counted out; a file that stays for now is no reason to count it out again. */
+        /* The record is counted out; a file that stays for now must not make the caller count it
+         * out again. */
         (void)pack_unlink_dropped(p, place->pack, r);
         return r < 0 ? r : 0;
     }
-    /* A hole is a gift, not a promise: a disk that cannot leaves it to compaction. */
+    /* The hole is optional: where the disk cannot punch one, compaction gets the space back. */
     int punched = disk_punch(k->file, hole.start, hole.end - hole.start);
     MUTEX_GUARD(&p->lock);
 
@@ -385,6 +396,7 @@ int packs_release(struct packs *p, const struct pack_place *place, uint32_t len)
 
 /* ---- what was lost ---- */
 
+/* Is there a row of that pack, or is a record of it being written? 1, 0 or -errno. */
 static int is_known(struct packs *p, uint64_t number)
 {
     struct pack_entry e;

@@ -45,10 +45,11 @@ struct packs_stats {
     uint64_t packs, live_records, live_bytes, dead_bytes, file_bytes; /* dead: without holes */
 };
 
-/* `table` is the kv table of packs; `next_pack` the first number never used before (kept by the
- * caller in the store's meta record; read it back with packs_next). Files that are on disk and not
- * in the table are removed here: they were never committed. One below `next_pack` may have been,
- * and what the table said of it is lost: it stays where `keep` says so (NULL: never). */
+/* Opens the packs. `table` is their kv table; `next_pack` is the first number never used before,
+ * which the caller keeps in the meta record of the store (packs_next). A file that is on disk and
+ * not in the table was never committed, and is removed. One with a number below `next_pack` may
+ * have been committed and have lost its row: it stays if `keep` returns true (NULL: it never
+ * stays). */
 int packs_open(struct disk *disk, struct kv *kv, unsigned table, uint64_t next_pack,
                bool (*keep)(void *ctx), void *ctx, struct packs **ret_packs);
 void packs_close(struct packs *p);                        /* NULL is fine */
@@ -73,9 +74,9 @@ int packs_read(struct packs *p, const struct pack_place *place, const struct id 
 int packs_adopt(struct packs *p, const struct pack_place *place, uint32_t len);
 /* Was this record released in this run? Then its bytes may go at any time. */
 bool packs_is_dead(struct packs *p, const struct pack_place *place);
-/* A commit has forgotten the record: count it out of its pack, and give its space back where that
- * is possible. Once for each record. -ENOENT: the table does not have the pack; its file is closed.
- * */
+/* Called once for each record that a commit has forgotten: counts it out of its pack, and gives
+ * its space back where that is possible. -ENOENT: the table does not have the pack; its file is
+ * closed. */
 int packs_release(struct packs *p, const struct pack_place *place, uint32_t len);
 /* Close the open pack, so that it can go when its last record dies (drain, shutdown). */
 int packs_retire_current(struct packs *p);
@@ -94,12 +95,13 @@ int packs_is_known(struct packs *p, uint64_t number);
 /* Delete the file of a pack of which packs_is_known says 0. -EBUSY: the pack is known. A file that
  * is not there is fine. */
 int packs_remove_unknown(struct packs *p, uint64_t number);
-/* The table counts `records` records, with `bytes` bytes of payload, as alive that are not, and
- * nobody knows which: count them out. -EUCLEAN: the table counts fewer than that. */
+/* Counts out `records` records with `bytes` bytes of payload that the table counts as alive and
+ * that no entry names, where it is not known which they are. -EUCLEAN: the table counts fewer than
+ * that. */
 int packs_count_out(struct packs *p, uint64_t number, uint32_t records, uint64_t bytes);
-/* A recount found so many more (or fewer) records named, with so many bytes more, than the table
- * has it; one that the table does not have is put back, with the length of its file. -EUCLEAN they
- * cannot be so many, or so few. */
+/* Corrects the row of a pack after a recount: adds `records` and `bytes` (either sign) to it. A
+ * pack without a row gets one, with the length of its file. -EUCLEAN: the result would be
+ * impossible. */
 int packs_correct(struct packs *p, uint64_t number, int64_t records, int64_t bytes);
 void packs_get_stats(struct packs *p, struct packs_stats *ret);
 
@@ -124,8 +126,9 @@ int pack_entry_decode(const void *val, size_t len, struct pack_entry *ret); /* -
 int packs_check_head(struct disk_file *file, uint64_t pack);
 int packs_check_record(struct disk_file *file, const struct pack_place *place, const struct id *id,
                        void *buf, uint32_t len);
-/* Every sound record of a pack's file, dead or alive, over all that is not sound: for finding lost
- * ones. `buf`: PACK_RECORD_MAX bytes. Non-zero from `fn` stops and is returned; -EIO, -ENOMEM. */
+/* Visits every sound record in the file of a pack, dead or alive, and skips all that is not sound:
+ * for finding lost records. `buf` has PACK_RECORD_MAX bytes. A result of `fn` other than 0 stops
+ * the scan and is returned; -EIO, -ENOMEM. */
 typedef int packs_scan_fn(const struct id *id, const struct pack_place *place, const void *data,
                           uint32_t len, void *ctx);
 int packs_scan(struct disk_file *file, uint64_t pack, void *buf, packs_scan_fn *fn, void *ctx);

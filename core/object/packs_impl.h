@@ -37,7 +37,8 @@ struct pack {
     struct disk_file *file;
     unsigned refs;      /* users of `file` right now */
     unsigned writing;   /* of these, appends */
-    uint64_t end;       /* of the last range given out, bytes; 0: not a pack of this run */
+    /* where the last range that was taken ends, bytes; 0: not a pack of this run */
+    uint64_t end;
     uint32_t *unsynced; /* offsets of the records appended since the last sync */
     size_t unsynced_count, unsynced_room;
     bool named;   /* the file's name is durable */
@@ -81,7 +82,7 @@ void pack_stats_add(struct packs *p, const struct pack_entry *e);
 int pack_count_in(struct packs *p, struct pack *k, uint32_t len);
 int pack_count_back(struct packs *p, uint64_t number, uint32_t len);
 int pack_count_out(struct packs *p, uint64_t number, uint32_t records, uint64_t bytes);
-/* So many more bytes of it are no longer kept; without memory it is as if they were. */
+/* Adds bytes of a pack that the disk no longer keeps (holes). Without memory they count as kept. */
 void pack_holes_add(struct packs *p, uint64_t number, uint64_t bytes);
 void pack_holes_forget(struct packs *p, uint64_t number);
 uint64_t pack_holes(const struct packs *p, uint64_t number);

@@ -51,7 +51,7 @@ struct refs_tables {
 struct refs_dead {
     uint64_t number;
     struct entry entry; /* where the bytes are */
-    bool unrecorded;    /* a slot that another place took over: no dying record leads to it */
+    bool unrecorded;    /* a slot without a record among the dying: a start finds it by its name */
 };
 
 /* `key` is borrowed. `next` is the first number never used (refs_next gives it back for the

@@ -22,14 +22,16 @@ struct shard_packs;
 int shard_packs_open(struct kv *kv, unsigned table, struct shard_packs **ret_packs);
 void shard_packs_close(struct shard_packs *p); /* NULL is fine */
 
-/* So many more records of a pack of `file_bytes` are alive; makes the row. */
+/* Counts in `records` more live records, of `bytes` bytes of payload, of a pack whose file has
+ * `file_bytes` bytes. Makes the row if there is none. */
 int shard_packs_add(struct shard_packs *p, uint16_t shard, uint64_t pack, uint32_t records,
                     uint64_t bytes, uint64_t file_bytes);
 int shard_packs_count_out(struct shard_packs *p, uint16_t shard, uint64_t pack, uint32_t records,
                           uint64_t bytes, struct pack_entry *ret_left);
 int shard_packs_get(struct shard_packs *p, uint16_t shard, uint64_t pack, struct pack_entry *ret);
 int shard_packs_forget(struct shard_packs *p, uint16_t shard, uint64_t pack); /* -EBUSY: alive */
-/* The first row behind (shard, pack), in that order. -ENOENT: there is none. */
+/* The first row behind (*shard, *pack), in that order; both are set to it. -ENOENT: there is
+ * none. */
 int shard_packs_next(struct shard_packs *p, uint16_t *shard, uint64_t *pack,
                      struct pack_entry *ret);
 

@@ -2,9 +2,9 @@
 /*
  * shards: the set of them, who uses which, and their states.
  *
- * Whoever asks a shard something about itself, or changes its record, first makes its slot busy;
- * then he gives the lock up, and nobody else does the same meanwhile. Readers of a shard that is
- * known to be there never wait for that.
+ * A thread that asks a shard about itself, or changes its record, first makes the slot of the shard
+ * busy; then it releases the lock, and no other thread does the same meanwhile. Readers of a shard
+ * that is known to be there never wait for that.
  */
 #include "shards_impl.h"
 
@@ -14,7 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ASK_AGAIN NSEC_PER_SEC      /* of one that is not there; for whom it belongs to */
+/* time between two questions to a shard that is away, and between two checks of its owner */
+#define ASK_AGAIN NSEC_PER_SEC
 #define WAIT_STEP (100 * NSEC_PER_MSEC)
 
 /* ---- slots ---- */
@@ -77,7 +78,8 @@ void shards_destroy_slot(struct shards_slot *slot)
     free(slot);
 }
 
-/* Needs the lock; what it returns is closed without it. */
+/* Takes out the handles that no caller uses any more. Needs the lock; the caller closes them after
+ * it released the lock. */
 static struct shards_handle *unused_handles(struct shards_slot *slot)
 {
     struct shards_handle *h = slot->users ? NULL : slot->replaced;
@@ -87,7 +89,8 @@ static struct shards_handle *unused_handles(struct shards_slot *slot)
     return h;
 }
 
-/* Needs the lock, which it gives up while it waits. NULL: there is none of that number. */
+/* Makes the slot of that number busy, once no other thread has it. Needs the lock, which is
+ * released while it waits. NULL: there is no shard of that number. */
 static struct shards_slot *make_busy(struct shards *s, unsigned number)
 {
     struct shards_slot *slot;
@@ -204,7 +207,7 @@ int shards_info_get(struct shards *s, uint16_t number, struct shards_info *ret)
 
 /* ---- using one ---- */
 
-/* Needs the lock: what has to be asked before it can be used that way? */
+/* Must the shard be asked before it can be used that way? Needs the lock. */
 static bool is_ask_due(const struct shards *s, const struct shards_slot *slot)
 {
     if (slot->damaged || shards_is_readable(slot->state))
@@ -212,6 +215,7 @@ static bool is_ask_due(const struct shards *s, const struct shards_slot *slot)
     return slot->state == SHARDS_NEW || clock_ticks(s->clock) - slot->asked >= ASK_AGAIN;
 }
 
+/* Is it time to check again that the shard still belongs to this copy of the store? */
 static bool is_owner_due(const struct shards *s, const struct shards_slot *slot)
 {
     return clock_ticks(s->clock) - slot->checked >= ASK_AGAIN;
@@ -309,7 +313,8 @@ static void lost_contact(struct shards *s, uint16_t number, enum shards_state st
     shards_set_state(s, slot, state, why);
 }
 
-/* 0: it is there, and the right one. */
+/* Asks the shard afresh for its identity. 0: it is there, and is the right one; -EHOSTUNREACH: it
+ * is not, and its state says so. */
 static int confirm(struct shards *s, uint16_t number)
 {
     struct shard_record r;
@@ -334,6 +339,7 @@ static int confirm(struct shards *s, uint16_t number)
     return -EHOSTUNREACH;
 }
 
+/* Notes that the shard refused a write. */
 static void write_refused(struct shards *s, uint16_t number)
 {
     MUTEX_GUARD(&s->lock);
@@ -384,6 +390,8 @@ uint64_t shards_first_number(struct shards *s, uint16_t number)
 
 /* ---- looking for those that are unreachable ---- */
 
+/* Asks one shard, whose slot the caller has made busy: a read-only one is claimed again, one that
+ * is not OK is asked for its identity, and one that is OK for its space. */
 static void look_at_busy(struct shards *s, struct shards_slot *slot)
 {
     struct shard_space space = {0};
@@ -403,6 +411,7 @@ static void look_at_busy(struct shards *s, struct shards_slot *slot)
         slot->space = space;
 }
 
+/* Asks one shard. True: it has become OK by that. */
 static bool look_at(struct shards *s, unsigned number)
 {
     struct shards_slot *slot = shards_begin_busy(s, number);

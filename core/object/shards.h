@@ -80,8 +80,9 @@ void shards_close(struct shards *s);
  * an interrupted one left is taken over. Nothing is changed on an error, but for half of an
  * identity. */
 int shards_add(struct shards *s, uint16_t number, const char *url, char why[SHARD_WHY]);
-/* Nothing of the store lives there any more: the caller knows. Its identity goes too if it can be
- * reached; if not, only the record goes. -EBUSY it is in use just now. */
+/* Removes a shard on which, as the caller knows, nothing of the store lives any more. Its identity
+ * is deleted too if it can be reached; otherwise only the record is. -EBUSY: the shard is in use
+ * just now. */
 int shards_remove(struct shards *s, uint16_t number, char why[SHARD_WHY]);
 int shards_set_draining(struct shards *s, uint16_t number, bool draining);
 /* The first with a number above `after`. -ENOENT: there is none. */
@@ -96,25 +97,28 @@ const char *shards_state_name(enum shards_state state); /* "ok", "unreachable", 
 int shards_get(struct shards *s, uint16_t number, enum shards_use use, struct shard **ret_shard,
                struct disk **ret_disk);
 void shards_put_back(struct shards *s, uint16_t number);
-/* What a call to it said, told by who made the call, before it is put back: -EHOSTUNREACH, -EROFS
- * and the like change its state. Returns `err`, but for -ENOENT and -EIO, which are only returned
- * when the shard, asked afresh, is there and is the right one; else it is -EHOSTUNREACH. -EACCES:
- * -EROFS. */
+/* Called with the result of a call to the shard, by the thread that made that call, before
+ * shards_put_back: -EHOSTUNREACH, -EROFS and the like change its state. Returns `err`, with these
+ * exceptions: -EACCES becomes -EROFS; -ENOENT and -EIO become -EHOSTUNREACH unless the shard, asked
+ * afresh, is there and is the right one. */
 int shards_said(struct shards *s, uint16_t number, int err);
-/* A number that no name on that shard ever had: for packs and files. -EROFS: it is not claimed. */
+/* A number that no name on that shard ever had, for a new pack or file. -EROFS: the shard is not
+ * claimed. */
 int shards_new_number(struct shards *s, uint16_t number, uint64_t *ret_where);
-/* The lowest that shards_new_number can give in this opening: what is below was put before. 0: it
- * is not claimed. */
+/* The lowest number that shards_new_number can give in this opening; what has a lower number was
+ * put before. 0: the shard is not claimed. */
 uint64_t shards_first_number(struct shards *s, uint16_t number);
-/* Look for those that are not OK; how many have become so. The others are asked for their space. */
+/* Asks the shards that are not OK, and returns how many have become OK. The others are asked for
+ * their space. */
 unsigned shards_look(struct shards *s);
-/* Those that cannot be read are asked at once, however lately they were; so is one that was not
- * asked yet. How many are OK now. */
+/* Asks at once all shards that cannot be read, however recently they were asked, and those that
+ * were not asked yet. Returns how many are OK now. */
 unsigned shards_probe_unreachable(struct shards *s);
-/* Is there such a one? */
+/* Is there a shard that cannot be read, or was not asked yet? */
 bool shards_any_unreachable(struct shards *s);
-/* Wait until it can be read, for at most *ns, or until *stop; looks each second. 0 or
- * -EHOSTUNREACH. *ns may change meanwhile, and counts from the call. */
+/* Waits until the shard can be read, for at most *duration_ns from the call (which may change
+ * meanwhile), or until *stop. It asks each second. 0 or -EHOSTUNREACH. */
 int shards_wait(struct shards *s, uint16_t number, const _Atomic int64_t *duration_ns,
                 const _Atomic bool *stop);
-void shards_wake(struct shards *s); /* who waits looks again: *ns is another one */
+/* wakes the callers of shards_wait, after *duration_ns or *stop was changed */
+void shards_wake(struct shards *s);

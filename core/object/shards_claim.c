@@ -62,6 +62,7 @@ static int read_token(struct shard *shard, const char *name, uint8_t ret[SHARD_T
     return n < 0 ? (int)n : shard_token_decode(text, (size_t)n, ret);
 }
 
+/* Puts into words why the identity of a shard could not be read. */
 static void say_unreadable(int err, char why[SHARD_WHY])
 {
     if (err == -ENOENT)
@@ -74,6 +75,7 @@ static void say_unreadable(int err, char why[SHARD_WHY])
         snprintf(why, SHARD_WHY, "its identity cannot be read: %s", strerror(-err));
 }
 
+/* Compares an identity that was read with the record of the shard. */
 static enum shards_state compare(struct shards *s, const struct shard_record *r, uint16_t number,
                                  const struct shard_identity *i, char why[SHARD_WHY])
 {
@@ -117,7 +119,7 @@ static bool is_token(const uint8_t *a, const uint8_t *b)
     return memcmp(a, b, SHARD_TOKEN_LEN) == 0;
 }
 
-/* Is it the shard still, although a name is missing there? */
+/* Is the right shard still there, although a name is missing on it? */
 static bool is_there(struct shard *shard, const struct shard_record *r)
 {
     struct shard_identity i;
@@ -125,8 +127,9 @@ static bool is_there(struct shard *shard, const struct shard_record *r)
     return read_identity(shard, &i) == 0 && memcmp(i.id, r->id, sizeof i.id) == 0;
 }
 
-/* `owner` is the next token already. 1 if it was a claim of ours that put it there, and was cut:
- * then it is there still. -EKEYREVOKED it was another copy's, which knows the token, too. */
+/* Called when `owner` has the next token already. 1: a claim of this store, which was interrupted,
+ * put it there, and the file of that claim is there still. -EKEYREVOKED: another copy of the store,
+ * which knows the same token, put it there. */
 static int check_claim_left(struct shard *shard, const struct shard_record *r, char why[SHARD_WHY])
 {
     char name[SHARD_CLAIM_NAME];
@@ -145,8 +148,8 @@ static int check_claim_left(struct shard *shard, const struct shard_record *r, c
     return -EKEYREVOKED;
 }
 
-/* 0 it is the token, 1 the next one; or -EKEYREVOKED it is foreign, or what reading said: -ENOENT
- * nothing of the shard is there. */
+/* Who owns the shard? 0: `owner` has our token; 1: it has our next token; -EKEYREVOKED: it is
+ * foreign; -ENOENT: nothing of the shard is there; other errors are those of reading. */
 static int check_owner(struct shard *shard, const struct shard_record *r, char why[SHARD_WHY])
 {
     uint8_t token[SHARD_TOKEN_LEN];
@@ -168,7 +171,7 @@ static int check_owner(struct shard *shard, const struct shard_record *r, char w
     return -EKEYREVOKED;
 }
 
-/* What a failure says about the state; `err` as callers get it. */
+/* Sets the state of a shard after a failure, and returns the error that callers get. */
 static int fail(struct shards *s, struct shards_slot *slot, int err, const char *why)
 {
     MUTEX_GUARD(&s->lock);
@@ -193,6 +196,7 @@ static int fail(struct shards *s, struct shards_slot *slot, int err, const char 
 
 /* ---- asking ---- */
 
+/* Makes a handle of an open shard, and takes the shard over, also after a failure (NULL). */
 static struct shards_handle *make_handle(struct shard *shard)
 {
     struct shards_handle *h = calloc(1, sizeof *h);
@@ -208,6 +212,7 @@ static struct shards_handle *make_handle(struct shard *shard)
     return h;
 }
 
+/* The state of a shard that was recognised and can be read. */
 static enum shards_state readable_state(struct shards *s, struct shards_slot *slot)
 {
     if (slot->foreign)
@@ -215,6 +220,8 @@ static enum shards_state readable_state(struct shards *s, struct shards_slot *sl
     return s->readonly || slot->no_write ? SHARDS_READONLY : SHARDS_OK;
 }
 
+/* Makes `h` the handle of the shard, unless the old one still works. The handle that is not needed
+ * is closed when it is no longer in use. */
 static void install(struct shards *s, struct shards_slot *slot, struct shards_handle *h,
                     const struct shard_space *space, const char *why)
 {
@@ -259,7 +266,8 @@ void shards_ask(struct shards *s, struct shards_slot *slot)
         }
     }
     if (state == SHARDS_OK) {
-        slot->foreign = err == -EKEYREVOKED; /* only who is busy with it changes that */
+        /* only the thread that made the slot busy changes that */
+        slot->foreign = err == -EKEYREVOKED;
         install(s, slot, h, &space, why);
         return;
     }
@@ -285,7 +293,8 @@ static int put_token(struct shard *shard, const char *name, const uint8_t *token
                    : shard_put_if_absent(shard, name, text, len);
 }
 
-/* Room for a claim on a full shard. Nobody's data: it may go, and come, without asking. */
+/* Puts a spare file there, whose deletion makes room for a claim on a full shard. It has no data,
+ * so it may come and go at any time. */
 static void put_spare(struct shard *shard)
 {
     uint8_t *zeros = calloc(1, SPARE_SIZE);
@@ -295,6 +304,7 @@ static void put_spare(struct shard *shard)
     free(zeros);
 }
 
+/* Puts a token. On a full shard the spare file is deleted first. */
 static int put_token_somehow(struct shard *shard, const char *name, const uint8_t *token,
                              bool replace)
 {
@@ -305,7 +315,8 @@ static int put_token_somehow(struct shard *shard, const char *name, const uint8_
     return err;
 }
 
-/* Step d. */
+/* Step d of a claim (shards.c): puts the file of the claim. -EKEYREVOKED: another copy of this
+ * store is claiming the shard now. */
 static int put_claim(struct shard *shard, const struct shard_record *r, char why[SHARD_WHY])
 {
     char name[SHARD_CLAIM_NAME];
@@ -325,6 +336,8 @@ static int put_claim(struct shard *shard, const struct shard_record *r, char why
     return -EKEYREVOKED;
 }
 
+/* Writes the next token and a new incarnation into the record, before anything changes on the
+ * shard. */
 static int offer_next(struct shards *s, struct shards_slot *slot)
 {
     struct shard_record r = slot->record;
@@ -338,6 +351,7 @@ static int offer_next(struct shards *s, struct shards_slot *slot)
     return err < 0 ? err : shards_write_record(s, slot, &r);
 }
 
+/* Makes the next token the present one, after the shard has it. */
 static int accept_next(struct shards *s, struct shards_slot *slot)
 {
     struct shard_record r = slot->record;
@@ -348,7 +362,8 @@ static int accept_next(struct shards *s, struct shards_slot *slot)
     return shards_write_record(s, slot, &r);
 }
 
-/* Steps d to f; with its litter gone when it was for nothing. `was`: what check_owner said in b. */
+/* Steps d to f of a claim. If the claim fails since the shard is foreign, its own file is deleted.
+ * `was` is the result of check_owner in step b. */
 static int claim_there(struct shard *shard, const struct shard_record *r, int was,
                        char why[SHARD_WHY])
 {
@@ -371,11 +386,12 @@ static int claim_there(struct shard *shard, const struct shard_record *r, int wa
 
 struct litter {
     struct shard *shard;
-    char keep[SHARD_CLAIM_NAME]; /* the claim of who follows us: a copy of this store, just now */
+    /* the name of the next claim after ours: a copy of this store may be making it now */
+    char keep[SHARD_CLAIM_NAME];
 };
 
-/* What a claim that was cut left behind. Who has just put one there, by a token of before, is not
- * let in by `owner`. */
+/* Deletes the files of claims that were interrupted. A copy that has just put a claim with an older
+ * token is refused by `owner`. */
 static int delete_litter(const char *name, uint64_t size, void *ctx)
 {
     const struct litter *l = ctx;

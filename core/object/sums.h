@@ -32,7 +32,7 @@ struct sums {
     }
 
 void sums_release(struct sums *s);
-/* Bytes [off, end) are about to change: what they are in is stale until sums_note_write. */
+/* Called before the bytes [off, end) change: their blocks are stale until sums_note_write. */
 void sums_note_change(struct sums *s, uint64_t off, uint64_t end);
 /* Bytes [off, off+len) were just written as `data`: whole blocks are summed from it, partly
  * written ones become stale, but not one to which pieces were added one behind the other from its
@@ -42,7 +42,7 @@ int sums_note_write(struct sums *s, const void *data, size_t len, uint64_t off);
 int sums_note_truncate(struct sums *s, uint64_t length);
 /* Make stale sums again by reading the blocks. */
 int sums_refresh(struct sums *s, struct disk_file *data);
-/* One whole block as read: checked, or, if it is stale, summed. 0 or -EUCLEAN. */
+/* Takes one whole block that was read: checks it, or sums it if it is stale. 0 or -EUCLEAN. */
 int sums_take(struct sums *s, size_t index, const void *data, size_t len);
 /* Check one whole block as read; `len` is SUMS_BLOCK except for the last. 0 or -EUCLEAN. Never
  * call for a stale block. */
