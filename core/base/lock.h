@@ -14,9 +14,9 @@
  *     }                               // unlocked here, on every way out
  *
  * Not recursive: taking a mutex or the write side twice aborts with the lock's name. All rwlocks
- * prefer writers, so a thread must not take the read side twice either. Not fair: who finds a lock
- * taken looks again for some microseconds before it sleeps, and may have it before one that sleeps.
- * So who takes one again and again for longer than that calls mutex_let_others in between.
+ * prefer writers, so a thread must not take the read side twice either. Not fair: a thread
+ * that finds a lock taken spins for some microseconds before it sleeps, and may get the lock before
+ * a thread that sleeps. A thread that keeps taking one lock calls mutex_let_others in between.
  */
 #pragma once
 
@@ -28,7 +28,7 @@
 struct mutex {
     pthread_mutex_t m;
     _Atomic int owner;    /* thread id, 0 when free */
-    _Atomic int sleepers; /* who gave up looking whether it is free */
+    _Atomic int sleepers; /* threads that gave up spinning and sleep */
     const char *name;     /* for messages; static storage */
 };
 
@@ -48,9 +48,10 @@ void mutex_init(struct mutex *m, const char *name);
 void mutex_destroy(struct mutex *m);
 void mutex_lock(struct mutex *m);
 void mutex_unlock(struct mutex *m);
-/* False: somebody else had it for all of `ns`. */
+/* Wait for `duration_ns` at most. False: the lock was not free in that time; it is not held. */
 bool mutex_lock_for(struct mutex *m, int64_t duration_ns);
-/* Not holding it: until those who sleep have had it, or for a fifth of a millisecond. */
+/* The caller does not hold `m`: wait until the threads that sleep have had it, but for a fifth of a
+ * millisecond at most. */
 void mutex_let_others(struct mutex *m);
 /* Aborts unless the calling thread holds `m`. */
 void mutex_held(const struct mutex *m);
@@ -87,8 +88,8 @@ static inline void lock_cleanup_wr(struct rwlock **l)
     rwlock_wrunlock(*l);
 }
 
-/* Which lock guards a field, by its name in the table of core/state/state.h, where it says how to
- * read that. For who reads the code; clang 14 takes its own attribute for it in C++ alone. */
+/* Names the lock that guards a field, as in the table of core/state/state.h. For readers of the
+ * code only: clang 14 has an attribute for it, but in C++ alone. */
 #define GUARDED_BY(...)
 
 #define LOCK_CAT_(a, b) a##b

@@ -35,7 +35,7 @@ struct job {
     uint64_t id;
     size_t number; /* of the slot */
     enum place place;
-    TAILQ_ENTRY(job) list; /* READY: of its class; FREE: of the free */
+    TAILQ_ENTRY(job) list; /* READY: in ready[class]; FREE: in free */
     TAILQ_ENTRY(job) in_keyed;
 };
 TAILQ_HEAD(job_list, job);
@@ -49,20 +49,20 @@ struct workers {
     struct cond ended; /* a job ended while closed */
     /* guarded by lock: */
     struct job_list ready[WORKERS_CLASSES], free;
-    struct job_list keyed; /* that have a key and have not ended, as they were submitted */
+    struct job_list keyed; /* jobs with a key that have not ended, in the order of submission */
     struct workers_class_stats of[WORKERS_CLASSES];
     uint64_t serial;
     bool closed; /* no new jobs */
     bool stopping;
-    bool fatal;       /* it was called */
-    unsigned users;   /* submitters inside, whom destroy waits for */
-    unsigned telling; /* dropped jobs whose owners are being told */
+    bool fatal;       /* config.fatal was called */
+    unsigned users;   /* threads inside submit(); workers_destroy waits for them */
+    unsigned telling; /* dropped jobs whose `dropped` and group are not called yet */
     struct slots {
         struct job *v;
         size_t count;
-    } * slots; /* numbered on from one to the next */
+    } * slots; /* the numbers of slots run on from one array to the next */
     size_t slots_made, slots_room, slot_count;
-    unsigned threads; /* how many were started; config.threads: how many may work */
+    unsigned threads; /* how many were started; `config` has how many may work */
     pthread_t thread[2 * WORKERS_THREADS_MAX];
 };
 
@@ -72,7 +72,8 @@ const char *const workers_class_names[WORKERS_CLASSES] = {"urgent", "normal", "i
 static _Thread_local const struct workers *working_for;
 static _Thread_local bool works_long;
 
-/* Work that is short must not wait for other work; long work may wait for short work only. */
+/* Whether the calling thread may wait for work of `class` (workers.h says who may wait for whom):
+ * short work waits for no work, long work for short work only, any other thread for all work. */
 static bool may_wait_for(const struct workers *p, enum workers_class class)
 {
     return working_for != p || (works_long && class < WORKERS_LONG);
@@ -102,7 +103,7 @@ void workers_io_idle(bool idle)
     io_idle = idle;
     const int is = (int)syscall(SYS_ioprio_get, IOPRIO_WHO_THREAD, 0);
     if (idle && is >= 0 && is >> IOPRIO_CLASS != IOPRIO_IDLE >> IOPRIO_CLASS)
-        io_before = is >> IOPRIO_CLASS == 0 ? 0 : is; /* of no class: no number either */
+        io_before = is >> IOPRIO_CLASS == 0 ? 0 : is; /* class "none" takes no level */
     (void)syscall(SYS_ioprio_set, IOPRIO_WHO_THREAD, 0, idle ? IOPRIO_IDLE : io_before);
 }
 
@@ -115,6 +116,7 @@ static void make_ready(struct workers *p, struct job *j)
     cond_signal(&p->work);
 }
 
+/* The first job of the list of jobs with this key, or NULL: it is the one that is ready or runs. */
 static struct job *first_of(const struct workers *p, uint64_t key)
 {
     struct job *j;
@@ -125,6 +127,7 @@ static struct job *first_of(const struct workers *p, uint64_t key)
     return j;
 }
 
+/* Queues a job that has its slot: behind an earlier job of its key, or as ready. */
 static void enqueue(struct workers *p, struct job *j)
 {
     bool behind = j->work.key && first_of(p, j->work.key);
@@ -139,6 +142,8 @@ static void enqueue(struct workers *p, struct job *j)
         make_ready(p, j);
 }
 
+/* Frees the slot of a job that ended or was withdrawn. The next job of its key, which was waiting
+ * behind it, becomes ready. Needs p->lock. */
 static void give_back(struct workers *p, struct job *j)
 {
     struct job *next;
@@ -157,7 +162,8 @@ static void give_back(struct workers *p, struct job *j)
         cond_broadcast(&p->ended);
 }
 
-/* Take back one that has not begun; tell_dropped comes next. */
+/* Takes a job that has not begun out of its queue and frees its slot. *ret_w is a copy of its work:
+ * the caller passes it to tell_dropped when it has released p->lock. */
 static void withdraw(struct workers *p, struct job *j, struct workers_work *ret_w)
 {
     struct workers_class_stats *of = &p->of[j->work.class];
@@ -172,6 +178,7 @@ static void withdraw(struct workers *p, struct job *j, struct workers_work *ret_
     give_back(p, j);
 }
 
+/* How many jobs workers_shutdown still waits for: queued, running, or being dropped. */
 static size_t left(const struct workers *p)
 {
     size_t n = p->telling;
@@ -188,8 +195,8 @@ static size_t long_running(const struct workers *p)
     return p->of[WORKERS_LONG].running + p->of[WORKERS_LONG_IDLE].running;
 }
 
-/* Of long work, which leaves config.threads to short work whatever it does: the class that `pick`
- * is to return. */
+/* The class of long work that may begin now, or WORKERS_CLASSES. Long work begins only if
+ * config.threads workers are left for short work, and each class leaves one worker to the other. */
 static unsigned pick_long(const struct workers *p)
 {
     size_t most = p->config.long_threads, of_one = most > 1 ? most - 1 : 1;
@@ -221,6 +228,8 @@ static unsigned pick(const struct workers *p)
     return pick_long(p);
 }
 
+/* Waits until a job may begin, and marks it as running. NULL: the worker is to end. If one more job
+ * may begin, another worker is woken: a signal may have reached a worker that took nothing. */
 static struct job *take(struct workers *p)
 {
     struct job *j;
@@ -243,6 +252,7 @@ static struct job *take(struct workers *p)
     return j;
 }
 
+/* Counts one job of the group as ended; the group keeps the first error. `g` may be NULL. */
 static void group_end(struct workers_group *g, int result)
 {
     if (g == NULL)
@@ -255,7 +265,7 @@ static void group_end(struct workers_group *g, int result)
         cond_broadcast(&g->done);
 }
 
-/* An error that nobody takes. */
+/* Reports an error that no group takes, or -ENOTRECOVERABLE, to config.fatal, once. */
 static void tell_fatal(struct workers *p, const struct workers_work *w, int err)
 {
     {
@@ -268,6 +278,7 @@ static void tell_fatal(struct workers *p, const struct workers_work *w, int err)
         p->config.fatal(p->config.ctx, w->name ? w->name : "a job", err);
 }
 
+/* Runs one job without the lock, reports its result and frees its slot. */
 static void run(struct workers *p, struct job *j)
 {
     const struct workers_work w = j->work;
@@ -289,7 +300,7 @@ static void run(struct workers *p, struct job *j)
         p->of[w.class].failed += err < 0;
         give_back(p, j);
     }
-    /* After the slot: who waited for the group may then submit without waiting for this one. */
+    /* After give_back: a thread that waited for the group then finds the slot of this job free. */
     group_end(w.group, err);
 }
 
@@ -306,6 +317,7 @@ static void *work(void *arg)
 
 /* ---- slots: as many as queues and workers hold together ---- */
 
+/* How many slots suffice: each class may fill its queue while every worker runs a job. */
 static size_t slots_for(const struct workers_config *c)
 {
     return c->queue * WORKERS_CLASSES + c->threads + c->long_threads;
@@ -358,6 +370,7 @@ static void block_signals(sigset_t *ret_old)
     (void)pthread_sigmask(SIG_BLOCK, &set, ret_old);
 }
 
+/* Starts workers until there are `threads`. -EAGAIN: not all could be started. */
 static int start(struct workers *p, size_t threads)
 {
     sigset_t old;
@@ -374,7 +387,8 @@ static int start(struct workers *p, size_t threads)
     return -error;
 }
 
-/* As many as the long work that is there can use. Where one cannot be had it waits for others. */
+/* Starts as many threads as the queued and running long work can use. If a thread cannot be
+ * started, that work waits for the threads that there are. Needs p->lock. */
 static void start_for_long(struct workers *p)
 {
     size_t n = long_running(p) + p->of[WORKERS_LONG].queued + p->of[WORKERS_LONG_IDLE].queued;
@@ -404,7 +418,8 @@ static bool is_right(const struct workers_config *c)
            c->long_threads <= WORKERS_THREADS_MAX && c->queue >= 1 && c->queue <= WORKERS_QUEUE_MAX;
 }
 
-/* To the limits of `to`; of the rest of it nothing counts. Needs p->lock. */
+/* Sets the limits (threads, long_threads, queue) to those of `to`; its other fields are not read.
+ * After an error the old limits hold. Needs p->lock. */
 static int resize(struct workers *p, const struct workers_config *to)
 {
     size_t busy = long_running(p);
@@ -485,6 +500,8 @@ void workers_shutdown(struct workers *p, void (*remaining)(void *ctx, size_t job
     } while (now != 0);
 }
 
+/* Tells the owner of a withdrawn job, and its group, that it will never run (-ECANCELED). Without
+ * p->lock, as `dropped` may call these functions. workers_shutdown waits until it is done. */
 static void tell_dropped(struct workers *p, const struct workers_work *w)
 {
     if (w->dropped)
@@ -495,6 +512,7 @@ static void tell_dropped(struct workers *p, const struct workers_work *w)
     cond_broadcast(&p->ended);
 }
 
+/* Tells the workers to end, and waits until no submitter is inside. */
 static void stop(struct workers *p)
 {
     MUTEX_GUARD(&p->lock);
@@ -535,12 +553,14 @@ static void group_begin(struct workers_group *g, const struct workers *p)
     g->left++;
 }
 
-/* Needs p->lock; gives it up while it waits. */
+/* Waits until the queue of the class has room and a slot is free. Returns 0, -EAGAIN (without
+ * `wait`) or -ESHUTDOWN. Needs p->lock; gives it up while it waits. */
 static int await_room(struct workers *p, struct workers_class_stats *of, bool wait)
 {
     int64_t since = 0;
 
-    /* Where the limits were lowered, queues that were full may still have slots of others. */
+    /* After the limits were lowered, other queues may hold more slots than they would get now:
+     * so this queue can have room while no slot is free. */
     while ((of->queued >= p->config.queue || TAILQ_EMPTY(&p->free)) && !p->closed) {
         if (!wait)
             return -EAGAIN;
@@ -555,6 +575,7 @@ static int await_room(struct workers *p, struct workers_class_stats *of, bool wa
     return p->closed ? -ESHUTDOWN : 0;
 }
 
+/* Gives the job a slot and an id, and queues it. `users` makes workers_destroy wait. */
 static int submit(struct workers *p, const struct workers_work *w, bool wait, uint64_t *ret_id)
 {
     int err;
@@ -578,6 +599,7 @@ static int submit(struct workers *p, const struct workers_work *w, bool wait, ui
     return err;
 }
 
+/* Submits a job and counts it in its group; one that was refused is counted out again. */
 static int submit_of_group(struct workers *p, const struct workers_work *w, bool wait,
                            uint64_t *ret_id)
 {

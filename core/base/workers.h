@@ -5,8 +5,8 @@
  * Short work has three classes: urgent goes first, idle last. With two workers or more one is kept
  * for urgent work, and with three or more another one is kept from idle work. Long work may take
  * hours and may wait, as for a flush. It has two classes, of which `long` goes first, and workers
- * beside those for short work. With two of them or more, each class leaves one to the other. What
- * idle work of both kinds reads and writes has idle I/O priority.
+ * beside those for short work. With two of them or more, each class leaves one to the other. Idle
+ * work of both kinds reads and writes with idle I/O priority.
  *
  * Each class has a queue with a limit: at the limit the submitter waits; nothing is dropped
  * (promise 9). Work begins in the order of its class's queue, and runs side by side, except work
@@ -58,7 +58,7 @@ struct workers;
 struct workers_group {
     struct mutex lock;
     struct cond done;
-    const struct workers *workers; /* of the submits, for the assertion; guarded by lock */
+    const struct workers *workers; /* those of the last submit, to assert; guarded by lock */
     size_t left;                   /* jobs submitted and not ended; guarded by lock */
     int error;                     /* first non-zero result; guarded by lock */
 };
@@ -104,9 +104,9 @@ struct workers_config {
 /* Start the workers. -EINVAL bad numbers, -ENOMEM, -EAGAIN no threads. The caller owns
  * *ret_workers. */
 int workers_open(const struct workers_config *config, struct workers **ret_workers);
-/* Other limits, which count at once: of fewer workers those go on that have begun, and what is
- * queued stays. An error (-EINVAL, -ENOMEM, -EAGAIN) leaves them as they were. Not by two at once,
- * nor with workers_destroy. */
+/* Change the limits; the new ones hold at once. If they are lower, running jobs go on and queued
+ * jobs stay queued. After an error (-EINVAL, -ENOMEM, -EAGAIN) the old limits hold. The caller
+ * makes sure that no other thread calls these two or workers_destroy meanwhile. */
 int workers_set_threads(struct workers *p, unsigned threads, unsigned long_threads);
 int workers_set_queue(struct workers *p, size_t queue);
 /* workers_shutdown, then joins the workers. NULL is fine. */
@@ -115,31 +115,31 @@ void workers_destroy(struct workers *p);
 /* Queue one job of class normal; waits while the queue is full. `g` may be NULL. -ESHUTDOWN: it was
  * not taken, and the group knows nothing of it. */
 int workers_submit(struct workers *p, struct workers_group *g, workers_job_fn *fn, void *arg);
-/* The same for any job. *ret_id (may be NULL) is what workers_cancel takes. Nothing of *w is kept
- * but what it points to. -EINVAL no such class. */
+/* The same for any job. *ret_id (may be NULL) is what workers_cancel takes. *w is copied;
+ * what it points to must live until the job has ended. -EINVAL no such class. */
 int workers_submit_work(struct workers *p, const struct workers_work *w, uint64_t *ret_id);
-/* -EAGAIN instead of waiting. */
+/* Like workers_submit_work, but returns -EAGAIN instead of waiting for room. */
 int workers_try_submit(struct workers *p, const struct workers_work *w, uint64_t *ret_id);
 
-/* 0: it will not run; `dropped` was called and its group has -ECANCELED. -EBUSY: it runs (and goes
- * on: what is to stop within a job is the job's own affair). -ENOENT: it has ended. */
+/* Cancel a job that has not begun. 0: it will not run; `dropped` was called and its group has
+ * -ECANCELED. -EBUSY: it is running, and goes on. -ENOENT: it has ended. */
 int workers_cancel(struct workers *p, uint64_t id);
 
 /* From now on jobs are refused with -ESHUTDOWN, also those whose submitters wait; returns when
- * every job that was taken has ended. `remaining` (may be NULL) is told how many are left, at the
- * beginning unless it is 0, and whenever it has shrunk; by this thread, without locks. */
+ * every job that was taken has ended. The calling thread calls `remaining` (may be NULL), without a
+ * lock, with the number of jobs left: at the beginning unless it is 0, and whenever it shrank. */
 void workers_shutdown(struct workers *p, void (*remaining)(void *ctx, size_t jobs), void *ctx);
 
 struct workers_stats {
     struct workers_class_stats {
-        size_t queued, running, waiting; /* waiting: submitters that wait for room */
-        uint64_t done, failed, dropped;  /* since the start; done has the failed ones, too */
-        int64_t waited_ns;               /* all that submitters ever waited for room */
+        size_t queued, running, waiting; /* jobs; `waiting`: submitters that wait for room */
+        uint64_t done, failed, dropped;  /* jobs since the start; `done` includes `failed` */
+        int64_t waited_ns;               /* sum of the times submitters waited for room */
     } of[WORKERS_CLASSES];
     unsigned threads, long_threads;
 };
 void workers_get_stats(struct workers *p, struct workers_stats *ret);
-/* Is the calling thread one of them? */
+/* Is the calling thread one of these workers? */
 bool workers_here(const struct workers *p);
 
 void workers_group_init(struct workers_group *g);
@@ -147,7 +147,8 @@ void workers_group_init(struct workers_group *g);
 int workers_group_wait(struct workers_group *g);
 
 /* The I/O priority of the calling thread: idle (served when nobody else wants the disk), or as it
- * was. For threads that do idle work and are no workers. A kernel that has none is fine. */
+ * was. For threads that do idle work and are no workers. If the kernel
+ * has no such priority, nothing happens. */
 void workers_io_idle(bool idle);
-/* Did the calling thread ask for idle priority? For who does its work in another thread. */
+/* Did the calling thread ask for idle priority? For code that passes its work to another thread. */
 bool workers_io_is_idle(void);
