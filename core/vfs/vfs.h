@@ -2,21 +2,22 @@
 /*
  * vfs: a store as a filesystem, in POSIX terms and without FUSE.
  *
- * Everything is named by nodeid: namespace number (22 bit) ‖ inode number (42 bit), which is also
- * st_ino. VFS_ROOT is the directory of namespaces; names below it are namespaces and symlinks.
- * A nodeid whose namespace is gone, or whose inode is, answers -ESTALE.
+ * Every node is named by its nodeid: namespace number (22 bit) ‖ inode number (42 bit). The nodeid
+ * is also st_ino. VFS_ROOT is the directory of namespaces; the names in it are namespaces and
+ * symlinks. A call returns -ESTALE for a nodeid whose namespace or inode no longer exists.
  *
- * Calls that return an entry (marked E) count one kernel reference on its namespace, to be given
- * back by vfs_forget; a namespace number is used again only when none is left.
+ * Calls that return an entry (marked E) count one kernel reference on the entry's namespace. The
+ * caller gives the reference back by vfs_forget. A namespace number is reused only when no
+ * reference to it is left.
  *
- * Permissions are the kernel's business (default_permissions). Errors: 0 or -errno as ext4 would
+ * The kernel checks permissions (default_permissions). Errors: 0 or -errno as ext4 would
  * give; damage is -EIO and a report. Threads: all calls from any thread.
  *
- * Changes wait where too much is in memory, and where disk or log are full; closing or cutting a
- * large file may copy some of it; what is on another shard is read from there; what is read by
- * passthrough may have to be verified first, or let go. A thread that must not wait (nowait.h)
- * hears -EWOULDWAIT instead, and nothing was changed. vfs_fallocate is several changes: it is for
- * others.
+ * A change waits while too much is in memory, and while the disk or the log is full. Closing or
+ * truncating a large file may copy a part of it. Bytes on another shard are read from there. A file
+ * that is read by passthrough may have to be verified first, or its passthrough reading may have to
+ * end first. In each of these cases a thread that must not wait (nowait.h) gets -EWOULDWAIT, and
+ * nothing has been changed. vfs_fallocate makes several changes: such a thread must not call it.
  */
 #pragma once
 
@@ -33,14 +34,15 @@ struct state;
 struct vfs_file; /* an open file */
 
 int vfs_lookup(struct state *p, uint64_t parent, const char *name, struct vfs_attr *ret); /* E */
-/* Where a path leads, as command_path cut it; the last symlink is not followed. *ret_node is to be
- * forgotten once. */
+/* The node that a path leads to. `path`, `ns_len` and `rest` are the parts that command_path gives.
+ * A symlink at the end of the path is not followed. The caller forgets *ret_node once. */
 int vfs_lookup_path(struct state *p, const char *path, size_t ns_len, const char *rest,
                     uint64_t *ret_node);
-/* By number alone, as a handle has it that outlived all caches. -ESTALE: it is gone, or has no name
- * any more. E, but for VFS_ROOT. */
+/* Look a node up by its number alone, for a file handle that outlived all caches. -ESTALE: the node
+ * is gone, or has no name any more. E, except for VFS_ROOT. */
 int vfs_lookup_node(struct state *p, uint64_t nodeid, struct vfs_attr *ret);
-/* The directory that directory `nodeid` is in. Likewise. */
+/* The directory that contains the directory `nodeid`. Errors and references as vfs_lookup_node;
+ * -ENOTDIR if `nodeid` is no directory. */
 int vfs_lookup_parent(struct state *p, uint64_t nodeid, struct vfs_attr *ret);
 void vfs_forget(struct state *p, uint64_t nodeid, uint64_t count);
 int vfs_getattr(struct state *p, uint64_t nodeid, struct vfs_attr *ret);
@@ -98,52 +100,54 @@ int vfs_tmpfile(struct state *p, uint64_t parent, uint32_t mode, const struct vf
                 unsigned flags, struct vfs_attr *ret, struct vfs_file **ret_file);
 /* Read the sealed object `id`; no inode. -ENOENT. */
 int vfs_open_object(struct state *p, const struct id *id, struct vfs_file **ret_file);
-/* Is the next read to move atime? Then it must reach us, not a cache. */
+/* Would the next read change atime? Then the read must reach the vfs, not be answered from a
+ * cache. */
 bool vfs_atime_due(const struct vfs_file *f);
 /* Bytes read; 0 at the end. */
 ssize_t vfs_read(struct vfs_file *f, void *buf, size_t len, uint64_t off);
-/* The same past the caller's cache, which keeps nothing of it. */
+/* As vfs_read, for a caller whose cache does not keep these bytes. */
 ssize_t vfs_read_uncached(struct vfs_file *f, void *buf, size_t len, uint64_t off);
 ssize_t vfs_write(struct vfs_file *f, const void *buf, size_t len, uint64_t off);
-/* What is written through `f` goes past the caller's cache of the file, or some of it may. Said
- * right after opening it; never of an object. */
+/* Writes through `f` bypass the caller's cache of the file, or some of them may. The caller calls
+ * this right after it opened the file; never for an object opened by id. */
 void vfs_set_uncached(struct vfs_file *f);
-/* vfs_write through such a file; or through one of which that was not said, and then the cache may
- * have anything. *ret_stale, if it is not NULL: a cache may have what was there
- * before. The caller forgets what it has of a range before it writes to it; but others may have
- * read it, through another open file, before the bytes were changed: so it is once anybody has read
- * the file while it was open so, until all have closed it. The caller forgets the range again, and
- * then says vfs_stale_gone, which may be after the file was released; until then vfs_write_back
- * changes nothing of it. -ENOMEM */
+/* vfs_write past the caller's cache, through a file of which vfs_set_uncached was called. If it was
+ * not called, this call does so, and takes it that the cache may hold any page of the file. At most
+ * 8 MiB are written per call. The caller drops the range from its cache before the call. Another
+ * open file may have read the old bytes into the cache again before they changed; this is possible
+ * once the file was read while it was open in this way, until all have closed it. Then *ret_stale
+ * is a record of the range, else NULL. The caller drops the range from its cache again and then
+ * calls vfs_stale_gone, also after the file was released. Until then vfs_write_back leaves the
+ * bytes of the range as they are. -ENOMEM */
 struct vfs_stale;
 ssize_t vfs_write_uncached(struct vfs_file *f, const void *buf, size_t len, uint64_t off,
                            struct vfs_stale **ret_stale);
 void vfs_stale_gone(struct vfs_stale *stale);
-/* vfs_write of whole pages that the cache has, of which some bytes were changed in a mapping. */
+/* vfs_write of whole pages from the caller's cache, in which a mapping changed some bytes. */
 ssize_t vfs_write_back(struct vfs_file *f, const void *buf, size_t len, uint64_t off);
-/* Share [off, off+len) of `in` with `out` at the same offset, without copying bytes. Returns how
- * many bytes were shared: with very many extents fewer than asked for, and the next call goes on;
- * -EOPNOTSUPP where sharing is not possible (the caller copies). */
+/* Share [off, off+len) of `in` with `out` at the same offset, without copying bytes. Returns the
+ * number of bytes shared. It is less than `len` if the range has very many extents; the next call
+ * continues. -EOPNOTSUPP: sharing is not possible, and the caller copies. */
 ssize_t vfs_share_range(struct vfs_file *in, uint64_t off_in, struct vfs_file *out,
                         uint64_t off_out, size_t len);
-/* fallocate(2): `mode` 0 or FALLOC_FL_KEEP_SIZE (nothing is reserved, but -ENOSPC where the disk
- * would not take it), PUNCH_HOLE | KEEP_SIZE, ZERO_RANGE with or without KEEP_SIZE; any other is
- * -EOPNOTSUPP. Whole pages of 4 KiB become holes, less is written as zeros. -EBADF, -EINVAL,
- * -EFBIG, -EROFS. */
+/* fallocate(2): `mode` 0 or FALLOC_FL_KEEP_SIZE (no space is reserved, but -ENOSPC if the disk
+ * could not take the bytes), PUNCH_HOLE | KEEP_SIZE, ZERO_RANGE with or without KEEP_SIZE; any
+ * other mode is -EOPNOTSUPP. Whole pages of 4 KiB become holes; the rest of the range is written as
+ * zeros. -EBADF, -EINVAL, -EFBIG, -EROFS. */
 int vfs_fallocate(struct vfs_file *f, int mode, uint64_t off, uint64_t len);
 /* lseek(2), SEEK_DATA or SEEK_HOLE: the offset of the next data or hole at or behind `off`. -ENXIO:
  * `off` is not in the file, or no data follows. */
 int64_t vfs_seek(struct vfs_file *f, uint64_t off, bool data);
-/* Only -EWOULDWAIT is an error: then it is open still. */
+/* Close `f` and free it. The only error is -EWOULDWAIT: then `f` is still open. */
 int vfs_release(struct vfs_file *f);
 
-/* Extended attributes. Names with the prefix user., trusted. or security., and the two of POSIX
- * ACLs; others are -EOPNOTSUPP, a prefix alone is -EINVAL, more than 255 bytes or none are -ERANGE.
- * `cap` 0 asks for the length; too small a one is -ERANGE. The mount root and symlinks in it have
- * none.
+/* Extended attributes. Allowed are names with the prefix user., trusted. or security., and the two
+ * names of POSIX ACLs. Any other name is -EOPNOTSUPP, a prefix alone is -EINVAL, a name of more
+ * than 255 bytes or of none is -ERANGE. `cap` 0 asks for the length; a `cap` that is too small is
+ * -ERANGE. The mount root and the symlinks in it have no extended attributes.
  *
  * user.tally.object (32 hex digits; -ENODATA for an empty or unsealable file) and user.tally.refs
- * are answers to who asks by name: never listed, and -EPERM to set or remove like all user.tally.*.
+ * can be read by name. They are never listed, and setting or removing any user.tally.* is -EPERM.
  */
 #define VFS_XATTR_OURS "user.tally."
 ssize_t vfs_getxattr(struct state *p, uint64_t nodeid, const char *name, void *buf, size_t cap);
@@ -152,31 +156,33 @@ ssize_t vfs_listxattr(struct state *p, uint64_t nodeid, char *buf, size_t cap, b
 enum vfs_xattr_flags {
     VFS_XATTR_CREATE = 1 << 0,    /* -EEXIST if it is there */
     VFS_XATTR_REPLACE = 1 << 1,   /* -ENODATA if it is not */
-    VFS_XATTR_KILL_SGID = 1 << 2, /* with an access ACL the set-gid bit goes */
+    VFS_XATTR_KILL_SGID = 1 << 2, /* setting an access ACL clears the set-gid bit */
 };
-/* At most 65,536 bytes (-E2BIG) and as many bytes of names (-ENOSPC). An ACL must be sound
- * (-EINVAL); the access ACL sets the mode and stays only if it says more, a default one needs a
- * directory
- * (-EACCES); both ignore CREATE and REPLACE. */
+/* `value` has at most 65,536 bytes (-E2BIG). All names of an inode together have at most as many
+ * (-ENOSPC). An ACL must be well-formed (-EINVAL). An access ACL sets the mode, and is stored only
+ * if it says more than the mode does. A default ACL needs a directory (-EACCES). Both kinds ignore
+ * CREATE and REPLACE. */
 int vfs_setxattr(struct state *p, uint64_t nodeid, const char *name, const void *value, size_t len,
                  unsigned flags);
-/* -ENODATA; an ACL that is not there is fine. */
+/* -ENODATA: there is no such attribute. Removing an ACL that does not exist succeeds. */
 int vfs_removexattr(struct state *p, uint64_t nodeid, const char *name);
 
 /* ---- passthrough reading (passthrough_table.h) ----
  *
- * A file that nobody may write, and that is one large sealed object, the kernel can read by itself
- * from the object's file. Such an open is passthrough: so are then all others to read it until the
- * last is released, and until nobody maps it any more it is -ETXTBSY to change its bytes or size.
- * That is said only after waiting for 50 ms: a close is told of later. Without VFS_MAY_PASSTHROUGH
- * an inode that is open by passthrough is -ESTALE to readers: the kernel then asks again, by an
- * open. In a namespace with verify=open all bytes are verified first; -EUCLEAN. Reading moves atime
- * when the file is opened: what is read we do not see.
+ * The kernel can read a file by itself, from the object's file, if the file is one large sealed
+ * object and nobody has it open for writing. Such an open is a passthrough open. From then on every
+ * other open for reading is one too, until the last of them is released. Until then, and as long as
+ * the file is mapped, changing its bytes or its size is -ETXTBSY. That error comes only after a
+ * wait of 50 ms, since the kernel reports a close late. Without VFS_MAY_PASSTHROUGH, opening such an
+ * inode for reading is -ESTALE: the kernel then asks again, by an open. In a namespace with
+ * verify=open all bytes are verified first; -EUCLEAN. A passthrough open moves atime when the file
+ * is opened, because the vfs does not see the reads.
  */
 bool vfs_is_passthrough(const struct vfs_file *f);
-/* The object's file; borrowed, good until the release. Only of a passthrough one. */
+/* The descriptor of the object's file. It is borrowed and valid until the release. Only for a
+ * passthrough open. */
 int vfs_passthrough_fd(const struct vfs_file *f);
-/* It is read through us after all, as an open that is not passthrough. */
+/* Turn `f` into an open that is not passthrough: its reads come to vfs_read. */
 void vfs_not_passthrough(struct vfs_file *f);
 
 int vfs_statfs(struct state *p, struct disk_space *ret);

@@ -6,7 +6,8 @@
 #include "names.h"
 #include "state.h"
 
-/* `entries` entries more or less, `subdirs` directories among them; stamps and stores it. */
+/* Add `entries` (may be negative) to the directory's number of entries and `subdirs` to its link
+ * count, set mtime and ctime, and store the inode. */
 int dir_touch(struct state *p, struct tree *t, uint64_t ino, struct inode *dir, int entries,
               int subdirs);
 int dirent_put(struct state *p, struct tree *t, struct key k, uint64_t ino, uint32_t mode,

@@ -57,11 +57,12 @@ int grain_set(const struct items *it, const struct inode *was, struct inode *in,
     err = e ? tree_put(it->tree, k, buf, sizeof buf) : tree_del(it->tree, k);
     if (err < 0)
         (void)inode_store(it->tree, it->ino,
-                          was); /* its page is our own by now: it takes no room */
+                          was); /* this cannot fail: the item's page belongs to this tree alone by
+                                 * now */
     return err;
 }
 
-/* The grain becomes a hole. */
+/* Make the grain a hole, and remove its patches. */
 static int grain_clear(const struct items *it, struct inode *in, const struct grain *g)
 {
     static const struct extent hole = {0};
@@ -73,7 +74,8 @@ static int grain_clear(const struct items *it, struct inode *in, const struct gr
 
 /* ---- looking for extents ---- */
 
-/* The extent the cursor stands at, after `err` of having moved it. -ENOENT: no more of `ino`. */
+/* The extent at the cursor. `err` is the result of having moved the cursor. -ENOENT: `ino` has no
+ * more extents. */
 static int cursor_extent(const struct tree_cursor *c, int err, uint64_t ino, struct grain *ret)
 {
     struct key k;
@@ -103,7 +105,8 @@ int extent_next(const struct items *it, const struct inode *in, uint64_t off, st
     return err;
 }
 
-/* Is what is sought for before the extent at `next`, where the base shows through? */
+/* Is the next data (or hole) between *pos and the extent at `next`, where the base shows through?
+ * Moves *pos to it. */
 static bool seek_in_base(const struct inode *in, uint64_t next, bool data, uint64_t *pos)
 {
     if (data)
@@ -115,7 +118,7 @@ static bool seek_in_base(const struct inode *in, uint64_t next, bool data, uint6
     return true;
 }
 
-/* Is it in the grain, at or behind *pos? */
+/* Is the next data (or hole) in the grain, at or behind *pos? Moves *pos to it. */
 static bool seek_in_grain(const struct grain *g, bool data, uint64_t *pos)
 {
     uint64_t end = g->at + g->bytes;
@@ -127,6 +130,8 @@ static bool seek_in_grain(const struct grain *g, bool data, uint64_t *pos)
     return *pos < g->at + EXTENT_GRAIN;
 }
 
+/* Walk base and extents from *pos on until data (or a hole) is found. -EAGAIN after SEEK_AT_ONCE
+ * extents. */
 static int seek_extents(const struct items *it, const struct inode *in, struct tree_cursor *c,
                         bool data, uint64_t *pos)
 {
@@ -167,7 +172,7 @@ int extents_seek(const struct items *it, const struct inode *in, uint64_t off, b
 
 /* ---- making holes ---- */
 
-/* Bytes of the base at `from` and behind that extents hide. */
+/* Number of bytes of the base, at `from` and behind, that extents hide. */
 static int hidden_bytes(const struct items *it, const struct inode *in, uint64_t from,
                         uint64_t *ret)
 {
@@ -229,7 +234,7 @@ int base_trim(const struct items *it, struct inode *in, unsigned most)
     return err;
 }
 
-/* Nothing of the base is left at `from` and behind; no map has pages there. */
+/* Cut the base at `from`. No map of holes has pages there. */
 static int base_cut(const struct items *it, struct inode *in, uint64_t from, unsigned budget)
 {
     uint64_t hidden;
@@ -245,7 +250,7 @@ static int base_cut(const struct items *it, struct inode *in, uint64_t from, uns
     return err;
 }
 
-/* The grain has an extent, which ends at `start`. */
+/* Make the extent of the grain end at `start`, and remove the holes and patches behind. */
 static int punch_end(const struct items *it, struct inode *in, const struct grain *g, uint64_t start)
 {
     struct extent e = {g->e.object, (uint32_t)(start - g->at)};
@@ -259,8 +264,8 @@ static int punch_end(const struct items *it, struct inode *in, const struct grai
     return err < 0 ? err : patches_punch(it, in, start, end, false);
 }
 
-/* The part of a grain that is in [start, stop): what is stored of it ends there, or is nothing any more,
- * together with the holes beside it; else there are to be zeros. */
+/* Make [start, stop) of a grain a hole. If no stored bytes follow (holes count as none), the grain
+ * ends there, or becomes a hole as a whole. Else -EAGAIN: the caller writes zeros to u->zero. */
 static int punch_part(const struct items *it, struct inode *in, const struct grain *g,
                       struct punch *u, uint64_t start, uint64_t stop)
 {
@@ -285,7 +290,7 @@ static int punch_part(const struct items *it, struct inode *in, const struct gra
     return -EAGAIN;
 }
 
-/* The next grain in which there is something to do. -ENOENT: there is none. */
+/* The next grain that has bytes or an extent. -ENOENT: there is none. */
 static int punch_find(const struct items *it, const struct inode *in, struct punch *u,
                       struct grain *ret)
 {
@@ -299,6 +304,8 @@ static int punch_find(const struct items *it, const struct inode *in, struct pun
     return grain_load(it, in, u->pos, ret);
 }
 
+/* One grain of a punch. An extent that is a hole goes if the base has no bytes left there for it to
+ * hide. */
 static int punch_grain(const struct items *it, struct inode *in, struct punch *u)
 {
     uint64_t start, stop;
@@ -310,7 +317,7 @@ static int punch_grain(const struct items *it, struct inode *in, struct punch *u
     if (g.at >= u->end)
         return -ENOENT;
     u->pos = g.at + EXTENT_GRAIN;
-    if (g.own && !g.e.object) /* it hides what is gone? */
+    if (g.own && !g.e.object) /* a hole extent is needed only where the base has bytes */
         return base_bytes(in, g.at) ? 0 : grain_clear(it, in, &g);
     if (u->pos <= u->from)
         return 0;
@@ -319,7 +326,7 @@ static int punch_grain(const struct items *it, struct inode *in, struct punch *u
     return punch_part(it, in, &g, u, start, stop);
 }
 
-/* Has anything between patches or holes? 0; -ENOENT. */
+/* 0 if there are patches or holes in [from, end), -ENOENT if there are none. */
 static int any_upon(const struct items *it, const struct inode *in, uint64_t from, uint64_t end)
 {
     struct patch patch;
@@ -332,7 +339,7 @@ static int any_upon(const struct items *it, const struct inode *in, uint64_t fro
     return err == 0 && hole >= end ? -ENOENT : err;
 }
 
-/* *from goes to the beginning of the holes before it, where the base is seen. */
+/* Move *from to the beginning of the holes before it, if the base is seen there. */
 static int before_holes(const struct items *it, const struct inode *in, uint64_t *from)
 {
     uint64_t end = *from;
@@ -347,7 +354,8 @@ static int before_holes(const struct items *it, const struct inode *in, uint64_t
     return err == -ENOENT ? 0 : err;
 }
 
-/* The base ends at u->from. -EAGAIN: not yet, for there are many grains with patches or holes. */
+/* Make the base end at u->from. -EAGAIN: not done yet, since many grains have patches or holes; the
+ * base ends a part nearer now. */
 static int punch_base(const struct items *it, struct inode *in, struct punch *u, unsigned budget)
 {
     uint64_t from = u->from, was = in->valid, most = (uint64_t)budget * EXTENT_GRAIN;
@@ -376,7 +384,8 @@ int extents_punch(const struct items *it, struct inode *in, struct punch *u, uns
     int err = 0;
 
     u->zero_len = 0;
-    /* The base first, and stored so: else it would show where an extent goes that hides it. */
+    /* The base is cut and stored first: otherwise its bytes would show when an extent that hides
+     * them is removed. */
     if (u->from < in->valid && in->valid <= u->end)
         err = punch_base(it, in, u, budget);
     while (err == 0 && budget--)
@@ -434,6 +443,8 @@ int extent_after(const struct items *it, const struct inode *in, uint64_t off, u
     return err == -ENOENT ? 0 : err;
 }
 
+/* If removing the items fails halfway, the inode's `stored` is corrected by the extents that are
+ * left. */
 int extents_cut(struct state *p, const struct items *it, struct inode *in, uint64_t from)
 {
     uint64_t bytes, left = 0;

@@ -26,7 +26,8 @@ struct piece {
     uint64_t at;     /* offset in the object */
 };
 
-/* The pieces one behind the other; then the patches, each upon them at `to`. */
+/* What a range of a file consists of. The pieces lie one behind the other, without gaps. Each patch
+ * replaces bytes of them, from the offset `to` on. */
 struct map {
     struct piece piece[PIECES_MAX];
     size_t count;
@@ -35,6 +36,7 @@ struct map {
     size_t patches;
 };
 
+/* Append a piece, or extend the last one if it continues there. */
 static void map_add(struct map *m, uint64_t object, uint64_t at, uint64_t len)
 {
     struct piece *last = m->count ? &m->piece[m->count - 1] : NULL;
@@ -47,7 +49,8 @@ static void map_add(struct map *m, uint64_t object, uint64_t at, uint64_t len)
         m->piece[m->count++] = (struct piece){len, object, at};
 }
 
-/* `len` bytes from `pos`, of which the first `valid - start` of the object at `start` exist. */
+/* Append `len` bytes of the file from `pos` on. The object begins at `start` in the file and has
+ * `valid` bytes; behind them are zeros. */
 static void map_part(struct map *m, uint64_t object, uint64_t start, uint64_t valid, uint64_t pos,
                      uint64_t len)
 {
@@ -59,6 +62,7 @@ static void map_part(struct map *m, uint64_t object, uint64_t start, uint64_t va
     map_add(m, 0, 0, len - have);
 }
 
+/* Append the part of a patch that lies in [off, end). */
 static int map_patch(struct map *m, const struct patch *u, uint64_t off, uint64_t end)
 {
     uint64_t from = u->at > off ? u->at : off, to = u->at + u->e.valid;
@@ -89,6 +93,7 @@ static int map_patches(const struct items *it, const struct inode *in, uint64_t 
     return err == -ENOENT ? 0 : err;
 }
 
+/* Map a range of the file to pieces and patches. Needs the namespace's lock. */
 static int map_range(const struct items *it, const struct inode *in, uint64_t off, uint64_t len,
                      struct map *m)
 {
@@ -101,7 +106,8 @@ static int map_range(const struct items *it, const struct inode *in, uint64_t of
         return 0;
     }
     err = map_patches(it, in, off, end, m);
-    if (err < 0 || (m->patches == 1 && m->patch[0].len == len)) /* what is below is not looked at */
+    if (err < 0 || (m->patches == 1 && m->patch[0].len == len)) /* one patch covers all of the
+                                                                 * range */
         return err;
     while (pos < end) {
         struct grain g;
@@ -175,7 +181,7 @@ static int read_map(struct state *p, const struct map *m, uint8_t *buf, struct r
     return err;
 }
 
-/* One try: 0 and *ret_len bytes, clipped at the end of the file. */
+/* One attempt to read: 0 and *ret_len bytes, clipped at the end of the file. */
 static int read_step(struct state *p, struct vnode *v, uint8_t *buf, size_t len, uint64_t off,
                      size_t *ret_len, struct reader *r)
 {
@@ -196,7 +202,8 @@ static int read_step(struct state *p, struct vnode *v, uint8_t *buf, size_t len,
     return err < 0 || *ret_len == 0 ? err : read_map(p, &m, buf, r);
 }
 
-/* What was named a moment ago may have another number by now: then a second try finds that. */
+/* Read a step, and try again if an object was not found: sealing may have given the bytes another
+ * number, which a second mapping finds. */
 static int read_again(struct state *p, struct vnode *v, uint8_t *buf, size_t len, uint64_t off,
                       size_t *ret_len, struct reader *r)
 {
@@ -228,11 +235,12 @@ ssize_t file_read(struct state *p, struct vnode *v, void *buf, size_t len, uint6
     return (ssize_t)done;
 }
 
-/* `cached`: the caller's cache keeps it. */
+/* Read once. `cached`: the caller's cache keeps the bytes, which a later vfs_write_uncached has to
+ * know (read_beside). */
 static ssize_t read_once(struct vfs_file *f, void *buf, size_t len, uint64_t off, bool cached,
                          struct reader *r)
 {
-    if (!f->v) { /* it is held */
+    if (!f->v) { /* the object is held, so it cannot be deleted */
         ssize_t n = content_read(f->p, f->object, buf, len, off, r);
         return n == -ENOENT ? met_lost(f->p, f->object) : n;
     }
@@ -242,6 +250,7 @@ static ssize_t read_once(struct vfs_file *f, void *buf, size_t len, uint64_t off
     return file_read(f->p, f->v, buf, len, off, r);
 }
 
+/* Read, and read again if an unreachable shard answers after a wait. */
 static ssize_t read_all(struct vfs_file *f, void *buf, size_t len, uint64_t off, bool cached)
 {
     struct reader r = {.remote = NULL};
@@ -276,7 +285,8 @@ static void tell_kept(int err)
            strerror(-err));
 }
 
-/* The last close of an unlinked inode: its items go, and with them what they name. */
+/* The last close of an unlinked inode: delete its items, which releases the objects that they
+ * name. */
 static void delete_orphan(struct txn *t, struct vnode *v)
 {
     struct state *p = t->p;
@@ -299,7 +309,7 @@ static bool is_unlinked(const struct vnode *v)
     return v->orphan != 0;
 }
 
-/* Is it the last to be closed? */
+/* Close `f`. True if it was the last open of the file. */
 static bool let_go(struct vfs_file *f)
 {
     bool last;
@@ -311,7 +321,8 @@ static bool let_go(struct vfs_file *f)
     return last;
 }
 
-/* If it has a name; nobody can unlink it in between. */
+/* Close a file that has a name. The namespace's lock keeps anybody from unlinking it meanwhile.
+ * False: it has no name, and nothing was done. */
 static bool close_named(struct vfs_file *f)
 {
     READ_GUARD(&f->v->ns->lock);
@@ -322,7 +333,8 @@ static bool close_named(struct vfs_file *f)
     return true;
 }
 
-/* The change that deletes it begins before. */
+/* Close an unlinked file, and delete it if this was the last open. The change that deletes it
+ * begins before the close, so that -EWOULDWAIT leaves the file open. */
 static int close_unlinked(struct vfs_file *f)
 {
     TXN(t);
@@ -351,8 +363,9 @@ static int close_file(struct vfs_file *f)
     return err;
 }
 
-/* Of an open that failed, through which nothing was written. Only where the file was unlinked in
- * that moment it waits for room, if it must, in a thread that should not, too. */
+/* Close a file that could not be opened completely, and through which nothing was written. If the
+ * file was unlinked in that moment the close may wait for room, even in a thread that must not
+ * wait. */
 static void close_failed(struct vfs_file *f)
 {
     bool before = thread_set_may_wait(true);
@@ -363,7 +376,7 @@ static void close_failed(struct vfs_file *f)
 
 /* ---- opening ---- */
 
-/* *ret has no object where it is not known. */
+/* May the inode be opened? *ret is the inode; it is all zeros for an orphan. */
 static int check_open(struct vnode *v, unsigned flags, struct inode *ret)
 {
     struct inode in;
@@ -382,6 +395,8 @@ static int check_open(struct vnode *v, unsigned flags, struct inode *ret)
     return flags & (VFS_WRITE | VFS_TRUNC) && v->ns->frozen ? -EROFS : 0;
 }
 
+/* Count one open of the file, if it is allowed. -EAGAIN: passthrough_file_prepare has to run
+ * first. */
 static int count_open(struct state *p, struct vnode *v, unsigned flags,
                       struct passthrough_candidate *c, struct inode *in,
                       struct passthrough_file **ret_passthrough)
@@ -393,6 +408,8 @@ static int count_open(struct state *p, struct vnode *v, unsigned flags,
     return err < 0 ? err : passthrough_file_count_open(p, v, in, flags, c, ret_passthrough);
 }
 
+/* Count an open. Prepares passthrough reading without locks and tries again; while a passthrough
+ * reader prevents writing it retries for PASSTHROUGH_TRIES pauses. */
 static int open_vnode(struct state *p, struct vnode *v, unsigned flags, struct inode *in,
                       struct passthrough_file **ret_passthrough)
 {
@@ -567,7 +584,8 @@ void vfs_not_passthrough(struct vfs_file *f)
 
 #define SHARE_AT_ONCE 16384 /* extents, under one hold of the locks */
 
-/* May [off, off+n) of `s` become that of `d` by naming the same object? */
+/* Can `d` get the bytes from `off` on of `s` by naming the same object? Both files have neither
+ * extents nor holes. */
 static bool can_share(struct state *p, const struct inode *s, const struct inode *d, uint64_t off)
 {
     if (!s->object || d->flags & (INODE_EXTENTS | INODE_HOLES))
@@ -579,7 +597,8 @@ static bool can_share(struct state *p, const struct inode *s, const struct inode
            refs_resolve(p->refs, d->object) == refs_resolve(p->refs, s->object);
 }
 
-/* The same of a source with extents or holes: from its start, or where an earlier call ended. */
+/* As can_share, for a source with extents or holes: from its start, or from where an earlier call
+ * ended. */
 static bool can_share_extents(struct state *p, const struct inode *s, const struct inode *d,
                               uint64_t off)
 {
@@ -590,8 +609,8 @@ static bool can_share_extents(struct state *p, const struct inode *s, const stru
     return d->valid == 0 || refs_resolve(p->refs, d->object) == refs_resolve(p->refs, s->object);
 }
 
-/* Where one call that begins at `off` ends: before an extent too many, and before a part of a
- * grain, unless the file ends there. Up to `end` at most. */
+/* Reduce *end to where one call that begins at `off` ends: after SHARE_AT_ONCE extents, and at the
+ * start of a grain unless the file ends there. */
 static int share_end(const struct items *src, const struct inode *s, uint64_t off, uint64_t *end)
 {
     uint64_t stop;
@@ -612,7 +631,8 @@ static int copy_items(struct state *p, struct items *src, struct items *dst, enu
     return items_copy(p, src->tree, r, dst->tree, dst->ino);
 }
 
-/* Or they would show when the flag comes, or the file grows. */
+/* Remove the items behind `off` after a failed share: they would show as soon as the file has the
+ * flag, or grows. */
 static void cut_shared(struct state *p, const struct items *dst, uint64_t off)
 {
     (void)items_cut(p, dst->tree, range_of_items(dst->ino, ITEM_EXTENT, off));
@@ -620,7 +640,8 @@ static void cut_shared(struct state *p, const struct items *dst, uint64_t off)
     (void)items_cut(p, dst->tree, range_of_items(dst->ino, ITEM_HOLES, off));
 }
 
-/* Base, extents, patches and holes from `off` up to `end`: then `d` shows there what `s` does. */
+/* Give `d` the base, extents, patches and holes of `s` from `off` up to `end`, so that both show
+ * the same bytes there. */
 static int share_extents(struct state *p, struct items *src, const struct inode *s,
                          struct items *dst, struct inode *d, uint64_t off, uint64_t end)
 {
@@ -648,6 +669,7 @@ static int share_extents(struct state *p, struct items *src, const struct inode 
     return 0;
 }
 
+/* Share a range of two files whose trees are locked. Returns the number of bytes; -EOPNOTSUPP. */
 static ssize_t share(struct state *p, struct items *src, struct items *dst, uint64_t off,
                      size_t len)
 {
@@ -687,7 +709,8 @@ static ssize_t share(struct state *p, struct items *src, struct items *dst, uint
     return err < 0 ? err : (ssize_t)(end - off);
 }
 
-/* Both files' namespaces locked for writing, the lower number first, each once. Orphans copy. */
+/* Lock both files' namespaces for writing, the lower number first, each once, and share. Orphans
+ * cannot be shared: the caller copies. */
 static ssize_t share_locked(struct txn *t, struct vnode *in, struct vnode *out, uint64_t off,
                             size_t len)
 {
@@ -734,7 +757,7 @@ ssize_t vfs_share_range(struct vfs_file *in, uint64_t off_in, struct vfs_file *o
     if (!in_first)
         rwlock_rdlock(&in->v->io);
     n = vnode_changeable(out->v);
-    out->v->version++; /* who copies the file in pieces looks again */
+    out->v->version++; /* file_consolidate, which copies the file in pieces, notices the change */
     if (n == 0)
         n = share_locked(&t, in->v, out->v, off_in, len);
     rwlock_wrunlock(&out->v->io);

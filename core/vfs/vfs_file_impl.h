@@ -8,7 +8,8 @@
 /* Bytes of a file; needs v->io (either side). Short only at its end. */
 ssize_t file_read(struct state *p, struct vnode *v, void *buf, size_t len, uint64_t off,
                   struct reader *r);
-/* Are some of these bytes (of the first MiB of them) on another shard? Holding nothing. */
+/* Is a part of these bytes on another shard? Looks at the first MiB of the range only. The caller
+ * holds no lock. */
 bool file_is_unreachable(struct state *p, struct vnode *v, uint64_t off, size_t len);
 /* Write part of a step: *ret_len bytes, at least one. Needs the freeze lock (read) and v->io
  * (write), not the namespace's lock. */
@@ -17,23 +18,27 @@ int file_write_step(struct txn *t, struct vnode *v, const uint8_t *buf, size_t l
 /* The same with zeros that are no data: the pages that it covers are a hole. */
 int file_write_hole(struct txn *t, struct vnode *v, const uint8_t *zeros, size_t len, uint64_t off,
                     size_t *ret_len);
-/* Is there a change to be made through `f` just now? The errno of it, after waiting for room. */
+/* May the file be changed through `f` now? Waits until there is memory for the change. 0, -EBADF,
+ * -EROFS, or why the wait failed. */
 int file_writable(struct vfs_file *f);
-/* A file mostly changed, or in too many pieces, becomes one content again (DESIGN 4.5), and what
- * its base cannot show any more is let go. After a change that no other is to follow soon; a
- * failure leaves it as it is, and so does a thread that must not wait. Holding nothing
- * (vfs_whole.c). */
+/* A file of which most bytes were changed, or that has too many pieces, becomes one content again
+ * (DESIGN 4.5), and the part of its base that extents hide is released. Called after a change that
+ * no other change is expected to follow soon. If it fails the file stays as it is; the same if the
+ * thread must not wait. The caller holds no lock (vfs_whole.c). */
 void file_consolidate(struct state *p, struct vnode *v);
-/* Must this thread leave it to another, since it must not wait (nowait.h), and there may be bytes
- * to be moved: has it extents, or is it a large sealed object? Before the change. */
+/* Must the thread leave file_consolidate to another thread? Yes if it must not wait (nowait.h) and
+ * bytes may have to be moved: the file has extents, or is a large sealed object. Asked before the
+ * change. */
 bool file_is_work(struct state *p, struct vnode *v);
-/* Bytes past what the item calls valid are not the file's: cut before they would show. */
+/* Cut the bytes of `c` past `valid`, which is where the item that names `c` says that the file's
+ * bytes end. Done before a change that would make them visible. */
 int content_cut_stale(struct txn *t, struct content *c, uint64_t valid);
-/* If the bytes are this file's own, unsealed and not yet part of a commit, they are cut at once, so
- * that nothing longer is sealed without need: the item's `valid` is what counts. */
+/* If the file's content belongs to this file alone, is unsealed and not yet part of a commit, cut
+ * it at `valid` now, so that no bytes are sealed without need. If it cannot be cut nothing is lost:
+ * the item's `valid` decides which bytes are the file's. */
 int file_cut_content(struct items *it, const struct inode *in);
 
-/* Bytes that a write logs beside its own: what the grains at its ends had. */
+/* Bytes that a write logs besides its own: the old bytes of the grains at its two ends. */
 #define WRITE_ROOM (2 * (size_t)EXTENT_GRAIN)
 #define PUNCH_AT_ONCE 512 /* grains in one step of making holes */
 #define PUNCH_STEPS 4     /* in one turn; two edges and what is between need three */
@@ -70,40 +75,44 @@ int grain_set(const struct items *it, const struct inode *was, struct inode *in,
               const struct grain *g, const struct extent *e);
 /* The first extent in or behind the grain that holds `off`. -ENOENT. */
 int extent_next(const struct items *it, const struct inode *in, uint64_t off, struct grain *ret);
-/* Where data, or a hole, is next, at or behind `off`; the hole behind all data has no end. -ENXIO:
- * no data. -EAGAIN: not known yet, go on at *ret (so that no lock is held for long). */
+/* The offset of the next data, or of the next hole, at or behind `off`. The hole behind all data
+ * has no end. -ENXIO: no data follows. -EAGAIN: not found yet, the caller continues at *ret (so
+ * that no lock is held for long). */
 int extents_seek(const struct items *it, const struct inode *in, uint64_t off, bool data,
                  uint64_t *ret);
 /* Bytes of the base that no extent hides. */
 int base_seen(const struct items *it, const struct inode *in, uint64_t *ret);
 /* The first grain in or behind the one that holds `off` where the base is seen. -ENOENT. */
 int base_next(const struct items *it, const struct inode *in, uint64_t off, struct grain *ret);
-/* What of the base extents hide up to its end, at most so many grains, is its no more. In `in`
- * only: the caller stores it, and then a hole behind `valid` is of no use. */
+/* Shorten the base by the grains at its end that extents hide, at most `most` of them. Changes `in`
+ * only: the caller stores it. After that a hole extent behind `valid` is of no use. */
 int base_trim(const struct items *it, struct inode *in, unsigned most);
 
 /* Making [from, end) a hole, in turns. */
 struct punch {
     uint64_t from, end;
-    bool all;                /* it has no end; before it holes_cut, and patches_cut after it */
-    uint64_t pos;            /* `from` at first; done up to here */
-    uint64_t zero, zero_len; /* before the next turn zeros are to be written there: the edge of a
-                                grain that stays */
+    bool all;                /* the range has no end; the caller calls holes_cut before and
+                              * patches_cut after */
+    uint64_t pos;            /* the range is done up to here; begins as `from` */
+    uint64_t zero, zero_len; /* the caller writes zeros there before the next turn: the edge of a
+                              * grain that stays */
 };
 /* One turn: at most `budget` grains. -EAGAIN: there is more. `in` is changed, and stored where the
  * file has extents; where it has none the caller must. An `end` behind all data needs no zeros. */
 int extents_punch(const struct items *it, struct inode *in, struct punch *u, unsigned budget);
-/* After extents or patches have gone: none left, no need to look for any. Does not store `in`. */
+/* After extents or patches were removed: clear the inode's flags of extents and patches if it has
+ * none left, so that nobody looks for any. Does not store `in`. */
 int extents_settle(const struct items *it, struct inode *in);
-/* By how much more (or, wrapping around, less) is stored in the grains at `from` up to `end`
- * because of their extents. */
+/* How many more bytes (modulo 2^64: it may be fewer) are stored in the grains from `from` up to
+ * `end` because of their extents. */
 int bytes_of_extents(const struct items *it, const struct inode *in, uint64_t from, uint64_t end,
                      uint64_t *ret);
-/* Where the extent is that has `count` others between it and `off`; UINT64_MAX: nowhere. */
+/* The offset of the extent behind `off` that has `count` extents between it and `off`. UINT64_MAX:
+ * there is none. */
 int extent_after(const struct items *it, const struct inode *in, uint64_t off, unsigned count,
                  uint64_t *ret);
-/* All extents of the grain at `from` and behind go, however many there are; the base has nothing
- * there. Stores `in`. */
+/* Remove all extents of the grain at `from` and behind, however many there are. The base must have
+ * no bytes there. Stores `in`. */
 int extents_cut(struct state *p, const struct items *it, struct inode *in, uint64_t from);
 
 /* ---- patches (vfs_patches.c); as above ----
@@ -135,32 +144,35 @@ int patch_set(const struct items *it, const struct inode *was, struct inode *in,
  * base. */
 int patches_punch(const struct items *it, const struct inode *in, uint64_t from, uint64_t end,
                   bool base);
-/* The same of all behind `from`, however many there are. */
+/* As patches_punch, for all bytes behind `from`, however many patches there are. */
 int patches_cut(struct state *p, const struct items *it, const struct inode *in, uint64_t from);
 
 /* ---- maps of holes (vfs_holes.c); as above ----
  *
- * Which pages of a grain are holes, of those that are stored whole: their bytes are zeros, and
- * count neither as data nor as stored. Whoever changes such bytes, or makes a grain end before
- * them, takes the map away before that. */
+ * A map says which pages of a grain are holes, among the pages that are stored as a whole. The
+ * bytes of such a page are zeros, and count neither as data nor as stored. Code that changes these bytes,
+ * or makes a grain end before them, removes them from the map first. */
 
-/* Of the grain at `at`; 0: there is none. */
+/* The map of the grain at `at`; 0 if it has none. */
 int holes_load(const struct items *it, const struct inode *in, uint64_t at, uint32_t *ret);
-/* These pages are data, or are going to be neither. Stores `in` where it changes. */
+/* Take these pages out of the maps: they become data, or are about to be removed. Stores `in` if a
+ * map changes. */
 int holes_fill(const struct items *it, struct inode *in, struct pages_of u);
-/* The whole pages in [from, end) are holes: there are zeros, and they are stored. Stores `in`. */
+/* Put the whole pages in [from, end) into the maps. Zeros are stored there. Stores `in`. */
 int holes_dig(const struct items *it, struct inode *in, uint64_t from, uint64_t end);
-/* No map is left? Then there is no need to look for any. Does not store `in`. */
+/* Clear the inode's flag of holes if no map is left. Does not store `in`. */
 int holes_settle(const struct items *it, struct inode *in);
-/* All of them in the pages behind `from`, however many there are. Stores `in`. */
+/* Remove all holes in the pages behind `from` from the maps, however many there are. Stores
+ * `in`. */
 int holes_cut(struct state *p, const struct items *it, struct inode *in, uint64_t from);
-/* [*from, *end) and the holes that touch it, within the grain at `at` that has this map. */
+/* Widen [*from, *end) by the holes that touch it, within the grain at `at`, whose map is `map`. */
 void holes_widen(uint64_t at, uint32_t map, uint64_t *from, uint64_t *end);
-/* Has the map all of these pages of its grain? */
+/* Are all of these pages of the grain in its map? */
 bool holes_cover(uint64_t at, uint32_t map, struct pages_of u);
-/* The first page that a map has, at or behind `off`. -ENOENT. */
+/* The first page at or behind `off` that is in a map. -ENOENT. */
 int holes_next(const struct items *it, const struct inode *in, uint64_t off, uint64_t *ret);
-/* Is *off in a hole? -EAGAIN: yes, and *off is behind it, or behind the part of it in its grain. */
+/* -EAGAIN if *off is in a hole of a map; then *off moves behind the hole, or behind the part of it
+ * that is in the same grain. 0 if it is in none. */
 int holes_pass(const struct items *it, const struct inode *in, uint64_t *off);
 /* Bytes of the holes of the grains from `from` up to `end`. */
 int holes_bytes(const struct items *it, const struct inode *in, uint64_t from, uint64_t end,

@@ -17,9 +17,11 @@ struct vfs_file {
     uint64_t object; /* held; of an object opened by id */
 };
 
-/* An inode, also one that is an orphan or a symlink at the root, and what stat says of it. */
+/* Load an inode, and fill the attributes that stat returns. The inode may be an orphan, or a
+ * symlink at the root. */
 int inode_get(struct state *p, uint64_t nodeid, struct inode *ret, struct vfs_attr *attr);
-/* The entry of the one object that a whole file is, sealed; -ENODATA otherwise. */
+/* The refcount table's entry of a file that is one sealed object as a whole. -ENODATA: the file is
+ * not. */
 int sealed_object(struct state *p, uint64_t nodeid, struct entry *ret);
 /* Fill the attributes of inode `ino` in `ns`. */
 void attr_fill(const struct ns *ns, uint64_t ino, const struct inode *in, struct vfs_attr *ret);
@@ -32,14 +34,16 @@ static inline void vfs_remember(struct ns *ns)
     atomic_fetch_add(&ns->nlookup, 1);
 }
 
-/* Begin a change in the namespace of `nodeid`: throttle, room in the log, freeze_lock (read),
- * namespace found; its lock is the caller's business. */
+/* Begin a change in the namespace of `nodeid`: wait for memory, reserve room in the log, take the
+ * freeze lock (read), find the namespace. The caller takes the namespace's lock. */
 int change_begin(struct state *p, uint64_t nodeid, struct txn *ret);
-/* The same for what gives space back: it goes on where a full disk lets nothing be flushed. */
+/* As change_begin, for a change that frees space: it proceeds although a full disk prevents a
+ * flush. */
 int change_begin_removal(struct state *p, uint64_t nodeid, struct txn *ret);
 
-/* May the inode be changed, as far as its namespace goes? What is unlinked belongs to none. Asked
- * with the freeze lock held the answer stays true until it is let go. */
+/* Does the inode's namespace allow a change? An unlinked inode belongs to no namespace, so it may
+ * always be changed. If the caller holds the freeze lock the answer stays true until it releases
+ * the lock. */
 static inline int vnode_changeable(const struct vnode *v)
 {
     return v->ns->frozen && !v->orphan ? -EROFS : 0;
@@ -52,7 +56,8 @@ static inline bool node_is_root(uint64_t nodeid)
 
 /* ---- access times (vfs_atime.c) ---- */
 
-/* The inode was read. Where nothing may be changed just now, nothing is. Holding nothing. */
+/* Move the inode's atime, because it was read. Does nothing while changes are not possible. The
+ * caller holds no lock. */
 void atime_touch(struct state *p, struct vnode *v);
 void atime_touch_node(struct state *p, uint64_t nodeid);
 
@@ -69,12 +74,13 @@ int make_nameless(struct state *p, uint64_t parent, uint32_t mode, const struct 
                   unsigned flags, struct vfs_attr *ret, struct vnode **ret_v);
 /* ---- extended attributes (vfs_xattr.c, vfs_acl.c); all need the lock of the tree ---- */
 
-/* What is made in a directory of `ns` has what its default ACL hands on, or a mode less the umask:
- * items of `to`, which has no attributes, and mode and flags of `in`, which the caller stores. What
- * is there after a failure is deleted with the inode's items. */
+/* A new inode in a directory of `ns` inherits from the directory's default ACL, or else its mode is
+ * reduced by the umask. Writes items to `to`, which has no attributes yet, and changes mode and
+ * flags of `in`, which the caller stores. After a failure the caller removes what was written, with
+ * the inode's items. */
 int acl_make(struct state *p, struct ns *ns, uint64_t dir_ino, const struct inode *dir,
              uint32_t umask, struct items *to, struct inode *in);
-/* After chmod: the access ACL of an inode that may have one says `mode`, too. */
+/* After chmod: put the bits of `mode` into the inode's access ACL, if it has one. */
 int acl_follow_mode(struct state *p, struct items *it, uint32_t mode);
 
 /* ---- changing what a file's inode names (vfs_write.c); v->io (write) and the freeze lock held

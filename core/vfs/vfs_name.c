@@ -53,7 +53,7 @@ int dirent_put(struct state *p, struct tree *t, struct key k, uint64_t ino, uint
     return name_put(p, t, k, name, buf, dirent_encode(ino, IFTODT(mode), name, strlen(name), buf));
 }
 
-/* A directory that can be changed: not unlinked meanwhile. */
+/* Load a directory that may be changed. -ENOENT: it was unlinked meanwhile. */
 int dir_load(const struct tree *t, uint64_t ino, struct inode *ret)
 {
     int err = inode_load(t, ino, ret);
@@ -63,7 +63,6 @@ int dir_load(const struct tree *t, uint64_t ino, struct inode *ret)
     return S_ISDIR(ret->mode) ? ret->nlink ? 0 : -ENOENT : -ENOTDIR;
 }
 
-/* One entry more or less, and `subdirs` directories more or less. */
 int dir_touch(struct state *p, struct tree *t, uint64_t ino, struct inode *dir, int entries,
               int subdirs)
 {
@@ -97,6 +96,7 @@ static int lookup_root(struct state *p, const char *name, struct vfs_attr *ret)
     return err;
 }
 
+/* Look `name` up in the directory `dir` of `ns`. Needs ns->lock. */
 static int find_in(struct state *p, struct ns *ns, uint64_t dir, const char *name,
                    struct vfs_attr *ret)
 {
@@ -121,7 +121,8 @@ static int find_in(struct state *p, struct ns *ns, uint64_t dir, const char *nam
     return err;
 }
 
-/* Fills *in and *ret, which is counted, as long as its namespace and its names last. */
+/* Load a node by its number, and count a reference on its namespace. -ESTALE: the namespace is
+ * gone, or the inode has no name. */
 static int find_node(struct state *p, uint64_t nodeid, struct inode *in, struct vfs_attr *ret)
 {
     struct ns *ns;
@@ -200,7 +201,9 @@ int vfs_lookup(struct state *p, uint64_t parent, const char *name, struct vfs_at
 
 /* ---- making ---- */
 
-/* A new inode under a name; needs the tree. `in` is complete but for its parent. */
+/* Store a new inode, its symlink target, and its entry in `dir`. Needs the namespace's lock for
+ * writing. `in` is complete except for its parent. If it fails before the entry is stored, nothing
+ * is left. */
 static int add_inode(struct state *p, struct ns *ns, uint64_t dir_ino, struct inode *dir,
                      const char *name, struct inode *in, const char *target, uint64_t *ret_ino)
 {
@@ -246,6 +249,7 @@ void inode_inherit(struct state *p, const struct inode *dir, const struct vfs_cr
     in->atime = in->mtime = in->ctime = in->btime = now(p);
 }
 
+/* Make a node in a directory: one change, from checking the name to filling *ret. */
 static int make(struct state *p, uint64_t parent, const char *name, struct inode *in,
                 const char *target, const struct vfs_cred *cred, struct vfs_attr *ret)
 {
@@ -278,14 +282,16 @@ static int make(struct state *p, uint64_t parent, const char *name, struct inode
             attr_fill(t.ns, ino, in, ret);
             vfs_remember(t.ns);
         } else if (in->flags & INODE_XATTRS && t.ns->next_ino == fresh.ino) {
-            (void)items_delete(fresh.tree, fresh.ino); /* what its ACLs were to be */
+            (void)items_delete(fresh.tree, fresh.ino); /* attributes that acl_make stored for the
+                                                        * inode that was not made */
         }
     }
     txn_end(&t);
     return err;
 }
 
-/* Its mode and ACLs, as of anything made in that directory. Needs ns->lock. */
+/* Give a file without a name the mode and ACLs that any new file in the directory gets. Needs
+ * ns->lock. If it fails the orphan is removed. */
 static int tmpfile_init(struct state *p, struct vnode *v, uint64_t dir_ino, const struct inode *dir,
                         const struct vfs_cred *cred, struct inode *in)
 {
@@ -306,7 +312,8 @@ static int tmpfile_init(struct state *p, struct vnode *v, uint64_t dir_ino, cons
     return err;
 }
 
-/* Needs ns->lock. */
+/* Make a file without a name: an orphan with a new inode number. Needs ns->lock. *ret_v is
+ * referenced. */
 static int add_nameless(struct state *p, struct ns *ns, uint64_t dir_ino, struct inode *in,
                         const struct vfs_cred *cred, bool linkable, struct vnode **ret_v)
 {
@@ -414,7 +421,7 @@ int vfs_symlink(struct state *p, uint64_t parent, const char *name, const char *
 
 /* ---- linking ---- */
 
-/* Where that entry will go: before anything is changed. -EEXIST, -ENOSPC. */
+/* The key of a new entry, found before anything is changed. -EEXIST, -ENOSPC. */
 static int name_free(struct state *p, const struct tree *t, uint64_t dir, const char *name,
                      struct key *ret_key)
 {
@@ -427,6 +434,7 @@ static int name_free(struct state *p, const struct tree *t, uint64_t dir, const 
     return item_is_counter(*ret_key) ? -ENOSPC : 0;
 }
 
+/* Add a name to a file of the same namespace. Needs the namespace's lock for writing. */
 static int link_here(struct state *p, struct ns *ns, uint64_t ino, uint64_t newdir,
                      const char *name, struct vfs_attr *ret)
 {
@@ -457,7 +465,8 @@ static int link_here(struct state *p, struct ns *ns, uint64_t ino, uint64_t newd
     return err;
 }
 
-/* Both namespaces' locks are held for writing. */
+/* Make a new inode in `ns` that references the same objects as the source. Both namespaces' locks
+ * are held for writing. */
 static int link_across(struct state *p, const struct items *src, struct ns *ns, uint64_t newdir,
                        const char *name, struct vfs_attr *ret)
 {
@@ -474,7 +483,8 @@ static int link_across(struct state *p, const struct items *src, struct ns *ns, 
     if (!S_ISREG(in.mode))
         return -EXDEV;
     in.nlink = 1;
-    /* Before the name: a file that lacks some would show the base's old bytes. */
+    /* The items come before the name: a file without some of its extents would show old bytes of
+     * the base. */
     ino = ns->next_ino;
     if (in.flags & INODE_EXTENTS)
         err = items_copy(p, src->tree, range_of_items(src->ino, ITEM_EXTENT, 0), &ns->tree, ino);
@@ -493,7 +503,8 @@ static int link_across(struct state *p, const struct items *src, struct ns *ns, 
     return err;
 }
 
-/* The first name of a file made by vfs_tmpfile. */
+/* Give a file that vfs_tmpfile made its first name: the inode moves from the orphans to its
+ * namespace. -ENOENT: it was opened with VFS_EXCL, or unlinked. */
 static int link_nameless(struct state *p, struct vnode *v, uint64_t newdir, const char *name,
                          struct vfs_attr *ret)
 {
@@ -537,7 +548,7 @@ static int link_vnode(struct txn *t, struct vnode *v, uint64_t newdir, const cha
     struct ns *ns = t->ns;
     struct items src = {.tree = &v->ns->tree, .ino = vfs_node_ino(v->nodeid), .ns = v->ns};
     int err;
-    READ_GUARD(&v->io); /* shared as it is now: no write is half done */
+    READ_GUARD(&v->io); /* no write is half done while the file is shared */
 
     if (v->ns == ns) {
         NS_GUARD(t, ns);
@@ -601,7 +612,7 @@ int vfs_link_object(struct state *p, const struct id *id, uint64_t newparent, co
     return err;
 }
 
-/* One step down, giving back what stood for the step before. */
+/* Look one component of a path up, and forget the node of the step before. */
 static int step(struct state *p, uint64_t *node, const char *name, size_t len)
 {
     char component[VFS_NAME_MAX + 1];

@@ -14,6 +14,6 @@
 
 int remote_bytes_begin(struct state *p, struct vnode *v, uint64_t off, size_t len,
                        struct remote_bytes *ret);
-/* A read said -EHOSTUNREACH: can that shard be asked now? Waits for shard_wait at most, holding
- * nothing. */
+/* After a read failed with -EHOSTUNREACH: wait until that shard can be asked, for shard_wait at
+ * most. True if it can. The caller holds no lock. */
 bool remote_bytes_wait(struct state *p, uint16_t shard);

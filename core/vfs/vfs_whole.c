@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * vfs_whole: files that a change has left in a worse shape than they need: on close, or after a
- * truncation that no close follows.
+ * vfs_whole: gives a file a better shape after changes, on close, or after a truncation that no
+ * close follows:
  *
  *   mostly extents and patches, no holes  one content with all the bytes        (made whole)
  *   little is seen of a large object      extents for that little, and the
- *                                         object goes                           (left)
+ *                                         object is released                    (left)
  *   the end of the base is all hidden     the base ends earlier                 (trimmed)
  *
- * Nothing that stat shows changes, and every step leaves the file with the same bytes: who fails
- * in the middle leaves it as good as it was. Bytes are moved without a lock over the whole; a
- * write that comes in between ends it (v->version).
+ * Nothing that stat shows changes, and every step leaves the file with the same bytes: a failure in
+ * the middle does no harm. No lock is held while the whole file is copied. A write that comes in
+ * between changes v->version, and the work on the file ends.
  */
 #include "flush.h"
 #include "nowait.h"
@@ -25,8 +25,8 @@
 
 /* ---- what of it is seen ---- */
 
-/* Is at least half of the file changed? An extent is a grain, also of what lies beyond the base,
- * and a patch its bytes and a page more: small ones are pieces to look for, too. */
+/* Is at least half of the file changed? An extent counts as a whole grain, even beyond the base. A
+ * patch counts as its pages and one page more, since many small patches make reads slow. */
 static int count_changed(const struct items *it, const struct inode *in, bool *ret_mostly)
 {
     struct tree_cursor c = TREE_CURSOR_INIT;
@@ -49,8 +49,8 @@ static int count_changed(const struct items *it, const struct inode *in, bool *r
     return err == -ENOENT ? 0 : err;
 }
 
-/* Should the file be made whole? Not one with holes: they would be stored. -ENODATA: one without a
- * name is not worth any work, since it goes with its last close. */
+/* Should the file be made whole? Not if it has holes: they would be stored. -ENODATA: the file has
+ * no name, and disappears with its last close, so no work is done on it. */
 static int is_mostly_changed(struct state *p, struct vnode *v, struct inode *ret_in,
                              bool *ret_mostly)
 {
@@ -67,7 +67,8 @@ static int is_mostly_changed(struct state *p, struct vnode *v, struct inode *ret
     return err;
 }
 
-/* One turn of letting go what of the base nobody can see any more. -ENOENT: nothing was left. */
+/* One turn of trimming: the base ends before the grains at its end that extents hide, at most
+ * TRIM_AT_ONCE. -ENOENT: the end of the base is not hidden. */
 static int trim_some(struct items *it)
 {
     struct inode in;
@@ -82,10 +83,11 @@ static int trim_some(struct items *it)
         return err < 0 ? err : -ENOENT;
     err = inode_store(it->tree, it->ino, &in);
     while (err == 0 && (err = extents_punch(it, &in, &u, TRIM_AT_ONCE)) == -EAGAIN)
-        err = 0; /* the holes that hid it */
+        err = 0; /* removes hole extents that hid the cut part */
     return change_done(it->txn, it->ns, err);
 }
 
+/* One turn in a change of its own, with the locks that it needs. */
 static int trim_turn(struct state *p, struct vnode *v)
 {
     struct items it;
@@ -103,7 +105,7 @@ static int trim_turn(struct state *p, struct vnode *v)
     return err;
 }
 
-/* What of the base nobody can see any more, up to its end, is let go, in turns. */
+/* Trim the base in turns, until its end is visible or a turn fails. */
 static void trim_base(struct state *p, struct vnode *v)
 {
     int err;
@@ -115,8 +117,8 @@ static void trim_base(struct state *p, struct vnode *v)
     } while (err == 0);
 }
 
-/* Is so little seen of a large sealed object that copying it is worth what then is freed? One that
- * others name, too, would stay. */
+/* Is so little seen of a large sealed object that copying it out frees space? Only if no other item
+ * names the object. */
 static int look_at_base(struct state *p, const struct items *it, bool *ret_hidden)
 {
     struct inode in;
@@ -147,7 +149,7 @@ static bool is_mostly_hidden(struct state *p, struct vnode *v)
     return hidden;
 }
 
-/* The next grain from *pos on where the base is seen, and then *pos is behind it. */
+/* Find the next grain from *pos on where the base is seen, and move *pos behind it. */
 static int find_base(struct state *p, struct vnode *v, uint64_t *pos, struct grain *ret)
 {
     struct items it;
@@ -164,6 +166,7 @@ static int find_base(struct state *p, struct vnode *v, uint64_t *pos, struct gra
     return err;
 }
 
+/* Give the grain an extent that names `c`, a copy of its bytes and its patches. */
 static int name_grain(struct txn *t, struct vnode *v, const struct grain *g,
                       const struct content *c)
 {
@@ -178,14 +181,15 @@ static int name_grain(struct txn *t, struct vnode *v, const struct grain *g,
     in = was;
     if (err == 0)
         err = grain_set(&it, &was, &in, g, &e);
-    if (err == 0) /* it has their bytes */
+    if (err == 0) /* the extent contains the bytes of the patches */
         err = patches_punch(&it, &in, g->at, g->at + EXTENT_GRAIN, false);
     err = change_done(t, it.ns, err);
     items_unlock(t->p, &it);
     return err;
 }
 
-/* The next grain of the base gets an extent with the same bytes. -ENOENT: there is none. */
+/* Copy the next visible grain of the base to an extent. -ENOENT: there is none. -EAGAIN: somebody
+ * wrote to the file. */
 static int copy_grain(struct state *p, struct vnode *v, uint64_t version, uint64_t *pos,
                       uint8_t *buf)
 {
@@ -219,7 +223,7 @@ static int copy_grain(struct state *p, struct vnode *v, uint64_t version, uint64
     return 0;
 }
 
-/* The little that is seen of the base becomes extents: then the base can go. */
+/* Copy what is seen of the base to extents. After that trim_base can release the base. */
 static void leave_base(struct state *p, struct vnode *v, uint64_t version)
 {
     uint8_t *buf = malloc(EXTENT_GRAIN);
@@ -264,7 +268,7 @@ static int copy_whole(struct state *p, struct vnode *v, struct content *c, uint6
     return err;
 }
 
-/* Name the copy instead, if nobody wrote meanwhile. Needs v->io (write). */
+/* Let the inode name the copy, if nobody wrote meanwhile (-EAGAIN). Needs v->io (write). */
 static int name_whole(struct txn *t, struct vnode *v, struct content *c, uint64_t version)
 {
     struct state *p = t->p;
@@ -294,7 +298,7 @@ static int name_whole(struct txn *t, struct vnode *v, struct content *c, uint64_
     return err;
 }
 
-/* Name the copy, or forget it after a failure, which needs no frame. */
+/* Name the copy, or discard it after a failure; discarding needs no frame in the log. */
 static void end_whole(struct state *p, struct vnode *v, struct content *c, uint64_t version,
                       int err)
 {
@@ -315,7 +319,8 @@ static void end_whole(struct state *p, struct vnode *v, struct content *c, uint6
     content_unref(c);
 }
 
-/* A content for the copy: a slot at once, because a flush may come while it is filled. */
+/* A new content for the copy. Its length is set now, so that it gets a slot at once, because a
+ * flush may come while it is filled. */
 static int new_whole(struct state *p, struct vnode *v, uint64_t size, struct content **ret_c)
 {
     TXN(t);
@@ -363,7 +368,7 @@ void file_consolidate(struct state *p, struct vnode *v)
     bool mostly;
     int err;
 
-    if (!thread_may_wait()) /* it was asked: file_is_work */
+    if (!thread_may_wait()) /* the caller has asked file_is_work */
         return;
     {
         READ_GUARD(&v->io);
@@ -380,7 +385,8 @@ void file_consolidate(struct state *p, struct vnode *v)
             trim_base(p, v);
         return;
     }
-    if (flush_throttle(p) < 0 || flush_room(p) < 0) /* the room kept for commits is not for this */
+    if (flush_throttle(p) < 0 || flush_room(p) < 0) /* the space that is reserved for commits must
+                                                     * not be used for this */
         return;
     if (new_whole(p, v, in.size, &c) < 0)
         return;

@@ -29,8 +29,9 @@
 /* Bytes written with one room in the log, and to one lock of the file. */
 #define WRITE_AT_ONCE ((size_t)8 << 20)
 
-/* A range that was written past a cache, while that may have pages of it as they were. Where some
- * bytes of such a page are changed in a mapping, all of it comes back. */
+/* A range that was written past a cache while the cache may hold its pages as they were before. If
+ * a mapping changes some bytes of such a page, the cache writes back the whole page, and with it
+ * the old bytes. This record keeps vfs_write_back from doing so. */
 struct vfs_stale {
     struct state *p;
     struct vnode *v; /* referenced */
@@ -38,10 +39,11 @@ struct vfs_stale {
     struct vfs_stale *next;
 };
 
-/* How a write comes. */
+/* How a write reached the vfs, and what it leaves for the caller. */
 struct write_mode {
-    bool back;               /* pages of a cache */
-    struct vfs_stale *stale; /* for a write past it; taken if one is left, else the caller's */
+    bool back;               /* the write is of whole pages from a cache (vfs_write_back) */
+    struct vfs_stale *stale; /* for a write past a cache: memory for a record; the list of the vnode
+                              * keeps it if `left`, else the caller frees it */
     bool left;
 };
 
@@ -51,13 +53,13 @@ struct plan {
     struct inode in;    /* as it was */
     struct content *c;  /* referenced, begun */
     bool fresh;         /* c is new: no item names it yet */
-    bool overlay;       /* c is an extent's, */
-    bool patch;         /* or a patch's */
-    struct grain g;     /* that is written to, where the file has extents */
+    bool overlay;       /* c is the content of an extent */
+    bool patch;         /* c is the content of a patch */
+    struct grain g;     /* the grain that is written to, if the file has extents */
     uint64_t start;     /* offset of c's first byte in the file */
-    uint64_t off;       /* of what this step writes, */
-    bool hole;          /* which is zeros that are no data */
-    uint64_t old_valid; /* fresh: bytes at `start` that c must have before the write */
+    uint64_t off;       /* offset in the file of the first byte that this step writes */
+    bool hole;          /* the bytes are zeros that become a hole, not data */
+    uint64_t old_valid; /* if fresh: number of bytes at `start` that c must have before the write */
     size_t len;         /* bytes this step writes */
 };
 
@@ -66,9 +68,9 @@ static uint64_t pack_limit(struct state *p)
     return (uint64_t)settings_get(&p->settings, SET_PACK_LIMIT);
 }
 
-/* The content of `number` if item `k`, which names it, is the only one to do so and it may change:
- * referenced and begun. NULL otherwise; *ret_err tells errors apart. Bytes past `valid` would have
- * to be cut off: not where the last commit still shows them. */
+/* The content of `number`, referenced and begun, if item `k` is the only one that names it and it
+ * may change in place; otherwise NULL, and *ret_err is 0 or an error. Bytes past `valid` would have
+ * to be cut off: content_begin refuses if the last commit still shows them. */
 static struct content *own_content(struct state *p, struct items *it, struct key k, uint64_t number,
                                    uint64_t valid, int *ret_err)
 {
@@ -88,6 +90,7 @@ static struct content *own_content(struct state *p, struct items *it, struct key
     return NULL;
 }
 
+/* Plan a new content for the bytes at `start`, which begins with the `old_valid` old bytes. */
 static int plan_fresh(struct vnode *v, uint64_t start, uint64_t old_valid, struct plan *plan)
 {
     uint64_t owner_off = plan->patch              ? start | CONTENT_PATCH
@@ -118,7 +121,8 @@ static int plan_in_place(struct items *it, struct key k, uint64_t object, uint64
     return plan->c ? content_cut_stale(plan->t, plan->c, valid) : err;
 }
 
-/* The content of the grain, or the base, which may end there, if it may change in place. */
+/* Use the content of the grain, or the base if the grain has no extent, if it may change in place.
+ * The write may append to the base. */
 static int plan_grain_in_place(struct items *it, uint64_t off, struct plan *plan)
 {
     const struct inode *in = &plan->in;
@@ -134,7 +138,7 @@ static int plan_grain_in_place(struct items *it, uint64_t off, struct plan *plan
                          plan);
 }
 
-/* All of it within one patch: into that. */
+/* The write lies within the patch `u`: change the patch in place, or replace it by a new one. */
 static int plan_old_patch(struct vnode *v, struct items *it, const struct patch *u,
                           struct plan *plan)
 {
@@ -146,7 +150,8 @@ static int plan_old_patch(struct vnode *v, struct items *it, const struct patch 
     return plan->c || err < 0 ? err : plan_fresh(v, u->at, u->e.valid, plan);
 }
 
-/* A new one beside `count` others, if that is worth it: then plan->c. */
+/* Plan a new patch besides the `count` patches that the grain has, if patch_fits allows it; then
+ * plan->c is set. */
 static int plan_new_patch(struct vnode *v, uint64_t off, unsigned count, struct plan *plan)
 {
     struct pages_of pages = pages_around(off, plan->len);
@@ -157,7 +162,8 @@ static int plan_new_patch(struct vnode *v, uint64_t off, unsigned count, struct 
     return plan_fresh(v, pages.from, pages.end - pages.from, plan);
 }
 
-/* Within one grain: into a patch; in place; a new patch; else a new extent of the whole grain. */
+/* Plan a write within one grain (plan->len is clipped to it). In this order: into the patch that is
+ * there, in place, a new patch, a new extent of the whole grain. */
 static int plan_overlay(struct vnode *v, struct items *it, uint64_t off, struct plan *plan)
 {
     struct grain *g = &plan->g;
@@ -186,6 +192,7 @@ static int plan_overlay(struct vnode *v, struct items *it, uint64_t off, struct 
     return plan_fresh(v, g->at, g->bytes, plan);
 }
 
+/* Decide where this step writes: the table at the head of this file. */
 static int plan_write(struct vnode *v, struct items *it, uint64_t off, struct plan *plan)
 {
     struct inode *in = &plan->in;
@@ -205,7 +212,7 @@ static int plan_write(struct vnode *v, struct items *it, uint64_t off, struct pl
     return plan_overlay(v, it, off, plan);
 }
 
-/* The old bytes of a fresh content, unless the write covers them all. */
+/* Copy the old bytes into a fresh content, unless the write covers them all. */
 static int fill_fresh(struct vnode *v, const struct plan *plan, uint64_t off)
 {
     uint8_t *old;
@@ -226,7 +233,8 @@ static int fill_fresh(struct vnode *v, const struct plan *plan, uint64_t off)
     return n < 0 ? (int)n : err;
 }
 
-/* What was written to an extent. A new one has the bytes of all patches. */
+/* Record a write to an extent. A new extent contains the bytes of all patches of its grain, so
+ * those patches are removed. */
 static int record_extent(struct items *it, const struct plan *plan, const struct inode *was,
                          struct inode *in)
 {
@@ -241,6 +249,8 @@ static int record_extent(struct items *it, const struct plan *plan, const struct
     return patches_punch(it, in, plan->g.at, plan->g.at + EXTENT_GRAIN, false);
 }
 
+/* Record a write to a patch: a new content gets an item, and one that was changed in place has it
+ * already. */
 static int record_patch(struct items *it, const struct plan *plan, const struct inode *was,
                         struct inode *in)
 {
@@ -250,7 +260,8 @@ static int record_patch(struct items *it, const struct plan *plan, const struct 
                        : inode_store(it->tree, it->ino, in);
 }
 
-/* Where what was stored ended, of that which was written to. */
+/* The offset at which the stored bytes of the changed part (base or grain) ended before the write.
+ * Bytes between it and the write were skipped. A patch never extends its grain: UINT64_MAX. */
 static uint64_t end_before(const struct plan *plan, const struct inode *was)
 {
     return plan->patch     ? UINT64_MAX
@@ -258,8 +269,8 @@ static uint64_t end_before(const struct plan *plan, const struct inode *was)
                            : was->valid;
 }
 
-/* Pages that were written are data; those that were skipped, so that zeros were stored, are holes.
- * */
+/* Pages that the write skipped, so that zeros were stored for them, become holes. So do the pages
+ * of a file_write_hole. */
 static int record_holes(struct items *it, const struct plan *plan, uint64_t from, struct inode *in)
 {
     int err = from < plan->off ? holes_dig(it, in, from, plan->off) : 0;
@@ -269,7 +280,7 @@ static int record_holes(struct items *it, const struct plan *plan, uint64_t from
     return err;
 }
 
-/* What was written to the base. */
+/* Record a write to the base. */
 static int record_base(struct items *it, const struct plan *plan, struct inode *in)
 {
     uint64_t valid = content_length(plan->c);
@@ -281,7 +292,8 @@ static int record_base(struct items *it, const struct plan *plan, struct inode *
     return inode_store(it->tree, it->ino, in);
 }
 
-/* The inode as it is now names what was written. */
+/* Record the write in the tree: the file's items name what was written. The inode is loaded again,
+ * since the namespace's lock was free in between. */
 static int record(struct vnode *v, const struct plan *plan, uint64_t end)
 {
     struct state *p = plan->t->p;
@@ -309,6 +321,8 @@ static int record(struct vnode *v, const struct plan *plan, uint64_t end)
     return err;
 }
 
+/* Release the step's content. A fresh content that nothing names, because the step failed, is
+ * discarded. */
 static void plan_end(struct plan *plan, int err)
 {
     if (!plan->c)
@@ -321,6 +335,8 @@ static void plan_end(struct plan *plan, int err)
     content_unref(plan->c);
 }
 
+/* One step: plan with the namespace's lock, move bytes without it, record with it again. The
+ * content borrows `buf` until the change is recorded. */
 static int write_step(struct plan *plan, struct vnode *v, const uint8_t *buf)
 {
     struct txn *t = plan->t;
@@ -376,7 +392,8 @@ int file_writable(struct vfs_file *f)
     return err < 0 ? err : flush_throttle(f->p);
 }
 
-/* How many of `len` bytes at `off` are alike: stale, or to be written. */
+/* How many of the `len` bytes from `off` on are alike: all in a stale range (*ret_stale), or
+ * none. */
 static size_t stale_part(const struct vnode *v, uint64_t off, size_t len, bool *ret_stale)
 {
     *ret_stale = false;
@@ -391,7 +408,8 @@ static size_t stale_part(const struct vnode *v, uint64_t off, size_t len, bool *
     return len;
 }
 
-/* Needs the freeze lock and v->io. Part of it; *ret_len bytes. */
+/* Write the first part of a range, or skip it if it is stale and comes from a cache. *ret_len:
+ * bytes written or skipped. Needs the freeze lock and v->io. */
 static int write_part(struct txn *t, struct vfs_file *f, const struct write_mode *write_mode,
                       const uint8_t *buf, size_t len, uint64_t off, size_t *ret_len)
 {
@@ -401,7 +419,8 @@ static int write_part(struct txn *t, struct vfs_file *f, const struct write_mode
     return stale ? 0 : file_write_step(t, f->v, buf, *ret_len, off, ret_len);
 }
 
-/* Who reads it from here on sees what was written. Needs v->io. */
+/* Put the range on the file's list of stale ranges if somebody has read the file beside the writer.
+ * A read that begins after this sees the new bytes. Needs v->io. */
 static void leave_stale(struct vnode *v, struct write_mode *write_mode, uint64_t off, size_t len)
 {
     if (!write_mode->stale || len == 0 ||
@@ -412,6 +431,7 @@ static void leave_stale(struct vnode *v, struct write_mode *write_mode, uint64_t
     write_mode->left = true;
 }
 
+/* Write, with all bytes of other shards that the write needs already in `remote`. */
 static ssize_t write_near(struct vfs_file *f, struct write_mode *write_mode, const void *buf,
                           size_t len, uint64_t off, struct remote_bytes *remote)
 {
@@ -440,7 +460,8 @@ static ssize_t write_near(struct vfs_file *f, struct write_mode *write_mode, con
     return done ? (ssize_t)done : err;
 }
 
-/* What it keeps of another shard's bytes comes first. */
+/* Read the bytes on another shard that the write keeps, then write: nobody waits for a shard with
+ * the freeze lock held. */
 static ssize_t write_some(struct vfs_file *f, struct write_mode *write_mode, const void *buf,
                           size_t len, uint64_t off)
 {
@@ -455,6 +476,7 @@ static ssize_t write_some(struct vfs_file *f, struct write_mode *write_mode, con
     return n == -EHOSTUNREACH ? -EIO : n;
 }
 
+/* Write in parts of WRITE_AT_ONCE bytes. If space is short, flush once and try the part again. */
 static ssize_t write_all(struct vfs_file *f, struct write_mode *write_mode, const void *buf,
                          size_t len, uint64_t off)
 {
@@ -492,13 +514,14 @@ ssize_t vfs_write_back(struct vfs_file *f, const void *buf, size_t len, uint64_t
     return write_all(f, &(struct write_mode){.back = true}, buf, len, off);
 }
 
-/* One lock of the file, so that it leaves one range: in pieces, if it is very much. */
+/* At most WRITE_AT_ONCE bytes per call, so that v->io is taken once and one stale range is left. */
 ssize_t vfs_write_uncached(struct vfs_file *f, const void *buf, size_t len, uint64_t off,
                            struct vfs_stale **ret_stale)
 {
     struct write_mode write_mode = {.stale = malloc(sizeof *write_mode.stale)};
 
-    if (!atomic_load(&f->uncached)) { /* who read it so far was not noted */
+    if (!atomic_load(&f->uncached)) { /* reads up to now were not recorded, so assume that there
+                                       * were some */
         vfs_set_uncached(f);
         atomic_store(&f->v->read_beside, true);
     }
@@ -549,8 +572,9 @@ int file_cut_content(struct items *it, const struct inode *in)
     return err;
 }
 
-/* Before the size: what is behind it must not show when the file grows again. The base goes, what
- * hid its end, and the edge; then all extents behind. */
+/* Remove the bytes from `size` on before the size changes: they must not show when the file grows
+ * again. First the base, the extents that hide its end, and the grain at the edge; then all extents
+ * behind. */
 static int truncate_data(struct state *p, struct items *it, struct inode *in, uint64_t size)
 {
     struct punch u = {.from = size, .pos = size, .end = UINT64_MAX, .all = true};
@@ -567,6 +591,7 @@ static int truncate_data(struct state *p, struct items *it, struct inode *in, ui
     return err < 0 ? err : extents_settle(it, in);
 }
 
+/* Set the size of a regular file, with its items, times and content. The tree is locked. */
 static int truncate_items(struct state *p, struct items *it, uint64_t size)
 {
     struct inode in;

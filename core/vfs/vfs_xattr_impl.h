@@ -15,12 +15,12 @@ int xattr_load(struct state *p, const struct items *it, const char *name, void *
 /* The same; the value is the caller's to free, and has one byte more than its length says. */
 int xattr_load_all(struct state *p, const struct items *it, const char *name, uint8_t **ret_value,
                    size_t *ret_len);
-/* Is that its value already? In doubt it is not. */
+/* Does the attribute have this value already? False if that cannot be found out. */
 bool xattr_is(struct state *p, const struct items *it, const char *name, const void *value,
               size_t len);
-/* Where it is, or, on -ENOENT, where it would go. */
+/* The key of the attribute, or on -ENOENT the key that it would get. */
 int xattr_find(struct state *p, const struct items *it, const char *name, struct key *ret_key);
-/* The item alone, at the key that xattr_find gave. */
+/* Store only the item, at the key that xattr_find gave; the inode is not changed. */
 int xattr_put(struct state *p, struct items *it, struct key k, const char *name, const void *value,
               size_t len);
 /* Set the attribute at `k` (`value` NULL: remove the one there) and store the inode, which gets its
