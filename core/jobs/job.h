@@ -16,25 +16,28 @@
 
 struct state;
 
-/* A worker has not begun it yet; is at it; … */
+/* QUEUED: no worker has begun the job. RUNNING: a worker runs it, or it was started without
+ * job_run. The other three: it has ended. */
 enum job_state { JOB_QUEUED, JOB_RUNNING, JOB_DONE, JOB_FAILED, JOB_CANCELLED };
 #define JOB_KEEP 64       /* ended jobs that stay readable, */
 #define JOB_KEEP_DRAINS 8 /* and drains beside them */
 
 struct job;
-/* What a job does, on a worker and with the error that it ends with. JOB_AGAIN: it has come to a
- * rest, and is called again when a worker has begun what was queued before. */
+/* The work of a job, called on a worker. Returns the error that the job ends with, or JOB_AGAIN:
+ * then the function is called again, after a worker has begun the work that was queued before. */
 typedef int job_fn(struct state *p, struct job *j, void *arg);
 #define JOB_AGAIN INT_MAX
 
 struct job_work {
     job_fn *fn;
-    /* Called instead of `fn`, or instead of calling it again. NULL: free(arg). No lock is held. */
+    /* Called when the job ends before `fn` is called, or called again. NULL: free(arg). The caller
+     * holds no lock. */
     void (*dropped)(struct state *p, void *arg, int err);
     void *arg;
-    uint64_t key; /* not 0: those of one key begin in order and one at a time */
-    bool waits;   /* for a short time and for others, as a drain: not behind all the other jobs */
-    bool alone;   /* job_try: not if there is one of the verb */
+    uint64_t key; /* if not 0: jobs of the same key begin in order, and one at a time */
+    bool waits;   /* the job mostly waits, as a drain does: it does not queue behind all other
+                   * jobs */
+    bool alone;   /* for job_try: -EBUSY if an unfinished job has the same verb */
 };
 
 struct job {
@@ -42,21 +45,24 @@ struct job {
     const char *verb;
     char detail[300];
     enum job_state state;
-    uint64_t done, total;             /* items; total 0: not known; neither ever gets less */
-    uint64_t bytes_done, bytes_total; /* likewise; 0 where bytes mean nothing */
-    uint64_t bytes_first;             /* done when it began, by an earlier one that it continues */
-    unsigned permille;                /* shown last: 0–999, 1000 when it ended well */
+    uint64_t done, total;             /* items; total 0: unknown. Neither ever decreases */
+    uint64_t bytes_done, bytes_total; /* bytes, likewise; 0 for a job that does not count bytes */
+    uint64_t bytes_first;             /* bytes that an earlier job had done, which this one
+                                       * continues */
+    unsigned permille;                /* the part last shown: 0 to 999, and 1000 after a good end */
     int64_t started, ended;           /* realtime ns */
     int64_t began, lasted;            /* monotonic ns; lasted: when it has ended */
-    uint64_t first;                   /* drops: entries worked off before; drains: pending then */
+    uint64_t first;                   /* drops: entries worked off before this job began; drains:
+                                       * the most that was pending */
     int error;
     char result[256]; /* key=value words of the reply */
     _Atomic bool cancel;
     unsigned waiters;
     struct state *p;
     struct job_work work;
-    uint64_t id;          /* of the workers; 0: never submitted */
-    uint64_t drop_ticket; /* drops: order in which their pages were queued; 0: not yet */
+    uint64_t id;          /* number of the work at the workers; 0: never submitted */
+    uint64_t drop_ticket; /* drops: position in the order in which pages were queued; 0: not queued
+                           * yet */
 };
 
 static inline bool job_is_over(const struct job *j)
@@ -64,72 +70,78 @@ static inline bool job_is_over(const struct job *j)
     return j->state > JOB_RUNNING;
 }
 
-/* Drops that a former life of the store left behind are a job again. */
+/* Start a job for the drops that an earlier mount of the store left unfinished. */
 void jobs_resume(struct state *p);
-/* Register a running job. Its entry stays valid until job_end; keep the number, not the pointer.
- * -ESHUTDOWN. */
+/* Register a running job. `*ret_job` is valid until job_end; to name the job later, keep its
+ * number. -ESHUTDOWN, -ENOMEM. */
 int job_start(struct state *p, const char *verb, const char *detail, struct job **ret_job);
-/* The same for work of which there is one at a time, where `detail` says all that it was asked for.
- * 1: one is at just that, *ret_number; -EBUSY: *ret_number is at something else. */
+/* As job_start, for work of which only one job may exist at a time. `detail` says everything that
+ * the job was asked for. 1: a job with the same `detail` is running, *ret_number; -EBUSY: the
+ * running job *ret_number has another `detail`. */
 int job_start_one(struct state *p, const char *verb, const char *detail, struct job **ret_job,
                   uint64_t *ret_number);
 void job_progress(struct state *p, struct job *j, uint64_t done, uint64_t total);
 void job_progress_bytes(struct state *p, struct job *j, uint64_t done, uint64_t total);
-/* So many bytes an earlier one had done: they took this one no time. */
+/* An earlier job had done `bytes` already, so they took this job no time. */
 void job_goes_on_from(struct state *p, struct job *j, uint64_t bytes);
-/* Rest for that long, or until it is to end: -ECANCELED, -ESHUTDOWN. By its own worker; with 0 ns
- * it only asks. */
+/* Rest for `duration_ns`, or until the job is to end: -ECANCELED, -ESHUTDOWN. Called by the job's
+ * own worker. With 0 ns it only asks whether the job is to end. */
 int job_pause(struct state *p, struct job *j, int64_t duration_ns);
-/* `amount` was spent at the rate that the setting `which` says: rest as long as that asks, by the
- * value that it has meanwhile. The same errors. */
+/* Account `amount` at the rate that the setting `which` gives, and rest as long as the rate asks.
+ * The setting may change meanwhile. Errors as job_pause. */
 int job_pay(struct state *p, struct job *j, struct rate *rate, uint64_t amount, enum setting which);
-/* key=value words of the reply, set before the end. */
+/* Set the key=value words of the reply. Called before the end. */
 void job_result(struct state *p, struct job *j, const char *result);
-/* Lines that follow them; takes over `lines`, malloc'd. Those of the job before are forgotten. */
+/* Set the lines that follow the words. Takes ownership of `lines` (malloc'd). The lines of any
+ * earlier job are freed. */
 void job_lines(struct state *p, struct job *j, char *lines);
 int job_get_lines(struct state *p, uint64_t number, struct strbuf *out); /* -ENOENT */
-/* `result` NULL keeps what job_result said. -ECANCELED makes it JOB_CANCELLED. */
+/* End the job. `result` NULL keeps the words that job_result set. -ECANCELED makes it
+ * JOB_CANCELLED. */
 void job_end(struct state *p, struct job *j, int error, const char *result);
-/* What it was to do was refused before it began: no job is left of it. */
+/* The job's work was refused before it began: remove the job, as if it had never been started. */
 void job_withdraw(struct state *p, struct job *j, int error);
-/* Let a worker do it, which ends the job with what it returns: long work (workers.h), at idle I/O
- * priority unless it `waits`. It may wait for a flush, and not for a job. While the queue is full
- * this waits, but only so long (ns, -1: whatever it takes): -ETIMEDOUT, -EINTR. On failure the job
- * has ended with that error, and `dropped` was called. */
+/* Let a worker run the job: long work (workers.h), at idle I/O priority unless it `waits`. The job
+ * ends with what the function returns. It may wait for a flush, but not for a job. While the queue
+ * is full the call waits, for at most `timeout` ns (-1: no limit): -ETIMEDOUT, -EINTR. On failure
+ * the job has ended with that error, and `dropped` was called. */
 int job_run(struct state *p, struct job *j, const struct job_work *w, int64_t timeout,
             const _Atomic bool *interrupted);
-/* Begin one and run it so, if there is room in the queue: -EAGAIN, -EBUSY, -ESHUTDOWN and the like
- * otherwise, and there is no such job; `dropped` is not called. For who may be at work while the
- * store is being closed. */
+/* Start a job and queue it as job_run does, if there is room in the queue. Never waits. On failure
+ * (-EAGAIN, -EBUSY, -ESHUTDOWN, -ENOMEM …) there is no such job, and `dropped` is not called. For
+ * threads that may run while the store is being closed. */
 int job_try(struct state *p, const char *verb, const char *detail, const struct job_work *w);
-/* 0 with the job's own error in *ret_error; -ENOENT, -ETIMEDOUT, -EINTR. */
+/* Wait until the job has ended: 0, with the job's own error in *ret_error; -ENOENT, -ETIMEDOUT,
+ * -EINTR, -ESHUTDOWN. Not to be called by a worker. */
 int job_wait(struct state *p, uint64_t number, int64_t timeout, const _Atomic bool *interrupted,
              int *ret_error, char result[256]);
-/* Asks it to stop; one that has not begun ends without beginning, and one that has ended is fine.
- * Holding no lock. -ENOENT, -EPERM: a drop always goes on. */
+/* Ask the job to stop. A job that has not begun ends at once; for one that has ended this succeeds.
+ * The caller holds no lock. -ENOENT; -EPERM: a drop cannot be cancelled. */
 int job_cancel(struct state *p, uint64_t number);
-/* A copy, with its progress brought up to date; -ENOENT. */
+/* Copy the job, with up-to-date progress. -ENOENT. */
 int job_get(struct state *p, uint64_t number, struct job *ret);
 int job_next(struct state *p, uint64_t after, uint64_t *ret_number); /* -ENOENT at the end */
 size_t jobs_in(struct state *p, enum job_state state);
-/* How many have not ended, queued and running, at one moment: a sum of two jobs_in is of two. */
+/* Number of jobs that are queued or running, counted at one moment (the sum of two calls of jobs_in
+ * is of two moments). */
 size_t jobs_unfinished(struct state *p);
-/* Cancels all, waits for those that have begun and fails who waits for them. p->closing is set. May
- * be called again. */
+/* Cancel all jobs, wait for those that have begun, and wait until nobody waits for a job (such a
+ * call fails with -ESHUTDOWN). p->closing is set. May be called again. */
 void jobs_release(struct state *p);
-/* The pages of this drop job are in the queue now. */
+/* All pages of this drop job are in the queue of drops now. */
 void job_drop_queued(struct state *p, struct job *j);
-/* Somebody saw the queue empty: ends the drop jobs queued before, if it still is. */
+/* The caller saw the queue of drops empty. If it still is, end the drop jobs whose pages were
+ * queued before. */
 void jobs_drops_done(struct state *p);
 
-/* What is left to be done before all is at rest, for who waits for it. Seals nothing; takes leaf
- * locks, one after the other. */
+/* The work that is left before the store is at rest, for callers that wait for that. jobs_get_rest
+ * seals nothing. It takes leaf locks, one after the other. */
 struct jobs_rest {
-    uint64_t jobs;          /* that have not ended */
-    uint64_t pieces;        /* of work, with the workers or waiting for one */
-    uint64_t flushes;       /* that have to come */
-    uint64_t unsealed;      /* contents */
-    uint64_t dropped_pages; /* to be worked off */
+    uint64_t jobs;          /* jobs that have not ended */
+    uint64_t pieces;        /* pieces of work that workers run, or that wait for a worker */
+    uint64_t flushes;       /* flushes that are still needed */
+    uint64_t unsealed;      /* contents that are not sealed yet */
+    uint64_t dropped_pages; /* pages in the queue of drops */
 };
 void jobs_get_rest(struct state *p, struct jobs_rest *ret);
 

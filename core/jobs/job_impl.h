@@ -5,14 +5,15 @@
 #include "job.h"
 
 struct jobs {
-    struct mutex lock; /* "jobs": it guards all that is below, and what a struct job has in it, but
+    struct mutex lock; /* "jobs": guards the fields below and the fields of each struct job, except
                         * `cancel`, which is atomic */
-    struct cond changed; /* a job ended, or is to, or the queue of drops was seen empty */
+    struct cond changed; /* signalled when a job has ended or is to end, and when a waiter is
+                          * gone */
     struct job **v;
     size_t count, room;
     uint64_t next;
     uint64_t drop_tickets; /* the last drop_ticket that a job of a drop got (job.h) */
-    unsigned with_workers; /* jobs that are queued, are to be, or that a worker runs */
-    char *lines;           /* what job_lines was last given, or NULL */
-    uint64_t lines_of;     /* the number of the job that it is of */
+    unsigned with_workers; /* jobs that are queued, about to be queued, or run by a worker */
+    char *lines;           /* the lines of the last job_lines, or NULL */
+    uint64_t lines_of;     /* number of the job that `lines` belongs to */
 };

@@ -8,15 +8,15 @@
  *                 QUEUED ──job_cancel, the end─────┘
  *
  * The last JOB_KEEP ended jobs stay readable; older ones are freed unless somebody still waits for
- * them. Numbers rise and are never reused, so the table is sorted by itself.
+ * them. Numbers rise and are never reused, so the table is always sorted by number.
  *
- * Progress only grows: done, total, and what is shown of them, which is 100 % at a good end and
- * never before it. Who works reports it; of drops and drains it is seen from outside, by whoever
- * looks.
+ * Progress only grows: done, total, and the part that is shown, which is 100 % after a good end and
+ * never before. Most jobs report their progress themselves. The progress of drops and drains is
+ * computed whenever somebody asks for it (note_progress).
  *
- * A drop has no thread of its own: the dropper works off one queue for all of them. A drop job is
- * armed with a ticket once its pages are queued; whoever then finds the queue empty ends the jobs
- * whose tickets were out before it looked, and no others.
+ * A drop has no thread of its own: the dropper works off one queue for all drops. A drop job gets a
+ * ticket once its pages are queued. A thread that finds the queue empty ends the jobs whose tickets
+ * had been given before it looked, and no others.
  */
 #include "array.h"
 #include "flush.h"
@@ -50,7 +50,8 @@ static bool is_drop(const struct job *j)
     return !strcmp(j->verb, "drop");
 }
 
-/* Forget the oldest ended ones above the limit: drains are many and say little. */
+/* Free the oldest ended jobs above the limits. Drains have a lower limit: they are many, and of
+ * little interest. A job that somebody waits for stays. */
 static void prune(struct jobs *jobs)
 {
     const size_t limit[2] = {JOB_KEEP, JOB_KEEP_DRAINS};
@@ -72,6 +73,7 @@ static void prune(struct jobs *jobs)
     jobs->count = kept;
 }
 
+/* Raise progress to the new values. It never falls, and the total is never below what is done. */
 static void grow(uint64_t *done, uint64_t *total, uint64_t new_done, uint64_t new_total)
 {
     if (*done < new_done)
@@ -82,8 +84,8 @@ static void grow(uint64_t *done, uint64_t *total, uint64_t new_done, uint64_t ne
         *total = *done;
 }
 
-/* What is shown of it, by bytes where they are known: never less than before, and not all before
- * the end. */
+/* Raise the part that is shown, by bytes if they are known. It never falls, and is below 1000
+ * before the end. */
 static void show(struct job *j)
 {
     uint64_t done = j->bytes_total ? j->bytes_done : j->done;
@@ -113,6 +115,7 @@ static int insert(struct jobs *jobs, struct job *j)
     return 0;
 }
 
+/* End a job and wake all that wait. Needs jobs->lock. */
 static void end(struct state *p, struct job *j, int error, const char *result)
 {
     mutex_held(&p->jobs->lock);
@@ -144,6 +147,7 @@ static struct job *make_job(struct state *p, const char *verb, const char *detai
     return j;
 }
 
+/* The job of this verb that has not ended, or NULL. */
 static struct job *present_of(struct jobs *jobs, const char *verb)
 {
     mutex_held(&jobs->lock);
@@ -216,7 +220,8 @@ void job_goes_on_from(struct state *p, struct job *j, uint64_t bytes)
     j->bytes_first = bytes;
 }
 
-/* Needs jobs->lock. 1: the time is not over. */
+/* One look of a pause: 0 if the time is over, an error if the job is to end, else 1 after a nap of
+ * at most LOOK_EVERY. Needs jobs->lock, which is released during the nap. */
 static int look_at_pause(struct state *p, struct job *j, int64_t left)
 {
     if (atomic_load(&p->closing))
@@ -294,7 +299,8 @@ void job_withdraw(struct state *p, struct job *j, int error)
     MUTEX_GUARD(&jobs->lock);
 
     end(p, j, error, NULL);
-    if (j->waiters > 0) /* they guessed its number: told, and pruned later */
+    if (j->waiters > 0) /* somebody guessed its number and waits: it is reported as ended, and freed
+                         * later */
         return;
     for (size_t i = 0; i < jobs->count; i++)
         if (jobs->v[i] != j)
@@ -305,7 +311,8 @@ void job_withdraw(struct state *p, struct job *j, int error)
 
 /* ---- with the workers ---- */
 
-/* Whoever waits for the job may go on, and free it, before its worker is counted out. */
+/* End a job on its worker. The worker is counted out after the end and without using `j`: a thread
+ * that waits for the job may have freed it by then. */
 static void leave(struct job *j, int err)
 {
     struct jobs *jobs = j->p->jobs;
@@ -316,6 +323,7 @@ static void leave(struct job *j, int err)
     cond_broadcast(&jobs->changed);
 }
 
+/* Give the argument of a job that is not run (again) back to its owner. */
 static void never_runs(struct job *j, int err)
 {
     if (j->work.dropped)
@@ -324,8 +332,8 @@ static void never_runs(struct job *j, int err)
         free(j->work.arg);
 }
 
-/* While the store is being closed nobody has asked for the end of this job: it may go on after the
- * next start. */
+/* A job ends without being run (again). While the store is being closed, -ECANCELED does not come
+ * from a user: then it is -ESHUTDOWN, and the work may continue at the next start. */
 static void on_dropped(void *arg, int err)
 {
     struct job *j = arg;
@@ -336,6 +344,7 @@ static void on_dropped(void *arg, int err)
     leave(j, err);
 }
 
+/* A worker begins the job, or calls it again. -ECANCELED: it was cancelled while it was queued. */
 static int begin(struct job *j)
 {
     MUTEX_GUARD(&j->p->jobs->lock);
@@ -368,6 +377,8 @@ static int submit_again(struct job *j)
     return submit(j->p, j);
 }
 
+/* Run a job on a worker. On JOB_AGAIN it is queued again; if the queue is full it is called again
+ * at once. */
 static int on_worker(void *arg)
 {
     struct job *j = arg;
@@ -390,7 +401,8 @@ static int on_worker(void *arg)
     return 0;
 }
 
-/* Needs jobs->lock; gives it up while the queue is full. */
+/* Submit the job, waiting while the queue is full. Needs jobs->lock, which is released while it
+ * waits. */
 static int submit_within(struct state *p, struct job *j, int64_t timeout,
                          const _Atomic bool *interrupted)
 {
@@ -424,7 +436,7 @@ int job_run(struct state *p, struct job *j, const struct job_work *w, int64_t ti
     return err;
 }
 
-/* Needs jobs->lock. It is there only if the workers took it. */
+/* Insert and submit a job; it stays in the table only if the workers took it. Needs jobs->lock. */
 static int try(struct state *p, struct job *j)
 {
     int err = j->work.alone && present_of(p->jobs, j->verb) ? -EBUSY : insert(p->jobs, j);
@@ -457,7 +469,8 @@ int job_try(struct state *p, const char *verb, const char *detail, const struct 
 
 /* ---- looking on ---- */
 
-/* Needs jobs->lock; gives it up while it waits. `j` has a waiter, so it stays. */
+/* Wait until `j` has ended. Needs jobs->lock, which is released while it waits; `j` is not freed
+ * meanwhile, since it has a waiter. */
 static int wait_for(struct state *p, struct job *j, int64_t timeout,
                     const _Atomic bool *interrupted)
 {
@@ -503,6 +516,8 @@ int job_wait(struct state *p, uint64_t number, int64_t timeout, const _Atomic bo
     return err;
 }
 
+/* Set a job's `cancel`. *ret_id: its work at the workers, which the caller cancels without the
+ * lock; unchanged if the job has ended. */
 static int ask_to_stop(struct state *p, uint64_t number, uint64_t *ret_id)
 {
     struct job *j;
@@ -527,11 +542,11 @@ int job_cancel(struct state *p, uint64_t number)
     int err = ask_to_stop(p, number, &id);
 
     if (err == 0)
-        (void)workers_cancel(p->workers, id); /* one that has begun sees to it itself */
+        (void)workers_cancel(p->workers, id); /* a job that has begun ends by itself */
     return err;
 }
 
-/* What is seen of a drop or a drain from outside. */
+/* Update the progress of a drop or a drain from what is left to do. Needs jobs->lock. */
 static void note_progress(struct job *j, const struct jobs_rest *rest, uint64_t worked)
 {
     uint64_t pending = rest->unsealed + rest->dropped_pages + rest->flushes, done;
@@ -607,7 +622,8 @@ static unsigned count_waiters(const struct jobs *jobs)
     return n;
 }
 
-/* All are to stop; *ret_id is one that has not begun. False: there is none. */
+/* Ask all jobs to stop. True: *ret_id is the work of one that has not ended, and that was not
+ * returned before. */
 static bool stop_all(struct jobs *jobs, uint64_t *ret_id)
 {
     bool found = false;
@@ -670,7 +686,7 @@ void jobs_drops_done(struct state *p)
         MUTEX_GUARD(&p->jobs->lock);
         until = p->jobs->drop_tickets;
     }
-    if (drops_left(p->drops)) /* also in the step of another thread */
+    if (drops_left(p->drops)) /* counts entries that another thread is working on, too */
         return;
     worked = drops_worked(p->drops);
     MUTEX_GUARD(&p->jobs->lock);

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * restore: what a rebuild does about rows that are gone (lost.h): the bytes of such numbers are
- * found again (check_adopt.c), and an entry says where they are. Where none are found the entry is
- * NEW with a count: reading it is an error, its files are named, and all else goes on as with any
- * object.
+ * restore: what a rebuild does about rows that are gone (lost.h). The bytes of such a number are
+ * searched for (check_adopt.c), and a new entry says where they are. If none are found the entry is
+ * NEW with a count: reading it is an error, the files that use it are reported, and in all else it
+ * is an object like any other.
  *
- * Such entries have a count that is too high by RESTORE_BIAS, for nobody counted what was changed
- * since the snapshot; the next recount knows which they are (`fresh`), and puts it right. Errors: 0
- * or -errno. Takes the freeze lock: call without locks.
+ * The count of such an entry is too high by RESTORE_BIAS, because references that were added or
+ * dropped since the snapshot are unknown. The next recount finds these entries in `fresh` and
+ * corrects them. Errors: 0 or -errno. Takes the freeze lock: the caller holds no lock.
  */
 #pragma once
 
@@ -17,13 +17,14 @@
 
 struct state;
 
-/* `lost`: number -> references, as of `snap`. Numbers that got an entry join *fresh; *ret_found: of
- * how many the bytes were found. */
+/* Give the numbers in `lost` (number -> references, as of `snap`) an entry. Each number that got
+ * one is added to *fresh. *ret_found: the number of objects whose bytes were found. */
 int restore_lost(struct state *p, struct kv_snap *snap, const struct map64 *lost,
                  struct map64 *fresh, uint64_t *ret_found);
-/* Alarms that name the files of those that are still lost. */
+/* Report an alarm, with the files that use it, for each number in `lost` whose bytes are still
+ * missing. */
 int restore_tell(struct state *p, const struct map64 *lost);
 
-/* Rows of the index, of ghosts and of packs that are gone or wrong. `lower`: nothing is hidden, so
- * that counts that are too high may be lowered. *changed grows. */
+/* Restore and correct rows of the index, of ghosts and of packs. `lower`: damage hides nothing, so
+ * counts that are too high may be lowered. *changed rises by the number of changes. */
 int restore_rows(struct state *p, struct kv_snap *snap, bool lower, uint64_t *changed);

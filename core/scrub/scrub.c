@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * scrub: see the header. `at` is where it is, `safe` where it was when nothing was left to be told:
- * only that is ever written down.
+ * scrub: see the header. `at` is the current position. `safe` is the last position at which all
+ * damage had been reported with its paths: only `safe` is saved.
  *
- * Values of pages are copied out by kv_get, not read where a snapshot has them: a sector that the
- * disk cannot read is an error then, not the end of the process (kv.h).
+ * Values of pages are copied out by kv_get, not read in place from a snapshot: a sector that the
+ * disk cannot read is an error then, and does not end the process (kv.h).
  */
 #include "scrub.h"
 #include "damage.h"
@@ -24,7 +24,7 @@
 
 #define U(x) ((unsigned long long)(x))
 #define SAVE_EVERY (60 * NSEC_PER_SEC)
-#define MOVES_MAX 8 /* of an object while it is looked at */
+#define MOVES_MAX 8 /* how often an object may move while it is verified */
 
 struct scrub {
     struct state *p;
@@ -33,7 +33,7 @@ struct scrub {
     struct scrub_record at, safe;
     int64_t saved; /* monotonic ns */
     uint64_t total, bytes_total;
-    uint64_t met; /* what was met before it began */
+    uint64_t met; /* mark of the damage that readers had met before the scrub began */
     bool resumed;
     struct damage damage;
     uint8_t *buf; /* SUMS_BLOCK bytes */
@@ -54,7 +54,7 @@ static void show_progress(struct scrub *s)
     publish(s);
 }
 
-/* So many bytes were read. */
+/* Account `bytes` that were read, and rest as the rate asks. */
 static int spend(uint64_t bytes, void *ctx)
 {
     struct scrub *s = ctx;
@@ -71,7 +71,8 @@ static int go_on(void *ctx)
     return job_pause(s->p, s->j, 0);
 }
 
-/* Without it the scrub is as good; it only begins further back next time. */
+/* Save a position. A failure does no harm but that the next scrub begins further back; -EIO makes
+ * the store read-only. */
 static void save(struct scrub *s, const struct scrub_record *r)
 {
     int err;
@@ -99,6 +100,7 @@ static void say(const char *line, void *ctx)
         strbuf_addf(lines, "%s\n", line);
 }
 
+/* Report the paths that use what was damaged. Then the current position is safe. */
 static int report_damage(struct scrub *s)
 {
     int err = damage_tell(s->p, &s->damage, say, go_on, s);
@@ -122,7 +124,7 @@ static int found(struct scrub *s, enum damage_kind kind, uint64_t number, const 
     return 0;
 }
 
-/* Of a read: do the bytes not come, or not as they were written? */
+/* Is the error of a read damage: bytes that cannot be read, or are not those that were written? */
 static bool is_damage(int err)
 {
     return err == -EUCLEAN || err == -EIO || err == -ENODATA || err == -EILSEQ;
@@ -174,7 +176,8 @@ static int scrub_page(struct scrub *s, uint64_t no)
 
 /* ---- objects ---- */
 
-/* Sealed meanwhile, or forgotten: -EUCLEAN, and it is looked up again. */
+/* Read an unsealed content. -EUCLEAN: it was sealed or deleted meanwhile, so the caller looks it up
+ * again. */
 static int verify_unsealed(struct scrub *s, uint64_t number)
 {
     uint64_t off = 0;
@@ -238,14 +241,15 @@ static void describe(const struct entry *e, uint64_t number, char name[56], char
         snprintf(where, 100, "%s%.78s", shard, file);
 }
 
-/* What of a ghost is damage: also that its shard, which was asked and is the right one, does not
- * have it. */
+/* Is the error damage of this entry? For a ghost -ENOENT is, too: its shard was asked, is the right
+ * one, and does not have it. */
 static bool is_damage_of(int err, const struct entry *e)
 {
     return is_damage(err) || (err == -ENOENT && entry_is_ghost(e));
 }
 
-/* Does its file not exist at all? Of a ghost its shard said so. */
+/* Is the object's file missing? Not asked for a ghost (its shard has answered) and for bytes in a
+ * table. */
 static bool is_gone(struct scrub *s, uint64_t number, const struct entry *e)
 {
     char file[DISK_NAME_MAX + 1];
@@ -276,7 +280,8 @@ static int verify(struct scrub *s, uint64_t number, const struct entry *e)
                                : objects_verify_slowly(s->p->objects, e, spend, s);
 }
 
-/* It is held. What is damaged where it was may be sound where it is now, or nowhere any more. */
+/* Verify an object that the caller holds. If its bytes are damaged, look it up again: it may have
+ * been moved to a place where they are sound, or deleted. */
 static int look_at_object(struct scrub *s, uint64_t number)
 {
     struct entry e, before = {.kind = ENTRY_NONE};
@@ -314,7 +319,7 @@ static int scrub_object(struct scrub *s, uint64_t number)
         return err;
     err = look_at_object(s, number);
     refs_unhold(s->p->refs, number);
-    if (is_damage(err)) { /* not its bytes: what the table says of it */
+    if (is_damage(err)) { /* the entry is damaged, not the object's bytes */
         snprintf(name, sizeof name, "entry of object number %llu", U(number));
         err = found(s, DAMAGE_OBJECT, number, name, why_of(err));
     }
@@ -329,7 +334,7 @@ struct keys {
     size_t count;
 };
 
-/* What is due from time to time. */
+/* Report damage and save the position, when a minute is over or much damage waits. */
 static int keep(struct scrub *s)
 {
     int err = 0;
@@ -363,7 +368,7 @@ static int scrub_keys(struct scrub *s, const struct keys *keys)
     return err;
 }
 
-/* What comes behind this place cannot be told; the other table can. */
+/* The rest of this table cannot be read. Report that; the scrub continues with the other table. */
 static int hidden_table(struct scrub *s)
 {
     char line[128];
@@ -393,7 +398,8 @@ static int scrub_table(struct scrub *s)
 
 /* ---- what the other tables say ---- */
 
-/* Nothing is hidden by it, so there are no paths to be told. */
+/* Report a damaged value of another table. No file depends on it, so there are no paths to
+ * report. */
 static int found_value(const char *what, const char *why, void *ctx)
 {
     struct scrub *s = ctx;
@@ -433,7 +439,8 @@ static bool stop_recount(uint64_t pages, void *ctx)
     return job_pause(s->p, s->j, 0) < 0;
 }
 
-/* In one go, and not at the rate: the pages were just read. */
+/* Look for missing rows and wrong counts. Not limited by the rate, since the pages were read just
+ * before. */
 static int scrub_rows(struct scrub *s)
 {
     struct lost_look o = {.lost = found_lost,
@@ -441,7 +448,8 @@ static int scrub_rows(struct scrub *s)
                           .step = stop_recount,
                           .pool = s->p->shared != NULL,
                           .ctx = s};
-    int err = atomic_load(&s->p->readonly) ? 0 : flush_now(s->p); /* what was mended is seen */
+    int err = atomic_load(&s->p->readonly) ? 0 : flush_now(s->p); /* so that the recount sees what
+                                                                   * was repaired */
 
     if (err == 0 || err == -EROFS)
         err = lost_look(s->p->config.kv, &o);
@@ -485,7 +493,7 @@ static int count_table(struct scrub *s, unsigned table)
     return err;
 }
 
-/* What there is to be read, as far as the table of objects says; a few of its entries at a time. */
+/* Add up the bytes to be read, by the table of objects, a few of its entries at a time. */
 static int count_bytes(struct scrub *s)
 {
     struct keys keys;
@@ -506,6 +514,7 @@ static int count_bytes(struct scrub *s)
     return err;
 }
 
+/* Begin a scrub, or continue the saved one, and save that it is running. */
 static int begin(struct scrub *s)
 {
     int err = count_table(s, TABLE_PAGES);
@@ -548,7 +557,7 @@ static int run(struct scrub *s)
     return err == 0 ? report_damage(s) : err;
 }
 
-/* It is over, or it is to go on some time. */
+/* The scrub is complete (err 0), or it stops at the last safe position. */
 static void end(struct scrub *s, int err)
 {
     if (err == 0) {
@@ -556,7 +565,8 @@ static void end(struct scrub *s, int err)
         s->safe.ended = now(s->p);
         s->safe.last = s->at.now;
         if (!s->resumed)
-            met_forget(s->p, s->met, false); /* what there is of it was found */
+            met_forget(s->p, s->met, false); /* a complete scrub has found all damage that readers
+                                              * had met */
     }
     s->safe.running = err == -ESHUTDOWN;
     s->at = s->safe;
@@ -619,7 +629,8 @@ static int claim(struct state *p, uint64_t job, uint64_t *ret_job)
     return 0;
 }
 
-/* It never began. At the end of the store it is remembered, as one that had begun is. */
+/* The job is dropped before it began. If the store is being closed the record says that the scrub
+ * is to continue, as for one that had begun. */
 static void unclaim(struct state *p, void *arg, int err)
 {
     struct scrub s = {.p = p};

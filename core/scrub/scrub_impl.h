@@ -10,9 +10,9 @@
 #include <stdint.h>
 
 struct scrub_of_store {
-    _Atomic bool recounting; /* a rebuild, from its snapshot until its corrections are made */
-    struct mutex lock;       /* "scrub": a leaf; guards the rest */
-    uint64_t job;            /* that runs one; 0: none does */
+    _Atomic bool recounting; /* a rebuild is running, between its snapshot and its corrections */
+    struct mutex lock;       /* "scrub": a leaf; guards the fields below */
+    uint64_t job;            /* number of the job that scrubs; 0: none */
     struct scrub_record record;
-    struct strbuf lines; /* what the last one said of damage, as much as SCRUB_LINES */
+    struct strbuf lines; /* what the last scrub reported of damage, at most SCRUB_LINES bytes */
 };

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * scrub_record: how far a scrub is and what the last whole one found, in the store's table `meta`
- * (FORMAT.md, "Meta"). It does not travel with the flush: each is a transaction of its own.
+ * scrub_record: how far a scrub is and what the last complete one found, in the store's table
+ * `meta` (FORMAT.md, "Meta"). The record is not part of a flush: each save is a transaction of its
+ * own.
  */
 #pragma once
 
@@ -15,13 +16,13 @@ struct scrub_counts {
 };
 
 struct scrub_record {
-    enum scrub_phase phase; /* SCRUB_NONE: none is under way */
-    bool running;           /* it goes on by itself after a restart */
-    uint64_t next;          /* the page, object or table where it goes on */
-    uint64_t seen;          /* pages and entries of objects that it is done with */
+    enum scrub_phase phase; /* SCRUB_NONE: no scrub is under way */
+    bool running;           /* the scrub continues by itself after a restart */
+    uint64_t next;          /* number of the page, object or table where the scrub continues */
+    uint64_t seen;          /* pages and object entries that were looked at */
     int64_t started;        /* ns since the epoch */
     struct scrub_counts now;
-    int64_t ended; /* of the last whole one; 0: there was none */
+    int64_t ended; /* ns since the epoch: end of the last complete scrub; 0: there was none */
     struct scrub_counts last;
 };
 

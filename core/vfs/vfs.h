@@ -173,8 +173,8 @@ int vfs_removexattr(struct state *p, uint64_t nodeid, const char *name);
  * object and nobody has it open for writing. Such an open is a passthrough open. From then on every
  * other open for reading is one too, until the last of them is released. Until then, and as long as
  * the file is mapped, changing its bytes or its size is -ETXTBSY. That error comes only after a
- * wait of 50 ms, since the kernel reports a close late. Without VFS_MAY_PASSTHROUGH, opening such an
- * inode for reading is -ESTALE: the kernel then asks again, by an open. In a namespace with
+ * wait of 50 ms, since the kernel reports a close late. Without VFS_MAY_PASSTHROUGH, opening such
+ * an inode for reading is -ESTALE: the kernel then asks again, by an open. In a namespace with
  * verify=open all bytes are verified first; -EUCLEAN. A passthrough open moves atime when the file
  * is opened, because the vfs does not see the reads.
  */

@@ -150,8 +150,8 @@ int patches_cut(struct state *p, const struct items *it, const struct inode *in,
 /* ---- maps of holes (vfs_holes.c); as above ----
  *
  * A map says which pages of a grain are holes, among the pages that are stored as a whole. The
- * bytes of such a page are zeros, and count neither as data nor as stored. Code that changes these bytes,
- * or makes a grain end before them, removes them from the map first. */
+ * bytes of such a page are zeros, and count neither as data nor as stored. Code that changes
+ * these bytes, or makes a grain end before them, removes them from the map first. */
 
 /* The map of the grain at `at`; 0 if it has none. */
 int holes_load(const struct items *it, const struct inode *in, uint64_t at, uint32_t *ret);

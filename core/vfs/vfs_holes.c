@@ -7,8 +7,8 @@
  *     map           [0000]           [00]                 zeros that are no data
  *
  * Nothing that reads bytes looks at a map: below it are zeros, and a map that is missing makes data
- * of them, which they were until then. So whoever changes bytes takes the map away first, and whoever
- * writes zeros that are to be a hole puts it there afterwards.
+ * of them, which they were until then. So whoever changes bytes takes the map away first, and
+ * whoever writes zeros that are to be a hole puts it there afterwards.
  */
 #include "vfs_file_impl.h"
 #include <errno.h>

@@ -7,8 +7,9 @@
  *     patches       [##]      [#####]  [##]
  *
  * A patch is made of what is written alone: neither are the grain's other bytes read for it, nor do
- * they go to the log and be sealed again. After PATCHES_MAX of them, or where a write lies across the
- * edge of one, the grain becomes an extent with all bytes, as it does where much is written at once.
+ * they go to the log and be sealed again. After PATCHES_MAX of them, or where a write lies across
+ * the edge of one, the grain becomes an extent with all bytes, as it does where much is written at
+ * once.
  */
 #include "vfs_file_impl.h"
 #include <errno.h>

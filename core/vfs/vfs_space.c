@@ -3,8 +3,8 @@
  * vfs_space: what of a file is stored and what is a hole: fallocate, and seeking data and holes.
  *
  * A hole is made of whole grains, of what is behind a grain's data, and of whole pages in a map
- * (vfs_holes.c). The edge of a grain whose other bytes stay is written as zeros, if there is data, and
- * then its whole pages get into the map. A huge range is worked off in turns,
+ * (vfs_holes.c). The edge of a grain whose other bytes stay is written as zeros, if there is data,
+ * and then its whole pages get into the map. A huge range is worked off in turns,
  * each with the locks of one write: readers, flushes and branches get in between, as they do
  * between the pieces of a large write.
  */
