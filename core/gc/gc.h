@@ -38,7 +38,7 @@
  * nodes; GC_HISTORY_MAX cycles of up to GC_HISTORY_IDS keys, and as many whole ids.
  *
  * Errors: 0 or -errno; -ENOMEM and all others leave everything as it was, unless said otherwise.
- * Threads: any; one mutex inside ("gc"), which is not held while a callback runs, save `remove`. A
+ * Threads: any; one mutex inside ("gc"), which is not held while a callback runs. A
  * cycle runs in the caller's thread; everything else goes on meanwhile.
  */
 #pragma once
@@ -144,8 +144,7 @@ struct gc_sources {
      * other error: it cannot be decided. */
     int (*look)(void *ctx, const struct id *id);
     /* Deletes the bytes of an object, and excludes any thread that would revive it meanwhile.
-     * -EBUSY: it was revived; -ENOENT: the bytes are gone already. The mutex of the coordinator is
-     * held, so this must not call the coordinator. */
+     * -EBUSY: it was revived; -ENOENT: the bytes are gone already. */
     int (*remove)(void *ctx, const struct id *id);
     /* The whole object id that a key stands for, for people to read. All zeros: the key stands for
      * none, or it is not known. May be NULL: keys are ids. */

@@ -511,12 +511,12 @@ static void apply(struct cycle *w)
 static int remove_bytes(struct cycle *w, struct gc_object *o, int err)
 {
     struct gc *gc = w->gc;
-    MUTEX_GUARD(&gc->lock);
 
     if (err == 0) {
         err = w->src->remove(w->src->ctx, &o->id);
         err = err == -ENOENT ? 0 : err; /* gone already */
     }
+    MUTEX_GUARD(&gc->lock);
     if (err == 0)
         o->state = GC_NONE;
     else if (err == -EBUSY)

@@ -35,8 +35,7 @@ struct gc_store_stats {
     uint64_t shards_unreachable;  /* the last cycle: shards that it could not look through, */
     uint64_t foreign;             /* and names there that are not the store's */
 };
-/* Takes the lock "gc", which a cycle holds while it removes. Any thread; the numbers may be of
- * different moments. */
+/* Takes the lock "gc". Any thread; the numbers may be of different moments. */
 void gc_store_get_stats(struct state *p, struct gc_store_stats *ret);
 /* Why no cycle runs: what earlier ones found cannot be read. 0: all is well. No locks, any thread.
  * */

@@ -14,7 +14,7 @@
  *   "reclaim dead" flush.c        mutex   one who deletes dead bytes at a time
  *   "seal"         flush.c        mutex   one sealing pass or freeze at a time
  *   "content sync" seal.c, slots.c  mutex  who hashes, syncs or seals the slot of one content
- *   "gc"           gc.c           mutex   what a GC cycle knows; held over a removal, too
+ *   "gc"           gc.c           mutex   what a GC cycle knows
  *   "freeze"       txn.c          rwlock  read: every change, from its first look to its last
  *                                         write; write: branch, drop, rotate - the instants
  *   "drop step"    tree/drop.c    mutex   one step of the dropper at a time

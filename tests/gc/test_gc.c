@@ -259,6 +259,23 @@ Test(gc, an_unreferenced_object_is_eligible_after_its_grace_and_not_before)
     cr_assert_eq(state_of(&x, 0), GC_NONE);
 }
 
+static void still_marked(struct pool_of *p, unsigned object)
+{
+    cr_assert_eq(state_of(p, object), GC_MARKED);
+}
+
+Test(gc, whoever_asks_does_not_wait_for_a_removal)
+{
+    pool_holds(&x, 1);
+    pool_own(&x, 1);
+    x.config.grace_period = 0;
+    pool_run(&x);
+    pool_report(&x, 1);
+    x.at_remove = still_marked;
+    cr_assert_eq(pool_run(&x).collected, 1);
+    cr_assert_eq(state_of(&x, 0), GC_NONE);
+}
+
 Test(gc, with_a_grace_of_0_the_first_cycle_marks_and_the_second_deletes)
 {
     struct gc_result r;
