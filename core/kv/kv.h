@@ -4,7 +4,7 @@
  * only place that includes lmdb.h) and an in-memory twin for tests, which can lose power.
  *
  * Invariant: a committed transaction is durable and whole; an uncommitted one never happened. What
- * is found at opening is durable as well, whoever died in the midst of committing it.
+ * an opening finds is durable as well, also if a process died while it committed it.
  *
  *     static const struct kv_table tables[] = {{.name = "meta"}, {.name = "pages"}};
  *     kv_open_lmdb(dirfd, "kv", tables, 2, 0, &kv);
@@ -39,7 +39,7 @@ struct kv_snap;
 
 struct kv_table {
     const char *name;   /* part of the checksums: a table of another name cannot read them */
-    bool checks_itself; /* its values are read back as they are, whatever became of them */
+    bool checks_itself; /* kv adds no checksums: values are returned unchecked */
 };
 
 enum kv_open_flags {
@@ -49,21 +49,21 @@ enum kv_open_flags {
 };
 
 #define KV_WHY 192
-/* Reads the structure of the file in `dir` (lmdb_walk.h): kv_open_lmdb believes all of it, and what
- * is damaged there could end the process, or never end. Unless `always`, one that is still as the
- * last kv_close left it is taken to be sound. Nobody else has it open. 0; -EUCLEAN damaged, -ENOENT
- * none is there, -EIO, -ENOMEM: `why` says where, and what is wrong. */
+/* Reads the structure of the file in `dir` (lmdb_walk.h): LMDB does not check it, and with
+ * a damaged one it could end the process, or loop for ever. Without `always`, a file that is as the
+ * last kv_close left it is taken to be sound. Nobody else may have it open. Returns 0; -EUCLEAN
+ * damaged, -ENOENT there is no file, -EIO, -ENOMEM: `why` says where, and what is wrong. */
 int kv_verify_lmdb(int dirfd, const char *dir, bool always, char why[KV_WHY]);
 
 #define KV_KEPT 64
 struct kv_salvaged {
-    uint64_t rows;      /* found; whether they are as they were is for their readers to see */
+    uint64_t rows;      /* copied; their checksums are checked only when they are read */
     uint64_t lost;      /* pages, values or tables that could not be read */
-    char why[KV_WHY];   /* the first of those; "": none */
-    char kept[KV_KEPT]; /* the name of the damaged one, in `dirfd` */
+    char why[KV_WHY];   /* where and why the first loss was; "": nothing was lost */
+    char kept[KV_KEPT]; /* new name of the damaged directory, in `dirfd` */
 };
-/* Of one that kv_verify_lmdb found damaged: a new one in its place has the rows that can be read.
- * The other is kept beside it. On failure nothing was changed, but that DIR.new may be there.
+/* Replaces a store that kv_verify_lmdb found damaged by a new one with all rows that can be read.
+ * The damaged one is kept beside it. After an error `dir` is as before, but DIR.new may exist.
  * -EUCLEAN: no row can be read; -ENOSPC, -EIO and the like. */
 int kv_salvage_lmdb(int dirfd, const char *dir, struct kv_salvaged *ret);
 /* Was the file in `dir` made by kv_salvage_lmdb, and is it not mended yet? Its structure is sound,
@@ -99,7 +99,7 @@ void kv_snap_end(struct kv_snap *s); /* NULL is fine */
 /* *ret_val points into the snapshot: valid until kv_snap_end. */
 int kv_snap_get(struct kv_snap *s, unsigned table, const void *key, size_t klen,
                 const void **ret_val, size_t *ret_len);
-/* The same of a key that is a number: 8 bytes, big-endian. */
+/* kv_snap_get for a key that is a number: 8 bytes, big-endian. */
 int kv_snap_get_number(struct kv_snap *s, unsigned table, uint64_t number, const void **ret_val,
                        size_t *ret_len);
 /* Copy bytes that a snapshot handed out. -EIO: the disk cannot read them any more. Without this

@@ -39,8 +39,8 @@ struct kv {
     const struct kv_ops *ops;
     unsigned tables; /* how many; numbers are below it */
     bool readonly;
-    bool summed[KV_TABLES_MAX];   /* these two: see kv_sum_init */
-    uint64_t seed[KV_TABLES_MAX]; /* of its name */
+    bool summed[KV_TABLES_MAX];   /* by table: kv adds checksums to its values */
+    uint64_t seed[KV_TABLES_MAX]; /* by table: seed of its checksums, made of its name */
 };
 
 struct kv_snap {
@@ -53,9 +53,9 @@ struct kv_txn {
 
 /* ---- whether LMDB's file need be walked (kv_verify.c); `at` is its directory ---- */
 
-/* A commit may follow: the file is in doubt. */
+/* Notes that commits may follow: from now on the file is in doubt. */
 int kv_note_opened(int at);
-/* It is as LMDB left it. An error only costs a walk. */
+/* Notes that LMDB has closed the file well. If this fails, the next opening walks the file. */
 void kv_note_closed(int at);
 
 /* ---- checksums (kv_sum.c) ---- */
@@ -63,10 +63,11 @@ void kv_note_closed(int at);
 #define KV_SUM_LEN 8
 
 void kv_sum_init(struct kv *kv, const struct kv_table *tables);
-/* Of a value that is to be stored: how many bytes, KV_SUM_LEN or 0. */
+/* Makes the checksum of a value that is to be stored. Returns its length: KV_SUM_LEN, or 0 in a
+ * table that checks itself. */
 size_t kv_sum_make(const struct kv *kv, unsigned table, const void *key, size_t klen,
                    const void *val, size_t vlen, uint8_t out[KV_SUM_LEN]);
-/* A value of *len bytes as it is stored: *len becomes what its writer gave. -EUCLEAN: it is
- * damaged, and nothing was changed. */
+/* Checks a stored value of *len bytes, and takes the length of the checksum off *len. -EUCLEAN: the
+ * value is damaged, and *len is as before. */
 int kv_sum_check(const struct kv *kv, unsigned table, const void *key, size_t klen, const void *val,
                  size_t *len);

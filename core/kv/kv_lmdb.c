@@ -7,7 +7,7 @@
  * in the usual case two threads never touch the same cache line. A parked one holds no pages back.
  *
  * LMDB forbids two environments on one file in a process (closing one drops the fcntl locks of the
- * other); `open_head` remembers what is open for writing so that the second gets -EBUSY.
+ * other); `open_head` lists the stores open for writing, so that a second open gets -EBUSY.
  */
 #include "io.h"
 #include "kv_files.h"
@@ -39,13 +39,13 @@ struct kv_lmdb {
     struct mutex writer; /* held from txn_begin to its end */
     bool has[KV_TABLES_MAX];
     MDB_dbi dbi[KV_TABLES_MAX];
-    struct kv_lmdb *next_open; /* this and the next two: guarded by open_lock */
-    dev_t dev;
-    ino_t ino;
+    struct kv_lmdb *next_open; /* in the list open_head; guarded by open_lock */
+    dev_t dev;                 /* of the directory; guarded by open_lock */
+    ino_t ino;                 /* of the directory; guarded by open_lock */
     _Atomic(MDB_txn *) parked[PARKED_MAX]; /* reset read transactions, or NULL */
-    const void *map;                       /* as mapped.h knows it */
-    int at;                                /* its directory, if it is written; else -1 */
-    _Atomic bool doubtful;                 /* a commit failed, and nobody knows how far it came */
+    const void *map;                       /* where LMDB mapped the file; NULL: not known */
+    int at;                                /* descriptor of the directory; -1: read-only */
+    _Atomic bool doubtful;                 /* a failed commit may or may not be on disk */
 };
 
 struct lmdb_snap {
@@ -94,6 +94,8 @@ static MDB_val val_of(const void *data, size_t len)
 
 /* ---- read transactions ---- */
 
+/* The cell where this thread starts to look for a parked transaction: each thread has its own, as
+ * long as there are at most PARKED_MAX threads. */
 static unsigned first_cell(void)
 {
     static _Atomic unsigned next;
@@ -103,6 +105,7 @@ static unsigned first_cell(void)
     return mine - 1;
 }
 
+/* Takes a parked read transaction out of its cell; NULL: none is parked. */
 static MDB_txn *unpark(struct kv_lmdb *k)
 {
     unsigned first = first_cell();
@@ -117,6 +120,7 @@ static MDB_txn *unpark(struct kv_lmdb *k)
     return NULL;
 }
 
+/* Begins a read: renews a parked transaction, or makes one. */
 static int read_begin(struct kv_lmdb *k, MDB_txn **ret_txn)
 {
     MDB_txn *txn = unpark(k);
@@ -131,6 +135,7 @@ static int read_begin(struct kv_lmdb *k, MDB_txn **ret_txn)
     return 0;
 }
 
+/* Ends a read: parks its transaction, or, if all cells are full, frees it. */
 static void read_end(struct kv_lmdb *k, MDB_txn *txn)
 {
     unsigned first = first_cell();
@@ -143,6 +148,7 @@ static void read_end(struct kv_lmdb *k, MDB_txn *txn)
     mdb_txn_abort(txn);
 }
 
+/* Checks a stored value against its checksum, and takes the checksum off its length. */
 static int checked(struct kv_lmdb *k, unsigned table, const MDB_val *key, MDB_val *val)
 {
     return kv_sum_check(&k->base, table, key->mv_data, key->mv_size, val->mv_data, &val->mv_size);
@@ -158,6 +164,7 @@ static int copy_out(const MDB_val *val, void *buf, size_t cap, size_t *ret_len)
     return 0;
 }
 
+/* The arguments of a get: mapped_guard passes one pointer. */
 struct get {
     struct kv_lmdb *k;
     MDB_txn *txn;
@@ -238,7 +245,8 @@ static void lmdb_snap_end(struct kv_snap *snap)
     free(s);
 }
 
-/* Looks once at each page of a value that is handed out, while a fault still can be an error. */
+/* Reads a byte of each page of a value before it is handed out: a page that the disk cannot read is
+ * -EIO here, inside mapped_guard, while outside of it the fault would end the process. */
 static void touch(const MDB_val *val)
 {
     const volatile char *at = val->mv_data;
@@ -248,15 +256,15 @@ static void touch(const MDB_val *val)
         (void)at[val->mv_size - 1];
 }
 
-/* A look-up in a snapshot; key and val are what was found. */
+/* The arguments and results of a look-up in a snapshot: mapped_guard passes one pointer. */
 struct look {
     struct lmdb_snap *s;
     unsigned table;
     const void *from;
     size_t from_len;
     bool after;
-    bool found; /* a key, whatever its value may be */
-    MDB_val key, val;
+    bool found; /* a key was found; its value may still be damaged */
+    MDB_val key, val; /* what was found */
 };
 
 static struct kv_lmdb *kv_of(const struct look *l)
@@ -264,6 +272,7 @@ static struct kv_lmdb *kv_of(const struct look *l)
     return of(l->s->base.kv);
 }
 
+/* Checks the value that a look-up found, and reads all its pages while a fault is caught. */
 static int take(struct look *l)
 {
     l->found = true;
@@ -273,6 +282,7 @@ static int take(struct look *l)
     return r;
 }
 
+/* Makes s->cursor a cursor of this table. A snapshot has one cursor at a time. */
 static int open_cursor(struct lmdb_snap *s, unsigned table)
 {
     MDB_stat st;
@@ -281,13 +291,14 @@ static int open_cursor(struct lmdb_snap *s, unsigned table)
         return 0;
     drop_cursor(s);
     s->cursor_table = table;
-    /* Reads what opening a cursor would, which must not be left in the middle. */
+    /* mdb_stat reads the pages that mdb_cursor_open would read. If the disk cannot read them, the
+     * fault comes here, and does not leave a half-made cursor. */
     int r = to_errno(mdb_stat(s->txn, dbi, &st));
     return r < 0 ? r : to_errno(mdb_cursor_open(s->txn, dbi, &s->cursor));
 }
 
-/* From the second one on by a cursor, which looks around where it stands before it goes down the
- * whole tree. */
+/* The first get of a table uses mdb_get. Further gets in a row of the same table use a cursor: it
+ * searches the page where it stands before it descends from the root. */
 static int snap_get_guarded(void *arg)
 {
     struct look *l = arg;
@@ -310,7 +321,7 @@ static int lmdb_snap_get(struct kv_snap *snap, unsigned table, const void *key, 
         return -ENOENT;
     int r = mapped_guard(snap_get_guarded, &l);
     if (r == -EIO)
-        drop_cursor(l.s); /* nobody knows where it stands */
+        drop_cursor(l.s); /* the fault left it at an unknown place */
     if (r < 0)
         return r;
     *ret_val = l.val.mv_data;
@@ -318,7 +329,8 @@ static int lmdb_snap_get(struct kv_snap *snap, unsigned table, const void *key, 
     return 0;
 }
 
-/* Who goes from key to key comes to an end, whatever the pages say. */
+/* Whether the found key lies behind `key` (or, without `after`, is not before it). A damaged tree
+ * may return any key; with this check a loop from key to key still ends. */
 static bool is_behind(const MDB_val *found, const void *key, size_t klen, bool after)
 {
     size_t len = found->mv_size < klen ? found->mv_size : klen;
@@ -328,6 +340,7 @@ static bool is_behind(const MDB_val *found, const void *key, size_t klen, bool a
     return after ? c > 0 : c >= 0;
 }
 
+/* Sets the cursor to the first key at or (with `after`) behind `key`; klen 0: to the first key. */
 static int seek(MDB_cursor *c, const void *key, size_t klen, bool after, MDB_val *found,
                 MDB_val *val)
 {
@@ -362,7 +375,7 @@ static int lmdb_snap_seek(struct kv_snap *snap, unsigned table, const void *key,
         return -ENOENT;
     int r = mapped_guard(seek_guarded, &l);
     if (r == -EIO)
-        drop_cursor(l.s); /* likewise */
+        drop_cursor(l.s); /* the fault left it at an unknown place */
     if (r < 0 && r != -EUCLEAN)
         return r;
     *ret_key = l.found ? l.key.mv_data : NULL;
@@ -420,7 +433,8 @@ static int lmdb_txn_begin(struct kv *kv, struct kv_txn **ret_txn)
     return 0;
 }
 
-/* A failed put leaves LMDB's transaction unusable; the first reason is the one worth telling. */
+/* Keeps the first error of a transaction for the commit to return: a failed put leaves LMDB's
+ * transaction unusable, so later errors only follow from the first. */
 static int noted(struct lmdb_txn *t, int r)
 {
     if (t->error == 0)
@@ -455,6 +469,7 @@ static int lmdb_del(struct kv_txn *txn, unsigned table, const void *key, size_t 
     return rc == MDB_NOTFOUND ? 0 : noted(t, to_errno(rc));
 }
 
+/* Ends a write transaction of which LMDB's part has ended. */
 static void end(struct lmdb_txn *t)
 {
     mutex_unlock(&of(t->base.kv)->writer);
@@ -468,8 +483,8 @@ static void lmdb_abort(struct kv_txn *txn)
     end(t);
 }
 
-/* LMDB calls it EIO when the disk took only a part of what it was to write: is the disk full? Asked
- * by room behind the end of the file, which a next try would need. 0, -ENOSPC or -EDQUOT. */
+/* LMDB returns EIO for a short write. Finds out whether the disk is full, by asking it for room
+ * behind the end of the file. Returns 0 (not full, or not known), -ENOSPC or -EDQUOT. */
 static int is_full(struct kv_lmdb *k)
 {
     struct statvfs s;
@@ -478,15 +493,15 @@ static int is_full(struct kv_lmdb *k)
     if (mdb_env_get_fd(k->env, &fd) != 0 || fstat(fd, &st) < 0)
         return 0;
     if (fallocate(fd, FALLOC_FL_KEEP_SIZE, st.st_size, PROBE_ROOM) == 0)
-        return 0; /* what it took is the file's when it grows */
+        return 0; /* that room stays allocated; the file grows into it */
     if (errno == ENOSPC || errno == EDQUOT)
         return -errno;
     return fstatvfs(fd, &s) == 0 && s.f_bavail == 0 ? -ENOSPC : 0;
 }
 
-/* If the meta page was what could not be written, LMDB refuses all further work: then nobody knows
- * which state is on disk, whatever errno the write gave. Otherwise it was not written, and the old
- * state is whole. */
+/* The error that a failed commit returns. If LMDB could not write the meta page, it refuses all
+ * further work (MDB_PANIC): the old or the new state may be on disk, so this is -EIO (kv.h).
+ * Otherwise the meta page was not written, and the old state is whole. */
 static int commit_error(struct kv_lmdb *k, int r)
 {
     MDB_txn *probe;
@@ -495,7 +510,7 @@ static int commit_error(struct kv_lmdb *k, int r)
         k->doubtful = true;
         return -EIO;
     }
-    if (rc == 0) /* else no reader's place or no memory was to be had: nothing is told by that */
+    if (rc == 0) /* other errors (no reader slot, no memory) mean nothing here */
         mdb_txn_abort(probe);
     int full = r == -EIO ? is_full(k) : 0;
     return full < 0 ? full : r;
@@ -518,7 +533,7 @@ static int lmdb_commit(struct kv_txn *txn)
 
 /* ---- opening and closing ---- */
 
-/* Remembers that this directory is open for writing here; -EBUSY if it was already. */
+/* Notes that this process has the directory open for writing; -EBUSY if it had it already. */
 static int claim(struct kv_lmdb *k, const struct stat *st)
 {
     MUTEX_GUARD(&open_lock);
@@ -562,8 +577,8 @@ static void lmdb_close(struct kv *kv)
     free(k);
 }
 
-/* What LMDB relied on does not hold: a read becomes an error, as with a disk that fails; anything
- * else must not go on. */
+/* LMDB calls this when an assertion of its own fails: the file is damaged. In a guarded read
+ * mapped_give_up makes it an error of the read and does not return. Otherwise the process ends. */
 static void on_assert(MDB_env *env, const char *text)
 {
     (void)env;
@@ -595,7 +610,8 @@ static int try_open(struct kv_lmdb *k, const char *path, unsigned flags, size_t 
     return to_errno(rc);
 }
 
-/* Address space costs nothing, so as much as the machine gives: the map is never resized. */
+/* Opens LMDB with the largest map, from MAP_MOST down to MAP_LEAST, for which the machine has
+ * address space. Address space costs nothing, and so the map need never be resized. */
 static int open_env(struct kv_lmdb *k, const char *path)
 {
     unsigned flags = MDB_NOTLS | MDB_NORDAHEAD;
@@ -607,6 +623,7 @@ static int open_env(struct kv_lmdb *k, const char *path)
     return r;
 }
 
+/* Opens the tables, or creates them. A read-only store may lack some: they read as empty. */
 static int open_tables(struct kv_lmdb *k, const struct kv_table *tables)
 {
     MDB_txn *txn;
@@ -624,8 +641,9 @@ static int open_tables(struct kv_lmdb *k, const struct kv_table *tables)
     return to_errno(mdb_txn_commit(txn));
 }
 
-/* LMDB does not tell where it has mapped its file; the kernel does. Not knowing it only means that
- * a disk that fails ends the process without a sentence. */
+/* Finds in /proc/self/maps where LMDB has mapped its file (LMDB has no call for that), and
+ * registers the mapping with mapped.h. If it is not found, a disk that fails ends the process
+ * without a message. */
 static void know_map(struct kv_lmdb *k, const struct stat *st)
 {
     char line[4096 + 128];
@@ -642,22 +660,23 @@ static void know_map(struct kv_lmdb *k, const struct stat *st)
         (void)fclose(f);
 }
 
-/* LMDB syncs its file, but not the names that lead to it. */
+/* Syncs the directory of the file and the one above: LMDB syncs its file, but not its names. */
 static int sync_names(int dirfd, const char *dir)
 {
     int r = io_sync_dir(dirfd, dir);
     return r < 0 ? r : io_sync_dir(dirfd, ".");
 }
 
-/* A process that died in the midst of a commit may have left a root that only the page cache has.
- * Who acts on what it says, deletes a file for one, must not find the root before it when the power
- * fails soon after. */
+/* Makes durable what was found at opening. A process that died in a commit may have left a root
+ * that only the page cache has. If a caller acts on that root, for example deletes a file, and the
+ * power fails, the next opening must not find the root before it. */
 static int sync_found(struct kv_lmdb *k)
 {
     return k->base.readonly ? 0 : to_errno(mdb_env_sync(k->env, 1));
 }
 
-/* From now on, until it is closed well. */
+/* Notes that the file may be written: unless lmdb_close takes the note back, the next opening
+ * checks the structure of the file (kv_verify.c). */
 static int doubt(struct kv_lmdb *k, const struct kv_files *f)
 {
     if (k->base.readonly)

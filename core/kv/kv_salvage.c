@@ -7,8 +7,8 @@
  *     DIR          changes places with it; then the damaged one is DIR.damaged, or DIR.damaged.2 …
  *     DIR/salvaged comes with it, until whoever salvages has mended what the rows say
  *
- * Which commit a row is of is not known from the row: so only what the newest commit leads to
- * counts.
+ * A row does not say which commit wrote it. So only rows that can be reached from the root of the
+ * newest commit are copied.
  */
 #include "beneath.h"
 #include "io.h"
@@ -43,6 +43,7 @@ static int to_errno(int rc)
     return rc == 0 ? 0 : rc == MDB_MAP_FULL ? -ENOSPC : rc > 0 ? -rc : -EIO;
 }
 
+/* Commits the open transaction, if there is one. */
 static int end_batch(struct salvage *s)
 {
     int r = s->txn ? to_errno(mdb_txn_commit(s->txn)) : 0;
@@ -52,6 +53,7 @@ static int end_batch(struct salvage *s)
     return r;
 }
 
+/* Makes s->dbi the table of that name in the new environment; it is created if it is new. */
 static int open_table(struct salvage *s, const void *table, size_t len)
 {
     char name[KV_KEY_MAX + 1];
@@ -66,6 +68,7 @@ static int open_table(struct salvage *s, const void *table, size_t len)
     return r;
 }
 
+/* Called by lmdb_walk_rows for each row: writes it, and commits after each BATCH rows. */
 static int add_row(void *ctx, const void *table, size_t tlen, const void *key, size_t klen,
                    const void *val, size_t vlen)
 {
@@ -106,6 +109,7 @@ static int open_env(struct salvage *s, int at)
     return r;
 }
 
+/* Copies all rows that can be read into a new environment in `at`, and syncs it. */
 static int copy_rows(int from, int at, struct kv_salvaged *ret)
 {
     struct salvage s = {0};
@@ -127,7 +131,8 @@ static int copy_rows(int from, int at, struct kv_salvaged *ret)
     return r == 0 && rows.rows == 0 ? -EUCLEAN : r;
 }
 
-/* DIR.new gets the name of a damaged one. */
+/* Renames DIR.new, which holds a damaged store, to the first free name of DIR.damaged,
+ * DIR.damaged.2 …; the name goes to `kept`. */
 static int move_aside(int dirfd, const char *dir, const char *new, char kept[KV_KEPT])
 {
     struct stat st;
@@ -141,8 +146,9 @@ static int move_aside(int dirfd, const char *dir, const char *new, char kept[KV_
     return io_sync_dir(dirfd, ".");
 }
 
-/* A salvage that was cut off may have left the damaged one under that name: only what says that it
- * is unfinished has nothing that is not elsewhere. 1: it may be the damaged one. */
+/* Whether `new` may hold the damaged store: a salvage that was cut off after the exchange of the
+ * names leaves it there. A directory with the file "unfinished" is a copy that was cut off, and may
+ * be deleted. Returns 1, 0 or -errno. */
 static int may_be_damaged_one(int dirfd, const char *new)
 {
     CLEANUP_CLOSE int at = beneath_open_dir(dirfd, new);
@@ -159,6 +165,7 @@ static int may_be_damaged_one(int dirfd, const char *new)
     return errno == ENOENT ? 0 : -errno;
 }
 
+/* Makes the directory `name`, or removes our files from it. Returns its descriptor. */
 static int clear(int dirfd, const char *name)
 {
     static const char *const files[] = {"data.mdb", "lock.mdb", "closed", MARK};
@@ -172,6 +179,7 @@ static int clear(int dirfd, const char *name)
     return at;
 }
 
+/* Makes DIR.new an empty directory. A damaged store that is there is first renamed and kept. */
 static int make_empty(int dirfd, const char *dir, const char *new)
 {
     char kept[KV_KEPT];
@@ -182,7 +190,7 @@ static int make_empty(int dirfd, const char *dir, const char *new)
     return r < 0 ? r : clear(dirfd, new);
 }
 
-/* It has all, and says so. */
+/* Marks the copy as whole: adds MARK, and takes away UNFINISHED. */
 static int finish(int dirfd, const char *new, int at)
 {
     int r = io_write_file(at, MARK, "\n", 1, 0600);
@@ -192,6 +200,8 @@ static int finish(int dirfd, const char *new, int at)
     return r == 0 ? io_sync_dir(dirfd, new) : r;
 }
 
+/* Exchanges the new store with the damaged one in one step, so that DIR exists at any time, and
+ * then renames the damaged one. */
 static int change_places(int dirfd, const char *dir, const char *new, char kept[KV_KEPT])
 {
     if (renameat2(dirfd, dir, dirfd, new, RENAME_EXCHANGE) < 0)

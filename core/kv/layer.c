@@ -51,8 +51,8 @@ struct layer {
     struct map batch[LAYER_BATCHES_MAX]; /* the oldest first */
     size_t batches;
     _Atomic size_t pending; /* slots of all maps */
-    bool gets;              /* between layer_gets_begin and _end */
-    struct kv_snap *snap;   /* then, from the first one that has to look into the table */
+    bool gets;              /* between layer_gets_begin and layer_gets_end */
+    struct kv_snap *snap;   /* while `gets`: made by the first get that reads the table; or NULL */
 };
 
 struct key {
@@ -67,6 +67,8 @@ static struct slot *slot_at(const struct map *m, size_t i)
     return (struct slot *)(void *)(m->slots + i * m->stride);
 }
 
+/* Pads a key with zeros and hashes it. The constants are PRIME64_2 of XXH64, 2^64 divided by the
+ * golden ratio, and the multiplier of rrmxmx in XXH3. */
 static struct key key_of(const struct layer *l, const void *bytes)
 {
     struct key k = {0};
@@ -81,6 +83,7 @@ static struct key key_of(const struct layer *l, const void *bytes)
     return k;
 }
 
+/* The slot of a key, or NULL. Linear probing; where the tag differs the slot is not read. */
 static struct slot *map_find(const struct map *m, const struct key *k)
 {
     size_t mask = m->size * 2 - 1;
@@ -96,6 +99,7 @@ static struct slot *map_find(const struct map *m, const struct key *k)
     return NULL;
 }
 
+/* Enters a slot, whose key is not in the index yet, into the index. */
 static void map_link(struct map *m, size_t slot)
 {
     size_t mask = m->size * 2 - 1;
@@ -106,6 +110,7 @@ static void map_link(struct map *m, size_t slot)
     m->index[i] = (struct cell){hash, (uint32_t)slot + 1};
 }
 
+/* Doubles the room of a map, and builds its index anew. -ENOMEM: nothing changed. */
 static int map_grow(struct map *m)
 {
     size_t size = m->size == 0 ? SLOTS_MIN : m->size * 2;
@@ -126,7 +131,7 @@ static int map_grow(struct map *m)
     return 0;
 }
 
-/* Room for values of that length. */
+/* Makes the slots wide enough for values of `vlen` bytes. Pointers to slots become invalid. */
 static int map_widen(struct map *m, size_t vlen)
 {
     const size_t align = _Alignof(struct slot), old = m->stride;
@@ -145,7 +150,8 @@ static int map_widen(struct map *m, size_t vlen)
     return 0;
 }
 
-/* The slot of that key, made if it is not there, with room for a value of that length. */
+/* Finds the slot of a key, or adds one, with room for a value of `vlen` bytes. -ENOMEM: the map has
+ * the same changes as before. */
 static int map_at(struct map *m, const struct key *k, size_t vlen, struct slot **ret_slot)
 {
     int r = map_widen(m, vlen);
@@ -217,12 +223,14 @@ static const struct slot *change_since(const struct layer *l, const struct key *
     return s;
 }
 
+/* The committed value of a key. Between layer_gets_begin and layer_gets_end all gets read one
+ * snapshot. */
 static int get_below(struct layer *l, const void *key, void *buf, size_t cap, size_t *ret_len)
 {
     const void *val;
     size_t len;
     if (l->gets && l->snap == NULL)
-        (void)kv_snap_begin(l->kv, &l->snap); /* else without one */
+        (void)kv_snap_begin(l->kv, &l->snap); /* without a snapshot kv_get does the same, slower */
     if (l->snap == NULL)
         return kv_get(l->kv, l->table, key, l->klen, buf, cap, ret_len);
     int r = kv_snap_get(l->snap, l->table, key, l->klen, &val, &len);
@@ -253,7 +261,7 @@ int layer_get(struct layer *l, const void *key, void *buf, size_t cap, size_t *r
     return s->deleted ? -ENOENT : copy_out(s->val, s->vlen, buf, cap, ret_len);
 }
 
-/* The slot of that key among the active changes. */
+/* As map_at, for the active changes; counts a new slot in `pending`. */
 static int change_at(struct layer *l, const void *key, size_t vlen, struct slot **ret_slot)
 {
     struct key k = key_of(l, key);
@@ -314,7 +322,8 @@ static int write_one(struct layer *l, struct kv_txn *t, const struct slot *s)
     return kv_put(t, l->table, s->key, l->klen, s->val, s->vlen);
 }
 
-/* In key order: neighbours land on the same LMDB page, and appending splits no page in half. */
+/* Writes one batch into the transaction, in key order: neighbours land on the same LMDB page, and
+ * appending splits no page in half. */
 static int write_batch(struct layer *l, const struct map *m, struct kv_txn *t)
 {
     size_t count = m->count;
@@ -358,8 +367,8 @@ size_t layer_pending(const struct layer *l)
 
 /* ---- listing ---- */
 
-/* Does a later map have that key, too? The map of `s` is batch `at`, or, as `l->batches`, the
- * active one. */
+/* Whether a newer map has a change of the same key as `s`. `s` is in batch number `at`, or in the
+ * active map if `at` is l->batches. */
 static bool overridden(const struct layer *l, size_t at, const struct slot *s)
 {
     struct key k;
@@ -392,7 +401,8 @@ static const struct slot *smallest(const struct layer *l, size_t at, const void 
     return best;
 }
 
-/* First committed key beyond `key` that no change speaks of; the value points into the snapshot. */
+/* The first committed key beyond `key` of which no map has a change (such a key comes from the
+ * maps). *ret_val points into the snapshot. -ENOENT: there is none. */
 static int next_committed(struct layer *l, struct kv_snap *snap, const void *key,
                           uint8_t ret_key[KEY_MAX], const void **ret_val, size_t *ret_len)
 {
@@ -415,6 +425,7 @@ static int next_committed(struct layer *l, struct kv_snap *snap, const void *key
     }
 }
 
+/* The smallest key beyond `key` of the changes and the snapshot; a change hides a committed row. */
 static int next_in(struct layer *l, struct kv_snap *snap, const void *key, void *ret_key, void *buf,
                    size_t cap, size_t *ret_len)
 {
@@ -449,6 +460,7 @@ int layer_next(struct layer *l, const void *key, void *ret_key, void *buf, size_
     return r;
 }
 
+/* Calls `fn` for the changes of one map that no newer map overrides. */
 static int visit_map(struct layer *l, size_t at, layer_visit_fn *fn, void *ctx)
 {
     const struct map *m = map_number(l, at);

@@ -31,20 +31,21 @@ int layer_create(struct kv *kv, unsigned table, size_t klen, struct layer **ret_
 void layer_destroy(struct layer *l); /* NULL is fine; uncommitted changes are dropped */
 
 int layer_get(struct layer *l, const void *key, void *buf, size_t cap, size_t *ret_len);
-/* Between these two all layer_get share one look into the table, which makes many of neighbouring
- * keys cheaper. No layer_retire meanwhile: the owner's lock stays held. */
+/* Between these two calls all layer_get read the table through one snapshot, which makes many gets
+ * of neighbouring keys cheaper. The owner keeps its lock, so that no layer_retire comes between. */
 void layer_gets_begin(struct layer *l);
 void layer_gets_end(struct layer *l);
 int layer_put(struct layer *l, const void *key, const void *val, size_t vlen);
 int layer_del(struct layer *l, const void *key); /* absent is fine */
 
-/* -EBUSY: there are LAYER_BATCHES_MAX of them. */
+/* Makes the active changes the newest batch. -EBUSY: there are LAYER_BATCHES_MAX batches. */
 int layer_freeze(struct layer *l);
-/* The `n` oldest batches (as many there are), the oldest first. */
+/* Writes the `n` oldest batches, the oldest first; there must be so many. */
 int layer_write(struct layer *l, size_t n, struct kv_txn *t);
 void layer_retire(struct layer *l, size_t n);
 
-/* Uncommitted changes: active plus frozen; one that stands in several batches counts in each. */
+/* Uncommitted changes: active plus frozen; a key that several maps have counts in
+ * each of them. */
 size_t layer_pending(const struct layer *l);
 
 /* Smallest key > `key` (klen bytes; NULL: from the start) over all changes and the table, deletions
