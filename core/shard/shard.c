@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * shard: which drivers there are, and what they would all have to check alike.
+ * shard: the list of drivers, and the checks that are the same for all of them. Every call of a
+ * driver is a question (struct ask) to an asker thread of its place: shard_ask.h. The functions
+ * run_... below run in an asker, and the others in the thread of the caller.
  */
 #include "shard.h"
 
@@ -24,6 +26,7 @@ static const struct shard_driver *drivers[DRIVERS_MAX + 1] = {&shard_dir_driver}
 
 /* ---- asking ---- */
 
+/* Asks `driver` about `name`, with `longer` ns more than the usual patience. As shard_ask. */
 static int send(struct ask *a, const struct shard_driver *driver, const char *name, int64_t longer)
 {
     a->driver = driver;
@@ -31,12 +34,14 @@ static int send(struct ask *a, const struct shard_driver *driver, const char *na
     return shard_ask(a, longer);
 }
 
+/* Writes the sentence for a question that was not answered. */
 static void say_silent(int err, char why[SHARD_WHY])
 {
     snprintf(why, SHARD_WHY, "%s", err == -EHOSTUNREACH ? SHARD_SILENT : strerror(-err));
 }
 
-/* A question about `name`. NULL: *ret_err is why it was not answered. */
+/* Asks `run` about `name` and waits for the answer. The caller frees the ask. NULL: there was no
+ * answer, and *ret_err says why. */
 static struct ask *ask_about(struct shard *s, const char *name, ask_fn *run, size_t room,
                              int *ret_err)
 {
@@ -50,6 +55,7 @@ static struct ask *ask_about(struct shard *s, const char *name, ask_fn *run, siz
     return *ret_err == 0 ? a : NULL;
 }
 
+/* Returns the answer of an ask, and frees the ask. */
 static ssize_t end(struct ask *a)
 {
     ssize_t result = a->result;
@@ -81,7 +87,7 @@ static bool is_printable(const char *text)
     return true;
 }
 
-/* Who knows it, and what stands behind the colon. */
+/* Splits a URL into its driver and the text behind the colon. -EINVAL with a sentence in `why`. */
 static int split(const char *url, const struct shard_driver **ret_driver, const char **ret_rest,
                  char why[SHARD_WHY])
 {
@@ -108,6 +114,7 @@ static ssize_t run_normal(struct ask *a)
     return a->driver->normal(a->name, a->data, a->len, a->why);
 }
 
+/* Has the driver bring the text behind the colon into its stored form. */
 static int ask_normal(const char *url, const struct shard_driver *driver, const char *rest,
                       char out[SHARD_URL_MAX + 1], char why[SHARD_WHY])
 {
@@ -166,13 +173,15 @@ static ssize_t run_close(struct ask *a)
     return 0;
 }
 
-/* The reference that the shard had. */
+/* After a close that came late: gives up the reference to the place that the shard had. */
 static ssize_t closed_late(struct ask *a)
 {
     place_put(a->place); /* not the last one: the ask has one, too */
     return 0;
 }
 
+/* Opens the shard in an asker. If the open comes back after its caller has left, run_close closes
+ * what it opened. */
 static int ask_open(struct place *place, const struct shard_driver *driver, const char *rest,
                     unsigned flags, struct shard **ret_shard, char why[SHARD_WHY])
 {
@@ -234,7 +243,7 @@ void shard_close(struct shard *s)
         return;
     if (err == 0)
         ask_free(a);
-    else /* no memory, or no thread; and no call that was left is in it */
+    else /* no memory or no thread; no late call uses the shard */
         s->driver->close(s);
     place_put(place);
 }
@@ -251,6 +260,7 @@ static bool is_part_ok(const char *part, size_t len)
     return true;
 }
 
+/* Checks a name as shard.h has it: -ENAMETOOLONG, or -EINVAL. */
 static int check_name(const char *name)
 {
     size_t len = strlen(name);
@@ -303,6 +313,7 @@ static int read_piece(struct ask *a, void *arg)
     return a->source->read(a->source->ctx, p->buf, p->len, p->off);
 }
 
+/* In the asker: reads bytes of the source, in the caller's thread. */
 static int read_back(void *ctx, void *buf, size_t len, uint64_t off)
 {
     return ask_back(ctx, read_piece, &(struct piece){buf, len, off});
@@ -315,6 +326,7 @@ static ssize_t run_put(struct ask *a)
     return a->driver->put(a->shard, a->name, &source, a->replace);
 }
 
+/* Puts bytes that are read from the source in the caller's thread. */
 static int put(struct shard *s, const char *name, const struct shard_source *source, bool replace)
 {
     struct ask *a = ask_make(s->place, run_put, 0);
@@ -370,7 +382,8 @@ static ssize_t run_range(struct ask *a)
     return a->driver->range(a->shard, a->name, a->data, a->len, a->off);
 }
 
-/* An asker that comes late must not find somebody else's memory: it has its own. */
+/* Has `run` read into memory of the ask, and copies the bytes to `buf`. A call that comes back late
+ * must not write to `buf`, which its caller may have freed. */
 static ssize_t read_there(struct shard *s, const char *name, ask_fn *run, void *buf, size_t len,
                           uint64_t off)
 {
@@ -454,7 +467,7 @@ int shard_space(struct shard *s, struct shard_space *ret)
     return (int)end(a);
 }
 
-/* ---- lists: names go to who asks by the batch ---- */
+/* ---- lists: names go from the asker to the caller in batches ---- */
 
 struct batch {
     size_t count;
@@ -464,7 +477,7 @@ struct batch {
     } v[LIST_BATCH];
 };
 
-/* By who asks. */
+/* In the caller's thread: passes the names of the batch to a->fn, and frees them. */
 static int hand_over(struct ask *a, void *arg)
 {
     struct batch *b = arg;
@@ -479,6 +492,7 @@ static int hand_over(struct ask *a, void *arg)
     return err;
 }
 
+/* In the asker: adds a name that the driver found to the batch, and hands over a full batch. */
 static int collect(const char *name, uint64_t size, void *ctx)
 {
     struct ask *a = ctx;
@@ -496,6 +510,7 @@ static ssize_t run_list(struct ask *a)
     return a->driver->list(a->shard, a->name, collect, a);
 }
 
+/* After a list that came late: frees the names that nobody takes. */
 static ssize_t listed_late(struct ask *a)
 {
     struct batch *b = a->data;

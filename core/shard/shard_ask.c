@@ -4,8 +4,8 @@
  * reference for each open shard, for each shard that is being opened, and for each ask that was
  * left; with the last one its askers end.
  *
- * `idle` counts the askers that wait, less those for which something was put into the queue: one
- * of them takes it.
+ * `idle` counts the askers that wait for work, less the asks in the queue: each of these asks will
+ * be taken by one of them.
  */
 #include "shard_ask.h"
 
@@ -17,19 +17,19 @@
 #include <string.h>
 
 #define STAY (10 * NSEC_PER_SEC)   /* an asker that has nothing to do */
-#define LOOK (200 * NSEC_PER_MSEC) /* who waits looks at the patience so often */
+#define LOOK (200 * NSEC_PER_MSEC) /* how often a waiting caller reads the patience */
 #define PATIENCE (30 * NSEC_PER_SEC)
 
 struct place {
-    struct place *next; /* these three: places_lock */
-    unsigned refs;
-    char url[SHARD_URL_MAX + 1];
-    struct mutex lock; /* "place": all below */
+    struct place *next;          /* in `places`; guarded by places_lock */
+    unsigned refs;               /* guarded by places_lock */
+    char url[SHARD_URL_MAX + 1]; /* never changes */
+    struct mutex lock; /* "place"; guards all fields below */
     struct cond work, ended;
     STAILQ_HEAD(, ask) asks;
     unsigned idle, askers;
     _Atomic unsigned silent; /* asks that were left and have not come back */
-    struct shard *to_close;  /* once it is not silent */
+    struct shard *to_close;  /* list of shards to close when the place answers again */
     bool ending;
 };
 
@@ -82,7 +82,7 @@ struct place *place_get(const char *url)
     return p;
 }
 
-/* True: that was the last reference, and nobody finds it any more. */
+/* Gives up one reference. True: it was the last one, and the place is not in `places` any more. */
 static bool drop_reference(struct place *p)
 {
     bool last;
@@ -132,7 +132,8 @@ bool shard_is_silent(const char *url, char ret_url[SHARD_URL_MAX + 1])
     return is;
 }
 
-/* Needs the lock. */
+/* If the place is silent, keeps the shard to be closed by close_late. False: it is not silent.
+ * Needs the lock. */
 static bool close_later(struct place *p, struct shard *s)
 {
     if (atomic_load(&p->silent) == 0)
@@ -194,8 +195,8 @@ int ask_back(struct ask *a, ask_back_fn *fn, void *arg)
 
 /* ---- askers ---- */
 
-/* The calls that were left have come back: what was to be closed meanwhile is. Needs the lock,
- * which it gives up. */
+/* All late calls have come back: closes the shards that were to be closed meanwhile. Needs the
+ * lock, which it gives up. */
 static void close_late(struct place *p)
 {
     while (p->to_close) {
@@ -209,7 +210,8 @@ static void close_late(struct place *p)
     }
 }
 
-/* It comes back, and nobody waits for it any more. Needs the lock, which it gives up. */
+/* Ends an ask that comes back after its caller has left it. With the last such ask the place is not
+ * silent any more. Needs the lock, which it gives up. */
 static void come_late(struct place *p, struct ask *a)
 {
     if (a->late) {
@@ -223,7 +225,8 @@ static void come_late(struct place *p, struct ask *a)
     ask_free(a);
 }
 
-/* Needs the lock, which it gives up. True: it was left, and the place may go with it. */
+/* Runs one ask. True: its caller has left it meanwhile; this asker then has the reference to the
+ * place that the ask had. Needs the lock, which it gives up. */
 static bool answer(struct place *p, struct ask *a)
 {
     if (a->state == ASK_WAITS)
@@ -245,7 +248,8 @@ static bool answer(struct place *p, struct ask *a)
     return false;
 }
 
-/* Needs the lock. False: there is nothing, and the asker ends. */
+/* Waits for the next ask in the queue. False: the asker is to end, because the place ends, or
+ * because it has had no work for STAY and another asker is idle. Needs the lock. */
 static bool next_ask(struct place *p, struct ask **ret)
 {
     int left = 0;
@@ -278,13 +282,13 @@ static void *asker_main(void *arg)
         p->idle--;
     p->askers--;
     cond_broadcast(&p->ended);
-    mutex_unlock(&p->lock); /* the last touch, without a reference */
+    mutex_unlock(&p->lock); /* unless `late`, the place may be freed after this */
     if (late)
         place_put(p);
     return NULL;
 }
 
-/* Needs the lock. */
+/* Starts one more asker: a detached thread. -ENOMEM: it could not be started. Needs the lock. */
 static int start_asker(struct place *p)
 {
     pthread_attr_t attr;
@@ -303,7 +307,8 @@ static int start_asker(struct place *p)
 
 /* ---- asking ---- */
 
-/* Needs the lock. */
+/* Puts an ask into the queue, and starts an asker if none is idle. -EHOSTUNREACH: the place is
+ * silent. Needs the lock. */
 static int enqueue(struct place *p, struct ask *a)
 {
     if (a->closes && close_later(p, a->shard))
@@ -321,7 +326,8 @@ static int enqueue(struct place *p, struct ask *a)
     return 0;
 }
 
-/* Needs the lock, which it gives up. */
+/* In the thread that asks: calls the function that `run` gave to ask_back, and hands its result to
+ * the asker. Needs the lock, which it gives up. */
 static void call_back(struct place *p, struct ask *a)
 {
     mutex_unlock(&p->lock);
@@ -333,7 +339,8 @@ static void call_back(struct place *p, struct ask *a)
     cond_broadcast(&a->changed);
 }
 
-/* Needs the lock, which it gives up. False: not in time. */
+/* Waits for the answer. Each ask_back begins the time anew. False: the time is over. Needs the
+ * lock, which it gives up. */
 static bool await(struct place *p, struct ask *a, int64_t longer)
 {
     const struct clock *clock = clock_real();
@@ -353,7 +360,9 @@ static bool await(struct place *p, struct ask *a, int64_t longer)
     return true;
 }
 
-/* Needs the lock. */
+/* Leaves an ask whose time is over. If no asker has begun it, it is dropped; else it stays with its
+ * asker and gets a reference to the place. The place is silent until it comes back.
+ * Needs the lock. */
 static void leave(struct place *p, struct ask *a)
 {
     if (a->state == ASK_WAITS && !a->closes) { /* no asker came to it: it was never asked */

@@ -6,12 +6,12 @@
  *     a = ask_make(p, run)        fill in what `run` needs
  *     shard_ask(a, 0)             0: `run` has returned a->result; ask_free(a)
  *
- * A mount whose server is gone keeps whoever asks it in the kernel, and no signal ends that. So
- * drivers are called by askers: threads of a place that own nothing of a store. Who asks waits for
- * shard_set_patience. A call that has not come back by then is left to its asker, together with all
- * memory that it uses. Until it comes back the place is silent: whatever is asked there is
- * -EHOSTUNREACH at once. So no more threads hang than had asked at that time, and a call that was
- * left never comes after a later one.
+ * A mount whose server is gone keeps each thread that uses it in the kernel, and no signal ends
+ * that. So drivers are called by askers: threads of a place that own nothing of a store. The caller
+ * waits for the time of shard_set_patience. A call that has not come back by then is left to its
+ * asker, together with all memory that it uses. Until it comes back the place is silent: every
+ * further ask returns -EHOSTUNREACH at once. So no more threads hang than asks were under way at
+ * that time, and a call that was left is never executed after a later one.
  *
  * Nor is the place probed meanwhile. A put or a delete that was left may still be done, and would
  * undo what was done after it under the same name; and a shard cannot be closed while a call that
@@ -28,9 +28,9 @@
 struct place; /* what a URL leads to; one for all who have it open */
 struct ask;
 
-/* In an asker. It touches the ask, and nothing of who asks but by ask_back. */
+/* Runs in an asker. It uses the ask alone; it reaches memory of the caller only by ask_back. */
 typedef ssize_t ask_fn(struct ask *a);
-/* In the thread that asks, holding no lock of this module. */
+/* Runs in the caller's thread, which holds no lock of this module. */
 typedef int ask_back_fn(struct ask *a, void *arg);
 
 struct ask {
@@ -49,9 +49,9 @@ struct ask {
     size_t len;
     uint64_t off;
     struct shard_space space;
-    const struct shard_source *source; /* of who asks: for ask_back, as are the next two */
-    shard_list_fn *fn;
-    void *ctx;
+    const struct shard_source *source; /* the caller's: use it in ask_back only */
+    shard_list_fn *fn;                 /* the caller's: use it in ask_back only */
+    void *ctx;                         /* the caller's: use it in ask_back only */
     /* Private to shard_ask.c; under the place's lock. */
     struct place *place;
     enum { ASK_WAITS, ASK_RUNS, ASK_CALLS_BACK, ASK_DONE, ASK_LEFT } state;
@@ -74,8 +74,9 @@ void ask_free(struct ask *a); /* NULL is fine */
  * a shard is never dropped by -EHOSTUNREACH: the place has the shard and its reference from then
  * on, and closes it when it answers again. */
 int shard_ask(struct ask *a, int64_t longer);
-/* By `run`: have who asks call `fn`, and wait for what it returns. -ECANCELED: nobody waits any
- * more. */
+/* Called by `run`: has the caller's thread call `fn`, and returns what it returned. -ECANCELED: the
+ * caller has left the ask. */
 int ask_back(struct ask *a, ask_back_fn *fn, void *arg);
-/* The place is silent: close the shard when it is not any more. False: it is not silent. */
+/* If the place is silent, keeps the shard, and closes it when the place answers again. False: the
+ * place is not silent, and the shard is still the caller's. */
 bool place_close_later(struct place *p, struct shard *s);

@@ -4,13 +4,14 @@
  * elsewhere.
  *
  * Every name is resolved from the one descriptor opened at the start, and through no symlink: what
- * was recognised then is what is written to, and never the empty mount point below it. That the
- * path still leads there is asked before each call, for reads once a second.
+ * was recognised then is what is written to, and never the empty mount point below it. Each
+ * call first checks that the path still leads there; reads check it once a second.
  *
- *     tmp/put.<16 hex>    written and synced, locked by who does it
+ *     tmp/put.<16 hex>    written and synced, locked by the process that puts
  *     packs/0123          then linked to its name, or renamed over it; and the directory synced
  *
- * What is left in tmp/ by the dead nobody has locked: the first put of an opening removes it.
+ * Files that dead processes left in tmp/ are not locked: the first put after an opening removes
+ * them.
  */
 #include "beneath.h"
 #include "io.h"
@@ -32,7 +33,7 @@
 #include <unistd.h>
 
 #define CHUNK (1u << 20)      /* bytes copied at once */
-#define TRIES 8               /* of a put whose file somebody took away */
+#define TRIES 8               /* of a put whose temporary file another process removed */
 #define DEPTH_MAX 16          /* of directories that are listed */
 #define LOST_FOUND "lost+found" /* the file system's own; only root may look into it */
 #define TMP_NAME (sizeof "put.0123456789abcdef")
@@ -43,10 +44,10 @@ struct dir_shard {
     dev_t dev;
     ino_t ino;
     char path[PATH_MAX];
-    _Atomic int64_t looked; /* monotonic seconds when the path last led here; of reads */
-    struct mutex lock;      /* "shard dir": the two below; a leaf */
-    bool cleaned;
-    struct map64 durable; /* directories by inode: their names are on the disk */
+    _Atomic int64_t looked; /* when a read last checked the path, in monotonic seconds */
+    struct mutex lock;      /* "shard dir": guards `cleaned` and `durable`; a leaf */
+    bool cleaned;           /* a put has cleaned tmp/ */
+    struct map64 durable;   /* inodes of directories whose names are durable */
     struct shard_dir_files files;
 };
 
@@ -55,7 +56,7 @@ static struct dir_shard *dir_of(struct shard *s)
     return (struct dir_shard *)s;
 }
 
-/* What went wrong with a file, as shard.h has it. */
+/* Turns an error of a system call or of beneath.h into the one that shard.h has for it. */
 static int told(int err)
 {
     switch (err) {
@@ -85,7 +86,8 @@ static int result(int r)
 
 /* ---- is it there? ---- */
 
-/* Does the path lead to what was opened? */
+/* Checks that the path still leads to the directory that was opened. -EHOSTUNREACH: it does not,
+ * for example because the disk was unmounted. */
 static int check_here(struct dir_shard *d)
 {
     struct stat st;
@@ -95,6 +97,7 @@ static int check_here(struct dir_shard *d)
     return st.st_dev == d->dev && st.st_ino == d->ino ? 0 : -EHOSTUNREACH;
 }
 
+/* As check_here, but only if the last check of a read was in another second. */
 static int check_here_now_and_then(struct dir_shard *d)
 {
     struct timespec now;
@@ -118,7 +121,8 @@ static int open_part(int dir, const char *part)
     return fd < 0 ? -errno : fd;
 }
 
-/* The name of directory `fd` in `above` is durable from now on. */
+/* Makes the name of directory `fd` in `above` durable. Each directory is synced once: `durable`
+ * remembers it. */
 static int make_durable(struct dir_shard *d, int above, int fd)
 {
     struct stat st;
@@ -138,6 +142,7 @@ static int make_durable(struct dir_shard *d, int above, int fd)
     return err;
 }
 
+/* Opens the directory `part` in `above`, made if it is missing, with a durable name. */
 static int open_or_make(struct dir_shard *d, int above, const char *part)
 {
     if (mkdirat(above, part, 0700) < 0 && errno != EEXIST)
@@ -150,7 +155,8 @@ static int open_or_make(struct dir_shard *d, int above, const char *part)
     return err < 0 ? err : fd;
 }
 
-/* The directory of a name, to be closed, and its last part. -ENOENT without `make`. */
+/* Opens the directory of a name; the caller closes it. *ret_last is the last part of the name.
+ * Missing directories are made with `make`, and are -ENOENT without. */
 static int open_above(struct dir_shard *d, const char *name, bool make, const char **ret_last)
 {
     int fd = openat(d->root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -250,7 +256,7 @@ static int dir_stat(struct shard *s, const char *name, uint64_t *ret_size)
 
 /* ---- temporary files ---- */
 
-/* Remove one that nobody is writing: who does has locked it. */
+/* Removes a temporary file that nobody is writing: a file that is written is locked. */
 static void clean_one(int tmp, const char *name)
 {
     int fd = beneath_open(tmp, name, O_RDWR, 0);
@@ -262,6 +268,7 @@ static void clean_one(int tmp, const char *name)
     close(fd);
 }
 
+/* Removes all files that dead puts left in tmp/. An error does not matter: it is only space. */
 static void clean(int tmp)
 {
     int fd = openat(tmp, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -280,6 +287,7 @@ static void clean(int tmp)
     closedir(dir);
 }
 
+/* Opens tmp/, made if it is missing; the first time after the opening it is cleaned. */
 static int open_tmp(struct dir_shard *d)
 {
     bool clean_it;
@@ -300,8 +308,8 @@ static int open_tmp(struct dir_shard *d)
     return fd;
 }
 
-/* A new file, locked. Between its making and its locking another process may have cleaned it
- * away. */
+/* Makes a new temporary file and locks it. If another process cleaned the file away before it was
+ * locked, the next try makes another one. */
 static int create_tmp(int tmp, char name[TMP_NAME])
 {
     for (int i = 0; i < TRIES; i++) {
@@ -315,8 +323,8 @@ static int create_tmp(int tmp, char name[TMP_NAME])
 
         if (fd < 0)
             return told(-errno);
-        /* Where that does not work it is only cleaned later, or too early. Whoever has it locked
-         * takes it away, and is not waited for. */
+        /* Where locks do not work, other processes may clean the file too early, or late. A process
+         * that holds its lock is cleaning it: it is not waited for. */
         bool taken = flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK;
 
         if (!taken && fstat(fd, &st) == 0 && st.st_nlink > 0)
@@ -326,6 +334,7 @@ static int create_tmp(int tmp, char name[TMP_NAME])
     return -EIO;
 }
 
+/* Copies the source into the file, and syncs the file. */
 static int copy(int fd, const struct shard_source *source)
 {
     size_t room = source->size < CHUNK ? (size_t)source->size : CHUNK;
@@ -346,7 +355,8 @@ static int copy(int fd, const struct shard_source *source)
 
 /* ---- putting ---- */
 
-/* Give it a name that nothing has. Not every file system has links, nor every one the other. */
+/* Gives the file `from` the name `to`; -EEXIST if something has it. Some file systems have no hard
+ * links, and others no RENAME_NOREPLACE. */
 static int name_new(int tmp, const char *from, int dir, const char *to)
 {
     if (linkat(tmp, from, dir, to, 0) == 0) {
@@ -358,7 +368,8 @@ static int name_new(int tmp, const char *from, int dir, const char *to)
     return renameat2(tmp, from, dir, to, RENAME_NOREPLACE) < 0 ? -errno : 0;
 }
 
-/* An existing name is made durable, too: who is told -EEXIST goes on as if it had been put. */
+/* Gives the temporary file its name, and makes the name durable. An existing name is made durable,
+ * too: a caller that gets -EEXIST relies on it as if it had put it. -EAGAIN: the file is gone. */
 static int name_it(struct dir_shard *d, int tmp, const char *from, const char *to, bool replace)
 {
     const char *last;
@@ -376,6 +387,7 @@ static int name_it(struct dir_shard *d, int tmp, const char *from, const char *t
     return err == -ENOENT ? -EAGAIN : told(err); /* somebody took the file away */
 }
 
+/* One try of a put. -EAGAIN or -ENOENT: another process removed the temporary file. */
 static int put_once(struct dir_shard *d, int tmp, const char *name,
                     const struct shard_source *source, bool replace)
 {
@@ -442,12 +454,13 @@ static int dir_remove(struct shard *s, const char *name)
 struct dir_listing {
     shard_list_fn *fn;
     void *ctx;
-    char name[PATH_MAX]; /* of the directory, with a slash behind it; of what is told */
+    char name[PATH_MAX]; /* path of the entry that is listed; see list_one */
 };
 
 static int list_dir(struct dir_listing *l, int dir, size_t at, unsigned depth);
 
-/* `e` in `dir`; at: where its name begins in l->name. */
+/* Lists the entry `e` of `dir`, and what is below it. l->name has the path of `dir` with a slash at
+ * its end, `at` bytes long; the name of the entry is added behind it. */
 static int list_one(struct dir_listing *l, int dir, const struct dirent *e, size_t at,
                     unsigned depth)
 {
@@ -469,7 +482,7 @@ static int list_one(struct dir_listing *l, int dir, const struct dirent *e, size
     return fd == -ENOENT ? 0 : fd < 0 ? told(fd) : list_dir(l, fd, at + len + 1, depth + 1);
 }
 
-/* Takes `fd`. */
+/* Lists all entries of a directory. Closes `fd` in any case. */
 static int list_dir(struct dir_listing *l, int fd, size_t at, unsigned depth)
 {
     DIR *dir = fdopendir(fd);
@@ -556,7 +569,8 @@ static int open_root(const char *path, struct stat *ret_stat, char why[SHARD_WHY
     return err == -EACCES || err == -EIO || err == -ENOMEM || err == -EMFILE ? err : -EHOSTUNREACH;
 }
 
-/* Whose it is. What is below that we made. */
+/* Checks that the directory and those that tallyfs makes in it belong to the caller (own.h). With
+ * SHARD_FOREIGN the owner does not matter. */
 static int check_own(int fd, const char *path, unsigned flags, char why[SHARD_WHY])
 {
     static const char *const names[] = {"packs", "objects", "claims", SHARD_TMP};
