@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * gc_nodes: who uses the pool, and what each of them is known to have seen. What a report says of
- * its own age is not believed: `seen` is when its serial moved before our eyes, and `covers` grows
- * only then, for a report that was there before may be of a former life of anything.
+ * gc_nodes: which nodes use the pool, and which marks each is known to have seen. The time in a
+ * report is not believed: `seen` is when this coordinator saw the serial advance. `covers` grows
+ * only then, since a report that was there before may be of any age.
  */
 #include "array.h"
 #include "gc_impl.h"
@@ -28,7 +28,7 @@ void gc_nodes_release(struct gc_nodes *ns)
     *ns = (struct gc_nodes){0};
 }
 
-/* Where the node is, or would go. */
+/* The index of the node, or the one at which it would be inserted. */
 static size_t place(const struct gc_nodes *ns, uint64_t id)
 {
     size_t i = 0;
@@ -59,8 +59,8 @@ static int insert(struct gc_nodes *ns, const struct gc_node *n)
     return 0;
 }
 
-/* Its serial moved while we looked on, or it is our own: it lives, and has read what it says. An
- * acknowledgement of what was never published is none. */
+/* Takes over a report that is proven to be new: its serial advanced since the last look, or it is
+ * our own. An acknowledgement of a list that was never published does not count. */
 static void advance(struct gc_node *n, const struct gc_report *r, uint64_t marks, int64_t now)
 {
     n->serial = r->serial;
@@ -72,6 +72,8 @@ static void advance(struct gc_node *n, const struct gc_report *r, uint64_t marks
     n->retired = false;
 }
 
+/* Updates a node from one report. A new node is added; it is not proven before its serial
+ * advances. */
 static int observe_one(struct gc_nodes *ns, const struct gc_report *r, uint64_t marks, int64_t now)
 {
     struct gc_node *n = gc_nodes_find(ns, r->node);
@@ -97,12 +99,13 @@ static int observe_one(struct gc_nodes *ns, const struct gc_report *r, uint64_t 
     n->behind = r->serial < n->serial;
     if (r->serial > n->serial || (r->own && !n->behind))
         advance(n, r, marks, now);
-    else if (r->ack < n->covers) /* under an old serial it says less than it did: believe that */
+    /* the same serial with a lower acknowledgement: believe the lower one */
+    else if (r->ack < n->covers)
         n->covers = r->ack;
     return 0;
 }
 
-/* What was retired is forgotten with its report. */
+/* Forgets retired nodes that have no report any more. */
 static void forget_retired(struct gc_nodes *ns)
 {
     size_t kept = 0;
@@ -148,7 +151,7 @@ uint64_t gc_nodes_covers(const struct gc_nodes *ns, const struct gc_config *c, i
 
     for (size_t i = 0; i < ns->count; i++) {
         const struct gc_node *n = &ns->v[i];
-        /* What a report that is not there, or was there before, would say of an id is not known. */
+        /* A node without a report, or with an older one than before, has acknowledged nothing. */
         uint64_t own = n->present && !n->behind ? n->covers : 0;
         if (gc_node_counts(n, c, now) && own < covers)
             covers = own;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * log_behind: where a log has no more frame that goes on: has it ended there, or was more of it
+ * log_behind: at a place where a log has no next frame: has it ended there, or was a part of it
  * lost?
  *
  *     the page cache lived:  a frame is copied, its checksum comes last, and then comes the next
@@ -9,9 +9,9 @@
  *                            which number one had completed; a sync frame follows another only
  *                            after that one's sync. The rest may be there in part.
  *
- * What contradicts that is damage. Frames are found by their checksums, whose seed nobody knows who
- * writes files; but such a one can make bytes that look like the heads of long frames. So for
- * changes no more than a multiple of what is there is read, and sync frames have one length.
+ * What contradicts that is damage. Frames are found by their checksums. A user who writes files does
+ * not know the seed, so cannot forge a frame, but can write bytes that look like the heads of long
+ * frames. So at most EFFORT times the bytes of a segment go through a checksum.
  */
 #include "log_read_impl.h"
 
@@ -19,25 +19,27 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define EFFORT 64 /* times the bytes that are there: so many go through a checksum at most */
-#define BLANK 16  /* zeros where a frame could begin: none was put there */
+/* bytes that go through a checksum at most, as a multiple of the bytes of a segment */
+#define EFFORT 64
+#define BLANK 16  /* bytes; so many zeros where a frame could begin: none was put there */
 
 struct behind {
     const struct log_verdict *v;
     struct log_pos hole;
-    bool frames;      /* there is one of any kind */
-    bool headless;    /* a segment of whose frames nothing can be told */
-    bool moved;       /* the segment where the log goes on was becoming the next one */
+    bool frames;      /* a frame of any kind was found */
+    bool headless;    /* a segment with a damaged head: its frames cannot be checked */
+    bool moved;       /* the segment at the hole was being renamed to the next serial */
     unsigned syncs;   /* sync frames */
-    uint64_t done;    /* what they say was durable before */
-    uint64_t changes; /* with numbers that were due */
+    uint64_t done;    /* the highest number that they say was durable before them */
+    uint64_t changes; /* changes with numbers above the last whole one */
     uint64_t last;    /* the highest of those */
-    uint64_t effort;  /* bytes that may still be looked at */
+    uint64_t effort;  /* bytes that may still go through a checksum */
 };
 
 /* ---- one segment ---- */
 
-/* Could it be a frame behind the hole, as far as its head tells? */
+/* Could this be the head of a frame behind the hole? A change needs a number that is possible
+ * there. */
 static bool is_likely(const struct log_reader *r, const struct behind *b, uint64_t off,
                       const struct frame_head *h)
 {
@@ -47,6 +49,7 @@ static bool is_likely(const struct log_reader *r, const struct behind *b, uint64
            h->seq - b->v->last <= (r->limit / FRAME_HEAD) * (r->pos.segment - b->hole.segment + 1);
 }
 
+/* Notes a frame that was found behind the hole. */
 static void note_frame(struct behind *b, const struct frame_head *h, const uint8_t *frame)
 {
     b->frames = true;
@@ -62,7 +65,7 @@ static void note_frame(struct behind *b, const struct frame_head *h, const uint8
     }
 }
 
-/* 0: no frame is there; else its length. */
+/* Looks for a whole frame at `off`, and notes it. *ret_size is its length, 0 if there is none. */
 static int try_frame(struct log_reader *r, struct behind *b, uint64_t off, uint64_t *ret_size)
 {
     struct frame_head h;
@@ -89,13 +92,14 @@ static int try_frame(struct log_reader *r, struct behind *b, uint64_t off, uint6
     return 0;
 }
 
-/* How much of it is in memory. */
+/* How many bytes from `off` on are in the window. */
 static size_t window_from(const struct log_reader *r, uint64_t off)
 {
     return r->len && off >= r->at && off - r->at < r->len ? r->len - (size_t)(off - r->at) : 0;
 }
 
-/* The first place from *off on where a frame could begin, or the end: most of it is zeros. */
+/* Moves *off to the next place at which a frame could begin, or to the end of the segment. Most of
+ * what is skipped is zeros. */
 static int skip_others(struct log_reader *r, uint64_t *off)
 {
     struct frame_head h;
@@ -105,7 +109,8 @@ static int skip_others(struct log_reader *r, uint64_t *off)
         size_t n = left < LOG_WINDOW ? (size_t)left : LOG_WINDOW, have = window_from(r, *off);
         const uint8_t *p;
 
-        n = have >= FRAME_HEAD ? have : n; /* nothing is read twice for each frame */
+        /* use what is in the window, so that nothing is read again for each frame */
+        n = have >= FRAME_HEAD ? have : n;
         int e = log_reader_bytes(r, *off, n, &p);
 
         if (e)
@@ -121,6 +126,7 @@ static int skip_others(struct log_reader *r, uint64_t *off)
     return 0;
 }
 
+/* Notes all frames of a segment from `off` on. */
 static int look_through_segment(struct log_reader *r, struct behind *b, uint64_t off)
 {
     uint64_t size;
@@ -138,7 +144,7 @@ static int look_through_segment(struct log_reader *r, struct behind *b, uint64_t
 
 /* ---- all of them ---- */
 
-/* A segment is empty that no frame was put into: 8 zeros stand where its first one would. */
+/* Was a frame ever put into the segment? If not, it has 8 zeros where the first one would be. */
 static int is_begun(struct log_reader *r, bool *ret)
 {
     static const uint8_t zeros[8];
@@ -149,6 +155,7 @@ static int is_begun(struct log_reader *r, bool *ret)
     return e;
 }
 
+/* Looks for frames in one segment at the hole or behind it. */
 static int look_at_segment(struct log_reader *r, struct behind *b, uint64_t serial)
 {
     bool begun = false, first = serial == b->hole.segment;
@@ -167,7 +174,8 @@ static int look_at_segment(struct log_reader *r, struct behind *b, uint64_t seri
     return e == -EUCLEAN ? 0 : e; /* that one has no more to say */
 }
 
-/* Its new name and its new head become durable in any order. */
+/* Was the segment at the hole being renamed to the next serial? Its new name and its new head
+ * become durable in any order. */
 static bool is_moved(const struct log_reader *r, const struct behind *b, const struct log_file *f)
 {
     uint64_t from = b->hole.segment, to = from + 1;
@@ -177,7 +185,8 @@ static bool is_moved(const struct log_reader *r, const struct behind *b, const s
             (f->serial == from && f->head.serial == to));
 }
 
-/* Missing ones between them do not hide what is behind those. */
+/* Looks through all segments from the hole on. Missing segments between them do not end the
+ * search. */
 static int look_behind(struct log_reader *r, struct behind *b)
 {
     struct log_file *files;
@@ -201,8 +210,8 @@ static int look_behind(struct log_reader *r, struct behind *b)
 
 /* ---- the verdict ---- */
 
-/* How many of the bytes where the next frame would begin are zeros? More than there are: of a
- * segment that was cut off nobody knows. */
+/* How many of the BLANK bytes where the next frame would begin are zeros. For a segment that was
+ * cut off there it is 0. */
 static size_t zeros_at_hole(struct log_reader *r)
 {
     const uint8_t *p;

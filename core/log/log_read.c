@@ -6,8 +6,8 @@
  *                               ^ after a loss of power: up to here. The page cache lived: up to
  *                                 the hole.
  *
- * What is behind the first place where no frame goes on tells whether that is the end
- * (log_behind.c).
+ * At the first place without a next frame log_behind.c decides, by what lies behind it, whether
+ * that place is the end of the log or damage.
  */
 #include "log_read_impl.h"
 
@@ -25,7 +25,8 @@ static void reader_release(struct log_reader *r)
     r->window = NULL;
 }
 
-/* A file is made with zeros all over. Frames without a head once had one. */
+/* The error for a segment without a head. -ENOENT: it never had a frame, since a new file is all
+ * zeros; -EUCLEAN: it has a frame, so it once had a head. */
 static int why_no_head(struct disk_file *f)
 {
     uint8_t bytes[FRAME_HEAD] = {0};
@@ -35,6 +36,8 @@ static int why_no_head(struct disk_file *f)
     return n < 0 ? (int)n : frame_peek(bytes, &h) ? -ENOENT : -EUCLEAN;
 }
 
+/* Makes the reader read the file `f`, which it owns from then on, if its head is that of the
+ * segment. -ENOENT: it is another segment. */
 static int use_file(struct log_reader *r, uint64_t serial, struct disk_file *f)
 {
     struct segment_head h;
@@ -74,6 +77,7 @@ int log_reader_open(struct log_reader *r, uint64_t serial)
     return e;
 }
 
+/* Makes the window large enough for `len` bytes. */
 static int make_window(struct log_reader *r, size_t len)
 {
     size_t room = len > LOG_WINDOW ? len : LOG_WINDOW;
@@ -109,6 +113,7 @@ int log_reader_bytes(struct log_reader *r, uint64_t off, size_t len, const uint8
     return 0;
 }
 
+/* Reads and checks the whole frame at `off`. *ret is borrowed until the next read. */
 static int frame_at(struct log_reader *r, uint64_t off, struct frame_head *h, const uint8_t **ret)
 {
     int e = log_reader_bytes(r, off, FRAME_HEAD, ret);
@@ -124,6 +129,7 @@ static int frame_at(struct log_reader *r, uint64_t off, struct frame_head *h, co
 
 /* ---- frame after frame ---- */
 
+/* Has the reader reached the end of the scan? */
 static bool at_end(const struct log_reader *r)
 {
     const struct log_pos *end = &r->scan->end;
@@ -132,8 +138,8 @@ static bool at_end(const struct log_reader *r)
                             (r->pos.segment == end->segment && r->pos.offset >= end->offset));
 }
 
-/* The first segment may be one that was given up with everything in it committed; the next one says
- * whether it was. */
+/* Opens the first segment of the scan. It may be missing, if it was given up when all of it was
+ * committed; then the scan begins with the next segment, whose head says whether that is so. */
 static int open_first(struct log_reader *r)
 {
     int e = log_reader_open(r, r->pos.segment);
@@ -153,6 +159,7 @@ static int open_first(struct log_reader *r)
     return e;
 }
 
+/* Opens the segment after the one that has ended. */
 static int open_next(struct log_reader *r)
 {
     r->pos = (struct log_pos){r->pos.segment + 1, 0};
@@ -161,13 +168,16 @@ static int open_next(struct log_reader *r)
     int e = log_reader_open(r, r->pos.segment);
 
     if (e == -ENOENT || e == -EUCLEAN) {
-        r->lost = true; /* its head was durable before the one before it ended */
+        /* its head was durable before the segment before it ended, so it was lost */
+        r->lost = true;
         return -EUCLEAN;
     }
     r->pos.offset = SEGMENT_HEAD;
     return e;
 }
 
+/* Is this the frame that is due? A sync frame has the number of a frame before it; a change has the
+ * next number. Changes that are committed are passed over. */
 static bool in_order(const struct log_reader *r, const struct frame_head *h)
 {
     if (!r->begun && r->scan->all)
@@ -177,6 +187,7 @@ static bool in_order(const struct log_reader *r, const struct frame_head *h)
     return h->seq == r->last + 1 || (!r->begun && h->seq <= r->scan->seq);
 }
 
+/* Describes a frame in *ret, and moves the reader behind it. */
 static void pass_frame(struct log_reader *r, const struct frame_head *h, const uint8_t *frame,
                        struct log_frame *ret)
 {
@@ -196,7 +207,8 @@ static void pass_frame(struct log_reader *r, const struct frame_head *h, const u
     }
 }
 
-/* Is the first frame of the segment that is open the one due, or its end? */
+/* Does the segment that is open begin with the frame that is due, or with its end frame? 0 or
+ * -EUCLEAN. */
 static int starts_with_due(struct log_reader *r)
 {
     struct frame_head h;
@@ -210,8 +222,9 @@ static int starts_with_due(struct log_reader *r)
     return h.kind == FRAME_CHANGE && h.seq == r->last + 1 ? 0 : -EUCLEAN;
 }
 
-/* A hole at the end of a segment, where the next one goes on with the number due, is of its end
- * alone; one that was given up, everything in it being committed, has none. */
+/* Goes on behind a hole, if the next segment begins with the frame that is due: then only the end
+ * frame is lost. A segment that was given up, with everything in it committed, has no end frame.
+ * -EUCLEAN: the log does not go on there. */
 static int go_on_behind_hole(struct log_reader *r)
 {
     struct log_pos hole = r->pos;
@@ -234,7 +247,8 @@ static int go_on_behind_hole(struct log_reader *r)
     return e ? e : -EUCLEAN;
 }
 
-/* The frame at r->pos, or, where its segment has ended, the first one behind that. */
+/* Reads the frame at r->pos or, where its segment has ended, the first frame of the next
+ * segment. */
 static int whole_frame(struct log_reader *r, struct frame_head *h, const uint8_t **ret)
 {
     int e = 0;
@@ -258,7 +272,8 @@ static int whole_frame(struct log_reader *r, struct frame_head *h, const uint8_t
     }
 }
 
-/* -ENOENT: there is no more to look at. -EUCLEAN: at r->pos there is no frame that goes on. */
+/* Reads the next frame that counts. -ENOENT: there is no more to read; -EUCLEAN: the frame that is
+ * due is not at r->pos. */
 static int next_frame(struct log_reader *r, struct log_frame *ret)
 {
     struct frame_head h;
@@ -279,6 +294,8 @@ static int next_frame(struct log_reader *r, struct log_frame *ret)
 
 /* ---- the whole ---- */
 
+/* Reads all frames, and decides where the log ends: the last whole frame, the last one that a sync
+ * frame vouches for, and whether anything is damaged. */
 static int verify(struct log_reader *r, struct log_verdict *v)
 {
     struct log_frame f;
@@ -289,7 +306,8 @@ static int verify(struct log_reader *r, struct log_verdict *v)
             v->trusted = f.seq;
     v->last = r->last;
     v->hole = r->pos;
-    if (e == -ENOENT && !r->file) { /* is it that there never was one? */
+    /* no file was there: was there never one, or is the log lost? */
+    if (e == -ENOENT && !r->file) {
         r->pos = r->scan->pos;
         e = log_judge_absence(r, v);
     } else if (e == -EUCLEAN) {
@@ -298,7 +316,7 @@ static int verify(struct log_reader *r, struct log_verdict *v)
     return e == -ENOENT ? 0 : e;
 }
 
-/* Visits frames up to `until`, and with scan.all those behind it. */
+/* Visits the frames up to number `until`, and with scan.all those behind it, too (as `tail`). */
 static int visit_frame(struct log_reader *r, uint64_t until, log_frame_fn *fn, void *ctx,
                        struct log_report *ret)
 {
@@ -327,6 +345,7 @@ static struct log_reader reader(struct disk *d, const struct log_scan *scan)
     return (struct log_reader){.disk = d, .scan = scan, .pos = scan->pos, .last = scan->seq};
 }
 
+/* The first pass of log_read: checks all frames and visits none. */
 static int examine(struct disk *d, const struct log_scan *scan, struct log_verdict *v,
                    struct log_report *ret)
 {
@@ -342,6 +361,7 @@ static int examine(struct disk *d, const struct log_scan *scan, struct log_verdi
     return e;
 }
 
+/* The serial behind the highest of any file of the log. */
 static int count_segments(struct disk *d, uint64_t *ret_next)
 {
     struct log_file *files;

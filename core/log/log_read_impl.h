@@ -14,25 +14,26 @@ struct log_reader {
     struct disk *disk;
     const struct log_scan *scan;
     struct disk_file *file;
-    struct segment_head head; /* of that file, as the next three */
-    uint64_t limit;           /* bytes that there are */
-    uint64_t at;              /* of the window */
+    struct segment_head head; /* head of `file` */
+    uint64_t limit;           /* bytes of `file` that can be read */
+    uint64_t at;              /* offset of the window in `file` */
     size_t len;
     uint8_t *window;
     size_t room;
     struct log_pos pos;
     uint64_t last;     /* number of the last whole frame */
-    bool begun;        /* there was one */
-    bool lost;         /* a segment that was used is not there, or has no head */
+    bool begun;        /* a frame behind scan.seq was read */
+    bool lost;         /* a segment that was in use is missing, or has a damaged head */
     bool same_boot;    /* the disk's page cache lived since the first segment was made */
-    uint64_t segments; /* opened */
+    uint64_t segments; /* segments opened so far */
     uint8_t now[32];   /* the disk's incarnation */
 };
 
-/* The segment of that number is what is read from now on. -ENOENT: it is not there, or was never
- * used in this epoch; -EUCLEAN: its head is damaged. Another stays open then. */
+/* Makes the reader read the segment of that number. After an error the segment that was open
+ * stays open. -ENOENT: it is not there, or was never used in this epoch; -EUCLEAN: its head is
+ * damaged. */
 int log_reader_open(struct log_reader *r, uint64_t serial);
-/* Valid until the next call. -EUCLEAN: beyond the end. */
+/* Reads `len` bytes at `off`. *ret is valid until the next call. -EUCLEAN: beyond the end. */
 int log_reader_bytes(struct log_reader *r, uint64_t off, size_t len, const uint8_t **ret);
 
 struct log_verdict {
@@ -40,12 +41,14 @@ struct log_verdict {
     uint64_t trusted;             /* number of the last frame that a sync vouches for */
     bool missing;                 /* the files of the log are gone */
     bool torn;                    /* something that is not whole was cut off */
-    struct log_pos hole;          /* what comes first that is no frame */
-    uint64_t behind, behind_last; /* whole changes behind it; the highest number of them */
+    struct log_pos hole;          /* the first place without a whole frame */
+    /* number of whole changes behind the hole; the highest number of them */
+    uint64_t behind, behind_last;
 };
 
-/* At r->pos no frame goes on: is that the end of the log, or damage (-EUCLEAN)? Moves the
- * reader. */
+/* Decides whether r->pos, where the log has no next frame, is its end (0) or damage (-EUCLEAN).
+ * Moves the reader. */
 int log_judge_hole(struct log_reader *r, struct log_verdict *v);
-/* There is no segment where the log should go on, at r->pos: was there none (0), or is it lost? */
+/* Called when no segment exists at r->pos, where the log should go on. 0: there never was one;
+ * -EUCLEAN: it is lost. */
 int log_judge_absence(struct log_reader *r, struct log_verdict *v);

@@ -44,7 +44,7 @@ static bool dead_insert(struct pack *k, size_t at, uint64_t start, uint64_t end)
     return true;
 }
 
-/* Remember [start, end) as dead, one with the neighbours it touches. */
+/* Notes [start, end) as dead, joined with the ranges that it touches. */
 void pack_dead_add(struct pack *k, uint64_t start, uint64_t end)
 {
     size_t at = dead_find(k, start);
@@ -69,8 +69,9 @@ void pack_dead_add(struct pack *k, uint64_t start, uint64_t end)
     }
 }
 
-/* The pages wholly inside the dead range around `start`, when enough died there since the last
- * time, and, as `punched`, how many bytes of them are kept so far; `end` 0: nothing to do. */
+/* The hole to punch around `start`: the pages wholly inside its dead range, if enough died there
+ * since the last hole. `punched` is how many of these bytes the disk still keeps. `end` 0: nothing
+ * to do. */
 struct dead pack_dead_take_hole(struct pack *k, uint64_t start)
 {
     size_t at = dead_find(k, start + 1);
@@ -90,7 +91,8 @@ struct dead pack_dead_take_hole(struct pack *k, uint64_t start)
     return (struct dead){.start = from, .end = to, .punched = fresh};
 }
 
-/* All that is known to be dead in it: in a pack of this run, all that is. */
+/* All bytes of the pack that are known to be dead. For a pack of this run that is all that are
+ * dead. */
 uint64_t pack_dead_bytes(const struct pack *k)
 {
     uint64_t sum = 0;

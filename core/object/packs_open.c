@@ -31,19 +31,21 @@ static int list_file(const char *name, void *ctx)
     return pack_parse_name(name, &number) < 0 ? 0 /* not ours */ : list_add(ctx, number);
 }
 
+/* Notes a number that is in use, so that it is not given again. */
 static void seen(struct packs *p, uint64_t number)
 {
     if (number >= p->next)
         p->next = number + 1;
 }
 
-/* One that cannot be removed stays; nobody sees it, and a GC cycle finds it. */
+/* Removes a file without a row. If that fails the file stays unused, and a GC cycle finds it. */
 static void remove_file(struct packs *p, uint64_t number)
 {
     (void)pack_unlink_dropped(p, number, 1);
 }
 
-/* Files the table does not know were never committed; or what it said of them is lost. */
+/* Removes the files without a row. Either they were never committed, or their row is lost; `keep`
+ * decides for those that may have been committed. */
 static int open_files(struct packs *p, const struct number_list *files, bool (*keep)(void *ctx),
                       void *ctx)
 {
@@ -62,7 +64,8 @@ static int open_files(struct packs *p, const struct number_list *files, bool (*k
     return 0;
 }
 
-/* Those that earlier runs made. What cannot be asked has none. */
+/* Notes the holes that earlier runs punched. If the disk does not answer, the pack counts as one
+ * without holes. */
 static void find_holes(struct packs *p, uint64_t number, const struct pack_entry *e)
 {
     uint64_t dead = pack_entry_dead(e), holes;
@@ -82,6 +85,7 @@ static void find_holes(struct packs *p, uint64_t number, const struct pack_entry
     pack_holes_add(p, number, holes < dead ? holes : dead);
 }
 
+/* Takes up one row at the start. A pack without live records is dropped. */
 static int open_entry(struct packs *p, uint64_t number, const struct pack_entry *e)
 {
     seen(p, number);

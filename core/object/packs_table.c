@@ -14,7 +14,7 @@
 
 /* ---- the table ---- */
 
-/* -ENOENT, -EUCLEAN; an absent entry reads as all zeros besides. */
+/* Reads the row of a pack. -ENOENT (then *ret is all zeros), -EUCLEAN. */
 int pack_entry_get(struct packs *p, uint64_t number, struct pack_entry *ret)
 {
     uint8_t key[8], val[LAYER_VALUE_MAX];
@@ -50,6 +50,7 @@ static int pack_entry_put(struct packs *p, uint64_t number, const struct pack_en
     return layer_put(p->entries, key, val, sizeof val);
 }
 
+/* Writes the row of a pack, and updates the statistics. */
 static int pack_entry_replace(struct packs *p, uint64_t number, const struct pack_entry *old,
                               const struct pack_entry *e)
 {
@@ -81,8 +82,8 @@ int pack_count_in(struct packs *p, struct pack *k, uint32_t len)
     return 0;
 }
 
-/* One more that names a record, in a pack that has an entry. -ENOENT; -EBUSY such an entry could
- * not be. */
+/* Counts in one more record of a pack that has a row. -ENOENT: it has none; -EBUSY: the row cannot
+ * have so many bytes. */
 int pack_count_back(struct packs *p, uint64_t number, uint32_t len)
 {
     struct pack_entry old, e;
@@ -111,7 +112,8 @@ int pack_count_out(struct packs *p, uint64_t number, uint32_t records, uint64_t 
     return pack_entry_replace(p, number, &old, &e);
 }
 
-/* `size`: of the file, where there is no entry. */
+/* Adds `records` and `bytes` to a row. Without a row one is made, with `size` as the length of the
+ * file. */
 int pack_correct(struct packs *p, uint64_t number, int64_t records, int64_t bytes, uint64_t size)
 {
     struct pack_entry old, e;
@@ -193,7 +195,7 @@ struct pack *pack_find(struct packs *p, uint64_t number)
     return NULL;
 }
 
-/* Is it appended to, or may it be? */
+/* Is the pack appended to now, or may it be later? */
 bool pack_is_written(struct packs *p, uint64_t number)
 {
     const struct pack *k = pack_find(p, number);
@@ -233,12 +235,14 @@ void pack_free(struct packs *p, struct pack *k)
     free(k);
 }
 
-/* Unsynced bytes keep their handle: a new one would not see the error of a failed write-back. */
+/* May the handle be closed? Not while the pack has unsynced bytes: a new handle would not see the
+ * error of a failed write-back. */
 static bool handle_idle(const struct packs *p, const struct pack *k)
 {
     return k->refs == 0 && k->unsynced_count == 0 && k != p->current;
 }
 
+/* Closes idle handles, the least recently used first, until at most `most` are open. */
 static void handles_trim(struct packs *p, unsigned most)
 {
     struct pack *k = TAILQ_LAST(&p->open, pack_list), *before;
@@ -264,6 +268,8 @@ static int open_pack(struct packs *p, const char *name, struct disk_file **ret_f
     return r == -EROFS ? disk_open(p->disk, name, DISK_READ, ret_file) : r;
 }
 
+/* Opens the file of a pack; on a shortage of handles or memory the idle handles are closed
+ * first. */
 static int handle_open(struct packs *p, struct pack *k)
 {
     char name[DISK_NAME_MAX + 1];
@@ -289,7 +295,8 @@ void pack_unref(struct packs *p, struct pack *k)
     handles_trim(p, HANDLES_MAX);
 }
 
-/* Somebody else may be about to remove that file: it should not be kept for our sake. */
+/* Forgets an idle pack and closes its file: another store may be about to remove that file, and an
+ * open handle would keep its space. */
 void pack_handle_drop(struct packs *p, uint64_t number)
 {
     struct pack *k = pack_find(p, number);
@@ -324,8 +331,8 @@ int pack_acquire(struct packs *p, uint64_t number, struct pack **ret_pack)
     return 0;
 }
 
-/* A closed pack without live records goes: 1 and the entry is deleted; the caller unlinks the file
- * outside the lock. 0 when it stays. */
+/* Drops a closed pack that has no live records: deletes its row and returns 1; the caller then
+ * unlinks the file outside the lock. 0: the pack stays. */
 int pack_drop_if_empty(struct packs *p, uint64_t number)
 {
     struct pack *k = pack_find(p, number);
@@ -349,8 +356,9 @@ int pack_drop_if_empty(struct packs *p, uint64_t number)
     return 1;
 }
 
-/* `r` as from pack_drop_if_empty; a file already missing was unlinked before a crash. A file that
- * cannot be unlinked now has no entry and goes at the next packs_open. */
+/* Unlinks the file of a pack if `r`, the result of pack_drop_if_empty, is 1. A file that is missing
+ * was unlinked before a crash. A file that cannot be unlinked now has no row, and goes at the next
+ * packs_open. */
 int pack_unlink_dropped(struct packs *p, uint64_t number, int r)
 {
     char name[DISK_NAME_MAX + 1];

@@ -10,8 +10,8 @@
 #include "shard_format.h"
 #include "shards.h"
 
-/* An open shard. Users do not say which one they give back: one that was replaced is closed when
- * the shard has no user at all. */
+/* An open shard. Users do not say which handle they give back: a handle that was replaced is closed
+ * when the shard has no user at all. */
 struct shards_handle {
     struct shards_handle *next; /* among the replaced ones */
     struct shard *shard;
@@ -21,8 +21,8 @@ struct shards_handle {
 struct shards_slot {
     uint16_t number;
     struct shard_record record; /* as it is in the table */
-    bool damaged;               /* that cannot be read: nothing is known but the number */
-    bool busy;                  /* somebody asks it, or changes the record: he alone */
+    bool damaged;               /* the record cannot be read: only the number is known */
+    bool busy;                  /* one thread asks the shard, or changes its record; no other may */
     bool leaving;               /* it is being removed */
     enum shards_state state;
     int64_t since;   /* realtime ns */
@@ -31,12 +31,14 @@ struct shards_slot {
     char why[SHARD_WHY];
     struct shard_space space;
     struct shards_handle *handle; /* NULL: not open */
-    bool stale;                   /* it leads nowhere any more */
+    bool stale;                   /* the handle is of no use any more: the shard is away */
     struct shards_handle *replaced;
     unsigned users;
-    bool claimed;     /* since the opening */
-    bool foreign;     /* as `owner` said last; if that was wrong it is claimed anew */
-    bool no_write;    /* a write said so */
+    bool claimed;     /* claimed since the opening */
+    /* another copy of the store owns it, as `owner` said last; if that was wrong it is claimed
+     * anew */
+    bool foreign;
+    bool no_write;    /* a write was refused */
     uint32_t sequence; /* numbers given out in this incarnation */
 };
 
@@ -62,34 +64,36 @@ static inline bool shards_is_readable(enum shards_state state)
 
 /* ---- shards.c ---- */
 
-/* Of a number, or NULL. These three need the lock; `insert` room, too. */
+/* The slot of a number, or NULL. These three need the lock; shards_insert also needs room. */
 struct shards_slot *shards_find(struct shards *s, unsigned number);
 void shards_insert(struct shards *s, struct shards_slot *slot);
 void shards_take_out(struct shards *s, const struct shards_slot *slot);
 struct shards_slot *shards_make_slot(struct shards *s, uint16_t number); /* NULL: no memory */
-void shards_destroy_slot(struct shards_slot *slot); /* it is not in the set */
-/* Alone with it until shards_end_busy; NULL: there is none of that number. */
+void shards_destroy_slot(struct shards_slot *slot); /* the slot must not be in the set */
+/* Makes a slot busy: the caller is alone with it until shards_end_busy. NULL: there is no shard of
+ * that number. */
 struct shards_slot *shards_begin_busy(struct shards *s, unsigned number);
 void shards_end_busy(struct shards *s, struct shards_slot *slot);
 enum shards_state shards_state_of(struct shards *s, const struct shards_slot *slot);
-/* shards_ask, and when. */
+/* Calls shards_ask, and notes the time. The slot is busy. */
 void shards_ask_busy(struct shards *s, struct shards_slot *slot);
 
-/* Needs the lock. Reports what people should know of. */
+/* Sets the state, and reports a change that people should know of. Needs the lock. */
 void shards_set_state(struct shards *s, struct shards_slot *slot, enum shards_state state,
                       const char *why);
 
 /* ---- shards_table.c ---- */
 
-/* Durable; in memory, too, when it is. The slot is busy, the lock not held. */
+/* Writes the record durably, then to the slot. The slot is busy, and the lock is not held. */
 int shards_write_record(struct shards *s, struct shards_slot *slot, const struct shard_record *r);
 
 /* ---- shards_claim.c: the slot is busy, the lock not held, if not told otherwise ---- */
 
 int shards_random(void *out, size_t len);
-/* Open it and see what it is: all states follow from that. */
+/* Opens the shard, recognises it, and sets its state. */
 void shards_ask(struct shards *s, struct shards_slot *slot);
-/* Is it there, and the right one, asked afresh? Needs no busy slot. */
+/* Opens the place in the record, and checks whether the right shard is there. Needs no busy
+ * slot. */
 enum shards_state shards_recognise(struct shards *s, const struct shard_record *r, uint16_t number,
                                    struct shard **ret_shard, char why[SHARD_WHY]);
 /* Steps b to h; the state tells the outcome, too. 0, -EROFS, -EHOSTUNREACH or what a write said. */

@@ -546,6 +546,7 @@ static const uint8_t *bytes_in(struct pages *ps, struct tree_page *p, uint64_t g
     return p->dirty_gen == gen ? p->data : (*copy_of(p, gen))->data;
 }
 
+/* Writes one page of a batch, sealed, to the transaction. */
 static int write_page(struct pages *ps, struct kv_txn *t, struct tree_page *p, uint64_t gen)
 {
     uint8_t key[8], sealed[PAGE_SIZE_BYTES];
@@ -567,6 +568,7 @@ static int compare_pages(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
+/* Writes the dirty pages of one batch in the order of numbers, and deletes the freed ones. */
 static int batch_write(struct pages *ps, const struct batch *b, struct kv_txn *t)
 {
     uint8_t key[8];

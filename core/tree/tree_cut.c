@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * tree_cut: taking a range of items out at once. A page all of whose items are in the range is not
- * looked at: its parent's reference on it goes to the drop queue. What is left are the two pages
- * at the ends, whose items are deleted one by one.
+ * tree_cut: removing a range of items at once. A page all of whose items are in the range is not
+ * read: its parent's reference on it goes to the drop queue. Only in the two leaves at the ends of
+ * the range items are deleted one by one.
  *
  *     range            from |---------------------------| to
  *     inner page    [   a   |   b   |   c   |   d   |   e   ]
  *                       walked  queued  queued  queued  walked
  *
- * The range goes from its front to its end, so a failure leaves less of it, and none that is half
- * there.
+ * The range is removed from its front to its end. After a failure a rest of it is left, from some
+ * key on; every item before that key is gone.
  */
 #include "drop.h"
 #include "tree_impl.h"
@@ -19,10 +19,10 @@ static const struct key KEY_FIRST = {0, 0}, KEY_LAST = {UINT64_MAX, UINT64_MAX};
 
 struct range {
     struct key from, to;
-    struct key at; /* nothing is left between `from` and here */
+    struct key at; /* no item is left between `from` and this key */
 };
 
-/* The child at the path's last step goes to the queue. */
+/* Moves the child at the last step of the path to the drop queue, and removes its slot. */
 static int queue_child(struct tree *t, struct tree_path *path, struct drops *drops)
 {
     struct tree_step *s = &path->step[path->depth - 1];
@@ -40,8 +40,8 @@ static int queue_child(struct tree *t, struct tree_path *path, struct drops *dro
     return 0;
 }
 
-/* Down to a page that is all in the range, which is queued, or to a leaf: then *ret_hi is above
- * all of its keys. */
+/* Walks down towards r->at. If it meets a page that is wholly in the range it queues that page and
+ * moves r->at behind it. Otherwise it ends at a leaf, and *ret_hi is above all keys of the leaf. */
 static int walk(struct tree *t, struct range *r, struct drops *drops, struct tree_path *path,
                 struct key *ret_hi)
 {
@@ -80,7 +80,7 @@ static int walk(struct tree *t, struct range *r, struct drops *drops, struct tre
     }
 }
 
-/* The items up to `end`, one by one. */
+/* Deletes the items from r->at up to `end` (not included), one by one. */
 static int delete_up_to(struct tree *t, struct range *r, struct key end)
 {
     struct tree_cursor c = TREE_CURSOR_INIT;

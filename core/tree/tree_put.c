@@ -7,10 +7,10 @@
 #include "tree_impl.h"
 #include <errno.h>
 
-/* How a full page is parted for an item of `need` bytes that goes in before slot `idx`: slots from
- * `at` on go right, the item to the side told. At the end if it goes there in the last page (rising
- * keys), else near half of the bytes, the item among them: no item is larger than a quarter, so
- * both sides fit. */
+/* Where a full page is split for an item of `need` bytes that goes in before slot `idx`: slots from
+ * the result on go to the right page. *ret_right: so does the item. With rising keys (the item goes
+ * to the end of the last page) the split is at the end; else near half of the bytes, with the item
+ * among them. No item is larger than a quarter of a page, so both sides fit. */
 static unsigned split_point(const uint8_t *p, unsigned idx, size_t need, bool last, bool *ret_right)
 {
     unsigned n = page_count(p), at = 0;
@@ -31,14 +31,16 @@ static unsigned split_point(const uint8_t *p, unsigned idx, size_t need, bool la
     return rising ? n : at;
 }
 
-/* The first slot of an inner page stands for minus infinity, whatever led there: were an old key
- * left in it, a later split of its child below that key would put the slots out of order. */
+/* Sets the first key of an inner page to minus infinity, which it stands for, whatever key led to
+ * the page. If an old key were left there, a later split of its child below that key would put the
+ * slots out of order. */
 void tree_reset_first_key(uint8_t *p)
 {
     if (page_level(p) > 0 && page_count(p) > 0)
         page_set_key(p, 0, (struct key){0, 0});
 }
 
+/* Makes a new root above `left`, the old root, and its new sibling `right`. */
 static int grow_root(struct tree *t, struct tree_page *left, struct key sep,
                      struct tree_page *right)
 {
@@ -57,8 +59,9 @@ static int grow_root(struct tree *t, struct tree_page *left, struct key sep,
     return 0;
 }
 
-/* Insert before slot `idx` of the page at depth d of an owned path, splitting upwards as needed.
- * The new sibling is hung into the parent before anything moves, so a failure moves nothing. */
+/* Inserts before slot `idx` of the page at depth d of an owned path, and splits pages upwards as
+ * needed. The new sibling is hung into the parent before any slot moves, so a failure changes
+ * nothing. */
 static int insert_at(struct tree *t, struct tree_path *path, unsigned d, unsigned idx, struct key k,
                      const void *val, size_t len)
 {
@@ -99,7 +102,8 @@ static int insert_at(struct tree *t, struct tree_path *path, unsigned d, unsigne
 
 #define SHARE_MIN 512 /* bytes; less is not worth touching a neighbour */
 
-/* How many slots from one end of `p` weigh at most `bytes` together; one stays in any case. */
+/* How many slots from one end of `p` have at most `bytes` bytes together. At least one slot is left
+ * out. */
 static unsigned slots_of(const uint8_t *p, size_t bytes, bool from_front)
 {
     unsigned n = page_count(p), i;
@@ -137,9 +141,10 @@ static int modify_three(struct tree *t, struct tree_page *a, struct tree_page *b
     return err < 0 ? err : pages_modify(t->pages, c);
 }
 
-/* Even out a full leaf with its neighbour at `slot` of the parent, if that one is ours and has
- * room. The path and *idx then lead to where the item of `need` bytes goes. Without this, keys that
- * arrive in the middle of pages filled by rising ones would leave most pages half empty. */
+/* Moves slots of a full leaf to its neighbour at `slot` of the parent, if the tree owns that one
+ * and it has room. The path and *idx then lead to the place of the item of `need` bytes. Without
+ * this, keys that arrive in the middle of pages that rising keys filled would leave most pages half
+ * empty. */
 static int share_with(struct tree *t, struct tree_path *path, unsigned slot, size_t need,
                       unsigned *idx, bool *ret_shared)
 {
@@ -179,6 +184,7 @@ static int share_with(struct tree *t, struct tree_path *path, unsigned slot, siz
     return err;
 }
 
+/* Makes room in a full leaf with the help of its left or right neighbour, if one has room. */
 static int share_room(struct tree *t, struct tree_path *path, size_t need, unsigned *idx)
 {
     struct tree_step *up = path->depth > 1 ? &path->step[path->depth - 2] : NULL;
@@ -198,6 +204,7 @@ static int share_room(struct tree *t, struct tree_path *path, size_t need, unsig
     return err;
 }
 
+/* Makes the first page of an empty tree, with one item. */
 static int plant(struct tree *t, struct key k, const void *val, size_t len)
 {
     struct tree_page *root;
@@ -211,13 +218,13 @@ static int plant(struct tree *t, struct key k, const void *val, size_t len)
     return 0;
 }
 
-/* What an item that is replaced had; zeros: there was none. */
+/* The object and the usage of an item that was replaced; zeros: there was none. */
 struct replaced {
     uint64_t object;
     struct usage usage;
 };
 
-/* Put into an owned leaf. */
+/* Puts an item into the leaf of an owned path. *ret: the item that it replaced. */
 static int put_in_leaf(struct tree *t, struct tree_path *path, struct key k, const void *val,
                        size_t len, struct replaced *ret)
 {
@@ -263,10 +270,10 @@ static uint64_t object_there(const struct tree_path *path, struct key k)
     return found ? item_object(k, v, len) : 0;
 }
 
-/* An owned path to `k`, and `object` (not 0) counted, *ret_counted, unless the item there names it
- * already: most changes of a file leave it its object. Counted before a page is copied: the copy
- * may take away what kept the object. Where its row is lost it stays uncounted if the item is no
- * news of it. */
+/* Walks to `k` and makes the path owned. `object` (not 0) is counted (*ret_counted), unless the
+ * item there names it already, as after most changes of a file. It is counted before a page is
+ * copied, since the copy may release what kept the object. If the entry of the object is lost, it
+ * stays uncounted: allowed with `no_news`, or if the item named it before; else -EUCLEAN. */
 static int walk_counted(struct tree *t, struct key k, uint64_t object, bool no_news,
                         struct tree_path *path, bool *ret_counted)
 {
@@ -288,6 +295,8 @@ static int walk_counted(struct tree *t, struct key k, uint64_t object, bool no_n
     return tree_walk(t, k, true, path);
 }
 
+/* Puts an item, with the counts of the objects that it and the replaced item name. `no_news`: the
+ * item was put before (tree_put_again). */
 static int put(struct tree *t, struct key k, const void *val, size_t len, bool no_news)
 {
     struct tree_path path = {.depth = 0};
@@ -319,6 +328,7 @@ int tree_put_untold(struct tree *t, struct key k, const void *val, size_t len)
     return put(t, k, val, len, false);
 }
 
+/* Calls the observer after a put that succeeded. Returns `err`. */
 static int tell_put(struct tree *t, struct key k, const void *val, size_t len, int err)
 {
     if (err == 0 && t->observer)
