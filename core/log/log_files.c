@@ -62,6 +62,7 @@ int segment_read_head(struct disk_file *f, struct segment_head *ret)
     return n < 0 ? (int)n : segment_head_decode(bytes, ret);
 }
 
+/* Reads the head and the size of one segment. */
 static void look_at(struct disk *d, struct log_file *file)
 {
     char name[DISK_NAME_MAX + 1];
@@ -100,7 +101,7 @@ int log_files(struct disk *d, struct log_file **ret_files, size_t *ret_count)
 
 #define COMPARED 4096 /* bytes at once */
 
-/* The bytes up to `size`; what cannot be read is the same as what cannot be read. */
+/* Are the bytes up to `size` the same? Two reads that fail alike count as the same. */
 static bool has_same_bytes(struct disk_file *a, struct disk_file *b, uint64_t size)
 {
     uint8_t x[COMPARED], y[COMPARED];
@@ -113,7 +114,7 @@ static bool has_same_bytes(struct disk_file *a, struct disk_file *b, uint64_t si
     return true;
 }
 
-/* Also not, where nobody can tell. */
+/* Are two files the same? No if that cannot be found out. */
 static bool is_same(struct disk *d, const char *from, const char *to)
 {
     struct disk_stat is = {0}, kept = {0};
@@ -127,8 +128,8 @@ static bool is_same(struct disk *d, const char *from, const char *to)
     return same;
 }
 
-/* A log of which nothing could be made is followed by one with the same serials: what is kept of
- * the one before stays beside it. */
+/* Gives one segment its second name. An earlier damaged log may have had the same serials: what is
+ * kept of it stays, and a number is added to the new name. */
 static int keep_one(struct disk *d, uint64_t serial)
 {
     char from[DISK_NAME_MAX + 1], to[DISK_NAME_MAX + 1];
@@ -141,12 +142,13 @@ static int keep_one(struct disk *d, uint64_t serial)
         if (n > 1)
             snprintf(to + len, sizeof to - (size_t)len, ".%u", n);
         r = disk_link(d, from, to);
-        same = r == -EEXIST && is_same(d, from, to); /* by one who died */
+        /* linked by a process that died before it was done */
+        same = r == -EEXIST && is_same(d, from, to);
     }
     return same ? 0 : r;
 }
 
-/* A link, not a rename: whoever dies in between has lost nothing of either. */
+/* It links and does not rename, so a process that dies in between has lost no file. */
 int log_keep(struct disk *d)
 {
     struct log_file *v;
@@ -161,6 +163,7 @@ int log_keep(struct disk *d)
     return r == 0 && count ? disk_sync_dir(d, LOG_DIRECTORY) : r;
 }
 
+/* Is this a sound segment of that epoch, under its own name? */
 static bool is_of(const struct log_file *f, uint64_t epoch)
 {
     return f->error == 0 && f->head.epoch == epoch && f->head.serial == f->serial;
@@ -171,6 +174,7 @@ static bool is_earlier(const struct log_file *f, uint64_t epoch)
     return f->error == 0 && f->head.epoch < epoch;
 }
 
+/* Deletes the segments of earlier epochs (`earlier`), or all but the sound ones of `epoch`. */
 static int reap(struct disk *d, uint64_t epoch, bool earlier)
 {
     struct log_file *v;

@@ -20,7 +20,7 @@ static const char *item_word(unsigned type)
     return type < sizeof words / sizeof *words && words[type] ? words[type] : "unknown item";
 }
 
-/* A name may have any byte but NUL and '/'. */
+/* Adds the name in an item, quoted: it may have any byte but NUL and '/'. */
 static void add_name(const struct op *op, struct strbuf *out)
 {
     char text[ITEM_NAME_MAX + 1];
@@ -35,7 +35,7 @@ static void add_name(const struct op *op, struct strbuf *out)
     command_add_word(out, text);
 }
 
-/* Where an inode is, unless it is in the frame's own namespace. */
+/* Adds the namespace of an inode, unless it is that of the frame. */
 static void add_place(uint32_t at, uint32_t ns, struct strbuf *out)
 {
     if (at == OP_NS_ORPHANS)
@@ -59,7 +59,7 @@ static void describe_item(const struct op *op, uint32_t ns, struct strbuf *out)
     add_place(op->ns, ns, out);
 }
 
-/* What a range has, as far as its keys tell. */
+/* Describes a range by its keys. */
 static void describe_range(const struct op *op, uint32_t ns, struct strbuf *out)
 {
     unsigned type = op->key.hi == op->end.hi ? key_type(op->key) : 0;

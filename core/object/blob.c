@@ -35,7 +35,7 @@ struct blob {
     _Atomic uint64_t length; /* bytes; follows sums.length, so that it reads without the lock */
     struct rwlock lock;
     struct sums sums;  /* guarded by lock */
-    struct blob *kept; /* whose the sums are; NULL: they are its own */
+    struct blob *kept; /* the blob that has the sums; NULL: this one has its own */
     bool sealed;       /* an object: bytes never change again */
     bool sums_on_disk; /* a sums file of the slot exists, perhaps an outdated one */
     bool sums_match;   /* ... and it has these sums, synced */

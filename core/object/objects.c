@@ -469,8 +469,8 @@ static bool is_file_of(const struct entry *e, uint16_t shard, const struct id *i
     return e->kind == ENTRY_FILE && e->shard == shard && e->where == where && id_equal(&e->id, id);
 }
 
-/* Does an entry name this file? By its id, or at home by the number it had as a slot, in case the index
- * is damaged. Yes when that cannot be told. */
+/* Looks for the entry by its id and, at home, also by the number that the file had as a slot, in
+ * case the index is damaged. */
 bool objects_is_named(struct objects *o, uint16_t shard, const struct id *id, uint64_t where)
 {
     struct entry e;
@@ -526,8 +526,8 @@ struct reaping {
     void *ctx;
 };
 
-/* May its entry be lost? In a pool numbers of files are none of objects, and all are asked
- * about. */
+/* May the entry of this file be lost? In a pool the numbers of files are not object numbers, so
+ * r->keep is asked about every file. */
 static bool may_be_lost(const struct reaping *r, uint64_t where)
 {
     struct entry e;
@@ -536,6 +536,7 @@ static bool may_be_lost(const struct reaping *r, uint64_t where)
            refs_entry(r->o->c.refs, where, false, NULL, &e) == -ENOENT && r->keep(r->ctx);
 }
 
+/* Deletes a file of an object if no entry names it, and none can be lost. */
 static int reap_file(const char *name, uint64_t size, void *ctx)
 {
     struct reaping *r = ctx;

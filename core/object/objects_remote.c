@@ -20,6 +20,7 @@
 
 #define PIECE (1024 * 1024) /* bytes copied or compared at once; whole blocks of sums */
 
+/* Takes a shard into use; one that the store does not have counts as one that cannot be asked. */
 static int use(struct objects *o, uint16_t shard, enum shards_use how, struct shard **ret_shard,
                struct disk **ret_disk)
 {
@@ -29,7 +30,8 @@ static int use(struct objects *o, uint16_t shard, enum shards_use how, struct sh
     return err == -ENXIO ? -EHOSTUNREACH : err;
 }
 
-/* -ENOENT it is the right one, and says that it does not have it. */
+/* What an error of a shard means (shards_said). -ENOENT: it is the right shard, and it does not
+ * have what was asked for. */
 static int said(struct objects *o, uint16_t shard, int err)
 {
     return err >= 0 || err == -ENOMEM || err == -ENAMETOOLONG
@@ -48,6 +50,7 @@ int object_put_back(struct objects *o, uint16_t shard, int err)
 
 /* ---- reading ---- */
 
+/* Reads one record of a pack on a shard, through the disk interface of the shard. */
 static int read_record(struct disk *disk, const struct entry *e, void *buf)
 {
     const struct pack_place at = {e->where, e->offset};
@@ -493,7 +496,8 @@ static int record_home(struct objects *o, const struct entry *from, struct entry
     return 0;
 }
 
-/* From what is read to a slot. An error of the source is in->err. */
+/* Copies the source to a slot, and adds its bytes to an id. An error of the source is in
+ * in->err. */
 static int fill_slot(struct blob *slot, struct outgoing *in, struct id_stream *s)
 {
     uint8_t *buf = malloc(PIECE);
@@ -512,6 +516,7 @@ static int fill_slot(struct blob *slot, struct outgoing *in, struct id_stream *s
     return err;
 }
 
+/* Copies the source to a slot, and checks it against the id. */
 static int fill_and_check(struct objects *o, struct blob *slot, struct outgoing *in,
                           const struct id *id)
 {
@@ -531,7 +536,8 @@ static int fill_and_check(struct objects *o, struct blob *slot, struct outgoing 
     return err;
 }
 
-/* It gets the name of a slot first, so that it is whole before it has that of an object. */
+/* Copies a file home. It has the name of a slot first, so that it is complete before it gets the
+ * name of an object. */
 static int file_home(struct objects *o, uint64_t number, struct outgoing *in, struct entry *to)
 {
     struct blob *slot;
@@ -579,7 +585,8 @@ int objects_copy_home(struct objects *o, uint64_t number, const struct entry *fr
 
 /* ---- asking, deleting ---- */
 
-/* Bytes that it has, or would have as a whole pack, at least; of a file at most, too. */
+/* Does the shard have a file of the right size for this ghost? A file must have exactly that size,
+ * and sums beside it; a pack must reach to the end of the record. 1, -ENOENT, or -errno. */
 static int has_size(struct shard *s, const struct entry *e)
 {
     char name[DISK_NAME_MAX + 1], sums[DISK_NAME_MAX + 1];

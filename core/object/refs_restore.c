@@ -3,7 +3,7 @@
 #include "refs_impl.h"
 #include <errno.h>
 
-/* The number to which the index leads; 0: to none, or it cannot be read. */
+/* The number to which the index leads. *ret_number is 0 if it leads to none, or cannot be read. */
 static int leads_to(struct refs *r, const struct id *id, uint64_t *ret_number)
 {
     uint8_t buf[8];
@@ -22,7 +22,8 @@ static int index_put(struct refs *r, const struct id *id, uint64_t number)
     return layer_put(r->ids, id->b, buf, sizeof buf);
 }
 
-/* Does the index know another object by that id? */
+/* Does the id belong to another object in the index? 1, 0 or -errno; a damaged entry counts as
+ * another object. */
 static int id_is_taken(struct refs *r, uint64_t number, const struct id *id)
 {
     struct entry other;
@@ -37,8 +38,8 @@ static int id_is_taken(struct refs *r, uint64_t number, const struct id *id)
     return err == -ENOENT ? 0 : err == -EUCLEAN ? 1 : err;
 }
 
-/* What stands there now: nothing, something that cannot be read, or an entry without bytes, whose
- * count is right. */
+/* May a row be put there? 0: there is none, or it cannot be read, or it is an entry without bytes,
+ * whose count is right and is kept (*ret_count). -EEXIST: there is a good one. */
 static int look_at_row(struct refs *r, uint64_t number, const struct entry *e, uint32_t *ret_count)
 {
     struct entry now;
@@ -54,6 +55,7 @@ static int look_at_row(struct refs *r, uint64_t number, const struct entry *e, u
     return err < 0 ? err : -EEXIST;
 }
 
+/* Puts a sealed entry back, with its rows in the index and among the ghosts. */
 static int put_sealed(struct refs *r, uint64_t number, const struct entry *e)
 {
     int err = refs_note_ghost(r, number, NULL, e);

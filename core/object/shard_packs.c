@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* shard_packs: see the header. Keys are the shard, be 2, and the pack, be 8: in that order they are
- * walked. */
+/* shard_packs: see the header. A key is the shard (2 bytes) and the pack (8 bytes), big-endian, so
+ * that rows are in that order. */
 #include "shard_packs.h"
 #include "bytes.h"
 #include "layer.h"

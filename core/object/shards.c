@@ -221,7 +221,8 @@ static bool is_owner_due(const struct shards *s, const struct shards_slot *slot)
     return clock_ticks(s->clock) - slot->checked >= ASK_AGAIN;
 }
 
-/* Needs the lock, which it gives up. Nobody else is busy. 0: look again. */
+/* Asks, claims or checks a shard, as its use requires. The slot is not busy. Needs the lock, which
+ * is released meanwhile. *again: something was done, so the caller must look at the state again. */
 static int prepare(struct shards *s, struct shards_slot *slot, enum shards_use use, bool *again)
 {
     int err = 0;
@@ -244,6 +245,7 @@ static int prepare(struct shards *s, struct shards_slot *slot, enum shards_use u
     return err;
 }
 
+/* Gives a shard to a user, if its state permits that use. */
 static int hand_out(struct shards_slot *slot, enum shards_use use, struct shard **ret_shard,
                     struct disk **ret_disk)
 {

@@ -10,7 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FLOOR_KEY 0 /* in place of a number: the highest incarnation of those that were removed */
+/* the key, in place of a number, of the highest incarnation of all shards that were removed */
+#define FLOOR_KEY 0
 
 /* ---- the table ---- */
 
@@ -20,6 +21,7 @@ static void key_of(uint16_t number, uint8_t key[2])
     key[1] = (uint8_t)number;
 }
 
+/* Writes the record of a shard, in a transaction of its own. */
 static int put_record(struct shards *s, uint16_t number, const struct shard_record *r)
 {
     uint8_t key[2], value[SHARD_RECORD_MAX];
@@ -38,7 +40,7 @@ static int put_record(struct shards *s, uint16_t number, const struct shard_reco
     return kv_commit(t);
 }
 
-/* The record goes, its incarnation stays. */
+/* Deletes the record of a shard, and notes its incarnation as the floor for all later ones. */
 static int drop_record(struct shards *s, uint16_t number, uint32_t floor)
 {
     uint8_t key[2], zero[2], value[SHARD_FLOOR_LEN];
@@ -86,6 +88,7 @@ static void read_floor(struct shards *s, const void *value, size_t len)
            "table shards: the record of removed shards is damaged: none can be added");
 }
 
+/* Reads one row of the table. A damaged record is reported, and its shard is UNREACHABLE. */
 static int read_one(struct shards *s, uint16_t number, const void *value, size_t len)
 {
     struct shards_slot *slot;
@@ -171,7 +174,7 @@ void shards_close(struct shards *s)
 
 /* ---- which there are ---- */
 
-/* May it be added? If so the number is taken, by a busy slot. */
+/* Reserves a number for a new shard, as a busy slot, if a shard may be added there. */
 static int reserve(struct shards *s, uint16_t number, const char *url,
                    struct shards_slot **ret_slot, char why[SHARD_WHY])
 {
@@ -208,6 +211,7 @@ static int reserve(struct shards *s, uint16_t number, const char *url,
     return 0;
 }
 
+/* Puts the identity of the new shard in its place, then writes its record. */
 static int add(struct shards *s, struct shards_slot *slot, char why[SHARD_WHY])
 {
     struct shard_record r = slot->record;
@@ -266,7 +270,8 @@ static int delete_claim(const char *name, uint64_t size, void *ctx)
     return shard_delete(ctx, name);
 }
 
-/* What made it a shard. Whatever fails stays behind, which an addition takes over. */
+/* Deletes what makes a place a shard. Files that cannot be deleted stay; a later shards_add takes
+ * them over. */
 static void unmake(struct shard *shard)
 {
     (void)shard_list(shard, SHARD_CLAIMS, delete_claim, shard);
@@ -275,7 +280,8 @@ static void unmake(struct shard *shard)
     (void)shard_delete(shard, SHARD_IDENTITY);
 }
 
-/* May it be removed? If so it is busy, and nobody gets it any more. */
+/* Makes the slot of a shard busy for its removal, if it may be removed. No caller gets the shard
+ * any more. */
 static int begin_removal(struct shards *s, uint16_t number, struct shards_slot **ret_slot,
                          char why[SHARD_WHY])
 {
@@ -298,7 +304,8 @@ static int begin_removal(struct shards *s, uint16_t number, struct shards_slot *
     return 0;
 }
 
-/* Above every incarnation that it had: if its record does not tell, the time is, in seconds. */
+/* The new floor: not below any incarnation of the removed shard. If its record is damaged the time
+ * in seconds is taken, which is higher than any incarnation. */
 static uint32_t new_floor(const struct shards *s, const struct shards_slot *slot)
 {
     uint32_t incarnation =

@@ -2,10 +2,10 @@
 /*
  * sums: an array of block checksums that follows the writes.
  *
- * A block written whole is summed from the data at hand; one written in part only becomes stale,
- * and is read and summed once, when the sums are wanted, however often it changed before. The
- * exception is who writes a file from start to end in small pieces: the sum of one block grows with
- * it.
+ * A block that is written whole is summed from the data at hand. A block that is written in part
+ * becomes stale; it is read and summed once, when the sums are needed, however often it changed
+ * before. One exception: if a file is written from start to end in small pieces, the sum of the
+ * present block grows with them.
  *
  *     file: magic u64 | version u32 | block size u32 | length u64 | count u64
  *           | count × sum u64 | checksum u64 of all before                    (little-endian)
@@ -69,7 +69,7 @@ static int reserve(struct sums *s, size_t count)
 
 /* ---- the block that grows ---- */
 
-/* Bytes [off, end) change: what is summed of it must not be among them. */
+/* Called before the bytes [off, end) change: the growing sum is dropped if it has any of them. */
 static void growing_spare(struct sums *s, uint64_t off, uint64_t end)
 {
     uint64_t start = (uint64_t)s->growing_index * SUMS_BLOCK;
@@ -78,7 +78,8 @@ static void growing_spare(struct sums *s, uint64_t off, uint64_t end)
         s->growing_len = 0;
 }
 
-/* A part of block `index`, which is stale, was written. Without memory it stays so. */
+/* Adds a part of block `index`, which is stale, to the growing sum, if it continues it. Without
+ * memory the block stays stale. */
 static void growing_add(struct sums *s, size_t index, const void *data, size_t len, size_t within)
 {
     if (within == 0) {
@@ -94,7 +95,7 @@ static void growing_add(struct sums *s, size_t index, const void *data, size_t l
     s->growing_len += len;
 }
 
-/* Has it all of block `index`? Then its sum is the block's. */
+/* If the growing sum has all of block `index`, it becomes the sum of the block. */
 static bool growing_take(struct sums *s, size_t index)
 {
     if (!s->growing_len || index != s->growing_index || s->growing_len != block_len(s, index))
@@ -135,7 +136,7 @@ void sums_note_change(struct sums *s, uint64_t off, uint64_t end)
         s->stale[i] = 1;
 }
 
-/* The part of block `index` that lies in a write of `data` at `off`. */
+/* Notes the part of block `index` that lies in a write of `data` to [off, end). */
 static void note_part(struct sums *s, size_t index, const char *data, uint64_t off, uint64_t end)
 {
     uint64_t start = (uint64_t)index * SUMS_BLOCK, stop = start + SUMS_BLOCK;
@@ -250,7 +251,7 @@ static int write_file(struct disk *disk, const char *name, const void *bytes, si
         r = disk_sync(f);
     disk_file_close(f);
     if (r)
-        (void)disk_unlink(disk, name); /* half a file helps nobody */
+        (void)disk_unlink(disk, name); /* a part of a file is of no use */
     return r;
 }
 
@@ -275,7 +276,7 @@ int sums_store(const struct sums *s, struct disk *disk, const char *name)
     return write_file(disk, file, bytes, len);
 }
 
-/* Every field is checked before it is believed. */
+/* Decodes a file of sums. Every field is checked before it is used. */
 static int decode(const uint8_t *p, size_t len, struct sums *ret)
 {
     struct sums s = SUMS_INIT;

@@ -12,6 +12,7 @@ static struct tree_step *top(struct tree_cursor *c)
     return &c->step[c->depth - 1];
 }
 
+/* Goes to a page, one level below the present one. -EUCLEAN: its level is wrong. */
 static int push(struct tree_cursor *c, uint64_t no)
 {
     struct tree_page *p;
@@ -37,7 +38,8 @@ void tree_cursor_end(struct tree_cursor *c)
     c->depth = 0;
 }
 
-/* Up past exhausted pages; -ENOENT when nothing is left. The top is then a slot that exists. */
+/* Goes up past pages whose slots are used up. -ENOENT: no page is left. Otherwise the top is then a
+ * slot that exists. */
 static int settle(struct tree_cursor *c)
 {
     while (top(c)->slot >= page_count(top(c)->page->data)) {
@@ -54,7 +56,7 @@ static int descend(struct tree_cursor *c)
     return push(c, page_child(top(c)->page->data, top(c)->slot));
 }
 
-/* Settle on an item, down the left edge where a new page begins. */
+/* Goes to the next item: up past pages that are used up, then down the left edge. */
 static int to_item(struct tree_cursor *c)
 {
     int err = settle(c);
@@ -125,6 +127,8 @@ static unsigned level(const struct tree_cursor *c)
     return page_level(c->step[c->depth - 1].page->data);
 }
 
+/* Goes to the next slot, without a look at what is below the present one. At the end the depth is
+ * 0. */
 static int skip(struct tree_cursor *c)
 {
     int err;
@@ -134,7 +138,7 @@ static int skip(struct tree_cursor *c)
     return err == -ENOENT ? 0 : err;
 }
 
-/* Into the child; out again where that is an empty page. */
+/* Goes down into the child, and out again if that is an empty page. */
 static int enter(struct tree_cursor *c)
 {
     int err = descend(c);
@@ -144,14 +148,15 @@ static int enter(struct tree_cursor *c)
     return err == -ENOENT ? 0 : err;
 }
 
-/* Is the item of `c` surely before everything below the child `d` stands at? The first slot's key
- * says nothing: it is minus infinity. */
+/* Is the item of `c` before everything below the child at which `d` stands? False if that is not
+ * certain: the key of the first slot is minus infinity and says nothing. */
 static bool before(const struct tree_cursor *c, const struct tree_cursor *d)
 {
     const struct tree_step *s = &d->step[d->depth - 1];
     return s->slot > 0 && key_compare(tree_cursor_key(c), page_key(s->page->data, s->slot)) < 0;
 }
 
+/* Reports the item of `a` (order < 0), of `b` (> 0) or of both (0) if they differ, and goes on. */
 static int report_items(struct tree_cursor *a, struct tree_cursor *b, int order, tree_diff_fn *fn,
                         void *ctx)
 {
@@ -170,6 +175,8 @@ static int report_items(struct tree_cursor *a, struct tree_cursor *b, int order,
     return err;
 }
 
+/* One step of the comparison: skips a page that both trees share, goes down into one that differs,
+ * or reports an item. */
 static int diff_step(struct tree_cursor *a, struct tree_cursor *b, tree_diff_fn *fn, void *ctx)
 {
     if (at_child(a) && at_child(b)) {

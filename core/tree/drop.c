@@ -19,7 +19,8 @@ struct queue {
     size_t count, room;
 };
 
-/* The queue as a freeze found it; empty and unused where it was as the freeze before found it. */
+/* The queue as a freeze found it. If it had not changed since the freeze before, `queue` is empty
+ * and not used. */
 struct batch {
     struct queue queue;
     bool changed;
@@ -33,7 +34,7 @@ struct drops {
     struct pages *pages;
     struct refs *refs;
     struct queue queue;
-    bool in_hand; /* a page that is in the queue no more is worked on */
+    bool in_hand; /* a page was taken out of the queue and is being worked off */
     bool changed;
     struct batch batch[LAYER_BATCHES_MAX]; /* frozen ones, the oldest first */
     size_t batches;
