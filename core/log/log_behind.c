@@ -9,9 +9,9 @@
  *                            which number one had completed; a sync frame follows another only
  *                            after that one's sync. The rest may be there in part.
  *
- * What contradicts that is damage. Frames are found by their checksums. A user who writes files does
- * not know the seed, so cannot forge a frame, but can write bytes that look like the heads of long
- * frames. So at most EFFORT times the bytes of a segment go through a checksum.
+ * What contradicts that is damage. Frames are found by their checksums. A user who writes files
+ * does not know the seed, so cannot forge a frame, but can write bytes that look like the heads of
+ * long frames. So at most EFFORT times the bytes of a segment go through a checksum.
  */
 #include "log_read_impl.h"
 

@@ -28,7 +28,7 @@ struct source {
     const void *data;
     uint32_t len;
     struct blob *blob;
-    const struct objects_seen *seen; /* NULL: nobody looked */
+    const struct objects_seen *seen; /* NULL: nothing was looked up */
 };
 
 static uint64_t size_of(const struct source *s)

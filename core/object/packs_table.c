@@ -350,7 +350,7 @@ int pack_drop_if_empty(struct packs *p, uint64_t number)
         LIST_REMOVE(k, bucket);
         k->gone = true;
         k->refs++;
-        k->unsynced_count = 0; /* nobody's any more */
+        k->unsynced_count = 0; /* no record is waiting for a sync any more */
         pack_unref(p, k);
     }
     return 1;
