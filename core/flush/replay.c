@@ -289,6 +289,8 @@ static int do_ns_branch(struct replay *r, const struct op *op)
         return err;
     }
     ns_saw_ino(r->p, ns, from->next_ino - 1);
+    ns_saw_ino(r->p, from, ns->next_ino - 1); /* its files without a name had numbers, too */
+    from->dirty = true;
     insert_ns(r->p, ns);
     return 0;
 }

@@ -300,3 +300,20 @@ Test(inode_numbers, a_branch_remembers_its_origin_over_everything)
     fixture_reopen(&x);
     knows("dev", &main, theirs);
 }
+
+Test(inode_numbers, what_a_nameless_file_had_at_a_branch_is_not_the_origins_again)
+{
+    struct vfs_file *f;
+    struct vfs_attr a;
+
+    (void)make("main/shared");
+    cr_assert_eq(flush_now(x.p), 0); /* the commit has main's run */
+    cr_assert_eq(
+        vfs_tmpfile(x.p, node_of(&x, "main"), 0600, &fixture_cred, VFS_WRITE, &a, &f), 0);
+    branch("main", "dev");
+    cr_assert_lt(vfs_node_ino(a.nodeid), get("dev")->own_ino);
+    vfs_release(f);
+    vfs_forget(x.p, a.nodeid, 1);
+    die(); /* no frame has that number as one of main */
+    cr_assert_geq(make("main/new"), get("dev")->own_ino);
+}
