@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * check: the order of things, and the tables of pages; check_objects.c has the other tables,
- * check_namespaces.c the trees, check_bytes.c the bytes. One snapshot; first a recount from the
- * roots, then each table is held against it and against the others. What repair could do is offered
- * (check_fix) where something is found.
+ * check: the order of the checks, and the tables of pages. check_objects.c checks the other tables,
+ * check_namespaces.c the trees, check_bytes.c the bytes. All of it reads one snapshot. First comes
+ * a recount from the roots; then each table is compared with it and with the other tables. A check
+ * that finds damage also offers the change by which a repair could correct it (check_fix).
  */
 #include "bytes.h"
 #include "check_impl.h"
@@ -113,7 +113,7 @@ void check_used(struct check *c, const char *kind, uint64_t number, uint64_t sto
     char where[CHECK_WHERE];
     uint64_t max = next == &c->raised.next_number ? OBJECT_NUMBER_MAX : INT64_MAX;
 
-    if (number >= *next && number < max) /* beyond that none was ever given */
+    if (number >= *next && number < max) /* numbers above it were never given out */
         *next = number + 1;
     if (!c->has_state || number < stored)
         return;
@@ -122,7 +122,8 @@ void check_used(struct check *c, const char *kind, uint64_t number, uint64_t sto
                 "it is in use, but the next number to be given is %" PRIu64, stored);
 }
 
-/* One record for all that was found to be too low; a lost one is made anew. */
+/* Offer one state record whose next numbers are above all in use; it replaces one that is too low
+ * or lost. */
 static void fix_state(struct check *c)
 {
     uint8_t buf[STORE_RECORD_LEN];
@@ -137,13 +138,14 @@ static void fix_state(struct check *c)
                            : "it is made anew from what the tables hold");
 }
 
+/* A namespace's record: count it, and raise the next numbers above those that it uses. */
 static int count_namespace(struct check *c, uint64_t number, const void *val, size_t len)
 {
     struct ns_fields f;
     int err = ns_read(number, val, len, &f);
 
     if (!c->has_state && number >= c->raised.next_ns && number <= VFS_NS_MAX)
-        c->raised.next_ns = number + 1; /* that of a damaged record is not given again either */
+        c->raised.next_ns = number + 1; /* the number of a damaged record is not reused either */
     if (err < 0)
         return err == -EUCLEAN ? 0 : err;
     c->r.namespaces += !f.target;
@@ -166,9 +168,10 @@ static int count_namespace(struct check *c, uint64_t number, const void *val, si
 
 /* ---- the recount ---- */
 
-/* What it named leaks, and everything else that waits can be worked off. The queue's chunks are
- * numbered without a gap, so the last one takes the place: of one only at a time, for what stood in
- * two places would be dropped twice. */
+/* Offer to remove a damaged chunk of the queue of drops: the pages that it named leak, and the rest
+ * of the queue can be worked off. The chunks are numbered without a gap, so the last chunk takes
+ * the place of the damaged one. Only one chunk per look, since a chunk that stood in two places
+ * would be dropped twice. */
 static void fix_drop(struct check *c, uint64_t number, const char *where)
 {
     uint8_t key[8];
@@ -186,7 +189,7 @@ static void fix_drop(struct check *c, uint64_t number, const char *where)
         return;
     if (last.number != number) {
         if (last.len == KV_DAMAGED)
-            return; /* that one goes first */
+            return; /* the last chunk is damaged too, and is removed first */
         put_be64(key, number);
         f = fix_put(c, TABLE_DROPS, key, 8, last.val, last.len);
         check_fix_also(c, &f);
@@ -196,6 +199,7 @@ static void fix_drop(struct check *c, uint64_t number, const char *where)
     check_fix(c, &f, "drop", where, "it is left out: what it named leaks");
 }
 
+/* Report damage that the recount found, with the text that names the thing. */
 static void on_damage(const char *what, uint64_t number, const char *why, void *ctx)
 {
     char where[CHECK_WHERE];
@@ -230,7 +234,7 @@ static int recount(struct check *c)
     return recount_run(c->snap, &o, &c->count);
 }
 
-/* With damage a lower recount proves nothing. */
+/* If damage hides references, a recount below the stored count proves nothing. */
 bool check_count(struct check *c, const char *where, uint64_t stored, uint64_t refs)
 {
     if (stored == refs || (c->count.damaged && stored > refs))
@@ -242,7 +246,7 @@ bool check_count(struct check *c, const char *where, uint64_t stored, uint64_t r
 
 /* ---- pages ---- */
 
-/* 1 is not stored. */
+/* Offer the right count of a page. A count of 1 is not stored: a row exists only from 2 on. */
 static void fix_page_count(struct check *c, uint64_t no, uint64_t refs)
 {
     uint8_t key[8], val[4];
@@ -259,6 +263,7 @@ static void fix_page_count(struct check *c, uint64_t no, uint64_t refs)
     check_fix(c, &f, "count", where, "it is %" PRIu64, refs);
 }
 
+/* A page that no reference leads to is a leak. */
 static int check_page_entry(struct check *c, uint64_t no, const void *val, size_t len)
 {
     uint64_t refs;
@@ -268,7 +273,7 @@ static int check_page_entry(struct check *c, uint64_t no, const void *val, size_
 
     (void)val;
     (void)len;
-    if (!c->has_state) /* the record that said which were given is lost: this one was */
+    if (!c->has_state) /* the record of the numbers in use is lost: this number was in use */
         check_used(c, "page", no, 0, &c->raised.next_page);
     if (map64_get(&c->count.pages, no, &refs) || c->count.damaged)
         return 0;
@@ -284,6 +289,7 @@ static int check_page_entry(struct check *c, uint64_t no, const void *val, size_
     return 0;
 }
 
+/* A stored count must be at least 2, and belong to a page that exists. */
 static int check_page_count(struct check *c, uint64_t no, const void *val, size_t len)
 {
     uint64_t refs = 0;
@@ -301,7 +307,7 @@ static int check_page_count(struct check *c, uint64_t no, const void *val, size_
             fix_page_count(c, no, named ? refs : 1);
         return 0;
     }
-    if (named) /* compared with all that are named */
+    if (named) /* check_named_pages compares it */
         return 0;
     err = kv_snap_get(c->snap, TABLE_PAGES, key, sizeof key, &page, &len);
     if (err == -ENOENT && !c->count.damaged) {
@@ -312,6 +318,7 @@ static int check_page_count(struct check *c, uint64_t no, const void *val, size_
     return err < 0 && err != -ENOENT ? err : 0;
 }
 
+/* Compare the stored count of every named page with the recount. */
 static int check_named_pages(struct check *c)
 {
     uint64_t no, refs;
@@ -328,7 +335,7 @@ static int check_named_pages(struct check *c)
         if (err == 0 && len == 4 && get_le32(val) >= 2)
             stored = get_le32(val);
         else if (err != -ENOENT)
-            stored = refs; /* told elsewhere */
+            stored = refs; /* a wrong row is reported by check_page_count */
         check_where_number("page", no, where);
         if (!check_count(c, where, stored, refs))
             fix_page_count(c, no, refs);
@@ -343,7 +350,7 @@ static void check_setting(struct check *c, const void *key, size_t klen, size_t 
     char name[FIX_KEY_MAX + 1];
     struct fix f;
 
-    if (klen > FIX_KEY_MAX || len == 8) /* none of ours, or sound */
+    if (klen > FIX_KEY_MAX || len == 8) /* not one of the store's settings, or sound */
         return;
     (void)snprintf(name, sizeof name, "%.*s", (int)klen, (const char *)key);
     check_found(c, true, "setting", name, "its value is damaged: a mount uses the default");

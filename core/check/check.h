@@ -4,8 +4,8 @@
  *
  * What is looked at: identity, state, namespace records; every reachable page, key and item; every
  * page count and object count against a recount from the roots; the id index both ways; the dying,
- * the pins; settings; the bytes of every sealed object against its checksums and its id; slots; what the
- * packs table says; files on disk that nobody names.
+ * the pins; settings; the bytes of every sealed object against its checksums and its id; slots;
+ * what the packs table says; files on disk that nobody names.
  *
  * Each finding names the very thing:
  *
@@ -41,8 +41,8 @@
  * behind it for the next mount; files that this commit does not name are no leaks then.
  *
  * Other shards are only read, and nothing is claimed there: whether they have what they should, how
- * long it is, and what nobody names; with `all_bytes` the bytes, too. Where stands "shard N" before the
- * rest then. What is on one that cannot be asked is no damage.
+ * long it is, and what nobody names; with `all_bytes` the bytes, too. Where stands "shard N" before
+ * the rest then. What is on one that cannot be asked is no damage.
  *
  * Inodes and names stand as "NS/dir/file", where no path is known (or too many are asked for) as
  * "NS inode N"; bytes that are no printable text as \ooo. Namespaces that share a root are looked
@@ -65,13 +65,13 @@ struct pool_member;
 struct check_options {
     /* One finding; the texts are valid during the call. */
     void (*found)(const char *what, const char *where, const char *sentence, void *ctx);
-    /* Bytes done and to do, roughly. NULL: nobody asks. */
+    /* Progress: bytes done and in all, roughly. NULL: not wanted. */
     void (*progress)(uint64_t done, uint64_t total, void *ctx);
     void *ctx;
     /* The store is in a pool: packs that it names need not be in its table, and what else is there
      * is not its business. A repair puts there what is in the log, in this life. NULL: in none. */
     const struct pool_member *pool;
-    bool all_bytes; /* those on other shards are read, too */
+    bool all_bytes; /* bytes on other shards are read, too */
 };
 
 struct check_result {

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * check_adopt: bytes of object numbers that are named, but have no entry in the table (or one that
- * does not decode, or that says that there are none). In this order, and each only if the bytes are
- * sound:
+ * check_adopt: looks for the bytes of object numbers that are named, but have no entry in the table
+ * (or one that does not decode, or one without bytes). It looks in this order, and takes only bytes
+ * that are sound:
  *
  *   the dying record   of that number says where they are
  *   a slot             its name is the number
  *   an object file     its name ends in the number, and begins with the id; or the index leads from
  *                      that id to the number
  *   a pack record      the index leads from its id to the number
- *   on another shard   likewise, where the index of ghosts says that it was there
+ *   on another shard   likewise, if the index of ghosts says that the object was there
  *
- * None is adopted whose id the index gives to another object: of two with one id nobody could tell
- * which is meant.
+ * Bytes are not adopted if the index gives their id to another object: of two objects with one id
+ * it is unknown which is meant.
  */
 #include "array.h"
 #include "check_impl.h"
@@ -36,11 +36,12 @@ struct adopting {
     struct map64 done;     /* numbers that have been found */
     struct wanted *wanted; /* by id */
     size_t count, room;
-    uint16_t shard; /* that is looked through, and its disk; 0: home */
+    uint16_t shard; /* the shard that is searched now; 0: home */
     struct disk *disk;
     int err;
 };
 
+/* Is the number missing, and not found yet? *ret_refs: the references that exist. */
 static bool is_wanted(const struct adopting *a, uint64_t number, uint64_t *ret_refs)
 {
     uint64_t none;
@@ -49,6 +50,7 @@ static bool is_wanted(const struct adopting *a, uint64_t number, uint64_t *ret_r
            !map64_get(&a->done, number, &none);
 }
 
+/* Does the index give the id to another object? True if that cannot be found out. */
 static bool id_is_taken(struct check *c, uint64_t number, const struct id *id)
 {
     struct entry other;
@@ -66,6 +68,7 @@ static bool id_is_taken(struct check *c, uint64_t number, const struct id *id)
     return err == -ENOENT ? false : err < 0 || id_equal(&other.id, id);
 }
 
+/* Hand a found place to the caller of the search, unless its id is taken. */
 static void adopt(struct adopting *a, uint64_t number, const struct entry *e, const char *from)
 {
     if (entry_is_sealed(e) && id_is_taken(a->c, number, &e->id))
@@ -73,14 +76,14 @@ static void adopt(struct adopting *a, uint64_t number, const struct entry *e, co
     a->err = map64_put(&a->done, number, 1);
     if (a->err == 0)
         a->err = a->fn(number, e, from, a->ctx);
-    if (a->err > 0) { /* perhaps they are somewhere else, too */
+    if (a->err > 0) { /* the caller refused this place: look on for another one */
         (void)map64_del(&a->done, number);
         a->err = 0;
     }
 }
 
-/* Could it be read? What damage hides is not found. What a shortage keeps closed may be what is
- * missing: that error ends the search. */
+/* Did a read succeed? An error of damage only means that nothing is found there. A shortage ends
+ * the search, since what could not be opened may be the missing bytes. */
 static bool looked(struct adopting *a, int err)
 {
     if (io_is_short(err))
@@ -110,7 +113,7 @@ static void adopt_slot(struct adopting *a, uint64_t number, uint64_t refs)
 
     blob_slot_name(number, name);
     if (!looked(a, disk_open(a->c->disk, name, DISK_READ, &file)))
-        return; /* it was none */
+        return; /* the number had no slot */
     if (looked(a, disk_fstat(file, &st)) && st.size > 0) {
         bool summed = looked(a, sums_load(a->c->disk, name, &sums)) && sums.length <= st.size;
         e.size = summed ? sums.length : st.size;
@@ -148,7 +151,7 @@ static int want_id(struct adopting *a, const void *key, uint64_t number)
     return 0;
 }
 
-/* The index is in the order of ids. */
+/* Collect the ids of all wanted numbers, sorted, since the index is in the order of ids. */
 static int want_ids(struct adopting *a)
 {
     struct kv_each e = {.snap = a->c->snap, .table = TABLE_IDS};
@@ -164,7 +167,7 @@ static int compare_wanted(const void *id, const void *w)
     return id_compare(id, &((const struct wanted *)w)->id);
 }
 
-/* The number that the index leads to from that id. */
+/* The wanted number that the index leads to from `id`. */
 static bool find_wanted(const struct adopting *a, const struct id *id, uint64_t *ret_number,
                         uint64_t *ret_refs)
 {
@@ -178,7 +181,8 @@ static bool find_wanted(const struct adopting *a, const struct id *id, uint64_t 
 
 /* ---- object files ---- */
 
-/* A member of a pool sees no names of others' files in its own view of the pool. */
+/* The disk whose names are listed. A member of a pool does not see other members' files in its own
+ * view, so it lists the pool's. */
 static struct disk *lists(const struct adopting *a)
 {
     return a->c->o->pool ? a->c->o->pool->disk : a->disk;
@@ -243,7 +247,8 @@ static int adopt_pack(struct adopting *a, const char *path, uint64_t number)
         return a->err;
     err = packs_scan(file, number, a->c->buf, take_record, a);
     disk_file_close(file);
-    return err == -EIO ? a->err : err; /* the rest of it cannot be read */
+    return err == -EIO ? a->err : err; /* an I/O error hides the rest of the pack; the search
+                                        * continues */
 }
 
 /* ---- places ---- */
@@ -275,7 +280,7 @@ static int adopt_home(struct adopting *a, unsigned first, unsigned end)
     return err;
 }
 
-/* One that cannot be asked is left out. */
+/* Search one shard. A shard that cannot be asked is skipped. */
 static int adopt_on_shard(struct adopting *a, uint16_t number)
 {
     struct shard *shard;
@@ -293,7 +298,7 @@ static int adopt_on_shard(struct adopting *a, uint16_t number)
     return a->err;
 }
 
-/* Those on which something was that is missing now. */
+/* Search the shards that had a missing object, by the index of ghosts. */
 static int adopt_ghosts(struct adopting *a)
 {
     struct map64 on = MAP64_INIT;
@@ -324,7 +329,8 @@ static int adopt_by_number(struct adopting *a)
     size_t at = 0;
 
     while (a->err == 0 && map64_next(&a->c->missing, &at, &number, &refs)) {
-        if (a->c->fixes && is_wanted(a, number, &refs)) /* in a mount they are on their way out */
+        if (a->c->fixes && is_wanted(a, number, &refs)) /* not in a mount, where the dying are being
+                                                         * deleted */
             adopt_dying(a, number, refs);
         if (a->err == 0 && is_wanted(a, number, &refs))
             adopt_slot(a, number, refs);
@@ -375,7 +381,7 @@ int check_find_lost(const struct check_search *s, check_found_fn *fn, void *ctx)
     return err;
 }
 
-/* The entry and, of a sealed one, its place in the index. */
+/* Offer the found entry to repair, and for a sealed object its place in the index. */
 static int offer(uint64_t number, const struct entry *e, const char *from, void *ctx)
 {
     struct check *c = ctx;

@@ -18,7 +18,8 @@ bool check_id_fits(const struct check *c, const struct id *id, struct id hash)
 
 /* ---- packs ---- */
 
-/* Objects lie in packs in the order of their numbers, so the last pack is mostly the right one. */
+/* The last pack stays open: objects lie in packs in the order of their numbers, so it is mostly the
+ * right one. */
 int check_open_pack(struct check *c, uint64_t number)
 {
     char name[DISK_NAME_MAX + 1];
@@ -143,7 +144,7 @@ static int check_file_id(struct blocks *b, const struct entry *e)
     return err;
 }
 
-/* Its size and its sums, then its blocks. Errors that are findings come back as 0. */
+/* Check size, checksums and blocks of an open object file. Findings are reported and give 0. */
 static int check_open_file(struct blocks *b, const struct entry *e, const char *name)
 {
     struct disk_stat st;
@@ -192,8 +193,9 @@ static int check_file(struct check *c, const struct entry *e)
 
 /* ---- slots ---- */
 
-/* Sums that are there and of this length hold; without them the slot was written after its last
- * sync. Damaged ones are what a power loss leaves of a sync; the commit did not need them. */
+/* Check an open slot. Checksums of the slot's length are valid. Without them the slot was written
+ * after its last sync, and cannot be verified. Damaged ones are left by a power loss during a sync
+ * that no commit needed. */
 static int check_open_slot(struct blocks *b, const char *name, uint64_t size)
 {
     struct disk_stat st;

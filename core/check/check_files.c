@@ -38,8 +38,8 @@ static struct pack_row row_of(const struct check_shard *s, uint64_t number)
     return r;
 }
 
-/* Bytes of its file, where the table does not tell; 0: there is none. On a shard nobody has to be
- * asked: at least these. */
+/* Length of the pack's file if the table does not say; 0: there is no file. For a shard the bytes
+ * of the known records are used, so that the shard need not be asked. */
 static uint64_t file_bytes(struct check *c, const struct pack_row *r, uint64_t told)
 {
     uint64_t least = PACK_FILE_HEAD + r->records * PACK_RECORD_HEAD + r->bytes;
@@ -52,8 +52,8 @@ static uint64_t file_bytes(struct check *c, const struct pack_row *r, uint64_t t
     return check_open_pack(c, r->number) == 0 && disk_fstat(c->pack, &st) == 0 ? st.size : 0;
 }
 
-/* What the objects say. Where some of them are not known, a pack may have more than that, and one
- * that is said to have none would be deleted. */
+/* Offer the row that the objects' entries give. Not if some entries are unknown: the pack may have
+ * more records, and a pack with a row of none would be deleted. */
 static void fix_row(struct check *c, const struct pack_row *r, const struct pack_entry *was)
 {
     const struct pack_entry now = {(uint32_t)r->records, r->bytes,
@@ -132,7 +132,7 @@ static int check_shard_rows(struct check *c)
     return e.err;
 }
 
-/* Packs that objects name and the table does not. */
+/* Find packs that objects name and that have no row. */
 static int check_named_packs(struct check *c, const struct check_shard *s)
 {
     uint64_t number, records;
@@ -179,7 +179,7 @@ static void leak(const struct file_listing *l, const char *name, const char *why
         check_fix(c, &(struct fix){.kind = FIX_FILE}, "leak", name, "the file is deleted");
 }
 
-/* The record that said which numbers were given is lost: these are. */
+/* The state record is lost: note the number in a file's name as one in use. */
 static void note_number(struct check *c, enum objects_name what, uint64_t number)
 {
     if (c->has_state)
@@ -190,7 +190,7 @@ static void note_number(struct check *c, enum objects_name what, uint64_t number
         check_used(c, "object number", number, 0, &c->raised.next_number);
 }
 
-/* 1, 0 or -errno. At home a pack is known by its row. */
+/* Does anything name the file? 1, 0 or -errno. At home a pack is named by its row. */
 static int is_named(const struct file_listing *l, enum objects_name what, uint64_t number)
 {
     struct check *c = l->c;

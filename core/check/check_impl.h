@@ -14,8 +14,9 @@ enum fix_kind {
     FIX_PUT,  /* table, k, val: the record that should stand there */
     FIX_DEL,  /* table, k */
     FIX_FILE, /* a file `text` of the disk goes */
-    /* In every namespace with this root. The first ones change names, and the others come only
-     * after them: attributes are told again once the names are right. */
+    /* The kinds below change every namespace with this root. Those up to FIX_TYPE change names. The
+     * others change attributes; they come later, when the names are right and the attributes have
+     * been compared again. */
     FIX_ROOT,     /* ino gets a root directory */
     FIX_ADOPT,    /* ino gets a name in lost+found */
     FIX_LOST,     /* the entry at `key` moves to lost+found */
@@ -55,7 +56,7 @@ void fixes_release(struct fixes *f);
 
 /* ---- one check ---- */
 
-/* Of one tree. */
+/* What a scan of one tree found. */
 struct check_numbers {
     uint64_t max;       /* the highest inode number in it */
     uint64_t named;     /* the highest that an entry leads to without an inode there; 0: none */
@@ -63,13 +64,13 @@ struct check_numbers {
     bool hidden;        /* a part of it cannot be read */
 };
 
-/* Home, which is 0; another one that is known, or named. */
+/* A shard: home (number 0), or one that is in the table of shards or that an entry names. */
 struct check_shard {
     uint16_t number;
     bool known;      /* the table of shards has it */
     uint64_t ghosts; /* entries that are there */
     uint64_t unasked; /* whose bytes were not looked at */
-    int listing;     /* why it was not looked through; 0: it was */
+    int listing;     /* the error that prevented listing its files; 0: they were listed */
     struct map64 files;          /* numbers in the names of files there that something names */
     struct map64 records, bytes; /* by pack, from the entries and the dying */
 };
@@ -86,7 +87,7 @@ struct check {
     struct name_key names;
     bool has_state, has_key;
     uint8_t store[16];    /* its id, as shards know it */
-    struct shards *shards; /* NULL: none is known, or it cannot be told whose they are */
+    struct shards *shards; /* NULL: no shard is known, or the identity is damaged */
     struct check_shard home, *shard;
     size_t shard_count, shard_room;
     uint64_t unasked; /* objects on shards whose bytes were not looked at */
@@ -98,8 +99,9 @@ struct check {
     struct map64 missing; /* numbers that are named and have no entry that decodes -> references */
     uint64_t unknown;     /* entries of objects that do not decode */
     bool unreadable;      /* a table cannot be read to its end */
-    bool drop_fixed;      /* a chunk of the queue of drops is left out; of others the next look */
-    int scan_err; /* a scan could not read a page that may be sound: nothing of this look holds */
+    bool drop_fixed;      /* a chunk of the queue of drops is removed; only one per look */
+    int scan_err; /* the error of a scan that could not read a page that may be sound: this look
+                   * proves nothing */
     struct store_record raised; /* `state`, with next numbers above all in use */
     struct map64 roots;  /* of namespaces -> what was seen below, an index of `seen` */
     struct check_numbers *seen;
@@ -110,11 +112,11 @@ struct check {
     unsigned flags;      /* enum repair_flags */
     const struct map64 *only; /* bytes are read of these numbers only; NULL: of all */
     /* check_bytes.c */
-    struct disk *from;    /* what is read from now: home, or a shard's */
+    struct disk *from;    /* the disk that bytes are read from now: home's or a shard's */
     uint16_t from_shard;
     struct disk_file *pack;
-    uint64_t pack_number; /* of `pack`, or of the one that could not be opened, */
-    uint16_t pack_shard;  /* and where that is */
+    uint64_t pack_number; /* number of `pack`, or of a pack that could not be opened */
+    uint16_t pack_shard;  /* shard of the pack `pack_number` */
     uint8_t *buf;         /* PACK_RECORD_MAX bytes */
 };
 
@@ -124,12 +126,12 @@ void check_text(const char *text, char *out, size_t room);
 
 #define CHECK_WHERE 160 /* bytes of the longest "where" but for paths */
 #define CHECK_PATH 1200 /* of a path, its front cut off where it is longer */
-#define CHECK_TEXT 1500 /* of either, or of a sentence, as it is told */
+#define CHECK_TEXT 1500 /* bytes of a "where" or a sentence as it is reported */
 
-/* A finding. Problem: it is damage. */
+/* Report a finding. `problem`: it is damage. */
 void check_found(struct check *c, bool problem, const char *what, const char *where,
                  const char *fmt, ...) __attribute__((format(printf, 5, 6)));
-/* Repair could make it so: `fmt` says how it is afterwards. Takes `val` of *f. */
+/* Offer a change to repair. `fmt` describes the state after it. Takes ownership of `val` of *f. */
 void check_fix(struct check *c, const struct fix *f, const char *what, const char *where,
                const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 void check_vfix(struct check *c, const struct fix *f, const char *what, const char *where,
@@ -140,7 +142,8 @@ void check_fix_also(struct check *c, const struct fix *f);
 struct fix fix_put(struct check *c, unsigned table, const void *key, size_t klen, const void *val,
                    size_t len);
 struct fix fix_del(unsigned table, const void *key, size_t klen);
-/* Was it asked for, and is everything known that may need what seems to be free? */
+/* May things that nothing names be freed? Only if the caller asked for that, and no damage hides
+ * something that may name them. */
 bool check_may_free(const struct check *c);
 
 /* One look at a store. The struct begins as zeros with disk, o and what else is wanted set. */
@@ -150,7 +153,7 @@ void check_advance(struct check *c, uint64_t bytes);
 /* A number in use: `stored` is the next one that the store would give, *next rises above it. */
 void check_used(struct check *c, const char *kind, uint64_t number, uint64_t stored,
                 uint64_t *next);
-/* False: the stored count is wrong, and that was told. */
+/* False: the stored count is wrong, and that was reported. */
 bool check_count(struct check *c, const char *where, uint64_t stored, uint64_t refs);
 void check_where_number(const char *kind, uint64_t number, char out[CHECK_WHERE]);
 /* Every entry of a table whose keys are 8 bytes, big-endian. Keys of other lengths are reported. */
@@ -167,18 +170,20 @@ int check_adopt(struct check *c);
 int check_settings(struct check *c);
 /* The bytes of all objects and slots. */
 int check_bytes(struct check *c);
-/* 0: the bytes of this entry are there and sound. Nothing is told; c->buf must be there. -EUCLEAN;
- * or a shortage (io_is_short), after which nobody knows. */
+/* Verify the bytes of an entry without reporting anything; c->buf must be allocated. 0: they are
+ * sound. -EUCLEAN: they are not. A shortage (io_is_short): unknown. */
 int check_quietly(struct check *c, uint64_t number, const struct entry *e);
-/* The same of one on the shard whose disk that is; home: c->disk. */
+/* As check_quietly, for an entry on the shard whose disk is `from`; for home c->disk. */
 int check_quietly_on(struct check *c, struct disk *from, uint64_t number, const struct entry *e);
-/* That pack is c->pack now. -ENOENT, -EIO. */
+/* Open the pack as c->pack, unless it is open already. -ENOENT, -EIO. */
 int check_open_pack(struct check *c, uint64_t number);
-/* Is `id` the hash of a content or one derived from it? True when there is no secret to tell. */
+/* Is `id` the `hash` of a content, or derived from it? Always true if the secret is lost, since
+ * then it cannot be verified. */
 bool check_id_fits(const struct check *c, const struct id *id, struct id hash);
 /* The log behind the commit (check_log.c). */
 int check_log(struct check *c);
-/* The index of ghosts; in each place the table of packs, and names that nobody needs. */
+/* Check the index of ghosts, and in each place the table of packs and the files that nothing
+ * names. */
 int check_files(struct check *c);
 /* The bytes of a sealed entry, wherever they are. */
 int check_sealed_bytes(struct check *c, struct disk *from, const struct entry *e);
@@ -187,12 +192,12 @@ int check_sealed_bytes(struct check *c, struct disk *from, const struct entry *e
 int check_shards_open(struct check *c, struct kv *kv);
 void check_shards_close(struct check *c);
 int check_get_shard(struct check *c, uint16_t number, struct check_shard **ret); /* -ENOMEM */
-/* A sealed entry, or a record of the dying: its place is named, at home or on a shard. */
+/* Note that a sealed entry, or a record of the dying, names its place (at home or on a shard). */
 int check_note_place(struct check *c, const struct entry *e);
 int check_ghost_entry(struct check *c, uint64_t number, const struct entry *e);
 int check_ghost_bytes(struct check *c, const struct entry *e);
 int check_ghosts(struct check *c); /* their index */
-/* Why it was not asked for all, if so. */
+/* Report why a part of the shard's objects or files was not checked, if so. */
 void check_say_unasked(struct check *c, const struct check_shard *s);
 /* What GC cycles remembered (check_gc.c). */
 int check_gc(struct check *c);
@@ -224,12 +229,12 @@ bool check_inode(struct check *c, uint64_t root, uint64_t ino, struct inode *ret
 /* Where a name stands (check_names.c). */
 struct check_place {
     int level;     /* on which its hash is that of its place; -1: on none */
-    bool found;    /* a lookup may find it there; true where nobody can tell */
-    bool repeated; /* the same name stands before it, where a lookup finds that one */
+    bool found;    /* a lookup finds it there; also true if that cannot be known */
+    bool repeated; /* an entry before it has the same name, and a lookup finds that one */
 };
 struct check_place check_place_of(struct check *c, uint64_t root, struct key k, const char *name,
                                   size_t len);
-/* The counters of one inode: what they say, and the names that they should count; begins as
+/* The counters of one inode: the stored values, and the names that they should count. Begins as
  * zeros. */
 struct check_counter {
     struct key key;
@@ -243,7 +248,7 @@ struct check_names {
 void check_names_add(struct check *c, struct check_names *n, struct key k, const char *name,
                      size_t len, int level);
 void check_names_counter(struct check_names *n, struct key k, const uint8_t *val, size_t len);
-/* Each that is wrong is told; then it is as at the beginning. -ENOMEM. */
+/* Call `fn` for each counter that is wrong, and reset *n. -ENOMEM. */
 typedef void check_counter_fn(const struct check_counter *counter, void *ctx);
 int check_names_end(struct check_names *n, check_counter_fn *fn, void *ctx);
 
@@ -269,9 +274,9 @@ void check_holes(struct check *c, uint64_t root, const struct inode *in, struct 
 /* The entry of directory `dir` that names `ino`. */
 bool check_entry_key(struct check *c, uint64_t root, uint64_t dir, uint64_t ino,
                      struct key *ret_key);
-/* "NS/dir/file"; "NS inode N" if no path leads there or none is to be looked for. */
+/* The text "NS/dir/file"; "NS inode N" if no path leads to the inode, or `search` is false. */
 void check_where_inode(struct check *c, const struct check_tree *t, uint64_t ino, bool search,
                        char out[CHECK_PATH]);
-/* The same of the entry `d` at `k`; without a path "NS inode N/file", N the directory. */
+/* The same for the entry `d` at `k`; without a path "NS inode N/file", where N is the directory. */
 void check_where_entry(struct check *c, const struct check_tree *t, struct key k,
                        const struct dirent_item *d, bool search, char out[CHECK_PATH]);

@@ -51,8 +51,8 @@ static bool is_promised(struct check *c, uint64_t *ret_epoch)
            log_promise_decode(val, len, ret_epoch);
 }
 
-/* Without the record that says where the log goes on nothing of it can be used. The epoch that the
- * store goes on in is above all that are known, so that nothing of before is taken for its own. */
+/* The state record, which says where the log continues, is lost: no frame can be used. The store
+ * continues in an epoch above all known ones, so that no old frame is taken for a new one. */
 static int log_without_state(struct check *c)
 {
     struct log_file *files;
@@ -79,7 +79,7 @@ static void log_place(const struct log_report *r, char where[CHECK_WHERE])
                    r->end.offset);
 }
 
-/* Damaged, or there is a frame that is no list of operations. */
+/* Report a damaged log, or a frame that is not a list of operations. */
 static void found_damage(struct check *c, const struct log_report *r)
 {
     CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
@@ -141,7 +141,7 @@ static int read_state(struct kv *kv, struct store_record *ret)
     return err == -ERANGE || err == -EUCLEAN ? -ENOENT : err;
 }
 
-/* None of it is replayed. */
+/* Put the segments of the log aside without replaying any. */
 static int put_aside(struct disk *d, struct kv *kv)
 {
     int err = log_keep(d);
@@ -187,8 +187,9 @@ static int delete_rows(struct kv *kv, const struct keys *l)
     return kv_commit(t);
 }
 
-/* A damaged row of the table of objects refuses each frame that speaks of its number, one that is
- * lost does not; and its bytes are looked for all the same. -ENOENT: there is none. */
+/* Delete damaged rows of the table of objects: a damaged row refuses each frame that names its
+ * number, a missing row does not. The object's bytes are searched for in both cases. -ENOENT: there
+ * is none. */
 static int lose_damaged(struct kv *kv)
 {
     struct keys l = {0};
@@ -222,8 +223,9 @@ static bool is_refused(int err, const struct replay_limit *limit)
     return err == -EUCLEAN && limit->refused;
 }
 
-/* What refuses it is mended, the counts of pages before objects, whose damaged rows are given up.
- * Where a table cannot be read the log stays: nothing can be mended. */
+/* Replay, and repair what refuses a frame: first the counts of pages, then the damaged rows of
+ * objects, which are deleted. If a table cannot be read nothing can be repaired, and the log
+ * stays. */
 static int replay_somehow(struct disk *disk, struct kv *kv, const struct repair_options *o,
                           repair_replay_fn *replay, struct replay_limit *ret, uint64_t *ret_done)
 {
@@ -248,8 +250,8 @@ static int replay_somehow(struct disk *disk, struct kv *kv, const struct repair_
     return replay_until(disk, kv, o, replay, 0, ret);
 }
 
-/* The changes before the one that cannot be made; none of them, where there are none. *ret_until:
- * the number of the last one. */
+/* Replay the changes before the first that cannot be made, if there are any. *ret_until: the number
+ * of the last one. */
 static int replay_before(struct disk *disk, struct kv *kv, const struct repair_options *o,
                          repair_replay_fn *replay, uint64_t at, uint64_t *ret_until)
 {
@@ -267,8 +269,8 @@ static int replay_before(struct disk *disk, struct kv *kv, const struct repair_o
     return err < 0 && err != -EUCLEAN ? err : put_aside(disk, kv);
 }
 
-/* Replayed up to the damage, or up to what cannot be made: *ret_until is the number of the last
- * change then, and was that of the last commit. */
+/* Replay up to the damage, or up to the first change that cannot be made. *ret_until comes in as
+ * the number of the last commit, and is then the number of the last change that was replayed. */
 static int settle_log(struct disk *disk, struct kv *kv, const struct repair_options *o,
                       repair_replay_fn *replay, bool damaged, bool *ret_aside, uint64_t *ret_until,
                       uint64_t *ret_done)

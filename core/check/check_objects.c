@@ -20,7 +20,7 @@ static void fix_entry(struct check *c, uint64_t number, const struct entry *e, c
     check_fix(c, &f, "count", where, "it is %" PRIu32, e->count);
 }
 
-/* From now on it is, or is not, waiting for deletion. */
+/* Put the object among the dying, or (`e` NULL) take it away from there. */
 static struct fix fix_dying(struct check *c, uint64_t number, const struct entry *e)
 {
     uint8_t key[8], val[ENTRY_MAX];
@@ -38,8 +38,8 @@ static struct fix fix_id(struct check *c, const struct id *id, uint64_t number)
     return fix_put(c, TABLE_IDS, id->b, ID_LEN, val, sizeof val);
 }
 
-/* A count that reaches zero makes the object a leak, not a dying one: its bytes stay until somebody
- * asks for them to go. */
+/* Offer the right count. An object whose count becomes zero is a leak, not a dying object: its
+ * bytes stay until somebody asks to free them. */
 static void fix_count(struct check *c, uint64_t number, const struct entry *e, uint64_t refs,
                       const char *where)
 {
@@ -58,10 +58,11 @@ static void fix_count(struct check *c, uint64_t number, const struct entry *e, u
 
 static uint64_t first_bytes(const void *id)
 {
-    return get_be64(id) | 1; /* never 0; if two are taken for one, the next look tells */
+    return get_be64(id) | 1; /* never 0; if two ids share it, the next look corrects that */
 }
 
-/* Its place in the index is damaged, which is told where the index is gone through. */
+/* Offer the index row of an entry whose row is damaged. The damage itself is reported when the
+ * index is checked. */
 static int reindex(struct check *c, const struct entry *e, uint64_t number)
 {
     char where[CHECK_WHERE];
@@ -72,7 +73,7 @@ static int reindex(struct check *c, const struct entry *e, uint64_t number)
     return map64_put(&c->reindexed, first_bytes(e->id.b), 1);
 }
 
-/* The index leads to the entry and to no other. */
+/* Does the index lead from the entry's id to the entry? */
 static int check_indexed(struct check *c, const struct entry *e, uint64_t number)
 {
     const void *val;
@@ -85,7 +86,7 @@ static int check_indexed(struct check *c, const struct entry *e, uint64_t number
     if (err == -EUCLEAN)
         return reindex(c, e, number);
     if (err == 0 && (len != 8 || get_be64(val) == number))
-        return 0; /* a wrong length is told where the index is gone through */
+        return 0; /* check_ids reports a wrong length */
     if (err < 0 && err != -ENOENT)
         return err;
     check_where(e, number, where);
@@ -97,7 +98,7 @@ static int check_indexed(struct check *c, const struct entry *e, uint64_t number
                     number);
     if (err == 0 && refs_entry_in(c->snap, TABLE_OBJECTS, get_be64(val), &other) == 0 &&
         entry_is_sealed(&other) && id_equal(&other.id, &e->id))
-        return 0; /* two objects of one id: nobody knows which */
+        return 0; /* two objects have the same id: it is unknown which is meant */
     f = fix_id(c, &e->id, number);
     check_fix(c, &f, "id", where, "the index leads to object number %" PRIu64, number);
     return 0;
@@ -182,7 +183,8 @@ static int check_object(struct check *c, uint64_t number, const void *val, size_
     return 0;
 }
 
-/* Numbers that items or pins name and the table does not know. */
+/* Find the numbers that items or pins name and that have no entry with bytes, and look for their
+ * bytes. */
 static int check_named_objects(struct check *c)
 {
     uint64_t number, refs;
@@ -234,8 +236,8 @@ static int check_id(struct check *c, const uint8_t *key, uint64_t number)
                     "the index leads to object number %" PRIu64 ", which has another id", number);
     else
         return err == -EUCLEAN ? 0 : err;
-    /* A marker, so that what was derived from this id is still found. The number of a lost entry
-     * stays: adopting the object needs it. */
+    /* The row becomes a marker, so that objects derived from this id are still found. The row of a
+     * lost entry stays: adopting the object needs it. */
     if (map64_get(&c->missing, number, &refs))
         return 0;
     f = fix_id(c, &id, 0);
@@ -243,7 +245,8 @@ static int check_id(struct check *c, const uint8_t *key, uint64_t number)
     return 0;
 }
 
-/* A marker unless an entry says that it belongs there: then that was offered. */
+/* A damaged row becomes a marker, unless an entry says that the row is its own: reindex has offered
+ * that. */
 static void damaged_id(struct check *c, const uint8_t *key)
 {
     struct id id;
@@ -278,7 +281,7 @@ static int check_ids(struct check *c)
     return 0;
 }
 
-/* A record that says what its entry does not. */
+/* Report a record of the dying that contradicts the object's entry, and offer the right one. */
 static void wrong_dying(struct check *c, uint64_t number, const struct entry *now,
                         const char *sentence)
 {
@@ -292,7 +295,8 @@ static void wrong_dying(struct check *c, uint64_t number, const struct entry *no
                                      : "it is not among the dying");
 }
 
-/* Its entry is damaged, which the recount told; the record among the dying is a copy of it. */
+/* Offer to restore a damaged entry from its record among the dying, which is a copy of it. The
+ * recount has reported the damage. */
 static void restore_dying(struct check *c, uint64_t number, const struct entry *e)
 {
     uint8_t key[8], val[ENTRY_MAX];
@@ -305,8 +309,8 @@ static void restore_dying(struct check *c, uint64_t number, const struct entry *
     check_fix(c, &f, "object", where, "it is what its record among the dying says");
 }
 
-/* An entry that is still there must have count 0 and be the same thing. One that is gone has had
- * its removal committed; its bytes may or may not be gone, too. */
+/* An entry that exists must have count 0 and name the same bytes as the record. If the entry is
+ * gone its removal was committed, and its bytes may or may not be gone, too. */
 static int check_dying(struct check *c, uint64_t number, const void *val, size_t len)
 {
     struct entry e, now;
@@ -338,7 +342,8 @@ static int check_dying(struct check *c, uint64_t number, const void *val, size_t
     return e.kind == ENTRY_SLOT ? map64_put(&c->slots, number, 0) : 0;
 }
 
-/* The recount told of it, and did not count it. It is one if the count says so. */
+/* Offer to restore a damaged pin, if the object's count is one above the recount. The recount has
+ * reported the pin and did not count it. */
 static void fix_pin(struct check *c, uint64_t number, const struct entry *e)
 {
     uint64_t refs = 0;
@@ -377,7 +382,8 @@ static int check_pin(struct check *c, uint64_t number, const void *val, size_t l
     return 0;
 }
 
-/* A row that no entry asks for. That of a lost entry stays: adopting the object needs it. */
+/* Bytes in the table unsealed that no entry needs. The row of a lost entry stays: adopting the
+ * object needs it. */
 static int check_row(struct check *c, uint64_t number, const void *val, size_t len)
 {
     struct entry e;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * check_shards: other shards: which there are, the index of ghosts, and their bytes. Shards are
- * only read, without a claim. What cannot be asked is told once for each shard, and is no damage:
+ * only read, without a claim. A shard that cannot be asked is reported once. That is no damage, and
  * nothing is concluded from it.
  */
 #include "array.h"
@@ -34,7 +34,8 @@ static void where_shard(uint16_t number, char out[CHECK_WHERE])
     (void)snprintf(out, CHECK_WHERE, "shard %u", (unsigned)number);
 }
 
-/* A record that does not decode cannot be made anew: nobody else knows the URL. */
+/* Collect the shards that the table knows. A damaged record cannot be repaired, since the URL is
+ * stored nowhere else. */
 static int check_records(struct check *c)
 {
     struct kv_each e = {.snap = c->snap, .table = TABLE_SHARDS};
@@ -137,6 +138,7 @@ static bool row_fits(const void *val, size_t len, const struct entry *e)
     return ghost_row_decode(val, len, &row) == 0 && row.shard == e->shard && row.size == e->size;
 }
 
+/* The entry of a ghost: its row in the index of ghosts, its shard, and its place there. */
 int check_ghost_entry(struct check *c, uint64_t number, const struct entry *e)
 {
     char where[CHECK_WHERE];
@@ -188,7 +190,7 @@ static int check_index(struct check *c, uint64_t number, const void *val, size_t
 
 /* ---- bytes ---- */
 
-/* Is it there, and as long as it should be? 1: it is not, which was told. */
+/* Is the ghost's file on its shard, and long enough? 1: it is not, and that was reported. */
 static int ask(struct check *c, struct shard *shard, const struct entry *e)
 {
     char name[DISK_NAME_MAX + 1], where[CHECK_WHERE];

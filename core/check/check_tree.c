@@ -28,7 +28,7 @@ struct node {
     uint32_t names;  /* found so far */
 };
 
-/* The items of one inode, as far as they have been seen. */
+/* What the second scan has seen of the items of one inode. */
 struct group {
     uint64_t ino;
     bool has_inode;
@@ -37,7 +37,7 @@ struct group {
     uint64_t pieces, target;  /* of a symlink: items and bytes */
     bool gap;                 /* a piece is missing or too short */
     uint64_t extents, beyond; /* extents; of these at or behind the end of the file */
-    uint64_t own, hides;      /* bytes that extents have; bytes of the base that they hide */
+    uint64_t own, hides;      /* bytes of extents; bytes of the base that extents hide */
     uint64_t xattrs, lost;    /* extended attributes; of these where getting them finds nothing */
     struct key lost_at;       /* the last of those */
     struct check_names names; /* under hashes of higher levels */
@@ -50,7 +50,7 @@ struct tree_check {
     struct check_tree t;
     bool orphans; /* the tree of unlinked inodes: nothing has names */
     bool hidden;  /* a part of it cannot be read */
-    bool broken;  /* no root directory: nothing else can be told */
+    bool broken;  /* no root directory: nothing else can be checked */
     struct node *node;
     size_t count, room;
     unsigned searched;
@@ -111,7 +111,7 @@ static void where_inode(struct tree_check *t, uint64_t ino, char out[CHECK_PATH]
         check_where_inode(t->c, &t->t, ino, t->searched++ < PATHS_SEARCHED, out);
 }
 
-/* What of a tree with hidden parts should better stay as it is is not offered to repair. */
+/* Offer a change to repair, but not for a tree with hidden parts or for unlinked inodes. */
 __attribute__((format(printf, 5, 6))) static void offer(struct tree_check *t, struct fix fix,
                                                         const char *what, const char *where,
                                                         const char *fmt, ...)
@@ -133,7 +133,8 @@ static bool is_dots(const struct dirent_item *d)
     return d->name[0] == '.' && (d->name_len == 1 || (d->name_len == 2 && d->name[1] == '.'));
 }
 
-/* Is this not the name that the directory itself says? */
+/* Is this entry a second name of a directory? The first is the one where the directory's inode says
+ * that it is. */
 static bool is_second_name(struct tree_check *t, struct key k, const struct node *n)
 {
     struct key other;
@@ -142,8 +143,8 @@ static bool is_second_name(struct tree_check *t, struct key k, const struct node
                             check_entry_key(t->c, t->t.root, n->parent, n->ino, &other));
 }
 
-/* Where it goes, it must lead to what has no better place: not nowhere, and a directory that has
- * another name stays below that one. */
+/* May an entry be moved to a place where it is found? Only if its inode exists and, for a
+ * directory, if it has no other name, which would be the better place. */
 static bool may_move(struct tree_check *t, struct key k, const struct dirent_item *d)
 {
     const struct node *n = node_find(t, d->ino);
@@ -176,7 +177,7 @@ static void check_name(struct tree_check *t, struct key k, const struct dirent_i
     }
 }
 
-/* A directory has one name, and says in which directory. */
+/* A directory has exactly one name, and its inode says in which directory. */
 static void check_dir_entry(struct tree_check *t, struct key k, struct node *n, const char *where)
 {
     uint64_t dir = key_ino(k);
@@ -201,13 +202,15 @@ static void check_dir_entry(struct tree_check *t, struct key k, struct node *n, 
     n->parent = dir;
 }
 
+/* Does the entry lead to an inode that exists and has the type that the entry says? */
 static void check_target(struct tree_check *t, struct key k, const struct dirent_item *d,
                          const char *where)
 {
     struct node *n = node_find(t, d->ino);
 
     if (!n) {
-        if (d->ino > t->named && d->ino <= KEY_INO_MAX / 2) /* beyond: there is nothing above */
+        if (d->ino > t->named && d->ino <= KEY_INO_MAX / 2) /* a higher number leaves no room for
+                                                             * new numbers above it */
             t->named = d->ino;
         if (t->hidden)
             return;
@@ -232,6 +235,7 @@ static void check_target(struct tree_check *t, struct key k, const struct dirent
         n->names++;
 }
 
+/* Would check_name and check_target find nothing? Then no path is needed. */
 static bool entry_is_sound(struct tree_check *t, struct key k, const struct dirent_item *d,
                            const struct check_place *place)
 {
@@ -251,11 +255,11 @@ static void check_entry(struct tree_check *t, struct key k, const uint8_t *val, 
         return;
     t->g.entries++;
     if (!t->g.has_inode || !S_ISDIR(t->g.in.mode))
-        return; /* told once for all of them; such names are none */
+        return; /* group_end reports it once for all entries; they are not names */
     place = check_place_of(t->c, t->t.root, k, d.name, d.name_len);
     check_names_add(t->c, &t->g.names, k, d.name, d.name_len, place.level);
     where[0] = 0;
-    /* A path costs: only for what will be told. */
+    /* Finding a path is expensive, so it is done only for an entry that is reported. */
     if (!entry_is_sound(t, k, &d, &place))
         check_where_entry(t->c, &t->t, k, &d, t->searched++ < PATHS_SEARCHED, where);
     check_name(t, k, &d, &place, where);
@@ -282,6 +286,7 @@ static void count_piece(struct group *g, uint64_t index, size_t len)
     g->target += len;
 }
 
+/* Compare a directory's size and link count with the entries that were seen. */
 static void check_dir(struct tree_check *t, const struct group *g)
 {
     char where[CHECK_PATH];
@@ -363,7 +368,8 @@ static void check_items(struct tree_check *t, const struct group *g)
               where, "its size is that of its target, %" PRIu64, g->target);
 }
 
-/* What the inode says of its items, so that not all need be read. */
+/* Compare what the inode says of its items (bytes stored, flags) with the items. Readers rely on it
+ * to read fewer items. */
 static void check_said(struct tree_check *t, const struct group *g)
 {
     uint64_t stored = g->in.valid - g->hides + g->own - g->holes.bytes;
@@ -401,8 +407,8 @@ static void check_said(struct tree_check *t, const struct group *g)
     }
 }
 
-/* Names that are not counted are not found; where a part is hidden those that are too many may
- * be. */
+/* Report a wrong counter: a lookup does not find names that are not counted. If a part of the tree
+ * is hidden a count that is too high may be right. */
 static void tell_counter(const struct check_counter *n, void *ctx)
 {
     struct tree_check *t = ctx;
@@ -426,6 +432,7 @@ static void tell_counter(const struct check_counter *n, void *ctx)
     offer(t, fix, what, where, "the counter says %" PRIu64, n->names);
 }
 
+/* All items of an inode were seen: check them together. */
 static void group_end(struct tree_check *t)
 {
     struct group *g = &t->g;
@@ -540,8 +547,9 @@ static void tell_circle(struct tree_check *t, const struct node *n)
               "it is %s/lost+found/#%" PRIu64 " instead", t->t.name, (uint64_t)n->ino);
 }
 
-/* Go up from a directory to one that is known; what was passed is known afterwards. A directory
- * without a name was told of already: what is below it hangs on nothing else. */
+/* Go up from a directory to one that is known to hang on the root; the directories on the way are
+ * known afterwards. Meeting a passed directory again is a circle. A directory without a name was
+ * reported already, and those below it hang on it. */
 static void climb(struct tree_check *t, struct node *from)
 {
     struct node *n = from;
@@ -567,7 +575,8 @@ static void check_nodes(struct tree_check *t)
 
 /* ---- one tree ---- */
 
-/* Nothing can be looked up in a namespace without: that comes first. */
+/* Has the tree a root directory? Without one nothing can be looked up, so that is repaired
+ * first. */
 static bool has_root_directory(struct tree_check *t)
 {
     const struct node *n = node_find(t, NS_ROOT_INO);

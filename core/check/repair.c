@@ -14,7 +14,8 @@ struct repair {
     const struct repair_options *o;
     struct repair_result r;
     struct fixes fixes;
-    struct map64 bad; /* objects that the first look found damaged: the last one looks again */
+    struct map64 bad; /* objects whose bytes the first look found damaged; later looks read only
+                       * these */
 };
 
 static void say_nothing(const char *what, const char *where, const char *sentence, void *ctx)
@@ -42,7 +43,8 @@ static int first_look(struct repair *r)
     return err;
 }
 
-/* Tables and trees again; of bytes only those that were damaged. */
+/* Check tables and trees again, and the bytes that were damaged. The last look reports what is
+ * left. */
 static int look_again(struct repair *r, bool last)
 {
     struct check_options o = {.found = last ? r->o->left : say_nothing,
@@ -68,7 +70,7 @@ static void report_fix(struct repair *r, const struct fix *f)
     const char *what = f->text, *where, *sentence;
 
     if (!what)
-        return; /* a part of the one before */
+        return; /* a part of the fix before it, which was reported */
     where = what + strlen(what) + 1;
     sentence = where + strlen(where) + 1;
     r->r.repaired++;
@@ -93,6 +95,7 @@ static bool any(const struct fixes *l, bool (*want)(const struct fix *))
     return false;
 }
 
+/* Make all wanted changes of tables in one transaction, and report them after its commit. */
 static int change_tables(struct repair *r, bool (*want)(const struct fix *))
 {
     struct kv_txn *t;
@@ -129,7 +132,7 @@ static int change_trees(struct repair *r)
     return err;
 }
 
-/* No table names these. */
+/* Delete the files that no table names. */
 static int delete_files(struct repair *r)
 {
     int err = 0;
@@ -146,7 +149,8 @@ static int delete_files(struct repair *r)
     return err;
 }
 
-/* Trees are written by the counts of their pages: those come first. */
+/* Make one round of changes: of tables, or else of trees, or else of files. Tables come first,
+ * since writing a tree relies on the counts of its pages. */
 static int change(struct repair *r)
 {
     uint64_t before = r->r.repaired;
@@ -158,6 +162,7 @@ static int change(struct repair *r)
     return err < 0 || r->r.repaired != before ? err : delete_files(r);
 }
 
+/* Change and look again, until nothing is left to do or a round could do nothing. */
 static int change_until_done(struct repair *r)
 {
     uint64_t before = UINT64_MAX;
@@ -165,7 +170,7 @@ static int change_until_done(struct repair *r)
 
     for (unsigned i = 0; i < ROUNDS_MAX && r->fixes.count && err == 0; i++) {
         if (r->r.repaired == before)
-            break; /* nothing of it could be done */
+            break; /* the last round could do nothing */
         before = r->r.repaired;
         err = change(r);
         fixes_release(&r->fixes);

@@ -47,12 +47,13 @@ enum repair_flags {
 
 struct repair_options {
     unsigned flags;
-    const struct clock *clock;  /* times of what is made */
-    struct check_options check; /* what the first look found, and progress */
-    /* As check.found: how it is now (or would be). */
+    const struct clock *clock;  /* the source of times for inodes that are made */
+    struct check_options check; /* receives the findings of the first look, and progress */
+    /* Reports a change, with arguments as check.found: the state after it (in a dry run: the state
+     * that it would give). */
     void (*repaired)(const char *what, const char *where, const char *sentence, void *ctx);
-    /* What the last look still found. Not called where nothing was changed: it is what was found.
-     */
+    /* Reports what the last look still found. Not called if nothing was changed: then it is what
+     * the first look found. */
     void (*left)(const char *what, const char *where, const char *sentence, void *ctx);
 };
 
@@ -64,9 +65,9 @@ struct repair_result {
 
 struct replay_limit;
 /* Open the store, which replays its log up to the damage, or to limit->until (state_config.h), and
- * close it: the changes are in a commit then. limit->refused: the log is why that failed (-EUCLEAN). */
-typedef int repair_replay_fn(struct disk *disk, struct kv *kv, const struct repair_options *o,
-                             struct replay_limit *limit);
+ * close it: the changes are in a commit then. limit->refused: the log is why that failed
+ * (-EUCLEAN). */ edef int repair_replay_fn(struct disk *disk, struct kv *kv, const struct
+ *                           repair_options *o, struct replay_limit *limit);
 /* `replay` is what opens a store; see store_repair, which has it. */
 int repair_with(struct disk *disk, struct kv *kv, const struct repair_options *o,
                 repair_replay_fn *replay, struct repair_result *ret);

@@ -5,13 +5,14 @@
 #include "check_impl.h"
 #include "repair.h"
 
-/* Before anything: frames that wait are replayed, of a damaged log those before the damage. */
+/* Replay the frames that wait in the log, before anything else; of a damaged log those before the
+ * damage. */
 int repair_log(struct disk *disk, struct kv *kv, const struct repair_options *o,
                repair_replay_fn *replay, uint64_t *ret_done);
-/* Before a replay: the counts of pages are what the committed trees say. A page of which the count
- * is lost is nobody else's to who reads it, and changes from the log would be written over what
- * branches share; one whose count is damaged refuses the frames that change it. -EUCLEAN: a table
- * cannot be read, and nothing was changed. */
+/* Before a replay: set the counts of pages to what the committed trees say. A page whose count is
+ * lost counts as used once, so replayed changes would overwrite a page that branches share. A page
+ * whose count is damaged refuses the frames that change it. -EUCLEAN: a table cannot be read, and
+ * nothing was changed. */
 int repair_page_counts(struct disk *disk, struct kv *kv, const struct repair_options *o,
                        uint64_t *ret_done);
 
@@ -20,12 +21,12 @@ static inline bool fix_is_of_tree(const struct fix *f)
 {
     return f->kind >= FIX_ROOT;
 }
-/* Names come before what is said of them. */
+/* Does a fix change names? These come before fixes of attributes. */
 static inline bool fix_is_of_names(const struct fix *f)
 {
     return f->kind >= FIX_ROOT && f->kind <= FIX_TYPE;
 }
 
-/* All fixes of trees in one commit; of a tree whose names change, only those of names. `done` (as
- * many as there are fixes) gets which. */
+/* Make all fixes of trees in one commit; if names of a tree change, only the fixes of names.
+ * done[i] (one for each fix) says which were made. */
 int repair_trees(struct kv *kv, const struct clock *clock, const struct fixes *fixes, bool *done);

@@ -21,11 +21,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* One count that is wrong: what to add to it. */
+/* A wrong count, and what to add to it. */
 struct fix {
     uint64_t number;
     int64_t delta;
-    bool page, unnamed; /* a page's; a page that nothing names */
+    bool page, unnamed; /* `page`: the count is a page's; `unnamed`: no reference to that page
+                         * exists */
     bool alias;         /* an object's that was an alias in the snapshot */
     bool sealed;        /* an object's that has bytes of its own */
 };
@@ -33,11 +34,11 @@ struct fix {
 struct rebuild {
     struct state *p;
     struct job *job;
-    bool part; /* of a job whose progress is another one */
+    bool part; /* a part of a job that reports its own progress */
     struct kv_snap *snap;
     struct recount count;
     struct map64 lost;  /* numbers without an entry -> references */
-    struct map64 fresh; /* numbers that this rebuild gave one, with a count too high */
+    struct map64 fresh; /* numbers that this rebuild gave an entry, whose count is too high */
     uint64_t total; /* pages */
     struct fix *fix;
     size_t fixes, room;
@@ -46,7 +47,8 @@ struct rebuild {
 
 #define FIXES_AT_ONCE 256 /* under one hold of the freeze lock */
 
-/* What is hidden may name it, and a lost number may have been its alias. */
+/* May this count be lowered? Not if damage hides references, nor if a lost number may have been an
+ * alias of the object. */
 static bool may_lower(const struct rebuild *b, const struct fix *f)
 {
     uint64_t none;
@@ -142,7 +144,7 @@ static int add_count(struct state *p, uint64_t no, int64_t delta)
     return err;
 }
 
-/* Nothing can name such a page again, for its number is not used again. */
+/* Free a page that nothing names. Its number is not used again, so no new reference can appear. */
 static int free_page(struct state *p, const struct fix *f)
 {
     int err = f->delta < -1 ? add_count(p, f->number, f->delta) : 0;
@@ -150,8 +152,8 @@ static int free_page(struct state *p, const struct fix *f)
     return err < 0 ? err : pages_free(p->pages, f->number);
 }
 
-/* Surplus references belong to nobody, so the live count is at least as large. The last of them is
- * given back by the dropper, which knows what to do with a page that nobody else names by now. */
+/* Correct the count of a page. Nobody owns surplus references, so the live count includes them. The
+ * dropper releases the last of them, since it can free a page that nothing else names by now. */
 static int fix_page(struct state *p, const struct fix *f)
 {
     int err;
@@ -164,7 +166,8 @@ static int fix_page(struct state *p, const struct fix *f)
     return err < 0 ? err : drops_push(p->drops, f->number);
 }
 
-/* What became an alias after the snapshot took its wrong count along to its target. */
+/* Correct the count of an object. If it became an alias after the snapshot, its wrong count was
+ * added to that of its target, which is corrected, too. */
 static int fix_object(struct state *p, const struct fix *f)
 {
     uint64_t target = refs_resolve(p->refs, f->number);
@@ -222,8 +225,8 @@ static int find_fixes(struct rebuild *b)
     return err;
 }
 
-/* What one look at the last commit finds. `found`: entries that were lost and have their bytes
- * again. */
+/* One round: compare one commit with its recount and correct the differences. *found: entries that
+ * were lost and have their bytes again. */
 static int rebuild_round(struct rebuild *b, bool last, uint64_t *found)
 {
     struct state *p = b->p;
@@ -249,7 +252,7 @@ static int rebuild_round(struct rebuild *b, bool last, uint64_t *found)
     return err < 0 ? err : apply(b);
 }
 
-/* Files have lost their bytes: which, and what the job says of it. */
+/* Report the files whose bytes are lost, and set the job's result. */
 static int tell_lost(struct rebuild *b)
 {
     char text[200];
@@ -265,8 +268,8 @@ static int tell_lost(struct rebuild *b)
     return err < 0 ? err : -EUCLEAN;
 }
 
-/* Lost entries are put back first, and all is counted once more: only then it is known what they
- * count. */
+/* Two rounds if entries were lost: the first gives them an entry, and the second counts again with
+ * them. */
 static int rebuild_rounds(struct rebuild *b)
 {
     uint64_t found = 0, mark = met_mark(b->p);
@@ -300,7 +303,7 @@ static int rebuild_alone(struct state *p, struct job *j, bool part, uint64_t *re
     return err;
 }
 
-/* Two at once would both see a count that is too high, and both lower it. */
+/* Only one rebuild at a time: two would both see a count that is too high, and both lower it. */
 static int rebuild(struct state *p, struct job *j, bool part, uint64_t *ret_changed)
 {
     if (atomic_exchange(&p->scrub->recounting, true))

@@ -27,14 +27,15 @@ static uint32_t biased(uint64_t refs)
     return refs > UINT32_MAX - RESTORE_BIAS ? UINT32_MAX : (uint32_t)refs + RESTORE_BIAS;
 }
 
-/* A record that another number had, whose bytes go. */
+/* Is the entry's pack record dead? It belonged to another number, and its bytes are being
+ * reclaimed. */
 static bool is_dead(struct state *p, const struct entry *e)
 {
     return e->kind == ENTRY_PACK && !entry_is_ghost(e) &&
            packs_is_dead(p->packs, &(struct pack_place){e->where, e->offset});
 }
 
-/* What an entry of bytes that are not sealed needs to be read. */
+/* Register the content of an unsealed entry, which reading it needs. */
 static int adopt_content(struct state *p, uint64_t number, const struct entry *e)
 {
     if (e->kind == ENTRY_SLOT)
@@ -42,7 +43,8 @@ static int adopt_content(struct state *p, uint64_t number, const struct entry *e
     return e->kind == ENTRY_HELD ? held_adopt(p, number, e->size) : 0;
 }
 
-/* The content before the entry: an entry without one would be lost to the next rebuild, too. */
+/* Register the content, then the entry: an entry without a content would be lost to the next
+ * rebuild, too. */
 static int put_entry(struct state *p, uint64_t number, const struct entry *e)
 {
     struct content *c = content_find(p, number);
@@ -86,7 +88,7 @@ static int put(struct restoring *r, uint64_t number, const struct entry *e)
     return err;
 }
 
-/* It has an entry meanwhile, or is not to get this one. */
+/* Was an entry refused? The number has one by now, or must not get this one. */
 static int is_refused(int err)
 {
     return err == -EEXIST || err == -EBUSY || err == -EINVAL;
@@ -175,7 +177,7 @@ static bool has_row(struct kv_snap *snap, unsigned table, const void *key, size_
     return err == 0 && (table != TABLE_IDS || (len == 8 && get_be64(val) == number));
 }
 
-/* Entries that the index, or the one of ghosts, does not have as it should. */
+/* Find entries whose row in the index, or in the index of ghosts, is missing or wrong. */
 static int find_unindexed(struct kv_snap *snap, struct numbers *ret)
 {
     struct kv_each row = {.snap = snap, .table = TABLE_OBJECTS};
