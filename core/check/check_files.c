@@ -52,8 +52,8 @@ static uint64_t file_bytes(struct check *c, const struct pack_row *r, uint64_t t
     return check_open_pack(c, r->number) == 0 && disk_fstat(c->pack, &st) == 0 ? st.size : 0;
 }
 
-/* Offer the row that the objects' entries give. Not if some entries are unknown: the pack may have
- * more records, and a pack with a row of none would be deleted. */
+/* Offer the row that the objects' entries give. If some entries are unknown the row's counts are
+ * not lowered: the pack may have more records, and a pack with a row of none would be deleted. */
 static void fix_row(struct check *c, const struct pack_row *r, const struct pack_entry *was)
 {
     const struct pack_entry now = {(uint32_t)r->records, r->bytes,

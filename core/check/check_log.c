@@ -250,8 +250,8 @@ static int replay_somehow(struct disk *disk, struct kv *kv, const struct repair_
     return replay_until(disk, kv, o, replay, 0, ret);
 }
 
-/* Replay the changes before the first that cannot be made, if there are any. *ret_until: the number
- * of the last one. */
+/* Replay the changes before the first that cannot be made, if there are any, and put the rest of
+ * the log aside. *ret_until: the number of the last change that was replayed. */
 static int replay_before(struct disk *disk, struct kv *kv, const struct repair_options *o,
                          repair_replay_fn *replay, uint64_t at, uint64_t *ret_until)
 {
@@ -269,8 +269,9 @@ static int replay_before(struct disk *disk, struct kv *kv, const struct repair_o
     return err < 0 && err != -EUCLEAN ? err : put_aside(disk, kv);
 }
 
-/* Replay up to the damage, or up to the first change that cannot be made. *ret_until comes in as
- * the number of the last commit, and is then the number of the last change that was replayed. */
+/* Replay up to the damage, or up to the first change that cannot be made; then *ret_aside.
+ * *ret_until is the number of the last commit; if the log is put aside, it becomes the number of
+ * the last change that was replayed. */
 static int settle_log(struct disk *disk, struct kv *kv, const struct repair_options *o,
                       repair_replay_fn *replay, bool damaged, bool *ret_aside, uint64_t *ret_until,
                       uint64_t *ret_done)

@@ -66,8 +66,9 @@ struct repair_result {
 struct replay_limit;
 /* Open the store, which replays its log up to the damage, or to limit->until (state_config.h), and
  * close it: the changes are in a commit then. limit->refused: the log is why that failed
- * (-EUCLEAN). */ edef int repair_replay_fn(struct disk *disk, struct kv *kv, const struct
- *                           repair_options *o, struct replay_limit *limit);
+ * (-EUCLEAN). */
+typedef int repair_replay_fn(struct disk *disk, struct kv *kv, const struct repair_options *o,
+                             struct replay_limit *limit);
 /* `replay` is what opens a store; see store_repair, which has it. */
 int repair_with(struct disk *disk, struct kv *kv, const struct repair_options *o,
                 repair_replay_fn *replay, struct repair_result *ret);
