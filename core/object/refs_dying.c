@@ -208,8 +208,6 @@ size_t refs_collected(struct refs *r, struct refs_dead *out, size_t max)
 
     while (n < max && (d = STAILQ_FIRST(&r->dead)) && d->batch < r->durable) {
         STAILQ_REMOVE_HEAD(&r->dead, next);
-        if (d->is.unrecorded)
-            map64_del(&r->slots, d->is.number);
         out[n++] = d->is;
         free(d);
     }
@@ -230,9 +228,12 @@ int refs_reclaimed(struct refs *r, const struct refs_dead *dead, size_t count)
                 (void)put_dying(r, dead[i].number, &dead[i].entry);
         return err;
     }
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         if (entry_is_ghost(&dead[i].entry))
             refs_count_dead(r, dead[i].entry.shard, false);
+        if (dead[i].unrecorded) /* only now: until its name is gone it is no leak */
+            map64_del(&r->slots, dead[i].number);
+    }
     return 0;
 }
 

@@ -211,6 +211,23 @@ Test(refs, bytes_are_told_dead_only_after_the_commit_that_forgot_them)
     cr_assert_eq(refs_collected(t.refs, &d, 1), 0);
 }
 
+Test(refs, a_slot_that_is_given_up_is_told_after_its_commit_and_known_until_its_name_is_gone)
+{
+    struct refs_dead d;
+
+    freeze(&t);
+    cr_assert_eq(refs_bury_slot(t.refs, 7), 0);
+    cr_assert_eq(write_out(&t), 0);
+    refs_retire(t.refs, 1);
+    cr_assert_eq(refs_collected(t.refs, &d, 1), 0, "that commit was frozen before");
+    commit(&t);
+    cr_assert_eq(refs_collected(t.refs, &d, 1), 1);
+    cr_assert(d.number == 7 && d.entry.kind == ENTRY_SLOT && d.unrecorded);
+    cr_assert(refs_has_slot(t.refs, 7), "its name is still there");
+    cr_assert_eq(refs_reclaimed(t.refs, &d, 1), 0);
+    cr_assert_not(refs_has_slot(t.refs, 7));
+}
+
 Test(refs, what_is_collected_while_a_commit_is_under_way_waits_for_the_next)
 {
     uint64_t n = object(&t, "a", 1);
