@@ -304,8 +304,6 @@ static int record(struct vnode *v, const struct plan *plan, uint64_t end)
     if (err < 0)
         return err;
     err = inode_load(it.tree, it.ino, &was);
-    if (err == 0 && !plan->hole)
-        err = holes_fill(&it, &was, pages_around(plan->off, plan->len));
     if (err == 0) {
         in = was;
         in.size = end > in.size ? end : in.size;
@@ -337,6 +335,18 @@ static void plan_end(struct plan *plan, int err)
 
 /* One step: plan with the namespace's lock, move bytes without it, record with it again. The
  * content borrows `buf` until the change is recorded. */
+/* What is written is data. Before a byte is: who fails in the middle of it may leave some. In a frame
+ * of its own, since others may change the inode before the next one. */
+static int fill_holes(struct items *it, const struct plan *plan)
+{
+    struct inode in = plan->in;
+    int err = plan->hole ? 0 : holes_fill(it, &in, pages_around(plan->off, plan->len));
+
+    if (err == 0 && in.flags != plan->in.flags)
+        err = inode_store(it->tree, it->ino, &in);
+    return err < 0 || in.stored != plan->in.stored ? change_done(it->txn, it->ns, err) : err;
+}
+
 static int write_step(struct plan *plan, struct vnode *v, const uint8_t *buf)
 {
     struct txn *t = plan->t;
@@ -347,6 +357,8 @@ static int write_step(struct plan *plan, struct vnode *v, const uint8_t *buf)
     if (err < 0)
         return err;
     err = plan_write(v, &it, off, plan);
+    if (err == 0)
+        err = fill_holes(&it, plan);
     items_leave(t->p, &it);
     if (err == 0)
         err = fill_fresh(v, plan, off);

@@ -5,6 +5,7 @@
  * and with a check of the store, which counts what is stored by itself.
  */
 #include "check_fixture.h"
+#include "disk_impl.h"
 #include "vfs_file_impl.h"
 
 #include <linux/falloc.h>
@@ -379,4 +380,48 @@ Test(holes, go_along_when_a_file_is_shared)
     write_at(5 * PAGE, 3 * PAGE);
     is("0+2 5+3 41+1");
     cr_assert_str_eq(map_of("other/h"), "0+2 5+1 41+1");
+}
+
+/* ---- a write that fails in the middle ---- */
+
+static const struct disk_ops *real;
+static struct disk_ops torn;
+static bool tears;
+
+static int open_torn(struct disk *d, const char *name, unsigned flags, struct disk_file **ret)
+{
+    int err = real->open(d, name, flags, ret);
+
+    if (err == 0)
+        (*ret)->ops = &torn;
+    return err;
+}
+
+static int pwritev_torn(struct disk_file *at, const struct iovec *iov, int count, uint64_t off)
+{
+    struct iovec half = iov[0];
+
+    half.iov_len /= 2;
+    return tears ? (real->pwritev(at, &half, 1, off), -ENOSPC) : real->pwritev(at, iov, count, off);
+}
+
+Test(holes, what_a_write_that_failed_has_left_can_be_punched)
+{
+    real = x.disk->ops;
+    torn = *real;
+    torn.open = open_torn;
+    torn.pwritev = pwritev_torn;
+    x.disk->ops = &torn;
+    write_at(0, 3 * GRAIN);
+    write_at(4 * GRAIN, GRAIN - PAGE);
+    punch(GRAIN + 4 * PAGE, 8 * PAGE);
+    is("0+36 44+52 128+31");
+    tears = true;
+    memset(got, 0x77, 4 * PAGE);
+    cr_assert_lt(vfs_write(f, got, 4 * PAGE, GRAIN + 6 * PAGE), 0);
+    tears = false;
+    x.disk->ops = real;
+    punch(GRAIN + 6 * PAGE, 4 * PAGE);
+    is("0+36 44+52 128+31");
+    reads("main/f");
 }
