@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * frame: see the header. What an operation has is a matter of its kind, so no byte says it.
+ * frame: see the header. The kind of an operation determines its fields, so no byte lists them.
  */
 #include "frame.h"
 #include "id.h"
@@ -78,13 +78,13 @@ size_t op_encode(const struct op *op, uint8_t out[OP_HEAD_MAX])
     return (size_t)(p - out);
 }
 
-/* A reader that remembers running over the end. */
+/* Reads fields one after the other. `over`: a read went beyond the end; all further reads fail. */
 struct reader {
     const uint8_t *p, *end;
     bool over;
 };
 
-/* The next `n` bytes; NULL where there are fewer. */
+/* The next `n` bytes; NULL: there are fewer. */
 static const uint8_t *take(struct reader *r, size_t n)
 {
     const uint8_t *p = r->p;
@@ -115,7 +115,7 @@ static struct key take_key(struct reader *r)
     return p ? key_decode(p) : (struct key){0};
 }
 
-/* Not empty, and of one inode. */
+/* Whether [from, to) is a range: it is not empty, and both keys are of one inode. */
 static bool is_range(struct key from, struct key to)
 {
     return key_ino(from) == key_ino(to) && key_compare(from, to) < 0;
@@ -172,6 +172,7 @@ void segment_head_encode(const struct segment_head *h, uint8_t out[SEGMENT_HEAD]
     memcpy(out + HEAD_COPY, out, HEAD_LEN);
 }
 
+/* Decodes one copy of a segment's head. -EUCLEAN: damaged, -EPROTO: another version. */
 static int head_decode(const uint8_t *in, struct segment_head *ret)
 {
     struct segment_head h = {
@@ -219,7 +220,7 @@ uint64_t segment_seed(const struct segment_head *h)
     return ((h->salt + h->epoch) * MIX ^ h->serial) * MIX;
 }
 
-/* ---- frames: checksum 8, then what it is of ---- */
+/* ---- frames: checksum 8, then the bytes that it covers ---- */
 
 #define FRAME_MAGIC 0x7246u /* "Fr" */
 #define FRAME_AT_LEN 8      /* 4 */
@@ -228,6 +229,8 @@ uint64_t segment_seed(const struct segment_head *h)
 #define FRAME_AT_TIME 24
 #define FRAME_AT_NS 32 /* 4, then zeros */
 
+/* The checksum of a frame: head, then payload. It depends on the seed of the segment and the
+ * offset, so that a frame left by an earlier use of the segment, or at another place, is not valid. */
 static uint64_t frame_checksum(const uint8_t *frame, uint32_t len, uint64_t seed, uint64_t offset)
 {
     uint64_t head = id_checksum(frame + 8, FRAME_HEAD - 8, seed + offset * MIX);

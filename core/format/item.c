@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * item: see the header. An inode is a presence map and the fields that differ from what is usual;
- * the object number always stands at the same place, behind the map, so that the tree finds it
- * without decoding.
+ * item: see the header. An inode is a map of the fields that are present, and the fields that
+ * differ from their usual value. The object number, if there is one, is always at OBJECT_AT, so
+ * that the tree finds it without decoding the rest.
  */
 #include "item.h"
 #include <dirent.h>
@@ -40,6 +40,7 @@ static uint8_t *put8(uint8_t *p, uint64_t v)
     return p + 8;
 }
 
+/* The map of the fields that differ from their usual value, and so are stored. */
 static unsigned inode_map(const struct inode *in)
 {
     unsigned m = 0;
@@ -86,7 +87,7 @@ size_t inode_encode(const struct inode *in, uint8_t out[INODE_ITEM_MAX])
     return (size_t)(p - out);
 }
 
-/* A reader that remembers running over the end. */
+/* Reads fields one after the other. `over`: a read went beyond the end. */
 struct reader {
     const uint8_t *p, *end;
     bool over;

@@ -8,8 +8,8 @@
  * directories are made by `mkdir`. Durability, as POSIX has it: file bytes are durable after
  * `sync` of the file; a name (created, linked or removed) is durable after `sync_dir` of its
  * directory. Nothing else is promised, and disk_mem loses all the rest. A sync that fails with a
- * shortage (io_is_short) has not begun, and can be tried again; after any other failure nobody
- * knows what the disk has.
+ * shortage (io_is_short) has not begun, and can be tried again; after any other failure it
+ * is not known what the disk has.
  *
  * Errors: 0 or -errno. -ENOENT, -EEXIST, -ENOSPC, -EIO, -EROFS, -ENOMEM; -EUCLEAN what has the name
  * is no file, or no directory. A write that fails may have written a part. Threads: all calls from
@@ -36,14 +36,14 @@ struct disk_stat {
 
 struct disk_space {
     uint64_t block_size, blocks, blocks_free, blocks_avail, files, files_free;
-    int full; /* what a write says when there is none: -ENOSPC, or -EDQUOT when a quota is less */
+    int full; /* error of a write when no space is left: -ENOSPC, or -EDQUOT if a quota limits it */
 };
 
 enum disk_open_flags {
     DISK_READ = 0,
     DISK_WRITE = 1 << 0,  /* read and write */
     DISK_CREATE = 1 << 1, /* must not exist: -EEXIST */
-    /* The file stays open for as long as somebody likes. -EMFILE: the only descriptors left are
+    /* The file will stay open for a long time. -EMFILE: the only descriptors left are
      * those that are kept for commits and for files that are closed soon. */
     DISK_HELD = 1 << 2,
 };
@@ -59,7 +59,7 @@ enum disk_flags {
 /* A directory of this machine that is open; `fd` stays the caller's. The caller has checked who
  * owns the directory. */
 int disk_open_fd(int fd, unsigned flags, struct disk **ret_disk);
-/* May what belongs to this disk be somebody else's? */
+/* Was it opened with DISK_FOREIGN: may its files belong to other users? */
 bool disk_is_foreign(const struct disk *d);
 void disk_close(struct disk *d); /* NULL is fine; all files must be closed */
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * disk_dir: a disk that is a directory of this machine. Every name is resolved from the one
- * descriptor opened at the start, so renaming or covering the path later changes nothing, and below
- * it (beneath.h), so that what others put there leads nowhere else.
+ * descriptor opened at the start, so renaming or covering the path later changes nothing. No
+ * symlink is followed (beneath.h), so a name never leads out of the directory.
  */
 #include "disk_impl.h"
 
@@ -52,8 +52,8 @@ static int result(int r)
     return r < 0 ? -errno : 0;
 }
 
-/* Of a sync: where the kernel had no memory to write something, that is lost as by any other
- * failure. */
+/* The result of a sync. A shortage is returned as -EIO: the kernel may have dropped what it could
+ * not write, and disk.h promises that a sync which fails with a shortage has not begun. */
 static int sync_result(int r)
 {
     int err = result(r);
@@ -74,7 +74,8 @@ static int dir_mkdir(struct disk *d, const char *name)
     return r == -EEXIST ? 0 : r;
 }
 
-/* Is it one of the last that the process may have? The kernel gives out the lowest that is free. */
+/* Whether `fd` is one of the last descriptors that the process may have. The kernel gives out the
+ * lowest free number, so a high one means that few are left. */
 static bool is_of_reserve(int fd)
 {
     struct rlimit limit;
@@ -86,6 +87,7 @@ static bool is_of_reserve(int fd)
     return (rlim_t)fd >= limit.rlim_cur - reserve;
 }
 
+/* Opens a file; one to be held (DISK_HELD) must not use up the last descriptors: -EMFILE. */
 static int open_file(struct disk *d, const char *name, unsigned flags, int mode)
 {
     int fd = beneath_open(root_of(d), name, mode, 0600);
@@ -185,8 +187,8 @@ static int dir_list(struct disk *d, const char *name, disk_list_fn *fn, void *ct
     return r;
 }
 
-/* Neither fstatvfs tells of a user's or a group's quota, nor does glibc know the call. Whatever
- * fails says that there is none. */
+/* Lowers the space to what the quota of a user or a group leaves: fstatvfs does not know quotas,
+ * and glibc has no quotactl_fd. If the call fails, there is no quota. */
 static void limit_by_quota(int fd, unsigned type, unsigned id, struct disk_space *s)
 {
     struct dqblk q = {0};
@@ -233,7 +235,8 @@ static int dir_space(struct disk *d, struct disk_space *ret)
 #define STATX_MNT_ID_UNIQUE 0x4000u /* Linux 6.8: never used again in one boot */
 #endif
 
-/* Of the boot, as bytes. Where it cannot be told this one is like no other. */
+/* The kernel's random number of this boot, as 16 bytes. If it cannot be read, a new random number
+ * is used, which is like no other. */
 static int boot_number(uint8_t out[16])
 {
     static const char hex[] = "0123456789abcdef";
@@ -318,6 +321,7 @@ static int dir_punch(struct disk_file *f, uint64_t off, uint64_t len)
         fallocate(fd_of(f), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)off, (off_t)len));
 }
 
+/* Allocates by writing, where the file system has no fallocate. */
 static int write_zeros(int fd, uint64_t from, uint64_t size)
 {
     static const uint8_t zeros[256 * 1024];
@@ -333,7 +337,7 @@ static int write_zeros(int fd, uint64_t from, uint64_t size)
     return 0;
 }
 
-/* A disk that fills up on the way keeps the part: give it back. */
+/* If the disk fills up on the way, the part that was allocated is given back. */
 static int dir_allocate(struct disk_file *f, uint64_t size)
 {
     struct stat s;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * disk_route: see the header. Files are handed out as they are, but for those made in the pool:
- * their writer could punch them, and so they are wrapped.
+ * disk_route: see the header. Files are handed out as the disk below opened them, except files that
+ * were made in objects/ or packs/ of the pool: these are wrapped, so that they cannot be punched.
  */
 #include "disk_route.h"
 
@@ -21,7 +21,7 @@ struct route {
     uint32_t node;
 };
 
-/* One that was made in objects/ or packs/. */
+/* A file that this node made in objects/ or packs/. */
 struct route_file {
     struct disk_file base;
     struct disk_file *file;
@@ -85,7 +85,8 @@ static int file_truncate(struct disk_file *f, uint64_t size)
     return disk_truncate(inner(f), size);
 }
 
-/* What is dead here may live elsewhere. */
+/* Does nothing: bytes that this node does not use any more may still be in use by other nodes of
+ * the pool. */
 static int file_punch(struct disk_file *f, uint64_t off, uint64_t len)
 {
     (void)f;
