@@ -29,8 +29,8 @@ struct walk {
     struct lmdb_head head;
     uint64_t *seen;         /* a bit for each page: reached, or free */
     uint64_t beyond;        /* free pages that the file is too short to have */
-    struct lmdb_rows *rows; /* who takes what can be read; NULL: any damage is the end */
-    uint8_t *value;         /* with rows: room for one that has pages of its own */
+    struct lmdb_rows *rows; /* receives all readable rows; NULL: stop at any damage */
+    uint8_t *value;         /* with rows: buffer for a value that has pages of its own */
 };
 
 /* One tree on the way down. */
@@ -38,8 +38,8 @@ struct visit {
     struct walk *w;
     enum kind kind;
     struct lmdb_bytes name;   /* of a table */
-    struct lmdb_tree is;      /* what was counted; depth is what it says */
-    uint8_t *page[DEPTH_MAX]; /* of each level, or NULL */
+    struct lmdb_tree is;      /* counted so far; only `depth` is from the tree's record */
+    uint8_t *page[DEPTH_MAX]; /* buffer for each level, or NULL */
 };
 
 struct range {
@@ -48,7 +48,7 @@ struct range {
 
 /* ---- pages ---- */
 
-/* Pages [page, page + count): each once. */
+/* Marks the pages [page, page + count) as seen. -EUCLEAN: one is no page, or was seen before. */
 static int take_pages(struct walk *w, uint64_t page, uint64_t count, const char *what)
 {
     if (page < LMDB_HEADS || page > w->head.last || count > w->head.last - page + 1)
@@ -80,7 +80,8 @@ static bool is_key(enum kind kind, struct lmdb_bytes k)
     return kind == FREE_PAGES ? k.len == 8 : k.len > 0;
 }
 
-/* Keys ascend, within what the pages above say. A branch's first key means nothing. */
+/* Checks that the keys of a page ascend, and are within the range that the pages above give. LMDB
+ * does not use the first key of a branch, so it is not checked. */
 static int check_keys(struct visit *v, uint64_t number, const uint8_t *page, struct range range)
 {
     bool leaf = get_le16(page + 10) == LMDB_LEAF;
@@ -106,7 +107,7 @@ static int check_keys(struct visit *v, uint64_t number, const uint8_t *page, str
 
 /* ---- values ---- */
 
-/* The pages of one: *ret_page is the first. */
+/* Checks the pages of a value that has pages of its own, and marks them as seen. */
 static int walk_overflow(struct visit *v, const struct lmdb_node *n)
 {
     struct walk *w = v->w;
@@ -130,7 +131,8 @@ static int walk_overflow(struct visit *v, const struct lmdb_node *n)
     return take_pages(w, page, count, "a value lies in it");
 }
 
-/* `list` has `len` bytes of the numbers; *before is the number in front of them. */
+/* Marks the pages in a part of a list of free pages: `len` bytes at `list`. *before is the number
+ * in front of this part, and becomes its last one. */
 static int take_free(struct walk *w, const uint8_t *list, size_t len, uint64_t *before)
 {
     for (size_t i = 0; i < len; i += 8) {
@@ -172,7 +174,8 @@ static int walk_list(struct walk *w, uint64_t page, size_t at, uint64_t len)
     return r;
 }
 
-/* With rows what cannot be read is left out. */
+/* Turns damage into success if rows are salvaged: the damaged part is counted in `lost`, and the
+ * walk goes on behind it. */
 static int unless_lost(struct walk *w, int r)
 {
     if (r != -EUCLEAN || !w->rows)
@@ -181,6 +184,7 @@ static int unless_lost(struct walk *w, int r)
     return 0;
 }
 
+/* Hands one row to w->rows; the value is first read if it has pages of its own. */
 static int visit_row(struct visit *v, const struct lmdb_node *n)
 {
     struct walk *w = v->w;
@@ -230,6 +234,7 @@ static int walk_value(struct visit *v, uint64_t number, const uint8_t *page,
 
 /* ---- trees ---- */
 
+/* Reads a page of a tree into the buffer of its level, and checks its head and its nodes. */
 static int load_page(struct visit *v, uint64_t number, unsigned level, const uint8_t **ret)
 {
     struct walk *w = v->w;
@@ -266,6 +271,7 @@ static int load_page(struct visit *v, uint64_t number, unsigned level, const uin
 
 static int walk_page(struct visit *v, uint64_t number, unsigned level, struct range range);
 
+/* Walks the pages below a branch; the keys of each lie between two neighbouring keys of it. */
 static int walk_branch(struct visit *v, const uint8_t *page, unsigned level, struct range range)
 {
     unsigned count = lmdb_nodes_on(page);
@@ -315,7 +321,8 @@ static int walk_page(struct visit *v, uint64_t number, unsigned level, struct ra
     return walk_branch(v, page, level, range);
 }
 
-/* The record of it is on page `from`. */
+/* Walks one tree, whose record `says` is on page `from`, and compares the counts of the record with
+ * what it found (not when rows are salvaged). */
 static int walk_tree(struct walk *w, enum kind kind, uint64_t from, const struct lmdb_tree *says,
                      struct lmdb_bytes name)
 {
