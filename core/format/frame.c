@@ -229,8 +229,8 @@ uint64_t segment_seed(const struct segment_head *h)
 #define FRAME_AT_TIME 24
 #define FRAME_AT_NS 32 /* 4, then zeros */
 
-/* The checksum of a frame: head, then payload. It depends on the seed of the segment and the
- * offset, so that a frame left by an earlier use of the segment, or at another place, is not valid. */
+/* The checksum of a frame: head, then payload. It depends on the segment's seed and the offset: a
+ * frame from an earlier use of the segment, or from another place, is not valid. */
 static uint64_t frame_checksum(const uint8_t *frame, uint32_t len, uint64_t seed, uint64_t offset)
 {
     uint64_t head = id_checksum(frame + 8, FRAME_HEAD - 8, seed + offset * MIX);
