@@ -2,7 +2,7 @@
 /*
  * shard: the list of drivers, and the checks that are the same for all of them. Every call of a
  * driver is a question (struct ask) to an asker thread of its place: shard_ask.h. The functions
- * run_... below run in an asker, and the others in the thread of the caller.
+ * run_..., ..._late, read_back and collect run in an asker, and the others in the caller's thread.
  */
 #include "shard.h"
 
