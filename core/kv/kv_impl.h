@@ -55,7 +55,7 @@ struct kv_txn {
 
 /* Notes that commits may follow: from now on the file is in doubt. */
 int kv_note_opened(int at);
-/* Notes that LMDB has closed the file well. If this fails, the next opening walks the file. */
+/* Notes that LMDB has closed the file well. If this fails, kv_verify_lmdb walks the file. */
 void kv_note_closed(int at);
 
 /* ---- checksums (kv_sum.c) ---- */

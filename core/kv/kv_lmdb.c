@@ -675,8 +675,8 @@ static int sync_found(struct kv_lmdb *k)
     return k->base.readonly ? 0 : to_errno(mdb_env_sync(k->env, 1));
 }
 
-/* Notes that the file may be written: unless lmdb_close takes the note back, the next opening
- * checks the structure of the file (kv_verify.c). */
+/* Removes the note that the file was closed well; lmdb_close writes it again. While there is none,
+ * kv_verify_lmdb walks the whole file. */
 static int doubt(struct kv_lmdb *k, const struct kv_files *f)
 {
     if (k->base.readonly)

@@ -569,8 +569,8 @@ static int open_root(const char *path, struct stat *ret_stat, char why[SHARD_WHY
     return err == -EACCES || err == -EIO || err == -ENOMEM || err == -EMFILE ? err : -EHOSTUNREACH;
 }
 
-/* Checks that the directory and those that tallyfs makes in it belong to the caller (own.h). With
- * SHARD_FOREIGN the owner does not matter. */
+/* Checks that the directory and those that tallyfs makes in it are the caller's own (own.h).
+ * With SHARD_FOREIGN only those below are checked, and only that none of them is a symlink. */
 static int check_own(int fd, const char *path, unsigned flags, char why[SHARD_WHY])
 {
     static const char *const names[] = {"packs", "objects", "claims", SHARD_TMP};
