@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * coordinator: see the header. The queue has the pending flushes in rotate order; each stands for
- * the batches first … number, more than one when those before it were merged into it. Only the
- * first of the queue is ever finalized, and only when its last stream had all its batches.
+ * coordinator: see the header. The queue has the pending flushes in rotate order; each flush
+ * stands for the batches first … number. It has more than one batch if earlier flushes were merged
+ * into it. Only the first flush of the queue is ever finalized, and only after its last stream
+ * covered all its batches.
  *
- * Who runs a stream or a finalize owns that flush meanwhile (RUNNING): nobody else takes it out of
- * the queue.
+ * The thread that runs a stream or a finalize owns that flush meanwhile (STREAMING, FINALIZING): no
+ * other thread takes the flush out of the queue.
  */
 #include "coordinator.h"
 #include "lock.h"
@@ -22,7 +23,7 @@ struct flight {
     uint64_t first, number; /* batches */
     uint64_t streamed;      /* the first batch of the last stream */
     enum state state;
-    bool permit; /* it holds one */
+    bool permit; /* this flush holds a permit */
     unsigned failures;
     int error; /* of the last failure */
     int64_t begun, failed_at, retry_at; /* ticks */
@@ -37,9 +38,9 @@ struct coordinator {
     struct mutex lock;     /* "coordinator": guards the rest */
     struct cond changed;
     struct flights flights;
-    uint64_t next, done; /* numbers: of the next rotation; all below are finalized */
-    unsigned used;       /* permits */
-    unsigned rotating;   /* of these, by rotations under way */
+    uint64_t next, done; /* number of the next rotation; all batches below `done` are finalized */
+    unsigned used;       /* permits that are held */
+    unsigned rotating;   /* permits that are held by rotations under way; part of `used` */
     size_t waiting;
     int64_t waited_ns;
     size_t running; /* streams and finalizes */
@@ -50,7 +51,7 @@ struct coordinator {
     struct ticket *recent[TICKETS_KEPT];
     /* not guarded: */
     pthread_t thread;
-    bool thread_runs; /* known to who makes and ends it; far from what the thread reads */
+    bool thread_runs; /* used only by the callers that start and join `thread` */
 };
 
 /* ---- failures; all need the lock ---- */
@@ -60,6 +61,8 @@ static int64_t now(const struct coordinator *c)
     return clock_ticks(c->config.clock);
 }
 
+/* The delay in ns before the next attempt after `failures` (at least 1) failed ones: it doubles
+ * with each failure, up to COORDINATOR_BACKOFF_MAX. */
 static int64_t backoff(unsigned failures)
 {
     int64_t duration_ns = COORDINATOR_BACKOFF;
@@ -81,13 +84,14 @@ static void flight_free(struct flight *f)
     free(f);
 }
 
+/* A failed flush without a permit has used up its retries (give_up_if_due). */
 static bool gave_up(const struct flight *f)
 {
     return f->state == FAILED && !f->permit;
 }
 
-/* The batches of `f`, which has given up, are those of `to` now. A stream of `to` that runs or ran
- * did not have them. */
+/* Hand the batches of `f`, which has given up, to its successor `to`. A stream of `to` that runs or
+ * has ended did not cover these batches, so `to` must be streamed again. */
 static void merge(struct coordinator *c, struct flight *f, struct flight *to)
 {
     to->first = f->first;
@@ -98,7 +102,8 @@ static void merge(struct coordinator *c, struct flight *f, struct flight *to)
     flight_free(f);
 }
 
-/* Nothing can be done for anybody any more. */
+/* Resolve the tickets of all pending flushes with `err`, as dropped before completion: the
+ * coordinator will not work on these flushes any more. */
 static void drop_all(struct coordinator *c, int err)
 {
     struct flight *f;
@@ -107,7 +112,8 @@ static void drop_all(struct coordinator *c, int err)
     ticket_resolve(f->ticket, err, true);
 }
 
-/* It failed more often than it may be tried again. `f` may be freed. */
+/* If `f` has failed more than `retry` times, its ticket fails and its permit is given back. Its
+ * batches go to its successor, if there is one: then `f` is freed. */
 static void give_up_if_due(struct coordinator *c, struct flight *f)
 {
     if (c->config.retry < 0 || f->failures <= c->config.retry || c->fatal)
@@ -121,6 +127,9 @@ static void give_up_if_due(struct coordinator *c, struct flight *f)
         merge(c, f, TAILQ_NEXT(f, next));
 }
 
+/* Record a failed attempt of `f` and set the time of the next one. The tickets of all flushes
+ * behind `f` are informed as well, because they cannot be finalized before it. A `fatal` error ends
+ * all. */
 static void failed(struct coordinator *c, struct flight *f, int err, int fatal)
 {
     struct flight *behind = f;
@@ -142,6 +151,7 @@ static void failed(struct coordinator *c, struct flight *f, int err, int fatal)
 
 /* ---- streams and finalizes ---- */
 
+/* Is `err` an error after which nothing must be tried again? The fatal error, or 0. */
 static int ask_fatal(struct coordinator *c, int err)
 {
     return err < 0 && c->config.fatal ? c->config.fatal(c->config.ctx) : 0;
@@ -155,6 +165,8 @@ static void begin_stream(struct coordinator *c, struct flight *f)
     c->running++;
 }
 
+/* Record how the stream of `f` ended. If a predecessor was merged into `f` meanwhile, the stream
+ * did not cover the batches of that predecessor, and `f` is due again. */
 static void end_stream(struct coordinator *c, struct flight *f, int err)
 {
     int fatal = ask_fatal(c, err);
@@ -168,7 +180,8 @@ static void end_stream(struct coordinator *c, struct flight *f, int err)
     cond_broadcast(&c->changed);
 }
 
-/* What a predecessor that gave up left undone comes first. */
+/* Stream all batches of a flush, in order: the batches that it took over from a predecessor that
+ * gave up come first. */
 static int stream(void *arg)
 {
     struct flight *f = arg;
@@ -181,14 +194,16 @@ static int stream(void *arg)
     return 0;
 }
 
-/* `f` has begun its stream. Without the lock. */
+/* Run the stream of `f`, for which begin_stream was called: on another thread if `submit` accepts
+ * it, else here. The caller does not hold the lock. */
 static void hand_out(struct coordinator *c, struct flight *f)
 {
     if (!c->config.submit || c->config.submit(c->config.ctx, stream, f) < 0)
         (void)stream(f);
 }
 
-/* The first of the queue, which is streamed; needs the lock, gives it up meanwhile. */
+/* Finalize `f`, the first flush of the queue, which is streamed. After success `f` is freed. Needs
+ * the lock, and releases it while the function of the configuration runs. */
 static int finalize(struct coordinator *c, struct flight *f)
 {
     uint64_t first = f->first, last = f->number;
@@ -215,12 +230,14 @@ static int finalize(struct coordinator *c, struct flight *f)
     return err;
 }
 
+/* Can the stream of `f` begin now: for the first time, or again after the back-off? */
 static bool is_due(const struct coordinator *c, const struct flight *f)
 {
     return f->state == DUE || (f->state == FAILED && f->retry_at <= now(c));
 }
 
-/* One thing that can be done now: 1, or 0 there is none. Needs the lock, gives it up meanwhile. */
+/* Do one finalize, or begin one stream. False: there is nothing to do now. Needs the lock, and
+ * releases it while it works. */
 static bool step(struct coordinator *c)
 {
     struct flight *f = TAILQ_FIRST(&c->flights);
@@ -258,6 +275,7 @@ static int64_t until_retry(const struct coordinator *c)
     return c->fatal || c->aborted ? -1 : least;
 }
 
+/* Wait until something changes or the next retry is due. Needs the lock. */
 static void rest(struct coordinator *c)
 {
     int64_t duration_ns = until_retry(c);
@@ -268,11 +286,13 @@ static void rest(struct coordinator *c)
         (void)cond_wait_for(&c->changed, &c->lock, duration_ns);
 }
 
+/* The thread of the coordinator. While there is nothing to stream or finalize it does portions of
+ * the work that can wait (`idle`), until there is none. */
 static void *run(void *arg)
 {
     struct coordinator *c = arg;
     MUTEX_GUARD(&c->lock);
-    bool more = true; /* that can wait */
+    bool more = true; /* `idle` may have more work */
 
     while (!c->stop) {
         if (step(c)) {

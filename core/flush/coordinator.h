@@ -14,8 +14,8 @@
  * Rotations happen one at a time and are numbered 0, 1, 2 … without gaps. Streams run anywhere,
  * several at once, and end in any order. Finalize runs strictly in the order of the numbers, one at
  * a time, by one thread: that of the coordinator, or, without `background`, whoever calls
- * coordinator_run. A permit is held from rotate to finalize. What was rotated is pending until it
- * is finalized, and is never dropped but by coordinator_destroy.
+ * coordinator_run. A permit is held from rotate to finalize. A batch that was
+ * rotated is pending until it is finalized. Only coordinator_destroy drops a pending batch.
  *
  *     coordinator_flush(c, arg, patient, &t)    waits for a permit, rotates, hands out the stream
  *     ticket_wait(t, ...)                       how it ended
@@ -39,7 +39,7 @@
 
 struct coordinator;
 
-#define COORDINATOR_MAX 64 /* batches rotated and not finalized; who wants one more waits */
+#define COORDINATOR_MAX 64 /* batches rotated and not finalized; a further flush waits */
 #define COORDINATOR_BACKOFF (100 * NSEC_PER_MSEC)   /* after the first failure; then doubled */
 #define COORDINATOR_BACKOFF_MAX (10 * NSEC_PER_SEC) /* up to this */
 #define COORDINATOR_FOREVER (-1)
@@ -47,25 +47,26 @@ struct coordinator;
 struct coordinator_config {
     const struct clock *clock;
     unsigned permits; /* flushes at once; 0 means 1 */
-    int64_t retry;    /* of a flush that failed, or COORDINATOR_FOREVER */
-    /* Freeze batch `number`; *ret_snapshot says up to what change. After an error nothing is frozen
-     * and the number is given out again. `arg` is that of coordinator_flush. */
+    int64_t retry;    /* how often a failed flush is tried again, or COORDINATOR_FOREVER */
+    /* Freeze batch `number`; *ret_snapshot: the number of the last change in it. After an error
+     * nothing is frozen, and the next rotation gets the same number. `arg` is that of
+     * coordinator_flush. */
     int (*rotate)(void *ctx, void *arg, uint64_t number, uint64_t *ret_snapshot);
-    /* Make durable what batch `number` names. Again after a failure. */
+    /* Make the data durable that batch `number` names. Called again after a failure. */
     int (*stream)(void *ctx, uint64_t number);
     /* Commit batches `first` to `last`. All batches before `first` are committed. */
     int (*finalize)(void *ctx, uint64_t first, uint64_t last);
     /* Asked after a failure: an error after which nothing must be tried again, or 0. May be NULL.
      */
     int (*fatal)(void *ctx);
-    /* A portion of work that can wait, by the thread that finalizes while nothing is to be
-     * finalized. True: there is more. May be NULL. */
+    /* Do a portion of the work that can wait. The thread of the coordinator calls this while there
+     * is nothing to stream or finalize. True: there is more of it. May be NULL. */
     bool (*idle)(void *ctx);
     /* Have fn(arg) run on another thread, without fail; after an error it is not called. NULL: the
      * thread that finalizes streams as well. */
     int (*submit)(void *ctx, int (*fn)(void *arg), void *arg);
     void *ctx;
-    bool background; /* a thread of its own finalizes and tries again */
+    bool background; /* the coordinator has a thread that finalizes and tries again */
 };
 
 int coordinator_create(const struct coordinator_config *config, struct coordinator **ret_c);
@@ -76,41 +77,43 @@ void coordinator_destroy(struct coordinator *c);
  * dropping it cancels nothing. Returns what `rotate` returned; or, if the caller is impatient, the
  * error of an attempt that failed while it waited for a permit. */
 int coordinator_flush(struct coordinator *c, void *arg, bool patient, struct ticket **ret_ticket);
-/* Without a thread, or after coordinator_stop: stream and finalize, here, all that is pending. The
- * first error ends it. One at a time. */
+/* Without a thread, or after coordinator_stop: stream and finalize all pending flushes in the
+ * thread of the caller. The first error ends the run. Only one thread at a time may call this. */
 int coordinator_run(struct coordinator *c);
-/* Flushes that failed are tried again now, since somebody waits, or the cause may be gone: but not
+/* Try failed flushes again now, as a caller waits for them, or as the cause may be gone: but not
  * sooner than COORDINATOR_BACKOFF after their last attempt. */
 void coordinator_retry(struct coordinator *c);
 
-/* Both settings count at once, also for callers that wait and for flushes that have failed. */
+/* Both settings take effect at once, also for callers that wait and for flushes that have
+ * failed. */
 void coordinator_set_permits(struct coordinator *c, unsigned permits);
 void coordinator_set_retry(struct coordinator *c, int64_t retry);
 
-/* No flush is taken any more, nor one that waits for a permit, and nothing goes on but what runs
- * this moment: tickets and waiters are told "dropped before completion". What was rotated stays
- * pending. Twice is harmless. */
+/* Accept no flush any more, not even one that waits for a permit now, and begin no further stream
+ * or finalize; those that run are not interrupted. Tickets and waiting callers get "dropped before
+ * completion". Batches that were rotated stay pending. A second call is harmless. */
 void coordinator_abort(struct coordinator *c);
-/* Its thread ends, and streams that run are waited for. */
+/* End the thread of the coordinator, and wait for the streams that run. */
 void coordinator_stop(struct coordinator *c);
 
 struct coordinator_stats {
     size_t pending; /* batches from rotate to finalize */
     unsigned permits, used;
     size_t waiting;     /* callers that wait for a permit */
-    int64_t waited_ns;  /* all that was ever waited for one */
+    int64_t waited_ns;  /* sum of all waits for a permit so far */
     int64_t oldest_ns;  /* age of the oldest pending flush; 0: none */
     uint64_t finalized; /* batches */
     uint64_t failed;    /* attempts */
     /* Flushes that failed more than `retry` times: their tickets failed, and their batches were
      * merged with their successors, or will be. */
     uint64_t given_up;
-    int error;          /* of the last attempt, 0: it went well */
+    int error;          /* of the last failed attempt; 0: none, or a flush was finalized since */
 };
 void coordinator_get_stats(struct coordinator *c, struct coordinator_stats *ret);
 
 #define TICKETS_KEPT 256
-/* That of flush `number`, referenced. -ENOENT: not yet, or more than TICKETS_KEPT ago. */
+/* The ticket of flush `number`, with a reference for the caller. -ENOENT: there is no such flush
+ * yet, or its ticket is no longer among the last TICKETS_KEPT. */
 int coordinator_ticket(struct coordinator *c, uint64_t number, struct ticket **ret_ticket);
 /* *ret_next: the number that the next flush gets. *ret_done: all flushes with a lower number are
  * finalized. */

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * drain: everything that was accepted becomes durable, and the dead are deleted: rounds, until two
- * of them found nothing to do.
+ * drain: everything that was accepted becomes durable, and the dead are deleted. It works
+ * in rounds, until two of them found nothing to do.
  *
- * A deadline is kept where a round waits; a disk that does not answer may hold it up elsewhere. Who
- * must not be late lets a thread of its own drain, and looks at what is left when the time is over
- * (control_drain.c).
+ * A deadline is kept where a round waits; a disk that does not answer may hold it up elsewhere. A
+ * caller that must not be late lets another thread drain, and looks at what is left when the time
+ * is over (control_drain.c).
  */
 #include "drain.h"
 #include "coordinator.h"
@@ -34,6 +34,7 @@ void drain_look(struct state *p, struct drain_left *ret)
     ret->durable = p->flush->durable_seq;
 }
 
+/* Does the last commit have all changes: of nodes, contents, references, packs and pages? */
 static bool all_committed(struct state *p, const struct drain_left *left)
 {
     return left->durable == left->seq && left->unsealed == 0 && refs_changes(p->refs) == 0 &&
@@ -79,7 +80,7 @@ bool flush_is_idle(struct state *p)
 
 /* ---- one drain ---- */
 
-/* ns; -1: no end. */
+/* The time until the deadline in ns, at least 0; -1: there is no deadline. */
 static int64_t time_left(const struct drain *d)
 {
     int64_t left = d->until < 0 ? -1 : d->until - ticks(d->p);
@@ -92,15 +93,17 @@ static bool is_interrupted(const struct drain *d)
     return d->interrupted && atomic_load(d->interrupted);
 }
 
-/* What shards can be asked for goes now; a shard that is unreachable holds nobody up. When the
- * store is being closed it is left for the next start. */
+/* Have the dead ghosts released whose shards can be reached. A shard that is unreachable delays
+ * nobody. While the store is being closed, the ghosts are left for the next start. */
 static void release(struct state *p)
 {
     if (refs_dead_ghosts(p->refs) && !atomic_load(&p->closing))
         p->flush->hooks->release_ghosts(p);
 }
 
-/* *ret_done: entries worked off by the last step; 0: there are no more. */
+/* Work off dropped pages until none is left, too many pages are dirty, or the drain has to end.
+ * Each step takes the freeze lock anew, so that a thread that wants it for writing gets it in
+ * between. *ret_done: entries worked off by the last step; 0: there are no more. */
 static int work_off_drops(const struct drain *d, unsigned *ret_done)
 {
     struct state *p = d->p;
@@ -116,6 +119,7 @@ static int work_off_drops(const struct drain *d, unsigned *ret_done)
     return err;
 }
 
+/* Close the current pack if no pack has a live record, so that its file can be deleted as well. */
 static int retire_empty_pack(struct state *p)
 {
     struct packs_stats packs;
@@ -127,7 +131,8 @@ static int retire_empty_pack(struct state *p)
     return packs_retire_current(p->packs);
 }
 
-/* One try at getting everything down. *ret_more: something was left to do again. */
+/* One round: work off drops, commit, reclaim the dead, release ghosts. *ret_more: this round did
+ * something or left something, so that another round may find work. */
 static int drain_round(const struct drain *d, bool *ret_more)
 {
     struct state *p = d->p;
@@ -148,14 +153,15 @@ static int drain_round(const struct drain *d, bool *ret_more)
     }
     if (err == -EINTR || err == -ETIMEDOUT)
         return err;
-    (void)flush_reclaim_dead(p, SIZE_MAX); /* and waits for who does it now */
+    (void)flush_reclaim_dead(p, SIZE_MAX); /* also waits for a thread that reclaims now */
     release(p);
     *ret_more = atomic_load(&p->flush->reclaimed) != reclaimed || done > 0 ||
                 refs_dying(p->refs) > 0 || p->flush->hooks->ghosts_released(p) != released;
     return err;
 }
 
-/* What is left waits for somebody else: a file to be closed, a sweep, a shard. */
+/* Wait a while: the work that is left needs an event from elsewhere, such as the close of a file, a
+ * sweep, or an answer of a shard. */
 static void rest(const struct drain *d)
 {
     struct flusher *f = d->p->flush;
@@ -166,7 +172,8 @@ static void rest(const struct drain *d)
                         most >= 0 && most < TICKET_LOOK_EVERY ? most : TICKET_LOOK_EVERY);
 }
 
-/* Two quiet rounds: the first may have made the last of the dead known to the disk only. */
+/* Do one round, and decide whether the drain is done. It is done after two quiet rounds: the first
+ * may only have committed the last of the dead, which the second then deletes. */
 static int go_on(struct drain *d)
 {
     bool more = false, waits;

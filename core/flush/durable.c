@@ -6,7 +6,7 @@
 #include "state.h"
 #include <errno.h>
 
-#define LOOK_EVERY (50 * NSEC_PER_MSEC) /* at what may end a wait */
+#define LOOK_EVERY (50 * NSEC_PER_MSEC) /* at the conditions that end a wait */
 
 void durable_init(struct state *p)
 {
@@ -32,7 +32,8 @@ void durable_advanced(void *ctx, uint64_t seq)
     }
 }
 
-/* It is listed before what is durable is looked at: so nothing falls between the two. */
+/* List the watch first, and look at the durable number afterwards: so a commit between the two
+ * steps is not missed. */
 void durable_on(struct state *p, struct durable_watch *w)
 {
     {
@@ -57,11 +58,11 @@ void durable_off(struct state *p, struct durable_watch *w)
     w->listed = false;
 }
 
-/* ---- one who waits ---- */
+/* ---- a thread that waits ---- */
 
 struct waiting {
     struct cond told;
-    bool is_told; /* lock */
+    bool is_told; /* lock; the change is durable */
 };
 
 static void on_durable(void *ctx, uint64_t durable)
@@ -73,7 +74,8 @@ static void on_durable(void *ctx, uint64_t durable)
     cond_signal(&w->told);
 }
 
-/* Needs the lock. *ret_nap: how long to wait. 1: go on waiting. */
+/* Is the wait over? 0: the change is durable; < 0: the wait ends with this error; 1: wait at most
+ * *ret_nap ns and ask again. Needs the lock. */
 static int is_reached(struct state *p, const struct waiting *w, int64_t until,
                       const _Atomic bool *interrupted, int64_t *ret_nap)
 {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* flush_impl: what the files of this room keep of an open store, and share. */
+/* flush_impl: the data of an open store that the files of this room share. */
 #pragma once
 
 #include "content.h"
@@ -10,14 +10,15 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-/* A frozen state, from its rotation to its commit; whoever the coordinator lets work on it. */
+/* A frozen state, from its rotation to its commit. Only the thread that the coordinator lets work
+ * on it uses it; there is no lock. */
 struct batch {
     uint64_t seq;           /* of the last change in it */
     uint64_t gaps;          /* state.gaps that it closes */
     struct log_pos log_pos; /* where the log goes on behind it */
-    char *name;             /* that the flush was given, and when; or NULL */
-    int64_t time;
-    char *label; /* the same, until the flush has a number */
+    char *name;             /* the name that the flush was given, or NULL */
+    int64_t time;           /* when it was given `name` */
+    char *label; /* a copy of `name`, until the flush has a number */
     struct ns_records ns_records;
     struct slot_list slots;
     struct held_list held;
@@ -26,7 +27,7 @@ struct batch {
 
 #define FLUSH_RATE_OF 16
 
-/* What a flush of the coordinator is begun with. */
+/* The argument of coordinator_flush. */
 struct flush_ask {
     enum seal_what what;
     const char *name; /* or NULL */
@@ -37,11 +38,11 @@ struct flusher {
     struct mutex lock;               /* "flush": a leaf */
     struct cond wake, done;
     struct mutex run;  /* "flush run": without threads, one flush at a time */
-    struct mutex reclaim_dead; /* "reclaim dead": one who deletes dead bytes at a time */
+    struct mutex reclaim_dead; /* "reclaim dead": one thread at a time deletes dead bytes */
     struct mutex seal; /* "seal": one sealing pass or freeze at a time */
     struct coordinator *coordinator;
-    /* By number modulo, from the rotation to the commit; whoever the coordinator lets work on it.
-     * */
+    /* By number modulo COORDINATOR_MAX, from the rotation to the commit. Only the thread that the
+     * coordinator lets work on a batch uses it. */
     struct batch *batch[COORDINATOR_MAX];
     struct flush_label {
         uint64_t number;
@@ -54,44 +55,46 @@ struct flusher {
     bool kicked, urgent, stop;        /* lock */
     bool kick_drops;                  /* lock */
     unsigned in_flight;               /* lock; batches */
-    size_t waiting;                   /* lock; writers that wait for memory, */
-    int64_t waited_ns;                /* lock; and all that was ever waited so */
-    _Atomic uint64_t reclaimed;       /* dead ones deleted */
-    int slot_error;                   /* seal; of the last pass: a slot could not be sealed */
+    size_t waiting;                   /* lock; writers that wait for memory now */
+    int64_t waited_ns;                /* lock; sum of all waits of writers for memory so far */
+    _Atomic uint64_t reclaimed;       /* dead objects deleted so far */
+    /* seal; of the last pass: the error of a slot that was not sealed, or 0 */
+    int slot_error;
     uint64_t durable_seq;             /* lock */
     uint64_t commits, failed;         /* lock */
     uint64_t limits;                  /* lock; how often one of memory was set */
-    _Atomic uint64_t committed;       /* commits, told before anything of them looks clean */
+    _Atomic uint64_t committed;       /* commits, counted before any of their data looks clean */
     int error;                        /* lock; of the last failure; 0: a commit came after it */
     int64_t commit_at[FLUSH_RATE_OF]; /* lock; monotonic ns; of the last commits, a ring */
     int64_t last_commit;              /* lock; realtime ns */
-    _Atomic int64_t plenty_until;     /* monotonic ns; the disk need not be asked for room before */
+    /* monotonic ns; until then the disk is not asked for free room */
+    _Atomic int64_t plenty_until;
     pthread_t flush_thread, drop_thread;
     bool threads_running;
-    size_t slots_wait; /* so many open slots make writers wait; set at start */
+    size_t slots_wait; /* the number of open slots from which on writers wait; set at start */
 };
 
 /* ---- flush.c ---- */
 
-/* Needs flush.lock: something failed, or a commit came. */
+/* Record a failure (`err` < 0) or a commit (0). Needs flush.lock. */
 void flush_note(struct state *p, int err);
 
 /* ---- flush_labels.c ---- */
 
 /* The name of a batch. -ENOMEM */
 int flush_name_batch(struct state *p, const char *name, struct batch *b);
-/* It is flush `number`, whose name is kept as long as its ticket. */
+/* Batch `b` belongs to flush `number`: keep its name as long as the ticket of that flush. */
 void flush_set_label(struct state *p, uint64_t number, struct batch *b);
-/* Append the names of those batches. False: they have none. */
+/* Append the names of the batches `first` to `last`. False: none of them has a name. */
 bool flush_add_names(struct state *p, uint64_t first, uint64_t last, struct flush_names *to);
 int flush_write_names(struct state *p, uint64_t first, uint64_t last, struct kv_txn *t);
 
 /* ---- flusher.c ---- */
 
-/* Settings that the flusher, or who waits for it, waits by. At the start. */
+/* Watch the settings that the flusher, or a caller that waits for it, depends on. At the start. */
 void flusher_watch(struct state *p);
-/* Pages of one step of a drop: whoever wants the freeze lock for writing waits for it, and
- * everybody else for that one. */
+/* Pages of one step of a drop. A thread that wants the freeze lock for writing waits for the whole
+ * step, and all other changes wait for that thread. */
 #define DROP_AT_ONCE 4
 
 /* ---- durable.c ---- */
@@ -103,16 +106,16 @@ struct durable_watches {
 
 /* ---- recover.c ---- */
 
-/* What a start has still to do for the slots, for which there was too little of something. */
+/* The work on slots that a start put off because memory or room was short. */
 struct slots_left {
-    bool written;              /* they have what the log has for them */
-    uint64_t first;            /* numbers before it the last commit gave */
-    struct replay_slots slots; /* what the log has, */
-    struct log_scan scan;      /* and where */
+    bool written;              /* the slots have the data that the log has for them */
+    uint64_t first;            /* the last commit gave all numbers below this one */
+    struct replay_slots slots; /* the data for slots that the log has */
+    struct log_scan scan;      /* the places in the log where that data is */
 };
 
-/* The rest of it that a shortage put off: before each flush that finds state_lacks, which is that
- * shortage's -errno, or 0. Rotation. */
+/* Do the work that a shortage put off. Called in a rotation, before each flush for which
+ * state_lacks is not 0: that is the -errno of the shortage. */
 int recover_slots(struct state *p);
-/* A commit is there. */
+/* A commit has come: the start owes nothing any more. */
 void recover_settled(struct state *p);

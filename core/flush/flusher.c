@@ -397,9 +397,10 @@ static bool stopping(struct flusher *f)
     return f->stop;
 }
 
-/* What a drop changes waits for the same commit as what writers do, and from half of the limits on
- * it is theirs. One commit, whatever became of it: where writers never pause a drop goes on,
- * too. */
+/* The changes that a drop makes count towards the same limits as those of writers, until a commit
+ * has them. The drop may use only half of these limits; the rest is left to the writers. Above that
+ * the drop thread waits for one commit here, whether it succeeds or fails: the drop has to go on
+ * even if writers never pause. */
 static void give_way(struct state *p)
 {
     const struct seen seen = note_seen(p->flush);
