@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * capture: what a change does, noted in its txn as operations while it does it, and appended to the
- * log as one frame before its locks go. Nobody else includes this but the files of core.
+ * log as one frame before its locks go. Only files of core include this.
  *
- * A content cannot be sealed before the frame that makes it is in the log: else the frame of
- * somebody who names it as the equal of another content could come earlier.
+ * A content cannot be sealed before the frame that makes it is in the log: else another
+ * change could name it as the equal of another content, in a frame that comes earlier.
  *
- * Sealing is not logged: until the commit that has it, log or slot have the bytes. So neither are
- * the aliases it makes, nor what it renames (tree_put_owned).
+ * Sealing is not logged: until a commit has the sealed content, its bytes are in the log or in a
+ * slot. So the aliases that sealing makes are not logged either, nor the entries that it renames
+ * (tree_put_owned).
  */
 #pragma once
 
@@ -20,46 +21,49 @@ struct state;
 struct txn;
 
 #define CAPTURE_INLINE 1024 /* bytes of operations that need no memory */
-#define CAPTURE_HELD 64     /* contents that wait for one frame; of more, none is sealed until then */
+/* contents that wait for one frame; if more wait, none is sealed before it */
+#define CAPTURE_HELD 64
 #define CAPTURE_BORROWED                                                                           \
     4 /* pieces of data in a frame that are not copied on their way to the log */
 
-/* Data that comes behind the first `at` bytes of what is noted. */
+/* Borrowed data, to be inserted into the frame after the first `at` bytes of what is noted. */
 struct capture_borrowed {
     size_t at, len;
     const void *data;
 };
 
-/* What is told of one tree: of namespace `ns`, or OP_NS_ORPHANS. */
+/* The observer of one tree: of namespace `ns`, or of the orphans (OP_NS_ORPHANS). */
 struct capture_observer {
     struct tree_observer observer; /* first */
     uint32_t ns;
-    struct txn *txn; /* that has the tree locked for writing; NULL: none */
+    struct txn *txn; /* the txn that has the tree locked for writing, or NULL */
 };
 void capture_observer_init(struct capture_observer *t, uint32_t ns);
 
 /* Note one operation; its data is copied. Without a log nothing is noted. */
 void capture_op(struct txn *t, const struct op *op);
-/* The same, but much data is not copied: it has to stay as it is until its frame is appended. */
+/* Like capture_op, but large data is not copied: the caller must keep it unchanged until its frame
+ * is appended. */
 void capture_op_borrowed(struct txn *t, const struct op *op);
 /* Append what was noted as one frame of `ns` (0: of the root). *ret_seq: the number of the last
  * change. The locks of the change are held. After a failure, which turns the store read-only, no
- * other frame is appended: the log is what was, up to some change. -EROFS, -EIO; -ENOMEM only of a
- * change that has no room of its own. */
+ * other frame is appended: so the log has all changes up to some change, and none behind it.
+ * -EROFS, -EIO; -ENOMEM only of a change that has no room of its own. */
 int capture_emit(struct txn *t, uint32_t ns, uint64_t *ret_seq);
-/* content_end has to wait for the frame: then content_let_go follows that. False: it need not, or,
- * where too many wait, no content at all is sealed before that frame. */
+/* Make content_end wait for the frame of this change: content_let_go is called after that frame.
+ * False: it need not wait; or too many contents wait already, and no content at all is sealed
+ * before that frame. */
 bool capture_defer_end(struct txn *t, struct content *c);
-/* Before ns->lock (write) goes: what a failed change left of its operations. */
+/* Append the operations that a failed change has noted. Called before ns->lock (write) is
+ * released. */
 void capture_rest(struct txn *t, struct ns *ns);
 
-/* The records of namespaces. */
+/* Note the record of a namespace; or that `ns` was branched from `from`. */
 void capture_ns_put(struct txn *t, const struct ns *ns);
 void capture_ns_branch(struct txn *t, const struct ns *ns, const struct ns *from);
 
-/* Where there was no memory to note a change (ENOMEM), memory has it and the log has not: its
- * caller gets the error, and until a commit has it no other change is logged. Is there such a one?
- * */
+/* Is there a gap: a change that is in memory and not in the log, because there was no memory to
+ * note it? Its caller got -ENOMEM. Until a commit has this change no other change is logged. */
 bool capture_has_gap(struct state *p);
-/* A commit has the first `gaps` of them. */
+/* A commit has the first `gaps` gaps. */
 void capture_gaps_committed(struct state *p, uint64_t gaps);

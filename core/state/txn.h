@@ -10,7 +10,7 @@
  *     tree_put, content_write(&t, ...)     each notes in the txn what it did
  *     state_changed(&t, ns);               one frame of all that was noted
  *                                          what a failed change left is a frame, too: memory is the
- *                                          truth, and the log must tell the same
+ *                                          truth, and the log must say the same
  *
  * A txn is handed to all that changes something. A tree finds the txn that has it locked for
  * writing in its observer (ns_lock, orphans_lock).
@@ -34,55 +34,57 @@ struct ns;
 struct orphans;
 struct state;
 
-/* Room in the log, and the memory to note a change that takes it. */
+/* Reserved room in the log, and memory to note the change that will use this room. */
 struct txn_room {
     struct state *p; /* NULL: none */
     size_t bytes;
-    uint8_t *memory; /* as many */
+    uint8_t *memory; /* of `bytes` bytes */
 };
 
 struct txn {
     struct state *p; /* NULL: not begun, or ended */
-    struct ns *ns;   /* NULL, or given back by txn_end */
-    struct remote_bytes *remote; /* what was gathered for it; NULL: nothing */
+    struct ns *ns;   /* a referenced namespace that txn_end gives back, or NULL */
+    struct remote_bytes *remote; /* remote bytes gathered for this change; NULL: none */
     bool alone;                  /* the freeze lock is held for writing */
-    uint64_t request; /* the kernel's number of the request that this is done for; 0: for none */
+    uint64_t request; /* the kernel's number of the request that this change serves; 0: none */
     struct txn_room reserved;
-    size_t room_left; /* of it; frames that it is not enough for are a mistake of this program */
-    /* What is noted, and no frame has yet (capture.c). */
-    uint8_t *data; /* of `room` bytes; NULL: in `small` */
+    size_t room_left; /* unused bytes of `reserved`; a frame that needs more is a program error */
+    /* The operations that are noted and not yet in a frame (capture.c). */
+    uint8_t *data; /* of `room` bytes; NULL: the operations are in `small` */
     bool borrowed; /* `data` is the reserved memory */
     size_t len, room;
     struct capture_borrowed pieces[CAPTURE_BORROWED];
     size_t borrowed_count, borrowed_len;
     int error; /* an operation could not be noted */
-    struct content *held[CAPTURE_HELD]; /* that wait for their frame */
+    struct content *held[CAPTURE_HELD]; /* contents that wait for their frame */
     size_t held_count;
-    bool bars; /* there are more: it is counted in contents.barred */
+    bool bars; /* more contents than `held` can take wait; this txn counts in contents.barred */
     uint8_t small[CAPTURE_INLINE];
 };
 
-/* Room in the log for a change with so many bytes of data, and the memory to note it, both until
- * the end: where memory is short the change has not begun. Then the freeze lock for reading. Before
- * any lock. If there is no room a flush makes some. What is done to any number of items takes no
- * more (items.c). -ENOSPC, -EDQUOT, -EIO, -EROFS, -EFBIG, -ENOMEM. -EWOULDWAIT: there is no room at
- * once, and this thread must not wait (nowait.h). */
+/* Begin a change: reserve room in the log for `bytes` bytes of data, and memory to note it, both
+ * until txn_end; then take the freeze lock for reading. After an error the change has not begun.
+ * The caller holds no lock. If there is no room a flush makes some. A change of many items needs no
+ * more room than one of a single item (items.c). -ENOSPC, -EDQUOT, -EIO, -EROFS, -EFBIG, -ENOMEM.
+ * -EWOULDWAIT: there is no room now, and this thread must not wait (nowait.h). */
 int txn_begin(struct state *p, size_t bytes, struct txn *ret);
-/* The same with the freeze lock for writing: no other change is in flight. */
+/* Like txn_begin, but takes the freeze lock for writing: no other change is in flight. */
 int txn_begin_alone(struct state *p, size_t bytes, struct txn *ret);
-/* With the least room, as by a thread that must not wait. */
+/* Like txn_begin, with the least room, and as if this thread must not wait. */
 int txn_begin_now(struct state *p, struct txn *ret);
-/* Without room: what it does needs no frame. */
+/* Begin a change that needs no frame: no room is reserved. */
 void txn_open(struct state *p, bool alone, struct txn *ret);
-/* Appends what is left. Also of one that was not begun. */
+/* Append what is noted and not yet in a frame, and end the change. A txn that was not begun is
+ * fine. */
 void txn_end(struct txn *t);
 
-/* Those that this thread begins from now on are for that request of the kernel; 0: for none, as at
- * first. Frames say so, that who takes over a connection knows which requests have been done. */
+/* The changes that this thread begins from now on serve this request of the kernel; 0: none, which
+ * is the initial value. Frames record the number, so that a process that takes over the connection
+ * knows which requests have been done. */
 void txn_set_request(uint64_t unique);
 uint64_t txn_request(void);
 
-/* The tree of a namespace, and that of the orphans, for writing. */
+/* Lock the tree of a namespace, or that of the orphans, for writing. */
 void ns_lock(struct txn *t, struct ns *ns);
 void ns_unlock(struct ns *ns);
 void orphans_lock(struct txn *t);
