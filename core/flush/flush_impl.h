@@ -58,7 +58,7 @@ struct flusher {
     size_t waiting;                   /* lock; writers that wait for memory now */
     int64_t waited_ns;                /* lock; sum of all waits of writers for memory so far */
     _Atomic uint64_t reclaimed;       /* dead objects deleted so far */
-    /* seal; of the last pass: the error of a slot that was not sealed, or 0 */
+    /* seal; of the last pass over all contents: the error of one that was not sealed, or 0 */
     int slot_error;
     uint64_t durable_seq;             /* lock */
     uint64_t commits, failed;         /* lock */
@@ -106,7 +106,8 @@ struct durable_watches {
 
 /* ---- recover.c ---- */
 
-/* The work on slots that a start put off because memory or room was short. */
+/* The work on slots that a start put off because memory or file descriptors were
+ * short. */
 struct slots_left {
     bool written;              /* the slots have the data that the log has for them */
     uint64_t first;            /* the last commit gave all numbers below this one */
@@ -117,5 +118,5 @@ struct slots_left {
 /* Do the work that a shortage put off. Called in a rotation, before each flush for which
  * state_lacks is not 0: that is the -errno of the shortage. */
 int recover_slots(struct state *p);
-/* A commit has come: the start owes nothing any more. */
+/* A commit has all that the start recovered from the log: changes are accepted again. */
 void recover_settled(struct state *p);
