@@ -19,15 +19,15 @@ void held_numbers_release(struct held_numbers *n);
 /* The index of one pack, and which of its records were removed. */
 struct held_pack {
     uint64_t number;
-    bool whole;             /* nothing else is in the pack, */
-    uint64_t size;          /* which then had so many bytes */
+    bool whole;             /* the pack had nothing but records and zeros when it was indexed */
+    uint64_t size;          /* bytes of the pack file when it was indexed; 0 if not `whole` */
     struct pool_indexed *v; /* ascending by offset, without overlap */
-    uint8_t *dead;          /* of each: 1 removed */
+    uint8_t *dead;          /* dead[i]: 1 if record i was removed, else 0 */
     size_t count, live;
 };
-/* -ENOENT, -EUCLEAN: of its index. */
+/* -ENOENT the pack has no index; -EUCLEAN its index is damaged. */
 int held_pack_load(struct disk *disk, uint64_t number, struct held_pack *ret);
 void held_pack_release(struct held_pack *k);
-/* Its record i, as a sealed entry with count 0; and the key of it. */
+/* Record i of the pack, as a sealed entry with count 0; and the key of that record. */
 struct entry held_pack_entry(const struct held_pack *k, size_t i);
 struct id held_pack_key(const struct held_pack *k, size_t i);

@@ -11,19 +11,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define HOLE_MIN (64 * 1024) /* bytes worth one */
-#define HOLE_ALIGN 4096
+#define HOLE_MIN (64 * 1024) /* bytes: a shorter hole is not worth making */
+#define HOLE_ALIGN 4096      /* bytes: a hole begins and ends at a multiple of this */
 
+/* One call of pool_held_remove: its arguments, and what it has done so far. */
 struct removal {
     struct disk *disk;
     unsigned node;
-    const struct id *keys;
+    const struct id *keys; /* ascending */
     size_t count;
-    uint8_t *done; /* may be NULL */
+    uint8_t *done; /* done[i] becomes 1 when keys[i] was removed; may be NULL */
     struct pool_removed *ret;
-    int err; /* the first */
+    int err; /* the first error; 0: there was none */
 };
 
+/* Keep the first error. The removal goes on with what does not depend on the step that failed. */
 static void note_error(struct removal *r, int err)
 {
     if (r->err == 0 && err < 0)
@@ -35,7 +37,7 @@ static int by_key(const void *a, const void *b)
     return id_compare(a, b);
 }
 
-/* Is that key to be removed? Its index, or -1. */
+/* The index of `key` among the keys to be removed; -1: the key is not among them. */
 static int64_t find_removal(const struct removal *r, const struct id *key)
 {
     const struct id *k =
@@ -50,7 +52,7 @@ static void set_done(struct removal *r, int64_t i)
         r->done[i] = 1;
 }
 
-/* Zeros where it cannot be told. */
+/* The status of that file; all zeros when the file cannot be opened or asked. */
 static struct disk_stat stat_of(struct disk *disk, const char *name)
 {
     struct disk_stat st, none = {0};
@@ -64,6 +66,8 @@ static struct disk_stat stat_of(struct disk *disk, const char *name)
     return err < 0 ? none : st;
 }
 
+/* The bytes that the file takes on the disk, without its holes. They are only counted in the
+ * report, so an error counts as 0. */
 static uint64_t bytes_of(struct disk *disk, const char *name)
 {
     return stat_of(disk, name).blocks;
@@ -71,10 +75,11 @@ static uint64_t bytes_of(struct disk *disk, const char *name)
 
 /* ---- files ---- */
 
+/* An object file whose key is to be removed. */
 struct found {
     struct id id;
     uint64_t number;
-    int64_t at; /* in keys */
+    int64_t at; /* index of its key in removal.keys */
 };
 
 struct found_list {
@@ -83,7 +88,9 @@ struct found_list {
     size_t count, room;
 };
 
-/* Found first, removed after the listing, which need not stand removals. */
+/* Called for each name of a directory of objects/: note the file if its key is to be removed. The
+ * caller removes the files after the listing, because a directory that changes while it is listed
+ * may be listed wrongly. */
 static int find_file(const char *name, void *ctx)
 {
     struct found_list *l = ctx;
@@ -102,6 +109,7 @@ static int find_file(const char *name, void *ctx)
     return 0;
 }
 
+/* Remove one object file with its sums, and count it. */
 static void remove_file(struct removal *r, const struct found *f)
 {
     char name[DISK_NAME_MAX + 1];
@@ -118,7 +126,9 @@ static void remove_file(struct removal *r, const struct found *f)
     r->ret->bytes += bytes;
 }
 
-/* Keys begin with the first byte of the id, as directories do: look only where there are any. */
+/* Remove the object files of all keys. A key begins with the first byte of the object's id, and the
+ * directory of the object is named after the same byte: only directories of such bytes are listed.
+ * */
 static void remove_files(struct removal *r)
 {
     for (size_t i = 0; i < r->count;) {
@@ -138,9 +148,10 @@ static void remove_files(struct removal *r)
 
 /* ---- records ---- */
 
-/* Marks of k->dead: 1 dead before, 2 just now. */
+/* Value of k->dead[i] for a record that this call removes; 1: an earlier call removed it. */
 #define JUST_NOW 2
 
+/* Mark in memory the records of one pack whose keys are to be removed. Returns their number. */
 static size_t remove_dead_records(struct removal *r, struct held_pack *k)
 {
     size_t n = 0;
@@ -159,6 +170,8 @@ static size_t remove_dead_records(struct removal *r, struct held_pack *k)
     return n;
 }
 
+/* Report the records that this call removed. It is called after the pack was changed on the disk.
+ * */
 static void set_removed_done(struct removal *r, const struct held_pack *k)
 {
     for (size_t i = 0; i < k->count; i++)
@@ -170,6 +183,7 @@ static void set_removed_done(struct removal *r, const struct held_pack *k)
         }
 }
 
+/* Replace the dead list of a pack by one that has all dead records, old and new. */
 static int write_dead(struct removal *r, const struct held_pack *k)
 {
     struct pool_body body = {.kind = POOL_BODY_DEAD, .owner = k->number};
@@ -191,12 +205,14 @@ static int write_dead(struct removal *r, const struct held_pack *k)
 
 /* ---- holes ---- */
 
-/* Neighbouring dead records; `fresh`: one of them died just now. */
+/* Neighbouring dead records of a pack. */
 struct run {
-    uint64_t start, end;
-    bool fresh;
+    uint64_t start, end; /* bytes in the file; end 0: the run is empty */
+    bool fresh;          /* this call removes at least one of the records */
 };
 
+/* Make a hole of a run if the hole is large enough. A run without a record that this call removes
+ * was tried by an earlier call. */
 static void punch(struct removal *r, struct disk_file *f, const struct run *run)
 {
     uint64_t from = (run->start + HOLE_ALIGN - 1) / HOLE_ALIGN * HOLE_ALIGN;
@@ -206,16 +222,18 @@ static void punch(struct removal *r, struct disk_file *f, const struct run *run)
         return;
     int err = disk_punch(f, from, to - from);
 
-    if (err != -EOPNOTSUPP) /* then the space comes back with the file */
+    if (err != -EOPNOTSUPP) /* without holes, the space comes back when the file is removed */
         note_error(r, err);
 }
 
-/* What is between two records is nothing where the pack is whole, else perhaps something. */
+/* Does record i continue the run? A gap before it may be part of the hole only if the pack is
+ * whole: in any other pack the gap may have bytes that are needed. */
 static bool continues(const struct held_pack *k, const struct run *run, size_t i)
 {
     return run->end != 0 && k->dead[i] && (k->whole || run->end == k->v[i].offset);
 }
 
+/* Make holes of the runs of dead records of a pack. */
 static void punch_runs(struct removal *r, struct disk_file *f, const struct held_pack *k)
 {
     struct run run = {0};
@@ -233,6 +251,7 @@ static void punch_runs(struct removal *r, struct disk_file *f, const struct held
     punch(r, f, &run);
 }
 
+/* Overwrite with zeros the head of each record that this call removes. */
 static int clear_heads(struct disk_file *f, const struct held_pack *k)
 {
     static const uint8_t zeros[PACK_RECORD_HEAD];
@@ -244,7 +263,8 @@ static int clear_heads(struct disk_file *f, const struct held_pack *k)
     return err;
 }
 
-/* No record that dies now is one after this. */
+/* Overwrite the heads, make the holes and sync the file. Afterwards nobody can take a removed
+ * record for a record, even if the dead list is lost. */
 static int destroy(struct removal *r, const struct held_pack *k)
 {
     char name[DISK_NAME_MAX + 1];
@@ -270,13 +290,14 @@ static int destroy(struct removal *r, const struct held_pack *k)
 
 /* ---- packs ---- */
 
-/* Can all of it go? Not if it has grown since it was indexed: then it was not closed, and has what
- * no index lists. */
+/* Can the whole pack file be removed? Not if the file has grown since it was indexed: then the pack
+ * was not closed, and it has records that its index does not list. */
 static bool is_spent(const struct held_pack *k, const struct disk_stat *st)
 {
     return k->live == 0 && k->whole && k->size == st->size;
 }
 
+/* Remove a spent pack and count it. A pack that another node has removed already is no error. */
 static int remove_pack_file(struct removal *r, const char *name, const struct disk_stat *st)
 {
     int err = disk_unlink(r->disk, name);
@@ -288,6 +309,8 @@ static int remove_pack_file(struct removal *r, const char *name, const struct di
     return err == -ENOENT ? 0 : err;
 }
 
+/* Remove records of one pack: the whole file if nothing in it is held any more; else first the
+ * records themselves, then their dead list (the order is in pool_held.h). */
 static int remove_records(struct removal *r, struct held_pack *k, const char *name)
 {
     struct disk_stat st = stat_of(r->disk, name);
@@ -315,7 +338,7 @@ static int visit_pack(struct removal *r, uint64_t number)
     held_pack_name(number, "", name);
     err = pool_file_exists(r->disk, name);
     if (err <= 0)
-        return err; /* gone, but for its index */
+        return err; /* 0: the pack is gone, and only its index is left */
     err = held_pack_load(r->disk, number, &k);
     if (err < 0)
         return err == -ENOENT ? 0 : err;
@@ -324,7 +347,8 @@ static int visit_pack(struct removal *r, uint64_t number)
     return err;
 }
 
-/* A pack that is gone, durably, needs neither. */
+/* Remove the dead list and then the index of a pack if the pack itself is gone. The caller has
+ * synced the directory, so the pack cannot come back after a loss of power. */
 static int remove_beside(struct removal *r, uint64_t number)
 {
     char name[DISK_NAME_MAX + 1];
@@ -340,6 +364,7 @@ static int remove_beside(struct removal *r, uint64_t number)
     return err < 0 ? err : pool_file_unlink(r->disk, name);
 }
 
+/* Remove what is left of packs that are gone and still have a file with that suffix. */
 static void remove_leftovers(struct removal *r, const char *suffix)
 {
     struct held_numbers n = {0};
@@ -350,6 +375,8 @@ static void remove_leftovers(struct removal *r, const char *suffix)
     held_numbers_release(&n);
 }
 
+/* Remove the keys from all packs that have an index. If packs/ cannot be synced then the leftovers
+ * stay: a pack that comes back after a loss of power needs its dead list. */
 static void remove_from_packs(struct removal *r)
 {
     struct held_numbers indexes = {0};

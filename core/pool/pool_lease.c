@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * pool_lease: see the header. A beat replaces the file of its term, which may by then be removed by
- * whoever took the next one: an old term that comes back so is below the newest, and looked at by
- * nobody.
+ * pool_lease: see the header. A beat replaces the file of its term. The node that took the next
+ * term may have removed that file, so a late beat may create it again. This does no harm: the old
+ * term is below the newest one, and nobody reads it.
  */
 #include "pool_lease.h"
 
@@ -11,7 +11,7 @@
 
 #define DIR_NAME "lease"
 
-/* That term; one that is damaged is held by nobody known (node 0), and does not beat. */
+/* Read one term. A damaged file gives a term of an unknown node (node 0) that does not beat. */
 static int read_term(struct disk *disk, uint64_t term, struct pool_term *ret)
 {
     char name[DISK_NAME_MAX + 1], text[POOL_TEXT_MAX];
@@ -39,7 +39,7 @@ static int read_newest(struct disk *disk, uint64_t from, struct pool_term *ret)
         err = read_term(disk, term, ret);
     else if (err == 0)
         *ret = (struct pool_term){0};
-    if (err == -ENOENT) /* removed since it was listed: somebody has a newer one */
+    if (err == -ENOENT) /* removed since it was listed: another node took a newer one */
         *ret = (struct pool_term){.term = term};
     return err == -ENOENT ? 0 : err;
 }
@@ -52,12 +52,15 @@ static int write_term(struct disk *disk, const struct pool_term *t, enum pool_pu
     return pool_file_put(disk, t->node, name, text, pool_term_encode(t, text), how);
 }
 
+/* May the next term be taken without waiting? Yes if nobody has the lease, or if an incarnation of
+ * this very node has it that is dead by now. */
 static bool is_free(const struct pool_term *t, unsigned node, uint32_t incarnation)
 {
     return t->term == 0 || t->released || (t->node == node && t->incarnation <= incarnation);
 }
 
-/* Has it not moved for long enough, as we saw it? */
+/* Has the beat of term t stood still for LEASE_PATIENCE, by the clock of this process? Notes in *l
+ * what was seen and when. */
 static bool is_dead(struct lease *l, const struct pool_term *t, int64_t now)
 {
     bool same = l->seen.term == t->term && l->seen.beat == t->beat && l->seen.node == t->node;
@@ -68,6 +71,7 @@ static bool is_dead(struct lease *l, const struct pool_term *t, int64_t now)
     return now - l->seen_at >= LEASE_PATIENCE;
 }
 
+/* Take that term by creating its file, which only one node can do. Then remove the older terms. */
 static int take_next(struct disk *disk, uint64_t term, unsigned node, uint32_t incarnation,
                      struct lease *l)
 {

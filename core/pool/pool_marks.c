@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * pool_marks: see the header. The directory is synced by whoever has seen a list, before it is told:
- * a list that somebody acknowledged and a loss of power took away could come again with other keys.
+ * pool_marks: see the header. A node that has seen a list syncs the directory before it reports the
+ * list. Without that, a loss of power could take away a list that a node has acknowledged, and
+ * another list with other keys could then get the same serial.
  */
 #include "pool_marks.h"
 
@@ -12,7 +13,8 @@
 #define DIR_NAME "marks"
 #define FLOOR_NAME "marks/floor"
 
-/* 0: none is known. A damaged one is made anew by the next removal. */
+/* Read marks/floor. *ret_serial is 0 if there is no such file or the file is damaged; the next call
+ * of pool_marks_prune writes it again. */
 static int read_floor(struct disk *disk, uint64_t *ret_serial)
 {
     char text[POOL_TEXT_MAX];
@@ -58,11 +60,13 @@ int pool_marks_goes_on(struct disk *disk, uint64_t serial)
 
 /* ---- reading ---- */
 
+/* May that mark be the next one of the list? Keys ascend, and no mark is above the serial. */
 static bool mark_ok(const struct pool_marks *m, uint64_t mark, const struct id *key)
 {
     return mark <= m->serial && (m->count == 0 || id_compare(&m->v[m->count - 1].id, key) < 0);
 }
 
+/* Called by pool_body_each: add the records to the list, or refuse them with -EUCLEAN. */
 static int add_marks(void *ctx, const uint8_t *records, size_t count, uint64_t first)
 {
     struct pool_marks *m = ctx;
@@ -118,6 +122,7 @@ void pool_marks_release(struct pool_marks *m)
 
 /* ---- publishing ---- */
 
+/* May that list be published? See the -EINVAL of pool_marks_publish. */
 static bool is_list(const struct pool_marks *list)
 {
     if (list->serial == 0 || list->serial > UINT32_MAX)
@@ -129,7 +134,7 @@ static bool is_list(const struct pool_marks *list)
     return true;
 }
 
-/* The list before it is there, and durably so: no chain has a gap. */
+/* Check that the list before `serial` exists, and make it durable, so that the chain has no gap. */
 static int check_before(struct disk *disk, uint64_t serial)
 {
     char name[DISK_NAME_MAX + 1];
@@ -164,6 +169,7 @@ int pool_marks_publish(struct disk *disk, unsigned node, const struct pool_marks
     return pool_writer_end(w, name, POOL_PUT, NULL);
 }
 
+/* Write `serial` into marks/floor, unless the floor is that high already. The floor never sinks. */
 static int raise_floor(struct disk *disk, unsigned node, uint64_t serial)
 {
     char text[POOL_TEXT_MAX];
