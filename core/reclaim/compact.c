@@ -75,7 +75,7 @@ static bool is_cancelled(const struct compaction *c)
 }
 
 /* Now and then: progress, and waiting for room as any writer. */
-static int yield_cpu(struct compaction *c)
+static int throttle(struct compaction *c)
 {
     if (is_cancelled(c))
         return -ECANCELED;
@@ -106,7 +106,7 @@ int compact_find(struct state *p, const struct entry *at, uint64_t *ret_number)
 int compact_visit(struct compaction *c, const struct entry *at, const void *data)
 {
     uint64_t number;
-    int err = yield_cpu(c);
+    int err = throttle(c);
 
     c->done = c->at + at->offset;
     if (err == 0)

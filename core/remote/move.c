@@ -212,7 +212,7 @@ static int commit(struct move *m)
     return 0;
 }
 
-static int yield_cpu(struct move *m)
+static int throttle(struct move *m)
 {
     int err = is_cancelled(m->p, m->job) ? -ECANCELED : state_writable(m->p);
 
@@ -458,7 +458,7 @@ static int move_held(struct move *m, uint64_t number, const struct entry *from, 
 int move_one(struct move *m, uint64_t number, const struct entry *from)
 {
     bool taken = false;
-    int err = m->error ? m->error : yield_cpu(m);
+    int err = m->error ? m->error : throttle(m);
 
     if (err == 0)
         err = refs_hold(m->p->refs, number);

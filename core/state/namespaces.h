@@ -93,8 +93,8 @@ int ns_next(struct state *p, const char *after, struct ns **ret_ns);
 int ns_next_number(struct state *p, uint32_t after, struct ns **ret_ns);
 /* Numbers of inodes are the store's: a namespace takes them in runs, and nobody else gives what is
  * in its run. So no two files get one number, in whatever namespaces, and what both sides of a
- * branch have under one number is one file. A number that was given is in a frame of the log, and a
- * run that is in none is forgotten: so runs need no frames.
+ * branch have under one number is one file. The number of a file with a name is in a frame of the
+ * log, and a run that is in none is forgotten: so runs need no frames.
  *
  * After it, ns->next_ino is one. -ENOSPC: the store has given all there are. Needs ns->lock
  * (write). */

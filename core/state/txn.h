@@ -80,7 +80,7 @@ void txn_end(struct txn *t);
 
 /* The changes that this thread begins from now on serve this request of the kernel; 0: none, which
  * is the initial value. Frames record the number, so that a process that takes over the connection
- * knows which requests have been done. */
+ * knows which requests have begun: one may make several frames. */
 void txn_set_request(uint64_t unique);
 uint64_t txn_request(void);
 

@@ -455,13 +455,14 @@ int store_dir_open(const char *path, unsigned flags, const char *purpose, const 
     if (s.dirfd < 0)
         return fail(s.dirfd, why, "cannot open the store %s: %s", path, strerror(-s.dirfd));
     err = look_at_store(s.dirfd, path, &text, why);
+    if (err == 0) /* before the lock file is written */
+        err = check_features(&text, path, writes, why);
     if (err == 0)
         err = check_own(s.dirfd, path, flags, why);
     if (err == 0)
         s.lockfd = take_lock(s.dirfd, path, flags, purpose, at, why);
     if (err == 0)
-        err =
-            s.lockfd < 0 ? s.lockfd : look_at_store(s.dirfd, path, &text, why); /* another had it */
+        err = s.lockfd < 0 ? s.lockfd : look_at_store(s.dirfd, path, &text, why); /* anew */
     if (err == 0)
         err = check_features(&text, path, writes, why);
     if (err == 0)
