@@ -6,7 +6,7 @@
 #include "state.h"
 #include <errno.h>
 
-#define LOOK_EVERY (50 * NSEC_PER_MSEC) /* at the conditions that end a wait */
+#define LOOK_EVERY (50 * NSEC_PER_MSEC) /* how often a wait looks at what ends it */
 
 void durable_init(struct state *p)
 {
@@ -62,9 +62,10 @@ void durable_off(struct state *p, struct durable_watch *w)
 
 struct waiting {
     struct cond told;
-    bool is_told; /* lock; the change is durable */
+    bool is_told; /* the change is durable; guarded by "durable" */
 };
 
+/* The watch function of durable_wait: wakes the waiting thread. */
 static void on_durable(void *ctx, uint64_t durable)
 {
     struct waiting *w = ctx;

@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * durable: who is told that a change is durable, in the log or by a commit: each names the number
- * of a change, and is told once, when that change and all before it are.
+ * durable: reports that changes are durable, in the log or by a commit. A watch names the number of
+ * a change. Its function is called once, when that change and all before it are durable.
  *
- *     durable_on(p, &watch)       told at once if they are already
- *     durable_off(p, &watch)      afterwards nobody tells it
- *     durable_wait(p, seq, ...)   the same for one who waits
+ *     durable_on(p, &watch)       list a watch; its function is called at once if the changes are
+ *                                 durable already
+ *     durable_off(p, &watch)      afterwards its function is not called any more
+ *     durable_wait(p, seq, ...)   the calling thread waits until a change is durable
  *
- * Nobody is hurried: changes become durable by an fsync, a flush, or the flusher's rounds.
+ * None of these starts a sync or a flush: changes become durable by an fsync, a flush, or the
+ * flusher's rounds.
  *
- * Threads: any. A watch is its owner's, and stays where it is until it was told or taken off.
+ * Threads: any. The owner of a watch keeps its memory in place until its function was called, or
+ * until durable_off returned.
  */
 #pragma once
 
@@ -21,8 +24,8 @@ struct state;
 
 struct durable_watch {
     uint64_t seq;
-    /* Everything up to `durable`, at least `seq`, is durable. The lock "durable" is held: it takes
-     * no other one, and calls nothing of the store. */
+    /* Called when everything up to `durable`, which is at least `seq`, is durable. The caller holds
+     * the lock "durable", so the function takes no lock and calls nothing of the store. */
     void (*fn)(void *ctx, uint64_t durable);
     void *ctx;
     struct durable_watch *next;
@@ -32,12 +35,13 @@ struct durable_watch {
 void durable_init(struct state *p);
 void durable_on(struct state *p, struct durable_watch *w);
 void durable_off(struct state *p, struct durable_watch *w);
-/* Until everything up to `seq` is durable. Timeout in ns by the clock, -1: none, 0: only look.
- * -EROFS it cannot become so, -ESHUTDOWN, -ETIMEDOUT, -EINTR: these, and *interrupted, which may be
- * NULL, are looked at every 50 ms. Holding nothing. */
+/* Wait until everything up to `seq` is durable. `timeout` is in ns by the clock; -1: no limit, 0:
+ * do not wait. -EROFS: the store is read-only, so `seq` may never become durable; -ESHUTDOWN: the
+ * store is closing; -ETIMEDOUT; -EINTR: *interrupted is set (`interrupted` may be NULL). The
+ * conditions for these errors are looked at every 50 ms. The caller holds no lock. */
 int durable_wait(struct state *p, uint64_t seq, int64_t timeout, const _Atomic bool *interrupted);
 
-/* ---- for who makes it so ---- */
+/* ---- for the code that makes changes durable ---- */
 
-/* Everything up to `seq` is durable. `ctx`: the state. Holding nothing. */
+/* Report that everything up to `seq` is durable. `ctx` is the state. The caller holds no lock. */
 void durable_advanced(void *ctx, uint64_t seq);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * seal: unsealed contents become objects. A pass picks what may be sealed, marks it (from then on a
- * writer makes a new content instead of changing it) and hands it to the workers. What equals
- * something not synced yet is put off until the pass has synced it.
+ * writer makes a new content instead of changing it) and hands it to the workers. A
+ * content that equals an object which is not synced yet is put off (-EAGAIN): the round ends with a
+ * sync of the objects, and the next round tries the content again.
  *
  * A buffer is sealed with the freeze lock held for reading, since it changes the tables that a
  * flush freezes. A slot is hashed without the freeze lock, which may take long, and only placed
@@ -20,26 +21,30 @@
 
 #define TURN_LOOK (50 * NSEC_PER_MSEC)
 #define BATCH 1024      /* contents in one round on the workers */
-#define STUCK_RETRY (10 * NSEC_PER_SEC) /* it may be long, and read again each time */
-#define SLOTS_LEAST 512u /* that may be made of buffers, and half of the files that may be open */
+/* How soon a slot that failed is tried again: it may be long, and each attempt reads all of it. */
+#define STUCK_RETRY (10 * NSEC_PER_SEC)
+/* A buffer is made a slot only while there are fewer slots than this, or than half of the limit of
+ * open files if that is more. */
+#define SLOTS_LEAST 512u
 
 struct pass {
     struct state *p;
     enum seal_what what;
     bool freeze_lock_held; /* for writing, by the caller */
-    bool all;       /* also what was tried lately, and failed */
+    bool all;       /* also slots that were tried lately, and failed */
     _Atomic size_t put_off, failed, sealed;
-    _Atomic int full;     /* the disk is: no commit without it */
-    _Atomic int one_error; /* of one content: the rest goes on */
+    _Atomic int full;     /* error of a full disk, or 0: no commit can be made then */
+    _Atomic int one_error; /* error of a content that failed alone, or 0: the pass goes on */
 };
 
 struct task {
     struct pass *pass;
     struct content *c;
-    enum content_state was; /* before it was marked */
+    enum content_state was; /* its state before it was marked */
 };
 
-/* May it be sealed in this kind of pass? Without looking at who has it open. Needs contents. */
+/* May a pass of this kind seal the content? Whether its file is open is not looked at here, but in
+ * mark. Needs contents. */
 static bool wanted(struct state *p, struct content *c, void *ctx)
 {
     const struct pass *pass = ctx;
@@ -61,7 +66,9 @@ static bool is_slot(struct state *p, const struct content *c)
     return c->slot != NULL;
 }
 
-/* A buffer may spill while it is looked at: then it is left for the next pass. */
+/* Begins the sealing of a content, so that no writer begins a change of it. False: it must not be
+ * sealed now: its file is open for writing and it has a slot, or it is being changed, or it got its
+ * slot during this call. *ret_was: its state before. */
 static bool mark(struct state *p, struct content *c, enum content_state *ret_was)
 {
     bool slot = is_slot(p, c);
@@ -77,7 +84,8 @@ static bool mark(struct state *p, struct content *c, enum content_state *ret_was
     return true;
 }
 
-/* What was a buffer may have a slot by now, and what was collected meanwhile stays out. */
+/* Sealing failed: writers may change the content again. A buffer may have got a slot meanwhile, and
+ * a content that left the table meanwhile stays as it is. */
 static void unmark(struct state *p, struct content *c, enum content_state was)
 {
     MUTEX_GUARD(&p->contents.lock);
@@ -85,6 +93,7 @@ static void unmark(struct state *p, struct content *c, enum content_state was)
         content_set_state(p, c, c->slot ? CONTENT_SLOT : was);
 }
 
+/* The key of the item that first named the content. */
 static struct key owner_key(const struct content *c)
 {
     uint64_t ino = vfs_node_ino(c->owner);
@@ -98,7 +107,8 @@ static struct key owner_key(const struct content *c)
     return key_make(ino, ITEM_EXTENT, c->owner_off);
 }
 
-/* The item that named the alias names the object itself now, if that copies no page. */
+/* The content's number became an alias of the object `target`. The item that names the alias is
+ * changed to name the object itself, unless that would copy a page. */
 static void rename_item(struct state *p, const struct content *c, uint64_t target)
 {
     uint8_t buf[PAGE_VALUE_MAX];
@@ -113,7 +123,7 @@ static void rename_item(struct state *p, const struct content *c, uint64_t targe
         if (ns->live && tree_get(&ns->tree, k, buf, sizeof buf, &len) == 0 &&
             item_object(k, buf, len) == c->number) {
             item_set_object(k, buf, len, target);
-            /* Shared by a branch: the alias serves until the page is copied. */
+            /* This fails if a branch shares the page: then the item goes on naming the alias. */
             if (tree_put_owned(&ns->tree, k, buf, len) == 0)
                 ns->dirty = true;
         }
@@ -121,22 +131,23 @@ static void rename_item(struct state *p, const struct content *c, uint64_t targe
     ns_put(p, ns);
 }
 
+/* The content is the object `target` now: its slot is not needed any more. */
 static void sealed(struct state *p, struct content *c, uint64_t target)
 {
     if (c->slot) {
-        /* Without memory the slot's name stays until the next start. */
+        /* If memory is short, the slot's file stays until the next start. */
         (void)refs_bury_slot(p->refs, c->number);
         MUTEX_GUARD(&p->contents.lock);
-        content_slot_clean(p, c); /* placing it synced it */
+        content_slot_clean(p, c); /* objects_seal_blob has synced the slot */
     }
     if (target != c->number)
         rename_item(p, c, target);
     content_unlist(p, c, CONTENT_SEALED);
 }
 
-/* Sealing synced the slot, perhaps after it was deleted with its number: then its sums are left,
- * and would stay until the next start. Without them a slot that a commit still names is sound, too.
- */
+/* Deletes the sums of a slot whose number was collected while it was being sealed. The sync of the
+ * slot may have written them after the slot was deleted, and they would stay until the next start.
+ * A slot that a commit still names is sound without sums, too. */
 static void forget_sums(struct state *p, const struct content *c)
 {
     char name[DISK_NAME_MAX + 1], sums[DISK_NAME_MAX + 6];
@@ -148,6 +159,8 @@ static void forget_sums(struct state *p, const struct content *c)
     (void)disk_unlink(p->config.disk, sums);
 }
 
+/* Makes the content an object, under its number. `id`: the hash of a slot; unused for a buffer.
+ * -EAGAIN: it equals an object that is not synced yet. Needs the freeze lock. */
 static int place(struct pass *pass, struct content *c, const struct id *id,
                  const struct objects_seen *seen)
 {
@@ -163,7 +176,7 @@ static int place(struct pass *pass, struct content *c, const struct id *id,
                                         &target);
     if (err == 0)
         sealed(p, c, target);
-    /* Collected while it waited, or, when a view seals beside a flush, in the midst of it. */
+    /* The number was collected while the content waited, or while it was being placed. */
     if (err == -ENOENT && refs_entry(p->refs, c->number, false, NULL, &e) == -ENOENT) {
         forget_sums(p, c);
         content_unlist(p, c, CONTENT_GONE);
@@ -172,16 +185,17 @@ static int place(struct pass *pass, struct content *c, const struct id *id,
     return err;
 }
 
+/* Hashes and syncs a slot without the freeze lock, then places it with that lock held. */
 static int seal_slot(struct pass *pass, struct content *c)
 {
     struct state *p = pass->p;
     struct blob *b = c->slot->blob;
     struct objects_seen seen;
     struct id id;
-    MUTEX_GUARD(&c->slot->sync); /* a flush may be syncing it */
+    MUTEX_GUARD(&c->slot->sync); /* a flush may be syncing the slot */
     int err = objects_hash_blob(p->objects, b, &id);
 
-    /* Placing it syncs it: the bulk of that is done here, while branches need not wait for it. */
+    /* Placing the slot syncs it. Most of it is synced here, where no branch waits for the lock. */
     if (err == 0)
         err = blob_sync_slot(b);
     if (err < 0)
@@ -205,6 +219,7 @@ static int seal_content(struct pass *pass, struct content *c)
     return place(pass, c, &none, &seen);
 }
 
+/* At this number of slots make_slot makes no more of them. */
 static size_t slots_most(void)
 {
     struct rlimit limit;
@@ -213,9 +228,9 @@ static size_t slots_most(void)
     return most > SLOTS_LEAST ? most : SLOTS_LEAST;
 }
 
-/* A buffer that finds no place as an object, for a reason of its own, becomes a slot, so that the
- * commit can name it and all else. On a full disk there is no room for that either, and where
- * descriptors or memory are short none for one more; many slots are many open files. */
+/* A buffer that could not be sealed because of `err` becomes a slot, which a commit can name.
+ * Returns an error if it stays a buffer: the disk is full; there are too many slots, each of which
+ * is an open file; or the slot could not be made. */
 static int make_slot(struct pass *pass, struct content *c, int err)
 {
     struct state *p = pass->p;
@@ -228,7 +243,8 @@ static int make_slot(struct pass *pass, struct content *c, int err)
     return content_spill(p, c);
 }
 
-/* It stays a slot, or a buffer, of which a commit keeps the bytes. */
+/* Notes that the content could not be sealed: it stays a slot, or a buffer whose bytes a commit
+ * keeps. `tell`: report it as a warning, too. */
 static void stays(struct pass *pass, struct content *c, int err, bool tell)
 {
     const char *what = c->slot ? "slot" : "content";
@@ -242,7 +258,8 @@ static void stays(struct pass *pass, struct content *c, int err, bool tell)
                c->slot ? "it stays as it is, and is" : "the metadata keeps its bytes, and it is");
 }
 
-/* A full disk has no room for a commit, either. */
+/* Notes that the disk is full. There is no room for a commit either, so the pass fails with `err`.
+ */
 static void holds_all(struct pass *pass, struct content *c, int err)
 {
     blame_note(pass->p, BLAME_FLUSH, err, c->number, "content %llu cannot be sealed",
@@ -250,6 +267,8 @@ static void holds_all(struct pass *pass, struct content *c, int err)
     atomic_store(&pass->full, err);
 }
 
+/* A content could not be sealed: notes the error, and makes its buffer a slot if that can be done.
+ * A slot whose sync failed turns the store read-only: what is on disk of it is unknown. */
 static void failed(struct pass *pass, struct content *c, int err)
 {
     bool slot = c->slot || make_slot(pass, c, err) == 0, again = stuck_note(pass->p, c, err);
@@ -263,6 +282,7 @@ static void failed(struct pass *pass, struct content *c, int err)
         stays(pass, c, err, !again && !io_is_passing(err));
 }
 
+/* Seals one content; runs on a worker, or in the thread of the pass. */
 static int run_task(void *arg)
 {
     struct task *t = arg;
@@ -284,7 +304,8 @@ static int run_task(void *arg)
     return 0;
 }
 
-/* One round. *ret_left: what was wanted and is still unsealed. */
+/* One round of a pass: picks up to BATCH contents, seals them, and syncs the objects if some were
+ * put off. *ret_left: how many contents of this round were put off or failed. */
 static int round_once(struct pass *pass, struct task *tasks, struct content **picked,
                       size_t *ret_left)
 {
@@ -317,13 +338,14 @@ static int round_once(struct pass *pass, struct task *tasks, struct content **pi
     return err;
 }
 
-/* A view that began at `since` waits so long, by what the setting says now. */
+/* Has a view that began at `since` waited as long as the setting view_wait allows? */
 static bool view_is_late(struct state *p, int64_t since)
 {
     return since >= 0 && ticks(p) - since >= settings_get(&p->settings, SET_VIEW_WAIT);
 }
 
-/* Rounds until nothing is left, nothing moves any more, or time is over. */
+/* Rounds until no content is left, until no content gets sealed any more, or until the view has
+ * waited long enough. */
 static int rounds(struct pass *pass, int64_t since, size_t *ret_left)
 {
     struct task *tasks = calloc(BATCH, sizeof *tasks);
@@ -347,7 +369,7 @@ static int rounds(struct pass *pass, int64_t since, size_t *ret_left)
     return err < 0 ? err : atomic_load(&pass->full);
 }
 
-/* False: it was late. */
+/* Takes the lock "seal". False: the view has waited long enough, and the lock is not held. */
 static bool take_turn(struct state *p, int64_t since)
 {
     if (since < 0) {
@@ -399,7 +421,7 @@ size_t seal_settle(struct state *p)
 
     if (waiting == 0)
         return 0;
-    if (state_writable(p) == 0) /* a failure is the flush's to report */
+    if (state_writable(p) == 0) /* the flush reports a failure, not this call */
         (void)seal_pass(p, SEAL_CLOSED, ticks(p), &waiting);
     return seal_waiting(p);
 }

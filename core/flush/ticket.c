@@ -13,9 +13,9 @@ struct ticket {
     struct mutex lock; /* "ticket": guards the rest */
     struct cond changed;
     bool done, dropped;
-    int error;       /* done; of how it ended */
+    int error;       /* once done: the error that the flush ended with, or 0 */
     int attempt;     /* error of the last failed attempt */
-    uint64_t failed; /* attempts */
+    uint64_t failed; /* number of failed attempts */
 };
 
 struct ticket *ticket_create(const struct clock *clock)
@@ -90,6 +90,7 @@ const char *ticket_describe(int err)
     return text ? text : "unknown error";
 }
 
+/* Appends a sentence about the error `err` of a wait to `why`, and returns `err`. */
 static int explain(const struct ticket *t, int err, struct strbuf *why)
 {
     if (!why || err == 0)
@@ -106,7 +107,8 @@ static int explain(const struct ticket *t, int err, struct strbuf *why)
     return err;
 }
 
-/* Needs the lock. *ret_nap: how long to wait. 1: go on waiting. */
+/* Is the wait over? 0: the flush is finalized; < 0: the wait ends with this error; 1: wait at most
+ * *ret_nap ns and ask again. Needs the lock. */
 static int await_state(struct ticket *t, bool patient, int64_t until,
                        const _Atomic bool *interrupted, int64_t *ret_nap)
 {
@@ -114,7 +116,7 @@ static int await_state(struct ticket *t, bool patient, int64_t until,
 
     if (t->done && t->error == 0)
         return 0;
-    if (!patient && t->failed) /* what it failed with says more than that it was given up */
+    if (!patient && t->failed) /* this error says more than that of a flush that was given up */
         return t->attempt;
     if (t->done)
         return t->error;
