@@ -19,10 +19,10 @@
 #define HANDLE_TYPE 0x81
 #define HANDLE_WORDS 3
 
-/* Of one who waits. */
+/* What one caller of apart_do wants. It lives on the caller's stack. */
 struct ask {
     uint64_t nodeid;
-    int result; /* once it is done */
+    int result; /* of the function; valid once `done` is true */
     bool done;
 };
 
@@ -30,20 +30,21 @@ struct apart {
     struct fs *fs;
     apart_fn *fn;
     char *mountpoint;
-    uint64_t device; /* of our mount: another may cover it there later */
+    uint64_t device; /* of our mount; compared later, when another mount may cover it */
     pthread_t thread;
     _Atomic pid_t tid;
     struct mutex lock;
     struct cond work, done;
     /* guarded by lock: */
-    struct ask *ask; /* NULL: nothing to do, or who asked does not wait any more */
-    bool working;    /* it was taken */
+    struct ask *ask; /* NULL: nothing to do, or the caller does not wait any more */
+    bool working;    /* the thread has taken an ask and not answered it yet */
     bool stopping;
 };
 
 /* ---- the thread ---- */
 
-/* The device of what is mounted there, without a request to its daemon. 0: not to be had. */
+/* The device number of what is mounted at that path, found without a request to a FUSE daemon. 0:
+ * it cannot be found. */
 static uint64_t device_of(int fd, const char *path)
 {
     struct statx st;
@@ -69,6 +70,8 @@ static int open_root(const struct apart *a)
     return root;
 }
 
+/* Open the file by a handle made of its nodeid and generation: no path is walked, so no directory's
+ * lock is waited for. */
 static int open_handle(const struct apart *a, uint64_t nodeid, uint32_t generation, int flags)
 {
     union {
@@ -93,7 +96,7 @@ int apart_open(const struct apart *a, uint64_t nodeid, int flags)
     return r < 0 ? -ENOENT : open_handle(a, nodeid, attr.generation, flags);
 }
 
-/* Waits for work. False: the end. */
+/* Waits for an ask and takes it. False: the thread must end. */
 static bool take(struct apart *a, uint64_t *ret_nodeid)
 {
     MUTEX_GUARD(&a->lock);
@@ -106,6 +109,7 @@ static bool take(struct apart *a, uint64_t *ret_nodeid)
     return true;
 }
 
+/* Give the result to the caller, if it still waits, and let the next one in. */
 static void answer(struct apart *a, int result)
 {
     MUTEX_GUARD(&a->lock);
@@ -153,7 +157,7 @@ int apart_start(struct fs *fs, const char *name, apart_fn *fn, struct apart **re
     return 0;
 }
 
-/* False: not within `end`, or it is ending. */
+/* Waits until an ask was answered. False: the time `end` has come, or the mount is ending. */
 static bool await(struct apart *a, int64_t end)
 {
     const int64_t left = end - clock_ticks(clock_real());
@@ -183,7 +187,7 @@ int apart_do(struct apart *a, uint64_t nodeid, int64_t patience)
 
 bool apart_asks(const struct apart *a, uint32_t pid)
 {
-    /* 0: of another namespace of processes, and not begun. */
+    /* pid is 0 for a process of another pid namespace; tid is 0 before the thread has begun. */
     return pid != 0 && pid == (uint32_t)atomic_load_explicit(&a->tid, memory_order_relaxed);
 }
 

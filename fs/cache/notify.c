@@ -12,8 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define MODE_TRIES 1000
-#define MODE_PATIENCE (10 * NSEC_PER_SEC)
+#define MODE_TRIES 1000 /* how often ask_mode asks for the mode of one file */
+#define MODE_PATIENCE (10 * NSEC_PER_SEC) /* how long notify_mode waits for ask_mode */
 
 struct notify {
     struct fs *fs;
@@ -23,18 +23,20 @@ struct notify {
 
 /* ---- in threads apart ---- */
 
-/* Waits until all dirty pages have come back as WRITE requests. Its own FSYNC is answered at
- * once. */
+/* Has the kernel write all dirty pages of the file, and waits until they have come back as WRITE
+ * requests. The FSYNC that the kernel sends for fdatasync is answered at once (notify_is_own). */
 static int write_pages(const struct apart *a, uint64_t nodeid)
 {
     int fd = apart_open(a, nodeid, O_RDONLY | O_NONBLOCK);
     if (fd < 0)
-        return fd == -ENOENT ? 0 : fd; /* it is gone, and what was mapped with it */
+        return fd == -ENOENT ? 0 : fd; /* the file is gone, and its mapped pages with it */
     int r = fdatasync(fd) < 0 ? -errno : 0;
     close(fd);
     return r;
 }
 
+/* The mode of the file. `flags` (AT_STATX_…) say whether the kernel asks the daemon for it or
+ * answers from its cache. */
 static int mode_of(int fd, int flags, uint32_t *ret)
 {
     struct statx st;
@@ -44,7 +46,8 @@ static int mode_of(int fd, int flags, uint32_t *ret)
     return 0;
 }
 
-/* The kernel does not take an answer if the inode has changed since it asked: then once more. */
+/* Has the kernel ask for the mode until it keeps the answer: the kernel drops an answer if the
+ * inode has changed since it asked. */
 static int ask_mode(const struct apart *a, uint64_t nodeid)
 {
     uint32_t is = 0, kept = 1;
@@ -63,25 +66,29 @@ static int ask_mode(const struct apart *a, uint64_t nodeid)
 
 /* ---- events ---- */
 
+/* Event: the attributes of a node are stale, or its namespace is gone. */
 static void on_stale(void *ctx, uint64_t nodeid)
 {
     const struct notify *n = ctx;
-    /* A negative offset: attributes only. -ENOENT: the kernel does not know it. */
+    /* A negative offset: attributes only. -ENOENT: the kernel does not know the inode. */
     (void)fuse_lowlevel_notify_inval_inode(n->fs->se, nodeid, -1, 0);
     if (nodeid != VFS_ROOT)
         listed_drop(n->fs, vfs_node_ns(nodeid));
 }
 
+/* Event: the mode of a file lost its set-id bits (set_ids.h). */
 static void on_rights(void *ctx, uint64_t nodeid)
 {
     const struct notify *n = ctx;
     (void)fuse_lowlevel_notify_inval_inode(n->fs->se, nodeid, -1, 0);
 }
 
+/* Event: core needs the bytes that clients have changed in mapped pages of the file. */
 static void on_write_back(void *ctx, uint64_t nodeid)
 {
     const struct notify *n = ctx;
-    /* Offset 0, length 0: all pages are written, and let go of. */
+    /* If the thread could not do it: a message with offset 0 and length 0 makes the kernel write
+     * all pages and drop them. */
     if (apart_do(n->write_back, nodeid, APART_PATIENT) < 0)
         (void)fuse_lowlevel_notify_inval_inode(n->fs->se, nodeid, 0, 0);
 }
@@ -124,7 +131,7 @@ int notify_start(struct fs *fs, struct notify **ret_n)
 int notify_mode(struct fs *fs, uint64_t nodeid)
 {
     int r = apart_do(fs->notify->mode, nodeid, MODE_PATIENCE);
-    return r == -ETIMEDOUT ? r : 0; /* else it is at least known to be stale */
+    return r == -ETIMEDOUT ? r : 0; /* otherwise the mode is at least marked stale */
 }
 
 bool notify_is_own(const struct fs *fs, uint32_t pid)

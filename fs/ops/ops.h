@@ -2,8 +2,8 @@
 /*
  * ops: the operations, one table entry each (ops.c, ops_file.c, ops_dir.c, ops_xattr.c).
  *
- * Who answers a request is told by its nodeid: taldir_owns() ones belong to `.tally` (tal_ops.h),
- * all others to vfs.
+ * The nodeid of a request decides which module answers it: nodes for which taldir_owns() holds
+ * belong to `.tally` (tal_ops.h), all others to vfs.
  */
 #pragma once
 

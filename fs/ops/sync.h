@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * sync: fsync, by one thread for all who wait. Who comes while it syncs is answered by the next
- * sync. Where several came the last time it waits for as many again, at most a quarter as long as a
- * sync takes for each of them, twice as long for all, and 50 ms: one sync for all costs less than two.
+ * sync: answers fsync requests. One thread syncs for all requests that wait; a request that arrives
+ * during a sync is answered by the next one.
+ *
+ * If the last sync served several requests, the thread first waits until as many have arrived
+ * again, because one sync for all of them costs less than two syncs. It waits for at most a
+ * quarter of the duration of a sync for each request that the last sync served, of which it counts
+ * at most 8, and for 50 ms in all.
  */
 #pragma once
 
@@ -10,11 +14,12 @@
 
 struct sync;
 
-/* Before below_all: the thread keeps the class that the caller has. `fs` need have no store yet. */
+/* Starts the thread. It inherits the caller's scheduling class, so this is called before below_all.
+ * `fs` need have no store yet. 0, -ENOMEM, or -errno of making the thread. */
 int sync_start(struct fs *fs, struct sync **ret_s);
-/* Answers `req` when everything that was acknowledged before is durable. */
+/* Answers `req` when everything that was acknowledged before this call is durable. */
 void sync_request(struct sync *s, fuse_req_t req);
-/* No request comes any more: answers those that wait, ends the thread. NULL is fine. */
+/* Called when no new requests come: answers those that wait and ends the thread. NULL is fine. */
 void sync_stop(struct sync *s);
-/* Once no thread serves requests any more. NULL is fine. */
+/* Called when no thread serves requests any more. NULL is fine. */
 void sync_free(struct sync *s);
