@@ -2,11 +2,10 @@
 /*
  * vfs_file: open files: opening, reading, sharing ranges, closing.
  *
- * A file's bytes are the first `valid` bytes of its object (the base). Extents override whole
- * grains of it, and patches override parts of grains. All other bytes are zeros. A read first maps
- * the range to pieces, with the namespace's lock held, and then reads the pieces without it. If an
- * object does not exist any more by then (the inode has got the real number in place of an alias),
- * the range is mapped once more.
+ * A file's bytes are its object's first `valid` bytes, overridden by the extents of an overlay
+ * (whole grains), and these by patches, zeros where none says anything. A read first maps the range
+ * to pieces, with the namespace's lock, and then reads them without it. If an object is gone by
+ * then (sealing just renamed an alias), it maps once more.
  */
 #include "flush.h"
 #include "vfs.h"
@@ -18,8 +17,8 @@
 #include <stdlib.h>
 
 #define READ_STEP (1024 * 1024) /* bytes mapped at once */
-#define GRAINS_MAX (READ_STEP / EXTENT_GRAIN + 2) /* grains that such a range can touch */
-#define PIECES_MAX (2 * GRAINS_MAX) /* of each grain: its stored bytes, and zeros behind them */
+#define GRAINS_MAX (READ_STEP / EXTENT_GRAIN + 2)
+#define PIECES_MAX (2 * GRAINS_MAX)
 
 struct piece {
     size_t len;
@@ -78,7 +77,6 @@ static int map_patch(struct map *m, const struct patch *u, uint64_t off, uint64_
     return 0;
 }
 
-/* Append all patches in [off, end). */
 static int map_patches(const struct items *it, const struct inode *in, uint64_t off, uint64_t end,
                        struct map *m)
 {
@@ -126,7 +124,6 @@ static int map_range(const struct items *it, const struct inode *in, uint64_t of
     return 0;
 }
 
-/* Is the object on another shard? */
 static bool is_unreachable(struct state *p, uint64_t object)
 {
     struct entry e;
@@ -155,7 +152,6 @@ bool file_is_unreachable(struct state *p, struct vnode *v, uint64_t off, size_t 
     return unreachable;
 }
 
-/* Read one piece. Bytes that the object does not have read as zeros. */
 static int read_piece(struct state *p, const struct piece *piece, uint8_t *buf, struct reader *r)
 {
     size_t done = 0;
@@ -173,7 +169,6 @@ static int read_piece(struct state *p, const struct piece *piece, uint8_t *buf, 
     return 0;
 }
 
-/* Read all pieces into `buf`, and then the patches over them. */
 static int read_map(struct state *p, const struct map *m, uint8_t *buf, struct reader *r)
 {
     uint8_t *at = buf;
@@ -284,7 +279,6 @@ ssize_t vfs_read_uncached(struct vfs_file *f, void *buf, size_t len, uint64_t of
 
 /* ---- letting go of a file ---- */
 
-/* Report that an unlinked file stays in the orphans. The next mount deletes it. */
 static void tell_kept(int err)
 {
     report(REPORT_WARN, "an unlinked file could not be deleted (%s): kept until the next mount",
@@ -309,7 +303,6 @@ static void delete_orphan(struct txn *t, struct vnode *v)
     items_unlock(p, &it);
 }
 
-/* Has the file no name: has it lost its last one, or did it never have one? */
 static bool is_unlinked(const struct vnode *v)
 {
     READ_GUARD(&v->ns->lock);
@@ -359,7 +352,6 @@ static int close_unlinked(struct vfs_file *f)
     return 0;
 }
 
-/* Close and free `f`. The only error is -EWOULDWAIT: then `f` is still open. */
 static int close_file(struct vfs_file *f)
 {
     int err = close_named(f) ? 0 : close_unlinked(f);
@@ -369,17 +361,6 @@ static int close_file(struct vfs_file *f)
         free(f);
     }
     return err;
-}
-
-/* Close a file that could not be opened completely, and through which nothing was written. If the
- * file was unlinked in that moment the close may wait for room, even in a thread that must not
- * wait. */
-static void close_failed(struct vfs_file *f)
-{
-    bool before = thread_set_may_wait(true);
-
-    (void)close_file(f);
-    (void)thread_set_may_wait(before);
 }
 
 /* ---- opening ---- */
@@ -438,70 +419,113 @@ static int open_vnode(struct state *p, struct vnode *v, unsigned flags, struct i
     return err;
 }
 
-int vfs_open(struct state *p, uint64_t nodeid, unsigned flags, struct vfs_file **ret_file)
+/* The struct of an open that is counted. */
+static void fill_file(struct vfs_file *f, struct state *p, struct vnode *v, unsigned flags)
 {
-    struct vfs_file *f = calloc(1, sizeof *f);
-    struct vfs_attr zero = {0}, attr;
+    *f = (struct vfs_file){
+        .p = p, .v = v, .write = flags & VFS_WRITE, .noatime = flags & VFS_NOATIME};
+}
+
+/* Count an open of the inode, and fill `f` with it. */
+static int open_node(struct state *p, uint64_t nodeid, unsigned flags, struct vfs_file *f)
+{
     struct passthrough_file *passthrough = NULL;
     struct inode in;
     struct vnode *v;
-    int err = f ? nodeid == VFS_ROOT ? -EISDIR : vnode_get(p, nodeid, &v) : -ENOMEM;
+    int err = nodeid == VFS_ROOT ? -EISDIR : vnode_get(p, nodeid, &v);
 
-    if (err < 0) {
-        free(f);
+    if (err < 0)
         return err;
-    }
     err = open_vnode(p, v, flags, &in, &passthrough);
-    *f = (struct vfs_file){.p = p,
-                           .v = v,
-                           .passthrough = passthrough,
-                           .write = flags & VFS_WRITE,
-                           .noatime = flags & VFS_NOATIME};
+    if (err == 0) {
+        fill_file(f, p, v, flags);
+        f->passthrough = passthrough;
+        lastuse_note_open(p, nodeid, &in);
+    }
     vnode_put(p, v);
-    if (err < 0) {
-        free(f);
-        return err;
-    }
-    lastuse_note_open(p, nodeid, &in);
-    if (passthrough && !f->noatime)
-        atime_touch(p, v);
-    if (flags & VFS_TRUNC)
-        err =
-            vfs_setattr(p, nodeid, VFS_SET_SIZE | (flags & VFS_OPEN_KILL_SUID ? VFS_KILL_SUID : 0),
-                        &zero, &attr);
-    if (err < 0) {
-        close_failed(f);
-        return err;
-    }
-    *ret_file = f;
-    return 0;
+    return err;
 }
 
+/* The truncation of an open. If it fails the file is closed again: nothing was written through it.
+ * Where the file was unlinked in that moment, the close may have to wait for room in the log, even
+ * in a thread that must not wait. */
+static int open_cutting(struct vfs_file *f, unsigned flags, struct vfs_attr *ret)
+{
+    const struct vfs_attr zero = {0};
+    bool before;
+    int err = vfs_setattr(f->p, f->v->nodeid,
+                          VFS_SET_SIZE | (flags & VFS_OPEN_KILL_SUID ? VFS_KILL_SUID : 0), &zero,
+                          ret);
+
+    if (err == 0)
+        return 0;
+    before = thread_set_may_wait(true);
+    (void)close_file(f);
+    (void)thread_set_may_wait(before);
+    return err;
+}
+
+/* vfs_open. *ret, the attributes, is filled only if it truncates. */
+static int open_file(struct state *p, uint64_t nodeid, unsigned flags, struct vfs_attr *ret,
+                     struct vfs_file **ret_file)
+{
+    struct vfs_file *f = calloc(1, sizeof *f);
+    int err = f ? open_node(p, nodeid, flags, f) : -ENOMEM;
+
+    if (err < 0) {
+        free(f);
+        return err;
+    }
+    if (f->passthrough && !f->noatime)
+        atime_touch(p, f->v);
+    if (flags & VFS_TRUNC)
+        err = open_cutting(f, flags, ret);
+    if (err == 0)
+        *ret_file = f;
+    return err;
+}
+
+int vfs_open(struct state *p, uint64_t nodeid, unsigned flags, struct vfs_file **ret_file)
+{
+    struct vfs_attr attr;
+
+    return open_file(p, nodeid, flags, &attr, ret_file);
+}
+
+/* Open a file by its name. */
+static int open_named(struct state *p, uint64_t parent, const char *name, unsigned flags,
+                      struct vfs_attr *ret, struct vfs_file **ret_file)
+{
+    int err = vfs_lookup(p, parent, name, ret);
+
+    if (err < 0)
+        return err;
+    err = open_file(p, ret->nodeid, flags, ret, ret_file);
+    if (err < 0)
+        vfs_forget(p, ret->nodeid, 1);
+    return err;
+}
+
+/* What is made is opened in the same change: an error behind it, or -EWOULDWAIT, would leave a file
+ * that the next try finds. */
 int vfs_create(struct state *p, uint64_t parent, const char *name, uint32_t mode,
                const struct vfs_cred *cred, unsigned flags, struct vfs_attr *ret,
                struct vfs_file **ret_file)
 {
-    struct vfs_file *f;
-    int err = vfs_mknod(p, parent, name, S_IFREG | (mode & 07777), 0, cred, ret);
-    bool was_there = err == -EEXIST && !(flags & VFS_EXCL);
+    struct vfs_file *f = calloc(1, sizeof *f);
+    struct vnode *v;
+    int err = f ? make_file(p, parent, name, mode, cred, flags, ret, &v) : -ENOMEM;
 
-    if (was_there)
-        err = vfs_lookup(p, parent, name, ret);
-    if (err < 0)
-        return err;
-    if (!was_there)
-        flags &= ~(unsigned)VFS_TRUNC; /* the new file is empty already */
-    err = vfs_open(p, ret->nodeid, flags, &f);
-    if (err == 0 && flags & VFS_TRUNC) { /* opening it has changed size and set-id bits */
-        err = vfs_getattr(p, ret->nodeid, ret);
-        if (err < 0)
-            close_failed(f);
-    }
-    if (err < 0)
-        vfs_forget(p, ret->nodeid, 1);
-    else
+    if (err == 0) {
+        fill_file(f, p, v, flags);
+        vnode_put(p, v);
         *ret_file = f;
-    return err;
+        return 0;
+    }
+    free(f);
+    return err == -EEXIST && !(flags & VFS_EXCL)
+               ? open_named(p, parent, name, flags, ret, ret_file)
+               : err;
 }
 
 int vfs_tmpfile(struct state *p, uint64_t parent, uint32_t mode, const struct vfs_cred *cred,
@@ -517,8 +541,7 @@ int vfs_tmpfile(struct state *p, uint64_t parent, uint32_t mode, const struct vf
         free(f);
         return err;
     }
-    *f = (struct vfs_file){
-        .p = p, .v = v, .write = flags & VFS_WRITE, .noatime = flags & VFS_NOATIME};
+    fill_file(f, p, v, flags);
     vnode_put(p, v);
     *ret_file = f;
     return 0;
@@ -631,7 +654,6 @@ static int share_end(const struct items *src, const struct inode *s, uint64_t of
     return err;
 }
 
-/* Copy the items of one type between the offsets `off` and `end`. */
 static int copy_items(struct state *p, struct items *src, struct items *dst, enum item_type type,
                       uint64_t off, uint64_t end)
 {

@@ -3,10 +3,9 @@
  * vfs_name: names: finding, making and linking them. Removing and renaming is in vfs_rename.c,
  * listing in vfs_list.c.
  *
- * An entry's key is the keyed hash of its name (55 bits) and an index (7 bits), so each entry has a
- * readdir cookie of its own, which does not depend on other entries (names.c). A directory's inode
- * counts its entries in `size`. The names at the root are namespaces and symlinks; calls for these
- * go to namespaces.c.
+ * An entry's key is the keyed hash of its name (55 bits) and an index (7 bits), so each has a
+ * readdir cookie of its own that outlives other entries (names.c). A directory's inode counts its
+ * entries in `size`. At the root the names are namespaces; those calls go to namespaces.c.
  */
 #include "flush.h"
 #include "vfs.h"
@@ -16,8 +15,7 @@
 #include <limits.h>
 #include <linux/fs.h>
 
-#define NLINK_MAX 65000 /* names of one file at most, as on ext4; a directory may have more
-                         * subdirectories */
+#define NLINK_MAX 65000 /* names of a file, as ext4; directories may hold any number of others */
 
 int name_check(const char *name)
 {
@@ -55,6 +53,7 @@ int dirent_put(struct state *p, struct tree *t, struct key k, uint64_t ino, uint
     return name_put(p, t, k, name, buf, dirent_encode(ino, IFTODT(mode), name, strlen(name), buf));
 }
 
+/* Load a directory that may be changed. -ENOENT: it was unlinked meanwhile. */
 int dir_load(const struct tree *t, uint64_t ino, struct inode *ret)
 {
     int err = inode_load(t, ino, ret);
@@ -75,7 +74,6 @@ int dir_touch(struct state *p, struct tree *t, uint64_t ino, struct inode *dir, 
 
 /* ---- looking up ---- */
 
-/* Look `name` up in the root: a namespace, or a symlink. Counts one kernel reference. */
 static int lookup_root(struct state *p, const char *name, struct vfs_attr *ret)
 {
     struct ns *ns;
@@ -251,44 +249,92 @@ void inode_inherit(struct state *p, const struct inode *dir, const struct vfs_cr
     in->atime = in->mtime = in->ctime = in->btime = now(p);
 }
 
+/* What is to be made. */
+struct making {
+    const char *name, *target; /* `target` of a symlink, else NULL */
+    const struct vfs_cred *cred;
+    struct inode *in; /* complete but for what it inherits */
+    unsigned flags;   /* enum vfs_open_flags; of one that is opened */
+    struct vnode *v;  /* it, referenced and open; NULL: it is not opened */
+};
+
+/* Store the node and what it inherits, and its frame. Needs the namespace's lock for writing. If it
+ * fails before the entry is stored, nothing is left. */
+static int make_locked(struct txn *t, uint64_t dir_ino, struct inode *dir, struct making *m,
+                       struct vfs_attr *ret)
+{
+    struct state *p = t->p;
+    struct items fresh = {.tree = &t->ns->tree, .ns = t->ns, .txn = t, .ino = t->ns->next_ino};
+    uint64_t ino;
+    int err;
+
+    inode_inherit(p, dir, m->cred, m->in);
+    err = acl_make(p, t->ns, dir_ino, dir, m->cred->umask, &fresh, m->in);
+    if (err == 0)
+        err = add_inode(p, t->ns, dir_ino, dir, m->name, m->in, m->target, &ino);
+    if (err == 0)
+        err = state_changed(t, t->ns);
+    if (err == 0) {
+        attr_fill(t->ns, ino, m->in, ret);
+        vfs_remember(t->ns);
+    } else if (m->in->flags & INODE_XATTRS && t->ns->next_ino == fresh.ino) {
+        (void)items_delete(fresh.tree, fresh.ino); /* attributes that acl_make stored for the
+                                                    * inode that was not made */
+    }
+    return err;
+}
+
+/* The same, and open it. What may fail comes before the first change. */
+static int make_open(struct txn *t, uint64_t dir_ino, struct inode *dir, struct making *m,
+                     struct vfs_attr *ret)
+{
+    struct state *p = t->p;
+    int err = vnode_get(p, vfs_node(t->ns->number, t->ns->next_ino), &m->v);
+
+    if (err < 0)
+        return err;
+    err = make_locked(t, dir_ino, dir, m, ret);
+    if (err == 0)
+        vnode_open(p, m->v, m->flags & VFS_WRITE);
+    else
+        vnode_put(p, m->v);
+    return err;
+}
+
 /* Make a node in a directory: one change, from checking the name to filling *ret. */
-static int make(struct state *p, uint64_t parent, const char *name, struct inode *in,
-                const char *target, const struct vfs_cred *cred, struct vfs_attr *ret)
+static int make(struct state *p, uint64_t parent, struct making *m, bool open,
+                struct vfs_attr *ret)
 {
     TXN(t);
     struct inode dir;
-    struct items fresh;
-    uint64_t ino;
-    int err = name_check(name);
+    int err = name_check(m->name);
 
     if (err == 0)
         err = change_begin(p, parent, &t);
     if (err < 0)
         return err;
-    fresh = (struct items){.tree = &t.ns->tree, .ns = t.ns, .txn = &t};
     {
         NS_GUARD(&t, t.ns);
         err = t.ns->live ? dir_load(&t.ns->tree, vfs_node_ino(parent), &dir) : -ESTALE;
         if (err == 0)
             err = ns_need_ino(p, t.ns);
-        if (err == 0) {
-            inode_inherit(p, &dir, cred, in);
-            fresh.ino = t.ns->next_ino;
-            err = acl_make(p, t.ns, vfs_node_ino(parent), &dir, cred->umask, &fresh, in);
-        }
         if (err == 0)
-            err = add_inode(p, t.ns, vfs_node_ino(parent), &dir, name, in, target, &ino);
-        if (err == 0)
-            err = state_changed(&t, t.ns);
-        if (err == 0) {
-            attr_fill(t.ns, ino, in, ret);
-            vfs_remember(t.ns);
-        } else if (in->flags & INODE_XATTRS && t.ns->next_ino == fresh.ino) {
-            (void)items_delete(fresh.tree, fresh.ino); /* attributes that acl_make stored for the
-                                                        * inode that was not made */
-        }
+            err = (open ? make_open : make_locked)(&t, vfs_node_ino(parent), &dir, m, ret);
     }
     txn_end(&t);
+    return err;
+}
+
+int make_file(struct state *p, uint64_t parent, const char *name, uint32_t mode,
+              const struct vfs_cred *cred, unsigned flags, struct vfs_attr *ret,
+              struct vnode **ret_v)
+{
+    struct inode in = {.mode = S_IFREG | (mode & 07777), .nlink = 1};
+    struct making m = {.name = name, .cred = cred, .in = &in, .flags = flags};
+    int err = node_is_root(parent) ? -EPERM : make(p, parent, &m, true, ret);
+
+    if (err == 0)
+        *ret_v = m.v;
     return err;
 }
 
@@ -369,7 +415,6 @@ int make_nameless(struct state *p, uint64_t parent, uint32_t mode, const struct 
     return err;
 }
 
-/* mkdir at the root: create a namespace. */
 static int make_namespace(struct state *p, const char *name, uint32_t mode,
                           const struct vfs_cred *cred, struct vfs_attr *ret)
 {
@@ -399,7 +444,7 @@ int vfs_mknod(struct state *p, uint64_t parent, const char *name, uint32_t mode,
         in.mode |= S_IFREG;
     if (S_ISCHR(mode) || S_ISBLK(mode))
         in.rdev = rdev;
-    return make(p, parent, name, &in, NULL, cred, ret);
+    return make(p, parent, &(struct making){.name = name, .cred = cred, .in = &in}, false, ret);
 }
 
 int vfs_symlink(struct state *p, uint64_t parent, const char *name, const char *target,
@@ -411,7 +456,10 @@ int vfs_symlink(struct state *p, uint64_t parent, const char *name, const char *
     if (err < 0)
         return err;
     if (!node_is_root(parent))
-        return make(p, parent, name, &in, target, cred, ret);
+        return make(
+            p, parent,
+            &(struct making){.name = name, .target = target, .cred = cred, .in = &in}, false,
+            ret);
     TXN(t);
     err = state_writable(p);
     if (err == 0)
@@ -537,15 +585,13 @@ static int link_nameless(struct state *p, struct vnode *v, uint64_t newdir, cons
     return err;
 }
 
-/* Lock two namespaces for writing, the lower number first (the order of the lock table). */
+/* The locks of two namespaces, the lower number first. */
 static void lock_two(struct txn *t, struct ns *a, struct ns *b)
 {
     ns_lock(t, a->number < b->number ? a : b);
     ns_lock(t, a->number < b->number ? b : a);
 }
 
-/* Give the file one more name: in its own namespace a hard link, in another one a new inode that
- * shares its objects. `t` has begun in the namespace of the new name, and holds the freeze lock. */
 static int link_vnode(struct txn *t, struct vnode *v, uint64_t newdir, const char *name,
                       struct vfs_attr *ret)
 {
@@ -600,10 +646,9 @@ int vfs_link(struct state *p, uint64_t nodeid, uint64_t newparent, const char *n
 int vfs_link_object(struct state *p, const struct id *id, uint64_t newparent, const char *newname,
                     const struct vfs_cred *cred, struct vfs_attr *ret)
 {
-    const struct vfs_cred as_is = {.uid = cred->uid, .gid = cred->gid}; /* without a umask: the
-                                                                         * mode is 0644 in any
-                                                                         * case */
+    const struct vfs_cred as_is = {.uid = cred->uid, .gid = cred->gid}; /* 0644 is what it gets */
     struct inode in = {.mode = S_IFREG | 0644, .nlink = 1};
+    struct making m = {.name = newname, .cred = &as_is, .in = &in};
     struct entry e;
     uint64_t number;
     bool pending;
@@ -613,8 +658,7 @@ int vfs_link_object(struct state *p, const struct id *id, uint64_t newparent, co
         return err == -EAGAIN ? -ENOENT : err;
     in.object = number;
     in.size = in.valid = e.size;
-    err = entry_is_sealed(&e) && e.count > 0 ? make(p, newparent, newname, &in, NULL, &as_is, ret)
-                                             : -ENOENT;
+    err = entry_is_sealed(&e) && e.count > 0 ? make(p, newparent, &m, false, ret) : -ENOENT;
     refs_unhold(p->refs, number);
     return err;
 }

@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * vfs_xattr: extended attributes. Each is an item of its inode, found by the hash of its name, as
- * an entry of a directory is. A value that is too long for an item is stored as an object, which
- * the item names: equal values are stored once, and branches share them as they share file
- * contents.
+ * vfs_xattr: extended attributes. Each is an item of its inode, found by the hash of its name as an
+ * entry of a directory is. A value that is too long for an item is an object, which the item names:
+ * equal ones are stored once, and branches share them like anything else.
  *
- * An inode without the flag INODE_XATTRS has no attributes. The flag answers most questions at no
- * cost: the kernel asks for security.capability at every write(2).
+ * An inode without the flag INODE_XATTRS has none, which is all that most questions need to know:
+ * the kernel asks for security.capability at every write(2).
  *
- * ACLs are attributes with a meaning (vfs_acl.c). user.tally.* are not stored: their values are
- * computed when they are read. They are not listed, so programs that copy attributes do not copy
- * them.
+ * ACLs are attributes with a meaning (vfs_acl.c). user.tally.* are no attributes at all but
+ * answers, so that nothing that copies attributes copies them.
  */
 #include "flush.h"
 #include "io.h"
@@ -20,7 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Bytes that the list of an inode's names may take: Linux's XATTR_LIST_MAX. */
+/* Bytes the names of one inode may take in a list: Linux's XATTR_LIST_MAX. */
 #define LIST_MAX 65536
 
 enum name_kind { NAME_PLAIN, NAME_ACL, NAME_VIRTUAL };
@@ -30,7 +28,6 @@ static bool starts(const char *name, const char *prefix)
     return !strncmp(name, prefix, strlen(prefix));
 }
 
-/* Check a name, and say which kind of attribute it is. Errors as in vfs.h. */
 static int name_kind(const char *name, enum name_kind *ret)
 {
     static const char *const prefixes[] = {"user.", "trusted.", "security."};
@@ -47,8 +44,6 @@ static int name_kind(const char *name, enum name_kind *ret)
 
 /* ---- one attribute; the lock of the tree is held ---- */
 
-/* Read a value that is stored as an object. An object that is shorter than its item says is
- * damage. */
 static int read_object(struct state *p, uint64_t object, uint8_t *buf, size_t len)
 {
     struct reader r = {.remote = NULL};
@@ -135,8 +130,6 @@ int xattr_find(struct state *p, const struct items *it, const char *name, struct
     return err;
 }
 
-/* Store a value as a new content, and the item that names it. The content is sealed later, like
- * that of a file. */
 static int put_object(struct state *p, struct items *it, struct key k, const char *name,
                       struct xattr_item *x)
 {
@@ -171,8 +164,7 @@ int xattr_put(struct state *p, struct items *it, struct key k, const char *name,
     return name_put(p, it->tree, k, name, buf, xattr_encode(&x, buf));
 }
 
-/* Is `k` the only attribute of its inode? If in doubt, no: the flag INODE_XATTRS may stand on an
- * inode without attributes, but must not be missing on one that has some. */
+/* Is `k` the only attribute of its inode? In doubt it is not: the flag says "may". */
 static bool is_last(const struct items *it, struct key k)
 {
     struct tree_cursor c = TREE_CURSOR_INIT;
@@ -204,8 +196,7 @@ int xattr_change(struct state *p, struct items *it, struct inode *in, struct key
         return err;
     err = value ? xattr_put(p, it, k, name, value, len) : name_del(p, it->tree, k, name);
     if (err < 0)
-        (void)inode_store(it->tree, it->ino, &old); /* this cannot fail: the first store has made
-                                                     * the page this tree's own */
+        (void)inode_store(it->tree, it->ino, &old); /* copies no page any more */
     return change_done(it->txn, it->ns, err);
 }
 
@@ -213,7 +204,7 @@ int xattr_change(struct state *p, struct items *it, struct inode *in, struct key
 
 struct xattr_listing {
     char *buf;
-    size_t cap, used; /* `used` counts names that did not fit, too */
+    size_t cap, used; /* used: also of what did not fit */
     bool trusted;
 };
 
@@ -249,7 +240,7 @@ static int list_names(const struct items *it, struct xattr_listing *l)
     return err == -ENOENT ? 0 : err;
 }
 
-/* Would the list of names with this one be too long for listxattr(2)? -ENOSPC. */
+/* A name more must not make a list that listxattr(2) cannot give. */
 static int check_list(const struct items *it, const char *name)
 {
     struct xattr_listing l = {.trusted = true};
@@ -262,8 +253,7 @@ static int check_list(const struct items *it, const char *name)
 
 /* ---- asking ---- */
 
-/* Does the node have attributes? Only if *ret_any is true, *ret_v is referenced and the tree is
- * locked for reading; end_read undoes both. */
+/* Has it any? Only then *ret_v is given, and the tree is locked for reading. */
 static int begin_read(struct state *p, uint64_t nodeid, bool *ret_any, struct vnode **ret_v,
                       struct items *ret)
 {
@@ -289,7 +279,7 @@ static void end_read(struct state *p, struct vnode *v, struct items *it)
     vnode_put(p, v);
 }
 
-/* Compute the value of user.tally.object or user.tally.refs. */
+/* user.tally.object, user.tally.refs. */
 static ssize_t get_virtual(struct state *p, uint64_t nodeid, const char *name, char *buf,
                            size_t cap)
 {
@@ -355,7 +345,6 @@ ssize_t vfs_listxattr(struct state *p, uint64_t nodeid, char *buf, size_t cap, b
 
 /* ---- changing ---- */
 
-/* The arguments of one call that sets or removes an attribute. */
 struct change_of {
     const char *name;
     enum name_kind kind;
@@ -364,7 +353,6 @@ struct change_of {
     unsigned flags; /* enum vfs_xattr_flags */
 };
 
-/* Set or remove an attribute that is no ACL. The tree is locked for writing. */
 static int set_plain(struct state *p, struct items *it, const struct change_of *c)
 {
     struct inode in;
@@ -425,7 +413,7 @@ static int set(struct state *p, uint64_t nodeid, struct change_of *c)
     if (err == 0 && c->value)
         err = flush_room(p);
     if (io_is_full(err) && !c->value)
-        err = 0; /* removing frees space, so it is allowed while a full disk prevents a flush */
+        err = 0; /* removing goes on where a full disk lets nothing be flushed */
     if (err == 0)
         err = vnode_get(p, nodeid, &v);
     if (err < 0)

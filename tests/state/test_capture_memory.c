@@ -242,6 +242,39 @@ Test(capture_memory, no_change_is_begun_that_cannot_be_noted)
     cr_assert_lt(n, CALLS_MOST);
 }
 
+/* ---- a new file ---- */
+
+static int create(struct vfs_file **ret_file)
+{
+    struct vfs_attr a;
+    int err = vfs_create(x.p, x_main(), "new", 0644, &fixture_cred, VFS_WRITE, &a, ret_file);
+
+    if (err == 0)
+        vfs_forget(x.p, a.nodeid, 1);
+    return err;
+}
+
+Test(capture_memory, a_file_that_could_not_be_created_is_not_there)
+{
+    struct vfs_file *f = NULL;
+    uint32_t open;
+    bool made = false;
+    unsigned n;
+
+    put_file(&x, "main/before", "what is needed once is there");
+    open = ns_open_files(x.p, "main");
+    for (n = 1; !made && n < CALLS_MOST; n++) {
+        arm(n);
+        made = may_fail(create(&f));
+        disarm();
+        cr_assert_eq(node_of(&x, "main/new") != 0, made, "call %u", n);
+        cr_assert_eq(ns_open_files(x.p, "main"), open + made, "call %u", n);
+    }
+    cr_assert_gt(n, 3, "%u calls", n);
+    cr_assert(made);
+    vfs_release(f);
+}
+
 /* ---- many contents in one change ---- */
 
 #define MANY (CAPTURE_HELD + 36)

@@ -5,6 +5,7 @@
 #include "fixture.h"
 #include "nowait.h"
 #include "vfs_impl.h"
+#include <linux/falloc.h>
 
 static struct fixture x;
 static uint8_t bytes[1 << 20];
@@ -359,6 +360,37 @@ Test(nowait, what_would_copy_a_large_file_is_put_off)
     write_to(f, 5000, 300000); /* it is open still */
     (void)thread_set_may_wait(true);
     cr_assert_eq(vfs_release(f), 0);
+}
+
+Test(nowait, an_open_that_would_cut_a_file_and_is_put_off_leaves_it_closed)
+{
+    uint32_t open = ns_open_files(x.p, "main");
+    uint64_t seq;
+
+    fill_log();
+    seq = state_seq(x.p);
+    cr_assert_eq(call_open_cutting(), -EWOULDWAIT);
+    cr_assert_eq(call_create_over(), -EWOULDWAIT);
+    cr_assert_eq(ns_open_files(x.p, "main"), open);
+    cr_assert_eq(state_seq(x.p), seq);
+}
+
+Test(nowait, a_hole_is_several_changes_and_is_put_off_before_the_first)
+{
+    const int punch = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+    uint64_t seq;
+
+    write_to(open_file, 60000, 0);
+    {
+        TXN(t);
+        cr_assert_eq(txn_begin(x.p, 8 << 20, &t), 0); /* the log has room at once for a part */
+    }
+    seq = state_seq(x.p);
+    (void)thread_set_may_wait(false);
+    cr_assert_eq(vfs_fallocate(open_file, punch, 5000, 40000), -EWOULDWAIT);
+    cr_assert_eq(state_seq(x.p), seq);
+    (void)thread_set_may_wait(true);
+    cr_assert_eq(vfs_fallocate(open_file, punch, 5000, 40000), 0);
 }
 
 Test(nowait, an_unlinked_file_is_deleted_once_though_its_close_was_put_off)
