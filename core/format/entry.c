@@ -1,17 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-/* entry: see the header. Bytes: kind 1, count 4, then what the kind needs (FORMAT.md, "Refcount
- * table"). */
+/* entry: see the header. kind 1, count 4, then what the kind needs: FORMAT.md, "Refcount table". */
 #include "entry.h"
 #include "bytes.h"
 #include <errno.h>
 
-#define PACK_NUMBER_LEN 5  /* bytes of a pack number of at most 40 bits */
-#define PACK_NUMBER_LONG 8 /* bytes of a larger one, as packs of a pool have */
+#define PACK_NUMBER_LEN 5 /* 40 bits of pack number, */
+#define PACK_NUMBER_LONG 8 /* or all of it, where it has more: in a pool */
 #define PACK_LONG_LEN (5 + ID_LEN + 4 + PACK_NUMBER_LONG + 4)
 #define DAY_LEN 2
 #define GHOST_LEN 10 /* shard 2, created 8 */
 
-enum kind_flags { /* in the byte of the kind; sealed objects only */
+enum kind_flags { /* in the byte of the kind; only of sealed ones */
     HAS_DAY = 0x40,
     IS_GHOST = 0x80,
 };
@@ -57,7 +56,7 @@ static void decode_pack(struct entry *e, const uint8_t *p, size_t n)
     e->offset = get_le32(p + 4 + n);
 }
 
-/* The length of the encoding without the tail, which follows the place. */
+/* Without what follows the place. */
 static size_t length_of(const struct entry *e)
 {
     bool is_long = e->kind == ENTRY_PACK && pack_number_len(e->where) == PACK_NUMBER_LONG;
@@ -65,7 +64,7 @@ static size_t length_of(const struct entry *e)
     return is_long ? PACK_LONG_LEN : lengths[e->kind];
 }
 
-/* ---- the tail: day and shard ---- */
+/* ---- what follows the place ---- */
 
 static uint8_t flags_of(const struct entry *e)
 {
@@ -103,7 +102,7 @@ static void decode_tail(struct entry *e, uint8_t flags, const uint8_t *p)
     }
 }
 
-/* ---- entries ---- */
+/* ---- */
 
 size_t entry_encode(const struct entry *e, uint8_t out[ENTRY_MAX])
 {
@@ -129,7 +128,7 @@ size_t entry_encode(const struct entry *e, uint8_t out[ENTRY_MAX])
     return len + tail_len(flags);
 }
 
-/* Reads the kind, and splits `len` bytes into those before the tail (*ret_len) and the tail. */
+/* The kind and, of what `len` bytes there are, those without the tail. */
 static int split(const uint8_t *v, size_t len, struct entry *e, uint8_t *ret_flags, size_t *ret_len)
 {
     uint8_t flags = len ? v[0] & (HAS_DAY | IS_GHOST) : 0;
@@ -171,7 +170,7 @@ int entry_decode(const void *val, size_t len, struct entry *ret)
     decode_tail(&e, flags, v + len);
     if ((entry_is_sealed(&e) || e.kind == ENTRY_ALIAS) && e.where == 0)
         return -EUCLEAN;
-    if (len != length_of(&e) || flags != flags_of(&e)) /* each entry has one encoding only */
+    if (len != length_of(&e) || flags != flags_of(&e)) /* one thing is written in one way */
         return -EUCLEAN;
     *ret = e;
     return 0;

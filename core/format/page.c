@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * page: see the header. The head has: checksum 8, number 8, level 1, version 1, count 2, start of
- * the heap 2, dead bytes in the heap 2. A value that is removed leaves dead bytes. When a new value
- * would fit into the page, but not into the gap between slots and heap, the page is compacted.
+ * page: see the header. Head: checksum 8, number 8, level 1, version 1, count 2, heap start 2,
+ * dead heap bytes 2. Values that are removed leave dead bytes; the page is compacted when a value
+ * would fit but the gap between slots and heap is too small.
  */
 #include "page.h"
 #include "id.h"
@@ -56,7 +56,6 @@ size_t page_used(const uint8_t *p)
     return page_count(p) * PAGE_SLOT + (PAGE_SIZE_BYTES - heap_start(p)) - heap_dead(p);
 }
 
-/* Gives the reason, and returns -EUCLEAN. */
 static int bad(const char **ret_why, const char *why)
 {
     if (ret_why)
@@ -64,8 +63,7 @@ static int bad(const char **ret_why, const char *why)
     return -EUCLEAN;
 }
 
-/* Checks that all values are in the heap and do not overlap, that live and dead bytes fill the
- * heap, and that the keys are in order. */
+/* Values must lie in the heap, must not overlap, and live plus dead bytes must fill it. */
 static int check_slots(const uint8_t *p, const char **ret_why)
 {
     unsigned n = page_count(p), start = heap_start(p);
@@ -136,7 +134,7 @@ unsigned page_search_child(const uint8_t *p, struct key k)
     return found || i == 0 ? i : i - 1;
 }
 
-/* Rewrites the heap without dead bytes. */
+/* Rewrite the heap without dead bytes. */
 static void compact(uint8_t *p)
 {
     uint8_t old[PAGE_SIZE_BYTES];
@@ -157,8 +155,8 @@ static void compact(uint8_t *p)
     set_heap(p, start, 0);
 }
 
-/* Makes room for `slots` more slots and `len` more bytes of values, by compacting if necessary.
- * False: the page has no such room. */
+/* Room for `slots` more slots and `len` more heap bytes without a gap problem? Compacts if need be.
+ */
 static bool make_room(uint8_t *p, unsigned slots, size_t len)
 {
     size_t end = PAGE_HEAD + (page_count(p) + slots) * PAGE_SLOT;
@@ -170,8 +168,7 @@ static bool make_room(uint8_t *p, unsigned slots, size_t len)
     return true;
 }
 
-/* Puts a value into the heap, and returns its offset. That of an empty value is the end of the
- * page, which the start of the heap never passes. */
+/* An empty value stands at the end of the page, where no growing heap start passes it. */
 static unsigned push_value(uint8_t *p, const void *val, size_t len)
 {
     unsigned off = heap_start(p) - (unsigned)len;
@@ -197,7 +194,7 @@ bool page_insert(uint8_t *p, unsigned i, struct key k, const void *val, size_t l
     return true;
 }
 
-/* Removes the value of slot i; the slot then has an empty one. */
+/* Forget the value of slot i; the slot is left with an empty one. */
 static void kill_value(uint8_t *p, unsigned i)
 {
     size_t len;

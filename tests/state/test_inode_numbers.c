@@ -317,3 +317,45 @@ Test(inode_numbers, what_a_nameless_file_had_at_a_branch_is_not_the_origins_agai
     die(); /* no frame has that number as one of main */
     cr_assert_geq(make("main/new"), get("dev")->own_ino);
 }
+
+/* A file without a name in that namespace, open. */
+static struct vfs_file *nameless(const char *ns, uint64_t *ret_node)
+{
+    struct vfs_file *f;
+    struct vfs_attr a;
+
+    cr_assert_eq(vfs_tmpfile(x.p, node_of(&x, ns), 0600, &fixture_cred, VFS_WRITE, &a, &f), 0);
+    vfs_forget(x.p, a.nodeid, 1);
+    *ret_node = a.nodeid;
+    return f;
+}
+
+static void name_it(const char *ns, uint64_t node)
+{
+    struct vfs_attr a;
+
+    cr_assert_eq(vfs_link(x.p, node, node_of(&x, ns), "named", &a), 0);
+    cr_assert_eq(a.nodeid, node);
+    vfs_forget(x.p, a.nodeid, 1);
+}
+
+Test(inode_numbers, a_file_that_gets_its_name_after_a_branch_is_of_the_side_that_made_it)
+{
+    uint64_t of_main, of_dev, own;
+    struct vfs_file *f = nameless("main", &of_main), *g;
+
+    branch("main", "dev");
+    own = get("dev")->own_ino;
+    g = nameless("dev", &of_dev);
+    cr_assert_lt(vfs_node_ino(of_main), own);
+    cr_assert_geq(vfs_node_ino(of_dev), own);
+    name_it("main", of_main);
+    name_it("dev", of_dev);
+    vfs_release(f);
+    vfs_release(g);
+    die();
+    cr_assert_eq(node_of(&x, "main/named"), of_main);
+    cr_assert_eq(node_of(&x, "dev/named"), of_dev);
+    cr_assert_neq(make("main/more"), vfs_node_ino(of_dev));
+    cr_assert_gt(make("dev/more"), vfs_node_ino(of_dev));
+}
