@@ -428,3 +428,57 @@ Test(recover, a_segment_that_was_given_up_is_not_missed)
         cr_assert_eq(reads("main/file"), 'a' + (int)(i % 26));
     }
 }
+
+/* ---- a commit that is cut off ---- */
+
+#define IN_LOG 40                 /* files */
+#define IN_LOG_SIZE (100u * 1024) /* bytes; the buffers of all fill several segments */
+
+static void in_log_name(unsigned i, char out[32])
+{
+    snprintf(out, 32, "main/f%u", i);
+}
+
+/* Several segments of the log are durable and not committed. The power goes at write number `at` of
+ * the commit that has them; all that was written by then is on the disk. False: it was not cut. */
+static bool commit_is_cut(uint64_t at)
+{
+    struct log_stats s;
+    char name[32];
+    bool cut;
+
+    for (unsigned i = 0; i < IN_LOG; i++) {
+        in_log_name(i, name);
+        put_large(name, 'a' + (int)i % 26, IN_LOG_SIZE);
+    }
+    cr_assert_eq(flush_sync(x.p), 0);
+    log_get_stats(x.p->log, &s);
+    cr_assert_geq(s.segments, 4);
+    fault_reset(&x.fault);
+    x.fault.fail_at = at;
+    x.fault.cut = true;
+    x.fault.loss = FAULT_KEEP_ALL;
+    (void)flush_now(x.p);
+    cut = fault_fired(&x.fault);
+    die();
+    disk_mem_power_cycle(x.disk);
+    fault_reset(&x.fault);
+    fixture_open(&x);
+    for (unsigned i = 0; i < IN_LOG; i++) {
+        in_log_name(i, name);
+        cr_assert_eq(reads(name), 'a' + (int)i % 26, "%s, cut at %u", name, (unsigned)at);
+    }
+    return cut;
+}
+
+Test(recover, a_commit_that_is_cut_off_has_taken_nothing_of_the_log)
+{
+    uint64_t at = 1;
+
+    while (commit_is_cut(at)) {
+        gone();
+        up();
+        at++;
+    }
+    cr_assert_gt(at, 3);
+}
