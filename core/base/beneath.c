@@ -14,17 +14,16 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define TRIES 16 /* openat2 returns EAGAIN while another process renames something */
+#define TRIES 16 /* when something is renamed elsewhere just then, the kernel cannot tell */
 
-static bool slowly; /* beneath_go_slowly */
+static bool slowly;
 
 void beneath_go_slowly(int yes)
 {
     slowly = yes;
 }
 
-/* Turns the errno of an open into the errors of the header: those that mean that the name has
- * something of the wrong kind become -EUCLEAN. */
+/* What opening says of a name that has another thing than was asked for. */
 static int told(int err)
 {
     switch (err) {
@@ -32,7 +31,7 @@ static int told(int err)
     case EXDEV:
     case ENOTDIR:
     case EISDIR:
-    case ENXIO: /* a socket, or a FIFO without a reader */
+    case ENXIO: /* a socket, or a FIFO that nobody reads */
     case ENODEV:
         return -EUCLEAN;
     case EAGAIN:
@@ -42,8 +41,7 @@ static int told(int err)
     }
 }
 
-/* Opens the name by openat2(2). -ENOSYS: the kernel has no such call, or a filter of system calls
- * forbids it, or every try met a rename. */
+/* -ENOSYS: the kernel does not know how, or a filter of system calls does not let it. */
 static int open_at_once(int dirfd, const char *name, int flags, mode_t mode)
 {
     struct open_how how = {.flags = (unsigned)(flags | O_NOFOLLOW | O_CLOEXEC),
@@ -63,8 +61,7 @@ static int open_at_once(int dirfd, const char *name, int flags, mode_t mode)
     return -ENOSYS;
 }
 
-/* Copies the next part of `*name`, and moves `*name` behind it. Returns its length; 0: there is
- * none. -EUCLEAN: it is "..". */
+/* The next part of `*name`, which moves behind it. Its length; 0: there is none left. */
 static int next_part(const char **name, char part[NAME_MAX + 1])
 {
     while (**name == '/')
@@ -79,8 +76,6 @@ static int next_part(const char **name, char part[NAME_MAX + 1])
     return strcmp(part, "..") == 0 ? -EUCLEAN : (int)len;
 }
 
-/* Opens the name part by part, each below the directory before it. The directories on the way are
- * opened as O_PATH, which needs no right to read them. */
 static int open_slowly(int dirfd, const char *name, int flags, mode_t mode)
 {
     char part[NAME_MAX + 1];
@@ -114,10 +109,8 @@ static int open_any(int dirfd, const char *name, int flags, mode_t mode)
 int beneath_open(int dirfd, const char *name, int flags, mode_t mode)
 {
     struct stat st;
-    /* O_NONBLOCK: opening a FIFO must not wait for the other end. O_NOCTTY: a terminal must not
-     * become ours. */
     int quick =
-        flags & O_PATH ? 0 : O_NONBLOCK | O_NOCTTY; /* openat2 refuses flags that O_PATH ignores */
+        flags & O_PATH ? 0 : O_NONBLOCK | O_NOCTTY; /* openat2 wants no more than it needs */
     int fd = open_any(dirfd, name, flags | quick, mode);
     int err = fd < 0 ? fd : fstat(fd, &st) < 0 ? -errno : S_ISREG(st.st_mode) ? 0 : -EUCLEAN;
 
@@ -131,8 +124,7 @@ int beneath_open_dir(int dirfd, const char *name)
     return open_any(dirfd, *name ? name : ".", O_RDONLY | O_DIRECTORY, 0);
 }
 
-/* Opens the directory that `name` is in, and gives its last part. A name of one part is in `dirfd`
- * itself, which is returned as it is (close_above leaves it open). */
+/* The directory of `name`, and its last part: `dirfd` itself where there is only that. */
 static int open_above(int dirfd, const char *name, const char **ret_last)
 {
     const char *slash = strrchr(name, '/');
@@ -181,7 +173,7 @@ int beneath_unlink(int dirfd, const char *name)
     return err;
 }
 
-/* Calls link or rename with both directories opened. */
+/* What link and rename have in common. */
 static int between(int dirfd, const char *from, const char *to,
                    int (*call)(int, const char *, int, const char *))
 {

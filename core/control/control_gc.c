@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* control_gc: the verbs of GC cycles: gc, node list, node retire, node prune; and compact. */
+/* control_gc: the verbs of GC cycles: gc, node list, node retire, node prune. */
 #include "compact.h"
 #include "control_impl.h"
 #include "gc_store.h"
@@ -15,10 +15,9 @@
 
 struct asked {
     bool dry_run;
-    int64_t grace; /* ns; -1: the setting holds */
+    int64_t grace; /* -1: as the setting says */
 };
 
-/* Makes the words of the result of the job. */
 static void say_result(struct state *p, struct job *j, const struct gc_result *r)
 {
     CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
@@ -40,7 +39,7 @@ static void say_result(struct state *p, struct job *j, const struct gc_result *r
         job_result(p, j, text.s);
 }
 
-/* The job_fn of a cycle. It frees `arg`. */
+/* Takes over `arg`. */
 static int gc_job(struct state *p, struct job *j, void *arg)
 {
     const struct asked a = *(struct asked *)arg;
@@ -70,7 +69,7 @@ static int parse(struct call *call, struct asked *ret)
     return 0;
 }
 
-/* Copies the lines of a job that has ended into the reply. */
+/* Those of a job that has ended. */
 static int say_lines(struct call *call, uint64_t number)
 {
     CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
@@ -80,7 +79,6 @@ static int say_lines(struct call *call, uint64_t number)
     return strbuf_error(&text);
 }
 
-/* Refuses a cycle that could not run, before a job is begun. */
 static int may_collect(struct call *call)
 {
     int err = control_may_change(call), damage = gc_store_damage(call->p);
@@ -93,7 +91,7 @@ static int may_collect(struct call *call)
     return err;
 }
 
-/* Describes what was asked for in a word or two: the detail of the job. */
+/* What it was asked for, in a word or two. */
 static void describe(const struct asked *a, char out[64])
 {
     char grace[32] = "";
@@ -137,8 +135,7 @@ static int node_list(struct call *call)
     return 0;
 }
 
-/* Says why a node was not retired. A node that is stale now was refused because a cycle was
- * running, or because it had just reported. */
+/* What is stale now was not retired because somebody is at it, or because it just came back. */
 static int why_not_retired(struct call *call, uint64_t node)
 {
     int64_t stale = settings_get(&call->p->settings, SET_STALE_REPORT_THRESHOLD), wait = 0;
@@ -167,7 +164,6 @@ static int why_not_retired(struct call *call, uint64_t node)
     return control_fail(call, -EBUSY, "a GC cycle is running; try again when it has ended");
 }
 
-/* node retire N */
 static int node_retire(struct call *call)
 {
     uint64_t node;

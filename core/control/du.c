@@ -7,21 +7,20 @@
 #include <errno.h>
 #include <sys/stat.h>
 
-/* A reference of the piece that was read. */
 struct reference {
     uint64_t object;
-    bool goes; /* it is in a page that a drop would free */
+    bool goes;
 };
 
 struct du_walk {
     struct state *p;
     struct du *du;
-    struct map64 named; /* object number -> how many of its references a drop would free */
+    struct map64 named; /* object -> how many of its references go */
     struct reference piece[DU_AT_ONCE];
-    size_t count; /* references in `piece` */
+    size_t count; /* of the piece */
 };
 
-/* Would a drop free the page `depth` steps down? */
+/* Does the page `depth` steps down go with the namespace? */
 static bool goes(const struct tree_cursor *c, unsigned depth)
 {
     for (unsigned i = 0; i <= depth; i++)
@@ -30,7 +29,7 @@ static bool goes(const struct tree_cursor *c, unsigned depth)
     return true;
 }
 
-/* Counts the pages that the walk reaches with this item: those in which it is the first item. */
+/* The pages that the walk comes upon with this item: those in which it is the very first one. */
 static void count_pages(struct du_walk *w, const struct tree_cursor *c)
 {
     for (unsigned d = c->depth; d-- > 0 && c->step[d].slot == 0;)
@@ -46,8 +45,6 @@ static void count_bytes(struct du_walk *w, const void *val, size_t len)
         w->du->logical += inode_stored(&in);
 }
 
-/* Counts one item, and notes its reference. Aliases are resolved later, without the lock of the
- * namespace. */
 static void visit_item(struct du_walk *w, const struct tree_cursor *c)
 {
     struct key k = tree_cursor_key(c);
@@ -64,7 +61,7 @@ static void visit_item(struct du_walk *w, const struct tree_cursor *c)
         w->piece[w->count++] = (struct reference){object, goes(c, c->depth - 1)};
 }
 
-/* Reads up to DU_AT_ONCE items from *k on, and moves *k behind them. -ENOENT: that was the end. */
+/* Up to DU_AT_ONCE items from *k on, which then is where to go on. -ENOENT at the end. */
 static int read_piece(struct du_walk *w, struct ns *ns, struct key *k)
 {
     struct tree_cursor c = TREE_CURSOR_INIT;
@@ -92,7 +89,6 @@ static int note_piece(struct du_walk *w)
     return err;
 }
 
-/* The bytes of an object; for unsealed bytes their present length. */
 static uint64_t size_of(struct du_walk *w, uint64_t number, const struct entry *e)
 {
     struct content *c = entry_is_sealed(e) ? NULL : content_find(w->p, number);
@@ -103,7 +99,6 @@ static uint64_t size_of(struct du_walk *w, uint64_t number, const struct entry *
     return size;
 }
 
-/* Compares the references that a drop would free with the count of each object. */
 static int weigh(struct du_walk *w)
 {
     uint64_t number, going;
@@ -112,7 +107,7 @@ static int weigh(struct du_walk *w)
     while (map64_next(&w->named, &at, &number, &going)) {
         struct entry e;
         int err = refs_entry(w->p->refs, number, true, &number, &e);
-        if (err == -ENOENT) /* deleted meanwhile */
+        if (err == -ENOENT) /* gone meanwhile */
             continue;
         if (err < 0)
             return err;

@@ -13,14 +13,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define AGAIN_MOST 10                     /* reports in a row that only rewrite the head */
-#define DRAINS_WAIT (200 * NSEC_PER_MSEC) /* drains write reports that take less, ns */
-#define DRAINS_REST 10                    /* a longer one comes after so many times its duration */
+#define AGAIN_MOST 10                     /* reports in a row that only repeat the one before */
+#define DRAINS_WAIT (200 * NSEC_PER_MSEC) /* for reports that take no longer, each time; else: */
+#define DRAINS_REST 10 /* times a report's own duration, between two that drains cause */
 
 /* ---- 1: are we the node? ---- */
 
-/* Turns the store read-only, because it is no longer the node. `who` is for the status, `why` for
- * the alarm. */
+/* `who`, for status: what it is now. */
 static int lost(struct state *p, const char *who, const char *why)
 {
     if (!atomic_load(&p->readonly)) {
@@ -31,8 +30,6 @@ static int lost(struct state *p, const char *who, const char *why)
     return -ESTALE;
 }
 
-/* Step 1: is this opening of the store still the node? The token tells two openings of copies of
- * one store apart. */
 static int still_ours(struct state *p)
 {
     const struct pool_member *s = p->shared;
@@ -53,9 +50,8 @@ static int still_ours(struct state *p)
 
 /* ---- 2, 3: what is marked ---- */
 
-/* The serial of a list that existed for certain: the one that the last incarnation acknowledged.
- * The search for the newest list begins there. A damaged head is no error, since the next report
- * replaces it. */
+/* A list that there has been for certain: what we said so of in the last incarnation. A head that
+ * is damaged is replaced by the next report. */
 static int known_list(struct state *p, uint64_t *ret_serial)
 {
     struct pool_head head;
@@ -67,7 +63,6 @@ static int known_list(struct state *p, uint64_t *ret_serial)
     return 0;
 }
 
-/* Steps 2 and 3: reads the newest list and the reports of others, and installs them as the view. */
 static int acknowledge(struct state *p, uint64_t *ret_serial)
 {
     struct pool_node *n = p->node;
@@ -88,7 +83,6 @@ static int acknowledge(struct state *p, uint64_t *ret_serial)
 
 /* ---- 6: is what the tables have all that somebody needs? ---- */
 
-/* Ends the walk of lost_guard when the store closes. */
 static bool guard_step(uint64_t pages, void *ctx)
 {
     const struct state *p = ctx;
@@ -97,7 +91,7 @@ static bool guard_step(uint64_t pages, void *ctx)
     return atomic_load(&p->closing);
 }
 
-/* True: lost entries are known, and no rebuild has run since. */
+/* Lost entries were met, or found before, and no rebuild has run since. */
 static bool is_doubted(struct state *p)
 {
     int64_t at = atomic_load(&p->node->doubted);
@@ -105,7 +99,6 @@ static bool is_doubted(struct state *p)
     return met_has_rows(p) || (at && ticks(p) - at < POOL_DOUBT_REST);
 }
 
-/* Step 6: walks all trees, and remembers when lost entries were found. */
 static int look_for_lost(struct state *p)
 {
     int err = lost_guard(p->config.kv, guard_step, p);
@@ -114,10 +107,9 @@ static int look_for_lost(struct state *p)
     return err;
 }
 
-/* Step 6, after the names were read: may the report acknowledge its list? `marked` is how many of
- * the names that list marks. The walk is needed only for a new list, or if `marked` has changed.
- * For a list that is acknowledged already the number only falls, and a name that disappeared may be
- * that of an entry that was lost since. */
+/* After the names were read: may `head` acknowledge what it is about to? `marked`: how many of the
+ * names the list has. Of a list that is acknowledged already that only falls; a name that is gone
+ * from it may be that of an entry that is lost since. */
 static int vouch(struct state *p, const struct pool_head *head, size_t marked)
 {
     struct pool_node *n = p->node;
@@ -134,9 +126,8 @@ static int vouch(struct state *p, const struct pool_head *head, size_t marked)
     return 0;
 }
 
-/* Repeats the head of this incarnation's last report, with what it acknowledged. A report of an
- * earlier incarnation is not touched: its acknowledgement says which lists have existed
- * (known_list). */
+/* The last report of this incarnation stays, and so does what it acknowledged. One of an earlier
+ * incarnation is not touched: what it acknowledged says which lists there have been. */
 static void stay(struct state *p)
 {
     struct pool_node *n = p->node;
@@ -168,7 +159,6 @@ const char *pool_node_doubt(struct state *p)
 
 /* ---- 4, 5, 7 ---- */
 
-/* Steps 5 to 7: reads the names, checks them, and writes the report. */
 static int write_names(struct state *p, struct pool_head *head)
 {
     struct pool_node *n = p->node;
@@ -184,7 +174,7 @@ static int write_names(struct state *p, struct pool_head *head)
     pool_names_release(&names);
     if (err < 0)
         return err;
-    (void)gc_pool_index_closed(p); /* errors are ignored: a later report or a cycle does it again */
+    (void)gc_pool_index_closed(p); /* else later, or by a cycle, which has the error */
     n->told_commits = before;
     n->again = 0;
     MUTEX_GUARD(&n->lock);
@@ -192,9 +182,9 @@ static int write_names(struct state *p, struct pool_head *head)
     return 0;
 }
 
-/* Are the tables as they were when the last report was read from them? A commit is counted before
- * the store looks idle, so none can be missed. Every AGAIN_MOST reports the names are written
- * nevertheless, in case the records of the report were damaged on the disk. */
+/* The tables are as they were when the last report was read from them: no commit has come since,
+ * for one that makes the store look idle has been counted before. Now and then it is written all
+ * the same, should its records have been damaged on the disk. */
 static bool says_the_same(struct state *p)
 {
     struct pool_node *n = p->node;
@@ -203,9 +193,6 @@ static bool says_the_same(struct state *p)
            n->again < AGAIN_MOST;
 }
 
-/* Writes the head alone if nothing has changed, and else the whole report. -ESTALE from
- * pool_report_again means that the report on disk is not the last one; then a whole one is
- * written. */
 static int write_report(struct state *p, uint64_t ack)
 {
     struct pool_node *n = p->node;
@@ -221,13 +208,12 @@ static int write_report(struct state *p, uint64_t ack)
     if (err == -ESTALE)
         err = write_names(p, &head);
     if (err < 0)
-        n->head.serial = head.serial; /* a serial that failed is not used again */
+        n->head.serial = head.serial; /* it is not used again */
     else
         n->head = head;
     return err;
 }
 
-/* All seven steps. The caller holds "pool report". */
 static int report_once(struct state *p)
 {
     struct pool_node *n = p->node;
@@ -247,8 +233,7 @@ static int report_once(struct state *p)
         err = flush_now(p);
     if (err == 0)
         err = write_report(p, ack);
-    /* the report on disk is not this store's, but step 1 was */
-    if (err == -ESTALE && still_ours(p) == 0)
+    if (err == -ESTALE && still_ours(p) == 0) /* it was not, a moment ago */
         err = lost(p, "somebody else is", "somebody else reported for it");
     if (err == 0) {
         n->told_seq = seq;
@@ -259,7 +244,6 @@ static int report_once(struct state *p)
 
 /* ---- what status says of it ---- */
 
-/* Keeps a good report for the status. */
 static void note_success(struct state *p)
 {
     struct pool_node *n = p->node;
@@ -276,7 +260,7 @@ static void note_success(struct state *p)
     n->failing_at = 0;
 }
 
-/* Keeps a failure for the status. True: it is the first in a row. */
+/* True: the first in a row. */
 static bool note_failure(struct state *p, int err)
 {
     struct pool_node *n = p->node;
@@ -313,9 +297,8 @@ int pool_node_report(struct state *p)
     return err;
 }
 
-/* Leaves the report of a drain to the thread, so that a caller who drains every second does not
- * wait for a report each time. False: the drain writes it itself. A report at the end of an
- * incarnation is never left. */
+/* Who drains every second should not wait for a report each time: the thread does it soon. The last
+ * one of an incarnation is written in any case. */
 static bool leave_to_the_thread(struct state *p)
 {
     struct pool_node *n = p->node;
@@ -329,8 +312,7 @@ static bool leave_to_the_thread(struct state *p)
     return true;
 }
 
-/* Is there a newer list of marks? A collector waits for the report that acknowledges it. False if
- * that cannot be read. */
+/* Does a collector wait for what only a report tells? When that cannot be told it is not news. */
 static bool has_newer_marks(struct state *p)
 {
     struct pool_node *n = p->node;
@@ -379,8 +361,7 @@ const char *pool_node_lost(struct state *p)
 
 /* ---- finding ---- */
 
-/* Loads the first view. It needs no freeze lock: before it no bytes of the pool were found, so no
- * seal is half done. */
+/* The first view needs no freeze lock: before it nothing was found. */
 static int first_view(struct state *p)
 {
     struct pool_view *v;
@@ -394,8 +375,7 @@ static int first_view(struct state *p)
     return err;
 }
 
-/* After an error the old view stays: bytes that are not found are only put once more. `refreshed`
- * is claimed by exchange, so one of several threads looks. */
+/* An error leaves the view as it was: what is not found is put once more. */
 void pool_node_refresh(struct state *p)
 {
     struct pool_node *n = p->node;
@@ -418,8 +398,7 @@ void pool_node_refresh(struct state *p)
 
 /* ---- the thread ---- */
 
-/* The time of the report that follows the one at `last`, in ticks; sooner if a drain has left one.
- * The caller holds "pool node". */
+/* When the next report is due that follows the one at `last`. */
 static int64_t due_at(struct state *p, int64_t last)
 {
     struct pool_node *n = p->node;
@@ -430,7 +409,7 @@ static int64_t due_at(struct state *p, int64_t last)
     return n->due && soon < until ? soon : until;
 }
 
-/* Waits. True: a report is due, or the thread is to end; false: it is time to look for marks. */
+/* True: a report is due, or the thread is to end; false: it is time to look for marks. */
 static bool wait_a_while(struct state *p, int64_t last)
 {
     struct pool_node *n = p->node;
@@ -448,7 +427,6 @@ static bool wait_a_while(struct state *p, int64_t last)
     return true;
 }
 
-/* Waits until a report is due or a newer list of marks exists. False: the thread is to end. */
 static bool wait_for_next(struct state *p)
 {
     struct pool_node *n = p->node;
@@ -461,18 +439,15 @@ static bool wait_for_next(struct state *p)
     return !n->stop;
 }
 
-/* Looks at the heads of all nodes, so that the ages of reports run on between cycles, and calls the
- * hook. */
 static void look_around(struct state *p)
 {
     struct pool_node_status s;
 
-    (void)gc_pool_observe(p);
+    (void)gc_pool_observe(p); /* so that ages of reports run also between cycles */
     pool_node_get_status(p, &s);
     p->member_hooks->looked(p, s.ack);
 }
 
-/* The thread of the node: reports, looks around, waits. A read-only store only waits. */
 static void *node_main(void *arg)
 {
     struct state *p = arg;
@@ -524,7 +499,6 @@ void pool_node_stop(struct state *p)
 
 /* ---- the beginning and the end ---- */
 
-/* The setting `report_interval` was changed: the thread computes its next time again. */
 static void interval_set(void *ctx, int64_t value)
 {
     struct pool_node *n = ctx;

@@ -184,16 +184,14 @@ int object_close_file(struct objects *o, const struct entry *e, struct blob *b, 
 
 /* ---- reading ---- */
 
-int object_unreadable(const struct entry *e, int err)
+int object_damaged(const struct entry *e, int err)
 {
     char hex[ID_HEX + 1];
 
-    if (err != -EUCLEAN && err != -EPROTO)
+    if (err != -EUCLEAN)
         return err;
     id_to_hex(&e->id, hex);
-    if (err == -EPROTO)
-        report(REPORT_ALARM, "object %s cannot be read: it is " OBJECTS_COMPRESSED, hex);
-    else if (entry_is_ghost(e))
+    if (entry_is_ghost(e))
         report(REPORT_ALARM, "object %s on shard %u is damaged or lost", hex, e->shard);
     else
         report(REPORT_ALARM, "object %s is damaged", hex);
@@ -312,7 +310,7 @@ ssize_t objects_read(struct objects *o, const struct entry *e, void *buf, size_t
     if (off >= e->size || len == 0)
         return 0;
     n = object_read_quietly(o, e, buf, len, off);
-    return n < 0 ? object_unreadable(e, (int)n) : n;
+    return n == -EUCLEAN ? object_damaged(e, -EUCLEAN) : n;
 }
 
 /* Adds all bytes of a file to an id, piece by piece. *ret_paced: the error is that of `pace`. */
@@ -416,8 +414,7 @@ uint16_t object_today(const struct objects *o)
 int objects_sync(struct objects *o)
 {
     uint64_t mark =
-        refs_pending_mark(o->c.refs); /* objects that are sealed while the sync runs are not in
-                                       * it */
+        refs_pending_mark(o->c.refs); /* what is sealed beside the sync may not be in it */
     int err = packs_sync(o->c.packs);
 
     if (err == 0)
@@ -431,12 +428,12 @@ int objects_delete(struct objects *o, const struct refs_dead *d)
     int err;
 
     if (entry_is_ghost(e))
-        return -EINVAL; /* ghosts are deleted by objects_delete_remote */
+        return -EINVAL; /* objects_delete_remote */
     switch (e->kind) {
     case ENTRY_PACK:
         err =
             packs_release(o->c.packs, &(struct pack_place){e->where, e->offset}, (uint32_t)e->size);
-        return err == -ENOENT ? 0 : err; /* the whole pack was deleted already */
+        return err == -ENOENT ? 0 : err; /* the whole pack is gone already */
     case ENTRY_FILE:
         object_forget_file(o, 0, e->where);
         return blob_unlink_object(o->c.disk, &e->id, e->where);
@@ -494,14 +491,12 @@ bool objects_is_named(struct objects *o, uint16_t shard, const struct id *id, ui
     return err == 0 ? is_file_of(&e, 0, id, where) : err != -ENOENT;
 }
 
-/* One directory of home that is being listed. */
 struct listing {
     char dir[OBJECTS_DIR];
     shard_list_fn *fn;
     void *ctx;
 };
 
-/* Give a name with its directory in front. */
 static int list_in_dir(const char *name, void *ctx)
 {
     const struct listing *l = ctx;
@@ -524,7 +519,6 @@ int objects_list_home(struct disk *disk, unsigned nth, char ret_dir[OBJECTS_DIR]
     return disk_list(disk, l.dir, list_in_dir, &l);
 }
 
-/* One call of objects_reap. */
 struct reaping {
     struct objects *o;
     uint64_t next;

@@ -4,17 +4,16 @@
  *
  *     file:   head 32: magic u32 | version u32 | pack number u64 | zero u64 | checksum u64
  *             records, each on a multiple of 8
- *     record: head 40: magic u32 | payload length u32 | id 16 | checksum u64
- *                      method u8 | zero 3 | uncompressed length u32
+ *     record: head 40: magic u32 | payload length u32 | id 16 | checksum u64 | zero u64
  *             payload, zeros up to a multiple of 8                              (little-endian)
  *
- * An append takes its range under the lock and writes without it, so several threads write one pack
- * at once. A range whose write failed is dead. The list `unsynced` of a pack has the records that
- * were written since its last sync. A sync removes the records that were in the list when it began.
- * If it fails they stay, and packs_sync keeps failing until their owners have released them.
+ * An append takes its range under the lock and writes outside it, so several threads write one pack
+ * at once; a range whose write failed is simply dead. Per pack the list `unsynced` says which
+ * records came since its last sync: a sync drops just those that were in it when it began, and when
+ * it fails they stay, and packs_sync keeps failing until their owners have released them.
  *
- * A `struct pack` is made when a pack is used for the first time, and lives until the pack is
- * deleted. Only its file handle is closed and opened again.
+ * A `struct pack` is made when a pack is first touched and lives until the pack is gone; only its
+ * file handle comes and goes.
  */
 #include "array.h"
 #include "io.h"
@@ -44,7 +43,7 @@ static int create_file(struct packs *p, uint64_t number, struct disk_file **ret_
     r = disk_pwrite(*ret_file, head, sizeof head, 0);
     if (r) {
         disk_file_close(*ret_file);
-        (void)disk_unlink(p->disk, name); /* if this fails packs_open removes it */
+        (void)disk_unlink(p->disk, name); /* else packs_open removes it */
     }
     return r;
 }
@@ -103,7 +102,7 @@ static int unsynced_add(struct pack *k, uint32_t offset)
  * be lost. */
 static int record_count_in(struct packs *p, struct pack *k, uint32_t offset, uint32_t len)
 {
-    if (k->suspect) /* a sync of the pack failed during our write */
+    if (k->suspect) /* its sync failed while we wrote */
         return -EIO;
     int r = unsynced_add(k, offset);
 
@@ -193,10 +192,9 @@ int packs_retire_current(struct packs *p)
 
 /* ---- syncing ---- */
 
-/* A pack that a sync covers. */
 struct sync_item {
     struct pack *pack;
-    size_t count; /* number of records that this sync makes durable */
+    size_t count; /* records this sync makes durable */
 };
 
 /* Lists the packs with unsynced records; each is referenced. *ret_names: some file has a name that
@@ -262,7 +260,7 @@ static int sync_lost(struct packs *p)
     return packs_suspect(p) ? -EIO : 0;
 }
 
-/* The directory is synced first: if that fails, no record of a new file counts as durable. */
+/* The directory comes first: when that fails, no record of a new file counts as durable. */
 int packs_sync(struct packs *p)
 {
     MUTEX_GUARD(&p->sync_lock);
@@ -358,7 +356,7 @@ static int release_locked(struct packs *p, const struct pack_place *place, uint3
     struct pack *k = pack_get(p, place->pack);
 
     if (!k)
-        return 0; /* no memory: there is no hole, and nothing else is lost */
+        return 0; /* no memory: only the hole is missed */
     if (k->suspect)
         pack_forget_unsynced(k, place->offset);
     pack_dead_add(k, place->offset, place->offset + pack_record_size(len));
@@ -418,7 +416,7 @@ int packs_remove_unknown(struct packs *p, uint64_t number)
 {
     int r = packs_is_known(p, number);
 
-    /* A number is given out once, so this pack cannot get a row meanwhile. */
+    /* Numbers are given once: it cannot become known. */
     return r ? (r < 0 ? r : -EBUSY) : pack_unlink_dropped(p, number, 1);
 }
 
@@ -436,7 +434,6 @@ int packs_count_out(struct packs *p, uint64_t number, uint32_t records, uint64_t
     return r < 0 ? r : 0;
 }
 
-/* The length of a pack's file; 0 if there is none. */
 static int file_bytes(struct packs *p, uint64_t number, uint64_t *ret_bytes)
 {
     char name[DISK_NAME_MAX + 1];

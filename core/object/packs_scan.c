@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * packs_scan: find the records of a pack's file without any table. A record is a head with the
- * right magic, at a multiple of 8, whose checksum is right. There may be anything between two
- * records.
+ * packs_scan: the records of a pack's file without any table: a head with the right magic at a
+ * multiple of 8 whose checksum holds is one. Between them there may be anything.
  */
 #include "packs_impl.h"
 
@@ -18,7 +17,7 @@ struct window {
     size_t len;
 };
 
-/* The bytes at `off` that may be a head. NULL: the file ends before, or *ret_err. */
+/* The head at `off`; NULL where the file ends before. */
 static const uint8_t *head_at(struct window *w, uint64_t off, int *ret_err)
 {
     if (off < w->off || off + RECORD_HEAD > w->off + w->len) {
@@ -34,7 +33,6 @@ static const uint8_t *head_at(struct window *w, uint64_t off, int *ret_err)
     return off + RECORD_HEAD <= w->off + w->len ? w->bytes + (off - w->off) : NULL;
 }
 
-/* Try each multiple of 8 as a head. Behind a sound record the search goes on at its end. */
 static int scan(struct window *w, uint64_t pack, void *buf, packs_scan_fn *fn, void *ctx)
 {
     uint64_t off = FILE_HEAD;
@@ -43,18 +41,20 @@ static int scan(struct window *w, uint64_t pack, void *buf, packs_scan_fn *fn, v
 
     while (r == 0 && off < UINT32_MAX && (head = head_at(w, off, &r))) {
         struct pack_place place = {pack, (uint32_t)off};
-        struct pack_record is;
+        uint32_t len = get_le32(head + 4);
+        struct id id;
 
         off += 8;
-        if (pack_record_decode(head, &is) < 0)
+        if (get_le32(head) != RECORD_MAGIC || len > PACK_RECORD_MAX)
             continue;
-        r = pack_record_read(w->file, &place, &is.id, buf, is.size);
-        if (r == 0 || r == -EPROTO)
-            off = place.offset + pack_record_size(is.stored);
-        if (r == 0)
-            r = fn(&is.id, &place, buf, is.size, ctx);
-        else if (r == -EUCLEAN || r == -EPROTO)
+        memcpy(id.b, head + 8, ID_LEN);
+        r = pack_record_read(w->file, &place, &id, buf, len);
+        if (r == 0) {
+            r = fn(&id, &place, buf, len, ctx);
+            off = place.offset + pack_record_size(len);
+        } else if (r == -EUCLEAN) {
             r = 0;
+        }
     }
     return r;
 }

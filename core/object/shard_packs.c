@@ -8,11 +8,10 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define KEY_LEN 10 /* bytes */
+#define KEY_LEN 10
 
-/* See the header. */
 struct shard_packs {
-    struct mutex lock; /* "shard packs": guards `rows` */
+    struct mutex lock; /* "shard packs" */
     struct layer *rows;
 };
 

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * leaks_fix: asks whether one leak is needed after all, and removes it. Both the changes since the
- * last commit and that commit are asked, because bytes that a commit names must stay until a commit
- * that does not name them is durable. For a leak on another shard the search has proved already
- * that nothing needs it; asking again is a second safeguard.
+ * leaks_fix: is one leak needed after all, and away with it. Both what changed and the last commit
+ * are asked: bytes that a commit names stay until the one that does not is durable. What is on
+ * another shard was seen to be nobody's by the search, and asking again is the second rope.
  *
- * Right before a deletion on a shard, the shard is asked again whether it is the right one: two
- * shards of a store may have equal names, and disks may be swapped.
+ * Right before a deletion there the shard is asked afresh whether it is the right one: names on two
+ * shards of a store may be equal, and disks are swapped.
  */
 #include "flush.h"
 #include "leaks_impl.h"
@@ -19,8 +18,7 @@
 
 /* ---- asking ---- */
 
-/* Reads a row of the last commit. 1, 0 or -errno. -EUCLEAN: it is damaged, so whether the leak is
- * needed cannot be decided. */
+/* 1, 0 or -errno. Of what is damaged nobody can say whether it is needed. */
 static int committed_row(struct state *p, unsigned table, const void *key, size_t klen, void *buf,
                          size_t cap, size_t *ret_len)
 {
@@ -29,7 +27,7 @@ static int committed_row(struct state *p, unsigned table, const void *key, size_
     return err == -ENOENT ? 0 : err == -ERANGE ? -EUCLEAN : err < 0 ? err : 1;
 }
 
-/* Reads the entry under that number in the last commit (`ret` may be NULL). 1, 0 or -errno. */
+/* What the last commit has under that number. 1, 0 or -errno. */
 static int committed(struct state *p, unsigned table, uint64_t number, struct entry *ret)
 {
     uint8_t key[8], buf[ENTRY_MAX];
@@ -43,7 +41,6 @@ static int committed(struct state *p, unsigned table, uint64_t number, struct en
     return r <= 0 ? r : entry_decode(buf, len, ret) < 0 ? -EUCLEAN : 1;
 }
 
-/* Has the number unsealed bytes in memory? */
 static bool has_content(struct state *p, uint64_t number)
 {
     struct content *c = content_find(p, number);
@@ -52,8 +49,8 @@ static bool has_content(struct state *p, uint64_t number)
     return c != NULL;
 }
 
-/* Are bytes of this number on their way: from a slot to an object, home from a shard, to the dying,
- * or being deleted? 1 or 0. */
+/* Bytes on their way from a slot to an object, home from a shard, to the dead, or out of the world.
+ * */
 static int is_moving(struct state *p, uint64_t number)
 {
     if (number >= move_in_flight(p, 0))
@@ -61,8 +58,7 @@ static int is_moving(struct state *p, uint64_t number)
     return has_content(p, number) ? 1 : refs_is_dying(p->refs, number);
 }
 
-/* Does the entry of the leak's id name this file? A healed object keeps its number, and its file
- * has another one. */
+/* Healed ones stand under another number than the file's: that of their id. */
 static int committed_by_id(struct state *p, const struct leak *l)
 {
     uint8_t buf[8];
@@ -78,8 +74,7 @@ static int committed_by_id(struct state *p, const struct leak *l)
                         e.where == leak_number(&l->key);
 }
 
-/* Does something with the number of a file at home need the file? A file has the number that its
- * object had as a slot. */
+/* At home a file has the number of an object: that which it had as a slot. */
 static int number_is_needed(struct state *p, uint64_t number)
 {
     struct entry e;
@@ -88,12 +83,11 @@ static int number_is_needed(struct state *p, uint64_t number)
     if (r)
         return r;
     r = committed(p, TABLE_OBJECTS, number, &e);
-    /* An alias, a record of a pack, and an object on another shard have no file of their own. */
+    /* As an alias, in a pack, or on another shard it has no file of its own. */
     r = r > 0 ? e.kind != ENTRY_ALIAS && e.kind != ENTRY_PACK && !entry_is_ghost(&e) : r;
     return r ? r : committed(p, TABLE_DYING, number, NULL);
 }
 
-/* Is a file of an object needed, by its number or by its id? */
 static int file_is_needed(struct state *p, const struct leak *l)
 {
     uint64_t number = leak_number(&l->key);
@@ -105,8 +99,7 @@ static int file_is_needed(struct state *p, const struct leak *l)
     return r ? r : committed_by_id(p, l);
 }
 
-/* Is a slot needed? A name of a slot that remains beside an object takes no space, so it may wait
- * until the object is deleted. */
+/* A name that stays beside an object's takes no space: it can wait until the object goes. */
 static int slot_is_needed(struct state *p, uint64_t number)
 {
     struct entry e;
@@ -123,7 +116,7 @@ static int slot_is_needed(struct state *p, uint64_t number)
     return r ? r : committed(p, TABLE_DYING, number, NULL);
 }
 
-/* Is a pack on a shard needed? One without live records is not. */
+/* On a shard one without live records is not. */
 static int shard_pack_is_needed(struct state *p, uint16_t shard, uint64_t pack)
 {
     uint8_t key[10] = {(uint8_t)(shard >> 8), (uint8_t)shard}, buf[PACK_ENTRY_LEN];
@@ -147,8 +140,7 @@ static int pack_is_needed(struct state *p, uint64_t number)
     return r ? r : committed(p, TABLE_PACKS, number, NULL);
 }
 
-/* Is page `no` in the last commit, and not freed by this process since? A freed one waits for the
- * commit that says so. */
+/* Freed in this process already: then the commit that says so is on its way. */
 static int page_is_needed(struct state *p, uint64_t no)
 {
     int r = committed(p, TABLE_PAGES, no, NULL);
@@ -156,7 +148,6 @@ static int page_is_needed(struct state *p, uint64_t no)
     return r < 0 ? r : !pages_is_idle(p->pages, no);
 }
 
-/* Is an entry with count 0 needed: by a new reference, a hold, or bytes on their way? */
 static int entry_is_needed(struct state *p, uint64_t number)
 {
     struct entry e;
@@ -166,7 +157,7 @@ static int entry_is_needed(struct state *p, uint64_t number)
         return r;
     r = refs_entry(p->refs, number, false, NULL, &e);
     if (r == -ENOENT)
-        return 1; /* it was let go meanwhile, and is deleted on that way */
+        return 1; /* somebody has let it go meanwhile, and has its own way to the end */
     if (r < 0)
         return r;
     return e.count > 0 || refs_holds(p->refs, number) > 0;
@@ -187,7 +178,7 @@ int leak_is_needed(struct state *p, const struct leak *l)
     case LEAK_PACK:
         return shard ? shard_pack_is_needed(p, shard, number) : pack_is_needed(p, number);
     case LEAK_RECORDS:
-        return 0; /* only a count, which nothing can need */
+        return 0; /* it is only a count */
     case LEAK_PAGE:
         return page_is_needed(p, number);
     case LEAK_ENTRY:
@@ -197,7 +188,7 @@ int leak_is_needed(struct state *p, const struct leak *l)
     }
 }
 
-/* Has the file no name on the disk any more? 1, 0 or -errno. */
+/* Has it no name on the disk any more? */
 static int is_gone(struct state *p, const char *name)
 {
     struct disk_file *f;
@@ -208,7 +199,6 @@ static int is_gone(struct state *p, const char *name)
     return err == -ENOENT ? 1 : err;
 }
 
-/* The same for a file and its sums. */
 static int both_are_gone(struct state *p, const char *name)
 {
     char sums[DISK_NAME_MAX + 1 + 5];
@@ -250,7 +240,6 @@ int leak_look(struct state *p, const struct leak *l)
 
 /* ---- removing ---- */
 
-/* Frees a page with all its references. */
 static int free_page(struct state *p, uint64_t no)
 {
     uint32_t count;
@@ -258,7 +247,7 @@ static int free_page(struct state *p, uint64_t no)
 
     if (err == 0 && count > INT_MAX)
         return -EUCLEAN;
-    if (err == 0 && count > 1) /* otherwise its count would stay in the table */
+    if (err == 0 && count > 1) /* else its count would be left behind */
         err = pages_add_count(p->pages, no, 1 - (int)count, NULL);
     return err < 0 ? err : pages_free(p->pages, no);
 }
@@ -272,7 +261,7 @@ static int count_out(struct state *p, const struct leak *l)
                  : packs_count_out(p->packs, number, l->records, l->bytes);
 }
 
-/* Removes a leak that stands in a table, after a last look. The next commit has the removal. */
+/* What stands in a table; the next commit has it. */
 static int forget(struct state *p, const struct leak *l)
 {
     uint64_t number = leak_number(&l->key);
@@ -297,7 +286,6 @@ static int forget(struct state *p, const struct leak *l)
     return err;
 }
 
-/* Removes the row of a pack on a shard that was deleted. */
 static int forget_row(struct state *p, const struct leak *l)
 {
     int err;
@@ -334,8 +322,7 @@ static int delete_here(struct state *p, const struct leak *l)
     }
 }
 
-/* Deletes a file at home or on a shard. Once nothing needs such a file, nothing can come to need
- * it. So the freeze lock is held only for the look, and not for the deletion. */
+/* Once nobody needs such a file nobody ever will: it need not be held up for the removal. */
 static int delete_file(struct state *p, const struct leak *l)
 {
     int err;
@@ -349,8 +336,7 @@ static int delete_file(struct state *p, const struct leak *l)
     return leak_shard(&l->key) ? delete_there(p, l) : delete_here(p, l);
 }
 
-/* Deletes on a shard, if the right shard is there: shards_said asks it again, and returns the
- * -ENOENT that it was given if it is the right one. */
+/* -ENOENT, from the right shard: nothing is missing. */
 static int delete_if_right(struct state *p, const struct leak *l)
 {
     uint16_t shard = leak_shard(&l->key);

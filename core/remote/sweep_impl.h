@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* sweep_impl: private to sweep.c, sweep_ask.c and sweep_lost.c. */
+/* sweep_impl: what sweep.c, sweep_ask.c and sweep_lost.c share. Nobody else includes this. */
 #pragma once
 
 #include "damage.h"
@@ -7,23 +7,22 @@
 #include "sweep.h"
 #include "sweep_record.h"
 
-/* Why a ghost got its verdict; the list shows it. */
+/* Why a ghost got its verdict, for the list. */
 enum sweep_reason {
     SWEEP_HERE,         /* keep */
     SWEEP_ZERO,         /* purge */
     SWEEP_AWAY,         /* inconclusive: the shard cannot be asked */
-    SWEEP_YOUNG,        /* inconclusive: denied, and younger than grace_period */
+    SWEEP_YOUNG,        /* inconclusive */
     SWEEP_CHANGED,      /* inconclusive: it is no ghost any more */
-    SWEEP_MOVED,        /* inconclusive: it moved each time that it was asked for */
-    SWEEP_DENIED_YET,   /* no verdict yet: the recount decides */
-    SWEEP_UNREFERENCED, /* purge: denied, and nothing refers to it */
+    SWEEP_MOVED,        /* inconclusive: it is somewhere else, again and again */
+    SWEEP_DENIED_YET,   /* no verdict yet: the recount has to tell */
+    SWEEP_UNREFERENCED, /* purge */
     SWEEP_REFERENCED,   /* lost */
 };
 
-/* One ghost of a batch. */
 struct sweep_ghost {
     uint64_t number;
-    struct entry e; /* as it was read last */
+    struct entry e;
     enum sweep_reason reason;
 };
 
@@ -32,51 +31,48 @@ struct sweep {
     struct job *j;
     bool dry_run;
     struct strbuf *list;
-    uint64_t lines; /* lines of the list, written or omitted */
+    uint64_t lines; /* said or left out */
     struct rate rate;
-    struct ghost_report *r; /* the report so far */
+    struct ghost_report *r;
     struct sweep_ghost v[SWEEP_BATCH];
     size_t count;
-    struct sweep_ghost *denied; /* wait for the recount */
+    struct sweep_ghost *denied;
     size_t denied_count, denied_room;
-    /* The record as it will be. Its `lost` has those that were remembered, and behind them the new
-     * ones. */
-    struct sweep_record record;
-    uint32_t told;              /* so many of record.lost were reported */
-    uint64_t lost_more;         /* lost, and there was no room in record.lost */
-    bool found[SWEEP_LOST_MAX]; /* found[i]: the shard has the bytes of record.lost[i] again */
+    struct sweep_record record; /* to be; `lost` is what was remembered, and what is new behind it: */
+    uint32_t told;              /* so many of them are told */
+    uint64_t lost_more;         /* new, and not among them */
+    bool found[SWEEP_LOST_MAX]; /* of record.lost: they are back */
     struct map64 remembered;    /* number -> index in record.lost */
-    struct damage damage;       /* the lost ones that are not reported yet */
+    struct damage damage;       /* those that are not told yet */
 };
 
 /* sweep.c */
 
-/* Called between pieces of work, with no lock held. -ECANCELED, -ESHUTDOWN: end the sweep. */
+/* Told between pieces of work, holding nothing: -ECANCELED, -ESHUTDOWN. */
 int sweep_go_on(void *sweep);
-/* So many ghosts are done: rests as long as the rate demands. Errors as sweep_go_on. */
+/* So many ghosts are done with: rest as long as the rate demands. */
 int sweep_spend(struct sweep *s, uint64_t ghosts);
-/* Adds the verdicts of `v` to the report and, in the order of ids, to the list. */
+/* `v` has verdicts: into the report and, in the order of ids, into the list. */
 void sweep_count(struct sweep *s, struct sweep_ghost *v, size_t count);
 static inline int64_t sweep_now_ms(struct sweep *s)
 {
     return now(s->p) / NSEC_PER_MSEC;
 }
 
-/* sweep_ask.c: gives each ghost of the batch a reason. -ENOMEM, -ECANCELED, -ESHUTDOWN. */
+/* sweep_ask.c: a reason for each ghost of the batch. -ECANCELED and the like. */
 int sweep_ask(struct sweep *s);
-/* Is it still a ghost at that place, with a reference? False: g->reason says what it is now, and
- * after SWEEP_MOVED g->e is its new entry. */
+/* Is it a ghost of that place now, that somebody refers to? Else that is its reason, and after
+ * SWEEP_MOVED g->e is the new one. */
 bool sweep_is_there(struct sweep *s, struct sweep_ghost *g);
 
 /* sweep_lost.c */
 
-/* Takes over the record of earlier sweeps into s->record. */
 int sweep_lost_begin(struct sweep *s);
-/* Gives each denied ghost its verdict, by a recount, and reports the lost ones. */
+/* What the shards denied gets its verdict, by a recount. */
 int sweep_settle(struct sweep *s);
-/* The shard has the bytes of this ghost: it is not lost any more. */
+/* It has its bytes. */
 void sweep_found(struct sweep *s, uint64_t number);
-/* Removes from s->record what is not lost any more. `whole`: the sweep has seen all ghosts. */
+/* What is over is forgotten, and what is new and told is remembered. `whole`: the sweep saw all. */
 void sweep_lost_end(struct sweep *s, bool whole);
-/* Is what a sweep remembered still so: a ghost on that shard, with a reference? */
+/* Is that what a sweep said of it, still? */
 bool sweep_still_lost(struct state *p, const struct sweep_lost *l);

@@ -23,10 +23,9 @@
 #include <string.h>
 
 #define U(x) ((unsigned long long)(x))
-#define SAVE_EVERY (60 * NSEC_PER_SEC) /* monotonic ns */
+#define SAVE_EVERY (60 * NSEC_PER_SEC)
 #define MOVES_MAX 8 /* how often an object may move while it is verified */
 
-/* One scrub, while its job runs. */
 struct scrub {
     struct state *p;
     struct job *j;
@@ -40,16 +39,14 @@ struct scrub {
     uint8_t *buf; /* SUMS_BLOCK bytes */
 };
 
-/* ---- continuing, and stopping ---- */
+/* ---- going on, and stopping ---- */
 
-/* Show the position to others (scrub_get). */
 static void publish(struct scrub *s)
 {
     MUTEX_GUARD(&s->p->scrub->lock);
     s->p->scrub->record = s->at;
 }
 
-/* Show the progress of the job, and the position. */
 static void show_progress(struct scrub *s)
 {
     job_progress_bytes(s->p, s->j, s->at.now.bytes, s->bytes_total);
@@ -67,7 +64,6 @@ static int spend(uint64_t bytes, void *ctx)
     return job_pay(s->p, s->j, &s->rate, bytes, SET_SCRUB_RATE);
 }
 
-/* 0: the scrub may continue; -ECANCELED or -ESHUTDOWN: it must stop. */
 static int go_on(void *ctx)
 {
     struct scrub *s = ctx;
@@ -93,7 +89,6 @@ static void save(struct scrub *s, const struct scrub_record *r)
 
 /* ---- damage ---- */
 
-/* Raise an alarm, and keep its text for scrub_get, as far as there is room. */
 static void say(const char *line, void *ctx)
 {
     struct scrub *s = ctx;
@@ -115,7 +110,6 @@ static int report_damage(struct scrub *s)
     return err;
 }
 
-/* Report something damaged, and remember it until its paths are reported. */
 static int found(struct scrub *s, enum damage_kind kind, uint64_t number, const char *name,
                  const char *why)
 {
@@ -136,7 +130,6 @@ static bool is_damage(int err)
     return err == -EUCLEAN || err == -EIO || err == -ENODATA || err == -EILSEQ;
 }
 
-/* The reason of damage, for a finding. */
 static const char *why_of(int err)
 {
     if (err == -ENOENT)
@@ -147,7 +140,7 @@ static const char *why_of(int err)
 
 /* ---- pages ---- */
 
-/* Read and verify a page. 0: it is sound, or was freed meanwhile. */
+/* 0: sound, or gone meanwhile. */
 static int read_page(struct scrub *s, uint64_t no, const char **ret_why)
 {
     uint8_t key[8];
@@ -165,7 +158,6 @@ static int read_page(struct scrub *s, uint64_t no, const char **ret_why)
     return err < 0 ? err : page_check(s->buf, no, ret_why);
 }
 
-/* Verify one page, and report damage. */
 static int scrub_page(struct scrub *s, uint64_t no)
 {
     char name[56];
@@ -208,20 +200,17 @@ static int verify_unsealed(struct scrub *s, uint64_t number)
     return 0;
 }
 
-/* Does the entry name bytes that can be read? */
 static bool has_bytes(const struct entry *e)
 {
     return entry_is_sealed(e) || e->kind == ENTRY_SLOT || e->kind == ENTRY_HELD;
 }
 
-/* Do both entries name the same place? */
 static bool is_same_place(const struct entry *a, const struct entry *b)
 {
     return a->kind == b->kind && a->shard == b->shard && a->where == b->where &&
            a->offset == b->offset;
 }
 
-/* The file, or the table, that has the bytes. */
 static void file_of(const struct entry *e, uint64_t number, char file[DISK_NAME_MAX + 1])
 {
     if (e->kind == ENTRY_HELD)
@@ -234,7 +223,6 @@ static void file_of(const struct entry *e, uint64_t number, char file[DISK_NAME_
         pack_name(e->where, file);
 }
 
-/* Words for a finding: `name` is the object, `where` its place. */
 static void describe(const struct entry *e, uint64_t number, char name[56], char where[100])
 {
     char file[DISK_NAME_MAX + 1], hex[ID_HEX + 1], shard[16] = "";
@@ -276,7 +264,6 @@ static bool is_gone(struct scrub *s, uint64_t number, const struct entry *e)
     return err == -ENOENT;
 }
 
-/* Report an object whose bytes are damaged. */
 static int found_object(struct scrub *s, uint64_t number, const struct entry *e, int reason)
 {
     char name[56], where[100], why[160];
@@ -287,20 +274,10 @@ static int found_object(struct scrub *s, uint64_t number, const struct entry *e,
     return found(s, DAMAGE_OBJECT, number, name, why);
 }
 
-/* Read all bytes of an entry and verify them. */
 static int verify(struct scrub *s, uint64_t number, const struct entry *e)
 {
     return !entry_is_sealed(e) ? verify_unsealed(s, number)
                                : objects_verify_slowly(s->p->objects, e, spend, s);
-}
-
-static void say_unreadable(struct scrub *s, const struct entry *e)
-{
-    char hex[ID_HEX + 1], line[128];
-
-    id_to_hex(&e->id, hex);
-    snprintf(line, sizeof line, "object %s was not checked: it is " OBJECTS_COMPRESSED, hex);
-    say(line, s);
 }
 
 /* Verify an object that the caller holds. If its bytes are damaged, look it up again: it may have
@@ -321,9 +298,7 @@ static int look_at_object(struct scrub *s, uint64_t number)
         err = verify(s, number, &e);
         if (err == 0)
             s->at.now.objects++;
-        if (err == -EPROTO)
-            say_unreadable(s, &e);
-        if (err == -EHOSTUNREACH || err == -EPROTO) {
+        if (err == -EHOSTUNREACH) {
             s->at.now.unasked++;
             return 0;
         }
@@ -334,8 +309,6 @@ static int look_at_object(struct scrub *s, uint64_t number)
     }
 }
 
-/* Verify one object. It is held, so that it is not deleted meanwhile. An object that is damaged
- * counts as looked at, too. */
 static int scrub_object(struct scrub *s, uint64_t number)
 {
     char name[56];
@@ -356,14 +329,12 @@ static int scrub_object(struct scrub *s, uint64_t number)
 
 /* ---- a table ---- */
 
-/* Keys from one snapshot of a table. */
 struct keys {
     uint64_t v[SCRUB_KEYS];
     size_t count;
 };
 
-/* Report damage and save the position, if SAVE_EVERY is over or as much damage waits as is
- * reported at once. */
+/* Report damage and save the position, when a minute is over or much damage waits. */
 static int keep(struct scrub *s)
 {
     int err = 0;
@@ -378,7 +349,6 @@ static int keep(struct scrub *s)
     return err;
 }
 
-/* Verify what these keys name, and move the position. */
 static int scrub_keys(struct scrub *s, const struct keys *keys)
 {
     int err = 0;
@@ -410,7 +380,6 @@ static int hidden_table(struct scrub *s)
     return 0;
 }
 
-/* Scrub a table from the position on, SCRUB_KEYS keys at a time. */
 static int scrub_table(struct scrub *s)
 {
     unsigned table = s->at.phase == SCRUB_PAGES ? TABLE_PAGES : TABLE_OBJECTS;
@@ -444,7 +413,6 @@ static int found_value(const char *what, const char *why, void *ctx)
 
 /* ---- rows that are gone, and counts ---- */
 
-/* Called for each number that is named and has no entry with bytes. */
 static int found_lost(uint64_t number, uint64_t refs, void *ctx)
 {
     struct scrub *s = ctx;
@@ -463,7 +431,6 @@ static int found_lost(uint64_t number, uint64_t refs, void *ctx)
     return found(s, DAMAGE_OBJECT, number, name, why);
 }
 
-/* Called during a recount; true ends it. */
 static bool stop_recount(uint64_t pages, void *ctx)
 {
     struct scrub *s = ctx;
@@ -482,8 +449,7 @@ static int scrub_rows(struct scrub *s)
                           .pool = s->p->shared != NULL,
                           .ctx = s};
     int err = atomic_load(&s->p->readonly) ? 0 : flush_now(s->p); /* so that the recount sees what
-                                                                   * a reader or a writer has
-                                                                   * repaired */
+                                                                   * was repaired */
 
     if (err == 0 || err == -EROFS)
         err = lost_look(s->p->config.kv, &o);
@@ -492,7 +458,6 @@ static int scrub_rows(struct scrub *s)
     return err == -ECANCELED ? go_on(s) : err;
 }
 
-/* Verify the values of the other tables, and at the end look for missing rows. */
 static int scrub_values(struct scrub *s)
 {
     uint64_t bytes;
@@ -512,7 +477,6 @@ static int scrub_values(struct scrub *s)
 
 /* ---- one scrub ---- */
 
-/* Add the rows of a table to the total, for the progress. */
 static int count_table(struct scrub *s, unsigned table)
 {
     struct kv_snap *snap;
@@ -576,7 +540,6 @@ static int begin(struct scrub *s)
     return 0;
 }
 
-/* All phases from the position on. */
 static int run(struct scrub *s)
 {
     int err = begin(s);
@@ -610,7 +573,6 @@ static void end(struct scrub *s, int err)
     save(s, &s->safe);
 }
 
-/* Set the words of the reply. */
 static void say_result(struct scrub *s, const struct scrub_counts *c)
 {
     char text[200];
@@ -624,7 +586,6 @@ static void say_result(struct scrub *s, const struct scrub_counts *c)
     job_result(s->p, s->j, text);
 }
 
-/* The work of the job. */
 static int scrub_job(struct state *p, struct job *j, void *arg)
 {
     struct scrub *s = calloc(1, sizeof *s);
@@ -656,7 +617,6 @@ static int scrub_job(struct state *p, struct job *j, void *arg)
 
 /* ---- the beginning ---- */
 
-/* Make `job` the one that scrubs. -EBUSY: there is one. */
 static int claim(struct state *p, uint64_t job, uint64_t *ret_job)
 {
     MUTEX_GUARD(&p->scrub->lock);

@@ -5,8 +5,7 @@
 #include <errno.h>
 
 #define VERSION 2
-#define FIELDS ((SCRUB_RECORD_LEN - 16) / 8) /* numbers of 8 bytes behind checksum, version, phase
-                                              * and `running` */
+#define FIELDS ((SCRUB_RECORD_LEN - 16) / 8)
 
 void scrub_record_encode(const struct scrub_record *r, uint8_t out[SCRUB_RECORD_LEN])
 {

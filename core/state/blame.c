@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* files that blame_describe names */
 #define FILES_NAMED 3
 
 void blame_note(struct state *p, enum blame_kind kind, int err, uint64_t number, const char *fmt,
@@ -41,7 +40,6 @@ struct naming {
     unsigned named, more;
 };
 
-/* Appends one file, or counts it when enough are named. */
 static void name_file(const char *line, void *ctx)
 {
     struct naming *n = ctx;
@@ -52,7 +50,7 @@ static void name_file(const char *line, void *ctx)
         n->more++;
 }
 
-/* Appends the files whose content it is. */
+/* Whose content it is. */
 static void add_files(struct state *p, uint64_t number, struct strbuf *out)
 {
     struct damage *d = calloc(1, sizeof *d);
@@ -67,7 +65,6 @@ static void add_files(struct state *p, uint64_t number, struct strbuf *out)
     free(d);
 }
 
-/* A note that keeps commits from being made is more important than one about a slot. */
 static struct blame get(struct state *p)
 {
     MUTEX_GUARD(&p->blames.lock);

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* forgotten_attrs: the attributes of inodes that have no name and no items any more, and that the
- * kernel still knows. */
+/* gone: the attributes of inodes without a name that the kernel still has. */
 #pragma once
 
 #include "item.h"
@@ -19,11 +18,10 @@ struct forgotten_attrs {
     _Atomic size_t count;
 };
 
-/* Keeps the attributes of an inode whose items are deleted (or replaces the kept ones), until it is
- * forgotten. Without memory, or when FORGOTTEN_MAX are kept, nothing is kept. */
+/* The items of that inode are deleted: keep its attributes (or keep others) until it is forgotten.
+ * Without memory, or with FORGOTTEN_MAX of them, nothing is kept. */
 void forgotten_attrs_keep(struct state *p, uint64_t nodeid, const struct inode *in);
-/* Reads the kept attributes. -ESTALE: none are kept. */
-int forgotten_attrs_load(struct state *p, uint64_t nodeid, struct inode *ret);
-/* The kernel has forgotten the inode: so does this. */
+int forgotten_attrs_load(struct state *p, uint64_t nodeid,
+                         struct inode *ret); /* -ESTALE: not kept */
 void forgotten_attrs_forget(struct state *p, uint64_t nodeid);
 void forgotten_attrs_release(struct state *p);

@@ -1,17 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * slots: makes the bytes of slots durable, and records what a frozen state says of them.
+ * slots: making the bytes of slots durable, and what a frozen state says of them.
  *
- * A slot is dirty while it has changes that no finished sync has. If two threads find it dirty,
- * both sync it, the second at little cost. So no thread takes for durable what another one has
- * still to sync.
+ * A slot is dirty while it has changes that no finished sync has. Two who find it dirty both sync
+ * it, the second at little cost: so nobody takes for durable what another is still about to sync.
  *
- * An fsync waits only for the bytes: one sync of the file. The sums beside it are a file of their
- * own, which the next write has to remove again; they are made when a commit records the slot.
+ * What fsync waits for is the bytes: one sync of the file. The sums beside it, a file of their own
+ * that the next write has to take away again, are made when a commit records the slot.
  *
- * A slot that an fsync has synced gets a credit: small writes up to that many bytes are in their
- * frames as well, and leave the slot clean. So the next fsync is one sync of the log, however many
- * slots were written to. A slot that is never synced costs no copy.
+ * A slot that was synced so gets a credit: small writes up to that many bytes go into their frames
+ * as well, and leave it clean, so that the next fsync is one sync of the log, however many slots
+ * were written to. Who never syncs pays for no copy.
  */
 #include "io.h"
 #include "report.h"
@@ -20,15 +19,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* slots synced before one sync of their directory */
 #define SYNC_AT_ONCE 256
-/* A large slot is written back behind its writer, in steps. A smaller one has less to wait for, and
- * may be deleted soon. */
-#define BEHIND_FROM (UINT64_C(32) << 20) /* bytes; below that nothing is written back */
+/* Written back behind its writer, in steps; who writes less waits for less, and may delete it
+ * soon */
+#define BEHIND_FROM (UINT64_C(32) << 20) /* bytes a slot has before that begins */
 #define BEHIND_STEP (UINT64_C(8) << 20)  /* bytes */
-#define BEHIND_MOST (UINT64_C(64) << 20) /* bytes that one worker writes back at once */
-/* A slot larger than this is first synced without its lock, so that its writers and readers need
- * not wait; then the rest is synced with the lock. */
+#define BEHIND_MOST (UINT64_C(64) << 20) /* bytes that one worker begins with at once */
+/* So much is synced without keeping its writers and readers waiting; then the rest of it with. */
 #define SYNC_ALONE (UINT64_C(1) << 20) /* bytes */
 
 /* ---- having one ---- */
@@ -51,8 +48,8 @@ void slot_free(struct slot *s)
     free(s);
 }
 
-/* Makes the slot and copies the buffer into it. From here on the entry says SLOT, so that the slot
- * is deleted with the number, whenever that is. */
+/* The entry says SLOT from here on, so that the slot is deleted with the number, whenever that
+ * is. */
 static int fill(struct state *p, const struct content *c, struct slot *s)
 {
     int err = blob_create_slot(p->config.disk, c->number, &s->blob);
@@ -79,7 +76,7 @@ int content_make_slot(struct state *p, struct content *c)
         return err;
     }
     atomic_store(&p->contents.slot_names, true);
-    MUTEX_GUARD(&p->contents.lock); /* a flush may look through the table meanwhile */
+    MUTEX_GUARD(&p->contents.lock); /* a flush looks through the table meanwhile */
     if (content_is_listed(c)) {
         atomic_fetch_sub(&p->contents.buffered, c->room);
         atomic_fetch_add(&p->contents.slots, 1);
@@ -94,8 +91,7 @@ int content_make_slot(struct state *p, struct content *c)
     return 0;
 }
 
-/* Counts a change of the slot. Unless the frame has the bytes (`logged`), the slot becomes
- * dirty. */
+/* Dirty, or, where the frame has the bytes, as it was. */
 static void changed(struct state *p, struct content *c, bool logged)
 {
     struct slot *s = c->slot;
@@ -127,8 +123,7 @@ int content_spill(struct state *p, struct content *c)
     return 0;
 }
 
-/* Notes that the first `len` bytes are named, so that they are never cut off. The caller holds
- * "contents". */
+/* Nothing of those bytes may be cut off from here on. */
 static void name_bytes(struct state *p, struct slot *s, uint64_t len)
 {
     mutex_held(&p->contents.lock);
@@ -136,8 +131,8 @@ static void name_bytes(struct state *p, struct slot *s, uint64_t len)
     s->recorded = len > s->recorded ? len : s->recorded;
 }
 
-/* Notes the new length for the frame. If the frame does not carry the bytes, they must be synced
- * before the frame counts as durable. */
+/* Where no frame has the bytes they must be synced before the one that names them is called
+ * durable. */
 void content_slot_changed(struct txn *t, struct content *c, bool logged)
 {
     const uint64_t len = blob_length(c->slot->blob);
@@ -152,8 +147,8 @@ void content_slot_changed(struct txn *t, struct content *c, bool logged)
     changed(t->p, c, logged);
 }
 
-/* A write that would leave a gap is not logged, because a replay could not fill it. Neither is one
- * of a content that the log knows only as a buffer. */
+/* Not where they leave a gap, which a replay could not fill; nor where a replay would take it for a
+ * buffer. */
 bool slot_takes_credit(struct slot *s, size_t len, uint64_t off)
 {
     uint32_t left = atomic_load(&s->log_left);
@@ -164,7 +159,7 @@ bool slot_takes_credit(struct slot *s, size_t len, uint64_t off)
     return true;
 }
 
-/* Takes a slot out of the dirty list. The caller gets the reference of the list. */
+/* Out of the list; its reference is the caller's. */
 static void take_out(struct state *p, struct content *c)
 {
     mutex_held(&p->contents.lock);
@@ -180,7 +175,7 @@ void content_slot_clean(struct state *p, struct content *c)
     content_unref(c);
 }
 
-/* Reports a slot that cannot be opened: its file is damaged, and reads of it fail. */
+/* One file's damage, or the disk's there: reading it says so. */
 static void no_slot(uint64_t number, int err)
 {
     report(REPORT_ALARM, "slot %llu %s%s%s", (unsigned long long)number,
@@ -190,9 +185,8 @@ static void no_slot(uint64_t number, int err)
            err == -EUCLEAN ? "" : "): its file cannot be read");
 }
 
-/* Opens a slot at a start. A shortage in the process (memory, open files) is returned and can be
- * tried again: the slot may be sound, and the log must not forget what it has for it. Damage is
- * reported and is no error here. */
+/* Where the process has too little for it the slot may be sound and have what a commit must not let
+ * the log forget: that is the error, and it can be tried again. */
 static int load_slot(struct state *p, uint64_t number, uint64_t size)
 {
     struct slot *s = slot_alloc();
@@ -210,8 +204,7 @@ static int load_slot(struct state *p, uint64_t number, uint64_t size)
     s->named = s->told = true;
     err = content_restore(p, number, 0, CONTENT_WHOLE, s);
     c = err == 0 ? content_find(p, number) : NULL;
-    /* after the death of the daemon alone, only the page cache may have what frames say of it */
-    if (c) {
+    if (c) { /* where the daemon alone died, only the page cache may have what frames say of it */
         MUTEX_GUARD(&p->contents.lock);
         changed(p, c, false);
     }
@@ -247,10 +240,9 @@ void content_disown(struct state *p, uint64_t number)
 
 /* ---- behind the writer ---- */
 
-/* Work for a worker: bytes of one slot to write back. */
 struct behind {
     struct state *p;
-    struct content *c; /* with a reference */
+    struct content *c; /* referenced */
     uint64_t from, len;
 };
 
@@ -276,8 +268,8 @@ static int behind_run(void *arg)
     return 0;
 }
 
-/* Begins to write back. One worker does this at a time: on a slow disk more gathers meanwhile, and
- * the other workers stay free. */
+/* One at a time: where the disk is slow, more gathers meanwhile, and no other worker waits for
+ * it. */
 void content_write_behind(struct state *p, struct content *c, uint64_t end)
 {
     struct slot *s = c->slot;
@@ -314,7 +306,7 @@ static bool is_cancelled(struct state *p, const struct content *c)
     return c->state == CONTENT_CANCELLED;
 }
 
-/* Syncs a slot with its sums, also one that was sealed meanwhile. */
+/* One that was sealed meanwhile is synced. */
 static int sync_slot(struct state *p, struct content *c)
 {
     struct blob *b = c->slot->blob;
@@ -329,7 +321,7 @@ static int sync_slot(struct state *p, struct content *c)
     if (is_cancelled(p, c))
         return 0;
     err = blob_sync_slot(b);
-    /* A commit needs the bytes of the slot. Sums that cannot be stored hold nothing up. */
+    /* A commit needs its bytes. Sums beside it that cannot be stored hold nobody up. */
     return err < 0 && !blob_is_suspect(b) ? blob_sync_bytes(b) : err;
 }
 
@@ -339,7 +331,7 @@ static void blame_slot(struct state *p, const struct content *c, int err)
                (unsigned long long)c->number);
 }
 
-/* Syncs the bytes and the names of some slots. They stay dirty until both are synced. */
+/* Bytes and names of some slots, which stay dirty until both are synced. */
 static int sync_some(struct state *p, struct content *const *some, size_t n)
 {
     uint64_t changes[SYNC_AT_ONCE];
@@ -369,15 +361,13 @@ static int sync_some(struct state *p, struct content *const *some, size_t n)
     return 0;
 }
 
-/* Syncs the bytes of one slot, for fsync. A failure is never tried again, whether the disk is full
- * or broken. The kernel reports a failure once, and its pages count as clean afterwards, so a
- * second sync would succeed wrongly. Then it is not known what the slot has, while frames that name
- * its bytes are in the log below all later ones. So the store turns read-only.
- *
- * Room reserved before the write would not help. A filesystem that allocates late has reserved the
- * room when the write returned (its ENOSPC was the writer's). If ENOSPC still comes from a sync, a
- * device has promised more than it has, and fallocate would be no promise either. A shortage in
- * this process is no failure of the disk, which was not asked. */
+/* No failure is tried again, a disk that is full no more than one that is broken: the kernel has
+ * told it once, its pages count as clean now, and a second sync would say that all is well. So
+ * nobody knows what the slot has, while frames that name its bytes stand in the log, below those of
+ * all others. Room kept for it beforehand would help nothing: a filesystem that allocates late has
+ * reserved the room when the write returned (that ENOSPC was the writer's), and where it still
+ * comes up here, from a device that promises more than is behind it, fallocate is promised nothing.
+ * A shortage is no failure of the disk: it was not asked. */
 static int sync_bytes(struct state *p, struct content *c)
 {
     int err;
@@ -393,7 +383,7 @@ static int sync_bytes(struct state *p, struct content *c)
         return err;
     }
     MUTEX_GUARD(&p->contents.lock);
-    if (!c->slot->dirty_at) /* it is still clean since it was taken out of the list */
+    if (!c->slot->dirty_at) /* since it was taken out of the list */
         atomic_store(&c->slot->log_left, SLOT_LOGGED_MAX);
     return 0;
 }
@@ -404,8 +394,7 @@ static uint64_t count_dirtied(struct state *p)
     return p->contents.dirtied;
 }
 
-/* Takes the first slot that was dirty at `since` out of the list, with its reference. NULL: there
- * is none. */
+/* The first that is dirty since then, taken out of the list with its reference. NULL: none is. */
 static struct content *take_dirty(struct state *p, uint64_t since)
 {
     MUTEX_GUARD(&p->contents.lock);
@@ -417,7 +406,7 @@ static struct content *take_dirty(struct state *p, uint64_t since)
     return c;
 }
 
-/* Undoes take_dirty with that `since`, and gives the reference back to the list. */
+/* As it was before take_dirty with that `since`, with its reference. */
 static void put_back_dirty(struct state *p, struct content *c, uint64_t since)
 {
     {
@@ -428,16 +417,14 @@ static void put_back_dirty(struct state *p, struct content *c, uint64_t since)
             return;
         }
     }
-    content_unref(c); /* it was written to meanwhile */
+    content_unref(c); /* somebody wrote meanwhile */
 }
 
-/* Syncs the bytes of every dirty slot. That includes contents that are being sealed, because frames
- * still call them slots. It also includes deleted ones, because the frame of the deletion may come
- * after this sync. */
+/* Of each that has new ones: of what is being sealed, too, the frames speak as of slots; and of
+ * what was deleted, since the frame that says so may come after the sync. */
 static int sync_all_bytes(struct state *p)
 {
-    /* without this limit a writer could keep us here for ever */
-    const uint64_t since = count_dirtied(p);
+    const uint64_t since = count_dirtied(p); /* else who goes on writing would keep us here */
     struct content *c;
     int err = 0;
 
@@ -456,7 +443,7 @@ int slots_sync_logged(struct state *p)
     bool names = atomic_exchange(&p->contents.slot_names, false);
     int err = sync_all_bytes(p);
 
-    if (err == 0 && names) /* the directory has names of slots that are objects by now, too */
+    if (err == 0 && names) /* also of those that are objects by now */
         err = disk_sync_dir(p->config.disk, "slots");
     if (err < 0 && names)
         atomic_store(&p->contents.slot_names, true);
@@ -515,8 +502,7 @@ int slots_record(struct state *p, struct slot_list *ret)
             MUTEX_GUARD(&p->contents.lock);
             name_bytes(p, c->slot, len);
         }
-        /* It was collected or sealed just now; or its entry is damaged, which concerns its file
-         * alone. */
+        /* Collected or sealed just now; or its entry is damaged, which is its file's matter. */
         if (r < 0 && r != -ENOENT && r != -EINVAL && r != -EUCLEAN)
             err = r;
     }
@@ -538,7 +524,7 @@ void slots_committed(struct state *p, const struct slot_list *l)
             TAILQ_INSERT_TAIL(&gone, c, slot->dirty_next);
         }
     }
-    while ((c = TAILQ_FIRST(&gone))) { /* without the lock: closing a deleted file may take long */
+    while ((c = TAILQ_FIRST(&gone))) { /* closing a file that is deleted may take long */
         TAILQ_REMOVE(&gone, c, slot->dirty_next);
         content_unref(c);
     }

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * vnodes: inodes that somebody uses just now, and where their items are. Only these take memory;
- * everything else is found through the nodeid alone.
+ * vnodes: inodes that somebody works on just now, and where their items are. Only these take
+ * memory; all else is found through the nodeid alone.
  *
- * If the last name of an inode is removed while it is open, the inode moves to the orphan tree,
- * which no branch inherits. Its last close deletes it there. After a crash the whole orphan tree is
- * dropped.
+ * An inode whose last name goes while it is open moves to the orphan tree, which no branch
+ * inherits; its last close deletes it there. After a crash the whole orphan tree is dropped.
  */
 #include "nowait.h"
 #include "state.h"
@@ -48,7 +47,6 @@ static struct vnode *find_vnode(struct state *p, uint64_t nodeid)
     return v;
 }
 
-/* Finds a vnode and takes a reference; NULL: there is none. */
 static struct vnode *take(struct state *p, uint64_t nodeid)
 {
     MUTEX_GUARD(&p->vnodes.lock);
@@ -59,8 +57,7 @@ static struct vnode *take(struct state *p, uint64_t nodeid)
     return v;
 }
 
-/* Puts `fresh` into the table, or returns the one that another thread has put there first; then the
- * caller frees `fresh`. */
+/* Put `fresh` in the table, or take the one that came first and free `fresh`. */
 static struct vnode *insert(struct state *p, struct vnode *fresh)
 {
     MUTEX_GUARD(&p->vnodes.lock);
@@ -170,7 +167,7 @@ bool vnode_is_open(struct state *p, uint64_t nodeid, bool for_writing)
     return v && (for_writing ? v->writers : v->opens) > 0;
 }
 
-/* Lists the nodeids of files that are open for writing in `ns`, at most `room`. */
+/* Nodeids of files open for writing in `ns`; no more than `room`. */
 static size_t list_writers(struct state *p, const struct ns *ns, uint64_t *out, size_t room)
 {
     size_t n = 0;
@@ -185,8 +182,7 @@ static size_t list_writers(struct state *p, const struct ns *ns, uint64_t *out, 
 
 int vnodes_write_back(struct state *p, const struct ns *ns)
 {
-    /* a file that is opened from now on comes after the branch */
-    size_t room = atomic_load(&ns->nwriters), n;
+    size_t room = atomic_load(&ns->nwriters), n; /* who opens from now on comes after the branch */
     uint64_t *nodeid;
 
     if (room == 0)
@@ -246,7 +242,7 @@ void items_leave(struct state *p, struct items *it)
 
 /* ---- orphans ---- */
 
-/* Moves the items of an inode to the orphan tree. The caller holds ns->lock for writing. */
+/* Needs ns->lock (write). */
 static int adopt(struct state *p, struct ns *ns, struct vnode *v)
 {
     struct key_range all = range_of_inode(vfs_node_ino(v->nodeid));
@@ -311,7 +307,7 @@ int orphan_adopt(struct state *p, struct ns *ns, uint64_t ino, bool *ret_moved)
     return err;
 }
 
-/* An open inode of `ns` that still has its items there, with a reference; NULL: there is none. */
+/* An open inode of `ns` that still has its items there, referenced. */
 static struct vnode *open_vnode_of(struct state *p, struct ns *ns)
 {
     MUTEX_GUARD(&p->vnodes.lock);

@@ -1,17 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-/* walk: see the header. Each leaf is found again from the root, by the key at which the walk goes
- * on, because the tree may have changed in between. */
+/* walk: see the header. Each leaf is found anew from the root, by the key where it must go on. */
 #include "walk.h"
 #include <errno.h>
 
 struct leaf {
-    struct tree_page *page; /* pinned; NULL: it is hidden by damage */
+    struct tree_page *page; /* pinned; NULL: it is hidden */
     bool last;
-    struct key end; /* unless it is the last leaf: the first key behind it */
+    struct key end; /* unless it is the last: what begins behind it */
 };
 
-/* Reads page `no`, a child of `parent` (NULL: it is the root). -EUCLEAN: it is damaged or left
- * out. */
+/* The page `no`, a child of `parent` unless that is NULL. -EUCLEAN: hidden. */
 static int get_page(struct walk *w, uint64_t no, const struct tree_page *parent, struct key k,
                     const struct leaf *l, struct tree_page **ret)
 {
@@ -31,7 +29,7 @@ static int get_page(struct walk *w, uint64_t no, const struct tree_page *parent,
     return 0;
 }
 
-/* Finds the leaf that would have key `k`. */
+/* The leaf that has `k`, if any has. */
 static int find_leaf(struct walk *w, struct key k, struct leaf *ret)
 {
     struct tree_page *p = NULL, *child;
@@ -61,8 +59,6 @@ static int find_leaf(struct walk *w, struct key k, struct leaf *ret)
     return 0;
 }
 
-/* Calls fn for the items of a leaf from *k on, and moves *k behind them. -ENOENT: the last key was
- * passed. */
 static int visit_item(struct walk *w, const struct leaf *l, struct key *k, unsigned *left)
 {
     const uint8_t *p = l->page->data;
@@ -82,8 +78,7 @@ static int visit_item(struct walk *w, const struct leaf *l, struct key *k, unsig
     return err;
 }
 
-/* One piece of the walk from *k on, which is moved to where the walk goes on. -ENOENT: that was the
- * end. */
+/* From *k on, which then is where to go on. -ENOENT at the end. */
 static int piece(struct walk *w, struct key *k)
 {
     unsigned left = WALK_AT_ONCE;
@@ -99,7 +94,7 @@ static int piece(struct walk *w, struct key *k)
             err = visit_item(w, &l, k, &left);
             pages_put(w->tree->pages, l.page);
         }
-        if (err == 0 && left > 0) { /* all of the leaf was visited */
+        if (err == 0 && left > 0) { /* the leaf is done */
             if (l.last || key_compare(l.end, w->to) > 0)
                 return -ENOENT;
             *k = l.end;

@@ -4,7 +4,6 @@
 
 #include "repair.h"
 
-/* As repair_with, with a replay that opens and closes the store. It accepts that a part of the log
- * is lost. */
+/* As repair_with. */
 int store_repair(struct disk *disk, struct kv *kv, const struct repair_options *o,
                  struct repair_result *ret);

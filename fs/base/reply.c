@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * reply: turns answers of core into answers to the kernel. All errors of core leave the daemon
- * here. So this is the place where an errno that no filesystem returns becomes one that it may
- * return.
+ * reply: how core's answers look to the kernel. The one place where an error leaves the daemon, so
+ * the one place where an errno that no filesystem gives becomes one that it may give.
  */
 #include "reply.h"
 
@@ -18,10 +17,8 @@ int fs_errno(int64_t r)
 {
     if (r >= 0)
         return 0;
-    if (r == -EUCLEAN || r == -EHOSTUNREACH)
+    if (r == -EUCLEAN || r == -EPROTO || r == -EHOSTUNREACH)
         return EIO;
-    if (r == -EPROTO) /* written by a newer version */
-        return EOPNOTSUPP;
     return (int)-r;
 }
 
@@ -109,12 +106,10 @@ void fs_add_refs(struct fs *fs, uint32_t uid, uint64_t nodeid, struct stat *st)
         return;
     text[n] = '\0';
     unsigned long long refs = strtoull(text, NULL, 10);
-    if (refs > 1) /* one of them is that of this inode */
+    if (refs > 1) /* one of them is this inode's own */
         st->st_nlink += refs - 1;
 }
 
-/* Answers with an entry that shows `mode`. If the kernel did not take the answer (the client was
- * killed), the count that core has made for the entry is given back. */
 static void reply_entry(fuse_req_t req, const struct vfs_attr *a, uint32_t mode)
 {
     struct fs *fs = fs_of(req);
@@ -136,7 +131,6 @@ void fs_reply_linked(fuse_req_t req, const struct vfs_attr *a)
     reply_entry(req, a, fs_mode_unchanged(req, a->mode));
 }
 
-/* Answers with attributes that show `mode`. */
 static void reply_attr(fuse_req_t req, const struct vfs_attr *a, uint32_t mode)
 {
     struct fs *fs = fs_of(req);
@@ -159,25 +153,24 @@ void fs_reply_set(fuse_req_t req, const struct vfs_attr *a)
 
 size_t fs_end_uncached(char *buf, size_t room)
 {
-    const size_t len = 8; /* shorter than the head of an entry, fuse_dirent */
+    const size_t len = 8; /* less than the head of an entry */
     if (room < len)
         return 0;
     memset(buf, 0, len);
     return len;
 }
 
-/* ---- a buffer of each thread ---- */
+/* ---- a buffer for each thread ---- */
 
 static pthread_once_t buffer_once = PTHREAD_ONCE_INIT;
 static pthread_key_t buffer_key;
 static _Thread_local char *buffer;
 static _Thread_local size_t buffer_room;
 
-/* The key frees the buffer of a thread that ends. */
 static void buffer_make_key(void)
 {
     if (pthread_key_create(&buffer_key, free) != 0)
-        abort(); /* only if the process has no key left at its first request */
+        abort(); /* at the first request, when a process has no keys at all */
 }
 
 void *fs_buffer(size_t len)

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * defer: a queue for each lane, a set of detached threads, and a list of every call that has not
- * answered. The end of the mount walks this list to interrupt the calls.
+ * answered, which is what the end of the mount walks to interrupt them.
  *
  *     call_run --> fast queue ------------------------------> worker --> fn --> free
  *              --> slow queue --fewer than DEFER_SLOW_MAX run--^  (others likewise)
  *              |       `-----interrupted--> fast queue
  *              --no thread idle or to be had, fast, may wait: here -------> fn --> free
  *
- * Locks: libfuse calls on_interrupt under the lock of the request, and on_interrupt takes
- * defer.lock. So nothing here calls libfuse while it holds defer.lock.
+ * Locks: libfuse calls on_interrupt under the request's lock and that takes ours; so nothing here
+ * calls libfuse while holding ours.
  */
 #include "defer.h"
 
@@ -26,13 +26,13 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-#define IDLE_NS (10 * NSEC_PER_SEC) /* a thread that was idle for so long ends */
+#define IDLE_NS (10 * NSEC_PER_SEC)
 
 TAILQ_HEAD(queue, call);
 
 struct lane {
     struct queue queue;
-    unsigned count, running; /* calls in the queue; calls taken from it that have not ended */
+    unsigned count, running; /* in the queue, and taken from it */
 };
 
 static const unsigned lane_max[CALL_LANES] = {
@@ -46,12 +46,11 @@ static_assert(DEFER_SLOW_MAX + DEFER_RIGHTS_MAX + DEFER_PAGES_MAX < DEFER_MAX,
 
 struct defer {
     struct mutex lock;
-    struct cond work;  /* signalled when a call came, or `stopping` was set */
-    struct cond ended; /* signalled when a thread has ended */
-    /* The rest is guarded by: lock */
+    struct cond work;  /* a call came, or stopping */
+    struct cond ended; /* a thread ended */
+    /* guarded by lock: */
     struct lane lane[CALL_LANES];
-    LIST_HEAD(, call) calls; /* every call that has not answered */
-    /* All threads; those of them that wait for a call; calls that have `left` set: */
+    LIST_HEAD(, call) calls;
     unsigned threads, idle, left;
     bool interrupting, stopping;
 };
@@ -83,14 +82,14 @@ struct call *call_new(fuse_req_t req, call_fn *fn, size_t room)
     return c;
 }
 
-/* libfuse holds the lock of the request while it calls on_interrupt, and this call takes that lock,
- * too. So no interrupt is running when it returns, and none will run. */
+/* libfuse calls on_interrupt under the request's own lock, which this takes, too: when it returns
+ * no interrupt is running, and none will. */
 void call_settle(struct call *c)
 {
     fuse_req_interrupt_func(c->req, NULL, NULL);
 }
 
-/* ---- these need defer.lock ---- */
+/* ---- below: under lock ---- */
 
 static void queue_add(struct defer *d, struct call *c)
 {
@@ -108,7 +107,7 @@ static void queue_del(struct defer *d, struct call *c)
     c->queued = false;
 }
 
-/* How many of the calls in its queue may begin now. */
+/* How many calls in its queue a thread may begin now. */
 static unsigned runnable_of(const struct lane *l, unsigned max)
 {
     const unsigned room = max - l->running;
@@ -123,8 +122,6 @@ static unsigned runnable(const struct defer *d)
     return n;
 }
 
-/* Takes the first call that may begin. NULL: there is none. Lanes are looked at in the order of the
- * enum, so work comes first. */
 static struct call *queue_take(struct defer *d)
 {
     mutex_held(&d->lock);
@@ -141,7 +138,6 @@ static struct call *queue_take(struct defer *d)
 
 static void *worker(void *arg);
 
-/* Makes one more thread. -EAGAIN: there are DEFER_MAX already. */
 static int start_worker(struct defer *d)
 {
     mutex_held(&d->lock);
@@ -152,7 +148,7 @@ static int start_worker(struct defer *d)
     return r;
 }
 
-/* Wakes or makes a thread for a call that was queued. False: no thread can take it now. */
+/* A call came: see that a thread takes it. False: none can now. */
 static bool wake_worker(struct defer *d)
 {
     mutex_held(&d->lock);
@@ -160,8 +156,7 @@ static bool wake_worker(struct defer *d)
     return runnable(d) <= d->idle || start_worker(d) == 0;
 }
 
-/* Marks the call as interrupted. A slow one that is queued need not wait for its turn any more: it
- * will answer at once. */
+/* Interrupted: it has no reason to wait for its turn any more. */
 static void interrupt(struct defer *d, struct call *c)
 {
     mutex_held(&d->lock);
@@ -171,17 +166,16 @@ static void interrupt(struct defer *d, struct call *c)
     queue_del(d, c);
     c->lane = CALL_FAST;
     queue_add(d, c);
-    wake_worker(d); /* if there is none, a busy thread takes it next */
+    wake_worker(d); /* else a thread that is busy comes to it */
 }
 
-/* ---- these take it themselves ---- */
+/* ---- above: under lock ---- */
 
-/* Runs a call and frees it. `taken`: it was taken from its queue, and so counts as running
- * there. */
+/* `taken`: from its queue. */
 static void call_execute(struct defer *d, struct call *c, bool taken)
 {
     txn_set_request(c->request);
-    c->fn(c); /* it answers, so c->req is not valid afterwards */
+    c->fn(c); /* answers; c->req is gone afterwards */
     txn_set_request(0);
     {
         MUTEX_GUARD(&d->lock);
@@ -192,8 +186,7 @@ static void call_execute(struct defer *d, struct call *c, bool taken)
     free(c);
 }
 
-/* Waits for the next call for this thread. NULL: the thread must end, and is already not counted
- * any more. */
+/* The next call for this thread, or NULL: end it (it is counted out already). */
 static struct call *worker_next(struct defer *d)
 {
     struct call *c;
@@ -219,9 +212,7 @@ static void *worker(void *arg)
     return NULL;
 }
 
-/* Queues the call for a thread that exists or can be made. False: the caller runs it itself. If no
- * thread is free or can be made, two kinds of calls stay queued as long as there is any thread:
- * those that wait for others, and those of a thread that must not wait. */
+/* Queue it for a thread that is or will be there. False: run it here. */
 static bool hand_over(struct defer *d, struct call *c)
 {
     MUTEX_GUARD(&d->lock);
@@ -230,7 +221,7 @@ static bool hand_over(struct defer *d, struct call *c)
         atomic_store(&c->interrupted, true);
     if (atomic_load(&c->interrupted) && c->lane == CALL_SLOW)
         c->lane = CALL_FAST;
-    if (d->stopping) /* defer_stop may have returned: a thread would outlive the struct */
+    if (d->stopping) /* nobody would wait for a thread of ours */
         return false;
     queue_add(d, c);
     if (wake_worker(d) || ((c->lane != CALL_FAST || !thread_may_wait()) && d->threads > 0))
@@ -239,7 +230,6 @@ static bool hand_over(struct defer *d, struct call *c)
     return false;
 }
 
-/* libfuse calls this under the lock of the request. */
 static void on_interrupt(fuse_req_t req, void *data)
 {
     struct defer *d = fs_of(req)->defer;
@@ -254,8 +244,7 @@ void call_run_in(struct defer *d, struct call *c)
         call_execute(d, c, false);
 }
 
-/* Do too many calls of its lane wait already, so that they could fill a ring? 0, or the errno for
- * the client. */
+/* Too many of its lane wait already for a ring to take more: 0, or what the client is told. */
 static int refusal(struct defer *d, const struct call *c)
 {
     if (c->lane == CALL_SLOW)

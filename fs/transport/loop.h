@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * loop: chooses how requests reach the daemon: through rings (ring.h) if the kernel, the rights of
- * the process and the option `transport` allow it, else through the device, which a few threads of
- * libfuse read.
+ * loop: how requests come to us: through rings (ring.h) where kernel and rights allow it and the
+ * option `transport` does, else through the device, read by a few threads of libfuse.
  */
 #pragma once
 
@@ -10,32 +9,28 @@
 
 #include <sys/uio.h>
 
-/* Called before the loop: makes everything that rings need. If they are not available, `auto` goes
- * on without them (0), and `uring` fails with -errno and a sentence in `why`. */
+/* Before the loop: everything that rings need. `auto` does without them where they cannot be had;
+ * `uring` fails, with a sentence. */
 int loop_prepare(struct fs *fs, char *why, size_t why_len);
-/* Called while INIT is answered: may the answer promise rings? If true, loop_begin must follow. */
+/* INIT is being answered: may rings be promised? */
 bool loop_takes_ring(struct fs *fs);
-/* Called when INIT is answered: starts the threads of the rings that were promised. If that fails
- * the mount ends, since the kernel waits for every ring. */
+/* It is answered: starts what was agreed on. */
 void loop_begin(struct fs *fs);
-/* Serves the device until the session ends. 0, or -errno if the connection broke. */
+/* Serves until the session ends. */
 int loop_run(struct fs *fs);
-/* Called before a thread reads the device again; `opcode` is that of its last request. With rings
- * only FORGETs and the like come through the device, and no client waits for them. So the thread
- * sleeps for a millisecond after a FORGET: the kernel then puts many of them into one message.
- * Without the sleep each unlink would wake the thread. */
+/* Before a thread asks the device for more than a request of this opcode: where rings carry all
+ * that anybody waits for, it lets FORGETs gather for a millisecond. One at a time each unlink would
+ * wake it; of many the kernel makes one message. */
 void loop_gather(const struct fs *fs, uint32_t opcode);
-/* Called after loop_run: no new requests are begun. */
+/* After loop_run: no new requests are begun. */
 void loop_hold(struct fs *fs);
-/* Called when all requests are answered, before the unmount: ends the threads of the rings. */
+/* When all are answered, before the unmount. */
 void loop_end(struct fs *fs);
-/* Sends an answer, or another message of the daemon, as writev(2) does. */
+/* An answer, or a message of ours to the kernel: writev(2). */
 ssize_t loop_writev(struct fs *fs, int fd, struct iovec *iov, int count);
-/* Ends a request that has no answer. If it came through a ring, its entry is given back with the
- * empty answer `iov`. */
+/* The end of a request that has no answer: an empty one, `iov`, if it came by a ring. */
 void loop_commit_empty(struct fs *fs, const struct iovec *iov);
-/* May the request that the calling thread serves be left waiting while the thread goes on? False:
- * too many of its ring wait already. */
+/* For the thread that serves a request: may it be left to wait for others? */
 bool loop_may_park(void);
-/* How requests come now: "io_uring" or "threads". */
+/* "io_uring" or "threads" */
 const char *loop_transport(const struct fs *fs);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * serve: see the header. A message that goes to another thread has been translated already.
+ * serve: see the header. A message is handed over as libfuse was to have it: translated.
  */
 #include "serve.h"
 
@@ -24,23 +24,23 @@ struct handed {
     struct fs *fs;
     char *message;
     size_t len;
-    bool copied; /* `message` is a copy, which serve_handed frees */
+    bool copied; /* `message` is ours */
 };
 
-static _Atomic size_t copied; /* bytes of all copies, for SERVE_COPIES */
+static _Atomic size_t copied; /* bytes; all mounts of the process, which has one */
 
-/* ---- the request that a thread serves now ---- */
+/* ---- what a thread serves just now ---- */
 
 static _Thread_local struct {
     uint64_t unique; /* 0: nothing */
     uint32_t opcode;
-    bool cared_for; /* it was answered, or another thread will answer it */
+    bool cared_for; /* answered, or another thread will */
     char *message;
     size_t len;
-    bool stays; /* the message stays valid until it is answered */
+    bool stays; /* the message, until it is answered */
 } now;
 
-static _Thread_local bool takes; /* for serve_takes */
+static _Thread_local bool takes;
 
 static bool has_answer(uint32_t opcode)
 {
@@ -56,7 +56,6 @@ void serve_began(struct fs *fs, const void *msg)
         waiting_add(fs->waiting, in.unique, in.opcode, in.nodeid);
 }
 
-/* Notes the request that this thread serves from here on. */
 static void begin(char *msg, size_t len, bool stays)
 {
     struct in_header in;
@@ -70,8 +69,6 @@ static void begin(char *msg, size_t len, bool stays)
     txn_set_request(in.unique);
 }
 
-/* The operation has returned. A request that it has neither answered nor kept is answered here. One
- * without an answer frees its entry of a ring. */
 static void end(struct fs *fs)
 {
     struct out_header out = {.len = sizeof(out), .unique = now.unique};
@@ -87,7 +84,7 @@ static void end(struct fs *fs)
     report(REPORT_ALARM, "a request (%s) was left without an answer: it fails with EIO",
            requests_name(now.opcode));
     out.error = -EIO;
-    (void)loop_writev(fs, fuse_session_fd(fs->se), &iov, 1); /* fails if no client waits */
+    (void)loop_writev(fs, fuse_session_fd(fs->se), &iov, 1); /* fails: nobody waits */
 }
 
 void serve_answered(uint64_t unique)
@@ -112,9 +109,7 @@ bool serve_takes(void)
     return takes;
 }
 
-/* Marks the calling thread as one that takes requests. It must not wait, since other requests rely
- * on it: few threads read the device, and the requests of a CPU come to the one thread of its
- * ring. */
+/* Others rely on it: those that read are few, and the requests of a ring's CPU come to it alone. */
 static void take(void)
 {
     takes = true;
@@ -131,10 +126,10 @@ void serve_here(struct fs *fs, char *msg, size_t len)
         end(fs);
 }
 
-/* ---- requests that would wait ---- */
+/* ---- what would wait ---- */
 
-/* Serves the request from its beginning, in a thread that may wait now. That may be the thread that
- * took it, if no other is available. */
+/* Once more, from its beginning; it may wait even if this is a thread that took it, since there is
+ * no other. */
 static void serve_again(struct fs *fs, char *msg, size_t len)
 {
     const bool before = thread_set_may_wait(true);
@@ -144,7 +139,6 @@ static void serve_again(struct fs *fs, char *msg, size_t len)
     (void)thread_set_may_wait(before);
 }
 
-/* In a thread of defer.h: serves the message that hand_over gave it. */
 static void serve_handed(struct call *c)
 {
     struct handed h;
@@ -156,7 +150,7 @@ static void serve_handed(struct call *c)
     atomic_fetch_sub(&copied, h.len);
 }
 
-/* Gives the message to a thread of defer.h. False: there is no memory for that. */
+/* False: no memory. */
 static bool hand_over(const struct handed *h)
 {
     struct call *c = call_new(NULL, serve_handed, sizeof(*h));
@@ -167,8 +161,6 @@ static bool hand_over(const struct handed *h)
     return true;
 }
 
-/* Gives a copy of the message to another thread: libfuse reuses its buffer for the next one. False:
- * no memory, or SERVE_COPIES is reached. */
 static bool hand_over_copy(struct fs *fs)
 {
     const size_t len = now.len;
@@ -189,12 +181,12 @@ void serve_postpone(fuse_req_t req)
 {
     struct fs *fs = fs_of(req);
     const struct handed h = {.fs = fs, .message = now.message, .len = now.len};
-    fuse_reply_none(req); /* libfuse frees its request, and sends nothing */
+    fuse_reply_none(req); /* libfuse forgets it */
     if (!(now.stays ? hand_over(&h) : hand_over_copy(fs)))
         serve_again(fs, h.message, h.len);
 }
 
-/* ---- threads that read the device ---- */
+/* ---- threads that read ---- */
 
 void serve_read_next(struct fs *fs)
 {

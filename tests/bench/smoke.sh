@@ -48,7 +48,8 @@ assert requests("fsync-new-median")["FSYNC"] == 1 and requests("write")["WRITE"]
 assert "WRITE" not in requests("small-stat-cold"), requests("small-stat-cold")
 assert values["create"]["tallyfs_costs"]["rss_anon_peak_bytes"] > 100000
 for key in "missing-median", "missing-two-median":
-    assert 1 <= requests(key)["LOOKUP"] < 1.5, requests(key)
+    # One for each look, and those of the way there; a walk for each look would be more than these.
+    assert 1 <= requests(key)["LOOKUP"] < 3, requests(key)
 assert requests("write-at-median")["WRITE"] == 1
 assert values["missing-median"]["peers"]["libfuse"]["min"] > 0
 for key in "cp-growth", "open-growth", "update-growth":  # of 16 MiB

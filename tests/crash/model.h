@@ -17,35 +17,31 @@ void bytes_unref(struct bytes *b); /* NULL is fine */
 bool bytes_equal(const struct bytes *a, const struct bytes *b);
 
 struct mfile *model_find(struct model *s, size_t space, const char *name);
-/* The bytes of a file of the live model; it must exist. */
+/* Of the live model; it must be there. */
 struct bytes *model_get(size_t space, const char *name);
-/* Set the bytes of a file of the live model (takes over the reference); NULL: the file is
- * removed. */
+/* The live file's bytes are these now (takes over the reference); NULL: it is gone. */
 void model_set(size_t space, const char *name, struct bytes *b);
-/* Note that a crash may leave the live state. */
+/* The live state is one that a crash may leave. */
 void note_attempt(void);
-/* If `loose`: note that a cut may leave parts of these bytes in the file. */
+/* Loose: these bytes may be found in the file after a cut, in part. */
 void note_version(size_t space, const char *name, struct bytes *b);
-/* If `loose`: bytes that may be found in one of the files may be found in the other, now and
- * later. */
+/* Loose: what may be found in the one may be found in the other, now and later. */
 void share_versions(size_t space, const char *name, size_t space2, const char *name2);
 size_t family_of(size_t space, const char *name);
-/* Note that everything done so far is durable. */
+/* Everything that was done so far is durable. */
 void acknowledged(void);
 
 /* ---- ops.c ---- */
 
-/* Must no more operations run? Also true if the power went off without an operation having
- * noticed. */
+/* No more operations, also when the power went without one having noticed. */
 bool is_off(void);
-/* Did the operation succeed? On the injected error *again says whether to try once more; any other
- * error fails the test. */
+/* Was it done? On an error: is it the injected one? Then *again says whether to try once more. */
 bool done(int err, bool *again);
 
-/* Note the result of a flush, or of an operation with a flush in it. */
+/* A flush, or what has one in it, ended so. */
 void flushed(int err);
 
-/* Run `call`, and once more if the injected fault has hit it. A second failure fails the test. */
+/* Run `call` until it is done; a second failure in a row is one too many. */
 #define DO(call)                                                                                   \
     do {                                                                                           \
         bool again_;                                                                               \
@@ -64,15 +60,14 @@ void flushed(int err);
     } while (0)
 
 uint64_t space_node(size_t space);
-/* Look a name up, and give the reference back. */
+/* Look it up, and forget it again. */
 int find(size_t space, const char *name, struct vfs_attr *ret);
 /* `len` bytes that follow from `value`. */
 void fill(uint8_t *buf, size_t len, unsigned value);
 int write_all(struct vfs_file *f, const uint8_t *buf, size_t len, size_t off);
-/* The id of a file. False: the power is off, possibly without an operation having noticed, and the
- * workload stops. */
+/* Not when the power is off, which none may have noticed before: then the work stops. */
 bool id_of_file(size_t space, const char *name, struct id *ret);
 
-/* The model's name for the attribute user.v of a file. The text is valid for two calls. */
+/* What the model calls the attribute user.v of a file; good for two calls. */
 const char *attr_of(const char *name);
 bool is_attr(const struct mfile *f);

@@ -13,7 +13,7 @@
 #define FILES 1024
 #define MAPS 64
 
-/* A file of the directory that is written, and its double in the shadow. */
+/* A file that was written to, or is to be. */
 struct known {
     ino_t ino;
     struct disk_file *shadow; /* NULL: the entry is empty */
@@ -34,17 +34,16 @@ struct power {
     struct fault *fault;
     struct disk *shadow;
     uint64_t boots;
-    struct mutex lock; /* guards `known` and `mapped`, and keeps the order of changes the same in
-                        * shadow and directory */
+    struct mutex lock; /* the two below, and what order shadow and directory see */
     struct known known[FILES];
     struct mapped mapped[MAPS];
 };
 extern struct power power;
 
-/* Forget all files and mappings of the shadow, after closing them. */
+/* Every file of the shadow is closed. */
 void power_forget(void);
 
-/* Check that a call succeeded: it must not fail where the shadow succeeded. */
+/* What must not fail, because the shadow has done it. */
 static inline long both(long r)
 {
     if (r < 0) {

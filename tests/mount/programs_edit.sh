@@ -38,7 +38,7 @@ pid, fd = pty.fork()
 if pid == 0:
     os.execvp("vim.tiny", ["vim.tiny", "-u", "NONE", "-N", "--cmd", "set updatecount=1 directory=.", "v"])
 os.write(fd, b"ggdGichanged and not saved\x1b:preserve\r")
-deadline = time.monotonic() + 20
+deadline = time.monotonic() + 200
 while not (os.path.exists(".v.swp") and b"not saved" in open(".v.swp", "rb").read()):
     assert time.monotonic() < deadline, "no swap file"
     time.sleep(0.05)

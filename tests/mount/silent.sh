@@ -49,7 +49,7 @@ begin
 mkdir "$D/cold" "$W/warm"
 t shard add 1 "dir:$D/cold" >/dev/null
 t shard add 2 "dir:$W/warm" >/dev/null
-t set shard_patience 2s >/dev/null
+t set shard_patience 10s >/dev/null # the other shard, which is well, answers in this time
 for name in cold moves there; do head -c 3000000 /dev/urandom >"$M/main/$name"; done
 echo here >"$M/main/here"
 cold=$(digest "$M/main/cold") moves=$(digest "$M/main/moves") there=$(digest "$M/main/there")

@@ -37,7 +37,7 @@ others_go_on 1
 eq "$(digest "$M/main/large")" "$want"
 matches "$("$TALLY" -C "$M" status)" 'what cannot be sealed \(Input/output error\) is used by main/large'
 matches "$(state)" '^degraded: some files cannot be sealed'
-fails "$TALLY" -C "$M" drain --idle 5s
+fails "$TALLY" -C "$M" drain --idle "${limit}s"
 matches "$(<"$W/said")" 'is used by main/large'
 
 claim "its own bytes cannot be read"

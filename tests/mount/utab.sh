@@ -21,6 +21,7 @@ if libc.umount2(os.fsencode(sys.argv[1]), int(sys.argv[2])) != 0:
     sys.exit(os.strerror(ctypes.get_errno()))' "$1" "$2"
 }
 is_unmounted() { ! grep -q "${W##*/}.* - fuse.tally" /proc/self/mountinfo; }
+has_no_line() { [[ $(<"$utab") == "$other" ]]; }
 no_line() { eq "$(<"$utab")" "$other" "$1"; }
 up() {
     mount8
@@ -28,14 +29,18 @@ up() {
 }
 over() {
     wait_until ended "$daemon" || fail "the daemon does not end"
+    if [[ $1 == *TERM*INT* ]]; then # umount(8) unmounts then, and outlives the daemon
+        wait_until is_unmounted || fail "it is still mounted"
+        wait_until has_no_line || true
+    fi
     is_unmounted || fail "dead mounts are left: $(<"/proc/self/mountinfo")"
-    # After a second signal the daemon ends at once, as after SIGKILL: the next mount clears up.
-    [[ $1 == *TERM*INT* ]] || no_line "$1"
+    no_line "$1"
 }
 
 ways=('umount "$M"' 'umount -l "$M"' 'umount -i "$M"' 'umount2 "$M" 0' 'umount2 "$M" 2'
     'fusermount3 -u "$M"' '"$TALLY" umount "$M"' '"$TALLY" umount -f "$M"' '"$TALLY" umount -l "$M"'
-    'kill -TERM "$daemon"' 'kill -INT "$daemon"' 'kill -TERM "$daemon"; kill -INT "$daemon"'
+    'kill -TERM "$daemon"' 'kill -INT "$daemon"'
+    'kill -STOP "$daemon"; kill -TERM "$daemon"; kill -INT "$daemon"; kill -CONT "$daemon"'
     'kill -KILL "$daemon"; "$TALLY" umount "$M" 2>"$W/said"'
     'mount --move "$M" "$W/elsewhere"; kill -TERM "$daemon"'
     'mount --move "$M" "$W/elsewhere"; umount2 "$W/elsewhere" 0'

@@ -8,12 +8,12 @@ W=$(mktemp -d "${TMPDIR:-/tmp}/tally-make-XXXXXX")
 S=$W/store M=$W/mnt
 mkdir "$M"
 daemon=
-trap 'kill -KILL $daemon 2>/dev/null; umount -l "$M" 2>/dev/null; rm -rf "$W"' EXIT
+trap 'set +e; kill -KILL $daemon 2>/dev/null; umount -l "$M" 2>/dev/null; rm -rf "$W"' EXIT
 
 start() {
     "$TALLY" mount -f -o rw "$S" "$M" </dev/null &
     daemon=$!
-    for _ in $(seq 200); do
+    for _ in $(seq 2000); do
         ! mountpoint -q "$M" || return 0
         sleep 0.1
     done
