@@ -9,7 +9,7 @@
 #include <fcntl.h>
 #include <string.h>
 
-/* Beyond off_t no file can reach. */
+/* The largest off_t. */
 #define OFFSET_MAX ((uint64_t)INT64_MAX)
 #define MAP_ALIGN 4096
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * disk_dir: a disk that is a directory of this machine. Every name is resolved from the one
- * descriptor opened at the start, so renaming or covering the path later changes nothing. No
- * symlink is followed (beneath.h), so a name never leads out of the directory.
+ * descriptor that was opened at the start, so it does not matter if the path is renamed or covered
+ * later. No symlink is followed (beneath.h), so a name never leads out of the directory.
  */
 #include "disk_impl.h"
 
@@ -24,8 +24,8 @@
 #include <unistd.h>
 
 #define IOV_BATCH 16
-#define FILES_RESERVE 64 /* descriptors, or a quarter of what the process may have */
-#define QUOTA_BLOCK 1024 /* bytes; the unit of limits, whatever the disk's blocks are */
+#define FILES_RESERVE 64 /* descriptors; at most a quarter of those that the process may have */
+#define QUOTA_BLOCK 1024 /* bytes: the unit of limits, whatever the blocks of the disk are */
 
 struct dir_disk {
     struct disk base;
@@ -74,8 +74,8 @@ static int dir_mkdir(struct disk *d, const char *name)
     return r == -EEXIST ? 0 : r;
 }
 
-/* Whether `fd` is one of the last descriptors that the process may have. The kernel gives out the
- * lowest free number, so a high one means that few are left. */
+/* Is `fd` one of the last descriptors that the process may have? The kernel gives out the lowest
+ * free number, so a high one means that few are left. */
 static bool is_of_reserve(int fd)
 {
     struct rlimit limit;
@@ -223,7 +223,7 @@ static int dir_space(struct disk *d, struct disk_space *ret)
         .files_free = s.f_ffree,
         .full = -ENOSPC,
     };
-    if (geteuid() != 0) { /* root has none */
+    if (geteuid() != 0) { /* quotas do not limit root */
         limit_by_quota(root_of(d), USRQUOTA, geteuid(), ret);
         limit_by_quota(root_of(d), GRPQUOTA, getegid(), ret);
     }
@@ -232,7 +232,7 @@ static int dir_space(struct disk *d, struct disk_space *ret)
 
 #define BOOT_ID "/proc/sys/kernel/random/boot_id"
 #ifndef STATX_MNT_ID_UNIQUE
-#define STATX_MNT_ID_UNIQUE 0x4000u /* Linux 6.8: never used again in one boot */
+#define STATX_MNT_ID_UNIQUE 0x4000u /* Linux 6.8; such a number is not used twice in one boot */
 #endif
 
 /* The kernel's random number of this boot, as 16 bytes. If it cannot be read, a new random number
@@ -247,7 +247,7 @@ static int boot_number(uint8_t out[16])
     memset(out, 0, 16);
     if (io_read_file(AT_FDCWD, BOOT_ID, 64, &text, &len) == 0)
         for (const char *c = text; *c && digits < 32; c++) {
-            const char *found = strchr(hex, *c); /* the rest are dashes */
+            const char *found = strchr(hex, *c); /* other bytes are dashes */
             unsigned value = found ? (unsigned)(found - hex) : 0;
 
             if (found)
@@ -287,7 +287,7 @@ static ssize_t dir_pread(struct disk_file *f, void *buf, size_t len, uint64_t of
     return io_pread(fd_of(f), buf, len, off);
 }
 
-/* In batches, because io_pwritev uses up the array it is given. */
+/* Writes in batches of a copy, because io_pwritev changes the array that it is given. */
 static int dir_pwritev(struct disk_file *f, const struct iovec *iov, int count, uint64_t off)
 {
     while (count > 0) {
@@ -321,7 +321,7 @@ static int dir_punch(struct disk_file *f, uint64_t off, uint64_t len)
         fallocate(fd_of(f), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)off, (off_t)len));
 }
 
-/* Allocates by writing, where the file system has no fallocate. */
+/* Allocates by writing zeros, if the file system has no fallocate. */
 static int write_zeros(int fd, uint64_t from, uint64_t size)
 {
     static const uint8_t zeros[256 * 1024];

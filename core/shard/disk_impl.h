@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * disk_impl: what an implementation of disk.h provides. Private to core/shard.
+ * disk_impl: the functions that an implementation of disk.h provides. Private to core/shard.
  *
- * An implementation embeds `struct disk` and `struct disk_file` as its first members. disk.c has
- * checked before each call: names fit DISK_NAME_MAX, a read-only disk is not changed, a file opened
- * without DISK_WRITE is not changed (-EBADF), lengths are not 0 and off + len does not overflow.
+ * An implementation embeds `struct disk` and `struct disk_file` as its first members. disk.c checks
+ * before each call that a name fits DISK_NAME_MAX, that neither a read-only disk nor a file opened
+ * without DISK_WRITE (-EBADF) is changed, that a length is not 0, and that off + len does not
+ * overflow.
  */
 #pragma once
 
@@ -40,7 +41,7 @@ struct disk_ops {
 struct disk {
     const struct disk_ops *ops;
     bool readonly;
-    bool foreign; /* what disk_is_foreign says */
+    bool foreign; /* for disk_is_foreign */
 };
 
 struct disk_file {

@@ -13,7 +13,7 @@
 
 #define SLOTS "slots"
 #define NAME_ROOM                                                                                  \
-    (DISK_NAME_MAX + 16) /* of a name with the node's directory: checked by the disk */
+    (DISK_NAME_MAX + 16) /* of a name with the directory of the node; the disk checks it */
 
 struct route {
     struct disk base;
@@ -44,7 +44,7 @@ static bool is_shared(const char *name)
     return is_below(name, "objects") || is_below(name, "packs");
 }
 
-/* The disk that has `name`, and what it is called there. */
+/* The disk that has `name`, and its name there. */
 static struct disk *find_disk(struct disk *d, const char *name, char ret_name[NAME_ROOM])
 {
     const struct route *r = route_of(d);
@@ -135,6 +135,7 @@ static int file_fd(struct disk_file *f)
     return disk_fd(inner(f));
 }
 
+/* Wraps a file that was made in the pool. After -ENOMEM the file is closed. */
 static int wrap(const struct disk_ops *ops, struct disk_file *file, struct disk_file **ret_file)
 {
     struct route_file *f = calloc(1, sizeof *f);
@@ -245,7 +246,7 @@ static int route_space(struct disk *d, struct disk_space *ret)
     return err;
 }
 
-/* FNV-1a, one word of the answer by each start. */
+/* A word of a hash of both numbers: FNV-1a, another word for each `start`. */
 static uint64_t mix(const uint8_t *bytes, size_t len, uint64_t start)
 {
     uint64_t h = UINT64_C(0xcbf29ce484222325) + start;

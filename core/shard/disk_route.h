@@ -6,20 +6,21 @@
  *     objects/…  packs/…   of the pool, under the same names
  *     slots/…              of the pool: nodes/<4 hex>/slots/…, so that a slot can be linked to the
  *                          name of an object
- *     all else             the store's own
+ *     everything else      of the store itself
  *
- * Bytes in a pool may be what another store needs, and only a cycle of the pool knows: of what is
- * in objects/ and packs/ nothing is deleted, punched or changed here. To unlink such a name
- * succeeds, and lets go of it: it is still there. A file of theirs that is there already cannot be
- * opened for writing (-EROFS), and to punch one that was made here does nothing. Their directories
- * list nothing: what others put there is none of a store's leaks.
+ * Another store may need bytes that are in the pool; only a cycle of the pool knows. So nothing in
+ * objects/ and packs/ is deleted, punched or changed through this disk. Unlinking such a name
+ * succeeds, but leaves the file there. A file of these directories that exists already cannot be
+ * opened for writing (-EROFS). Punching a file that was made here does nothing. Listing these
+ * directories gives no names, so that files of other stores are not taken for leaks of this one.
  *
- * disk_space says of the two what the fuller one does; disk_incarnation changes with either;
- * disk_sync_dir of the root syncs both, and the directory of the node.
+ * disk_space returns the space of the fuller disk. disk_incarnation changes when that of either
+ * disk changes. disk_sync_dir of the root syncs both roots and the directory of the node.
  */
 #pragma once
 
 #include "disk.h"
 
-/* Both are borrowed; `node` from 1. Read-only where one of them is. */
+/* Makes the disk of node `node` (from 1). Both disks are borrowed. It is read-only if one of them
+ * is. */
 int disk_route_open(struct disk *own, struct disk *pool, uint32_t node, struct disk **ret_disk);

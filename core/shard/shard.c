@@ -15,10 +15,10 @@
 #include <string.h>
 
 #define DRIVERS_MAX 8
-#define OFFSET_MAX ((uint64_t)INT64_MAX) /* beyond off_t nothing can reach */
-#define SCHEME_MAX 16
+#define OFFSET_MAX ((uint64_t)INT64_MAX) /* the largest off_t */
+#define SCHEME_MAX 16 /* bytes */
 
-#define LIST_BATCH 256
+#define LIST_BATCH 256 /* names */
 #define MIB_SHIFT 20
 
 /* Ends with a NULL. Written at start by one thread, then only read. */
@@ -250,6 +250,7 @@ void shard_close(struct shard *s)
 
 /* ---- names ---- */
 
+/* Is it a part of a name as shard.h describes it? */
 static bool is_part_ok(const char *part, size_t len)
 {
     if (len == 0 || part[0] == '.')
@@ -290,6 +291,7 @@ static int check_change(const struct shard *s, const char *name)
 
 /* ---- putting ---- */
 
+/* The context of read_bytes: the source of a put from memory. */
 struct bytes {
     const uint8_t *data;
 };
@@ -300,6 +302,7 @@ static int read_bytes(void *ctx, void *buf, size_t len, uint64_t off)
     return 0;
 }
 
+/* What read_back asks of the caller's thread. */
 struct piece {
     void *buf;
     size_t len;

@@ -1,35 +1,37 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * shard: a place that keeps bytes under names, and no more than that: what an object store can do,
- * too. The home shard is not one of these but a disk (disk.h).
+ * shard: a place that keeps bytes under names. It needs no more abilities than an object store has.
+ * The home shard is not one of these, but a disk (disk.h).
  *
  *     shard_open("dir:/mnt/hdd/cold", 0, &s, why)
  *     shard_put...(s, name, ...)        whole, and durable when it returns 0
  *     shard_get, shard_range, shard_stat, shard_list
  *     shard_delete(s, name)
  *
- * Names are paths of at most DISK_NAME_MAX bytes, "packs/0123", of printable ASCII, no part empty
- * or with a dot in front (-EINVAL), none in "tmp/", which is the drivers'; directories are their
- * business, too. What is put is seen whole or not at all, by everybody, also after a loss of power
- * in the middle; nothing can be appended to or changed in place.
+ * Names are paths of at most DISK_NAME_MAX bytes, such as "packs/0123", of printable ASCII. A part
+ * must not be empty or begin with a dot (-EINVAL). Names in "tmp/" belong to the driver, which also
+ * makes directories as it needs them. A file that is put is seen whole or not at all by every
+ * process, also after a loss of power in the middle of the put. A file cannot be appended to or
+ * changed in place.
  *
  * Errors: 0 or -errno.
- *   -ENOENT        nothing has that name, as far as this can be told: an empty mount point says
- *                  so, too
- *   -EHOSTUNREACH  it cannot be asked now
+ *   -ENOENT        nothing has that name, as far as the driver can know: an empty mount point
+ *                  looks the same
+ *   -EHOSTUNREACH  the place cannot be asked now
  *   -EEXIST, -EROFS, -ENOSPC, -EDQUOT, -EACCES, -EIO, -ENOMEM as of any disk
- * After a failed put or delete either state may be found. Threads: all calls from any thread, but
- * for open and close.
+ * After a failed put or delete the old or the new state may be found. Threads: all calls from any
+ * thread, except open and close.
  *
- * A place may never answer: a mount whose server hangs keeps whoever asks it in the kernel. So
- * every call waits for shard_set_patience at most, and then says -EHOSTUNREACH. What was asked is
- * not taken back: it may still be done, but before anything else that this process asks of that
- * place. Until then the place is silent: all calls there say -EHOSTUNREACH at once.
+ * A place may never answer: a mount whose server hangs keeps a thread that uses it in the kernel.
+ * So every call waits at most for the time of shard_set_patience, and then returns -EHOSTUNREACH.
+ * The request is not withdrawn: it may still be done, but before any later request of this process
+ * to that place. Until it has come back the place is silent: every call there returns -EHOSTUNREACH
+ * at once.
  *
- * Drivers: struct shard_driver below is all that one provides. `dir` is built in; others are made
- * known with shard_register before the first shard_open. Their functions are called by threads of
- * their own (shard_ask.h), but `read` of a source and the function that is given a list by the
- * thread that asks.
+ * Drivers: a driver provides a struct shard_driver (below). `dir` is built in. Others are made
+ * known by shard_register before the first shard_open. Threads of this module call the functions of
+ * a driver (shard_ask.h). But the thread that called a function here calls `read` of its source,
+ * and the function to which it has a list given.
  */
 #pragma once
 
@@ -39,16 +41,17 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define SHARD_WHY 256
+#define SHARD_WHY 256 /* bytes of a sentence, with the NUL */
 #define SHARD_SILENT "it does not answer"
 #define SHARD_URL_MAX 700 /* bytes, without the NUL */
-/* Bytes of a pack that is put: one batch in memory. */
+/* Bytes of a pack that is put on a shard: one batch, kept in memory. */
 #define SHARD_PACK_MAX (UINT32_C(8) << 20)
 
 struct shard;
 
-/* Bytes to be put, read front to back, once; a second time when a driver tries again. Exactly `len`
- * bytes at `off`, or -errno, which the put then returns. */
+/* The bytes of a put. `read` fills `buf` with exactly `len` bytes from `off` on, or returns -errno,
+ * which the put then returns. The bytes are read once, front to back, and once more if the driver
+ * tries again. */
 struct shard_source {
     int (*read)(void *ctx, void *buf, size_t len, uint64_t off);
     void *ctx;
@@ -56,94 +59,98 @@ struct shard_source {
 };
 
 enum shard_open_flags {
-    SHARD_READONLY = 1 << 0, /* every change: -EROFS */
-    SHARD_FOREIGN = 1 << 1,  /* as STORE_FOREIGN: it may be anybody's, and others may write it */
+    SHARD_READONLY = 1 << 0, /* every change fails with -EROFS */
+    SHARD_FOREIGN = 1 << 1,  /* as STORE_FOREIGN: other users may own and write it */
 };
 
 struct shard_space {
-    uint64_t size, avail; /* bytes; both 0: nobody knows */
+    uint64_t size, avail; /* bytes; both 0: unknown */
 };
 
-/* A name found; return non-zero to stop, which shard_list then returns. */
+/* Called by shard_list for each name. It stops at a result other than 0, which shard_list then
+ * returns. */
 typedef int shard_list_fn(const char *name, uint64_t size, void *ctx);
 
-/* `why` gets a sentence. -EPERM it is not the caller's own, or others may write it. -EINVAL no
- * driver, or not a URL that it can use; -EHOSTUNREACH: there is nothing there now, and it may be
- * tried again. */
+/* Opens a shard. After an error `why` has a sentence. -EPERM: it does not belong to the user, or
+ * other users may write it. -EINVAL: there is no such driver, or it cannot use the URL.
+ * -EHOSTUNREACH: there is nothing now; the caller may try again later. */
 int shard_open(const char *url, unsigned flags, struct shard **ret_shard, char why[SHARD_WHY]);
-/* Nobody uses it, or a disk made of it, any more. NULL is fine. */
+/* Closes the shard. No thread uses it, or a disk made of it, any more. NULL is fine. */
 void shard_close(struct shard *s);
-/* How long one answer may take, in ns, for all shards of this process; 30 s. A put may take longer
- * by a second for each MiB. It counts from the call, and at once. */
+/* Sets how long one answer may take, in ns, for all shards of this process; the default is 30 s. A
+ * put may take a second longer for each MiB. The time counts from the call on, and a change applies
+ * to calls that wait, too. */
 void shard_set_patience(int64_t duration_ns);
-/* Does that place keep somebody waiting, or with NULL any? Which one is in `ret_url`, which may be
- * NULL. A process of which such a thread is left should end by _exit: exit may wait for it. */
+/* Is that place silent, or with NULL any place? *ret_url (may be NULL) gets its URL. Then a thread
+ * of this process hangs there, and the process should end by _exit, since exit may wait for that
+ * thread. */
 bool shard_is_silent(const char *url, char ret_url[SHARD_URL_MAX + 1]);
-/* The URL in the one form that is stored: -EINVAL with a sentence. */
+/* The URL in the form in which it is stored. -EINVAL with a sentence in `why`. */
 int shard_normal_url(const char *url, char out[SHARD_URL_MAX + 1], char why[SHARD_WHY]);
 
-/* Replaces what has the name. */
+/* Puts a file, and replaces the one that has the name. shard_put_if_absent does not replace it:
+ * -EEXIST. */
 int shard_put(struct shard *s, const char *name, const void *data, size_t len);
 int shard_put_if_absent(struct shard *s, const char *name, const void *data, size_t len);
-/* If absent, too; memory is bounded whatever the size. */
+/* As shard_put_if_absent, of any size with bounded memory. */
 int shard_put_stream(struct shard *s, const char *name, const struct shard_source *source);
-/* All of a small thing: bytes read, -EFBIG it has more than `cap`. */
+/* Reads a whole small file. Returns the bytes read; -EFBIG: it has more than `cap` bytes. */
 ssize_t shard_get(struct shard *s, const char *name, void *buf, size_t cap);
-/* Bytes read, short only at its end. */
+/* Returns the bytes read, fewer than `len` only at the end of the file. */
 ssize_t shard_range(struct shard *s, const char *name, void *buf, size_t len, uint64_t off);
 int shard_stat(struct shard *s, const char *name, uint64_t *ret_size);
-int shard_delete(struct shard *s, const char *name); /* durable; -ENOENT it is not there */
-/* All names that begin with `dir` and '/', and with "" all that there are, without order; none is
- * 0. An error means that the list is not whole. What others have put there is listed, too, even
- * under names that none of these functions would take. */
+int shard_delete(struct shard *s, const char *name); /* durable; -ENOENT: it does not exist */
+/* Lists all names that begin with `dir` and '/', or with "" all names, in no order. 0, too, if
+ * there are none. An error means that the list is incomplete. Files that other programs have put
+ * there are listed, too, even if these functions would refuse their names. */
 int shard_list(struct shard *s, const char *dir, shard_list_fn *fn, void *ctx);
 int shard_space(struct shard *s, struct shard_space *ret);
 
-/* The same as a disk that can only be read: open, pread, fstat and list work, whatever changes is
- * -EROFS. Borrows the shard. */
+/* The shard as a disk that can only be read: open, pread, fstat and list work, and every change is
+ * -EROFS. It borrows the shard. */
 int shard_disk_open(struct shard *s, struct disk **ret_disk);
 
 /* ---- for drivers ---- */
 
-/* What the functions of a shard (above) promise its driver's functions keep, and this besides. All
- * are called, so none is NULL. Calls of one shard may run at the same time. */
+/* The functions of a driver keep the promises of the functions of a shard above, and these. All of
+ * them are called, so none is NULL. Calls of one shard may run at the same time. */
 struct shard_driver {
-    const char *scheme; /* what stands before the colon of a URL: "dir" */
-    /* `rest` is what stands behind the colon. `out` gets the form of it that is stored, a string of
-     * at most `cap` bytes with the NUL, which means the same in whatever directory the caller is.
-     * The place need not be there. -EINVAL with a sentence in `why`. */
+    const char *scheme; /* the part of a URL before the colon: "dir" */
+    /* `rest` is the part of a URL behind the colon. `out` gets the form of it that is stored: a
+     * string of at most `cap` bytes with the NUL, which means the same in every current directory.
+     * The place need not exist. -EINVAL with a sentence in `why`. */
     int (*normal)(const char *rest, char *out, size_t cap, char why[SHARD_WHY]);
-    /* `rest` is as the caller of shard_open wrote it. After an error, of which `why` has a
-     * sentence, there is no shard. */
+    /* `rest` is as the caller of shard_open wrote it. After an error `why` has a sentence, and
+     * there is no shard. */
     int (*open)(const char *rest, unsigned flags, struct shard **ret_shard, char why[SHARD_WHY]);
     /* Frees `s`. No other call of this shard runs, and none follows; but the call may come long
      * after shard_close, and by another thread, if the place was silent meanwhile. */
     void (*close)(struct shard *s);
-    /* All bytes of the source, or nothing: whole and durable when this returns 0. If something has
-     * the name it is replaced, or, with `replace` false, stays: -EEXIST. */
+    /* Puts all bytes of the source, or none: the file is whole and durable when this returns 0. If
+     * something has the name it is replaced; with `replace` false it stays: -EEXIST. */
     int (*put)(struct shard *s, const char *name, const struct shard_source *source, bool replace);
-    /* As shard_range: fewer bytes than `len` at the end alone. The driver may keep files open for
-     * it; its own `put` and `remove` make it forget those of that name. */
+    /* As shard_range: fewer bytes than `len` only at the end. The driver may keep files open for
+     * it; `put` and `remove` then forget those of that name. */
     ssize_t (*range)(struct shard *s, const char *name, void *buf, size_t len, uint64_t off);
-    /* As shard_get. It returns what has the name now, also if another process replaced it: nothing
-     * of it may come from a cache. */
+    /* As shard_get. It returns the file that has the name now, also if another process has
+     * replaced it: no byte may come from a cache. */
     ssize_t (*get)(struct shard *s, const char *name, void *buf, size_t cap);
     int (*stat)(struct shard *s, const char *name, uint64_t *ret_size);
     /* Durable when it returns 0. -ENOENT. */
     int (*remove)(struct shard *s, const char *name);
-    /* As shard_list, for each name once. It leaves out the driver's own names in "tmp/". Non-zero
-     * from `fn` ends the list and is returned; the name need stay valid only until `fn` returns. */
+    /* As shard_list, for each name once, without the driver's own names in "tmp/". A result of
+     * `fn` other than 0 ends the list and is returned. The name is valid until `fn` returns. */
     int (*list)(struct shard *s, const char *dir, shard_list_fn *fn, void *ctx);
     int (*space)(struct shard *s, struct shard_space *ret);
 };
-/* A driver embeds this as its first member; shard.c sets all of it. shard.c has checked names,
- * lengths and readonly. */
+/* An open shard. A driver embeds this as its first member; shard.c sets all of its fields. shard.c
+ * has checked names, lengths and readonly before it calls the driver. */
 struct shard {
     const struct shard_driver *driver;
     bool readonly;
     struct place *place; /* shard_ask.h */
-    struct shard *next;  /* of those to be closed later */
+    struct shard *next;  /* in place.to_close (shard_ask.c) */
 };
-/* For drivers of tests. -EEXIST the scheme is taken. The driver is borrowed for ever. One thread,
- * at start. */
+/* Makes a driver of a test known. -EEXIST: the scheme is taken. The driver is borrowed for ever.
+ * Called by one thread, at the start. */
 int shard_register(const struct shard_driver *driver);

@@ -16,13 +16,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define STAY (10 * NSEC_PER_SEC)   /* an asker that has nothing to do */
+#define STAY (10 * NSEC_PER_SEC)   /* an asker without work ends after that time */
 #define LOOK (200 * NSEC_PER_MSEC) /* how often a waiting caller reads the patience */
-#define PATIENCE (30 * NSEC_PER_SEC)
+#define PATIENCE (30 * NSEC_PER_SEC) /* the default of shard_set_patience */
 
 struct place {
-    struct place *next;          /* in `places`; guarded by places_lock */
-    unsigned refs;               /* guarded by places_lock */
+    struct place *next;          /* guarded by: places_lock; in `places` */
+    unsigned refs;               /* guarded by: places_lock */
     char url[SHARD_URL_MAX + 1]; /* never changes */
     struct mutex lock; /* "place"; guards all fields below */
     struct cond work, ended;
@@ -33,9 +33,9 @@ struct place {
     bool ending;
 };
 
-static struct place *places;
+static struct place *places; /* guarded by: places_lock */
 static pthread_mutex_t places_lock = PTHREAD_MUTEX_INITIALIZER;
-static _Atomic int64_t patience = PATIENCE;
+static _Atomic int64_t patience = PATIENCE; /* ns */
 
 void shard_set_patience(int64_t duration_ns)
 {
@@ -44,6 +44,7 @@ void shard_set_patience(int64_t duration_ns)
 
 /* ---- places ---- */
 
+/* Needs places_lock. */
 static struct place *find_place(const char *url)
 {
     struct place *p = places;
@@ -53,6 +54,7 @@ static struct place *find_place(const char *url)
     return p;
 }
 
+/* Makes a place and puts it into the list. NULL: no memory. Needs places_lock. */
 static struct place *make(const char *url)
 {
     struct place *p = calloc(1, sizeof *p);
@@ -365,7 +367,7 @@ static bool await(struct place *p, struct ask *a, int64_t longer)
  * Needs the lock. */
 static void leave(struct place *p, struct ask *a)
 {
-    if (a->state == ASK_WAITS && !a->closes) { /* no asker came to it: it was never asked */
+    if (a->state == ASK_WAITS && !a->closes) { /* no asker has begun it */
         STAILQ_REMOVE(&p->asks, a, ask, next);
         p->idle++;
         ask_free(a);

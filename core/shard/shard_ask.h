@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * shard_ask: calls of drivers for which nobody waits for ever. Private to core/shard.
+ * shard_ask: calls of drivers for which no caller waits for ever. Private to core/shard.
  *
  *     place_get("dir:/mnt/cold") ... place_put(p)
  *     a = ask_make(p, run)        fill in what `run` needs
@@ -25,7 +25,7 @@
 #include "shard.h"
 #include <sys/queue.h>
 
-struct place; /* what a URL leads to; one for all who have it open */
+struct place; /* what a URL leads to; one for all shards that are open there */
 struct ask;
 
 /* Runs in an asker. It uses the ask alone; it reaches memory of the caller only by ask_back. */
@@ -35,44 +35,46 @@ typedef int ask_back_fn(struct ask *a, void *arg);
 
 struct ask {
     ask_fn *run;
-    ask_fn *late; /* in the asker, after a `run` that was left; NULL: nothing */
+    ask_fn *late; /* called by the asker after a `run` that was left; NULL: nothing is called */
     struct shard *shard;
     ssize_t result;
-    /* Of the question and its answer, as `run` needs it. */
+    /* The question and its answer, as `run` needs them: */
     const struct shard_driver *driver;
     char name[SHARD_URL_MAX + 1];
     char why[SHARD_WHY];
     unsigned flags;
     bool replace;
-    bool closes; /* `shard`: see shard_ask */
-    void *data;  /* malloc'd, freed with the ask */
+    bool closes; /* `run` closes `shard` (see shard_ask) */
+    void *data;  /* allocated by ask_make, freed with the ask */
     size_t len;
     uint64_t off;
     struct shard_space space;
     const struct shard_source *source; /* the caller's: use it in ask_back only */
     shard_list_fn *fn;                 /* the caller's: use it in ask_back only */
     void *ctx;                         /* the caller's: use it in ask_back only */
-    /* Private to shard_ask.c; under the place's lock. */
+    /* Private to shard_ask.c. All but `place` and `io_idle` are guarded by: place.lock */
     struct place *place;
     enum { ASK_WAITS, ASK_RUNS, ASK_CALLS_BACK, ASK_DONE, ASK_LEFT } state;
     struct cond changed;
     ask_back_fn *back;
     void *back_arg;
     int back_result;
-    bool io_idle;
+    bool io_idle; /* the asker works with idle I/O priority, as the caller does */
     STAILQ_ENTRY(ask) next;
 };
 
-/* Found or made; NULL: no memory. */
+/* Finds or makes the place of that URL, with a reference that place_put gives back. NULL: no
+ * memory. */
 struct place *place_get(const char *url);
 void place_put(struct place *p);
-/* NULL: no memory. `room`: bytes at a->data, which are zeros. */
+/* Makes an ask. `room`: bytes at a->data, which are zeros at first. NULL: no memory. */
 struct ask *ask_make(struct place *p, ask_fn *run, size_t room);
 void ask_free(struct ask *a); /* NULL is fine */
-/* 0: it was answered. Else it was not, and `a` is not yours any more: -EHOSTUNREACH, -ENOMEM. The
- * answer may take `longer` ns than others; each ask_back begins the time anew. An ask that closes
- * a shard is never dropped by -EHOSTUNREACH: the place has the shard and its reference from then
- * on, and closes it when it answers again. */
+/* Runs the ask in an asker, and waits for it. 0: it was answered. -EHOSTUNREACH, -ENOMEM: it was
+ * not, and `a` does not belong to the caller any more. The answer may take `longer` ns more than
+ * others; each ask_back begins the time anew. An ask that closes a shard is not dropped by
+ * -EHOSTUNREACH: the place then has the shard and its reference, and closes the shard when it
+ * answers again. */
 int shard_ask(struct ask *a, int64_t longer);
 /* Called by `run`: has the caller's thread call `fn`, and returns what it returned. -ECANCELED: the
  * caller has left the ask. */

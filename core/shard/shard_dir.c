@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * shard_dir: a shard that is a directory of this machine: another disk, or what is mounted from
- * elsewhere.
+ * shard_dir: a shard that is a directory of this machine: on another disk, or mounted from another
+ * machine.
  *
  * Every name is resolved from the one descriptor opened at the start, and through no symlink: what
  * was recognised then is what is written to, and never the empty mount point below it. Each
  * call first checks that the path still leads there; reads check it once a second.
  *
  *     tmp/put.<16 hex>    written and synced, locked by the process that puts
- *     packs/0123          then linked to its name, or renamed over it; and the directory synced
+ *     packs/0123          then linked to its name, or renamed over it, and the directory is synced
  *
  * Files that dead processes left in tmp/ are not locked: the first put after an opening removes
  * them.
@@ -33,21 +33,21 @@
 #include <unistd.h>
 
 #define CHUNK (1u << 20)      /* bytes copied at once */
-#define TRIES 8               /* of a put whose temporary file another process removed */
-#define DEPTH_MAX 16          /* of directories that are listed */
+#define TRIES 8               /* of a put whose temporary file another process removes */
+#define DEPTH_MAX 16          /* of directories in a list */
 #define LOST_FOUND "lost+found" /* the file system's own; only root may look into it */
 #define TMP_NAME (sizeof "put.0123456789abcdef")
 
 struct dir_shard {
     struct shard base;
-    int root;
-    dev_t dev;
+    int root;            /* the directory */
+    dev_t dev;           /* its device and inode number, for check_here */
     ino_t ino;
-    char path[PATH_MAX];
+    char path[PATH_MAX]; /* by which it was opened */
     _Atomic int64_t looked; /* when a read last checked the path, in monotonic seconds */
-    struct mutex lock;      /* "shard dir": guards `cleaned` and `durable`; a leaf */
-    bool cleaned;           /* a put has cleaned tmp/ */
-    struct map64 durable;   /* inodes of directories whose names are durable */
+    struct mutex lock;      /* "shard dir"; a leaf */
+    bool cleaned;           /* guarded by: lock; a put has cleaned tmp/ */
+    struct map64 durable;   /* guarded by: lock; inodes of directories with a durable name */
     struct shard_dir_files files;
 };
 
@@ -73,7 +73,7 @@ static int told(int err)
     case -ELOOP: /* a symlink, or a file, where a directory should be */
     case -ENOTDIR:
     case -EISDIR:
-    case -EUCLEAN: return -EIO; /* as beneath.h has it */
+    case -EUCLEAN: return -EIO; /* beneath.h: something of the wrong kind */
     case -EPERM: return -EACCES;
     default: return err;
     }
@@ -181,7 +181,7 @@ static int open_above(struct dir_shard *d, const char *name, bool make, const ch
 
 /* ---- reading ---- */
 
-/* A file, opened with these flags. */
+/* Opens a file with these flags, and gives its attributes. */
 static int open_as(struct dir_shard *d, const char *name, int flags, struct stat *ret_stat)
 {
     int fd = beneath_open(d->root, name, flags, 0);
@@ -200,6 +200,8 @@ static int open_file(struct dir_shard *d, const char *name, struct stat *ret_sta
     return open_as(d, name, O_RDONLY, ret_stat);
 }
 
+/* Reads from a file that is open already, or keeps the one that it opens: a pack is read in many
+ * ranges. */
 static ssize_t dir_range(struct shard *s, const char *name, void *buf, size_t len, uint64_t off)
 {
     struct dir_shard *d = dir_of(s);
@@ -384,7 +386,7 @@ static int name_it(struct dir_shard *d, int tmp, const char *from, const char *t
     close(dir);
     if (synced < 0)
         return synced;
-    return err == -ENOENT ? -EAGAIN : told(err); /* somebody took the file away */
+    return err == -ENOENT ? -EAGAIN : told(err); /* another process removed the file */
 }
 
 /* One try of a put. -EAGAIN or -ENOENT: another process removed the temporary file. */
@@ -440,7 +442,7 @@ static int dir_remove(struct shard *s, const char *name)
         return dir;
     err = result(unlinkat(dir, last, 0));
     shard_dir_files_forget(&d->files, name);
-    if (err == 0 || err == -ENOENT) { /* gone before, but perhaps not on the disk */
+    if (err == 0 || err == -ENOENT) { /* an earlier removal may not be durable yet */
         int synced = result(fsync(dir));
 
         err = synced < 0 ? synced : err;
@@ -520,7 +522,7 @@ static int dir_list(struct shard *s, const char *name, shard_list_fn *fn, void *
     memcpy(l.name, below, strlen(below) + 1);
     int fd = err < 0 ? err : open_above(d, below, false, &last);
 
-    if (fd == -ENOENT) /* of the directory; or is the root itself gone? */
+    if (fd == -ENOENT) /* an empty list, unless the root itself is gone */
         return check_here(d);
     if (fd < 0)
         return fd;
@@ -556,6 +558,8 @@ static void dir_close(struct shard *s)
     free(d);
 }
 
+/* Opens the directory of the shard. Errors that mean that it is not there now become
+ * -EHOSTUNREACH. */
 static int open_root(const char *path, struct stat *ret_stat, char why[SHARD_WHY])
 {
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * shard_dir_open: files kept open by name, the one unused for longest making room. A name that is
- * replaced or deleted is forgotten: who reads it still may do so to its end, nobody else finds it.
+ * shard_dir_open: files that are kept open by name. The file that was unused for longest makes room
+ * for a new one. A name that is replaced or deleted is forgotten: a thread that reads the file may
+ * finish, and no other thread finds it any more.
  */
 #include "shard_dir_impl.h"
 
@@ -14,7 +15,7 @@ void shard_dir_files_init(struct shard_dir_files *f)
     mutex_init(&f->lock, "shard files");
 }
 
-/* FNV-1a; never 0. */
+/* The hash of a name: FNV-1a, never 0. */
 static uint64_t hash_of(const char *name)
 {
     uint64_t hash = UINT64_C(0xcbf29ce484222325);

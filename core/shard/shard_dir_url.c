@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * shard_dir_url: which directories of this machine can become a shard. What is in a mounted tallyfs
- * is not asked at all before it is refused: the one that would have to answer may be this process.
+ * shard_dir_url: which directories of this machine can become a shard. A directory in a mounted
+ * tallyfs is refused before any system call looks at it: the daemon that would have to answer may
+ * be this process.
  */
 #include "shard_dir_impl.h"
 
@@ -17,11 +18,12 @@
 
 #define MOUNTS "/proc/self/mountinfo"
 #define TYPE "fuse.tally"
-#define PARENTS_MAX 64
+#define PARENTS_MAX 64 /* how many directories above a path are looked at */
 
 /* ---- the path ---- */
 
-/* Absolute, without "//", "/./" and a slash at its end. "..", which only the disk can follow, stays. */
+/* Makes a path absolute, without "//", "/./" and a slash at its end. ".." stays, since only the
+ * disk knows where it leads. */
 static int clean_path(const char *rest, char *out, size_t cap)
 {
     char whole[PATH_MAX];
@@ -56,7 +58,7 @@ static int clean_path(const char *rest, char *out, size_t cap)
 
 /* ---- what is mounted ---- */
 
-/* In mountinfo a space and the like stand as \040. */
+/* Undoes the escapes of mountinfo, which writes a space and the like as \040. */
 static void unescape(char *text)
 {
     char *out = text;
@@ -77,6 +79,7 @@ struct mounted {
     unsigned major, minor;
 };
 
+/* Parses a line of mountinfo (proc_pid_mountinfo(5)). False: it has another form. */
 static bool parse_mount(const char *line, struct mounted *ret)
 {
     const char *dash = strstr(line, " - ");
@@ -95,7 +98,8 @@ static bool is_below(const char *path, const char *dir)
     return strncmp(path, dir, len) == 0 && (path[len] == '/' || path[len] == '\0');
 }
 
-/* By its name, or, with `dev`, by what it turned out to be. */
+/* Is the path in a mounted tallyfs? Without `dev` that is decided by the path alone, with `dev` by
+ * the device that the path has led to. */
 static bool is_in_tally(const char *path, const dev_t *dev)
 {
     FILE *f = fopen(MOUNTS, "re");
@@ -124,7 +128,8 @@ static bool is_in_tally(const char *path, const dev_t *dev)
 
 /* ---- what is above it ---- */
 
-/* A mark is a file: a directory may have such a name, as ~/tally-store has. */
+/* Has the directory a file of that name? A subdirectory does not count, such as a ~/tally-store
+ * that a user made. */
 static bool has_mark(int dir, const char *name)
 {
     struct stat st;
@@ -132,7 +137,8 @@ static bool has_mark(int dir, const char *name)
     return fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISDIR(st.st_mode);
 }
 
-/* What a directory is part of: a store, a pool or another shard; NULL: of none. Takes `dir`. */
+/* What the directory is a part of: a store, a pool or another shard; NULL: of none of them. Closes
+ * `dir`. */
 static const char *part_of(int dir)
 {
     static const char *const marks[][2] = {
@@ -143,7 +149,7 @@ static const char *part_of(int dir)
     for (unsigned depth = 0; depth < PARENTS_MAX && !found; depth++) {
         for (size_t i = 0; i < sizeof marks / sizeof marks[0] && !found; i++)
             if (has_mark(dir, marks[i][0]) && (depth > 0 || i < 2))
-                found = marks[i][1]; /* its own mark does not count: it may be the one to be added */
+                found = marks[i][1]; /* its own tally-shard does not count: it may be the shard */
         int up = openat(dir, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
 
         if (up < 0)
@@ -184,7 +190,7 @@ int shard_dir_normal(const char *rest, char *out, size_t cap, char why[SHARD_WHY
     const char *whole = dir >= 0 ? part_of(dir) : NULL;
 
     if (!whole)
-        return 0; /* also where there is nothing: to open it will tell */
+        return 0; /* 0, too, if nothing is there: opening it will fail */
     snprintf(why, SHARD_WHY, "%.150s is a part of %s", out, whole);
     return -EINVAL;
 }

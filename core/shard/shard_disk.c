@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * shard_disk: a shard as a disk that can only be read (disk.h), so that what reads packs and files
- * of the home shard reads those, too. A mapping is a copy.
+ * shard_disk: a shard as a disk that can only be read (disk.h). So the code that reads packs and
+ * files of the home shard reads those of other shards, too. A mapping is a copy.
  */
 #include "array.h"
 #include "disk_impl.h"
@@ -45,10 +45,10 @@ static int shard_disk_file(struct disk *d, const char *name, unsigned flags,
 {
     struct shard_file *f = calloc(1, sizeof *f);
 
-    (void)flags; /* disk.c has refused all but reading */
+    (void)flags; /* disk.c has refused everything but reading */
     if (!f)
         return -ENOMEM;
-    ssize_t n = shard_range(shard_of(d), name, &(char){0}, 0, 0); /* it can be read, which is all */
+    ssize_t n = shard_range(shard_of(d), name, &(char){0}, 0, 0); /* fails if it cannot be read */
 
     if (n < 0) {
         free(f);
@@ -105,7 +105,7 @@ static void shard_file_unmap(struct disk_file *f, void *map, size_t len)
 
 static int shard_file_sync(struct disk_file *f)
 {
-    (void)f; /* whatever was put is durable */
+    (void)f; /* a file that was put is durable */
     return 0;
 }
 
@@ -126,18 +126,19 @@ static void no_hint(struct disk_file *f, uint64_t off, uint64_t len)
     (void)f, (void)off, (void)len;
 }
 
-/* ---- lists: a shard has no directories, a disk has ---- */
+/* ---- lists: names of a shard become names in a directory of a disk ---- */
 
 struct disk_listing {
     disk_list_fn *fn;
     void *ctx;
-    size_t skip; /* bytes of the directory's name, and the slash */
+    size_t skip; /* bytes of the name of the directory, with the slash */
     size_t count, room;
     struct dir_name {
         char name[DISK_NAME_MAX + 1];
-    } *dir; /* told already */
+    } *dir; /* the directories that were listed already */
 };
 
+/* Passes on the name of a directory, the first time that a name in it is listed. */
 static int tell_dir_once(struct disk_listing *l, const char *name, size_t len)
 {
     if (len > DISK_NAME_MAX)
@@ -191,7 +192,7 @@ static int shard_disk_space(struct disk *d, struct disk_space *ret)
     return 0;
 }
 
-/* Nothing that was put here can be lost with a page cache. */
+/* Always zeros: no file that was put can be lost with a page cache. */
 static int shard_disk_incarnation(struct disk *d, uint8_t out[32])
 {
     (void)d;
@@ -199,7 +200,8 @@ static int shard_disk_incarnation(struct disk *d, uint8_t out[32])
     return 0;
 }
 
-/* Whatever changes something disk.c refuses. */
+/* The functions that change something are missing: disk.c refuses every change of a read-only
+ * disk. */
 static const struct disk_ops shard_ops = {
     .close = shard_disk_close,
     .open = shard_disk_file,

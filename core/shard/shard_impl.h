@@ -6,6 +6,6 @@
 
 #include "shard.h"
 
-#define SHARD_TMP "tmp" /* a directory for what is half written; no name may begin with it */
+#define SHARD_TMP "tmp" /* the directory of files that are being written; refused in names */
 
 extern const struct shard_driver shard_dir_driver;

@@ -2,15 +2,15 @@
 /*
  * disk_mem: a disk in memory that can lose power.
  *
- * Everything exists twice: as programs see it and as it would survive. Between the two stands, per
- * file and per directory, the list of changes since the last sync. A sync carries the list over to
- * the durable side; a power cycle carries over what the fault lets survive and then makes the
- * visible side a copy of the durable one.
+ * Everything exists twice: as programs see it, and as it would survive. Each file and each
+ * directory has a list of the changes since its last sync. A sync applies the list to the durable
+ * side. A power cycle applies those changes that the fault lets survive, and then makes the visible
+ * side a copy of the durable one.
  *
  *     file:       visible bytes  <- writes, cuts, holes ... -> durable bytes
  *     directory:  visible names  <- name changes ...       -> durable names
  *
- * Bytes are kept in pages, a missing page being a hole. A test that runs out of memory is aborted.
+ * Bytes are kept in pages; a missing page is a hole. A test that runs out of memory is aborted.
  */
 #include "disk_mem_impl.h"
 
@@ -37,6 +37,7 @@ static int power(const struct mem_disk *d)
     return fault_is_cut(d->fault) ? -EIO : 0;
 }
 
+/* Counts a change. 0, or the -errno with which it fails. */
 static int may_change(struct mem_disk *d)
 {
     int r = power(d);
@@ -72,8 +73,8 @@ void mem_inode_destroy(struct inode *n)
     free(n);
 }
 
-/* Nobody can see it: its space is free. It may come back with the power, so the durable side and
- * the inode itself stay until the next power cycle. */
+/* If no name and no handle leads to the file any more, its space is free. A power cycle may bring
+ * it back, so its durable side and the inode itself stay until the next one. */
 static void inode_hide_if_unused(struct mem_disk *d, struct inode *n)
 {
     if (n->links || n->opens || n->is_dir)
@@ -82,7 +83,7 @@ static void inode_hide_if_unused(struct mem_disk *d, struct inode *n)
     mem_bytes_release(&n->visible);
 }
 
-/* The directory that holds the last part of `path`, and that part; NULL: no such directory. */
+/* The directory of the last part of `path`, and that part. NULL: there is no such directory. */
 static struct inode *walk(struct mem_disk *d, const char *path, const char **ret_last)
 {
     struct inode *dir = d->root;
@@ -121,7 +122,7 @@ static struct inode *lookup_dir(struct mem_disk *d, const char *path)
     return n && n->is_dir ? n : NULL;
 }
 
-/* Change the visible names of `dir` and note it. `remove` and `set` may be "". */
+/* Changes the visible names of `dir`, and notes the change. `remove` and `set` may be "". */
 static void change_names(struct mem_disk *d, struct inode *dir, const char *remove, const char *set,
                          struct inode *n)
 {
@@ -223,7 +224,7 @@ static int mem_open(struct disk *base, const char *name, unsigned flags,
     int r = flags & DISK_CREATE ? create(d, name, &n) : find_inode(d, name, &n);
 
     if (r)
-        return r == -EISDIR ? -EUCLEAN : r; /* as disk_dir has it */
+        return r == -EISDIR ? -EUCLEAN : r; /* as disk_dir does */
     struct mem_file *f = mem_must(calloc(1, sizeof *f));
 
     f->base.ops = &mem_ops;
@@ -299,7 +300,7 @@ static int mem_rename(struct disk *base, const char *from, const char *to)
 
     if (old && old->inode->is_dir)
         return -EISDIR;
-    if (old && old->inode == n) /* as POSIX has it */
+    if (old && old->inode == n) /* POSIX: two names of one file stay */
         return 0;
     if (dir_from == dir_to) {
         change_names(d, dir_to, last_from, last_to, n);
@@ -440,7 +441,7 @@ static int mem_pwritev(struct disk_file *base, const struct iovec *iov, int coun
     return 0;
 }
 
-/* Apply a change that only gives space back. */
+/* Does a change that only gives space back. */
 static int shrink(struct mem_file *f, enum change_kind kind, uint64_t off, uint64_t len)
 {
     MUTEX_GUARD(&f->disk->lock);
@@ -487,8 +488,8 @@ static int mem_allocate(struct disk_file *base, uint64_t size)
     return 0;
 }
 
-/* A mapping is a copy; map_wrote takes over what changed in it. Where it starts in the file stands
- * in a page in front of it. */
+/* Maps a file: the mapping is a copy, and map_wrote applies what changed in it. A page in front of
+ * the mapping has its offset in the file. */
 static int mem_map(struct disk_file *base, uint64_t off, size_t len, void **ret_map)
 {
     struct mem_file *f = file_of(base);
@@ -519,7 +520,8 @@ static void mem_unmap(struct disk_file *f, void *map, size_t len)
     munmap((uint8_t *)map - MEM_PAGE, MEM_PAGE + len);
 }
 
-/* No instruction that stores to memory fails: a fault that hits one shows in the next sync. */
+/* Applies a change in a mapping. A store to memory cannot fail, so a fault that hits one shows in
+ * the next sync. */
 static void mem_map_wrote(struct disk_file *base, void *map, size_t at, size_t len)
 {
     struct mem_file *f = file_of(base);
@@ -548,7 +550,7 @@ static int mem_sync(struct disk_file *base)
 
     if (r)
         return r;
-    if (f->inode->write_failed) { /* told once, as the kernel does it */
+    if (f->inode->write_failed) { /* reported once, as by the kernel */
         f->inode->write_failed = false;
         return -EIO;
     }
@@ -659,7 +661,7 @@ int disk_mem_flip(struct disk *base, const char *name, uint64_t byte, unsigned b
     d->used += mem_bytes_growth(&n->visible, 1, byte);
     value = (uint8_t)(value ^ 1u << bit % 8);
     mem_bytes_write(&n->visible, &value, 1, byte);
-    if (byte < n->durable.size) /* rot is durable */
+    if (byte < n->durable.size) /* a bit that has flipped stays so */
         mem_bytes_write(&n->durable, &value, 1, byte);
     return 0;
 }

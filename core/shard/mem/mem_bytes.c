@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-static uint8_t reserved[1]; /* the address counts */
+static uint8_t reserved[1]; /* only its address is used: a page of zeros that has room */
 
 static void page_drop(struct bytes *b, size_t i)
 {
@@ -87,7 +87,7 @@ void mem_bytes_truncate(struct bytes *b, uint64_t size)
         size_t first = (size_t)((size + MEM_PAGE - 1) / MEM_PAGE);
 
         mem_bytes_punch(b, size,
-                        (uint64_t)b->pages * MEM_PAGE); /* the rest of the last page: zeros */
+                        (uint64_t)b->pages * MEM_PAGE); /* zeros in the rest of the last page */
         for (size_t i = first; i < b->pages; i++)
             page_drop(b, i);
     }
@@ -120,7 +120,7 @@ void mem_bytes_release(struct bytes *b)
     *b = (struct bytes){0};
 }
 
-/* Holes get room. */
+/* Gives holes their room, and makes the file longer if need be. */
 void mem_bytes_allocate(struct bytes *b, uint64_t size)
 {
     bytes_reserve(b, size);
@@ -143,7 +143,7 @@ void mem_bytes_copy(struct bytes *to, const struct bytes *from)
     to->size = from->size;
 }
 
-/* How many bytes a write of [off, off+len) adds to what is held. */
+/* By how many bytes a write of [off, off+len) makes mem_bytes_held grow. */
 uint64_t mem_bytes_growth(const struct bytes *b, uint64_t len, uint64_t off)
 {
     uint64_t n = 0;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * mem_loss: the changes of a disk in memory that no sync has, and what becomes of them when power
- * goes: each is kept, lost, or torn, as the fault says; then the visible side is a copy of the
- * durable one.
+ * mem_loss: the changes of a disk in memory that were not synced, and what a loss of power does to
+ * them. Each change is kept, lost or torn, as the fault says. Then the visible side becomes a copy
+ * of the durable one.
  */
 #include "disk_mem_impl.h"
 
@@ -11,7 +11,7 @@
 
 #define SECTOR 512
 
-/* What became of a change; torn ones have numbers of their own above. */
+/* What was done to a change. Each way to tear one has a number of its own above FATE_TORN. */
 enum { FATE_LOST = 1, FATE_KEPT, FATE_TORN };
 
 /* ---- changes of a file ---- */
@@ -47,7 +47,8 @@ void mem_change_apply(const struct change *c, struct bytes *b)
     }
 }
 
-/* Only the sectors before or after a random one arrive. What arrived is told. */
+/* Applies a torn write: only the sectors before or after a random one arrive. Returns what
+ * arrived. */
 static uint64_t change_apply_torn(const struct change *c, struct bytes *b, uint64_t *state)
 {
     uint64_t sectors = (c->off % SECTOR + c->len) / SECTOR;
@@ -65,13 +66,15 @@ static uint64_t change_apply_torn(const struct change *c, struct bytes *b, uint6
     return FATE_TORN + before * 2 + first;
 }
 
+/* Adds a fate to a hash. */
 static uint64_t report_loss(uint64_t told, uint64_t what)
 {
     told = (told ^ what) * UINT64_C(0x9e3779b97f4a7c15);
     return told ^ told >> 29;
 }
 
-/* The kernel writes a mapping back when it likes, page by page: any sectors arrive. */
+/* Applies any of the sectors of a change in a mapping: the kernel writes pages of a mapping back
+ * when it likes. Returns what arrived. */
 static uint64_t change_apply_sectors(const struct change *c, struct bytes *b, uint64_t *state)
 {
     uint64_t told = 0, kept = 0, sectors = 0;
@@ -88,6 +91,7 @@ static uint64_t change_apply_sectors(const struct change *c, struct bytes *b, ui
     return kept == 0 ? FATE_LOST : kept == sectors ? FATE_KEPT : FATE_TORN + (told >> 1);
 }
 
+/* FAULT_LOSE_SOME: the change is lost, torn or kept. Returns which. */
 static uint64_t change_survive_some(const struct change *c, struct bytes *b, uint64_t *state)
 {
     uint64_t luck = fault_random(state) % 3;
@@ -102,7 +106,8 @@ static uint64_t change_survive_some(const struct change *c, struct bytes *b, uin
     return FATE_KEPT;
 }
 
-/* How the next change fares: FAULT_KEEP_ALL, FAULT_LOSE_ALL, or FAULT_LOSE_SOME by itself. */
+/* What happens to the next change: FAULT_KEEP_ALL, FAULT_LOSE_ALL, or FAULT_LOSE_SOME for that
+ * change alone. */
 static enum fault_loss next_fate(struct fates *f)
 {
     bool one = f->loss == FAULT_LOSE_ONE || f->loss == FAULT_KEEP_ONE;
@@ -127,7 +132,7 @@ static void change_settle(const struct change *c, struct bytes *b, struct fates 
     f->told = report_loss(f->told, fate);
 }
 
-/* Carry the changes over to the durable bytes, as the fates say, and forget them. */
+/* Applies the changes to the durable bytes, as the fates decide, and frees them. */
 void mem_changes_settle(struct inode *n, struct fates *f)
 {
     struct change *c;
@@ -206,7 +211,7 @@ void mem_name_changes_settle(struct inode *dir, struct fates *f)
 
 /* ---- loss of power ---- */
 
-/* Changes that a power cycle may lose. */
+/* How many changes a power cycle may lose. */
 static uint64_t count_changes(const struct mem_disk *d)
 {
     const struct name_change *name;
@@ -224,6 +229,7 @@ static uint64_t count_changes(const struct mem_disk *d)
     return count;
 }
 
+/* Decides about all changes of the disk, by the seed and the number of the cycle. */
 static void settle_all(struct mem_disk *d)
 {
     struct fates f = {
@@ -243,7 +249,7 @@ static void settle_all(struct mem_disk *d)
     LIST_FOREACH(n, &d->inodes, all)
     {
         if (n->opens)
-            abort(); /* the contract: all files closed */
+            abort(); /* disk_mem.h: all files must be closed */
         f.told = n->number;
         mem_changes_settle(n, &f);
         mem_name_changes_settle(n, &f);
@@ -253,7 +259,8 @@ static void settle_all(struct mem_disk *d)
     }
 }
 
-/* Directories are few levels deep: the recursion is bounded by DISK_NAME_MAX. */
+/* Makes the visible side of an inode, and of all below it, a copy of the durable one. The depth of
+ * the recursion is bounded, since names have at most DISK_NAME_MAX bytes. */
 static void restore(struct mem_disk *d, struct inode *n)
 {
     if (n->reachable)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * shard_mem: a place has a medium, the medium has things under names, in a hash table. A lost thing
+ * shard_mem: a place has a medium, and the medium has files in a hash table by name. A lost file
  * stays in it, for SHARD_MEM_BOASTS. A test that runs out of memory is aborted.
  */
 #include "shard_mem.h"
@@ -12,7 +12,7 @@
 #include <string.h>
 
 #define BUCKETS 4096
-#define NAME_MAX_ 63 /* of a place */
+#define NAME_MAX_ 63 /* bytes of the name of a place */
 
 struct thing {
     struct thing *next;
@@ -32,7 +32,7 @@ struct shard_mem {
     struct shard_mem *next;
     char name[NAME_MAX_ + 1];
     struct fault *fault;
-    struct mutex lock; /* "shard mem": all below; a leaf */
+    struct mutex lock; /* "shard mem": guards all fields below but `opened`; a leaf */
     struct cond unblocked;
     struct medium *medium;
     bool on[SHARD_MEM_SWITCHES];
@@ -48,10 +48,10 @@ struct shard_mem {
 struct mem_shard {
     struct shard base;
     struct shard_mem *place;
-    uint64_t medium;
+    uint64_t medium; /* number of the medium that it was opened on */
 };
 
-static struct shard_mem *places;
+static struct shard_mem *places; /* guarded by: places_lock */
 static pthread_mutex_t places_lock = PTHREAD_MUTEX_INITIALIZER;
 static _Atomic uint64_t media;
 
@@ -121,7 +121,7 @@ static void erase(struct medium *m, struct thing **at)
     free(t);
 }
 
-/* Takes `data`. */
+/* Puts a file on the medium, which owns `data` from then on. */
 static void set(struct medium *m, const char *name, uint8_t *data, uint64_t size)
 {
     struct thing **at = find(m, name);
@@ -231,7 +231,7 @@ static struct medium *change_medium(struct shard_mem *m, struct medium *medium)
 
 void shard_mem_swap(struct shard_mem *a, struct shard_mem *b)
 {
-    struct medium *none = medium_create(); /* so that neither lock is taken within the other */
+    struct medium *none = medium_create(); /* so that no thread takes one lock within the other */
     struct medium *of_a = change_medium(a, none);
 
     change_medium(a, change_medium(b, of_a));
@@ -310,7 +310,7 @@ static struct mem_shard *shard_of(struct shard *s)
     return (struct mem_shard *)s;
 }
 
-/* Wait as long as calls do here. */
+/* Counts a call, and waits as SHARD_MEM_BLOCKED and the latency demand. */
 static void arrive(struct shard_mem *m, enum shard_mem_call what)
 {
     void (*wait)(void *ctx, int64_t duration_ns);
@@ -332,7 +332,7 @@ static void arrive(struct shard_mem *m, enum shard_mem_call what)
         wait(ctx, duration_ns);
 }
 
-/* Needs the lock: can this medium be asked? */
+/* Can this medium be asked? 0 or -errno. Needs the lock. */
 static int check(const struct shard_mem *m, uint64_t medium)
 {
     mutex_held(&m->lock);
@@ -346,7 +346,7 @@ static int check_shard(const struct mem_shard *s)
     return check(s->place, s->medium);
 }
 
-/* May something be changed? If not, is it done all the same? */
+/* May a put or delete go on? 0 or -errno; *ret_done: it is done, even if it fails. */
 static int ask_fault(struct shard_mem *m, bool *ret_done)
 {
     int err = fault_write(m->fault);
@@ -368,7 +368,7 @@ static bool is_full(const struct shard_mem *m, uint64_t size)
            (m->capacity && (size > m->capacity || m->medium->used > m->capacity - size));
 }
 
-/* Takes `data` on success, whatever it returns. */
+/* Puts a file. If *ret_done is true the medium owns `data`, whatever this returns. */
 static int put(struct mem_shard *s, const char *name, uint8_t *data, uint64_t size, bool replace,
                bool *ret_done)
 {
@@ -431,7 +431,7 @@ static int mem_remove(struct shard *base, const char *name)
     return err;
 }
 
-/* Needs the lock: the thing of that name, if one may see it. */
+/* Finds the file of that name, if calls may see it. 0 or -errno. Needs the lock. */
 static int find_thing(struct mem_shard *s, const char *name, struct thing **ret_thing)
 {
     int err = check_shard(s);
@@ -500,7 +500,7 @@ static int mem_stat(struct shard *base, const char *name, uint64_t *ret_size)
     return err;
 }
 
-/* ---- lists: of a copy, so that `fn` may call the shard ---- */
+/* ---- lists: they are copied, so that `fn` may call the shard ---- */
 
 struct name_list {
     size_t count;

@@ -1,21 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * shard_mem: the driver "mem:NAME", for tests: places in memory that can fail in every way a shard
- * can.
+ * shard_mem: the driver "mem:NAME", for tests: places in memory that can fail in every way in which
+ * a shard can.
  *
  *     shard_mem_register();
  *     shard_mem_create("cold", &fault, &m);
- *     shard_open("mem:cold", 0, &s, why) ... shard_close(s)      as often as wanted
+ *     shard_open("mem:cold", 0, &s, why) ... shard_close(s)      any number of times
  *     shard_mem_set(m, SHARD_MEM_UNREACHABLE, true);
  *     shard_mem_destroy(m)
  *
  * Puts and deletes are numbered in one sequence with the writes of a kv and a disk that share the
- * `struct fault`. What was put is durable at once. One that the fault hits fails, and is done
- * wholly or not at all: FAULT_KEEP_ALL done, FAULT_LOSE_ALL not, else by seed. While the power is
- * off whatever is called says -EIO.
+ * `struct fault`. A put is durable at once. A put or delete that the fault hits fails, and is done
+ * wholly or not at all: with FAULT_KEEP_ALL it is done, with FAULT_LOSE_ALL it is not, otherwise
+ * the seed decides. While the power is off every call returns -EIO.
  *
- * What is opened stays that medium: after shard_mem_swap it says -EHOSTUNREACH, as a directory does
- * whose path leads elsewhere. Threads: any, but for register, create and destroy.
+ * An open shard stays with the medium that the place had when it was opened. After shard_mem_swap
+ * it returns -EHOSTUNREACH, as a directory does whose path leads elsewhere. Threads: any, except
+ * for register, create and destroy.
  */
 #pragma once
 
@@ -25,14 +26,14 @@
 struct shard_mem;
 
 enum shard_mem_switch {
-    SHARD_MEM_UNREACHABLE, /* -EHOSTUNREACH, whatever is called */
-    SHARD_MEM_READONLY,    /* -EROFS */
-    SHARD_MEM_FULL,        /* -ENOSPC for all that is put */
-    SHARD_MEM_FLIPS,       /* in all that is read by ranges one bit is wrong */
-    SHARD_MEM_BOASTS,      /* stat says that lost things are there, with the size they had */
-    SHARD_MEM_DENIES,      /* whatever is asked for by name: -ENOENT; lists are empty */
-    SHARD_MEM_SHORT_LISTS, /* half of the names, then -EIO */
-    SHARD_MEM_BLOCKED,     /* no call returns while it is on */
+    SHARD_MEM_UNREACHABLE, /* every call returns -EHOSTUNREACH */
+    SHARD_MEM_READONLY,    /* every change returns -EROFS */
+    SHARD_MEM_FULL,        /* every put returns -ENOSPC */
+    SHARD_MEM_FLIPS,       /* in every range that is read one bit is wrong */
+    SHARD_MEM_BOASTS,      /* stat finds lost files, with the size that they had */
+    SHARD_MEM_DENIES,      /* every name is -ENOENT, and lists are empty */
+    SHARD_MEM_SHORT_LISTS, /* lists have half of the names, and end with -EIO */
+    SHARD_MEM_BLOCKED,     /* no call returns while this is on */
     SHARD_MEM_SWITCHES
 };
 
@@ -47,24 +48,24 @@ enum shard_mem_call {
     SHARD_MEM_CALLS
 };
 
-/* Make the scheme known. Again: nothing. */
+/* Makes the scheme known. A second call does nothing. */
 void shard_mem_register(void);
-/* An empty one. `f` may be NULL, and is borrowed. -EEXIST: a place has that name. */
+/* Makes an empty place. `f` may be NULL; it is borrowed. -EEXIST: a place has that name. */
 int shard_mem_create(const char *name, struct fault *f, struct shard_mem **ret_mem);
-void shard_mem_destroy(struct shard_mem *m); /* NULL is fine; nobody has it open */
+void shard_mem_destroy(struct shard_mem *m); /* NULL is fine; no shard is open there */
 
 void shard_mem_set(struct shard_mem *m, enum shard_mem_switch which, bool on);
-/* Each call first waits: `wait` is told how long. NULL: not at all. */
+/* Each call first calls `wait` with that duration. NULL: it does not wait. */
 void shard_mem_set_latency(struct shard_mem *m, int64_t duration_ns,
                            void (*wait)(void *ctx, int64_t duration_ns), void *ctx);
-void shard_mem_set_capacity(struct shard_mem *m, uint64_t bytes); /* 0: no end */
-/* The media of two places change places. */
+void shard_mem_set_capacity(struct shard_mem *m, uint64_t bytes); /* 0: no limit */
+/* Exchanges the media of two places. */
 void shard_mem_swap(struct shard_mem *a, struct shard_mem *b);
-/* `to` gets a copy of what `from` has, on another medium. */
+/* Gives `to` a new medium with a copy of all files of `from`. */
 void shard_mem_copy(struct shard_mem *to, struct shard_mem *from);
-/* The bytes of a name are gone, and nobody was told. -ENOENT */
+/* Loses a file, without a word to the store. -ENOENT. */
 int shard_mem_lose(struct shard_mem *m, const char *name);
-/* -ENOENT: there is no such byte. */
+/* Flips one bit of a file. -ENOENT: there is no such byte. */
 int shard_mem_flip(struct shard_mem *m, const char *name, uint64_t byte, unsigned bit);
 
 uint64_t shard_mem_calls(struct shard_mem *m, enum shard_mem_call what); /* so far */
