@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * tally: find the verb and run it. Called as mount.fuse.tally or umount.fuse.tally (by mount(8) and
- * umount(8)) the name is the verb.
+ * tally: finds the verb and runs it. mount(8) and umount(8) call the program by the names
+ * mount.fuse.tally and umount.fuse.tally; then the name is the verb.
  */
 #include "run.h"
 #include "say.h"
@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* --help anywhere before "--" asks what the verb does. */
+/* Is there a --help before "--"? It asks what the verb does. */
 static bool wants_help(int argc, char **argv)
 {
     for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
@@ -23,6 +23,7 @@ static bool wants_help(int argc, char **argv)
     return false;
 }
 
+/* Runs a verb. A result that could not be written to standard output is a failure, too. */
 static int run(const struct verb *v, int argc, char **argv)
 {
     tally_verb = v->name;
@@ -45,6 +46,7 @@ static int run_word(int argc, char **argv)
     return run(v, argc, argv);
 }
 
+/* Handles the options before the verb, and finds the verb. Returns the exit code. */
 static int run_main(int argc, char **argv)
 {
     const char *name = argc > 0 ? strrchr(argv[0], '/') : NULL;

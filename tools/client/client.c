@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * client: write and read on the same descriptor, so that the reply is ours whoever else commands.
- * The reply of a failed write is read as well: it has the sentence.
+ * client: writes a command and reads its reply on the same descriptor. Each descriptor is a session
+ * of its own, so the reply is ours even if other processes send commands. The reply of a command
+ * that failed is read as well, since it has the sentence.
  */
 #include "client.h"
 
@@ -22,7 +23,8 @@ static bool same_dev(int a, int b)
     return fstat(a, &st_a) == 0 && fstat(b, &st_b) == 0 && st_a.st_dev == st_b.st_dev;
 }
 
-/* A mount may be anybody's, and root asks them, too: what is opened is a file of that mount. */
+/* Opens a file below a mount point. The mount may be that of another user, and root uses it, too.
+ * So the path is opened without symlinks, and the file must be on that mount. */
 static int open_file(const char *mnt, const char *name, int flags)
 {
     int dir = open(mnt, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -30,7 +32,7 @@ static int open_file(const char *mnt, const char *name, int flags)
         return -errno;
     }
     int fd = beneath_open(dir, name, flags | O_CLOEXEC, 0);
-    if (fd >= 0 && (!same_dev(fd, dir) || fcntl(fd, F_SETFL, 0) < 0)) { /* no O_NONBLOCK */
+    if (fd >= 0 && (!same_dev(fd, dir) || fcntl(fd, F_SETFL, 0) < 0)) { /* clears O_NONBLOCK */
         io_cleanup_close(&fd);
         fd = -EUCLEAN;
     }
@@ -95,7 +97,8 @@ static int read_all(int fd, struct strbuf *out)
     }
 }
 
-/* "ok …" gives what follows; "error NAME VERB: sentence" gives the sentence. */
+/* Takes the first line of a reply: of "ok …" the rest, of "error NAME VERB: sentence" the
+ * sentence. */
 static void take_head(const char *line, size_t len, struct strbuf *head)
 {
     const char *from = line;
@@ -108,6 +111,7 @@ static void take_head(const char *line, size_t len, struct strbuf *head)
     strbuf_add(head, from, (size_t)(line + len - from));
 }
 
+/* Splits a reply into its first line and the others, from which the leading "| " is removed. */
 static void split_reply(const struct strbuf *text, struct reply *ret)
 {
     const char *end = text->s + text->len;

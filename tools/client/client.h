@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * client: one session on a mount's control file: a command out, its reply back.
+ * client: a session on a mount's control file, which sends commands and reads their replies.
  *
  *     client_open(mnt, &c); client_run(&c, "drain 1s", &reply); … reply_release(&reply);
  *     client_close(&c);
@@ -16,24 +16,25 @@ struct client {
 };
 
 struct reply {
-    struct strbuf head; /* "key=value …" or, after a failure, the sentence */
-    struct strbuf body; /* the further lines, without their "| " */
+    struct strbuf head; /* "key=value …"; after a failure the sentence */
+    struct strbuf body; /* the other lines, without their "| " */
 };
 #define REPLY_INIT                                                                                 \
     {                                                                                              \
         .head = STRBUF_INIT, .body = STRBUF_INIT                                                   \
     }
 
-/* -errno of opening MNT/.tally/control; -EUCLEAN: that is no file of the mount, but a symlink, say,
- * and nothing is written to it. */
+/* Opens MNT/.tally/control. 0 or -errno. -EUCLEAN: it is no file of the mount, but a symlink, for
+ * example; nothing is written to it. */
 int client_open(const char *mnt, struct client *ret);
-/* What MNT/.tally/stats.json tells, the caller's; NULL: it may not be looked at, or is no such
- * file. */
+/* Reads MNT/.tally/stats.json; the caller frees the result. NULL: it cannot be read, or is no
+ * JSON. */
 json_t *client_load_stats(const char *mnt);
-/* MNT/.tally/status to standard output; whether that could be written is its owner's to look at. */
+/* Copies MNT/.tally/status to standard output. 0 or -errno of reading it. The program itself checks
+ * at its end whether standard output could be written (tally.c). */
 int client_copy_status(const char *mnt);
 void client_close(struct client *c);
-/* Send one command and wait for its reply. 0, or -errno of the command with its sentence in
- * ret->head (a sentence is there always). */
+/* Sends one command and waits for its reply. 0, or -errno of the command; then ret->head has its
+ * sentence (there always is one). The caller releases *ret. */
 int client_run(struct client *c, const char *command, struct reply *ret);
 void reply_release(struct reply *r);

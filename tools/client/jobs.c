@@ -14,8 +14,9 @@
 #include <unistd.h>
 
 #define REDRAW_NS (200 * 1000 * 1000)
-#define BAR_CELLS 24
+#define BAR_CELLS 24 /* characters */
 
+/* A value as JSON: as a number if it is one. "detail" is text, even if it looks like a number. */
 static json_t *value_of(const char *key, const char *text)
 {
     char *end;
@@ -26,7 +27,8 @@ static json_t *value_of(const char *key, const char *text)
     return strchr(text, '.') ? json_real(x) : json_integer(strtoll(text, NULL, 10));
 }
 
-/* "key=value", the value perhaps quoted as a word of the control file is. */
+/* Adds a line "key=value" to the object. The value may be quoted as a word of the control file is,
+ * so the parser of commands reads it. */
 static void add_line(json_t *job, const char *line, size_t len)
 {
     CLEANUP_STRBUF struct strbuf text = STRBUF_INIT, why = STRBUF_INIT;
@@ -68,7 +70,7 @@ static int by_number(const void *a, const void *b)
     return *x < *y ? -1 : *x > *y;
 }
 
-/* 0 or -errno. */
+/* Lists the numbers of all jobs in order; the caller frees *ret. 0 or -errno. */
 static int list_numbers(const char *mnt, uint64_t **ret, size_t *ret_count)
 {
     char path[PATH_MAX + 32];
@@ -114,7 +116,7 @@ json_t *jobs_read_all(const char *mnt)
     }
     json_t *all = json_array();
     for (size_t i = 0; i < count; i++) {
-        json_t *job = jobs_read(mnt, numbers[i]); /* NULL: it was forgotten meanwhile */
+        json_t *job = jobs_read(mnt, numbers[i]); /* NULL: the mount has forgotten it */
         if (job) {
             json_array_append_new(all, job);
         }
@@ -168,7 +170,7 @@ struct bar {
     pthread_cond_t wake;
     char mnt[PATH_MAX];
     uint64_t number;
-    bool stop; /* guarded by lock */
+    bool stop; /* guarded by: lock */
 };
 
 static void draw(const struct bar *b)
@@ -188,6 +190,8 @@ static void draw(const struct bar *b)
     json_decref(job);
 }
 
+/* The thread: draws the bar until it must stop. It reads the job without the lock, since that asks
+ * the mount. */
 static void *bar_main(void *arg)
 {
     struct bar *b = arg;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * mountinfo: one pass over /proc/self/mountinfo per question. A line of it:
+ * mountinfo: each function reads /proc/self/mountinfo once. A line of it:
  *
  *     36 35 0:42 / /mnt/tally rw,nosuid shared:1 - fuse.tally /srv/store rw,user_id=0
  *     id parent dev root point options tags… -  type       source     options
  *
- * Blanks, tabs, newlines and backslashes in names stand there as three octal digits.
+ * Blanks, tabs, newlines and backslashes in names are written as three octal digits.
  */
 #include "mountinfo.h"
 
@@ -26,7 +26,7 @@
 struct mount_line {
     uint64_t id;
     char *dev, *root, *point, *type, *source;
-    const char *options; /* of the superblock; "" */
+    const char *options; /* of the superblock; "" if there are none */
 };
 
 void mountinfo_unescape(char *s)
@@ -45,7 +45,7 @@ void mountinfo_unescape(char *s)
     *out = '\0';
 }
 
-/* The line is cut up; -EINVAL for one that looks otherwise. */
+/* Splits the line in place. -EINVAL: it has another form. */
 static int parse_line(char *line, struct mount_line *ret)
 {
     char *field[5], *save, *word;
@@ -76,11 +76,13 @@ static int parse_line(char *line, struct mount_line *ret)
     return 0;
 }
 
+/* Is the whole filesystem mounted there, and not a part by `mount --bind`? */
 static bool is_whole(const struct mount_line *m)
 {
     return strcmp(m->root, "/") == 0;
 }
 
+/* The user who mounted it, which the kernel shows as user_id of a FUSE mount. */
 static uid_t user_of(const struct mount_line *m)
 {
     const char *said = strstr(m->options, "user_id=");
@@ -97,8 +99,8 @@ bool mountinfo_is_of_another(const struct tally_mountinfo *m)
     return is_of_another(m->user);
 }
 
-/* Type "fuse" alone does not say whose it is: look for the control file, where nobody lets us wait.
- * */
+/* Is it a mount of tally? The type "fuse" alone does not say so. Then the control file decides, but
+ * only on mounts whose daemon cannot make us wait. */
 static bool is_tally(const struct mount_line *m)
 {
     char control[PATH_MAX + 16];
@@ -125,8 +127,8 @@ static void keep(const struct mount_line *m, struct tally_mountinfo *ret)
 typedef bool mount_line_fn(const struct mount_line *m, const void *ctx);
 enum kind {
     ANY,
-    OURS,  /* the whole, or a part as by `mount --bind` */
-    WHOLE, /* ours, with `.tally` in it */
+    OURS,  /* a mount of tally, of the whole or of a part by `mount --bind` */
+    WHOLE, /* a mount of tally, of the whole: with `.tally` in it */
 };
 
 static bool is_kind(const struct mount_line *m, enum kind kind)
@@ -134,8 +136,8 @@ static bool is_kind(const struct mount_line *m, enum kind kind)
     return kind == ANY || (is_tally(m) && (kind == OURS || is_whole(m)));
 }
 
-/* The last line of that kind that `match` likes. How many there are, or -errno: -ENOENT for
- * none. */
+/* Finds the last line of that kind that `match` accepts. Returns how many there are, or -errno;
+ * -ENOENT: there is none. */
 static int find_in(const char *file, mount_line_fn *match, const void *ctx, enum kind kind,
                    struct tally_mountinfo *ret)
 {
@@ -173,7 +175,8 @@ static bool same_point(const struct mount_line *m, const void *ctx)
     return !strcmp(m->point, ctx);
 }
 
-/* Where `wanted` is 0 a FUSE mount tells also those whom it does not let in. */
+/* The device of a path as text, by statx(2). With `wanted` 0 a FUSE mount gives it even to users
+ * whom it does not let in. */
 static int dev_at(int dirfd, const char *path, int flags, unsigned wanted, char dev[32])
 {
     struct statx st;
@@ -211,8 +214,9 @@ bool mountinfo_may_ask(int fd)
     return n == -ENOENT || (n > 0 && !mountinfo_is_of_another(&m));
 }
 
-/* The daemon has the whole where it mounted it, seen from its own mount namespace. That it is the
- * same the device shows, so the store's lock file is believed. */
+/* Finds the whole of which a part is mounted here, through the root directory of the daemon: there
+ * the whole is mounted where the lock file of the store says. The lock file may lie, but the device
+ * shows that it is the same mount. -EREMOTE. */
 static int find_by_daemon(const struct tally_mountinfo *part, struct tally_mountinfo *ret)
 {
     char path[PATH_MAX + 32], dev[32];
@@ -232,11 +236,11 @@ static int find_of(int dirfd, const char *path, int flags, struct tally_mountinf
 {
     struct tally_mountinfo part;
     char dev[32];
-    /* By device and not by mount: a bind mount of a directory inside leads to the whole. */
+    /* By device, not by mount: a bind mount of a directory inside must lead to the whole. */
     int err = dev_at(dirfd, path, flags | AT_STATX_DONT_SYNC, STATX_TYPE, dev);
     if (err == 0 &&
         !(find_line(same_fuse, dev, ANY, &part) > 0 && mountinfo_is_of_another(&part))) {
-        err = dev_at(dirfd, path, flags, STATX_TYPE, dev); /* also an error of its daemon is one */
+        err = dev_at(dirfd, path, flags, STATX_TYPE, dev); /* returns an error of the daemon, too */
     }
     if (err < 0 || find_line(same_dev, dev, WHOLE, ret) > 0) {
         return err;
@@ -313,7 +317,7 @@ bool mountinfo_is_mounted(const char *source, const char *point)
 
 struct source {
     const char *path;
-    struct stat st; /* of no file, where there is none */
+    struct stat st; /* zeros if there is no such file */
 };
 
 static bool leads_to(const char *path, const struct stat *to)
@@ -326,7 +330,7 @@ static bool leads_to(const char *path, const struct stat *to)
     return does;
 }
 
-/* A symlink to a store may have been mounted. */
+/* Does the line mount that source? A symlink to the store may have been mounted. */
 static bool same_source(const struct mount_line *m, const void *ctx)
 {
     const struct source *s = ctx;
@@ -358,7 +362,8 @@ static bool same_whole(const struct mount_line *m, const void *ctx)
            !strcmp(m->type, "fuse.tally");
 }
 
-/* Others may move the way to it meanwhile, so it is looked at and unmounted by one descriptor. */
+/* Unmounts the mount of that device. Other users may change the path meanwhile, so it is looked at
+ * and unmounted by one descriptor. */
 static int detach(const char *point, const char *dev)
 {
     char itself[32], path[32];
@@ -369,7 +374,7 @@ static int detach(const char *point, const char *dev)
     int err = dev_at(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, itself);
     snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
     if (err == 0 && strcmp(itself, dev) != 0) {
-        err = -ENOENT; /* another is mounted over it */
+        err = -ENOENT; /* another mount covers it */
     }
     if (err == 0 && umount2(path, MNT_DETACH) < 0) {
         err = -errno;
@@ -416,7 +421,7 @@ int mountinfo_absolute(const char *path, char out[PATH_MAX])
 int mountinfo_at(const char *path, struct tally_mountinfo *ret)
 {
     char absolute[PATH_MAX];
-    /* A symlink to the mount point first; a dead daemon makes that fail, then the text must do. */
+    /* `path` may be a symlink to the mount point. With a dead daemon only the text helps. */
     if (realpath(path, absolute) && find_line(same_point, absolute, OURS, ret) > 0) {
         return 0;
     }

@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* A descriptor, or -1. */
+/* Opens a file on the way that owner_of_mount describes. A descriptor, or -1. */
 static int open_carefully(const char *path)
 {
     char same[32];
@@ -32,7 +32,8 @@ static int open_carefully(const char *path)
     return fd;
 }
 
-/* The store may be anybody's: nothing is followed, and nothing waits. */
+/* Opens the lock file. The store may be that of another user, so no symlink is followed and opening
+ * never blocks. */
 static FILE *open_lock(const char *store, bool carefully, uid_t *ret_uid)
 {
     char path[PATH_MAX + 8];
@@ -75,6 +76,6 @@ bool owner_of_mount(const struct tally_mountinfo *m, struct owner *ret)
 bool owner_has_closed(const struct tally_mountinfo *m, int pid, struct owner *ret)
 {
     ret->what[0] = '\0';
-    (void)owner_of_mount(m, ret); /* the process may be gone by now */
+    (void)owner_of_mount(m, ret); /* false, too, if the process is gone by now */
     return pid > 0 && ret->pid == pid && strcmp(ret->what, STORE_CLOSED) == 0;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * owner: the daemon that has a store, as its lock file tells.
+ * owner: the process that has a store, as the lock file of the store says.
  */
 #pragma once
 
@@ -13,15 +13,18 @@ struct tally_mountinfo;
 struct owner {
     int pid;
     char what[32],
-        at[PATH_MAX]; /* "mount", "ending", STORE_CLOSED, or the verb that runs; where it is
-                         mounted */
-    uid_t uid;        /* whose the file is, and so the word */
+        at[PATH_MAX]; /* `what`: "mount", "ending", STORE_CLOSED, or the verb that runs; `at`:
+                         the mount point */
+    uid_t uid;        /* the owner of the lock file, whose word all of this is */
 };
 
-/* Who has `store`, as a lock file that is one says; the process is there. False: nobody. */
+/* Reads the lock file of `store`. True: it names a process, and this process exists. False: no
+ * process has the store. */
 bool owner_read(const char *store, struct owner *ret);
-/* The same of the store that is mounted by `m`. Where root looks at a user's mount, its source is that
- * user's word, and no symlink, nor a mount that a user serves, may lie on the way there. */
+/* The same for the store of the mount `m`. If root looks at the mount of another user, the path of
+ * the store is the word of that user. Then it must be absolute, and must not lead through a symlink
+ * or through a FUSE mount of a user. */
 bool owner_of_mount(const struct tally_mountinfo *m, struct owner *ret);
-/* Has process `pid` closed the store of `m`, although a shard did not answer? Then `ret->at` is its URL. */
+/* Has process `pid` closed the store of `m`, although a shard does not answer? Then ret->at is the
+ * URL of the shard. */
 bool owner_has_closed(const struct tally_mountinfo *m, int pid, struct owner *ret);

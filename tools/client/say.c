@@ -12,8 +12,8 @@
 
 const char *tally_verb;
 
-/* Much of it may be somebody else's, as names and what a lock file says: a terminal gets no
- * commands by it. */
+/* Prints a sentence. Parts of it may come from other users, such as names and the contents of a
+ * lock file. So control characters are replaced, which could be commands for the terminal. */
 __attribute__((format(printf, 1, 0))) static void say(const char *fmt, va_list ap)
 {
     int err = errno; /* for %m: isatty() and writing may set another */

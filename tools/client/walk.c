@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * walk: O_PATH and O_NOFOLLOW ask nothing of what is opened, only of the directory that it is looked
- * up in. So that one is looked at before each step, and a symlink before it is read.
+ * walk: opening with O_PATH and O_NOFOLLOW sends a request only for the lookup in the directory,
+ * and none to the file itself. So the directory is checked before each step, and a symlink before
+ * it is read.
  */
 #include "walk.h"
 
@@ -20,12 +21,12 @@
 #define LINKS_MAX 40 /* as in the kernel */
 
 struct way {
-    int at;              /* O_PATH */
-    char rest[PATH_MAX]; /* of the path, behind `at` */
-    int links;
+    int at;              /* how far it is: a descriptor (O_PATH) */
+    char rest[PATH_MAX]; /* the rest of the path, behind `at` */
+    int links;           /* how many symlinks were followed */
 };
 
-/* Takes over `fd`, or gives its -errno. */
+/* Goes on at `fd`, which it takes over; below 0: returns -errno. */
 static int step_to(struct way *w, int fd)
 {
     if (fd < 0) {
@@ -43,7 +44,7 @@ static int begin_at(struct way *w, bool root)
     return step_to(w, open(root ? "/" : ".", O_PATH | O_CLOEXEC));
 }
 
-/* false: there is none left. */
+/* Takes the next name of the path. False: there is none. */
 static bool take_name(struct way *w, char name[PATH_MAX])
 {
     const char *from = w->rest + strspn(w->rest, "/");
@@ -54,13 +55,15 @@ static bool take_name(struct way *w, char name[PATH_MAX])
     return len > 0;
 }
 
-/* What the kernel shows of a process's directories are no texts to be followed. */
+/* Is it in /proc? The target of a link there, such as /proc/PID/root, is shown as text, but only
+ * the kernel can follow it. */
 static bool is_of_proc(int fd)
 {
     struct statfs fs;
     return fstatfs(fd, &fs) == 0 && fs.f_type == PROC_SUPER_MAGIC;
 }
 
+/* Puts the target of a symlink in front of the rest of the path. */
 static int follow_link(struct way *w, int link)
 {
     char target[PATH_MAX], rest[PATH_MAX];
@@ -80,6 +83,8 @@ static int follow_link(struct way *w, int link)
     return *target == '/' ? begin_at(w, true) : 0;
 }
 
+/* Goes to a name in the current directory. A symlink is followed by its text, except one of
+ * /proc. */
 static int step(struct way *w, const char *name, bool follow)
 {
     struct stat st;

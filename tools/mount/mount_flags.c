@@ -9,12 +9,12 @@
 #include <string.h>
 #include <sys/mount.h>
 
-/* Newer than the C library may be. */
+/* MS_NOSYMFOLLOW and MOUNT_ATTR_NOSYMFOLLOW, which older C libraries lack. */
 #define FLAG_NOSYMFOLLOW (1ul << 8)
 #define ATTR_NOSYMFOLLOW UINT64_C(0x00200000)
-/* That mount(8) passes on and that change nothing here: the kernel gave up mandatory locks, nobody
- * reads a version of ours, libfuse says little, and times that are put into a log in memory are
- * lazy as they are. */
+/* For words that mount(8) passes on and that change nothing here. The kernel has given up mandatory
+ * locks, no program reads our inode versions, libfuse prints little, and time stamps are lazy
+ * anyway, since they are written to a log in memory. */
 #define FLAG_NONE 0ul
 
 static const struct {
@@ -67,7 +67,7 @@ int mount_flags_for_libfuse(unsigned long flags, struct strbuf *list)
 {
     static const struct {
         unsigned long flag;
-        const char *on, *off; /* NULL: nothing to say */
+        const char *on, *off; /* NULL: no word is needed */
     } said[] = {
         {MS_NOSUID, "nosuid", "suid"},  {MS_NODEV, "nodev", "dev"},    {MS_NOEXEC, "noexec", NULL},
         {MS_SYNCHRONOUS, "sync", NULL}, {MS_DIRSYNC, "dirsync", NULL}, {MS_RDONLY, "ro", NULL},

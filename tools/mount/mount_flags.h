@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * mount_flags: the options that mount(8) knows for every filesystem and passes to mount(2), as its
- * bits (MS_RDONLY …). Of two words about one thing the last one counts; of those about access
- * times, as in the kernel, strictatime before noatime.
+ * mount_flags: the options that mount(8) knows for every filesystem and passes to mount(2), as bits
+ * of mount(2) (MS_RDONLY and the like). If several words are about one thing, the last one counts.
+ * About access times strictatime counts before noatime, as in the kernel.
  *
- * `mount -o remount` can change these alone, for the kernel passes no other option on: an option
- * that a remount may change is a bit of mount(2), and stands in `words` here. If it means something
- * to the daemon, fs/remount.c reads it from mountinfo (state_of, follow). All other options are in
- * `fixed` of mount_options.h.
+ * `mount -o remount` can change these options only, since the kernel does not pass on others. So an
+ * option that a remount may change is a bit of mount(2), with a word in `words` of mount_flags.c.
+ * If the daemon must know of it, fs/remount.c reads it from mountinfo (state_of, follow). All other
+ * options are in `fixed` of mount_options.h.
  */
 #pragma once
 
@@ -16,15 +16,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* One word more: true if it is one of them. `flags` changes, as much as the word means. */
+/* Applies one word to `flags`. False: it is none of these words. */
 bool mount_flags_add(unsigned long *flags, const char *word);
-/* The words of `flags` that libfuse knows, "a,b", at the end of `list`. What it does without them
- * depends on who mounts. -ENOMEM */
+/* Adds the words of `flags` that libfuse knows to `list`, as "a,b". What libfuse does without them
+ * depends on the user who mounts. -ENOMEM */
 int mount_flags_for_libfuse(unsigned long flags, struct strbuf *list);
-/* "rw,relatime" and the like, exactly as remount_state() of fs/remount.h says it: a remount waits
- * until the daemon says the same. */
+/* Describes the flags as "rw,relatime" and the like, exactly as remount_state() of fs/remount.h
+ * does: a remount waits until the daemon shows the same text. */
 void mount_flags_describe(unsigned long flags, char out[64]);
-/* Is anything among them that libfuse has no word for? Then the mount needs mount_flags_attr(). */
+/* Has libfuse no word for some of them? Then the mount needs mount_flags_attr(). */
 bool mount_flags_beyond_libfuse(unsigned long flags);
-/* What of them belongs to a mount, and not to its superblock, as bits of mount_setattr(2). */
+/* Those that belong to the mount and not to its superblock, as bits of mount_setattr(2). */
 uint64_t mount_flags_attr(unsigned long flags);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * mount_options: one option at a time, by table.
+ * mount_options: each option is looked up in a few tables.
  */
 #include "mount_options.h"
 
@@ -16,16 +16,18 @@
 
 #define THREADS_MAX 64
 
-/* mount(8)'s and fstab's own. What follows from `user` and the like it adds itself. */
+/* Words for mount(8) and fstab, which are ignored. mount(8) itself adds the options that follow
+ * from `user` and the like. */
 static const char *const ignored[] = {"defaults", "auto",  "noauto", "nofail", "_netdev", "user",
                                       "nouser",   "users", "owner",  "group",  "fuse",    NULL};
 static const char *const ignored_starts[] = {
     "x-", "X-", "comment=", "user=", "uhelper=", "helper=", NULL};
-/* What the kernel shows of any such mount; for a remount mount(8) passes it on. */
+/* Options that the kernel shows for any FUSE mount. For a remount mount(8) passes them on, and they
+ * are ignored. */
 static const char *const shown[] = {"user_id=",  "group_id=", "default_permissions",
                                     "max_read=", "blksize=",  NULL};
-/* For SELinux in the kernel, which knows none of them where it is off; mount(8) leaves them out
- * there. */
+/* Options for SELinux in the kernel. A kernel without SELinux refuses them; mount(8) leaves them
+ * out there. */
 static const char *const contexts[] = {
     "context=", "fscontext=", "defcontext=", "rootcontext=", NULL};
 
@@ -61,7 +63,8 @@ static int add_ctl_mode(struct mount_options *m, const char *value, struct strbu
     return 0;
 }
 
-/* A name, or as for mount(8) a number: a container has numbers that nobody has named. */
+/* Sets the group: a name, or a number as in mount(8), since a container may have groups without a
+ * name. */
 static int add_ctl_group(struct mount_options *m, const char *value, struct strbuf *why)
 {
     const struct group *g = getgrnam(value);
@@ -76,7 +79,8 @@ static int add_ctl_group(struct mount_options *m, const char *value, struct strb
     return 0;
 }
 
-/* One of `names`, which ends with NULL: its index, or -EINVAL. */
+/* The index of `value` in `names`, which ends with NULL. -EINVAL with a sentence that lists
+ * them. */
 static int choose(const char *option, const char *const *names, const char *value,
                   struct strbuf *why)
 {
@@ -144,7 +148,7 @@ static int add_threads(struct mount_options *m, const char *value, struct strbuf
     return 0;
 }
 
-/* Those that are nothing without a value. */
+/* The options that need a value. */
 static const struct {
     const char *name;
     int (*add)(struct mount_options *, const char *value, struct strbuf *why);
@@ -153,7 +157,7 @@ static const struct {
     {"threads", add_threads},   {"passthrough", add_passthrough}, {"nlink", add_nlink},
 };
 
-/* -ENOENT: it is none of them. */
+/* Applies an option that needs a value. -ENOENT: it is none of these. */
 static int add_valued(struct mount_options *m, const char *word, struct strbuf *why)
 {
     size_t len = strcspn(word, "=");
@@ -165,7 +169,8 @@ static int add_valued(struct mount_options *m, const char *word, struct strbuf *
     return -ENOENT;
 }
 
-/* libfuse splits its options at commas, and a context may have some. */
+/* Passes a context to libfuse, if the kernel has SELinux. libfuse splits its options at commas,
+ * which a context may have, so these are escaped. */
 static int add_context(struct mount_options *m, const char *word)
 {
     if (access("/sys/fs/selinux/enforce", F_OK) < 0) {
@@ -178,7 +183,7 @@ static int add_context(struct mount_options *m, const char *word)
     return strbuf_error(&m->extra);
 }
 
-/* What the kernel or mount(8) knows. */
+/* Applies an option of the kernel or of mount(8). -EINVAL: there is no such option. */
 static int add_common(struct mount_options *m, const char *word, bool sloppy, struct strbuf *why)
 {
     if (mount_flags_add(&m->flags, word)) {
@@ -197,7 +202,7 @@ static int add_common(struct mount_options *m, const char *word, bool sloppy, st
     return 0;
 }
 
-/* Ours without a value. */
+/* Applies an option of tally without a value. False: it is none of these. */
 static bool add_plain(struct mount_options *m, const char *word)
 {
     if (strcmp(word, "showctl") == 0) {
@@ -212,6 +217,7 @@ static bool add_plain(struct mount_options *m, const char *word)
     return true;
 }
 
+/* Applies one word. Options of tally are also noted in `fixed`, for a remount. */
 static int add_one(struct mount_options *m, const char *word, bool sloppy, struct strbuf *why)
 {
     int err = add_valued(m, word, why);
@@ -229,7 +235,7 @@ static int add_one(struct mount_options *m, const char *word, bool sloppy, struc
     return add_common(m, word, sloppy, why);
 }
 
-/* Cuts the first word off *list: a comma between quotes does not end it. */
+/* Cuts the first word off *list. A comma between quotes does not end a word. */
 static char *next_word(char **list)
 {
     char *word = *list, *end = word;

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * mount_options: the words behind `-o`. There are options of tally, words of mount(8) that are
- * meant for other programs, and those that the kernel knows (mount_flags.h). Every -o adds to the
- * ones before.
+ * mount_options: the words behind `-o`: options of tally, words of mount(8) for other programs, and
+ * options of the kernel (mount_flags.h). Each -o adds to the ones before.
  */
 #pragma once
 
@@ -11,29 +10,29 @@
 #include <stdint.h>
 
 struct mount_options {
-    unsigned ctl_mode; /* of .tally/control; 0600 */
+    unsigned ctl_mode; /* permission bits of .tally/control; default 0600 */
     uint32_t ctl_gid;
     bool has_ctl_gid;
     bool showctl, nlink_refs, allow_other, noxattr;
     bool foreign_store; /* STORE_FOREIGN */
     enum fs_transport transport;
-    unsigned threads; /* 0: as many as suit */
+    unsigned threads; /* 0: automatic */
     enum fs_passthrough passthrough;
     unsigned long flags; /* bits of mount(2): mount_flags.h */
-    bool remount;        /* change a mount that is there */
-    struct strbuf extra; /* for libfuse: "a,b" */
-    struct strbuf fixed; /* options of tally, which no remount changes; each with a comma behind */
+    bool remount;        /* an existing mount is to be changed */
+    struct strbuf extra; /* options for libfuse: "a,b" */
+    struct strbuf fixed; /* options of tally, each with a comma behind; no remount changes them */
 };
 #define MOUNT_OPTIONS_INIT                                                                         \
     {                                                                                              \
         .ctl_mode = 0600, .extra = STRBUF_INIT, .fixed = STRBUF_INIT                               \
     }
 
-/* Adds the words of one list, "a,b=c". -EINVAL with a sentence in `why`; -ENOMEM. `sloppy`: words
- * that are not known are left out. */
+/* Adds the words of one list, "a,b=c". `sloppy`: unknown words are ignored. -EINVAL with a sentence
+ * in `why`; -ENOMEM. */
 int mount_options_add(struct mount_options *m, const char *list, bool sloppy, struct strbuf *why);
-/* Call it when all lists were added: it puts the flags for libfuse into `extra`. -ENOMEM */
+/* Called when all lists were added: puts the flags for libfuse into `extra`. -ENOMEM. */
 int mount_options_end(struct mount_options *m);
-/* What reading does to access times: bits of enum state_atime. */
+/* How reads move access times: bits of enum state_atime. */
 unsigned mount_options_atime(const struct mount_options *m);
 void mount_options_release(struct mount_options *m);

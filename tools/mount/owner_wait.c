@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * owner_wait: looked at every 20 ms. A daemon says in the lock file that it is ending once it
- * knows; before that, its own list of mounts shows that nothing leads to it any more.
+ * owner_wait: looks every 20 ms. A daemon writes into the lock file that it is ending as soon as it
+ * knows. Before that, its own list of mounts shows that no mount leads to it any more.
  */
 #include "owner_wait.h"
 
@@ -17,16 +17,16 @@
 #define LOOK_MS 20
 
 enum end {
-    STAYS, /* it is mounted, or is no mount, or nobody can tell */
-    ENDS,  /* it says so */
-    LOOSE, /* nothing is mounted, but it does not say so: just now, or lazily and in use */
+    STAYS, /* it is mounted, or is no mount, or that cannot be found out */
+    ENDS,  /* the lock file says that it is ending */
+    LOOSE, /* it has no mount, but does not say so: since a moment, or lazily and in use */
 };
 
-/* Of who has it, or had it a moment ago. */
+/* Is the process that has the store ending, or that had it a moment ago? */
 static enum end end_of(const char *store, struct owner *ret)
 {
     if (!owner_read(store, ret)) {
-        return ret->pid == 0 ? LOOSE : STAYS; /* the line goes just before the lock does */
+        return ret->pid == 0 ? LOOSE : STAYS; /* the line is removed just before the lock */
     }
     if (strcmp(ret->what, "ending") == 0) {
         return ENDS;
@@ -38,11 +38,11 @@ static enum end end_of(const char *store, struct owner *ret)
 /* ---- waiting ---- */
 
 struct wait {
-    int64_t begun, loose; /* ns; when it was first seen to be loose, 0: it is not */
-    bool said;
+    int64_t begun, loose; /* ns: when waiting began; since when it is LOOSE, 0: it is not */
+    bool said; /* the sentence was printed */
 };
 
-/* Some more of it; false: it is over, since `end` does not end, or not in time. */
+/* Waits for LOOK_MS. False: waiting is over, because the daemon does not end, or not in time. */
 static bool go_on(struct wait *w, const char *store, enum end end, const struct owner *o)
 {
     const struct timespec nap = {.tv_nsec = LOOK_MS * 1000000L};
@@ -65,14 +65,14 @@ static bool go_on(struct wait *w, const char *store, enum end end, const struct 
 int owner_open(const char *path, unsigned flags, const char *purpose, const char *at,
                struct store_dir *ret, char why[STORE_WHY])
 {
-    char store[PATH_MAX]; /* as the list of mounts has it */
+    char store[PATH_MAX]; /* the path as in the list of mounts */
     struct wait w = {0};
     struct owner o;
     if (mountinfo_absolute(path, store) < 0) {
         return store_dir_open(path, flags, purpose, at, ret, why);
     }
     for (;;) {
-        /* Looked at before: who ends in between leaves the store free. */
+        /* Before the open: if the process ends in between, the open succeeds. */
         const enum end end = end_of(store, &o);
         int err = store_dir_open(path, flags, purpose, at, ret, why);
         if (err != -EBUSY || !go_on(&w, path, end, &o)) {

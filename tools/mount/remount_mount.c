@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * remount_mount: the kernel does it, and does not tell the daemon, which sees it in its list of
- * mounts a moment later (fs/remount.h); we come back when it has. Options of ours are told to the
- * daemon at its start alone: they may stand here, as mount(8) adds those of the fstab, but not be
- * other ones.
+ * remount_mount: the kernel remounts and sends the daemon no request. The daemon sees the change a
+ * moment later in its list of mounts (fs/remount.h), and this command waits for that. The daemon
+ * gets options of tally only when it starts. They may be given here, since mount(8) adds those of
+ * the fstab, but they must be the same.
  */
 #include "remount_mount.h"
 
@@ -23,11 +23,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SEEN_MS 2000 /* how long we wait for the daemon to have seen it */
+#define SEEN_MS 2000 /* the longest wait until the daemon has seen the change */
 #define LOOK_MS 10
-#define CMDLINE_MAX (128 * 1024)
+#define CMDLINE_MAX (128 * 1024) /* bytes of the daemon's command line */
 
-/* ---- what cannot change ---- */
+/* ---- options that cannot change ---- */
 
 static bool has_word(const char *list, const char *word, size_t len)
 {
@@ -39,7 +39,7 @@ static bool has_word(const char *list, const char *word, size_t len)
     return false;
 }
 
-/* Was the daemon started with it? Each of its arguments is looked at as a list. */
+/* Was the daemon started with that option? Each of its arguments is searched as a list. */
 static bool was_given(const char *args, size_t args_len, const char *word, size_t len)
 {
     for (const char *arg = args; arg < args + args_len; arg += strlen(arg) + 1) {
@@ -50,7 +50,7 @@ static bool was_given(const char *args, size_t args_len, const char *word, size_
     return false;
 }
 
-/* 0, or 1 told. */
+/* Checks that no option of tally changes. 0, or 1 after a sentence. */
 static int check_fixed(const struct tally_mountinfo *m, const struct mount_options *o)
 {
     char path[32];
@@ -78,9 +78,10 @@ static int check_fixed(const struct tally_mountinfo *m, const struct mount_optio
     return 0;
 }
 
-/* ---- what can ---- */
+/* ---- options that can change ---- */
 
-/* As other filesystems do it before they are read-only. 0, or 1 told. */
+/* Makes everything durable before the mount becomes read-only, as other filesystems do. 0, or 1
+ * after a sentence. */
 static int drain(const struct tally_mountinfo *m)
 {
     struct client c;
@@ -92,7 +93,7 @@ static int drain(const struct tally_mountinfo *m)
     }
     int err = client_open(m->point, &c);
     if (err == -EROFS) {
-        return 0; /* it is */
+        return 0; /* it is read-only already */
     }
     if (err < 0) {
         return tally_fail("cannot drain: %s/.tally/control: %s", m->point, strerror(-err));
@@ -106,6 +107,7 @@ static int drain(const struct tally_mountinfo *m)
     return rc;
 }
 
+/* Does the daemon show these options? True, too, if it cannot show any. */
 static bool is_seen(const struct tally_mountinfo *m, const char *expected)
 {
     json_t *stats = client_load_stats(m->point);
@@ -125,15 +127,16 @@ static void await_daemon(const struct tally_mountinfo *m, unsigned long flags)
     }
 }
 
-/* What an ordinary user serves has no rights of others in it, whatever is said: root's options for
- * a mount of root's begin with suid and dev. */
+/* The flags for mount(2). A mount that an ordinary user serves stays nosuid and nodev, whatever the
+ * options say: those of root begin with suid and dev. */
 static unsigned long flags_for(const struct tally_mountinfo *m, const struct mount_options *o)
 {
     return o->flags | (m->user != 0 ? MS_NOSUID | MS_NODEV : 0ul);
 }
 
-/* Who owns a directory above may have put a mount of his own there meanwhile, which would lose
- * nosuid: so it is looked at and changed by one descriptor. -ESTALE: another is there. */
+/* Remounts. The owner of a directory above may have put a mount of his own there meanwhile, which
+ * would lose nosuid. So it is looked at and changed by one descriptor. -ESTALE: another mount is
+ * there. */
 static int remount_it(const struct tally_mountinfo *m, unsigned long flags)
 {
     struct statx st;
@@ -142,7 +145,7 @@ static int remount_it(const struct tally_mountinfo *m, unsigned long flags)
     if (fd < 0) {
         return -errno;
     }
-    /* Nothing but the device: more a user's mount does not tell root. */
+    /* Only the device: root gets nothing else from the mount of a user. */
     int err = statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, 0, &st) < 0 ? -errno : 0;
     if (err == 0) {
         snprintf(dev, sizeof(dev), "%u:%u", st.stx_dev_major, st.stx_dev_minor);

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * remount_mount: `mount -o remount`: what a mount(2) can change of a mount that is there.
+ * remount_mount: `mount -o remount`, which changes what mount(2) can change of an existing mount.
  */
 #pragma once
 
 #include "mount_options.h"
 
-/* The mount at `mnt` gets these options. What becomes read-only is drained before. The exit code; a
- * sentence was said. */
+/* Gives the mount at `mnt` these options. If it becomes read-only it is drained before. Returns the
+ * exit code, after a sentence if that is not 0. */
 int remount(const char *mnt, const struct mount_options *o);

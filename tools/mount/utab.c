@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * utab: read all, keep what stays, rename over it.
+ * utab: reads all lines, writes those that stay to a new file, and renames it over the old one.
  */
 #include "utab.h"
 
@@ -24,7 +24,8 @@
 #define UTAB "/run/mount/utab"
 #define NAP_MS 20
 
-/* The value of `key` in a line, unescaped, into `out`; false: it has none, or too long a one. */
+/* Copies the value of `key` in a line, unescaped, into `out`. False: there is none, or it is too
+ * long. */
 static bool value_of(const char *line, const char *key, char out[PATH_MAX])
 {
     const size_t len = strlen(key);
@@ -44,7 +45,7 @@ static bool value_of(const char *line, const char *key, char out[PATH_MAX])
     return false;
 }
 
-/* Is it about a mount of `source` that is not there? */
+/* Is the line about a mount of `source` that does not exist any more? */
 static bool is_stale(const char *line, const char *source)
 {
     char src[PATH_MAX], target[PATH_MAX];
@@ -52,7 +53,7 @@ static bool is_stale(const char *line, const char *source)
            value_of(line, "TARGET", target) && !mountinfo_is_mounted(source, target);
 }
 
-/* What is to stay of it, into `out`. How many lines are not, or -errno. */
+/* Copies the lines that stay into `out`. Returns how many do not, or -errno. */
 static int read_rest(const char *source, struct strbuf *out)
 {
     CLEANUP_FREE char *line = NULL;
@@ -92,7 +93,8 @@ static int replace(const struct strbuf *text)
     return err;
 }
 
-/* The lock's descriptor, or -errno. Anybody can have it who can read, so nobody waits for ever. */
+/* Takes the lock. Returns its descriptor, or -errno. Every user who can read the lock file can hold
+ * the lock, so the wait is limited. */
 static int lock(void)
 {
     const struct timespec nap = {.tv_nsec = NAP_MS * 1000000L};
@@ -113,7 +115,7 @@ static int lock(void)
 void utab_clean(const char *source)
 {
     CLEANUP_STRBUF struct strbuf before = STRBUF_INIT, rest = STRBUF_INIT;
-    /* Mostly there is nothing to do, and then nothing is locked or made. */
+    /* In most cases there is nothing to do, and then nothing is locked or made. */
     if (geteuid() != 0 || read_rest(source, &before) <= 0) {
         return;
     }
@@ -127,7 +129,7 @@ void utab_clean(const char *source)
     close(fd);
 }
 
-/* Is there a line for it already, of a mount that nobody cleared up behind? */
+/* Is there a line for the mount already, left by an earlier one? */
 static bool is_noted(const char *source, const char *target)
 {
     CLEANUP_FREE char *line = NULL;

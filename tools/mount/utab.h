@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * utab: what mount(8) notes of mounts beside the kernel's list, in /run/mount/utab. For ours that
- * is one line, by which umount(8) knows that it has to call our helper. umount(8) takes it away
- * again; whoever ends a mount otherwise calls utab_clean().
+ * utab: the notes that mount(8) keeps of mounts beside the kernel's list, in /run/mount/utab. For a
+ * tally mount that is one line, from which umount(8) knows that it must call our helper. umount(8)
+ * removes the line again. Code that ends a mount in another way calls utab_clean().
  *
  * A line of it:    SRC=/srv/store TARGET=/mnt/tally ROOT=/ OPTS=uhelper=fuse.tally
  *
- * It is changed as libmount(3) does: under flock(2) of utab.lock a new file takes its place.
+ * It is changed as by libmount(3): under flock(2) of utab.lock a new file replaces it.
  */
 #pragma once
 
-/* umount(8) is to call the helper for the mount of `source` at `target`. Root only; where it cannot
- * be noted a plain umount comes back early, nothing else. */
+/* Notes that umount(8) must call the helper for the mount of `source` at `target`. Root only. If
+ * that fails, umount(8) only returns before the daemon has ended. */
 void utab_note(const char *source, const char *target);
-/* Forget the lines of mounts of `source` that are none any more. Root only. Does not wait longer
- * than UTAB_PATIENCE for others: a line that stays is taken away by the next call. */
+/* Removes the lines of mounts of `source` that do not exist any more. Root only. It waits at most
+ * UTAB_PATIENCE for the lock; a line that stays is removed by the next call. */
 void utab_clean(const char *source);
 
 #define UTAB_PATIENCE 2 /* seconds */
