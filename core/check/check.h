@@ -19,7 +19,7 @@
  *   id            object id: the index                     yes
  *   dying, pin, drop   number                              yes
  *   pack          "pack N": its head, its table entry      yes
- *   pack record   "<id> pack N offset O"                   yes
+ *   pack record   "<id> pack N offset O"                   yes, but where this version cannot read it
  *   shard         "shard N": its record                    yes
  *   ghost         object id or number: the index of them   yes
  *   object block  "<id> block B"; "<id>" as a whole        yes
@@ -81,7 +81,8 @@ struct check_result {
     uint64_t bytes;      /* of sealed objects, read and verified */
     uint64_t namespaces; /* sound records, symlinks at the root left out */
     uint64_t inodes;     /* of namespaces; of those that share a root once */
-    uint64_t unasked;    /* objects on shards that could not be asked */
+    uint64_t unasked;    /* objects on shards that could not be asked, or compressed by a newer
+                          * version */
     uint64_t waiting;    /* changes in the log, behind the commit that was looked at */
     uint64_t seq;        /* number of that commit */
 };

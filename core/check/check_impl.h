@@ -90,7 +90,7 @@ struct check {
     struct shards *shards; /* NULL: no shard is known, or the identity is damaged */
     struct check_shard home, *shard;
     size_t shard_count, shard_room;
-    uint64_t unasked; /* objects on shards whose bytes were not looked at */
+    uint64_t unasked; /* objects whose bytes could not be looked at */
     uint64_t done, total; /* bytes, for progress */
     struct map64 slots;   /* numbers of slots that something names */
     struct map64 logged;  /* numbers of slots that frames of the log name */

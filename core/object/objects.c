@@ -184,14 +184,16 @@ int object_close_file(struct objects *o, const struct entry *e, struct blob *b, 
 
 /* ---- reading ---- */
 
-int object_damaged(const struct entry *e, int err)
+int object_unreadable(const struct entry *e, int err)
 {
     char hex[ID_HEX + 1];
 
-    if (err != -EUCLEAN)
+    if (err != -EUCLEAN && err != -EPROTO)
         return err;
     id_to_hex(&e->id, hex);
-    if (entry_is_ghost(e))
+    if (err == -EPROTO)
+        report(REPORT_ALARM, "object %s cannot be read: it is " OBJECTS_COMPRESSED, hex);
+    else if (entry_is_ghost(e))
         report(REPORT_ALARM, "object %s on shard %u is damaged or lost", hex, e->shard);
     else
         report(REPORT_ALARM, "object %s is damaged", hex);
@@ -310,7 +312,7 @@ ssize_t objects_read(struct objects *o, const struct entry *e, void *buf, size_t
     if (off >= e->size || len == 0)
         return 0;
     n = object_read_quietly(o, e, buf, len, off);
-    return n == -EUCLEAN ? object_damaged(e, -EUCLEAN) : n;
+    return n < 0 ? object_unreadable(e, (int)n) : n;
 }
 
 /* Adds all bytes of a file to an id, piece by piece. *ret_paced: the error is that of `pace`. */

@@ -14,7 +14,8 @@
  * of these ids are taken is stored under an id with a salt (id_salt), and its bytes are not shared.
  * So every content finds a place.
  *
- * Errors: 0 or -errno. -EUCLEAN damaged bytes (reported with the id). -EAGAIN from sealing: the
+ * Errors: 0 or -errno. -EUCLEAN damaged bytes (reported with the id). -EPROTO sound bytes that this
+ * version cannot read (likewise), or compare: they count as another content. -EAGAIN from sealing: the
  * same content, or of larger ones one that may be the same, is being sealed and not synced yet: try
  * again after objects_sync.
  * Threads: any; sealing of different numbers may run in parallel. Who seals holds the freeze lock
@@ -29,6 +30,9 @@
 #include "shard.h"
 
 struct objects;
+
+/* What people are told of bytes that give -EPROTO, after "it is". */
+#define OBJECTS_COMPRESSED "compressed by a newer version of tally"
 
 /* A pool that other stores put bytes into, too. */
 struct objects_pool {

@@ -54,8 +54,8 @@ ssize_t object_read_quietly(struct objects *o, const struct entry *e, void *buf,
 /* True if the bytes were moved since the entry was read (the old place may be gone, or hold other
  * bytes). *e is the present entry then. */
 bool object_has_moved(struct objects *o, struct entry *e);
-/* The alarm, if `err` is -EUCLEAN; returns it. */
-int object_damaged(const struct entry *e, int err);
+/* The alarm, if `err` is -EUCLEAN or -EPROTO; returns it. */
+int object_unreadable(const struct entry *e, int err);
 /* Computes the id of all bytes of a file, piece by piece. `pace` may be NULL. *ret_paced: the error
  * is that of `pace`. */
 int object_hash_file(struct objects *o, struct blob *b, const struct objects_pace *pace,

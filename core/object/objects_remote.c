@@ -177,7 +177,7 @@ static int source_said(struct objects *o, const struct entry *from, int err)
 
     if ((err == -EUCLEAN || err == -EHOSTUNREACH) && object_has_moved(o, &now))
         return -ESTALE;
-    return object_damaged(from, err);
+    return object_unreadable(from, err);
 }
 
 /* ---- many small ones: a pack ---- */

@@ -350,7 +350,7 @@ static int try_taken(struct objects *o, uint64_t number, const struct source *s,
     if (pending && (same > 0 || same == -EUCLEAN))
         return -EAGAIN; /* when it is durable */
     if (same == -EUCLEAN) {
-        (void)object_damaged(e, same);
+        (void)object_unreadable(e, same);
         err = heal(o, target, number, s, id);
     } else if (same < 0)
         err = same;

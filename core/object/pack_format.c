@@ -62,23 +62,57 @@ uint64_t pack_record_size(uint32_t len)
     return (RECORD_HEAD + (uint64_t)len + 7) & ~UINT64_C(7);
 }
 
-/* Of the head's first fields, then of the payload: each seeds the next. */
-static uint64_t pack_record_checksum(const uint8_t *head, const void *data, uint32_t len,
-                                     uint64_t pack, uint32_t offset)
+/* Of the fields before the checksum, then (of compressed records only, as others had zeros there
+ * before methods existed) of those behind it, then of the payload: each seeds the next. */
+static uint64_t record_sum(const uint8_t *head, const struct pack_record *r, const void *data,
+                           const struct pack_place *place)
 {
-    uint64_t place = pack * UINT64_C(0x9e3779b97f4a7c15) + offset;
+    uint64_t seed = place->pack * UINT64_C(0x9e3779b97f4a7c15) + place->offset;
+    uint64_t sum = id_checksum(head, RECORD_SUMMED, seed);
 
-    return id_checksum(data, len, id_checksum(head, RECORD_SUMMED, place));
+    if (r->method != PACK_PLAIN)
+        sum = id_checksum(head + RECORD_METHOD, RECORD_HEAD - RECORD_METHOD, sum);
+    return id_checksum(data, r->stored, sum);
+}
+
+void pack_record_encode(const struct pack_record *r, const void *data,
+                        const struct pack_place *place, uint8_t head[RECORD_HEAD])
+{
+    memset(head, 0, RECORD_HEAD);
+    put_le32(head, RECORD_MAGIC);
+    put_le32(head + 4, r->stored);
+    memcpy(head + 8, r->id.b, ID_LEN);
+    head[RECORD_METHOD] = r->method;
+    put_le32(head + 36, r->method == PACK_PLAIN ? 0 : r->size);
+    put_le64(head + 24, record_sum(head, r, data, place));
+}
+
+int pack_record_decode(const uint8_t head[RECORD_HEAD], struct pack_record *ret)
+{
+    static const uint8_t zeros[3];
+    struct pack_record r = {.stored = get_le32(head + 4),
+                            .method = head[RECORD_METHOD],
+                            .size = get_le32(head + 36)};
+
+    if (get_le32(head) != RECORD_MAGIC || memcmp(head + 33, zeros, sizeof zeros) != 0)
+        return -EUCLEAN;
+    if (r.method == PACK_PLAIN ? r.size != 0 : r.size <= r.stored)
+        return -EUCLEAN;
+    if (r.method == PACK_PLAIN)
+        r.size = r.stored;
+    if (r.size > PACK_RECORD_MAX)
+        return -EUCLEAN;
+    memcpy(r.id.b, head + 8, ID_LEN);
+    *ret = r;
+    return 0;
 }
 
 void pack_record_head(uint8_t head[RECORD_HEAD], const struct id *id, const void *data,
                       uint32_t len, const struct pack_place *place)
 {
-    memset(head, 0, RECORD_HEAD);
-    put_le32(head, RECORD_MAGIC);
-    put_le32(head + 4, len);
-    memcpy(head + 8, id->b, ID_LEN);
-    put_le64(head + 24, pack_record_checksum(head, data, len, place->pack, place->offset));
+    const struct pack_record r = {.id = *id, .stored = len, .size = len};
+
+    pack_record_encode(&r, data, place, head);
 }
 
 void pack_file_head(uint8_t head[FILE_HEAD], uint64_t number)
@@ -103,19 +137,20 @@ int pack_record_read(struct disk_file *f, const struct pack_place *place, const 
                      void *buf, uint32_t len)
 {
     uint8_t head[RECORD_HEAD];
+    struct pack_record is;
     int r = read_exactly(f, head, sizeof head, place->offset);
 
+    if (r == 0)
+        r = pack_record_decode(head, &is);
+    if (r == 0 && (is.size != len || !id_equal(&is.id, id)))
+        r = -EUCLEAN;
+    if (r == 0)
+        r = read_exactly(f, buf, is.stored, place->offset + (uint64_t)RECORD_HEAD);
     if (r)
         return r;
-    if (get_le32(head) != RECORD_MAGIC || get_le32(head + 4) != len ||
-        memcmp(head + 8, id->b, ID_LEN) != 0 || get_le64(head + 32) != 0)
+    if (record_sum(head, &is, buf, place) != get_le64(head + 24))
         return -EUCLEAN;
-    r = read_exactly(f, buf, len, place->offset + (uint64_t)RECORD_HEAD);
-    if (r)
-        return r;
-    uint64_t sum = pack_record_checksum(head, buf, len, place->pack, place->offset);
-
-    return sum == get_le64(head + 24) ? 0 : -EUCLEAN;
+    return is.method == PACK_PLAIN ? 0 : -EPROTO;
 }
 
 bool pack_place_ok(const struct pack_place *place, uint32_t len)

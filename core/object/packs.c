@@ -4,7 +4,8 @@
  *
  *     file:   head 32: magic u32 | version u32 | pack number u64 | zero u64 | checksum u64
  *             records, each on a multiple of 8
- *     record: head 40: magic u32 | payload length u32 | id 16 | checksum u64 | zero u64
+ *     record: head 40: magic u32 | payload length u32 | id 16 | checksum u64
+ *                      method u8 | zero 3 | uncompressed length u32
  *             payload, zeros up to a multiple of 8                              (little-endian)
  *
  * An append takes its range under the lock and writes outside it, so several threads write one pack

@@ -14,7 +14,8 @@
  * Order (promises 2, 5): packs_append, ..., packs_sync, commit that names the place; commit that
  * forgets the place, packs_release.
  *
- * Errors: 0 or -errno; -EUCLEAN a record is not what the place says (id, length or checksum).
+ * Errors: 0 or -errno; -EUCLEAN a record is not what the place says (id, length or checksum);
+ * -EPROTO it is, and is compressed by a newer version, so that this one cannot read it.
  * After a failed packs_sync the packs concerned are never appended to or trusted: its records'
  * owners must not be committed. Threads: all calls from any thread; own lock inside, never held
  * across reads, writes of payload, or syncs.
@@ -114,6 +115,18 @@ void packs_retire(struct packs *p, size_t n);
 
 #define PACK_FILE_HEAD 32   /* bytes before the first record */
 #define PACK_RECORD_HEAD 40 /* bytes of a record before its payload */
+#define PACK_PLAIN 0 /* method of a record whose payload is the content itself; no other is read */
+struct pack_record {
+    struct id id;
+    uint32_t stored; /* bytes of its payload */
+    uint32_t size;   /* bytes of its content, at most PACK_RECORD_MAX; PACK_PLAIN: `stored` */
+    uint8_t method;
+};
+/* The head of the record with this payload, at this place. Decoder: -EUCLEAN, output untouched. It
+ * does not know the payload, so it cannot look at the checksum. */
+void pack_record_encode(const struct pack_record *r, const void *data,
+                        const struct pack_place *place, uint8_t head[PACK_RECORD_HEAD]);
+int pack_record_decode(const uint8_t head[PACK_RECORD_HEAD], struct pack_record *ret);
 /* Bytes a record of so much payload takes in its file. */
 uint64_t pack_record_size(uint32_t len);
 
@@ -122,12 +135,12 @@ uint64_t pack_entry_dead(const struct pack_entry *e); /* bytes of its file, for 
 void pack_entry_encode(const struct pack_entry *e, uint8_t out[PACK_ENTRY_LEN]);
 int pack_entry_decode(const void *val, size_t len, struct pack_entry *ret); /* -EUCLEAN */
 /* The head of a pack's file, and one record of exactly `len` payload bytes, read from an open file
- * without a `struct packs` (which would delete files it does not know). -EUCLEAN, -EIO. */
+ * without a `struct packs` (which would delete files it does not know). -EUCLEAN, -EIO, -EPROTO. */
 int packs_check_head(struct disk_file *file, uint64_t pack);
 int packs_check_record(struct disk_file *file, const struct pack_place *place, const struct id *id,
                        void *buf, uint32_t len);
-/* Visits every sound record in the file of a pack, dead or alive, and skips all that is not sound:
- * for finding lost records. `buf` has PACK_RECORD_MAX bytes. A result of `fn` other than 0 stops
+/* Visits every sound record in the file of a pack that this version can read, dead or alive, and
+ * skips all else: for finding lost records. What is skipped is not dead by that. `buf` has PACK_RECORD_MAX bytes. A result of `fn` other than 0 stops
  * the scan and is returned; -EIO, -ENOMEM. */
 typedef int packs_scan_fn(const struct id *id, const struct pack_place *place, const void *data,
                           uint32_t len, void *ctx);

@@ -16,6 +16,7 @@
 #define RECORD_MAGIC 0x43524c54u /* "TLRC" */
 #define RECORD_HEAD PACK_RECORD_HEAD
 #define RECORD_SUMMED 24 /* bytes of the head before the checksum */
+#define RECORD_METHOD 32 /* offset of the field behind it */
 #define PACK_SIZE_DEFAULT (UINT64_C(64) << 20)
 #define PACK_SIZE_MAX (UINT64_C(2) << 30) /* offsets are u32 */
 #define PUNCH_MIN (64 * 1024)             /* bytes worth a hole */
@@ -71,6 +72,8 @@ struct packs {
 void pack_record_head(uint8_t head[RECORD_HEAD], const struct id *id, const void *data,
                       uint32_t len, const struct pack_place *place);
 void pack_file_head(uint8_t head[FILE_HEAD], uint64_t number);
+/* One record of `len` bytes of content into `buf`. -EUCLEAN, -EIO; -EPROTO: it is sound, and
+ * compressed by a newer version. */
 int pack_record_read(struct disk_file *f, const struct pack_place *place, const struct id *id,
                      void *buf, uint32_t len);
 bool pack_place_ok(const struct pack_place *place, uint32_t len);

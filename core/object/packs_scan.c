@@ -41,20 +41,18 @@ static int scan(struct window *w, uint64_t pack, void *buf, packs_scan_fn *fn, v
 
     while (r == 0 && off < UINT32_MAX && (head = head_at(w, off, &r))) {
         struct pack_place place = {pack, (uint32_t)off};
-        uint32_t len = get_le32(head + 4);
-        struct id id;
+        struct pack_record is;
 
         off += 8;
-        if (get_le32(head) != RECORD_MAGIC || len > PACK_RECORD_MAX)
+        if (pack_record_decode(head, &is) < 0)
             continue;
-        memcpy(id.b, head + 8, ID_LEN);
-        r = pack_record_read(w->file, &place, &id, buf, len);
-        if (r == 0) {
-            r = fn(&id, &place, buf, len, ctx);
-            off = place.offset + pack_record_size(len);
-        } else if (r == -EUCLEAN) {
+        r = pack_record_read(w->file, &place, &is.id, buf, is.size);
+        if (r == 0 || r == -EPROTO)
+            off = place.offset + pack_record_size(is.stored);
+        if (r == 0)
+            r = fn(&is.id, &place, buf, is.size, ctx);
+        else if (r == -EUCLEAN || r == -EPROTO)
             r = 0;
-        }
     }
     return r;
 }

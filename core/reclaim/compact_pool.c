@@ -115,7 +115,7 @@ static int read_and_move(struct compaction *c, uint64_t number, const struct ent
     int err = packs_read(c->p->packs, &place, &at->id, c->buf, (uint32_t)at->size);
 
     (void)none;
-    if (err == -EUCLEAN || err == -ENOENT) {
+    if (err == -EUCLEAN || err == -EPROTO || err == -ENOENT) {
         c->kept = true;
         return 0;
     }

@@ -280,6 +280,15 @@ static int verify(struct scrub *s, uint64_t number, const struct entry *e)
                                : objects_verify_slowly(s->p->objects, e, spend, s);
 }
 
+static void say_unreadable(struct scrub *s, const struct entry *e)
+{
+    char hex[ID_HEX + 1], line[128];
+
+    id_to_hex(&e->id, hex);
+    snprintf(line, sizeof line, "object %s was not checked: it is " OBJECTS_COMPRESSED, hex);
+    say(line, s);
+}
+
 /* Verify an object that the caller holds. If its bytes are damaged, look it up again: it may have
  * been moved to a place where they are sound, or deleted. */
 static int look_at_object(struct scrub *s, uint64_t number)
@@ -298,7 +307,9 @@ static int look_at_object(struct scrub *s, uint64_t number)
         err = verify(s, number, &e);
         if (err == 0)
             s->at.now.objects++;
-        if (err == -EHOSTUNREACH) {
+        if (err == -EPROTO)
+            say_unreadable(s, &e);
+        if (err == -EHOSTUNREACH || err == -EPROTO) {
             s->at.now.unasked++;
             return 0;
         }

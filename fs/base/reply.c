@@ -17,8 +17,10 @@ int fs_errno(int64_t r)
 {
     if (r >= 0)
         return 0;
-    if (r == -EUCLEAN || r == -EPROTO || r == -EHOSTUNREACH)
+    if (r == -EUCLEAN || r == -EHOSTUNREACH)
         return EIO;
+    if (r == -EPROTO) /* written by a newer version */
+        return EOPNOTSUPP;
     return (int)-r;
 }
 

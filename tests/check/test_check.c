@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* test_check: a clean store is clean; one flipped bit, and check names that very item. */
 #include "check_fixture.h"
+#include "compressed.h"
 
 /* ---- clean ---- */
 
@@ -256,6 +257,30 @@ Test(check, a_bit_in_a_pack_record_names_object_pack_and_offset)
     cr_assert_eq(disk_mem_flip(x.disk, name, e.offset + 40, 0), 0);
     examine(&x, &f);
     is_only(&f, "pack record", where);
+    fixture_teardown(&x);
+}
+
+Test(check, a_compressed_record_is_said_not_to_be_checked_and_is_no_damage)
+{
+    struct fixture x;
+    struct findings f;
+    struct found at;
+    struct entry e;
+    char hex[ID_HEX + 1], line[256];
+
+    setup(&x);
+    pick(&x, TABLE_OBJECTS, in_pack, &at);
+    e = entry_of(&at);
+    id_to_hex(&e.id, hex);
+    compress_record(x.disk, &(struct pack_place){e.where, e.offset}, &e.id, (uint32_t)e.size);
+    examine(&x, &f);
+    snprintf(line, sizeof line,
+             "pack record|%s pack %llu offset %u|it is compressed by a newer version of tally, so "
+             "it was not checked\n",
+             hex, (unsigned long long)e.where, e.offset);
+    cr_assert_str_eq(f.text, line);
+    cr_assert_eq(f.r.problems, 0);
+    cr_assert_eq(f.r.unasked, 1);
     fixture_teardown(&x);
 }
 

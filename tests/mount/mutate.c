@@ -351,17 +351,24 @@ static void record(void)
     }
     uint8_t *p = b.p + found;
     uint32_t len = get_le32(p + 4);
-    uint64_t kind = below(3), pack = strtoull(strrchr(path, '/') + 1, NULL, 16);
+    uint64_t kind = below(4), pack = strtoull(strrchr(path, '/') + 1, NULL, 16);
+    uint64_t sum;
     if (kind == 0)
         put_le32(p + 4, len = (uint32_t)likely());
     else if (kind == 1)
         p[8 + below(16)] ^= 255;
-    else
+    else if (kind == 2)
         p[PACK_RECORD_HEAD + below(len ? len : 1)] ^= 1;
+    else if (len) { /* compressed */
+        p[32] = (uint8_t)(1 + below(2));
+        put_le32(p + 36, len);
+        put_le32(p + 4, --len);
+    }
+    sum = id_checksum(p, 24, pack * UINT64_C(0x9e3779b97f4a7c15) + found);
+    if (p[32])
+        sum = id_checksum(p + 32, 8, sum);
     if (len <= b.len - found - PACK_RECORD_HEAD)
-        put_le64(p + 24,
-                 id_checksum(p + PACK_RECORD_HEAD, len,
-                             id_checksum(p, 24, pack * UINT64_C(0x9e3779b97f4a7c15) + found)));
+        put_le64(p + 24, id_checksum(p + PACK_RECORD_HEAD, len, sum));
     save(path, &b);
     printf("%s: record at %zu kind %" PRIu64 "\n", path, found, kind);
 }

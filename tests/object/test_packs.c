@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What packs.h promises, of a disk and a table in memory that lose their power together. */
+#include "bytes.h"
+#include "compressed.h"
 #include "disk_mem.h"
 #include "fault.h"
 #include "kv_mem.h"
@@ -236,6 +238,101 @@ Test(packs, a_record_in_the_wrong_place_is_damage)
     copy_bytes(a.offset, b.offset);
     cr_assert_eq(try_read(b, 50, 1), -EUCLEAN);
     check(a, 50, 1);
+}
+
+/* ---- compressed records ---- */
+
+static struct pack_place append_compressed(uint32_t len, uint64_t seed)
+{
+    struct pack_place at = append(len, seed);
+    struct id id = id_for(seed);
+
+    compress_record(disk, &at, &id, len);
+    return at;
+}
+
+Test(packs, a_head_of_a_record_comes_back_and_has_one_form)
+{
+    uint8_t payload[100] = {1}, head[PACK_RECORD_HEAD], again[PACK_RECORD_HEAD];
+    struct pack_place at = {7, 4096};
+
+    for (unsigned method = 0; method < 256; method++) {
+        struct pack_record in = {id_for(method), 100, method ? 101 + method : 100,
+                                 (uint8_t)method}, out;
+        pack_record_encode(&in, payload, &at, head);
+        cr_assert_eq(pack_record_decode(head, &out), 0);
+        cr_assert(id_equal(&in.id, &out.id));
+        cr_assert_eq(in.stored, out.stored);
+        cr_assert_eq(in.size, out.size);
+        cr_assert_eq(in.method, out.method);
+        pack_record_encode(&out, payload, &at, again);
+        cr_assert_arr_eq(head, again, sizeof head);
+    }
+}
+
+Test(packs, a_head_that_contradicts_itself_is_damage)
+{
+    struct pack_record in = {id_for(1), 100, 200, 1}, out = {.size = 4711};
+    static const struct {
+        size_t at;
+        uint32_t value;
+    } bad[] = {{0, 1}, {33, 1}, {34, 1}, {36, 0}, {36, 100}, {36, PACK_RECORD_MAX + 1},
+               {4, 200}, {4, UINT32_MAX}, {32, 0}};
+    uint8_t payload[100] = {1}, head[PACK_RECORD_HEAD];
+
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        pack_record_encode(&in, payload, &(struct pack_place){1, 32}, head);
+        if (bad[i].at >= 32 && bad[i].at < 36)
+            head[bad[i].at] = (uint8_t)bad[i].value;
+        else
+            put_le32(head + bad[i].at, bad[i].value);
+        cr_assert_eq(pack_record_decode(head, &out), -EUCLEAN, "%zu", i);
+    }
+    memset(head + 4, 0, sizeof head - 4); /* PACK_PLAIN */
+    put_le32(head + 4, PACK_RECORD_MAX);
+    cr_assert_eq(pack_record_decode(head, &out), 0);
+    put_le32(head + 4, PACK_RECORD_MAX + 1);
+    cr_assert_eq(pack_record_decode(head, &out), -EUCLEAN);
+    cr_assert_eq(out.size, PACK_RECORD_MAX);
+}
+
+Test(packs, a_compressed_record_is_of_a_newer_version_and_a_flip_of_any_bit_is_damage)
+{
+    struct pack_place at = append_compressed(51, 1);
+
+    cr_assert_eq(try_read(at, 51, 1), -EPROTO);
+    cr_assert_eq(try_read(at, 50, 1), -EUCLEAN);
+    cr_assert_eq(try_read(at, 51, 2), -EUCLEAN);
+    for (uint64_t bit = 0; bit < 8 * (PACK_RECORD_HEAD + 50); bit++) {
+        cr_assert_eq(disk_mem_flip(disk, "packs/0000000000000001", at.offset + bit / 8, bit % 8), 0);
+        cr_assert_eq(try_read(at, 51, 1), -EUCLEAN, "bit %lu", (unsigned long)bit);
+        cr_assert_eq(disk_mem_flip(disk, "packs/0000000000000001", at.offset + bit / 8, bit % 8), 0);
+    }
+}
+
+static int add_offset(const struct id *id, const struct pack_place *place, const void *data,
+                      uint32_t len, void *ctx)
+{
+    (void)id;
+    (void)data;
+    (void)len;
+    *(uint64_t *)ctx += place->offset;
+    return 0;
+}
+
+Test(packs, a_scan_visits_what_is_beside_a_compressed_record)
+{
+    struct pack_place a = append(RECORD, 1), b;
+    static uint8_t buf[PACK_RECORD_MAX];
+    uint64_t offsets = 0;
+    struct disk_file *f;
+
+    append_compressed(RECORD, 2);
+    b = append(RECORD, 3);
+    cr_assert_eq(disk_open(disk, "packs/0000000000000001", DISK_READ, &f), 0);
+    cr_assert_eq(packs_scan(f, 1, buf, add_offset, &offsets), 0);
+    disk_file_close(f);
+    cr_assert_eq(offsets, a.offset + b.offset);
 }
 
 Test(packs, a_full_pack_is_followed_by_the_next_number)

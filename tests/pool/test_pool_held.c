@@ -3,6 +3,7 @@
 #include "pool_held.h"
 
 #include "blob.h"
+#include "compressed.h"
 #include "kv_mem.h"
 #include "packs.h"
 #include "pool_fixture.h"
@@ -560,6 +561,27 @@ Test(pool_held, a_pack_without_live_records_goes_with_all_that_is_beside_it)
     cr_assert_geq(removed.bytes, LONG_RECORDS * LENGTH);
     cr_assert_eq(names_in("packs"), 3, "the second, its index, and the third");
     chosen_must_be_gone();
+    disk_close(disk);
+}
+
+/* Its neighbours go, and holes are made of them; it stays, and so does its pack. */
+Test(pool_held, a_compressed_record_is_not_removed_with_what_is_around_it)
+{
+    const struct entry *e = &put[FILES + LONG_RECORDS / 2];
+    static uint8_t buf[PACK_RECORD_MAX];
+    struct pack_place place;
+    struct disk_file *f;
+
+    a_pool_without_indexes();
+    place = (struct pack_place){e->where, e->offset};
+    compress_record(disk, &place, &e->id, (uint32_t)e->size);
+    cr_assert_eq(make_indexes(&(unsigned){0}), 0);
+    choose(FILES, FILES + LONG_RECORDS);
+    cr_assert_eq(remove_chosen(), 0);
+    cr_assert_eq(removed.packs, 0);
+    cr_assert_eq(disk_open(disk, pack(1, ""), DISK_READ, &f), 0);
+    cr_assert_eq(packs_check_record(f, &place, &e->id, buf, (uint32_t)e->size), -EPROTO);
+    disk_file_close(f);
     disk_close(disk);
 }
 

@@ -4,6 +4,7 @@
  * place find the new one, and what is damaged is not copied.
  */
 #include "check_fixture.h"
+#include "compressed.h"
 #include "disk_impl.h"
 
 #include "packs_impl.h"
@@ -245,10 +246,9 @@ Test(compact, a_reader_with_an_old_place_finds_the_new_one)
     cr_assert_eq(objects_read(x.p->objects, &old[1], got, sizeof got, 0), -EUCLEAN, "deleted");
 }
 
-/* One bit of the record that the file is, in its pack. */
-static void flip_record_of(const char *path)
+static struct entry entry_of_path(const char *path)
 {
-    char pack[DISK_NAME_MAX + 1], hex[ID_HEX + 1] = "";
+    char hex[ID_HEX + 1] = "";
     struct entry e;
     struct id id;
     uint64_t number;
@@ -259,6 +259,15 @@ static void flip_record_of(const char *path)
     cr_assert_eq(id_from_hex(hex, &id), 0);
     cr_assert_eq(refs_find(x.p->refs, &id, &number, &e, &pending), 0);
     refs_unhold(x.p->refs, number);
+    return e;
+}
+
+/* One bit of the record that the file is, in its pack. */
+static void flip_record_of(const char *path)
+{
+    const struct entry e = entry_of_path(path);
+    char pack[DISK_NAME_MAX + 1];
+
     pack_name(e.where, pack);
     cr_assert_eq(disk_mem_flip(x.disk, pack, e.offset + RECORD_HEAD + 100, 2), 0);
 }
@@ -281,6 +290,23 @@ Test(compact, a_damaged_record_is_not_copied_and_stays_damaged)
     compact();
     cr_assert_eq(result.records, 1);
     said_clean();
+}
+
+Test(compact, a_compressed_record_stays_where_it_is)
+{
+    char path[32];
+
+    remove_half();
+    name(8, path);
+    const struct entry e = entry_of_path(path);
+    compress_record(x.disk, &(struct pack_place){e.where, e.offset}, &e.id, (uint32_t)e.size);
+    compact();
+    cr_assert_eq(result.records, FILES / 2 - 1);
+    agreed(&x, "gc wait", "ok ");
+    fixture_reopen(&x);
+    const struct entry now = entry_of_path(path);
+    cr_assert(entry_same_place(&e, &now));
+    cr_assert_eq(try_read(&x, path), -EPROTO);
 }
 
 Test(compact, a_full_disk_ends_it_and_nothing_is_lost)

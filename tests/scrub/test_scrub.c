@@ -4,6 +4,7 @@
  * found and named with its paths, and none is ever read as data.
  */
 #include "check_fixture.h"
+#include "compressed.h"
 
 #include "damage.h"
 #include "report.h"
@@ -207,6 +208,24 @@ Test(scrub, of_many_users_some_are_named_and_the_rest_counted)
     agreed(&x, "scrub wait", "is used by main/equal0\n");
     cr_assert_eq(count_of(said, " is used by main/equal"), DAMAGE_PATHS, "%s", said);
     cr_assert(strstr(said, " is used by 12 more inodes\n"), "%s", said);
+}
+
+Test(scrub, a_compressed_record_is_said_not_to_be_checked_and_is_no_damage)
+{
+    struct entry e = entry_at("main/file10", &(uint64_t){0});
+
+    compress_record(x.disk, &(struct pack_place){e.where, e.offset}, &e.id, (uint32_t)e.size);
+    agreed(&x, "scrub wait", " damaged=0 unasked=1 ");
+    cr_assert_eq(count_of(said, " was not checked: it is compressed by a newer version of tally"),
+                 1, "%s", said);
+    cr_assert_eq(try_read(&x, "main/file10"), -EPROTO);
+    cr_assert_eq(count_of(said, " cannot be read: it is compressed by a newer version of tally"), 1,
+                 "%s", said);
+    cr_assert(!strstr(said, "damaged"), "%s", said);
+    put_file(&x, "main/again", "content 5"); /* the same bytes: they have a place beside it */
+    cr_assert_eq(flush_drain(x.p, true, -1, NULL), 0);
+    cr_assert_eq(try_read(&x, "main/again"), 9);
+    cr_assert_eq(try_read(&x, "main/file10"), -EPROTO);
 }
 
 Test(scrub, a_damaged_object_file_is_found_and_its_sums_too)

@@ -87,7 +87,7 @@ static void print_text(const struct checking *c, const struct check_result *r)
            PLURAL(r->problems), PLURAL(r->namespaces), PLURAL(r->inodes), PLURAL(r->pages),
            PLURAL(r->objects), (unsigned long long)r->bytes);
     if (r->unasked > 0) {
-        printf("%llu object%s on other shards could not be checked\n", PLURAL(r->unasked));
+        printf("%llu object%s could not be checked\n", PLURAL(r->unasked));
     }
     if (r->waiting > 0) {
         printf("this is what commit number %llu has; %llu change%s in the log wait%s for the next "
