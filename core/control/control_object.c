@@ -40,7 +40,7 @@ static void object_release(struct call *call, struct object *o)
 
 static int id_of_path(struct call *call, const char *path, struct id *ret_id)
 {
-    char hex[ID_HEX + 1];
+    char name[VFS_XATTR_OURS_MAX + 1];
     const char *rest;
     size_t ns_len;
     uint64_t node = 0;
@@ -54,7 +54,7 @@ static int id_of_path(struct call *call, const char *path, struct id *ret_id)
     if (err < 0)
         return control_fail_word(call, err,
                                  err == -ENOENT ? "there is no %s" : "%s cannot be reached", path);
-    n = vfs_getxattr(call->p, node, "user.tally.object", hex, sizeof hex);
+    n = vfs_getxattr(call->p, node, "user.tally.object", name, sizeof name);
     vfs_forget(call->p, node, 1);
     if (n == -EUCLEAN)
         return control_fail_word(call, -EUCLEAN,
@@ -66,10 +66,15 @@ static int id_of_path(struct call *call, const char *path, struct id *ret_id)
                                  "%s is not one object: not a regular file, empty, changed in "
                                  "parts, or not sealed yet",
                                  path);
+    if (n < 0)
+        return (int)n;
+    name[n] = 0;
     if (n != ID_HEX)
-        return n < 0 ? (int)n : -EIO;
-    hex[ID_HEX] = 0;
-    return id_from_hex(hex, ret_id);
+        return control_fail(call, -EREMOTE,
+                            "the bytes of %s were never in this store, so they have no id here: "
+                            "they are %s",
+                            path, name);
+    return id_from_hex(name, ret_id);
 }
 
 /* -ENOENT for a path; an id that nobody knows gives `unknown`. */

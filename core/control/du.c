@@ -89,10 +89,11 @@ static int note_piece(struct du_walk *w)
     return err;
 }
 
+/* The bytes that it takes here, or on another shard. */
 static uint64_t size_of(struct du_walk *w, uint64_t number, const struct entry *e)
 {
     struct content *c = entry_is_sealed(e) ? NULL : content_find(w->p, number);
-    uint64_t size = c ? content_length(c) : e->size;
+    uint64_t size = c ? content_length(c) : entry_has_place(e) ? e->size : 0;
 
     if (c)
         content_unref(c);

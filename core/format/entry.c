@@ -3,6 +3,7 @@
 #include "entry.h"
 #include "bytes.h"
 #include <errno.h>
+#include <stdio.h>
 
 #define PACK_NUMBER_LEN 5 /* 40 bits of pack number, */
 #define PACK_NUMBER_LONG 8 /* or all of it, where it has more: in a pool */
@@ -23,6 +24,7 @@ static const uint8_t lengths[] = {
     [ENTRY_FILE] = 5 + ID_LEN + 8 + 8,
     [ENTRY_ALIAS] = 5 + 8,
     [ENTRY_HELD] = 5 + 8,
+    [ENTRY_ABSENT] = 5 + 8 + SHA256_LEN + 2,
 };
 
 static size_t pack_number_len(uint64_t number)
@@ -32,7 +34,8 @@ static size_t pack_number_len(uint64_t number)
 
 static bool has_size(const struct entry *e)
 {
-    return e->kind == ENTRY_SLOT || e->kind == ENTRY_FILE || e->kind == ENTRY_HELD;
+    return e->kind == ENTRY_SLOT || e->kind == ENTRY_FILE || e->kind == ENTRY_HELD ||
+           e->kind == ENTRY_ABSENT;
 }
 
 static void encode_pack(const struct entry *e, uint8_t *p)
@@ -54,6 +57,18 @@ static void decode_pack(struct entry *e, const uint8_t *p, size_t n)
     memcpy(t, p + 4, n);
     e->where = get_le64(t);
     e->offset = get_le32(p + 4 + n);
+}
+
+static void encode_absent(const struct entry *e, uint8_t *p)
+{
+    memcpy(p, e->sha256, SHA256_LEN);
+    put_le16(p + SHA256_LEN, e->archive);
+}
+
+static void decode_absent(struct entry *e, const uint8_t *p)
+{
+    memcpy(e->sha256, p, SHA256_LEN);
+    e->archive = get_le16(p + SHA256_LEN);
 }
 
 /* Without what follows the place. */
@@ -122,6 +137,8 @@ size_t entry_encode(const struct entry *e, uint8_t out[ENTRY_MAX])
         put_le64(p, e->size);
     if (e->kind == ENTRY_FILE)
         put_le64(p + 8, e->where);
+    if (e->kind == ENTRY_ABSENT)
+        encode_absent(e, p + 8);
     if (e->kind == ENTRY_ALIAS)
         put_le64(p, e->where);
     encode_tail(e, flags, out + len);
@@ -134,7 +151,7 @@ static int split(const uint8_t *v, size_t len, struct entry *e, uint8_t *ret_fla
     uint8_t flags = len ? v[0] & (HAS_DAY | IS_GHOST) : 0;
     size_t tail = tail_len(flags);
 
-    if (len < 5 + tail || (v[0] ^ flags) > ENTRY_HELD)
+    if (len < 5 + tail || (v[0] ^ flags) > ENTRY_ABSENT)
         return -EUCLEAN;
     e->kind = (enum entry_kind)(v[0] ^ flags);
     len -= tail;
@@ -165,6 +182,8 @@ int entry_decode(const void *val, size_t len, struct entry *ret)
         e.size = get_le64(p);
     if (e.kind == ENTRY_FILE)
         e.where = get_le64(p + 8);
+    if (e.kind == ENTRY_ABSENT)
+        decode_absent(&e, p + 8);
     if (e.kind == ENTRY_ALIAS)
         e.where = get_le64(p);
     decode_tail(&e, flags, v + len);
@@ -179,7 +198,16 @@ int entry_decode(const void *val, size_t len, struct entry *ret)
 bool entry_same_place(const struct entry *a, const struct entry *b)
 {
     return a->kind == b->kind && a->shard == b->shard && a->where == b->where &&
-           a->offset == b->offset && a->size == b->size && id_equal(&a->id, &b->id);
+           a->offset == b->offset && a->size == b->size && id_equal(&a->id, &b->id) &&
+           memcmp(a->sha256, b->sha256, SHA256_LEN) == 0;
+}
+
+void entry_sha256_text(const struct entry *e, char out[ENTRY_SHA256_TEXT])
+{
+    char *p = out + snprintf(out, ENTRY_SHA256_TEXT, "sha256:");
+
+    for (size_t i = 0; i < SHA256_LEN; i++)
+        p += snprintf(p, 3, "%02x", e->sha256[i]);
 }
 
 /* ---- rows of the table `ghosts` ---- */

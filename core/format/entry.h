@@ -9,6 +9,7 @@
  *   FILE   sealed, a file of its own
  *   ALIAS  equal to object `target`, for which its references count too
  *   NONE   an id that is only counted (no bytes known here)
+ *   ABSENT bytes that were never in this store, known by their SHA-256: they have no id
  *
  * PACK and FILE with a shard other than 0 are ghosts: their bytes are on that shard, in a pack or a
  * file of its own there.
@@ -27,7 +28,10 @@ enum entry_kind {
     ENTRY_FILE = 4,
     ENTRY_ALIAS = 5,
     ENTRY_HELD = 6,
+    ENTRY_ABSENT = 7,
 };
+
+#define SHA256_LEN 32
 
 struct entry {
     enum entry_kind kind;
@@ -39,6 +43,8 @@ struct entry {
     uint16_t shard;  /* PACK, FILE: where the bytes are; 0: at home */
     uint16_t day;    /* PACK, FILE: days since 1970 of the last open, or of sealing; 0: unknown */
     uint64_t created; /* ms since 1970 when it became a ghost; 0 at home */
+    uint16_t archive; /* ABSENT: which archive has the bytes; 0: nobody knows */
+    uint8_t sha256[SHA256_LEN]; /* ABSENT: of the bytes */
 };
 
 #define ENTRY_MAX 56
@@ -56,10 +62,20 @@ static inline bool entry_is_unsealed(const struct entry *e)
     return e->kind == ENTRY_NEW || e->kind == ENTRY_SLOT || e->kind == ENTRY_HELD;
 }
 
+/* Does it say where bytes are that can be read, checked and deleted? */
+static inline bool entry_has_place(const struct entry *e)
+{
+    return entry_is_sealed(e) || e->kind == ENTRY_SLOT || e->kind == ENTRY_HELD;
+}
+
 static inline bool entry_is_ghost(const struct entry *e)
 {
     return entry_is_sealed(e) && e->shard != 0;
 }
+
+/* "sha256:" and 64 lower-case hex digits, of an ABSENT. */
+#define ENTRY_SHA256_TEXT (sizeof "sha256:" + 2 * SHA256_LEN)
+void entry_sha256_text(const struct entry *e, char out[ENTRY_SHA256_TEXT]);
 
 /* Do both name the very same bytes? Count, day and time do not matter. */
 bool entry_same_place(const struct entry *a, const struct entry *b);

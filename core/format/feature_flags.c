@@ -14,7 +14,7 @@
 static const char *const kinds[FEATURE_KINDS] = {"compatible", "read_only", "incompatible"};
 
 /* What this version knows. */
-static const uint64_t known[FEATURE_KINDS] = {0};
+static const uint64_t known[FEATURE_KINDS] = {[FEATURE_INCOMPATIBLE] = FEATURE_ABSENT_OBJECTS};
 
 /* ---- three lines of a text ---- */
 

@@ -15,6 +15,9 @@ enum feature_kind {
     FEATURE_KINDS,
 };
 
+/* Incompatible ones. Bit 0, compressed-records, is taken and not known to this version. */
+#define FEATURE_ABSENT_OBJECTS (UINT64_C(1) << 1) /* entries of kind ABSENT (entry.h) */
+
 #define FEATURES_NAMES 128 /* bytes with a NUL */
 #define FEATURES_WHY 200
 

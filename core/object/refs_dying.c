@@ -46,11 +46,17 @@ static int del_dying(struct refs *r, uint64_t number)
     return layer_del(r->dying, key);
 }
 
+/* Bytes that a number without references keeps. */
+static uint64_t bytes_of(const struct entry *e)
+{
+    return entry_has_place(e) ? e->size : 0;
+}
+
 int refs_make_dying(struct refs *r, uint64_t number, const struct entry *e)
 {
     uint64_t none;
     bool was = map64_get(&r->zero, number, &none);
-    int err = map64_put(&r->zero, number, e->size);
+    int err = map64_put(&r->zero, number, bytes_of(e));
 
     if (err == 0)
         err = put_dying(r, number, e);
@@ -321,7 +327,7 @@ void refs_add_retained(const struct refs *r, struct refs_stats *s)
     STAILQ_FOREACH(d, &r->dead, next)
         if (d->batch >= r->durable && !d->is.unrecorded) {
             s->retained++;
-            s->retained_bytes += d->is.entry.size;
+            s->retained_bytes += bytes_of(&d->is.entry);
         }
 }
 
@@ -396,7 +402,7 @@ static int recover_one(struct refs *r, uint64_t number, const struct entry *e)
 
     if (err == 0 && now.count == 0) {
         r->live -= entry_is_sealed(&now);
-        return map64_put(&r->zero, number, e->size);
+        return map64_put(&r->zero, number, bytes_of(e));
     }
     if (err != -ENOENT)
         return err;

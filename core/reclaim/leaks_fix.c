@@ -83,8 +83,11 @@ static int number_is_needed(struct state *p, uint64_t number)
     if (r)
         return r;
     r = committed(p, TABLE_OBJECTS, number, &e);
-    /* As an alias, in a pack, or on another shard it has no file of its own. */
-    r = r > 0 ? e.kind != ENTRY_ALIAS && e.kind != ENTRY_PACK && !entry_is_ghost(&e) : r;
+    /* An alias, a record of a pack, and an object on another shard or elsewhere have no file of their
+     * own. */
+    if (r > 0)
+        r = e.kind != ENTRY_ALIAS && e.kind != ENTRY_PACK && e.kind != ENTRY_ABSENT &&
+            !entry_is_ghost(&e);
     return r ? r : committed(p, TABLE_DYING, number, NULL);
 }
 

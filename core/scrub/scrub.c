@@ -200,11 +200,6 @@ static int verify_unsealed(struct scrub *s, uint64_t number)
     return 0;
 }
 
-static bool has_bytes(const struct entry *e)
-{
-    return entry_is_sealed(e) || e->kind == ENTRY_SLOT || e->kind == ENTRY_HELD;
-}
-
 static bool is_same_place(const struct entry *a, const struct entry *b)
 {
     return a->kind == b->kind && a->shard == b->shard && a->where == b->where &&
@@ -298,7 +293,7 @@ static int look_at_object(struct scrub *s, uint64_t number)
 
     for (unsigned moves = 0;; moves++) {
         err = refs_entry(s->p->refs, number, false, NULL, &e);
-        if (err == -ENOENT || (err == 0 && !has_bytes(&e)))
+        if (err == -ENOENT || (err == 0 && !entry_has_place(&e)))
             return 0;
         if (err < 0)
             return err;
@@ -515,7 +510,7 @@ static int count_bytes(struct scrub *s)
         err = kv_get_numbers(s->p->config.kv, TABLE_OBJECTS, next, keys.v, SCRUB_KEYS, &keys.count);
         for (size_t i = 0; err == 0 && i < keys.count; i++) {
             struct entry e;
-            if (refs_entry(s->p->refs, keys.v[i], false, NULL, &e) == 0 && has_bytes(&e))
+            if (refs_entry(s->p->refs, keys.v[i], false, NULL, &e) == 0 && entry_has_place(&e))
                 s->bytes_total += e.size;
             next = keys.v[i] + 1;
         }

@@ -464,11 +464,13 @@ static uint64_t place_of(const struct entry *e)
 }
 
 /* Of one that is not there: a shortage keeps its slot closed, or it is damaged; or it was just
- * forgotten. */
+ * forgotten; or it never was in this store. */
 static int no_bytes(struct state *p, const struct entry *e)
 {
     int err = e->kind == ENTRY_SLOT ? state_lacks(p) : 0;
 
+    if (e->kind == ENTRY_ABSENT)
+        return -EREMOTE;
     if (e->kind != ENTRY_SLOT && e->kind != ENTRY_HELD)
         return -ENOENT;
     return err < 0 ? err : -EUCLEAN;

@@ -146,10 +146,11 @@ int vfs_release(struct vfs_file *f);
  * than 255 bytes or of none is -ERANGE. `cap` 0 asks for the length; a `cap` that is too small is
  * -ERANGE. The mount root and the symlinks in it have no extended attributes.
  *
- * user.tally.object (32 hex digits; -ENODATA for an empty or unsealable file) and user.tally.refs
- * can be read by name. They are never listed, and setting or removing any user.tally.* is -EPERM.
+ * user.tally.object (32 hex digits, or "sha256:" and 64 of bytes that were never in the store;
+ * -ENODATA for an empty or unsealable file) and user.tally.refs can be read by name. They are never listed, and setting or removing any user.tally.* is -EPERM.
  */
 #define VFS_XATTR_OURS "user.tally."
+#define VFS_XATTR_OURS_MAX 71 /* bytes of the longest of their values */
 ssize_t vfs_getxattr(struct state *p, uint64_t nodeid, const char *name, void *buf, size_t cap);
 /* The names, each with its NUL; those with trusted. only if `trusted`. */
 ssize_t vfs_listxattr(struct state *p, uint64_t nodeid, char *buf, size_t cap, bool trusted);

@@ -371,6 +371,11 @@ static int named_object(struct state *p, uint64_t nodeid, struct inode *in, stru
     return err;
 }
 
+static bool is_immutable(const struct entry *e)
+{
+    return entry_is_sealed(e) || e->kind == ENTRY_ABSENT;
+}
+
 int sealed_object(struct state *p, uint64_t nodeid, struct entry *ret)
 {
     int64_t since = ticks(p);
@@ -384,7 +389,7 @@ int sealed_object(struct state *p, uint64_t nodeid, struct entry *ret)
     if (!S_ISREG(in.mode) || !in.object || in.flags & INODE_EXTENTS)
         return -ENODATA;
     err = named_object(p, nodeid, &in, ret);
-    if (err == 0 && !entry_is_sealed(ret)) {
+    if (err == 0 && !is_immutable(ret)) {
         (void)seal_pass(p, SEAL_CLOSED, since, &left);
         err = inode_get(p, nodeid, &in, &attr);
         if (err == 0)
@@ -392,7 +397,7 @@ int sealed_object(struct state *p, uint64_t nodeid, struct entry *ret)
     }
     if (err < 0)
         return err;
-    return entry_is_sealed(ret) && ret->size == in.size && in.valid == in.size ? 0 : -ENODATA;
+    return is_immutable(ret) && ret->size == in.size && in.valid == in.size ? 0 : -ENODATA;
 }
 
 int vfs_statfs(struct state *p, struct disk_space *ret)

@@ -20,8 +20,8 @@ struct vfs_file {
 /* Load an inode, and fill the attributes that stat returns. The inode may be an orphan, or a
  * symlink at the root. */
 int inode_get(struct state *p, uint64_t nodeid, struct inode *ret, struct vfs_attr *attr);
-/* The refcount table's entry of a file that is one sealed object as a whole. -ENODATA: the file is
- * not. */
+/* The refcount table's entry of a file that is one object as a whole, sealed or ABSENT. -ENODATA: the
+ * file is not. */
 int sealed_object(struct state *p, uint64_t nodeid, struct entry *ret);
 /* Fill the attributes of inode `ino` in `ns`. */
 void attr_fill(const struct ns *ns, uint64_t ino, const struct inode *in, struct vfs_attr *ret);

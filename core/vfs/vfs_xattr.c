@@ -14,6 +14,7 @@
 #include "io.h"
 #include "vfs.h"
 #include "vfs_xattr_impl.h"
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -279,19 +280,23 @@ static void end_read(struct state *p, struct vnode *v, struct items *it)
     vnode_put(p, v);
 }
 
-/* user.tally.object, user.tally.refs. */
+static_assert(VFS_XATTR_OURS_MAX + 1 == ENTRY_SHA256_TEXT, "a SHA-256 is the longest value");
+
+/* Compute the value of user.tally.object or user.tally.refs. */
 static ssize_t get_virtual(struct state *p, uint64_t nodeid, const char *name, char *buf,
                            size_t cap)
 {
     bool object = !strcmp(name, "user.tally.object"), refs = !strcmp(name, "user.tally.refs");
-    char text[ID_HEX + 1];
+    char text[VFS_XATTR_OURS_MAX + 1];
     struct entry e;
     size_t len;
     int err = (object || refs) && !node_is_root(nodeid) ? sealed_object(p, nodeid, &e) : -ENODATA;
 
     if (err < 0)
         return err;
-    if (object)
+    if (object && e.kind == ENTRY_ABSENT)
+        entry_sha256_text(&e, text);
+    else if (object)
         id_to_hex(&e.id, text);
     else
         snprintf(text, sizeof text, "%u", e.count);

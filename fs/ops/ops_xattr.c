@@ -38,7 +38,7 @@ static bool refused(fuse_req_t req)
 
 static void do_get_sealed(struct call *c)
 {
-    char buf[64]; /* longer than any of these */
+    char buf[VFS_XATTR_OURS_MAX];
     const size_t room = c->len < sizeof(buf) ? c->len : sizeof(buf);
     const ssize_t n = vfs_getxattr(fs_of(c->req)->p, c->ino, c->data, buf, room);
     call_settle(c);

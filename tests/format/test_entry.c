@@ -36,6 +36,12 @@ static const struct entry kinds[] = {
      .day = 1,
      .created = 1},
     {.kind = ENTRY_ALIAS, .count = 2, .where = (UINT64_C(1) << 58) - 1},
+    {.kind = ENTRY_ABSENT,
+     .count = UINT32_MAX,
+     .size = UINT64_MAX,
+     .archive = UINT16_MAX,
+     .sha256 = {[0] = 1, [31] = 255}},
+    {.kind = ENTRY_ABSENT, .count = 1},
 };
 #define KINDS (sizeof kinds / sizeof kinds[0])
 
@@ -52,6 +58,7 @@ Test(entry, every_kind_comes_back)
         cr_assert(e.kind == in->kind && e.count == in->count && e.size == in->size);
         cr_assert(e.where == in->where && e.offset == in->offset && id_equal(&e.id, &in->id));
         cr_assert(e.shard == in->shard && e.day == in->day && e.created == in->created);
+        cr_assert(e.archive == in->archive && !memcmp(e.sha256, in->sha256, SHA256_LEN));
     }
 }
 
@@ -85,7 +92,7 @@ Test(entry, an_unknown_kind_is_refused)
 {
     struct entry e;
     memset(buf, 0, sizeof buf);
-    for (unsigned kind = ENTRY_HELD + 1; kind < 256; kind++) {
+    for (unsigned kind = ENTRY_ABSENT + 1; kind < 256; kind++) {
         if ((kind & 0x3f) == ENTRY_PACK || (kind & 0x3f) == ENTRY_FILE)
             continue;
         buf[0] = (uint8_t)kind;
@@ -99,6 +106,8 @@ Test(entry, a_place_or_target_of_number_zero_is_refused)
     struct entry e;
     for (size_t i = 4; i < KINDS; i++) {
         struct entry none = kinds[i];
+        if (none.kind == ENTRY_ABSENT)
+            continue;
         none.where = 0;
         cr_assert_eq(entry_decode(buf, entry_encode(&none, buf), &e), -EUCLEAN);
     }
@@ -109,6 +118,24 @@ Test(entry, sealed_is_what_has_a_place_of_its_own)
     for (size_t i = 0; i < KINDS; i++)
         cr_assert_eq(entry_is_sealed(&kinds[i]),
                      kinds[i].kind == ENTRY_PACK || kinds[i].kind == ENTRY_FILE);
+}
+
+Test(entry, an_absent_one_is_named_by_its_sha256_and_has_no_place)
+{
+    struct entry a = {.kind = ENTRY_ABSENT, .size = 9, .sha256 = {[0] = 0x0f, [31] = 0xa0}}, b = a;
+    char text[ENTRY_SHA256_TEXT];
+
+    cr_assert_eq(entry_encode(&a, buf), 47);
+    buf[0] |= 0x40;
+    cr_assert_eq(entry_decode(buf, 47, &b), -EUCLEAN);
+    cr_assert_eq(entry_decode(buf, 49, &b), -EUCLEAN);
+    cr_assert(!entry_has_place(&a) && !entry_is_sealed(&a) && !entry_is_unsealed(&a));
+    entry_sha256_text(&a, text);
+    cr_assert_str_eq(text, "sha256:0f00000000000000000000000000000000000000000000000000000000000"
+                           "0a0");
+    cr_assert(entry_same_place(&a, &b));
+    b.sha256[31]++;
+    cr_assert(!entry_same_place(&a, &b));
 }
 
 Test(entry, a_day_and_a_shard_are_written_only_where_there_is_one)

@@ -150,6 +150,16 @@ Test(features, one_that_is_not_known_stops_who_would_do_wrong)
     cr_assert_lt(strlen(why), FEATURES_WHY);
 }
 
+Test(features, absent_objects_are_known_and_compressed_records_are_not)
+{
+    struct features f = {.mask = {0, 0, 3}, .names = {"", "", " compressed-records absent-objects"}};
+    char why[FEATURES_WHY];
+
+    cr_assert_eq(check(0, 0, FEATURE_ABSENT_OBJECTS, true, why), 0);
+    cr_assert_eq(features_check(&f, false, why), -EPROTO);
+    cr_assert_str_eq(why, "incompatible 0 (compressed-records)");
+}
+
 Test(features, one_that_is_not_known_is_named_as_its_writer_did)
 {
     struct features f = {.mask = {0, 0, 7ull << 60}, .names = {"", "", " one - three"}};

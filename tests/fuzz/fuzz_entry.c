@@ -34,10 +34,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     try_row(data, len);
     if (entry_decode(data, len, &e) < 0)
         return 0;
-    MUST(e.kind <= ENTRY_HELD);
+    MUST(e.kind <= ENTRY_ABSENT);
     MUST(!entry_is_sealed(&e) || e.where > 0);
     MUST(entry_is_sealed(&e) || (e.shard == 0 && e.day == 0));
     MUST(entry_is_ghost(&e) || e.created == 0);
+    MUST(e.kind == ENTRY_ABSENT || e.archive == 0);
     MUST(entry_encode(&e, again) == len);
     MUST(memcmp(again, data, len) == 0);
     return 0;

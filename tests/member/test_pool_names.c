@@ -97,6 +97,8 @@ Test(pool_names, what_has_no_place_in_the_pool_is_not_named)
     put(TABLE_OBJECTS, 2, &(struct entry){.kind = ENTRY_SLOT, .size = 9});
     put(TABLE_OBJECTS, 3, &(struct entry){.kind = ENTRY_ALIAS, .where = 1});
     put(TABLE_OBJECTS, 4, &(struct entry){.kind = ENTRY_NONE, .id = {{1}}});
+    put(TABLE_OBJECTS, 5, &(struct entry){.kind = ENTRY_ABSENT, .count = 1, .size = 9});
+    put(TABLE_DYING, 6, &(struct entry){.kind = ENTRY_ABSENT, .size = 9});
     cr_assert_eq(read_names(), 0);
     cr_assert_eq(names.count, 0);
 }
