@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * ending: one thread that sleeps in sigtimedwait. libfuse's main thread sleeps on a semaphore that
- * only an interrupted system call makes it leave, so it is poked until it has left.
+ * ending: one thread that sleeps in sigtimedwait(2). libfuse's main thread sleeps on a semaphore,
+ * and looks whether the session has ended only when a signal has interrupted that. So it is sent a
+ * signal every 20 ms until it has left the loop.
  */
 #include "ending.h"
 
@@ -21,24 +22,24 @@
 #include <unistd.h>
 
 #define WAKE_SIGNAL SIGUSR1 /* makes the main thread leave a system call */
-#define LOOK_SIGNAL SIGUSR2 /* makes our thread look around */
+#define LOOK_SIGNAL SIGUSR2 /* makes the thread of this module look at the flags of its struct */
 #define POKE_NS (20 * NSEC_PER_MSEC)
 
 struct ending {
     struct fs *fs;
-    pthread_t thread, main;
+    pthread_t thread, main; /* this module's own; the one in libfuse's loop */
     _Atomic bool looping;   /* main is in libfuse's loop */
-    _Atomic bool asked;     /* the store wants the end */
-    _Atomic bool unmounted; /* nothing is left of the mount */
-    _Atomic bool over;      /* the thread may go */
-    struct mutex lock;      /* "ending": held while the state or the session is used */
-    bool watch;             /* guarded by lock */
-    /* of the thread: */
-    bool ending;  /* begun, at `moved` */
-    bool exiting; /* the loop was told */
-    unsigned signals;
-    struct jobs_rest rest; /* told last */
-    int64_t moved;         /* monotonic ns: when there was progress */
+    _Atomic bool asked;     /* ending_ask was called */
+    _Atomic bool unmounted; /* the session is unmounted */
+    _Atomic bool over;      /* the thread must end */
+    struct mutex lock;      /* "ending"; held while the store or the session is used */
+    bool watch;             /* guarded by: lock; the store and the session may be used */
+    /* The rest is used by the thread alone: */
+    bool ending;  /* the end has begun */
+    bool exiting; /* the loop was asked to end */
+    unsigned signals;      /* how many have come */
+    struct jobs_rest rest; /* what was reported last */
+    int64_t moved;         /* monotonic ns: when the end began, or `rest` last changed */
 };
 
 void ending_signals(sigset_t *ret)
@@ -50,6 +51,7 @@ void ending_signals(sigset_t *ret)
     sigaddset(ret, LOOK_SIGNAL);
 }
 
+/* Does nothing: a signal that is ignored would not interrupt a system call. */
 static void on_wake(int sig)
 {
     (void)sig;
@@ -59,7 +61,8 @@ static void on_wake(int sig)
 
 extern char **environ;
 
-/* By a program that outlives us: the kernel may ask us for something while it unmounts. */
+/* Starts a program that unmounts. The daemon cannot do that itself: while it unmounts the kernel
+ * may send the daemon requests, and nothing serves them any more. */
 static void spawn_unmount(const char *mountpoint)
 {
     char *root[] = {"umount", "-i", "-l", "--", (char *)(uintptr_t)mountpoint, NULL};
@@ -74,11 +77,12 @@ static void spawn_unmount(const char *mountpoint)
         return;
     (void)posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK);
     (void)posix_spawnattr_setsigmask(&attr, &none);
-    /* It may come too late, and say so. */
+    /* The mount may be gone by then; its error message would confuse. */
     (void)posix_spawn_file_actions_addopen(&files, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
     (void)posix_spawnp(&pid, argv[0], &files, &attr, argv, environ); /* the process ends now */
 }
 
+/* Ends the process at once, without any cleanup. All that calls have returned for is in the log. */
 __attribute__((noreturn)) static void force(const struct ending *e, const char *why)
 {
     report(REPORT_WARN, "%s: what is not done is dropped, the next mount goes on from the log",
@@ -88,8 +92,9 @@ __attribute__((noreturn)) static void force(const struct ending *e, const char *
     _exit(1);
 }
 
-/* ---- telling ---- */
+/* ---- reporting ---- */
 
+/* Adds "n things" to a list, unless n is 0. */
 static void add(struct strbuf *out, uint64_t n, const char *one, const char *many)
 {
     if (n != 0)
@@ -109,7 +114,8 @@ static void report_rest(const struct jobs_rest *r)
         report(REPORT_NOTE, "ending; remaining: %s", text.s);
 }
 
-/* Once a second while it ends, more often while the loop is being left. */
+/* Called about once a second while the mount ends, more often while the loop is being left. Reports
+ * what is left if that has changed, and forces the end if it has not changed for too long. */
 static void show_progress(struct ending *e)
 {
     struct jobs_rest rest = e->rest;
@@ -131,6 +137,8 @@ static void show_progress(struct ending *e)
 
 /* ---- the thread ---- */
 
+/* Begins the end of the mount; later calls do nothing. If the loop has ended before (umount), there
+ * are no calls to interrupt: serve() of fs.c stops them. */
 static void begin(struct ending *e)
 {
     if (e->ending)
@@ -139,13 +147,13 @@ static void begin(struct ending *e)
     e->moved = clock_ticks(clock_real());
     if (e->fs->o->ending != NULL)
         e->fs->o->ending(e->fs->o->ctx);
-    MUTEX_GUARD(&e->lock); /* it stays, until ending_let_go() */
+    MUTEX_GUARD(&e->lock); /* the session stays valid until ending_let_go() */
     if (!atomic_load(&e->looping))
         return;
     defer_interrupt_all(e->fs->defer);
 }
 
-/* The loop ends once the calls that waited have answered, or had their time. */
+/* Has the loop end once the interrupted calls have answered, or their time is over. */
 static void end_loop(struct ending *e)
 {
     MUTEX_GUARD(&e->lock);
@@ -158,6 +166,7 @@ static void end_loop(struct ending *e)
     fuse_session_exit(e->fs->se);
 }
 
+/* The first signal begins the end, and the second one forces it. */
 static void on_signal(struct ending *e)
 {
     e->signals++;
@@ -167,7 +176,8 @@ static void on_signal(struct ending *e)
         force(e, "told to end at once");
 }
 
-/* A signal, or -1: there was none for as long as one may be waited for. */
+/* Waits for a signal: without an end before the end of the mount begins, then for a second, and for
+ * POKE_NS while the loop is being left. -1: none came. */
 static int next_signal(const struct ending *e)
 {
     const bool poke = e->ending && atomic_load(&e->looping);
@@ -199,7 +209,7 @@ static void *ending_main(void *arg)
 
 int ending_start(struct fs *fs, struct ending **ret_e)
 {
-    struct sigaction wake = {.sa_handler = on_wake}; /* no SA_RESTART: it must interrupt */
+    struct sigaction wake = {.sa_handler = on_wake}; /* no SA_RESTART: it interrupts a call */
     struct ending *e = calloc(1, sizeof(*e));
     if (e == NULL)
         return -ENOMEM;

@@ -4,7 +4,7 @@
  *
  *     ending_start(fs, &e)       mounted; the signals of ending_signals() are blocked everywhere
  *     … libfuse's loop …
- *     ending_left_loop(e)        whatever made it end
+ *     ending_left_loop(e)        for any reason
  *     … unmount …
  *     ending_unmounted(e)
  *     flush_drain
@@ -12,14 +12,16 @@
  *     store_close
  *     ending_stop(e)
  *
- * SIGTERM, SIGINT and SIGHUP belong to one thread. The first one interrupts the calls that wait,
- * and ends the loop once they have answered, at the latest after ENDING_CALLS seconds: what they
- * wait for may be requests that the loop serves (apart.h). From then on, or from umount on, it
- * tells about once a second how much work is left, if that has changed. The second one forces the
- * end: everything is dropped in place and the process gone at once, as if killed, but takes its
- * mount along; the next mount replays the log, so that nothing is lost which a call had returned
- * for. Work that has not moved for ENDING_PATIENCE seconds forces it, too: nothing keeps the daemon
- * for ever.
+ * One thread takes SIGTERM, SIGINT and SIGHUP. The first signal interrupts the calls that wait. It
+ * ends the loop once they have answered, at the latest after ENDING_CALLS seconds: some of them
+ * wait for requests that the loop serves (apart.h), so the loop cannot end before them. From then
+ * on, or from umount on, the thread looks once a second how much work is left, and reports it if it
+ * has changed.
+ *
+ * The second signal forces the end: the process exits at once, as if it were killed, but starts the
+ * unmount of its mount point. The next mount replays the log, so nothing is lost for which a system
+ * call has returned. The end is also forced if the work that is left has not changed for
+ * ENDING_PATIENCE seconds, so that nothing keeps the daemon for ever.
  */
 #pragma once
 
@@ -27,20 +29,23 @@
 
 #include <signal.h>
 
-#define ENDING_PATIENCE 600
-#define ENDING_CALLS 10
+#define ENDING_PATIENCE 600 /* seconds */
+#define ENDING_CALLS 10     /* seconds */
 
 struct ending;
 
-/* The signals to be blocked in all threads before the first of them starts. */
+/* The signals that are blocked in all threads. The mask is set before the first thread starts. */
 void ending_signals(sigset_t *ret);
+/* Starts the thread. The caller is the thread that will run the loop. 0 or -errno. */
 int ending_start(struct fs *fs, struct ending **ret_e);
+/* The loop has ended. If no signal was the reason, the end of the mount begins here. */
 void ending_left_loop(struct ending *e);
+/* The mount is gone: a forced end need not unmount it any more. */
 void ending_unmounted(struct ending *e);
-/* From now on neither the state nor the session is touched. */
+/* After this call the thread uses neither the store nor the session, so that they can be closed. */
 void ending_let_go(struct ending *e);
-/* Ends the thread and frees. NULL is fine. */
+/* Ends the thread and frees `e`. NULL is fine. */
 void ending_stop(struct ending *e);
 
-/* End the mount as a signal would. Any thread, whatever it holds. */
+/* Ends the mount as the first signal would. Any thread, with any locks held. */
 void ending_ask(struct ending *e);

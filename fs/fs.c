@@ -5,7 +5,7 @@
  *     store_open -> mount -> notify, defer -> loop … -> interrupt waiters -> unmount
  *                  -> release what clients still hold -> drain -> store_close
  *
- * Signals, and what is told while it ends: ending.h.
+ * ending.h has the signals, and what is reported while the mount ends.
  */
 #include "fs.h"
 #include "blame.h"
@@ -43,6 +43,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+/* Writes a sentence into `why`, and returns `r`. */
 __attribute__((format(printf, 4, 5))) static int fail(int r, char *why, size_t why_len,
                                                       const char *fmt, ...)
 {
@@ -53,13 +54,14 @@ __attribute__((format(printf, 4, 5))) static int fail(int r, char *why, size_t w
     return r;
 }
 
-/* ---- what lower rooms have done by higher ones ---- */
+/* ---- hooks: what a lower room needs of a higher one ---- */
 
 static void stop(const struct fs *fs)
 {
     ending_ask(fs->ending);
 }
 
+/* Fills what the views of core show of the mount. The counts of requests are added by taldir.c. */
 static void describe(const struct fs *fs, struct view_edge *ret)
 {
     ret->transport = loop_transport(fs);
@@ -79,7 +81,10 @@ const struct fs_hooks fs_hooks = {
 
 /* ---- the mount ---- */
 
-/* The mount is up. Serves, and takes it down again. */
+/* Serves the session, which is mounted, until it ends; then takes the mount down. The order at the
+ * end matters: every request that waits must be answered while the session still exists, and the
+ * threads of io_uring must have ended before the unmount. handle_free_all comes last, since it
+ * gives core back what clients still had open. */
 static int serve(struct fs *fs)
 {
     int r = init_hook(fs);
@@ -93,7 +98,8 @@ static int serve(struct fs *fs)
         r = loop_run(fs);
     ending_left_loop(fs->ending);
     shards_hurry(fs->p);
-    /* Nobody reads requests any more; those that wait must answer before the session goes. */
+    /* From here on no thread reads requests. Those that still wait must be answered before the
+     * session is destroyed. */
     loop_hold(fs);
     notify_give_up(fs->notify);
     listed_give_up(fs->listed);
@@ -115,6 +121,8 @@ static int serve(struct fs *fs)
     return r;
 }
 
+/* Makes everything durable after the unmount, so that umount(8) is followed by a store at rest.
+ * `why` names the part of the store that failed. */
 static int drain(struct fs *fs, char *why, size_t why_len)
 {
     CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
@@ -127,6 +135,7 @@ static int drain(struct fs *fs, char *why, size_t why_len)
     return 0;
 }
 
+/* Closes the store. An error of this takes the place of `r`: it is about data. */
 static int close_store(struct fs *fs, int r, char *why, size_t why_len)
 {
     CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
@@ -138,7 +147,9 @@ static int close_store(struct fs *fs, int r, char *why, size_t why_len)
     return r;
 }
 
-/* Session, signals and mount around serve(). */
+/* Makes the session, mounts it, starts the thread for signals, and calls serve(). Each failure
+ * undoes what came before it. After the loop everything is drained, while ending.c can still report
+ * progress. */
 static int mount_and_serve(struct fs *fs, char *why, size_t why_len)
 {
     int r = session_new(fs, &fs_ops);
@@ -170,6 +181,8 @@ destroy:
     return r;
 }
 
+/* Makes what belongs to one mount of an open store, and runs the mount. The generation of the nodes
+ * of `.tally` is random, so that no file handle of an earlier mount is valid. */
 static int run(struct fs *fs, char *why, size_t why_len)
 {
     if (getrandom(&fs->tal_generation, sizeof(fs->tal_generation), 0) !=
@@ -202,15 +215,16 @@ int fs_main(const struct fs_options *o, char *why, size_t why_len)
     fs->owner = geteuid();
     atomic_store(&fs->reads_all, (o->state.atime & STATE_STRICTATIME) != 0);
     mutex_init(&fs->handles_lock, "handles");
-    /* Threads inherit this, core's too: signals wait for their own thread. */
+    /* All threads, those of core too, inherit this mask. So the signals reach only the thread of
+     * ending.c. */
     ending_signals(&ours);
     pthread_sigmask(SIG_BLOCK, &ours, &before);
     signal(SIGPIPE, SIG_IGN);
-    int started = sync_start(fs, &fs->sync); /* its thread is not of the class of the others */
+    int started = sync_start(fs, &fs->sync); /* before below_all: its thread keeps its class */
     below_all();
     if (started == 0)
         started = waiting_start(o->state.clock, &fs->waiting);
-    signal(SIGIO, SIG_IGN); /* somebody opens a file on which a lease is being tried */
+    signal(SIGIO, SIG_IGN); /* sent when a file is opened while a lease on it is tried */
 
     int r = started < 0 ? started : store_open(&o->state, &fs->p);
     if (started < 0) {
@@ -221,7 +235,7 @@ int fs_main(const struct fs_options *o, char *why, size_t why_len)
         r = run(fs, why, why_len);
         r = close_store(fs, r, why, why_len);
     }
-    sync_stop(fs->sync); /* there was no mount */
+    sync_stop(fs->sync); /* still there if serve() was not reached */
     sync_free(fs->sync);
     waiting_stop(fs->waiting);
     ending_stop(fs->ending);

@@ -5,8 +5,8 @@
  *
  *     fill struct fs_options, open the disk and the kv, then fs_main()
  *
- * fs_main() starts threads, so a program that wants to live in the background forks before it and
- * lets `ready` tell the parent. How a mount ends, by signals or without: ending.h.
+ * fs_main() starts threads, so a program that runs in the background forks before the call, and its
+ * `ready` reports to the parent. ending.h says how a mount ends, by a signal or otherwise.
  */
 #pragma once
 
@@ -14,10 +14,11 @@
 
 #include <stddef.h>
 
-/* Open the store, mount it, serve until it is unmounted, close the store with everything on
- * disk. 0, or -errno with a sentence in `why`: what could not be opened or mounted, or that the
- * last flush failed. */
+/* Opens the store, mounts it, serves until it is unmounted, makes everything durable, and closes
+ * the store. It blocks until then. 0, or -errno with a sentence in `why`: what could not be opened
+ * or mounted, or that the last flush failed. `o` must stay valid until the call returns. */
 int fs_main(const struct fs_options *o, char *why, size_t why_len);
 
-/* What a mount of ours does for the lower rooms; a session without a store uses it, too. */
+/* The functions of struct fs_hooks. A session without a store (tests/bench/floor.c) uses them,
+ * too. */
 extern const struct fs_hooks fs_hooks;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * remount: a thread in poll(2). A line of mountinfo:
+ * remount: a thread that waits in poll(2). A line of mountinfo (proc_pid_mountinfo(5)) reads:
  *
  *     36 35 0:42 / /mnt/tally rw,relatime shared:1 - fuse.tally /srv/store rw,user_id=0
  *     id parent dev root point options    tags…    -  type       source     of the superblock
@@ -28,7 +28,7 @@ enum mount_state {
     STRICTATIME = 1 << 3,
 };
 
-/* mount_flags_describe() of tools/mount/mount_flags.h makes the same texts. */
+/* The same texts as mount_flags_describe() of tools/mount/mount_flags.h makes. */
 static const char *const texts[] = {
     [0] = "rw,relatime",
     [RO] = "ro,relatime",
@@ -48,13 +48,14 @@ struct remount {
     struct fs *fs;
     pthread_t thread;
     FILE *mounts;
-    int stop;    /* eventfd */
-    uint64_t id; /* of the mount */
-    _Atomic unsigned state;
+    int stop;    /* an eventfd: written to end the thread */
+    uint64_t id; /* of the mount: the first field of its line */
+    _Atomic unsigned state; /* bits of enum mount_state, as last read */
 };
 
 /* ---- looking ---- */
 
+/* Does a list of options, which ends at a space or a line end, have this word? */
 static bool has_word(const char *list, const char *word)
 {
     const size_t len = strlen(word);
@@ -64,6 +65,8 @@ static bool has_word(const char *list, const char *word)
     return false;
 }
 
+/* The bits of enum mount_state. A mount is read-only if either its own options or those of its
+ * superblock say so; access times are an option of the mount alone. */
 static unsigned state_of(const char *options, const char *of_superblock)
 {
     unsigned state = has_word(options, "ro") || has_word(of_superblock, "ro") ? RO : 0;
@@ -74,7 +77,7 @@ static unsigned state_of(const char *options, const char *of_superblock)
     return has_word(options, "relatime") ? state : state | STRICTATIME;
 }
 
-/* False: the line is about another mount, or looks otherwise. */
+/* Reads the options from one line. False: the line is of another mount, or its form is unknown. */
 static bool read_line(const struct remount *r, const char *line, unsigned *ret)
 {
     unsigned long long id;
@@ -89,7 +92,7 @@ static bool read_line(const struct remount *r, const char *line, unsigned *ret)
     return true;
 }
 
-/* -ENOENT: it is not mounted here any more. */
+/* Reads the options of our mount. -ENOENT: it is no longer mounted in this mount namespace. */
 static int read_options(struct remount *r, unsigned *ret)
 {
     CLEANUP_FREE char *line = NULL;
@@ -103,6 +106,8 @@ static int read_options(struct remount *r, unsigned *ret)
 
 /* ---- following ---- */
 
+/* What the options mean for access times: bits of enum state_atime. Nothing moves on a read-only
+ * mount. */
 static unsigned atime_of(unsigned state)
 {
     if ((state & (RO | NOATIME)) != 0)
@@ -111,6 +116,8 @@ static unsigned atime_of(unsigned state)
            ((state & NODIRATIME) != 0 ? STATE_NODIRATIME : 0u);
 }
 
+/* Applies options that have changed. It runs in the thread of this module, which may wait for the
+ * flush. */
 static void follow(struct remount *r, unsigned state)
 {
     const unsigned before = atomic_load(&r->state);
@@ -123,6 +130,7 @@ static void follow(struct remount *r, unsigned state)
     atomic_store(&r->state, state);
 }
 
+/* Waits until mountinfo has changed, which poll(2) reports as POLLPRI, or the thread must end. */
 static void *remount_main(void *arg)
 {
     struct remount *r = arg;
@@ -149,11 +157,12 @@ static void release(struct remount *r)
     free(r);
 }
 
+/* Finds our line and starts the thread. -ENOSYS: the line cannot be found here. */
 static int begin(struct remount *r)
 {
     struct statx st;
     unsigned state;
-    /* DONT_SYNC: nobody answers requests yet, perhaps. */
+    /* DONT_SYNC: statx must not send the daemon a request, which no thread serves yet. */
     if (statx(AT_FDCWD, r->fs->o->mountpoint, AT_STATX_DONT_SYNC, STATX_MNT_ID, &st) < 0 ||
         (st.stx_mask & STATX_MNT_ID) == 0)
         return -ENOSYS;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * remount: what `mount -o remount` changed. The kernel keeps the options of a mount and does not
- * tell us of new ones, whoever sets them; but /proc/self/mountinfo says that something was mounted
- * otherwise. So one thread waits for that and looks at the line of our mount.
+ * remount: follows `mount -o remount`. The kernel keeps the options of a mount itself and sends the
+ * daemon no request when they change. But poll(2) on /proc/self/mountinfo returns whenever a mount
+ * changes. So a thread waits there, and then reads the line of our mount.
  *
- * What it means to us: access times; and a mount that became read-only is flushed, as other
- * filesystems do it.
+ * Two things follow from the options: how reads move access times, and that the store is flushed
+ * when the mount becomes read-only, as other filesystems do it.
  */
 #pragma once
 
@@ -13,10 +13,12 @@
 
 struct remount;
 
-/* The mount answers. Where the kernel says too little (before Linux 5.8) nothing is watched, which
- * is no error: *ret is NULL then. -errno of making a thread. */
+/* Starts the thread. The session must be mounted, but need not serve requests yet. If the kernel
+ * does not say which line is ours (before Linux 5.8), nothing is watched, the call returns 0 and
+ * *ret_r stays as it is. -ENOMEM, or -errno of making the thread. */
 int remount_start(struct fs *fs, struct remount **ret_r);
-/* Ends the thread and frees. NULL is fine. */
+/* Ends the thread and frees `r`. NULL is fine. */
 void remount_stop(struct remount *r);
-/* "rw,relatime", as the kernel has it; "" if it is not watched. Static. */
+/* The options as the kernel has them, such as "rw,relatime"; "" if they are not watched. Static
+ * text. Any thread. */
 const char *remount_state(const struct remount *r);

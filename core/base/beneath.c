@@ -14,16 +14,17 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define TRIES 16 /* when something is renamed elsewhere just then, the kernel cannot tell */
+#define TRIES 16 /* openat2 returns EAGAIN while another process renames something */
 
-static bool slowly;
+static bool slowly; /* beneath_go_slowly */
 
 void beneath_go_slowly(int yes)
 {
     slowly = yes;
 }
 
-/* What opening says of a name that has another thing than was asked for. */
+/* Turns the errno of an open into the errors of the header: those that mean that the name has
+ * something of the wrong kind become -EUCLEAN. */
 static int told(int err)
 {
     switch (err) {
@@ -31,7 +32,7 @@ static int told(int err)
     case EXDEV:
     case ENOTDIR:
     case EISDIR:
-    case ENXIO: /* a socket, or a FIFO that nobody reads */
+    case ENXIO: /* a socket, or a FIFO without a reader */
     case ENODEV:
         return -EUCLEAN;
     case EAGAIN:
@@ -41,7 +42,8 @@ static int told(int err)
     }
 }
 
-/* -ENOSYS: the kernel does not know how, or a filter of system calls does not let it. */
+/* Opens the name by openat2(2). -ENOSYS: the kernel has no such call, or a filter of system calls
+ * forbids it, or every try met a rename. */
 static int open_at_once(int dirfd, const char *name, int flags, mode_t mode)
 {
     struct open_how how = {.flags = (unsigned)(flags | O_NOFOLLOW | O_CLOEXEC),
@@ -61,7 +63,8 @@ static int open_at_once(int dirfd, const char *name, int flags, mode_t mode)
     return -ENOSYS;
 }
 
-/* The next part of `*name`, which moves behind it. Its length; 0: there is none left. */
+/* Copies the next part of `*name`, and moves `*name` behind it. Returns its length; 0: there is
+ * none. -EUCLEAN: it is "..". */
 static int next_part(const char **name, char part[NAME_MAX + 1])
 {
     while (**name == '/')
@@ -76,6 +79,8 @@ static int next_part(const char **name, char part[NAME_MAX + 1])
     return strcmp(part, "..") == 0 ? -EUCLEAN : (int)len;
 }
 
+/* Opens the name part by part, each below the directory before it. The directories on the way are
+ * opened as O_PATH, which needs no right to read them. */
 static int open_slowly(int dirfd, const char *name, int flags, mode_t mode)
 {
     char part[NAME_MAX + 1];
@@ -109,8 +114,10 @@ static int open_any(int dirfd, const char *name, int flags, mode_t mode)
 int beneath_open(int dirfd, const char *name, int flags, mode_t mode)
 {
     struct stat st;
+    /* O_NONBLOCK: opening a FIFO must not wait for the other end. O_NOCTTY: a terminal must not
+     * become ours. */
     int quick =
-        flags & O_PATH ? 0 : O_NONBLOCK | O_NOCTTY; /* openat2 wants no more than it needs */
+        flags & O_PATH ? 0 : O_NONBLOCK | O_NOCTTY; /* openat2 refuses flags that O_PATH ignores */
     int fd = open_any(dirfd, name, flags | quick, mode);
     int err = fd < 0 ? fd : fstat(fd, &st) < 0 ? -errno : S_ISREG(st.st_mode) ? 0 : -EUCLEAN;
 
@@ -124,7 +131,8 @@ int beneath_open_dir(int dirfd, const char *name)
     return open_any(dirfd, *name ? name : ".", O_RDONLY | O_DIRECTORY, 0);
 }
 
-/* The directory of `name`, and its last part: `dirfd` itself where there is only that. */
+/* Opens the directory that `name` is in, and gives its last part. A name of one part is in `dirfd`
+ * itself, which is returned as it is (close_above leaves it open). */
 static int open_above(int dirfd, const char *name, const char **ret_last)
 {
     const char *slash = strrchr(name, '/');
@@ -173,7 +181,7 @@ int beneath_unlink(int dirfd, const char *name)
     return err;
 }
 
-/* What link and rename have in common. */
+/* Calls link or rename with both directories opened. */
 static int between(int dirfd, const char *from, const char *to,
                    int (*call)(int, const char *, int, const char *))
 {

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * clock: the machine's clocks, and one that a test turns by hand. The manual clock answers both
- * questions from one number, so a test that advances it moves stamps and timeouts together.
+ * clock: the machine's clocks, and one that a test sets by hand. The manual clock uses one number
+ * for both kinds of time, so a test that advances it moves time stamps and timeouts together.
  */
 #include "clock.h"
 
 #include <time.h>
 
-/* Before the epoch the second below is the first that does not fit, though the nanoseconds may
- * bring it back: so it is counted from the one above. */
+/* Before the epoch a time counts from the second above: near the lower limit the second below does
+ * not fit into 64 bits, though the time itself does. */
 int64_t clock_join(int64_t sec, int64_t nsec)
 {
     int64_t time_ns;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * clock: the only source of time. Everything that stamps, waits or expires asks a `struct clock`,
- * so that tests can turn time by hand.
+ * clock: the only source of time. Code that makes a time stamp, waits or lets something expire asks
+ * a `struct clock`, so that tests can set the time by hand.
  *
  * Calling sequence: `clock_real()` in programs; in tests `clock_manual_init()`, then
  * `clock_manual_advance()`. Threads: all calls may come from any thread.
@@ -19,7 +19,8 @@ struct clock {
 /* The machine's clocks. Static storage; never NULL. */
 const struct clock *clock_real(void);
 
-/* A clock that stands still until advanced. `base` comes first so that &m.base is a clock. */
+/* A clock for tests, which stands still until it is advanced. `base` is the first member, so
+ * &m.base is a clock. */
 struct clock_manual {
     struct clock base;
     _Atomic int64_t now; /* nanoseconds; both clocks read it */
@@ -40,6 +41,7 @@ static inline int64_t clock_ticks(const struct clock *c)
 #define NSEC_PER_SEC INT64_C(1000000000)
 #define NSEC_PER_MSEC INT64_C(1000000)
 
-/* As nanoseconds since the epoch. What 64 bits do not hold (before September 1677, after April
- * 2262) is the nearest that they do. `nsec`: 0 … NSEC_PER_SEC - 1. */
+/* Seconds and nanoseconds as nanoseconds since the epoch. `nsec`: 0 … NSEC_PER_SEC - 1. A time that
+ * 64 bits cannot hold (before September 1677, after April 2262) becomes the nearest one that they
+ * can. */
 int64_t clock_join(int64_t sec, int64_t nsec);

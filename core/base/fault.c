@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * fault: the switchboard of injected faults. The only state is how many writes have been asked for;
- * whether the power is off follows from that number, so there is nothing to forget to set.
+ * fault: see the header. The only state is the number of operations. Whether the power is off
+ * follows from this number, so no second field can disagree with it.
  */
 #include "fault.h"
 

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * fault: one switchboard for injected faults, shared by the in-memory kv and disk of a test, so
- * that all their writes are numbered in one sequence.
+ * fault: injects faults into tests. The kv and the disk in memory of a test share one struct, so
+ * all of their writes are numbered in one sequence.
  *
- * Every operation that changes something asks `fault_write()` first. `fail_at` makes operation
- * number N (counting from 1) and, with `cut`, every later one, fail: a cut is the loss of power, a
- * plain failure is one EIO or ENOSPC. What had not been synced is then lost as `loss` says.
- * Threads: any.
+ * Every operation that changes something calls `fault_write()` first. `fail_at` makes the operation
+ * with that number (from 1) fail; with `cut` every later one fails, too. A cut stands for the loss
+ * of power, a single failure for one EIO or ENOSPC. After a cut, `loss` says which unsynced changes
+ * are lost. Threads: any.
  */
 #pragma once
 
@@ -15,29 +15,30 @@
 #include <stdint.h>
 
 enum fault_loss {
-    FAULT_LOSE_ALL,  /* nothing unsynced survives */
-    FAULT_KEEP_ALL,  /* everything survives (the daemon died, the machine did not) */
-    FAULT_LOSE_SOME, /* each unsynced write, name and removal on its own, by `seed` */
-    FAULT_LOSE_ONE,  /* one of them alone does not survive, or not whole, by `seed` */
-    FAULT_KEEP_ONE,  /* one of them alone survives, perhaps not whole */
+    FAULT_LOSE_ALL,  /* no unsynced change survives */
+    FAULT_KEEP_ALL,  /* every change survives: the daemon died, the machine did not */
+    FAULT_LOSE_SOME, /* `seed` decides for each unsynced write, name and removal */
+    FAULT_LOSE_ONE,  /* all survive but one, which is lost or cut short, by `seed` */
+    FAULT_KEEP_ONE,  /* one alone survives, perhaps cut short, by `seed` */
 };
 
 struct fault {
-    _Atomic uint64_t writes; /* operations seen so far */
-    uint64_t fail_at;        /* 0: never */
-    int error;               /* errno of the failure, positive; 0 means EIO */
-    bool cut;                /* power stays off after fail_at */
+    _Atomic uint64_t writes; /* operations that were counted so far */
+    uint64_t fail_at;        /* number of the operation that fails; 0: none */
+    int error;               /* errno of the failure, positive; 0: EIO */
+    bool cut;                /* the power stays off from `fail_at` on */
     enum fault_loss loss;
-    uint64_t seed; /* for the last three of them */
+    uint64_t seed; /* for FAULT_LOSE_SOME, FAULT_LOSE_ONE and FAULT_KEEP_ONE */
 };
 
-/* Count one write. 0 to go on, or the -errno to fail with (nothing may be changed then). */
+/* Counts one operation. 0: it goes on. -errno: it fails with that, and must change nothing. NULL:
+ * 0. */
 int fault_write(struct fault *f);
-/* Has the operation come that was to fail? A test asks before it disarms the fault. */
+/* Has the operation been reached that must fail? A test looks before it disarms the fault. */
 bool fault_fired(const struct fault *f);
-/* Is the power off? Reads fail with -EIO then, too. NULL: no. */
+/* Is the power off? Then reads fail with -EIO, too. NULL: false. */
 bool fault_is_cut(const struct fault *f);
-/* Power on again, counters at zero, no fault armed. */
+/* Turns the power on, sets the counter to 0, and arms no fault. */
 void fault_reset(struct fault *f);
-/* xorshift64*: the generator all seeded tests share. `state` must not be 0. */
+/* The random generator of all tests that have a seed: xorshift64*. `state` must not be 0. */
 uint64_t fault_random(uint64_t *state);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * io: whole transfers over calls that may be short or interrupted. Each loop ends because every
- * turn either moves bytes forward or returns.
+ * io: whole transfers over system calls that may be short or interrupted. Each loop ends, because
+ * every turn transfers bytes, or returns, or repeats a call that a signal has interrupted.
  */
 #include "io.h"
 
@@ -86,6 +86,8 @@ int io_write(int fd, const void *buf, size_t len)
     return 0;
 }
 
+/* Reads to the end of the file. -EFBIG: it has more than `max` bytes, whatever its size was at
+ * first. */
 static int read_all(int fd, size_t max, struct strbuf *b)
 {
     char chunk[16384];
@@ -124,10 +126,10 @@ int io_read_file(int dirfd, const char *name, size_t max, char **ret_buf, size_t
     return 0;
 }
 
-/* A new file of that name with these bytes, synced; on failure it is gone again. */
+/* Makes a new file with these bytes and syncs it. After a failure the file is removed. */
 static int write_new(int dirfd, const char *name, const void *buf, size_t len, mode_t mode)
 {
-    /* A crash may have left one behind; O_EXCL alone would then refuse for ever. */
+    /* A crash may have left such a file; O_EXCL alone would then fail for ever. */
     int r = beneath_unlink(dirfd, name);
     if (r < 0 && r != -ENOENT)
         return r;
@@ -142,6 +144,7 @@ static int write_new(int dirfd, const char *name, const void *buf, size_t len, m
     return r;
 }
 
+/* Syncs the directory that `name` is in. */
 static int sync_parent(int dirfd, const char *name)
 {
     const char *slash = strrchr(name, '/');

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * io: system calls as the rest wants them: whole transfers, EINTR hidden, 0 or -errno.
+ * io: system calls in the form that the other rooms use: they transfer everything, they hide EINTR,
+ * and they return 0 or -errno.
  */
 #pragma once
 
@@ -11,41 +12,43 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
-/* Read up to `len` bytes at `off`; stops early only at the end of the file.
- * Returns the bytes read (0 … len) or -errno. */
+/* Reads `len` bytes at `off`, fewer only at the end of the file. Returns how many (0 … len), or
+ * -errno. */
 ssize_t io_pread(int fd, void *buf, size_t len, uint64_t off);
-/* Write all of it or fail; on failure part may be written. */
+/* Writes all bytes, or fails; after a failure a part may be written. */
 int io_pwrite(int fd, const void *buf, size_t len, uint64_t off);
-/* The same from several buffers; `iov` is used up (its entries change). */
+/* The same from several buffers. The entries of `iov` are changed. */
 int io_pwritev(int fd, struct iovec *iov, int count, uint64_t off);
-/* Write all at the current position. */
+/* Writes all bytes at the current position. */
 int io_write(int fd, const void *buf, size_t len);
 
-/* Whole small file below `dirfd` (beneath.h) into a fresh NUL-terminated buffer the caller frees; a
- * name that is absolute, and so the machine's, is opened as it is. -EFBIG above `max` bytes;
- * -EUCLEAN what is there is no regular file. */
+/* Reads a whole small file below `dirfd` (beneath.h) into a new buffer with a NUL at its end, which
+ * the caller frees. An absolute name is one of the machine, not of a store, and is opened as it is.
+ * -EFBIG: the file has more than `max` bytes. -EUCLEAN: it is no regular file. */
 int io_read_file(int dirfd, const char *name, size_t max, char **ret_buf, size_t *ret_len);
-/* Replace a file atomically and durably: temporary name, fsync, rename, fsync of the directory. */
+/* Replaces a file atomically and durably: writes NAME.tmp, syncs it, renames it, and syncs the
+ * directory. */
 int io_write_file(int dirfd, const char *name, const void *buf, size_t len, mode_t mode);
 
-/* fsync the directory `name` below `dirfd` ("." for itself; ".." is the one above). -EUCLEAN */
+/* Syncs the directory `name` below `dirfd`. "." is `dirfd` itself, ".." the directory above it.
+ * -EUCLEAN: it is no directory. */
 int io_sync_dir(int dirfd, const char *name);
 
-/* Does that -errno say that there is no room: of the disk, or of a user on it? Nothing was written,
- * and it can be tried again when there is. */
+/* Does that -errno mean that the disk, or the quota of a user, is full? Nothing was written then,
+ * and the caller can try again when there is room. */
 static inline bool io_is_full(int err)
 {
     return err == -ENOSPC || err == -EDQUOT;
 }
 
-/* Does it say that the process or the machine is short of something, descriptors or memory? Then
- * the disk was not even asked: what is on it is as certain as before, and it can be tried again. */
+/* Does that -errno mean that the process or the machine lacks descriptors or memory? The disk was
+ * not accessed then: its contents are as certain as before, and the caller can try again. */
 static inline bool io_is_short(int err)
 {
     return err == -EMFILE || err == -ENFILE || err == -ENOMEM;
 }
 
-/* Something that passes: either of them. */
+/* Does that -errno mean one of these two conditions, which pass? */
 static inline bool io_is_passing(int err)
 {
     return io_is_full(err) || io_is_short(err);

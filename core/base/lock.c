@@ -2,8 +2,8 @@
 /*
  * lock: pthread locks that know their owner.
  *
- * The owner is written only by the thread that holds the lock, so a thread that asks "is it me?"
- * always gets a true answer from one relaxed load: nobody else can write this thread's id.
+ * Only the thread that holds a lock writes its own id into `owner`. So one relaxed load tells a
+ * thread for sure whether it is the owner: no other thread ever writes this thread's id.
  */
 #include "lock.h"
 
@@ -27,7 +27,7 @@
 
 static _Thread_local int cached_tid;
 
-/* A forked child has another id than the thread it was copied from. */
+/* A forked child has another thread id than the thread that it was copied from. */
 static void forget_tid(void)
 {
     cached_tid = 0;
@@ -38,6 +38,7 @@ __attribute__((constructor)) static void forget_tid_after_fork(void)
     (void)pthread_atfork(NULL, NULL, forget_tid);
 }
 
+/* The id of the calling thread, without a system call after the first. */
 static int self(void)
 {
     if (cached_tid == 0)
@@ -69,22 +70,25 @@ static void store(_Atomic int *p, int value)
 
 /* ---- spinning ---- */
 
-/* Who finds a lock taken looks again for some time before it sleeps. Locks are held for two to five
- * microseconds where a request changes a name or a file; to sleep costs the sleeper its way down
- * and up, and the holder a call that wakes it, in a virtual machine an interrupt to a CPU that is
- * asleep: 10 us and more, of which a queue of others makes many. 16 threads that create and sync
- * files in directories of their own, two CPUs: 96 us a file without, 87, 66, 56, 57 with 50, 200,
- * 400, 800 rounds for reader-writer locks, 50 with 400 for mutexes, too.
+/* A thread that finds a lock taken spins for some time before it sleeps.
  *
- * 400 rounds were some 35 us; a holder that takes longer reads from a disk or does not run. */
+ * Requests that change a name or a file hold locks for two to five microseconds. Sleeping costs the
+ * sleeper its way into the kernel and back. It costs the holder a system call to wake it, and in a
+ * virtual machine an interrupt to a CPU that is asleep: 10 us and more, and a queue of waiting
+ * threads multiplies that. Measured with 16 threads that create and sync files in directories of
+ * their own, on two CPUs: 96 us a file without spinning; 87, 66, 56, 57 us with 50, 200, 400, 800
+ * rounds for reader-writer locks; 50 us with 400 rounds for mutexes, too.
+ *
+ * 400 rounds took about 35 us. A holder that takes longer reads from a disk, or does not run. */
 #define SPIN_NS 35000
-#define SPINS_A_LOOK 16 /* at the clock */
-#define LET_NS 200000   /* enough to wake up on another CPU */
+#define SPINS_A_LOOK 16 /* rounds between two looks at the clock */
+#define LET_NS 200000   /* enough for a thread to wake up on another CPU */
 
 static bool spins;
 
-/* A holder cannot let go while we run on its CPU. And ThreadSanitizer learns the order of locks
- * from calls that wait only. */
+/* Spinning needs two CPUs: on one CPU the holder cannot run while the spinning thread does. Under
+ * ThreadSanitizer locks do not spin, since it learns the order of locks only from calls that
+ * wait. */
 __attribute__((constructor)) static void look_for_cpus(void)
 {
     cpu_set_t set;
@@ -111,7 +115,8 @@ static int64_t ticks(void)
     return t.tv_sec * INT64_C(1000000000) + t.tv_nsec;
 }
 
-/* Whether `try` got it. While there is an `owner` only that is looked at: it costs him little. */
+/* Spins until `try` takes the lock. False: the time is over. While the lock has an owner only that
+ * field is read, which disturbs the owner little. */
 static bool spin(int (*try)(void *), void *lock, const _Atomic int *owner)
 {
     int64_t until = 0;
@@ -177,7 +182,8 @@ bool mutex_lock_for(struct mutex *m, int64_t duration_ns)
     return got;
 }
 
-/* Letting go wakes one of them; when he comes the lock must not be taken again. */
+/* The unlock has woken one of the sleepers. It gets the lock only if the caller does not take the
+ * lock again before it runs. */
 void mutex_let_others(struct mutex *m)
 {
     int64_t until;
@@ -192,7 +198,7 @@ void mutex_let_others(struct mutex *m)
 
 void mutex_unlock(struct mutex *m)
 {
-    const char *name = m->name; /* the next holder may free the lock at once */
+    const char *name = m->name; /* once it is unlocked, the next holder may free the struct */
 
     mutex_held(m);
     store(&m->owner, 0);

@@ -3,8 +3,8 @@
  * lock: mutexes, reader-writer locks and conditions that know their owner.
  *
  * Invariant: a function whose header says "needs L" calls `mutex_held(L)` or `rwlock_held_*(L)`
- * first, which aborts with the lock's name when the rule is broken. The check is on in every build:
- * one relaxed load. The order in which locks are taken stands in core/state/state.h.
+ * first, which aborts with the lock's name if the rule is broken. Every build has this check, which
+ * costs one relaxed load. The order in which locks are taken is in core/state/state.h.
  *
  * Critical sections are braces:
  *
@@ -39,7 +39,7 @@ struct rwlock {
     const char *name;
 };
 
-/* A condition on the monotonic clock; used with one mutex. */
+/* A condition variable on the monotonic clock. It is used with one mutex only. */
 struct cond {
     pthread_cond_t c;
 };
@@ -48,10 +48,11 @@ void mutex_init(struct mutex *m, const char *name);
 void mutex_destroy(struct mutex *m);
 void mutex_lock(struct mutex *m);
 void mutex_unlock(struct mutex *m);
-/* Wait for `duration_ns` at most. False: the lock was not free in that time; it is not held. */
+/* Takes the lock, but waits for at most `duration_ns`. False: it was not free in that time, and the
+ * caller does not hold it. */
 bool mutex_lock_for(struct mutex *m, int64_t duration_ns);
-/* The caller does not hold `m`: wait until the threads that sleep have had it, but for a fifth of a
- * millisecond at most. */
+/* Lets threads that sleep for `m` take it first: waits until none of them sleeps any more, but for
+ * at most 0.2 ms. The caller does not hold `m`. */
 void mutex_let_others(struct mutex *m);
 /* Aborts unless the calling thread holds `m`. */
 void mutex_held(const struct mutex *m);
@@ -62,14 +63,15 @@ void rwlock_rdlock(struct rwlock *l);
 void rwlock_wrlock(struct rwlock *l);
 void rwlock_rdunlock(struct rwlock *l);
 void rwlock_wrunlock(struct rwlock *l);
-/* Abort unless the calling thread is the writer / somebody holds either side. */
+/* rwlock_held_write aborts unless the calling thread holds the write side. rwlock_held aborts
+ * unless the calling thread holds the write side, or some thread holds the read side. */
 void rwlock_held_write(const struct rwlock *l);
 void rwlock_held(const struct rwlock *l);
 
 void cond_init(struct cond *c);
 void cond_destroy(struct cond *c);
-/* Both need `m` and give it up while they wait. The timed one: relative nanoseconds; returns 0 when
- * woken (perhaps spuriously), -ETIMEDOUT when the time is over. */
+/* Both need `m`, and release it while they wait. The second waits for at most `duration_ns`. It
+ * returns 0 after a signal (perhaps a spurious one), -ETIMEDOUT when the time is over. */
 void cond_wait(struct cond *c, struct mutex *m);
 int cond_wait_for(struct cond *c, struct mutex *m, int64_t duration_ns);
 void cond_signal(struct cond *c);
@@ -88,14 +90,14 @@ static inline void lock_cleanup_wr(struct rwlock **l)
     rwlock_wrunlock(*l);
 }
 
-/* Names the lock that guards a field, as in the table of core/state/state.h. For readers of the
- * code only: clang 14 has an attribute for it, but in C++ alone. */
+/* Names the lock that guards a field, as in the table of core/state/state.h. It is for readers only
+ * and means nothing to the compiler: clang 14 knows such an attribute in C++ only. */
 #define GUARDED_BY(...)
 
 #define LOCK_CAT_(a, b) a##b
 #define LOCK_CAT(a, b) LOCK_CAT_(a, b)
 
-/* Hold for the rest of the enclosing block. */
+/* Hold the lock for the rest of the enclosing block. */
 #define MUTEX_GUARD(lock)                                                                          \
     struct mutex *LOCK_CAT(guard_, __LINE__)                                                       \
         __attribute__((cleanup(lock_cleanup_mutex), unused)) = (lock);                             \

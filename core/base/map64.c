@@ -7,12 +7,14 @@
 #include <errno.h>
 #include <stdlib.h>
 
+/* The slot at which the search for a key begins: multiplicative hashing, by 2^64 divided by the
+ * golden ratio. */
 static size_t home(const struct map64 *m, uint64_t key)
 {
     return (size_t)((key * UINT64_C(0x9E3779B97F4A7C15)) >> 20) & (m->room - 1);
 }
 
-/* The slot of `key`, or the free one where it would go. Needs room. */
+/* The slot of `key`, or the free slot where it would be put. The map must have room. */
 static size_t find_bucket(const struct map64 *m, uint64_t key)
 {
     size_t i = home(m, key);
@@ -96,7 +98,7 @@ bool map64_del(struct map64 *m, uint64_t key)
         return false;
     for (j = (i + 1) & (m->room - 1); m->slots[j].key; j = (j + 1) & (m->room - 1)) {
         size_t h = home(m, m->slots[j].key);
-        /* May slot j move to i? Only if its home is not cyclically in (i, j]. */
+        /* Slot j may move to i unless its home is cyclically in (i, j]. */
         if (((j - h) & (m->room - 1)) >= ((j - i) & (m->room - 1))) {
             m->slots[i] = m->slots[j];
             i = j;

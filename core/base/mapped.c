@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * mapped: one handler of SIGBUS and a table of the maps, which it may look at whatever was
- * interrupted. A fault that is not in one of them is none of ours and goes to whoever had the
- * signal before. What lies in a map can be damaged, and lead out of it: within mapped_guard that is
- * an error, too (SIGSEGV).
+ * mapped: one handler of SIGBUS and a table of the maps. The table is atomic, so the handler may
+ * read it whatever was interrupted. A fault outside of these maps goes to the handler that was set
+ * before. The contents of a map may be damaged, and lead to an address without memory (SIGSEGV).
+ * Within mapped_guard that is an error, too.
  */
 #include "mapped.h"
 
@@ -14,7 +14,7 @@
 #include <stdbool.h>
 #include <unistd.h>
 
-#define MAPS_MAX 64 /* one of metadata, the others of the log */
+#define MAPS_MAX 64 /* one for the tables, the others for segments of the log */
 
 struct map {
     _Atomic uintptr_t base; /* 0: free */
@@ -25,7 +25,7 @@ struct map {
 static struct map maps[MAPS_MAX];
 static mapped_fault_fn *_Atomic on_fault;
 static struct sigaction before, before_segv;
-static _Thread_local sigjmp_buf *way_back; /* NULL: none */
+static _Thread_local sigjmp_buf *way_back; /* of mapped_guard; NULL: not within it */
 
 void mapped_add(const void *base, size_t len, const char *file)
 {
@@ -61,8 +61,8 @@ static bool in_map(uintptr_t at, const char **ret_file, uint64_t *ret_offset)
     return false;
 }
 
-/* A fault is synchronous: the thread is in LMDB, or copies from or to a map, and holds no lock of
- * libc or of ours that what is called here would want. */
+/* The fault is synchronous: the thread is in LMDB, or copies from or to a map. It holds no lock of
+ * libc, and none of ours that the functions called here would take. */
 static void on_sigbus(int sig, siginfo_t *info, void *context)
 {
     const char *file;
@@ -71,7 +71,7 @@ static void on_sigbus(int sig, siginfo_t *info, void *context)
     (void)sig;
     (void)context;
     if (!in_map((uintptr_t)info->si_addr, &file, &offset)) {
-        (void)sigaction(SIGBUS, &before, NULL); /* it happens again at once */
+        (void)sigaction(SIGBUS, &before, NULL); /* the access is repeated, and faults again */
         return;
     }
     if (way_back != NULL)
@@ -89,12 +89,13 @@ static void on_sigsegv(int sig)
 {
     if (way_back != NULL)
         siglongjmp(*way_back, 1);
-    (void)sigaction(sig, &before_segv, NULL); /* likewise */
+    (void)sigaction(sig, &before_segv, NULL); /* as for SIGBUS */
 }
 
 int mapped_catch_faults(mapped_fault_fn *fn)
 {
-    /* NODEFER: the way back leaves the handler without returning. */
+    /* NODEFER: siglongjmp leaves the handler without returning, so the signal must not stay
+     * blocked. */
     struct sigaction action = {.sa_sigaction = on_sigbus, .sa_flags = SA_SIGINFO | SA_NODEFER};
     struct sigaction segv = {.sa_handler = on_sigsegv, .sa_flags = SA_NODEFER};
 

@@ -1,35 +1,37 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * mapped: mapped files whose disk fails.
+ * mapped: handles errors of the disk under mapped files.
  *
- * What is read or written through a mapping gets no error of a system call but a SIGBUS, sent to
- * the thread that touched it: a disk that cannot be read, a hole where a full disk has no room.
+ * If a page of a mapping cannot be read from the disk, or a hole cannot be filled because the disk
+ * is full, no system call returns an error. The kernel sends SIGBUS to the thread that touched the
+ * page.
  *
  *     mapped_catch_faults(fn)          once, before any of these maps is used; without it a fault
  *                                      ends the process as usual
  *     mapped_add(base, len, "file")    ... mapped_remove(base) before it is unmapped
- *     mapped_guard(fn, arg)            -EIO instead of the fault
+ *     mapped_guard(fn, arg)            returns -EIO instead of the fault
  *
- * Within mapped_guard the thread is taken back to where it began. Anywhere else there is no way
- * back: the program is told where, and ends. Beyond 64 maps the rest are not known, and a fault in
- * one of those ends the process without a word. Threads: any.
+ * Within mapped_guard the thread jumps back to its beginning. Anywhere else there is no way back:
+ * the program is told which file it was, and ends. Only 64 maps are known at a time. A fault in any
+ * further map ends the process without a message. Threads: any.
  */
 #pragma once
 
 #include <stddef.h>
 #include <stdint.h>
 
-/* Told which file, and where in it; what it returns is the process's exit code. */
+/* Called with the file and the offset of the fault. It returns the exit code of the process. */
 typedef int mapped_fault_fn(const char *file, uint64_t offset);
 
-/* -errno: the handler could not be set. */
+/* Installs the handlers. The first call counts; later calls do nothing. -errno: a handler could not
+ * be set. */
 int mapped_catch_faults(mapped_fault_fn *fn);
-/* `file` is kept, not copied. */
+/* Makes a map known. `file` is not copied, and must stay valid until mapped_remove. */
 void mapped_add(const void *base, size_t len, const char *file);
 void mapped_remove(const void *base);
-/* fn(arg), or -EIO if a page of a map that it touched cannot be had, or what it read there led to
- * where there is no memory: then fn was left in the middle.
- * It takes no lock, owns nothing, and changes nothing that would have to be undone. */
+/* Returns fn(arg); or -EIO if fn touched a page of a map that cannot be read, or if damaged
+ * contents led it to an address without memory. In these cases fn was left in the middle. So fn
+ * takes no lock, allocates nothing, and changes nothing that would have to be undone. */
 int mapped_guard(int (*fn)(void *arg), void *arg);
-/* Within mapped_guard: back to where it began, as with such a page. Elsewhere it returns. */
+/* Within mapped_guard: makes it return -EIO, as for such a page. Elsewhere it does nothing. */
 void mapped_give_up(void);

@@ -1,22 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * nowait: threads that must not wait for others, because others rely on them: those that take
- * requests from the kernel.
+ * nowait: marks threads that must not wait for others, because others rely on them. These are the
+ * threads that take requests from the kernel.
  *
- * A call that would have to wait answers such a thread -EWOULDWAIT. Then it has changed nothing, and
- * the thread has another one make the call again, or lets itself wait for once. So each call looks
- * at this before its first change, and what it does afterwards never answers so.
+ * A call that would have to wait returns -EWOULDWAIT to such a thread, and has changed nothing
+ * then. The thread has another thread make the call again, or allows itself to wait this once. So a
+ * call looks at thread_may_wait before its first change, and does not return -EWOULDWAIT after it.
  *
- * Locks that are held for a moment, and reading from the store's own disk, are no waiting.
+ * Taking a lock that is held for a moment, and reading from the store's own disk, does not count as
+ * waiting.
  *
- * Threads: each has its own; a new one may wait.
+ * Threads: each has its own mark; a new thread may wait.
  */
 #pragma once
 
 #include <stdbool.h>
 
-#define EWOULDWAIT 4096 /* above all that the kernel knows: it must not leave the program */
+#define EWOULDWAIT 4096 /* greater than any errno of the kernel: it must not leave the program */
 
 bool thread_may_wait(void);
-/* Returns what it was. */
+/* Sets the mark of the calling thread. Returns what it was. */
 bool thread_set_may_wait(bool may);

@@ -14,9 +14,9 @@
 #include <unistd.h>
 
 #define RECORD_MAX                                                                                 \
-    16384 /* bytes of a user's or group's record; one with more members is no user's own */
+    16384 /* bytes of the record of a user or group; a larger group is not one user's own */
 
-/* Does nobody but its owner belong to the group? */
+/* Is the group the private group of that user: with his name, and without other members? */
 static bool is_private_group(uid_t owner, gid_t group)
 {
     char user_text[RECORD_MAX], group_text[RECORD_MAX];
@@ -34,13 +34,15 @@ static bool is_private_group(uid_t owner, gid_t group)
     return true;
 }
 
+/* Checks owner and mode. With an ACL the bits of the group are the mask of the ACL, so they mean
+ * that some other user or group may write. */
 static int judge(const struct stat *st, bool has_acl, char why[OWN_WHY])
 {
     if (st->st_uid != geteuid() && st->st_uid != 0)
         snprintf(why, OWN_WHY, "belongs to user %u", (unsigned)st->st_uid);
     else if (st->st_mode & S_IWOTH)
         snprintf(why, OWN_WHY, "may be written by everybody");
-    else if (st->st_mode & S_IWGRP && has_acl) /* those bits are its mask then */
+    else if (st->st_mode & S_IWGRP && has_acl)
         snprintf(why, OWN_WHY, "may be written by others, as its ACL says");
     else if (st->st_mode & S_IWGRP && !is_private_group(st->st_uid, st->st_gid))
         snprintf(why, OWN_WHY, "may be written by group %u", (unsigned)st->st_gid);
@@ -58,7 +60,7 @@ int own_check(int fd, char why[OWN_WHY])
         snprintf(why, OWN_WHY, "cannot be looked at: %s", strerror(errno));
         return -errno;
     }
-    snprintf(self, sizeof self, "/proc/self/fd/%d", fd); /* it may be open as a path only */
+    snprintf(self, sizeof self, "/proc/self/fd/%d", fd); /* fgetxattr refuses O_PATH */
     return judge(&st, getxattr(self, "system.posix_acl_access", NULL, 0) > 0, why);
 }
 

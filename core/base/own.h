@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * own: whether a directory or file is the caller's own, and nobody else's to change.
+ * own: checks that no other user may change a directory or file.
  *
- * It is if its owner is the effective user, or root, who can do everything anyway; and if neither
- * its group nor everybody may write it. The group that has the user's name and nobody else in it is
- * the user, as many systems give each one. As with sudo only the thing itself counts, not the
- * directories above: who may write those can put another one of ours in its place, but none of
- * theirs.
+ * It must belong to the effective user or to root, who can do everything anyway. Neither its group
+ * nor everybody may have the right to write it. A group with the user's name and no other member
+ * counts as the user, since many systems make such a group for each user. As with sudo, only the
+ * file itself is checked, not the directories above: a user who may write these can replace it by
+ * another file of ours, but not by a file of his own.
  *
  * Threads: any.
  */
@@ -14,12 +14,12 @@
 
 #include <stddef.h>
 
-#define OWN_WHY 128
+#define OWN_WHY 128 /* bytes */
 
-/* 0; or -EPERM, and what speaks against it: "belongs to user 1000", "may be written by everybody".
+/* 0; or -EPERM, with the reason in `why`: "belongs to user 1000", "may be written by everybody".
  * Other errors are those of fstat. */
 int own_check(int fd, char why[OWN_WHY]);
-/* The same of a name in `dirfd`; a symlink is none: -EUCLEAN "is a symlink". -ENOENT. What is
- * neither a directory nor a regular file: -EUCLEAN, too. `foreign`: only that is asked, and not
- * whose it is. */
+/* The same for a name in `dirfd`. -EUCLEAN: it is a symlink or otherwise neither a regular file nor
+ * a directory, and `why` says which. -ENOENT. `foreign`: only its kind is checked, not its
+ * owner. */
 int own_check_at(int dirfd, const char *name, int foreign, char why[OWN_WHY]);

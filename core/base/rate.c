@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* rate: see the header. A debt in time: each amount moves the moment at which all is paid for. */
+/* rate: see the header. Each amount moves the moment `paid`, at which everything is paid for. */
 #include "rate.h"
 
 #define DAY (24 * 3600 * NSEC_PER_SEC)
@@ -9,7 +9,7 @@ void rate_init(struct rate *r, const struct clock *clock)
     *r = (struct rate){.clock = clock, .paid = clock_ticks(clock) - RATE_BURST};
 }
 
-/* In ns, rounded up, so that many small amounts are not free. */
+/* The ns that an amount costs, rounded up, so that many small amounts are not free. */
 static int64_t price(uint64_t amount, uint64_t per_second)
 {
     double ns = (double)amount * (double)NSEC_PER_SEC / (double)per_second;
@@ -19,7 +19,7 @@ static int64_t price(uint64_t amount, uint64_t per_second)
     return (int64_t)ns + ((double)(int64_t)ns < ns);
 }
 
-/* What is owed is owed at the rate that holds now. */
+/* Changes the rate: what is not paid yet is paid at the new one. */
 static void turn(struct rate *r, int64_t now, uint64_t per_second)
 {
     double owed;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * report: counters per level and a ring of the last messages. This is the one piece of global state
- * below the store: an alarm must reach people from depths that know no store.
+ * report: counters per level and a ring of the last messages. They are global, since an alarm may
+ * come from a room that knows no store.
  */
 #include "report.h"
 
@@ -20,7 +20,7 @@ struct message {
 };
 
 static struct mutex lock = {.m = PTHREAD_MUTEX_INITIALIZER, .name = "report"};
-/* All guarded by `lock`. Message number n, counted from 0, lies in kept[n % REPORT_KEEP]. */
+/* These are guarded by: lock. Message n, counted from 0, is in kept[n % REPORT_KEEP]. */
 static struct message kept[REPORT_KEEP];
 static uint64_t total;
 static uint64_t counts[LEVELS];

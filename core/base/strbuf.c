@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * strbuf: a growing text. An empty one points at one shared static NUL, so that `s` can be read
- * always and a buffer that is never written to costs no allocation; `room` 0 marks that state.
+ * strbuf: see the header. An empty one points at one shared static NUL. So `s` can always be read,
+ * and a strbuf that is never written to allocates nothing. `room` is 0 in that state.
  */
 #include "strbuf.h"
 #include "clock.h"
@@ -28,7 +28,7 @@ void strbuf_clear(struct strbuf *b)
         b->s[0] = '\0';
 }
 
-/* Room for `more` bytes and the NUL; false, and `failed`, when there is none. */
+/* Makes room for `more` bytes and the NUL. False: it failed, now or before. */
 static bool grow(struct strbuf *b, size_t more)
 {
     if (b->failed)

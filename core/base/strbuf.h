@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * strbuf: a growing text. `s` is never NULL and always NUL-terminated at `len`.
- * A failed allocation sets `failed`, keeps what was there, and makes every later call a no-op, so
- * that a long composition is checked once, at its end, with `strbuf_error()`. So does a text that
- * would have more than `most` bytes, where its owner sets that; `full` tells them apart.
+ * strbuf: a text that grows. `s` is never NULL, and has a NUL at `len`.
+ *
+ * A failed allocation sets `failed`, keeps what was there, and makes every later call do nothing.
+ * So the caller of many calls checks once, at the end, with `strbuf_error()`. A text that would get
+ * more than `most` bytes, if its owner has set that, fails in the same way, and sets `full`, too.
  */
 #pragma once
 
@@ -18,7 +19,7 @@ struct strbuf {
     size_t room; /* bytes allocated, 0 while `s` is static */
     bool failed;
     bool full;   /* it failed because of `most` */
-    size_t most; /* bytes; 0: no bound */
+    size_t most; /* the most bytes that it may have; 0: any number */
 };
 
 extern char strbuf_empty[1];
@@ -34,10 +35,13 @@ void strbuf_adds(struct strbuf *b, const char *text);
 void strbuf_addf(struct strbuf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void strbuf_vaddf(struct strbuf *b, const char *fmt, va_list ap)
     __attribute__((format(printf, 2, 0)));
-/* Nanoseconds since the epoch as "2026-01-02T03:04:05Z", or "never" for 0. */
+/* Adds a time in nanoseconds since the epoch as "2026-01-02T03:04:05Z", or "never" for 0 and
+ * below. */
 void strbuf_add_time(struct strbuf *b, int64_t time_ns);
-/* 0, or -ENOMEM if any call before failed, -E2BIG if it was too much. */
+/* 0; -ENOMEM: an earlier call found no memory; -E2BIG: the text would have more than `most`
+ * bytes. */
 int strbuf_error(const struct strbuf *b);
-/* You now own the storage (free() it); the strbuf is empty again. NULL if it failed. */
+/* Gives the text to the caller, who frees it; *ret_len (may be NULL) is its length. The strbuf is
+ * empty afterwards. NULL: it failed. */
 char *strbuf_detach(struct strbuf *b, size_t *ret_len);
 #define CLEANUP_STRBUF __attribute__((cleanup(strbuf_release)))

@@ -5,13 +5,13 @@
  *     submit --room?--> slot --no key, or first of its key--> ready[class] --> worker --> free
  *                         \--else--> behind --when no earlier one of its key is left--^
  *
- * Slots are made before they are needed, at the start and where the limits are raised: a submit
- * allocates nothing, so it cannot fail. Threads for long work are started when there is such work;
- * one is there from the start, so that this may fail. Of the jobs of one key in `keyed` the first
- * is ready or runs, and the others are behind it.
+ * Slots are made before they are needed: at the start, and when the limits are raised. So a submit
+ * allocates nothing, and cannot fail for want of memory. Threads for long work are started when
+ * there is such work. One of them exists from the start, so it does no harm if others cannot be
+ * started. Of the jobs with one key in `keyed` the first is ready or runs, and the others are
+ * behind it.
  *
- * One mutex guards it all; a job's group has its own, taken only when the job has ended, so the two
- * are never held together.
+ * One mutex guards everything here. A group has a mutex of its own. No thread holds both.
  */
 #include "workers.h"
 
@@ -28,6 +28,7 @@
 #define WORKERS_THREADS_MAX 256
 #define SLOT_BITS 20 /* of an id: the number of its slot */
 
+/* Where a slot is: free, behind an earlier job of its key, in a queue, or with a worker. */
 enum place { FREE, BEHIND, READY, RUNNING };
 
 struct job {
@@ -44,36 +45,36 @@ struct workers {
     struct workers_config config;
     const struct clock *clock;
     struct mutex lock;
-    struct cond work;  /* a job is ready, or stopping */
-    struct cond room;  /* a job left a queue, or closed */
-    struct cond ended; /* a job ended while closed */
-    /* guarded by lock: */
+    struct cond work;  /* signalled when a job is ready, or `stopping` was set */
+    struct cond room;  /* signalled when a job has left a queue, or `closed` was set */
+    struct cond ended; /* signalled when a job has ended after `closed` was set */
+    /* The rest is guarded by: lock */
     struct job_list ready[WORKERS_CLASSES], free;
     struct job_list keyed; /* jobs with a key that have not ended, in the order of submission */
     struct workers_class_stats of[WORKERS_CLASSES];
     uint64_t serial;
-    bool closed; /* no new jobs */
+    bool closed; /* new jobs are refused */
     bool stopping;
     bool fatal;       /* config.fatal was called */
     unsigned users;   /* threads inside submit(); workers_destroy waits for them */
-    unsigned telling; /* dropped jobs whose `dropped` and group are not called yet */
+    unsigned telling; /* withdrawn jobs that tell_dropped was not called for yet */
     struct slots {
         struct job *v;
         size_t count;
-    } * slots; /* the numbers of slots run on from one array to the next */
+    } * slots; /* several arrays; the numbers of slots go on from one to the next */
     size_t slots_made, slots_room, slot_count;
-    unsigned threads; /* how many were started; `config` has how many may work */
+    unsigned threads; /* how many were started; `config` says how many may work */
     pthread_t thread[2 * WORKERS_THREADS_MAX];
 };
 
 const char *const workers_class_names[WORKERS_CLASSES] = {"urgent", "normal", "idle", "long",
                                                           "long_idle"};
 
-static _Thread_local const struct workers *working_for;
-static _Thread_local bool works_long;
+static _Thread_local const struct workers *working_for; /* whose worker this thread is, or NULL */
+static _Thread_local bool works_long; /* this worker runs long work */
 
-/* Whether the calling thread may wait for work of `class` (workers.h says who may wait for whom):
- * short work waits for no work, long work for short work only, any other thread for all work. */
+/* May the calling thread wait for work of `class` (workers.h says who may wait for whom)? Short
+ * work waits for no work, long work for short work only, any other thread for all work. */
 static bool may_wait_for(const struct workers *p, enum workers_class class)
 {
     return working_for != p || (works_long && class < WORKERS_LONG);
@@ -87,10 +88,10 @@ bool workers_here(const struct workers *p)
 /* ---- I/O priority: linux/ioprio.h, which not every system has ---- */
 
 #define IOPRIO_WHO_THREAD 1
-#define IOPRIO_CLASS 13 /* bits below it */
+#define IOPRIO_CLASS 13 /* the class is above so many bits */
 #define IOPRIO_IDLE (3 << IOPRIO_CLASS)
 
-static _Thread_local int io_before;
+static _Thread_local int io_before; /* the priority to go back to */
 static _Thread_local bool io_idle;
 
 bool workers_io_is_idle(void)
@@ -157,7 +158,7 @@ static void give_back(struct workers *p, struct job *j)
     j->place = FREE;
     j->id = 0;
     TAILQ_INSERT_HEAD(&p->free, j, list);
-    cond_broadcast(&p->room); /* of several classes: each looks for itself */
+    cond_broadcast(&p->room); /* submitters of several classes wait: each looks again */
     if (p->closed)
         cond_broadcast(&p->ended);
 }
@@ -323,7 +324,8 @@ static size_t slots_for(const struct workers_config *c)
     return c->queue * WORKERS_CLASSES + c->threads + c->long_threads;
 }
 
-/* Needs p->lock. */
+/* Makes slots until there are `count`. Slots are never freed before the end, since ids have their
+ * numbers. -EINVAL: an id could not hold that many; -ENOMEM. Needs p->lock. */
 static int make_slots(struct workers *p, size_t count)
 {
     size_t more = count > p->slot_count ? count - p->slot_count : 0;
@@ -347,7 +349,7 @@ static int make_slots(struct workers *p, size_t count)
     return 0;
 }
 
-/* Needs p->lock. */
+/* The slot with that number, which exists. Needs p->lock. */
 static struct job *slot(struct workers *p, size_t number)
 {
     const struct slots *s = p->slots;
@@ -359,7 +361,8 @@ static struct job *slot(struct workers *p, size_t number)
 
 /* ---- making one ---- */
 
-/* Signals are for the threads of the program, except those a thread causes itself. */
+/* Blocks all signals, so that a new worker inherits this mask: signals are for the threads of the
+ * program. Signals that a fault of the thread itself raises stay open. */
 static void block_signals(sigset_t *ret_old)
 {
     static const int own[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP};

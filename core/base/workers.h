@@ -39,11 +39,11 @@
  *  - A worker for long work is there from the start. If others cannot be started, long work waits
  *    for the one.
  *
- * An error is never swallowed: it goes to the job's group; that of a job without one, and
- * -ENOTRECOVERABLE of any, goes to `fatal`, which is called once.
+ * No error is lost. The error of a job goes to its group. The error of a job without a group, and
+ * -ENOTRECOVERABLE of any job, goes to `fatal`, which is called once.
  *
- * The end: workers_shutdown takes no new jobs and returns when all are done. It may be called again,
- * and by several.
+ * The end: after workers_shutdown new jobs are refused, and it returns when all jobs have ended. It
+ * may be called again, and by several threads.
  */
 #pragma once
 
@@ -53,14 +53,14 @@
 
 struct workers;
 
-/* One batch of jobs to wait for. Lives on the caller's stack until workers_group_wait()
- * returned. */
+/* A batch of jobs that one caller waits for. It is on the stack of that caller until
+ * workers_group_wait() returns. */
 struct workers_group {
     struct mutex lock;
     struct cond done;
-    const struct workers *workers; /* those of the last submit, to assert; guarded by lock */
-    size_t left;                   /* jobs submitted and not ended; guarded by lock */
-    int error;                     /* first non-zero result; guarded by lock */
+    const struct workers *workers; /* guarded by: lock; of the last submit, for an assertion */
+    size_t left;                   /* guarded by: lock; jobs that have not ended */
+    int error;                     /* guarded by: lock; the first result other than 0 */
 };
 
 enum workers_class {
@@ -78,31 +78,31 @@ typedef int workers_job_fn(void *arg);
 
 struct workers_work {
     workers_job_fn *fn;
-    /* Called instead of fn when the job will never run: -ECANCELED. By the thread that cancels,
-     * without a lock of the workers. May be NULL. */
+    /* Called with -ECANCELED instead of fn if the job will never run. The thread that cancels the
+     * job calls it, without a lock of the workers. May be NULL. */
     void (*dropped)(void *arg, int err);
     void *arg;
     struct workers_group *group; /* or NULL */
     const char *name;            /* for `fatal`; static storage, or NULL */
     enum workers_class class;
-    uint64_t key; /* 0: none */
+    uint64_t key; /* jobs with one key run in order, one at a time; 0: no key */
 };
 
 #define WORKERS_QUEUE_MAX 65536
 
 struct workers_config {
-    unsigned threads;      /* 1–256: for short work */
-    unsigned long_threads; /* 1–256: at most so many more, for long work */
-    size_t queue;          /* 1–WORKERS_QUEUE_MAX: jobs of each class that wait */
-    /* A job failed in a way that nobody can handle. Called once, by the worker, without locks of
-     * the workers. May be NULL. */
+    unsigned threads;      /* 1–256: workers for short work */
+    unsigned long_threads; /* 1–256: the most workers for long work, beside the others */
+    size_t queue;          /* 1–WORKERS_QUEUE_MAX: the most jobs of each class that wait */
+    /* Called when a job failed and no group takes its error. Called once, by the worker, without
+     * a lock of the workers. May be NULL. */
     void (*fatal)(void *ctx, const char *name, int err);
     void *ctx;
     const struct clock *clock; /* for `waited_ns`; NULL: clock_real() */
 };
 
-/* Start the workers. -EINVAL bad numbers, -ENOMEM, -EAGAIN no threads. The caller owns
- * *ret_workers. */
+/* Starts the workers. The caller owns *ret_workers. -EINVAL: a number is out of its range. -ENOMEM.
+ * -EAGAIN: no threads. */
 int workers_open(const struct workers_config *config, struct workers **ret_workers);
 /* Change the limits; the new ones hold at once. If they are lower, running jobs go on and queued
  * jobs stay queued. After an error (-EINVAL, -ENOMEM, -EAGAIN) the old limits hold. The caller
@@ -112,16 +112,16 @@ int workers_set_queue(struct workers *p, size_t queue);
 /* workers_shutdown, then joins the workers. NULL is fine. */
 void workers_destroy(struct workers *p);
 
-/* Queue one job of class normal; waits while the queue is full. `g` may be NULL. -ESHUTDOWN: it was
- * not taken, and the group knows nothing of it. */
+/* Queues a job of the class normal, and waits while the queue is full. `g` may be NULL. -ESHUTDOWN:
+ * the job was refused, and is not counted in the group. */
 int workers_submit(struct workers *p, struct workers_group *g, workers_job_fn *fn, void *arg);
-/* The same for any job. *ret_id (may be NULL) is what workers_cancel takes. *w is copied;
- * what it points to must live until the job has ended. -EINVAL no such class. */
+/* The same for any job. *ret_id (may be NULL) is the number for workers_cancel. *w is copied; what
+ * it points to must live until the job has ended. -EINVAL: there is no such class, or no fn. */
 int workers_submit_work(struct workers *p, const struct workers_work *w, uint64_t *ret_id);
 /* Like workers_submit_work, but returns -EAGAIN instead of waiting for room. */
 int workers_try_submit(struct workers *p, const struct workers_work *w, uint64_t *ret_id);
 
-/* Cancel a job that has not begun. 0: it will not run; `dropped` was called and its group has
+/* Cancels a job that has not begun. 0: it will not run; `dropped` was called, and its group has
  * -ECANCELED. -EBUSY: it is running, and goes on. -ENOENT: it has ended. */
 int workers_cancel(struct workers *p, uint64_t id);
 
@@ -146,9 +146,9 @@ void workers_group_init(struct workers_group *g);
 /* Waits for all jobs of the group and releases it. Returns the first error, or 0. */
 int workers_group_wait(struct workers_group *g);
 
-/* The I/O priority of the calling thread: idle (served when nobody else wants the disk), or as it
- * was. For threads that do idle work and are no workers. If the kernel
- * has no such priority, nothing happens. */
+/* Sets the I/O priority of the calling thread to idle (it is served when no other process wants the
+ * disk), or back to what it was. This is for threads that do idle work and are no workers. If the
+ * kernel has no such priority, nothing happens. */
 void workers_io_idle(bool idle);
 /* Did the calling thread ask for idle priority? For code that passes its work to another thread. */
 bool workers_io_is_idle(void);

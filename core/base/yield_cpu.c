@@ -15,7 +15,7 @@ void yield_cpu_is_needed(void)
     atomic_store(&needed, true);
 }
 
-/* The machine's own clock: it is about the scheduler, whatever time a test may have. */
+/* The machine's own clock, and not that of a test: this is about the scheduler. */
 static int64_t machine_ns(void)
 {
     struct timespec t;

@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * yield_cpu: long computations let others run.
+ * yield_cpu: lets other threads run during a long computation.
  *
- * Threads of the idle class (fs/base/below.h) never preempt one another: one that wakes on a CPU
- * where another computes waits for the scheduler's tick, 4 ms or twice that, and so does who asked
- * it for something. So whoever computes for longer than YIELD_CPU_NS says so in between, by a call
- * here, which gives the CPU away if somebody waits for it. Nothing happens in any other class.
+ * Threads of the idle class (fs/base/below.h) never preempt one another. A thread that wakes on a
+ * CPU where another one computes waits for the scheduler's tick, 4 ms or twice that, and so does
+ * the client that waits for it. So a thread that computes for longer than YIELD_CPU_NS calls
+ * yield_cpu in between, which gives the CPU to a thread that waits for it. In any other scheduling
+ * class the call does nothing.
  *
  *     for each of many: work of about a microsecond or more; yield_cpu();
  *
- * Threads: any; with or without locks, but who waits for a lock that is held here gains nothing.
+ * Threads: any, with or without locks. It does not help a thread that waits for a lock which the
+ * caller holds.
  */
 #pragma once
 
@@ -17,7 +19,7 @@
 
 #define YIELD_CPU_NS 100000
 
-/* All threads of the process that compute are of the idle class. Any time. */
+/* Called when all threads of the process that compute are of the idle class. At any time. */
 void yield_cpu_is_needed(void);
-/* Costs some 20 ns, and a system call every YIELD_CPU_NS. */
+/* Costs about 20 ns, and a system call every YIELD_CPU_NS. */
 void yield_cpu(void);

@@ -14,12 +14,13 @@
 #define INITIAL_CGROUPS "cgroup:[4026531835]" /* the kernel's PROC_CGROUP_INIT_INO */
 #define CGROUPS "/sys/fs/cgroup"
 
-/* From the kernel's ioprio.h, which not every system has. */
+/* From linux/ioprio.h, which not every system has. */
 #define IOPRIO_WHO_THREAD 1
-#define IOPRIO_CLASS 13 /* bits below it */
+#define IOPRIO_CLASS 13 /* the class is above so many bits */
 #define IOPRIO_BEST_EFFORT (2 << IOPRIO_CLASS)
-#define IOPRIO_USUAL 4
+#define IOPRIO_USUAL 4 /* IOPRIO_NORM: the level of a process without one of its own */
 
+/* Does the kernel make a scheduling group of each session? */
 static bool autogroups(void)
 {
     char c = '0';
@@ -32,7 +33,8 @@ static bool autogroups(void)
     return c == '1';
 }
 
-/* Else their names do not begin at the root of all. */
+/* Is this the initial cgroup namespace? In another one the path "/" need not be the root of all
+ * cgroups. */
 static bool sees_all_cgroups(void)
 {
     char s[64];
@@ -43,7 +45,8 @@ static bool sees_all_cgroups(void)
     return strcmp(s, INITIAL_CGROUPS) == 0;
 }
 
-/* Does a cgroup of version 2, or one above it, divide CPUs? The root has no such file. */
+/* Does a cgroup of version 2, or one above it, divide CPUs? It has a file cpu.weight if it does;
+ * the root has none. `path` is changed. */
 static bool divides(char *path)
 {
     char file[sizeof(CGROUPS) + 4096 + sizeof("/cpu.weight")];
@@ -56,25 +59,28 @@ static bool divides(char *path)
     return false;
 }
 
-/* A line of /proc/self/cgroup, "number:controllers:path": is it a group of the scheduler's? */
+/* Is the line of /proc/self/cgroup, "number:controllers:path", a group of the scheduler? `line` is
+ * changed. When in doubt: true. */
 static bool is_cpu_group(char *line)
 {
     char *controllers = strchr(line, ':');
     char *path = controllers == NULL ? NULL : strchr(controllers + 1, ':');
     if (path == NULL)
-        return true; /* who knows */
+        return true; /* an unknown form */
     *controllers++ = *path++ = '\0';
     path[strcspn(path, "\n")] = '\0';
     if (*controllers == '\0' && access(CGROUPS "/cgroup.controllers", F_OK) == 0)
         return divides(path);
     if (*controllers == '\0')
-        return strcmp(path, "/") != 0; /* mounted elsewhere, or not at all */
+        return strcmp(path, "/") != 0; /* not mounted here, so its files cannot be looked at */
     for (char *rest = controllers, *name; (name = strsep(&rest, ",")) != NULL;)
         if (strcmp(name, "cpu") == 0)
             return strcmp(path, "/") != 0;
     return false;
 }
 
+/* Is the process in a cgroup that divides CPUs? Such a group takes the place of the autogroup. When
+ * in doubt: true. */
 static bool in_cpu_group(void)
 {
     char line[4096 + 256];
@@ -93,7 +99,8 @@ bool below_is_group(void)
     return getsid(0) == getpid() && autogroups() && sees_all_cgroups() && !in_cpu_group();
 }
 
-/* Who has none of its own has that of its class. */
+/* Sets the I/O priority that the thread has now. A thread without one of its own (class 0) would
+ * get that of its scheduling class, the lowest for SCHED_IDLE. */
 static void keep_io_priority(void)
 {
     const int is = (int)syscall(SYS_ioprio_get, IOPRIO_WHO_THREAD, 0);
@@ -109,6 +116,6 @@ void below_all(void)
     if (!below_is_group())
         return;
     keep_io_priority();
-    if (pthread_setschedparam(pthread_self(), SCHED_IDLE, &none) == 0) /* without it: slower */
+    if (pthread_setschedparam(pthread_self(), SCHED_IDLE, &none) == 0) /* else slower */
         yield_cpu_is_needed();
 }

@@ -1,35 +1,36 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * below: all threads of the daemon in the idle class, so that who waits for an answer stays on its
- * CPU.
+ * below: puts the threads of the daemon into the scheduling class SCHED_IDLE, so that a client that
+ * waits for an answer stays on its CPU.
  *
- * A CPU on which nothing but threads of this class run counts as idle when the kernel looks for a
- * place for a thread that wakes (select_idle_sibling). So who waits for the answer of a ring's
- * thread (ring.h) goes on where it is. Else it is moved to a CPU that sleeps, which costs more than
- * most requests: 41 us a lookup instead of 15, on two CPUs of a virtual machine.
+ * When a thread wakes, the kernel looks for an idle CPU for it (select_idle_sibling). A CPU that
+ * runs only threads of this class counts as idle. So a client that waits for the thread of a ring
+ * (ring.h) goes on where it was. Otherwise the client is moved to a CPU that sleeps, which costs
+ * more than most requests: 41 us a lookup instead of 15, on two CPUs of a virtual machine.
  *
- * But next to threads of the usual class one of this class gets a 340th of a CPU: beside two busy
- * loops, in one group with them, a lookup took 185 ms on average, and the rings' threads alone in
- * this class waited as long for other threads of ours. So only
+ * But beside threads of the usual class a thread of this class gets only a 340th of a CPU. Beside
+ * two busy loops in the same group a lookup took 185 ms on average. With only the threads of rings
+ * in this class, these waited as long for other threads of the daemon. So two things must hold:
  *
- *   - where the daemon is a group of its own for the scheduler, which then divides CPUs among groups:
- *     its session is its own and makes the group (autogroup), no cgroup does;
- *   - and all its threads are, which then have equal shares; but for one that hardly computes and
- *     that the disk wakes (sync.h): in this class it waits for the tick of whoever is busy on its CPU,
- *     beside a busy process on each CPU 12 ms for an fsync instead of 3.7 (ext4: 3.5). It is made
- *     before: only root may leave this class again.
+ *   - The daemon is a group of its own for the scheduler, which then divides the CPUs among groups.
+ *     That is so if its session is its own and makes the group (autogroup), and no cgroup does.
+ *   - All threads of the daemon are in this class, and so have equal shares. The one exception is
+ *     the thread of sync.h, which hardly computes and which the disk wakes. In this class it would
+ *     wait for the tick of the process that is busy on its CPU: with a busy process on each CPU an
+ *     fsync took 12 ms instead of 3.7 (ext4: 3.5). That thread is made before the class is changed,
+ *     since only root may leave this class again.
  *
- * Nor do they preempt one another: see yield_cpu.h.
+ * Threads of this class do not preempt one another, either: see yield_cpu.h.
  *
- * What they read and write keeps its priority, which the kernel would else take from the class.
+ * The kernel would also derive the I/O priority from the class. It is set to what it was.
  */
 #pragma once
 
 #include <stdbool.h>
 
-/* The calling thread, before it makes those that are to inherit it. Where the group is not its own
- * nothing happens. */
+/* Changes the class of the calling thread. Threads that it makes afterwards inherit the class.
+ * Nothing happens if the process is no group of its own. */
 void below_all(void);
 
-/* Is the process a group of its own for the scheduler? */
+/* Is the process a group of its own for the scheduler? False, too, if that cannot be found out. */
 bool below_is_group(void);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * mount: one mount, struct fs: what each room of fs/ has of it. A pointer there belongs to the
- * module of its name; fs.c makes all of them, and fills the hooks.
+ * mount: struct fs is one mount: everything that the rooms of fs/ keep of it. A pointer in it
+ * belongs to the module with its name. fs.c makes and frees all of them, and fills the hooks.
  */
 #pragma once
 
@@ -18,25 +18,26 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define FS_IO_MAX (1024u * 1024) /* bytes in one read or write request */
+#define FS_IO_MAX (1024u * 1024) /* the most bytes of one READ or WRITE request */
 
 struct fs;
 struct view_edge;
 
-/* What a room has done by a higher one. Each function keeps the rules of the declaration that its
- * comment names; all are there, and nothing changes them. */
+/* Functions of higher rooms that lower rooms call. Each keeps the contract of the declaration that
+ * its comment names. All are set, and none changes. */
 struct fs_hooks {
-    /* For the answers. Core said -EWOULDWAIT: serve_postpone. */
+    /* Called by reply.h when core returned -EWOULDWAIT: serve_postpone. */
     void (*postpone)(fuse_req_t req);
-    /* For the transport. Answer a STATX: statx_answer. */
+    /* Called by the transport to answer a STATX request: statx_answer. */
     void (*statx)(struct fs *fs, const void *msg, size_t len);
-    /* What INIT is to say of passthrough: passthrough_wanted. */
+    /* Called by the transport for the answer to INIT: passthrough_wanted. */
     uint32_t (*stack_depth)(struct fs *fs);
-    /* INIT is answered: passthrough_begin. */
+    /* Called by the transport when INIT is answered: passthrough_begin. */
     void (*agreed)(struct fs *fs);
-    /* For the kernel's caches and `.tally`. End the mount: ending_ask. */
+    /* Called by notify.h to end the mount: ending_ask. */
     void (*stop)(const struct fs *fs);
-    /* Fill what a view tells of the mount, but for the requests. */
+    /* Called by notify.h and taldir.h: fills what the views show of the mount, except the counts of
+     * requests. */
     void (*describe)(const struct fs *fs, struct view_edge *ret);
 };
 
@@ -56,40 +57,40 @@ struct fs {
     struct state *p;
     const struct fs_options *o;
     const struct fs_hooks *hooks;
-    uint32_t owner;                /* a user id: the mount's owner */
+    uint32_t owner;                /* the user id of the mount's owner */
     struct fuse_session *se;
     struct taldir *tal;
-    uint32_t tal_generation; /* of all its nodes: nobody can make up a handle of one */
+    uint32_t tal_generation; /* of all nodes of .tally; random, so no file handle can be guessed */
     struct defer *defer;
     struct notify *notify;
-    struct listed *listed; /* while requests are served */
+    struct listed *listed; /* valid while requests are served */
     struct sync *sync;
     struct passthrough *passthrough;
-    struct remount *remount;       /* while requests are served; may be NULL */
+    struct remount *remount;       /* valid while requests are served; NULL: not watched */
     _Atomic bool reads_all;        /* see fs_reads_all() */
-    struct ending *ending;         /* from the mount to the end */
-    _Atomic uint64_t init_unique;  /* the INIT request not answered yet, 0: none */
-    _Atomic uint32_t init_offered, init_offered2; /* its flags */
-    bool dirs_unopened;            /* the kernel takes it that directories need no opening */
+    struct ending *ending;         /* valid from the mount to the end of the process */
+    _Atomic uint64_t init_unique;  /* the INIT request that is not answered yet; 0: none */
+    _Atomic uint32_t init_offered, init_offered2; /* flags, flags2 of the kernel's INIT */
+    bool dirs_unopened;            /* the kernel accepts ENOSYS to OPENDIR */
     struct ring *ring;             /* NULL: requests come from the device */
-    _Atomic bool ring_agreed;      /* with the kernel */
-    struct requests requests;      /* counted where they are read (init.c) */
-    struct waiting *waiting;       /* those that are not answered; NULL: not counted */
-    struct mutex handles_lock;
-    struct handle *handles; /* all open ones; guarded by handles_lock */
+    _Atomic bool ring_agreed;      /* the answer to INIT promised rings */
+    struct requests requests;      /* counted by translate.c */
+    struct waiting *waiting;       /* requests that are not answered; NULL: not counted */
+    struct mutex handles_lock;     /* "handles" */
+    struct handle *handles;        /* guarded by: handles_lock; the list of all open handles */
 };
 
 static inline struct fs *fs_of(fuse_req_t req)
 {
     return fuse_req_userdata(req);
 }
-/* Must each reading be seen, since it moves an access time? Then the kernel keeps no listing and no
- * target of a symlink, and what it has of a file only while that is open. */
+/* Must the daemon see each read, because each one moves an access time (strictatime)? Then the
+ * kernel keeps no listing and no target of a symlink, and pages of a file only while it is open. */
 static inline bool fs_reads_all(const struct fs *fs)
 {
     return atomic_load_explicit(&fs->reads_all, memory_order_relaxed);
 }
-/* How reading moves access times from now on, bits of enum state_atime. */
+/* Sets how reads move access times from now on: bits of enum state_atime. Any thread. */
 static inline void fs_set_atime(struct fs *fs, unsigned how)
 {
     atomic_store(&fs->reads_all, (how & STATE_STRICTATIME) != 0);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * reply: how core's answers look to the kernel. The one place where an error leaves the daemon, so
- * the one place where an errno that no filesystem gives becomes one that it may give.
+ * reply: turns answers of core into answers to the kernel. All errors of core leave the daemon
+ * here. So this is the place where an errno that no filesystem returns becomes one that it may
+ * return.
  */
 #include "reply.h"
 
@@ -108,10 +109,12 @@ void fs_add_refs(struct fs *fs, uint32_t uid, uint64_t nodeid, struct stat *st)
         return;
     text[n] = '\0';
     unsigned long long refs = strtoull(text, NULL, 10);
-    if (refs > 1) /* one of them is this inode's own */
+    if (refs > 1) /* one of them is that of this inode */
         st->st_nlink += refs - 1;
 }
 
+/* Answers with an entry that shows `mode`. If the kernel did not take the answer (the client was
+ * killed), the count that core has made for the entry is given back. */
 static void reply_entry(fuse_req_t req, const struct vfs_attr *a, uint32_t mode)
 {
     struct fs *fs = fs_of(req);
@@ -133,6 +136,7 @@ void fs_reply_linked(fuse_req_t req, const struct vfs_attr *a)
     reply_entry(req, a, fs_mode_unchanged(req, a->mode));
 }
 
+/* Answers with attributes that show `mode`. */
 static void reply_attr(fuse_req_t req, const struct vfs_attr *a, uint32_t mode)
 {
     struct fs *fs = fs_of(req);
@@ -155,24 +159,25 @@ void fs_reply_set(fuse_req_t req, const struct vfs_attr *a)
 
 size_t fs_end_uncached(char *buf, size_t room)
 {
-    const size_t len = 8; /* less than the head of an entry */
+    const size_t len = 8; /* shorter than the head of an entry, fuse_dirent */
     if (room < len)
         return 0;
     memset(buf, 0, len);
     return len;
 }
 
-/* ---- a buffer for each thread ---- */
+/* ---- a buffer of each thread ---- */
 
 static pthread_once_t buffer_once = PTHREAD_ONCE_INIT;
 static pthread_key_t buffer_key;
 static _Thread_local char *buffer;
 static _Thread_local size_t buffer_room;
 
+/* The key frees the buffer of a thread that ends. */
 static void buffer_make_key(void)
 {
     if (pthread_key_create(&buffer_key, free) != 0)
-        abort(); /* at the first request, when a process has no keys at all */
+        abort(); /* only if the process has no key left at its first request */
 }
 
 void *fs_buffer(size_t len)

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * reply: how answers and errors of core look to the kernel, and who asks.
+ * reply: turns answers and errors of core into answers to the kernel, and reads who sent a request.
  *
- * No lock of any kind is held across fuse_reply_*: the reply may be the last use of what it names.
+ * No lock is held across fuse_reply_*: once the kernel has the answer it may send the last forget
+ * or release of what the answer names, and another thread serves that. A request is gone after its
+ * reply.
  */
 #pragma once
 
@@ -11,52 +13,65 @@
 
 #include <sys/stat.h>
 
-#define FS_FOREVER 1e9     /* seconds; the kernel may keep what only we can change */
-#define FS_ROOT_NAMES 1.0  /* seconds; names at the root: notify.h */
+#define FS_FOREVER 1e9     /* seconds; for what changes only by requests of this kernel */
+#define FS_ROOT_NAMES 1.0  /* seconds; for names in the mount root (notify.h says why) */
 
-/* Who asks, to own what is made. */
+/* The user, group and umask of the client, for files that the request makes. */
 static inline struct vfs_cred fs_cred(fuse_req_t req)
 {
     const struct fuse_ctx *c = fuse_req_ctx(req);
     return (struct vfs_cred){.uid = c->uid, .gid = c->gid, .umask = c->umask};
 }
 
-/* The errno a client sees, positive, for a -errno of core. */
+/* The errno that the client gets, positive, for a -errno of core; 0 if `r` is no error. Errors of
+ * core that mean damage or a shard that cannot be reached become EIO. */
 int fs_errno(int64_t r);
-/* r: 0 or -errno; -EWOULDWAIT gives the request to a thread that may wait (serve.h). */
+/* Answers with `r`, 0 or -errno. -EWOULDWAIT sends no answer: the request begins anew in a thread
+ * that may wait (serve.h). */
 void fs_reply_err(fuse_req_t req, int64_t r);
-/* Times before 1970 round down, so that tv_nsec is never negative. */
+/* `time_ns`: nanoseconds since the epoch. Times before 1970 round down, so that tv_nsec is never
+ * negative. */
 struct timespec fs_time(int64_t time_ns);
+/* The attributes as struct stat; st_nlink is the POSIX link count (see fs_add_refs). */
 void fs_stat(const struct vfs_attr *a, struct stat *ret);
-/* Seconds the kernel may keep the attributes of such a file. Set-id bits give rights: it asks for
- * the mode before each use. */
+/* For how many seconds the kernel may keep the attributes of a file of that mode. 0 with
+ * nlink_refs, since the count of references changes without a request; and 0 for a file with set-id
+ * bits, since these give rights: the kernel then asks for the mode before each use. */
 double fs_attr_timeout(const struct fs *fs, uint32_t mode);
-/* The mode that the answer to a change shows, one that leaves it as it is. The kernel drops what an
- * answer to a question says of an inode that has changed since; the answer to a change it takes as
- * it comes, and however late the client gets to it: one who let that wait, and had set-id bits go
- * meanwhile, would have them back. So only root is shown them; that they are not kept (above) has
- * the kernel ask for them where they count. */
+/* The mode that the answer to a change shows if the change itself leaves the mode as it is. An
+ * answer to a question (GETATTR, LOOKUP) is dropped by the kernel if the inode has changed since it
+ * asked. The answer to a change is applied as it is, however late the client gets to it. So a
+ * client could delay such an answer until the file has lost its set-id bits, and the kernel would
+ * have the old bits again. Therefore only root is shown these bits here. Since attributes with
+ * set-id bits are not kept (fs_attr_timeout), the kernel asks again wherever the bits count. */
 uint32_t fs_mode_unchanged(fuse_req_t req, uint32_t mode);
-/* An entry of a namespace as the kernel gets it; st_nlink is POSIX (see fs_add_refs). No calls of
- * core: may be used under its locks. */
+/* An entry of a namespace as the kernel gets it; st_nlink is the POSIX link count (see
+ * fs_add_refs). It calls nothing of core, so it may be used under locks of core. */
 void fs_entry(const struct fs *fs, const struct vfs_attr *a, struct fuse_entry_param *ret);
-/* Answer with an entry that core counted (E in vfs.h); gives it back if nobody took the answer. */
+/* Answers with an entry that core has counted (E in vfs.h). The count is given back if the kernel
+ * did not take the answer. */
 void fs_reply_entry(fuse_req_t req, const struct vfs_attr *a);
-/* The same of one that was there before, after a change that leaves its mode alone. */
+/* The same for an inode that existed before, after a change that leaves its mode as it is (see
+ * fs_mode_unchanged). */
 void fs_reply_linked(fuse_req_t req, const struct vfs_attr *a);
+/* Answers with attributes. */
 void fs_reply_attr(fuse_req_t req, const struct vfs_attr *a);
-void fs_reply_set(fuse_req_t req, const struct vfs_attr *a); /* likewise */
-/* With nlink_refs: add the object's other references to st_nlink, for a user who may know of
+/* The same after a change that leaves the mode as it is (see fs_mode_unchanged). */
+void fs_reply_set(fuse_req_t req, const struct vfs_attr *a);
+/* With nlink_refs: adds the object's other references to st_nlink, if the user `uid` may know of
  * them. */
 void fs_add_refs(struct fs *fs, uint32_t uid, uint64_t nodeid, struct stat *st);
-/* The same: asked before the request begins, the answer to which adds them. What was written last
- * has to be sealed first, which waits. True: the request is with another thread. */
+/* Called at the beginning of a request whose answer will call fs_add_refs. With nlink_refs that
+ * seals what was written last, which waits. True: this thread must not wait, and another thread has
+ * the request now; the caller returns at once. */
 bool fs_must_seal(fuse_req_t req);
-/* May that user know who else has the bytes of a file? Its id and its count tell whether there are
- * files with certain bytes, also where nobody else may look: so that is the mount's owner and root,
- * as for `.tally`. */
+/* May that user know which other files have the bytes of a file? The id and the count of an object
+ * reveal whether a file with certain bytes exists anywhere in the store, even in directories that
+ * the user cannot enter. So only root and the mount's owner may know, as for `.tally`. */
 bool fs_may_know(const struct fs *fs, uint32_t uid);
-/* The end of a listing that the kernel must not keep, into `buf`: see ops_dir.c. Its length. */
+/* Writes into `buf` the end of a listing that the kernel must not keep (ops_dir.c says how).
+ * Returns its length; 0 if `room` is too small. */
 size_t fs_end_uncached(char *buf, size_t room);
-/* This thread's buffer of at least `len` bytes, valid until its next call; NULL: no memory. */
+/* The buffer of the calling thread, of at least `len` bytes. It is valid until the thread calls
+ * this again. NULL: no memory. */
 void *fs_buffer(size_t len);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * requests: an array of counters and the names of their opcodes, without the kernel's FUSE_. Own
- * names, since the header of the machine that builds may be older than the kernel that asks.
+ * requests: an array of counters, and the names of the opcodes without the kernel's prefix FUSE_.
+ * The names are written here, since the header of the machine that builds may be older than the
+ * kernel that sends the requests.
  */
 #include "requests.h"
 

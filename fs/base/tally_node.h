@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * tally_node: which nodes and which name are those of `.tally`, as all who look at a request ask.
- * What the numbers mean: taldir.h.
+ * tally_node: is a node, or a name, one of `.tally`? Every operation asks this first. taldir.h says
+ * what the numbers mean.
  */
 #pragma once
 
@@ -14,12 +14,13 @@
 #define FS_TALLY_NAME ".tally"
 #define TALDIR_ROOT UINT64_C(2)
 
+/* Numbers above those of all namespaces, and those of namespace 0 except 1, the mount root. */
 static inline bool taldir_owns(uint64_t nodeid)
 {
     return vfs_node_ns(nodeid) > VFS_NS_MAX || (nodeid < UINT64_C(1) << VFS_INO_BITS && nodeid > 1);
 }
 
-/* Is this the mount root's `.tally`? */
+/* Is it the name `.tally` in the mount root? */
 static inline bool fs_is_tally(uint64_t parent, const char *name)
 {
     return parent == VFS_ROOT && name[0] == '.' && strcmp(name, FS_TALLY_NAME) == 0;

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * thread: threads of the mount. Signals sent to the process stay with the thread that waits for
- * them; those that a thread brings upon itself it must take: SIGBUS is how a disk that cannot be
- * read shows in mapped metadata (kv.h).
+ * thread: starts threads of the mount. They block the signals that are sent to the process, so that
+ * the thread of ending.h gets them. They do not block the signals that a fault of their own raises:
+ * a disk that cannot be read raises SIGBUS where its metadata is mapped (kv.h).
  */
 #pragma once
 
 #include <pthread.h>
 
-/* ret NULL: nobody will join it. 0 or -errno. */
+/* Starts a thread that runs fn(arg). The caller joins *ret; with `ret` NULL the thread is detached.
+ * 0 or -errno. */
 int thread_start(pthread_t *ret, void *(*fn)(void *arg), void *arg);

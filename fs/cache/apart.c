@@ -35,7 +35,7 @@ struct apart {
     _Atomic pid_t tid;
     struct mutex lock;
     struct cond work, done;
-    /* guarded by lock: */
+    /* The rest is guarded by: lock */
     struct ask *ask; /* NULL: nothing to do, or the caller does not wait any more */
     bool working;    /* the thread has taken an ask and not answered it yet */
     bool stopping;
@@ -122,6 +122,8 @@ static void answer(struct apart *a, int result)
     cond_broadcast(&a->done);
 }
 
+/* The thread. It first gives itself a table of open files of its own, and empties it. If that fails
+ * it answers every ask with -EPERM, since it must not hang while it holds /dev/fuse open. */
 static void *apart_main(void *arg)
 {
     struct apart *a = arg;

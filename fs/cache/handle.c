@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * handle: see the header. The list exists for one moment only: when the
- * mount ends while clients still hold files, no RELEASE comes, and core must get back what it lent.
+ * handle: see the header. The list is needed once: when the mount ends while clients still hold
+ * files no RELEASE comes, and core must get back what it has lent.
  */
 #include "handle.h"
 
@@ -44,6 +44,8 @@ struct handle *handle_new(struct fs *fs, enum handle_kind kind)
     return h;
 }
 
+/* Closes what the handle holds. -EWOULDWAIT: nothing is closed but its part of passthrough, which
+ * may be closed twice. */
 static int handle_close(struct fs *fs, struct handle *h)
 {
     switch (h->kind) {
@@ -76,6 +78,7 @@ struct later {
     struct handle *h;
 };
 
+/* Releases the handle in a thread that may wait for this once. */
 static void wait_and_release(struct fs *fs, struct handle *h)
 {
     const bool before = thread_set_may_wait(true);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * handle: what an open file of the mount is to us. A handle is owned by fi->fh from the reply of
- * open to release; the mount keeps a list of all of them only to release what clients still hold
- * when it ends.
+ * handle: an open file of the mount. From the answer to OPEN to RELEASE the kernel holds the
+ * handle, as fi->fh. The mount also has a list of all handles, only to release those that clients
+ * still hold when it ends.
  */
 #pragma once
 
@@ -14,17 +14,17 @@
 struct control_session;
 
 enum handle_kind {
-    HANDLE_FILE,    /* file: of a namespace, or an object */
-    HANDLE_CONTROL, /* control */
-    HANDLE_TEXT,    /* text: rendered when it was opened */
-    HANDLE_SPOOL,   /* fd: an unlinked file */
+    HANDLE_FILE,    /* `file`: a file of a namespace, or an object */
+    HANDLE_CONTROL, /* `control` */
+    HANDLE_TEXT,    /* `text`: what the file said when it was opened */
+    HANDLE_SPOOL,   /* `fd`: an unlinked file with what it said */
 };
 
 struct handle {
     enum handle_kind kind;
-    bool uncached;              /* HANDLE_FILE: what is written goes past the kernel's cache */
-    struct handle *prev, *next; /* in fs.handles */
-    uint64_t backed; /* the nodeid that it counts for in passthrough.c; 0: none */
+    bool uncached;              /* HANDLE_FILE: writes bypass the kernel's cache */
+    struct handle *prev, *next; /* guarded by: fs.handles_lock; in fs.handles */
+    uint64_t backed; /* the nodeid under which passthrough.c counts it; 0: it does not */
     union {
         struct vfs_file *file;
         struct control_session *control;
@@ -41,12 +41,16 @@ static inline struct handle *fs_handle(const struct fuse_file_info *fi)
     return (struct handle *)(uintptr_t)fi->fh;
 }
 
-/* A handle in the mount's list; its kind and member are the caller's to fill. NULL: no memory. */
+/* Makes a handle and puts it into the mount's list. The caller sets the member that belongs to
+ * `kind`. NULL: no memory. */
 struct handle *handle_new(struct fs *fs, enum handle_kind kind);
-/* Close what it holds and free it; -EWOULDWAIT (nowait.h): nothing of it is done. */
+/* Closes what the handle holds, and frees it. The only error is -EWOULDWAIT (nowait.h): then the
+ * handle still exists. */
 int handle_release(struct fs *fs, struct handle *h);
-/* The same, if need be by another thread; no request stands for it. */
+/* The same, in another thread if the calling one must not wait. For handles that no RELEASE will
+ * come for. */
 void handle_free(struct fs *fs, struct handle *h);
-/* Free without closing anything: the open failed. */
+/* Frees the handle and closes nothing: for an open that failed. */
 void handle_drop(struct fs *fs, struct handle *h);
+/* Releases all handles that are left. Called when no thread serves requests any more. */
 void handle_free_all(struct fs *fs);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * listed: a table of sets of LISTED_WAYS nodeids, 0: free. A message that is to be sent is a mark at
- * its place in the table, so none needs memory and none is lost. A place that is `leaving` is free
- * once its message is sent.
+ * listed: a table of sets of LISTED_WAYS places. A place has a nodeid; 0: it is free. A message
+ * that must be sent is a mark at its place, so no message needs memory and none is lost. A place
+ * that is `leaving` becomes free once its message is sent.
  */
 #include "listed.h"
 
@@ -20,34 +20,35 @@
 
 #define NO_PLACE SIZE_MAX
 #define DUE_WORDS (LISTED_MAX / 64)
-#define DROP_PATIENCE NSEC_PER_SEC
+#define DROP_PATIENCE NSEC_PER_SEC /* how long listed_drop waits at most for all messages */
 
 struct listed {
     int fd; /* the session's; not owned */
     pthread_t thread;
     struct mutex lock;
     struct cond work, sent;
-    /* Written under lock: */
-    _Atomic uint64_t node[LISTED_MAX]; /* sets of LISTED_WAYS */
+    /* These two are read without the lock, and written with it held: */
+    _Atomic uint64_t node[LISTED_MAX]; /* the places, by sets */
     _Atomic bool leaving[LISTED_MAX];
-    /* guarded by lock: */
-    uint64_t due[DUE_WORDS]; /* bits: places whose message is to be sent */
+    /* The rest is guarded by: lock */
+    uint64_t due[DUE_WORDS]; /* a bit for each place: its message must be sent */
     size_t due_count, leaving_count;
-    size_t word;       /* of `due`: the thread was there last */
-    unsigned turn;     /* the place in a full set that leaves next */
-    size_t sending;    /* the place of the message that is on its way, or NO_PLACE */
-    int64_t sent_from; /* ns; since when it is on its way */
+    size_t word;       /* the word of `due` in which the thread found its last message */
+    unsigned turn;     /* the place of a full set that leaves next, modulo LISTED_WAYS */
+    size_t sending;    /* the place of the message that is being sent, or NO_PLACE */
+    int64_t sent_from; /* monotonic ns: when the thread began to send it */
     bool stopping;
 };
 
-/* Inode numbers are given in order, so their low bits spread the directories of one tree. */
+/* The first place of the set of a nodeid. Inode numbers are given in order, so their low bits
+ * spread the directories of one tree. */
 static size_t set_of(uint64_t nodeid)
 {
     return (size_t)(vfs_node_ino(nodeid) + vfs_node_ns(nodeid) * UINT64_C(0x9e3779b1)) %
            LISTED_SETS * LISTED_WAYS;
 }
 
-/* Its place in that set, or NO_PLACE; of nodeid 0: a free place. */
+/* The place of `nodeid` in that set, or NO_PLACE. For nodeid 0: a free place. */
 static size_t place_of(const struct listed *l, size_t set, uint64_t nodeid)
 {
     for (size_t at = set; at < set + LISTED_WAYS; at++)
@@ -63,7 +64,8 @@ static bool is_due(const struct listed *l, size_t at)
 
 /* ---- the thread ---- */
 
-/* It fails where the kernel has no such inode: then it has no listing of it. */
+/* Has the kernel drop what it keeps of the directory. It fails if the kernel does not know the
+ * inode; then there is no listing, either. */
 static void send_message(const struct listed *l, uint64_t nodeid)
 {
     const struct {
@@ -75,6 +77,7 @@ static void send_message(const struct listed *l, uint64_t nodeid)
     (void)n;
 }
 
+/* The next place with a mark, after those that had their turn. There is one. */
 static size_t next_due(struct listed *l)
 {
     mutex_held(&l->lock);
@@ -84,7 +87,7 @@ static size_t next_due(struct listed *l)
     return l->word * 64 + (size_t)__builtin_ctzll(l->due[l->word]);
 }
 
-/* Waits for work. False: the end. */
+/* Waits for a mark and takes it. False: the thread must end. */
 static bool take(struct listed *l, uint64_t *ret_nodeid)
 {
     MUTEX_GUARD(&l->lock);
@@ -100,6 +103,8 @@ static bool take(struct listed *l, uint64_t *ret_nodeid)
     return true;
 }
 
+/* The message is sent: frees its place if it leaves. If it was marked again meanwhile, the next
+ * message frees it. */
 static void finish(struct listed *l)
 {
     MUTEX_GUARD(&l->lock);
@@ -113,7 +118,8 @@ static void finish(struct listed *l)
     cond_broadcast(&l->sent);
 }
 
-/* If the daemon is killed while this hangs in the kernel, it must not keep the store's lock. */
+/* The thread keeps only the connection open: if the daemon is killed while this thread hangs in the
+ * kernel, it must not keep the store's lock file open. */
 static void *listed_main(void *arg)
 {
     struct listed *l = arg;
@@ -134,7 +140,7 @@ static void *listed_main(void *arg)
 
 int listed_start(struct fs *fs, struct listed **ret_l)
 {
-    struct listed *l = calloc(1, sizeof(*l)); /* what is never touched takes no memory */
+    struct listed *l = calloc(1, sizeof(*l)); /* pages that are never touched take no memory */
     if (l == NULL)
         return -ENOMEM;
     l->fd = fuse_session_fd(fs->se);
@@ -151,6 +157,7 @@ int listed_start(struct fs *fs, struct listed **ret_l)
     return 0;
 }
 
+/* Marks a place, so that its message is sent. `leaves`: the place becomes free afterwards. */
 static void mark(struct listed *l, size_t at, bool leaves)
 {
     mutex_held(&l->lock);
@@ -163,7 +170,8 @@ static void mark(struct listed *l, size_t at, bool leaves)
         l->leaving_count++;
 }
 
-/* Waits until a message was sent. False: it is `end`, or the one on its way takes too long. */
+/* Waits until a message was sent. False: the time `end` has come, or the message that is being sent
+ * takes too long, or the mount is ending. */
 static bool await(struct listed *l, int64_t end)
 {
     mutex_held(&l->lock);

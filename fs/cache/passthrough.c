@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * passthrough: see the header. The table has each inode that core opened by passthrough, with the
- * backing id and how many opens have it: the first one gets it, the last one gives it back. An id
- * that could not be had is remembered as 0 until then: those opens are answered as usual, and core
- * hears that they are not passthrough.
+ * passthrough: see the header. The table has each inode that core has opened by passthrough, with
+ * its backing id and the number of its opens. The first open gets the id from the kernel, and the
+ * last one gives it back. If the kernel gave no id, the table has 0 until then: those opens are
+ * answered without passthrough, and core is informed (vfs_not_passthrough).
  *
- * libfuse 3.14 knows nothing of it, so the answer is put together here.
+ * libfuse 3.14 does not know passthrough, so the answer is built here.
  *
- * Locks: "passthrough", a leaf, held across the kernel's call that opens or closes an id and across
- * no reply.
+ * Locks: "passthrough", a leaf. It is held during the system call that gets or gives back an id,
+ * and across no reply.
  */
 #include "passthrough.h"
 
@@ -28,7 +28,7 @@
 #include <sys/ioctl.h>
 #include <sys/vfs.h>
 
-/* From the kernel's fuse.h, as far as it is used. */
+/* From linux/fuse.h: the parts that are used here. */
 struct backing_map {
     int32_t fd;
     uint32_t flags;
@@ -44,21 +44,22 @@ struct open_out {
 };
 
 #define TRIAL_NAME "slots/trial" /* where objects are: not among the other files in a pool */
-#define ID_SHIFT 32              /* in the table: the id, and below it the opens */
+#define ID_SHIFT 32              /* a value of the table: the id, and below it the opens */
 
 struct passthrough {
     enum fs_passthrough option;
     struct disk *disk;
-    struct disk_file *trial; /* without a name; until passthrough_begin */
-    uint32_t depth;
+    struct disk_file *trial; /* an unlinked file; NULL from passthrough_begin on */
+    uint32_t depth;          /* for passthrough_wanted */
     _Atomic bool on;
-    _Atomic(const char *) why; /* the last text; while it is off */
-    char text[3][128];         /* whoever reads an earlier one may */
-    unsigned texts;
+    _Atomic(const char *) why; /* the last of `text`: why it is off */
+    char text[3][128];         /* never overwritten, since another thread may read `why` */
+    unsigned texts;            /* how many of `text` are used; refuse is called 3 times at most */
     struct mutex lock;
-    struct map64 files; /* lock; nodeid -> id and opens */
+    struct map64 files; /* guarded by: lock; nodeid -> id and opens */
 };
 
+/* Notes why there is no passthrough. `err`: a positive errno, or 0. */
 static void refuse(struct passthrough *pt, const char *why, int err)
 {
     char *text = pt->text[pt->texts++];
@@ -67,12 +68,13 @@ static void refuse(struct passthrough *pt, const char *why, int err)
     atomic_store(&pt->why, text);
 }
 
-/* ---- whether it is to be had ---- */
+/* ---- is passthrough possible? ---- */
 
+/* Makes an unlinked file on the disk of the objects, to try leases and passthrough with. */
 static int make_trial(struct passthrough *pt)
 {
     int r = disk_open(pt->disk, TRIAL_NAME, DISK_CREATE, &pt->trial);
-    if (r == -EEXIST) { /* a daemon died just then */
+    if (r == -EEXIST) { /* a daemon was killed before it unlinked the file */
         (void)disk_unlink(pt->disk, TRIAL_NAME);
         r = disk_open(pt->disk, TRIAL_NAME, DISK_CREATE, &pt->trial);
     }
@@ -81,8 +83,8 @@ static int make_trial(struct passthrough *pt)
     return r;
 }
 
-/* What the store's disk says to it: how deep it lies itself, and whether it is told who maps a
- * file. */
+/* Looks whether the store's disk allows passthrough: a lease must tell who maps a file
+ * (vfs_passthrough_probe). On overlayfs one more level of stacked filesystems is needed. */
 static void look_at_disk(struct passthrough *pt)
 {
     struct statfs st;
@@ -133,7 +135,7 @@ static int backing_open(struct fs *fs, int fd)
 
 static void backing_close(struct fs *fs, uint32_t id)
 {
-    (void)ioctl(fuse_session_fd(fs->se), BACKING_CLOSE, &id); /* fails once it is unmounted */
+    (void)ioctl(fuse_session_fd(fs->se), BACKING_CLOSE, &id); /* it fails after the unmount */
 }
 
 void passthrough_begin(struct fs *fs)
@@ -185,7 +187,7 @@ const char *passthrough_state(const struct fs *fs)
 
 /* ---- files ---- */
 
-/* The id for one open more, 0: none is to be had. -ENOMEM. */
+/* Counts one more open of the inode. Returns its backing id; 0: the kernel gave none. -ENOMEM. */
 static int64_t take_id(struct fs *fs, uint64_t nodeid, const struct vfs_file *f)
 {
     struct passthrough *pt = fs->passthrough;
@@ -198,11 +200,12 @@ static int64_t take_id(struct fs *fs, uint64_t nodeid, const struct vfs_file *f)
     if (first) {
         const int id = backing_open(fs, vfs_passthrough_fd(f));
         v = (uint64_t)(id > 0 ? id : 0) << ID_SHIFT;
-        (void)map64_put(&pt->files, nodeid, v + 1); /* it is there */
+        (void)map64_put(&pt->files, nodeid, v + 1); /* cannot fail: the key exists */
     }
     return (int64_t)(v >> ID_SHIFT);
 }
 
+/* Counts one open less, and gives the id back with the last one. */
 static void drop_id(struct fs *fs, uint64_t nodeid)
 {
     struct passthrough *pt = fs->passthrough;
@@ -226,6 +229,8 @@ void passthrough_close(struct fs *fs, struct handle *h)
     h->backed = 0;
 }
 
+/* The answer to OPEN with a backing id. The flags of `fi` must not be sent: KEEP_CACHE and
+ * passthrough exclude each other. */
 static int reply_passthrough(fuse_req_t req, const struct handle *h, int64_t id)
 {
     const struct open_out out = {.fh = (uintptr_t)h,
@@ -251,5 +256,5 @@ void passthrough_reply_open(fuse_req_t req, uint64_t nodeid, struct handle *h,
             vfs_not_passthrough(h->file);
     }
     if ((id > 0 ? reply_passthrough(req, h, id) : fuse_reply_open(req, fi)) != 0)
-        handle_free(fs, h); /* nobody took it: no release will come */
+        handle_free(fs, h); /* the kernel did not take it, so no RELEASE will come */
 }

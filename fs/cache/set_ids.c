@@ -8,7 +8,7 @@
 
 #include <errno.h>
 
-/* Kernels before 5.11 do not tell: there root keeps them. */
+/* Kernels before 5.11 do not say when the bits must go. There every user but root loses them. */
 bool set_ids_go(fuse_req_t req)
 {
     return translate_tells_kill(fs_of(req)) ? translate_asks_kill() : fuse_req_ctx(req)->uid != 0;
@@ -30,7 +30,7 @@ bool set_ids_are(struct fs *fs, uint64_t ino)
 int set_ids_drop(struct fs *fs, uint64_t ino)
 {
     struct vfs_attr a = {0};
-    if (serve_takes()) /* there was no other thread to be had, and the kernel asks this one */
+    if (serve_takes()) /* no other thread was available, and the kernel would ask this one */
         return -EAGAIN;
     int r = vfs_setattr(fs->p, ino, VFS_KILL_SUID, &a, &a);
     return r < 0 ? r : notify_mode(fs, ino);

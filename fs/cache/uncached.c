@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * uncached: see the header. A message that has the kernel forget pages waits for those that are
- * just being read, so it is sent by a thread that may wait; a SIGKILL at that instant can leave the
- * mount hanging until `umount -f`, as where apart.h cannot help. It is sent only for a file that is
- * being read and written at once.
+ * uncached: see the header. A message that has the kernel drop pages waits for pages that are being
+ * read, so it is sent by a thread that may wait. If the daemon is killed while it waits there, the
+ * mount can hang until `umount -f`, as it can where apart.h does not help. The message is sent only
+ * for a file that is read and written at the same time.
  */
 #include "uncached.h"
 
@@ -23,26 +23,28 @@ struct written {
     off_t off;
     size_t len;
     struct vfs_stale *stale;
-    bool sync, late; /* to be durable when it is answered; answered before the kernel forgets */
+    bool sync, late; /* answer it when it is durable; answer it before the kernel drops pages */
 };
 
-/* A write that waits for pages keeps what others need by which these pages come: one of the
- * kernel's background requests (init.c; asynchronous writes are such, and reading ahead is), and an
- * entry of a ring. So WAITING_MAX of them wait, half of what there is of the first. One more is
- * answered before the kernel forgets, and who reads beside it may see the old bytes a moment
- * longer. */
+/* A write that waits for pages holds two things that other requests need to bring these pages: one
+ * of the kernel's background requests (asynchronous writes and read-ahead are such; init.c sets how
+ * many there are), and an entry of a ring. So at most WAITING_MAX writes wait, half of the
+ * background requests. Any further write is answered before the kernel has dropped the range, and a
+ * client that reads at the same time may see the old bytes a moment longer. */
 #define WAITING_MAX 32
-#define LATER_MAX 4096
-static _Atomic unsigned waiting, later; /* all mounts of the process, which has one */
+#define LATER_MAX 4096 /* how many messages may be due for writes that were answered */
+static _Atomic unsigned waiting, later; /* how many there are, of all mounts of the process */
 
-/* Since 6.6 the kernel forgets before it writes. That version has no flag; another of it has. */
+/* Does the kernel drop its pages before a direct write? It does since 6.6. No flag says so, but
+ * another flag came with that version. */
 static bool kernel_forgets(struct fs *fs)
 {
     return (atomic_load_explicit(&fs->init_offered2, memory_order_relaxed) &
             INIT2_DIRECT_IO_MMAP) != 0;
 }
 
-/* Not what is appended to: others like to read that meanwhile. Nor what each write syncs. */
+/* Not files that are appended to, since other clients often read these meanwhile; and not files of
+ * which each write is synced. */
 bool uncached_wanted(struct fs *fs, int flags)
 {
     return (flags & O_ACCMODE) == O_WRONLY && (flags & (O_APPEND | O_DSYNC | O_SYNC)) == 0 &&
@@ -67,8 +69,8 @@ bool uncached_is(const struct handle *h, const struct fuse_file_info *fi)
     return h->uncached || ((fi->flags & O_DIRECT) != 0 && fi->lock_owner != 0);
 }
 
-/* 0 or -EWOULDWAIT. If it cannot be removed for another reason, the bytes cannot be changed either,
- * and the caller sees that. */
+/* Removes the file's capabilities. 0 or -EWOULDWAIT: any other error means that the bytes cannot be
+ * changed, either, and the write itself will return that. */
 static int drop_capability(fuse_req_t req, fuse_ino_t ino)
 {
     struct state *p = fs_of(req)->p;
@@ -78,7 +80,7 @@ static int drop_capability(fuse_req_t req, fuse_ino_t ino)
     return r == -EWOULDWAIT ? -EWOULDWAIT : 0;
 }
 
-/* ---- what the kernel has to forget ---- */
+/* ---- pages that the kernel has to drop ---- */
 
 struct later {
     struct fs *fs;
@@ -86,14 +88,16 @@ struct later {
     struct written w;
 };
 
-/* Once the mount ends nobody may come to read a page that is waited for. */
+/* Has the kernel drop the range of a write. Not while the mount ends: the kernel might wait for a
+ * page whose READ no thread will serve. */
 static void forget(struct fs *fs, uint64_t ino, const struct written *w)
 {
-    if (!defer_is_ending(fs->defer)) /* -ENOENT: the kernel has none */
+    if (!defer_is_ending(fs->defer)) /* -ENOENT: it knows no such inode */
         (void)fuse_lowlevel_notify_inval_inode(fs->se, ino, w->off, (off_t)w->len);
     vfs_stale_gone(w->stale);
 }
 
+/* In a thread of defer.h: the write is answered already. */
 static void forget_later(struct call *c)
 {
     struct later l;
@@ -102,7 +106,8 @@ static void forget_later(struct call *c)
     atomic_fetch_sub(&later, 1);
 }
 
-/* NULL: there is no room for it, and the kernel keeps what it has. */
+/* A call that will have the range dropped. NULL: no memory, or LATER_MAX is reached; then the
+ * kernel keeps its pages. */
 static struct call *later_new(struct fs *fs, uint64_t ino, const struct written *w)
 {
     const struct later l = {fs, ino, *w};
@@ -120,6 +125,8 @@ static struct call *later_new(struct fs *fs, uint64_t ino, const struct written 
 
 /* ---- answering ---- */
 
+/* Answers a write first, and has the range dropped afterwards. Without room for that the write
+ * fails, though its bytes have changed. */
 static void reply_then_forget(fuse_req_t req, uint64_t ino, const struct written *w)
 {
     struct fs *fs = fs_of(req);
@@ -132,6 +139,8 @@ static void reply_then_forget(fuse_req_t req, uint64_t ino, const struct written
     call_run_in(fs->defer, c);
 }
 
+/* In a thread of defer.h: has the range dropped, syncs the write if it must be durable, and
+ * answers. */
 static void finish(struct call *c)
 {
     struct fs *fs = fs_of(c->req);
@@ -154,6 +163,8 @@ static void finish(struct call *c)
         atomic_fetch_sub(&waiting, 1);
 }
 
+/* Has a thread of defer.h answer the write. If there is no memory for the call, call_new has
+ * answered. */
 static void reply_in_call(fuse_req_t req, fuse_ino_t ino, const struct written *w)
 {
     const bool waits = w->stale != NULL && !w->late;
@@ -171,6 +182,7 @@ static void reply_in_call(fuse_req_t req, fuse_ino_t ino, const struct written *
     call_run(c);
 }
 
+/* Takes one of the WAITING_MAX places; false: there is none. */
 static bool may_wait(void)
 {
     if (atomic_fetch_add(&waiting, 1) < WAITING_MAX)
@@ -179,6 +191,7 @@ static bool may_wait(void)
     return false;
 }
 
+/* Answers a write that was done, here or in a call. A sync also waits, so it is done in a call. */
 static void reply_write(fuse_req_t req, fuse_ino_t ino, struct written *w)
 {
     w->late = w->stale != NULL && !may_wait();
@@ -196,7 +209,7 @@ void uncached_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size
     struct written w = {.off = off, .sync = (fi->flags & O_DSYNC) != 0};
     struct vfs_file *file = fs_handle(fi)->file;
     ssize_t n = 0;
-    if (fs_handle(fi)->uncached) /* else the kernel has done that */
+    if (fs_handle(fi)->uncached) /* else the kernel has removed it */
         n = drop_capability(req, ino);
     if (n == 0)
         n = vfs_write_uncached(file, buf, size, (uint64_t)off, &w.stale);

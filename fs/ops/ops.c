@@ -2,8 +2,9 @@
 /*
  * ops: the operations on names and attributes, and the table of all operations.
  *
- * Not in the table, on purpose: flush (the kernel learns from the first ENOSYS to send no more; a
- * file is sealed after its release), access (default_permissions), locks (the kernel keeps them).
+ * Three operations are left out of the table on purpose. flush: the kernel sends no more of them
+ * after the first ENOSYS, and a file is sealed after its release anyway. access: the kernel checks
+ * permissions (default_permissions). Locks: the kernel keeps them.
  */
 #include "ops.h"
 
@@ -21,7 +22,8 @@
 #include <string.h>
 #include <sys/statvfs.h>
 
-/* May names be changed there? 0, or the -errno. */
+/* May that name be changed? 0, -EPERM for a name below `.tally`, or `taken` for the name `.tally`
+ * itself. */
 static int check_change(uint64_t parent, const char *name, int taken)
 {
     if (taldir_owns(parent))
@@ -29,8 +31,9 @@ static int check_change(uint64_t parent, const char *name, int taken)
     return fs_is_tally(parent, name) ? taken : 0;
 }
 
-/* For a handle whose inode, or whose parent's, the kernel has forgotten. Nothing of `.tally` is
- * found so: who may enter it goes by names. */
+/* Answers a LOOKUP of "." or "..", which the kernel sends for a file handle (open_by_handle_at(2))
+ * whose inode, or whose parent's, it has forgotten. Nodes of `.tally` are not found in this way,
+ * since the rights to enter it are checked along the path. */
 static void lookup_dots(fuse_req_t req, uint64_t node, bool parent)
 {
     struct fs *fs = fs_of(req);
@@ -44,6 +47,8 @@ static void lookup_dots(fuse_req_t req, uint64_t node, bool parent)
         fs_reply_entry(req, &a);
 }
 
+/* The kernel keeps a name that does not exist for ever, except in the root, where names change
+ * without a request of its own. */
 static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
     struct vfs_attr a;
@@ -89,7 +94,7 @@ static void op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_dat
     fuse_reply_none(req);
 }
 
-/* Without what might have to be waited for. */
+/* Answers without the references of the object, for which a file might have to be sealed. */
 static void reply_plain(fuse_req_t req, const struct vfs_attr *a)
 {
     struct stat st;
@@ -106,7 +111,7 @@ static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
         return;
     }
     const bool own = notify_is_own(fs_of(req), (uint32_t)fuse_req_ctx(req)->pid);
-    if (!own && fs_must_seal(req)) /* one of our own a worker may wait for */
+    if (!own && fs_must_seal(req)) /* a worker may wait for a request of our own */
         return;
     int r = vfs_getattr(fs_of(req)->p, ino, &a);
     if (r < 0)
@@ -117,6 +122,7 @@ static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
         fs_reply_attr(req, &a);
 }
 
+/* The bits of enum vfs_set for those of libfuse. */
 static unsigned set_of(int to_set)
 {
     static const struct {
@@ -131,7 +137,7 @@ static unsigned set_of(int to_set)
     for (size_t i = 0; i < sizeof(map) / sizeof(map[0]); i++)
         if ((to_set & map[i].fuse) != 0)
             set |= map[i].vfs;
-    /* "now" comes together with the plain bit and means another thing. */
+    /* With "now" the plain bit is set, too, but the time in the request is not meant. */
     if ((to_set & FUSE_SET_ATTR_ATIME_NOW) != 0)
         set |= VFS_SET_ATIME_NOW;
     else if ((to_set & FUSE_SET_ATTR_ATIME) != 0)
@@ -143,16 +149,17 @@ static unsigned set_of(int to_set)
     return set;
 }
 
-/* Seconds that do not fit into 64 bits of nanoseconds (years 1677 … 2262) become the nearest. */
+/* As nanoseconds since the epoch. A time outside the years 1677 … 2262 becomes the nearest that 64
+ * bits can hold. */
 static int64_t ns_of(const struct timespec *t)
 {
     return clock_join(t->tv_sec, t->tv_nsec);
 }
 
-/* The kernel asks for set-id bits to go before a write, whoever writes, and also when a chown
- * changes nothing else, without having looked who it is: so only the owner and root are obeyed. The
- * answer shows the file without the bits to others, too; a write then says itself that they go
- * (ops_file.c). */
+/* Answers a SETATTR that sets nothing: the kernel sends it before a write, so that set-id bits are
+ * cleared. It does so for every user, and also for a chown that changes nothing, without a check of
+ * who the user is. So only the owner and root are obeyed. The answer shows other users a file
+ * without the bits, too; their write itself then says that the bits must go (ops_file.c). */
 static void drop_set_ids(fuse_req_t req, fuse_ino_t ino)
 {
     struct fs *fs = fs_of(req);
@@ -255,7 +262,8 @@ static void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
     fs_reply_err(req, r < 0 ? r : vfs_rmdir(fs_of(req)->p, parent, name));
 }
 
-/* A directory that has another parent: what the kernel keeps of its listing has the old "..". */
+/* Called after a rename to another parent: if it was a directory, the kernel must drop its listing,
+ * which has the old "..". */
 static void forget_dots(struct fs *fs, uint64_t parent, const char *name)
 {
     struct vfs_attr a;
@@ -283,6 +291,7 @@ static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_
     fs_reply_err(req, r);
 }
 
+/* Links a file of a namespace, or an object of `.tally` as a new file. */
 static int link_node(struct fs *fs, uint64_t ino, uint64_t newparent, const char *newname,
                      const struct vfs_cred *cred, struct vfs_attr *ret)
 {

@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * ops_dir: listing directories. A listing has no state of ours: the cookie says where to go on. So
- * the first OPENDIR is answered with ENOSYS: the kernel then opens and closes directories by itself
- * and keeps their listings, for nothing, until it changes the directory itself, which is the only
- * way in which one of a namespace changes; when a command drops it, listed.h knows what was kept.
+ * ops_dir: listing directories. The daemon has no state for a listing: the cookie says where to go
+ * on. So the first OPENDIR is answered with ENOSYS. From then on the kernel opens and closes
+ * directories by itself, without requests. It keeps a listing until it changes the directory
+ * itself. A directory of a namespace changes in no other way, except when a command drops its
+ * namespace; for that listed.h remembers what the kernel has kept.
  *
- * The mount root and `.tally` change by themselves, and with strictatime each listing is to be
- * seen. The kernel takes a listing for whole when it hears of its end by an empty answer; an answer
- * too short for an entry ends it for who lists, too, but leaves nothing that would be used again
- * (fs_end_uncached).
+ * The listings of the mount root and of `.tally` must not be kept, since these change without a
+ * request of the kernel. Nor must any listing be kept with strictatime, since the daemon must see
+ * each reading. The kernel takes a listing for complete, and keeps it, when it gets an empty answer
+ * at the end. An answer that is too short for an entry also ends the listing for the program, but
+ * the kernel keeps nothing then (fs_end_uncached).
  *
- * vfs_readdir calls back under a lock of core, so fill() only fills this thread's buffer.
+ * vfs_readdir calls fill() under a lock of core, so fill() only writes into the buffer of this
+ * thread.
  */
 #include "ops.h"
 
@@ -22,7 +25,8 @@
 #include <errno.h>
 #include <string.h>
 
-/* Behind every cookie of core: the entry `.tally` in the root, with showctl. */
+/* The cookie of the entry `.tally` in the root, with showctl. It is the last: the entry comes after
+ * all of core's. */
 #define COOKIE_TALLY INT64_MAX
 
 struct filling {
@@ -30,10 +34,11 @@ struct filling {
     struct fs *fs;
     char *buf;
     size_t used, room;
-    uint64_t counted; /* entries that core counted as looked up */
+    uint64_t counted; /* entries that core has counted as looked up */
     bool plus, full;
 };
 
+/* Adds an entry to the answer. False: there is no more room. */
 static bool add(struct filling *f, const char *name, const struct fuse_entry_param *e, off_t next)
 {
     char *at = f->buf + f->used;
@@ -53,6 +58,7 @@ static bool is_dots(const char *name)
     return name[0] == '.' && (name[1] == '\0' || (name[1] == '.' && name[2] == '\0'));
 }
 
+/* Adds an entry of core to the answer. Called by vfs_readdir under a lock of core. */
 static bool fill(const struct vfs_dirent *d, void *ctx)
 {
     struct filling *f = ctx;
@@ -62,7 +68,7 @@ static bool fill(const struct vfs_dirent *d, void *ctx)
     e.attr.st_ino = d->attr.nodeid;
     e.attr.st_mode = d->attr.mode;
     if (is_dots(d->name))
-        e.ino = 0; /* the kernel takes no reference on these, so it must get none */
+        e.ino = 0; /* the kernel counts no lookup of these */
     if (!add(f, d->name, &e, (off_t)d->cookie))
         return false;
     f->counted += e.ino != 0;
@@ -71,7 +77,7 @@ static bool fill(const struct vfs_dirent *d, void *ctx)
 
 static void add_tally(struct filling *f)
 {
-    struct fuse_entry_param e = {0}; /* ino 0: only name and type; a lookup tells the rest */
+    struct fuse_entry_param e = {0}; /* ino 0: name and type only, no lookup is counted */
     e.attr.st_ino = TALDIR_ROOT;
     e.attr.st_mode = S_IFDIR;
     add(f, FS_TALLY_NAME, &e, COOKIE_TALLY);
@@ -87,6 +93,8 @@ static int list(struct filling *f, fuse_ino_t ino, off_t off)
     return r;
 }
 
+/* Answers READDIR and READDIRPLUS. listed_add comes before the reading, so that a drop meanwhile is
+ * not missed. Entries that were added before an error are sent; the next request gets the error. */
 static void read_dir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, bool plus)
 {
     if (taldir_owns(ino)) {
@@ -102,7 +110,7 @@ static void read_dir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, boo
     if (r < 0 && f.used == 0)
         fs_reply_err(req, r);
     else if (fuse_reply_buf(req, f.buf, f.used) != 0 && ino != VFS_ROOT && f.counted > 0)
-        vfs_forget(f.fs->p, ino, f.counted); /* counts are a namespace's, and all are of this one */
+        vfs_forget(f.fs->p, ino, f.counted); /* a count is one of the namespace */
 }
 
 void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)

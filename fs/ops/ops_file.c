@@ -2,14 +2,14 @@
 /*
  * ops_file: opening, reading, writing, syncing and sharing files, and the holes in them.
  *
- * Files of namespaces are opened with keep_cache: only we change bytes, and what changes without
- * the kernel's doing is told by notify.c.
+ * Files of namespaces are opened with keep_cache. Only requests of this kernel change their bytes;
+ * when something else changes, notify.c informs the kernel.
  *
- * Files that are made to be written are written past the kernel's cache: one request for each
- * write(2), wherever it begins and ends, and one copy, from the program's memory to ours. Through
- * the cache a write that begins in the midst of a page is two, and the kernel asks for
- * security.capability before the first. What is so small that it is read again at once lies in our
- * buffers; a large file would be twice in memory. See uncached.c.
+ * Files that are created to be written bypass the kernel's cache (uncached.c). Then each write(2)
+ * is one request, wherever it begins and ends, and the bytes are copied once, from the program to
+ * the daemon. Through the cache a write that begins in the middle of a page becomes two requests,
+ * and the kernel asks for security.capability before the first. A small file that is read again
+ * soon is in the daemon's buffers; a large one would be in memory twice.
  */
 #include "ops.h"
 
@@ -33,7 +33,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* `kill`: who opens may not keep set-id bits. */
+/* The bits of enum vfs_open_flags for those of open(2). `kill`: the client may not keep set-id
+ * bits. */
 static unsigned open_flags(int flags, bool kill)
 {
     unsigned v = (flags & O_ACCMODE) != O_RDONLY ? VFS_WRITE : 0;
@@ -46,13 +47,14 @@ static unsigned open_flags(int flags, bool kill)
     return v;
 }
 
-/* What is read from the kernel's cache we do not see: where the next read moves atime, it must come
- * to us. */
+/* May the kernel keep the pages of the file? The daemon does not see reads from the kernel's cache.
+ * So not if the next read must move the access time. */
 static bool may_keep_cache(const struct handle *h, int flags)
 {
     return (flags & O_ACCMODE) == O_WRONLY || !vfs_atime_due(h->file);
 }
 
+/* Opens the file and answers. O_EXCL is dropped: it is about files that do not exist yet. */
 static void open_file(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, bool kill)
 {
     struct fs *fs = fs_of(req);
@@ -75,6 +77,7 @@ static void open_file(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi,
     passthrough_reply_open(req, ino, h, fi);
 }
 
+/* In a thread of defer.h: clears set-id bits, then opens with O_TRUNC. */
 static void do_open(struct call *c)
 {
     int r = set_ids_drop(fs_of(c->req), c->ino);
@@ -163,6 +166,8 @@ void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse
         fuse_reply_buf(req, buf, (size_t)n);
 }
 
+/* Does a WRITE and answers it. A page that the kernel writes back (writepage) may have bytes that a
+ * direct write has changed since: vfs_write_back keeps those. */
 static void write_file(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off,
                        struct fuse_file_info *fi)
 {
@@ -179,9 +184,10 @@ static void write_file(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t s
         fuse_reply_write(req, (size_t)n);
 }
 
-/* Behind the offset, in a call's data. */
+/* In the data of a call the bytes of the write follow the offset. */
 #define BYTES_AT sizeof(off_t)
 
+/* In a thread of defer.h: clears set-id bits, then writes. */
 static void do_write(struct call *c)
 {
     off_t off;
@@ -194,8 +200,8 @@ static void do_write(struct call *c)
         write_file(c->req, c->ino, c->data + BYTES_AT, c->len, off, &c->fi);
 }
 
-/* The kernel asks for them to go by SETATTR first, which is only heard from the owner and root
- * (ops.c). */
+/* Before a write that clears set-id bits the kernel sends a SETATTR, too. That one is obeyed for
+ * the owner and root only (ops.c), so here the bits are cleared for everybody else. */
 void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off,
               struct fuse_file_info *fi)
 {
@@ -226,7 +232,7 @@ void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 }
 
 /* One sync serves files and directories alike: it makes everything durable that was acknowledged
- * before. */
+ * before. A thread of our own (apart.h) needs no sync: it only wants pages to be written back. */
 void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
 {
     (void)datasync;
@@ -245,10 +251,12 @@ struct copied {
     size_t len;
 };
 
+/* Shares a range if both offsets are equal. In any other case the kernel copies the bytes
+ * itself. */
 static void copy_range(fuse_req_t req, const struct copied *k, const struct fuse_file_info *fi_out)
 {
     const struct handle *in = fs_handle(&k->in), *out = fs_handle(fi_out);
-    ssize_t n = -EOPNOTSUPP; /* the kernel copies */
+    ssize_t n = -EOPNOTSUPP; /* then the kernel copies the bytes */
     if (in->kind == HANDLE_FILE && out->kind == HANDLE_FILE && k->off_in == k->off_out)
         n = vfs_share_range(in->file, (uint64_t)k->off_in, out->file, (uint64_t)k->off_out, k->len);
     if (n < 0)
@@ -257,6 +265,7 @@ static void copy_range(fuse_req_t req, const struct copied *k, const struct fuse
         fuse_reply_write(req, (size_t)n);
 }
 
+/* In a thread of defer.h: clears set-id bits, then shares. */
 static void do_copy_range(struct call *c)
 {
     struct copied k;
@@ -293,10 +302,11 @@ void op_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t off_in,
 struct space {
     int mode;
     uint64_t off, len;
-    bool kill; /* set-id bits go */
+    bool kill; /* clear set-id bits first */
 };
 
-/* A hole may be as large as a disk: not on a thread that others wait for. */
+/* In a thread of defer.h: a hole may be as large as a disk, and vfs_fallocate makes several
+ * changes, so a thread that takes requests must not do it. */
 static void do_fallocate(struct call *c)
 {
     struct fs *fs = fs_of(c->req);
@@ -330,7 +340,8 @@ void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t len
     call_run(c);
 }
 
-/* SEEK_DATA and SEEK_HOLE; the kernel knows the rest. What .tally renders has size 0 in stat. */
+/* Answers SEEK_DATA and SEEK_HOLE; the kernel handles the other values of `whence`. A text of
+ * `.tally` has size 0 in stat, so it has no data to find. */
 void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct fuse_file_info *fi)
 {
     const struct handle *h = fs_handle(fi);

@@ -2,9 +2,10 @@
 /*
  * ops_xattr: extended attributes, ACLs among them. Nodes of `.tally` have none and take none.
  *
- * The kernel asks for security.capability at every write(2), and for the ACLs of what others than
- * the owner look at; where an inode has no attributes core knows that from the inode alone. With
- * the mount option noxattr it hears ENOSYS once for each of the four, and asks no more.
+ * The kernel asks for security.capability at every write(2), and for the ACLs of files that other
+ * users than the owner look at. If an inode has no attributes, core knows that from the inode
+ * alone. With the mount option noxattr each of the four operations is answered with ENOSYS, after
+ * which the kernel sends it no more.
  */
 #include "ops.h"
 
@@ -17,7 +18,8 @@
 #include <string.h>
 #include <sys/xattr.h>
 
-/* `n` is core's answer to a question with `cap` bytes of room at `buf`, none: for the length. */
+/* Answers with `n`, which core has returned for `cap` bytes of room at `buf`. With `cap` 0 the
+ * client has asked for the length only. */
 static void reply(fuse_req_t req, ssize_t n, const char *buf, size_t cap)
 {
     if (n < 0)
@@ -28,6 +30,7 @@ static void reply(fuse_req_t req, ssize_t n, const char *buf, size_t cap)
         fuse_reply_buf(req, buf, (size_t)n);
 }
 
+/* Answers with ENOSYS if the mount has the option noxattr. True: it has. */
 static bool refused(fuse_req_t req)
 {
     const bool r = fs_of(req)->o->noxattr;
@@ -45,7 +48,9 @@ static void do_get_sealed(struct call *c)
     reply(c->req, n, buf, c->len);
 }
 
-/* Of what the file has become when it is sealed, which this may do, and wait for. */
+/* Answers for user.tally.*, which describe the sealed file. So the file may have to be sealed
+ * first, which waits. To users who may not know of other references the attribute does not
+ * exist. */
 static void get_sealed(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 {
     const size_t len = strlen(name) + 1;
@@ -80,8 +85,9 @@ void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
     reply(req, n, buf, size);
 }
 
-/* Names with trusted. are for who has CAP_SYS_ADMIN. A daemon is not told of capabilities: root
- * stands for them here. That only lists; getting and setting them the kernel allows or not. */
+/* Attributes with the prefix trusted. are listed only for clients with CAP_SYS_ADMIN. The kernel
+ * does not tell a daemon the capabilities of a client, so root stands for them here. The kernel
+ * itself decides who may get or set them. */
 void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 {
     if (refused(req))

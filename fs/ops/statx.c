@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * statx: see the header. The messages are those of the kernel's fuse.h, protocol 7.39.
+ * statx: see the header. The messages are those of linux/fuse.h, protocol 7.39.
  *
- * libfuse counts a thread that is still reading as one that is free, and at the end of the mount
- * cancels it wherever it is: so nothing here waits in that thread, nor lets it be cancelled.
+ * libfuse counts a thread that is still reading as an idle one. At the end of the mount it cancels
+ * that thread wherever it is. So nothing here waits in the reading thread, and cancelling is off
+ * meanwhile.
  */
 #include "statx.h"
 
@@ -19,6 +20,7 @@
 #include <sys/sysmacros.h>
 #include <sys/uio.h>
 
+/* fuse_sx_time, fuse_statx and fuse_statx_out of linux/fuse.h. */
 struct sx_time {
     int64_t sec;
     uint32_t nsec;
@@ -37,7 +39,7 @@ struct sx {
 };
 
 struct statx_out {
-    uint64_t attr_valid; /* seconds the kernel may keep it */
+    uint64_t attr_valid; /* for how many seconds the kernel may keep it */
     uint32_t attr_valid_nsec, flags;
     uint64_t spare[2];
     struct sx stat;
@@ -71,6 +73,8 @@ static void fill(const struct stat *st, struct sx *ret)
     };
 }
 
+/* Fills the answer for one node. Nodes of `.tally` have no time of birth, and the kernel keeps
+ * nothing of them. */
 static int answer(struct fs *fs, const struct in_header *in, struct statx_out *ret)
 {
     const uint64_t nodeid = in->nodeid;
@@ -78,7 +82,7 @@ static int answer(struct fs *fs, const struct in_header *in, struct statx_out *r
     struct stat st;
     int r;
 
-    if (taldir_owns(nodeid)) { /* nothing there is kept by the kernel, and nothing was born */
+    if (taldir_owns(nodeid)) {
         r = taldir_getattr(fs->tal, nodeid, &st);
         if (r == 0)
             fill(&st, &ret->stat);
@@ -97,6 +101,7 @@ static int answer(struct fs *fs, const struct in_header *in, struct statx_out *r
     return 0;
 }
 
+/* Sends the answer below libfuse. */
 static void reply(struct fs *fs, const struct in_header *in)
 {
     struct statx_out body = {0};
@@ -106,7 +111,7 @@ static void reply(struct fs *fs, const struct in_header *in)
     head.error = -fs_errno(answer(fs, in, &body));
     if (head.error == 0)
         head.len += (uint32_t)sizeof(body);
-    /* Fails when the caller was killed meanwhile or the mount is gone: nobody waits then. */
+    /* It fails if the client was killed or the mount is gone: then no client waits. */
     if (loop_writev(fs, fuse_session_fd(fs->se), iov, head.error == 0 ? 2 : 1) < 0)
         return;
 }
@@ -116,6 +121,7 @@ struct later {
     struct in_header in;
 };
 
+/* In a thread of defer.h. */
 static void reply_later(struct call *c)
 {
     struct later l;
@@ -123,7 +129,7 @@ static void reply_later(struct call *c)
     reply(l.fs, &l.in);
 }
 
-/* False: no memory. */
+/* Has a thread of defer.h answer. False: there is no memory for that. */
 static bool defer_reply(struct fs *fs, const struct in_header *in)
 {
     const struct later l = {fs, *in};
@@ -135,7 +141,8 @@ static bool defer_reply(struct fs *fs, const struct in_header *in)
     return true;
 }
 
-/* Is it of what a view tells, which seals what was closed before? */
+/* May the answer have to wait? It may for an object and for the references of a file, since files
+ * that were closed before are sealed first. */
 static bool waits(const struct fs *fs, uint64_t nodeid)
 {
     return taldir_owns(nodeid) ? taldir_kind(nodeid) == TALDIR_OBJECT : fs->o->nlink_refs;
@@ -150,7 +157,7 @@ void statx_answer(struct fs *fs, const void *msg, size_t len)
         return;
     memcpy(&in, msg, sizeof(in));
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
-    serve_kept(); /* answered here, below libfuse */
+    serve_kept(); /* it is answered here, below libfuse */
     if (!waits(fs, in.nodeid) || !defer_reply(fs, &in))
         reply(fs, &in);
     pthread_setcancelstate(before, NULL);

@@ -10,8 +10,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define GATHER_MAX 8                      /* of them count for how long one waits, */
-#define GATHER_NS (50 * NSEC_PER_MSEC)    /* which is never longer: they may be gone for good */
+#define GATHER_MAX 8                   /* so many requests of the last sync count at most */
+#define GATHER_NS (50 * NSEC_PER_MSEC) /* the longest wait for more requests */
 
 struct requests_list {
     fuse_req_t *v;
@@ -24,22 +24,23 @@ struct sync {
     pthread_t thread;
     struct mutex lock;
     struct cond work;
-    /* guarded by lock: */
-    struct requests_list waiting;
-    size_t last_count; /* taken for the last sync */
-    bool stopping;
-    /* its thread's: */
-    int64_t took, before; /* ns: it, and the one before it */
+    struct requests_list waiting; /* guarded by: lock */
+    size_t last_count;            /* guarded by: lock; how many the last sync served */
+    bool stopping;                /* guarded by: lock */
+    /* Used by the thread only: how many ns the last sync took, and the one before it. */
+    int64_t took, before;
 };
 
-/* Waits for as many as came the last time. Needs the lock, and gives it up meanwhile.
+/* Waits until as many requests have come as the last sync has served. The caller holds the lock,
+ * which is released meanwhile.
  *
- * A quarter of a sync's time for each of them, so that few hardly wait for one who may do something
- * else, and many do not fall apart into small groups that sync one after the other: with half of it
- * for all, 16 that create files in one directory came in groups of four, and took a sixth more. The
- * shorter of the last two: the disk may have been busy with something else. Where syncs take long,
- * because there is much to write, what is gained by one of them less is not worth as long a wait.
- * */
+ * It waits for at most a quarter of a sync's duration for each of them. So a few clients hardly
+ * wait for one that may do something else, and many clients do not fall apart into small groups
+ * that sync one after the other. (With half a duration for all together, 16 programs that create
+ * files in one directory came in groups of four, and took a sixth longer.) The duration is the
+ * shorter one of the last two syncs, since the disk may have been busy with something else. The
+ * total is limited to GATHER_NS: where a sync takes long because there is much to write, saving one
+ * sync is not worth such a long wait. */
 static void gather_waiting(struct sync *s)
 {
     const size_t worth = s->last_count < GATHER_MAX ? s->last_count : GATHER_MAX;
@@ -53,7 +54,8 @@ static void gather_waiting(struct sync *s)
     }
 }
 
-/* Takes all who wait, leaving `spare`'s memory for the next. False: the end. */
+/* Waits for requests and takes all of them; `spare` gives its memory for the next ones. False: the
+ * thread must end. */
 static bool take(struct sync *s, struct requests_list *spare)
 {
     MUTEX_GUARD(&s->lock);
@@ -70,6 +72,8 @@ static bool take(struct sync *s, struct requests_list *spare)
     return true;
 }
 
+/* The thread: one sync for all requests that were taken. flush_sync makes everything durable that
+ * was acknowledged before the call. */
 static void *sync_main(void *arg)
 {
     struct sync *s = arg;
@@ -104,10 +108,12 @@ int sync_start(struct fs *fs, struct sync **ret_s)
     return 0;
 }
 
+/* Queues a request. The thread is woken when the first one comes, and when as many wait as the last
+ * sync has served. -ESHUTDOWN, -ENOMEM: the caller syncs itself. */
 static int add(struct sync *s, fuse_req_t req)
 {
     MUTEX_GUARD(&s->lock);
-    if (s->stopping) /* a ring's thread that was in the midst of it */
+    if (s->stopping) /* a ring's thread may still be serving an FSYNC */
         return -ESHUTDOWN;
     if (ARRAY_RESERVE(s->waiting.v, s->waiting.room, s->waiting.count + 1) < 0)
         return -ENOMEM;

@@ -20,8 +20,8 @@ struct node {
 };
 
 struct nodes {
-    struct mutex lock;
-    /* guarded by lock: */
+    struct mutex lock; /* "nodes" */
+    /* The rest is guarded by: lock */
     struct node **chains;
     unsigned bits; /* there are 2^bits chains */
     size_t count;
@@ -59,12 +59,14 @@ void nodes_destroy(struct nodes *n)
     free(n);
 }
 
+/* Multiplicative hashing: the constant is 2^64 divided by the golden ratio (Knuth). */
 static size_t chain_of(uint64_t key, unsigned bits)
 {
     return (size_t)((key * UINT64_C(0x9e3779b97f4a7c15)) >> (64 - bits));
 }
 
-/* Where the pointer to the node of `key` is, or the end of its chain. */
+/* Finds the link to the node of `key`. It points to NULL, at the end of the chain, if there is
+ * none. */
 static struct node **find(struct nodes *n, uint64_t key)
 {
     mutex_held(&n->lock);
@@ -74,7 +76,7 @@ static struct node **find(struct nodes *n, uint64_t key)
     return at;
 }
 
-/* No memory for it: chains get longer, nothing else. */
+/* Doubles the number of chains. Without memory the chains only get longer. */
 static void grow(struct nodes *n)
 {
     mutex_held(&n->lock);

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * tal_ops: requests on nodes of `.tally`. The kernel keeps nothing of it that can change, and texts
- * are read with direct_io, so that their size need not be known; the bytes of an object, which
- * never change, stay in its page cache, and the directories of objects, which are always there and
- * always the same. An object's id leads to its number for as long as that is there: that it does is
- * kept for a moment (OBJECT_NAME), but not its attributes. When it is gone they are ESTALE, and the
- * kernel asks for the name again; so nothing that is kept is ever seen to be old.
+ * tal_ops: requests on nodes of `.tally`. The kernel keeps nothing of this tree that can change.
+ * Texts are read with direct_io, so their size need not be known. What never changes is kept: the
+ * bytes of an object, and the directories of objects. An object's name leads to its number as long
+ * as that number exists. So the kernel may keep the name for a moment (OBJECT_NAME), but not the
+ * attributes: when the object is gone, a request for them returns ESTALE, and the kernel looks the
+ * name up again. So no client ever sees an old state.
  *
- * Whatever may wait - views seal first, control commands wait for jobs - is a deferred call: the op
- * copies its arguments into the call, do_…() works, settles and answers.
+ * Operations that may wait are deferred calls: views seal files first, and control commands wait
+ * for jobs. The operation copies its arguments into the call, and do_…() works, settles and
+ * answers.
  */
 #include "tal_ops.h"
 
@@ -25,7 +26,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* A call for this request; `run` it at once where nothing can wait. */
+/* Makes a call with the arguments of the operation. NULL: the request is answered with ENOMEM. */
 static struct call *call_for(fuse_req_t req, call_fn *fn, uint64_t ino,
                              const struct fuse_file_info *fi, size_t room)
 {
@@ -40,8 +41,9 @@ static struct call *call_for(fuse_req_t req, call_fn *fn, uint64_t ino,
 
 /* ---- names and attributes ---- */
 
-#define OBJECT_NAME 1.0 /* seconds */
+#define OBJECT_NAME 1.0 /* for how many seconds the kernel may keep the name of an object */
 
+/* Sets how long the kernel may keep name and attributes; the default is 0. */
 static void set_validity(struct fuse_entry_param *e)
 {
     if (taldir_is_constant(e->ino))
@@ -50,6 +52,8 @@ static void set_validity(struct fuse_entry_param *e)
         e->entry_timeout = OBJECT_NAME;
 }
 
+/* Does a lookup and answers it; `c` is its call, if it has one. If the kernel does not take the
+ * answer, the lookup that was counted is given back. */
 static void lookup_and_reply(fuse_req_t req, uint64_t parent, const char *name, struct call *c)
 {
     struct fs *fs = fs_of(req);
@@ -111,7 +115,8 @@ void tal_op_getattr(fuse_req_t req, uint64_t ino)
         fuse_reply_attr(req, &st, taldir_is_constant(ino) ? FS_FOREVER : 0);
 }
 
-/* `echo … > control` truncates: nothing to do. Owners and modes come from the mount's options. */
+/* Only `echo … > control` is allowed, which truncates: there is nothing to do. Owners and modes
+ * come from the mount's options. */
 void tal_op_setattr(fuse_req_t req, uint64_t ino, int to_set)
 {
     const int refused = FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID;
@@ -123,7 +128,7 @@ void tal_op_setattr(fuse_req_t req, uint64_t ino, int to_set)
 
 /* ---- opening ---- */
 
-/* Answer an open: with the handle, or with the error and no handle. */
+/* Answers an open: with the handle, or with the error, and then the handle is freed. */
 static void reply_open(fuse_req_t req, struct fuse_file_info *fi, struct handle *h, int r)
 {
     struct fs *fs = fs_of(req);
@@ -146,6 +151,7 @@ static void open_control(fuse_req_t req, struct fuse_file_info *fi)
     reply_open(req, fi, h, h == NULL ? -ENOMEM : control_open(fs->p, &h->control));
 }
 
+/* Opens the object. -ESTALE: it is gone, and the kernel shall look its name up again. */
 static int object_open(struct fs *fs, uint64_t ino, struct handle *h)
 {
     struct id id;
@@ -163,6 +169,8 @@ static void open_object(fuse_req_t req, uint64_t ino, struct fuse_file_info *fi)
     reply_open(req, fi, h, object_open(fs, ino, h));
 }
 
+/* Renders the text, which the handle keeps until its release. So a reader sees the state of one
+ * moment. */
 static int text_open(struct fs *fs, uint64_t ino, struct handle *h)
 {
     CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
@@ -213,7 +221,7 @@ void tal_op_open(fuse_req_t req, uint64_t ino, const struct fuse_file_info *fi)
 
 /* ---- reading and writing ---- */
 
-/* Waits where a write of the same session does. */
+/* In a thread of defer.h: it waits for a write of the same session, if one waits. */
 static void do_read_control(struct call *c)
 {
     const struct handle *h = fs_handle(&c->fi);
@@ -225,12 +233,13 @@ static void do_read_control(struct call *c)
         fuse_reply_buf(c->req, c->data, (size_t)n);
 }
 
+/* Answers a read of a text that was rendered at its open. */
 static void read_text(fuse_req_t req, const struct handle *h, size_t size, off_t off)
 {
     const size_t len = h->text.len;
     const size_t from = (uint64_t)off < len ? (size_t)off : len;
     const size_t n = len - from < size ? len - from : size;
-    /* A copy: the handle may be released before this thread is back from the system call. */
+    /* It is copied: once the kernel has the answer, another thread may release the handle. */
     char *buf = fs_buffer(size);
     if (buf == NULL) {
         fuse_reply_err(req, ENOMEM);
@@ -285,14 +294,15 @@ static void reply_written(fuse_req_t req, ssize_t n)
 
 static void do_write_control(struct call *c)
 {
-    ssize_t n = -EINTR; /* before it began: nothing ran */
+    ssize_t n = -EINTR; /* interrupted before it began */
     if (!atomic_load(&c->interrupted))
         n = control_write_at(fs_handle(&c->fi)->control, c->data, c->len, c->off, &c->interrupted);
     call_settle(c);
     reply_written(c->req, n);
 }
 
-/* With O_APPEND the offset is the kernel's idea of a size. */
+/* Runs a command. One that cannot wait is run at once, any other in a thread of defer.h. With
+ * O_APPEND the offset is -1, since the kernel's is made of a size that this file does not have. */
 void tal_op_write(fuse_req_t req, const char *buf, size_t size, off_t off,
                   const struct fuse_file_info *fi)
 {
@@ -320,6 +330,7 @@ void tal_op_write(fuse_req_t req, const char *buf, size_t size, off_t off,
 
 /* ---- directories ---- */
 
+/* The piece of a directory that a request reads. */
 struct part {
     uint64_t ino;
     size_t size;
@@ -327,12 +338,12 @@ struct part {
     bool plus;
 };
 
-/* The least that an entry takes. */
+/* The fewest bytes that an entry takes in an answer. */
 #define ENTRY_LEAST 32
 
-/* One entry into `buf`. With `plus` objects come with their attributes and count as looked up; the
- * others (ino 0) are looked up when they are used. Returns the bytes it takes, or more than `left`;
- * 0: there is none. */
+/* Adds one entry to `buf`. With `plus` an object comes with its attributes and counts as looked up;
+ * any other entry has ino 0, and is looked up when it is used. Returns the bytes that the entry
+ * takes; more than `left`: it was not added. 0: there are no more entries. */
 static size_t add_entry(fuse_req_t req, const struct taldir_list *l, size_t index, char *buf,
                         size_t left, bool plus)
 {
@@ -354,6 +365,8 @@ static size_t add_entry(fuse_req_t req, const struct taldir_list *l, size_t inde
     return need;
 }
 
+/* Gives back the lookups that were counted for the first `count` entries, since the kernel did not
+ * take the answer. */
 static void forget_objects(struct taldir *t, const struct taldir_list *l, size_t count)
 {
     struct stat st;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * tal_ops: the operations on nodes of `.tally`; each answers its request, now or later.
+ * tal_ops: the operations on nodes of `.tally`. Each answers its request, before it returns or
+ * later in a thread of defer.h.
  */
 #pragma once
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * taldir: names, attributes and texts of `.tally`. Fixed entries come from one table; the rest is
- * computed from the nodeid, or from the table of what the kernel knows (nodes.h).
+ * taldir: names, attributes and texts of `.tally`. Fixed entries come from one table. Everything
+ * else is computed from the nodeid, or found in the table of nodes that the kernel knows (nodes.h).
  */
 #include "taldir_impl.h"
 
@@ -84,7 +84,8 @@ bool taldir_is_constant(uint64_t nodeid)
 
 /* ---- attributes ---- */
 
-/* Who may use the control file must get through the directory above it. */
+/* The mode of `.tally` itself: a group, or all users, that may use the control file must be able to
+ * enter the directory. */
 static mode_t root_mode(const struct taldir *t)
 {
     mode_t mode = S_IFDIR | 0700;
@@ -155,7 +156,8 @@ int taldir_getattr(struct taldir *t, uint64_t nodeid, struct stat *ret)
     int r = taldir_object(t, nodeid, &id);
     if (r == 0)
         r = view_object(t->p, &id, &o);
-    /* Gone, or gone and put anew under another number: the path must be walked again. */
+    /* The object is gone, or it was stored again under another number: the kernel must look the
+     * path up again. */
     if (r == -ENOENT || (r == 0 && vfs_node(NS_OBJECT, o.number) != nodeid))
         return -ESTALE;
     if (r == 0)
@@ -165,6 +167,8 @@ int taldir_getattr(struct taldir *t, uint64_t nodeid, struct stat *ret)
 
 /* ---- names ---- */
 
+/* Looks up an entry of `.tally` itself. Each lookup of the control file gets a node of its own,
+ * since a write that waits holds the kernel's lock of the inode. */
 static int lookup_fixed(struct taldir *t, const char *name, struct stat *ret)
 {
     for (size_t i = 0; i < taldir_fixed_count; i++) {
@@ -193,7 +197,7 @@ static int lookup_prefix(const struct taldir *t, const char *name, struct stat *
     return 0;
 }
 
-/* An id has one spelling here: lower case. */
+/* Looks up an object by its id. Only the spelling in lower case is a name. */
 static int lookup_object(struct taldir *t, uint64_t prefix, const char *name, struct stat *ret)
 {
     struct view_object o;
@@ -221,8 +225,8 @@ uint64_t taldir_hash(const char *name)
     return hash;
 }
 
-/* Count a lookup of the node of that namespace, which is the same as long as the kernel knows it.
- */
+/* Counts a lookup of the node of that namespace. Of names with the same hash the later ones get the
+ * next free node. A name keeps its node as long as the kernel knows it. */
 static int take_namespace(struct taldir *t, const char *name, uint64_t *ret_node)
 {
     uint64_t hash = taldir_hash(name);
@@ -234,9 +238,11 @@ static int take_namespace(struct taldir *t, const char *name, uint64_t *ret_node
             return r;
         }
     }
-    return -EIO; /* 64 names in a row: not by chance */
+    return -EIO; /* 64 names with one hash: not by chance */
 }
 
+/* Looks up a namespace. The names in the root are namespaces and symlinks; a symlink is not found
+ * here. */
 static int lookup_namespace(struct taldir *t, const char *name, struct stat *ret)
 {
     struct vfs_attr a;
@@ -246,14 +252,15 @@ static int lookup_namespace(struct taldir *t, const char *name, struct stat *ret
         return r;
     vfs_forget(t->p, a.nodeid, 1);
     if (!S_ISDIR(a.mode))
-        return -ENOENT; /* a symlink */
+        return -ENOENT;
     r = take_namespace(t, name, &node);
     if (r == 0)
         taldir_stat(t, node, ret);
     return r;
 }
 
-/* The files of one namespace are counted with their directory. */
+/* Looks up a file of a namespace's directory. Its lookups are counted at the node of that
+ * directory, which has the name. */
 static int lookup_ns_file(struct taldir *t, uint64_t dir, const char *name, struct stat *ret)
 {
     char ns[VFS_NAME_MAX + 1];
@@ -271,6 +278,7 @@ static int lookup_ns_file(struct taldir *t, uint64_t dir, const char *name, stru
     return -ENOENT;
 }
 
+/* Looks up a job by its number, which has one spelling: decimal, without leading zeros. */
 static int lookup_job(const struct taldir *t, const char *name, struct stat *ret)
 {
     CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
@@ -338,6 +346,7 @@ static int ns_text(struct taldir *t, uint64_t nodeid, struct strbuf *out)
     return view_namespace(t->p, ns, view_ns_files[file], out);
 }
 
+/* Renders a text that also shows the mount: its requests, its transport and the like. */
 static int store_text(struct taldir *t, enum view_text which, struct strbuf *out)
 {
     struct view_count requests[REQUESTS_KINDS];
@@ -369,7 +378,8 @@ int taldir_text(struct taldir *t, uint64_t nodeid, struct strbuf *out)
     return r < 0 ? r : strbuf_error(out);
 }
 
-/* Big ones go to the store's disk, not into memory. */
+/* A temporary file for a large text. It is on the store's disk, not in memory, unless that
+ * filesystem has no O_TMPFILE. */
 static int temporary(const char *dir)
 {
     int fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);

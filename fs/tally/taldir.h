@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * taldir: the tree of `.tally` (DESIGN 3), without FUSE: names to nodeids, attributes, listings and
- * texts. What the files mean is view.h's and control.h's.
+ * taldir: the tree of `.tally` (DESIGN 3), without FUSE: its names and nodeids, attributes,
+ * listings and texts. view.h makes the texts, and control.h runs the commands.
  *
- *     nodeid (namespace number ‖ number)      what
+ *     nodeid (namespace number ‖ number)      what it is
  *     0        ‖ 2 …                          .tally and its fixed entries
  *     0x3ffffb ‖ job                          jobs/<job>
  *     0x3ffffc ‖ first byte                   objects/<ab>
@@ -12,7 +12,8 @@
  *                                             write holds the kernel's lock of its inode
  *     0x3fffff ‖ object number                objects/<ab>/<id>
  *
- * Errors: 0 or -errno. Threads: any. Calls marked W may wait (they seal, at most view_wait).
+ * Errors: 0 or -errno. Threads: any. Calls that are marked W may wait: they seal files that were
+ * closed before, for at most the setting view_wait.
  */
 #pragma once
 
@@ -34,38 +35,48 @@ enum taldir_kind {
 };
 
 enum taldir_kind taldir_kind(uint64_t nodeid);
-/* Is it there, with these attributes, as long as the mount is: the directories of objects? */
+/* Does the node exist with the same attributes as long as the mount? True for `objects` and the
+ * directories in it. */
 bool taldir_is_constant(uint64_t nodeid);
 
+/* Makes the tree of the mount `fs`, which must outlive it. -ENOMEM. */
 int taldir_create(const struct fs *fs, struct taldir **ret_t);
 void taldir_destroy(struct taldir *t); /* NULL is fine */
 
-/* st_ino is the nodeid; counted until taldir_forget. W if taldir_lookup_waits(). In VFS_ROOT it
- * knows `.tally` alone. */
+/* Looks a name up; ret->st_ino is its nodeid. The lookup is counted until taldir_forget. W if
+ * taldir_lookup_waits(). The only name in VFS_ROOT is `.tally`. -ENOENT, -ENOTDIR. -ESTALE: try
+ * again. */
 int taldir_lookup(struct taldir *t, uint64_t parent, const char *name, struct stat *ret);
+/* Does a lookup in this directory need a thread that may wait? */
 bool taldir_lookup_waits(uint64_t parent);
+/* Gives back `count` lookups. */
 void taldir_forget(struct taldir *t, uint64_t nodeid, uint64_t count);
-/* W for objects. */
+/* The attributes of a node. W for objects. -ESTALE: the object is gone, or has another number
+ * now. */
 int taldir_getattr(struct taldir *t, uint64_t nodeid, struct stat *ret);
-/* Which object is it? -EPERM: none. */
+/* The id of the object that the node is. -EPERM: it is no object. -ESTALE: the node is not
+ * known. */
 int taldir_object(struct taldir *t, uint64_t nodeid, struct id *ret);
 
-/* What a text says now. W */
+/* Appends to *out what a TALDIR_TEXT says now. W */
 int taldir_text(struct taldir *t, uint64_t nodeid, struct strbuf *out);
-/* A fresh unlinked file with what a big text says now; the caller closes it. W */
+/* Makes an unlinked file with what a TALDIR_SPOOL says now. The caller closes it. W */
 int taldir_spool(struct taldir *t, uint64_t nodeid, int *ret_fd);
 
 /* A piece of a directory as it is now, "." and ".." included: about `most` entries behind the
- * cookie `after`, 0: the start. */
+ * cookie `after` (0: from the start). */
 struct taldir_list;
 /* W if taldir_list_waits(). The caller frees *ret_l. */
 int taldir_list_new(struct taldir *t, uint64_t nodeid, uint64_t after, size_t most,
                     struct taldir_list **ret_l);
+/* Does a listing of this directory need a thread that may wait? */
 bool taldir_list_waits(uint64_t nodeid);
 void taldir_list_free(struct taldir_list *l); /* NULL is fine */
-/* The name at `index`, valid as long as the list, and what is known of it: st_ino and the type, and
- * the cookie behind which the next one is. NULL: the end of the piece. */
+/* The name at `index`; it is valid as long as the list. *ret gets its st_ino and type (of an object
+ * all attributes), and *ret_cookie the cookie behind which the next entry is. NULL: the piece has
+ * ended. */
 const char *taldir_list_at(const struct taldir *t, const struct taldir_list *l, size_t index,
                            struct stat *ret, uint64_t *ret_cookie);
-/* For an object in a listing: count a lookup as taldir_lookup does. -EINVAL: not an object. */
+/* Counts a lookup of an object in the listing, as taldir_lookup does. -EINVAL: the entry is no
+ * object. */
 int taldir_list_take(struct taldir *t, const struct taldir_list *l, size_t index);

@@ -13,7 +13,7 @@
 
 #define INO_MASK ((UINT64_C(1) << VFS_INO_BITS) - 1)
 
-/* Namespace numbers above VFS_NS_MAX (taldir.h draws them). */
+/* Namespace numbers of the nodes of `.tally`, above VFS_NS_MAX (the table in taldir.h). */
 #define NS_JOB 0x3ffffbu
 #define NS_PREFIX 0x3ffffcu
 #define NS_NAMESPACE 0x3ffffdu
@@ -34,7 +34,7 @@ enum taldir_ino {
     INO_GC_HISTORY,
     INO_GHOSTS,
     INO_FLUSHES,
-    INO_CONTROL, /* in listings only: a looked-up one has NS_CONTROL */
+    INO_CONTROL, /* in listings only: each lookup gives another node of NS_CONTROL */
 };
 
 struct taldir_fixed {
@@ -49,17 +49,20 @@ struct taldir {
     struct state *p;
     const struct fs_options *o;
     const struct fs *fs;
-    const struct requests *requests; /* of the mount */
+    const struct requests *requests; /* the counters of the mount */
     struct nodes *nodes;
     uint32_t uid, gid;     /* of the mount's owner */
-    struct timespec since; /* when it was mounted; the time of everything here */
-    _Atomic uint64_t controls;
+    struct timespec since; /* when it was mounted: the times of all nodes */
+    _Atomic uint64_t controls; /* the number of the next node of NS_CONTROL */
 };
 
+/* The attributes of any node but an object. */
 void taldir_stat(const struct taldir *t, uint64_t nodeid, struct stat *ret);
+/* The attributes of an object: st_nlink is its count of references. */
 void taldir_object_stat(const struct taldir *t, const struct view_object *o, struct stat *ret);
-/* Of a namespace's name, and the node that it has unless another name got there before. */
+/* The hash of a namespace's name. */
 uint64_t taldir_hash(const char *name);
+/* The node of a namespace with that hash, unless a name with an equal one was looked up before. */
 static inline uint64_t taldir_namespace_node(uint64_t hash)
 {
     return vfs_node(NS_NAMESPACE, (hash >> 28 << 4) & INO_MASK);

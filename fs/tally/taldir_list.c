@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * taldir_list: directories of `.tally`, gathered anew for each piece that is read: names in one
- * text, and what is known of each beside it. Cookies grow along a listing and stay with their
- * entry, so that the next piece goes on behind it whatever came and went meanwhile:
+ * taldir_list: listings of `.tally`. Each piece that is read is gathered anew: the names in one
+ * text, and what is known of each in an array beside it. Cookies grow along a listing, and an entry
+ * keeps its cookie. So the next piece goes on behind the last entry, whatever was added or removed
+ * meanwhile:
  *
  *     1, 2            "." and ".."
- *     2 + n           the n-th of fixed ones, the job n, the prefix n - 1
- *     2 + 62 bits     objects: of the id, behind the prefix; namespaces: of a hash of the name
+ *     2 + n           the n-th fixed entry, the job n, the prefix n - 1
+ *     2 + 62 bits     objects: bits of the id behind the prefix; namespaces: of a hash of the name
  *
- * Among 2^31 of these two may share theirs, and then one is not listed if a piece ends between
- * them.
+ * Among 2^31 objects or namespaces two may have the same cookie. Then one of the two is left out if
+ * a piece ends between them.
  */
 #include "taldir_impl.h"
 
@@ -20,20 +21,20 @@
 #include <string.h>
 
 struct entry {
-    size_t name; /* where in `names` */
+    size_t name; /* offset in `names` */
     uint64_t nodeid, cookie;
-    uint64_t size, refs; /* objects */
+    uint64_t size, refs; /* of an object */
 };
 
 struct taldir_list {
     struct strbuf names; /* each with its NUL */
     struct entry *entries;
     size_t count, room;
-    uint64_t after; /* entries whose cookie is above that, */
-    size_t most;    /* about so many */
+    uint64_t after; /* only entries with a greater cookie are added */
+    size_t most;    /* about how many are gathered */
 };
 
-#define COOKIE_DOTS 2 /* the last of these */
+#define COOKIE_DOTS 2 /* the cookie of ".." */
 #define COOKIE_BITS 62
 
 static bool is_full(const struct taldir_list *l)
@@ -41,6 +42,7 @@ static bool is_full(const struct taldir_list *l)
     return l->count >= l->most;
 }
 
+/* Adds an entry, unless its cookie says that an earlier piece had it. */
 static int add(struct taldir_list *l, const char *name, const struct entry *e)
 {
     if (e->cookie <= l->after)
@@ -65,6 +67,7 @@ static int add_node(struct taldir_list *l, const char *name, uint64_t nodeid, ui
     return add(l, name, &(struct entry){.nodeid = nodeid, .cookie = cookie});
 }
 
+/* For callbacks of view.h: the list, and the error that ended it. */
 struct gathering {
     struct taldir_list *l;
     int error;
@@ -72,6 +75,7 @@ struct gathering {
 
 /* ---- objects ---- */
 
+/* The 62 bits of the id behind its first byte, the prefix. So cookies are in the order of ids. */
 static uint64_t object_cookie(const struct id *id)
 {
     uint64_t bits = 0;
@@ -80,7 +84,7 @@ static uint64_t object_cookie(const struct id *id)
     return COOKIE_DOTS + 1 + (bits >> (64 - COOKIE_BITS));
 }
 
-/* The last id that has this cookie. */
+/* The greatest id that has this cookie: view_objects goes on behind it. */
 static struct id object_of(uint8_t prefix, uint64_t cookie)
 {
     struct id id;
@@ -120,8 +124,8 @@ static int note_any(const struct view_object *o, void *ctx)
     return 1;
 }
 
-/* Only those that have objects, so that a person who lists them all sees objects and not 256 empty
- * lists. A lookup finds every one. */
+/* Lists only prefixes that have objects, so that a program that lists all of them finds objects and
+ * not 256 empty directories. A lookup finds every prefix. */
 static int list_prefixes(struct taldir *t, struct taldir_list *l)
 {
     const uint64_t first = l->after <= COOKIE_DOTS ? 0 : l->after - COOKIE_DOTS;
@@ -154,6 +158,7 @@ static int compare(const void *a, const void *b)
     return x->cookie < y->cookie ? -1 : x->cookie > y->cookie;
 }
 
+/* Core gives the names in its own order, so the entries are sorted by their cookies. */
 static int list_namespaces(struct taldir *t, struct gathering *g)
 {
     int r = view_namespaces(t->p, NULL, add_namespace, g);

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * defer: a queue for each lane, a set of detached threads, and a list of every call that has not
- * answered, which is what the end of the mount walks to interrupt them.
+ * answered. The end of the mount walks this list to interrupt the calls.
  *
  *     call_run --> fast queue ------------------------------> worker --> fn --> free
  *              --> slow queue --fewer than DEFER_SLOW_MAX run--^  (others likewise)
  *              |       `-----interrupted--> fast queue
  *              --no thread idle or to be had, fast, may wait: here -------> fn --> free
  *
- * Locks: libfuse calls on_interrupt under the request's lock and that takes ours; so nothing here
- * calls libfuse while holding ours.
+ * Locks: libfuse calls on_interrupt under the lock of the request, and on_interrupt takes
+ * defer.lock. So nothing here calls libfuse while it holds defer.lock.
  */
 #include "defer.h"
 
@@ -26,13 +26,13 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-#define IDLE_NS (10 * NSEC_PER_SEC)
+#define IDLE_NS (10 * NSEC_PER_SEC) /* a thread that was idle for so long ends */
 
 TAILQ_HEAD(queue, call);
 
 struct lane {
     struct queue queue;
-    unsigned count, running; /* in the queue, and taken from it */
+    unsigned count, running; /* calls in the queue; calls taken from it that have not ended */
 };
 
 static const unsigned lane_max[CALL_LANES] = {
@@ -46,11 +46,12 @@ static_assert(DEFER_SLOW_MAX + DEFER_RIGHTS_MAX + DEFER_PAGES_MAX < DEFER_MAX,
 
 struct defer {
     struct mutex lock;
-    struct cond work;  /* a call came, or stopping */
-    struct cond ended; /* a thread ended */
-    /* guarded by lock: */
+    struct cond work;  /* signalled when a call came, or `stopping` was set */
+    struct cond ended; /* signalled when a thread has ended */
+    /* The rest is guarded by: lock */
     struct lane lane[CALL_LANES];
-    LIST_HEAD(, call) calls;
+    LIST_HEAD(, call) calls; /* every call that has not answered */
+    /* All threads; those of them that wait for a call; calls that have `left` set: */
     unsigned threads, idle, left;
     bool interrupting, stopping;
 };
@@ -82,14 +83,14 @@ struct call *call_new(fuse_req_t req, call_fn *fn, size_t room)
     return c;
 }
 
-/* libfuse calls on_interrupt under the request's own lock, which this takes, too: when it returns
- * no interrupt is running, and none will. */
+/* libfuse holds the lock of the request while it calls on_interrupt, and this call takes that lock,
+ * too. So no interrupt is running when it returns, and none will run. */
 void call_settle(struct call *c)
 {
     fuse_req_interrupt_func(c->req, NULL, NULL);
 }
 
-/* ---- below: under lock ---- */
+/* ---- these need defer.lock ---- */
 
 static void queue_add(struct defer *d, struct call *c)
 {
@@ -107,7 +108,7 @@ static void queue_del(struct defer *d, struct call *c)
     c->queued = false;
 }
 
-/* How many calls in its queue a thread may begin now. */
+/* How many of the calls in its queue may begin now. */
 static unsigned runnable_of(const struct lane *l, unsigned max)
 {
     const unsigned room = max - l->running;
@@ -122,6 +123,8 @@ static unsigned runnable(const struct defer *d)
     return n;
 }
 
+/* Takes the first call that may begin. NULL: there is none. Lanes are looked at in the order of the
+ * enum, so work comes first. */
 static struct call *queue_take(struct defer *d)
 {
     mutex_held(&d->lock);
@@ -138,6 +141,7 @@ static struct call *queue_take(struct defer *d)
 
 static void *worker(void *arg);
 
+/* Makes one more thread. -EAGAIN: there are DEFER_MAX already. */
 static int start_worker(struct defer *d)
 {
     mutex_held(&d->lock);
@@ -148,7 +152,7 @@ static int start_worker(struct defer *d)
     return r;
 }
 
-/* A call came: see that a thread takes it. False: none can now. */
+/* Wakes or makes a thread for a call that was queued. False: no thread can take it now. */
 static bool wake_worker(struct defer *d)
 {
     mutex_held(&d->lock);
@@ -156,7 +160,8 @@ static bool wake_worker(struct defer *d)
     return runnable(d) <= d->idle || start_worker(d) == 0;
 }
 
-/* Interrupted: it has no reason to wait for its turn any more. */
+/* Marks the call as interrupted. A slow one that is queued need not wait for its turn any more: it
+ * will answer at once. */
 static void interrupt(struct defer *d, struct call *c)
 {
     mutex_held(&d->lock);
@@ -166,16 +171,17 @@ static void interrupt(struct defer *d, struct call *c)
     queue_del(d, c);
     c->lane = CALL_FAST;
     queue_add(d, c);
-    wake_worker(d); /* else a thread that is busy comes to it */
+    wake_worker(d); /* if there is none, a busy thread takes it next */
 }
 
-/* ---- above: under lock ---- */
+/* ---- these take it themselves ---- */
 
-/* `taken`: from its queue. */
+/* Runs a call and frees it. `taken`: it was taken from its queue, and so counts as running
+ * there. */
 static void call_execute(struct defer *d, struct call *c, bool taken)
 {
     txn_set_request(c->request);
-    c->fn(c); /* answers; c->req is gone afterwards */
+    c->fn(c); /* it answers, so c->req is not valid afterwards */
     txn_set_request(0);
     {
         MUTEX_GUARD(&d->lock);
@@ -186,7 +192,8 @@ static void call_execute(struct defer *d, struct call *c, bool taken)
     free(c);
 }
 
-/* The next call for this thread, or NULL: end it (it is counted out already). */
+/* Waits for the next call for this thread. NULL: the thread must end, and is already not counted
+ * any more. */
 static struct call *worker_next(struct defer *d)
 {
     struct call *c;
@@ -212,7 +219,9 @@ static void *worker(void *arg)
     return NULL;
 }
 
-/* Queue it for a thread that is or will be there. False: run it here. */
+/* Queues the call for a thread that exists or can be made. False: the caller runs it itself. If no
+ * thread is free or can be made, two kinds of calls stay queued as long as there is any thread:
+ * those that wait for others, and those of a thread that must not wait. */
 static bool hand_over(struct defer *d, struct call *c)
 {
     MUTEX_GUARD(&d->lock);
@@ -221,7 +230,7 @@ static bool hand_over(struct defer *d, struct call *c)
         atomic_store(&c->interrupted, true);
     if (atomic_load(&c->interrupted) && c->lane == CALL_SLOW)
         c->lane = CALL_FAST;
-    if (d->stopping) /* nobody would wait for a thread of ours */
+    if (d->stopping) /* defer_stop may have returned: a thread would outlive the struct */
         return false;
     queue_add(d, c);
     if (wake_worker(d) || ((c->lane != CALL_FAST || !thread_may_wait()) && d->threads > 0))
@@ -230,6 +239,7 @@ static bool hand_over(struct defer *d, struct call *c)
     return false;
 }
 
+/* libfuse calls this under the lock of the request. */
 static void on_interrupt(fuse_req_t req, void *data)
 {
     struct defer *d = fs_of(req)->defer;
@@ -244,7 +254,8 @@ void call_run_in(struct defer *d, struct call *c)
         call_execute(d, c, false);
 }
 
-/* Too many of its lane wait already for a ring to take more: 0, or what the client is told. */
+/* Do too many calls of its lane wait already, so that they could fill a ring? 0, or the errno for
+ * the client. */
 static int refusal(struct defer *d, const struct call *c)
 {
     if (c->lane == CALL_SLOW)

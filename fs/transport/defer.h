@@ -1,20 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * defer: requests that may wait get a thread of their own, so that the threads that read from the
- * kernel keep answering.
+ * defer: serves requests that may wait in threads of their own, so that the threads that take
+ * requests from the kernel keep answering.
  *
  *     op:    struct call *c = call_new(req, fn, room); fill c->...; call_run(c);
  *     fn:    work, looking at c->interrupted; call_settle(c); fuse_reply_*(c->req, ...)
  *
- * At most DEFER_MAX threads, made on demand; idle ones end. When all are busy, what a thread that
- * takes requests from the kernel brings is queued; any other thread runs its call itself: nothing
- * is refused, the mount gets slower. Calls that wait for others (enum call_lane) are never run so
- * and never get the last threads: they queue, so that any number of waiting clients leaves the
- * mount usable. Too many of them would fill a ring, whose entries they keep, and what they wait for
- * could not come through it: such calls are refused.
+ * There are at most DEFER_MAX threads. They are made when needed, and end when idle. When all are
+ * busy, a call of a thread that takes requests is queued. Any other thread runs its call itself. So
+ * nothing is refused, and the mount only gets slower.
  *
- * A client that is interrupted or killed sets c->interrupted, and so does the end of the mount; a
- * slow call that still queues then runs at once.
+ * Calls that wait for other requests (enum call_lane) are always queued, and never get the last
+ * threads: any number of waiting clients leaves the mount usable. Each of them keeps its entry of a
+ * ring. If they filled a ring, the requests that they wait for could not come through it, so too
+ * many of them are refused.
+ *
+ * When a client is interrupted or killed, and when the mount ends, c->interrupted is set. A slow
+ * call that is still queued then runs at once.
  */
 #pragma once
 
@@ -23,24 +25,24 @@
 #include <sys/queue.h>
 
 #define DEFER_MAX 96
-/* How many of a lane run at once. */
+/* How many calls of a lane run at once. Of CALL_FAST: any number. */
 #define DEFER_SLOW_MAX 48
 #define DEFER_RIGHTS_MAX 4
 #define DEFER_PAGES_MAX 24
-/* How many calls about rights are taken: fewer than a ring has entries. */
+/* How many calls of CALL_RIGHTS may exist: fewer than a ring has entries. */
 #define DEFER_RIGHTS_TAKEN 48
 
 enum call_lane {
-    /* Work. */
+    /* Works, and waits for no other request. */
     CALL_FAST,
-    /* Waits for as long as somebody else likes: commands that wait for jobs. Refused (ENOSPC) once
-     * half of a ring's queue waits. */
+    /* Waits for an unlimited time: commands that wait for jobs. Refused with ENOSPC once half of
+     * the entries of its ring wait. */
     CALL_SLOW,
-    /* Waits for a request that the kernel sends us (notify_mode). Refused (EAGAIN) when
-     * DEFER_RIGHTS_TAKEN are there. */
+    /* Waits for a request that the kernel sends to the daemon (notify_mode). Refused with EAGAIN
+     * while there are DEFER_RIGHTS_TAKEN of them. */
     CALL_RIGHTS,
-    /* Has the kernel forget pages, and waits for those that are being read. Never refused: what it
-     * is about has happened. */
+    /* Has the kernel drop pages from its cache, and waits for pages that are being read. Never
+     * refused: the write that it belongs to has been done. */
     CALL_PAGES,
 };
 #define CALL_LANES (CALL_PAGES + 1)
@@ -52,37 +54,44 @@ struct call {
     fuse_req_t req;
     call_fn *fn;
     _Atomic bool interrupted; /* true: answer soon, with EINTR if the work is not done */
-    enum call_lane lane;      /* set before call_run; then guarded by defer's lock */
-    bool queued;              /* guarded by defer's lock */
-    uint64_t request;         /* the kernel's number of it */
-    bool left;                /* guarded by defer's lock: begun before defer_interrupt_all */
-    TAILQ_ENTRY(call) queue;  /* while queued */
-    LIST_ENTRY(call) all;     /* every call that has not answered */
-    /* For the callers; the FUSE arguments must be copied, they die with the op. */
+    enum call_lane lane;      /* set before call_run; from then on guarded by: defer.lock */
+    bool queued;              /* guarded by: defer.lock */
+    uint64_t request;         /* the kernel's number of the request (txn_request) */
+    bool left;                /* guarded by: defer.lock; defer_interrupt_all has counted it */
+    TAILQ_ENTRY(call) queue;  /* guarded by: defer.lock; in the queue of its lane */
+    LIST_ENTRY(call) all;     /* guarded by: defer.lock; every call that has not answered */
+    /* The rest is the caller's. It copies the arguments of the operation into these, since they
+     * are not valid any more when the operation has returned. */
     uint64_t ino;
     struct fuse_file_info fi;
     size_t len;
     int64_t off;
-    char data[]; /* `room` bytes */
+    char data[]; /* `room` bytes of call_new */
 };
 
+/* -ENOMEM. No thread is made yet. */
 int defer_start(struct defer **ret_d);
-/* Interrupts all calls that run or wait; later ones begin interrupted. */
+/* Interrupts all calls that run or are queued. Calls that come later begin interrupted. */
 void defer_interrupt_all(struct defer *d);
-/* Has it been called? Those that it interrupted are served the requests they wait for; later ones
- * may not be. */
+/* Has defer_interrupt_all been called? The calls that it interrupted may still wait for requests,
+ * which are served until the loop ends. Later calls must not wait for a request: it may never be
+ * served. */
 bool defer_is_ending(struct defer *d);
-/* How many of those that it interrupted have not answered yet. */
+/* How many of the calls that it interrupted have not answered yet. */
 unsigned defer_left(struct defer *d);
-/* defer_interrupt_all, wait until all calls have answered, end the threads. */
+/* Calls defer_interrupt_all, waits until all calls have answered, and ends the threads. */
 void defer_stop(struct defer *d);
 void defer_free(struct defer *d); /* after defer_stop, or before the first call; NULL is fine */
 
-/* NULL: no memory, and the request is answered so. req NULL: one that libfuse does not know; `fn`
- * answers it without libfuse, and no client interrupts it. */
+/* Makes a call for `req`, with `room` bytes of data. NULL: no memory, and `req` is answered with
+ * ENOMEM. `req` NULL: for a request that libfuse does not know; `fn` answers it without libfuse,
+ * and no client can interrupt it. */
 struct call *call_new(fuse_req_t req, call_fn *fn, size_t room);
-/* Takes over `c`; it is freed after fn returned. */
+/* Has `c` run, in a thread of this module or in the calling one, or refuses it with an answer. `c`
+ * belongs to this module from here on; it is freed when fn has returned. The caller does nothing
+ * with the request afterwards. */
 void call_run(struct call *c);
-void call_run_in(struct defer *d, struct call *c); /* the same without a req */
-/* From here on no interrupt touches `c`. Before every reply. */
+/* The same for a call without a `req`; it is never refused. */
+void call_run_in(struct defer *d, struct call *c);
+/* Called by `fn` before every reply: from here on no interrupt touches `c`, and none is running. */
 void call_settle(struct call *c);

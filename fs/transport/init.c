@@ -1,20 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * libfuse 3.14 never tells the kernel of FUSE_PARALLEL_DIROPS, although it takes the wish, and does
- * not know of some newer flags. So a hook below it remembers which request was INIT and adds them
- * to the reply, if the kernel offered them; requests that they make different are translated
- * (translate.h). The hook takes splice away, which only writes of whole pages would use and we do
- * not.
+ * init: the answer to INIT, and the hook below libfuse (fuse_session_custom_io).
  *
- * HANDLE_KILLPRIV_V2 spares a GETXATTR with each write: the kernel leaves it to us to drop set-id
- * bits, and says when in flags of WRITE and OPEN that libfuse 3.14 does not show. They are noted
- * for the thread that reads the request, which is the one that serves it.
+ * libfuse 3.14 lets a filesystem ask for FUSE_PARALLEL_DIROPS, but never sends the flag to the
+ * kernel. It does not know some newer flags at all. So the hook remembers which request was INIT,
+ * and adds to its answer those flags that the kernel offered. Requests whose form these flags
+ * change are translated (translate.h). With a hook libfuse does not use splice(2), which would only
+ * help writes of whole pages through the kernel's cache.
  *
- * POSIX_ACL lets the kernel check ACLs, which are ours to keep, and DONT_MASK leaves the umask to
- * us, because a default ACL takes its place.
+ * HANDLE_KILLPRIV_V2 saves a GETXATTR before each write. The daemon then clears set-id bits itself.
+ * The kernel says when, in flags of WRITE and OPEN that libfuse 3.14 does not pass on. translate.c
+ * notes them for the thread that reads the request, which is the thread that serves it.
  *
- * No writeback cache: a branch must see every byte. The INIT reply is also the moment at which the
- * mount answers, so readiness is told from here.
+ * POSIX_ACL makes the kernel check the ACLs that the daemon stores. DONT_MASK leaves the umask to
+ * the daemon, because a default ACL takes the place of the umask.
+ *
+ * The kernel's writeback cache stays off: a branch must see every byte that was written.
+ *
+ * From the answer to INIT on the mount serves requests, so `ready` of the options is called here.
  */
 #include "init.h"
 
@@ -31,7 +34,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-/* From the kernel's fuse.h, as far as it is looked at. */
+/* From linux/fuse.h: the parts that are used here. */
 #define OPCODE_INIT 26
 #define INIT_ADDED (INIT_PARALLEL_DIROPS | INIT_KILLPRIV_V2 | INIT_SETXATTR_EXT)
 
@@ -48,6 +51,7 @@ struct init_out {
 };
 _Static_assert(sizeof(struct init_out) == 64, "fuse_init_out");
 
+/* Asks for a feature if the kernel offers it, or declines it. */
 static void want(struct fuse_conn_info *conn, unsigned flag, bool yes)
 {
     if (!yes)
@@ -62,12 +66,12 @@ void init_op(void *userdata, struct fuse_conn_info *conn)
     fs->dirs_unopened = (conn->capable & FUSE_CAP_NO_OPENDIR_SUPPORT) != 0;
     conn->max_write = FS_IO_MAX;
     conn->max_readahead = FS_IO_MAX;
-    conn->max_background = 64; /* read-ahead in flight */
+    conn->max_background = 64; /* the most background requests (read-ahead) at once */
     conn->congestion_threshold = 48;
     conn->time_gran = 1;
     want(conn, FUSE_CAP_WRITEBACK_CACHE, false);
-    want(conn, FUSE_CAP_AUTO_INVAL_DATA, false); /* sole writer: nothing changes behind our back */
-    want(conn, FUSE_CAP_HANDLE_KILLPRIV, false); /* its second version is added below */
+    want(conn, FUSE_CAP_AUTO_INVAL_DATA, false); /* no one but this kernel changes bytes */
+    want(conn, FUSE_CAP_HANDLE_KILLPRIV, false); /* version 2 is added by the hook */
     want(conn, FUSE_CAP_NO_OPEN_SUPPORT, false);
     want(conn, FUSE_CAP_NO_OPENDIR_SUPPORT, true);
     want(conn, FUSE_CAP_ATOMIC_O_TRUNC, true);
@@ -76,19 +80,20 @@ void init_op(void *userdata, struct fuse_conn_info *conn)
     want(conn, FUSE_CAP_POSIX_ACL, !fs->o->noxattr);
     want(conn, FUSE_CAP_DONT_MASK, true);
     want(conn, FUSE_CAP_CACHE_SYMLINKS, !fs_reads_all(fs));
-    want(conn, FUSE_CAP_EXPORT_SUPPORT, true); /* "." and ".." are looked up by number */
+    want(conn, FUSE_CAP_EXPORT_SUPPORT, true); /* the kernel may look up "." and ".." */
     want(conn, FUSE_CAP_READDIRPLUS, true);
     want(conn, FUSE_CAP_READDIRPLUS_AUTO, true);
 }
 
-/* ---- when the reply is out ---- */
+/* ---- after the answer to INIT ---- */
 
-/* INIT cannot raise read-ahead above the kernel's default; root can. Without it: slower reads. */
+/* Raises read-ahead to 1 MiB. INIT cannot raise it above the kernel's default of 128 KiB, but root
+ * can, in /sys. A failure only makes reads slower. */
 static void raise_read_ahead(const char *mountpoint)
 {
     struct statx st;
     char path[64];
-    /* DONT_SYNC: this thread is the one that would have to answer. */
+    /* DONT_SYNC: this thread itself would have to answer a request for attributes. */
     if (statx(AT_FDCWD, mountpoint, AT_STATX_DONT_SYNC, 0, &st) < 0)
         return;
     snprintf(path, sizeof(path), "/sys/class/bdi/%u:%u/read_ahead_kb", st.stx_dev_major,
@@ -101,6 +106,7 @@ static void raise_read_ahead(const char *mountpoint)
     close(fd);
 }
 
+/* The answer to INIT has reached the kernel, so the mount serves requests. */
 static void answered(struct fs *fs)
 {
     raise_read_ahead(fs->o->mountpoint);
@@ -111,7 +117,8 @@ static void answered(struct fs *fs)
 
 /* ---- the hook ---- */
 
-/* The next message that libfuse is to see. */
+/* Reads the next message that libfuse is to process. Messages that are answered below libfuse, or
+ * given to another thread, are passed over. Of INIT it notes what the kernel offers. */
 static ssize_t hook_read(int fd, void *buf, size_t len, void *userdata)
 {
     struct fs *fs = userdata;
@@ -130,7 +137,7 @@ static ssize_t hook_read(int fd, void *buf, size_t len, void *userdata)
         before = in->opcode;
     } while (!serve_read(fs, buf, &now));
     if (in->opcode == OPCODE_INIT) {
-        struct init_in init = {0}; /* older kernels say less */
+        struct init_in init = {0}; /* older kernels send a shorter one */
         const size_t said = now - sizeof(*in);
         memcpy(&init, in + 1, said < sizeof(init) ? said : sizeof(init));
         atomic_store(&fs->init_offered, init.flags);
@@ -140,6 +147,8 @@ static ssize_t hook_read(int fd, void *buf, size_t len, void *userdata)
     return (ssize_t)now;
 }
 
+/* Sends an answer, or a message of the daemon. To the answer of INIT it adds what libfuse leaves
+ * out. That answer goes to the device, since the rings start with it. */
 static ssize_t hook_writev(int fd, struct iovec *iov, int count, void *userdata)
 {
     struct fs *fs = userdata;

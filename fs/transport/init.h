@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * init: what the kernel and we agree on at the start of a mount.
+ * init: the INIT request, by which the kernel and the daemon agree on the protocol, and the hook
+ * through which libfuse reads and writes all messages.
  */
 #pragma once
 
 #include "mount.h"
 
-/* Flags of INIT, from the kernel's fuse.h, as far as they are looked at. */
+/* Flags of INIT that are used here, from linux/fuse.h. */
 #define INIT_PARALLEL_DIROPS (1u << 18)
 #define INIT_KILLPRIV_V2 (1u << 28)
 #define INIT_SETXATTR_EXT (1u << 29)
@@ -15,6 +16,8 @@
 #define INIT2_PASSTHROUGH (1u << 5)
 #define INIT2_OVER_IO_URING (1u << 9)
 
+/* The operation INIT of libfuse: chooses among the features that the kernel offers. */
 void init_op(void *userdata, struct fuse_conn_info *conn);
-/* Puts the hook below libfuse. The session must be mounted. */
+/* Puts the hook below libfuse: from here on libfuse reads and writes through init.c. The session
+ * must be mounted. 0 or -errno. */
 int init_hook(struct fs *fs);

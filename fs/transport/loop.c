@@ -17,14 +17,15 @@
 #include <time.h>
 #include <unistd.h>
 
-/* The kernel wakes that thread which has waited longest, on whatever CPU it was: the fewer there
- * are, the less of that; more than there are CPUs, since some requests read from the disk. */
+/* How many threads read the device. The kernel wakes the thread that has waited longest, whatever
+ * its CPU. The fewer threads there are, the more often that is the CPU of the client. But there
+ * must be more of them than CPUs, since some requests read from the disk. */
 #define THREADS_MORE 2
 #define THREADS_MAX 10
-#define GATHER_NS 1000000
+#define GATHER_NS 1000000 /* for loop_gather */
 #define RING_SWITCH "/sys/module/fuse/parameters/enable_uring"
 
-/* Does the kernel's module take rings? */
+/* Are rings switched on in the kernel's module? Its default is off. */
 static bool switched_on(void)
 {
     char c = 'N';
@@ -69,11 +70,12 @@ void loop_begin(struct fs *fs)
     kill(getpid(), SIGTERM);
 }
 
+/* How many threads libfuse is to have. */
 static unsigned threads_wanted(const struct fs *fs)
 {
     if (fs->o->threads != 0)
         return fs->o->threads;
-    if (fs->ring != NULL) /* so little comes here that one can let it gather (loop_gather) */
+    if (fs->ring != NULL) /* only FORGETs and the like come here (loop_gather) */
         return 1;
     const unsigned n = (unsigned)get_nprocs() + THREADS_MORE;
     return n < THREADS_MAX ? n : THREADS_MAX;
@@ -85,12 +87,13 @@ int loop_run(struct fs *fs)
     if (config == NULL)
         return -ENOMEM;
     fuse_loop_cfg_set_max_threads(config, threads_wanted(fs));
-    /* One device for all: an answer goes where its request was read, and others than the reader
-     * answer. */
+    /* All threads share one descriptor of the device: with a clone for each thread an answer must
+     * be written where its request was read, but here another thread than the reader may answer. */
     fuse_loop_cfg_set_clone_fd(config, 0);
     int r = fuse_session_loop_mt(fs->se, config);
     fuse_loop_cfg_destroy(config);
-    /* Positive: ended by a signal. -ENODEV and the like: unmounted. Both are the normal end. */
+    /* Positive: a signal ended the loop. -ENODEV: the session was unmounted. Both are normal
+     * ends. */
     return r < 0 && r != -ENODEV ? r : 0;
 }
 
@@ -130,7 +133,7 @@ ssize_t loop_writev(struct fs *fs, int fd, struct iovec *iov, int count)
 void loop_commit_empty(struct fs *fs, const struct iovec *iov)
 {
     if (atomic_load_explicit(&fs->ring_agreed, memory_order_relaxed))
-        (void)ring_reply(fs->ring, iov, 1); /* false: it came by the device */
+        (void)ring_reply(fs->ring, iov, 1); /* false: it came through the device */
 }
 
 bool loop_may_park(void)

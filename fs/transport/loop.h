@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * loop: how requests come to us: through rings (ring.h) where kernel and rights allow it and the
- * option `transport` does, else through the device, read by a few threads of libfuse.
+ * loop: chooses how requests reach the daemon: through rings (ring.h) if the kernel, the rights of
+ * the process and the option `transport` allow it, else through the device, which a few threads of
+ * libfuse read.
  */
 #pragma once
 
@@ -9,28 +10,32 @@
 
 #include <sys/uio.h>
 
-/* Before the loop: everything that rings need. `auto` does without them where they cannot be had;
- * `uring` fails, with a sentence. */
+/* Called before the loop: makes everything that rings need. If they are not available, `auto` goes
+ * on without them (0), and `uring` fails with -errno and a sentence in `why`. */
 int loop_prepare(struct fs *fs, char *why, size_t why_len);
-/* INIT is being answered: may rings be promised? */
+/* Called while INIT is answered: may the answer promise rings? If true, loop_begin must follow. */
 bool loop_takes_ring(struct fs *fs);
-/* It is answered: starts what was agreed on. */
+/* Called when INIT is answered: starts the threads of the rings that were promised. If that fails
+ * the mount ends, since the kernel waits for every ring. */
 void loop_begin(struct fs *fs);
-/* Serves until the session ends. */
+/* Serves the device until the session ends. 0, or -errno if the connection broke. */
 int loop_run(struct fs *fs);
-/* Before a thread asks the device for more than a request of this opcode: where rings carry all
- * that anybody waits for, it lets FORGETs gather for a millisecond. One at a time each unlink would
- * wake it; of many the kernel makes one message. */
+/* Called before a thread reads the device again; `opcode` is that of its last request. With rings
+ * only FORGETs and the like come through the device, and no client waits for them. So the thread
+ * sleeps for a millisecond after a FORGET: the kernel then puts many of them into one message.
+ * Without the sleep each unlink would wake the thread. */
 void loop_gather(const struct fs *fs, uint32_t opcode);
-/* After loop_run: no new requests are begun. */
+/* Called after loop_run: no new requests are begun. */
 void loop_hold(struct fs *fs);
-/* When all are answered, before the unmount. */
+/* Called when all requests are answered, before the unmount: ends the threads of the rings. */
 void loop_end(struct fs *fs);
-/* An answer, or a message of ours to the kernel: writev(2). */
+/* Sends an answer, or another message of the daemon, as writev(2) does. */
 ssize_t loop_writev(struct fs *fs, int fd, struct iovec *iov, int count);
-/* The end of a request that has no answer: an empty one, `iov`, if it came by a ring. */
+/* Ends a request that has no answer. If it came through a ring, its entry is given back with the
+ * empty answer `iov`. */
 void loop_commit_empty(struct fs *fs, const struct iovec *iov);
-/* For the thread that serves a request: may it be left to wait for others? */
+/* May the request that the calling thread serves be left waiting while the thread goes on? False:
+ * too many of its ring wait already. */
 bool loop_may_park(void);
-/* "io_uring" or "threads" */
+/* How requests come now: "io_uring" or "threads". */
 const char *loop_transport(const struct fs *fs);

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * message: the heads of the kernel's requests and answers (linux/fuse.h: fuse_in_header,
- * fuse_out_header), for what is done below libfuse.
+ * fuse_out_header), for the code that runs below libfuse.
  */
 #pragma once
 
 #include <stdint.h>
 
-/* Opcodes to which there is no answer. */
+/* The opcodes of messages that have no answer. */
 enum {
     MESSAGE_FORGET = 2,
     MESSAGE_INTERRUPT = 36,

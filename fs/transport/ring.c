@@ -6,13 +6,14 @@
  *                                             `-> parked -> ring_reply elsewhere --> done list,
  *                                                             eventfd -> CQE -> that thread -> SQE
  *
- * Parked is also what would wait: another thread serves it once more (serve.h).
+ * A request that would wait is parked, too: another thread serves it from its beginning (serve.h).
  *
- * Every entry that is being served is in the table of those that wait, found by its request's
- * unique; who answers takes it out. Locks: "ring waiting" and "ring done", leaves.
+ * The table `waiting` has every entry that is being served. An entry is found by the `unique` of
+ * its request, and the thread that answers takes it out. Locks: "ring waiting" and "ring done",
+ * leaves.
  *
- * A ring is made disabled and enabled by its thread, which the kernel then takes for its only
- * submitter (SINGLE_ISSUER, DEFER_TASKRUN).
+ * A ring is created disabled, and its own thread enables it. The kernel then takes this thread for
+ * the only one that submits (SINGLE_ISSUER, DEFER_TASKRUN).
  */
 #include "ring.h"
 
@@ -32,12 +33,12 @@
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
-#define QUEUE_ENTRIES 64 /* requests at once, a CPU; and how many more when they are needed */
-#define QUEUE_MAX 255    /* so that they and one read are submissions for a ring of 256 */
-#define SHARDS 64
+#define QUEUE_ENTRIES 64 /* entries of a queue at first, and how many are added at a time */
+#define QUEUE_MAX 255    /* with the read of `wake` they fill a ring of 256 submissions */
+#define SHARDS 64        /* of the table `waiting` */
 
-/* From the kernel's fuse.h: fuse_uring_cmd, fuse_uring_cmd_req. */
-#define COMMAND_OFFSET 48 /* of a command in its submission */
+/* From linux/fuse.h: fuse_uring_cmd, fuse_uring_cmd_req. */
+#define COMMAND_OFFSET 48 /* of a command in its submission entry */
 #define CMD_REGISTER 1
 #define CMD_COMMIT_AND_FETCH 2
 struct ring_command {
@@ -48,40 +49,41 @@ struct ring_command {
 
 struct queue {
     struct ring *ring;
-    unsigned number; /* of its CPU */
+    unsigned number; /* of its CPU; the kernel numbers the queues so */
     struct uring uring;
     pthread_t thread;
     struct entry entry[QUEUE_MAX];
-    unsigned made;   /* the first so many entries; its thread's */
-    unsigned live;   /* entries the kernel has or will have; its thread's */
-    unsigned parked; /* its thread's: entries served and not answered, those done included */
-    int wake;        /* eventfd */
-    uint64_t wakes;  /* what is read from it */
+    /* Used by its thread only, once that runs: */
+    unsigned made;   /* how many of `entry`, from the first on, are initialised */
+    unsigned live;   /* entries that the kernel has, or will have once they are answered */
+    unsigned parked; /* entries that are being served, or wait for an answer, or are in `done` */
+    int wake;        /* an eventfd: written when `done` is not empty any more */
+    uint64_t wakes;  /* the buffer for reading it */
     struct mutex lock; /* "ring done" */
-    struct entry *done; /* lock; answered by other threads, to be sent */
+    struct entry *done; /* guarded by: lock; answered by other threads, not sent yet */
 };
 
 struct shard {
     struct mutex lock; /* "ring waiting" */
-    struct entry *first;
+    struct entry *first; /* guarded by: lock */
 };
 
 struct ring {
     struct fs *fs;
-    unsigned queues, threads;
-    _Atomic bool held, stopping;
+    unsigned queues, threads; /* how many are made */
+    _Atomic bool held, stopping; /* by ring_hold, by ring_stop */
     struct shard waiting[SHARDS];
     struct queue queue[];
 };
 
-static _Thread_local struct entry *current;
-static _Thread_local struct queue *own;
+static _Thread_local struct entry *current; /* the entry that this thread serves; NULL: none */
+static _Thread_local struct queue *own;     /* the queue of this thread; NULL: it has none */
 
-/* ---- who waits for an answer ---- */
+/* ---- entries that wait for an answer ---- */
 
 static struct shard *shard_of(struct ring *r, uint64_t unique)
 {
-    return &r->waiting[unique / 2 % SHARDS]; /* the kernel counts in twos */
+    return &r->waiting[unique / 2 % SHARDS]; /* the kernel numbers requests in steps of two */
 }
 
 static void waiting_add(struct ring *r, struct entry *e)
@@ -92,6 +94,8 @@ static void waiting_add(struct ring *r, struct entry *e)
     s->first = e;
 }
 
+/* Takes the entry out that has this request. NULL: the request came through the device, or has been
+ * answered. */
 static struct entry *waiting_take(struct ring *r, uint64_t unique)
 {
     struct shard *s = shard_of(r, unique);
@@ -107,10 +111,12 @@ static struct entry *waiting_take(struct ring *r, uint64_t unique)
 
 /* ---- a queue's thread ---- */
 
+/* Gives an entry to the kernel: for its first request (CMD_REGISTER), or with the answer in it and
+ * for the next request (CMD_COMMIT_AND_FETCH). */
 static void submit(struct queue *q, struct entry *e, unsigned op)
 {
     const struct ring_command c = {.commit_id = e->commit, .queue = (uint16_t)q->number};
-    struct io_uring_sqe *sqe = uring_sqe(&q->uring); /* there are more than entries */
+    struct io_uring_sqe *sqe = uring_sqe(&q->uring); /* the ring is larger than QUEUE_MAX */
     sqe->opcode = IORING_OP_URING_CMD;
     sqe->flags = IOSQE_FIXED_FILE;
     sqe->off = op; /* cmd_op */
@@ -120,7 +126,7 @@ static void submit(struct queue *q, struct entry *e, unsigned op)
     memcpy((char *)sqe + COMMAND_OFFSET, &c, sizeof(c));
 }
 
-/* Told when another thread has answered. */
+/* Submits a read of `wake`, which completes when another thread has answered. */
 static void listen_for_done(struct queue *q)
 {
     struct io_uring_sqe *sqe = uring_sqe(&q->uring);
@@ -130,6 +136,8 @@ static void listen_for_done(struct queue *q)
     sqe->len = sizeof(q->wakes);
 }
 
+/* Sends the answers that other threads have left in `done`: only the thread of a queue may submit.
+ * Of an entry beyond the usual number the memory is given back, too. */
 static void send_done(struct queue *q)
 {
     struct entry *e, *next;
@@ -147,7 +155,7 @@ static void send_done(struct queue *q)
     }
 }
 
-/* Half of them wait: more. Where there is no memory it stays as it is. */
+/* Half of the entries are in use: adds more. Without memory the queue stays as it is. */
 static void grow(struct queue *q)
 {
     const unsigned want =
@@ -158,6 +166,8 @@ static void grow(struct queue *q)
     }
 }
 
+/* Serves the request that the kernel has put into an entry. If it is not answered when the
+ * operation returns, the entry stays parked until ring_reply is called for it. */
 static void serve(struct queue *q, struct entry *e)
 {
     struct fs *fs = q->ring->fs;
@@ -183,6 +193,8 @@ static void serve(struct queue *q, struct entry *e)
     }
 }
 
+/* The kernel has given an entry up. That is normal after the unmount (-ENOTCONN) and at the end;
+ * otherwise the mount must end, since its requests would hang. */
 static void ended(struct queue *q, int error)
 {
     q->live--;
@@ -193,6 +205,7 @@ static void ended(struct queue *q, int error)
     kill(getpid(), SIGTERM);
 }
 
+/* Handles a completion. One without an entry is that of the read of `wake`. */
 static void handle(struct queue *q, const struct io_uring_cqe *cqe)
 {
     struct entry *e = (struct entry *)(uintptr_t)cqe->user_data;
@@ -206,6 +219,8 @@ static void handle(struct queue *q, const struct io_uring_cqe *cqe)
     }
 }
 
+/* Pins the calling thread to the CPU of its queue. It fails for a CPU that is offline; no requests
+ * come to that queue then. */
 static void pin(const struct queue *q)
 {
     cpu_set_t *set = CPU_ALLOC(q->number + 1);
@@ -214,7 +229,7 @@ static void pin(const struct queue *q)
         return;
     CPU_ZERO_S(len, set);
     CPU_SET_S(q->number, len, set);
-    (void)pthread_setaffinity_np(pthread_self(), len, set); /* a CPU that is not there now */
+    (void)pthread_setaffinity_np(pthread_self(), len, set);
     CPU_FREE(set);
 }
 
@@ -237,7 +252,7 @@ static void *queue_main(void *arg)
     if (r < 0)
         ended(q, r);
     send_done(q);
-    (void)uring_wait(&q->uring, 0); /* the last answers */
+    (void)uring_wait(&q->uring, 0); /* sends the last answers */
     return NULL;
 }
 
@@ -263,7 +278,7 @@ bool ring_reply(struct ring *r, const struct iovec *iov, int count)
         e->next = q->done;
         q->done = e;
     }
-    /* An own thread that answers another's request comes by here soon, too, but not for sure. */
+    /* The eventfd is always written: nothing else wakes the thread of that queue for sure. */
     if (first && eventfd_write(q->wake, 1) < 0)
         report(REPORT_ALARM, "waking a ring failed: %s", strerror(errno));
     return true;
@@ -281,6 +296,8 @@ bool ring_is_full(void)
 
 /* ---- its life ---- */
 
+/* Makes one queue with its ring and first entries. After an error ring_free releases what was
+ * made. */
 static int queue_init(struct ring *r, unsigned number)
 {
     struct queue *q = &r->queue[number];
@@ -299,7 +316,7 @@ static int queue_init(struct ring *r, unsigned number)
 
 int ring_create(struct fs *fs, struct ring **ret_ring)
 {
-    const int cpus = get_nprocs_conf(); /* the possible ones: the kernel wants a queue for each */
+    const int cpus = get_nprocs_conf(); /* all possible CPUs: the kernel needs a queue for each */
     int err = cpus > 0 ? 0 : -ENOSYS;
     struct ring *r =
         err < 0 ? NULL : calloc(1, sizeof(*r) + (size_t)cpus * sizeof(struct queue));

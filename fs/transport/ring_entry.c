@@ -5,7 +5,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
-/* A page for the head, one of headroom, the payload: pages are there once they are touched. */
+/* A page for the head, a page of headroom, the payload. Memory is used only for pages that are
+ * touched. */
 #define ENTRY_BYTES (2 * (size_t)RING_HEADROOM + FS_IO_MAX)
 
 int entry_init(struct entry *e, struct queue *q)
@@ -44,7 +45,7 @@ char *entry_message(struct entry *e, size_t *ret_len)
     const size_t op = in.len - sizeof(in) - payload;
     if (op > sizeof(e->head->op_in))
         return NULL;
-    const size_t front = sizeof(in) + (op + 7) / 8 * 8; /* libfuse wants the head aligned */
+    const size_t front = sizeof(in) + (op + 7) / 8 * 8; /* libfuse needs the head aligned */
     char *m = e->payload - front;
     memcpy(m, &in, sizeof(in));
     memcpy(m + sizeof(in), e->head->op_in, op);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * ring_entry: one place for one request: its memory, shared with the kernel, and the way from there
- * to a message as libfuse reads it, and back.
+ * ring_entry: a place for one request: memory that is shared with the kernel. Functions turn what
+ * the kernel has put there into a message as libfuse reads it, and an answer back into that form.
  */
 #pragma once
 
@@ -13,7 +13,7 @@
 
 struct queue;
 
-/* From the kernel's fuse.h: fuse_uring_ent_in_out, fuse_uring_req_header. */
+/* From linux/fuse.h: fuse_uring_ent_in_out, fuse_uring_req_header. */
 struct ring_in_out {
     uint64_t flags, commit_id;
     uint32_t payload_len, padding;
@@ -31,20 +31,21 @@ struct entry {
     struct ring_head *head;
     char *payload;       /* FS_IO_MAX bytes, and RING_HEADROOM in front of them */
     struct iovec iov[2]; /* head, payload: what is registered */
-    uint64_t unique, commit;
-    bool answered;      /* by the thread of its queue; only looked at there */
-    struct entry *next; /* among those that wait for an answer, or to be sent */
+    uint64_t unique, commit; /* of the request: its number, and the id to answer it by */
+    bool answered;      /* the thread of its queue has answered it; used by that thread only */
+    struct entry *next; /* in the table of those that wait for an answer, or in `done` (ring.c) */
 };
 
-#define RING_HEADROOM 4096
+#define RING_HEADROOM 4096 /* bytes in front of the payload, for the head of a message */
 
-/* Maps the memory. -ENOMEM. */
+/* Maps the memory. -ENOMEM. entry_release unmaps it. */
 int entry_init(struct entry *e, struct queue *q);
 void entry_release(struct entry *e);
-/* Answered, and not sent: gives back the memory that the answer does not need. */
+/* The entry is answered and not sent yet: gives back the memory that the answer does not need. */
 void entry_trim(struct entry *e);
-/* The request as one message, in front of the payload; NULL: the kernel's words make no sense.
- * Notes `unique` and `commit`. */
+/* The request as one message of *ret_len bytes; it ends with the payload, which is not copied. Sets
+ * `unique` and `commit`. NULL: the lengths that the kernel gave do not fit. */
 char *entry_message(struct entry *e, size_t *ret_len);
-/* The answer, to be sent with the next commit. One that is too long becomes EIO. */
+/* Puts an answer into the entry; the next commit sends it. An answer that is too long becomes
+ * EIO. */
 void entry_answer(struct entry *e, const struct iovec *iov, int count);

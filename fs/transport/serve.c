@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * serve: see the header. A message is handed over as libfuse was to have it: translated.
+ * serve: see the header. A message that goes to another thread has been translated already.
  */
 #include "serve.h"
 
@@ -24,23 +24,23 @@ struct handed {
     struct fs *fs;
     char *message;
     size_t len;
-    bool copied; /* `message` is ours */
+    bool copied; /* `message` is a copy, which serve_handed frees */
 };
 
-static _Atomic size_t copied; /* bytes; all mounts of the process, which has one */
+static _Atomic size_t copied; /* bytes of all copies, for SERVE_COPIES */
 
-/* ---- what a thread serves just now ---- */
+/* ---- the request that a thread serves now ---- */
 
 static _Thread_local struct {
     uint64_t unique; /* 0: nothing */
     uint32_t opcode;
-    bool cared_for; /* answered, or another thread will */
+    bool cared_for; /* it was answered, or another thread will answer it */
     char *message;
     size_t len;
-    bool stays; /* the message, until it is answered */
+    bool stays; /* the message stays valid until it is answered */
 } now;
 
-static _Thread_local bool takes;
+static _Thread_local bool takes; /* for serve_takes */
 
 static bool has_answer(uint32_t opcode)
 {
@@ -56,6 +56,7 @@ void serve_began(struct fs *fs, const void *msg)
         waiting_add(fs->waiting, in.unique, in.opcode, in.nodeid);
 }
 
+/* Notes the request that this thread serves from here on. */
 static void begin(char *msg, size_t len, bool stays)
 {
     struct in_header in;
@@ -69,6 +70,8 @@ static void begin(char *msg, size_t len, bool stays)
     txn_set_request(in.unique);
 }
 
+/* The operation has returned. A request that it has neither answered nor kept is answered here. One
+ * without an answer frees its entry of a ring. */
 static void end(struct fs *fs)
 {
     struct out_header out = {.len = sizeof(out), .unique = now.unique};
@@ -84,7 +87,7 @@ static void end(struct fs *fs)
     report(REPORT_ALARM, "a request (%s) was left without an answer: it fails with EIO",
            requests_name(now.opcode));
     out.error = -EIO;
-    (void)loop_writev(fs, fuse_session_fd(fs->se), &iov, 1); /* fails: nobody waits */
+    (void)loop_writev(fs, fuse_session_fd(fs->se), &iov, 1); /* fails if no client waits */
 }
 
 void serve_answered(uint64_t unique)
@@ -109,7 +112,9 @@ bool serve_takes(void)
     return takes;
 }
 
-/* Others rely on it: those that read are few, and the requests of a ring's CPU come to it alone. */
+/* Marks the calling thread as one that takes requests. It must not wait, since other requests rely
+ * on it: few threads read the device, and the requests of a CPU come to the one thread of its
+ * ring. */
 static void take(void)
 {
     takes = true;
@@ -126,10 +131,10 @@ void serve_here(struct fs *fs, char *msg, size_t len)
         end(fs);
 }
 
-/* ---- what would wait ---- */
+/* ---- requests that would wait ---- */
 
-/* Once more, from its beginning; it may wait even if this is a thread that took it, since there is
- * no other. */
+/* Serves the request from its beginning, in a thread that may wait now. That may be the thread that
+ * took it, if no other is available. */
 static void serve_again(struct fs *fs, char *msg, size_t len)
 {
     const bool before = thread_set_may_wait(true);
@@ -139,6 +144,7 @@ static void serve_again(struct fs *fs, char *msg, size_t len)
     (void)thread_set_may_wait(before);
 }
 
+/* In a thread of defer.h: serves the message that hand_over gave it. */
 static void serve_handed(struct call *c)
 {
     struct handed h;
@@ -150,7 +156,7 @@ static void serve_handed(struct call *c)
     atomic_fetch_sub(&copied, h.len);
 }
 
-/* False: no memory. */
+/* Gives the message to a thread of defer.h. False: there is no memory for that. */
 static bool hand_over(const struct handed *h)
 {
     struct call *c = call_new(NULL, serve_handed, sizeof(*h));
@@ -161,6 +167,8 @@ static bool hand_over(const struct handed *h)
     return true;
 }
 
+/* Gives a copy of the message to another thread: libfuse reuses its buffer for the next one. False:
+ * no memory, or SERVE_COPIES is reached. */
 static bool hand_over_copy(struct fs *fs)
 {
     const size_t len = now.len;
@@ -181,12 +189,12 @@ void serve_postpone(fuse_req_t req)
 {
     struct fs *fs = fs_of(req);
     const struct handed h = {.fs = fs, .message = now.message, .len = now.len};
-    fuse_reply_none(req); /* libfuse forgets it */
+    fuse_reply_none(req); /* libfuse frees its request, and sends nothing */
     if (!(now.stays ? hand_over(&h) : hand_over_copy(fs)))
         serve_again(fs, h.message, h.len);
 }
 
-/* ---- threads that read ---- */
+/* ---- threads that read the device ---- */
 
 void serve_read_next(struct fs *fs)
 {

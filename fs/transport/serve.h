@@ -1,41 +1,45 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * serve: a request, as the kernel sent it, served by the thread that took it; or, where core says
- * -EWOULDWAIT to that one (nowait.h), once more and from its beginning by another.
+ * serve: serves a request in the thread that took it from the kernel. If core returns -EWOULDWAIT
+ * in that thread (nowait.h), another thread serves the request again from its beginning.
  *
- * The device's requests are read by the threads of libfuse's loop, which are few: a request that
- * waits must not keep them from the others. Those of a ring come to one thread a CPU.
+ * Few threads of libfuse's loop read requests from the device, and the requests of a ring come to
+ * the one thread of its CPU. A request that waits in such a thread would keep it from all others.
  *
- *     serve_read_next(fs)                   what this thread read before is served
+ *     serve_read_next(fs)                   the request that this thread read before is served
  *     n = read(device, msg, ...)
  *     if (serve_read(fs, msg, &n))          libfuse serves it, in this thread
  *                                             `-> op -> serve_postpone -> a copy -> another thread
  *
- * Such copies take at most SERVE_COPIES bytes. Above that, or without memory, the thread that took
- * it waits itself: the mount gets slower, nothing is refused.
+ * Such copies take at most SERVE_COPIES bytes. Beyond that, or without memory, the thread that took
+ * the request waits itself: the mount gets slower, and nothing is refused.
  */
 #pragma once
 
 #include "mount.h"
 
-#define SERVE_COPIES (64u << 20)
+#define SERVE_COPIES (64u << 20) /* bytes; all mounts of the process together */
 
-/* A request came; from now on it waits (waiting.h). */
+/* Called when a request was read: from now on waiting.h shows it. */
 void serve_began(struct fs *fs, const void *msg);
-/* In this thread: through translate.h and libfuse. `msg` stays until it is answered. */
+/* For a ring: serves a message in the calling thread, by translate.h and libfuse. `msg` stays valid
+ * until the request is answered. */
 void serve_here(struct fs *fs, char *msg, size_t len);
-/* Instead of an answer: the request that this thread serves would wait, and nothing is done of it.
- * `req` is gone. The last that an operation does. */
+/* Called by an operation instead of an answer: the request that the calling thread serves would
+ * wait, and has changed nothing. Another thread serves it from its beginning. `req` is not valid
+ * afterwards, so this is the last call of the operation. */
 void serve_postpone(fuse_req_t req);
 
-/* Both may be called where libfuse cancels threads. True: libfuse is to have *len bytes. */
+/* For libfuse's loop: the two calls around reading a message. libfuse may cancel the thread there,
+ * which these calls do not allow while they run. serve_read returns true if libfuse is to process
+ * *len bytes of `msg`. */
 void serve_read_next(struct fs *fs);
 bool serve_read(struct fs *fs, char *msg, size_t *len);
-/* An operation answers, or gives its request to another thread, which will. If it has done neither
- * when it returns, that is a fault: the client hears EIO, else it would wait for good. And FORGET,
- * which has no answer, may have been sent as a request that somebody waits for: by the device that
- * ends when it is read, a ring's entry has to be given back. */
+/* An operation must answer its request, or give it to another thread, which will. serve_answered
+ * notes the first, serve_kept the second. If it has done neither when it returns, that is a bug:
+ * the client gets EIO, since it would wait for ever. FORGET and the like have no answer; the device
+ * needs none, but the entry of a ring has to be given back. */
 void serve_answered(uint64_t unique);
 void serve_kept(void);
-/* Is this a thread that takes requests? */
+/* Does the calling thread take requests from the kernel? */
 bool serve_takes(void);

@@ -9,13 +9,14 @@
 #include <sys/mount.h>
 #include <unistd.h>
 
+/* Builds the arguments for libfuse. -ENOMEM. */
 static int add_options(const struct fs_options *o, struct fuse_args *args)
 {
     char *source = NULL, *opts = NULL;
     int r = -ENOMEM;
     if (asprintf(&source, "fsname=%s", o->store) < 0)
         return -ENOMEM;
-    /* The source is any path: its commas must not end the option. */
+    /* The source is any path, so it is escaped: a comma would end the option. */
     if (fuse_opt_add_opt_escaped(&opts, source) == 0 &&
         fuse_opt_add_opt(&opts, "subtype=tally") == 0 &&
         fuse_opt_add_opt(&opts, "default_permissions") == 0 &&
@@ -35,19 +36,22 @@ int session_new(struct fs *fs, const struct fuse_lowlevel_ops *ops)
     int r = add_options(fs->o, &args);
     if (r == 0) {
         fs->se = fuse_session_new(&args, ops, sizeof(*ops), fs);
-        r = fs->se == NULL ? -EINVAL : 0; /* libfuse said on stderr which option it is */
+        r = fs->se == NULL ? -EINVAL : 0; /* libfuse has printed which option it is */
     }
     fuse_opt_free_args(&args);
     return r;
 }
 
-#define ATTR_NOSYMFOLLOW UINT64_C(0x00200000) /* newer than the C library may be */
+#define ATTR_NOSYMFOLLOW UINT64_C(0x00200000) /* newer than some C libraries */
 
-/* An ordinary user may not. What access times mean is ours to know, so only they are not shown. */
+/* Sets the attributes of the mount that libfuse cannot set, and clears those about access times. An
+ * ordinary user must not call mount_setattr. Then the attributes are left as they are: access times
+ * are kept by the daemon, so the mount only shows other options. But nosymfollow protects, so
+ * without it the mount fails. */
 static int set_attr(const struct fs_options *o)
 {
-    /* The rest libfuse has set. Nothing that protects is taken away: who owns a directory above may
-     * have put a mount of his own at this place meanwhile. */
+    /* libfuse has set the rest. No attribute that protects is cleared: the owner of a directory
+     * above may have put another mount at this place meanwhile. */
     struct mount_attr attr = {.attr_set = o->attr, .attr_clr = MOUNT_ATTR__ATIME};
     if (mount_setattr(AT_FDCWD, o->mountpoint, AT_SYMLINK_NOFOLLOW, &attr, sizeof(attr)) == 0)
         return 0;

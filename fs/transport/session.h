@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * session: libfuse's session of a mount, with the options that every one has.
+ * session: makes libfuse's session of a mount, with the options that every mount has.
  *
  * fs.c makes it with fs_ops. The benchmark's floor (tests/bench/floor.c) makes it with operations
- * of its own and no store (fs->p NULL), over the same transport and with the same INIT: what asks
- * the store before an operation (translate.h) then asks nothing.
+ * of its own and without a store (fs->p is NULL), over the same transport and with the same INIT.
+ * Code that runs before an operation and needs the store (translate.h) then does nothing.
  */
 #pragma once
 
 #include "mount.h"
 
-/* With fs->o, to fs->se; the caller's, for fuse_session_destroy. 0 or -errno; what libfuse does not
- * like of the options it says on stderr. */
+/* Makes fs->se from fs->o. The caller destroys it by fuse_session_destroy. 0 or -errno. libfuse
+ * prints on stderr which option it refuses. */
 int session_new(struct fs *fs, const struct fuse_lowlevel_ops *ops);
-/* Mount it at fs->o->mountpoint, with the attributes that libfuse cannot say. 0, or -errno with a
+/* Mounts it at fs->o->mountpoint, with the attributes that libfuse cannot set. 0, or -errno with a
  * sentence in `why`. */
 int session_mount(struct fs *fs, char *why, size_t why_len);

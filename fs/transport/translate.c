@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-/* From the kernel's fuse.h, as far as it is looked at. */
+/* From linux/fuse.h: the parts that are used here. */
 #define OPCODE_OPEN 14
 #define OPCODE_WRITE 16
 #define OPCODE_SETXATTR 21
@@ -27,15 +27,15 @@ struct write_in {
 
 #define SETXATTR_ACL_KILL_SGID 1u
 struct setxattr_in {
-    uint32_t size, flags;             /* all that libfuse knows */
-    uint32_t setxattr_flags, padding; /* with SETXATTR_EXT */
+    uint32_t size, flags;             /* the short form, which libfuse knows */
+    uint32_t setxattr_flags, padding; /* only with SETXATTR_EXT */
 };
 #define SETXATTR_SHORT 8u
 #define SETXATTR_MORE 8u
 
 _Static_assert(sizeof(struct setxattr_in) == SETXATTR_SHORT + SETXATTR_MORE, "fuse_setxattr_in");
 
-static _Thread_local bool asks_kill;
+static _Thread_local bool asks_kill; /* of the request that this thread serves */
 
 bool translate_tells_kill(struct fs *fs)
 {
@@ -47,7 +47,7 @@ bool translate_asks_kill(void)
     return asks_kill;
 }
 
-/* Is the request one that takes set-id bits away? */
+/* Does the flag in this request say that set-id bits must be cleared? */
 static bool is_kill(uint32_t opcode, const void *body, size_t len)
 {
     if (opcode == OPCODE_WRITE && len >= sizeof(struct write_in))
@@ -57,7 +57,8 @@ static bool is_kill(uint32_t opcode, const void *body, size_t len)
     return false;
 }
 
-/* An extended SETXATTR as the short one; its flag goes to the others. */
+/* Turns an extended SETXATTR into the short form. Its one extra flag moves into `flags`, at a bit
+ * that setxattr(2) does not use. */
 static void shorten_setxattr(struct in_header *in, size_t *len)
 {
     char *body = (char *)(in + 1);
@@ -84,7 +85,7 @@ bool translate_request(struct fs *fs, void *msg, size_t *len)
     struct in_header *in = msg;
 
     requests_count(&fs->requests, in->opcode);
-    if (in->opcode == OPCODE_STATX && fs->p != NULL) { /* else libfuse refuses it */
+    if (in->opcode == OPCODE_STATX && fs->p != NULL) { /* without a store: libfuse refuses it */
         fs->hooks->statx(fs, msg, *len);
         return false;
     }

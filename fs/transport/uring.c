@@ -8,7 +8,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* Newer than some headers: linux/io_uring.h. */
+/* Flags of linux/io_uring.h that older headers lack. */
 #define SETUP_SUBMIT_ALL (1u << 7)
 #define SETUP_SQE128 (1u << 10)
 #define SETUP_SINGLE_ISSUER (1u << 12)
@@ -38,7 +38,7 @@ int uring_create(unsigned sq, unsigned cq, struct uring *ret)
     if (u.memory == MAP_FAILED)
         return -errno;
     u.sqes = page_align(u.memory + rings);
-    p.cq_off.resv2 = (uintptr_t)u.memory; /* user_addr in newer headers */
+    p.cq_off.resv2 = (uintptr_t)u.memory; /* the field user_addr of newer headers */
     p.sq_off.resv2 = (uintptr_t)u.sqes;
     u.fd = (int)syscall(SYS_io_uring_setup, sq, &p);
     if (u.fd < 0) {
@@ -82,7 +82,7 @@ int uring_wait(struct uring *u, unsigned completions)
     atomic_store_explicit(u->sq_tail, u->sq_next, memory_order_release);
     long n =
         syscall(SYS_io_uring_enter, u->fd, count, completions, IORING_ENTER_GETEVENTS, NULL, 0);
-    return n < 0 && errno != EINTR ? -errno : 0; /* the head tells what was taken */
+    return n < 0 && errno != EINTR ? -errno : 0; /* sq_head says what was taken */
 }
 
 const struct io_uring_cqe *uring_cqe(struct uring *u)

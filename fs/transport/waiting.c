@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* waiting: a few short lists, so that threads seldom meet at one. */
+/* waiting: 16 short lists, each with its own lock, so that threads seldom wait for one another. */
 #include "waiting.h"
 
 #include "array.h"
@@ -17,15 +17,15 @@
 
 struct request {
     uint64_t unique, nodeid;
-    int64_t since; /* ticks */
+    int64_t since; /* monotonic ns */
     uint32_t opcode;
-    bool told;
+    bool told; /* it was reported */
 };
 
 struct list {
     struct mutex lock; /* "waiting" */
-    struct request *v;
-    size_t count, room;
+    struct request *v; /* guarded by: lock */
+    size_t count, room; /* guarded by: lock */
 };
 
 struct waiting {
@@ -34,12 +34,12 @@ struct waiting {
     pthread_t thread;
     struct mutex lock; /* "waiting" */
     struct cond stop;
-    bool stopping; /* lock */
+    bool stopping; /* guarded by: lock */
 };
 
 static struct list *list_of(struct waiting *w, uint64_t unique)
 {
-    return &w->list[unique / 2 % LISTS]; /* the kernel counts in twos */
+    return &w->list[unique / 2 % LISTS]; /* the kernel numbers requests in steps of two */
 }
 
 void waiting_add(struct waiting *w, uint64_t unique, uint32_t opcode, uint64_t nodeid)
@@ -87,7 +87,7 @@ void waiting_describe(struct waiting *w, struct view_edge *ret)
     ret->waits_too_long = ret->longest_wait >= WAITING_ALARM_NS;
 }
 
-/* One that is to be told of, and is then. */
+/* Finds a request that is to be reported, and marks it as reported. False: there is none. */
 static bool take_late(struct list *l, int64_t now, struct request *ret)
 {
     MUTEX_GUARD(&l->lock);
@@ -114,6 +114,7 @@ unsigned waiting_look(struct waiting *w)
     return told;
 }
 
+/* Looks every WAITING_LOOK_NS until the end. It does not hold the lock while it reports. */
 static void *waiting_main(void *arg)
 {
     struct waiting *w = arg;

@@ -2,15 +2,15 @@
 /*
  * waiting: which requests are not answered yet, and for how long.
  *
- *     waiting_add                      it was read from the kernel, however it came
- *     waiting_done                     its answer is on its way
+ *     waiting_add                      a request was read from the kernel
+ *     waiting_done                     its answer is about to be sent
  *
- * A client whose request is not answered cannot be killed, and may hold a directory's lock, so that
- * others wait for it in turn: what waits for longer than WAITING_ALARM_NS is said once in the
- * journal, and shown by `tally status`. Requests for `.tally` are not counted here: they wait for
- * as long as the client asked for.
+ * A client whose request is not answered cannot be killed. It may also hold the lock of a
+ * directory, so that others wait for it in turn. So a request that waits longer than
+ * WAITING_ALARM_NS is reported once, and shown by `tally status`. Requests for `.tally` are not
+ * added: they wait for as long as the client has asked for.
  *
- * Threads: any; the lock "waiting" is a leaf. All of it takes NULL, for a session without a
+ * Threads: any; the lock "waiting" is a leaf. Every function accepts NULL, for a session without a
  * store.
  */
 #pragma once
@@ -21,19 +21,21 @@
 #include <stdint.h>
 
 #define WAITING_ALARM_NS (60 * NSEC_PER_SEC)
-#define WAITING_LOOK_NS (10 * NSEC_PER_SEC) /* how often its thread looks */
+#define WAITING_LOOK_NS (10 * NSEC_PER_SEC) /* how often the thread looks */
 
 struct waiting;
 
-/* With a thread of its own. `clock` stays the caller's. -ENOMEM, -EAGAIN. */
+/* Makes the struct and its thread. `clock` belongs to the caller and must outlive it. -ENOMEM,
+ * -EAGAIN. */
 int waiting_start(const struct clock *clock, struct waiting **ret_w);
-void waiting_stop(struct waiting *w); /* ends the thread, and frees */
+void waiting_stop(struct waiting *w); /* ends the thread and frees `w` */
 
-/* One for which there is no memory is not counted. */
+/* Without memory the request is not added, which only leaves it out of the views. */
 void waiting_add(struct waiting *w, uint64_t unique, uint32_t opcode, uint64_t nodeid);
-void waiting_done(struct waiting *w, uint64_t unique); /* one that is not there is fine */
+void waiting_done(struct waiting *w, uint64_t unique); /* an unknown one is fine */
 
-/* Fills what a view tells of it. */
+/* Fills the fields of *ret that are about waiting requests. */
 void waiting_describe(struct waiting *w, struct view_edge *ret);
-/* Reports each that has waited for too long, once. How many it reported. */
+/* Reports each request that has waited for too long and was not reported before. Returns how
+ * many. */
 unsigned waiting_look(struct waiting *w);
