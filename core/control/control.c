@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * control: sessions on the control file. What a session may do: control.h; what the verbs do:
- * control_verbs.c.
+ * control: sessions on the control file. control.h has the rules of a session, control_verbs.c the
+ * verbs.
  *
- * A writer has the session's turn while its commands run, and no lock: replies go into `out` one by
- * one as commands end, so a reader never waits for a command. A writer that waits for its turn
- * looks at its interruption like any other waiter.
+ * While the commands of a writer run, it has the turn of the session and no lock. Each reply is
+ * appended to `out` when its command ends, so a reader never waits for a command. A writer that
+ * waits for its turn can be interrupted like any other waiter.
  */
 #include "control.h"
 #include "control_impl.h"
@@ -14,24 +14,25 @@
 #include <errno.h>
 #include <stdlib.h>
 
+/* ns between two looks at `interrupted` */
 #define LOOK_EVERY (50 * NSEC_PER_MSEC)
-/* Replies nobody reads: above this the ones of earlier writes go. */
+/* Bytes of unread replies; above this, those of earlier writes are dropped. */
 #define UNREAD_MAX (1024 * 1024)
-/* Bytes of one write's replies after which no further command of it begins, */
+/* Bytes of the replies of one write; from this on no further command of it begins. */
 #define REPLIES_MAX (1024 * 1024)
-/* and of the lines of one reply. */
+/* Bytes of the lines of one reply. */
 #define LINES_MAX (16 * 1024 * 1024)
 
 struct control_session {
     struct state *p;
-    struct mutex lock; /* "control session": guards the rest */
+    struct mutex lock; /* "control session": guards the fields below */
     struct cond free;
-    bool busy;         /* a writer has its turn */
-    bool wrote;        /* it reads its own replies */
-    bool opened_reply; /* `out` is a copy of the mount's last reply */
+    bool busy;         /* a writer has the turn */
+    bool wrote;        /* this session wrote, so it reads its own replies */
+    bool opened_reply; /* `out` is a copy of the last reply of the mount */
     struct strbuf out;
     size_t read;  /* bytes of `out` already read */
-    int64_t base; /* placed: the file's offset at which `out` begins */
+    int64_t base; /* if `placed`: the offset of the file at which `out` begins */
     bool placed;
 };
 
@@ -61,9 +62,9 @@ void control_close(struct control_session *s)
 
 /* ---- offsets ---- */
 
-/* Who reads or writes is at `off`. Within the replies that is where he went back to, as a shell
- * does that read more than a line; an offset anywhere else means nothing, and he goes on where he
- * was. Needs s->lock. */
+/* Takes notice of the offset of a read or write. An offset within the replies is where the reader
+ * went back to, like a shell that reads more than a line. Any other offset is ignored, and the
+ * reader goes on where it was. The caller holds s->lock. */
 static void place(struct control_session *s, int64_t off)
 {
     int64_t in;
@@ -77,6 +78,8 @@ static void place(struct control_session *s, int64_t off)
 
 /* ---- turns ---- */
 
+/* Waits for the turn of the session. Replies of earlier writes are dropped if they are all read,
+ * too many, or incomplete, or if they were only a copy of the last reply. */
 static int take_turn(struct control_session *s, int64_t off, const _Atomic bool *interrupted)
 {
     MUTEX_GUARD(&s->lock);
@@ -99,7 +102,8 @@ static int take_turn(struct control_session *s, int64_t off, const _Atomic bool 
     return 0;
 }
 
-/* `after`: the offset behind the write, where its replies are read; -1: not known. */
+/* Gives the turn back. `after` is the offset behind the write, where its replies are read; -1: not
+ * known. */
 static void end_turn(struct control_session *s, int64_t after)
 {
     MUTEX_GUARD(&s->lock);
@@ -111,7 +115,7 @@ static void end_turn(struct control_session *s, int64_t after)
 
 /* ---- replies ---- */
 
-/* What to say when a verb failed without a sentence of its own. */
+/* The sentence for an errno, for a verb that failed without a sentence of its own. */
 static const char *usual_sentence(int err)
 {
     switch (err) {
@@ -138,16 +142,19 @@ static const char *usual_sentence(int err)
     }
 }
 
+/* Appends "error ERRNO VERB: sentence", one line. */
 static void put_error(struct strbuf *out, int err, const char *verb, const struct strbuf *why)
 {
     strbuf_addf(out, "error %s ", command_errno_name(-err));
     command_add_word(out, verb);
     strbuf_adds(out, ": ");
     for (const char *c = why->len ? why->s : usual_sentence(err); *c; c++)
-        strbuf_add(out, *c == '\n' ? "?" : c, 1); /* it is one line, whatever is named in it */
+        /* a name may have a newline, the reply must not */
+        strbuf_add(out, *c == '\n' ? "?" : c, 1);
     strbuf_adds(out, "\n");
 }
 
+/* Appends a reply to those of this write, and to those that the session reads. */
 static void deliver(struct control_session *s, struct strbuf *all, const struct strbuf *reply)
 {
     strbuf_add(all, reply->s, reply->len);
@@ -155,8 +162,8 @@ static void deliver(struct control_session *s, struct strbuf *all, const struct 
     strbuf_add(&s->out, reply->s, reply->len);
 }
 
-/* One command from begin to end; its reply is out when this returns. Only checked, it replies if it
- * is wrong. */
+/* Runs one command. Its reply can be read when this returns. With `only_check` nothing runs, and
+ * there is a reply only if the command is wrong. */
 static int do_one(struct control_session *s, const struct command *c, bool only_check,
                   struct strbuf *all, const _Atomic bool *interrupted)
 {
@@ -182,7 +189,7 @@ static int do_one(struct control_session *s, const struct command *c, bool only_
     else if (!only_check)
         strbuf_addf(&reply, "ok%s\n", call.head.s);
     strbuf_add(&reply, call.lines.s, call.lines.len);
-    if (err != -EWOULDWAIT) /* else it is made again */
+    if (err != -EWOULDWAIT) /* after -EWOULDWAIT the same write is made again, on another thread */
         deliver(s, all, &reply);
     strbuf_release(&call.head);
     strbuf_release(&call.lines);
@@ -190,7 +197,8 @@ static int do_one(struct control_session *s, const struct command *c, bool only_
     return err;
 }
 
-/* The mount remembers the replies of the write last completed, for those who only read. */
+/* Keeps the replies of the last completed write for sessions that only read. It takes over the text
+ * of `all`. */
 static void remember(struct state *p, struct strbuf *all)
 {
     char *text = strbuf_detach(all, NULL), *old;
@@ -207,6 +215,7 @@ static void remember(struct state *p, struct strbuf *all)
 
 /* ---- writing ---- */
 
+/* Replies with an error to the write as a whole. */
 static int refuse(struct control_session *s, struct strbuf *all, int err, const char *sentence)
 {
     CLEANUP_STRBUF struct strbuf reply = STRBUF_INIT, why = STRBUF_INIT;
@@ -217,8 +226,8 @@ static int refuse(struct control_session *s, struct strbuf *all, int err, const 
     return err;
 }
 
-/* Who writes many commands at once is to read what they said before there is more of it: the rest
- * of them was not run, and the write is short. */
+/* Stops before the next command once the replies have REPLIES_MAX bytes. The writer is to read them
+ * before it writes the rest. */
 static int enough_said(struct control_session *s, const struct command *c, struct strbuf *all)
 {
     CLEANUP_STRBUF struct strbuf reply = STRBUF_INIT, why = STRBUF_INIT;
@@ -232,7 +241,8 @@ static int enough_said(struct control_session *s, const struct command *c, struc
     return -E2BIG;
 }
 
-/* All are checked before the first runs: a line that cannot be right means nothing ran. */
+/* Runs the commands of a write. All are checked before the first runs, so an error in a line means
+ * that nothing ran. */
 static ssize_t run_list(struct control_session *s, const struct command_list *l, size_t len,
                         struct strbuf *all, const _Atomic bool *interrupted)
 {
@@ -246,13 +256,15 @@ static ssize_t run_list(struct control_session *s, const struct command_list *l,
 
         if (err == 0)
             err = do_one(s, &l->items[i], false, all, interrupted);
-        /* A short write of 0 bytes would look like an error of its own; the first line, then. */
+        /* A short write of 0 bytes would look like another error, so the error of the first line is
+         * returned. */
         if (err < 0)
             return i == 0 ? err : (ssize_t)l->items[i].offset;
     }
     return (ssize_t)len;
 }
 
+/* Parses the commands and runs them. Returns what control_write_at returns. */
 static ssize_t take(struct control_session *s, const char *buf, size_t len, struct strbuf *all,
                     const _Atomic bool *interrupted)
 {
@@ -290,7 +302,7 @@ ssize_t control_write_at(struct control_session *s, const char *buf, size_t len,
 
 /* ---- reading ---- */
 
-/* Needs s->lock. */
+/* Copies the last reply of the mount into the session. The caller holds s->lock. */
 static int copy_last_reply(struct control_session *s)
 {
     MUTEX_GUARD(&s->p->control->last_reply_lock);
@@ -326,7 +338,8 @@ bool control_may_wait(const char *buf, size_t len)
 
     if (len > CONTROL_WRITE_MAX || memchr(buf, 0, len) || command_parse(buf, len, &list, &why) < 0)
         return false;
-    waits = list.count > 1; /* only the first can say -EWOULDWAIT */
+    /* a later command cannot return -EWOULDWAIT: the ones before it ran already */
+    waits = list.count > 1;
     for (size_t i = 0; i < list.count && !waits; i++) {
         const struct verb *v = control_verb(list.items[i].verb);
         waits = v && (v->waits || (v->job && list.items[i].wait));

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * control_drain: the verb that waits until all is durable. A job drains, so that it can be seen and
- * cancelled, and so that the write keeps its deadline whatever the job waits for: a disk that does
- * not answer holds up one thread, not who asked.
+ * control_drain: the verb that waits until everything is durable. A job drains, so that people can
+ * see it and cancel it. The write keeps its deadline whatever the job waits for: a disk that does
+ * not answer holds up the thread of the job, and not the writer.
  */
 #include "control_impl.h"
 #include "drain.h"
@@ -14,7 +14,8 @@
 
 #define U(x) ((unsigned long long)(x))
 
-/* Takes over `arg` when it has drained. A drain that goes on lets others go first. */
+/* The job_fn of a drain. It frees `arg` when the drain has ended. A drain that is not done yet
+ * returns JOB_AGAIN, so that other drains go first. */
 static int drain_job(struct state *p, struct job *j, void *arg)
 {
     struct drain *d = arg;
@@ -37,6 +38,7 @@ static int drain_job(struct state *p, struct job *j, void *arg)
     return 0;
 }
 
+/* Begins the job. *ret_number is its number. */
 static int start_drain(struct call *call, bool idle, int64_t timeout, uint64_t *ret_number)
 {
     struct drain *d = malloc(sizeof *d);
@@ -53,7 +55,8 @@ static int start_drain(struct call *call, bool idle, int64_t timeout, uint64_t *
     return job_run(call->p, j, &w, timeout, call->interrupted);
 }
 
-/* The time is over. The job looks for itself as soon as it can: nobody waits for that. */
+/* The deadline of the write has passed: decides by a look of its own whether all is done. The job
+ * looks for itself later, and nobody waits for that. */
 static int too_late(struct call *call, bool idle, uint64_t seq, int64_t start)
 {
     struct drain_left left;
@@ -79,6 +82,8 @@ int control_not_durable(struct call *call, int err)
     return err;
 }
 
+/* Runs a drain, and waits for it as long as the time allows. The time begins with the call, also
+ * while the job waits in the queue. */
 static int drain_for(struct call *call, bool idle, int64_t timeout)
 {
     uint64_t number = 0, seq = state_seq(call->p);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* control_du: the verb du: what namespaces take, and what dropping each of them would give back. */
+/* control_du: the verb du, which says what namespaces take, and what dropping each of them would
+ * give back. */
 #include "control_impl.h"
 #include "du.h"
 #include <errno.h>
@@ -7,6 +8,8 @@
 
 #define U(x) ((unsigned long long)(x))
 
+/* Appends the figures of one namespace. The count of pieces that was just taken also corrects what
+ * the store knows of it. */
 static int add_figures(struct call *call, struct ns *ns, const char *name, struct strbuf *out)
 {
     struct du du;
@@ -38,6 +41,8 @@ static int add_line(struct call *call, struct ns *ns, const char *name)
     return err;
 }
 
+/* A line for each namespace. They are visited by name; one that is renamed meanwhile may be missed
+ * or come twice. */
 static int all_namespaces(struct call *call)
 {
     char name[VFS_NAME_MAX + 1] = "";
@@ -47,7 +52,7 @@ static int all_namespaces(struct call *call)
 
     while (err == 0 && ns_next(call->p, name, &ns) == 0) {
         {
-            READ_GUARD(&call->p->names.lock); /* a rename changes it */
+            READ_GUARD(&call->p->names.lock); /* a rename changes the name */
             snprintf(name, sizeof name, "%s", ns->name);
         }
         err = ns->target ? 0 : add_line(call, ns, name);

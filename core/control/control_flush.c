@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* control_flush: the verbs that begin a flush, wait for one by its ticket, and wait until what a
- * namespace has is durable. */
+/* control_flush: the verbs that begin a flush, wait for a flush by its ticket, and wait until the
+ * changes of a namespace are durable. */
 #include "control_impl.h"
 #include "durability.h"
 #include "durable.h"
@@ -33,6 +33,7 @@ int control_flush(struct call *call)
     return 0;
 }
 
+/* Waits for the flush of a ticket, and says what it has. */
 static int wait_for(struct call *call, struct ticket *t, int64_t timeout)
 {
     char label[FLUSH_LABEL_MAX + 1];
@@ -49,13 +50,14 @@ static int wait_for(struct call *call, struct ticket *t, int64_t timeout)
     return 0;
 }
 
-/* A ticket that is not kept: of a flush that ended more than TICKETS_KEPT ago, or of none. */
+/* Answers for a ticket that is not kept any more: its flush ended more than TICKETS_KEPT flushes
+ * ago, or there was none with that number. */
 static int wait_for_old(struct call *call, uint64_t number)
 {
     uint64_t done, next, durable = flush_durable(call->p);
 
     flush_numbers(call->p, &done, &next);
-    if (number < done) { /* flushes end in order */
+    if (number < done) { /* flushes end in order, so that one has ended */
         strbuf_addf(&call->head, " durable=%llu", U(durable));
         return 0;
     }
@@ -107,15 +109,16 @@ static uint64_t last_change(struct ns *ns)
     return ns->seq;
 }
 
-/* "NS is durable up to change N" */
+/* Begins the sentence: "NS is durable up to change N". */
 static void say_durable(struct call *call, uint64_t durable)
 {
     command_add_word(&call->why, control_arg(call, 1));
     strbuf_addf(&call->why, " is durable up to change %llu", U(durable));
 }
 
-/* `seq`: all changes of it up to that number, UINT64_MAX: of before the call. Those behind its last
- * one are other namespaces' and nobody waits for them. */
+/* Waits until the changes of a namespace up to number `seq` are durable; UINT64_MAX: all changes
+ * before the call. Numbers above its last change belong to other namespaces, and are not waited
+ * for. */
 static int wait_for_ns(struct call *call, struct ns *ns, uint64_t seq, int64_t timeout)
 {
     uint64_t last = last_change(ns), until = seq < last ? seq : last, durable;
@@ -143,7 +146,8 @@ static int wait_for_ns(struct call *call, struct ns *ns, uint64_t seq, int64_t t
 
 #define DURABLE_USAGE "usage: wait durable NS [SEQ] [DUR]"
 
-/* A number of a change has no unit, a duration has one. */
+/* Parses the words behind NS. The number of a change has no unit, and a duration has one, so they
+ * cannot be confused. */
 static int durable_words(struct call *call, uint64_t *ret_seq, int64_t *ret_timeout)
 {
     size_t at = 2, n = call->c->nargs;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* control_gc: the verbs of GC cycles: gc, node list, node retire, node prune. */
+/* control_gc: the verbs of GC cycles: gc, node list, node retire, node prune; and compact. */
 #include "compact.h"
 #include "control_impl.h"
 #include "gc_store.h"
@@ -15,9 +15,10 @@
 
 struct asked {
     bool dry_run;
-    int64_t grace; /* -1: as the setting says */
+    int64_t grace; /* ns; -1: the setting holds */
 };
 
+/* Makes the words of the result of the job. */
 static void say_result(struct state *p, struct job *j, const struct gc_result *r)
 {
     CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
@@ -39,7 +40,7 @@ static void say_result(struct state *p, struct job *j, const struct gc_result *r
         job_result(p, j, text.s);
 }
 
-/* Takes over `arg`. */
+/* The job_fn of a cycle. It frees `arg`. */
 static int gc_job(struct state *p, struct job *j, void *arg)
 {
     const struct asked a = *(struct asked *)arg;
@@ -69,7 +70,7 @@ static int parse(struct call *call, struct asked *ret)
     return 0;
 }
 
-/* Those of a job that has ended. */
+/* Copies the lines of a job that has ended into the reply. */
 static int say_lines(struct call *call, uint64_t number)
 {
     CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
@@ -79,6 +80,7 @@ static int say_lines(struct call *call, uint64_t number)
     return strbuf_error(&text);
 }
 
+/* Refuses a cycle that could not run, before a job is begun. */
 static int may_collect(struct call *call)
 {
     int err = control_may_change(call), damage = gc_store_damage(call->p);
@@ -91,7 +93,7 @@ static int may_collect(struct call *call)
     return err;
 }
 
-/* What it was asked for, in a word or two. */
+/* Describes what was asked for in a word or two: the detail of the job. */
 static void describe(const struct asked *a, char out[64])
 {
     char grace[32] = "";
@@ -135,7 +137,8 @@ static int node_list(struct call *call)
     return 0;
 }
 
-/* What is stale now was not retired because somebody is at it, or because it just came back. */
+/* Says why a node was not retired. A node that is stale now was refused because a cycle was
+ * running, or because it had just reported. */
 static int why_not_retired(struct call *call, uint64_t node)
 {
     int64_t stale = settings_get(&call->p->settings, SET_STALE_REPORT_THRESHOLD), wait = 0;
@@ -164,6 +167,7 @@ static int why_not_retired(struct call *call, uint64_t node)
     return control_fail(call, -EBUSY, "a GC cycle is running; try again when it has ended");
 }
 
+/* node retire N */
 static int node_retire(struct call *call)
 {
     uint64_t node;

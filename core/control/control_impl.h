@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * control_impl: what the files of the control verbs share. Nobody else includes this.
+ * control_impl: private to the files of the control verbs.
  *
- * A verb reads its command and writes " key=value" words into `head`, whole lines into `lines`; on
- * failure a sentence into `why` (empty: a general one for the errno is used) and what it wrote into
- * `head` is thrown away. It holds no lock when it is called, and may be called by many at once.
+ * A verb reads its command and writes " key=value" words into `head` and whole lines into `lines`.
+ * If it fails it writes a sentence into `why` (empty: a general one for the errno is used), and
+ * `head` is thrown away. It is called without a lock, by several threads at once.
  */
 #pragma once
 
@@ -14,61 +14,69 @@
 
 struct verb;
 
+/* One command while it runs. */
 struct call {
     struct state *p;
     const struct verb *verb;
     const struct command *c;
-    const _Atomic bool *interrupted; /* may be NULL */
+    const _Atomic bool *interrupted; /* may be NULL; true: return -EINTR soon */
     struct strbuf head, lines, why;
 };
 
 struct verb {
-    const char *name, *usage, *help; /* an option it takes stands in its usage: "[until=SEQ]" */
-    bool job;        /* takes the word "wait" */
-    bool waits;      /* may wait for a flush, a job or a seal */
-    size_t min_args, max_args;
-    int (*run)(struct call *call);
+    /* an option that it takes stands in its usage: "[until=SEQ]" */
+    const char *name, *usage, *help;
+    bool job;                      /* it begins a job, and takes the word "wait" */
+    bool waits;                    /* it may wait for a flush, a job or a seal */
+    size_t min_args, max_args;     /* words behind the verb, without options and "wait" */
+    int (*run)(struct call *call); /* 0 or -errno */
 };
 
 extern const struct verb control_verbs[]; /* ends with a NULL name */
 
-/* NULL: there is none of that name. */
+/* The verb of that name; NULL: there is none. */
 const struct verb *control_verb(const char *name);
-/* Check the shape of a command and run its verb. */
+/* Checks a command as control_check, and runs its verb. */
 int control_run(struct call *call);
-/* What can be said of a command without running it: verb, number of words, options. */
+/* Checks what can be checked without running the command: the verb, the number of words, the
+ * options. */
 int control_check(struct call *call);
 
-/* Put "sentence" into why and return err. */
+/* Replaces `why` by a sentence, and returns err. */
 int control_fail(struct call *call, int err, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
-/* What could not be made durable, whose file that is, and why (blame.h), behind what `why` has.
- * Holding no lock. */
+/* Appends to `why` what could not be made durable, whose file that is, and the reason (blame.h).
+ * Returns err. The caller holds no lock. */
 int control_not_durable(struct call *call, int err);
-/* The same as control_fail, about a word of the user's: `fmt` has one %s, which gets it quoted as needed. */
+/* As control_fail, for a sentence about a word of the user. `fmt` has one %s, which gets the word,
+ * quoted if needed. */
 int control_fail_word(struct call *call, int err, const char *fmt, const char *word)
     __attribute__((format(printf, 3, 0)));
+/* Appends "| ", the text and a newline to `lines`. */
 void control_line(struct call *call, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* Each line of `text` as one. */
+/* Appends each line of `text` as control_line does. */
 void control_text(struct call *call, const char *text);
 static inline const char *control_arg(const struct call *call, size_t i)
 {
     return call->c->args[i].text;
 }
-/* Is argument `i` that bare word? False also where there is none. */
+/* Is argument `i` this word, not quoted? False also if there is no such argument. */
 bool control_is_keyword(const struct call *call, size_t i, const char *word);
-/* May changes be made now? Waits while too much is unflushed. */
+/* May changes be made now? 0 or -errno. It waits while too much is unflushed. */
 int control_may_change(struct call *call);
 
-/* The end of a verb that started job `number`: waits if it was told to, and says the number. */
+/* The end of a verb that started job `number`. It waits for the job if the command has "wait", and
+ * adds the number to `head`. Returns the error of the job that it waited for. */
 int control_started(struct call *call, uint64_t number);
-/* All of a verb whose job runs alone: the job is begun, or who is at just the same is joined, and
- * waited for if the command says so. `detail` says what was asked for. -EBUSY: one is at something
- * else. `arg`, malloc'd or NULL, is the job's, or freed. */
+/* Does all of a verb whose job runs alone. It begins the job, or joins one that does just the same,
+ * and waits if the command has "wait". `detail` says what was asked for, so that equal jobs are
+ * recognised. -EBUSY: a job with another detail runs. It takes over `arg` (malloc'd or NULL), for
+ * `fn`, or to free it. */
 int control_run_one(struct call *call, const char *detail, job_fn *fn, void *arg,
                     uint64_t *ret_number);
 
-/* A namespace, referenced; -ENOENT, -EINVAL it is a symlink, with a sentence. */
+/* Finds a namespace. The caller gives its reference back with ns_put. -ENOENT, or -EINVAL: it is a
+ * symlink; with a sentence. */
 int control_find_ns(struct call *call, const char *name, struct ns **ret_ns);
 
 /* control_drain.c */

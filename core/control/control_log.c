@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * control_log: the verb log. It reads the segments that are there, beside those who append: what
- * returned before the command was given is whole in them, so a hole is what comes just now.
+ * control_log: the verb log. It reads the segments that exist while others append to them. A change
+ * that returned before the command was given is complete in them. So an incomplete frame is one
+ * that is being written just now, and no damage.
  */
 #include "control_impl.h"
 #include "log_list.h"
@@ -11,16 +12,16 @@
 #include <time.h>
 
 #define U(x) ((unsigned long long)(x))
-#define LINES_MAX 10000 /* of one list */
-#define WORDS_MAX 4     /* operations that a line names */
+#define LINES_MAX 10000 /* lines of one list */
+#define WORDS_MAX 4     /* operations that one line describes */
 
 struct lookup {
     uint32_t ns;
-    uint64_t until;     /* number */
-    int64_t until_time; /* ns */
-    uint64_t frames;
-    struct log_frame last; /* the newest one that is meant; its payload is gone */
-    char **lines;          /* a ring of LINES_MAX, or NULL; malloc'd */
+    uint64_t until;        /* the number of the last change that is listed */
+    int64_t until_time;    /* the time of the last change that is listed, ns since the epoch */
+    uint64_t frames;       /* frames found so far */
+    struct log_frame last; /* the newest frame found; its payload is not valid any more */
+    char **lines;          /* a ring of LINES_MAX malloc'd lines; NULL: none are kept */
 };
 
 /* "2026-11-22T08:30:00.123456789Z" */
@@ -37,7 +38,7 @@ static void time_text(int64_t time_ns, char out[64])
              (int)(rest < 0 ? rest + NSEC_PER_SEC : rest));
 }
 
-/* ".5" is half a second; *p is moved behind it. */
+/* Parses a fraction of a second (".5"), in ns, and moves *p behind it. */
 static int64_t parse_fraction(const char **p)
 {
     int64_t unit = NSEC_PER_SEC, ns = 0;
@@ -51,7 +52,7 @@ static int64_t parse_fraction(const char **p)
     return ns;
 }
 
-/* -EINVAL: it is no time of that form. */
+/* Parses a time like 2026-01-31T23:59:59.5Z. -EINVAL: it has not that form. */
 static int parse_time(const char *text, int64_t *ret)
 {
     struct tm tm = {0};
@@ -70,6 +71,7 @@ static int parse_time(const char *text, int64_t *ret)
 
 /* ---- what is there ---- */
 
+/* Keeps the line of a frame in the ring, over the oldest one. */
 static void keep_line(struct lookup *l, const struct log_frame *f)
 {
     CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
@@ -83,6 +85,7 @@ static void keep_line(struct lookup *l, const struct log_frame *f)
     *line = strbuf_detach(&text, NULL);
 }
 
+/* Called for each frame: takes those of the namespace, up to the number and the time. */
 static int on_frame(const struct log_frame *f, void *ctx)
 {
     struct lookup *l = ctx;
@@ -101,6 +104,8 @@ static void on_segment(const struct log_file *f, void *ctx)
     (void)f, (void)ctx;
 }
 
+/* Reads the log. Damage ends the reading, and is no error of this verb: what comes before it is
+ * listed. */
 static int look_up(struct call *call, struct lookup *l)
 {
     const struct log_list_options o = {.segment = on_segment, .frame = on_frame, .ctx = l};

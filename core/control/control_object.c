@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * control_object: the verbs about one object: refs, object, why, pin, unpin.
+ * control_object: the verbs about one object: refs, object, why, resolve, pin, unpin.
  *
- * An object is named by its id or by a path to a file that is it. While a verb looks at one it has
- * a hold on it, so that a count of zero does not make it vanish in between. Who uses it is found by
- * a walk of all trees, in bounded pieces, each under its namespace's lock: what changes meanwhile
- * may be seen or not.
+ * An object is named by its id, or by a path to a file that has it as its content. While a verb
+ * works on an object it has a hold on it, so that a count of zero does not remove it meanwhile. The
+ * users of an object are found by a walk of all trees, in bounded pieces, each under the lock of
+ * its namespace. A change during the walk is seen or not.
  */
 #include "control_impl.h"
 #include "gc_store.h"
@@ -20,14 +20,16 @@
 #include <stdio.h>
 
 #define U(x) ((unsigned long long)(x))
+/* inodes listed for one namespace */
 #define SHOWN_INODES 20
+/* namespaces listed */
 #define SHOWN_NAMESPACES 1000
 
 struct object {
     struct id id;
-    uint64_t number; /* held, unless `unknown` */
+    uint64_t number; /* held in refs, unless `unknown` */
     struct entry entry;
-    bool unknown;
+    bool unknown; /* the table of objects does not have the id */
 };
 
 static void object_release(struct call *call, struct object *o)
@@ -38,6 +40,8 @@ static void object_release(struct call *call, struct object *o)
 
 /* ---- naming one ---- */
 
+/* Finds the id of the object that is the content of a file. The node is looked up, and forgotten
+ * again, as by a call of the kernel. */
 static int id_of_path(struct call *call, const char *path, struct id *ret_id)
 {
     char name[VFS_XATTR_OURS_MAX + 1];
@@ -77,7 +81,9 @@ static int id_of_path(struct call *call, const char *path, struct id *ret_id)
     return id_from_hex(name, ret_id);
 }
 
-/* -ENOENT for a path; an id that nobody knows gives `unknown`. */
+/* Finds the object that the first word names, and holds it; object_release gives the hold back.
+ * -ENOENT for a path that names none. An id that the table does not have is no error and sets
+ * `unknown`. */
 static int object_find(struct call *call, struct object *ret)
 {
     const char *word = control_arg(call, 0);
@@ -114,13 +120,14 @@ static int no_object(struct call *call)
 struct use {
     struct call *call;
     uint64_t number;
-    bool first_only; /* one hit is enough */
-    uint32_t ns;     /* that is walked */
-    uint64_t hits;
-    uint64_t inodes[SHOWN_INODES];
+    bool first_only;               /* one hit in each namespace is enough */
+    uint32_t ns;                   /* the namespace that is walked; 0: the orphans */
+    uint64_t hits;                 /* items that name the object */
+    uint64_t inodes[SHOWN_INODES]; /* the first inodes with such items */
     size_t shown;
 };
 
+/* Notes an item that names the object, or an alias of it. */
 static int note_use(struct key k, const void *val, size_t len, void *ctx)
 {
     struct use *u = ctx;
@@ -143,6 +150,7 @@ static int is_interrupted(void *ctx)
     return stop && atomic_load(stop) ? -EINTR : 0;
 }
 
+/* Walks one tree. -EUCLEAN: damage hid a part of it, so the answer would be incomplete. */
 static int walk_tree(struct rwlock *lock, const struct tree *t, struct use *u)
 {
     struct walk w = {
@@ -157,6 +165,7 @@ static int walk_tree(struct rwlock *lock, const struct tree *t, struct use *u)
     return err < 0 ? err : 0;
 }
 
+/* Appends a line about one tree that uses the object. */
 static void use_line(struct use *u, const char *what, const char *name)
 {
     struct strbuf *out = &u->call->lines;
@@ -173,7 +182,7 @@ static void use_line(struct use *u, const char *what, const char *name)
     strbuf_adds(out, u->hits > u->shown ? ",…\n" : "\n");
 }
 
-/* All namespaces; with `lines` each that uses it is told. */
+/* Counts the namespaces that use the object. With `lines` each gets a line of the reply. */
 static int walk_namespaces(struct use *u, bool lines, uint64_t *ret_count)
 {
     struct state *p = u->call->p;
@@ -188,7 +197,7 @@ static int walk_namespaces(struct use *u, bool lines, uint64_t *ret_count)
         if (err == 0 && !ns->target && u->hits && ++*ret_count <= SHOWN_NAMESPACES && lines) {
             char name[VFS_NAME_MAX + 1];
             {
-                READ_GUARD(&p->names.lock); /* a rename changes it */
+                READ_GUARD(&p->names.lock); /* a rename changes the name */
                 snprintf(name, sizeof name, "%s", ns->name);
             }
             use_line(u, "namespace", name);
@@ -219,8 +228,8 @@ int control_refs(struct call *call)
     return err;
 }
 
-/* The table knows nothing of it; its bytes may have been left behind, or be what other nodes of the
- * pool need. */
+/* Answers for an object that the table does not have: its bytes may have been left behind, or other
+ * nodes of the pool may need them. */
 static void unknown_object(struct call *call, const struct id *id)
 {
     static const char *const states[] = {[GC_NONE] = "none",
@@ -238,6 +247,7 @@ static void unknown_object(struct call *call, const struct id *id)
 
 #define SHOWN_NODES 16
 
+/* Lists the other nodes of the pool that need the object. */
 static void why_nodes(struct call *call, const struct entry *e)
 {
     unsigned nodes[SHOWN_NODES];
@@ -278,7 +288,7 @@ int control_object(struct call *call)
     return 0;
 }
 
-/* Unlinked files that are open still count: their items are in the orphan tree. */
+/* Unlinked files that are still open count, too: their items are in the tree of orphans. */
 static int why_orphans(struct call *call, struct use *u)
 {
     int err = walk_tree(&call->p->orphans.lock, &call->p->orphans.tree, u);
@@ -305,7 +315,7 @@ int control_resolve(struct call *call)
     return err;
 }
 
-/* Nothing of what is at home. */
+/* Says on which shard the bytes are, unless they are at home. */
 static void why_shard(struct call *call, const struct object *o)
 {
     struct shards_info info;
@@ -341,7 +351,7 @@ int control_why(struct call *call)
     err = walk_namespaces(&u, true, &namespaces);
     if (err == 0)
         err = why_orphans(call, &u);
-    holds = refs_holds(p->refs, o.number) - 1; /* ours */
+    holds = refs_holds(p->refs, o.number) - 1; /* but for the hold of this verb */
     if (holds)
         control_line(call, "open handles, not counted: %llu", U(holds));
     why_nodes(call, &o.entry);
@@ -356,6 +366,7 @@ int control_why(struct call *call)
     return err;
 }
 
+/* Pins or unpins an object. */
 static int change_pin(struct call *call, bool pin)
 {
     struct state *p = call->p;

@@ -5,7 +5,7 @@
 #include "scrub_record.h"
 #include <errno.h>
 
-/* What was found, as further lines of the reply. */
+/* Appends what the scrub found as lines of the reply. */
 static void add_lines(struct call *call)
 {
     CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
@@ -24,7 +24,7 @@ int control_scrub(struct call *call)
     uint64_t job = 0;
     int err = scrub_start(call->p, call->interrupted, &job);
 
-    if (err == 0 || err == -EBUSY) /* it is at the same, whoever began it */
+    if (err == 0 || err == -EBUSY) /* -EBUSY: a scrub runs already, and is joined */
         err = control_started(call, job);
     if (err == 0 && call->c->wait)
         add_lines(call);

@@ -2,9 +2,9 @@
 /*
  * control_shard: the verbs about other shards: shard add, list, drain, remove; move; recall.
  *
- * What moves is a job: it looks what is meant, for its progress, and once more to move it. Its
- * result has a sentence (why=) if it did not do all, and then it has failed; asked again, it does
- * the rest.
+ * A move is a job. It selects the objects twice: once to count them for the progress, and once to
+ * move them. If it did not move all, its result has a sentence (why=) and the job has failed. The
+ * same command, given again, moves the rest.
  */
 #include "control_impl.h"
 #include "durability.h"
@@ -22,9 +22,9 @@
 
 struct asked {
     struct move_selection s;
-    char **words; /* own copies */
-    uint16_t to;
-    uint16_t drain; /* the shard to be drained, or 0 */
+    char **words;   /* copies that belong to this struct */
+    uint16_t to;    /* the target shard; 0: home */
+    uint16_t drain; /* the shard that is drained, or 0 */
 };
 
 static void asked_free(struct asked *a)
@@ -44,6 +44,7 @@ struct counting {
     uint64_t objects, bytes;
 };
 
+/* Counts an object that is to be moved. It ends when the job is cancelled. */
 static int count_one(uint64_t number, void *ctx)
 {
     struct counting *c = ctx;
@@ -62,7 +63,7 @@ static int move_selected(uint64_t number, void *ctx)
     return move_one(ctx, number, NULL);
 }
 
-/* Why it ended before all was moved. */
+/* Makes the sentence for a move that ended before all was moved. */
 static void say_why(struct state *p, uint16_t to, int err, char why[256])
 {
     struct shards_info info;
@@ -87,6 +88,7 @@ static void say_why(struct state *p, uint16_t to, int err, char why[256])
         snprintf(why, 256, "shard %u: %s", to, strerrordesc_np(-err));
 }
 
+/* Makes the sentence for objects that could not be moved while the others were. */
 static void say_failed(const struct move_result *r, char why[256])
 {
     if (*why || r->failed == 0)
@@ -97,6 +99,7 @@ static void say_failed(const struct move_result *r, char why[256])
                                          : strerrordesc_np(-r->error));
 }
 
+/* Makes the words of the result of the job. */
 static void say_result(struct state *p, struct job *j, const struct asked *a,
                        const struct move_result *r, const char *why)
 {
@@ -117,6 +120,8 @@ static void say_result(struct state *p, struct job *j, const struct asked *a,
         job_result(p, j, text.s);
 }
 
+/* Counts what will be moved, for the progress. Damage that hides a part is reported by the second
+ * selection. */
 static int count_all(struct state *p, struct job *j, const struct asked *a, char why[256])
 {
     struct counting c = {.p = p, .j = j, .a = a};
@@ -144,7 +149,8 @@ static int move_all(struct state *p, struct job *j, const struct asked *a, struc
     return err < 0 ? err : end;
 }
 
-/* Whoever cancels a drain wants the shard back. */
+/* Ends a drain. After a cancel the shard accepts objects again: whoever cancels a drain wants to
+ * keep the shard. */
 static void end_drain(struct state *p, uint16_t shard, int err)
 {
     uint64_t left;
@@ -154,7 +160,8 @@ static void end_drain(struct state *p, uint16_t shard, int err)
     (void)release_pass(p, shard, &left);
 }
 
-/* Takes over `arg`. */
+/* The job_fn of a move. It frees `arg`. An unreachable shard becomes -EIO, because a job's error is
+ * the errno of a write. */
 static int move_job(struct state *p, struct job *j, void *arg)
 {
     struct asked *a = arg;
@@ -171,14 +178,14 @@ static int move_job(struct state *p, struct job *j, void *arg)
     if (a->drain)
         end_drain(p, a->drain, err);
     else
-        shards_thread_kick(p); /* bytes may have left a shard */
+        shards_thread_kick(p); /* bytes may be dead on a shard now */
     say_result(p, j, a, &r, why);
     asked_free(a);
     err = err == 0 && r.failed ? r.error : err;
     return err == -EHOSTUNREACH || err == -ENXIO ? -EIO : err;
 }
 
-/* It never began. */
+/* Called if the job never began. A drain that was cancelled then leaves its shard usable. */
 static void not_moved(struct state *p, void *arg, int err)
 {
     struct asked *a = arg;
@@ -188,7 +195,8 @@ static void not_moved(struct state *p, void *arg, int err)
     asked_free(a);
 }
 
-/* Moves of what one namespace has must not overtake each other. 0: more than that is named. */
+/* The key of the job: moves of one namespace must not overtake each other, so its number is their
+ * key. 0: the words do not name files of one namespace alone. */
 static uint64_t key_of(struct state *p, const struct asked *a)
 {
     const char *rest;
@@ -212,7 +220,7 @@ static uint64_t key_of(struct state *p, const struct asked *a)
     return key;
 }
 
-/* Takes over `a`. */
+/* Begins the job. It takes over `a`. */
 static int start(struct call *call, const char *verb, const char *detail, struct asked *a)
 {
     const struct job_work w = {
@@ -232,6 +240,7 @@ static int start(struct call *call, const char *verb, const char *detail, struct
 
 /* ---- words ---- */
 
+/* Parses the number of a shard, 1 to 65535. */
 static int parse_shard(struct call *call, const char *word, uint16_t *ret)
 {
     uint64_t n;
@@ -274,6 +283,7 @@ static int cannot_use(struct call *call, uint16_t shard, int err)
     return *why ? control_fail(call, err, "%s", why) : err;
 }
 
+/* Checks that a shard can be used, before a job is begun. */
 static int check_use(struct call *call, uint16_t shard, enum shards_use use)
 {
     struct shard *s;
@@ -288,7 +298,7 @@ static int check_use(struct call *call, uint16_t shard, enum shards_use use)
     return 0;
 }
 
-/* The first `count` arguments, copied. */
+/* Copies the first `count` arguments into `a`. */
 static int copy_words(struct call *call, size_t count, struct asked *a)
 {
     a->words = count ? calloc(count, sizeof *a->words) : NULL;
@@ -328,7 +338,8 @@ static int check_words(struct call *call, const struct asked *a)
     return err < 0 && *why ? control_fail(call, err, "%s", why) : err;
 }
 
-/* What `move` and `recall` name: the first `words` arguments, and options. */
+/* Makes the selection of `move` and `recall` from the first `words` arguments and the options, and
+ * checks it. The caller owns *ret. */
 static int ask(struct call *call, size_t words, uint16_t to, struct asked **ret)
 {
     struct asked *a = calloc(1, sizeof *a);
@@ -455,6 +466,8 @@ static int list_shards(struct call *call)
     return 0;
 }
 
+/* shard drain N: the shard is set to draining first, so that no move puts anything there any
+ * more. */
 static int drain_shard(struct call *call)
 {
     struct shards_info info;
@@ -479,8 +492,9 @@ static int drain_shard(struct call *call)
     return start(call, "shard drain", detail, a);
 }
 
-/* A move, what it left there, dead ghosts, packs without live records: all that may still need it,
- * in this order. No move begins there any more when this is asked. */
+/* Checks, in this order, all that may still need the shard: a move in progress, objects, dead
+ * ghosts, packs without live records. The shard is draining, so no new move begins there meanwhile.
+ * -EBUSY, with a sentence. */
 static int is_needed(struct call *call, uint16_t n)
 {
     struct state *p = call->p;
@@ -492,7 +506,7 @@ static int is_needed(struct call *call, uint16_t n)
 
     if (move_in_flight(p, n) != UINT64_MAX)
         return control_fail(call, -EBUSY, "a move to it is at work; `tally cancel` ends it");
-    err = flush_now(p); /* those that died just now */
+    err = flush_now(p); /* commits what died just now */
     if (err == 0)
         err = refs_ghosts_on(p->refs, n, &objects, &bytes);
     if (err == 0 && objects)
@@ -510,10 +524,12 @@ static int is_needed(struct call *call, uint16_t n)
                             "%llu file%s that nothing needs any more wait%s for deletion there; it "
                             "comes by itself when the shard can be written",
                             U(left), left == 1 ? "" : "s", left == 1 ? "s" : "");
-    /* After the flush no record of the dying leads to a shard that is gone. */
+    /* The flush commits that no record of the dying names the shard any more. */
     return err < 0 ? err : flush_now(p);
 }
 
+/* shard remove N. It drains the shard in the sense that nothing new is put there; if it is still
+ * needed that is undone. */
 static int remove_shard(struct call *call)
 {
     struct shards_info info;

@@ -23,6 +23,7 @@ static int parse(struct call *call, bool *ret_dry_run, bool *ret_list)
     return 0;
 }
 
+/* Refuses a sweep that could not run, before a job is begun. */
 static int may_sweep(struct call *call, bool dry_run)
 {
     struct sweep_status s;

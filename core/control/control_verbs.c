@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * control_verbs: what can be commanded: one table, one function a verb. A verb that is not in the
- * table does not exist, for `help` as for everyone. Verbs about objects: control_object.c.
+ * control_verbs: the table of verbs, with one function for each verb. A verb that is not in the
+ * table does not exist, also for `help`. The other control_*.c files have larger verbs.
  */
 #include "control_impl.h"
 #include "durability.h"
@@ -16,7 +16,9 @@
 #include <time.h>
 
 #define U(x) ((unsigned long long)(x))
+/* how often a drop looks whether the last file is closed */
 #define RELEASE_LOOKS 60
+/* ns between two such looks */
 #define RELEASE_LOOK_NS (5 * NSEC_PER_MSEC)
 
 /* ---- saying things ---- */
@@ -61,6 +63,7 @@ int control_may_change(struct call *call)
     return err < 0 ? err : flush_throttle(call->p);
 }
 
+/* Says which job is at other work of this verb. -EBUSY */
 static int busy_with(struct call *call, uint64_t number)
 {
     struct job other;
@@ -96,6 +99,7 @@ void control_text(struct call *call, const char *text)
     }
 }
 
+/* Can this be the name of a namespace? -ENAMETOOLONG, -EINVAL, with a sentence. */
 static int check_namespace(struct call *call, const char *name)
 {
     int err = command_namespace(name);
@@ -112,7 +116,7 @@ bool control_is_keyword(const struct call *call, size_t i, const char *word)
 
 /* ---- help, status ---- */
 
-/* A long one keeps its explanation apart from its words. */
+/* A line of help. A long usage has its explanation on a line of its own. */
 static void help_line(struct call *call, const struct verb *v)
 {
     if (strlen(v->usage) > 30) {
@@ -159,7 +163,7 @@ static int status(struct call *call)
 
 /* ---- get, set ---- */
 
-/* What a namespace has of its own: two words each, the first one by default. */
+/* The settings of a namespace: each has two values, and the first one is the default. */
 static const struct ns_setting {
     const char *key, *off, *on, *what;
     int (*set)(struct state *p, const char *name, bool on);
@@ -171,7 +175,8 @@ static const struct ns_setting {
 };
 #define NS_SETTINGS (sizeof ns_settings / sizeof *ns_settings)
 
-/* "ns:NAME.KEY": *ret_name is malloc'd. -ENOENT: it is not of that kind. */
+/* Splits "ns:NAME.KEY". The caller frees *ret_name. -ENOENT: the key has another form, and is a
+ * setting of the store; -EINVAL, with a sentence. */
 static int split_ns_key(struct call *call, const char *key, char **ret_name,
                         const struct ns_setting **ret_setting)
 {
@@ -300,7 +305,8 @@ static int set(struct call *call)
     const struct ns_setting *s;
     char *name, text[32];
     int64_t number;
-    int which, err = state_writable(call->p); /* no more: it may be what lets others go on */
+    /* not control_may_change: that waits for a flush, and this setting may be what lets it go on */
+    int which, err = state_writable(call->p);
 
     if (err < 0)
         return err;
@@ -361,8 +367,9 @@ static int branch(struct call *call)
     return err;
 }
 
-/* The kernel tells of a file's end after close(2) has returned: who drops right after his last
- * close shall not be told that it is open. */
+/* Drops a namespace. The kernel reports the close of a file after close(2) has returned. So a user
+ * who drops right after the last close would be told that a file is open. A drop without `force`
+ * waits for that a short time. */
 static int drop_when_closed(struct call *call, const char *name, bool force, uint32_t *ret_open)
 {
     int err = ns_drop(call->p, name, force, false, false, ret_open);
@@ -395,6 +402,8 @@ static int drop_now(struct call *call, const char *name, bool force)
     return err;
 }
 
+/* drop NS [force]: the job exists before the drop, so that it can be shown from the first
+ * moment. */
 static int drop(struct call *call)
 {
     const char *name = control_arg(call, 0);
@@ -421,7 +430,8 @@ static int drop(struct call *call)
     job_drop_queued(call->p, j);
     strbuf_addf(&call->head, " queued_bytes=%zu job=%llu",
                 drops_left(call->p->drops) * PAGE_SIZE_BYTES, U(number));
-    jobs_drops_done(call->p); /* the dropper may have been faster */
+    /* the dropper may be done already, and then nobody else would end the job */
+    jobs_drops_done(call->p);
     return 0;
 }
 
@@ -436,7 +446,7 @@ static const char *why_failed(int error)
     return ticket_describe(error);
 }
 
-/* Where its result has a sentence, that one. */
+/* Makes the sentence of a failed job: that of its result (why=), or a general one. */
 static int job_failed(struct call *call, uint64_t number, int error, char result[256])
 {
     char *why = strstr(result, " why=\"");
@@ -452,6 +462,7 @@ static int job_failed(struct call *call, uint64_t number, int error, char result
     return control_fail(call, error, "job %llu: %s (%s)", U(number), why, result);
 }
 
+/* Waits for a job, and returns its error. Its result becomes words of the reply. */
 static int wait_number(struct call *call, uint64_t number, int64_t timeout)
 {
     char result[256];
@@ -617,6 +628,7 @@ const struct verb *control_verb(const char *name)
     return NULL;
 }
 
+/* Does the usage of the verb have "[key="? */
 static bool takes_option(const struct verb *v, const char *key)
 {
     char form[64];

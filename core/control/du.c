@@ -7,20 +7,21 @@
 #include <errno.h>
 #include <sys/stat.h>
 
+/* A reference of the piece that was read. */
 struct reference {
     uint64_t object;
-    bool goes;
+    bool goes; /* it is in a page that a drop would free */
 };
 
 struct du_walk {
     struct state *p;
     struct du *du;
-    struct map64 named; /* object -> how many of its references go */
+    struct map64 named; /* object number -> how many of its references a drop would free */
     struct reference piece[DU_AT_ONCE];
-    size_t count; /* of the piece */
+    size_t count; /* references in `piece` */
 };
 
-/* Does the page `depth` steps down go with the namespace? */
+/* Would a drop free the page `depth` steps down? */
 static bool goes(const struct tree_cursor *c, unsigned depth)
 {
     for (unsigned i = 0; i <= depth; i++)
@@ -29,7 +30,7 @@ static bool goes(const struct tree_cursor *c, unsigned depth)
     return true;
 }
 
-/* The pages that the walk comes upon with this item: those in which it is the very first one. */
+/* Counts the pages that the walk reaches with this item: those in which it is the first item. */
 static void count_pages(struct du_walk *w, const struct tree_cursor *c)
 {
     for (unsigned d = c->depth; d-- > 0 && c->step[d].slot == 0;)
@@ -45,6 +46,8 @@ static void count_bytes(struct du_walk *w, const void *val, size_t len)
         w->du->logical += inode_stored(&in);
 }
 
+/* Counts one item, and notes its reference. Aliases are resolved later, without the lock of the
+ * namespace. */
 static void visit_item(struct du_walk *w, const struct tree_cursor *c)
 {
     struct key k = tree_cursor_key(c);
@@ -61,7 +64,7 @@ static void visit_item(struct du_walk *w, const struct tree_cursor *c)
         w->piece[w->count++] = (struct reference){object, goes(c, c->depth - 1)};
 }
 
-/* Up to DU_AT_ONCE items from *k on, which then is where to go on. -ENOENT at the end. */
+/* Reads up to DU_AT_ONCE items from *k on, and moves *k behind them. -ENOENT: that was the end. */
 static int read_piece(struct du_walk *w, struct ns *ns, struct key *k)
 {
     struct tree_cursor c = TREE_CURSOR_INIT;
@@ -89,7 +92,8 @@ static int note_piece(struct du_walk *w)
     return err;
 }
 
-/* The bytes that it takes here, or on another shard. */
+/* The bytes of an object that are here or on another shard; for unsealed bytes their present
+ * length. */
 static uint64_t size_of(struct du_walk *w, uint64_t number, const struct entry *e)
 {
     struct content *c = entry_is_sealed(e) ? NULL : content_find(w->p, number);
@@ -100,6 +104,7 @@ static uint64_t size_of(struct du_walk *w, uint64_t number, const struct entry *
     return size;
 }
 
+/* Compares the references that a drop would free with the count of each object. */
 static int weigh(struct du_walk *w)
 {
     uint64_t number, going;
@@ -108,7 +113,7 @@ static int weigh(struct du_walk *w)
     while (map64_next(&w->named, &at, &number, &going)) {
         struct entry e;
         int err = refs_entry(w->p->refs, number, true, &number, &e);
-        if (err == -ENOENT) /* gone meanwhile */
+        if (err == -ENOENT) /* deleted meanwhile */
             continue;
         if (err < 0)
             return err;

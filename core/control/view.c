@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * view: texts and listings of `.tally`, rendered when they are read.
+ * view: texts and listings of `.tally`, which are made when they are read.
  *
- * Nothing here is kept: each call gathers facts under the locks that guard them, one after the
- * other, and writes them down with none held. Only the dump of the refcount table is tied to one
- * instant: its sequence number is read, and its listing begun, with the freeze lock held for
+ * Nothing is kept between two calls. Each call gathers facts under the locks that guard them, one
+ * after the other, and formats them with no lock held. Only the dump of the refcount table belongs
+ * to one instant: its sequence number is read, and its listing begun, with the freeze lock held for
  * writing.
  */
 #include "view.h"
@@ -31,15 +31,18 @@
 #include <time.h>
 #include <unistd.h>
 
+/* recent alarms and warnings that the status lists */
 #define ALARMS_SHOWN 8
+/* bytes of a dump that are written at once */
 #define SPOOL_PIECE (256 * 1024)
 
 /* ---- the facts ---- */
 
+/* All numbers that the texts show, gathered by gather_facts. */
 struct facts {
     size_t unsealed, dirty, buffered, drops, jobs, jobs_queued, refs_changes;
     uint64_t seq, durable, namespaces, healed, collisions, kv_bytes;
-    uint64_t disk_bytes, disk_free; /* of the disk at home; 0: it cannot tell */
+    uint64_t disk_bytes, disk_free; /* of the disk at home; 0: not known */
     bool readonly;
     struct flush_stats flush;
     struct gc_store_stats gc;
@@ -63,7 +66,7 @@ static uint64_t count_namespaces(struct state *p)
     return n;
 }
 
-/* As df(1) has it of the mount. */
+/* The numbers that df(1) shows for the mount. */
 static void measure_disk(struct state *p, struct facts *f)
 {
     struct disk_space s;
@@ -147,7 +150,8 @@ static void add_scrub(const struct facts *f, struct strbuf *out)
     add_counts(&r->now, out);
 }
 
-/* It stays until a scrub finds nothing, whatever was said since. */
+/* Repeats what the last scrub found. The line stays until a scrub finds nothing, however many
+ * alarms came since. */
 static void add_scrub_alarm(const struct facts *f, struct strbuf *out)
 {
     if (f->scrub.last.damaged)
@@ -156,6 +160,7 @@ static void add_scrub_alarm(const struct facts *f, struct strbuf *out)
                     U(f->scrub.last.damaged));
 }
 
+/* The first condition that holds is reported; the worst come first. */
 const char *view_state(struct state *p, struct strbuf *why)
 {
     const char *sentence = NULL, *detail = "", *what = atomic_load(&p->readonly_what);
@@ -284,7 +289,7 @@ static size_t count_verifying(struct state *p)
     return n;
 }
 
-/* Which files the kernel reads by itself, and who checks what it reads. */
+/* Appends what the edge counts, which files the kernel reads by itself, and who verifies them. */
 static void add_edge(struct state *p, const struct facts *f, const struct view_edge *edge,
                      struct strbuf *out)
 {
@@ -312,7 +317,8 @@ static void add_edge(struct state *p, const struct facts *f, const struct view_e
 enum metric {
     NO_METRIC,
     GAUGE,
-    COUNTER, /* only grows, from 0 at the start of the daemon; its metric's name ends in _total */
+    /* only grows, from 0 at the start of the daemon; the name of its metric ends in _total */
+    COUNTER,
 };
 
 struct number {
@@ -321,7 +327,7 @@ struct number {
     uint64_t value;
 };
 
-#define NUMBERS 52 /* in stats.json; metrics leave some out */
+#define NUMBERS 52 /* numbers in stats.json; metrics leave some out */
 
 static void list_numbers(struct state *p, const struct facts *f, struct number ret[static NUMBERS])
 {
@@ -388,7 +394,7 @@ static int add_number(json_t *o, const char *key, uint64_t value)
     return json_object_set_new(o, key, json_integer((json_int_t)value));
 }
 
-/* What the workers of each class do: key, kind, and where in struct workers_class_stats. */
+/* A number of each class of workers: its key, its kind, and the function that reads it. */
 struct worker_number {
     const char *key;
     enum metric metric;
@@ -554,6 +560,7 @@ int view_render(struct state *p, enum view_text which, const struct view_edge *e
 
 /* ---- the refcount table ---- */
 
+/* A dump while it is written, in pieces, so that its size needs no memory. */
 struct spool {
     int fd;
     uint64_t off;
@@ -572,6 +579,7 @@ static int spool_flush(struct spool *s)
     return err;
 }
 
+/* Writes the count of one object. */
 static int spool_count(const struct refs_item *item, void *ctx)
 {
     struct spool *s = ctx;
@@ -583,6 +591,8 @@ static int spool_count(const struct refs_item *item, void *ctx)
     return s->text.len < SPOOL_PIECE ? 0 : spool_flush(s);
 }
 
+/* The freeze lock is held only while the listing begins: refs keeps the counts of that instant for
+ * it. */
 int view_refcounts(struct state *p, int fd)
 {
     struct spool s = {.fd = fd, .text = STRBUF_INIT};

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * view: the facts behind `.tally`: texts rendered on demand, and listings of objects and names.
+ * view: the facts behind `.tally`: texts that are made when they are read, and listings of objects
+ * and names.
  *
- * All of them first seal the files closed before the call, waiting at most `view_wait`; texts then
- * say `unsealed=n` (stats: "unsealed_files"). Errors: 0 or -errno. Threads: any.
+ * All of them first seal the files that were closed before the call, and wait for that for at most
+ * `view_wait`. Texts then say how many files are not sealed: `unsealed=n` (stats:
+ * "unsealed_files"). Errors: 0 or -errno. Threads: any. The caller holds no lock.
  */
 #pragma once
 
@@ -13,20 +15,22 @@
 
 struct gc_result;
 
-/* What only the edge that serves the store can count; borrowed, shown as it is. */
+/* Counts that only the edge has which serves the store (fs/). All is borrowed, and is shown as it
+ * is. */
 struct view_count {
     const char *name; /* upper-case letters, digits, '_' */
     uint64_t count;
 };
 struct view_edge {
-    const struct view_count *requests; /* by kind, since the edge began to serve */
+    const struct view_count *requests; /* one for each kind, since the edge began to serve */
     size_t request_kinds;
-    const char *transport; /* how requests come */
-    const char *passthrough; /* does the kernel read files by itself? "yes", or "no: " and why */
-    size_t waiting;           /* requests that are not answered yet, */
-    int64_t longest_wait;     /* for how long the first of them, ns, */
-    const char *longest_kind; /* and what it asks for; NULL: none waits */
-    bool waits_too_long;      /* nobody should wait for so long */
+    const char *transport; /* how requests reach the edge */
+    /* does the kernel read files by itself? "yes", or "no: " and the reason */
+    const char *passthrough;
+    size_t waiting;           /* requests that are not answered yet */
+    int64_t longest_wait;     /* how long the oldest of them has waited, ns */
+    const char *longest_kind; /* the kind of that one; NULL: none waits */
+    bool waits_too_long;      /* it has waited for so long that something is wrong */
     const char *mounted;      /* "rw,relatime" and the like; "" or NULL: not known */
 };
 
@@ -34,52 +38,58 @@ struct view_edge {
 enum view_text {
     VIEW_STATUS,
     VIEW_STATS_JSON,
-    VIEW_METRICS, /* the same numbers in Prometheus' text format, without pid */
+    VIEW_METRICS, /* the same numbers in the text format of Prometheus, without the pid */
 };
-/* "ok"; "degraded": what is damaged is known, or the last commit failed and is tried again;
- * "read-only". `why` (may be NULL) gets ": " and a sentence, or nothing. */
+/* The state in a word. "ok"; "degraded": damage is known, or something failed and is tried again;
+ * "read-only". `why` (may be NULL) gets ": " and a sentence; nothing if the state is "ok". */
 const char *view_state(struct state *p, struct strbuf *why);
-/* edge NULL: nobody serves it. */
+/* Appends the text to `out`. `edge` NULL: nothing serves the store. */
 int view_render(struct state *p, enum view_text which, const struct view_edge *edge,
                 struct strbuf *out);
 
-/* The refcount table as JSON (CONTRACTS section 1, "Dump"), one consistent sequence number, written
- * to `fd` from its start. */
+/* Writes the refcount table as JSON (CONTRACTS section 1, "Dump") to `fd`, from its start. The
+ * counts are those of one sequence number. */
 int view_refcounts(struct state *p, int fd);
-/* The ghosts, one a line, in the order of their numbers, likewise. What changes meanwhile is seen
- * or not. */
+/* Writes the ghosts to `fd`, one a line, in the order of their numbers. A change during the call is
+ * seen or not. */
 int view_ghosts(struct state *p, int fd);
 
-/* One object's facts; -ENOENT also for a count of zero. */
+/* The facts of one object. -ENOENT also for a count of zero. */
 struct view_object {
     struct id id;
     uint64_t number, refs, size;
 };
 int view_object(struct state *p, const struct id *id, struct view_object *ret);
-/* Objects with a count above zero whose id starts with byte `prefix`, in id order, ids > `after`
- * (NULL: all). Non-zero from `fn` stops (and is not an error). */
+/* Lists the objects with a count above zero whose id begins with the byte `prefix` and is above
+ * `after` (NULL: all), in the order of ids. A result other than 0 of `fn` ends the listing, and is
+ * no error. */
 typedef int view_object_fn(const struct view_object *o, void *ctx);
 int view_objects(struct state *p, uint8_t prefix, const struct id *after, view_object_fn *fn,
                  void *ctx);
 
-/* Who uses the shard, one a line; and the GC cycles that had something, the last one first, with
- * some of what they would collect. */
-int view_nodes(struct state *p, struct strbuf *out, size_t *ret_count); /* or NULL */
+/* view_nodes: the nodes that use the store or its pool, one a line; *ret_count (may be NULL): how
+ * many. view_gc_history: the GC cycles that had something eligible, the last one first, with the
+ * ids that were kept. */
+int view_nodes(struct state *p, struct strbuf *out, size_t *ret_count);
 int view_gc_history(struct state *p, struct strbuf *out);
-int view_flushes(struct state *p, struct strbuf *out); /* those that were named */
-/* Namespace names, sorted, after `after` (NULL: all). */
+int view_flushes(struct state *p, struct strbuf *out); /* the flushes that were named */
+/* Lists the names of namespaces, sorted, after `after` (NULL: all). A result other than 0 of `fn`
+ * ends the listing. */
 typedef int view_name_fn(const char *name, void *ctx);
 int view_namespaces(struct state *p, const char *after, view_name_fn *fn, void *ctx);
-/* The files under namespaces/<name>/, one fact a line: "root", "seq", "durable", "options", and of
- * flushes that had changes of it: how many ("flushes"), and when the last one began ("flushed").
- * These two are fields of the namespace's record (FORMAT.md, section 4). */
+/* The files under namespaces/<name>/. Each has one fact a line: "root", "seq", "durable",
+ * "options", "usage", and, for the flushes that had changes of the namespace, how many ("flushes"),
+ * and when the last one began ("flushed"). Those two are fields of its record (FORMAT.md, section
+ * 4). */
 extern const char *const view_ns_files[];
 extern const unsigned view_ns_file_count;
-/* The text of one of them. -ENOENT: no such namespace or file. */
+/* Appends the text of one of them. -ENOENT: no such namespace or file. */
 int view_namespace(struct state *p, const char *name, const char *file, struct strbuf *out);
-void view_ns_flushes(struct state *p, struct strbuf *out); /* lines of status, one for each */
+/* appends lines of status, one for each of the first namespaces */
+void view_ns_flushes(struct state *p, struct strbuf *out);
 
-/* Job numbers, ascending, above `after`; and one job's key=value lines. */
+/* view_jobs lists the numbers of jobs above `after`, ascending; a result other than 0 of `fn` ends
+ * it. view_job appends the key=value lines of one job. -ENOENT */
 typedef int view_job_fn(uint64_t job, void *ctx);
 int view_jobs(struct state *p, uint64_t after, view_job_fn *fn, void *ctx);
 int view_job(struct state *p, uint64_t job, struct strbuf *out);

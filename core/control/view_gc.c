@@ -12,6 +12,7 @@
 #define U(x) ((unsigned long long)(x))
 #define SHOWN_IDS 20
 
+/* The state of a node in a word. "new": its serial was not seen to advance yet. */
 static const char *state_of(const struct gc_node_info *n, bool alone)
 {
     return n->stale              ? "stale"
@@ -43,7 +44,7 @@ int view_nodes(struct state *p, struct strbuf *out, size_t *ret_count)
     return strbuf_error(out);
 }
 
-/* All that were kept. */
+/* Appends one cycle, with all ids that the record has. */
 static void add_record(const struct gc_record *r, gc_describe *describe, struct strbuf *out)
 {
     strbuf_addf(out, "cycle=%llu time=", U(r->cycle));

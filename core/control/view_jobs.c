@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * view_jobs: `.tally/jobs`, and how much work is left.
+ * view_jobs: the files of `.tally/jobs`: state, progress, rate and result of jobs.
  */
 #include "command.h"
 #include "job.h"
@@ -44,8 +44,8 @@ const char *job_state_name(enum job_state state)
     return names[state];
 }
 
-/* One word, with blanks in its quotes. One that was too long for a result has no end. What follows.
- * */
+/* Appends the first word of `word` as a line, and returns what follows it. Blanks in quotes belong
+ * to a word. A result that was cut off may lack the closing quote, which is added. */
 static const char *add_word(struct strbuf *out, const char *word)
 {
     bool quoted = false;
@@ -62,14 +62,15 @@ static const char *add_word(struct strbuf *out, const char *word)
     return word + n + (word[n] != 0);
 }
 
-/* The words of a result, a line each. */
+/* Appends the words of a result, one a line. */
 static void add_words(struct strbuf *out, const char *words)
 {
     while (*words)
         words = add_word(out, words);
 }
 
-/* By bytes where they are known: one object takes as long as a million others. */
+/* Appends the estimated time left. It is computed from bytes if they are known, because one large
+ * object takes as long as a million small ones. */
 static void add_left(const struct job *j, double seconds, struct strbuf *out)
 {
     uint64_t total = j->bytes_total ? j->bytes_total - j->bytes_first : j->total;
@@ -101,7 +102,7 @@ static void add_progress(struct state *p, const struct job *j, struct strbuf *ou
         add_left(j, seconds, out);
 }
 
-/* What a trial run of GC would collect. */
+/* Appends what a dry run of GC would collect. */
 static void add_lines(struct state *p, uint64_t job, struct strbuf *out)
 {
     CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;

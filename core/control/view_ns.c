@@ -12,7 +12,7 @@
 #include <string.h>
 
 #define U(x) ((unsigned long long)(x))
-#define SHOWN 16 /* in status */
+#define SHOWN 16 /* namespaces that the status lists */
 
 struct names {
     char **v;
@@ -26,6 +26,7 @@ static void names_release(struct names *n)
     free(n->v);
 }
 
+/* Copies the names under their lock. After an error the caller still releases *ret. */
 static int names_collect(struct state *p, const char *after, struct names *ret)
 {
     READ_GUARD(&p->names.lock);
@@ -88,7 +89,7 @@ struct ns_facts {
     bool frozen, verify, scattered, counted;
 };
 
-/* -ENOENT, also of a symlink. */
+/* Reads the facts of one namespace. -ENOENT also for a symlink. */
 static int ns_look(struct state *p, const char *name, struct ns_facts *ret)
 {
     uint64_t durable;
@@ -113,7 +114,7 @@ static int ns_look(struct state *p, const char *name, struct ns_facts *ret)
     }
     ns_put(p, ns);
     durable = flush_durable(p);
-    /* Never beyond the last change: equal numbers mean that all of it is durable. */
+    /* never above its last change: equal numbers mean that all of it is durable */
     ret->durable = ret->seq < durable ? ret->seq : durable;
     return gone ? -ENOENT : 0;
 }
@@ -124,7 +125,7 @@ static void add_time_line(int64_t time_ns, struct strbuf *out)
     strbuf_adds(out, "\n");
 }
 
-/* Of what no version has counted yet there is nothing to tell. */
+/* Appends the usage. A namespace that was never counted (an old version made it) has none. */
 static void add_usage(const struct ns_facts *f, struct strbuf *out)
 {
     if (f->counted)
@@ -168,6 +169,7 @@ struct ns_listing {
     size_t shown, more;
 };
 
+/* Appends a line of status for one namespace, or counts it among those that are not shown. */
 static int add_one(const char *name, void *ctx)
 {
     struct ns_listing *l = ctx;

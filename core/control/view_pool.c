@@ -27,7 +27,7 @@ static void add_reports(const struct pool_node_status *s, struct strbuf *out)
                 U(s->index.reports), U(s->index.keys), U(s->index.serial), U(s->index.absent));
 }
 
-/* What the last cycle that ran here left, by the reason why. */
+/* Appends what the cycles that ran here did, and what the last one left, by reason. */
 static void add_garbage(const struct pool_node_status *s, struct strbuf *out)
 {
     strbuf_addf(out,
@@ -100,7 +100,7 @@ static int add_number(json_t *o, const char *key, uint64_t value)
     return json_object_set_new(o, key, json_integer((json_int_t)value));
 }
 
-/* Garbage that the last cycle here left waiting, by the reason why. */
+/* Adds what the last cycle that ran here left, by reason. */
 static int add_kept(struct state *p, json_t *o)
 {
     json_t *kept = json_object();

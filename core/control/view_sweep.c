@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #define U(x) ((unsigned long long)(x))
+/* bytes of a listing that are written at once */
 #define SPOOL_PIECE (256 * 1024)
 
 /* ---- one shard ---- */
@@ -22,7 +23,7 @@ struct shard_facts {
     uint64_t ghosts, bytes, dead;
 };
 
-/* The first behind number `after`. */
+/* The facts of the first shard above number `after`. False: there is none. */
 static bool next_shard(struct state *p, unsigned after, struct shard_facts *ret)
 {
     *ret = (struct shard_facts){0};
@@ -113,6 +114,7 @@ void view_sweep_status(struct state *p, struct strbuf *out)
         add_sweeps(p, &s, out);
 }
 
+/* Is there a shard with objects that cannot be read now? */
 static bool needed_shard_is_unreachable(struct state *p)
 {
     struct shards_info info;
@@ -285,7 +287,7 @@ int view_ghosts(struct state *p, int fd)
     int err;
 
     while ((err = refs_next_ghost(p->refs, 0, number, &number, &e)) == 0) {
-        if (e.count > 0) /* else it is on its way out */
+        if (e.count > 0) /* a ghost with count 0 is being deleted */
             add_ghost(p, number, &e, &text);
         if (text.len >= SPOOL_PIECE && (err = spool(fd, &text, &off)) < 0)
             return err;

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* view_sweep: what status, stats.json and metrics say of other shards, of ghosts and of sweeps, and
- * the list of ghosts. */
+/* view_sweep: what status, stats.json and metrics show of other shards, of ghosts and of sweeps. */
 #pragma once
 
 #include "strbuf.h"
@@ -8,11 +7,13 @@
 
 struct state;
 
-/* Lines of status. A store that has no shard, and never had a ghost, has no lines about shards. */
+/* Appends lines of status. A store that has no shard, and never had a ghost, has no lines about
+ * shards. */
 void view_sweep_status(struct state *p, struct strbuf *out);
-/* Puts two members into `o`: "shards", an array with an object for each shard, and "sweeps", an
- * object. Non-zero: there is no memory. */
+/* Adds four members to `o`: "ghosts" and "ghosts_lost", numbers; "shards", an array with an object
+ * for each shard; and "sweep", an object. Other than 0: no memory. */
 int view_sweep_json(struct state *p, json_t *o);
 void view_sweep_metrics(struct state *p, struct strbuf *out);
-/* What of shards, ghosts or sweeps makes the store degraded, as static text, or NULL. */
+/* The reason why shards, ghosts or sweeps make the store degraded, as static text; NULL: there is
+ * none. */
 const char *view_sweep_trouble(struct state *p);

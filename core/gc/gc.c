@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * gc: states and history; a cycle is gc_cycle.c.
+ * gc: states and history. gc_cycle.c has the cycle.
  */
 #include "gc_impl.h"
 #include <errno.h>

@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * gc_cycle: one cycle, in steps that each leave all as it was until the next one begins:
+ * gc_cycle: one cycle. Each step leaves everything as it was until the next one begins:
  *
- *     observe    which reports there are, and what of their nodes can be believed
- *     walk       the listing, the table and the reports, side by side, into verdicts
+ *     observe    read the reports, and decide which of their nodes can be believed
+ *     walk       compare the listing, the table and the reports, and give verdicts
  *     publish    the list of marks, under a new serial
- *     apply      the verdicts
- *     remove     what earlier cycles marked, all acknowledged, and a last look finds unreferenced
+ *     apply      write the verdicts to the table
+ *     remove     what earlier cycles marked, whose mark all nodes acknowledged, and which a last
+ *                look finds unreferenced
  *     finish     the table as it is now, nodes, history
  *
- * The table's array is changed by apply and finish alone, and there is one cycle at a time: so the
- * walk reads it without the lock.
+ * Only apply and finish change the array of the table, and one cycle runs at a time. So the walk
+ * reads the array without the lock.
  */
 #include "array.h"
 #include "gc_impl.h"
@@ -18,7 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BATCH 1024 /* ids asked for, or looked at, at once */
+#define BATCH 1024 /* ids that are asked for, or looked at, at once */
 
 /* What this cycle decides about one object of the table. */
 struct verdict {
@@ -500,27 +501,26 @@ static void apply(struct cycle *w)
             o->mark = (uint32_t)gc->serial;
     }
     for (size_t i = 0; i < w->found.count; i++)
-        w->found.v[i].mark = (uint32_t)gc->serial; /* looked at in MARKED ones only */
+        w->found.v[i].mark = (uint32_t)gc->serial; /* only marked objects use it */
 }
 
 /* ---- remove ---- */
 
-/* Removes the bytes of one object if `err`, the result of the last look, is 0. The lock is held
- * over the removal. Returns what became of it: 0, -EBUSY somebody needs the object, or another
- * error. */
+/* Removes the bytes of one object if `err`, the result of the last look, is 0. The callback runs
+ * without the lock. Returns 0, -EBUSY: somebody needs the object, or another error. */
 static int remove_bytes(struct cycle *w, struct gc_object *o, int err)
 {
     struct gc *gc = w->gc;
 
     if (err == 0) {
         err = w->src->remove(w->src->ctx, &o->id);
-        err = err == -ENOENT ? 0 : err; /* gone already */
+        err = err == -ENOENT ? 0 : err; /* they were deleted already */
     }
     MUTEX_GUARD(&gc->lock);
     if (err == 0)
         o->state = GC_NONE;
     else if (err == -EBUSY)
-        o->state = GC_ACTIVE; /* should it be let go again, its grace begins anew */
+        o->state = GC_ACTIVE; /* if it is released again, its grace period begins anew */
     gc->unpublished |= o->state != GC_MARKED;
     return err;
 }

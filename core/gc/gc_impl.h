@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* gc_impl: what the files of the coordinator share. Nobody else includes this. */
+/* gc_impl: private to the files of the coordinator. */
 #pragma once
 
 #include "gc.h"
@@ -11,18 +11,18 @@ struct gc_object {
     struct id id;
     int64_t since;  /* ticks; UNREFERENCED, MARKED */
     uint32_t mark;  /* MARKED: serial of the list it first was in */
-    uint16_t nodes; /* that name it */
-    uint8_t state;  /* enum gc_state; GC_NONE: to be squeezed out */
+    uint16_t nodes; /* how many nodes name it */
+    uint8_t state;  /* enum gc_state; GC_NONE: gc_table_squeeze removes it */
 };
 struct gc_table {
     struct gc_object *v;
     size_t count, room;
 };
-/* NULL: it is not there. */
+/* The object with that id; NULL: it is not in the table. */
 struct gc_object *gc_table_find(const struct gc_table *t, const struct id *id);
-/* Room for `more`, so that gc_table_merge cannot fail. -ENOMEM. */
+/* Reserves room for `more` objects, so that gc_table_merge cannot fail. -ENOMEM. */
 int gc_table_reserve(struct gc_table *t, size_t more);
-/* Take out those that are GC_NONE. */
+/* Removes the objects that are GC_NONE. */
 void gc_table_squeeze(struct gc_table *t);
 /* Merges in the objects of `found`, whose ids are ascending and not in the table. */
 void gc_table_merge(struct gc_table *t, const struct gc_table *found);
@@ -36,7 +36,8 @@ struct gc_node {
     int64_t timestamp; /* its own clock */
     int64_t seen;      /* ticks when its serial was last seen to advance, or was first seen */
     bool proven, own, retired;
-    bool present, behind; /* in this cycle: it has a report; an older one than before */
+    /* `present`: it has a report in this cycle; `behind`: that one is older than one seen before */
+    bool present, behind;
 };
 struct gc_nodes {
     struct gc_node *v; /* ascending by id */
@@ -45,8 +46,9 @@ struct gc_nodes {
 int gc_nodes_copy(const struct gc_nodes *from, struct gc_nodes *ret);
 void gc_nodes_release(struct gc_nodes *ns);
 struct gc_node *gc_nodes_find(const struct gc_nodes *ns, uint64_t id);
-/* A cycle looks at its reports: `marks` is the serial published last. -EUCLEAN a node is there
- * twice, or has number 0; -E2BIG. */
+/* Updates the nodes from the reports of a cycle. `marks` is the serial that was published last,
+ * `now` is in ticks. -EUCLEAN: a node is there twice, or has number 0; -E2BIG: more than
+ * GC_NODES_MAX nodes. */
 int gc_nodes_observe(struct gc_nodes *ns, const struct gc_report *r, size_t count, uint64_t marks,
                      int64_t now);
 bool gc_node_is_stale(const struct gc_node *n, const struct gc_config *c, int64_t now);
@@ -61,21 +63,22 @@ uint64_t gc_nodes_covers(const struct gc_nodes *ns, const struct gc_config *c, i
 
 struct gc {
     const struct clock *clock;
-    struct mutex lock;       /* "gc": guards the rest */
-    struct gc_table objects; /* array and order change only at the end of a cycle */
+    struct mutex lock;       /* "gc": guards the fields below */
+    struct gc_table objects; /* its array and order change only at the end of a cycle */
     struct gc_nodes nodes;
-    bool running;
-    bool unpublished; /* the list in force has what is not marked any more */
+    bool running; /* a cycle runs; it alone may change the array */
+    /* the list in force has objects that are not marked any more, so a new one is due */
+    bool unpublished;
     uint64_t cycles;
     uint64_t serial; /* of the last list of marks; up to UINT32_MAX */
     struct gc_record history[GC_HISTORY_MAX];
     uint64_t records;
 };
 
-/* Needs gc->lock. */
+/* Puts a cycle into the history; see gc.c. The caller holds gc->lock. */
 void gc_record_cycle(struct gc *gc, const struct gc_result *r, struct id *ids);
 
-/* How many of the eligible the history keeps. */
+/* How many of the eligible objects the history keeps. */
 static inline size_t gc_recorded(const struct gc_result *r)
 {
     return r->eligible_count < GC_HISTORY_IDS ? r->eligible_count : GC_HISTORY_IDS;

@@ -45,6 +45,7 @@ struct gc_node *gc_nodes_find(const struct gc_nodes *ns, uint64_t id)
     return i < ns->count && ns->v[i].id == id ? &ns->v[i] : NULL;
 }
 
+/* Inserts a node in the order of ids. -E2BIG, -ENOMEM */
 static int insert(struct gc_nodes *ns, const struct gc_node *n)
 {
     size_t i = place(ns, n->id);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* gc_table: objects in the order of their ids, in one array: 32 bytes each and nothing beside. */
+/* gc_table: objects in the order of their ids, in one array, with 32 bytes for each. */
 #include "gc_impl.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -22,7 +22,8 @@ struct gc_object *gc_table_find(const struct gc_table *t, const struct id *id)
     return NULL;
 }
 
-/* Exactly as much as is needed: it is the one large thing here, and changes once a cycle. */
+/* Reserves exactly what is needed: the table is the largest structure of the coordinator, and grows
+ * once a cycle. */
 int gc_table_reserve(struct gc_table *t, size_t more)
 {
     size_t need, bytes;
@@ -51,7 +52,7 @@ void gc_table_squeeze(struct gc_table *t)
     t->count = kept;
 }
 
-/* From the back, so that nothing is moved twice. */
+/* Merges from the back, so that no object is moved twice. */
 void gc_table_merge(struct gc_table *t, const struct gc_table *found)
 {
     size_t a = t->count, b = found->count, to = a + b;

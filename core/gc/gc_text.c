@@ -4,9 +4,10 @@
 #include "id.h"
 
 #define U(x) ((unsigned long long)(x))
+/* eligible objects that are listed */
 #define SHOWN_IDS 20
 
-/* A key of a pool: its first half is that of the object's id. */
+/* Describes a key of a pool, whose first half is that of the object's id. */
 void gc_describe_key(const struct id *key, const struct id *whole, struct strbuf *out)
 {
     char hex[ID_HEX + 1], id[ID_HEX + 1];

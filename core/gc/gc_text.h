@@ -5,9 +5,10 @@
 #include "gc.h"
 #include "strbuf.h"
 
-/* How an id of a cycle is described: leak_describe for what a store alone found, gc_describe_key
- * for keys of a pool. `whole`: the id whose key it is, where it is known, or NULL. */
+/* Appends a description of an id of a cycle: leak_describe for those of a store alone,
+ * gc_describe_key for keys of a pool. `whole` is the whole id that the key stands for; NULL: not
+ * known. */
 typedef void gc_describe(const struct id *key, const struct id *whole, struct strbuf *out);
 void gc_describe_key(const struct id *key, const struct id *whole, struct strbuf *out);
-/* The first of the eligible, a line each, and how many more there are. */
+/* Appends the first eligible objects, a line each, and then how many more there are. */
 void gc_add_eligible(const struct gc_result *r, gc_describe *describe, struct strbuf *out);

@@ -25,6 +25,7 @@ int gc_pool_say(struct gc_pool_run *c, int err, const char *fmt, ...)
     return err;
 }
 
+/* A cycle ends when the store closes, or when its job is cancelled. */
 static bool cancelled(const struct gc_pool_run *c)
 {
     return atomic_load(&c->p->closing) || (c->job && atomic_load(&c->job->cancel));
@@ -38,7 +39,8 @@ static bool listing_step(void *ctx, uint64_t n)
     return cancelled(c);
 }
 
-/* The listing first: what is put meanwhile is not in it. */
+/* Reads the listing before the reports: what is put after the listing is not in it, and so cannot
+ * be collected by this cycle. */
 static int get_reports(void *ctx, const struct gc_report **ret_v, size_t *ret_count)
 {
     struct gc_pool_run *c = ctx;
@@ -55,6 +57,8 @@ static int get_reports(void *ctx, const struct gc_report **ret_v, size_t *ret_co
 
 /* ---- the listing ---- */
 
+/* gc_sources.list over the listing in memory, which is sorted: a binary search finds the place
+ * after `after`. */
 static int get_list(void *ctx, const struct id *after, struct id *out, size_t max,
                     size_t *ret_count)
 {
@@ -83,6 +87,8 @@ static void get_whole(void *ctx, const struct id *key, struct id *ret)
     *ret = pool_held_whole(&c->held, key);
 }
 
+/* Shows progress and beats the lease. True ends the cycle: it was cancelled, or the lease was
+ * lost. */
 static bool step(void *ctx, uint64_t listed)
 {
     struct gc_pool_run *c = ctx;
@@ -101,6 +107,7 @@ static bool step(void *ctx, uint64_t listed)
 
 /* ---- marks ---- */
 
+/* gc_sources.publish: writes the list under the next serial, which only one node can do. */
 static int publish(void *ctx, uint64_t serial, const struct gc_saved *v, size_t count)
 {
     struct gc_pool_run *c = ctx;
@@ -114,7 +121,6 @@ static int publish(void *ctx, uint64_t serial, const struct gc_saved *v, size_t 
     return err;
 }
 
-/* From now on the coordinator stands where the list in force says. */
 int gc_pool_follow(struct gc_pool_run *c)
 {
     struct pool_node *n = c->p->node;
@@ -143,6 +149,8 @@ int gc_pool_follow(struct gc_pool_run *c)
 
 /* ---- the last look ---- */
 
+/* Reads the newest serial and the heads of all nodes. -ESTALE: another node has published since, so
+ * the proof in gc_pool.h does not hold and nothing more is removed. */
 static int look_around(struct gc_pool_run *c)
 {
     uint64_t serial;
@@ -159,6 +167,8 @@ static int look_around(struct gc_pool_run *c)
     return err;
 }
 
+/* gc_sources.look. Every LOOK_AT_ONCE removals it looks at all nodes again. In between it asks the
+ * newer reports in memory: -EBUSY: one of them names the key. */
 static int look_up(void *ctx, const struct id *key)
 {
     struct gc_pool_run *c = ctx;
@@ -174,6 +184,8 @@ static int look_up(void *ctx, const struct id *key)
     return err;
 }
 
+/* gc_sources.remove: only notes the key. The keys of one pack are removed together, so all wait for
+ * remove_gone. */
 static int put_aside(void *ctx, const struct id *key)
 {
     struct gc_pool_run *c = ctx;
@@ -186,8 +198,8 @@ static int put_aside(void *ctx, const struct id *key)
 
 /* ---- afterwards ---- */
 
-/* What could not be removed is marked still, in the list in force: the next cycle reads it
- * there. */
+/* Removes all noted keys, and corrects the result by those that could not be removed. They are
+ * still marked in the list in force, and the next cycle reads them there (`reload`). */
 static int remove_gone(struct gc_pool_run *c, struct gc_result *r, struct pool_removed *ret)
 {
     uint8_t *done = calloc(c->gone_count + 1, 1);
@@ -219,6 +231,8 @@ static void note_result(struct gc_pool_run *c, const struct gc_result *r,
     memcpy(n->status.kept, r->kept, sizeof r->kept);
 }
 
+/* What follows the engine: the removals, the missing indexes, the status, and old lists of marks
+ * that every node has acknowledged. */
 static int end_cycle(struct gc_pool_run *c, struct gc_result *r)
 {
     struct pool_removed removed;
@@ -236,7 +250,8 @@ static int end_cycle(struct gc_pool_run *c, struct gc_result *r)
 
 /* ---- packs ---- */
 
-/* Packs of earlier lives are closed; of this one, those that are never appended to again. */
+/* Is this own pack still open? Packs of earlier incarnations are closed; a pack of this one is
+ * closed when it is never appended to again. */
 static bool is_open(void *ctx, uint64_t pack)
 {
     struct state *p = ctx;
@@ -265,6 +280,8 @@ int gc_pool_index_closed(struct state *p)
     return pool_index_packs(p->shared->disk, node, node, is_open_or_indexed, p, NULL);
 }
 
+/* Indexes the own closed packs. Here an error ends the cycle: without an index the listing has not
+ * all that the pool holds. */
 static int index_own(struct gc_pool_run *c)
 {
     unsigned node = c->p->shared->node;
@@ -290,6 +307,7 @@ static const struct gc_sources sources_of = {.reports = get_reports,
                                              .whole = get_whole,
                                              .step = step};
 
+/* stale_policy = drop: retires the stale nodes before the cycle. */
 static int drop_stale(struct gc_pool_run *c)
 {
     size_t retired;
@@ -300,7 +318,7 @@ static int drop_stale(struct gc_pool_run *c)
     return err;
 }
 
-/* What is dead in the pack that is open can be collected once that is closed. */
+/* Closes the open pack if something in it is dead, since only a closed pack can be collected. */
 static int close_open_pack(struct state *p)
 {
     int err = flush_is_idle(p) ? 0 : flush_now(p);
@@ -312,6 +330,8 @@ static int close_open_pack(struct state *p)
     return packs_retire_dead(p->packs, 1);
 }
 
+/* All that comes before the engine runs: the own report, the own indexes, the list in force, and
+ * the stale nodes. */
 static int prepare(struct gc_pool_run *c, bool dry_run, enum gc_stale_policy policy)
 {
     int err = dry_run ? 0 : close_open_pack(c->p);
@@ -330,6 +350,9 @@ static int prepare(struct gc_pool_run *c, bool dry_run, enum gc_stale_policy pol
     return err;
 }
 
+/* Runs the engine with the callbacks of this file. The engine always retains stale nodes, because
+ * drop_stale has retired them already. After an error the outcome of a publication may be unknown,
+ * so the list is read again by the next cycle. */
 static int run(struct gc_pool_run *c, bool dry_run, int64_t grace, struct gc_result *ret)
 {
     struct pool_node *n = c->p->node;
@@ -355,6 +378,7 @@ static int run(struct gc_pool_run *c, bool dry_run, int64_t grace, struct gc_res
     return err;
 }
 
+/* Takes the lease. -EBUSY: another node has it, and `why` names that node. */
 static int take_lease(struct gc_pool_run *c)
 {
     const struct pool_member *s = c->p->shared;
@@ -373,6 +397,7 @@ static int take_lease(struct gc_pool_run *c)
     return err;
 }
 
+/* Keeps the outcome for the status. */
 static void note_end(struct state *p, int err, const char *why)
 {
     struct pool_node_status *s = &p->node->status;

@@ -1,33 +1,37 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * gc_pool: GC cycles of a pool that several stores share (DESIGN 4.8, CONTRACTS section 3), as one
- * of its nodes runs them: the coordinator (gc.h) over the pool's files.
+ * gc_pool: GC cycles of a pool that several stores share (DESIGN 4.8, CONTRACTS section 3), run by
+ * one of its nodes. It gives the coordinator (gc.h) these callbacks over the pool's files:
  *
- *     reports   the head and the names of every node's newest report, found by asking for the next
- *               node until there is none; our own is written for this cycle (pool_node.h)
- *     list      what the pool holds (pool_held.h), read once, before the reports
- *     publish   the next list of marks, put if absent: -EEXIST somebody else's cycle was faster, and
- *               this one ends
- *     look      are we still alone, and has a newer report come that names it?
- *     remove    put aside; all at once when the cycle is over
+ *     reports   reads the head and the names of every node's newest report. It asks for one node
+ *               after the other until there is none. The own report is written for this cycle
+ *               (pool_node.h)
+ *     list      gives what the pool holds (pool_held.h), which was read once, before the reports
+ *     publish   writes the next list of marks if that serial is free. -EEXIST: the cycle of
+ *               another node was faster, and this one ends
+ *     look      checks that no other node published since, and that no newer report names the
+ *               object
+ *     remove    notes the object; all noted objects are removed when the cycle is over
  *
- * What is unreferenced since when, and what is marked, is the pool's, not one coordinator's: the
- * list in force has all of it, and is taken over when it is not the one we published last.
+ * The pool, and no single coordinator, knows which objects are marked and since when others are
+ * unreferenced. The list in force has all of it. A coordinator takes it over when it is not the
+ * list that it published last.
  *
- * Why a removal meets nobody, however late it comes: pool_index.h has the proof. What it asks of a
- * collector is done here: (1) an acknowledgement counts only for lists up to the one that was in
- * force when the cycle began, and only if the report is of the incarnation that nodes/N says is
- * running: another one's names keep, but it vouches for nothing; (2) after all reports are read
- * that list is still the newest, which a publication proves by its success, and the look before the
- * first removal (and before each LOOK_AT_ONCE) asks for.
+ * Why a removal harms no store, however late it comes: pool_index.h has the proof. The proof asks
+ * two things of a collector. (1) An acknowledgement counts only for lists up to the one that was in
+ * force when the cycle began, and only if the report is of the incarnation that nodes/N names as
+ * the running one. A report of another incarnation still keeps what it names, and acknowledges
+ * nothing. (2) After all reports are read, that list is still the newest. A publication proves this
+ * by its success. The look before the first removal, and before each LOOK_AT_ONCE further ones,
+ * asks for it.
  *
- * stale_policy = drop: here a stale node is retired by the next cycle. Its report would still lead
- * others to places of which nobody may know any more whether they stay; and itself it must learn
- * that its bytes may go.
+ * stale_policy = drop: in a pool the next cycle retires a stale node. Without that its report would
+ * still lead other stores to places that may be removed, and the node itself must learn that its
+ * bytes may be removed.
  *
- * The lease saves work; two cycles at once are harmless. Any error while listing or reading ends a
- * cycle with nothing removed. Errors are those of gc_cycle; -EBUSY also: another node runs them.
- * Threads: any, one at a time (-EBUSY). Holding nothing.
+ * The lease saves work; two cycles at once are harmless. An error while listing or reading ends a
+ * cycle with nothing removed. Errors are those of gc_cycle; -EBUSY also: another node runs a cycle.
+ * Threads: any, one at a time (-EBUSY). The caller holds no lock.
  */
 #pragma once
 
@@ -38,27 +42,31 @@ struct state;
 
 #define GC_POOL_WHY 256 /* POOL_NODE_WHY */
 
-/* One cycle of the pool. `j` may be NULL; `grace` < 0: as the setting says. *ret is the caller's to
- * release. `why` gets a sentence where an errno would not do; else it is "". */
+/* Runs one cycle of the pool. `j` is the job that shows progress and can cancel it; NULL: none.
+ * `grace` in ns replaces the setting; < 0: the setting holds. The caller releases *ret. `why` gets
+ * a sentence where an errno would not be enough; else it is "". */
 int gc_pool_cycle(struct state *p, struct job *j, bool dry_run, int64_t grace,
                   struct gc_result *ret, char why[GC_POOL_WHY]);
-/* Index the packs of this store that are closed and have no index, so that cycles of others can
- * collect what is in them. */
+/* Writes indexes for the closed packs of this store that have none, so that cycles of other nodes
+ * can collect what is in them. */
 int gc_pool_index_closed(struct state *p);
-/* Look at the heads of all nodes. */
+/* Reads the heads of all nodes' reports, so that their ages run on. */
 int gc_pool_observe(struct state *p);
 
-/* The nodes, as they are now; free *ret_v. */
+/* Lists the nodes as they are now; while a cycle runs, as that cycle saw them last. The caller
+ * frees *ret_v. */
 int gc_pool_nodes(struct state *p, struct gc_node_info **ret_v, size_t *ret_count);
-/* That stale node is gone for good: the marker is written, and then its packs are indexed, so that
- * they can be collected (what is missed then, a later cycle does). -ENOENT; -EBUSY it is not stale,
- * is this very store, or a cycle runs. */
+/* Declares that a stale node is gone for good: writes its marker, and then indexes its packs, so
+ * that they can be collected. A later cycle indexes what is missed here. -ENOENT; -EBUSY: the node
+ * is not stale, or is this very store, or has reported just now, or a cycle runs. */
 int gc_pool_retire(struct state *p, unsigned node);
+/* Retires all stale nodes but this one. *ret_retired: how many. */
 int gc_pool_prune(struct state *p, size_t *ret_retired);
 
-/* The i-th last cycle of the pool that ran here since the mount, as gc_history_get. */
+/* The i-th last cycle of the pool that ran on this node since the mount; as gc_history_get. */
 int gc_pool_history(struct state *p, size_t i, struct gc_record *ret);
 
-/* The state of the objects with that id that the pool holds, as of this store's last cycle: of the
- * place that is needed most, and by how many nodes. Never -ENOENT: then it is GC_NONE. */
+/* Sets *ret to the state of the objects with that id in the pool, as of this store's last cycle. If
+ * the pool holds the id at several places, it is the state of the place that is needed most. An
+ * unknown id has the state GC_NONE. */
 void gc_pool_get(struct state *p, const struct id *id, struct gc_object_info *ret);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * gc_pool_beyond: what members name that is in no listing: records of packs that are open, of which
- * nobody but their writer knows what is in them. They are needed, and so they are counted.
+ * gc_pool_beyond: counts the objects that members name and that no listing has. They are records of
+ * open packs: only their writer knows what is in those. They are needed, and so they are counted.
  */
 #include "array.h"
 #include "gc_pool_impl.h"
@@ -15,11 +15,12 @@ struct named {
 
 struct beyond {
     const struct pool_held *held;
-    size_t at; /* in held->keys; both ascend */
+    size_t at; /* index in held->keys; the names ascend, too */
     struct named *v;
     size_t count, room;
 };
 
+/* Notes a key that a report names and that is not in the listing. */
 static int note_key(const struct id *key, enum gc_named named, void *ctx)
 {
     struct beyond *b = ctx;
@@ -35,7 +36,7 @@ static int note_key(const struct id *key, enum gc_named named, void *ctx)
     return 0;
 }
 
-/* Of one key the pinned one comes first. */
+/* By key; of two equal keys the pinned one comes first, and it is the one that counts. */
 static int compare(const void *a, const void *b)
 {
     const struct named *x = a, *y = b;

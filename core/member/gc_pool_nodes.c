@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * gc_pool_nodes: which nodes a pool has, and which of them are gone for good. What is known of their
- * ages is the coordinator's own: it has looked at their heads now and then, since the mount.
+ * gc_pool_nodes: which nodes a pool has, and which of them are gone for good. The ages of their
+ * reports are known to this coordinator alone: it has looked at their heads from time to time since
+ * the mount.
  */
 #include "gc_pool_impl.h"
 #include "report.h"
@@ -9,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* gc_sources.reports, with heads alone (`heads_only`). */
 static int get_heads(void *ctx, const struct gc_report **ret_v, size_t *ret_count)
 {
     struct gc_pool_run *c = ctx;
@@ -35,6 +37,7 @@ int gc_pool_look(struct gc_pool_run *c)
 
 /* ---- retiring ---- */
 
+/* A retired node writes nothing more, so all of its packs are closed. */
 static bool never_open(void *ctx, uint64_t pack)
 {
     (void)ctx;
@@ -52,8 +55,8 @@ int gc_pool_index_retired(struct gc_pool_run *c)
     return err;
 }
 
-/* Retiring takes a while, and so does whatever stops this process: has it reported since it was
- * found stale? -EBUSY. */
+/* Checks that a node has not reported since it was found stale: retiring others takes a while, and
+ * this process may have been stopped meanwhile. -EBUSY: it has reported. */
 static int still_silent(struct gc_pool_run *c, const struct gc_node_info *info)
 {
     struct pool_head head;
@@ -64,7 +67,8 @@ static int still_silent(struct gc_pool_run *c, const struct gc_node_info *info)
     return err < 0 ? err : head.serial > info->serial ? -EBUSY : 0;
 }
 
-/* Its packs last: should it wake up just now, what it can still tell others of is in them by then. */
+/* Retires one node. Its packs are indexed after the marker is written: if the node wakes up just
+ * now, the packs then have all that it can still name to others. */
 static int retire(struct gc_pool_run *c, const struct gc_node_info *info)
 {
     unsigned node = (unsigned)info->node;
@@ -105,6 +109,7 @@ int gc_pool_retire_stale(struct gc_pool_run *c, const char *by, size_t *ret_reti
 
 /* ---- for the verbs ---- */
 
+/* Runs `fn` with a fresh look at all nodes, and excludes cycles meanwhile. -EBUSY: a cycle runs. */
 static int with_nodes(struct state *p, int (*fn)(struct gc_pool_run *c, void *arg), void *arg)
 {
     char why[GC_POOL_WHY] = "";
@@ -127,7 +132,7 @@ int gc_pool_observe(struct state *p)
     return with_nodes(p, NULL, NULL);
 }
 
-/* While a cycle runs, as it saw them last. */
+/* -EBUSY is no error here: a cycle runs, and has looked at the nodes itself. */
 int gc_pool_nodes(struct state *p, struct gc_node_info **ret_v, size_t *ret_count)
 {
     struct gc_config config;
@@ -139,6 +144,7 @@ int gc_pool_nodes(struct state *p, struct gc_node_info **ret_v, size_t *ret_coun
     return gc_node_list(p->node->gc, &config, ret_v, ret_count);
 }
 
+/* Retires the node *arg. -ENOENT: it is not known; -EBUSY: it is not stale, or is this store. */
 static int retire_one(struct gc_pool_run *c, void *arg)
 {
     unsigned node = *(unsigned *)arg;
@@ -182,7 +188,7 @@ int gc_pool_prune(struct state *p, size_t *ret_retired)
 
 /* ---- objects ---- */
 
-/* How much an object in that state is needed. */
+/* Ranks the states by how much an object is needed. */
 static unsigned need(enum gc_state s)
 {
     static const unsigned needs[] = {
@@ -196,7 +202,9 @@ int gc_pool_history(struct state *p, size_t i, struct gc_record *ret)
     return gc_history_get(p->node->gc, i, ret);
 }
 
-/* Keys begin with the first half of the id; two ids with one such half are as good as never met. */
+/* Keys begin with the first 8 bytes of the id, so all keys of one id are neighbours. Two ids with
+ * the same first half are so unlikely that the mistake is accepted here: the answer is for
+ * people. */
 void gc_pool_get(struct state *p, const struct id *id, struct gc_object_info *ret)
 {
     struct id from = {{0}}, key;
@@ -210,7 +218,8 @@ void gc_pool_get(struct state *p, const struct id *id, struct gc_object_info *re
         from = key;
         for (int i = ID_LEN; i-- > 8 && ++from.b[i] == 0;)
             ;
-        if (id_compare(&from, &key) <= 0) /* the last key of that half */
+        /* the increment overflowed: `key` was the last of that half */
+        if (id_compare(&from, &key) <= 0)
             break;
     }
 }

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-/* gc_pool_reports: what the nodes of a pool say, as one cycle reads it. */
+/* gc_pool_reports: reads the reports of the nodes of a pool for one cycle. */
 #include "gc_pool_impl.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* What bytes are removed on must not be taken back by a loss of power, although whoever wrote it
- * may have been stopped before it made sure of that. */
+/* Syncs the directory of a node. Its writer may have been stopped before it did so, and a loss of
+ * power must not take back a report for which bytes are removed. */
 static int make_durable(struct gc_pool_run *c, unsigned node)
 {
     char dir[DISK_NAME_MAX + 1];
@@ -17,6 +17,8 @@ static int make_durable(struct gc_pool_run *c, unsigned node)
     return disk_sync_dir(disk_of(c), dir);
 }
 
+/* Reads the head of a node's report. Unless heads are enough, it opens the whole report for
+ * gc_pool_names. */
 static int read_head(struct gc_pool_run *c, unsigned node, struct pool_head *ret)
 {
     struct member *m = &c->members[node - 1];
@@ -30,8 +32,9 @@ static int read_head(struct gc_pool_run *c, unsigned node, struct pool_head *ret
     return err;
 }
 
-/* What it names keeps in any case; that it has seen a list it can say only of the incarnation that
- * runs, which is asked for afterwards: another opening of the store may have begun meanwhile. */
+/* Reads one report. Whatever it names is kept. Its acknowledgement counts only if it is of the
+ * incarnation that is running. That is read after the report, because another opening of the store
+ * may have begun meanwhile. */
 static int read_report(struct gc_pool_run *c, unsigned node, struct gc_report *r)
 {
     struct pool_head head;
@@ -41,7 +44,7 @@ static int read_report(struct gc_pool_run *c, unsigned node, struct gc_report *r
     if (err == 0)
         err = pool_node_read(disk_of(c), node, &who);
     if (err < 0)
-        return err == -ENOENT ? 0 : err; /* a silent node; perhaps a number that nobody is */
+        return err == -ENOENT ? 0 : err; /* the node is silent, or nobody has that number */
     c->members[node - 1].ack = head.ack;
     r->serial = head.serial;
     r->ack = head.incarnation == who.incarnation ? head.ack : 0;
@@ -49,6 +52,8 @@ static int read_report(struct gc_pool_run *c, unsigned node, struct gc_report *r
     return 0;
 }
 
+/* Reads whether a node is retired, and if not, its report. Any error ends the cycle: what an
+ * unreadable report names is unknown. */
 static int read_node(struct gc_pool_run *c, unsigned node, struct gc_report *r)
 {
     int err = pool_node_is_retired(disk_of(c), node);
@@ -106,8 +111,8 @@ int gc_pool_names(void *ctx, const struct gc_report *r, const struct id *ids, si
     return report ? pool_report_names(report, ids, count, ret) : -EUCLEAN;
 }
 
-/* Reports that came since; of new nodes, too: these have seen the list in force, and name nothing
- * of it, but asking costs nothing. */
+/* Opens the reports whose serial has risen. It asks new nodes, too: they have seen the list in
+ * force and name nothing of it, but asking costs nothing. */
 int gc_pool_read_newer(struct gc_pool_run *c)
 {
     for (unsigned i = 0; i < c->nodes; i++) {
@@ -121,7 +126,7 @@ int gc_pool_read_newer(struct gc_pool_run *c)
             continue;
         if (err == 0)
             err = pool_report_open(disk_of(c), i + 1, last, &newer);
-        if (err == -ENOENT) /* it was retired this very moment */
+        if (err == -ENOENT) /* the node was retired at this very moment */
             continue;
         if (err < 0)
             return err;

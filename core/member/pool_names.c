@@ -11,7 +11,7 @@
 struct reading {
     struct kv *kv;
     struct pool_names *names;
-    struct map64 pinned; /* numbers; of objects, where an alias is pinned */
+    struct map64 pinned; /* pinned object numbers; for a pinned alias the number of its object */
 };
 
 typedef int entry_fn(struct reading *r, struct kv_snap *s, uint64_t number, const void *val,
@@ -19,7 +19,8 @@ typedef int entry_fn(struct reading *r, struct kv_snap *s, uint64_t number, cons
 
 /* ---- one table, in short transactions ---- */
 
-/* Up to a step's worth of entries behind *at (0: from the first on). -ENOENT: that was the last. */
+/* Reads entries after number *at (0: from the first on) in one transaction, up to the limits of a
+ * step. -ENOENT: the table is read to its end. */
 static int read_step(struct reading *r, unsigned table, uint64_t *at, entry_fn *fn)
 {
     int64_t end = clock_ticks(clock_real()) + POOL_NAMES_NS;
@@ -42,6 +43,7 @@ static int read_step(struct reading *r, unsigned table, uint64_t *at, entry_fn *
     return e.err < 0 ? e.err : more ? 0 : -ENOENT;
 }
 
+/* Reads a whole table, in steps. */
 static int read_table(struct reading *r, unsigned table, entry_fn *fn)
 {
     uint64_t at = 0;
@@ -54,6 +56,8 @@ static int read_table(struct reading *r, unsigned table, entry_fn *fn)
 
 /* ---- what stands in them ---- */
 
+/* Notes a pin for add_entry. An entry that is missing or damaged is ignored here: pins are only
+ * shown to people and decide nothing. */
 static int add_pin(struct reading *r, struct kv_snap *s, uint64_t number, const void *val,
                    size_t len)
 {
@@ -62,11 +66,13 @@ static int add_pin(struct reading *r, struct kv_snap *s, uint64_t number, const 
 
     (void)val;
     (void)len;
-    if (err < 0) /* it is only said, and decides nothing */
+    if (err < 0) /* only for people */
         return err == -ENOENT || err == -EUCLEAN ? 0 : err;
     return map64_put(&r->pinned, e.kind == ENTRY_ALIAS ? e.where : number, 1);
 }
 
+/* Adds the place of a sealed entry. Shards other than the pool belong to this member alone and are
+ * left out. */
 static int add_entry(struct reading *r, struct kv_snap *s, uint64_t number, const void *val,
                      size_t len)
 {
@@ -76,7 +82,8 @@ static int add_entry(struct reading *r, struct kv_snap *s, uint64_t number, cons
     int err = entry_decode(val, len, &e);
 
     (void)s;
-    if (err < 0 || !entry_is_sealed(&e) || e.shard) /* a member's other shards are its own */
+    /* an entry on another shard is this member's own */
+    if (err < 0 || !entry_is_sealed(&e) || e.shard)
         return err;
     if (ARRAY_RESERVE(n->v, n->room, n->count + 1) < 0)
         return -ENOMEM;
@@ -86,7 +93,8 @@ static int add_entry(struct reading *r, struct kv_snap *s, uint64_t number, cons
 
 /* ---- in order ---- */
 
-/* By key, then by place: two places with one key stay two, so that it is noticed. */
+/* Orders by key, then by place. Two places with the same key stay two records, so that this is
+ * noticed. */
 static int by_place(const void *a, const void *b)
 {
     const struct pool_record *x = a, *y = b;
@@ -99,7 +107,7 @@ static int by_place(const void *a, const void *b)
     return (x->offset > y->offset) - (x->offset < y->offset);
 }
 
-/* A place may be met twice: as an object, and as what is dying. */
+/* Unites the records of one place, which may be met as an object and as a dying one. */
 static void unite(struct pool_names *n)
 {
     size_t kept = 0;

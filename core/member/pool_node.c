@@ -13,13 +13,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define AGAIN_MOST 10                     /* reports in a row that only repeat the one before */
-#define DRAINS_WAIT (200 * NSEC_PER_MSEC) /* for reports that take no longer, each time; else: */
-#define DRAINS_REST 10 /* times a report's own duration, between two that drains cause */
+#define AGAIN_MOST 10                     /* reports in a row that only rewrite the head */
+#define DRAINS_WAIT (200 * NSEC_PER_MSEC) /* drains write reports that take less, ns */
+#define DRAINS_REST 10                    /* a longer one comes after so many times its duration */
 
 /* ---- 1: are we the node? ---- */
 
-/* `who`, for status: what it is now. */
+/* Turns the store read-only, because it is no longer the node. `who` is for the status, `why` for
+ * the alarm. */
 static int lost(struct state *p, const char *who, const char *why)
 {
     if (!atomic_load(&p->readonly)) {
@@ -30,6 +31,8 @@ static int lost(struct state *p, const char *who, const char *why)
     return -ESTALE;
 }
 
+/* Step 1: is this opening of the store still the node? The token tells two openings of copies of
+ * one store apart. */
 static int still_ours(struct state *p)
 {
     const struct pool_member *s = p->shared;
@@ -50,8 +53,9 @@ static int still_ours(struct state *p)
 
 /* ---- 2, 3: what is marked ---- */
 
-/* A list that there has been for certain: what we said so of in the last incarnation. A head that
- * is damaged is replaced by the next report. */
+/* The serial of a list that existed for certain: the one that the last incarnation acknowledged.
+ * The search for the newest list begins there. A damaged head is no error, since the next report
+ * replaces it. */
 static int known_list(struct state *p, uint64_t *ret_serial)
 {
     struct pool_head head;
@@ -63,6 +67,7 @@ static int known_list(struct state *p, uint64_t *ret_serial)
     return 0;
 }
 
+/* Steps 2 and 3: reads the newest list and the reports of others, and installs them as the view. */
 static int acknowledge(struct state *p, uint64_t *ret_serial)
 {
     struct pool_node *n = p->node;
@@ -83,6 +88,7 @@ static int acknowledge(struct state *p, uint64_t *ret_serial)
 
 /* ---- 6: is what the tables have all that somebody needs? ---- */
 
+/* Ends the walk of lost_guard when the store closes. */
 static bool guard_step(uint64_t pages, void *ctx)
 {
     const struct state *p = ctx;
@@ -91,7 +97,7 @@ static bool guard_step(uint64_t pages, void *ctx)
     return atomic_load(&p->closing);
 }
 
-/* Lost entries were met, or found before, and no rebuild has run since. */
+/* True: lost entries are known, and no rebuild has run since. */
 static bool is_doubted(struct state *p)
 {
     int64_t at = atomic_load(&p->node->doubted);
@@ -99,6 +105,7 @@ static bool is_doubted(struct state *p)
     return met_has_rows(p) || (at && ticks(p) - at < POOL_DOUBT_REST);
 }
 
+/* Step 6: walks all trees, and remembers when lost entries were found. */
 static int look_for_lost(struct state *p)
 {
     int err = lost_guard(p->config.kv, guard_step, p);
@@ -107,9 +114,10 @@ static int look_for_lost(struct state *p)
     return err;
 }
 
-/* After the names were read: may `head` acknowledge what it is about to? `marked`: how many of the
- * names the list has. Of a list that is acknowledged already that only falls; a name that is gone
- * from it may be that of an entry that is lost since. */
+/* Step 6, after the names were read: may the report acknowledge its list? `marked` is how many of
+ * the names that list marks. The walk is needed only for a new list, or if `marked` has changed.
+ * For a list that is acknowledged already the number only falls, and a name that disappeared may be
+ * that of an entry that was lost since. */
 static int vouch(struct state *p, const struct pool_head *head, size_t marked)
 {
     struct pool_node *n = p->node;
@@ -126,8 +134,9 @@ static int vouch(struct state *p, const struct pool_head *head, size_t marked)
     return 0;
 }
 
-/* The last report of this incarnation stays, and so does what it acknowledged. One of an earlier
- * incarnation is not touched: what it acknowledged says which lists there have been. */
+/* Repeats the head of this incarnation's last report, with what it acknowledged. A report of an
+ * earlier incarnation is not touched: its acknowledgement says which lists have existed
+ * (known_list). */
 static void stay(struct state *p)
 {
     struct pool_node *n = p->node;
@@ -159,6 +168,7 @@ const char *pool_node_doubt(struct state *p)
 
 /* ---- 4, 5, 7 ---- */
 
+/* Steps 5 to 7: reads the names, checks them, and writes the report. */
 static int write_names(struct state *p, struct pool_head *head)
 {
     struct pool_node *n = p->node;
@@ -174,7 +184,7 @@ static int write_names(struct state *p, struct pool_head *head)
     pool_names_release(&names);
     if (err < 0)
         return err;
-    (void)gc_pool_index_closed(p); /* else later, or by a cycle, which has the error */
+    (void)gc_pool_index_closed(p); /* errors are ignored: a later report or a cycle does it again */
     n->told_commits = before;
     n->again = 0;
     MUTEX_GUARD(&n->lock);
@@ -182,9 +192,9 @@ static int write_names(struct state *p, struct pool_head *head)
     return 0;
 }
 
-/* The tables are as they were when the last report was read from them: no commit has come since,
- * for one that makes the store look idle has been counted before. Now and then it is written all
- * the same, should its records have been damaged on the disk. */
+/* Are the tables as they were when the last report was read from them? A commit is counted before
+ * the store looks idle, so none can be missed. Every AGAIN_MOST reports the names are written
+ * nevertheless, in case the records of the report were damaged on the disk. */
 static bool says_the_same(struct state *p)
 {
     struct pool_node *n = p->node;
@@ -193,6 +203,9 @@ static bool says_the_same(struct state *p)
            n->again < AGAIN_MOST;
 }
 
+/* Writes the head alone if nothing has changed, and else the whole report. -ESTALE from
+ * pool_report_again means that the report on disk is not the last one; then a whole one is
+ * written. */
 static int write_report(struct state *p, uint64_t ack)
 {
     struct pool_node *n = p->node;
@@ -208,12 +221,13 @@ static int write_report(struct state *p, uint64_t ack)
     if (err == -ESTALE)
         err = write_names(p, &head);
     if (err < 0)
-        n->head.serial = head.serial; /* it is not used again */
+        n->head.serial = head.serial; /* a serial that failed is not used again */
     else
         n->head = head;
     return err;
 }
 
+/* All seven steps. The caller holds "pool report". */
 static int report_once(struct state *p)
 {
     struct pool_node *n = p->node;
@@ -233,7 +247,8 @@ static int report_once(struct state *p)
         err = flush_now(p);
     if (err == 0)
         err = write_report(p, ack);
-    if (err == -ESTALE && still_ours(p) == 0) /* it was not, a moment ago */
+    /* the report on disk is not this store's, but step 1 was */
+    if (err == -ESTALE && still_ours(p) == 0)
         err = lost(p, "somebody else is", "somebody else reported for it");
     if (err == 0) {
         n->told_seq = seq;
@@ -244,6 +259,7 @@ static int report_once(struct state *p)
 
 /* ---- what status says of it ---- */
 
+/* Keeps a good report for the status. */
 static void note_success(struct state *p)
 {
     struct pool_node *n = p->node;
@@ -260,7 +276,7 @@ static void note_success(struct state *p)
     n->failing_at = 0;
 }
 
-/* True: the first in a row. */
+/* Keeps a failure for the status. True: it is the first in a row. */
 static bool note_failure(struct state *p, int err)
 {
     struct pool_node *n = p->node;
@@ -297,8 +313,9 @@ int pool_node_report(struct state *p)
     return err;
 }
 
-/* Who drains every second should not wait for a report each time: the thread does it soon. The last
- * one of an incarnation is written in any case. */
+/* Leaves the report of a drain to the thread, so that a caller who drains every second does not
+ * wait for a report each time. False: the drain writes it itself. A report at the end of an
+ * incarnation is never left. */
 static bool leave_to_the_thread(struct state *p)
 {
     struct pool_node *n = p->node;
@@ -312,7 +329,8 @@ static bool leave_to_the_thread(struct state *p)
     return true;
 }
 
-/* Does a collector wait for what only a report tells? When that cannot be told it is not news. */
+/* Is there a newer list of marks? A collector waits for the report that acknowledges it. False if
+ * that cannot be read. */
 static bool has_newer_marks(struct state *p)
 {
     struct pool_node *n = p->node;
@@ -361,7 +379,8 @@ const char *pool_node_lost(struct state *p)
 
 /* ---- finding ---- */
 
-/* The first view needs no freeze lock: before it nothing was found. */
+/* Loads the first view. It needs no freeze lock: before it no bytes of the pool were found, so no
+ * seal is half done. */
 static int first_view(struct state *p)
 {
     struct pool_view *v;
@@ -375,7 +394,8 @@ static int first_view(struct state *p)
     return err;
 }
 
-/* An error leaves the view as it was: what is not found is put once more. */
+/* After an error the old view stays: bytes that are not found are only put once more. `refreshed`
+ * is claimed by exchange, so one of several threads looks. */
 void pool_node_refresh(struct state *p)
 {
     struct pool_node *n = p->node;
@@ -398,7 +418,8 @@ void pool_node_refresh(struct state *p)
 
 /* ---- the thread ---- */
 
-/* When the next report is due that follows the one at `last`. */
+/* The time of the report that follows the one at `last`, in ticks; sooner if a drain has left one.
+ * The caller holds "pool node". */
 static int64_t due_at(struct state *p, int64_t last)
 {
     struct pool_node *n = p->node;
@@ -409,7 +430,7 @@ static int64_t due_at(struct state *p, int64_t last)
     return n->due && soon < until ? soon : until;
 }
 
-/* True: a report is due, or the thread is to end; false: it is time to look for marks. */
+/* Waits. True: a report is due, or the thread is to end; false: it is time to look for marks. */
 static bool wait_a_while(struct state *p, int64_t last)
 {
     struct pool_node *n = p->node;
@@ -427,6 +448,7 @@ static bool wait_a_while(struct state *p, int64_t last)
     return true;
 }
 
+/* Waits until a report is due or a newer list of marks exists. False: the thread is to end. */
 static bool wait_for_next(struct state *p)
 {
     struct pool_node *n = p->node;
@@ -439,15 +461,18 @@ static bool wait_for_next(struct state *p)
     return !n->stop;
 }
 
+/* Looks at the heads of all nodes, so that the ages of reports run on between cycles, and calls the
+ * hook. */
 static void look_around(struct state *p)
 {
     struct pool_node_status s;
 
-    (void)gc_pool_observe(p); /* so that ages of reports run also between cycles */
+    (void)gc_pool_observe(p);
     pool_node_get_status(p, &s);
     p->member_hooks->looked(p, s.ack);
 }
 
+/* The thread of the node: reports, looks around, waits. A read-only store only waits. */
 static void *node_main(void *arg)
 {
     struct state *p = arg;
@@ -499,6 +524,7 @@ void pool_node_stop(struct state *p)
 
 /* ---- the beginning and the end ---- */
 
+/* The setting `report_interval` was changed: the thread computes its next time again. */
 static void interval_set(void *ctx, int64_t value)
 {
     struct pool_node *n = ctx;

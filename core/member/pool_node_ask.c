@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* pool_node_ask: what the rest of a store asks its node: where bytes are, who else needs them, what
- * it gave up. */
+/* pool_node_ask: what the rest of a store asks its node: where the pool has bytes, which other
+ * nodes need them, and which places the store gave up. */
 #include "pool_node_impl.h"
 #include "pool_report.h"
 #include <errno.h>
@@ -38,6 +38,8 @@ void pool_node_resume(struct state *p)
         mutex_unlock(&p->node->report);
 }
 
+/* Does the last report on disk name the entry? False also when it cannot be read: then the caller
+ * takes the place for given up, and does not rely on its bytes. */
 static bool last_report_names(struct state *p, const struct entry *e)
 {
     const struct id key = pool_key(e);

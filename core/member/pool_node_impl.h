@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* pool_node_impl: what pool_node.c and gc_pool.c share. Nobody else includes this. */
+/* pool_node_impl: private to pool_node.c, pool_node_ask.c and the files of gc_pool. */
 #pragma once
 
 #include "gc_pool.h"
@@ -9,32 +9,34 @@
 struct pool_node {
     struct pool_index *index;
 
-    struct mutex report; /* "pool report": guards the next */
-    struct pool_head head;
-    /* What the last report has: changes up to here, and so many dead that had been let go of. */
+    struct mutex report;   /* "pool report": guards the fields up to told_marked */
+    struct pool_head head; /* of the last report; its serial is 0: none yet in this incarnation */
+    /* The last report has all changes up to told_seq; told_reclaimed is flush_reclaimed() at that
+     * time. */
     uint64_t told_seq, told_reclaimed;
-    uint64_t told_commits; /* commits there had been before it was read from the tables */
-    unsigned again;        /* reports since then that only repeated it */
-    size_t told_marked;    /* of its names, how many the list has that it acknowledges */
-    _Atomic int64_t doubted; /* ticks; when rows were found to be lost; 0: they are not known to */
+    uint64_t told_commits;   /* flush_commits() before its names were read from the tables */
+    unsigned again;          /* reports since then that only rewrote the head */
+    size_t told_marked;      /* so many of its names are marked by the list that it acknowledges */
+    _Atomic int64_t doubted; /* ticks when lost rows were found; 0: none are known */
 
-    _Atomic int64_t refreshed; /* ticks; 0: never */
-    _Atomic int64_t rest;      /* ns from then to the next look at others */
+    _Atomic int64_t refreshed; /* last look at the reports of others, ticks; 0: never */
+    _Atomic int64_t rest;      /* ns from then to the next look at them */
     const char *_Atomic lost;  /* pool_node_lost */
 
-    /* Of who runs a cycle, or asks for the nodes: `running`. */
+    /* The next fields belong to the thread that has set `running`: it runs a cycle, or lists the
+     * nodes. */
     _Atomic bool running;
     struct gc *gc;
     struct lease lease;
-    bool reload; /* the list in force is to be read again, whatever its serial */
+    bool reload; /* the list in force is to be read again, even if its serial is known */
 
-    struct mutex lock; /* "pool node": a leaf; guards the rest */
+    struct mutex lock; /* "pool node", a leaf: guards the fields below */
     struct cond wake;
-    bool stop, started;
+    bool stop, started; /* `started` belongs to the thread that opens and closes */
     pthread_t thread;
-    int64_t reported_at; /* ticks */
-    int64_t took;        /* ns, the last report that was read from the tables */
-    bool due;            /* a drain left one to the thread */
-    int64_t failing_at;  /* ticks; of the first failure in a row */
+    int64_t reported_at; /* of the last good report, ticks */
+    int64_t took;        /* duration of the last report that was read from the tables, ns */
+    bool due;            /* a drain left its report to the thread */
+    int64_t failing_at;  /* time of the first failure in a row, ticks */
     struct pool_node_status status;
 };

@@ -13,7 +13,7 @@
 #define VERSION 1
 #define HEAD 16
 #define SUM_SEED 4
-#define NAME_HEAD 17 /* of each: seq, time, length of the name */
+#define NAME_HEAD 17 /* bytes before each name: seq, time, length of the name */
 #define BYTES_MAX (HEAD + FLUSH_NAMES_MAX * (NAME_HEAD + FLUSH_LABEL_MAX))
 
 void flush_names_add(struct flush_names *l, const struct flush_name *n)
@@ -23,6 +23,8 @@ void flush_names_add(struct flush_names *l, const struct flush_name *n)
     l->v[l->count++] = *n;
 }
 
+/* Encodes the record: checksum, version, count, and then the names one after the other. Returns its
+ * length; `out` has room for BYTES_MAX. */
 static size_t encode(const struct flush_names *l, uint8_t *out)
 {
     uint8_t *at = out + HEAD;
@@ -41,6 +43,8 @@ static size_t encode(const struct flush_names *l, uint8_t *out)
     return (size_t)(at - out);
 }
 
+/* Decodes the name at *at, and moves *at behind it. -EUCLEAN: it does not fit before `end`, is
+ * empty or has a NUL byte. */
 static int decode_one(const uint8_t **at, const uint8_t *end, struct flush_name *ret)
 {
     size_t n;
@@ -56,6 +60,8 @@ static int decode_one(const uint8_t **at, const uint8_t *end, struct flush_name 
     return 0;
 }
 
+/* Decodes the record into *ret, which the caller has emptied. The names must fill the record
+ * exactly: bytes behind the last one are damage. */
 static int decode(const uint8_t *v, size_t len, struct flush_names *ret)
 {
     const uint8_t *at = v + HEAD, *end = v + len;

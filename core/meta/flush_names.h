@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * flush_names: the flushes that were named, and up to which change each goes. They are committed
- * with the flush itself, so a name that is listed is of something durable (FORMAT.md, "Meta").
+ * flush_names: the flushes that were named, each with the number of the last change that it has.
+ * The list is written in the commit of the flush itself, so each name in the committed list stands
+ * for a durable state (FORMAT.md, "Meta").
  *
- * The last FLUSH_NAMES_MAX are kept. Threads: the owner guards it.
+ * The last FLUSH_NAMES_MAX names are kept. Threads: the owner of the list guards it.
  */
 #pragma once
 
@@ -14,7 +15,7 @@
 #define FLUSH_NAMES_MAX 64
 
 struct flush_name {
-    uint64_t seq; /* of the last change it has */
+    uint64_t seq; /* number of the last change that the flush has */
     int64_t time; /* ns since the epoch */
     char name[FLUSH_LABEL_MAX + 1];
 };
@@ -23,10 +24,12 @@ struct flush_names {
     size_t count;
 };
 
-/* The oldest goes where there is no room. */
+/* Appends a copy of *n. A full list loses its oldest name. */
 void flush_names_add(struct flush_names *l, const struct flush_name *n);
-/* Nothing there is an empty list; -EUCLEAN: damaged, and empty. */
+/* Reads the list from the tables. A missing record reads as an empty list. -EUCLEAN: the record is
+ * damaged; -ENOMEM, -EIO. After an error the list is empty. */
 int flush_names_load(struct kv *kv, struct flush_names *ret);
+/* Puts the whole list into the transaction of the caller, who commits it. */
 int flush_names_write(const struct flush_names *l, struct kv_txn *t);
-/* "seq=… time=… name=…" a line. */
+/* Appends one line per name: "seq=… time=… name=…". */
 void flush_names_list(const struct flush_names *l, struct strbuf *out);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * gc_record: see the header. Keys: 0 the head; the 16 bytes of a key of the coordinator; 1 and a
- * cycle's number. Their lengths tell them apart.
+ * gc_record: see the header. The table has three kinds of keys, which differ in their length: one
+ * byte 0 is the head, 16 bytes are the id of a saved object, and a byte 1 with 8 bytes is the
+ * number of a cycle.
  */
 #include "gc_record.h"
 #include "array.h"
@@ -14,7 +15,8 @@
 
 #define HEAD_LEN 40
 #define SAVED_LEN 24
-#define RECORD_LEN 56 /* and the keys, and with FORM_WHOLE as many ids */
+/* before the ids of a cycle: its keys, and with FORM_WHOLE as many whole ids */
+#define RECORD_LEN 56
 #define FORM_KEYS 0
 #define FORM_WHOLE 1
 #define RECORD_KEY 9
@@ -22,6 +24,8 @@
 
 static const uint8_t head_key[1] = {0};
 
+/* Writes the checksum of a value. Its seed is made of the key, so a value under a wrong key is
+ * damaged. */
 static void seal(const void *key, size_t klen, uint8_t *val, size_t len)
 {
     put_le64(val, id_checksum(val + 8, len - 8, id_checksum(key, klen, 0)));
@@ -55,6 +59,8 @@ static int load_saved(struct gc_memory *m, const uint8_t *key, const uint8_t *v,
     return 0;
 }
 
+/* Reads one cycle of the history. The ids stand behind the fixed part: `ids` keys, and with
+ * FORM_WHOLE the whole ids of the same objects. */
 static int load_history(struct gc_memory *m, const uint8_t *key, const uint8_t *v, size_t len)
 {
     size_t ids = get_le32(v + 48), form = get_le32(v + 52);
@@ -89,6 +95,7 @@ static int load_head(struct gc_memory *m, const uint8_t *v, uint64_t *ret_count)
     return get_le32(v + 28) == VERSION && get_le64(v + 32) <= 1 ? 0 : -EUCLEAN;
 }
 
+/* Decodes one entry by the length of its key. An entry of any other length is damage. */
 static int load_one(struct gc_memory *m, const void *key, size_t klen, const void *val, size_t len,
                     uint64_t *ret_count)
 {
@@ -194,6 +201,7 @@ static int put_record(struct kv_txn *t, const struct gc_record *r)
     return err;
 }
 
+/* Searches the ascending list for an id; NULL: it is not there. */
 static const struct gc_saved *find_saved(const struct gc_saved *v, size_t count,
                                          const struct id *id)
 {
@@ -212,7 +220,8 @@ static const struct gc_saved *find_saved(const struct gc_saved *v, size_t count,
     return NULL;
 }
 
-/* Those of before that are not among the `count` any more, and the oldest cycles. */
+/* Deletes the saved objects that are not in `v` any more, and the oldest cycles, so that
+ * GC_HISTORY_MAX remain after one more is added (`one_more`). */
 static int delete_old(struct kv_txn *t, const struct gc_memory *old, const struct gc_saved *v,
                       size_t count, bool one_more)
 {
@@ -229,6 +238,7 @@ static int delete_old(struct kv_txn *t, const struct gc_memory *old, const struc
     return err;
 }
 
+/* Commits the transaction, or aborts it after an error. */
 static int end(struct kv_txn *t, int err)
 {
     if (err == 0)
@@ -250,7 +260,7 @@ static int read_old(struct kv *kv, struct gc_memory *ret)
     return err;
 }
 
-/* The head, and nothing else. */
+/* Rewrites the head alone. A NULL argument keeps the value that the head has. */
 static int change_head(struct kv *kv, const uint64_t *serial, const bool *due)
 {
     struct gc_memory old = {0};
@@ -276,6 +286,8 @@ int gc_record_due(struct kv *kv, bool due)
     return change_head(kv, NULL, &due);
 }
 
+/* Does the work of gc_record_save in one transaction, so a crash leaves the old set or the new
+ * one. */
 static int save(struct kv *kv, uint64_t serial, uint64_t cycles, const struct gc_saved *v,
                 size_t count, const struct gc_record *record, const struct gc_memory *old)
 {

@@ -25,7 +25,8 @@ static int random_bytes(void *out, size_t len)
     return getrandom(out, len, 0) == (ssize_t)len ? 0 : -EIO;
 }
 
-/* All keys but that of the ids. */
+/* Makes the key of names and the key of cookies. The key of ids is not one of them: it may be that
+ * of a pool. */
 static int make_keys(struct identity *id)
 {
     int err = random_bytes(id->names.sip.b, SIP_KEY_LEN);
@@ -69,6 +70,8 @@ void identity_encode(const struct identity *id, uint8_t out[IDENTITY_LEN])
     put_le64(out, id_checksum(out + 8, IDENTITY_LEN - 8, 0));
 }
 
+/* Decodes what version 2 added to the record: three keys, and the flags that say which of them are
+ * used. */
 static void decode_keys(const uint8_t *v, uint32_t flags, struct identity *id)
 {
     memcpy(id->names.sip.b, v + KEYS_AT, SIP_KEY_LEN);

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * identity: the record "identity" of the table meta: who a store is, and its keys. Written when the
- * store is made. One that was made before version 4 has fewer keys: whoever opens it for changes
- * gives it the missing ones; what its secret made before, the secret goes on to make (FORMAT.md,
- * "Meta").
+ * identity: the record "identity" of the table meta. It says who a store is, and has its keys. It
+ * is written when the store is made.
+ *
+ * A store that was made before version 4 has fewer keys. Opening it for writing gives it the
+ * missing ones. The ids and the hashes of names that were derived from its secret stay as they are
+ * (FORMAT.md, "Meta").
  */
 #pragma once
 
@@ -18,18 +20,22 @@ struct identity {
     char label[STORE_LABEL_MAX + 1];
     int64_t created; /* ns since the epoch */
     struct id_key key;
-    /* Of a record of version 1 both are zeros but for `names.old` and `names.seed`. */
+    /* Keys of the hash of names. After a record of version 1 only `names.old` and `names.seed` are
+     * set. */
     struct name_key names;
-    struct sip_key cookies; /* of readdir */
-    bool complete;          /* read from a record that has all keys */
+    struct sip_key cookies; /* key of the cookies of readdir; zeros after a record of version 1 */
+    bool complete;          /* the record had all keys, or they were made since */
 };
 #define IDENTITY_LEN 464
 
-/* A new one; `key` is copied, NULL: one of its own. -ENAMETOOLONG the label, -EIO. */
+/* Makes a new identity with random keys. `key` is copied; NULL: a new key is made. -ENAMETOOLONG:
+ * the label is longer than STORE_LABEL_MAX; -EIO: there are no random bytes. */
 int identity_make(const char *label, int64_t created, const struct id_key *key,
                   struct identity *ret);
-/* Always of version 2. */
+/* Encodes the record, always in version 2. */
 void identity_encode(const struct identity *id, uint8_t out[IDENTITY_LEN]);
-int identity_decode(const void *val, size_t len, struct identity *ret); /* -EUCLEAN, -EPROTO */
-/* Read it, and give it the keys it lacks: in a commit of its own. -ENOENT there is none. */
+/* -EUCLEAN: damaged; -EPROTO: written by a newer version */
+int identity_decode(const void *val, size_t len, struct identity *ret);
+/* Reads the record. Where keys are missing it makes them and writes them in a transaction of its
+ * own. -ENOENT: there is no record; else as identity_decode. */
 int identity_load(struct kv *kv, struct identity *ret);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* lost: see the header. Where damage hides a part of the trees a count that is too high proves
- * nothing, and is not told. */
+/* lost: see the header. Where damage hides a part of the trees, references may be hidden as well.
+ * So a count that is higher than the recount proves nothing then, and is not reported. */
 #include "lost.h"
 #include "bytes.h"
 #include "packs.h"
@@ -32,6 +32,7 @@ int lost_find(struct kv_snap *snap, const struct recount *count, struct map64 *r
     return err;
 }
 
+/* Recounts the committed state, and raises an alarm if a number is lost or may be hidden. */
 static int find_any(struct kv_snap *snap, bool (*step)(uint64_t pages, void *ctx), void *ctx)
 {
     struct recount_options o = {.step = step, .ctx = ctx};
@@ -81,6 +82,7 @@ struct counting {
     struct lost_packs *packs;
 };
 
+/* Counts one entry into its pack. An entry without a pack at home counts nowhere. */
 static int count_place(struct lost_packs *p, const struct entry *e)
 {
     int err;
@@ -93,6 +95,7 @@ static int count_place(struct lost_packs *p, const struct entry *e)
 
 typedef int row_fn(void *ctx, uint64_t number, const void *val, size_t len);
 
+/* Calls `fn` for every readable row with a number as its key. Damaged rows are skipped. */
 static int each_row(struct kv_snap *snap, unsigned table, row_fn *fn, void *ctx)
 {
     struct kv_each e = {.snap = snap, .table = table};
@@ -112,6 +115,7 @@ static int count_entry(void *ctx, uint64_t number, const void *val, size_t len)
     return entry_decode(val, len, &e) < 0 ? 0 : count_place(c->packs, &e);
 }
 
+/* Counts a record of the dying, unless the number still has an entry: that was counted already. */
 static int count_dying(void *ctx, uint64_t number, const void *val, size_t len)
 {
     struct counting *c = ctx;
@@ -144,9 +148,10 @@ struct look {
     struct kv_snap *snap;
     struct recount count;
     struct lost_packs packs;
-    bool incomplete; /* something is lost, or hidden: what is too high may be right */
+    bool incomplete; /* references may be hidden, so a count that is too high may be right */
 };
 
+/* Reports a stored count that differs from the recount. */
 static int tell_count(struct look *l, const char *what, uint64_t stored, uint64_t refs)
 {
     char why[128];
@@ -158,6 +163,7 @@ static int tell_count(struct look *l, const char *what, uint64_t stored, uint64_
     return l->o->wrong(what, why, l->o->ctx);
 }
 
+/* Does the index lead from the id of the entry to its number? */
 static int look_at_index(struct look *l, uint64_t number, const struct entry *e)
 {
     char hex[ID_HEX + 1], what[64];
@@ -166,7 +172,7 @@ static int look_at_index(struct look *l, uint64_t number, const struct entry *e)
     int err = kv_snap_get(l->snap, TABLE_IDS, e->id.b, ID_LEN, &val, &len);
 
     if (err < 0 && err != -ENOENT)
-        return err == -EUCLEAN ? 0 : err; /* a damaged one is told elsewhere */
+        return err == -EUCLEAN ? 0 : err; /* a damaged row is reported by scrub_values */
     if (err == 0 && (len != 8 || get_be64(val) == number))
         return 0;
     id_to_hex(&e->id, hex);
@@ -177,6 +183,7 @@ static int look_at_index(struct look *l, uint64_t number, const struct entry *e)
                        l->o->ctx);
 }
 
+/* Has the ghost a row in the table of ghosts? */
 static int look_at_ghost(struct look *l, uint64_t number)
 {
     const void *val;
@@ -190,6 +197,7 @@ static int look_at_ghost(struct look *l, uint64_t number)
     return l->o->wrong(what, "it is not there; `rebuild` puts it back", l->o->ctx);
 }
 
+/* Compares the count of one entry with the recount, and looks for the rows that belong to it. */
 static int look_at_entry(void *ctx, uint64_t number, const void *val, size_t len)
 {
     struct look *l = ctx;
@@ -199,7 +207,7 @@ static int look_at_entry(void *ctx, uint64_t number, const void *val, size_t len
     int err;
 
     if (entry_decode(val, len, &e) < 0 || lost_is_stub(&e))
-        return 0; /* told */
+        return 0; /* look_at_lost reports a stub, the scrub a damaged entry */
     (void)map64_get(&l->count.objects, number, &refs);
     snprintf(what, sizeof what, "the count of object number %llu", U(number));
     err = tell_count(l, what, e.count, refs);
@@ -208,6 +216,7 @@ static int look_at_entry(void *ctx, uint64_t number, const void *val, size_t len
     return err == 0 && entry_is_ghost(&e) ? look_at_ghost(l, number) : err;
 }
 
+/* Compares the counts of pages with the recount. A page without a row has the count 1. */
 static int look_at_page_counts(struct look *l)
 {
     uint64_t no, refs;
@@ -228,6 +237,8 @@ static int look_at_page_counts(struct look *l)
     return err;
 }
 
+/* Compares the live records of a pack, and its live bytes if the records are right: one report for
+ * a pack is enough. */
 static int look_at_pack(struct look *l, uint64_t number, const struct pack_entry *e)
 {
     uint64_t records = 0, bytes = 0;
@@ -251,7 +262,8 @@ static int look_at_pack_row(void *ctx, uint64_t number, const void *val, size_t 
     return pack_entry_decode(val, len, &e) < 0 ? 0 : look_at_pack(ctx, number, &e);
 }
 
-/* Those that entries name and the table does not have. */
+/* Reports the packs that entries name and the table of packs does not have. In a pool such a pack
+ * may be another store's, so nothing is reported there. */
 static int look_for_packs(struct look *l)
 {
     uint64_t number, records;
@@ -271,6 +283,7 @@ static int look_for_packs(struct look *l)
     return err;
 }
 
+/* Reports the lost numbers, and finds out whether references may be hidden (`incomplete`). */
 static int look_at_lost(struct look *l)
 {
     struct map64 lost = MAP64_INIT;
@@ -281,13 +294,15 @@ static int look_at_lost(struct look *l)
     l->incomplete = l->count.damaged || lost.count > 0;
     while (err == 0 && map64_next(&lost, &at, &number, &refs)) {
         struct entry e;
-        if (refs_entry_in(l->snap, TABLE_OBJECTS, number, &e) != -EUCLEAN) /* that one is told */
+        /* a damaged entry is reported elsewhere */
+        if (refs_entry_in(l->snap, TABLE_OBJECTS, number, &e) != -EUCLEAN)
             err = l->o->lost(number, refs, l->o->ctx);
     }
     map64_release(&lost);
     return err;
 }
 
+/* The numbers come first, because `incomplete` decides which counts are reported. */
 static int look_at_all(struct look *l)
 {
     struct recount_options o = {.step = l->o->step, .ctx = l->o->ctx};
@@ -314,7 +329,7 @@ int lost_look(struct kv *kv, const struct lost_look *o)
     if (err < 0)
         return err;
     err = look_at_all(&l);
-    if (err == -EUCLEAN) /* a table that cannot be read to its end, which is told elsewhere */
+    if (err == -EUCLEAN) /* a table that cannot be read to its end; scrub_values reports it */
         err = 0;
     kv_snap_end(l.snap);
     recount_release(&l.count);

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * lost: rows of the tables that are gone although pages or other rows need them, and counts that
- * are not what a recount gives. Of one committed state, which is consistent in itself.
+ * lost: rows of the tables that are missing although pages or other rows need them, and counts that
+ * differ from a recount. Each function reads one committed state, which is consistent in itself.
  *
  *     lost_find(snap, &count, &numbers)    after recount_run: object numbers without an entry
  *     lost_guard(kv, ...)                   before bytes that no entry names are deleted
- *     lost_look(kv, &o)                    all of it, for a scrub
+ *     lost_look(kv, &o)                     all of these, for a scrub
  *
- * An entry that is NEW and has a count is what a rebuild left where it found no bytes: as good as
- * lost. Errors: 0 or -errno: -ENOMEM, -EIO, -ECANCELED.
+ * A rebuild that finds no bytes for a number leaves an entry of kind NEW with a count. Such an
+ * entry counts as lost, too. Errors: 0 or -errno: -ENOMEM, -EIO, -ECANCELED (a `step` returned
+ * true).
  */
 #pragma once
 
@@ -16,30 +17,40 @@
 #include "map64.h"
 #include "recount.h"
 
-/* By this much too high is the count of an entry that was put back: nobody knows its references, until
- * a rebuild counts them. */
+/* Added to the count of an entry that was put back without a recount: its references are not known
+ * until a rebuild counts them, and too high a count deletes nothing. */
 #define RESTORE_BIAS (UINT32_C(1) << 20)
 
+/* Is this the entry that a rebuild left where it found no bytes? */
 bool lost_is_stub(const struct entry *e);
-/* Number -> references, of what is named and has no entry that decodes. */
+/* Fills *ret with number -> references for each number that `count` names and that has no entry, a
+ * damaged one, or one without bytes (lost_is_stub). The caller releases *ret. */
 int lost_find(struct kv_snap *snap, const struct recount *count, struct map64 *ret);
-/* -EUCLEAN, and alarms: some number is lost, or may be, for damage hides a part of the trees; and
- * unnamed bytes may be its. Walks all trees; `step` as in recount.h. */
+/* Asks whether bytes that no entry names may be deleted. -EUCLEAN, with an alarm: some number is
+ * lost, or damage hides a part of the trees, so those bytes could belong to it. Walks all trees;
+ * `step` is that of recount.h. */
 int lost_guard(struct kv *kv, bool (*step)(uint64_t pages, void *ctx), void *ctx);
 
 struct lost_look {
-    /* `refs` references exist, and no entry. What these return but 0 ends the look. */
+    /* Called for each number that has `refs` references and no entry. A result other than 0 of this
+     * or of `wrong` ends the look and is returned. */
     int (*lost)(uint64_t number, uint64_t refs, void *ctx);
+    /* Called for each row that is missing or has a wrong count: `what` names the row, `why` says
+     * what is wrong and how to repair it. */
     int (*wrong)(const char *what, const char *why, void *ctx);
+    /* As in recount.h. */
     bool (*step)(uint64_t pages, void *ctx);
-    bool pool; /* packs that the table does not have may be others' */
+    bool pool; /* a pack that the table does not have may be that of another store */
     void *ctx;
 };
+/* Looks for all of it, and reports by `o`. What scrubs of other tables report (an entry or a whole
+ * table that is damaged) is skipped here. It takes one snapshot for the whole walk. */
 int lost_look(struct kv *kv, const struct lost_look *o);
 
-/* What entries, and the dying without one, name in packs at home. */
+/* What entries name in packs at home, and the dying that have no entry any more. */
 struct lost_packs {
-    struct map64 records, bytes; /* by pack */
+    struct map64 records, bytes; /* pack number -> live records, and live bytes */
 };
+/* Counts into *ret, which the caller has set to zeros and releases. */
 int lost_count_packs(struct kv_snap *snap, struct lost_packs *ret);
 void lost_packs_release(struct lost_packs *p);

@@ -10,8 +10,8 @@
 
 /* ---- records: FORMAT.md, "Namespaces" ---- */
 
-#define HEAD_1 56 /* of version 1, which says nothing of flushes */
-#define HEAD_2 72 /* of version 2, which says nothing of what its inodes take, runs and origins */
+#define HEAD_1 56 /* version 1 has nothing about flushes */
+#define HEAD_2 72 /* version 2 has nothing about usage, reserved inode numbers and origins */
 #define RECORD_HEAD 152
 #define RECORD_VERSION 3
 
@@ -58,7 +58,8 @@ size_t ns_record_encode(uint32_t number, const struct ns_fields *f, uint8_t *out
     return RECORD_HEAD + name + target;
 }
 
-/* Where the name is; 0: no version that is known. */
+/* The offset of the name, which depends on the version; 0: the version is unknown, or the record is
+ * too short for it. */
 static size_t head_of(const uint8_t *v, size_t len)
 {
     static const size_t heads[] = {0, HEAD_1, HEAD_2, RECORD_HEAD};
@@ -72,6 +73,8 @@ static bool is_name(const uint8_t *name, size_t len)
     return len > 0 && len <= VFS_NAME_MAX && !memchr(name, 0, len) && !memchr(name, '/', len);
 }
 
+/* Decodes what version 3 added about inode numbers and branches. The caller has set `ino_end` to
+ * next_ino: a smaller value in the record reserves nothing. */
 static void decode_branch(const uint8_t *v, struct ns_fields *ret)
 {
     if (get_le64(v + 88) > ret->ino_end)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* ns_record: what the table of namespaces says of one (FORMAT.md, "Namespaces"). */
+/* ns_record: the record of one namespace in the table of namespaces (FORMAT.md, "Namespaces").
+ * Threads: any. */
 #pragma once
 
 #include "item.h"
@@ -8,30 +9,43 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* An instant of a namespace. */
+/* A namespace as it was at one moment. */
 struct ns_instant {
     uint32_t ns, generation; /* ns 0: none, or not known */
-    uint64_t seq;            /* of the last change of the store that it has */
+    uint64_t seq;            /* number of the last change of the store at that moment */
 };
 
 struct ns_fields {
     char name[VFS_NAME_MAX + 1];
-    char *target; /* malloc'd or NULL */
+    /* What a symlink at the top leads to; a namespace has none. ns_decode allocates it, and the
+     * caller frees it. */
+    char *target;
     uint32_t generation, uid, gid;
     uint64_t root, next_ino, seq;
-    uint64_t ino_end; /* numbers of inodes from next_ino to before that are its own */
-    struct ns_instant origin, base; /* whose branch it is; up to where both sides are one */
-    uint64_t own_ino; /* of a branch: numbers below that say the same file in its origin; 0: none */
+    /* the inode numbers from next_ino to ino_end - 1 are reserved for this namespace */
+    uint64_t ino_end;
+    /* `origin`: what this is a branch of. `base`: the last moment up to which both sides are
+     * one. */
+    struct ns_instant origin, base;
+    /* Of a branch: a lower inode number stands for the same file as in its origin. 0: not known. */
+    uint64_t own_ino;
+    /* `time` is when it was made, `flushed` when its last flush began: ns since the epoch.
+     * `flushes` counts the flushes that had changes of it. */
     int64_t time, flushed;
     uint64_t flushes;
-    struct usage usage; /* of its inodes, if it is `counted` */
+    struct usage usage; /* what its inodes take; valid if `counted` */
     bool frozen, verify, branched, counted;
 };
 #define NS_RECORD_MAX (152 + VFS_NAME_MAX + 4096)
-/* Returns the length; at most NS_RECORD_MAX bytes. */
+/* Encodes the record with its checksum, whose seed is the number. Returns the length, which is at
+ * most NS_RECORD_MAX bytes; `out` has room for that. */
 size_t ns_record_encode(uint32_t number, const struct ns_fields *f, uint8_t *out);
-/* 0 or -EUCLEAN: is the record whole, and that of this number? check uses both, too. */
+/* Checks the length and the checksum: -EUCLEAN: the record is damaged, or that of another
+ * number. */
 int ns_record_check(uint32_t number, const void *val, size_t len);
+/* Decodes the fields; the checksum was checked before. -EUCLEAN: a field is out of its range;
+ * -ENOMEM. After an error ret->target is NULL. */
 int ns_decode(const void *val, size_t len, struct ns_fields *ret);
-/* Both: the row of that number. -EUCLEAN also of a number that no namespace has, -ENOMEM. */
+/* ns_record_check and ns_decode for the row of that number. -EUCLEAN also for a number that no
+ * namespace can have. */
 int ns_read(uint64_t number, const void *val, size_t len, struct ns_fields *ret);

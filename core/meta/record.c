@@ -6,7 +6,8 @@
 #include <errno.h>
 #include <string.h>
 
-/* Those that check themselves: FORMAT.md has a Sum in each of their values. */
+/* A table `checks_itself` where FORMAT.md puts a checksum into each of its values; kv adds one to
+ * the values of all others. */
 const struct kv_table store_tables[TABLE_COUNT] = {
     [TABLE_META] = {.name = "meta", .checks_itself = true},
     [TABLE_PAGES] = {.name = "pages", .checks_itself = true},
@@ -38,7 +39,7 @@ void store_record_encode(const struct store_record *s, uint8_t out[STORE_RECORD_
     put_le64(out, id_checksum(out + 8, STORE_RECORD_LEN - 8, 1));
 }
 
-#define LEN_5 88 /* before version 6 */
+#define LEN_5 88 /* length before version 6, without next_ino */
 
 int store_record_decode(const void *val, size_t len, struct store_record *ret)
 {

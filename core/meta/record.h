@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * record: the kv tables of a store, and the record "state" of the table meta: what every commit
- * says of the store as a whole (FORMAT.md, "Meta").
+ * record: the kv tables of a store, and the record "state" of the table meta, which has what every
+ * commit says of the store as a whole (FORMAT.md, "Meta").
  */
 #pragma once
 
@@ -33,16 +33,18 @@ enum {
 extern const struct kv_table store_tables[];
 extern const unsigned store_table_count;
 
-/* By which its shards know the store: says nothing of the secret, and tells members of one pool
- * (`node`; 0: in none) apart. */
+/* Makes the id by which shards know a store. It reveals nothing of the secret. It differs for the
+ * members of one pool, which share the secret: `node` is the number of the member, 0 outside of a
+ * pool. */
 void store_id_of(const uint8_t secret[ID_SECRET_LEN], int64_t created, unsigned node,
                  uint8_t ret[16]);
 
-/* The record "state". */
+/* The record "state". The next_ fields are the lowest numbers that were never given. */
 struct store_record {
     uint64_t seq, next_page, next_number, next_pack, next_ns, orphan_root, orphan_next;
-    uint64_t epoch, log_segment, log_offset; /* where the log goes on behind this commit */
-    uint64_t next_ino; /* that no run has; 0: of a version before 6, it is not known */
+    uint64_t epoch, log_segment, log_offset; /* where the log goes on after this commit */
+    /* above all reserved inode numbers; 0: not known, the record is older than version 6 */
+    uint64_t next_ino;
 };
 #define STORE_RECORD_LEN 96
 void store_record_encode(const struct store_record *s, uint8_t out[STORE_RECORD_LEN]);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * recount: see the header. The walk keeps its own stack of pages to visit; a page is pushed when
- * the first reference on it is met, so each is read once and cycles in damaged trees end.
+ * recount: see the header. The walk keeps its own stack of pages to visit. A page is pushed when
+ * the first reference on it is met. So each page is read once, and the walk ends even if damaged
+ * trees have cycles.
  */
 #include "array.h"
 #include "recount.h"
@@ -15,12 +16,12 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* A page to visit, and what its parent promises about it. */
+/* A page to visit, and what its parent says about it. */
 struct visit {
     uint64_t no;
     struct key low, high; /* keys in [low, high) */
-    bool bounded;         /* `high` holds */
-    uint8_t level;        /* LEVEL_ANY: a root */
+    bool bounded;         /* false: there is no upper bound */
+    uint8_t level;        /* LEVEL_ANY: it is a root */
 };
 #define LEVEL_ANY 0xff
 
@@ -31,9 +32,11 @@ struct walk {
     struct visit *stack;
     size_t count, room;
     uint64_t pages;
-    uint8_t *page; /* the one that is looked at: a copy, which the disk cannot take away */
+    /* a copy of the page in work, so that a failing disk cannot take it away meanwhile */
+    uint8_t *page;
 };
 
+/* Notes that counts may be too low, and reports the damage. */
 static void damage(struct walk *w, const char *what, uint64_t number, const char *why)
 {
     w->r->damaged = true;
@@ -43,7 +46,7 @@ static void damage(struct walk *w, const char *what, uint64_t number, const char
 
 /* ---- trees ---- */
 
-/* One more reference on a page; the first one brings it onto the stack. */
+/* Counts one more reference on a page. The first reference pushes the page onto the stack. */
 static int name_page(struct walk *w, const struct visit *v)
 {
     uint64_t refs;
@@ -62,7 +65,8 @@ static bool in_bounds(const struct visit *v, struct key k)
     return key_compare(k, v->low) >= 0 && (!v->bounded || key_compare(k, v->high) < 0);
 }
 
-/* The first slot of an inner page stands for everything from the page's own lower bound. */
+/* Counts the children of an inner page. The key of its first slot is not used: that slot stands for
+ * everything from the lower bound of the page on. */
 static int visit_inner(struct walk *w, const struct visit *v, const uint8_t *p)
 {
     unsigned n = page_count(p);
@@ -84,6 +88,8 @@ static int visit_inner(struct walk *w, const struct visit *v, const uint8_t *p)
     return err;
 }
 
+/* Counts the objects that the items of a leaf name. An item that does not decode is damage, and the
+ * others still count. */
 static int visit_leaf(struct walk *w, const struct visit *v, const uint8_t *p)
 {
     int err = 0;
@@ -108,6 +114,8 @@ static int visit_leaf(struct walk *w, const struct visit *v, const uint8_t *p)
     return err;
 }
 
+/* Reads and checks one page, and counts what it names. A page that is missing or damaged is
+ * reported and is no error; only a failing disk ends the walk (-EIO). */
 static int visit_page(struct walk *w, const struct visit *v)
 {
     const void *p;
@@ -138,6 +146,8 @@ static int visit_page(struct walk *w, const struct visit *v)
     return page_level(p) > 0 ? visit_inner(w, v, p) : visit_leaf(w, v, p);
 }
 
+/* Counts a reference on a root, and visits all pages that it reaches and that no earlier root
+ * did. */
 static int walk_root(struct walk *w, uint64_t root)
 {
     int err = root ? name_page(w, &(struct visit){.no = root, .level = LEVEL_ANY}) : 0;
@@ -154,9 +164,11 @@ static int walk_root(struct walk *w, uint64_t root)
 
 /* ---- roots, pins, aliases: every entry of a table ---- */
 
-/* `number`: the key, 8 bytes big-endian. */
+/* Counts one entry of a table; `number` is its key, 8 bytes big-endian. */
 typedef int entry_fn(struct walk *w, uint64_t number, const void *val, size_t len);
 
+/* Calls `fn` for every readable entry of a table. A damaged entry, or a table that breaks off, is
+ * reported and is no error. */
 static int each(struct walk *w, unsigned table, const char *what, entry_fn *fn)
 {
     struct kv_each e = {.snap = w->snap, .table = table};
@@ -192,6 +204,7 @@ static int count_namespace(struct walk *w, uint64_t number, const void *val, siz
     return walk_root(w, f.root);
 }
 
+/* An entry of the drop queue is a list of page numbers. */
 static int count_drops(struct walk *w, uint64_t number, const void *val, size_t len)
 {
     int err = 0;
@@ -205,6 +218,7 @@ static int count_drops(struct walk *w, uint64_t number, const void *val, size_t 
     return err;
 }
 
+/* The root of the orphans stands in the record "state". */
 static int count_orphans(struct walk *w)
 {
     const void *val;
@@ -231,7 +245,8 @@ static int count_pin(struct walk *w, uint64_t number, const void *val, size_t le
     return map64_add(&w->r->objects, number, 1, NULL);
 }
 
-/* Aliases name sealed objects, never aliases, so one pass is enough. */
+/* Adds the references of an alias to its target. Aliases name sealed objects, never other aliases,
+ * so one pass over the table is enough. */
 static int count_alias(struct walk *w, uint64_t number, const void *val, size_t len)
 {
     struct entry e;

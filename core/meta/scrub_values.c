@@ -20,7 +20,8 @@ static bool is_key(const void *key, size_t klen, const char *name)
     return klen == strlen(name) && memcmp(key, name, klen) == 0;
 }
 
-/* How far a scrub is stands there, too: where that is damaged it begins anew. */
+/* Checks a value of `meta` by its own checksum. A key that is not known here counts as sound. So
+ * does the progress of scrubs: a scrub that finds it damaged begins anew. */
 static bool meta_is_sound(const void *key, size_t klen, const void *val, size_t len)
 {
     struct identity identity;
@@ -35,6 +36,7 @@ static bool meta_is_sound(const void *key, size_t klen, const void *val, size_t 
     return !is_key(key, klen, "state") || store_record_decode(val, len, &state) == 0;
 }
 
+/* Row 0 of the table is the floor of incarnations; the others are shards. */
 static bool shard_is_sound(const void *key, size_t klen, const void *val, size_t len)
 {
     const uint8_t *k = key;
@@ -67,7 +69,8 @@ static bool is_sound(unsigned table, const void *key, size_t klen, const void *v
     }
 }
 
-/* Names as they are, numbers in decimal, the rest in hex. */
+/* Makes the name of an entry for people: keys that are names as they are, numbers in decimal, all
+ * others in hexadecimal. */
 static void describe(const struct scrub_values *at, char out[WHAT])
 {
     char key[2 * KV_KEY_MAX + 1] = "";
@@ -82,12 +85,14 @@ static void describe(const struct scrub_values *at, char out[WHAT])
     (void)snprintf(out, WHAT, "entry %s of the table %s", key, store_tables[at->table].name);
 }
 
+/* Tables that a scrub reads itself. */
 static bool is_elsewhere(unsigned table)
 {
     return table == TABLE_PAGES || table == TABLE_OBJECTS;
 }
 
-/* Where the disk cannot read it, or its tree is damaged, the rest of the table cannot be told. */
+/* Goes on with the next table. A table that breaks off, because the disk cannot read it or its tree
+ * is damaged, is reported: nothing can be said of its rest. */
 static int end_table(struct scrub_values *at, int err, scrub_values_fn *fn, void *ctx)
 {
     char what[WHAT];
@@ -100,7 +105,7 @@ static int end_table(struct scrub_values *at, int err, scrub_values_fn *fn, void
     return err == 0 ? 0 : fn(what, "it cannot be read to its end", ctx);
 }
 
-/* One entry of the table; -ENOENT: there is none behind the last one. */
+/* Checks the next entry of the table, or ends the table behind its last entry. */
 static int look_at_table(struct kv_snap *snap, struct scrub_values *at, scrub_values_fn *fn,
                          void *ctx, uint64_t *bytes)
 {

@@ -8,7 +8,8 @@
 #include <string.h>
 
 #define VERSION 1
-#define SEED 3 /* of the checksum: apart from the other records of the table */
+/* seed of the checksum; each record of the table has its own, so none is taken for another */
+#define SEED 3
 #define FIELDS ((SWEEP_RECORD_HEAD - 16) / 8)
 
 static void encode_lost(const struct sweep_lost *l, uint8_t *out)
@@ -104,6 +105,7 @@ int sweep_record_load(struct kv *kv, struct sweep_record *ret)
     return err == -ENOENT ? 0 : err == -ERANGE ? -EUCLEAN : err;
 }
 
+/* Writes the record in a transaction of its own. */
 static int put(struct kv *kv, const uint8_t *val, size_t len)
 {
     struct kv_txn *t;

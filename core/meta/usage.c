@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * usage: see the header. The walk goes down by calling itself: each level is one below the last, so
- * it ends, also in damaged trees.
+ * usage: see the header. The walk recurses. Each level must be one below the last, so the recursion
+ * ends, also in damaged trees.
  */
 #include "usage.h"
 #include "page.h"
@@ -9,8 +9,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define ANY_LEVEL (PAGE_LEVEL_MAX + 1u) /* a root may have any */
+#define ANY_LEVEL (PAGE_LEVEL_MAX + 1u) /* a root may have any level */
 
+/* Reads and checks one page. A missing page is damage, since something names it. */
 static int read_page(struct usage_count *c, uint64_t no, uint8_t page[PAGE_SIZE_BYTES])
 {
     const void *p;
@@ -32,7 +33,7 @@ static bool is_known(const struct usage_count *c, uint64_t no, struct usage *ret
     return map64_get(&c->inodes, no, &ret->inodes) && map64_get(&c->bytes, no, &ret->bytes);
 }
 
-/* Only a page that has a row there is shared. */
+/* Keeps the result for a shared page. Only a shared page has a row in the table of page counts. */
 static int remember(struct usage_count *c, uint64_t no, const struct usage *u)
 {
     const void *count;
@@ -55,7 +56,7 @@ static void add_items(const uint8_t *page, struct usage *sum)
     }
 }
 
-/* The page `no` and what is below it; its level is below `above`, and just below unless that is
+/* Adds what page `no` and the pages below it take. Its level must be `above` - 1, unless that is
  * ANY_LEVEL. */
 static int add_page(struct usage_count *c, uint64_t no, unsigned above, struct usage *sum)
 {

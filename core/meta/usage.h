@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * usage: what the inodes of a committed tree take (struct usage), counted from its pages. What
- * several trees share is read once for all of them.
+ * usage: what the inodes of a committed tree take (struct usage), counted from its pages. A page
+ * that several trees share is read once for all of them.
  *
  *     struct usage_count c = {.snap = snap, ...};
  *     usage_count(&c, root, &usage);          for each tree
  *     usage_count_release(&c);
  *
- * Errors: 0 or -errno: -EUCLEAN a page is damaged or missing, -ENOMEM, -EIO, -ECANCELED. Threads:
- * none of its own; the snapshot's rules.
+ * Errors: 0 or -errno: -EUCLEAN: a page is damaged or missing; -ENOMEM, -EIO, -ECANCELED. It starts
+ * no threads; the rules of the snapshot hold.
  */
 #pragma once
 
@@ -18,13 +18,15 @@
 
 struct usage_count {
     struct kv_snap *snap;
-    /* After each page; true: stop with -ECANCELED. NULL: nobody asks. */
+    /* Called after each page with the number of pages read so far. True ends the count with
+     * -ECANCELED. May be NULL. */
     bool (*step)(uint64_t pages, void *ctx);
     void *ctx;
-    /* The rest begins as zeros. */
-    struct map64 inodes, bytes; /* of what is below a shared page */
-    uint64_t pages;             /* read so far */
+    /* The caller sets the rest to zeros. */
+    struct map64 inodes, bytes; /* shared page -> what the tree below it takes */
+    uint64_t pages;             /* pages read so far */
 };
 
+/* Counts the tree below `root` (0: no tree) into *ret. */
 int usage_count(struct usage_count *c, uint64_t root, struct usage *ret);
 void usage_count_release(struct usage_count *c);

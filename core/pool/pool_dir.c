@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * pool_dir: see the header. What others wrote is visible before it is durable, so whoever builds on
- * it syncs it first: the numbers below the own one, the identity of the pool that is joined.
+ * pool_dir: see the header. What other nodes wrote is visible before it is durable. So a node that
+ * builds on it syncs it first: the lower numbers, and the identity of the pool that is joined.
  */
 #include "pool_dir.h"
 
@@ -12,7 +12,7 @@
 #include <string.h>
 #include <sys/random.h>
 
-#define HEAD_READ_MAX 4096 /* bytes; of a newer version it may be longer than ours */
+#define HEAD_READ_MAX 4096 /* bytes; the head of a newer version may be longer than ours */
 
 static const char *const directories[] = {"packs", "marks", "lease", "nodes", "objects"};
 #define DIRECTORIES (sizeof directories / sizeof *directories)
@@ -73,7 +73,7 @@ static int stop(const char *name, void *ctx)
     return 1;
 }
 
-/* 1, 0 or -errno; one that is not there is empty. */
+/* Is the directory empty? 1, 0 or -errno. A missing one is empty. */
 static int is_empty(struct disk *disk, const char *dir)
 {
     int r = disk_list(disk, dir, stop, NULL);
@@ -81,6 +81,7 @@ static int is_empty(struct disk *disk, const char *dir)
     return r == 1 ? 0 : r == 0 || r == -ENOENT ? 1 : r;
 }
 
+/* 1 for a name that an interrupted creation does not leave. */
 static int find_stranger(const char *name, void *ctx)
 {
     (void)ctx;
@@ -90,8 +91,9 @@ static int find_stranger(const char *name, void *ctx)
     return strncmp(name, "tmp.", 4) != 0 && strcmp(name, "lost+found") != 0;
 }
 
-/* Directories alone are what an interrupted creation leaves. Anything in them was some pool's whose
- * identity is lost: to its new members all of that would be nobody's. */
+/* Has the directory only what an interrupted creation leaves, empty directories? 1, 0 or -errno.
+ * Files in them would belong to a pool whose identity was lost, and new members would take them for
+ * unneeded. */
 static int is_fresh(struct disk *disk)
 {
     char name[DISK_NAME_MAX + 1];
@@ -109,6 +111,7 @@ static int is_fresh(struct disk *disk)
     return r;
 }
 
+/* Makes the directories, and makes them durable, before the identity is written. */
 static int make_directories(struct disk *disk)
 {
     char name[DISK_NAME_MAX + 1];
@@ -164,6 +167,7 @@ struct highest {
     unsigned above, found; /* the highest node above that */
 };
 
+/* Finds the highest number that is a node, above h->above. */
 static int find_highest(const char *name, void *ctx)
 {
     struct highest *h = ctx;
@@ -178,7 +182,7 @@ static int find_highest(const char *name, void *ctx)
     return r < 0 ? r : 0;
 }
 
-/* From `node` upward to the first that is none. */
+/* Raises *node as long as the next number is a node. */
 static int probe(struct disk *disk, unsigned *node)
 {
     int r = 1;
@@ -190,8 +194,8 @@ static int probe(struct disk *disk, unsigned *node)
     return r < 0 ? r : 0;
 }
 
-/* The listing proves nothing by what it leaves out, but by what it has: a number above the last one
- * is one that came just now, or shows that one between is lost. */
+/* A listing may leave names out, but what it has is there. A listed number above the last one that
+ * was found by asking was added just now, or shows that one in between is lost. */
 int pool_dir_nodes(struct disk *disk, unsigned *ret_count)
 {
     struct highest h = {.disk = disk};
@@ -211,7 +215,7 @@ int pool_dir_nodes(struct disk *disk, unsigned *ret_count)
     return 0;
 }
 
-/* Everything that the next number builds on: the pool, and the node before it. */
+/* Syncs what the next number builds on: the pool, and the node before it. */
 static int sync_below(struct disk *disk, unsigned node)
 {
     char name[DISK_NAME_MAX + 1];
@@ -223,6 +227,8 @@ static int sync_below(struct disk *disk, unsigned node)
     return err;
 }
 
+/* Makes the directory of node who->node, and puts its file "node". -EEXIST: another store has this
+ * number. */
 static int take_number(struct disk *disk, struct pool_who *who)
 {
     char name[DISK_NAME_MAX + 1], text[POOL_TEXT_MAX];
@@ -242,6 +248,7 @@ static int take_number(struct disk *disk, struct pool_who *who)
     return err;
 }
 
+/* Tries one number after the other until one is free. */
 static int join(struct disk *disk, struct pool_who *who)
 {
     unsigned n;
@@ -320,12 +327,12 @@ int pool_head_read(struct disk *disk, unsigned node, struct pool_head *ret)
     return err < 0 ? err : pool_head_decode(bytes, len, node, ret);
 }
 
-/* ---- what goes ---- */
+/* ---- removing ---- */
 
 struct cleaning {
     struct disk *disk;
     const char *dir;    /* without the last slash */
-    const char *prefix; /* of the names that go; "" all */
+    const char *prefix; /* prefix of the names to remove; "": all */
 };
 
 static int unlink_matching(const char *name, void *ctx)
@@ -339,6 +346,7 @@ static int unlink_matching(const char *name, void *ctx)
     return pool_file_unlink(c->disk, path);
 }
 
+/* Removes the files in a directory of the node whose names begin with `prefix`. */
 static int clean(struct disk *disk, unsigned node, const char *sub, const char *prefix)
 {
     char dir[DISK_NAME_MAX + 1];
@@ -365,7 +373,7 @@ int pool_node_retire(struct disk *disk, unsigned node)
     int err = pool_file_put(disk, node, name, text, sizeof text - 1, POOL_PUT);
 
     pool_node_path(node, "", name);
-    if (err == -EEXIST) /* it need not be durable yet */
+    if (err == -EEXIST) /* another process put it, perhaps not durably yet */
         err = disk_sync_dir(disk, name);
     for (size_t i = 0; i < sizeof parts / sizeof *parts && err == 0; i++)
         err = clean(disk, node, "", parts[i]);

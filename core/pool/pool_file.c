@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NAMES_TRIED 1000 /* of temporary files */
+#define NAMES_TRIED 1000 /* names of temporary files that are tried */
 
 /* ---- names ---- */
 
@@ -30,7 +30,8 @@ static void dir_of(const char *name, char out[DISK_NAME_MAX + 1])
     snprintf(out, DISK_NAME_MAX + 1, "%.*s", slash ? (int)(slash - name) : 0, name);
 }
 
-/* A new file of no other's name: numbers are this process's, and a name that is taken is not used. */
+/* Creates a temporary file under a name that nobody else uses. The number is unique in this
+ * process, and a name that exists is passed over. */
 static int create_temporary(struct disk *disk, unsigned node, char name[DISK_NAME_MAX + 1],
                             struct disk_file **ret_file)
 {
@@ -50,6 +51,7 @@ static int create_temporary(struct disk *disk, unsigned node, char name[DISK_NAM
     return err;
 }
 
+/* Gives the temporary file its name, and syncs the directory of that name. */
 static int put_in_place(struct disk *disk, const char *temporary, const char *name,
                         enum pool_put how)
 {
@@ -189,10 +191,10 @@ struct pool_writer {
     struct disk_file *file;
     char temporary[DISK_NAME_MAX + 1];
     struct pool_body body;
-    uint64_t written; /* blocks of records */
-    size_t filled;    /* whole blocks in `blocks` */
-    size_t records;   /* in the block behind these */
-    int err;          /* the first */
+    uint64_t written; /* blocks written so far */
+    size_t filled;    /* whole blocks in `blocks` that are not written yet */
+    size_t records;   /* records in the block behind these */
+    int err;          /* the first error */
     uint8_t blocks[POOL_WINDOW][POOL_BLOCK];
 };
 
@@ -216,6 +218,7 @@ int pool_writer_open(struct disk *disk, unsigned node, const struct pool_body *b
     return 0;
 }
 
+/* Writes the whole blocks. The head, block 0, is written at the end. */
 static void write_window(struct pool_writer *w)
 {
     if (w->err == 0 && w->filled)
@@ -225,6 +228,7 @@ static void write_window(struct pool_writer *w)
     w->filled = 0;
 }
 
+/* Completes a block with its checksum, which goes into the chain. */
 static void end_block(struct pool_writer *w)
 {
     uint64_t sum =
@@ -246,7 +250,7 @@ void pool_writer_add(struct pool_writer *w, const void *record)
         end_block(w);
 }
 
-/* The head comes last, because it says how many there are. */
+/* Writes the rest and then the head, because the head has the number of records. */
 static int finish(struct pool_writer *w)
 {
     if (w->records)
@@ -278,6 +282,7 @@ int pool_writer_end(struct pool_writer *w, const char *name, enum pool_put how,
 
 /* ---- reading bodies ---- */
 
+/* Reads the head of a body, and compares the length of the file with it. */
 static int check_body(struct disk_file *f, enum pool_body_kind kind, uint64_t owner,
                       struct pool_body *ret)
 {
@@ -331,6 +336,7 @@ int pool_body_read(struct disk_file *file, const struct pool_body *b, uint64_t i
     return err;
 }
 
+/* Gives the records of a window to `fn`, block by block. */
 static int give(const struct pool_body *b, const uint8_t *window, size_t blocks, uint64_t index,
                 uint64_t *chain, pool_records_fn *fn, void *ctx)
 {

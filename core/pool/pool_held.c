@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * pool_held: what a pool holds; see the header. Removal is in pool_held_remove.c, indexes are made
- * in pool_held_index.c.
+ * pool_held: lists what a pool holds; see the header. pool_held_remove.c removes, and
+ * pool_held_index.c makes indexes.
  */
 #include "pool_held_impl.h"
 
@@ -18,9 +18,10 @@ struct held_listing {
     struct pool_held *held;
     pool_step_fn *step;
     void *ctx;
-    char *why; /* POOL_WHY */
+    char *why; /* POOL_WHY bytes */
 };
 
+/* Names the file that ended the listing. */
 static int fail(struct held_listing *l, int err, const char *name)
 {
     snprintf(l->why, POOL_WHY, err == -EUCLEAN ? "its file %s is damaged" : "%s cannot be read: %s",
@@ -51,7 +52,7 @@ static int add_file(const char *name, void *ctx)
     struct entry e = {.kind = ENTRY_FILE};
 
     if (blob_parse_object(name, &e.id, &e.where) < 0)
-        return 0; /* its sums, or no object */
+        return 0; /* a file of sums, or no object */
     return add_key(ctx, &e);
 }
 
@@ -70,6 +71,8 @@ static int list_files(struct held_listing *l)
     return err;
 }
 
+/* Lists the records of one pack. If the pack itself does not exist any more, its index counts for
+ * nothing. */
 static int list_pack(struct held_listing *l, uint64_t number)
 {
     char name[DISK_NAME_MAX + 1];
@@ -79,7 +82,7 @@ static int list_pack(struct held_listing *l, uint64_t number)
     held_pack_name(number, "", name);
     r = pool_file_exists(l->disk, name);
     if (r <= 0)
-        return r < 0 ? fail(l, r, name) : 0; /* gone, but for its index */
+        return r < 0 ? fail(l, r, name) : 0; /* only its index is left */
     held_pack_name(number, ".index", name);
     r = held_pack_load(l->disk, number, &k);
     if (r < 0)
@@ -94,6 +97,7 @@ static int list_pack(struct held_listing *l, uint64_t number)
     return r < 0 ? r : cancelled(l);
 }
 
+/* Lists the records of all packs with an index. Packs without one are only counted. */
 static int list_packs(struct held_listing *l)
 {
     struct held_numbers packs = {0}, indexes = {0};
@@ -119,6 +123,7 @@ static int by_key(const void *a, const void *b)
     return id_compare(&x->key, &y->key);
 }
 
+/* Sorts the keys, and leaves each in once. */
 static void sort_keys(struct pool_held *h)
 {
     size_t kept = 0;

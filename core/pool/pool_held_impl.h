@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* pool_held_impl: what listing, removing and indexing share: names in packs/, and one pack's index. */
+/* pool_held_impl: private to the files of pool_held: names in packs/, and the index of one pack. */
 #pragma once
 
 #include "pool_held.h"
@@ -11,7 +11,8 @@ struct held_numbers {
     uint64_t *v; /* ascending, each once */
     size_t count, room;
 };
-/* The packs that have a file of that suffix. *ret is the caller's to release, also after an error. */
+/* Lists the packs that have a file with that suffix. The caller releases *ret, also after an
+ * error. */
 int held_packs_list(struct disk *disk, const char *suffix, struct held_numbers *ret);
 bool held_numbers_have(const struct held_numbers *n, uint64_t number);
 void held_numbers_release(struct held_numbers *n);

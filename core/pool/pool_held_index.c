@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * pool_held_index: the indexes of packs that are closed for ever. Made by scanning the file, so that
- * nobody's table has to be trusted. What the scan passes over is looked at, too: zeros are what was
- * never written, or removed; anything else may be a record that somebody needs and that is damaged,
- * and keeps the file.
+ * pool_held_index: makes the indexes of packs that are closed for good. It scans the pack file, so
+ * that no node's table has to be trusted. It also looks at the bytes between records. Zeros were
+ * never written, or were removed. Anything else may be a damaged record that somebody needs, and
+ * then the file is never removed as a whole.
  */
 #include "pool_held_impl.h"
 
@@ -15,13 +15,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CHUNK (64 * 1024) /* bytes looked at at once */
+#define CHUNK (64 * 1024) /* bytes that are looked at at once */
 
 struct indexing {
     struct disk_file *file;
     uint64_t pack;
     uint64_t size; /* bytes of the file */
-    uint64_t end;  /* of what was looked at */
+    uint64_t end;  /* end of what was looked at */
     bool whole;    /* nothing but records and zeros so far */
     struct pool_indexed *v;
     size_t count, room;
@@ -33,7 +33,7 @@ static bool is_zero(const uint8_t *b, size_t len)
     return len == 0 || (b[0] == 0 && memcmp(b, b + 1, len - 1) == 0);
 }
 
-/* Is there anything but zeros from x->end to `to`? */
+/* Looks for anything but zeros from x->end to `to`; if there is, the pack is not `whole`. */
 static int look_between(struct indexing *x, uint64_t to)
 {
     for (uint64_t at = x->end; at < to && x->whole; at += CHUNK) {
@@ -47,6 +47,7 @@ static int look_between(struct indexing *x, uint64_t to)
     return 0;
 }
 
+/* Adds a sound record to the index. */
 static int add(const struct id *id, const struct pack_place *place, const void *data, uint32_t len,
                void *ctx)
 {
@@ -63,7 +64,8 @@ static int add(const struct id *id, const struct pack_place *place, const void *
     return 0;
 }
 
-/* A pack without a sound head is one whose first write was cut, or a damaged one. */
+/* Scans the pack. A pack without a sound head had its first write interrupted, or is damaged; what
+ * stands in place of the head is looked at like a gap. */
 static int scan(struct indexing *x)
 {
     CLEANUP_FREE void *record = malloc(PACK_RECORD_MAX);
@@ -83,6 +85,8 @@ static int scan(struct indexing *x)
     return look_between(x, st.size);
 }
 
+/* Writes the index. Its extra word is 0 if the pack is not whole, and else 1 + the size of the
+ * file. */
 static int write_index(struct disk *disk, unsigned node, const struct indexing *x)
 {
     struct pool_body body = {.kind = POOL_BODY_INDEX, .owner = x->pack};
@@ -122,7 +126,7 @@ static int make_index(struct disk *disk, unsigned node, uint64_t pack)
     return err;
 }
 
-/* 1, 0 or -errno: a damaged one is as good as none. */
+/* Has the pack an index? 1, 0 or -errno. A damaged one is made again. */
 static int has_index(struct disk *disk, uint64_t pack)
 {
     struct held_pack k;
@@ -133,7 +137,7 @@ static int has_index(struct disk *disk, uint64_t pack)
     return err == 0 ? 1 : err == -ENOENT || err == -EUCLEAN ? 0 : err;
 }
 
-/* 1 made, 0 nothing to do, -errno. */
+/* Makes the index of one pack if it has none. 1: made; 0: nothing to do; -errno. */
 static int index_pack(struct disk *disk, unsigned node, uint64_t pack)
 {
     int r = has_index(disk, pack);
@@ -141,7 +145,7 @@ static int index_pack(struct disk *disk, unsigned node, uint64_t pack)
     if (r != 0)
         return r < 0 ? r : 0;
     r = make_index(disk, node, pack);
-    return r == 0 ? 1 : r == -ENOENT ? 0 : r; /* it went meanwhile */
+    return r == 0 ? 1 : r == -ENOENT ? 0 : r; /* the pack was removed meanwhile */
 }
 
 int pool_index_packs(struct disk *disk, unsigned node, unsigned owner, pool_is_open_fn *is_open,

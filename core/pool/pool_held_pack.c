@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* pool_held_pack: one pack's index and dead list, read; which packs there are, and what they hold.
- * */
+/* pool_held_pack: reads the index and the dead list of one pack, and lists which packs there are
+ * and what they hold. */
 #include "pool_held_impl.h"
 
 #include "array.h"
@@ -78,6 +78,7 @@ void held_numbers_release(struct held_numbers *n)
 
 /* ---- one pack ---- */
 
+/* Is the record behind the last one, without overlap? */
 static bool follows(const struct held_pack *k, const struct pool_indexed *x)
 {
     const struct pool_indexed *last = k->count ? &k->v[k->count - 1] : NULL;
@@ -104,6 +105,7 @@ static int add_indexed(void *ctx, const uint8_t *records, size_t count, uint64_t
     return 0;
 }
 
+/* Reads the index, and checks that its records do not overlap. */
 static int load_index(struct disk *disk, struct held_pack *k)
 {
     char name[DISK_NAME_MAX + 1];
@@ -129,7 +131,8 @@ struct removed_records {
     size_t at; /* the first record that no dead offset was compared with */
 };
 
-/* Offsets rise, as those of records do; what is not of a record says nothing. */
+/* Marks the dead records. Offsets rise in both lists. An offset at which no record begins is
+ * ignored. */
 static int add_dead(void *ctx, const uint8_t *records, size_t count, uint64_t first)
 {
     struct removed_records *b = ctx;
@@ -146,6 +149,7 @@ static int add_dead(void *ctx, const uint8_t *records, size_t count, uint64_t fi
     return 0;
 }
 
+/* Reads the dead list. A missing or damaged one counts as empty (pool_held.h). */
 static int load_dead(struct disk *disk, struct held_pack *k)
 {
     struct removed_records b = {.pack = k};
@@ -206,7 +210,7 @@ struct id held_pack_key(const struct held_pack *k, size_t i)
 
 /* ---- what packs hold ---- */
 
-/* 1 and *ret; 0 it holds nothing, or cannot be read; -ENOMEM. */
+/* Sums up one pack. 1: *ret is set; 0: it holds nothing, or cannot be read; -ENOMEM. */
 static int sum_up(struct disk *disk, uint64_t number, struct pool_held_pack *ret)
 {
     struct held_pack k;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* pool_held_remove: see pool_held.h, which has the order in which things go. */
+/* pool_held_remove: see pool_held.h, which has the order of a removal. */
 #include "pool_held_impl.h"
 
 #include "array.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * pool_index: a view is counted, never changed once it is installed, and replaced as a whole; so
- * who looks something up needs the lock only to take it.
+ * pool_index: a view has a reference count, is never changed once it is installed, and is replaced
+ * as a whole. So a lookup needs the lock only to take a reference.
  */
 #include "pool_index.h"
 #include "lock.h"
@@ -12,8 +12,8 @@
 
 struct pool_view {
     _Atomic unsigned refs;
-    struct pool_marks *marks;     /* shared by views with the same list */
-    struct pool_report **reports; /* by node - 1; NULL: it has none, or is ours */
+    struct pool_marks *marks;     /* shared by the views with the same list */
+    struct pool_report **reports; /* index: node - 1; NULL: the node has none, or is this one */
     unsigned nodes;
 };
 
@@ -33,9 +33,9 @@ static struct pool_view *view_ref(struct pool_view *v)
     return v;
 }
 
-/* The marks are a list that views may share; the count is that of its views. */
+/* A list of marks with a count of the views that share it. */
 struct shared_marks {
-    struct pool_marks list; /* first, so that &list is it */
+    struct pool_marks list; /* first member, so that a pointer to the list is one to this struct */
     _Atomic unsigned refs;
 };
 
@@ -55,6 +55,7 @@ static struct pool_marks *marks_ref(struct pool_marks *m)
     return m;
 }
 
+/* Reads a list of marks; serial 0 gives an empty one. */
 static int marks_load(struct disk *disk, uint64_t serial, struct pool_marks **ret_marks)
 {
     struct shared_marks *s = calloc(1, sizeof *s);
@@ -96,7 +97,8 @@ static struct pool_view *current(struct pool_index *ix)
     return view_ref(ix->view);
 }
 
-/* Which node has no report, or one that is damaged, is looked into no more. */
+/* Opens the reports of the other nodes. A node without a report, or with a damaged one, is left
+ * out. */
 static int open_reports(struct pool_index *ix, const struct pool_view *old, struct pool_view *v)
 {
     unsigned count;
@@ -121,7 +123,8 @@ static int open_reports(struct pool_index *ix, const struct pool_view *old, stru
     return 0;
 }
 
-/* Takes the marks over; reads the reports now. */
+/* Makes a view with these marks, and reads the reports now. It takes over the reference on the
+ * marks, also after an error. */
 static int make_view(struct pool_index *ix, struct pool_marks *marks, const struct pool_view *old,
                      struct pool_view **ret_view)
 {
@@ -178,7 +181,7 @@ void pool_index_install(struct pool_index *ix, struct pool_view *v)
     pool_view_release(old);
 }
 
-/* Has any other node reported since? Also when that cannot be told. */
+/* Has any other node reported since? True also if that cannot be read. */
 static bool has_changed(struct pool_index *ix, const struct pool_view *v)
 {
     unsigned count;
@@ -213,6 +216,7 @@ int pool_index_update(struct pool_index *ix)
 
 /* ---- asking ---- */
 
+/* Is the place marked by the view's list? A key with mark 0 is only unreferenced. */
 static bool is_absent(const struct pool_view *v, const struct entry *e)
 {
     struct id key = pool_key(e);
@@ -231,6 +235,7 @@ static bool is_absent(const struct pool_view *v, const struct entry *e)
     return false;
 }
 
+/* The nth place in the reports that is not absent. */
 static int find_in(const struct pool_view *v, const struct id *id, uint64_t size, unsigned nth,
                    struct entry *ret)
 {

@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * pool_lease: decides which node of a pool runs GC cycles. The lease saves work and keeps
- * histories in order; safety does not rest on it: two collectors at once harm nothing (DESIGN 4.8).
+ * pool_lease: decides which node of a pool runs GC cycles. The lease saves work and keeps histories
+ * in order; safety does not rest on it: two collectors at once harm nothing (DESIGN 4.8).
  *
- *     struct lease l = LEASE_INIT;                         one a process, kept for its incarnation
- *     lease_take(disk, clock, node, life, &l)              -EBUSY: call again, some seconds later
- *     lease_beat(disk, &l)                                 every few seconds while it runs
- *     lease_release(disk, &l)                              after the cycle, and before unmounting
+ *     struct lease l = LEASE_INIT;                      one a process, kept for its incarnation
+ *     lease_take(disk, clock, node, incarnation, &l)    -EBUSY: call again, some seconds later
+ *     lease_beat(disk, &l)                              every few seconds while it runs
+ *     lease_release(disk, &l)                           after the cycle, and before unmounting
  *
  * Terms rise; each is taken by putting the file lease/<term>, which only one can. The newest is in
  * force until its owner releases it, or until its beat was not seen to advance for LEASE_PATIENCE
- * by the asker's own monotonic clock, from when this asker first saw that beat: the clocks of
- * other nodes are not used. An earlier incarnation of the same node is dead, and is not waited
- * for. A file that is damaged counts as held by an unknown node, and the asker waits for it like
- * for any other.
+ * by the asker's own monotonic clock, from when this asker first saw that beat: the clocks of other
+ * nodes are not used. An earlier incarnation of the same node is dead, and is not waited for. A
+ * file that is damaged counts as held by an unknown node, and the asker waits for it like for any
+ * other.
  *
  * Errors and threads: as pool_dir.h; one thread a lease.
  */

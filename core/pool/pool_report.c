@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * pool_report: a report, opened: which block a key would be in is known in memory, so what is asked
- * of it costs one block, or one pass in windows over the blocks that keys can be in. Most ids that
- * are looked for are not there, and for those no block is read.
+ * pool_report: an opened report. The first key of each block is in memory. So a lookup costs one
+ * block, and a question about many keys one pass, in windows, over the blocks that can have them.
+ * Most ids that are looked for are not there, and for those no block is read (`prints`).
  *
- *     delta   has a record of a key (perhaps that it is gone): that counts
- *     base    else what this says
+ *     delta   has a record of the key (it may say that the key is gone): that one counts
+ *     base    otherwise this one counts
  */
 #include "pool_report_impl.h"
 
@@ -18,15 +18,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* attempts to open a report that is being replaced */
 #define TRIES 3
-#define FLAGS_AT 44 /* in an encoded record */
-#define PREFIX 8    /* bytes of a key that are the id's */
+#define FLAGS_AT 44 /* offset of the flags in an encoded record */
+#define PREFIX 8    /* bytes of a key that come from the id */
 
 static const uint8_t *record_at(const uint8_t *block, size_t i)
 {
     return block + POOL_BLOCK_HEAD + i * POOL_RECORD_LEN;
 }
 
+/* The two bytes of a key that `prints` has: the last ones that come from the id. */
 static uint16_t print_of(const struct id *key)
 {
     return get_le16(key->b + PREFIX - 2);
@@ -57,10 +59,11 @@ static void part_unref(struct report_part *p)
 struct checking {
     struct report_part *part;
     uint64_t block;
-    struct id last; /* key of the record before */
+    struct id last; /* key of the last record */
 };
 
-/* One block: all records are ones that can be, their keys rise. */
+/* Checks one block: each record must be a possible one, and keys must rise. Fills `first` and
+ * `prints`. */
 static int check_block(void *ctx, const uint8_t *records, size_t count, uint64_t first)
 {
     struct checking *c = ctx;
@@ -93,6 +96,7 @@ static int check_part(struct report_part *p)
     return p->first && p->prints ? pool_body_each(p->file, &p->body, check_block, &c) : -ENOMEM;
 }
 
+/* Opens a base or delta, and checks that it is the one that the head names. */
 static int part_open(struct disk *disk, const struct pool_head *h, enum pool_body_kind kind,
                      const struct pool_part *named, struct report_part **ret_part)
 {
@@ -122,7 +126,8 @@ static int part_open(struct disk *disk, const struct pool_head *h, enum pool_bod
     return err;
 }
 
-/* NULL where the head names none; the one that is open where it is the same. */
+/* Gets a part that the head names: that of `like` if it is the same, and else the file. NULL: the
+ * head names none. */
 static int part_get(struct disk *disk, const struct pool_head *h, enum pool_body_kind kind,
                     const struct pool_part *named, struct report_part *like,
                     struct report_part **ret_part)
@@ -158,8 +163,9 @@ static int open_parts(struct disk *disk, const struct pool_report *like, struct 
     return err;
 }
 
-/* The marker is looked for afterwards: a node that does not know yet that it is retired may put a
- * head back, which is then above what removals have looked at. */
+/* Reads the head, and after it the marker of a retired node. The order matters: a node that does
+ * not know yet that it is retired may write a head again, which is then newer than what removals
+ * have looked at. */
 static int read_head(struct disk *disk, unsigned node, struct pool_head *ret)
 {
     int err = pool_head_read(disk, node, ret);
@@ -168,7 +174,8 @@ static int read_head(struct disk *disk, unsigned node, struct pool_head *ret)
     return r == 1 ? -ENOENT : r;
 }
 
-/* What a head names may be gone, or half there, because a newer head has been written since. */
+/* Opens what the newest head names. If a newer head was written meanwhile, those parts may be
+ * removed or incomplete: then it tries again. */
 static int open_newest(struct disk *disk, unsigned node, const struct pool_report *like,
                        struct pool_report *r)
 {
@@ -223,7 +230,7 @@ const struct pool_head *pool_report_head(const struct pool_report *r)
 
 /* ---- one key, one id ---- */
 
-/* The last block from `from` on whose first key is at most `key`; `from` where none is. */
+/* The last block from `from` on whose first key is at most `key`; `from`: there is none. */
 static uint64_t block_of(const struct report_part *p, const struct id *key, uint64_t from)
 {
     uint64_t low = from, high = p->blocks;
@@ -239,7 +246,7 @@ static uint64_t block_of(const struct report_part *p, const struct id *key, uint
     return low;
 }
 
-/* Index of the first record of the block that is not below `key`. */
+/* The index of the first record of the block that is not below `key`. */
 static size_t lower_bound(const uint8_t *block, size_t count, const struct id *key)
 {
     size_t low = 0, high = count;
@@ -255,9 +262,9 @@ static size_t lower_bound(const uint8_t *block, size_t count, const struct id *k
     return low;
 }
 
-/* Records in order, from a key on. */
+/* Reads the records of a part in order, from a key on. */
 struct cursor {
-    const struct report_part *part; /* NULL: there are none */
+    const struct report_part *part; /* NULL: there are no records */
     uint64_t block;
     size_t at, count;
     uint8_t bytes[POOL_BLOCK];
@@ -282,7 +289,7 @@ static int cursor_seek(struct cursor *c, const struct report_part *part, const s
     return err;
 }
 
-/* -ENOENT there are no more. */
+/* The next record. -ENOENT: there are no more. */
 static int cursor_next(struct cursor *c, struct pool_record *ret)
 {
     if (!c->part)
@@ -328,7 +335,7 @@ int pool_report_get(const struct pool_report *r, const struct id *key, struct po
     return err;
 }
 
-/* The next record of that id and size that the delta does not overrule. */
+/* The next record of that id and size that the delta does not replace. */
 static int next_match(const struct pool_report *r, struct cursor *c, const struct id *id,
                       uint64_t size, struct entry *ret)
 {
@@ -349,7 +356,8 @@ static int next_match(const struct pool_report *r, struct cursor *c, const struc
     return err;
 }
 
-/* May there be a record whose key begins as `low`, the lowest of these, does? */
+/* May the part have a record whose key begins like `low`, which is the lowest such key? The answer
+ * needs no read. It may wrongly be true, never wrongly false. */
 static bool may_have(const struct report_part *p, const struct id *low)
 {
     if (!p || p->blocks == 0)
@@ -399,7 +407,7 @@ static enum gc_named meaning(uint32_t flags)
 
 /* ---- all keys ---- */
 
-/* One side of a merge: its next record, unless it is at its end. */
+/* One side of a merge, and its next record. */
 struct side {
     struct cursor c;
     struct pool_record r;
@@ -422,7 +430,7 @@ static int side_begin(struct side *s, const struct report_part *part)
     return err < 0 ? err : side_next(s);
 }
 
-/* The lower of the two, the delta's where both have it. */
+/* The lower of the two next records; for equal keys that of the delta. */
 static int merge_next(struct side *base, struct side *delta, struct pool_record *ret)
 {
     int order = !base->has    ? 1
@@ -456,12 +464,12 @@ int pool_report_each(const struct pool_report *r, pool_report_key_fn *fn, void *
 
 struct window {
     const struct report_part *part;
-    uint64_t start; /* block */
+    uint64_t start; /* number of the first block */
     size_t blocks;
-    uint8_t *bytes; /* POOL_WINDOW blocks */
+    uint8_t *bytes; /* room for POOL_WINDOW blocks */
 };
 
-/* Block `block`, with those behind it up to `last`, if it is not there yet. */
+/* Reads block `block` and the ones behind it, up to `last`, unless the window has it. */
 static int window_load(struct window *w, uint64_t block, uint64_t last)
 {
     if (w->blocks && block >= w->start && block < w->start + w->blocks)
@@ -475,7 +483,8 @@ static int window_load(struct window *w, uint64_t block, uint64_t last)
     return err;
 }
 
-/* Keys [i, ...) that are in one block; returns the first that is not. */
+/* Answers for keys [i, ...) as long as they are below `end` (NULL: all), from one block. Returns
+ * the first key that is not. */
 static size_t merge_block(const uint8_t *block, size_t records, const struct id *end,
                           const struct id *keys, size_t i, size_t count, uint8_t *ret)
 {
@@ -492,6 +501,8 @@ static size_t merge_block(const uint8_t *block, size_t records, const struct id 
     return i;
 }
 
+/* Answers for the keys from one part. The delta is asked after the base, and overwrites its
+ * answers. */
 static int part_names(const struct report_part *p, const struct id *keys, size_t count,
                       uint8_t *bytes, uint8_t *ret)
 {

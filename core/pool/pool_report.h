@@ -1,24 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * pool_report: the report of one node: every key that its committed tables name. Others read it to
- * find bytes that are there already (the pool's index), collectors to learn what must stay.
+ * pool_report: the report of one node: every key that its committed tables name. Other nodes read
+ * it to find bytes that exist already (pool_index.h), and collectors to learn what must stay.
  *
  *     pool_report_write(disk, &head, records, count)      by the node itself, after a commit
  *     pool_report_open(disk, node, like, &r) -> find, names, get ... -> pool_report_close
  *
- * On disk: a head that names a base and, while it is small, a delta against it (FORMAT.md). Order
- * of durability: a body is written, synced, and its name synced; then the head that names it
- * replaces the old one, and is synced with its name; only then the bodies that no head names any
- * more go.
+ * On disk it is a head that names a base and, while it is small, a delta against the base
+ * (FORMAT.md). The order of durability: a body is written and synced, and its name is synced; then
+ * the head that names it replaces the old head, and is synced with its name; only then are bodies
+ * removed that no head names any more.
  *
  * An opened report is what the node said at that time, for as long as it is open, whatever the node
- * writes meanwhile: files stay open. All blocks are read and checked once when it is opened, and
- * each again whenever it is read: damage is -EUCLEAN, never data. Memory: 2 bytes a record, and 16
- * for each 85 of them; reads come from the page cache, and an id that is not there costs none.
- * -ESTALE and -EIO of a disk that lost the file mean: open it anew.
+ * writes meanwhile: its files stay open. All blocks are read and checked once when it is opened,
+ * and each again whenever it is read. Damage is -EUCLEAN, and never data. Memory: 2 bytes for each
+ * record, and 16 for each 85 of them. Reads come from the page cache, and an id that is not there
+ * costs no read. After -ESTALE or -EIO, of a disk that lost the file, the caller opens the report
+ * again.
  *
- * Threads: an opened report may be asked by any number of threads at once; pool_report_write is one
- * thread's at a time.
+ * Threads: any number of threads may ask an opened report at once; one thread at a time calls
+ * pool_report_write.
  */
 #pragma once
 
@@ -28,44 +29,48 @@
 
 struct pool_report;
 
-/* The node's newest report. `like` (may be NULL): one that was opened before; what has not changed
- * since is shared with it, not read again; either may be closed first. -ENOENT the node has not
- * reported, or is retired, whatever of it is there; -EUCLEAN damaged; -EAGAIN it was replaced each
- * of three times. */
+/* Opens the node's newest report. `like` (may be NULL) is one that was opened before: what has not
+ * changed since is shared with it and not read again; either may be closed first. -ENOENT: the node
+ * has not reported, or is retired; -EUCLEAN: damaged; -EAGAIN: it was replaced during each of three
+ * attempts. */
 int pool_report_open(struct disk *disk, unsigned node, const struct pool_report *like,
                      struct pool_report **ret_report);
 void pool_report_close(struct pool_report *r); /* NULL is fine */
 const struct pool_head *pool_report_head(const struct pool_report *r);
 
 #define POOL_ANY_SIZE UINT64_MAX
-/* The nth place (from 0) where the node says that an object with that id and size is, as a sealed
- * entry with count 0. -ENOENT there are not as many. */
+/* The nth place (from 0) where the node reports an object with that id and size, as a sealed entry
+ * with count 0. -ENOENT: there are not as many. */
 int pool_report_find(const struct pool_report *r, const struct id *id, uint64_t size, unsigned nth,
                      struct entry *ret);
-/* What it says of one key. -ENOENT it does not name it. */
+/* Reads the record of one key. -ENOENT: the report does not name it. */
 int pool_report_get(const struct pool_report *r, const struct id *key, struct pool_record *ret);
-/* ret[i] is an enum gc_named of keys[i]; keys ascend. One pass over what lies between the first and
- * the last of them, and over nothing else, so ask for many at once. */
+/* Sets ret[i] to the enum gc_named of keys[i]; keys ascend. It reads once all blocks between the
+ * first and the last of the keys, and no others. So the caller asks for many at once. */
 int pool_report_names(const struct pool_report *r, const struct id *keys, size_t count,
                       uint8_t *ret);
 
-/* Every key it names, ascending. Non-zero from `fn` stops and is returned. */
+/* Calls `fn` for every key that the report names, ascending. A result other than 0 ends it and is
+ * returned. */
 typedef int pool_report_key_fn(const struct id *key, enum gc_named named, void *ctx);
 int pool_report_each(const struct pool_report *r, pool_report_key_fn *fn, void *ctx);
 
-/* Write a report of `count` records, ascending by key, without two of one key (-EUCLEAN: two places
- * that share a key; -EINVAL not ascending, or a flag POOL_GONE). Of *head the caller sets node,
- * life, ack, time, and serial to that of the report before in this incarnation, 0 at first; all
- * else is set here, also the new serial, which is above all before it. What is on disk of the node
- * is compared: nothing changed, only a head is written; little did, a delta; else, or where the old
- * one is damaged, a base. With 0 it is durable. -ESTALE the node is retired, or in another
- * incarnation: a copy of the store, or whoever retired it, has taken its place. On error *head is
- * as it was but for its serial, which is not used again; the old report is still whole, and in
- * force unless its head was being replaced, when either may be. Bytes of memory: 12 for each record
- * of the base at most. */
+/* Writes a report of `count` records, ascending by key, without two of one key. -EUCLEAN: two
+ * places share a key; -EINVAL: the records are not ascending, or one has the flag POOL_GONE.
+ *
+ * The caller sets in *head: node, incarnation, ack, time, and the serial of the report before in
+ * this incarnation (0 at first). Everything else is set here, also the new serial, which is above
+ * all before it. The records are compared with what the node has on disk. If nothing changed only a
+ * head is written; if little changed, a delta; otherwise, or if the old report is damaged, a base.
+ * When it returns 0 the report is durable.
+ *
+ * -ESTALE: the node is retired, or in another incarnation: a copy of the store has taken its place,
+ * or somebody retired it. After an error *head is unchanged but for its serial, which is not used
+ * again. The old report is still whole. It is in force, unless the head was being replaced: then
+ * either may be. Memory: at most 12 bytes for each record of the base. */
 int pool_report_write(struct disk *disk, struct pool_head *head, const struct pool_record *records,
                       size_t count);
-/* The same, where what is named has not changed since this very *head was written: only a head,
- * with the new ack and time. -ESTALE it is not in force any more: write all. What has become of the
- * records on disk meanwhile is not looked at. */
+/* The same, if what is named has not changed since this very *head was written: it writes only a
+ * head, with the new ack and time. It does not look at the records on disk. -ESTALE: the head on
+ * disk is another one, so a whole report is to be written; or as above. */
 int pool_report_again(struct disk *disk, struct pool_head *head);

@@ -1,19 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-/* pool_report_impl: an opened report, for the files of pool_report. */
+/* pool_report_impl: an opened report. Private to the files of pool_report. */
 #pragma once
 
 #include "pool_file.h"
 #include "pool_report.h"
 #include <stdatomic.h>
 
-/* A base or delta, open and checked; shared by all reports that name it. */
+/* A base or delta that is open and checked. All reports that name it share it. */
 struct report_part {
+    /* reports that share it; the last one closes it */
     _Atomic unsigned refs;
     struct disk_file *file;
     struct pool_body body;
-    struct id *first; /* key of the first record of each block, from which on keys are in it */
+    struct id *first; /* key of the first record of each block */
     uint64_t blocks;
-    uint16_t *prints; /* of each record: two bytes that those of one id have in common */
+    /* two bytes of each key that equal ids have in common: most lookups end here */
+    uint16_t *prints;
 };
 
 struct pool_report {

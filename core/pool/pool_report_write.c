@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * pool_report_write: what a node names is compared with the base that is there, and what differs is
- * the delta: cumulative, so that a report is never more than two files. Serials are (life, number
- * within it), so that they rise even when the head before is lost.
+ * pool_report_write: compares what a node names with the base on disk, and writes what differs as
+ * the delta. A delta is cumulative, so a report is never more than two files. A serial consists of
+ * the incarnation and a number within it, so serials rise even if the old head is lost.
  */
 #include "pool_report_impl.h"
 
@@ -13,22 +13,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DELTA_SHARE 4 /* a delta has fewer records than this part of its base */
+#define DELTA_SHARE 4 /* a delta has fewer records than a 4th of its base */
 
 struct writing {
     struct disk *disk;
-    struct pool_head head; /* the new one */
+    struct pool_head head; /* the new head */
     const struct pool_record *records;
     size_t count;
-    struct pool_report *old; /* NULL: none that can be built on */
-    size_t next; /* of `records`: the first that the base has not been compared with */
+    struct pool_report *old; /* the report on disk; NULL: there is none to build on */
+    size_t next;             /* index of the first record that was not compared with the base yet */
     struct pool_record *delta;
     size_t delta_count, delta_room, delta_max;
 };
 
 /* ---- what differs ---- */
 
-/* 1: it becomes too much, and a base is to be written. */
+/* Adds a record to the delta. 1: the delta becomes too large, so a base is to be written. */
 static int differs(struct writing *w, const struct pool_record *r, uint32_t flags)
 {
     if (w->delta_count == w->delta_max)
@@ -42,7 +42,7 @@ static int differs(struct writing *w, const struct pool_record *r, uint32_t flag
     return 0;
 }
 
-/* All records below `key` (NULL: all) are new. */
+/* Adds all records below `key` (NULL: all) to the delta: the base does not have them. */
 static int add_below(struct writing *w, const struct id *key)
 {
     int r = 0;
@@ -53,6 +53,7 @@ static int add_below(struct writing *w, const struct id *key)
     return r;
 }
 
+/* Compares records of the base with those that are named now. What only the base has is gone. */
 static int compare_block(void *ctx, const uint8_t *records, size_t count, uint64_t first)
 {
     struct writing *w = ctx;
@@ -80,7 +81,8 @@ static int compare_block(void *ctx, const uint8_t *records, size_t count, uint64
     return r;
 }
 
-/* 0: w->delta is it; 1: a base is due. */
+/* Computes the delta. 0: w->delta has it; 1: a base is to be written, because there is none, it
+ * cannot be read, or too much differs. */
 static int find_delta(struct writing *w)
 {
     const struct report_part *base = w->old ? w->old->base : NULL;
@@ -112,7 +114,7 @@ static int compare_delta(void *ctx, const uint8_t *records, size_t count, uint64
     return 0;
 }
 
-/* Is the delta what the old one is? Where that cannot be read it is not. */
+/* Is the new delta the same as the one on disk? False if that cannot be read. */
 static bool delta_is_old(const struct writing *w)
 {
     const struct report_part *d = w->old->delta;
@@ -125,6 +127,7 @@ static bool delta_is_old(const struct writing *w)
 
 /* ---- writing ---- */
 
+/* Writes a base or delta under the new serial. A part without records is not written. */
 static int write_part(struct writing *w, enum pool_body_kind kind,
                       const struct pool_record *records, size_t count, struct pool_part *ret)
 {
@@ -153,6 +156,7 @@ static int write_part(struct writing *w, enum pool_body_kind kind,
     return err;
 }
 
+/* Writes what the new head will name, or keeps what the old one names. */
 static int write_parts(struct writing *w)
 {
     int r = find_delta(w);
@@ -187,6 +191,7 @@ static bool is_part(const char *name, const char *prefix, uint64_t *ret_serial)
     return strncmp(name, prefix, n) == 0 && pool_file_number(name + n, 16, ret_serial) == 0;
 }
 
+/* Removes a part that the new head does not name. */
 static int remove_old(const char *name, void *ctx)
 {
     const struct writing *w = ctx;
@@ -198,12 +203,13 @@ static int remove_old(const char *name, void *ctx)
         return 0;
     pool_node_path(w->head.node, "", dir);
     snprintf(path, sizeof path, "%s/%s", dir, name);
-    (void)disk_unlink(w->disk, path); /* else another time */
+    (void)disk_unlink(w->disk, path); /* after an error another call removes it */
     return 0;
 }
 
 /* ---- the whole ---- */
 
+/* Checks the records before anything is written, and counts them for the head. */
 static int check_records(struct writing *w)
 {
     uint8_t bytes[POOL_RECORD_LEN];
@@ -226,8 +232,8 @@ static int check_records(struct writing *w)
     return 0;
 }
 
-/* Another incarnation of the node has begun, or its incarnation is over: it is not ours to report
- * for. */
+/* -ESTALE: the node is retired, or another incarnation of it has begun, so this process may not
+ * report for it. */
 static int check_incarnation(struct disk *disk, const struct pool_head *head)
 {
     struct pool_who who;
@@ -241,7 +247,8 @@ static int check_incarnation(struct disk *disk, const struct pool_head *head)
     return r < 0 ? r : who.incarnation == head->incarnation ? 0 : -ESTALE;
 }
 
-/* One of an incarnation that has not come is nobody's, and not built on. */
+/* Opens the report on disk. A report of a later incarnation than this one is not built on, and
+ * neither is one that cannot be read. */
 static int open_old(struct writing *w)
 {
     int err = pool_report_open(w->disk, w->head.node, NULL, &w->old);
@@ -253,8 +260,8 @@ static int open_old(struct writing *w)
     return err == -ENOENT || err == -EUCLEAN || err == -EIO || err == -ESTALE ? 0 : err;
 }
 
-/* Above all before it: the last in this incarnation, what the head says, and all of earlier lives.
- * What a head says of an incarnation that has not come does not count. */
+/* The next serial. It is above the last one of this incarnation, that of the head on disk, and all
+ * of earlier incarnations. A head of a later incarnation does not count. */
 static uint64_t next_serial(const struct pool_head *head, const struct pool_head *old)
 {
     uint64_t n = (uint64_t)head->incarnation << 32;
@@ -266,6 +273,8 @@ static uint64_t next_serial(const struct pool_head *head, const struct pool_head
     return n + 1;
 }
 
+/* Writes the parts, then checks once more that the node is still ours, and then writes the head,
+ * which makes the report the one in force. */
 static int write_report(struct writing *w, uint64_t *serial)
 {
     struct pool_head before;

@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * compact: packs of which little is alive are rewritten, one after the other:
+ * compact: rewrites packs of which little is alive, one after the other:
  *
- *     scan      each sound record of the pack: does the entry of its id name this very place?
- *     move      append it to the open pack, name the new place, put the old one among the dying
- *     commit    the new places; the bytes were synced before, as of all that is sealed
- *     reclaim      the old places are counted out, and the pack goes with the last of them
+ *     scan      for each sound record of the pack: does the entry of its id name this very place?
+ *     move      append it to the open pack, name the new place, let the old one join the dying
+ *     commit    the new places; their bytes are synced before, as for all that is sealed
+ *     reclaim   count the old places out of the pack, and delete it with the last of them
  *
- * A move is what healing does: cut anywhere, either commit names bytes that are there. A record is
- * read once, checked, and what was checked is what is written; a damaged one stays where it is, and
- * so does its pack. Readers who have an old place find the new one (objects_read). Nothing of it is
- * in the log: until the commit all is where the last one says.
+ * A move works like healing: interrupted anywhere, either commit names bytes that exist. A record
+ * is read once and checked, and the checked bytes are what is written. A damaged record stays where
+ * it is, and so does its pack. Readers that have an old place find the new one (objects_read).
+ * Nothing is written to the log: until the commit everything is where the last commit has it.
  *
- * In a pool the packs of others are looked at as well (compact_pool.c), and then those on other
- * shards (compact_shards.c).
+ * In a pool the packs of other nodes are looked at as well (compact_pool.c), and then those on
+ * other shards (compact_shards.c).
  *
- * Bounded: one record in memory, one pack on its way; memory and disk are waited for as by any
- * writer. A thread of its own with idle I/O priority.
+ * Limits: one record in memory and one pack in progress. It waits for memory and room as any writer
+ * does. It runs as a job, with idle I/O priority.
  */
 #include "array.h"
 #include "compact_impl.h"
@@ -28,12 +28,13 @@
 #include <stdlib.h>
 
 #define U(x) ((unsigned long long)(x))
-#define DEAD_PART 20        /* a 20th of all may be dead */
-#define THROTTLE_EVERY 256u /* records */
-#define VAIN_MAX 10         /* runs in vain that double the time to the next one */
+#define DEAD_PART 20        /* a 20th of all bytes may be dead */
+#define THROTTLE_EVERY 256u /* records between two waits for memory and room */
+#define VAIN_MAX 10         /* so many runs in vain double the time to the next run */
 
 /* ---- one record ---- */
 
+/* Appends the record to the open pack. *ret_place is its new place. */
 static int copy(struct compaction *c, const struct entry *from, const void *data,
                 struct entry *ret_place)
 {
@@ -66,7 +67,8 @@ int compact_move(struct compaction *c, uint64_t number, const struct entry *from
         return err == -ESTALE || err == -ENOENT ? 0 : err; /* healed or collected meanwhile */
     }
     c->r->records++;
-    return refs_reclaim_place(p->refs, from); /* else it stays counted until a GC cycle */
+    /* after an error the old place stays counted until a GC cycle */
+    return refs_reclaim_place(p->refs, from);
 }
 
 static bool is_cancelled(const struct compaction *c)
@@ -74,7 +76,8 @@ static bool is_cancelled(const struct compaction *c)
     return atomic_load(&c->p->closing) || (c->job && atomic_load(&c->job->cancel));
 }
 
-/* Now and then: progress, and waiting for room as any writer. */
+/* Called for each record. Every THROTTLE_EVERY records it shows progress and waits for memory and
+ * room. */
 static int throttle(struct compaction *c)
 {
     if (is_cancelled(c))
@@ -95,7 +98,7 @@ int compact_find(struct state *p, const struct entry *at, uint64_t *ret_number)
     bool pending;
     int err = refs_find(p->refs, &at->id, ret_number, &e, &pending);
 
-    if (err < 0) /* nobody has it, or it has one further down the chain */
+    if (err < 0) /* no entry has this id, or one further down its chain has */
         return err == -ENOENT || err == -EAGAIN ? 0 : err;
     if (entry_same_place(&e, at))
         return 1;
@@ -143,13 +146,15 @@ int compact_scan(struct compaction *c, uint64_t pack)
     pack_name(pack, name);
     err = disk_open(c->disk, name, DISK_READ, &f);
     if (err < 0)
-        return err == -ENOENT ? 0 : err; /* its last records died */
+        return err == -ENOENT ? 0 : err; /* its last records died, and it was deleted */
     err = packs_scan(f, pack, c->buf, visit_record, c);
     disk_file_close(f);
-    return err == -ENOENT ? 0 : err; /* a shard reads by name: it may go between two reads */
+    /* a shard reads by name: the pack may be deleted between two reads */
+    return err == -ENOENT ? 0 : err;
 }
 
-/* The old places are gone when this returns, but for those that readers of the dying still hold. */
+/* Commits, and deletes the old places. Those that readers of the dying still hold are deleted
+ * later. */
 static int commit(struct compaction *c)
 {
     int err = flush_now(c->p);
@@ -160,16 +165,18 @@ static int commit(struct compaction *c)
 
 int compact_rewrite(struct compaction *c, const struct pack_info *k, compact_read_fn *read)
 {
-    int end, err = flush_room_for(c->p, k->bytes - k->dead); /* until the old ones go */
+    /* room for both copies, until the old one is deleted */
+    int end, err = flush_room_for(c->p, k->bytes - k->dead);
 
     if (err < 0)
         return err;
     c->move = compact_move;
     err = read(c, k->number);
-    end = commit(c); /* also of a part: else both copies would stay */
+    end = commit(c); /* also after an error: without a commit both copies would stay */
     return err < 0 ? err : end;
 }
 
+/* Rewrites one pack at home, and counts it if it was deleted. */
 static int rewrite(struct compaction *c, const struct pack_info *k)
 {
     uint64_t bytes = c->r->bytes;
@@ -185,6 +192,7 @@ static int rewrite(struct compaction *c, const struct pack_info *k)
 
 /* ---- which ---- */
 
+/* The pack with the largest dead part comes first. */
 static int by_dead_part(const void *a, const void *b)
 {
     const struct pack_info *x = a, *y = b;
@@ -211,6 +219,7 @@ int compact_consider(struct compact_choice *l, const struct pack_info *k)
     return 0;
 }
 
+/* Gathers the closed packs at home. The open one may still grow. */
 static int gather_packs(struct state *p, struct compact_choice *l)
 {
     struct pack_info k = {.number = 0};
@@ -242,6 +251,7 @@ void compact_choose(struct compact_choice *c, unsigned below, bool thorough)
 
 /* ---- all ---- */
 
+/* Does the error concern one pack alone? */
 static bool is_of_one(int err)
 {
     return err == -EIO || err == -EUCLEAN;
@@ -261,7 +271,8 @@ int compact_all(struct compaction *c, const struct compact_choice *l, compact_pa
     return err;
 }
 
-/* What died and was not reclaimed yet is counted as alive. */
+/* Reclaims what is dead first, because until then it counts as alive. A thorough run also closes
+ * the open pack, so that its dead bytes count. */
 static int prepare(struct compaction *c, bool thorough)
 {
     int err = state_writable(c->p);
@@ -270,10 +281,11 @@ static int prepare(struct compaction *c, bool thorough)
         err = commit(c);
     if (err < 0 || !thorough)
         return err;
-    READ_GUARD(&c->p->freeze_lock); /* also of the pack that is open */
+    READ_GUARD(&c->p->freeze_lock); /* the open pack, too */
     return packs_retire_current(c->p->packs);
 }
 
+/* Chooses among the packs at home and those of the pool, and sums up the bytes for the progress. */
 static int choose_all(struct compaction *c, unsigned below, bool thorough)
 {
     int err = gather_packs(c->p, &c->own);
@@ -291,6 +303,8 @@ static int choose_all(struct compaction *c, unsigned below, bool thorough)
     return 0;
 }
 
+/* Home first, then the packs of other nodes, then shards. An error of one pack is kept and returned
+ * at the end. */
 static int run(struct compaction *c, unsigned below, bool thorough)
 {
     int err = prepare(c, thorough), end;
@@ -325,7 +339,7 @@ int compact_store(struct state *p, struct job *j, unsigned below, bool thorough,
     free(c.own.v);
     free(c.others.v);
     if (err == 0)
-        atomic_store(&p->compacting->elsewhere, 0); /* until the pool has another list */
+        atomic_store(&p->compacting->elsewhere, 0); /* until the pool has a newer list of marks */
     atomic_fetch_add(&p->compacting->packs, ret->packs);
     atomic_fetch_add(&p->compacting->bytes, ret->bytes);
     if (ret->packs)
@@ -370,6 +384,8 @@ static int due(struct state *p, struct job *j, void *arg)
 
 /* ---- by itself ---- */
 
+/* Is enough dead in packs below `compact_below` to be worth a run? The total of dead bytes is a
+ * first, cheap answer. */
 static bool is_due(struct state *p)
 {
     unsigned below = (unsigned)settings_get(&p->settings, SET_COMPACT_BELOW);
@@ -388,14 +404,15 @@ static bool is_due(struct state *p)
     return dead >= worth || compact_shards_dead(p, below, worth) >= worth;
 }
 
+/* `compact_below` was changed: the next look comes at once. */
 static void below_set(void *ctx, int64_t value)
 {
     struct state *p = ctx;
 
     (void)value;
     atomic_store(&p->compacting->vain, 0);
-    atomic_store(&p->compacting->looked, INT64_MIN / 2); /* long ago */
-    flush_kick(p); /* who looks is the flusher */
+    atomic_store(&p->compacting->looked, INT64_MIN / 2); /* a long time ago */
+    flush_kick(p);                                       /* its thread calls compact_if_due */
 }
 
 void compact_watch(struct state *p)
@@ -414,7 +431,7 @@ void compact_if_due(struct state *p)
     atomic_store(&p->compacting->looked, at);
     if (is_due(p))
         (void)job_try(p, "compact", "due", &(struct job_work){.fn = due, .alone = true});
-    /* the job has the error */
+    /* the job reports its errors */
 }
 
 void compact_get_stats(struct state *p, struct compact_stats *ret)

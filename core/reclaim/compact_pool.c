@@ -1,22 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * compact_pool: packs of a pool that this store's table does not have: other members wrote them, or
- * it did and has let go of all its own there. What is dead in them only the pool knows: what cycles
- * have removed (pool_held.h). Where little is left, each member that still names some of it leaves:
+ * compact_pool: leaves packs of a pool that the table of this store does not have. Other members
+ * wrote them, or this store wrote them and has released all that it had there. Only the pool knows
+ * what is dead in them: what cycles have removed (pool_held.h). Where little is left, each member
+ * that still names some of it leaves the pack:
  *
  *     for each record that is held: does the entry of its id name this very place?
- *     is it somewhere else in the pool already? its bytes compared, that place is named
- *     else it is copied to the store's own open pack
+ *     if the pool has the bytes at another place, compare them, and name that place
+ *     otherwise copy them to the store's own open pack
  *
- * and the rest is as for any move (compact.c). Nothing is deleted here: the next report does not
+ * The rest is as for any compaction (compact.c). Nothing is deleted here: the next report does not
  * name the old places any more, and when all members have left, cycles remove the records and the
  * pack.
  *
- * A place elsewhere is found as a seal finds one: in a view of reports, the freeze lock held from
- * the look to the entry (pool_index.h), so it is none that may be on its way out. Packs that are
- * being left are no better than the one at hand. Two members that leave at the same time do not see
- * each other's copies before they have reported: then the bytes are there twice, as after two
- * writes at once.
+ * Another place is found as a seal finds one: in a view of reports, with the freeze lock held from
+ * the look to the change of the entry (pool_index.h). So it is no place that may be about to be
+ * removed. Packs that are being left are no better than the one at hand, and are passed over. Two
+ * members that leave a pack at the same time do not see each other's copies before they have
+ * reported. Then the bytes exist twice, as after two writes at once.
  */
 #include "compact_impl.h"
 #include "flush.h"
@@ -34,7 +35,7 @@ static struct pack_info info_of(const struct pool_held_pack *k)
                               .bytes = k->bytes};
 }
 
-/* 1 ends the walk: one is enough. */
+/* Does an entry of this store name the record? 1 ends the walk, since one such record is enough. */
 static int is_named(const struct entry *at, void *ctx)
 {
     struct state *p = ctx;
@@ -46,8 +47,8 @@ static int is_named(const struct entry *at, void *ctx)
     return r;
 }
 
-/* Is it none of this store's table, and has something that this store needs? A pack that goes
- * meanwhile has not. */
+/* Is the pack not in this store's table, and does it have something that this store needs? A pack
+ * that is deleted meanwhile, or cannot be read, does not concern it. */
 static int concerns(struct state *p, uint64_t pack)
 {
     int r = pool_number_node(pack) == p->shared->node ? packs_is_known(p->packs, pack) : 0;
@@ -58,6 +59,7 @@ static int concerns(struct state *p, uint64_t pack)
     return r == -ENOENT || r == -EUCLEAN || r == -EIO ? 0 : r;
 }
 
+/* Considers one pack of the pool, if it concerns this store. */
 static int gather_one(const struct pool_held_pack *k, void *ctx)
 {
     struct compaction *c = ctx;
@@ -85,12 +87,13 @@ static bool has_pack(const struct compact_choice *l, uint64_t pack)
     return false;
 }
 
+/* Is the place in a pack that this run empties? */
 static bool is_left(const struct compaction *c, const struct entry *e)
 {
     return e->kind == ENTRY_PACK && (has_pack(&c->own, e->where) || has_pack(&c->others, e->where));
 }
 
-/* What cannot be read there, or counted, is passed over: it can be put beside it. */
+/* A place that cannot be read or counted in is passed over: the bytes can be written beside it. */
 int compact_adopt(struct compaction *c, const struct entry *from, const void *data,
                   struct entry *ret_place)
 {
@@ -107,7 +110,8 @@ int compact_adopt(struct compaction *c, const struct entry *from, const void *da
     return -ENOENT;
 }
 
-/* What cannot be read stays, as its alarm does. */
+/* Reads one record and moves it. A damaged or missing record stays, and so does its alarm; the pack
+ * is then not counted as left. */
 static int read_and_move(struct compaction *c, uint64_t number, const struct entry *at,
                          const void *none)
 {
@@ -129,6 +133,7 @@ static int visit_entry(const struct entry *at, void *ctx)
 
 /* ---- one pack ---- */
 
+/* Visits the records that the pool holds of a pack. */
 static int read_held(struct compaction *c, uint64_t pack)
 {
     int err;
@@ -168,8 +173,8 @@ static int look_at(const struct pool_held_pack *k, void *ctx)
     return r < 0 ? r : 0;
 }
 
-/* Only cycles remove, and each publishes a list first: without a newer one nothing has changed.
- * What a cycle removes after its list was read is seen with the next one. */
+/* Only cycles remove records, and each publishes a list first. So nothing has changed without a
+ * newer list. What a cycle removes after this store has read its list is seen with the next one. */
 void compact_look_at_pool(struct state *p, uint64_t serial)
 {
     struct looking l = {.p = p, .below = (unsigned)settings_get(&p->settings, SET_COMPACT_BELOW)};

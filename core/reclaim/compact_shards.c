@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * compact_shards: packs on other shards of which little is alive. A pack there is never changed, so
- * it is only ever left: what is alive of it is moved within its shard, by a move as any (move.h),
- * into new packs; with the last of its records it goes, by a release.
+ * compact_shards: empties packs on other shards of which little is alive. A pack there is never
+ * changed. So its live records are moved within the shard, into new packs, by an ordinary move
+ * (move.h), and a release deletes the pack with the last of its records.
  *
- *     for each record of the pack: does the entry of its id name this very place? then it is moved
+ *     for each record of the pack: does the entry of its id name this very place? then move it
  *
- * What is dead in it is known from the table shard_packs alone: its file's bytes, less what the
- * live records may take. A shard that is unreachable, full, read-only, or being drained is left
- * out.
+ * How much of a pack is dead is known from the table shard_packs alone: the bytes of its file, less
+ * what the live records may take. A shard that is unreachable, full, read-only, or being drained is
+ * left out.
  */
 #include "compact_impl.h"
 #include "move.h"
@@ -19,7 +19,7 @@
 
 /* ---- which ---- */
 
-/* The next pack of that shard that has something alive. -ENOENT */
+/* The next pack on that shard with live records, behind *pack. -ENOENT: there is none. */
 static int next_pack(struct state *p, uint16_t shard, uint64_t *pack, struct pack_info *ret)
 {
     uint16_t at = shard;
@@ -67,7 +67,7 @@ uint64_t compact_shards_dead(struct state *p, unsigned below, uint64_t enough)
 
 /* ---- one pack ---- */
 
-/* The move reads it again, and verifies it by its id, too. */
+/* Moves one record. The move reads it again, and verifies it by its id, too. */
 static int move_within(struct compaction *c, uint64_t number, const struct entry *at,
                        const void *data)
 {
@@ -75,7 +75,8 @@ static int move_within(struct compaction *c, uint64_t number, const struct entry
     return move_one(c->within, number, at);
 }
 
-/* What cannot be read stays where it is, and so does its pack. */
+/* Moves the records of one pack. A record that cannot be read stays where it is, and so does its
+ * pack. */
 static int leave(struct compaction *c, const struct pack_info *k)
 {
     return compact_scan(c, k->number);
@@ -83,6 +84,7 @@ static int leave(struct compaction *c, const struct pack_info *k)
 
 /* ---- one shard ---- */
 
+/* Empties the chosen packs by one move within the shard. */
 static int leave_all(struct compaction *c, const struct compact_choice *choice,
                      struct move_result *ret)
 {
@@ -96,6 +98,7 @@ static int leave_all(struct compaction *c, const struct compact_choice *choice,
     return end < 0 ? end : err;
 }
 
+/* Counts what was gained: the packs that have no row any more. */
 static void count_gone(struct compaction *c, uint16_t shard, const struct compact_choice *choice,
                        const struct move_result *moved)
 {
@@ -113,6 +116,7 @@ static void count_gone(struct compaction *c, uint16_t shard, const struct compac
     c->r->freed += gone > moved->bytes ? gone - moved->bytes : 0;
 }
 
+/* Compacts one shard. It deletes the emptied packs at once, so that they can be counted. */
 static int compact_shard(struct compaction *c, uint16_t shard, const struct compact_choice *choice)
 {
     struct move_result moved = {0};
@@ -131,7 +135,7 @@ static int compact_shard(struct compaction *c, uint16_t shard, const struct comp
     return err;
 }
 
-/* That of one shard ends with it. */
+/* Does the error concern one shard alone? */
 static bool is_of_shard(int err)
 {
     return err == -EHOSTUNREACH || err == -EROFS || err == -EACCES || err == -ENOSPC ||

@@ -1,21 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * gc_store: GC cycles of a store alone: one node, whose home shard is its own.
+ * gc_store: GC cycles of a store alone. It is one node, and its home shard is its own. It gives the
+ * engine (gc.h) these callbacks:
  *
- *     reports   one, made for this cycle: what the store needs, so the search for what it does not
- *               (leaks.h). Objects it needs are counted, not listed.
- *     list      what that search found
- *     names     is it needed after all: by a change since the last commit, by something in between
- *     publish   nobody else is to be told: the serial is remembered, durably
+ *     reports   gives one report, made for this cycle. To know what the store needs, it searches
+ *               for what the store does not need (leaks.h). Needed objects are counted, and not
+ *               listed
+ *     list      gives what that search found
+ *     names     says whether a leak is needed after all: by a change since the last commit, or by
+ *               something in progress
+ *     publish   stores the serial durably; no other node has to read the list
  *     look      as names, with all changes shut out
- *     remove    look, then delete
+ *     remove    looks again, then deletes
  *
- * Afterwards what is unreferenced and marked is remembered (gc_record.h). A cycle comes on command
- * alone. What is on another shard goes with the last look, not under the coordinator's lock: a
- * shard may be slow, and nobody can come to need it. Pages that go take their references along only
- * in a recount, so one follows them.
+ * After the engine, the unreferenced and marked leaks are saved (gc_record.h). A cycle runs only on
+ * command. A leak on another shard is already deleted by `look`, and not by `remove` under the lock
+ * of the coordinator: a shard may be slow, and no change can come to need the leak meanwhile. The
+ * references of deleted pages are given back only by a recount, so one follows.
  *
- * A store on a pool looks for its own leaks like this, too, and then for the pool's (gc_pool.h).
+ * A store in a pool searches for its own leaks in the same way, and then runs a cycle of the pool
+ * (gc_pool.h).
  */
 #include "durability.h"
 #include "flush.h"
@@ -59,6 +63,8 @@ static bool search_step(void *ctx, uint64_t done, uint64_t total)
     return cancelled(c);
 }
 
+/* gc_sources.reports: commits first, so that the search finds the last changes in the tables, and
+ * then searches for leaks. */
 static int get_reports(void *ctx, const struct gc_report **ret_v, size_t *ret_count)
 {
     struct cycle *c = ctx;
@@ -86,6 +92,9 @@ static int get_reports(void *ctx, const struct gc_report **ret_v, size_t *ret_co
     return 0;
 }
 
+/* gc_sources.names: asks for each leak whether it is needed. The quick question holds the freeze
+ * lock for reading. Only a leak that nothing seems to need is asked for again by leak_look, which
+ * shuts out all changes. */
 static int get_names(void *ctx, const struct gc_report *r, const struct id *ids, size_t count,
                      uint8_t *ret)
 {
@@ -103,7 +112,7 @@ static int get_names(void *ctx, const struct gc_report *r, const struct id *ids,
             READ_GUARD(&c->p->freeze_lock);
             needed = leak_is_needed(c->p, l);
         }
-        if (needed == 0) /* few come so far, and few have to wait for them */
+        if (needed == 0) /* only few leaks come this far, so changes seldom wait */
             needed = leak_look(c->p, l);
         if (needed < 0)
             return needed;
@@ -125,7 +134,7 @@ static int get_list(void *ctx, const struct id *after, struct id *out, size_t ma
     return 0;
 }
 
-/* After a failed sync nobody knows what the disk has. */
+/* After a failed sync the state of the disk is not known, so the store turns read-only. */
 static int remembered(struct state *p, int err)
 {
     if (err == -EIO)
@@ -133,6 +142,7 @@ static int remembered(struct state *p, int err)
     return err;
 }
 
+/* gc_sources.publish: only the serial has to be durable before anything is deleted. */
 static int publish(void *ctx, uint64_t serial, const struct gc_saved *v, size_t count)
 {
     struct cycle *c = ctx;
@@ -142,6 +152,7 @@ static int publish(void *ctx, uint64_t serial, const struct gc_saved *v, size_t 
     return remembered(c->p, gc_record_serial(c->p->config.kv, serial));
 }
 
+/* Counts a removed leak. Its removal from tables is not committed yet. */
 static int note_removed(struct cycle *c, const struct leak *l, int err)
 {
     if (err < 0)
@@ -151,6 +162,8 @@ static int note_removed(struct cycle *c, const struct leak *l, int err)
     return 0;
 }
 
+/* gc_sources.look: is it needed? A leak on a shard that is not needed is deleted here (see the
+ * head). */
 static int look_up(void *ctx, const struct id *id)
 {
     struct cycle *c = ctx;
@@ -162,7 +175,8 @@ static int look_up(void *ctx, const struct id *id)
     return needed > 0 ? -EBUSY : needed;
 }
 
-/* It must outlive us, or what the page held would stay counted when we die in between. */
+/* Notes durably that a recount is due, before the first page is deleted: if the process died in
+ * between, the references of that page would stay counted for ever. */
 static int want_recount(struct state *p)
 {
     int err = p->gc->recount_due ? 0 : remembered(p, gc_record_due(p->config.kv, true));
@@ -171,6 +185,7 @@ static int want_recount(struct state *p)
     return err;
 }
 
+/* gc_sources.remove: deletes a leak at home. */
 static int remove_one(void *ctx, const struct id *id)
 {
     struct cycle *c = ctx;
@@ -178,11 +193,11 @@ static int remove_one(void *ctx, const struct id *id)
     int err = leak_kind(id) == LEAK_PAGE ? want_recount(c->p) : 0;
 
     if (leak_shard(id))
-        return 0; /* it is gone */
+        return 0; /* look_up has deleted it */
     return note_removed(c, l, err < 0 ? err : leak_remove(c->p, l));
 }
 
-/* Of a file, on a shard that answers. */
+/* gc_sources.whole: the whole id of a file, if its place could be searched. */
 static void get_whole(void *ctx, const struct id *key, struct id *ret)
 {
     const struct cycle *c = ctx;
@@ -208,7 +223,8 @@ static void note_result(struct cycle *c, const struct gc_result *r)
     atomic_fetch_add(&g->collected, r->collected);
 }
 
-/* Of whom nothing is known, and what was met that is not ours. */
+/* Keeps, and reports, which shards could not be searched, and how many names there do not belong to
+ * the store. */
 static void note_shards(struct cycle *c)
 {
     struct gc_of_store *g = c->p->gc;
@@ -230,6 +246,8 @@ static void note_shards(struct cycle *c)
                (unsigned long long)c->leaks.foreign);
 }
 
+/* Saves what the next process needs: the unreferenced and marked leaks, and this cycle if it is in
+ * the history. */
 static int save(struct cycle *c, const struct gc_result *r)
 {
     struct state *p = c->p;
@@ -249,13 +267,15 @@ static int save(struct cycle *c, const struct gc_result *r)
     return remembered(p, err);
 }
 
-/* Where damage hides a part of the trees only `rebuild` after a repair can say what they held. */
+/* Recounts the store, which gives back the references of deleted pages. It stays due after an
+ * error. If damage hides a part of the trees, only `rebuild` after a repair can do it, so that is
+ * no error here. */
 static int recount(struct state *p)
 {
     uint64_t changed = 0;
     int err = rebuild_store(p, NULL, &changed);
 
-    if (err < 0) /* it stays due */
+    if (err < 0) /* the recount stays due */
         return err == -EUCLEAN || err == -EBUSY ? 0 : err;
     if (changed)
         report(REPORT_NOTE, "gc: %llu counts were of pages that nothing led to",
@@ -267,15 +287,16 @@ static int recount(struct state *p)
     return err;
 }
 
-/* What was taken out of tables is on the disk, and what it held is given back. */
+/* Commits what was removed from the tables, and recounts if pages were deleted. */
 static int settle(struct cycle *c)
 {
     int err = c->p->gc->unsettled ? flush_now(c->p) : 0;
 
-    c->p->gc->unsettled &= err < 0; /* else the next one would find it once more */
+    c->p->gc->unsettled &= err < 0; /* after an error the next cycle commits first */
     return err == 0 && c->p->gc->recount_due ? recount(c->p) : err;
 }
 
+/* What follows the engine: statistics, the record, the commit. */
 static int finish(struct cycle *c, const struct gc_result *r)
 {
     int err, saved;
@@ -288,6 +309,8 @@ static int finish(struct cycle *c, const struct gc_result *r)
     return saved < 0 ? saved : err;
 }
 
+/* Runs the cycle of the store alone. An engine that was cancelled during the removals has results,
+ * too, and they are saved. */
 static int run_cycle(struct state *p, struct job *j, bool dry_run, int64_t grace,
                      struct gc_result *ret)
 {
@@ -321,8 +344,8 @@ static int run_cycle(struct state *p, struct job *j, bool dry_run, int64_t grace
     return err;
 }
 
-/* What was done for the store alone is counted along. What it needs stands in its report, so it is
- * not counted twice. */
+/* Adds the result of the store's own cycle to that of the pool's. What the own cycle counts as
+ * needed is in this store's report to the pool already, and is not counted twice. */
 static void add_own(const struct gc_result *own, struct gc_result *ret)
 {
     ret->marked += own->marked;
@@ -332,7 +355,8 @@ static void add_own(const struct gc_result *own, struct gc_result *ret)
         ret->kept[i] += own->kept[i];
 }
 
-/* *ret has the result of the store's own cycle. */
+/* Runs the cycle of the pool. At the call *ret has the result of the store's own cycle, and it
+ * keeps that if the pool's cycle did not begin. */
 static int run_pool_cycle(struct state *p, struct job *j, bool dry_run, int64_t grace,
                           struct gc_result *ret)
 {
@@ -353,8 +377,8 @@ static int run_pool_cycle(struct state *p, struct job *j, bool dry_run, int64_t 
     return err;
 }
 
-/* Both, and what is marked of each, or would be: lines of the job. Without memory nobody is
- * told. */
+/* Runs both cycles. After a dry run the lines of the job list what is marked or would be marked;
+ * without memory for them the job has no lines. */
 static int run_cycles(struct state *p, struct job *j, bool dry_run, int64_t grace,
                       struct gc_result *ret)
 {
@@ -402,6 +426,7 @@ static int restore(struct state *p, const struct gc_memory *m)
     return err;
 }
 
+/* Reads what earlier cycles remembered, and raises an alarm if it is damaged. */
 static int load(struct state *p, struct gc_memory *m)
 {
     char why[GC_RECORD_WHY];
@@ -455,7 +480,7 @@ int gc_store_nodes(struct state *p, struct gc_node_info **ret_v, size_t *ret_cou
     for (size_t i = 0; i < *ret_count; i++)
         if ((*ret_v)[i].node == p->gc->node)
             return 0;
-    /* There is room for one: no cycle has run, so there is none. */
+    /* No cycle has run, so the list is empty, and has room for one node. */
     (*ret_v)[(*ret_count)++] = (struct gc_node_info){.node = p->gc->node, .own = true};
     return 0;
 }

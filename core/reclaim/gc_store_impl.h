@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* gc_store_impl: what gc_store.c keeps of an open store. */
+/* gc_store_impl: what gc_store.c keeps in an open store. */
 #pragma once
 
 #include "gc_store.h"
@@ -7,16 +7,18 @@
 
 struct gc_of_store {
     struct gc *gc;
-    _Atomic bool running;    /* a cycle, to the end of what follows it */
-    uint64_t node;           /* this store's number among nodes */
-    bool unsettled;          /* likewise; what one took out of tables is not committed */
-    bool recount_due;        /* by the one cycle that runs; pages went, what they held did not */
-    _Atomic uint64_t report; /* serial of its last report, of this process */
-    /* What earlier cycles found cannot be read: no cycle may delete by it. 0: all is well. */
+    _Atomic bool running; /* a cycle runs, or the work that follows it */
+    uint64_t node;        /* this store's id as a node; fixed */
+    bool unsettled;       /* guarded by: running; removals from tables are not committed */
+    /* guarded by: running; pages were deleted, and their references not given back */
+    bool recount_due;
+    _Atomic uint64_t report; /* serial of the last report; reports count from 1 in each process */
+    /* fixed: -errno if what earlier cycles remembered cannot be read; then no cycle may delete
+     * anything. 0: it can. */
     int damage;
-    _Atomic uint64_t leaks, leaked_bytes; /* as the last cycle left them */
-    _Atomic uint64_t collected;           /* by all cycles since the start */
-    /* The last cycle: shards that it could not look through, names there that are not the
-     * store's. */
+    _Atomic uint64_t leaks, leaked_bytes; /* after the last cycle */
+    _Atomic uint64_t collected;           /* removed by all cycles since the start */
+    /* The last cycle: shards that it could not search, and names there that do not belong to the
+     * store. */
     _Atomic uint64_t shards_unreachable, foreign;
 };

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* leaks: the keys of leaks, and lists of them. The search is in leaks_find.c. */
+/* leaks: the keys of leaks, and lists of them. leaks_find.c has the search. */
 #include "leaks_impl.h"
 #include "array.h"
 #include <errno.h>
@@ -69,7 +69,8 @@ uint16_t leak_shard(const struct id *key)
     return (uint16_t)(key->b[1] << 8 | key->b[2]);
 }
 
-/* The key has the first bytes of it, behind the number of a shard. */
+/* Appends the name of an object file. Unless the whole id is known, it shows the first bytes, which
+ * the key has behind the kind and the number of a shard. */
 static void describe_file(const struct id *key, const struct id *whole, struct strbuf *out)
 {
     const char *more = "";
@@ -166,6 +167,7 @@ void leaks_sort(struct leaks *l)
 
 /* ---- what was found before ---- */
 
+/* Is the leak where this search could not look? */
 static bool is_unreachable(const struct leaks *l, const struct id *key)
 {
     for (size_t i = 0; i < l->unreachable_count; i++)
@@ -175,7 +177,7 @@ static bool is_unreachable(const struct leaks *l, const struct id *key)
     return false;
 }
 
-/* The next id, in the order of ids. False: there is none. */
+/* Makes *id the next one in the order of ids. False: it was the last one. */
 static bool step_on(struct id *id)
 {
     for (unsigned i = ID_LEN; i-- > 0;)

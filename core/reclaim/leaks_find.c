@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * leaks_find: the search. One snapshot of the last commit says what pages, packs and files are
- * named; then the names in each place are listed (leaks_places.c). What is found so is sorted, and
- * asked about again by those who use the list.
+ * leaks_find: the search for leaks. One snapshot of the last commit says which pages, packs and
+ * files are named. Then the names in each place are listed (leaks_places.c). The list is sorted,
+ * and its users ask again for each leak.
  */
 #include "leaks_impl.h"
 #include "lost.h"
@@ -10,7 +10,7 @@
 #include <errno.h>
 #include <inttypes.h>
 
-#define STEP_EVERY 1024
+#define STEP_EVERY 1024 /* items between two calls of the step */
 
 int leaks_advance(struct finding *f, uint64_t items)
 {
@@ -43,6 +43,7 @@ static bool page_step(uint64_t pages, void *ctx)
     return leaks_advance(f, 1) < 0;
 }
 
+/* Adds a page that no root leads to, unless its number was given after the search began. */
 static int note_page(struct finding *f, uint64_t no, const void *val, size_t len)
 {
     uint64_t refs;
@@ -57,6 +58,7 @@ static int note_page(struct finding *f, uint64_t no, const void *val, size_t len
 
 /* ---- tables ---- */
 
+/* Has the table a row for that number? 1, 0 or -errno. A damaged row counts as one. */
 static int in_snapshot(struct finding *f, unsigned table, uint64_t number)
 {
     const void *val;
@@ -72,6 +74,7 @@ static int need_record(struct place_search *s, const struct entry *e)
     return err < 0 ? err : map64_add(&s->payload, e->where, (int64_t)e->size, NULL);
 }
 
+/* Notes the bytes that an entry names as needed. */
 static int note_place(struct finding *f, uint64_t number, const struct entry *e)
 {
     struct place_search *s = leaks_place(f, entry_is_ghost(e) ? e->shard : 0);
@@ -90,6 +93,7 @@ static int note_place(struct finding *f, uint64_t number, const struct entry *e)
     }
 }
 
+/* Notes what an entry names. An entry with count 0 that is not among the dying is a leak itself. */
 static int note_entry(struct finding *f, uint64_t number, const void *val, size_t len)
 {
     struct entry e;
@@ -106,7 +110,7 @@ static int note_entry(struct finding *f, uint64_t number, const void *val, size_
     return err < 0 ? err : leaks_advance(f, 1);
 }
 
-/* Of a number that has an entry, the entry says it. */
+/* Notes what a dying record names, unless the number still has an entry: that was noted already. */
 static int note_dying(struct finding *f, uint64_t number, const void *val, size_t len)
 {
     struct entry e;
@@ -118,7 +122,8 @@ static int note_dying(struct finding *f, uint64_t number, const void *val, size_
     return err < 0 ? err : err ? 0 : note_place(f, number, &e);
 }
 
-/* One that no commit has: of packs the snapshot is true to itself. */
+/* Notes what died since the last commit. Packs are left out: their rows and entries are compared
+ * within the snapshot. */
 static int note_new_dying(uint64_t number, const struct entry *e, void *ctx)
 {
     struct finding *f = ctx;
@@ -130,6 +135,7 @@ static int note_new_dying(uint64_t number, const struct entry *e, void *ctx)
 
 typedef int note_fn(struct finding *f, uint64_t number, const void *val, size_t len);
 
+/* Calls `fn` for each row of a table. A key of another length is damage, and ends the search. */
 static int each(struct finding *f, unsigned table, note_fn *fn)
 {
     struct kv_each e = {.snap = f->snap, .table = table};
@@ -140,6 +146,7 @@ static int each(struct finding *f, unsigned table, note_fn *fn)
     return e.err;
 }
 
+/* Reads all tables of the snapshot. Damage in a tree could hide a need, so it ends the search. */
 static int search_tables(struct finding *f)
 {
     struct recount_options o = {
@@ -161,7 +168,8 @@ static int search_tables(struct finding *f)
 
 /* ---- together ---- */
 
-/* At one instant: what changed since the last commit, and that commit. */
+/* Takes what changed since the last commit, the limits of numbers and the snapshot at one instant:
+ * the freeze lock is held for writing. */
 static int begin(struct finding *f)
 {
     struct state *p = f->p;
@@ -173,6 +181,7 @@ static int begin(struct finding *f)
     return err < 0 ? err : kv_snap_begin(p->config.kv, &f->snap);
 }
 
+/* Estimates the work, for the progress: a page is much cheaper than an object. */
 static void guess_total(struct finding *f)
 {
     uint64_t pages = 0, objects = 0;
@@ -189,7 +198,8 @@ static bool guard_step(uint64_t pages, void *ctx)
     return f->step && pages % STEP_EVERY == 0 && f->step(f->ctx, f->done, f->total);
 }
 
-/* What no entry names may be what a lost entry named. */
+/* Leaked bytes could belong to an entry that was lost. So if bytes are in the list, all trees are
+ * searched for lost entries (lost.h). */
 static int guard(struct finding *f)
 {
     bool bytes = false;

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * leaks_fix: is one leak needed after all, and away with it. Both what changed and the last commit
- * are asked: bytes that a commit names stay until the one that does not is durable. What is on
- * another shard was seen to be nobody's by the search, and asking again is the second rope.
+ * leaks_fix: asks whether one leak is needed after all, and removes it. Both the changes since the
+ * last commit and that commit are asked, because bytes that a commit names must stay until a commit
+ * that does not name them is durable. For a leak on another shard the search has proved already
+ * that nothing needs it; asking again is a second safeguard.
  *
- * Right before a deletion there the shard is asked afresh whether it is the right one: names on two
- * shards of a store may be equal, and disks are swapped.
+ * Right before a deletion on a shard, the shard is asked again whether it is the right one: two
+ * shards of a store may have equal names, and disks may be swapped.
  */
 #include "flush.h"
 #include "leaks_impl.h"
@@ -18,7 +19,8 @@
 
 /* ---- asking ---- */
 
-/* 1, 0 or -errno. Of what is damaged nobody can say whether it is needed. */
+/* Reads a row of the last commit. 1, 0 or -errno. -EUCLEAN: it is damaged, so whether the leak is
+ * needed cannot be decided. */
 static int committed_row(struct state *p, unsigned table, const void *key, size_t klen, void *buf,
                          size_t cap, size_t *ret_len)
 {
@@ -27,7 +29,7 @@ static int committed_row(struct state *p, unsigned table, const void *key, size_
     return err == -ENOENT ? 0 : err == -ERANGE ? -EUCLEAN : err < 0 ? err : 1;
 }
 
-/* What the last commit has under that number. 1, 0 or -errno. */
+/* Reads the entry under that number in the last commit (`ret` may be NULL). 1, 0 or -errno. */
 static int committed(struct state *p, unsigned table, uint64_t number, struct entry *ret)
 {
     uint8_t key[8], buf[ENTRY_MAX];
@@ -41,6 +43,7 @@ static int committed(struct state *p, unsigned table, uint64_t number, struct en
     return r <= 0 ? r : entry_decode(buf, len, ret) < 0 ? -EUCLEAN : 1;
 }
 
+/* Has the number unsealed bytes in memory? */
 static bool has_content(struct state *p, uint64_t number)
 {
     struct content *c = content_find(p, number);
@@ -49,8 +52,8 @@ static bool has_content(struct state *p, uint64_t number)
     return c != NULL;
 }
 
-/* Bytes on their way from a slot to an object, home from a shard, to the dead, or out of the world.
- * */
+/* Are bytes of this number on their way: from a slot to an object, home from a shard, to the dying,
+ * or being deleted? 1 or 0. */
 static int is_moving(struct state *p, uint64_t number)
 {
     if (number >= move_in_flight(p, 0))
@@ -58,7 +61,8 @@ static int is_moving(struct state *p, uint64_t number)
     return has_content(p, number) ? 1 : refs_is_dying(p->refs, number);
 }
 
-/* Healed ones stand under another number than the file's: that of their id. */
+/* Does the entry of the leak's id name this file? A healed object keeps its number, and its file
+ * has another one. */
 static int committed_by_id(struct state *p, const struct leak *l)
 {
     uint8_t buf[8];
@@ -74,7 +78,8 @@ static int committed_by_id(struct state *p, const struct leak *l)
                         e.where == leak_number(&l->key);
 }
 
-/* At home a file has the number of an object: that which it had as a slot. */
+/* Does something with the number of a file at home need the file? A file has the number that its
+ * object had as a slot. */
 static int number_is_needed(struct state *p, uint64_t number)
 {
     struct entry e;
@@ -83,14 +88,15 @@ static int number_is_needed(struct state *p, uint64_t number)
     if (r)
         return r;
     r = committed(p, TABLE_OBJECTS, number, &e);
-    /* An alias, a record of a pack, and an object on another shard or elsewhere have no file of their
-     * own. */
+    /* An alias, a record of a pack, and an object on another shard or elsewhere have no file of
+     * their own. */
     if (r > 0)
         r = e.kind != ENTRY_ALIAS && e.kind != ENTRY_PACK && e.kind != ENTRY_ABSENT &&
             !entry_is_ghost(&e);
     return r ? r : committed(p, TABLE_DYING, number, NULL);
 }
 
+/* Is a file of an object needed, by its number or by its id? */
 static int file_is_needed(struct state *p, const struct leak *l)
 {
     uint64_t number = leak_number(&l->key);
@@ -102,7 +108,8 @@ static int file_is_needed(struct state *p, const struct leak *l)
     return r ? r : committed_by_id(p, l);
 }
 
-/* A name that stays beside an object's takes no space: it can wait until the object goes. */
+/* Is a slot needed? A name of a slot that remains beside an object takes no space, so it may wait
+ * until the object is deleted. */
 static int slot_is_needed(struct state *p, uint64_t number)
 {
     struct entry e;
@@ -119,7 +126,7 @@ static int slot_is_needed(struct state *p, uint64_t number)
     return r ? r : committed(p, TABLE_DYING, number, NULL);
 }
 
-/* On a shard one without live records is not. */
+/* Is a pack on a shard needed? One without live records is not. */
 static int shard_pack_is_needed(struct state *p, uint16_t shard, uint64_t pack)
 {
     uint8_t key[10] = {(uint8_t)(shard >> 8), (uint8_t)shard}, buf[PACK_ENTRY_LEN];
@@ -143,7 +150,8 @@ static int pack_is_needed(struct state *p, uint64_t number)
     return r ? r : committed(p, TABLE_PACKS, number, NULL);
 }
 
-/* Freed in this process already: then the commit that says so is on its way. */
+/* Is page `no` in the last commit, and not freed by this process since? A freed one waits for the
+ * commit that says so. */
 static int page_is_needed(struct state *p, uint64_t no)
 {
     int r = committed(p, TABLE_PAGES, no, NULL);
@@ -151,6 +159,7 @@ static int page_is_needed(struct state *p, uint64_t no)
     return r < 0 ? r : !pages_is_idle(p->pages, no);
 }
 
+/* Is an entry with count 0 needed: by a new reference, a hold, or bytes on their way? */
 static int entry_is_needed(struct state *p, uint64_t number)
 {
     struct entry e;
@@ -160,7 +169,7 @@ static int entry_is_needed(struct state *p, uint64_t number)
         return r;
     r = refs_entry(p->refs, number, false, NULL, &e);
     if (r == -ENOENT)
-        return 1; /* somebody has let it go meanwhile, and has its own way to the end */
+        return 1; /* it was let go meanwhile, and is deleted on that way */
     if (r < 0)
         return r;
     return e.count > 0 || refs_holds(p->refs, number) > 0;
@@ -181,7 +190,7 @@ int leak_is_needed(struct state *p, const struct leak *l)
     case LEAK_PACK:
         return shard ? shard_pack_is_needed(p, shard, number) : pack_is_needed(p, number);
     case LEAK_RECORDS:
-        return 0; /* it is only a count */
+        return 0; /* only a count, which nothing can need */
     case LEAK_PAGE:
         return page_is_needed(p, number);
     case LEAK_ENTRY:
@@ -191,7 +200,7 @@ int leak_is_needed(struct state *p, const struct leak *l)
     }
 }
 
-/* Has it no name on the disk any more? */
+/* Has the file no name on the disk any more? 1, 0 or -errno. */
 static int is_gone(struct state *p, const char *name)
 {
     struct disk_file *f;
@@ -202,6 +211,7 @@ static int is_gone(struct state *p, const char *name)
     return err == -ENOENT ? 1 : err;
 }
 
+/* The same for a file and its sums. */
 static int both_are_gone(struct state *p, const char *name)
 {
     char sums[DISK_NAME_MAX + 1 + 5];
@@ -243,6 +253,7 @@ int leak_look(struct state *p, const struct leak *l)
 
 /* ---- removing ---- */
 
+/* Frees a page with all its references. */
 static int free_page(struct state *p, uint64_t no)
 {
     uint32_t count;
@@ -250,7 +261,7 @@ static int free_page(struct state *p, uint64_t no)
 
     if (err == 0 && count > INT_MAX)
         return -EUCLEAN;
-    if (err == 0 && count > 1) /* else its count would be left behind */
+    if (err == 0 && count > 1) /* otherwise its count would stay in the table */
         err = pages_add_count(p->pages, no, 1 - (int)count, NULL);
     return err < 0 ? err : pages_free(p->pages, no);
 }
@@ -264,7 +275,7 @@ static int count_out(struct state *p, const struct leak *l)
                  : packs_count_out(p->packs, number, l->records, l->bytes);
 }
 
-/* What stands in a table; the next commit has it. */
+/* Removes a leak that stands in a table, after a last look. The next commit has the removal. */
 static int forget(struct state *p, const struct leak *l)
 {
     uint64_t number = leak_number(&l->key);
@@ -289,6 +300,7 @@ static int forget(struct state *p, const struct leak *l)
     return err;
 }
 
+/* Removes the row of a pack on a shard that was deleted. */
 static int forget_row(struct state *p, const struct leak *l)
 {
     int err;
@@ -325,7 +337,8 @@ static int delete_here(struct state *p, const struct leak *l)
     }
 }
 
-/* Once nobody needs such a file nobody ever will: it need not be held up for the removal. */
+/* Deletes a file at home or on a shard. Once nothing needs such a file, nothing can come to need
+ * it. So the freeze lock is held only for the look, and not for the deletion. */
 static int delete_file(struct state *p, const struct leak *l)
 {
     int err;
@@ -339,7 +352,8 @@ static int delete_file(struct state *p, const struct leak *l)
     return leak_shard(&l->key) ? delete_there(p, l) : delete_here(p, l);
 }
 
-/* -ENOENT, from the right shard: nothing is missing. */
+/* Deletes on a shard, if the right shard is there: shards_said asks it again, and returns the
+ * -ENOENT that it was given if it is the right one. */
 static int delete_if_right(struct state *p, const struct leak *l)
 {
     uint16_t shard = leak_shard(&l->key);

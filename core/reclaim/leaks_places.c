@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * leaks_places: the search in each place: what its rows of packs count and no entry names, and
- * which of its names nothing needs. Which numbers may be on their way is settled at the same
- * instant as the snapshot. On a shard all that is below was put by a move that has come to its end,
- * or by one of an earlier incarnation. Nobody but an entry, a record of the dying or a row of a
- * pack can know of it any more, and each of these is in the snapshot or was asked at that instant.
+ * leaks_places: searches each place. It finds what rows of packs count and no entry names, and
+ * names that nothing needs. The limits of numbers that may be on their way are set at the same
+ * instant as the snapshot. On a shard everything below the limit was put by a move that has ended,
+ * or by one of an earlier incarnation. Only an entry, a dying record or a row of a pack can still
+ * know of it. Each of these is in the snapshot, or was asked at that instant.
  *
- * An error of a listing at home is the search's. A shard is believed when its listings came to
- * their ends and it is still the right one afterwards; else nothing is said of what it has.
+ * An error of a listing at home is an error of the search. The listing of a shard counts only if it
+ * came to its end and the shard is still the right one afterwards. Otherwise nothing is concluded
+ * about what the shard has.
  */
 #include "array.h"
 #include "leaks_impl.h"
@@ -17,10 +18,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* The incarnation in the upper half of a number on a shard. */
 #define LIFE(number) ((number) >> 32)
 
 /* ---- which ---- */
 
+/* Gets a shard that can be read and written. -EROFS: it may only be read. */
 static int ask(struct state *p, uint16_t number, struct shard **ret_shard)
 {
     struct shards_info info;
@@ -38,6 +41,7 @@ static int ask(struct state *p, uint16_t number, struct shard **ret_shard)
     return err;
 }
 
+/* Adds a place. An error of a shard is kept in it, and is not returned. */
 static int open_one(struct finding *f, uint16_t number)
 {
     struct place_search *s;
@@ -61,12 +65,14 @@ int leaks_places_open(struct finding *f)
     return err == -ENOENT ? 0 : err;
 }
 
+/* Sets the limits of a shard: below them is neither what a move in progress puts, nor what is put
+ * later. */
 static void begin_shard(struct state *p, struct place_search *s)
 {
     uint64_t next = UINT64_MAX, moving = move_in_flight(p, s->number);
 
     s->unclaimed = shards_first_number(p->shards, s->number) == 0;
-    if (!s->unclaimed) /* that one is given to nobody */
+    if (!s->unclaimed) /* this number is given to nothing */
         s->err = s->err < 0 ? s->err : shards_new_number(p->shards, s->number, &next);
     s->files_end = s->packs_end = moving < next ? moving : next;
 }
@@ -79,7 +85,8 @@ void leaks_places_begin(struct finding *f)
         begin_shard(f->p, &f->places[i]);
 }
 
-/* What was put since then has a number of an incarnation that had not begun. */
+/* If no number of this incarnation had been given when the search began, sets the limit as soon as
+ * one is given: what was put since has a number of this incarnation. */
 static void settle_limit(struct finding *f, struct place_search *s)
 {
     uint64_t first = s->unclaimed ? shards_first_number(f->p->shards, s->number) : 0;
@@ -128,6 +135,8 @@ static int damaged(uint16_t shard, uint64_t pack, const char *why)
     return leaks_damaged(what, pack, why);
 }
 
+/* Compares a row of a pack with what the entries name in it. What the row has too much is a leak. A
+ * row that has less than the entries is damage, and ends the search. */
 static int note_row(struct finding *f, struct place_search *s, uint64_t number,
                     const struct pack_entry *e)
 {
@@ -157,7 +166,7 @@ static int note_row(struct finding *f, struct place_search *s, uint64_t number,
 int leaks_search_rows(struct finding *f, unsigned table)
 {
     struct kv_each row = {.snap = f->snap, .table = table};
-    size_t skip = table == TABLE_PACKS ? 0 : 2; /* the shard's number */
+    size_t skip = table == TABLE_PACKS ? 0 : 2; /* length of the number of a shard in front */
 
     while (kv_next(&row)) {
         const uint8_t *k = row.key;
@@ -183,10 +192,10 @@ int leaks_search_rows(struct finding *f, unsigned table)
 struct listing {
     struct finding *f;
     struct place_search *s;
-    int err; /* our own */
+    int err; /* an error of this process, and not of the shard */
 };
 
-/* For people only; what cannot be asked has none. */
+/* The space that a file takes, 0 if it cannot be read. It is shown only to people. */
 static uint64_t bytes_of(struct state *p, const char *name)
 {
     struct disk_file *file;
@@ -199,6 +208,7 @@ static uint64_t bytes_of(struct state *p, const char *name)
     return st.blocks;
 }
 
+/* Does the last commit, or a change, name it, or is its number above the limit? */
 static bool is_named(const struct finding *f, const struct place_search *s, enum leak_kind what,
                      uint64_t number)
 {
@@ -211,6 +221,8 @@ static bool is_named(const struct finding *f, const struct place_search *s, enum
     return map64_get(what == LEAK_SLOT ? &f->slots : &s->files, number, &none);
 }
 
+/* Judges one name of a listing. A name that is none of ours is counted on shards, and else
+ * ignored. */
 static int look_at(struct listing *l, const char *name, uint64_t size)
 {
     static const enum leak_kind kinds[] = {[OBJECTS_PACK] = LEAK_PACK,
@@ -242,7 +254,8 @@ static int list_name(const char *name, uint64_t size, void *ctx)
     return l->err;
 }
 
-/* A directory that is not there is an error, too: what it had could be on a disk that is gone. */
+/* Lists the directories at home. A missing directory is an error, too: what it had could be on a
+ * disk that is not mounted. */
 static int list_home(struct listing *l)
 {
     char dir[OBJECTS_DIR];
@@ -256,7 +269,7 @@ static int list_home(struct listing *l)
     return err;
 }
 
-/* What it says of itself after all that is asked afresh: there, and the right one. */
+/* Is the shard still the right one, after all that was asked? The driver asks it again. */
 static int is_right(struct state *p, uint16_t number)
 {
     int err = shards_said(p->shards, number, -ENOENT);
@@ -264,6 +277,7 @@ static int is_right(struct state *p, uint16_t number)
     return err == -ENOENT ? 0 : err;
 }
 
+/* Lists a shard. Its errors are kept in the place; only errors of this process are returned. */
 static int list_shard(struct listing *l)
 {
     struct place_search *s = l->s;
@@ -279,7 +293,8 @@ static int list_shard(struct listing *l)
     return 0;
 }
 
-/* Also those of its rows: they are of the same shard. */
+/* Removes all leaks of a shard from the list again, also those of rows, because they were found for
+ * the same shard. */
 static void take_back(struct leaks *out, uint16_t shard)
 {
     size_t kept = 0;
@@ -303,6 +318,7 @@ static int note_unreachable(struct leaks *out, const struct place_search *s)
     return 0;
 }
 
+/* Searches one shard, and notes it among the unreachable ones if it was not searched completely. */
 static int search_shard(struct listing *l)
 {
     struct place_search *s = l->s;

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * move: see the header. What is small is gathered in a batch (objects_batch), whose objects are
- * held until it was put and their entries name it; what is large goes at once. Nobody waits for a
- * shard with a lock: bytes are copied holding nothing, and only to change entries the freeze lock
- * is taken.
+ * move: see the header. Small objects are gathered in a batch (objects_batch). The move holds them
+ * until the batch was put and their entries name it. A large object is moved at once. Bytes are
+ * copied without a lock, and the freeze lock is taken only to change entries, so nobody waits for a
+ * shard with a lock held.
  *
- * All records of a pack are counted in, and their entries changed, under one hold of the freeze
- * lock: else the first of them could die, and take the pack along, before the last is counted.
+ * All records of a pack are counted, and their entries changed, under one hold of the freeze lock.
+ * Otherwise the first record could die, and its pack be deleted, before the last record is counted.
  *
- * Which moves are at work is a list: one for each target, and who wants another waits. It tells GC
- * cycles what is on its way, too.
+ * The moves in progress form a list, with one for each target. A second move to the same target
+ * waits. GC cycles read the list, too: they must not take what is just being moved for an orphan.
  */
 #include "move.h"
 #include "array.h"
@@ -22,8 +22,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define BATCH_RECORDS 2048u /* under one hold of the freeze lock */
-#define COMMIT_EVERY (5 * NSEC_PER_SEC)
+#define BATCH_RECORDS 2048u             /* changed under one hold of the freeze lock */
+#define COMMIT_EVERY (5 * NSEC_PER_SEC) /* ns; a slow move commits so often */
+/* ns; a move that waits for another one looks so often whether it was cancelled */
 #define LOOK_EVERY (50 * NSEC_PER_MSEC)
 
 struct move {
@@ -31,20 +32,20 @@ struct move {
     struct job *job; /* may be NULL */
     uint16_t shard;
     struct move_result r;
-    int error; /* that ended it */
+    int error; /* the error that ended the move, or 0 */
     struct objects_batch *batch;
-    uint64_t *held; /* numbers in it, */
+    uint64_t *held; /* the numbers in the batch, each with a hold of refs */
     size_t held_count, held_room;
-    uint64_t held_bytes;  /* and their bytes */
-    uint64_t uncommitted; /* bytes named and not committed */
-    bool changed;         /* is there anything to commit? */
-    int64_t committed;    /* monotonic ns */
-    uint64_t seen;        /* objects, */
-    uint64_t bytes;       /* and bytes, for the progress; */
-    uint64_t part, size;  /* of the file that is being copied */
+    uint64_t held_bytes;  /* bytes of the objects in the batch */
+    uint64_t uncommitted; /* bytes at new places that no commit has yet */
+    bool changed;         /* a commit is needed */
+    int64_t committed;    /* time of the last commit, monotonic ns */
+    uint64_t seen;        /* objects that are done, for the progress */
+    uint64_t bytes;       /* bytes that are done, for the progress */
+    uint64_t part, size;  /* `part` of the `size` bytes of the file in work */
     void *buf;            /* PACK_RECORD_MAX, to copy records home */
-    uint64_t floor;       /* move_in_flight; guarded by p->moving->lock */
-    struct move *next;    /* likewise */
+    uint64_t floor;       /* guarded by: move; see move_in_flight */
+    struct move *next;    /* guarded by: move */
 };
 
 /* ---- which are at work ---- */
@@ -54,7 +55,7 @@ static bool is_cancelled(struct state *p, struct job *j)
     return atomic_load(&p->closing) || (j && atomic_load(&j->cancel));
 }
 
-/* Numbers below it were given before. */
+/* The lowest number that was not given yet. */
 static uint64_t next_number(struct move *m)
 {
     return m->shard ? shards_first_number(m->p->shards, m->shard) : refs_next(m->p->refs);
@@ -69,7 +70,8 @@ static struct move *find_move(struct state *p, uint16_t shard)
     return NULL;
 }
 
-/* Asked once more of who is in the list, where who removes a shard sees him, or did before. */
+/* Is the shard being drained? It is asked again once the move is in the list: whoever removes a
+ * shard either sees the move there, or has set `draining` before. */
 static int is_draining(struct state *p, uint16_t shard)
 {
     struct shards_info info;
@@ -78,6 +80,8 @@ static int is_draining(struct state *p, uint16_t shard)
     return err == 0 && shard && info.draining ? -EBUSY : err;
 }
 
+/* Waits until no other move has this target, and joins the list. Its floor is set before its first
+ * number is given. */
 static int enlist(struct move *m)
 {
     struct moving *all = m->p->moving;
@@ -94,6 +98,7 @@ static int enlist(struct move *m)
     return 0;
 }
 
+/* Leaves the list, and wakes the moves that wait for this target. */
 static void delist(struct move *m)
 {
     struct moving *all = m->p->moving;
@@ -107,7 +112,7 @@ static void delist(struct move *m)
     cond_broadcast(&all->changed);
 }
 
-/* All that was put is committed. */
+/* All that was put is committed, so GC cycles may judge it. */
 static void raise_floor(struct move *m)
 {
     MUTEX_GUARD(&m->p->moving->lock);
@@ -140,7 +145,8 @@ static void done_with(struct move *m, uint64_t objects, uint64_t bytes)
     show(m);
 }
 
-/* The bytes of a file are read, and read back: half of each counts. */
+/* Shows progress while a file is copied. Its bytes are read twice, from the source and back from
+ * the target, so each read counts half. */
 static int pace(uint64_t bytes, void *ctx)
 {
     struct move *m = ctx;
@@ -158,8 +164,8 @@ static bool target_is_well(struct move *m)
            (shards_info_get(m->p->shards, m->shard, &info) == 0 && info.state == SHARDS_OK);
 }
 
-/* Is it of the whole, or of the one object that it was said about? The shard that an object comes
- * from may be away, too. */
+/* Does this error end the whole move, or only this object? An error may come from the shard where
+ * the object is, so the state of the target decides. */
 static bool ends_all(struct move *m, int err)
 {
     switch (err) {
@@ -174,7 +180,7 @@ static bool ends_all(struct move *m, int err)
     }
 }
 
-/* These stay where they are, or all ends. */
+/* Counts `objects` as failed and returns 0, or returns an error that ends the move. */
 static int fail(struct move *m, uint64_t objects, int err)
 {
     if (ends_all(m, err))
@@ -193,7 +199,8 @@ static int skip(struct move *m)
 
 /* ---- commits ---- */
 
-/* The old bytes at home are gone when this returns; those on shards are for release.c. */
+/* Commits the new places. When it returns, the old bytes at home are deleted; release.c deletes
+ * those on shards. */
 static int commit(struct move *m)
 {
     int err;
@@ -212,6 +219,7 @@ static int commit(struct move *m)
     return 0;
 }
 
+/* Called before each object: waits while memory is short, and commits when it is time. */
 static int throttle(struct move *m)
 {
     int err = is_cancelled(m->p, m->job) ? -ECANCELED : state_writable(m->p);
@@ -227,27 +235,31 @@ static int throttle(struct move *m)
 
 /* ---- changing entries: the freeze lock is held ---- */
 
+/* Lets a place join the dying, so that its bytes are deleted after the next commit. */
 static int retire_place(struct move *m, const struct entry *place)
 {
     m->changed = true;
     return refs_reclaim_place(m->p->refs, place);
 }
 
-/* If it still is where it was read it is at its new place from now on. */
+/* Gives the object its new place, if it still is where it was read. If it is not, the new place is
+ * retired. */
 static int name(struct move *m, uint64_t number, const struct entry *from, const struct entry *to)
 {
     int err = refs_relocate(m->p->refs, number, from, to);
 
     if (err < 0) {
         (void)retire_place(m, to);
-        return err == -ESTALE || err == -ENOENT ? skip(m) : err; /* healed, moved or dead by now */
+        /* it was healed, moved or deleted meanwhile */
+        return err == -ESTALE || err == -ENOENT ? skip(m) : err;
     }
     m->r.objects++;
     m->r.bytes += from->size;
     m->uncommitted += from->size;
-    return retire_place(m, from); /* else it stays counted until a GC cycle */
+    return retire_place(m, from); /* after an error the old place stays counted until a GC cycle */
 }
 
+/* Adds the pack of the batch, with all its records, to shard_packs. */
 static int count_in(struct move *m)
 {
     uint64_t number, bytes = 0;
@@ -263,7 +275,9 @@ static int count_in(struct move *m)
              : 0;
 }
 
-/* After an error the rest is reclaimed: what was counted in must be counted out. */
+/* Counts the pack and names all its records under one hold of the freeze lock. After an error in
+ * between, the places of the remaining records are retired: what was counted in must be counted
+ * out. */
 static int name_batch(struct move *m)
 {
     uint64_t number;
@@ -272,7 +286,7 @@ static int name_batch(struct move *m)
     int err = count_in(m);
 
     if (err < 0)
-        return err; /* an orphan */
+        return err; /* the pack is an orphan */
     for (size_t i = 0; objects_batch_get(m->batch, i, &number, &from, &to) == 0; i++) {
         if (err == 0)
             err = name(m, number, &from, &to);
@@ -284,6 +298,7 @@ static int name_batch(struct move *m)
 
 /* ---- small ones: records of a pack that is put ---- */
 
+/* Ends the batch and gives the holds back. */
 static void drop_batch(struct move *m)
 {
     for (size_t i = 0; i < m->held_count; i++)
@@ -294,6 +309,8 @@ static void drop_batch(struct move *m)
     m->batch = NULL;
 }
 
+/* Puts the batch as a pack, and lets the entries name it. If it cannot be put, all its objects
+ * count as failed. */
 static int put_batch(struct move *m)
 {
     uint64_t objects = m->held_count, bytes = m->held_bytes;
@@ -321,7 +338,8 @@ static int add_to_batch(struct move *m, uint64_t number, const struct entry *fro
     return err;
 }
 
-/* Takes over the hold of the number unless it fails, or does not come along. */
+/* Adds an object to the batch, and puts the batch when it is full. *ret_taken: the batch has the
+ * hold of the number now, and the caller must not release it. */
 static int gather_one(struct move *m, uint64_t number, const struct entry *from, bool *ret_taken)
 {
     int err = ARRAY_RESERVE(m->held, m->held_room, m->held_count + 1);
@@ -343,6 +361,7 @@ static int gather_one(struct move *m, uint64_t number, const struct entry *from,
 
 /* ---- one at once ---- */
 
+/* Moves one large object to the shard. */
 static int copy_file_out(struct move *m, uint64_t number, const struct entry *from)
 {
     const struct objects_pace slowly = {pace, m};
@@ -357,7 +376,7 @@ static int copy_file_out(struct move *m, uint64_t number, const struct entry *fr
     return name(m, number, from, &to);
 }
 
-/* A number that nothing else ever has, for the name of a file. */
+/* Takes a number that is never used again, for the name of a file at home. */
 static int fresh_number(struct state *p, uint64_t *ret)
 {
     READ_GUARD(&p->freeze_lock);
@@ -368,6 +387,7 @@ static int fresh_number(struct state *p, uint64_t *ret)
     return err;
 }
 
+/* Moves one large object home, under a file name of its own. */
 static int copy_file_home(struct move *m, uint64_t number, const struct entry *from)
 {
     const struct objects_pace slowly = {pace, m};
@@ -384,6 +404,7 @@ static int copy_file_home(struct move *m, uint64_t number, const struct entry *f
     return name(m, number, from, &to);
 }
 
+/* Reads a whole packed object into m->buf; objects_read verifies it. */
 static int read_record(struct move *m, const struct entry *from)
 {
     ssize_t n;
@@ -396,7 +417,8 @@ static int read_record(struct move *m, const struct entry *from)
     return (uint64_t)n == from->size ? 0 : -EUCLEAN;
 }
 
-/* The shard is read without the freeze lock. */
+/* Moves a packed object home, into the open pack. The shard is read before the freeze lock is
+ * taken. */
 static int copy_record_home(struct move *m, uint64_t number, const struct entry *from)
 {
     struct entry to = {.kind = ENTRY_PACK, .id = from->id, .size = from->size};
@@ -414,6 +436,7 @@ static int copy_record_home(struct move *m, uint64_t number, const struct entry 
     return name(m, number, from, &to);
 }
 
+/* Moves one object home if the disk has room for it. */
 static int bring_home(struct move *m, uint64_t number, const struct entry *from)
 {
     int err = flush_room_for(m->p, from->size);
@@ -424,6 +447,7 @@ static int bring_home(struct move *m, uint64_t number, const struct entry *from)
                                     : copy_file_home(m, number, from);
 }
 
+/* Moves one object that is held, by the way that fits its kind and target. */
 static int move_entry(struct move *m, uint64_t number, const struct entry *e, bool *ret_taken)
 {
     int err;
@@ -436,6 +460,7 @@ static int move_entry(struct move *m, uint64_t number, const struct entry *e, bo
     return err;
 }
 
+/* Is the object still one to move? Only sealed objects with references are moved. */
 static bool is_wanted(const struct move *m, const struct entry *e, const struct entry *from)
 {
     if (!entry_is_sealed(e) || e->count == 0)
@@ -443,6 +468,7 @@ static bool is_wanted(const struct move *m, const struct entry *e, const struct 
     return from ? entry_same_place(e, from) : e->shard != m->shard;
 }
 
+/* Reads the entry again now that the number is held, and moves the object or skips it. */
 static int move_held(struct move *m, uint64_t number, const struct entry *from, bool *ret_taken)
 {
     struct entry e;
@@ -478,7 +504,7 @@ int move_one(struct move *m, uint64_t number, const struct entry *from)
 
 /* ---- the beginning and the end ---- */
 
-/* Can it be written, and may anything be moved there? */
+/* Can the target be written, and may anything be moved there? */
 static int check_target(struct state *p, uint16_t shard)
 {
     struct shards_info info;
@@ -535,7 +561,7 @@ int move_end(struct move *m, struct move_result *ret)
         err = put_batch(m);
     else
         drop_batch(m);
-    end = commit(m); /* also of a part: else both copies would stay */
+    end = commit(m); /* also after an error: without a commit both copies would stay */
     *ret = m->r;
     delist(m);
     free(m->held);

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * move: objects to other shards, home again, and from pack to pack of one shard.
+ * move: moves objects to other shards, home again, and from pack to pack of one shard.
  *
- *     read, verified -> put at the target, durable -> read back -> entry and packs changed under
- *     the freeze lock, the old place among the dying -> commit -> the old bytes go
+ *     read and verify -> put at the target, durable -> read back -> change entry and packs under
+ *     the freeze lock, the old place joins the dying -> commit -> delete the old bytes
  *
- * Interrupted anywhere the entry names bytes that are there, once. What was put and never named is
- * an orphan that a GC cycle finds. Nothing of it is in the log: until the commit all is where the
- * last one says.
+ * Interrupted anywhere, the entry names bytes that exist, at one place. What was put and is named
+ * by no entry is an orphan, which a GC cycle finds. A move writes nothing to the log: until the
+ * commit everything is where the last commit has it.
  *
- * Small objects go in packs of SHARD_PACK_MAX at most, large ones each as a file of its own;
- * commits come every MOVE_COMMIT bytes. One object that cannot be moved (damaged, unreadable) stays
- * and is counted as failed; the others go on. A target that is full or away ends it, with what was
- * done.
+ * Small objects go in packs of at most SHARD_PACK_MAX bytes; a large one goes as a file of its own.
+ * A move commits every MOVE_COMMIT bytes. An object that cannot be moved (it is damaged or
+ * unreadable) stays where it is and counts as failed, and the others go on. A target that is full
+ * or unreachable ends the move, and what was done stays done.
  */
 #pragma once
 
@@ -22,66 +22,72 @@
 #define MOVE_COMMIT (UINT64_C(64) << 20)
 
 struct move_result {
-    uint64_t objects, bytes; /* moved */
-    uint64_t skipped;        /* there already, gone meanwhile, or not sealed */
-    uint64_t failed;         /* stayed where they are */
-    int error;               /* why the first of these did */
+    uint64_t objects, bytes; /* moved; `bytes` are those of the objects */
+    uint64_t skipped;        /* at the target already, deleted meanwhile, or not sealed */
+    uint64_t failed;         /* objects that stay because of an error */
+    int error;               /* -errno of the first of these; 0: none */
 };
 
-/* A move on its way: `move_one` for each object, by one thread, then move_end, also after an
- * error. */
+/* A move in progress. The caller calls move_one for each object, on one thread, and then move_end,
+ * also after an error. */
 struct move;
-/* `shard` 0: home. -ENXIO, -EHOSTUNREACH, -EROFS (the target's or the store's), -EBUSY it is being
- * drained. `j` may be NULL. */
+/* Begins a move to `shard` (0: home), and waits while another one has that target. -ENXIO: there is
+ * no such shard; -EHOSTUNREACH; -EROFS: the target or the store is read-only; -EBUSY: the shard is
+ * being drained; -ECANCELED. `j` may be NULL. The caller holds no lock. */
 int move_begin(struct state *p, struct job *j, uint16_t shard, struct move **ret_move);
-/* Move what `number` (no alias) is, if it is sealed and not there yet. `from`, unless NULL: only if
- * it still is at that place; then also within the target (compaction). Only errors that end the
- * whole are returned: -ECANCELED, -ENOSPC, -EHOSTUNREACH, -EROFS, -ENOMEM. */
+/* Moves the object `number` (not an alias), if it is sealed and not at the target yet. If `from` is
+ * not NULL the object is moved only if it still is at that place; then a move within the target is
+ * possible, too (compaction). It returns only errors that end the whole move: -ECANCELED, -ENOSPC,
+ * -EDQUOT, -EHOSTUNREACH, -EROFS, -ENOMEM. The caller holds no lock. */
 int move_one(struct move *m, uint64_t number, const struct entry *from);
-/* Put and commit what is left; frees it. *ret is what was done in all. */
+/* Puts and commits what is left, and frees the move, also after an error. *ret is the result of the
+ * whole move. */
 int move_end(struct move *m, struct move_result *ret);
 
-/* For GC cycles: what has a number from this on, on `shard`, may have been put there by a move
- * without a commit that names it yet, or is about to be; nothing below it is. UINT64_MAX: no move
- * is at work there. A move counts from before its first number is given until all it put is
- * committed, reclaimed, or given up, for an orphan. The freeze lock is held (write): then this,
- * refs and shard_packs are of one instant. */
+/* For GC cycles: the lowest number on `shard` that a move in progress may have put, or is about to
+ * put, without a commit that names it. A move has put nothing below it. UINT64_MAX: no move has
+ * that target. A move counts from before its first number is given until all that it has put is
+ * committed, reclaimed, or left as an orphan. The caller holds the freeze lock for writing: then
+ * this, refs and shard_packs are of one instant. */
 uint64_t move_in_flight(struct state *p, uint16_t shard);
 
-/* What a person named (control_shard.c, move_select.c), each object once; non-zero from `fn` ends
- * it. */
+/* The objects that a person named (control_shard.c, move_select.c). `fn` is called once for each
+ * object; a result other than 0 ends the selection. */
 typedef int move_select_fn(uint64_t number, void *ctx);
 struct move_selection {
-    const char *const *words; /* PATH or ID each; or NULL: */
+    const char *const *words; /* each a PATH or an ID; NULL: the fields below select */
     size_t count;
-    int64_t idle;    /* ns since the last open; < 0: does not matter */
-    uint64_t larger; /* bytes */
-    int on;          /* only those that are on that shard; -1: on any */
+    int64_t idle;    /* ns since the last open, at least; < 0: any */
+    uint64_t larger; /* bytes; only larger objects */
+    int on;          /* only objects on that shard; -1: on any */
 };
-/* Holding nothing. `why` gets a sentence about a word that is none. `fn` NULL: only words are
- * looked at, whether they are some. -EUCLEAN, at the end: a part was hidden by damage. */
+/* Calls `fn` for each selected object. With `fn` NULL it only checks that each word names
+ * something. `why` gets a sentence about a word that names nothing. -EUCLEAN, returned at the end:
+ * damage hid a part of the selection. The caller holds no lock. */
 int move_select(struct state *p, const struct move_selection *s, move_select_fn *fn, void *ctx,
                 char why[256]);
 
 /* ---- release.c ---- */
 
-/* Delete the bytes of dead ghosts on `shard` (0: on all), as many as there are, or until that shard
- * cannot be asked: then the others go on. *ret_left: dead ones of those shards that stay; of small
- * ones only those whose pack is not known to be dead yet. Holding nothing. */
+/* Deletes the bytes of dead ghosts on `shard` (0: on all). It goes on until all are deleted, or
+ * that shard cannot be asked; then it goes on with the other shards. *ret_left: how many dead
+ * ghosts of those shards are left. A small ghost is not left once it is counted out of its pack,
+ * although its bytes stay until the pack is deleted. Takes "release", and the freeze lock for
+ * reading. The caller holds no lock. */
 int release_pass(struct state *p, uint16_t shard, uint64_t *ret_left);
 
 /* ---- shards_thread.c: looks for shards that are unreachable, releases, begins sweeps ---- */
 
 int shards_thread_start(struct state *p);
 void shards_thread_stop(struct state *p);
-/* Settings that it waits by. At the start. */
+/* Watches the settings that the thread depends on. Called once, by the start. */
 void shards_thread_watch(struct state *p);
-void shards_thread_kick(struct state *p); /* there is something to release */
-/* Whoever is about to say that a shard is unreachable, or to leave it out for that, asks it anew
- * first: those that cannot be read are looked for, by a thread of its own, and at most `most` ns
- * waited for them. Where all can be read it costs nothing. Holding nothing. */
+void shards_thread_kick(struct state *p); /* wakes the thread: there is something to release */
+/* Call it before a shard is reported as unreachable or is left out for that. It has a thread of its
+ * own ask the unreachable shards again, and waits for the answers for at most `most` ns. It returns
+ * at once if all shards can be reached. The caller holds no lock. */
 void shards_look_now(struct state *p, int64_t most);
-#define SHARDS_LOOK_MOST (2 * NSEC_PER_SEC)       /* for who was asked to use it */
+#define SHARDS_LOOK_MOST (2 * NSEC_PER_SEC)       /* for a command that uses a shard */
 #define SHARDS_LOOK_BRIEFLY (100 * NSEC_PER_MSEC) /* for a view */
-/* One turn of it, for tests and stores without threads. */
+/* One turn of the thread, for tests and for stores without threads. */
 void shards_step(struct state *p);

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * move_select: which objects are meant (move.h).
+ * move_select: which objects a command means (move.h).
  *
- * By words: all that the items of a file name, of all files below a directory, of a namespace; or
- * an object by its id. Their numbers are gathered (8 bytes each), so that each is told once, in the
- * order in which they were made, which is about that of their places. By age and size: every entry
- * of the table is looked at, a few at a time.
+ * By words: an object by its id; or all objects that the items of a file name, of all files below a
+ * directory, or of a namespace. Their numbers are gathered (8 bytes each), so that each is selected
+ * once, in the order in which they were given, which is about the order of their places. By age and
+ * size: every entry of the table is looked at, a few at a time.
  *
- * What is not sealed yet is sealed first, as far as that is done within view_wait.
+ * Before the selection, unsealed contents are sealed, as far as that is done within view_wait.
  */
 #include "array.h"
 #include "command.h"
@@ -21,7 +21,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-#define KEYS_AT_ONCE 256 /* under one snapshot */
+#define KEYS_AT_ONCE 256 /* entries read from one snapshot */
 #define DAY (24 * 3600 * NSEC_PER_SEC)
 
 struct numbers {
@@ -36,8 +36,8 @@ struct selecting {
     void *ctx;
     char *why;
     struct numbers objects;
-    struct numbers dirs, files; /* inode numbers, to be looked through */
-    bool hidden;
+    struct numbers dirs, files; /* inode numbers that are still to be walked */
+    bool hidden;                /* damage hid a part of the selection */
 };
 
 static int add(struct numbers *l, uint64_t number)
@@ -48,6 +48,7 @@ static int add(struct numbers *l, uint64_t number)
     return 0;
 }
 
+/* Formats a sentence about a word into `why`, and returns err. `fmt` has one %s. */
 static int say(struct selecting *g, int err, const char *fmt, const char *word)
 {
     CLEANUP_STRBUF struct strbuf quoted = STRBUF_INIT;
@@ -60,7 +61,8 @@ static int say(struct selecting *g, int err, const char *fmt, const char *word)
 
 /* ---- one object ---- */
 
-/* A day that is not known is older than all that are. */
+/* Was the object not opened for long enough? An unknown day is 0, so it is older than every known
+ * day. The whole day of the last open counts as in use. */
 static bool is_idle(struct selecting *g, const struct entry *e)
 {
     if (g->s->idle <= 0)
@@ -81,7 +83,7 @@ static int select_one(struct selecting *g, uint64_t number)
 
     if (err == -ENOENT || (err == 0 && !matches(g, &e)))
         return 0;
-    /* That an entry is damaged the move will find. */
+    /* A damaged entry is given to `fn` as well: the move reports it. */
     return err < 0 && err != -EUCLEAN ? err : g->fn(number, g->ctx);
 }
 
@@ -92,6 +94,7 @@ static int compare(const void *a, const void *b)
     return *x < *y ? -1 : *x > *y;
 }
 
+/* Calls `fn` for each gathered number once, in ascending order. */
 static int tell_gathered(struct selecting *g)
 {
     struct numbers *l = &g->objects;
@@ -114,6 +117,7 @@ static int stop(void *ctx)
     return atomic_load(&g->p->closing) ? -ESHUTDOWN : 0;
 }
 
+/* Notes the object that an item names; an alias is resolved. */
 static int gather_item(struct key k, const void *val, size_t len, void *ctx)
 {
     struct selecting *g = ctx;
@@ -122,7 +126,8 @@ static int gather_item(struct key k, const void *val, size_t len, void *ctx)
     return number ? add(&g->objects, refs_resolve(g->p->refs, number)) : 0;
 }
 
-/* Of a directory: its own objects, too, and what is in it. */
+/* Notes what one item of a directory leads to: the objects of the directory itself, and the inodes
+ * of its entries. */
 static int gather_below(struct key k, const void *val, size_t len, void *ctx)
 {
     struct selecting *g = ctx;
@@ -139,6 +144,7 @@ static int gather_below(struct key k, const void *val, size_t len, void *ctx)
     return add(d.type == DT_DIR ? &g->dirs : &g->files, d.ino);
 }
 
+/* Walks the items of a range, and notes whether damage hid some. */
 static int walk(struct selecting *g, struct ns *ns, struct key_range r,
                 int (*fn)(struct key k, const void *val, size_t len, void *ctx))
 {
@@ -155,6 +161,7 @@ static int walk(struct selecting *g, struct ns *ns, struct key_range r,
     return err;
 }
 
+/* Walks a directory and all directories below it, with a list of its own instead of recursion. */
 static int gather_directory(struct selecting *g, struct ns *ns, uint64_t ino)
 {
     int err = add(&g->dirs, ino);
@@ -177,6 +184,7 @@ static int load_mode(struct ns *ns, uint64_t ino, uint32_t *ret_mode)
     return err;
 }
 
+/* Gathers what a path leads to: a namespace as a whole, a directory, or one file. */
 static int gather_node(struct selecting *g, uint64_t node, const char *word)
 {
     static const struct key_range all = {.to = {UINT64_MAX, UINT64_MAX}};
@@ -190,7 +198,7 @@ static int gather_node(struct selecting *g, uint64_t node, const char *word)
     if (ns->target)
         err = say(g, -EINVAL, "%s is a symbolic link, not a namespace", word);
     else if (!g->fn)
-        err = 0; /* it is there, and that was asked */
+        err = 0; /* only its existence was asked */
     else if (ino == NS_ROOT_INO)
         err = walk(g, ns, all, gather_item);
     else if ((err = load_mode(ns, ino, &mode)) == 0)
@@ -202,6 +210,8 @@ static int gather_node(struct selecting *g, uint64_t node, const char *word)
 
 /* ---- words ---- */
 
+/* Gathers the objects of one PATH. The node is looked up, and forgotten again, as by a call of the
+ * kernel. */
 static int gather_path(struct selecting *g, const char *word)
 {
     const char *rest;
@@ -219,6 +229,7 @@ static int gather_path(struct selecting *g, const char *word)
     return err == -ENOENT || err == -ESTALE ? say(g, -ENOENT, "there is no %s", word) : err;
 }
 
+/* Notes the object of one ID. -ENOENT also for one that is pending. */
 static int gather_id(struct selecting *g, const char *word)
 {
     struct id id;
@@ -252,6 +263,8 @@ static int select_words(struct selecting *g)
 
 /* ---- the table ---- */
 
+/* Selects among all entries of the committed table. It reads numbers in snapshots of KEYS_AT_ONCE,
+ * so no snapshot lasts long. */
 static int select_table(struct selecting *g)
 {
     uint64_t v[KEYS_AT_ONCE], next = 1;
@@ -269,6 +282,7 @@ static int select_table(struct selecting *g)
     return err;
 }
 
+/* Selects among the ghosts on one shard. refs lists them, so the table need not be walked. */
 static int select_ghosts(struct selecting *g)
 {
     uint64_t number = 0;
@@ -298,7 +312,7 @@ int move_select(struct state *p, const struct move_selection *s, move_select_fn 
     else if (fn && s->on > 0)
         err = select_ghosts(&g);
     else if (fn) {
-        err = flush_now(p); /* the table shows what is committed */
+        err = flush_now(p); /* the table has only what is committed */
         if (err == 0)
             err = select_table(&g);
     }

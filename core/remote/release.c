@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * release: the bytes of dead ghosts go. A record of the dying leads to each; it stays until they
- * are gone, however long the shard is unreachable, and across restarts.
+ * release: deletes the bytes of dead ghosts. A record of the dying leads to the bytes of each
+ * ghost. The record stays until they are deleted, however long the shard is unreachable, and across
+ * restarts.
  *
- *     FILE    deleted, then its record is reclaimed
- *     PACK    counted out of its pack and reclaimed, under one hold of the freeze lock; with the
- *             last of its live records the pack is deleted, then its row
+ *     FILE    the file is deleted, then its record is reclaimed
+ *     PACK    the record is reclaimed and counted out of its pack, under one hold of the freeze
+ *             lock; after the last of its live records the pack is deleted, then its row
  *
- * Cut anywhere, the last commit has the record, or the row without live records, that leads to what
- * is there still; what is gone already is fine. Only a shard that this store may write to is
- * deleted from, and each step is one deletion: nobody waits for more than that.
+ * Interrupted anywhere, the last commit has the record, or the row without live records, that leads
+ * to what still exists. To delete what is deleted already is no error. Bytes are deleted only from
+ * a shard that this store may write to. Each step is one deletion, so nobody waits for more than
+ * that.
  */
 #include "move.h"
 #include "remote_impl.h"
@@ -22,17 +24,18 @@
 struct release {
     struct state *p;
     uint16_t shard;
-    uint64_t failed; /* of this shard; they stay */
-    int error;       /* of the first */
+    uint64_t failed; /* ghosts of this shard that could not be deleted, and stay */
+    int error;       /* -errno of the first of them */
 };
 
-/* Nothing more can be done there now. */
+/* After such an error nothing more can be done on this shard now. */
 static bool is_of_shard(int err)
 {
     return err == -EHOSTUNREACH || err == -EROFS || err == -EACCES || err == -ENXIO ||
            err == -ESHUTDOWN || err == -ENOMEM;
 }
 
+/* Deletes a file or a pack on the shard. One that does not exist is deleted already. */
 static int delete(struct release *r, const struct entry *e)
 {
     int err = objects_delete_remote(r->p->objects, e);
@@ -42,6 +45,7 @@ static int delete(struct release *r, const struct entry *e)
 
 /* ---- packs ---- */
 
+/* Deletes a pack without live records, and then its row. */
 static int delete_pack(struct release *r, uint64_t pack)
 {
     const struct entry e = {.kind = ENTRY_PACK, .shard = r->shard, .where = pack};
@@ -53,8 +57,9 @@ static int delete_pack(struct release *r, uint64_t pack)
     return err == -ENOENT || err == -EBUSY ? 0 : err;
 }
 
-/* A row that is not there: the pack is gone, or an orphan. The record goes first: counted out twice
- * it would take the pack from those that are alive; not at all, it is a leak. */
+/* Reclaims the record of a dead ghost in a pack, and counts it out of the pack. The record goes
+ * first. A ghost that is counted out twice would make the pack seem emptier than it is; one that is
+ * not counted out is only a leak. If the pack has no row, it was deleted, or is an orphan. */
 static int count_out(struct release *r, const struct refs_dead *d, bool *ret_last)
 {
     struct pack_entry left = {0};
@@ -81,7 +86,8 @@ static int release_record(struct release *r, const struct refs_dead *d)
     return err == 0 && last ? delete_pack(r, d->entry.where) : err;
 }
 
-/* What an earlier pass, or an incarnation that was cut off, left behind. */
+/* Deletes packs without live records that an earlier pass, or an interrupted incarnation, left
+ * behind. */
 static int release_empty_packs(struct release *r)
 {
     uint16_t shard = r->shard;
@@ -110,6 +116,8 @@ static int release_file(struct release *r, const struct refs_dead *d)
 
 /* ---- one shard ---- */
 
+/* Deletes the bytes of one dead ghost. It returns only errors after which the shard is given up for
+ * this pass. */
 static int release_one(struct release *r, const struct refs_dead *d)
 {
     int err = atomic_load(&r->p->readonly) ? -EROFS : 0;
@@ -126,6 +134,8 @@ static int release_one(struct release *r, const struct refs_dead *d)
     return is_of_shard(err) ? err : 0;
 }
 
+/* Deletes all dead ghosts of the shard, and then empty packs. After an error of one ghost it goes
+ * on with the next. */
 static int release_all(struct release *r)
 {
     struct refs_dead d;
@@ -141,6 +151,8 @@ static int release_all(struct release *r)
     return err < 0 ? err : release_empty_packs(r);
 }
 
+/* Runs a pass on one shard. A failure of the same shard is reported once, until a pass succeeds. A
+ * shard that cannot be used is not reported here: the status shows why. */
 static void release_shard(struct state *p, uint16_t shard)
 {
     struct release r = {.p = p, .shard = shard};
@@ -148,7 +160,7 @@ static void release_shard(struct state *p, uint16_t shard)
     int err = shards_get(p->shards, shard, SHARDS_WRITE, &s, NULL);
 
     if (err < 0)
-        return; /* status has why */
+        return; /* the status shows why */
     (void)release_all(&r);
     shards_put_back(p->shards, shard);
     if (r.error == 0 && p->releasing->told == shard)
@@ -160,7 +172,7 @@ static void release_shard(struct state *p, uint16_t shard)
            strerror(-r.error));
 }
 
-/* Is there anything to do there? */
+/* Has the shard dead ghosts, or packs without live records? */
 static bool has_work(struct state *p, uint16_t shard)
 {
     struct refs_dead d;
@@ -176,6 +188,7 @@ static bool has_work(struct state *p, uint16_t shard)
     return false;
 }
 
+/* Counts the dead ghosts that stay on the shard, or on all. */
 static uint64_t count_left(struct state *p, uint16_t shard)
 {
     struct refs_dead d = {.number = 0};

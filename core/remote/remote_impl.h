@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* remote_impl: what the mechanisms about other shards keep of an open store. */
+/* remote_impl: what the mechanisms for other shards keep in an open store. Private to this room and
+ * to store/store_impl.h. */
 #pragma once
 
 #include "lock.h"
@@ -14,36 +15,39 @@
 struct moving {
     struct mutex lock; /* "move" */
     struct cond changed;
-    struct move *first; /* at work: one for each target; lock */
+    struct move *first; /* lock; the moves in progress, at most one for each target */
 };
 
 struct releasing {
-    struct mutex lock;         /* "release": one pass at a time */
-    uint16_t told;             /* lock; the last shard of which a failure was reported */
-    _Atomic uint64_t released; /* since the start */
-    _Atomic bool stop;
+    struct mutex lock;         /* "release": one pass at a time holds it */
+    uint16_t told;             /* lock; the last shard whose failure was reported; 0: none */
+    _Atomic uint64_t released; /* ghosts whose bytes were deleted since the start */
+    _Atomic bool stop;         /* the store closes: end the pass after the current ghost */
 };
 
 struct shards_thread {
-    struct mutex lock; /* "shards thread": a leaf; guards the rest */
+    /* "shards thread", a leaf: guards the fields below, but for the `started` flags and the
+     * threads */
+    struct mutex lock;
     struct cond wake;
     bool kicked, stop, started;
     pthread_t thread;
-    /* Another one looks for those that are unreachable when somebody asks for them: it may take
-     * long. */
+    /* A second thread, the looker, asks unreachable shards when somebody waits for it. A look may
+     * take long. */
     struct cond look, looked;
-    uint64_t wanted, begun, done; /* looks */
+    uint64_t wanted, begun, done; /* numbers of looks: asked for, begun, done */
     bool looker_started;
     pthread_t looker;
 };
 
 struct sweep_of_store {
-    struct mutex lock; /* "sweep": a leaf; guards what is not atomic or fixed */
+    struct mutex lock; /* "sweep", a leaf: guards the fields below that are not atomic or fixed */
     bool running;
-    uint64_t job;            /* that runs it; 0: none */
-    int64_t begun;           /* the last one, realtime ns, in this process */
-    struct ghost_report now; /* of the one that runs */
+    uint64_t job;            /* the job that runs the sweep; 0: none */
+    int64_t begun;           /* when the last sweep of this process began, realtime ns */
+    struct ghost_report now; /* of the sweep that runs */
     struct sweep_record record;
-    int damage;              /* of what was remembered, fixed: no sweep runs. 0: all is well */
-    _Atomic uint64_t purged; /* ghosts that went, and are not in the record yet */
+    /* fixed: -errno of reading the record, so that no sweep runs; 0: the record is sound */
+    int damage;
+    _Atomic uint64_t purged; /* purged ghosts that are not in the record yet */
 };

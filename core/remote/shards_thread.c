@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * shards_thread: what shards need from time to time, on a thread of its own, since one may be slow:
- * those that are unreachable are looked for, dead ghosts are released, sweeps begin.
+ * shards_thread: the work that shards need from time to time. It has a thread of its own, since a
+ * shard may be slow. It asks unreachable shards again, releases dead ghosts and begins sweeps.
  *
- * Without a shard it sleeps until one is added. A second thread looks for those that are
- * unreachable when somebody asks: this one may be in the midst of a sweep.
+ * Without a shard the thread sleeps until one is added. A second thread, the looker, asks
+ * unreachable shards on demand, because the first one may be in the middle of a sweep.
  */
 #include "move.h"
 #include "remote_impl.h"
@@ -13,14 +13,18 @@
 #include "sweep.h"
 #include <errno.h>
 
-#define LOOK_EVERY (5 * NSEC_PER_SEC) /* while something is not as it should be */
-#define REST (60 * NSEC_PER_SEC)
-#define ENDING_PATIENCE (2 * NSEC_PER_SEC) /* with a shard, while the store is being closed */
+/* ns between two turns while a shard is not well or dead ghosts are left */
+#define LOOK_EVERY (5 * NSEC_PER_SEC)
+#define REST (60 * NSEC_PER_SEC) /* ns between two turns otherwise */
+/* ns that a shard is waited for while the store is closed */
+#define ENDING_PATIENCE (2 * NSEC_PER_SEC)
 
 /* ---- one turn ---- */
 
 enum need { NEED_NOTHING, NEED_REST, NEED_LOOK };
 
+/* What the next turn has to do: nothing, if there is no shard; a look, if one is not well or has
+ * dead ghosts. */
 static enum need need_of(struct state *p)
 {
     struct shards_info info;
@@ -49,7 +53,7 @@ void shards_step(struct state *p)
 
 /* ---- the thread ---- */
 
-/* False: the end. */
+/* Waits for the next turn, which a kick brings forward. False: the thread is to end. */
 static bool wait_for_next(struct state *p)
 {
     struct shards_thread *t = p->shards_thread;
@@ -89,6 +93,8 @@ void shards_thread_kick(struct state *p)
 
 /* ---- looking on demand ---- */
 
+/* The looker: runs one look for all requests that came before it began. It works at normal I/O
+ * priority, since somebody waits. */
 static void *looker_main(void *arg)
 {
     struct state *p = arg;
@@ -124,19 +130,21 @@ void shards_look_now(struct state *p, int64_t most)
         return;
     }
     MUTEX_GUARD(&t->lock);
-    uint64_t mine = ++t->wanted; /* one that is under way may have asked before */
+    uint64_t mine = ++t->wanted; /* a look that runs may have asked that shard before */
 
     cond_broadcast(&t->look);
     while (!t->stop && t->done < mine && (left = until - ticks(p)) > 0)
         (void)cond_wait_for(&t->looked, &t->lock, left);
 }
 
+/* `sweep_interval` was changed: the thread looks whether a sweep is due. */
 static void sweeps_set(void *ctx, int64_t value)
 {
     (void)value;
     shards_thread_kick(ctx);
 }
 
+/* `shard_wait`: those who wait for a shard compute their limit again. */
 static void wait_set(void *ctx, int64_t value)
 {
     struct state *p = ctx;
@@ -145,6 +153,7 @@ static void wait_set(void *ctx, int64_t value)
     shards_wake(p->shards);
 }
 
+/* `shard_patience`: counts at once, for calls that run, too. */
 static void patience_set(void *ctx, int64_t value)
 {
     (void)ctx;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-/* shards_thread: the end of a store does not wait for other shards (shards_thread.c). */
+/* shards_thread: what the close of a store needs of the thread for shards (shards_thread.c). */
 #pragma once
 
 struct state;
 
-/* It will be closed soon: from now on a shard that gives no answer holds nobody up for more than
- * 2 s. Any thread. */
+/* The store will be closed soon. From now on a shard that does not answer delays nobody for more
+ * than 2 s. Threads: any. */
 void shards_hurry(struct state *p);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * sweep: see the header. Here: one sweep, batch by batch, and when one begins. How shards are asked
- * is in sweep_ask.c, what becomes of what they deny in sweep_lost.c.
+ * sweep: see the header. This file has one sweep, batch by batch, and decides when one begins.
+ * sweep_ask.c asks the shards, and sweep_lost.c handles what they deny.
  */
 #include "array.h"
 #include "durability.h"
@@ -35,6 +35,7 @@ int sweep_spend(struct sweep *s, uint64_t ghosts)
     return job_pay(s->p, s->j, &s->rate, ghosts, SET_SWEEP_RATE);
 }
 
+/* Shows the report so far in the job and in the status. */
 static void publish(struct sweep *s)
 {
     if (s->j)
@@ -62,6 +63,7 @@ static enum ghost_verdict verdict_of(enum sweep_reason reason)
     }
 }
 
+/* Adds a line for a ghost to the list, unless it is simply kept or the list is full. */
 static void list(struct sweep *s, const struct sweep_ghost *g)
 {
     static const char *const verdicts[] = {[GHOST_KEEP] = "keep",
@@ -125,7 +127,8 @@ void sweep_count(struct sweep *s, struct sweep_ghost *v, size_t count)
 
 /* ---- a batch ---- */
 
-/* Behind *number. Who is held at count 0 is open somewhere, and goes by itself afterwards. */
+/* Gathers the next batch of ghosts behind *number. A ghost with count 0 that is held is left out:
+ * it is open somewhere, and is purged after the last close. */
 static int gather_ghosts(struct sweep *s, uint64_t *number)
 {
     struct sweep_ghost *g;
@@ -143,8 +146,8 @@ static int gather_ghosts(struct sweep *s, uint64_t *number)
     return err == -ENOENT ? 0 : err;
 }
 
-/* Those with count 0 are dying, so that the next flush takes them out; by some failure one is
- * not. */
+/* Lets ghosts with count 0 go, so that the next flush removes them. Normally they are among the
+ * dying already; after some failure one is not. */
 static int let_go(struct sweep *s)
 {
     struct state *p = s->p;
@@ -158,7 +161,7 @@ static int let_go(struct sweep *s)
     return any && err == 0 ? state_changed(&t, NULL) : err;
 }
 
-/* What was denied is put aside. */
+/* Moves the denied ghosts of the batch to the list that waits for the recount. */
 static int take_denied(struct sweep *s)
 {
     size_t kept = 0;
@@ -182,6 +185,7 @@ static bool has_zeros(const struct sweep *s)
     return false;
 }
 
+/* Gives each ghost of the batch a verdict, but for the denied ones. */
 static int sweep_batch(struct sweep *s)
 {
     int err = sweep_ask(s);
@@ -197,6 +201,7 @@ static int sweep_batch(struct sweep *s)
     return err;
 }
 
+/* Runs batch after batch until there are no more ghosts, and then settles the denied ones. */
 static int sweep_all(struct sweep *s)
 {
     uint64_t number = 0;
@@ -219,6 +224,8 @@ static int sweep_all(struct sweep *s)
 
 /* ---- one sweep ---- */
 
+/* Writes the record. After -EIO the state of the tables is not known, so the store turns
+ * read-only. */
 static void save(struct state *p, const struct sweep_record *r)
 {
     int err = atomic_load(&p->readonly) ? 0 : sweep_record_save(p->config.kv, r);
@@ -229,7 +236,8 @@ static void save(struct state *p, const struct sweep_record *r)
         report(REPORT_WARN, "what a sweep found cannot be remembered (%s)", strerror(-err));
 }
 
-/* As it is from now on. */
+/* Makes s->record the record of the store. Only a whole sweep counts as one and becomes the last
+ * one. */
 static void remember(struct sweep *s, bool whole)
 {
     struct sweep_record *r = &s->record;
@@ -249,7 +257,7 @@ static void remember(struct sweep *s, bool whole)
     save(p, r);
 }
 
-/* What nobody needs goes from the tables now, and from the shards soon. */
+/* Commits the removals from the tables, and wakes the thread that deletes on the shards. */
 static int finish_purge(struct sweep *s)
 {
     int err = s->r->purged ? flush_now(s->p) : 0;
@@ -259,6 +267,7 @@ static int finish_purge(struct sweep *s)
     return err;
 }
 
+/* Runs all of a sweep. What an interrupted sweep has found is remembered, too. */
 static int run(struct sweep *s)
 {
     int err = sweep_lost_begin(s);
@@ -287,6 +296,8 @@ static void release(struct sweep *s)
     free(s);
 }
 
+/* Claims the only sweep that may run. -EBUSY: another one runs; or the error of the damaged
+ * record. */
 static int may_begin(struct state *p, struct job *j, bool dry_run)
 {
     int err = dry_run ? 0 : state_writable(p);
@@ -310,6 +321,7 @@ static void is_over(struct state *p)
     p->sweep->job = 0;
 }
 
+/* Raises the alarm after a sweep that damage has ended. */
 static void say_error(int err)
 {
     if (err == -EUCLEAN || err == -EIO)
@@ -375,7 +387,8 @@ int sweep_job(struct state *p, struct job *j, void *arg)
     return err;
 }
 
-/* A last one that is yet to come is the clock's fault. */
+/* Has sweep_interval passed? A last sweep in the future means that the clock was set back: then a
+ * sweep is due. */
 static bool is_due(struct state *p)
 {
     int64_t every = settings_get(&p->settings, SET_SWEEP_INTERVAL), last, t = now(p);
@@ -391,7 +404,7 @@ void sweep_if_due(struct state *p)
         return;
     {
         MUTEX_GUARD(&p->sweep->lock);
-        p->sweep->begun = now(p); /* whatever becomes of it */
+        p->sweep->begun = now(p); /* counts even if the job cannot start */
     }
     (void)job_try(p, "sweep", "", &(struct job_work){.fn = sweep_job, .alone = true});
 }
@@ -429,6 +442,8 @@ void sweep_close(struct state *p)
     save(p, r);
 }
 
+/* Counts what is remembered as lost and still is; copies the first of them to `some` (may be
+ * NULL). */
 static uint64_t count_lost(struct state *p, const struct sweep_record *r, struct sweep_status *some)
 {
     uint64_t lost = r->lost_more;
@@ -443,7 +458,7 @@ static uint64_t count_lost(struct state *p, const struct sweep_record *r, struct
     return lost;
 }
 
-/* The list is looked through with no lock held: refs has its own. */
+/* Copies the record, so that it can be read without "sweep": refs has a lock of its own. */
 static int copy_record(struct state *p, struct sweep_record **ret)
 {
     struct sweep_record *r = malloc(sizeof *r);

@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * sweep_ask: the shards are asked for a batch of ghosts, in the order of shards and packs. Of a pack
- * the last record is asked for first: a pack that has it has those before, so one question tells of
- * all. Where it is missing the first one that is missing is looked for by halves.
+ * sweep_ask: asks the shards for a batch of ghosts, in the order of shards and packs. The last
+ * record of a pack is asked for first. A pack that has it has all records before it, so one
+ * question answers for all. If the last record is missing, a binary search finds the first missing
+ * one.
  *
- * No hold is taken: bytes go only after the entry has gone, or names another place, and that is
- * committed. So whoever is denied looks at the entry again, and only one that still is as it was
- * has been denied.
+ * No hold is taken. Bytes are deleted only after the entry was removed, or names another place, and
+ * that is committed. So after a denial the entry is read again, and the denial counts only if the
+ * entry has not changed.
  */
 #include "sweep_impl.h"
 #include <errno.h>
 #include <stdlib.h>
 
-#define MOVES_MAX 8 /* of a ghost while it is asked for */
+#define MOVES_MAX 8 /* moves of one ghost while it is asked for */
 
 static int by_place(const void *a, const void *b)
 {
@@ -28,7 +29,8 @@ static int by_place(const void *a, const void *b)
     return x->offset < y->offset ? -1 : x->offset > y->offset;
 }
 
-/* 1, 0, or it cannot be told. What is wrong here, not there, ends the sweep. */
+/* Asks for one ghost. *ret: 1: it is there, 0: denied, < 0: it cannot be decided. An error of this
+ * process, and not of the shard, is returned and ends the sweep. */
 static int ask(struct sweep *s, const struct entry *e, int *ret)
 {
     *ret = objects_ask(s->p->objects, e);
@@ -56,7 +58,7 @@ bool sweep_is_there(struct sweep *s, struct sweep_ghost *g)
     return false;
 }
 
-/* An age that the clock makes negative is none. */
+/* A ghost whose age is negative, because the clock was set back, counts as young. */
 static bool is_young(struct sweep *s, const struct entry *e)
 {
     int64_t age = sweep_now_ms(s) - (int64_t)e->created;
@@ -64,7 +66,8 @@ static bool is_young(struct sweep *s, const struct entry *e)
     return age < settings_get(&s->p->settings, SET_GRACE_PERIOD) / NSEC_PER_MSEC;
 }
 
-/* The shard has said no. */
+/* The shard has denied the ghost: reads its entry again, and asks at its new place if it has moved,
+ * MOVES_MAX times at most. */
 static int look_again(struct sweep *s, struct sweep_ghost *g)
 {
     int r, err;
@@ -84,6 +87,7 @@ static int look_again(struct sweep *s, struct sweep_ghost *g)
 
 /* ---- a pack, or a file ---- */
 
+/* Gives `count` ghosts the answer of the shard: 1: kept, 0: denied, < 0: it cannot be asked. */
 static int settle(struct sweep *s, struct sweep_ghost *v, size_t count, int answer)
 {
     int err = 0;
@@ -96,8 +100,9 @@ static int settle(struct sweep *s, struct sweep_ghost *v, size_t count, int answ
     return err;
 }
 
-/* The last of them is missing: v[0 … *ret_first - 1] are there. Where the answer fails in between
- * *ret_known is where the known ones begin, else it is *ret_first. */
+/* Finds the first missing record of a pack whose last one is missing, by halves. v[0 … *ret_first -
+ * 1] are there, and v[*ret_known …] are missing. Both are equal unless the shard stopped answering:
+ * nothing is known of those in between. */
 static int halve(struct sweep *s, struct sweep_ghost *v, size_t count, size_t *ret_first,
                  size_t *ret_known)
 {
@@ -121,7 +126,7 @@ static int halve(struct sweep *s, struct sweep_ghost *v, size_t count, size_t *r
     return 0;
 }
 
-/* Of one pack, or one file. *ret: what its last one got. */
+/* Asks for the ghosts of one pack, or of one file. *ret is the answer for the last of them. */
 static int ask_for(struct sweep *s, struct sweep_ghost *v, size_t count, int *ret)
 {
     size_t first, known;
@@ -147,7 +152,8 @@ static bool same_file(const struct entry *a, const struct entry *b)
 
 /* ---- a shard ---- */
 
-/* Once it cannot be asked the rest is not asked for, in this batch. */
+/* Asks for all ghosts of one shard. Once the shard cannot be asked, the rest of this batch is not
+ * asked for. */
 static int ask_shard(struct sweep *s, struct sweep_ghost *v, size_t count)
 {
     int answer = 1, err = 0;
@@ -170,7 +176,7 @@ int sweep_ask(struct sweep *s)
     size_t zeros = 0;
     int err = 0;
 
-    for (size_t i = 0; i < s->count; i++) /* to the front */
+    for (size_t i = 0; i < s->count; i++) /* those with count 0 go to the front */
         if (s->v[i].e.count == 0) {
             struct sweep_ghost g = s->v[i];
             s->v[i] = s->v[zeros];

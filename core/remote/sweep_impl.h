@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* sweep_impl: what sweep.c, sweep_ask.c and sweep_lost.c share. Nobody else includes this. */
+/* sweep_impl: private to sweep.c, sweep_ask.c and sweep_lost.c. */
 #pragma once
 
 #include "damage.h"
@@ -7,22 +7,23 @@
 #include "sweep.h"
 #include "sweep_record.h"
 
-/* Why a ghost got its verdict, for the list. */
+/* Why a ghost got its verdict; the list shows it. */
 enum sweep_reason {
     SWEEP_HERE,         /* keep */
     SWEEP_ZERO,         /* purge */
     SWEEP_AWAY,         /* inconclusive: the shard cannot be asked */
-    SWEEP_YOUNG,        /* inconclusive */
+    SWEEP_YOUNG,        /* inconclusive: denied, and younger than grace_period */
     SWEEP_CHANGED,      /* inconclusive: it is no ghost any more */
-    SWEEP_MOVED,        /* inconclusive: it is somewhere else, again and again */
-    SWEEP_DENIED_YET,   /* no verdict yet: the recount has to tell */
-    SWEEP_UNREFERENCED, /* purge */
+    SWEEP_MOVED,        /* inconclusive: it moved each time that it was asked for */
+    SWEEP_DENIED_YET,   /* no verdict yet: the recount decides */
+    SWEEP_UNREFERENCED, /* purge: denied, and nothing refers to it */
     SWEEP_REFERENCED,   /* lost */
 };
 
+/* One ghost of a batch. */
 struct sweep_ghost {
     uint64_t number;
-    struct entry e;
+    struct entry e; /* as it was read last */
     enum sweep_reason reason;
 };
 
@@ -31,48 +32,51 @@ struct sweep {
     struct job *j;
     bool dry_run;
     struct strbuf *list;
-    uint64_t lines; /* said or left out */
+    uint64_t lines; /* lines of the list, written or omitted */
     struct rate rate;
-    struct ghost_report *r;
+    struct ghost_report *r; /* the report so far */
     struct sweep_ghost v[SWEEP_BATCH];
     size_t count;
-    struct sweep_ghost *denied;
+    struct sweep_ghost *denied; /* wait for the recount */
     size_t denied_count, denied_room;
-    struct sweep_record record; /* to be; `lost` is what was remembered, and what is new behind it: */
-    uint32_t told;              /* so many of them are told */
-    uint64_t lost_more;         /* new, and not among them */
-    bool found[SWEEP_LOST_MAX]; /* of record.lost: they are back */
+    /* The record as it will be. Its `lost` has those that were remembered, and behind them the new
+     * ones. */
+    struct sweep_record record;
+    uint32_t told;              /* so many of record.lost were reported */
+    uint64_t lost_more;         /* lost, and there was no room in record.lost */
+    bool found[SWEEP_LOST_MAX]; /* found[i]: the shard has the bytes of record.lost[i] again */
     struct map64 remembered;    /* number -> index in record.lost */
-    struct damage damage;       /* those that are not told yet */
+    struct damage damage;       /* the lost ones that are not reported yet */
 };
 
 /* sweep.c */
 
-/* Told between pieces of work, holding nothing: -ECANCELED, -ESHUTDOWN. */
+/* Called between pieces of work, with no lock held. -ECANCELED, -ESHUTDOWN: end the sweep. */
 int sweep_go_on(void *sweep);
-/* So many ghosts are done with: rest as long as the rate demands. */
+/* So many ghosts are done: rests as long as the rate demands. Errors as sweep_go_on. */
 int sweep_spend(struct sweep *s, uint64_t ghosts);
-/* `v` has verdicts: into the report and, in the order of ids, into the list. */
+/* Adds the verdicts of `v` to the report and, in the order of ids, to the list. */
 void sweep_count(struct sweep *s, struct sweep_ghost *v, size_t count);
 static inline int64_t sweep_now_ms(struct sweep *s)
 {
     return now(s->p) / NSEC_PER_MSEC;
 }
 
-/* sweep_ask.c: a reason for each ghost of the batch. -ECANCELED and the like. */
+/* sweep_ask.c: gives each ghost of the batch a reason. -ENOMEM, -ECANCELED, -ESHUTDOWN. */
 int sweep_ask(struct sweep *s);
-/* Is it a ghost of that place now, that somebody refers to? Else that is its reason, and after
- * SWEEP_MOVED g->e is the new one. */
+/* Is it still a ghost at that place, with a reference? False: g->reason says what it is now, and
+ * after SWEEP_MOVED g->e is its new entry. */
 bool sweep_is_there(struct sweep *s, struct sweep_ghost *g);
 
 /* sweep_lost.c */
 
+/* Takes over the record of earlier sweeps into s->record. */
 int sweep_lost_begin(struct sweep *s);
-/* What the shards denied gets its verdict, by a recount. */
+/* Gives each denied ghost its verdict, by a recount, and reports the lost ones. */
 int sweep_settle(struct sweep *s);
-/* It has its bytes. */
+/* The shard has the bytes of this ghost: it is not lost any more. */
 void sweep_found(struct sweep *s, uint64_t number);
-/* What is over is forgotten, and what is new and told is remembered. `whole`: the sweep saw all. */
+/* Removes from s->record what is not lost any more. `whole`: the sweep has seen all ghosts. */
 void sweep_lost_end(struct sweep *s, bool whole);
-/* Is that what a sweep said of it, still? */
+/* Is what a sweep remembered still so: a ghost on that shard, with a reference? */
 bool sweep_still_lost(struct state *p, const struct sweep_lost *l);

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * sweep_lost: what becomes of ghosts whose shard, asked afresh, says that it does not have the
- * bytes.
+ * sweep_lost: handles ghosts whose shard, asked again, denies the bytes.
  *
- * A count may be too high, so a recount comes first, and puts counts right on its way (recount.h):
- * who has count 0 after it is nobody's, and goes the way of all that has. The others are lost. A
- * loss is told with the paths of those who use it, and only what was told is remembered; so it is
- * told once, or, if that was interrupted, again by the next sweep.
+ * A count may be too high, so a recount comes first and corrects counts (recount.h). A ghost with
+ * count 0 after it is referenced by nothing, and is purged like any other. The rest is lost. A loss
+ * is reported with the paths of the files that use it, and only what was reported is remembered. So
+ * it is reported once, or, if that was interrupted, again by the next sweep.
  */
 #include "rebuild.h"
 #include "recount.h"
@@ -21,7 +20,7 @@
 
 /* ---- counting ---- */
 
-/* It was denied; is it somebody's, as counts are now? */
+/* Gives a denied ghost its verdict by the counts as they are now. */
 static void judge(struct sweep *s, struct sweep_ghost *g)
 {
     if (sweep_is_there(s, g))
@@ -30,14 +29,17 @@ static void judge(struct sweep *s, struct sweep_ghost *g)
         g->reason = SWEEP_UNREFERENCED;
 }
 
+/* Corrects the counts of the store, and judges all denied ghosts. If another rebuild runs they stay
+ * without a verdict until the next sweep. */
 static int judge_by_rebuild(struct sweep *s)
 {
     uint64_t changed;
     int err = rebuild_part(s->p, s->j, &changed);
 
-    if (err == -EBUSY) /* somebody else is at it: the next sweep will know more */
+    if (err == -EBUSY) /* another rebuild runs */
         return 0;
-    if (err < 0 && err != -EUCLEAN) /* where trees are damaged counts are too high rather than too low */
+    /* damage in the trees: counts are too high rather than too low */
+    if (err < 0 && err != -EUCLEAN)
         return err;
     for (size_t i = 0; i < s->denied_count; i++)
         judge(s, &s->denied[i]);
@@ -50,7 +52,8 @@ static bool stop_recount(uint64_t pages, void *ctx)
     return sweep_go_on(ctx) < 0;
 }
 
-/* Of the last commit; what that does not have is younger, and has no verdict. */
+/* Judges a denied ghost by a recount of the last commit. A ghost that this commit does not have is
+ * younger, and gets no verdict. */
 static void judge_dry(struct sweep *s, struct sweep_ghost *g, struct kv_snap *snap,
                       const struct recount *count)
 {
@@ -66,6 +69,7 @@ static void judge_dry(struct sweep *s, struct sweep_ghost *g, struct kv_snap *sn
         g->reason = SWEEP_UNREFERENCED;
 }
 
+/* For a dry run: recounts a snapshot, and changes no count. */
 static int judge_all_dry(struct sweep *s)
 {
     struct recount_options o = {.step = stop_recount, .ctx = s};
@@ -85,6 +89,7 @@ static int judge_all_dry(struct sweep *s)
 
 /* ---- telling ---- */
 
+/* Raises an alarm with this line, and adds it to the list. */
 static void say(const char *line, void *ctx)
 {
     struct sweep *s = ctx;
@@ -104,6 +109,8 @@ static void say_lost(struct sweep *s, const struct sweep_lost *l)
     say(line, s);
 }
 
+/* Reports the new lost ghosts, and the paths of the files that use them. Only after that do they
+ * count as reported. */
 static int report_lost(struct sweep *s)
 {
     int err;
@@ -139,6 +146,8 @@ void sweep_found(struct sweep *s, uint64_t number)
         s->found[i] = true;
 }
 
+/* Adds a lost ghost to the record, if it is not there yet. Reports before DAMAGE_AT_ONCE are
+ * gathered. */
 static int remember(struct sweep *s, const struct sweep_ghost *g)
 {
     struct sweep_record *r = &s->record;

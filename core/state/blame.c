@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* files that blame_describe names */
 #define FILES_NAMED 3
 
 void blame_note(struct state *p, enum blame_kind kind, int err, uint64_t number, const char *fmt,
@@ -40,6 +41,7 @@ struct naming {
     unsigned named, more;
 };
 
+/* Appends one file, or counts it when enough are named. */
 static void name_file(const char *line, void *ctx)
 {
     struct naming *n = ctx;
@@ -50,7 +52,7 @@ static void name_file(const char *line, void *ctx)
         n->more++;
 }
 
-/* Whose content it is. */
+/* Appends the files whose content it is. */
 static void add_files(struct state *p, uint64_t number, struct strbuf *out)
 {
     struct damage *d = calloc(1, sizeof *d);
@@ -65,6 +67,7 @@ static void add_files(struct state *p, uint64_t number, struct strbuf *out)
     free(d);
 }
 
+/* A note that keeps commits from being made is more important than one about a slot. */
 static struct blame get(struct state *p)
 {
     MUTEX_GUARD(&p->blames.lock);

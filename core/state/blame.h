@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * blame: what could not be made durable, and why. The code that makes a flush fail notes it here;
- * the drain, the unmount or whatever else waits for the flush puts the note into its error. The note
- * stays until a commit, or a pass over the slots, succeeds.
+ * blame: what could not be made durable, and why. The code that makes a flush fail notes it here.
+ * The drain, the unmount or whatever else waits for the flush puts the note into its error. The
+ * note stays until a commit, or a pass over the slots, succeeds.
  *
  *     blame_note(p, BLAME_FLUSH, err, number, "content %llu cannot be sealed", number);
  *     blame_describe(p, err, &out);
  *         "content 17 cannot be sealed (Input/output error); it is used by main/dir/file; nothing
  *         is lost, and it is tried again"
  *
- * Threads: any. Notes are guarded by the leaf lock "blame". blame_describe
- * walks trees to name the files, so its caller holds no lock.
+ * Threads: any. Notes are guarded by the leaf lock "blame". blame_describe walks trees to name the
+ * files, so its caller holds no lock.
  */
 #pragma once
 
@@ -30,25 +30,27 @@ enum blame_kind {
 #define BLAME_TEXT 160
 
 struct blame {
-    char text[BLAME_TEXT]; /* empty: nobody */
-    uint64_t number;       /* of the content, or 0 */
+    char text[BLAME_TEXT]; /* empty: there is no note */
+    uint64_t number;       /* number of the content, or 0 */
     int err;
 };
 
 struct blames {
-    struct mutex lock; /* "blame": a leaf */
+    struct mutex lock; /* "blame", a leaf: guards `of` */
     struct blame of[BLAME_KINDS] GUARDED_BY(blame);
 };
 
-/* If there is a note of that kind, it stays: a first failure causes others. */
+/* Notes a failure. If there is a note of that kind already, it stays: a first failure causes
+ * others. */
 void blame_note(struct state *p, enum blame_kind kind, int err, uint64_t number, const char *fmt,
                 ...) __attribute__((format(printf, 5, 6)));
 void blame_clear(struct state *p, enum blame_kind kind);
 /* Is there a note, of any kind? */
 bool blame_is_noted(struct state *p);
-/* An fsync, or a sync of the machine, failed, or (err 0) did not: the alarm says what could not be
- * made durable, once until one succeeds. Holding no lock. */
+/* Call it after an fsync, or after a sync of the machine, with its result. A failure raises an
+ * alarm that says what could not be made durable; further failures raise none until a sync has
+ * succeeded. The caller holds no lock. */
 void blame_sync(struct state *p, int err);
-/* After an error of a flush or a drain: a sentence about what could not be made durable, and why.
- * Holding nothing. */
+/* After an error of a flush or a drain: appends a sentence about what could not be made durable,
+ * and why. It walks trees; the caller holds no lock. */
 void blame_describe(struct state *p, int err, struct strbuf *out);

@@ -7,11 +7,12 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define BORROWED_MIN 512 /* bytes of data that are cheaper to copy */
+#define BORROWED_MIN 512 /* bytes; smaller data is copied, which costs less than a piece */
 
 /* ---- noting ---- */
 
-/* The memory that came with the room in the log: to note a change cannot fail for want of it. */
+/* Uses the memory that was reserved with the room in the log. So noting a change cannot fail for
+ * want of memory. */
 static void use_memory(struct txn *t)
 {
     if (!t->reserved.memory || t->data)
@@ -22,6 +23,8 @@ static void use_memory(struct txn *t)
     memcpy(t->data, t->small, t->len);
 }
 
+/* Gives the txn a larger buffer of its own. The reserved memory stays, and is freed with the
+ * room. */
 static int grow(struct txn *t, size_t room)
 {
     uint8_t *data = realloc(t->borrowed ? NULL : t->data, room);
@@ -36,6 +39,8 @@ static int grow(struct txn *t, size_t room)
     return 0;
 }
 
+/* Makes room for `more` bytes of operations: first in `small`, then in the reserved memory, then in
+ * a buffer. */
 static int reserve(struct txn *t, size_t more)
 {
     size_t need = t->len + more, room;
@@ -56,13 +61,15 @@ static void add(struct txn *t, const void *bytes, size_t len)
     t->len += len;
 }
 
+/* Notes where borrowed data is to be inserted. */
 static void lend(struct txn *t, const struct op *op)
 {
     t->pieces[t->borrowed_count++] = (struct capture_borrowed){t->len, op->len, op->data};
     t->borrowed_len += op->len;
 }
 
-/* The first operation of a frame says whose change it is. */
+/* Encodes the request that the change serves, as the first operation of a frame. Returns its
+ * length; 0: there is none. */
 static size_t encode_request(const struct txn *t, uint8_t out[OP_HEAD_MAX])
 {
     return t->len == 0 && t->request
@@ -70,12 +77,13 @@ static size_t encode_request(const struct txn *t, uint8_t out[OP_HEAD_MAX])
                : 0;
 }
 
+/* Appends an operation. An error is kept for capture_emit: the tree is changed already. */
 static void note_op(struct txn *t, const struct op *op, bool borrowed)
 {
     uint8_t head[2 * OP_HEAD_MAX];
     size_t n;
 
-    assert(t); /* else a tree is changed that no change has locked */
+    assert(t); /* otherwise a tree is changed that no change has locked */
     n = encode_request(t, head);
     n += op_encode(op, head + n);
     borrowed = borrowed && op->len >= BORROWED_MIN && t->borrowed_count < CAPTURE_BORROWED;
@@ -127,6 +135,7 @@ void capture_observer_init(struct capture_observer *t, uint32_t ns)
 
 /* ---- namespaces ---- */
 
+/* Notes the record of a namespace. */
 static void ns_op(struct txn *t, const struct ns *ns, enum op_kind kind, uint32_t from)
 {
     uint8_t record[NS_RECORD_MAX];
@@ -134,7 +143,7 @@ static void ns_op(struct txn *t, const struct ns *ns, enum op_kind kind, uint32_
     size_t len;
 
     ns_get_fields(ns, &f);
-    f.root = 0; /* of no commit yet, and replaying the log counts anew */
+    f.root = 0; /* no commit has that root, and replaying the log counts again */
     f.usage = (struct usage){0};
     len = ns_record_encode(ns->number, &f, record);
     capture_op(t, &(struct op){
@@ -153,6 +162,7 @@ void capture_ns_branch(struct txn *t, const struct ns *ns, const struct ns *from
 
 /* ---- frames ---- */
 
+/* Raises p->seq to `seq`, unless another thread has raised it further. */
 static void note_seq(struct state *p, uint64_t seq)
 {
     uint64_t last = atomic_load(&p->seq);
@@ -161,7 +171,7 @@ static void note_seq(struct state *p, uint64_t seq)
         ;
 }
 
-/* Contents that waited for their frame may be sealed now. */
+/* The frame is in the log: contents that waited for it may be sealed. */
 static void end_held(struct txn *t)
 {
     for (size_t i = 0; i < t->held_count; i++) {
@@ -174,7 +184,7 @@ static void end_held(struct txn *t)
     t->bars = false;
 }
 
-/* What was noted, with what was borrowed in between; returns how many pieces it is in. */
+/* Lists what was noted and what was borrowed, in order. Returns the number of pieces. */
 static int gather_pieces(struct txn *t, struct iovec iov[2 * CAPTURE_BORROWED + 1])
 {
     uint8_t *noted = t->data ? t->data : t->small;
@@ -203,7 +213,7 @@ void capture_gaps_committed(struct state *p, uint64_t gaps)
         atomic_store(&p->gaps_committed, gaps);
 }
 
-/* The freeze lock is held: whoever freezes later has the change. */
+/* Leaves a gap. The freeze lock is held, so any later freeze has the change. */
 static void leave_gap(struct state *p)
 {
     bool first = !capture_has_gap(p);
@@ -215,7 +225,8 @@ static void leave_gap(struct state *p)
     p->hooks->kick(p);
 }
 
-/* The log ends where a change is missing: no frame comes after it. */
+/* Appends one frame. After a change that is missing in the log no frame may follow, so it fails
+ * then. */
 static int append(struct txn *t, uint32_t ns, uint64_t *ret_seq)
 {
     struct state *p = t->p;
@@ -228,14 +239,14 @@ static int append(struct txn *t, uint32_t ns, uint64_t *ret_seq)
         return -EROFS;
     if (capture_has_gap(p))
         return -ENOMEM;
-#ifndef __OPTIMIZE__ /* where users are, the log itself says whether there is room */
+#ifndef __OPTIMIZE__ /* in an optimised build the log itself checks the room */
     assert(size <= t->room_left);
 #endif
     t->room_left -= size < t->room_left ? size : t->room_left;
     return log_append(p->log, ns, iov, gather_pieces(t, iov), ret_seq);
 }
 
-/* Nothing is noted any more. */
+/* Forgets all that is noted. */
 static void forget(struct txn *t)
 {
     t->len = t->borrowed_len = t->borrowed_count = 0;
@@ -258,7 +269,7 @@ int capture_emit(struct txn *t, uint32_t ns, uint64_t *ret_seq)
         note_seq(p, *ret_seq);
     else if (io_is_short(err))
         leave_gap(p);
-    else /* memory has a change that no recovery would know */
+    else /* memory has a change that no recovery would know of */
         state_turn_readonly(p, "logging a change", err);
     atomic_fetch_add(&p->logged, t->len + t->borrowed_len);
     forget(t);
@@ -266,7 +277,8 @@ int capture_emit(struct txn *t, uint32_t ns, uint64_t *ret_seq)
     return err;
 }
 
-/* To note more of them would take memory, which there may be none of: so sealing waits then. */
+/* More contents than CAPTURE_HELD would take memory, of which there may be none. Then sealing as a
+ * whole waits. */
 bool capture_defer_end(struct txn *t, struct content *c)
 {
     if (t->len == 0)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * change: what a change of an open store ends with, when none is taken any more, and what the
- * mount is to report to the kernel about one.
+ * change: the end of a change of an open store; when no change is taken any more; and what the
+ * mount is to report to the kernel.
  */
 #include "state.h"
 #include "report.h"
@@ -37,7 +37,7 @@ uint64_t state_seq(struct state *p)
 
 /* ---- events ---- */
 
-/* From now on, and when it returns, nobody calls one. */
+/* Ends the events. When it returns, no call of an event runs, and none will begin. */
 static void end_events(struct state *p)
 {
     MUTEX_GUARD(&p->events_lock);
@@ -58,6 +58,7 @@ void state_set_events(struct state *p, const struct state_events *events)
     atomic_store(&p->has_events, true);
 }
 
+/* Ends the call that enter_events began, and wakes end_events after the last one. */
 static void leave_events(struct state *p)
 {
     if (atomic_fetch_sub(&p->in_events, 1) > 1 || !atomic_load(&p->events_end))
@@ -66,13 +67,13 @@ static void leave_events(struct state *p)
     cond_broadcast(&p->events_left);
 }
 
-/* What is to be called, until leave_events; NULL: nothing. */
+/* The events to call, until leave_events; NULL: there are none. */
 static const struct state_events *enter_events(struct state *p)
 {
     if (!atomic_load(&p->has_events))
         return NULL;
     atomic_fetch_add(&p->in_events, 1);
-    if (atomic_load(&p->has_events)) /* else it was ended before it saw us */
+    if (atomic_load(&p->has_events)) /* otherwise end_events may not have seen us */
         return &p->events;
     leave_events(p);
     return NULL;
@@ -153,8 +154,9 @@ void store_record_freeze(struct state *p, const struct log_pos *pos, uint8_t out
     store_record_encode(&s, out);
 }
 
-/* What the log names is where the pin stands, so that replaying it does not depend on what was an
- * alias then. The names lock keeps the frames of two of these in order. */
+/* Pins or unpins a number. The frame names the place where the pin is kept, so that replaying it
+ * does not depend on what was an alias at that time. The names lock keeps the frames of two pins in
+ * order. */
 int state_pin(struct state *p, uint64_t number, bool pin)
 {
     TXN(t);

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * contents: bytes that are not sealed yet, by object number: a buffer of up to `pack_limit` bytes,
- * above that a slot (slots.c). A buffer that can be neither sealed nor become a slot stays one, and
- * commits keep it (held.c).
- * content.h draws what becomes of one, and enum content_state says where it is.
+ * contents: bytes that are not sealed yet, by object number. They are in a buffer of up to
+ * `pack_limit` bytes, and above that in a slot (slots.c). A buffer that can neither be sealed nor
+ * become a slot stays a buffer, and commits keep its bytes (held.c). content.h draws the states of
+ * a content.
  *
- * A slot is written in place. So after a power loss, bytes that were overwritten since the last
- * commit are the old or the new ones, as on ext4; bytes past what the commit says never show, and
- * none that it shows are cut off.
+ * A slot is written in place. So after a loss of power, bytes that were overwritten since the last
+ * commit are the old or the new ones, as on ext4. Bytes past the length in the commit never show,
+ * and none before it are cut off.
  *
- * A content's bytes change only between content_begin and content_end, and content_begin refuses
- * once sealing has started: then the writer makes a new content. Whoever holds a reference may go
- * on reading a content that has left the table: its bytes do not change any more.
+ * The bytes of a content change only between content_begin and content_end, and content_begin
+ * refuses once sealing has started: then the writer makes a new content. A thread with a reference
+ * may go on reading a content that has left the table: its bytes do not change any more.
  */
 #include "remote_bytes.h"
 #include "io.h"
@@ -76,6 +76,8 @@ static const struct {
     [CONTENT_GONE] = {"GONE", 0},
 };
 
+/* A move that is not drawn is a program error: the process ends, before wrong bytes become
+ * durable. */
 static _Noreturn void die(const struct content *c, const char *what, enum content_state to)
 {
     fprintf(stderr, "content %llu, %s: %s %s\n", (unsigned long long)c->number,
@@ -83,7 +85,7 @@ static _Noreturn void die(const struct content *c, const char *what, enum conten
     abort();
 }
 
-/* Does what else is known of it fit what it is? */
+/* Aborts if the fields of a content do not fit its state. */
 static void content_assert(const struct content *c)
 {
     const bool slot = c->slot != NULL, changing = c->changing > 0;
@@ -113,6 +115,7 @@ void content_set_state(struct state *p, struct content *c, enum content_state to
 
 /* ---- the table ---- */
 
+/* Puts a new content into the table, which takes a reference. */
 static void enlist(struct state *p, struct content *c)
 {
     MUTEX_GUARD(&p->contents.lock);
@@ -121,7 +124,7 @@ static void enlist(struct state *p, struct content *c)
     content_set_state(p, c, c->slot ? CONTENT_SLOT : CONTENT_BUFFER);
     c->next = *b;
     *b = c;
-    atomic_fetch_add(&c->refs, 1); /* the table's */
+    atomic_fetch_add(&c->refs, 1); /* the reference of the table */
     p->contents.count++;
     atomic_fetch_add(&p->contents.slots, c->slot != NULL);
 }
@@ -148,15 +151,15 @@ void content_unlist(struct state *p, struct content *c, enum content_state to)
     content_unref(c);
 }
 
-/* Bytes on their way to a content. */
+/* Bytes that are written to a content. */
 struct bytes {
     const void *buf;
     size_t len;
     uint64_t off;
-    bool borrowed; /* they stay until they are in the log */
+    bool borrowed; /* the caller keeps them until they are in the log */
 };
 
-/* For the log. */
+/* Notes the bytes for the frame. */
 static void capture_bytes(struct txn *t, const struct content *c, const struct bytes *b)
 {
     struct op op = {.kind = OP_CONTENT_WRITE,
@@ -200,7 +203,7 @@ int content_new(struct txn *t, uint64_t owner, uint64_t owner_off, struct conten
         return -ENOMEM;
     }
     c->changed = ticks(p);
-    c->changing = 1; /* before anybody can find it: no sealing until content_end */
+    c->changing = 1; /* set before anybody can find it: it is not sealed before content_end */
     enlist(p, c);
     capture_op(t,
                &(struct op){.kind = OP_CONTENT_NEW, .number = number, .a = owner, .b = owner_off});
@@ -208,9 +211,10 @@ int content_new(struct txn *t, uint64_t owner, uint64_t owner_off, struct conten
     return 0;
 }
 
-/* A slot that no commit names need not wait for one: on a full disk there may be none. The name of
- * one that was cancelled goes after the commit that names it no more; else with its dying record.
- * */
+/* Gives up the slot of a content that left the table. The name of a slot that no commit names is
+ * removed at once: on a full disk there may be no further commit. The name of a cancelled one is
+ * removed after the commit that does not name it any more; the others, with the record of the
+ * dying. */
 static void leave_slot(struct state *p, struct content *c)
 {
     bool cancelled = c->state == CONTENT_CANCELLED, named;
@@ -235,17 +239,17 @@ void content_cancel(struct txn *t, struct content *c)
     struct entry e;
 
     if (refs_entry(p->refs, c->number, false, NULL, &e) < 0 || e.count > 0) {
-        content_end(t, c); /* what failed had named it already */
+        content_end(t, c); /* the change that failed had named it already */
         content_unref(c);
         return;
     }
     {
-        MUTEX_GUARD(&c->io); /* a flush that syncs it would leave sums behind */
-        content_unlist(p, c, CONTENT_CANCELLED); /* before anybody could take it for finished */
+        MUTEX_GUARD(&c->io); /* otherwise a flush that syncs it would leave its sums behind */
+        content_unlist(p, c, CONTENT_CANCELLED); /* first, so that nobody takes it for finished */
         leave_slot(p, c);
     }
     refs_cancel(p->refs, c->number);
-    if (t->len > 0) /* else no frame is needed: what nothing names is forgotten anyway */
+    if (t->len > 0) /* otherwise no frame is needed: what nothing names is forgotten anyway */
         capture_op(t, &(struct op){.kind = OP_CONTENT_CANCEL, .number = c->number});
     content_unref(c);
 }
@@ -287,7 +291,7 @@ void content_let_go(struct state *p, struct content *c)
 
 /* ---- changing; between begin and end, c->io held ---- */
 
-/* Room for `need` bytes in the buffer; what is in new room is not said. */
+/* Makes room for `need` bytes in the buffer. The new bytes are undefined. */
 static int grow(struct state *p, struct content *c, size_t need)
 {
     size_t room = c->room ? c->room : 256;
@@ -306,7 +310,7 @@ static int grow(struct state *p, struct content *c, size_t need)
     return 0;
 }
 
-/* The bytes are about to be others than a commit has. */
+/* The bytes are about to differ from those that a commit has. */
 static void no_longer_held(struct state *p, struct content *c)
 {
     if (c->state != CONTENT_HELD)
@@ -337,6 +341,7 @@ static int write_buffer(struct state *p, struct content *c, const void *buf, siz
     return 0;
 }
 
+/* Writes to the slot, and notes the bytes, or only the length, for the frame. */
 static int write_slot(struct txn *t, struct content *c, const struct bytes *b)
 {
     bool logged = slot_takes_credit(c->slot, b->len, b->off);
@@ -344,12 +349,13 @@ static int write_slot(struct txn *t, struct content *c, const struct bytes *b)
 
     if (err == 0 && logged)
         capture_bytes(t, c, b);
-    content_slot_changed(t, c, err == 0 && logged); /* also a part of it */
+    content_slot_changed(t, c, err == 0 && logged); /* also after an error: a part may be written */
     if (err == 0)
         content_write_behind(t->p, c, b->off + b->len);
     return err;
 }
 
+/* Writes to the buffer or the slot. A buffer that would become too large becomes a slot first. */
 static int write_bytes(struct txn *t, struct content *c, const struct bytes *b)
 {
     struct state *p = t->p;
@@ -379,6 +385,7 @@ int content_write_borrowed(struct txn *t, struct content *c, const void *buf, si
     return write_bytes(t, c, &(struct bytes){buf, len, off, true});
 }
 
+/* Sets the length of a buffer; new bytes are zeros. */
 static int cut_buffer(struct state *p, struct content *c, uint64_t len)
 {
     int err = grow(p, c, len);
@@ -417,6 +424,8 @@ uint64_t content_length(struct content *c)
 
 /* ---- reading ---- */
 
+/* Reads from the buffer or the slot. The bytes of a slot are read under its io, since they may
+ * change. */
 static ssize_t read_unsealed(struct content *c, void *buf, size_t len, uint64_t off)
 {
     struct blob *b;
@@ -439,6 +448,7 @@ static ssize_t read_unsealed(struct content *c, void *buf, size_t len, uint64_t 
     return n;
 }
 
+/* Reads from another shard, or from what was gathered there before the change. */
 static ssize_t read_ghost(struct state *p, uint64_t number, const struct entry *e, void *buf,
                           size_t len, uint64_t off, struct reader *r)
 {
@@ -446,7 +456,8 @@ static ssize_t read_ghost(struct state *p, uint64_t number, const struct entry *
 
     if (n != -ENOENT)
         return n;
-    if (!thread_may_wait() && (!r->remote || r->remote->gathering)) /* else a change is under way */
+    /* otherwise a change has begun, and cannot be made again */
+    if (!thread_may_wait() && (!r->remote || r->remote->gathering))
         return -EWOULDWAIT;
     n = objects_read(p->objects, e, buf, len, off);
     if (n >= 0 && r->remote)
@@ -456,15 +467,16 @@ static ssize_t read_ghost(struct state *p, uint64_t number, const struct entry *
     return n;
 }
 
-/* No two places of one object are the same. */
+/* A number for the place of an object, so that met.c sees that it has moved. Two places of one
+ * object never have the same. */
 static uint64_t place_of(const struct entry *e)
 {
     return e->where ^ (uint64_t)e->offset << 32 ^ (uint64_t)e->shard << 16 ^
            (uint64_t)e->kind << 60;
 }
 
-/* Of one that is not there: a shortage keeps its slot closed, or it is damaged; or it was just
- * forgotten; or it never was in this store. */
+/* The error for bytes that are not in memory and have no place. A shortage keeps the slot closed; or
+ * it is damaged; or it was forgotten just now; or the bytes were never in this store (ABSENT). */
 static int no_bytes(struct state *p, const struct entry *e)
 {
     int err = e->kind == ENTRY_SLOT ? state_lacks(p) : 0;
@@ -494,7 +506,7 @@ ssize_t content_read(struct state *p, uint64_t number, void *buf, size_t len, ui
         r->absent = refs_resolve(p->refs, number);
     if (err < 0)
         return err;
-    if (!entry_is_sealed(&e)) { /* an alias of nothing, or it was just forgotten */
+    if (!entry_is_sealed(&e)) { /* an alias of nothing, or it was forgotten just now */
         c = content_find(p, number);
         n = c ? read_unsealed(c, buf, len, off) : no_bytes(p, &e);
         content_unref(c);
@@ -528,7 +540,7 @@ int content_restore(struct state *p, uint64_t number, uint64_t owner, uint64_t o
     return 0;
 }
 
-/* The buffer of `number`, if it may have so many bytes. */
+/* The buffer of `number`, if it may have so many bytes. It has a reference. */
 static int find_buffer(struct state *p, uint64_t number, uint64_t off, uint64_t len,
                        struct content **ret_c)
 {

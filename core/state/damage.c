@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * damage: see the header. What a walk finds is kept as uses: of an object by one inode, of a page by
- * all inodes that have items below it. The second walk gives them names, and only then are paths
- * made, since each takes walks of its own.
+ * damage: see the header. A first walk over a tree keeps uses: of an object by one inode, and of a
+ * page by all inodes that have items below it. A second walk finds the names of these inodes. Only
+ * then are paths made, because each path takes walks of its own.
  */
 #include "damage.h"
 #include "array.h"
@@ -17,14 +17,16 @@
 #define PATH_DEPTH 256
 #define PATH_ROOM 4096
 
+/* One use of a damaged thing in the tree that is walked. */
 struct use {
     size_t thing;
-    uint64_t first, last; /* inodes */
+    uint64_t first, last; /* the first and the last inode; equal for an object */
     uint64_t off;
-    unsigned type; /* of the item; pages: 0 */
+    unsigned type; /* type of the item; 0 for a page */
     unsigned names;
 };
 
+/* A name of an inode that has a use. */
 struct name {
     size_t use;
     uint64_t dir;
@@ -38,7 +40,7 @@ struct users {
     int (*pause)(void *ctx);
     void *ctx;
     char ns[VFS_NAME_MAX + 1];
-    struct rwlock *lock; /* of the tree that is looked through */
+    struct rwlock *lock; /* of the tree that is walked */
     const struct tree *tree;
     struct use *use;
     size_t use_count, use_room;
@@ -76,7 +78,7 @@ void damage_release(struct damage *d)
 
 /* ---- paths ---- */
 
-/* Built from its end. */
+/* A path, built from its end. */
 struct path {
     char text[PATH_ROOM];
     size_t start;
@@ -87,7 +89,7 @@ static void path_prepend(struct path *p, const char *name, size_t len)
 {
     bool first = p->start == sizeof p->text;
 
-    if (p->cut || len + !first + 4 > p->start) { /* 4: room for what says that it is cut */
+    if (p->cut || len + !first + 4 > p->start) { /* 4: room for "..." and a slash */
         p->cut = true;
         return;
     }
@@ -103,6 +105,7 @@ struct finding {
     struct users *u;
 };
 
+/* Finds the name of a directory in its parent. */
 static int find_name(struct key k, const void *val, size_t len, void *ctx)
 {
     struct finding *f = ctx;
@@ -127,7 +130,8 @@ static int load_inode(const struct users *u, uint64_t ino, struct inode *ret)
     return inode_load(u->tree, ino, ret);
 }
 
-/* Everything from the directory `dir` up. 1: it leads to the root; 0: not so any more. */
+/* Adds the names from the directory `dir` up to the root. 1: the root was reached; 0: it does not
+ * lead there any more; or -errno. */
 static int climb(struct users *u, uint64_t dir, struct path *path)
 {
     for (unsigned depth = 0; dir != NS_ROOT_INO; depth++) {
@@ -151,7 +155,8 @@ static int climb(struct users *u, uint64_t dir, struct path *path)
     return 1;
 }
 
-/* "main/dir/name", quoted where it must be. */
+/* Appends the path "main/dir/name", quoted if needed. A part that is not known, or too long, is
+ * shown as "...". */
 static int add_path(struct users *u, uint64_t dir, const char *name, struct strbuf *out)
 {
     CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
@@ -204,7 +209,8 @@ static int say_path(struct users *u, const struct name *n)
     return err;
 }
 
-/* A use that no name leads to: an unlinked file that is open, or its directory is damaged, too. */
+/* Reports a use that no name leads to: that of an unlinked file that is open, or the directory is
+ * damaged, too. */
 static int say_nameless(struct users *u, const struct use *use)
 {
     CLEANUP_STRBUF struct strbuf out = STRBUF_INIT;
@@ -223,6 +229,7 @@ static int say_nameless(struct users *u, const struct use *use)
     return strbuf_error(&out);
 }
 
+/* Reports for each thing how many more use it, or that no file does. */
 static int say_rest(struct users *u)
 {
     char line[128];
@@ -243,6 +250,7 @@ static int say_rest(struct users *u)
 
 /* ---- who uses it ---- */
 
+/* Adds a use. An inode that uses a thing several times counts once. */
 static int add_use(struct users *u, const struct use *use)
 {
     struct damaged_thing *t = &u->d->v[use->thing];
@@ -261,6 +269,7 @@ static int add_use(struct users *u, const struct use *use)
     return 0;
 }
 
+/* Called for each item: does it name one of the objects, or an alias of one? */
 static int take_item(struct key k, const void *val, size_t len, void *ctx)
 {
     struct users *u = ctx;
@@ -278,11 +287,13 @@ static int take_item(struct key k, const void *val, size_t len, void *ctx)
                                     .type = key_type(k)});
 }
 
-/* The walk comes to a page. Without memory it stays untold; others of it are told. */
+/* Called for each page on the way. False: it cannot be read, so the walk goes on behind it. Without
+ * memory this use is not reported. */
 static bool take_page(uint64_t no, struct key first, const struct key *end, void *ctx)
 {
     struct users *u = ctx;
-    bool before = end && key_type(*end) <= ITEM_INODE && end->lo == 0; /* of the inode of `end` */
+    /* `end` is the first item of its inode, which is then not below the page */
+    bool before = end && key_type(*end) <= ITEM_INODE && end->lo == 0;
     uint64_t high = end ? key_ino(*end) - before : KEY_INO_MAX, thing;
 
     if (u->d->pages.count == 0 || !map64_get(&u->d->pages, no, &thing))
@@ -291,6 +302,7 @@ static bool take_page(uint64_t no, struct key first, const struct key *end, void
     return !u->d->v[thing].hidden;
 }
 
+/* Called for each item in the second walk: is it the name of an inode with a use? */
 static int take_name(struct key k, const void *val, size_t len, void *ctx)
 {
     struct users *u = ctx;
@@ -328,6 +340,7 @@ static void forget_tree(struct users *u)
     u->name_count = u->use_count = 0;
 }
 
+/* Reports the uses in one tree. */
 static int say_tree(struct users *u)
 {
     int err = 0;
@@ -343,6 +356,7 @@ static int say_tree(struct users *u)
     return err;
 }
 
+/* Walks one tree twice, and reports. The orphans have no names. */
 static int look_through(struct users *u, struct rwlock *lock, const struct tree *tree)
 {
     struct walk w = {.lock = lock,
@@ -378,7 +392,7 @@ static int each_namespace(struct users *u)
     while (err == 0 && ns_next_number(u->p, at, &ns) == 0) {
         at = ns->number;
         {
-            READ_GUARD(&u->p->names.lock); /* a rename changes it */
+            READ_GUARD(&u->p->names.lock); /* a rename changes the name */
             snprintf(u->ns, sizeof u->ns, "%s", ns->name);
         }
         err = ns->target ? 0 : look_through(u, &ns->lock, &ns->tree);
@@ -389,6 +403,7 @@ static int each_namespace(struct users *u)
     return err;
 }
 
+/* Finds out which of the damaged pages can be read now. */
 static void look_at_pages(struct users *u)
 {
     for (size_t i = 0; i < u->d->count; i++) {
@@ -426,7 +441,7 @@ int damage_tell(struct state *p, struct damage *d, void (*say)(const char *line,
     return err;
 }
 
-/* A line to the journal has less room than a path may need: its middle goes. */
+/* Raises the alarm. If the line is too long for the journal its middle is left out. */
 void damage_alarm(const char *who, const char *line)
 {
     const size_t room = REPORT_TEXT - 16, head = 80;

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * gone: inodes that are in no tree any more while the kernel still has them: the working
- * directory of a process that was removed, a fifo that is open (the kernel does not tell us), what
- * an O_PATH descriptor names. On other filesystems they can be looked at and changed as before,
- * with a link count of 0; so their last attributes are kept, in memory only, until the kernel
- * forgets them. What has bytes to keep is an orphan instead (vnodes.c).
+ * forgotten_attrs: inodes that are in no tree any more while the kernel still has them. Examples
+ * are a removed directory that is the working directory of a process, an open fifo (the kernel does
+ * not report its open to us), and what an O_PATH descriptor names. On other filesystems they can be
+ * looked at and changed as before, with a link count of 0. So their last attributes are kept, in
+ * memory only, until the kernel forgets them. An inode that has bytes to keep is an orphan instead
+ * (vnodes.c).
  *
- * Bounded: beyond FORGOTTEN_MAX an inode is not kept, and answers -ESTALE.
+ * Limits: when FORGOTTEN_MAX are kept, a further inode is not kept, and answers -ESTALE.
  */
 #include "forgotten_attrs.h"
 #include "state.h"
@@ -20,7 +21,7 @@ struct forgotten {
     struct forgotten *next;
 };
 
-/* Where `nodeid` hangs, or would: a pointer to NULL. */
+/* The pointer to the entry of `nodeid`, or to the NULL where it would be. */
 static struct forgotten **find(struct state *p, uint64_t nodeid)
 {
     struct forgotten **g = &p->forgotten.bucket[nodeid % FORGOTTEN_BUCKETS];

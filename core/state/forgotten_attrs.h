@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* gone: the attributes of inodes without a name that the kernel still has. */
+/* forgotten_attrs: the attributes of inodes that have no name and no items any more, and that the
+ * kernel still knows. */
 #pragma once
 
 #include "item.h"
@@ -18,10 +19,11 @@ struct forgotten_attrs {
     _Atomic size_t count;
 };
 
-/* The items of that inode are deleted: keep its attributes (or keep others) until it is forgotten.
- * Without memory, or with FORGOTTEN_MAX of them, nothing is kept. */
+/* Keeps the attributes of an inode whose items are deleted (or replaces the kept ones), until it is
+ * forgotten. Without memory, or when FORGOTTEN_MAX are kept, nothing is kept. */
 void forgotten_attrs_keep(struct state *p, uint64_t nodeid, const struct inode *in);
-int forgotten_attrs_load(struct state *p, uint64_t nodeid,
-                         struct inode *ret); /* -ESTALE: not kept */
+/* Reads the kept attributes. -ESTALE: none are kept. */
+int forgotten_attrs_load(struct state *p, uint64_t nodeid, struct inode *ret);
+/* The kernel has forgotten the inode: so does this. */
 void forgotten_attrs_forget(struct state *p, uint64_t nodeid);
 void forgotten_attrs_release(struct state *p);

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * held: contents that found a place neither in a pack nor in a slot. A commit keeps the bytes of
- * such a content in the table `unsealed`, so that it holds up neither the commit nor others.
+ * such a content in the table `unsealed`, so that it holds up neither the commit nor other
+ * contents.
  *
- * The content stays a buffer: it is read and written as any other, and each flush tries to seal it
- * again. A freeze copies its bytes if they changed since the last one, and takes away the rows of
- * those that have a place by now, or are gone: entry and row change in one commit.
+ * The content stays a buffer. It is read and written like any other, and each flush tries to seal
+ * it again. A freeze copies its bytes if they changed since the last freeze. It removes the rows of
+ * contents that have another place by now, or are gone: entry and row change in one commit.
  */
 #include "array.h"
 #include "io.h"
@@ -44,7 +45,8 @@ void held_list_release(struct held_list *l)
     *l = (struct held_list){0};
 }
 
-/* Where nothing can be read of an entry its row is what a repair needs. */
+/* Adds the removal of rows whose number is not HELD any more. If the entry cannot be read the row
+ * stays: a repair needs it. */
 static int drop_rows(struct state *p, struct held_list *l)
 {
     uint64_t number, none;
@@ -72,12 +74,13 @@ static int copy_bytes(struct content *c, struct held_row *ret)
     return 0;
 }
 
+/* Makes the entry of a content HELD, and copies its bytes if no commit has them yet. */
 static int keep(struct state *p, struct content *c, struct held_list *l)
 {
     struct held_row row;
     int err = refs_set_held(p->refs, c->number, content_length(c));
 
-    if (err == -ENOENT || err == -EUCLEAN) /* collected just now; its entry is damaged */
+    if (err == -ENOENT || err == -EUCLEAN) /* it was collected just now, or its entry is damaged */
         return 0;
     if (err < 0 || c->state == CONTENT_HELD)
         return err;
@@ -95,7 +98,7 @@ static int keep(struct state *p, struct content *c, struct held_list *l)
     return 0;
 }
 
-/* Told once: it is tried again and again. */
+/* Reports that too much would be kept, once: it is tried again and again. */
 static int refuse(struct state *p, struct content *c)
 {
     int err = c->seal_error ? c->seal_error : -EIO;
@@ -119,6 +122,7 @@ static bool is_buffer(struct state *p, struct content *c, void *ctx)
     return !c->slot;
 }
 
+/* Keeps all contents of the list, or refuses the first one beyond HELD_MAX. */
 static int keep_all(struct state *p, struct content *const *some, size_t n, struct held_list *l)
 {
     size_t total = 0, room = 0;
@@ -180,6 +184,7 @@ int held_write(const struct held_list *l, struct kv_txn *t)
 
 /* ---- a start ---- */
 
+/* Makes a row a content in a buffer whose bytes a commit has. */
 static int restore(struct state *p, uint64_t number, const void *val, size_t len)
 {
     struct content *c;
@@ -204,9 +209,9 @@ static bool is_whole(size_t len)
     return len != KV_DAMAGED && len <= CONTENT_BUFFER_MAX;
 }
 
-/* Of a number that has a row the entry is lost. It gets one again: else what the log has for these
- * bytes would be lost, and the row would be taken for all of them. Its count is too high until a
- * rebuild. -EINVAL: that number was never given out. */
+/* Gives a number that has a row and lost its entry an entry again. Otherwise what the log has for
+ * these bytes would be lost, and the row would be taken for all of them. Its count is too high
+ * until a rebuild. -EINVAL: that number was never given. */
 static int regain(struct state *p, uint64_t number, size_t len, struct entry *ret)
 {
     int err;
@@ -221,7 +226,7 @@ static int regain(struct state *p, uint64_t number, size_t len, struct entry *re
     return err;
 }
 
-/* A row whose entry cannot be read stays as it is: a repair needs it. */
+/* Loads one row. A row whose entry cannot be read stays as it is: a repair needs it. */
 static int load_row(struct state *p, uint64_t number, const void *val, size_t len)
 {
     struct entry e;
@@ -242,6 +247,7 @@ static int load_row(struct state *p, uint64_t number, const void *val, size_t le
     return 0;
 }
 
+/* Copies a value of the snapshot, so that a failing disk cannot take it away meanwhile. */
 static int copy_row(const void *val, size_t len, void **ret)
 {
     void *copy = malloc(len && len != KV_DAMAGED ? len : 1);

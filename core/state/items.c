@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * items: what is done to any number of items of one inode: deleting them, copying them to another
- * inode. It is one operation in a frame, however many they are, so that a frame stays small, and
- * replaying it does the same again: at that point the tree has the same items.
+ * items: deletes or copies any number of items of one inode. It is one operation in a frame,
+ * however many they are. So a frame stays small, and replaying it does the same again: at that
+ * point the tree has the same items.
  *
- * The first few are told one by one: most inodes have no more, and the log then says what happened.
- * What fails in the middle has done a part from the front, and the log is told of that part.
+ * The first few items are an operation each: most inodes have no more, and the log then says what
+ * happened. An operation that fails half-way has done a part from the front, and exactly that part
+ * is noted for the log.
  */
 #include "state.h"
 #include <errno.h>
@@ -14,8 +15,8 @@
 
 #define TOLD_MAX 8                /* items that are an operation each */
 #define DELETE_MAX 1024           /* items whose objects lose their references at once */
-#define TOLD_BYTES ((size_t)1024) /* of those that are copied */
-#define COPY_ITEMS 256            /* read at once; */
+#define TOLD_BYTES ((size_t)1024) /* bytes of copied items that are an operation each */
+#define COPY_ITEMS 256            /* items read at once */
 #define COPY_BYTES (8 * (size_t)PAGE_VALUE_MAX)
 
 /* ---- telling the log ---- */
@@ -25,7 +26,8 @@ static const struct capture_observer *observed_by(const struct tree_observer *ob
     return (const struct capture_observer *)observer;
 }
 
-/* Whoever tells it in one operation does not want it told in many. */
+/* Takes the observer away while many items change, because one operation will describe them all.
+ * The caller puts it back. */
 static const struct tree_observer *unobserve(struct tree *t)
 {
     const struct tree_observer *observer = t->observer;
@@ -70,7 +72,8 @@ static int first_key(const struct tree *t, struct key_range r, struct key *ret)
     return key_compare(*ret, r.to) < 0 ? 0 : -ENOENT;
 }
 
-/* At most `most` of them, one by one; then r->from is behind. -ENOENT: none is left. */
+/* Deletes at most `most` items, one by one, and moves r->from behind them. -ENOENT: none is
+ * left. */
 static int delete_some(struct tree *t, struct key_range *r, unsigned most)
 {
     int err = 0;
@@ -120,7 +123,8 @@ bool items_any(const struct tree *t, struct key_range r)
 
 /* ---- copying ---- */
 
-/* Some items in a row, apart from their tree: it may be the one they are copied to. */
+/* Some neighbouring items, copied out of their tree, which may be the one that they are put
+ * into. */
 struct some_items {
     unsigned count;
     struct {
@@ -131,7 +135,8 @@ struct some_items {
     uint8_t bytes[COPY_BYTES];
 };
 
-/* As many from the front of the range as fit, at most `most` of `bytes`. None: count 0. */
+/* Reads as many items from the front of the range as fit: at most `most`, with `bytes` bytes. count
+ * 0: there are none. */
 static int read_some(const struct tree *t, struct key_range r, unsigned most, size_t bytes,
                      struct some_items *s)
 {
@@ -157,7 +162,8 @@ static int read_some(const struct tree *t, struct key_range r, unsigned most, si
     return err == -ENOENT ? 0 : err;
 }
 
-/* r->from is then behind what was put, also after a failure. */
+/* Puts the items into the tree under inode `ino`. Afterwards, also after a failure, r->from is
+ * behind what was put. */
 static int put_some(struct tree *t, uint64_t ino, const struct some_items *s, struct key_range *r)
 {
     for (unsigned i = 0; i < s->count; i++) {
@@ -174,6 +180,7 @@ static int put_some(struct tree *t, uint64_t ino, const struct some_items *s, st
     return 0;
 }
 
+/* Copies the items, the first few as operations of their own, the rest as one. */
 static int copy(const struct tree *from, struct key_range r, struct tree *to,
                 uint64_t ino, struct some_items *s)
 {

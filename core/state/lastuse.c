@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * touch: the day of an object's last open, for `move idle=AGE`. Opening only notes what was opened,
- * once a day, in memory: it neither waits nor reads. Before the next flush the days go into the
- * entries. What a crash loses of it is lost.
+ * lastuse: the day of an object's last open, for `move idle=AGE`. An open only notes in memory what
+ * was opened, once a day: it neither waits nor reads. Before the next flush the days are written
+ * into the entries. What a crash loses of it is lost.
  *
- * `seen` knows what was noted lately; what it has forgotten, or a full list had no place for, is
- * noted once more by the next open, and changes nothing.
+ * `seen` has what was noted lately. What it has lost, or what a full list had no room for, is noted
+ * again by the next open; noting it twice does no harm.
  */
 #include "array.h"
 #include "state.h"
@@ -14,8 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TOUCH_MAX (UINT32_C(1) << 20) /* noted at most between two flushes */
-#define LASTUSE_AT_ONCE 256           /* under one hold of the freeze lock */
+#define TOUCH_MAX (UINT32_C(1) << 20) /* notes between two flushes, at most */
+#define LASTUSE_AT_ONCE 256           /* entries changed under one hold of the freeze lock */
 #define DAY (24 * 3600 * NSEC_PER_SEC)
 
 uint16_t lastuse_today(struct state *p)
@@ -27,6 +27,7 @@ uint16_t lastuse_today(struct state *p)
 
 /* ---- noting ---- */
 
+/* The value by which `seen` knows a note, with its bits mixed. */
 static uint64_t seen_as(const struct lastuse_note *what)
 {
     return (what->key * 2 + what->inode) * UINT64_C(0x9e3779b97f4a7c15);
@@ -85,7 +86,7 @@ static int add_object(struct key k, const void *val, size_t len, void *ctx)
     return 0;
 }
 
-/* What a file in pieces names. Without memory it is the first of them. */
+/* Collects the objects of a file in pieces. Without memory only the first ones are collected. */
 static void objects_of_inode(struct state *p, uint64_t nodeid, struct objects_of *ret)
 {
     struct key_range r = range_of_inode(vfs_node_ino(nodeid));

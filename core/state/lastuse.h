@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* touch: the day on which an object or a file was last opened. */
+/* lastuse: the day on which an object or a file was last opened. */
 #pragma once
 
 #include "item.h"
@@ -10,11 +10,11 @@
 
 struct state;
 
-/* What was opened today and is to be remembered (lastuse.c). */
+/* What was opened today and is to be written to the entries (lastuse.c). */
 #define LASTUSE_SEEN 8192
 struct lastuse {
     struct mutex lock;                /* "lastuse": a leaf */
-    uint16_t day GUARDED_BY(lastuse); /* of `seen` */
+    uint16_t day GUARDED_BY(lastuse); /* the day of `seen` */
     uint64_t seen[LASTUSE_SEEN] GUARDED_BY(lastuse);
     struct lastuse_note {
         uint64_t key; /* an object's number, or the nodeid of a file in pieces */
@@ -24,11 +24,11 @@ struct lastuse {
     size_t room GUARDED_BY(lastuse);
 };
 
-/* A file with this inode was opened. Never waits, and nothing is read for it. */
+/* Notes that a file with this inode was opened. It never waits and reads nothing. */
 void lastuse_note_open(struct state *p, uint64_t nodeid, const struct inode *in);
 void lastuse_note_object(struct state *p, uint64_t number);
-/* The day goes into the entries: before a flush, holding nothing. */
+/* Writes the noted days into the entries. Called before a flush; the caller holds no lock. */
 void lastuse_apply(struct state *p);
 void lastuse_release(struct state *p);
-/* Days since 1970 by the store's clock; at least 1: 0 is unknown. */
+/* Today, in days since 1970 by the store's clock; at least 1, since 0 means unknown. */
 uint16_t lastuse_today(struct state *p);

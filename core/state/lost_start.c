@@ -17,6 +17,7 @@ struct unknown {
     struct map64 packs;
 };
 
+/* Notes a pack file that the table does not have. Packs from `next` on were never committed. */
 static int add_unknown(const char *name, void *ctx)
 {
     struct unknown *u = ctx;
@@ -49,6 +50,7 @@ static int size_of(struct state *p, uint64_t number, uint64_t *ret_bytes)
     return err;
 }
 
+/* Puts one pack back into the table, with the counts that its entries give. */
 static int put_back(struct state *p, struct kv_txn *t, uint64_t number, uint64_t records,
                     uint64_t bytes)
 {
@@ -57,7 +59,7 @@ static int put_back(struct state *p, struct kv_txn *t, uint64_t number, uint64_t
     int err = size_of(p, number, &e.file_bytes);
 
     if (err == 0 && e.live_bytes > e.file_bytes)
-        e.file_bytes = e.live_bytes; /* it is cut off; who reads it will know */
+        e.file_bytes = e.live_bytes; /* the file is too short; readers will find that out */
     if (err < 0)
         return err;
     report(REPORT_ALARM,
@@ -68,6 +70,7 @@ static int put_back(struct state *p, struct kv_txn *t, uint64_t number, uint64_t
     return kv_put(t, TABLE_PACKS, key, sizeof key, val, sizeof val);
 }
 
+/* Puts back the unknown packs that entries name, in one transaction. */
 static int put_named(struct unknown *u, const struct lost_packs *named)
 {
     uint64_t number, records, bytes, none;

@@ -24,6 +24,7 @@ static int go_on(void *ctx)
     return atomic_load(&p->closing) ? -ESHUTDOWN : 0;
 }
 
+/* Makes the name of an object for people: its id if it has one, otherwise its number. */
 static void describe(struct state *p, uint64_t number, char name[56])
 {
     char hex[ID_HEX + 1];
@@ -37,6 +38,8 @@ static void describe(struct state *p, uint64_t number, char name[56])
     }
 }
 
+/* Takes the numbers that were not reported yet. When there are none, the next one that is met
+ * begins a new job. */
 static struct map64 take_untold(struct state *p)
 {
     struct met_of_store *m = &p->met;
@@ -48,6 +51,7 @@ static struct map64 take_untold(struct state *p)
     return taken;
 }
 
+/* Reports the files of these numbers. */
 static int tell_these(struct state *p, const struct map64 *these)
 {
     struct damage *d = calloc(1, sizeof *d);
@@ -98,7 +102,7 @@ int met_lost_all(struct state *p, const struct map64 *numbers)
 
     while (err == 0 && map64_next(numbers, &at, &number, &none))
         met_damage(p, number, MET_ROW, 0);
-    forget_untold(p); /* all are reported here, also those that there was no place for */
+    forget_untold(p); /* all are reported here, also those for which there was no room */
     at = 0;
     while (err == 0 && map64_next(numbers, &at, &number, &none)) {
         err = map64_put(&some, number, 1);
@@ -115,7 +119,7 @@ int met_lost_all(struct state *p, const struct map64 *numbers)
 
 /* ---- what is known ---- */
 
-/* 1: it is new, and nobody tells of it yet. */
+/* Notes a number. 1: the caller is to begin the job that reports it. */
 static int note_met(struct state *p, uint64_t number, enum met_kind kind, uint64_t place,
                     bool *ret_new)
 {
@@ -152,7 +156,7 @@ void met_damage(struct state *p, uint64_t number, enum met_kind kind, uint64_t p
                "are: reading it is an error; `rebuild` looks for them",
                U(number));
     if (begin && p->hooks->locate_damage(p) < 0) {
-        MUTEX_GUARD(&p->met.lock); /* the next one begins it */
+        MUTEX_GUARD(&p->met.lock); /* the next damage begins it */
         p->met.telling = false;
     }
 }
@@ -210,7 +214,7 @@ uint64_t met_mark(struct state *p)
     return p->met.serial;
 }
 
-/* Without memory more is forgotten than should be. */
+/* Keeps what was met after `mark`. Without memory it forgets more than it should. */
 void met_forget(struct state *p, uint64_t mark, bool rows)
 {
     struct map64 kept = MAP64_INIT, places = MAP64_INIT;

@@ -22,44 +22,45 @@ struct state;
 #define MET_MAX 256
 
 enum met_kind {
-    MET_BYTES, /* its bytes; an alarm was raised already */
-    MET_ROW,   /* the table of objects does not have it */
+    MET_BYTES, /* its bytes are damaged; an alarm was raised already */
+    MET_ROW,   /* the table of objects does not have the number */
 };
 
 struct met_of_store {
     struct mutex lock;                   /* "met", a leaf */
-    struct map64 known GUARDED_BY(met);  /* number -> when it was met, times 2, plus met_kind */
-    struct map64 place GUARDED_BY(met);  /* number -> where its bytes were then */
-    struct map64 untold GUARDED_BY(met); /* those of them whose files were not reported yet */
-    uint64_t serial GUARDED_BY(met);     /* of the last one met */
-    _Atomic bool any;                    /* one is known */
+    struct map64 known GUARDED_BY(met);  /* number -> serial * 2 + met_kind, when it was met */
+    struct map64 place GUARDED_BY(met);  /* number -> the place of its bytes then */
+    struct map64 untold GUARDED_BY(met); /* numbers whose files were not reported yet */
+    uint64_t serial GUARDED_BY(met);     /* serial of the last number that was met */
+    _Atomic bool any;                    /* some number is known */
     bool telling GUARDED_BY(met);        /* the job that reports them runs */
     bool more GUARDED_BY(met);           /* there were more than MET_MAX */
     bool asked;                          /* lost_start.h; of the start alone */
     bool keep;                           /* lost_start.h; of the start alone */
 };
 
-/* The caller may hold any lock but leaves. A number that is known is not reported again. */
+/* Notes damage, and begins the job that reports its files. A number that is known already is not
+ * reported again. The caller may hold any lock that is not a leaf. */
 void met_damage(struct state *p, uint64_t number, enum met_kind kind, uint64_t place);
-/* It was read without an error: if its bytes are elsewhere now, they were healed, and it is
- * forgotten. */
+/* The number was read without an error. If its bytes are at another place now, they were healed,
+ * and the damage is forgotten. */
 void met_read(struct state *p, uint64_t number, uint64_t place);
-/* A number that an item names, now that the table does not have it: notes it, returns -EUCLEAN.
- * What was named before the table was asked may be gone since; so the item is looked at again
- * first. */
+/* Notes a number that an item names and the table does not have; returns -EUCLEAN. The item may
+ * have been removed between the two looks, so the caller reads it again first. */
 int met_lost(struct state *p, uint64_t number);
-/* All of these are lost: noted, and alarms name the files of each. Walks trees: call without locks. */
+/* Notes these lost numbers, and raises alarms that name the files of each. It walks trees; the
+ * caller holds no lock. */
 int met_lost_all(struct state *p, const struct map64 *numbers);
-/* What is wrong, for a status; NULL: nothing. Of static storage. */
+/* A sentence for the status about what is wrong; NULL: nothing. Static text. */
 const char *met_trouble(struct state *p);
 /* Is a lost row known? */
 bool met_has_rows(struct state *p);
-/* How many are known. */
+/* How many numbers are known. */
 uint64_t met_count(struct state *p);
-/* Everything was looked at since `mark` was taken: what was met before it is forgotten. `rows`: of
- * rows only. */
+/* Everything was looked at since `mark` was taken: forgets what was met before. `rows`: only lost
+ * rows are forgotten. */
 uint64_t met_mark(struct state *p);
 void met_forget(struct state *p, uint64_t mark, bool rows);
-/* What the job does: it raises alarms that name the files of what was not reported yet. */
+/* Done by the job: raises alarms that name the files of what was not reported yet. */
 int met_tell(struct state *p);
 void met_release(struct state *p);

@@ -3,10 +3,10 @@
  * names: the items that are kept under a name: entries of directories (vfs_name.c) and extended
  * attributes (vfs_xattr.c).
  *
- * A name is looked for among those of its hash. Where there is no counter, as ever but under
- * attack, that is all. A counter says that names with this hash found no place, and are kept under
- * the hash of their next level: there the search goes on. It goes when the last of them has gone;
- * places that become free before it are taken first.
+ * A name is searched for among the names with its hash. If there is no counter there, that is all;
+ * only under attack is there one. A counter says how many names with this hash found no place here
+ * and are kept under the hash of a next level, so the search goes on there. The counter is removed
+ * with the last of these names. A place that becomes free before that is used first.
  */
 #include "item.h"
 #include "key.h"
@@ -28,8 +28,9 @@ struct wanted {
     size_t len;
 };
 
-/* Walk the names of one hash, from the place `first` on. *ret_key: the name's, or the first that is
- * free, which is that of the counter where none is. */
+/* Searches the names of one hash, from the place `first` on. *ret_key is the key of the name, or
+ * the first free one, which is that of the counter if no place is free. *ret_counted: there is a
+ * counter. */
 static int find_at(const struct tree *t, const struct wanted *w, struct key first,
                    struct key *ret_key, bool *ret_counted, struct tree_cursor *c)
 {
@@ -46,7 +47,7 @@ static int find_at(const struct tree *t, const struct wanted *w, struct key firs
             break;
         *ret_counted = item_is_counter(k);
         if (*ret_counted)
-            break; /* it is the last */
+            break; /* the counter is the last item of a hash */
         err = item_name(k, val, vlen, &other, &n);
         if (err < 0)
             break;
@@ -87,7 +88,7 @@ int name_find(struct state *p, const struct tree *t, uint64_t ino, enum item_typ
 
 /* ---- counting ---- */
 
-/* One more, or less, behind that counter. */
+/* Changes a counter by one. A counter that would be 0 is removed. */
 static int count_one(struct tree *t, struct key counter, int delta)
 {
     uint8_t buf[COUNTER_ITEM_LEN];
@@ -105,7 +106,8 @@ static int count_one(struct tree *t, struct key counter, int delta)
     return tree_put(t, counter, buf, sizeof buf);
 }
 
-/* A name that is kept on that level is counted on all below it. */
+/* Counts a name that is kept on level `level` on all levels below it. After a failure the counters
+ * are as before. */
 static int count_name(struct state *p, struct tree *t, struct key k, const char *name, int level,
                       int delta)
 {
@@ -160,6 +162,6 @@ int name_del(struct state *p, struct tree *t, struct key k, const char *name)
     int err = tree_del(t, k);
 
     if (err == 0 && level > 0)
-        (void)count_name(p, t, k, name, level, -1); /* else it says too much */
+        (void)count_name(p, t, k, name, level, -1); /* after an error the counter is too high */
     return err;
 }

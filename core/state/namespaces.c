@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * namespaces: which trees exist, by name and by number, and the instants that make and branch them
- * (ns_drop.c: drop and rename them). A namespace is a root page and a counter of inode numbers; a
+ * namespaces: which trees exist, by name and by number, and the instants that make and branch them.
+ * ns_drop.c drops and renames them. A namespace is a root page and a counter of inode numbers. A
  * branch is one more count on the root page, taken with the freeze lock held for writing, so that
  * it is a point in time of the whole tree.
  *
- * A dropped one leaves the names at once; its struct stays while the kernel or an open file knows
- * its number, and the number is used again only after that.
+ * A dropped namespace leaves the names at once. Its struct stays while the kernel or an open file
+ * knows its number, and the number is used again only after that.
  */
 #include "report.h"
 #include "state.h"
@@ -54,8 +54,9 @@ void ns_discard(struct ns *ns)
     free(ns);
 }
 
-/* Take the struct out of the table and free it, once it is dropped and nobody knows it. It may be
- * gone already: somebody found it by number meanwhile and was the last once more. */
+/* Takes the struct out of the table and frees it, if it is dropped and nothing knows it any more.
+ * It may be freed already: another thread may have found it by number meanwhile, and given back the
+ * last reference. */
 static void ns_reap(struct state *p, struct ns *ns, uint32_t number)
 {
     WRITE_GUARD(&p->names.lock);
@@ -77,7 +78,7 @@ void ns_put(struct state *p, struct ns *ns)
     if (!ns)
         return;
     {
-        /* The names lock keeps the struct from being reaped between the two lines. */
+        /* the names lock keeps the struct from being freed between the two lines */
         READ_GUARD(&p->names.lock);
         number = ns->number;
         last = atomic_fetch_sub(&ns->refs, 1) == 1 && !ns->live && atomic_load(&ns->nlookup) == 0;
@@ -116,7 +117,7 @@ int ns_get_by_name(struct state *p, const char *name, struct ns **ret_ns)
     return 0;
 }
 
-/* Needs names (write). The table's part of a live namespace. */
+/* Also links it by name, and makes it live. */
 void ns_table_insert(struct ns_table *t, struct ns *ns)
 {
     struct ns **n = &t->by_number[ns->number % NS_BUCKETS];
@@ -158,7 +159,7 @@ char *ns_table_rename(struct ns_table *t, struct ns *ns, char *name)
     return old;
 }
 
-/* A number no struct has: rising, wrapping around. */
+/* Finds a number that no struct has. Numbers rise and wrap around. */
 static int free_number(struct ns_table *t, uint32_t *ret_number)
 {
     for (uint32_t tries = 0; tries <= VFS_NS_MAX; tries++) {
@@ -196,6 +197,7 @@ int ns_alloc(struct state *p, const char *name, struct ns **ret_ns)
 
 /* ---- numbers of inodes ---- */
 
+/* inode numbers that a namespace takes at once */
 #define INO_RUN 1024
 
 static void raise_next(struct state *p, uint64_t next)
@@ -240,7 +242,7 @@ void ns_saw_ino(struct state *p, struct ns *ns, uint64_t ino)
     raise_next(p, ns->ino_end);
 }
 
-/* The root directory was made before its namespace had a number. */
+/* Notes the root directory, which was made before the namespace had a number. */
 static int capture_root(struct txn *t, const struct ns *ns)
 {
     uint8_t buf[INODE_ITEM_MAX];
@@ -254,7 +256,7 @@ static int capture_root(struct txn *t, const struct ns *ns)
     return err;
 }
 
-/* What the log needs to make it again. */
+/* Notes what the log needs to make the namespace again. */
 static int capture_birth(struct txn *t, const struct ns *ns, const struct ns *from)
 {
     if (from) {
@@ -265,8 +267,8 @@ static int capture_birth(struct txn *t, const struct ns *ns, const struct ns *fr
     return ns->target ? 0 : capture_root(t, ns);
 }
 
-/* Give it a number and a place in the table: nobody finds it before the log has it. `from`: whose
- * branch it is. Takes ownership on success. */
+/* Gives the namespace a number and a place in the table. Nobody finds it before the log has it.
+ * `from` is what it is a branch of, or NULL. On success the table owns it. */
 static int ns_publish(struct txn *t, struct ns *ns, const struct ns *from)
 {
     struct state *p = t->p;
@@ -278,7 +280,8 @@ static int ns_publish(struct txn *t, struct ns *ns, const struct ns *from)
     err = free_number(&p->names, &ns->number);
     if (err < 0)
         return err;
-    /* A number that was used before gets another generation, from the ever-rising sequence. */
+    /* A number that was used before gets another generation, made from the sequence number, which
+     * always rises. */
     ns->generation = (uint32_t)atomic_load(&p->seq);
     err = capture_birth(t, ns, from);
     if (err == 0)
@@ -305,6 +308,7 @@ int ns_check_name(const char *name)
 
 /* ---- making ---- */
 
+/* Makes the inode of the root directory. */
 static int plant_root(struct state *p, struct ns *ns, uint32_t mode, const struct vfs_cred *cred)
 {
     struct inode in = {.mode = S_IFDIR | (mode & 07777),
@@ -360,7 +364,8 @@ int ns_create_symlink(struct txn *t, const char *name, const char *target,
     return 0;
 }
 
-/* It has the numbers of its origin up to here, and takes a run of its own when it needs one. */
+/* Makes a new struct a branch of `from`. It has the inode numbers of its origin up to here, and
+ * takes a run of its own when it needs one. */
 static void be_branch(struct state *p, struct ns *ns, const struct ns *from)
 {
     ns->next_ino = ns->ino_end = ns->own_ino = from->next_ino;
@@ -382,7 +387,8 @@ int ns_branch(struct state *p, const char *from, const char *to, uint64_t *ret_s
     if (err < 0)
         return err;
     err = src->target ? -EINVAL : ns_alloc(p, to, &ns);
-    /* A shared mapping keeps its file open: without writers there is nothing to ask for. */
+    /* A shared mapping keeps its file open, so without files open for writing nothing has to be
+     * written back. */
     if (err == 0)
         err = vnodes_write_back(p, src);
     if (err == 0)
@@ -416,7 +422,7 @@ int ns_table_remove(struct state *p, struct ns *ns)
     int err;
 
     rwlock_held_write(&p->names.lock);
-    /* First what can fail: a record that stayed would name pages that are gone. */
+    /* First the steps that can fail: a record that stayed would name pages that are freed. */
     err = map64_put(&p->names.removed, ns->number, 1);
     if (err == 0)
         err = drops_push(p->drops, ns->tree.root);
@@ -442,7 +448,7 @@ int ns_set_frozen(struct state *p, const char *name, bool frozen)
 
     if (err < 0)
         return err;
-    if (frozen) /* what is in mappings could not be written any more */
+    if (frozen) /* what is in mappings could not be written any more afterwards */
         err = vnodes_write_back(p, ns);
     if (err == 0)
         err = txn_begin_alone(p, 0, &t);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* namespaces: those of an open store, by name and by number (namespaces.c, ns_drop.c, ns_table.c).
- * */
+/* namespaces: the namespaces of an open store, by name and by number (namespaces.c, ns_drop.c,
+ * ns_table.c). */
 #pragma once
 
 #include "capture.h"
@@ -16,34 +16,36 @@ struct state;
 
 struct ns {
     uint32_t number, generation; /* fixed */
-    _Atomic uint32_t refs;       /* the tables hold one while it is live or the kernel knows it */
+    _Atomic uint32_t refs;       /* the tables have one while it is live or the kernel knows it */
     _Atomic uint64_t nlookup;    /* kernel references on its nodeids */
-    _Atomic uint32_t nopen;      /* open files in it, */
-    _Atomic uint32_t nwriters;   /* of these for writing */
-    bool live;                   /* names, write; false: dropped, everything is -ESTALE */
+    _Atomic uint32_t nopen;      /* open files in it */
+    _Atomic uint32_t nwriters;   /* open files that are open for writing */
+    bool live;                   /* names; false: it was dropped, and every call returns -ESTALE */
     char *name;                  /* names; its name at the root */
-    char *target;                /* a symlink at the root: its target; NULL for a namespace */
-    uint32_t uid, gid;           /* of such a symlink */
-    int64_t time;                /* its creation, ns */
-    struct rwlock lock;          /* "namespace": guards the rest */
+    char *target;                /* fixed; the target of a symlink at the root; NULL: a namespace */
+    uint32_t uid, gid;           /* fixed; owner of such a symlink */
+    int64_t time;                /* fixed; its creation, ns since the epoch */
+    struct rwlock lock;          /* "namespace": guards the fields below that say nothing else */
     struct tree tree;
-    struct capture_observer observer; /* of the tree, since the log is open */
-    uint64_t recorded_root;           /* freeze_lock; what the last freeze recorded, */
-    struct usage recorded;  /* and of the tree's usage */
-    uint64_t next_ino, ino_end; /* the numbers between are its own: ns_need_ino */
-    uint64_t seq;  /* of its last change */
-    bool frozen;   /* setting ns:NAME.frozen: no changes */
-    bool verify;   /* setting ns:NAME.verify open: what the kernel will read is verified first */
-    bool dirty;    /* record differs from the committed one */
-    bool branched; /* fixed; it was another one's branch */
-    bool counted;  /* the tree's usage is that of all its inodes; else of what changed since it was
-                      read from a record that has none (usage.h) */
-    struct ns_instant origin, base; /* as its record has them (ns_record.h) */
+    struct capture_observer observer; /* observer of the tree, once the log is open */
+    uint64_t recorded_root;           /* freeze; the root that the last freeze recorded */
+    struct usage recorded;            /* freeze; and the usage */
+    /* the inode numbers from next_ino to ino_end - 1 are its own (ns_need_ino) */
+    uint64_t next_ino, ino_end;
+    uint64_t seq;  /* number of its last change */
+    bool frozen;   /* setting ns:NAME.frozen: nothing may be changed */
+    bool verify;   /* setting ns:NAME.verify is open: what the kernel will read is verified first */
+    bool dirty;    /* its record differs from the committed one */
+    bool branched; /* fixed; it was made as a branch */
+    /* true: the tree's usage is that of all its inodes; false: only of what changed since it was
+     * read from a record without usage (usage.h) */
+    bool counted;
+    struct ns_instant origin, base; /* as in its record (ns_record.h) */
     uint64_t own_ino;
-    _Atomic uint64_t flushes; /* that had changes of it, ever, */
-    _Atomic int64_t flushed;  /* and when the last of them froze it, ns since the epoch; 0: none */
-    _Atomic uint64_t pieces;  /* in how many its files were when they were last counted (du.h), */
-    _Atomic bool pieces_told; /* and that this is many was said */
+    _Atomic uint64_t flushes; /* flushes that ever had changes of it */
+    _Atomic int64_t flushed;  /* when the last of them froze it, ns since the epoch; 0: none */
+    _Atomic uint64_t pieces;  /* pieces of its files when they were last counted (du.h) */
+    _Atomic bool pieces_told; /* it was reported that these are many */
     struct ns *by_number_next, *by_name_next;
 };
 
@@ -51,94 +53,103 @@ struct ns {
 #define NS_ROOT_INO VFS_TOP_INO
 
 struct ns_table {
-    struct rwlock lock; /* "names" */
+    struct rwlock lock; /* "names": guards the table */
     struct ns *by_number[NS_BUCKETS];
     struct ns *by_name[NS_BUCKETS];
-    uint32_t next; /* number to try next */
+    uint32_t next; /* the number to try next */
     size_t live;
     struct map64 removed; /* numbers whose records the next commit deletes */
-    int64_t mtime;        /* of the mount root */
+    int64_t mtime;        /* modification time of the mount root, ns since the epoch */
 };
 
-/* Find by number; counts a reference. -ESTALE not live (or unknown). */
+/* Finds a namespace by number, with a reference. -ESTALE: it is not live, or not known. */
 int ns_get(struct state *p, uint32_t number, struct ns **ret_ns);
-/* The same, also a dropped one that the kernel or an open file still knows. */
+/* The same, also for a dropped namespace that the kernel or an open file still knows. NULL: there
+ * is none. */
 struct ns *ns_get_any(struct state *p, uint32_t number);
-int ns_get_by_name(struct state *p, const char *name, struct ns **ret_ns); /* -ENOENT */
+/* with a reference; -ENOENT */
+int ns_get_by_name(struct state *p, const char *name, struct ns **ret_ns);
 struct ns *ns_ref(struct ns *ns);
-void ns_put(struct state *p, struct ns *ns); /* NULL is fine */
+void ns_put(struct state *p, struct ns *ns); /* gives a reference back; NULL is fine */
 /* May a namespace have that name? -ENAMETOOLONG, -EINVAL. */
 int ns_check_name(const char *name);
-/* Make an empty namespace with a root directory. */
+/* Makes an empty namespace with a root directory. -EEXIST, -EMFILE: there are VFS_NS_MAX;
+ * -ENAMETOOLONG, -EINVAL. */
 int ns_create(struct txn *t, const char *name, uint32_t mode, const struct vfs_cred *cred);
 int ns_create_symlink(struct txn *t, const char *name, const char *target,
                       const struct vfs_cred *cred);
-/* Take freeze_lock (write) themselves. */
+/* ns_branch, ns_drop and ns_rename begin a change of their own that is alone, so they take the
+ * freeze lock for writing. The caller holds no lock. */
 int ns_branch(struct state *p, const char *from, const char *to, uint64_t *ret_seq,
               uint32_t *ret_number);
-/* -EBUSY with *ret_open files open unless `force`, or `only_empty`: then -ENOTEMPTY if it is
- * not. */
+/* Drops a namespace, or with `only_symlink` a symlink at the root (-EISDIR, -ENOTDIR: it is the
+ * other kind). -EBUSY: *ret_open files are open in it, unless `force`. `only_empty` removes an
+ * empty namespace, however many files are open: -ENOTEMPTY. */
 int ns_drop(struct state *p, const char *name, bool force, bool only_empty, bool only_symlink,
             uint32_t *ret_open);
 int ns_rename(struct state *p, const char *name, const char *newname, unsigned flags);
-/* Its files are in so many pieces (du.h): a branch in many is warned of, once. */
+/* Notes in how many pieces its files are (du.h). A branch in many pieces is warned of once. */
 void ns_count_pieces(struct state *p, struct ns *ns, const char *name, uint64_t pieces);
-/* A branch that was flushed very often, or was in very many pieces when they were last counted. */
+/* Is it a branch that was flushed very often, or was in very many pieces when they were last
+ * counted? */
 bool ns_is_scattered(struct state *p, struct ns *ns);
-/* How many files are open in it just now; none where there is no such namespace. */
+/* How many files are open in it just now; 0 if there is no such namespace. */
 uint32_t ns_open_files(struct state *p, const char *name);
-/* The next namespace in name order after `after` (NULL: the first), referenced. -ENOENT. */
+/* The next namespace in the order of names, after `after` (NULL: the first), with a reference.
+ * -ENOENT. */
 int ns_next(struct state *p, const char *after, struct ns **ret_ns);
-/* By number, for readdir: live, number > after. */
+/* The same by number, for readdir: the next live one above `after`. */
 int ns_next_number(struct state *p, uint32_t after, struct ns **ret_ns);
-/* Numbers of inodes are the store's: a namespace takes them in runs, and nobody else gives what is
- * in its run. So no two files get one number, in whatever namespaces, and what both sides of a
- * branch have under one number is one file. The number of a file with a name is in a frame of the
- * log, and a run that is in none is forgotten: so runs need no frames.
+/* Inode numbers are those of the store. A namespace takes them in runs, and no other namespace
+ * gives a number of its run. So two files never get one number, in whatever namespaces; and what
+ * both sides of a branch have under one number is one file. The number of a file with a name is in
+ * a frame of the log, and a run that is in no frame is forgotten; so runs need no frames.
  *
- * After it, ns->next_ino is one. -ENOSPC: the store has given all there are. Needs ns->lock
- * (write). */
+ * After ns_need_ino, ns->next_ino is a free number. -ENOSPC: the store has given all numbers. The
+ * caller holds ns->lock for writing. */
 int ns_need_ino(struct state *p, struct ns *ns);
-/* `ino` is used in it, whoever gave it. Where it was not the namespace's own, the run ends there.
- * */
+/* The number `ino` is used in the namespace, whoever gave it. If it was not in the namespace's run,
+ * the run ends there. */
 void ns_saw_ino(struct state *p, struct ns *ns, uint64_t ino);
 int ns_set_frozen(struct state *p, const char *name, bool frozen);
 int ns_set_verify(struct state *p, const char *name, bool on_open);
 
-/* Needs names (write). The name of a live namespace becomes `name`, which is its own then; returns
- * the old one. Nobody is asked whether the new one is taken. */
+/* Gives a live namespace the name `name`, which it takes over, and returns the old one, which the
+ * caller frees. It does not check whether the name is taken. The caller holds "names" for
+ * writing. */
 char *ns_table_rename(struct ns_table *t, struct ns *ns, char *name);
-/* It is dropped, and its tree is to be worked off. The caller may be its last reference. -ENOMEM:
- * nothing happened. Needs names (write). */
+/* Removes a dropped namespace from the names, and puts its tree into the drop queue. The caller may
+ * have its last reference. -ENOMEM: nothing happened. The caller holds "names" for writing. */
 int ns_table_remove(struct state *p, struct ns *ns);
-/* Needs names (write); the struct is the table's afterwards. */
+/* Puts a namespace into the table, which owns it afterwards. The caller holds "names" for
+ * writing. */
 void ns_table_insert(struct ns_table *t, struct ns *ns);
-/* A struct with a name and nothing else, the caller's. */
+/* Makes a struct with a name and nothing else, which the caller owns. -ENOMEM */
 int ns_alloc(struct state *p, const char *name, struct ns **ret_ns);
-void ns_discard(struct ns *ns); /* one that is in no table */
-/* Changes of every namespace, and of the tree of orphans, are captured from now on. */
+void ns_discard(struct ns *ns); /* frees one that is in no table */
+/* From now on the changes of every namespace, and of the tree of orphans, are noted for the log. */
 void ns_table_tap(struct state *p);
 int ns_table_load(struct state *p);
 void ns_table_release(struct state *p);
 
 struct ns_record {
     uint32_t number;
-    size_t len; /* 0: delete */
+    size_t len; /* 0: delete the record */
     uint8_t *bytes;
 };
 struct ns_records {
     struct ns_record *v;
     size_t count;
 };
-/* Encode what changed since the last freeze (freeze_lock held for writing). Kept until released. It
- * counts as changed until ns_table_frozen, with the freeze lock held all the while: what fails
- * between the two is no loss. */
+/* Encodes the records that changed since the last freeze. They still count as changed until
+ * ns_table_frozen, and the caller holds the freeze lock for writing all the while: so a failure
+ * between the two loses nothing. The caller releases *ret. */
 int ns_table_freeze(struct state *p, struct ns_records *ret);
 void ns_table_frozen(struct state *p);
 int ns_records_write(const struct ns_records *r, struct kv_txn *t);
 void ns_records_release(struct ns_records *r);
 
-/* What its record would say; the target is borrowed. */
+/* Fills *ret with what its record would say; the target is borrowed. */
 void ns_get_fields(const struct ns *ns, struct ns_fields *ret);
-/* What the record says; takes the target over. */
+/* Sets the fields from its record, and takes the target over. */
 void ns_set_fields(struct ns *ns, uint32_t number, struct ns_fields *f);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * ns_drop: the instants that end a namespace: a drop, and a rename over an empty one; and those
- * that only rename. By force what is open in it then is kept for who has it open, with room in the
- * log that was taken before (orphan_adopt_all). What is open in an empty one was removed, and is
- * kept already.
+ * ns_drop: the instants that end a namespace (a drop, and a rename over an empty one), and renames.
+ * A drop by force keeps what is open in the namespace for those who have it open; the room in the
+ * log for that is reserved before (orphan_adopt_all). A file that is open in an empty namespace was
+ * unlinked, and is an orphan already.
  */
 #include "state.h"
 #include <errno.h>
@@ -18,7 +18,7 @@ static int is_empty(struct ns *ns)
     return err < 0 ? err : in.size ? -ENOTEMPTY : 0;
 }
 
-/* Needs freeze_lock and ns->lock (write). */
+/* Drops a namespace. The caller holds the freeze lock and ns->lock, both for writing. */
 static int drop_locked(struct txn *t, struct ns *ns)
 {
     struct state *p = t->p;
@@ -35,11 +35,12 @@ static int drop_locked(struct txn *t, struct ns *ns)
 
 struct drop {
     bool force, only_empty;
-    uint32_t room_for; /* open files */
-    uint32_t open;
+    uint32_t room_for; /* for so many open files there is room in the log */
+    uint32_t open;     /* open files that were found */
 };
 
-/* -EAGAIN: more files were opened meanwhile than there is room for. */
+/* Drops it if it may be dropped. -EAGAIN: more files were opened meanwhile than there is room
+ * for. */
 static int try_drop(struct txn *t, struct ns *ns, struct drop *d)
 {
     int err = 0;
@@ -60,7 +61,7 @@ static int try_drop(struct txn *t, struct ns *ns, struct drop *d)
     return err < 0 ? err : state_changed(t, NULL);
 }
 
-/* With room for the items of the files that are open in it. */
+/* Reserves room for the items of the files that are open, and drops, until the room is enough. */
 static int drop_with_room(struct state *p, struct ns *ns, struct drop *d)
 {
     int err = -EAGAIN;
@@ -70,7 +71,7 @@ static int drop_with_room(struct state *p, struct ns *ns, struct drop *d)
 
         d->open = d->room_for = d->force ? atomic_load(&ns->nopen) : 0;
         err = txn_begin_alone(p, (size_t)d->room_for * ADOPT_ROOM, &t);
-        if (err == -EFBIG) /* no frame has so many */
+        if (err == -EFBIG) /* no frame can have so many */
             err = -EBUSY;
         if (err == 0)
             err = try_drop(&t, ns, d);
@@ -106,12 +107,13 @@ int ns_drop(struct state *p, const char *name, bool force, bool only_empty, bool
 
 /* ---- renaming ---- */
 
-/* Needs names (write). */
+/* Renames `ns`, or exchanges its name with that of `other`. The caller holds "names" for writing,
+ * and frees *newname. */
 static int rename_locked(struct txn *t, struct ns *ns, struct ns *other, char **newname)
 {
     struct ns_table *names = &t->p->names;
 
-    /* Freed by the caller, or the other's new name. */
+    /* the old name: the caller frees it, or `other` gets it */
     *newname = ns_table_rename(names, ns, *newname);
     capture_ns_put(t, ns);
     if (other) {
@@ -122,7 +124,8 @@ static int rename_locked(struct txn *t, struct ns *ns, struct ns *other, char **
     return 0;
 }
 
-/* `other`, an empty one, is renamed over. What it does is in one frame with the rename. */
+/* Drops `other`, which must be an empty namespace, because `ns` is renamed over it. The drop is in
+ * one frame with the rename. */
 static int replace(struct txn *t, const struct ns *ns, struct ns *other)
 {
     int err = 0;
@@ -138,6 +141,8 @@ static int replace(struct txn *t, const struct ns *ns, struct ns *other)
     return err;
 }
 
+/* Renames with no other change in flight. *ret_replaced is what had the new name, with a reference
+ * that the caller gives back. */
 static int rename_under_freeze_lock(struct txn *t, struct ns *ns, const char *newname,
                                     unsigned flags, struct ns **ret_replaced)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * ns_table: the namespaces of an open store and their records: reading them when the store is
- * opened, and collecting what changed for a commit.
+ * ns_table: the namespaces of an open store and their records. They are read when the store is
+ * opened, and what changed is collected for a commit.
  */
 #include "bytes.h"
 #include "state.h"
@@ -23,7 +23,8 @@ static int record_push(struct ns_records *r, uint32_t number, size_t len, uint8_
     return 0;
 }
 
-/* Each flush of a branch leaves more of its pages and bytes where they were written then. */
+/* Counts a flush of a namespace. Each flush of a branch puts more of its pages and bytes at a new
+ * place on the disk, so after very many a warning is due. */
 static void count_flush(struct state *p, struct ns *ns)
 {
     uint64_t n = atomic_fetch_add(&ns->flushes, 1) + 1;
@@ -58,13 +59,14 @@ bool ns_is_scattered(struct state *p, struct ns *ns)
            (atomic_load(&ns->flushes) >= warn || atomic_load(&ns->pieces) >= warn);
 }
 
+/* Encodes the record of one namespace if it has changed. */
 static int freeze_one(struct state *p, struct ns *ns, struct ns_records *ret)
 {
     struct ns_fields f;
     uint8_t *bytes;
 
-    /* A change that failed half-way may have copied the root: the old one has lost its count. It
-     * may have put inodes, too. */
+    /* A change that failed half-way may have copied the root: the old root has lost its count then.
+     * It may also have put inodes. */
     if (!ns->live || (!ns->dirty && ns->tree.root == ns->recorded_root &&
                       usage_is(ns->tree.usage, ns->recorded)))
         return 0;
@@ -83,7 +85,7 @@ int ns_table_freeze(struct state *p, struct ns_records *ret)
     int err = 0;
 
     rwlock_held_write(&p->freeze_lock);
-    WRITE_GUARD(&p->names.lock); /* a last ns_put frees without the freeze lock */
+    WRITE_GUARD(&p->names.lock); /* the last ns_put frees a namespace without the freeze lock */
     for (size_t i = 0; i < NS_BUCKETS && err == 0; i++)
         for (struct ns *ns = p->names.by_number[i]; ns && err == 0; ns = ns->by_number_next)
             err = freeze_one(p, ns, ret);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * passthrough: see the header. What is let go of is closed with no lock held: it may be the last
- * that keeps a deleted file.
+ * passthrough_table: see the header. Files that are removed from the table are closed with no lock
+ * held: such a close may free a deleted file, which takes time.
  */
 #include "state.h"
 #include "nowait.h"
@@ -14,10 +14,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SWEEP_AT_ONCE 64 /* under one hold of the lock */
+#define SWEEP_AT_ONCE 64 /* entries looked at under one hold of the lock */
 #define SWEEP_BY_OPEN                                                                              \
-    4                /* where the table is half full, so that it shrinks while files are opened */
-#define FILES_PART 4 /* at most a 4th of all files that may be open are kept so */
+    4 /* entries that an open looks at when the table is half full, so that it shrinks */
+#define FILES_PART 4 /* at most a 4th of all files that may be open are kept open here */
 
 int vfs_passthrough_probe(int fd)
 {
@@ -40,7 +40,7 @@ void passthrough_table_init(struct state *p)
 
 /* ---- below: under the lock ---- */
 
-/* Where it hangs, or would: a pointer to NULL. */
+/* The pointer to the entry, or to the NULL where it would be. */
 static struct passthrough_file **find(struct state *p, uint64_t nodeid)
 {
     uint64_t h = nodeid * UINT64_C(0x9E3779B97F4A7C15);
@@ -52,7 +52,7 @@ static struct passthrough_file **find(struct state *p, uint64_t nodeid)
     return at;
 }
 
-/* Out of the table; the caller's to end. */
+/* Takes an entry out of the table and puts it into `gone`, for end_all. */
 static void take_out(struct state *p, struct passthrough_file *n, struct passthrough_list *gone)
 {
     *find(p, n->nodeid) = n->next;
@@ -61,13 +61,14 @@ static void take_out(struct state *p, struct passthrough_file *n, struct passthr
     atomic_fetch_sub(&p->passthroughs.count, 1);
 }
 
+/* Is it proved that the file is neither open nor mapped? */
 static bool is_free(struct state *p, const struct passthrough_file *n)
 {
     return n->opens == 0 && p->passthroughs.probe(blob_fd(n->blob)) == 0;
 }
 
-/* Look at the first `most` that are closed: those that are mapped come last from now on. How many
- * were free. */
+/* Looks at the first `most` idle entries. Those that are mapped go to the end of the list. Returns
+ * how many were free. */
 static size_t sweep(struct state *p, size_t most, struct passthrough_list *gone)
 {
     size_t freed = 0;
@@ -88,7 +89,7 @@ static size_t sweep(struct state *p, size_t most, struct passthrough_list *gone)
     return freed;
 }
 
-/* May it be passthrough, as far as the inode says? */
+/* May the file be read by passthrough, by what its inode says? */
 static bool is_eligible(struct state *p, const struct vnode *v, const struct inode *in,
                         unsigned flags)
 {
@@ -98,7 +99,7 @@ static bool is_eligible(struct state *p, const struct vnode *v, const struct ino
            in->valid == in->size && in->size > (uint64_t)settings_get(&p->settings, SET_PACK_LIMIT);
 }
 
-/* Is the candidate still what the inode is? */
+/* Is the candidate still the content of the inode? */
 static bool is_same(struct state *p, const struct inode *in, const struct passthrough_candidate *c)
 {
     return c->blob && refs_resolve(p->refs, in->object) == c->object &&
@@ -112,7 +113,7 @@ static bool is_sealed_by_disk(int fd)
     return statx(fd, "", AT_EMPTY_PATH, 0, &st) == 0 && st.stx_attributes & STATX_ATTR_VERITY;
 }
 
-/* A new one, from the candidate, whose pin it takes. NULL: there is no room. */
+/* Makes an entry from the candidate, whose pin it takes over. NULL: there is no room. */
 static struct passthrough_file *make(struct state *p, const struct vnode *v,
                                      struct passthrough_candidate *c, struct passthrough_list *gone)
 {
@@ -134,8 +135,8 @@ static struct passthrough_file *make(struct state *p, const struct vnode *v,
     return n;
 }
 
-/* The first passthrough open of an inode, perhaps of one that was passthrough before: the file that
- * may still be mapped is used again, unless the object has another by now, since the old one was
+/* The first open by passthrough of an inode that may have been read so before. The file that may
+ * still be mapped is used again, unless the object has another file by now because the old one was
  * damaged. */
 static struct passthrough_file *begin(struct state *p, const struct vnode *v,
                                       const struct inode *in, struct passthrough_candidate *c,
@@ -154,6 +155,7 @@ static struct passthrough_file *begin(struct state *p, const struct vnode *v,
     return make(p, v, c, gone);
 }
 
+/* Decides how an open reads; see the drawing in the header. */
 static int decide(struct state *p, struct vnode *v, const struct inode *in, unsigned flags,
                   struct passthrough_candidate *c, struct passthrough_file **ret,
                   struct passthrough_list *gone)
@@ -190,6 +192,7 @@ static void end_all(struct state *p, struct passthrough_list *gone)
     }
 }
 
+/* Decides, and counts the open under the same lock, so that the decision stays true. */
 static int count_open(struct state *p, struct vnode *v, const struct inode *in, unsigned flags,
                       struct passthrough_candidate *c, struct passthrough_file **ret,
                       struct passthrough_list *gone)
@@ -300,6 +303,7 @@ void passthrough_table_release(struct state *p)
 
 /* ---- candidates ---- */
 
+/* Verifies all bytes of the object, and reports damage. */
 static int verify_all(struct state *p, const struct entry *e)
 {
     char hex[ID_HEX + 1];
@@ -326,14 +330,14 @@ int passthrough_file_prepare(struct state *p, const struct inode *in,
     if (c->verify && !thread_may_wait())
         return -EWOULDWAIT;
     if (atomic_load(&p->passthroughs.damage) || p->hooks->has_damage(p))
-        c->verify = true; /* it may be this one */
+        c->verify = true; /* the damage may be in this object */
     if (c->verify && !thread_may_wait())
-        return 0; /* through the daemon, then: it verifies what it reads */
+        return 0; /* it is read through the daemon then, which verifies what it reads */
     err = c->verify ? verify_all(p, &e) : 0;
     if (err < 0)
         return err == -EUCLEAN ? err : 0;
     if (objects_pin(p->objects, &e, &c->blob) < 0)
-        return 0; /* reading it tells */
+        return 0; /* the read will report the error */
     c->where = e.where;
     if (blob_fd(c->blob) < 0)
         passthrough_candidate_release(p, c);

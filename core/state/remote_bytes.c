@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* far: see the header. */
+/* remote_bytes: see the header. */
 #include "remote_bytes.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -30,7 +30,7 @@ ssize_t remote_bytes_get(const struct remote_bytes *f, uint64_t number, void *bu
             continue;
         have = s->len - at;
         if (have < len && s->len == s->want)
-            continue; /* there is more */
+            continue; /* the object has more bytes than were gathered */
         have = have < len ? have : len;
         memcpy(buf, s->data + at, have);
         return (ssize_t)have;

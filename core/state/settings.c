@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * settings: the table of knobs, and their texts. Kinds, ranges and defaults are CONTROL.md's; the
- * order is enum setting's.
+ * settings: the table of settings, and their texts. Kinds, ranges and defaults are those of
+ * CONTROL.md; the order is that of enum setting.
  */
 #include "settings.h"
 
@@ -141,7 +141,7 @@ static int64_t word_count(const struct setting_info *info)
     return info->kind == SETTING_WORD ? info->max - info->min + 1 : 1;
 }
 
-/* A decimal number, and the sign if one likes. */
+/* Parses a percentage: a decimal number, with or without "%". */
 static int parse_percent(const char *text, int64_t *ret)
 {
     size_t digits = strspn(text, "0123456789");
@@ -160,7 +160,7 @@ static int parse_percent(const char *text, int64_t *ret)
     return err;
 }
 
-/* A size, or a plain number, and "/s", which may be left out. */
+/* Parses a rate: a size, or a plain number, with or without "/s". */
 static int parse_rate(const char *text, bool plain, uint64_t *ret)
 {
     size_t n = strlen(text);
@@ -176,7 +176,8 @@ static int parse_rate(const char *text, bool plain, uint64_t *ret)
     return plain ? command_number(size, ret) : command_size(size, ret);
 }
 
-/* -EINVAL unless `text` is a value of that kind. One too large for int64 is out of any range. */
+/* Parses a value of that kind. -EINVAL: it is none. A number too large for int64 is out of every
+ * range. */
 static int parse_kind(const struct setting_info *info, const char *text, int64_t *ret)
 {
     uint64_t n;
@@ -206,7 +207,7 @@ static int parse_kind(const struct setting_info *info, const char *text, int64_t
     return 0;
 }
 
-/* "readonly or exit" */
+/* Appends the words of a setting: "readonly or exit". */
 static void add_words(const struct setting_info *info, struct strbuf *out)
 {
     for (int64_t i = 0; i < word_count(info); i++) {

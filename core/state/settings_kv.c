@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* settings_kv: the settings of an open store: changed by a frame of the log, kept in a table. */
+/* settings_kv: the settings of an open store. A frame of the log records a change, and a table
+ * keeps the values. */
 #include "bytes.h"
 #include "state.h"
 #include "report.h"
@@ -26,7 +27,7 @@ int settings_set(struct state *p, enum setting which, int64_t value)
     return err;
 }
 
-/* All that was ever set in this life goes into each commit: a handful of records. */
+/* Puts all settings that were changed in this process into each commit: they are few. */
 int settings_write(struct state *p, struct kv_txn *t)
 {
     uint64_t which, value;

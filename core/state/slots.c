@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * slots: making the bytes of slots durable, and what a frozen state says of them.
+ * slots: makes the bytes of slots durable, and records what a frozen state says of them.
  *
- * A slot is dirty while it has changes that no finished sync has. Two who find it dirty both sync
- * it, the second at little cost: so nobody takes for durable what another is still about to sync.
+ * A slot is dirty while it has changes that no finished sync has. If two threads find it dirty,
+ * both sync it, the second at little cost. So no thread takes for durable what another one has
+ * still to sync.
  *
- * What fsync waits for is the bytes: one sync of the file. The sums beside it, a file of their own
- * that the next write has to take away again, are made when a commit records the slot.
+ * An fsync waits only for the bytes: one sync of the file. The sums beside it are a file of their
+ * own, which the next write has to remove again; they are made when a commit records the slot.
  *
- * A slot that was synced so gets a credit: small writes up to that many bytes go into their frames
- * as well, and leave it clean, so that the next fsync is one sync of the log, however many slots
- * were written to. Who never syncs pays for no copy.
+ * A slot that an fsync has synced gets a credit: small writes up to that many bytes are in their
+ * frames as well, and leave the slot clean. So the next fsync is one sync of the log, however many
+ * slots were written to. A slot that is never synced costs no copy.
  */
 #include "io.h"
 #include "report.h"
@@ -19,13 +20,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* slots synced before one sync of their directory */
 #define SYNC_AT_ONCE 256
-/* Written back behind its writer, in steps; who writes less waits for less, and may delete it
- * soon */
-#define BEHIND_FROM (UINT64_C(32) << 20) /* bytes a slot has before that begins */
+/* A large slot is written back behind its writer, in steps. A smaller one has less to wait for, and
+ * may be deleted soon. */
+#define BEHIND_FROM (UINT64_C(32) << 20) /* bytes; below that nothing is written back */
 #define BEHIND_STEP (UINT64_C(8) << 20)  /* bytes */
-#define BEHIND_MOST (UINT64_C(64) << 20) /* bytes that one worker begins with at once */
-/* So much is synced without keeping its writers and readers waiting; then the rest of it with. */
+#define BEHIND_MOST (UINT64_C(64) << 20) /* bytes that one worker writes back at once */
+/* A slot larger than this is first synced without its lock, so that its writers and readers need
+ * not wait; then the rest is synced with the lock. */
 #define SYNC_ALONE (UINT64_C(1) << 20) /* bytes */
 
 /* ---- having one ---- */
@@ -48,8 +51,8 @@ void slot_free(struct slot *s)
     free(s);
 }
 
-/* The entry says SLOT from here on, so that the slot is deleted with the number, whenever that
- * is. */
+/* Makes the slot and copies the buffer into it. From here on the entry says SLOT, so that the slot
+ * is deleted with the number, whenever that is. */
 static int fill(struct state *p, const struct content *c, struct slot *s)
 {
     int err = blob_create_slot(p->config.disk, c->number, &s->blob);
@@ -76,7 +79,7 @@ int content_make_slot(struct state *p, struct content *c)
         return err;
     }
     atomic_store(&p->contents.slot_names, true);
-    MUTEX_GUARD(&p->contents.lock); /* a flush looks through the table meanwhile */
+    MUTEX_GUARD(&p->contents.lock); /* a flush may look through the table meanwhile */
     if (content_is_listed(c)) {
         atomic_fetch_sub(&p->contents.buffered, c->room);
         atomic_fetch_add(&p->contents.slots, 1);
@@ -91,7 +94,8 @@ int content_make_slot(struct state *p, struct content *c)
     return 0;
 }
 
-/* Dirty, or, where the frame has the bytes, as it was. */
+/* Counts a change of the slot. Unless the frame has the bytes (`logged`), the slot becomes
+ * dirty. */
 static void changed(struct state *p, struct content *c, bool logged)
 {
     struct slot *s = c->slot;
@@ -123,7 +127,8 @@ int content_spill(struct state *p, struct content *c)
     return 0;
 }
 
-/* Nothing of those bytes may be cut off from here on. */
+/* Notes that the first `len` bytes are named, so that they are never cut off. The caller holds
+ * "contents". */
 static void name_bytes(struct state *p, struct slot *s, uint64_t len)
 {
     mutex_held(&p->contents.lock);
@@ -131,8 +136,8 @@ static void name_bytes(struct state *p, struct slot *s, uint64_t len)
     s->recorded = len > s->recorded ? len : s->recorded;
 }
 
-/* Where no frame has the bytes they must be synced before the one that names them is called
- * durable. */
+/* Notes the new length for the frame. If the frame does not carry the bytes, they must be synced
+ * before the frame counts as durable. */
 void content_slot_changed(struct txn *t, struct content *c, bool logged)
 {
     const uint64_t len = blob_length(c->slot->blob);
@@ -147,8 +152,8 @@ void content_slot_changed(struct txn *t, struct content *c, bool logged)
     changed(t->p, c, logged);
 }
 
-/* Not where they leave a gap, which a replay could not fill; nor where a replay would take it for a
- * buffer. */
+/* A write that would leave a gap is not logged, because a replay could not fill it. Neither is one
+ * of a content that the log knows only as a buffer. */
 bool slot_takes_credit(struct slot *s, size_t len, uint64_t off)
 {
     uint32_t left = atomic_load(&s->log_left);
@@ -159,7 +164,7 @@ bool slot_takes_credit(struct slot *s, size_t len, uint64_t off)
     return true;
 }
 
-/* Out of the list; its reference is the caller's. */
+/* Takes a slot out of the dirty list. The caller gets the reference of the list. */
 static void take_out(struct state *p, struct content *c)
 {
     mutex_held(&p->contents.lock);
@@ -175,7 +180,7 @@ void content_slot_clean(struct state *p, struct content *c)
     content_unref(c);
 }
 
-/* One file's damage, or the disk's there: reading it says so. */
+/* Reports a slot that cannot be opened: its file is damaged, and reads of it fail. */
 static void no_slot(uint64_t number, int err)
 {
     report(REPORT_ALARM, "slot %llu %s%s%s", (unsigned long long)number,
@@ -185,8 +190,9 @@ static void no_slot(uint64_t number, int err)
            err == -EUCLEAN ? "" : "): its file cannot be read");
 }
 
-/* Where the process has too little for it the slot may be sound and have what a commit must not let
- * the log forget: that is the error, and it can be tried again. */
+/* Opens a slot at a start. A shortage in the process (memory, open files) is returned and can be
+ * tried again: the slot may be sound, and the log must not forget what it has for it. Damage is
+ * reported and is no error here. */
 static int load_slot(struct state *p, uint64_t number, uint64_t size)
 {
     struct slot *s = slot_alloc();
@@ -204,7 +210,8 @@ static int load_slot(struct state *p, uint64_t number, uint64_t size)
     s->named = s->told = true;
     err = content_restore(p, number, 0, CONTENT_WHOLE, s);
     c = err == 0 ? content_find(p, number) : NULL;
-    if (c) { /* where the daemon alone died, only the page cache may have what frames say of it */
+    /* after the death of the daemon alone, only the page cache may have what frames say of it */
+    if (c) {
         MUTEX_GUARD(&p->contents.lock);
         changed(p, c, false);
     }
@@ -240,9 +247,10 @@ void content_disown(struct state *p, uint64_t number)
 
 /* ---- behind the writer ---- */
 
+/* Work for a worker: bytes of one slot to write back. */
 struct behind {
     struct state *p;
-    struct content *c; /* referenced */
+    struct content *c; /* with a reference */
     uint64_t from, len;
 };
 
@@ -268,8 +276,8 @@ static int behind_run(void *arg)
     return 0;
 }
 
-/* One at a time: where the disk is slow, more gathers meanwhile, and no other worker waits for
- * it. */
+/* Begins to write back. One worker does this at a time: on a slow disk more gathers meanwhile, and
+ * the other workers stay free. */
 void content_write_behind(struct state *p, struct content *c, uint64_t end)
 {
     struct slot *s = c->slot;
@@ -306,7 +314,7 @@ static bool is_cancelled(struct state *p, const struct content *c)
     return c->state == CONTENT_CANCELLED;
 }
 
-/* One that was sealed meanwhile is synced. */
+/* Syncs a slot with its sums, also one that was sealed meanwhile. */
 static int sync_slot(struct state *p, struct content *c)
 {
     struct blob *b = c->slot->blob;
@@ -321,7 +329,7 @@ static int sync_slot(struct state *p, struct content *c)
     if (is_cancelled(p, c))
         return 0;
     err = blob_sync_slot(b);
-    /* A commit needs its bytes. Sums beside it that cannot be stored hold nobody up. */
+    /* A commit needs the bytes of the slot. Sums that cannot be stored hold nothing up. */
     return err < 0 && !blob_is_suspect(b) ? blob_sync_bytes(b) : err;
 }
 
@@ -331,7 +339,7 @@ static void blame_slot(struct state *p, const struct content *c, int err)
                (unsigned long long)c->number);
 }
 
-/* Bytes and names of some slots, which stay dirty until both are synced. */
+/* Syncs the bytes and the names of some slots. They stay dirty until both are synced. */
 static int sync_some(struct state *p, struct content *const *some, size_t n)
 {
     uint64_t changes[SYNC_AT_ONCE];
@@ -361,13 +369,15 @@ static int sync_some(struct state *p, struct content *const *some, size_t n)
     return 0;
 }
 
-/* No failure is tried again, a disk that is full no more than one that is broken: the kernel has
- * told it once, its pages count as clean now, and a second sync would say that all is well. So
- * nobody knows what the slot has, while frames that name its bytes stand in the log, below those of
- * all others. Room kept for it beforehand would help nothing: a filesystem that allocates late has
- * reserved the room when the write returned (that ENOSPC was the writer's), and where it still
- * comes up here, from a device that promises more than is behind it, fallocate is promised nothing.
- * A shortage is no failure of the disk: it was not asked. */
+/* Syncs the bytes of one slot, for fsync. A failure is never tried again, whether the disk is full
+ * or broken. The kernel reports a failure once, and its pages count as clean afterwards, so a
+ * second sync would succeed wrongly. Then it is not known what the slot has, while frames that name
+ * its bytes are in the log below all later ones. So the store turns read-only.
+ *
+ * Room reserved before the write would not help. A filesystem that allocates late has reserved the
+ * room when the write returned (its ENOSPC was the writer's). If ENOSPC still comes from a sync, a
+ * device has promised more than it has, and fallocate would be no promise either. A shortage in
+ * this process is no failure of the disk, which was not asked. */
 static int sync_bytes(struct state *p, struct content *c)
 {
     int err;
@@ -383,7 +393,7 @@ static int sync_bytes(struct state *p, struct content *c)
         return err;
     }
     MUTEX_GUARD(&p->contents.lock);
-    if (!c->slot->dirty_at) /* since it was taken out of the list */
+    if (!c->slot->dirty_at) /* it is still clean since it was taken out of the list */
         atomic_store(&c->slot->log_left, SLOT_LOGGED_MAX);
     return 0;
 }
@@ -394,7 +404,8 @@ static uint64_t count_dirtied(struct state *p)
     return p->contents.dirtied;
 }
 
-/* The first that is dirty since then, taken out of the list with its reference. NULL: none is. */
+/* Takes the first slot that was dirty at `since` out of the list, with its reference. NULL: there
+ * is none. */
 static struct content *take_dirty(struct state *p, uint64_t since)
 {
     MUTEX_GUARD(&p->contents.lock);
@@ -406,7 +417,7 @@ static struct content *take_dirty(struct state *p, uint64_t since)
     return c;
 }
 
-/* As it was before take_dirty with that `since`, with its reference. */
+/* Undoes take_dirty with that `since`, and gives the reference back to the list. */
 static void put_back_dirty(struct state *p, struct content *c, uint64_t since)
 {
     {
@@ -417,14 +428,16 @@ static void put_back_dirty(struct state *p, struct content *c, uint64_t since)
             return;
         }
     }
-    content_unref(c); /* somebody wrote meanwhile */
+    content_unref(c); /* it was written to meanwhile */
 }
 
-/* Of each that has new ones: of what is being sealed, too, the frames speak as of slots; and of
- * what was deleted, since the frame that says so may come after the sync. */
+/* Syncs the bytes of every dirty slot. That includes contents that are being sealed, because frames
+ * still call them slots. It also includes deleted ones, because the frame of the deletion may come
+ * after this sync. */
 static int sync_all_bytes(struct state *p)
 {
-    const uint64_t since = count_dirtied(p); /* else who goes on writing would keep us here */
+    /* without this limit a writer could keep us here for ever */
+    const uint64_t since = count_dirtied(p);
     struct content *c;
     int err = 0;
 
@@ -443,7 +456,7 @@ int slots_sync_logged(struct state *p)
     bool names = atomic_exchange(&p->contents.slot_names, false);
     int err = sync_all_bytes(p);
 
-    if (err == 0 && names) /* also of those that are objects by now */
+    if (err == 0 && names) /* the directory has names of slots that are objects by now, too */
         err = disk_sync_dir(p->config.disk, "slots");
     if (err < 0 && names)
         atomic_store(&p->contents.slot_names, true);
@@ -502,7 +515,8 @@ int slots_record(struct state *p, struct slot_list *ret)
             MUTEX_GUARD(&p->contents.lock);
             name_bytes(p, c->slot, len);
         }
-        /* Collected or sealed just now; or its entry is damaged, which is its file's matter. */
+        /* It was collected or sealed just now; or its entry is damaged, which concerns its file
+         * alone. */
         if (r < 0 && r != -ENOENT && r != -EINVAL && r != -EUCLEAN)
             err = r;
     }
@@ -524,7 +538,7 @@ void slots_committed(struct state *p, const struct slot_list *l)
             TAILQ_INSERT_TAIL(&gone, c, slot->dirty_next);
         }
     }
-    while ((c = TAILQ_FIRST(&gone))) { /* closing a file that is deleted may take long */
+    while ((c = TAILQ_FIRST(&gone))) { /* without the lock: closing a deleted file may take long */
         TAILQ_REMOVE(&gone, c, slot->dirty_next);
         content_unref(c);
     }

@@ -7,29 +7,29 @@
  * THE LOCK TABLE. Outermost first; never take an earlier one while holding a later one. The name in
  * quotes is what a broken rule prints.
  *
- *   "release"      release.c      mutex   one who deletes dead bytes of other shards at a time
- *   "pool report"  pool_node.c    mutex   one report of a pool's node at a time, with its flush
+ *   "release"      release.c      mutex   one pass at a time deletes dead bytes on other shards
+ *   "pool report"  pool_node.c    mutex   one report of the node at a time, with its flush
  *   "flush run"    flush.c        mutex   without threads: one flush at a time
  *   "rotation"     coordinator.c  mutex   one rotation at a time
- *   "reclaim dead" flush.c        mutex   one who deletes dead bytes at a time
+ *   "reclaim dead" flush.c        mutex   one thread at a time deletes dead bytes
  *   "seal"         flush.c        mutex   one sealing pass or freeze at a time
- *   "content sync" seal.c, slots.c  mutex  who hashes, syncs or seals the slot of one content
+ *   "content sync" seal.c, slots.c  mutex  one thread at a time hashes, syncs or seals one slot
  *   "gc"           gc.c           mutex   what a GC cycle knows
  *   "freeze"       txn.c          rwlock  read: every change, from its first look to its last
- *                                         write; write: branch, drop, rotate - the instants
+ *                                         write; for writing: the instants: branch, drop, rotate
  *   "drop step"    tree/drop.c    mutex   one step of the dropper at a time
- *   "inode"        vnodes.c       rwlock  read: reading bytes; write: changing bytes or size of one
- *                                         inode; two inodes: lower nodeid first
+ *   "inode"        vnodes.c       rwlock  read: reading bytes; for writing: changing bytes or size
+ *                                         of one inode; two inodes: lower nodeid first
  *   "namespace"    namespaces.c   rwlock  one namespace's tree; two: lower namespace number first
  *   "orphans"      vnodes.c       rwlock  the tree of unlinked inodes that are still open
  *   "names"        namespaces.c   rwlock  which namespaces exist, by name and number
- *   "inodes"       vnodes.c       mutex   the table of open inodes, and of those read by passthrough
+ *   "inodes"       vnodes.c       mutex   the tables of open inodes and of passthrough files
  *   "content"      contents.c     mutex   the bytes of one unsealed content
  *   "contents"     contents.c     mutex   the table of unsealed contents
  *   "kv_writer"    kv/kv_lmdb.c   mutex   the one transaction, from its beginning to its end
- *   "settings"     settings_kv.c  mutex   settings that were changed; held while those who watch one
- *                                         are told
- *   "move"         move.c         mutex   which moves are at work
+ *   "settings"     settings_kv.c  mutex   settings that were changed; held while the functions
+ *                                         that watch one are called
+ *   "move"         move.c         mutex   which moves are in progress
  *   "drops"        tree/drop.c    mutex   the queue of dropped pages
  *   "pages"        tree/pages.c   mutex   page counts, dirty pages
  *   "page cache"   tree/pages.c   mutex   one shard of the page cache
@@ -37,42 +37,42 @@
  *   "shard packs"  object/shard_packs.c mutex  what is alive in packs on other shards; a leaf but
  *                                         for kv reads
  *   "shards"       object/shards.c mutex  which shards there are, and their states; not held while
- *                                         one is asked
+ *                                         a shard is asked
  *   "packs sync"   object/packs_open.c mutex  one sync of packs at a time
  *   "packs"        object/packs.c mutex   which packs there are, their counts and handles
  *   "object files", "blob"        mutex, rwlock  object files kept open; the sums of one file
  *   "forgotten attrs"  forgotten_attrs.c mutex  attributes of inodes without a name; a leaf
- *   "events"       change.c       mutex   who waits for calls of state_events to end; a leaf, not
+ *   "events"       change.c       mutex   waiting for calls of state_events to end; a leaf, not
  *                                         held while one is called
- *   "log sync"     log_sync.c     mutex   who leads the log's sync, and who waits for it
+ *   "log sync"     log_sync.c     mutex   which thread leads the log's sync, and which wait for it
  *   "log make"     log_make.c     mutex   one segment of the log made or trimmed at a time
  *   "log"          log.c          mutex   the frames of the log, and the room for them; a leaf
- *   "pool index"   pool_index.c   mutex   which view of the pool is asked; a leaf
- *   "pool node"    pool_node.c    mutex   what status says of reports and cycles; a leaf
+ *   "pool index"   pool_index.c   mutex   which view of the pool is in use; a leaf
+ *   "pool node"    pool_node.c    mutex   what the status shows of reports and cycles; a leaf
  *   "shards thread", "lastuse", "blame"    mutexes, leaves
  *   "jobs"         jobs/jobs.c    mutex   which jobs there are; a leaf but for "workers"
  *   "scrub", "sweep", "met", "stuck", "last reply", "control session",
  *   "workers", "workers_group"    mutexes, leaves
  *   "shard dir", "shard files"    shard/shard_dir*.c mutexes  what a driver keeps open; leaves
- *   "place"        shard/shard_ask.c mutex  what is asked of a place; a leaf; not held while a driver
- *                  or who asks runs
+ *   "place"        shard/shard_ask.c mutex  what is asked of a place; a leaf; not held while
+ *                  a driver or its caller runs
  *   "coordinator", "ticket"       mutexes the flushes in flight; leaves, never held while flushing
- *   "flush"        flusher.c      mutex   who waits for a flush or for memory; a leaf likewise
- *   "durable"      durable.c      mutex   who is to be told that a change is durable; a leaf
+ *   "flush"        flusher.c      mutex   threads that wait for a flush or memory; a leaf likewise
+ *   "durable"      durable.c      mutex   which callers wait for a change to be durable; a leaf
  *
- * The mount has its own, in fs/: "ending" comes before all of these, the others ("defer", "sync",
- * "ring waiting", "ring done", "write back", "mode", "listed", "handles", "nodes", "passthrough",
- * "waiting") are leaves.
+ * The mount has locks of its own, in fs/. "ending" comes before all of these. The others ("defer",
+ * "sync", "ring waiting", "ring done", "write back", "mode", "listed", "handles", "nodes",
+ * "passthrough", "waiting") are leaves.
  *
- * Who waits for a flush (fsync, drain, throttled writers) holds none of them.
+ * A thread that waits for a flush (fsync, drain, throttled writers) holds none of them.
  *
- * Which lock guards a field stands at the field, as GUARDED_BY(a), or in front of what the field
- * is, as "a; text": it is read and changed only with lock a held, changed with a held for writing.
- * (a, b): it is changed with both held, and read with either. "freeze" alone is held for reading by
- * changes; "freeze for writing" is the instants. A field of which nothing is said is set
- * before others can see its struct, or belongs to one thread; _Atomic ones need no lock. In front
- * of a text "lock" is the lock of the same struct. The lock of a struct is a field named `lock`,
- * but for these:
+ * The lock that guards a field is named at the field: as GUARDED_BY(a), as "guarded by: a", or in
+ * front of what the field is, as "a; text". The field is read only with lock a held, and changed
+ * only with a held, for writing if it is a rwlock. (a, b) means: changed with both held, and read
+ * with either. "freeze" alone means: changes hold it for reading; "freeze for writing": only the
+ * instants use the field. A field about which nothing is said is set before others can see its
+ * struct, or belongs to one thread. An _Atomic field needs no lock. "lock" in front of a text is
+ * the lock of the same struct. The lock of a struct is a field named `lock`, except for these:
  *
  *   "freeze" state.freeze_lock, "settings" state.settings_lock, "events" state.events_lock
  *   "inode" vnode.io, "inodes" vnode_table.lock, "namespace" ns.lock, "names" ns_table.lock
@@ -128,15 +128,15 @@ struct strbuf;
 
 /* What this start took from the log. */
 struct replayed {
-    uint64_t changes, first, last; /* numbers of the first and the last of them */
-    uint64_t bytes;                /* of operations */
+    uint64_t changes, first, last; /* `first` and `last` are numbers of changes */
+    uint64_t bytes;                /* bytes of operations */
 };
 
 struct state {
     struct state_config config;
     const struct state_hooks *hooks;         /* fixed */
     const struct member_hooks *member_hooks; /* fixed */
-    _Atomic unsigned atime;                  /* config.atime, or what it was changed to */
+    _Atomic unsigned atime;                  /* config.atime, or the value it was changed to */
     const struct clock *clock;
     struct id_key id_key;
     struct name_key name_key;
@@ -152,11 +152,12 @@ struct state {
     struct cond events_left;
 
     struct rwlock freeze_lock; /* "freeze" */
-    _Atomic uint64_t seq;  /* of the last change */
-    _Atomic uint64_t next_ino; /* from here on no namespace has a number of an inode */
-    _Atomic bool readonly; /* a commit or a part of a start failed, and nobody knows how far */
+    _Atomic uint64_t seq;      /* number of the last change */
+    _Atomic uint64_t next_ino; /* no namespace has an inode number from this on */
+    /* a commit or a part of a start failed, and what is on disk is not known */
+    _Atomic bool readonly;
     _Atomic bool promised; /* the tables say that a log of this epoch must be there */
-    _Atomic(const char *) readonly_what; /* which part, or NULL; static text */
+    _Atomic(const char *) readonly_what; /* which part failed, static text; NULL: none */
     _Atomic int readonly_err;            /* the error of that part */
     _Atomic bool closing;
     _Atomic bool told_no_inodes;
@@ -173,17 +174,17 @@ struct state {
     struct pool_member shared_pool;
     struct pool_node *node; /* the store as a node of that pool (core/member); NULL: alone */
     struct log *log;        /* NULL until the log that was found is replayed */
-    uint64_t epoch;         /* of `log` */
-    bool recovered;         /* the store had not been closed: there was a log to replay */
+    uint64_t epoch;         /* epoch of `log` */
+    bool recovered;         /* the store had not been closed cleanly: there was a log to replay */
     /* What this start took from the log is not committed yet. No change is made before it is, since
      * frames of this epoch are read only behind a commit. */
     _Atomic bool unsettled;
     _Atomic int lacks;           /* a shortage (-errno) puts off a part of the start, or 0 */
     _Atomic bool unsettled_told; /* it was reported that this could not be committed at once */
-    /* Gaps: changes in memory that are in no frame. After a gap no frame comes until a commit has
-     * that change. So many gaps there were. */
+    /* Gaps are changes in memory that are in no frame. After a gap no frame is appended until a
+     * commit has that change. This is how many gaps there were. */
     _Atomic uint64_t gaps;
-    _Atomic uint64_t gaps_committed; /* commits have as many of them */
+    _Atomic uint64_t gaps_committed; /* how many of them commits have */
     _Atomic bool sync_failed;  /* the last sync failed (blame_sync) */
     struct replayed replayed;  /* fixed once the store is open */
 
@@ -203,7 +204,7 @@ struct state {
     struct met_of_store met;
     struct stuck stuck;
 
-    /* What rooms above keep of this store: no room below them knows what is in it. */
+    /* What the rooms above keep of this store. Only these rooms know what is in it. */
     struct flusher *flush;
     struct durable_watches *durable;
     struct slots_left *slots_left;
@@ -218,37 +219,43 @@ struct state {
     struct control_of_store *control;
 };
 
-/* A change happened to `ns` (its lock held for writing; NULL: to the root): all that was captured
- * becomes one frame of the log. On failure memory has a change that the log has not, and the store
- * is read-only, or, for want of memory, waits for a commit (capture_has_gap): the caller's answer
- * is the error. */
+/* Ends a change of `ns` (its lock is held for writing; NULL: of the root): all that was noted
+ * becomes one frame of the log. After a failure memory has a change that the log lacks. Then the
+ * store is read-only, or, for want of memory, no further change is logged before a commit
+ * (capture_has_gap). The caller returns the error. */
 int state_changed(struct txn *t, struct ns *ns);
-/* The same after a change that ended with `err`: also a failed one may have done something. */
+/* The same after a change that ended with `err`: a failed change may have done something, too. */
 static inline int change_done(struct txn *t, struct ns *ns, int err)
 {
     int r = state_changed(t, ns);
 
     return err < 0 ? err : r;
 }
-/* May anything be changed? 0, -EROFS, -ESHUTDOWN; -EMFILE, -ENFILE, -ENOMEM as state_lacks. */
+/* May anything be changed? 0, -EROFS, -ESHUTDOWN; -EMFILE, -ENFILE, -ENOMEM as for state_lacks. */
 int state_writable(struct state *p);
-/* What is on disk can no longer be known: no change is taken from now on. `what`: static text. */
+/* Turns the store read-only, because what is on disk is not known any more. `what` says what
+ * failed, static text. */
 void state_turn_readonly(struct state *p, const char *what, int err);
-/* The settings of a GC cycle. */
+/* Fills *ret with the settings of a GC cycle. */
 void state_gc_config(struct state *p, struct gc_config *ret);
+/* The settings in the tables and in the log (settings_kv.c). load reads them at a start: a damaged
+ * one has its default, with a warning. set changes one durably with the log. write puts the changed
+ * ones into a commit. restore takes one from the log; -EUCLEAN: there is no such setting, or the
+ * value is out of its range. */
 int settings_load(struct state *p);
 int settings_set(struct state *p, enum setting which, int64_t value);
 int settings_write(struct state *p, struct kv_txn *t);
-int settings_restore(struct state *p, const char *key, size_t len, int64_t value); /* -EUCLEAN */
-int state_pin(struct state *p, uint64_t number, bool pin); /* or unpin; refs.h */
+int settings_restore(struct state *p, const char *key, size_t len, int64_t value);
+int state_pin(struct state *p, uint64_t number, bool pin); /* true: pins, false: unpins (refs.h) */
 /* The shortage (-errno) that puts off a part of the start, or 0. */
 int state_lacks(struct state *p);
-/* Why a store that is not settled takes no change. Where it is a shortage a flush is begun, which
- * may end it. */
+/* The error for a change while the store is unsettled. If the reason is a shortage, a flush is
+ * begun, which may end it. */
 int state_refuses(struct state *p);
-/* Encode the meta record "state". */
+/* Encodes the meta record "state". The caller holds the freeze lock for writing. */
 void store_record_freeze(struct state *p, const struct log_pos *pos, uint8_t out[STORE_RECORD_LEN]);
 
+/* Calls of state_events, for the mount. Each does nothing if no events are set. */
 void event_stale(struct state *p, uint64_t nodeid);
 void event_rights(struct state *p, uint64_t nodeid);
 void event_write_back(struct state *p, uint64_t nodeid);

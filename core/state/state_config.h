@@ -12,75 +12,75 @@
 struct state;
 struct strbuf;
 
-/* What the mount must tell the kernel. Called with no lock held, before the call that caused it
- * returns. */
+/* What the mount has to report to the kernel. Each function is called before the call that caused
+ * it returns, and with no lock held unless its comment says otherwise. */
 struct view_edge;
 struct state_events {
-    /* Attributes that are kept of that nodeid are no longer true: it is a directory that has other
-     * names now, or it is gone and answers -ESTALE. Names of the root are not kept for long, so
-     * there is no message for names. */
+    /* What the kernel keeps of the attributes of that nodeid is not true any more: it is a
+     * directory that has other names now, or it was removed and answers -ESTALE. The kernel does
+     * not keep names of the root for long, so there is no call for names. */
     void (*stale)(void *ctx, uint64_t nodeid);
-    /* Set-id bits of that nodeid are gone, or its ACL is another one, and the call that did it
-     * gives no attributes back, or gives them to one who asked for something else: what is kept of
-     * its mode, owner and ACL is no longer true. May be NULL. */
+    /* The mode, owner and ACL that the kernel keeps of that nodeid are not true any more: its
+     * set-id bits are gone, or it has another ACL. The call that caused it returns no attributes,
+     * or returns them to another caller. May be NULL. */
     void (*rights)(void *ctx, uint64_t nodeid);
-    /* A branch, or a namespace that is frozen, is to have what was written to that nodeid through
-     * shared mappings: have the kernel write it, and return then. */
+    /* A branch or a freeze of a namespace needs what was written to that nodeid through shared
+     * mappings: lets the kernel write it back, and returns after that. */
     void (*write_back)(void *ctx, uint64_t nodeid);
-    /* What is on disk can no longer be trusted, and the setting on_fatal says exit: end the mount,
+    /* What is on disk cannot be trusted any more, and the setting on_fatal is exit: ends the mount,
      * without waiting here. Locks may be held. May be NULL. */
     void (*stop)(void *ctx);
-    /* What a status says of the edge: all but the counts of requests (view.h). May be NULL. */
+    /* Fills in what the status shows of the edge, except for the counts of requests (view.h). May
+     * be NULL. */
     void (*describe)(void *ctx, struct view_edge *ret);
     void *ctx;
 };
 
-/* The pool that several stores share, as one of them is given it (FORMAT.md, "Pool"). Packs and
- * files that it puts there have the numbers pool_number(node, life, 1, 2, ...): never used twice,
- * by nobody.
- */
+/* The pool that several stores share, as one of its members is given it (FORMAT.md, "Pool"). Packs
+ * and files that the member puts there have the numbers pool_number(node, incarnation, 1, 2, ...),
+ * which are never used twice, by any member. */
 struct pool_member {
     struct disk *disk; /* borrowed: the whole pool; config.disk is a route over it */
     unsigned node;     /* this store's number among the nodes: 1 ... POOL_NODE_MAX */
-    uint32_t incarnation; /* of the store, a new one at each open: 1 ... POOL_INCARNATION_MAX */
+    uint32_t incarnation; /* a new one at each opening for writing: 1 ... POOL_INCARNATION_MAX */
     uint8_t token
         [16]; /* POOL_TOKEN_LEN; what nodes/N/node says as long as this incarnation is its own */
-    struct id_key key; /* of all members: equal bytes have equal ids */
+    struct id_key key; /* the same for all members, so that equal bytes have equal ids */
 };
 
 /* What reading does to access times. */
 enum state_atime {
-    STATE_NOATIME = 1 << 0,     /* nothing */
-    STATE_NODIRATIME = 1 << 1,  /* nothing to those of directories */
-    STATE_STRICTATIME = 1 << 2, /* each reading moves them */
+    STATE_NOATIME = 1 << 0,     /* no access time changes */
+    STATE_NODIRATIME = 1 << 1,  /* no access time of a directory changes */
+    STATE_STRICTATIME = 1 << 2, /* each read changes it */
 };
 
-/* How far a repair has the log replayed. */
+/* How far a repair lets the log be replayed. */
 struct replay_limit {
-    uint64_t until; /* number of the last change that is made; 0: all are */
-    bool refused;   /* out: the log is why the store cannot be opened; */
-    uint64_t at;    /* and the number of the change that cannot be made; 0: it is none of them */
+    uint64_t until; /* number of the last change that is replayed; 0: all are */
+    bool refused;   /* out: the log is the reason why the store cannot be opened */
+    uint64_t at;    /* out: number of the change that cannot be made; 0: it is none of them */
 };
 
 struct state_config {
     struct disk *disk; /* borrowed */
     struct kv *kv;     /* borrowed; opened with store_tables */
     const struct clock *clock;
-    void (*fold)(struct id *id); /* tests: see id.h; NULL */
-    unsigned atime;              /* bits of enum state_atime, 0: as relatime */
-    bool background;             /* run the flusher and dropper threads; tests step by hand */
-    unsigned threads;            /* sealing workers, 0: one per CPU */
-    uint64_t log_segment;        /* bytes of a segment of the log, 0: as the setting says */
-    bool accept_log_loss;        /* repair: of a damaged log what is before the damage is enough */
-    struct replay_limit *limit;  /* repair; may be NULL */
-    const struct pool_member *pool; /* copied, but for the disk; NULL: all is the store's own */
+    void (*fold)(struct id *id);    /* for tests, see id.h; NULL */
+    unsigned atime;                 /* bits of enum state_atime; 0: like relatime */
+    bool background;                /* starts threads; without them tests call each step */
+    unsigned threads;               /* workers; 0: by the setting */
+    uint64_t log_segment;           /* bytes of a segment of the log; 0: by the setting */
+    bool accept_log_loss;           /* for repair: a damaged log is replayed up to the damage */
+    struct replay_limit *limit;     /* for repair; may be NULL */
+    const struct pool_member *pool; /* copied, but for the disk; NULL: a store alone */
 };
 
-/* NULL: from now on nobody is told. What was set before is not used any more when it returns: it
- * waits for calls of it that have begun, so it is no business of such a call. One thread at once.
- * */
+/* Sets the events; NULL: none are called from now on. When it returns, the events that were set
+ * before are not called any more: it waits for calls that have begun, so an event must not call
+ * this. Threads: one at a time. */
 void state_set_events(struct state *p, const struct state_events *events);
-/* As config.atime, from now on. Any thread. */
+/* Changes config.atime. Threads: any. */
 void state_set_atime(struct state *p, unsigned how);
 /* The number of the last change. */
 uint64_t state_seq(struct state *p);

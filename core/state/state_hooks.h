@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/* state_hooks: what the state has done by the rooms above; opening a store fills it, and nothing
- * changes it afterwards. Each function keeps the rules of the one that its comment names. */
+/* state_hooks: the work that this room has done by the rooms above. The opening of a store sets the
+ * hooks, and nothing changes them afterwards. Each function keeps the rules of the one that its
+ * comment names. */
 #pragma once
 
 #include <stdbool.h>
@@ -8,7 +9,7 @@
 
 struct state;
 
-/* For the state in memory. */
+/* The hooks of the state in memory. */
 struct state_hooks {
     /* Commit what is not committed yet, and wait for it: flush_now. */
     int (*flush)(struct state *p);

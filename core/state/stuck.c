@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+/* stuck: see the header. */
 #include "stuck.h"
 #include "damage.h"
 #include <errno.h>
@@ -44,6 +45,7 @@ static bool is_stuck(struct state *p, struct content *c, void *ctx)
     return c->seal_error != 0;
 }
 
+/* Counts a stuck content, and picks none. */
 static bool counts(struct state *p, struct content *c, void *ctx)
 {
     (void)is_stuck(p, c, ctx);
@@ -58,6 +60,7 @@ size_t stuck_count(struct state *p)
     return n;
 }
 
+/* The first stuck contents, and a checksum of them. */
 struct few {
     struct {
         uint64_t number;
@@ -95,6 +98,7 @@ static void add_line(const char *line, void *ctx)
     strbuf_adds(out, "\n");
 }
 
+/* Finds the files of these contents, by walks through all trees. */
 static int look_up(struct state *p, const struct few *few, struct strbuf *out)
 {
     struct damage *d = calloc(1, sizeof *d);
@@ -113,6 +117,7 @@ static int look_up(struct state *p, const struct few *few, struct strbuf *out)
     return err < 0 ? err : strbuf_error(out);
 }
 
+/* Keeps the text, so that the walks are not repeated for the same contents. */
 static void keep(struct state *p, const struct few *few, const struct strbuf *text)
 {
     MUTEX_GUARD(&p->stuck.lock);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* txn: see the header. What a txn notes is in capture.c. */
+/* txn: see the header. capture.c has what a txn notes. */
 #include "txn.h"
 
 #include "io.h"
@@ -14,7 +14,7 @@
 
 /* ---- room ---- */
 
-/* That a thread serves. */
+/* The request of the kernel that this thread serves. */
 static _Thread_local uint64_t request;
 
 void txn_set_request(uint64_t unique)
@@ -32,7 +32,7 @@ static size_t room_for(size_t bytes)
     return bytes + ROOM_SLACK;
 }
 
-/* Before the first frame: that there is a log must not be a secret of its files. */
+/* Promises in the tables, before the first frame, that a log must exist (log_promise.h). */
 static int promise(struct state *p)
 {
     int err;
@@ -47,7 +47,8 @@ static int promise(struct state *p)
     return err;
 }
 
-/* Of the room in the log that was got: the memory, too, or neither. */
+/* Allocates the memory for room in the log that was reserved. Without memory the room is given
+ * back. */
 static int have_room(struct state *p, size_t bytes, struct txn_room *ret)
 {
     uint8_t *data = malloc(bytes);
@@ -68,8 +69,8 @@ static void room_done(struct txn_room *r)
     *r = (struct txn_room){.p = NULL};
 }
 
-/* No frame can be written: of this start, until what it recovered is committed; or there is no
- * log. */
+/* The reason why no frame can be written: what this start recovered is not committed yet, or there
+ * is no log. 0: one can be. */
 static int refused(struct state *p)
 {
     if (atomic_load(&p->unsettled))
@@ -77,12 +78,13 @@ static int refused(struct state *p)
     return !p->log && atomic_load(&p->readonly) ? -EROFS : 0;
 }
 
+/* Reserves room in the log. If the log is full, a flush is run: its commit trims the log. */
 static int wait_for_room(struct state *p, size_t want)
 {
     int err = log_room(p->log, want);
 
     if (io_is_full(err)) {
-        err = p->hooks->flush(p); /* the commit trims the log */
+        err = p->hooks->flush(p); /* its commit trims the log */
         if (err == 0)
             err = log_room(p->log, want);
     }
@@ -94,7 +96,8 @@ static int wait_for_room(struct state *p, size_t want)
     return err;
 }
 
-/* `wait` false: at once, or -EWOULDWAIT. */
+/* Reserves room and memory. `wait` false: at once, or -EWOULDWAIT. After a gap a commit comes
+ * first. */
 static int take_room(struct state *p, size_t bytes, bool wait, struct txn_room *ret)
 {
     size_t want = room_for(bytes);
@@ -114,7 +117,8 @@ static int take_room(struct state *p, size_t bytes, bool wait, struct txn_room *
 
 /* ---- beginning and ending ---- */
 
-/* The freeze lock is taken last. `small` and what is not counted yet stay as they are. */
+/* Takes the freeze lock, and sets the fields. `small` and the arrays, whose counts are 0, are left
+ * as they are: clearing them would cost time in every change. */
 static void open_txn(struct state *p, const struct txn_room *room, bool alone, struct txn *t)
 {
     if (alone)

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * vnodes: inodes that somebody works on just now, and where their items are. Only these take
- * memory; all else is found through the nodeid alone.
+ * vnodes: inodes that somebody uses just now, and where their items are. Only these take memory;
+ * everything else is found through the nodeid alone.
  *
- * An inode whose last name goes while it is open moves to the orphan tree, which no branch
- * inherits; its last close deletes it there. After a crash the whole orphan tree is dropped.
+ * If the last name of an inode is removed while it is open, the inode moves to the orphan tree,
+ * which no branch inherits. Its last close deletes it there. After a crash the whole orphan tree is
+ * dropped.
  */
 #include "nowait.h"
 #include "state.h"
@@ -47,6 +48,7 @@ static struct vnode *find_vnode(struct state *p, uint64_t nodeid)
     return v;
 }
 
+/* Finds a vnode and takes a reference; NULL: there is none. */
 static struct vnode *take(struct state *p, uint64_t nodeid)
 {
     MUTEX_GUARD(&p->vnodes.lock);
@@ -57,7 +59,8 @@ static struct vnode *take(struct state *p, uint64_t nodeid)
     return v;
 }
 
-/* Put `fresh` in the table, or take the one that came first and free `fresh`. */
+/* Puts `fresh` into the table, or returns the one that another thread has put there first; then the
+ * caller frees `fresh`. */
 static struct vnode *insert(struct state *p, struct vnode *fresh)
 {
     MUTEX_GUARD(&p->vnodes.lock);
@@ -167,7 +170,7 @@ bool vnode_is_open(struct state *p, uint64_t nodeid, bool for_writing)
     return v && (for_writing ? v->writers : v->opens) > 0;
 }
 
-/* Nodeids of files open for writing in `ns`; no more than `room`. */
+/* Lists the nodeids of files that are open for writing in `ns`, at most `room`. */
 static size_t list_writers(struct state *p, const struct ns *ns, uint64_t *out, size_t room)
 {
     size_t n = 0;
@@ -182,7 +185,8 @@ static size_t list_writers(struct state *p, const struct ns *ns, uint64_t *out, 
 
 int vnodes_write_back(struct state *p, const struct ns *ns)
 {
-    size_t room = atomic_load(&ns->nwriters), n; /* who opens from now on comes after the branch */
+    /* a file that is opened from now on comes after the branch */
+    size_t room = atomic_load(&ns->nwriters), n;
     uint64_t *nodeid;
 
     if (room == 0)
@@ -242,7 +246,7 @@ void items_leave(struct state *p, struct items *it)
 
 /* ---- orphans ---- */
 
-/* Needs ns->lock (write). */
+/* Moves the items of an inode to the orphan tree. The caller holds ns->lock for writing. */
 static int adopt(struct state *p, struct ns *ns, struct vnode *v)
 {
     struct key_range all = range_of_inode(vfs_node_ino(v->nodeid));
@@ -307,7 +311,7 @@ int orphan_adopt(struct state *p, struct ns *ns, uint64_t ino, bool *ret_moved)
     return err;
 }
 
-/* An open inode of `ns` that still has its items there, referenced. */
+/* An open inode of `ns` that still has its items there, with a reference; NULL: there is none. */
 static struct vnode *open_vnode_of(struct state *p, struct ns *ns)
 {
     MUTEX_GUARD(&p->vnodes.lock);

@@ -15,19 +15,20 @@ struct state;
 
 struct vnode {
     uint64_t nodeid;
-    struct ns *ns; /* referenced */
+    struct ns *ns; /* with a reference */
     unsigned refs GUARDED_BY(inodes);
     unsigned opens GUARDED_BY(inodes);   /* open files */
     unsigned writers GUARDED_BY(inodes); /* open files that are open for writing */
-    unsigned cuts GUARDED_BY(inodes);    /* changes of its size that need no open file, in flight */
+    unsigned cuts GUARDED_BY(inodes);    /* changes of its size in flight that need no open file */
     struct rwlock io;                    /* "inode": bytes and size */
-    _Atomic unsigned uncached;           /* open files that are written past the caller's cache */
-    _Atomic bool read_beside;            /* set under io; a caller's cache may have bytes of it */
-    /* Ranges of which callers' caches may have older bytes. */
+    _Atomic unsigned uncached;           /* open files that are written past the kernel's cache */
+    _Atomic bool read_beside; /* set under io; a cache of the kernel may have bytes of it */
+    /* Ranges of which caches of the kernel may have older bytes. */
     struct vfs_stale *stale GUARDED_BY(inode);
     uint64_t version GUARDED_BY(inode);    /* changes of its bytes since this struct was made */
-    uint64_t orphan GUARDED_BY(namespace); /* inode number in the orphan tree, 0: has names */
-    bool linkable GUARDED_BY(namespace);   /* an orphan that never had a name, and may get one */
+    uint64_t orphan GUARDED_BY(namespace); /* its number in the orphan tree; 0: it has names */
+    /* it is an orphan that never had a name, and may get one */
+    bool linkable GUARDED_BY(namespace);
     struct vnode *next GUARDED_BY(inodes);
 };
 
@@ -45,43 +46,47 @@ struct orphans {
     uint64_t next_ino GUARDED_BY(orphans);
 };
 
-/* The open inode of a nodeid, made if there is none. The namespace may be dead (-ESTALE then,
- * unless it is open already). */
+/* Finds the vnode of a nodeid, with a reference, or makes one. -ESTALE: the namespace was dropped,
+ * and the inode is not open; -ENOMEM. */
 int vnode_get(struct state *p, uint64_t nodeid, struct vnode **ret_v);
-void vnode_hold(struct state *p, struct vnode *v); /* one reference more */
+void vnode_hold(struct state *p, struct vnode *v); /* takes one more reference */
 void vnode_put(struct state *p, struct vnode *v);
 void vnode_open(struct state *p, struct vnode *v, bool write);
-void vnode_count_open(struct state *p, struct vnode *v, bool write); /* "inodes" is held */
-/* *ret_last: it was the last open file of this inode. */
+void vnode_count_open(struct state *p, struct vnode *v, bool write); /* the caller holds "inodes" */
+/* Counts a close. *ret_last: it was the last open file of this inode. */
 void vnode_close(struct state *p, struct vnode *v, bool write, bool *ret_last);
-/* Have the kernel write back what is dirty in mappings of files open for writing in `ns`. Holding
- * nothing. -ENOMEM. */
+/* Lets the kernel write back what is dirty in mappings of files that are open for writing in `ns`.
+ * -ENOMEM; -EWOULDWAIT (nowait.h). The caller holds no lock. */
 int vnodes_write_back(struct state *p, const struct ns *ns);
 bool vnode_is_open(struct state *p, uint64_t nodeid, bool for_writing);
-/* Where an inode's items are. Needs v->ns->lock; for an orphan also takes orphans.lock. */
+/* Where the items of an inode are. The caller of items_lock has no lock of the namespace or the
+ * orphans; it has both as needed until items_unlock. */
 struct items {
     struct tree *tree;
     uint64_t ino;
-    struct ns *ns;   /* whose lock is held */
-    struct txn *txn; /* for writing by it; NULL: for reading */
+    struct ns *ns;   /* its lock is held */
+    struct txn *txn; /* the change that holds it for writing; NULL: held for reading */
     bool orphan;
 };
 int items_lock(struct state *p, struct vnode *v, struct txn *t, struct items *ret);
 void items_unlock(struct state *p, struct items *it);
-/* Gives back the locks of items_lock in the middle of a change. The change has not touched anything
- * yet that others see; the operations that it noted stay noted for its frame. */
+/* Gives back the locks of items_lock in the middle of a change, which has not changed anything yet
+ * that others see. The operations that it noted stay noted for its frame. */
 void items_leave(struct state *p, struct items *it);
-/* The last name of an inode went while it is open: move its items to the orphan tree. Needs
- * ns->lock (write). *ret_moved false: nobody has it open. */
+/* The last name of an inode is removed. If it is open, its items are moved to the orphan tree, and
+ * *ret_moved is true. The caller holds ns->lock for writing. */
 int orphan_adopt(struct state *p, struct ns *ns, uint64_t ino, bool *ret_moved);
-/* Make an inode that has no name: its items begin in the orphan tree. Needs ns->lock (write). */
+/* Makes an inode that has no name: its items begin in the orphan tree. The caller holds v->ns->lock
+ * for writing. */
 int orphan_create(struct state *p, struct vnode *v, const struct inode *in, bool linkable);
-/* An inode of orphan_create gets its first name: its items move to the tree of its namespace. Needs
- * ns->lock (write). */
+/* Gives an inode of orphan_create its first name: its items are moved to the tree of its namespace.
+ * The caller holds v->ns->lock for writing. */
 int orphan_return(struct state *p, struct vnode *v);
-/* All open inodes of a namespace become orphans, since it is dropped by force. Each takes at most
- * ADOPT_ROOM bytes of operations in the frame. Needs ns->lock (write). */
+/* Makes all open inodes of a namespace orphans, because it is dropped by force. Each takes at most
+ * ADOPT_ROOM bytes of operations in the frame. The caller holds ns->lock for writing. */
 #define ADOPT_ROOM ((size_t)2048)
 int orphan_adopt_all(struct state *p, struct ns *ns);
+/* inode_load reads the attributes of an inode from its tree: -ESTALE: it is not there; -EUCLEAN:
+ * damaged. inode_store writes them. */
 int inode_load(const struct tree *t, uint64_t ino, struct inode *ret);
 int inode_store(struct tree *t, uint64_t ino, const struct inode *in);

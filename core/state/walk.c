@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-/* walk: see the header. Each leaf is found anew from the root, by the key where it must go on. */
+/* walk: see the header. Each leaf is found again from the root, by the key at which the walk goes
+ * on, because the tree may have changed in between. */
 #include "walk.h"
 #include <errno.h>
 
 struct leaf {
-    struct tree_page *page; /* pinned; NULL: it is hidden */
+    struct tree_page *page; /* pinned; NULL: it is hidden by damage */
     bool last;
-    struct key end; /* unless it is the last: what begins behind it */
+    struct key end; /* unless it is the last leaf: the first key behind it */
 };
 
-/* The page `no`, a child of `parent` unless that is NULL. -EUCLEAN: hidden. */
+/* Reads page `no`, a child of `parent` (NULL: it is the root). -EUCLEAN: it is damaged or left
+ * out. */
 static int get_page(struct walk *w, uint64_t no, const struct tree_page *parent, struct key k,
                     const struct leaf *l, struct tree_page **ret)
 {
@@ -29,7 +31,7 @@ static int get_page(struct walk *w, uint64_t no, const struct tree_page *parent,
     return 0;
 }
 
-/* The leaf that has `k`, if any has. */
+/* Finds the leaf that would have key `k`. */
 static int find_leaf(struct walk *w, struct key k, struct leaf *ret)
 {
     struct tree_page *p = NULL, *child;
@@ -59,6 +61,8 @@ static int find_leaf(struct walk *w, struct key k, struct leaf *ret)
     return 0;
 }
 
+/* Calls fn for the items of a leaf from *k on, and moves *k behind them. -ENOENT: the last key was
+ * passed. */
 static int visit_item(struct walk *w, const struct leaf *l, struct key *k, unsigned *left)
 {
     const uint8_t *p = l->page->data;
@@ -78,7 +82,8 @@ static int visit_item(struct walk *w, const struct leaf *l, struct key *k, unsig
     return err;
 }
 
-/* From *k on, which then is where to go on. -ENOENT at the end. */
+/* One piece of the walk from *k on, which is moved to where the walk goes on. -ENOENT: that was the
+ * end. */
 static int piece(struct walk *w, struct key *k)
 {
     unsigned left = WALK_AT_ONCE;
@@ -94,7 +99,7 @@ static int piece(struct walk *w, struct key *k)
             err = visit_item(w, &l, k, &left);
             pages_put(w->tree->pages, l.page);
         }
-        if (err == 0 && left > 0) { /* the leaf is done */
+        if (err == 0 && left > 0) { /* all of the leaf was visited */
             if (l.last || key_compare(l.end, w->to) > 0)
                 return -ENOENT;
             *k = l.end;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-/* control_of_store: what the control file keeps of an open store. */
+/* control_of_store: what the control file keeps in an open store. */
 #pragma once
 
 #include "lock.h"
 
 struct control_of_store {
-    struct mutex last_reply_lock; /* "last reply" */
-    char *last_reply;             /* of the control file */
+    struct mutex last_reply_lock; /* "last reply": guards the next field */
+    char *last_reply;             /* the last reply of the control file, malloc'd; NULL: none yet */
 };

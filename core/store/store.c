@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * store: making, opening and closing one; the meta records (FORMAT.md, "Meta"):
+ * store: makes, opens and closes a store. The meta records (FORMAT.md, "Meta"):
  *
  *   "identity"  version, label, time, keys        identity.h
  *   "state"     next numbers, sequence, orphans   in every commit
@@ -25,8 +25,10 @@
 
 /* ---- making one ---- */
 
-#define FORMAT_LOG (1u << 20) /* bytes of the log's segment while a store is made */
+#define FORMAT_LOG (1u << 20) /* bytes of a segment of the log while a store is made */
 
+/* Writes the two meta records of an empty store in one transaction: a store that has the identity
+ * has both. */
 static int put_identity(struct kv *kv, const struct identity *identity)
 {
     struct store_record s = {.epoch = 1,
@@ -54,6 +56,7 @@ static int put_identity(struct kv *kv, const struct identity *identity)
     return kv_commit(t);
 }
 
+/* Makes the namespace "main". */
 static int make_main(struct state *p, const struct vfs_cred *cred)
 {
     TXN(t);
@@ -62,6 +65,8 @@ static int make_main(struct state *p, const struct vfs_cred *cred)
     return err < 0 ? err : ns_create(&t, "main", 0755, cred);
 }
 
+/* Makes the directories and records, and then opens the store to make "main" by an ordinary
+ * change. */
 static int format(struct disk *disk, struct kv *kv, const struct clock *clock,
                   struct identity *identity, const struct vfs_cred *cred)
 {
@@ -112,7 +117,8 @@ static int locate_job(struct state *p, struct job *j, void *arg)
     return met_tell(p);
 }
 
-/* Cancelled before it began: what is met next begins another. */
+/* The job "locate" was cancelled before it began. The next damage that is met begins another
+ * one. */
 static void not_located(struct state *p, void *arg, int err)
 {
     (void)arg;
@@ -161,6 +167,8 @@ static const struct flush_hooks flush_hooks = {
 
 /* ---- opening ---- */
 
+/* Reads both meta records. A store whose key differs from that of its pool is not a member of it:
+ * -EXDEV. */
 static int read_meta(struct state *p, struct store_record *ret_state)
 {
     uint8_t buf[STORE_RECORD_LEN];
@@ -184,13 +192,15 @@ static int read_meta(struct state *p, struct store_record *ret_state)
     return err == -ENOENT || err == -ERANGE ? -EUCLEAN : err;
 }
 
-/* Numbers of packs, too, are given in a life of the store's own. */
+/* The next number of a pack. In a pool numbers begin anew with each incarnation, so that they are
+ * never given twice. */
 static uint64_t next_pack(const struct state *p, const struct store_record *s)
 {
     return p->shared ? pool_number(p->shared->node, p->shared->incarnation, 1) : s->next_pack;
 }
 
-/* A damaged record is one shard that cannot be asked; the others can. */
+/* Opens the shards. A damaged record of one shard means that this shard cannot be asked; the others
+ * can, so that is no error. */
 static int open_shards(struct state *p)
 {
     struct shards_config config = {
@@ -235,6 +245,8 @@ static void pack_size_set(void *ctx, int64_t value)
     packs_set_size(p->packs, (uint64_t)value);
 }
 
+/* Opens the tables of pages, refs, packs, shards, objects and drops, each after those that it
+ * stands on. */
 static int open_floors(struct state *p, const struct store_record *s)
 {
     static const struct refs_tables tables = {TABLE_OBJECTS, TABLE_IDS, TABLE_DYING, TABLE_PINS,
@@ -267,17 +279,18 @@ static int open_floors(struct state *p, const struct store_record *s)
     return err;
 }
 
-/* A job failed and nobody could handle it. */
+/* A job failed with an error that nothing can handle: the store turns read-only. */
 static void on_fatal_job(void *ctx, const char *name, int err)
 {
     state_turn_readonly(ctx, name, err);
 }
 
-#define JOBS_AT_LEAST 4
+#define JOBS_AT_LEAST 4 /* threads for jobs where the setting is 0 */
 
-/* One worker more than there may be in flight: for short work it is kept for what is urgent, and
- * for long work for drains. One per CPU is too few for jobs where there are few CPUs: a scrub that
- * takes days would keep the others waiting. */
+/* The number of threads for a setting. It is one more than may be in flight: for short work one is
+ * kept for urgent work, and for long work one for drains. 0 means one per CPU. That is too few for
+ * jobs on a machine with few CPUs: a scrub that takes days would keep the others waiting. So it is
+ * `at_least`. */
 static unsigned workers(int64_t setting, int64_t at_least)
 {
     int64_t n = setting ? setting : sysconf(_SC_NPROCESSORS_ONLN);
@@ -287,6 +300,7 @@ static unsigned workers(int64_t setting, int64_t at_least)
     return n > 255 ? 256 : (unsigned)n + 1;
 }
 
+/* Reports that a setting could not be changed. */
 static void say_kept(const char *setting, int err)
 {
     if (err < 0)
@@ -308,6 +322,7 @@ static void enqueued_set(void *ctx, int64_t value)
     say_kept("max_enqueued_jobs", workers_set_queue(p->workers, (size_t)value));
 }
 
+/* Starts the workers. A number of threads in the configuration (tests) overrules the setting. */
 static int open_workers(struct state *p)
 {
     int64_t jobs = p->config.threads;
@@ -369,7 +384,8 @@ static void init_locks(struct state *p)
     p->scrub->lines = (struct strbuf)STRBUF_INIT;
 }
 
-/* The state is the first member: who has it has the whole. */
+/* Allocates a store with its parts. The state is its first member, so freeing the state frees
+ * all. */
 static struct state *alloc(void)
 {
     struct store *s = calloc(1, sizeof *s);
@@ -391,6 +407,9 @@ static struct state *alloc(void)
     return &s->state;
 }
 
+/* The order is that of dependencies: tables, workers and flush, the committed state, the log, and
+ * only then threads. recover_settle commits what was replayed before any thread may change
+ * something. */
 int store_open(const struct state_config *config, struct state **ret_p)
 {
     struct state *p = alloc();
@@ -460,6 +479,8 @@ int store_open(const struct state_config *config, struct state **ret_p)
 
 /* ---- closing ---- */
 
+/* Stops all threads before it frees anything that they use, and frees higher parts before lower
+ * ones. */
 void store_abandon(struct state *p)
 {
     if (!p)
@@ -517,7 +538,7 @@ int store_close_told(struct state *p, struct strbuf *why)
     err = flush_drain(p, false, -1, NULL);
     if (err < 0 && why)
         blame_describe(p, err, why);
-    if (err == 0) { /* the commit has all of it */
+    if (err == 0) { /* the commit has everything, so the log may be removed */
         pool_node_leave(p);
         sweep_close(p);
         log_close(p->log);

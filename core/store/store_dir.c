@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * store: see the header. The lock is taken before anything is read or made and given up last. The
- * identity file is written last, when all the rest is durable: a directory without it is no store,
- * whatever an interrupted `init` left in it.
+ * store_dir: see the header. The lock is taken before anything is read or made, and given up last.
+ * The identity file is written last, when all the rest is durable: a directory without it is no
+ * store, whatever an interrupted `init` left in it.
  */
 #include "feature_flags.h"
 #include "identity.h"
@@ -29,8 +29,8 @@
 
 #define IDENTITY_FILE "tally-store"
 #define LOCK_FILE "lock"
-#define LOCK_TEXT_MAX 4500 /* a path and a few words */
-#define REMOVE_DEPTH 3     /* store / objects / ab */
+#define LOCK_TEXT_MAX 4500 /* bytes: a path and a few words */
+#define REMOVE_DEPTH 3     /* levels of directories: store / objects / ab */
 
 __attribute__((format(printf, 3, 4))) static int fail(int err, char why[STORE_WHY], const char *fmt,
                                                       ...)
@@ -52,8 +52,8 @@ static int open_directory(const char *path)
 
 /* ---- what tells a store from any directory ---- */
 
-/* 0 it is a store we know, -EPROTO one of another version, -ENOENT none, -EUCLEAN damaged. `ret`
- * may be NULL. */
+/* Reads the identity file. 0: a store; -EPROTO: a store of another version; -ENOENT: no store;
+ * -EUCLEAN: the file is damaged. `ret` may be NULL. */
 static int check_identity(int dirfd, struct store_text *ret)
 {
     CLEANUP_FREE char *text = NULL;
@@ -68,9 +68,10 @@ static int check_identity(int dirfd, struct store_text *ret)
     return err == -EFBIG ? -ENOENT : err;
 }
 
+/* Says whether the version is older or newer: only version 1 is refused as older. */
 static int other_version(int dirfd, const char *path, char why[STORE_WHY])
 {
-    static const char old[] = STORE_TEXT_START "1"; /* its tables have no checksums */
+    static const char old[] = STORE_TEXT_START "1"; /* version 1: its tables have no checksums */
     CLEANUP_FREE char *text = NULL;
     size_t len, n = strlen(old);
     bool is_old = io_read_file(dirfd, IDENTITY_FILE, STORE_TEXT_READ_MAX, &text, &len) == 0 &&
@@ -84,8 +85,8 @@ static int other_version(int dirfd, const char *path, char why[STORE_WHY])
     return fail(-EPROTO, why, "the store %s was written by a newer version of tally", path);
 }
 
-/* Its features are looked at before anything else of it is read, and so before anything is
- * written. */
+/* Checks the features of the store. This comes before anything else of it is read, and so before
+ * anything is written. */
 static int check_features(const struct store_text *t, const char *path, bool writes,
                           char why[STORE_WHY])
 {
@@ -111,7 +112,8 @@ static int write_identity(int dirfd, const struct store_text *t)
     return io_write_file(dirfd, IDENTITY_FILE, text, store_text_encode(t, text), 0644);
 }
 
-/* From here on it may have what the version before would read wrongly: that shall refuse it. */
+/* Makes the store one of this version. From here on it may have bytes that an earlier version would
+ * read wrongly, so that version must refuse it. */
 static int renew_identity(int dirfd, const struct store_text *t, const char *path,
                           char why[STORE_WHY])
 {
@@ -121,8 +123,8 @@ static int renew_identity(int dirfd, const struct store_text *t, const char *pat
                    : 0;
 }
 
-/* Is the directory a store, of whatever version and state? `err` is what check_identity returned. A
- * directory of that name is none: people call their stores so. */
+/* Is the directory a store, of whatever version and state? `err` is what check_identity returned.
+ * If the name is that of a directory, it is no store: people give stores that name. */
 static bool is_store(int dirfd, int err)
 {
     struct stat st;
@@ -141,7 +143,7 @@ bool store_exists(const char *path)
 
 /* ---- the lock ---- */
 
-/* The owner's line "pid=… what=… at=…" in words. */
+/* Makes a sentence of the owner's line "pid=… what=… at=…". -EBUSY. */
 static int explain_busy(int lockfd, const char *path, char why[STORE_WHY])
 {
     char text[LOCK_TEXT_MAX + 1], what[32];
@@ -169,7 +171,8 @@ static int explain_busy(int lockfd, const char *path, char why[STORE_WHY])
                 path, pid, what);
 }
 
-/* Who cannot write here can still exclude others: flock needs no write access. */
+/* Opens the lock file. A caller that cannot write here can still exclude others, because flock
+ * needs no write access. */
 static int open_lock_file(int dirfd, unsigned flags)
 {
     int fd = beneath_open(dirfd, LOCK_FILE, O_RDWR | O_CREAT, 0600);
@@ -179,7 +182,8 @@ static int open_lock_file(int dirfd, unsigned flags)
     return fd;
 }
 
-/* Only for others' messages: a failure to write it harms nobody. */
+/* Writes the line of the owner. Others read it only for their messages, so a failure is ignored.
+ * Control characters are replaced: the path is foreign text. */
 static void sign_lock(int lockfd, const char *what, const char *at)
 {
     char text[LOCK_TEXT_MAX];
@@ -198,6 +202,7 @@ void store_tell_end(const struct store_dir *s, const char *at)
     sign_lock(s->lockfd, "ending", at);
 }
 
+/* Takes the lock without waiting. Returns the descriptor, or -errno. */
 static int take_lock(int dirfd, const char *path, unsigned flags, const char *what, const char *at,
                      char why[STORE_WHY])
 {
@@ -216,8 +221,9 @@ static int take_lock(int dirfd, const char *path, unsigned flags, const char *wh
     return fd;
 }
 
-/* A thread that is left in a shard may keep the process: then the file says that it is no owner any
- * more. The lock goes with the file's description, of which nobody else has a descriptor. */
+/* Gives the lock up. A thread that waits in a shard for ever may keep this process alive; then the
+ * file says that it is no owner any more. The close frees the flock, because no other descriptor
+ * has this open file. */
 static void drop_lock(int lockfd)
 {
     char url[SHARD_URL_MAX + 1];
@@ -227,13 +233,13 @@ static void drop_lock(int lockfd)
     if (shard_is_silent(NULL, url))
         sign_lock(lockfd, STORE_CLOSED, url);
     else
-        (void)!ftruncate(lockfd, 0); /* else the next owner overwrites it */
+        (void)!ftruncate(lockfd, 0); /* after an error the next owner overwrites the line */
     close(lockfd);
 }
 
 /* ---- opening ---- */
 
-/* What a store consists of (store_own.h). What is not there yet is fine. */
+/* The names that a store consists of (store_own.h). A missing one is fine. */
 static const char *const names[] = {
     IDENTITY_FILE, LOCK_FILE, STORE_POOL_FILE, "kv",      "kv/data.mdb", "kv/lock.mdb",
     "log",         "packs",   "slots",         "objects", NULL};
@@ -257,7 +263,7 @@ unsigned store_disk_flags(unsigned flags)
            (flags & STORE_FOREIGN ? DISK_FOREIGN : 0);
 }
 
-/* What can be read of them is enough for who repairs. */
+/* Saves what can be read of damaged tables in their place. That is enough for a repair. */
 static int salvage_tables(struct store_dir *s, const char *path, const char *wrong,
                           char why[STORE_WHY])
 {
@@ -275,7 +281,8 @@ static int salvage_tables(struct store_dir *s, const char *path, const char *wro
                 path, wrong, strerror(-err));
 }
 
-/* Counts of rows that are lost would be taken for others: what is shared would be written over. */
+/* Refuses saved tables that were not repaired. Rows with counts may be missing there. The counts
+ * would be too low, and shared pages would be overwritten. */
 static int refuse_unmended(struct store_dir *s, const char *path, unsigned flags,
                            char why[STORE_WHY])
 {
@@ -305,7 +312,8 @@ static int no_tables(const char *path, char why[STORE_WHY])
         path);
 }
 
-/* A damaged structure would take LMDB anywhere. */
+/* Checks the structure of the LMDB file before LMDB maps it: with a damaged structure LMDB could
+ * read and write anywhere in memory. */
 static int verify_tables(struct store_dir *s, const char *path, unsigned flags, char why[STORE_WHY])
 {
     char wrong[KV_WHY];
@@ -324,6 +332,7 @@ static int verify_tables(struct store_dir *s, const char *path, unsigned flags, 
     return err < 0 ? fail(err, why, "cannot read %s/kv: %s", path, wrong) : 0;
 }
 
+/* Opens the tables, the disk and, in a pool, the node. The lock is held. */
 static int open_parts(struct store_dir *s, const char *path, unsigned flags, bool pooled,
                       char why[STORE_WHY])
 {
@@ -338,7 +347,7 @@ static int open_parts(struct store_dir *s, const char *path, unsigned flags, boo
         return no_tables(path, why);
     if (err < 0)
         return fail(err, why, "cannot open %s/kv: %s", path, strerror(-err));
-    /* The directory that was locked, whatever its path means by now. */
+    /* the directory that was locked, even if its path leads elsewhere by now */
     err = disk_open_fd(s->dirfd, store_disk_flags(flags), &s->own);
     if (err < 0)
         return fail(err, why, "cannot open %s: %s", path, strerror(-err));
@@ -365,7 +374,7 @@ static DIR *open_names(int dirfd, const char *name)
     return dir;
 }
 
-/* Nothing but our lock file and what a fresh filesystem has? 1, 0 or -errno. */
+/* Has the directory nothing but our lock file and what a fresh filesystem has? 1, 0 or -errno. */
 static int is_empty(int dirfd)
 {
     DIR *dir = open_names(dirfd, ".");
@@ -388,7 +397,8 @@ static bool is_there(int dirfd, const char *name)
     return fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-/* What is somebody else's must not be made one. */
+/* Says what the directory is instead of a store, so that nobody makes a store in a directory that
+ * is used for something else. -ENOENT. */
 static int no_store(int dirfd, const char *path, char why[STORE_WHY])
 {
     if (is_there(dirfd, POOL_IDENTITY_FILE))
@@ -411,6 +421,7 @@ static int no_store(int dirfd, const char *path, char why[STORE_WHY])
                 path, path);
 }
 
+/* Reads the identity, with a sentence for each error. */
 static int look_at_store(int dirfd, const char *path, struct store_text *ret, char why[STORE_WHY])
 {
     int err = check_identity(dirfd, ret);
@@ -444,6 +455,8 @@ int store_explain(const char *path, char why[STORE_WHY])
     return look_at_store(fd, path, NULL, why);
 }
 
+/* The identity and the features are read before the lock file is written, so that a directory that
+ * is no store is not changed. They are read again under the lock. */
 int store_dir_open(const char *path, unsigned flags, const char *purpose, const char *at,
                    struct store_dir *ret, char why[STORE_WHY])
 {
@@ -462,7 +475,8 @@ int store_dir_open(const char *path, unsigned flags, const char *purpose, const 
     if (err == 0)
         s.lockfd = take_lock(s.dirfd, path, flags, purpose, at, why);
     if (err == 0)
-        err = s.lockfd < 0 ? s.lockfd : look_at_store(s.dirfd, path, &text, why); /* anew */
+        /* again, under the lock */
+        err = s.lockfd < 0 ? s.lockfd : look_at_store(s.dirfd, path, &text, why);
     if (err == 0)
         err = check_features(&text, path, writes, why);
     if (err == 0)
@@ -482,6 +496,7 @@ const struct pool_member *store_get_pool(const struct store_dir *s)
     return s->pool.disk ? &s->pool : NULL;
 }
 
+/* `disk` may be a route over `own`, so it is closed first; the lock is given up last. */
 void store_dir_close(struct store_dir *s)
 {
     if (s->disk != s->own)
@@ -498,7 +513,7 @@ void store_dir_close(struct store_dir *s)
 
 /* ---- making ---- */
 
-/* The same rule as for `--label`; an empty one is no label. */
+/* Is the label "" or ORG/PROJECT? The same rule as for `--label`. */
 static bool label_ok(const char *label)
 {
     size_t len = strlen(label);
@@ -514,7 +529,7 @@ static bool label_ok(const char *label)
     return true;
 }
 
-/* Remove a file, or a directory of at most `depth` levels with all in it. Best effort. */
+/* Removes a file, or a directory of at most `depth` levels with all in it. Errors are ignored. */
 static void remove_tree(int at, const char *name, unsigned depth)
 {
     DIR *dir;
@@ -531,6 +546,7 @@ static void remove_tree(int at, const char *name, unsigned depth)
     (void)unlinkat(at, name, AT_REMOVEDIR);
 }
 
+/* Removes what a failed `init` made. */
 static void remove_made(int fd)
 {
     static const char *const made[] = {"kv", "packs", "slots", "objects", STORE_POOL_FILE};
@@ -541,12 +557,12 @@ static void remove_made(int fd)
 
 struct making {
     int dirfd;
-    unsigned flags;           /* of store_init */
-    const char *label, *pool; /* as store_init has them */
+    unsigned flags;           /* flags of store_init */
+    const char *label, *pool; /* as given to store_init */
     char *why;
 };
 
-/* Everything but the identity file: tables, and the namespace main. */
+/* Makes everything but the identity file: the tables, and the namespace main. */
 static int fill(const struct making *m, struct disk *disk, const struct id_key *key)
 {
     const struct clock *clock = clock_real();
@@ -560,7 +576,7 @@ static int fill(const struct making *m, struct disk *disk, const struct id_key *
     return err;
 }
 
-/* The same as a new node of the pool. */
+/* The same as a new node of the pool. After an error the node is retired. */
 static int fill_pooled(const struct making *m, struct disk *own)
 {
     struct id_key key;
@@ -593,7 +609,8 @@ static int fill_any(const struct making *m)
     return err;
 }
 
-/* A parent that we may not read is synced by whoever may; the store itself is durable. */
+/* Syncs the parent directory, which has the name of the store. If we may not read it, its owner has
+ * to sync it; the store itself is durable. */
 static int sync_parent(int dirfd)
 {
     int err = io_sync_dir(dirfd, "..");
@@ -601,7 +618,8 @@ static int sync_parent(int dirfd)
     return err == -EACCES ? 0 : err;
 }
 
-/* In a directory that is there and locked. */
+/* Makes a store in a directory that exists and is locked. After an error it removes what it made,
+ * if the directory was empty before. */
 static int init_locked(const struct making *m, const char *path, char why[STORE_WHY])
 {
     const struct store_text text = {.pooled = m->pool};
@@ -627,6 +645,8 @@ static int init_locked(const struct making *m, const char *path, char why[STORE_
     return *why ? err : fail(err, why, "cannot make the store %s: %s", path, strerror(-err));
 }
 
+/* Takes the lock and makes the store. After an error the lock file is removed, unless it was there
+ * before. */
 static int init_in(const struct making *m, const char *path, char why[STORE_WHY])
 {
     struct stat st;
@@ -634,7 +654,7 @@ static int init_in(const struct making *m, const char *path, char why[STORE_WHY]
     bool had_lock = fstatat(dirfd, LOCK_FILE, &st, AT_SYMLINK_NOFOLLOW) == 0;
     int err, lockfd;
 
-    /* Told before a lock file is put into a directory that is somebody else's. */
+    /* checked before a lock file is put into a directory of somebody else */
     err = check_identity(dirfd, NULL);
     if (is_store(dirfd, err))
         return fail(-EEXIST, why, "%s is a store already", path);
@@ -653,7 +673,7 @@ static int init_in(const struct making *m, const char *path, char why[STORE_WHY]
     return err;
 }
 
-/* A directory that `path`, which exists, lies in and that is a store: then `dir` is that one. */
+/* Is a directory above `path` a store? Then `dir` is that store. `path` must exist. */
 static bool lies_in_store(const char *path, char dir[PATH_MAX])
 {
     char *slash;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * store_impl: an open store as a whole: the state, and what each room above keeps of it. For store.c,
- * and for tests that look inside.
+ * store_impl: an open store as a whole: the state, and what each room above keeps of it. Private to
+ * store.c, and to tests that look inside.
  */
 #pragma once
 

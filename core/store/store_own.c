@@ -11,7 +11,7 @@
     "write it (chown, chmod). If the others are trusted: mount -o foreign_store, or "              \
     "--foreign-store of init, check and log"
 
-/* `name` is "" for the whole. */
+/* Makes the sentence for `why`. `name` is "" for the directory itself. */
 static int refuse(int err, const char *what, const char *path, const char *name,
                   const char reason[OWN_WHY], char why[STORE_WHY])
 {
@@ -24,6 +24,7 @@ static int refuse(int err, const char *what, const char *path, const char *name,
     return err;
 }
 
+/* Checks one name. A missing one is fine. */
 static int check_name(int dirfd, const char *what, const char *path, const char *name,
                       unsigned flags, char why[STORE_WHY])
 {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* store_pool: see the header; what is in a pool: pool_dir.h. */
+/* store_pool: see the header. pool_dir.h describes what is in a pool. */
 #include "store_pool.h"
 #include "beneath.h"
 #include "disk_route.h"
@@ -49,8 +49,9 @@ static int write_home(int dirfd, const struct pool_home *h)
 
 /* ---- joining ---- */
 
-/* A parent that we may not read is synced by whoever may. Also of a pool that was there: who made
- * it may have been cut. */
+/* Syncs the parent directory, which has the name of the pool; also that of an existing pool, since
+ * the process that made it may have been interrupted. If we may not read it, its owner has to sync
+ * it. */
 static int sync_parent(const char *path, char why[STORE_WHY])
 {
     CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -61,7 +62,8 @@ static int sync_parent(const char *path, char why[STORE_WHY])
                : fail(err, why, "cannot make the pool %s: %s", path, strerror(-err));
 }
 
-/* The directory that `url` means, made if it is not there. */
+/* Finds the directory that `url` means, and makes it if there is none. ret_path is absolute and
+ * without symlinks. */
 static int find_directory(const char *url, char why[STORE_WHY], char ret_path[POOL_PATH_MAX + 1])
 {
     const char *name = url + strlen(URL_START);
@@ -93,8 +95,9 @@ static bool is_within(const char *path, const char *in)
     return strncmp(path, in, n) == 0 && (path[n] == '/' || path[n] == '\0');
 }
 
-/* What is in a store goes with it, and so would what others keep there; what is in a pool is the
- * pool's. A pool that was made just now goes again. */
+/* Refuses a pool inside of the store and a store inside of the pool. Whoever removes the store
+ * would remove what others keep in that pool; and what is in a pool belongs to the pool. A pool
+ * that was made just now is removed again. */
 static int refuse_inside(int dirfd, const char *pool, char why[STORE_WHY])
 {
     char self[64], store[POOL_PATH_MAX + 1] = "";
@@ -119,8 +122,8 @@ static int refuse_inside(int dirfd, const char *pool, char why[STORE_WHY])
                 "the pool %s would be inside of the store; give a directory of its own", pool);
 }
 
-/* The pool's directory, whose it is looked at; *ret_fd is the caller's, also when that is not
- * enough. */
+/* Opens the directory of the pool, and checks who owns it. The caller closes *ret_fd, also after an
+ * error. */
 static int open_disk(const char *path, unsigned flags, int *ret_fd, struct disk **ret_disk,
                      char why[STORE_WHY])
 {
@@ -137,7 +140,7 @@ static int open_disk(const char *path, unsigned flags, int *ret_fd, struct disk 
     return err < 0 ? err : disk_open_fd(fd, store_disk_flags(flags), ret_disk);
 }
 
-/* What its members have agreed on when it was made. */
+/* Checks the features that the members agreed on when the pool was made. */
 static int check_features(const struct pool_identity *i, const char *path, bool writes,
                           char why[STORE_WHY])
 {
@@ -151,7 +154,8 @@ static int check_features(const struct pool_identity *i, const char *path, bool 
                 path, uses);
 }
 
-/* Two may make it at the same time: one of them joins. */
+/* Reads the identity of the pool, or makes the pool. If two processes make it at the same time, the
+ * slower one joins. */
 static int identify_or_create(struct disk *disk, const char *path, struct pool_identity *ret,
                               char why[STORE_WHY])
 {
@@ -170,6 +174,7 @@ static int identify_or_create(struct disk *disk, const char *path, struct pool_i
                    : 0;
 }
 
+/* Takes a new number as a node, with a first token. */
 static int join(struct disk *disk, const char *label, struct pool_home *home, char why[STORE_WHY])
 {
     struct pool_who who = {.incarnation = 1, .when = clock_now(clock_real())};
@@ -239,6 +244,7 @@ void store_pool_leave(struct disk *disk, const struct pool_home *home)
 
 /* ---- is it our pool, and are we its node? ---- */
 
+/* Reads STORE/pool, with a sentence for each error. */
 static int read_home(struct store_dir *s, const char *path, struct pool_home *ret,
                      char why[STORE_WHY])
 {
@@ -256,6 +262,7 @@ static int read_home(struct store_dir *s, const char *path, struct pool_home *re
                    : 0;
 }
 
+/* Is the pool at that path the one that the store was made with? Sets s->pool.key. */
 static int check_pool(struct store_dir *s, const char *path, const struct pool_home *home,
                       bool writes, char why[STORE_WHY])
 {
@@ -275,12 +282,14 @@ static int check_pool(struct store_dir *s, const char *path, const struct pool_h
     return check_features(&identity, home->path, writes, why);
 }
 
+/* Did the last opening reach step 7? */
 static bool is_entered(const struct pool_home *home)
 {
     return memcmp(home->token, home->before, sizeof home->token) == 0;
 }
 
-/* The pool is in its incarnation `life`: whether it is the store or the pool that was put back. */
+/* Says which of the two was restored from a backup, or is a copy: the store, or the pool, which has
+ * the incarnation `incarnation` of the node. -ESTALE. */
 static int stale(const char *path, const struct pool_home *home, uint32_t incarnation,
                  char why[STORE_WHY])
 {
@@ -296,7 +305,7 @@ static int stale(const char *path, const struct pool_home *home, uint32_t incarn
                 is_entered(home) ? "" : ", or another copy of the store was opened since");
 }
 
-/* *ret_who is the node as the pool has it. */
+/* Step 2: is the store the node, and not retired? *ret_who is the node as the pool has it. */
 static int check_node(struct store_dir *s, const char *path, const struct pool_home *home,
                       struct pool_who *ret_who, char why[STORE_WHY])
 {
@@ -319,7 +328,7 @@ static int check_node(struct store_dir *s, const char *path, const struct pool_h
 
 /* ---- a new incarnation ---- */
 
-/* Where the pool's disk knows no locks the tokens must do. */
+/* Step 1. If the pool's disk knows no locks, the tokens alone decide. */
 static int lock_node(struct store_dir *s, int poolfd, const char *path,
                      const struct pool_home *home, char why[STORE_WHY])
 {
@@ -338,6 +347,7 @@ static int lock_node(struct store_dir *s, int poolfd, const char *path,
                 path, home->node, home->path);
 }
 
+/* Step 4. -EEXIST: another opening has claimed this incarnation. */
 static int claim_incarnation(struct disk *pool, const struct pool_home *home)
 {
     char claim[16], name[DISK_NAME_MAX + 1];
@@ -352,6 +362,7 @@ struct claims {
     const struct pool_home *home;
 };
 
+/* Removes a claim of an earlier incarnation. */
 static int remove_claim(const char *name, void *ctx)
 {
     const struct claims *c = ctx;
@@ -366,7 +377,8 @@ static int remove_claim(const char *name, void *ctx)
     return pool_file_unlink(c->pool, path);
 }
 
-/* Of lives that are over; what stays for now goes at the next opening. */
+/* Removes the claims of earlier incarnations. Errors are ignored, since the next opening removes
+ * the rest. */
 static void remove_claims(struct disk *pool, const struct pool_home *home)
 {
     struct claims c = {pool, home};
@@ -383,7 +395,7 @@ static int enter_incarnation(struct store_dir *s, struct pool_home *home)
     return write_home(s->dirfd, home);
 }
 
-/* Steps 3 to 7. 1: somebody else is the node. */
+/* Steps 3 to 7, and the sync of step 2. Returns 1 if another opening is the node. */
 static int begin_incarnation(struct store_dir *s, struct pool_home *home,
                              const struct pool_who *was)
 {
@@ -416,13 +428,14 @@ static int begin_incarnation(struct store_dir *s, struct pool_home *home,
     return err;
 }
 
+/* Locks the node and begins a new incarnation. */
 static int become_node(struct store_dir *s, int poolfd, const char *path, struct pool_home *home,
                        struct pool_who *who, char why[STORE_WHY])
 {
     int r = lock_node(s, poolfd, path, home, why);
 
     if (r == 0)
-        r = check_node(s, path, home, who, why); /* again: nobody else comes in between */
+        r = check_node(s, path, home, who, why); /* again, now that the lock excludes others */
     if (r < 0)
         return r;
     if (home->incarnation >= POOL_INCARNATION_MAX || who->incarnation >= POOL_INCARNATION_MAX)
@@ -442,7 +455,7 @@ static int become_node(struct store_dir *s, int poolfd, const char *path, struct
 
 /* ---- opening, closing ---- */
 
-/* What nobody but this node writes. */
+/* Checks the directories that only this node writes. */
 static int check_node_own(int poolfd, const struct pool_home *home, unsigned flags,
                           char why[STORE_WHY])
 {
@@ -454,6 +467,7 @@ static int check_node_own(int poolfd, const struct pool_home *home, unsigned fla
     return store_own_check(poolfd, "pool", home->path, names, flags, why);
 }
 
+/* A reader goes as far as step 2 and writes nothing; only a writer becomes the node. */
 int store_pool_open(struct store_dir *s, const char *path, unsigned flags, char why[STORE_WHY])
 {
     CLEANUP_CLOSE int fd = -1;

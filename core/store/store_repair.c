@@ -4,6 +4,8 @@
 #include "state_config.h"
 #include "store.h"
 
+/* Replays the log by opening and closing the store, as a start does. A damaged log is replayed up
+ * to the damage. `limit` says up to which change, and gets the change that cannot be made. */
 static int replay(struct disk *disk, struct kv *kv, const struct repair_options *o,
                   struct replay_limit *limit)
 {

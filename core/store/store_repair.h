@@ -4,6 +4,7 @@
 
 #include "repair.h"
 
-/* As repair_with. */
+/* As repair_with, with a replay that opens and closes the store. It accepts that a part of the log
+ * is lost. */
 int store_repair(struct disk *disk, struct kv *kv, const struct repair_options *o,
                  struct repair_result *ret);
