@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * cmd_check: verify a store that nobody has mounted, reading only; with --repair put right what can
- * be. Exit 0: sound, or everything was repaired; 1: damage is left; 2: could not look.
+ * cmd_check: verifies a store that is not mounted, and only reads; with --repair it repairs what
+ * can be repaired. Exit code 0: the store is sound, or everything was repaired; 1: damage is left;
+ * 2: it could not look.
  */
 #include "clock.h"
 #include "kv.h"
@@ -25,10 +26,10 @@ struct checking {
     unsigned flags;                  /* of enum repair_flags */
     json_t *found, *repaired, *left; /* with --json, else NULL */
     int64_t started;
-    uint64_t leaks; /* findings that are no damage: they only take space */
+    uint64_t leaks; /* findings that are no damage, but only take space */
 };
 
-/* One line, or with --json one more in `list`. */
+/* Prints one finding as a line, or with --json adds it to `list`. */
 static void note_finding(json_t *list, const char *word, const char *what, const char *where,
                          const char *sentence)
 {
@@ -61,6 +62,7 @@ static void on_left(const char *what, const char *where, const char *sentence, v
     note_finding(c->left, "left ", what, where, sentence);
 }
 
+/* Shows the progress, but not in the first second. */
 static void on_progress(uint64_t done, uint64_t total, void *ctx)
 {
     const struct checking *c = ctx;
@@ -112,7 +114,7 @@ static void print_json(const struct checking *c, const struct repair_result *res
                   (json_int_t)r->objects, "bytes", (json_int_t)r->bytes, "waiting",
                   (json_int_t)r->waiting, "unasked", (json_int_t)r->unasked, "found", c->found);
     if (c->repair) {
-        /* Where nothing was changed, what was found is left. */
+        /* If nothing was changed, everything that was found is left. */
         bool changed = result->repaired > 0 && !(c->flags & REPAIR_DRY_RUN);
         json_object_set_new(root, "dry_run", json_boolean(c->flags & REPAIR_DRY_RUN));
         json_object_set(root, "repaired", c->repaired);
@@ -157,6 +159,7 @@ static int explain(const char *path, const struct checking *c, const struct repa
     return 2;
 }
 
+/* Reports tables that were so damaged that they were made anew when the store was opened. */
 static void tell_salvaged(struct checking *c, const struct kv_salvaged *s)
 {
     char text[512];
@@ -170,7 +173,7 @@ static void tell_salvaged(struct checking *c, const struct kv_salvaged *s)
     on_repaired("metadata", "kv/data.mdb", text, c);
 }
 
-/* So damaged that there is no more to be looked at, or repaired. */
+/* Reports a store that is so damaged that it cannot be opened. Returns the exit code. */
 static int unopened(struct checking *c, const char *path, const char *why)
 {
     struct repair_result result = {.found.problems = 1, .left = 1};
@@ -183,7 +186,8 @@ static int unopened(struct checking *c, const char *path, const char *why)
     return 1;
 }
 
-/* Where no finding can be made of it. */
+/* Called for a page of the tables that the disk cannot read, outside of mapped_guard. Returns the
+ * exit code of the process. */
 static int on_unreadable(const char *file, uint64_t offset)
 {
     tally_warn("the disk cannot read %s at byte %llu", file, (unsigned long long)offset);
@@ -196,7 +200,7 @@ static int check_store(const char *path, struct checking *c)
     struct repair_result result = {0};
     char why[STORE_WHY] = "";
     bool writes = c->repair && !(c->flags & REPAIR_DRY_RUN);
-    (void)mapped_catch_faults(on_unreadable); /* without it: no sentence */
+    (void)mapped_catch_faults(on_unreadable); /* a failure only costs the sentence */
     tally_raise_file_limit();
     unsigned flags = STORE_VERIFY | (writes ? STORE_SALVAGE : STORE_READONLY) |
                      (c->foreign ? STORE_FOREIGN : 0);
@@ -231,7 +235,8 @@ static int check_store(const char *path, struct checking *c)
     return result.left > 0;
 }
 
-/* What only means something beside --repair is refused without. */
+/* Applies an option. False: there is none like it. The caller refuses options that need
+ * --repair. */
 static bool take_option(struct checking *c, int o)
 {
     switch (o) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * cmd_control: the verbs that are one line to the control file: most of them, and each no more than
- * its row in verbs.c.
+ * cmd_control: runs the verbs that are one line to the control file. Most verbs are, and each of
+ * them needs only its row in verbs.c.
  */
 #include "ctl.h"
 #include "say.h"
@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* How it becomes rw, also where mount(8) has no helper of ours. */
+/* Adds how the mount can become rw, even if mount(8) does not know our helper. */
 static void advise_rw(const char *mnt, struct strbuf *out)
 {
     struct tally_mountinfo m;
@@ -25,7 +25,7 @@ static void advise_rw(const char *mnt, struct strbuf *out)
     }
 }
 
-/* A mount that is ro takes no commands, but how the store is can be read. */
+/* A read-only mount takes no commands, but its status can be read. */
 static int run_readonly(const struct ctl_call *c, const char *mnt)
 {
     if (strcmp(c->verb->name, "status") == 0 && !c->json) {
@@ -39,7 +39,7 @@ static int run_readonly(const struct ctl_call *c, const char *mnt)
                       c->json ? "stats.json" : "status");
 }
 
-/* The control file could not be opened. */
+/* Explains why the control file could not be opened. Returns the exit code. */
 static int run_unopened(const struct ctl_call *c, const char *mnt, int err)
 {
     if (err == -ENOTCONN || err == -ECONNABORTED) {
@@ -55,7 +55,8 @@ static int run_unopened(const struct ctl_call *c, const char *mnt, int err)
                                      : "");
 }
 
-/* The mount says how its own commands are called: here it is the program that was. */
+/* Prints the sentence of a failed command. If the mount adds how its command is written, that is
+ * replaced by how this program is called. */
 static void say_failed(const struct ctl_call *c, int err, const struct strbuf *sentence)
 {
     CLEANUP_STRBUF struct strbuf usage = STRBUF_INIT;

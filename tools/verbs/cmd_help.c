@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * cmd_help: how the program is called. What the control file takes is not called so, and for who
- * writes there: a mount describes that with --json.
+ * cmd_help: prints how the program is called. Commands in the control file are written differently.
+ * The mount itself describes them with --json, for programs that write them.
  */
 #include "ctl.h"
 #include "say.h"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * cmd_init: make a store.
+ * cmd_init: makes a store.
  */
 #include "identity.h"
 #include "label.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * cmd_jobs: the jobs of a mount, those that run and the last that ended: a line each, or all that
- * one tells of itself.
+ * cmd_jobs: shows the jobs of a mount, those that run and the last ones that ended: one line for
+ * each, or everything that is known of one.
  */
 #include "command.h"
 #include "jobs.h"
@@ -19,6 +19,7 @@ static const char *text_of(const json_t *job, const char *key)
     return text ? text : "";
 }
 
+/* Prints one line for a job. */
 static void print_row(const json_t *job)
 {
     char how[128];
@@ -38,6 +39,7 @@ static void print_row(const json_t *job)
     putchar('\n');
 }
 
+/* Prints all fields of a job, one a line. */
 static void print_all(const json_t *job)
 {
     const char *key;
@@ -60,7 +62,7 @@ static void print_json(const json_t *jobs)
     putchar('\n');
 }
 
-/* 1, told: what is below `mnt`/.tally cannot be read. */
+/* Prints why `what` below MNT/.tally cannot be read (errno). Returns 1. */
 static int cannot_read(const char *mnt, const char *what)
 {
     if (errno == ENOTCONN || errno == ECONNABORTED) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * cmd_log: what lies in the log of a store that nobody has mounted, frame by frame; `log list` and
- * `log find` ask a mount. Exit 0; 1: the log is damaged, or could not be read.
+ * cmd_log: lists the log of a store that is not mounted, frame by frame. `log list` and `log find`
+ * are commands to a mount. Exit code 0; 1: the log is damaged, or could not be read.
  */
 #include "command.h"
 #include "ctl.h"
@@ -16,13 +16,13 @@
 #include <string.h>
 #include <time.h>
 
-#define WORDS_MAX 8 /* operations of a frame that a line names */
+#define WORDS_MAX 8 /* how many operations of a frame a line names */
 
 struct showing {
     bool json;
     struct kv *kv;
-    uint64_t committed;
-    uint32_t ns; /* whose name is the next */
+    uint64_t committed; /* sequence number of the last commit; 0 if it is unknown */
+    uint32_t ns; /* the namespace that `name` is the name of */
     char name[VFS_NAME_MAX + 1];
 };
 
@@ -46,7 +46,7 @@ static const char *time_text(int64_t time_ns, char out[48])
     return out;
 }
 
-/* Of the last commit; "" if there it has none. */
+/* The name of a namespace in the last commit; "" if it had none. The last name is kept in *s. */
 static const char *namespace_name(struct showing *s, uint32_t number)
 {
     if (number != s->ns) {
@@ -81,6 +81,7 @@ static const char *segment_state(const struct log_file *f)
                                          : "";
 }
 
+/* Prints one segment of the log. */
 static void on_segment(const struct log_file *f, void *ctx)
 {
     const struct showing *s = ctx;
@@ -173,6 +174,7 @@ static int on_frame(const struct log_frame *f, void *ctx)
 
 /* ---- the end ---- */
 
+/* Prints where the log ends, and why there. */
 static void print_end(const struct showing *s, const struct log_report *r, int err)
 {
     const char *word = err ? "damaged" : r->torn ? "torn" : "whole";
@@ -191,6 +193,7 @@ static void print_end(const struct showing *s, const struct log_report *r, int e
     }
 }
 
+/* Lists the log. Returns the exit code. */
 static int show(const char *path, const struct store_dir *store, struct showing *s)
 {
     const struct log_list_options o = {.segment = on_segment, .frame = on_frame, .ctx = s};
@@ -216,7 +219,8 @@ static int show(const char *path, const struct store_dir *store, struct showing 
                       (unsigned long long)report.end.offset, loss.s);
 }
 
-/* The first word that is no option says so; a store of that name is ./list. */
+/* Is it a command to a mount? The first word that is no option is then `list` or `find`; a store
+ * with such a name is written ./list. */
 static bool is_for_mount(int argc, char **argv)
 {
     for (int i = 1; i < argc; i++) {

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * cmd_mount: serve a store at a mount point, in the background unless told -f.
+ * cmd_mount: serves a store at a mount point, in the background unless called with -f.
  *
- * The fork comes before anything is opened and before any thread: locks and LMDB's maps belong to
- * the process that made them. The parent waits on a pipe: one NUL byte says "mounted", anything
- * else is the sentence to print. Until then the child keeps the terminal's standard error, for what
- * libfuse says and for reports (what was recovered from the log); those go to syslog, too, and
- * afterwards only there.
+ * It forks before it opens anything and before it starts a thread: locks and LMDB's maps belong to
+ * the process that made them. The parent waits on a pipe. One NUL byte means that the store is
+ * mounted; anything else is the sentence to print. Until then the child keeps the standard error of
+ * the terminal, for messages of libfuse and for reports (such as what was recovered from the log).
+ * The reports go to syslog, too, and later only there.
  *
- * mount(8) calls the same as `mount.fuse.tally STORE MNT [-sfnv] [-N ns] [-t type] [-o options]`;
- * there -f means "do not really" and -s "leave out options you do not know".
+ * mount(8) calls the same program as `mount.fuse.tally STORE MNT [-sfnv] [-N ns] [-t type] [-o
+ * options]`. There -f means "do nothing", and -s means "ignore options that you do not know".
  */
 #include "client.h"
 #include "fs.h"
@@ -42,11 +42,11 @@
 
 struct mounting {
     const char *store_arg, *mountpoint_arg;
-    char store[PATH_MAX], mountpoint[PATH_MAX], dev[32]; /* of the mount, once it is there */
+    char store[PATH_MAX], mountpoint[PATH_MAX], dev[32]; /* `dev`: of the mount; "" before */
     struct mount_options options;
     bool create, foreground, fake;
     const struct store_dir *opened;
-    int ready_fd; /* the pipe to the waiting parent; -1: none, or told already */
+    int ready_fd; /* the pipe to the waiting parent; -1: none, or the parent knows */
     char why[STORE_WHY];
 };
 
@@ -66,16 +66,18 @@ static void sink_syslog(enum report_level level, const char *text, void *ctx)
     syslog(priority[level], "%s", text);
 }
 
-/* While it begins in the background: who called mount still reads what is said. */
+/* The sink while the daemon starts in the background: the user who called mount still reads
+ * standard error. */
 static void sink_both(enum report_level level, const char *text, void *ctx)
 {
     sink_stderr(level, text, ctx);
     sink_syslog(level, text, ctx);
 }
 
-/* The mount answers: tell the parent, let go of the terminal. umount(8) takes a short cut by
- * statfs(2), which says "fuse" and not "fuse.tally", so that it would not call our helper and
- * return before the daemon is done: a line in utab keeps it from that. */
+/* Called when the mount serves requests: informs the parent, and gives up the terminal. It also
+ * adds a line to utab: umount(8) otherwise takes a short cut by statfs(2), which returns "fuse" and
+ * not "fuse.tally". Then it would not call our helper, and would return before the daemon has
+ * ended. */
 static void on_ready(void *ctx)
 {
     struct mounting *m = ctx;
@@ -98,13 +100,15 @@ static void on_ready(void *ctx)
     m->ready_fd = -1;
 }
 
+/* Called when the mount begins to end: writes that into the lock file. */
 static void on_ending(void *ctx)
 {
     const struct mounting *m = ctx;
     store_tell_end(m->opened, m->mountpoint);
 }
 
-/* It may have been moved, or parts of it be mounted elsewhere: all of that would be dead. */
+/* Called when the mount is gone. It may have been moved, or parts of it may be mounted elsewhere.
+ * These mounts are dead now, and are unmounted. */
 static void on_unmounted(void *ctx)
 {
     const struct mounting *m = ctx;
@@ -114,7 +118,7 @@ static void on_unmounted(void *ctx)
     utab_clean(m->store);
 }
 
-/* The store is opened: serve it until it is unmounted. */
+/* Serves an open store until it is unmounted. */
 static int serve_store(struct mounting *m, struct store_dir *store)
 {
     struct fs_options o = {
@@ -147,11 +151,11 @@ static int serve_store(struct mounting *m, struct store_dir *store)
     return fs_main(&o, m->why, sizeof(m->why));
 }
 
-/* The one mounting of this process, for who is called without a context. */
+/* What this process mounts, for callbacks that have no context. */
 static struct mounting *mounted;
 
-/* The disk cannot read the metadata, in a place where no request can get the error: the process
- * ends when this returns. Before it was mounted the waiting parent prints the sentence. */
+/* Called if the disk cannot read a page of the tables where no request can get the error: the
+ * process ends when this returns. Before it is mounted, the waiting parent prints the sentence. */
 static int on_unreadable(const char *file, uint64_t offset)
 {
     struct mounting *m = mounted;
@@ -167,7 +171,8 @@ static int on_unreadable(const char *file, uint64_t offset)
     return 1;
 }
 
-/* 0 or -errno with m->why. */
+/* Opens the store, which is made before if that was asked for, and serves it. 0, or -errno with
+ * m->why. */
 static int serve(struct mounting *m)
 {
     struct store_dir store;
@@ -195,7 +200,7 @@ static int serve(struct mounting *m)
     return err;
 }
 
-/* The child: never returns. */
+/* The child: detaches itself and serves. It never returns. */
 static _Noreturn void serve_background(struct mounting *m)
 {
     setsid();
@@ -221,7 +226,7 @@ static _Noreturn void serve_background(struct mounting *m)
     tally_end(1);
 }
 
-/* The parent: wait for the child's word. */
+/* The parent: waits until the child has mounted or failed. Returns the exit code. */
 static int await_ready(int fd, pid_t child)
 {
     char word[STORE_WHY] = "";
@@ -270,7 +275,7 @@ static int mount_background(struct mounting *m)
     return rc;
 }
 
-/* Is `path` that directory, or in it? Both are absolute and without symlinks. */
+/* Is `path` that directory, or in it? Both paths are absolute and without symlinks. */
 static bool is_within(const char *path, const char *dir)
 {
     size_t n = strlen(dir);
@@ -278,12 +283,13 @@ static bool is_within(const char *path, const char *dir)
            (path[n] == '\0' || path[n] == '/' || (n > 0 && dir[n - 1] == '/'));
 }
 
-/* A mount over its own store would hide it, and one in it would be taken for a part of it. */
+/* Refuses a mount point that has the store in it, which the mount would hide; and one that is in
+ * the store, which would look like a part of it. */
 static int check_overlap(const struct mounting *m)
 {
     char store[PATH_MAX];
     if (!realpath(m->store, store)) {
-        return 0; /* it is made where nothing is */
+        return 0; /* it does not exist yet */
     }
     if (is_within(m->mountpoint, store)) {
         return tally_fail("%s is the store itself or lies in it: mount it at a directory outside",
@@ -297,10 +303,10 @@ static int check_overlap(const struct mounting *m)
     return 0;
 }
 
-/* Something of ours is at the mount point. 1, told. */
+/* Explains that the mount point is a tally mount already. Returns 1. */
 static int refuse_mounted(const struct mounting *m, const struct tally_mountinfo *at)
 {
-    struct client c; /* opening asks the daemon; what stat() says may be cached */
+    struct client c; /* opening sends a request; attributes may be cached */
     int err = client_open(at->point, &c);
     if (err == 0) {
         client_close(&c);
@@ -313,7 +319,7 @@ static int refuse_mounted(const struct mounting *m, const struct tally_mountinfo
     return tally_fail("%s is a tally mount already, of %s", m->mountpoint_arg, at->source);
 }
 
-/* 1, told; 0: by now it is one. */
+/* Explains why the path is no store. Returns 1; 0: by now it is one. */
 static int refuse_no_store(const struct mounting *m)
 {
     char why[STORE_WHY] = "";
@@ -325,7 +331,7 @@ static int refuse_no_store(const struct mounting *m)
     return store_explain(m->store_arg, why) < 0 ? tally_fail("%s", why) : 0;
 }
 
-/* Absolute paths, and what a person got wrong most likely. 0 or 1, told. */
+/* Makes the paths absolute, and checks for likely mistakes. 0, or 1 after a sentence. */
 static int check_places(struct mounting *m)
 {
     struct stat st;
@@ -355,7 +361,7 @@ static int check_places(struct mounting *m)
     return check_overlap(m);
 }
 
-/* 0, or 1 after saying what is wrong. */
+/* Reads the command line. 0, or 1 after a sentence. */
 static int take_options(int argc, char **argv, struct mounting *m)
 {
     static const struct option long_options[] = {{"create", no_argument, NULL, 'c'},
@@ -391,7 +397,7 @@ int cmd_mount_run(int argc, char **argv)
 {
     struct mounting m = {.options = MOUNT_OPTIONS_INIT, .ready_fd = -1};
     m.options.allow_other = geteuid() == 0;
-    /* Root's mounts are like those of a disk. */
+    /* A mount of root is like that of a disk: suid and dev. */
     m.options.flags = geteuid() == 0 ? 0 : MS_NOSUID | MS_NODEV;
     int rc = take_options(argc, argv, &m);
     if (rc == 0 && !m.fake && m.options.remount) {

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * cmd_umount: drain, unmount, and wait until the daemon is gone: then all is on disk.
+ * cmd_umount: drains, unmounts, and waits until the daemon has ended: then everything is on disk.
  *
- * The kernel does not wait for a FUSE daemon (umount(2) comes back while it still writes), hence
- * the pidfd, opened before the unmount so that the number cannot mean somebody else.
- * A bind mount, of the whole or of a part, is just unmounted as long as another one is left.
- * umount(8) calls the same as `umount.fuse.tally DIR [-nlfvr] [-t type] [-N ns]`.
+ * The kernel does not wait for a FUSE daemon: umount(2) returns while the daemon still writes. So
+ * this waits for a pidfd of the daemon. It is opened before the unmount, so that the process id
+ * cannot be that of another process by then. A bind mount, of the whole or of a part, is only
+ * unmounted as long as another mount is left. umount(8) calls the same program as
+ * `umount.fuse.tally DIR [-nlfvr] [-t type] [-N ns]`.
  */
 #include "client.h"
 #include "io.h"
@@ -30,17 +31,18 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define DRAIN_WHY 1024
+#define DRAIN_WHY 1024 /* bytes of a sentence */
 
 struct umounting {
     struct tally_mountinfo m;
     bool force, lazy;
-    bool dead;   /* whoever has something open there gets nothing of it any more */
-    bool helper; /* umount(8) called us */
-    int pid, pidfd; /* of the daemon, -1: not known */
+    bool dead;   /* the daemon is gone: files that are open there are lost to their programs */
+    bool helper; /* umount(8) called this program */
+    int pid, pidfd; /* of the daemon; -1: unknown */
 };
 
-/* The reply's sentence says what is still pending; on a terminal it is shown every second. */
+/* Drains. On a terminal the sentence of the reply, which says what is still pending, is shown every
+ * second. 0, or -errno with `why`. */
 static int drain(struct client *c, char why[DRAIN_WHY])
 {
     const char *command = isatty(STDERR_FILENO) ? "drain 1s" : "drain";
@@ -57,6 +59,7 @@ static int drain(struct client *c, char why[DRAIN_WHY])
     }
 }
 
+/* Opens a pidfd of the daemon, whose process id the mount itself shows. */
 static void open_daemon(struct umounting *u)
 {
     json_t *stats = client_load_stats(u->m.point);
@@ -66,8 +69,8 @@ static void open_daemon(struct umounting *u)
     u->pidfd = u->pid > 0 ? pidfd_open(u->pid, 0) : -1;
 }
 
-/* Where root does not look into a user's mount, the store's lock file tells. It is that user's
- * word, so only a process of that user is waited for. */
+/* The same by the lock file of the store, for a mount of a user that root must not look into. The
+ * lock file is the word of that user, so only a process of that user is waited for. */
 static void open_daemon_of_store(struct umounting *u)
 {
     char proc[32];
@@ -85,12 +88,13 @@ static void open_daemon_of_store(struct umounting *u)
     }
 }
 
-/* 0: drained or nobody there to drain. 1: told why not. */
+/* Drains before the unmount. 0: it is drained, or there is nothing to drain. 1: it is not, after a
+ * sentence. */
 static int prepare(struct umounting *u)
 {
     struct client c;
     char why[DRAIN_WHY];
-    if (mountinfo_is_of_another(&u->m)) { /* its daemon drains when it is unmounted */
+    if (mountinfo_is_of_another(&u->m)) { /* the daemon drains after the unmount */
         open_daemon_of_store(u);
         return 0;
     }
@@ -101,7 +105,7 @@ static int prepare(struct umounting *u)
         u->dead = true;
         return 0;
     }
-    if (err == -EROFS) { /* mounted ro: takes no command; the daemon drains when it is unmounted */
+    if (err == -EROFS) { /* mounted ro: it takes no command, and drains after the unmount */
         open_daemon(u);
         return 0;
     }
@@ -126,8 +130,9 @@ static int prepare(struct umounting *u)
                       u->m.point, why);
 }
 
-/* umount(8) also forgets what mount(8) noted (see utab.h); -i keeps it from calling us. Who
- * mounted without being root unmounts through fusermount3. Exit code, or -errno. */
+/* Unmounts by a program. umount(8) also removes the note of mount(8) (utab.h); -i keeps it from
+ * calling this helper. A user who is not root unmounts by fusermount3. Returns the exit code, or
+ * -errno. */
 static int unmount_by_program(struct umounting *u)
 {
     bool lazy = u->lazy || u->dead;
@@ -136,11 +141,12 @@ static int unmount_by_program(struct umounting *u)
     return tally_run(geteuid() == 0 ? root : user);
 }
 
-/* Never MNT_FORCE: for FUSE it cuts the daemon off even where the unmount then fails as busy. */
+/* Unmounts. MNT_FORCE is never used: for FUSE it breaks the connection to the daemon, even if the
+ * unmount then fails because the mount is busy. Returns the exit code. */
 static int unmount(struct umounting *u)
 {
     int flags = (u->lazy || u->dead ? MNT_DETACH : 0) | UMOUNT_NOFOLLOW;
-    /* umount(8) would ask the mount for its attributes. */
+    /* Not by umount(8), which would ask the mount for its attributes. */
     bool direct = u->helper || u->lazy || u->force || mountinfo_is_of_another(&u->m);
     if ((!direct || geteuid() != 0) && unmount_by_program(u) == 0) {
         return 0;
@@ -159,11 +165,11 @@ static int unmount(struct umounting *u)
     return 0;
 }
 
-#define ASTONISHING 10 /* seconds after which waiting needs a reason */
-#define PATIENCE 60    /* seconds that root waits for a user's process, which need not end */
+#define ASTONISHING 10 /* seconds of waiting until a sentence explains it */
+#define PATIENCE 60    /* seconds that root waits for the process of a user, which need not end */
 
-/* A shard that never answers may keep a thread of it in the kernel, and so the process, which no
- * signal ends then. Says so. */
+/* Has the daemon closed the store, although it cannot end? A shard that never answers may keep one
+ * of its threads in the kernel, and no signal ends that. Prints so. */
 static bool has_closed(const struct umounting *u)
 {
     struct owner o;
@@ -177,7 +183,8 @@ static bool has_closed(const struct umounting *u)
     return true;
 }
 
-/* Only the process's end, or its last word in the lock file, says that its last write is done. */
+/* Waits for the daemon. Only the end of the process, or its last word in the lock file, proves that
+ * its last write is done. Returns the exit code. */
 static int await_daemon(const struct umounting *u)
 {
     struct pollfd p = {.fd = u->pidfd, .events = POLLIN};
@@ -206,8 +213,9 @@ static int await_daemon(const struct umounting *u)
     }
 }
 
-/* One of several mounts of it, as by `mount --bind`: nothing ends with it, so nothing is drained.
- * The last one of a part has no control file: its daemon drains when it is unmounted. */
+/* Is it one of several mounts of the store, as by `mount --bind`? Then the daemon does not end with
+ * it, and nothing is drained. The last mount may be one of a part, without a control file: its
+ * daemon drains after the unmount. */
 static bool is_extra(struct umounting *u)
 {
     struct statx st;
@@ -236,8 +244,8 @@ static int run_umount_at(struct umounting *u)
     return rc;
 }
 
-/* Without waiting for somebody else's daemon, wherever the path leads meanwhile. False: it is none.
- * `ret->pid` is 0 where it is not mounted. */
+/* Is the path a store? It is opened without a request to the daemon of another user, wherever the
+ * path may lead meanwhile. ret->pid is 0 if the store is not mounted. */
 static bool is_store(const char *path, struct owner *ret)
 {
     char same[32];
@@ -251,7 +259,8 @@ static bool is_store(const char *path, struct owner *ret)
     return is;
 }
 
-/* The mount point is wanted; a place inside is what people are at. */
+/* Explains why the path is no mount point: people often give a path in the mount, or the store.
+ * Returns 1. */
 static int no_mount_point(const char *path, int err)
 {
     struct tally_mountinfo m;

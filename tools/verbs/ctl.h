@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * ctl: the steps of a verb that is one line to the control file: the call is read, becomes a line
- * for the mount that is meant, is sent there, and its reply is printed.
+ * ctl: the steps of a verb that is one line to the control file. The command line is read, the
+ * mount that it means is found, the line for this mount is made and sent, and the reply is printed.
  *
- * Options become words of the line ("--idle 30d" and "--idle=30d" → idle=30d, "--force" → force),
- * arguments are quoted so that no name is taken for a keyword, and paths become what they are
- * called in the mount. A verb takes the options that stand in its synopsis: "[--grace DUR]" with a
+ * Options become words of the line ("--idle 30d" and "--idle=30d" → idle=30d, "--force" → force).
+ * Arguments are quoted, so that no name is taken for a keyword. A path becomes the name that the
+ * file has in the mount. A verb takes the options that are in its synopsis: "[--grace DUR]" with a
  * value, "[--wait]" without.
  */
 #pragma once
@@ -14,7 +14,7 @@
 #include "mountinfo.h"
 #include "verbs.h"
 
-/* In the order in which the line has them. */
+/* In the order in which they are in the line. */
 enum ctl_option {
     CTL_FORCE,
     CTL_DRY_RUN,
@@ -32,35 +32,36 @@ struct ctl_call {
     bool json;
     struct {
         bool given;
-        const char *value; /* NULL: it takes none */
+        const char *value; /* NULL: it has none */
     } options[CTL_OPTIONS];
-    char **args; /* those of argv */
+    char **args; /* borrowed from argv */
     int nargs;
 };
 
-/* ctl_line.c. Of argv, whose first word is the verb; -C changes tally_mount. -EINVAL after a
+/* In ctl_line.c. Reads argv, whose first word is the verb; -C sets tally_mount. -EINVAL after a
  * sentence. */
 int ctl_parse(int argc, char **argv, struct ctl_call *ret);
-/* The mount meant: -C, the current directory's, or the one that a path argument lies in. As
- * mountinfo_of() gives it. */
+/* Finds the mount: that of -C, that of the current directory, or that of a path argument. Errors as
+ * of mountinfo_of(). */
 int ctl_find_mount(const struct ctl_call *c, struct tally_mountinfo *ret);
-/* The mount itself knows only ids and NAMESPACE/path: are all paths such, or files in the mount at
- * `mnt`? 1 after a sentence: no. */
+/* The mount itself knows only ids and NAMESPACE/path. Are all path arguments such, or files in the
+ * mount at `mnt`? 0: yes; 1 after a sentence: no. */
 int ctl_check_paths(const struct ctl_call *c, const char *mnt);
-/* The line for the mount at `mnt`; look at strbuf_error(). */
+/* Makes the line for the mount at `mnt`. The caller checks strbuf_error(). */
 void ctl_build(const struct ctl_call *c, const char *mnt, struct strbuf *line);
 
-/* ctl_reply.c. `err`: what client_run() gave. */
+/* In ctl_reply.c. `err` is the result of client_run(). */
 void ctl_print(const struct reply *r);
-/* Bytes that are no UTF-8 become '?': JSON has no place for them. */
+/* A JSON string. If the text is not UTF-8, which JSON cannot hold, its bytes above 0x7f become
+ * '?'. */
 json_t *ctl_json_text(const char *text, size_t len);
 void ctl_print_json(const char *verb, int err, const struct reply *r);
 
-/* ctl_watch.c. Does the call wait for a job, and does somebody look at a terminal? Then this is
- * its client_run(), while a bar shows how far the job is. */
+/* In ctl_watch.c. Does the command wait for a job, and is standard error a terminal? Then
+ * ctl_run_watched takes the place of client_run(), and a bar shows the progress of the job. */
 bool ctl_is_watched(const struct ctl_call *c);
 int ctl_run_watched(const struct ctl_call *c, const char *mnt, const char *line,
                     struct client *client, struct reply *ret);
 
-/* cmd_control.c. All of it in the mount at `mnt`; the exit code. */
+/* In cmd_control.c. Does all steps for the mount at `mnt`. Returns the exit code. */
 int ctl_run(const struct ctl_call *c, const char *mnt);

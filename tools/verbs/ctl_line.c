@@ -12,16 +12,17 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#define ARGS_MAX 1000 /* of a verb that takes any number */
+#define ARGS_MAX 1000 /* the most arguments of a verb that takes any number */
 
 static const char *const names[CTL_OPTIONS] = {
     [CTL_FORCE] = "force",   [CTL_DRY_RUN] = "dry-run", [CTL_LIST] = "list",   [CTL_IDLE] = "idle",
     [CTL_LARGER] = "larger", [CTL_GRACE] = "grace",     [CTL_UNTIL] = "until", [CTL_WAIT] = "wait",
 };
 
-/* ---- the call ---- */
+/* ---- the command line ---- */
 
-/* How the synopsis has it: required_argument, no_argument, or optional_argument for not at all. */
+/* How the synopsis has an option: required_argument, no_argument; optional_argument means that it
+ * is not there. */
 static int find_option(const char *synopsis, const char *name)
 {
     const size_t len = strlen(name);
@@ -33,8 +34,8 @@ static int find_option(const char *synopsis, const char *name)
     return optional_argument;
 }
 
-/* getopt_long(3) is given the options of all verbs: one that this verb does not take is named in the
- * complaint. */
+/* Reads the options. getopt_long(3) knows those of all verbs, so that the complaint can name an
+ * option that this verb does not take. */
 static int take_options(int argc, char **argv, struct ctl_call *c)
 {
     struct option options[CTL_OPTIONS + 2] = {[CTL_OPTIONS] = {"json", no_argument, NULL, 'j'}};
@@ -86,7 +87,8 @@ int ctl_parse(int argc, char **argv, struct ctl_call *ret)
     return 0;
 }
 
-/* What the verb's row says of that argument. */
+/* The kind of that argument, from the row of the verb. Behind a repeated kind the last arguments
+ * have the kinds that follow it. */
 static char kind_of(const struct ctl_call *c, int arg)
 {
     const char *args = c->verb->args;
@@ -119,7 +121,7 @@ static bool is_id(const char *text)
     return strlen(text) == 32 && strspn(text, "0123456789abcdefABCDEF") == 32;
 }
 
-/* What `path` is called in the mount at `mnt`; false: it does not exist there. */
+/* The name of `path` in the mount at `mnt`. False: it is not there. */
 static bool name_inside(const char *mnt, const char *path, char inside[PATH_MAX])
 {
     struct tally_mountinfo m;
@@ -127,6 +129,8 @@ static bool name_inside(const char *mnt, const char *path, char inside[PATH_MAX]
            mountinfo_inside(path, inside) == 0 && *inside;
 }
 
+/* Checks one path argument. A relative path with a slash may be NAMESPACE/path, which only the
+ * mount can check. 0, or 1 after a sentence. */
 static int check_path(const char *mnt, const char *arg)
 {
     char inside[PATH_MAX];
@@ -149,7 +153,8 @@ int ctl_check_paths(const struct ctl_call *c, const char *mnt)
 
 /* ---- the line ---- */
 
-/* A word that the grammar could take for something else is quoted even if its bytes need not be. */
+/* Could the grammar take the word for something else? Then it is quoted even if its bytes need not
+ * be. */
 static bool looks_special(const char *text)
 {
     for (int i = 0; i < CTL_OPTIONS; i++) {
@@ -168,7 +173,7 @@ static void add_text(struct strbuf *line, const char *text)
     strbuf_addf(line, quote ? " \"%s\"" : " %s", word.s);
 }
 
-/* As it is, where it can be a keyword. */
+/* Adds a keyword, without quotes if it looks like one. */
 static void add_keyword(struct strbuf *line, const char *text)
 {
     if (*text && text[strspn(text, "abcdefghijklmnopqrstuvwxyz")] == '\0') {
@@ -178,6 +183,7 @@ static void add_keyword(struct strbuf *line, const char *text)
     }
 }
 
+/* Adds a namespace without the slashes at its end, which the completion of a shell adds. */
 static void add_namespace(struct strbuf *line, const char *arg)
 {
     CLEANUP_STRBUF struct strbuf name = STRBUF_INIT;
@@ -189,7 +195,8 @@ static void add_namespace(struct strbuf *line, const char *arg)
     add_text(line, name.s);
 }
 
-/* The mount's directory is not the caller's. */
+/* Adds a URL, with a relative path made absolute: the current directory of the daemon is another
+ * one. */
 static void add_url(struct strbuf *line, const char *url)
 {
     char absolute[PATH_MAX];
@@ -200,11 +207,13 @@ static void add_url(struct strbuf *line, const char *url)
     }
     if (realpath(url + 4, absolute))
         strbuf_addf(&whole, "dir:%s", absolute);
-    else if (getcwd(absolute, sizeof absolute)) /* it is not there, and the answer says where */
+    else if (getcwd(absolute, sizeof absolute)) /* it does not exist; the error will name it */
         strbuf_addf(&whole, "dir:%s/%s", absolute, url + 4);
     add_text(line, whole.s ? whole.s : url);
 }
 
+/* Adds a path as the mount knows it: as an id if it is an object below .tally, or if the verb wants
+ * one, else as NAMESPACE/path. */
 static void add_path(struct strbuf *line, const char *mnt, const char *arg, bool wants_id)
 {
     char inside[PATH_MAX], id[33] = "";

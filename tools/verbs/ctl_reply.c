@@ -29,7 +29,8 @@ json_t *ctl_json_text(const char *text, size_t len)
     return json_stringn(plain.s, plain.len);
 }
 
-/* A decimal number becomes one, unless the key holds names: a namespace may be called "7". */
+/* A value as JSON. A decimal number becomes a number, unless the key has names as its values: a
+ * namespace may be called "7". */
 static json_t *json_value(const char *key, const char *value)
 {
     static const char *const names[] = {"ns", "name", "id", "snapshot", "label", "url", "why"};
@@ -45,7 +46,8 @@ static json_t *json_value(const char *key, const char *value)
     return ctl_json_text(value, strlen(value));
 }
 
-/* "ns:NAME.KEY=VALUE", whose key may be quoted, is no option of a command. What follows it. */
+/* Adds a setting "ns:NAME.KEY=VALUE" to the object. Its key may be quoted, so the parser of
+ * commands does not take it for an option. Returns what follows it; `head` if it is none. */
 static const char *add_ns_setting(json_t *root, const char *head)
 {
     CLEANUP_STRBUF struct strbuf word = STRBUF_INIT, why = STRBUF_INIT;
@@ -71,7 +73,8 @@ static const char *add_ns_setting(json_t *root, const char *head)
     return end + len;
 }
 
-/* The reply's first line has the grammar of a command: "ok key=value …". */
+/* Adds the keys of the first line of a reply, "ok key=value …", which has the grammar of a
+ * command. */
 static void add_keys(json_t *root, const char *head)
 {
     CLEANUP_STRBUF struct strbuf line = STRBUF_INIT, why = STRBUF_INIT;

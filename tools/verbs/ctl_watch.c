@@ -20,7 +20,7 @@ bool ctl_is_watched(const struct ctl_call *c)
     return !c->json && (c->options[CTL_WAIT].given || is_wait(c)) && isatty(STDERR_FILENO);
 }
 
-/* "… job=7" */
+/* Finds the number of the job in a reply, "… job=7". */
 static bool job_of(const char *head, uint64_t *ret)
 {
     const char *at = strstr(head, "job=");
@@ -32,6 +32,7 @@ static bool job_of(const char *head, uint64_t *ret)
     return command_number(text, ret) == 0;
 }
 
+/* Sends a command that waits for a job, and shows the bar meanwhile. */
 static int wait_watched(struct client *client, const char *mnt, const char *line, uint64_t number,
                         struct reply *ret)
 {
@@ -41,8 +42,8 @@ static int wait_watched(struct client *client, const char *mnt, const char *line
     return err;
 }
 
-/* What the mount does by itself with `wait` in two steps, since the number of the job is needed:
- * the job is started, then waited for. */
+/* Starts the job and then waits for it, in two commands: the bar needs the number of the job. With
+ * `wait` in one command the mount would do both. */
 int ctl_run_watched(const struct ctl_call *c, const char *mnt, const char *line,
                     struct client *client, struct reply *ret)
 {

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * label: the name of a store, ORG/PROJECT, as `init` and `mount --create` give it.
+ * label: the label of a store, ORG/PROJECT, which `init` and `mount --create` give it.
  */
 #pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
 
+/* Is it a label: at most STORE_LABEL_MAX bytes, one slash with text on both sides, no blanks and
+ * control characters? */
 bool tally_label_ok(const char *label);
-/* One made from the name of the store's directory. */
+/* Makes a label from the name of the directory of the store. */
 void tally_default_label(const char *store, char *out, size_t room);
