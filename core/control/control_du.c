@@ -64,6 +64,7 @@ static int all_namespaces(struct call *call)
     return err;
 }
 
+/* One namespace, as a line of its own or (`line` false) in the head of the reply. */
 static int one_namespace(struct call *call, const char *name, bool line)
 {
     struct ns *ns;

@@ -55,6 +55,7 @@ static int gc_job(struct state *p, struct job *j, void *arg)
     return err;
 }
 
+/* Parses "[dry-run] [grace=DUR]". */
 static int parse(struct call *call, struct asked *ret)
 {
     const char *grace = command_option(call->c, "grace");

@@ -117,6 +117,7 @@ static int look_up(struct call *call, struct lookup *l)
 
 /* ---- list, find ---- */
 
+/* log list NS [until=SEQ]: the newest LINES_MAX frames, in the order of the log. */
 static int list(struct call *call, struct lookup *l)
 {
     const char *until = command_option(call->c, "until");
@@ -143,6 +144,7 @@ static int list(struct call *call, struct lookup *l)
     return err;
 }
 
+/* log find NS SEQ|TIME: the newest frame of the namespace up to that change or time. */
 static int find_frames(struct call *call, struct lookup *l)
 {
     char time[64];

@@ -134,6 +134,8 @@ static int count_all(struct state *p, struct job *j, const struct asked *a, char
     return 0;
 }
 
+/* Counts, and then moves. The move is ended also after an error, so that what was done is
+ * committed. */
 static int move_all(struct state *p, struct job *j, const struct asked *a, struct move_result *ret,
                     char why[256])
 {
@@ -259,6 +261,7 @@ static int parse_shard(struct call *call, const char *word, uint16_t *ret)
     return 0;
 }
 
+/* Finds the shard that a word names. -ENOENT, -EINVAL, with a sentence. */
 static int find_shard(struct call *call, const char *word, struct shards_info *ret)
 {
     uint16_t n = 0;
@@ -314,6 +317,7 @@ static int copy_words(struct call *call, size_t count, struct asked *a)
     return 0;
 }
 
+/* Parses idle=DUR and larger=SIZE. */
 static int parse_options(struct call *call, struct move_selection *s)
 {
     const char *idle = command_option(call->c, "idle");
@@ -403,6 +407,7 @@ int control_recall(struct call *call)
 
 /* ---- shard ---- */
 
+/* shard add N URL. An unreachable place becomes -EIO, because this is the errno of a write. */
 static int add_shard(struct call *call)
 {
     const char *url = control_arg(call, 2);
@@ -432,6 +437,7 @@ static int add_shard(struct call *call)
     return 0;
 }
 
+/* Appends the line of one shard. */
 static void list_one(struct call *call, const struct shards_info *s)
 {
     uint64_t objects = 0, bytes = 0;
@@ -452,6 +458,7 @@ static void list_one(struct call *call, const struct shards_info *s)
     strbuf_adds(out, "\n");
 }
 
+/* shard list. It asks unreachable shards again first, so that their states are of now. */
 static int list_shards(struct call *call)
 {
     struct shards_info info;

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+/* Parses "[dry-run] [list]", in any order. */
 static int parse(struct call *call, bool *ret_dry_run, bool *ret_list)
 {
     *ret_dry_run = *ret_list = false;

@@ -127,6 +127,7 @@ static void help_line(struct call *call, const struct verb *v)
     }
 }
 
+/* help [VERB] */
 static int help(struct call *call)
 {
     const struct verb *v;
@@ -144,6 +145,7 @@ static int help(struct call *call)
     return 0;
 }
 
+/* status: the text of .tally/status, with the most important words in the head. */
 static int status(struct call *call)
 {
     struct state *p = call->p;
@@ -210,6 +212,7 @@ int control_find_ns(struct call *call, const char *name, struct ns **ret_ns)
     return control_fail_word(call, -EINVAL, "%s is a symbolic link, not a namespace", name);
 }
 
+/* get ns:NAME.KEY */
 static int get_of_ns(struct call *call, const char *key, const char *name,
                      const struct ns_setting *s)
 {
@@ -240,6 +243,7 @@ static void get_all(struct call *call)
     }
 }
 
+/* get KEY, for a setting of the store. */
 static void get_one(struct call *call, enum setting which)
 {
     const struct setting_info *info = &setting_infos[which];
@@ -254,6 +258,7 @@ static void get_one(struct call *call, enum setting which)
     control_line(call, "%s", info->what);
 }
 
+/* get [KEY]: all settings of the store, or one, or one of a namespace. */
 static int get(struct call *call)
 {
     const char *key = call->c->nargs ? control_arg(call, 0) : NULL;
@@ -280,6 +285,7 @@ static int get(struct call *call)
     return 0;
 }
 
+/* set ns:NAME.KEY VALUE */
 static int set_of_ns(struct call *call, const char *name, const struct ns_setting *s,
                      const char *value)
 {
@@ -299,6 +305,7 @@ static int set_of_ns(struct call *call, const char *name, const struct ns_settin
     return s->set(call->p, name, on);
 }
 
+/* set KEY VALUE, for the store or a namespace. */
 static int set(struct call *call)
 {
     const char *key = control_arg(call, 0), *value = control_arg(call, 1);
@@ -337,6 +344,7 @@ static int set(struct call *call)
 
 /* ---- branch, drop ---- */
 
+/* branch NS NS2: a new namespace that is as NS is at this moment. */
 static int branch(struct call *call)
 {
     const char *from = control_arg(call, 0), *to = control_arg(call, 1);
@@ -367,9 +375,9 @@ static int branch(struct call *call)
     return err;
 }
 
-/* Drops a namespace. The kernel reports the close of a file after close(2) has returned. So a user
- * who drops right after the last close would be told that a file is open. A drop without `force`
- * waits for that a short time. */
+/* Drops a namespace. The kernel reports the close of a file after close(2) has returned. So right
+ * after the last close a file may still seem to be open. A drop without `force` waits for that a
+ * short time. */
 static int drop_when_closed(struct call *call, const char *name, bool force, uint32_t *ret_open)
 {
     int err = ns_drop(call->p, name, force, false, false, ret_open);
@@ -384,6 +392,7 @@ static int drop_when_closed(struct call *call, const char *name, bool force, uin
     return ns_drop(call->p, name, force, false, false, ret_open);
 }
 
+/* Drops the namespace, with a sentence for each error. */
 static int drop_now(struct call *call, const char *name, bool force)
 {
     uint32_t open = 0;
@@ -430,7 +439,7 @@ static int drop(struct call *call)
     job_drop_queued(call->p, j);
     strbuf_addf(&call->head, " queued_bytes=%zu job=%llu",
                 drops_left(call->p->drops) * PAGE_SIZE_BYTES, U(number));
-    /* the dropper may be done already, and then nobody else would end the job */
+    /* the dropper may be done already, and then nothing else would end the job */
     jobs_drops_done(call->p);
     return 0;
 }
@@ -493,6 +502,7 @@ static int job_number(struct call *call, uint64_t *ret)
     return 0;
 }
 
+/* wait N [DUR], or one of the two other forms, which control_flush.c has. */
 static int wait_job(struct call *call)
 {
     int64_t timeout = -1;
@@ -515,6 +525,7 @@ static int wait_job(struct call *call)
     return wait_number(call, number, timeout);
 }
 
+/* cancel N. A drop cannot be cancelled: what was dropped cannot come back. */
 static int cancel(struct call *call)
 {
     uint64_t number;
@@ -539,6 +550,7 @@ int control_started(struct call *call, uint64_t number)
     return err;
 }
 
+/* The job_fn of a rebuild. */
 static int rebuild_job(struct state *p, struct job *j, void *arg)
 {
     char text[64];

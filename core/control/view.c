@@ -77,6 +77,8 @@ static void measure_disk(struct state *p, struct facts *f)
     f->disk_free = s.blocks_avail * s.block_size;
 }
 
+/* Gathers all numbers, each under the lock that guards it. So two numbers may be of different
+ * moments. */
 static void gather_facts(struct state *p, struct facts *f)
 {
     *f = (struct facts){.unsealed = seal_settle(p),
@@ -136,6 +138,7 @@ static void add_counts(const struct scrub_counts *c, struct strbuf *out)
     strbuf_adds(out, "\n");
 }
 
+/* Appends the last scrub, and the one that runs or was stopped. */
 static void add_scrub(const struct facts *f, struct strbuf *out)
 {
     const struct scrub_record *r = &f->scrub;
@@ -224,6 +227,8 @@ static void add_stuck(struct state *p, struct strbuf *out)
     (void)stuck_describe(p, "            ", "\n", out);
 }
 
+/* Makes the text of .tally/status. Each line begins with its subject in a column of 12
+ * characters. */
 static void status(struct state *p, const struct facts *f, struct strbuf *out)
 {
     strbuf_addf(out, "store       %s\n", *p->label ? p->label : "(no label)");
@@ -329,6 +334,8 @@ struct number {
 
 #define NUMBERS 52 /* numbers in stats.json; metrics leave some out */
 
+/* Lists the numbers of stats.json and metrics under their names, which are stable: programs read
+ * them. */
 static void list_numbers(struct state *p, const struct facts *f, struct number ret[static NUMBERS])
 {
     const struct number numbers[NUMBERS] = {
@@ -431,6 +438,7 @@ static const struct worker_number worker_numbers[] = {
 };
 #define WORKER_NUMBERS (sizeof worker_numbers / sizeof *worker_numbers)
 
+/* Adds an object with a member for each class of workers. Other than 0: no memory. */
 static int add_workers(json_t *o, const struct workers_stats *s)
 {
     json_t *workers = json_object();
@@ -460,6 +468,7 @@ static void add_worker_metrics(struct strbuf *out, const struct workers_stats *s
     }
 }
 
+/* Adds what the edge counts. Other than 0: no memory. */
 static int add_requests(json_t *o, const struct view_edge *edge)
 {
     json_t *requests = json_object();
@@ -476,6 +485,7 @@ static int add_requests(json_t *o, const struct view_edge *edge)
     return failed | json_object_set_new(o, "requests", requests);
 }
 
+/* Makes the text of stats.json. A failure of any part is one of memory. */
 static int stats(struct state *p, const struct facts *f, const struct view_edge *edge,
                  struct strbuf *out)
 {
@@ -507,6 +517,7 @@ static int stats(struct state *p, const struct facts *f, const struct view_edge 
     return strbuf_error(out);
 }
 
+/* Makes the text of metrics, in the text format of Prometheus. */
 static int metrics(struct state *p, const struct facts *f, const struct view_edge *edge,
                    struct strbuf *out)
 {

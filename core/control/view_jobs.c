@@ -81,6 +81,7 @@ static void add_left(const struct job *j, double seconds, struct strbuf *out)
                     seconds * (double)(total - done) / (double)done);
 }
 
+/* Appends the progress of a job, and its rates. */
 static void add_progress(struct state *p, const struct job *j, struct strbuf *out)
 {
     int64_t lasted = job_is_over(j) ? j->lasted : ticks(p) - j->began;

@@ -66,6 +66,7 @@ struct number {
 
 #define NUMBERS 18
 
+/* Lists the numbers of stats.json and metrics under their names, which are stable. */
 static void list_numbers(struct state *p, struct number ret[static NUMBERS])
 {
     struct pool_node_status s;

@@ -36,6 +36,7 @@ static bool next_shard(struct state *p, unsigned after, struct shard_facts *ret)
 
 /* ---- status ---- */
 
+/* Appends the line of one shard, with the reason if it cannot be used. */
 static void add_shard(const struct shard_facts *f, const char *head, struct strbuf *out)
 {
     const struct shards_info *s = &f->info;
@@ -61,6 +62,7 @@ static void add_report(const struct ghost_report *r, struct strbuf *out)
                 U(r->checked), U(r->purged), U(r->kept), U(r->inconclusive), U(r->lost));
 }
 
+/* Appends how many objects are lost, and the first of them. */
 static void add_lost(const struct sweep_status *s, struct strbuf *out)
 {
     char hex[ID_HEX + 1];
@@ -79,6 +81,7 @@ static void add_lost(const struct sweep_status *s, struct strbuf *out)
         strbuf_addf(out, "            and %llu more\n", U(s->lost - s->shown));
 }
 
+/* Appends the ghosts, the last sweep, the one that runs, and the totals. */
 static void add_sweeps(struct state *p, const struct sweep_status *s, struct strbuf *out)
 {
     strbuf_addf(out, "ghosts      %llu purged=%llu\n", U(refs_ghosts(p->refs)), U(s->purged));
@@ -179,6 +182,7 @@ static int add_number(json_t *o, const char *key, uint64_t value)
     return json_object_set_new(o, key, json_integer((json_int_t)value));
 }
 
+/* The object of one shard; NULL: no memory. */
 static json_t *shard_json(const struct shard_facts *f)
 {
     json_t *o = json_object();

@@ -299,6 +299,7 @@ static int judge_one(struct cycle *w, const struct id *id, const struct opinion 
     return err;
 }
 
+/* Judges a batch under the lock: gc_get and gc_next read the table meanwhile. */
 static int judge_batch(struct cycle *w, size_t n)
 {
     int err = 0;

@@ -218,6 +218,7 @@ static int remove_gone(struct gc_pool_run *c, struct gc_result *r, struct pool_r
     return err;
 }
 
+/* Adds the result of a cycle to the totals of the status. */
 static void note_result(struct gc_pool_run *c, const struct gc_result *r,
                         const struct pool_removed *removed)
 {

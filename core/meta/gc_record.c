@@ -44,6 +44,7 @@ bool gc_record_is_sound(const void *key, size_t klen, const void *val, size_t le
 
 /* ---- reading ---- */
 
+/* Reads one saved object. Its id is the key of the entry. */
 static int load_saved(struct gc_memory *m, const uint8_t *key, const uint8_t *v, size_t len)
 {
     struct gc_saved s = {.since = 0};
@@ -146,6 +147,8 @@ void gc_memory_release(struct gc_memory *m)
 
 /* ---- writing ---- */
 
+/* Writes the head. `count` is the number of saved objects: a reader compares it, so a lost row is
+ * noticed. */
 static int put_head(struct kv_txn *t, uint64_t serial, uint64_t cycles, size_t count, bool due)
 {
     uint8_t v[HEAD_LEN];
@@ -175,6 +178,7 @@ static void record_key(uint64_t cycle, uint8_t key[RECORD_KEY])
     put_be64(key + 1, cycle);
 }
 
+/* Writes one cycle of the history; load_history has the layout. */
 static int put_record(struct kv_txn *t, const struct gc_record *r)
 {
     size_t keys = r->id_count * ID_LEN, len = RECORD_LEN + (r->whole ? 2 * keys : keys);
@@ -247,6 +251,7 @@ static int end(struct kv_txn *t, int err)
     return err;
 }
 
+/* Reads the table as it is. Damage is an error also before a write: the write would hide it. */
 static int read_old(struct kv *kv, struct gc_memory *ret)
 {
     char why[GC_RECORD_WHY];

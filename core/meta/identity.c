@@ -108,6 +108,7 @@ int identity_decode(const void *val, size_t len, struct identity *ret)
     return 0;
 }
 
+/* Writes the record in a transaction of its own. */
 static int write_identity(struct kv *kv, const struct identity *id)
 {
     uint8_t buf[IDENTITY_LEN];

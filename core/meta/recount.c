@@ -187,6 +187,7 @@ static int each(struct walk *w, unsigned table, const char *what, entry_fn *fn)
     return 0;
 }
 
+/* Counts the root of a namespace. A symlink at the top has none. */
 static int count_namespace(struct walk *w, uint64_t number, const void *val, size_t len)
 {
     struct ns_fields f;
@@ -235,6 +236,7 @@ static int count_orphans(struct walk *w)
     return err < 0 ? err : walk_root(w, s.orphan_root);
 }
 
+/* A pin is a reference on its number. Its row has no value. */
 static int count_pin(struct walk *w, uint64_t number, const void *val, size_t len)
 {
     (void)val;

@@ -50,6 +50,8 @@ static bool shard_is_sound(const void *key, size_t klen, const void *val, size_t
                   : shard_floor_decode(val, len, &incarnation) == 0;
 }
 
+/* Is the value as it was written? kv has checked the tables that do not check themselves, and says
+ * KV_DAMAGED. */
 static bool is_sound(unsigned table, const void *key, size_t klen, const void *val, size_t len)
 {
     if (len == KV_DAMAGED)

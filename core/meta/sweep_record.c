@@ -49,6 +49,7 @@ static int decode_lost(const uint8_t *v, struct sweep_lost *ret)
     return ret->number && ret->shard ? 0 : -EUCLEAN;
 }
 
+/* Checks the checksum, the version and the length before any field is read. */
 static bool is_sound(const uint8_t *v, size_t len)
 {
     size_t count;

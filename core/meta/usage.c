@@ -46,6 +46,7 @@ static int remember(struct usage_count *c, uint64_t no, const struct usage *u)
     return err < 0 ? err : map64_put(&c->bytes, no, u->bytes);
 }
 
+/* Adds what the inodes of a leaf take. */
 static void add_items(const uint8_t *page, struct usage *sum)
 {
     for (unsigned i = 0; i < page_count(page); i++) {

@@ -335,6 +335,7 @@ struct cleaning {
     const char *prefix; /* prefix of the names to remove; "": all */
 };
 
+/* Removes a file whose name begins with the prefix. */
 static int unlink_matching(const char *name, void *ctx)
 {
     const struct cleaning *c = ctx;

@@ -164,6 +164,7 @@ struct pruning {
     uint64_t below;
 };
 
+/* Removes one numbered file; errors are ignored. */
 static int prune(const char *name, void *ctx)
 {
     const struct pruning *p = ctx;

@@ -29,6 +29,7 @@ static int fail(struct held_listing *l, int err, const char *name)
     return err;
 }
 
+/* Adds a key, with the rest of the id for people. */
 static int add_key(struct held_listing *l, const struct entry *e)
 {
     struct pool_held *h = l->held;
@@ -56,6 +57,7 @@ static int add_file(const char *name, void *ctx)
     return add_key(ctx, &e);
 }
 
+/* Lists the object files. Each of the 256 directories must be there: a missing one is an error. */
 static int list_files(struct held_listing *l)
 {
     char dir[sizeof "objects/00"];

@@ -107,6 +107,7 @@ static int write_index(struct disk *disk, unsigned node, const struct indexing *
     return pool_writer_end(w, name, POOL_REPLACE, NULL);
 }
 
+/* Scans a pack file and writes its index. -ENOENT: there is no such pack. */
 static int make_index(struct disk *disk, unsigned node, uint64_t pack)
 {
     struct indexing x = {.pack = pack, .whole = true, .chunk = malloc(CHUNK)};

@@ -25,6 +25,7 @@ struct pack_listing {
     struct held_numbers *n;
 };
 
+/* Notes the number of a name "<16 hex>SUFFIX". */
 static int add_number(const char *name, void *ctx)
 {
     struct pack_listing *l = ctx;
@@ -87,6 +88,7 @@ static bool follows(const struct held_pack *k, const struct pool_indexed *x)
     return x->offset >= end && x->len <= PACK_RECORD_MAX;
 }
 
+/* Called for the records of an index: decodes them, and checks their order. */
 static int add_indexed(void *ctx, const uint8_t *records, size_t count, uint64_t first)
 {
     struct held_pack *k = ctx;

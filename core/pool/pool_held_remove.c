@@ -329,6 +329,7 @@ static int remove_records(struct removal *r, struct held_pack *k, const char *na
     return err;
 }
 
+/* Removes the keys from one pack, if it still exists and has an index. */
 static int visit_pack(struct removal *r, uint64_t number)
 {
     char name[DISK_NAME_MAX + 1];

@@ -39,6 +39,7 @@ struct shared_marks {
     _Atomic unsigned refs;
 };
 
+/* Gives back a reference on a list; NULL is fine. */
 static void marks_unref(struct pool_marks *m)
 {
     struct shared_marks *s = (struct shared_marks *)m;

@@ -46,6 +46,7 @@ void report_part_name(unsigned node, enum pool_body_kind kind, uint64_t serial,
     pool_node_path(node, last, out);
 }
 
+/* Gives back a reference on a part, and closes it with the last one; NULL is fine. */
 static void part_unref(struct report_part *p)
 {
     if (!p || atomic_fetch_sub(&p->refs, 1) != 1)
@@ -86,6 +87,7 @@ static int check_block(void *ctx, const uint8_t *records, size_t count, uint64_t
     return 0;
 }
 
+/* Reads and checks all blocks of a part once, and fills `first` and `prints`. */
 static int check_part(struct report_part *p)
 {
     struct checking c = {.part = p};
@@ -147,6 +149,7 @@ static int part_get(struct disk *disk, const struct pool_head *h, enum pool_body
 
 /* ---- opening ---- */
 
+/* Opens the base and the delta that the head names. */
 static int open_parts(struct disk *disk, const struct pool_report *like, struct pool_report *r)
 {
     int err = part_get(disk, &r->head, POOL_BODY_BASE, &r->head.base, like ? like->base : NULL,
@@ -277,6 +280,7 @@ static int cursor_load(struct cursor *c, uint64_t block)
     return pool_body_read(c->part->file, &c->part->body, block, 1, c->bytes);
 }
 
+/* Moves the cursor to the first record that is not below `key`. */
 static int cursor_seek(struct cursor *c, const struct report_part *part, const struct id *key)
 {
     c->part = part && part->blocks ? part : NULL;
@@ -306,6 +310,7 @@ static int cursor_next(struct cursor *c, struct pool_record *ret)
     return pool_record_decode(record_at(c->bytes, c->at++), ret);
 }
 
+/* Finds one key in a part. -ENOENT: the part does not have it. */
 static int part_find(const struct report_part *p, const struct id *key, struct pool_record *ret)
 {
     struct cursor c;

@@ -101,6 +101,7 @@ struct compared {
     const struct pool_record *records;
 };
 
+/* 1 if a record differs from that of the old delta. */
 static int compare_delta(void *ctx, const uint8_t *records, size_t count, uint64_t first)
 {
     const struct pool_record *now = ((struct compared *)ctx)->records + first;
@@ -174,6 +175,7 @@ static int write_parts(struct writing *w)
     return write_part(w, POOL_BODY_DELTA, w->delta, w->delta_count, &w->head.delta);
 }
 
+/* Replaces the head, durably. From here on the new report is in force. */
 static int write_head(struct writing *w)
 {
     char name[DISK_NAME_MAX + 1];

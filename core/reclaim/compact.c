@@ -121,6 +121,7 @@ int compact_visit(struct compaction *c, const struct entry *at, const void *data
     return err;
 }
 
+/* Makes an entry of a scanned record, with the shard that it was read from. */
 static int visit_record(const struct id *id, const struct pack_place *at, const void *data,
                         uint32_t len, void *ctx)
 {
@@ -359,6 +360,7 @@ static void say(struct state *p, struct job *j, const struct compact_result *r)
     job_result(p, j, text);
 }
 
+/* One compaction as a job, with its result. */
 static int work(struct state *p, struct job *j, bool thorough)
 {
     struct compact_result r;

@@ -162,6 +162,7 @@ struct looking {
     uint64_t dead;
 };
 
+/* Counts the dead bytes of one pack that this store should leave. */
 static int look_at(const struct pool_held_pack *k, void *ctx)
 {
     struct looking *l = ctx;

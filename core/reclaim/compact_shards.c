@@ -35,6 +35,7 @@ static int next_pack(struct state *p, uint16_t shard, uint64_t *pack, struct pac
     return err < 0 ? err : -ENOENT;
 }
 
+/* Gathers the packs on one shard that have something alive. */
 static int gather_packs(struct compaction *c, uint16_t shard, struct compact_choice *l)
 {
     struct pack_info k;

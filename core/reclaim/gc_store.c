@@ -121,6 +121,7 @@ static int get_names(void *ctx, const struct gc_report *r, const struct id *ids,
     return 0;
 }
 
+/* gc_sources.list: the leaks, which are sorted by key. */
 static int get_list(void *ctx, const struct id *after, struct id *out, size_t max,
                     size_t *ret_count)
 {
@@ -416,6 +417,7 @@ int gc_store_run(struct state *p, struct job *j, bool dry_run, int64_t grace, st
 
 /* ---- the beginning ---- */
 
+/* Gives the engine what earlier cycles remembered. */
 static int restore(struct state *p, const struct gc_memory *m)
 {
     int err = gc_restore(p->gc->gc, m->cycles, m->saved, m->saved_count);

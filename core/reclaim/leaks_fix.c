@@ -221,6 +221,8 @@ static int both_are_gone(struct state *p, const char *name)
     return r <= 0 ? r : is_gone(p, sums);
 }
 
+/* Does the file of a leak at home not exist any more? 1, 0 or -errno. Leaks in tables, and on
+ * shards, count as existing. */
 static int file_is_gone(struct state *p, const struct leak *l)
 {
     char name[DISK_NAME_MAX + 1];
@@ -312,6 +314,8 @@ static int forget_row(struct state *p, const struct leak *l)
     return err == -ENOENT ? 0 : err;
 }
 
+/* Deletes a file or a pack on a shard, and then the row of the pack. The row is removed last: as
+ * long as it exists, a release would delete the pack. */
 static int delete_there(struct state *p, const struct leak *l)
 {
     const struct entry at = {.kind = leak_what(&l->key) == LEAK_FILE ? ENTRY_FILE : ENTRY_PACK,
@@ -323,6 +327,7 @@ static int delete_there(struct state *p, const struct leak *l)
     return err < 0 || at.kind == ENTRY_FILE ? err : forget_row(p, l);
 }
 
+/* Deletes a file, a slot or a pack at home. */
 static int delete_here(struct state *p, const struct leak *l)
 {
     uint64_t number = leak_number(&l->key);

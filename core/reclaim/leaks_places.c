@@ -243,6 +243,7 @@ static int look_at(struct listing *l, const char *name, uint64_t size)
     return add(l->f, l->s, what, what == LEAK_FILE ? leak.id.b : NULL, number, &leak);
 }
 
+/* Judges one listed name, unless the search was cancelled. */
 static int list_name(const char *name, uint64_t size, void *ctx)
 {
     struct listing *l = ctx;
@@ -305,6 +306,8 @@ static void take_back(struct leaks *out, uint16_t shard)
     out->count = kept;
 }
 
+/* Notes which numbers of a shard this search could not judge: all if it failed, those above the
+ * limit otherwise. */
 static int note_unreachable(struct leaks *out, const struct place_search *s)
 {
     struct leaks_unreachable *v =

@@ -76,6 +76,7 @@ static bool matches(struct selecting *g, const struct entry *e)
            (g->s->larger == 0 || e->size > g->s->larger) && is_idle(g, e);
 }
 
+/* Gives an object to `fn` if it matches. An object that was deleted meanwhile is passed over. */
 static int select_one(struct selecting *g, uint64_t number)
 {
     struct entry e;
@@ -174,6 +175,7 @@ static int gather_directory(struct selecting *g, struct ns *ns, uint64_t ino)
     return err;
 }
 
+/* Reads the mode of an inode under the lock of its namespace. */
 static int load_mode(struct ns *ns, uint64_t ino, uint32_t *ret_mode)
 {
     struct inode in;
@@ -250,6 +252,8 @@ static int gather_id(struct selecting *g, const char *word)
     return add(&g->objects, number);
 }
 
+/* Gathers the objects of all words first, so that an object that two words name is selected
+ * once. */
 static int select_words(struct selecting *g)
 {
     int err = 0;

@@ -104,6 +104,8 @@ static int release_empty_packs(struct release *r)
 
 /* ---- files ---- */
 
+/* Deletes a file, and then its record. Interrupted in between, the record leads to a missing file,
+ * which is fine. */
 static int release_file(struct release *r, const struct refs_dead *d)
 {
     int err = delete(r, &d->entry);

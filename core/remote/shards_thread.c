@@ -73,6 +73,7 @@ static bool wait_for_next(struct state *p)
     return !t->stop;
 }
 
+/* The thread: works at idle I/O priority, one turn after the other. */
 static void *thread_main(void *arg)
 {
     struct state *p = arg;

@@ -48,6 +48,7 @@ static void publish(struct sweep *s)
 
 enum ghost_verdict { GHOST_KEEP, GHOST_PURGE, GHOST_INCONCLUSIVE, GHOST_LOST };
 
+/* The verdict that follows from a reason; see the table in sweep.h. */
 static enum ghost_verdict verdict_of(enum sweep_reason reason)
 {
     switch (reason) {

@@ -15,6 +15,8 @@
 
 #define MOVES_MAX 8 /* moves of one ghost while it is asked for */
 
+/* By shard, then kind, pack and offset: so the records of a pack are neighbours, the last one at
+ * the end. */
 static int by_place(const void *a, const void *b)
 {
     const struct entry *x = &((const struct sweep_ghost *)a)->e;

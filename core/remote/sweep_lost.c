@@ -99,6 +99,7 @@ static void say(const char *line, void *ctx)
         strbuf_addf(s->list, "%s\n", line);
 }
 
+/* Reports one lost object; the paths of its files follow. */
 static void say_lost(struct sweep *s, const struct sweep_lost *l)
 {
     char hex[ID_HEX + 1], line[160];

@@ -28,6 +28,7 @@ static struct content **bucket(struct state *p, uint64_t number)
     return &p->contents.bucket[number % CONTENT_BUCKETS];
 }
 
+/* Finds a content in the table, without a reference. The caller holds "contents". */
 static struct content *find_content(struct state *p, uint64_t number)
 {
     struct content *c = *bucket(p, number);
@@ -174,6 +175,7 @@ static void capture_bytes(struct txn *t, const struct content *c, const struct b
         capture_op(t, &op);
 }
 
+/* Allocates a content in state NEW, with one reference. */
 static struct content *create(uint64_t number, uint64_t owner, uint64_t owner_off)
 {
     struct content *c = calloc(1, sizeof *c);
@@ -325,6 +327,7 @@ static size_t buffer_limit(struct state *p)
     return limit < CONTENT_BUFFER_MAX ? (size_t)limit : CONTENT_BUFFER_MAX;
 }
 
+/* Writes to the buffer; a gap before the bytes becomes zeros. */
 static int write_buffer(struct state *p, struct content *c, const void *buf, size_t len,
                         uint64_t off)
 {

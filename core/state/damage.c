@@ -85,6 +85,7 @@ struct path {
     bool cut;
 };
 
+/* Puts a name before the path. A path that becomes too long is cut, and keeps its end. */
 static void path_prepend(struct path *p, const char *name, size_t len)
 {
     bool first = p->start == sizeof p->text;
@@ -181,8 +182,9 @@ static int add_path(struct users *u, uint64_t dir, const char *name, struct strb
     return known;
 }
 
-/* ---- telling ---- */
+/* ---- reporting ---- */
 
+/* Appends which part of the file it is. */
 static void add_part(const struct use *use, struct strbuf *out)
 {
     if (use->type == ITEM_EXTENT)
@@ -193,6 +195,7 @@ static void add_part(const struct use *use, struct strbuf *out)
         strbuf_adds(out, ", an extended attribute");
 }
 
+/* Reports one use with one path. */
 static int say_path(struct users *u, const struct name *n)
 {
     CLEANUP_STRBUF struct strbuf out = STRBUF_INIT;
@@ -383,6 +386,7 @@ static int look_through(struct users *u, struct rwlock *lock, const struct tree 
     return err;
 }
 
+/* Walks all namespaces, by number. One that is made meanwhile may be missed. */
 static int each_namespace(struct users *u)
 {
     struct ns *ns;

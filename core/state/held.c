@@ -61,6 +61,7 @@ static int drop_rows(struct state *p, struct held_list *l)
     return err;
 }
 
+/* Copies the bytes of a content into a row, under its io. */
 static int copy_bytes(struct content *c, struct held_row *ret)
 {
     MUTEX_GUARD(&c->io);

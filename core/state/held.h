@@ -26,8 +26,8 @@ struct state;
 
 struct held_row {
     uint64_t number;
-    struct content *c; /* whose bytes these are, referenced; NULL: the row goes */
-    uint8_t *data;     /* owned; NULL likewise */
+    struct content *c; /* the content of these bytes, with a reference; NULL: the row is removed */
+    uint8_t *data;     /* the bytes, owned; NULL: the row is removed */
     size_t len;
 };
 
@@ -49,14 +49,14 @@ int held_record(struct state *p, struct held_list *ret);
 /* The batch of *l is frozen, and will be committed. The freeze lock is held for writing. Cannot
  * fail. */
 void held_frozen(struct state *p, const struct held_list *l);
-/* Put the rows of *l into the transaction, and delete those that go. Needs no lock: *l belongs to
- * its batch, and holds copies of the bytes. */
+/* Puts the rows of *l into the transaction, and deletes those that are to be removed. It needs no
+ * lock: *l belongs to its batch, and has copies of the bytes. */
 int held_write(const struct held_list *l, struct kv_txn *t);
 void held_list_release(struct held_list *l);
-/* Does the entry of `number` say HELD, and is there no content of that number, since the row is
- * damaged or lost? The caller holds neither "contents" nor "refs": both are taken. */
+/* Has `number` an entry HELD and no content, because its row is damaged or lost? It takes
+ * "contents" and "refs", so the caller holds neither. */
 bool held_is_damaged(struct state *p, uint64_t number);
-/* The entry of `number`, of `size` bytes, was lost, and the row is still there: its bytes are a
- * content again. If there is a content of that number nothing happens. -EBUSY: there is no such
- * row. The freeze lock is held for writing. content_disown undoes it. */
+/* Makes the row of `number`, of `size` bytes, whose entry was lost, a content again. Nothing
+ * happens if there is a content of that number. -EBUSY: there is no such row. The caller holds the
+ * freeze lock for writing. content_disown undoes it. */
 int held_adopt(struct state *p, uint64_t number, uint64_t size);

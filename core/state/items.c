@@ -19,7 +19,7 @@
 #define COPY_ITEMS 256            /* items read at once */
 #define COPY_BYTES (8 * (size_t)PAGE_VALUE_MAX)
 
-/* ---- telling the log ---- */
+/* ---- noting for the log ---- */
 
 static const struct capture_observer *observed_by(const struct tree_observer *observer)
 {
@@ -36,6 +36,7 @@ static const struct tree_observer *unobserve(struct tree *t)
     return observer;
 }
 
+/* Notes one operation for a deleted range. Nothing is noted for an empty range, or at a replay. */
 static void tell_delete(const struct tree_observer *observer, struct key from, struct key to)
 {
     if (observer && key_compare(from, to) < 0)
@@ -45,6 +46,7 @@ static void tell_delete(const struct tree_observer *observer, struct key from, s
                                                             .end = to});
 }
 
+/* Notes one operation for a copied range. Nothing is noted for an empty range, or at a replay. */
 static void tell_copy(const struct tree_observer *from, const struct tree_observer *to,
                       struct key_range r, uint64_t ino)
 {

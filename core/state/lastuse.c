@@ -33,6 +33,7 @@ static uint64_t seen_as(const struct lastuse_note *what)
     return (what->key * 2 + what->inode) * UINT64_C(0x9e3779b97f4a7c15);
 }
 
+/* Notes what was opened, unless `seen` has it. On a new day `seen` begins empty. */
 static void note_use(struct state *p, struct lastuse_note what)
 {
     struct lastuse *t = &p->lastuse;
@@ -73,6 +74,7 @@ struct objects_of {
     size_t count, room;
 };
 
+/* Notes the object of an item; extended attributes are not opened with the file. */
 static int add_object(struct key k, const void *val, size_t len, void *ctx)
 {
     struct objects_of *l = ctx;

@@ -33,6 +33,7 @@ static int add_unknown(const char *name, void *ctx)
     return err == -ENOENT ? map64_put(&u->packs, number, 1) : 0;
 }
 
+/* The size of a pack file. */
 static int size_of(struct state *p, uint64_t number, uint64_t *ret_bytes)
 {
     char name[DISK_NAME_MAX + 1];
@@ -95,6 +96,7 @@ static int put_named(struct unknown *u, const struct lost_packs *named)
     return err;
 }
 
+/* Counts what entries name in each pack, in the last commit. */
 static int find_named(struct state *p, struct lost_packs *ret)
 {
     struct kv_snap *snap;

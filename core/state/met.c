@@ -9,7 +9,7 @@
 
 #define U(x) ((unsigned long long)(x))
 
-/* ---- telling whose it is ---- */
+/* ---- reporting the files ---- */
 
 static void say(const char *line, void *ctx)
 {

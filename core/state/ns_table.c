@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Appends a record, and takes over `bytes`, also after an error. */
 static int record_push(struct ns_records *r, uint32_t number, size_t len, uint8_t *bytes)
 {
     struct ns_record *v = realloc(r->v, (r->count + 1) * sizeof *v);
@@ -179,6 +180,7 @@ void ns_get_fields(const struct ns *ns, struct ns_fields *ret)
     memcpy(ret->name, ns->name, strlen(ns->name) + 1);
 }
 
+/* Loads one namespace at a start. A damaged record ends the start: its tree would be lost. */
 static int load_one(struct state *p, uint32_t number, const void *val, size_t len)
 {
     struct ns_fields f;

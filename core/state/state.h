@@ -239,9 +239,9 @@ void state_turn_readonly(struct state *p, const char *what, int err);
 /* Fills *ret with the settings of a GC cycle. */
 void state_gc_config(struct state *p, struct gc_config *ret);
 /* The settings in the tables and in the log (settings_kv.c). load reads them at a start: a damaged
- * one has its default, with a warning. set changes one durably with the log. write puts the changed
- * ones into a commit. restore takes one from the log; -EUCLEAN: there is no such setting, or the
- * value is out of its range. */
+ * one has its default, with a warning. set changes one and notes it for the log. write puts the
+ * changed ones into a commit. restore takes one from the log; -EUCLEAN: there is no such setting,
+ * or the value is out of its range. */
 int settings_load(struct state *p);
 int settings_set(struct state *p, enum setting which, int64_t value);
 int settings_write(struct state *p, struct kv_txn *t);

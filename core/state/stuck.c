@@ -70,6 +70,7 @@ struct few {
     uint64_t sum;
 };
 
+/* Copies the number and the error of the first stuck contents. */
 static void pick(struct state *p, struct few *ret)
 {
     struct content *c[STUCK_TOLD];
@@ -128,6 +129,7 @@ static void keep(struct state *p, const struct few *few, const struct strbuf *te
     p->stuck.sum = strbuf_error(&p->stuck.text) ? 0 : few->sum;
 }
 
+/* Appends the kept text if it is about the same contents. */
 static bool is_known(struct state *p, const struct few *few, struct strbuf *out)
 {
     MUTEX_GUARD(&p->stuck.lock);

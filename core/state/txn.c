@@ -140,6 +140,7 @@ static void open_txn(struct state *p, const struct txn_room *room, bool alone, s
     t->held_count = 0;
 }
 
+/* Reserves the room first, because that may wait, and takes the freeze lock then. */
 static int begin(struct state *p, size_t bytes, bool wait, bool alone, struct txn *ret)
 {
     struct txn_room room;

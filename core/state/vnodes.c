@@ -38,6 +38,7 @@ static struct vnode **bucket(struct state *p, uint64_t nodeid)
     return &p->vnodes.bucket[(h >> 40) % VNODE_BUCKETS];
 }
 
+/* Finds a vnode in the table, without a reference. The caller holds "inodes". */
 static struct vnode *find_vnode(struct state *p, uint64_t nodeid)
 {
     struct vnode *v = *bucket(p, nodeid);

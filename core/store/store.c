@@ -213,6 +213,8 @@ static int open_shards(struct state *p)
     return err == -EUCLEAN && p->shards ? 0 : err;
 }
 
+/* Opens the objects. In a pool they ask the node where the pool has bytes, and number their files
+ * within this incarnation. */
 static int open_objects(struct state *p)
 {
     struct objects_config config = {.disk = p->config.disk,
@@ -343,6 +345,8 @@ static int open_workers(struct state *p)
     return workers_open(&config, &p->workers);
 }
 
+/* Initialises all locks and lists of a store, before anything else of it is used. The names are
+ * those of the lock table (state.h). */
 static void init_locks(struct state *p)
 {
     rwlock_init(&p->freeze_lock, "freeze");

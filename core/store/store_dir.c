@@ -362,6 +362,7 @@ static bool is_dots(const char *name)
     return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
 }
 
+/* Opens a directory for listing, without following a symlink. NULL, with errno. */
 static DIR *open_names(int dirfd, const char *name)
 {
     int fd = beneath_open_dir(dirfd, name);
@@ -597,6 +598,7 @@ static int fill_pooled(const struct making *m, struct disk *own)
     return err;
 }
 
+/* Makes the tables of a store, alone or as a node of a pool. */
 static int fill_any(const struct making *m)
 {
     struct disk *own;
@@ -688,6 +690,7 @@ static bool lies_in_store(const char *path, char dir[PATH_MAX])
     return false;
 }
 
+/* Refuses a directory within another store: that store would take its files for its own. */
 static int init_at(const char *path, struct making *m)
 {
     CLEANUP_CLOSE int dirfd = open_directory(path);
