@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* acl: see the header. The group class of a mode is the mask where there is one, else the group. */
+/* acl: see the header. The group bits of a mode are the mask if there is one, else the group. */
 #include "acl.h"
 #include "bytes.h"
 #include <errno.h>
@@ -7,7 +7,7 @@
 #define VERSION 2
 #define HEAD 4
 #define ENTRY 8
-#define NO_ID UINT32_MAX
+#define NO_ID UINT32_MAX /* the id of an entry that names no one */
 #define RWX 7u
 
 enum tag {
@@ -44,10 +44,10 @@ static bool is_named(unsigned tag)
     return tag == TAG_USER || tag == TAG_NAMED_GROUP;
 }
 
-/* The entries by class; `group` is what the group bits of a mode stand for. */
+/* The entries by class of the mode. */
 struct classes {
-    size_t owner, group, others; /* offsets in the list */
-    bool extended;               /* it says more than a mode can */
+    size_t owner, group, others; /* offsets; `group`: of what the group bits stand for */
+    bool extended;               /* the list says more than a mode can */
 };
 
 static struct classes classes_of(const uint8_t *v, size_t len)
@@ -83,12 +83,12 @@ int acl_check(const void *val, size_t len, bool *ret_empty)
     for (size_t i = 0; i < entries(len); i++) {
         const uint8_t *e = v + entry_at(i);
         unsigned tag = tag_of(e);
-        /* One bit a tag, in the order of the list; only named ones may come again. */
+        /* Tags are single bits, in the order of the list. Only named ones may be repeated. */
         if (tag == 0 || tag & (tag - 1) || tag > TAG_OTHERS || perm_of(e) & ~RWX)
             return -EINVAL;
         if (seen > tag || (seen == tag && !is_named(tag)))
             return -EINVAL;
-        /* None of the three that must be there was left out. */
+        /* Owner and group, which must be there, were not left out. */
         if ((tag > TAG_OWNER && seen < TAG_OWNER) || (tag > TAG_GROUP && seen < TAG_GROUP))
             return -EINVAL;
         if (is_named(tag) && get_le32(e + 4) == NO_ID)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* bytes: fixed-width integers to and from bytes. Little-endian in values; big-endian in keys, so
- * that keys sort as numbers. */
+/* bytes: reads and writes integers of fixed width. Values are little-endian. Keys are big-endian,
+ * so that their bytes sort as the numbers do. `p` need not be aligned. */
 #pragma once
 
 #include <endian.h>

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * command: parse one write to the control file into commands.
+ * command: parses one write to the control file into commands.
  *
- * One pass, one copy. Every word is decoded into `list->text` at its own place or before it: a
- * decoded word is never longer than its spelling, and the blank, newline or quote behind it leaves
- * room for its NUL. The arrays are counted before they are filled, so nothing moves and words may
- * point into them.
+ * It takes one pass and makes one copy. Every word is decoded into `list->text`, which has as many
+ * bytes as the write and one more. That suffices: a decoded word is never longer than its spelling,
+ * and the blank, newline or quote behind it leaves room for its NUL. The arrays are counted before
+ * they are filled, so they never move, and commands may point into them.
  */
 #include "command.h"
 
@@ -17,13 +17,13 @@
 #define DURATION_MAX_NS (INT64_C(36525) * 24 * 3600 * 1000000000) /* 100 years */
 
 struct parser {
-    const char *p, *end; /* what is left of this line */
-    char *out;           /* next free byte of list->text */
+    const char *p, *end; /* the rest of this line */
+    char *out;           /* the next free byte of list->text */
     size_t line;         /* from 1 */
     struct strbuf *why;
 };
 
-/* A word as it was read: `eq` is the '=' that makes it an option. */
+/* A word as it was read. `eq`: the '=' that makes it an option, or NULL. */
 struct token {
     char *text;
     size_t len;
@@ -51,6 +51,7 @@ static bool is_octal(char c)
     return c >= '0' && c <= '7';
 }
 
+/* Adds a sentence with the number of the line to `why`. */
 __attribute__((format(printf, 2, 3))) static int refuse(struct parser *ps, const char *fmt, ...)
 {
     va_list ap;
@@ -61,7 +62,7 @@ __attribute__((format(printf, 2, 3))) static int refuse(struct parser *ps, const
     return -EINVAL;
 }
 
-/* `out = "lower-case name" "="` so far? Then its value may be quoted. */
+/* Is the text from `start` to `eq` the name of an option? Then its value may be quoted. */
 static bool is_key(const char *start, const char *eq)
 {
     if (start == eq || !is_name_start(*start)) {
@@ -75,7 +76,7 @@ static bool is_key(const char *start, const char *eq)
     return true;
 }
 
-/* ps->p is behind a backslash inside quotes. */
+/* Decodes an escape. ps->p is behind the backslash; afterwards it is behind the escape. */
 static int parse_escape(struct parser *ps)
 {
     if (ps->p == ps->end) {
@@ -102,7 +103,8 @@ static int parse_escape(struct parser *ps)
     return 0;
 }
 
-/* ps->p is behind the opening quote; afterwards behind the closing one. */
+/* Decodes a quoted word or value. ps->p is behind the opening quote; afterwards it is behind the
+ * closing one. */
 static int parse_quoted(struct parser *ps)
 {
     while (ps->p < ps->end) {
@@ -126,7 +128,7 @@ static int parse_quoted(struct parser *ps)
     return refuse(ps, "a quote is not closed");
 }
 
-/* ps->p is at a byte that is not blank. */
+/* Reads one word. ps->p is at its first byte; afterwards it is behind the word. */
 static int parse_token(struct parser *ps, struct token *ret)
 {
     struct token t = {.text = ps->out};
@@ -183,6 +185,8 @@ static int add_option(struct parser *ps, struct command *c, const struct token *
     return 0;
 }
 
+/* Adds a word to the command: as its verb, an option, "wait" or an argument. Behind an option
+ * "wait" is always the keyword, and nothing may follow it. */
 static int add_token(struct parser *ps, struct command *c, const struct token *t)
 {
     if (!c->verb) {
@@ -203,7 +207,8 @@ static int add_token(struct parser *ps, struct command *c, const struct token *t
     return 0;
 }
 
-/* An argument "wait" is the keyword only where it is the last word. */
+/* Without options "wait" is the keyword only if it is the last word; elsewhere it is an
+ * argument. */
 static void take_wait(struct command *c)
 {
     if (c->wait || c->noptions > 0 || c->nargs == 0) {
@@ -216,7 +221,7 @@ static void take_wait(struct command *c)
     }
 }
 
-/* Leaves c->verb NULL for a blank line or a comment. */
+/* Parses one line. c->verb stays NULL for a blank line or a comment. */
 static int parse_line(struct parser *ps, struct command *c)
 {
     for (size_t words = 0;; words++) {
@@ -242,7 +247,7 @@ static int parse_line(struct parser *ps, struct command *c)
     return 0;
 }
 
-/* Room for the worst case: every run of non-blanks is a word. */
+/* Allocates for the worst case, in which every run of bytes that are not blank is a word. */
 static int list_init(struct command_list *l, const char *buf, size_t len)
 {
     size_t lines = 1, words = 0;
@@ -327,7 +332,8 @@ const char *command_option(const struct command *c, const char *key)
     return NULL;
 }
 
-/* The digits at the start of `text`; `*rest` is what follows them. */
+/* Reads the digits at the start of `text`; *rest is what follows them. -EINVAL: there is none, or
+ * the number is too large. */
 static int take_digits(const char *text, uint64_t *ret, const char **rest)
 {
     uint64_t n = 0;
@@ -365,6 +371,7 @@ static const struct unit size_units[] = {
     {NULL, 0},
 };
 
+/* Reads a number with one of the units behind it, and multiplies. */
 static int take_with_unit(const char *text, const struct unit *units, uint64_t *ret)
 {
     uint64_t n, value;
@@ -402,7 +409,7 @@ int command_duration(const char *text, int64_t *ret_ns)
 {
     uint64_t duration_ns;
     int err = 0;
-    if (strcmp(text, "0") == 0) { /* of whatever unit */
+    if (strcmp(text, "0") == 0) { /* needs no unit */
         duration_ns = 0;
     } else {
         err = take_with_unit(text, duration_units, &duration_ns);
@@ -463,7 +470,8 @@ int command_path(const char *text, size_t *ret_ns_len, const char **ret_rest)
     return 0;
 }
 
-/* Minutes are left out, so that "300s" and "600s" come back as they are always written. */
+/* Writes in days, hours, seconds or milliseconds, whichever is exact. Minutes are left out, so that
+ * "300s" and "600s" are written as people write them. */
 void command_format_duration(int64_t duration_ns, char out[32])
 {
     static const int order[] = {4, 3, 1};
@@ -502,7 +510,7 @@ static bool needs_quotes(const char *text)
     return false;
 }
 
-/* Bytes above 0x7f stand as they are: they are somebody's letters. */
+/* Bytes above 0x7f are written as they are: they are letters of some encoding. */
 void command_add_word(struct strbuf *out, const char *text)
 {
     if (!needs_quotes(text)) {

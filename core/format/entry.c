@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-/* entry: see the header. kind 1, count 4, then what the kind needs: FORMAT.md, "Refcount table". */
+/* entry: see the header. Bytes: kind 1, count 4, then what the kind needs (FORMAT.md, "Refcount
+ * table"). */
 #include "entry.h"
 #include "bytes.h"
 #include <errno.h>
 #include <stdio.h>
 
-#define PACK_NUMBER_LEN 5 /* 40 bits of pack number, */
-#define PACK_NUMBER_LONG 8 /* or all of it, where it has more: in a pool */
+#define PACK_NUMBER_LEN 5  /* bytes of a pack number of at most 40 bits */
+#define PACK_NUMBER_LONG 8 /* bytes of a larger one, as packs of a pool have */
 #define PACK_LONG_LEN (5 + ID_LEN + 4 + PACK_NUMBER_LONG + 4)
 #define DAY_LEN 2
 #define GHOST_LEN 10 /* shard 2, created 8 */
 
-enum kind_flags { /* in the byte of the kind; only of sealed ones */
+enum kind_flags { /* in the byte of the kind; sealed objects only */
     HAS_DAY = 0x40,
     IS_GHOST = 0x80,
 };
@@ -71,7 +72,7 @@ static void decode_absent(struct entry *e, const uint8_t *p)
     e->archive = get_le16(p + SHA256_LEN);
 }
 
-/* Without what follows the place. */
+/* The length of the encoding without the tail, which follows the place. */
 static size_t length_of(const struct entry *e)
 {
     bool is_long = e->kind == ENTRY_PACK && pack_number_len(e->where) == PACK_NUMBER_LONG;
@@ -79,7 +80,7 @@ static size_t length_of(const struct entry *e)
     return is_long ? PACK_LONG_LEN : lengths[e->kind];
 }
 
-/* ---- what follows the place ---- */
+/* ---- the tail: day and shard ---- */
 
 static uint8_t flags_of(const struct entry *e)
 {
@@ -117,7 +118,7 @@ static void decode_tail(struct entry *e, uint8_t flags, const uint8_t *p)
     }
 }
 
-/* ---- */
+/* ---- entries ---- */
 
 size_t entry_encode(const struct entry *e, uint8_t out[ENTRY_MAX])
 {
@@ -145,7 +146,7 @@ size_t entry_encode(const struct entry *e, uint8_t out[ENTRY_MAX])
     return len + tail_len(flags);
 }
 
-/* The kind and, of what `len` bytes there are, those without the tail. */
+/* Reads the kind, and splits `len` bytes into those before the tail (*ret_len) and the tail. */
 static int split(const uint8_t *v, size_t len, struct entry *e, uint8_t *ret_flags, size_t *ret_len)
 {
     uint8_t flags = len ? v[0] & (HAS_DAY | IS_GHOST) : 0;
@@ -189,7 +190,7 @@ int entry_decode(const void *val, size_t len, struct entry *ret)
     decode_tail(&e, flags, v + len);
     if ((entry_is_sealed(&e) || e.kind == ENTRY_ALIAS) && e.where == 0)
         return -EUCLEAN;
-    if (len != length_of(&e) || flags != flags_of(&e)) /* one thing is written in one way */
+    if (len != length_of(&e) || flags != flags_of(&e)) /* each entry has one encoding only */
         return -EUCLEAN;
     *ret = e;
     return 0;

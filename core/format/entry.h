@@ -1,20 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * entry: one line of the refcount table as bytes: what an object number stands for.
+ * entry: a row of the refcount table, as bytes: what an object number stands for.
  *
- *   NEW    bytes not sealed, in memory only: never committed
- *   SLOT   bytes not sealed, in the slot of the same number
- *   HELD   bytes not sealed, in the row of the same number of the table `unsealed`
- *   PACK   sealed, a record in a pack
- *   FILE   sealed, a file of its own
- *   ALIAS  equal to object `target`, for which its references count too
- *   NONE   an id that is only counted (no bytes known here)
- *   ABSENT bytes that were never in this store, known by their SHA-256: they have no id
+ *   NEW    bytes that are not sealed, in memory only; it is never committed
+ *   SLOT   bytes that are not sealed, in the slot with the same number
+ *   HELD   bytes that are not sealed, in the row of the table `unsealed` with the same number
+ *   PACK   a sealed object, as a record in a pack
+ *   FILE   a sealed object, as a file of its own
+ *   ALIAS  equal to the object `target`, for which its references count, too
+ *   NONE   an id that is only counted; no bytes are known here
+ *   ABSENT bytes that were never in this store, known by their SHA-256; it has no id
  *
  * PACK and FILE with a shard other than 0 are ghosts: their bytes are on that shard, in a pack or a
  * file of its own there.
  *
- * The same bytes stand in the table of the dying. Decoder: -EUCLEAN, output untouched.
+ * Rows of the table of the dying have the same bytes. The decoder returns -EUCLEAN and leaves its
+ * output untouched if they are damaged.
  */
 #pragma once
 
@@ -39,7 +40,7 @@ struct entry {
     uint64_t size;   /* bytes of content (SLOT, HELD: at the last commit) */
     struct id id;    /* NONE, PACK, FILE */
     uint64_t where;  /* PACK: pack number; FILE: number in the file's name; ALIAS: target */
-    uint32_t offset; /* PACK: of the record in the pack */
+    uint32_t offset; /* PACK: offset of the record in the pack, in bytes */
     uint16_t shard;  /* PACK, FILE: where the bytes are; 0: at home */
     uint16_t day;    /* PACK, FILE: days since 1970 of the last open, or of sealing; 0: unknown */
     uint64_t created; /* ms since 1970 when it became a ghost; 0 at home */
@@ -47,7 +48,8 @@ struct entry {
     uint8_t sha256[SHA256_LEN]; /* ABSENT: of the bytes */
 };
 
-#define ENTRY_MAX 56
+#define ENTRY_MAX 56 /* bytes */
+/* Returns the length. */
 size_t entry_encode(const struct entry *e, uint8_t out[ENTRY_MAX]);
 int entry_decode(const void *val, size_t len, struct entry *ret);
 
@@ -56,7 +58,7 @@ static inline bool entry_is_sealed(const struct entry *e)
     return e->kind == ENTRY_PACK || e->kind == ENTRY_FILE;
 }
 
-/* Are its bytes not sealed yet? */
+/* Has it bytes that are not sealed yet? */
 static inline bool entry_is_unsealed(const struct entry *e)
 {
     return e->kind == ENTRY_NEW || e->kind == ENTRY_SLOT || e->kind == ENTRY_HELD;
@@ -77,11 +79,11 @@ static inline bool entry_is_ghost(const struct entry *e)
 #define ENTRY_SHA256_TEXT (sizeof "sha256:" + 2 * SHA256_LEN)
 void entry_sha256_text(const struct entry *e, char out[ENTRY_SHA256_TEXT]);
 
-/* Do both name the very same bytes? Count, day and time do not matter. */
+/* Do both name the same bytes at the same place? Count, day and time do not matter. */
 bool entry_same_place(const struct entry *a, const struct entry *b);
 
-/* What the table `ghosts` says of each entry that is one, under its number: what its entry says.
- * Decoder: -EUCLEAN, output untouched. */
+/* A row of the table `ghosts`, under the number of a ghost. It repeats two fields of the entry. The
+ * decoder returns -EUCLEAN and leaves its output untouched. */
 struct ghost_row {
     uint16_t shard; /* not 0 */
     uint64_t size;

@@ -13,7 +13,7 @@
 
 static const char *const kinds[FEATURE_KINDS] = {"compatible", "read_only", "incompatible"};
 
-/* What this version knows. */
+/* The features that this version knows. */
 static const uint64_t known[FEATURE_KINDS] = {[FEATURE_INCOMPATIBLE] = FEATURE_ABSENT_OBJECTS};
 
 /* ---- three lines of a text ---- */
@@ -24,7 +24,8 @@ void features_add(struct text_writer *w, const struct features *f)
         text_add(w, "%s=%016" PRIx64 "%s\n", kinds[i], f->mask[i], f->names[i]);
 }
 
-/* Are these words with one space before each, and not more than there are features? Else "". */
+/* Copies the names, if they are words with one space before each, and not more than there are
+ * features. Else "". */
 static void read_names(const char *from, uint64_t mask, char out[FEATURES_NAMES])
 {
     size_t len = strcspn(from, "\n");
@@ -57,9 +58,10 @@ void features_read(const char **at, struct features *ret)
     }
 }
 
-/* ---- what is not known ---- */
+/* ---- features that are not known ---- */
 
-/* The name of the feature that has `before` lower ones in its mask; "" it has none. */
+/* Finds the name of the feature that has `before` lower ones in its mask. Returns its length; 0: it
+ * has none. */
 static int name_of(const char *names, unsigned before, const char **ret_name)
 {
     while (*names && before-- > 0)
@@ -70,6 +72,7 @@ static int name_of(const char *names, unsigned before, const char **ret_name)
     return len == 1 && **ret_name == '-' ? 0 : len;
 }
 
+/* Adds the unknown features of one kind to `why`, as many as fit. */
 static void add_unknown(const struct features *f, enum feature_kind kind, char why[FEATURES_WHY])
 {
     struct text_writer w = {why, FEATURES_WHY, strlen(why)};
@@ -113,7 +116,7 @@ size_t store_text_encode(const struct store_text *t, char out[STORE_TEXT_MAX + 1
     return text_end(&w, 0);
 }
 
-/* Of a version that had this line alone. */
+/* Decodes the text of a version before 6, which is this line alone. */
 static int decode_line(const char *rest, const struct store_text *t, struct store_text *ret)
 {
     if (strcmp(rest, t->pooled ? POOLED : "\n") != 0)

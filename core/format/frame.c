@@ -115,7 +115,7 @@ static struct key take_key(struct reader *r)
     return p ? key_decode(p) : (struct key){0};
 }
 
-/* Whether [from, to) is a range: it is not empty, and both keys are of one inode. */
+/* Is [from, to) a range: not empty, and both keys of one inode? */
 static bool is_range(struct key from, struct key to)
 {
     return key_ino(from) == key_ino(to) && key_compare(from, to) < 0;

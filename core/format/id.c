@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * id: content ids and checksums, all from XXH3.
+ * id: content ids and checksums, all of them from XXH3.
  *
- * The one-shot and the streaming form share the key and the big-endian output, so
- * a content has the same id whether it came at once or in pieces.
+ * Both ways to make an id, at once and in pieces, use the same key and write the same big-endian
+ * bytes. So a content has the same id in both.
  */
 #include "id.h"
 #include "bytes.h"
@@ -18,7 +18,7 @@
 #include <xxh_x86dispatch.h>
 #endif
 
-#define SALT_LEN 8
+#define SALT_LEN 8      /* bytes of a salted id that are its salt */
 #define CHAIN_EVER 1000 /* the longest chain of any version; ID_CHAIN_MAX may not be above it */
 
 _Static_assert(ID_CHAIN_MAX <= CHAIN_EVER, "id_fits accepts every id that is given out");
@@ -34,6 +34,7 @@ bool id_key_equal(const struct id_key *a, const struct id_key *b)
            memcmp(a->veil.b, b->veil.b, SIP_KEY_LEN) == 0;
 }
 
+/* Veils a hash, if ids of the store are veiled, and writes it as an id. */
 static void from_hash(const struct id_key *key, XXH128_hash_t hash, struct id *ret_id)
 {
     uint64_t word[2] = {hash.high64, hash.low64};
@@ -109,7 +110,7 @@ int id_stream_create(const struct id_key *key, struct id_stream **ret_s)
 
 int id_stream_add(struct id_stream *s, const void *data, size_t len)
 {
-    if (len == 0) /* xxhash calls a NULL an error even then */
+    if (len == 0) /* xxhash refuses NULL even for no bytes */
         return 0;
     return XXH3_128bits_update(s->state, data, len) == XXH_OK ? 0 : -EINVAL;
 }
@@ -138,7 +139,7 @@ uint64_t id_checksum(const void *data, size_t len, uint64_t seed)
     return XXH3_64bits_withSeed(data, len, seed);
 }
 
-/* ---- a checksum in pieces: the state is the library's own ---- */
+/* ---- a checksum in pieces: struct id_sum is the state of xxhash ---- */
 
 static XXH3_state_t *state_of(struct id_sum *s)
 {
@@ -187,7 +188,7 @@ void id_to_hex(const struct id *id, char out[ID_HEX + 1])
     out[ID_HEX] = '\0';
 }
 
-/* The digit's value, or 16 when it is none. */
+/* The value of a hex digit; 16: it is none. */
 static uint8_t digit(char c)
 {
     if (c >= '0' && c <= '9')

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * item: see the header. An inode is a map of the fields that are present, and the fields that
- * differ from their usual value. The object number, if there is one, is always at OBJECT_AT, so
+ * item: see the header. An inode is encoded as a map of the fields that are present, and these
+ * fields: those that differ from their usual value. An object number is always at OBJECT_AT, so
  * that the tree finds it without decoding the rest.
  */
 #include "item.h"
@@ -93,6 +93,7 @@ struct reader {
     bool over;
 };
 
+/* The next `n` bytes (2, 4 or 8) as a number. */
 static uint64_t take(struct reader *r, size_t n)
 {
     uint64_t v;
@@ -132,7 +133,7 @@ int inode_decode(const void *val, size_t len, struct inode *ret)
         return -EUCLEAN;
     if (in.object > OBJECT_NUMBER_MAX || in.parent > KEY_INO_MAX)
         return -EUCLEAN;
-    if (inode_map(&in) != m) /* one inode, one encoding */
+    if (inode_map(&in) != m) /* each inode has one encoding only */
         return -EUCLEAN;
     *ret = in;
     return 0;
@@ -241,6 +242,8 @@ size_t xattr_encode(const struct xattr_item *x, uint8_t out[XATTR_ITEM_MAX])
     return head + x->name_len + x->len;
 }
 
+/* Decodes an attribute whose value is an object. A value that would fit inline is refused: each
+ * attribute has one encoding only. */
 static int xattr_decode_object(const uint8_t *v, size_t len, struct xattr_item *x)
 {
     if (len != XATTR_OBJECT_HEAD + x->name_len)
@@ -314,7 +317,7 @@ int item_name(struct key k, const void *val, size_t len, const char **ret_name, 
     return err;
 }
 
-/* Where the number stands, or NULL. */
+/* Where the item has its object number; NULL: it has none. */
 static const uint8_t *object_at(struct key k, const uint8_t *val, size_t len)
 {
     if (key_type(k) == ITEM_INODE)
@@ -345,7 +348,7 @@ void item_set_object(struct key k, void *val, size_t len, uint64_t object)
 {
     uint8_t *v = val;
     const uint8_t *at = object_at(k, v, len);
-    if (at && get_le64(at)) /* a hole stays one */
+    if (at && get_le64(at)) /* a hole stays a hole */
         put_le64(v + (at - v), object);
 }
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * key: what tree items are found by: inode number (42 bit), item type (6 bit), 64-bit rest.
+ * key: the key of a tree item: inode number (42 bit), item type (6 bit), and a rest of 64 bits.
  *
- * On a page a key is 14 bytes, big-endian, so that bytes sort as keys do. `hi` is inode ‖ type.
+ * On a page a key has 14 bytes, big-endian, so that its bytes sort as the key does. `hi` is
+ * inode ‖ type.
  */
 #pragma once
 
@@ -13,18 +14,18 @@
 #define KEY_INO_MAX ((UINT64_C(1) << 42) - 1)
 
 enum item_type {
-    ITEM_INODE = 1,   /* rest 0: attributes */
-    ITEM_SYMLINK = 2, /* rest n: the n-th piece of the target */
-    ITEM_DIRENT = 3,  /* rest: 55 bits of name hash ‖ 7 bits of index: name_hash.h */
-    ITEM_EXTENT = 4,  /* rest: file offset, a multiple of EXTENT_GRAIN */
-    ITEM_XATTR = 5,   /* rest: as of a directory entry */
-    ITEM_PATCH = 6,   /* rest: file offset, a multiple of PATCH_PAGE */
-    ITEM_HOLES = 7,   /* rest: as of an extent */
+    ITEM_INODE = 1,   /* the attributes; the rest is 0 */
+    ITEM_SYMLINK = 2, /* the n-th piece of the target; the rest is n */
+    ITEM_DIRENT = 3,  /* rest: 55 bits of the name's hash ‖ 7 bits of index (name_hash.h) */
+    ITEM_EXTENT = 4,  /* rest: the file offset, a multiple of EXTENT_GRAIN */
+    ITEM_XATTR = 5,   /* rest: as that of a directory entry */
+    ITEM_PATCH = 6,   /* rest: the file offset, a multiple of PATCH_PAGE */
+    ITEM_HOLES = 7,   /* rest: as that of an extent */
 };
 
 struct key {
-    uint64_t hi; /* 48 bits */
-    uint64_t lo;
+    uint64_t hi; /* 48 bits: inode number ‖ type */
+    uint64_t lo; /* the rest */
 };
 
 static inline struct key key_make(uint64_t ino, enum item_type type, uint64_t rest)

@@ -13,7 +13,7 @@ uint64_t name_hash(const struct name_key *key, const char *name, size_t len, uns
 
     if (level == 0) {
         hash = key->old ? id_checksum(name, len, key->seed) : siphash(&key->sip, name, len);
-    } else { /* no name has a NUL: none has at level 0 what another has at a higher one */
+    } else { /* the NUL, which no name has, keeps levels apart */
         memcpy(text, name, len);
         text[len] = 0;
         text[len + 1] = (uint8_t)level;

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-/* node: how a file is named by one number, and how long names may be (DESIGN 4.2). */
+/* node: the nodeid, one number that names a file (DESIGN 4.4), and the longest name. */
 #pragma once
 
 #include <stdint.h>
 
 #define VFS_NAME_MAX 255
 #define VFS_INO_BITS 42
-#define VFS_NS_MAX 0x3ffff0u /* namespace numbers are 1 … this; above: the mount's own nodes */
+#define VFS_NS_MAX 0x3ffff0u /* namespaces are 1 … this; above are the mount's own nodes */
 #define VFS_ROOT UINT64_C(1)
-#define VFS_TOP_INO 1 /* inode number of what stands at the root: a directory or a symlink */
+#define VFS_TOP_INO 1 /* inode number of a namespace's top directory, or of a symlink in the root */
 
 static inline uint64_t vfs_node(uint32_t ns, uint64_t ino)
 {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * page: see the header. Head: checksum 8, number 8, level 1, version 1, count 2, heap start 2,
- * dead heap bytes 2. Values that are removed leave dead bytes; the page is compacted when a value
- * would fit but the gap between slots and heap is too small.
+ * page: see the header. The head has: checksum 8, number 8, level 1, version 1, count 2, start of
+ * the heap 2, dead bytes in the heap 2. A value that is removed leaves dead bytes. When a new value
+ * would fit into the page, but not into the gap between slots and heap, the page is compacted.
  */
 #include "page.h"
 #include "id.h"
@@ -56,6 +56,7 @@ size_t page_used(const uint8_t *p)
     return page_count(p) * PAGE_SLOT + (PAGE_SIZE_BYTES - heap_start(p)) - heap_dead(p);
 }
 
+/* Gives the reason, and returns -EUCLEAN. */
 static int bad(const char **ret_why, const char *why)
 {
     if (ret_why)
@@ -63,7 +64,8 @@ static int bad(const char **ret_why, const char *why)
     return -EUCLEAN;
 }
 
-/* Values must lie in the heap, must not overlap, and live plus dead bytes must fill it. */
+/* Checks that all values are in the heap and do not overlap, that live and dead bytes fill the
+ * heap, and that the keys are in order. */
 static int check_slots(const uint8_t *p, const char **ret_why)
 {
     unsigned n = page_count(p), start = heap_start(p);
@@ -134,7 +136,7 @@ unsigned page_search_child(const uint8_t *p, struct key k)
     return found || i == 0 ? i : i - 1;
 }
 
-/* Rewrite the heap without dead bytes. */
+/* Rewrites the heap without dead bytes. */
 static void compact(uint8_t *p)
 {
     uint8_t old[PAGE_SIZE_BYTES];
@@ -155,8 +157,8 @@ static void compact(uint8_t *p)
     set_heap(p, start, 0);
 }
 
-/* Room for `slots` more slots and `len` more heap bytes without a gap problem? Compacts if need be.
- */
+/* Makes room for `slots` more slots and `len` more bytes of values, by compacting if necessary.
+ * False: the page has no such room. */
 static bool make_room(uint8_t *p, unsigned slots, size_t len)
 {
     size_t end = PAGE_HEAD + (page_count(p) + slots) * PAGE_SLOT;
@@ -168,7 +170,8 @@ static bool make_room(uint8_t *p, unsigned slots, size_t len)
     return true;
 }
 
-/* An empty value stands at the end of the page, where no growing heap start passes it. */
+/* Puts a value into the heap, and returns its offset. That of an empty value is the end of the
+ * page, which the start of the heap never passes. */
 static unsigned push_value(uint8_t *p, const void *val, size_t len)
 {
     unsigned off = heap_start(p) - (unsigned)len;
@@ -194,7 +197,7 @@ bool page_insert(uint8_t *p, unsigned i, struct key k, const void *val, size_t l
     return true;
 }
 
-/* Forget the value of slot i; the slot is left with an empty one. */
+/* Removes the value of slot i; the slot then has an empty one. */
 static void kill_value(uint8_t *p, unsigned i)
 {
     size_t len;

@@ -8,8 +8,8 @@
 #define HALF (PERMUTE_BITS / 2)
 #define HALF_MASK ((UINT64_C(1) << HALF) - 1)
 
-/* What round `i` adds to the other half. The number of the round is hashed, too, so that no two
- * rounds are the same function. */
+/* What round `i` adds (by exclusive or) to the other half. The number of the round is hashed, too,
+ * so that no two rounds are the same function. */
 static uint64_t round_31(const struct sip_key *key, unsigned i, uint64_t half)
 {
     return siphash_few(key, half | (uint64_t)i << 32, 5) & HALF_MASK;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * permute: keyed permutations. Each number becomes another number of the same width, and no two
- * numbers become the same one. Without the key nobody can undo it, and nobody learns anything about
- * the numbers but which of them are equal.
+ * numbers become the same one. Without the key an attacker cannot reverse it, and learns only which
+ * of the numbers are equal.
  *
  * A balanced Feistel network: each round changes one half by SipHash of the other half. If the
  * rounds look random, then so does the permutation to an attacker who sees far fewer than
@@ -10,20 +10,20 @@
  * values, with six rounds (Patarin, 2004).
  *
  * permute_128 makes the ids of a store, so its rounds are part of the format (FORMAT.md, section
- * 8): with another number of them no stored content is found by its id. permute_62 makes the
- * cookies of readdir, and nothing on disk depends on it: with another number of rounds only the
- * listings that are open across a mount go wrong.
+ * 8): with another number of rounds no stored content would be found by its id. permute_62 makes
+ * the cookies of readdir, and nothing on disk depends on it: another number of rounds only breaks
+ * listings that go on after a new mount.
  */
 #pragma once
 
 #include "siphash.h"
 
-#define PERMUTE_BITS 62 /* the width of permute_62: a cookie has so many bits */
+#define PERMUTE_BITS 62 /* the width of permute_62, and of a cookie */
 
 /* `x` is below 2^62, and so is the result. */
 uint64_t permute_62(const struct sip_key *key, uint64_t x);
 /* The number for which permute_62 gave `y`. */
 uint64_t permute_62_back(const struct sip_key *key, uint64_t y);
 
-/* In place; x[0] is the left half. */
+/* Changes x in place; x[0] is the left half. */
 void permute_128(const struct sip_key *key, uint64_t x[2]);

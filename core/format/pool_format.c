@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * pool_format: records, bodies and heads; texts are in pool_text.c. A head or body is right exactly
- * if what was read of it is written again as the same bytes, so every decoder ends with that.
+ * pool_format: records, bodies and heads; texts are in pool_text.c. A head or a body is valid if
+ * and only if what was read from it encodes to the same bytes. So its decoder ends with that.
  */
 #include "pool_format.h"
 
@@ -14,7 +14,7 @@
 #define BODY_MAGIC 0x62507954u /* "TyPb" */
 #define PRIME UINT64_C(0x9e3779b97f4a7c15)
 #define COUNT_MAX (UINT64_C(1) << 40) /* records of one body */
-#define PREFIX 8                      /* bytes of a key that are the id's */
+#define PREFIX 8                      /* bytes of a key that are those of the id */
 #define PLACE_LEN (ID_LEN + 1 + 8 + 4)
 
 /* ---- records ---- */
@@ -68,6 +68,7 @@ void pool_record_encode(const struct pool_record *r, uint8_t out[POOL_RECORD_LEN
     put_le32(out + 44, r->flags);
 }
 
+/* Is it a record that pool_record_make can have made, or its removal in a delta? */
 static bool record_ok(const struct pool_record *r)
 {
     struct entry e;
@@ -201,6 +202,8 @@ int pool_body_decode(const uint8_t in[POOL_BLOCK], enum pool_body_kind kind, uin
     return 0;
 }
 
+/* The checksum of a block. The seed says which block of which body it is, so that no other block
+ * passes for it. */
 static uint64_t block_sum(const uint8_t *block, const struct pool_body *b, uint64_t index)
 {
     uint64_t seed = (((b->owner * PRIME) ^ b->serial) * PRIME + (uint64_t)b->kind) * PRIME + index;
@@ -287,6 +290,7 @@ static bool part_ok(const struct pool_part *p, uint64_t serial)
     return p->serial ? p->serial <= serial && p->count <= COUNT_MAX : p->count == 0 && p->sum == 0;
 }
 
+/* Do the fields of a head agree with one another? */
 static bool head_ok(const struct pool_head *h)
 {
     return h->serial > 0 && h->serial >> 32 <= h->incarnation &&

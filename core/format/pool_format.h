@@ -1,22 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * pool_format: the bytes of a pool that several stores share (FORMAT.md, "Pool"). Pure codecs,
- * checked bounds.
+ * pool_format: the bytes of a pool that several stores share (FORMAT.md, "Pool"). Pure codecs that
+ * check all bounds.
  *
- * A *key* is one place where the bytes of one object are: what reports name, lists of marks list
- * and collectors remove. No place is ever used twice, in any incarnation of any node, so neither is
- * a key. Its first 8 bytes are those of the id, so that sorted keys are found by id, too.
+ * A *key* stands for one place where the bytes of an object are. Reports name keys, lists of marks
+ * have keys, and collectors remove what keys stand for. A place is never used twice, in any
+ * incarnation of any node, so a key is not used twice, either. Its first 8 bytes are those of the
+ * id, so that sorted keys can be searched by id, too.
  *
- * Three shapes:
- *   texts   a few lines for people, too: "tallyfs pool WHAT 1", name=value in a fixed order, and
- *           last "sum=" over all lines before it
+ * There are three forms:
+ *   texts   a few lines that people can read, too: "tallyfs pool WHAT 1", name=value in a fixed
+ *           order, and last "sum=" over all lines before it
  *   heads   of a node's newest report, POOL_HEAD_LEN bytes
- *   bodies  sorted records of one length in blocks of POOL_BLOCK bytes, each with a checksum,
- *           behind a first block that says how many there are and chains those checksums: so a
- *           block can be read and trusted alone, and all of them are those that were written
- *           together
+ *   bodies  sorted records of one length, in blocks of POOL_BLOCK bytes with a checksum each. The
+ *           first block says how many records there are and chains the checksums of the others. So
+ *           a block can be read and verified alone, and all blocks together are those that were
+ *           written together.
  *
- * Decoders: 0, -EUCLEAN damaged, -EPROTO written by a newer version; output untouched then.
+ * Decoders return 0, -EUCLEAN (damaged) or -EPROTO (written by a newer version), and leave their
+ * output untouched after an error.
  */
 #pragma once
 
@@ -27,11 +29,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* ---- numbers of packs and object files in a pool: node 12 bits, life 20, sequence 32 ---- */
+/* ---- numbers of packs and object files in a pool: node 12 bits, incarnation 20, sequence 32
+ * ---- */
 
 #define POOL_NODE_MAX 4095u   /* nodes are 1 ... */
 #define POOL_INCARNATION_MAX                                                                       \
-    0xfffffu /* incarnations of a node are 1 ...: one each time its store is opened */
+    0xfffffu /* incarnations of a node are 1 ...: a new one each time its store is opened */
 
 static inline uint64_t pool_number(unsigned node, uint32_t incarnation, uint32_t sequence)
 {
@@ -49,18 +52,18 @@ static inline uint32_t pool_number_incarnation(uint64_t number)
 /* ---- records ---- */
 
 enum pool_record_flags {
-    POOL_FILE = 1,   /* a file of its own; else a record of a pack */
-    POOL_PINNED = 2, /* needed whoever else says what */
-    POOL_GONE = 4,   /* of a delta: the base's record with this key counts no more */
+    POOL_FILE = 1,   /* the bytes are a file of its own; else a record in a pack */
+    POOL_PINNED = 2, /* needed, whatever other reports say */
+    POOL_GONE = 4,   /* in a delta: the record of the base with this key does not count any more */
 };
 
-/* What a report says of one key: 48 bytes, in memory, too. Made by pool_record_make. */
+/* What a report says of one key: 48 bytes, also in memory. pool_record_make makes it. */
 struct pool_record {
     struct id key;
-    uint8_t id_rest[8]; /* the last bytes of the id; the first are the key's */
-    uint64_t where;     /* pack, or number in the file's name: see pool_number() */
+    uint8_t id_rest[8]; /* the last 8 bytes of the id; the key has the first 8 */
+    uint64_t where;     /* number of the pack, or in the name of the file (pool_number) */
     uint64_t size;      /* bytes of content */
-    uint32_t offset;    /* of the record in the pack; a file: 0 */
+    uint32_t offset;    /* of the record in the pack, in bytes; of a file: 0 */
     uint32_t flags;     /* enum pool_record_flags */
 };
 #define POOL_RECORD_LEN 48
@@ -71,23 +74,23 @@ void pool_record_make(const struct entry *e, bool pinned, struct pool_record *re
 /* The reverse: an entry with count 0. */
 void pool_record_entry(const struct pool_record *r, struct entry *ret);
 void pool_record_encode(const struct pool_record *r, uint8_t out[POOL_RECORD_LEN]);
-/* The key is that of the place, flags are known ones, the place is one that can be. */
+/* -EUCLEAN: the key is not that of the place, a flag is unknown, or there can be no such place. */
 int pool_record_decode(const uint8_t in[POOL_RECORD_LEN], struct pool_record *ret);
 
-/* One line of a list of marks: a key that no report named. */
+/* An entry of a list of marks: a key that no report named. */
 struct pool_mark {
     struct id key;
-    int64_t since; /* ns since the epoch when a cycle first missed it */
-    uint32_t mark; /* serial of the list that first had it as marked; 0: it is not marked yet */
+    int64_t since; /* ns since the epoch: when a cycle first found no report with it */
+    uint32_t mark; /* serial of the list in which it was first marked; 0: it is not marked yet */
 };
 #define POOL_MARK_LEN 32
 void pool_mark_encode(const struct pool_mark *m, uint8_t out[POOL_MARK_LEN]);
 int pool_mark_decode(const uint8_t in[POOL_MARK_LEN], struct pool_mark *ret);
 
-/* One record of a pack that is closed for ever. */
+/* An entry of the index of a pack to which nothing is appended any more. */
 struct pool_indexed {
     struct id id;
-    uint32_t offset, len; /* of the record in the pack; of its payload, bytes */
+    uint32_t offset, len; /* of the record in the pack, and of its payload, in bytes */
 };
 #define POOL_INDEXED_LEN 24
 void pool_indexed_encode(const struct pool_indexed *x, uint8_t out[POOL_INDEXED_LEN]);
@@ -98,15 +101,15 @@ int pool_indexed_decode(const uint8_t in[POOL_INDEXED_LEN], struct pool_indexed 
 /* ---- bodies ---- */
 
 #define POOL_BLOCK 4096     /* bytes */
-#define POOL_BLOCK_HEAD 16  /* of these: checksum 8, records in it 4, zero 4 */
+#define POOL_BLOCK_HEAD 16  /* bytes of them: checksum 8, number of records 4, zero 4 */
 
 enum pool_body_kind {
-    POOL_BODY_BASE = 1, /* records; owner: node, serial: of the report it was made for */
-    POOL_BODY_DELTA,    /* records; likewise; extra: serial of its base */
-    POOL_BODY_MARKS,    /* marks; owner: 0, serial: of the list */
-    POOL_BODY_INDEX,    /* indexed; owner: pack number; extra: 1 + bytes of the pack's file
-                            where all else in it is zeros, else 0 */
-    POOL_BODY_DEAD,     /* dead; owner: pack number */
+    POOL_BODY_BASE = 1, /* pool_record; owner: the node; serial: that of its report */
+    POOL_BODY_DELTA,    /* pool_record; owner and serial likewise; extra: serial of its base */
+    POOL_BODY_MARKS,    /* pool_mark; owner: 0; serial: that of the list */
+    POOL_BODY_INDEX,    /* pool_indexed; owner: the pack; extra: 1 + length of the pack's file if
+                            everything else in the file is zeros, else 0 */
+    POOL_BODY_DEAD,     /* offsets of records that were removed; owner: the pack */
     POOL_BODY_KINDS
 };
 
@@ -114,43 +117,43 @@ struct pool_body {
     enum pool_body_kind kind;
     uint64_t owner, serial, extra;
     uint64_t count; /* records */
-    uint64_t chain; /* of the blocks' checksums */
-    uint64_t sum;   /* of all above: names this very body; set by encode and decode */
+    uint64_t chain; /* of the checksums of all blocks (pool_chain) */
+    uint64_t sum;   /* of the fields above: identifies this body; set by encode and decode */
 };
 
 size_t pool_body_record_len(enum pool_body_kind kind);
-/* Records that fit into one block, and blocks of records that a body has. */
+/* How many records fit into one block, and how many blocks of records a body has. */
 size_t pool_body_per_block(enum pool_body_kind kind);
 uint64_t pool_body_blocks(const struct pool_body *b);
-/* Bytes of the whole file. */
+/* The length of the whole file, in bytes. */
 uint64_t pool_body_size(const struct pool_body *b);
 void pool_body_encode(struct pool_body *b, uint8_t out[POOL_BLOCK]);
-/* It is of that kind and owner; of any serial. */
+/* -EUCLEAN, too, if it is of another kind or owner. Any serial is accepted. */
 int pool_body_decode(const uint8_t in[POOL_BLOCK], enum pool_body_kind kind, uint64_t owner,
                      struct pool_body *ret);
 
-/* Records stand from block + POOL_BLOCK_HEAD on: give block `index` (from 0) of records its head,
- * zeros behind them, and its checksum, which is returned. */
+/* Completes block `index` (from 0) of records, whose `count` records the caller has put at block +
+ * POOL_BLOCK_HEAD: adds the head, zeros behind the records, and the checksum, which is returned. */
 uint64_t pool_block_seal(uint8_t block[POOL_BLOCK], const struct pool_body *b, uint64_t index,
                          size_t count);
-/* It is block `index` of that body and whole; *ret_sum (may be NULL) its checksum. */
+/* 0: it is block `index` of that body, and whole; *ret_sum (may be NULL) gets its checksum. */
 int pool_block_check(const uint8_t block[POOL_BLOCK], const struct pool_body *b, uint64_t index,
                      uint64_t *ret_sum);
 /* How many records block `index` of the body has. */
 size_t pool_block_count(const struct pool_body *b, uint64_t index);
-/* The chain, 0 at first, with the next block's checksum. */
+/* The chain with the checksum of the next block added. It begins as 0. */
 uint64_t pool_chain(uint64_t chain, uint64_t block_sum);
 
 /* ---- the head of a node's newest report ---- */
 
 struct pool_head {
     unsigned node;
-    uint32_t incarnation; /* in which it was written */
-    uint64_t serial; /* rises with each report, over all lives: below (life + 1) << 32 */
-    uint64_t ack;    /* the newest list of marks in force here before the report's snapshot */
-    int64_t time;    /* ns since the epoch by the node's own clock: shown, never trusted */
-    uint64_t active, pinned; /* keys it names */
-    /* Where its records are; serial 0: no such file, and nothing in it. */
+    uint32_t incarnation; /* of the node, when the report was written */
+    uint64_t serial; /* rises with each report of the node: below (incarnation + 1) << 32 */
+    uint64_t ack;    /* the newest list of marks in force at the node before its snapshot */
+    int64_t time;    /* ns since the epoch, by the node's own clock: shown, never trusted */
+    uint64_t active, pinned; /* how many keys it names as such */
+    /* The files with its records. Serial 0: there is no such file, and it has no records. */
     struct pool_part {
         uint64_t serial, count, sum; /* pool_body.sum */
     } base, delta;
@@ -167,45 +170,45 @@ int pool_head_decode(const void *in, size_t len, unsigned node, struct pool_head
 
 struct pool_identity {
     uint8_t id[16];
-    struct id_key key; /* of all its members: equal bytes have equal ids */
-    struct features features; /* with any of them it is of version 3, and has a veil */
+    struct id_key key; /* shared by all members, so that equal bytes have equal ids */
+    struct features features; /* if it has any, the text is of version 3 and has a veil */
 };
 
-/* Who a node is: which store, and in which of its lives. */
+/* Which store a node is, and in which incarnation. */
 struct pool_who {
     unsigned node;
     uint32_t incarnation;
     uint8_t token[POOL_TOKEN_LEN]; /* random, new in each incarnation: a copy has an old one */
-    int64_t when; /* ns since the epoch, of its clock, when that incarnation began */
-    char label[POOL_LABEL_MAX + 1]; /* of the store; printable, may be empty */
+    int64_t when; /* ns since the epoch, by its clock: when that incarnation began */
+    char label[POOL_LABEL_MAX + 1]; /* of the store; printable; may be empty */
 };
 
-/* Who runs GC cycles. */
+/* The lease: the node that runs GC cycles. */
 struct pool_term {
     uint64_t term;
     unsigned node;
     uint32_t incarnation;
-    uint64_t beat; /* rises while it runs */
-    bool released;
+    uint64_t beat; /* the holder raises it while it runs */
+    bool released; /* the holder has given it up */
 };
 
-/* Which node of which pool a store is: STORE/pool. */
+/* The file `pool` of a store: which node of which pool the store is. */
 #define POOL_PATH_MAX 700
 struct pool_home {
     uint8_t id[16]; /* of the pool */
     unsigned node;
-    uint32_t incarnation;           /* its last, or the one it was about to begin */
-    uint8_t token[POOL_TOKEN_LEN];  /* of that incarnation, */
-    uint8_t before[POOL_TOKEN_LEN]; /* the one that the pool had until then; entered: `token` */
-    char path[POOL_PATH_MAX + 1];   /* of the pool's directory: absolute, printable */
+    uint32_t incarnation;           /* the last one, or the one that it was about to begin */
+    uint8_t token[POOL_TOKEN_LEN];  /* of that incarnation */
+    uint8_t before[POOL_TOKEN_LEN]; /* the pool's token before that; once entered: `token` */
+    char path[POOL_PATH_MAX + 1];   /* of the directory of the pool; absolute, printable */
 };
 
-/* Which lists of marks there may be. */
+/* Which lists of marks may still exist. */
 struct pool_floor {
-    uint64_t serial; /* of the lowest one that was kept; at least 1 */
+    uint64_t serial; /* of the oldest list that was kept; at least 1 */
 };
 
-/* Each encoder returns the length of `out`, which has a NUL behind it. */
+/* Each encoder returns the length of the text; `out` has a NUL behind it. */
 size_t pool_identity_encode(const struct pool_identity *i, char out[POOL_TEXT_MAX]);
 int pool_identity_decode(const char *text, size_t len, struct pool_identity *ret);
 size_t pool_who_encode(const struct pool_who *w, char out[POOL_TEXT_MAX]);
@@ -216,5 +219,5 @@ size_t pool_floor_encode(const struct pool_floor *f, char out[POOL_TEXT_MAX]);
 int pool_floor_decode(const char *text, size_t len, struct pool_floor *ret);
 size_t pool_home_encode(const struct pool_home *h, char out[POOL_TEXT_MAX]);
 int pool_home_decode(const char *text, size_t len, struct pool_home *ret);
-/* No control characters: it can stand in a line of such a text. */
+/* Is the text without control characters, so that it can be a value in such a text? */
 bool pool_text_ok(const char *text);

@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* An identity of version 1 has no veil: the ids of its members' objects are not veiled. One of
- * version 2 has no features. */
+/* An identity of version 1 has no veil: the ids of all members are not veiled. One of version 2 has
+ * no features. */
 #define IDENTITY_VERSION_MAX 3
 
 static bool has_features(const struct pool_identity *i)

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * shard_format: the bytes by which a store and its shards know each other (FORMAT.md, "Shards").
- * Pure codecs, checked bounds.
+ * shard_format: the bytes by which a store and its shards recognise each other (FORMAT.md,
+ * "Shards"). Pure codecs that check all bounds.
  *
- *     texts    on the shard: who it is, and who may write (text.h)
+ *     texts    on the shard: its identity, and which opening may write (text.h)
  *     records  in the store: the table `shards`
  *
- * Decoders: 0, -EUCLEAN damaged, -EPROTO written by a newer version; output untouched then.
+ * Decoders return 0, -EUCLEAN (damaged) or -EPROTO (written by a newer version), and leave their
+ * output untouched after an error.
  */
 #pragma once
 
@@ -22,10 +23,11 @@
 #define SHARD_IDENTITY "tally-shard"
 #define SHARD_OWNER "owner"
 #define SHARD_CLAIMS "claims"
-#define SHARD_SPARE "spare" /* zeros: room for a claim when the shard is full */
+#define SHARD_SPARE "spare" /* zeros, removed to make room for a claim when the shard is full */
 #define SHARD_CLAIM_NAME (sizeof SHARD_CLAIMS "/" + 2 * SHARD_TOKEN_LEN)
 
-/* The name of a claim: of the opening that takes the shard over from the opening with `token`. */
+/* The name of the claim by which a new opening takes the shard over from the opening with
+ * `token`. */
 void shard_claim_name(const uint8_t token[SHARD_TOKEN_LEN], char out[SHARD_CLAIM_NAME]);
 
 /* ---- texts ---- */
@@ -34,13 +36,13 @@ void shard_claim_name(const uint8_t token[SHARD_TOKEN_LEN], char out[SHARD_CLAIM
 
 struct shard_identity {
     uint8_t id[SHARD_ID_LEN];
-    uint8_t store[16]; /* the store that the shard belongs to */
+    uint8_t store[16]; /* id of the store that the shard belongs to */
     uint16_t number;   /* the shard's number in that store; not 0 */
 };
 
 size_t shard_identity_encode(const struct shard_identity *i, char out[SHARD_TEXT_MAX]);
 int shard_identity_decode(const char *text, size_t len, struct shard_identity *ret);
-/* `owner` and claims. */
+/* The text of the file `owner`, and of a claim. */
 size_t shard_token_encode(const uint8_t token[SHARD_TOKEN_LEN], char out[SHARD_TEXT_MAX]);
 int shard_token_decode(const char *text, size_t len, uint8_t ret_token[SHARD_TOKEN_LEN]);
 
@@ -52,19 +54,20 @@ int shard_token_decode(const char *text, size_t len, uint8_t ret_token[SHARD_TOK
 
 struct shard_record {
     uint8_t id[SHARD_ID_LEN];
-    uint8_t token[SHARD_TOKEN_LEN]; /* of the last claim with which this store had the shard */
-    uint8_t next[SHARD_TOKEN_LEN];  /* of a claim that was begun; zeros unless has_next */
+    uint8_t token[SHARD_TOKEN_LEN]; /* of the last claim by which this store had the shard */
+    uint8_t next[SHARD_TOKEN_LEN];  /* of a claim that was begun; zeros without has_next */
     bool has_next, draining;
-    uint32_t incarnation;           /* number of claims, one that was begun included */
+    uint32_t incarnation;           /* how many claims there were, with one that was begun */
     char url[SHARD_RECORD_URL + 1]; /* printable */
 };
 
-/* Returns the bytes; the number of the shard seeds the checksum. */
+/* Returns the length. The number of the shard is the seed of the checksum. */
 size_t shard_record_encode(const struct shard_record *r, uint16_t number,
                            uint8_t out[SHARD_RECORD_MAX]);
 int shard_record_decode(const void *in, size_t len, uint16_t number, struct shard_record *ret);
 
-/* The row of number 0, which is no shard: the highest `life` of all shards that were removed. */
+/* The row with number 0, which is no shard: the highest incarnation of all shards that were
+ * removed. */
 #define SHARD_FLOOR_LEN 16
 void shard_floor_encode(uint32_t incarnation, uint8_t out[SHARD_FLOOR_LEN]);
 int shard_floor_decode(const void *in, size_t len, uint32_t *ret_incarnation);

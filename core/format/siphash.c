@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* siphash: two rounds for each 8 bytes, four at the end; see the header. */
+/* siphash: see the header. Two rounds for each 8 bytes, four at the end. */
 #include "siphash.h"
 #include "bytes.h"
 

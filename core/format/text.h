@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * text: small texts on disk that people can read, too: "tallyfs WHAT 1", lines NAME=VALUE in a
- * fixed order, and last "sum=" over all before it.
+ * text: small texts on disk that people can read, too: a line "tallyfs WHAT 1", lines NAME=VALUE in
+ * a fixed order, and a last line "sum=" with a checksum of everything before it.
  *
- * One is right exactly if what was read of it is written again as the same text, so reading need
- * not be strict by itself:
+ * A text is valid if and only if what was read from it encodes to the same text again. So the
+ * functions that read need not be strict:
  *
  *     err = text_begin(text, len, "tallyfs WHAT ", seed, copy, sizeof copy, &at);
  *     thing.number = text_number(&at, "number");
@@ -20,21 +20,25 @@
 
 struct text_writer {
     char *out;
-    size_t room; /* at least 1; what is beyond it is left out */
+    size_t room; /* bytes of `out`, at least 1; a longer text is cut */
     size_t len;
 };
 
 void text_add(struct text_writer *w, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void text_add_hex(struct text_writer *w, const char *name, const uint8_t *b, size_t len);
-/* The last line. Returns the length of all. */
+/* Adds the last line. Returns the length of the text. */
 size_t text_end(struct text_writer *w, uint64_t seed);
 
-/* A copy with a NUL, whose checksum holds, of the right kind and version; *ret_at is behind that.
- * -EUCLEAN; -EPROTO a newer version: *ret_at and the copy are given all the same. */
+/* Copies the text, adds a NUL, and checks its checksum, kind and version. *ret_at points behind
+ * "tallyfs WHAT " in the copy. -EUCLEAN: it is damaged, or something else. -EPROTO: it is of
+ * another version; *ret_at and the copy are set nevertheless. */
 int text_begin(const char *text, size_t len, const char *what, uint64_t seed, char *copy,
                size_t room, const char **ret_at);
-/* What follows "\nNAME=" from *at on, which moves there; "" when there is none. */
+/* Finds the next line NAME=VALUE from *at on, moves *at to its value, and returns it; "" if there
+ * is none. The value ends at the newline. */
 const char *text_value(const char **at, const char *name);
+/* The value as a number, and as `len` bytes in hex. */
 uint64_t text_number(const char **at, const char *name);
 void text_bytes(const char **at, const char *name, uint8_t *out, size_t len);
+/* Are both texts equal? */
 bool text_is_same(const char *again, size_t again_len, const char *text, size_t len);
