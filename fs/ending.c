@@ -187,6 +187,8 @@ static int next_signal(const struct ending *e)
     return e->ending ? sigtimedwait(&set, NULL, &nap) : sigwaitinfo(&set, NULL);
 }
 
+/* The thread: waits for signals, and looks at the flags of the struct after each. It goes on until
+ * ending_stop, also while the store is being closed. */
 static void *ending_main(void *arg)
 {
     struct ending *e = arg;

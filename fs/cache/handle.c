@@ -14,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
+/* The list needs no order: it is only walked at the end of the mount. */
 static void list_add(struct fs *fs, struct handle *h)
 {
     MUTEX_GUARD(&fs->handles_lock);
@@ -112,6 +113,7 @@ void handle_drop(struct fs *fs, struct handle *h)
     free(h);
 }
 
+/* The list is read without the lock: no thread serves requests any more. */
 void handle_free_all(struct fs *fs)
 {
     while (fs->handles != NULL)

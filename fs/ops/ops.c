@@ -102,6 +102,8 @@ static void reply_plain(fuse_req_t req, const struct vfs_attr *a)
     fuse_reply_attr(req, &st, fs_attr_timeout(fs_of(req), a->mode));
 }
 
+/* A GETATTR of a thread of our own (apart.h) is answered without work: a worker may wait for it, so
+ * it must not wait for anything. */
 static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
     struct vfs_attr a;
@@ -174,6 +176,9 @@ static void drop_set_ids(fuse_req_t req, fuse_ino_t ino)
         fs_reply_set(req, &a);
 }
 
+/* Answers a SETATTR. The next listing of a directory must reach the daemon, since its access time
+ * may be due to move again. If the mode was not set, the answer shows the mode as fs_mode_unchanged
+ * says. */
 static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_set,
                        struct fuse_file_info *fi)
 {
@@ -274,6 +279,8 @@ static void forget_dots(struct fs *fs, uint64_t parent, const char *name)
     vfs_forget(fs->p, a.nodeid, 1);
 }
 
+/* After a rename to another parent the kernel drops the listings of directories whose ".." has
+ * changed: of both with RENAME_EXCHANGE. */
 static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t newparent,
                       const char *newname, unsigned flags)
 {

@@ -53,6 +53,8 @@ static struct sx_time sx_time(const struct timespec *t)
     return (struct sx_time){.sec = t->tv_sec, .nsec = (uint32_t)t->tv_nsec};
 }
 
+/* The attributes of a struct stat in the form of the message. A time of birth is added by the
+ * caller. */
 static void fill(const struct stat *st, struct sx *ret)
 {
     *ret = (struct sx){

@@ -377,6 +377,8 @@ static void forget_objects(struct taldir *t, const struct taldir_list *l, size_t
             taldir_forget(t, st.st_ino, 1);
 }
 
+/* Fills the answer with as many entries as fit. An empty answer is turned into an end that the
+ * kernel does not keep. */
 static void reply_list(fuse_req_t req, const struct part *part, const struct taldir_list *l,
                        char *buf)
 {
@@ -393,6 +395,8 @@ static void reply_list(fuse_req_t req, const struct part *part, const struct tal
         forget_objects(fs_of(req)->tal, l, index);
 }
 
+/* Gathers a piece of the directory, about as many entries as can fit into the answer, and answers.
+ * `c`: its call, if it has one. */
 static void read_list(fuse_req_t req, const struct part *part, struct call *c)
 {
     struct taldir_list *l = NULL;

@@ -96,6 +96,8 @@ static mode_t root_mode(const struct taldir *t)
     return mode;
 }
 
+/* Only the control file, and the way to it, can be open to others (ctl_mode). Objects are readable
+ * as far as the directories above let a user come. */
 static mode_t mode_of(const struct taldir *t, uint64_t nodeid)
 {
     switch (taldir_kind(nodeid)) {

@@ -198,6 +198,7 @@ static int list_ns_files(struct taldir_list *l, uint64_t dir)
     return r;
 }
 
+/* Gathers the names of one directory. A callback that stopped the listing has its error in `g`. */
 static int gather_names(struct taldir *t, uint64_t dir, struct taldir_list *l)
 {
     struct gathering g = {.l = l};

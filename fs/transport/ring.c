@@ -233,6 +233,8 @@ static void pin(const struct queue *q)
     CPU_FREE(set);
 }
 
+/* The thread of a queue. It enables the ring, registers the entries and serves until the kernel has
+ * given all entries up. Answers that other threads have left in `done` are sent before it ends. */
 static void *queue_main(void *arg)
 {
     struct queue *q = arg;

@@ -54,6 +54,7 @@ void waiting_add(struct waiting *w, uint64_t unique, uint32_t opcode, uint64_t n
         l->v[l->count++] = r;
 }
 
+/* The order of a list does not matter, so the last one takes the place of the removed one. */
 void waiting_done(struct waiting *w, uint64_t unique)
 {
     if (w == NULL)
@@ -69,6 +70,8 @@ void waiting_done(struct waiting *w, uint64_t unique)
 
 /* ---- looking ---- */
 
+/* Counts the requests and finds the one that has waited longest. The lists are looked at one after
+ * the other, so the result is not of one instant. */
 void waiting_describe(struct waiting *w, struct view_edge *ret)
 {
     if (w == NULL)
