@@ -45,6 +45,8 @@ static void skip(struct iovec **iov, int *count, size_t n)
     }
 }
 
+/* Buffers of no bytes are skipped at the start: the kernel would return 0 for them, which means an
+ * error here. */
 int io_pwritev(int fd, struct iovec *iov, int count, uint64_t off)
 {
     const int most = 1024; /* IOV_MAX on Linux */

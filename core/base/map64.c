@@ -23,6 +23,7 @@ static size_t find_bucket(const struct map64 *m, uint64_t key)
     return i;
 }
 
+/* Doubles the room and puts all entries anew. The old table stays until that is done. */
 static int grow(struct map64 *m)
 {
     struct map64 bigger = {.room = m->room ? m->room * 2 : 64, .count = m->count};

@@ -65,6 +65,7 @@ uint64_t report_count(enum report_level level)
     return counts[level];
 }
 
+/* Is the text among the `n` texts already? */
 static bool is_among(const char *text, char (*texts)[REPORT_TEXT], size_t n)
 {
     for (size_t i = 0; i < n; i++) {

@@ -77,6 +77,7 @@ void strbuf_addf(struct strbuf *b, const char *fmt, ...)
     va_end(ap);
 }
 
+/* Measures the text first, so that it is formatted into the buffer itself. */
 void strbuf_vaddf(struct strbuf *b, const char *fmt, va_list ap)
 {
     va_list measure;
@@ -96,6 +97,7 @@ int strbuf_error(const struct strbuf *b)
     return b->full ? -E2BIG : b->failed ? -ENOMEM : 0;
 }
 
+/* An empty text is allocated, too, since the caller frees what it gets. */
 char *strbuf_detach(struct strbuf *b, size_t *ret_len)
 {
     if (!grow(b, 0)) {

@@ -50,6 +50,8 @@ struct classes {
     bool extended;               /* the list says more than a mode can */
 };
 
+/* Finds the entries of a list that has passed acl_check, in which owner, group and others exist.
+ * The mask comes after the group, so it takes its place. */
 static struct classes classes_of(const uint8_t *v, size_t len)
 {
     struct classes c = {0};
@@ -93,6 +95,7 @@ int acl_check(const void *val, size_t len, bool *ret_empty)
             return -EINVAL;
         if (is_named(tag) && get_le32(e + 4) == NO_ID)
             return -EINVAL;
+        /* A list that names a user or a group needs a mask, right before the others. */
         if (tag == TAG_OTHERS && named && seen != TAG_MASK)
             return -EINVAL;
         named |= is_named(tag);

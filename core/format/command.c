@@ -267,6 +267,8 @@ static int list_init(struct command_list *l, const char *buf, size_t len)
     return 0;
 }
 
+/* Parses all lines. Each command gets the part of the arrays that is still free; a blank line or a
+ * comment takes nothing of them. */
 static int parse_lines(struct command_list *l, const char *buf, size_t len, struct strbuf *why)
 {
     struct parser ps = {.out = l->text, .why = why};
@@ -426,6 +428,7 @@ int command_size(const char *text, uint64_t *ret_bytes)
     return take_with_unit(text, size_units, ret_bytes);
 }
 
+/* The rules of command_namespace, for the first `len` bytes of a text. */
 static int check_namespace(const char *text, size_t len)
 {
     static const char *const reserved[] = {".", "..", ".tally"};

@@ -250,6 +250,8 @@ void frame_seal(uint8_t *frame, const struct frame_head *h, uint64_t seed, uint6
     memset(frame + FRAME_HEAD + h->len, 0, frame_size(h->len) - FRAME_HEAD - h->len);
     uint64_t sum = frame_checksum(frame, h->len, seed, offset);
 
+    /* The compiler must not move the checksum before the bytes that it covers: a frame counts once
+     * its checksum is right. */
     atomic_signal_fence(memory_order_release);
     put_le64(frame, sum);
 }

@@ -74,6 +74,8 @@ void id_salt(const struct id_key *key, const struct id *hash, uint64_t salt, str
     memcpy(ret_id->b + SALT_LEN, sum.b, ID_LEN - SALT_LEN);
 }
 
+/* The salted form is tried before the chain: it costs one hash, and the chain up to CHAIN_EVER of
+ * them. */
 bool id_fits(const struct id_key *key, const struct id *id, const struct id *hash)
 {
     struct id next = *hash, with_salt;

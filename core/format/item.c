@@ -150,6 +150,7 @@ size_t dirent_encode(uint64_t ino, unsigned type, const char *name, size_t name_
     return 7 + name_len;
 }
 
+/* A name has at least one byte, and neither a slash nor a NUL. */
 int dirent_decode(const void *val, size_t len, struct dirent_item *ret)
 {
     const uint8_t *v = val;

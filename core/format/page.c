@@ -211,6 +211,8 @@ static void kill_value(uint8_t *p, unsigned i)
     put_le16(slot(p, i) + 16, 0);
 }
 
+/* A value of the same length is overwritten in place. Otherwise the check for room comes before
+ * kill_value, so that a refusal changes nothing. */
 bool page_replace(uint8_t *p, unsigned i, const void *val, size_t len)
 {
     size_t old;

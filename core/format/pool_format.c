@@ -76,6 +76,7 @@ static bool record_ok(const struct pool_record *r)
 
     if (r->flags & ~(uint32_t)(POOL_FILE | POOL_PINNED | POOL_GONE) || r->where == 0)
         return false;
+    /* The length of a record in a pack has 32 bits. */
     if (r->flags & POOL_FILE ? r->offset != 0 : r->size > UINT32_MAX)
         return false;
     pool_record_entry(r, &e);

@@ -79,6 +79,8 @@ size_t pool_floor_encode(const struct pool_floor *f, char out[POOL_TEXT_MAX])
 
 /* ---- reading ---- */
 
+/* text_begin returns -EPROTO for versions 2 and 3, too, since it knows version 1 alone. They are
+ * handled here. */
 int pool_identity_decode(const char *text, size_t len, struct pool_identity *ret)
 {
     char copy[POOL_TEXT_MAX], again[POOL_TEXT_MAX];

@@ -98,6 +98,7 @@ size_t shard_record_encode(const struct shard_record *r, uint16_t number,
     return SHARD_RECORD_HEAD + url;
 }
 
+/* A URL is shown to people, so it has no control characters. */
 static bool is_printable(const char *text)
 {
     for (; *text; text++)

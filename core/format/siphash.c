@@ -26,6 +26,7 @@ static inline void round_of(struct sip *s)
     s->v2 = rotate(s->v2, 32);
 }
 
+/* Hashes one word of 8 bytes, with two rounds. */
 static inline void take(struct sip *s, uint64_t word)
 {
     s->v3 ^= word;
@@ -38,10 +39,12 @@ static inline struct sip begin(const struct sip_key *key)
 {
     const uint64_t k0 = get_le64(key->b), k1 = get_le64(key->b + 8);
 
+    /* "somepseudorandomlygeneratedbytes": the constants of the paper. */
     return (struct sip){k0 ^ 0x736f6d6570736575u, k1 ^ 0x646f72616e646f6du,
                         k0 ^ 0x6c7967656e657261u, k1 ^ 0x7465646279746573u};
 }
 
+/* The last four rounds. */
 static inline uint64_t end(struct sip *s)
 {
     s->v2 ^= 0xff;

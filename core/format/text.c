@@ -78,6 +78,8 @@ uint64_t text_number(const char **at, const char *name)
     return strtoull(text_value(at, name), NULL, 10);
 }
 
+/* Reads as many bytes as there are digits for. Missing or wrong digits are found by
+ * text_is_same. */
 void text_bytes(const char **at, const char *name, uint8_t *out, size_t len)
 {
     const char *v = text_value(at, name);

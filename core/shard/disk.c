@@ -13,6 +13,7 @@
 #define OFFSET_MAX ((uint64_t)INT64_MAX)
 #define MAP_ALIGN 4096
 
+/* The root itself is no file: "" is -ENOENT. */
 static int check_name(const char *name)
 {
     if (!*name)

@@ -150,6 +150,8 @@ static int dir_sync_dir(struct disk *d, const char *name)
     return r;
 }
 
+/* Calls `fn` for each entry but "." and "..". readdir returns NULL at the end and after an error,
+ * so errno tells which. */
 static int list_names(DIR *dir, disk_list_fn *fn, void *ctx)
 {
     for (;;) {
@@ -207,6 +209,7 @@ static void limit_by_quota(int fd, unsigned type, unsigned id, struct disk_space
         s->blocks = limit / s->block_size;
 }
 
+/* The space of the file system, lowered by quotas. */
 static int dir_space(struct disk *d, struct disk_space *ret)
 {
     struct statvfs s;
@@ -258,6 +261,7 @@ static int boot_number(uint8_t out[16])
     return digits == 32 || getrandom(out, 16, 0) == 16 ? 0 : -EIO;
 }
 
+/* The number of this boot, the device, and the number of the mount. */
 static int dir_incarnation(struct disk *d, uint8_t out[32])
 {
     struct statx s;

@@ -164,6 +164,8 @@ static int route_mkdir(struct disk *d, const char *name)
     return disk_mkdir(find_disk(d, name, there), there);
 }
 
+/* A file of the pool that exists already may be one of another store, so it cannot be opened for
+ * writing. A new one is wrapped. */
 static int route_open(struct disk *d, const char *name, unsigned flags, struct disk_file **ret_file)
 {
     char there[NAME_ROOM];

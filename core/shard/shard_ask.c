@@ -266,6 +266,9 @@ static bool next_ask(struct place *p, struct ask **ret)
     return true;
 }
 
+/* An asker: runs asks until the place ends, or until a call comes back late. It blocks signals,
+ * except those that a fault of its own raises. After a late call it ends: it has a reference to the
+ * place, which it gives back outside of the lock. */
 static void *asker_main(void *arg)
 {
     struct place *p = arg;

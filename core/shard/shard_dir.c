@@ -225,6 +225,8 @@ static ssize_t dir_range(struct shard *s, const char *name, void *buf, size_t le
     return n < 0 ? told((int)n) : n;
 }
 
+/* Reads through no file that is kept open, so that a replacement by another process is seen. The
+ * path is checked each time, since claims are read by this. */
 static ssize_t dir_get(struct shard *s, const char *name, void *buf, size_t cap)
 {
     struct dir_shard *d = dir_of(s);
@@ -240,6 +242,8 @@ static ssize_t dir_get(struct shard *s, const char *name, void *buf, size_t cap)
     return n < 0 ? told((int)n) : n;
 }
 
+/* The path is checked again before -ENOENT is returned: a name that is missing because the disk was
+ * unmounted must not look lost. */
 static int dir_stat(struct shard *s, const char *name, uint64_t *ret_size)
 {
     struct dir_shard *d = dir_of(s);
@@ -410,6 +414,7 @@ static int put_once(struct dir_shard *d, int tmp, const char *name,
     return err;
 }
 
+/* Puts a file under a temporary name first. If another process cleans that away it tries again. */
 static int dir_put(struct shard *s, const char *name, const struct shard_source *source,
                    bool replace)
 {
@@ -431,6 +436,7 @@ static int dir_put(struct shard *s, const char *name, const struct shard_source 
     return -EIO;
 }
 
+/* Removes a name durably. -ENOENT is returned only when the removal is durable. */
 static int dir_remove(struct shard *s, const char *name)
 {
     struct dir_shard *d = dir_of(s);
@@ -510,6 +516,8 @@ static int list_dir(struct dir_listing *l, int fd, size_t at, unsigned depth)
     return err;
 }
 
+/* Lists a directory and all below it. A directory that does not exist is empty, but only if the
+ * root is still there. */
 static int dir_list(struct shard *s, const char *name, shard_list_fn *fn, void *ctx)
 {
     struct dir_shard *d = dir_of(s);
@@ -592,6 +600,7 @@ static int check_own(int fd, const char *path, unsigned flags, char why[SHARD_WH
     return err;
 }
 
+/* Opens the directory once; all names are resolved from this descriptor. */
 static int dir_open(const char *path, unsigned flags, struct shard **ret_shard, char why[SHARD_WHY])
 {
     struct stat st;

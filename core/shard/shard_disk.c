@@ -40,6 +40,8 @@ static void shard_disk_close(struct disk *d)
     free(d);
 }
 
+/* Opens a file: a shard has no descriptors, so only its name is kept. An empty range is read to see
+ * whether it exists and may be read. */
 static int shard_disk_file(struct disk *d, const char *name, unsigned flags,
                            struct disk_file **ret_file)
 {
@@ -81,6 +83,8 @@ static int shard_file_fstat(struct disk_file *f, struct disk_stat *ret)
     return err;
 }
 
+/* A mapping is anonymous memory with a copy of the bytes. What the file does not have stays
+ * zeros. */
 static int shard_file_map(struct disk_file *f, uint64_t off, size_t len, void **ret_map)
 {
     void *map = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -175,6 +179,7 @@ static int shard_disk_list(struct disk *d, const char *name, disk_list_fn *fn, v
     return r;
 }
 
+/* A shard does not count files, so as many as a number can say are free. */
 static int shard_disk_space(struct disk *d, struct disk_space *ret)
 {
     struct shard_space s;

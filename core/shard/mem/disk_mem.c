@@ -178,6 +178,7 @@ static int mem_mkdir(struct disk *base, const char *name)
     return 0;
 }
 
+/* Creates a file; counted as one change. */
 static int create(struct mem_disk *d, const char *name, struct inode **ret_inode)
 {
     const char *last;
@@ -196,6 +197,7 @@ static int create(struct mem_disk *d, const char *name, struct inode **ret_inode
     return 0;
 }
 
+/* Finds a file. -ENOENT, -EISDIR. */
 static int find_inode(struct mem_disk *d, const char *name, struct inode **ret_inode)
 {
     int r = power(d);
@@ -278,6 +280,8 @@ static int mem_unlink(struct disk *base, const char *name)
     return 0;
 }
 
+/* Renames within one directory as one change, and between two directories as two, which may be lost
+ * or kept one by one. */
 static int mem_rename(struct disk *base, const char *from, const char *to)
 {
     struct mem_disk *d = mem_disk_of(base);
@@ -369,6 +373,7 @@ static int mem_space(struct disk *base, struct disk_space *ret)
     return 0;
 }
 
+/* A power cycle that may have lost something gives another number. */
 static int mem_incarnation(struct disk *base, uint8_t out[32])
 {
     struct mem_disk *d = mem_disk_of(base);
@@ -403,6 +408,7 @@ static ssize_t mem_pread(struct disk_file *base, void *buf, size_t len, uint64_t
     return r ? r : (ssize_t)mem_bytes_read(&f->inode->visible, buf, len, off);
 }
 
+/* Notes a write of several buffers as one change. */
 static struct change *change_gather(struct inode *n, const struct iovec *iov, int count,
                                     uint64_t len, uint64_t off)
 {
@@ -417,6 +423,7 @@ static struct change *change_gather(struct inode *n, const struct iovec *iov, in
     return c;
 }
 
+/* A write that does not fit is -ENOSPC and changes nothing. */
 static int mem_pwritev(struct disk_file *base, const struct iovec *iov, int count, uint64_t off)
 {
     struct mem_file *f = file_of(base);

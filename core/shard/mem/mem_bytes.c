@@ -29,6 +29,7 @@ uint64_t mem_bytes_held(const struct bytes *b)
     return n;
 }
 
+/* Makes the array of pages long enough for `size` bytes; it at least doubles. */
 static void bytes_reserve(struct bytes *b, uint64_t size)
 {
     size_t want = (size_t)((size + MEM_PAGE - 1) / MEM_PAGE);
@@ -81,6 +82,7 @@ void mem_bytes_punch(struct bytes *b, uint64_t off, uint64_t len)
     }
 }
 
+/* The rest of the last page becomes zeros, since a later growth must show zeros there. */
 void mem_bytes_truncate(struct bytes *b, uint64_t size)
 {
     if (size < b->size) {

@@ -120,6 +120,7 @@ static enum fault_loss next_fate(struct fates *f)
     return chosen == (f->loss == FAULT_LOSE_ONE) ? FAULT_LOSE_ALL : FAULT_KEEP_ALL;
 }
 
+/* Decides about one change, applies it as far as it survives, and adds its fate to the hash. */
 static void change_settle(const struct change *c, struct bytes *b, struct fates *f)
 {
     enum fault_loss loss = next_fate(f);
@@ -154,6 +155,7 @@ struct entry *mem_names_find(const struct names *t, const char *name)
     return NULL;
 }
 
+/* Sets a name, new or not, in a table of names. */
 static void mem_names_set(struct names *t, const char *name, struct inode *n)
 {
     struct entry *e = mem_names_find(t, name);

@@ -83,6 +83,8 @@ static void medium_destroy(struct medium *m)
     free(m);
 }
 
+/* The link to the file of that name, lost or not. It points to NULL if there is none, and a new one
+ * goes there. */
 static struct thing **find(struct medium *m, const char *name)
 {
     uint64_t hash = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
@@ -96,6 +98,7 @@ static struct thing **find(struct medium *m, const char *name)
     return at;
 }
 
+/* The file of that name, if it is not lost. */
 static struct thing *find_there(struct medium *m, const char *name)
 {
     struct thing *t = *find(m, name);
@@ -220,6 +223,7 @@ void shard_mem_set_capacity(struct shard_mem *m, uint64_t bytes)
     m->capacity = bytes;
 }
 
+/* Puts another medium into the place, and returns the old one. */
 static struct medium *change_medium(struct shard_mem *m, struct medium *medium)
 {
     MUTEX_GUARD(&m->lock);
@@ -392,6 +396,7 @@ static int put(struct mem_shard *s, const char *name, uint8_t *data, uint64_t si
     return err;
 }
 
+/* Reads the source before it takes the lock: the source runs in the thread of the caller. */
 static int mem_put(struct shard *base, const char *name, const struct shard_source *source,
                    bool replace)
 {
@@ -482,6 +487,7 @@ static ssize_t mem_get(struct shard *base, const char *name, void *buf, size_t c
     return (ssize_t)t->size;
 }
 
+/* With SHARD_MEM_BOASTS a lost file is found, too. */
 static int mem_stat(struct shard *base, const char *name, uint64_t *ret_size)
 {
     struct mem_shard *s = shard_of(base);
@@ -510,6 +516,7 @@ struct name_list {
     } *v;
 };
 
+/* Copies the names below `dir`. -EIO with SHARD_MEM_SHORT_LISTS, after half of them. */
 static int gather_names(struct mem_shard *s, const char *dir, struct name_list *l)
 {
     struct shard_mem *m = s->place;
@@ -579,6 +586,7 @@ static int mem_normal(const char *rest, char *out, size_t cap, char why[SHARD_WH
     return 0;
 }
 
+/* Opens the place of that name with the medium that it has now. */
 static int mem_open(const char *rest, unsigned flags, struct shard **ret_shard, char why[SHARD_WHY])
 {
     struct shard_mem *m = find_place(rest);
