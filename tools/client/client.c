@@ -82,6 +82,7 @@ void client_close(struct client *c)
     c->fd = -1;
 }
 
+/* Reads the reply to its end. */
 static int read_all(int fd, struct strbuf *out)
 {
     char buf[16384];

@@ -173,6 +173,7 @@ struct bar {
     bool stop; /* guarded by: lock */
 };
 
+/* Draws the bar once. A job that cannot be read any more leaves the last one. */
 static void draw(const struct bar *b)
 {
     char cells[BAR_CELLS + 1], text[128];

@@ -232,6 +232,8 @@ static int find_by_daemon(const struct tally_mountinfo *part, struct tally_mount
     return 0;
 }
 
+/* As mountinfo_of. The first statx takes the attributes that the kernel has. The second one asks
+ * the daemon, unless root looks at the mount of another user: so a dead daemon is an error. */
 static int find_of(int dirfd, const char *path, int flags, struct tally_mountinfo *ret)
 {
     struct tally_mountinfo part;

@@ -75,6 +75,7 @@ static int read_rest(const char *source, struct strbuf *out)
     return err < 0 ? err : stale;
 }
 
+/* Replaces the file by one with this text, under the lock. */
 static int replace(const struct strbuf *text)
 {
     char path[] = UTAB ".XXXXXX";

@@ -78,6 +78,7 @@ static void on_progress(uint64_t done, uint64_t total, void *ctx)
 
 #define PLURAL(n) (unsigned long long)(n), (n) == 1 ? "" : "s"
 
+/* Prints the counts in words. */
 static void print_text(const struct checking *c, const struct check_result *r)
 {
     if (c->leaks > 0) {
@@ -104,6 +105,7 @@ static void print_repair(const struct checking *c, const struct repair_result *r
            c->flags & REPAIR_DRY_RUN ? "would be repaired" : "repaired", PLURAL(r->left));
 }
 
+/* Prints one object with the counts and the findings. */
 static void print_json(const struct checking *c, const struct repair_result *result)
 {
     const struct check_result *r = &result->found;
@@ -125,6 +127,7 @@ static void print_json(const struct checking *c, const struct repair_result *res
     json_decref(root);
 }
 
+/* Checks the store, or repairs it. A repair checks it first. */
 static int look_at_store(const struct store_dir *store, struct checking *c,
                          struct repair_result *ret)
 {
@@ -194,6 +197,8 @@ static int on_unreadable(const char *file, uint64_t offset)
     return 2;
 }
 
+/* Opens the store, checks or repairs it, and prints the result. Without --repair, or with
+ * --dry-run, the store is opened read-only. Returns the exit code. */
 static int check_store(const char *path, struct checking *c)
 {
     struct store_dir store;

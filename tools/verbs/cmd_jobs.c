@@ -72,6 +72,7 @@ static int cannot_read(const char *mnt, const char *what)
     return tally_fail("%s/.tally/%s: %m", mnt, what);
 }
 
+/* Shows one job. Returns the exit code. */
 static int show_one(const char *mnt, const char *word, bool json)
 {
     uint64_t number;
@@ -92,6 +93,7 @@ static int show_one(const char *mnt, const char *word, bool json)
     return 0;
 }
 
+/* Shows all jobs, in the order of their numbers. Returns the exit code. */
 static int show_all(const char *mnt, bool json)
 {
     json_t *all = jobs_read_all(mnt), *job;

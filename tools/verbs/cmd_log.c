@@ -106,6 +106,7 @@ static void on_segment(const struct log_file *f, void *ctx)
 
 /* ---- frames ---- */
 
+/* The operations of a frame as an array. It ends at bytes that are no operation. */
 static json_t *operations(const struct log_frame *f)
 {
     CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
@@ -121,6 +122,7 @@ static json_t *operations(const struct log_frame *f)
     return list;
 }
 
+/* Prints one object for a frame. A sync frame has no namespace and no operations. */
 static void print_frame_json(struct showing *s, const struct log_frame *f)
 {
     char time[48];
@@ -139,6 +141,7 @@ static void print_frame_json(struct showing *s, const struct log_frame *f)
     print_line(line);
 }
 
+/* Prints one line for a frame, with its first operations in words. */
 static void print_frame(struct showing *s, const struct log_frame *f)
 {
     CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;

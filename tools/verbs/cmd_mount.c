@@ -253,6 +253,8 @@ static int await_ready(int fd, pid_t child)
     return tally_fail("%s", len ? word : "the daemon ended before it had mounted");
 }
 
+/* Forks: the child serves the store, and the parent waits for its word. Returns the exit code of
+ * the parent. */
 static int mount_background(struct mounting *m)
 {
     int fds[2];

@@ -234,6 +234,7 @@ static void add_path(struct strbuf *line, const char *mnt, const char *arg, bool
     add_text(line, path.s);
 }
 
+/* Adds one argument in the form that its kind needs. */
 static void add_argument(struct strbuf *line, const char *mnt, const char *arg, char kind)
 {
     switch (kind) {
